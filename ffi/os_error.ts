@@ -1,0 +1,56 @@
+/**
+ * The error of a failed system call.
+ *
+ * @module
+ */
+import { errnoCode, errnoText } from "./errno.ts";
+
+/**
+ * A system call failed: which one, on what, and the kernel's reason.
+ *
+ * **Safety**: plain data; the number was captured when the call failed.
+ */
+export class OsError extends Error {
+  /** Always `"OsError"`. */
+  override readonly name = "OsError";
+  /** The call that failed, as in its manual page or the kernel's header. */
+  readonly syscall: string;
+  /** The kernel's error number, positive. */
+  readonly errno: number;
+  /** The error number's name: `"EBUSY"`. */
+  readonly code: string;
+  /** What the call was about: a path, a chip, a socket. */
+  readonly subject: string;
+
+  /** Describes a failed call; `errno` is the positive error number. */
+  constructor(
+    syscall: string,
+    errno: number,
+    subject: string,
+    options?: ErrorOptions,
+  ) {
+    const code = errnoCode(errno);
+    super(
+      `${syscall} failed on ${subject}: ${errnoText(errno)} (${code})`,
+      options,
+    );
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+    this.subject = subject;
+  }
+}
+
+/**
+ * Whether `error` is an {@linkcode OsError}, with one of the `codes` where
+ * some are given: `isOsError(error, "EACCES", "EPERM")`.
+ *
+ * **Safety**: looks at the value only.
+ */
+export function isOsError(
+  error: unknown,
+  ...codes: readonly string[]
+): error is OsError {
+  return error instanceof OsError &&
+    (codes.length === 0 || codes.includes(error.code));
+}
