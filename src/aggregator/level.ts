@@ -1,0 +1,22 @@
+/**
+ * The one place where values and levels meet.
+ *
+ * A *value* is logical (1 is active), a *level* is what a wire carries (1 is
+ * high). A guest's virtio-gpio "high" is our *active*: the guest sees a
+ * controller of its own, whose wires are our values, and host-side active-low
+ * is what lies between them and the real wire. The kernel inverts for chip
+ * lines when their request says so; simulated pins are inverted here.
+ *
+ * @module
+ */
+import type { Value } from "../config/specification.ts";
+
+/** The value that a pin at `level` has. */
+export function valueOfLevel(level: Value, activeLow: boolean): Value {
+  return activeLow ? (level ^ 1) as Value : level;
+}
+
+/** The level that makes a pin have `value`. */
+export function levelOfValue(value: Value, activeLow: boolean): Value {
+  return activeLow ? (value ^ 1) as Value : value;
+}

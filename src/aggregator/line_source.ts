@@ -1,0 +1,38 @@
+/**
+ * What an aggregator's line is made of: the seam between its rules and the
+ * chip line, simulated line or wire behind it.
+ *
+ * @module
+ */
+import type { Direction, LineOperation } from "../virtio/line_port.ts";
+
+/** Where a source reports to. */
+export interface SourceListener {
+  /** The operation that answered `PENDING` is done: 0, a value, or `FAILED`. */
+  completed(result: number): void;
+  /** The line changed to `value`, and such edges were asked for. */
+  edge(value: number): void;
+}
+
+/**
+ * One line behind an aggregator's line. Speaks in logical values; takes the
+ * operations of {@linkcode LineOperation}, one at a time.
+ *
+ * **Ownership**: belongs to one aggregator line, which disposes it.
+ */
+export interface LineSource extends Disposable {
+  /** What messages call it: `gpiochip0 line 4 "START"`. */
+  readonly description: string;
+  /** The line's own name; empty for none. */
+  readonly name: string;
+  /** The present direction: never `None`. */
+  readonly direction: Direction;
+  /** Says who is told. */
+  attach(listener: SourceListener): void;
+  /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */
+  submit(operation: LineOperation, argument: number): number;
+  /** The value as far as it is known without waiting; `FAILED` if it is not. */
+  peek(): number;
+  /** Lets the host line go until the next operation needs it. */
+  release(): void;
+}

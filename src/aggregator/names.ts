@@ -1,0 +1,60 @@
+/**
+ * The names that a guest sees: 7-bit and unique, whatever the host has.
+ *
+ * @module
+ */
+import { ConfigError } from "../config/config_error.ts";
+import { MAX_NAME_LENGTH } from "../config/specification.ts";
+
+/** One line's claim to a name. */
+export interface NameClaim {
+  /** How the user wrote the line. */
+  origin: string;
+  /** The name the user asked for, if any. */
+  asked: string | undefined;
+  /** The name that the host line has; empty for none. */
+  own: string;
+}
+
+/**
+ * Gives every line its guest-visible name.
+ *
+ * A name that the user asked for stands as it is. A host line's own name is
+ * made 7-bit, and made unique with a suffix (`LED`, `LED.2`), since a virtio
+ * device must not show a name twice but hosts often have several of one name.
+ *
+ * @throws {ConfigError} If the user asked for one name twice.
+ */
+export function guestNames(claims: readonly NameClaim[]): string[] {
+  const taken = new Map<string, NameClaim>();
+  for (const claim of claims) {
+    if (claim.asked === undefined) continue;
+    const other = taken.get(claim.asked);
+    if (other !== undefined) {
+      throw new ConfigError(
+        `the name "${claim.asked}" is taken by ${other.origin}`,
+        {
+          path: `--line ${claim.origin}`,
+          hint: "Names are unique in an aggregator; choose another with as=",
+        },
+      );
+    }
+    taken.set(claim.asked, claim);
+  }
+  return claims.map((claim) => {
+    if (claim.asked !== undefined) return claim.asked;
+    const base = sevenBit(claim.own);
+    if (base === "") return "";
+    let name = base;
+    for (let n = 2; taken.has(name); n++) {
+      const suffix = `.${n}`;
+      name = base.slice(0, MAX_NAME_LENGTH - suffix.length) + suffix;
+    }
+    taken.set(name, claim);
+    return name;
+  });
+}
+
+function sevenBit(name: string): string {
+  return name.replace(/[^\x20-\x7e]/g, "_").slice(0, MAX_NAME_LENGTH);
+}
