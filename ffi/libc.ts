@@ -1,0 +1,232 @@
+/**
+ * The C library, opened once and only when it is first needed, and `errno`.
+ *
+ * How the declarations are to be read:
+ *
+ * - Variadic functions (`open`, `fcntl`, `ioctl`, `prctl`) are declared with
+ *   fixed parameters. That is right on the two supported targets, and only
+ *   there: the x86_64 System V ABI and AAPCS64 on Linux pass integer and
+ *   pointer arguments of a variadic function in the same registers as those of
+ *   an ordinary one (x86_64 also wants the number of vector registers in AL,
+ *   which only floating-point arguments make matter). Apple's arm64, which puts
+ *   them on the stack, is not a target.
+ * - `size_t` and `ssize_t` are declared as 32-bit where calls are frequent,
+ *   because V8's fast calls take no 64-bit integers (a call costs about 5 ns
+ *   with 32-bit ones and 110 ns without). The callee reads a whole register; on
+ *   both targets an instruction that writes the lower half clears the upper.
+ *   Counts here are small constants and buffer lengths, results never pass
+ *   2^31, and a negative `ssize_t` is negative as an `i32` too.
+ * - `unsigned long request` of `ioctl` is a `u32`: the kernel looks at 32 bits.
+ *
+ * @module
+ */
+import { OsError } from "./os_error.ts";
+
+const SYMBOLS = {
+  /** int *__errno_location(void) */
+  errnoLocation: {
+    name: "__errno_location",
+    parameters: [],
+    result: "pointer",
+  },
+
+  /** int open(const char *path, int flags, mode_t mode); variadic */
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  /** int close(int fd) */
+  close: { parameters: ["i32"], result: "i32" },
+  /** ssize_t read(int fd, void *buffer, size_t count) */
+  read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** ssize_t write(int fd, const void *buffer, size_t count) */
+  write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int fcntl(int fd, int command, int argument); variadic */
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** int ioctl(int fd, unsigned long request, void *argument); variadic */
+  ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
+  /** int prctl(int option, unsigned long argument, ...); variadic */
+  prctl: { parameters: ["i32", "usize", "usize", "usize"], result: "i32" },
+  /** int fchmod(int fd, mode_t mode) */
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  /** int chmod(const char *path, mode_t mode) */
+  chmod: { parameters: ["buffer", "u32"], result: "i32" },
+  /** int unlink(const char *path) */
+  unlink: { parameters: ["buffer"], result: "i32" },
+  /** ssize_t readlink(const char *path, char *buffer, size_t size) */
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  /** char *realpath(const char *path, char resolved[PATH_MAX]) */
+  realpath: { parameters: ["buffer", "buffer"], result: "pointer" },
+  /** int statx(int dir, const char *path, int flags, unsigned mask, struct statx *result) */
+  statx: {
+    parameters: ["i32", "buffer", "i32", "u32", "buffer"],
+    result: "i32",
+  },
+  /** ssize_t getdents64(int fd, void *buffer, size_t length) */
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+
+  /** int poll(struct pollfd *fds, nfds_t count, int timeoutMs) */
+  poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
+  /** int epoll_create1(int flags) */
+  epollCreate1: { name: "epoll_create1", parameters: ["i32"], result: "i32" },
+  /** int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event) */
+  epollCtl: {
+    name: "epoll_ctl",
+    parameters: ["i32", "i32", "i32", "buffer"],
+    result: "i32",
+  },
+  /** int epoll_wait(int epfd, struct epoll_event *events, int max, int timeoutMs) */
+  epollWait: {
+    name: "epoll_wait",
+    parameters: ["i32", "buffer", "i32", "i32"],
+    result: "i32",
+  },
+  /** The same on a thread of its own, for waits that must not stop the isolate. */
+  epollWaitElsewhere: {
+    name: "epoll_wait",
+    parameters: ["i32", "buffer", "i32", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  /** int eventfd(unsigned initial, int flags) */
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  /** int timerfd_create(int clock, int flags) */
+  timerfdCreate: {
+    name: "timerfd_create",
+    parameters: ["i32", "i32"],
+    result: "i32",
+  },
+  /** int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old) */
+  timerfdSettime: {
+    name: "timerfd_settime",
+    parameters: ["i32", "i32", "buffer", "pointer"],
+    result: "i32",
+  },
+
+  /** int memfd_create(const char *name, unsigned flags) */
+  memfdCreate: {
+    name: "memfd_create",
+    parameters: ["buffer", "u32"],
+    result: "i32",
+  },
+  /** int ftruncate(int fd, off_t length) */
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  /** void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset) */
+  mmap: {
+    parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"],
+    result: "pointer",
+  },
+  /** int munmap(void *address, size_t length) */
+  munmap: { parameters: ["pointer", "usize"], result: "i32" },
+
+  /** int socket(int domain, int type, int protocol) */
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** int socketpair(int domain, int type, int protocol, int fds[2]) */
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  /** int bind(int fd, const struct sockaddr *address, socklen_t length) */
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int listen(int fd, int backlog) */
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  /** int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) */
+  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
+  /** int connect(int fd, const struct sockaddr *address, socklen_t length) */
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int getsockopt(int fd, int level, int option, void *value, socklen_t *length) */
+  getsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
+  /** ssize_t recvmsg(int fd, struct msghdr *message, int flags) */
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  /** ssize_t sendmsg(int fd, const struct msghdr *message, int flags) */
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/**
+ * The C library's functions, as declared in this file.
+ *
+ * **Safety**: every one of them takes fds and memory on trust.
+ */
+export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+let symbols: Libc | undefined;
+let errnoWord: Int32Array | undefined;
+
+function open(): Libc {
+  const library = Deno.dlopen("libc.so.6", SYMBOLS);
+  const location = library.symbols.errnoLocation();
+  if (location === null) {
+    throw new Error("Cannot find errno: __errno_location returned NULL");
+  }
+  errnoWord = new Int32Array(
+    Deno.UnsafePointerView.getArrayBuffer(location, 4),
+  );
+  symbols = library.symbols;
+  return symbols;
+}
+
+/**
+ * The C library, opened at the first call and kept for the isolate's life.
+ *
+ * Needs `--allow-ffi`. (`--allow-ffi=libc.so.6` does not do: Deno takes that
+ * for a path.)
+ *
+ * @throws {Deno.errors.NotCapable} Without the permission.
+ *
+ * **Safety**: importing this module has no effect; the functions returned check
+ * nothing. An empty typed array reaches C as NULL.
+ */
+export function libc(): Libc {
+  return symbols ?? open();
+}
+
+/**
+ * The error number that the last failed call of this thread left.
+ *
+ * To be read straight after a *synchronous* call that said it failed, before
+ * any other call; after a `nonblocking` one it means nothing, since that ran on
+ * another thread.
+ *
+ * **Safety**: an isolate stays on one thread, and so does its `errno`: its
+ * address is asked for once, and reading it is one load from memory that no
+ * other call can come before.
+ */
+export function lastErrno(): number {
+  if (errnoWord === undefined) open();
+  return Atomics.load(errnoWord!, 0);
+}
+
+/**
+ * Passes a call's result through, and turns a negative one into an error.
+ *
+ * @param result What the call returned.
+ * @param syscall The call's name.
+ * @param subject What it was about.
+ * @throws {OsError} If `result` is negative.
+ *
+ * **Safety**: reads `errno`: call it with the call itself as the argument, so
+ * that nothing comes in between.
+ */
+export function check(
+  result: number,
+  syscall: string,
+  subject: string,
+): number {
+  if (result < 0) throw new OsError(syscall, lastErrno(), subject);
+  return result;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * A string as C wants it: UTF-8 and NUL-terminated.
+ *
+ * @throws {TypeError} If the string has a NUL inside, which would cut it short.
+ *
+ * **Safety**: the bytes live as long as the caller keeps them.
+ */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError(
+      `Cannot pass ${JSON.stringify(text)} to the kernel: it has a NUL inside`,
+    );
+  }
+  return encoder.encode(text + "\0");
+}
