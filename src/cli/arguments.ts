@@ -1,0 +1,89 @@
+/**
+ * Switches of gpioagg's own commands, on top of `@std/cli`, with the errors a
+ * person at a shell expects. (The libgpiod-compatible tools have GNU getopt's
+ * rules and a parser of their own.)
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { ConfigError } from "../config/config_error.ts";
+import { nearest } from "../config/nearest.ts";
+
+/** The switches of one command: name to kind. */
+export type Switches = Readonly<
+  Record<string, "flag" | "value" | "values">
+>;
+
+/** What was given, by the same names. */
+export type Given<S extends Switches> =
+  & {
+    [K in keyof S]: S[K] extends "flag" ? boolean
+      : S[K] extends "value" ? string | undefined
+      : string[];
+  }
+  & { rest: string[] };
+
+/**
+ * Reads `args` by `switches`; `-h` is `--help`. Behind `--` nothing is read.
+ *
+ * @throws {ConfigError} On an unknown switch or one without its value.
+ */
+export function readArguments<const S extends Switches>(
+  args: readonly string[],
+  switches: S,
+): Given<S> {
+  const names = Object.keys(switches);
+  const ofKind = (kind: string) =>
+    names.filter((name) => switches[name] === kind);
+  const valued = [...ofKind("value"), ...ofKind("values")];
+  checkValues(args, valued);
+  const given: Record<string, unknown> = parseArgs([...args], {
+    boolean: ofKind("flag"),
+    string: [...valued, "_"],
+    collect: ofKind("values"),
+    alias: names.includes("help") ? { help: "h" } : {},
+    unknown: (arg: string) => {
+      if (!arg.startsWith("-") || arg === "-") return true;
+      throw unknownSwitch(arg, names);
+    },
+  });
+  const result: Record<string, unknown> = { rest: given["_"] };
+  for (const name of names) {
+    const value = given[name];
+    if (switches[name] === "value" && Array.isArray(value)) {
+      throw new ConfigError("is given twice", { path: `--${name}` });
+    }
+    result[name] = value;
+  }
+  return result as Given<S>;
+}
+
+function checkValues(args: readonly string[], valued: readonly string[]): void {
+  for (const [i, arg] of args.entries()) {
+    if (arg === "--") return;
+    const [name, value] = arg.startsWith("--")
+      ? arg.slice(2).split("=", 2)
+      : [];
+    if (name === undefined || !valued.includes(name)) continue;
+    const next = args[i + 1];
+    const missing = value === undefined
+      ? next === undefined || next.startsWith("--")
+      : value === "";
+    if (missing) {
+      throw new ConfigError("needs a value", {
+        path: `--${name}`,
+        hint: `Write --${name} VALUE`,
+      });
+    }
+  }
+}
+
+function unknownSwitch(arg: string, names: readonly string[]): ConfigError {
+  const name = arg.replace(/^-+/, "").split("=", 1)[0]!;
+  const near = nearest(name, names);
+  return new ConfigError(`unknown switch ${arg}`, {
+    hint: near === undefined
+      ? "--help lists the switches"
+      : `Did you mean --${near}?`,
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * The commands of gpioagg: what `--help` lists and where each one lives. Each
+ * is loaded when it is called, so that `gpioagg get` never loads a server.
+ *
+ * @module
+ */
+
+/** One command's program: arguments and the name it was called by, to an exit status. */
+export type Main = (
+  args: readonly string[],
+  programName: string,
+) => number | Promise<number>;
+
+/** A command in the table. */
+export interface Command {
+  summary: string;
+  load: () => Promise<{ main: Main }>;
+}
+
+/** All commands, in the order of `--help`. */
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: {
+    summary: "serve lines to virtual machines as virtio-gpio controllers",
+    load: () => import("./serve.ts"),
+  },
+  demo: {
+    summary: "see the main job done, on simulated lines",
+    load: () => import("./demo.ts"),
+  },
+  probe: {
+    summary: "show what a guest would see at a vhost-user socket",
+    load: () => import("../tools/probe.ts"),
+  },
+  sim: {
+    summary: "show and pull the simulated lines of a running serve",
+    load: () => import("./sim.ts"),
+  },
+  detect: {
+    summary: "list the GPIO chips of this host (gpiodetect)",
+    load: () => import("../tools/detect.ts"),
+  },
+  info: {
+    summary: "show the lines of chips (gpioinfo)",
+    load: () => import("../tools/info.ts"),
+  },
+  get: {
+    summary: "read lines (gpioget)",
+    load: () => import("../tools/get.ts"),
+  },
+  set: {
+    summary: "drive lines (gpioset)",
+    load: () => import("../tools/set.ts"),
+  },
+  mon: {
+    summary: "watch lines for edges (gpiomon)",
+    load: () => import("../tools/mon.ts"),
+  },
+  notify: {
+    summary: "watch lines being requested and released (gpionotify)",
+    load: () => import("../tools/notify.ts"),
+  },
+  "install-tools": {
+    summary: "make gpiodetect, gpioget, … in a directory",
+    load: () => import("../tools/install_tools.ts"),
+  },
+};
+
+/** The libgpiod names under which the same program answers. */
+export const TOOL_NAMES: Readonly<Record<string, string>> = {
+  gpiodetect: "detect",
+  gpioinfo: "info",
+  gpioget: "get",
+  gpioset: "set",
+  gpiomon: "mon",
+  gpionotify: "notify",
+};

@@ -1,0 +1,107 @@
+/**
+ * `gpioagg serve`.
+ *
+ * @module
+ */
+import { ConfigError } from "../config/config_error.ts";
+import { SPEC_KEYS } from "../config/line_spec.ts";
+import type {
+  AggregatorDescription,
+  ServiceEvent,
+} from "../daemon/messages.ts";
+import { serve } from "../daemon/service.ts";
+import { writeError, writeOutput } from "./output.ts";
+import { readServeArguments } from "./serve_arguments.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { help, json, printCapabilities, aggregators } = readServeArguments(
+    args,
+  );
+  if (help) {
+    writeOutput(helpText());
+    return 0;
+  }
+  if (printCapabilities) {
+    writeOutput(JSON.stringify({ type: "gpio", features: [] }));
+    return 0;
+  }
+  if (aggregators.length === 0) {
+    throw new ConfigError("nothing to serve", {
+      hint: "gpioagg serve --socket-path PATH --line SPEC...; " +
+        "sim/8 is a SPEC for eight simulated lines",
+    });
+  }
+  await serve(aggregators, json ? jsonEvents : textEvents);
+  return 0;
+}
+
+const jsonEvents = {
+  ready(aggregators: readonly AggregatorDescription[]) {
+    writeOutput(JSON.stringify({ event: "ready", aggregators }));
+  },
+  event(event: ServiceEvent) {
+    writeOutput(JSON.stringify(event));
+  },
+};
+
+const textEvents = {
+  ready(aggregators: readonly AggregatorDescription[]) {
+    for (const { name, lines, socketPath } of aggregators) {
+      const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
+      writeError(`${name}: serving ${count} at ${socketPath ?? "a given fd"}`);
+    }
+  },
+  event({ aggregator, event, detail }: ServiceEvent) {
+    writeError(
+      `${aggregator}: ${EVENT_WORDS[event]}${
+        detail === "" ? "" : `: ${detail}`
+      }`,
+    );
+  },
+};
+
+const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {
+  connected: "VMM connected",
+  disconnected: "VMM gone",
+  started: "guest driver started",
+  stopped: "guest driver stopped",
+  fault: "fault",
+};
+
+function helpText(): string {
+  const width = Math.max(...Object.keys(SPEC_KEYS).map((key) => key.length));
+  const keys = Object.entries(SPEC_KEYS).map(([key, text]) =>
+    `  ${key.padEnd(width)}  ${text}`
+  );
+  return `Usage: gpioagg serve --socket-path PATH --line SPEC... [--name NAME]
+                     [--socket-path PATH --line SPEC...]...
+
+Serves each group of lines as one virtio-gpio controller at a vhost-user
+socket, for any VMM, until SIGTERM or SIGINT. A VMM that goes away is followed
+by the next one; the lines stay requested.
+
+Every --socket-path (or --fd) begins another aggregator:
+  --socket-path PATH    listen there; PATH.control is for gpioagg sim
+  --fd N                use the inherited socket N instead, listening or
+                        connected; when a connected one ends, so does serve
+  --line SPEC           add lines, in the order in which the guest counts them
+  --name NAME           what messages call it (the socket's name)
+
+Anywhere:
+  --json                one JSON object a line on standard output: ready,
+                        connected, disconnected, started, stopped, fault
+  --print-capabilities  say what vhost-user needs to know, as JSON
+  -h, --help            this text
+
+A SPEC names lines, then their rules:
+  CHIP/OFFSETS[,KEY=VALUE...]  gpiochip0/0-7,9 or soc-gpio/4 or 2/1
+  LINE_NAME[,KEY=VALUE...]     ESTOP,active-low
+  sim/N[,KEY=VALUE...]         N simulated lines: no GPIO needed
+CHIP is a name, number, /dev path or label. The keys:
+${keys.join("\n")}
+
+The guest's "high" is active: active-low inverts on the host's side. Without
+direction= the guest chooses; a line is taken as it is until somebody drives
+it. safe= implies on-disconnect=safe; otherwise a line keeps its state.`;
+}

@@ -1,0 +1,167 @@
+/**
+ * The command line of `gpioagg serve`: every `--socket-path` or `--fd` begins
+ * another aggregator, whose lines follow it.
+ *
+ * @module
+ */
+import { ConfigError } from "../config/config_error.ts";
+import { parseLineSpec } from "../config/line_spec.ts";
+import {
+  type AggregatorSpecification,
+  type LineSpecification,
+  MAX_LINES,
+  type VhostUserSpecification,
+} from "../config/specification.ts";
+import { readArguments } from "./arguments.ts";
+
+/** What `serve` was asked for. */
+export interface ServeArguments {
+  help: boolean;
+  json: boolean;
+  printCapabilities: boolean;
+  aggregators: AggregatorSpecification[];
+}
+
+const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
+
+const SWITCHES = {
+  "help": "flag",
+  "json": "flag",
+  "print-capabilities": "flag",
+  "socket-path": "value",
+  "fd": "value",
+  "name": "value",
+  "line": "values",
+} as const;
+
+/**
+ * Reads the switches of `serve`.
+ *
+ * @throws {ConfigError} If they are wrong, or contradict each other.
+ */
+export function readServeArguments(args: readonly string[]): ServeArguments {
+  const result: ServeArguments = {
+    help: false,
+    json: false,
+    printCapabilities: false,
+    aggregators: [],
+  };
+  for (const group of groupsOf(args)) {
+    const given = readArguments(group, SWITCHES);
+    result.help ||= given.help;
+    result.json ||= given.json;
+    result.printCapabilities ||= given["print-capabilities"];
+    const [stray] = given.rest;
+    if (stray !== undefined) {
+      throw new ConfigError(`cannot take the argument "${stray}"`, {
+        hint: HOW,
+      });
+    }
+    const aggregator = readAggregator(given);
+    if (aggregator !== undefined) result.aggregators.push(aggregator);
+  }
+  checkUnique(result.aggregators);
+  return result;
+}
+
+/** Cuts the command line before each switch that begins an aggregator. */
+function groupsOf(args: readonly string[]): string[][] {
+  const groups: string[][] = [[]];
+  for (const arg of args) {
+    if (/^--(socket-path|fd)(=|$)/.test(arg)) groups.push([]);
+    groups.at(-1)!.push(arg);
+  }
+  return groups;
+}
+
+function readAggregator(given: {
+  "socket-path": string | undefined;
+  "fd": string | undefined;
+  "name": string | undefined;
+  "line": string[];
+}): AggregatorSpecification | undefined {
+  const vhostUser = exposureOf(given["socket-path"], given.fd);
+  if (vhostUser === undefined) {
+    const [early] = given.line;
+    if (early !== undefined || given.name !== undefined) {
+      throw new ConfigError(
+        "stands before any --socket-path or --fd",
+        {
+          path: early === undefined
+            ? `--name ${given.name}`
+            : `--line ${early}`,
+          hint: `The lines follow their socket: ${HOW}`,
+        },
+      );
+    }
+    return undefined;
+  }
+  const { endpoint, title } = exposureTitle(vhostUser);
+  const lines: LineSpecification[] = [];
+  for (const spec of given.line) {
+    const simCount = lines.filter(({ source }) => source.kind === "sim").length;
+    // One by one: a spread of 65,536 arguments would exhaust the stack.
+    for (const line of parseLineSpec(spec, simCount)) lines.push(line);
+  }
+  if (lines.length === 0) {
+    throw new ConfigError("has no lines", {
+      path: endpoint,
+      hint: `Give it lines: ${HOW}; sim/8 makes eight simulated ones`,
+    });
+  }
+  if (lines.length > MAX_LINES) {
+    throw new ConfigError(
+      `has ${lines.length} lines, but a virtio-gpio device has at most ${MAX_LINES}`,
+      { path: endpoint },
+    );
+  }
+  return { name: given.name ?? title, vhostUser, lines };
+}
+
+function exposureOf(
+  socketPath: string | undefined,
+  fd: string | undefined,
+): VhostUserSpecification | undefined {
+  if (socketPath !== undefined) return { socketPath };
+  if (fd === undefined) return undefined;
+  if (!/^\d+$/.test(fd)) {
+    throw new ConfigError("is no file descriptor number", {
+      path: `--fd ${fd}`,
+      hint: "Give the number of an open socket that this process inherited",
+    });
+  }
+  return { fd: Number(fd) };
+}
+
+function exposureTitle(
+  vhostUser: VhostUserSpecification,
+): { endpoint: string; title: string } {
+  if ("fd" in vhostUser) {
+    return { endpoint: `--fd ${vhostUser.fd}`, title: `fd${vhostUser.fd}` };
+  }
+  const { socketPath } = vhostUser;
+  const file = socketPath.slice(socketPath.lastIndexOf("/") + 1);
+  return {
+    endpoint: `--socket-path ${socketPath}`,
+    title: file.replace(/\.sock(et)?$/, ""),
+  };
+}
+
+function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
+  const names = new Set<string>();
+  const endpoints = new Set<string>();
+  for (const { name, vhostUser } of aggregators) {
+    const { endpoint } = exposureTitle(vhostUser);
+    if (endpoints.has(endpoint)) {
+      throw new ConfigError("is given twice", { path: endpoint });
+    }
+    if (names.has(name)) {
+      throw new ConfigError(`the name "${name}" is given twice`, {
+        path: endpoint,
+        hint: "Tell the aggregators apart with --name",
+      });
+    }
+    endpoints.add(endpoint);
+    names.add(name);
+  }
+}

@@ -1,0 +1,36 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { encodeFrame, FrameAssembler } from "./command_channel.ts";
+import type { CommandFrame } from "./messages.ts";
+
+const FRAMES: CommandFrame[] = [
+  { id: 1, command: { kind: "add", aggregators: [] } },
+  { id: 2, command: { kind: "shutdown" } },
+];
+
+Deno.test("FrameAssembler.push() puts frames together from single bytes", () => {
+  const assembler = new FrameAssembler();
+  const seen: CommandFrame[] = [];
+  for (const frame of FRAMES) {
+    for (const byte of encodeFrame(frame)) {
+      seen.push(...assembler.push(Uint8Array.of(byte)));
+    }
+  }
+  assertEquals(seen, FRAMES);
+});
+
+Deno.test("FrameAssembler.push() takes several frames and a part at once", () => {
+  const assembler = new FrameAssembler();
+  const [first, second] = FRAMES.map(encodeFrame) as [Uint8Array, Uint8Array];
+  const both = Uint8Array.of(...first, ...second);
+  assertEquals(assembler.push(both.subarray(0, first.length + 5)), [FRAMES[0]]);
+  assertEquals(assembler.push(both.subarray(first.length + 5)), [FRAMES[1]]);
+});
+
+Deno.test("FrameAssembler.push() refuses an absurd length", () => {
+  const assembler = new FrameAssembler();
+  assertThrows(
+    () => assembler.push(Uint8Array.of(255, 255, 255, 255)),
+    RangeError,
+    "4294967295 bytes",
+  );
+});

@@ -1,0 +1,76 @@
+/**
+ * A listening unix socket at a path, as a service wants it: a file left by a
+ * dead process is replaced, one in use is an error, and the file goes away
+ * with its owner.
+ *
+ * @module
+ */
+import { EADDRINUSE, ECONNREFUSED, ENOENT } from "../../ffi/errno.ts";
+import { unlinkFile } from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
+
+/** A listening socket and the file it stands at. */
+export class ListenSocket implements Disposable {
+  /** **Ownership**: stays this object's. */
+  readonly listener: OwnedFd;
+  readonly path: string;
+
+  private constructor(listener: OwnedFd, path: string) {
+    this.listener = listener;
+    this.path = path;
+  }
+
+  /**
+   * Listens at `path`.
+   *
+   * @param mode Permission bits of the socket file.
+   * @throws {Error} If another process serves there, or `path` is some other
+   * file. @throws {OsError} If the directory is missing or closed to us.
+   */
+  static open(path: string, mode: number): ListenSocket {
+    try {
+      return new ListenSocket(listenUnix(path, { mode }), path);
+    } catch (error) {
+      if (!isOsError(error, EADDRINUSE)) throw error;
+      replaceable(path, error);
+    }
+    unlinkFile(path);
+    return new ListenSocket(listenUnix(path, { mode }), path);
+  }
+
+  /** Stops listening and removes the file. */
+  [Symbol.dispose](): void {
+    if (this.listener.closed) return;
+    this.listener.close();
+    try {
+      unlinkFile(this.path);
+    } catch (error) {
+      // Somebody was tidier than we are.
+      if (!isOsError(error, ENOENT)) throw error;
+    }
+  }
+}
+
+/** Throws unless the file at `path` is a socket that nobody serves. */
+function replaceable(path: string, cause: unknown): void {
+  try {
+    connectUnix(path).close();
+  } catch (error) {
+    // ECONNREFUSED is said of plain files too, so the file type is asked.
+    if (isOsError(error, ECONNREFUSED) && Deno.lstatSync(path).isSocket) return;
+    if (isOsError(error, ENOENT)) return;
+    throw new Error(
+      isOsError(error, ECONNREFUSED)
+        ? `Cannot listen at ${path}: there is a file that is no socket`
+        : `Cannot listen at ${path}: ${String(error)}`,
+      { cause: error },
+    );
+  }
+  throw new Error(
+    `Cannot listen at ${path}: another process serves this socket; ` +
+      `end it or choose another path`,
+    { cause },
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * The main isolate's side of the reactor: starts the Worker, sends commands,
+ * hears reports.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { send, socketPair } from "../../ffi/unix_socket.ts";
+import { ConfigError } from "../config/config_error.ts";
+import type { AggregatorSpecification } from "../config/specification.ts";
+import { encodeFrame } from "./command_channel.ts";
+import type {
+  AggregatorDescription,
+  Command,
+  ErrorReport,
+  Report,
+  ServiceEvent,
+} from "./messages.ts";
+
+/** What the service hears from its reactor. */
+export interface ReactorEvents {
+  /** Something happened to an aggregator. */
+  service(event: ServiceEvent): void;
+  /** Nothing is left to serve. */
+  idle(): void;
+  /** The reactor died of `error`. */
+  crashed(error: Error): void;
+}
+
+interface Waiting {
+  resolve(aggregators: AggregatorDescription[]): void;
+  reject(error: Error): void;
+}
+
+/** A running reactor. **Ownership**: ends its Worker when disposed. */
+export class ReactorClient implements Disposable {
+  readonly #worker: Worker;
+  readonly #commands: OwnedFd;
+  readonly #events: ReactorEvents;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #outgoing: Uint8Array[] = [];
+  #nextId = 1;
+
+  private constructor(
+    worker: Worker,
+    commands: OwnedFd,
+    events: ReactorEvents,
+  ) {
+    this.#worker = worker;
+    this.#commands = commands;
+    this.#events = events;
+  }
+
+  /** Starts a reactor and waits until it takes commands. */
+  static async start(events: ReactorEvents): Promise<ReactorClient> {
+    const [ours, theirs] = socketPair();
+    const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
+      type: "module",
+      name: "reactor",
+    });
+    const client = new ReactorClient(worker, ours, events);
+    const ready = Promise.withResolvers<void>();
+    worker.onmessage = ({ data }: MessageEvent<Report>) => {
+      if (data.kind === "ready") ready.resolve();
+      else client.#hear(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const error = new Error(`The reactor failed: ${event.message}`);
+      ready.reject(error);
+      client.#crash(error);
+    };
+    worker.postMessage(theirs.release());
+    await ready.promise;
+    return client;
+  }
+
+  /**
+   * Makes aggregators and serves them: all, or none.
+   *
+   * @throws {ConfigError} If the specification is the user's to mend.
+   * @throws {Error} If a line or socket cannot be had.
+   */
+  add(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    return this.#ask({ kind: "add", aggregators });
+  }
+
+  /** Ends everything that is served, in order. */
+  async shutdown(): Promise<void> {
+    await this.#ask({ kind: "shutdown" });
+  }
+
+  [Symbol.dispose](): void {
+    this.#commands.close();
+    this.#worker.terminate();
+  }
+
+  #ask(command: Command): Promise<AggregatorDescription[]> {
+    const id = this.#nextId++;
+    const bytes = encodeFrame({ id, command });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#outgoing.push(bytes);
+      if (this.#outgoing.length === 1) this.#write();
+    });
+  }
+
+  #write(): void {
+    for (
+      let bytes = this.#outgoing[0];
+      bytes !== undefined;
+      bytes = this.#outgoing[0]
+    ) {
+      const sent = Math.max(0, send(this.#commands.fd, bytes));
+      if (sent < bytes.length) {
+        // The reactor is busy and its socket full: it reads in a moment.
+        this.#outgoing[0] = bytes.subarray(sent);
+        setTimeout(() => this.#write(), 1);
+        return;
+      }
+      this.#outgoing.shift();
+    }
+  }
+
+  #hear(report: Exclude<Report, { kind: "ready" }>): void {
+    switch (report.kind) {
+      case "done":
+        return this.#take(report.id)?.resolve(report.aggregators);
+      case "failed":
+        return this.#take(report.id)?.reject(errorOf(report.error));
+      case "event":
+        return this.#events.service(report.event);
+      case "idle":
+        return this.#events.idle();
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #crash(error: Error): void {
+    for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(error);
+    this.#events.crashed(error);
+  }
+}
+
+function errorOf({ message, hint, isConfig }: ErrorReport): Error {
+  return isConfig ? new ConfigError(message, { hint }) : new Error(message);
+}

@@ -1,0 +1,78 @@
+/**
+ * Entry of the reactor Worker: takes one message with the fd of its command
+ * socket, then runs its loop until it is told to shut down.
+ *
+ * @module
+ */
+import { EPOLLIN } from "../../ffi/epoll.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { receive } from "../../ffi/unix_socket.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import { FrameAssembler } from "./command_channel.ts";
+import type { Command, ErrorReport, Report } from "./messages.ts";
+import { ReactorHost } from "./reactor_host.ts";
+
+/** The parts of a Worker's global scope that are used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<number>) => void) | null;
+  postMessage(report: Report): void;
+  close(): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = (event) => {
+  runReactor(event.data, (report) => scope.postMessage(report));
+  scope.close();
+};
+
+function runReactor(commandFd: number, tell: (report: Report) => void): void {
+  using commands = new OwnedFd(commandFd, "command socket");
+  using reactor = new Reactor({
+    onError: (error) => {
+      throw error;
+    },
+  });
+  using host = new ReactorHost(reactor, {
+    service: (event) => tell({ kind: "event", event }),
+    idle: () => tell({ kind: "idle" }),
+  });
+  const frames = new FrameAssembler();
+  const piece = new Uint8Array(64 * 1024);
+  using _watch = reactor.watch(commands.fd, EPOLLIN, () => {
+    const count = receive(commands.fd, piece, []);
+    if (count < 0) return;
+    // The main isolate is gone: so are we, with the lines in order.
+    if (count === 0) return reactor.stop();
+    for (const { id, command } of frames.push(piece.subarray(0, count))) {
+      try {
+        tell({ kind: "done", id, aggregators: obey(command) });
+      } catch (error) {
+        tell({ kind: "failed", id, error: errorReport(error) });
+      }
+    }
+  });
+
+  function obey(command: Command) {
+    switch (command.kind) {
+      case "add":
+        return host.add(command.aggregators);
+      case "shutdown":
+        host[Symbol.dispose]();
+        reactor.stop();
+        return [];
+    }
+  }
+
+  tell({ kind: "ready" });
+  reactor.run();
+}
+
+function errorReport(error: unknown): ErrorReport {
+  return {
+    message: error instanceof Error ? error.message : String(error),
+    hint: error instanceof ConfigError ? error.hint : "",
+    isConfig: error instanceof ConfigError,
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * The service process: a reactor that serves what it is told to, until a
+ * signal or until nothing is left to serve.
+ *
+ * @module
+ */
+import type { AggregatorSpecification } from "../config/specification.ts";
+import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
+import { ReactorClient } from "./reactor_client.ts";
+
+/** What the service tells its user. */
+export interface ServiceEvents {
+  /** All sockets stand and all lines are held. */
+  ready(aggregators: readonly AggregatorDescription[]): void;
+  /** Something happened to an aggregator. */
+  event(event: ServiceEvent): void;
+}
+
+/** Time that the reactor gets to bring the lines in order. */
+const SHUTDOWN_LIMIT_MS = 5000;
+
+/**
+ * Serves aggregators until SIGTERM, SIGINT or SIGHUP, or until the last
+ * connection that was given as an fd has ended.
+ *
+ * @throws {ConfigError} If the specification is the user's to mend.
+ * @throws {Error} If a line or a socket cannot be had, or the reactor fails.
+ */
+export async function serve(
+  aggregators: AggregatorSpecification[],
+  events: ServiceEvents,
+): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  // A crash before `add` is answered is `add`'s to report.
+  over.promise.catch(() => {});
+  using reactor = await ReactorClient.start({
+    service: (event) => events.event(event),
+    idle: () => over.resolve(),
+    crashed: (error) => over.reject(error),
+  });
+  const onSignal = () => over.resolve();
+  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  try {
+    events.ready(await reactor.add(aggregators));
+    await over.promise;
+    await withLimit(reactor.shutdown());
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}
+
+async function withLimit(shutdown: Promise<void>): Promise<void> {
+  let timer: number | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new Error(
+            `The lines did not reach their declared state within ` +
+              `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+          ),
+        ),
+      SHUTDOWN_LIMIT_MS,
+    );
+  });
+  try {
+    await Promise.race([shutdown, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
