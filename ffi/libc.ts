@@ -51,7 +51,7 @@ const SYMBOLS = {
   /** int unlink(const char *path) */
   unlink: { parameters: ["buffer"], result: "i32" },
   /** ssize_t readlink(const char *path, char *buffer, size_t size) */
-  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   /** char *realpath(const char *path, char resolved[PATH_MAX]) */
   realpath: { parameters: ["buffer", "buffer"], result: "pointer" },
   /** int statx(int dir, const char *path, int flags, unsigned mask, struct statx *result) */
@@ -60,7 +60,7 @@ const SYMBOLS = {
     result: "i32",
   },
   /** ssize_t getdents64(int fd, void *buffer, size_t length) */
-  getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  getdents64: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 
   /** int poll(struct pollfd *fds, nfds_t count, int timeoutMs) */
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
