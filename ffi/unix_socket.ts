@@ -317,7 +317,9 @@ function adopt(received: Message, fds: OwnedFd[]): void {
  * Receives bytes and the fds that came with them: one `recvmsg`.
  *
  * Never waits, whatever the fd's own flags are. The received fds are
- * close-on-exec.
+ * close-on-exec. The kernel may join bytes that were sent before a message with
+ * fds to it (but never bytes sent after): to know which message fds belong to,
+ * ask for no more than one message's bytes at a time.
  *
  * @param target Where the bytes go.
  * @param fds Where the fds are put, all of them, up to 253.

@@ -1,0 +1,219 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { createEventFd, drainFd, isEventFd, signalFd } from "./event_fd.ts";
+import { fileStatus, isNonblocking, listDirectory } from "./files.ts";
+import { libc } from "./libc.ts";
+import { OsError } from "./os_error.ts";
+import type { OwnedFd } from "./owned_fd.ts";
+import { POLLIN } from "./poll.ts";
+import {
+  acceptUnix,
+  connectUnix,
+  listenUnix,
+  MAX_PASSED_FDS,
+  peerCredentials,
+  pollFd,
+  receive,
+  send,
+  socketPair,
+} from "./unix_socket.ts";
+
+const text = (value: string) => new TextEncoder().encode(value);
+const openFds = () => listDirectory("/proc/self/fd").length;
+
+function withDirectory(run: (directory: string) => void) {
+  const directory = Deno.makeTempDirSync();
+  try {
+    run(directory);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+Deno.test("listenUnix(), connectUnix() and acceptUnix() meet", () => {
+  withDirectory((directory) => {
+    const path = `${directory}/s`;
+    using listener = listenUnix(path);
+    assertEquals(acceptUnix(listener.fd), undefined);
+    using client = connectUnix(path);
+    using server = acceptUnix(listener.fd)!;
+    assert(isNonblocking(client.fd) && isNonblocking(server.fd));
+    assertEquals(send(client.fd, text("hello")), 5);
+    const target = new Uint8Array(16);
+    assertEquals(receive(server.fd, target, []), 5);
+    assertEquals(target.subarray(0, 5), text("hello"));
+    assertEquals(receive(server.fd, target, []), -1);
+    client.close();
+    assertEquals(receive(server.fd, target, []), 0);
+  });
+});
+
+Deno.test("listenUnix() gives the file its mode, whatever the umask", () => {
+  withDirectory((directory) => {
+    const before = Deno.umask(0o077);
+    try {
+      using _a = listenUnix(`${directory}/a`, { mode: 0o660 });
+      assertEquals(fileStatus(`${directory}/a`)!.mode, 0o660);
+      Deno.umask(0);
+      using _b = listenUnix(`${directory}/b`, { mode: 0o600 });
+      assertEquals(fileStatus(`${directory}/b`)!.mode, 0o600);
+    } finally {
+      Deno.umask(before);
+    }
+  });
+});
+
+Deno.test("listenUnix() leaves a file in the way alone", () => {
+  withDirectory((directory) => {
+    const path = `${directory}/s`;
+    const before = openFds();
+    listenUnix(path).close();
+    assertThrows(() => listenUnix(path), OsError, "EADDRINUSE");
+    assertThrows(() => connectUnix(path), OsError, "ECONNREFUSED");
+    assertThrows(() => connectUnix(`${path}2`), OsError, "ENOENT");
+    assertEquals(openFds(), before);
+  });
+});
+
+Deno.test("listenUnix() refuses paths that no socket can have", () => {
+  const long = "/tmp/" + "x".repeat(103);
+  assertThrows(() => listenUnix(long), RangeError, "108 bytes");
+  assertThrows(() => connectUnix(""), RangeError, "1 to 107");
+});
+
+Deno.test("send() passes fds that receive() owns", () => {
+  const [a, b] = socketPair();
+  using eventFd = createEventFd();
+  assertEquals(send(a.fd, text("x"), [eventFd.fd, eventFd.fd]), 1);
+  const fds: OwnedFd[] = [];
+  assertEquals(receive(b.fd, new Uint8Array(8), fds), 1);
+  assertEquals(fds.length, 2);
+  assert(fds.every((one) => one.fd !== eventFd.fd && isEventFd(one.fd)));
+  signalFd(fds[0]!.fd);
+  assertEquals(drainFd(eventFd.fd), 8);
+  assertEquals(libc().fcntl(fds[1]!.fd, 1, 0), 1, "close-on-exec");
+  for (const one of [a, b, ...fds]) one.close();
+});
+
+Deno.test("receive() takes as many fds as a message can have", () => {
+  const [a, b] = socketPair();
+  using eventFd = createEventFd();
+  const before = openFds();
+  const many = Array.from({ length: MAX_PASSED_FDS }, () => eventFd.fd);
+  assertEquals(send(a.fd, text("many"), many), 4);
+  const fds: OwnedFd[] = [];
+  assertEquals(receive(b.fd, new Uint8Array(8), fds), 4);
+  assertEquals(fds.length, MAX_PASSED_FDS);
+  for (const one of fds) one.close();
+  assertEquals(openFds(), before);
+  assertThrows(
+    () => send(a.fd, text("x"), [...many, eventFd.fd]),
+    RangeError,
+    "254 fds",
+  );
+  assertThrows(
+    () => send(a.fd, new Uint8Array(0), [eventFd.fd]),
+    RangeError,
+    "with 0 bytes",
+  );
+  a.close();
+  b.close();
+});
+
+Deno.test("receive() may join what came before fds, never what came after", () => {
+  const [a, b] = socketPair();
+  using eventFd = createEventFd();
+  send(a.fd, text("one"));
+  send(a.fd, text("two"), [eventFd.fd]);
+  send(a.fd, text("three"));
+  const target = new Uint8Array(64);
+  const fds: OwnedFd[] = [];
+  const counts: number[] = [];
+  for (let n = receive(b.fd, target, fds); n > 0;) {
+    counts.push(n);
+    n = receive(b.fd, target, fds);
+  }
+  assertEquals(counts, [6, 5]);
+  assertEquals(fds.length, 1);
+  for (const one of [a, b, ...fds]) one.close();
+});
+
+Deno.test("send() takes what fits and says when nothing does", () => {
+  const [a, b] = socketPair();
+  const block = new Uint8Array(1 << 20);
+  let total = 0;
+  for (let n = send(a.fd, block); n >= 0; n = send(a.fd, block)) total += n;
+  assert(total > 0 && total < 1 << 26);
+  assertEquals(pollFd(a.fd, 4, 0), 0);
+  b.close();
+  const error = assertThrows(() => send(a.fd, block), OsError);
+  assertEquals(error.code, "EPIPE");
+  a.close();
+});
+
+Deno.test("receive() and send() of empty arrays touch no memory", () => {
+  const [a, b] = socketPair();
+  assertEquals(send(a.fd, new Uint8Array(0)), 0);
+  send(a.fd, text("x"));
+  assertEquals(receive(b.fd, new Uint8Array(0), []), 0);
+  assertEquals(receive(b.fd, new Uint8Array(4), []), 1);
+  a.close();
+  b.close();
+});
+
+Deno.test("receive() closes the fds that came when not all could come", async () => {
+  const source = import.meta.resolve("./");
+  // In a process of its own, with room for a few fds only.
+  const code = `
+    import { listDirectory } from "${source}files.ts";
+    import { receive, send, socketPair } from "${source}unix_socket.ts";
+    import { createEventFd } from "${source}event_fd.ts";
+    const [a, b] = socketPair();
+    const fd = createEventFd().release();
+    const before = listDirectory("/proc/self/fd").length;
+    send(a.fd, new Uint8Array(1), Array.from({ length: 200 }, () => fd));
+    const fds = [];
+    try {
+      receive(b.fd, new Uint8Array(1), fds);
+      console.log("no error");
+    } catch (error) {
+      const after = listDirectory("/proc/self/fd").length;
+      console.log(error.code, fds.length, after - before);
+    }
+    a.close();
+    b.close();
+  `;
+  const { stdout, stderr } = await new Deno.Command("sh", {
+    args: [
+      "-c",
+      'ulimit -n 128; exec "$0" run --no-check --allow-ffi "$1"',
+      Deno.execPath(),
+      `data:text/javascript,${encodeURIComponent(code)}`,
+    ],
+  }).output();
+  assertEquals(
+    [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)],
+    ["EMFILE 0 0\n", ""],
+  );
+});
+
+Deno.test("peerCredentials() tells who is at the other end", () => {
+  const [a, b] = socketPair();
+  assertEquals(peerCredentials(a.fd), {
+    pid: Deno.pid,
+    uid: Deno.uid()!,
+    gid: Deno.gid()!,
+  });
+  a.close();
+  b.close();
+});
+
+Deno.test("pollFd() waits for readiness or for the time to be over", () => {
+  const [a, b] = socketPair();
+  const before = performance.now();
+  assertEquals(pollFd(b.fd, POLLIN, 20), 0);
+  assert(performance.now() - before >= 19);
+  send(a.fd, text("x"));
+  assertEquals(pollFd(b.fd, POLLIN, -1), POLLIN);
+  a.close();
+  b.close();
+});
