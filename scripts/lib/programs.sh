@@ -1,0 +1,235 @@
+# Programs of Debian that the tests use, unpacked into the cache: libgpiod's
+# tools (the reference, and the guests' own), busybox, QEMU of two ages, and
+# the initial file system of the QEMU guests. Sourced by scripts/environment.
+
+GPIO_TOOLS=(gpiodetect gpioinfo gpioget gpioset gpiomon gpionotify)
+GUEST_FILES=$REPOSITORY/tests/environment/guest
+
+# The newest QEMU that never offers a guest GPIO interrupts, and one that does.
+QEMU_OLD=7.2
+QEMU_NEW=10
+
+program_directory() {
+  local name=$1
+  shift
+  printf '%s/%s-%s' "$CACHE" "$name" \
+    "$(key_of "$(declare -f unpack_packages write_wrapper)" "$@" </dev/null)"
+}
+
+gpiod_directory() {
+  program_directory gpiod trixie "$(declare -f build_gpiod)"
+}
+
+busybox_directory() {
+  program_directory busybox bookworm "$(declare -f build_busybox)"
+}
+
+qemu_old_directory() {
+  program_directory "qemu-$QEMU_OLD" bookworm "$(declare -f build_qemu)"
+}
+
+qemu_new_directory() {
+  program_directory "qemu-$QEMU_NEW" bookworm-backports \
+    "$(declare -f build_qemu)"
+}
+
+initramfs_directory() {
+  printf '%s/initramfs-%s' "$CACHE" "$(cat "$GUEST_FILES"/*.sh | key_of \
+    "$(declare -f build_initramfs)" "$(gpiod_directory)" \
+    "$(busybox_directory)")"
+}
+
+# build_gpiod FINAL: libgpiod 2.2 tools with wrappers in bin.
+build_gpiod() {
+  local tool
+  unpack_packages trixie "$1.new/root" gpiod
+  for tool in "${GPIO_TOOLS[@]}"; do
+    write_wrapper "$1" "$tool"
+  done
+  "$1.new/root"/usr/lib*/ld-linux-*.so.* --library-path \
+    "$(echo "$1.new/root"/usr/lib/*-linux-gnu)" \
+    "$1.new/root/usr/bin/gpiodetect" --version >/dev/null ||
+    fail "the unpacked gpiodetect does not run" \
+      "look at $1.new; run the command again"
+}
+
+# build_busybox FINAL: a static busybox.
+build_busybox() {
+  unpack_packages bookworm "$1.new/root" busybox-static
+  mkdir -p "$1.new/bin"
+  mv "$1.new/root/bin/busybox" "$1.new/bin/busybox"
+  rm -rf "$1.new/root"
+  "$1.new/bin/busybox" true ||
+    fail "the unpacked busybox does not run" "look at $1.new"
+}
+
+# build_qemu FINAL SUITES VERSION
+build_qemu() {
+  unpack_packages "$2" "$1.new/root" qemu-system-x86
+  local modules
+  modules=$(cd "$1.new/root" && echo usr/lib/*-linux-gnu/qemu)
+  write_wrapper "$1" qemu-system-x86_64 -L "@root/usr/share/qemu" \
+    -L "@root/usr/share/seabios"
+  # Accelerators and the like are loaded from here.
+  sed -i "2a export QEMU_MODULE_DIR=\"$1/root/$modules\"" \
+    "$1.new/bin/qemu-system-x86_64"
+}
+
+# check_qemu FINAL VERSION: it runs, is of the age that is wanted, and has the
+# device. One that fails is put aside, to be looked at.
+check_qemu() {
+  local version devices
+  version=$("$1/bin/qemu-system-x86_64" --version 2>&1) || :
+  devices=$("$1/bin/qemu-system-x86_64" -device help 2>&1) || :
+  [[ $version != "QEMU emulator version $2."* ||
+    $devices != *'name "vhost-user-gpio-pci"'* ]] || return 0
+  rm -rf "$1.failed"
+  mv "$1" "$1.failed"
+  [[ $version == "QEMU emulator version $2."* ]] ||
+    fail "the unpacked QEMU is not $2: ${version%%
+# build_initramfs FINAL: busybox, the GPIO tools with their libraries, the
+# guest's first program and the command loop.
+build_initramfs() {
+  local tree=$1.new/tree gpiod busybox loader libraries tool library
+  gpiod=$(gpiod_directory)/root
+  busybox=$(busybox_directory)/bin/busybox
+  mkdir -p "$tree"/{bin,dev,lib,lib64,proc,root,run,sys,tmp}
+  cp "$busybox" "$tree/bin/busybox"
+  while IFS= read -r tool; do
+    ln -s busybox "$tree/bin/$tool"
+  done < <("$busybox" --list | grep -vx busybox)
+  loader=$(echo "$gpiod"/usr/lib*/ld-linux-*.so.*)
+  libraries=$(echo "$gpiod"/usr/lib/*-linux-gnu)
+  cp -L "$loader" "$tree/lib64/"
+  for tool in "${GPIO_TOOLS[@]}"; do
+    cp "$gpiod/usr/bin/$tool" "$tree/bin/$tool"
+    while IFS= read -r library; do
+      cp -L -u "$library" "$tree/lib/"
+    done < <("$loader" --library-path "$libraries" --list \
+      "$tree/bin/$tool" | sed -n "s|.* => \($libraries/[^ ]*\) .*|\1|p")
+  done
+  cp "$GUEST_FILES/init.sh" "$tree/init"
+  cp "$GUEST_FILES/session.sh" "$tree/bin/session"
+  chmod +x "$tree/init" "$tree/bin/session"
+  (cd "$tree" && find . | LC_ALL=C sort |
+    "$busybox" cpio -o -H newc 2>/dev/null | gzip -9) >"$1.new/initrd.gz"
+  rm -rf "$tree"
+}
+
+# ensure_program DIRECTORY WHAT BUILDER ARGUMENT...: runs the builder where
+# nothing was built yet. The builder fills DIRECTORY.new.
+ensure_program() {
+  local directory=$1 what=$2 builder=$3
+  shift 3
+  [[ ! -d $directory ]] || return 0
+  say "getting $what"
+  rm -rf "$directory.new"
+  "$builder" "$directory" "$@"
+  publish "$directory.new" "$directory"
+}
+
+ensure_gpiod() {
+  ensure_program "$(gpiod_directory)" "libgpiod's tools" build_gpiod
+}
+
+ensure_busybox() {
+  ensure_program "$(busybox_directory)" busybox build_busybox
+}
+
+ensure_initramfs() {
+  ensure_gpiod
+  ensure_busybox
+  ensure_program "$(initramfs_directory)" "the guests' initial file system" \
+    build_initramfs
+}
+
+ensure_qemu() {
+  local old new
+  old=$(qemu_old_directory)
+  new=$(qemu_new_directory)
+  if [[ ! -d $old ]]; then
+    ensure_program "$old" "QEMU $QEMU_OLD" build_qemu bookworm
+    check_qemu "$old" "$QEMU_OLD"
+  fi
+  if [[ ! -d $new ]]; then
+    ensure_program "$new" "QEMU $QEMU_NEW" build_qemu \
+      "bookworm bookworm-backports"
+    check_qemu "$new" "$QEMU_NEW"
+  fi
+}
+\n'*}" \
+      "look at $1.failed; adapt scripts/lib/programs.sh"
+  fail "the unpacked QEMU $2 has no vhost-user-gpio-pci device" \
+    "look at $1.failed; adapt scripts/lib/programs.sh"
+}
+
+# build_initramfs FINAL: busybox, the GPIO tools with their libraries, the
+# guest's first program and the command loop.
+build_initramfs() {
+  local tree=$1.new/tree gpiod busybox loader libraries tool library
+  gpiod=$(gpiod_directory)/root
+  busybox=$(busybox_directory)/bin/busybox
+  mkdir -p "$tree"/{bin,dev,lib,lib64,proc,root,run,sys,tmp}
+  cp "$busybox" "$tree/bin/busybox"
+  while IFS= read -r tool; do
+    ln -s busybox "$tree/bin/$tool"
+  done < <("$busybox" --list | grep -vx busybox)
+  loader=$(echo "$gpiod"/usr/lib*/ld-linux-*.so.*)
+  libraries=$(echo "$gpiod"/usr/lib/*-linux-gnu)
+  cp -L "$loader" "$tree/lib64/"
+  for tool in "${GPIO_TOOLS[@]}"; do
+    cp "$gpiod/usr/bin/$tool" "$tree/bin/$tool"
+    while IFS= read -r library; do
+      cp -L -u "$library" "$tree/lib/"
+    done < <("$loader" --library-path "$libraries" --list \
+      "$tree/bin/$tool" | sed -n "s|.* => \($libraries/[^ ]*\) .*|\1|p")
+  done
+  cp "$GUEST_FILES/init.sh" "$tree/init"
+  cp "$GUEST_FILES/session.sh" "$tree/bin/session"
+  chmod +x "$tree/init" "$tree/bin/session"
+  (cd "$tree" && find . | LC_ALL=C sort |
+    "$busybox" cpio -o -H newc 2>/dev/null | gzip -9) >"$1.new/initrd.gz"
+  rm -rf "$tree"
+}
+
+# ensure_program DIRECTORY WHAT BUILDER ARGUMENT...: runs the builder where
+# nothing was built yet. The builder fills DIRECTORY.new.
+ensure_program() {
+  local directory=$1 what=$2 builder=$3
+  shift 3
+  [[ ! -d $directory ]] || return 0
+  say "getting $what"
+  rm -rf "$directory.new"
+  "$builder" "$directory" "$@"
+  publish "$directory.new" "$directory"
+}
+
+ensure_gpiod() {
+  ensure_program "$(gpiod_directory)" "libgpiod's tools" build_gpiod
+}
+
+ensure_busybox() {
+  ensure_program "$(busybox_directory)" busybox build_busybox
+}
+
+ensure_initramfs() {
+  ensure_gpiod
+  ensure_busybox
+  ensure_program "$(initramfs_directory)" "the guests' initial file system" \
+    build_initramfs
+}
+
+ensure_qemu() {
+  local old new
+  old=$(qemu_old_directory)
+  new=$(qemu_new_directory)
+  if [[ ! -d $old ]]; then
+    ensure_program "$old" "QEMU $QEMU_OLD" build_qemu bookworm
+    check_qemu "$old" "$QEMU_OLD"
+  fi
+  if [[ ! -d $new ]]; then
+    ensure_program "$new" "QEMU $QEMU_NEW" build_qemu \
+      "bookworm bookworm-backports"
+    check_qemu "$new" "$QEMU_NEW"
+  fi
+}
