@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { EADDRINUSE, ECONNREFUSED, ENOENT } from "../../ffi/errno.ts";
-import { unlinkFile } from "../../ffi/files.ts";
+import { unlink } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
@@ -33,10 +32,10 @@ export class ListenSocket implements Disposable {
     try {
       return new ListenSocket(listenUnix(path, { mode }), path);
     } catch (error) {
-      if (!isOsError(error, EADDRINUSE)) throw error;
+      if (!isOsError(error, "EADDRINUSE")) throw error;
       replaceable(path, error);
     }
-    unlinkFile(path);
+    unlink(path);
     return new ListenSocket(listenUnix(path, { mode }), path);
   }
 
@@ -44,12 +43,7 @@ export class ListenSocket implements Disposable {
   [Symbol.dispose](): void {
     if (this.listener.closed) return;
     this.listener.close();
-    try {
-      unlinkFile(this.path);
-    } catch (error) {
-      // Somebody was tidier than we are.
-      if (!isOsError(error, ENOENT)) throw error;
-    }
+    unlink(this.path);
   }
 }
 
@@ -59,10 +53,12 @@ function replaceable(path: string, cause: unknown): void {
     connectUnix(path).close();
   } catch (error) {
     // ECONNREFUSED is said of plain files too, so the file type is asked.
-    if (isOsError(error, ECONNREFUSED) && Deno.lstatSync(path).isSocket) return;
-    if (isOsError(error, ENOENT)) return;
+    if (isOsError(error, "ECONNREFUSED") && Deno.lstatSync(path).isSocket) {
+      return;
+    }
+    if (isOsError(error, "ENOENT")) return;
     throw new Error(
-      isOsError(error, ECONNREFUSED)
+      isOsError(error, "ECONNREFUSED")
         ? `Cannot listen at ${path}: there is a file that is no socket`
         : `Cannot listen at ${path}: ${String(error)}`,
       { cause: error },

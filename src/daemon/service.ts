@@ -51,7 +51,7 @@ export async function serve(
 }
 
 async function withLimit(shutdown: Promise<void>): Promise<void> {
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () =>

@@ -1,0 +1,132 @@
+import { assertEquals } from "@std/assert";
+import { parseLineSpec } from "../config/line_spec.ts";
+import {
+  Direction,
+  FAILED,
+  LineOperation,
+  PENDING,
+} from "../virtio/line_port.ts";
+import { AggregatorLine, startOperation } from "./aggregator_line.ts";
+import type { LineSource, SourceListener } from "./line_source.ts";
+
+/** A source that logs what it is asked and answers what it is told to. */
+class SourceDouble implements LineSource {
+  readonly description = "double";
+  readonly name = "";
+  direction: Direction = Direction.Input;
+  result = 0;
+  readonly log: string[] = [];
+  listener: SourceListener | undefined;
+
+  attach(listener: SourceListener) {
+    this.listener = listener;
+  }
+  submit(operation: LineOperation, argument: number): number {
+    const [name] = Object.entries(LineOperation).find(([, code]) =>
+      code === operation
+    )!;
+    this.log.push(`${name} ${argument}`);
+    if (operation === LineOperation.Output) this.direction = Direction.Output;
+    return this.result;
+  }
+  peek() {
+    return 0;
+  }
+  release() {
+    this.log.push("release");
+  }
+  [Symbol.dispose]() {
+    this.log.push("dispose");
+  }
+}
+
+function rig(rules = "") {
+  const [specification] = parseLineSpec(`sim/1${rules}`);
+  const source = new SourceDouble();
+  const line = new AggregatorLine("A", specification!, source);
+  const completed: string[] = [];
+  line.attach({
+    completed: (lineNumber, result) =>
+      completed.push(`${lineNumber}: ${result}`),
+    edge: (lineNumber, level) => completed.push(`${lineNumber}! ${level}`),
+  }, 7);
+  return { line, source, completed };
+}
+
+Deno.test("AggregatorLine refuses a direction that its rule forbids", () => {
+  const input = rig(",direction=input");
+  assertEquals(input.line.submit(LineOperation.Output, 1), FAILED);
+  assertEquals(input.line.submit(LineOperation.Input, 0), 0);
+  assertEquals(input.source.log, ["Input 0"]);
+  const output = rig(",direction=output");
+  assertEquals(output.line.submit(LineOperation.Input, 0), FAILED);
+  assertEquals(output.line.submit(LineOperation.Output, 1), 0);
+  assertEquals(output.source.log, ["Output 1"]);
+});
+
+Deno.test("AggregatorLine reports edges and completions under its lineNumber", () => {
+  const { line, source, completed } = rig();
+  source.result = PENDING;
+  assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
+  source.listener!.completed(1);
+  source.listener!.edge(0);
+  assertEquals(completed, ["7: 1", "7! 0"]);
+});
+
+const RULES: readonly (readonly [string, string[]])[] = [
+  ["", []],
+  [",on-disconnect=keep", []],
+  [",safe=1", ["SetValue 1"]],
+  [",safe=0", ["SetValue 0"]],
+  [",on-disconnect=input", ["Input 0"]],
+  [",on-disconnect=release", ["release"]],
+];
+
+for (const [rules, expected] of RULES) {
+  Deno.test(`AggregatorLine.guestGone() obeys "${rules}"`, () => {
+    const { line, source } = rig(rules);
+    line.submit(LineOperation.Output, 0);
+    source.log.length = 0;
+    line.guestGone();
+    assertEquals(source.log, expected);
+  });
+}
+
+Deno.test("AggregatorLine.guestGone() does not drive a line left as an input", () => {
+  const { line, source } = rig(",safe=1");
+  line.guestGone();
+  assertEquals(source.log, []);
+});
+
+Deno.test("AggregatorLine.guestGone() waits for an operation under way", () => {
+  const { line, source, completed } = rig(",safe=1");
+  line.submit(LineOperation.Output, 0);
+  source.result = PENDING;
+  line.submit(LineOperation.SetValue, 0);
+  line.guestGone();
+  source.result = 0;
+  assertEquals(source.log, ["Output 0", "SetValue 0"]);
+  source.listener!.completed(0);
+  assertEquals(source.log, ["Output 0", "SetValue 0", "SetValue 1"]);
+  assertEquals(completed, []);
+});
+
+Deno.test("AggregatorLine applies its rule before it lets the source go", () => {
+  const { line, source } = rig(",safe=1");
+  line.submit(LineOperation.Output, 0);
+  line[Symbol.dispose]();
+  assertEquals(source.log, ["Output 0", "SetValue 1", "dispose"]);
+});
+
+Deno.test("startOperation() starts a line as its specification says", () => {
+  const start = (rules: string) => {
+    const first = startOperation(parseLineSpec(`sim/1${rules}`)[0]!);
+    return first && [first.operation, first.argument];
+  };
+  assertEquals(start(""), undefined);
+  assertEquals(start(",safe=1"), undefined);
+  assertEquals(start(",direction=input"), [LineOperation.Input, 0]);
+  assertEquals(start(",direction=output"), [LineOperation.Output, -1]);
+  assertEquals(start(",direction=output,safe=1"), [LineOperation.Output, 1]);
+  assertEquals(start(",initial=1,safe=0"), [LineOperation.Output, 1]);
+});

@@ -1,0 +1,94 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../config/config_error.ts";
+import { readServeArguments } from "./serve_arguments.ts";
+
+Deno.test("readServeArguments() begins another aggregator at every socket", () => {
+  const { aggregators, json } = readServeArguments([
+    "--socket-path",
+    "/run/plc0.sock",
+    "--line",
+    "sim/2",
+    "--line=gpiochip0/3",
+    "--json",
+    "--fd=7",
+    "--line",
+    "sim/1",
+    "--name",
+    "press",
+  ]);
+  assertEquals(json, true);
+  assertEquals(
+    aggregators.map(({ name, vhostUser, lines }) => ({
+      name,
+      vhostUser,
+      lines: lines.map((line) => line.origin),
+    })),
+    [
+      {
+        name: "plc0",
+        vhostUser: { socketPath: "/run/plc0.sock" },
+        lines: ["sim/2", "sim/2", "gpiochip0/3"],
+      },
+      { name: "press", vhostUser: { fd: 7 }, lines: ["sim/1"] },
+    ],
+  );
+});
+
+Deno.test("readServeArguments() numbers simulated lines through an aggregator", () => {
+  const { aggregators } = readServeArguments(
+    "--socket-path a --line sim/1 --line X --line sim/2".split(" "),
+  );
+  assertEquals(aggregators[0]?.lines.map((line) => line.name), [
+    "sim0",
+    undefined,
+    "sim1",
+    "sim2",
+  ]);
+});
+
+Deno.test("readServeArguments() takes as many lines as a device can have", () => {
+  const { aggregators } = readServeArguments(
+    "--socket-path a --line sim/65536".split(" "),
+  );
+  assertEquals(aggregators[0]?.lines.length, 65536);
+});
+
+const BROKEN: readonly (readonly [string, string])[] = [
+  ["--line sim/1", "stands before any --socket-path"],
+  ["--name x", "stands before any --socket-path"],
+  ["--socket-path", "needs a value"],
+  ["--socket-path=", "needs a value"],
+  ["--socket-path --line sim/1", "needs a value"],
+  ["--socket-path a", "has no lines"],
+  ["--socket-path a --line", "needs a value"],
+  ["--socket-path a --line sim/1 stray", 'cannot take the argument "stray"'],
+  ["--socket-path a --line sim/1 --name x --name y", "given twice"],
+  ["--fd x --line sim/1", "is no file descriptor"],
+  ["--fd -1 --line sim/1", "is no file descriptor"],
+  ["--socket-path a --line sim/1 --socket-path a --line sim/1", "given twice"],
+  [
+    "--socket-path x/a.sock --line sim/1 --socket-path y/a.sock --line sim/1",
+    'the name "a" is given twice',
+  ],
+  ["--sockt-path a --line sim/1", "unknown switch --sockt-path"],
+  ["--socket-path a --line sim/60000 --line sim/60000", "at most 65536"],
+  ["-x", "unknown switch -x"],
+];
+
+for (const [line, problem] of BROKEN) {
+  Deno.test(`readServeArguments() refuses "${line}"`, () => {
+    assertThrows(
+      () => readServeArguments(line.split(" ")),
+      ConfigError,
+      problem,
+    );
+  });
+}
+
+Deno.test("readServeArguments() suggests the switch that was meant", () => {
+  const error = assertThrows(
+    () => readServeArguments(["--sockt-path", "a"]),
+    ConfigError,
+  );
+  assertEquals(error.hint, "Did you mean --socket-path?");
+});

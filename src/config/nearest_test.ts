@@ -1,0 +1,12 @@
+import { assertEquals } from "@std/assert";
+import { nearest } from "./nearest.ts";
+
+Deno.test("nearest() finds the likely slip and nothing far-fetched", () => {
+  const words = ["serve", "set", "get", "monitor", "on-disconnect"];
+  assertEquals(nearest("srve", words), "serve");
+  assertEquals(nearest("sett", words), "set");
+  assertEquals(nearest("on-disconect", words), "on-disconnect");
+  assertEquals(nearest("monitro", words), "monitor");
+  assertEquals(nearest("completely", words), undefined);
+  assertEquals(nearest("", words), undefined);
+});
