@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { array, layout, PADDING, U16, U32, U64 } from "../../ffi/layout.ts";
+import { layout, PADDING, U16, U32, U64 } from "../../ffi/layout.ts";
 
 /** What a frontend may ask: the specification's names without `VHOST_USER_`. */
 export const FrontendRequest = {
@@ -223,10 +223,3 @@ export const INFLIGHT = layout("VhostUserInflight", 24, [
 ]);
 /** Size of {@linkcode INFLIGHT} without the padding at its end. **Units**: bytes. */
 export const INFLIGHT_PACKED_BYTES = 20;
-
-/** SET_MEM_TABLE in full, as frontends with a fixed struct send it. */
-export const MEM_TABLE = layout("VhostUserMemory", 264, [
-  ["numRegions", U32],
-  ["padding", U32],
-  ["regions", array(MEM_REGION, MAX_MEM_TABLE_REGIONS)],
-]);
