@@ -11,11 +11,17 @@
 
 /** What a device can ask of a line. */
 export const LineOperation = {
-  /** The guest is done with the line: its state is discarded. Argument 0. */
+  /**
+   * The guest is done with the line: its state is discarded, and edges are no
+   * longer reported. The argument is a `Departure` value.
+   */
   Deactivate: 0,
   /** Make the line an input. Argument 0. */
   Input: 1,
-  /** Make the line an output; the argument is the level, or `UNSPECIFIED`. */
+  /**
+   * Make the line an output; the argument is the level, or `UNSPECIFIED`. Edges
+   * are no longer reported if it becomes one.
+   */
   Output: 2,
   /** Read the line. Argument 0; the result is the level. */
   GetValue: 3,
@@ -26,6 +32,16 @@ export const LineOperation = {
 } as const;
 /** One of the {@linkcode LineOperation} numbers. */
 export type LineOperation = typeof LineOperation[keyof typeof LineOperation];
+
+/** Why a line is deactivated. */
+export const Departure = {
+  /** The guest gave this line back, and may take it again any time. */
+  LineReleased: 0,
+  /** The guest is gone: device reset, next guest, lost frontend. */
+  GuestGone: 1,
+} as const;
+/** One of the {@linkcode Departure} numbers. */
+export type Departure = typeof Departure[keyof typeof Departure];
 
 /** Which level changes a line reports. */
 export const Edges = { None: 0, Rising: 1, Falling: 2, Both: 3 } as const;
@@ -53,7 +69,8 @@ export interface LineListener {
   completed(lineNumber: number, result: number): void;
   /**
    * The line changed to `level`, and such edges were asked for. Never called
-   * from inside `submit` of the same line.
+   * from inside `submit` of the same line, but `submit` may be called from
+   * inside this: a level interrupt reads the line again.
    */
   edge(lineNumber: number, level: number): void;
 }
@@ -62,12 +79,15 @@ export interface LineListener {
 export interface LinePort {
   /** The name the guest sees; empty for none. 7-bit and unique in its device. */
   readonly name: string;
-  /** The present direction, the host's truth: never `None`. */
+  /**
+   * The present direction, the host's truth: never `None`. Follows each
+   * operation before that is reported done.
+   */
   readonly direction: Direction;
   /** Says who is told of completions and edges, and under which lineNumber. */
   attach(listener: LineListener, lineNumber: number): void;
   /**
-   * Starts an operation.
+   * Starts an operation. Never throws.
    *
    * @returns 0 or the level when it was done at once, `FAILED`, or `PENDING`.
    * **Blocking**: never longer than one non-sleeping ioctl.
