@@ -1,0 +1,125 @@
+/**
+ * Command-line options by the rules of GNU getopt_long, as libgpiod's tools
+ * apply them: bundled short options, `--name=value`, unambiguous prefixes, and
+ * reading stops at the first operand or behind `--`.
+ *
+ * Stopping there is what keeps `gpioset -- -5V=1` and a line that is called
+ * `-l` usable, and what users of those tools rely on: options come first.
+ *
+ * @module
+ */
+import { ToolError } from "./tool_error.ts";
+
+/** One option of a tool. */
+export interface OptionSpec {
+  /** The long name, without dashes. */
+  readonly long: string;
+  /** The letter of the short form. */
+  readonly short?: string;
+  /** What `--help` calls the value; without it the option takes none. */
+  readonly value?: string;
+  /** The lines of `--help`. */
+  readonly help: readonly string[];
+  /**
+   * Not one of libgpiod's: an abbreviation means it only when no option of
+   * libgpiod's starts like that, so that old abbreviations keep their meaning.
+   */
+  readonly extension?: true;
+}
+
+/** A wrong option: what is wrong; the hint to `--help` is added when printed. */
+export class UsageError extends ToolError {
+  override readonly name = "UsageError";
+}
+
+/** What one word of the command line means. */
+interface Match {
+  readonly option: OptionSpec;
+  /** The value within the same word. */
+  readonly value: string | undefined;
+  /** How to name the option in a message. */
+  readonly shown: string;
+}
+
+/**
+ * Reads options from the front of `args`, calls `apply` for each in order, and
+ * returns the operands.
+ *
+ * @throws {UsageError} On an unknown or ambiguous option, a value that is
+ * missing, or one that is not wanted; and whatever `apply` throws.
+ */
+export function readOptions<const Table extends readonly OptionSpec[]>(
+  table: Table,
+  args: readonly string[],
+  apply: (long: Table[number]["long"], value: string) => void,
+): string[] {
+  let at = 0;
+  const take = ({ option, value, shown }: Match) => {
+    if (option.value === undefined) return apply(option.long, "");
+    if (value !== undefined) return apply(option.long, value);
+    const next = args[at++];
+    if (next === undefined) {
+      throw new UsageError(
+        shown.startsWith("--")
+          ? `option '${shown}' requires an argument`
+          : `option requires an argument -- '${shown}'`,
+      );
+    }
+    apply(option.long, next);
+  };
+  while (at < args.length) {
+    const word = args[at]!;
+    if (word === "--") return args.slice(at + 1);
+    if (!word.startsWith("-") || word === "-") break;
+    at++;
+    if (word.startsWith("--")) take(longOption(table, word));
+    else for (const match of shortOptions(table, word)) take(match);
+  }
+  return args.slice(at);
+}
+
+function longOption(table: readonly OptionSpec[], word: string): Match {
+  const equals = word.indexOf("=");
+  const name = word.slice(2, equals < 0 ? undefined : equals);
+  const value = equals < 0 ? undefined : word.slice(equals + 1);
+  const option = table.find((each) => each.long === name) ??
+    abbreviated(table, name);
+  const shown = `--${option.long}`;
+  if (value !== undefined && option.value === undefined) {
+    throw new UsageError(`option '${shown}' doesn't allow an argument`);
+  }
+  return { option, value, shown };
+}
+
+function abbreviated(table: readonly OptionSpec[], name: string): OptionSpec {
+  const all = table.filter((each) => each.long.startsWith(name));
+  const standard = all.filter((each) => !each.extension);
+  const candidates = standard.length > 0 ? standard : all;
+  if (candidates.length === 0) {
+    throw new UsageError(`unrecognized option '--${name}'`);
+  }
+  if (candidates.length > 1) {
+    const list = candidates.map((each) => `'--${each.long}'`).join(" ");
+    throw new UsageError(
+      `option '--${name}' is ambiguous; possibilities: ${list}`,
+    );
+  }
+  return candidates[0]!;
+}
+
+function* shortOptions(
+  table: readonly OptionSpec[],
+  word: string,
+): Generator<Match> {
+  const letters = [...word.slice(1)];
+  while (letters.length > 0) {
+    const letter = letters.shift()!;
+    const option = table.find((each) => each.short === letter);
+    if (option === undefined) {
+      throw new UsageError(`invalid option -- '${letter}'`);
+    }
+    const attached = option.value !== undefined && letters.length > 0;
+    const value = attached ? letters.splice(0).join("") : undefined;
+    yield { option, value, shown: letter };
+  }
+}
