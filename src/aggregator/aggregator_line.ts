@@ -14,7 +14,11 @@ import {
   PENDING,
   UNSPECIFIED,
 } from "../virtio/line_port.ts";
-import type { LineSource, SourceListener } from "./line_source.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
 
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
@@ -28,9 +32,15 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   readonly source: LineSource;
   #listener: LineListener | undefined;
   #lineNumber = 0;
+  /** An operation of the source is under way, the guest's or a rule's. */
   #pending = false;
-  /** The guest went while an operation was pending: the rule waits for it. */
+  /** The one under way is a rule's: its result is nobody's. */
+  #isRule = false;
+  /** The guest went while an operation was under way: its rule comes next. */
   #guestGoneLater = false;
+  /** What the guest asked while a rule's operation was under way; -1: nothing. */
+  #queued: LineOperation | -1 = -1;
+  #queuedArgument = 0;
 
   /** Puts the rules of `specification` before `source`. */
   constructor(
@@ -60,19 +70,27 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     } else if (operation === LineOperation.Input) {
       if (rule === "output") return FAILED;
     }
+    if (this.#pending) {
+      this.#queued = operation;
+      this.#queuedArgument = argument;
+      return PENDING;
+    }
     const result = this.source.submit(operation, argument);
     this.#pending = result === PENDING;
     return result;
   }
 
   completed(result: number): void {
+    const wasRule = this.#isRule;
     this.#pending = false;
+    this.#isRule = false;
     if (this.#guestGoneLater) {
       this.#guestGoneLater = false;
       this.guestGone();
-      return;
+    } else if (!wasRule) {
+      this.#listener?.completed(this.#lineNumber, result);
     }
-    this.#listener?.completed(this.#lineNumber, result);
+    if (!this.#pending && this.#queued !== -1) this.#submitQueued();
   }
 
   edge(value: number): void {
@@ -81,6 +99,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
 
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
+    this.#queued = -1;
     if (this.#pending) {
       this.#guestGoneLater = true;
       return;
@@ -92,14 +111,14 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
       case "safe":
         // A line that was left as an input is not driven against its wire.
         if (this.direction === Direction.Output) {
-          this.#apply(LineOperation.SetValue, safe ?? 0);
+          this.#apply(SourceOperation.SetValue, safe ?? 0);
         }
         break;
       case "input":
-        this.#apply(LineOperation.Input, 0);
+        this.#apply(SourceOperation.Input, 0);
         break;
       case "release":
-        this.source.release();
+        this.#apply(SourceOperation.Release, 0);
         break;
     }
   }
@@ -111,8 +130,16 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     this.source[Symbol.dispose]();
   }
 
-  #apply(operation: LineOperation, argument: number): void {
+  #apply(operation: SourceOperation, argument: number): void {
     this.#pending = this.source.submit(operation, argument) === PENDING;
+    this.#isRule = this.#pending;
+  }
+
+  #submitQueued(): void {
+    const operation = this.#queued as LineOperation;
+    this.#queued = -1;
+    const result = this.submit(operation, this.#queuedArgument);
+    if (result !== PENDING) this.#listener?.completed(this.#lineNumber, result);
   }
 }
 

@@ -7,7 +7,11 @@ import {
   PENDING,
 } from "../virtio/line_port.ts";
 import { AggregatorLine, startOperation } from "./aggregator_line.ts";
-import type { LineSource, SourceListener } from "./line_source.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
 
 /** A source that logs what it is asked and answers what it is told to. */
 class SourceDouble implements LineSource {
@@ -21,8 +25,8 @@ class SourceDouble implements LineSource {
   attach(listener: SourceListener) {
     this.listener = listener;
   }
-  submit(operation: LineOperation, argument: number): number {
-    const [name] = Object.entries(LineOperation).find(([, code]) =>
+  submit(operation: SourceOperation, argument: number): number {
+    const [name] = Object.entries(SourceOperation).find(([, code]) =>
       code === operation
     )!;
     this.log.push(`${name} ${argument}`);
@@ -31,9 +35,6 @@ class SourceDouble implements LineSource {
   }
   peek() {
     return 0;
-  }
-  release() {
-    this.log.push("release");
   }
   [Symbol.dispose]() {
     this.log.push("dispose");
@@ -79,7 +80,7 @@ const RULES: readonly (readonly [string, string[]])[] = [
   [",safe=1", ["SetValue 1"]],
   [",safe=0", ["SetValue 0"]],
   [",on-disconnect=input", ["Input 0"]],
-  [",on-disconnect=release", ["release"]],
+  [",on-disconnect=release", ["Release 0"]],
 ];
 
 for (const [rules, expected] of RULES) {
@@ -109,6 +110,19 @@ Deno.test("AggregatorLine.guestGone() waits for an operation under way", () => {
   source.listener!.completed(0);
   assertEquals(source.log, ["Output 0", "SetValue 0", "SetValue 1"]);
   assertEquals(completed, []);
+});
+
+Deno.test("AggregatorLine lets the next guest wait for a rule under way", () => {
+  const { line, source, completed } = rig(",safe=1");
+  line.submit(LineOperation.Output, 0);
+  source.result = PENDING;
+  line.guestGone();
+  assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
+  assertEquals(source.log, ["Output 0", "SetValue 1"]);
+  source.result = 1;
+  source.listener!.completed(0);
+  assertEquals(source.log, ["Output 0", "SetValue 1", "GetValue 0"]);
+  assertEquals(completed, ["7: 1"]);
 });
 
 Deno.test("AggregatorLine applies its rule before it lets the source go", () => {

@@ -4,7 +4,17 @@
  *
  * @module
  */
-import type { Direction, LineOperation } from "../virtio/line_port.ts";
+import { type Direction, LineOperation } from "../virtio/line_port.ts";
+
+/** What an aggregator's line can ask of its source. */
+export const SourceOperation = {
+  ...LineOperation,
+  /** Let the host line go until the next operation needs it. Argument 0. */
+  Release: 6,
+} as const;
+/** One of the {@linkcode SourceOperation} numbers. */
+export type SourceOperation =
+  typeof SourceOperation[keyof typeof SourceOperation];
 
 /** Where a source reports to. */
 export interface SourceListener {
@@ -16,7 +26,7 @@ export interface SourceListener {
 
 /**
  * One line behind an aggregator's line. Speaks in logical values; takes the
- * operations of {@linkcode LineOperation}, one at a time.
+ * operations of {@linkcode SourceOperation}, one at a time.
  *
  * **Ownership**: belongs to one aggregator line, which disposes it.
  */
@@ -30,9 +40,7 @@ export interface LineSource extends Disposable {
   /** Says who is told. */
   attach(listener: SourceListener): void;
   /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */
-  submit(operation: LineOperation, argument: number): number;
+  submit(operation: SourceOperation, argument: number): number;
   /** The value as far as it is known without waiting; `FAILED` if it is not. */
   peek(): number;
-  /** Lets the host line go until the next operation needs it. */
-  release(): void;
 }

@@ -6,15 +6,13 @@
  */
 import type { LineSpecification, Value } from "../config/specification.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
-import {
-  Direction,
-  Edges,
-  FAILED,
-  LineOperation,
-  UNSPECIFIED,
-} from "../virtio/line_port.ts";
+import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
 import { levelOfValue, valueOfLevel } from "./level.ts";
-import type { LineSource, SourceListener } from "./line_source.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
 
 /**
  * One simulated pin. The outside pulls it (`pull`), weakly: a driven output
@@ -80,15 +78,15 @@ export class SimLine implements LineSource {
     this.#levelChanged();
   }
 
-  submit(operation: LineOperation, argument: number): number {
+  submit(operation: SourceOperation, argument: number): number {
     switch (operation) {
-      case LineOperation.GetValue:
+      case SourceOperation.GetValue:
         return this.peek();
-      case LineOperation.SetValue:
+      case SourceOperation.SetValue:
         if (this.#direction !== Direction.Output) return FAILED;
         this.#driven = argument as Value;
         return 0;
-      case LineOperation.Output:
+      case SourceOperation.Output:
         // Taken over without a glitch: an unspecified value keeps the level.
         this.#driven = argument === UNSPECIFIED
           ? valueOfLevel(this.level, this.#activeLow)
@@ -96,19 +94,22 @@ export class SimLine implements LineSource {
         this.#direction = Direction.Output;
         this.#edges = Edges.None;
         return 0;
-      case LineOperation.Input:
+      case SourceOperation.Input:
         if (this.#direction !== Direction.Input) {
           this.#direction = Direction.Input;
           this.#settled = this.level;
         }
         return 0;
-      case LineOperation.SetEdges:
+      case SourceOperation.SetEdges:
         if (this.#direction !== Direction.Input) return FAILED;
         this.#edges = argument as Edges;
         return 0;
-      case LineOperation.Deactivate:
+      case SourceOperation.Deactivate:
         this.#edges = Edges.None;
         return 0;
+      case SourceOperation.Release:
+        this.#edges = Edges.None;
+        return this.submit(SourceOperation.Input, 0);
     }
   }
 
@@ -117,11 +118,6 @@ export class SimLine implements LineSource {
       this.#direction === Direction.Input ? this.#settled : this.level,
       this.#activeLow,
     );
-  }
-
-  release(): void {
-    this.submit(LineOperation.Input, 0);
-    this.#edges = Edges.None;
   }
 
   [Symbol.dispose](): void {

@@ -2,13 +2,8 @@ import { assertEquals } from "@std/assert";
 import { parseLineSpec } from "../config/line_spec.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { Deadlines } from "../reactor/deadlines.ts";
-import {
-  Direction,
-  Edges,
-  FAILED,
-  LineOperation,
-  UNSPECIFIED,
-} from "../virtio/line_port.ts";
+import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import { SourceOperation } from "./line_source.ts";
 import { SimLine } from "./sim_line.ts";
 
 function rig(rules = "") {
@@ -31,7 +26,7 @@ function rig(rules = "") {
       throw error;
     });
   };
-  const ask = (operation: LineOperation, argument = 0) =>
+  const ask = (operation: SourceOperation, argument = 0) =>
     line.submit(operation, argument);
   return { line, edges, pass, ask };
 }
@@ -39,10 +34,10 @@ function rig(rules = "") {
 Deno.test("SimLine starts as an input that follows its pull", () => {
   const { line, ask } = rig();
   assertEquals(line.direction, Direction.Input);
-  assertEquals(ask(LineOperation.GetValue), 0);
+  assertEquals(ask(SourceOperation.GetValue), 0);
   line.pull(1);
-  assertEquals(ask(LineOperation.GetValue), 1);
-  assertEquals(rig(",bias=pull-up").ask(LineOperation.GetValue), 1);
+  assertEquals(ask(SourceOperation.GetValue), 1);
+  assertEquals(rig(",bias=pull-up").ask(SourceOperation.GetValue), 1);
 });
 
 Deno.test("SimLine reports just the edges that were asked for", () => {
@@ -54,7 +49,7 @@ Deno.test("SimLine reports just the edges that were asked for", () => {
   ];
   for (const [asked, expected] of cases) {
     const { line, edges, ask } = rig();
-    ask(LineOperation.SetEdges, asked);
+    ask(SourceOperation.SetEdges, asked);
     for (const level of [1, 1, 0, 1] as const) line.pull(level);
     assertEquals(edges, expected);
   }
@@ -62,72 +57,72 @@ Deno.test("SimLine reports just the edges that were asked for", () => {
 
 Deno.test("SimLine as an output wins over the pull and reports no edge", () => {
   const { line, edges, ask } = rig();
-  ask(LineOperation.SetEdges, Edges.Both);
-  assertEquals(ask(LineOperation.Output, 1), 0);
+  ask(SourceOperation.SetEdges, Edges.Both);
+  assertEquals(ask(SourceOperation.Output, 1), 0);
   line.pull(0);
   assertEquals(line.level, 1);
-  assertEquals(ask(LineOperation.SetValue, 0), 0);
-  assertEquals(ask(LineOperation.GetValue), 0);
+  assertEquals(ask(SourceOperation.SetValue, 0), 0);
+  assertEquals(ask(SourceOperation.GetValue), 0);
   assertEquals(edges, []);
-  assertEquals(ask(LineOperation.SetEdges, Edges.Rising), FAILED);
+  assertEquals(ask(SourceOperation.SetEdges, Edges.Rising), FAILED);
 });
 
 Deno.test("SimLine is not written while it is an input", () => {
-  assertEquals(rig().ask(LineOperation.SetValue, 1), FAILED);
+  assertEquals(rig().ask(SourceOperation.SetValue, 1), FAILED);
 });
 
 Deno.test("SimLine keeps its level when it is made an output without one", () => {
   const { line, ask } = rig();
   line.pull(1);
-  ask(LineOperation.Output, UNSPECIFIED);
+  ask(SourceOperation.Output, UNSPECIFIED);
   line.pull(0);
   assertEquals(line.level, 1);
 });
 
 Deno.test("SimLine inverts between value and level when active-low", () => {
   const { line, edges, ask } = rig(",active-low");
-  assertEquals(ask(LineOperation.GetValue), 1);
-  ask(LineOperation.SetEdges, Edges.Both);
+  assertEquals(ask(SourceOperation.GetValue), 1);
+  ask(SourceOperation.SetEdges, Edges.Both);
   line.pull(1);
   assertEquals(edges, [0]);
-  assertEquals(ask(LineOperation.GetValue), 0);
-  ask(LineOperation.Output, 1);
+  assertEquals(ask(SourceOperation.GetValue), 0);
+  ask(SourceOperation.Output, 1);
   assertEquals(line.level, 0);
 });
 
 Deno.test("SimLine lets an open drain or open source go to the pull", () => {
   const drain = rig(",drive=open-drain");
-  drain.ask(LineOperation.Output, 1);
+  drain.ask(SourceOperation.Output, 1);
   assertEquals(drain.line.level, 0);
   drain.line.pull(1);
   assertEquals(drain.line.level, 1);
-  drain.ask(LineOperation.SetValue, 0);
+  drain.ask(SourceOperation.SetValue, 0);
   assertEquals(drain.line.level, 0);
   const source = rig(",drive=open-source");
-  source.ask(LineOperation.Output, 0);
+  source.ask(SourceOperation.Output, 0);
   source.line.pull(1);
   assertEquals(source.line.level, 1);
 });
 
 Deno.test("SimLine debounces: only what stays is seen", () => {
   const { line, edges, pass, ask } = rig(",debounce=5ms");
-  ask(LineOperation.SetEdges, Edges.Both);
+  ask(SourceOperation.SetEdges, Edges.Both);
   line.pull(1);
   pass(4);
   line.pull(0);
   pass(4);
   line.pull(1);
-  assertEquals(ask(LineOperation.GetValue), 0);
+  assertEquals(ask(SourceOperation.GetValue), 0);
   pass(5);
   assertEquals(edges, [1]);
-  assertEquals(ask(LineOperation.GetValue), 1);
+  assertEquals(ask(SourceOperation.GetValue), 1);
 });
 
-Deno.test("SimLine.release() lets an output go", () => {
+Deno.test("SimLine lets an output go when it is released", () => {
   const { line, ask } = rig();
   line.pull(1);
-  ask(LineOperation.Output, 0);
-  line.release();
+  ask(SourceOperation.Output, 0);
+  ask(SourceOperation.Release);
   assertEquals(line.direction, Direction.Input);
-  assertEquals(ask(LineOperation.GetValue), 1);
+  assertEquals(ask(SourceOperation.GetValue), 1);
 });

@@ -40,7 +40,8 @@ export function readArguments<const S extends Switches>(
   const given: Record<string, unknown> = parseArgs([...args], {
     boolean: ofKind("flag"),
     string: [...valued, "_"],
-    collect: ofKind("values"),
+    // All of them: one that is given twice would silently win otherwise.
+    collect: valued,
     alias: names.includes("help") ? { help: "h" } : {},
     unknown: (arg: string) => {
       if (!arg.startsWith("-") || arg === "-") return true;
@@ -50,12 +51,17 @@ export function readArguments<const S extends Switches>(
   const result: Record<string, unknown> = { rest: given["_"] };
   for (const name of names) {
     const value = given[name];
-    if (switches[name] === "value" && Array.isArray(value)) {
-      throw new ConfigError("is given twice", { path: `--${name}` });
-    }
-    result[name] = value;
+    result[name] = switches[name] === "value" ? single(name, value) : value;
   }
   return result as Given<S>;
+}
+
+function single(name: string, values: unknown): unknown {
+  if (!Array.isArray(values)) return values;
+  if (values.length > 1) {
+    throw new ConfigError("is given twice", { path: `--${name}` });
+  }
+  return values[0];
 }
 
 function checkValues(args: readonly string[], valued: readonly string[]): void {

@@ -64,7 +64,7 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["--socket-path a --line sim/1 stray", 'cannot take the argument "stray"'],
   ["--socket-path a --line sim/1 --name x --name y", "given twice"],
   ["--fd x --line sim/1", "is no file descriptor"],
-  ["--fd -1 --line sim/1", "is no file descriptor"],
+  ["--fd=-1 --line sim/1", "is no file descriptor"],
   ["--socket-path a --line sim/1 --socket-path a --line sim/1", "given twice"],
   [
     "--socket-path x/a.sock --line sim/1 --socket-path y/a.sock --line sim/1",

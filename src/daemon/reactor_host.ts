@@ -113,7 +113,10 @@ class Served implements Disposable {
       ? vhostUser.socketPath
       : undefined;
     this.#aggregator = resources.use(
-      Aggregator.open(specification, (line) => sources.open(line)),
+      Aggregator.open(
+        specification,
+        (line) => sources.open(line, specification.name),
+      ),
     );
     const device = new GpioDevice(this.#aggregator.lines, {
       onReset: () => this.#aggregator.guestGone(),
