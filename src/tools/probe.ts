@@ -1,0 +1,358 @@
+/**
+ * `gpioagg probe`: what a guest would see at a vhost-user socket, and what a
+ * guest could do there.
+ *
+ * @module
+ */
+import { writeOutput } from "../cli/output.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { nearest } from "../config/nearest.ts";
+import { VIRTIO_GPIO_F_IRQ_MASK } from "../virtio/features.ts";
+import {
+  Direction,
+  EventStatus,
+  type IrqType,
+} from "../virtio/gpio_protocol.ts";
+import {
+  INTERRUPT_NAMES,
+  type ProbeArguments,
+  readProbeArguments,
+} from "./probe/arguments.ts";
+import { GpioDriver } from "./probe/driver.ts";
+import {
+  ConnectionError,
+  RequestRefused,
+  WaitTimeoutError,
+} from "./probe/errors.ts";
+import { featureNames, protocolFeatureNames } from "./probe/features.ts";
+import { Frontend } from "./probe/frontend.ts";
+
+/** Runs the command: 0 when all was done, else an error says what was not. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  return Promise.try(() => {
+    const given = readProbeArguments(args);
+    if (given.help) {
+      writeOutput(help(programName));
+      return 0;
+    }
+    using frontend = open(given);
+    new Probe(given, frontend).run();
+    return 0;
+  });
+}
+
+function open(given: ProbeArguments): Frontend {
+  const { socket, order, timeoutMs } = given;
+  try {
+    return Frontend.open(socket, { order, timeoutMs });
+  } catch (cause) {
+    // At this point nothing was said that a backend could object to: when it
+    // stays silent or hangs up, somebody else has it.
+    if (cause instanceof WaitTimeoutError) {
+      throw new Error(
+        `${cause.message} from ${socket}: either it is busy with another ` +
+          "frontend (a VM that runs?), or it is no vhost-user backend",
+        { cause },
+      );
+    }
+    if (cause instanceof ConnectionError && !isConnectFailure(cause)) {
+      throw new Error(
+        `${cause.message}: either it is busy with another frontend and ` +
+          "serves one at a time, or it is no vhost-user backend",
+        { cause },
+      );
+    }
+    throw cause;
+  }
+}
+
+function isConnectFailure(error: ConnectionError): boolean {
+  return error.message.startsWith("Cannot connect");
+}
+
+const DIRECTION_NAMES = {
+  [Direction.None]: "none",
+  [Direction.Output]: "output",
+  [Direction.Input]: "input",
+} as const;
+
+/** A line as it was found. */
+interface LineState {
+  readonly lineNumber: number;
+  readonly name: string;
+  readonly direction: Direction;
+  /** Nothing where the device refuses to tell. */
+  readonly value: number | undefined;
+}
+
+class Probe {
+  readonly #given: ProbeArguments;
+  readonly #frontend: Frontend;
+  readonly #driver: GpioDriver;
+  readonly #names: readonly string[];
+
+  constructor(given: ProbeArguments, frontend: Frontend) {
+    this.#given = given;
+    this.#frontend = frontend;
+    this.#driver = GpioDriver.attach(frontend);
+    this.#names = this.#driver.names();
+  }
+
+  run(): void {
+    const { actions, monitor, interrupt, quiet } = this.#given;
+    // All names are looked up before anything is touched.
+    const lines = actions.map((action) => this.#find(action.line));
+    const watched = monitor?.map((name) => this.#find(name));
+    if (monitor !== undefined && this.#driver.events === undefined) {
+      throw new Error(
+        `Cannot monitor ${this.#given.socket}: the device has no interrupts ` +
+          "(VIRTIO_GPIO_F_IRQ is not offered)",
+      );
+    }
+    if (!quiet) this.#showDevice();
+    actions.forEach((action, index) => {
+      const lineNumber = lines[index]!;
+      if (action.kind === "get") {
+        this.#show("get", lineNumber, this.#driver.getValue(lineNumber));
+        return;
+      }
+      const { value } = action;
+      this.#driver.setOutput(lineNumber, value, Direction.Output);
+      if (!quiet) this.#show("set", lineNumber, value);
+    });
+    if (watched !== undefined) this.#monitor(watched, interrupt);
+  }
+
+  /** A line's number by its name, or by its number where no name is like it. */
+  #find(key: string): number {
+    const byName = this.#names.indexOf(key);
+    if (byName >= 0 && key !== "") return byName;
+    if (/^\d{1,5}$/.test(key) && Number(key) < this.#driver.lineCount) {
+      return Number(key);
+    }
+    const near = nearest(key, this.#names.filter((name) => name !== ""));
+    throw new ConfigError(
+      `the device has no line "${key}"`,
+      {
+        hint: near === undefined
+          ? `It has ${this.#driver.lineCount} lines; ` +
+            "gpioagg probe SOCKET shows them"
+          : `Did you mean "${near}"?`,
+      },
+    );
+  }
+
+  #label(lineNumber: number): string {
+    return this.#names[lineNumber] || String(lineNumber);
+  }
+
+  #lines(): LineState[] {
+    return this.#names.map((name, lineNumber) => ({
+      lineNumber,
+      name,
+      direction: this.#driver.getDirection(lineNumber),
+      value: orRefused(() => this.#driver.getValue(lineNumber)),
+    }));
+  }
+
+  #showDevice(): void {
+    const { offeredFeatures, offeredProtocolFeatures } = this.#frontend;
+    const device = {
+      socket: this.#given.socket,
+      features: featureNames(offeredFeatures),
+      protocolFeatures: protocolFeatureNames(offeredProtocolFeatures),
+      queues: this.#frontend.backendQueueCount ?? null,
+      memorySlots: this.#frontend.memorySlots ?? null,
+      lines: this.#driver.lineCount,
+      namesBytes: this.#driver.namesBytes,
+    };
+    const lines = this.#lines();
+    const interrupts = this.#frontend.has(VIRTIO_GPIO_F_IRQ_MASK);
+    if (this.#given.json) {
+      writeJson("device", device);
+      for (const line of lines) {
+        writeJson("line", {
+          line: line.lineNumber,
+          name: line.name,
+          direction: DIRECTION_NAMES[line.direction],
+          value: line.value ?? null,
+          interrupt: interrupts ? this.#interruptOf(line) : null,
+        });
+      }
+      return;
+    }
+    writeOutput([
+      `virtio-gpio device at ${device.socket}`,
+      wrapped("features", device.features),
+      wrapped("protocol features", device.protocolFeatures),
+      `  ${"queues".padEnd(LABEL_WIDTH)}${device.queues ?? "not told"}`,
+      `  ${"config".padEnd(LABEL_WIDTH)}${device.lines} lines, ` +
+      (device.namesBytes === 0
+        ? "no names"
+        : `${device.namesBytes} bytes of names`),
+      "",
+      table([
+        ["LINE", "NAME", "DIRECTION", "VALUE", "INTERRUPT"],
+        ...lines.map((line) => [
+          String(line.lineNumber),
+          line.name || "-",
+          DIRECTION_NAMES[line.direction],
+          String(line.value ?? "?"),
+          interrupts ? this.#interruptOf(line) : "-",
+        ]),
+      ]),
+    ].join("\n"));
+  }
+
+  /** What interrupt this program is about to ask of a line. */
+  #interruptOf({ lineNumber, direction }: LineState): string {
+    const { monitor, interrupt } = this.#given;
+    if (monitor === undefined) return "none";
+    const watched = monitor.length === 0
+      ? direction === Direction.Input
+      : monitor.some((key) => this.#find(key) === lineNumber);
+    return watched ? interruptName(interrupt) : "none";
+  }
+
+  #show(kind: "get" | "set", lineNumber: number, value: number): void {
+    if (this.#given.json) {
+      writeJson(kind, {
+        line: lineNumber,
+        name: this.#names[lineNumber],
+        value,
+      });
+    } else writeOutput(`${this.#label(lineNumber)}=${value}`);
+  }
+
+  #monitor(named: readonly number[], type: IrqType): void {
+    const driver = this.#driver;
+    const lines = named.length > 0 ? [...new Set(named)] : this.#names.keys()
+      .filter((line) => driver.getDirection(line) === Direction.Input)
+      .toArray();
+    if (lines.length === 0) {
+      throw new Error(
+        "Nothing to monitor: no line is an input; name lines with " +
+          "--monitor=NAME",
+      );
+    }
+    const { capacity } = driver.events!;
+    if (lines.length > capacity) {
+      throw new Error(
+        `Cannot monitor ${lines.length} lines at once: the event queue has ` +
+          `room for ${capacity}; name fewer with --monitor=NAME`,
+      );
+    }
+    // As Linux does for a consumer that asks for an interrupt.
+    for (const line of lines) {
+      driver.setDirection(line, Direction.Input);
+      driver.setInterruptType(line, type);
+      driver.arm(line);
+    }
+    for (let left = this.#given.eventCount || Infinity; left > 0;) {
+      const event = driver.waitEvent(IDLE_WAIT_MS);
+      if (event === undefined) continue;
+      // Read before the buffer goes out again, as a guest's handler does.
+      const { lineNumber, status } = event;
+      if (status === EventStatus.Valid) {
+        this.#showEvent(lineNumber, driver.getValue(lineNumber), type);
+        left--;
+      }
+      driver.arm(lineNumber);
+    }
+    for (const line of lines) driver.setInterruptType(line, IRQ_NONE);
+  }
+
+  #showEvent(lineNumber: number, value: number, type: IrqType): void {
+    const time = new Date().toISOString();
+    const name = this.#names[lineNumber]!;
+    if (this.#given.json) {
+      writeJson("event", {
+        time,
+        line: lineNumber,
+        name,
+        interrupt: interruptName(type),
+        value,
+      });
+      return;
+    }
+    writeOutput(
+      `${time}  ${this.#label(lineNumber)}  ${interruptName(type)}  ` +
+        `now ${value}`,
+    );
+  }
+}
+
+const IRQ_NONE = INTERRUPT_NAMES["none"]!;
+/** How long a wait without an end sleeps at most. **Units**: milliseconds. */
+const IDLE_WAIT_MS = 3_600_000;
+const LABEL_WIDTH = 19;
+const TEXT_WIDTH = 80;
+
+function interruptName(type: IrqType): string {
+  return Object.entries(INTERRUPT_NAMES).find(([, each]) => each === type)![0];
+}
+
+function orRefused(read: () => number): number | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RequestRefused) return undefined;
+    throw error;
+  }
+}
+
+function writeJson(type: string, fields: object): void {
+  writeOutput(JSON.stringify({ type, ...fields }));
+}
+
+function wrapped(label: string, words: readonly string[]): string {
+  const indent = " ".repeat(LABEL_WIDTH + 2);
+  const rows: string[] = [];
+  let row = `  ${label.padEnd(LABEL_WIDTH)}`;
+  for (const [index, word] of words.entries()) {
+    const last = index === words.length - 1;
+    const piece = last ? word : `${word}, `;
+    if (row.length + piece.length > TEXT_WIDTH && row.trim() !== "") {
+      rows.push(row.trimEnd());
+      row = indent;
+    }
+    row += piece;
+  }
+  return [...rows, words.length === 0 ? `${row}none` : row].join("\n");
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]!.length))
+  );
+  return rows.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
+  ).join("\n");
+}
+
+function help(programName: string): string {
+  return `Usage: ${programName} SOCKET [SWITCH...]
+
+Connects to a vhost-user backend as a virtual machine would and shows what a
+guest sees there: features, lines, directions, levels. A backend serves one
+frontend at a time: this does not work beside a VM that runs.
+
+  --set NAME=VALUE      make a line an output: 0 (low) or 1 (high)
+  --get NAME            read a line; with --set, all happen in the order given
+  --monitor[=NAME]      print the interrupts of all inputs, or of the lines
+                        named (repeat for more), until interrupted
+  --interrupt TYPE      both (edges; unless told), rising, falling, high, low
+  -n, --num-events N    end after N events
+  --timeout PERIOD      limit for each answer (2s unless told)
+  --order FRONTEND      say things in the order of qemu (unless told), crosvm,
+                        cloud-hypervisor, uml or libkrun
+  -q, --quiet           no overview: only what --get and --monitor find
+  --json                one JSON object a line
+  -h, --help            this text
+
+NAME is a line's name, or its number where no line has that name.
+What was set stays set only as the backend's rule for a guest that leaves says.`;
+}
