@@ -27,6 +27,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_ACCEPTCONN = 30;
 const SO_PEERCRED = 17;
 const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
@@ -445,4 +446,27 @@ export function peerCredentials(
     uid: view.getUint32(UCRED.at.uid, LITTLE_ENDIAN),
     gid: view.getUint32(UCRED.at.gid, LITTLE_ENDIAN),
   };
+}
+
+/**
+ * Whether a socket listens, as opposed to being connected.
+ *
+ * @throws {OsError} ENOTSOCK, EBADF.
+ *
+ * **Safety**: looks only.
+ */
+export function isListening(fd: number): boolean {
+  const value = new Int32Array(1);
+  check(
+    libc().getsockopt(
+      fd,
+      SOL_SOCKET,
+      SO_ACCEPTCONN,
+      new Uint8Array(value.buffer),
+      new Uint32Array([value.byteLength]),
+    ),
+    "getsockopt(SO_ACCEPTCONN)",
+    `fd ${fd}`,
+  );
+  return value[0] === 1;
 }
