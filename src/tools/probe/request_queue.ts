@@ -139,8 +139,13 @@ export class RequestQueue {
    * @param address Guest-physical; `undefined` for the slot's own two bytes.
    */
   redirect(slot: number, address: number | undefined, length = 0): void {
-    this.#longBytes[slot] = address === undefined ? 0 : length;
-    this.#describe(slot, address, length);
+    if (address === undefined) {
+      this.#longBytes[slot] = 0;
+      this.#describe(slot);
+    } else {
+      this.#longBytes[slot] = length;
+      this.#describe(slot, address, length);
+    }
   }
 
   /** Puts a slot's request on the ring; the device sees it at {@linkcode flush}. */
