@@ -100,7 +100,7 @@ function readAggregator(given: {
   const lines: LineSpecification[] = [];
   for (const spec of given.line) {
     const simCount = lines.filter(({ source }) => source.kind === "sim").length;
-    // One by one: a spread of 65,536 arguments would exhaust the stack.
+    // One by one: a spread of 65,535 arguments would exhaust the stack.
     for (const line of parseLineSpec(spec, simCount)) lines.push(line);
   }
   if (lines.length === 0) {

@@ -48,9 +48,9 @@ Deno.test("readServeArguments() numbers simulated lines through an aggregator", 
 
 Deno.test("readServeArguments() takes as many lines as a device can have", () => {
   const { aggregators } = readServeArguments(
-    "--socket-path a --line sim/65536".split(" "),
+    "--socket-path a --line sim/65535".split(" "),
   );
-  assertEquals(aggregators[0]?.lines.length, 65536);
+  assertEquals(aggregators[0]?.lines.length, 65535);
 });
 
 const BROKEN: readonly (readonly [string, string])[] = [
@@ -71,7 +71,7 @@ const BROKEN: readonly (readonly [string, string])[] = [
     'the name "a" is given twice',
   ],
   ["--sockt-path a --line sim/1", "unknown switch --sockt-path"],
-  ["--socket-path a --line sim/60000 --line sim/60000", "at most 65536"],
+  ["--socket-path a --line sim/60000 --line sim/60000", "at most 65535"],
   ["-x", "unknown switch -x"],
 ];
 

@@ -64,7 +64,7 @@ export type VhostUserSpecification =
   /** **Ownership**: the reactor takes the fd over. */
   | { fd: number };
 
-/** Most lines one aggregator can have: the virtio-gpio line number is 16 bits. */
-export const MAX_LINES = 65536;
+/** Most lines of an aggregator: virtio-gpio counts them in 16 bits. */
+export const MAX_LINES = 65535;
 /** Longest line name: what the GPIO uAPI can show. */
 export const MAX_NAME_LENGTH = 31;
