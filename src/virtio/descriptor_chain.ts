@@ -58,6 +58,7 @@ export const ChainFault = {
 /** One of the {@linkcode ChainFault} numbers. */
 export type ChainFault = typeof ChainFault[keyof typeof ChainFault];
 
+const DESCRIPTOR_SIZE = DESCRIPTOR.size;
 const AT_ADDRESS_LOW = DESCRIPTOR.at.addr;
 const AT_ADDRESS_HIGH = DESCRIPTOR.at.addr + 4;
 const AT_LENGTH = DESCRIPTOR.at.len;
@@ -146,11 +147,11 @@ export class DescriptorChain {
    */
   load(head: number): void {
     this.head = head;
+    this.descriptorCount = 0;
     this.#parts = 0;
     this.#readableParts = 0;
     this.#totals[READABLE] = 0;
     this.#totals[WRITABLE] = 0;
-    this.descriptorCount = 0;
     this.fault = this.#walk(head);
   }
 
@@ -170,7 +171,7 @@ export class DescriptorChain {
       if (count === limit) return ChainFault.TooLong;
       count++;
       this.descriptorCount++;
-      let at = base + index * DESCRIPTOR.size;
+      let at = base + index * DESCRIPTOR_SIZE;
       if (isSpanning) {
         memory.copyOut(tableAddress + at, this.#copyBytes);
         at = 0;
@@ -186,7 +187,7 @@ export class DescriptorChain {
         if ((flagsNext & VIRTQ_DESC_F_NEXT) !== 0) {
           return ChainFault.IndirectWithNext;
         }
-        if (length === 0 || length % DESCRIPTOR.size !== 0) {
+        if (length === 0 || length % DESCRIPTOR_SIZE !== 0) {
           return ChainFault.IndirectLength;
         }
         const region = memory.locate(address, length);
@@ -203,7 +204,7 @@ export class DescriptorChain {
           base = 0;
         }
         isIndirect = true;
-        entries = length / DESCRIPTOR.size;
+        entries = length / DESCRIPTOR_SIZE;
         limit = Math.min(
           entries,
           Math.max(this.#queueSize, INDIRECT_CHAIN_ALLOWANCE),
@@ -215,47 +216,40 @@ export class DescriptorChain {
       const kind = (flagsNext & VIRTQ_DESC_F_WRITE) !== 0 ? WRITABLE : READABLE;
       if (kind === WRITABLE) seenWritable = true;
       else if (seenWritable) return ChainFault.ReadableAfterWritable;
-      const fault = this.#addBuffer(address, length, kind);
-      if (fault !== ChainFault.None) return fault;
+      // An empty buffer adds nothing, wherever it claims to be.
+      if (length !== 0) {
+        const region = memory.locate(address, length);
+        if (region >= 0) {
+          const offset = address - memory.start(region);
+          this.#addPart(region, offset, length, kind);
+        } else if (!this.#addSpanning(address, length, kind)) {
+          return ChainFault.BufferOutOfRange;
+        }
+        if (
+          this.#totals[READABLE]! + this.#totals[WRITABLE]! > MAX_CHAIN_BYTES
+        ) return ChainFault.TooManyBytes;
+      }
       if ((flagsNext & VIRTQ_DESC_F_NEXT) === 0) return ChainFault.None;
       index = flagsNext >>> NEXT_SHIFT;
       if (index >= entries) return ChainFault.NextOutOfRange;
     }
   }
 
-  #addBuffer(address: number, length: number, kind: 0 | 1): ChainFault {
-    // An empty buffer adds nothing, wherever it claims to be.
-    if (length === 0) return ChainFault.None;
-    const total = this.#totals[kind]! + length;
-    if (total > MAX_CHAIN_BYTES - this.#totals[1 - kind]!) {
-      return ChainFault.TooManyBytes;
-    }
-    this.#totals[kind] = total;
-    const region = this.#memory.locate(address, length);
-    if (region >= 0) {
-      this.#addPart(
-        region,
-        address - this.#memory.start(region),
-        length,
-        kind,
-      );
-      return ChainFault.None;
-    }
-    return this.#addSpanning(address, length, kind);
-  }
-
-  /** A buffer that lies across adjacent regions becomes one part in each. */
-  #addSpanning(address: number, length: number, kind: 0 | 1): ChainFault {
+  /**
+   * A buffer that lies across adjacent regions becomes one part in each; false
+   * if some of it does not exist.
+   */
+  #addSpanning(address: number, length: number, kind: 0 | 1): boolean {
     let done = 0;
     while (done < length) {
       const bytes = this.#memory.reach(address + done, length - done);
-      if (bytes === 0) return ChainFault.BufferOutOfRange;
+      if (bytes === 0) return false;
       const region = this.#memory.locate(address + done, bytes);
       const offset = address + done - this.#memory.start(region);
       this.#addPart(region, offset, bytes, kind);
       done += bytes;
     }
-    return ChainFault.None;
+    return true;
   }
 
   #addPart(
@@ -269,6 +263,7 @@ export class DescriptorChain {
     this.#regions[part] = region;
     this.#offsets[part] = offset;
     this.#lengths[part] = length;
+    this.#totals[kind] = this.#totals[kind]! + length;
     this.#parts = part + 1;
     if (kind === READABLE) this.#readableParts = part + 1;
   }
