@@ -1,11 +1,13 @@
 #!/bin/sh
 # The first program of a User-Mode-Linux test machine. The machine's own files
-# are below, read-only; everything that is written stays in memory. The kernel
-# passes NAME=VALUE words of its command line on as the environment:
+# are below, read-only; everything that is written stays in memory. GPIOAGG_
+# SETTINGS, a word of the kernel's command line, names a file that sets:
 #   GPIOAGG_BUSYBOX  a static busybox: the shell of the command loop
 #   GPIOAGG_SESSION  the command loop
-#   GPIOAGG_PATH     where programs are looked for
 #   GPIOAGG_SHARE    a directory of the machine that can be written, at /mnt
+# and the environment of all commands. The kernel's messages are on the
+# console, the command loop is on tty1.
+. "$GPIOAGG_SETTINGS"
 busybox=$GPIOAGG_BUSYBOX
 top=/mnt
 "$busybox" mount -t tmpfs none $top
@@ -23,10 +25,10 @@ root=$top/root
 "$busybox" mount -t tmpfs none $root/dev/shm
 "$busybox" ln -s /proc/self/fd $root/dev/fd
 "$busybox" mount -t tmpfs none $root/run
-if [ -n "$GPIOAGG_SHARE" ]; then
-  "$busybox" mount -t hostfs -o "$GPIOAGG_SHARE" none $root/mnt
-fi
+"$busybox" mount -t hostfs -o "$GPIOAGG_SHARE" none $root/mnt
 "$busybox" ip link set lo up
-export PATH="$GPIOAGG_PATH"
-exec "$busybox" setsid "$busybox" chroot $root "$busybox" sh -c \
-  'exec "$GPIOAGG_BUSYBOX" sh "$GPIOAGG_SESSION" </dev/tty1 >/dev/tty1'
+# The end of the command loop (its other end has gone) is the machine's end.
+"$busybox" setsid "$busybox" chroot $root "$busybox" sh -c \
+  'cd /root && exec "$GPIOAGG_BUSYBOX" sh "$GPIOAGG_SESSION" \
+    </dev/tty1 >/dev/tty1'
+"$busybox" poweroff -f

@@ -1,0 +1,116 @@
+/**
+ * QEMU as the VMM, with a small x86-64 guest.
+ *
+ * @module
+ */
+import { artefact } from "./environment.ts";
+import { CommandSession, type GuestSession } from "./guest_session.ts";
+import { ChildProcess } from "./process.ts";
+
+/** What a QEMU guest is given. */
+export interface QemuGuestOptions {
+  /**
+   * Which QEMU: "old" is 7.2, which never offers a guest GPIO interrupts;
+   * "new" is 10, which does.
+   */
+  readonly qemu: "old" | "new";
+  /** The vhost-user sockets of its GPIO controllers, in order. */
+  readonly sockets?: readonly string[];
+  /** Its memory in MiB. Default: 128. */
+  readonly memoryMiB?: number;
+  /** Further arguments of QEMU. */
+  readonly arguments?: readonly string[];
+  /** Further words of the guest kernel's command line. */
+  readonly kernelArguments?: readonly string[];
+  /** A command, with arguments, that runs QEMU. */
+  readonly prefix?: readonly string[];
+  /** How long it may take to come up, in milliseconds. Default: 60 s. */
+  readonly bootTimeoutMs?: number;
+}
+
+/**
+ * Boots a QEMU guest and waits until it takes commands: busybox and libgpiod's
+ * tools. Works inside User-Mode Linux too.
+ *
+ * The guest ends QEMU when it powers off or reboots.
+ *
+ * @throws {Error} when something is not built, or the guest does not come up
+ * within the limit, with QEMU's and the kernel's messages.
+ */
+export async function bootQemuGuest(
+  options: QemuGuestOptions,
+): Promise<GuestSession> {
+  const qemu = await artefact(options.qemu === "old" ? "qemuOld" : "qemuNew");
+  const kernel = await artefact("guestKernel");
+  const initramfs = await artefact("initramfs");
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
+  const cleanUp = () => Deno.remove(directory, { recursive: true });
+  const log = `${directory}/kernel-log`;
+  const memory = options.memoryMiB ?? 128;
+  const devices = (options.sockets ?? []).flatMap((socket, index) => [
+    "-chardev",
+    `socket,path=${socket.replaceAll(",", ",,")},id=vhost${index}`,
+    "-device",
+    `vhost-user-gpio-pci,chardev=vhost${index}`,
+  ]);
+  const [command, ...args] = [...options.prefix ?? [], qemu];
+  try {
+    const process = new ChildProcess({
+      command: command!,
+      args: [
+        ...args,
+        "-accel",
+        "tcg",
+        "-M",
+        "q35",
+        "-m",
+        String(memory),
+        "-nodefaults",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-kernel",
+        kernel,
+        "-initrd",
+        initramfs,
+        "-append",
+        ["console=ttyS0 quiet panic=-1", ...options.kernelArguments ?? []]
+          .join(" "),
+        // Shared memory: the backend maps it.
+        "-object",
+        `memory-backend-memfd,id=memory,size=${memory}M,share=on`,
+        "-numa",
+        "node,memdev=memory",
+        // The kernel's messages, apart from the commands' output.
+        "-chardev",
+        `file,id=log,path=${log}`,
+        "-serial",
+        "chardev:log",
+        "-chardev",
+        "stdio,id=session,signal=off",
+        "-serial",
+        "chardev:session",
+        ...devices,
+        ...options.arguments ?? [],
+      ],
+      input: true,
+    });
+    return await CommandSession.open(process, {
+      bootTimeoutMs: options.bootTimeoutMs ?? 60_000,
+      log: () => readLog(log),
+      dispose: cleanUp,
+    });
+  } catch (error) {
+    await cleanUp().catch(() => {});
+    throw error;
+  }
+}
+
+function readLog(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    // QEMU did not get as far as making it.
+    return "";
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * User-Mode Linux as the host: simulated chips behind the real GPIO uAPI, and
+ * Deno.
+ *
+ * @module
+ */
+import { artefact, REPOSITORY } from "./environment.ts";
+import { sessionFiles, SimChip, type SimChipOptions } from "./gpio_sim.ts";
+import type { ExecOptions, ExecResult } from "./guest_session.ts";
+import { bootUml, type UmlOptions, type UmlSession } from "./uml.ts";
+
+/** Deno's heap and the compiled modules need more than a guest does. */
+const HOST_MEMORY_MIB = 1024;
+
+/** A running host with simulated chips. */
+export interface UmlHost extends UmlSession {
+  /** Makes a simulated chip in the host. It goes with the host. */
+  makeChip(options: SimChipOptions): Promise<SimChip>;
+}
+
+/**
+ * Boots a host for simulated chips.
+ *
+ * @throws {Error} as {@linkcode bootUml} does.
+ */
+export async function bootUmlHost(options: UmlOptions = {}): Promise<UmlHost> {
+  const session = await bootUml({ memoryMiB: HOST_MEMORY_MIB, ...options });
+  return Object.assign(session, {
+    makeChip: (chip: SimChipOptions) =>
+      SimChip.create(sessionFiles(session), chip),
+  });
+}
+
+/**
+ * Boots a host, runs a shell script in it from the top of the checkout, and
+ * ends the host.
+ *
+ * @throws {Error} when the host does not come up or a limit passes.
+ */
+export async function runInUml(
+  script: string,
+  options: UmlOptions & ExecOptions = {},
+): Promise<ExecResult> {
+  await using host = await bootUmlHost(options);
+  return await host.exec(`cd '${REPOSITORY}' && ${script}`, options);
+}
+
+/** How test files are run in a host. */
+export interface DenoTestOptions extends ExecOptions {
+  /** Arguments of `deno test` before the files: permissions, a filter. */
+  readonly arguments?: readonly string[];
+  /** The host. */
+  readonly uml?: UmlOptions;
+}
+
+/**
+ * Runs test files with `deno test` inside a host of their own.
+ *
+ * The files are compiled on this machine first: what they import must not be
+ * looked for on a network that the host has not got, and compiling is slow
+ * there.
+ *
+ * @throws {Error} when they do not compile, the host does not come up, or a
+ * limit passes.
+ */
+export async function denoTestInUml(
+  files: readonly string[],
+  options: DenoTestOptions = {},
+): Promise<ExecResult> {
+  const deno = await artefact("deno");
+  const cached = await new Deno.Command(deno, {
+    args: ["cache", "--quiet", ...files],
+    cwd: REPOSITORY,
+    stdin: "null",
+  }).output();
+  if (!cached.success) {
+    const text = new TextDecoder().decode(cached.stderr);
+    throw new Error(`Cannot compile ${files.join(" ")}: ${text.trim()}`);
+  }
+  const words = [...options.arguments ?? [], ...files].map((word) =>
+    `'${word.replaceAll("'", "'\\''")}'`
+  );
+  return await runInUml(
+    `deno test --no-check --cached-only ${words.join(" ")}`,
+    { timeoutMs: 600_000, ...options, ...options.uml },
+  );
+}
