@@ -21,6 +21,8 @@ export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
 /** The peer will not send any more. **Safety**: a constant. */
 export const EPOLLRDHUP = 0x2000;
+/** Report once, then not until modified. **Safety**: a constant. */
+export const EPOLLONESHOT = 0x40000000;
 /** Report changes only, not states. **Safety**: a constant. */
 export const EPOLLET = 0x80000000;
 
@@ -163,6 +165,25 @@ export class Epoll implements Disposable {
     const errno = lastErrno();
     if (errno === EINTR) return 0;
     throw new OsError("epoll_wait", errno, "epoll");
+  }
+
+  /**
+   * Waits as {@linkcode Epoll.wait} does, on a thread of its own: about 45 µs
+   * slower, but the isolate goes on meanwhile. One such wait at a time; fds may
+   * be added and removed during it.
+   *
+   * @throws {OsError} As a rejection, if the instance is closed.
+   */
+  async waitElsewhere(timeoutMs: number): Promise<number> {
+    const count = await libc().epollWaitElsewhere(
+      this.#fd,
+      this.#ready,
+      this.#capacity,
+      timeoutMs,
+    );
+    // The other thread's errno is gone: asking again here tells the reason, or
+    // what became ready since.
+    return count < 0 ? this.wait(0) : count;
   }
 
   /** The events (EPOLLIN, …) of the i-th ready fd of the last wait. */

@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { createEventFd, drainFd, signalFd } from "./event_fd.ts";
+import { listDirectory, O_RDONLY, openFile } from "./files.ts";
+import { OsError } from "./os_error.ts";
+import { whenReadable } from "./readiness.ts";
+import { socketPair } from "./unix_socket.ts";
+
+const openFds = () => listDirectory("/proc/self/fd").length;
+
+Deno.test("whenReadable() tells when an fd becomes readable", async () => {
+  using fd = createEventFd();
+  const wait = whenReadable(fd.fd);
+  let told = false;
+  wait.ready.then(() => told = true);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert(!told, "the isolate goes on meanwhile");
+  signalFd(fd.fd);
+  assertEquals(await wait.ready, true);
+});
+
+Deno.test("whenReadable() serves several fds, and several waits for one", async () => {
+  using a = createEventFd();
+  using b = createEventFd();
+  const waits = [whenReadable(a.fd), whenReadable(b.fd), whenReadable(a.fd)];
+  signalFd(a.fd);
+  assertEquals(await waits[0]!.ready, true);
+  assertEquals(await waits[2]!.ready, true);
+  signalFd(b.fd);
+  assertEquals(await waits[1]!.ready, true);
+});
+
+Deno.test("whenReadable() can be waited for again and again", async () => {
+  using fd = createEventFd();
+  for (let i = 0; i < 50; i++) {
+    const wait = whenReadable(fd.fd);
+    signalFd(fd.fd);
+    assertEquals(await wait.ready, true);
+    assertEquals(drainFd(fd.fd), 8);
+  }
+});
+
+Deno.test("whenReadable() tells of a peer that hung up", async () => {
+  const [mine, theirs] = socketPair();
+  const wait = whenReadable(mine.fd);
+  theirs.close();
+  assertEquals(await wait.ready, true);
+  mine.close();
+});
+
+Deno.test("a wait that is cancelled ends with false, at once", async () => {
+  const before = openFds();
+  const fd = createEventFd();
+  const wait = whenReadable(fd.fd);
+  const other = createEventFd();
+  const otherWait = whenReadable(other.fd);
+  wait.cancel();
+  wait.cancel();
+  fd.close();
+  assertEquals(await wait.ready, false);
+  signalFd(other.fd);
+  assertEquals(await otherWait.ready, true);
+  otherWait.cancel();
+  other.close();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(openFds(), before);
+});
+
+Deno.test("cancelling one of two waits for an fd leaves the other", async () => {
+  using fd = createEventFd();
+  const one = whenReadable(fd.fd);
+  const other = whenReadable(fd.fd);
+  one.cancel();
+  assertEquals(await one.ready, false);
+  signalFd(fd.fd);
+  assertEquals(await other.ready, true);
+});
+
+Deno.test("whenReadable() refuses regular files, and keeps nothing", () => {
+  const before = openFds();
+  using file = openFile("/etc/hostname", O_RDONLY);
+  assertThrows(() => whenReadable(file.fd), OsError, "EPERM");
+  assertEquals(openFds(), before + 1);
+});
+
+Deno.test("a cancelled wait does not hold the process", async () => {
+  const source = import.meta.resolve("./");
+  const code = `
+    import { createEventFd } from "${source}event_fd.ts";
+    import { whenReadable } from "${source}readiness.ts";
+    using fd = createEventFd();
+    const wait = whenReadable(fd.fd);
+    setTimeout(() => wait.cancel(), 10);
+    console.log(await wait.ready);
+  `;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-check",
+      "--allow-ffi",
+      `data:text/javascript,${encodeURIComponent(code)}`,
+    ],
+    signal: AbortSignal.timeout(20_000),
+  });
+  const { code: status, stdout } = await child.output();
+  assertEquals([status, new TextDecoder().decode(stdout)], [0, "false\n"]);
+});
