@@ -7,8 +7,7 @@ import type {
   AggregatorSpecification,
   LineSpecification,
 } from "../config/specification.ts";
-import { FAILED } from "../virtio/line_port.ts";
-import { AggregatorLine, startOperation } from "./aggregator_line.ts";
+import { AggregatorLine, startLine } from "./aggregator_line.ts";
 import type { LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
@@ -54,7 +53,10 @@ export class Aggregator implements Disposable {
     const lines = specification.lines.map((line, i) =>
       new AggregatorLine(names[i]!, line, sources[i]!)
     );
-    for (const line of lines) start(line);
+    for (const line of lines) {
+      // A lane has started its lines before it handed them over.
+      if (line.specification.source.kind !== "lane") startLine(line);
+    }
     opened.move();
     return new Aggregator(specification.name, lines);
   }
@@ -74,18 +76,5 @@ export class Aggregator implements Disposable {
 
   [Symbol.dispose](): void {
     for (const line of this.lines) line[Symbol.dispose]();
-  }
-}
-
-function start(line: AggregatorLine): void {
-  const first = startOperation(line.specification);
-  if (
-    first !== undefined &&
-    line.source.submit(first.operation, first.argument) === FAILED
-  ) {
-    throw new Error(
-      `--line ${line.specification.origin}: ${line.source.description} ` +
-        `cannot be made an ${line.specification.direction}`,
-    );
   }
 }

@@ -143,6 +143,25 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   }
 }
 
+/**
+ * Puts a line where its specification starts it, before any guest.
+ *
+ * @throws {Error} If the line cannot be made so.
+ */
+export function startLine({ specification, source }: AggregatorLine): void {
+  const first = startOperation(specification);
+  if (first === undefined) return;
+  if (source.submit(first.operation, first.argument) === FAILED) {
+    const direction = first.operation === LineOperation.Input
+      ? "input"
+      : "output";
+    throw new Error(
+      `--line ${specification.origin}: ${source.description} ` +
+        `cannot be made an ${direction}`,
+    );
+  }
+}
+
 /** The operation that starts a line as its specification wants it, if any. */
 export function startOperation(
   specification: LineSpecification,

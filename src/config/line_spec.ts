@@ -30,10 +30,14 @@ export const SPEC_KEYS: Readonly<Record<string, string>> = {
   "initial": "0 | 1: drive this value at start",
   "safe": "0 | 1: drive this value when the guest is gone",
   "on-disconnect": "keep | safe | input | release, when the guest is gone",
+  "lane": "a thread for the chip alone (I2C, SPI, USB: found out by itself)",
 };
 
 const FORM = "CHIP/OFFSETS, LINE_NAME or sim/N, then ,key=value...";
 const OFFSETS_ITEM = /^\d+(-\d+)?$/;
+
+/** Keys that may stand without a value. */
+const FLAGS = ["active-low", "lane"];
 
 /** A key of a SPEC with its value; a bare key has the value "". */
 type Options = Map<string, string>;
@@ -164,7 +168,7 @@ function parseOptions(spec: string, items: readonly string[]): Options {
     if (options.has(key)) {
       throw specError(spec, `the key "${key}" is given twice`, "");
     }
-    if (equals < 0 && key !== "active-low") {
+    if (equals < 0 && !FLAGS.includes(key)) {
       throw specError(
         spec,
         `the key "${key}" has no value`,
@@ -208,6 +212,7 @@ function rulesOf(spec: string, options: Options): Rules {
     activeLow: flag(spec, options, "active-low"),
     debounceUs: period(spec, options, "debounce"),
     onDisconnect,
+    lane: flag(spec, options, "lane"),
     ...(name === undefined ? {} : { name }),
     ...(bias === undefined ? {} : { bias }),
     ...(drive === undefined ? {} : { drive }),

@@ -53,6 +53,7 @@ Deno.test("parseLineSpec() fills in the rules and their defaults", () => {
     activeLow: false,
     debounceUs: 0,
     onDisconnect: "keep",
+    lane: false,
   });
   const [full] = parseLineSpec(
     "gpiochip0/1,as=VALVE,direction=output,bias=disabled,drive=open-drain," +
@@ -71,6 +72,7 @@ Deno.test("parseLineSpec() fills in the rules and their defaults", () => {
     initial: 1,
     safe: 0,
     onDisconnect: "safe",
+    lane: false,
   });
 });
 

@@ -19,7 +19,16 @@ export type SourceSpecification =
     /** The line's own name, on whichever chip it is. */
     lineName: string;
   }
-  | { kind: "sim" };
+  | { kind: "sim" }
+  /** A chip's line that a lane has; made by the daemon, never by the user. */
+  | {
+    kind: "lane";
+    /** Which lane of those handed over with the aggregators. */
+    lane: number;
+    slot: number;
+    name: string;
+    description: string;
+  };
 
 /** A logical value: 0 is inactive, 1 is active. */
 export type Value = 0 | 1;
@@ -48,6 +57,8 @@ export interface LineSpecification {
   /** What the line is driven to when its guest is gone. */
   readonly safe?: Value;
   readonly onDisconnect: OnDisconnect;
+  /** Serve the chip from a thread of its own even if it does not look slow. */
+  readonly lane: boolean;
 }
 
 /** One aggregator and where it is presented. */

@@ -12,9 +12,10 @@ import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 
 /** A listening socket and the file it stands at. */
 export class ListenSocket implements Disposable {
-  /** **Ownership**: stays this object's. */
+  /** **Ownership**: this object's; whoever it is lent to may close it early. */
   readonly listener: OwnedFd;
   readonly path: string;
+  #hasFile = true;
 
   private constructor(listener: OwnedFd, path: string) {
     this.listener = listener;
@@ -41,9 +42,10 @@ export class ListenSocket implements Disposable {
 
   /** Stops listening and removes the file. */
   [Symbol.dispose](): void {
-    if (this.listener.closed) return;
     this.listener.close();
-    unlink(this.path);
+    // Once only: another process may serve at this path by then.
+    if (this.#hasFile) unlink(this.path);
+    this.#hasFile = false;
   }
 }
 

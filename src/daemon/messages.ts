@@ -5,14 +5,27 @@
  *
  * @module
  */
+import { ConfigError } from "../config/config_error.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 
 /** What the main isolate asks of the reactor. */
 export type Command =
   /** Makes aggregators and serves them: all, or none. */
-  | { kind: "add"; aggregators: AggregatorSpecification[] }
+  | {
+    kind: "add";
+    aggregators: AggregatorSpecification[];
+    lanes: LaneHandover[];
+  }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
+
+/** A lane that runs, with its lines open. All fds stay the lane's. */
+export interface LaneHandover {
+  memoryFd: number;
+  memoryBytes: number;
+  wakeFd: number;
+  doneFd: number;
+}
 
 /** One framed command. */
 export interface CommandFrame {
@@ -47,6 +60,20 @@ export interface ErrorReport {
   hint: string;
   /** Whether it is the user's to mend (exit status 2). */
   isConfig: boolean;
+}
+
+/** Packs an error for the way between threads. */
+export function errorReport(error: unknown): ErrorReport {
+  return {
+    message: error instanceof Error ? error.message : String(error),
+    hint: error instanceof ConfigError ? error.hint : "",
+    isConfig: error instanceof ConfigError,
+  };
+}
+
+/** Unpacks an error after the way between threads. */
+export function errorOf({ message, hint, isConfig }: ErrorReport): Error {
+  return isConfig ? new ConfigError(message, { hint }) : new Error(message);
 }
 
 /** What the reactor tells the main isolate. */

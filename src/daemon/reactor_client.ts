@@ -6,15 +6,15 @@
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send, socketPair } from "../../ffi/unix_socket.ts";
-import { ConfigError } from "../config/config_error.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
-import type {
-  AggregatorDescription,
-  Command,
-  ErrorReport,
-  Report,
-  ServiceEvent,
+import { Lanes } from "./lanes.ts";
+import {
+  type AggregatorDescription,
+  type Command,
+  errorOf,
+  type Report,
+  type ServiceEvent,
 } from "./messages.ts";
 
 /** What the service hears from its reactor. */
@@ -38,6 +38,7 @@ export class ReactorClient implements Disposable {
   readonly #commands: OwnedFd;
   readonly #events: ReactorEvents;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #lanes = new Lanes();
   readonly #outgoing: Uint8Array[] = [];
   #nextId = 1;
 
@@ -81,15 +82,22 @@ export class ReactorClient implements Disposable {
    * @throws {ConfigError} If the specification is the user's to mend.
    * @throws {Error} If a line or socket cannot be had.
    */
-  add(
+  async add(
     aggregators: AggregatorSpecification[],
   ): Promise<AggregatorDescription[]> {
-    return this.#ask({ kind: "add", aggregators });
+    const laned = await this.#lanes.start(aggregators);
+    try {
+      return await this.#ask({ kind: "add", ...laned });
+    } catch (error) {
+      this.#lanes.abandon(laned.lanes);
+      throw error;
+    }
   }
 
   /** Ends everything that is served, in order. */
   async shutdown(): Promise<void> {
     await this.#ask({ kind: "shutdown" });
+    await this.#lanes.closed();
   }
 
   [Symbol.dispose](): void {
@@ -147,8 +155,4 @@ export class ReactorClient implements Disposable {
     for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(error);
     this.#events.crashed(error);
   }
-}
-
-function errorOf({ message, hint, isConfig }: ErrorReport): Error {
-  return isConfig ? new ConfigError(message, { hint }) : new Error(message);
 }

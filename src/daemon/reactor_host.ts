@@ -4,9 +4,11 @@
  *
  * @module
  */
+import { Mapping } from "../../ffi/mapping.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isListening } from "../../ffi/unix_socket.ts";
-import { Aggregator } from "../aggregator/aggregator.ts";
+import { Aggregator, type SourceOpener } from "../aggregator/aggregator.ts";
+import { LaneEndpoint } from "../aggregator/lane_line.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
@@ -21,7 +23,11 @@ import {
 } from "./control_protocol.ts";
 import { ControlSocket } from "./control_socket.ts";
 import { ListenSocket } from "./listen_socket.ts";
-import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
+import type {
+  AggregatorDescription,
+  LaneHandover,
+  ServiceEvent,
+} from "./messages.ts";
 
 /** Socket files are for their owner and group; the directory decides the rest. */
 const SOCKET_MODE = 0o660;
@@ -56,14 +62,16 @@ export class ReactorHost implements Disposable {
    */
   add(
     specifications: readonly AggregatorSpecification[],
+    lanes: readonly LaneHandover[],
   ): AggregatorDescription[] {
     using made = new DisposableStack();
+    const endpoints = lanes.map((lane) => this.#connectLane(lane));
     const added = specifications.map((specification) =>
       made.use(
         new Served(
           specification,
           this.#loop,
-          this.#sources,
+          (line) => this.#sources.open(line, specification.name, endpoints),
           this.#events,
           () => this.#over(specification.name),
         ),
@@ -80,10 +88,38 @@ export class ReactorHost implements Disposable {
     this.#served.clear();
   }
 
+  #connectLane(lane: LaneHandover): LaneEndpoint {
+    const memory = Mapping.map(lane.memoryFd, {
+      length: lane.memoryBytes,
+      writable: true,
+      subject: "lane memory",
+    });
+    return new LaneEndpoint(this.#loop, {
+      memory,
+      wakeFd: lane.wakeFd,
+      doneFd: lane.doneFd,
+    });
+  }
+
   #over(name: string): void {
     this.#served.get(name)?.[Symbol.dispose]();
     this.#served.delete(name);
     if (this.#served.size === 0) this.#events.idle();
+  }
+}
+
+/** A virtio-gpio device whose lines have rules for a missing guest. */
+class AggregatorDevice extends GpioDevice {
+  readonly #aggregator: Aggregator;
+
+  constructor(aggregator: Aggregator) {
+    super(aggregator.lines);
+    this.#aggregator = aggregator;
+  }
+
+  override reset(): void {
+    super.reset();
+    this.#aggregator.guestGone();
   }
 }
 
@@ -99,7 +135,7 @@ class Served implements Disposable {
   constructor(
     specification: AggregatorSpecification,
     loop: EventLoop,
-    sources: SourceFactory,
+    openSource: SourceOpener,
     events: HostEvents,
     onOver: () => void,
   ) {
@@ -113,14 +149,9 @@ class Served implements Disposable {
       ? vhostUser.socketPath
       : undefined;
     this.#aggregator = resources.use(
-      Aggregator.open(
-        specification,
-        (line) => sources.open(line, specification.name),
-      ),
+      Aggregator.open(specification, openSource),
     );
-    const device = new GpioDevice(this.#aggregator.lines, {
-      onReset: () => this.#aggregator.guestGone(),
-    });
+    const device = new AggregatorDevice(this.#aggregator);
     // Sockets last: whoever can connect finds the lines ready.
     const listen = this.#socketPath === undefined
       ? undefined

@@ -7,10 +7,9 @@
 import { EPOLLIN } from "../../ffi/epoll.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive } from "../../ffi/unix_socket.ts";
-import { ConfigError } from "../config/config_error.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { FrameAssembler } from "./command_channel.ts";
-import type { Command, ErrorReport, Report } from "./messages.ts";
+import { type Command, errorReport, type Report } from "./messages.ts";
 import { ReactorHost } from "./reactor_host.ts";
 
 /** The parts of a Worker's global scope that are used here. */
@@ -57,7 +56,7 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
   function obey(command: Command) {
     switch (command.kind) {
       case "add":
-        return host.add(command.aggregators);
+        return host.add(command.aggregators, command.lanes);
       case "shutdown":
         host[Symbol.dispose]();
         reactor.stop();
@@ -67,12 +66,4 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
 
   tell({ kind: "ready" });
   reactor.run();
-}
-
-function errorReport(error: unknown): ErrorReport {
-  return {
-    message: error instanceof Error ? error.message : String(error),
-    hint: error instanceof ConfigError ? error.hint : "",
-    isConfig: error instanceof ConfigError,
-  };
 }

@@ -1,0 +1,119 @@
+/**
+ * The lane's side: runs the operations of a slow chip's lines, each of which
+ * may take milliseconds, in a thread that keeps nobody else waiting.
+ *
+ * @module
+ */
+import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
+import { signalFd } from "../../ffi/event_fd.ts";
+import type { EventLoop, Watch } from "../reactor/event_loop.ts";
+import { AggregatorLine } from "./aggregator_line.ts";
+import type { LaneConnection } from "./lane_line.ts";
+import { LaneSlot, SlotState } from "./lane_memory.ts";
+import { FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import { type SourceListener, SourceOperation } from "./line_source.ts";
+
+/** Serves the slots of one lane. **Ownership**: owns its lines. */
+export class Lane implements Disposable {
+  readonly #lines: LaneServedLine[];
+  readonly #watch: Watch;
+  readonly #onEmpty: () => void;
+
+  /**
+   * Serves `lines`, in slot order, until the reactor has closed all of them;
+   * then calls `onEmpty`.
+   */
+  constructor(
+    loop: EventLoop,
+    connection: LaneConnection,
+    lines: readonly AggregatorLine[],
+    onEmpty: () => void,
+  ) {
+    this.#onEmpty = onEmpty;
+    this.#lines = lines.map((line, index) =>
+      new LaneServedLine(
+        line,
+        new LaneSlot(connection.memory.buffer, index),
+        connection.doneFd,
+      )
+    );
+    this.#watch = loop.watch(
+      connection.wakeFd,
+      EPOLLIN | EPOLLET,
+      () => this.#serve(),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+    for (const line of this.#lines) line.close();
+  }
+
+  #serve(): void {
+    for (const line of this.#lines) line.serve();
+    if (this.#lines.every((line) => line.isClosed)) this.#onEmpty();
+  }
+}
+
+class LaneServedLine implements SourceListener {
+  isClosed = false;
+  readonly #line: AggregatorLine;
+  readonly #slot: LaneSlot;
+  readonly #doneFd: number;
+
+  constructor(line: AggregatorLine, slot: LaneSlot, doneFd: number) {
+    this.#line = line;
+    this.#slot = slot;
+    this.#doneFd = doneFd;
+    line.source.attach(this);
+    slot.set("value", line.source.peek());
+    slot.set("direction", line.source.direction);
+  }
+
+  serve(): void {
+    const slot = this.#slot;
+    if (slot.get("state") === SlotState.Asked) {
+      const operation = slot.get("operation") as SourceOperation;
+      const argument = slot.get("argument");
+      const { source } = this.#line;
+      const result = source.submit(operation, argument);
+      slot.set("value", valueAfter(operation, argument, result));
+      slot.set("direction", source.direction);
+      slot.set("result", result);
+      slot.set("state", SlotState.Answered);
+      signalFd(this.#doneFd);
+    }
+    if (slot.get("closing") === 1) this.close();
+  }
+
+  completed(): void {
+    // A lane's own sources answer at once.
+  }
+
+  edge(value: number): void {
+    this.#slot.set("value", value);
+    this.#slot.set("lastEdge", value);
+    this.#slot.count(value === 1 ? "rises" : "falls");
+    signalFd(this.#doneFd);
+  }
+
+  /** Applies the line's rule for a missing guest and lets it go. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#line[Symbol.dispose]();
+  }
+}
+
+/** What is known of a line's value without another slow look at it. */
+function valueAfter(
+  operation: SourceOperation,
+  argument: number,
+  result: number,
+): number {
+  if (result < 0) return FAILED;
+  if (operation === SourceOperation.GetValue) return result;
+  const isDriven = operation === SourceOperation.SetValue ||
+    operation === SourceOperation.Output;
+  return isDriven && argument !== UNSPECIFIED ? argument : FAILED;
+}

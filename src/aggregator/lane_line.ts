@@ -1,0 +1,141 @@
+/**
+ * The reactor's side of lines that a lane serves.
+ *
+ * @module
+ */
+import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
+import { signalFd } from "../../ffi/event_fd.ts";
+import type { Mapping } from "../../ffi/mapping.ts";
+import type { EventLoop, Watch } from "../reactor/event_loop.ts";
+import { Direction, FAILED, PENDING } from "../virtio/line_port.ts";
+import { LaneSlot, SlotState } from "./lane_memory.ts";
+import type {
+  LineSource,
+  SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
+
+/** What ties the reactor to one lane. All fds are the lane's. */
+export interface LaneConnection {
+  /** The shared slots. **Ownership**: whoever made the mapping. */
+  memory: Mapping;
+  /** Signalled when there is something to do for the lane. */
+  wakeFd: number;
+  /** Signalled by the lane when there is something to see. */
+  doneFd: number;
+}
+
+/**
+ * The lines of one lane; hears for all of them while any is open.
+ *
+ * **Ownership**: owns its mapping of the shared memory, until the last line is
+ * closed.
+ */
+export class LaneEndpoint {
+  readonly #connection: LaneConnection;
+  readonly #lines = new Set<LaneLine>();
+  readonly #watch: Watch;
+
+  /** Listens to the lane in `loop`. */
+  constructor(loop: EventLoop, connection: LaneConnection) {
+    this.#connection = connection;
+    this.#watch = loop.watch(connection.doneFd, EPOLLIN | EPOLLET, () => {
+      for (const line of this.#lines) line.look();
+    });
+  }
+
+  /** The line in slot `index`; each is asked for once. */
+  open(index: number, name: string, description: string): LineSource {
+    const { memory, wakeFd } = this.#connection;
+    const slot = new LaneSlot(memory.buffer, index);
+    const line = new LaneLine(
+      slot,
+      wakeFd,
+      name,
+      description,
+      () => this.#close(line, slot),
+    );
+    this.#lines.add(line);
+    return line;
+  }
+
+  #close(line: LaneLine, slot: LaneSlot): void {
+    if (!this.#lines.delete(line)) return;
+    const isLast = this.#lines.size === 0;
+    // Before the lane hears of it: it closes its fds with its last line.
+    if (isLast) this.#watch[Symbol.dispose]();
+    slot.set("closing", 1);
+    signalFd(this.#connection.wakeFd);
+    if (isLast) this.#connection.memory[Symbol.dispose]();
+  }
+}
+
+/** One line of a lane: every operation is answered later. */
+class LaneLine implements LineSource {
+  readonly name: string;
+  readonly description: string;
+  readonly #slot: LaneSlot;
+  readonly #wakeFd: number;
+  readonly #onDispose: () => void;
+  #listener: SourceListener | undefined;
+  #rises = 0;
+  #falls = 0;
+
+  constructor(
+    slot: LaneSlot,
+    wakeFd: number,
+    name: string,
+    description: string,
+    onDispose: () => void,
+  ) {
+    this.#slot = slot;
+    this.#wakeFd = wakeFd;
+    this.name = name;
+    this.description = description;
+    this.#onDispose = onDispose;
+  }
+
+  get direction(): Direction {
+    return this.#slot.get("direction") as Direction;
+  }
+
+  attach(listener: SourceListener): void {
+    this.#listener = listener;
+  }
+
+  submit(operation: SourceOperation, argument: number): number {
+    const slot = this.#slot;
+    slot.set("operation", operation);
+    slot.set("argument", argument);
+    slot.set("state", SlotState.Asked);
+    return signalFd(this.#wakeFd) ? PENDING : FAILED;
+  }
+
+  peek(): number {
+    return this.#slot.get("value");
+  }
+
+  /** Looks for an answer and for edges since the last look. */
+  look(): void {
+    const slot = this.#slot;
+    const rises = slot.get("rises");
+    const falls = slot.get("falls");
+    const last = slot.get("lastEdge");
+    const rose = rises !== this.#rises;
+    const fell = falls !== this.#falls;
+    this.#rises = rises;
+    this.#falls = falls;
+    // The device latches one edge at most, so one of each kind tells it all.
+    if (last === 1 ? fell : rose) this.#listener?.edge(1 - last);
+    if (last === 1 ? rose : fell) this.#listener?.edge(last);
+    if (slot.get("state") === SlotState.Answered) {
+      slot.set("state", SlotState.Idle);
+      this.#listener?.completed(slot.get("result"));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener = undefined;
+    this.#onDispose();
+  }
+}

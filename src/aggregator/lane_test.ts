@@ -1,0 +1,129 @@
+import { assertEquals } from "@std/assert";
+import { createEventFd } from "../../ffi/event_fd.ts";
+import { Mapping } from "../../ffi/mapping.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import { parseLineSpec } from "../config/line_spec.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import {
+  Direction,
+  Edges,
+  LineOperation,
+  PENDING,
+} from "../virtio/line_port.ts";
+import { AggregatorLine } from "./aggregator_line.ts";
+import { Lane } from "./lane.ts";
+import { LaneEndpoint } from "./lane_line.ts";
+import { laneMemoryBytes } from "./lane_memory.ts";
+import { SimLine } from "./sim_line.ts";
+
+/** Both sides of a lane of two lines in one loop, one after the other. */
+function rig(rules = "") {
+  const stack = new DisposableStack();
+  const fail = (error: unknown) => {
+    throw error;
+  };
+  const reactor = stack.use(new Reactor({ onError: fail }));
+  const laneReactor = stack.use(new Reactor({ onError: fail }));
+  const memoryFd = stack.use(createMemFd("lane", laneMemoryBytes(2)));
+  const map = () =>
+    Mapping.map(memoryFd.fd, {
+      length: laneMemoryBytes(2),
+      writable: true,
+      subject: "lane memory",
+    });
+  const wake = stack.use(createEventFd());
+  const done = stack.use(createEventFd());
+  const fds = { wakeFd: wake.fd, doneFd: done.fd };
+  const pins = parseLineSpec(`sim/2${rules}`).map((specification) => ({
+    specification,
+    pin: new SimLine(specification, laneReactor),
+  }));
+  let empty = 0;
+  stack.use(
+    new Lane(
+      laneReactor,
+      { memory: stack.use(map()), ...fds },
+      pins.map(({ specification, pin }) =>
+        new AggregatorLine("", specification, pin)
+      ),
+      () => empty++,
+    ),
+  );
+  const endpoint = new LaneEndpoint(reactor, { memory: map(), ...fds });
+  const log: string[] = [];
+  const lines = pins.map(({ specification }, index) => {
+    const source = endpoint.open(index, "", `slow ${index}`);
+    const line = new AggregatorLine("", specification, source);
+    line.attach({
+      completed: (lineNumber, result) => log.push(`${lineNumber}: ${result}`),
+      edge: (lineNumber, level) => log.push(`${lineNumber}! ${level}`),
+    }, index);
+    return line;
+  });
+  const turn = () => {
+    laneReactor.turn(0);
+    reactor.turn(0);
+  };
+  const heard = () => {
+    turn();
+    return log.splice(0);
+  };
+  return {
+    lines,
+    pins: pins.map(({ pin }) => pin),
+    heard,
+    emptied: () => empty,
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+Deno.test("Lane answers operations later, each line for itself", () => {
+  using lane = rig();
+  const [first, second] = lane.lines as [AggregatorLine, AggregatorLine];
+  assertEquals(first.submit(LineOperation.Output, 1), PENDING);
+  assertEquals(second.submit(LineOperation.GetValue, 0), PENDING);
+  assertEquals(lane.heard(), ["0: 0", "1: 0"]);
+  assertEquals(lane.pins[0]!.level, 1);
+  assertEquals(first.direction, Direction.Output);
+  assertEquals(first.source.peek(), 1);
+  assertEquals(second.direction, Direction.Input);
+});
+
+Deno.test("Lane hands edges on, the last one last", () => {
+  using lane = rig();
+  const [line] = lane.lines as [AggregatorLine];
+  line.submit(LineOperation.SetEdges, Edges.Both);
+  assertEquals(lane.heard(), ["0: 0"]);
+  lane.pins[0]!.pull(1);
+  assertEquals(lane.heard(), ["0! 1"]);
+  for (const level of [0, 1, 0] as const) lane.pins[0]!.pull(level);
+  assertEquals(lane.heard(), ["0! 1", "0! 0"]);
+  assertEquals(lane.heard(), []);
+});
+
+Deno.test("Lane applies a line's rule when its guest goes in the middle", () => {
+  using lane = rig(",safe=1");
+  const [line] = lane.lines as [AggregatorLine];
+  line.submit(LineOperation.Output, 0);
+  lane.heard();
+  line.submit(LineOperation.SetValue, 0);
+  line.guestGone();
+  assertEquals(lane.heard(), []);
+  assertEquals(lane.heard(), []);
+  assertEquals(lane.pins[0]!.level, 1);
+});
+
+Deno.test("Lane lets its lines go as their rules say, then is over", () => {
+  using lane = rig(",safe=1");
+  const [first, second] = lane.lines as [AggregatorLine, AggregatorLine];
+  first.submit(LineOperation.Output, 0);
+  lane.heard();
+  first.submit(LineOperation.SetValue, 0);
+  first[Symbol.dispose]();
+  assertEquals(lane.heard(), []);
+  assertEquals(lane.pins[0]!.level, 1);
+  assertEquals(lane.emptied(), 0);
+  second[Symbol.dispose]();
+  lane.heard();
+  assertEquals(lane.emptied(), 1);
+});

@@ -1,0 +1,88 @@
+/**
+ * Entry of a lane Worker: opens the lines of one slow chip, then serves them
+ * to the reactor until it has closed them all.
+ *
+ * @module
+ */
+import { Mapping } from "../../ffi/mapping.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { AggregatorLine, startLine } from "../aggregator/aggregator_line.ts";
+import { Lane } from "../aggregator/lane.ts";
+import { SourceFactory } from "../aggregator/source_factory.ts";
+import type { LineSpecification } from "../config/specification.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import {
+  type ErrorReport,
+  errorReport,
+  type LaneHandover,
+} from "./messages.ts";
+
+/** What a lane is started with. */
+export interface LaneStart {
+  handover: LaneHandover;
+  /** In slot order, with the name of the aggregator each belongs to. */
+  lines: { specification: LineSpecification; owner: string }[];
+}
+
+/** What a lane tells the main isolate. */
+export type LaneReport =
+  | { kind: "ready"; lines: { name: string; description: string }[] }
+  | { kind: "failed"; error: ErrorReport };
+
+/** The parts of a Worker's global scope that are used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<LaneStart>) => void) | null;
+  postMessage(report: LaneReport | "closed"): void;
+  close(): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = ({ data }) => {
+  try {
+    runLane(data);
+  } catch (error) {
+    scope.postMessage({ kind: "failed", error: errorReport(error) });
+  }
+  scope.postMessage("closed");
+  scope.close();
+};
+
+function runLane({ handover, lines }: LaneStart): void {
+  using memoryFd = new OwnedFd(handover.memoryFd, "lane memory");
+  using wake = new OwnedFd(handover.wakeFd, "lane wake-up");
+  using done = new OwnedFd(handover.doneFd, "lane answer");
+  using memory = Mapping.map(memoryFd.fd, {
+    length: handover.memoryBytes,
+    writable: true,
+    subject: "lane memory",
+  });
+  using reactor = new Reactor({
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const sources = new SourceFactory(reactor);
+  using opened = new DisposableStack();
+  const served = lines.map(({ specification, owner }) => {
+    const source = opened.use(sources.open(specification, owner));
+    const line = new AggregatorLine(source.name, specification, source);
+    startLine(line);
+    return line;
+  });
+  opened.move();
+  using _lane = new Lane(
+    reactor,
+    { memory, wakeFd: wake.fd, doneFd: done.fd },
+    served,
+    () => reactor.stop(),
+  );
+  scope.postMessage({
+    kind: "ready",
+    lines: served.map(({ source: { name, description } }) => ({
+      name,
+      description,
+    })),
+  });
+  reactor.run();
+}
