@@ -25,7 +25,7 @@ Deno.test("periodUs() refuses what is no period", () => {
 });
 
 Deno.test("periodUs() refuses what no counter can hold", () => {
-  assertEquals(periodUs("9223372036854775ms"), 9223372036854775000);
+  assertEquals(periodUs("9223372036854s"), 9223372036854000000);
   assertEquals(periodUs("9223372036854775808us"), undefined);
   assertEquals(periodUs("99999999999999999999"), undefined);
 });

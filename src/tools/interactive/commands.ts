@@ -1,0 +1,281 @@
+/**
+ * The commands of `set --interactive`: `get`, `set`, `toggle`, `sleep`, `help`
+ * and `exit`.
+ *
+ * @module
+ */
+import type { Value } from "../../gpio/line_settings.ts";
+import { jsonLine, quoted, valueText } from "../line_text.ts";
+import { valueOf } from "../line_values.ts";
+import { periodUs } from "../numbers.ts";
+
+/** Lines that are held as outputs. */
+export interface OutputLines {
+  /** How the user named them, in order. */
+  readonly ids: readonly string[];
+  /** What the `index`-th line is set to. */
+  valueOf(index: number): Value;
+  /** Sets some lines, by their indices. */
+  setValues(values: ReadonlyMap<number, Value>): void;
+}
+
+/** What commands need besides the lines. */
+export interface CommandOptions {
+  readonly unquoted: boolean;
+  readonly json: boolean;
+  /** Prints whole lines. */
+  readonly print: (text: string) => void;
+  /** Waits, in milliseconds. */
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+const HELP = `COMMANDS:
+
+    exit
+        Release the lines and exit
+    get [line]...
+        Show what lines are set to; all lines if none is named
+    help
+        Show this help
+    set <line=value>...
+        Set lines
+    sleep <period>
+        Wait before the next command
+    toggle [line]...
+        Set lines to the opposite; all lines if none is named
+`;
+const COMMANDS = ["exit", "get", "help", "set", "sleep", "toggle"];
+const VALUE_WORDS = ["active", "inactive"];
+
+/** A word of a command: a line or `line=value`. */
+interface Word {
+  /** The line, without its quotes. */
+  readonly id: string;
+  /** What follows the equal sign; undefined where there is none. */
+  readonly value: string | undefined;
+  /** The word as it was written. */
+  readonly source: string;
+}
+
+/** What a command was told that it cannot do. */
+class CommandError extends Error {}
+
+/** Runs commands on lines. */
+export class Commands {
+  readonly #lines: OutputLines;
+  readonly #options: CommandOptions;
+
+  /** Takes the lines to work on. */
+  constructor(lines: OutputLines, options: CommandOptions) {
+    this.#lines = lines;
+    this.#options = options;
+  }
+
+  /**
+   * Runs one command.
+   *
+   * @returns Whether there are to be more.
+   * @throws What setting a line throws; a wrong command is only told of.
+   */
+  async run(text: string): Promise<boolean> {
+    const [command, rest] = splitCommand(text);
+    try {
+      switch (command) {
+        case "":
+          return true;
+        case "exit":
+          return false;
+        case "help":
+          this.#options.print(HELP);
+          return true;
+        case "get":
+          this.#get(words(rest));
+          return true;
+        case "set":
+          this.#set(words(rest));
+          return true;
+        case "toggle":
+          this.#toggle(words(rest));
+          return true;
+        case "sleep":
+          await this.#sleep(rest.trim());
+          return true;
+        default:
+          throw new CommandError(
+            `unknown command: '${command}'\nTry the 'help' command`,
+          );
+      }
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      this.#options.print(`${error.message}\n`);
+      return true;
+    }
+  }
+
+  #get(named: readonly Word[]): void {
+    const { unquoted, json, print } = this.#options;
+    const shown = this.#select(named);
+    if (json) {
+      print(
+        shown.map((index) =>
+          jsonLine({
+            line: this.#lines.ids[index]!,
+            value: this.#lines.valueOf(index),
+          })
+        ).join(""),
+      );
+    } else {
+      const values = shown.map((index) => {
+        const name = quoted(this.#lines.ids[index]!, unquoted);
+        return `${name}=${valueText(this.#lines.valueOf(index))}`;
+      });
+      print(values.join(" ") + "\n");
+    }
+  }
+
+  #set(given: readonly Word[]): void {
+    if (given.length === 0) {
+      throw new CommandError("at least one GPIO line value must be specified");
+    }
+    const wanted = given.map(({ value, source }) => {
+      const word = valueOf(value ?? "");
+      if (word === undefined) {
+        throw new CommandError(`invalid line value: '${value ?? source}'`);
+      }
+      return word;
+    });
+    const indices = this.#select(given);
+    this.#lines.setValues(
+      new Map(indices.map((index, i) => [index, wanted[i]!])),
+    );
+  }
+
+  #toggle(named: readonly Word[]): void {
+    this.#lines.setValues(
+      new Map(
+        this.#select(named).map((index) => [
+          index,
+          this.#lines.valueOf(index) === 1 ? 0 : 1,
+        ]),
+      ),
+    );
+  }
+
+  async #sleep(text: string): Promise<void> {
+    if (text === "") throw new CommandError("a period must be specified");
+    if (/\s/.test(text)) {
+      throw new CommandError("only one period can be specified");
+    }
+    const us = periodUs(text);
+    if (us === undefined) throw new CommandError(`invalid period: '${text}'`);
+    await this.#options.sleep(us / 1000);
+  }
+
+  /** The indices of the named lines, or of all when none is named. */
+  #select(named: readonly Word[]): number[] {
+    const { ids } = this.#lines;
+    if (named.length === 0) return ids.map((_, index) => index);
+    const indices = named.map(({ id }) => ids.indexOf(id));
+    const unknown = named.filter((_, i) => indices[i] === -1);
+    if (unknown.length > 0) {
+      throw new CommandError(
+        unknown.map(({ id }) => `unknown line: '${id}'`).join("\n"),
+      );
+    }
+    return indices;
+  }
+
+  /** What could stand at the end of `before`: see `Completer`. */
+  complete(before: string): { start: number; words: string[] } {
+    const [command, rest] = splitCommand(before);
+    if (!/\s/.test(before.trimStart())) {
+      const start = before.length - command.length;
+      return { start, words: startingWith(command, COMMANDS, " ") };
+    }
+    const start = lastWordStart(rest) + before.length - rest.length;
+    const typed = before.slice(start);
+    if (!["get", "set", "toggle"].includes(command)) {
+      return { start, words: [] };
+    }
+    const equals = typed.lastIndexOf("=");
+    if (command === "set" && equals >= 0) {
+      const value = typed.slice(equals + 1);
+      return {
+        start: start + equals + 1,
+        words: startingWith(value, VALUE_WORDS, " "),
+      };
+    }
+    const used = new Set(tolerantWords(before.slice(0, start), command));
+    const quotedToo = typed.startsWith('"');
+    const names = this.#lines.ids.filter((id) => !used.has(id)).map((id) =>
+      quotedToo || /\s/.test(id) ? `"${id}"` : id
+    );
+    // A quote is typed for a name that needs it.
+    const found = startingWith(typed, names, command === "set" ? "=" : " ");
+    return { start, words: found };
+  }
+}
+
+function splitCommand(text: string): [command: string, rest: string] {
+  const [, command = "", rest = ""] = /^\s*(\S*)([^]*)$/.exec(text) ?? [];
+  return [command, rest];
+}
+
+/** A word begins with a name in quotes, or goes on to the next blank. */
+const WORD = /\s*(?:"([^"]*)"(?:=(\S*))?(?=\s|$)|(\S+))/y;
+
+function words(text: string): Word[] {
+  const found: Word[] = [];
+  const trimmed = text.trimEnd();
+  WORD.lastIndex = 0;
+  while (WORD.lastIndex < trimmed.length) {
+    const [source, name, value, plain] = WORD.exec(trimmed)!;
+    if (plain === undefined) {
+      found.push({ id: name!, value, source: source.trim() });
+    } else {
+      if (plain.startsWith('"')) {
+        throw new CommandError(`invalid line id: '${plain}'`);
+      }
+      const equals = plain.lastIndexOf("=");
+      found.push(
+        equals < 0 ? { id: plain, value: undefined, source: plain } : {
+          id: plain.slice(0, equals),
+          value: plain.slice(equals + 1),
+          source: plain,
+        },
+      );
+    }
+  }
+  return found;
+}
+
+/** The lines that a command names so far, of a line that may not be finished. */
+function tolerantWords(text: string, command: string): string[] {
+  try {
+    return words(text.trimStart().slice(command.length)).map(({ id }) => id);
+  } catch (error) {
+    if (error instanceof CommandError) return [];
+    throw error;
+  }
+}
+
+/** Where the word that ends the text begins; blanks in quotes do not end one. */
+function lastWordStart(text: string): number {
+  let start = 0;
+  let inQuotes = false;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '"') inQuotes = !inQuotes;
+    else if (!inQuotes && /\s/.test(text[at]!)) start = at + 1;
+  }
+  return start;
+}
+
+function startingWith(
+  typed: string,
+  candidates: readonly string[],
+  follow: string,
+): string[] {
+  return candidates.filter((word) => word.startsWith(typed)).map((word) =>
+    word + follow
+  );
+}
