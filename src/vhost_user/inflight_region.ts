@@ -1,0 +1,135 @@
+/**
+ * The memory that holds what is in flight on each ring: made here, kept by the
+ * frontend, handed back to whoever serves the guest next.
+ *
+ * @module
+ */
+import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { INFLIGHT_QUEUE_REGION, InflightLog } from "../virtio/inflight.ts";
+import type { InflightDescription } from "./codec.ts";
+import { MAX_VRING_SIZE } from "./protocol.ts";
+import { SharedFile } from "./shared_file.ts";
+
+/** Version of a log that somebody wrote; 0 in one that is new. */
+const WRITTEN_VERSION = 1;
+
+function shapeFault(numQueues: number, queueSize: number): string | undefined {
+  if (numQueues < 1) return "an in-flight region is for one ring at least";
+  if (queueSize < 1 || queueSize > MAX_VRING_SIZE) {
+    return `an in-flight region is for rings of 1 to ${MAX_VRING_SIZE} entries, not ${queueSize}`;
+  }
+  return undefined;
+}
+
+/**
+ * Makes an empty region for a frontend that asks for one. Its size is sealed, so
+ * nobody can shrink it under our feet later.
+ *
+ * @returns The region's fd and description, or why there cannot be one.
+ * @throws {OsError} If there is no memory or fd for it.
+ *
+ * **Ownership**: the fd is the caller's.
+ */
+export function createInflightFile(
+  numQueues: number,
+  queueSize: number,
+): { fd: OwnedFd; description: InflightDescription } | string {
+  const fault = shapeFault(numQueues, queueSize);
+  if (fault !== undefined) return fault;
+  const mmapSize = numQueues * InflightLog.bytesFor(queueSize);
+  return {
+    fd: createMemFd("vhost-user-inflight", mmapSize, { seal: true }),
+    description: { mmapSize, mmapOffset: 0, numQueues, queueSize },
+  };
+}
+
+/** A region that the frontend handed over. **Ownership**: owns its mapping. */
+export class InflightRegion implements Disposable {
+  readonly #file: SharedFile;
+  readonly #numQueues: number;
+  /** Entries that each ring may have at most. */
+  readonly queueSize: number;
+
+  private constructor(file: SharedFile, numQueues: number, queueSize: number) {
+    this.#file = file;
+    this.#numQueues = numQueues;
+    this.queueSize = queueSize;
+  }
+
+  /**
+   * Maps a region; `fd` may be closed afterwards.
+   *
+   * @returns The region, or the rule that it breaks.
+   * @throws {OsError} If the kernel refuses to map it.
+   */
+  static map(
+    fd: OwnedFd,
+    description: InflightDescription,
+  ): InflightRegion | string {
+    const { mmapOffset, mmapSize, numQueues, queueSize } = description;
+    const fault = shapeFault(numQueues, queueSize);
+    if (fault !== undefined) return fault;
+    const needed = numQueues * InflightLog.bytesFor(queueSize);
+    if (mmapSize < needed) {
+      return `${numQueues} rings of ${queueSize} entries need an in-flight region of ${needed} bytes, not ${mmapSize}`;
+    }
+    if (mmapOffset % 8 !== 0) {
+      return `an in-flight region begins at a multiple of 8, not at ${mmapOffset}`;
+    }
+    const file = SharedFile.map(
+      fd,
+      mmapOffset,
+      mmapSize,
+      "the in-flight region",
+    );
+    return typeof file === "string"
+      ? file
+      : new InflightRegion(file, numQueues, queueSize);
+  }
+
+  /** Whether the region has room for this ring at all. */
+  covers(index: number): boolean {
+    return index < this.#numQueues;
+  }
+
+  /**
+   * Whether the region already holds the log of such a ring: then the log knows
+   * better than the frontend where the ring stands.
+   */
+  holds(index: number, size: number): boolean {
+    const at = this.#start(index);
+    const view = new DataView(this.#file.buffer);
+    const fields = INFLIGHT_QUEUE_REGION.at;
+    return view.getUint16(at + fields.version, LITTLE_ENDIAN) ===
+        WRITTEN_VERSION &&
+      view.getUint16(at + fields.desc_num, LITTLE_ENDIAN) === size;
+  }
+
+  /** Opens the log of one ring, or says why there is none. */
+  open(index: number, size: number): InflightLog | string {
+    if (size > this.queueSize) {
+      return `its ${size} entries do not fit into an in-flight region for ${this.queueSize}`;
+    }
+    return InflightLog.open(this.#file.buffer, this.#start(index), size);
+  }
+
+  /** Forgets what was in flight on one ring. */
+  wipe(index: number): void {
+    new Uint8Array(
+      this.#file.buffer,
+      this.#start(index),
+      InflightLog.bytesFor(this.queueSize),
+    ).fill(0);
+  }
+
+  /** Unmaps it; no log of it may be used any more. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]();
+  }
+
+  #start(index: number): number {
+    return this.#file.offset + index * InflightLog.bytesFor(this.queueSize);
+  }
+}
