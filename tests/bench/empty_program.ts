@@ -1,0 +1,6 @@
+/**
+ * Does nothing: the floor for start-up times.
+ *
+ * @module
+ */
+export {};

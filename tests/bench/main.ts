@@ -1,0 +1,307 @@
+/**
+ * `deno task bench`: what a request costs, and what serving costs at rest.
+ *
+ * Everything is measured through this project's own frontend against a real
+ * `gpioagg serve` process with simulated lines, and beside its floor: the same
+ * machine, in the same run, in turns.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { edgesToCall } from "./edge.ts";
+import { PingPong } from "./ping_pong.ts";
+import { cpuTimeUs, memoryOf, sleepCount } from "./process_usage.ts";
+import { isGood, type Measure, tableOf } from "./report.ts";
+import { roundTrips, throughput } from "./round_trip.ts";
+import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
+import { median, medianRatio } from "./statistics.ts";
+import { bareStartMs } from "./start_up.ts";
+
+const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
+                       [--executable PATH] [--rounds N]
+
+  --json             one JSON object instead of the table
+  --check            exit with 1 when a target is missed
+  --quick            a tenth of the requests: for seeing that all works
+  --executable PATH  measure this compiled gpioagg instead of the checkout
+  --rounds N         rounds of each measure, 15 unless told`;
+
+const LINES = 8;
+const DEPTH = 64;
+const MEGABYTE = 1_000_000;
+
+/** How much is measured. */
+interface Effort {
+  readonly rounds: number;
+  /** Round trips in one round. */
+  readonly roundTrips: number;
+  /** Requests in one round at full depth. */
+  readonly requests: number;
+  readonly edges: number;
+  readonly idleMs: number;
+  readonly starts: number;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
+
+async function main(args: readonly string[]): Promise<number> {
+  const given = parseArgs([...args], {
+    boolean: ["json", "check", "quick", "help"],
+    string: ["executable", "rounds"],
+    alias: { help: "h" },
+    default: { rounds: "15" },
+    unknown: (arg: string) => {
+      throw new Error(`Unknown argument ${arg}\n${USAGE}`);
+    },
+  });
+  if (given.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const scale = given.quick ? 0.1 : 1;
+  const effort: Effort = {
+    rounds: Number(given.rounds),
+    roundTrips: 4000 * scale,
+    requests: 200_000 * scale,
+    edges: 500 * scale,
+    idleMs: 5000 * scale,
+    starts: given.quick ? 1 : 5,
+  };
+  const command: ServerCommand = given.executable === undefined
+    ? CHECKOUT_COMMAND
+    : [given.executable];
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-bench-" });
+  try {
+    const measures = await measureAll(command, directory, effort);
+    if (given.json) console.log(JSON.stringify({ measures }, null, 1));
+    else console.log(tableOf(measures));
+    return given.check && !measures.every(isGood) ? 1 : 0;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function measureAll(
+  command: ServerCommand,
+  directory: string,
+  effort: Effort,
+): Promise<Measure[]> {
+  await using floor = await PingPong.start(directory);
+  const measures: Measure[] = [];
+  {
+    await using server = await Server.start(command, directory, 1, LINES);
+    const atRest = memoryOf(server.pid);
+    measures.push(...measureRing(server, floor, effort));
+    measures.push(...measureMemory(server, floor, atRest));
+  }
+  measures.push(await measureMany(command, directory));
+  measures.push(await measureStart(command, directory, effort));
+  return measures;
+}
+
+function measureRing(
+  server: Server,
+  floor: PingPong,
+  effort: Effort,
+): Measure[] {
+  using frontend = Frontend.open(server.sockets[0]!, { timeoutMs: 5000 });
+  const driver = GpioDriver.attach(frontend);
+  const { requests } = driver;
+  const times = new Float64Array(effort.roundTrips);
+  // Both sides' compilers settle before anything counts.
+  for (let i = 0; i < 3; i++) {
+    floor.round("epoll", times);
+    floor.round("read", times);
+    roundTrips(requests, LINES, times);
+    throughput(requests, LINES, DEPTH, effort.requests / 4);
+  }
+  const rounds = {
+    floor: [] as { p50: number; p99: number }[],
+    read: [] as { p50: number; p99: number }[],
+    trip: [] as { p50: number; p99: number }[],
+  };
+  const perRequest: number[] = [];
+  const cpu = { deep: 0, single: 0, floor: 0 };
+  for (let round = 0; round < effort.rounds; round++) {
+    cpu.floor -= cpuTimeUs(floor.pid);
+    rounds.floor.push(floor.round("epoll", times));
+    cpu.floor += cpuTimeUs(floor.pid);
+    cpu.single -= cpuTimeUs(server.pid);
+    rounds.trip.push(roundTrips(requests, LINES, times));
+    cpu.single += cpuTimeUs(server.pid);
+    rounds.read.push(floor.round("read", times));
+    cpu.deep -= cpuTimeUs(server.pid);
+    perRequest.push(throughput(requests, LINES, DEPTH, effort.requests));
+    cpu.deep += cpuTimeUs(server.pid);
+  }
+  const p50 = (list: { p50: number }[]) => list.map((each) => each.p50);
+  const p99 = (list: { p99: number }[]) => list.map((each) => each.p99);
+  const trips = effort.rounds * effort.roundTrips;
+  const measures: Measure[] = [
+    {
+      name: "round trip p50, depth 1",
+      value: median(p50(rounds.trip)),
+      unit: "µs",
+      floor: median(p50(rounds.floor)),
+      ratio: medianRatio(p50(rounds.trip), p50(rounds.floor)),
+      target: { most: 1.2, of: "ratio" },
+      note:
+        "GET_VALUE from kick to call; floor: two Deno processes that wake " +
+        "each other by eventfd, each `write` and edge-triggered `epoll_wait` " +
+        "without a read",
+    },
+    {
+      name: "round trip p99, depth 1",
+      value: median(p99(rounds.trip)),
+      unit: "µs",
+      floor: median(p99(rounds.floor)),
+      ratio: medianRatio(p99(rounds.trip), p99(rounds.floor)),
+    },
+    {
+      name: "ping-pong by read, p50",
+      value: median(p50(rounds.read)),
+      unit: "µs",
+      floor: median(p50(rounds.floor)),
+      ratio: medianRatio(p50(rounds.read), p50(rounds.floor)),
+      note: "for information: the same two processes with a blocking `read` " +
+        "of the eventfd instead of epoll",
+    },
+    {
+      name: `request at depth ${DEPTH}`,
+      value: median(perRequest),
+      unit: "µs",
+      target: { most: 0.4, of: "value" },
+      note: `wall time for each request with ${DEPTH} under way, GET_VALUE ` +
+        "and SET_VALUE in turns, indirect descriptors, event index",
+    },
+    {
+      name: `requests a second, depth ${DEPTH}`,
+      value: Math.round(1_000_000 / median(perRequest)),
+      unit: "/s",
+    },
+    {
+      name: `server CPU for a request, depth ${DEPTH}`,
+      value: cpu.deep / (effort.rounds * effort.requests),
+      unit: "µs",
+    },
+    {
+      name: "server CPU for a request, depth 1",
+      value: cpu.single / trips,
+      unit: "µs",
+      floor: cpu.floor / trips,
+      note: "floor: the ping-pong's other process for one wake-up",
+    },
+  ];
+  measures.push(measureEdges(driver, server, effort));
+  measures.push(measureIdle(driver, server, effort));
+  return measures;
+}
+
+function measureEdges(
+  driver: GpioDriver,
+  server: Server,
+  effort: Effort,
+): Measure {
+  const control = controlPathOf(server.sockets[0]!);
+  const { edge, answer } = edgesToCall(driver, control, effort.edges);
+  return {
+    name: "edge to call p50",
+    value: edge.p50,
+    unit: "µs",
+    floor: answer.p50,
+    note: "from a request on the control socket that moves a simulated line " +
+      "to the call for the guest's interrupt; floor: a control request that " +
+      "moves nothing, to its answer",
+  };
+}
+
+function measureIdle(
+  driver: GpioDriver,
+  server: Server,
+  effort: Effort,
+): Measure {
+  // At rest does not mean unused: every line waits for an interrupt.
+  const { value: sleeper } = {
+    value: new Int32Array(new SharedArrayBuffer(4)),
+  };
+  Atomics.wait(sleeper, 0, 0, 200);
+  const before = sleepCount(server.pid);
+  Atomics.wait(sleeper, 0, 0, effort.idleMs);
+  return {
+    name: "wake-ups at rest",
+    value: sleepCount(server.pid) - before,
+    unit: "",
+    target: { most: 0, of: "value" },
+    note: `of all threads of the server in ${effort.idleMs / 1000} s, with a ` +
+      `guest attached and ${driver.lineCount} interrupts armed`,
+  };
+}
+
+function measureMemory(
+  server: Server,
+  floor: PingPong,
+  atRest: { resident: number; private: number },
+): Measure[] {
+  const bare = memoryOf(floor.pid);
+  const used = memoryOf(server.pid);
+  return [
+    {
+      name: "memory at rest, 1 aggregator",
+      value: atRest.resident / MEGABYTE,
+      unit: "MB",
+      floor: bare.resident / MEGABYTE,
+      target: { most: 60, of: "value" },
+      note: "resident set after start; floor: the ping-pong's other process, " +
+        "a bare Deno program",
+    },
+    {
+      name: "… of it private",
+      value: atRest.private / MEGABYTE,
+      unit: "MB",
+      floor: bare.private / MEGABYTE,
+    },
+    {
+      name: "… after the requests above",
+      value: used.resident / MEGABYTE,
+      unit: "MB",
+    },
+  ];
+}
+
+async function measureMany(
+  command: ServerCommand,
+  directory: string,
+): Promise<Measure> {
+  await using server = await Server.start(command, directory, 16, LINES);
+  return {
+    name: "memory at rest, 16 aggregators",
+    value: memoryOf(server.pid).resident / MEGABYTE,
+    unit: "MB",
+  };
+}
+
+async function measureStart(
+  command: ServerCommand,
+  directory: string,
+  effort: Effort,
+): Promise<Measure> {
+  const starts: number[] = [];
+  const bare: number[] = [];
+  for (let i = 0; i < effort.starts; i++) {
+    bare.push(await bareStartMs());
+    await using server = await Server.start(command, directory, 1, LINES);
+    starts.push(server.startMs);
+  }
+  return {
+    name: "start-up",
+    value: median(starts),
+    unit: "ms",
+    floor: median(bare),
+    ratio: medianRatio(starts, bare),
+    note: "from the start of the process to its first answer on the " +
+      "vhost-user socket; floor: a Deno program that does nothing, start to end",
+  };
+}

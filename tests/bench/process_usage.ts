@@ -1,0 +1,58 @@
+/**
+ * What a process uses, as the kernel counts it.
+ *
+ * **Source**: proc(5).
+ *
+ * @module
+ */
+import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+
+/** A process's memory. **Units**: bytes. */
+export interface Memory {
+  /** All pages that are in memory, shared ones counted in full. */
+  readonly resident: number;
+  /** Pages that nobody else has. */
+  readonly private: number;
+}
+
+/**
+ * CPU time of all threads, in user and kernel mode.
+ *
+ * **Units**: microseconds. Threads that have ended are not counted, which the
+ * kernel's own total in `stat` would, but in units of 10 ms.
+ */
+export function cpuTimeUs(pid: number): number {
+  let total = 0;
+  for (const task of tasksOf(pid)) {
+    const text = readSmallFile(`${task}/schedstat`);
+    if (text !== undefined) total += Number(text.split(" ", 1)[0]) / 1000;
+  }
+  return total;
+}
+
+/** How often the threads of a process went to sleep by themselves. */
+export function sleepCount(pid: number): number {
+  let total = 0;
+  for (const task of tasksOf(pid)) {
+    const text = readSmallFile(`${task}/status`);
+    const match = /^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text ?? "");
+    if (match !== null) total += Number(match[1]);
+  }
+  return total;
+}
+
+/** A process's memory. */
+export function memoryOf(pid: number): Memory {
+  const text = readSmallFile(`/proc/${pid}/smaps_rollup`) ?? "";
+  const field = (name: string) =>
+    1024 * Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(text)?.[1]);
+  return {
+    resident: field("Rss"),
+    private: field("Private_Clean") + field("Private_Dirty"),
+  };
+}
+
+function tasksOf(pid: number): string[] {
+  const directory = `/proc/${pid}/task`;
+  return listDirectory(directory).map((task) => `${directory}/${task}`);
+}

@@ -1,0 +1,87 @@
+/**
+ * Requests through a real ring: one at a time, and many at a time.
+ *
+ * @module
+ */
+import { MessageType } from "../../src/virtio/gpio_protocol.ts";
+import type { RequestQueue } from "../../src/tools/probe/request_queue.ts";
+import { type Round, roundOf } from "./statistics.ts";
+
+const LIMIT_MS = 5000;
+
+/**
+ * One GET_VALUE after another, each from its kick to its call. Lines take
+ * turns.
+ *
+ * **Units**: microseconds.
+ */
+export function roundTrips(
+  queue: RequestQueue,
+  lineCount: number,
+  times: Float64Array,
+): Round {
+  const slots = Math.min(lineCount, queue.depth);
+  for (let slot = 0; slot < slots; slot++) {
+    queue.prepare(slot, MessageType.GetValue, slot, 0);
+  }
+  let before = performance.now();
+  let slot = 0;
+  for (let i = 0; i < times.length; i++) {
+    queue.submit(slot);
+    queue.flush();
+    while (queue.wait(LIMIT_MS) === 0) checkLimit(before);
+    const now = performance.now();
+    times[i] = (now - before) * 1000;
+    before = now;
+    if (++slot === slots) slot = 0;
+  }
+  return roundOf(times);
+}
+
+/**
+ * Keeps `depth` requests under way until `count` are done: what comes back is
+ * sent again at once. Half are GET_VALUE, half SET_VALUE, lines take turns.
+ *
+ * @param count At least `depth`.
+ * @returns Wall time for each request. **Units**: microseconds.
+ */
+export function throughput(
+  queue: RequestQueue,
+  lineCount: number,
+  depth: number,
+  count: number,
+): number {
+  const { completed } = queue;
+  for (let slot = 0; slot < depth; slot++) {
+    const line = slot % lineCount;
+    if (slot & 1) {
+      queue.prepare(slot, MessageType.SetValue, line, slot >> 1 & 1);
+    } else queue.prepare(slot, MessageType.GetValue, line, 0);
+  }
+  const start = performance.now();
+  for (let slot = 0; slot < depth; slot++) queue.submit(slot);
+  queue.flush();
+  let underWay = depth;
+  let toSubmit = count - depth;
+  let silentSince = 0;
+  while (underWay > 0) {
+    const done = queue.wait(LIMIT_MS);
+    if (done === 0) {
+      silentSince ||= performance.now();
+      checkLimit(silentSince);
+      continue;
+    }
+    silentSince = 0;
+    const again = Math.min(done, toSubmit);
+    for (let i = 0; i < again; i++) queue.submit(completed[i]!);
+    if (again > 0) queue.flush();
+    toSubmit -= again;
+    underWay += again - done;
+  }
+  return (performance.now() - start) * 1000 / count;
+}
+
+function checkLimit(since: number): void {
+  if (performance.now() - since < LIMIT_MS) return;
+  throw new Error(`The server did not answer within ${LIMIT_MS / 1000} s`);
+}

@@ -1,0 +1,53 @@
+/**
+ * Statistics that a busy machine does not spoil: quantiles, and medians of
+ * values that were taken in turns.
+ *
+ * @module
+ */
+
+/**
+ * The value below which the share `q` of the values lies.
+ *
+ * @param sorted Ascending; not empty.
+ */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  const at = Math.min(sorted.length - 1, Math.floor(q * sorted.length));
+  const value = sorted[at];
+  if (value === undefined) throw new RangeError("No values to take one of");
+  return value;
+}
+
+/** The value in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? quantile(sorted, 0.5)
+    : (sorted[half - 1]! + sorted[half]!) / 2;
+}
+
+/** Quantiles of one round. **Units**: those of the values. */
+export interface Round {
+  /** The middle. */
+  readonly p50: number;
+  /** One in a hundred is slower. */
+  readonly p99: number;
+}
+
+/** Sorts `times` in place and takes its quantiles. */
+export function roundOf(times: Float64Array): Round {
+  times.sort();
+  return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
+}
+
+/**
+ * How much slower one thing is than another that was measured in turns with
+ * it: the median of the rounds' ratios, so that what disturbed one round
+ * disturbed both of its halves.
+ */
+export function medianRatio(
+  values: readonly number[],
+  floors: readonly number[],
+): number {
+  return median(values.map((value, round) => value / floors[round]!));
+}

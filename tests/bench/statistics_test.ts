@@ -1,0 +1,24 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { median, medianRatio, quantile, roundOf } from "./statistics.ts";
+
+Deno.test("quantile() takes a value that is there", () => {
+  const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
+  assertEquals(quantile(sorted, 0.5), 51);
+  assertEquals(quantile(sorted, 0.99), 100);
+  assertEquals(quantile(sorted, 0), 1);
+  assertEquals(quantile([7], 0.99), 7);
+  assertThrows(() => quantile([], 0.5), RangeError);
+});
+
+Deno.test("median() of an even count lies between the two in the middle", () => {
+  assertEquals(median([4, 1, 3]), 3);
+  assertEquals(median([4, 1, 3, 2]), 2.5);
+});
+
+Deno.test("roundOf() sorts by number", () => {
+  assertEquals(roundOf(Float64Array.of(10, 9, 100, 1)), { p50: 10, p99: 100 });
+});
+
+Deno.test("medianRatio() is not moved by a round that was disturbed", () => {
+  assertEquals(medianRatio([12, 11, 90], [10, 10, 75]), 1.2);
+});
