@@ -5,12 +5,12 @@ CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpioagg}"
 
 # say MESSAGE...: progress, for people; standard output is for results.
 say() {
-  printf 'environment: %s\n' "$*" >&2
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
 # fail WHAT TODO: ends the program with what failed and what to do about it.
 fail() {
-  printf 'environment: %s\n  %s\n' "$1" "$2" >&2
+  printf '%s: %s\n  %s\n' "${0##*/}" "$1" "$2" >&2
   exit 1
 }
 

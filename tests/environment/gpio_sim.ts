@@ -5,6 +5,12 @@
  *
  * @module
  */
+import { fileStatus, listDirectory, readSmallFile } from "../../ffi/files.ts";
+import {
+  makeDirectory,
+  removeDirectory,
+  writeAttribute,
+} from "../../ffi/sysfs.ts";
 import type { GuestSession } from "./guest_session.ts";
 
 /** The few things that are done to configfs and sysfs. */
@@ -21,22 +27,33 @@ export interface FileAccess {
   directories(path: string): Promise<string[]>;
 }
 
-/** The files of the machine that this program runs on. */
+/**
+ * The files of the machine that this program runs on: not by Deno's own
+ * functions, which open nothing in `/sys` unless everything is permitted.
+ */
 export const localFiles: FileAccess = {
-  read: async (path) => (await Deno.readTextFile(path)).trimEnd(),
-  // Not writeTextFile: sysfs refuses to be truncated by some kernels.
-  write: async (path, text) => {
-    using file = await Deno.open(path, { write: true });
-    await file.write(new TextEncoder().encode(text));
+  read: (path) => {
+    const text = readSmallFile(path);
+    if (text === undefined) throw new Error(`There is no ${path}`);
+    return Promise.resolve(text.trimEnd());
   },
-  makeDirectory: (path) => Deno.mkdir(path),
-  removeDirectory: (path) => Deno.remove(path),
-  directories: async (path) => {
-    const names: string[] = [];
-    for await (const entry of Deno.readDir(path)) {
-      if (entry.isDirectory) names.push(entry.name);
-    }
-    return names;
+  write: (path, text) => {
+    writeAttribute(path, text);
+    return Promise.resolve();
+  },
+  makeDirectory: (path) => {
+    makeDirectory(path);
+    return Promise.resolve();
+  },
+  removeDirectory: (path) => {
+    removeDirectory(path);
+    return Promise.resolve();
+  },
+  directories: (path) => {
+    const names = listDirectory(path).filter((name) =>
+      fileStatus(`${path}/${name}`)?.kind === "directory"
+    );
+    return Promise.resolve(names);
   },
 };
 

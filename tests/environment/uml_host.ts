@@ -81,7 +81,7 @@ export async function denoTestInUml(
     `'${word.replaceAll("'", "'\\''")}'`
   );
   return await runInUml(
-    `deno test --no-check --cached-only ${words.join(" ")}`,
+    `deno test --quiet --no-check --cached-only ${words.join(" ")}`,
     { timeoutMs: 600_000, ...options, ...options.uml },
   );
 }
