@@ -69,12 +69,15 @@ const Step = {
 type Step = typeof Step[keyof typeof Step];
 
 /** Which edges a port must report for each interrupt type. */
-const EDGES_OF_TYPE: readonly Edges[] = [
+const EDGES_OF_TYPE: readonly (Edges | undefined)[] = [
   Edges.None,
   Edges.Rising,
   Edges.Falling,
   Edges.Both,
   Edges.Both, // level high
+  undefined,
+  undefined,
+  undefined,
   Edges.Both, // level low
 ];
 
@@ -271,7 +274,7 @@ export class GpioLine {
   }
 
   #setIrqType(type: number): number {
-    if (type > IrqType.LevelLow) return FAILED;
+    if (EDGES_OF_TYPE[type] === undefined) return FAILED;
     if (type === IrqType.None) return this.#switchOffIrq();
     if (type === this.#irqType) return 0;
     if (this.#port.direction === Direction.Output) return FAILED;

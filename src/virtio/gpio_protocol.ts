@@ -84,7 +84,7 @@ export const IrqType = {
   EdgeFalling: 2,
   EdgeBoth: 3,
   LevelHigh: 4,
-  LevelLow: 5,
+  LevelLow: 8,
 } as const;
 /** One of the {@linkcode IrqType} numbers. */
 export type IrqType = typeof IrqType[keyof typeof IrqType];
