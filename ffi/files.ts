@@ -45,6 +45,7 @@ export const O_CLOEXEC = 0o2000000;
 export const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 
 const F_GETFL = 3;
+const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -376,6 +377,20 @@ export function duplicate(fd: number): OwnedFd {
 export function isNonblocking(fd: number): boolean {
   return (check(libc().fcntl(fd, F_GETFL, 0), "fcntl", `fd ${fd}`) &
     O_NONBLOCK) !== 0;
+}
+
+/**
+ * Makes an open file nonblocking, for as long as it is open.
+ *
+ * @throws {OsError} If the kernel refuses.
+ *
+ * **Ownership**: takes the owner, not the number: a borrowed fd's flags are not
+ * ours to change. **Safety**: whoever shares the open file shares the flag.
+ */
+export function makeNonblocking(owned: OwnedFd): void {
+  const { fcntl } = libc();
+  const flags = check(fcntl(owned.fd, F_GETFL, 0), "fcntl", owned.what);
+  check(fcntl(owned.fd, F_SETFL, flags | O_NONBLOCK), "fcntl", owned.what);
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   fileStatus,
   isNonblocking,
   listDirectory,
+  makeNonblocking,
   O_CREAT,
   O_NONBLOCK,
   O_RDONLY,
@@ -126,6 +127,13 @@ Deno.test("duplicate() gives a second fd of the same file", () => {
   assert(isNonblocking(copy.fd));
   file.close();
   assertEquals(fdStatus(copy.fd).kind, "character device");
+});
+
+Deno.test("makeNonblocking() changes an fd of ours", () => {
+  using file = openFile("/dev/null", O_RDONLY);
+  assert(!isNonblocking(file.fd));
+  makeNonblocking(file);
+  assert(isNonblocking(file.fd));
 });
 
 Deno.test("unlink() removes a name and does not mind if there is none", () => {

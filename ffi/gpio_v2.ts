@@ -249,7 +249,7 @@ const decoder = new TextDecoder();
 
 /**
  * Writes a name into a field of {@linkcode GPIO_MAX_NAME_SIZE} bytes, cut to the
- * 31 bytes that the kernel keeps, never within a character.
+ * 31 bytes that the kernel keeps, never within a character, and at a NUL.
  *
  * **Safety**: writes 32 bytes of `target` from `offset` on, the NUL included.
  */
@@ -260,7 +260,8 @@ export function encodeName(
 ): void {
   const field = target.subarray(offset, offset + GPIO_MAX_NAME_SIZE);
   field.fill(0);
-  encoder.encodeInto(name, field.subarray(0, GPIO_MAX_NAME_SIZE - 1));
+  const [text = ""] = name.split("\0", 1);
+  encoder.encodeInto(text, field.subarray(0, GPIO_MAX_NAME_SIZE - 1));
 }
 
 /**

@@ -49,6 +49,7 @@ Deno.test("encodeName() cuts at 31 bytes and never within a character", () => {
   const cases: [string, string][] = [
     ["plain", "plain"],
     ["", ""],
+    ["cut\0off", "cut"],
     ["x".repeat(31), "x".repeat(31)],
     ["x".repeat(32), "x".repeat(31)],
     ["x".repeat(30) + "é", "x".repeat(30)],

@@ -4,6 +4,7 @@
  * @module
  */
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE } from "./errno.ts";
+import { makeNonblocking } from "./files.ts";
 import {
   array,
   I32,
@@ -33,8 +34,6 @@ const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-const F_GETFL = 3;
-const F_SETFL = 4;
 
 /**
  * The most fds that one message carries (the kernel's SCM_MAX_FD).
@@ -224,13 +223,12 @@ export function connectUnix(path: string): OwnedFd {
   const bytes = address(path);
   const connection = socket(path, 0);
   try {
-    const { connect, fcntl } = libc();
+    const { connect } = libc();
     while (connect(connection.fd, bytes, bytes.length) < 0) {
       const errno = lastErrno();
       if (errno !== EINTR) throw new OsError("connect", errno, path);
     }
-    const flags = check(fcntl(connection.fd, F_GETFL, 0), "fcntl", path);
-    check(fcntl(connection.fd, F_SETFL, flags | SOCK_NONBLOCK), "fcntl", path);
+    makeNonblocking(connection);
     return connection;
   } catch (error) {
     connection.close();

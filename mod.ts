@@ -1,0 +1,43 @@
+/**
+ * GPIO for Deno: chips, lines and events of a Linux machine, without a native
+ * addon.
+ *
+ * Needs `--allow-ffi` and nothing else of Deno; the user needs access to
+ * `/dev/gpiochipN`. Linux 5.10 or newer, x86_64 or aarch64, glibc.
+ *
+ * @example Show what there is, then wait for a button
+ * ```ts
+ * import { findLines, listChips, openChip } from "@gpioagg/gpioagg";
+ *
+ * for (const path of listChips()) {
+ *   using chip = openChip(path);
+ *   console.log(`${chip.name} [${chip.label}] (${chip.lineCount} lines)`);
+ * }
+ *
+ * const [button] = findLines("BUTTON");
+ * if (button !== undefined) {
+ *   using chip = openChip(button.chipName);
+ *   using request = chip.requestLines({
+ *     consumer: "doorbell",
+ *     lines: [{
+ *       offset: button.offset,
+ *       settings: {
+ *         direction: "input",
+ *         bias: "pull-up",
+ *         activeLow: true,
+ *         edge: "both",
+ *         debouncePeriodUs: 5000,
+ *       },
+ *     }],
+ *   });
+ *   for await (const event of request.edgeEvents()) {
+ *     console.log(event.kind === "rising" ? "pressed" : "released");
+ *     if (event.kind === "falling") break;
+ *   }
+ * }
+ * ```
+ *
+ * @module
+ */
+export * from "./src/gpio/mod.ts";
+export { isOsError, OsError } from "./ffi/os_error.ts";

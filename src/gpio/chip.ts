@@ -1,0 +1,485 @@
+/**
+ * A GPIO chip: who it is, what its lines are, and requesting them.
+ *
+ * @module
+ */
+import {
+  EAGAIN,
+  EBUSY,
+  EINVAL,
+  ENOTTY,
+  ENXIO,
+  EOPNOTSUPP,
+} from "../../ffi/errno.ts";
+import {
+  getChipInfo,
+  getLine,
+  getLineInfo,
+  readEvents,
+  unwatchLineInfo,
+  watchLineInfo,
+} from "../../ffi/gpio_ioctl.ts";
+import {
+  decodeName,
+  encodeName,
+  GPIO_V2_LINES_MAX,
+  GPIOCHIP_INFO,
+  LINE_INFO,
+  LINE_INFO_CHANGED,
+  LINE_REQUEST,
+} from "../../ffi/gpio_v2.ts";
+import { packConfig } from "../../ffi/gpio_v2_config.ts";
+import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { pollReadable } from "../../ffi/poll.ts";
+import { openChipFile } from "./device_file.ts";
+import { kernelError, LineError } from "./errors.ts";
+import { EventStream } from "./event_stream.ts";
+import {
+  decodeInfoEvent,
+  decodeLineInfo,
+  type LineInfo,
+  type LineInfoEvent,
+} from "./line_info.ts";
+import { LineRequest } from "./line_request.ts";
+import {
+  type LineSelection,
+  linesOf,
+  type LineWithSettings,
+  packedOf,
+  problemOf,
+} from "./line_settings.ts";
+
+/** Which lines are wanted, and how. */
+export interface RequestOptions {
+  /** The lines, up to 64, each with its settings. */
+  readonly lines: readonly LineSelection[];
+  /**
+   * What other programs see as the lines' user: `"gpioagg"` unless said
+   * otherwise. The kernel keeps 31 bytes.
+   */
+  readonly consumer?: string | undefined;
+  /**
+   * How many events the kernel buffers, at most 1024; 16 per line unless said
+   * otherwise. When there is no room, the oldest is dropped.
+   */
+  readonly eventBufferSize?: number | undefined;
+}
+
+/** Where the device file of a chip is, by its number or name or path. */
+export function chipPath(chip: string | number): string {
+  if (typeof chip === "number" || /^\d+$/.test(chip)) {
+    return `/dev/gpiochip${chip}`;
+  }
+  return chip.includes("/") ? chip : `/dev/${chip}`;
+}
+
+/** Info events that one read takes at most. */
+const INFO_EVENTS = 32;
+
+/**
+ * An open GPIO chip.
+ *
+ * **Ownership**: `using`, or {@linkcode Chip.close}. Requests made from it live
+ * on without it; watches for info events end with it. **Blocking**: every method
+ * asks the kernel, which answers at once.
+ *
+ * @example Show all lines that have a name
+ * ```ts
+ * import { Chip, listChips } from "@gpioagg/gpioagg";
+ *
+ * for (const path of listChips()) {
+ *   using chip = Chip.open(path);
+ *   console.log(`${chip.name} [${chip.label}]`);
+ *   for (const line of chip.lines()) {
+ *     if (line.name !== "") console.log(line.offset, line.name, line.direction);
+ *   }
+ * }
+ * ```
+ */
+export class Chip implements Disposable {
+  /** The path of the device file, links followed. */
+  readonly path: string;
+  /** The kernel's name for the chip: `gpiochip0`. */
+  readonly name: string;
+  /** What the driver calls the chip; need not be unique. */
+  readonly label: string;
+  /** How many lines there are: offsets run from 0 to one less. */
+  readonly lineCount: number;
+
+  readonly #file: OwnedFd;
+  readonly #infoBuffer = new Uint8Array(LINE_INFO.size);
+  readonly #eventBuffer = new Uint8Array(INFO_EVENTS * LINE_INFO_CHANGED.size);
+  readonly #streams = new Set<EventStream<LineInfoEvent>>();
+  #infoEvents = 0;
+
+  private constructor(path: string, file: OwnedFd, info: Uint8Array) {
+    this.path = path;
+    this.#file = file;
+    this.name = decodeName(info, GPIOCHIP_INFO.at.name);
+    this.label = decodeName(info, GPIOCHIP_INFO.at.label);
+    this.lineCount = new DataView(info.buffer).getUint32(
+      GPIOCHIP_INFO.at.lines,
+      LITTLE_ENDIAN,
+    );
+  }
+
+  /**
+   * Opens a chip.
+   *
+   * @param chip Its number (`0` or `"0"`), name (`"gpiochip0"`), or the path of
+   * its device file or of a link to it. {@linkcode openChip} takes labels too.
+   * @throws {LineError} If there is no such file, it is no GPIO chip (the message
+   * says what it is), or it may not be opened.
+   */
+  static open(chip: string | number): Chip {
+    const { path, file } = openChipFile(chipPath(chip));
+    const info = new Uint8Array(GPIOCHIP_INFO.size);
+    const result = getChipInfo(file.fd, info);
+    if (result < 0) {
+      file.close();
+      throw kernelError({
+        chip: path,
+        operation: "open",
+        syscall: "GPIO_GET_CHIPINFO_IOCTL",
+        errno: -result,
+        detail: result === -ENOTTY ? "it is not a GPIO chip" : undefined,
+      });
+    }
+    return new Chip(path, file, info);
+  }
+
+  /**
+   * The fd, readable when there are info events; nonblocking.
+   *
+   * @throws {LineError} If the chip was closed.
+   */
+  get fd(): number {
+    if (this.#file.closed) {
+      throw new LineError({
+        chip: this.name,
+        operation: "use",
+        reason: "it was closed",
+      });
+    }
+    return this.#file.fd;
+  }
+
+  #checkOffset(offset: number, operation: string): void {
+    if (Number.isInteger(offset) && offset >= 0 && offset < this.lineCount) {
+      return;
+    }
+    throw new LineError({
+      chip: this.name,
+      offsets: [offset],
+      operation,
+      reason: this.lineCount === 0
+        ? "the chip has no lines"
+        : `its lines are 0 to ${this.lineCount - 1}`,
+    });
+  }
+
+  #info(
+    offset: number,
+    operation: string,
+    syscall: string,
+    ask: (fd: number, info: Uint8Array<ArrayBuffer>) => number,
+  ): LineInfo {
+    this.#checkOffset(offset, operation);
+    const info = this.#infoBuffer.fill(0);
+    new DataView(info.buffer).setUint32(
+      LINE_INFO.at.offset,
+      offset,
+      LITTLE_ENDIAN,
+    );
+    const result = ask(this.fd, info);
+    if (result < 0) {
+      throw kernelError({
+        chip: this.name,
+        offsets: [offset],
+        operation,
+        syscall,
+        errno: -result,
+        detail: operation === "watch" && result === -EBUSY
+          ? "this chip object watches it already"
+          : undefined,
+      });
+    }
+    return decodeLineInfo(info, 0);
+  }
+
+  /**
+   * Tells about a line.
+   *
+   * @throws {LineError} If there is no such line, or the chip is gone.
+   */
+  lineInfo(offset: number): LineInfo {
+    return this.#info(
+      offset,
+      "look up",
+      "GPIO_V2_GET_LINEINFO_IOCTL",
+      getLineInfo,
+    );
+  }
+
+  /**
+   * Tells about all lines, in the order of their offsets.
+   *
+   * @throws {LineError} If the chip is gone.
+   */
+  lines(): LineInfo[] {
+    return Array.from(
+      { length: this.lineCount },
+      (_, offset) => this.lineInfo(offset),
+    );
+  }
+
+  /**
+   * Tells about a line, and from here on each change of its user or settings is
+   * an info event of this chip object.
+   *
+   * @throws {LineError} If there is no such line, it is under watch already, or
+   * the chip is gone.
+   */
+  watchLineInfo(offset: number): LineInfo {
+    return this.#info(
+      offset,
+      "watch",
+      "GPIO_V2_GET_LINEINFO_WATCH_IOCTL",
+      watchLineInfo,
+    );
+  }
+
+  /**
+   * Ends a watch; info events that are there already stay.
+   *
+   * @throws {LineError} If the line is not under watch, or the chip is gone.
+   */
+  unwatchLineInfo(offset: number): void {
+    this.#checkOffset(offset, "unwatch");
+    const word = new Uint8Array(4);
+    new DataView(word.buffer).setUint32(0, offset, LITTLE_ENDIAN);
+    const result = unwatchLineInfo(this.fd, word);
+    if (result < 0) {
+      throw kernelError({
+        chip: this.name,
+        offsets: [offset],
+        operation: "unwatch",
+        syscall: "GPIO_GET_LINEINFO_UNWATCH_IOCTL",
+        errno: -result,
+        detail: result === -EBUSY ? "it is not under watch" : undefined,
+      });
+    }
+  }
+
+  /**
+   * Reads the info events that are there, without waiting.
+   *
+   * @param max The most to read; 32 unless said otherwise, and never more.
+   * @returns The events, oldest first; none if there are none.
+   * @throws {LineError} If the chip is gone.
+   */
+  readInfoEvents(max: number = INFO_EVENTS): LineInfoEvent[] {
+    const room = Math.min(Math.max(1, max), INFO_EVENTS);
+    const length = readEvents(
+      this.fd,
+      this.#eventBuffer,
+      room * LINE_INFO_CHANGED.size,
+    );
+    if (length === -EAGAIN) return [];
+    if (length < 0) {
+      throw kernelError({
+        chip: this.name,
+        operation: "read info events of",
+        syscall: "read",
+        errno: -length,
+      });
+    }
+    const count = Math.floor(length / LINE_INFO_CHANGED.size);
+    return Array.from({ length: count }, (_, i) => this.#infoEvent(i));
+  }
+
+  #infoEvent(i: number): LineInfoEvent {
+    const event = decodeInfoEvent(
+      this.#eventBuffer,
+      i * LINE_INFO_CHANGED.size,
+      ++this.#infoEvents,
+    );
+    if (typeof event === "number") {
+      throw new LineError({
+        chip: this.name,
+        operation: "read info events of",
+        reason: `the kernel sent an event of the unknown kind ${event}`,
+      });
+    }
+    return event;
+  }
+
+  /**
+   * Waits until there are info events, or the chip is gone (reading tells).
+   *
+   * @param timeoutMs Milliseconds; -1 waits without a limit, 0 only looks.
+   * @returns Whether there are; false when the time is over.
+   * @throws {LineError} If the chip was closed.
+   *
+   * **Blocking**: the whole isolate; {@linkcode waitForEvents} waits for several
+   * chips at once, {@linkcode Chip.infoEvents} lets others go on.
+   */
+  waitInfoEvents(timeoutMs = -1): boolean {
+    return pollReadable([this.fd], timeoutMs)[0] !== 0;
+  }
+
+  /**
+   * The info events as they come, for `for await`; until the loop is left or the
+   * chip is closed. Watch lines first.
+   *
+   * @throws {LineError} If the chip was closed; as a rejection, if it is gone.
+   */
+  infoEvents(): EventStream<LineInfoEvent> {
+    const stream = new EventStream<LineInfoEvent>(
+      { fd: this.fd, read: () => this.readInfoEvents(1)[0] },
+      (ended) => this.#streams.delete(ended),
+    );
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /**
+   * Takes lines: nobody else can, until the request is closed.
+   *
+   * @throws {LineError} If a line is absent, named twice, taken by somebody else
+   * (the message says by whom), or its settings contradict each other; if the
+   * kernel refuses for another reason, or the chip is gone. Then none is taken.
+   * @throws {RangeError} For no line or more than 64, or when their settings
+   * differ so much that they do not fit one request.
+   *
+   * **Ownership**: the request is the caller's, and independent of this object.
+   */
+  requestLines(options: RequestOptions): LineRequest {
+    const { consumer = "gpioagg", eventBufferSize = 0 } = options;
+    const lines = linesOf(options.lines);
+    if (lines.length < 1 || lines.length > GPIO_V2_LINES_MAX) {
+      throw new RangeError(
+        `Cannot request ${lines.length} lines of ${this.name} at once: 1 to ${GPIO_V2_LINES_MAX} are possible`,
+      );
+    }
+    if (!Number.isInteger(eventBufferSize) || eventBufferSize < 0) {
+      throw new RangeError(
+        `Cannot request lines of ${this.name}: eventBufferSize ${eventBufferSize} is not a number of events`,
+      );
+    }
+    this.#checkLines(lines);
+    const request = new Uint8Array(LINE_REQUEST.size);
+    const view = new DataView(request.buffer);
+    const { at } = LINE_REQUEST;
+    for (const [bit, { offset }] of lines.entries()) {
+      view.setUint32(at.offsets + 4 * bit, offset, LITTLE_ENDIAN);
+    }
+    encodeName(request, at.consumer, consumer);
+    packConfig(
+      view,
+      at.config,
+      lines.map(({ settings }) => packedOf(settings, 0)),
+    );
+    view.setUint32(at.num_lines, lines.length, LITTLE_ENDIAN);
+    view.setUint32(
+      at.event_buffer_size,
+      // The kernel caps it anyway, and the field has 32 bits.
+      Math.min(eventBufferSize, 16 * GPIO_V2_LINES_MAX),
+      LITTLE_ENDIAN,
+    );
+    const result = getLine(this.fd, request);
+    if (result < 0) throw this.#requestError(lines, -result);
+    return new LineRequest(
+      view.getInt32(at.fd, LITTLE_ENDIAN),
+      this.name,
+      lines,
+    );
+  }
+
+  #checkLines(lines: readonly LineWithSettings[]): void {
+    const named = new Set<number>();
+    for (const { offset, settings } of lines) {
+      this.#checkOffset(offset, "request");
+      const problem = named.has(offset)
+        ? "it is named twice"
+        : problemOf(settings);
+      if (problem !== undefined) {
+        throw new LineError({
+          chip: this.name,
+          offsets: [offset],
+          operation: "request",
+          reason: problem,
+        });
+      }
+      named.add(offset);
+    }
+  }
+
+  #requestError(
+    lines: readonly LineWithSettings[],
+    errno: number,
+  ): LineError {
+    const failure = {
+      chip: this.name,
+      offsets: lines.map(({ offset }) => offset),
+      operation: "request",
+      syscall: "GPIO_V2_GET_LINE_IOCTL",
+      errno,
+    };
+    if (errno === EBUSY) {
+      const held = this.#firstUsed(lines);
+      return held === undefined
+        ? kernelError(failure)
+        : kernelError({ ...failure, ...held });
+    }
+    return kernelError({ ...failure, detail: hint(lines, errno) });
+  }
+
+  /** Which of the lines is taken, and by whom, as far as can be told now. */
+  #firstUsed(
+    lines: readonly LineWithSettings[],
+  ): { offsets: [number]; detail: string } | undefined {
+    for (const { offset } of lines) {
+      const { used, consumer } = this.lineInfo(offset);
+      if (used) {
+        return {
+          offsets: [offset],
+          detail: consumer === ""
+            ? "held by a user that gives no name"
+            : `held by "${consumer}"`,
+        };
+      }
+    }
+    return undefined;
+  }
+
+  /** Closes the chip; requests made from it live on. Idempotent. */
+  close(): void {
+    for (const stream of this.#streams) stream.end();
+    this.#file.close();
+  }
+
+  /** The same as {@linkcode Chip.close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** What an error number most likely means for these settings. */
+function hint(
+  lines: readonly LineWithSettings[],
+  errno: number,
+): string | undefined {
+  const all = lines.map(({ settings }) => settings);
+  if (
+    errno === ENXIO && all.some(({ edge = "none" }) => edge !== "none")
+  ) return "the chip cannot report edges of it";
+  if (
+    errno === EOPNOTSUPP && all.some(({ eventClock }) => eventClock === "hte")
+  ) return "there is no hardware timestamp engine for it";
+  if (
+    errno === EINVAL && all.some(({ eventClock }) => eventClock === "realtime")
+  ) return "eventClock realtime needs Linux 5.11";
+  return undefined;
+}

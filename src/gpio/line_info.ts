@@ -1,0 +1,164 @@
+/**
+ * What the kernel tells about a line.
+ *
+ * @module
+ */
+import {
+  AttributeId,
+  decodeName,
+  GPIO_V2_LINE_NUM_ATTRS_MAX,
+  InfoEventId,
+  LINE_ATTRIBUTE,
+  LINE_INFO,
+  LINE_INFO_CHANGED,
+  LineFlag,
+} from "../../ffi/gpio_v2.ts";
+import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
+import type {
+  BiasSetting,
+  DriveSetting,
+  EdgeSetting,
+  EventClock,
+} from "./line_settings.ts";
+
+/** A line as it stood when the kernel was asked. */
+export interface LineInfo {
+  /** The line's number on its chip. */
+  readonly offset: number;
+  /** The line's name; empty for none. Names need not be unique. */
+  readonly name: string;
+  /** Who has the line; empty if nobody has, or nobody says. */
+  readonly consumer: string;
+  /** Whether the line is taken, by a program or by the kernel. */
+  readonly used: boolean;
+  /** Which way the line goes. */
+  readonly direction: "input" | "output";
+  /** Whether its user takes the low level for active. */
+  readonly activeLow: boolean;
+  /** What was asked to pull it; `"as-is"` if nothing was. */
+  readonly bias: BiasSetting;
+  /** How it is driven as an output. */
+  readonly drive: DriveSetting;
+  /** Which edges its user hears of. */
+  readonly edge: EdgeSetting;
+  /** The clock of its user's event timestamps. */
+  readonly eventClock: EventClock;
+  /** Its user's debounce period in microseconds; 0 for none. */
+  readonly debouncePeriodUs: number;
+}
+
+/** A change of a line's user or settings. */
+export interface LineInfoEvent {
+  /** What happened to the line. */
+  readonly kind: "requested" | "released" | "reconfigured";
+  /** When, in nanoseconds of CLOCK_MONOTONIC. */
+  readonly timestampNs: bigint;
+  /**
+   * Counts the events that this chip object has read, from 1 on. The kernel
+   * itself numbers no info events: one that it had no room for leaves no gap.
+   */
+  readonly seqno: number;
+  /** The line, as it is since. */
+  readonly info: LineInfo;
+}
+
+function biasOf(flags: number): BiasSetting {
+  if ((flags & LineFlag.BiasPullUp) !== 0) return "pull-up";
+  if ((flags & LineFlag.BiasPullDown) !== 0) return "pull-down";
+  if ((flags & LineFlag.BiasDisabled) !== 0) return "disabled";
+  return "as-is";
+}
+
+function driveOf(flags: number): DriveSetting {
+  if ((flags & LineFlag.OpenDrain) !== 0) return "open-drain";
+  if ((flags & LineFlag.OpenSource) !== 0) return "open-source";
+  return "push-pull";
+}
+
+function edgeOf(flags: number): EdgeSetting {
+  const rising = (flags & LineFlag.EdgeRising) !== 0;
+  const falling = (flags & LineFlag.EdgeFalling) !== 0;
+  if (rising) return falling ? "both" : "rising";
+  return falling ? "falling" : "none";
+}
+
+function clockOf(flags: number): EventClock {
+  if ((flags & LineFlag.EventClockRealtime) !== 0) return "realtime";
+  if ((flags & LineFlag.EventClockHte) !== 0) return "hte";
+  return "monotonic";
+}
+
+function debounceOf(view: DataView, start: number): number {
+  // More attributes than there is room for would be a kernel of another uAPI.
+  const count = Math.min(
+    view.getUint32(start + LINE_INFO.at.num_attrs, LITTLE_ENDIAN),
+    GPIO_V2_LINE_NUM_ATTRS_MAX,
+  );
+  for (let i = 0; i < count; i++) {
+    const attribute = start + LINE_INFO.at.attrs + i * LINE_ATTRIBUTE.size;
+    const id = view.getUint32(attribute + LINE_ATTRIBUTE.at.id, LITTLE_ENDIAN);
+    if (id === AttributeId.Debounce) {
+      return view.getUint32(
+        attribute + LINE_ATTRIBUTE.at.value,
+        LITTLE_ENDIAN,
+      );
+    }
+  }
+  return 0;
+}
+
+/** Reads a `gpio_v2_line_info` that begins at `start`. */
+export function decodeLineInfo(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+): LineInfo {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  // All flags that there are fit the lower word; others mean nothing to us.
+  const flags = view.getUint32(start + LINE_INFO.at.flags, LITTLE_ENDIAN);
+  return {
+    offset: view.getUint32(start + LINE_INFO.at.offset, LITTLE_ENDIAN),
+    name: decodeName(bytes, start + LINE_INFO.at.name),
+    consumer: decodeName(bytes, start + LINE_INFO.at.consumer),
+    used: (flags & LineFlag.Used) !== 0,
+    direction: (flags & LineFlag.Output) !== 0 ? "output" : "input",
+    activeLow: (flags & LineFlag.ActiveLow) !== 0,
+    bias: biasOf(flags),
+    drive: driveOf(flags),
+    edge: edgeOf(flags),
+    eventClock: clockOf(flags),
+    debouncePeriodUs: debounceOf(view, start),
+  };
+}
+
+const INFO_EVENT_KINDS: ReadonlyMap<number, LineInfoEvent["kind"]> = new Map([
+  [InfoEventId.Requested, "requested"],
+  [InfoEventId.Released, "released"],
+  [InfoEventId.Reconfigured, "reconfigured"],
+]);
+
+/**
+ * Reads a `gpio_v2_line_info_changed` that begins at `start`; a number stands
+ * for a kind of event that is none of ours.
+ */
+export function decodeInfoEvent(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  seqno: number,
+): LineInfoEvent | number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const type = view.getUint32(
+    start + LINE_INFO_CHANGED.at.event_type,
+    LITTLE_ENDIAN,
+  );
+  const kind = INFO_EVENT_KINDS.get(type);
+  if (kind === undefined) return type;
+  return {
+    kind,
+    timestampNs: view.getBigUint64(
+      start + LINE_INFO_CHANGED.at.timestamp_ns,
+      LITTLE_ENDIAN,
+    ),
+    seqno,
+    info: decodeLineInfo(bytes, start + LINE_INFO_CHANGED.at.info),
+  };
+}

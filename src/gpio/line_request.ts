@@ -1,0 +1,534 @@
+/**
+ * Lines that this program has: reading, setting, reconfiguring, edge events.
+ *
+ * @module
+ */
+import { EAGAIN, EINVAL, EPERM } from "../../ffi/errno.ts";
+import { makeNonblocking } from "../../ffi/files.ts";
+import {
+  getLineValues,
+  readEvents,
+  setLineConfig,
+  setLineValues,
+} from "../../ffi/gpio_ioctl.ts";
+import {
+  GPIO_V2_LINES_MAX,
+  LINE_CONFIG,
+  LINE_EVENT,
+  LINE_VALUES,
+} from "../../ffi/gpio_v2.ts";
+import { packConfig, packLineConfig } from "../../ffi/gpio_v2_config.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { pollReadable } from "../../ffi/poll.ts";
+import { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
+import { kernelError, LineError } from "./errors.ts";
+import { EventStream } from "./event_stream.ts";
+import {
+  flagsOf,
+  type LineSelection,
+  type LineSettings,
+  linesOf,
+  packedOf,
+  problemOf,
+  type Value,
+} from "./line_settings.ts";
+
+const BITS = LINE_VALUES.at.bits / 4;
+const MASK = LINE_VALUES.at.mask / 4;
+
+/** Stands in {@linkcode LineRequest}'s record of outputs for "never set". */
+const UNKNOWN = 2;
+
+/** A line that is requested, and how. */
+export interface RequestedLine {
+  /** The line's offset on its chip. */
+  readonly offset: number;
+  /** The settings that the kernel was given for it. */
+  readonly settings: LineSettings;
+}
+
+/**
+ * Lines of one chip that this program has, until it lets them go.
+ *
+ * Values are logical: 1 is active. What an output is set to lasts as long as the
+ * request; what comes after is the driver's affair. Reading an output back gives
+ * the wire's value on chips that can tell, and the one that was set on others.
+ *
+ * A request's lines are addressed by their offsets; in the methods for a
+ * reactor's hot path (`readBit`, `writeBit`, `configure`, `readEvents`), which
+ * never throw and never allocate, by their *bit*: the position in
+ * {@linkcode LineRequest.offsets}.
+ *
+ * **Ownership**: `using`, or {@linkcode LineRequest.close}. The chip that it
+ * came from may be closed before. **Blocking**: reading and setting take
+ * microseconds, or milliseconds on chips behind a slow bus (I2C, USB).
+ *
+ * @example Set one line by what another says
+ * ```ts
+ * import { openChip } from "@gpioagg/gpioagg";
+ *
+ * function copyOnce(chipName: string, from: number, to: number): void {
+ *   using chip = openChip(chipName);
+ *   using request = chip.requestLines({
+ *     consumer: "copy",
+ *     lines: [
+ *       { offset: from, settings: { direction: "input", bias: "pull-up" } },
+ *       { offset: to, settings: { direction: "output" } },
+ *     ],
+ *   });
+ *   request.setValue(to, request.getValue(from));
+ * }
+ * ```
+ */
+export class LineRequest implements Disposable {
+  /** The offsets on the chip; a line's index here is its bit. */
+  readonly offsets: readonly number[];
+  /** The chip's name: `gpiochip0`. */
+  readonly chipName: string;
+
+  readonly #owned: OwnedFd;
+  #fd: number;
+  readonly #bitOf: ReadonlyMap<number, number>;
+  #settings: readonly LineSettings[];
+  /** What each output was last set to, or UNKNOWN. */
+  readonly #outputs: Uint8Array;
+  readonly #values = new Uint8Array(LINE_VALUES.size);
+  readonly #words = new Uint32Array(this.#values.buffer);
+  readonly #config = new Uint8Array(LINE_CONFIG.size);
+  readonly #configView = new DataView(this.#config.buffer);
+  readonly #streams = new Set<EventStream<EdgeEvent>>();
+  readonly #one = new EdgeEventBatch(1);
+
+  /**
+   * Takes over the fd of a request; {@linkcode Chip.requestLines} is the usual
+   * way to get one.
+   *
+   * @param fd The fd, from the kernel or from a process that kept it.
+   * @param chipName The chip's name, for messages.
+   * @param lines The lines in the order in which they were requested, with the
+   * settings that the kernel was given.
+   */
+  constructor(fd: number, chipName: string, lines: readonly RequestedLine[]) {
+    this.offsets = Object.freeze(lines.map(({ offset }) => offset));
+    this.chipName = chipName;
+    this.#owned = new OwnedFd(fd, `lines ${this.offsets} of ${chipName}`);
+    this.#fd = fd;
+    this.#bitOf = new Map(this.offsets.map((offset, bit) => [offset, bit]));
+    this.#settings = lines.map(({ settings }) => settings);
+    this.#outputs = Uint8Array.from(
+      lines,
+      ({ settings }) =>
+        settings.direction === "output" ? settings.outputValue ?? 0 : UNKNOWN,
+    );
+    makeNonblocking(this.#owned);
+  }
+
+  /**
+   * The fd, readable when there are edge events; nonblocking.
+   *
+   * @throws {LineError} If the lines were let go.
+   */
+  get fd(): number {
+    if (this.#fd < 0) throw this.#released("use");
+    return this.#fd;
+  }
+
+  /** Whether the lines were let go. */
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  #released(operation: string, offsets = this.offsets): LineError {
+    return new LineError({
+      chip: this.chipName,
+      offsets,
+      operation,
+      reason: "they were let go: this request is closed",
+    });
+  }
+
+  #failed(
+    operation: string,
+    syscall: string,
+    result: number,
+    offsets: readonly number[],
+    detail?: string,
+  ): LineError {
+    if (this.#fd < 0) return this.#released(operation, offsets);
+    return kernelError({
+      chip: this.chipName,
+      offsets,
+      operation,
+      syscall,
+      errno: -result,
+      detail,
+    });
+  }
+
+  #bit(offset: number, operation: string): number {
+    const bit = this.#bitOf.get(offset);
+    if (bit === undefined) {
+      throw new LineError({
+        chip: this.chipName,
+        offsets: [offset],
+        operation,
+        reason: `it is not in this request, which has ${
+          this.offsets.join(", ")
+        }`,
+      });
+    }
+    return bit;
+  }
+
+  #mask(bits: readonly number[]): void {
+    const words = this.#words;
+    words.fill(0);
+    for (const bit of bits) words[MASK + (bit >>> 5)]! |= 1 << (bit & 31);
+  }
+
+  /**
+   * Reads a line.
+   *
+   * @throws {LineError} If it is not in the request, or the chip is gone.
+   */
+  getValue(offset: number): Value {
+    const value = this.readBit(this.#bit(offset, "read"));
+    if (value < 0) {
+      throw this.#failed(
+        "read",
+        "GPIO_V2_LINE_GET_VALUES_IOCTL",
+        value,
+        [offset],
+      );
+    }
+    return value as Value;
+  }
+
+  /**
+   * Reads several lines in one call; all of them if none are named.
+   *
+   * @returns The values, in the order of `offsets`.
+   * @throws {LineError} If one is not in the request, or the chip is gone.
+   */
+  getValues(offsets: readonly number[] = this.offsets): Value[] {
+    if (offsets.length === 0) return [];
+    const bits = offsets.map((offset) => this.#bit(offset, "read"));
+    this.#mask(bits);
+    const result = getLineValues(this.#fd, this.#values);
+    if (result < 0) {
+      throw this.#failed(
+        "read",
+        "GPIO_V2_LINE_GET_VALUES_IOCTL",
+        result,
+        offsets,
+      );
+    }
+    return bits.map((bit) =>
+      (this.#words[BITS + (bit >>> 5)]! >>> (bit & 31) & 1) as Value
+    );
+  }
+
+  /**
+   * Sets a line that is an output.
+   *
+   * @throws {LineError} If it is not in the request or no output, or the chip is
+   * gone.
+   */
+  setValue(offset: number, value: Value): void {
+    this.setValues(new Map([[offset, value]]));
+  }
+
+  /**
+   * Sets several outputs in one call, at the same time where the chip can.
+   *
+   * @param values Offset to value, as a map or a plain object.
+   * @throws {LineError} If one is not in the request or no output, or the chip
+   * is gone.
+   */
+  setValues(
+    values: ReadonlyMap<number, Value> | Readonly<Record<number, Value>>,
+  ): void {
+    const entries: [number, Value][] = values instanceof Map
+      ? [...values]
+      : Object.entries(values).map(([offset, value]) => [
+        Number(offset),
+        value as Value,
+      ]);
+    if (entries.length === 0) return;
+    const bits = entries.map(([offset]) => this.#bit(offset, "set"));
+    this.#mask(bits);
+    for (const [i, [, value]] of entries.entries()) {
+      const bit = bits[i]!;
+      if (value !== 0) this.#words[BITS + (bit >>> 5)]! |= 1 << (bit & 31);
+    }
+    const result = setLineValues(this.#fd, this.#values);
+    if (result < 0) {
+      throw this.#failed(
+        "set",
+        "GPIO_V2_LINE_SET_VALUES_IOCTL",
+        result,
+        entries.map(([offset]) => offset),
+        result === -EPERM ? "only outputs can be set" : undefined,
+      );
+    }
+    for (const [i, [, value]] of entries.entries()) {
+      this.#outputs[bits[i]!] = value === 0 ? 0 : 1;
+    }
+  }
+
+  /**
+   * Changes lines' settings while they stay requested.
+   *
+   * The settings given replace the former ones of those lines as a whole; lines
+   * that are not named keep theirs. An output without `outputValue` keeps its
+   * value. A line of direction `"as-is"` is left as it is. What the kernel has
+   * buffered of earlier edges stays in its buffer.
+   *
+   * @throws {LineError} If a line is not in the request, settings contradict each
+   * other, or the kernel refuses; then the lines before the one refused may have
+   * changed.
+   * @throws {RangeError} If the settings differ so much that they do not fit one
+   * request.
+   */
+  reconfigure(lines: readonly LineSelection[]): void {
+    const settings = [...this.#settings];
+    const named = new Set<number>();
+    for (const line of linesOf(lines)) {
+      const bit = this.#bit(line.offset, "reconfigure");
+      const problem = named.has(bit)
+        ? "it is named twice"
+        : problemOf(line.settings);
+      if (problem !== undefined) {
+        throw new LineError({
+          chip: this.chipName,
+          offsets: [line.offset],
+          operation: "reconfigure",
+          reason: problem,
+        });
+      }
+      named.add(bit);
+      settings[bit] = line.settings;
+    }
+    const packed = settings.map((one, bit) => {
+      // What a line not named was requested with is not what it is set to now.
+      const fresh = named.has(bit) ? one : { ...one, outputValue: undefined };
+      if (fresh.direction !== "output" || fresh.outputValue !== undefined) {
+        return packedOf(fresh, 0);
+      }
+      const value = this.#presentOutput(bit);
+      if (value < 0) {
+        throw this.#failed(
+          "reconfigure",
+          "GPIO_V2_LINE_GET_VALUES_IOCTL",
+          value,
+          [this.offsets[bit]!],
+        );
+      }
+      return packedOf(fresh, value as Value);
+    });
+    packConfig(this.#configView, 0, packed);
+    const result = setLineConfig(this.#fd, this.#config);
+    if (result < 0) {
+      throw this.#failed(
+        "reconfigure",
+        "GPIO_V2_LINE_SET_CONFIG_IOCTL",
+        result,
+        [...named].map((bit) => this.offsets[bit]!),
+      );
+    }
+    this.#settings = settings;
+    for (const [bit, one] of settings.entries()) {
+      if (one.direction === "output") this.#outputs[bit] = packed[bit]!.value;
+      else if (one.direction === "input") this.#outputs[bit] = UNKNOWN;
+    }
+  }
+
+  /** What an output is set to, or reads as if it never was set; or -errno. */
+  #presentOutput(bit: number): number {
+    const set = this.#outputs[bit]!;
+    return set === UNKNOWN ? this.readBit(bit) : set;
+  }
+
+  /**
+   * Reads one line, for hot paths: never throws and never allocates.
+   *
+   * @param bit The line's position in {@linkcode LineRequest.offsets}.
+   * @returns The value, or -errno (-EBADF: the lines were let go).
+   */
+  readBit(bit: number): number {
+    if (bit >= this.offsets.length || bit < 0) return -EINVAL;
+    const words = this.#words;
+    const high = bit >>> 5;
+    words[MASK] = 0;
+    words[MASK + 1] = 0;
+    words[MASK + high] = 1 << (bit & 31);
+    const result = getLineValues(this.#fd, this.#values);
+    if (result < 0) return result;
+    return words[BITS + high]! >>> (bit & 31) & 1;
+  }
+
+  /**
+   * Sets one output, for hot paths: never throws and never allocates.
+   *
+   * @param bit The line's position in {@linkcode LineRequest.offsets}.
+   * @returns 0, or -errno (-EPERM: no output; -EBADF: the lines were let go).
+   */
+  writeBit(bit: number, value: Value): number {
+    if (bit >= this.offsets.length || bit < 0) return -EINVAL;
+    const words = this.#words;
+    const high = bit >>> 5;
+    words.fill(0);
+    words[MASK + high] = 1 << (bit & 31);
+    words[BITS + high] = value << (bit & 31);
+    const result = setLineValues(this.#fd, this.#values);
+    if (result === 0) this.#outputs[bit] = value;
+    return result;
+  }
+
+  /**
+   * Changes the settings of a request's only line, for hot paths: never throws.
+   * See {@linkcode LineRequest.reconfigure}.
+   *
+   * @returns 0, or -errno (-EINVAL: the settings contradict each other, or the
+   * request has several lines).
+   */
+  configure(settings: LineSettings): number {
+    if (this.offsets.length !== 1 || problemOf(settings) !== undefined) {
+      return -EINVAL;
+    }
+    const { direction } = settings;
+    let value = 0;
+    if (direction === "output") {
+      value = settings.outputValue ?? this.#presentOutput(0);
+      if (value < 0) return value;
+    }
+    packLineConfig(
+      this.#configView,
+      0,
+      flagsOf(settings),
+      settings.debouncePeriodUs ?? 0,
+      value,
+    );
+    const result = setLineConfig(this.#fd, this.#config);
+    if (result < 0) return result;
+    this.#settings = [settings];
+    if (direction === "output") this.#outputs[0] = value;
+    else if (direction === "input") this.#outputs[0] = UNKNOWN;
+    return 0;
+  }
+
+  /**
+   * Reads edge events into a batch, for hot paths: never waits, never throws and
+   * never allocates.
+   *
+   * @returns How many were read, 0 if there are none, or -errno (-ENODEV: the
+   * chip is gone, and the fd stays readable: watch it no more).
+   */
+  readEvents(batch: EdgeEventBatch): number {
+    const length = readEvents(this.#fd, batch.bytes, batch.bytes.length);
+    if (length >= 0) return Math.floor(length / LINE_EVENT.size);
+    return length === -EAGAIN ? 0 : length;
+  }
+
+  #event(batch: EdgeEventBatch, i: number): EdgeEvent {
+    const event = batch.eventAt(i);
+    if (event === undefined) {
+      throw new LineError({
+        chip: this.chipName,
+        offsets: [batch.offsetAt(i)],
+        operation: "read events of",
+        reason: `the kernel sent an event of the unknown kind ${
+          batch.kindAt(i)
+        }`,
+      });
+    }
+    return event;
+  }
+
+  #readBatch(batch: EdgeEventBatch): number {
+    const count = this.readEvents(batch);
+    if (count < 0) {
+      throw this.#failed("read events of", "read", count, this.offsets);
+    }
+    return count;
+  }
+
+  /**
+   * Reads the edge events that are there, without waiting.
+   *
+   * @param max The most to read; 64 unless said otherwise.
+   * @returns The events, oldest first; none if there are none.
+   * @throws {LineError} If the chip is gone.
+   */
+  readEdgeEvents(max: number = GPIO_V2_LINES_MAX): EdgeEvent[] {
+    const batch = new EdgeEventBatch(max);
+    const count = this.#readBatch(batch);
+    return Array.from({ length: count }, (_, i) => this.#event(batch, i));
+  }
+
+  /**
+   * Waits until there are edge events, or the chip is gone (reading tells).
+   *
+   * @param timeoutMs Milliseconds; -1 waits without a limit, 0 only looks.
+   * @returns Whether there are; false when the time is over.
+   * @throws {LineError} If the lines were let go.
+   *
+   * **Blocking**: the whole isolate; {@linkcode waitForEvents} waits for several
+   * requests at once, {@linkcode LineRequest.edgeEvents} lets others go on.
+   */
+  waitEdgeEvents(timeoutMs = -1): boolean {
+    return pollReadable([this.fd], timeoutMs)[0] !== 0;
+  }
+
+  /**
+   * The edge events as they come, for `for await`; until the loop is left or the
+   * lines are let go.
+   *
+   * @throws {LineError} If the lines were let go; as a rejection, if the chip is
+   * gone.
+   *
+   * @example Count rising edges for a while
+   * ```ts
+   * import { openChip } from "@gpioagg/gpioagg";
+   *
+   * async function countEdges(chipName: string, offset: number, ms: number) {
+   *   using chip = openChip(chipName);
+   *   using request = chip.requestLines({
+   *     lines: [{ offset, settings: { direction: "input", edge: "rising" } }],
+   *   });
+   *   const timer = setTimeout(() => request.close(), ms);
+   *   let count = 0;
+   *   for await (const event of request.edgeEvents()) count = event.seqno;
+   *   clearTimeout(timer);
+   *   return count;
+   * }
+   * ```
+   */
+  edgeEvents(): EventStream<EdgeEvent> {
+    const stream = new EventStream<EdgeEvent>(
+      {
+        fd: this.fd,
+        read: () =>
+          this.#readBatch(this.#one) === 0
+            ? undefined
+            : this.#event(this.#one, 0),
+      },
+      (ended) => this.#streams.delete(ended),
+    );
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** Lets the lines go; idempotent. */
+  close(): void {
+    if (this.#fd < 0) return;
+    for (const stream of this.#streams) stream.end();
+    this.#fd = -1;
+    this.#owned.close();
+  }
+
+  /** The same as {@linkcode LineRequest.close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * A GPIO library over the kernel's character device uAPI, version 2 (Linux 5.10
+ * or newer).
+ *
+ * Needs `--allow-ffi` and nothing else of Deno; the user needs access to
+ * `/dev/gpiochipN`.
+ *
+ * @module
+ */
+export { Chip, type RequestOptions } from "./chip.ts";
+export { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
+export { LineError, type LineErrorOptions } from "./errors.ts";
+export { type EventSource, EventStream } from "./event_stream.ts";
+export type { LineInfo, LineInfoEvent } from "./line_info.ts";
+export { LineRequest, type RequestedLine } from "./line_request.ts";
+export type {
+  BiasSetting,
+  DirectionSetting,
+  DriveSetting,
+  EdgeSetting,
+  EventClock,
+  LineSelection,
+  LineSettings,
+  Value,
+} from "./line_settings.ts";
+export {
+  findChip,
+  findLines,
+  type FindOptions,
+  type FoundLine,
+  listChips,
+  openChip,
+} from "./lookup.ts";
+export { type HasEvents, waitForEvents } from "./wait.ts";
