@@ -68,18 +68,23 @@ const Step = {
 } as const;
 type Step = typeof Step[keyof typeof Step];
 
-/** Which edges a port must report for each interrupt type. */
-const EDGES_OF_TYPE: readonly (Edges | undefined)[] = [
-  Edges.None,
-  Edges.Rising,
-  Edges.Falling,
-  Edges.Both,
-  Edges.Both, // level high
-  undefined,
-  undefined,
-  undefined,
-  Edges.Both, // level low
-];
+/** The edges a port must report for an interrupt type; undefined for no type. */
+function edgesFor(type: number): Edges | undefined {
+  switch (type) {
+    case IrqType.None:
+      return Edges.None;
+    case IrqType.EdgeRising:
+      return Edges.Rising;
+    case IrqType.EdgeFalling:
+      return Edges.Falling;
+    case IrqType.EdgeBoth:
+    case IrqType.LevelHigh:
+    case IrqType.LevelLow:
+      return Edges.Both;
+    default:
+      return undefined;
+  }
+}
 
 /** The guest's side of one line. */
 export class GpioLine {
@@ -274,7 +279,7 @@ export class GpioLine {
   }
 
   #setIrqType(type: number): number {
-    if (EDGES_OF_TYPE[type] === undefined) return FAILED;
+    if (edgesFor(type) === undefined) return FAILED;
     if (type === IrqType.None) return this.#switchOffIrq();
     if (type === this.#irqType) return 0;
     if (this.#port.direction === Direction.Output) return FAILED;
@@ -287,7 +292,7 @@ export class GpioLine {
 
   #askForEdges(type: number): number {
     this.#argument = type;
-    const edges = EDGES_OF_TYPE[type]!;
+    const edges = edgesFor(type)!;
     if (edges === this.#edges) return this.#edgesAskedFor(0);
     const result = this.#port.submit(LineOperation.SetEdges, edges);
     return result === PENDING
@@ -297,7 +302,7 @@ export class GpioLine {
 
   #edgesAskedFor(result: number): number {
     if (result < 0) return FAILED;
-    this.#edges = EDGES_OF_TYPE[this.#argument]!;
+    this.#edges = edgesFor(this.#argument)!;
     this.#dropLatch();
     this.#irqType = this.#argument;
     // A buffer that came before the interrupt was enabled has not been looked

@@ -1,0 +1,130 @@
+import { assert } from "@std/assert";
+import { GpioGuest } from "../../tests/doubles/gpio_guest.ts";
+import { Direction, LineOperation, type LinePort } from "./line_port.ts";
+
+const GET_VALUE = 4;
+const SET_VALUE = 5;
+const SET_IRQ_TYPE = 6;
+
+/** A line that itself allocates nothing. */
+function barePort(): LinePort {
+  let level = 0;
+  return {
+    name: "",
+    direction: Direction.Output,
+    attach() {},
+    submit(operation, argument) {
+      if (operation === LineOperation.SetValue) level = argument;
+      return operation === LineOperation.GetValue ? level : 0;
+    },
+  };
+}
+
+/** Fills a ring with the same heads over and over, and shows `step` at a time. */
+function repeater(
+  guest: GpioGuest,
+  index: 0 | 1,
+  heads: number[],
+): (step: number) => void {
+  const ring = index === 0 ? guest.requests : guest.events;
+  const avail = ring.parts[1]!.offset;
+  let next = guest.view.getUint16(avail + 2, true);
+  for (let slot = 0; slot < ring.size; slot++) {
+    const head = heads[slot % heads.length]!;
+    guest.view.setUint16(avail + 4 + 2 * slot, head, true);
+  }
+  ring.setUsedEvent(0x8000);
+  return (step) => {
+    next = (next + step) & 0xffff;
+    guest.view.setUint16(avail + 2, next, true);
+  };
+}
+
+/** Heap bytes per piece of work, once everything is compiled. */
+function bytesPer(work: (count: number) => void): number {
+  for (let i = 0; i < 10; i++) work(20_000);
+  let least = Infinity;
+  for (let i = 0; i < 8; i++) {
+    const before = Deno.memoryUsage().heapUsed;
+    work(20_000);
+    const grown = Deno.memoryUsage().heapUsed - before;
+    // A collection in between makes the difference negative: no measurement.
+    if (grown >= 0) least = Math.min(least, grown / 20_000);
+  }
+  return least;
+}
+
+// The smallest thing that could be allocated takes 12 bytes or more.
+const NOTHING = 2;
+
+Deno.test("Serving a request allocates nothing, direct or indirect", () => {
+  for (const features of [0x2000_0001n, 0x3000_0001n]) {
+    const guest = new GpioGuest([barePort(), barePort()], { features });
+    const heads = [
+      guest.send(GET_VALUE, 1),
+      guest.send(SET_VALUE, 1, 1),
+      guest.send(SET_VALUE, 0, 0),
+      guest.send(GET_VALUE, 0),
+    ];
+    guest.serve(0);
+    const show = repeater(guest, 0, heads);
+    const bytes = bytesPer((count) => {
+      for (let i = 0; i < count; i += 16) {
+        show(16);
+        guest.device.processQueue(0, 64);
+      }
+    });
+    assert(bytes < NOTHING, `${bytes} bytes per request`);
+  }
+});
+
+Deno.test("Serving an interrupt allocates nothing", () => {
+  const port = barePort();
+  const guest = new GpioGuest([{ ...port, direction: Direction.Input }]);
+  guest.request(SET_IRQ_TYPE, 0, 3);
+  const head = guest.queueEvent(0);
+  guest.serve(1);
+  guest.device.edge(0, 1);
+  const show = repeater(guest, 1, [head]);
+  const bytes = bytesPer((count) => {
+    for (let i = 0; i < count; i++) {
+      show(1);
+      guest.device.processQueue(1, 64);
+      guest.device.edge(0, i & 1);
+      guest.device.edge(0, i & 1); // latched
+    }
+  });
+  assert(bytes < NOTHING, `${bytes} bytes per interrupt`);
+});
+
+Deno.test("Deferring a request to a slow line allocates nothing", () => {
+  let pending = 0;
+  const guest = new GpioGuest([{
+    name: "",
+    direction: Direction.Input,
+    attach() {},
+    submit() {
+      pending++;
+      return -2;
+    },
+  }]);
+  const heads = [0, 1, 2, 3].map(() => guest.send(GET_VALUE, 0));
+  const { device } = guest;
+  const drain = () => {
+    while (pending > 0) {
+      pending--;
+      device.completed(0, 1);
+    }
+  };
+  guest.serve(0);
+  drain();
+  const show = repeater(guest, 0, heads);
+  const bytes = bytesPer((count) => {
+    for (let i = 0; i < count; i += 4) {
+      show(4);
+      device.processQueue(0, 64);
+      drain();
+    }
+  });
+  assert(bytes < NOTHING, `${bytes} bytes per request`);
+});
