@@ -3,7 +3,7 @@ import { encodeFrame, FrameAssembler } from "./command_channel.ts";
 import type { CommandFrame } from "./messages.ts";
 
 const FRAMES: CommandFrame[] = [
-  { id: 1, command: { kind: "add", aggregators: [] } },
+  { id: 1, command: { kind: "add", aggregators: [], lanes: [] } },
   { id: 2, command: { kind: "shutdown" } },
 ];
 

@@ -1,0 +1,105 @@
+/**
+ * A running `gpioagg serve`, as a process of its own.
+ *
+ * @module
+ */
+import { artefact, REPOSITORY } from "./environment.ts";
+import { ChildProcess } from "./process.ts";
+
+/** What `serve --json` says of a line. */
+export interface ServedLine {
+  readonly lineNumber: number;
+  readonly name: string;
+  readonly direction: "input" | "output";
+  readonly value?: number;
+}
+
+/** A service with its sockets in a directory of its own. */
+export class Service implements AsyncDisposable {
+  /** The process. */
+  readonly process: ChildProcess;
+  readonly #deno: string;
+  readonly #directory: string;
+
+  private constructor(process: ChildProcess, deno: string, directory: string) {
+    this.process = process;
+    this.#deno = deno;
+    this.#directory = directory;
+  }
+
+  /**
+   * Starts `serve` with an aggregator for each entry: its name to its SPECs.
+   *
+   * @throws {Error} when it is not ready within the limit.
+   */
+  static async start(
+    aggregators: Readonly<Record<string, readonly string[]>>,
+  ): Promise<Service> {
+    const deno = await artefact("deno");
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-service-" });
+    const process = new ChildProcess({
+      command: deno,
+      args: [
+        ...PROGRAM,
+        "serve",
+        "--json",
+        ...Object.entries(aggregators).flatMap(([name, specs]) => [
+          "--socket-path",
+          `${directory}/${name}.sock`,
+          ...specs.flatMap((spec) => ["--line", spec]),
+        ]),
+      ],
+      cwd: REPOSITORY,
+    });
+    const service = new Service(process, deno, directory);
+    try {
+      await process.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+    } catch (error) {
+      await service[Symbol.asyncDispose]();
+      throw error;
+    }
+    return service;
+  }
+
+  /** The vhost-user socket of an aggregator. */
+  socket(name: string): string {
+    return `${this.#directory}/${name}.sock`;
+  }
+
+  /**
+   * Runs `gpioagg sim` on an aggregator: pulls lines, as `NAME=LEVEL`.
+   *
+   * @throws {Error} when it fails, with what it said.
+   */
+  async pull(name: string, ...changes: readonly string[]): Promise<void> {
+    await this.#sim(name, changes);
+  }
+
+  /** The lines of an aggregator, by name, as they are now. */
+  async lines(name: string): Promise<Record<string, ServedLine>> {
+    const { lines } = JSON.parse(await this.#sim(name, [])) as {
+      lines: ServedLine[];
+    };
+    return Object.fromEntries(lines.map((line) => [line.name, line]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+
+  async #sim(name: string, changes: readonly string[]): Promise<string> {
+    const { success, stdout, stderr } = await new Deno.Command(this.#deno, {
+      args: [...PROGRAM, "sim", this.socket(name), "--json", ...changes],
+      cwd: REPOSITORY,
+      stdin: "null",
+    }).output();
+    if (!success) {
+      const text = new TextDecoder().decode(stderr).trim();
+      throw new Error(`gpioagg sim ${name} ${changes.join(" ")}: ${text}`);
+    }
+    return new TextDecoder().decode(stdout);
+  }
+}
+
+const PROGRAM = ["run", "-q", "-P=gpioagg", "src/cli/main.ts"];
