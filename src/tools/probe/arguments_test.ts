@@ -36,7 +36,7 @@ Deno.test("probe --monitor is for all inputs or for the lines named", () => {
   assertEquals(read("--monitor s.sock").socket, "s.sock");
   assertEquals(read("s.sock --monitor=a --monitor=b -n 3").monitor, ["a", "b"]);
   assertEquals(read("s.sock --monitor -n3").eventCount, 3);
-  assertEquals(read("s.sock --monitor --interrupt low").interrupt, 5);
+  assertEquals(read("s.sock --monitor --interrupt low").interrupt, 8);
 });
 
 Deno.test("probe reads periods and short switches", () => {
