@@ -224,9 +224,9 @@ function strictly(
       chip: `line "${name}"`,
       operation: "find",
       reason: line === undefined
-        ? `${
-          chip === undefined ? "no chip" : `chip ${chip}`
-        } has no line of that name`
+        ? chip === undefined
+          ? "no chip has a line of that name"
+          : `chip ${chip} has no line of that name`
         : `the name is that of ${
           [line, ...others].map((one) =>
             `line ${one.offset} of ${one.chipName}`

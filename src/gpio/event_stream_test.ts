@@ -1,0 +1,118 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
+import { listDirectory } from "../../ffi/files.ts";
+import { EventStream } from "./event_stream.ts";
+
+const openFds = () => listDirectory("/proc/self/fd").length;
+
+/** A stream of numbers that counts the notifications of an eventfd. */
+function counting() {
+  const fd = createEventFd();
+  let count = 0;
+  let fails = false;
+  let ends = 0;
+  const stream = new EventStream<number>(
+    {
+      fd: fd.fd,
+      read() {
+        if (fails) throw new Error("the chip is gone");
+        return drainFd(fd.fd) > 0 ? ++count : undefined;
+      },
+    },
+    () => ends++,
+  );
+  return {
+    fd,
+    stream,
+    fail: () => {
+      fails = true;
+      signalFd(fd.fd);
+    },
+    ends: () => ends,
+  };
+}
+
+Deno.test("EventStream yields what is there and waits for more", async () => {
+  const { fd, stream } = counting();
+  const seen: number[] = [];
+  signalFd(fd.fd);
+  for await (const event of stream) {
+    seen.push(event);
+    if (event === 3) break;
+    setTimeout(() => signalFd(fd.fd), 1);
+  }
+  assertEquals(seen, [1, 2, 3]);
+  fd.close();
+});
+
+Deno.test("EventStream left with break has ended and holds nothing", async () => {
+  const before = openFds();
+  const { fd, stream, ends } = counting();
+  signalFd(fd.fd);
+  for await (const _ of stream) break;
+  assertEquals(ends(), 1);
+  assertEquals(await stream.next(), { done: true, value: undefined });
+  fd.close();
+  assertEquals(openFds(), before);
+});
+
+Deno.test("EventStream.end() ends a loop that waits", async () => {
+  const before = openFds();
+  const { fd, stream, ends } = counting();
+  const loop = (async () => {
+    let count = 0;
+    for await (const _ of stream) count++;
+    return count;
+  })();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  stream.end();
+  fd.close();
+  assertEquals(await loop, 0);
+  assertEquals(ends(), 1);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(openFds(), before);
+});
+
+Deno.test("EventStream.return() ends a next() that waits", async () => {
+  const { fd, stream } = counting();
+  const next = stream.next();
+  assertEquals(await stream.return(), { done: true, value: undefined });
+  assertEquals(await next, { done: true, value: undefined });
+  fd.close();
+});
+
+Deno.test("EventStream is disposed with await using", async () => {
+  const { fd, stream, ends } = counting();
+  const next = stream.next();
+  {
+    await using own = stream;
+    assert(own === stream);
+  }
+  assertEquals(ends(), 1);
+  assertEquals((await next).done, true);
+  fd.close();
+});
+
+Deno.test("EventStream passes an error on, once, and has ended", async () => {
+  const { fd, stream, fail, ends } = counting();
+  const next = stream.next();
+  fail();
+  await assertRejects(() => next, Error, "the chip is gone");
+  assertEquals(ends(), 1);
+  assertEquals((await stream.next()).done, true);
+  fd.close();
+});
+
+Deno.test("two EventStreams share one helper and end on their own", async () => {
+  const a = counting();
+  const b = counting();
+  const nextA = a.stream.next();
+  const nextB = b.stream.next();
+  a.stream.end();
+  assertEquals((await nextA).done, true);
+  signalFd(b.fd.fd);
+  assertEquals(await nextB, { done: false, value: 1 });
+  await b.stream.return();
+  a.fd.close();
+  b.fd.close();
+});
