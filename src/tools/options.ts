@@ -42,19 +42,20 @@ interface Match {
 }
 
 /**
- * Reads options from the front of `args`, calls `apply` for each in order, and
- * returns the operands.
+ * Reads options from the front of `args` and calls `apply` for each in order.
+ * An option for which it answers true, such as `--help`, ends the reading.
  *
+ * @returns The operands; undefined if reading was ended.
  * @throws {UsageError} On an unknown or ambiguous option, a value that is
  * missing, or one that is not wanted; and whatever `apply` throws.
  */
 export function readOptions<const Table extends readonly OptionSpec[]>(
   table: Table,
   args: readonly string[],
-  apply: (long: Table[number]["long"], value: string) => void,
-): string[] {
+  apply: (long: Table[number]["long"], value: string) => boolean,
+): string[] | undefined {
   let at = 0;
-  const take = ({ option, value, shown }: Match) => {
+  const take = ({ option, value, shown }: Match): boolean => {
     if (option.value === undefined) return apply(option.long, "");
     if (value !== undefined) return apply(option.long, value);
     const next = args[at++];
@@ -65,15 +66,19 @@ export function readOptions<const Table extends readonly OptionSpec[]>(
           : `option requires an argument -- '${shown}'`,
       );
     }
-    apply(option.long, next);
+    return apply(option.long, next);
   };
   while (at < args.length) {
     const word = args[at]!;
     if (word === "--") return args.slice(at + 1);
     if (!word.startsWith("-") || word === "-") break;
     at++;
-    if (word.startsWith("--")) take(longOption(table, word));
-    else for (const match of shortOptions(table, word)) take(match);
+    const matches = word.startsWith("--")
+      ? [longOption(table, word)]
+      : shortOptions(table, word);
+    for (const match of matches) {
+      if (take(match)) return undefined;
+    }
   }
   return args.slice(at);
 }

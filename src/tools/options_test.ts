@@ -11,10 +11,11 @@ const TABLE = [
   { long: "verbatim", value: "file", help: [], extension: true },
 ] as const satisfies readonly OptionSpec[];
 
-function read(...args: string[]): [string[], string[]] {
+function read(...args: string[]): [string[], string[] | undefined] {
   const seen: string[] = [];
   const operands = readOptions(TABLE, args, (name, value) => {
     seen.push(value === "" ? name : `${name}=${value}`);
+    return name === "version";
   });
   return [seen, operands];
 }
@@ -59,7 +60,7 @@ Deno.test("readOptions() completes unambiguous prefixes", () => {
 });
 
 Deno.test("readOptions() prefers libgpiod's options when completing", () => {
-  assertEquals(read("--ver")[0], ["version"]);
+  assertEquals(read("--ver"), [["version"], undefined]);
   assertEquals(read("--verb", "f")[0], ["verbatim=f"]);
 });
 
@@ -78,8 +79,16 @@ Deno.test("readOptions() refuses as getopt_long does", () => {
 Deno.test("readOptions() applies options in order, up to the wrong one", () => {
   const seen: string[] = [];
   assertThrows(
-    () => readOptions(TABLE, ["-a", "-z"], (name) => seen.push(name)),
+    () =>
+      readOptions(TABLE, ["-a", "-z"], (name) => {
+        seen.push(name);
+        return false;
+      }),
     UsageError,
   );
   assertEquals(seen, ["as-is"]);
+});
+
+Deno.test("readOptions() reads no further than an option that ends it", () => {
+  assertEquals(read("-av", "--nope"), [["as-is", "version"], undefined]);
 });

@@ -5,15 +5,14 @@
  */
 import { errnoCodeOf, reasonOf, ToolError } from "./tool_error.ts";
 import { UsageError } from "./options.ts";
+import { sleepUs } from "./sleep.ts";
 
 /** What a shell sees of a program that SIGPIPE has ended. */
 const ENDED_BY_SIGPIPE = 128 + 13;
 /** How long to leave a full pipe to its reader before trying again. */
-const FULL_PIPE_MS = 2;
+const FULL_PIPE_US = 2000;
 
 const encoder = new TextEncoder();
-/** Nobody ever notifies it: waiting on it is sleeping. */
-const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** Nobody reads what a tool writes any more. */
 export class ReaderGone extends Error {
@@ -63,7 +62,7 @@ export function writeAll(sink: ByteSink, bytes: Uint8Array): void {
       at += sink.writeSync(bytes.subarray(at));
     } catch (error) {
       if (error instanceof Deno.errors.WouldBlock) {
-        Atomics.wait(never, 0, 0, FULL_PIPE_MS);
+        sleepUs(FULL_PIPE_US);
       } else if (error instanceof Deno.errors.BrokenPipe) {
         throw new ReaderGone("Cannot write output: its reader is gone", {
           cause: error,

@@ -1,0 +1,82 @@
+/**
+ * `gpiodetect`: lists chips.
+ *
+ * @module
+ */
+import type { Chip } from "../gpio/chip.ts";
+import { openAllChips, openNamedChip } from "./chips.ts";
+import { runCommand } from "./command.ts";
+import { jsonLine } from "./line_text.ts";
+import { complain, writeOut } from "./output.ts";
+import { ToolError } from "./tool_error.ts";
+import {
+  CHIPS_CHAPTER,
+  HELP_OPTION,
+  JSON_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+
+const OPTIONS = [HELP_OPTION, JSON_OPTION, VERSION_OPTION] as const;
+
+const USAGE = {
+  operands: "[chip]...",
+  about: [
+    "Lists GPIO chips: name, label and number of lines.",
+    "Without a chip, all chips are listed.",
+  ],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, [
+    "JSON",
+    `{"chip": "gpiochip0", "path": "/dev/gpiochip0", "label": "...", "lines": 8}`,
+  ]],
+} as const;
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  let json = false;
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: () => {
+      json = true;
+    },
+    body: (keys) => detect(keys, json, programName),
+  });
+}
+
+function detect(
+  keys: readonly string[],
+  json: boolean,
+  programName: string,
+): number {
+  using stack = new DisposableStack();
+  if (keys.length === 0) {
+    const { chips, problems } = openAllChips(stack);
+    for (const problem of problems) complain(programName, problem);
+    for (const chip of chips) print(chip, json);
+    return problems.length === 0 ? 0 : 1;
+  }
+  let status = 0;
+  for (const key of keys) {
+    try {
+      print(stack.use(openNamedChip(key)), json);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      for (const line of error.lines) complain(programName, line);
+      status = 1;
+    }
+  }
+  return status;
+}
+
+function print({ name, path, label, lineCount }: Chip, json: boolean): void {
+  writeOut(
+    json
+      ? jsonLine({ chip: name, path, label, lines: lineCount })
+      : `${name} [${label}] (${lineCount} lines)\n`,
+  );
+}

@@ -1,0 +1,181 @@
+/**
+ * `gpioget`: reads lines.
+ *
+ * @module
+ */
+import type { LineSettings, Value } from "../gpio/line_settings.ts";
+import { runCommand } from "./command.ts";
+import { jsonLine, placeMembers, quoted, valueText } from "./line_text.ts";
+import { parsePeriod } from "./numbers.ts";
+import { writeOut } from "./output.ts";
+import { consumerLabel, readValues, requestLines } from "./requests.ts";
+import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { sleepUs } from "./sleep.ts";
+import { ToolError } from "./tool_error.ts";
+import {
+  ACTIVE_LOW_OPTION,
+  BIAS_OPTION,
+  CHIPS_CHAPTER,
+  CONSUMER_OPTION,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINES_CHAPTER,
+  parseBias,
+  PERIODS_CHAPTER,
+  type RequestedBias,
+  SELECTION_OPTIONS,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+
+const OPTIONS = [
+  {
+    long: "as-is",
+    short: "a",
+    help: ["read the lines as they are, without making them inputs"],
+  },
+  BIAS_OPTION,
+  ...SELECTION_OPTIONS,
+  CONSUMER_OPTION,
+  HELP_OPTION,
+  JSON_OPTION,
+  ACTIVE_LOW_OPTION,
+  {
+    long: "hold-period",
+    short: "p",
+    value: "period",
+    help: ["wait between taking the lines and reading them"],
+  },
+  { long: "numeric", help: ["print values as 0 and 1, without names"] },
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "<line>...",
+  about: ["Reads the values of GPIO lines."],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
+    "JSON",
+    `{"line": "foo", "chip": "gpiochip0", "offset": 3, "name": "foo", "value": 1}
+line is what was asked for; name is null for a line without one; value is 1 for
+active.`,
+  ]],
+} as const;
+
+/** What was asked for. */
+interface Config extends Scope {
+  chip: string | undefined;
+  byName: boolean;
+  strict: boolean;
+  asIs: boolean;
+  bias: RequestedBias | undefined;
+  activeLow: boolean;
+  consumer: string | undefined;
+  holdUs: number;
+  numeric: boolean;
+  unquoted: boolean;
+  json: boolean;
+}
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  const config: Config = {
+    chip: undefined,
+    byName: false,
+    strict: false,
+    asIs: false,
+    bias: undefined,
+    activeLow: false,
+    consumer: undefined,
+    holdUs: 0,
+    numeric: false,
+    unquoted: false,
+    json: false,
+  };
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: (option, value) => {
+      switch (option) {
+        case "as-is":
+          config.asIs = true;
+          break;
+        case "bias":
+          config.bias = parseBias(value);
+          break;
+        case "by-name":
+          config.byName = true;
+          break;
+        case "active-low":
+          config.activeLow = true;
+          break;
+        case "hold-period":
+          config.holdUs = parsePeriod(value);
+          break;
+        case "chip":
+        case "consumer":
+          config[option] = value;
+          break;
+        default:
+          config[option] = true;
+      }
+    },
+    body: (words) => get(words, config, programName),
+  });
+}
+
+function get(
+  words: readonly string[],
+  config: Config,
+  programName: string,
+): number {
+  if (words.length === 0) {
+    throw new ToolError("at least one GPIO line must be specified");
+  }
+  if (config.asIs && config.bias !== undefined) {
+    throw new ToolError("can't combine as-is with bias");
+  }
+  using stack = new DisposableStack();
+  const lines = selectLines(words, config, stack);
+  const settings: LineSettings = {
+    direction: config.asIs ? "as-is" : "input",
+    bias: config.bias,
+    activeLow: config.activeLow,
+  };
+  const groups = requestLines(lines, {
+    consumer: consumerLabel(config.consumer, programName),
+    settings: () => settings,
+  }, stack);
+  if (config.holdUs > 0) sleepUs(config.holdUs);
+  writeOut(valuesText(lines, readValues(groups), config));
+  return 0;
+}
+
+function valuesText(
+  lines: readonly SelectedLine[],
+  values: readonly Value[],
+  { json, numeric, unquoted }: Config,
+): string {
+  if (json) {
+    return lines.map(({ id, chip, info }, i) =>
+      jsonLine({
+        line: id,
+        ...placeMembers(chip.name, info),
+        value: values[i],
+      })
+    ).join("");
+  }
+  const words = values.map((value, i) =>
+    numeric
+      ? `${value}`
+      : `${quoted(lines[i]!.id, unquoted)}=${valueText(value)}`
+  );
+  return words.join(" ") + "\n";
+}

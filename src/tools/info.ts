@@ -1,0 +1,170 @@
+/**
+ * `gpioinfo`: shows lines with their attributes.
+ *
+ * @module
+ */
+import type { Chip } from "../gpio/chip.ts";
+import type { LineInfo } from "../gpio/line_info.ts";
+import { openAllChips, openNamedChip } from "./chips.ts";
+import { runCommand } from "./command.ts";
+import {
+  attributesText,
+  jsonLine,
+  lineMembers,
+  quoted,
+  UNNAMED,
+} from "./line_text.ts";
+import { complain, writeOut } from "./output.ts";
+import { findSelection } from "./selection.ts";
+import {
+  CHIPS_CHAPTER,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINES_CHAPTER,
+  SELECTION_OPTIONS,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+
+const OPTIONS = [
+  ...SELECTION_OPTIONS,
+  HELP_OPTION,
+  JSON_OPTION,
+  {
+    long: "strict",
+    short: "s",
+    help: ["show all lines of a name, and fail if there are several"],
+  },
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "[line]...",
+  about: [
+    "Shows GPIO lines: name, direction, what else is set, and who uses them.",
+    "Without a line, all lines are shown.",
+  ],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, LINES_CHAPTER, [
+    "JSON",
+    `{"chip": "gpiochip0", "offset": 3, "name": "foo", "used": true,
+ "consumer": "gpioset", "direction": "output", "activeLow": false,
+ "bias": "as-is", "drive": "push-pull", "edges": "none",
+ "eventClock": "monotonic", "debouncePeriodUs": 0}
+name and consumer are null where there is none.`,
+  ]],
+} as const;
+
+/** Columns of a line's name. */
+const NAME_WIDTH = 16;
+
+/** What was asked for. */
+interface Config {
+  chip: string | undefined;
+  byName: boolean;
+  strict: boolean;
+  unquoted: boolean;
+  json: boolean;
+}
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  const config: Config = {
+    chip: undefined,
+    byName: false,
+    strict: false,
+    unquoted: false,
+    json: false,
+  };
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: (option, value) => {
+      if (option === "chip") config.chip = value;
+      else if (option === "by-name") config.byName = true;
+      else config[option] = true;
+    },
+    body: (words) =>
+      words.length === 0
+        ? showChips(config, programName)
+        : showLines(words, config, programName),
+  });
+}
+
+/** Shows whole chips. */
+function showChips(config: Config, programName: string): number {
+  using stack = new DisposableStack();
+  const { chips, problems } = config.chip === undefined
+    ? openAllChips(stack)
+    : { chips: [stack.use(openNamedChip(config.chip))], problems: [] };
+  for (const problem of problems) complain(programName, problem);
+  for (const chip of chips) {
+    const lines = chip.lines();
+    writeOut(
+      config.json
+        ? lines.map((info) => jsonLine(lineMembers(chip.name, info))).join("")
+        : chipText(chip, lines, config.unquoted),
+    );
+  }
+  return problems.length === 0 ? 0 : 1;
+}
+
+function chipText(
+  { name, lineCount }: Chip,
+  lines: readonly LineInfo[],
+  unquoted: boolean,
+): string {
+  const rows = lines.map((info) => {
+    const offset = `${info.offset}`.padStart(3);
+    return `\tline ${offset}:\t${lineText(info, unquoted)}\n`;
+  });
+  return `${name} - ${lineCount} lines:\n${rows.join("")}`;
+}
+
+/** Shows the lines that are named, in the order of the chips. */
+function showLines(
+  words: readonly string[],
+  config: Config,
+  programName: string,
+): number {
+  using stack = new DisposableStack();
+  const selection = findSelection(words, config, stack);
+  for (const problem of [...selection.unopened, ...selection.problems]) {
+    complain(programName, problem);
+  }
+  // A line that is named twice is shown once.
+  const places = new Map(
+    selection.lines.map((
+      line,
+    ) => [`${line.chip.name} ${line.info.offset}`, line]),
+  );
+  const ordered = [...places.values()].sort((a, b) =>
+    chipNumber(a.chip) - chipNumber(b.chip) || a.info.offset - b.info.offset
+  );
+  for (const { chip, info } of ordered) {
+    writeOut(
+      config.json
+        ? jsonLine(lineMembers(chip.name, info))
+        : `${chip.name} ${info.offset}\t${lineText(info, config.unquoted)}\n`,
+    );
+  }
+  const { problems, unopened, ambiguous } = selection;
+  return problems.length === 0 && unopened.length === 0 &&
+      ambiguous === undefined
+    ? 0
+    : 1;
+}
+
+function lineText(info: LineInfo, unquoted: boolean): string {
+  const name = info.name === "" ? UNNAMED : quoted(info.name, unquoted);
+  return `${name.padEnd(NAME_WIDTH)}\t${attributesText(info, unquoted)}`;
+}
+
+function chipNumber({ name }: Chip): number {
+  return Number(/\d+$/.exec(name)?.[0] ?? 0);
+}
