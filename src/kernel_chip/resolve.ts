@@ -1,0 +1,190 @@
+/**
+ * From what the user calls a line to what the kernel's aggregator calls it: a
+ * chip's label and an offset, or a line's name where the label is no help.
+ *
+ * @module
+ */
+import { realPath } from "../../ffi/files.ts";
+import { ConfigError } from "../config/config_error.ts";
+import type { LineSpecification } from "../config/specification.ts";
+import type { HostChip } from "./host_chips.ts";
+
+/** One line, as the kernel is told of it. */
+export interface KernelLine {
+  /** How the user wrote it. */
+  readonly origin: string;
+  /** The chip's label, or the line's own name when `offset` is -1. */
+  readonly key: string;
+  /** The line's number on its chip; -1 to have the kernel look for its name. */
+  readonly offset: number;
+  /** The name on the new chip; empty for none. */
+  readonly name: string;
+  /** Where the line is on this host: `gpiochip0`. */
+  readonly chip: string;
+  /** Its number there; the same as `offset` where that is not -1. */
+  readonly chipOffset: number;
+  /** Whether the user asked for the name, or it is the line's own. */
+  readonly nameAsked: boolean;
+}
+
+/** Label of the chips that the kernel's aggregator makes. */
+const AGGREGATED = /^gpio-aggregator\.\d+$/;
+
+/**
+ * Finds every line on the host's chips, and makes sure that it can be had.
+ *
+ * @throws {ConfigError} If a line cannot be told apart, is not there, or is
+ * asked for twice.
+ * @throws {Error} If a line is in use.
+ */
+export function resolveLines(
+  lines: readonly LineSpecification[],
+  chips: readonly HostChip[],
+): KernelLine[] {
+  const taken = new Map<string, string>();
+  return lines.map((line) => {
+    const [chip, offset] = find(line, chips);
+    const host = chip.lines[offset]!;
+    const place = `${chip.name} line ${offset}`;
+    const other = taken.get(place);
+    if (other !== undefined) {
+      throw specError(line, `${place} is asked for twice, also by ${other}`);
+    }
+    taken.set(place, line.origin);
+    if (host.used) {
+      throw new Error(
+        `Cannot have --line ${line.origin}: ${place} is busy (EBUSY), held ` +
+          `by "${host.consumer}"`,
+      );
+    }
+    return {
+      origin: line.origin,
+      ...keyOf(line, chip, offset, chips),
+      name: line.name ?? host.name,
+      nameAsked: line.name !== undefined,
+      chip: chip.name,
+      chipOffset: offset,
+    };
+  });
+}
+
+function find(
+  line: LineSpecification,
+  chips: readonly HostChip[],
+): [HostChip, number] {
+  const { source } = line;
+  if (source.kind === "line-name") {
+    return findByName(line, source.lineName, chips);
+  }
+  if (source.kind !== "chip") throw specError(line, "is no line of a chip");
+  const { chip: wanted, offset } = source;
+  // A path may be a link that a rule of udev's made.
+  const real = wanted.startsWith("/") ? realPath(wanted) : undefined;
+  const exact = chips.filter(({ name, path }) =>
+    name === wanted || path === real || name === `gpiochip${wanted}`
+  );
+  const found = exact.length > 0
+    ? exact
+    : chips.filter(({ label }) => label === wanted);
+  const [chip] = found;
+  if (chip === undefined) {
+    throw specError(
+      line,
+      `there is no chip "${wanted}"`,
+      "gpioagg detect lists the chips of this host",
+    );
+  }
+  if (found.length > 1) {
+    throw specError(
+      line,
+      `${found.length} chips have the label "${wanted}": ` +
+        found.map(({ name }) => name).join(", "),
+      "Name the chip by its number or path",
+    );
+  }
+  if (offset >= chip.lines.length) {
+    throw specError(
+      line,
+      `${chip.name} has no line ${offset}, its last is ` +
+        `${chip.lines.length - 1}`,
+    );
+  }
+  return [chip, offset];
+}
+
+function findByName(
+  line: LineSpecification,
+  lineName: string,
+  chips: readonly HostChip[],
+): [HostChip, number] {
+  // A name that an aggregated chip shows is a copy, unless it is the only one.
+  const all = placesOf(lineName, chips);
+  const originals = all.filter(([chip]) => !AGGREGATED.test(chip.label));
+  const found = originals.length > 0 ? originals : all;
+  const [first] = found;
+  if (first === undefined) {
+    throw specError(
+      line,
+      `no chip of this host has a line named "${lineName}"`,
+      "gpioagg info lists the lines of this host",
+    );
+  }
+  if (found.length > 1) {
+    throw specError(
+      line,
+      `${found.length} lines have the name "${lineName}": ` +
+        found.map(([chip, offset]) => `${chip.name}/${offset}`).join(", "),
+      "Write the one that is meant as CHIP/OFFSET",
+    );
+  }
+  return first;
+}
+
+/**
+ * How the kernel finds the line. It looks for a chip by its label and takes the
+ * first of several, so a label that is there twice must not be used.
+ */
+function keyOf(
+  line: LineSpecification,
+  chip: HostChip,
+  offset: number,
+  chips: readonly HostChip[],
+): { key: string; offset: number } {
+  const { label } = chip;
+  const isUnique = chips.filter((other) => other.label === label).length === 1;
+  if (isUnique && label !== "" && label === label.trim()) {
+    return { key: label, offset };
+  }
+  const { name } = chip.lines[offset]!;
+  if (name !== "" && placesOf(name, chips).length === 1) {
+    return { key: name, offset: -1 };
+  }
+  throw specError(
+    line,
+    `the kernel cannot find ${chip.name} line ${offset}: it looks for a ` +
+      `chip by label, and ` +
+      (isUnique
+        ? `this one has none`
+        : `"${label}" is not the only "${label}"`),
+    "A line with a name of its own, unique on this host, can be found by that",
+  );
+}
+
+function placesOf(
+  lineName: string,
+  chips: readonly HostChip[],
+): [HostChip, number][] {
+  return chips.flatMap((chip) =>
+    chip.lines.flatMap(({ name }, offset): [HostChip, number][] =>
+      name === lineName ? [[chip, offset]] : []
+    )
+  );
+}
+
+function specError(
+  line: LineSpecification,
+  problem: string,
+  hint = "",
+): ConfigError {
+  return new ConfigError(problem, { path: `--line ${line.origin}`, hint });
+}

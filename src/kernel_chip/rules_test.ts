@@ -1,0 +1,52 @@
+import { assertStringIncludes, assertThrows } from "@std/assert";
+import { ConfigError } from "../config/config_error.ts";
+import { parseLineSpec } from "../config/line_spec.ts";
+import { checkKernelLines } from "./rules.ts";
+
+function lines(...specs: string[]) {
+  return specs.flatMap((spec) => parseLineSpec(spec));
+}
+
+Deno.test("checkKernelLines() takes lines of chips, by offset or name, with new names", () => {
+  checkKernelLines(lines("gpiochip0/0-7", "ESTOP,as=stop", "soc/3,as=Y"));
+});
+
+Deno.test("checkKernelLines() refuses each rule that the kernel's aggregator has not", () => {
+  const refused = {
+    "sim/1": "simulated",
+    "gpiochip0/1,active-low": "active-low",
+    "gpiochip0/1,bias=pull-up": "bias=pull-up",
+    "gpiochip0/1,drive=open-drain": "drive=open-drain",
+    "gpiochip0/1,debounce=5ms": "debounce",
+    "gpiochip0/1,direction=input": "direction=input",
+    "gpiochip0/1,direction=output": "direction=output",
+    "gpiochip0/1,initial=1": "initial=1",
+    "gpiochip0/1,safe=0": "safe=0",
+    "gpiochip0/1,on-disconnect=release": "on-disconnect=release",
+  };
+  for (const [spec, words] of Object.entries(refused)) {
+    const error = assertThrows(
+      () => checkKernelLines(lines("gpiochip0/0", spec)),
+      ConfigError,
+    );
+    assertStringIncludes(error.message, `--line ${spec}: a kernel chip cannot`);
+    assertStringIncludes(error.message, words);
+  }
+});
+
+Deno.test("checkKernelLines() refuses one name for two lines, at the caller's place", () => {
+  const error = assertThrows(
+    () =>
+      checkKernelLines(
+        lines("gpiochip0/1,as=A", "gpiochip0/2,as=A"),
+        (_line, lineNumber) => ({
+          file: "plc.yaml",
+          line: 7 + lineNumber,
+          column: 3,
+          path: `lines[${lineNumber}]`,
+        }),
+      ),
+    ConfigError,
+  );
+  assertStringIncludes(error.message, 'plc.yaml:8:3: lines[1]: the name "A"');
+});

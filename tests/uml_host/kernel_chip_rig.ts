@@ -1,0 +1,115 @@
+/**
+ * What the tests of kernel chips share: gpioagg as a process of its own, and
+ * a look at what it left.
+ *
+ * @module
+ */
+import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { REPOSITORY } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
+import type { InventoryChip } from "../../src/kernel_chip/inventory.ts";
+import { until } from "../../src/kernel_chip/until.ts";
+
+/** A process takes a second or two to start in User-Mode Linux. */
+const START_LIMIT_MS = 30_000;
+
+/** Starts `gpioagg kernel` with the permissions that users give it. */
+export function startKernelCommand(...args: readonly string[]): ChildProcess {
+  return new ChildProcess({
+    command: Deno.execPath(),
+    args: [
+      "run",
+      "--quiet",
+      "--no-check",
+      "--cached-only",
+      "--config",
+      `${REPOSITORY}/deno.json`,
+      "--permission-set=gpioagg",
+      `${REPOSITORY}/src/cli/main.ts`,
+      "kernel",
+      ...args,
+    ],
+  });
+}
+
+/** What a program did. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `gpioagg kernel` to its end. */
+export async function kernelCommand(
+  ...args: readonly string[]
+): Promise<Outcome> {
+  await using process = startKernelCommand(...args);
+  const { code } = await process.waitForExit({ timeoutMs: START_LIMIT_MS });
+  return { code, stdout: process.stdout, stderr: process.stderr };
+}
+
+/** A running `gpioagg kernel create`. */
+export interface HeldChip extends AsyncDisposable {
+  readonly process: ChildProcess;
+  readonly chip: InventoryChip;
+}
+
+/** Starts `gpioagg kernel create` and waits until the chip is there. */
+export async function holdChip(
+  ...args: readonly string[]
+): Promise<HeldChip> {
+  const process = startKernelCommand("create", "--json", ...args);
+  try {
+    const [line] = await process.waitFor(/^.*\n/, {
+      timeoutMs: START_LIMIT_MS,
+    });
+    return {
+      process,
+      chip: JSON.parse(line),
+      [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await process[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Runs a program, such as libgpiod's tools, to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  user: { uid?: number; gid?: number } = {},
+): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    args: [...args],
+    stdin: "null",
+    ...user,
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** Waits until a device node is gone; answers how long that took. */
+export async function msUntilGone(
+  path: string,
+  limitMs: number,
+): Promise<number> {
+  const start = performance.now();
+  if (!await until(() => fileStatus(path) === undefined, limitMs)) {
+    throw new Error(`${path} is still there after ${limitMs} ms`);
+  }
+  return performance.now() - start;
+}
+
+/** What is left of any kernel chip: devices, groups in configfs, records. */
+export function leftovers(): string[] {
+  const list = (path: string) =>
+    fileStatus(path) === undefined ? [] : listDirectory(path);
+  return [
+    ...list("/sys/bus/platform/devices").filter((name) =>
+      name.startsWith("gpio-aggregator")
+    ),
+    ...list("/sys/kernel/config/gpio-aggregator"),
+    ...list("/run/gpioagg/kernel-chips").filter((name) => name !== "lock"),
+  ];
+}
