@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { connectUnix, listenUnix, socketPair } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
 import { mappedFileCount } from "../../src/vhost_user/shared_file.ts";
@@ -87,6 +88,20 @@ export class VhostRig implements Disposable {
     const guest = new VhostGuest(options);
     this.#guests.push(guest);
     return guest;
+  }
+
+  /** A channel for the backend's own requests: ours, and the one to give away. */
+  newChannel(): { peer: VhostPeer; theirs: OwnedFd } & Disposable {
+    const [ours, theirs] = socketPair();
+    const peer = new VhostPeer(ours);
+    return {
+      peer,
+      theirs,
+      [Symbol.dispose]() {
+        peer.close();
+        theirs.close();
+      },
+    };
   }
 
   /** Connects another frontend, and lets the backend see it. */
