@@ -23,7 +23,8 @@ export interface UmlOptions {
   readonly deviceTree?: string;
   /**
    * Computing takes no time and idle time passes at once: for programs that
-   * were written with quick machines in mind.
+   * were written with quick machines in mind. Waiting for a command is idle
+   * time too.
    */
   readonly virtualTime?: boolean;
   /** How long it may take to come up, in milliseconds. Default: 30 s. */
