@@ -7,23 +7,9 @@ import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { Service } from "../environment/service.ts";
 import { bootUmlGuest, interruptDeviceTree } from "../environment/uml_guest.ts";
+import { until } from "../environment/wait.ts";
 
 const ignore = await mustSkip("uml", "gpiod", "busybox", "deno");
-
-/** Waits until `condition` holds. */
-async function until(
-  what: string,
-  condition: () => Promise<boolean>,
-  limitMs = 10_000,
-): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while (!await condition()) {
-    if (performance.now() > deadline) {
-      throw new Error(`${what}: not within ${limitMs} ms`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 async function interrupts(guest: GuestSession, name: string): Promise<number> {
   const line = await guest.run(`grep -w ${name} /proc/interrupts || true`);

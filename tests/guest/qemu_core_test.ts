@@ -1,0 +1,159 @@
+/**
+ * QEMU guests on simulated lines: 7.2, which never offers interrupts, and 10,
+ * which does.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
+import { mustSkip } from "../environment/environment.ts";
+import { bootQemuGuest } from "../environment/qemu_guest.ts";
+import { Service } from "../environment/service.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await mustSkip(
+  "qemuOld",
+  "qemuNew",
+  "guestKernel",
+  "initramfs",
+  "deno",
+);
+
+for (const qemu of ["old", "new"] as const) {
+  Deno.test({
+    name: `QEMU guest (${qemu}): its tools show the names, read and drive ` +
+      "the lines",
+    ignore,
+    fn: async () => {
+      await using service = await Service.start({
+        plc0: [
+          "sim/2,as=LAMP,direction=output",
+          "sim/2,as=BUTTON,direction=input",
+        ],
+      });
+      await using guest = await bootQemuGuest({
+        qemu,
+        sockets: [service.socket("plc0")],
+      });
+      const info = await guest.run("gpioinfo");
+      assertEquals(
+        [...info.matchAll(/"(\w+)"\s+(input|output)/g)].map(([, name, way]) =>
+          `${name} ${way}`
+        ),
+        ["LAMP0 output", "LAMP1 output", "BUTTON0 input", "BUTTON1 input"],
+      );
+      await guest.run("gpioset -t 0 LAMP1=1");
+      const lines = await service.lines("plc0");
+      assertEquals([lines["LAMP0"]?.value, lines["LAMP1"]?.value], [0, 1]);
+      await service.pull("plc0", "BUTTON1=1");
+      assertEquals(await guest.run("gpioget --numeric BUTTON0 BUTTON1"), "0 1");
+    },
+  });
+}
+
+Deno.test({
+  name: "QEMU guest (old): gpiomon is refused, since 7.2 offers no interrupts",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start({ plc0: ["sim/1"] });
+    await using guest = await bootQemuGuest({
+      qemu: "old",
+      sockets: [service.socket("plc0")],
+    });
+    const { code } = await guest.exec("timeout 2 gpiomon -n 1 sim0");
+    assertEquals(code, 1);
+  },
+});
+
+Deno.test({
+  name: "QEMU guest (new): gpiomon sees both edges, over and over",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start({ plc0: ["sim/2"] });
+    await using guest = await bootQemuGuest({
+      qemu: "new",
+      sockets: [service.socket("plc0")],
+    });
+    await guest.run("gpiomon --banner -F '%E %l' sim1 >/tmp/edges 2>&1 &");
+    await until(
+      "gpiomon is ready",
+      async () => (await guest.run("cat /tmp/edges")).includes("Monitoring"),
+    );
+    const seen = async () =>
+      (await guest.run("grep ' sim1$' /tmp/edges || true")).split("\n")
+        .filter((line) => line !== "");
+    const expected: string[] = [];
+    for (const level of [1, 0, 1, 0]) {
+      await service.pull("plc0", `sim1=${level}`);
+      expected.push(level === 1 ? "rising sim1" : "falling sim1");
+      await until(
+        `edge ${expected.length}`,
+        async () => (await seen()).length >= expected.length,
+      );
+    }
+    assertEquals(await seen(), expected);
+  },
+});
+
+Deno.test({
+  name: "QEMU guest (new): a pause of the VM is not a reset",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start({
+      plc0: ["sim/1,as=LAMP,safe=0", "sim/1,as=BUTTON"],
+    });
+    const directory = await Deno.makeTempDir();
+    const monitor = `${directory}/monitor`;
+    try {
+      await using guest = await bootQemuGuest({
+        qemu: "new",
+        sockets: [service.socket("plc0")],
+        arguments: ["-monitor", `unix:${monitor},server=on,wait=off`],
+      });
+      await guest.run("gpioset LAMP=1 >/dev/null 2>&1 &");
+      await guest.run("gpiomon --banner -F %E BUTTON >/tmp/edges 2>&1 &");
+      await until(
+        "gpiomon is ready",
+        async () => (await guest.run("cat /tmp/edges")).includes("Monitoring"),
+      );
+      await until(
+        "the lamp",
+        async () => (await service.lines("plc0"))["LAMP"]?.value === 1,
+      );
+
+      await tellMonitor(monitor, "stop");
+      await service.process.waitFor('"event":"stopped"');
+      await service.pull("plc0", "BUTTON=1");
+      assertEquals((await service.lines("plc0"))["LAMP"]?.value, 1);
+      await tellMonitor(monitor, "cont");
+      await until(
+        "the edge of the pause",
+        async () => (await guest.run("cat /tmp/edges")).includes("rising"),
+      );
+      await service.pull("plc0", "BUTTON=0");
+      await until(
+        "an edge after the pause",
+        async () => (await guest.run("cat /tmp/edges")).includes("falling"),
+      );
+      assert(!service.process.stdout.includes('"event":"disconnected"'));
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+/** Says one word to a QEMU monitor, and waits until it has been obeyed. */
+async function tellMonitor(path: string, word: string): Promise<void> {
+  using monitor = connectUnix(path);
+  const piece = new Uint8Array(4096);
+  let text = "";
+  const prompts = (count: number) =>
+    until(`prompt ${count} of the monitor`, () => {
+      const length = receive(monitor.fd, piece, []);
+      if (length > 0) {
+        text += new TextDecoder().decode(piece.subarray(0, length));
+      }
+      return text.split("(qemu)").length > count;
+    });
+  await prompts(1);
+  send(monitor.fd, new TextEncoder().encode(`${word}\n`));
+  await prompts(2);
+}
