@@ -30,14 +30,28 @@ export function cpuTimeUs(pid: number): number {
   return total;
 }
 
-/** How often the threads of a process went to sleep by themselves. */
-export function sleepCount(pid: number): number {
-  let total = 0;
+/** How often each thread of a process went to sleep by itself, by thread id. */
+export function sleepCounts(pid: number): Map<string, number> {
+  const counts = new Map<string, number>();
   for (const task of tasksOf(pid)) {
     const text = readSmallFile(`${task}/status`);
     const match = /^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text ?? "");
-    if (match !== null) total += Number(match[1]);
+    if (match !== null) counts.set(task, Number(match[1]));
   }
+  return counts;
+}
+
+/**
+ * How often threads woke up between two counts. A thread that has ended in
+ * between did it once at least.
+ */
+export function wakeUps(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): number {
+  let total = 0;
+  for (const [task, count] of after) total += count - (before.get(task) ?? 0);
+  for (const task of before.keys()) if (!after.has(task)) total++;
   return total;
 }
 
