@@ -227,7 +227,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
       const chain = queue.pop();
       if (chain === undefined) break;
       left -= this.#serveRequest(queue, chain);
-      if (!queue.hasBuffered) break;
+      if (!queue.hasBuffered || queue !== this.#requests) break;
     }
     return left;
   }
@@ -386,7 +386,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
       if (chain === undefined) break;
       left -= 1 + (chain.descriptorCount >>> DESCRIPTORS_PER_UNIT_SHIFT);
       this.#takeEventBuffer(queue, chain);
-      if (!queue.hasBuffered) break;
+      if (!queue.hasBuffered || queue !== this.#events) break;
     }
     return left;
   }
