@@ -235,7 +235,8 @@ export class VhostGuest implements Disposable {
       new RingDriver({
         memory: this.#mapping.buffer,
         guestAddress: GUEST_AT - this.fileOffset,
-        offset: this.fileOffset + 0x1000 + index * 0x4000,
+        offset: this.fileOffset + 0x1000 +
+          index * Math.max(0x4000, this.queueSize * 32),
         size: this.queueSize,
       })
     );
