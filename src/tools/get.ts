@@ -3,13 +3,12 @@
  *
  * @module
  */
-import type { LineSettings, Value } from "../gpio/line_settings.ts";
+import type { LineSettings } from "../gpio/line_settings.ts";
 import { runCommand } from "./command.ts";
-import { jsonLine, placeMembers, quoted, valueText } from "./line_text.ts";
 import { parsePeriod } from "./numbers.ts";
 import { writeOut } from "./output.ts";
 import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { type Scope, selectLines } from "./selection.ts";
 import { sleepUs } from "./sleep.ts";
 import { ToolError } from "./tool_error.ts";
 import {
@@ -28,6 +27,7 @@ import {
   UNQUOTED_OPTION,
   VERSION_OPTION,
 } from "./usage.ts";
+import { valuesText } from "./values_text.ts";
 
 const OPTIONS = [
   {
@@ -156,26 +156,4 @@ function get(
   if (config.holdUs > 0) sleepUs(config.holdUs);
   writeOut(valuesText(lines, readValues(groups), config));
   return 0;
-}
-
-function valuesText(
-  lines: readonly SelectedLine[],
-  values: readonly Value[],
-  { json, numeric, unquoted }: Config,
-): string {
-  if (json) {
-    return lines.map(({ id, chip, info }, i) =>
-      jsonLine({
-        line: id,
-        ...placeMembers(chip.name, info),
-        value: values[i],
-      })
-    ).join("");
-  }
-  const words = values.map((value, i) =>
-    numeric
-      ? `${value}`
-      : `${quoted(lines[i]!.id, unquoted)}=${valueText(value)}`
-  );
-  return words.join(" ") + "\n";
 }

@@ -58,8 +58,13 @@ const LIBC_TEXTS: Readonly<Record<string, string>> = {
  */
 export function reasonOf(error: unknown): string {
   const code = errnoCodeOf(error);
-  if (code !== undefined) return LIBC_TEXTS[code] ?? code;
+  if (code !== undefined) return libcText(code);
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The C library's text for an errno code such as "EBUSY". */
+export function libcText(code: string): string {
+  return LIBC_TEXTS[code] ?? code;
 }
 
 /** The errno code ("EBUSY") in `error` or its causes, if there is one. */

@@ -40,13 +40,16 @@ export class VcdWriter {
   readonly #wires: readonly Wire[];
   readonly #tickNs: bigint;
   readonly #timescale: Timescale;
-  readonly #startNs: bigint;
+  #startNs: bigint | undefined;
   #lastTick = 0n;
 
-  /** Begins a dump at `startNs`, on the clock that the edges are stamped with. */
+  /**
+   * Begins a dump at `startNs`, on the clock that the edges are stamped with; or
+   * at the first edge, where that clock cannot be read.
+   */
   constructor(
     wires: readonly Wire[],
-    startNs: bigint,
+    startNs: bigint | undefined,
     timescale: Timescale,
   ) {
     this.#wires = wires;
@@ -93,6 +96,7 @@ ${values.join("")}$end
 
   /** Moves time on, and gives its entry if it moved. */
   #advance(timestampNs: bigint): string {
+    this.#startNs ??= timestampNs;
     const tick = (timestampNs - this.#startNs) / this.#tickNs;
     if (tick <= this.#lastTick) return "";
     this.#lastTick = tick;

@@ -72,3 +72,11 @@ Deno.test("VcdWriter gives every wire an identifier and a name of its own", () =
   assertEquals(new Set(variables.map((match) => match[1])).size, 300);
   assertEquals(new Set(variables.map((match) => match[2])).size, 300);
 });
+
+Deno.test("VcdWriter begins at the first edge where the clock cannot be read", () => {
+  const vcd = new VcdWriter([{ name: "a", value: 0 }], undefined, "1ns");
+  assertEquals(
+    vcd.change(0, 1, 7_000_000n) + vcd.change(0, 0, 7_000_005n),
+    "1!\n#5\n0!\n",
+  );
+});

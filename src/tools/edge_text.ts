@@ -1,0 +1,105 @@
+/**
+ * Edges as text: in libgpiod's form or a custom one, as JSON, as CSV.
+ *
+ * @module
+ */
+import { csvRow } from "./csv.ts";
+import type { Edge } from "./edge_reader.ts";
+import { compileFormat } from "./event_format.ts";
+import { type TimeStyle, timeTextOf } from "./event_options.ts";
+import { jsonLine, placeMembers, quoted, UNNAMED } from "./line_text.ts";
+import type { SelectedLine } from "./selection.ts";
+import { localText, secondsText, utcText } from "./timestamps.ts";
+
+/** How edges are printed. */
+export interface EdgeTextOptions {
+  readonly style: "text" | "json" | "csv";
+  /** The custom format, which goes before the others' forms. */
+  readonly format: string | undefined;
+  readonly time: TimeStyle;
+  readonly unquoted: boolean;
+}
+
+/** Prints one edge: whole lines. */
+export type EdgeText = (edge: Edge) => string;
+
+/** What stands above the rows of {@linkcode edgeTextOf} in CSV. */
+export const CSV_HEADER = csvRow([
+  "timestamp",
+  "event",
+  "value",
+  "chip",
+  "offset",
+  "name",
+  "line_seqno",
+]);
+
+const KINDS = ["falling", "rising"] as const;
+
+/** The function that prints edges of these lines. */
+export function edgeTextOf(
+  lines: readonly SelectedLine[],
+  { style, format, time, unquoted }: EdgeTextOptions,
+): EdgeText {
+  const timeText = timeTextOf(time);
+  if (format !== undefined) {
+    const text = compileFormat<Edge>(format, {
+      o: ({ line }) => `${lines[line]!.info.offset}`,
+      l: ({ line }) => lines[line]!.info.name || UNNAMED,
+      c: ({ line }) => lines[line]!.chip.name,
+      e: ({ value }) => value === 1 ? "1" : "2",
+      E: ({ value }) => KINDS[value],
+      S: ({ timestampNs }) => secondsText(timestampNs),
+      U: ({ timestampNs }) => utcText(timestampNs),
+      L: ({ timestampNs }) => localText(timestampNs),
+    });
+    return (edge) => `${text(edge)}\n`;
+  }
+  if (style === "json") return (edge) => edgeJson(lines[edge.line]!, edge);
+  if (style === "csv") {
+    return ({ line, value, timestampNs, lineSeqno }) => {
+      const { chip, info } = lines[line]!;
+      return csvRow([
+        timeText(timestampNs),
+        KINDS[value],
+        value,
+        chip.name,
+        info.offset,
+        info.name,
+        lineSeqno,
+      ]);
+    };
+  }
+  const places = lines.map((line) => placeText(line, unquoted));
+  return ({ line, value, timestampNs }) =>
+    `${timeText(timestampNs)}\t${KINDS[value]}\t${places[line]}\n`;
+}
+
+/** Which line it is: its name, or its place where the name alone does not tell. */
+export function placeText(
+  { chip, info, knownByName }: SelectedLine,
+  unquoted: boolean,
+): string {
+  const name = quoted(info.name, unquoted);
+  if (knownByName) return name;
+  const place = `${chip.name} ${info.offset}`;
+  return info.name === "" ? place : `${place} ${name}`;
+}
+
+function edgeJson(line: SelectedLine, edge: Edge): string {
+  const place = {
+    line: line.id,
+    ...placeMembers(line.chip.name, line.info),
+  };
+  const lost = edge.lost === 0
+    ? ""
+    : jsonLine({ event: "lost", count: edge.lost, ...place });
+  return lost + jsonLine({
+    event: KINDS[edge.value],
+    timestampNs: edge.timestampNs,
+    ...place,
+    value: edge.value,
+    seqno: edge.seqno,
+    lineSeqno: edge.lineSeqno,
+  });
+}

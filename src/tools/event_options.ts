@@ -1,0 +1,124 @@
+/**
+ * What `mon` and `notify` have in common: how events are printed, and when it
+ * is enough.
+ *
+ * @module
+ */
+import { localText, secondsText, utcText } from "./timestamps.ts";
+
+/** How timestamps are printed. */
+export type TimeStyle = "seconds" | "utc" | "local";
+
+const TIME_TEXTS: Readonly<Record<TimeStyle, (ns: bigint) => string>> = {
+  seconds: secondsText,
+  utc: utcText,
+  local: localText,
+};
+
+/** The function that prints timestamps in a style. */
+export function timeTextOf(style: TimeStyle): (ns: bigint) => string {
+  return TIME_TEXTS[style];
+}
+
+/** `--format`. */
+export const FORMAT_OPTION = {
+  long: "format",
+  short: "F",
+  value: "fmt",
+  help: ["print events in this format (see below)"],
+} as const;
+
+/** `--idle-timeout`. */
+export const IDLE_TIMEOUT_OPTION = {
+  long: "idle-timeout",
+  value: "period",
+  help: ["exit when there was no event for this long"],
+} as const;
+
+/** `--localtime`. */
+export const LOCALTIME_OPTION = {
+  long: "localtime",
+  help: ["print timestamps as local time"],
+} as const;
+
+/** `--num-events`. */
+export const NUM_EVENTS_OPTION = {
+  long: "num-events",
+  short: "n",
+  value: "num",
+  help: ["exit after this many events"],
+} as const;
+
+/** `--quiet`. */
+export const QUIET_OPTION = {
+  long: "quiet",
+  short: "q",
+  help: ["print no events"],
+} as const;
+
+/** `--utc`. */
+export const UTC_OPTION = {
+  long: "utc",
+  help: ["print timestamps as UTC"],
+} as const;
+
+/** The beginning of the chapter on formats. */
+export const COMMON_SPECIFIERS = `%o  the line's offset
+%l  the line's name
+%c  the chip's name
+%S  the timestamp in seconds
+%U  the timestamp as UTC
+%L  the timestamp as local time
+%%  a percent sign`;
+
+/** "Monitoring lines 'a', 'b', and 'c'...", in libgpiod's words. */
+export function bannerText(verb: string, ids: readonly string[]): string {
+  const names = ids.map((id) => `'${id}'`);
+  const last = names.pop() ?? "";
+  return names.length === 0
+    ? `${verb} line ${last}...\n`
+    : `${verb} lines ${
+      names.map((name) => `${name}, `).join("")
+    }and ${last}...\n`;
+}
+
+/**
+ * When it is enough: after so many events, or after so long without one. 0 is
+ * without a limit, in both.
+ */
+export class Limits {
+  #left: number;
+  readonly #idleMs: number;
+  #deadline: number;
+
+  /** **Units**: the idle time is in microseconds. */
+  constructor(events: number, idleUs: number) {
+    this.#left = events === 0 ? Infinity : events;
+    this.#idleMs = idleUs === 0 ? Infinity : idleUs / 1000;
+    this.#deadline = performance.now() + this.#idleMs;
+  }
+
+  /** How many events there are to come. */
+  get eventsLeft(): number {
+    return this.#left;
+  }
+
+  /** How long to wait for the next one, in milliseconds; Infinity for ever. */
+  get waitMs(): number {
+    return Math.max(0, this.#deadline - performance.now());
+  }
+
+  /** Takes note of events that came. */
+  count(events: number): void {
+    this.#left -= events;
+    this.#deadline = performance.now() + this.#idleMs;
+  }
+}
+
+/** What a single wait can take; longer ones are made of several. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+/** A wait as `poll` takes it: -1 for ever, and no more than fits its int. */
+export function pollMs(ms: number): number {
+  return ms === Infinity ? -1 : Math.min(Math.ceil(ms), LONGEST_WAIT_MS);
+}

@@ -1,0 +1,403 @@
+/**
+ * `gpiomon`: watches lines for edges.
+ *
+ * @module
+ */
+import { clockNs } from "../../ffi/clock.ts";
+import type {
+  EdgeSetting,
+  EventClock,
+  LineSettings,
+} from "../gpio/line_settings.ts";
+import { runCommand } from "./command.ts";
+import { EdgeReader } from "./edge_reader.ts";
+import { CSV_HEADER, type EdgeText, edgeTextOf } from "./edge_text.ts";
+import {
+  bannerText,
+  COMMON_SPECIFIERS,
+  FORMAT_OPTION,
+  IDLE_TIMEOUT_OPTION,
+  Limits,
+  LOCALTIME_OPTION,
+  NUM_EVENTS_OPTION,
+  QUIET_OPTION,
+  type TimeStyle,
+  UTC_OPTION,
+} from "./event_options.ts";
+import { jsonLine } from "./line_text.ts";
+import { parseCount, parsePeriod } from "./numbers.ts";
+import { complain, writeOut } from "./output.ts";
+import { consumerLabel, readValues, requestLines } from "./requests.ts";
+import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { ToolError } from "./tool_error.ts";
+import {
+  ACTIVE_LOW_OPTION,
+  BANNER_OPTION,
+  BIAS_OPTION,
+  CHIPS_CHAPTER,
+  CONSUMER_OPTION,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINES_CHAPTER,
+  oneOf,
+  parseBias,
+  PERIODS_CHAPTER,
+  type RequestedBias,
+  SELECTION_OPTIONS,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+import { valuesText } from "./values_text.ts";
+import { type Timescale, TIMESCALES } from "./vcd.ts";
+import { VcdFile } from "./vcd_file.ts";
+
+const OPTIONS = [
+  BANNER_OPTION,
+  BIAS_OPTION,
+  ...SELECTION_OPTIONS,
+  CONSUMER_OPTION,
+  {
+    long: "csv",
+    help: ["print comma-separated values, with a head line"],
+    extension: true,
+  },
+  {
+    long: "debounce-period",
+    short: "p",
+    value: "period",
+    help: ["take changes only that last this long"],
+  },
+  {
+    long: "edges",
+    short: "e",
+    value: "edges",
+    help: ["watch for rising or falling edges, or both", "(default: both)"],
+  },
+  {
+    long: "event-clock",
+    short: "E",
+    value: "clock",
+    help: [
+      "stamp events by the clock monotonic, realtime or hte",
+      "(default: monotonic; realtime with --utc or --localtime)",
+    ],
+  },
+  HELP_OPTION,
+  FORMAT_OPTION,
+  IDLE_TIMEOUT_OPTION,
+  {
+    long: "initial-state",
+    short: "I",
+    help: ["print the lines' values first"],
+  },
+  JSON_OPTION,
+  ACTIVE_LOW_OPTION,
+  LOCALTIME_OPTION,
+  NUM_EVENTS_OPTION,
+  {
+    long: "numeric",
+    short: "N",
+    help: ["print first values as 0 and 1, without names"],
+  },
+  QUIET_OPTION,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  UTC_OPTION,
+  {
+    long: "vcd",
+    value: "file",
+    help: [
+      "record the lines as a value change dump in this file, too;",
+      "with - only that, to standard output",
+    ],
+    extension: true,
+  },
+  {
+    long: "vcd-timescale",
+    value: "unit",
+    help: [
+      "let a tick of the dump be 1ns, 10ns, 100ns, 1us, 10us, 100us or 1ms",
+      "(default: 1us, of which sigrok can take long records)",
+    ],
+    extension: true,
+  },
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "<line>...",
+  about: [
+    "Waits for edges on GPIO lines and prints them.",
+    "Events that the kernel had no room for are counted and told of on standard\nerror.",
+  ],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
+    "Format",
+    `${COMMON_SPECIFIERS}
+%e  the edge as a number: 1 rising, 2 falling
+%E  the edge as a word: rising or falling`,
+  ], [
+    "JSON",
+    `{"event": "rising", "timestampNs": 32430091264, "line": "foo",
+ "chip": "gpiochip0", "offset": 3, "name": "foo", "value": 1, "seqno": 7,
+ "lineSeqno": 5}
+event is rising or falling; or initial (--initial-state), with the value; or lost,
+with the count of events that are missing; or ready (--banner), with the lines.`,
+  ]],
+} as const;
+
+const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];
+const CLOCKS: readonly EventClock[] = ["monotonic", "realtime", "hte"];
+const MOST_DEBOUNCE_US = 2 ** 32 - 1;
+/** How often lost events are told of at most. */
+const LOST_REPORT_MS = 1000;
+
+/** What was asked for. */
+interface Config extends Scope {
+  chip: string | undefined;
+  byName: boolean;
+  strict: boolean;
+  banner: boolean;
+  bias: RequestedBias | undefined;
+  consumer: string | undefined;
+  csv: boolean;
+  debounceUs: number;
+  edges: EdgeSetting;
+  clock: EventClock | undefined;
+  format: string | undefined;
+  idleUs: number;
+  initialState: boolean;
+  json: boolean;
+  activeLow: boolean;
+  time: TimeStyle | undefined;
+  events: number;
+  numeric: boolean;
+  quiet: boolean;
+  unquoted: boolean;
+  vcd: string | undefined;
+  timescale: Timescale;
+}
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  const config: Config = {
+    chip: undefined,
+    byName: false,
+    strict: false,
+    banner: false,
+    bias: undefined,
+    consumer: undefined,
+    csv: false,
+    debounceUs: 0,
+    edges: "both",
+    clock: undefined,
+    format: undefined,
+    idleUs: 0,
+    initialState: false,
+    json: false,
+    activeLow: false,
+    time: undefined,
+    events: 0,
+    numeric: false,
+    quiet: false,
+    unquoted: false,
+    vcd: undefined,
+    timescale: "1us",
+  };
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: (option, value) => apply(config, option, value),
+    body: (words) => monitor(words, config, programName),
+  });
+}
+
+function apply(
+  config: Config,
+  option: Exclude<typeof OPTIONS[number]["long"], "help" | "version">,
+  value: string,
+): void {
+  switch (option) {
+    case "bias":
+      config.bias = parseBias(value);
+      break;
+    case "by-name":
+      config.byName = true;
+      break;
+    case "debounce-period":
+      config.debounceUs = parseDebounce(value);
+      break;
+    case "edges":
+      config.edges = oneOf(EDGES, value, "edges");
+      break;
+    case "event-clock":
+      config.clock = oneOf(CLOCKS, value, "event clock");
+      break;
+    case "idle-timeout":
+      config.idleUs = parsePeriod(value);
+      break;
+    case "initial-state":
+      config.initialState = true;
+      break;
+    case "active-low":
+      config.activeLow = true;
+      break;
+    case "localtime":
+      config.time = "local";
+      break;
+    case "utc":
+      config.time = "utc";
+      break;
+    case "num-events":
+      config.events = parseCount(value);
+      break;
+    case "vcd-timescale":
+      config.timescale = oneOf(
+        Object.keys(TIMESCALES) as Timescale[],
+        value,
+        "timescale",
+      );
+      break;
+    case "chip":
+    case "consumer":
+    case "format":
+    case "vcd":
+      config[option] = value;
+      break;
+    default:
+      config[option] = true;
+  }
+}
+
+function parseDebounce(text: string): number {
+  const us = parsePeriod(text);
+  if (us > MOST_DEBOUNCE_US) {
+    throw new ToolError(
+      `maximum debounce period is ${MOST_DEBOUNCE_US}us, got ${us}us`,
+    );
+  }
+  return us;
+}
+
+function checkCombination(config: Config): void {
+  const styles = [
+    config.json ? "json" : "",
+    config.csv ? "csv" : "",
+    config.format !== undefined ? "format" : "",
+  ].filter((name) => name !== "");
+  if (styles.length > 1) {
+    throw new ToolError(`can't combine ${styles[0]} with ${styles[1]}`);
+  }
+  if (config.vcd !== undefined && config.edges !== "both") {
+    throw new ToolError(`can't combine vcd with edges=${config.edges}`);
+  }
+}
+
+function monitor(
+  words: readonly string[],
+  config: Config,
+  programName: string,
+): number {
+  if (words.length === 0) {
+    throw new ToolError("at least one GPIO line must be specified");
+  }
+  checkCombination(config);
+  using stack = new DisposableStack();
+  const clock = config.clock ??
+    (config.time === undefined ? "monotonic" : "realtime");
+  const lines = selectLines(words, config, stack);
+  const dump = config.vcd === undefined
+    ? undefined
+    : stack.use(new VcdFile(config.vcd));
+  const settings: LineSettings = {
+    direction: "input",
+    edge: config.edges,
+    eventClock: clock,
+    bias: config.bias,
+    activeLow: config.activeLow,
+    debouncePeriodUs: config.debounceUs,
+  };
+  const startNs = clock === "hte" ? undefined : clockNs(clock);
+  const groups = requestLines(lines, {
+    consumer: consumerLabel(config.consumer, programName),
+    settings: () => settings,
+  }, stack);
+  if (config.initialState || dump !== undefined) {
+    const values = readValues(groups);
+    const { timescale } = config;
+    dump?.begin({ programName, lines, values, startNs, timescale });
+    // Rows of values would not fit below the head line of a table.
+    if (config.initialState && !config.csv && config.vcd !== "-") {
+      writeOut(valuesText(lines, values, config, { event: "initial" }));
+    }
+  }
+  const quiet = config.quiet || config.vcd === "-";
+  if (config.csv && !quiet) writeOut(CSV_HEADER);
+  if (config.banner) printBanner(lines, config);
+  const text = quiet ? undefined : edgeTextOf(lines, {
+    style: config.json ? "json" : config.csv ? "csv" : "text",
+    format: config.format,
+    time: config.time ?? (clock === "realtime" ? "utc" : "seconds"),
+    unquoted: config.unquoted,
+  });
+  const reader = new EdgeReader(groups, lines.length);
+  const limits = new Limits(config.events, config.idleUs);
+  const report = config.quiet && dump === undefined
+    ? () => {}
+    : (message: string) => complain(programName, message);
+  watch(reader, limits, text, dump, report);
+  return 0;
+}
+
+/** Prints and records edges until it is enough. */
+function watch(
+  reader: EdgeReader,
+  limits: Limits,
+  text: EdgeText | undefined,
+  dump: VcdFile | undefined,
+  report: (message: string) => void,
+): void {
+  const { lost } = reader;
+  let reportAt = -Infinity;
+  const reportLost = () => {
+    if (!lost.pending) return;
+    reportAt = performance.now() + LOST_REPORT_MS;
+    const count = lost.takeReport();
+    report(
+      `${count} events were lost, ${lost.total} in all: ` +
+        "they came faster than they could be read",
+    );
+  };
+  while (limits.eventsLeft > 0) {
+    const untilReport = lost.pending
+      ? Math.max(0, reportAt - performance.now())
+      : Infinity;
+    const edges = reader.read(
+      Math.min(limits.waitMs, untilReport),
+      limits.eventsLeft,
+    );
+    if (edges.length > 0) {
+      limits.count(edges.length);
+      dump?.add(edges);
+      if (text !== undefined) writeOut(edges.map(text).join(""));
+    } else if (limits.waitMs === 0) break;
+    if (performance.now() >= reportAt) reportLost();
+  }
+  reportLost();
+}
+
+function printBanner(lines: readonly SelectedLine[], config: Config): void {
+  const ids = lines.map(({ id }) => id);
+  // In a file of values or a dump there is no place for a sentence.
+  if (config.csv || config.vcd === "-") return;
+  writeOut(
+    config.json
+      ? jsonLine({ event: "ready", lines: ids })
+      : bannerText("Monitoring", ids),
+  );
+}

@@ -1,0 +1,283 @@
+/**
+ * `gpionotify`: watches lines for being requested, released and reconfigured.
+ *
+ * @module
+ */
+import { clockNs } from "../../ffi/clock.ts";
+import type { Chip } from "../gpio/chip.ts";
+import { LineError } from "../gpio/errors.ts";
+import type { LineInfoEvent } from "../gpio/line_info.ts";
+import { waitForEvents } from "../gpio/wait.ts";
+import { devicePath } from "./chips.ts";
+import { runCommand } from "./command.ts";
+import { placeText } from "./edge_text.ts";
+import { compileFormat } from "./event_format.ts";
+import {
+  bannerText,
+  COMMON_SPECIFIERS,
+  FORMAT_OPTION,
+  IDLE_TIMEOUT_OPTION,
+  Limits,
+  LOCALTIME_OPTION,
+  NUM_EVENTS_OPTION,
+  pollMs,
+  QUIET_OPTION,
+  type TimeStyle,
+  timeTextOf,
+  UTC_OPTION,
+} from "./event_options.ts";
+import {
+  attributesText,
+  consumerOf,
+  jsonLine,
+  lineMembers,
+  UNNAMED,
+} from "./line_text.ts";
+import { parseCount, parsePeriod } from "./numbers.ts";
+import { writeOut } from "./output.ts";
+import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { localText, secondsText, utcText } from "./timestamps.ts";
+import { reasonOf, ToolError } from "./tool_error.ts";
+import {
+  BANNER_OPTION,
+  CHIPS_CHAPTER,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINES_CHAPTER,
+  oneOf,
+  PERIODS_CHAPTER,
+  SELECTION_OPTIONS,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+
+const OPTIONS = [
+  BANNER_OPTION,
+  ...SELECTION_OPTIONS,
+  {
+    long: "event",
+    short: "e",
+    value: "event",
+    help: [
+      "watch only for this: requested, released or reconfigured",
+      "(default: all of them)",
+    ],
+  },
+  HELP_OPTION,
+  FORMAT_OPTION,
+  IDLE_TIMEOUT_OPTION,
+  JSON_OPTION,
+  LOCALTIME_OPTION,
+  NUM_EVENTS_OPTION,
+  QUIET_OPTION,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  UTC_OPTION,
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "<line>...",
+  about: [
+    "Waits for GPIO lines to be requested, released or reconfigured, by whomever,\nand prints that.",
+  ],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
+    "Format",
+    `${COMMON_SPECIFIERS}
+%e  the event as a number: 1 requested, 2 released, 3 reconfigured
+%E  the event as a word: requested, released or reconfigured
+%a  the line's attributes
+%C  who uses the line`,
+  ], [
+    "JSON",
+    `{"event": "requested", "timestampNs": 32430091264, "line": "foo", ...}
+and what gpioinfo --json tells of the line. With --banner, first
+{"event": "ready", "lines": [...]}.`,
+  ]],
+} as const;
+
+const KINDS = ["requested", "released", "reconfigured"] as const;
+
+/** What was asked for. */
+interface Config extends Scope {
+  chip: string | undefined;
+  byName: boolean;
+  strict: boolean;
+  banner: boolean;
+  event: LineInfoEvent["kind"] | undefined;
+  format: string | undefined;
+  idleUs: number;
+  json: boolean;
+  time: TimeStyle;
+  events: number;
+  quiet: boolean;
+  unquoted: boolean;
+}
+
+/** An event, and whose it is. */
+interface Change {
+  readonly line: SelectedLine;
+  readonly event: LineInfoEvent;
+}
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  const config: Config = {
+    chip: undefined,
+    byName: false,
+    strict: false,
+    banner: false,
+    event: undefined,
+    format: undefined,
+    idleUs: 0,
+    json: false,
+    time: "seconds",
+    events: 0,
+    quiet: false,
+    unquoted: false,
+  };
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: (option, value) => {
+      switch (option) {
+        case "by-name":
+          config.byName = true;
+          break;
+        case "event":
+          config.event = oneOf(KINDS, value, "event");
+          break;
+        case "idle-timeout":
+          config.idleUs = parsePeriod(value);
+          break;
+        case "localtime":
+          config.time = "local";
+          break;
+        case "utc":
+          config.time = "utc";
+          break;
+        case "num-events":
+          config.events = parseCount(value);
+          break;
+        case "chip":
+        case "format":
+          config[option] = value;
+          break;
+        default:
+          config[option] = true;
+      }
+    },
+    body: (words) => notify(words, config),
+  });
+}
+
+function notify(words: readonly string[], config: Config): number {
+  if (words.length === 0) {
+    throw new ToolError("at least one GPIO line must be specified");
+  }
+  if (config.json && config.format !== undefined) {
+    throw new ToolError("can't combine json with format");
+  }
+  using stack = new DisposableStack();
+  const lines = selectLines(words, config, stack);
+  const chips = [...new Set(lines.map(({ chip }) => chip))];
+  for (const { chip, info } of lines) {
+    try {
+      chip.watchLineInfo(info.offset);
+    } catch (error) {
+      throw watchError("unable to watch line on chip", chip, error);
+    }
+  }
+  if (config.banner) {
+    const ids = lines.map(({ id }) => id);
+    writeOut(
+      config.json
+        ? jsonLine({ event: "ready", lines: ids })
+        : bannerText("Watching", ids),
+    );
+  }
+  const text = changeTextOf(config);
+  const limits = new Limits(config.events, config.idleUs);
+  while (limits.eventsLeft > 0) {
+    const ready = waitForEvents(chips, pollMs(limits.waitMs));
+    if (ready.length === 0 && limits.waitMs === 0) break;
+    const changes = ready.flatMap((chip) => readChanges(chip, lines))
+      .filter(({ event }) =>
+        config.event === undefined || config.event === event.kind
+      )
+      .slice(0, limits.eventsLeft);
+    if (changes.length === 0) continue;
+    limits.count(changes.length);
+    if (!config.quiet) writeOut(changes.map(text).join(""));
+  }
+  return 0;
+}
+
+function readChanges(chip: Chip, lines: readonly SelectedLine[]): Change[] {
+  try {
+    return chip.readInfoEvents().map((event) => ({
+      event,
+      line: lines.find((line) =>
+        line.chip === chip && line.info.offset === event.info.offset
+      )!,
+    }));
+  } catch (error) {
+    throw watchError("error reading line info events on chip", chip, error);
+  }
+}
+
+function watchError(what: string, chip: Chip, error: unknown): ToolError {
+  if (!(error instanceof LineError)) throw error;
+  return new ToolError(
+    `${what} '${devicePath(chip.name)}': ${reasonOf(error)}`,
+    { cause: error },
+  );
+}
+
+/** The function that prints events. */
+function changeTextOf(
+  { format, json, time, unquoted }: Config,
+): (change: Change) => string {
+  if (json) {
+    return ({ line, event }) =>
+      jsonLine({
+        event: event.kind,
+        timestampNs: event.timestampNs,
+        line: line.id,
+        ...lineMembers(line.chip.name, event.info),
+      });
+  }
+  if (format !== undefined) {
+    const text = compileFormat<Change>(format, {
+      o: ({ event }) => `${event.info.offset}`,
+      l: ({ event }) => event.info.name || UNNAMED,
+      c: ({ line }) => line.chip.name,
+      e: ({ event }) => `${KINDS.indexOf(event.kind) + 1}`,
+      E: ({ event }) => event.kind,
+      a: ({ event }) => attributesText(event.info, unquoted),
+      C: ({ event }) => consumerOf(event.info) ?? "unused",
+      S: ({ event }) => secondsText(event.timestampNs),
+      U: ({ event }) => utcText(wallClock(event.timestampNs)),
+      L: ({ event }) => localText(wallClock(event.timestampNs)),
+    });
+    return (change) => `${text(change)}\n`;
+  }
+  const timeText = timeTextOf(time);
+  return ({ line, event }) => {
+    const ns = time === "seconds"
+      ? event.timestampNs
+      : wallClock(event.timestampNs);
+    return `${timeText(ns)}\t${event.kind}\t${placeText(line, unquoted)}\n`;
+  };
+}
+
+/** Info events are stamped by the monotonic clock only: the same on the wall. */
+function wallClock(monotonicNs: bigint): bigint {
+  return monotonicNs + clockNs("realtime") - clockNs("monotonic");
+}
