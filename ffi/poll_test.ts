@@ -1,0 +1,74 @@
+import { assert, assertEquals } from "@std/assert";
+import { createEventFd, signalFd } from "./event_fd.ts";
+import { O_WRONLY, openFile } from "./files.ts";
+import {
+  pollFd,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  pollReadable,
+} from "./poll.ts";
+import { socketPair } from "./unix_socket.ts";
+
+Deno.test("pollFd() tells what an fd is ready for", () => {
+  using fd = createEventFd();
+  assertEquals(pollFd(fd.fd, POLLIN, 0), 0);
+  assertEquals(pollFd(fd.fd, POLLIN | POLLOUT, 0), POLLOUT);
+  signalFd(fd.fd);
+  assertEquals(pollFd(fd.fd, POLLIN, -1), POLLIN);
+  assertEquals(pollFd(999_999, POLLIN, -1), POLLNVAL);
+});
+
+Deno.test("pollReadable() answers for each fd, in the order given", () => {
+  using a = createEventFd();
+  using b = createEventFd();
+  const [mine, theirs] = socketPair();
+  theirs.close();
+  using socket = mine;
+  signalFd(b.fd);
+  const ready = pollReadable([a.fd, b.fd, socket.fd, b.fd], -1);
+  assertEquals([ready[0], ready[1], ready[3]], [0, POLLIN, POLLIN]);
+  assert((ready[2]! & POLLHUP) !== 0);
+  assertEquals(pollReadable([a.fd], 0), [0]);
+  assertEquals(pollReadable([], 0), []);
+});
+
+Deno.test("pollReadable() rounds times up, never down to nothing", () => {
+  const before = performance.now();
+  assertEquals(pollReadable([], 0.2), []);
+  assert(performance.now() - before >= 0.9);
+});
+
+Deno.test("pollFd() of a file that is always ready does not wait", () => {
+  using file = openFile("/dev/null", O_WRONLY);
+  assertEquals(pollFd(file.fd, POLLOUT, -1), POLLOUT);
+});
+
+Deno.test("a wait that a signal interrupts goes on for the rest of its time", async () => {
+  const source = import.meta.resolve("./");
+  const code = `
+    import { pollReadable } from "${source}poll.ts";
+    Deno.addSignalListener("SIGUSR1", () => {});
+    new Deno.Command("sh", {
+      args: ["-c", "for i in 1 2 3; do sleep 0.05; kill -USR1 " + Deno.pid + "; done"],
+    }).spawn();
+    const before = performance.now();
+    const ready = pollReadable([], 300);
+    console.log(ready.length, performance.now() - before >= 299);
+    Deno.exit();
+  `;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-check",
+      "--allow-ffi",
+      "--allow-run=sh",
+      `data:text/javascript,${encodeURIComponent(code)}`,
+    ],
+  }).output();
+  assertEquals(
+    [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)],
+    ["0 true\n", ""],
+  );
+});
