@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CannedBackend } from "../../../tests/doubles/canned_backend.ts";
-import { listDirectory } from "../../../ffi/files.ts";
+import { countCopies } from "../../../tests/doubles/open_fds.ts";
+import { duplicate } from "../../../ffi/files.ts";
 import { requestName } from "../../vhost_user/protocol.ts";
 import { RuleViolation } from "./errors.ts";
 import { Frontend, type FrontendOptions } from "./frontend.ts";
@@ -280,18 +281,29 @@ Deno.test("Frontend.reconnect() refuses a backend that offers less", () => {
   );
 });
 
-Deno.test("Frontend closes what it opened when the backend hangs up", () => {
-  const before = listDirectory("/proc/self/fd").length;
-  for (let i = 0; i < 5; i++) {
-    using backend = new CannedBackend();
-    backend.close();
-    assertThrows(() => open(backend, "qemu"));
-  }
-  for (let i = 0; i < 5; i++) {
-    using backend = new CannedBackend();
-    answerOpening(backend, MQ);
-    using frontend = open(backend, "crosvm");
+Deno.test("Frontend closes its connection when the opening fails", () => {
+  using backend = new CannedBackend();
+  backend.close();
+  assertThrows(() => open(backend, "qemu"));
+  assert(backend.frontendSocket.closed);
+});
+
+Deno.test("Frontend closes all that it opened when it is disposed", () => {
+  using stack = new DisposableStack();
+  const backend = stack.use(new CannedBackend());
+  answerOpening(backend, INFLIGHT_SHMFD | BACKEND_REQ);
+  backend.replyInflight(4096);
+  const copies: number[] = [];
+  const keep = (fd: number) => copies.push(stack.use(duplicate(fd)).fd);
+  {
+    using frontend = open(backend, "libkrun");
     frontend.start();
+    keep(frontend.client.connection.fd);
+    keep(frontend.inflight!.fd.fd);
+    keep(frontend.memory.regions[0]!.fd.fd);
+    for (const index of [0, 1]) keep(frontend.kickPoint(index).fd);
+    keep(frontend.callPoint(0).backendFd);
+    assertEquals(countCopies(...copies), 2 * copies.length);
   }
-  assertEquals(listDirectory("/proc/self/fd").length, before);
+  assertEquals(countCopies(...copies), copies.length);
 });

@@ -153,19 +153,6 @@ export class FrontendMemory implements Disposable {
   }
 
   /**
-   * Claims that a region is somewhere else in the frontend's address space,
-   * as a VMM does that maps its memory again.
-   *
-   * @returns The region that replaces `region`; the bytes are the same.
-   */
-  move(region: Region, userAddress: number): Region {
-    const at = this.#regions.findIndex((each) => each === region);
-    const old = this.#regions[at];
-    if (old === undefined) throw new RangeError("No such region of memory");
-    return this.#regions[at] = { ...old, userAddress };
-  }
-
-  /**
    * Gives out `length` bytes, zeroed.
    *
    * @param align A power of two. **Units**: bytes.
