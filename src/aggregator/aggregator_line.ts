@@ -84,11 +84,11 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     const wasRule = this.#isRule;
     this.#pending = false;
     this.#isRule = false;
-    if (this.#guestGoneLater) {
+    // The asker hears of it even if its guest has gone: it asked.
+    if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
+    if (this.#guestGoneLater && !this.#pending) {
       this.#guestGoneLater = false;
       this.guestGone();
-    } else if (!wasRule) {
-      this.#listener?.completed(this.#lineNumber, result);
     }
     if (!this.#pending && this.#queued !== -1) this.#submitQueued();
   }

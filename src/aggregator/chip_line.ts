@@ -94,10 +94,10 @@ export class ChipLine implements LineSource {
         return value < 0 ? FAILED : value;
       }
       case SourceOperation.SetValue:
-        if (!this.#configured || this.#direction !== Direction.Output) {
-          return FAILED;
-        }
-        return request.writeBit(0, argument as Value) < 0 ? FAILED : 0;
+        // An output that was taken over as it was is made ours by this.
+        return this.#direction === Direction.Output
+          ? this.#output(request, argument)
+          : FAILED;
       case SourceOperation.Output:
         return this.#output(request, argument);
       case SourceOperation.Input:

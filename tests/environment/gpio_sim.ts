@@ -106,6 +106,7 @@ export class SimChip implements AsyncDisposable {
   readonly #files: FileAccess;
   readonly #directory: string;
   readonly #attributes: string;
+  #isPlugged = true;
   /** The chip's name in the kernel, such as `gpiochip0`. */
   readonly name: string;
 
@@ -193,17 +194,19 @@ export class SimChip implements AsyncDisposable {
    */
   async unplug(): Promise<void> {
     await this.#files.write(`${this.#directory}/live`, "0");
+    this.#isPlugged = false;
   }
 
   /** Brings an unplugged chip back, under the name that is returned. */
   async plug(): Promise<string> {
     await this.#files.write(`${this.#directory}/live`, "1");
+    this.#isPlugged = true;
     return await this.#files.read(`${this.#directory}/bank0/chip_name`);
   }
 
   /** Removes the chip. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.unplug();
+    if (this.#isPlugged) await this.unplug();
     const bank = `${this.#directory}/bank0`;
     for (const line of await this.#files.directories(bank)) {
       for (const hog of await this.#files.directories(`${bank}/${line}`)) {
