@@ -4,21 +4,20 @@
  *
  * @module
  */
-import { writeOutput } from "../cli/output.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { nearest } from "../config/nearest.ts";
-import { VIRTIO_GPIO_F_IRQ_MASK } from "../virtio/features.ts";
-import {
-  Direction,
-  EventStatus,
-  type IrqType,
-} from "../virtio/gpio_protocol.ts";
+import { runTool, writeOut } from "./output.ts";
 import {
   INTERRUPT_NAMES,
   type ProbeArguments,
   readProbeArguments,
-} from "./probe/arguments.ts";
-import { GpioDriver } from "./probe/driver.ts";
+} from "./probe_arguments.ts";
+import {
+  Direction,
+  EventStatus,
+  GpioDriver,
+  type IrqType,
+} from "./probe/driver.ts";
 import {
   ConnectionError,
   RequestRefused,
@@ -32,10 +31,10 @@ export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  return Promise.try(() => {
+  return runTool(programName, () => {
     const given = readProbeArguments(args);
     if (given.help) {
-      writeOutput(help(programName));
+      writeLine(help(programName));
       return 0;
     }
     using frontend = open(given);
@@ -170,7 +169,7 @@ class Probe {
       namesBytes: this.#driver.namesBytes,
     };
     const lines = this.#lines();
-    const interrupts = this.#frontend.has(VIRTIO_GPIO_F_IRQ_MASK);
+    const interrupts = this.#driver.events !== undefined;
     if (this.#given.json) {
       writeJson("device", device);
       for (const line of lines) {
@@ -184,7 +183,7 @@ class Probe {
       }
       return;
     }
-    writeOutput([
+    writeLine([
       `virtio-gpio device at ${device.socket}`,
       wrapped("features", device.features),
       wrapped("protocol features", device.protocolFeatures),
@@ -224,7 +223,7 @@ class Probe {
         name: this.#names[lineNumber],
         value,
       });
-    } else writeOutput(`${this.#label(lineNumber)}=${value}`);
+    } else writeLine(`${this.#label(lineNumber)}=${value}`);
   }
 
   #monitor(named: readonly number[], type: IrqType): void {
@@ -278,7 +277,7 @@ class Probe {
       });
       return;
     }
-    writeOutput(
+    writeLine(
       `${time}  ${this.#label(lineNumber)}  ${interruptName(type)}  ` +
         `now ${value}`,
     );
@@ -304,8 +303,12 @@ function orRefused(read: () => number): number | undefined {
   }
 }
 
+function writeLine(text: string): void {
+  writeOut(`${text}\n`);
+}
+
 function writeJson(type: string, fields: object): void {
-  writeOutput(JSON.stringify({ type, ...fields }));
+  writeLine(JSON.stringify({ type, ...fields }));
 }
 
 function wrapped(label: string, words: readonly string[]): string {

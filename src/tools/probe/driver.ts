@@ -10,7 +10,8 @@
 import { LITTLE_ENDIAN } from "../../../ffi/layout.ts";
 import { VIRTIO_GPIO_F_IRQ_MASK } from "../../virtio/features.ts";
 import {
-  type Direction,
+  Direction,
+  EventStatus,
   GPIO_CONFIG,
   IrqType,
   MessageType,
@@ -20,6 +21,8 @@ import { RequestRefused, RuleViolation, WaitTimeoutError } from "./errors.ts";
 import { EventQueue, type GpioEvent } from "./event_queue.ts";
 import type { Frontend } from "./frontend.ts";
 import { messageName, POISON, RequestQueue } from "./request_queue.ts";
+
+export { Direction, EventStatus, IrqType, MessageType };
 
 /** Far more than any device has to say about its lines. **Units**: bytes. */
 const MAX_NAMES_BYTES = 0x10_0000;

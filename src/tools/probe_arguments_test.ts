@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError } from "../../config/config_error.ts";
-import { readProbeArguments } from "./arguments.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { readProbeArguments } from "./probe_arguments.ts";
 
 const read = (line: string) => readProbeArguments(line.split(" "));
 

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/config_error.ts";
-import { parsePeriodUs } from "../../config/line_spec.ts";
-import { nearest } from "../../config/nearest.ts";
-import { IrqType } from "../../virtio/gpio_protocol.ts";
-import { ORDER_NAMES, type OrderName } from "./orders.ts";
+import { ConfigError } from "../config/config_error.ts";
+import { parsePeriodUs } from "../config/line_spec.ts";
+import { nearest } from "../config/nearest.ts";
+import { IrqType } from "./probe/driver.ts";
+import { ORDER_NAMES, type OrderName } from "./probe/orders.ts";
 
 /** One `--set` or `--get`. */
 export type LineAction =
