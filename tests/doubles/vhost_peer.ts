@@ -188,6 +188,8 @@ export interface VhostGuestOptions {
   queueSize?: number;
   /** Where in its file the memory begins. */
   fileOffset?: number;
+  /** Guest-physical address of the memory. */
+  guestAddress?: number;
 }
 
 /**
@@ -196,6 +198,7 @@ export interface VhostGuestOptions {
 export class VhostGuest implements Disposable {
   readonly file: OwnedFd;
   readonly fileOffset: number;
+  readonly guestAddress: number;
   readonly length = MEMORY_BYTES;
   readonly queueSize: number;
   readonly kicks: readonly OwnedFd[];
@@ -211,6 +214,7 @@ export class VhostGuest implements Disposable {
   constructor(options: VhostGuestOptions = {}) {
     this.queueSize = options.queueSize ?? 64;
     this.fileOffset = options.fileOffset ?? 0;
+    this.guestAddress = options.guestAddress ?? GUEST_AT;
     const size = Math.ceil((this.fileOffset + MEMORY_BYTES) / 4096) * 4096;
     this.file = createMemFd("guest", size);
     this.#mapping = Mapping.map(this.file.fd, {
@@ -234,7 +238,7 @@ export class VhostGuest implements Disposable {
     this.rings = [0, 1].map((index) =>
       new RingDriver({
         memory: this.#mapping.buffer,
-        guestAddress: GUEST_AT - this.fileOffset,
+        guestAddress: this.guestAddress - this.fileOffset,
         offset: this.fileOffset + 0x1000 +
           index * Math.max(0x4000, this.queueSize * 32),
         size: this.queueSize,
@@ -251,13 +255,13 @@ export class VhostGuest implements Disposable {
 
   /** The region's description: guest address, size, user address, offset. */
   region(): Uint8Array {
-    return u64(GUEST_AT, MEMORY_BYTES, USER_AT, this.fileOffset);
+    return u64(this.guestAddress, MEMORY_BYTES, USER_AT, this.fileOffset);
   }
 
   /** The payload of SET_VRING_ADDR. */
   vringAddr(index: number): Uint8Array {
     const ring = this.rings[index]!;
-    const user = (address: number) => USER_AT + (address - GUEST_AT);
+    const user = (address: number) => USER_AT + (address - this.guestAddress);
     return join(
       u32(index, 0),
       u64(
@@ -276,8 +280,8 @@ export class VhostGuest implements Disposable {
     this.#view.setUint16(at + 2, line, true);
     this.#view.setUint32(at + 4, value, true);
     const head = this.rings[0]!.add([
-      { address: GUEST_AT + at, length: 8, writable: false },
-      { address: GUEST_AT + at + 16, length: 2, writable: true },
+      { address: this.guestAddress + at, length: 8, writable: false },
+      { address: this.guestAddress + at + 16, length: 2, writable: true },
     ]);
     this.#requests.set(head, at + 16);
     this.rings[0]!.publish();
@@ -298,8 +302,8 @@ export class VhostGuest implements Disposable {
     const at = this.#take();
     this.#view.setUint16(at, line, true);
     const head = this.rings[1]!.add([
-      { address: GUEST_AT + at, length: 2, writable: false },
-      { address: GUEST_AT + at + 16, length: 1, writable: true },
+      { address: this.guestAddress + at, length: 2, writable: false },
+      { address: this.guestAddress + at + 16, length: 1, writable: true },
     ]);
     this.#events.set(head, at);
     this.rings[1]!.publish();

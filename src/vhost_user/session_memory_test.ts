@@ -1,0 +1,259 @@
+/** Guest memory: what is mapped, what is refused, and changes under running rings. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { O_RDWR, openFile } from "../../ffi/files.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import {
+  GUEST_AT,
+  join,
+  R,
+  u32,
+  u64,
+  USER_AT,
+} from "../../tests/doubles/vhost_peer.ts";
+import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
+
+const BOTH_EDGES = 3;
+const GET_VALUE = 4;
+const MIB = 0x10_0000;
+
+/** Guest address, size, user address, offset. */
+type Region = readonly [
+  number | bigint,
+  number | bigint,
+  number | bigint,
+  number | bigint,
+];
+
+function memTable(...regions: readonly Region[]): Uint8Array {
+  return join(u32(regions.length, 0), ...regions.map((one) => u64(...one)));
+}
+
+const single = (region: Region) => join(u64(0), u64(...region));
+
+/** Both interrupts that were armed still come, and requests are served. */
+function assertAlive(rig: VhostRig): void {
+  rig.ports[0]!.pull(1 - rig.ports[0]!.level);
+  assertEquals(rig.guest.interrupts(), [[0, 1]]);
+  rig.guest.arm(0);
+  rig.guest.kick(1);
+  rig.turn();
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, rig.ports[0]!.level]);
+}
+
+Deno.test("memory may begin anywhere in its file", () => {
+  for (const fileOffset of [0, 0x1000, 0x1230, 0x1_0010]) {
+    using rig = new VhostRig({ fileOffset });
+    rig.negotiate();
+    rig.startRings();
+    rig.armLine(0, BOTH_EDGES);
+    assertAlive(rig);
+  }
+});
+
+Deno.test("regions may have many GiB, and rings lie at their end", () => {
+  const deep = 2 ** 35;
+  using rig = new VhostRig({ fileOffset: deep, guestAddress: 2 ** 36 });
+  rig.negotiate();
+  rig.must(
+    R.SET_MEM_TABLE,
+    memTable([2 ** 36 - deep, deep + MIB, USER_AT - deep, 0]),
+    [rig.guest.file.fd],
+  );
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  assertAlive(rig);
+});
+
+Deno.test("memory may come in several regions of several files", () => {
+  using rig = new VhostRig();
+  using other = createMemFd("other", MIB);
+  rig.negotiate();
+  const fd = rig.guest.file.fd;
+  const half = MIB / 2;
+  // The halves of the guest's memory, rings in one and messages in the other.
+  rig.must(
+    R.SET_MEM_TABLE,
+    memTable(
+      [GUEST_AT + half, half, USER_AT + half, half],
+      [0, MIB, 0x5555_0000_0000, 0],
+      [GUEST_AT, half, USER_AT, 0],
+    ),
+    [fd, other.fd, fd],
+  );
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 3 });
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  assertAlive(rig);
+});
+
+Deno.test("SET_MEM_TABLE refuses what cannot be mapped safely, and keeps the old memory", () => {
+  using rig = new VhostRig();
+  using channel = rig.newChannel();
+  using zero = openFile("/dev/zero", O_RDWR);
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  const fd = rig.guest.file.fd;
+  const good: Region = [GUEST_AT, MIB, USER_AT, 0];
+  const refused: [string, Uint8Array, number[]][] = [
+    ["empty", memTable([GUEST_AT, 0, USER_AT, 0]), [fd]],
+    ["too long", memTable([GUEST_AT, MIB + 1, USER_AT, 0]), [fd]],
+    ["beyond the end", memTable([GUEST_AT, MIB, USER_AT, 0x1000]), [fd]],
+    [
+      "overlapping",
+      memTable(good, [GUEST_AT + MIB - 1, MIB, 2 ** 40, 0]),
+      [fd, fd],
+    ],
+    ["the same twice", memTable(good, good), [fd, fd]],
+    ["wrapping size", memTable([GUEST_AT, 2n ** 64n - 1n, USER_AT, 0]), [fd]],
+    [
+      "wrapping offset",
+      memTable([GUEST_AT, MIB, USER_AT, 2n ** 64n - 0x1000n]),
+      [fd],
+    ],
+    [
+      "wrapping guest address",
+      memTable([2n ** 64n - 0x1000n, MIB, USER_AT, 0]),
+      [fd],
+    ],
+    [
+      "wrapping user address",
+      memTable([GUEST_AT, MIB, 2n ** 64n - 0x1000n, 0]),
+      [fd],
+    ],
+    ["2^53", memTable([2n ** 53n - 1n, MIB, USER_AT, 0]), [fd]],
+    ["a socket", memTable(good), [channel.theirs.fd]],
+    ["a device", memTable(good), [zero.fd]],
+    ["an eventfd", memTable(good), [rig.guest.errs[0]!.fd]],
+    ["one good, one not", memTable(good, [0, MIB, 0, 0]), [fd, zero.fd]],
+  ];
+  for (const [what, payload, fds] of refused) {
+    assertEquals(rig.tell(R.SET_MEM_TABLE, payload, fds), 1, what);
+    assertEquals(rig.leftovers().mappings, 1, what);
+  }
+  assertAlive(rig);
+  assertEquals(rig.leftovers().fds, 6);
+});
+
+Deno.test("SET_MEM_TABLE under running rings: they go on in the new memory, armed buffers with them", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  rig.armLine(1, BOTH_EDGES);
+  const fd = rig.guest.file.fd;
+  const half = MIB / 2;
+  for (let round = 0; round < 5; round++) {
+    rig.must(R.SET_MEM_TABLE, rig.guest.memTable(), [fd]);
+    assertEquals(rig.leftovers().mappings, 1);
+    assertAlive(rig);
+    rig.must(
+      R.SET_MEM_TABLE,
+      memTable(
+        [GUEST_AT, half, USER_AT, 0],
+        [GUEST_AT + half, half, USER_AT + half, half],
+      ),
+      [fd, fd],
+    );
+    assertEquals(rig.leftovers().mappings, 2);
+    assertAlive(rig);
+  }
+  rig.ports[1]!.pull(1);
+  assertEquals(rig.guest.interrupts(), [[1, 1]]);
+  assertEquals(rig.device.resets, 0);
+  assertEquals(rig.log, ["connected", "started"]);
+});
+
+Deno.test("a request that came without a kick is found when the memory changes", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.guest.request(GET_VALUE, 0);
+  rig.setMemory();
+  assertEquals(rig.guest.responses(), [[0, 0]]);
+});
+
+Deno.test("an operation that is under way is answered after its memory was mapped anew", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  const port = rig.ports[0]!;
+  port.pulled = 1;
+  port.slow = true;
+  rig.guest.request(GET_VALUE, 0);
+  rig.guest.kick(0);
+  rig.turn();
+  assertEquals(rig.guest.responses(), []);
+  rig.setMemory();
+  while (port.isPending) {
+    port.finish();
+    rig.turn();
+  }
+  assertEquals(rig.guest.responses(), [[0, 1]]);
+});
+
+Deno.test("ADD_MEM_REG and REM_MEM_REG: a ring rests while its memory is away", () => {
+  using rig = new VhostRig();
+  using other = createMemFd("other", MIB);
+  rig.negotiate();
+  const fd = rig.guest.file.fd;
+  const region: Region = [GUEST_AT, MIB, USER_AT, 0];
+  const more: Region = [0, MIB, 0x5555_0000_0000, 0];
+  // The table of negotiate() is the one region already.
+  assertEquals(rig.tell(R.ADD_MEM_REG, single(region), [fd]), 1);
+  rig.must(R.REM_MEM_REG, single(region));
+  assertEquals(rig.leftovers().mappings, 0);
+  rig.must(R.ADD_MEM_REG, single(region), [fd]);
+  rig.must(R.ADD_MEM_REG, single(more), [other.fd]);
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 2 });
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  rig.must(R.REM_MEM_REG, single(more));
+  assertAlive(rig);
+  // Known by addresses and size; where it lies in its file is not asked.
+  assertEquals(rig.tell(R.REM_MEM_REG, single(more)), 1);
+  for (const i of [0, 1, 2]) {
+    const wrong = [...region];
+    wrong[i] = Number(wrong[i]) + 0x1000;
+    assertEquals(
+      rig.tell(R.REM_MEM_REG, single(wrong as unknown as Region)),
+      1,
+    );
+  }
+  rig.must(R.REM_MEM_REG, single([GUEST_AT, MIB, USER_AT, 0x7000]));
+  assertEquals(rig.leftovers().mappings, 0);
+  assertEquals(rig.log.at(-1), "stopped");
+  rig.guest.request(GET_VALUE, 0);
+  rig.guest.kick(0);
+  rig.turn();
+  assertEquals(rig.guest.responses(), []);
+  // An old frontend sends an fd along with REM_MEM_REG: it is closed.
+  rig.must(R.ADD_MEM_REG, single(region), [fd]);
+  assertEquals(rig.guest.responses(), [[0, rig.ports[0]!.level]]);
+  assertAlive(rig);
+  rig.must(R.REM_MEM_REG, single(region), [fd]);
+  rig.must(R.ADD_MEM_REG, single(region), [fd]);
+  assertAlive(rig);
+  assertEquals(rig.device.resets, 0);
+  assertEquals(rig.leftovers(), { fds: 6, mappings: 1 });
+});
+
+Deno.test("ADD_MEM_REG ends at the number of slots that was promised", () => {
+  using rig = new VhostRig();
+  using file = createMemFd("slots", 0x1000);
+  rig.negotiate();
+  let taken = 0;
+  while (
+    rig.tell(
+      R.ADD_MEM_REG,
+      single([0x1000 * taken, 0x1000, 0x1000 * taken, 0]),
+      [file.fd],
+    ) === 0
+  ) taken++;
+  // One more than these came with SET_MEM_TABLE.
+  assertEquals(taken, 508);
+  assertStringIncludes(rig.log.at(-1)!, "there are 509 regions at most");
+  rig.peer.close();
+  rig.turn();
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
+});
