@@ -149,21 +149,27 @@ export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 let symbols: Libc | undefined;
 let errnoWord: Int32Array | undefined;
 
-function open(): Libc {
-  const library = Deno.dlopen("libc.so.6", SYMBOLS);
-  const location = library.symbols.errnoLocation();
-  if (location === null) {
-    throw new Error("Cannot find errno: __errno_location returned NULL");
+/**
+ * The functions, each opened when it is first used: making a fast call costs
+ * V8 half a millisecond per function, and a short program needs only a few.
+ */
+function lazySymbols(): Libc {
+  const lazy = {};
+  for (const [name, declaration] of Object.entries(SYMBOLS)) {
+    const open = () => {
+      const library = Deno.dlopen("libc.so.6", { [name]: declaration });
+      const value = library.symbols[name];
+      Object.defineProperty(lazy, name, { value });
+      return value;
+    };
+    Object.defineProperty(lazy, name, { configurable: true, get: open });
   }
-  errnoWord = new Int32Array(
-    Deno.UnsafePointerView.getArrayBuffer(location, 4),
-  );
-  symbols = library.symbols;
-  return symbols;
+  return lazy as Libc;
 }
 
 /**
- * The C library, opened at the first call and kept for the isolate's life.
+ * The C library, opened when one of its functions is first used and kept for the
+ * isolate's life.
  *
  * Needs `--allow-ffi`. (`--allow-ffi=libc.so.6` does not do: Deno takes that
  * for a path.)
@@ -175,6 +181,20 @@ function open(): Libc {
  */
 export function libc(): Libc {
   return symbols ?? open();
+}
+
+function open(): Libc {
+  const opened = lazySymbols();
+  // Before any call can fail: finding it later could change it.
+  const location = opened.errnoLocation();
+  if (location === null) {
+    throw new Error("Cannot find errno: __errno_location returned NULL");
+  }
+  errnoWord = new Int32Array(
+    Deno.UnsafePointerView.getArrayBuffer(location, 4),
+  );
+  symbols = opened;
+  return opened;
 }
 
 /**

@@ -3,11 +3,12 @@ import { O_RDONLY, openFile } from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import { testAlone } from "./test_alone.ts";
 
 const F_GETFD = 1;
 const isOpen = (fd: number) => libc().fcntl(fd, F_GETFD, 0) >= 0;
 
-Deno.test("OwnedFd closes its fd once", () => {
+testAlone(import.meta, "OwnedFd closes its fd once", () => {
   const file = openFile("/dev/null", O_RDONLY);
   const { fd } = file;
   assert(isOpen(fd));
@@ -22,7 +23,7 @@ Deno.test("OwnedFd closes its fd once", () => {
   assert(isOpen(other.fd));
 });
 
-Deno.test("OwnedFd is closed at the end of a using block", () => {
+testAlone(import.meta, "OwnedFd is closed at the end of a using block", () => {
   let fd: number;
   {
     using file = openFile("/dev/null", O_RDONLY);
@@ -41,7 +42,7 @@ Deno.test("OwnedFd.fd throws once it is closed", () => {
   );
 });
 
-Deno.test("OwnedFd.release() gives the number away, open", () => {
+testAlone(import.meta, "OwnedFd.release() gives the number away, open", () => {
   const file = openFile("/dev/null", O_RDONLY);
   const fd = file.release();
   assert(file.closed);
@@ -52,12 +53,16 @@ Deno.test("OwnedFd.release() gives the number away, open", () => {
   assertThrows(() => file.release(), Deno.errors.BadResource);
 });
 
-Deno.test("OwnedFd.close() says so when somebody else closed the fd", () => {
-  const file = openFile("/dev/null", O_RDONLY);
-  libc().close(file.fd);
-  assertThrows(() => file.close(), OsError, "EBADF");
-  file.close();
-});
+testAlone(
+  import.meta,
+  "OwnedFd.close() says so when somebody else closed the fd",
+  () => {
+    const file = openFile("/dev/null", O_RDONLY);
+    libc().close(file.fd);
+    assertThrows(() => file.close(), OsError, "EBADF");
+    file.close();
+  },
+);
 
 Deno.test("OwnedFd refuses what is no fd", () => {
   assertThrows(() => new OwnedFd(-1, "nothing"), RangeError, "fd -1 (nothing)");

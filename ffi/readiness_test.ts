@@ -4,6 +4,7 @@ import { listDirectory, O_RDONLY, openFile } from "./files.ts";
 import { OsError } from "./os_error.ts";
 import { whenReadable } from "./readiness.ts";
 import { socketPair } from "./unix_socket.ts";
+import { testAlone } from "./test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
 
@@ -47,23 +48,27 @@ Deno.test("whenReadable() tells of a peer that hung up", async () => {
   mine.close();
 });
 
-Deno.test("a wait that is cancelled ends with false, at once", async () => {
-  const before = openFds();
-  const fd = createEventFd();
-  const wait = whenReadable(fd.fd);
-  const other = createEventFd();
-  const otherWait = whenReadable(other.fd);
-  wait.cancel();
-  wait.cancel();
-  fd.close();
-  assertEquals(await wait.ready, false);
-  signalFd(other.fd);
-  assertEquals(await otherWait.ready, true);
-  otherWait.cancel();
-  other.close();
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  assertEquals(openFds(), before);
-});
+testAlone(
+  import.meta,
+  "a wait that is cancelled ends with false, at once",
+  async () => {
+    const before = openFds();
+    const fd = createEventFd();
+    const wait = whenReadable(fd.fd);
+    const other = createEventFd();
+    const otherWait = whenReadable(other.fd);
+    wait.cancel();
+    wait.cancel();
+    fd.close();
+    assertEquals(await wait.ready, false);
+    signalFd(other.fd);
+    assertEquals(await otherWait.ready, true);
+    otherWait.cancel();
+    other.close();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assertEquals(openFds(), before);
+  },
+);
 
 Deno.test("cancelling one of two waits for an fd leaves the other", async () => {
   using fd = createEventFd();
@@ -75,12 +80,16 @@ Deno.test("cancelling one of two waits for an fd leaves the other", async () => 
   assertEquals(await other.ready, true);
 });
 
-Deno.test("whenReadable() refuses regular files, and keeps nothing", () => {
-  const before = openFds();
-  using file = openFile("/etc/hostname", O_RDONLY);
-  assertThrows(() => whenReadable(file.fd), OsError, "EPERM");
-  assertEquals(openFds(), before + 1);
-});
+testAlone(
+  import.meta,
+  "whenReadable() refuses regular files, and keeps nothing",
+  () => {
+    const before = openFds();
+    using file = openFile("/etc/hostname", O_RDONLY);
+    assertThrows(() => whenReadable(file.fd), OsError, "EPERM");
+    assertEquals(openFds(), before + 1);
+  },
+);
 
 Deno.test("a cancelled wait does not hold the process", async () => {
   const source = import.meta.resolve("./");

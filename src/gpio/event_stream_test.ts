@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/files.ts";
 import { EventStream } from "./event_stream.ts";
+import { testAlone } from "../../ffi/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
 
@@ -45,18 +46,22 @@ Deno.test("EventStream yields what is there and waits for more", async () => {
   fd.close();
 });
 
-Deno.test("EventStream left with break has ended and holds nothing", async () => {
-  const before = openFds();
-  const { fd, stream, ends } = counting();
-  signalFd(fd.fd);
-  for await (const _ of stream) break;
-  assertEquals(ends(), 1);
-  assertEquals(await stream.next(), { done: true, value: undefined });
-  fd.close();
-  assertEquals(openFds(), before);
-});
+testAlone(
+  import.meta,
+  "EventStream left with break has ended and holds nothing",
+  async () => {
+    const before = openFds();
+    const { fd, stream, ends } = counting();
+    signalFd(fd.fd);
+    for await (const _ of stream) break;
+    assertEquals(ends(), 1);
+    assertEquals(await stream.next(), { done: true, value: undefined });
+    fd.close();
+    assertEquals(openFds(), before);
+  },
+);
 
-Deno.test("EventStream.end() ends a loop that waits", async () => {
+testAlone(import.meta, "EventStream.end() ends a loop that waits", async () => {
   const before = openFds();
   const { fd, stream, ends } = counting();
   const loop = (async () => {

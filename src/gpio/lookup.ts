@@ -72,16 +72,19 @@ function vanished(error: LineError): boolean {
  * Finds a chip by number (`0`, `"0"`), name (`"gpiochip0"`), path (of its device
  * file or a link to it) or label, tried in this order.
  *
- * @returns The path, or undefined if there is no such chip.
+ * @returns The path, or undefined if there is no such chip. A path is returned
+ * for any file that is there: {@linkcode openChip} says what it is.
  * @throws {LineError} If several chips have the label, or the only chips that
  * could have it may not be opened.
  */
 export function findChip(key: string | number): string | undefined {
   const path = chipPath(key);
-  if (fileStatus(path) !== undefined) return path;
-  if (typeof key === "number" || /^\d+$/.test(key) || key.includes("/")) {
-    return undefined;
-  }
+  const there = fileStatus(path) !== undefined ? path : undefined;
+  // A label may well be the name of some other device ("console").
+  if (
+    typeof key === "number" || /^\d+$/.test(key) || key.includes("/") ||
+    (there !== undefined && whyNotChip(there) === undefined)
+  ) return there;
   using stack = new DisposableStack();
   const { chips, denied } = openAll(stack);
   const [found, ...others] = chips.filter(({ label }) => label === key);
@@ -95,7 +98,7 @@ export function findChip(key: string | number): string | undefined {
     });
   }
   if (found === undefined && denied !== undefined) throw denied;
-  return found?.path;
+  return found?.path ?? there;
 }
 
 /**

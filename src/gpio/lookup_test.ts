@@ -77,6 +77,15 @@ Deno.test("findChip() answers undefined for what is not there", () => {
   assertEquals(findChip("no such label"), undefined);
 });
 
+Deno.test("openChip() of another device says what that is", () => {
+  assertEquals(findChip("null"), "/dev/null");
+  assertThrows(
+    () => openChip("null"),
+    LineError,
+    "character device of the mem subsystem, not a GPIO chip",
+  );
+});
+
 Deno.test("findLines() of a name that is not there", () => {
   assertEquals(findLines("no such line at all"), []);
   assertThrows(

@@ -54,6 +54,12 @@ Deno.test("openChip() takes a label, and says when it is ambiguous", async () =>
   );
 });
 
+Deno.test("openChip() takes a label that is another device's name", async () => {
+  await using sim = await simChip({ lines: 1, label: "console" });
+  using chip = openChip("console");
+  assertEquals(chip.path, sim.path);
+});
+
 Deno.test("openChip() of a chip that is not there names those that are", async () => {
   await using sim = await simChip({ lines: 1 });
   const error = assertThrows(() => openChip("gpiochip4000"), LineError);
