@@ -25,6 +25,8 @@ export interface OptionSpec {
    * libgpiod's starts like that, so that old abbreviations keep their meaning.
    */
   readonly extension?: true;
+  /** For the program's own use: not in `--help`. */
+  readonly hidden?: true;
 }
 
 /** A wrong option: what is wrong; the hint to `--help` is added when printed. */

@@ -8,6 +8,7 @@ import { LineError } from "../gpio/errors.ts";
 import type { LineRequest } from "../gpio/line_request.ts";
 import type { LineSettings, Value } from "../gpio/line_settings.ts";
 import { devicePath } from "./chips.ts";
+import { consumerOf } from "./line_text.ts";
 import type { SelectedLine } from "./selection.ts";
 import { errnoCodeOf, reasonOf, ToolError } from "./tool_error.ts";
 
@@ -70,7 +71,7 @@ export function requestLines(
       if (!(error instanceof LineError)) throw error;
       throw new ToolError(
         `unable to request lines on chip '${devicePath(chip.name)}': ${
-          requestReason(error)
+          requestReason(error, indices.map((index) => lines[index]!))
         }`,
         { cause: error },
       );
@@ -79,9 +80,18 @@ export function requestLines(
 }
 
 /** libgpiod's words for why, and what is known beyond them. */
-function requestReason(error: LineError): string {
-  if (errnoCodeOf(error) === undefined) return error.message;
-  return `${reasonOf(error)} (${error.message})`;
+function requestReason(
+  error: LineError,
+  wanted: readonly SelectedLine[],
+): string {
+  const code = errnoCodeOf(error);
+  if (code === undefined) return error.message;
+  if (code !== "EBUSY") return `${reasonOf(error)} (${error.message})`;
+  const holders = wanted.map(({ id, chip, info: { offset } }) => {
+    const holder = consumerOf(chip.lineInfo(offset));
+    return holder === undefined ? "" : `, '${id}' is held by "${holder}"`;
+  });
+  return reasonOf(error) + holders.join("");
 }
 
 /**

@@ -126,7 +126,9 @@ export function printHelp(programName: string, usage: Usage): void {
   const parts = [
     `Usage: ${programName} [OPTIONS] ${usage.operands}`,
     ...usage.about,
-    `Options:\n${usage.options.map(optionHelp).join("\n")}`,
+    `Options:\n${
+      usage.options.filter(({ hidden }) => !hidden).map(optionHelp).join("\n")
+    }`,
     ...usage.chapters.map(([title, lines]) =>
       `${title}:\n${lines.split("\n").map((line) => `  ${line}`).join("\n")}`
     ),

@@ -25,8 +25,10 @@ export interface CommandOptions {
   readonly json: boolean;
   /** Prints whole lines. */
   readonly print: (text: string) => void;
-  /** Waits, in milliseconds. */
-  readonly sleep: (ms: number) => Promise<void>;
+  /** How long a value is held before the next command. */
+  readonly holdUs: number;
+  /** Waits, in microseconds. */
+  readonly sleep: (us: number) => Promise<void>;
 }
 
 const HELP = `COMMANDS:
@@ -92,10 +94,10 @@ export class Commands {
           this.#get(words(rest));
           return true;
         case "set":
-          this.#set(words(rest));
+          await this.#set(words(rest));
           return true;
         case "toggle":
-          this.#toggle(words(rest));
+          await this.#toggle(words(rest));
           return true;
         case "sleep":
           await this.#sleep(rest.trim());
@@ -133,7 +135,7 @@ export class Commands {
     }
   }
 
-  #set(given: readonly Word[]): void {
+  async #set(given: readonly Word[]): Promise<void> {
     if (given.length === 0) {
       throw new CommandError("at least one GPIO line value must be specified");
     }
@@ -145,13 +147,11 @@ export class Commands {
       return word;
     });
     const indices = this.#select(given);
-    this.#lines.setValues(
-      new Map(indices.map((index, i) => [index, wanted[i]!])),
-    );
+    await this.#hold(new Map(indices.map((index, i) => [index, wanted[i]!])));
   }
 
-  #toggle(named: readonly Word[]): void {
-    this.#lines.setValues(
+  async #toggle(named: readonly Word[]): Promise<void> {
+    await this.#hold(
       new Map(
         this.#select(named).map((index) => [
           index,
@@ -161,6 +161,12 @@ export class Commands {
     );
   }
 
+  async #hold(values: ReadonlyMap<number, Value>): Promise<void> {
+    this.#lines.setValues(values);
+    const { holdUs, sleep } = this.#options;
+    if (holdUs > 0) await sleep(holdUs);
+  }
+
   async #sleep(text: string): Promise<void> {
     if (text === "") throw new CommandError("a period must be specified");
     if (/\s/.test(text)) {
@@ -168,7 +174,7 @@ export class Commands {
     }
     const us = periodUs(text);
     if (us === undefined) throw new CommandError(`invalid period: '${text}'`);
-    await this.#options.sleep(us / 1000);
+    await this.#options.sleep(us);
   }
 
   /** The indices of the named lines, or of all when none is named. */

@@ -5,7 +5,7 @@ import { Commands } from "./commands.ts";
 /** Lines without a kernel, and a session on them. */
 function session(
   initial: Readonly<Record<string, Value>>,
-  options: { unquoted?: boolean; json?: boolean } = {},
+  options: { unquoted?: boolean; json?: boolean; holdUs?: number } = {},
 ) {
   const ids = Object.keys(initial);
   const values = Object.values(initial);
@@ -21,8 +21,9 @@ function session(
     unquoted: options.unquoted ?? false,
     json: options.json ?? false,
     print: (text) => printed += text,
-    sleep: (ms) => {
-      slept.push(ms);
+    holdUs: options.holdUs ?? 0,
+    sleep: (us) => {
+      slept.push(us);
       return Promise.resolve();
     },
   });
@@ -74,7 +75,15 @@ Deno.test("sleep waits for a period", async () => {
   const { run, slept } = session({ foo: 0 });
   await run("sleep 10");
   await run("sleep 250us");
-  assertEquals(slept, [10, 0.25]);
+  assertEquals(slept, [10_000, 250]);
+});
+
+Deno.test("set and toggle hold their values for the hold period", async () => {
+  const { run, slept } = session({ foo: 0 }, { holdUs: 300 });
+  await run("set foo=1");
+  await run("toggle");
+  await run("get");
+  assertEquals(slept, [300, 300]);
 });
 
 Deno.test("exit ends the session, with or without more words", async () => {

@@ -24,8 +24,7 @@ export interface Completer {
 /** What came of some bytes. */
 export type EditorEvent =
   | { readonly kind: "line"; readonly text: string }
-  | { readonly kind: "end" }
-  | { readonly kind: "interrupt" };
+  | { readonly kind: "end" };
 
 /** What a line editor needs to know. */
 export interface LineEditorOptions {
@@ -187,10 +186,6 @@ export class LineEditor {
     }
     this.#completing = false;
     if (key === "\r" || key === "\n") return this.#finish();
-    if (key === "\x03") {
-      this.#options.show("^C\r\n");
-      return { kind: "interrupt" };
-    }
     if (key === "\x04") {
       if (this.#state.text.length === 0) {
         this.#options.show("\r\n");

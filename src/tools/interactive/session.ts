@@ -1,0 +1,116 @@
+/**
+ * `set --interactive`: commands from a terminal, with line editing, or from a
+ * pipe, line by line.
+ *
+ * @module
+ */
+import { writeOut } from "../output.ts";
+import { type CommandOptions, Commands, type OutputLines } from "./commands.ts";
+import { LineEditor } from "./line_editor.ts";
+
+const PROMPT = "gpioset> ";
+const USUAL_COLUMNS = 80;
+
+/** Runs commands until `exit` or the end of the input. */
+export async function runSession(
+  lines: OutputLines,
+  options: Omit<CommandOptions, "print">,
+): Promise<void> {
+  const commands = new Commands(lines, { ...options, print: writeOut });
+  if (Deno.stdin.isTerminal()) await fromTerminal(commands);
+  else await fromPipe(commands);
+}
+
+async function fromPipe(commands: Commands): Promise<void> {
+  writeOut(PROMPT);
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of input()) {
+    const pieces = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = pieces.pop()!;
+    for (const line of pieces) {
+      if (!await commands.run(line)) return;
+      writeOut(PROMPT);
+    }
+  }
+  // A last line without an end.
+  if (rest.trim() !== "") await commands.run(rest);
+}
+
+async function fromTerminal(commands: Commands): Promise<void> {
+  const editor = new LineEditor({
+    prompt: PROMPT,
+    completer: commands,
+    show: writeOut,
+    columns: terminalColumns,
+  });
+  // Signals end the program between lines as ever; during one, the terminal
+  // has to be put back first.
+  using terminal = new RawTerminal();
+  terminal.enter();
+  editor.begin();
+  for await (const chunk of input()) {
+    for (const event of editor.feed(chunk)) {
+      terminal.leave();
+      if (event.kind === "end" || !await commands.run(event.text)) return;
+      terminal.enter();
+      editor.begin();
+    }
+  }
+}
+
+async function* input(): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(4096);
+  for (;;) {
+    const count = await Deno.stdin.read(buffer);
+    if (count === null) return;
+    yield buffer.subarray(0, count);
+  }
+}
+
+function terminalColumns(): number {
+  try {
+    // 0 where nobody has told the terminal its size.
+    return Deno.consoleSize().columns || USUAL_COLUMNS;
+  } catch {
+    return USUAL_COLUMNS;
+  }
+}
+
+const ENDING: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** The terminal's raw mode, which no way out of the program leaves behind. */
+class RawTerminal implements Disposable {
+  #raw = false;
+  readonly #handlers = ENDING.map((signal) => {
+    const handler = () => {
+      this.leave();
+      Deno.kill(Deno.pid, signal);
+    };
+    return { signal, handler };
+  });
+
+  /** Takes keys one by one from here on. */
+  enter(): void {
+    if (this.#raw) return;
+    Deno.stdin.setRaw(true, { cbreak: true });
+    this.#raw = true;
+    for (const { signal, handler } of this.#handlers) {
+      Deno.addSignalListener(signal, handler);
+    }
+  }
+
+  /** Gives the terminal back. */
+  leave(): void {
+    if (!this.#raw) return;
+    Deno.stdin.setRaw(false);
+    this.#raw = false;
+    for (const { signal, handler } of this.#handlers) {
+      Deno.removeSignalListener(signal, handler);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.leave();
+  }
+}

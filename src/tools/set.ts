@@ -1,0 +1,381 @@
+/**
+ * `gpioset`: drives lines.
+ *
+ * @module
+ */
+import type {
+  DriveSetting,
+  LineSettings,
+  Value,
+} from "../gpio/line_settings.ts";
+import { runCommand } from "./command.ts";
+import { bannerText } from "./event_options.ts";
+import { jsonLine } from "./line_text.ts";
+import { parseAssignment } from "./line_values.ts";
+import { parsePeriod } from "./numbers.ts";
+import { writeOut } from "./output.ts";
+import { consumerLabel, readValues, requestLines } from "./requests.ts";
+import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import {
+  handOver,
+  HELD_OPTION,
+  type Received,
+  takeOver,
+} from "./set_daemon.ts";
+import {
+  type Before,
+  type LeaveState,
+  LeaveStates,
+  planLeave,
+} from "./set_leave.ts";
+import { Outputs } from "./set_outputs.ts";
+import { parseToggles, toggleSteps } from "./set_toggle.ts";
+import { Ended, plainWaits, SignalWaits, type Waits } from "./set_wait.ts";
+import { ToolError } from "./tool_error.ts";
+import {
+  ACTIVE_LOW_OPTION,
+  BANNER_OPTION,
+  BIAS_OPTION,
+  CHIPS_CHAPTER,
+  CONSUMER_OPTION,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINES_CHAPTER,
+  oneOf,
+  parseBias,
+  PERIODS_CHAPTER,
+  type RequestedBias,
+  SELECTION_OPTIONS,
+  STRICT_OPTION,
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+} from "./usage.ts";
+
+const OPTIONS = [
+  BANNER_OPTION,
+  BIAS_OPTION,
+  ...SELECTION_OPTIONS,
+  CONSUMER_OPTION,
+  {
+    long: "drive",
+    short: "d",
+    value: "drive",
+    help: [
+      "drive the lines push-pull, open-drain or open-source",
+      "(default: push-pull)",
+    ],
+  },
+  HELD_OPTION,
+  HELP_OPTION,
+  {
+    long: "interactive",
+    short: "i",
+    help: ["set the lines, then wait for commands; 'help' lists them"],
+  },
+  JSON_OPTION,
+  ACTIVE_LOW_OPTION,
+  {
+    long: "leave",
+    value: "state",
+    help: ["leave the lines in this state at the end (see below)"],
+    extension: true,
+  },
+  {
+    long: "hold-period",
+    short: "p",
+    value: "period",
+    help: ["hold each value for this long at least"],
+  },
+  STRICT_OPTION,
+  {
+    long: "toggle",
+    short: "t",
+    value: "period[,period]...",
+    help: [
+      "toggle the lines after these periods, over and over;",
+      "a last period of 0 ends the program",
+    ],
+  },
+  UNQUOTED_OPTION,
+  VERSION_OPTION,
+  {
+    long: "daemonize",
+    short: "z",
+    help: ["set the lines, then go on in the background"],
+  },
+] as const;
+
+const USAGE = {
+  operands: "<line=value>...",
+  about: [
+    "Sets GPIO lines and holds them until it is ended.",
+    "A value is 1, active, on or true; or 0, inactive, off or false.",
+  ],
+  options: OPTIONS,
+  chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
+    "What is left behind",
+    `When the program ends, nobody has the lines any more, and the kernel promises
+nothing about them; most drivers leave them as they were last. With --leave,
+that is an inactive or active output (0, 1, off, on, ...), an input (input), what
+the line was before (previous), or what it is at the end (as-is, the default).
+LINE=STATE is for one line: --leave input,ALARM=1. It is done when the program
+ends by itself and on SIGINT, SIGTERM and SIGHUP.`,
+  ], [
+    "JSON",
+    `{"line": "foo", "value": 1}
+for each line that is set, and again whenever it is toggled.`,
+  ]],
+} as const;
+
+const DRIVES: readonly DriveSetting[] = [
+  "push-pull",
+  "open-drain",
+  "open-source",
+];
+
+/** What was asked for. */
+interface Config extends Scope {
+  chip: string | undefined;
+  byName: boolean;
+  strict: boolean;
+  banner: boolean;
+  bias: RequestedBias | undefined;
+  consumer: string | undefined;
+  daemonize: boolean;
+  drive: DriveSetting;
+  held: string | undefined;
+  holdUs: number;
+  interactive: boolean;
+  json: boolean;
+  activeLow: boolean;
+  leave: LeaveStates | undefined;
+  togglesUs: readonly number[];
+  unquoted: boolean;
+}
+
+/** Runs the tool. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  const config: Config = {
+    chip: undefined,
+    byName: false,
+    strict: false,
+    banner: false,
+    bias: undefined,
+    consumer: undefined,
+    daemonize: false,
+    drive: "push-pull",
+    held: undefined,
+    holdUs: 0,
+    interactive: false,
+    json: false,
+    activeLow: false,
+    leave: undefined,
+    togglesUs: [],
+    unquoted: false,
+  };
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: (option, value) => apply(config, option, value),
+    body: (words) => set(words, config, programName, args),
+  });
+}
+
+function apply(
+  config: Config,
+  option: Exclude<typeof OPTIONS[number]["long"], "help" | "version">,
+  value: string,
+): void {
+  switch (option) {
+    case "bias":
+      config.bias = parseBias(value);
+      break;
+    case "by-name":
+      config.byName = true;
+      break;
+    case "drive":
+      config.drive = oneOf(DRIVES, value, "drive");
+      break;
+    case "held-lines":
+      config.held = value;
+      break;
+    case "active-low":
+      config.activeLow = true;
+      break;
+    case "leave":
+      config.leave ??= new LeaveStates();
+      config.leave.add(value);
+      break;
+    case "hold-period":
+      config.holdUs = parsePeriod(value);
+      break;
+    case "toggle":
+      config.togglesUs = parseToggles(value);
+      break;
+    case "chip":
+    case "consumer":
+      config[option] = value;
+      break;
+    default:
+      config[option] = true;
+  }
+}
+
+async function set(
+  words: readonly string[],
+  config: Config,
+  programName: string,
+  args: readonly string[],
+): Promise<number> {
+  if (words.length === 0) {
+    throw new ToolError("at least one GPIO line value must be specified");
+  }
+  const wanted = words.map(parseAssignment);
+  checkCombination(config);
+  using stack = new DisposableStack();
+  if (config.held !== undefined) {
+    leaveDirectory();
+    const settingsOf = (value: Value) => outputSettings(config, value);
+    return await hold(takeOver(config.held, settingsOf, stack), config);
+  }
+  const lines = selectLines(wanted.map(([id]) => id), config, stack);
+  const values = lines.map(({ word }) => wanted[word]![1]);
+  const ids = lines.map(({ id }) => id);
+  const leave = config.leave?.of(ids) ?? [];
+  const given = takeLines(lines, values, leave, config, programName, stack);
+  if (config.banner) writeOut(bannerText("Setting", ids));
+  if (config.json) writeOut(valuesJson(given.outputs));
+  if (config.daemonize) {
+    handOver(given.outputs, given.before, args);
+    return 0;
+  }
+  return await hold(given, config);
+}
+
+function checkCombination(config: Config): void {
+  if (!config.interactive) return;
+  if (config.togglesUs.length > 0) {
+    throw new ToolError("can't combine interactive with toggle");
+  }
+  if (config.daemonize) {
+    throw new ToolError("can't combine interactive with daemonize");
+  }
+}
+
+function outputSettings(config: Config, value: Value): LineSettings {
+  return {
+    direction: "output",
+    outputValue: value,
+    bias: config.bias,
+    drive: config.drive,
+    activeLow: config.activeLow,
+  };
+}
+
+/** Requests the lines, having looked how they were where that matters. */
+function takeLines(
+  lines: readonly SelectedLine[],
+  values: readonly Value[],
+  leave: readonly LeaveState[],
+  config: Config,
+  programName: string,
+  stack: DisposableStack,
+): Received {
+  const ids = lines.map(({ id }) => id);
+  const settings = values.map((value) => outputSettings(config, value));
+  const look = leave.includes("previous");
+  const groups = requestLines(lines, {
+    consumer: consumerLabel(config.consumer, programName),
+    settings: (index) =>
+      look
+        ? { direction: "as-is", activeLow: config.activeLow }
+        : settings[index]!,
+  }, stack);
+  const outputs = new Outputs(ids, groups, values);
+  if (!look) return { outputs, before: [] };
+  const before: Before[] = readValues(groups).map((value, index) => ({
+    direction: lines[index]!.info.direction,
+    value,
+  }));
+  outputs.reconfigure(new Map(settings.entries()));
+  return { outputs, before };
+}
+
+/** Holds the lines, and does with them what was asked for. */
+async function hold(
+  { outputs, before }: Received,
+  config: Config,
+): Promise<number> {
+  if (config.leave === undefined) {
+    await drive(outputs, config, plainWaits, (work) => work);
+    return 0;
+  }
+  const plan = planLeave(config.leave.of(outputs.ids), before, {
+    direction: "input",
+    bias: config.bias,
+    activeLow: config.activeLow,
+  });
+  const waits = new SignalWaits();
+  let ended: Deno.Signal | undefined;
+  try {
+    await drive(outputs, config, waits, (work) => waits.during(work));
+  } catch (error) {
+    if (!(error instanceof Ended)) throw error;
+    ended = error.signal;
+  } finally {
+    outputs.setValues(plan.values);
+    outputs.reconfigure(plan.settings);
+  }
+  if (ended !== undefined) {
+    waits.dieOf(ended);
+    await plainWaits.wait(Infinity);
+  }
+  return 0;
+}
+
+async function drive(
+  outputs: Outputs,
+  config: Config,
+  waits: Waits,
+  during: (work: Promise<void>) => Promise<void>,
+): Promise<void> {
+  const { holdUs, togglesUs, interactive, json, unquoted } = config;
+  if (interactive) {
+    const { runSession } = await import("./interactive/session.ts");
+    if (holdUs > 0) await waits.wait(holdUs);
+    const session = runSession(outputs, {
+      unquoted,
+      json,
+      holdUs,
+      sleep: (us) => waits.wait(us),
+    });
+    await during(session);
+  } else if (togglesUs.length === 0) {
+    await waits.wait(Infinity);
+  } else {
+    for (const { waitUs, end } of toggleSteps(togglesUs, holdUs)) {
+      await waits.wait(waitUs);
+      if (end) return;
+      outputs.toggle();
+      if (json && config.held === undefined) writeOut(valuesJson(outputs));
+    }
+  }
+}
+
+function valuesJson({ ids, values }: Outputs): string {
+  return ids.map((line, i) => jsonLine({ line, value: values[i] })).join("");
+}
+
+/** A program in the background must not keep a file system busy. */
+function leaveDirectory(): void {
+  try {
+    Deno.chdir("/");
+  } catch (error) {
+    // Without the permission it stays where it was started.
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+  }
+}
