@@ -7,7 +7,7 @@
 import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
 import { signalFd } from "../../ffi/event_fd.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
-import { AggregatorLine } from "./aggregator_line.ts";
+import type { AggregatorLine } from "./aggregator_line.ts";
 import type { LaneConnection } from "./lane_line.ts";
 import { LaneSlot, SlotState } from "./lane_memory.ts";
 import { FAILED, UNSPECIFIED } from "../virtio/line_port.ts";

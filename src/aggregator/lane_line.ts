@@ -7,7 +7,7 @@ import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
 import { signalFd } from "../../ffi/event_fd.ts";
 import type { Mapping } from "../../ffi/mapping.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
-import { Direction, FAILED, PENDING } from "../virtio/line_port.ts";
+import { type Direction, FAILED, PENDING } from "../virtio/line_port.ts";
 import { LaneSlot, SlotState } from "./lane_memory.ts";
 import type {
   LineSource,

@@ -6,7 +6,7 @@
 import { realPath } from "../../ffi/files.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type { LineSpecification } from "../config/specification.ts";
-import { Chip, findLines, openChip } from "../gpio/mod.ts";
+import { type Chip, findLines, openChip } from "../gpio/mod.ts";
 
 /** A line of a chip, found. */
 export interface LocatedLine {
