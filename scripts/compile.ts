@@ -9,21 +9,18 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 
-const TRIPLES: Readonly<Record<string, string>> = {
-  x86_64: "x86_64-unknown-linux-gnu",
-  aarch64: "aarch64-unknown-linux-gnu",
-};
+const TARGETS: readonly string[] = ["x86_64", "aarch64"];
 
 /** Files that run in a Worker: not found by following imports. */
-const WORKERS = ["src/daemon/reactor_worker.ts"];
+const WORKERS = ["src/daemon/reactor_worker.ts", "src/daemon/lane_worker.ts"];
 
 const { target = Deno.build.arch } = parseArgs(Deno.args, {
   string: ["target"],
 }) as { target?: string };
-const triple = TRIPLES[target];
-if (triple === undefined) {
-  fail(2, `unknown target "${target}": ${Object.keys(TRIPLES).join(" or ")}`);
+if (!TARGETS.includes(target)) {
+  fail(2, `unknown target "${target}": ${TARGETS.join(" or ")}`);
 }
+const triple = `${target}-unknown-linux-gnu`;
 const root = new URL("..", import.meta.url).pathname;
 const output = `${root}dist/gpioagg-${target}`;
 
