@@ -9,6 +9,19 @@ import { errnoCode, errnoText } from "./errno.ts";
  * A system call failed: which one, on what, and the kernel's reason.
  *
  * **Safety**: plain data; the number was captured when the call failed.
+ *
+ * @example What the kernel said
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { OsError } from "@gpioagg/gpioagg";
+ *
+ * const error = new OsError("open", 13, "/dev/gpiochip0");
+ * assertEquals(error.code, "EACCES");
+ * assertEquals(
+ *   error.message,
+ *   "open failed on /dev/gpiochip0: permission denied (EACCES)",
+ * );
+ * ```
  */
 export class OsError extends Error {
   /** Always `"OsError"`. */
@@ -46,6 +59,16 @@ export class OsError extends Error {
  * some are given: `isOsError(error, "EACCES", "EPERM")`.
  *
  * **Safety**: looks at the value only.
+ *
+ * @example Only what is expected is caught
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { isOsError, OsError } from "@gpioagg/gpioagg";
+ *
+ * const error: unknown = new OsError("open", 13, "/dev/gpiochip0");
+ * assertEquals(isOsError(error, "EACCES", "EPERM"), true);
+ * assertEquals(isOsError(error, "EBUSY"), false);
+ * ```
  */
 export function isOsError(
   error: unknown,

@@ -33,6 +33,23 @@ const LINE_SEQNO = LINE_EVENT.at.line_seqno / 4;
 /**
  * Room for some events, used again and again: reading into it and reading from
  * it allocates nothing but timestamps.
+ *
+ * @example Count what a request has to tell
+ * ```ts
+ * import { EdgeEventBatch, type LineRequest } from "@gpioagg/gpioagg";
+ *
+ * const RISING = 1;
+ * const batch = new EdgeEventBatch(16);
+ *
+ * function countRising(request: LineRequest): number {
+ *   let rising = 0;
+ *   for (let n = request.readEvents(batch); n > 0;) {
+ *     for (let i = 0; i < n; i++) if (batch.kindAt(i) === RISING) rising++;
+ *     n = request.readEvents(batch);
+ *   }
+ *   return rising;
+ * }
+ * ```
  */
 export class EdgeEventBatch {
   /** How many events fit. */

@@ -30,6 +30,22 @@ const DONE: IteratorReturnResult<undefined> = Object.freeze({
  * loop is left, and the kernel's buffer holds those that come meanwhile.
  *
  * @typeParam T The events.
+ *
+ * @example The first edge, or nothing when the time is over
+ * ```ts
+ * import type { EdgeEvent, LineRequest } from "@gpioagg/gpioagg";
+ *
+ * async function firstEdge(
+ *   request: LineRequest,
+ *   ms: number,
+ * ): Promise<EdgeEvent | undefined> {
+ *   await using events = request.edgeEvents();
+ *   const timer = setTimeout(() => events.end(), ms);
+ *   const { value } = await events.next();
+ *   clearTimeout(timer);
+ *   return value;
+ * }
+ * ```
  */
 export class EventStream<T>
   implements AsyncIterableIterator<T, undefined, void>, AsyncDisposable {

@@ -27,6 +27,21 @@ export type EventClock = "monotonic" | "realtime" | "hte";
 /**
  * The settings of a line. Everything can be left out: then the line is taken as
  * it is, active is the high level, and no edges are reported.
+ *
+ * @example A push button to ground, and a relay that is off at first
+ * ```ts
+ * import type { LineSettings } from "@gpioagg/gpioagg";
+ *
+ * const BUTTON: LineSettings = {
+ *   direction: "input",
+ *   bias: "pull-up",
+ *   activeLow: true,
+ *   edge: "rising",
+ *   debouncePeriodUs: 5000,
+ * };
+ * const RELAY: LineSettings = { direction: "output", outputValue: 0 };
+ * console.log(BUTTON.edge, RELAY.outputValue);
+ * ```
  */
 export interface LineSettings {
   /** Which way the line goes; `"as-is"` unless said otherwise. */

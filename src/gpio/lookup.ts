@@ -76,6 +76,13 @@ function vanished(error: LineError): boolean {
  * for any file that is there: {@linkcode openChip} says what it is.
  * @throws {LineError} If several chips have the label, or the only chips that
  * could have it may not be opened.
+ *
+ * @example Is there such a chip?
+ * ```ts
+ * import { findChip } from "@gpioagg/gpioagg";
+ *
+ * console.log(findChip("pinctrl-bcm2711") ?? "not a machine of that kind");
+ * ```
  */
 export function findChip(key: string | number): string | undefined {
   const path = chipPath(key);
