@@ -16,6 +16,12 @@ export const ARTEFACTS = [
   "qemuNew",
   "gpiod",
   "busybox",
+  "qemuArmOld",
+  "qemuArmNew",
+  "arm64Kernel",
+  "armhfKernel",
+  "arm64Initramfs",
+  "armhfInitramfs",
 ] as const;
 
 /** The name of one thing that `scripts/environment` provides. */

@@ -1,0 +1,144 @@
+# ARM machines with GPIO controllers of their own, all of it stock Debian: QEMU
+# of two ages, the kernels for arm64 and armhf, and for each an initial file
+# system with busybox and libgpiod's tools. Sourced by scripts/environment.
+
+# What a board needs beside its kernel: device trees, modules.
+ARM_BOARD_FILES=(highbank.dtb aspeed-ast2600-evb.dtb gpio-aspeed.ko)
+
+qemu_arm_directory() {
+  program_directory "qemu-arm-$1" "$(declare -f build_qemu_arm)"
+}
+
+arm_kernel_directory() {
+  program_directory "kernel-$1" "${ARM_BOARD_FILES[*]}" \
+    "$(declare -f build_arm_kernel foreign)"
+}
+
+arm_initramfs_directory() {
+  printf '%s/initramfs-%s-%s' "$CACHE" "$1" \
+    "$(cat "$GUEST_FILES/arm_init.sh" "$GUEST_FILES/session.sh" | key_of \
+      "$(declare -f build_arm_initramfs foreign)" \
+      "$(arm_kernel_directory "$1")")"
+}
+
+# foreign ARCHITECTURE COMMAND...: a command for which apt's packages are those
+# of another architecture; their lists are apart from this machine's.
+foreign() {
+  local architecture=$1
+  shift
+  (
+    # Asked of this machine's apt, while apt still speaks of this machine.
+    GPIOAGG_DEBIAN_MIRROR=$(debian_mirror)
+    CACHE=$CACHE/foreign-$architecture
+    DEBIAN_SUITES=(bookworm trixie)
+    LISTS_ARE_FRESH=''
+    mkdir -p "$CACHE"
+    printf 'APT::Architecture "%s";\nAPT::Architectures { "%s"; };\n' \
+      "$architecture" "$architecture" >"$CACHE/apt.conf"
+    export APT_CONFIG=$CACHE/apt.conf
+    "$@"
+  )
+}
+
+# build_qemu_arm FINAL SUITES VERSION
+build_qemu_arm() {
+  local program modules
+  unpack_packages "$2" "$1.new/root" qemu-system-arm
+  modules=$(cd "$1.new/root" && echo usr/lib/*-linux-gnu/qemu)
+  for program in qemu-system-arm qemu-system-aarch64; do
+    write_wrapper "$1" "$program" -L "@root/usr/share/qemu"
+    sed -i "2a export QEMU_MODULE_DIR=\"$1/root/$modules\"" \
+      "$1.new/bin/$program"
+  done
+}
+
+# check_qemu_arm FINAL VERSION: it runs, and is of the age that is wanted.
+check_qemu_arm() {
+  local version
+  version=$("$1/bin/qemu-system-aarch64" --version 2>&1) || :
+  [[ $version == "QEMU emulator version $2."* ]] ||
+    fail "the unpacked QEMU in $1 is not $2 or does not run: ${version:0:200}" \
+      "remove that directory and run the command again"
+}
+
+# build_arm_kernel FINAL ARCHITECTURE: FINAL/vmlinuz of a Debian kernel as it
+# is, and what boards need.
+build_arm_kernel() {
+  foreign "$2" unpack_arm_kernel "$1.new" "$2"
+}
+
+# unpack_arm_kernel TARGET ARCHITECTURE: in foreign.
+unpack_arm_kernel() {
+  local flavour=$2 package archive file found
+  if [[ $2 == armhf ]]; then flavour=armmp; fi
+  refresh_lists
+  package=$(private_apt bookworm apt-cache depends "linux-image-$flavour" |
+    sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  mkdir -p "$1/package" "$1/tree"
+  (cd "$1/package" &&
+    quietly "$CACHE/log-kernel" "cannot download $package" \
+      "check the network and run the command again" \
+      private_apt bookworm apt-get -q download "$package")
+  archive=("$1/package"/*.deb)
+  quietly "$CACHE/log-kernel" "cannot unpack ${archive[0]}" \
+    "check that the disk has 1 GB free" \
+    dpkg-deb -x "${archive[0]}" "$1/tree"
+  mv "$1/tree"/boot/vmlinuz-* "$1/vmlinuz"
+  for file in "${ARM_BOARD_FILES[@]}"; do
+    found=$(find "$1/tree" -name "$file" | head -n 1)
+    [[ -z $found ]] || mv "$found" "$1/$file"
+  done
+  rm -rf "$1/tree" "$1/package"
+  printf '%s\n' "$package" >"$1/version"
+}
+
+# build_arm_initramfs FINAL ARCHITECTURE: busybox and the GPIO tools of that
+# architecture, the first program and the command loop.
+build_arm_initramfs() {
+  local root=$1.new/root tree=$1.new/tree busybox kernel tool
+  busybox=$(busybox_directory)/bin/busybox
+  kernel=$(arm_kernel_directory "$2")
+  foreign "$2" unpack_packages trixie "$root" gpiod busybox-static
+  mkdir -p "$tree"/{bin,dev,lib,proc,root,run,sys,tmp}
+  cp "$(find "$root" -path '*bin/busybox')" "$tree/bin/busybox"
+  # The programs of this machine's busybox: those of the other cannot be asked.
+  while IFS= read -r tool; do
+    ln -s busybox "$tree/bin/$tool"
+  done < <("$busybox" --list | grep -vx busybox)
+  for tool in "${GPIO_TOOLS[@]}"; do
+    cp "$root/usr/bin/$tool" "$tree/bin/$tool"
+  done
+  find "$root/usr/lib" -maxdepth 2 \
+    \( -name 'ld-linux*' -o -name 'libc.so.6' -o -name 'libgpiod.so.*' \
+    -o -name 'libgcc_s.so.*' -o -name 'libedit.so.*' -o -name 'libtinfo.so.*' \
+    -o -name 'libbsd.so.*' -o -name 'libmd.so.*' \) \
+    -exec cp -L {} "$tree/lib/" \;
+  find "$kernel" -name '*.ko' -exec cp {} "$tree/lib/" \;
+  cp "$GUEST_FILES/arm_init.sh" "$tree/init"
+  cp "$GUEST_FILES/session.sh" "$tree/bin/session"
+  chmod +x "$tree/init" "$tree/bin/session"
+  (cd "$tree" && find . | LC_ALL=C sort |
+    "$busybox" cpio -o -H newc 2>/dev/null | gzip -9) >"$1.new/initrd.gz"
+  rm -rf "$root" "$tree"
+}
+
+ensure_arm() {
+  local architecture version suites directory
+  ensure_busybox
+  for version in "$QEMU_OLD" "$QEMU_NEW"; do
+    suites=bookworm
+    if [[ $version == "$QEMU_NEW" ]]; then
+      suites='bookworm bookworm-backports'
+    fi
+    directory=$(qemu_arm_directory "$version")
+    ensure_program "$directory" "QEMU $version for ARM" build_qemu_arm "$suites"
+    check_qemu_arm "$directory" "$version"
+  done
+  for architecture in arm64 armhf; do
+    ensure_program "$(arm_kernel_directory "$architecture")" \
+      "Debian's kernel for $architecture" build_arm_kernel "$architecture"
+    ensure_program "$(arm_initramfs_directory "$architecture")" \
+      "the initial file system for $architecture" \
+      build_arm_initramfs "$architecture"
+  done
+}
