@@ -1,0 +1,27 @@
+/**
+ * Counting the fds of a server process, for finding leaks.
+ *
+ * @module
+ */
+import { listDirectory } from "../../ffi/files.ts";
+
+const QUIET_MS = 100;
+const LIMIT_MS = 5000;
+
+/**
+ * How many fds a process has, once the number stands still: a server takes
+ * note of a lost connection a moment after it was lost.
+ *
+ * @throws {Error} If it does not stand still.
+ */
+export async function settledFdCount(pid: number): Promise<number> {
+  const deadline = performance.now() + LIMIT_MS;
+  let last = -1;
+  while (performance.now() < deadline) {
+    const now = listDirectory(`/proc/${pid}/fd`).length;
+    if (now === last) return now;
+    last = now;
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  }
+  throw new Error(`The fds of process ${pid} change for ever: ${last} now`);
+}
