@@ -39,6 +39,8 @@ class CountingDevice extends GpioDevice {
 /** What a rig begins with. */
 export interface RigOptions extends VhostGuestOptions {
   lines?: number;
+  /** The reactor's clock. */
+  now?: () => number;
 }
 
 /** A reactor with one backend, its lines, and one frontend with its guest. */
@@ -59,6 +61,7 @@ export class VhostRig implements Disposable {
   constructor(options: RigOptions = {}) {
     this.reactor = new Reactor({
       onError: (error) => void this.escaped.push(error),
+      ...(options.now === undefined ? {} : { now: options.now }),
     });
     this.ports = Array.from(
       { length: options.lines ?? 4 },

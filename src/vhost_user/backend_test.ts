@@ -1,0 +1,153 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
+import { ModelPort } from "../../tests/doubles/model_port.ts";
+import { R, u64, VhostPeer } from "../../tests/doubles/vhost_peer.ts";
+import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import { GpioDevice } from "../virtio/gpio_device.ts";
+import { type BackendEndpoint, VhostUserBackend } from "./backend.ts";
+
+const GET_VALUE = 4;
+
+Deno.test("VhostUserBackend lets a second frontend wait until the first is gone", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  using second = rig.connect();
+  using third = rig.connect();
+  second.send(R.GET_QUEUE_NUM);
+  third.send(R.GET_QUEUE_NUM);
+  rig.turn();
+  assertEquals([second.read(), third.read()], [undefined, undefined]);
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
+  assertEquals(rig.log.filter((line) => line === "connected").length, 1);
+  rig.peer.close();
+  rig.turn();
+  assertEquals(second.read(), {
+    request: 17,
+    flags: 5,
+    payload: u64(2),
+    fds: [],
+  });
+  assertEquals(third.read(), undefined);
+  second.close();
+  rig.turn();
+  assert(third.read() !== undefined);
+});
+
+Deno.test("VhostUserBackend serves a hundred frontends that vanish in the middle", () => {
+  using rig = new VhostRig();
+  for (let i = 0; i < 100; i++) {
+    rig.guest.boot();
+    rig.negotiate();
+    if (i % 3 > 0) rig.startRings();
+    if (i % 3 > 1) rig.armLine(0, 3);
+    rig.reconnect();
+    assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
+  }
+});
+
+Deno.test("VhostUserBackend ends its session when it is disposed, and tells why", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  assertEquals(rig.backend.isConnected, true);
+  rig.backend[Symbol.dispose]();
+  rig.backend[Symbol.dispose]();
+  assertEquals(rig.peer.read(), "ended");
+  assertEquals(rig.backend.isConnected, false);
+  assertEquals(rig.backend.configChanged(), false);
+  assertEquals(rig.device.resets, 1);
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
+  assertEquals(rig.log, [
+    "connected",
+    "started",
+    "stopped",
+    "gone: the backend ended",
+  ]);
+});
+
+/** A backend that is given one end of a socket pair. */
+function given(
+  endpoint: (socket: OwnedFd) => BackendEndpoint,
+  now = () => performance.now(),
+) {
+  const reactor = new Reactor({
+    now,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const log: string[] = [];
+  const [ours, theirs] = socketPair();
+  const backend = new VhostUserBackend({
+    loop: reactor,
+    device: new GpioDevice([new ModelPort("a")]),
+    endpoint: endpoint(ours),
+    name: "given",
+    events: {
+      connected: () => void log.push("connected"),
+      disconnected: (reason) => void log.push(reason),
+      started: () => void log.push("started"),
+      stopped: () => void log.push("stopped"),
+      fault: (error) => void log.push(error.message),
+    },
+  });
+  return { backend, log, peer: new VhostPeer(theirs), reactor };
+}
+
+Deno.test("VhostUserBackend serves one connection that it was given, and no other", () => {
+  const { backend, log, peer, reactor } = given((connection) => ({
+    connection,
+  }));
+  using _reactor = reactor;
+  using _backend = backend;
+  using _peer = peer;
+  assertEquals(backend.name, "given");
+  peer.send(R.GET_QUEUE_NUM);
+  reactor.turn(0);
+  assertEquals(peer.read(), {
+    request: 17,
+    flags: 5,
+    payload: u64(2),
+    fds: [],
+  });
+  peer.close();
+  reactor.turn(0);
+  assertEquals(log, ["connected", "the frontend closed the connection"]);
+  assertEquals(backend.isConnected, false);
+});
+
+Deno.test("VhostUserBackend reports a fault once per connection", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  for (let i = 0; i < 10; i++) {
+    assertEquals(rig.tell(R.SET_VRING_NUM, new Uint8Array(8)), 1);
+  }
+  assertEquals(rig.log.length, 2);
+  assertStringIncludes(rig.log[1]!, "Cannot serve SET_VRING_NUM");
+  rig.reconnect();
+  rig.negotiate();
+  assertEquals(rig.tell(R.SET_VRING_NUM, new Uint8Array(8)), 1);
+  assertEquals(rig.log.length, 5);
+});
+
+Deno.test("VhostUserBackend rests after a failed accept, and tries again every second", () => {
+  const clock = { now: 0 };
+  const { backend, log, peer, reactor } = given((socket) => ({
+    // Readable, and still no listener: accept fails as it does without fds.
+    listener: socket,
+  }), () => clock.now);
+  using _reactor = reactor;
+  using _backend = backend;
+  using _peer = peer;
+  peer.send(R.GET_QUEUE_NUM);
+  for (let second = 1; second <= 3; second++) {
+    for (let i = 0; i < 5; i++) reactor.turn(0);
+    assertEquals(log.length, second);
+    clock.now += 1001;
+    reactor.turn(0);
+  }
+  assertStringIncludes(log[0]!, "a new connection: accept4 failed");
+});
