@@ -239,6 +239,20 @@ Deno.test("D16: a buffer after a refused SET_IRQ_TYPE is held too", () => {
   assertEquals(guest.interrupts(), []);
 });
 
+Deno.test("R1: a request on the event queue is not carried out", () => {
+  const { guest, line } = rig();
+  const at = guest.slot();
+  guest.writeRequest(at, SET_DIRECTION, 0, OUT);
+  const head = guest.sendBuffers(1, [
+    { address: guest.address(at), length: 8, writable: false },
+    { address: guest.address(at + 16), length: 2, writable: true },
+  ]);
+  // It reads as the buffer of line 3, which is not there.
+  assertEquals(guest.events.collect(), [{ head, length: 1 }]);
+  assertEquals(guest.bytes[at + 16], 0);
+  assertEquals(line.calls, []);
+});
+
 Deno.test("R5: interrupt requests are errors without VIRTIO_GPIO_F_IRQ", () => {
   const line = new ModelPort();
   const guest = new GpioGuest([line], { features: 0x3000_0000n });
