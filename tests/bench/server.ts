@@ -12,16 +12,13 @@ import { ChildProcess } from "../environment/process.ts";
 /** How the server is started: a program and its first arguments. */
 export type ServerCommand = readonly [program: string, ...args: string[]];
 
-/** From the checkout, with the permissions that serving takes. */
+/** From the checkout, with the permissions that the task has. */
 export const CHECKOUT_COMMAND: ServerCommand = [
   Deno.execPath(),
   "run",
   "--quiet",
   "--no-prompt",
-  "--allow-ffi",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
+  "--permission-set=gpioagg",
   `${import.meta.dirname}/../../src/cli/main.ts`,
 ];
 

@@ -254,7 +254,7 @@ Deno.test("nonsense in valid messages does not harm the next guest", async () =>
 });
 
 /** Writes something wrong into a ring; yields the head to make available. */
-type RingAct = (ring: DriverRing, memory: number, frontend: Frontend) => number;
+type RingAct = (ring: DriverRing, memory: number) => number;
 
 const RING_ACTS: Record<string, RingAct> = {
   "a chain that is a loop": (ring, memory) => {
@@ -327,7 +327,7 @@ Deno.test("rings that are wrong do not harm the next guest", async () => {
       acts[`${name}, on ring ${index}`] = (_client, frontend) => {
         const ring = frontend.rings[index]!;
         const memory = frontend.memory.allocate(PAGE);
-        ring.makeAvailable(act(ring, memory, frontend));
+        ring.makeAvailable(act(ring, memory));
         ring.publish();
         frontend.kick(index);
         frontend.callPoint(index).wait(5);

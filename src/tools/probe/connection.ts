@@ -150,27 +150,6 @@ export class Connection implements Disposable {
     }
   }
 
-  /** Whether the backend has hung up, or hangs up within `timeoutMs`. */
-  hungUp(timeoutMs = 0): boolean {
-    const deadline = performance.now() + timeoutMs;
-    const byte = new Uint8Array(1);
-    for (;;) {
-      const fds: OwnedFd[] = [];
-      try {
-        const count = receive(this.fd, byte, fds);
-        if (count === 0) return true;
-      } catch (error) {
-        if (isOsError(error, "ECONNRESET")) return true;
-        throw error;
-      } finally {
-        for (const fd of fds) fd.close();
-      }
-      const left = deadline - performance.now();
-      if (left <= 0) return false;
-      pollFd(this.fd, POLLIN, Math.ceil(left));
-    }
-  }
-
   [Symbol.dispose](): void {
     this.#socket.close();
   }

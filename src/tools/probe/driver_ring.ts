@@ -16,8 +16,6 @@ export const DESCRIPTOR_NEXT = 1;
 export const DESCRIPTOR_WRITE = 2;
 /** Descriptor flag: the buffer is a table of descriptors. */
 export const DESCRIPTOR_INDIRECT = 4;
-/** Available-ring flag: the driver wants no calls. */
-export const AVAIL_NO_INTERRUPT = 1;
 /** Used-ring flag: the device wants no kicks. */
 export const USED_NO_NOTIFY = 1;
 
@@ -295,28 +293,6 @@ export class DriverRing {
     if (this.#eventIndex) {
       Atomics.store(this.#avail, this.#usedEventAt, this.#nextUsed);
     } else Atomics.store(this.#avail, 0, 0);
-  }
-
-  /**
-   * Asks the device for a call only once `more` further entries are used, as
-   * drivers do that have many requests under way. Needs event index; without
-   * it the call comes at the next entry.
-   */
-  enableCallsAfter(more: number): void {
-    if (this.#eventIndex) {
-      Atomics.store(
-        this.#avail,
-        this.#usedEventAt,
-        (this.#nextUsed + more) & 0xffff,
-      );
-    } else Atomics.store(this.#avail, 0, 0);
-  }
-
-  /** Tells the device that calls are of no use now. A hint, not a promise. */
-  disableCalls(): void {
-    // With event index there is nothing to do: after a call the device sends
-    // none until the driver moves used_event on.
-    if (!this.#eventIndex) Atomics.store(this.#avail, 0, AVAIL_NO_INTERRUPT);
   }
 
   /** Empties the ring, as a driver does after a device reset. */

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
-  AVAIL_NO_INTERRUPT,
   DriverRing,
   eventIndexPassed,
   type RingMemory,
@@ -122,8 +121,6 @@ Deno.test("DriverRing writes each part where the specification has it", () => {
   assertEquals([ring.usedHead, ring.usedLength], [3, 2]);
   ring.enableCalls();
   assertEquals(device.u16(ring.availAddress + 4 + 2 * 4), 1, "used_event");
-  ring.enableCallsAfter(5);
-  assertEquals(device.u16(ring.availAddress + 4 + 2 * 4), 6, "used_event");
 });
 
 Deno.test("DriverRing.publish() asks for a kick as avail_event says", () => {
@@ -143,8 +140,7 @@ Deno.test("without event index the flags decide about kicks and calls", () => {
   device.set16(ring.usedAddress, USED_NO_NOTIFY);
   ring.makeAvailable(1);
   assertEquals(ring.publish(), false);
-  ring.disableCalls();
-  assertEquals(device.u16(ring.availAddress), AVAIL_NO_INTERRUPT);
+  device.set16(ring.availAddress, 1); // VIRTQ_AVAIL_F_NO_INTERRUPT
   ring.enableCalls();
   assertEquals(device.u16(ring.availAddress), 0);
 });
