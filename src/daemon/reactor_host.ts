@@ -22,6 +22,7 @@ import {
   type ControlRequest,
 } from "./control_protocol.ts";
 import { ControlSocket } from "./control_socket.ts";
+import { EventLimiter } from "./event_limiter.ts";
 import { ListenSocket } from "./listen_socket.ts";
 import type {
   AggregatorDescription,
@@ -129,6 +130,7 @@ class Served implements Disposable {
   readonly #socketPath: string | undefined;
   readonly #aggregator: Aggregator;
   readonly #resources: DisposableStack;
+  readonly #events: EventLimiter;
   #connected = false;
 
   /** `onOver` is called when a connection that was given as an fd has ended. */
@@ -136,11 +138,12 @@ class Served implements Disposable {
     specification: AggregatorSpecification,
     loop: EventLoop,
     openSource: SourceOpener,
-    events: HostEvents,
+    { service }: HostEvents,
     onOver: () => void,
   ) {
     this.name = specification.name;
     using resources = new DisposableStack();
+    this.#events = resources.use(new EventLimiter(loop, service));
     const { vhostUser } = specification;
     const given = "fd" in vhostUser
       ? resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`))
@@ -166,14 +169,14 @@ class Served implements Disposable {
           ? { connection: given }
           : { listener: listen?.listener ?? given! },
         events: {
-          connected: () => this.#report(events, "connected"),
+          connected: () => this.#report("connected"),
           disconnected: (reason) => {
-            this.#report(events, "disconnected", reason);
+            this.#report("disconnected", reason);
             if (isConnection) loop.defer(onOver);
           },
-          started: () => this.#report(events, "started"),
-          stopped: () => this.#report(events, "stopped"),
-          fault: (error) => this.#report(events, "fault", error.message),
+          started: () => this.#report("started"),
+          stopped: () => this.#report("stopped"),
+          fault: (error) => this.#report("fault", error.message),
         },
       }),
     );
@@ -213,14 +216,10 @@ class Served implements Disposable {
     this.#resources[Symbol.dispose]();
   }
 
-  #report(
-    events: HostEvents,
-    event: ServiceEvent["event"],
-    detail = "",
-  ): void {
+  #report(event: ServiceEvent["event"], detail = ""): void {
     if (event === "connected") this.#connected = true;
     if (event === "disconnected") this.#connected = false;
-    events.service({ aggregator: this.name, event, detail });
+    this.#events.report({ aggregator: this.name, event, detail });
   }
 
   #control(request: ControlRequest): ControlAnswer {

@@ -1,0 +1,67 @@
+/**
+ * Keeps what a guest or VMM can cause from filling the host's log: a few
+ * events pass at once, of a flood just the last in every second.
+ *
+ * @module
+ */
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import type { ServiceEvent } from "./messages.ts";
+
+/** Events that pass at once before the limit is felt. */
+const BURST = 20;
+/** How often one passes in a flood. **Units**: milliseconds. */
+const PERIOD_MS = 1000;
+
+/** Passes the events of one aggregator on, at a bounded rate. */
+export class EventLimiter implements Disposable {
+  readonly #loop: EventLoop;
+  readonly #pass: (event: ServiceEvent) => void;
+  #credit = BURST;
+  #refill: Timer | undefined;
+  #last: ServiceEvent | undefined;
+  #heldBack = 0;
+
+  /** Passes events to `pass`. */
+  constructor(loop: EventLoop, pass: (event: ServiceEvent) => void) {
+    this.#loop = loop;
+    this.#pass = pass;
+  }
+
+  /** Passes the event on now, or the last of several within a second. */
+  report(event: ServiceEvent): void {
+    if (this.#credit > 0) {
+      this.#credit--;
+      this.#pass(event);
+    } else {
+      this.#heldBack++;
+      this.#last = event;
+    }
+    this.#refill ??= this.#loop.after(PERIOD_MS, this.#onPeriod);
+  }
+
+  [Symbol.dispose](): void {
+    this.#refill?.[Symbol.dispose]();
+    this.#refill = undefined;
+    this.#passLast();
+  }
+
+  readonly #onPeriod = (): void => {
+    this.#refill = undefined;
+    if (this.#last === undefined) this.#credit++;
+    this.#passLast();
+    // Nothing wakes a service at rest: the timer ends when all is as at first.
+    if (this.#credit < BURST) {
+      this.#refill = this.#loop.after(PERIOD_MS, this.#onPeriod);
+    }
+  };
+
+  #passLast(): void {
+    if (this.#last === undefined) return;
+    const others = this.#heldBack - 1;
+    const note = others === 0 ? "" : `${others} events before it not shown`;
+    const detail = [this.#last.detail, note].filter((text) => text !== "");
+    this.#pass({ ...this.#last, detail: detail.join("; ") });
+    this.#last = undefined;
+    this.#heldBack = 0;
+  }
+}
