@@ -35,6 +35,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "show and pull the simulated lines of a running serve",
     load: () => import("./sim.ts"),
   },
+  kernel: {
+    summary: "make chips of the host's own kernel out of lines",
+    load: () => import("./kernel.ts"),
+  },
   detect: {
     summary: "list the GPIO chips of this host (gpiodetect)",
     load: () => import("../tools/detect.ts"),
