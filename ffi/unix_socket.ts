@@ -213,15 +213,19 @@ export function listenUnix(
 /**
  * Connects to the socket at `path`; the fd is nonblocking and close-on-exec.
  *
+ * @param options `wait: false` fails with EAGAIN where it would wait.
  * @throws {OsError} ECONNREFUSED when nobody listens, ENOENT, EACCES, …
  * @throws {RangeError} If the path is empty or longer than 107 bytes.
  *
- * **Blocking**: while the listener's backlog is full. **Ownership**: the
- * caller's. **Safety**: a plain fd.
+ * **Blocking**: while the listener's backlog is full, unless `wait` is false.
+ * **Ownership**: the caller's. **Safety**: a plain fd.
  */
-export function connectUnix(path: string): OwnedFd {
+export function connectUnix(
+  path: string,
+  options: { wait?: boolean } = {},
+): OwnedFd {
   const bytes = address(path);
-  const connection = socket(path, 0);
+  const connection = socket(path, options.wait === false ? SOCK_NONBLOCK : 0);
   try {
     const { connect } = libc();
     while (connect(connection.fd, bytes, bytes.length) < 0) {

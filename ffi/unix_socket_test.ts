@@ -48,6 +48,21 @@ Deno.test("listenUnix(), connectUnix() and acceptUnix() meet", () => {
   });
 });
 
+Deno.test("connectUnix() does not wait for room in a backlog when told not to", () => {
+  withDirectory((directory) => {
+    const path = `${directory}/s`;
+    using _listener = listenUnix(path, { backlog: 0 });
+    using _first = connectUnix(path, { wait: false });
+    const error = assertThrows(
+      () => {
+        using _second = connectUnix(path, { wait: false });
+      },
+      OsError,
+    );
+    assertEquals([error.syscall, error.code], ["connect", "EAGAIN"]);
+  });
+});
+
 testAlone(
   import.meta,
   "listenUnix() gives the file its mode, whatever the umask",
