@@ -11,6 +11,7 @@
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive, send } from "../../ffi/unix_socket.ts";
 import { RingDriver } from "./ring_driver.ts";
@@ -147,7 +148,14 @@ export class VhostPeer implements Disposable {
   read(): Answer | undefined | "ended" {
     const fds: OwnedFd[] = [];
     const header = new Uint8Array(12);
-    const count = receive(this.#socket.fd, header, fds);
+    let count: number;
+    try {
+      count = receive(this.#socket.fd, header, fds);
+    } catch (error) {
+      // Hung up with some of our bytes unread.
+      if (isOsError(error, "ECONNRESET")) return "ended";
+      throw error;
+    }
     if (count < 0) return undefined;
     if (count === 0) return "ended";
     if (count !== 12) throw new Error(`a header of ${count} bytes`);
