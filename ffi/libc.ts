@@ -115,6 +115,8 @@ const SYMBOLS = {
   },
   /** int munmap(void *address, size_t length) */
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
+  /** int madvise(void *address, size_t length, int advice) */
+  madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
 
   /** int socket(int domain, int type, int protocol) */
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },

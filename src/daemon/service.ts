@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dropStartUpCode } from "../../ffi/memory.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import { ReactorClient } from "./reactor_client.ts";
@@ -43,6 +44,7 @@ export async function serve(
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   try {
     events.ready(await reactor.add(aggregators));
+    dropStartUpCode();
     await over.promise;
     await withLimit(reactor.shutdown());
   } finally {
