@@ -24,17 +24,23 @@ export function nearest(
   return best;
 }
 
+/** Letters inserted, left out, replaced, or swapped with their neighbour. */
 function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] &&
+        a[i - 2] === b[j - 1];
       row.push(Math.min(
         row[j - 1]! + 1,
         previous[j]! + 1,
         previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
+        isSwap ? beforePrevious[j - 2]! + 1 : Infinity,
       ));
     }
+    beforePrevious = previous;
     previous = row;
   }
   return previous[b.length]!;

@@ -4,6 +4,7 @@ import { nearest } from "./nearest.ts";
 Deno.test("nearest() finds the likely slip and nothing far-fetched", () => {
   const words = ["serve", "set", "get", "monitor", "on-disconnect"];
   assertEquals(nearest("srve", words), "serve");
+  assertEquals(nearest("sevre", words), "serve");
   assertEquals(nearest("sett", words), "set");
   assertEquals(nearest("on-disconect", words), "on-disconnect");
   assertEquals(nearest("monitro", words), "monitor");
