@@ -94,9 +94,10 @@ export class KickFd implements Disposable {
         fd.close();
         return new KickFd(own, "read");
       }
+      if (isNonblocking(fd.fd)) return new KickFd(fd, "read");
+      return "its pipe blocks, and cannot be opened anew";
     }
-    if (isNonblocking(fd.fd)) return new KickFd(fd, "read");
-    return `its fd must be an eventfd, a pipe or a socket, not a blocking ${kind}`;
+    return `its fd must be an eventfd, a pipe or a socket, not a ${kind}`;
   }
 
   /** The fd to watch. */

@@ -458,11 +458,11 @@ export class Session implements Disposable {
   }
 
   /**
-   * Status 0 is a reset of the device, but QEMU also sends it whenever it has
-   * stopped all rings, for a VM that is merely paused: guests would lose their
-   * armed interrupts at every `stop`. So where no ring is started any more the
-   * next start decides, by where it begins; QEMU 9.2 and newer say RESET_DEVICE
-   * besides when they mean it.
+   * Status 0 is a reset of the device, but QEMU's vhost code also has it follow
+   * whenever all rings were stopped, for a VM that is merely paused: guests would
+   * lose their armed interrupts at every `stop`. So where no ring is started any
+   * more the next start decides, by where it begins; or RESET_DEVICE, which is
+   * only ever said in earnest.
    */
   #setStatus(status: bigint): undefined {
     this.#status = status & 0xffn;

@@ -207,7 +207,7 @@ Deno.test("QEMU 9 and newer: interrupts, memory by slots, status, config at ever
   const stop = () => {
     for (const i of RINGS) qemu.enable(i, 0);
     const bases = RINGS.map((i) => qemu.stop(i));
-    // Sent for a pause just as for a reset.
+    // Where QEMU says this, it does for a pause just as for a reset.
     qemu.say(R.SET_STATUS, u64(0));
     return bases;
   };
@@ -225,14 +225,19 @@ Deno.test("QEMU 9 and newer: interrupts, memory by slots, status, config at ever
   qemu.say(R.REM_MEM_REG, region(), [], true);
   qemu.say(R.ADD_MEM_REG, region(), [rig.guest.file.fd], true);
   qemu.goOn();
-  // The guest reboots.
+  // The guest reboots; QEMU 10.0 does not say so (seen), others may.
   stop();
-  qemu.say(R.RESET_DEVICE);
-  assertEquals(rig.device.resets, 1);
   rig.guest.boot();
   start([0, 0]);
   qemu.use();
   assertEquals(rig.device.resets, 1);
+  stop();
+  qemu.say(R.RESET_DEVICE);
+  assertEquals(rig.device.resets, 2);
+  rig.guest.boot();
+  start([0, 0]);
+  qemu.use();
+  assertEquals(rig.device.resets, 2);
   qemu.end();
 });
 

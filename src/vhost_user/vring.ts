@@ -236,6 +236,7 @@ export class Vring implements Disposable {
     const isSame = this.base === pause.nextAvail && this.size === pause.size &&
       usedIndex === pause.usedIndex && features === pause.features &&
       place.descriptorAddress === pause.place.descriptorAddress &&
+      place.availAddress === pause.place.availAddress &&
       place.usedAddress === pause.place.usedAddress;
     return { place, usedIndex, features, kind: isSame ? "resumed" : "anew" };
   }
