@@ -20,6 +20,12 @@ import {
   SourceOperation,
 } from "./line_source.ts";
 
+/** Somebody on the host who wants to know when a line changes. */
+export interface LineObserver {
+  /** The line's direction or value may have changed. Must be cheap. */
+  lineChanged(lineNumber: number): void;
+}
+
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
  * {@linkcode LineSource}.
@@ -30,6 +36,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   readonly name: string;
   readonly specification: LineSpecification;
   readonly source: LineSource;
+  /** Told of changes, if anybody is: nobody costs one look at this field. */
+  observer: LineObserver | undefined;
   #listener: LineListener | undefined;
   #lineNumber = 0;
   /** An operation of the source is under way, the guest's or a rule's. */
@@ -77,6 +85,10 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     }
     const result = this.source.submit(operation, argument);
     this.#pending = result === PENDING;
+    if (
+      this.observer !== undefined && result === 0 &&
+      operation !== LineOperation.GetValue
+    ) this.observer.lineChanged(this.#lineNumber);
     return result;
   }
 
@@ -84,6 +96,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     const wasRule = this.#isRule;
     this.#pending = false;
     this.#isRule = false;
+    this.observer?.lineChanged(this.#lineNumber);
     // The asker hears of it even if its guest has gone: it asked.
     if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
     if (this.#guestGoneLater && !this.#pending) {
@@ -94,6 +107,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   }
 
   edge(value: number): void {
+    this.observer?.lineChanged(this.#lineNumber);
     this.#listener?.edge(this.#lineNumber, value);
   }
 
@@ -133,6 +147,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   #apply(operation: SourceOperation, argument: number): void {
     this.#pending = this.source.submit(operation, argument) === PENDING;
     this.#isRule = this.#pending;
+    this.observer?.lineChanged(this.#lineNumber);
   }
 
   #submitQueued(): void {
@@ -169,6 +184,11 @@ export function startOperation(
   const { direction, initial, safe } = specification;
   if (direction === "input") {
     return { operation: LineOperation.Input, argument: 0 };
+  }
+  if (initial === "as-is") {
+    return direction === "output"
+      ? { operation: LineOperation.Output, argument: UNSPECIFIED }
+      : undefined;
   }
   if (direction === "output" || initial !== undefined) {
     return {

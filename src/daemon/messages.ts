@@ -15,7 +15,19 @@ export type Command =
     kind: "add";
     aggregators: AggregatorSpecification[];
     lanes: LaneHandover[];
+    /** Measure how long turns take; costs two looks at the clock each. */
+    isTimed?: boolean;
   }
+  /** Ends one aggregator: lines as declared, sockets removed. */
+  | { kind: "remove"; name: string }
+  /** Tells what is served. */
+  | { kind: "describe" }
+  /** Pulls simulated lines of one aggregator: all, or none. */
+  | { kind: "pull"; name: string; changes: [line: string, level: 0 | 1][] }
+  /** Begins or ends telling of changed lines. */
+  | { kind: "observe"; on: boolean }
+  /** Tells what was counted. */
+  | { kind: "count" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
 
@@ -51,7 +63,48 @@ export interface AggregatorDescription {
   /** Absent when it was given as an open fd. */
   socketPath?: string;
   connected: boolean;
+  /** **Units**: milliseconds since 1970. */
+  servedSince?: number;
+  /** Since when the VMM is connected. **Units**: milliseconds since 1970. */
+  connectedSince?: number;
   lines: LineDescription[];
+}
+
+/** Lines of one aggregator that changed, as they are by now. */
+export interface LineChanges {
+  aggregator: string;
+  lines: LineChange[];
+}
+
+/** One line after a change. */
+export interface LineChange extends Omit<LineDescription, "source"> {
+  /** How many changes there were since the last report of this line. */
+  changes: number;
+}
+
+/** What was counted of one aggregator; see `GpioCounters` for the slots. */
+export interface AggregatorCounts {
+  name: string;
+  lineNames: string[];
+  connected: boolean;
+  /** **Units**: milliseconds since 1970. */
+  servedSince: number;
+  connections: number;
+  faults: number;
+  requests: Float64Array;
+  unattributed: Float64Array;
+  events: Float64Array;
+  refusedChains: Float64Array;
+  /** How long turns of the request queue took; absent if not measured. */
+  turns?: TurnCounts;
+}
+
+/** A histogram of turns: what was done between a kick and its call. */
+export interface TurnCounts {
+  /** Turns by bucket; the last one is for what exceeds all bounds. */
+  buckets: Float64Array;
+  /** **Units**: seconds, all turns together. */
+  sum: number;
 }
 
 /** An error on its way to the main isolate. */
@@ -76,14 +129,23 @@ export function errorOf({ message, hint, isConfig }: ErrorReport): Error {
   return isConfig ? new ConfigError(message, { hint }) : new Error(message);
 }
 
+/** What a command led to. */
+export interface Answer {
+  /** Those that the command was about. */
+  aggregators: AggregatorDescription[];
+  counts?: AggregatorCounts[];
+}
+
 /** What the reactor tells the main isolate. */
 export type Report =
   /** The reactor runs and takes commands. */
   | { kind: "ready" }
-  | { kind: "done"; id: number; aggregators: AggregatorDescription[] }
+  | { kind: "done"; id: number } & Answer
   | { kind: "failed"; id: number; error: ErrorReport }
   /** Something that happened to one aggregator. */
   | { kind: "event"; event: ServiceEvent }
+  /** Lines changed, and somebody observes. */
+  | { kind: "changes"; changes: LineChanges }
   /** Nothing is left to serve: the connections that were given are over. */
   | { kind: "idle" };
 

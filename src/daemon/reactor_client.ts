@@ -10,9 +10,12 @@ import type { AggregatorSpecification } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
 import { Lanes } from "./lanes.ts";
 import {
+  type AggregatorCounts,
   type AggregatorDescription,
+  type Answer,
   type Command,
   errorOf,
+  type LineChanges,
   type Report,
   type ServiceEvent,
 } from "./messages.ts";
@@ -21,6 +24,8 @@ import {
 export interface ReactorEvents {
   /** Something happened to an aggregator. */
   service(event: ServiceEvent): void;
+  /** Lines changed while {@linkcode ReactorClient.observe} is on. */
+  changes?(changes: LineChanges): void;
   /** Nothing is left to serve. */
   idle(): void;
   /** The reactor died of `error`. */
@@ -28,7 +33,7 @@ export interface ReactorEvents {
 }
 
 interface Waiting {
-  resolve(aggregators: AggregatorDescription[]): void;
+  resolve(answer: Answer): void;
   reject(error: Error): void;
 }
 
@@ -79,19 +84,60 @@ export class ReactorClient implements Disposable {
   /**
    * Makes aggregators and serves them: all, or none.
    *
+   * @param options `isTimed`: measure how long their turns take.
    * @throws {ConfigError} If the specification is the user's to mend.
    * @throws {Error} If a line or socket cannot be had.
    */
   async add(
     aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean } = {},
   ): Promise<AggregatorDescription[]> {
     const laned = await this.#lanes.start(aggregators);
     try {
-      return await this.#ask({ kind: "add", ...laned });
+      return (await this.#ask({ kind: "add", ...laned, ...options }))
+        .aggregators;
     } catch (error) {
       this.#lanes.abandon(laned.lanes);
       throw error;
     }
+  }
+
+  /**
+   * Ends one aggregator: guest disconnected, lines as declared, sockets gone.
+   *
+   * @returns What it was.
+   * @throws {Error} If there is none of this name.
+   */
+  async remove(name: string): Promise<AggregatorDescription> {
+    return (await this.#ask({ kind: "remove", name })).aggregators[0]!;
+  }
+
+  /** Tells what is served. */
+  async describe(): Promise<AggregatorDescription[]> {
+    return (await this.#ask({ kind: "describe" })).aggregators;
+  }
+
+  /**
+   * Pulls simulated lines of one aggregator: all, or none.
+   *
+   * @throws {Error} If there is no such aggregator or line, or a line is not
+   * simulated.
+   */
+  async pull(
+    name: string,
+    changes: [line: string, level: 0 | 1][],
+  ): Promise<AggregatorDescription> {
+    return (await this.#ask({ kind: "pull", name, changes })).aggregators[0]!;
+  }
+
+  /** Begins or ends hearing of changed lines. */
+  async observe(on: boolean): Promise<void> {
+    await this.#ask({ kind: "observe", on });
+  }
+
+  /** Tells what was counted. */
+  async count(): Promise<AggregatorCounts[]> {
+    return (await this.#ask({ kind: "count" })).counts!;
   }
 
   /** Ends everything that is served, in order. */
@@ -105,7 +151,7 @@ export class ReactorClient implements Disposable {
     this.#worker.terminate();
   }
 
-  #ask(command: Command): Promise<AggregatorDescription[]> {
+  #ask(command: Command): Promise<Answer> {
     const id = this.#nextId++;
     const bytes = encodeFrame({ id, command });
     return new Promise((resolve, reject) => {
@@ -135,11 +181,13 @@ export class ReactorClient implements Disposable {
   #hear(report: Exclude<Report, { kind: "ready" }>): void {
     switch (report.kind) {
       case "done":
-        return this.#take(report.id)?.resolve(report.aggregators);
+        return this.#take(report.id)?.resolve(report);
       case "failed":
         return this.#take(report.id)?.reject(errorOf(report.error));
       case "event":
         return this.#events.service(report.event);
+      case "changes":
+        return this.#events.changes?.(report.changes);
       case "idle":
         return this.#events.idle();
     }

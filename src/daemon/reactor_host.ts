@@ -11,11 +11,14 @@ import { Aggregator, type SourceOpener } from "../aggregator/aggregator.ts";
 import { LaneEndpoint } from "../aggregator/lane_line.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
+import { ConfigError } from "../config/config_error.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { VhostUserBackend } from "../vhost_user/backend.ts";
 import { GpioDevice } from "../virtio/gpio_device.ts";
+import { REQUEST_QUEUE } from "../virtio/gpio_protocol.ts";
 import { Direction, FAILED } from "../virtio/line_port.ts";
+import { ChangeCollector } from "./change_collector.ts";
 import {
   type ControlAnswer,
   controlPathOf,
@@ -25,10 +28,14 @@ import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";
 import { ListenSocket } from "./listen_socket.ts";
 import type {
+  AggregatorCounts,
   AggregatorDescription,
   LaneHandover,
+  LineChanges,
+  LineDescription,
   ServiceEvent,
 } from "./messages.ts";
+import { TurnTimes } from "./turn_times.ts";
 
 /** Socket files are for their owner and group; the directory decides the rest. */
 const SOCKET_MODE = 0o660;
@@ -37,6 +44,8 @@ const SOCKET_MODE = 0o660;
 export interface HostEvents {
   /** Something happened to an aggregator. */
   service(event: ServiceEvent): void;
+  /** Lines changed while somebody observes. */
+  changes(changes: LineChanges): void;
   /** The last aggregator that could serve anybody is gone. */
   idle(): void;
 }
@@ -47,6 +56,7 @@ export class ReactorHost implements Disposable {
   readonly #events: HostEvents;
   readonly #served = new Map<string, Served>();
   readonly #sources: SourceFactory;
+  #isObserved = false;
 
   /** Makes a host that serves nothing yet. */
   constructor(loop: EventLoop, events: HostEvents) {
@@ -58,14 +68,23 @@ export class ReactorHost implements Disposable {
   /**
    * Makes aggregators and serves them: all of them, or none.
    *
+   * @param isTimed Whether to measure how long their turns take.
    * @throws {ConfigError} If they contradict each other.
    * @throws {Error} If a line or a socket cannot be had.
    */
   add(
     specifications: readonly AggregatorSpecification[],
     lanes: readonly LaneHandover[],
+    isTimed = false,
   ): AggregatorDescription[] {
     using made = new DisposableStack();
+    for (const { name } of specifications) {
+      if (this.#served.has(name)) {
+        throw new ConfigError(`an aggregator "${name}" is served already`, {
+          hint: "Choose another name, or remove that one first",
+        });
+      }
+    }
     const endpoints = lanes.map((lane) => this.#connectLane(lane));
     const added = specifications.map((specification) =>
       made.use(
@@ -75,12 +94,61 @@ export class ReactorHost implements Disposable {
           (line) => this.#sources.open(line, specification.name, endpoints),
           this.#events,
           () => this.#over(specification.name),
+          isTimed,
         ),
       )
     );
     made.move();
-    for (const served of added) this.#served.set(served.name, served);
+    for (const served of added) {
+      this.#served.set(served.name, served);
+      served.observe(this.#isObserved);
+    }
     return added.map((served) => served.describe());
+  }
+
+  /**
+   * Ends one aggregator: guest disconnected, lines as declared, sockets gone.
+   *
+   * @returns What it was.
+   * @throws {RangeError} If there is none of this name.
+   */
+  remove(name: string): AggregatorDescription {
+    const served = this.#find(name);
+    const description = served.describe();
+    this.#served.delete(name);
+    served[Symbol.dispose]();
+    return description;
+  }
+
+  /** Tells what is served. */
+  describe(): AggregatorDescription[] {
+    return [...this.#served.values()].map((served) => served.describe());
+  }
+
+  /**
+   * Pulls simulated lines of one aggregator: all, or none.
+   *
+   * @throws {RangeError} If there is no such aggregator or line, or a line is
+   * not simulated.
+   */
+  pull(
+    name: string,
+    changes: readonly [line: string, level: 0 | 1][],
+  ): AggregatorDescription {
+    const served = this.#find(name);
+    served.pull(changes);
+    return served.describe();
+  }
+
+  /** Begins or ends telling of changed lines. */
+  observe(on: boolean): void {
+    this.#isObserved = on;
+    for (const served of this.#served.values()) served.observe(on);
+  }
+
+  /** Tells what was counted. */
+  count(): AggregatorCounts[] {
+    return [...this.#served.values()].map((served) => served.count());
   }
 
   /** Ends everything: guests disconnected, lines as declared, sockets gone. */
@@ -100,6 +168,14 @@ export class ReactorHost implements Disposable {
       wakeFd: lane.wakeFd,
       doneFd: lane.doneFd,
     });
+  }
+
+  #find(name: string): Served {
+    const served = this.#served.get(name);
+    if (served === undefined) {
+      throw new RangeError(`cannot find an aggregator "${name}"`);
+    }
+    return served;
   }
 
   #over(name: string): void {
@@ -124,6 +200,19 @@ class AggregatorDevice extends GpioDevice {
   }
 }
 
+/** One that measures its turns: chosen at construction, so others pay nothing. */
+class TimedDevice extends AggregatorDevice {
+  readonly turns = new TurnTimes();
+
+  override processQueue(index: number, budget: number): boolean {
+    if (index !== REQUEST_QUEUE) return super.processQueue(index, budget);
+    const start = performance.now();
+    const hasMore = super.processQueue(index, budget);
+    this.turns.add(performance.now() - start);
+    return hasMore;
+  }
+}
+
 /** One aggregator with its device and its sockets. */
 class Served implements Disposable {
   readonly name: string;
@@ -131,20 +220,29 @@ class Served implements Disposable {
   readonly #aggregator: Aggregator;
   readonly #resources: DisposableStack;
   readonly #events: EventLimiter;
-  #connected = false;
+  readonly #device: AggregatorDevice;
+  readonly #changes: ChangeCollector;
+  readonly #servedSince = Date.now();
+  #connectedSince: number | undefined;
+  #connections = 0;
+  #faults = 0;
 
   /** `onOver` is called when a connection that was given as an fd has ended. */
   constructor(
     specification: AggregatorSpecification,
     loop: EventLoop,
     openSource: SourceOpener,
-    { service }: HostEvents,
+    { service, changes }: HostEvents,
     onOver: () => void,
+    isTimed: boolean,
   ) {
     this.name = specification.name;
     using resources = new DisposableStack();
     this.#events = resources.use(new EventLimiter(loop, service));
     const { vhostUser } = specification;
+    if (vhostUser === undefined) {
+      throw new Error(`${this.name} is not presented by vhost-user`);
+    }
     const given = "fd" in vhostUser
       ? resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`))
       : undefined;
@@ -154,7 +252,20 @@ class Served implements Disposable {
     this.#aggregator = resources.use(
       Aggregator.open(specification, openSource),
     );
-    const device = new AggregatorDevice(this.#aggregator);
+    const device = isTimed
+      ? new TimedDevice(this.#aggregator)
+      : new AggregatorDevice(this.#aggregator);
+    this.#device = device;
+    this.#changes = resources.use(
+      new ChangeCollector(loop, (counts) =>
+        changes({
+          aggregator: this.name,
+          lines: [...counts].map(([lineNumber, changes]) => {
+            const { source: _, ...line } = this.#describeLine(lineNumber);
+            return { ...line, changes };
+          }),
+        })),
+    );
     // Sockets last: whoever can connect finds the lines ready.
     const listen = this.#socketPath === undefined
       ? undefined
@@ -198,17 +309,40 @@ class Served implements Disposable {
       ...(this.#socketPath === undefined
         ? {}
         : { socketPath: this.#socketPath }),
-      connected: this.#connected,
-      lines: this.#aggregator.lines.map((line, lineNumber) => {
-        const value = line.source.peek();
-        return {
-          lineNumber,
-          name: line.name,
-          source: line.source.description,
-          direction: line.direction === Direction.Output ? "output" : "input",
-          ...(value === FAILED ? {} : { value }),
-        };
-      }),
+      connected: this.#connectedSince !== undefined,
+      servedSince: this.#servedSince,
+      ...(this.#connectedSince === undefined
+        ? {}
+        : { connectedSince: this.#connectedSince }),
+      lines: this.#aggregator.lines.map((_, i) => this.#describeLine(i)),
+    };
+  }
+
+  /** Begins or ends telling of changed lines. */
+  observe(on: boolean): void {
+    for (const line of this.#aggregator.lines) {
+      line.observer = on ? this.#changes : undefined;
+    }
+  }
+
+  /** Tells what was counted. */
+  count(): AggregatorCounts {
+    const { requests, unattributed, events, refusedChains } =
+      this.#device.counters;
+    return {
+      name: this.name,
+      lineNames: this.#aggregator.lines.map(({ name }) => name),
+      connected: this.#connectedSince !== undefined,
+      servedSince: this.#servedSince,
+      connections: this.#connections,
+      faults: this.#faults,
+      requests,
+      unattributed,
+      events,
+      refusedChains,
+      ...(this.#device instanceof TimedDevice
+        ? { turns: this.#device.turns.counts }
+        : {}),
     };
   }
 
@@ -217,13 +351,35 @@ class Served implements Disposable {
   }
 
   #report(event: ServiceEvent["event"], detail = ""): void {
-    if (event === "connected") this.#connected = true;
-    if (event === "disconnected") this.#connected = false;
+    if (event === "connected") {
+      this.#connectedSince = Date.now();
+      this.#connections++;
+    }
+    if (event === "disconnected") this.#connectedSince = undefined;
+    if (event === "fault") this.#faults++;
     this.#events.report({ aggregator: this.name, event, detail });
   }
 
+  #describeLine(lineNumber: number): LineDescription {
+    const line = this.#aggregator.lines[lineNumber]!;
+    const value = line.source.peek();
+    return {
+      lineNumber,
+      name: line.name,
+      source: line.source.description,
+      direction: line.direction === Direction.Output ? "output" : "input",
+      ...(value === FAILED ? {} : { value }),
+    };
+  }
+
   #control(request: ControlRequest): ControlAnswer {
-    const changes = (request.pull ?? []).map(([name, level]) => {
+    this.pull(request.pull ?? []);
+    return { aggregator: this.describe() };
+  }
+
+  /** Pulls simulated lines: all, or none. */
+  pull(changes: readonly [line: string, level: 0 | 1][]): void {
+    const pins = changes.map(([name, level]) => {
       const line = this.#aggregator.find(name);
       if (line === undefined) {
         throw new RangeError(`cannot find line "${name}" of ${this.name}`);
@@ -234,9 +390,11 @@ class Served implements Disposable {
             `only simulated lines can be pulled`,
         );
       }
-      return { pin: line.source, level };
+      return { line, pin: line.source, level };
     });
-    for (const { pin, level } of changes) pin.pull(level);
-    return { aggregator: this.describe() };
+    for (const { line, pin, level } of pins) {
+      pin.pull(level);
+      line.observer?.lineChanged(this.#aggregator.lines.indexOf(line));
+    }
   }
 }

@@ -9,7 +9,12 @@ import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { FrameAssembler } from "./command_channel.ts";
-import { type Command, errorReport, type Report } from "./messages.ts";
+import {
+  type Answer,
+  type Command,
+  errorReport,
+  type Report,
+} from "./messages.ts";
 import { ReactorHost } from "./reactor_host.ts";
 
 /** The parts of a Worker's global scope that are used here. */
@@ -35,6 +40,7 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
   });
   using host = new ReactorHost(reactor, {
     service: (event) => tell({ kind: "event", event }),
+    changes: (changes) => tell({ kind: "changes", changes }),
     idle: () => tell({ kind: "idle" }),
   });
   const frames = new FrameAssembler();
@@ -46,21 +52,34 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
     if (count === 0) return reactor.stop();
     for (const { id, command } of frames.push(piece.subarray(0, count))) {
       try {
-        tell({ kind: "done", id, aggregators: obey(command) });
+        tell({ kind: "done", id, ...obey(command) });
       } catch (error) {
         tell({ kind: "failed", id, error: errorReport(error) });
       }
     }
   });
 
-  function obey(command: Command) {
+  function obey(command: Command): Answer {
     switch (command.kind) {
-      case "add":
-        return host.add(command.aggregators, command.lanes);
+      case "add": {
+        const { aggregators, lanes, isTimed } = command;
+        return { aggregators: host.add(aggregators, lanes, isTimed) };
+      }
+      case "remove":
+        return { aggregators: [host.remove(command.name)] };
+      case "describe":
+        return { aggregators: host.describe() };
+      case "pull":
+        return { aggregators: [host.pull(command.name, command.changes)] };
+      case "observe":
+        host.observe(command.on);
+        return { aggregators: [] };
+      case "count":
+        return { aggregators: [], counts: host.count() };
       case "shutdown":
         host[Symbol.dispose]();
         reactor.stop();
-        return [];
+        return { aggregators: [] };
     }
   }
 
