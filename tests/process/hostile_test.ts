@@ -8,11 +8,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
 import type { Client } from "../../src/tools/probe/client.ts";
-import {
-  connectBackend,
-  Connection,
-} from "../../src/tools/probe/connection.ts";
+import { Connection } from "../../src/tools/probe/connection.ts";
 import {
   DESCRIPTOR_INDIRECT,
   DESCRIPTOR_NEXT,
@@ -426,7 +424,7 @@ Deno.test("noise instead of a protocol does not harm the next guest", async () =
     const noise = new Uint8Array(random() % 300);
     for (let i = 0; i < noise.length; i++) noise[i] = random() & 0xff;
     using connection = new Connection(
-      connectBackend(socket),
+      connectUnix(socket),
       socket,
       ANSWER_MS,
     );

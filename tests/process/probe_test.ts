@@ -106,7 +106,8 @@ Deno.test("probe --monitor prints the interrupts of all inputs", async () => {
   await served.pull("plc0", "BUTTON0=1");
   await process.waitFor(/"event".*"BUTTON0".*"value":1/);
   await served.pull("plc0", "BUTTON1=0");
-  assertEquals((await process.waitForExit()).code, 0);
+  const { code } = await process.waitForExit();
+  assertEquals([code, process.stderr], [0, ""]);
   const events = process.stdout.trimEnd().split("\n")
     .map((line) => JSON.parse(line))
     .filter(({ type }) => type === "event");

@@ -35,7 +35,7 @@ const MAX_PAYLOAD_BYTES = 0x1_0000;
  */
 export function connectBackend(path: string): OwnedFd {
   try {
-    return connectUnix(path);
+    return connectUnix(path, { wait: false });
   } catch (cause) {
     throw new ConnectionError(
       `Cannot connect to ${path}: ${connectAdvice(cause)}`,
