@@ -23,6 +23,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "serve lines to virtual machines as virtio-gpio controllers",
     load: () => import("./serve.ts"),
   },
+  check: {
+    summary: "say what is wrong with a configuration file",
+    load: () => import("./check.ts"),
+  },
+  schema: {
+    summary: "print the JSON Schema of a configuration file, for editors",
+    load: () => import("./schema.ts"),
+  },
   demo: {
     summary: "see the main job done, on simulated lines",
     load: () => import("./demo.ts"),

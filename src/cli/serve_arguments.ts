@@ -151,7 +151,8 @@ function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
   const names = new Set<string>();
   const endpoints = new Set<string>();
   for (const { name, vhostUser } of aggregators) {
-    const { endpoint } = exposureTitle(vhostUser);
+    // On a command line every aggregator has a socket.
+    const { endpoint } = exposureTitle(vhostUser!);
     if (endpoints.has(endpoint)) {
       throw new ConfigError("is given twice", { path: endpoint });
     }

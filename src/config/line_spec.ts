@@ -4,43 +4,58 @@
  *     CHIP/OFFSETS[,key=value...]   gpiochip0/0-7,9,direction=input
  *     LINE_NAME[,key=value...]      ESTOP,active-low,as=stop
  *     sim/N[,key=value...]          sim/8
+ *     wire/AGGREGATOR.LINE          const/1   copy/LINE   invert/LINE
  *
- * A comma or backslash in a name is written with a backslash before it.
+ * CHIP is a name, number, path or label, or what it is known by for good:
+ * `usb-serial:FT123+lines:8/0-7`, `label:soc-gpio/ESTOP`. A comma, slash or
+ * backslash in a name is written with a backslash before it.
  *
  * @module
  */
+import {
+  type ChipIdentity,
+  identityText,
+  parseChipIdentity,
+  startsWithKey,
+} from "./chip_identity.ts";
 import { ConfigError } from "./config_error.ts";
+import { nearest } from "./nearest.ts";
+import { parseValue } from "./readings.ts";
+import {
+  completeRules,
+  contradictionsOf,
+  type Rule,
+  RULE_KEYS,
+  type RuleKey,
+  RULES,
+  type RuleValues,
+  withDefaults,
+} from "./rules.ts";
 import {
   type LineSpecification,
   MAX_LINES,
-  MAX_NAME_LENGTH,
-  type OnDisconnect,
   type SourceSpecification,
-  type Value,
 } from "./specification.ts";
 
+export { parsePeriodUs, parseValue } from "./readings.ts";
+
 /** The keys of a SPEC with one line of help each, in the order of `--help`. */
-export const SPEC_KEYS: Readonly<Record<string, string>> = {
-  "as": "NAME the guest sees (several lines: NAME0, NAME1, …)",
-  "direction": "input | output | any: what the guest may make it (any)",
-  "bias": "disabled | pull-up | pull-down",
-  "drive": "push-pull | open-drain | open-source",
-  "active-low": "physical low is active",
-  "debounce": "PERIOD such as 5ms; inputs only",
-  "initial": "0 | 1: drive this value at start",
-  "safe": "0 | 1: drive this value when the guest is gone",
-  "on-disconnect": "keep | safe | input | release, when the guest is gone",
-  "lane": "a thread for the chip alone (I2C, SPI, USB: found out by itself)",
-};
+export const SPEC_KEYS: Readonly<Record<string, string>> = Object.fromEntries(
+  RULE_KEYS.map((key) => [key, RULES[key].help]),
+);
 
 const FORM = "CHIP/OFFSETS, LINE_NAME or sim/N, then ,key=value...";
 const OFFSETS_ITEM = /^\d+(-\d+)?$/;
+const VIRTUAL_HEAD = /^(wire|const|copy|invert)(?:\/(.*))?$/s;
 
-/** Keys that may stand without a value. */
-const FLAGS = ["active-low", "lane"];
+/** Hears of everything that is wrong. */
+type Report = (problem: string, hint?: string) => void;
 
-/** A key of a SPEC with its value; a bare key has the value "". */
-type Options = Map<string, string>;
+/** What a SPEC says, before defaults. */
+export interface SpecReading {
+  sources: SourceSpecification[];
+  values: RuleValues;
+}
 
 /**
  * Parses one SPEC into the lines that it names, in order.
@@ -52,42 +67,57 @@ type Options = Map<string, string>;
  * message quotes it.
  */
 export function parseLineSpec(spec: string, simCount = 0): LineSpecification[] {
-  const [head, ...items] = splitUnescaped(spec, ",");
-  if (head === undefined || head === "") {
-    throw specError(spec, "names no line", `A SPEC is ${FORM}`);
-  }
-  const sources: SourceSpecification[] = [];
-  const slash = head.lastIndexOf("/");
-  const tail = head.slice(slash + 1);
-  if (slash > 0 && OFFSETS_ITEM.test(tail)) {
-    const chip = unescape(head.slice(0, slash));
-    const ranges = [tail];
-    while (items[0] !== undefined && OFFSETS_ITEM.test(items[0])) {
-      ranges.push(items.shift()!);
+  const errors: ConfigError[] = [];
+  const report: Report = (problem, hint = "") =>
+    errors.push(new ConfigError(problem, { path: `--line ${spec}`, hint }));
+  const { sources, values } = readSpec(spec, report);
+  const kind = sources[0]?.kind;
+  if (kind !== undefined) {
+    for (const { problem } of contradictionsOf(values, kind)) {
+      report(problem, "Leave one of the two out");
     }
-    if (chip === "sim") addSimulated(spec, ranges, sources);
-    else addOffsets(spec, chip, ranges, sources);
-  } else if (head === "sim" || head.startsWith("sim/")) {
-    throw specError(
-      spec,
-      `"${head}" does not say how many simulated lines`,
-      `Simulated lines are asked for as sim/N, for instance sim/8`,
-    );
-  } else {
-    sources.push({ kind: "line-name", lineName: unescape(head) });
   }
-  const rules = rulesOf(spec, parseOptions(spec, items));
-  const { name: base, ...rest } = rules;
+  const lines = errors.length > 0
+    ? []
+    : linesOf({ origin: spec }, { sources, values }, {}, simCount, report);
+  const [first] = errors;
+  if (first !== undefined) throw first;
+  return lines;
+}
+
+/**
+ * The lines of one entry: sources and rules put together, and names made.
+ *
+ * The rules must not contradict each other.
+ */
+export function linesOf(
+  written: Pick<LineSpecification, "origin" | "place">,
+  { sources, values }: SpecReading,
+  defaults: RuleValues,
+  simCount: number,
+  report: Report,
+  names?: readonly string[],
+): LineSpecification[] {
   return sources.map((source, index) => {
-    const name = nameOf(source, base, index, sources.length, simCount);
-    if (name !== undefined) checkName(spec, name);
+    const rules = completeRules(
+      withDefaults(values, defaults, source.kind),
+      source.kind,
+    );
+    const name = names?.[index] ??
+      nameOf(source, values.as, index, sources.length, simCount);
+    if (name !== undefined && name !== values.as) checkName(name, report);
     return {
-      origin: spec,
+      ...written,
       source,
-      ...rest,
+      ...rules,
       ...(name === undefined ? {} : { name }),
     };
   });
+}
+
+function checkName(name: string, report: Report): void {
+  const reading = RULES.as.kind.read(name);
+  if ("problem" in reading) report(`"${name}" ${reading.problem}`);
 }
 
 function nameOf(
@@ -101,262 +131,212 @@ function nameOf(
   return source.kind === "sim" ? `sim${simCount + index}` : undefined;
 }
 
-function addSimulated(
-  spec: string,
+/** Reads a SPEC and reports everything that is wrong with its text. */
+export function readSpec(spec: string, report: Report): SpecReading {
+  const [head = "", ...items] = splitUnescaped(spec, ",");
+  const sources = readSources(head, items, report);
+  return { sources, values: readOptions(items, report) };
+}
+
+/** Reads what a SPEC begins with; takes further offsets from `items`. */
+function readSources(
+  head: string,
+  items: string[],
+  report: Report,
+): SourceSpecification[] {
+  if (head === "") {
+    report("names no line", `A SPEC is ${FORM}`);
+    return [];
+  }
+  const virtual = VIRTUAL_HEAD.exec(head);
+  if (virtual !== null) return readVirtual(virtual[1]!, virtual[2], report);
+  const slash = lastUnescapedSlash(head);
+  const tail = head.slice(slash + 1);
+  const chip = head.slice(0, Math.max(0, slash));
+  if (slash > 0 && OFFSETS_ITEM.test(tail)) {
+    const ranges = [tail];
+    while (items[0] !== undefined && OFFSETS_ITEM.test(items[0])) {
+      ranges.push(items.shift()!);
+    }
+    return chip === "sim"
+      ? readSimulated(ranges, report)
+      : readChipLines(chip, ranges, report);
+  }
+  if (head === "sim" || head.startsWith("sim/")) {
+    report(
+      `"${head}" does not say how many simulated lines`,
+      `Simulated lines are asked for as sim/N, for instance sim/8`,
+    );
+    return [];
+  }
+  if (!startsWithKey(head)) {
+    return [{ kind: "line-name", lineName: unescape(head) }];
+  }
+  const identity = readIdentity(slash > 0 ? unescape(chip) : head, report);
+  if (slash <= 0 || tail === "") {
+    report(
+      `"${head}" names a chip but no line of it`,
+      "Add the offsets or the name: label:soc-gpio/0-7, label:soc-gpio/ESTOP",
+    );
+    return [];
+  }
+  return identity === undefined ? [] : [{
+    kind: "line-name",
+    lineName: unescape(tail),
+    chip: identityText(identity),
+    identity,
+  }];
+}
+
+function readIdentity(text: string, report: Report): ChipIdentity | undefined {
+  const parsed = parseChipIdentity(text);
+  if (parsed === undefined || "identity" in parsed) return parsed?.identity;
+  report(parsed.problem, parsed.hint);
+  return undefined;
+}
+
+function readVirtual(
+  kind: string,
+  text: string | undefined,
+  report: Report,
+): SourceSpecification[] {
+  if (kind === "const") {
+    const value = parseValue(text ?? "");
+    if (value !== undefined) return [{ kind, value }];
+    report(
+      `"const${text === undefined ? "" : `/${text}`}" says no value`,
+      "A constant line is const/0 or const/1",
+    );
+    return [];
+  }
+  if (text === undefined || text === "") {
+    report(
+      `"${kind}" does not say which line`,
+      `Write ${kind}/LINE, or ${kind}/AGGREGATOR.LINE`,
+    );
+    return [];
+  }
+  const reference = { aggregator: "", line: unescape(text) };
+  switch (kind) {
+    case "wire":
+      return [{ kind, to: reference }];
+    default:
+      return [{ kind: kind as "copy" | "invert", of: reference }];
+  }
+}
+
+function readSimulated(
   ranges: readonly string[],
-  sources: SourceSpecification[],
-): void {
+  report: Report,
+): SourceSpecification[] {
   const count = Number(ranges[0]);
   if (
     ranges.length > 1 || !(Number.isInteger(count) && count >= 1) ||
     count > MAX_LINES
   ) {
-    throw specError(
-      spec,
+    report(
       `"${ranges.join(",")}" is no number of simulated lines`,
       `Simulated lines are asked for as sim/N with N from 1 to ${MAX_LINES}`,
     );
+    return [];
   }
-  for (let i = 0; i < count; i++) sources.push({ kind: "sim" });
+  return Array.from({ length: count }, () => ({ kind: "sim" }));
 }
 
-function addOffsets(
-  spec: string,
-  chip: string,
+function readChipLines(
+  text: string,
   ranges: readonly string[],
-  sources: SourceSpecification[],
-): void {
-  const seen = new Set<number>();
+  report: Report,
+): SourceSpecification[] {
+  const identity = startsWithKey(text)
+    ? readIdentity(unescape(text), report)
+    : undefined;
+  const chip = identity === undefined ? unescape(text) : identityText(identity);
+  const offsets = readOffsets(ranges, report);
+  return offsets.map((offset) => ({
+    kind: "chip",
+    chip,
+    offset,
+    ...(identity === undefined ? {} : { identity }),
+  }));
+}
+
+/** Reads offsets and ranges such as `0-3`, in order. */
+export function readOffsets(
+  ranges: readonly string[],
+  report: Report,
+): number[] {
+  const offsets = new Set<number>();
   for (const range of ranges) {
     const [first, last = first] = range.split("-").map(Number) as [
       number,
       number?,
     ];
-    if (last >= MAX_LINES || first > last) {
-      throw specError(
-        spec,
-        first > last
+    if (!OFFSETS_ITEM.test(range) || last >= MAX_LINES || first > last) {
+      report(
+        !OFFSETS_ITEM.test(range)
+          ? `"${range}" is no offset and no range of offsets`
+          : first > last
           ? `the range ${range} runs backwards`
           : `offset ${last} is out of range`,
         `Offsets are numbers and ranges such as 0-7,9, below ${MAX_LINES}`,
       );
+      continue;
     }
     for (let offset = first; offset <= last; offset++) {
-      if (seen.has(offset)) {
-        throw specError(spec, `offset ${offset} is named twice`, "");
-      }
-      seen.add(offset);
-      sources.push({ kind: "chip", chip, offset });
+      if (offsets.has(offset)) report(`offset ${offset} is named twice`);
+      offsets.add(offset);
     }
   }
+  return [...offsets];
 }
 
-function parseOptions(spec: string, items: readonly string[]): Options {
-  const options: Options = new Map();
+function readOptions(items: readonly string[], report: Report): RuleValues {
+  const values: Record<string, unknown> = {};
   for (const item of items) {
     const equals = item.indexOf("=");
     const key = equals < 0 ? item : item.slice(0, equals);
-    if (!Object.hasOwn(SPEC_KEYS, key)) {
-      throw specError(
-        spec,
-        OFFSETS_ITEM.test(item)
-          ? `offset ${item} stands behind a key`
-          : `unknown key "${key}"`,
-        `The keys are ${Object.keys(SPEC_KEYS).join(", ")}`,
-      );
+    if (!isRuleKey(key)) {
+      reportUnknownKey(key, item, report);
+      continue;
     }
-    if (options.has(key)) {
-      throw specError(spec, `the key "${key}" is given twice`, "");
+    if (values[key] !== undefined) {
+      report(`the key "${key}" is given twice`);
+      continue;
     }
-    if (equals < 0 && !FLAGS.includes(key)) {
-      throw specError(
-        spec,
-        `the key "${key}" has no value`,
-        `Write ${key}=…: ${SPEC_KEYS[key]}`,
-      );
+    const { kind, isFlag, help }: Rule<unknown> = RULES[key];
+    if (equals < 0) {
+      if (isFlag === true) values[key] = true;
+      else report(`the key "${key}" has no value`, `Write ${key}=…: ${help}`);
+      continue;
     }
-    options.set(key, equals < 0 ? "" : unescape(item.slice(equals + 1)));
+    const text = unescape(item.slice(equals + 1));
+    const reading = kind.read(text);
+    if ("value" in reading) values[key] = reading.value;
+    else report(`${key}=${text} ${reading.problem}`, reading.hint);
   }
-  return options;
+  return values;
 }
 
-type Rules = Omit<LineSpecification, "origin" | "source">;
-
-function rulesOf(spec: string, options: Options): Rules {
-  const direction = choice(spec, options, "direction", [
-    "input",
-    "output",
-    "any",
-  ]) ?? "any";
-  const bias = choice(spec, options, "bias", [
-    "disabled",
-    "pull-up",
-    "pull-down",
-  ]);
-  const drive = choice(spec, options, "drive", [
-    "push-pull",
-    "open-drain",
-    "open-source",
-  ]);
-  const initial = value(spec, options, "initial");
-  const safe = value(spec, options, "safe");
-  const onDisconnect: OnDisconnect = choice(spec, options, "on-disconnect", [
-    "keep",
-    "safe",
-    "input",
-    "release",
-  ]) ?? (safe === undefined ? "keep" : "safe");
-  const name = options.get("as");
-  const rules: Rules = {
-    direction,
-    activeLow: flag(spec, options, "active-low"),
-    debounceUs: period(spec, options, "debounce"),
-    onDisconnect,
-    lane: flag(spec, options, "lane"),
-    ...(name === undefined ? {} : { name }),
-    ...(bias === undefined ? {} : { bias }),
-    ...(drive === undefined ? {} : { drive }),
-    ...(initial === undefined ? {} : { initial }),
-    ...(safe === undefined ? {} : { safe }),
-  };
-  const contradiction = contradictionOf(rules);
-  if (contradiction !== undefined) {
-    throw specError(spec, contradiction, "Leave one of the two out");
-  }
-  return rules;
+function isRuleKey(key: string): key is RuleKey {
+  return Object.hasOwn(RULES, key);
 }
 
-/** Says which two rules exclude each other, if any do. */
-export function contradictionOf(rules: Rules): string | undefined {
-  const { direction, onDisconnect } = rules;
-  if (direction === "input") {
-    for (const key of ["initial", "safe", "drive"] as const) {
-      if (rules[key] !== undefined) {
-        return `"${key}" drives the line, but direction=input forbids that`;
-      }
-    }
-  }
-  if (direction === "output") {
-    if (rules.debounceUs > 0) {
-      return `"debounce" needs an input, but direction=output`;
-    }
-    if (onDisconnect === "input") {
-      return `on-disconnect=input needs an input, but direction=output`;
-    }
-  }
-  if (onDisconnect === "safe" && rules.safe === undefined) {
-    return `on-disconnect=safe needs a value: safe=0 or safe=1`;
-  }
-  if (onDisconnect !== "safe" && rules.safe !== undefined) {
-    return `safe=${rules.safe} is never used with on-disconnect=${onDisconnect}`;
-  }
-  return undefined;
-}
-
-function choice<T extends string>(
-  spec: string,
-  options: Options,
-  key: string,
-  choices: readonly T[],
-): T | undefined {
-  const text = options.get(key);
-  if (text === undefined) return undefined;
-  const found = choices.find((choice) => choice === text);
-  if (found === undefined) {
-    throw specError(
-      spec,
-      `${key}=${text} is not known`,
-      `${key} is one of ${choices.join(", ")}`,
+function reportUnknownKey(key: string, item: string, report: Report): void {
+  if (OFFSETS_ITEM.test(item)) {
+    report(
+      `offset ${item} stands behind a key`,
+      "The offsets come first: gpiochip0/0-3,7,direction=input",
     );
+    return;
   }
-  return found;
-}
-
-const VALUES: Readonly<Record<string, Value>> = {
-  "0": 0,
-  "1": 1,
-  "inactive": 0,
-  "active": 1,
-  "off": 0,
-  "on": 1,
-  "false": 0,
-  "true": 1,
-};
-
-/** Reads a logical value as a person writes it; undefined for anything else. */
-export function parseValue(text: string): Value | undefined {
-  return Object.hasOwn(VALUES, text) ? VALUES[text] : undefined;
-}
-
-function value(spec: string, options: Options, key: string): Value | undefined {
-  const text = options.get(key);
-  if (text === undefined) return undefined;
-  const parsed = parseValue(text);
-  if (parsed === undefined) {
-    throw specError(
-      spec,
-      `${key}=${text} is no value`,
-      `${key} is 0 (inactive) or 1 (active)`,
-    );
-  }
-  return parsed;
-}
-
-function flag(spec: string, options: Options, key: string): boolean {
-  const text = options.get(key);
-  return text === undefined
-    ? false
-    : text === ""
-    ? true
-    : value(spec, options, key) === 1;
-}
-
-const PERIOD_UNITS_US: Readonly<Record<string, number>> = {
-  us: 1,
-  ms: 1000,
-  s: 1_000_000,
-};
-
-/**
- * Reads a period such as `5ms`, `250us`, `1s`; without a unit, milliseconds.
- *
- * **Units**: returns microseconds; undefined if it is no period below an hour.
- */
-export function parsePeriodUs(text: string): number | undefined {
-  const match = /^(\d+)(us|ms|s)?$/.exec(text);
-  if (match === null) return undefined;
-  const us = Number(match[1]) * PERIOD_UNITS_US[match[2] ?? "ms"]!;
-  // The uAPI keeps the period in 32 bits of microseconds.
-  return us < 2 ** 32 ? us : undefined;
-}
-
-function period(spec: string, options: Options, key: string): number {
-  const text = options.get(key);
-  if (text === undefined) return 0;
-  const us = parsePeriodUs(text);
-  if (us === undefined) {
-    throw specError(
-      spec,
-      `${key}=${text} is no period`,
-      `A period is a number with us, ms or s, below an hour: 5ms`,
-    );
-  }
-  return us;
-}
-
-function checkName(spec: string, name: string): void {
-  const problem = name === ""
-    ? "an empty name"
-    : name.length > MAX_NAME_LENGTH
-    ? `the name "${name}" is longer than ${MAX_NAME_LENGTH} characters`
-    : /^[\x20-\x7e]+$/.test(name)
-    ? undefined
-    : `the name "${name}" is not plain 7-bit text`;
-  if (problem !== undefined) throw specError(spec, problem, "");
-}
-
-function specError(spec: string, problem: string, hint: string): ConfigError {
-  return new ConfigError(problem, { path: `--line ${spec}`, hint });
+  const near = nearest(key, RULE_KEYS);
+  report(
+    `unknown key "${key}"`,
+    near === undefined
+      ? `The keys are ${RULE_KEYS.join(", ")}`
+      : `Did you mean ${near}?`,
+  );
 }
 
 function splitUnescaped(text: string, separator: string): string[] {
@@ -369,6 +349,14 @@ function splitUnescaped(text: string, separator: string): string[] {
     else parts[parts.length - 1] += char;
   }
   return parts;
+}
+
+function lastUnescapedSlash(text: string): number {
+  let slash = text.lastIndexOf("/");
+  while (slash > 0 && text[slash - 1] === "\\") {
+    slash = text.lastIndexOf("/", slash - 1);
+  }
+  return slash;
 }
 
 function unescape(text: string): string {

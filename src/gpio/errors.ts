@@ -97,3 +97,9 @@ export function kernelError(failure: KernelFailure): LineError {
     cause: new OsError(syscall, errno, subject(chip, offsets)),
   });
 }
+
+/** A line that is not there now: its chip, or the line of that name. */
+export class AbsentError extends LineError {}
+
+/** A line or chip of which there are several; the message lists them. */
+export class AmbiguousError extends LineError {}

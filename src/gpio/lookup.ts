@@ -7,7 +7,7 @@ import { fileStatus, listDirectory } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { Chip, chipPath } from "./chip.ts";
 import { whyNotChip } from "./device_file.ts";
-import { LineError } from "./errors.ts";
+import { AmbiguousError, LineError } from "./errors.ts";
 import type { LineInfo } from "./line_info.ts";
 
 const CHIP_NAME = /^gpiochip(\d+)$/;
@@ -96,7 +96,7 @@ export function findChip(key: string | number): string | undefined {
   const { chips, denied } = openAll(stack);
   const [found, ...others] = chips.filter(({ label }) => label === key);
   if (found !== undefined && others.length > 0) {
-    throw new LineError({
+    throw new AmbiguousError({
       chip: `the chip labelled "${key}"`,
       operation: "find",
       reason: `the label is that of ${

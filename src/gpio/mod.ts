@@ -9,9 +9,26 @@
  */
 export { Chip, type RequestOptions } from "./chip.ts";
 export { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
-export { LineError, type LineErrorOptions } from "./errors.ts";
+export {
+  AbsentError,
+  AmbiguousError,
+  LineError,
+  type LineErrorOptions,
+} from "./errors.ts";
 export { type EventSource, EventStream } from "./event_stream.ts";
+export {
+  type ChipIdentities,
+  chipIdentities,
+  type ChipProperties,
+  findChipByProperties,
+  identityTexts,
+} from "./identity.ts";
 export type { LineInfo, LineInfoEvent } from "./line_info.ts";
+export {
+  type LocatedLine,
+  locateLine,
+  type WantedLine,
+} from "./locate_line.ts";
 export { LineRequest, type RequestedLine } from "./line_request.ts";
 export type {
   BiasSetting,

@@ -1,0 +1,417 @@
+/**
+ * What a configuration file may look like: one table, from which both the
+ * validation and the JSON Schema come.
+ *
+ * @module
+ */
+import {
+  type ChipIdentity,
+  IDENTITY_KEYS,
+  type IdentityKey,
+  isIdentity,
+  parseChipIdentity,
+} from "./chip_identity.ts";
+import { readOffsets, readSpec, type SpecReading } from "./line_spec.ts";
+import type { ConfigNode } from "./config_node.ts";
+import type { Problems } from "./problems.ts";
+import {
+  absolutePath,
+  anyText,
+  choice,
+  LINE_NAME,
+  MODE,
+  type TextKind,
+  VALUE,
+  wholeNumber,
+} from "./readings.ts";
+import { RULE_KEYS, type RuleKey, RULES } from "./rules.ts";
+import {
+  either,
+  type Field,
+  type JsonSchema,
+  list,
+  mapping,
+  named,
+  numbered,
+  type Read,
+  type Shape,
+  single,
+  wholeList,
+} from "./shapes.ts";
+import { MAX_LINES } from "./specification.ts";
+
+/** A chip as it is written: words, and perhaps an identity. */
+export interface ChipReading {
+  chip: string;
+  identity?: ChipIdentity;
+}
+
+/** Longest path of a unix socket, less what its control socket adds. */
+const MAX_SOCKET_PATH = 107 - ".control".length;
+
+const AGGREGATOR_NAME: TextKind<string> = {
+  expected: "an aggregator's name",
+  read: (text) =>
+    /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/.test(text) ? { value: text } : {
+      problem: "is no name for an aggregator",
+      hint: "Letters, digits, _ and -, at most 64 of them, - not first",
+    },
+  schema: { type: "string", pattern: "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$" },
+};
+
+const REFERENCE = anyText("a line such as READY or plc1.READY");
+
+function field<T>(help: string, shape: Shape<T>): Field<T> {
+  return { help, shape };
+}
+
+function required<T>(help: string, shape: Shape<T>): Field<T> & {
+  required: true;
+} {
+  return { help, shape, required: true };
+}
+
+type RuleFields<K extends RuleKey> = {
+  [R in K]: typeof RULES[R] extends { kind: TextKind<infer T> } ? Field<T>
+    : never;
+};
+
+/** The fields of some rules. */
+function ruleFields<K extends RuleKey>(keys: readonly K[]): RuleFields<K> {
+  return Object.fromEntries(
+    keys.map((key) => [
+      key,
+      field(RULES[key].help, single(RULES[key].kind as TextKind<unknown>)),
+    ]),
+  ) as RuleFields<K>;
+}
+
+const DEFAULT_KEYS = RULE_KEYS.filter((key) => RULES[key].isDefault);
+
+const DEFAULTS = mapping(
+  "rules for lines that do not say otherwise",
+  ruleFields(DEFAULT_KEYS),
+);
+
+const ACCESS = {
+  mode: field("permission bits, in octal and quotes", single(MODE)),
+  owner: field("user name or number", single(anyText("a user"))),
+  group: field("group name or number", single(anyText("a group"))),
+} as const;
+
+const SOCKET_PATH = single(
+  absolutePath("an absolute socket path", MAX_SOCKET_PATH),
+);
+
+const VHOST_USER = either(
+  "a socket path, or a mapping with socket or fd",
+  SOCKET_PATH,
+  mapping("a vhost-user socket", {
+    socket: field("path of the socket to listen at", SOCKET_PATH),
+    fd: field(
+      "number of an inherited socket, instead of a path",
+      single(wholeNumber("a file descriptor number", 3, 65535)),
+    ),
+    ...ACCESS,
+  }),
+);
+
+const QEMU_PINS = mapping("a mapping with qtest and qmp", {
+  qtest: required("path of QEMU's qtest socket", SOCKET_PATH),
+  qmp: required("path of QEMU's QMP socket", SOCKET_PATH),
+  device: field(
+    "pl061, another QOM type, or a QOM path (pl061)",
+    single(anyText("a QOM type such as pl061, or a QOM path")),
+  ),
+  index: field(
+    "which of several such devices, from 0",
+    single(wholeNumber("a device's index", 0, 255)),
+  ),
+  pins: field(
+    "pin number to line name (pin 0 is the first line, and so on)",
+    numbered(
+      "pin numbers with line names",
+      wholeNumber("a pin number", 0, 1023),
+      single(LINE_NAME),
+    ),
+  ),
+});
+
+const KERNEL_CHIP = mapping("a mapping such as {}", {
+  interface: field(
+    "configfs (Linux 6.16 and newer) or sysfs; the better one if not said",
+    single(choice("configfs", "sysfs")),
+  ),
+  ...ACCESS,
+}, { mayBeEmpty: true });
+
+const INTERLOCKS = list(
+  "a list of interlocks",
+  mapping("an interlock such as { exclusive: [UP, DOWN] }", {
+    exclusive: required(
+      "lines of which at most one may be active",
+      list("at least two lines", single(REFERENCE), 2),
+    ),
+  }),
+);
+
+const CHIP_TEXT: TextKind<ChipReading> = {
+  expected: "a chip's name, number, path or label",
+  read: (text) => {
+    if (text === "") {
+      return { problem: "is no chip", hint: "Give its name or label" };
+    }
+    const parsed = parseChipIdentity(text);
+    if (parsed === undefined) return { value: { chip: text } };
+    return "identity" in parsed
+      ? { value: { chip: text, identity: parsed.identity } }
+      : { problem: `is no chip: ${parsed.problem}`, hint: parsed.hint };
+  },
+  schema: { type: ["string", "integer"] },
+};
+
+const IDENTITY_FIELDS = Object.fromEntries(
+  Object.entries(IDENTITY_KEYS).map(([key, identityKey]) => [
+    key,
+    field(identityKey.help, single(identityKind(identityKey))),
+  ]),
+);
+
+function identityKind(key: IdentityKey): TextKind<string | number> {
+  return {
+    expected: key.expected,
+    read: (text) => {
+      const value = key.read(text);
+      return value === undefined
+        ? { problem: `is not ${key.expected}`, hint: "" }
+        : { value };
+    },
+    schema: key.schema,
+  };
+}
+
+const CHIP_FIELDS = mapping(
+  `a chip's identity: ${Object.keys(IDENTITY_KEYS).join(", ")}`,
+  IDENTITY_FIELDS,
+);
+
+/** A chip by all that it is known by. */
+const CHIP_IDENTITY: Shape<ChipReading> = {
+  expected: CHIP_FIELDS.expected,
+  read(node, problems) {
+    const fields = CHIP_FIELDS.read(node, problems);
+    if (fields === undefined) return undefined;
+    const identity: Record<string, unknown> = {};
+    for (const [key, { property }] of Object.entries(IDENTITY_KEYS)) {
+      const value = fields.values[key]?.value;
+      if (value !== undefined) identity[property] = value;
+    }
+    const known = Object.keys(identity).length;
+    if (!isIdentity(identity)) {
+      // A key that was not understood has been reported already.
+      if (known === fields.keys.size) {
+        problems.add(
+          node.place,
+          known === 0
+            ? "says nothing about the chip"
+            : "says only how many lines the chip has",
+          "Add what it is known by, such as label or usb-serial",
+        );
+      }
+      return undefined;
+    }
+    return { chip: "", identity };
+  },
+  schema: () => ({ ...CHIP_FIELDS.schema(), minProperties: 1 }),
+};
+
+/** Offsets as a text (`0-3,7`) or as a list. */
+const OFFSETS: Shape<number[]> = {
+  expected: "offsets such as 0-3,7 or [0, 1, 7]",
+  read(node, problems) {
+    const members = node.kind === "list" ? node.items() : [node];
+    const texts: string[] = [];
+    for (const member of members) {
+      if (member.kind === "text") {
+        texts.push(...member.text.split(",").map((part) => part.trim()));
+        continue;
+      }
+      problems.add(
+        member.place,
+        `expected ${OFFSETS.expected}, found ${member.description}`,
+      );
+      return undefined;
+    }
+    if (texts.length === 0) {
+      problems.add(node.place, "names no offset", `Write ${OFFSETS.expected}`);
+      return undefined;
+    }
+    const before = problems.count;
+    const offsets = readOffsets(
+      texts,
+      (problem, hint) => problems.add(node.place, problem, hint),
+    );
+    return problems.count === before ? offsets : undefined;
+  },
+  schema: () => {
+    const range = { type: ["string", "integer"], minimum: 0 };
+    return {
+      anyOf: [range, { type: "array", minItems: 1, items: range }],
+    };
+  },
+};
+
+/** The keys that say where a line comes from. */
+const SOURCE_FIELDS = {
+  chip: field(
+    "name, number, path or label of the chip, or a mapping of its identity",
+    either<ChipReading, ChipReading>(
+      "a chip, or a mapping of its identity",
+      single(CHIP_TEXT),
+      CHIP_IDENTITY,
+    ),
+  ),
+  offset: field(
+    "the line's number on its chip",
+    single(wholeNumber("an offset", 0, MAX_LINES - 1)),
+  ),
+  offsets: field("several lines of the chip: 0-3,7", OFFSETS),
+  line: field(
+    "the line's own name, on any chip or on this one",
+    single(anyText("a line's name")),
+  ),
+  sim: field(
+    "this many simulated lines",
+    single(wholeNumber("a number of simulated lines", 1, MAX_LINES)),
+  ),
+  wire: field("follows this output of an aggregator", single(REFERENCE)),
+  const: field("always this value", single(VALUE)),
+  copy: field("the value of this line", single(REFERENCE)),
+  invert: field("the opposite of this line", single(REFERENCE)),
+} as const;
+
+/** The names of the keys that say where a line comes from. */
+export const SOURCE_KEYS = Object.keys(
+  SOURCE_FIELDS,
+) as readonly (keyof typeof SOURCE_FIELDS)[];
+
+const LINE_FIELDS = mapping(
+  "a line: a SPEC, or a mapping with chip, line, sim, wire, const, copy or " +
+    "invert",
+  {
+    ...SOURCE_FIELDS,
+    ...ruleFields(RULE_KEYS),
+    as: field(
+      RULES.as.help,
+      either(
+        "a name, or a list of names",
+        single(LINE_NAME),
+        wholeList("names", single(LINE_NAME), 1),
+        "list",
+      ),
+    ),
+  },
+  {
+    schema: {
+      oneOf: [
+        {
+          required: ["chip"],
+          oneOf: [
+            { required: ["offset"] },
+            { required: ["offsets"] },
+            { required: ["line"] },
+          ],
+        },
+        { required: ["line"], not: { required: ["chip"] } },
+        ...["sim", "wire", "const", "copy", "invert"].map((key) => ({
+          required: [key],
+        })),
+      ],
+    },
+  },
+);
+
+/** A line as it is written: in one string, in keys, or not to be understood. */
+export type LineReading =
+  | { kind: "spec"; text: string; spec: SpecReading }
+  | { kind: "keys"; fields: Read<typeof LINE_FIELDS> }
+  | { kind: "broken" };
+
+const LINE: Shape<LineReading> = {
+  expected: LINE_FIELDS.expected,
+  read(node: ConfigNode, problems: Problems): LineReading {
+    if (node.kind === "text") {
+      const before = problems.count;
+      const spec = readSpec(
+        node.text,
+        (problem, hint) => problems.add(node.place, problem, hint),
+      );
+      return problems.count > before
+        ? { kind: "broken" }
+        : { kind: "spec", text: node.text, spec };
+    }
+    const fields = LINE_FIELDS.read(node, problems);
+    return fields === undefined ? { kind: "broken" } : { kind: "keys", fields };
+  },
+  schema: () => ({
+    anyOf: [
+      {
+        type: "string",
+        minLength: 1,
+        description: "a SPEC, as for serve --line: gpiochip0/0-3,active-low",
+      },
+      LINE_FIELDS.schema(),
+    ],
+  }),
+};
+
+const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
+  "vhost-user": field(
+    "present it to a virtual machine as a virtio-gpio controller",
+    VHOST_USER,
+  ),
+  "qemu-pins": field(
+    "present it as the pins of a controller that QEMU emulates",
+    QEMU_PINS,
+  ),
+  "kernel-chip": field(
+    "present it as a chip of the host's own kernel",
+    KERNEL_CHIP,
+  ),
+  "defaults": field("rules for lines that do not say otherwise", DEFAULTS),
+  "lines": required(
+    "its lines, in the order in which the guest counts them",
+    list("at least one line", LINE, 1),
+  ),
+  "interlocks": field("lines that exclude each other", INTERLOCKS),
+});
+
+/** The whole file. */
+export const FILE = mapping("a configuration: a mapping with aggregators", {
+  aggregators: required(
+    "the aggregators, by name",
+    named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR),
+  ),
+  defaults: field("rules for lines that do not say otherwise", DEFAULTS),
+  interlocks: field("lines that exclude each other", INTERLOCKS),
+});
+
+/** A file, as the shape reads it. */
+export type FileReading = Read<typeof FILE>;
+/** An aggregator in a file, as the shape reads it. */
+export type AggregatorReading = Read<typeof AGGREGATOR>;
+/** A line's keys, as the shape reads them. */
+export type LineFields = Read<typeof LINE_FIELDS>;
+/** Rules in a `defaults` mapping, as the shape reads them. */
+export type DefaultsReading = Read<typeof DEFAULTS>;
+/** Interlocks, as the shape reads them. */
+export type InterlocksReading = Read<typeof INTERLOCKS>;
+
+/** The JSON Schema of a configuration file, for editors. */
+export function configSchema(): JsonSchema {
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "gpioagg configuration",
+    ...FILE.schema(),
+  };
+}

@@ -1,0 +1,309 @@
+import {
+  aggregatorConfig,
+  type Malformed,
+  testMalformed,
+} from "../../tests/doubles/malformed_config.ts";
+
+const TEXTS: readonly Malformed[] = [
+  ["»", ": a mapping with aggregators, found nothing"],
+  ["»# only a comment\n", ": found nothing"],
+  ["»just text", `: found "just text"`],
+  ["»[a, b]", ": found a list"],
+  ["»{}", `: the key "aggregators" is missing`],
+  ["aggregators: {}\n»---\naggregators: {}\n", ": a second document"],
+  ["---\na: 1\n...\n»---\nb: 1\n", ": a second document"],
+  ["aggregators: [a\n»", ": this is no YAML: Cannot read flow collection"],
+  ["aggregators:\n  a: { b: [\n»", ": this is no YAML"],
+  [`aggregators: "unfinished\n»`, ": end of the stream"],
+  [`aggregators: 'unfinished\n»`, ": end of the stream"],
+  ["aggregators:\n  a:\n    b: 1\n   »c: 2\n", ": bad indentation"],
+  ["aggregators:\n»\ta: 1\n", ": a tab in the indentation"],
+  ["aggregators:\n  a:\n  »\tlines: 1\n", ": a tab in the indentation"],
+  ["aggregators: *nobody»\n", `: unidentified alias "nobody"`],
+  ["aggregators: !!float 1»\n", ": unknown tag"],
+  ["aggregators: »%x\n", ": this is no YAML"],
+  ["aggregators: »@x\n", ": this is no YAML"],
+  ['aggregators: "\\»q"\n', ": unknown escape sequence"],
+  ["a: b»: c\n", ": this is no YAML"],
+  ["- a\n»b: c\n", ": this is no YAML"],
+];
+
+const TOP: readonly Malformed[] = [
+  [
+    "»agregators: {}\n",
+    `agregators: unknown key "agregators" | Did you mean aggregators?`,
+  ],
+  ["»aggregators:\n", "aggregators: expected aggregators by name"],
+  ["aggregators: »{}\n", "aggregators: found none"],
+  ["aggregators: »[]\n", "aggregators: found a list"],
+  ["aggregators: »none\n", `aggregators: found "none"`],
+  ["aggregators:\n  »a:\n", "aggregators.a: expected an aggregator"],
+  ["aggregators:\n  a: »[]\n", "aggregators.a: found a list"],
+  ["aggregators:\n  a: »sim/1\n", `aggregators.a: found "sim/1"`],
+  [
+    `aggregators:
+  »a b: { vhost-user: /run/a.sock, lines: [sim/1] }
+`,
+    `aggregators["a b"]: is no name for an aggregator`,
+  ],
+  [
+    `aggregators:
+  »a.b: { vhost-user: /run/a.sock, lines: [sim/1] }
+`,
+    `aggregators["a.b"]: is no name for an aggregator`,
+  ],
+  [
+    `aggregators:
+  »-a: { vhost-user: /run/a.sock, lines: [sim/1] }
+`,
+    `aggregators.-a: is no name for an aggregator`,
+  ],
+  [
+    `aggregators:
+  a: { vhost-user: /run/a.sock, lines: [sim/1] }
+  »a: { vhost-user: /run/b.sock, lines: [sim/1] }
+`,
+    `aggregators.a: the key "a" is given twice | It stands in line 2`,
+  ],
+  [
+    `»interlock: []
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `interlock: Did you mean interlocks?`,
+  ],
+  [
+    `»"colour": red
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `colour: unknown key "colour" | The keys here are aggregators, defaults`,
+  ],
+  [
+    `defaults: »[]
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `defaults: found a list`,
+  ],
+  [
+    `defaults: { »as: X, bias: »up }
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `defaults.as: unknown key "as"`,
+    `defaults.bias: "up" is not known`,
+  ],
+  [
+    `defaults: { »shared: true }
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `defaults.shared: unknown key "shared"`,
+  ],
+  [
+    `<<: »3
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `["<<"]: expected a mapping to merge`,
+  ],
+  [
+    `»?! : 1
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `["?!"]: unknown key "?!"`,
+  ],
+  [
+    `»__proto__: 1
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `__proto__: unknown key "__proto__"`,
+  ],
+  [
+    `»constructor: 1
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `constructor: unknown key "constructor"`,
+  ],
+];
+
+const EXPOSURES: readonly Malformed[] = [
+  ["»lines: [sim/1]", "aggregators.a: a is presented nowhere"],
+  ["»vhost-user: /run/a.sock", `aggregators.a: the key "lines" is missing`],
+  [
+    "»vhost_user: /run/a.sock\nlines: [sim/1]",
+    "aggregators.a.vhost_user: Did you mean vhost-user?",
+  ],
+  [
+    "vhost-user: »a.sock\nlines: [sim/1]",
+    "aggregators.a.vhost-user: absolute socket path",
+  ],
+  ["vhost-user: »/run/\nlines: [sim/1]", "aggregators.a.vhost-user: absolute"],
+  [
+    `vhost-user: »/run/${"x".repeat(100)}\nlines: [sim/1]`,
+    "aggregators.a.vhost-user: is longer than 99 bytes",
+  ],
+  [
+    "vhost-user: »[a]\nlines: [sim/1]",
+    "aggregators.a.vhost-user: found a list",
+  ],
+  ["»vhost-user:\nlines: [sim/1]", "aggregators.a.vhost-user: found nothing"],
+  [
+    "vhost-user: »{}\nlines: [sim/1]",
+    "aggregators.a.vhost-user: says neither socket nor fd",
+  ],
+  [
+    `vhost-user: »{ mode: "0660" }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user: says neither socket nor fd",
+  ],
+  [
+    `vhost-user: { »path: /run/a.sock, socket: /run/a.sock }\nlines: [sim/1]`,
+    `aggregators.a.vhost-user.path: unknown key "path"`,
+  ],
+  [
+    `vhost-user: { socket: /run/a.sock, mode: »"0999" }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.mode: is no file mode",
+  ],
+  [
+    `vhost-user: { socket: /run/a.sock, mode: »rw }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.mode: is no file mode",
+  ],
+  [
+    `vhost-user: { socket: /run/a.sock, mode: »"4660" }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.mode: is no file mode",
+  ],
+  [
+    `vhost-user: { socket: /run/a.sock, owner: »"" }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.owner: is not a user",
+  ],
+  [
+    `vhost-user: { socket: /run/a.sock, group: »[kvm] }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.group: found a list",
+  ],
+  [
+    `vhost-user: { fd: »one }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.fd: is not a file descriptor number",
+  ],
+  [
+    `vhost-user: { fd: »2 }\nlines: [sim/1]`,
+    "aggregators.a.vhost-user.fd: from 3 to 65535",
+  ],
+  [
+    `vhost-user: { fd: 3, »socket: /run/a.sock, »mode: "0600" }
+lines: [sim/1]`,
+    `aggregators.a.vhost-user.socket: makes no sense with fd`,
+    `aggregators.a.vhost-user.mode: makes no sense with fd`,
+  ],
+  [
+    "vhost-user: /run/a.sock\n»kernel-chip: {}\nlines: [chip0/1]",
+    "aggregators.a.kernel-chip: a line has one master",
+  ],
+  [
+    "qemu-pins: { qtest: /run/qt, qmp: /run/qmp }\n" +
+    "»vhost-user: /run/a.sock\nlines: [sim/1]",
+    "aggregators.a.vhost-user: presented by qemu-pins already",
+  ],
+  [
+    "vhost-user: /run/a.sock\nlines: »[]",
+    "aggregators.a.lines: at least one line, found an empty list",
+  ],
+  [
+    "vhost-user: /run/a.sock\nlines: »sim/1",
+    `aggregators.a.lines: found "sim/1"`,
+  ],
+  ["vhost-user: /run/a.sock\n»lines:", "aggregators.a.lines: found nothing"],
+  [
+    "vhost-user: /run/a.sock\n»line: [sim/1]",
+    `aggregators.a.line: Did you mean lines?`,
+  ],
+];
+
+const PINS = "qtest: /run/qt.sock, qmp: /run/qmp.sock";
+
+const OTHERS: readonly Malformed[] = [
+  [
+    "qemu-pins: »»{}\nlines: [sim/1]",
+    `aggregators.a.qemu-pins: the key "qtest" is missing`,
+    `aggregators.a.qemu-pins: the key "qmp" is missing`,
+  ],
+  ["qemu-pins: »/run/qt\nlines: [sim/1]", "aggregators.a.qemu-pins: found"],
+  [
+    `qemu-pins: »{ qtest: /run/qt.sock }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins: the key "qmp" is missing`,
+  ],
+  [
+    `qemu-pins: { qtest: »qt.sock, qmp: »[] }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.qtest: absolute`,
+    `aggregators.a.qemu-pins.qmp: found a list`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, index: »-1 }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.index: is not a device's index`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, device: »"" }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.device: is not a QOM type`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, pins: { »x: sim0, 1: »NONE } }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.pins.x: is not a pin number`,
+    `aggregators.a.qemu-pins.pins.1: no line here has the name "NONE"`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, pins: { 0: sim0, »1: sim0 } }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.pins.1: is at pin 0 already`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, pins: { 0: sim0, »0: sim1 } }\nlines: [sim/2]`,
+    `aggregators.a.qemu-pins.pins.0: is given twice`,
+  ],
+  [
+    `qemu-pins: { ${PINS}, pins: »[sim0] }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins.pins: found a list`,
+  ],
+  [
+    `»qemu-pins: { ${PINS}, pins: { 8: sim0 } }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins: a PL061 has pins 0 to 7`,
+  ],
+  [
+    `»qemu-pins: { ${PINS} }\nlines: [sim/9]`,
+    `aggregators.a.qemu-pins: a PL061 has pins 0 to 7`,
+  ],
+  [
+    "kernel-chip: »[]\nlines: [chip0/1]",
+    "aggregators.a.kernel-chip: found a list",
+  ],
+  [
+    "kernel-chip: { interface: »ioctl, mode: »7777 }\nlines: [chip0/1]",
+    `aggregators.a.kernel-chip.interface: "ioctl" is not known`,
+    "aggregators.a.kernel-chip.mode: is no file mode",
+  ],
+  [
+    "kernel-chip:\nlines:\n  - »sim/1\n  - { »const: 1 }\n  - chip0/1",
+    "aggregators.a.lines[0]: host lines only",
+    "aggregators.a.lines[1].const: host lines only",
+  ],
+  [
+    "kernel-chip: {}\nlines:\n  - »chip0/1,active-low\n" +
+    "  - { chip: chip0, offset: 2, »safe: 1, »on-disconnect: safe }",
+    `aggregators.a.lines[0]: knows no rules, so no "active-low"`,
+    `aggregators.a.lines[1].safe: no "safe"`,
+    `aggregators.a.lines[1].on-disconnect: no "on-disconnect"`,
+  ],
+  [
+    "kernel-chip: {}\n»defaults: { bias: pull-up }\nlines: [chip0/1]",
+    "aggregators.a.defaults: knows no rules",
+  ],
+  [
+    "»kernel-chip: {}\nlines: [chip0/0-512]",
+    "aggregators.a.kernel-chip: has 513 lines",
+  ],
+  [
+    "vhost-user: /run/a.sock\nlines: »[sim/60000, sim/6000]",
+    "aggregators.a.lines: has 66000 lines",
+  ],
+  [
+    "vhost-user: /run/a.sock\nlines: [sim/1]\ndefaults: { »active-lo: 1 }",
+    "aggregators.a.defaults.active-lo: Did you mean active-low?",
+  ],
+];
+
+testMalformed("a text", TEXTS);
+testMalformed("a file", TOP);
+testMalformed("an exposure", EXPOSURES, aggregatorConfig);
+testMalformed("an exposure", OTHERS, aggregatorConfig);

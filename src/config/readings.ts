@@ -1,0 +1,239 @@
+/**
+ * Single values as people write them, on a command line and in a file alike.
+ *
+ * @module
+ */
+import { MAX_NAME_LENGTH, type Value } from "./specification.ts";
+
+/** A text made a value, or why it is none. */
+export type Reading<T> =
+  | { value: T }
+  /** `problem` follows the text: `is no period`. */
+  | { problem: string; hint: string };
+
+/** A kind of single value: how it is read, and how editors check it. */
+export interface TextKind<T> {
+  /** What is wanted, after "expected": `a period such as 5ms`. */
+  readonly expected: string;
+  readonly read: (text: string) => Reading<T>;
+  /** A JSON Schema of the values as an editor's YAML parser sees them. */
+  readonly schema: Readonly<Record<string, unknown>>;
+}
+
+const VALUES: Readonly<Record<string, Value>> = {
+  "0": 0,
+  "1": 1,
+  "inactive": 0,
+  "active": 1,
+  "off": 0,
+  "on": 1,
+  "false": 0,
+  "true": 1,
+};
+
+/** Reads a logical value as a person writes it; undefined for anything else. */
+export function parseValue(text: string): Value | undefined {
+  return Object.hasOwn(VALUES, text) ? VALUES[text] : undefined;
+}
+
+const VALUE_SCHEMA = {
+  enum: [0, 1, false, true, "0", "1", "inactive", "active", "off", "on"],
+} as const;
+
+/** A logical value. */
+export const VALUE: TextKind<Value> = {
+  expected: "0 (inactive) or 1 (active)",
+  read: (text) => {
+    const value = parseValue(text);
+    return value === undefined
+      ? { problem: "is no value", hint: "It is 0 (inactive) or 1 (active)" }
+      : { value };
+  },
+  schema: VALUE_SCHEMA,
+};
+
+/** A logical value, or the line as it is found. */
+export const VALUE_OR_AS_IS: TextKind<Value | "as-is"> = {
+  expected: "0 (inactive), 1 (active) or as-is",
+  read: (text) => {
+    const value = text === "as-is" ? text : parseValue(text);
+    return value === undefined
+      ? {
+        problem: "is no value",
+        hint: "It is 0 (inactive), 1 (active) or as-is",
+      }
+      : { value };
+  },
+  schema: { enum: [...VALUE_SCHEMA.enum, "as-is"] },
+};
+
+/** Yes or no. */
+export const FLAG: TextKind<boolean> = {
+  expected: "true or false",
+  read: (text) => {
+    const value = parseValue(text);
+    return value === undefined
+      ? { problem: "is neither true nor false", hint: "It is true or false" }
+      : { value: value === 1 };
+  },
+  schema: { enum: [true, false, 0, 1, "on", "off"] },
+};
+
+/** One of some words. */
+export function choice<const T extends string>(
+  ...choices: readonly T[]
+): TextKind<T> {
+  const list = choices.length > 1
+    ? `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`
+    : choices.join();
+  return {
+    expected: list,
+    read: (text) => {
+      const value = choices.find((choice) => choice === text);
+      return value === undefined
+        ? {
+          problem: "is not known",
+          hint: `It is one of ${choices.join(", ")}`,
+        }
+        : { value };
+    },
+    schema: { enum: choices },
+  };
+}
+
+const PERIOD_UNITS_US: Readonly<Record<string, number>> = {
+  us: 1,
+  ms: 1000,
+  s: 1_000_000,
+};
+
+/**
+ * Reads a period such as `5ms`, `250us`, `1s`; without a unit, milliseconds.
+ *
+ * **Units**: returns microseconds; undefined if it is no period below 4294 s.
+ */
+export function parsePeriodUs(text: string): number | undefined {
+  const match = /^(\d+)(us|ms|s)?$/.exec(text);
+  if (match === null) return undefined;
+  const us = Number(match[1]) * PERIOD_UNITS_US[match[2] ?? "ms"]!;
+  // The uAPI keeps the period in 32 bits of microseconds.
+  return us < 2 ** 32 ? us : undefined;
+}
+
+/** A period; the value is in microseconds. */
+export const PERIOD: TextKind<number> = {
+  expected: "a period such as 5ms",
+  read: (text) => {
+    const value = parsePeriodUs(text);
+    return value === undefined
+      ? {
+        problem: "is no period",
+        hint: "A period is a number with us, ms or s, below an hour: 5ms",
+      }
+      : { value };
+  },
+  schema: {
+    type: ["string", "integer"],
+    pattern: "^\\d+(us|ms|s)?$",
+    minimum: 0,
+  },
+};
+
+/** A period that is not nothing; the value is in microseconds. */
+export const LONGER_PERIOD: TextKind<number> = {
+  ...PERIOD,
+  read: (text) => {
+    const reading = PERIOD.read(text);
+    return "value" in reading && reading.value === 0
+      ? { problem: "is no time at all", hint: "Leave the key out instead" }
+      : reading;
+  },
+};
+
+/** A name that a guest may see. */
+export const LINE_NAME: TextKind<string> = {
+  expected: "a name",
+  read: (text) => {
+    const problem = nameProblem(text);
+    return problem === undefined ? { value: text } : { problem, hint: "" };
+  },
+  schema: {
+    type: ["string", "integer"],
+    minLength: 1,
+    maxLength: MAX_NAME_LENGTH,
+  },
+};
+
+function nameProblem(name: string): string | undefined {
+  if (name === "") return "is an empty name";
+  if (name.length > MAX_NAME_LENGTH) {
+    return `is a name longer than ${MAX_NAME_LENGTH} characters`;
+  }
+  return /^[\x20-\x7e]+$/.test(name)
+    ? undefined
+    : "is a name that is not plain 7-bit text";
+}
+
+/** A whole number from `least` to `most`. */
+export function wholeNumber(
+  expected: string,
+  least: number,
+  most: number,
+): TextKind<number> {
+  return {
+    expected,
+    read: (text) => {
+      const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+      return value >= least && value <= most ? { value } : {
+        problem: `is not ${expected}`,
+        hint: `It is a number from ${least} to ${most}`,
+      };
+    },
+    schema: { type: "integer", minimum: least, maximum: most },
+  };
+}
+
+/** Any text that is not empty and has no NUL. */
+export function anyText(expected: string): TextKind<string> {
+  return {
+    expected,
+    read: (text) =>
+      text === "" || text.includes("\0")
+        ? { problem: `is not ${expected}`, hint: "" }
+        : { value: text },
+    schema: { type: ["string", "integer"] },
+  };
+}
+
+/** An absolute path. */
+export function absolutePath(
+  expected: string,
+  maxLength = 4095,
+): TextKind<string> {
+  return {
+    expected,
+    read: (text) =>
+      !text.startsWith("/") || text.endsWith("/") || text.includes("\0")
+        ? { problem: `is not ${expected}`, hint: "A path begins with a slash" }
+        : new TextEncoder().encode(text).length > maxLength
+        ? {
+          problem: `is longer than ${maxLength} bytes`,
+          hint: "The kernel takes no longer one",
+        }
+        : { value: text },
+    schema: { type: "string", pattern: "^/.*[^/]$" },
+  };
+}
+
+/** Permission bits in octal; the value is the number. */
+export const MODE: TextKind<number> = {
+  expected: 'permission bits such as "0660"',
+  read: (text) =>
+    /^(0o?)?[0-7]{3}$/.test(text)
+      ? { value: parseInt(text.replace(/^0o/, ""), 8) }
+      : {
+        problem: "is no file mode",
+        hint: 'Three octal digits, for owner, group and others: "0660"',
+      },
+  schema: { type: ["string", "integer"], pattern: "^(0o?)?[0-7]{3}$" },
+};

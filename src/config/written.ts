@@ -1,0 +1,67 @@
+/**
+ * Aggregators and lines as they are written: the specification so far, and
+ * where each part of it stands, for the checks that look at several at once.
+ *
+ * @module
+ */
+import type { ConfigPlace } from "./config_error.ts";
+import type {
+  AggregatorSpecification,
+  LineSpecification,
+} from "./specification.ts";
+
+/** A line with where its parts stand. */
+export interface WrittenLine {
+  /** References in it are what the user wrote until they are resolved. */
+  line: LineSpecification;
+  /** Where the whole entry stands. */
+  readonly place: ConfigPlace;
+  /** Where each of its keys stands; a SPEC's keys stand where the SPEC does. */
+  readonly keys: ReadonlyMap<string, ConfigPlace>;
+  /** Where each key's value stands. */
+  readonly values: ReadonlyMap<string, ConfigPlace>;
+  /** Whether all of its rules were understood and agree. */
+  readonly isSound: boolean;
+}
+
+/** An aggregator with where its parts stand. */
+export interface WrittenAggregator {
+  readonly name: string;
+  /** Where its name stands. */
+  readonly place: ConfigPlace;
+  /** Where its exposure stands. */
+  readonly exposurePlace: ConfigPlace;
+  readonly exposure: Pick<
+    AggregatorSpecification,
+    "vhostUser" | "qemuPins" | "kernelChip"
+  >;
+  readonly lines: readonly WrittenLine[];
+  /** Whether all of its lines were understood. */
+  readonly isComplete: boolean;
+}
+
+/** An interlock before its lines are looked up. */
+export interface WrittenInterlock {
+  /** The aggregator that it stands in; empty for none. */
+  readonly aggregator: string;
+  readonly place: ConfigPlace;
+  readonly exclusive: readonly { value: string; place: ConfigPlace }[];
+}
+
+/** A configuration before the checks that look at several lines at once. */
+export interface WrittenConfig {
+  readonly aggregators: readonly WrittenAggregator[];
+  readonly interlocks: readonly WrittenInterlock[];
+  /** Aggregators that were named but not understood. */
+  readonly brokenAggregators: ReadonlySet<string>;
+}
+
+/** The place of a line's key, or of the whole line. */
+export function keyPlace(line: WrittenLine, key: string): ConfigPlace {
+  return line.keys.get(key) ?? line.place;
+}
+
+/** The place of the value of a line's key, or of the whole line. */
+export function valuePlace(line: WrittenLine, key: string): ConfigPlace {
+  return line.values.get(key) ?? line.place;
+}

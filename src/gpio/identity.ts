@@ -1,0 +1,249 @@
+/**
+ * What a chip is known by for good: properties that stay when it gets another
+ * number, at a boot or a replug.
+ *
+ * @module
+ */
+import {
+  fileStatus,
+  listDirectory,
+  readSmallFile,
+  realPath,
+} from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import { Chip } from "./chip.ts";
+import { baseName } from "./device_file.ts";
+import { AmbiguousError, LineError } from "./errors.ts";
+import { listChips } from "./lookup.ts";
+
+/** Properties of a chip; all that are given must be true of it. */
+export interface ChipProperties {
+  /** The label that the driver gave it. */
+  readonly label?: string | undefined;
+  /** A path under `/dev`: its device file, or a link to it. */
+  readonly path?: string | undefined;
+  /** The device's path in sysfs, with or without `/sys`. */
+  readonly device?: string | undefined;
+  /** The serial number of the USB device that it is part of. */
+  readonly usbSerial?: string | undefined;
+  /** I2C bus and address as sysfs writes them: `1-0020`. */
+  readonly i2c?: string | undefined;
+  /** The path of its node in the device tree. */
+  readonly deviceTree?: string | undefined;
+  /** How many lines it has. */
+  readonly lines?: number | undefined;
+}
+
+/** What is known of a chip without opening it. */
+interface DeviceProperties {
+  readonly path: string;
+  readonly device: string | undefined;
+  readonly usbSerial: string | undefined;
+  readonly i2c: string | undefined;
+  readonly deviceTree: string | undefined;
+}
+
+/** A chip with everything that it is known by. */
+export interface ChipIdentities extends DeviceProperties {
+  /** The kernel's name for it, which moves. */
+  readonly name: string;
+  readonly label: string;
+  readonly lines: number;
+  /** Links under `/dev` that lead to it. */
+  readonly links: readonly string[];
+}
+
+const DEVICE_TREE = "/sys/firmware/devicetree/base";
+const I2C_DEVICE = /^\d+-[0-9a-f]{4}$/;
+
+/** Reads what sysfs tells about the chip at a device path. */
+function deviceProperties(path: string): DeviceProperties {
+  const own = realPath(`/sys/bus/gpio/devices/${baseName(path)}`);
+  const device = own?.slice(0, own.lastIndexOf("/"));
+  const node = device === undefined
+    ? undefined
+    : realPath(`${own}/of_node`) ?? realPath(`${device}/of_node`);
+  return {
+    path,
+    // A virtual chip's parent is no device of its own.
+    device: device?.replace(/^\/sys/, ""),
+    usbSerial: device === undefined ? undefined : usbSerialOf(device),
+    i2c: device?.split("/").findLast((part) => I2C_DEVICE.test(part)),
+    deviceTree: node?.startsWith(`${DEVICE_TREE}/`)
+      ? node.slice(DEVICE_TREE.length)
+      : undefined,
+  };
+}
+
+/** The serial number of the nearest USB device above. */
+function usbSerialOf(device: string): string | undefined {
+  for (
+    let at = device;
+    at.includes("/usb");
+    at = at.slice(0, at.lastIndexOf("/"))
+  ) {
+    if (fileStatus(`${at}/idVendor`) === undefined) continue;
+    return readSmallFile(`${at}/serial`)?.trim();
+  }
+  return undefined;
+}
+
+/** Whether what can be seen without opening the chip fits. */
+function mayMatch(chip: DeviceProperties, wanted: ChipProperties): boolean {
+  const { path, device, usbSerial, i2c, deviceTree } = wanted;
+  return (path === undefined || realPath(path) === chip.path) &&
+    (device === undefined || isDevice(chip, device)) &&
+    (usbSerial === undefined || usbSerial === chip.usbSerial) &&
+    (i2c === undefined || i2c === chip.i2c) &&
+    (deviceTree === undefined || deviceTree === chip.deviceTree);
+}
+
+/** A device path may be a link, and may be that of the chip or of its parent. */
+function isDevice(chip: DeviceProperties, wanted: string): boolean {
+  if (chip.device === undefined) return false;
+  const plain = wanted.replace(/^\/sys(?=\/)/, "");
+  const real = realPath(`/sys${plain}`)?.replace(/^\/sys/, "") ?? plain;
+  return real === chip.device ||
+    real === `${chip.device}/${baseName(chip.path)}`;
+}
+
+/** The properties in words: `usb-serial FT123, 8 lines`. */
+export function propertiesText(wanted: ChipProperties): string {
+  const { label, path, device, usbSerial, i2c, deviceTree, lines } = wanted;
+  const words = [
+    usbSerial === undefined ? [] : `USB serial number ${usbSerial}`,
+    i2c === undefined ? [] : `I2C address ${i2c}`,
+    deviceTree === undefined ? [] : `device-tree path ${deviceTree}`,
+    device === undefined ? [] : `device ${device}`,
+    path === undefined ? [] : `path ${path}`,
+    label === undefined ? [] : `label "${label}"`,
+    lines === undefined ? [] : `${lines} lines`,
+  ];
+  return words.flat().join(", ");
+}
+
+/**
+ * Finds the chip of which all the properties are true. Chips are opened only
+ * if the label or the number of lines is asked for.
+ *
+ * @returns Its device path; undefined if there is no such chip.
+ * @throws {AmbiguousError} If several chips fit: the message lists them, with
+ * what would tell them apart.
+ * @throws {LineError} If the only chips that could fit may not be opened.
+ *
+ * **Blocking**: looks into `/dev` and `/sys`, and may ask every chip.
+ *
+ * @example Find a USB chip, whatever its number is today
+ * ```ts
+ * import { findChipByProperties } from "@gpioagg/gpioagg";
+ *
+ * const path = findChipByProperties({ usbSerial: "FT123456", lines: 8 });
+ * console.log(path ?? "it is not plugged in");
+ * ```
+ */
+export function findChipByProperties(
+  wanted: ChipProperties,
+): string | undefined {
+  const found: string[] = [];
+  let denied: LineError | undefined;
+  for (const path of listChips()) {
+    if (!mayMatch(deviceProperties(path), wanted)) continue;
+    try {
+      if (isOpenedMatch(path, wanted)) found.push(path);
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error;
+      if (isOsError(error.cause, "EACCES", "EPERM")) denied ??= error;
+      else if (!isGone(error)) throw error;
+    }
+  }
+  if (found.length > 1) {
+    throw new AmbiguousError({
+      chip: `the chip with ${propertiesText(wanted)}`,
+      operation: "find",
+      reason: `there are ${found.length}: ${
+        found.map((path) => candidateText(path, wanted)).join("; ")
+      }`,
+    });
+  }
+  if (found.length === 0 && denied !== undefined) throw denied;
+  return found[0];
+}
+
+function isOpenedMatch(path: string, { label, lines }: ChipProperties) {
+  if (label === undefined && lines === undefined) return true;
+  using chip = Chip.open(path);
+  return (label === undefined || label === chip.label) &&
+    (lines === undefined || lines === chip.lineCount);
+}
+
+/** Unplugged while we look. */
+function isGone(error: LineError): boolean {
+  return error.cause === undefined ||
+    isOsError(error.cause, "ENODEV", "ENXIO", "ENOENT");
+}
+
+/** A candidate with what tells it apart from the others. */
+function candidateText(path: string, wanted: ChipProperties): string {
+  const texts = identityTexts(chipIdentities(path));
+  const others = texts.filter((text) => !propertyTexts(wanted).includes(text));
+  return `${baseName(path)} (${others.join(", ")})`;
+}
+
+/**
+ * Everything that a chip is known by.
+ *
+ * @throws {LineError} If the chip cannot be opened.
+ */
+export function chipIdentities(path: string): ChipIdentities {
+  using chip = Chip.open(path);
+  return {
+    ...deviceProperties(chip.path),
+    name: chip.name,
+    label: chip.label,
+    lines: chip.lineCount,
+    links: linksTo(chip.path),
+  };
+}
+
+/** The directories of `/dev` in which rules of udev's put links to chips. */
+const LINK_DIRECTORIES = ["/dev", "/dev/gpio", "/dev/gpio/by-path"];
+
+function linksTo(path: string): string[] {
+  return LINK_DIRECTORIES.flatMap((directory) => {
+    if (fileStatus(directory)?.kind !== "directory") return [];
+    return listDirectory(directory)
+      .map((name) => `${directory}/${name}`)
+      .filter((link) =>
+        fileStatus(link, { followLinks: false })?.kind === "symbolic link" &&
+        realPath(link) === path
+      );
+  }).sort();
+}
+
+/**
+ * A chip's identities as they are pasted into a SPEC or a configuration, the
+ * surest first: `usb-serial:FT123456`, `label:soc-gpio`, `lines:8`.
+ */
+export function identityTexts(chip: ChipIdentities): string[] {
+  return [
+    ...propertyTexts({ ...chip, path: undefined, lines: undefined }),
+    ...chip.links.map((link) => `path:${link}`),
+    `lines:${chip.lines}`,
+  ];
+}
+
+function propertyTexts(properties: ChipProperties): string[] {
+  const { usbSerial, i2c, deviceTree, device, path, label, lines } = properties;
+  const pairs: [string, string | number | undefined][] = [
+    ["usb-serial", usbSerial],
+    ["i2c", i2c],
+    ["device-tree", deviceTree],
+    ["device", device],
+    ["path", path],
+    ["label", label],
+    ["lines", lines],
+  ];
+  return pairs.flatMap(([key, value]) =>
+    value === undefined || value === "" ? [] : [`${key}:${value}`]
+  );
+}

@@ -1,0 +1,93 @@
+/**
+ * Broken configurations as tests: the text marks with `»` each place where an
+ * error must point, so that line and column are never counted by hand.
+ *
+ * @module
+ */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { parseConfig } from "../../src/config/config_file.ts";
+
+/** A broken text, and per mark, in order, `key path: part of the problem`. */
+export type Malformed = readonly [text: string, ...errors: string[]];
+
+const MARK = "»";
+
+/** Puts a line's text, in flow style or as a SPEC, into a configuration. */
+export function lineConfig(line: string): string {
+  return `aggregators:
+  a:
+    vhost-user: /run/a.sock
+    lines:
+      - ${line}
+      - { sim: 1, as: OTHER }
+`;
+}
+
+/** Puts an aggregator's keys, indented by four, into a configuration. */
+export function aggregatorConfig(keys: string): string {
+  return `aggregators:
+  a:
+${keys.replace(/^/gm, "    ")}
+`;
+}
+
+/** Lines of two aggregators, each a list member's text. */
+export function twoAggregators(
+  a: readonly string[],
+  b: readonly string[],
+  rest = "",
+): string {
+  const lines = (members: readonly string[]) =>
+    members.map((member) => `      - ${member}\n`).join("");
+  return `aggregators:
+  a:
+    vhost-user: /run/a.sock
+    lines:
+${lines(a)}  b:
+    vhost-user: /run/b.sock
+    lines:
+${lines(b)}${rest}`;
+}
+
+/** Registers one test per broken configuration. */
+export function testMalformed(
+  area: string,
+  cases: readonly Malformed[],
+  wrap: (text: string) => string = (text) => text,
+): void {
+  for (const [text, ...errors] of cases) {
+    const plain = text.replaceAll(MARK, "").trim().replaceAll("\n", " ⏎ ");
+    const title = plain.length <= 100 ? plain : errors.join(", ");
+    Deno.test(`parseConfig() refuses ${area}: ${title}`, () => {
+      checkMalformed(wrap(text), errors);
+    });
+  }
+}
+
+function checkMalformed(marked: string, errors: readonly string[]): void {
+  const pieces = marked.split(MARK);
+  const places = pieces.slice(0, -1).map((_, i) => {
+    const before = pieces.slice(0, i + 1).join("");
+    const line = before.split("\n");
+    return `${line.length}:${line.at(-1)!.length + 1}`;
+  });
+  const result = parseConfig(pieces.join(""), "test.yaml");
+  const found = "errors" in result ? result.errors : [];
+  const expected = errors.map((error, i) => {
+    const at = error.indexOf(": ");
+    const path = at < 0 ? error : error.slice(0, at);
+    return { place: places[i] ?? "", path, problem: error.slice(at + 2) };
+  });
+  assertEquals(
+    found.map(({ line, column, path }) => ({
+      place: `${line}:${column}`,
+      path,
+    })),
+    expected.map(({ place, path }) => ({ place, path })),
+    found.map(({ message }) => message).join("\n"),
+  );
+  for (const [i, { problem }] of expected.entries()) {
+    assertStringIncludes(`${found[i]!.problem} | ${found[i]!.hint}`, problem);
+    assertStringIncludes(found[i]!.message, `test.yaml:${expected[i]!.place}:`);
+  }
+}
