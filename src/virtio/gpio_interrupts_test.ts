@@ -313,7 +313,9 @@ Deno.test("SET_DIRECTION OUT that is refused leaves the interrupt as it is", () 
 Deno.test("SET_DIRECTION IN keeps an enabled interrupt", () => {
   const { guest, line } = rig(RISING);
   guest.unmask(0);
+  const calls = line.calls.length;
   assertEquals(guest.request(SET_DIRECTION, 0, IN), OK);
+  assertEquals(line.calls.length, calls, "a new request would lose edges");
   line.pull(1);
   assertEquals(guest.interrupts(), VALID);
 });

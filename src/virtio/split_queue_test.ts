@@ -363,15 +363,18 @@ Deno.test("SplitQueue gives a head back at most once", () => {
 });
 
 Deno.test("SplitQueue publishes before a hostile driver can lap the used ring", () => {
-  const { ring, queue } = rig({ size: 2 });
+  const { ring, queue, notified } = rig({ size: 2 });
   const [head] = show(ring, 1);
-  for (let i = 0; i < 70_000; i++) {
+  // Exactly so often that the index would look as if nothing had happened.
+  for (let i = 0; i < 65536; i++) {
     assertEquals(queue.pop()?.head, head);
     queue.push(head!, 0);
     ring.makeAvailable(head!);
+    if (i === 2) assertEquals(ring.usedIndex(), 2);
   }
+  assertEquals(notified() > 0, true);
   queue.flush();
-  assertEquals(ring.usedIndex(), 70_000 & 0xffff);
+  assertEquals(ring.usedIndex(), 0);
 });
 
 Deno.test("SplitQueue names the fault of a malformed chain and goes on", () => {
@@ -410,8 +413,9 @@ Deno.test("SplitQueue yields what is to be resubmitted first, oldest first", () 
 
 Deno.test("SplitQueue does not touch memory once it is closed", () => {
   const { ring, queue, buffer, notified } = rig();
-  const [head] = show(ring, 2);
-  queue.pop();
+  const [done, head] = show(ring, 3);
+  popAll(queue);
+  queue.push(done!, 1);
   const before = new Uint8Array(buffer).slice();
   queue.close();
   queue.push(head!, 1);
@@ -421,7 +425,7 @@ Deno.test("SplitQueue does not touch memory once it is closed", () => {
   assertEquals(queue.pop(), undefined);
   assertEquals(new Uint8Array(buffer), before);
   assertEquals(notified(), 0);
-  assertEquals(queue.inFlightHeads(), [head]);
+  assertEquals(queue.inFlightHeads().length, 2);
 });
 
 Deno.test("SplitQueue recovers from its in-flight log, whatever base it is told", () => {

@@ -165,6 +165,14 @@ export class FuzzChecks {
       ring.taken[head] = ring.taken[head]! + 1;
     }
     const end = driver.usedIndex();
+    if (((end - ring.nextUsed) & 0xffff) > driver.size) {
+      // What a resumed queue resubmits may come back together with a full ring
+      // of entries, if the guest made its heads available again: the oldest
+      // ones are overwritten.
+      ring.isTainted = true;
+      ring.nextUsed = end;
+      return;
+    }
     const used = driver.parts[2]!.offset + 4;
     while (ring.nextUsed !== end) {
       const at = used + 8 * (ring.nextUsed % driver.size);
