@@ -70,16 +70,21 @@ export interface SplitQueueOptions {
   readonly features: bigint;
   /**
    * Index of the next entry to take from the available ring. With `inflight`
-   * the log knows better (used.idx plus what is in flight), and this is not used.
+   * and without `resubmit` the log knows better (used.idx plus what is in
+   * flight), and this is not used.
    */
   readonly nextAvail: number;
   /** Notifies the driver. **Blocking**: must not; called by `flush`. */
   readonly notify: () => void;
-  /** Heads an earlier run took and did not give back; `pop` yields them first. */
+  /**
+   * Heads an earlier run took and did not give back; `pop` yields them first. To
+   * give them, be it none, says that where the ring stands is known.
+   */
   readonly resubmit?: readonly number[];
   /**
    * Log that survives this process. It is recovered first, and what it knows to
-   * be in flight is resubmitted, before anything else in `resubmit`.
+   * be in flight is resubmitted; what only `resubmit` knows comes after that,
+   * and is entered.
    */
   readonly inflight?: InflightLog;
   /** Called once, when the ring turns out to make no sense. */
@@ -196,7 +201,7 @@ export class SplitQueue {
       resubmit.push(head);
       inflight?.take(head);
     }
-    if (inflight !== undefined) {
+    if (inflight !== undefined && options.resubmit === undefined) {
       // What was taken is either used or in flight. Frontends differ in what
       // base they set after a crash (used.idx, or avail.idx); neither is right
       // for a queue that completes out of order.

@@ -458,12 +458,24 @@ Deno.test("SplitQueue enters what it is given to resubmit into a new log", () =>
   popAll(queue);
   const again = made(SplitQueue.create({
     ...options,
+    nextAvail: queue.nextAvail,
     resubmit: queue.inFlightHeads(),
     inflight: log,
   }));
   assertEquals(again.nextAvail, 2);
   const reopened = made(InflightLog.open(logBuffer, 0, 8));
   assertEquals(reopened.recover(0), heads);
+});
+
+Deno.test("SplitQueue believes the base when it is told what to resubmit, be it nothing", () => {
+  const { ring, options } = rig();
+  show(ring, 3);
+  const log = made(
+    InflightLog.open(new ArrayBuffer(InflightLog.bytesFor(8)), 0, 8),
+  );
+  const told = { ...options, nextAvail: 2, inflight: log };
+  assertEquals(made(SplitQueue.create({ ...told, resubmit: [] })).nextAvail, 2);
+  assertEquals(made(SplitQueue.create(told)).nextAvail, 0);
 });
 
 Deno.test("SplitQueue.create() refuses a log of another size", () => {
