@@ -1,0 +1,112 @@
+/**
+ * `gpioagg install-tools`: makes gpiodetect, gpioget and the others in a
+ * directory, as links to this program, which answers to all of these names.
+ *
+ * @module
+ */
+import { fileStatus, readLink } from "../../ffi/files.ts";
+import { runCommand } from "./command.ts";
+import { complain, writeOut } from "./output.ts";
+import { reasonOf, ToolError } from "./tool_error.ts";
+import { HELP_OPTION, VERSION_OPTION } from "./usage.ts";
+
+/** The names, which are libgpiod's. */
+const TOOLS = [
+  "gpiodetect",
+  "gpioget",
+  "gpioinfo",
+  "gpiomon",
+  "gpionotify",
+  "gpioset",
+];
+
+const OPTIONS = [
+  { long: "force", short: "f", help: ["replace what is there"] },
+  HELP_OPTION,
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "<directory>",
+  about: [
+    `Makes ${TOOLS.slice(0, -1).join(", ")}
+and ${TOOLS.at(-1)} in a directory: links to this program.`,
+    "From a checkout they are links to its scripts/gpioagg.",
+  ],
+  options: OPTIONS,
+  chapters: [],
+} as const;
+
+/** Runs the command. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  let force = false;
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    apply: () => {
+      force = true;
+    },
+    body: ([directory, ...more]) => {
+      if (directory === undefined || more.length > 0) {
+        complain(programName, "one directory must be specified");
+        complain(programName, `try ${programName} --help`);
+        return 2;
+      }
+      install(directory, force);
+      return 0;
+    },
+  });
+}
+
+/**
+ * Makes the links.
+ *
+ * @throws {ToolError} If the directory cannot be written, or has something of
+ * one of the names; then none is made.
+ */
+function install(directory: string, force: boolean): void {
+  const program = ownProgram();
+  const kind = fileStatus(directory)?.kind;
+  if (kind !== "directory") {
+    throw new ToolError(
+      kind === undefined
+        ? `there is no directory '${directory}': make it first`
+        : `'${directory}' is a ${kind}, not a directory`,
+    );
+  }
+  const paths = TOOLS.map((name) => `${directory.replace(/\/+$/, "")}/${name}`);
+  const wanted = paths.filter((path) => readLink(path) !== program);
+  const there = wanted.filter((path) =>
+    fileStatus(path, { followLinks: false }) !== undefined
+  );
+  if (there.length > 0 && !force) {
+    throw new ToolError([
+      ...there.map((path) => `'${path}' is there already`),
+      "nothing was changed: --force replaces them",
+    ]);
+  }
+  for (const path of wanted) {
+    try {
+      // Beside it first, so that there is never none: it may be in use.
+      const fresh = `${path}.new-${Deno.pid}`;
+      Deno.symlinkSync(program, fresh);
+      Deno.renameSync(fresh, path);
+    } catch (error) {
+      throw new ToolError(`unable to make '${path}': ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+  writeOut(paths.map((path) => `${path} -> ${program}\n`).join(""));
+}
+
+/** What the links lead to: the executable, or the launcher of the checkout. */
+function ownProgram(): string {
+  if (Deno.build.standalone) return Deno.execPath();
+  return Deno.env.get("GPIOAGG_LAUNCHER") ??
+    new URL("../../scripts/gpioagg", import.meta.url).pathname;
+}
