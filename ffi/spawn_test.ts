@@ -5,6 +5,7 @@ import { OsError } from "./os_error.ts";
 import { pollFd, POLLHUP, POLLIN } from "./poll.ts";
 import { spawnDetached } from "./spawn.ts";
 import { socketPair } from "./unix_socket.ts";
+import { testAlone } from "./test_alone.ts";
 
 // bash, because dash knows no fds above 9.
 
@@ -54,7 +55,7 @@ Deno.test("spawnDetached() leaves the session and the terminal behind", () => {
   assertEquals(command?.startsWith("called-so -c "), true);
 });
 
-Deno.test("spawnDetached() keeps other fds to itself", () => {
+testAlone(import.meta, "spawnDetached() keeps other fds to itself", () => {
   const [ours, theirs] = socketPair();
   using _ours = ours;
   const [secret, peer] = socketPair();
