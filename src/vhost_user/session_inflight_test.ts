@@ -274,6 +274,27 @@ Deno.test("a region that is new to a paused ring learns what is in flight", () =
   assertEquals(rig.device.resets, 0);
 });
 
+Deno.test("a paused ring knows better than a region that is another ring's", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  const bases = [rig.takeBase(0), rig.takeBase(1)];
+  using region = Region.get(rig);
+  // A log in order, of heads that this ring's driver never gave away.
+  region.view.setUint16(QUEUE_BYTES + 8, 1, true);
+  region.view.setUint16(QUEUE_BYTES + 10, QUEUE_SIZE, true);
+  for (const head of [40, 41, 42]) {
+    region.view.setUint8(region.at(1, head), 1);
+  }
+  region.set(rig);
+  rig.startRings(bases);
+  assertEquals(region.heads(1).length, 1);
+  rig.ports[0]!.pull(1);
+  assertEquals(rig.guest.interrupts(), [[0, 1]]);
+  assertEquals(region.heads(1), []);
+});
+
 Deno.test("a region full of nonsense breaks nothing", () => {
   using rig = new VhostRig();
   for (const byte of [0x01, 0x7f, 0xff]) {

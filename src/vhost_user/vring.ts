@@ -305,14 +305,11 @@ export class Vring implements Disposable {
     }
     const heads = this.#pause!.heads;
     const known = new Set(log.recover(usedIndex));
-    // Differs when the frontend brought another region while the ring rested.
+    // Differs when the frontend brought another region while the ring rested:
+    // what that one says of this ring is not so.
     if (
       known.size !== heads.length || !heads.every((head) => known.has(head))
-    ) {
-      region.wipe(this.#index);
-      log.recover(usedIndex);
-      for (const head of heads) log.take(head);
-    }
+    ) region.wipe(this.#index);
     return { log, isOld: false };
   }
 
