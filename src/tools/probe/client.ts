@@ -38,7 +38,7 @@ import {
 import type { Region } from "./memory.ts";
 
 /** Which messages ask for an acknowledgement, once REPLY_ACK is negotiated. */
-export type AckHabit = "never" | "memory" | "always";
+export type AckHabit = "never" | "effects" | "always";
 
 /** The backend's in-flight region. **Ownership**: whoever holds it owns `fd`. */
 export interface InflightRegion {
@@ -64,12 +64,17 @@ export interface RawMessage {
   readonly fds?: readonly number[];
 }
 
-/** Messages whose success the frontends of habit "memory" wait for. */
-const MEMORY_REQUESTS: ReadonlySet<number> = new Set([
+/**
+ * Messages whose effect must be there before the guest goes on, which the
+ * frontends of habit "effects" wait for. SET_VRING_ENABLE is one: the guest's
+ * kicks go by another way and would overtake it.
+ */
+const EFFECT_REQUESTS: ReadonlySet<number> = new Set([
   Request.SET_MEM_TABLE,
   Request.ADD_MEM_REG,
   Request.REM_MEM_REG,
   Request.SET_VRING_ADDR,
+  Request.SET_VRING_ENABLE,
 ]);
 
 /** One session's messages. **Ownership**: owns the connection. */
@@ -314,7 +319,7 @@ export class Client implements Disposable {
     const wantsReply =
       (this.protocolFeatures & PROTOCOL_FEATURE_REPLY_ACK_MASK) !== 0n &&
       (this.habit === "always" ||
-        this.habit === "memory" && MEMORY_REQUESTS.has(request));
+        this.habit === "effects" && EFFECT_REQUESTS.has(request));
     if (!wantsReply) {
       this.sendRaw(request, payload, { fds });
       return;

@@ -10,7 +10,7 @@ const SET_MEM_TABLE = 5;
 const GET_CONFIG = 24;
 const REPLY_ACK = 1n << 3n;
 
-function setUp(habit: "never" | "memory" | "always" = "never") {
+function setUp(habit: "never" | "effects" | "always" = "never") {
   const stack = new DisposableStack();
   const backend = stack.use(new CannedBackend());
   const connection = new Connection(backend.frontendSocket, "test", 100);
@@ -91,7 +91,7 @@ Deno.test("acknowledgements are asked for as the habit says", () => {
   for (
     const [habit, expected] of [
       ["never", [1, 1]],
-      ["memory", [1, 9]],
+      ["effects", [1, 9]],
       ["always", [9, 9]],
     ] as const
   ) {

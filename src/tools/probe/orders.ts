@@ -84,7 +84,7 @@ export const ORDERS = {
       ["enable"],
     ],
     stopping: [["disable"], ["getBase"]],
-    acknowledge: "memory",
+    acknowledge: "effects",
     call: "eventfd",
     memorySlots: true,
   },
