@@ -87,6 +87,18 @@ const SYMBOLS = {
   },
   /** int eventfd(unsigned initial, int flags) */
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  /** int inotify_init1(int flags) */
+  inotifyInit1: {
+    name: "inotify_init1",
+    parameters: ["i32"],
+    result: "i32",
+  },
+  /** int inotify_add_watch(int fd, const char *path, uint32_t mask) */
+  inotifyAddWatch: {
+    name: "inotify_add_watch",
+    parameters: ["i32", "buffer", "u32"],
+    result: "i32",
+  },
   /** int timerfd_create(int clock, int flags) */
   timerfdCreate: {
     name: "timerfd_create",
