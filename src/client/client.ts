@@ -1,0 +1,314 @@
+/**
+ * The control API of a running service, for Deno programs.
+ *
+ * @module
+ */
+import {
+  type ApiAnswer,
+  type ApiRequest,
+  readLines,
+  readText,
+  sendRequest,
+} from "./http_request.ts";
+import type {
+  AggregatorState,
+  ApiErrorBody,
+  ApiEvent,
+  CreateRequest,
+  LeaseMessage,
+} from "./protocol.ts";
+
+/** How long a service may take to end an aggregator, and how often to look. */
+const RELEASE_LIMIT_MS = 5000;
+const RELEASE_LOOK_MS = 10;
+
+/** A service refused, or could not do, what a client asked for. */
+export class ServiceError extends Error {
+  override readonly name = "ServiceError";
+  /** The HTTP status. */
+  readonly status: number;
+  /** One line on how it is meant; may be empty. */
+  readonly hint: string;
+
+  /** Makes the error of an answer. */
+  constructor(status: number, message: string, hint = "") {
+    super(message);
+    this.status = status;
+    this.hint = hint;
+  }
+}
+
+/**
+ * A client of one service. Holds no connection between calls.
+ *
+ * Needs `--allow-ffi` and no network permission; the file system decides who
+ * may use the socket.
+ *
+ * @example Lines that go away with the program that made them
+ * ```ts ignore
+ * import { ServiceClient } from "@gpioagg/gpioagg";
+ *
+ * const service = new ServiceClient("/run/gpioagg/api.sock");
+ * await using plc = await service.create({
+ *   name: "plc0",
+ *   lines: ["gpiochip0/0-7,direction=output,safe=0"],
+ * });
+ * console.log(plc.socketPath); // give this to a VMM
+ * ```
+ */
+export class ServiceClient {
+  /** Where the service's control API is. */
+  readonly socketPath: string;
+
+  /** Makes a client of the service at `socketPath`; nothing is opened yet. */
+  constructor(socketPath: string) {
+    this.socketPath = socketPath;
+  }
+
+  /**
+   * All aggregators of the service.
+   *
+   * @throws {ServiceError} If the service refuses.
+   * @throws {Error} If nobody serves there.
+   */
+  async list(): Promise<AggregatorState[]> {
+    const answer = await this.#ask<{ aggregators: AggregatorState[] }>({
+      method: "GET",
+      path: "/v1/aggregators",
+    });
+    return answer.aggregators;
+  }
+
+  /**
+   * One aggregator, with its lines' present values.
+   *
+   * @throws {ServiceError} With status 404 if there is none of this name.
+   * @throws {Error} If nobody serves there.
+   */
+  show(name: string): Promise<AggregatorState> {
+    return this.#ask({ method: "GET", path: pathOf(name) });
+  }
+
+  /**
+   * Makes an aggregator that lives as long as what this returns, and no longer
+   * than this process: when it dies, however it dies, the guest is
+   * disconnected, the lines get their safe state and are released, and the
+   * socket is removed.
+   *
+   * @throws {ServiceError} If the lines cannot be had.
+   * @throws {Error} If nobody serves there.
+   */
+  async create(
+    request: Omit<CreateRequest, "lease">,
+  ): Promise<LeasedAggregator> {
+    const answer = await this.#send({
+      method: "POST",
+      path: "/v1/aggregators",
+      body: { ...request, lease: "stream" },
+    });
+    return await LeasedAggregator.open(this, answer);
+  }
+
+  /**
+   * Makes an aggregator that outlives its maker.
+   *
+   * @throws {ServiceError} If the lines cannot be had.
+   * @throws {Error} If nobody serves there.
+   */
+  createLasting(
+    request: Omit<CreateRequest, "lease">,
+  ): Promise<AggregatorState> {
+    return this.#ask({
+      method: "POST",
+      path: "/v1/aggregators",
+      body: { ...request, lease: "none" },
+    });
+  }
+
+  /**
+   * Ends an aggregator, whoever made it.
+   *
+   * @throws {ServiceError} With status 404 if there is none of this name.
+   * @throws {Error} If nobody serves there.
+   */
+  async remove(name: string): Promise<void> {
+    await this.#ask({ method: "DELETE", path: pathOf(name) });
+  }
+
+  /**
+   * Pulls simulated lines to levels, as the world outside would.
+   *
+   * @throws {ServiceError} If there is no such line, or it is not simulated.
+   * @throws {Error} If nobody serves there.
+   */
+  pull(
+    name: string,
+    levels: Readonly<Record<string, 0 | 1>>,
+  ): Promise<AggregatorState> {
+    return this.#ask({
+      method: "PATCH",
+      path: `${pathOf(name)}/lines`,
+      body: { pull: levels },
+    });
+  }
+
+  /**
+   * What happens in the service from now on, beginning with a snapshot. Ends
+   * with the service, or when the caller leaves the loop.
+   *
+   * @param name Only what concerns this aggregator.
+   * @throws {Error} If nobody serves there.
+   */
+  async *events(name?: string): AsyncGenerator<ApiEvent, void> {
+    const query = name === undefined
+      ? ""
+      : `?aggregator=${encodeURIComponent(name)}`;
+    const answer = await this.#send({
+      method: "GET",
+      path: `/v1/events${query}`,
+    });
+    try {
+      for await (const line of readLines(answer.body)) {
+        if (line.startsWith("data:")) yield JSON.parse(line.slice(5));
+      }
+    } finally {
+      answer.close();
+    }
+  }
+
+  /**
+   * The service's counters in Prometheus' text format.
+   *
+   * @throws {Error} If nobody serves there.
+   */
+  async metrics(): Promise<string> {
+    const answer = await this.#send({ method: "GET", path: "/metrics" });
+    return await readText(answer.body);
+  }
+
+  async #send(request: ApiRequest): Promise<ApiAnswer> {
+    const answer = await sendRequest(this.socketPath, request);
+    if (answer.status < 400) return answer;
+    const text = await readText(answer.body);
+    throw errorOf(answer.status, text);
+  }
+
+  async #ask<T>(request: ApiRequest): Promise<T> {
+    const answer = await this.#send(request);
+    const text = await readText(answer.body);
+    return text === "" ? undefined as T : JSON.parse(text) as T;
+  }
+}
+
+/**
+ * An aggregator that lives as long as this object is not disposed, and no
+ * longer than this process.
+ */
+export class LeasedAggregator implements AsyncDisposable {
+  /** How it was when it was made. */
+  readonly state: AggregatorState;
+  readonly #client: ServiceClient;
+  readonly #answer: ApiAnswer;
+  readonly #ended: Promise<string>;
+
+  private constructor(
+    client: ServiceClient,
+    state: AggregatorState,
+    answer: ApiAnswer,
+    lines: AsyncIterator<string>,
+  ) {
+    this.#client = client;
+    this.state = state;
+    this.#answer = answer;
+    this.#ended = untilEnded(lines);
+  }
+
+  /** Takes over the stream that is the lease. */
+  static async open(
+    client: ServiceClient,
+    answer: ApiAnswer,
+  ): Promise<LeasedAggregator> {
+    const lines = readLines(answer.body);
+    const first = await lines.next();
+    const message: LeaseMessage | undefined = first.done
+      ? undefined
+      : JSON.parse(first.value);
+    if (message === undefined || !("aggregator" in message)) {
+      answer.close();
+      throw new ServiceError(answer.status, "The service ended at once");
+    }
+    return new LeasedAggregator(client, message.aggregator, answer, lines);
+  }
+
+  /** Its name. */
+  get name(): string {
+    return this.state.name;
+  }
+
+  /** The vhost-user socket to give to a VMM. */
+  get socketPath(): string {
+    return this.state.socketPath!;
+  }
+
+  /** Resolves with the reason once it is gone, whoever ended it. */
+  get ended(): Promise<string> {
+    return this.#ended;
+  }
+
+  /**
+   * Gives the lease up, and waits until the aggregator is gone: its lines are
+   * free then.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#answer.close();
+    await this.#ended;
+    const deadline = performance.now() + RELEASE_LIMIT_MS;
+    while (await this.#isServed()) {
+      if (performance.now() > deadline) {
+        throw new Error(
+          `${this.name} is still served ${RELEASE_LIMIT_MS / 1000} s after ` +
+            `its lease was given up`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
+    }
+  }
+
+  async #isServed(): Promise<boolean> {
+    try {
+      const { servedSince } = await this.#client.show(this.name);
+      // Another one of the same name is nobody's but its maker's.
+      return servedSince === this.state.servedSince;
+    } catch {
+      // It is gone, or the service is.
+      return false;
+    }
+  }
+}
+
+async function untilEnded(lines: AsyncIterator<string>): Promise<string> {
+  try {
+    for (;;) {
+      const { value, done } = await lines.next();
+      if (done) return "the service is gone";
+      const message: LeaseMessage = JSON.parse(value);
+      if ("ended" in message) return message.ended;
+    }
+  } catch {
+    // The stream was closed, from either side, in the middle.
+    return "the connection is closed";
+  }
+}
+
+function pathOf(name: string): string {
+  return `/v1/aggregators/${encodeURIComponent(name)}`;
+}
+
+function errorOf(status: number, text: string): ServiceError {
+  try {
+    const { error } = JSON.parse(text) as ApiErrorBody;
+    return new ServiceError(status, error.message, error.hint);
+  } catch {
+    return new ServiceError(status, `The service answered ${status}`);
+  }
+}

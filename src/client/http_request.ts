@@ -1,0 +1,118 @@
+/**
+ * HTTP over a unix socket that is opened here, not by Deno: so a program that
+ * uses a service needs no network permission.
+ *
+ * @module
+ */
+import { type IncomingMessage, request as startRequest } from "node:http";
+import { Socket } from "node:net";
+import { isOsError } from "../../ffi/os_error.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
+
+/** A request to a service. */
+export interface ApiRequest {
+  method: "GET" | "POST" | "PATCH" | "DELETE";
+  path: string;
+  /** Sent as JSON. */
+  body?: unknown;
+}
+
+/** An answer whose body is still to be read. */
+export interface ApiAnswer {
+  status: number;
+  /** The body, as it comes. */
+  body: AsyncIterable<Uint8Array>;
+  /** Ends the connection, read or not. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Sends a request to the service at `socketPath` and waits for the head of its
+ * answer.
+ *
+ * @throws {Error} If nobody serves there, or the connection is lost.
+ */
+export function sendRequest(
+  socketPath: string,
+  { method, path, body }: ApiRequest,
+): Promise<ApiAnswer> {
+  const socket = connect(socketPath);
+  const { promise, resolve, reject } = Promise.withResolvers<ApiAnswer>();
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const request = startRequest({
+    method,
+    path,
+    headers: {
+      host: "gpioagg",
+      connection: "close",
+      ...(text === undefined ? {} : {
+        "content-type": "application/json",
+        "content-length": String(new TextEncoder().encode(text).length),
+      }),
+    },
+    createConnection: () => socket,
+  }, (response: IncomingMessage) => {
+    resolve({
+      status: response.statusCode ?? 0,
+      body: response as AsyncIterable<Uint8Array>,
+      close: () => {
+        response.destroy();
+        socket.destroy();
+      },
+    });
+  });
+  request.on("error", (cause: Error) => {
+    reject(
+      new Error(
+        `Lost the service at ${socketPath}: ${cause.message}`,
+        { cause },
+      ),
+    );
+  });
+  request.end(text);
+  return promise;
+}
+
+function connect(socketPath: string): Socket {
+  try {
+    return new Socket({ fd: connectUnix(socketPath).release() });
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    const { message } = error;
+    const why = isOsError(error, "ENOENT")
+      ? "no service has its control API there"
+      : isOsError(error, "ECONNREFUSED")
+      ? "its service has ended"
+      : isOsError(error, "EACCES", "EPERM")
+      ? "you may not use this socket; its owner, group and mode decide"
+      : message;
+    throw new Error(`Cannot reach ${socketPath}: ${error.code}; ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+/** A whole body as text. */
+export async function readText(
+  body: AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of body) {
+    text += decoder.decode(piece, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** A body line by line, without the line feeds. */
+export async function* readLines(
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const piece of body) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}

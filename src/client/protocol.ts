@@ -1,0 +1,96 @@
+/**
+ * What goes over the control API of a running service: HTTP and JSON over a
+ * unix socket. The service's `/openapi.json` says the same to other languages.
+ *
+ * @module
+ */
+
+/** The path of the control API in a runtime directory. */
+export const API_SOCKET_NAME = "api.sock";
+
+/** What ties an aggregator's life to something. */
+export type LeaseKind =
+  /** To the stream that its creation answered with. */
+  | "stream"
+  /** To nothing: until it is removed or the service ends. */
+  | "none"
+  /** To the service's own command line or configuration. */
+  | "service";
+
+/** What a client asks for when it makes an aggregator. */
+export interface CreateRequest {
+  /** What it is called; also the name of its socket. */
+  name: string;
+  /** Its lines, as `gpioagg serve --line` takes them, in order. */
+  lines: string[];
+  /** Default: `stream`. */
+  lease?: "stream" | "none";
+  /** Who may connect to its socket. Default: as the service is set. */
+  socket?: SocketAccess;
+}
+
+/** Who may use a socket's file. */
+export interface SocketAccess {
+  /** Octal digits: `660`. */
+  mode?: string;
+  /** User name or number. */
+  owner?: string;
+  /** Group name or number. */
+  group?: string;
+}
+
+/** One line, as it is now. */
+export interface Line {
+  lineNumber: number;
+  name: string;
+  /** Where it comes from, in words. */
+  source: string;
+  direction: "input" | "output";
+  /** 1 is active. Absent where it is not known without waiting. */
+  value?: number;
+}
+
+/** One aggregator, as it is now. */
+export interface AggregatorState {
+  name: string;
+  lease: LeaseKind;
+  /** Absent when it was given as an open fd. */
+  socketPath?: string;
+  /** Whether a VMM is connected. */
+  connected: boolean;
+  /** **Units**: milliseconds since 1970. */
+  servedSince?: number;
+  /** **Units**: milliseconds since 1970. */
+  connectedSince?: number;
+  lines: Line[];
+}
+
+/** A line after a change. */
+export interface LineChangeState extends Omit<Line, "source"> {
+  /** How many changes there were since the last event of this line. */
+  changes: number;
+}
+
+/** Something that happened in a service. */
+export type ApiEvent =
+  /** First of all: how everything is now. */
+  | { event: "snapshot"; aggregators: AggregatorState[] }
+  | { event: "created" | "removed"; aggregator: string; detail: string }
+  | {
+    event: "connected" | "disconnected" | "started" | "stopped" | "fault";
+    aggregator: string;
+    detail: string;
+  }
+  | { event: "lines"; aggregator: string; lines: LineChangeState[] }
+  /** The listener was too slow; so many events are missing here. */
+  | { event: "lost"; count: number };
+
+/** A line of a lease's stream. */
+export type LeaseMessage =
+  | { aggregator: AggregatorState }
+  | { ended: string };
+
+/** What was wrong with a request. */
+export interface ApiErrorBody {
+  error: { message: string; hint?: string };
+}
