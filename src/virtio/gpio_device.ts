@@ -52,6 +52,9 @@ const MAX_LINES = 0xffff;
 const DESCRIPTORS_PER_UNIT_SHIFT = 4;
 const NAME_BYTES_PER_UNIT_SHIFT = 10;
 
+/** Event buffers that a request which may switch interrupts off waits for. */
+const EVENT_BUDGET = 256;
+
 /** How a {@linkcode GpioDevice} may differ from the usual. */
 export interface GpioDeviceOptions {
   /** Whether VIRTIO_GPIO_F_IRQ is offered; it is unless this is false. */
@@ -262,6 +265,12 @@ export class GpioDevice implements VirtioDevice, LineListener {
       this.counters.countRequest(lineNumber, type, false);
       this.#answer(queue, chain, FAILED);
       return cost;
+    }
+    // A buffer that the driver queued before this request may still lie in the
+    // event ring, its kick under way on another fd. It counts as received:
+    // found after a SET_IRQ_TYPE NONE was answered, it would be held for ever.
+    if (type === MessageType.SetIrqType || type === MessageType.SetDirection) {
+      this.#processEvents(EVENT_BUDGET);
     }
     if (line.isBusy) {
       this.#deferred!.keep(chain, type, value);

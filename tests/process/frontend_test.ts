@@ -152,6 +152,26 @@ Deno.test("a pause is no reset: armed interrupts and levels outlast it", async (
   assertEquals(driver.getValue(1), 1);
 });
 
+Deno.test("a buffer whose kick is late is returned by interrupt type NONE", async () => {
+  await using service = await Service.start({ plc0: LINES });
+  using frontend = Frontend.open(service.socket("plc0"));
+  const driver = GpioDriver.attach(frontend);
+  driver.setInterruptType(IN0, IrqType.EdgeBoth);
+  // The kick of the ring's start is behind us once this one has been served.
+  driver.arm(IN0);
+  driver.setInterruptType(IN0, IrqType.None);
+  assertEquals(driver.waitEvent(LIMIT_MS)?.status, EventStatus.Invalid);
+  driver.setInterruptType(IN0, IrqType.EdgeBoth);
+  const kickPoint = frontend.kickPoint(1);
+  kickPoint.kick = () => {};
+  driver.arm(IN0);
+  driver.setInterruptType(IN0, IrqType.None);
+  assertEquals(driver.waitEvent(QUIET_MS), {
+    lineNumber: IN0,
+    status: EventStatus.Invalid,
+  });
+});
+
 Deno.test("guest memory may grow and shrink while requests are under way", async () => {
   await using service = await Service.start({ plc0: LINES });
   using frontend = Frontend.open(service.socket("plc0"), { order: "crosvm" });
