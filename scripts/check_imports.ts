@@ -62,8 +62,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/daemon",
     "src/kernel_chip",
     "src/tools",
-    // The demo plays a guest.
-    "src/virtio/gpio_protocol.ts",
     "deno.json",
   ],
 };

@@ -6,9 +6,14 @@
 import { ControlClient } from "../daemon/control_client.ts";
 import { controlPathOf } from "../daemon/control_protocol.ts";
 import { ReactorClient } from "../daemon/reactor_client.ts";
-import { GpioDriver } from "../tools/probe/driver.ts";
+import {
+  Direction,
+  EventStatus,
+  GpioDriver,
+  IrqType,
+} from "../tools/probe/driver.ts";
 import { Frontend } from "../tools/probe/frontend.ts";
-import { Direction, EventStatus, IrqType } from "../virtio/gpio_protocol.ts";
+
 import { readArguments } from "./arguments.ts";
 import { runDemoVm } from "./demo_vm.ts";
 import { writeOutput } from "./output.ts";

@@ -88,7 +88,11 @@ export class Reactor implements EventLoop, Disposable {
    */
   turn(maxWaitMs: number): void {
     const epoll = this.#epoll;
+    // What handlers of this turn put off waits for the next one.
+    const deferred = this.#deferred;
+    const isAnyDeferred = deferred.length > 0;
     const ready = epoll.wait(this.#timeout(maxWaitMs));
+    if (isAnyDeferred) this.#deferred = [];
     for (let i = 0; i < ready; i++) {
       const slot = this.#slots[epoll.slotAt(i)];
       // A watch that was disposed in this very turn has a newer generation.
@@ -101,7 +105,7 @@ export class Reactor implements EventLoop, Disposable {
         this.#onError(error);
       }
     }
-    if (this.#deferred.length > 0) this.#runDeferred();
+    if (isAnyDeferred) this.#runDeferred(deferred);
     if (this.#deadlines.size > 0) this.#deadlines.run(this.#onError);
   }
 
@@ -123,9 +127,7 @@ export class Reactor implements EventLoop, Disposable {
     return wait === Infinity ? -1 : Math.ceil(wait);
   }
 
-  #runDeferred(): void {
-    const tasks = this.#deferred;
-    this.#deferred = [];
+  #runDeferred(tasks: readonly (() => void)[]): void {
     for (const task of tasks) {
       try {
         task();

@@ -91,6 +91,23 @@ Deno.test("Reactor.defer() runs in the next turn, which does not wait", () => {
   assertEquals(log, [1, 2]);
 });
 
+Deno.test("Reactor.defer() lets ready fds go first, also when a handler defers", () => {
+  const { reactor } = rig();
+  using _reactor = reactor;
+  using fd = createEventFd();
+  const log: string[] = [];
+  using _watch = reactor.watch(fd.fd, EPOLLIN | EPOLLET, () => {
+    log.push("served");
+    reactor.defer(() => log.push("put off"));
+  });
+  signalFd(fd.fd);
+  reactor.turn(1000);
+  assertEquals(log, ["served"]);
+  signalFd(fd.fd);
+  reactor.turn(1000);
+  assertEquals(log, ["served", "served", "put off"]);
+});
+
 Deno.test("Reactor.after() wakes the loop when the deadline is due", () => {
   using reactor = new Reactor({
     onError: (error) => {
