@@ -1,0 +1,66 @@
+/**
+ * What is known of GPIO controllers that QEMU emulates.
+ *
+ * @module
+ */
+
+/** The registers of up to 32 pins. **Units**: bytes from the controller's base. */
+export interface RegisterBank {
+  /** A set bit is an output. */
+  readonly direction: number;
+  /** Levels of outputs, and of inputs as the guest sees them. */
+  readonly data: number;
+}
+
+const PL061: readonly RegisterBank[] = [{ direction: 0x400, data: 0x3fc }];
+const ASPEED: readonly RegisterBank[] = [
+  { direction: 0x004, data: 0x000 },
+  { direction: 0x024, data: 0x020 },
+  { direction: 0x074, data: 0x070 },
+  { direction: 0x07c, data: 0x078 },
+  { direction: 0x084, data: 0x080 },
+  { direction: 0x08c, data: 0x088 },
+  { direction: 0x1e4, data: 0x1e0 },
+];
+
+/** Pins of one bank; pin n is bit n % 32 of bank n / 32. */
+export const PINS_PER_BANK = 32;
+
+/**
+ * Registers by the controller's type in QEMU. Reading them changes nothing in
+ * the guest.
+ *
+ * **Source**: Arm DDI 0190 (PL061), i.MX 6 reference manual, chapter "GPIO",
+ * and Linux, drivers/gpio/gpio-aspeed.c.
+ */
+const BANKS: Readonly<Record<string, readonly RegisterBank[]>> = {
+  "pl061": PL061,
+  "pl061_luminary": PL061,
+  "imx.gpio": [{ direction: 0x04, data: 0x00 }],
+  "aspeed.gpio-ast2400": ASPEED,
+  "aspeed.gpio-ast2500": ASPEED,
+  "aspeed.gpio-ast2600": ASPEED,
+};
+
+/** The registers of a type of controller; undefined where none are known. */
+export function banksOf(type: string): readonly RegisterBank[] | undefined {
+  return Object.hasOwn(BANKS, type) ? BANKS[type] : undefined;
+}
+
+const PIN_PROPERTY = /^gpio([A-Z]{1,2})([0-7])$/;
+const PINS_PER_LETTER = 8;
+
+/**
+ * The number of a pin that is a property of its controller, as on Aspeed:
+ * `gpioA0` is 0, `gpioB0` is 8, `gpioAA0`, behind `gpioZ7`, is 208. Undefined
+ * for other properties.
+ */
+export function pinOfProperty(name: string): number | undefined {
+  const [, letters, digit] = PIN_PROPERTY.exec(name) ?? [];
+  if (letters === undefined) return undefined;
+  let letter = 0;
+  for (const char of letters) {
+    letter = 26 * letter + char.charCodeAt(0) - 64;
+  }
+  return (letter - 1) * PINS_PER_LETTER + Number(digit);
+}

@@ -1,0 +1,246 @@
+/**
+ * Finding a GPIO controller in a running QEMU, by its type and its place on the
+ * board: object paths differ between boards, machine options and versions.
+ *
+ * @module
+ */
+import { pinOfProperty } from "./controllers.ts";
+import { QemuError } from "./errors.ts";
+import type { QmpClient } from "./qmp.ts";
+
+/** Which controller is wanted. */
+export interface WantedController {
+  /** A type (`pl061`), part of one (`aspeed.gpio`), or an object's path. */
+  readonly device: string;
+  /** Which of several, by rising address; absent: there must be just one. */
+  readonly index?: number;
+}
+
+/** A controller that was found. */
+export interface Controller {
+  /** Its object path, valid as long as QEMU runs. */
+  readonly path: string;
+  /** Its type: `pl061`. */
+  readonly type: string;
+  /** Where its registers are for the guest; -1 if that is not known. */
+  readonly address: number;
+  /** How many pins can be driven from outside. */
+  readonly inputs: number;
+  /** How many pins are reported to the outside. */
+  readonly outputs: number;
+  /** Pins that are properties instead: their names, by number. */
+  readonly properties: ReadonlyMap<number, string>;
+}
+
+interface Property {
+  readonly name: string;
+  readonly type: string;
+}
+
+interface Found {
+  readonly path: string;
+  readonly type: string;
+}
+
+/** Kinds of objects that have no controllers below them, and come in hundreds. */
+const LEAVES = /^child<(qemu:)?(memory-region|iommu-memory-region|irq|clock)>$/;
+const UNNAMED_INPUT = /^unnamed-gpio-in\[\d+\]$/;
+const UNNAMED_OUTPUT = /^unnamed-gpio-out\[\d+\]$/;
+
+/** Told what was found, or why nothing was. */
+export type ControllerAnswer = (
+  controller: Controller | undefined,
+  error: QemuError | undefined,
+) => void;
+
+/**
+ * Looks for a controller; `answer` is called once, unless the connection ends.
+ * The error says which candidates there are.
+ */
+export function findController(
+  qmp: QmpClient,
+  wanted: WantedController,
+  answer: ControllerAnswer,
+): void {
+  new Search(qmp, wanted, answer).start();
+}
+
+class Search {
+  readonly #qmp: QmpClient;
+  readonly #wanted: WantedController;
+  readonly #answer: ControllerAnswer;
+  /** All objects that may be controllers. */
+  readonly #found: Found[] = [];
+  readonly #candidates: Controller[] = [];
+
+  constructor(
+    qmp: QmpClient,
+    wanted: WantedController,
+    answer: ControllerAnswer,
+  ) {
+    this.#qmp = qmp;
+    this.#wanted = wanted;
+    this.#answer = answer;
+  }
+
+  start(): void {
+    this.#walk(["/machine"]);
+  }
+
+  #fail(problem: string, hint = ""): void {
+    this.#answer(undefined, new QemuError(problem, { hint }));
+  }
+
+  /** Lists objects, one after the other, with all that is below them. */
+  #walk(paths: string[]): void {
+    const path = paths.pop();
+    if (path === undefined) return this.#choose();
+    this.#list(path, (properties) => {
+      for (const { name, type } of properties) {
+        const child = /^child<(.*)>$/.exec(type)?.[1];
+        if (child === undefined || LEAVES.test(type)) continue;
+        const found = { path: `${path}/${name}`, type: child };
+        this.#found.push(found);
+        paths.push(found.path);
+      }
+      this.#walk(paths);
+    });
+  }
+
+  #choose(): void {
+    const { device } = this.#wanted;
+    if (device.startsWith("/")) {
+      const found = this.#found.find(({ path }) => path === device);
+      if (found !== undefined) return this.#inspect([found]);
+      return this.#fail(
+        `this QEMU has no object ${device}`,
+        this.#known() || "Name the controller by its type, such as pl061",
+      );
+    }
+    const exact = this.#found.filter(({ type }) => type === device);
+    const chosen = exact.length > 0
+      ? exact
+      : this.#found.filter(({ type }) => type.includes(device));
+    if (chosen.length === 0) {
+      return this.#fail(
+        `this board has no device of type "${device}"`,
+        this.#known(),
+      );
+    }
+    this.#inspect(chosen);
+  }
+
+  /** What else could be meant. */
+  #known(): string {
+    const types = new Set(
+      this.#found.map(({ type }) => type).filter((type) =>
+        /gpio|pl061/.test(type)
+      ),
+    );
+    return types.size === 0
+      ? ""
+      : `Types on this board that may be meant: ${[...types].join(", ")}`;
+  }
+
+  /** Learns what pins the candidates have, one after the other. */
+  #inspect(rest: Found[]): void {
+    const [found, ...others] = rest;
+    if (found === undefined) return this.#decide();
+    this.#list(found.path, (properties) => {
+      const count = (pattern: RegExp) =>
+        properties.filter(({ name }) => pattern.test(name)).length;
+      const controller = {
+        ...found,
+        address: -1,
+        inputs: count(UNNAMED_INPUT),
+        outputs: count(UNNAMED_OUTPUT),
+        properties: pinProperties(properties),
+      };
+      const region = properties.find(({ type }) =>
+        /^child<(qemu:)?memory-region>$/.test(type)
+      );
+      const next = (address: number) => {
+        if (hasPins(controller)) {
+          this.#candidates.push({ ...controller, address });
+        }
+        this.#inspect(others);
+      };
+      if (region === undefined) return next(-1);
+      this.#locate(`${found.path}/${region.name}`, 0, next);
+    });
+  }
+
+  /** Adds up the addresses of a memory region and of those it is in. */
+  #locate(
+    region: string,
+    offset: number,
+    answer: (address: number) => void,
+  ): void {
+    this.#get(region, "addr", (addr) => {
+      this.#get(region, "container", (container) => {
+        if (typeof addr !== "number") return answer(-1);
+        const address = offset + addr;
+        if (typeof container !== "string" || container === "") {
+          return answer(address);
+        }
+        this.#locate(container, address, answer);
+      });
+    });
+  }
+
+  #decide(): void {
+    const { device, index } = this.#wanted;
+    const candidates = this.#candidates.sort((a, b) => a.address - b.address);
+    if (candidates.length === 0) {
+      return this.#fail(
+        `"${device}" has no pins that can be reached from outside`,
+        "It needs unnamed GPIO inputs or outputs, or properties such as gpioA0",
+      );
+    }
+    if (index === undefined && candidates.length > 1) {
+      return this.#fail(
+        `this board has ${candidates.length} controllers of type "${device}"`,
+        `Say which by index: ${list(candidates)}`,
+      );
+    }
+    const chosen = candidates[index ?? 0];
+    if (chosen !== undefined) return this.#answer(chosen, undefined);
+    this.#fail(
+      `this board has no controller "${device}" with the index ${index}`,
+      `There are: ${list(candidates)}`,
+    );
+  }
+
+  #list(path: string, next: (properties: readonly Property[]) => void): void {
+    this.#qmp.execute("qom-list", { path }, (result, error) => {
+      // Objects come and go: one that is gone has nothing below it.
+      next(error === undefined ? result as Property[] : []);
+    });
+  }
+
+  #get(path: string, property: string, next: (value: unknown) => void): void {
+    this.#qmp.execute("qom-get", { path, property }, (result) => next(result));
+  }
+}
+
+function hasPins(controller: Controller): boolean {
+  return controller.inputs > 0 || controller.outputs > 0 ||
+    controller.properties.size > 0;
+}
+
+function pinProperties(
+  properties: readonly Property[],
+): ReadonlyMap<number, string> {
+  const pins = new Map<number, string>();
+  for (const { name, type } of properties) {
+    const pin = type === "bool" ? pinOfProperty(name) : undefined;
+    if (pin !== undefined) pins.set(pin, name);
+  }
+  return pins;
+}
+
+function list(candidates: readonly Controller[]): string {
+  return candidates.map(({ path, address }, index) =>
+    `${index}: ${path}${address < 0 ? "" : ` at 0x${address.toString(16)}`}`
+  ).join("; ");
+}

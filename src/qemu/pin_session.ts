@@ -1,0 +1,360 @@
+/**
+ * The pins of one controller, for as long as one QEMU is connected.
+ *
+ * Which pins are outputs, the guest says in its controller's registers, and
+ * QEMU does not report that. So whatever a pin reports is held back until the
+ * registers have been read behind it: a pin that changes because it became an
+ * input, or because of its pull-up, drives nothing. What changes no level is
+ * not reported at all and is found by looking again every few milliseconds.
+ *
+ * QEMU's reports are relative: when a program connects, it takes all pins for
+ * low, so a pin that is high does not report its first fall. The same looking
+ * finds it, and the rise behind it, if that comes sooner, tells of it too.
+ *
+ * @module
+ */
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import { PINS_PER_BANK, type RegisterBank } from "./controllers.ts";
+import type { Controller } from "./find_controller.ts";
+import type { PinLine } from "./pin_line.ts";
+import type { QmpClient } from "./qmp.ts";
+import type { QtestClient } from "./qtest.ts";
+
+/** What the guest may make of a pin. */
+export type PinRule = "input" | "output" | "any";
+
+/** A pin with the line that it is tied to. */
+export interface LinkedPin {
+  readonly pin: number;
+  readonly line: PinLine;
+  readonly rule: PinRule;
+}
+
+/** What a session needs. */
+export interface PinSessionOptions {
+  readonly loop: EventLoop;
+  readonly qmp: QmpClient;
+  readonly qtest: QtestClient;
+  readonly controller: Controller;
+  /** Where directions are read; undefined: only the rules tell them. */
+  readonly banks: readonly RegisterBank[] | undefined;
+  readonly pins: readonly LinkedPin[];
+  /** The guest has driven a line that its rule makes an input. */
+  readonly onRefused: (lineNumber: number) => void;
+  /** All pins are linked, after the start or a reset. */
+  readonly onLinked: () => void;
+  /** QEMU refused what it should do; the session is of no use. */
+  readonly onFailed: (reason: string) => void;
+}
+
+/** How often the registers are looked at without a reason. */
+const LOOK_MS = 20;
+/** Commands beyond this wait: QEMU reads slowly, or stands still. */
+const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
+
+interface Pin extends LinkedPin {
+  isOutput: boolean;
+  /** What the line was driven to last; -1: nothing. */
+  driven: number;
+  /** What the pin is to be driven to, or was last; -1: nothing yet. */
+  level: number;
+  /** `level` waits until QEMU has read what was sent before. */
+  isLate: boolean;
+  /** A report of this pin is in the batch that is being settled, or behind it. */
+  isReported: boolean;
+}
+
+interface BankState {
+  readonly registers: RegisterBank;
+  /** Which bank of the controller's it is. */
+  readonly index: number;
+  directions: number;
+  levels: number;
+}
+
+/** The link between pins and lines. */
+export class PinSession implements Disposable {
+  readonly #options: PinSessionOptions;
+  readonly #pins: readonly Pin[];
+  readonly #byNumber = new Map<number, Pin>();
+  readonly #byLine = new Map<number, Pin>();
+  readonly #banks: readonly BankState[];
+  /** Reports that no reading of the registers has confirmed: pin * 2 + level. */
+  #reports: number[] = [];
+  /** How many of them came before the directions that are being read. */
+  #confirmed = 0;
+  #isReading = false;
+  /** Counts resets: what was asked before one is of no interest after it. */
+  #era = 0;
+  #isLinked = false;
+  /** The machine is paused: there is no news. */
+  #isResting = false;
+  /** The guest has shut down: what its pins are is of no interest. */
+  #isHalted = false;
+  #timer: Timer | undefined;
+  #isOver = false;
+
+  /** Makes the link; `start` brings it to life. */
+  constructor(options: PinSessionOptions) {
+    this.#options = options;
+    this.#pins = options.pins.map((linked) => ({
+      ...linked,
+      isOutput: false,
+      driven: -1,
+      level: -1,
+      isLate: false,
+      isReported: false,
+    }));
+    for (const pin of this.#pins) {
+      this.#byNumber.set(pin.pin, pin);
+      this.#byLine.set(pin.line.lineNumber, pin);
+    }
+    const used = new Set(
+      this.#pins.map(({ pin }) => Math.floor(pin / PINS_PER_BANK)),
+    );
+    this.#banks = (options.banks ?? []).map((registers, index) => ({
+      registers,
+      index,
+      directions: 0,
+      levels: 0,
+    })).filter(({ index }) => used.has(index));
+  }
+
+  /** Learns what the guest does with its pins, then ties lines and pins. */
+  start(): void {
+    const { qtest, controller, onFailed } = this.#options;
+    if (controller.outputs === 0) return this.#begin();
+    qtest.interceptOutputs(controller.path, (_value, failure) => {
+      if (failure === undefined) this.#begin();
+      else {
+        onFailed(
+          `it does not report the pins of ${controller.path} ("${failure}"): ` +
+            `one controller in each QEMU can be observed`,
+        );
+      }
+    });
+  }
+
+  /** The machine was reset: every pin is an input again. */
+  reset(): void {
+    this.#era++;
+    this.#reports = [];
+    this.#isReading = false;
+    this.#isResting = false;
+    this.#isHalted = false;
+    this.#begin();
+  }
+
+  /** The guest has shut down: nothing that its pins do counts until a reset. */
+  halt(): void {
+    this.#era++;
+    this.#reports = [];
+    this.#isReading = false;
+    this.#isHalted = true;
+  }
+
+  /** The machine is paused: what its guest drives stays as it is. */
+  rest(): void {
+    this.#isResting = true;
+  }
+
+  /** The guest runs again. */
+  wake(): void {
+    if (!this.#isResting) return;
+    this.#isResting = false;
+    this.#look();
+  }
+
+  /** A pin of the controller changed. */
+  pinChanged(number: number, level: 0 | 1): void {
+    const pin = this.#byNumber.get(number);
+    if (pin === undefined || this.#isHalted) return;
+    if (this.#banks.length === 0) {
+      if (pin.rule === "output") this.#drive(pin, level);
+      return;
+    }
+    this.#reports.push(2 * number + level);
+    this.#look();
+  }
+
+  /** A line has this level, which its pin shall have. */
+  lineChanged(lineNumber: number, level: number): void {
+    const pin = this.#byLine.get(lineNumber);
+    if (pin === undefined) return;
+    pin.level = level;
+    if (this.#options.qtest.backlog > MAX_BACKLOG_BYTES) pin.isLate = true;
+    else this.#push(pin);
+  }
+
+  /** QEMU has read all that was sent. */
+  drained(): void {
+    for (const pin of this.#pins) {
+      if (!pin.isLate) continue;
+      pin.isLate = false;
+      this.#push(pin);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#era++;
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #begin(): void {
+    this.#isLinked = false;
+    for (const pin of this.#pins) {
+      pin.isOutput = false;
+      pin.driven = -1;
+      pin.level = -1;
+      pin.isLate = false;
+    }
+    if (this.#banks.length > 0) return this.#look();
+    for (const pin of this.#pins) {
+      if (pin.rule !== "output") pin.line.listen();
+    }
+    this.#linked();
+  }
+
+  #linked(): void {
+    this.#isLinked = true;
+    this.#options.onLinked();
+  }
+
+  /** Reads the registers, unless that is under way. */
+  #look(): void {
+    if (this.#isReading || this.#isHalted || this.#isOver) return;
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    this.#isReading = true;
+    const era = this.#era;
+    const last = this.#banks.at(-1);
+    for (const bank of this.#banks) {
+      this.#read(era, bank.registers.direction, (word) => {
+        bank.directions = word;
+        if (bank === last) this.#confirmed = this.#reports.length;
+      });
+    }
+    for (const bank of this.#banks) {
+      this.#read(era, bank.registers.data, (word) => {
+        bank.levels = word;
+        if (bank === last) this.#settle();
+      });
+    }
+  }
+
+  #read(era: number, offset: number, take: (word: number) => void): void {
+    const { qtest, controller, onFailed } = this.#options;
+    qtest.readWord(controller.address + offset, (value, failure) => {
+      if (era !== this.#era) return;
+      if (failure !== undefined) return onFailed(`QEMU refused: ${failure}`);
+      // The upper half is what qtest makes of 32 bits.
+      take(Number(BigInt(value) & 0xffff_ffffn));
+    });
+  }
+
+  /** Does to the lines what the guest did, as far as it is confirmed. */
+  #settle(): void {
+    this.#isReading = false;
+    const isFirst = !this.#isLinked;
+    const reports = this.#reports;
+    this.#reports = reports.slice(this.#confirmed);
+    for (const report of reports) {
+      this.#byNumber.get(report >> 1)!.isReported = true;
+    }
+    for (const report of reports.slice(0, this.#confirmed)) {
+      const pin = this.#byNumber.get(report >> 1)!;
+      if (this.#isDirectedOut(pin)) this.#obey(pin, report & 1);
+    }
+    const released: Pin[] = [];
+    for (const pin of this.#pins) {
+      if (this.#isDirectedOut(pin)) this.#driven(pin);
+      else if (pin.isOutput) {
+        pin.isOutput = false;
+        released.push(pin);
+      } else if (isFirst && pin.rule !== "output") pin.line.listen();
+      pin.isReported = false;
+    }
+    if (released.length > 0) this.#release(released);
+    if (isFirst) this.#linked();
+    if (this.#reports.length > 0) this.#look();
+    else if (!this.#isResting && !this.#isOver) {
+      this.#timer = this.#options.loop.after(LOOK_MS, () => this.#look());
+    }
+  }
+
+  #isDirectedOut({ pin }: Pin): boolean {
+    return bitOf(this.#banks, pin, "directions") === 1;
+  }
+
+  /** Does what a report of an output says. */
+  #obey(pin: Pin, level: number): void {
+    const isRise = level === 1;
+    if (pin.isOutput && pin.driven === 1 && isRise) this.#drive(pin, 0);
+    this.#becomeOutput(pin);
+    this.#drive(pin, level);
+  }
+
+  /** The guest's pin is an output: takes over what no report has told. */
+  #driven(pin: Pin): void {
+    this.#becomeOutput(pin);
+    const level = bitOf(this.#banks, pin.pin, "levels");
+    // Reports tell more than the level at the end, and may still be coming.
+    if (!pin.isReported && pin.driven !== level) this.#drive(pin, level);
+  }
+
+  #becomeOutput(pin: Pin): void {
+    if (pin.isOutput) return;
+    pin.isOutput = true;
+    pin.driven = -1;
+    if (pin.rule === "input") this.#options.onRefused(pin.line.lineNumber);
+  }
+
+  #drive(pin: Pin, level: number): void {
+    if (pin.rule === "input") return;
+    pin.driven = level;
+    pin.line.drive(level);
+  }
+
+  /**
+   * Pins are inputs that were outputs. A reset does that too, and then the
+   * rules for a guest that is gone hold: QEMU tells of it on its other
+   * connection, in front of the next answer there.
+   */
+  #release(pins: readonly Pin[]): void {
+    const era = this.#era;
+    this.#options.qmp.execute("query-status", {}, () => {
+      if (era !== this.#era) return;
+      for (const pin of pins) {
+        if (pin.isOutput) continue;
+        if (pin.rule === "output") pin.line.release();
+        else if (pin.rule === "any") pin.line.input();
+        else pin.line.listen();
+      }
+    });
+  }
+
+  #push(pin: Pin): void {
+    const { qmp, qtest, controller } = this.#options;
+    const property = controller.properties.get(pin.pin);
+    if (pin.pin < controller.inputs) {
+      qtest.drive(controller.path, pin.pin, pin.level);
+    } else if (property !== undefined) {
+      qmp.execute("qom-set", {
+        path: controller.path,
+        property,
+        value: pin.level === 1,
+      }, () => {});
+    }
+  }
+}
+
+function bitOf(
+  banks: readonly BankState[],
+  pin: number,
+  word: "directions" | "levels",
+): number {
+  const index = Math.floor(pin / PINS_PER_BANK);
+  const bank = banks.find((bank) => bank.index === index);
+  return bank === undefined ? 0 : bank[word] >>> (pin % PINS_PER_BANK) & 1;
+}

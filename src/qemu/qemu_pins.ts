@@ -1,0 +1,359 @@
+/**
+ * Exposure of an aggregator as the pins of a GPIO controller that an unmodified
+ * QEMU emulates: a guest with a driver for that controller has the lines.
+ *
+ * Two sockets of QEMU's are used, both of its own making: QMP, to find the
+ * controller and to hear of resets, and qtest, a testing interface that
+ * observes and drives pins beside a running guest. Neither asks who connects:
+ * their sockets belong where only QEMU and gpioagg may go.
+ *
+ * @module
+ */
+import { isOsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import type { LineListener, LinePort } from "../virtio/line_port.ts";
+import { banksOf, pinOfProperty } from "./controllers.ts";
+import { QemuError } from "./errors.ts";
+import { type Controller, findController } from "./find_controller.ts";
+import { PinLine } from "./pin_line.ts";
+import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
+import { QmpClient } from "./qmp.ts";
+import { QtestClient } from "./qtest.ts";
+
+/** One line of the exposure. */
+export interface QemuLine {
+  readonly port: LinePort;
+  /** What the guest may make of the line. */
+  readonly rule: PinRule;
+}
+
+/** What is told of an exposure. */
+export interface QemuPinsEvents {
+  /** QEMU was reached, and has the controller. */
+  connected(): void;
+  /** QEMU is gone; the next one is waited for. */
+  disconnected(reason: string): void;
+  /** Lines and pins are tied together. */
+  started(): void;
+  /** The guest was reset or has shut down: lines go where their rules say. */
+  stopped(): void;
+  /** Something is not as it should be; told once until it is. */
+  fault(error: QemuError): void;
+}
+
+/** What an exposure is made of. */
+export interface QemuPinsOptions {
+  readonly loop: EventLoop;
+  /** By lineNumber. */
+  readonly lines: readonly QemuLine[];
+  /** Path of QEMU's qtest socket. */
+  readonly qtestPath: string;
+  /** Path of a QMP socket that nobody else uses. */
+  readonly qmpPath: string;
+  /** The controller: a type such as `pl061`, or an object's path. */
+  readonly device: string;
+  /** Which of several controllers of that type, by rising address. */
+  readonly index?: number;
+  /**
+   * The line behind each pin; pins are numbers or names such as `gpioA0`.
+   * Absent: pin n is line n.
+   */
+  readonly pins?: ReadonlyMap<string, number>;
+  readonly events: QemuPinsEvents;
+}
+
+/** What guests and QEMU caused so far. */
+export interface QemuPinsCounters {
+  /** Times that QEMU was reached. */
+  connections: number;
+  /** Guest resets and shutdowns. */
+  resets: number;
+  /** Changes of pins that QEMU reported. */
+  reports: number;
+  /** Levels of lines that were handed to pins. */
+  levels: number;
+  /** What the guest did and a rule or a failing line refused. */
+  refusals: number;
+}
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+/**
+ * Ties lines to pins, whichever QEMU is there; waits for one when there is
+ * none. All its work is done in the loop.
+ *
+ * **Ownership**: borrows the lines. Disposing lets go of QEMU and, like a QEMU
+ * that goes, tells the lines that their guest is gone.
+ */
+export class QemuPins implements LineListener, Disposable {
+  /** What happened so far. */
+  readonly counters: QemuPinsCounters = {
+    connections: 0,
+    resets: 0,
+    reports: 0,
+    levels: 0,
+    refusals: 0,
+  };
+  readonly #options: QemuPinsOptions;
+  readonly #lines: readonly PinLine[];
+  #qmp: QmpClient | undefined;
+  #qtest: QtestClient | undefined;
+  #session: PinSession | undefined;
+  #retry: Timer | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #isConnected = false;
+  #lastFault = "";
+  #isOver = false;
+
+  /**
+   * Makes the exposure and attaches it to the lines; the first attempt to
+   * connect comes in the loop's next turn.
+   *
+   * @throws {RangeError} If `pins` names a line that there is not, or one twice.
+   */
+  constructor(options: QemuPinsOptions) {
+    checkPins(options);
+    this.#options = options;
+    this.#lines = options.lines.map(({ port }, lineNumber) =>
+      new PinLine(lineNumber, port, {
+        level: (_lineNumber, level) => {
+          this.counters.levels++;
+          this.#session?.lineChanged(lineNumber, level);
+        },
+        refused: () => {
+          this.counters.refusals++;
+        },
+      })
+    );
+    for (const [lineNumber, { port }] of options.lines.entries()) {
+      port.attach(this, lineNumber);
+    }
+    options.loop.defer(() => this.#connect());
+  }
+
+  completed(lineNumber: number, result: number): void {
+    this.#lines[lineNumber]?.completed(result);
+  }
+
+  edge(lineNumber: number, level: number): void {
+    this.#lines[lineNumber]?.edge(level);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#retry?.[Symbol.dispose]();
+    this.#disconnect("");
+  }
+
+  #connect(): void {
+    if (this.#isOver) return;
+    const { loop, qmpPath } = this.#options;
+    const fd = this.#open(qmpPath);
+    if (fd === undefined) return this.#connectLater();
+    this.#qmp = new QmpClient(loop, fd, {
+      ready: () => this.#find(),
+      event: (name) => this.#heard(name),
+      closed: (reason) => this.#lost(`${qmpPath}: ${reason}`),
+    });
+  }
+
+  /** Connects to a socket of QEMU's; undefined while QEMU is not there. */
+  #open(path: string): OwnedFd | undefined {
+    try {
+      return connectUnix(path, { wait: false });
+    } catch (error) {
+      if (!isOsError(error)) throw error;
+      const { code, message } = error;
+      if (code === "EAGAIN") {
+        this.#fault(
+          new QemuError(`${path}: another program is connected to it`, {
+            hint: "Give gpioagg a socket of its own",
+            cause: error,
+          }),
+        );
+      } else if (code !== "ENOENT" && code !== "ECONNREFUSED") {
+        this.#fault(
+          new QemuError(`Cannot connect to QEMU: ${message}`, { cause: error }),
+        );
+      }
+      return undefined;
+    }
+  }
+
+  #connectLater(): void {
+    this.#retry?.[Symbol.dispose]();
+    this.#retry = this.#options.loop.after(
+      this.#retryMs,
+      () => this.#connect(),
+    );
+    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+  }
+
+  #find(): void {
+    const { device, index } = this.#options;
+    findController(
+      this.#qmp!,
+      { device, ...(index === undefined ? {} : { index }) },
+      (controller, error) => {
+        // With no way on, the connection is kept: its end is the next QEMU's
+        // beginning.
+        if (controller === undefined) this.#fault(error!);
+        else this.#link(controller);
+      },
+    );
+  }
+
+  #link(controller: Controller): void {
+    const { loop, qtestPath } = this.#options;
+    const pins = this.#pinsOf(controller);
+    if (pins === undefined) return;
+    const fd = this.#open(qtestPath);
+    // QEMU opens its sockets one after the other.
+    if (fd === undefined) return this.#lost(`${qtestPath}: it is not there`);
+    const qtest = new QtestClient(loop, fd, {
+      pin: (number, level) => {
+        this.counters.reports++;
+        this.#session?.pinChanged(number, level);
+      },
+      drained: () => this.#session?.drained(),
+      closed: (reason) => this.#lost(`${qtestPath}: ${reason}`),
+    });
+    this.#qtest = qtest;
+    this.#session = new PinSession({
+      loop,
+      qmp: this.#qmp!,
+      qtest,
+      controller,
+      banks: controller.address < 0 ? undefined : banksOf(controller.type),
+      pins,
+      onRefused: () => {
+        this.counters.refusals++;
+      },
+      onLinked: () => this.#options.events.started(),
+      onFailed: (reason) => this.#fault(new QemuError(reason)),
+    });
+    this.#isConnected = true;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#lastFault = "";
+    this.counters.connections++;
+    this.#options.events.connected();
+    this.#session.start();
+  }
+
+  /** The pins that lines are tied to; a fault where that cannot be. */
+  #pinsOf(controller: Controller): LinkedPin[] | undefined {
+    const { lines } = this.#options;
+    const { type, path, properties } = controller;
+    const names: ReadonlyMap<string, number> = this.#options.pins ??
+      new Map(lines.map((_, lineNumber) => [`${lineNumber}`, lineNumber]));
+    const isDirected = controller.address >= 0 && banksOf(type) !== undefined;
+    const linked: LinkedPin[] = [];
+    for (const [name, lineNumber] of names) {
+      const pin = pinOf(name);
+      const { rule } = lines[lineNumber]!;
+      const isThere = properties.has(pin) ||
+        pin < Math.max(controller.inputs, controller.outputs);
+      const problem = !isThere
+        ? `has no pin "${name}"; it has ${describePins(controller)}`
+        : isDirected || rule !== "any"
+        ? undefined
+        : `does not tell which way its pins go, as far as gpioagg knows it`;
+      if (problem !== undefined) {
+        this.#fault(
+          new QemuError(`${type} (${path}) ${problem}`, {
+            hint: isThere
+              ? `Give line ${lineNumber} direction=input or direction=output`
+              : "Tie fewer lines, or say which pins with pins",
+          }),
+        );
+        return undefined;
+      }
+      linked.push({ pin, line: this.#lines[lineNumber]!, rule });
+    }
+    return linked;
+  }
+
+  #heard(event: string): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    switch (event) {
+      case "RESET":
+        this.#guestGone();
+        return session.reset();
+      case "SHUTDOWN":
+        session.halt();
+        return this.#guestGone();
+      case "STOP":
+        return session.rest();
+      case "RESUME":
+        return session.wake();
+    }
+  }
+
+  #guestGone(): void {
+    this.counters.resets++;
+    this.#options.events.stopped();
+    for (const line of this.#lines) line.guestGone();
+  }
+
+  #lost(reason: string): void {
+    this.#disconnect(reason);
+    if (!this.#isOver) this.#connectLater();
+  }
+
+  #disconnect(reason: string): void {
+    this.#session?.[Symbol.dispose]();
+    this.#session = undefined;
+    this.#qtest?.[Symbol.dispose]();
+    this.#qtest = undefined;
+    this.#qmp?.[Symbol.dispose]();
+    this.#qmp = undefined;
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    for (const line of this.#lines) line.guestGone();
+    this.#options.events.disconnected(reason);
+  }
+
+  #fault(error: QemuError): void {
+    if (error.message === this.#lastFault) return;
+    this.#lastFault = error.message;
+    this.#options.events.fault(error);
+  }
+}
+
+/** A pin's number, from how it is written; NaN for none. */
+function pinOf(name: string): number {
+  if (/^\d{1,5}$/.test(name)) return Number(name);
+  return pinOfProperty(name) ?? NaN;
+}
+
+function describePins({ inputs, outputs, properties }: Controller): string {
+  const [first] = properties.values();
+  return first === undefined
+    ? `pins 0 to ${Math.max(inputs, outputs) - 1}`
+    : `${properties.size} pins such as "${first}"`;
+}
+
+function checkPins({ lines, pins }: QemuPinsOptions): void {
+  const taken = new Set<number>();
+  for (const [name, lineNumber] of pins ?? []) {
+    if (lines[lineNumber] === undefined || taken.has(lineNumber)) {
+      throw new RangeError(
+        `Cannot tie pin "${name}" to line ${lineNumber}: ` +
+          (taken.has(lineNumber)
+            ? "another pin has it"
+            : `there are ${lines.length} lines`),
+      );
+    }
+    if (Number.isNaN(pinOf(name))) {
+      throw new RangeError(
+        `Cannot tie pin "${name}": a pin is a number, or a name as gpioA0`,
+      );
+    }
+    taken.add(lineNumber);
+  }
+}

@@ -1,0 +1,551 @@
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { ModelPort } from "../../tests/doubles/model_port.ts";
+import {
+  type ControllerModelOptions,
+  QemuDouble,
+} from "../../tests/doubles/qemu_double.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import {
+  Departure,
+  Direction,
+  Edges,
+  LineOperation as Op,
+} from "../virtio/line_port.ts";
+import type { PinRule } from "./pin_session.ts";
+import { QemuPins, type QemuPinsOptions } from "./qemu_pins.ts";
+
+const PL061: ControllerModelOptions = {
+  path: "/machine/soc/device[6]",
+  type: "pl061",
+  address: 0x1000_3000,
+};
+const ASPEED: ControllerModelOptions = {
+  path: "/machine/soc/gpio",
+  type: "aspeed.gpio-ast2600",
+  address: 0x1e78_0000,
+  inputs: 0,
+  outputs: 0,
+  properties: Array.from(
+    { length: 16 },
+    (_, i) => `gpio${"AB"[i >> 3]}${i & 7}`,
+  ),
+  direction: 0x004,
+  data: 0x000,
+};
+
+interface RigOptions extends Partial<QemuPinsOptions> {
+  rules?: readonly PinRule[];
+  board?: readonly ControllerModelOptions[];
+}
+
+/** An exposure of a few lines, and QEMUs that come and go. */
+function rig(options: RigOptions = {}) {
+  const { rules = ["any", "any"], board = [PL061], ...rest } = options;
+  const directory = Deno.makeTempDirSync();
+  const clock = { now: 0 };
+  const stack = new DisposableStack();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const loop = stack.use(
+    new Reactor({
+      onError: (error) => {
+        throw error;
+      },
+      now: () => clock.now,
+    }),
+  );
+  const ports = rules.map(() => new ModelPort());
+  const log: string[] = [];
+  const pins = new QemuPins({
+    loop,
+    lines: ports.map((port, i) => ({ port, rule: rules[i]! })),
+    qmpPath: `${directory}/qmp`,
+    qtestPath: `${directory}/qtest`,
+    device: "pl061",
+    events: {
+      connected: () => log.push("connected"),
+      disconnected: (reason) => log.push(`disconnected ${reason}`),
+      started: () => log.push("started"),
+      stopped: () => log.push("stopped"),
+      fault: (error) => log.push(`fault ${error.message} (${error.hint})`),
+    },
+    ...rest,
+  });
+  let qemu: QemuDouble | undefined;
+  stack.defer(() => qemu?.[Symbol.dispose]());
+  stack.use(pins);
+  const rigged = {
+    clock,
+    log,
+    ports,
+    port: ports[0]!,
+    pins,
+    directory,
+    loop,
+    /** Lets everything that is under way come to an end. */
+    turn(times = 60) {
+      for (let i = 0; i < times; i++) loop.turn(0);
+    },
+    /** Lets time pass, in steps that no deadline is skipped by. */
+    pass(ms: number) {
+      for (let i = 0; i < ms; i += 10) {
+        clock.now += 10;
+        rigged.turn(12);
+      }
+    },
+    get qemu() {
+      return qemu!;
+    },
+    /** Starts a QEMU and waits until it is found. */
+    boot(prepare?: (qemu: QemuDouble) => void) {
+      qemu = new QemuDouble(loop, directory, board);
+      prepare?.(qemu);
+      rigged.pass(1100);
+      return qemu;
+    },
+    /** Ends the QEMU, as a kill does. */
+    kill() {
+      qemu?.[Symbol.dispose]();
+      qemu = undefined;
+      rigged.turn();
+    },
+    /** The calls of a port since the last time. */
+    heard(port: ModelPort = ports[0]!) {
+      return port.calls.splice(0).map(({ operation, argument }) => [
+        operation,
+        argument,
+      ]);
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+  return rigged;
+}
+
+const LISTEN = [[Op.SetEdges, Edges.Both], [Op.GetValue, 0]];
+
+Deno.test("QemuPins pushes the lines' levels to the guest's inputs, and each change", () => {
+  using it = rig();
+  it.ports[1]!.pulled = 1;
+  const qemu = it.boot();
+  assertEquals(it.log, ["connected", "started"]);
+  assertEquals(qemu.gpio.inputs, [[0, 0], [1, 1]]);
+  it.port.pull(1);
+  it.port.pull(0);
+  it.turn();
+  assertEquals(qemu.gpio.inputs.slice(2), [[0, 1], [0, 0]]);
+  assertEquals(it.heard(), LISTEN);
+  assertEquals(it.port.direction, Direction.Input);
+});
+
+Deno.test("QemuPins makes a line an output when the guest makes its pin one, and no sooner", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  it.heard();
+  // As Linux does: the data register first, which an input ignores.
+  gpio.setData(1);
+  gpio.setDirections(1);
+  gpio.setData(1);
+  it.turn();
+  gpio.setData(0);
+  it.turn();
+  assertEquals(it.heard(), [[Op.Output, 1], [Op.SetValue, 0]]);
+  assertEquals(it.heard(it.ports[1]), LISTEN);
+  // What the host's side of an output does is of no interest to the guest.
+  const pushed = gpio.inputs.length;
+  it.port.pull(1);
+  it.turn();
+  assertEquals(gpio.inputs.length, pushed);
+});
+
+Deno.test("QemuPins learns what the guest drives before it drives a line", () => {
+  using it = rig();
+  it.boot(({ gpio }) => {
+    gpio.setDirections(3);
+    gpio.setData(1);
+  });
+  assertEquals(it.heard(it.ports[0]), [[Op.Output, 1]]);
+  assertEquals(it.heard(it.ports[1]), [[Op.Output, 0]]);
+  assertEquals(it.log, ["connected", "started"]);
+});
+
+Deno.test("QemuPins takes no pull-up of an input for a level that the guest drives", () => {
+  using it = rig({ board: [{ ...PL061, pullUps: 0xff }] });
+  const { gpio } = it.boot();
+  it.heard();
+  gpio.setDirections(1);
+  it.pass(40);
+  assertEquals(it.heard(), [[Op.Output, 0]]);
+  // The pin rises, since it is let go.
+  gpio.setDirections(0);
+  it.turn();
+  assertEquals(it.heard(), [[Op.Input, 0], ...LISTEN]);
+});
+
+Deno.test("QemuPins finds what QEMU does not report, by looking", () => {
+  using it = rig({ board: [{ ...PL061, pullUps: 0xff }] });
+  const { gpio } = it.boot();
+  it.heard();
+  // High as an input, high as an output: no change, no report.
+  gpio.drive(0, 1);
+  gpio.setDirections(1);
+  it.turn();
+  assertEquals(it.heard(), []);
+  it.pass(40);
+  assertEquals(it.heard(), [[Op.Output, 1]]);
+  gpio.setDirections(0);
+  it.pass(40);
+  assertEquals(it.heard(), [[Op.Input, 0], ...LISTEN]);
+});
+
+Deno.test("QemuPins finds the first fall of a pin that was high before it connected", () => {
+  using it = rig();
+  const { gpio } = it.boot(({ gpio }) => {
+    gpio.setDirections(3);
+    gpio.setData(3);
+  });
+  it.heard();
+  it.heard(it.ports[1]);
+  gpio.setData(2);
+  it.pass(40);
+  assertEquals(it.heard(), [[Op.SetValue, 0]]);
+  // A fall and the rise behind it, quicker than anybody looks.
+  gpio.setData(0);
+  gpio.setData(2);
+  it.turn();
+  assertEquals(it.heard(it.ports[1]), [[Op.SetValue, 0], [Op.SetValue, 1]]);
+});
+
+Deno.test("QemuPins hands on a burst of 10,000 edges, complete and in order", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  it.heard();
+  gpio.setDirections(1);
+  it.pass(40);
+  for (let i = 1; i <= 10_000; i++) {
+    gpio.setData(i & 1);
+    if (i % 500 === 0) it.turn(2);
+  }
+  it.turn();
+  assertEquals(
+    it.heard(),
+    Array.from(
+      { length: 10_001 },
+      (_, i) => [i === 0 ? Op.Output : Op.SetValue, i & 1],
+    ),
+  );
+});
+
+Deno.test("QemuPins hands on a burst of 10,000 edges of a line, complete and in order", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  gpio.inputs.length = 0;
+  for (let i = 1; i <= 10_000; i++) {
+    it.port.pull(i & 1);
+    if (i % 500 === 0) it.turn(2);
+  }
+  it.turn();
+  assertEquals(
+    gpio.inputs,
+    Array.from({ length: 10_000 }, (_, i) => [0, i + 1 & 1]),
+  );
+});
+
+Deno.test("QemuPins keeps the order for a line that takes its time", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  it.heard();
+  it.port.slow = true;
+  gpio.setDirections(1);
+  it.pass(40);
+  for (let i = 1; i <= 100; i++) gpio.setData(i & 1);
+  it.turn();
+  const done: number[] = [];
+  while (it.port.isPending) {
+    it.port.finish();
+    done.push(it.port.level);
+  }
+  assertEquals(done, Array.from({ length: 101 }, (_, i) => i & 1));
+});
+
+Deno.test("QemuPins does nothing that the registers do not confirm, whatever comes in between", () => {
+  using it = rig();
+  const qemu = it.boot();
+  const { gpio } = qemu;
+  gpio.setDirections(1);
+  it.pass(40);
+  it.heard();
+  // Between the two readings the guest goes on.
+  qemu.onRead = (offset) => {
+    if (offset !== 0x3fc) return;
+    qemu.onRead = undefined;
+    gpio.setData(0);
+    gpio.setData(1);
+    gpio.setData(0);
+  };
+  gpio.setData(1);
+  it.turn();
+  assertEquals(it.heard(), [1, 0, 1, 0].map((level) => [Op.SetValue, level]));
+  // A level that is driven, and the pin let go before anybody looks.
+  gpio.setData(1);
+  gpio.setDirections(0);
+  it.turn();
+  assertEquals(it.heard(), [[Op.Input, 0], ...LISTEN]);
+});
+
+Deno.test("QemuPins tells a reset from a guest that lets go of its pins", () => {
+  using it = rig();
+  const qemu = it.boot();
+  qemu.gpio.setDirections(1);
+  qemu.gpio.setData(1);
+  it.turn();
+  it.heard();
+  it.log.length = 0;
+  qemu.gpio.inputs.length = 0;
+  it.ports[1]!.pulled = 1;
+  qemu.reset();
+  it.turn();
+  // The rule decides what the line is now: it was not made an input.
+  assertEquals(it.heard()[0], [Op.Deactivate, Departure.GuestGone]);
+  assertEquals(it.port.direction, Direction.Output);
+  assertEquals(it.log, ["stopped", "started"]);
+  // All levels are pushed again, that of a line that stayed an output too.
+  assertEquals(qemu.gpio.inputs, [[0, 1], [1, 1]]);
+  qemu.gpio.setDirections(1);
+  qemu.gpio.setData(0);
+  it.turn();
+  assertEquals(it.port.level, 0);
+});
+
+Deno.test("QemuPins takes a line for an input after a reset when its rule made it one", () => {
+  using it = rig();
+  const qemu = it.boot();
+  qemu.gpio.setDirections(1);
+  it.turn();
+  it.heard();
+  it.port.onSubmit = ({ operation }) => {
+    if (operation === Op.Deactivate) it.port.direction = Direction.Input;
+  };
+  qemu.reset();
+  it.turn();
+  assertEquals(it.heard(), [
+    [Op.Deactivate, Departure.GuestGone],
+    ...LISTEN,
+  ]);
+});
+
+Deno.test("QemuPins keeps to the rules of lines", () => {
+  using it = rig({ rules: ["input", "output"] });
+  const { gpio } = it.boot();
+  assertEquals(it.heard(), LISTEN);
+  assertEquals(it.heard(it.ports[1]), []);
+  assertEquals(gpio.inputs, [[0, 0]]);
+  gpio.setDirections(3);
+  it.pass(40);
+  gpio.setData(3);
+  it.turn();
+  assertEquals(it.heard(), []);
+  assert(it.pins.counters.refusals > 0);
+  assertEquals(it.heard(it.ports[1]).at(-1), [Op.SetValue, 1]);
+  gpio.inputs.length = 0;
+  gpio.setDirections(0);
+  it.turn();
+  // The pin shows the line again; the line that is an output is let go.
+  assertEquals(it.heard(), LISTEN);
+  assertEquals(gpio.inputs, [[0, 0]]);
+  assertEquals(it.heard(it.ports[1]), [[
+    Op.Deactivate,
+    Departure.LineReleased,
+  ]]);
+});
+
+Deno.test("QemuPins lets a guest that has shut down drive nothing until a reset", () => {
+  using it = rig();
+  const qemu = it.boot();
+  qemu.gpio.setDirections(1);
+  it.turn();
+  it.heard();
+  qemu.tell("SHUTDOWN");
+  it.turn();
+  qemu.gpio.setData(1);
+  it.pass(100);
+  assertEquals(it.heard(), [[Op.Deactivate, Departure.GuestGone]]);
+  qemu.reset();
+  it.turn();
+  it.heard();
+  qemu.gpio.setDirections(1);
+  qemu.gpio.setData(1);
+  it.turn();
+  assertEquals(it.port.level, 1);
+});
+
+Deno.test("QemuPins leaves lines alone while the machine is paused", () => {
+  using it = rig();
+  const qemu = it.boot();
+  qemu.gpio.setDirections(1);
+  qemu.gpio.setData(1);
+  it.turn();
+  it.heard();
+  qemu.tell("STOP");
+  it.turn();
+  let looks = 0;
+  qemu.onRead = () => looks++;
+  it.pass(200);
+  // One look may have been set before.
+  assert(looks <= 2, `${looks} looks`);
+  assertEquals(it.heard(), []);
+  it.ports[1]!.pull(1);
+  it.turn();
+  assertEquals(qemu.gpio.inputs.at(-1), [1, 1]);
+  qemu.tell("RESUME");
+  qemu.gpio.setData(0);
+  it.pass(50);
+  assert(looks > 2);
+  assertEquals(it.heard(), [[Op.SetValue, 0]]);
+});
+
+Deno.test("QemuPins serves one QEMU after the other", () => {
+  using it = rig();
+  for (let i = 0; i < 5; i++) {
+    const qemu = it.boot();
+    assertEquals(it.log.splice(0), ["connected", "started"]);
+    qemu.gpio.setDirections(1);
+    qemu.gpio.setData(1);
+    it.turn();
+    assertEquals(it.port.level, 1);
+    it.heard();
+    it.kill();
+    assertEquals(it.heard(), [[Op.Deactivate, Departure.GuestGone]]);
+    assertStringIncludes(it.log.splice(0).join(), "disconnected");
+  }
+  assertEquals(it.pins.counters.connections, 5);
+});
+
+Deno.test("QemuPins chooses among controllers by address, or says which there are", () => {
+  const board = [
+    { ...PL061, path: "/machine/soc/b", address: 0x1000_5000 },
+    { ...PL061, path: "/machine/soc/a", address: 0x1000_4000 },
+  ];
+  using ambiguous = rig({ board });
+  ambiguous.boot();
+  assertEquals(ambiguous.log, [
+    'fault this board has 2 controllers of type "pl061" (Say which by index: ' +
+    "0: /machine/soc/a at 0x10004000; 1: /machine/soc/b at 0x10005000)",
+  ]);
+  using first = rig({ board, index: 0 });
+  const { controllers } = first.boot();
+  assertEquals(first.log, ["connected", "started"]);
+  assertEquals(controllers.map(({ inputs }) => inputs.length), [0, 2]);
+  using beyond = rig({ board, index: 2 });
+  beyond.boot();
+  assertStringIncludes(beyond.log.join(), "with the index 2");
+  using path = rig({ board, device: "/machine/soc/b" });
+  assertEquals(path.boot().controllers.map(({ inputs }) => inputs.length), [
+    2,
+    0,
+  ]);
+  using none = rig({ board, device: "gpio.unheard-of" });
+  none.boot();
+  assertStringIncludes(none.log.join(), "may be meant: pl061)");
+});
+
+Deno.test("QemuPins ties the pins that it is told to", () => {
+  using it = rig({ pins: new Map([["5", 0], ["2", 1]]) });
+  const { gpio } = it.boot();
+  assertEquals(gpio.inputs.map(([pin]) => pin), [5, 2]);
+  gpio.setDirections(1 << 5);
+  gpio.setData(1 << 5);
+  it.turn();
+  assertEquals([it.ports[0]!.level, it.ports[1]!.level], [1, 0]);
+  using many = rig({ rules: Array.from({ length: 9 }, () => "any" as const) });
+  many.boot();
+  assertStringIncludes(many.log.join(), 'has no pin "8"; it has pins 0 to 7');
+  for (const pins of [{ "1": 2 }, { "x": 0 }, { "1": 0, "2": 0 }]) {
+    assertThrows(
+      () => rig({ pins: new Map(Object.entries(pins)) }),
+      RangeError,
+    );
+  }
+});
+
+Deno.test("QemuPins serves controllers whose pins are properties", () => {
+  using it = rig({
+    board: [ASPEED],
+    device: "aspeed.gpio",
+    pins: new Map([["gpioA3", 0], ["gpioB1", 1]]),
+  });
+  const { gpio } = it.boot();
+  assertEquals(it.log, ["connected", "started"]);
+  it.port.pull(1);
+  it.turn();
+  assertEquals(gpio.inputs.at(-1), [3, 1]);
+  gpio.setDirections(1 << 9);
+  gpio.setData(1 << 9);
+  // Nothing is reported: what the guest does is seen by looking.
+  it.pass(40);
+  assertEquals(it.ports[1]!.level, 1);
+  using wrong = rig({
+    board: [ASPEED],
+    device: "aspeed.gpio",
+    pins: new Map([["gpioZ1", 0]]),
+  });
+  wrong.boot();
+  assertStringIncludes(wrong.log.join(), '16 pins such as "gpioA0"');
+});
+
+Deno.test("QemuPins goes by the rules alone where it does not know the registers", () => {
+  const board = [{ ...PL061, type: "gpio.unknown" }];
+  using any = rig({ board, device: "gpio.unknown" });
+  any.boot();
+  assertStringIncludes(any.log.join(), "does not tell which way its pins go");
+  using it = rig({ board, device: "gpio.unknown", rules: ["input", "output"] });
+  const { gpio } = it.boot();
+  assertEquals(gpio.inputs, [[0, 0]]);
+  assertEquals(it.heard(it.ports[1]), []);
+  gpio.setDirections(3);
+  gpio.setData(3);
+  it.turn();
+  assertEquals(it.heard(), LISTEN);
+  assertEquals(it.heard(it.ports[1]), [[Op.Output, 1]]);
+});
+
+Deno.test("QemuPins survives whatever the other end says, and tries again", () => {
+  for (const text of ["HELLO", "FAIL", "OK what", "IRQ"]) {
+    using it = rig();
+    const qemu = it.boot();
+    it.log.length = 0;
+    qemu.babble(text);
+    it.turn();
+    assertStringIncludes(it.log[0]!, "it does not speak qtest");
+    it.pass(1100);
+    assertEquals(it.log.slice(1), ["connected", "started"]);
+  }
+});
+
+Deno.test("QemuPins keeps the last level for a QEMU that stands still, and no endless queue", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  gpio.inputs.length = 0;
+  const edges = 100_001;
+  for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
+  it.turn(2000);
+  assert(gpio.inputs.length < edges);
+  assertEquals(gpio.inputs.at(-1), [0, 1]);
+  it.port.pull(0);
+  it.turn();
+  assertEquals(gpio.inputs.at(-1), [0, 0]);
+});
+
+Deno.test("QemuPins says when QEMU reports the pins of another controller", () => {
+  const other = { ...PL061, path: "/machine/soc/b", type: "other" };
+  using it = rig({ board: [PL061, { ...other, address: 0x1000_8000 }] });
+  it.boot((qemu) => qemu.observe(qemu.controllers[1]!));
+  assertStringIncludes(
+    it.log.join(),
+    "one controller in each QEMU can be observed",
+  );
+  assertEquals(it.heard(), []);
+});

@@ -1,0 +1,137 @@
+/**
+ * A client of QEMU's machine protocol (QMP), in the reactor: callbacks, no
+ * promises, which a thread that waits in epoll would never run.
+ *
+ * **Source**: docs/interop/qmp-spec.rst of QEMU.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import { QemuError } from "./errors.ts";
+import { LineStream } from "./line_stream.ts";
+
+/** Who hears of QEMU's side. */
+export interface QmpListener {
+  /** QEMU takes commands. */
+  ready(): void;
+  /** Something happened: `RESET`, `STOP`, `RESUME`, `SHUTDOWN`, … */
+  event(name: string): void;
+  /** The connection has ended. Called once, never after disposal. */
+  closed(reason: string): void;
+}
+
+/** Told what a command led to: one of the two is undefined. */
+export type QmpAnswer = (result: unknown, error: QemuError | undefined) => void;
+
+/** QEMU answers in milliseconds; a machine that swaps may need longer. */
+const ANSWER_LIMIT_MS = 10_000;
+
+interface Waiting {
+  readonly command: string;
+  readonly answer: QmpAnswer;
+}
+
+/**
+ * One QMP connection.
+ *
+ * **Ownership**: owns the fd.
+ */
+export class QmpClient implements Disposable {
+  readonly #loop: EventLoop;
+  readonly #listener: QmpListener;
+  readonly #stream: LineStream;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #limit: Timer | undefined;
+  #isReady = false;
+  #isOver = false;
+
+  /** Waits for QEMU's greeting on a connected, nonblocking socket. */
+  constructor(loop: EventLoop, fd: OwnedFd, listener: QmpListener) {
+    this.#loop = loop;
+    this.#listener = listener;
+    this.#stream = new LineStream(loop, fd, {
+      line: (text) => this.#take(text),
+      closed: (reason) => this.#close(reason),
+    });
+    this.#expect("greet: is another program connected to it already?");
+  }
+
+  /** Runs a command; `answer` is called once, unless the connection ends. */
+  execute(
+    command: string,
+    parameters: Readonly<Record<string, unknown>>,
+    answer: QmpAnswer,
+  ): void {
+    if (this.#isOver) return;
+    const id = this.#nextId++;
+    this.#waiting.set(id, { command, answer });
+    this.#stream.send(
+      JSON.stringify({ execute: command, arguments: parameters, id }) + "\n",
+    );
+    if (this.#limit === undefined) this.#expect(`answer ${command}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#waiting.clear();
+    this.#limit?.[Symbol.dispose]();
+    this.#limit = undefined;
+    this.#stream[Symbol.dispose]();
+  }
+
+  /** Gives QEMU some time, from now on, to do what it is asked for. */
+  #expect(what: string): void {
+    this.#limit?.[Symbol.dispose]();
+    this.#limit = this.#loop.after(
+      ANSWER_LIMIT_MS,
+      () => this.#close(`for ${ANSWER_LIMIT_MS / 1000} s it did not ${what}`),
+    );
+  }
+
+  #take(text: string): void {
+    let message: Record<string, unknown>;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return this.#close("it does not speak QMP");
+    }
+    if (typeof message["event"] === "string") {
+      if (this.#isReady) this.#listener.event(message["event"]);
+    } else if ("QMP" in message) {
+      this.execute("qmp_capabilities", {}, (_result, error) => {
+        if (error !== undefined) return this.#close(error.message);
+        this.#isReady = true;
+        this.#listener.ready();
+      });
+    } else this.#answer(message);
+  }
+
+  #answer(message: Record<string, unknown>): void {
+    const id = message["id"] as number;
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    const [next] = this.#waiting.values();
+    if (next === undefined) {
+      this.#limit?.[Symbol.dispose]();
+      this.#limit = undefined;
+    } else this.#expect(`answer ${next.command}`);
+    const error = message["error"] as { desc?: string } | undefined;
+    if (error === undefined) waiting.answer(message["return"], undefined);
+    else {
+      const reason = error.desc ?? JSON.stringify(error);
+      waiting.answer(
+        undefined,
+        new QemuError(`QEMU refused ${waiting.command}: ${reason}`),
+      );
+    }
+  }
+
+  #close(reason: string): void {
+    if (this.#isOver) return;
+    this[Symbol.dispose]();
+    this.#listener.closed(reason);
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * A client of QEMU's qtest channel, in the reactor: it reports the pins of one
+ * device and drives others, beside a guest that runs by any accelerator.
+ *
+ * What is sent must be right: a command that QEMU cannot make sense of, or a
+ * pin that does not exist, ends QEMU by an assertion.
+ *
+ * **Source**: the comment at the top of system/qtest.c of QEMU.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import { LineStream } from "./line_stream.ts";
+
+/** Who hears of QEMU's side. */
+export interface QtestListener {
+  /** A pin of the intercepted device changed. In order with all answers. */
+  pin(number: number, level: 0 | 1): void;
+  /** All that was to be sent has been. */
+  drained(): void;
+  /** The connection has ended. Called once, never after disposal. */
+  closed(reason: string): void;
+}
+
+/** Told what a command led to: the words behind `OK`, or QEMU's complaint. */
+export type QtestAnswer = (value: string, failure: string | undefined) => void;
+
+const ANSWER_LIMIT_MS = 10_000;
+/** Answered entries that are kept at the head of the list, at most. */
+const COMPACT_AT = 1024;
+const IGNORE: QtestAnswer = () => {};
+
+/**
+ * One qtest connection.
+ *
+ * **Ownership**: owns the fd.
+ */
+export class QtestClient implements Disposable {
+  readonly #loop: EventLoop;
+  readonly #listener: QtestListener;
+  readonly #stream: LineStream;
+  /** Who waits for answers, which come in the order of the commands. */
+  #waiting: QtestAnswer[] = [];
+  /** How many of `waiting` have been answered; they are removed by and by. */
+  #head = 0;
+  #sent = 0;
+  #answered = 0;
+  #limit: Timer | undefined;
+  #isUnderWatch = false;
+  #isOver = false;
+
+  /** Speaks on a connected, nonblocking socket. */
+  constructor(loop: EventLoop, fd: OwnedFd, listener: QtestListener) {
+    this.#loop = loop;
+    this.#listener = listener;
+    this.#stream = new LineStream(loop, fd, {
+      line: (text) => this.#take(text),
+      drained: () => this.#listener.drained(),
+      closed: (reason) => this.#close(reason),
+    });
+  }
+
+  /** **Units**: bytes of commands that QEMU has not read. */
+  get backlog(): number {
+    return this.#stream.backlog;
+  }
+
+  /** Reports all changes of the unnamed outputs of one device from now on. */
+  interceptOutputs(device: string, answer: QtestAnswer): void {
+    this.#send(`irq_intercept_out ${device}`, answer);
+  }
+
+  /** Drives an unnamed input of a device. The pin must exist. */
+  drive(device: string, pin: number, level: number): void {
+    this.#send(`set_irq_in ${device} unnamed-gpio-in ${pin} ${level}`, IGNORE);
+  }
+
+  /** Reads 32 bits at an address of the guest's; the answer is a number's text. */
+  readWord(address: number, answer: QtestAnswer): void {
+    this.#send(`readl 0x${address.toString(16)}`, answer);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    this.#limit?.[Symbol.dispose]();
+    this.#stream[Symbol.dispose]();
+  }
+
+  #send(command: string, answer: QtestAnswer): void {
+    if (this.#isOver) return;
+    this.#waiting.push(answer);
+    this.#sent++;
+    this.#stream.send(command + "\n");
+    if (!this.#isUnderWatch) this.#watchAnswers();
+  }
+
+  /** Ends the connection if no answer comes for a while: QEMU hangs. */
+  #watchAnswers(): void {
+    const answered = this.#answered;
+    this.#isUnderWatch = answered < this.#sent;
+    if (!this.#isUnderWatch) return;
+    this.#limit = this.#loop.after(ANSWER_LIMIT_MS, () => {
+      if (this.#answered !== answered || answered === this.#sent) {
+        return this.#watchAnswers();
+      }
+      this.#close(
+        `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: is another ` +
+          `program connected to it already?`,
+      );
+    });
+  }
+
+  #take(text: string): void {
+    if (text.startsWith("IRQ ")) {
+      const [, change, number] = text.split(" ");
+      this.#listener.pin(Number(number), change === "raise" ? 1 : 0);
+      return;
+    }
+    const isOk = text === "OK" || text.startsWith("OK ");
+    const answer = this.#waiting[this.#head];
+    if (answer === undefined || (!isOk && !text.startsWith("FAIL"))) {
+      this.#close(`it does not speak qtest: ${JSON.stringify(text)}`);
+      return;
+    }
+    this.#answered++;
+    if (++this.#head >= COMPACT_AT || this.#head === this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#head);
+      this.#head = 0;
+    }
+    if (isOk) answer(text.slice(3), undefined);
+    else answer("", text.slice(5));
+  }
+
+  #close(reason: string): void {
+    if (this.#isOver) return;
+    this[Symbol.dispose]();
+    this.#listener.closed(reason);
+  }
+}

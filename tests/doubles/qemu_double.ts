@@ -1,0 +1,318 @@
+/**
+ * A QEMU that is a model: QMP and qtest on real sockets in the test's own loop,
+ * a board with GPIO controllers, and a guest that the test plays.
+ *
+ * It keeps to what QEMU does, its peculiarities included: one client at a time
+ * on each socket; one device whose pins are reported; reports relative to a
+ * memory that is cleared when a client connects; an assertion (here: an
+ * exception) for commands that make no sense.
+ *
+ * @module
+ */
+import { EPOLLIN } from "../../ffi/epoll.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import { LineStream } from "../../src/qemu/line_stream.ts";
+import type { EventLoop, Watch } from "../../src/reactor/event_loop.ts";
+
+/** A controller of the board. */
+export interface ControllerModelOptions {
+  readonly path: string;
+  readonly type: string;
+  readonly address: number;
+  readonly inputs?: number;
+  readonly outputs?: number;
+  /** Names of pins that are properties. */
+  readonly properties?: readonly string[];
+  /** Offsets of the registers. */
+  readonly direction?: number;
+  readonly data?: number;
+  /** Pins that are high while they are inputs. */
+  readonly pullUps?: number;
+}
+
+/** A controller as a PL061 is: directions, data, outputs with pulls. */
+export class ControllerModel {
+  readonly options: ControllerModelOptions;
+  directions = 0;
+  data = 0;
+  /** What its inputs were driven to from outside, oldest first. */
+  readonly inputs: [pin: number, level: number][] = [];
+  onOutput: ((pin: number, level: number) => void) | undefined;
+  #out = 0;
+
+  constructor(options: ControllerModelOptions) {
+    this.options = options;
+    this.#out = options.pullUps ?? 0;
+  }
+
+  /** The guest writes its direction register. */
+  setDirections(mask: number): void {
+    this.directions = mask;
+    this.#update();
+  }
+
+  /** The guest writes its data register: outputs only take it. */
+  setData(levels: number): void {
+    this.data = (this.data & ~this.directions) | (levels & this.directions);
+    this.#update();
+  }
+
+  /** Somebody outside drives a pin. */
+  drive(pin: number, level: number): void {
+    this.inputs.push([pin, level]);
+    const bit = 1 << pin;
+    if ((this.directions & bit) !== 0) return;
+    this.data = level === 1 ? this.data | bit : this.data & ~bit;
+  }
+
+  reset(): void {
+    this.directions = 0;
+    this.data = 0;
+    this.#update();
+  }
+
+  read(offset: number): number {
+    const { direction = 0x400, data = 0x3fc } = this.options;
+    if (offset === direction) return this.directions;
+    if (offset === data) return this.data;
+    throw new Error(`no register at 0x${offset.toString(16)}`);
+  }
+
+  #update(): void {
+    const pulls = this.options.pullUps ?? 0;
+    const out = (this.data & this.directions) | (pulls & ~this.directions);
+    const changed = out ^ this.#out;
+    this.#out = out;
+    for (let pin = 0; pin < 32; pin++) {
+      if ((changed >>> pin & 1) === 1) this.onOutput?.(pin, out >>> pin & 1);
+    }
+  }
+}
+
+/** The model of a QEMU process. */
+export class QemuDouble implements Disposable {
+  readonly controllers: readonly ControllerModel[];
+  /** Called before a register is read: what the guest does in between. */
+  onRead: ((offset: number) => void) | undefined;
+  readonly #qmp: Server;
+  readonly #qtest: Server;
+  #intercepted: ControllerModel | undefined;
+  #levels = new Map<number, number>();
+
+  constructor(
+    loop: EventLoop,
+    directory: string,
+    controllers: readonly ControllerModelOptions[],
+  ) {
+    this.controllers = controllers.map((one) => new ControllerModel(one));
+    this.#qmp = new Server(loop, `${directory}/qmp`, {
+      opened: () => this.#qmp.send('{"QMP": {"version": {}}}'),
+      line: (text) => this.#command(JSON.parse(text)),
+    });
+    this.#qtest = new Server(loop, `${directory}/qtest`, {
+      opened: () => this.#levels.clear(),
+      line: (text) => this.#test(text.split(" ")),
+    });
+  }
+
+  /** The first controller. */
+  get gpio(): ControllerModel {
+    return this.controllers[0]!;
+  }
+
+  get hasClients(): boolean {
+    return this.#qmp.hasClient || this.#qtest.hasClient;
+  }
+
+  /** The machine is reset, by its guest or from outside. */
+  reset(): void {
+    for (const controller of this.controllers) controller.reset();
+    this.tell("RESET");
+  }
+
+  /** An earlier client has chosen the controller whose pins are reported. */
+  observe(controller: ControllerModel): void {
+    this.#intercepted = controller;
+  }
+
+  /** Sends an event. */
+  tell(event: string): void {
+    this.#qmp.send(JSON.stringify({ event, data: {}, timestamp: {} }));
+  }
+
+  /** Sends anything at all on the qtest socket. */
+  babble(text: string): void {
+    this.#qtest.send(text);
+  }
+
+  [Symbol.dispose](): void {
+    this.#qmp[Symbol.dispose]();
+    this.#qtest[Symbol.dispose]();
+  }
+
+  #command(message: {
+    execute: string;
+    arguments: { path: string; property: string; value: unknown };
+    id: number;
+  }): void {
+    const { execute, arguments: given, id } = message;
+    let reply: unknown = {};
+    if (execute === "qom-list") reply = this.#list(given.path);
+    if (execute === "qom-get") reply = this.#get(given.path, given.property);
+    if (execute === "query-status") reply = { status: "running" };
+    if (execute === "qom-set") {
+      const controller = this.#at(given.path);
+      const pin = controller?.options.properties?.indexOf(given.property) ?? -1;
+      controller?.drive(pin, given.value === true ? 1 : 0);
+    }
+    this.#qmp.send(
+      JSON.stringify(
+        reply === undefined
+          ? { error: { class: "GenericError", desc: "no such thing" }, id }
+          : { return: reply, id },
+      ),
+    );
+  }
+
+  #at(path: string): ControllerModel | undefined {
+    return this.controllers.find(({ options }) => options.path === path);
+  }
+
+  #list(path: string): unknown {
+    const controller = this.#at(path);
+    if (controller !== undefined) {
+      const { inputs = 8, outputs = 8, properties = [] } = controller.options;
+      const numbered = (name: string, count: number, type: string) =>
+        Array.from(
+          { length: count },
+          (_, i) => ({ name: `${name}[${i}]`, type }),
+        );
+      return [
+        { name: "realized", type: "bool" },
+        { name: "iomem[0]", type: "child<memory-region>" },
+        ...numbered("unnamed-gpio-in", inputs, "child<irq>"),
+        ...numbered("unnamed-gpio-out", outputs, "link<irq>"),
+        ...properties.map((name) => ({ name, type: "bool" })),
+      ];
+    }
+    if (path === "/machine") {
+      return [
+        { name: "type", type: "string" },
+        { name: "soc", type: "child<container>" },
+        { name: "memory[0]", type: "child<memory-region>" },
+      ];
+    }
+    if (path !== "/machine/soc") return undefined;
+    return [
+      { name: "uart", type: "child<pl011>" },
+      ...this.controllers.map(({ options }) => ({
+        name: options.path.slice("/machine/soc/".length),
+        type: `child<${options.type}>`,
+      })),
+    ];
+  }
+
+  #get(path: string, property: string): unknown {
+    if (path === "/machine/soc/window") {
+      return property === "addr" ? 0x1000_0000 : "";
+    }
+    const controller = this.#at(path.slice(0, path.lastIndexOf("/")));
+    if (controller === undefined) return undefined;
+    return property === "addr"
+      ? controller.options.address - 0x1000_0000
+      : "/machine/soc/window";
+  }
+
+  #test([command, ...words]: string[]): void {
+    switch (command) {
+      case "irq_intercept_out": {
+        const controller = this.#at(words[0]!)!;
+        this.#intercepted ??= controller;
+        if (this.#intercepted !== controller) {
+          return this.#qtest.send("FAIL IRQ intercept already enabled");
+        }
+        controller.onOutput = (pin, level) => this.#report(pin, level);
+        return this.#qtest.send("OK");
+      }
+      case "set_irq_in": {
+        const [path, list, pin, level] = words;
+        const controller = this.#at(path!)!;
+        const { inputs = 8 } = controller.options;
+        if (list !== "unnamed-gpio-in" || Number(pin) >= inputs) {
+          throw new Error(`assertion: set_irq_in ${words.join(" ")}`);
+        }
+        controller.drive(Number(pin), Number(level));
+        return this.#qtest.send("OK");
+      }
+      case "readl": {
+        const address = Number(words[0]);
+        const controller = this.controllers.find(({ options }) =>
+          address >= options.address && address < options.address + 0x1000
+        );
+        const offset = address - controller!.options.address;
+        this.onRead?.(offset);
+        const value = controller!.read(offset).toString(16).padStart(16, "0");
+        return this.#qtest.send(`OK 0x${value}`);
+      }
+    }
+    throw new Error(`assertion: ${command} ${words.join(" ")}`);
+  }
+
+  #report(pin: number, level: number): void {
+    if ((this.#levels.get(pin) ?? 0) === level) return;
+    this.#levels.set(pin, level);
+    this.#qtest.send(`IRQ ${level === 1 ? "raise" : "lower"} ${pin}`);
+  }
+}
+
+/** A socket that serves one client at a time. */
+class Server implements Disposable {
+  readonly #loop: EventLoop;
+  readonly #path: string;
+  readonly #listener: OwnedFd;
+  readonly #watch: Watch;
+  readonly #on: { opened(): void; line(text: string): void };
+  #client: LineStream | undefined;
+
+  constructor(
+    loop: EventLoop,
+    path: string,
+    on: { opened(): void; line(text: string): void },
+  ) {
+    this.#loop = loop;
+    this.#path = path;
+    this.#on = on;
+    this.#listener = listenUnix(path, { backlog: 1 });
+    this.#watch = loop.watch(this.#listener.fd, EPOLLIN, () => this.#accept());
+  }
+
+  get hasClient(): boolean {
+    return this.#client !== undefined;
+  }
+
+  send(text: string): void {
+    this.#client?.send(text + "\n");
+  }
+
+  [Symbol.dispose](): void {
+    this.#client?.[Symbol.dispose]();
+    this.#client = undefined;
+    this.#watch[Symbol.dispose]();
+    this.#listener.close();
+    Deno.removeSync(this.#path);
+  }
+
+  #accept(): void {
+    if (this.#client !== undefined) return;
+    const fd = acceptUnix(this.#listener.fd);
+    if (fd === undefined) return;
+    this.#client = new LineStream(this.#loop, fd, {
+      line: (text) => this.#on.line(text),
+      closed: () => {
+        this.#client = undefined;
+      },
+    });
+    this.#on.opened();
+  }
+}
