@@ -188,6 +188,17 @@ export class GpioDevice implements VirtioDevice, LineListener {
     }
   }
 
+  restored(lineNumber: number): void {
+    const line = this.#lines[lineNumber];
+    if (line === undefined) return;
+    this.#depth++;
+    try {
+      line.restored();
+    } finally {
+      this.#leave();
+    }
+  }
+
   /**
    * Ends a call that may have pushed to either queue: the outermost publishes.
    * Answers go first, so that an interrupt is not seen before the answer to

@@ -134,6 +134,17 @@ Deno.test("D12: NONE also returns a buffer of a line that was never enabled", ()
   assertEquals(guest.interrupts(), INVALID);
 });
 
+Deno.test("D12: NONE also returns a buffer that still lies in the event ring", () => {
+  for (const type of [SET_IRQ_TYPE, SET_DIRECTION]) {
+    const { guest } = rig(RISING);
+    guest.queueEvent(0); // its kick is under way on another fd
+    guest.notifications.length = 0;
+    assertEquals(guest.request(type, 0, 0), OK);
+    assertEquals(guest.interrupts(), INVALID);
+    assertEquals(guest.notifications, ["events", "requests"]);
+  }
+});
+
 Deno.test("D12: the guest sees the returned buffer before the answer to NONE", () => {
   for (const slow of [false, true]) {
     const { guest, line } = rig(BOTH);

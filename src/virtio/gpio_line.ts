@@ -380,6 +380,11 @@ export class GpioLine {
     }
   }
 
+  /** The port is back: its level could not be read for a while. */
+  restored(): void {
+    if (isLevelType(this.#irqType)) this.#checkLevel();
+  }
+
   /** The port reports a change. */
   edge(level: number): void {
     const type = this.#irqType;

@@ -73,6 +73,12 @@ export interface LineListener {
    * inside this: a level interrupt reads the line again.
    */
   edge(lineNumber: number, level: number): void;
+  /**
+   * The line is back after its chip was away: a level interrupt may be due.
+   * Changes in between have been reported as an edge. Never called from inside
+   * `submit`.
+   */
+  restored?(lineNumber: number): void;
 }
 
 /** One line, as a device sees it. At most one operation is under way at a time. */
