@@ -9,15 +9,15 @@ import type {
   AggregatorDescription,
   ServiceEvent,
 } from "../daemon/messages.ts";
+import type { ApiSettings } from "../daemon/api_server.ts";
 import { serve } from "../daemon/service.ts";
 import { writeError, writeOutput } from "./output.ts";
-import { readServeArguments } from "./serve_arguments.ts";
+import { readServeArguments, type ServeArguments } from "./serve_arguments.ts";
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { help, json, printCapabilities, aggregators } = readServeArguments(
-    args,
-  );
+  const given = readServeArguments(args);
+  const { help, json, printCapabilities, aggregators } = given;
   if (help) {
     writeOutput(helpText());
     return 0;
@@ -26,14 +26,52 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(JSON.stringify({ type: "gpio", features: [] }));
     return 0;
   }
-  if (aggregators.length === 0) {
+  const api = apiSettings(given);
+  if (aggregators.length === 0 && api === undefined) {
     throw new ConfigError("nothing to serve", {
       hint: "gpioagg serve --socket-path PATH --line SPEC...; " +
         "sim/8 is a SPEC for eight simulated lines",
     });
   }
-  await serve(aggregators, json ? jsonEvents : textEvents);
+  await serve(
+    aggregators,
+    json ? jsonEvents : textEvents,
+    api === undefined ? {} : { api },
+  );
   return 0;
+}
+
+/** What the switches say about a control API; undefined if nothing. */
+function apiSettings(given: ServeArguments): ApiSettings | undefined {
+  const { api, apiLook, apiSockets, auditLog, json } = given;
+  const first = api ?? apiLook;
+  if (first === undefined) {
+    if (apiSockets === undefined && auditLog === undefined) return undefined;
+    throw new ConfigError("is for a control API, and none is asked for", {
+      path: apiSockets === undefined ? "--audit-log" : "--api-sockets",
+      hint: "Add --api PATH",
+    });
+  }
+  return {
+    ...(api === undefined ? {} : { change: api }),
+    ...(apiLook === undefined ? {} : { look: apiLook }),
+    creation: {
+      socketDirectory: apiSockets?.path ?? directoryOf(first.path),
+      socketAccess: apiSockets?.access ?? {},
+    },
+    audit: auditLog === undefined
+      ? (line) => json ? writeOutput(line) : writeError(`audit: ${line}`)
+      : (line) =>
+        Deno.writeTextFileSync(auditLog, `${line}\n`, {
+          append: true,
+          mode: 0o600,
+        }),
+  };
+}
+
+function directoryOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "." : path.slice(0, slash) || "/";
 }
 
 const jsonEvents = {
@@ -91,8 +129,19 @@ Every --socket-path (or --fd) begins another aggregator:
 Anywhere:
   --json                one JSON object a line on standard output: ready,
                         connected, disconnected, started, stopped, fault
+  --api PATH            have a control API: gpioagg create, remove, run, …
+  --api-look PATH       a second socket of it, where one may only look
+  --api-sockets DIR     where created aggregators get their sockets (beside
+                        the API's)
+  --audit-log FILE      append who changed what through the API, as JSON lines
+                        (standard error)
   --print-capabilities  say what vhost-user needs to know, as JSON
   -h, --help            this text
+
+Behind the PATH of a socket, and behind DIR for the sockets made there, who may
+use it: PATH,mode=660,owner=USER,group=GROUP. Without, VMM sockets and the one
+to look at are for the service's user and group, and --api for the user alone.
+Nothing is ever served on a network.
 
 A SPEC names lines, then their rules:
   CHIP/OFFSETS[,KEY=VALUE...]  gpiochip0/0-7,9 or soc-gpio/4 or 2/1

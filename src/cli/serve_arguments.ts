@@ -12,7 +12,9 @@ import {
   MAX_LINES,
   type VhostUserSpecification,
 } from "../config/specification.ts";
+import type { ApiSocket } from "../daemon/api_server.ts";
 import { readArguments } from "./arguments.ts";
+import { readSocketPlace } from "./socket_place.ts";
 
 /** What `serve` was asked for. */
 export interface ServeArguments {
@@ -20,6 +22,14 @@ export interface ServeArguments {
   json: boolean;
   printCapabilities: boolean;
   aggregators: AggregatorSpecification[];
+  /** The control API's socket for changes. */
+  api: ApiSocket | undefined;
+  /** The control API's socket for those who may only look. */
+  apiLook: ApiSocket | undefined;
+  /** The directory for sockets of aggregators made through the control API. */
+  apiSockets: ApiSocket | undefined;
+  /** File that the audit log is appended to. */
+  auditLog: string | undefined;
 }
 
 const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
@@ -32,6 +42,10 @@ const SWITCHES = {
   "fd": "value",
   "name": "value",
   "line": "values",
+  "api": "value",
+  "api-look": "value",
+  "api-sockets": "value",
+  "audit-log": "value",
 } as const;
 
 /**
@@ -45,12 +59,24 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
     json: false,
     printCapabilities: false,
     aggregators: [],
+    api: undefined,
+    apiLook: undefined,
+    apiSockets: undefined,
+    auditLog: undefined,
   };
   for (const group of groupsOf(args)) {
     const given = readArguments(group, SWITCHES);
     result.help ||= given.help;
     result.json ||= given.json;
     result.printCapabilities ||= given["print-capabilities"];
+    const place = (name: "api" | "api-look" | "api-sockets") =>
+      given[name] === undefined
+        ? undefined
+        : readSocketPlace(given[name], `--${name}`);
+    result.api ??= place("api");
+    result.apiLook ??= place("api-look");
+    result.apiSockets ??= place("api-sockets");
+    result.auditLog ??= given["audit-log"];
     const [stray] = given.rest;
     if (stray !== undefined) {
       throw new ConfigError(`cannot take the argument "${stray}"`, {
@@ -122,7 +148,12 @@ function exposureOf(
   socketPath: string | undefined,
   fd: string | undefined,
 ): VhostUserSpecification | undefined {
-  if (socketPath !== undefined) return { socketPath };
+  if (socketPath !== undefined) {
+    const { path, access } = readSocketPlace(socketPath, "--socket-path");
+    return Object.keys(access).length === 0
+      ? { socketPath: path }
+      : { socketPath: path, access };
+  }
   if (fd === undefined) return undefined;
   if (!/^\d+$/.test(fd)) {
     throw new ConfigError("is no file descriptor number", {

@@ -20,8 +20,8 @@ export type Command =
   }
   /** Ends one aggregator: lines as declared, sockets removed. */
   | { kind: "remove"; name: string }
-  /** Tells what is served. */
-  | { kind: "describe" }
+  /** Tells what is served: the one of this name, or all. */
+  | { kind: "describe"; name?: string }
   /** Pulls simulated lines of one aggregator: all, or none. */
   | { kind: "pull"; name: string; changes: [line: string, level: 0 | 1][] }
   /** Begins or ends telling of changed lines. */

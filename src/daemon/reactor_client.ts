@@ -112,9 +112,10 @@ export class ReactorClient implements Disposable {
     return (await this.#ask({ kind: "remove", name })).aggregators[0]!;
   }
 
-  /** Tells what is served. */
-  async describe(): Promise<AggregatorDescription[]> {
-    return (await this.#ask({ kind: "describe" })).aggregators;
+  /** Tells what is served: the one of this name, if there is one, or all. */
+  async describe(name?: string): Promise<AggregatorDescription[]> {
+    const which = name === undefined ? {} : { name };
+    return (await this.#ask({ kind: "describe", ...which })).aggregators;
   }
 
   /**

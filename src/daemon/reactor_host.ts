@@ -26,7 +26,7 @@ import {
 } from "./control_protocol.ts";
 import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";
-import { ListenSocket } from "./listen_socket.ts";
+import { listenFor } from "./file_access.ts";
 import type {
   AggregatorCounts,
   AggregatorDescription,
@@ -120,9 +120,12 @@ export class ReactorHost implements Disposable {
     return description;
   }
 
-  /** Tells what is served. */
-  describe(): AggregatorDescription[] {
-    return [...this.#served.values()].map((served) => served.describe());
+  /** Tells what is served: the one of this name, if there is one, or all. */
+  describe(name?: string): AggregatorDescription[] {
+    const wanted = name === undefined
+      ? [...this.#served.values()]
+      : [this.#served.get(name)].filter((served) => served !== undefined);
+    return wanted.map((served) => served.describe());
   }
 
   /**
@@ -246,6 +249,7 @@ class Served implements Disposable {
     const given = "fd" in vhostUser
       ? resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`))
       : undefined;
+    const { access = {} } = "access" in vhostUser ? vhostUser : {};
     this.#socketPath = "socketPath" in vhostUser
       ? vhostUser.socketPath
       : undefined;
@@ -269,7 +273,7 @@ class Served implements Disposable {
     // Sockets last: whoever can connect finds the lines ready.
     const listen = this.#socketPath === undefined
       ? undefined
-      : resources.use(ListenSocket.open(this.#socketPath, SOCKET_MODE));
+      : resources.use(listenFor(this.#socketPath, access, SOCKET_MODE));
     const isConnection = given !== undefined && !isListening(given.fd);
     resources.use(
       new VhostUserBackend({
@@ -292,8 +296,9 @@ class Served implements Disposable {
       }),
     );
     if (this.#socketPath !== undefined) {
-      const control = ListenSocket.open(
+      const control = listenFor(
         controlPathOf(this.#socketPath),
+        access,
         SOCKET_MODE,
       );
       resources.use(

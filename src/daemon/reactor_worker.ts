@@ -68,7 +68,7 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
       case "remove":
         return { aggregators: [host.remove(command.name)] };
       case "describe":
-        return { aggregators: host.describe() };
+        return { aggregators: host.describe(command.name) };
       case "pull":
         return { aggregators: [host.pull(command.name, command.changes)] };
       case "observe":

@@ -7,6 +7,7 @@
 import { dropStartUpCode } from "../../ffi/memory.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
+import type { ApiServer, ApiSettings } from "./api_server.ts";
 import { ReactorClient } from "./reactor_client.ts";
 
 /** What the service tells its user. */
@@ -15,6 +16,12 @@ export interface ServiceEvents {
   ready(aggregators: readonly AggregatorDescription[]): void;
   /** Something happened to an aggregator. */
   event(event: ServiceEvent): void;
+}
+
+/** What a service may do beside serving. */
+export interface ServiceOptions {
+  /** Serve a control API; the service then lives without aggregators too. */
+  api?: ApiSettings;
 }
 
 /** Time that the reactor gets to bring the lines in order. */
@@ -30,22 +37,38 @@ const SHUTDOWN_LIMIT_MS = 5000;
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
+  { api: settings }: ServiceOptions = {},
 ): Promise<void> {
+  let api: ApiServer | undefined;
   const over = Promise.withResolvers<void>();
   // A crash before `add` is answered is `add`'s to report.
   over.promise.catch(() => {});
   using reactor = await ReactorClient.start({
-    service: (event) => events.event(event),
-    idle: () => over.resolve(),
+    service: (event) => {
+      events.event(event);
+      api?.publish(event);
+    },
+    changes: (changes) => api?.publishChanges(changes),
+    idle: () => {
+      if (settings === undefined) over.resolve();
+    },
     crashed: (error) => over.reject(error),
   });
   const onSignal = () => over.resolve();
   const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   try {
-    events.ready(await reactor.add(aggregators));
+    const isTimed = settings !== undefined;
+    const added = await reactor.add(aggregators, { isTimed });
+    if (settings !== undefined) {
+      // Loaded for those who ask for it: an HTTP server takes 8 MB.
+      const { ApiServer } = await import("./api_server.ts");
+      api = new ApiServer(reactor, settings);
+    }
+    events.ready(added);
     dropStartUpCode();
     await over.promise;
+    await api?.[Symbol.asyncDispose]();
     await withLimit(reactor.shutdown());
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);

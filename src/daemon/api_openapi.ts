@@ -1,0 +1,337 @@
+/**
+ * The control API for other languages: OpenAPI 3.1, served by the service.
+ *
+ * @module
+ */
+
+const text = { type: "string" } as const;
+const lineValue = { type: "integer", enum: [0, 1] } as const;
+const time = {
+  type: "number",
+  description: "Milliseconds since 1970",
+} as const;
+const reference = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const json = (schema: unknown) => ({ "application/json": { schema } });
+const answer = (description: string, schema: unknown) => ({
+  description,
+  content: json(schema),
+});
+const refusal = (description: string) =>
+  answer(description, reference("Error"));
+
+const NAME_PARAMETER = {
+  name: "name",
+  in: "path",
+  required: true,
+  description: "The aggregator's name",
+  schema: text,
+};
+const NOT_THERE = { "404": refusal("There is no such aggregator") };
+const LOOK_ONLY = { "403": refusal("This socket may only look") };
+const BAD_BODY = {
+  "400": refusal("The body is not as it should be"),
+  "413": refusal("The body is too long"),
+};
+
+const LINE = {
+  type: "object",
+  required: ["lineNumber", "name", "source", "direction"],
+  properties: {
+    lineNumber: { type: "integer", minimum: 0 },
+    name: { ...text, description: "What the guest sees; may be empty" },
+    source: { ...text, description: "Where it comes from, in words" },
+    direction: { type: "string", enum: ["input", "output"] },
+    value: {
+      ...lineValue,
+      description: "1 is active; absent where not known without waiting",
+    },
+  },
+};
+
+const AGGREGATOR = {
+  type: "object",
+  required: ["name", "lease", "connected", "lines"],
+  properties: {
+    name: text,
+    lease: {
+      type: "string",
+      enum: ["stream", "none", "service"],
+      description: "What its life is tied to: its maker's stream, nothing, " +
+        "or the service's own command line or configuration",
+    },
+    socketPath: { ...text, description: "The vhost-user socket, for a VMM" },
+    connected: { type: "boolean", description: "Whether a VMM is connected" },
+    servedSince: time,
+    connectedSince: time,
+    lines: { type: "array", items: reference("Line") },
+  },
+};
+
+const CREATE_REQUEST = {
+  type: "object",
+  required: ["name", "lines"],
+  additionalProperties: false,
+  properties: {
+    name: { ...text, pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$" },
+    lines: {
+      type: "array",
+      minItems: 1,
+      items: {
+        ...text,
+        description: "A SPEC as of gpioagg serve --line",
+        examples: ["gpiochip0/0-7,direction=output,safe=0", "sim/4"],
+      },
+    },
+    lease: { type: "string", enum: ["stream", "none"], default: "stream" },
+    socket: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        mode: { ...text, pattern: "^0?[0-7]{3}$" },
+        owner: text,
+        group: text,
+      },
+    },
+  },
+};
+
+/** The document, as plain data. */
+export function openApi(): unknown {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "gpioagg control API",
+      version: "1",
+      description: "Makes, shows and ends aggregators of a running service. " +
+        "Served on unix sockets only: one where things may be changed, one " +
+        "where one may only look.",
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: "http://gpioagg", description: "Over the unix socket" }],
+    security: [],
+    paths: {
+      "/v1/aggregators": {
+        get: {
+          operationId: "list",
+          summary: "All aggregators",
+          responses: {
+            "200": answer("They are", {
+              type: "object",
+              required: ["aggregators"],
+              properties: {
+                aggregators: { type: "array", items: reference("Aggregator") },
+              },
+            }),
+          },
+        },
+        post: {
+          operationId: "create",
+          summary: "Make an aggregator",
+          description:
+            'With the lease "stream" the answer is newline-delimited JSON ' +
+            "that stays open: the aggregator lives while the client holds it " +
+            'so. Its first line is {"aggregator": Aggregator}; when somebody ' +
+            'else ends it, {"ended": REASON} follows.',
+          requestBody: {
+            required: true,
+            content: json(reference("CreateRequest")),
+          },
+          responses: {
+            "201": {
+              description: "It is served",
+              content: {
+                ...json(reference("Aggregator")),
+                "application/x-ndjson": { schema: reference("LeaseMessage") },
+              },
+            },
+            ...BAD_BODY,
+            ...LOOK_ONLY,
+            "409": refusal("The name is taken, or a line cannot be had"),
+          },
+        },
+      },
+      "/v1/aggregators/{name}": {
+        parameters: [NAME_PARAMETER],
+        get: {
+          operationId: "show",
+          summary: "One aggregator",
+          responses: {
+            "200": answer("It is", reference("Aggregator")),
+            ...NOT_THERE,
+          },
+        },
+        delete: {
+          operationId: "remove",
+          summary: "End an aggregator, whoever made it",
+          responses: {
+            "204": {
+              description: "Its guest is disconnected, its lines are in " +
+                "their declared state and free, its socket is gone",
+            },
+            ...LOOK_ONLY,
+            ...NOT_THERE,
+          },
+        },
+      },
+      "/v1/aggregators/{name}/lines": {
+        parameters: [NAME_PARAMETER],
+        get: {
+          operationId: "readLines",
+          summary: "Read all lines",
+          responses: {
+            "200": answer("They are", {
+              type: "object",
+              required: ["lines"],
+              properties: {
+                lines: { type: "array", items: reference("Line") },
+              },
+            }),
+            ...NOT_THERE,
+          },
+        },
+        patch: {
+          operationId: "pullLines",
+          summary: "Pull simulated lines, as the world outside would",
+          requestBody: {
+            required: true,
+            content: json({
+              type: "object",
+              required: ["pull"],
+              additionalProperties: false,
+              properties: {
+                pull: {
+                  type: "object",
+                  description: "Level by line name or number",
+                  additionalProperties: lineValue,
+                },
+              },
+            }),
+          },
+          responses: {
+            "200": answer("How it is now", reference("Aggregator")),
+            ...BAD_BODY,
+            ...LOOK_ONLY,
+            ...NOT_THERE,
+            "409": refusal("There is no such line, or it is not simulated"),
+          },
+        },
+      },
+      "/v1/events": {
+        get: {
+          operationId: "watch",
+          summary: "What happens from now on, as server-sent events",
+          description:
+            "The first event is a snapshot. Changes of lines are gathered " +
+            "for 20 ms. A listener that does not read loses events, is told " +
+            "how many, and is disconnected after a minute.",
+          parameters: [{
+            name: "aggregator",
+            in: "query",
+            required: false,
+            description: "Only what concerns this aggregator",
+            schema: text,
+          }],
+          responses: {
+            "200": {
+              description: "Events until either side ends",
+              content: { "text/event-stream": { schema: reference("Event") } },
+            },
+          },
+        },
+      },
+      "/metrics": {
+        get: {
+          operationId: "metrics",
+          summary: "Counters in Prometheus' text format",
+          responses: {
+            "200": {
+              description: "They are",
+              content: { "text/plain": { schema: text } },
+            },
+          },
+        },
+      },
+      "/openapi.json": {
+        get: {
+          operationId: "describe",
+          summary: "This document",
+          responses: { "200": answer("It is", { type: "object" }) },
+        },
+      },
+    },
+    components: {
+      schemas: {
+        Aggregator: AGGREGATOR,
+        Line: LINE,
+        CreateRequest: CREATE_REQUEST,
+        LeaseMessage: {
+          oneOf: [
+            {
+              type: "object",
+              required: ["aggregator"],
+              properties: { aggregator: reference("Aggregator") },
+            },
+            {
+              type: "object",
+              required: ["ended"],
+              properties: { ended: text },
+            },
+          ],
+        },
+        Event: {
+          type: "object",
+          required: ["event"],
+          properties: {
+            event: {
+              type: "string",
+              enum: [
+                "snapshot",
+                "created",
+                "removed",
+                "connected",
+                "disconnected",
+                "started",
+                "stopped",
+                "fault",
+                "lines",
+                "lost",
+              ],
+            },
+            aggregator: text,
+            detail: text,
+            aggregators: { type: "array", items: reference("Aggregator") },
+            lines: {
+              type: "array",
+              items: {
+                type: "object",
+                required: ["lineNumber", "name", "direction", "changes"],
+                properties: {
+                  lineNumber: LINE.properties.lineNumber,
+                  name: text,
+                  direction: LINE.properties.direction,
+                  value: lineValue,
+                  changes: {
+                    type: "integer",
+                    description: "Changes since this line's last event",
+                  },
+                },
+              },
+            },
+            count: { type: "integer", description: "Events that were lost" },
+          },
+        },
+        Error: {
+          type: "object",
+          required: ["error"],
+          properties: {
+            error: {
+              type: "object",
+              required: ["message"],
+              properties: { message: text, hint: text },
+            },
+          },
+        },
+      },
+    },
+  };
+}

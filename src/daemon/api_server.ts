@@ -1,0 +1,473 @@
+/**
+ * The control API: what may be asked over its two sockets, one that may change
+ * things and one that may only look.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { AggregatorState, ApiErrorBody } from "../client/protocol.ts";
+import { ConfigError } from "../config/config_error.ts";
+import type { FileAccess } from "../config/specification.ts";
+import {
+  type Creation,
+  type CreationRules,
+  readCreation,
+  readPulls,
+} from "./api_create.ts";
+import { EventHub } from "./api_events.ts";
+import { ApiListener, type Peer } from "./api_listener.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
+import { openApi } from "./api_openapi.ts";
+import { type AuditEntry, AuditLog } from "./audit_log.ts";
+import { listenFor } from "./file_access.ts";
+import { Lease } from "./lease.ts";
+import type {
+  AggregatorDescription,
+  LineChanges,
+  ServiceEvent,
+} from "./messages.ts";
+import type { ReactorClient } from "./reactor_client.ts";
+
+/** A socket of the control API. */
+export interface ApiSocket {
+  path: string;
+  access: FileAccess;
+}
+
+/** How a service wants its control API. */
+export interface ApiSettings {
+  /** Where things may be changed. */
+  change?: ApiSocket;
+  /** Where one may only look. */
+  look?: ApiSocket;
+  /** Where and for whom aggregators of clients get their sockets. */
+  creation: CreationRules;
+  /** Takes a line of the audit log, without its line feed. */
+  audit: (line: string) => void;
+}
+
+/** Only for the service's own user; the group may be let in by settings. */
+const CHANGE_MODE = 0o600;
+/** For the group too. */
+const LOOK_MODE = 0o660;
+/** Longest body that is read. **Units**: bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+/** An answer that says no. */
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly hint = "",
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(message);
+  }
+}
+
+/** One request on its way through. */
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  peer: Peer;
+  /** The path's variable parts. */
+  name: string;
+  query: URLSearchParams;
+}
+
+interface Route {
+  method: string;
+  path: RegExp;
+  /** What the audit log calls it; absent for what changes nothing. */
+  action?: AuditEntry["action"];
+  handle(exchange: Exchange): Promise<void> | void;
+}
+
+/** Serves the control API of one service. */
+export class ApiServer implements AsyncDisposable {
+  readonly #reactor: ReactorClient;
+  readonly #settings: ApiSettings;
+  readonly #audit: AuditLog;
+  readonly #hub: EventHub;
+  readonly #resources = new DisposableStack();
+  /** Aggregators of clients, with their lease or what it is to be. */
+  readonly #leases = new Map<string, Lease | "stream" | "none">();
+  readonly #removals = new Set<Promise<void>>();
+
+  /**
+   * Begins to serve.
+   *
+   * @throws {Error} If a socket cannot be had.
+   */
+  constructor(reactor: ReactorClient, settings: ApiSettings) {
+    this.#reactor = reactor;
+    this.#settings = settings;
+    this.#audit = new AuditLog(settings.audit);
+    using made = new DisposableStack();
+    this.#hub = made.use(
+      new EventHub((isWatched) => {
+        // A reactor that ends hears it no more, and need not.
+        reactor.observe(isWatched).catch(() => {});
+      }),
+    );
+    const { change, look } = settings;
+    for (
+      const [socket, mayChange, mode] of [
+        [change, true, CHANGE_MODE],
+        [look, false, LOOK_MODE],
+      ] as const
+    ) {
+      if (socket === undefined) continue;
+      const listen = made.use(listenFor(socket.path, socket.access, mode));
+      made.use(
+        new ApiListener(
+          listen.listener,
+          (request, response, peer) =>
+            this.#serve(request, response, peer, mayChange),
+        ),
+      );
+    }
+    this.#resources.use(made.move());
+  }
+
+  /** Tells listeners of an event. */
+  publish(event: ServiceEvent): void {
+    this.#hub.publish(event);
+  }
+
+  /** Tells listeners of changed lines. */
+  publishChanges(changes: LineChanges): void {
+    this.#hub.publish({ event: "lines", ...changes });
+  }
+
+  /** Ends all leases and connections, and removes the sockets. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const lease of this.#leases.values()) {
+      if (lease instanceof Lease) lease.end("the service ends");
+    }
+    this.#leases.clear();
+    await Promise.all(this.#removals);
+    this.#resources[Symbol.dispose]();
+  }
+
+  readonly #routes: readonly Route[] = [
+    {
+      method: "GET",
+      path: /^\/v1\/aggregators$/,
+      handle: async ({ response }) => {
+        const all = await this.#reactor.describe();
+        reply(response, 200, {
+          aggregators: all.map((one) => this.#state(one)),
+        });
+      },
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/aggregators$/,
+      action: "create",
+      handle: (exchange) => this.#create(exchange),
+    },
+    {
+      method: "GET",
+      path: /^\/v1\/aggregators\/([^/]+)$/,
+      handle: async ({ response, name }) =>
+        reply(response, 200, await this.#show(name)),
+    },
+    {
+      method: "DELETE",
+      path: /^\/v1\/aggregators\/([^/]+)$/,
+      action: "remove",
+      handle: async ({ response, peer, name }) => {
+        await this.#show(name);
+        await this.#remove(name, `removed by uid ${peer.uid}`);
+        this.#audit.record(peer, {
+          action: "remove",
+          aggregator: name,
+          outcome: "done",
+        });
+        response.writeHead(204).end();
+      },
+    },
+    {
+      method: "GET",
+      path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
+      handle: async ({ response, name }) => {
+        const { lines } = await this.#show(name);
+        reply(response, 200, { lines });
+      },
+    },
+    {
+      method: "PATCH",
+      path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
+      action: "pull",
+      handle: (exchange) => this.#pull(exchange),
+    },
+    {
+      method: "GET",
+      path: /^\/v1\/events$/,
+      handle: async ({ response, query }) => {
+        const aggregator = query.get("aggregator") ?? undefined;
+        const all = await this.#reactor.describe(aggregator);
+        this.#hub.add(response, aggregator, {
+          event: "snapshot",
+          aggregators: all.map((one) => this.#state(one)),
+        });
+      },
+    },
+    {
+      method: "GET",
+      path: /^\/metrics$/,
+      handle: async ({ response }) => {
+        const text = metricsText(await this.#reactor.count(), {
+          eventListeners: this.#hub.size,
+          now: Date.now(),
+          residentBytes: Deno.memoryUsage().rss,
+        });
+        response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE });
+        response.end(text);
+      },
+    },
+    {
+      method: "GET",
+      path: /^\/openapi\.json$/,
+      handle: ({ response }) => reply(response, 200, openApi()),
+    },
+  ];
+
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    peer: Peer,
+    mayChange: boolean,
+  ): Promise<void> {
+    try {
+      const { route, name, query } = this.#route(request);
+      if (route.action !== undefined && !mayChange) {
+        this.#audit.record(peer, {
+          action: route.action,
+          aggregator: name,
+          outcome: "refused",
+          reason: "this socket may only look",
+        });
+        throw new Refusal(
+          403,
+          `Cannot ${route.action} through this socket: it may only look`,
+          "Use the service's other socket, as a user whom its owner, group " +
+            "and mode let in",
+        );
+      }
+      await route.handle({ request, response, peer, name, query });
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined || response.headersSent) throw error;
+      const { message, hint, status, headers } = refusal;
+      // What is left of an unread body is not waited for.
+      const close = request.complete ? {} : { connection: "close" };
+      const body: ApiErrorBody = {
+        error: { message, ...(hint === "" ? {} : { hint }) },
+      };
+      reply(response, status, body, { ...headers, ...close });
+    }
+  }
+
+  #route(
+    request: IncomingMessage,
+  ): { route: Route; name: string; query: URLSearchParams } {
+    const url = URL.parse(request.url ?? "", "http://gpioagg");
+    if (url === null) throw new Refusal(400, "This is no path");
+    const there = this.#routes.filter(({ path }) => path.test(url.pathname));
+    if (there.length === 0) {
+      throw new Refusal(
+        404,
+        `There is nothing at ${url.pathname}`,
+        "/openapi.json tells what there is",
+      );
+    }
+    const route = there.find(({ method }) => method === request.method);
+    if (route === undefined) {
+      throw new Refusal(
+        405,
+        `Cannot ${request.method} ${url.pathname}`,
+        "/openapi.json tells what can be done",
+        { allow: there.map(({ method }) => method).join(", ") },
+      );
+    }
+    const [, part = ""] = route.path.exec(url.pathname)!;
+    try {
+      const name = decodeURIComponent(part);
+      return { route, name, query: url.searchParams };
+    } catch {
+      throw new Refusal(400, `"${part}" is no name`);
+    }
+  }
+
+  async #create({ request, response, peer }: Exchange): Promise<void> {
+    const lease = new Lease(response, request.socket as unknown as Socket);
+    const body = await readJson(request);
+    const creation = readCreation(body, this.#settings.creation);
+    const { name } = creation.specification;
+    const entry = {
+      action: "create",
+      aggregator: name,
+      lines: [
+        ...new Set(creation.specification.lines.map(({ origin }) => origin)),
+      ],
+    } as const;
+    let made: AggregatorDescription;
+    try {
+      made = await this.#add(creation);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
+      throw error;
+    }
+    this.#audit.record(peer, { ...entry, outcome: "done" });
+    this.#hub.publish({ event: "created", aggregator: name, detail: "" });
+    if (creation.lease === "none") {
+      reply(response, 201, this.#state(made));
+      return;
+    }
+    const onGone = () => this.#leaseOver(name, peer);
+    this.#leases.set(name, lease);
+    // It may have died while its lines were taken.
+    if (lease.isGone) onGone();
+    else lease.grant(this.#state(made), onGone);
+  }
+
+  async #add(
+    { specification, lease }: Creation,
+  ): Promise<AggregatorDescription> {
+    const { name } = specification;
+    if (this.#leases.has(name)) throw taken(name);
+    // From here on nobody else gets the name.
+    this.#leases.set(name, lease);
+    try {
+      const there = await this.#reactor.describe(name);
+      if (there.length > 0) throw taken(name);
+      const [made] = await this.#reactor.add([specification], {
+        isTimed: true,
+      });
+      return made!;
+    } catch (error) {
+      this.#leases.delete(name);
+      if (error instanceof ConfigError || error instanceof Refusal) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Refusal(409, message);
+    }
+  }
+
+  #leaseOver(name: string, peer: Peer): void {
+    const removal = this.#remove(name, "its lease is over")
+      .then(() => {
+        this.#audit.record(peer, {
+          action: "lease-end",
+          aggregator: name,
+          outcome: "done",
+          reason: "the client is gone",
+        });
+      })
+      // Another client removed it in the same moment, or the reactor died.
+      .catch(() => {})
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  async #remove(name: string, reason: string): Promise<void> {
+    await this.#reactor.remove(name);
+    const lease = this.#leases.get(name);
+    this.#leases.delete(name);
+    if (lease instanceof Lease) lease.end(reason);
+    this.#hub.publish({ event: "removed", aggregator: name, detail: reason });
+  }
+
+  async #pull({ request, response, peer, name }: Exchange): Promise<void> {
+    const levels = readPulls(await readJson(request));
+    await this.#show(name);
+    const entry = {
+      action: "pull",
+      aggregator: name,
+      lines: levels.map(([line, level]) => `${line}=${level}`),
+    } as const;
+    try {
+      const pulled = await this.#reactor.pull(name, levels);
+      this.#audit.record(peer, { ...entry, outcome: "done" });
+      reply(response, 200, this.#state(pulled));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
+      throw new Refusal(409, reason);
+    }
+  }
+
+  async #show(name: string): Promise<AggregatorState> {
+    const [aggregator] = await this.#reactor.describe(name);
+    if (aggregator === undefined) {
+      throw new Refusal(404, `There is no aggregator "${name}"`);
+    }
+    return this.#state(aggregator);
+  }
+
+  #state(description: AggregatorDescription): AggregatorState {
+    const lease = this.#leases.get(description.name);
+    return {
+      lease: lease instanceof Lease ? "stream" : lease ?? "service",
+      ...description,
+    };
+  }
+}
+
+function taken(name: string): Refusal {
+  return new Refusal(
+    409,
+    `There is an aggregator "${name}" already`,
+    "Choose another name, or remove that one first",
+  );
+}
+
+function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof Refusal) return error;
+  if (error instanceof ConfigError) {
+    return new Refusal(400, error.message, error.hint);
+  }
+  return undefined;
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Uint8Array>) {
+    length += piece.length;
+    if (length > MAX_BODY_BYTES) {
+      throw new Refusal(413, `A body is at most ${MAX_BODY_BYTES} bytes long`);
+    }
+    pieces.push(piece);
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    body.set(piece, at);
+    at += piece.length;
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Refusal(400, `The body is no JSON: ${why}`);
+  }
+}
+
+function reply(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(body));
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": String(bytes.length),
+    ...headers,
+  });
+  response.end(bytes);
+}

@@ -1,0 +1,62 @@
+/**
+ * What ties an aggregator's life to a client connection: the answer to its
+ * creation, which stays open.
+ *
+ * @module
+ */
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { AggregatorState, LeaseMessage } from "../client/protocol.ts";
+
+/** One lease. The kernel closes a dead client's connection, so it ends it. */
+export class Lease {
+  readonly #response: ServerResponse;
+  #onGone: (() => void) | undefined;
+  #isGone = false;
+
+  /** Watches the connection of `response` from now on. */
+  constructor(response: ServerResponse, socket: Socket) {
+    this.#response = response;
+    const gone = () => this.#gone();
+    // A client that says no more than its request still holds its lease open
+    // for reading only as long as it does not close.
+    socket.once("end", gone);
+    socket.once("close", gone);
+    response.once("close", gone);
+    if (socket.destroyed) this.#isGone = true;
+  }
+
+  /** The client is gone already. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Answers with the aggregator; `onGone` is called once the client is gone. */
+  grant(aggregator: AggregatorState, onGone: () => void): void {
+    this.#onGone = onGone;
+    this.#response.writeHead(201, {
+      "content-type": "application/x-ndjson",
+      "cache-control": "no-store",
+    });
+    this.#say({ aggregator });
+  }
+
+  /** Somebody else has ended the aggregator: tells the client why. */
+  end(reason: string): void {
+    this.#onGone = undefined;
+    if (this.#isGone) return;
+    this.#say({ ended: reason });
+    this.#response.end();
+  }
+
+  #say(message: LeaseMessage): void {
+    this.#response.write(JSON.stringify(message) + "\n");
+  }
+
+  #gone(): void {
+    this.#isGone = true;
+    const onGone = this.#onGone;
+    this.#onGone = undefined;
+    onGone?.();
+  }
+}
