@@ -56,6 +56,25 @@ export function readArguments<const S extends Switches>(
   return result as Given<S>;
 }
 
+/** @throws {ConfigError} If there are arguments beside the switches. */
+export function noRest({ rest }: { rest: string[] }, how: string): void {
+  const [stray] = rest;
+  if (stray === undefined) return;
+  throw new ConfigError(`cannot take the argument "${stray}"`, { hint: how });
+}
+
+/**
+ * The one argument beside the switches.
+ *
+ * @throws {ConfigError} If there are none or several.
+ */
+export function onlyName({ rest }: { rest: string[] }, how: string): string {
+  const [name, ...others] = rest;
+  if (name === undefined) throw new ConfigError("no name", { hint: how });
+  noRest({ rest: others }, how);
+  return name;
+}
+
 function single(name: string, values: unknown): unknown {
   if (!Array.isArray(values)) return values;
   if (values.length > 1) {

@@ -31,6 +31,26 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "print the JSON Schema of a configuration file, for editors",
     load: () => import("./schema.ts"),
   },
+  create: {
+    summary: "make an aggregator in a running service, as long as this lives",
+    load: () => import("./create.ts"),
+  },
+  list: {
+    summary: "list the aggregators of a running service",
+    load: () => import("./list.ts"),
+  },
+  show: {
+    summary: "show an aggregator of a running service and its lines",
+    load: () => import("./show.ts"),
+  },
+  watch: {
+    summary: "tell what happens in a running service",
+    load: () => import("./watch.ts"),
+  },
+  remove: {
+    summary: "end an aggregator of a running service",
+    load: () => import("./remove.ts"),
+  },
   demo: {
     summary: "see the main job done, on simulated lines",
     load: () => import("./demo.ts"),

@@ -1,0 +1,45 @@
+/**
+ * `gpioagg list`.
+ *
+ * @module
+ */
+import { noRest, readArguments } from "./arguments.ts";
+import { table } from "./line_table.ts";
+import { writeOutput } from "./output.ts";
+import { API_HELP, clientOf } from "./service_client.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    api: "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  noRest(given, "gpioagg list");
+  const aggregators = await clientOf(given.api).list();
+  writeOutput(
+    given.json ? JSON.stringify(aggregators) : table([
+      ["NAME", "LINES", "VMM", "LEASE", "SOCKET"],
+      ...aggregators.map(({ name, lines, connected, lease, socketPath }) => [
+        name,
+        String(lines.length),
+        connected ? "connected" : "-",
+        lease,
+        socketPath ?? "-",
+      ]),
+    ]),
+  );
+  return 0;
+}
+
+const HELP = `Usage: gpioagg list
+
+Lists the aggregators of a running service (gpioagg serve --api PATH).
+
+  --json      one JSON array on standard output
+${API_HELP}
+  -h, --help  this text`;
