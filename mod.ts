@@ -40,4 +40,10 @@
  * @module
  */
 export * from "./src/gpio/mod.ts";
+export {
+  LeasedAggregator,
+  ServiceClient,
+  ServiceError,
+} from "./src/client/client.ts";
+export type * from "./src/client/protocol.ts";
 export { isOsError, OsError } from "./ffi/os_error.ts";

@@ -24,6 +24,7 @@ const RELEASE_LOOK_MS = 10;
 
 /** A service refused, or could not do, what a client asked for. */
 export class ServiceError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "ServiceError";
   /** The HTTP status. */
   readonly status: number;
@@ -45,15 +46,20 @@ export class ServiceError extends Error {
  * may use the socket.
  *
  * @example Lines that go away with the program that made them
- * ```ts ignore
+ * ```ts
  * import { ServiceClient } from "@gpioagg/gpioagg";
  *
+ * async function lend(service: ServiceClient): Promise<void> {
+ *   await using plc = await service.create({
+ *     name: "plc0",
+ *     lines: ["gpiochip0/0-7,direction=output,safe=0"],
+ *   });
+ *   console.log(plc.socketPath); // give this to a VMM
+ *   console.log(await plc.ended); // why it went, if not by this program
+ * }
+ *
  * const service = new ServiceClient("/run/gpioagg/api.sock");
- * await using plc = await service.create({
- *   name: "plc0",
- *   lines: ["gpiochip0/0-7,direction=output,safe=0"],
- * });
- * console.log(plc.socketPath); // give this to a VMM
+ * console.log(`lend(service) would ask at ${service.socketPath}`, lend);
  * ```
  */
 export class ServiceClient {
@@ -223,7 +229,7 @@ export class LeasedAggregator implements AsyncDisposable {
     this.#ended = untilEnded(lines);
   }
 
-  /** Takes over the stream that is the lease. */
+  /** @ignore What {@linkcode ServiceClient.create} takes over as the lease. */
   static async open(
     client: ServiceClient,
     answer: ApiAnswer,
