@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { ControlClient } from "../daemon/control_client.ts";
+import { controlPathByName } from "../daemon/control_names.ts";
 import { controlPathOf } from "../daemon/control_protocol.ts";
 import type { AggregatorDescription } from "../daemon/messages.ts";
 import { readArguments } from "./arguments.ts";
@@ -20,8 +22,8 @@ export function main(args: readonly string[]): number {
   }
   const [socket, ...changes] = given.rest;
   if (socket === undefined) {
-    throw new ConfigError("which serve? No socket was named", {
-      hint: "gpioagg sim SOCKET [LINE=LEVEL...]",
+    throw new ConfigError("which aggregator? None was named", {
+      hint: "gpioagg sim SOCKET|NAME [LINE=LEVEL...]",
     });
   }
   const pull = changes.map(parseChange);
@@ -33,18 +35,27 @@ export function main(args: readonly string[]): number {
 }
 
 function connect(socket: string): ControlClient {
-  const path = socket.endsWith(".control") ? socket : controlPathOf(socket);
+  const path = controlPath(socket);
   try {
     return new ControlClient(path);
   } catch (error) {
     if (!isOsError(error)) throw error;
     const why = isOsError(error, "ENOENT")
-      ? "is a gpioagg serve running with this --socket-path?"
+      ? "is a gpioagg serve running with this --socket-path or --name?"
       : "its gpioagg serve has ended";
     throw new Error(`Cannot reach ${path}: ${error.code}; ${why}`, {
       cause: error,
     });
   }
+}
+
+/** A path is what names a file or looks like one; anything else is a name. */
+function controlPath(socket: string): string {
+  if (socket.endsWith(".control")) return socket;
+  const beside = controlPathOf(socket);
+  return socket.includes("/") || fileStatus(beside) !== undefined
+    ? beside
+    : controlPathByName(socket);
 }
 
 const LEVELS: Readonly<Record<string, 0 | 1>> = {
@@ -84,11 +95,12 @@ function table({ lines }: AggregatorDescription): string {
   ).join("\n");
 }
 
-const HELP = `Usage: gpioagg sim SOCKET [LINE=LEVEL...] [--json]
+const HELP = `Usage: gpioagg sim SOCKET|NAME [LINE=LEVEL...] [--json]
 
 Pulls simulated lines (sim/N) of a running gpioagg serve, as switches and
 sensors would, while a guest uses them. SOCKET is the vhost-user socket that
-serve was given; LINE a name or number; LEVEL 0 (low) or 1 (high).
+serve was given, NAME the aggregator's name; LINE is a name or number; LEVEL is
+0 (low) or 1 (high).
 
 Without LINE=LEVEL, shows all lines of the aggregator with what the guest
 makes of them.

@@ -24,6 +24,7 @@ import {
   controlPathOf,
   type ControlRequest,
 } from "./control_protocol.ts";
+import { ControlName } from "./control_names.ts";
 import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";
 import { listenFor } from "./file_access.ts";
@@ -304,6 +305,7 @@ class Served implements Disposable {
       resources.use(
         new ControlSocket(loop, control, (request) => this.#control(request)),
       );
+      resources.use(ControlName.publish(this.name, control.path));
     }
     this.#resources = resources.move();
   }

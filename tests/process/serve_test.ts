@@ -227,12 +227,18 @@ Deno.test("sim shows and pulls lines, and says what it cannot do", async () => {
   assertEquals((await gpioagg("sim", socket, "IN=1")).code, 0);
   const table = await gpioagg("sim", socket);
   assertMatch(table.stdout, /^0 +IN +input +1 +simulated line IN$/m);
+  assertEquals((await gpioagg("sim", "by-name")).code, 1);
+  {
+    await using named = await Service.start({ "by-name": ["sim/1"] });
+    assertEquals((await gpioagg("sim", "by-name", "sim0=1")).code, 0);
+    assertEquals((await named.lines("by-name"))["sim0"]?.value, 1);
+  }
   for (
     const [args, code, says] of [
       [[socket, "OUT=1"], 1, 'cannot find line "OUT"'],
       [[socket, "IN=7"], 2, 'cannot take "IN=7"'],
       [["nowhere.sock", "IN=1"], 1, "is a gpioagg serve running"],
-      [[], 2, "No socket was named"],
+      [[], 2, "None was named"],
     ] as const
   ) {
     const refused = await gpioagg("sim", ...args);

@@ -1,0 +1,85 @@
+/**
+ * Names for control sockets, so that `gpioagg sim plc0` finds the aggregator
+ * plc0 wherever its socket is: links in the runtime directory.
+ *
+ * @module
+ */
+import { isOsError } from "../../ffi/os_error.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
+
+/** The user's runtime directory, or the machine's. */
+function runtimeDirectory(): string {
+  return Deno.env.get("XDG_RUNTIME_DIR") || "/run";
+}
+
+/** The control socket that is known by an aggregator's name. */
+export function controlPathByName(
+  name: string,
+  directory: string = runtimeDirectory(),
+): string {
+  return `${directory}/gpioagg/${encodeURIComponent(name)}.control`;
+}
+
+/** A name that leads to a control socket while this object lives. */
+export class ControlName implements Disposable {
+  readonly #link: string;
+  readonly #target: string;
+
+  private constructor(link: string, target: string) {
+    this.#link = link;
+    this.#target = target;
+  }
+
+  /**
+   * Makes `name` lead to the control socket at `controlPath`.
+   *
+   * A living service of the same name keeps it; one that cannot write to the
+   * runtime directory goes without: the socket's path does as well.
+   */
+  static publish(
+    name: string,
+    controlPath: string,
+    directory?: string,
+  ): ControlName | undefined {
+    const link = controlPathByName(name, directory);
+    const target = absolute(controlPath);
+    try {
+      Deno.mkdirSync(link.slice(0, link.lastIndexOf("/")), { recursive: true });
+      if (isServed(link)) return undefined;
+      if (readLink(link) !== undefined) Deno.removeSync(link);
+      Deno.symlinkSync(target, link);
+      return new ControlName(link, target);
+    } catch (error) {
+      if (error instanceof Deno.errors.PermissionDenied) return undefined;
+      if (error instanceof Deno.errors.AlreadyExists) return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (readLink(this.#link) === this.#target) Deno.removeSync(this.#link);
+  }
+}
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function isServed(path: string): boolean {
+  try {
+    connectUnix(path).close();
+    return true;
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    return false;
+  }
+}
