@@ -52,6 +52,10 @@ function apiSettings(given: ServeArguments): ApiSettings | undefined {
       hint: "Add --api PATH",
     });
   }
+  const append = (text: string) =>
+    Deno.writeTextFileSync(auditLog!, text, { append: true, mode: 0o600 });
+  // A file that cannot be written is told of now, not at the first change.
+  if (auditLog !== undefined) append("");
   return {
     ...(api === undefined ? {} : { change: api }),
     ...(apiLook === undefined ? {} : { look: apiLook }),
@@ -61,11 +65,7 @@ function apiSettings(given: ServeArguments): ApiSettings | undefined {
     },
     audit: auditLog === undefined
       ? (line) => json ? writeOutput(line) : writeError(`audit: ${line}`)
-      : (line) =>
-        Deno.writeTextFileSync(auditLog, `${line}\n`, {
-          append: true,
-          mode: 0o600,
-        }),
+      : (line) => append(`${line}\n`),
   };
 }
 

@@ -1,0 +1,133 @@
+/**
+ * A running `gpioagg serve` with a control API, as a process of its own.
+ *
+ * @module
+ */
+import { ServiceClient } from "../../src/client/client.ts";
+import { artefact, REPOSITORY } from "./environment.ts";
+import { ChildProcess } from "./process.ts";
+
+/** How a service is started. */
+export interface ApiServiceOptions {
+  /** Aggregators of its own: name to SPECs. */
+  readonly aggregators?: Readonly<Record<string, readonly string[]>>;
+  /** Who may use the socket for changes, as `,mode=660,…`. */
+  readonly apiAccess?: string;
+  /** The same for the socket to look at. */
+  readonly lookAccess?: string;
+  /** The same for the sockets of aggregators that are made. */
+  readonly socketAccess?: string;
+  /** Environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The arguments that run gpioagg from its checkout. */
+export const PROGRAM: readonly string[] = [
+  "run",
+  "-q",
+  "--no-prompt",
+  "-P=gpioagg",
+  `${REPOSITORY}/src/cli/main.ts`,
+];
+
+/** A service with its sockets in a directory of its own. */
+export class ApiService implements AsyncDisposable {
+  /** The process. */
+  readonly process: ChildProcess;
+  /** Where its sockets are. */
+  readonly directory: string;
+  /** A client that may change things. */
+  readonly client: ServiceClient;
+  /** A client that may only look. */
+  readonly lookClient: ServiceClient;
+
+  private constructor(process: ChildProcess, directory: string) {
+    this.process = process;
+    this.directory = directory;
+    this.client = new ServiceClient(`${directory}/api.sock`);
+    this.lookClient = new ServiceClient(`${directory}/look.sock`);
+  }
+
+  /**
+   * Starts a service.
+   *
+   * @throws {Error} when it is not ready within the limit.
+   */
+  static async start(options: ApiServiceOptions = {}): Promise<ApiService> {
+    const deno = await artefact("deno");
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-api-" });
+    // Others than this user are let in by the sockets' modes alone.
+    await Deno.chmod(directory, 0o755);
+    const { aggregators = {}, env } = options;
+    const process = new ChildProcess({
+      command: deno,
+      args: [
+        ...PROGRAM,
+        "serve",
+        "--json",
+        `--api=${directory}/api.sock${options.apiAccess ?? ""}`,
+        `--api-look=${directory}/look.sock${options.lookAccess ?? ""}`,
+        `--api-sockets=${directory}${options.socketAccess ?? ""}`,
+        `--audit-log=${directory}/audit.log`,
+        ...Object.entries(aggregators).flatMap(([name, specs]) => [
+          "--socket-path",
+          `${directory}/${name}.sock`,
+          ...specs.flatMap((spec) => ["--line", spec]),
+        ]),
+      ],
+      cwd: REPOSITORY,
+      ...(env === undefined ? {} : { env }),
+    });
+    const service = new ApiService(process, directory);
+    try {
+      await process.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+    } catch (error) {
+      await service[Symbol.asyncDispose]();
+      throw error;
+    }
+    return service;
+  }
+
+  /** The vhost-user socket of an aggregator. */
+  socket(name: string): string {
+    return `${this.directory}/${name}.sock`;
+  }
+
+  /** The entries of the audit log so far. */
+  audit(): Record<string, unknown>[] {
+    return Deno.readTextFileSync(`${this.directory}/audit.log`).trim()
+      .split("\n").map((line) => JSON.parse(line));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process[Symbol.asyncDispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/**
+ * A process that makes an aggregator under a lease and holds it until it is
+ * killed. It prints the aggregator's socket once it is made.
+ */
+export async function startLeaseHolder(
+  apiSocket: string,
+  name: string,
+  lines: readonly string[],
+): Promise<ChildProcess> {
+  const holder = new ChildProcess({
+    command: await artefact("deno"),
+    args: [
+      "run",
+      "-q",
+      "--no-prompt",
+      "--no-check",
+      "--allow-ffi",
+      `${REPOSITORY}/tests/environment/lease_holder.ts`,
+      apiSocket,
+      name,
+      ...lines,
+    ],
+  });
+  await holder.waitFor(".sock", { timeoutMs: 30_000 });
+  return holder;
+}

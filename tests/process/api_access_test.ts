@@ -1,0 +1,195 @@
+/** Who may do what, and what is written down of it. */
+import { assert, assertEquals } from "@std/assert";
+import {
+  fileStatus,
+  listDirectory,
+  readLink,
+  readSmallFile,
+} from "../../ffi/files.ts";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
+import { ServiceError } from "../../src/client/client.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { artefact, REPOSITORY } from "../environment/environment.ts";
+
+/** A user that owns nothing: "nobody" on most machines, but any will do. */
+const OTHER = 65534;
+
+const isRoot = effectiveUserId() === 0;
+if (!isRoot) console.warn("skipped: only root can ask as another user");
+
+interface Answer {
+  status: number;
+  text: string;
+}
+
+/** Asks as another user, who brings nothing but the request. */
+async function askAs(
+  user: number,
+  service: ApiService,
+  ...args: readonly string[]
+): Promise<Answer> {
+  const cache = `${service.directory}/cache-${user}`;
+  await Deno.mkdir(cache, { recursive: true });
+  await Deno.chmod(cache, 0o777);
+  // One file, since the checkout may be closed to others.
+  const program = `${cache}/as_user.js`;
+  const deno = await artefact("deno");
+  const bundled = await new Deno.Command(deno, {
+    args: ["bundle", "-q", "-o", program, "tests/environment/as_user.ts"],
+    cwd: REPOSITORY,
+  }).output();
+  assert(bundled.success, new TextDecoder().decode(bundled.stderr));
+  await Deno.chmod(program, 0o644);
+  const { stdout, stderr } = await new Deno.Command(deno, {
+    args: ["run", "-q", "--no-config", "--allow-ffi", program, ...args],
+    uid: user,
+    gid: user,
+    cwd: "/",
+    env: { DENO_DIR: cache, HOME: cache },
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  assert(text !== "", new TextDecoder().decode(stderr));
+  return JSON.parse(text);
+}
+
+const MUTATIONS: readonly (readonly string[])[] = [
+  ["POST", "/v1/aggregators", '{"name":"x","lines":["sim/1"],"lease":"none"}'],
+  ["DELETE", "/v1/aggregators/own"],
+  ["PATCH", "/v1/aggregators/own/lines", '{"pull":{"sim0":1}}'],
+];
+
+Deno.test({
+  name: "another user may look where the mode lets him, and change nothing",
+  ignore: !isRoot,
+  fn: async () => {
+    await using service = await ApiService.start({
+      aggregators: { own: ["sim/1"] },
+      lookAccess: ",mode=666",
+    });
+    const look = service.lookClient.socketPath;
+    const shown = await askAs(
+      OTHER,
+      service,
+      look,
+      "GET",
+      "/v1/aggregators/own",
+    );
+    assertEquals(shown.status, 200);
+    for (const mutation of MUTATIONS) {
+      const { status, text } = await askAs(OTHER, service, look, ...mutation);
+      assertEquals(status, 403, text);
+      assert(text.includes("may only look"), text);
+      const closed = await askAs(
+        OTHER,
+        service,
+        service.client.socketPath,
+        ...mutation,
+      );
+      assertEquals(closed.status, 0);
+      assert(closed.text.includes("EACCES"), closed.text);
+    }
+    assertEquals((await service.client.list()).length, 1);
+    const refused = service.audit().filter(({ outcome }) =>
+      outcome === "refused"
+    );
+    assertEquals(refused.map(({ uid, action }) => [uid, action]), [
+      [OTHER, "create"],
+      [OTHER, "remove"],
+      [OTHER, "pull"],
+    ]);
+  },
+});
+
+Deno.test({
+  name: "sockets belong to whom they are set to, and the caller is known",
+  ignore: !isRoot,
+  fn: async () => {
+    await using service = await ApiService.start({
+      apiAccess: `,owner=${OTHER},mode=600`,
+      socketAccess: `,group=${OTHER},mode=620`,
+    });
+    const api = fileStatus(service.client.socketPath)!;
+    assertEquals([api.uid, api.mode & 0o777], [OTHER, 0o600]);
+    const { status, text } = await askAs(
+      OTHER,
+      service,
+      service.client.socketPath,
+      ...MUTATIONS[0]!,
+    );
+    assertEquals(status, 201, text);
+    const made = fileStatus(service.socket("x"))!;
+    assertEquals([made.gid, made.mode & 0o777], [OTHER, 0o620]);
+    await service.client.createLasting({
+      name: "y",
+      lines: ["sim/1"],
+      socket: { mode: "600", owner: String(OTHER) },
+    });
+    const own = fileStatus(service.socket("y"))!;
+    assertEquals([own.uid, own.mode & 0o777], [OTHER, 0o600]);
+    const [first, second] = service.audit();
+    assertEquals([first?.uid, first?.aggregator], [OTHER, "x"]);
+    assertEquals([second?.uid, second?.pid], [0, Deno.pid]);
+  },
+});
+
+Deno.test("sockets are closed to others unless a mode opens them", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1"] },
+  });
+  const modeOf = (path: string) => fileStatus(path)!.mode & 0o777;
+  assertEquals(modeOf(service.client.socketPath), 0o600);
+  assertEquals(modeOf(service.lookClient.socketPath), 0o660);
+  assertEquals(modeOf(service.socket("own")), 0o660);
+  assertEquals(modeOf(`${service.directory}/audit.log`), 0o600);
+});
+
+Deno.test("no socket of a service is a network's", async () => {
+  await using service = await ApiService.start();
+  const { pid } = service.process;
+  const inodes = new Set(
+    listDirectory(`/proc/${pid}/fd`).map((fd) =>
+      /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`) ?? "")?.[1]
+    ).filter((inode) => inode !== undefined),
+  );
+  assert(inodes.size > 0);
+  for (const kind of ["tcp", "tcp6", "udp", "udp6", "raw", "packet"]) {
+    const table = readSmallFile(`/proc/${pid}/net/${kind}`) ?? "";
+    for (const line of table.split("\n").slice(1)) {
+      const inode = line.trim().split(/\s+/)[9] ?? "";
+      assert(!inodes.has(inode), `${kind}: ${line}`);
+    }
+  }
+});
+
+Deno.test("bad requests are refused with what is wrong with them", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  const bad: readonly (readonly [unknown, number, string])[] = [
+    [{ name: "../x", lines: ["sim/1"] }, 400, "name: "],
+    [{ name: "x", lines: [] }, 400, "lines: "],
+    [{ name: "x", lines: [7] }, 400, "lines[0]: "],
+    [{ name: "x", lines: ["sim/1,sefe=0"] }, 400, "--line sim/1,sefe=0"],
+    [{ name: "x", lines: ["NO_SUCH_LINE"] }, 409, "NO_SUCH_LINE"],
+    [{ name: "x", lines: ["sim/1"], leese: 1 }, 400, "leese: "],
+    [{ name: "x", lines: ["sim/1"], socket: { mode: 7 } }, 400, "socket.mode"],
+    [{ name: "x", lines: ["sim/99999"] }, 400, ""],
+    [
+      { name: "x", lines: ["sim/1"], socket: { group: "no such group" } },
+      400,
+      'no group "no such group"',
+    ],
+    [{ name: "y".repeat(65), lines: ["sim/1"] }, 400, "name: "],
+  ];
+  for (const [body, status, says] of bad) {
+    try {
+      await client.createLasting(body as { name: string; lines: string[] });
+    } catch (error) {
+      assert(error instanceof ServiceError, String(error));
+      assertEquals(error.status, status, error.message);
+      assert(error.message.includes(says), error.message);
+      continue;
+    }
+    throw new Error(`taken: ${JSON.stringify(body)}`);
+  }
+  assertEquals(await client.list(), []);
+});

@@ -1,0 +1,177 @@
+/** Requests that are malformed, too large or half-sent harm nobody. */
+import { assert, assertEquals } from "@std/assert";
+import { pollFd, POLLIN } from "../../ffi/poll.ts";
+import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { settledFdCount } from "./server_fds.ts";
+
+const ANSWER_LIMIT_MS = 5000;
+
+/** Says `text` at once; what comes back first, or "" when it is closed. */
+function ask(socket: string, text: string | Uint8Array): string {
+  using fd = connectUnix(socket);
+  const bytes = typeof text === "string"
+    ? new TextEncoder().encode(text)
+    : text;
+  try {
+    for (let at = 0; at < bytes.length;) {
+      const sent = send(fd.fd, bytes.subarray(at));
+      if (sent > 0) at += sent;
+      // The service need not read what it has refused already.
+      else if (pollFd(fd.fd, POLLIN, 20) !== 0) break;
+    }
+    if (pollFd(fd.fd, POLLIN, ANSWER_LIMIT_MS) === 0) return "nothing";
+    const piece = new Uint8Array(65536);
+    const count = receive(fd.fd, piece, []);
+    return new TextDecoder().decode(piece.subarray(0, Math.max(0, count)));
+  } catch (error) {
+    return String(error);
+  }
+}
+
+const POST = "POST /v1/aggregators HTTP/1.1\r\nhost: x\r\n";
+const withBody = (body: string) =>
+  `${POST}content-length: ${body.length}\r\n\r\n${body}`;
+
+const REQUESTS: readonly (readonly [string, string, number])[] = [
+  ["no HTTP", "hello\r\n\r\n", 400],
+  ["NUL bytes", "\0".repeat(100) + "\r\n\r\n", 400],
+  ["a version that is none", "GET / HTTP/7.7\r\nhost: x\r\n\r\n", 400],
+  [
+    "a head that never ends",
+    `GET / HTTP/1.1\r\nx: ${"a".repeat(100_000)}`,
+    400,
+  ],
+  [
+    "thousands of headers",
+    `GET / HTTP/1.1\r\n${"a: bbbbbbbb\r\n".repeat(5000)}`,
+    400,
+  ],
+  [
+    "two lengths",
+    `${POST}content-length: 3\r\ncontent-length: 4\r\n\r\nabc`,
+    400,
+  ],
+  [
+    "a length and chunks",
+    `${POST}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
+    400,
+  ],
+  ["a negative length", `${POST}content-length: -1\r\n\r\n`, 400],
+  [
+    "a body beyond the limit",
+    withBody(`{"name":"${"x".repeat(300_000)}"}`),
+    413,
+  ],
+  [
+    "chunks beyond the limit",
+    `${POST}transfer-encoding: chunked\r\n\r\n` +
+    `10000\r\n${"x".repeat(0x10000)}\r\n`.repeat(5) + "0\r\n\r\n",
+    413,
+  ],
+  ["no JSON", withBody("{"), 400],
+  ["JSON of the wrong kind", withBody("[]"), 400],
+  ["JSON that is deep", withBody("[".repeat(100_000)), 400],
+  ["bytes that are no UTF-8", withBody('{"name":"\x80"}'), 400],
+  ["__proto__", withBody('{"__proto__":{"name":"x","lines":["sim/1"]}}'), 400],
+  ["a path that is none", "GET http:// HTTP/1.1\r\nhost: x\r\n\r\n", 400],
+  [
+    "a name that is no text",
+    "GET /v1/aggregators/%ff HTTP/1.1\r\nhost: x\r\n\r\n",
+    400,
+  ],
+  ["nothing there", "GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n", 404],
+  [
+    "a method that is none there",
+    "PUT /metrics HTTP/1.1\r\nhost: x\r\n\r\n",
+    405,
+  ],
+];
+
+Deno.test("bad requests get their answer, and everybody else is served on", async (t) => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1,as=OUT,direction=output"] },
+  });
+  using frontend = Frontend.open(service.socket("own"), {
+    timeoutMs: 10_000,
+  });
+  const driver = GpioDriver.attach(frontend);
+  await service.client.list();
+  const fds = await settledFdCount(service.process.pid);
+  let value = 0;
+  for (const [what, text, status] of REQUESTS) {
+    await t.step(what, () => {
+      for (
+        const { socketPath } of [service.client, service.lookClient]
+      ) {
+        const answer = ask(
+          socketPath,
+          Uint8Array.from(text, (c) => c.charCodeAt(0)),
+        );
+        const expected = socketPath === service.lookClient.socketPath &&
+            text.startsWith("POST") && status !== 400
+          ? 403
+          : status;
+        const got = Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
+        const isRight = got === expected ||
+          // What is no JSON for the one is not even looked at by the other.
+          socketPath === service.lookClient.socketPath && got === 403 &&
+            text.startsWith("POST");
+        assert(isRight, `${socketPath}: ${answer.slice(0, 300)}`);
+      }
+      value = 1 - value;
+      driver.setValue(0, value);
+      assertEquals(driver.getValue(0), value);
+    });
+  }
+  assertEquals((await service.client.list()).length, 1);
+  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+});
+
+Deno.test("half-sent requests hold nobody up, and are let go in time", async () => {
+  await using service = await ApiService.start();
+  await service.client.list();
+  const fds = await settledFdCount(service.process.pid);
+  const halves = [
+    "",
+    "GET /v1/aggr",
+    "GET /v1/aggregators HTTP/1.1\r\nhost:",
+    `${POST}content-length: 100\r\n\r\n{"name":`,
+    `${POST}transfer-encoding: chunked\r\n\r\n5\r\n{"na`,
+  ];
+  const held = halves.map((text) => {
+    const fd = connectUnix(service.client.socketPath);
+    if (text !== "") send(fd.fd, new TextEncoder().encode(text));
+    return fd;
+  });
+  try {
+    assertEquals(await service.client.list(), []);
+    // One by one they are closed from the other side: the limit is 10 s.
+    for (const [i, fd] of held.entries()) {
+      assert(pollFd(fd.fd, POLLIN, 15_000) !== 0, `half ${i} is still open`);
+    }
+  } finally {
+    for (const fd of held) fd.close();
+  }
+  assertEquals(await service.client.list(), []);
+  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+});
+
+Deno.test("clients that leave in the middle of a creation leave nothing", async () => {
+  await using service = await ApiService.start();
+  await service.client.list();
+  const fds = await settledFdCount(service.process.pid);
+  for (let i = 0; i < 50; i++) {
+    using fd = connectUnix(service.client.socketPath);
+    send(
+      fd.fd,
+      new TextEncoder().encode(withBody(`{"name":"n${i}","lines":["sim/1"]}`)),
+    );
+    // From at once to after the answer.
+    await new Promise((resolve) => setTimeout(resolve, i % 10));
+  }
+  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  assertEquals(await service.client.list(), []);
+});

@@ -1,0 +1,132 @@
+/** Leases: an aggregator goes when its maker dies, and nothing else does. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
+import { ServiceError } from "../../src/client/client.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
+import { until } from "../environment/wait.ts";
+import { settledFdCount } from "./server_fds.ts";
+
+const KILLS = 100;
+const GONE_LIMIT_MS = 1000;
+
+Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves on`, async () => {
+  await using service = await ApiService.start({
+    aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
+  });
+  using frontend = Frontend.open(service.socket("steady"), {
+    timeoutMs: 10_000,
+  });
+  const steady = GpioDriver.attach(frontend);
+  const fds = await settledFdCount(service.process.pid);
+  const apiSocket = service.client.socketPath;
+  let slowest = 0;
+  // The next one starts while this one is killed: starting takes longest.
+  let next = startLeaseHolder(apiSocket, "a1", ["sim/2,safe=0"]);
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await using holder = await next;
+    const name = `a${kill}`;
+    if (kill < KILLS) {
+      next = startLeaseHolder(apiSocket, `a${kill + 1}`, ["sim/2,safe=0"]);
+    }
+    const socket = service.socket(name);
+    assert(fileStatus(socket) !== undefined);
+    // Every tenth has a guest, that is told by its connection.
+    using guest = kill % 10 === 0
+      ? Frontend.open(socket, { timeoutMs: 10_000 })
+      : undefined;
+    const driver = guest && GpioDriver.attach(guest);
+    driver?.setOutput(0, 1, 1);
+    holder.kill("SIGKILL");
+    const start = performance.now();
+    await until(
+      `kill ${kill}: the socket is gone`,
+      () =>
+        fileStatus(socket) === undefined &&
+        fileStatus(`${socket}.control`) === undefined,
+      GONE_LIMIT_MS,
+    );
+    slowest = Math.max(slowest, performance.now() - start);
+    if (driver !== undefined) {
+      let refused = "";
+      try {
+        driver.getValue(0);
+      } catch (error) {
+        refused = String(error);
+      }
+      assert(refused !== "", "the guest's device is still there");
+    }
+    steady.setValue(0, kill % 2);
+    assertEquals(steady.getValue(0), kill % 2);
+  }
+  const names = (await service.client.list()).map(({ name }) => name);
+  assertEquals(names, ["steady"]);
+  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  assert(slowest < GONE_LIMIT_MS, `${slowest} ms`);
+});
+
+Deno.test("an aggregator goes with `await using`, and is gone when that is left", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  let socket: string;
+  {
+    await using lease = await client.create({ name: "b", lines: ["sim/1"] });
+    socket = lease.socketPath;
+    assertEquals((await client.show("b")).lease, "stream");
+    assertEquals(lease.state.lines.length, 1);
+  }
+  assertEquals(await client.list(), []);
+  assertEquals(fileStatus(socket), undefined);
+});
+
+Deno.test("a lease's holder hears when somebody else ends the aggregator", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  await using lease = await client.create({ name: "b", lines: ["sim/1"] });
+  await client.remove("b");
+  assertEquals(await lease.ended, `removed by uid ${effectiveUserId()}`);
+});
+
+Deno.test("an aggregator without a lease outlives its maker, until it is removed", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  const made = await client.createLasting({ name: "b", lines: ["sim/1"] });
+  assertEquals(made.lease, "none");
+  assertEquals((await client.list()).map(({ name }) => name), ["b"]);
+  await client.remove("b");
+  const error = await assertRejects(() => client.show("b"), ServiceError);
+  assertEquals(error.status, 404);
+});
+
+Deno.test("a name is taken once, also by two makers at the same time", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1"] },
+  });
+  const { client } = service;
+  const results = await Promise.allSettled(
+    [1, 2, 3].map(() => client.createLasting({ name: "b", lines: ["sim/1"] })),
+  );
+  const refused = results.filter(({ status }) => status === "rejected");
+  assertEquals(refused.length, 2);
+  const error = await assertRejects(
+    () => client.createLasting({ name: "own", lines: ["sim/1"] }),
+    ServiceError,
+    'an aggregator "own" already',
+  );
+  assertEquals(error.status, 409);
+});
+
+Deno.test("the service's end ends leases, and says so", async () => {
+  await using service = await ApiService.start();
+  await using lease = await service.client.create({
+    name: "b",
+    lines: ["sim/1"],
+  });
+  service.process.kill("SIGTERM");
+  assertEquals((await service.process.waitForExit()).code, 0);
+  assertEquals(await lease.ended, "the service ends");
+  assertEquals(fileStatus(lease.socketPath), undefined);
+  assertEquals(fileStatus(service.client.socketPath), undefined);
+});
