@@ -99,6 +99,8 @@ const OPTIONS = [
     long: "numeric",
     short: "N",
     help: ["print first values as 0 and 1, without names"],
+    // libgpiod 2.3 has it, but up to 2.2 `--num` meant --num-events.
+    extension: true,
   },
   QUIET_OPTION,
   STRICT_OPTION,

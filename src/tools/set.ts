@@ -237,10 +237,13 @@ async function set(
   const wanted = words.map(parseAssignment);
   checkCombination(config);
   using stack = new DisposableStack();
+  // From here on: who sees the banner may send a signal.
+  const waits = config.leave === undefined ? undefined : new SignalWaits();
   if (config.held !== undefined) {
     leaveDirectory();
     const settingsOf = (value: Value) => outputSettings(config, value);
-    return await hold(takeOver(config.held, settingsOf, stack), config);
+    const given = takeOver(config.held, settingsOf, stack);
+    return await hold(given, config, waits);
   }
   const lines = selectLines(wanted.map(([id]) => id), config, stack);
   const values = lines.map(({ word }) => wanted[word]![1]);
@@ -253,7 +256,7 @@ async function set(
     handOver(given.outputs, given.before, args);
     return 0;
   }
-  return await hold(given, config);
+  return await hold(given, config, waits);
 }
 
 function checkCombination(config: Config): void {
@@ -309,8 +312,9 @@ function takeLines(
 async function hold(
   { outputs, before }: Received,
   config: Config,
+  waits: SignalWaits | undefined,
 ): Promise<number> {
-  if (config.leave === undefined) {
+  if (config.leave === undefined || waits === undefined) {
     await drive(outputs, config, plainWaits, (work) => work);
     return 0;
   }
@@ -319,7 +323,6 @@ async function hold(
     bias: config.bias,
     activeLow: config.activeLow,
   });
-  const waits = new SignalWaits();
   let ended: Deno.Signal | undefined;
   try {
     await drive(outputs, config, waits, (work) => waits.during(work));
