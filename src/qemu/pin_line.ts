@@ -45,6 +45,8 @@ export class PinLine {
   /** The last thing that was asked of the line is to be an output. */
   #isDriven = false;
   #isListening = false;
+  /** What the guest drives; -1: nothing. */
+  #wanted = -1;
   /** Levels that were forgotten because the line was too slow. */
   overflows = 0;
 
@@ -61,6 +63,7 @@ export class PinLine {
 
   /** The guest drives its pin to `level`. */
   drive(level: number): void {
+    this.#wanted = level;
     const operation = this.#isDriven
       ? LineOperation.SetValue
       : LineOperation.Output;
@@ -72,6 +75,7 @@ export class PinLine {
   /** The guest made its pin an input again. */
   input(): void {
     this.#isDriven = false;
+    this.#wanted = -1;
     this.#enqueue(LineOperation.Input, 0);
     this.listen();
   }
@@ -82,6 +86,8 @@ export class PinLine {
    */
   listen(): void {
     this.#isListening = true;
+    // Behind this, the direction is what a rule that is at work makes it.
+    this.#enqueue(LineOperation.GetValue, 0);
     this.#enqueue(LineOperation.SetEdges, Edges.Both);
     this.#enqueue(LineOperation.GetValue, 0);
   }
@@ -89,6 +95,7 @@ export class PinLine {
   /** The guest lets go of a line that is an output whatever it does. */
   release(): void {
     this.#isDriven = false;
+    this.#wanted = -1;
     this.#isListening = false;
     this.#enqueue(LineOperation.Deactivate, Departure.LineReleased);
   }
@@ -99,7 +106,16 @@ export class PinLine {
     this.#head = 0;
     this.#isDriven = false;
     this.#isListening = false;
+    this.#wanted = -1;
     this.#enqueue(LineOperation.Deactivate, Departure.GuestGone);
+  }
+
+  /** The line is back, after its chip was away: the guest knows nothing of it. */
+  restored(): void {
+    if (this.#wanted !== -1) {
+      this.#isDriven = false;
+      this.drive(this.#wanted);
+    } else if (this.#isListening) this.listen();
   }
 
   /** The operation that was under way is done. */
@@ -142,6 +158,7 @@ export class PinLine {
   }
 
   #run({ operation, argument }: Step): void {
+    // Asking an output for edges could make it an input.
     if (
       operation === LineOperation.SetEdges &&
       this.port.direction === Direction.Output

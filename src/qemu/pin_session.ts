@@ -180,7 +180,7 @@ export class PinSession implements Disposable {
   /** A line has this level, which its pin shall have. */
   lineChanged(lineNumber: number, level: number): void {
     const pin = this.#byLine.get(lineNumber);
-    if (pin === undefined) return;
+    if (pin === undefined || pin.level === level) return;
     pin.level = level;
     if (this.#options.qtest.backlog > MAX_BACKLOG_BYTES) pin.isLate = true;
     else this.#push(pin);
@@ -307,6 +307,8 @@ export class PinSession implements Disposable {
     if (pin.isOutput) return;
     pin.isOutput = true;
     pin.driven = -1;
+    // An output does not take levels: it is told again as an input.
+    pin.level = -1;
     if (pin.rule === "input") this.#options.onRefused(pin.line.lineNumber);
   }
 
@@ -327,6 +329,7 @@ export class PinSession implements Disposable {
       if (era !== this.#era) return;
       for (const pin of pins) {
         if (pin.isOutput) continue;
+        pin.level = -1;
         if (pin.rule === "output") pin.line.release();
         else if (pin.rule === "any") pin.line.input();
         else pin.line.listen();

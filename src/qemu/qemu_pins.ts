@@ -61,6 +61,11 @@ export interface QemuPinsOptions {
    * Absent: pin n is line n.
    */
   readonly pins?: ReadonlyMap<string, number>;
+  /**
+   * The guest is gone, by a reset, a shutdown or the end of QEMU: called when
+   * the lines have been told, for whoever knows their rules.
+   */
+  readonly onGuestGone: () => void;
   readonly events: QemuPinsEvents;
 }
 
@@ -140,6 +145,10 @@ export class QemuPins implements LineListener, Disposable {
 
   edge(lineNumber: number, level: number): void {
     this.#lines[lineNumber]?.edge(level);
+  }
+
+  restored(lineNumber: number): void {
+    this.#lines[lineNumber]?.restored();
   }
 
   [Symbol.dispose](): void {
@@ -297,7 +306,12 @@ export class QemuPins implements LineListener, Disposable {
   #guestGone(): void {
     this.counters.resets++;
     this.#options.events.stopped();
+    this.#leaveLines();
+  }
+
+  #leaveLines(): void {
     for (const line of this.#lines) line.guestGone();
+    this.#options.onGuestGone();
   }
 
   #lost(reason: string): void {
@@ -314,7 +328,7 @@ export class QemuPins implements LineListener, Disposable {
     this.#qmp = undefined;
     if (!this.#isConnected) return;
     this.#isConnected = false;
-    for (const line of this.#lines) line.guestGone();
+    this.#leaveLines();
     this.#options.events.disconnected(reason);
   }
 

@@ -66,6 +66,7 @@ function rig(options: RigOptions = {}) {
     qmpPath: `${directory}/qmp`,
     qtestPath: `${directory}/qtest`,
     device: "pl061",
+    onGuestGone: () => log.push("gone"),
     events: {
       connected: () => log.push("connected"),
       disconnected: (reason) => log.push(`disconnected ${reason}`),
@@ -125,7 +126,11 @@ function rig(options: RigOptions = {}) {
   return rigged;
 }
 
-const LISTEN = [[Op.SetEdges, Edges.Both], [Op.GetValue, 0]];
+const LISTEN = [
+  [Op.GetValue, 0],
+  [Op.SetEdges, Edges.Both],
+  [Op.GetValue, 0],
+];
 
 Deno.test("QemuPins pushes the lines' levels to the guest's inputs, and each change", () => {
   using it = rig();
@@ -133,10 +138,11 @@ Deno.test("QemuPins pushes the lines' levels to the guest's inputs, and each cha
   const qemu = it.boot();
   assertEquals(it.log, ["connected", "started"]);
   assertEquals(qemu.gpio.inputs, [[0, 0], [1, 1]]);
+  qemu.gpio.inputs.length = 0;
   it.port.pull(1);
   it.port.pull(0);
   it.turn();
-  assertEquals(qemu.gpio.inputs.slice(2), [[0, 1], [0, 0]]);
+  assertEquals(qemu.gpio.inputs, [[0, 1], [0, 0]]);
   assertEquals(it.heard(), LISTEN);
   assertEquals(it.port.direction, Direction.Input);
 });
@@ -311,7 +317,7 @@ Deno.test("QemuPins tells a reset from a guest that lets go of its pins", () => 
   // The rule decides what the line is now: it was not made an input.
   assertEquals(it.heard()[0], [Op.Deactivate, Departure.GuestGone]);
   assertEquals(it.port.direction, Direction.Output);
-  assertEquals(it.log, ["stopped", "started"]);
+  assertEquals(it.log, ["stopped", "gone", "started"]);
   // All levels are pushed again, that of a line that stayed an output too.
   assertEquals(qemu.gpio.inputs, [[0, 1], [1, 1]]);
   qemu.gpio.setDirections(1);
@@ -335,6 +341,40 @@ Deno.test("QemuPins takes a line for an input after a reset when its rule made i
     [Op.Deactivate, Departure.GuestGone],
     ...LISTEN,
   ]);
+});
+
+Deno.test("QemuPins brings a line back to what the guest drives, after its chip was away", () => {
+  using it = rig();
+  const { gpio } = it.boot();
+  it.port.broken = true;
+  gpio.setDirections(1);
+  gpio.setData(1);
+  it.turn();
+  assert(it.pins.counters.refusals > 0);
+  it.port.broken = false;
+  it.heard();
+  it.pins.restored(0);
+  assertEquals(it.heard(), [[Op.Output, 1]]);
+  it.heard(it.ports[1]);
+  it.pins.restored(1);
+  assertEquals(it.heard(it.ports[1]), LISTEN);
+});
+
+Deno.test("QemuPins waits for a rule that is at work before it listens", () => {
+  using it = rig({ rules: ["any"] });
+  const qemu = it.boot();
+  qemu.gpio.setDirections(1);
+  it.pass(40);
+  it.heard();
+  it.port.slow = true;
+  qemu.reset();
+  it.turn();
+  // The line becomes an input while the operations wait.
+  it.port.onSubmit = () => {
+    it.port.direction = Direction.Input;
+  };
+  while (it.port.isPending) it.port.finish();
+  assertEquals(it.port.edges, Edges.Both);
 });
 
 Deno.test("QemuPins keeps to the rules of lines", () => {
@@ -419,7 +459,8 @@ Deno.test("QemuPins serves one QEMU after the other", () => {
     it.heard();
     it.kill();
     assertEquals(it.heard(), [[Op.Deactivate, Departure.GuestGone]]);
-    assertStringIncludes(it.log.splice(0).join(), "disconnected");
+    assertEquals(it.log[0], "gone");
+    assertStringIncludes(it.log.splice(0)[1]!, "disconnected");
   }
   assertEquals(it.pins.counters.connections, 5);
 });
@@ -519,9 +560,9 @@ Deno.test("QemuPins survives whatever the other end says, and tries again", () =
     it.log.length = 0;
     qemu.babble(text);
     it.turn();
-    assertStringIncludes(it.log[0]!, "it does not speak qtest");
+    assertStringIncludes(it.log[1]!, "it does not speak qtest");
     it.pass(1100);
-    assertEquals(it.log.slice(1), ["connected", "started"]);
+    assertEquals(it.log.slice(2), ["connected", "started"]);
   }
 });
 

@@ -1,0 +1,190 @@
+/**
+ * What the tests of QEMU pins share: an aggregator of simulated lines, exposed
+ * as the pins of whichever QEMU is there, in a reactor beside the test.
+ *
+ * @module
+ */
+import { AggregatorLine } from "../../src/aggregator/aggregator_line.ts";
+import { SimLine } from "../../src/aggregator/sim_line.ts";
+import { parseLineSpec } from "../../src/config/line_spec.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
+import { QmpClient } from "../../src/qemu/qmp.ts";
+import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
+import { Reactor } from "../../src/reactor/reactor.ts";
+import {
+  type LineListener,
+  LineOperation,
+  type LinePort,
+} from "../../src/virtio/line_port.ts";
+import {
+  type ArmGuestOptions,
+  bootArmGuest,
+} from "../environment/arm_guest.ts";
+import type { GuestSession } from "../environment/guest_session.ts";
+
+/** How often the reactor of the test looks around. */
+const TURN_MS = 1;
+
+/** Notes the levels that a line is driven to. */
+class NotedPort implements LinePort {
+  readonly levels: number[] = [];
+  readonly #port: LinePort;
+
+  constructor(port: LinePort) {
+    this.#port = port;
+  }
+
+  get name() {
+    return this.#port.name;
+  }
+
+  get direction() {
+    return this.#port.direction;
+  }
+
+  attach(listener: LineListener, lineNumber: number): void {
+    this.#port.attach(listener, lineNumber);
+  }
+
+  submit(operation: LineOperation, argument: number): number {
+    if (
+      operation === LineOperation.Output || operation === LineOperation.SetValue
+    ) this.levels.push(argument);
+    return this.#port.submit(operation, argument);
+  }
+}
+
+/** Simulated lines behind the pins of a QEMU. */
+export class PinRig implements AsyncDisposable {
+  readonly directory: string;
+  readonly pins: QemuPins;
+  /** The simulated pins, by lineNumber: pull them, look at their level. */
+  readonly sims: readonly SimLine[];
+  /** The levels that each line was driven to. */
+  readonly driven: readonly (readonly number[])[];
+  /** What the exposure told. */
+  readonly log: string[] = [];
+  readonly #reactor: Reactor;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  private constructor(
+    directory: string,
+    spec: string,
+    options: Partial<QemuPinsOptions> & { device: string },
+  ) {
+    this.directory = directory;
+    this.#reactor = new Reactor({
+      onError: (error) => {
+        throw error;
+      },
+    });
+    const specifications = parseLineSpec(spec);
+    this.sims = specifications.map((one) => new SimLine(one, this.#reactor));
+    const lines = specifications.map((one, i) =>
+      new AggregatorLine(`sim${i}`, one, this.sims[i]!)
+    );
+    const ports = lines.map((line) => new NotedPort(line));
+    this.driven = ports.map(({ levels }) => levels);
+    const note = (text: string) => this.log.push(text);
+    this.pins = new QemuPins({
+      loop: this.#reactor,
+      lines: ports.map((port, i) => ({
+        port,
+        rule: specifications[i]!.direction,
+      })),
+      qtestPath: `${directory}/qtest`,
+      qmpPath: `${directory}/qmp`,
+      onGuestGone: () => {
+        for (const line of lines) line.guestGone();
+      },
+      events: {
+        connected: () => note("connected"),
+        disconnected: () => note("disconnected"),
+        started: () => note("started"),
+        stopped: () => note("stopped"),
+        fault: ({ message, hint }) => note(`fault: ${message} (${hint})`),
+      },
+      ...options,
+    });
+    this.#timer = setInterval(() => this.#reactor.turn(0), TURN_MS);
+  }
+
+  /** Makes an exposure that waits for a QEMU. */
+  static async create(
+    spec: string,
+    options: Partial<QemuPinsOptions> & { device: string },
+  ): Promise<PinRig> {
+    return new PinRig(
+      await Deno.makeTempDir({ prefix: "gpioagg-pins-" }),
+      spec,
+      options,
+    );
+  }
+
+  /** Arguments of a QEMU for this exposure, with a monitor for the test. */
+  get qemuArguments(): string[] {
+    const socket = (name: string) =>
+      `unix:${this.directory}/${name},server=on,wait=off`;
+    return [
+      ...["-qtest", socket("qtest"), "-qtest-log", "none"],
+      ...["-qmp", socket("qmp"), "-qmp", socket("monitor")],
+    ];
+  }
+
+  /** Boots a board with this exposure and waits for commands. */
+  async boot(options: ArmGuestOptions): Promise<GuestSession> {
+    return await bootArmGuest({
+      ...options,
+      arguments: [...this.qemuArguments, ...options.arguments ?? []],
+    });
+  }
+
+  /** Runs a command on QEMU's monitor. */
+  async monitor(command: string): Promise<void> {
+    const fd = connectUnix(`${this.directory}/monitor`);
+    const ready = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
+    using client = new QmpClient(this.#reactor, fd, {
+      ready: ready.resolve,
+      event: () => {},
+      closed: (reason) => ready.reject(new Error(reason)),
+    });
+    await ready.promise;
+    client.execute(
+      command,
+      {},
+      (_result, error) =>
+        error === undefined ? done.resolve() : done.reject(error),
+    );
+    await done.promise;
+  }
+
+  /**
+   * Waits until a condition holds.
+   *
+   * @throws {Error} when the limit passes, with what was waited for.
+   */
+  async until(
+    what: string,
+    condition: () => boolean,
+    limitMs = 10_000,
+  ): Promise<void> {
+    const deadline = performance.now() + limitMs;
+    while (!condition()) {
+      if (performance.now() > deadline) {
+        throw new Error(
+          `After ${limitMs} ms: ${what}; levels ` +
+            `${this.sims.map(({ level }) => level)}, log ${this.log}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.pins[Symbol.dispose]();
+    this.#reactor[Symbol.dispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
