@@ -86,78 +86,7 @@ check_qemu() {
   rm -rf "$1.failed"
   mv "$1" "$1.failed"
   [[ $version == "QEMU emulator version $2."* ]] ||
-    fail "the unpacked QEMU is not $2: ${version%%
-# build_initramfs FINAL: busybox, the GPIO tools with their libraries, the
-# guest's first program and the command loop.
-build_initramfs() {
-  local tree=$1.new/tree gpiod busybox loader libraries tool library
-  gpiod=$(gpiod_directory)/root
-  busybox=$(busybox_directory)/bin/busybox
-  mkdir -p "$tree"/{bin,dev,lib,lib64,proc,root,run,sys,tmp}
-  cp "$busybox" "$tree/bin/busybox"
-  while IFS= read -r tool; do
-    ln -s busybox "$tree/bin/$tool"
-  done < <("$busybox" --list | grep -vx busybox)
-  loader=$(echo "$gpiod"/usr/lib*/ld-linux-*.so.*)
-  libraries=$(echo "$gpiod"/usr/lib/*-linux-gnu)
-  cp -L "$loader" "$tree/lib64/"
-  for tool in "${GPIO_TOOLS[@]}"; do
-    cp "$gpiod/usr/bin/$tool" "$tree/bin/$tool"
-    while IFS= read -r library; do
-      cp -L -u "$library" "$tree/lib/"
-    done < <("$loader" --library-path "$libraries" --list \
-      "$tree/bin/$tool" | sed -n "s|.* => \($libraries/[^ ]*\) .*|\1|p")
-  done
-  cp "$GUEST_FILES/init.sh" "$tree/init"
-  cp "$GUEST_FILES/session.sh" "$tree/bin/session"
-  chmod +x "$tree/init" "$tree/bin/session"
-  (cd "$tree" && find . | LC_ALL=C sort |
-    "$busybox" cpio -o -H newc 2>/dev/null | gzip -9) >"$1.new/initrd.gz"
-  rm -rf "$tree"
-}
-
-# ensure_program DIRECTORY WHAT BUILDER ARGUMENT...: runs the builder where
-# nothing was built yet. The builder fills DIRECTORY.new.
-ensure_program() {
-  local directory=$1 what=$2 builder=$3
-  shift 3
-  [[ ! -d $directory ]] || return 0
-  say "getting $what"
-  rm -rf "$directory.new"
-  "$builder" "$directory" "$@"
-  publish "$directory.new" "$directory"
-}
-
-ensure_gpiod() {
-  ensure_program "$(gpiod_directory)" "libgpiod's tools" build_gpiod
-}
-
-ensure_busybox() {
-  ensure_program "$(busybox_directory)" busybox build_busybox
-}
-
-ensure_initramfs() {
-  ensure_gpiod
-  ensure_busybox
-  ensure_program "$(initramfs_directory)" "the guests' initial file system" \
-    build_initramfs
-}
-
-ensure_qemu() {
-  local old new
-  old=$(qemu_old_directory)
-  new=$(qemu_new_directory)
-  if [[ ! -d $old ]]; then
-    ensure_program "$old" "QEMU $QEMU_OLD" build_qemu bookworm
-    check_qemu "$old" "$QEMU_OLD"
-  fi
-  if [[ ! -d $new ]]; then
-    ensure_program "$new" "QEMU $QEMU_NEW" build_qemu \
-      "bookworm bookworm-backports"
-    check_qemu "$new" "$QEMU_NEW"
-  fi
-}
-\n'*}" \
+    fail "the unpacked QEMU is not $2: ${version%%$'\n'*}" \
       "look at $1.failed; adapt scripts/lib/programs.sh"
   fail "the unpacked QEMU $2 has no vhost-user-gpio-pci device" \
     "look at $1.failed; adapt scripts/lib/programs.sh"
