@@ -17,6 +17,8 @@ export interface ApiServiceOptions {
   readonly lookAccess?: string;
   /** The same for the sockets of aggregators that are made. */
   readonly socketAccess?: string;
+  /** Flags of V8, as `--v8-flags` takes them. */
+  readonly v8Flags?: string;
   /** Environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -62,7 +64,11 @@ export class ApiService implements AsyncDisposable {
     const process = new ChildProcess({
       command: deno,
       args: [
-        ...PROGRAM,
+        "run",
+        ...(options.v8Flags === undefined
+          ? []
+          : [`--v8-flags=${options.v8Flags}`]),
+        ...PROGRAM.slice(1),
         "serve",
         "--json",
         `--api=${directory}/api.sock${options.apiAccess ?? ""}`,

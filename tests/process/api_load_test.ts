@@ -29,6 +29,8 @@ async function withSteadyGuest(
   action: (service: ApiService, check: () => void) => Promise<void>,
 ): Promise<void> {
   await using service = await ApiService.start({
+    // A small nursery: V8 lets it grow to 32 MB, which would hide a leak.
+    v8Flags: "--max-semi-space-size=2",
     aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
   });
   using frontend = Frontend.open(service.socket("steady"), {
