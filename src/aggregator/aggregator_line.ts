@@ -14,6 +14,8 @@ import {
   PENDING,
   UNSPECIFIED,
 } from "../virtio/line_port.ts";
+import { FollowedSource } from "./follow.ts";
+import { InterlockedSource } from "./interlock.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -26,6 +28,21 @@ export interface LineObserver {
   lineChanged(lineNumber: number): void;
 }
 
+/** Who is told of what a line's rules did, and of its chip. Must be cheap. */
+export interface LineReporter {
+  /** A rule refused a request. */
+  refused(line: AggregatorLine, reason: string): void;
+  /** The line's chip went, or came back. */
+  presence(line: AggregatorLine, isPresent: boolean): void;
+}
+
+/** What stands before a line's operations; the line goes on in `admit`. */
+export type Guard = (operation: LineOperation, argument: number) => number;
+
+/** A rule that had to wait for an operation under way. */
+const Later = { Nothing: 0, GuestGone: 1, Safe: 2 } as const;
+type Later = typeof Later[keyof typeof Later];
+
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
  * {@linkcode LineSource}.
@@ -34,18 +51,22 @@ export interface LineObserver {
  */
 export class AggregatorLine implements LinePort, SourceListener, Disposable {
   readonly name: string;
-  readonly specification: LineSpecification;
-  readonly source: LineSource;
   /** Told of changes, if anybody is: nobody costs one look at this field. */
   observer: LineObserver | undefined;
+  /** Told of what the rules did. */
+  reporter: LineReporter | undefined;
+  /** How many requests the rules refused. */
+  refusals = 0;
+  #specification: LineSpecification;
+  #source: LineSource;
   #listener: LineListener | undefined;
   #lineNumber = 0;
   /** An operation of the source is under way, the guest's or a rule's. */
   #pending = false;
   /** The one under way is a rule's: its result is nobody's. */
   #isRule = false;
-  /** The guest went while an operation was under way: its rule comes next. */
-  #guestGoneLater = false;
+  /** What a rule wants once the operation under way is done. */
+  #later: Later = Later.Nothing;
   /** What the guest asked while a rule's operation was under way; -1: nothing. */
   #queued: LineOperation | -1 = -1;
   #queuedArgument = 0;
@@ -57,13 +78,28 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     source: LineSource,
   ) {
     this.name = name;
-    this.specification = specification;
-    this.source = source;
+    this.#specification = specification;
+    this.#source = source;
     source.attach(this);
   }
 
+  /** The rules, and where the line comes from. */
+  get specification(): LineSpecification {
+    return this.#specification;
+  }
+
+  /** What the line is made of. */
+  get source(): LineSource {
+    return this.#source;
+  }
+
   get direction(): Direction {
-    return this.source.direction;
+    return this.#source.direction;
+  }
+
+  /** Which line of its device it is. */
+  get lineNumber(): number {
+    return this.#lineNumber;
   }
 
   attach(listener: LineListener, lineNumber: number): void {
@@ -72,24 +108,97 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   }
 
   submit(operation: LineOperation, argument: number): number {
-    const rule = this.specification.direction;
+    return this.admit(operation, argument);
+  }
+
+  /** What `submit` does, behind the guard. */
+  admit(operation: LineOperation, argument: number): number {
+    const rule = this.#specification.direction;
     if (operation === LineOperation.Output) {
-      if (rule === "input") return FAILED;
+      if (rule === "input") return this.refuse("it is an input by rule");
     } else if (operation === LineOperation.Input) {
-      if (rule === "output") return FAILED;
+      if (rule === "output") return this.refuse("it is an output by rule");
     }
     if (this.#pending) {
       this.#queued = operation;
       this.#queuedArgument = argument;
       return PENDING;
     }
-    const result = this.source.submit(operation, argument);
+    const result = this.#source.submit(operation, argument);
     this.#pending = result === PENDING;
     if (
       this.observer !== undefined && result === 0 &&
       operation !== LineOperation.GetValue
     ) this.observer.lineChanged(this.#lineNumber);
     return result;
+  }
+
+  /** Counts and reports that a rule forbids a request; always `FAILED`. */
+  refuse(reason: string): typeof FAILED {
+    this.refusals++;
+    this.reporter?.refused(this, reason);
+    return FAILED;
+  }
+
+  /**
+   * Puts a guard before the line, or takes it away. A property of this object
+   * shadows the method, so lines without a guard pay nothing.
+   */
+  setGuard(guard: Guard | undefined): void {
+    if (guard !== undefined) this.submit = guard;
+    else if (Object.hasOwn(this, "submit")) {
+      this.submit = AggregatorLine.prototype.submit;
+    }
+  }
+
+  /** Has other rules from now on; where the line comes from stays. */
+  changeRules(specification: LineSpecification): void {
+    this.#specification = {
+      ...specification,
+      source: this.#specification.source,
+    };
+  }
+
+  /** Makes the line one that others can follow. */
+  followable(): FollowedSource {
+    const found = this.#find(FollowedSource);
+    if (found !== undefined) return found;
+    return this.#wrap(new FollowedSource(this.#source));
+  }
+
+  /** Makes the line one that others can exclude; messages call it `title`. */
+  interlocked(title: string): InterlockedSource {
+    const found = this.#find(InterlockedSource);
+    if (found !== undefined) return found;
+    return this.#wrap(
+      new InterlockedSource(title, this.#source, (reason) => {
+        this.refuse(reason);
+      }),
+    );
+  }
+
+  /** Takes an output back that should not be active. */
+  makeInactive(): void {
+    if (!this.#pending && this.direction === Direction.Output) {
+      this.#enforce(SourceOperation.Output, 0);
+    }
+  }
+
+  #wrap<T extends LineSource>(wrapper: T): T {
+    this.#source = wrapper;
+    wrapper.attach(this);
+    return wrapper;
+  }
+
+  #find<T extends LineSource>(
+    kind: new (...args: never[]) => T,
+  ): T | undefined {
+    for (
+      let at: LineSource | undefined = this.#source;
+      at !== undefined;
+      at = at.wrapped
+    ) if (at instanceof kind) return at;
+    return undefined;
   }
 
   completed(result: number): void {
@@ -99,10 +208,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     this.observer?.lineChanged(this.#lineNumber);
     // The asker hears of it even if its guest has gone: it asked.
     if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
-    if (this.#guestGoneLater && !this.#pending) {
-      this.#guestGoneLater = false;
-      this.guestGone();
-    }
+    if (!this.#pending) this.#applyLater();
     if (!this.#pending && this.#queued !== -1) this.#submitQueued();
   }
 
@@ -111,69 +217,103 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     this.#listener?.edge(this.#lineNumber, value);
   }
 
+  presence(isPresent: boolean): void {
+    this.observer?.lineChanged(this.#lineNumber);
+    this.reporter?.presence(this, isPresent);
+    if (isPresent) this.#listener?.restored?.(this.#lineNumber);
+  }
+
+  /**
+   * Puts the line where its specification starts it, before any guest.
+   *
+   * @throws {Error} If it cannot be made so.
+   */
+  start(): void {
+    const first = startOperation(this.#specification);
+    if (first === undefined) return;
+    const { operation, argument } = first;
+    if (this.#source.isAbsent === true) {
+      this.#source.remember?.(operation, argument);
+    } else if (this.#apply(operation, argument) === FAILED) {
+      const direction = operation === LineOperation.Input ? "input" : "output";
+      throw new Error(
+        `${this.#source.description} cannot be made an ${direction}`,
+      );
+    }
+  }
+
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
     this.#queued = -1;
     if (this.#pending) {
-      this.#guestGoneLater = true;
+      this.#later = Later.GuestGone;
       return;
     }
-    const { onDisconnect, safe } = this.specification;
-    switch (onDisconnect) {
+    switch (this.#specification.onDisconnect) {
       case "keep":
         break;
       case "safe":
-        // A line that was left as an input is not driven against its wire.
-        if (this.direction === Direction.Output) {
-          this.#apply(SourceOperation.SetValue, safe ?? 0);
-        }
+        this.goSafe();
         break;
       case "input":
-        this.#apply(SourceOperation.Input, 0);
+        this.#enforce(SourceOperation.Input, 0);
         break;
       case "release":
-        this.#apply(SourceOperation.Release, 0);
+        this.#enforce(SourceOperation.Release, 0);
         break;
     }
+  }
+
+  /**
+   * Gives an output its safe value.
+   *
+   * @returns Whether it is an output that has one.
+   */
+  goSafe(): boolean {
+    const { safe } = this.#specification;
+    // A line that was left as an input is not driven against its wire.
+    if (safe === undefined || this.direction !== Direction.Output) return false;
+    if (this.#pending) {
+      if (this.#later === Later.Nothing) this.#later = Later.Safe;
+    } else this.#enforce(SourceOperation.SetValue, safe);
+    return true;
   }
 
   /** Applies the rule for a missing guest, then lets the host line go. */
   [Symbol.dispose](): void {
     this.#listener = undefined;
+    this.reporter = undefined;
     this.guestGone();
-    this.source[Symbol.dispose]();
+    this.#source[Symbol.dispose]();
   }
 
-  #apply(operation: SourceOperation, argument: number): void {
-    this.#pending = this.source.submit(operation, argument) === PENDING;
+  /** A rule that holds for a line whose chip is away once it is back. */
+  #enforce(operation: SourceOperation, argument: number): void {
+    const source = this.#source;
+    if (source.isAbsent === true) source.remember?.(operation, argument);
+    else this.#apply(operation, argument);
+  }
+
+  #apply(operation: SourceOperation, argument: number): number {
+    const result = this.#source.submit(operation, argument);
+    this.#pending = result === PENDING;
     this.#isRule = this.#pending;
     this.observer?.lineChanged(this.#lineNumber);
+    return result;
+  }
+
+  #applyLater(): void {
+    const later = this.#later;
+    this.#later = Later.Nothing;
+    if (later === Later.GuestGone) this.guestGone();
+    else if (later === Later.Safe) this.goSafe();
   }
 
   #submitQueued(): void {
     const operation = this.#queued as LineOperation;
     this.#queued = -1;
-    const result = this.submit(operation, this.#queuedArgument);
+    const result = this.admit(operation, this.#queuedArgument);
     if (result !== PENDING) this.#listener?.completed(this.#lineNumber, result);
-  }
-}
-
-/**
- * Puts a line where its specification starts it, before any guest.
- *
- * @throws {Error} If the line cannot be made so.
- */
-export function startLine({ specification, source }: AggregatorLine): void {
-  const first = startOperation(specification);
-  if (first === undefined) return;
-  if (source.submit(first.operation, first.argument) === FAILED) {
-    const direction = first.operation === LineOperation.Input
-      ? "input"
-      : "output";
-    throw new Error(
-      `--line ${specification.origin}: ${source.description} ` +
-        `cannot be made an ${direction}`,
-    );
   }
 }
 

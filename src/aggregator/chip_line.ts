@@ -2,18 +2,27 @@
  * A line of a real chip, behind an aggregator's line: one uAPI line request
  * per line, so that reconfiguring one never disturbs another.
  *
+ * When the chip goes, the line fails whatever is asked of it; when a chip comes
+ * that is meant by the same words, the line is taken up again, with its last
+ * direction, value and edges.
+ *
  * @module
  */
 import { EPOLLERR, EPOLLHUP, EPOLLIN } from "../../ffi/epoll.ts";
+import { ENODEV } from "../../ffi/errno.ts";
 import type { LineSpecification, Value } from "../config/specification.ts";
 import { Chip } from "../gpio/chip.ts";
 import {
+  AbsentError,
   EdgeEventBatch,
+  LineError,
   type LineRequest,
   type LineSettings,
+  type LocatedLine,
 } from "../gpio/mod.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import type { ChipPresence, PresentLine } from "./chip_presence.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -22,13 +31,20 @@ import {
 
 /** Which line of which chip, and who asks for it. */
 export interface ChipLineOptions {
-  /** The chip's device path. */
-  chipPath: string;
-  offset: number;
+  /**
+   * Finds the line, also when its chip comes back.
+   *
+   * @throws {AbsentError} If it is not there.
+   */
+  locate: () => LocatedLine;
   specification: LineSpecification;
   /** What other programs see as the line's user; at most 31 bytes. */
   consumer: string;
   loop: EventLoop;
+  /** Tells when chips come and go. */
+  presence: ChipPresence;
+  /** Called with where the line is, each time that is somewhere else. */
+  onPlace: (place: LocatedLine | undefined) => void;
   /** Called when the line is let go for good. */
   onClosed: () => void;
 }
@@ -41,40 +57,61 @@ const events = new EdgeEventBatch(16);
 
 /**
  * One line of a chip, requested for as long as this object lives (but for the
- * `release` rule).
+ * `release` rule, and while the chip is away).
  */
-export class ChipLine implements LineSource {
-  readonly description: string;
-  readonly name: string;
+export class ChipLine implements LineSource, PresentLine {
   readonly #options: ChipLineOptions;
+  readonly #subscription: Disposable;
+  #description: string;
+  #name = "";
   #request: LineRequest | undefined;
-  #direction: Direction;
+  #isAbsent = false;
+  #direction: Direction = Direction.Input;
   /** Whether the request says a direction, or took the line as it was. */
   #configured = false;
   #edges: Edges = Edges.None;
+  /** The value that is driven; what a returning output gets. */
+  #driven: number = UNSPECIFIED;
+  /** The value that an armed input had when it was last looked at. */
+  #seen: number = UNSPECIFIED;
   #watch: Watch | undefined;
   #listener: SourceListener | undefined;
 
   /**
    * Requests the line as it is: nothing changes on its wire.
    *
-   * @throws {LineError} If the line cannot be had: busy, absent, forbidden.
+   * @throws {LineError} If the line cannot be had: busy, absent (unless it is
+   * optional), forbidden.
    */
   constructor(options: ChipLineOptions) {
     this.#options = options;
-    using chip = Chip.open(options.chipPath);
-    const { name, direction } = chip.lineInfo(options.offset);
-    this.name = name;
-    this.#direction = direction === "output"
-      ? Direction.Output
-      : Direction.Input;
-    this.description = `${chip.name} line ${options.offset}` +
-      (name === "" ? "" : ` "${name}"`);
-    this.#request = this.#take(chip);
+    const { specification, presence } = options;
+    this.#description = `${specification.origin} (absent)`;
+    try {
+      this.#acquire();
+    } catch (error) {
+      if (!(error instanceof AbsentError) || specification.optional !== true) {
+        throw error;
+      }
+      this.#isAbsent = true;
+    }
+    this.#subscription = presence.add(this);
+  }
+
+  get description(): string {
+    return this.#description;
+  }
+
+  get name(): string {
+    return this.#name;
   }
 
   get direction(): Direction {
     return this.#direction;
+  }
+
+  get isAbsent(): boolean {
+    return this.#isAbsent;
   }
 
   attach(listener: SourceListener): void {
@@ -89,15 +126,14 @@ export class ChipLine implements LineSource {
     const request = this.#request ?? this.#takeAgain();
     if (request === undefined) return FAILED;
     switch (operation) {
-      case SourceOperation.GetValue: {
-        const value = request.readBit(0);
-        return value < 0 ? FAILED : value;
+      case SourceOperation.GetValue:
+        return this.#checked(request.readBit(0));
+      case SourceOperation.SetValue: {
+        if (!this.#configured || this.#direction !== Direction.Output) {
+          return FAILED;
+        }
+        return this.#write(request, argument);
       }
-      case SourceOperation.SetValue:
-        // An output that was taken over as it was is made ours by this.
-        return this.#direction === Direction.Output
-          ? this.#output(request, argument)
-          : FAILED;
       case SourceOperation.Output:
         return this.#output(request, argument);
       case SourceOperation.Input:
@@ -120,7 +156,49 @@ export class ChipLine implements LineSource {
     return value < 0 ? FAILED : value;
   }
 
+  remember(operation: SourceOperation, argument: number): void {
+    switch (operation) {
+      case SourceOperation.Output:
+      case SourceOperation.SetValue:
+        this.#configured = true;
+        this.#direction = Direction.Output;
+        this.#driven = argument;
+        break;
+      case SourceOperation.Input:
+        this.#configured = true;
+        this.#direction = Direction.Input;
+        this.#edges = Edges.None;
+        break;
+      case SourceOperation.Release:
+        this.#configured = false;
+        this.#edges = Edges.None;
+        break;
+    }
+  }
+
+  checkChip(): void {
+    if (this.#request?.readBit(0) === -ENODEV) this.#lose();
+  }
+
+  takeBack(): boolean {
+    try {
+      this.#acquire();
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error;
+      // A chip that is there but busy, or not ours yet, may be had later.
+      return !(error instanceof AbsentError);
+    }
+    this.#isAbsent = false;
+    if (this.#edges !== Edges.None) {
+      this.#watchRequest(this.#request!);
+      this.#reportMissedEdge();
+    }
+    this.#listener?.presence(true);
+    return false;
+  }
+
   [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
     this.#release();
     this.#options.onClosed();
   }
@@ -133,47 +211,96 @@ export class ChipLine implements LineSource {
     this.#edges = Edges.None;
   }
 
-  #take(chip: Chip): LineRequest {
-    const { offset, consumer, specification } = this.#options;
-    return chip.requestLines({
-      consumer,
-      lines: [{
-        offset,
-        settings: { direction: "as-is", activeLow: specification.activeLow },
-      }],
+  /** The chip is gone: its request is dead, what was asked for stays known. */
+  #lose(): void {
+    this.#unwatch();
+    this.#request?.[Symbol.dispose]();
+    this.#request = undefined;
+    this.#isAbsent = true;
+    this.#options.onPlace(undefined);
+    this.#options.presence.lost();
+    this.#listener?.presence(false);
+  }
+
+  /** Finds the line and requests it, as it is or as it was left. */
+  #acquire(): void {
+    const place = this.#options.locate();
+    using chip = Chip.open(place.chipPath);
+    const { name, direction } = chip.lineInfo(place.offset);
+    this.#request = chip.requestLines({
+      consumer: this.#options.consumer,
+      lines: [{ offset: place.offset, settings: this.#settings() }],
     });
+    if (!this.#configured) {
+      this.#direction = direction === "output"
+        ? Direction.Output
+        : Direction.Input;
+    }
+    this.#name = name;
+    this.#description = `${chip.name} line ${place.offset}` +
+      (name === "" ? "" : ` "${name}"`);
+    this.#options.onPlace(place);
+    if (
+      this.#configured && this.#direction === Direction.Output &&
+      this.#driven < 0
+    ) {
+      this.#configured = false;
+      this.#output(this.#request, UNSPECIFIED);
+    }
   }
 
   /** The line was released when the last guest went: this one wants it back. */
   #takeAgain(): LineRequest | undefined {
+    if (this.#isAbsent) return undefined;
     try {
-      using chip = Chip.open(this.#options.chipPath);
-      this.#request = this.#take(chip);
-    } catch {
+      this.#acquire();
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error;
       // Busy or absent by now: the guest's request fails, the next one tries.
     }
     return this.#request;
   }
 
+  #settings(): LineSettings {
+    const { activeLow } = this.#options.specification;
+    if (!this.#configured) return { direction: "as-is", activeLow };
+    if (this.#direction === Direction.Input) {
+      return this.#inputSettings(this.#edges);
+    }
+    // An output that was never given a value is taken over as it is found.
+    return this.#driven < 0
+      ? { direction: "as-is", activeLow }
+      : this.#outputSettings(this.#driven as Value);
+  }
+
+  #checked(result: number): number {
+    if (result >= 0) return result;
+    if (result === -ENODEV) this.#lose();
+    return FAILED;
+  }
+
+  #write(request: LineRequest, value: number): number {
+    const result = request.writeBit(0, value as Value);
+    if (result < 0) return this.#checked(result);
+    this.#driven = value;
+    return 0;
+  }
+
   #output(request: LineRequest, argument: number): number {
     if (this.#configured && this.#direction === Direction.Output) {
-      if (argument === UNSPECIFIED) return 0;
-      return request.writeBit(0, argument as Value) < 0 ? FAILED : 0;
+      return argument === UNSPECIFIED ? 0 : this.#write(request, argument);
     }
-    const value = argument === UNSPECIFIED ? request.readBit(0) : argument;
+    const value = argument === UNSPECIFIED
+      ? this.#checked(request.readBit(0))
+      : argument;
     if (value < 0) return FAILED;
-    const { drive } = this.#options.specification;
-    const settings: LineSettings = {
-      ...this.#commonSettings(),
-      direction: "output",
-      outputValue: value as Value,
-      ...(drive === undefined ? {} : { drive }),
-    };
-    if (request.configure(settings) < 0) return FAILED;
+    const result = request.configure(this.#outputSettings(value as Value));
+    if (result < 0) return this.#checked(result);
     this.#unwatch();
     this.#edges = Edges.None;
     this.#configured = true;
     this.#direction = Direction.Output;
+    this.#driven = value;
     return 0;
   }
 
@@ -182,14 +309,8 @@ export class ChipLine implements LineSource {
       this.#configured && this.#direction === Direction.Input &&
       edges === this.#edges
     ) return 0;
-    const { debounceUs } = this.#options.specification;
-    const settings: LineSettings = {
-      ...this.#commonSettings(),
-      direction: "input",
-      edge: EDGE_NAMES[edges],
-      ...(debounceUs === 0 ? {} : { debouncePeriodUs: debounceUs }),
-    };
-    if (request.configure(settings) < 0) return FAILED;
+    const result = request.configure(this.#inputSettings(edges));
+    if (result < 0) return this.#checked(result);
     this.#configured = true;
     this.#direction = Direction.Input;
     this.#edges = edges;
@@ -198,13 +319,30 @@ export class ChipLine implements LineSource {
       // What came before the interrupt was disabled must not fire the next.
       while (request.readEvents(events) > 0);
     } else {
-      this.#watch ??= this.#options.loop.watch(
-        request.fd,
-        EPOLLIN,
-        (ready) => this.#onReady(ready),
-      );
+      this.#seen = request.readBit(0);
+      this.#watchRequest(request);
     }
     return 0;
+  }
+
+  #outputSettings(value: Value): LineSettings {
+    const { drive } = this.#options.specification;
+    return {
+      ...this.#commonSettings(),
+      direction: "output",
+      outputValue: value,
+      ...(drive === undefined ? {} : { drive }),
+    };
+  }
+
+  #inputSettings(edges: Edges): LineSettings {
+    const { debounceUs } = this.#options.specification;
+    return {
+      ...this.#commonSettings(),
+      direction: "input",
+      edge: EDGE_NAMES[edges],
+      ...(debounceUs === 0 ? {} : { debouncePeriodUs: debounceUs }),
+    };
   }
 
   #commonSettings(): LineSettings {
@@ -212,15 +350,33 @@ export class ChipLine implements LineSource {
     return { activeLow, ...(bias === undefined ? {} : { bias }) };
   }
 
+  #watchRequest(request: LineRequest): void {
+    this.#watch ??= this.#options.loop.watch(
+      request.fd,
+      EPOLLIN,
+      (ready) => this.#onReady(ready),
+    );
+  }
+
   #onReady(ready: number): void {
     const count = this.#request!.readEvents(events);
     for (let i = 0; i < count; i++) {
-      this.#listener?.edge(events.kindAt(i) === KIND_RISING ? 1 : 0);
+      this.#seen = events.kindAt(i) === KIND_RISING ? 1 : 0;
+      this.#listener?.edge(this.#seen);
       // An edge may make a rule drive or release this very line.
       if (this.#watch === undefined) return;
     }
     // The chip is gone: nothing will ever come, and epoll would never rest.
-    if (count < 0 && (ready & (EPOLLHUP | EPOLLERR)) !== 0) this.#unwatch();
+    if (count < 0 && (ready & (EPOLLHUP | EPOLLERR)) !== 0) this.#lose();
+  }
+
+  /** The line may have another value than when its chip went. */
+  #reportMissedEdge(): void {
+    const value = this.#request!.readBit(0);
+    if (value < 0 || value === this.#seen) return;
+    this.#seen = value;
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    if ((this.#edges & edge) !== 0) this.#listener?.edge(value);
   }
 
   #unwatch(): void {

@@ -68,10 +68,18 @@ class LaneServedLine implements SourceListener {
     line.source.attach(this);
     slot.set("value", line.source.peek());
     slot.set("direction", line.source.direction);
+    slot.set("absent", line.source.isAbsent === true ? 1 : 0);
   }
 
   serve(): void {
     const slot = this.#slot;
+    if (slot.get("remember") === 1) {
+      slot.set("remember", 0);
+      this.#line.source.remember?.(
+        slot.get("rememberOperation") as SourceOperation,
+        slot.get("rememberArgument"),
+      );
+    }
     if (slot.get("state") === SlotState.Asked) {
       const operation = slot.get("operation") as SourceOperation;
       const argument = slot.get("argument");
@@ -94,6 +102,15 @@ class LaneServedLine implements SourceListener {
     this.#slot.set("value", value);
     this.#slot.set("lastEdge", value);
     this.#slot.count(value === 1 ? "rises" : "falls");
+    signalFd(this.#doneFd);
+  }
+
+  presence(isPresent: boolean): void {
+    const slot = this.#slot;
+    const { source } = this.#line;
+    slot.set("value", isPresent ? source.peek() : FAILED);
+    slot.set("direction", source.direction);
+    slot.set("absent", isPresent ? 0 : 1);
     signalFd(this.#doneFd);
   }
 

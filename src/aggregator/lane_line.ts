@@ -80,6 +80,7 @@ class LaneLine implements LineSource {
   #listener: SourceListener | undefined;
   #rises = 0;
   #falls = 0;
+  #wasAbsent: boolean;
 
   constructor(
     slot: LaneSlot,
@@ -93,6 +94,11 @@ class LaneLine implements LineSource {
     this.name = name;
     this.description = description;
     this.#onDispose = onDispose;
+    this.#wasAbsent = this.isAbsent;
+  }
+
+  get isAbsent(): boolean {
+    return this.#slot.get("absent") === 1;
   }
 
   get direction(): Direction {
@@ -115,6 +121,14 @@ class LaneLine implements LineSource {
     return this.#slot.get("value");
   }
 
+  remember(operation: SourceOperation, argument: number): void {
+    const slot = this.#slot;
+    slot.set("rememberOperation", operation);
+    slot.set("rememberArgument", argument);
+    slot.set("remember", 1);
+    signalFd(this.#wakeFd);
+  }
+
   /** Looks for an answer and for edges since the last look. */
   look(): void {
     const slot = this.#slot;
@@ -131,6 +145,11 @@ class LaneLine implements LineSource {
     if (slot.get("state") === SlotState.Answered) {
       slot.set("state", SlotState.Idle);
       this.#listener?.completed(slot.get("result"));
+    }
+    const { isAbsent } = this;
+    if (isAbsent !== this.#wasAbsent) {
+      this.#wasAbsent = isAbsent;
+      this.#listener?.presence(!isAbsent);
     }
   }
 

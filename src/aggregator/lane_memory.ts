@@ -24,6 +24,12 @@ const FIELDS = {
   lastEdge: 8,
   /** The asking side wants the line closed. */
   closing: 9,
+  /** Whether the line's chip is away. */
+  absent: 10,
+  /** What the line is to be made once its chip is there, when `remember` is 1. */
+  rememberOperation: 11,
+  rememberArgument: 12,
+  remember: 13,
 } as const;
 const SLOT_FIELDS = 16;
 

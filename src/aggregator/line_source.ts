@@ -22,6 +22,11 @@ export interface SourceListener {
   completed(result: number): void;
   /** The line changed to `value`, and such edges were asked for. */
   edge(value: number): void;
+  /**
+   * The line's chip went or came back. When it came back the line is as it was
+   * left, and edges that were missed have been reported.
+   */
+  presence(isPresent: boolean): void;
 }
 
 /**
@@ -43,4 +48,21 @@ export interface LineSource extends Disposable {
   submit(operation: SourceOperation, argument: number): number;
   /** The value as far as it is known without waiting; `FAILED` if it is not. */
   peek(): number;
+  /** Whether the chip is away; such a line fails whatever is asked of it. */
+  readonly isAbsent?: boolean;
+  /**
+   * Has an absent line made so as soon as its chip is there.
+   *
+   * @param operation `Input`, `Output` or `Release`.
+   */
+  remember?(operation: SourceOperation, argument: number): void;
+  /** The source that this one stands before. */
+  readonly wrapped?: LineSource;
+}
+
+/** The source at the bottom, behind all that stands before it. */
+export function innermost(source: LineSource): LineSource {
+  let at = source;
+  while (at.wrapped !== undefined) at = at.wrapped;
+  return at;
 }

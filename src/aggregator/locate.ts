@@ -4,15 +4,33 @@
  * @module
  */
 import { realPath } from "../../ffi/files.ts";
-import { ConfigError } from "../config/config_error.ts";
-import type { LineSpecification } from "../config/specification.ts";
-import { type Chip, findLines, openChip } from "../gpio/mod.ts";
+import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
+import type {
+  LineSpecification,
+  SourceSpecification,
+} from "../config/specification.ts";
+import {
+  AbsentError,
+  AmbiguousError,
+  type LocatedLine,
+  locateLine as findLine,
+  stableProperties,
+  type WantedLine,
+} from "../gpio/mod.ts";
 
-/** A line of a chip, found. */
-export interface LocatedLine {
-  /** The chip's device path. */
-  chipPath: string;
-  offset: number;
+export type { LocatedLine } from "../gpio/mod.ts";
+
+/** A source that is a chip's line. */
+type ChipSource = Extract<
+  SourceSpecification,
+  { kind: "chip" | "line-name" }
+>;
+
+/** Whether a line is a chip's, and not served by a lane yet. */
+export function isChipSource(
+  source: SourceSpecification,
+): source is ChipSource {
+  return source.kind === "chip" || source.kind === "line-name";
 }
 
 /**
@@ -20,54 +38,59 @@ export interface LocatedLine {
  * chip's.
  *
  * @throws {ConfigError} If several lines could be meant.
- * @throws {Error} If there is none; the message quotes the SPEC.
+ * @throws {Error} If there is none (the cause is an `AbsentError`); the
+ * message says which line it is about.
  */
-export function locateLine(
-  { source, origin }: LineSpecification,
+export function locateLine(line: LineSpecification): LocatedLine | undefined {
+  const { source } = line;
+  return isChipSource(source)
+    ? prefixed(line, () => findLine(source))
+    : undefined;
+}
+
+/**
+ * The same, but undefined too if the line is absent and optional.
+ *
+ * @throws {ConfigError} and {Error} as {@linkcode locateLine}.
+ */
+export function locateIfThere(
+  line: LineSpecification,
 ): LocatedLine | undefined {
-  const path = `--line ${origin}`;
-  switch (source.kind) {
-    case "chip":
-      return locateOffset(source.chip, source.offset, path);
-    case "line-name":
-      return locateName(source.lineName, path);
-    case "sim":
-    case "lane":
-      return undefined;
+  try {
+    return locateLine(line);
+  } catch (error) {
+    const isAbsent = error instanceof Error &&
+      error.cause instanceof AbsentError;
+    if (isAbsent && line.optional === true) return undefined;
+    throw error;
   }
 }
 
-function locateOffset(
-  key: string,
-  offset: number,
-  path: string,
-): LocatedLine {
-  using chip = prefixed(path, () => openChip(key));
-  if (offset >= chip.lineCount) {
-    throw new Error(
-      `${path}: ${chip.name} has no line ${offset}, ` +
-        `its lines are 0 to ${chip.lineCount - 1}`,
-    );
-  }
-  return { chipPath: chip.path, offset };
-}
+/** A name or number says nothing of the chip that has it after a replug. */
+const MOVING_NAME = /^(?:(?:\/dev\/)?gpiochip)?\d+$/;
 
-function locateName(lineName: string, path: string): LocatedLine {
-  const found = prefixed(path, () => findLines(lineName));
-  const [line, ...others] = found;
-  if (line === undefined) {
-    throw new Error(`${path}: no chip has a line of the name "${lineName}"`);
-  }
-  if (others.length > 0) {
-    const candidates = found.map(({ chipPath, offset }) =>
-      `${chipPath}/${offset}`
-    );
-    throw new ConfigError(`several lines have the name "${lineName}"`, {
-      path,
-      hint: `Say which: ${candidates.join(" or ")}`,
-    });
-  }
-  return line;
+/**
+ * Finds one line again and again, as its chip goes and comes.
+ *
+ * A chip that was named by number is known by its other properties from its
+ * first sight on: after a replug it may have another number, and its number may
+ * be another chip's.
+ */
+export function locator(source: ChipSource): () => LocatedLine {
+  let wanted: WantedLine = source;
+  let isKnown = source.kind !== "chip" || source.identity !== undefined ||
+    !MOVING_NAME.test(source.chip);
+  return () => {
+    const located = findLine(wanted);
+    if (!isKnown) {
+      wanted = {
+        identity: stableProperties(located.chipPath),
+        offset: located.offset,
+      };
+      isKnown = true;
+    }
+    return located;
+  };
 }
 
 /** Buses whose chips sleep for milliseconds in every ioctl. */
@@ -80,12 +103,31 @@ export function isSlowChip(chipPath: string): boolean {
   return device !== undefined && SLOW_BUS.test(`${device}/`);
 }
 
-/** Lets every error of `action` quote the SPEC it is about. */
-export function prefixed<T>(path: string, action: () => T): T {
+/** Whether a chip that is not there yet will hang on such a bus. */
+export function isSlowIdentity(source: SourceSpecification): boolean {
+  if (!isChipSource(source)) return false;
+  const { identity } = source;
+  return identity?.i2c !== undefined || identity?.usbSerial !== undefined ||
+    SLOW_BUS.test(`${identity?.device ?? ""}/`);
+}
+
+/** Where a line is written, as errors take it. */
+export function placeOf(line: LineSpecification): Partial<ConfigPlace> {
+  return line.place ?? { path: `--line ${line.origin}` };
+}
+
+/** Lets every error of `action` say which line it is about. */
+export function prefixed<T>(line: LineSpecification, action: () => T): T {
   try {
     return action();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path}: ${message}`, { cause: error });
+    if (error instanceof ConfigError) throw error;
+    if (error instanceof AmbiguousError) {
+      throw new ConfigError(message, { ...placeOf(line), cause: error });
+    }
+    throw new Error(new ConfigError(message, placeOf(line)).message, {
+      cause: error,
+    });
   }
 }

@@ -4,14 +4,15 @@
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
-import { MAX_NAME_LENGTH } from "../config/specification.ts";
+import {
+  type LineSpecification,
+  MAX_NAME_LENGTH,
+} from "../config/specification.ts";
 
 /** One line's claim to a name. */
 export interface NameClaim {
-  /** How the user wrote the line. */
-  origin: string;
-  /** The name the user asked for, if any. */
-  asked: string | undefined;
+  /** The line; its specification says which name was asked for, if any. */
+  line: Pick<LineSpecification, "origin" | "place" | "name">;
   /** The name that the host line has; empty for none. */
   own: string;
 }
@@ -28,21 +29,22 @@ export interface NameClaim {
 export function guestNames(claims: readonly NameClaim[]): string[] {
   const taken = new Map<string, NameClaim>();
   for (const claim of claims) {
-    if (claim.asked === undefined) continue;
-    const other = taken.get(claim.asked);
+    const { name } = claim.line;
+    if (name === undefined) continue;
+    const other = taken.get(name);
     if (other !== undefined) {
       throw new ConfigError(
-        `the name "${claim.asked}" is taken by ${other.origin}`,
+        `the name "${name}" is taken by ${other.line.origin}`,
         {
-          path: `--line ${claim.origin}`,
+          ...(claim.line.place ?? { path: `--line ${claim.line.origin}` }),
           hint: "Names are unique in an aggregator; choose another with as=",
         },
       );
     }
-    taken.set(claim.asked, claim);
+    taken.set(name, claim);
   }
   return claims.map((claim) => {
-    if (claim.asked !== undefined) return claim.asked;
+    if (claim.line.name !== undefined) return claim.line.name;
     const base = sevenBit(claim.own);
     if (base === "") return "";
     let name = base;

@@ -3,8 +3,10 @@ import { ConfigError } from "../config/config_error.ts";
 import { guestNames } from "./names.ts";
 
 const line = (own: string, asked?: string) => ({
-  origin: `line ${own}`,
-  asked,
+  line: {
+    origin: `line ${own}`,
+    ...(asked === undefined ? {} : { name: asked }),
+  },
   own,
 });
 

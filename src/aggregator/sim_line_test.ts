@@ -19,7 +19,11 @@ function rig(rules = "") {
   const [specification] = parseLineSpec(`sim/1${rules}`);
   const line = new SimLine(specification!, loop);
   const edges: number[] = [];
-  line.attach({ completed: () => {}, edge: (value) => edges.push(value) });
+  line.attach({
+    completed: () => {},
+    edge: (value) => edges.push(value),
+    presence: () => {},
+  });
   const pass = (ms: number) => {
     clock.now += ms;
     deadlines.run((error) => {

@@ -4,26 +4,61 @@
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
-import type { LineSpecification } from "../config/specification.ts";
+import { sharingConflict } from "../config/host_lines.ts";
+import { type LineSpecification, lineTitle } from "../config/specification.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { ChipLine } from "./chip_line.ts";
+import { ChipPresence } from "./chip_presence.ts";
+import { CombinedOutput } from "./combined_output.ts";
+import { ConstLine } from "./const_line.ts";
+import { FollowerLine, LineDirectory } from "./follow.ts";
 import type { LaneEndpoint } from "./lane_line.ts";
 import type { LineSource } from "./line_source.ts";
-import { locateLine, prefixed } from "./locate.ts";
+import {
+  isChipSource,
+  type LocatedLine,
+  locateIfThere,
+  locator,
+  placeOf,
+  prefixed,
+} from "./locate.ts";
+import { SharedInput } from "./shared_input.ts";
 import { SimLine } from "./sim_line.ts";
 
 /** Longest consumer label of the uAPI. */
 const CONSUMER_LENGTH = 31;
 
+/** A host line that is in use. */
+interface HostLine {
+  /** Where it is; undefined while its chip is away. */
+  place: string | undefined;
+  /** Its first user. */
+  readonly specification: LineSpecification;
+  /** Aggregators that use it. */
+  readonly owners: Set<string>;
+  /** What opens it for one more user; undefined if it has one user only. */
+  openMore: OpenMore | undefined;
+}
+
+/** Opens a line that is shared for one more user. */
+type OpenMore = (
+  specification: LineSpecification,
+  onClose: () => void,
+) => LineSource;
+
 /** Makes line sources; knows which lines this process has taken already. */
-export class SourceFactory {
+export class SourceFactory implements Disposable {
+  /** Where lines that follow others find them. */
+  readonly directory = new LineDirectory();
   readonly #loop: EventLoop;
-  /** Device path and offset to the SPEC that has it. */
-  readonly #taken = new Map<string, string>();
+  readonly #presence: ChipPresence;
+  /** By place, those that are there. */
+  readonly #hostLines = new Map<string, HostLine>();
 
   /** Sources report through `loop`. */
   constructor(loop: EventLoop) {
     this.#loop = loop;
+    this.#presence = new ChipPresence(loop);
   }
 
   /**
@@ -31,40 +66,154 @@ export class SourceFactory {
    *
    * @throws {ConfigError} If the line is ambiguous, or taken by another SPEC.
    * @throws {Error} If the line is absent, busy or forbidden; the message
-   * quotes the SPEC.
+   * says where it is written.
    */
   open(
     specification: LineSpecification,
     owner: string,
     lanes: readonly LaneEndpoint[] = [],
   ): LineSource {
-    const { source, origin } = specification;
-    if (source.kind === "lane") {
-      const { lane, slot, name, description } = source;
-      return lanes[lane]!.open(slot, name, description);
+    const { source } = specification;
+    switch (source.kind) {
+      case "sim":
+        return new SimLine(specification, this.#loop);
+      case "const":
+        return new ConstLine(source.value);
+      case "wire":
+      case "copy":
+      case "invert":
+        return new FollowerLine(specification, this.directory);
+      case "lane":
+        return this.#openLaneLine(specification, source, owner, lanes);
+      default: {
+        const place = placeText(locateIfThere(specification));
+        return this.#openHostLine(
+          specification,
+          owner,
+          place,
+          (host) => this.#openChipLine(specification, owner, host),
+        );
+      }
     }
-    const located = locateLine(specification);
-    if (located === undefined) return new SimLine(specification, this.#loop);
-    const path = `--line ${origin}`;
-    const { chipPath, offset } = located;
-    const key = `${chipPath} ${offset}`;
-    const other = this.#taken.get(key);
-    if (other !== undefined) {
-      throw new ConfigError(
-        `line ${offset} of ${chipPath} is taken by ${other} already`,
-        { path, hint: "A line belongs to one aggregator, once" },
-      );
-    }
-    const line = prefixed(path, () =>
+  }
+
+  [Symbol.dispose](): void {
+    this.#presence[Symbol.dispose]();
+  }
+
+  #openLaneLine(
+    specification: LineSpecification,
+    { lane, slot, name, description, place }: LaneSource,
+    owner: string,
+    lanes: readonly LaneEndpoint[],
+  ): LineSource {
+    const open = () => {
+      const endpoint = lanes[lane];
+      if (endpoint !== undefined) return endpoint.open(slot, name, description);
+      throw new Error(`${lineTitle(specification)}: its lane has ended`);
+    };
+    // What a lane has alone, the lane keeps apart from other lines.
+    return isShareable(specification)
+      ? this.#openHostLine(specification, owner, place, open)
+      : open();
+  }
+
+  #openChipLine(
+    specification: LineSpecification,
+    owner: string,
+    host: HostLine,
+  ): ChipLine {
+    const { source } = specification;
+    if (!isChipSource(source)) throw new TypeError(`${source.kind} is no chip`);
+    return prefixed(specification, () =>
       new ChipLine({
-        chipPath,
-        offset,
+        locate: locator(source),
         specification,
         consumer: `gpioagg/${owner}`.slice(0, CONSUMER_LENGTH),
         loop: this.#loop,
-        onClosed: () => this.#taken.delete(key),
+        presence: this.#presence,
+        onPlace: (place) => this.#move(host, placeText(place)),
+        onClosed: () => this.#move(host, undefined),
       }));
-    this.#taken.set(key, origin);
-    return line;
   }
+
+  /** Opens a host line, or one more end of one that is shared. */
+  #openHostLine(
+    specification: LineSpecification,
+    owner: string,
+    place: string | undefined,
+    open: (host: HostLine) => LineSource,
+  ): LineSource {
+    const other = place === undefined ? undefined : this.#hostLines.get(place);
+    if (other !== undefined) return this.#openMore(other, specification, owner);
+    const host: HostLine = {
+      place: undefined,
+      specification,
+      owners: new Set([owner]),
+      openMore: undefined,
+    };
+    const source = this.#shareable(host, owner, open(host));
+    if (place !== undefined) this.#move(host, place);
+    return source;
+  }
+
+  /** The line is somewhere else now, or nowhere. */
+  #move(host: HostLine, place: string | undefined): void {
+    if (
+      host.place !== undefined && this.#hostLines.get(host.place) === host
+    ) this.#hostLines.delete(host.place);
+    host.place = place;
+    if (place !== undefined) this.#hostLines.set(place, host);
+  }
+
+  #openMore(
+    host: HostLine,
+    specification: LineSpecification,
+    owner: string,
+  ): LineSource {
+    const conflict = host.owners.has(owner)
+      ? { problem: "", hint: "A line belongs to an aggregator once" }
+      : sharingConflict(host.specification, specification);
+    if (conflict !== undefined || host.openMore === undefined) {
+      throw new ConfigError(
+        `${host.place} is taken by ${lineTitle(host.specification)} already` +
+          (conflict?.problem ?? ""),
+        { ...placeOf(specification), hint: conflict?.hint ?? "" },
+      );
+    }
+    host.owners.add(owner);
+    return host.openMore(specification, () => host.owners.delete(owner));
+  }
+
+  /** What a line with several users has before its source. */
+  #shareable(host: HostLine, owner: string, source: LineSource): LineSource {
+    const { shared, combine, activeLow } = host.specification;
+    const onUnused = () => this.#move(host, undefined);
+    if (shared === true) {
+      const input = new SharedInput(source, onUnused);
+      host.openMore = (use, onClose) =>
+        input.open({ isInverted: use.activeLow !== activeLow, onClose });
+    } else if (combine !== undefined) {
+      const output = new CombinedOutput(source, combine, onUnused);
+      host.openMore = (use, onClose) =>
+        output.open({ keepsFound: use.initial === "as-is", onClose });
+    } else return source;
+    return host.openMore(host.specification, () => host.owners.delete(owner));
+  }
+}
+
+type LaneSource = Extract<LineSpecification["source"], { kind: "lane" }>;
+
+/** Whether a line may have several users. */
+export function isShareable({ shared, combine }: LineSpecification): boolean {
+  return shared === true || combine !== undefined;
+}
+
+function placeText(place: LocatedLine | undefined): string | undefined {
+  return place && lineText(place);
+}
+
+/** A host line in words. */
+export function lineText({ chipPath, offset }: LocatedLine): string {
+  return `line ${offset} of ${chipPath}`;
 }

@@ -105,6 +105,10 @@ const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {
   started: "guest driver started",
   stopped: "guest driver stopped",
   fault: "fault",
+  refused: "refused",
+  silent: "guest silent",
+  unplugged: "chip gone",
+  plugged: "chip there",
 };
 
 function helpText(): string {

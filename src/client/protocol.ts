@@ -77,7 +77,16 @@ export type ApiEvent =
   | { event: "snapshot"; aggregators: AggregatorState[] }
   | { event: "created" | "removed"; aggregator: string; detail: string }
   | {
-    event: "connected" | "disconnected" | "started" | "stopped" | "fault";
+    event:
+      | "connected"
+      | "disconnected"
+      | "started"
+      | "stopped"
+      | "fault"
+      | "refused"
+      | "silent"
+      | "unplugged"
+      | "plugged";
     aggregator: string;
     detail: string;
   }

@@ -37,6 +37,8 @@ export type SourceSpecification =
     slot: number;
     name: string;
     description: string;
+    /** The host line in words, the same for the same line; absent: unknown. */
+    place?: string;
   };
 
 /** A line made of nothing, or of another line. Always an input to its guest. */

@@ -6,7 +6,7 @@
  */
 import { Mapping } from "../../ffi/mapping.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
-import { AggregatorLine, startLine } from "../aggregator/aggregator_line.ts";
+import { AggregatorLine } from "../aggregator/aggregator_line.ts";
 import { Lane } from "../aggregator/lane.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
 import type { LineSpecification } from "../config/specification.ts";
@@ -67,7 +67,7 @@ function runLane({ handover, lines }: LaneStart): void {
   const served = lines.map(({ specification, owner }) => {
     const source = opened.use(sources.open(specification, owner));
     const line = new AggregatorLine(source.name, specification, source);
-    startLine(line);
+    line.start();
     return line;
   });
   opened.move();

@@ -8,7 +8,13 @@ import { createEventFd, signalFd } from "../../ffi/event_fd.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { laneMemoryBytes, LaneSlot } from "../aggregator/lane_memory.ts";
-import { isSlowChip, locateLine } from "../aggregator/locate.ts";
+import {
+  isChipSource,
+  isSlowChip,
+  isSlowIdentity,
+  locateIfThere,
+} from "../aggregator/locate.ts";
+import { isShareable, lineText } from "../aggregator/source_factory.ts";
 import type {
   AggregatorSpecification,
   LineSpecification,
@@ -28,6 +34,8 @@ interface SlowLine {
   line: number;
   specification: LineSpecification;
   owner: string;
+  /** The host line in words; undefined while its chip is away. */
+  place: string | undefined;
 }
 
 /** The lanes of one service. */
@@ -53,12 +61,20 @@ export class Lanes {
     const lanes: LaneHandover[] = [];
     try {
       for (const slow of byChip.values()) {
-        const { handover, lines } = await this.#startLane(slow);
-        for (const [slot, { aggregator, line }] of slow.entries()) {
-          const specification = laned[aggregator]!.lines[line]!;
+        const firsts = firstUses(slow);
+        const { handover, lines } = await this.#startLane(firsts);
+        for (const use of slow) {
+          const slot = firsts.findIndex((first) => isSameLine(first, use));
+          const { aggregator, line, specification, place } = use;
           laned[aggregator]!.lines[line] = {
             ...specification,
-            source: { kind: "lane", lane: lanes.length, slot, ...lines[slot]! },
+            source: {
+              kind: "lane",
+              lane: lanes.length,
+              slot,
+              ...lines[slot]!,
+              ...(place === undefined ? {} : { place }),
+            },
           };
         }
         lanes.push(handover);
@@ -118,12 +134,35 @@ export class Lanes {
     closed.promise.then(() => this.#running.delete(closed.promise));
     const start: LaneStart = {
       handover,
-      lines: slow.map(({ specification, owner }) => ({ specification, owner })),
+      lines: slow.map(({ specification, owner }) => ({
+        specification: alone(specification),
+        owner,
+      })),
     };
     worker.postMessage(start);
     const { lines } = await opened.promise;
     return { handover, lines };
   }
+}
+
+/** Whether two entries are one line that is shared. */
+function isSameLine(a: SlowLine, b: SlowLine): boolean {
+  return a === b || a.place !== undefined && a.place === b.place &&
+      isShareable(a.specification) && isShareable(b.specification);
+}
+
+/** Each line once: a lane has a shared line one time, for all of its users. */
+function firstUses(slow: readonly SlowLine[]): SlowLine[] {
+  return slow.filter((use, i) =>
+    slow.findIndex((other) => isSameLine(other, use)) === i
+  );
+}
+
+/** A line as a lane has it: who shares it is not the lane's to know. */
+function alone(
+  { shared: _shared, combine: _combine, ...specification }: LineSpecification,
+): LineSpecification {
+  return specification;
 }
 
 function slowLinesByChip(
@@ -132,13 +171,20 @@ function slowLinesByChip(
   const byChip = new Map<string, SlowLine[]>();
   for (const [aggregator, { name: owner, lines }] of aggregators.entries()) {
     for (const [line, specification] of lines.entries()) {
-      const located = locateLine(specification);
-      if (located === undefined) continue;
-      const { chipPath } = located;
-      if (!specification.lane && !isSlowChip(chipPath)) continue;
-      const slow = byChip.get(chipPath) ?? [];
-      slow.push({ aggregator, line, specification, owner });
-      byChip.set(chipPath, slow);
+      const { source, lane } = specification;
+      if (!isChipSource(source)) continue;
+      const located = locateIfThere(specification);
+      const isSlow = lane ||
+        (located === undefined
+          ? isSlowIdentity(source)
+          : isSlowChip(located.chipPath));
+      if (!isSlow) continue;
+      // Lines of a chip that is away are of one chip if they say the same.
+      const chip = located?.chipPath ?? `absent ${source.chip}`;
+      const place = located && lineText(located);
+      const slow = byChip.get(chip) ?? [];
+      slow.push({ aggregator, line, specification, owner, place });
+      byChip.set(chip, slow);
     }
   }
   return byChip;

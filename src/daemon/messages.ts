@@ -6,7 +6,10 @@
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
-import type { AggregatorSpecification } from "../config/specification.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../config/specification.ts";
 
 /** What the main isolate asks of the reactor. */
 export type Command =
@@ -18,6 +21,10 @@ export type Command =
     /** Measure how long turns take; costs two looks at the clock each. */
     isTimed?: boolean;
   }
+  /** Has these interlocks from now on, and no others. */
+  | { kind: "interlocks"; interlocks: readonly InterlockSpecification[] }
+  /** Gives the lines of aggregators other rules, under their guests. */
+  | { kind: "rules"; aggregators: AggregatorSpecification[] }
   /** Ends one aggregator: lines as declared, sockets removed. */
   | { kind: "remove"; name: string }
   /** Tells what is served: the one of this name, or all. */
@@ -91,6 +98,8 @@ export interface AggregatorCounts {
   servedSince: number;
   connections: number;
   faults: number;
+  /** Requests that a rule refused, by lineNumber. */
+  refusals: number[];
   requests: Float64Array;
   unattributed: Float64Array;
   events: Float64Array;
@@ -152,7 +161,20 @@ export type Report =
 /** Something a person who runs the service wants to know. */
 export interface ServiceEvent {
   aggregator: string;
-  event: "connected" | "disconnected" | "started" | "stopped" | "fault";
+  event:
+    | "connected"
+    | "disconnected"
+    | "started"
+    | "stopped"
+    | "fault"
+    /** A rule refused what the guest asked; `detail` says which line and why. */
+    | "refused"
+    /** The guest said nothing for too long: a line got its safe value. */
+    | "silent"
+    /** A line's chip went. */
+    | "unplugged"
+    /** A line's chip came, and the line works again. */
+    | "plugged";
   /** In words; empty when the event says it all. */
   detail: string;
 }

@@ -7,12 +7,22 @@
 import { Mapping } from "../../ffi/mapping.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isListening } from "../../ffi/unix_socket.ts";
-import { Aggregator, type SourceOpener } from "../aggregator/aggregator.ts";
+import {
+  Aggregator,
+  type AggregatorContext,
+  type AggregatorReporter,
+} from "../aggregator/aggregator.ts";
+import type { AggregatorLine } from "../aggregator/aggregator_line.ts";
+import { Interlocks } from "../aggregator/interlock.ts";
 import { LaneEndpoint } from "../aggregator/lane_line.ts";
+import { innermost } from "../aggregator/line_source.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
 import { ConfigError } from "../config/config_error.ts";
-import type { AggregatorSpecification } from "../config/specification.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../config/specification.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { VhostUserBackend } from "../vhost_user/backend.ts";
 import { GpioDevice } from "../virtio/gpio_device.ts";
@@ -57,6 +67,7 @@ export class ReactorHost implements Disposable {
   readonly #events: HostEvents;
   readonly #served = new Map<string, Served>();
   readonly #sources: SourceFactory;
+  readonly #interlocks = new Interlocks();
   #isObserved = false;
 
   /** Makes a host that serves nothing yet. */
@@ -92,7 +103,12 @@ export class ReactorHost implements Disposable {
         new Served(
           specification,
           this.#loop,
-          (line) => this.#sources.open(line, specification.name, endpoints),
+          {
+            openSource: (line) =>
+              this.#sources.open(line, specification.name, endpoints),
+            directory: this.#sources.directory,
+            interlocks: this.#interlocks,
+          },
           this.#events,
           () => this.#over(specification.name),
           isTimed,
@@ -144,6 +160,29 @@ export class ReactorHost implements Disposable {
     return served.describe();
   }
 
+  /** Has these interlocks from now on, and no others. */
+  setInterlocks(interlocks: readonly InterlockSpecification[]): void {
+    this.#interlocks.set(interlocks);
+  }
+
+  /**
+   * Gives the lines of aggregators other rules, under their guests.
+   *
+   * @throws {RangeError} If one of them is not served.
+   */
+  changeRules(
+    specifications: readonly AggregatorSpecification[],
+  ): AggregatorDescription[] {
+    const changes = specifications.map((specification) => ({
+      specification,
+      served: this.#find(specification.name),
+    }));
+    return changes.map(({ specification, served }) => {
+      served.changeRules(specification);
+      return served.describe();
+    });
+  }
+
   /** Begins or ends telling of changed lines. */
   observe(on: boolean): void {
     this.#isObserved = on;
@@ -159,6 +198,7 @@ export class ReactorHost implements Disposable {
   [Symbol.dispose](): void {
     for (const served of this.#served.values()) served[Symbol.dispose]();
     this.#served.clear();
+    this.#sources[Symbol.dispose]();
   }
 
   #connectLane(lane: LaneHandover): LaneEndpoint {
@@ -218,7 +258,7 @@ class TimedDevice extends AggregatorDevice {
 }
 
 /** One aggregator with its device and its sockets. */
-class Served implements Disposable {
+class Served implements AggregatorReporter, Disposable {
   readonly name: string;
   readonly #socketPath: string | undefined;
   readonly #aggregator: Aggregator;
@@ -235,7 +275,7 @@ class Served implements Disposable {
   constructor(
     specification: AggregatorSpecification,
     loop: EventLoop,
-    openSource: SourceOpener,
+    surroundings: Omit<AggregatorContext, "loop" | "reporter">,
     { service, changes }: HostEvents,
     onOver: () => void,
     isTimed: boolean,
@@ -255,7 +295,11 @@ class Served implements Disposable {
       ? vhostUser.socketPath
       : undefined;
     this.#aggregator = resources.use(
-      Aggregator.open(specification, openSource),
+      Aggregator.open(specification, {
+        ...surroundings,
+        loop,
+        reporter: this,
+      }),
     );
     const device = isTimed
       ? new TimedDevice(this.#aggregator)
@@ -343,6 +387,7 @@ class Served implements Disposable {
       servedSince: this.#servedSince,
       connections: this.#connections,
       faults: this.#faults,
+      refusals: this.#aggregator.lines.map(({ refusals }) => refusals),
       requests,
       unattributed,
       events,
@@ -355,6 +400,24 @@ class Served implements Disposable {
 
   [Symbol.dispose](): void {
     this.#resources[Symbol.dispose]();
+  }
+
+  /** Gives the lines other rules. */
+  changeRules({ lines }: AggregatorSpecification): void {
+    this.#aggregator.changeRules(lines);
+  }
+
+  refused(line: AggregatorLine, reason: string): void {
+    this.#report("refused", `${titleOf(line)}: ${reason}`);
+  }
+
+  silent(line: AggregatorLine): void {
+    this.#report("silent", `${titleOf(line)} has its safe value now`);
+  }
+
+  presence(line: AggregatorLine, isPresent: boolean): void {
+    const what = `${titleOf(line)}, ${line.source.description}`;
+    this.#report(isPresent ? "plugged" : "unplugged", what);
   }
 
   #report(event: ServiceEvent["event"], detail = ""): void {
@@ -391,17 +454,22 @@ class Served implements Disposable {
       if (line === undefined) {
         throw new RangeError(`cannot find line "${name}" of ${this.name}`);
       }
-      if (!(line.source instanceof SimLine)) {
+      const pin = innermost(line.source);
+      if (!(pin instanceof SimLine)) {
         throw new RangeError(
           `line "${name}" of ${this.name} is ${line.source.description}: ` +
             `only simulated lines can be pulled`,
         );
       }
-      return { line, pin: line.source, level };
+      return { line, pin, level };
     });
     for (const { line, pin, level } of pins) {
       pin.pull(level);
       line.observer?.lineChanged(this.#aggregator.lines.indexOf(line));
     }
   }
+}
+
+function titleOf({ name, lineNumber }: AggregatorLine): string {
+  return name === "" ? `line ${lineNumber}` : name;
 }

@@ -76,6 +76,11 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
         return { aggregators: [] };
       case "count":
         return { aggregators: [], counts: host.count() };
+      case "interlocks":
+        host.setInterlocks(command.interlocks);
+        return { aggregators: [] };
+      case "rules":
+        return { aggregators: host.changeRules(command.aggregators) };
       case "shutdown":
         host[Symbol.dispose]();
         reactor.stop();

@@ -205,6 +205,19 @@ export function chipIdentities(path: string): ChipIdentities {
   };
 }
 
+/**
+ * What stays of a chip wherever it is plugged in: label, number of lines, and
+ * the serial number, I2C address or device-tree path that it has.
+ *
+ * @throws {LineError} If the chip cannot be opened.
+ */
+export function stableProperties(chipPath: string): ChipProperties {
+  using chip = Chip.open(chipPath);
+  const { usbSerial, i2c, deviceTree } = deviceProperties(chip.path);
+  const { label, lineCount: lines } = chip;
+  return { label, lines, usbSerial, i2c, deviceTree };
+}
+
 /** The directories of `/dev` in which rules of udev's put links to chips. */
 const LINK_DIRECTORIES = ["/dev", "/dev/gpio", "/dev/gpio/by-path"];
 

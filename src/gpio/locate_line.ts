@@ -47,7 +47,9 @@ export function locateLine(wanted: WantedLine): LocatedLine {
       chip: chip.name,
       offsets: [offset ?? NaN],
       operation: "find",
-      reason: `its lines are 0 to ${chip.lineCount - 1}`,
+      reason: `it has no line ${offset}, its lines are 0 to ${
+        chip.lineCount - 1
+      }`,
     });
   }
   return { chipPath: chip.path, offset };
@@ -104,8 +106,9 @@ function locateName(
     throw new AmbiguousError({
       chip: `line "${lineName}"`,
       operation: "find",
-      reason: `there are ${found.length}: ${
-        found.map(({ chipName, offset }) => `${chipName}/${offset}`).join(", ")
+      reason: `several lines have the name, ${
+        found.map(({ chipName, offset }) => `${chipName}/${offset}`)
+          .join(" and ")
       }; say on which chip`,
     });
   }

@@ -22,6 +22,7 @@ export {
   type ChipProperties,
   findChipByProperties,
   identityTexts,
+  stableProperties,
 } from "./identity.ts";
 export type { LineInfo, LineInfoEvent } from "./line_info.ts";
 export {

@@ -1,0 +1,214 @@
+/**
+ * One host output for several aggregators: active if any of them, or if all of
+ * them, want it so (an alarm lamp that every guest may light).
+ *
+ * A user that let go of its wish counts as one that wants the line inactive.
+ *
+ * @module
+ */
+import { Direction, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
+import { SharedSource } from "./shared_source.ts";
+
+/** How one user sees the line. */
+export interface CombinedOutputUse {
+  /** Whether its first wish is the value that is found. */
+  keepsFound: boolean;
+  /** Called when this user goes. */
+  onClose: () => void;
+}
+
+/** A host output with several users. **Ownership**: owns its source. */
+export class CombinedOutput extends SharedSource {
+  readonly #taps = new Set<OutputTap>();
+  readonly #isAnd: boolean;
+  readonly #onUnused: () => void;
+  /** What the source drives; undefined until it has been made an output. */
+  #value: number | undefined;
+
+  /** `onUnused` is called when the last user has gone, with the source. */
+  constructor(
+    source: LineSource,
+    combine: "or" | "and",
+    onUnused: () => void,
+  ) {
+    super(source);
+    this.#isAnd = combine === "and";
+    this.#onUnused = onUnused;
+  }
+
+  /** One more user. **Ownership**: the caller's. */
+  open(use: CombinedOutputUse): LineSource {
+    const tap = new OutputTap(this, this.source, use);
+    this.#taps.add(tap);
+    return tap;
+  }
+
+  /** What a tap was asked. */
+  ask(tap: OutputTap, operation: SourceOperation, argument: number): number {
+    switch (operation) {
+      case SourceOperation.Input:
+      case SourceOperation.SetEdges:
+        return FAILED;
+      case SourceOperation.Deactivate:
+        return 0;
+      case SourceOperation.GetValue:
+        return this.perform(
+          () => this.source.submit(SourceOperation.GetValue, 0),
+          (result) => result,
+          tap.tell,
+        );
+      case SourceOperation.SetValue:
+        return this.#wish(tap, argument);
+      case SourceOperation.Output:
+        return this.#wish(
+          tap,
+          argument === UNSPECIFIED ? tap.firstWish() : argument,
+        );
+      case SourceOperation.Release:
+        return this.#wish(tap, 0);
+    }
+  }
+
+  /** A user goes, and its wish with it. */
+  close(tap: OutputTap): void {
+    if (!this.#taps.delete(tap)) return;
+    tap.onClose();
+    if (this.#taps.size > 0) {
+      this.#drive(() => {});
+      return;
+    }
+    this.source[Symbol.dispose]();
+    this.#onUnused();
+  }
+
+  edge(): void {
+    // An output reports none.
+  }
+
+  presence(isPresent: boolean): void {
+    // The wishes may be others than when the chip went.
+    if (isPresent) this.#drive(() => {});
+    for (const tap of [...this.#taps]) tap.listener?.presence(isPresent);
+  }
+
+  #combined(): number {
+    const wishes = [...this.#taps].map(({ wish }) => wish === 1);
+    const isActive = this.#isAnd
+      ? wishes.every((wish) => wish)
+      : wishes.some((wish) => wish);
+    return isActive ? 1 : 0;
+  }
+
+  #wish(tap: OutputTap, value: number): number {
+    const before = tap.wish;
+    tap.wish = value;
+    return this.#drive(tap.tell, (result) => {
+      if (result === FAILED) tap.wish = before;
+    });
+  }
+
+  /** A wish that holds once the chip is there again. */
+  remember(tap: OutputTap, value: number): void {
+    tap.wish = value;
+    this.source.remember?.(SourceOperation.Output, this.#combined());
+  }
+
+  #drive(
+    tell: (result: number) => void,
+    seen: (result: number) => void = () => {},
+  ): number {
+    let value = 0;
+    return this.perform(
+      () => {
+        value = this.#combined();
+        if (this.#value === undefined) {
+          return this.source.submit(SourceOperation.Output, value);
+        }
+        return value === this.#value
+          ? 0
+          : this.source.submit(SourceOperation.SetValue, value);
+      },
+      (result) => {
+        if (result === 0) this.#value = value;
+        seen(result);
+        return result;
+      },
+      tell,
+    );
+  }
+}
+
+/** One user's end of a combined output. */
+class OutputTap implements LineSource {
+  readonly direction = Direction.Output;
+  /** The value that this user wants; undefined until it wants one. */
+  wish: number | undefined;
+  listener: SourceListener | undefined;
+  readonly #combined: CombinedOutput;
+  readonly #source: LineSource;
+  readonly #keepsFound: boolean;
+  readonly onClose: () => void;
+
+  constructor(
+    combined: CombinedOutput,
+    source: LineSource,
+    use: CombinedOutputUse,
+  ) {
+    this.#combined = combined;
+    this.#source = source;
+    this.#keepsFound = use.keepsFound;
+    this.onClose = use.onClose;
+  }
+
+  get description(): string {
+    return `${this.#source.description}, combined`;
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get isAbsent(): boolean {
+    return this.#source.isAbsent === true;
+  }
+
+  attach(listener: SourceListener): void {
+    this.listener = listener;
+  }
+
+  submit(operation: SourceOperation, argument: number): number {
+    return this.#combined.ask(this, operation, argument);
+  }
+
+  peek(): number {
+    return this.#source.peek();
+  }
+
+  remember(operation: SourceOperation, argument: number): void {
+    if (operation === SourceOperation.Release) {
+      this.#combined.remember(this, 0);
+    } else if (operation !== SourceOperation.Input) {
+      const wish = argument === UNSPECIFIED ? this.firstWish() : argument;
+      this.#combined.remember(this, wish);
+    }
+  }
+
+  /** What a user wants that says nothing: what it wanted, or nothing. */
+  firstWish(): number {
+    return this.wish ?? (this.#keepsFound ? Math.max(0, this.peek()) : 0);
+  }
+
+  readonly tell = (result: number): void => {
+    this.listener?.completed(result);
+  };
+
+  [Symbol.dispose](): void {
+    this.listener = undefined;
+    this.#combined.close(this);
+  }
+}

@@ -1,0 +1,375 @@
+/**
+ * Lines that follow other lines, with no hardware between: wires from one
+ * aggregator's output to another's input, copies, and inverted copies.
+ *
+ * @module
+ */
+import type {
+  LineReference,
+  LineSpecification,
+} from "../config/specification.ts";
+import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
+import { SharedSource } from "./shared_source.ts";
+
+/** Somebody who follows a line. */
+export interface Follower {
+  /** The followed line's direction or value may have changed. */
+  followedChanged(): void;
+}
+
+/**
+ * Stands before the source of a line that others follow, and tells them of its
+ * changes, whatever its own guest wants to hear of.
+ *
+ * **Ownership**: owns its source.
+ */
+export class FollowedSource extends SharedSource implements LineSource {
+  readonly #followers = new Set<Follower>();
+  #listener: SourceListener | undefined;
+  /** The edges that the line's own guest wants. */
+  #guestEdges: Edges = Edges.None;
+  /** The edges that the source reports. */
+  #edges: Edges = Edges.None;
+  #isReleased = false;
+  /** The value that was driven last. */
+  #driven: number = UNSPECIFIED;
+
+  get description(): string {
+    return this.source.description;
+  }
+
+  get name(): string {
+    return this.source.name;
+  }
+
+  get direction(): Direction {
+    return this.source.direction;
+  }
+
+  get isAbsent(): boolean {
+    return this.source.isAbsent === true;
+  }
+
+  get wrapped(): LineSource {
+    return this.source;
+  }
+
+  /** The line's value as its followers see it; `FAILED` if nobody knows. */
+  get value(): number {
+    return this.direction === Direction.Output && this.#driven >= 0
+      ? this.#driven
+      : this.source.peek();
+  }
+
+  /** Whether somebody drives the line. */
+  get isDriven(): boolean {
+    return !this.#isReleased && this.direction === Direction.Output;
+  }
+
+  attach(listener: SourceListener): void {
+    this.#listener = listener;
+  }
+
+  /** Tells `follower` of changes until the result is disposed. */
+  follow(follower: Follower): Disposable {
+    this.#followers.add(follower);
+    this.#syncEdges();
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#followers.delete(follower)) this.#syncEdges();
+      },
+    };
+  }
+
+  submit(operation: SourceOperation, argument: number): number {
+    switch (operation) {
+      case SourceOperation.GetValue:
+        return this.#pass(operation, argument);
+      case SourceOperation.SetEdges:
+        this.#guestEdges = argument as Edges;
+        return this.#askForEdges(this.#tell);
+      case SourceOperation.Deactivate:
+        this.#guestEdges = Edges.None;
+        return this.#followers.size > 0
+          ? this.#askForEdges(this.#tell)
+          : this.#pass(operation, argument);
+      default:
+        return this.#pass(operation, argument);
+    }
+  }
+
+  peek(): number {
+    return this.source.peek();
+  }
+
+  remember(operation: SourceOperation, argument: number): void {
+    this.source.remember?.(operation, argument);
+  }
+
+  edge(value: number): void {
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    if ((this.#guestEdges & edge) !== 0) this.#listener?.edge(value);
+    this.#tellFollowers();
+  }
+
+  presence(isPresent: boolean): void {
+    this.#listener?.presence(isPresent);
+    this.#tellFollowers();
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener = undefined;
+    this.source[Symbol.dispose]();
+  }
+
+  protected override strayCompletion(result: number): void {
+    this.#listener?.completed(result);
+  }
+
+  #pass(operation: SourceOperation, argument: number): number {
+    return this.perform(
+      () => this.source.submit(operation, argument),
+      (result) => {
+        if (result >= 0) this.#done(operation, argument);
+        return result;
+      },
+      this.#tell,
+    );
+  }
+
+  /** Keeps up with what an operation made of the line. */
+  #done(operation: SourceOperation, argument: number): void {
+    switch (operation) {
+      case SourceOperation.GetValue:
+        return;
+      case SourceOperation.SetValue:
+        this.#driven = argument;
+        break;
+      case SourceOperation.Output:
+        this.#driven = argument;
+        this.#edges = Edges.None;
+        break;
+      case SourceOperation.Deactivate:
+        this.#edges = Edges.None;
+        break;
+      case SourceOperation.Release:
+        this.#driven = UNSPECIFIED;
+        this.#edges = Edges.None;
+        break;
+    }
+    this.#isReleased = operation === SourceOperation.Release;
+    this.#syncEdges();
+    this.#tellFollowers();
+  }
+
+  #wanted(): Edges {
+    return this.#followers.size > 0 ? Edges.Both : this.#guestEdges;
+  }
+
+  #askForEdges(tell: (result: number) => void): number {
+    let wanted: Edges = Edges.None;
+    return this.perform(
+      () => {
+        wanted = this.#wanted();
+        return wanted === this.#edges
+          ? 0
+          : this.source.submit(SourceOperation.SetEdges, wanted);
+      },
+      (result) => {
+        if (result === 0) this.#edges = wanted;
+        return result;
+      },
+      tell,
+    );
+  }
+
+  /** Followers hear of an input's edges; an output's changes are ours to see. */
+  #syncEdges(): void {
+    const isInput = this.direction === Direction.Input && !this.#isReleased;
+    if (isInput && this.#wanted() !== this.#edges) this.#askForEdges(() => {});
+  }
+
+  #tellFollowers(): void {
+    for (const follower of [...this.#followers]) follower.followedChanged();
+  }
+
+  readonly #tell = (result: number): void => {
+    this.#listener?.completed(result);
+  };
+}
+
+/** What a following line needs of the one it follows. */
+export interface FollowableLine {
+  readonly name: string;
+  /** Makes the line one that can be followed. */
+  followable(): FollowedSource;
+}
+
+/** Where following lines find those they follow, by name. */
+export class LineDirectory {
+  readonly #lines = new Map<string, ReadonlyMap<string, FollowableLine>>();
+  readonly #followers = new Set<FollowerLine>();
+
+  /** The lines of an aggregator can be followed from now on. */
+  add(aggregator: string, lines: readonly FollowableLine[]): void {
+    this.#lines.set(
+      aggregator,
+      new Map(lines.map((line) => [line.name, line])),
+    );
+    this.#reconnect(aggregator);
+  }
+
+  /** They cannot any more: who followed them follows nothing. */
+  remove(aggregator: string): void {
+    this.#lines.delete(aggregator);
+    this.#reconnect(aggregator);
+  }
+
+  /** Connects a follower now and whenever its line comes, until disposed. */
+  register(follower: FollowerLine): Disposable {
+    this.#followers.add(follower);
+    follower.connect(this.#find(follower.reference));
+    return { [Symbol.dispose]: () => this.#followers.delete(follower) };
+  }
+
+  #find({ aggregator, line }: LineReference): FollowedSource | undefined {
+    return this.#lines.get(aggregator)?.get(line)?.followable();
+  }
+
+  #reconnect(aggregator: string): void {
+    for (const follower of this.#followers) {
+      if (follower.reference.aggregator !== aggregator) continue;
+      follower.connect(this.#find(follower.reference));
+    }
+  }
+}
+
+/** What makes a line's value of the followed line's. */
+type View = (followed: FollowedSource) => number;
+
+/** A line that follows another one: always an input to its own guest. */
+export class FollowerLine implements LineSource, Follower {
+  readonly name = "";
+  readonly direction = Direction.Input;
+  readonly description: string;
+  /** The line that is followed. */
+  readonly reference: LineReference;
+  readonly #view: View;
+  /** The value while there is nobody to follow. */
+  readonly #alone: number;
+  readonly #registration: Disposable;
+  #followed: FollowedSource | undefined;
+  #following: Disposable | undefined;
+  #listener: SourceListener | undefined;
+  #edges: Edges = Edges.None;
+  #value: number = FAILED;
+
+  /** Makes the line of a specification whose source is a reference. */
+  constructor(specification: LineSpecification, directory: LineDirectory) {
+    const { reference, view, alone, title } = followingOf(specification);
+    this.reference = reference;
+    this.#view = view;
+    this.#alone = alone;
+    this.description = `${title} ${reference.aggregator}.${reference.line}`;
+    this.#registration = directory.register(this);
+  }
+
+  /** Follows this line from now on, or none. */
+  connect(followed: FollowedSource | undefined): void {
+    if (followed === this.#followed) return;
+    this.#following?.[Symbol.dispose]();
+    this.#followed = followed;
+    this.#following = followed?.follow(this);
+    this.followedChanged();
+  }
+
+  attach(listener: SourceListener): void {
+    this.#listener = listener;
+  }
+
+  submit(operation: SourceOperation, argument: number): number {
+    switch (operation) {
+      case SourceOperation.GetValue:
+        return this.peek();
+      case SourceOperation.SetEdges:
+        this.#edges = argument as Edges;
+        this.#value = this.peek();
+        return 0;
+      case SourceOperation.Input:
+        return 0;
+      case SourceOperation.Deactivate:
+      case SourceOperation.Release:
+        this.#edges = Edges.None;
+        return 0;
+      case SourceOperation.Output:
+      case SourceOperation.SetValue:
+        return FAILED;
+    }
+  }
+
+  peek(): number {
+    const followed = this.#followed;
+    return followed === undefined ? this.#alone : this.#view(followed);
+  }
+
+  followedChanged(): void {
+    const value = this.peek();
+    const before = this.#value;
+    if (value === before) return;
+    this.#value = value;
+    // From not known to known: a level interrupt may be due.
+    if (before < 0 && value >= 0) this.#listener?.presence(true);
+    if (value < 0) return;
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    if ((this.#edges & edge) !== 0) this.#listener?.edge(value);
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener = undefined;
+    this.#registration[Symbol.dispose]();
+    this.#following?.[Symbol.dispose]();
+    this.#following = undefined;
+    this.#followed = undefined;
+  }
+}
+
+function followingOf(
+  { source, activeLow, bias }: LineSpecification,
+): { reference: LineReference; view: View; alone: number; title: string } {
+  const flip = (value: number) => value < 0 ? value : 1 - value;
+  switch (source.kind) {
+    case "wire": {
+      // What is on the wire is the other side's value; nobody drives it: the
+      // bias does, as it would a wire of copper.
+      const own = activeLow ? flip : (value: number) => value;
+      const idle = own(bias === "pull-up" ? 1 : 0);
+      return {
+        reference: source.to,
+        view: (line) => line.isDriven ? own(line.value) : idle,
+        alone: idle,
+        title: "wire to",
+      };
+    }
+    case "copy":
+      return {
+        reference: source.of,
+        view: (line) => line.value,
+        alone: FAILED,
+        title: "copy of",
+      };
+    case "invert":
+      return {
+        reference: source.of,
+        view: (line) => flip(line.value),
+        alone: FAILED,
+        title: "opposite of",
+      };
+    default:
+      throw new TypeError(`A ${source.kind} line follows no other`);
+  }
+}

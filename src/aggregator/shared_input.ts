@@ -1,0 +1,210 @@
+/**
+ * One host input for several aggregators (an emergency stop that every control
+ * system sees): each user has interrupts of its own.
+ *
+ * @module
+ */
+import { Direction, Edges, FAILED } from "../virtio/line_port.ts";
+import {
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
+import { SharedSource } from "./shared_source.ts";
+
+/** How one user sees the line. */
+export interface SharedInputUse {
+  /** Whether this user's value is the opposite of the source's. */
+  isInverted: boolean;
+  /** Called when this user goes. */
+  onClose: () => void;
+}
+
+/** A host input with several users. **Ownership**: owns its source. */
+export class SharedInput extends SharedSource {
+  readonly #taps = new Set<InputTap>();
+  readonly #onUnused: () => void;
+  /** The edges that the source reports. */
+  #edges: Edges = Edges.None;
+
+  /** `onUnused` is called when the last user has gone, with the source. */
+  constructor(source: LineSource, onUnused: () => void) {
+    super(source);
+    this.#onUnused = onUnused;
+  }
+
+  /** One more user. **Ownership**: the caller's. */
+  open(use: SharedInputUse): LineSource {
+    const tap = new InputTap(this, this.source, use);
+    this.#taps.add(tap);
+    return tap;
+  }
+
+  /** What a tap was asked. */
+  ask(tap: InputTap, operation: SourceOperation, argument: number): number {
+    switch (operation) {
+      case SourceOperation.Output:
+      case SourceOperation.SetValue:
+        return FAILED;
+      case SourceOperation.GetValue:
+        return this.perform(
+          () => this.source.submit(SourceOperation.GetValue, 0),
+          (result) => tap.valueOf(result),
+          tap.tell,
+        );
+      case SourceOperation.Input:
+        tap.isReleased = false;
+        return this.perform(
+          () => this.source.submit(SourceOperation.Input, 0),
+          (result) => result,
+          tap.tell,
+        );
+      case SourceOperation.SetEdges:
+        tap.isReleased = false;
+        tap.edges = argument as Edges;
+        return this.#syncEdges(tap);
+      case SourceOperation.Deactivate:
+        tap.edges = Edges.None;
+        return this.#syncEdges(tap);
+      case SourceOperation.Release:
+        tap.isReleased = true;
+        tap.edges = Edges.None;
+        return this.#release(tap);
+    }
+  }
+
+  /** A user goes. */
+  close(tap: InputTap): void {
+    if (!this.#taps.delete(tap)) return;
+    tap.onClose();
+    if (this.#taps.size > 0) {
+      this.#syncEdges(tap);
+      return;
+    }
+    this.source[Symbol.dispose]();
+    this.#onUnused();
+  }
+
+  edge(value: number): void {
+    for (const tap of [...this.#taps]) tap.hear(value);
+  }
+
+  presence(isPresent: boolean): void {
+    for (const tap of [...this.#taps]) tap.listener?.presence(isPresent);
+  }
+
+  #wanted(): Edges {
+    let edges: number = Edges.None;
+    for (const tap of this.#taps) edges |= tap.sourceEdges;
+    return edges as Edges;
+  }
+
+  #syncEdges(tap: InputTap): number {
+    return this.perform(
+      () => {
+        const wanted = this.#wanted();
+        return wanted === this.#edges
+          ? 0
+          : this.source.submit(SourceOperation.SetEdges, wanted);
+      },
+      (result) => {
+        if (result === 0) this.#edges = this.#wanted();
+        return result;
+      },
+      tap.tell,
+    );
+  }
+
+  /** Only when nobody wants the line any more is it let go. */
+  #release(tap: InputTap): number {
+    if (![...this.#taps].every(({ isReleased }) => isReleased)) {
+      return this.#syncEdges(tap);
+    }
+    return this.perform(
+      () => this.source.submit(SourceOperation.Release, 0),
+      (result) => {
+        if (result === 0) this.#edges = Edges.None;
+        return result;
+      },
+      tap.tell,
+    );
+  }
+}
+
+/** One user's end of a shared input. */
+class InputTap implements LineSource {
+  readonly direction = Direction.Input;
+  edges: Edges = Edges.None;
+  isReleased = false;
+  listener: SourceListener | undefined;
+  readonly #shared: SharedInput;
+  readonly #source: LineSource;
+  readonly #isInverted: boolean;
+  readonly onClose: () => void;
+
+  constructor(shared: SharedInput, source: LineSource, use: SharedInputUse) {
+    this.#shared = shared;
+    this.#source = source;
+    this.#isInverted = use.isInverted;
+    this.onClose = use.onClose;
+  }
+
+  get description(): string {
+    return `${this.#source.description}, shared`;
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get isAbsent(): boolean {
+    return this.#source.isAbsent === true;
+  }
+
+  /** The edges of the source that mean the wanted edges here. */
+  get sourceEdges(): number {
+    const { edges } = this;
+    if (!this.#isInverted || edges === Edges.None || edges === Edges.Both) {
+      return edges;
+    }
+    return edges ^ Edges.Both;
+  }
+
+  attach(listener: SourceListener): void {
+    this.listener = listener;
+  }
+
+  submit(operation: SourceOperation, argument: number): number {
+    return this.#shared.ask(this, operation, argument);
+  }
+
+  peek(): number {
+    return this.valueOf(this.#source.peek());
+  }
+
+  remember(operation: SourceOperation, argument: number): void {
+    // What one user wants when its guest goes must not undo another's wish.
+    if (operation === SourceOperation.Input) {
+      this.#source.remember?.(operation, argument);
+    }
+  }
+
+  valueOf(result: number): number {
+    return result >= 0 && this.#isInverted ? 1 - result : result;
+  }
+
+  hear(sourceValue: number): void {
+    const value = this.valueOf(sourceValue);
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    if ((this.edges & edge) !== 0) this.listener?.edge(value);
+  }
+
+  readonly tell = (result: number): void => {
+    this.listener?.completed(result);
+  };
+
+  [Symbol.dispose](): void {
+    this.listener = undefined;
+    this.#shared.close(this);
+  }
+}
