@@ -8,19 +8,21 @@
 export interface RegisterBank {
   /** A set bit is an output. */
   readonly direction: number;
-  /** Levels of outputs, and of inputs as the guest sees them. */
+  /** The levels that outputs are driven to. */
   readonly data: number;
 }
 
 const PL061: readonly RegisterBank[] = [{ direction: 0x400, data: 0x3fc }];
+// The read-back of what the guest wrote: the data registers of QEMU's model do
+// not follow a pin that gets its level before it becomes an output.
 const ASPEED: readonly RegisterBank[] = [
-  { direction: 0x004, data: 0x000 },
-  { direction: 0x024, data: 0x020 },
-  { direction: 0x074, data: 0x070 },
-  { direction: 0x07c, data: 0x078 },
-  { direction: 0x084, data: 0x080 },
-  { direction: 0x08c, data: 0x088 },
-  { direction: 0x1e4, data: 0x1e0 },
+  { direction: 0x004, data: 0x0c0 },
+  { direction: 0x024, data: 0x0c4 },
+  { direction: 0x074, data: 0x0c8 },
+  { direction: 0x07c, data: 0x0cc },
+  { direction: 0x084, data: 0x0d0 },
+  { direction: 0x08c, data: 0x0d4 },
+  { direction: 0x1e4, data: 0x0d8 },
 ];
 
 /** Pins of one bank; pin n is bit n % 32 of bank n / 32. */

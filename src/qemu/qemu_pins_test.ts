@@ -35,7 +35,7 @@ const ASPEED: ControllerModelOptions = {
     (_, i) => `gpio${"AB"[i >> 3]}${i & 7}`,
   ),
   direction: 0x004,
-  data: 0x000,
+  data: 0x0c0,
 };
 
 interface RigOptions extends Partial<QemuPinsOptions> {

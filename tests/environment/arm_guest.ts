@@ -19,6 +19,8 @@ interface Board {
   /** The board's first serial port, as Linux calls it. */
   readonly tty: string;
   readonly deviceTree?: string;
+  /** What is changed in the device tree's source text. */
+  readonly adapt?: (source: string) => string;
 }
 
 const BOARDS: Readonly<Record<ArmBoard, Board>> = {
@@ -36,6 +38,12 @@ const BOARDS: Readonly<Record<ArmBoard, Board>> = {
     memory: "256",
     tty: "ttyAMA0",
     deviceTree: "highbank.dtb",
+    // The board's controllers are there, but not in its device tree's view.
+    adapt: (source) =>
+      source.replace(
+        /(gpio@fff3[0-3]000 \{[^}]*status = )"disabled"/g,
+        '$1"okay"',
+      ),
   },
   "ast2600-evb": {
     program: "qemu-system-arm",
@@ -72,12 +80,14 @@ export function artefactsOf(
     qemu === "old" ? "qemuArmOld" : "qemuArmNew",
     `${architecture}Kernel`,
     `${architecture}Initramfs`,
+    ...(BOARDS[board].adapt === undefined ? [] : ["dtc" as const]),
   ];
 }
 
-/** The command that boots a board, for those who start it themselves. */
-export async function armCommand(
+/** The command that boots a board; `directory` is for files that it needs. */
+async function commandOf(
   options: ArmGuestOptions,
+  directory: string,
 ): Promise<{ command: string; args: string[] }> {
   const board = BOARDS[options.board];
   const [qemu, kernel, initramfs] = await Promise.all(
@@ -91,6 +101,7 @@ export async function armCommand(
     ...options.prefix ?? [],
     `${qemu}/${board.program}`,
   ];
+  const deviceTree = await deviceTreeOf(board, kernel!, directory);
   return {
     command: command!,
     args: [
@@ -99,9 +110,7 @@ export async function armCommand(
       ...["-accel", "tcg", "-m", board.memory, "-nodefaults"],
       ...["-display", "none", "-kernel", `${kernel}/vmlinuz`],
       ...["-initrd", initramfs!],
-      ...(board.deviceTree === undefined
-        ? []
-        : ["-dtb", `${kernel}/${board.deviceTree}`]),
+      ...(deviceTree === undefined ? [] : ["-dtb", deviceTree]),
       "-append",
       // Only what ends the kernel is printed: the port is the commands'.
       `console=${board.tty} quiet loglevel=1 panic=-1 GPIOAGG_TTY=${board.tty}`,
@@ -110,6 +119,32 @@ export async function armCommand(
       ...options.arguments ?? [],
     ],
   };
+}
+
+async function deviceTreeOf(
+  { deviceTree, adapt }: Board,
+  kernel: string,
+  directory: string,
+): Promise<string | undefined> {
+  if (deviceTree === undefined) return undefined;
+  const original = `${kernel}/${deviceTree}`;
+  if (adapt === undefined) return original;
+  const source = `${directory}/tree.dts`;
+  const adapted = `${directory}/tree.dtb`;
+  await dtc(["-I", "dtb", "-O", "dts", "-o", source, original]);
+  await Deno.writeTextFile(source, adapt(await Deno.readTextFile(source)));
+  await dtc(["-I", "dts", "-O", "dtb", "-o", adapted, source]);
+  return adapted;
+}
+
+async function dtc(args: readonly string[]): Promise<void> {
+  const result = await new Deno.Command(await artefact("dtc"), {
+    args: ["-q", ...args],
+    stdin: "null",
+  }).output();
+  if (result.success) return;
+  const text = new TextDecoder().decode(result.stderr);
+  throw new Error(`Cannot convert a device tree: ${text.trim()}`);
 }
 
 /**
@@ -122,12 +157,20 @@ export async function armCommand(
 export async function bootArmGuest(
   options: ArmGuestOptions,
 ): Promise<GuestSession> {
-  const process = new ChildProcess({
-    ...await armCommand(options),
-    input: true,
-  });
-  return await CommandSession.open(process, {
-    bootTimeoutMs: options.bootTimeoutMs ?? 90_000,
-    log: () => process.stderr,
-  });
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-arm-" });
+  const cleanUp = () => Deno.remove(directory, { recursive: true });
+  try {
+    const process = new ChildProcess({
+      ...await commandOf(options, directory),
+      input: true,
+    });
+    return await CommandSession.open(process, {
+      bootTimeoutMs: options.bootTimeoutMs ?? 90_000,
+      log: () => process.stderr,
+      dispose: cleanUp,
+    });
+  } catch (error) {
+    await cleanUp().catch(() => {});
+    throw error;
+  }
 }

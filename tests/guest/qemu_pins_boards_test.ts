@@ -1,0 +1,116 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { artefactsOf } from "../environment/arm_guest.ts";
+import { mustSkip } from "../environment/environment.ts";
+import { PinRig } from "./qemu_pins_rig.ts";
+
+for (const qemu of ["old", "new"] as const) {
+  Deno.test({
+    name: `one of highbank's four PL061s has the lines (QEMU ${qemu})`,
+    ignore: await mustSkip(...artefactsOf("highbank", qemu)),
+    fn: async () => {
+      await using rig = await PinRig.create("sim/8", {
+        device: "pl061",
+        index: 2,
+      });
+      await using guest = await rig.boot({ board: "highbank", qemu });
+      assertEquals(rig.log, ["connected", "started"]);
+      const chip = (await guest.run("gpiodetect | grep fff32000"))
+        .split(" ")[0]!;
+      // These pins have pull-ups, which drive nothing.
+      assertEquals(rig.driven.flat(), []);
+      await guest.run(`gpioset -t 0 -c ${chip} 0=1 7=0`);
+      await rig.until("the guest's outputs", () => rig.driven[7]!.length > 0);
+      await rig.until("the guest's output", () => rig.sims[0]!.level === 1);
+      assertEquals(rig.sims[7]!.level, 0);
+      await guest.run(`gpioset -t 0 -c ${chip} 0=0 7=1`);
+      await rig.until("the guest's output", () => rig.sims[7]!.level === 1);
+      await rig.until("the guest's output", () => rig.sims[0]!.level === 0);
+      rig.sims[4]!.pull(1);
+      assertEquals(
+        (await guest.run(`gpioget --numeric -c ${chip} 4 5`)).trim(),
+        "1 0",
+      );
+      assertEquals(
+        await edges(guest.run.bind(guest), rig, chip, 5),
+        ["rising", "falling"],
+      );
+      // The others are not ours.
+      const other = (await guest.run("gpiodetect | grep fff30000"))
+        .split(" ")[0]!;
+      await guest.run(`gpioset -t 0 -c ${other} 1=1`);
+      assertEquals(rig.driven[1], []);
+    },
+  });
+
+  Deno.test({
+    name: `Aspeed's pins, which are properties, have the lines (QEMU ${qemu})`,
+    ignore: await mustSkip(...artefactsOf("ast2600-evb", qemu)),
+    fn: async () => {
+      await using rig = await PinRig.create("sim/4", {
+        device: "aspeed.gpio-ast2600",
+        pins: new Map([["gpioB0", 0], ["gpioB1", 1], ["gpioB2", 2]]),
+      });
+      rig.sims[1]!.pull(1);
+      await using guest = await rig.boot({ board: "ast2600-evb", qemu });
+      assertEquals(rig.log, ["connected", "started"]);
+      const chip = (await guest.run("gpiodetect | grep 1e780000"))
+        .split(" ")[0]!;
+      // B0 is line 8 of the controller.
+      assertEquals(
+        (await guest.run(`gpioget --numeric -c ${chip} 9 10`)).trim(),
+        "1 0",
+      );
+      await guest.run(`gpioset -t 0 -c ${chip} 8=1`);
+      await rig.until("the guest's output", () => rig.sims[0]!.level === 1);
+      await guest.run(`gpioset -t 0 -c ${chip} 8=0`);
+      await rig.until("the guest's output", () => rig.sims[0]!.level === 0);
+      assertEquals(
+        await edges(guest.run.bind(guest), rig, chip, 10, 2),
+        ["rising", "falling"],
+      );
+    },
+  });
+}
+
+Deno.test({
+  name: "a controller that is not on the board is refused with what there is",
+  ignore: await mustSkip(...artefactsOf("highbank")),
+  fn: async () => {
+    await using rig = await PinRig.create("sim/8", {
+      device: "aspeed.gpio-ast2600",
+    });
+    await using _guest = await rig.boot({ board: "highbank" });
+    assertStringIncludes(
+      rig.log.join(),
+      'this board has no device of type "aspeed.gpio-ast2600" ' +
+        "(Types on this board that may be meant: pl061)",
+    );
+  },
+});
+
+/** What the guest sees of a line that is pulled up and down once. */
+async function edges(
+  run: (
+    command: string,
+    options: { timeoutMs: number; onOutput: (output: string) => void },
+  ) => Promise<string>,
+  rig: PinRig,
+  chip: string,
+  offset: number,
+  line = offset,
+): Promise<string[]> {
+  let isPulling = false;
+  const output = await run(
+    `gpiomon --banner -n 2 -F '%E' -c ${chip} ${offset}`,
+    {
+      timeoutMs: 30_000,
+      onOutput: (output) => {
+        if (isPulling || !output.includes("Monitoring")) return;
+        isPulling = true;
+        rig.sims[line]!.pull(1);
+        setTimeout(() => rig.sims[line]!.pull(0), 100);
+      },
+    },
+  );
+  return output.match(/^(rising|falling)$/gm) ?? [];
+}
