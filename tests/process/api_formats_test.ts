@@ -1,0 +1,133 @@
+/** What the control API says of itself, judged by other people's programs. */
+import { assert, assertEquals } from "@std/assert";
+import { readText, sendRequest } from "../../src/client/http_request.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { artefact } from "../environment/environment.ts";
+import { lacksTool, runTool } from "../environment/tool.ts";
+
+const VALIDATOR = "npm:@seriousme/openapi-schema-validator@2.11.0/validate-api";
+
+const noPromtool = await lacksTool(
+  "promtool",
+  "it is in Debian's package prometheus",
+);
+
+/** A service of whose guest everything was counted that can be. */
+async function withTraffic(
+  action: (service: ApiService) => Promise<void>,
+): Promise<void> {
+  await using service = await ApiService.start({
+    aggregators: { "own": ["sim/1,as=BUTTON", 'sim/1,as=QUOTE"\\'] },
+  });
+  await service.client.createLasting({ name: "made", lines: ["sim/2"] });
+  for (const name of ["own", "made"]) {
+    using frontend = Frontend.open(service.socket(name), {
+      timeoutMs: 10_000,
+    });
+    const driver = GpioDriver.attach(frontend);
+    driver.names();
+    driver.setInterruptType(0, IrqType.EdgeBoth);
+    driver.arm(0);
+    await service.client.pull(name, { "0": 1 });
+    assertEquals(driver.waitEvent(5000)?.lineNumber, 0);
+    driver.getValue(1);
+  }
+  await action(service);
+}
+
+Deno.test({
+  name: "promtool accepts the metrics",
+  ignore: noPromtool,
+  fn: () =>
+    withTraffic(async (service) => {
+      const text = await service.lookClient.metrics();
+      const checked = await runTool("promtool", ["check", "metrics"], {
+        input: text,
+      });
+      assert(checked!.success, `${checked!.output}\n${text}`);
+      assertEquals(checked!.output.trim(), "");
+    }),
+});
+
+Deno.test("metrics count what a guest did", () =>
+  withTraffic(async (service) => {
+    const text = await service.lookClient.metrics();
+    for (
+      const sample of [
+        'gpioagg_requests_total{aggregator="made",line="1",name="sim1",kind="get_value",result="ok"} 1',
+        'gpioagg_requests_total{aggregator="own",line="0",name="BUTTON",kind="set_irq_type",result="ok"} 1',
+        'gpioagg_interrupts_total{aggregator="own",line="0",name="BUTTON",outcome="delivered"} 1',
+        'gpioagg_connections_total{aggregator="made"} 1',
+        "gpioagg_aggregators 2",
+      ]
+    ) {
+      assert(text.includes(`${sample}\n`), `${sample} is not in\n${text}`);
+    }
+    const turns =
+      /^gpioagg_turn_duration_seconds_count\{aggregator="own"\} (\d+)$/m
+        .exec(text);
+    assert(Number(turns?.[1]) > 0, text);
+  }));
+
+Deno.test("an OpenAPI validator accepts the description", async () => {
+  await using service = await ApiService.start();
+  const answer = await sendRequest(service.lookClient.socketPath, {
+    method: "GET",
+    path: "/openapi.json",
+  });
+  const file = `${service.directory}/openapi.json`;
+  await Deno.writeTextFile(file, await readText(answer.body));
+  const validated = await runTool(
+    await artefact("deno"),
+    [
+      "run",
+      "-q",
+      "--no-lock",
+      "--no-config",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-env",
+      VALIDATOR,
+      file,
+    ],
+    { cwd: service.directory },
+  );
+  assert(validated!.success, validated!.output);
+  assertEquals(JSON.parse(validated!.output), { valid: true });
+});
+
+Deno.test("what the description lists is there, and nothing else", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1"] },
+  });
+  const ask = async (
+    method: "GET" | "POST" | "PATCH" | "DELETE",
+    path: string,
+  ) => {
+    const answer = await sendRequest(service.lookClient.socketPath, {
+      method,
+      path,
+    });
+    const { status } = answer;
+    answer.close();
+    return status;
+  };
+  const answer = await sendRequest(service.lookClient.socketPath, {
+    method: "GET",
+    path: "/openapi.json",
+  });
+  const { paths } = JSON.parse(await readText(answer.body)) as {
+    paths: Record<string, Record<string, unknown>>;
+  };
+  for (const [template, operations] of Object.entries(paths)) {
+    const path = template.replace("{name}", "own");
+    for (const method of ["GET", "POST", "PATCH", "DELETE"] as const) {
+      const isListed = Object.hasOwn(operations, method.toLowerCase());
+      const expected = !isListed ? 405 : method === "GET" ? 200 : 403;
+      assertEquals(await ask(method, path), expected, `${method} ${path}`);
+    }
+  }
+});
