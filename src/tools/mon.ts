@@ -353,6 +353,7 @@ function monitor(
     ? () => {}
     : (message: string) => complain(programName, message);
   watch(reader, limits, text, dump, report);
+  if (clock !== "hte") dump?.end(clockNs(clock));
   return 0;
 }
 

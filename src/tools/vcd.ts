@@ -94,6 +94,19 @@ ${values.join("")}$end
     return this.#advance(timestampNs) + `x${identifier(index)}\n`;
   }
 
+  /**
+   * The entry that lets the last edge last for a tick: to readers such as sigrok
+   * a dump ends with its last time, and what begins there is not in it.
+   */
+  tail(): string {
+    return `#${++this.#lastTick}\n`;
+  }
+
+  /** The entry of the end: nothing has changed up to `timestampNs`. */
+  end(timestampNs: bigint): string {
+    return this.#advance(timestampNs);
+  }
+
   /** Moves time on, and gives its entry if it moved. */
   #advance(timestampNs: bigint): string {
     this.#startNs ??= timestampNs;

@@ -72,7 +72,12 @@ export class VcdFile implements Disposable {
       if (lost > 0) text += writer.gap(line, timestampNs);
       text += writer.change(line, value, timestampNs);
     }
-    this.#write(text);
+    this.#write(text + writer.tail());
+  }
+
+  /** Writes that nothing has changed up to now, on the event clock. */
+  end(nowNs: bigint): void {
+    this.#write(this.#writer!.end(nowNs));
   }
 
   #write(text: string): void {

@@ -53,6 +53,13 @@ Deno.test("VcdWriter never lets time go back", () => {
   assertEquals(vcd.change(0, 1, 500n), "1!\n");
 });
 
+Deno.test("VcdWriter lets the last edge last", () => {
+  const vcd = new VcdWriter([{ name: "a", value: 0 }], 0n, "1us");
+  assertEquals(vcd.change(0, 1, 3000n) + vcd.tail(), "#3\n1!\n#4\n");
+  assertEquals(vcd.change(0, 0, 3900n), "0!\n", "never back");
+  assertEquals(vcd.end(9000n) + vcd.end(9500n), "#9\n");
+});
+
 Deno.test("VcdWriter marks what was lost as unknown", () => {
   const vcd = new VcdWriter([{ name: "a", value: 0 }], 0n, "1ms");
   assertEquals(
