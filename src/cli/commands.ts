@@ -23,6 +23,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "serve lines to virtual machines as virtio-gpio controllers",
     load: () => import("./serve.ts"),
   },
+  reload: {
+    summary: "have a running serve read its configuration file again",
+    load: () => import("./reload.ts"),
+  },
   check: {
     summary: "say what is wrong with a configuration file",
     load: () => import("./check.ts"),
@@ -30,6 +34,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   schema: {
     summary: "print the JSON Schema of a configuration file, for editors",
     load: () => import("./schema.ts"),
+  },
+  run: {
+    summary: "run a VM with its lines, again and again if need be",
+    load: () => import("./run.ts"),
   },
   create: {
     summary: "make an aggregator in a running service, as long as this lives",
@@ -50,6 +58,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   remove: {
     summary: "end an aggregator of a running service",
     load: () => import("./remove.ts"),
+  },
+  safe: {
+    summary: "put lines into their safe state",
+    load: () => import("./safe.ts"),
   },
   demo: {
     summary: "see the main job done, on simulated lines",

@@ -1,0 +1,175 @@
+/**
+ * `gpioagg run`: a VM with its lines, for as long as it is wanted.
+ *
+ * @module
+ */
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { ConfigError } from "../config/config_error.ts";
+import type { AggregatorSpecification } from "../config/specification.ts";
+import { ReactorClient } from "../daemon/reactor_client.ts";
+import { RESPAWN_RULES, type RespawnRule } from "../daemon/respawn_policy.ts";
+import { runVm } from "../daemon/vm.ts";
+import { VmGuardian } from "../daemon/vm_guardian.ts";
+import { writeError, writeOutput } from "./output.ts";
+import { readServeArguments } from "./serve_arguments.ts";
+import {
+  fillPlaceholders,
+  PLACEHOLDERS,
+  type VmSocket,
+} from "./vmm_arguments.ts";
+
+const HOW = "gpioagg run --line SPEC... -- VMM ARGUMENT...";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const end = args.indexOf("--");
+  const own = end < 0 ? args : args.slice(0, end);
+  const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
+  const { respawn, rest } = takeRespawn(own);
+  const directory = Deno.makeTempDirSync({ prefix: "gpioagg-run-" });
+  try {
+    const { help, aggregators } = readServeArguments(
+      withSocket(rest, `${directory}/vm.sock`),
+    );
+    if (help) {
+      writeOutput(helpText());
+      return 0;
+    }
+    if (program === undefined) {
+      throw new ConfigError("no VMM to run", { hint: HOW });
+    }
+    return await runWith(aggregators, [program, ...vmmArgs], respawn);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+async function runWith(
+  aggregators: AggregatorSpecification[],
+  [program, ...args]: [string, ...string[]],
+  respawn: RespawnRule,
+): Promise<number> {
+  const sockets = aggregators.map(socketOf);
+  const filled = fillPlaceholders(args, sockets);
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => {});
+  using reactor = await ReactorClient.start({
+    service: ({ aggregator, event, detail }) => {
+      if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
+    },
+    idle: () => {},
+    crashed: (error) => broken.reject(error),
+  });
+  await reactor.add(aggregators);
+  try {
+    await using guardian = VmGuardian.start(safeCommand(aggregators));
+    return await Promise.race([
+      broken.promise,
+      runVm({
+        command: [program, ...filled],
+        respawn,
+        guardian,
+        report: writeError,
+      }),
+    ]);
+  } finally {
+    await reactor.shutdown();
+  }
+}
+
+/** `--respawn[=RULE]`, wherever it stands, and what is left. */
+function takeRespawn(
+  args: readonly string[],
+): { respawn: RespawnRule; rest: string[] } {
+  let respawn: RespawnRule = "never";
+  const rest: string[] = [];
+  for (const arg of args) {
+    const match = /^--respawn(?:=(.*))?$/.exec(arg);
+    if (match === null) {
+      rest.push(arg);
+      continue;
+    }
+    const rule = RESPAWN_RULES.find((known) =>
+      known === (match[1] ?? "always")
+    );
+    if (rule === undefined) {
+      throw new ConfigError(`"${match[1]}" is no rule`, {
+        path: "--respawn",
+        hint: `Write --respawn=${RESPAWN_RULES.join(" or --respawn=")}`,
+      });
+    }
+    respawn = rule;
+  }
+  return { respawn, rest };
+}
+
+/** Without a socket of the user's choice there is a private one. */
+function withSocket(args: readonly string[], path: string): string[] {
+  const hasSocket = args.some((arg) => /^--socket-path(=|$)/.test(arg));
+  return hasSocket ? [...args] : ["--socket-path", path, ...args];
+}
+
+function socketOf({ name, vhostUser }: AggregatorSpecification): VmSocket {
+  if (vhostUser === undefined || "fd" in vhostUser) {
+    throw new ConfigError("a VM is given sockets by path, not by fd", {
+      path: name,
+      hint: "Leave --fd out: without --socket-path there is a private socket",
+    });
+  }
+  return { name, path: vhostUser.socketPath };
+}
+
+/**
+ * The command that a guardian runs when this process died: it puts those lines
+ * into their safe state that have one and that outlive a process.
+ */
+function safeCommand(
+  aggregators: readonly AggregatorSpecification[],
+): string[] {
+  const specs = new Set<string>();
+  for (const { lines } of aggregators) {
+    for (const { onDisconnect, origin, source } of lines) {
+      const isHost = source.kind === "chip" || source.kind === "line-name";
+      if (isHost && onDisconnect !== "keep") specs.add(origin);
+    }
+  }
+  if (specs.size === 0) return [];
+  // Each word of a command line ends with a NUL, and may be empty.
+  const words = (readSmallFile("/proc/self/cmdline") ?? "").split("\0");
+  words.pop();
+  const [, ...program] = words.slice(0, words.length - Deno.args.length);
+  return [
+    readLink("/proc/self/exe") ?? Deno.execPath(),
+    ...program,
+    "safe",
+    ...[...specs].flatMap((spec) => ["--line", spec]),
+  ];
+}
+
+function helpText(): string {
+  const width = Math.max(...Object.keys(PLACEHOLDERS).map((p) => p.length));
+  const placeholders = Object.entries(PLACEHOLDERS).map(([name, text]) =>
+    `  ${name.padEnd(width)}  ${text}`
+  );
+  return `Usage: gpioagg run [--respawn[=always|on-failure]] --line SPEC...
+                   [--socket-path PATH [--name NAME]]... -- VMM ARGUMENT...
+
+Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
+terminal, with signals handed on to it. While no VM runs, lines with a safe
+value have it. The exit status is the VMM's, or 128 and the signal's number.
+
+  --respawn[=RULE]    start the VM again when it ends: always, or on-failure
+                      (a status other than 0, or a signal); after 0.1 s at
+                      first, up to 30 s when it keeps ending within 10 s
+  --line SPEC, --socket-path PATH, --name NAME
+                      as for gpioagg serve; without --socket-path the socket
+                      is a private one
+  -h, --help          this text
+
+Put in for these among the VMM's arguments:
+${placeholders.join("\n")}
+
+When gpioagg itself dies, even by SIGKILL, the guest's device is dead in the same
+moment; a small guardian puts lines with a safe value (or on-disconnect=input)
+into that state and ends the VM: SIGTERM, and SIGKILL three seconds later.`;
+}

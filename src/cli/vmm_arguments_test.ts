@@ -1,0 +1,65 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../config/config_error.ts";
+import { fillPlaceholders } from "./vmm_arguments.ts";
+
+const ONE = [{ name: "plc", path: "/run/a,b.sock" }];
+const TWO = [...ONE, { name: "lamps", path: "/run/c.sock" }];
+
+Deno.test("fillPlaceholders() puts the socket in anywhere", () => {
+  assertEquals(
+    fillPlaceholders(["vmm", "--gpio=x{socket},y", "{other}"], ONE),
+    ["vmm", "--gpio=x/run/a,b.sock,y", "{other}"],
+  );
+  assertEquals(
+    fillPlaceholders(["{socket:lamps}", "{socket:plc}"], TWO),
+    ["/run/c.sock", "/run/a,b.sock"],
+  );
+});
+
+Deno.test("fillPlaceholders() makes QEMU share as much memory as -m says", () => {
+  const objects = (...args: string[]) =>
+    fillPlaceholders(["qemu", ...args, "{qemu}"], ONE).filter((arg) =>
+      arg.startsWith("memory-backend")
+    );
+  const memory = (size: string) => [
+    `memory-backend-memfd,id=gpioagg-memory,size=${size},share=on`,
+  ];
+  assertEquals(objects(), memory("128M"));
+  assertEquals(objects("-m", "512"), memory("512M"));
+  assertEquals(objects("-m", "2G"), memory("2G"));
+  assertEquals(objects("-m", "size=1g,slots=2"), memory("1g"));
+  const own = "memory-backend-file,id=m,size=1G,share=on,mem-path=/dev/shm";
+  assertEquals(objects("-object", own), [own]);
+  assertThrows(() => objects("-m", "lots"), ConfigError, "-m lots");
+});
+
+Deno.test("fillPlaceholders() gives QEMU a device for each socket", () => {
+  const args = fillPlaceholders(["{qemu}"], TWO);
+  assertEquals(args.slice(4), [
+    "-chardev",
+    "socket,path=/run/a,,b.sock,id=gpioagg0",
+    "-device",
+    "vhost-user-gpio-pci,chardev=gpioagg0",
+    "-chardev",
+    "socket,path=/run/c.sock,id=gpioagg1",
+    "-device",
+    "vhost-user-gpio-pci,chardev=gpioagg1",
+  ]);
+});
+
+Deno.test("fillPlaceholders() knows what others want", () => {
+  assertEquals(fillPlaceholders(["{uml}"], TWO), [
+    "virtio_uml.device=/run/a,b.sock:41",
+    "virtio_uml.device=/run/c.sock:41",
+  ]);
+  assertEquals(fillPlaceholders(["{cloud-hypervisor}"], [TWO[1]!]), [
+    "--generic-vhost-user",
+    "socket=/run/c.sock,device_type=gpio,queue_sizes=[256,256]",
+  ]);
+});
+
+for (const arg of ["{crosvm}", "{kvmtool}", "{socket}", "{socket:no}"]) {
+  Deno.test(`fillPlaceholders() refuses ${arg} where it cannot be`, () => {
+    assertThrows(() => fillPlaceholders([arg], TWO), ConfigError, arg);
+  });
+}

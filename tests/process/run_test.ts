@@ -1,0 +1,181 @@
+/** `gpioagg run` with programs that stand in for a VMM. */
+import { assert, assertEquals } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { ControlClient } from "../../src/daemon/control_client.ts";
+import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { PROGRAM } from "../environment/api_service.ts";
+import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { until } from "../environment/wait.ts";
+
+const KILLS = 5;
+
+async function startRun(
+  args: readonly string[],
+  vmm: readonly string[],
+): Promise<ChildProcess> {
+  return new ChildProcess({
+    command: await artefact("deno"),
+    args: [...PROGRAM, "run", ...args, "--", ...vmm],
+  });
+}
+
+async function withDirectory(
+  action: (directory: string) => Promise<void>,
+): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-run-test-" });
+  try {
+    await action(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Whether a process runs: one that waits to be reaped does not. */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return !/\) [ZX] /.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+/** A shell that takes signals in between and not only at its end. */
+const waiting = (trap: string) =>
+  `${trap}; echo started; while :; do sleep 0.05; done`;
+
+Deno.test("run gives the VM its socket, and ends with its status", async () => {
+  await using run = await startRun(["--line", "sim/2"], [
+    "sh",
+    "-c",
+    "[ -S {socket} ] && exit 7",
+  ]);
+  assertEquals((await run.waitForExit()).code, 7, run.stderr);
+  assert(run.stderr.includes("the VM ended with status 7"), run.stderr);
+});
+
+Deno.test("run refuses what it cannot do, and starts nothing", async () => {
+  const wrong: readonly (readonly [string[], string[], string])[] = [
+    [["--line", "sim/1"], [], "no VMM to run"],
+    [["--line", "sim/1", "--respawn=often"], ["true"], '"often" is no rule'],
+    [["--line", "sim/1"], ["echo", "{crosvm}"], "{crosvm}: "],
+    [[], ["true"], "has no lines"],
+  ];
+  for (const [args, vmm, says] of wrong) {
+    await using run = await startRun(args, vmm);
+    assertEquals((await run.waitForExit()).code, 2, run.stderr);
+    assert(run.stderr.includes(says), run.stderr);
+  }
+  await using run = await startRun(["--line", "sim/1"], ["/no/such/vmm"]);
+  assertEquals((await run.waitForExit()).code, 1);
+  assert(run.stderr.includes("no such program"), run.stderr);
+});
+
+Deno.test("run hands signals on, and ends with the VM", async () => {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    await using run = await startRun(["--line", "sim/1", "--respawn"], [
+      "sh",
+      "-c",
+      waiting("trap 'exit 5' TERM INT HUP"),
+    ]);
+    await run.waitFor("started");
+    run.kill(signal);
+    assertEquals((await run.waitForExit()).code, 5, signal);
+  }
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    waiting("trap 'echo heard' USR1; trap 'exit 0' TERM"),
+  ]);
+  await run.waitFor("started");
+  run.kill("SIGUSR1");
+  await run.waitFor("heard");
+  run.kill("SIGTERM");
+  assertEquals((await run.waitForExit()).code, 0);
+});
+
+Deno.test("run --respawn=on-failure starts a VM again until it ends well", () =>
+  withDirectory(async (directory) => {
+    await using run = await startRun(
+      ["--line", "sim/1", "--respawn=on-failure"],
+      [
+        "sh",
+        "-c",
+        `echo x >>${directory}/runs; [ $(wc -l <${directory}/runs) -ge 4 ]`,
+      ],
+    );
+    assertEquals((await run.waitForExit()).code, 0, run.stderr);
+    const runs = await Deno.readTextFile(`${directory}/runs`);
+    assertEquals(runs, "x\n".repeat(4));
+    const waits = [...run.stderr.matchAll(/started again in ([\d.]+) s/g)];
+    assertEquals(waits.map(([, wait]) => wait), ["0.1", "0.2", "0.4"]);
+  }));
+
+Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in between`, () =>
+  withDirectory(async (directory) => {
+    const socket = `${directory}/plc.sock`;
+    await using run = await startRun(
+      ["--respawn", "--socket-path", socket, "--line", "sim/2,safe=0"],
+      [
+        await artefact("deno"),
+        "run",
+        "-q",
+        "-P=unit",
+        "--no-check",
+        `--config=${REPOSITORY}/deno.json`,
+        `${REPOSITORY}/tests/environment/vmm_double.ts`,
+        "{socket}",
+      ],
+    );
+    let from = 0;
+    for (let kill = 1; kill <= KILLS; kill++) {
+      const match = await run.waitFor(/VM (\d+) drives line 0/, {
+        from,
+        timeoutMs: 30_000,
+      });
+      from = run.stdout.length;
+      using lines = new ControlClient(controlPathOf(socket));
+      assertEquals(lines.ask({}).lines[0]?.value, 1);
+      Deno.kill(Number(match[1]), "SIGKILL");
+      await until(
+        "the line is safe",
+        () => lines.ask({}).lines[0]?.value === 0,
+        1000,
+      );
+    }
+    const deaths = run.stderr.match(/the VM ended by SIGKILL/g) ?? [];
+    assertEquals(deaths.length, KILLS, run.stderr);
+    run.kill("SIGTERM");
+    await run.waitForExit();
+    assertEquals(fileStatus(socket), undefined);
+  }));
+
+Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
+  for (const trap of ["trap 'exit 0' TERM", "trap '' TERM"]) {
+    await using run = await startRun(["--line", "sim/1,safe=0"], [
+      "sh",
+      "-c",
+      `echo pid $$; ${waiting(trap)}`,
+    ]);
+    const [, pid] = await run.waitFor(/pid (\d+)/);
+    await run.waitFor("started");
+    assert(isRunning(Number(pid)));
+    run.kill("SIGKILL");
+    await until("the VM's end", () => !isRunning(Number(pid)), 5000);
+  }
+});
+
+Deno.test("run leaves no guardian behind, nor its private socket", async () => {
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    "echo {socket}; ps -o pid=,args= --ppid $PPID | grep gpioagg-guardian",
+  ]);
+  assertEquals((await run.waitForExit()).code, 0, run.stderr);
+  const [socket = "", guardian = ""] = run.stdout.split("\n");
+  assertEquals(fileStatus(socket), undefined);
+  const [pid] = guardian.trim().split(" ");
+  assert(Number(pid) > 1, run.stdout);
+  assert(!isRunning(Number(pid)));
+});
