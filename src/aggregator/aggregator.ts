@@ -95,8 +95,23 @@ export class Aggregator implements Disposable {
     return new Aggregator(aggregator, lines, context);
   }
 
-  /** Has other rules from now on: one specification per line, in order. */
+  /**
+   * Has other rules from now on: one specification per line, in order.
+   *
+   * @throws {Error} If a lane would go on with the old ones.
+   */
   changeRules(specifications: readonly LineSpecification[]): void {
+    for (const [i, { specification }] of this.lines.entries()) {
+      const next = specifications[i]!;
+      const isOwn = next.safe === specification.safe &&
+        next.onDisconnect === specification.onDisconnect;
+      if (specification.source.kind === "lane" && !isOwn) {
+        throw new Error(
+          `${lineTitle(next)}: safe and on-disconnect cannot change while ` +
+            `the chip's own thread has the line`,
+        );
+      }
+    }
     for (const [i, line] of this.lines.entries()) {
       line.changeRules(specifications[i]!);
     }

@@ -7,7 +7,8 @@ import { ConfigError } from "../config/config_error.ts";
 import type { Specification } from "../config/specification.ts";
 import { readArguments } from "./arguments.ts";
 import { writeError, writeOutput } from "./output.ts";
-import { errorJson, readConfig, writeConfigErrors } from "./read_config.ts";
+import { errorJson, writeConfigErrors } from "./config_errors.ts";
+import { readConfig } from "./read_config.ts";
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {

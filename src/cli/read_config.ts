@@ -1,11 +1,10 @@
 /**
- * A configuration file from the disk, and its errors to the terminal.
+ * A configuration file from the disk.
  *
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
 import { type ConfigResult, parseConfig } from "../config/config_file.ts";
-import { writeError } from "./output.ts";
 
 /** A larger file is something else. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -67,19 +66,4 @@ function readAll(source: { readSync(target: Uint8Array): number | null }) {
     length += count;
   }
   return bytes.subarray(0, length);
-}
-
-/** Shows errors, each with its hint below it. */
-export function writeConfigErrors(errors: readonly ConfigError[]): void {
-  for (const { message, hint } of errors) {
-    writeError(message);
-    if (hint !== "") writeError(`  ${hint}`);
-  }
-}
-
-/** An error as one JSON object. */
-export function errorJson(
-  { file, line, column, path, problem, hint }: ConfigError,
-): Record<string, string | number> {
-  return { file, line, column, path, problem, hint };
 }

@@ -10,7 +10,10 @@ import type {
   ServiceEvent,
 } from "../daemon/messages.ts";
 import type { ApiSettings } from "../daemon/api_server.ts";
-import { serve } from "../daemon/service.ts";
+import type { ReloadAnswer } from "../daemon/reload.ts";
+import { serve, type ServiceEvents } from "../daemon/service.ts";
+import { errorJson, writeConfigErrors } from "./config_errors.ts";
+import { reloadLines } from "./reload_text.ts";
 import { writeError, writeOutput } from "./output.ts";
 import { readServeArguments, type ServeArguments } from "./serve_arguments.ts";
 
@@ -27,6 +30,9 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const api = apiSettings(given);
+  if (given.config !== undefined) {
+    return await serveFile(given.config, json ? jsonEvents : textEvents, api);
+  }
   if (aggregators.length === 0 && api === undefined) {
     throw new ConfigError("nothing to serve", {
       hint: "gpioagg serve --socket-path PATH --line SPEC...; " +
@@ -34,10 +40,31 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   await serve(
-    aggregators,
+    [...aggregators],
     json ? jsonEvents : textEvents,
     api === undefined ? {} : { api },
   );
+  return 0;
+}
+
+/** Serves what a configuration file says, and says it again on demand. */
+async function serveFile(
+  file: string,
+  events: ServiceEvents,
+  api: ApiSettings | undefined,
+): Promise<number> {
+  // Loaded for those who have a file: `serve` without one needs no YAML.
+  const { readConfig } = await import("./read_config.ts");
+  const first = readConfig(file);
+  if ("errors" in first) {
+    writeConfigErrors(first.errors);
+    return 2;
+  }
+  const { aggregators, interlocks } = first.specification;
+  await serve([...aggregators], events, {
+    configuration: { interlocks, read: () => readConfig(file) },
+    ...(api === undefined ? {} : { api }),
+  });
   return 0;
 }
 
@@ -81,6 +108,14 @@ const jsonEvents = {
   event(event: ServiceEvent) {
     writeOutput(JSON.stringify(event));
   },
+  reloaded(answer: ReloadAnswer) {
+    writeOutput(JSON.stringify({
+      event: "reloaded",
+      ...("errors" in answer
+        ? { errors: answer.errors.map(errorJson) }
+        : answer.outcome),
+    }));
+  },
 };
 
 const textEvents = {
@@ -96,6 +131,12 @@ const textEvents = {
         detail === "" ? "" : `: ${detail}`
       }`,
     );
+  },
+  reloaded(answer: ReloadAnswer) {
+    if ("errors" in answer) {
+      writeConfigErrors(answer.errors);
+      writeError("the configuration is not valid: nothing was changed");
+    } else for (const line of reloadLines(answer.outcome)) writeError(line);
   },
 };
 
@@ -118,6 +159,7 @@ function helpText(): string {
   );
   return `Usage: gpioagg serve --socket-path PATH --line SPEC... [--name NAME]
                      [--socket-path PATH --line SPEC...]...
+       gpioagg serve --config FILE
 
 Serves each group of lines as one virtio-gpio controller at a vhost-user
 socket, for any VMM, until SIGTERM or SIGINT. A VMM that goes away is followed
@@ -130,9 +172,14 @@ Every --socket-path (or --fd) begins another aggregator:
   --line SPEC           add lines, in the order in which the guest counts them
   --name NAME           what messages call it (the socket's name)
 
+Or everything comes from a file:
+  --config FILE         serve what FILE says (gpioagg check FILE, gpioagg
+                        schema); SIGHUP or gpioagg reload reads it again
+
 Anywhere:
   --json                one JSON object a line on standard output: ready,
-                        connected, disconnected, started, stopped, fault
+                        connected, disconnected, started, stopped, fault,
+                        refused, silent, unplugged, plugged, reloaded
   --api PATH            have a control API: gpioagg create, remove, run, …
   --api-look PATH       a second socket of it, where one may only look
   --api-sockets DIR     where created aggregators get their sockets (beside

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkAggregators } from "../config/command_line.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { parseLineSpec } from "../config/line_spec.ts";
 import {
@@ -22,6 +23,8 @@ export interface ServeArguments {
   json: boolean;
   printCapabilities: boolean;
   aggregators: AggregatorSpecification[];
+  /** The configuration file that the aggregators come from instead. */
+  config: string | undefined;
   /** The control API's socket for changes. */
   api: ApiSocket | undefined;
   /** The control API's socket for those who may only look. */
@@ -38,6 +41,7 @@ const SWITCHES = {
   "help": "flag",
   "json": "flag",
   "print-capabilities": "flag",
+  "config": "value",
   "socket-path": "value",
   "fd": "value",
   "name": "value",
@@ -54,11 +58,13 @@ const SWITCHES = {
  * @throws {ConfigError} If they are wrong, or contradict each other.
  */
 export function readServeArguments(args: readonly string[]): ServeArguments {
+  const aggregators: AggregatorSpecification[] = [];
   const result: ServeArguments = {
     help: false,
     json: false,
     printCapabilities: false,
-    aggregators: [],
+    aggregators,
+    config: undefined,
     api: undefined,
     apiLook: undefined,
     apiSockets: undefined,
@@ -77,6 +83,7 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
     result.apiLook ??= place("api-look");
     result.apiSockets ??= place("api-sockets");
     result.auditLog ??= given["audit-log"];
+    result.config ??= given.config;
     const [stray] = given.rest;
     if (stray !== undefined) {
       throw new ConfigError(`cannot take the argument "${stray}"`, {
@@ -84,10 +91,22 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
       });
     }
     const aggregator = readAggregator(given);
-    if (aggregator !== undefined) result.aggregators.push(aggregator);
+    if (aggregator !== undefined) aggregators.push(aggregator);
   }
-  checkUnique(result.aggregators);
-  return result;
+  checkUnique(aggregators);
+  if (result.config !== undefined && aggregators.length > 0) {
+    throw new ConfigError(
+      "leaves no room for aggregators on the command line",
+      {
+        path: `--config ${result.config}`,
+        hint: "Write them into the file as well",
+      },
+    );
+  }
+  return {
+    ...result,
+    aggregators: [...checkAggregators(aggregators).aggregators],
+  };
 }
 
 /** Cuts the command line before each switch that begins an aggregator. */

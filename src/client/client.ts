@@ -16,6 +16,7 @@ import type {
   ApiEvent,
   CreateRequest,
   LeaseMessage,
+  ReloadState,
 } from "./protocol.ts";
 
 /** How long a service may take to end an aggregator, and how often to look. */
@@ -139,6 +140,18 @@ export class ServiceClient {
    */
   async remove(name: string): Promise<void> {
     await this.#ask({ method: "DELETE", path: pathOf(name) });
+  }
+
+  /**
+   * Has the service read its configuration file again. What may change under
+   * running guests is changed, the rest is refused with the reason.
+   *
+   * @throws {ServiceError} With status 400 if the file is not valid: then
+   * nothing was changed; with 409 if the service has none.
+   * @throws {Error} If nobody serves there.
+   */
+  reload(): Promise<ReloadState> {
+    return this.#ask({ method: "POST", path: "/v1/reload" });
   }
 
   /**

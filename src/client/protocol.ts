@@ -103,3 +103,17 @@ export type LeaseMessage =
 export interface ApiErrorBody {
   error: { message: string; hint?: string };
 }
+
+/** What a reload of the service's configuration did. */
+export interface ReloadState {
+  /** Aggregators that are new. */
+  added: string[];
+  /** Aggregators that are gone. */
+  removed: string[];
+  /** Aggregators without a guest that were made anew. */
+  replaced: string[];
+  /** Aggregators that have other rules now, under their guests. */
+  changed: string[];
+  /** What was not done, and why. */
+  refused: { aggregator: string; reasons: string[] }[];
+}

@@ -19,6 +19,7 @@ import type {
 import {
   keyPlace,
   valuePlace,
+  where,
   type WrittenAggregator,
   type WrittenConfig,
   type WrittenInterlock,
@@ -138,8 +139,8 @@ class Names {
         else {
           this.#problems.add(
             valuePlace(written, "as"),
-            `the name "${name}" is given twice in ${aggregator.name}`,
-            `The other one is ${where(other.place)}`,
+            `the name "${name}" is taken already, ${where(other.place)}`,
+            "Names are unique in an aggregator; choose another with as",
           );
         }
       }
@@ -222,11 +223,6 @@ function withReference(
     default:
       return source;
   }
-}
-
-/** A place, for a sentence. */
-export function where({ file, line, path }: ConfigPlace): string {
-  return line > 0 ? `in line ${line} (${path})` : `${file} ${path}`.trim();
 }
 
 /** Refuses wires and copies that lead back to themselves, and loose wires. */

@@ -8,6 +8,7 @@ import { RULE_KEYS } from "./rules.ts";
 import { MAX_KERNEL_CHIP_LINES } from "./specification.ts";
 import {
   keyPlace,
+  where,
   type WrittenAggregator,
   type WrittenConfig,
   type WrittenLine,
@@ -30,7 +31,7 @@ export function checkExposures(
         problems.add(
           aggregator.exposurePlace,
           `${endpoint} is ${other.name}'s already`,
-          `${other.name} stands in line ${other.place.line}`,
+          `${other.name} stands ${where(other.place)}`,
         );
       }
       endpoints.set(endpoint, aggregator);

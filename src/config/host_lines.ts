@@ -10,7 +10,12 @@ import type {
   LineSpecification,
   SourceSpecification,
 } from "./specification.ts";
-import { keyPlace, type WrittenConfig, type WrittenLine } from "./written.ts";
+import {
+  keyPlace,
+  where,
+  type WrittenConfig,
+  type WrittenLine,
+} from "./written.ts";
 
 /** A line with the aggregator that uses it. */
 interface User {
@@ -74,10 +79,10 @@ function checkPair(first: User, second: User, problems: Problems): void {
   const a = first.written;
   const b = second.written;
   if (!a.isSound || !b.isSound) return;
-  const other = `${first.aggregator} uses this line already, in line ` +
-    `${a.place.line}`;
+  const other = `the line is taken by ${first.aggregator} already, ` +
+    where(a.place);
   if (first.aggregator === second.aggregator) {
-    problems.add(b.place, `${other}`, "An aggregator has each line once");
+    problems.add(b.place, other, "An aggregator has each line once");
     return;
   }
   const conflict = sharingConflict(a.line, b.line);

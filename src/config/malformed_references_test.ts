@@ -11,15 +11,15 @@ const B = "aggregators.b.lines";
 const NAMES: readonly Malformed[] = [
   [
     twoAggregators(["sim/1,as=X", "{ sim: 1, as: »X }"], ["sim/1,as=X"]),
-    `${A}[1].as: the name "X" is given twice in a`,
+    `${A}[1].as: the name "X" is taken already, in line 5`,
   ],
   [
     twoAggregators(["sim/1", "»sim/1,as=sim0"], ["sim/1"]),
-    `${A}[1]: the name "sim0" is given twice`,
+    `${A}[1]: the name "sim0" is taken`,
   ],
   [
     twoAggregators(["sim/2,as=X", "»sim/1,as=X1"], ["sim/1"]),
-    `${A}[1]: the name "X1" is given twice`,
+    `${A}[1]: the name "X1" is taken`,
   ],
   [
     twoAggregators(["{ wire: »c.X }"], ["sim/1,as=X"]),
@@ -102,7 +102,7 @@ const CYCLES: readonly Malformed[] = [
 const MASTERS: readonly Malformed[] = [
   [
     twoAggregators(["chip0/1"], ["»chip0/1"]),
-    `${B}[0]: a uses this line already, in line 5`,
+    `${B}[0]: taken by a already, in line 5`,
   ],
   [
     twoAggregators(["chip0/0-3"], ["»{ chip: chip0, offset: 2 }"]),
@@ -110,7 +110,7 @@ const MASTERS: readonly Malformed[] = [
   ],
   [
     twoAggregators(["0/1"], ["gpiochip0/2", "»/dev/gpiochip0/1"]),
-    `${B}[1]: a uses this line already`,
+    `${B}[1]: taken by a already`,
   ],
   [
     twoAggregators(["chip0/1", "»chip0/1"], ["sim/1"]),
@@ -125,7 +125,7 @@ const MASTERS: readonly Malformed[] = [
   ],
   [
     twoAggregators(["X"], ["»{ line: X, as: Y }"]),
-    `${B}[0]: a uses this line already`,
+    `${B}[0]: taken by a already`,
   ],
   [
     twoAggregators(["{ line: X, shared: true }"], ["»X"]),
@@ -177,14 +177,14 @@ const MASTERS: readonly Malformed[] = [
       ["usb-serial:F1+lines:8/0"],
       ["»{ chip: { lines: 8, usb-serial: F1 }, offset: 0 }"],
     ),
-    `${B}[0]: a uses this line already`,
+    `${B}[0]: taken by a already`,
   ],
   [
     twoAggregators(
       ["label:soc/X"],
       ["»{ chip: { label: soc }, line: X }"],
     ),
-    `${B}[0]: a uses this line already`,
+    `${B}[0]: taken by a already`,
   ],
 ];
 

@@ -65,3 +65,8 @@ export function keyPlace(line: WrittenLine, key: string): ConfigPlace {
 export function valuePlace(line: WrittenLine, key: string): ConfigPlace {
   return line.values.get(key) ?? line.place;
 }
+
+/** A place, for a sentence. */
+export function where({ line, path }: ConfigPlace): string {
+  return line > 0 ? `in line ${line} (${path})` : `by ${path}`;
+}

@@ -95,6 +95,27 @@ const CREATE_REQUEST = {
   },
 };
 
+const NAMES = { type: "array", items: text } as const;
+
+const RELOAD = {
+  type: "object",
+  required: ["added", "removed", "replaced", "changed", "refused"],
+  properties: {
+    added: NAMES,
+    removed: NAMES,
+    replaced: { ...NAMES, description: "Made anew, having no guest" },
+    changed: { ...NAMES, description: "With other rules, under their guests" },
+    refused: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["aggregator", "reasons"],
+        properties: { aggregator: text, reasons: NAMES },
+      },
+    },
+  },
+};
+
 /** The document, as plain data. */
 export function openApi(): unknown {
   return {
@@ -239,6 +260,20 @@ export function openApi(): unknown {
           },
         },
       },
+      "/v1/reload": {
+        post: {
+          operationId: "reload",
+          summary: "Reads the configuration file again",
+          description: "What may change under running guests is changed, the " +
+            "rest is refused with the reason. An invalid file changes nothing.",
+          responses: {
+            "200": answer("What was done, and what not", reference("Reload")),
+            "400": refusal("The file is not valid; nothing was changed"),
+            ...LOOK_ONLY,
+            "409": refusal("The service has no configuration file"),
+          },
+        },
+      },
       "/metrics": {
         get: {
           operationId: "metrics",
@@ -264,6 +299,7 @@ export function openApi(): unknown {
         Aggregator: AGGREGATOR,
         Line: LINE,
         CreateRequest: CREATE_REQUEST,
+        Reload: RELOAD,
         LeaseMessage: {
           oneOf: [
             {

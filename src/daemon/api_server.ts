@@ -28,6 +28,7 @@ import type {
   ServiceEvent,
 } from "./messages.ts";
 import type { ReactorClient } from "./reactor_client.ts";
+import type { ReloadAnswer } from "./reload.ts";
 
 /** A socket of the control API. */
 export interface ApiSocket {
@@ -88,6 +89,7 @@ interface Route {
 export class ApiServer implements AsyncDisposable {
   readonly #reactor: ReactorClient;
   readonly #settings: ApiSettings;
+  readonly #reload: (() => Promise<ReloadAnswer>) | undefined;
   readonly #audit: AuditLog;
   readonly #hub: EventHub;
   readonly #resources = new DisposableStack();
@@ -98,10 +100,16 @@ export class ApiServer implements AsyncDisposable {
   /**
    * Begins to serve.
    *
+   * @param reload Reads the configuration again; absent if there is none.
    * @throws {Error} If a socket cannot be had.
    */
-  constructor(reactor: ReactorClient, settings: ApiSettings) {
+  constructor(
+    reactor: ReactorClient,
+    settings: ApiSettings,
+    reload?: () => Promise<ReloadAnswer>,
+  ) {
     this.#reactor = reactor;
+    this.#reload = reload;
     this.#settings = settings;
     this.#audit = new AuditLog(settings.audit);
     using made = new DisposableStack();
@@ -202,6 +210,12 @@ export class ApiServer implements AsyncDisposable {
       path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
       action: "pull",
       handle: (exchange) => this.#pull(exchange),
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/reload$/,
+      action: "reload",
+      handle: (exchange) => this.#reloadNow(exchange),
     },
     {
       method: "GET",
@@ -398,6 +412,40 @@ export class ApiServer implements AsyncDisposable {
       this.#audit.record(peer, { ...entry, outcome: "refused", reason });
       throw new Refusal(409, reason);
     }
+  }
+
+  async #reloadNow({ response, peer }: Exchange): Promise<void> {
+    if (this.#reload === undefined) {
+      throw new Refusal(
+        409,
+        "This service has no configuration file to read again",
+        "It was started with lines on its command line",
+      );
+    }
+    const answer = await this.#reload();
+    const entry = { action: "reload", aggregator: "" } as const;
+    if ("errors" in answer) {
+      const reason = answer.errors.map(({ message }) => message).join("\n");
+      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
+      throw new Refusal(400, reason);
+    }
+    this.#audit.record(peer, { ...entry, outcome: "done" });
+    const { added, removed, replaced } = answer.outcome;
+    for (const name of [...removed, ...replaced]) {
+      this.#hub.publish({
+        event: "removed",
+        aggregator: name,
+        detail: "reloaded",
+      });
+    }
+    for (const name of [...added, ...replaced]) {
+      this.#hub.publish({
+        event: "created",
+        aggregator: name,
+        detail: "reloaded",
+      });
+    }
+    reply(response, 200, answer.outcome);
   }
 
   async #show(name: string): Promise<AggregatorState> {

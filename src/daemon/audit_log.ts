@@ -7,7 +7,7 @@ import type { Peer } from "./api_listener.ts";
 
 /** One entry, before it is written. */
 export interface AuditEntry {
-  action: "create" | "remove" | "pull" | "lease-end";
+  action: "create" | "remove" | "pull" | "lease-end" | "reload";
   aggregator: string;
   outcome: "done" | "refused";
   /** Why it was refused, or what ended a lease. */

@@ -6,7 +6,10 @@
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send, socketPair } from "../../ffi/unix_socket.ts";
-import type { AggregatorSpecification } from "../config/specification.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
 import { Lanes } from "./lanes.ts";
 import {
@@ -110,6 +113,24 @@ export class ReactorClient implements Disposable {
    */
   async remove(name: string): Promise<AggregatorDescription> {
     return (await this.#ask({ kind: "remove", name })).aggregators[0]!;
+  }
+
+  /**
+   * Gives the lines of aggregators other rules, under their guests.
+   *
+   * @throws {Error} If one is not served, or a line cannot change its rules.
+   */
+  async changeRules(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    return (await this.#ask({ kind: "rules", aggregators })).aggregators;
+  }
+
+  /** Has these interlocks from now on, and no others. */
+  async setInterlocks(
+    interlocks: readonly InterlockSpecification[],
+  ): Promise<void> {
+    await this.#ask({ kind: "interlocks", interlocks });
   }
 
   /** Tells what is served: the one of this name, if there is one, or all. */

@@ -5,10 +5,15 @@
  * @module
  */
 import { dropStartUpCode } from "../../ffi/memory.ts";
-import type { AggregatorSpecification } from "../config/specification.ts";
+import type { ConfigResult } from "../config/config_file.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import type { ApiServer, ApiSettings } from "./api_server.ts";
 import { ReactorClient } from "./reactor_client.ts";
+import { type ReloadAnswer, Reloader } from "./reload.ts";
 
 /** What the service tells its user. */
 export interface ServiceEvents {
@@ -16,20 +21,33 @@ export interface ServiceEvents {
   ready(aggregators: readonly AggregatorDescription[]): void;
   /** Something happened to an aggregator. */
   event(event: ServiceEvent): void;
+  /** The configuration was read again. */
+  reloaded(answer: ReloadAnswer): void;
+}
+
+/** A configuration file that the service's aggregators come from. */
+export interface ServiceConfiguration {
+  /** Lines of the first aggregators that exclude each other. */
+  interlocks: readonly InterlockSpecification[];
+  /** Reads the file, as it is by then. */
+  read: () => ConfigResult;
 }
 
 /** What a service may do beside serving. */
 export interface ServiceOptions {
   /** Serve a control API; the service then lives without aggregators too. */
   api?: ApiSettings;
+  /** Where the aggregators come from; SIGHUP then reads it again. */
+  configuration?: ServiceConfiguration;
 }
 
 /** Time that the reactor gets to bring the lines in order. */
 const SHUTDOWN_LIMIT_MS = 5000;
 
 /**
- * Serves aggregators until SIGTERM, SIGINT or SIGHUP, or until the last
- * connection that was given as an fd has ended.
+ * Serves aggregators until SIGTERM or SIGINT (or SIGHUP, if there is no
+ * configuration to read again), or until the last connection that was given as
+ * an fd has ended.
  *
  * @throws {ConfigError} If the specification is the user's to mend.
  * @throws {Error} If a line or a socket cannot be had, or the reactor fails.
@@ -37,7 +55,7 @@ const SHUTDOWN_LIMIT_MS = 5000;
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings }: ServiceOptions = {},
+  { api: settings, configuration }: ServiceOptions = {},
 ): Promise<void> {
   let api: ApiServer | undefined;
   const over = Promise.withResolvers<void>();
@@ -54,16 +72,37 @@ export async function serve(
     },
     crashed: (error) => over.reject(error),
   });
-  const onSignal = () => over.resolve();
-  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  const isTimed = settings !== undefined;
+  const reloader = configuration && new Reloader({
+    target: reactor,
+    current: { aggregators, interlocks: configuration.interlocks },
+    read: configuration.read,
+    isTimed,
+  });
+  const reload = reloader && (async () => {
+    const answer = await reloader.reload();
+    events.reloaded(answer);
+    return answer;
+  });
+  const onEnd = () => over.resolve();
+  const onHangup = reload === undefined
+    ? onEnd
+    : () => void reload().catch(over.reject);
+  const signals = [
+    ["SIGTERM", onEnd],
+    ["SIGINT", onEnd],
+    ["SIGHUP", onHangup],
+  ] as const;
+  for (const [signal, heard] of signals) Deno.addSignalListener(signal, heard);
   try {
-    const isTimed = settings !== undefined;
+    if (configuration !== undefined && configuration.interlocks.length > 0) {
+      await reactor.setInterlocks(configuration.interlocks);
+    }
     const added = await reactor.add(aggregators, { isTimed });
     if (settings !== undefined) {
       // Loaded for those who ask for it: an HTTP server takes 8 MB.
       const { ApiServer } = await import("./api_server.ts");
-      api = new ApiServer(reactor, settings);
+      api = new ApiServer(reactor, settings, reload);
     }
     events.ready(added);
     dropStartUpCode();
@@ -71,7 +110,9 @@ export async function serve(
     await api?.[Symbol.asyncDispose]();
     await withLimit(reactor.shutdown());
   } finally {
-    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+    for (const [signal, heard] of signals) {
+      Deno.removeSignalListener(signal, heard);
+    }
   }
 }
 
