@@ -44,8 +44,9 @@ export async function runVm(options: VmOptions): Promise<number> {
   for (;;) {
     const start = performance.now();
     const vm = spawn(options.command);
+    const ended = signals.during(vm);
     await guardian.watch(vm.pid);
-    const { code, signal, success } = await signals.during(vm);
+    const { code, signal, success } = await ended;
     await guardian.forget();
     // Deno gives a signal as a shell does: 128 and its number.
     if (signals.isEnding) return code;

@@ -1,6 +1,6 @@
 /** `gpioagg run` with programs that stand in for a VMM. */
 import { assert, assertEquals } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
 import { controlPathOf } from "../../src/daemon/control_protocol.ts";
 import { PROGRAM } from "../environment/api_service.ts";
@@ -33,12 +33,8 @@ async function withDirectory(
 
 /** Whether a process runs: one that waits to be reaped does not. */
 function isRunning(pid: number): boolean {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return !/\) [ZX] /.test(stat);
-  } catch {
-    return false;
-  }
+  const stat = readSmallFile(`/proc/${pid}/stat`);
+  return stat !== undefined && !/\) [ZX] /.test(stat);
 }
 
 /** A shell that takes signals in between and not only at its end. */
