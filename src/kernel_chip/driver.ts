@@ -69,7 +69,7 @@ export function chooseInterface(wanted?: Interface): Interface {
  * @throws {ConfigError} At the first line that it cannot have.
  */
 export function checkForSysfs(lines: readonly KernelLine[]): void {
-  for (const { origin, key, offset, name, nameAsked } of lines) {
+  for (const { place, key, offset, name, nameAsked } of lines) {
     const reason = nameAsked
       ? `cannot name a line (as=${name})`
       : offset < 0
@@ -82,7 +82,7 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
       : undefined;
     if (reason !== undefined) {
       throw new ConfigError(`the kernel's sysfs interface ${reason}`, {
-        path: `--line ${origin}`,
+        ...place,
         hint: "Linux 6.16 and newer can, through configfs",
       });
     }

@@ -4,7 +4,8 @@ import { checkForSysfs, newDeviceText } from "./driver.ts";
 
 function lines(...wanted: [key: string, offset: number, name?: string][]) {
   return wanted.map(([key, offset, name]) => ({
-    origin: `${key}/${offset}`,
+    title: `--line ${key}/${offset}`,
+    place: {},
     key,
     offset,
     name: name ?? "",

@@ -255,7 +255,7 @@ async function viaSysfs(lines: readonly KernelLine[]): Promise<string> {
 /** Says why the driver did not take the lines, as far as that can be seen. */
 function refused(lines: readonly KernelLine[], cause: Error): Error {
   const chips = new Map(readHostChips().map((chip) => [chip.name, chip]));
-  for (const { origin, chip, chipOffset } of lines) {
+  for (const { title, chip, chipOffset } of lines) {
     const line = chips.get(chip)?.lines[chipOffset];
     const problem = line === undefined
       ? "is gone"
@@ -264,7 +264,7 @@ function refused(lines: readonly KernelLine[], cause: Error): Error {
       : undefined;
     if (problem !== undefined) {
       return new Error(
-        `Cannot have --line ${origin}: ${chip} line ${chipOffset} ${problem}`,
+        `Cannot have ${title}: ${chip} line ${chipOffset} ${problem}`,
         { cause },
       );
     }

@@ -14,8 +14,8 @@ export interface NodeAccessOptions {
   readonly owner?: string;
   /** Group name or number. */
   readonly group?: string;
-  /** Octal digits: `660`. */
-  readonly mode?: string;
+  /** Octal digits such as `660`, or the number that they mean. */
+  readonly mode?: string | number;
 }
 
 /** The same in numbers. */
@@ -31,7 +31,10 @@ export interface NodeAccess {
  * @throws {ConfigError} If there is no such user or group, or the mode is none.
  */
 export function readNodeAccess(options: NodeAccessOptions): NodeAccess {
-  const { owner, group, mode } = options;
+  const { owner, group } = options;
+  const mode = typeof options.mode === "number"
+    ? options.mode.toString(8).padStart(3, "0")
+    : options.mode;
   if (mode !== undefined && !/^0?[0-7]{3}$/.test(mode)) {
     throw new ConfigError(`"${mode}" is no mode`, {
       path: "--mode",

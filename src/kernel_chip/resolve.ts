@@ -5,14 +5,19 @@
  * @module
  */
 import { realPath } from "../../ffi/files.ts";
-import { ConfigError } from "../config/config_error.ts";
-import type { LineSpecification } from "../config/specification.ts";
+import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
+import { type LineSpecification, lineTitle } from "../config/specification.ts";
+import { AbsentError, AmbiguousError } from "../gpio/errors.ts";
+import { locateLine } from "../gpio/locate_line.ts";
 import type { HostChip } from "./host_chips.ts";
+import { placeOf } from "./rules.ts";
 
 /** One line, as the kernel is told of it. */
 export interface KernelLine {
-  /** How the user wrote it. */
-  readonly origin: string;
+  /** What messages call it: where it is written, or its SPEC. */
+  readonly title: string;
+  /** Where it is written. */
+  readonly place: Partial<ConfigPlace>;
   /** The chip's label, or the line's own name when `offset` is -1. */
   readonly key: string;
   /** The line's number on its chip; -1 to have the kernel look for its name. */
@@ -53,12 +58,13 @@ export function resolveLines(
     taken.set(place, line.origin);
     if (host.used) {
       throw new Error(
-        `Cannot have --line ${line.origin}: ${place} is busy (EBUSY), held ` +
+        `Cannot have ${lineTitle(line)}: ${place} is busy (EBUSY), held ` +
           `by "${host.consumer}"`,
       );
     }
     return {
-      origin: line.origin,
+      title: lineTitle(line),
+      place: placeOf(line, 0),
       ...keyOf(line, chip, offset, chips),
       name: line.name ?? host.name,
       nameAsked: line.name !== undefined,
@@ -73,6 +79,10 @@ function find(
   chips: readonly HostChip[],
 ): [HostChip, number] {
   const { source } = line;
+  const isKnown = source.kind === "chip" && source.identity !== undefined ||
+    source.kind === "line-name" &&
+      (source.identity ?? source.chip) !== undefined;
+  if (isKnown) return findByIdentity(line, chips);
   if (source.kind === "line-name") {
     return findByName(line, source.lineName, chips);
   }
@@ -110,6 +120,32 @@ function find(
     );
   }
   return [chip, offset];
+}
+
+/** A chip that is known by what never changes. */
+function findByIdentity(
+  line: LineSpecification,
+  chips: readonly HostChip[],
+): [HostChip, number] {
+  const { source } = line;
+  try {
+    if (source.kind !== "chip" && source.kind !== "line-name") {
+      throw new TypeError(`a ${source.kind} has no identity`);
+    }
+    const { chipPath, offset } = locateLine(source);
+    const chip = chips.find(({ path }) => path === chipPath);
+    if (chip !== undefined) return [chip, offset];
+    throw new AbsentError({
+      chip: chipPath,
+      operation: "find",
+      reason: "it went away at this moment",
+    });
+  } catch (error) {
+    if (!(error instanceof AmbiguousError || error instanceof AbsentError)) {
+      throw error;
+    }
+    throw specError(line, error.message);
+  }
 }
 
 function findByName(
@@ -186,5 +222,5 @@ function specError(
   problem: string,
   hint = "",
 ): ConfigError {
-  return new ConfigError(problem, { path: `--line ${line.origin}`, hint });
+  return new ConfigError(problem, { ...placeOf(line, 0), hint });
 }

@@ -38,7 +38,8 @@ Deno.test("resolveLines() finds lines by a chip's name, number, path and label",
     assertEquals(keys(`${chip}/3,1`), [["soc", 3], ["soc", 1]]);
   }
   assertEquals(resolve("soc/0,as=GO")[0], {
-    origin: "soc/0,as=GO",
+    title: "--line soc/0,as=GO",
+    place: { path: "--line soc/0,as=GO" },
     key: "soc",
     offset: 0,
     name: "GO",

@@ -13,7 +13,9 @@ export type PlaceOfLine = (
   lineNumber: number,
 ) => Partial<ConfigPlace>;
 
-const OF_SPEC: PlaceOfLine = (line) => ({ path: `--line ${line.origin}` });
+/** Where a line is written, as errors take it. */
+export const placeOf: PlaceOfLine = (line) =>
+  line.place ?? { path: `--line ${line.origin}` };
 
 /**
  * Refuses lines that the kernel's aggregator cannot present as they are asked
@@ -23,7 +25,7 @@ const OF_SPEC: PlaceOfLine = (line) => ({ path: `--line ${line.origin}` });
  */
 export function checkKernelLines(
   lines: readonly LineSpecification[],
-  place: PlaceOfLine = OF_SPEC,
+  place: PlaceOfLine = placeOf,
 ): void {
   const names = new Map<string, LineSpecification>();
   for (const [lineNumber, line] of lines.entries()) {
@@ -53,7 +55,7 @@ export function checkKernelLines(
 /** What `line` wants and the kernel's aggregator has not; undefined for nothing. */
 function refusalOf(line: LineSpecification): string | undefined {
   if (line.source.kind !== "chip" && line.source.kind !== "line-name") {
-    return "hold a simulated line: its lines are lines of this host's chips";
+    return "hold such a line: its lines are lines of this host's chips";
   }
   if (line.activeLow) return "invert a line (active-low)";
   if (line.bias !== undefined) return `set a bias (bias=${line.bias})`;
@@ -71,5 +73,19 @@ function refusalOf(line: LineSpecification): string | undefined {
       : `safe=${line.safe}`;
     return `put a line into a safe state (${rule})`;
   }
+  if (line.safeAfterUs !== undefined) {
+    return "put a line into a safe state (safe-after)";
+  }
+  if (line.minIntervalUs !== undefined) {
+    return "keep an output from changing too often (min-interval)";
+  }
+  if (line.shared !== undefined) return "share an input (shared)";
+  if (line.combine !== undefined) {
+    return `share an output (combine=${line.combine})`;
+  }
+  if (line.optional !== undefined) {
+    return "do without a line that is absent (optional)";
+  }
+  if (line.lane) return "serve a line from a lane (lane): the kernel serves it";
   return undefined;
 }

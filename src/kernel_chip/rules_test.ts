@@ -13,7 +13,7 @@ Deno.test("checkKernelLines() takes lines of chips, by offset or name, with new 
 
 Deno.test("checkKernelLines() refuses each rule that the kernel's aggregator has not", () => {
   const refused = {
-    "sim/1": "simulated",
+    "sim/1": "such a line",
     "gpiochip0/1,active-low": "active-low",
     "gpiochip0/1,bias=pull-up": "bias=pull-up",
     "gpiochip0/1,drive=open-drain": "drive=open-drain",
@@ -23,6 +23,12 @@ Deno.test("checkKernelLines() refuses each rule that the kernel's aggregator has
     "gpiochip0/1,initial=1": "initial=1",
     "gpiochip0/1,safe=0": "safe=0",
     "gpiochip0/1,on-disconnect=release": "on-disconnect=release",
+    "gpiochip0/1,initial=as-is": "initial=as-is",
+    "gpiochip0/1,shared": "shared",
+    "gpiochip0/1,combine=or": "combine=or",
+    "gpiochip0/1,min-interval=5ms": "min-interval",
+    "gpiochip0/1,optional": "optional",
+    "gpiochip0/1,lane": "lane",
   };
   for (const [spec, words] of Object.entries(refused)) {
     const error = assertThrows(

@@ -32,13 +32,11 @@ export const PINS_PER_BANK = 32;
  * Registers by the controller's type in QEMU. Reading them changes nothing in
  * the guest.
  *
- * **Source**: Arm DDI 0190 (PL061), i.MX 6 reference manual, chapter "GPIO",
- * and Linux, drivers/gpio/gpio-aspeed.c.
+ * **Source**: Arm DDI 0190 (PL061); Linux, drivers/gpio/gpio-aspeed.c.
  */
 const BANKS: Readonly<Record<string, readonly RegisterBank[]>> = {
   "pl061": PL061,
   "pl061_luminary": PL061,
-  "imx.gpio": [{ direction: 0x04, data: 0x00 }],
   "aspeed.gpio-ast2400": ASPEED,
   "aspeed.gpio-ast2500": ASPEED,
   "aspeed.gpio-ast2600": ASPEED,

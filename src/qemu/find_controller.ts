@@ -236,7 +236,7 @@ function pinProperties(
     const pin = type === "bool" ? pinOfProperty(name) : undefined;
     if (pin !== undefined) pins.set(pin, name);
   }
-  return pins;
+  return new Map([...pins].sort(([a], [b]) => a - b));
 }
 
 function list(candidates: readonly Controller[]): string {

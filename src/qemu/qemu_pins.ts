@@ -12,9 +12,10 @@
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import type { QemuPin } from "../config/specification.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import type { LineListener, LinePort } from "../virtio/line_port.ts";
-import { banksOf, pinOfProperty } from "./controllers.ts";
+import { banksOf } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
 import { type Controller, findController } from "./find_controller.ts";
 import { PinLine } from "./pin_line.ts";
@@ -56,11 +57,8 @@ export interface QemuPinsOptions {
   readonly device: string;
   /** Which of several controllers of that type, by rising address. */
   readonly index?: number;
-  /**
-   * The line behind each pin; pins are numbers or names such as `gpioA0`.
-   * Absent: pin n is line n.
-   */
-  readonly pins?: ReadonlyMap<string, number>;
+  /** The line behind each pin; absent: pin n is line n. */
+  readonly pins?: readonly QemuPin[];
   /**
    * The guest is gone, by a reset, a shutdown or the end of QEMU: called when
    * the lines have been told, for whoever knows their rules.
@@ -257,17 +255,16 @@ export class QemuPins implements LineListener, Disposable {
   #pinsOf(controller: Controller): LinkedPin[] | undefined {
     const { lines } = this.#options;
     const { type, path, properties } = controller;
-    const names: ReadonlyMap<string, number> = this.#options.pins ??
-      new Map(lines.map((_, lineNumber) => [`${lineNumber}`, lineNumber]));
+    const wanted = this.#options.pins ??
+      lines.map((_, lineNumber) => ({ pin: lineNumber, lineNumber }));
     const isDirected = controller.address >= 0 && banksOf(type) !== undefined;
     const linked: LinkedPin[] = [];
-    for (const [name, lineNumber] of names) {
-      const pin = pinOf(name);
+    for (const { pin, lineNumber } of wanted) {
       const { rule } = lines[lineNumber]!;
       const isThere = properties.has(pin) ||
         pin < Math.max(controller.inputs, controller.outputs);
       const problem = !isThere
-        ? `has no pin "${name}"; it has ${describePins(controller)}`
+        ? `has no pin ${pin}; it has ${describePins(controller)}`
         : isDirected || rule !== "any"
         ? undefined
         : `does not tell which way its pins go, as far as gpioagg knows it`;
@@ -276,7 +273,7 @@ export class QemuPins implements LineListener, Disposable {
           new QemuError(`${type} (${path}) ${problem}`, {
             hint: isThere
               ? `Give line ${lineNumber} direction=input or direction=output`
-              : "Tie fewer lines, or say which pins with pins",
+              : "Tie fewer lines, or say with pins which ones",
           }),
         );
         return undefined;
@@ -339,35 +336,30 @@ export class QemuPins implements LineListener, Disposable {
   }
 }
 
-/** A pin's number, from how it is written; NaN for none. */
-function pinOf(name: string): number {
-  if (/^\d{1,5}$/.test(name)) return Number(name);
-  return pinOfProperty(name) ?? NaN;
-}
-
 function describePins({ inputs, outputs, properties }: Controller): string {
   const [first] = properties.values();
   return first === undefined
     ? `pins 0 to ${Math.max(inputs, outputs) - 1}`
-    : `${properties.size} pins such as "${first}"`;
+    : `${properties.size} pins, of which 0 is "${first}"`;
 }
 
-function checkPins({ lines, pins }: QemuPinsOptions): void {
-  const taken = new Set<number>();
-  for (const [name, lineNumber] of pins ?? []) {
-    if (lines[lineNumber] === undefined || taken.has(lineNumber)) {
+function checkPins({ lines, pins = [] }: QemuPinsOptions): void {
+  const takenLines = new Set<number>();
+  const takenPins = new Set<number>();
+  for (const { pin, lineNumber } of pins) {
+    const problem = lines[lineNumber] === undefined
+      ? `there are ${lines.length} lines`
+      : takenLines.has(lineNumber)
+      ? "another pin has it"
+      : takenPins.has(pin)
+      ? "the pin has another line"
+      : undefined;
+    if (problem !== undefined) {
       throw new RangeError(
-        `Cannot tie pin "${name}" to line ${lineNumber}: ` +
-          (taken.has(lineNumber)
-            ? "another pin has it"
-            : `there are ${lines.length} lines`),
+        `Cannot tie pin ${pin} to line ${lineNumber}: ${problem}`,
       );
     }
-    if (Number.isNaN(pinOf(name))) {
-      throw new RangeError(
-        `Cannot tie pin "${name}": a pin is a number, or a name as gpioA0`,
-      );
-    }
-    taken.add(lineNumber);
+    takenLines.add(lineNumber);
+    takenPins.add(pin);
   }
 }

@@ -494,7 +494,9 @@ Deno.test("QemuPins chooses among controllers by address, or says which there ar
 });
 
 Deno.test("QemuPins ties the pins that it is told to", () => {
-  using it = rig({ pins: new Map([["5", 0], ["2", 1]]) });
+  using it = rig({
+    pins: [{ pin: 5, lineNumber: 0 }, { pin: 2, lineNumber: 1 }],
+  });
   const { gpio } = it.boot();
   assertEquals(gpio.inputs.map(([pin]) => pin), [5, 2]);
   gpio.setDirections(1 << 5);
@@ -503,20 +505,22 @@ Deno.test("QemuPins ties the pins that it is told to", () => {
   assertEquals([it.ports[0]!.level, it.ports[1]!.level], [1, 0]);
   using many = rig({ rules: Array.from({ length: 9 }, () => "any" as const) });
   many.boot();
-  assertStringIncludes(many.log.join(), 'has no pin "8"; it has pins 0 to 7');
-  for (const pins of [{ "1": 2 }, { "x": 0 }, { "1": 0, "2": 0 }]) {
-    assertThrows(
-      () => rig({ pins: new Map(Object.entries(pins)) }),
-      RangeError,
-    );
-  }
+  assertStringIncludes(many.log.join(), "has no pin 8; it has pins 0 to 7");
+  for (
+    const pins of [
+      [{ pin: 1, lineNumber: 2 }],
+      [{ pin: 1, lineNumber: 0 }, { pin: 2, lineNumber: 0 }],
+      [{ pin: 1, lineNumber: 0 }, { pin: 1, lineNumber: 1 }],
+    ]
+  ) assertThrows(() => rig({ pins }), RangeError);
 });
 
 Deno.test("QemuPins serves controllers whose pins are properties", () => {
   using it = rig({
     board: [ASPEED],
     device: "aspeed.gpio",
-    pins: new Map([["gpioA3", 0], ["gpioB1", 1]]),
+    // A3 and B1.
+    pins: [{ pin: 3, lineNumber: 0 }, { pin: 9, lineNumber: 1 }],
   });
   const { gpio } = it.boot();
   assertEquals(it.log, ["connected", "started"]);
@@ -531,10 +535,10 @@ Deno.test("QemuPins serves controllers whose pins are properties", () => {
   using wrong = rig({
     board: [ASPEED],
     device: "aspeed.gpio",
-    pins: new Map([["gpioZ1", 0]]),
+    pins: [{ pin: 201, lineNumber: 0 }],
   });
   wrong.boot();
-  assertStringIncludes(wrong.log.join(), '16 pins such as "gpioA0"');
+  assertStringIncludes(wrong.log.join(), '16 pins, of which 0 is "gpioA0"');
 });
 
 Deno.test("QemuPins goes by the rules alone where it does not know the registers", () => {

@@ -177,7 +177,10 @@ Deno.test({
   fn: async () => {
     await using rig = await PinRig.create(
       "sim/4,safe=1",
-      { device: "pl061", pins: new Map([["7", 0], ["1", 1]]) },
+      {
+        device: "pl061",
+        pins: [{ pin: 7, lineNumber: 0 }, { pin: 1, lineNumber: 1 }],
+      },
     );
     for (let i = 0; i < 5; i++) {
       await using guest = await rig.boot({ board: "virt" });

@@ -13,8 +13,8 @@ import { until } from "../../src/kernel_chip/until.ts";
 /** A process takes a second or two to start in User-Mode Linux. */
 const START_LIMIT_MS = 30_000;
 
-/** Starts `gpioagg kernel` with the permissions that users give it. */
-export function startKernelCommand(...args: readonly string[]): ChildProcess {
+/** Starts `gpioagg` with the permissions that users give it. */
+function start(...args: readonly string[]): ChildProcess {
   return new ChildProcess({
     command: Deno.execPath(),
     args: [
@@ -26,7 +26,6 @@ export function startKernelCommand(...args: readonly string[]): ChildProcess {
       `${REPOSITORY}/deno.json`,
       "--permission-set=gpioagg",
       `${REPOSITORY}/src/cli/main.ts`,
-      "kernel",
       ...args,
     ],
   });
@@ -39,13 +38,16 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs `gpioagg kernel` to its end. */
-export async function kernelCommand(
-  ...args: readonly string[]
-): Promise<Outcome> {
-  await using process = startKernelCommand(...args);
+/** Runs `gpioagg` to its end. */
+export async function gpioagg(...args: readonly string[]): Promise<Outcome> {
+  await using process = start(...args);
   const { code } = await process.waitForExit({ timeoutMs: START_LIMIT_MS });
   return { code, stdout: process.stdout, stderr: process.stderr };
+}
+
+/** Runs `gpioagg kernel` to its end. */
+export function kernelCommand(...args: readonly string[]): Promise<Outcome> {
+  return gpioagg("kernel", ...args);
 }
 
 /** A running `gpioagg kernel create`. */
@@ -58,7 +60,7 @@ export interface HeldChip extends AsyncDisposable {
 export async function holdChip(
   ...args: readonly string[]
 ): Promise<HeldChip> {
-  const process = startKernelCommand("create", "--json", ...args);
+  const process = start("kernel", "create", "--json", ...args);
   try {
     const [line] = await process.waitFor(/^.*\n/, {
       timeoutMs: START_LIMIT_MS,

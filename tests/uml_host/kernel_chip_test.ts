@@ -4,6 +4,7 @@ import { writeAttribute } from "../../ffi/sysfs.ts";
 import { Chip } from "../../src/gpio/chip.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import {
+  gpioagg,
   type HeldChip,
   holdChip,
   kernelCommand,
@@ -46,8 +47,9 @@ for (const through of INTERFACES) {
     await using sim = await simChips();
     await using held: HeldChip = await create(
       "--line=STOP",
-      "--line=exp bank/2,0",
-      "--line=soc/5-6,3",
+      "--line=label:exp bank/VALVE",
+      "--line=exp bank/0",
+      "--line=label:soc+lines:8/5-6,3",
       "--name=plc0",
     );
     const { chip } = held;
@@ -91,6 +93,10 @@ for (const through of INTERFACES) {
     assertEquals(
       (await run("gpioget", ["--numeric", "-c", path, "0", "3", "5"])).stdout,
       "1 0 1",
+    );
+    assertEquals(
+      (await gpioagg("get", "--numeric", "-c", path, "0", "3", "5")).stdout,
+      "1 0 1\n",
     );
     using request = opened.requestLines({
       lines: [{ offset: 2, settings: { direction: "output", outputValue: 1 } }],
@@ -173,7 +179,7 @@ for (const through of INTERFACES) {
         ["soc/8", 2, "its last is 7"],
         ["NOBODY", 2, 'no chip of this host has a line named "NOBODY"'],
         ["STOP,active-low", 2, "a kernel chip cannot invert a line"],
-        ["sim/2", 2, "a kernel chip cannot hold a simulated line"],
+        ["sim/2", 2, "a kernel chip cannot hold such a line"],
       ] as const
     ) {
       const outcome = await kernelCommand(
