@@ -2,12 +2,20 @@
  * The memory that holds what is in flight on each ring: made here, kept by the
  * frontend, handed back to whoever serves the guest next.
  *
+ * Its size is the backend's to say, so a region of ours has a tail behind the
+ * rings' logs in which the device keeps what the guest's driver never sends
+ * again. A frontend that sized its region itself may give one without a tail.
+ *
  * @module
  */
 import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { INFLIGHT_QUEUE_REGION, InflightLog } from "../virtio/inflight.ts";
+import {
+  INFLIGHT_DESCRIPTOR_STATE,
+  INFLIGHT_QUEUE_REGION,
+  InflightLog,
+} from "../virtio/inflight.ts";
 import type { InflightDescription } from "./codec.ts";
 import { MAX_VRING_SIZE } from "./protocol.ts";
 import { SharedFile } from "./shared_file.ts";
@@ -27,6 +35,7 @@ function shapeFault(numQueues: number, queueSize: number): string | undefined {
  * Makes an empty region for a frontend that asks for one. Its size is sealed, so
  * nobody can shrink it under our feet later.
  *
+ * @param stateBytes Size of the tail for the device's state.
  * @returns The region's fd and description, or why there cannot be one.
  * @throws {OsError} If there is no memory or fd for it.
  *
@@ -35,10 +44,11 @@ function shapeFault(numQueues: number, queueSize: number): string | undefined {
 export function createInflightFile(
   numQueues: number,
   queueSize: number,
+  stateBytes: number,
 ): { fd: OwnedFd; description: InflightDescription } | string {
   const fault = shapeFault(numQueues, queueSize);
   if (fault !== undefined) return fault;
-  const mmapSize = numQueues * InflightLog.bytesFor(queueSize);
+  const mmapSize = numQueues * InflightLog.bytesFor(queueSize) + stateBytes;
   return {
     fd: createMemFd("vhost-user-inflight", mmapSize, { seal: true }),
     description: { mmapSize, mmapOffset: 0, numQueues, queueSize },
@@ -89,6 +99,17 @@ export class InflightRegion implements Disposable {
       : new InflightRegion(file, numQueues, queueSize);
   }
 
+  /**
+   * The tail, or `undefined` where it has fewer bytes than asked for. Nobody may
+   * use it once the region is unmapped.
+   */
+  tail(byteLength: number): Uint8Array | undefined {
+    const start = this.#start(this.#numQueues);
+    return start + byteLength > this.#file.offset + this.#file.length
+      ? undefined
+      : new Uint8Array(this.#file.buffer, start, byteLength);
+  }
+
   /** Whether the region has room for this ring at all. */
   covers(index: number): boolean {
     return index < this.#numQueues;
@@ -105,6 +126,30 @@ export class InflightRegion implements Disposable {
     return view.getUint16(at + fields.version, LITTLE_ENDIAN) ===
         WRITTEN_VERSION &&
       view.getUint16(at + fields.desc_num, LITTLE_ENDIAN) === size;
+  }
+
+  /** What the log of such a ring says of it, if the region holds one. */
+  glance(
+    index: number,
+    size: number,
+  ): { usedIndex: number; inFlight: number } | undefined {
+    if (!this.covers(index) || size > this.queueSize) return undefined;
+    if (!this.holds(index, size)) return undefined;
+    const view = new DataView(this.#file.buffer);
+    const at = this.#start(index);
+    let inFlight = 0;
+    for (let head = 0; head < size; head++) {
+      const state = at + INFLIGHT_QUEUE_REGION.size +
+        head * INFLIGHT_DESCRIPTOR_STATE.size;
+      inFlight += view.getUint8(
+        state + INFLIGHT_DESCRIPTOR_STATE.at.inflight,
+      ) & 1;
+    }
+    const usedIndex = view.getUint16(
+      at + INFLIGHT_QUEUE_REGION.at.used_idx,
+      LITTLE_ENDIAN,
+    );
+    return { usedIndex, inFlight };
   }
 
   /** Opens the log of one ring, or says why there is none. */

@@ -54,6 +54,8 @@ export class RingSet implements Disposable {
   #features = 0n;
   /** Whether the device knows the features; a reset makes it forget them. */
   #hasToldFeatures = false;
+  /** Whether the device keeps the guest's state in the region's tail. */
+  #keepsState = false;
   /** Whether the device may hold a guest's state. */
   #isDirty = false;
 
@@ -296,7 +298,7 @@ export class RingSet implements Disposable {
     }
     const region = InflightRegion.map(fd, description);
     if (typeof region === "string") return region;
-    this.#region?.[Symbol.dispose]();
+    this.#dropRegion();
     this.#region = region;
     return undefined;
   }
@@ -315,8 +317,8 @@ export class RingSet implements Disposable {
    */
   [Symbol.dispose](): void {
     for (const ring of this.#rings) ring[Symbol.dispose]();
-    this.#region?.[Symbol.dispose]();
-    this.#region = undefined;
+    // The region first: what it says of the guest is for whoever is next.
+    this.#dropRegion();
     this.#table.unmap();
     this.#table = MemoryTable.EMPTY;
     this.#discardGuest();
@@ -351,13 +353,47 @@ export class RingSet implements Disposable {
         this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
       );
     }
+    this.#keepState(start.kind === "first" && !this.#isDirty);
     this.#isDirty = true;
     return ring.start(start, memory, this.#region);
+  }
+
+  /**
+   * Has the device keep the guest's state in the region, where that has a tail.
+   * Before the first ring runs, so that the guest's own words come after.
+   *
+   * @param mayBeSame Whether the guest may be one that an earlier session, or
+   * another process, left without noticing.
+   */
+  #keepState(mayBeSame: boolean): void {
+    const region = this.#region;
+    if (this.#keepsState || region === undefined) return;
+    this.#keepsState = true;
+    const tail = region.tail(this.#device.stateBytes);
+    if (tail === undefined) return;
+    this.#device.keepState(tail, mayBeSame && this.#isSameGuest(region));
+  }
+
+  /** Whether the rings are those of the logs, by all that is known of them. */
+  #isSameGuest(region: InflightRegion): boolean {
+    const found = this.#rings.map((ring) =>
+      ring.compare(this.#table.memory, region)
+    );
+    return found.includes("same") && !found.includes("other");
+  }
+
+  #dropRegion(): void {
+    if (this.#keepsState) this.#device.keepState(undefined, false);
+    this.#keepsState = false;
+    this.#region?.[Symbol.dispose]();
+    this.#region = undefined;
   }
 
   /** Resets the device if a guest has used it; no ring may be active. */
   #discardGuest(): void {
     for (const ring of this.#rings) ring.forget();
+    // Otherwise the device itself erases what is kept.
+    if (!this.#keepsState) this.#region?.tail(this.#device.stateBytes)?.fill(0);
     if (!this.#isDirty) return;
     this.#isDirty = false;
     this.#hasToldFeatures = false;

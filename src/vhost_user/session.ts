@@ -443,7 +443,11 @@ export class Session implements Disposable {
     const { numQueues, queueSize } = decodeInflight(payload);
     const request = FrontendRequest.GET_INFLIGHT_FD;
     const made = numQueues <= this.#rings.count
-      ? createInflightFile(numQueues, queueSize)
+      ? createInflightFile(
+        numQueues,
+        queueSize,
+        this.#options.device.stateBytes,
+      )
       : "";
     if (typeof made === "string") {
       const none = { mmapSize: 0, mmapOffset: 0, numQueues, queueSize };

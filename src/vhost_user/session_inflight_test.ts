@@ -1,89 +1,38 @@
 /** What is in flight, kept by the frontend across sessions and crashes. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { join, R, u32, u64 } from "../../tests/doubles/vhost_peer.ts";
+import {
+  description,
+  InflightFile as Region,
+  QUEUE_BYTES,
+  QUEUE_SIZE,
+} from "../../tests/doubles/vhost_inflight.ts";
+import { R, u32 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 
 const BOTH_EDGES = 3;
 const SET_IRQ_TYPE = 6;
 const GET_VALUE = 4;
-const QUEUE_SIZE = 64;
-/** 16 + 64 × 16 bytes, rounded up to 64. */
-const QUEUE_BYTES = 1088;
-
-function description(
-  numQueues: number,
-  queueSize: number,
-  mmapSize = 0,
-  mmapOffset = 0,
-): Uint8Array {
-  const counts = new Uint16Array([numQueues, queueSize, 0, 0]);
-  return join(u64(mmapSize, mmapOffset), new Uint8Array(counts.buffer));
-}
-
-/** The frontend's side of a region: its fd, its description, and its bytes. */
-class Region implements Disposable {
-  readonly fd: OwnedFd;
-  readonly payload: Uint8Array;
-  readonly #mapping: Mapping;
-  readonly view: DataView;
-
-  constructor(fd: OwnedFd, payload: Uint8Array) {
-    this.fd = fd;
-    this.payload = payload;
-    this.#mapping = Mapping.map(fd.fd, {
-      length: 2 * QUEUE_BYTES,
-      subject: "the in-flight region",
-    });
-    this.view = new DataView(this.#mapping.buffer);
-  }
-
-  /** Asks the backend for one. */
-  static get(rig: VhostRig): Region {
-    const { payload, fds } = rig.ask(
-      R.GET_INFLIGHT_FD,
-      description(2, QUEUE_SIZE),
-    );
-    if (fds.length !== 1) throw new Error(`${fds.length} fds`);
-    return new Region(fds[0]!, payload);
-  }
-
-  /** Hands it to the backend. */
-  set(rig: VhostRig): void {
-    rig.must(R.SET_INFLIGHT_FD, this.payload, [this.fd.fd]);
-  }
-
-  /** The heads that a ring has in flight by this region. */
-  heads(index: number): number[] {
-    return Array.from({ length: QUEUE_SIZE }, (_, head) => head).filter(
-      (head) => this.view.getUint8(this.at(index, head)) === 1,
-    );
-  }
-
-  /** Where the state of a descriptor begins. */
-  at(index: number, head: number): number {
-    return index * QUEUE_BYTES + 16 + head * 16;
-  }
-
-  [Symbol.dispose](): void {
-    this.#mapping[Symbol.dispose]();
-    this.fd.close();
-  }
-}
+/** Of the four lines' state, behind the logs: 16 + 4 × 2 bytes. */
+const TAIL_BYTES = 24;
 
 Deno.test("GET_INFLIGHT_FD makes a region for as many rings as there are", () => {
   using rig = new VhostRig();
   rig.negotiate();
   using region = Region.get(rig);
-  assertEquals(region.payload, description(2, 64, 2 * QUEUE_BYTES));
+  assertEquals(
+    region.payload,
+    description(2, 64, 2 * QUEUE_BYTES + TAIL_BYTES),
+  );
   // The four fields only, as a frontend with a packed struct sends them.
   const packed = rig.ask(
     R.GET_INFLIGHT_FD,
     description(1, 256).subarray(0, 20),
   );
-  assertEquals(packed.payload, description(1, 256, 4160).subarray(0, 20));
+  assertEquals(
+    packed.payload,
+    description(1, 256, 4160 + TAIL_BYTES).subarray(0, 20),
+  );
   for (const fd of packed.fds) fd.close();
   for (
     const [queues, size] of [[0, 64], [3, 64], [2, 0], [2, 32769]] as const

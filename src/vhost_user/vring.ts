@@ -28,6 +28,9 @@ import { CallFd, KickFd } from "./notify_fds.ts";
 /** Entries that a ring may have served in one turn, so that others come to it. */
 export const BUDGET_PER_TURN = 256;
 
+/** Ring indices count modulo one more. */
+const MAX_RING_INDEX = 0xffff;
+
 /** What a ring needs around it. */
 export interface RingHost {
   /** The loop that its kick is watched in. */
@@ -242,6 +245,41 @@ export class Vring implements Disposable {
   }
 
   /**
+   * Whether the ring that lies there is the one that the region's log tells of,
+   * so that its guest never noticed that nobody served it. The log alone cannot
+   * say: a frontend may hand it over although its guest was rebooted.
+   *
+   * @returns "unknown" if the ring is not complete yet, has no log, or nothing
+   * ever came of it.
+   */
+  compare(
+    memory: GuestMemory,
+    region: InflightRegion,
+  ): "same" | "other" | "unknown" {
+    const log = region.glance(this.#index, this.size);
+    if (log === undefined || this.address === undefined) return "unknown";
+    const place = locateRing(memory, this.address, this.size);
+    if (typeof place === "string") return "unknown";
+    const usedIndex = readUsedIndex(memory, place.usedAddress);
+    if (log.usedIndex === 0 && usedIndex === 0 && log.inFlight === 0) {
+      return "unknown";
+    }
+    // As a driver begins; the log's end may lie just before a wrap.
+    if (usedIndex === 0 && this.base === 0 && log.usedIndex !== 0) {
+      return "other";
+    }
+    // A process that was killed had published a batch at most that the log does
+    // not show, and what is in flight is what the driver is still waiting for.
+    const unlogged = (usedIndex - log.usedIndex) & MAX_RING_INDEX;
+    const awaited = (readAvailIndex(memory, place.availAddress) - usedIndex) &
+      MAX_RING_INDEX;
+    return unlogged <= this.size && awaited <= this.size &&
+        log.inFlight - unlogged <= awaited
+      ? "same"
+      : "other";
+  }
+
+  /**
    * Gives the queue to the device, and serves what waits in it: a kick that came
    * before is not coming again.
    *
@@ -420,7 +458,15 @@ export function locateRing(
 
 /** The ring's `used.idx`; the place was translated as a range before. */
 function readUsedIndex(memory: GuestMemory, usedAddress: number): number {
-  const at = usedAddress + USED_HEADER.at.idx;
+  return readIndex(memory, usedAddress + USED_HEADER.at.idx);
+}
+
+/** The ring's `avail.idx`; the place was translated as a range before. */
+function readAvailIndex(memory: GuestMemory, availAddress: number): number {
+  return readIndex(memory, availAddress + AVAIL_HEADER.at.idx);
+}
+
+function readIndex(memory: GuestMemory, at: number): number {
   const region = memory.locate(at, 2);
   return region < 0
     ? 0

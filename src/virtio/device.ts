@@ -15,6 +15,11 @@ export interface VirtioDevice {
   readonly queueCount: number;
   /** The device's configuration space as it stands: read-only for drivers. */
   readonly configSpace: Uint8Array;
+  /**
+   * Memory that {@linkcode VirtioDevice.keepState} takes; 0 if a driver of such
+   * a device says everything again. **Units**: bytes, a multiple of 8.
+   */
+  readonly stateBytes: number;
   /** The feature bits that the driver accepted; called before queues start. */
   setFeatures(features: bigint): void;
   /**
@@ -36,6 +41,23 @@ export interface VirtioDevice {
    * @returns Whether entries remain because the budget was used up.
    */
   processQueue(index: number, budget: number): boolean;
+  /**
+   * Keeps what a driver says once and never again in `memory`, from now on and
+   * with each change, until told otherwise: with it, and with the transport's
+   * log of what is in flight, a guest that never noticed goes on with the next
+   * session, or with the next process. Called after `setFeatures` and before the
+   * first queue starts; the memory may be anybody's scribbling and is checked.
+   *
+   * Whoever lends the memory takes it back (`undefined`) *before* the `reset`
+   * that follows a lost frontend, which must not erase it, and before it is
+   * unmapped. A reset with memory in use erases what it says.
+   *
+   * @param memory `stateBytes` of it or more, aligned to 8; `undefined` for none.
+   * @param isSameGuest Whether the guest that `memory` tells of is the one that
+   * is served now: then what it says is restored, as far as that is harmless.
+   * Otherwise the present state is written over it.
+   */
+  keepState(memory: Uint8Array | undefined, isSameGuest: boolean): void;
   /**
    * The guest's state is gone (device reset, next guest, lost frontend): lines
    * go where their rules say. Queues are stopped by then.

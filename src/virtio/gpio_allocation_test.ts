@@ -78,9 +78,10 @@ Deno.test("Serving a request allocates nothing, direct or indirect", () => {
   }
 });
 
-Deno.test("Serving an interrupt allocates nothing", () => {
+Deno.test("Serving an interrupt allocates nothing, its guest's state being kept", () => {
   const port = barePort();
   const guest = new GpioGuest([{ ...port, direction: Direction.Input }]);
+  guest.device.keepState(new Uint8Array(guest.device.stateBytes), false);
   guest.request(SET_IRQ_TYPE, 0, 3);
   const head = guest.queueEvent(0);
   guest.serve(1);

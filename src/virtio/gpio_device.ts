@@ -38,6 +38,7 @@ import {
   REQUEST_QUEUE,
   Status,
 } from "./gpio_protocol.ts";
+import { GuestState, NO_STATE } from "./guest_state.ts";
 import { encodeLineNames } from "./line_names.ts";
 import {
   FAILED,
@@ -66,12 +67,14 @@ export class GpioDevice implements VirtioDevice, LineListener {
   readonly deviceFeatures: bigint;
   readonly queueCount: number;
   readonly configSpace: Uint8Array;
+  readonly stateBytes: number;
   /** What guests caused so far. */
   readonly counters: GpioCounters;
 
   readonly #lines: readonly GpioLine[];
   readonly #names: Uint8Array;
   readonly #buffers: EventBuffers;
+  readonly #state: GuestState;
   #hasInterrupts = false;
   #requests: SplitQueue | undefined;
   #events: SplitQueue | undefined;
@@ -108,8 +111,10 @@ export class GpioDevice implements VirtioDevice, LineListener {
     );
     this.counters = new GpioCounters(ports.length);
     this.#buffers = new EventBuffers(ports.length);
+    const state = this.#state = new GuestState(ports.length, this.#names);
+    this.stateBytes = state.byteLength;
     this.#lines = ports.map((port, lineNumber) =>
-      new GpioLine(lineNumber, port, this.#buffers, this.counters)
+      new GpioLine(lineNumber, port, this.#buffers, this.counters, state)
     );
     for (const [lineNumber, port] of ports.entries()) {
       port.attach(this, lineNumber);
@@ -149,6 +154,27 @@ export class GpioDevice implements VirtioDevice, LineListener {
     if (index === REQUEST_QUEUE) return this.#processRequests(budget);
     if (index === EVENT_QUEUE) return this.#processEvents(budget);
     return false;
+  }
+
+  keepState(memory: Uint8Array | undefined, isSameGuest: boolean): void {
+    const state = this.#state;
+    state.use(memory);
+    if (memory === undefined) return;
+    if (!isSameGuest || !state.isWritten) {
+      state.clear();
+      for (const line of this.#lines) line.save();
+      return;
+    }
+    this.#depth++;
+    try {
+      for (const line of this.#lines) {
+        const word = state.load(line.number, this.#hasInterrupts);
+        if (word === NO_STATE) line.save();
+        else line.restore(word);
+      }
+    } finally {
+      this.#leave();
+    }
   }
 
   reset(): void {

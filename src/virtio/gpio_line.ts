@@ -26,6 +26,12 @@
  *   a buffer arrives and at each edge, and never kept.
  * * A level that cannot be read (the chip is gone) is no interrupt: the buffer
  *   stays held, since giving it back would make Linux send it again at once.
+ * * What a guest made of its lines comes back (`restore`) after a lost connection
+ *   or process that it did not notice, if the frontend kept it. A restore never
+ *   drives a line: an output whose rule gave it its safe value stays there, and
+ *   one that a rule made an input stays an input, until the driver's next
+ *   SET_VALUE, which then makes it an output again. Edges that came while nobody
+ *   served the guest are lost; levels are looked at again.
  *
  * **Source**: virtio 1.3, section 5.18.6 "Device Operation".
  *
@@ -35,6 +41,16 @@ import { NO_HEAD } from "./deferred_requests.ts";
 import type { EventBuffers } from "./event_buffers.ts";
 import { EventCount, type GpioCounters } from "./gpio_counters.ts";
 import { EventStatus, IrqType, MessageType } from "./gpio_protocol.ts";
+import {
+  directionIn,
+  type GuestState,
+  irqTypeIn,
+  isLatchedIn,
+  levelIn,
+  NO_STATE,
+  packState,
+} from "./guest_state.ts";
+import { edgesFor, isLevelType } from "./irq_type.ts";
 import {
   Departure,
   Direction,
@@ -65,26 +81,12 @@ const Step = {
   StaleCheck: 10,
   /** The guest is gone. */
   Leave: 11,
+  /** A guest that never noticed is back: the line becomes an input again. */
+  RestoreInput: 12,
+  /** The same: the edges of its interrupt are asked for again. */
+  RestoreEdges: 13,
 } as const;
 type Step = typeof Step[keyof typeof Step];
-
-/** The edges a port must report for an interrupt type; undefined for no type. */
-function edgesFor(type: number): Edges | undefined {
-  switch (type) {
-    case IrqType.None:
-      return Edges.None;
-    case IrqType.EdgeRising:
-      return Edges.Rising;
-    case IrqType.EdgeFalling:
-      return Edges.Falling;
-    case IrqType.EdgeBoth:
-    case IrqType.LevelHigh:
-    case IrqType.LevelLow:
-      return Edges.Both;
-    default:
-      return undefined;
-  }
-}
 
 /** The guest's side of one line. */
 export class GpioLine {
@@ -100,6 +102,7 @@ export class GpioLine {
   readonly #port: LinePort;
   readonly #buffers: EventBuffers;
   readonly #counters: GpioCounters;
+  readonly #state: GuestState;
   #step: Step = Step.Idle;
   /** The level, or the interrupt type, that the step under way is about. */
   #argument = 0;
@@ -108,10 +111,19 @@ export class GpioLine {
   #irqType: number = IrqType.None;
   /** The edges that the port reports. */
   #edges: Edges = Edges.None;
+  /** Whether the guest, or its interrupt, made the line an input. */
   #isInput = false;
+  /** Whether the guest made the line an output. */
+  #isOutput = false;
+  /** Whether that is from before a restore, and the host undid it since. */
+  #mustRetake = false;
   #isLatched = false;
   #wantsCheck = false;
   #isLeaving = false;
+  /** What is yet to be restored: the port is busy, or its chip is away. */
+  #toRestore = NO_STATE;
+  /** Whether that should be tried once the port is idle. */
+  #mayRestore = false;
 
   /** Makes the line as a new guest finds it. */
   constructor(
@@ -119,11 +131,13 @@ export class GpioLine {
     port: LinePort,
     buffers: EventBuffers,
     counters: GpioCounters,
+    state: GuestState,
   ) {
     this.number = number;
     this.#port = port;
     this.#buffers = buffers;
     this.#counters = counters;
+    this.#state = state;
   }
 
   /** Whether the port works on an operation; no request can begin then. */
@@ -205,6 +219,10 @@ export class GpioLine {
       case Step.StaleCheck:
       case Step.IrqOff:
         return 0;
+      case Step.RestoreInput:
+        return this.#restoredInput(result);
+      case Step.RestoreEdges:
+        return this.#restoredEdges(result);
       default:
         return result < 0 ? FAILED : 0;
     }
@@ -218,15 +236,19 @@ export class GpioLine {
 
   #setValue(value: number): number {
     if (value > 1) return FAILED;
-    if (this.#port.direction !== Direction.Output) {
-      this.#level = value;
-      return 0;
-    }
+    if (this.#port.direction !== Direction.Output) return this.#preset(value);
     const result = this.#port.submit(LineOperation.SetValue, value);
     this.#argument = value;
     return result === PENDING
       ? this.#wait(Step.Drive, value)
       : this.#driven(result);
+  }
+
+  /** SET_VALUE on a line that is no output. */
+  #preset(value: number): number {
+    this.#level = value;
+    this.save();
+    return this.#mustRetake ? this.#makeOutput() : 0;
   }
 
   #driven(result: number): number {
@@ -236,6 +258,7 @@ export class GpioLine {
   }
 
   #setDirection(value: number): number {
+    this.#toRestore = NO_STATE;
     if (value === Direction.Input) {
       // An input that reports edges stays as it is, so that none gets lost.
       if (this.#isInput && this.#edges !== Edges.None) return 0;
@@ -244,12 +267,7 @@ export class GpioLine {
         ? this.#wait(Step.Input, 0)
         : this.#madeInput(result);
     }
-    if (value === Direction.Output) {
-      const result = this.#port.submit(LineOperation.Output, this.#level);
-      return result === PENDING
-        ? this.#wait(Step.Output, 0)
-        : this.#madeOutput(result);
-    }
+    if (value === Direction.Output) return this.#makeOutput();
     if (value !== Direction.None) return FAILED;
     this.#discardState();
     this.#buffers.flush();
@@ -264,22 +282,36 @@ export class GpioLine {
   #madeInput(result: number): number {
     if (result < 0) return FAILED;
     this.#isInput = true;
+    this.#isOutput = false;
+    this.#mustRetake = false;
+    this.save();
     return 0;
+  }
+
+  #makeOutput(): number {
+    const result = this.#port.submit(LineOperation.Output, this.#level);
+    return result === PENDING
+      ? this.#wait(Step.Output, 0)
+      : this.#madeOutput(result);
   }
 
   #madeOutput(result: number): number {
     if (result < 0) return FAILED;
     this.#isInput = false;
+    this.#isOutput = true;
+    this.#mustRetake = false;
     this.#edges = Edges.None;
     if (this.#irqType !== IrqType.None) {
       this.#disableIrq();
       this.#buffers.flush();
     }
+    this.save();
     return 0;
   }
 
   #setIrqType(type: number): number {
     if (edgesFor(type) === undefined) return FAILED;
+    this.#toRestore = NO_STATE;
     if (type === IrqType.None) return this.#switchOffIrq();
     if (type === this.#irqType) return 0;
     if (this.#port.direction === Direction.Output) return FAILED;
@@ -305,6 +337,7 @@ export class GpioLine {
     this.#edges = edgesFor(this.#argument)!;
     this.#dropLatch();
     this.#irqType = this.#argument;
+    this.save();
     // A buffer that came before the interrupt was enabled has not been looked
     // at. That is done once the request is answered.
     this.#wantsCheck = isLevelType(this.#irqType) &&
@@ -327,6 +360,7 @@ export class GpioLine {
     this.#irqType = IrqType.None;
     this.#wantsCheck = false;
     this.#dropLatch();
+    this.save();
     if (this.#buffers.giveBack(this.number, EventStatus.Invalid)) {
       this.#counters.countEvent(this.number, EventCount.Returned);
     }
@@ -340,10 +374,90 @@ export class GpioLine {
 
   /** Everything the guest made of the line is gone; the port is not told. */
   #discardState(): void {
-    this.#disableIrq();
+    this.#toRestore = NO_STATE;
     this.#level = UNSPECIFIED;
     this.#isInput = false;
+    this.#isOutput = false;
+    this.#mustRetake = false;
     this.#edges = Edges.None;
+    this.#disableIrq();
+  }
+
+  /** Writes down what the guest made of the line, where that is kept. */
+  save(): void {
+    // What could not be restored yet is still what the guest believes.
+    if (this.#toRestore !== NO_STATE) return;
+    const isOutput = this.#port.direction === Direction.Output;
+    const direction = this.#isInput
+      ? Direction.Input
+      : this.#isOutput
+      ? Direction.Output
+      : Direction.None;
+    this.#state.store(
+      this.number,
+      packState(
+        this.#irqType,
+        this.#isLatched,
+        direction,
+        isOutput ? UNSPECIFIED : this.#level,
+      ),
+    );
+  }
+
+  /**
+   * Takes up what was kept: the guest never noticed that it was not served. Its
+   * interrupt is enabled again, and the line is an input again if it was one.
+   * Nothing is ever driven. What the port refuses is tried again when its chip
+   * is back, unless the guest has said something else by then.
+   */
+  restore(word: number): void {
+    this.#toRestore = word;
+    this.#mayRestore = true;
+    this.settle();
+  }
+
+  #restoreNow(): void {
+    const word = this.#toRestore;
+    if (directionIn(word) !== Direction.Input) {
+      this.#isOutput = directionIn(word) === Direction.Output;
+      this.#mustRetake = this.#isOutput &&
+        this.#port.direction !== Direction.Output;
+      this.#finishRestore();
+      return;
+    }
+    const result = this.#port.submit(LineOperation.Input, 0);
+    if (result === PENDING) this.#wait(Step.RestoreInput, 0);
+    else this.#restoredInput(result);
+  }
+
+  #restoredInput(result: number): number {
+    if (result < 0) return FAILED;
+    this.#isInput = true;
+    const edges = edgesFor(irqTypeIn(this.#toRestore))!;
+    if (edges === Edges.None) return this.#finishRestore();
+    const asked = this.#port.submit(LineOperation.SetEdges, edges);
+    return asked === PENDING
+      ? this.#wait(Step.RestoreEdges, 0)
+      : this.#restoredEdges(asked);
+  }
+
+  #restoredEdges(result: number): number {
+    if (result < 0) return FAILED;
+    const word = this.#toRestore;
+    this.#irqType = irqTypeIn(word);
+    this.#edges = edgesFor(this.#irqType)!;
+    this.#isLatched = isLatchedIn(word);
+    return this.#finishRestore();
+  }
+
+  #finishRestore(): number {
+    // Newer where the guest has set one before the chip came back.
+    if (this.#level === UNSPECIFIED) this.#level = levelIn(this.#toRestore);
+    this.#toRestore = NO_STATE;
+    this.save();
+    // The buffer may have come first.
+    if (this.#buffers.isHeld(this.number)) this.unmasked();
+    return 0;
   }
 
   /** The guest is gone; its queues have been stopped. */
@@ -373,6 +487,7 @@ export class GpioLine {
     if (this.#isLatched) {
       this.#isLatched = false;
       this.#deliver();
+      this.save();
     } else if (isLevelType(this.#irqType)) {
       // The queue was stopped and started again while the level was read.
       if (this.#step === Step.LevelCheck) this.#step = Step.StaleCheck;
@@ -382,7 +497,10 @@ export class GpioLine {
 
   /** The port is back: its level could not be read for a while. */
   restored(): void {
-    if (isLevelType(this.#irqType)) this.#checkLevel();
+    if (this.#toRestore !== NO_STATE) {
+      this.#mayRestore = true;
+      this.settle();
+    } else if (isLevelType(this.#irqType)) this.#checkLevel();
   }
 
   /** The port reports a change. */
@@ -402,12 +520,17 @@ export class GpioLine {
       this.#counters.countEvent(this.number, EventCount.Coalesced);
     } else {
       this.#isLatched = true;
+      this.save();
       this.#counters.countEvent(this.number, EventCount.Latched);
     }
   }
 
-  /** Looks at the level now, if that had to wait for the port or an answer. */
+  /** Does now what had to wait for the port or an answer. */
   settle(): void {
+    if (this.#mayRestore && this.#step === Step.Idle) {
+      this.#mayRestore = false;
+      if (this.#toRestore !== NO_STATE) this.#restoreNow();
+    }
     if (this.#wantsCheck && this.#step === Step.Idle) this.#checkLevel();
   }
 
@@ -442,10 +565,6 @@ export class GpioLine {
       this.#counters.countEvent(this.number, EventCount.Delivered);
     }
   }
-}
-
-function isLevelType(type: number): boolean {
-  return type >= IrqType.LevelHigh;
 }
 
 function levelOrFailed(result: number): number {

@@ -16,13 +16,18 @@ export interface ServedLine {
 
 /** A service with its sockets in a directory of its own. */
 export class Service implements AsyncDisposable {
-  /** The process. */
-  readonly process: ChildProcess;
+  #process: ChildProcess;
+  readonly #start: () => ChildProcess;
   readonly #deno: string;
   readonly #directory: string;
 
-  private constructor(process: ChildProcess, deno: string, directory: string) {
-    this.process = process;
+  private constructor(
+    start: () => ChildProcess,
+    deno: string,
+    directory: string,
+  ) {
+    this.#start = start;
+    this.#process = start();
     this.#deno = deno;
     this.#directory = directory;
   }
@@ -37,28 +42,46 @@ export class Service implements AsyncDisposable {
   ): Promise<Service> {
     const deno = await artefact("deno");
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-service-" });
-    const process = new ChildProcess({
-      command: deno,
-      args: [
-        ...PROGRAM,
-        "serve",
-        "--json",
-        ...Object.entries(aggregators).flatMap(([name, specs]) => [
-          "--socket-path",
-          `${directory}/${name}.sock`,
-          ...specs.flatMap((spec) => ["--line", spec]),
-        ]),
-      ],
-      cwd: REPOSITORY,
-    });
-    const service = new Service(process, deno, directory);
+    const start = () =>
+      new ChildProcess({
+        command: deno,
+        args: [
+          ...PROGRAM,
+          "serve",
+          "--json",
+          ...Object.entries(aggregators).flatMap(([name, specs]) => [
+            "--socket-path",
+            `${directory}/${name}.sock`,
+            ...specs.flatMap((spec) => ["--line", spec]),
+          ]),
+        ],
+        cwd: REPOSITORY,
+      });
+    const service = new Service(start, deno, directory);
     try {
-      await process.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+      await service.#ready();
     } catch (error) {
       await service[Symbol.asyncDispose]();
       throw error;
     }
     return service;
+  }
+
+  /** The process. */
+  get process(): ChildProcess {
+    return this.#process;
+  }
+
+  /**
+   * Kills the process (SIGKILL), and starts another one at the same sockets.
+   *
+   * @throws {Error} when that is not ready within the limit.
+   */
+  async crash(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.waitForExit();
+    this.#process = this.#start();
+    await this.#ready();
   }
 
   /** The vhost-user socket of an aggregator. */
@@ -84,8 +107,12 @@ export class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.process[Symbol.asyncDispose]();
+    await this.#process[Symbol.asyncDispose]();
     await Deno.remove(this.#directory, { recursive: true });
+  }
+
+  async #ready(): Promise<void> {
+    await this.#process.waitFor('"event":"ready"', { timeoutMs: 30_000 });
   }
 
   async #sim(name: string, changes: readonly string[]): Promise<string> {

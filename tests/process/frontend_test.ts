@@ -231,6 +231,102 @@ Deno.test("armed interrupts outlast a lost connection with the in-flight log", a
   }
 });
 
+/** Waits until a line interrupts, and arms it again. */
+function expectInterrupt(driver: GpioDriver, lineNumber: number): void {
+  assertEquals(driver.waitEvent(LIMIT_MS), {
+    lineNumber,
+    status: EventStatus.Valid,
+  });
+  driver.arm(lineNumber);
+}
+
+for (
+  const [what, isCrash] of [["connection", false], ["process", true]] as const
+) {
+  Deno.test(`a guest that never noticed a lost ${what} goes on: edges, levels, outputs`, async () => {
+    await using service = await Service.start({ plc0: LINES });
+    const socket = service.socket("plc0");
+    for (const order of ["cloud-hypervisor", "qemu", "crosvm"] as const) {
+      using frontend = Frontend.open(socket, { order });
+      const driver = GpioDriver.attach(frontend);
+      driver.setInterruptType(IN0, IrqType.EdgeBoth);
+      driver.arm(IN0);
+      driver.setInterruptType(IN0 + 1, IrqType.LevelHigh);
+      driver.arm(IN0 + 1);
+      driver.setInterruptType(IN0 + 2, IrqType.EdgeRising);
+      driver.setOutput(0, 1, Direction.Output);
+      for (let life = 0; life < 3; life++) {
+        pull(socket, ["IN2", 1]); // masked: the edge is kept
+        assertEquals(driver.waitEvent(QUIET_MS), undefined);
+        frontend.disconnect();
+        if (isCrash) await service.crash();
+        frontend.reconnect(socket, order === "qemu" ? "used" : "avail");
+        frontend.start();
+        assertEquals(driver.events!.armed(IN0), 1);
+        pull(socket, ["IN0", 1]);
+        expectInterrupt(driver, IN0);
+        pull(socket, ["IN0", 0]);
+        expectInterrupt(driver, IN0);
+        pull(socket, ["IN1", 1]);
+        expectInterrupt(driver, IN0 + 1);
+        expectInterrupt(driver, IN0 + 1);
+        pull(socket, ["IN1", 0]);
+        // The last buffer may have come back before the level was low.
+        const late = driver.waitEvent(QUIET_MS);
+        if (late !== undefined) driver.arm(late.lineNumber);
+        driver.arm(IN0 + 2);
+        assertEquals(driver.waitEvent(LIMIT_MS)?.lineNumber, IN0 + 2);
+        pull(socket, ["IN2", 0]);
+        // Nothing was driven meanwhile; the driver's next word drives again.
+        driver.setValue(0, life & 1);
+        assertEquals(driver.getValue(0), life & 1);
+        const { OUT0 } = await service.lines("plc0");
+        assertEquals(OUT0!.direction, "output");
+        assertEquals(OUT0!.value, life & 1);
+      }
+      // Another VM's guest, and then one that was rebooted, begin anew.
+      frontend.disconnect();
+      using other = Frontend.open(socket, { order });
+      const stranger = GpioDriver.attach(other);
+      for (let boot = 0; boot < 2; boot++) {
+        for (const lineNumber of [IN0, IN0 + 1, IN0 + 2]) {
+          stranger.arm(lineNumber);
+        }
+        pull(socket, ["IN0", 1], ["IN1", 1], ["IN2", 1]);
+        assertEquals(stranger.waitEvent(QUIET_MS), undefined);
+        pull(socket, ["IN0", 0], ["IN1", 0], ["IN2", 0]);
+        stranger.setInterruptType(IN0, IrqType.EdgeBoth);
+        stranger.restart();
+      }
+    }
+  });
+}
+
+Deno.test("a guest that was rebooted while nobody served it does not inherit", async () => {
+  await using service = await Service.start({ plc0: LINES });
+  const socket = service.socket("plc0");
+  for (const isCrash of [false, true]) {
+    using frontend = Frontend.open(socket);
+    const driver = GpioDriver.attach(frontend);
+    driver.setInterruptType(IN0, IrqType.EdgeBoth);
+    frontend.disconnect();
+    if (isCrash) await service.crash();
+    // The same region, but rings as a driver makes them.
+    for (const ring of frontend.rings) ring.reset();
+    driver.requests.reset();
+    driver.events!.reset();
+    frontend.reconnect(socket, [0, 0]);
+    frontend.start();
+    driver.arm(IN0);
+    pull(socket, ["IN0", 1], ["IN0", 0]);
+    assertEquals(driver.waitEvent(QUIET_MS), undefined);
+    driver.setInterruptType(IN0, IrqType.EdgeBoth);
+    pull(socket, ["IN0", 1]);
+    assertEquals(driver.waitEvent(LIMIT_MS)?.lineNumber, IN0);
+    pull(socket, ["IN0", 0]);
+  }
+});
+
 Deno.test("a hundred guests, a third of them killed, leave no fd or mapping", async () => {
   await using service = await Service.start({ plc0: LINES });
   const socket = service.socket("plc0");
