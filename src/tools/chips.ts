@@ -3,21 +3,46 @@
  *
  * @module
  */
+import { parseChipIdentity } from "../config/chip_identity.ts";
 import { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
-import { listChips, openChip } from "../gpio/lookup.ts";
+import { findChipByProperties } from "../gpio/identity.ts";
+import { findChip, listChips } from "../gpio/lookup.ts";
 import { errnoCodeOf, reasonOf, ToolError } from "./tool_error.ts";
 
 /**
- * Opens the chip that is given by number, name, path or label.
+ * The path of the chip that is given by number, name, path or label, or by what
+ * it is known by for good (`usb-serial:FT123+lines:8`); undefined if there is
+ * none.
+ *
+ * @throws {ToolError} If several chips could be meant, or may not be looked at.
+ */
+export function findNamedChip(key: string): string | undefined {
+  const parsed = parseChipIdentity(key);
+  if (parsed !== undefined && "problem" in parsed) {
+    throw new ToolError([parsed.problem, parsed.hint].filter(Boolean));
+  }
+  try {
+    return parsed === undefined
+      ? findChip(key)
+      : findChipByProperties(parsed.identity);
+  } catch (error) {
+    throw openError(key, error);
+  }
+}
+
+/**
+ * Opens the chip that {@linkcode findNamedChip} finds.
  *
  * @throws {ToolError} If there is none, or it may not be opened.
  *
  * **Ownership**: the caller's.
  */
 export function openNamedChip(key: string): Chip {
+  const path = findNamedChip(key);
+  if (path === undefined) throw new ToolError(absentText(key));
   try {
-    return openChip(key);
+    return Chip.open(path);
   } catch (error) {
     throw openError(key, error);
   }
@@ -57,11 +82,13 @@ function openError(key: string, error: unknown): ToolError {
     );
   }
   return new ToolError(
-    error.operation === "find"
-      ? error.message
-      : `cannot find GPIO chip character device '${key}'`,
+    error.operation === "find" ? error.message : absentText(key),
     { cause: error },
   );
+}
+
+function absentText(key: string): string {
+  return `cannot find GPIO chip character device '${key}'`;
 }
 
 /** Where the device file of a chip is. */

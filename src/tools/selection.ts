@@ -1,13 +1,12 @@
 /**
- * Which lines are meant: names, offsets and `CHIP/OFFSETS` to lines of chips,
+ * Which lines are meant: names, offsets and `CHIP/…` to lines of chips,
  * by libgpiod's rules.
  *
  * @module
  */
 import type { Chip } from "../gpio/chip.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
-import { findChip } from "../gpio/lookup.ts";
-import { openAllChips, openNamedChip } from "./chips.ts";
+import { findNamedChip, openAllChips, openNamedChip } from "./chips.ts";
 import { parseNumber } from "./numbers.ts";
 import { ToolError } from "./tool_error.ts";
 
@@ -48,28 +47,42 @@ export interface Selection {
   readonly unopened: readonly string[];
 }
 
-/** Ranges of offsets behind a chip, as the command line of `serve` has them. */
-const SPEC = /^(.+)\/(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)$/;
+/** Ranges of offsets, as the command line of `serve` has them. */
+const OFFSETS = /^\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*$/;
 /** More lines than any chip has. */
 const MAX_OFFSET = 65535;
 
-/** Lines of a chip that a word names as `CHIP/OFFSETS`. */
-export interface ChipOffsets {
+/** Lines of a chip that a word names as `CHIP/OFFSETS` or `CHIP/LINE_NAME`. */
+export interface ChipLines {
   readonly chip: string;
-  readonly offsets: readonly number[];
+  /** What stands behind the slash. */
+  readonly name: string;
+  /** The offsets, if that is what it is. */
+  readonly offsets: readonly number[] | undefined;
 }
 
-/** Reads `CHIP/OFFSETS`; undefined if `text` is something else. */
-export function parseChipOffsets(text: string): ChipOffsets | undefined {
-  const [, chip, ranges] = SPEC.exec(text) ?? [];
-  if (chip === undefined || ranges === undefined) return undefined;
+/** Reads `CHIP/…`; undefined if `text` is something else. */
+export function parseChipLines(text: string): ChipLines | undefined {
+  const slash = text.lastIndexOf("/");
+  const chip = text.slice(0, slash);
+  const name = text.slice(slash + 1);
+  if (slash <= 0 || name === "") return undefined;
+  return {
+    chip,
+    name,
+    offsets: OFFSETS.test(name) ? rangesOf(name) : undefined,
+  };
+}
+
+/** Offsets of ranges such as `0-7,9`; none if a range is none. */
+function rangesOf(text: string): number[] | undefined {
   const offsets: number[] = [];
-  for (const range of ranges.split(",")) {
+  for (const range of text.split(",")) {
     const [first = 0, last = first] = range.split("-").map(Number);
     if (last > MAX_OFFSET || first > last) return undefined;
     for (let offset = first; offset <= last; offset++) offsets.push(offset);
   }
-  return { chip, offsets };
+  return offsets;
 }
 
 /** The chips that are looked at. */
@@ -92,7 +105,7 @@ class Chips {
 
   /** The chip that a SPEC names; undefined if there is none. */
   named(key: string): Chip | undefined {
-    if (findChip(key) === undefined) return undefined;
+    if (findNamedChip(key) === undefined) return undefined;
     const chip = this.#stack.use(openNamedChip(key));
     return this.all.find((each) => each.path === chip.path) ?? chip;
   }
@@ -102,7 +115,7 @@ class Chips {
  * Finds the lines that `words` mean.
  *
  * A word is looked for as an offset of the chip given by `--chip`, then as a
- * name, then as `CHIP/OFFSETS`.
+ * name, then as `CHIP/OFFSETS` or `CHIP/LINE_NAME`.
  *
  * @throws {ToolError} If the chip given by `--chip` cannot be opened.
  *
@@ -186,11 +199,17 @@ function findNames(
   return ambiguous;
 }
 
-/** The lines that a word names as `CHIP/OFFSETS`: all of them or none. */
+/** The lines that a word names as `CHIP/…`: all of them or none. */
 function ofSpec(chips: Chips, id: string, word: number): SelectedLine[] {
-  const spec = parseChipOffsets(id);
+  const spec = parseChipLines(id);
   const chip = spec === undefined ? undefined : chips.named(spec.chip);
   if (spec === undefined || chip === undefined) return [];
+  if (spec.offsets === undefined) {
+    const info = chip.lines().find(({ name }) => name === spec.name);
+    return info === undefined
+      ? []
+      : [{ id, word, chip, info, knownByName: false }];
+  }
   if (spec.offsets.some((offset) => offset >= chip.lineCount)) return [];
   return spec.offsets.map((offset) => ({
     id: `${spec.chip}/${offset}`,
@@ -222,18 +241,23 @@ function problemsOf(
 }
 
 function missingText(id: string, scope: Scope): string {
-  if (scope.chip === undefined) {
-    const spec = parseChipOffsets(id);
-    return spec === undefined || scope.byName ||
-        findChip(spec.chip) === undefined
-      ? `cannot find line '${id}'`
-      : `offset ${
-        Math.max(...spec.offsets)
-      } is out of range on chip '${spec.chip}'`;
-  }
-  return parseNumber(id) === undefined || scope.byName
+  const [offset, chip] = scope.byName
+    ? []
+    : scope.chip !== undefined
+    ? [parseNumber(id), scope.chip]
+    : specOffset(id);
+  return offset === undefined
     ? `cannot find line '${id}'`
-    : `offset ${parseNumber(id)} is out of range on chip '${scope.chip}'`;
+    : `offset ${offset} is out of range on chip '${chip}'`;
+}
+
+/** The largest offset of `CHIP/OFFSETS`, if there is such a chip. */
+function specOffset(id: string): [offset?: number, chip?: string] {
+  const spec = parseChipLines(id);
+  if (spec?.offsets === undefined) return [];
+  return findNamedChip(spec.chip) === undefined
+    ? []
+    : [Math.max(...spec.offsets), spec.chip];
 }
 
 /**

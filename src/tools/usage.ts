@@ -103,15 +103,17 @@ export const VERSION_OPTION = {
 export const CHIPS_CHAPTER = [
   "Chips",
   `A chip is given by number, name, path or label: '0', 'gpiochip0' and
-'/dev/gpiochip0' are the same chip; a link to its device file is one more name.`,
+'/dev/gpiochip0' are the same chip; a link to its device file is one more name.
+Or by what it is known by for good: 'usb-serial:FT123', 'i2c:1-0020',
+'device-tree:/soc/gpio@fe200000', 'label:soc-gpio+lines:58'.`,
 ] as const;
 
 /** The chapter on lines. */
 export const LINES_CHAPTER = [
   "Lines",
   `A line is given by its name. With --chip, a number is the line's offset on
-that chip. Without it, CHIP/OFFSETS names lines of a chip: 'gpiochip0/4',
-'my-label/0-7,9'.`,
+that chip. Without it, CHIP/OFFSETS and CHIP/NAME are lines of a chip:
+'gpiochip0/4', 'my-label/0-7,9', 'usb-serial:FT123/ESTOP'.`,
 ] as const;
 
 /** The chapter on periods. */

@@ -57,6 +57,35 @@ Deno.test("Lines are found as CHIP/OFFSETS, by number, name, path, link or label
   ]);
 });
 
+Deno.test("Chips are found by what they are known by for good", async () => {
+  await using chips = await twoChips();
+  await using _twin = await simChip({ lines: 1, label: "label-of-b" });
+  const { b } = chips;
+  await b.pull(3, "up");
+  for (const line of ["3", "foo"]) {
+    const id = `label:label-of-b+lines:4/${line}`;
+    const { stdout, stderr } = await ours("gpioget", id);
+    assertEquals([stdout, stderr], [`"${id}"=active\n`, ""]);
+  }
+  assertEquals(
+    (await ours("gpioget", `${b.name}/foo`, "-c", "x")).stderr,
+    "gpioget: cannot find line '-c'\ngpioget: cannot find line 'x'\n",
+  );
+  assertEquals(
+    (await ours("gpioget", "-c", `path:${b.path}`, "foo")).stdout,
+    '"foo"=active\n',
+  );
+  const two = await ours("gpioget", "label:label-of-b/0");
+  assert(/there are 2: gpiochip\d+ \(.*lines:4/.test(two.stderr), two.stderr);
+  const none = await ours("gpiodetect", "usb-serial:FT123");
+  assertEquals(
+    none.stderr,
+    "gpiodetect: cannot find GPIO chip character device 'usb-serial:FT123'\n",
+  );
+  const wrong = await ours("gpiodetect", "i2c:nowhere");
+  assert(wrong.stderr.includes("such as 1-0020"), wrong.stderr);
+});
+
 Deno.test("CHIP/OFFSETS is set, watched and told of like other lines", async () => {
   await using chips = await twoChips();
   const { b } = chips;
