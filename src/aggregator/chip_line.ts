@@ -16,6 +16,7 @@ import {
   AbsentError,
   EdgeEventBatch,
   LineError,
+  type LineInfo,
   type LineRequest,
   type LineSettings,
   type LocatedLine,
@@ -121,6 +122,7 @@ export class ChipLine implements LineSource, PresentLine {
   submit(operation: SourceOperation, argument: number): number {
     if (operation === SourceOperation.Release) {
       this.#release();
+      this.#look();
       return 0;
     }
     const request = this.#request ?? this.#takeAgain();
@@ -128,12 +130,11 @@ export class ChipLine implements LineSource, PresentLine {
     switch (operation) {
       case SourceOperation.GetValue:
         return this.#checked(request.readBit(0));
-      case SourceOperation.SetValue: {
-        if (!this.#configured || this.#direction !== Direction.Output) {
-          return FAILED;
-        }
-        return this.#write(request, argument);
-      }
+      case SourceOperation.SetValue:
+        // An output that was taken over as it was is made ours by this.
+        return this.#direction === Direction.Output
+          ? this.#output(request, argument)
+          : FAILED;
       case SourceOperation.Output:
         return this.#output(request, argument);
       case SourceOperation.Input:
@@ -211,6 +212,18 @@ export class ChipLine implements LineSource, PresentLine {
     this.#edges = Edges.None;
   }
 
+  /** Which direction a line that was let go is left with. */
+  #look(): void {
+    try {
+      const place = this.#options.locate();
+      using chip = Chip.open(place.chipPath);
+      this.#direction = directionOf(chip.lineInfo(place.offset));
+    } catch (error) {
+      // The chip is gone: what it was is the best guess.
+      if (!(error instanceof LineError)) throw error;
+    }
+  }
+
   /** The chip is gone: its request is dead, what was asked for stays known. */
   #lose(): void {
     this.#unwatch();
@@ -226,16 +239,13 @@ export class ChipLine implements LineSource, PresentLine {
   #acquire(): void {
     const place = this.#options.locate();
     using chip = Chip.open(place.chipPath);
-    const { name, direction } = chip.lineInfo(place.offset);
+    const info = chip.lineInfo(place.offset);
     this.#request = chip.requestLines({
       consumer: this.#options.consumer,
       lines: [{ offset: place.offset, settings: this.#settings() }],
     });
-    if (!this.#configured) {
-      this.#direction = direction === "output"
-        ? Direction.Output
-        : Direction.Input;
-    }
+    if (!this.#configured) this.#direction = directionOf(info);
+    const { name } = info;
     this.#name = name;
     this.#description = `${chip.name} line ${place.offset}` +
       (name === "" ? "" : ` "${name}"`);
@@ -383,4 +393,8 @@ export class ChipLine implements LineSource, PresentLine {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
   }
+}
+
+function directionOf({ direction }: LineInfo): Direction {
+  return direction === "output" ? Direction.Output : Direction.Input;
 }

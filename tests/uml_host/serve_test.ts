@@ -167,8 +167,8 @@ Deno.test("serve refuses what cannot be had, by its SPEC, and leaves nothing hal
       code: 1,
       says: `--line ${first.name}/7: .*has no line 7`,
     },
-    { specs: [free, "SAME"], code: 2, says: "--line SAME: several lines" },
-    { specs: [free, "twin/1"], code: 1, says: "--line twin/1: .*label" },
+    { specs: [free, "SAME"], code: 2, says: "--line SAME: .*several lines" },
+    { specs: [free, "twin/1"], code: 2, says: "--line twin/1: .*label" },
     { specs: [free, free], code: 2, says: `--line ${free}: .*taken by` },
     { specs: [free, "FREE,as=A", "sim/1,as=A"], code: 2, says: '"A" is taken' },
   ];
