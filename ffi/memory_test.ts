@@ -1,17 +1,17 @@
 import { assert } from "@std/assert";
 import { readSmallFile } from "./files.ts";
-import { dropStartUpCode } from "./memory.ts";
+import { dropStartUpPages } from "./memory.ts";
 
 function residentFileKilobytes(): number {
   const status = readSmallFile("/proc/self/status") ?? "";
   return Number(/^RssFile:\s+(\d+) kB$/m.exec(status)?.[1]);
 }
 
-Deno.test("dropStartUpCode() makes the process smaller, and it runs on", () => {
+Deno.test("dropStartUpPages() makes the process smaller, and it runs on", () => {
   const before = residentFileKilobytes();
-  dropStartUpCode();
+  dropStartUpPages();
   const after = residentFileKilobytes();
   assert(after < before * 0.8, `${before} kB before, ${after} kB after`);
-  dropStartUpCode();
+  dropStartUpPages();
   assert(/(a+)+c/.test("aaac"));
 });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dropStartUpCode } from "../../ffi/memory.ts";
+import { dropStartUpPages } from "../../ffi/memory.ts";
 import type { ConfigResult } from "../config/config_file.ts";
 import type {
   AggregatorSpecification,
@@ -105,7 +105,7 @@ export async function serve(
       api = new ApiServer(reactor, settings, reload);
     }
     events.ready(added);
-    dropStartUpCode();
+    dropStartUpPages();
     await over.promise;
     await api?.[Symbol.asyncDispose]();
     await withLimit(reactor.shutdown());
