@@ -223,6 +223,11 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     if (isPresent) this.#listener?.restored?.(this.#lineNumber);
   }
 
+  restored(): void {
+    this.observer?.lineChanged(this.#lineNumber);
+    this.#listener?.restored?.(this.#lineNumber);
+  }
+
   /**
    * Puts the line where its specification starts it, before any guest.
    *

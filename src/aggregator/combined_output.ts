@@ -90,6 +90,10 @@ export class CombinedOutput extends SharedSource {
     // An output reports none.
   }
 
+  restored(): void {
+    // Nor has it a level interrupt.
+  }
+
   presence(isPresent: boolean): void {
     // The wishes may be others than when the chip went.
     if (isPresent) this.#drive(() => {});

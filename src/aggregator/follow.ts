@@ -122,6 +122,11 @@ export class FollowedSource extends SharedSource implements LineSource {
     this.#tellFollowers();
   }
 
+  restored(): void {
+    this.#listener?.restored();
+    this.#tellFollowers();
+  }
+
   [Symbol.dispose](): void {
     this.#listener = undefined;
     this.source[Symbol.dispose]();
@@ -322,9 +327,8 @@ export class FollowerLine implements LineSource, Follower {
     const before = this.#value;
     if (value === before) return;
     this.#value = value;
-    // From not known to known: a level interrupt may be due.
-    if (before < 0 && value >= 0) this.#listener?.presence(true);
     if (value < 0) return;
+    if (before < 0) this.#listener?.restored();
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#edges & edge) !== 0) this.#listener?.edge(value);
   }

@@ -131,6 +131,10 @@ export class InterlockedSource implements LineSource, SourceListener {
     this.#listener?.presence(isPresent);
   }
 
+  restored(): void {
+    this.#listener?.restored();
+  }
+
   /** The first line that is active and excludes this one. */
   blocker(): InterlockedSource | undefined {
     for (const group of this.groups) {

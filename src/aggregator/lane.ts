@@ -114,6 +114,10 @@ class LaneServedLine implements SourceListener {
     signalFd(this.#doneFd);
   }
 
+  restored(): void {
+    // A lane has chip lines only, which tell of their chip's presence.
+  }
+
   /** Applies the line's rule for a missing guest and lets it go. */
   close(): void {
     if (this.isClosed) return;

@@ -27,6 +27,8 @@ export interface SourceListener {
    * left, and edges that were missed have been reported.
    */
   presence(isPresent: boolean): void;
+  /** The value can be read again: a level interrupt may be due. */
+  restored(): void;
 }
 
 /**

@@ -93,6 +93,10 @@ export class SharedInput extends SharedSource {
     for (const tap of [...this.#taps]) tap.listener?.presence(isPresent);
   }
 
+  restored(): void {
+    for (const tap of [...this.#taps]) tap.listener?.restored();
+  }
+
   #wanted(): Edges {
     let edges: number = Edges.None;
     for (const tap of this.#taps) edges |= tap.sourceEdges;

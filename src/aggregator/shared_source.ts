@@ -67,4 +67,5 @@ export abstract class SharedSource implements SourceListener {
 
   abstract edge(value: number): void;
   abstract presence(isPresent: boolean): void;
+  abstract restored(): void;
 }

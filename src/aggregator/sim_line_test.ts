@@ -23,6 +23,7 @@ function rig(rules = "") {
     completed: () => {},
     edge: (value) => edges.push(value),
     presence: () => {},
+    restored: () => {},
   });
   const pass = (ms: number) => {
     clock.now += ms;
