@@ -39,8 +39,8 @@ if [ $# -gt 0 ]; then "$@" </dev/null >/dev/null & fi
 i=0
 while runs; do
   i=$((i + 1))
-  if [ $i -gt 30 ]; then kill -KILL "$vm"; break; fi
-  sleep 0.1
+  if [ $i -gt 12 ]; then kill -KILL "$vm"; break; fi
+  sleep 0.25
 done
 wait
 `;

@@ -158,7 +158,7 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
     await run.waitFor("started");
     assert(isRunning(Number(pid)));
     run.kill("SIGKILL");
-    await until("the VM's end", () => !isRunning(Number(pid)), 5000);
+    await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
   }
 });
 
