@@ -1,11 +1,13 @@
 /**
- * What the tests of QEMU pins share: an aggregator of simulated lines, exposed
- * as the pins of whichever QEMU is there, in a reactor beside the test.
+ * What the tests of QEMU pins share: an aggregator, of simulated lines or of
+ * lines of chips, exposed as the pins of whichever QEMU is there, in a reactor
+ * beside the test.
  *
  * @module
  */
 import { AggregatorLine } from "../../src/aggregator/aggregator_line.ts";
 import { SimLine } from "../../src/aggregator/sim_line.ts";
+import { SourceFactory } from "../../src/aggregator/source_factory.ts";
 import { parseLineSpec } from "../../src/config/line_spec.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { QmpClient } from "../../src/qemu/qmp.ts";
@@ -54,22 +56,24 @@ class NotedPort implements LinePort {
   }
 }
 
-/** Simulated lines behind the pins of a QEMU. */
+/** Lines behind the pins of a QEMU. */
 export class PinRig implements AsyncDisposable {
   readonly directory: string;
   readonly pins: QemuPins;
-  /** The simulated pins, by lineNumber: pull them, look at their level. */
+  /** Simulated pins, in order: pull them, look at their level. */
   readonly sims: readonly SimLine[];
   /** The levels that each line was driven to. */
   readonly driven: readonly (readonly number[])[];
   /** What the exposure told. */
   readonly log: string[] = [];
   readonly #reactor: Reactor;
+  readonly #sources: SourceFactory;
+  readonly #lines: readonly AggregatorLine[];
   readonly #timer: ReturnType<typeof setInterval>;
 
   private constructor(
     directory: string,
-    spec: string,
+    specs: readonly string[],
     options: Partial<QemuPinsOptions> & { device: string },
   ) {
     this.directory = directory;
@@ -78,11 +82,15 @@ export class PinRig implements AsyncDisposable {
         throw error;
       },
     });
-    const specifications = parseLineSpec(spec);
-    this.sims = specifications.map((one) => new SimLine(one, this.#reactor));
+    const specifications = specs.flatMap((spec) => parseLineSpec(spec));
+    this.#sources = new SourceFactory(this.#reactor);
     const lines = specifications.map((one, i) =>
-      new AggregatorLine(`sim${i}`, one, this.sims[i]!)
+      new AggregatorLine(`line${i}`, one, this.#sources.open(one, "pins"))
     );
+    this.#lines = lines;
+    for (const line of lines) line.start();
+    this.sims = lines.map(({ source }) => source)
+      .filter((source) => source instanceof SimLine);
     const ports = lines.map((line) => new NotedPort(line));
     this.driven = ports.map(({ levels }) => levels);
     const note = (text: string) => this.log.push(text);
@@ -111,12 +119,12 @@ export class PinRig implements AsyncDisposable {
 
   /** Makes an exposure that waits for a QEMU. */
   static async create(
-    spec: string,
+    specs: string | readonly string[],
     options: Partial<QemuPinsOptions> & { device: string },
   ): Promise<PinRig> {
     return new PinRig(
       await Deno.makeTempDir({ prefix: "gpioagg-pins-" }),
-      spec,
+      typeof specs === "string" ? [specs] : specs,
       options,
     );
   }
@@ -184,6 +192,8 @@ export class PinRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.pins[Symbol.dispose]();
+    for (const line of this.#lines) line[Symbol.dispose]();
+    this.#sources[Symbol.dispose]();
     this.#reactor[Symbol.dispose]();
     await Deno.remove(this.directory, { recursive: true });
   }
