@@ -31,6 +31,8 @@ read() {
       *) grace_words+=("$grace_word") ;;
     esac
   done
+  # The caller says -r or not.
+  # shellcheck disable=SC2162
   builtin read "${grace_words[@]}"
 }
 
