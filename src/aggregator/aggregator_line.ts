@@ -163,7 +163,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   followable(): FollowedSource {
     const found = this.#find(FollowedSource);
     if (found !== undefined) return found;
-    return this.#wrap(new FollowedSource(this.#source));
+    return this.#wrap(new FollowedSource(this.#source, this.#pending));
   }
 
   /** Makes the line one that others can exclude; messages call it `title`. */

@@ -132,7 +132,7 @@ export class FollowedSource extends SharedSource implements LineSource {
     this.source[Symbol.dispose]();
   }
 
-  protected override strayCompletion(result: number): void {
+  protected override earlierCompleted(result: number): void {
     this.#listener?.completed(result);
   }
 

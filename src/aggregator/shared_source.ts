@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PENDING } from "../virtio/line_port.ts";
+import { FAILED, PENDING } from "../virtio/line_port.ts";
 import type { LineSource, SourceListener } from "./line_source.ts";
 
 /** An operation of one user. */
@@ -23,10 +23,21 @@ export abstract class SharedSource implements SourceListener {
   readonly #waiting: Job[] = [];
   #current: Job | undefined;
 
-  /** Stands before `source`. */
-  constructor(source: LineSource) {
+  /**
+   * Stands before `source`.
+   *
+   * @param isBusy Whether an operation is under way that began before.
+   */
+  constructor(source: LineSource, isBusy = false) {
     this.source = source;
     source.attach(this);
+    if (isBusy) {
+      this.#current = {
+        start: () => FAILED,
+        finish: (result) => result,
+        tell: (result) => this.earlierCompleted(result),
+      };
+    }
   }
 
   /** Has an operation done when its turn has come: its result, or `PENDING`. */
@@ -49,8 +60,7 @@ export abstract class SharedSource implements SourceListener {
   completed(result: number): void {
     const job = this.#current;
     this.#current = undefined;
-    if (job === undefined) this.strayCompletion(result);
-    else job.tell(job.finish(result));
+    job?.tell(job.finish(result));
     while (this.#current === undefined) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
@@ -60,9 +70,9 @@ export abstract class SharedSource implements SourceListener {
     }
   }
 
-  /** An operation ended that had begun before this object stood here. */
-  protected strayCompletion(_result: number): void {
-    // Only a line that is wrapped later on can have one.
+  /** The operation ended that had begun before this object stood here. */
+  protected earlierCompleted(_result: number): void {
+    // Nobody waits for it, unless a line that was in use is stood before.
   }
 
   abstract edge(value: number): void;

@@ -1,0 +1,207 @@
+import { assertEquals } from "@std/assert";
+import {
+  LineRig,
+  LoopDouble,
+  SourceDouble,
+} from "../../tests/doubles/line_doubles.ts";
+import { parseLineSpec } from "../config/line_spec.ts";
+import {
+  Departure,
+  FAILED,
+  LineOperation,
+  PENDING,
+} from "../virtio/line_port.ts";
+import { AggregatorLine } from "./aggregator_line.ts";
+import { Guards } from "./guards.ts";
+
+function rig(...rules: string[]) {
+  const loop = new LoopDouble();
+  const sources = rules.map(() => new SourceDouble());
+  const lines = rules.map((rule, i) => new LineRig(`L${i}`, rule, sources[i]!));
+  const silent: string[] = [];
+  const guards = new Guards(
+    lines.map(({ line }) => line),
+    loop,
+    (line) => silent.push(line.name),
+    () => loop.now,
+  );
+  guards.update();
+  return {
+    guards,
+    loop,
+    sources,
+    lines,
+    silent,
+    set: (i: number, value: number) =>
+      lines[i]!.line.submit(LineOperation.SetValue, value),
+    output: (i: number, value: number) =>
+      lines[i]!.line.submit(LineOperation.Output, value),
+  };
+}
+
+Deno.test("lines without a rule that looks at requests have no guard", () => {
+  const { lines: [plain, guarded] } = rig("", ",min-interval=1s");
+  assertEquals(plain!.line.submit, AggregatorLine.prototype.submit);
+  assertEquals(
+    guarded!.line.submit === AggregatorLine.prototype.submit,
+    false,
+  );
+});
+
+Deno.test("min-interval refuses a change that comes too soon", () => {
+  const { loop, lines: [line], sources: [source], set, output } = rig(
+    ",min-interval=50ms",
+  );
+  assertEquals(output(0, 1), 0);
+  loop.pass(49);
+  assertEquals(set(0, 0), FAILED);
+  assertEquals(source!.value, 1);
+  assertEquals(line!.reports, ["L0: it changed less than 50 ms ago"]);
+  loop.pass(1);
+  assertEquals(set(0, 0), 0);
+  assertEquals(source!.value, 0);
+});
+
+Deno.test("min-interval lets the same value be set as often as a guest likes", () => {
+  const { lines: [line], set, output } = rig(",min-interval=50ms");
+  output(0, 1);
+  for (let i = 0; i < 3; i++) assertEquals(set(0, 1), 0);
+  assertEquals(output(0, 1), 0);
+  assertEquals(line!.line.submit(LineOperation.GetValue, 0), 1);
+  assertEquals(line!.line.refusals, 0);
+});
+
+Deno.test("min-interval counts what a slow chip works on", () => {
+  const { loop, sources: [source], set, output } = rig(",min-interval=50ms");
+  source!.isSlow = true;
+  assertEquals(output(0, 1), PENDING);
+  loop.pass(10);
+  source!.answer();
+  assertEquals(set(0, 0), FAILED);
+  loop.pass(40);
+  assertEquals(set(0, 0), PENDING);
+});
+
+Deno.test("min-interval holds after a rule has driven the line", () => {
+  const { guards, loop, lines: [line], set, output } = rig(
+    ",min-interval=50ms,safe=0",
+  );
+  output(0, 1);
+  loop.pass(100);
+  line!.line.guestGone();
+  guards.guestGone();
+  assertEquals(set(0, 1), FAILED);
+  loop.pass(50);
+  assertEquals(set(0, 1), 0);
+});
+
+Deno.test("min-interval never delays a safe value", () => {
+  const { lines: [line], sources: [source], output } = rig(
+    ",min-interval=1s,safe=0",
+  );
+  output(0, 1);
+  line!.line.guestGone();
+  assertEquals(source!.value, 0);
+});
+
+Deno.test("safe-after gives a line its safe value when the guest is silent", () => {
+  const { loop, sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=2s",
+  );
+  output(0, 1);
+  loop.pass(1999);
+  assertEquals([source!.value, silent], [1, []]);
+  loop.pass(1);
+  assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("safe-after is satisfied by any request, of any line", () => {
+  const { loop, lines: [, other], sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=2s",
+    "",
+  );
+  output(0, 1);
+  for (let i = 0; i < 10; i++) {
+    loop.pass(1500);
+    other!.line.submit(LineOperation.GetValue, 0);
+  }
+  assertEquals([source!.value, silent], [1, []]);
+  loop.pass(2000);
+  assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("safe-after lets a guest that is heard again drive the line again", () => {
+  const { loop, sources: [source], silent, set, output } = rig(
+    ",safe=0,safe-after=2s",
+  );
+  output(0, 1);
+  loop.pass(5000);
+  assertEquals(set(0, 1), 0);
+  loop.pass(1999);
+  assertEquals(source!.value, 1);
+  loop.pass(1);
+  assertEquals([source!.value, silent], [0, ["L0", "L0"]]);
+});
+
+Deno.test("safe-after has its own limit for every line", () => {
+  const { loop, silent, set, output } = rig(
+    ",safe=0,safe-after=3s",
+    ",safe=0,safe-after=1s",
+  );
+  output(0, 1);
+  output(1, 1);
+  loop.pass(1000);
+  assertEquals(silent, ["L1"]);
+  loop.pass(500);
+  set(1, 1);
+  loop.pass(1000);
+  assertEquals(silent, ["L1", "L1"]);
+  loop.pass(1999);
+  assertEquals(silent, ["L1", "L1"]);
+  loop.pass(1);
+  assertEquals(silent, ["L1", "L1", "L0"]);
+});
+
+Deno.test("safe-after does not drive a line that is no output", () => {
+  const { loop, lines: [line], sources: [source], silent } = rig(
+    ",safe=1,safe-after=1s",
+  );
+  line!.line.submit(LineOperation.Input, 0);
+  loop.pass(5000);
+  assertEquals([source!.value, silent], [0, []]);
+});
+
+Deno.test("safe-after sets no timer while nobody is there to be heard", () => {
+  const { guards, loop, lines: [line], output } = rig(",safe=0,safe-after=1s");
+  assertEquals(loop.size, 0);
+  output(0, 1);
+  assertEquals(loop.size, 1);
+  line!.line.submit(LineOperation.Deactivate, Departure.GuestGone);
+  guards.guestGone();
+  assertEquals(loop.size, 0);
+  output(0, 1);
+  loop.pass(10_000);
+  assertEquals(loop.size, 0);
+});
+
+Deno.test("safe-after waits for an operation of a slow chip", () => {
+  const { loop, sources: [source], output, set } = rig(",safe=0,safe-after=1s");
+  output(0, 1);
+  source!.isSlow = true;
+  set(0, 1);
+  source!.taken();
+  loop.pass(1000);
+  assertEquals(source!.taken(), []);
+  source!.answer();
+  assertEquals(source!.taken(), ["SetValue 0"]);
+});
+
+Deno.test("Guards.update() has other rules hold from then on", () => {
+  const { guards, lines: [line], set, output } = rig(",min-interval=3600s");
+  output(0, 1);
+  assertEquals(set(0, 0), FAILED);
+  line!.line.changeRules(parseLineSpec("gpiochip0/0")[0]!);
+  guards.update();
+  assertEquals(set(0, 0), 0);
+  assertEquals(line!.line.submit, AggregatorLine.prototype.submit);
+});

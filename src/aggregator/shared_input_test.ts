@@ -1,0 +1,99 @@
+import { assertEquals } from "@std/assert";
+import { LineRig, SourceDouble } from "../../tests/doubles/line_doubles.ts";
+import {
+  Departure,
+  Edges,
+  FAILED,
+  LineOperation,
+  PENDING,
+} from "../virtio/line_port.ts";
+import { SharedInput } from "./shared_input.ts";
+
+function rig(inverted = [false, false]) {
+  const source = new SourceDouble();
+  let unused = 0;
+  const closed: number[] = [];
+  const shared = new SharedInput(source, () => unused++);
+  const users = inverted.map((isInverted, i) =>
+    new LineRig(
+      `user${i}`,
+      ",shared",
+      shared.open({ isInverted, onClose: () => closed.push(i) }),
+    )
+  );
+  return { source, users, closed, unused: () => unused };
+}
+
+Deno.test("SharedInput interrupts each user that wants the edge", () => {
+  const { source, users: [a, b] } = rig();
+  assertEquals(a!.line.submit(LineOperation.SetEdges, Edges.Rising), 0);
+  assertEquals(b!.line.submit(LineOperation.SetEdges, Edges.Falling), 0);
+  assertEquals(source.edges, Edges.Both);
+  source.change(1);
+  assertEquals([a!.taken(), b!.taken()], [["edge 1"], []]);
+  source.change(0);
+  assertEquals([a!.taken(), b!.taken()], [[], ["edge 0"]]);
+});
+
+Deno.test("SharedInput reconfigures its source only when the union changes", () => {
+  const { source, users: [a, b] } = rig();
+  a!.line.submit(LineOperation.SetEdges, Edges.Both);
+  b!.line.submit(LineOperation.SetEdges, Edges.Rising);
+  assertEquals(source.taken(), ["SetEdges 3"]);
+  a!.line.submit(LineOperation.Deactivate, Departure.LineReleased);
+  assertEquals(source.taken(), ["SetEdges 1"]);
+  b!.line.submit(LineOperation.Deactivate, Departure.GuestGone);
+  assertEquals(source.taken(), ["SetEdges 0"]);
+});
+
+Deno.test("SharedInput lets users have opposite ideas of active", () => {
+  const { source, users: [a, b] } = rig([false, true]);
+  b!.line.submit(LineOperation.SetEdges, Edges.Rising);
+  assertEquals(source.edges, Edges.Falling);
+  source.value = 1;
+  assertEquals(a!.line.submit(LineOperation.GetValue, 0), 1);
+  assertEquals(b!.line.submit(LineOperation.GetValue, 0), 0);
+  source.change(0);
+  assertEquals([a!.taken(), b!.taken()], [[], ["edge 1"]]);
+});
+
+Deno.test("SharedInput is nobody's to drive", () => {
+  const { source, users: [a] } = rig();
+  assertEquals(a!.line.submit(LineOperation.Output, 1), FAILED);
+  assertEquals(a!.line.source.submit(LineOperation.SetValue, 1), FAILED);
+  assertEquals(source.taken(), []);
+});
+
+Deno.test("SharedInput answers each user when its slow source has", () => {
+  const { source, users: [a, b] } = rig();
+  source.isSlow = true;
+  source.value = 1;
+  assertEquals(a!.line.submit(LineOperation.GetValue, 0), PENDING);
+  assertEquals(b!.line.submit(LineOperation.GetValue, 0), PENDING);
+  assertEquals(source.taken(), ["GetValue 0"]);
+  source.answer();
+  assertEquals([a!.taken(), b!.taken()], [["done 1"], []]);
+  source.answer();
+  assertEquals([a!.taken(), b!.taken()], [[], ["done 1"]]);
+});
+
+Deno.test("SharedInput is let go with its last user", () => {
+  const { source, users: [a, b], closed, unused } = rig();
+  a!.line.submit(LineOperation.SetEdges, Edges.Both);
+  a!.line[Symbol.dispose]();
+  assertEquals(source.taken(), ["SetEdges 3", "SetEdges 0"]);
+  assertEquals([closed, unused()], [[0], 0]);
+  b!.line[Symbol.dispose]();
+  assertEquals(source.taken(), ["dispose"]);
+  assertEquals([closed, unused()], [[0, 1], 1]);
+});
+
+Deno.test("SharedInput tells every user of its chip's coming and going", () => {
+  const { source, users: [a, b] } = rig();
+  source.listener!.presence(false);
+  source.listener!.presence(true);
+  for (const user of [a!, b!]) {
+    assertEquals(user.taken(), ["restored"]);
+    assertEquals(user.reports.length, 2);
+  }
+});
