@@ -6,7 +6,6 @@
 import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
 import { sharingConflict } from "../config/host_lines.ts";
 import type {
-  AggregatorSpecification,
   LineSpecification,
   Specification,
 } from "../config/specification.ts";
@@ -18,6 +17,9 @@ import {
   locateLine,
 } from "../gpio/mod.ts";
 
+/** Longest consumer label of the uAPI. */
+const CONSUMER_LENGTH = 31;
+
 /** What this host says to a configuration. */
 export interface LiveFindings {
   errors: readonly ConfigError[];
@@ -27,25 +29,39 @@ export interface LiveFindings {
 
 /** Looks for every chip line, and whether it is free. */
 export function checkLive(specification: Specification): LiveFindings {
-  const check = new LiveCheck();
-  for (const aggregator of specification.aggregators) {
-    for (const line of aggregator.lines) check.line(aggregator, line);
+  const { aggregators } = specification;
+  const check = new LiveCheck(
+    // Held by a service that serves this very configuration: no obstacle.
+    new Set(aggregators.map(({ name }) => consumerOf(name))),
+  );
+  for (const { lines } of aggregators) {
+    for (const line of lines) check.line(line);
   }
   return check;
+}
+
+/** What a service calls itself to others who look at its lines. */
+function consumerOf(aggregator: string): string {
+  return `gpioagg/${aggregator}`.slice(0, CONSUMER_LENGTH);
 }
 
 class LiveCheck implements LiveFindings {
   readonly errors: ConfigError[] = [];
   readonly notes: ConfigError[] = [];
+  readonly #ours: ReadonlySet<string>;
   /** Device path and offset to the first line that means it. */
   readonly #users = new Map<string, LineSpecification>();
 
-  line(aggregator: AggregatorSpecification, line: LineSpecification): void {
+  constructor(ours: ReadonlySet<string>) {
+    this.#ours = ours;
+  }
+
+  line(line: LineSpecification): void {
     const { source } = line;
     if (source.kind !== "chip" && source.kind !== "line-name") return;
     try {
       const located = locateLine(source);
-      this.#lookAt(aggregator, line, located);
+      this.#lookAt(line, located);
       this.#compare(line, located);
     } catch (error) {
       if (!(error instanceof LineError)) throw error;
@@ -54,17 +70,12 @@ class LiveCheck implements LiveFindings {
     }
   }
 
-  #lookAt(
-    { name }: AggregatorSpecification,
-    line: LineSpecification,
-    { chipPath, offset }: LocatedLine,
-  ): void {
+  #lookAt(line: LineSpecification, { chipPath, offset }: LocatedLine): void {
     using chip = Chip.open(chipPath);
     const { used, consumer } = chip.lineInfo(offset);
     if (!used) return;
-    const isOurs = consumer === `gpioagg/${name}`.slice(0, 31);
     this.#add(
-      isOurs ? this.notes : this.errors,
+      this.#ours.has(consumer) ? this.notes : this.errors,
       line,
       `line ${offset} of ${chip.name} is busy, held by "${consumer}"`,
     );
