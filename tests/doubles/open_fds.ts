@@ -10,20 +10,21 @@ import {
   readLink,
   readSmallFile,
 } from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 
 /** What an fd refers to, equal for copies only; undefined if it is not open. */
 function identity(fd: number | string): string | undefined {
-  const link = readLink(`/proc/self/fd/${fd}`);
-  if (link === undefined) return undefined;
-  if (link === "anon_inode:[eventfd]") {
-    const info = readSmallFile(`/proc/self/fdinfo/${fd}`) ?? "";
-    return `eventfd ${/^eventfd-id:\s*(\d+)$/m.exec(info)?.[1]}`;
-  }
   try {
-    return `${link} ${fdStatus(Number(fd)).inode}`;
-  } catch {
+    const link = readLink(`/proc/self/fd/${fd}`);
+    if (link === "anon_inode:[eventfd]") {
+      const info = readSmallFile(`/proc/self/fdinfo/${fd}`) ?? "";
+      return `eventfd ${/^eventfd-id:\s*(\d+)$/m.exec(info)?.[1]}`;
+    }
+    return link && `${link} ${fdStatus(Number(fd)).inode}`;
+  } catch (error) {
     // Closed by another test in between.
-    return undefined;
+    if (isOsError(error, "ENOENT", "EBADF")) return undefined;
+    throw error;
   }
 }
 
