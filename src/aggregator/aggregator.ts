@@ -9,11 +9,12 @@ import type {
 } from "../config/specification.ts";
 import { lineTitle } from "../config/specification.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
+import { Direction, UNSPECIFIED } from "../virtio/line_port.ts";
 import { AggregatorLine, type LineReporter } from "./aggregator_line.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./interlock.ts";
 import type { LineDirectory } from "./follow.ts";
-import type { LineSource } from "./line_source.ts";
+import { innermost, type LineSource, SourceOperation } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
 /** Opens the source of one line. @throws If it cannot be had. */
@@ -144,6 +145,13 @@ function start(line: AggregatorLine): void {
   const { source, combine } = line.specification;
   // A lane has started its lines before it handed them over.
   if (source.kind === "lane" && combine === undefined) return;
+  if (innermost(line.source).isKept === true) {
+    // It goes on as it is: nothing changes on its wire.
+    if (line.source.direction === Direction.Output) {
+      line.source.submit(SourceOperation.Output, UNSPECIFIED);
+    }
+    return;
+  }
   try {
     line.start();
   } catch (error) {

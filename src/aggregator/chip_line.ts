@@ -17,13 +17,15 @@ import {
   EdgeEventBatch,
   LineError,
   type LineInfo,
-  type LineRequest,
+  LineRequest,
   type LineSettings,
   type LocatedLine,
+  type RequestedLine,
 } from "../gpio/mod.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
 import type { ChipPresence, PresentLine } from "./chip_presence.ts";
+import type { LineKeeper } from "./line_keeper.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -44,6 +46,8 @@ export interface ChipLineOptions {
   loop: EventLoop;
   /** Tells when chips come and go. */
   presence: ChipPresence;
+  /** Keeps the request across a restart of this process, if anybody does. */
+  keeper?: LineKeeper;
   /** Called with where the line is, each time that is somewhere else. */
   onPlace: (place: LocatedLine | undefined) => void;
   /** Called when the line is let go for good. */
@@ -67,6 +71,7 @@ export class ChipLine implements LineSource, PresentLine {
   #name = "";
   #request: LineRequest | undefined;
   #isAbsent = false;
+  #isKept = false;
   #direction: Direction = Direction.Input;
   /** Whether the request says a direction, or took the line as it was. */
   #configured = false;
@@ -109,6 +114,10 @@ export class ChipLine implements LineSource, PresentLine {
 
   get direction(): Direction {
     return this.#direction;
+  }
+
+  get isKept(): boolean {
+    return this.#isKept;
   }
 
   get isAbsent(): boolean {
@@ -206,10 +215,17 @@ export class ChipLine implements LineSource, PresentLine {
 
   #release(): void {
     this.#unwatch();
-    this.#request?.[Symbol.dispose]();
-    this.#request = undefined;
+    this.#letGo();
     this.#configured = false;
     this.#edges = Edges.None;
+  }
+
+  #letGo(): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    this.#request = undefined;
+    this.#options.keeper?.drop(request.chipName, request.offsets[0]!);
+    request[Symbol.dispose]();
   }
 
   /** Which direction a line that was let go is left with. */
@@ -227,8 +243,7 @@ export class ChipLine implements LineSource, PresentLine {
   /** The chip is gone: its request is dead, what was asked for stays known. */
   #lose(): void {
     this.#unwatch();
-    this.#request?.[Symbol.dispose]();
-    this.#request = undefined;
+    this.#letGo();
     this.#isAbsent = true;
     this.#options.onPlace(undefined);
     this.#options.presence.lost();
@@ -240,10 +255,11 @@ export class ChipLine implements LineSource, PresentLine {
     const place = this.#options.locate();
     using chip = Chip.open(place.chipPath);
     const info = chip.lineInfo(place.offset);
-    this.#request = chip.requestLines({
-      consumer: this.#options.consumer,
-      lines: [{ offset: place.offset, settings: this.#settings() }],
-    });
+    const { keeper, consumer } = this.#options;
+    const lines = [{ offset: place.offset, settings: this.#settings() }];
+    this.#request = this.#takeKept(chip.name, lines) ??
+      chip.requestLines({ consumer, lines });
+    keeper?.keep(chip.name, place.offset, this.#request.fd);
     if (!this.#configured) this.#direction = directionOf(info);
     const { name } = info;
     this.#name = name;
@@ -257,6 +273,21 @@ export class ChipLine implements LineSource, PresentLine {
       this.#configured = false;
       this.#output(this.#request, UNSPECIFIED);
     }
+  }
+
+  /** The request that an earlier process had, if it was kept and still lives. */
+  #takeKept(
+    chipName: string,
+    lines: readonly RequestedLine[],
+  ): LineRequest | undefined {
+    const fd = this.#options.keeper?.take(chipName, lines[0]!.offset);
+    if (fd === undefined) return undefined;
+    const request = new LineRequest(fd.release(), chipName, lines);
+    this.#isKept = request.readBit(0) >= 0;
+    if (this.#isKept) return request;
+    // Its chip has gone since, and another one has come by this name.
+    request[Symbol.dispose]();
+    return undefined;
   }
 
   /** The line was released when the last guest went: this one wants it back. */

@@ -44,6 +44,8 @@ export interface LineSource extends Disposable {
   readonly name: string;
   /** The present direction: never `None`. */
   readonly direction: Direction;
+  /** The host line was had by an earlier process and never let go since. */
+  readonly isKept?: boolean;
   /** Says who is told. */
   attach(listener: SourceListener): void;
   /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */

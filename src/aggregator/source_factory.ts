@@ -13,6 +13,7 @@ import { CombinedOutput } from "./combined_output.ts";
 import { ConstLine } from "./const_line.ts";
 import { FollowerLine, LineDirectory } from "./follow.ts";
 import type { LaneEndpoint } from "./lane_line.ts";
+import type { LineKeeper } from "./line_keeper.ts";
 import type { LineSource } from "./line_source.ts";
 import {
   isChipSource,
@@ -52,12 +53,14 @@ export class SourceFactory implements Disposable {
   readonly directory = new LineDirectory();
   readonly #loop: EventLoop;
   readonly #presence: ChipPresence;
+  readonly #keeper: LineKeeper | undefined;
   /** By place, those that are there. */
   readonly #hostLines = new Map<string, HostLine>();
 
-  /** Sources report through `loop`. */
-  constructor(loop: EventLoop) {
+  /** Sources report through `loop`; `keeper` keeps requests across restarts. */
+  constructor(loop: EventLoop, keeper?: LineKeeper) {
     this.#loop = loop;
+    this.#keeper = keeper;
     this.#presence = new ChipPresence(loop);
   }
 
@@ -132,6 +135,7 @@ export class SourceFactory implements Disposable {
         consumer: `gpioagg/${owner}`.slice(0, CONSUMER_LENGTH),
         loop: this.#loop,
         presence: this.#presence,
+        ...(this.#keeper === undefined ? {} : { keeper: this.#keeper }),
         onPlace: (place) => this.#move(host, placeText(place)),
         onClosed: () => this.#move(host, undefined),
       }));

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { AggregatorState, ApiErrorBody } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type { FileAccess } from "../config/specification.ts";
@@ -46,6 +47,12 @@ export interface ApiSettings {
   creation: CreationRules;
   /** Takes a line of the audit log, without its line feed. */
   audit: (line: string) => void;
+}
+
+/** What a control API finds in its service. */
+export interface ApiSurroundings {
+  reload?: () => Promise<ReloadAnswer>;
+  takeListener?: (name: string) => OwnedFd | undefined;
 }
 
 /** Only for the service's own user; the group may be let in by settings. */
@@ -100,13 +107,15 @@ export class ApiServer implements AsyncDisposable {
   /**
    * Begins to serve.
    *
-   * @param reload Reads the configuration again; absent if there is none.
+   * @param surroundings `reload` reads the configuration again; absent if there
+   * is none. `takeListener` gives the socket that a service manager listens at
+   * for us, by name.
    * @throws {Error} If a socket cannot be had.
    */
   constructor(
     reactor: ReactorClient,
     settings: ApiSettings,
-    reload?: () => Promise<ReloadAnswer>,
+    { reload, takeListener }: ApiSurroundings = {},
   ) {
     this.#reactor = reactor;
     this.#reload = reload;
@@ -121,16 +130,19 @@ export class ApiServer implements AsyncDisposable {
     );
     const { change, look } = settings;
     for (
-      const [socket, mayChange, mode] of [
-        [change, true, CHANGE_MODE],
-        [look, false, LOOK_MODE],
+      const [socket, mayChange, mode, name] of [
+        [change, true, CHANGE_MODE, "api"],
+        [look, false, LOOK_MODE, "api-look"],
       ] as const
     ) {
       if (socket === undefined) continue;
-      const listen = made.use(listenFor(socket.path, socket.access, mode));
+      const given = takeListener?.(name);
+      const listener = given === undefined
+        ? made.use(listenFor(socket.path, socket.access, mode)).listener
+        : made.use(given);
       made.use(
         new ApiListener(
-          listen.listener,
+          listener,
           (request, response, peer) =>
             this.#serve(request, response, peer, mayChange),
         ),
@@ -147,6 +159,14 @@ export class ApiServer implements AsyncDisposable {
   /** Tells listeners of changed lines. */
   publishChanges(changes: LineChanges): void {
     this.#hub.publish({ event: "lines", ...changes });
+  }
+
+  /** Ends every aggregator that a client made, lease or not. */
+  async removeAll(): Promise<void> {
+    const names = [...this.#leases.keys()];
+    await Promise.allSettled(
+      names.map((name) => this.#remove(name, "the service ends")),
+    );
   }
 
   /** Ends all leases and connections, and removes the sockets. */

@@ -35,6 +35,8 @@ export type Command =
   | { kind: "observe"; on: boolean }
   /** Tells what was counted. */
   | { kind: "count" }
+  /** Lets go what an earlier process left and nobody took over. */
+  | { kind: "drop-unused" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
 

@@ -11,6 +11,7 @@ import type {
   InterlockSpecification,
 } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
+import type { FdStoreStart } from "./fd_store.ts";
 import { Lanes } from "./lanes.ts";
 import {
   type AggregatorCounts,
@@ -22,6 +23,7 @@ import {
   type Report,
   type ServiceEvent,
 } from "./messages.ts";
+import type { ReactorStart } from "./reactor_worker.ts";
 
 /** What the service hears from its reactor. */
 export interface ReactorEvents {
@@ -60,8 +62,15 @@ export class ReactorClient implements Disposable {
     this.#events = events;
   }
 
-  /** Starts a reactor and waits until it takes commands. */
-  static async start(events: ReactorEvents): Promise<ReactorClient> {
+  /**
+   * Starts a reactor and waits until it takes commands.
+   *
+   * @param store Where line requests are kept across restarts, if anywhere.
+   */
+  static async start(
+    events: ReactorEvents,
+    store?: FdStoreStart,
+  ): Promise<ReactorClient> {
     const [ours, theirs] = socketPair();
     const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
       type: "module",
@@ -79,7 +88,11 @@ export class ReactorClient implements Disposable {
       ready.reject(error);
       client.#crash(error);
     };
-    worker.postMessage(theirs.release());
+    const start: ReactorStart = {
+      commandFd: theirs.release(),
+      ...(store === undefined ? {} : { store }),
+    };
+    worker.postMessage(start);
     await ready.promise;
     return client;
   }
@@ -160,6 +173,11 @@ export class ReactorClient implements Disposable {
   /** Tells what was counted. */
   async count(): Promise<AggregatorCounts[]> {
     return (await this.#ask({ kind: "count" })).counts!;
+  }
+
+  /** Lets go what an earlier process left and nobody took over. */
+  async dropUnused(): Promise<void> {
+    await this.#ask({ kind: "drop-unused" });
   }
 
   /** Ends everything that is served, in order. */

@@ -15,6 +15,7 @@ import {
 import type { AggregatorLine } from "../aggregator/aggregator_line.ts";
 import { Interlocks } from "../aggregator/interlock.ts";
 import { LaneEndpoint } from "../aggregator/lane_line.ts";
+import type { LineKeeper } from "../aggregator/line_keeper.ts";
 import { innermost } from "../aggregator/line_source.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
@@ -71,10 +72,10 @@ export class ReactorHost implements Disposable {
   #isObserved = false;
 
   /** Makes a host that serves nothing yet. */
-  constructor(loop: EventLoop, events: HostEvents) {
+  constructor(loop: EventLoop, events: HostEvents, keeper?: LineKeeper) {
     this.#loop = loop;
     this.#events = events;
-    this.#sources = new SourceFactory(loop);
+    this.#sources = new SourceFactory(loop, keeper);
   }
 
   /**

@@ -9,6 +9,7 @@ import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { FrameAssembler } from "./command_channel.ts";
+import { FdStore, type FdStoreStart } from "./fd_store.ts";
 import {
   type Answer,
   type Command,
@@ -17,9 +18,17 @@ import {
 } from "./messages.ts";
 import { ReactorHost } from "./reactor_host.ts";
 
+/** What a reactor is started with. */
+export interface ReactorStart {
+  /** **Ownership**: the reactor's. */
+  commandFd: number;
+  /** Where line requests are kept across restarts, if anywhere. */
+  store?: FdStoreStart;
+}
+
 /** The parts of a Worker's global scope that are used here. */
 interface WorkerScope {
-  onmessage: ((event: MessageEvent<number>) => void) | null;
+  onmessage: ((event: MessageEvent<ReactorStart>) => void) | null;
   postMessage(report: Report): void;
   close(): void;
 }
@@ -31,18 +40,22 @@ scope.onmessage = (event) => {
   scope.close();
 };
 
-function runReactor(commandFd: number, tell: (report: Report) => void): void {
+function runReactor(
+  { commandFd, store }: ReactorStart,
+  tell: (report: Report) => void,
+): void {
   using commands = new OwnedFd(commandFd, "command socket");
   using reactor = new Reactor({
     onError: (error) => {
       throw error;
     },
   });
+  using keeper = store === undefined ? undefined : new FdStore(store);
   using host = new ReactorHost(reactor, {
     service: (event) => tell({ kind: "event", event }),
     changes: (changes) => tell({ kind: "changes", changes }),
     idle: () => tell({ kind: "idle" }),
-  });
+  }, keeper);
   const frames = new FrameAssembler();
   const piece = new Uint8Array(64 * 1024);
   using _watch = reactor.watch(commands.fd, EPOLLIN, () => {
@@ -81,6 +94,9 @@ function runReactor(commandFd: number, tell: (report: Report) => void): void {
         return { aggregators: [] };
       case "rules":
         return { aggregators: host.changeRules(command.aggregators) };
+      case "drop-unused":
+        keeper?.dropRest();
+        return { aggregators: [] };
       case "shutdown":
         host[Symbol.dispose]();
         reactor.stop();

@@ -14,6 +14,7 @@ import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import type { ApiServer, ApiSettings } from "./api_server.ts";
 import { ReactorClient } from "./reactor_client.ts";
 import { type ReloadAnswer, Reloader } from "./reload.ts";
+import { ServiceManager } from "./service_manager.ts";
 
 /** What the service tells its user. */
 export interface ServiceEvents {
@@ -49,6 +50,9 @@ const SHUTDOWN_LIMIT_MS = 5000;
  * configuration to read again), or until the last connection that was given as
  * an fd has ended.
  *
+ * Under a service manager that keeps fds, SIGUSR2 ends it too, but leaves all
+ * lines as they are, for the next process to take over.
+ *
  * @throws {ConfigError} If the specification is the user's to mend.
  * @throws {Error} If a line or a socket cannot be had, or the reactor fails.
  */
@@ -58,7 +62,8 @@ export async function serve(
   { api: settings, configuration }: ServiceOptions = {},
 ): Promise<void> {
   let api: ApiServer | undefined;
-  const over = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<"end" | "hand-over">();
+  using manager = new ServiceManager();
   // A crash before `add` is answered is `add`'s to report.
   over.promise.catch(() => {});
   using reactor = await ReactorClient.start({
@@ -68,10 +73,10 @@ export async function serve(
     },
     changes: (changes) => api?.publishChanges(changes),
     idle: () => {
-      if (settings === undefined) over.resolve();
+      if (settings === undefined) over.resolve("end");
     },
     crashed: (error) => over.reject(error),
-  });
+  }, manager.store);
   const isTimed = settings !== undefined;
   const reloader = configuration && new Reloader({
     target: reactor,
@@ -84,7 +89,7 @@ export async function serve(
     events.reloaded(answer);
     return answer;
   });
-  const onEnd = () => over.resolve();
+  const onEnd = () => over.resolve("end");
   const onHangup = reload === undefined
     ? onEnd
     : () => void reload().catch(over.reject);
@@ -92,21 +97,40 @@ export async function serve(
     ["SIGTERM", onEnd],
     ["SIGINT", onEnd],
     ["SIGHUP", onHangup],
+    // Only a manager that keeps the lines has a use for it.
+    ...(manager.store === undefined
+      ? []
+      : [["SIGUSR2", () => over.resolve("hand-over")] as const]),
   ] as const;
   for (const [signal, heard] of signals) Deno.addSignalListener(signal, heard);
   try {
     if (configuration !== undefined && configuration.interlocks.length > 0) {
       await reactor.setInterlocks(configuration.interlocks);
     }
-    const added = await reactor.add(aggregators, { isTimed });
+    const added = await reactor.add(
+      aggregators.map((one) => withListener(one, manager)),
+      { isTimed },
+    );
+    await reactor.dropUnused();
     if (settings !== undefined) {
       // Loaded for those who ask for it: an HTTP server takes 8 MB.
       const { ApiServer } = await import("./api_server.ts");
-      api = new ApiServer(reactor, settings, reload);
+      api = new ApiServer(reactor, settings, {
+        ...(reload === undefined ? {} : { reload }),
+        takeListener: (name) => manager.takeListener(name),
+      });
     }
     events.ready(added);
+    manager.ready(() => reactor.describe(""));
     dropStartUpPages();
-    await over.promise;
+    const how = await over.promise;
+    manager.stopping();
+    if (how === "hand-over") {
+      // Whatever is tied to a client ends. The rest stays as it is: the kernel
+      // closes our copies, and the manager's go to the next process.
+      await api?.removeAll();
+      Deno.exit(0);
+    }
     await api?.[Symbol.asyncDispose]();
     await withLimit(reactor.shutdown());
   } finally {
@@ -114,6 +138,17 @@ export async function serve(
       Deno.removeSignalListener(signal, heard);
     }
   }
+}
+
+/** An aggregator with the socket that the manager listens at under its name. */
+function withListener(
+  aggregator: AggregatorSpecification,
+  manager: ServiceManager,
+): AggregatorSpecification {
+  const listener = manager.takeListener(aggregator.name);
+  return listener === undefined
+    ? aggregator
+    : { ...aggregator, vhostUser: { fd: listener.release() } };
 }
 
 async function withLimit(shutdown: Promise<void>): Promise<void> {

@@ -1,0 +1,95 @@
+/**
+ * Unix datagram sockets, as service managers listen to them.
+ *
+ * @module
+ */
+import { array, layout, LITTLE_ENDIAN, U16, U8 } from "./layout.ts";
+import { check, libc } from "./libc.ts";
+import { OwnedFd } from "./owned_fd.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const MAX_PATH = 107;
+
+const SOCKADDR_UN = layout("sockaddr_un", 110, [
+  ["sun_family", U16],
+  ["sun_path", array(U8, 108)],
+]);
+
+/** An address; one that begins with `@` is in the abstract namespace. */
+function address(path: string): Uint8Array<ArrayBuffer> {
+  const name = new TextEncoder().encode(path);
+  if (name.length === 0 || name.length > MAX_PATH) {
+    throw new RangeError(
+      `Cannot use ${JSON.stringify(path)} as a socket's address: it has ` +
+        `${name.length} bytes, and 1 to ${MAX_PATH} are possible`,
+    );
+  }
+  const isAbstract = path.startsWith("@");
+  if (isAbstract) name[0] = 0;
+  // An abstract name ends where the address does, a path with a NUL.
+  const buffer = new Uint8Array(
+    SOCKADDR_UN.at.sun_path + name.length + (isAbstract ? 0 : 1),
+  );
+  new DataView(buffer.buffer).setUint16(
+    SOCKADDR_UN.at.sun_family,
+    AF_UNIX,
+    LITTLE_ENDIAN,
+  );
+  buffer.set(name, SOCKADDR_UN.at.sun_path);
+  return buffer;
+}
+
+function datagramSocket(what: string): OwnedFd {
+  return new OwnedFd(
+    check(
+      libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+      "socket",
+      what,
+    ),
+    what,
+  );
+}
+
+/**
+ * A datagram socket that sends to `path`, which may be abstract (`@name`).
+ *
+ * @throws {OsError} ECONNREFUSED, ENOENT, EACCES, …
+ * @throws {RangeError} If the path is empty or too long.
+ *
+ * **Ownership**: the caller's. **Safety**: a plain fd.
+ */
+export function connectDatagram(path: string): OwnedFd {
+  const bytes = address(path);
+  const fd = datagramSocket(path);
+  try {
+    check(libc().connect(fd.fd, bytes, bytes.length), "connect", path);
+    return fd;
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}
+
+/**
+ * A datagram socket that receives at `path`, which may be abstract (`@name`).
+ *
+ * @throws {OsError} EADDRINUSE, ENOENT, EACCES, …
+ * @throws {RangeError} If the path is empty or too long.
+ *
+ * **Ownership**: the caller's, who also removes the socket file. **Safety**: a
+ * plain fd.
+ */
+export function bindDatagram(path: string): OwnedFd {
+  const bytes = address(path);
+  const fd = datagramSocket(path);
+  try {
+    check(libc().bind(fd.fd, bytes, bytes.length), "bind", path);
+    return fd;
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+}

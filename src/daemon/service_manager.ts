@@ -1,0 +1,131 @@
+/**
+ * The service manager that started this process, if one did: readiness,
+ * watchdog, sockets that it listens at for us, and fds that it kept.
+ *
+ * **Source**: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+ *
+ * @module
+ */
+import { connectDatagram } from "../../ffi/datagram.ts";
+import { duplicate, makeNonblocking, readSmallFile } from "../../ffi/files.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { send } from "../../ffi/unix_socket.ts";
+import { type FdStoreStart, isLineName } from "./fd_store.ts";
+
+/** The first fd that a manager hands over. */
+const FIRST_FD = 3;
+
+/** The environment that a manager speaks through. */
+export interface ManagerEnvironment {
+  notifySocket: string | undefined;
+  /** How often it wants to hear that all is well. **Units**: microseconds. */
+  watchdogUs: number | undefined;
+  /** Names of the fds from 3 on. */
+  fdNames: string[];
+}
+
+/**
+ * Reads what a manager told the process `pid` in its environment: from the
+ * kernel, which gives it as it was at the start, so that no permission for
+ * environment variables is needed.
+ */
+export function readManagerEnvironment(
+  environment: string,
+  pid: number,
+): ManagerEnvironment {
+  const variables = new Map(
+    environment.split("\0").map((text) => {
+      const equals = text.indexOf("=");
+      return [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
+  // What is meant for another process was merely inherited.
+  const isOurs = (name: string) =>
+    (variables.get(name) ?? String(pid)) === String(pid);
+  const count = variables.has("LISTEN_PID") && isOurs("LISTEN_PID")
+    ? Number(variables.get("LISTEN_FDS") ?? 0)
+    : 0;
+  const names = (variables.get("LISTEN_FDNAMES") ?? "").split(":");
+  const watchdog = Number(variables.get("WATCHDOG_USEC") ?? 0);
+  return {
+    notifySocket: variables.get("NOTIFY_SOCKET") || undefined,
+    watchdogUs: watchdog > 0 && isOurs("WATCHDOG_PID") ? watchdog : undefined,
+    fdNames: Array.from({ length: count }, (_, i) => names[i] ?? "unknown"),
+  };
+}
+
+/** The manager of this process. **Ownership**: of what it handed over. */
+export class ServiceManager implements Disposable {
+  readonly #notify: OwnedFd | undefined;
+  readonly #notifySocket: string | undefined;
+  readonly #watchdogUs: number | undefined;
+  readonly #kept: [name: string, fd: number][] = [];
+  readonly #listeners = new Map<string, OwnedFd>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Takes over what the manager handed over, if there is one. */
+  constructor() {
+    const { notifySocket, watchdogUs, fdNames } = readManagerEnvironment(
+      readSmallFile("/proc/self/environ") ?? "",
+      Deno.pid,
+    );
+    this.#notifySocket = notifySocket;
+    this.#watchdogUs = watchdogUs;
+    this.#notify = notifySocket === undefined
+      ? undefined
+      : connectDatagram(notifySocket);
+    for (const [i, name] of fdNames.entries()) {
+      using given = new OwnedFd(FIRST_FD + i, `${name}, from the manager`);
+      // A copy that no VM inherits; the manager's own stays with the manager.
+      const fd = duplicate(given.fd);
+      if (isLineName(name)) this.#kept.push([name, fd.release()]);
+      else {
+        makeNonblocking(fd);
+        this.#listeners.set(name, fd);
+      }
+    }
+  }
+
+  /** What a reactor's store begins with; undefined where nothing is kept. */
+  get store(): FdStoreStart | undefined {
+    return this.#notifySocket === undefined
+      ? undefined
+      : { notifySocket: this.#notifySocket, kept: this.#kept };
+  }
+
+  /** The socket that the manager listens at under this name; once only. */
+  takeListener(name: string): OwnedFd | undefined {
+    const fd = this.#listeners.get(name);
+    this.#listeners.delete(name);
+    return fd;
+  }
+
+  /**
+   * Everything is served. From now on the manager hears that all is well as
+   * often as it wants to, each time after `isWell` has answered.
+   */
+  ready(isWell: () => Promise<unknown>): void {
+    this.#say("READY=1");
+    if (this.#watchdogUs === undefined) return;
+    this.#timer = setInterval(() => {
+      isWell().then(() => this.#say("WATCHDOG=1"), () => {});
+    }, this.#watchdogUs / 2000);
+  }
+
+  /** The end has begun. */
+  stopping(): void {
+    clearInterval(this.#timer);
+    this.#say("STOPPING=1");
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#notify?.close();
+    for (const fd of this.#listeners.values()) fd.close();
+  }
+
+  #say(text: string): void {
+    if (this.#notify === undefined) return;
+    send(this.#notify.fd, new TextEncoder().encode(text));
+  }
+}
