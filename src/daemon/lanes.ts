@@ -38,10 +38,21 @@ interface SlowLine {
   place: string | undefined;
 }
 
+/** What a lane says of one of its lines. */
+interface LaneLineTitle {
+  name: string;
+  description: string;
+}
+
+/** In place of a lane: the reactor has the line from it already. */
+const NO_LANE = -1;
+
 /** The lanes of one service. */
 export class Lanes {
   /** Each resolves when its lane has let all its lines go. */
   readonly #running = new Set<Promise<void>>();
+  /** Lines of running lanes that others can share, by place. */
+  readonly #shareable = new Map<string, LaneLineTitle>();
 
   /**
    * Starts a lane for every slow chip among the lines, and gives back the
@@ -58,24 +69,32 @@ export class Lanes {
       ...aggregator,
       lines: [...aggregator.lines],
     }));
+    const replace = (
+      { aggregator, line, specification, place }: SlowLine,
+      source: { lane: number; slot: number } & LaneLineTitle,
+    ) => {
+      laned[aggregator]!.lines[line] = {
+        ...specification,
+        source: {
+          kind: "lane",
+          ...source,
+          ...(place === undefined ? {} : { place }),
+        },
+      };
+    };
     const lanes: LaneHandover[] = [];
     try {
       for (const slow of byChip.values()) {
-        const firsts = firstUses(slow);
+        const [shared, own] = this.#partition(slow);
+        for (const { use, title } of shared) {
+          replace(use, { lane: NO_LANE, slot: 0, ...title });
+        }
+        if (own.length === 0) continue;
+        const firsts = firstUses(own);
         const { handover, lines } = await this.#startLane(firsts);
-        for (const use of slow) {
+        for (const use of own) {
           const slot = firsts.findIndex((first) => isSameLine(first, use));
-          const { aggregator, line, specification, place } = use;
-          laned[aggregator]!.lines[line] = {
-            ...specification,
-            source: {
-              kind: "lane",
-              lane: lanes.length,
-              slot,
-              ...lines[slot]!,
-              ...(place === undefined ? {} : { place }),
-            },
-          };
+          replace(use, { lane: lanes.length, slot, ...lines[slot]! });
         }
         lanes.push(handover);
       }
@@ -104,6 +123,22 @@ export class Lanes {
   /** Waits until every lane has let its lines go. */
   async closed(): Promise<void> {
     await Promise.all(this.#running);
+  }
+
+  /** Parts lines that a running lane shares from those that need a new one. */
+  #partition(
+    slow: readonly SlowLine[],
+  ): [{ use: SlowLine; title: LaneLineTitle }[], SlowLine[]] {
+    const shared: { use: SlowLine; title: LaneLineTitle }[] = [];
+    const own: SlowLine[] = [];
+    for (const use of slow) {
+      const title = use.place !== undefined && isShareable(use.specification)
+        ? this.#shareable.get(use.place)
+        : undefined;
+      if (title === undefined) own.push(use);
+      else shared.push({ use, title });
+    }
+    return [shared, own];
   }
 
   async #startLane(slow: readonly SlowLine[]) {
@@ -141,6 +176,11 @@ export class Lanes {
     };
     worker.postMessage(start);
     const { lines } = await opened.promise;
+    for (const [slot, { place, specification }] of slow.entries()) {
+      if (place === undefined || !isShareable(specification)) continue;
+      this.#shareable.set(place, lines[slot]!);
+      closed.promise.then(() => this.#shareable.delete(place));
+    }
     return { handover, lines };
   }
 }
