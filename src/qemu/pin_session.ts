@@ -52,16 +52,30 @@ const LOOK_MS = 20;
 /** Commands beyond this wait: QEMU reads slowly, or stands still. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 
-interface Pin extends LinkedPin {
-  isOutput: boolean;
+class Pin {
+  readonly pin: number;
+  readonly line: PinLine;
+  isOutput = false;
   /** What the line was driven to last; -1: nothing. */
-  driven: number;
+  driven = -1;
   /** What the pin is to be driven to, or was last; -1: nothing yet. */
-  level: number;
+  level = -1;
   /** `level` waits until QEMU has read what was sent before. */
-  isLate: boolean;
+  isLate = false;
   /** A report of this pin is in the batch that is being settled, or behind it. */
-  isReported: boolean;
+  isReported = false;
+  readonly #linked: LinkedPin;
+
+  constructor(linked: LinkedPin) {
+    this.#linked = linked;
+    this.pin = linked.pin;
+    this.line = linked.line;
+  }
+
+  /** Asked anew each time: rules may be changed. */
+  get rule(): PinRule {
+    return this.#linked.rule;
+  }
 }
 
 interface BankState {
@@ -97,14 +111,7 @@ export class PinSession implements Disposable {
   /** Makes the link; `start` brings it to life. */
   constructor(options: PinSessionOptions) {
     this.#options = options;
-    this.#pins = options.pins.map((linked) => ({
-      ...linked,
-      isOutput: false,
-      driven: -1,
-      level: -1,
-      isLate: false,
-      isReported: false,
-    }));
+    this.#pins = options.pins.map((linked) => new Pin(linked));
     for (const pin of this.#pins) {
       this.#byNumber.set(pin.pin, pin);
       this.#byLine.set(pin.line.lineNumber, pin);

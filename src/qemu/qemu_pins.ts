@@ -26,7 +26,7 @@ import { QtestClient } from "./qtest.ts";
 /** One line of the exposure. */
 export interface QemuLine {
   readonly port: LinePort;
-  /** What the guest may make of the line. */
+  /** What the guest may make of the line; looked at whenever it matters. */
   readonly rule: PinRule;
 }
 
@@ -260,12 +260,12 @@ export class QemuPins implements LineListener, Disposable {
     const isDirected = controller.address >= 0 && banksOf(type) !== undefined;
     const linked: LinkedPin[] = [];
     for (const { pin, lineNumber } of wanted) {
-      const { rule } = lines[lineNumber]!;
+      const spec = lines[lineNumber]!;
       const isThere = properties.has(pin) ||
         pin < Math.max(controller.inputs, controller.outputs);
       const problem = !isThere
         ? `has no pin ${pin}; it has ${describePins(controller)}`
-        : isDirected || rule !== "any"
+        : isDirected || spec.rule !== "any"
         ? undefined
         : `does not tell which way its pins go, as far as gpioagg knows it`;
       if (problem !== undefined) {
@@ -278,7 +278,13 @@ export class QemuPins implements LineListener, Disposable {
         );
         return undefined;
       }
-      linked.push({ pin, line: this.#lines[lineNumber]!, rule });
+      linked.push({
+        pin,
+        line: this.#lines[lineNumber]!,
+        get rule() {
+          return spec.rule;
+        },
+      });
     }
     return linked;
   }

@@ -31,7 +31,7 @@ for (const qemu of ["old", "new"] as const) {
         "1 0",
       );
       assertEquals(
-        await edges(guest.run.bind(guest), rig, chip, 5),
+        await rig.edgesSeen(guest, { chip, offset: 5, count: 2 }),
         ["rising", "falling"],
       );
       // The others are not ours.
@@ -65,7 +65,7 @@ for (const qemu of ["old", "new"] as const) {
       await guest.run(`gpioset -t 0 -c ${chip} 8=0`);
       await rig.until("the guest's output", () => rig.sims[0]!.level === 0);
       assertEquals(
-        await edges(guest.run.bind(guest), rig, chip, 10, 2),
+        await rig.edgesSeen(guest, { chip, offset: 10, sim: 2, count: 2 }),
         ["rising", "falling"],
       );
     },
@@ -87,30 +87,3 @@ Deno.test({
     );
   },
 });
-
-/** What the guest sees of a line that is pulled up and down once. */
-async function edges(
-  run: (
-    command: string,
-    options: { timeoutMs: number; onOutput: (output: string) => void },
-  ) => Promise<string>,
-  rig: PinRig,
-  chip: string,
-  offset: number,
-  line = offset,
-): Promise<string[]> {
-  let isPulling = false;
-  const output = await run(
-    `gpiomon --banner -n 2 -F '%E' -c ${chip} ${offset}`,
-    {
-      timeoutMs: 30_000,
-      onOutput: (output) => {
-        if (isPulling || !output.includes("Monitoring")) return;
-        isPulling = true;
-        rig.sims[line]!.pull(1);
-        setTimeout(() => rig.sims[line]!.pull(0), 100);
-      },
-    },
-  );
-  return output.match(/^(rising|falling)$/gm) ?? [];
-}

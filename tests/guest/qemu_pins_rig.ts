@@ -9,6 +9,7 @@ import { AggregatorLine } from "../../src/aggregator/aggregator_line.ts";
 import { SimLine } from "../../src/aggregator/sim_line.ts";
 import { SourceFactory } from "../../src/aggregator/source_factory.ts";
 import { parseLineSpec } from "../../src/config/line_spec.ts";
+import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { QmpClient } from "../../src/qemu/qmp.ts";
 import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
@@ -131,11 +132,13 @@ export class PinRig implements AsyncDisposable {
 
   /** Arguments of a QEMU for this exposure, with a monitor for the test. */
   get qemuArguments(): string[] {
-    const socket = (name: string) =>
-      `unix:${this.directory}/${name},server=on,wait=off`;
+    const { directory } = this;
     return [
-      ...["-qtest", socket("qtest"), "-qtest-log", "none"],
-      ...["-qmp", socket("qmp"), "-qmp", socket("monitor")],
+      ...qemuArguments({
+        qtest: `${directory}/qtest`,
+        qmp: `${directory}/qmp`,
+      }),
+      ...["-qmp", `unix:${directory}/monitor,server=on,wait=off`],
     ];
   }
 
@@ -187,6 +190,35 @@ export class PinRig implements AsyncDisposable {
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+
+  /**
+   * Pulls a simulated pin up and down while the guest watches one of its lines;
+   * the next change waits until the guest has seen the last one.
+   *
+   * @returns The edges that the guest saw.
+   */
+  async edgesSeen(
+    guest: GuestSession,
+    options: { chip: string; offset: number; sim?: number; count: number },
+  ): Promise<string[]> {
+    const { chip, offset, count } = options;
+    const sim = this.sims[options.sim ?? offset]!;
+    const edgesOf = (output: string) =>
+      output.match(/^(rising|falling)$/gm) ?? [];
+    let pulled = 0;
+    const output = await guest.run(
+      `gpiomon --banner -n ${count} -F '%E' -c ${chip} ${offset}`,
+      {
+        timeoutMs: 60_000,
+        onOutput: (output) => {
+          const isDue = output.includes("Monitoring") &&
+            edgesOf(output).length === pulled;
+          if (isDue && pulled < count) sim.pull(++pulled & 1 ? 1 : 0);
+        },
+      },
+    );
+    return edgesOf(output);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
