@@ -1,0 +1,153 @@
+/**
+ * Stands in for systemd, by its documented protocols: sd_notify(3),
+ * sd_listen_fds(3), the file-descriptor store.
+ *
+ * @module
+ */
+import { bindDatagram } from "../../ffi/datagram.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { spawnDetached } from "../../ffi/spawn.ts";
+import { listenUnix, receive } from "../../ffi/unix_socket.ts";
+import { PROGRAM } from "./api_service.ts";
+import { artefact } from "./environment.ts";
+import { until } from "./wait.ts";
+
+const LOOK_MS = 5;
+
+/**
+ * $1 is the fds to hand over, the next ones are FDNAMES, NOTIFY_SOCKET,
+ * WATCHDOG_USEC and the log. All fds are moved out of the way first, since each
+ * of them may have a number that another one is to get.
+ */
+const SCRIPT = `
+fds=($1); export LISTEN_FDNAMES=$2 NOTIFY_SOCKET=$3 log=$5
+if [ -n "$4" ]; then export WATCHDOG_USEC=$4; fi
+shift 5
+for i in "\${!fds[@]}"; do eval "exec $((200 + i))<&\${fds[i]} \${fds[i]}<&-"; done
+for i in "\${!fds[@]}"; do eval "exec $((3 + i))<&$((200 + i)) $((200 + i))<&-"; done
+if [ \${#fds[@]} -gt 0 ]; then export LISTEN_PID=$$ LISTEN_FDS=\${#fds[@]}; fi
+exec "$@" >>"$log" 2>&1
+`;
+
+/** A manager of one service, which is "gpioagg serve". */
+export class ManagerDouble implements AsyncDisposable {
+  /** Where the service may have its sockets. */
+  readonly directory: string;
+  /** Everything that the service said. */
+  readonly messages: string[] = [];
+  /** What it had stored, by name. */
+  readonly store = new Map<string, OwnedFd>();
+  /** Sockets that the manager listens at for it, by name. */
+  readonly #sockets = new Map<string, OwnedFd>();
+  readonly #notify: OwnedFd;
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #piece = new Uint8Array(4096);
+  #pid = 0;
+
+  constructor() {
+    this.directory = Deno.makeTempDirSync({ prefix: "gpioagg-manager-" });
+    this.#notify = bindDatagram(`${this.directory}/notify`);
+    this.#timer = setInterval(() => this.#hear(), LOOK_MS);
+  }
+
+  /** The service's process. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** What the service wrote. */
+  get log(): string {
+    return readSmallFile(`${this.directory}/log`) ?? "";
+  }
+
+  /** Listens for the service, as a socket unit does. */
+  listen(name: string): string {
+    const path = `${this.directory}/${name}.sock`;
+    this.#sockets.set(name, listenUnix(path, { mode: 0o600 }));
+    return path;
+  }
+
+  /** Starts "gpioagg serve" and waits until it is ready. */
+  async start(
+    args: readonly string[],
+    options: { readonly watchdogUs?: number } = {},
+  ): Promise<void> {
+    const handed = [...this.#sockets, ...this.store];
+    const before = this.messages.length;
+    this.#pid = spawnDetached("/bin/bash", [
+      "bash",
+      "-c",
+      SCRIPT,
+      "manager",
+      handed.map(([, fd]) => fd.fd).join(" "),
+      handed.map(([name]) => name).join(":"),
+      `${this.directory}/notify`,
+      String(options.watchdogUs ?? ""),
+      `${this.directory}/log`,
+      await artefact("deno"),
+      ...PROGRAM,
+      "serve",
+      ...args,
+    ], { inherit: handed.map(([, fd]) => fd.fd) });
+    await until(
+      "READY=1",
+      () => {
+        if (!this.isRunning) throw new Error(`It ended: ${this.log}`);
+        return this.messages.slice(before).includes("READY=1");
+      },
+      30_000,
+    );
+  }
+
+  /** Whether the service runs; it is nobody's to reap before this process ends. */
+  get isRunning(): boolean {
+    const stat = readSmallFile(`/proc/${this.#pid}/stat`);
+    return stat !== undefined && !/\) [ZX] /.test(stat);
+  }
+
+  /** Ends the service with a signal, and waits until it is gone. */
+  async stop(signal: Deno.Signal): Promise<void> {
+    Deno.kill(this.#pid, signal);
+    await until("the service's end", () => !this.isRunning);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#pid !== 0 && this.isRunning) await this.stop("SIGKILL");
+    clearInterval(this.#timer);
+    for (const fd of [...this.#sockets.values(), ...this.store.values()]) {
+      fd.close();
+    }
+    this.#notify.close();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+
+  #hear(): void {
+    for (;;) {
+      const fds: OwnedFd[] = [];
+      const count = receive(this.#notify.fd, this.#piece, fds);
+      if (count < 0) return;
+      const text = new TextDecoder().decode(this.#piece.subarray(0, count));
+      this.messages.push(text);
+      this.#obey(text.split("\n"), fds);
+    }
+  }
+
+  #obey(lines: readonly string[], fds: readonly OwnedFd[]): void {
+    const name = lines.find((line) => line.startsWith("FDNAME="))?.slice(7) ??
+      "stored";
+    if (lines.includes("FDSTORE=1")) {
+      for (const fd of fds) {
+        // Systemd keeps several of one name; copies of one file once only.
+        this.store.get(name)?.close();
+        this.store.set(name, fd);
+      }
+      return;
+    }
+    for (const fd of fds) fd.close();
+    if (lines.includes("FDSTOREREMOVE=1")) {
+      this.store.get(name)?.close();
+      this.store.delete(name);
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/** Under a service manager: readiness, watchdog, socket activation. */
+import { assert, assertEquals } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { ServiceClient } from "../../src/client/client.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
+import { until } from "../environment/wait.ts";
+
+Deno.test("serve tells when it is ready, that it is well, and when it ends", async () => {
+  await using manager = new ManagerDouble();
+  const socket = `${manager.directory}/a.sock`;
+  await manager.start(["--socket-path", socket, "--line", "sim/1"], {
+    watchdogUs: 200_000,
+  });
+  // What is ready can be connected to.
+  Frontend.open(socket, { timeoutMs: 10_000 })[Symbol.dispose]();
+  const pings = () =>
+    manager.messages.filter((text) => text === "WATCHDOG=1").length;
+  await until("ten pings", () => pings() >= 10);
+  await manager.stop("SIGTERM");
+  assertEquals(manager.messages[0], "READY=1");
+  assertEquals(manager.messages.at(-1), "STOPPING=1");
+  assertEquals(fileStatus(socket), undefined);
+});
+
+Deno.test("a service that hangs is not well: no ping without its reactor", async () => {
+  await using manager = new ManagerDouble();
+  await manager.start(
+    ["--socket-path", `${manager.directory}/a.sock`, "--line", "sim/1"],
+    { watchdogUs: 200_000 },
+  );
+  await until("a ping", () => manager.messages.includes("WATCHDOG=1"));
+  Deno.kill(manager.pid, "SIGSTOP");
+  try {
+    // What was said before is heard within one look.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const before = manager.messages.length;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assertEquals(manager.messages.length, before);
+  } finally {
+    Deno.kill(manager.pid, "SIGCONT");
+  }
+  await manager.stop("SIGTERM");
+});
+
+Deno.test("serve uses the sockets that the manager listens at", async () => {
+  await using manager = new ManagerDouble();
+  const vm = manager.listen("plc0");
+  const api = manager.listen("api");
+  // Whoever comes before the service waits, and is served then.
+  const early = new ServiceClient(api).list();
+  await manager.start([
+    "--api",
+    `${manager.directory}/unused.sock`,
+    "--socket-path",
+    `${manager.directory}/unused-too.sock`,
+    "--name",
+    "plc0",
+    "--line",
+    "sim/1,as=LINE",
+  ]);
+  assertEquals((await early).map(({ name }) => name), ["plc0"]);
+  assertEquals(fileStatus(`${manager.directory}/unused.sock`), undefined);
+  for (let restart = 0; restart < 2; restart++) {
+    using frontend = Frontend.open(vm, { timeoutMs: 10_000 });
+    assertEquals(GpioDriver.attach(frontend).names(), ["LINE"]);
+    await manager.stop("SIGTERM");
+    assert(
+      fileStatus(vm) !== undefined,
+      "the manager's socket file is its own",
+    );
+    await manager.start([
+      "--socket-path",
+      `${manager.directory}/unused.sock`,
+      "--name",
+      "plc0",
+      "--line",
+      "sim/1,as=LINE",
+    ]);
+  }
+});
