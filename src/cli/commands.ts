@@ -59,6 +59,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "end an aggregator of a running service",
     load: () => import("./remove.ts"),
   },
+  cdi: {
+    summary: "describe aggregators to container engines (CDI)",
+    load: () => import("./cdi.ts"),
+  },
   safe: {
     summary: "put lines into their safe state",
     load: () => import("./safe.ts"),

@@ -1,0 +1,96 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { AggregatorState } from "../client/protocol.ts";
+import { ConfigError } from "../config/config_error.ts";
+import type { InventoryChip } from "../kernel_chip/inventory.ts";
+import { type CdiSpecification, cdiSpecification } from "./cdi.ts";
+
+const aggregator = (name: string): AggregatorState => ({
+  name,
+  lease: "none",
+  socketPath: `/run/gpioagg/vm/${name}.sock`,
+  connected: false,
+  lines: [],
+});
+const chip = (name: string, path?: string): InventoryChip => ({
+  name,
+  state: "held",
+  lines: [],
+  ...(path === undefined ? {} : { path }),
+});
+
+/**
+ * The rules of the published JSON schema (CDI 0.5.0: schema.json, defs.json),
+ * for the keys that are used; no others may be there.
+ */
+function checkSchema(specification: CdiSpecification): void {
+  const onlyKeys = (value: object, ...known: string[]) => {
+    for (const key of Object.keys(value)) assert(known.includes(key), key);
+  };
+  const isPath = (text: unknown) =>
+    assert(typeof text === "string" && text.startsWith("/"), String(text));
+  onlyKeys(specification, "cdiVersion", "kind", "devices", "containerEdits");
+  assert(/^[0-9]+\.[0-9]+\.[0-9]+$/.test(specification.cdiVersion));
+  // vendor/class: both begin with a letter and end with a letter or digit.
+  assert(
+    /^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?\/[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?$/
+      .test(specification.kind),
+  );
+  assert(specification.devices.length > 0);
+  const names = specification.devices.map(({ name }) => name);
+  assertEquals(new Set(names).size, names.length);
+  for (const device of specification.devices) {
+    onlyKeys(device, "name", "annotations", "containerEdits");
+    assert(/^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$/.test(device.name));
+    const edits = device.containerEdits;
+    onlyKeys(edits, "env", "deviceNodes", "hooks", "mounts");
+    assert(Object.keys(edits).length > 0);
+    for (const variable of edits.env ?? []) {
+      assert(/^[A-Z_][A-Z0-9_]*=/.test(variable), variable);
+    }
+    for (const node of edits.deviceNodes ?? []) {
+      onlyKeys(node, "path", "hostPath", "permissions", "type", "major");
+      isPath(node.path);
+      assert(/^[rwm]+$/.test(node.permissions ?? "rwm"));
+    }
+    for (const mount of edits.mounts ?? []) {
+      onlyKeys(mount, "hostPath", "containerPath", "options", "type");
+      isPath(mount.hostPath);
+      isPath(mount.containerPath);
+      assert(mount.options.every((option) => typeof option === "string"));
+    }
+  }
+}
+
+Deno.test("cdiSpecification() obeys the schema's rules", () => {
+  const specification = cdiSpecification(
+    [aggregator("plc0"), aggregator("plc-1.b")],
+    [chip("lamps", "/dev/gpiochip7"), chip("gone"), chip("", "/dev/gpiochip0")],
+  );
+  checkSchema(specification);
+  assertEquals(specification.devices.map(({ name }) => name), [
+    "plc0",
+    "plc-1.b",
+    "lamps",
+  ]);
+  assertEquals(specification.devices[1]?.containerEdits.env, [
+    "GPIOAGG_PLC_1_B=/run/gpioagg/plc-1.b.sock",
+  ]);
+  assertEquals(specification.devices[2]?.containerEdits.deviceNodes, [
+    { path: "/dev/gpiochip7", permissions: "rw" },
+  ]);
+});
+
+Deno.test("cdiSpecification() refuses what CDI cannot say", () => {
+  const chips = [chip("plc0", "/dev/gpiochip7")];
+  assertThrows(() => cdiSpecification([], []), ConfigError, "no aggregator");
+  assertThrows(
+    () => cdiSpecification([aggregator("_a")], []),
+    ConfigError,
+    '"_a" cannot be',
+  );
+  assertThrows(
+    () => cdiSpecification([aggregator("plc0")], chips),
+    ConfigError,
+    '"plc0" is an aggregator',
+  );
+});

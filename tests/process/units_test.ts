@@ -1,0 +1,87 @@
+/** The systemd units and the CDI file, as other programs take them. */
+import { assert, assertEquals } from "@std/assert";
+import { ApiService, PROGRAM } from "../environment/api_service.ts";
+import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { lacksTool, runTool } from "../environment/tool.ts";
+
+const UNITS = `${REPOSITORY}/scripts/systemd`;
+
+const noAnalyze = await lacksTool(
+  "systemd-analyze",
+  "it is in Debian's package systemd",
+);
+
+Deno.test({
+  name: "systemd-analyze accepts the units",
+  ignore: noAnalyze,
+  fn: async () => {
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-units-" });
+    try {
+      const files: string[] = [];
+      for await (const { name } of Deno.readDir(UNITS)) {
+        if (!/\.(service|socket)$/.test(name)) continue;
+        const text = await Deno.readTextFile(`${UNITS}/${name}`);
+        // A program has to be there to be accepted: the checkout's own.
+        const installed = text.replaceAll(
+          "/usr/bin/gpioagg",
+          `${REPOSITORY}/scripts/gpioagg`,
+        );
+        const file = `${directory}/${name.replace("@", "@plc0")}`;
+        await Deno.writeTextFile(`${directory}/${name}`, installed);
+        await Deno.writeTextFile(file, installed);
+        files.push(file);
+      }
+      assertEquals(files.length, 4);
+      const checked = await runTool("/usr/bin/env", [
+        `SYSTEMD_UNIT_PATH=${directory}:`,
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        ...files,
+      ]);
+      assert(checked!.success, checked!.output);
+      assertEquals(checked!.output, "");
+      // The command lines are such that gpioagg takes them.
+      for (const file of files) {
+        const command = /^ExecStart=\S+ (.*)$/m.exec(
+          await Deno.readTextFile(file),
+        )?.[1];
+        if (command === undefined) continue;
+        const { success, stderr } = await new Deno.Command(
+          await artefact("deno"),
+          { args: [...PROGRAM, ...command.split(" "), "--help"] },
+        ).output();
+        assert(success, new TextDecoder().decode(stderr));
+      }
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+Deno.test("cdi writes what a service serves, whole", async () => {
+  await using service = await ApiService.start({
+    aggregators: { plc0: ["sim/2"] },
+  });
+  const file = `${service.directory}/gpioagg.json`;
+  const { success, stderr } = await new Deno.Command(await artefact("deno"), {
+    args: [
+      ...PROGRAM,
+      "cdi",
+      "--api",
+      service.lookClient.socketPath,
+      "--output",
+      file,
+    ],
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const { kind, devices } = JSON.parse(await Deno.readTextFile(file));
+  assertEquals(kind, "gpioagg/aggregator");
+  assertEquals(devices[0].name, "plc0");
+  assertEquals(
+    devices[0].containerEdits.mounts[0].hostPath,
+    service.socket("plc0"),
+  );
+  const left = [...Deno.readDirSync(service.directory)].map(({ name }) => name);
+  assert(!left.includes("gpioagg.json.new"));
+});
