@@ -4,15 +4,14 @@
  *
  * @module
  */
-import {
-  fileStatus,
-  listDirectory,
-  readSmallFile,
-  realPath,
-} from "../../ffi/files.ts";
+import { fileStatus, listDirectory, realPath } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { Chip } from "./chip.ts";
 import { baseName } from "./device_file.ts";
+import {
+  type DeviceProperties,
+  deviceProperties,
+} from "./device_properties.ts";
 import { AmbiguousError, LineError } from "./errors.ts";
 import { listChips } from "./lookup.ts";
 
@@ -34,15 +33,6 @@ export interface ChipProperties {
   readonly lines?: number | undefined;
 }
 
-/** What is known of a chip without opening it. */
-interface DeviceProperties {
-  readonly path: string;
-  readonly device: string | undefined;
-  readonly usbSerial: string | undefined;
-  readonly i2c: string | undefined;
-  readonly deviceTree: string | undefined;
-}
-
 /** A chip with everything that it is known by. */
 export interface ChipIdentities extends DeviceProperties {
   /** The kernel's name for it, which moves. */
@@ -51,41 +41,6 @@ export interface ChipIdentities extends DeviceProperties {
   readonly lines: number;
   /** Links under `/dev` that lead to it. */
   readonly links: readonly string[];
-}
-
-const DEVICE_TREE = "/sys/firmware/devicetree/base";
-const I2C_DEVICE = /^\d+-[0-9a-f]{4}$/;
-
-/** Reads what sysfs tells about the chip at a device path. */
-function deviceProperties(path: string): DeviceProperties {
-  const own = realPath(`/sys/bus/gpio/devices/${baseName(path)}`);
-  const device = own?.slice(0, own.lastIndexOf("/"));
-  const node = device === undefined
-    ? undefined
-    : realPath(`${own}/of_node`) ?? realPath(`${device}/of_node`);
-  return {
-    path,
-    // A virtual chip's parent is no device of its own.
-    device: device?.replace(/^\/sys/, ""),
-    usbSerial: device === undefined ? undefined : usbSerialOf(device),
-    i2c: device?.split("/").findLast((part) => I2C_DEVICE.test(part)),
-    deviceTree: node?.startsWith(`${DEVICE_TREE}/`)
-      ? node.slice(DEVICE_TREE.length)
-      : undefined,
-  };
-}
-
-/** The serial number of the nearest USB device above. */
-function usbSerialOf(device: string): string | undefined {
-  for (
-    let at = device;
-    at.includes("/usb");
-    at = at.slice(0, at.lastIndexOf("/"))
-  ) {
-    if (fileStatus(`${at}/idVendor`) === undefined) continue;
-    return readSmallFile(`${at}/serial`)?.trim();
-  }
-  return undefined;
 }
 
 /** Whether what can be seen without opening the chip fits. */

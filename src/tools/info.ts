@@ -5,6 +5,7 @@
  */
 import type { Chip } from "../gpio/chip.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
+import { identitiesOutput } from "./chip_ids.ts";
 import { openAllChips, openNamedChip } from "./chips.ts";
 import { runCommand } from "./command.ts";
 import {
@@ -16,6 +17,7 @@ import {
 } from "./line_text.ts";
 import { complain, writeOut } from "./output.ts";
 import { findSelection } from "./selection.ts";
+import { ToolError } from "./tool_error.ts";
 import {
   CHIPS_CHAPTER,
   HELP_OPTION,
@@ -29,6 +31,10 @@ import {
 const OPTIONS = [
   ...SELECTION_OPTIONS,
   HELP_OPTION,
+  {
+    long: "ids",
+    help: ["show what each chip is known by for good, to name it by"],
+  },
   JSON_OPTION,
   {
     long: "strict",
@@ -52,7 +58,9 @@ const USAGE = {
  "consumer": "gpioset", "direction": "output", "activeLow": false,
  "bias": "as-is", "drive": "push-pull", "edges": "none",
  "eventClock": "monotonic", "debouncePeriodUs": 0}
-name and consumer are null where there is none.`,
+name and consumer are null where there is none. With --ids:
+{"chip": "gpiochip0", "label": "soc", "lines": 8,
+ "ids": [{"id": "label:soc", "sharedWith": []}]}`,
   ]],
 } as const;
 
@@ -66,6 +74,7 @@ interface Config {
   strict: boolean;
   unquoted: boolean;
   json: boolean;
+  ids: boolean;
 }
 
 /** Runs the tool. */
@@ -79,6 +88,7 @@ export function main(
     strict: false,
     unquoted: false,
     json: false,
+    ids: false,
   };
   return runCommand({
     args,
@@ -90,10 +100,32 @@ export function main(
       else config[option] = true;
     },
     body: (words) =>
-      words.length === 0
+      config.ids
+        ? showIds(words, config, programName)
+        : words.length === 0
         ? showChips(config, programName)
         : showLines(words, config, programName),
   });
+}
+
+/** Shows what chips are known by for good. */
+function showIds(
+  words: readonly string[],
+  config: Config,
+  programName: string,
+): number {
+  if (words.length > 0) {
+    throw new ToolError("--ids shows chips, and takes no lines");
+  }
+  using stack = new DisposableStack();
+  const { chips, problems } = openAllChips(stack);
+  for (const problem of problems) complain(programName, problem);
+  const all = chips.map(({ path }) => path);
+  const wanted = config.chip === undefined
+    ? all
+    : [stack.use(openNamedChip(config.chip)).path];
+  writeOut(identitiesOutput(all, wanted, config.json));
+  return problems.length === 0 ? 0 : 1;
 }
 
 /** Shows whole chips. */

@@ -1,0 +1,72 @@
+/**
+ * What sysfs tells of the device behind a GPIO chip.
+ *
+ * @module
+ */
+import { fileStatus, readSmallFile, realPath } from "../../ffi/files.ts";
+import { baseName } from "./device_file.ts";
+
+/** What is known of a chip without opening it. */
+export interface DeviceProperties {
+  /** Its device file. */
+  readonly path: string;
+  /** The device's path in sysfs, without `/sys`. */
+  readonly device: string | undefined;
+  /** The serial number of the USB device that it is part of. */
+  readonly usbSerial: string | undefined;
+  /** I2C bus and address: `1-0020`. */
+  readonly i2c: string | undefined;
+  /** The path of its node in the device tree. */
+  readonly deviceTree: string | undefined;
+}
+
+const I2C_DEVICE = /^\d+-[0-9a-f]{4}$/;
+
+/**
+ * Looks into sysfs for the chip at a device path.
+ *
+ * @param sysfs Where sysfs is.
+ * @throws {OsError} EACCES, ELOOP, …
+ */
+export function deviceProperties(
+  path: string,
+  sysfs = "/sys",
+): DeviceProperties {
+  const chip = realPath(`${sysfs}/bus/gpio/devices/${baseName(path)}`);
+  const device = chip?.slice(0, chip.lastIndexOf("/"));
+  if (device === undefined) {
+    return {
+      path,
+      device,
+      usbSerial: undefined,
+      i2c: undefined,
+      deviceTree: undefined,
+    };
+  }
+  const root = realPath(sysfs)!;
+  const tree = `${root}/firmware/devicetree/base`;
+  const node = realPath(`${chip}/of_node`) ?? realPath(`${device}/of_node`);
+  return {
+    path,
+    device: device.slice(root.length),
+    usbSerial: usbSerialOf(device, root),
+    i2c: device.split("/").findLast((part) => I2C_DEVICE.test(part)),
+    deviceTree: node?.startsWith(`${tree}/`)
+      ? node.slice(tree.length)
+      : undefined,
+  };
+}
+
+/** The serial number of the nearest USB device above. */
+function usbSerialOf(device: string, root: string): string | undefined {
+  for (
+    let at = device;
+    at.length > root.length;
+    at = at.slice(0, at.lastIndexOf("/"))
+  ) {
+    // An interface of the device has no vendor of its own.
+    if (fileStatus(`${at}/idVendor`) === undefined) continue;
+    return readSmallFile(`${at}/serial`)?.trim();
+  }
+  return undefined;
+}
