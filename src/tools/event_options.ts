@@ -56,6 +56,13 @@ export const QUIET_OPTION = {
   help: ["print no events"],
 } as const;
 
+/** `--silent`: what `--quiet` was called in libgpiod 1, and still may be. */
+export const SILENT_OPTION = {
+  long: "silent",
+  help: [],
+  hidden: true,
+} as const;
+
 /** `--utc`. */
 export const UTC_OPTION = {
   long: "utc",

@@ -21,6 +21,7 @@ import {
   LOCALTIME_OPTION,
   NUM_EVENTS_OPTION,
   QUIET_OPTION,
+  SILENT_OPTION,
   type TimeStyle,
   UTC_OPTION,
 } from "./event_options.ts";
@@ -90,6 +91,8 @@ const OPTIONS = [
     long: "initial-state",
     short: "I",
     help: ["print the lines' values first"],
+    // libgpiod 2.3 has these two, but up to 2.2 `--i` meant --idle-timeout.
+    extension: true,
   },
   JSON_OPTION,
   ACTIVE_LOW_OPTION,
@@ -99,10 +102,11 @@ const OPTIONS = [
     long: "numeric",
     short: "N",
     help: ["print first values as 0 and 1, without names"],
-    // libgpiod 2.3 has it, but up to 2.2 `--num` meant --num-events.
+    // And `--num` meant --num-events.
     extension: true,
   },
   QUIET_OPTION,
+  SILENT_OPTION,
   STRICT_OPTION,
   UNQUOTED_OPTION,
   UTC_OPTION,
@@ -252,6 +256,9 @@ function apply(
     case "localtime":
       config.time = "local";
       break;
+    case "silent":
+      config.quiet = true;
+      break;
     case "utc":
       config.time = "utc";
       break;
@@ -313,9 +320,6 @@ function monitor(
   const clock = config.clock ??
     (config.time === undefined ? "monotonic" : "realtime");
   const lines = selectLines(words, config, stack);
-  const dump = config.vcd === undefined
-    ? undefined
-    : stack.use(new VcdFile(config.vcd));
   const settings: LineSettings = {
     direction: "input",
     edge: config.edges,
@@ -329,6 +333,10 @@ function monitor(
     consumer: consumerLabel(config.consumer, programName),
     settings: () => settings,
   }, stack);
+  // Only now: an earlier dump is not emptied for lines that somebody else has.
+  const dump = config.vcd === undefined
+    ? undefined
+    : stack.use(new VcdFile(config.vcd));
   if (config.initialState || dump !== undefined) {
     const values = readValues(groups);
     const { timescale } = config;

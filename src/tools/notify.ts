@@ -22,6 +22,7 @@ import {
   NUM_EVENTS_OPTION,
   pollMs,
   QUIET_OPTION,
+  SILENT_OPTION,
   type TimeStyle,
   timeTextOf,
   UTC_OPTION,
@@ -71,6 +72,7 @@ const OPTIONS = [
   LOCALTIME_OPTION,
   NUM_EVENTS_OPTION,
   QUIET_OPTION,
+  SILENT_OPTION,
   STRICT_OPTION,
   UNQUOTED_OPTION,
   UTC_OPTION,
@@ -158,6 +160,9 @@ export function main(
           break;
         case "localtime":
           config.time = "local";
+          break;
+        case "silent":
+          config.quiet = true;
           break;
         case "utc":
           config.time = "utc";

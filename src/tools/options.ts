@@ -90,7 +90,7 @@ function longOption(table: readonly OptionSpec[], word: string): Match {
   const name = word.slice(2, equals < 0 ? undefined : equals);
   const value = equals < 0 ? undefined : word.slice(equals + 1);
   const option = table.find((each) => each.long === name) ??
-    abbreviated(table, name);
+    abbreviated(table, name, word);
   const shown = `--${option.long}`;
   if (value !== undefined && option.value === undefined) {
     throw new UsageError(`option '${shown}' doesn't allow an argument`);
@@ -98,17 +98,22 @@ function longOption(table: readonly OptionSpec[], word: string): Match {
   return { option, value, shown };
 }
 
-function abbreviated(table: readonly OptionSpec[], name: string): OptionSpec {
+function abbreviated(
+  table: readonly OptionSpec[],
+  name: string,
+  word: string,
+): OptionSpec {
   const all = table.filter((each) => each.long.startsWith(name));
   const standard = all.filter((each) => !each.extension);
   const candidates = standard.length > 0 ? standard : all;
   if (candidates.length === 0) {
-    throw new UsageError(`unrecognized option '--${name}'`);
+    throw new UsageError(`unrecognized option '${word}'`);
   }
   if (candidates.length > 1) {
-    const list = candidates.map((each) => `'--${each.long}'`).join(" ");
+    const names = candidates.map((each) => `'--${each.long}'`);
+    const list = names.sort().join(" ");
     throw new UsageError(
-      `option '--${name}' is ambiguous; possibilities: ${list}`,
+      `option '${word}' is ambiguous; possibilities: ${list}`,
     );
   }
   return candidates[0]!;

@@ -69,7 +69,7 @@ Deno.test("readOptions() refuses as getopt_long does", () => {
     refusal("--b"),
     "option '--b' is ambiguous; possibilities: '--bias' '--by-name'",
   );
-  assertEquals(refusal("--nope=3"), "unrecognized option '--nope'");
+  assertEquals(refusal("--nope=3"), "unrecognized option '--nope=3'");
   assertEquals(refusal("-az"), "invalid option -- 'z'");
   assertEquals(refusal("-c"), "option requires an argument -- 'c'");
   assertEquals(refusal("--chi"), "option '--chip' requires an argument");

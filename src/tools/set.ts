@@ -10,7 +10,7 @@ import type {
 } from "../gpio/line_settings.ts";
 import { runCommand } from "./command.ts";
 import { bannerText } from "./event_options.ts";
-import { jsonLine } from "./line_text.ts";
+import { outputJson } from "./output_lines.ts";
 import { parseAssignment } from "./line_values.ts";
 import { parsePeriod } from "./numbers.ts";
 import { writeOut } from "./output.ts";
@@ -122,7 +122,7 @@ LINE=STATE is for one line: --leave input,ALARM=1. It is done when the program
 ends by itself and on SIGINT, SIGTERM and SIGHUP.`,
   ], [
     "JSON",
-    `{"line": "foo", "value": 1}
+    `{"line": "foo", "chip": "gpiochip0", "offset": 3, "value": 1}
 for each line that is set, and again whenever it is toggled.`,
   ]],
 } as const;
@@ -369,8 +369,8 @@ async function drive(
   }
 }
 
-function valuesJson({ ids, values }: Outputs): string {
-  return ids.map((line, i) => jsonLine({ line, value: values[i] })).join("");
+function valuesJson(outputs: Outputs): string {
+  return outputs.ids.map((_, index) => outputJson(outputs, index)).join("");
 }
 
 /** A program in the background must not keep a file system busy. */

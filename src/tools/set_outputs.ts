@@ -6,7 +6,7 @@
 import { LineError } from "../gpio/errors.ts";
 import type { LineSettings, Value } from "../gpio/line_settings.ts";
 import { devicePath } from "./chips.ts";
-import type { OutputLines } from "./interactive/commands.ts";
+import type { OutputLines } from "./output_lines.ts";
 import type { RequestGroup } from "./requests.ts";
 import { reasonOf, ToolError } from "./tool_error.ts";
 
@@ -17,6 +17,7 @@ export class Outputs implements OutputLines {
   /** The requests that hold them. */
   readonly groups: readonly RequestGroup[];
   readonly #values: Value[];
+  readonly #places: { readonly chip: string; readonly offset: number }[] = [];
 
   /** Takes lines that have these values. */
   constructor(
@@ -27,11 +28,24 @@ export class Outputs implements OutputLines {
     this.ids = ids;
     this.groups = groups;
     this.#values = [...values];
+    for (const { request, indices } of groups) {
+      for (const [bit, index] of indices.entries()) {
+        this.#places[index] = {
+          chip: request.chipName,
+          offset: request.offsets[bit]!,
+        };
+      }
+    }
   }
 
   /** What all lines are set to. */
   get values(): readonly Value[] {
     return this.#values;
+  }
+
+  /** Where the `index`-th line is. */
+  placeOf(index: number): { readonly chip: string; readonly offset: number } {
+    return this.#places[index]!;
   }
 
   /** What the `index`-th line is set to. */

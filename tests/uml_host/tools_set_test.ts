@@ -277,7 +277,9 @@ Deno.test("gpioset --leave is done on signals too, and by the daemon", async () 
 });
 
 Deno.test("gpioset --json tells what it sets", async () => {
-  await using _chips = await twoChips();
+  await using chips = await twoChips();
+  const foo = { line: "foo", chip: chips.a.name, offset: 1 };
+  const space = { line: "with space", chip: chips.b.name, offset: 1 };
   const { stdout } = await tools.run("ours", "gpioset", [
     "--json",
     "-t",
@@ -286,9 +288,9 @@ Deno.test("gpioset --json tells what it sets", async () => {
     "with space=0",
   ]);
   assertEquals(stdout.trim().split("\n").map((line) => JSON.parse(line)), [
-    { line: "foo", value: 1 },
-    { line: "with space", value: 0 },
-    { line: "foo", value: 0 },
-    { line: "with space", value: 1 },
+    { ...foo, value: 1 },
+    { ...space, value: 0 },
+    { ...foo, value: 0 },
+    { ...space, value: 1 },
   ]);
 });

@@ -310,11 +310,21 @@ Deno.test("Abbreviations mean what they mean to libgpiod's tools", async () => {
   await allSame(`
 gpiomon --idle 5 foo
 gpiomon --b
-gpiomon --num 1 --idle 5 foo
+gpiomon --n 1 --i 5 --qu foo
+gpiomon --si --banner --idle-timeout=5 foo
+gpiomon --s foo
+gpiomon --e=zz
+gpiomon --u
+gpioget --a
+gpioget --c x
+gpioset --d x
+gpioset --h x
+gpionotify --silent --idle=5 bar
+gpionotify --s bar
 gpiomon --c x foo
 gpioinfo --u foo
 gpioset --t 0 foo=1
-gpionotify --idle=5 --un --s bar
+gpionotify --i=5 --un --st bar
 `);
 });
 

@@ -5,19 +5,10 @@
  * @module
  */
 import type { Value } from "../../gpio/line_settings.ts";
-import { jsonLine, quoted, valueText } from "../line_text.ts";
+import { quoted, valueText } from "../line_text.ts";
 import { valueOf } from "../line_values.ts";
 import { periodUs } from "../numbers.ts";
-
-/** Lines that are held as outputs. */
-export interface OutputLines {
-  /** How the user named them, in order. */
-  readonly ids: readonly string[];
-  /** What the `index`-th line is set to. */
-  valueOf(index: number): Value;
-  /** Sets some lines, by their indices. */
-  setValues(values: ReadonlyMap<number, Value>): void;
-}
+import { outputJson, type OutputLines } from "../output_lines.ts";
 
 /** What commands need besides the lines. */
 export interface CommandOptions {
@@ -118,14 +109,7 @@ export class Commands {
     const { unquoted, json, print } = this.#options;
     const shown = this.#select(named);
     if (json) {
-      print(
-        shown.map((index) =>
-          jsonLine({
-            line: this.#lines.ids[index]!,
-            value: this.#lines.valueOf(index),
-          })
-        ).join(""),
-      );
+      print(shown.map((index) => outputJson(this.#lines, index)).join(""));
     } else {
       const values = shown.map((index) => {
         const name = quoted(this.#lines.ids[index]!, unquoted);

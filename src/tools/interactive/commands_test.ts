@@ -13,6 +13,7 @@ function session(
   let printed = "";
   const commands = new Commands({
     ids,
+    placeOf: (index) => ({ chip: "gpiochip0", offset: index }),
     valueOf: (index) => values[index]!,
     setValues: (wanted) => {
       for (const [index, value] of wanted) values[index] = value;
@@ -51,7 +52,8 @@ Deno.test("get shows all lines or those that are named", async () => {
   const json = session({ foo: 1, "a b": 0 }, { json: true });
   assertEquals(
     await json.run("get"),
-    '{"line":"foo","value":1}\n{"line":"a b","value":0}\n',
+    '{"line":"foo","chip":"gpiochip0","offset":0,"value":1}\n' +
+      '{"line":"a b","chip":"gpiochip0","offset":1,"value":0}\n',
   );
 });
 

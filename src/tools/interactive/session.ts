@@ -5,7 +5,8 @@
  * @module
  */
 import { writeOut } from "../output.ts";
-import { type CommandOptions, Commands, type OutputLines } from "./commands.ts";
+import type { OutputLines } from "../output_lines.ts";
+import { type CommandOptions, Commands } from "./commands.ts";
 import { LineEditor } from "./line_editor.ts";
 
 const PROMPT = "gpioset> ";
