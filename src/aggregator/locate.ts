@@ -14,9 +14,9 @@ import {
   AmbiguousError,
   type LocatedLine,
   locateLine as findLine,
-  stableProperties,
   type WantedLine,
 } from "../gpio/mod.ts";
+import { stableProperties } from "../gpio/identity.ts";
 
 export type { LocatedLine } from "../gpio/mod.ts";
 

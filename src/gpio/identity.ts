@@ -34,11 +34,23 @@ export interface ChipProperties {
 }
 
 /** A chip with everything that it is known by. */
-export interface ChipIdentities extends DeviceProperties {
-  /** The kernel's name for it, which moves. */
+export interface ChipIdentities {
+  /** Its device file, which moves with its number. */
+  readonly path: string;
+  /** The kernel's name for it, which moves too. */
   readonly name: string;
+  /** The label that its driver gave it; need not be unique. */
   readonly label: string;
+  /** How many lines it has. */
   readonly lines: number;
+  /** The device's path in sysfs, without `/sys`. */
+  readonly device: string | undefined;
+  /** The serial number of the USB device that it is part of. */
+  readonly usbSerial: string | undefined;
+  /** I2C bus and address: `1-0020`. */
+  readonly i2c: string | undefined;
+  /** The path of its node in the device tree. */
+  readonly deviceTree: string | undefined;
   /** Links under `/dev` that lead to it. */
   readonly links: readonly string[];
 }
@@ -148,6 +160,15 @@ function candidateText(path: string, wanted: ChipProperties): string {
  * Everything that a chip is known by.
  *
  * @throws {LineError} If the chip cannot be opened.
+ *
+ * @example How could each chip be named for good?
+ * ```ts
+ * import { chipIdentities, identityTexts, listChips } from "@gpioagg/gpioagg";
+ *
+ * for (const path of listChips()) {
+ *   console.log(path, identityTexts(chipIdentities(path)).join(" or "));
+ * }
+ * ```
  */
 export function chipIdentities(path: string): ChipIdentities {
   using chip = Chip.open(path);
@@ -191,6 +212,32 @@ function linksTo(path: string): string[] {
 /**
  * A chip's identities as they are pasted into a SPEC or a configuration, the
  * surest first: `usb-serial:FT123456`, `label:soc-gpio`, `lines:8`.
+ *
+ * @example What a chip on I2C is known by
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { identityTexts } from "@gpioagg/gpioagg";
+ *
+ * assertEquals(
+ *   identityTexts({
+ *     path: "/dev/gpiochip3",
+ *     name: "gpiochip3",
+ *     label: "1-0020",
+ *     lines: 16,
+ *     device: "/devices/platform/soc/i2c-1/1-0020",
+ *     usbSerial: undefined,
+ *     i2c: "1-0020",
+ *     deviceTree: undefined,
+ *     links: [],
+ *   }),
+ *   [
+ *     "i2c:1-0020",
+ *     "device:/devices/platform/soc/i2c-1/1-0020",
+ *     "label:1-0020",
+ *     "lines:16",
+ *   ],
+ * );
+ * ```
  */
 export function identityTexts(chip: ChipIdentities): string[] {
   return [

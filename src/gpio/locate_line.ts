@@ -28,6 +28,7 @@ export interface WantedLine {
 export interface LocatedLine {
   /** The chip's device path. */
   readonly chipPath: string;
+  /** The line's number on that chip. */
   readonly offset: number;
 }
 
@@ -37,6 +38,19 @@ export interface LocatedLine {
  * @throws {AbsentError} If there is no such chip, or no line of that name.
  * @throws {AmbiguousError} If several could be meant; the message lists them.
  * @throws {LineError} If the chip has no such offset, or may not be opened.
+ *
+ * @example The third line of a USB chip, wherever it is plugged in
+ * ```ts
+ * import { AbsentError, locateLine } from "@gpioagg/gpioagg";
+ *
+ * try {
+ *   const line = locateLine({ identity: { usbSerial: "FT123" }, offset: 2 });
+ *   console.log(`line ${line.offset} of ${line.chipPath}`);
+ * } catch (error) {
+ *   if (!(error instanceof AbsentError)) throw error;
+ *   console.log("it is not plugged in");
+ * }
+ * ```
  */
 export function locateLine(wanted: WantedLine): LocatedLine {
   const { lineName, offset } = wanted;

@@ -22,7 +22,6 @@ export {
   type ChipProperties,
   findChipByProperties,
   identityTexts,
-  stableProperties,
 } from "./identity.ts";
 export type { LineInfo, LineInfoEvent } from "./line_info.ts";
 export {
