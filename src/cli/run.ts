@@ -25,16 +25,16 @@ export async function main(args: readonly string[]): Promise<number> {
   const end = args.indexOf("--");
   const own = end < 0 ? args : args.slice(0, end);
   const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
-  if (own.includes("--help") || own.includes("-h")) {
-    writeOutput(helpText());
-    return 0;
-  }
   const { respawn, rest } = takeRespawn(own);
   const directory = Deno.makeTempDirSync({ prefix: "gpioagg-run-" });
   try {
-    const { aggregators } = readServeArguments(
+    const { help, aggregators } = readServeArguments(
       withSocket(rest, `${directory}/vm.sock`),
     );
+    if (help) {
+      writeOutput(helpText());
+      return 0;
+    }
     if (program === undefined) {
       throw new ConfigError("no VMM to run", { hint: HOW });
     }

@@ -70,9 +70,11 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
     apiSockets: undefined,
     auditLog: undefined,
   };
+  if (args.includes("--help") || args.includes("-h")) {
+    return { ...result, help: true, aggregators };
+  }
   for (const group of groupsOf(args)) {
     const given = readArguments(group, SWITCHES);
-    result.help ||= given.help;
     result.json ||= given.json;
     result.printCapabilities ||= given["print-capabilities"];
     const place = (name: "api" | "api-look" | "api-sockets") =>
