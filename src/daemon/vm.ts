@@ -43,14 +43,19 @@ export async function runVm(options: VmOptions): Promise<number> {
   using signals = new SignalDesk(Deno.stdin.isTerminal());
   for (;;) {
     const start = performance.now();
-    const vm = spawn(options.command);
-    const ended = signals.during(vm);
-    await guardian.watch(vm.pid);
-    const { code, signal, success } = await ended;
+    const { program, args } = guardian.commandFor(options.command);
+    const vm = new Deno.Command(program, {
+      args,
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+    const { code, signal, success } = await signals.during(vm);
     await guardian.forget();
     // Deno gives a signal as a shell does: 128 and its number.
     if (signals.isEnding) return code;
     const ranMs = performance.now() - start;
+    checkStarted(options.command[0], code, ranMs);
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     const delayMs = policy.delayAfter({ success, ranMs });
     if (delayMs === undefined) {
@@ -66,21 +71,19 @@ export async function runVm(options: VmOptions): Promise<number> {
   }
 }
 
-function spawn([program, ...args]: VmOptions["command"]): Deno.ChildProcess {
-  try {
-    return new Deno.Command(program, {
-      args,
-      stdin: "inherit",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
-  } catch (error) {
-    const why = error instanceof Deno.errors.NotFound
-      ? "there is no such program"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new Error(`Cannot start ${program}: ${why}`, { cause: error });
+/** A shell's words for a program that is not there, or is none. */
+const NOT_STARTED: Readonly<Record<number, string>> = {
+  126: "it is no program that can be run",
+  127: "there is no such program",
+};
+/** What ends later with such a status was started. **Units**: ms. */
+const START_LIMIT_MS = 1000;
+
+/** @throws {Error} If the VMM was not even started. */
+function checkStarted(program: string, code: number, ranMs: number): void {
+  const why = NOT_STARTED[code];
+  if (why !== undefined && ranMs < START_LIMIT_MS) {
+    throw new Error(`Cannot start ${program}: ${why}`);
   }
 }
 

@@ -10,8 +10,6 @@
  *
  * @module
  */
-import { readSmallFile } from "../../ffi/files.ts";
-
 /**
  * What the guardian runs. It hears `vm PID START_TIME`, `none`, or `done`; its
  * arguments are the command that makes the lines safe, if there is one.
@@ -29,6 +27,7 @@ while read -r word first second; do
     done) exit 0 ;;
   esac
 done
+exec </dev/null
 runs() {
   [ -n "$vm" ] && read -r stat 2>/dev/null <"/proc/$vm/stat" || return 1
   set -- \${stat##*) }
@@ -43,6 +42,22 @@ while runs; do
   sleep 0.25
 done
 wait
+`;
+
+/**
+ * What becomes the VM: $1 is the guardian's process. It tells the guardian who
+ * it is before there is a VM to look after, so that there is no moment in which
+ * gpioagg can die and leave one behind; without a guardian there is no VM.
+ */
+const BECOME_VM = `
+guardian=$1
+shift
+read -r stat </proc/$$/stat
+tell() {
+  set -- \${stat##*) }
+  echo "vm $$ \${20}" >"/proc/$guardian/fd/0"
+}
+tell && exec "$@"
 `;
 
 /** A running guardian. **Ownership**: whoever started it holds the pipe. */
@@ -76,13 +91,23 @@ export class VmGuardian implements AsyncDisposable {
     return new VmGuardian(child);
   }
 
-  /** Which process is the VM from now on. */
-  async watch(pid: number): Promise<void> {
-    const stat = readSmallFile(`/proc/${pid}/stat`);
-    // It ended at once: there is nothing to look after.
-    if (stat === undefined) return await this.forget();
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    await this.#say(`vm ${pid} ${fields[19]}`);
+  /**
+   * The program and arguments by which a VM is started that the guardian looks
+   * after. It becomes the VM: it has the VM's process number from the start.
+   */
+  commandFor(
+    command: readonly string[],
+  ): { program: string; args: string[] } {
+    return {
+      program: "/bin/sh",
+      args: [
+        "-c",
+        BECOME_VM,
+        "gpioagg-vm",
+        String(this.#child.pid),
+        ...command,
+      ],
+    };
   }
 
   /** There is no VM now. */
