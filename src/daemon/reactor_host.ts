@@ -5,8 +5,6 @@
  * @module
  */
 import { Mapping } from "../../ffi/mapping.ts";
-import { OwnedFd } from "../../ffi/owned_fd.ts";
-import { isListening } from "../../ffi/unix_socket.ts";
 import {
   Aggregator,
   type AggregatorContext,
@@ -25,9 +23,6 @@ import type {
   InterlockSpecification,
 } from "../config/specification.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
-import { VhostUserBackend } from "../vhost_user/backend.ts";
-import { GpioDevice } from "../virtio/gpio_device.ts";
-import { REQUEST_QUEUE } from "../virtio/gpio_protocol.ts";
 import { Direction, FAILED } from "../virtio/line_port.ts";
 import { ChangeCollector } from "./change_collector.ts";
 import {
@@ -38,6 +33,7 @@ import {
 import { ControlName } from "./control_names.ts";
 import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";
+import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
 import { listenFor } from "./file_access.ts";
 import type {
   AggregatorCounts,
@@ -47,10 +43,6 @@ import type {
   LineDescription,
   ServiceEvent,
 } from "./messages.ts";
-import { TurnTimes } from "./turn_times.ts";
-
-/** Socket files are for their owner and group; the directory decides the rest. */
-const SOCKET_MODE = 0o660;
 
 /** What the host tells the outside. */
 export interface HostEvents {
@@ -230,42 +222,13 @@ export class ReactorHost implements Disposable {
   }
 }
 
-/** A virtio-gpio device whose lines have rules for a missing guest. */
-class AggregatorDevice extends GpioDevice {
-  readonly #aggregator: Aggregator;
-
-  constructor(aggregator: Aggregator) {
-    super(aggregator.lines);
-    this.#aggregator = aggregator;
-  }
-
-  override reset(): void {
-    super.reset();
-    this.#aggregator.guestGone();
-  }
-}
-
-/** One that measures its turns: chosen at construction, so others pay nothing. */
-class TimedDevice extends AggregatorDevice {
-  readonly turns = new TurnTimes();
-
-  override processQueue(index: number, budget: number): boolean {
-    if (index !== REQUEST_QUEUE) return super.processQueue(index, budget);
-    const start = performance.now();
-    const hasMore = super.processQueue(index, budget);
-    this.turns.add(performance.now() - start);
-    return hasMore;
-  }
-}
-
-/** One aggregator with its device and its sockets. */
+/** One aggregator with its exposure and its control socket. */
 class Served implements AggregatorReporter, Disposable {
   readonly name: string;
-  readonly #socketPath: string | undefined;
   readonly #aggregator: Aggregator;
   readonly #resources: DisposableStack;
   readonly #events: EventLimiter;
-  readonly #device: AggregatorDevice;
+  readonly #exposure: Exposure;
   readonly #changes: ChangeCollector;
   readonly #servedSince = Date.now();
   #connectedSince: number | undefined;
@@ -284,17 +247,6 @@ class Served implements AggregatorReporter, Disposable {
     this.name = specification.name;
     using resources = new DisposableStack();
     this.#events = resources.use(new EventLimiter(loop, service));
-    const { vhostUser } = specification;
-    if (vhostUser === undefined) {
-      throw new Error(`${this.name} is not presented by vhost-user`);
-    }
-    const given = "fd" in vhostUser
-      ? resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`))
-      : undefined;
-    const { access = {} } = "access" in vhostUser ? vhostUser : {};
-    this.#socketPath = "socketPath" in vhostUser
-      ? vhostUser.socketPath
-      : undefined;
     this.#aggregator = resources.use(
       Aggregator.open(specification, {
         ...surroundings,
@@ -302,10 +254,6 @@ class Served implements AggregatorReporter, Disposable {
         reporter: this,
       }),
     );
-    const device = isTimed
-      ? new TimedDevice(this.#aggregator)
-      : new AggregatorDevice(this.#aggregator);
-    this.#device = device;
     this.#changes = resources.use(
       new ChangeCollector(loop, (counts) =>
         changes({
@@ -317,36 +265,15 @@ class Served implements AggregatorReporter, Disposable {
         })),
     );
     // Sockets last: whoever can connect finds the lines ready.
-    const listen = this.#socketPath === undefined
-      ? undefined
-      : resources.use(listenFor(this.#socketPath, access, SOCKET_MODE));
-    const isConnection = given !== undefined && !isListening(given.fd);
-    resources.use(
-      new VhostUserBackend({
-        loop,
-        device,
-        name: this.name,
-        endpoint: isConnection
-          ? { connection: given }
-          : { listener: listen?.listener ?? given! },
-        events: {
-          connected: () => this.#report("connected"),
-          disconnected: (reason) => {
-            this.#report("disconnected", reason);
-            if (isConnection) loop.defer(onOver);
-          },
-          started: () => this.#report("started"),
-          stopped: () => this.#report("stopped"),
-          fault: (error) => this.#report("fault", error.message),
-        },
-      }),
+    this.#exposure = resources.use(
+      expose(specification, this.#aggregator, loop, {
+        report: (event, detail) => this.#report(event, detail),
+        over: onOver,
+      }, isTimed),
     );
-    if (this.#socketPath !== undefined) {
-      const control = listenFor(
-        controlPathOf(this.#socketPath),
-        access,
-        SOCKET_MODE,
-      );
+    const { socketPath, access } = this.#exposure;
+    if (socketPath !== undefined) {
+      const control = listenFor(controlPathOf(socketPath), access, SOCKET_MODE);
       resources.use(
         new ControlSocket(loop, control, (request) => this.#control(request)),
       );
@@ -356,11 +283,10 @@ class Served implements AggregatorReporter, Disposable {
   }
 
   describe(): AggregatorDescription {
+    const { socketPath } = this.#exposure;
     return {
       name: this.name,
-      ...(this.#socketPath === undefined
-        ? {}
-        : { socketPath: this.#socketPath }),
+      ...(socketPath === undefined ? {} : { socketPath }),
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
       ...(this.#connectedSince === undefined
@@ -379,8 +305,8 @@ class Served implements AggregatorReporter, Disposable {
 
   /** Tells what was counted. */
   count(): AggregatorCounts {
-    const { requests, unattributed, events, refusedChains } =
-      this.#device.counters;
+    const { counters, turns } = this.#exposure;
+    const { requests, unattributed, events, refusedChains } = counters;
     return {
       name: this.name,
       lineNames: this.#aggregator.lines.map(({ name }) => name),
@@ -393,9 +319,7 @@ class Served implements AggregatorReporter, Disposable {
       unattributed,
       events,
       refusedChains,
-      ...(this.#device instanceof TimedDevice
-        ? { turns: this.#device.turns.counts }
-        : {}),
+      ...(turns === undefined ? {} : { turns: turns.counts }),
     };
   }
 
