@@ -5,6 +5,7 @@
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { run } from "../../src/cli/main.ts";
 import { parseConfig } from "../../src/config/config_file.ts";
 
 /** A broken text, and per mark, in order, `key path: part of the problem`. */
@@ -58,20 +59,31 @@ export function testMalformed(
   for (const [text, ...errors] of cases) {
     const plain = text.replaceAll(MARK, "").trim().replaceAll("\n", " ⏎ ");
     const title = plain.length <= 100 ? plain : errors.join(", ");
-    Deno.test(`parseConfig() refuses ${area}: ${title}`, () => {
-      checkMalformed(wrap(text), errors);
+    Deno.test(`parseConfig() refuses ${area}: ${title}`, async () => {
+      const { plain, places } = readMarks(wrap(text));
+      checkErrors(plain, places, errors);
+      await checkProgram(plain, places);
     });
   }
 }
 
-function checkMalformed(marked: string, errors: readonly string[]): void {
+function readMarks(marked: string): { plain: string; places: string[] } {
   const pieces = marked.split(MARK);
   const places = pieces.slice(0, -1).map((_, i) => {
     const before = pieces.slice(0, i + 1).join("");
     const line = before.split("\n");
     return `${line.length}:${line.at(-1)!.length + 1}`;
   });
-  const result = parseConfig(pieces.join(""), "test.yaml");
+  return { plain: pieces.join(""), places };
+}
+
+/** The errors are those that are marked, in this order, and no others. */
+function checkErrors(
+  plain: string,
+  places: readonly string[],
+  errors: readonly string[],
+): void {
+  const result = parseConfig(plain, "test.yaml");
   const found = "errors" in result ? result.errors : [];
   const expected = errors.map((error, i) => {
     const at = error.indexOf(": ");
@@ -89,5 +101,52 @@ function checkMalformed(marked: string, errors: readonly string[]): void {
   for (const [i, { problem }] of expected.entries()) {
     assertStringIncludes(`${found[i]!.problem} | ${found[i]!.hint}`, problem);
     assertStringIncludes(found[i]!.message, `test.yaml:${expected[i]!.place}:`);
+  }
+}
+
+/** Both commands that read a file say all of it, exit 2, and start nothing. */
+async function checkProgram(
+  plain: string,
+  places: readonly string[],
+): Promise<void> {
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  try {
+    await Deno.writeTextFile(file, plain);
+    for (const args of [["check", file], ["serve", "--config", file]]) {
+      const { code, said, workers } = await runHere(args);
+      assertEquals(code, 2, said);
+      for (const place of places) {
+        assertStringIncludes(said, `${file}:${place}:`);
+      }
+      assertEquals(workers, 0, "a reactor was started");
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/** Runs a command in this process: its status, its errors, its Workers. */
+async function runHere(
+  args: readonly string[],
+): Promise<{ code: number; said: string; workers: number }> {
+  const { writeSync } = Deno.stderr;
+  const { Worker } = globalThis;
+  let said = "";
+  let workers = 0;
+  Deno.stderr.writeSync = (bytes: Uint8Array) => {
+    said += new TextDecoder().decode(bytes);
+    return bytes.length;
+  };
+  globalThis.Worker = class extends Worker {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      workers++;
+      super(url, options);
+    }
+  };
+  try {
+    return { code: await run(args, "gpioagg"), said, workers };
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+    globalThis.Worker = Worker;
   }
 }
