@@ -260,6 +260,7 @@ export class ChipLine implements LineSource, PresentLine {
     this.#request = this.#takeKept(chip.name, lines) ??
       chip.requestLines({ consumer, lines });
     keeper?.keep(chip.name, place.offset, this.#request.fd);
+    if (this.#isKept) this.#adopt(info);
     if (!this.#configured) this.#direction = directionOf(info);
     const { name } = info;
     this.#name = name;
@@ -288,6 +289,18 @@ export class ChipLine implements LineSource, PresentLine {
     // Its chip has gone since, and another one has come by this name.
     request[Symbol.dispose]();
     return undefined;
+  }
+
+  /**
+   * Goes on with edges that an earlier process asked for. Those that came since
+   * lie in the kernel's queue: they are taken when a guest asks for edges, who
+   * may be the one that waits for them.
+   */
+  #adopt({ direction, edge }: LineInfo): void {
+    if (direction !== "input" || edge === "none") return;
+    this.#configured = true;
+    this.#direction = Direction.Input;
+    this.#edges = EDGE_NAMES.indexOf(edge) as Edges;
   }
 
   /** The line was released when the last guest went: this one wants it back. */
@@ -349,7 +362,11 @@ export class ChipLine implements LineSource, PresentLine {
     if (
       this.#configured && this.#direction === Direction.Input &&
       edges === this.#edges
-    ) return 0;
+    ) {
+      // Edges that were taken over are not watched yet.
+      if (edges !== Edges.None) this.#watchRequest(request);
+      return 0;
+    }
     const result = request.configure(this.#inputSettings(edges));
     if (result < 0) return this.#checked(result);
     this.#configured = true;

@@ -3,10 +3,12 @@ import { assert, assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction } from "../../src/virtio/gpio_protocol.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+
+const EVENT_LIMIT_MS = 5000;
 
 /** Ways a service ends for a restart: told to, and not. */
 for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
@@ -74,6 +76,40 @@ for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
     await manager.stop("SIGTERM");
     await until("the store is empty", () => manager.store.size === 0);
     assertEquals(watcher.lineInfo(0).used, false);
+  });
+}
+
+for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+  Deno.test(`a guest's interrupts stay armed through a restart by ${signal}`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 3 });
+    await using manager = new ManagerDouble();
+    const socket = `${manager.directory}/a.sock`;
+    const args = ["--socket-path", socket, "--line", `${chip.name}/0-2`];
+    await manager.start(args);
+    using frontend = Frontend.open(socket, { timeoutMs: 10_000 });
+    const driver = GpioDriver.attach(frontend);
+    driver.setOutput(2, 1, Direction.Output);
+    for (const lineNumber of [0, 1]) {
+      driver.setInterruptType(lineNumber, IrqType.EdgeBoth);
+      driver.arm(lineNumber);
+    }
+    for (const pull of ["up", "down"] as const) {
+      frontend.disconnect();
+      await manager.stop(signal);
+      // Nobody serves now, but the line is held, and its edges are kept.
+      await chip.pull(1, pull);
+      await manager.start(args);
+      assertEquals(await chip.level(2), 1);
+      frontend.reconnect(socket, "used");
+      frontend.start();
+      assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 1);
+      driver.arm(1);
+      await chip.pull(0, pull);
+      assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 0);
+      driver.arm(0);
+      assertEquals(driver.getValue(0), pull === "up" ? 1 : 0);
+      assertEquals(driver.getValue(2), 1);
+    }
   });
 }
 
