@@ -1,0 +1,68 @@
+/** Pins inside QEMU through `gpioagg serve --config`, as a user has them. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ControlClient } from "../../src/daemon/control_client.ts";
+import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { qemuArguments } from "../../src/qemu/arguments.ts";
+import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
+import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await mustSkip(...artefactsOf("virt", "new"));
+
+Deno.test({
+  name: "serve --config: lines are a PL061's pins, and safe when QEMU is gone",
+  ignore,
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    const sockets = { qtest: `${directory}/qtest`, qmp: `${directory}/qmp` };
+    const config = `${directory}/plant.yaml`;
+    await Deno.writeTextFile(
+      config,
+      `aggregators:
+  press:
+    qemu-pins: { qtest: ${sockets.qtest}, qmp: ${sockets.qmp}, device: pl061 }
+    lines:
+      - { sim: 2, as: LAMP, direction: output, safe: 0 }
+      - { sim: 2, as: BUTTON, direction: input }
+`,
+    );
+    try {
+      await using service = new ChildProcess({
+        command: await artefact("deno"),
+        args: [
+          ..."run -q -P=gpioagg src/cli/main.ts serve --json --config"
+            .split(" "),
+          config,
+        ],
+        cwd: REPOSITORY,
+      });
+      await service.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+      using control = new ControlClient(controlPathOf(sockets.qtest));
+      const value = (name: string) =>
+        control.ask({}).lines.find((line) => line.name === name)?.value;
+      {
+        await using guest = await bootArmGuest({
+          board: "virt",
+          qemu: "new",
+          arguments: qemuArguments(sockets),
+        });
+        await service.waitFor('"event":"started"', { timeoutMs: 30_000 });
+        assertStringIncludes(await guest.run("gpiodetect"), "(8 lines)");
+        await guest.run("gpioset -t 0 -c gpiochip0 0=1");
+        await until("the guest's output", () => value("LAMP0") === 1);
+        control.ask({ pull: [["BUTTON0", 1]] });
+        await until(
+          "the host's level in the guest",
+          async () =>
+            await guest.run("gpioget --numeric -c gpiochip0 2 3") === "1 0",
+        );
+      }
+      await service.waitFor('"event":"disconnected"');
+      await until("the safe state", () => value("LAMP0") === 0);
+      assertEquals(value("BUTTON0"), 1);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
