@@ -94,8 +94,8 @@ for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
       driver.arm(lineNumber);
     }
     for (const pull of ["up", "down"] as const) {
-      frontend.disconnect();
       await manager.stop(signal);
+      frontend.disconnect();
       // Nobody serves now, but the line is held, and its edges are kept.
       await chip.pull(1, pull);
       await manager.start(args);
