@@ -7,6 +7,7 @@ import { type CdiSpecification, cdiSpecification } from "./cdi.ts";
 const aggregator = (name: string): AggregatorState => ({
   name,
   lease: "none",
+  presentation: `at /run/${name}.sock`,
   socketPath: `/run/gpioagg/vm/${name}.sock`,
   connected: false,
   lines: [],

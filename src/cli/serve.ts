@@ -120,9 +120,9 @@ const jsonEvents = {
 
 const textEvents = {
   ready(aggregators: readonly AggregatorDescription[]) {
-    for (const { name, lines, socketPath } of aggregators) {
+    for (const { name, lines, presentation } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
-      writeError(`${name}: serving ${count} at ${socketPath ?? "a given fd"}`);
+      writeError(`${name}: serving ${count} ${presentation}`);
     }
   },
   event({ aggregator, event, detail }: ServiceEvent) {

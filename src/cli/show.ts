@@ -25,9 +25,9 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(JSON.stringify(state));
     return 0;
   }
-  const { socketPath, connected, lease, lines } = state;
+  const { presentation, connected, lease, lines } = state;
   writeOutput(`${state.name}: VMM ${connected ? "connected" : "not connected"}
-  socket  ${socketPath ?? "a given fd"}
+  served  ${presentation}
   lease   ${lease}`);
   writeOutput(table([
     ["LINE", "NAME", "DIRECTION", "VALUE", "SOURCE"],

@@ -54,7 +54,9 @@ export interface Line {
 export interface AggregatorState {
   name: string;
   lease: LeaseKind;
-  /** Absent when it was given as an open fd. */
+  /** How it is presented, in words: `at /run/plc0.sock`. */
+  presentation: string;
+  /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
   /** Whether a VMM is connected. */
   connected: boolean;

@@ -59,6 +59,7 @@ const AGGREGATOR = {
       description: "What its life is tied to: its maker's stream, nothing, " +
         "or the service's own command line or configuration",
     },
+    presentation: { ...text, description: "How it is presented, in words" },
     socketPath: { ...text, description: "The vhost-user socket, for a VMM" },
     connected: { type: "boolean", description: "Whether a VMM is connected" },
     servedSince: time,

@@ -24,7 +24,13 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
       if (request.pull?.[0]?.[0] === "absent") throw new Error("no such line");
       log.push(request);
       return {
-        aggregator: { name: "a", connected: false, lines: [], ...aggregator },
+        aggregator: {
+          name: "a",
+          presentation: "nowhere",
+          connected: false,
+          lines: [],
+          ...aggregator,
+        },
       };
     }),
   );
@@ -51,7 +57,8 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
   return { connect, say, hear, log, [Symbol.dispose]: () => stack.dispose() };
 }
 
-const ANSWER = '{"aggregator":{"name":"a","connected":false,"lines":[]}}\n';
+const ANSWER = '{"aggregator":{"name":"a","presentation":"nowhere",' +
+  '"connected":false,"lines":[]}}\n';
 
 Deno.test("ControlSocket answers each line, whole or in pieces", () => {
   using control = rig();

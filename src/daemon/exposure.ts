@@ -36,8 +36,12 @@ export interface ExposureEvents {
 
 /** An aggregator as guests find it. Disposing ends it for them. */
 export interface Exposure extends Disposable {
-  /** Its socket, if it stands in the file system; the control socket is beside. */
+  /** How it is presented, in words: `at /run/plc0.sock`. */
+  readonly presentation: string;
+  /** Its vhost-user socket, if it stands in the file system. */
   readonly socketPath?: string;
+  /** The file that the control socket stands beside, if there is one. */
+  readonly controlBase?: string;
   /** Who may use its sockets. */
   readonly access: FileAccess;
   /** What guests caused so far. */
@@ -136,7 +140,12 @@ function exposeDevice(
   );
   const owned = resources.move();
   return {
-    ...(socketPath === undefined ? {} : { socketPath }),
+    presentation: socketPath === undefined
+      ? "at a given fd"
+      : `at ${socketPath}`,
+    ...(socketPath === undefined
+      ? {}
+      : { socketPath, controlBase: socketPath }),
     access,
     counters: device.counters,
     ...(device instanceof TimedDevice ? { turns: device.turns } : {}),
@@ -184,7 +193,8 @@ function exposePins(
     },
   });
   return {
-    socketPath: qtest,
+    presentation: `as pins of ${device} in the QEMU behind ${qtest}`,
+    controlBase: qtest,
     access: {},
     // Pins have no requests: the counts of a virtio-gpio device stay at zero.
     counters: new GpioCounters(aggregator.lines.length),

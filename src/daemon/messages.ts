@@ -69,7 +69,9 @@ export interface LineDescription {
 /** A served aggregator, as told to people. */
 export interface AggregatorDescription {
   name: string;
-  /** Absent when it was given as an open fd. */
+  /** How it is presented, in words: `at /run/plc0.sock`. */
+  presentation: string;
+  /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
   connected: boolean;
   /** **Units**: milliseconds since 1970. */

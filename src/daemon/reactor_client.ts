@@ -12,6 +12,7 @@ import type {
 } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
 import type { FdStoreStart } from "./fd_store.ts";
+import type { KernelChips } from "./kernel_chips.ts";
 import { Lanes } from "./lanes.ts";
 import {
   type AggregatorCounts,
@@ -49,6 +50,7 @@ export class ReactorClient implements Disposable {
   readonly #events: ReactorEvents;
   readonly #waiting = new Map<number, Waiting>();
   readonly #lanes = new Lanes();
+  #kernelChips: KernelChips | undefined;
   readonly #outgoing: Uint8Array[] = [];
   #nextId = 1;
 
@@ -108,6 +110,21 @@ export class ReactorClient implements Disposable {
     aggregators: AggregatorSpecification[],
     options: { isTimed?: boolean } = {},
   ): Promise<AggregatorDescription[]> {
+    const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
+    const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
+    const chips = await this.#addKernelChips(ofKernel);
+    try {
+      return [...await this.#addToReactor(ofReactor, options), ...chips];
+    } catch (error) {
+      for (const { name } of chips) await this.#kernelChips?.remove(name);
+      throw error;
+    }
+  }
+
+  async #addToReactor(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean },
+  ): Promise<AggregatorDescription[]> {
     const laned = await this.#lanes.start(aggregators);
     try {
       return (await this.#ask({ kind: "add", ...laned, ...options }))
@@ -118,6 +135,16 @@ export class ReactorClient implements Disposable {
     }
   }
 
+  async #addKernelChips(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    if (aggregators.length === 0) return [];
+    // Loaded for those who ask for it.
+    const { KernelChips } = await import("./kernel_chips.ts");
+    this.#kernelChips ??= new KernelChips();
+    return await this.#kernelChips.add(aggregators);
+  }
+
   /**
    * Ends one aggregator: guest disconnected, lines as declared, sockets gone.
    *
@@ -125,7 +152,8 @@ export class ReactorClient implements Disposable {
    * @throws {Error} If there is none of this name.
    */
   async remove(name: string): Promise<AggregatorDescription> {
-    return (await this.#ask({ kind: "remove", name })).aggregators[0]!;
+    return await this.#kernelChips?.remove(name) ??
+      (await this.#ask({ kind: "remove", name })).aggregators[0]!;
   }
 
   /**
@@ -148,8 +176,11 @@ export class ReactorClient implements Disposable {
 
   /** Tells what is served: the one of this name, if there is one, or all. */
   async describe(name?: string): Promise<AggregatorDescription[]> {
+    const chips = this.#kernelChips?.describe(name) ?? [];
+    if (name !== undefined && chips.length > 0) return chips;
     const which = name === undefined ? {} : { name };
-    return (await this.#ask({ kind: "describe", ...which })).aggregators;
+    const { aggregators } = await this.#ask({ kind: "describe", ...which });
+    return [...aggregators, ...chips];
   }
 
   /**
@@ -182,6 +213,8 @@ export class ReactorClient implements Disposable {
 
   /** Ends everything that is served, in order. */
   async shutdown(): Promise<void> {
+    // Chips first: they may be made of lines that are nobody else's then.
+    await this.#kernelChips?.[Symbol.asyncDispose]();
     await this.#ask({ kind: "shutdown" });
     await this.#lanes.closed();
   }

@@ -271,9 +271,13 @@ class Served implements AggregatorReporter, Disposable {
         over: onOver,
       }, isTimed),
     );
-    const { socketPath, access } = this.#exposure;
-    if (socketPath !== undefined) {
-      const control = listenFor(controlPathOf(socketPath), access, SOCKET_MODE);
+    const { controlBase, access } = this.#exposure;
+    if (controlBase !== undefined) {
+      const control = listenFor(
+        controlPathOf(controlBase),
+        access,
+        SOCKET_MODE,
+      );
       resources.use(
         new ControlSocket(loop, control, (request) => this.#control(request)),
       );
@@ -283,9 +287,10 @@ class Served implements AggregatorReporter, Disposable {
   }
 
   describe(): AggregatorDescription {
-    const { socketPath } = this.#exposure;
+    const { presentation, socketPath } = this.#exposure;
     return {
       name: this.name,
+      presentation,
       ...(socketPath === undefined ? {} : { socketPath }),
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
