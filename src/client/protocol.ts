@@ -41,10 +41,13 @@ export interface SocketAccess {
 
 /** One line, as it is now. */
 export interface Line {
+  /** Its number, as the guest counts. */
   lineNumber: number;
+  /** What the guest calls it; may be empty. */
   name: string;
   /** Where it comes from, in words. */
   source: string;
+  /** Which way it goes now. */
   direction: "input" | "output";
   /** 1 is active. Absent where it is not known without waiting. */
   value?: number;
@@ -52,7 +55,9 @@ export interface Line {
 
 /** One aggregator, as it is now. */
 export interface AggregatorState {
+  /** What it is called. */
   name: string;
+  /** What its life is tied to. */
   lease: LeaseKind;
   /** How it is presented, in words: `at /run/plc0.sock`. */
   presentation: string;
@@ -60,10 +65,11 @@ export interface AggregatorState {
   socketPath?: string;
   /** Whether a VMM is connected. */
   connected: boolean;
-  /** **Units**: milliseconds since 1970. */
+  /** Since when it is there. **Units**: milliseconds since 1970. */
   servedSince?: number;
-  /** **Units**: milliseconds since 1970. */
+  /** Since when the VMM is connected. **Units**: milliseconds since 1970. */
   connectedSince?: number;
+  /** In lineNumber order. */
   lines: Line[];
 }
 
@@ -103,6 +109,7 @@ export type LeaseMessage =
 
 /** What was wrong with a request. */
 export interface ApiErrorBody {
+  /** The problem, and where one exists, what to do. */
   error: { message: string; hint?: string };
 }
 
