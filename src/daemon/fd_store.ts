@@ -8,7 +8,9 @@
  * @module
  */
 import { connectDatagram } from "../../ffi/datagram.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { pollFd, POLLOUT } from "../../ffi/poll.ts";
 import { send } from "../../ffi/unix_socket.ts";
 import type { LineKeeper } from "../aggregator/line_keeper.ts";
 
@@ -21,6 +23,9 @@ export interface FdStoreStart {
 }
 
 const PREFIX = "line.";
+/** How long a manager with a full queue is waited for, in all 200 ms. */
+const MAX_TRIES = 20;
+const TRY_MS = 10;
 
 /** Whether an fd of this name is a line's. */
 export function isLineName(name: string): boolean {
@@ -76,9 +81,18 @@ export class FdStore implements LineKeeper, Disposable {
   }
 
   #say(text: string, fds: readonly number[] = []): void {
-    // A manager that is busy misses it: the line is served all the same, and
-    // would be requested anew after a restart.
-    send(this.#manager.fd, new TextEncoder().encode(text), fds);
+    const bytes = new TextEncoder().encode(text);
+    try {
+      // Its queue may be as short as ten messages, and a service has more lines.
+      for (let tries = 0; tries < MAX_TRIES; tries++) {
+        if (send(this.#manager.fd, bytes, fds) >= 0) return;
+        pollFd(this.#manager.fd, POLLOUT, TRY_MS);
+      }
+    } catch (error) {
+      if (!isOsError(error)) throw error;
+    }
+    // A manager that is gone or stuck misses it: the line is served all the
+    // same, and is requested anew after a restart.
   }
 }
 

@@ -131,3 +131,24 @@ Deno.test("a line that the next process does not want is let go", async () => {
   assertEquals(watcher.lineInfo(1).used, false);
   assertEquals(watcher.lineInfo(0).used, true);
 });
+
+Deno.test("more lines are kept than a manager's queue is long", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 64 });
+  await using manager = new ManagerDouble();
+  const args = [
+    "--socket-path",
+    `${manager.directory}/a.sock`,
+    "--line",
+    `${chip.name}/0-63,direction=output`,
+  ];
+  await manager.start(args);
+  await until("all are kept", () => manager.store.size === 64);
+  using watcher = Chip.open(chip.path);
+  for (let offset = 0; offset < 64; offset++) watcher.watchLineInfo(offset);
+  await manager.stop("SIGKILL");
+  await manager.start(args);
+  const told = watcher.readInfoEvents().filter(({ kind }) =>
+    kind !== "reconfigured"
+  );
+  assertEquals(told, []);
+});
