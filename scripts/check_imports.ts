@@ -61,6 +61,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/config",
     "src/daemon",
     "src/kernel_chip",
+    "src/qemu/arguments.ts",
     "src/tools",
     "deno.json",
   ],

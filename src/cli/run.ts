@@ -11,6 +11,7 @@ import { RESPAWN_RULES, type RespawnRule } from "../daemon/respawn_policy.ts";
 import { runVm } from "../daemon/vm.ts";
 import { VmGuardian } from "../daemon/vm_guardian.ts";
 import { writeError, writeOutput } from "./output.ts";
+import { withPinSockets } from "./qemu_pins_argument.ts";
 import { readServeArguments } from "./serve_arguments.ts";
 import {
   fillPlaceholders,
@@ -29,7 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const directory = Deno.makeTempDirSync({ prefix: "gpioagg-run-" });
   try {
     const { help, aggregators } = readServeArguments(
-      withSocket(rest, `${directory}/vm.sock`),
+      withSocket(withPinSockets(rest, directory), `${directory}/vm.sock`),
     );
     if (help) {
       writeOutput(helpText());
@@ -49,8 +50,10 @@ async function runWith(
   [program, ...args]: [string, ...string[]],
   respawn: RespawnRule,
 ): Promise<number> {
-  const sockets = aggregators.map(socketOf);
-  const filled = fillPlaceholders(args, sockets);
+  const filled = fillPlaceholders(args, {
+    sockets: aggregators.filter(({ qemuPins }) => !qemuPins).map(socketOf),
+    pins: aggregators.flatMap(({ qemuPins }) => qemuPins ?? []),
+  });
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => {});
   using reactor = await ReactorClient.start({
@@ -105,7 +108,9 @@ function takeRespawn(
 
 /** Without a socket of the user's choice there is a private one. */
 function withSocket(args: readonly string[], path: string): string[] {
-  const hasSocket = args.some((arg) => /^--socket-path(=|$)/.test(arg));
+  const hasSocket = args.some((arg) =>
+    /^--(socket-path|qemu-pins)(=|$)/.test(arg)
+  );
   return hasSocket ? [...args] : ["--socket-path", path, ...args];
 }
 
@@ -161,9 +166,9 @@ value have it. The exit status is the VMM's, or 128 and the signal's number.
   --respawn[=RULE]    start the VM again when it ends: always, or on-failure
                       (a status other than 0, or a signal); after 0.1 s at
                       first, up to 30 s when it keeps ending within 10 s
-  --line SPEC, --socket-path PATH, --name NAME
-                      as for gpioagg serve; without --socket-path the socket
-                      is a private one
+  --line SPEC, --socket-path PATH, --name NAME, --qemu-pins device=TYPE
+                      as for gpioagg serve; without PATH the sockets are
+                      private ones
   -h, --help          this text
 
 Put in for these among the VMM's arguments:

@@ -165,10 +165,12 @@ Serves each group of lines as one virtio-gpio controller at a vhost-user
 socket, for any VMM, until SIGTERM or SIGINT. A VMM that goes away is followed
 by the next one; the lines stay requested.
 
-Every --socket-path (or --fd) begins another aggregator:
+Every --socket-path, --fd or --qemu-pins begins another aggregator:
   --socket-path PATH    listen there; PATH.control is for gpioagg sim
   --fd N                use the inherited socket N instead, listening or
                         connected; when a connected one ends, so does serve
+  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N]
+                        be the pins of a controller (pl061) that a QEMU emulates
   --line SPEC           add lines, in the order in which the guest counts them
   --name NAME           what messages call it (the socket's name)
 

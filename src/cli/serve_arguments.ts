@@ -15,6 +15,7 @@ import {
 } from "../config/specification.ts";
 import type { ApiSocket } from "../daemon/api_server.ts";
 import { readArguments } from "./arguments.ts";
+import { readQemuPins } from "./qemu_pins_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
 /** What `serve` was asked for. */
@@ -37,6 +38,8 @@ export interface ServeArguments {
 
 const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
 
+type Exposure = Pick<AggregatorSpecification, "vhostUser" | "qemuPins">;
+
 const SWITCHES = {
   "help": "flag",
   "json": "flag",
@@ -44,6 +47,7 @@ const SWITCHES = {
   "config": "value",
   "socket-path": "value",
   "fd": "value",
+  "qemu-pins": "value",
   "name": "value",
   "line": "values",
   "api": "value",
@@ -115,7 +119,7 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
 function groupsOf(args: readonly string[]): string[][] {
   const groups: string[][] = [[]];
   for (const arg of args) {
-    if (/^--(socket-path|fd)(=|$)/.test(arg)) groups.push([]);
+    if (/^--(socket-path|fd|qemu-pins)(=|$)/.test(arg)) groups.push([]);
     groups.at(-1)!.push(arg);
   }
   return groups;
@@ -124,15 +128,21 @@ function groupsOf(args: readonly string[]): string[][] {
 function readAggregator(given: {
   "socket-path": string | undefined;
   "fd": string | undefined;
+  "qemu-pins": string | undefined;
   "name": string | undefined;
   "line": string[];
 }): AggregatorSpecification | undefined {
   const vhostUser = exposureOf(given["socket-path"], given.fd);
-  if (vhostUser === undefined) {
+  const exposure: Exposure | undefined = vhostUser !== undefined
+    ? { vhostUser }
+    : given["qemu-pins"] !== undefined
+    ? { qemuPins: readQemuPins(given["qemu-pins"]) }
+    : undefined;
+  if (exposure === undefined) {
     const [early] = given.line;
     if (early !== undefined || given.name !== undefined) {
       throw new ConfigError(
-        "stands before any --socket-path or --fd",
+        "stands before any --socket-path, --fd or --qemu-pins",
         {
           path: early === undefined
             ? `--name ${given.name}`
@@ -143,7 +153,7 @@ function readAggregator(given: {
     }
     return undefined;
   }
-  const { endpoint, title } = exposureTitle(vhostUser);
+  const { endpoint, title } = exposureTitle(exposure);
   const lines: LineSpecification[] = [];
   for (const spec of given.line) {
     const simCount = lines.filter(({ source }) => source.kind === "sim").length;
@@ -162,7 +172,7 @@ function readAggregator(given: {
       { path: endpoint },
     );
   }
-  return { name: given.name ?? title, vhostUser, lines };
+  return { name: given.name ?? title, ...exposure, lines };
 }
 
 function exposureOf(
@@ -186,8 +196,16 @@ function exposureOf(
 }
 
 function exposureTitle(
-  vhostUser: VhostUserSpecification,
+  { vhostUser, qemuPins }: Partial<AggregatorSpecification>,
 ): { endpoint: string; title: string } {
+  if (qemuPins !== undefined) {
+    const { qtest, device } = qemuPins;
+    return {
+      endpoint: `--qemu-pins qtest=${qtest}`,
+      title: device.slice(device.lastIndexOf("/") + 1),
+    };
+  }
+  if (vhostUser === undefined) return { endpoint: "", title: "" };
   if ("fd" in vhostUser) {
     return { endpoint: `--fd ${vhostUser.fd}`, title: `fd${vhostUser.fd}` };
   }
@@ -202,9 +220,9 @@ function exposureTitle(
 function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
   const names = new Set<string>();
   const endpoints = new Set<string>();
-  for (const { name, vhostUser } of aggregators) {
-    // On a command line every aggregator has a socket.
-    const { endpoint } = exposureTitle(vhostUser!);
+  for (const aggregator of aggregators) {
+    const { name } = aggregator;
+    const { endpoint } = exposureTitle(aggregator);
     if (endpoints.has(endpoint)) {
       throw new ConfigError("is given twice", { path: endpoint });
     }

@@ -53,6 +53,19 @@ Deno.test("readServeArguments() takes as many lines as a device can have", () =>
   assertEquals(aggregators[0]?.lines.length, 65535);
 });
 
+Deno.test("readServeArguments() takes pins inside QEMU as an exposure", () => {
+  const { aggregators } = readServeArguments(
+    "--qemu-pins qtest=/q,qmp=/m,index=1 --line sim/1".split(" "),
+  );
+  assertEquals(
+    aggregators.map(({ name, qemuPins }) => ({ name, qemuPins })),
+    [{
+      name: "pl061",
+      qemuPins: { qtest: "/q", qmp: "/m", device: "pl061", index: 1 },
+    }],
+  );
+});
+
 const BROKEN: readonly (readonly [string, string])[] = [
   ["--line sim/1", "stands before any --socket-path"],
   ["--name x", "stands before any --socket-path"],
@@ -73,6 +86,11 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["--sockt-path a --line sim/1", "unknown switch --sockt-path"],
   ["--socket-path a --line sim/60000 --line sim/60000", "at most 65535"],
   ["-x", "unknown switch -x"],
+  ["--qemu-pins qtest=/q --line sim/1", 'the key "qmp" is missing'],
+  ["--qemu-pins qtest=/q,qmp= --line sim/1", '"qmp" has no value'],
+  ["--qemu-pins qtset=/q --line sim/1", 'unknown key "qtset"'],
+  ["--qemu-pins qtest=/q,qmp=/m,index=x --line sim/1", "index=x is no number"],
+  ["--qemu-pins qtest=/q,qtest=/q,qmp=/m --line sim/1", "given twice"],
 ];
 
 for (const [line, problem] of BROKEN) {

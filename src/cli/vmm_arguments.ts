@@ -5,11 +5,20 @@
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
+import { qemuArguments, type QemuSockets } from "../qemu/arguments.ts";
 
 /** An aggregator's socket, by the aggregator's name. */
 export interface VmSocket {
   name: string;
   path: string;
+}
+
+/** How a VM finds its aggregators. */
+export interface VmPlaces {
+  /** vhost-user sockets. */
+  sockets: readonly VmSocket[];
+  /** Sockets that QEMU opens for the pins of a controller. */
+  pins: readonly QemuSockets[];
 }
 
 /** What can be put in, for `--help`. */
@@ -19,6 +28,7 @@ export const PLACEHOLDERS: Readonly<Record<string, string>> = {
   "{qemu}": "arguments of QEMU: shared memory as -m has it, and the device",
   "{cloud-hypervisor}":
     "arguments of Cloud Hypervisor (add shared=on to --memory)",
+  "{qemu-pins}": "arguments of QEMU that open the sockets of --qemu-pins",
   "{uml}": "arguments of a User-Mode Linux kernel",
 };
 
@@ -67,9 +77,10 @@ const IMPOSSIBLE: Readonly<Record<string, string>> = {
  */
 export function fillPlaceholders(
   args: readonly string[],
-  sockets: readonly VmSocket[],
+  { sockets, pins }: VmPlaces,
 ): string[] {
   return args.flatMap((arg) => {
+    if (arg === "{qemu-pins}") return pins.flatMap(qemuArguments);
     const group = GROUPS[arg];
     if (group !== undefined) return group(sockets, args);
     const impossible = IMPOSSIBLE[arg];

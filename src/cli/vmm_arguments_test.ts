@@ -2,8 +2,11 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../config/config_error.ts";
 import { fillPlaceholders } from "./vmm_arguments.ts";
 
-const ONE = [{ name: "plc", path: "/run/a,b.sock" }];
-const TWO = [...ONE, { name: "lamps", path: "/run/c.sock" }];
+const ONE = { sockets: [{ name: "plc", path: "/run/a,b.sock" }], pins: [] };
+const TWO = {
+  sockets: [...ONE.sockets, { name: "lamps", path: "/run/c.sock" }],
+  pins: [],
+};
 
 Deno.test("fillPlaceholders() puts the socket in anywhere", () => {
   assertEquals(
@@ -52,10 +55,16 @@ Deno.test("fillPlaceholders() knows what others want", () => {
     "virtio_uml.device=/run/a,b.sock:41",
     "virtio_uml.device=/run/c.sock:41",
   ]);
-  assertEquals(fillPlaceholders(["{cloud-hypervisor}"], [TWO[1]!]), [
-    "--generic-vhost-user",
-    "socket=/run/c.sock,device_type=gpio,queue_sizes=[256,256]",
-  ]);
+  assertEquals(
+    fillPlaceholders(["{cloud-hypervisor}"], {
+      sockets: [TWO.sockets[1]!],
+      pins: [],
+    }),
+    [
+      "--generic-vhost-user",
+      "socket=/run/c.sock,device_type=gpio,queue_sizes=[256,256]",
+    ],
+  );
 });
 
 for (const arg of ["{crosvm}", "{kvmtool}", "{socket}", "{socket:no}"]) {
@@ -63,3 +72,14 @@ for (const arg of ["{crosvm}", "{kvmtool}", "{socket}", "{socket:no}"]) {
     assertThrows(() => fillPlaceholders([arg], TWO), ConfigError, arg);
   });
 }
+
+Deno.test("fillPlaceholders() makes QEMU open the sockets of its pins", () => {
+  const args = fillPlaceholders(["qemu", "{qemu-pins}"], {
+    sockets: [],
+    pins: [{ qtest: "/q", qmp: "/m" }],
+  });
+  assertEquals(args.filter((arg) => arg.startsWith("unix:")), [
+    "unix:/q,server=on,wait=off",
+    "unix:/m,server=on,wait=off",
+  ]);
+});
