@@ -66,3 +66,37 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "run: {qemu-pins} makes QEMU open the sockets that the pins need",
+  ignore,
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    try {
+      await using run = new ChildProcess({
+        command: await artefact("deno"),
+        args: [
+          ..."run -q -P=gpioagg src/cli/main.ts run --qemu-pins".split(" "),
+          `qtest=${directory}/qtest,qmp=${directory}/qmp,device=pl061`,
+          ..."--line sim/8 --".split(" "),
+          `${await artefact("qemuArmNew")}/qemu-system-aarch64`,
+          ..."-M virt -nodefaults -display none {qemu-pins}".split(" "),
+        ],
+        cwd: REPOSITORY,
+      });
+      await until("the connection", () => {
+        try {
+          using control = new ControlClient(
+            controlPathOf(`${directory}/qtest`),
+          );
+          return control.ask({}).connected;
+        } catch {
+          return run.status !== undefined;
+        }
+      }, 30_000);
+      assertEquals(run.status, undefined, run.stderr);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
