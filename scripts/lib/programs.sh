@@ -33,6 +33,10 @@ qemu_new_directory() {
     "$(declare -f build_qemu)"
 }
 
+promtool_directory() {
+  program_directory promtool bookworm "$(declare -f build_promtool)"
+}
+
 initramfs_directory() {
   printf '%s/initramfs-%s' "$CACHE" "$(cat "$GUEST_FILES"/*.sh | key_of \
     "$(declare -f build_initramfs)" "$(gpiod_directory)" \
@@ -61,6 +65,17 @@ build_busybox() {
   rm -rf "$1.new/root"
   "$1.new/bin/busybox" true ||
     fail "the unpacked busybox does not run" "look at $1.new"
+}
+
+# build_promtool FINAL: Prometheus' own judge of metrics, without the server
+# that installing its package would start.
+build_promtool() {
+  unpack_packages bookworm "$1.new/root" prometheus
+  mkdir -p "$1.new/bin"
+  mv "$1.new/root/usr/bin/promtool" "$1.new/bin/promtool"
+  rm -rf "$1.new/root"
+  "$1.new/bin/promtool" --version >/dev/null 2>&1 ||
+    fail "the unpacked promtool does not run" "look at $1.new"
 }
 
 # build_qemu FINAL SUITES VERSION
@@ -139,6 +154,12 @@ ensure_gpiod() {
 
 ensure_busybox() {
   ensure_program "$(busybox_directory)" busybox build_busybox
+}
+
+# ensure_judges: other people's programs that say whether our output is right.
+ensure_judges() {
+  install_packages sigrok-cli systemd
+  ensure_program "$(promtool_directory)" promtool build_promtool
 }
 
 ensure_initramfs() {
