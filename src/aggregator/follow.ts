@@ -235,6 +235,11 @@ export class LineDirectory {
     this.#reconnect(aggregator);
   }
 
+  /** Whether there is such a line. */
+  has({ aggregator, line }: LineReference): boolean {
+    return this.#lines.get(aggregator)?.has(line) === true;
+  }
+
   /** Connects a follower now and whenever its line comes, until disposed. */
   register(follower: FollowerLine): Disposable {
     this.#followers.add(follower);

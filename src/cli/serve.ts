@@ -200,7 +200,12 @@ A SPEC names lines, then their rules:
   CHIP/OFFSETS[,KEY=VALUE...]  gpiochip0/0-7,9 or soc-gpio/4 or 2/1
   LINE_NAME[,KEY=VALUE...]     ESTOP,active-low
   sim/N[,KEY=VALUE...]         N simulated lines: no GPIO needed
-CHIP is a name, number, /dev path or label. The keys:
+  wire/AGGREGATOR.LINE         an input that follows that output
+  copy/LINE, invert/LINE       an input with that line's value, or its opposite
+  const/0, const/1             an input that never changes
+CHIP is a name, number, /dev path or label, or what it is known by for good:
+usb-serial:FT123+lines:8/0-7, i2c:1-0020/4, label:soc-gpio/LINE_NAME, also
+device-tree: and device: paths (gpioagg info --ids shows them). The keys:
 ${keys.join("\n")}
 
 The guest's "high" is active: active-low inverts on the host's side. Without

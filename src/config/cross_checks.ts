@@ -9,11 +9,11 @@ import { nearest } from "./nearest.ts";
 import type { Problems } from "./problems.ts";
 import { checkHostLines } from "./host_lines.ts";
 import { checkExposures } from "./exposure_checks.ts";
+import { referenceOf, withReference } from "./references.ts";
 import type {
   InterlockSpecification,
   LineReference,
   LineSpecification,
-  SourceSpecification,
   Specification,
 } from "./specification.ts";
 import {
@@ -194,34 +194,6 @@ class Names {
         ? `Did you mean ${near}?`
         : "A line is referred to by the name that as: gives it",
     );
-  }
-}
-
-/** The line that a source refers to, if it does. */
-function referenceOf(source: SourceSpecification): LineReference | undefined {
-  switch (source.kind) {
-    case "wire":
-      return source.to;
-    case "copy":
-    case "invert":
-      return source.of;
-    default:
-      return undefined;
-  }
-}
-
-function withReference(
-  source: SourceSpecification,
-  reference: LineReference,
-): SourceSpecification {
-  switch (source.kind) {
-    case "wire":
-      return { ...source, to: reference };
-    case "copy":
-    case "invert":
-      return { ...source, of: reference };
-    default:
-      return source;
   }
 }
 

@@ -105,8 +105,26 @@ export function metricsText(
       page.sample({ aggregator: name, queue }, refusedChains[i]!);
     }
   }
+  addRefusals(page, aggregators);
   addTurns(page, aggregators);
   return page.text;
+}
+
+function addRefusals(
+  page: Page,
+  aggregators: readonly AggregatorCounts[],
+): void {
+  page.metric(
+    "gpioagg_refusals_total",
+    "counter",
+    "Requests of guests that a line's rules refused.",
+  );
+  for (const { name: aggregator, lineNames, refusals } of aggregators) {
+    for (const [line, count] of refusals.entries()) {
+      if (count === 0) continue;
+      page.sample({ aggregator, line, name: lineNames[line]! }, count);
+    }
+  }
 }
 
 function addRequests(

@@ -22,6 +22,7 @@ import type {
   AggregatorSpecification,
   InterlockSpecification,
 } from "../config/specification.ts";
+import { resolveLate } from "../config/late_references.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { Direction, FAILED } from "../virtio/line_port.ts";
 import { ChangeCollector } from "./change_collector.ts";
@@ -91,7 +92,13 @@ export class ReactorHost implements Disposable {
       }
     }
     const endpoints = lanes.map((lane) => this.#connectLane(lane));
-    const added = specifications.map((specification) =>
+    const resolved = specifications.map((specification) =>
+      resolveLate(
+        specification,
+        (line) => this.#sources.directory.has(line),
+      )
+    );
+    const added = resolved.map((specification) =>
       made.use(
         new Served(
           specification,

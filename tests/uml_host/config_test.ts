@@ -28,8 +28,10 @@ async function twoChips() {
   return { io, relays, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-function plant(directory: string): string {
+/** Three aggregators; with `lane`, their chips have threads of their own. */
+function plant(directory: string, lane = false): string {
   return `
+defaults: { lane: ${lane} }
 aggregators:
   plc0:
     vhost-user: ${directory}/plc0.sock
@@ -70,149 +72,154 @@ const REVERSE = 1;
 const PEER = 3;
 const STOPPED = 4;
 
-Deno.test("a shared emergency stop interrupts every guest at once", async () => {
-  await using chips = await twoChips();
-  await using service = await ConfigService.start(plant);
-  using plc0 = service.guest("plc0");
-  using plc1 = service.guest("plc1");
-  plc0.driver.setInterruptType(ESTOP, IrqType.EdgeRising);
-  plc0.driver.arm(ESTOP);
-  // The same wire, active-low there: it falls when the other one's rises.
-  plc1.driver.setInterruptType(ESTOP, IrqType.EdgeFalling);
-  plc1.driver.arm(ESTOP);
-  await chips.io.pull(0, "up");
-  for (const { driver } of [plc0, plc1]) {
-    assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, ESTOP);
-  }
-  assertEquals(plc0.driver.getValue(ESTOP), 1);
-  assertEquals(plc1.driver.getValue(ESTOP), 0);
-  plc0.driver.arm(ESTOP);
-  plc1.driver.arm(ESTOP);
-  await chips.io.pull(0, "down");
-  for (const { driver } of [plc0, plc1]) {
-    assertEquals(driver.waitEvent(QUIET_MS), undefined);
-  }
-  // One guest that stops listening leaves the other its interrupts.
-  plc0.driver.setInterruptType(ESTOP, IrqType.None);
-  await chips.io.pull(0, "up");
-  assertEquals(plc1.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, ESTOP);
-});
+for (const lane of [false, true]) {
+  const how = lane ? "in lanes" : "in the reactor";
+  const config = (directory: string) => plant(directory, lane);
 
-Deno.test("an output combined by or is active while any guest wants it, and past the death of one", async () => {
-  await using chips = await twoChips();
-  await using service = await ConfigService.start(plant);
-  const lamp = () => chips.relays.level(1);
-  using plc1 = service.guest("plc1");
-  {
+  Deno.test(`a shared emergency stop interrupts every guest at once (${how})`, async () => {
+    await using chips = await twoChips();
+    await using service = await ConfigService.start(config);
     using plc0 = service.guest("plc0");
-    plc0.driver.setValue(LAMP, 1);
-    assertEquals(await lamp(), 1);
-    plc1.driver.setValue(LAMP, 1);
-    plc0.driver.setValue(LAMP, 0);
-    assertEquals(await lamp(), 1, "plc1 wants it");
-    plc0.driver.setValue(LAMP, 1);
+    using plc1 = service.guest("plc1");
+    plc0.driver.setInterruptType(ESTOP, IrqType.EdgeRising);
+    plc0.driver.arm(ESTOP);
+    // The same wire, active-low there: it falls when the other one's rises.
+    plc1.driver.setInterruptType(ESTOP, IrqType.EdgeFalling);
+    plc1.driver.arm(ESTOP);
+    await chips.io.pull(0, "up");
+    for (const { driver } of [plc0, plc1]) {
+      assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, ESTOP);
+    }
+    assertEquals(plc0.driver.getValue(ESTOP), 1);
+    assertEquals(plc1.driver.getValue(ESTOP), 0);
+    plc0.driver.arm(ESTOP);
+    plc1.driver.arm(ESTOP);
+    await chips.io.pull(0, "down");
+    for (const { driver } of [plc0, plc1]) {
+      assertEquals(driver.waitEvent(QUIET_MS), undefined);
+    }
+    // One guest that stops listening leaves the other its interrupts.
+    plc0.driver.setInterruptType(ESTOP, IrqType.None);
+    await chips.io.pull(0, "up");
+    assertEquals(plc1.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, ESTOP);
+  });
+
+  Deno.test(`an output combined by or is active while any guest wants it, and past the death of one (${how})`, async () => {
+    await using chips = await twoChips();
+    await using service = await ConfigService.start(config);
+    const lamp = () => chips.relays.level(1);
+    using plc1 = service.guest("plc1");
+    {
+      using plc0 = service.guest("plc0");
+      plc0.driver.setValue(LAMP, 1);
+      assertEquals(await lamp(), 1);
+      plc1.driver.setValue(LAMP, 1);
+      plc0.driver.setValue(LAMP, 0);
+      assertEquals(await lamp(), 1, "plc1 wants it");
+      plc0.driver.setValue(LAMP, 1);
+      plc1.driver.setValue(LAMP, 0);
+      assertEquals(await lamp(), 1, "plc0 wants it");
+    }
+    await until(
+      "the lamp is off: who wanted it is dead",
+      async () => await lamp() === 0,
+    );
+    {
+      using plc0 = service.guest("plc0");
+      plc0.driver.setValue(LAMP, 1);
+      plc1.driver.setValue(LAMP, 1);
+    }
+    await service.heard("disconnected", 2);
+    assertEquals(await lamp(), 1, "plc1 lives and wants it");
     plc1.driver.setValue(LAMP, 0);
-    assertEquals(await lamp(), 1, "plc0 wants it");
-  }
-  await until(
-    "the lamp is off: who wanted it is dead",
-    async () => await lamp() === 0,
-  );
-  {
+    assertEquals(await lamp(), 0);
+  });
+
+  Deno.test(`an interlock, a minimum interval and a direction are refused and told (${how})`, async () => {
+    await using chips = await twoChips();
+    await using service = await ConfigService.start(config);
     using plc0 = service.guest("plc0");
-    plc0.driver.setValue(LAMP, 1);
-    plc1.driver.setValue(LAMP, 1);
-  }
-  await service.heard("disconnected", 2);
-  assertEquals(await lamp(), 1, "plc1 lives and wants it");
-  plc1.driver.setValue(LAMP, 0);
-  assertEquals(await lamp(), 0);
-});
+    using plc1 = service.guest("plc1");
+    plc0.driver.setValue(FORWARD, 1);
+    assertEquals(await chips.relays.level(0), 1);
+    assertThrows(() => plc1.driver.setValue(REVERSE, 1), RequestRefused);
+    assertEquals(await chips.relays.level(3), 0);
+    assertThrows(() => plc0.driver.setValue(FORWARD, 0), RequestRefused);
+    assertEquals(await chips.relays.level(0), 1, "it has just changed");
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    plc0.driver.setValue(FORWARD, 0);
+    assertEquals(await chips.relays.level(0), 0);
+    plc1.driver.setValue(REVERSE, 1);
+    assertEquals(await chips.relays.level(3), 1);
+    assertThrows(
+      () => plc1.driver.setDirection(REVERSE, Direction.Input),
+      RequestRefused,
+    );
+    const refused = await service.heard("refused", 3);
+    assertEquals(
+      refused.map(({ aggregator, detail }) => `${aggregator}: ${detail}`),
+      [
+        "plc1: REVERSE: plc0.FORWARD is active, which excludes it",
+        "plc0: FORWARD: it changed less than 300 ms ago",
+        "plc1: REVERSE: it is an output by rule",
+      ],
+    );
+  });
 
-Deno.test("an interlock, a minimum interval and a direction are refused and told", async () => {
-  await using chips = await twoChips();
-  await using service = await ConfigService.start(plant);
-  using plc0 = service.guest("plc0");
-  using plc1 = service.guest("plc1");
-  plc0.driver.setValue(FORWARD, 1);
-  assertEquals(await chips.relays.level(0), 1);
-  assertThrows(() => plc1.driver.setValue(REVERSE, 1), RequestRefused);
-  assertEquals(await chips.relays.level(3), 0);
-  assertThrows(() => plc0.driver.setValue(FORWARD, 0), RequestRefused);
-  assertEquals(await chips.relays.level(0), 1, "it has just changed");
-  await new Promise((resolve) => setTimeout(resolve, 350));
-  plc0.driver.setValue(FORWARD, 0);
-  assertEquals(await chips.relays.level(0), 0);
-  plc1.driver.setValue(REVERSE, 1);
-  assertEquals(await chips.relays.level(3), 1);
-  assertThrows(
-    () => plc1.driver.setDirection(REVERSE, Direction.Input),
-    RequestRefused,
-  );
-  const refused = await service.heard("refused", 3);
-  assertEquals(
-    refused.map(({ aggregator, detail }) => `${aggregator}: ${detail}`),
-    [
-      "plc1: REVERSE: plc0.FORWARD is active, which excludes it",
-      "plc0: FORWARD: it changed less than 300 ms ago",
-      "plc1: REVERSE: it is an output by rule",
-    ],
-  );
-});
-
-Deno.test("a silent guest's line gets its safe value, a talking one's does not", async () => {
-  await using chips = await twoChips();
-  await using service = await ConfigService.start(plant);
-  using plc0 = service.guest("plc0");
-  plc0.driver.setValue(HEATER, 1);
-  const end = performance.now() + 2500;
-  while (performance.now() < end) {
-    plc0.driver.getValue(ESTOP);
+  Deno.test(`a silent guest's line gets its safe value, a talking one's does not (${how})`, async () => {
+    await using chips = await twoChips();
+    await using service = await ConfigService.start(config);
+    using plc0 = service.guest("plc0");
+    plc0.driver.setValue(HEATER, 1);
+    const end = performance.now() + 2500;
+    while (performance.now() < end) {
+      plc0.driver.getValue(ESTOP);
+      assertEquals(await chips.relays.level(2), 1);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await until(
+      "the heater is off",
+      async () => await chips.relays.level(2) === 0,
+    );
+    const [silent] = await service.heard("silent");
+    assertEquals(silent?.detail, "HEATER has its safe value now");
+    plc0.driver.setValue(HEATER, 1);
     assertEquals(await chips.relays.level(2), 1);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  await until(
-    "the heater is off",
-    async () => await chips.relays.level(2) === 0,
-  );
-  const [silent] = await service.heard("silent");
-  assertEquals(silent?.detail, "HEATER has its safe value now");
-  plc0.driver.setValue(HEATER, 1);
-  assertEquals(await chips.relays.level(2), 1);
-});
+  });
 
-Deno.test("wires, copies and constants show guests what others do", async () => {
-  await using chips = await twoChips();
-  await using service = await ConfigService.start(plant);
-  using plc0 = service.guest("plc0");
-  using plc1 = service.guest("plc1");
-  using hmi = service.guest("hmi");
-  assertEquals(plc1.driver.getValue(PEER), 0);
-  plc1.driver.setInterruptType(PEER, IrqType.EdgeBoth);
-  plc1.driver.arm(PEER);
-  plc0.driver.setOutput(READY, 1, Direction.Output);
-  assertEquals(plc1.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, PEER);
-  assertEquals(plc1.driver.getValue(PEER), 1);
-  assertEquals(plc1.driver.getValue(STOPPED), 1);
-  plc0.driver.setValue(FORWARD, 1);
-  assertEquals(plc1.driver.getValue(STOPPED), 0);
-  assertEquals(hmi.driver.getValue(1), 0);
-  plc0.driver.setValue(HEATER, 1);
-  assertEquals(hmi.driver.getValue(1), 1);
-  assertEquals(hmi.driver.getValue(2), 1);
-  assertEquals(hmi.driver.getValue(0), 1, "pulled up");
-  await chips.io.pull(1, "down");
-  assertEquals(hmi.driver.getValue(0), 0);
-  assertThrows(
-    () => hmi.driver.setDirection(2, Direction.Output),
-    RequestRefused,
-  );
-  // The guest that drove the wire is gone, and its line keeps its value.
-  plc1.driver.arm(PEER);
-  plc0.frontend[Symbol.dispose]();
-  await service.heard("disconnected");
-  assertEquals(plc1.driver.getValue(PEER), 1);
-});
+  Deno.test(`wires, copies and constants show guests what others do (${how})`, async () => {
+    await using chips = await twoChips();
+    await using service = await ConfigService.start(config);
+    using plc0 = service.guest("plc0");
+    using plc1 = service.guest("plc1");
+    using hmi = service.guest("hmi");
+    assertEquals(plc1.driver.getValue(PEER), 0);
+    plc1.driver.setInterruptType(PEER, IrqType.EdgeBoth);
+    plc1.driver.arm(PEER);
+    plc0.driver.setOutput(READY, 1, Direction.Output);
+    assertEquals(plc1.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, PEER);
+    assertEquals(plc1.driver.getValue(PEER), 1);
+    assertEquals(plc1.driver.getValue(STOPPED), 1);
+    plc0.driver.setValue(FORWARD, 1);
+    assertEquals(plc1.driver.getValue(STOPPED), 0);
+    assertEquals(hmi.driver.getValue(1), 0);
+    plc0.driver.setValue(HEATER, 1);
+    assertEquals(hmi.driver.getValue(1), 1);
+    assertEquals(hmi.driver.getValue(2), 1);
+    assertEquals(hmi.driver.getValue(0), 1, "pulled up");
+    await chips.io.pull(1, "down");
+    assertEquals(hmi.driver.getValue(0), 0);
+    assertThrows(
+      () => hmi.driver.setDirection(2, Direction.Output),
+      RequestRefused,
+    );
+    // The guest that drove the wire is gone, and its line keeps its value.
+    plc1.driver.arm(PEER);
+    plc0.frontend[Symbol.dispose]();
+    await service.heard("disconnected");
+    assertEquals(plc1.driver.getValue(PEER), 1);
+  });
+}
 
 Deno.test("check --live knows the chips, their lines and who has them", async () => {
   await using chips = await twoChips();
