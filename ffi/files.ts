@@ -311,11 +311,15 @@ export function listDirectory(path: string): string[] {
  * The whole text of a small file (in `/sys`, `/proc`); undefined if there is
  * none.
  *
- * @throws {OsError} EACCES, EISDIR, …, and ERANGE beyond 1 MiB.
+ * @param maxBytes How much of it is still small.
+ * @throws {OsError} EACCES, EISDIR, …, and ERANGE beyond `maxBytes`.
  *
  * **Safety**: opens, reads and closes.
  */
-export function readSmallFile(path: string): string | undefined {
+export function readSmallFile(
+  path: string,
+  maxBytes = 1 << 20,
+): string | undefined {
   let file: OwnedFd;
   try {
     file = openFile(path, O_RDONLY);
@@ -329,7 +333,7 @@ export function readSmallFile(path: string): string | undefined {
   using _file = file;
   const chunk = new Uint8Array(4096);
   const text: Uint8Array[] = [];
-  for (let total = 0; total <= 1 << 20;) {
+  for (let total = 0; total <= maxBytes;) {
     const count = libc().read(file.fd, chunk, chunk.length);
     if (count < 0) {
       const errno = lastErrno();

@@ -7,6 +7,8 @@ import { readSmallFile } from "./files.ts";
 import { libc } from "./libc.ts";
 
 const MADV_DONTNEED = 4;
+/** Room for the most mappings that a process may have: 700 bytes each. */
+const SMAPS_BYTES = 64 << 20;
 
 /**
  * Gives back the pages of files that were needed just to start: program code
@@ -21,7 +23,7 @@ const MADV_DONTNEED = 4;
  * was ever written to, as relocations are), so nothing can be lost.
  */
 export function dropStartUpPages(): void {
-  const maps = readSmallFile("/proc/self/smaps") ?? "";
+  const maps = readSmallFile("/proc/self/smaps", SMAPS_BYTES) ?? "";
   for (const [, from, to] of maps.matchAll(CLEAN_FILE)) {
     const start = BigInt(`0x${from}`);
     const length = BigInt(`0x${to}`) - start;

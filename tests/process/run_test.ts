@@ -140,8 +140,10 @@ Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in be
         1000,
       );
     }
-    const deaths = run.stderr.match(/the VM ended by SIGKILL/g) ?? [];
-    assertEquals(deaths.length, KILLS, run.stderr);
+    const deaths = () => run.stderr.match(/the VM ended by SIGKILL/g) ?? [];
+    // The line is safe before its VM's end is reported.
+    await until("all reports", () => deaths().length >= KILLS);
+    assertEquals(deaths().length, KILLS, run.stderr);
     run.kill("SIGTERM");
     await run.waitForExit();
     assertEquals(fileStatus(socket), undefined);
