@@ -352,6 +352,18 @@ Deno.test("parseConfig() applies defaults where they make sense", () => {
   });
 });
 
+Deno.test("parseConfig() gives a shared line the settings of any of its users", () => {
+  const { aggregators } = specificationOf(`
+aggregators:
+  a: { vhost-user: /a.sock, lines: [{ line: X, shared: true }] }
+  b: { vhost-user: /b.sock, lines: [{ line: X, shared: true, bias: pull-up }] }
+  c: { vhost-user: /c.sock, lines: [{ line: X, shared: true, debounce: 5ms }] }
+`);
+  for (const { lines: [line] } of aggregators) {
+    assertEquals([line?.bias, line?.debounceUs], ["pull-up", 5000]);
+  }
+});
+
 Deno.test("parseConfig() prefers an aggregator's defaults to the file's", () => {
   const { aggregators } = specificationOf(`
 defaults: { bias: pull-up, safe: 1 }

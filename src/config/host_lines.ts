@@ -23,7 +23,10 @@ interface User {
   written: WrittenLine;
 }
 
-/** Refuses host lines that are used twice, as far as their words show it. */
+/**
+ * Refuses host lines that are used twice, as far as their words show it. A line
+ * that is shared has the settings that any of its users gives it, in all.
+ */
 export function checkHostLines(
   { aggregators }: WrittenConfig,
   problems: Problems,
@@ -37,10 +40,29 @@ export function checkHostLines(
       const others = users.get(key);
       if (others === undefined) users.set(key, [user]);
       else {
+        others.some((other) => isConflict(other, user, problems));
         others.push(user);
-        checkPair(others[0]!, user, problems);
       }
     }
+  }
+  for (const sharers of users.values()) {
+    if (sharers.length > 1) unify(sharers);
+  }
+}
+
+/** Gives all users of a line the settings that some of them leave open. */
+function unify(users: readonly User[]): void {
+  const lines = users.map(({ written }) => written.line);
+  const debounceUs = Math.max(...lines.map((line) => line.debounceUs));
+  const bias = lines.find((line) => line.bias !== undefined)?.bias;
+  const drive = lines.find((line) => line.drive !== undefined)?.drive;
+  for (const { written } of users) {
+    written.line = {
+      ...written.line,
+      debounceUs,
+      ...(bias === undefined ? {} : { bias }),
+      ...(drive === undefined ? {} : { drive }),
+    };
   }
 }
 
@@ -75,29 +97,37 @@ function chipKey(
     : chip.replace(/^\/dev\/(?=gpiochip\d+$)/, "");
 }
 
-function checkPair(first: User, second: User, problems: Problems): void {
+/** Whether two users of a line exclude each other; then that is reported. */
+function isConflict(first: User, second: User, problems: Problems): boolean {
   const a = first.written;
   const b = second.written;
-  if (!a.isSound || !b.isSound) return;
+  if (!a.isSound || !b.isSound) return false;
   const other = `the line is taken by ${first.aggregator} already, ` +
     where(a.place);
   if (first.aggregator === second.aggregator) {
     problems.add(b.place, other, "An aggregator has each line once");
-    return;
+    return true;
   }
-  const conflict = sharingConflict(a.line, b.line);
-  if (conflict === undefined) return;
+  const conflict = sharingConflict(a.line, b.line, { isTaken: false });
+  if (conflict === undefined) return false;
   problems.add(
     conflict.key === undefined ? b.place : keyPlace(b, conflict.key),
     `${other}${conflict.problem}`,
     conflict.hint,
   );
+  return true;
 }
 
-/** Why two lines cannot be one host line; undefined if they can. */
+/**
+ * Why two lines cannot be one host line; undefined if they can.
+ *
+ * @param options `isTaken`: the line is in use with the settings of `a`, and
+ * cannot get others from `b`.
+ */
 export function sharingConflict(
   a: LineSpecification,
   b: LineSpecification,
+  { isTaken }: { isTaken: boolean } = { isTaken: true },
 ): { key?: string; problem: string; hint: string } | undefined {
   const isShared = a.shared === true && b.shared === true;
   const isCombined = a.combine !== undefined && a.combine === b.combine;
@@ -118,7 +148,8 @@ export function sharingConflict(
     ? SHARED_SETTINGS
     : [...SHARED_SETTINGS, ...COMBINED_SETTINGS];
   for (const { key, of } of keys) {
-    if (of(a) === of(b)) continue;
+    const isOpen = of(b) === undefined || !isTaken && of(a) === undefined;
+    if (isOpen || of(a) === of(b)) continue;
     return {
       key,
       problem: `, with another "${key}"`,
@@ -128,12 +159,13 @@ export function sharingConflict(
   return undefined;
 }
 
+/** Settings of which there is one; undefined: left open. */
 const SHARED_SETTINGS: readonly {
   key: string;
   of: (line: LineSpecification) => unknown;
 }[] = [
   { key: "bias", of: ({ bias }) => bias },
-  { key: "debounce", of: ({ debounceUs }) => debounceUs },
+  { key: "debounce", of: ({ debounceUs }) => debounceUs || undefined },
 ];
 
 const COMBINED_SETTINGS: typeof SHARED_SETTINGS = [

@@ -155,12 +155,12 @@ const MASTERS: readonly Malformed[] = [
     `${B}[0].bias: another "bias"`,
   ],
   [
-    twoAggregators(["X,shared,debounce=1ms"], ["»X,shared"]),
+    twoAggregators(["X,shared,debounce=1ms"], ["»X,shared,debounce=2ms"]),
     `${B}[0]: another "debounce"`,
   ],
   [
     twoAggregators(
-      ["X,combine=or"],
+      ["X,combine=or,drive=push-pull"],
       ["{ line: X, combine: or, »drive: open-drain }"],
     ),
     `${B}[0].drive: another "drive"`,
