@@ -9,6 +9,7 @@ import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
 import { until } from "../environment/wait.ts";
+import { MovingChip } from "./moving_chip.ts";
 
 // QEMU translates the guest's code, and this host's system calls are slow.
 const GUEST_LIMIT_MS = 90_000;
@@ -210,4 +211,37 @@ aggregators:
   } finally {
     await Deno.remove(monitor, { recursive: true });
   }
+});
+
+Deno.test("a real guest's interrupt fires on a chip that was away and has another number", async () => {
+  await using chip = await MovingChip.create("wanderer", 2);
+  await using service = await ConfigService.start((directory) => `
+aggregators:
+  a:
+    vhost-user: ${directory}/a.sock
+    lines:
+      - { chip: wanderer, offset: 0, as: IN, direction: input }
+      - { chip: wanderer, offset: 1, as: OUT, direction: output }
+`);
+  await using guest = await boot(service, "a");
+  const seen = await watch(guest, "IN");
+  assertEquals(await set(guest, "OUT=1"), "");
+  assertEquals(await chip.level(1), 1);
+  const before = chip.name;
+  await chip.unplug();
+  await service.heard("unplugged", 2);
+  assertEquals((await set(guest, "OUT=0")).includes("refused"), true);
+  await using stranger = await SimChip.create(localFiles, { lines: 2 });
+  assertEquals(stranger.name, before);
+  await chip.plug();
+  await service.heard("plugged", 2);
+  assertEquals(await chip.level(1), 1, "its last value");
+  await chip.pull(0, "up");
+  await until(
+    "the interrupt",
+    async () => (await seen()).includes("rising IN"),
+    GUEST_LIMIT_MS,
+  );
+  assertEquals(await set(guest, "OUT=0"), "");
+  assertEquals(await chip.level(1), 0);
 });

@@ -9,63 +9,10 @@ import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
+import { MovingChip } from "./moving_chip.ts";
 
 const EVENT_LIMIT_MS = 5000;
 const QUIET_MS = 200;
-
-const CONFIGFS = "/sys/kernel/config/gpio-sim";
-
-/** A simulated chip that can be found again under whatever number it has. */
-class MovingChip implements AsyncDisposable {
-  readonly #directory: string;
-  #attributes = "";
-  name = "";
-
-  private constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  static async create(label: string, lines: number): Promise<MovingChip> {
-    const directory = `${CONFIGFS}/moving-${label}`;
-    await localFiles.makeDirectory(directory);
-    await localFiles.makeDirectory(`${directory}/bank0`);
-    await localFiles.write(`${directory}/bank0/num_lines`, String(lines));
-    await localFiles.write(`${directory}/bank0/label`, label);
-    const chip = new MovingChip(directory);
-    await chip.plug();
-    return chip;
-  }
-
-  async plug(): Promise<void> {
-    await localFiles.write(`${this.#directory}/live`, "1");
-    this.name = await localFiles.read(`${this.#directory}/bank0/chip_name`);
-    const device = await localFiles.read(`${this.#directory}/dev_name`);
-    this.#attributes = `/sys/devices/platform/${device}/${this.name}`;
-  }
-
-  async unplug(): Promise<void> {
-    await localFiles.write(`${this.#directory}/live`, "0");
-  }
-
-  async pull(offset: number, direction: "up" | "down"): Promise<void> {
-    await localFiles.write(
-      `${this.#attributes}/sim_gpio${offset}/pull`,
-      `pull-${direction}`,
-    );
-  }
-
-  async level(offset: number): Promise<number> {
-    return Number(
-      await localFiles.read(`${this.#attributes}/sim_gpio${offset}/value`),
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.unplug();
-    await localFiles.removeDirectory(`${this.#directory}/bank0`);
-    await localFiles.removeDirectory(this.#directory);
-  }
-}
 
 /** User and system time of a process and its threads. **Units**: seconds. */
 function cpuSeconds(pid: number): number {
