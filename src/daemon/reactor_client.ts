@@ -213,7 +213,6 @@ export class ReactorClient implements Disposable {
 
   /** Ends everything that is served, in order. */
   async shutdown(): Promise<void> {
-    // Chips first: they may be made of lines that are nobody else's then.
     await this.#kernelChips?.[Symbol.asyncDispose]();
     await this.#ask({ kind: "shutdown" });
     await this.#lanes.closed();
