@@ -8,12 +8,12 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK } from "../../src/vhost_user/protocol.ts";
-import { SUPPORTED_PROTOCOL_FEATURES } from "../../src/tools/probe/features.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { measureBeside } from "./beside.ts";
 import { edgesToCall } from "./edge.ts";
+import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
 import { cpuTimeUs, memoryOf, sleepCounts, wakeUps } from "./process_usage.ts";
 import { isGood, type Measure, tableOf } from "./report.ts";
@@ -24,7 +24,8 @@ import { median, medianRatio, type Round } from "./statistics.ts";
 import { bareStartMs } from "./start_up.ts";
 
 const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
-                       [--one-cpu] [--executable PATH] [--rounds N]
+                       [--one-cpu] [--executable PATH] [--beside PATH]
+                       [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -32,36 +33,20 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      CPU is slow, as in many VMs, results depend on where the
                      scheduler puts them; this makes runs comparable
   --quick            a tenth of the requests: for seeing that all works
-  --executable PATH  measure this compiled gpioagg instead of the checkout
+  --executable PATH  measure this gpioagg instead of the checkout
+  --beside PATH      only the requests, in turns with another gpioagg, such as
+                     scripts/gpioagg of an older checkout: what did a change
+                     cost?
   --rounds N         rounds of each measure, 15 unless told`;
 
-const LINES = 8;
-const DEPTH = 64;
 const MEGABYTE = 1_000_000;
-
-/** What QEMU negotiates for virtio-gpio: no in-flight log. */
-const LIKE_QEMU = SUPPORTED_PROTOCOL_FEATURES &
-  ~PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK;
-
-/** How much is measured. */
-interface Effort {
-  readonly rounds: number;
-  /** Round trips in one round. */
-  readonly roundTrips: number;
-  /** Requests in one round at full depth. */
-  readonly requests: number;
-  readonly edges: number;
-  readonly settleMs: number;
-  readonly idleMs: number;
-  readonly starts: number;
-}
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
 
 async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
     boolean: ["json", "check", "quick", "one-cpu", "help"],
-    string: ["executable", "rounds"],
+    string: ["executable", "beside", "rounds"],
     alias: { help: "h" },
     default: { rounds: "15" },
     unknown: (arg: string) => {
@@ -87,12 +72,15 @@ async function main(args: readonly string[]): Promise<number> {
     : [given.executable];
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-bench-" });
   try {
-    const measures = await measureAll(
-      command,
-      directory,
-      effort,
-      given["one-cpu"],
-    );
+    const measures = given.beside === undefined
+      ? await measureAll(command, directory, effort, given["one-cpu"])
+      : await measureBeside(
+        command,
+        [given.beside],
+        directory,
+        effort,
+        given["one-cpu"],
+      );
     if (given.json) console.log(JSON.stringify({ measures }, null, 1));
     else console.log(tableOf(measures));
     return given.check && !measures.every(isGood) ? 1 : 0;

@@ -1,0 +1,29 @@
+/**
+ * How much is measured, and on what.
+ *
+ * @module
+ */
+import { PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK } from "../../src/vhost_user/protocol.ts";
+import { SUPPORTED_PROTOCOL_FEATURES } from "../../src/tools/probe/features.ts";
+
+/** Lines of every aggregator. */
+export const LINES = 8;
+/** Requests under way where many are. */
+export const DEPTH = 64;
+
+/** What QEMU negotiates for virtio-gpio: no in-flight log. */
+export const LIKE_QEMU = SUPPORTED_PROTOCOL_FEATURES &
+  ~PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK;
+
+/** How much is measured. */
+export interface Effort {
+  readonly rounds: number;
+  /** Round trips in one round. */
+  readonly roundTrips: number;
+  /** Requests in one round at full depth. */
+  readonly requests: number;
+  readonly edges: number;
+  readonly settleMs: number;
+  readonly idleMs: number;
+  readonly starts: number;
+}
