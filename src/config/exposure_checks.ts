@@ -5,7 +5,10 @@
  */
 import type { Problems } from "./problems.ts";
 import { RULE_KEYS } from "./rules.ts";
-import { MAX_KERNEL_CHIP_LINES } from "./specification.ts";
+import {
+  MAX_KERNEL_CHIP_LINES,
+  type QemuPinsSpecification,
+} from "./specification.ts";
 import {
   keyPlace,
   where,
@@ -56,17 +59,27 @@ function endpointOf({ exposure }: WrittenAggregator): string | undefined {
 }
 
 function checkPins(aggregator: WrittenAggregator, problems: Problems): void {
-  const { device, pins } = aggregator.exposure.qemuPins!;
-  if (device !== "pl061") return;
+  const { exposure, lines, exposurePlace } = aggregator;
+  const found = pinsProblem(exposure.qemuPins!, lines.length);
+  if (found === undefined) return;
+  problems.add(exposurePlace, found.problem, found.hint);
+}
+
+/** What is wrong with the pins of an exposure of so many lines, if anything. */
+export function pinsProblem(
+  { device, pins }: QemuPinsSpecification,
+  lineCount: number,
+): { problem: string; hint: string } | undefined {
+  if (device !== "pl061") return undefined;
   const highest = pins === undefined
-    ? aggregator.lines.length - 1
+    ? lineCount - 1
     : Math.max(...pins.map(({ pin }) => pin));
-  if (highest < PL061_PINS) return;
-  problems.add(
-    aggregator.exposurePlace,
-    `a PL061 has pins 0 to ${PL061_PINS - 1}, but there is pin ${highest}`,
-    "Say with pins: which lines are at its pins",
-  );
+  return highest < PL061_PINS ? undefined : {
+    problem: `a PL061 has pins 0 to ${
+      PL061_PINS - 1
+    }, but there is pin ${highest}`,
+    hint: "Say with pins: which lines are at its pins",
+  };
 }
 
 /** The kernel's own aggregator moves lines, and can do nothing else. */

@@ -15,11 +15,14 @@ import { readOffsets, readSpec, type SpecReading } from "./line_spec.ts";
 import type { ConfigNode } from "./config_node.ts";
 import type { Problems } from "./problems.ts";
 import {
-  absolutePath,
   anyText,
   choice,
+  DEVICE_INDEX,
   LINE_NAME,
   MODE,
+  PIN_NUMBER,
+  QEMU_DEVICE,
+  SOCKET_PATH,
   type TextKind,
   VALUE,
   wholeNumber,
@@ -45,9 +48,6 @@ export interface ChipReading {
   chip: string;
   identity?: ChipIdentity;
 }
-
-/** Longest path of a unix socket, less what its control socket adds. */
-const MAX_SOCKET_PATH = 107 - ".control".length;
 
 const AGGREGATOR_NAME: TextKind<string> = {
   expected: "an aggregator's name",
@@ -99,15 +99,11 @@ const ACCESS = {
   group: field("group name or number", single(anyText("a group"))),
 } as const;
 
-const SOCKET_PATH = single(
-  absolutePath("an absolute socket path", MAX_SOCKET_PATH),
-);
-
 const VHOST_USER = either(
   "a socket path, or a mapping with socket or fd",
-  SOCKET_PATH,
+  single(SOCKET_PATH),
   mapping("a vhost-user socket", {
-    socket: field("path of the socket to listen at", SOCKET_PATH),
+    socket: field("path of the socket to listen at", single(SOCKET_PATH)),
     fd: field(
       "number of an inherited socket, instead of a path",
       single(wholeNumber("a file descriptor number", 3, 65535)),
@@ -117,21 +113,21 @@ const VHOST_USER = either(
 );
 
 const QEMU_PINS = mapping("a mapping with qtest and qmp", {
-  qtest: required("path of QEMU's qtest socket", SOCKET_PATH),
-  qmp: required("path of QEMU's QMP socket", SOCKET_PATH),
+  qtest: required("path of QEMU's qtest socket", single(SOCKET_PATH)),
+  qmp: required("path of QEMU's QMP socket", single(SOCKET_PATH)),
   device: field(
     "pl061, another QOM type, or a QOM path (pl061)",
-    single(anyText("a QOM type such as pl061, or a QOM path")),
+    single(QEMU_DEVICE),
   ),
   index: field(
     "which of several such devices, from 0",
-    single(wholeNumber("a device's index", 0, 255)),
+    single(DEVICE_INDEX),
   ),
   pins: field(
     "pin number to line name (pin 0 is the first line, and so on)",
     numbered(
       "pin numbers with line names",
-      wholeNumber("a pin number", 0, 1023),
+      PIN_NUMBER,
       single(LINE_NAME),
     ),
   ),

@@ -225,6 +225,40 @@ export function absolutePath(
   };
 }
 
+/** Longest path of a unix socket, less what its control socket adds. */
+const MAX_SOCKET_PATH = 107 - ".control".length;
+
+/** The path of a unix socket, beside which a control socket has its place. */
+export const SOCKET_PATH: TextKind<string> = absolutePath(
+  "an absolute socket path",
+  MAX_SOCKET_PATH,
+);
+
+/** What QEMU calls a device: it goes into the words of a line-based protocol. */
+export const QEMU_DEVICE: TextKind<string> = {
+  expected: "a QOM type such as pl061, or a QOM path",
+  read: (text) =>
+    /^[\x21-\x7e]+$/.test(text) ? { value: text } : {
+      problem: "is not a QOM type such as pl061, or a QOM path",
+      hint: "Plain text without spaces, such as pl061",
+    },
+  schema: { type: "string", pattern: "^[\\x21-\\x7e]+$" },
+};
+
+/** Which of several devices of one type. */
+export const DEVICE_INDEX: TextKind<number> = wholeNumber(
+  "a device's index",
+  0,
+  255,
+);
+
+/** A pin of an emulated controller. */
+export const PIN_NUMBER: TextKind<number> = wholeNumber(
+  "a pin number",
+  0,
+  1023,
+);
+
 /** Permission bits in octal; the value is the number. */
 export const MODE: TextKind<number> = {
   expected: 'permission bits such as "0660"',
