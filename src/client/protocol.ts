@@ -19,17 +19,44 @@ export type LeaseKind =
 
 /** What a client asks for when it makes an aggregator. */
 export interface CreateRequest {
-  /** What it is called; also the name of its socket. */
+  /** What it is called; also the name of its socket, or of its kernel chip. */
   name: string;
   /** Its lines, as `gpioagg serve --line` takes them, in order. */
   lines: string[];
   /** Default: `stream`. */
   lease?: "stream" | "none";
-  /** Who may connect to its socket. Default: as the service is set. */
+  /**
+   * Present it at a vhost-user socket, as without any of these three: who may
+   * connect there. Default: as the service is set.
+   */
   socket?: SocketAccess;
+  /** Present it as a chip of the host's own kernel instead. */
+  kernelChip?: KernelChipRequest;
+  /** Present it as the pins of a controller inside a QEMU instead. */
+  qemuPins?: QemuPinsRequest;
 }
 
-/** Who may use a socket's file. */
+/** What is wanted of a kernel chip: who may use its device node, and more. */
+export interface KernelChipRequest extends SocketAccess {
+  /** Which of the kernel driver's interfaces. Default: the better one. */
+  interface?: "configfs" | "sysfs";
+}
+
+/** Which pins an aggregator is to be. */
+export interface QemuPinsRequest {
+  /** Absolute path of QEMU's qtest socket. */
+  qtest: string;
+  /** Absolute path of QEMU's QMP socket. */
+  qmp: string;
+  /** A QOM type, or a QOM path. Default: `pl061`. */
+  device?: string;
+  /** Which of several devices of that type, from 0. */
+  index?: number;
+  /** Pin number to line name. Default: pin 0 is the first line, and so on. */
+  pins?: Record<string, string>;
+}
+
+/** Who may use a socket's file, or a device node. */
 export interface SocketAccess {
   /** Octal digits: `660`. */
   mode?: string;
@@ -63,7 +90,11 @@ export interface AggregatorState {
   presentation: string;
   /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
-  /** Whether a VMM is connected. */
+  /** Its chip of the host's kernel, if that is how it is presented. */
+  kernelChip?: KernelChipState;
+  /** Its place inside a QEMU, if that is how it is presented. */
+  qemuPins?: QemuPinsState;
+  /** Whether a VMM is connected; of a kernel chip: whether a line is in use. */
   connected: boolean;
   /** Since when it is there. **Units**: milliseconds since 1970. */
   servedSince?: number;
@@ -71,6 +102,28 @@ export interface AggregatorState {
   connectedSince?: number;
   /** In lineNumber order. */
   lines: Line[];
+}
+
+/** A chip of the host's kernel. */
+export interface KernelChipState {
+  /** Its device node: `/dev/gpiochip5`. */
+  path: string;
+  /** The kernel's name for it: `gpio-aggregator.0`. */
+  label: string;
+  /** False once somebody else has taken it down. */
+  present: boolean;
+}
+
+/** Where in which QEMU an aggregator is presented. */
+export interface QemuPinsState {
+  /** QEMU's qtest socket. */
+  qtest: string;
+  /** QEMU's QMP socket. */
+  qmp: string;
+  /** A QOM type, or a QOM path. */
+  device: string;
+  /** Which of several devices of that type. */
+  index?: number;
 }
 
 /** A line after a change. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { KernelChipState, QemuPinsState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type {
   AggregatorSpecification,
@@ -73,6 +74,11 @@ export interface AggregatorDescription {
   presentation: string;
   /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
+  /** Its chip of the host's kernel, if it is one. */
+  kernelChip?: KernelChipState;
+  /** Which pins it is, if it is any. */
+  qemuPins?: QemuPinsState;
+  /** Whether a VMM is there; of a kernel chip: whether a line is in use. */
   connected: boolean;
   /** **Units**: milliseconds since 1970. */
   servedSince?: number;

@@ -17,6 +17,7 @@ import type { LineKeeper } from "../aggregator/line_keeper.ts";
 import { innermost } from "../aggregator/line_source.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
+import type { QemuPinsState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type {
   AggregatorSpecification,
@@ -232,6 +233,7 @@ export class ReactorHost implements Disposable {
 /** One aggregator with its exposure and its control socket. */
 class Served implements AggregatorReporter, Disposable {
   readonly name: string;
+  readonly #qemuPins: QemuPinsState | undefined;
   readonly #aggregator: Aggregator;
   readonly #resources: DisposableStack;
   readonly #events: EventLimiter;
@@ -252,6 +254,7 @@ class Served implements AggregatorReporter, Disposable {
     isTimed: boolean,
   ) {
     this.name = specification.name;
+    this.#qemuPins = stateOf(specification);
     using resources = new DisposableStack();
     this.#events = resources.use(new EventLimiter(loop, service));
     this.#aggregator = resources.use(
@@ -299,6 +302,7 @@ class Served implements AggregatorReporter, Disposable {
       name: this.name,
       presentation,
       ...(socketPath === undefined ? {} : { socketPath }),
+      ...(this.#qemuPins === undefined ? {} : { qemuPins: this.#qemuPins }),
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
       ...(this.#connectedSince === undefined
@@ -311,7 +315,7 @@ class Served implements AggregatorReporter, Disposable {
   /** Begins or ends telling of changed lines. */
   observe(on: boolean): void {
     for (const line of this.#aggregator.lines) {
-      line.observer = on ? this.#changes : undefined;
+      line.observe(on ? this.#changes : undefined);
     }
   }
 
@@ -402,9 +406,17 @@ class Served implements AggregatorReporter, Disposable {
     });
     for (const { line, pin, level } of pins) {
       pin.pull(level);
-      line.observer?.lineChanged(this.#aggregator.lines.indexOf(line));
+      line.pulled();
     }
   }
+}
+
+function stateOf(
+  { qemuPins }: AggregatorSpecification,
+): QemuPinsState | undefined {
+  if (qemuPins === undefined) return undefined;
+  const { pins: _pins, ...state } = qemuPins;
+  return state;
 }
 
 function titleOf({ name, lineNumber }: AggregatorLine): string {
