@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type OptionSpec, readOptions } from "./options.ts";
+import type { OptionSpec } from "./options.ts";
 import { runTool } from "./output.ts";
+import { readRequest, type SettingsOf } from "./settings.ts";
 import { printHelp, printVersion, type Usage } from "./usage.ts";
 
 /** One call of a tool. */
@@ -12,34 +13,23 @@ export interface Command<Table extends readonly OptionSpec[]> {
   readonly args: readonly string[];
   readonly programName: string;
   readonly usage: Usage & { readonly options: Table };
-  /** Takes note of an option; `--help` and `--version` are seen to. */
-  readonly apply: (
-    option: Exclude<Table[number]["long"], "help" | "version">,
-    value: string,
-  ) => void;
   /** Does the work. */
-  readonly body: (operands: readonly string[]) => number | Promise<number>;
+  readonly body: (
+    operands: readonly string[],
+    settings: SettingsOf<Table>,
+  ) => number | Promise<number>;
 }
 
 /** Runs a tool: its exit status. */
 export function runCommand<const Table extends readonly OptionSpec[]>(
-  { args, programName, usage, apply, body }: Command<Table>,
+  { args, programName, usage, body }: Command<Table>,
 ): Promise<number> {
   return runTool(programName, async () => {
-    let asked: string | undefined;
-    const operands = readOptions(usage.options, args, (option, value) => {
-      if (option === "help" || option === "version") {
-        asked = option;
-        return true;
-      }
-      apply(
-        option as Exclude<Table[number]["long"], "help" | "version">,
-        value,
-      );
-      return false;
-    });
-    if (operands !== undefined) return await body(operands);
-    if (asked === "version") await printVersion(programName);
+    const request = readRequest(usage.options, args);
+    if ("settings" in request) {
+      return await body(request.operands, request.settings);
+    }
+    if (request.question === "version") await printVersion(programName);
     else printHelp(programName, usage);
     return 0;
   });

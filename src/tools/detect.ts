@@ -16,15 +16,13 @@ import {
   VERSION_OPTION,
 } from "./usage.ts";
 
-const OPTIONS = [HELP_OPTION, JSON_OPTION, VERSION_OPTION] as const;
-
 const USAGE = {
   operands: "[chip]...",
   about: [
     "Lists GPIO chips: name, label and number of lines.",
     "Without a chip, all chips are listed.",
   ],
-  options: OPTIONS,
+  options: [HELP_OPTION, JSON_OPTION, VERSION_OPTION],
   chapters: [CHIPS_CHAPTER, [
     "JSON",
     `{"chip": "gpiochip0", "path": "/dev/gpiochip0", "label": "...", "lines": 8}`,
@@ -36,15 +34,11 @@ export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  let json = false;
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: () => {
-      json = true;
-    },
-    body: (keys) => detect(keys, json, programName),
+    body: (keys, { json }) => detect(keys, json, programName),
   });
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { parseCount, parsePeriod } from "./numbers.ts";
 import { localText, secondsText, utcText } from "./timestamps.ts";
 
 /** How timestamps are printed. */
@@ -33,12 +34,16 @@ export const IDLE_TIMEOUT_OPTION = {
   long: "idle-timeout",
   value: "period",
   help: ["exit when there was no event for this long"],
+  sets: "idleUs",
+  read: parsePeriod,
 } as const;
 
 /** `--localtime`. */
 export const LOCALTIME_OPTION = {
   long: "localtime",
   help: ["print timestamps as local time"],
+  sets: "time",
+  to: "local",
 } as const;
 
 /** `--num-events`. */
@@ -47,6 +52,8 @@ export const NUM_EVENTS_OPTION = {
   short: "n",
   value: "num",
   help: ["exit after this many events"],
+  sets: "events",
+  read: parseCount,
 } as const;
 
 /** `--quiet`. */
@@ -61,12 +68,15 @@ export const SILENT_OPTION = {
   long: "silent",
   help: [],
   hidden: true,
+  sets: "quiet",
 } as const;
 
 /** `--utc`. */
 export const UTC_OPTION = {
   long: "utc",
   help: ["print timestamps as UTC"],
+  sets: "time",
+  to: "utc",
 } as const;
 
 /** The beginning of the chapter on formats. */
@@ -99,7 +109,7 @@ export class Limits {
   #deadline: number;
 
   /** **Units**: the idle time is in microseconds. */
-  constructor(events: number, idleUs: number) {
+  constructor(events = 0, idleUs = 0) {
     this.#left = events === 0 ? Infinity : events;
     this.#idleMs = idleUs === 0 ? Infinity : idleUs / 1000;
     this.#deadline = performance.now() + this.#idleMs;

@@ -8,7 +8,8 @@ import { runCommand } from "./command.ts";
 import { parsePeriod } from "./numbers.ts";
 import { writeOut } from "./output.ts";
 import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type Scope, selectLines } from "./selection.ts";
+import { selectLines } from "./selection.ts";
+import type { SettingsOf } from "./settings.ts";
 import { sleepUs } from "./sleep.ts";
 import { ToolError } from "./tool_error.ts";
 import {
@@ -19,9 +20,7 @@ import {
   HELP_OPTION,
   JSON_OPTION,
   LINES_CHAPTER,
-  parseBias,
   PERIODS_CHAPTER,
-  type RequestedBias,
   SELECTION_OPTIONS,
   STRICT_OPTION,
   UNQUOTED_OPTION,
@@ -46,6 +45,8 @@ const OPTIONS = [
     short: "p",
     value: "period",
     help: ["wait between taking the lines and reading them"],
+    sets: "holdUs",
+    read: parsePeriod,
   },
   { long: "numeric", help: ["print values as 0 and 1, without names"] },
   STRICT_OPTION,
@@ -66,68 +67,18 @@ active.`,
 } as const;
 
 /** What was asked for. */
-interface Config extends Scope {
-  chip: string | undefined;
-  byName: boolean;
-  strict: boolean;
-  asIs: boolean;
-  bias: RequestedBias | undefined;
-  activeLow: boolean;
-  consumer: string | undefined;
-  holdUs: number;
-  numeric: boolean;
-  unquoted: boolean;
-  json: boolean;
-}
+type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
 export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const config: Config = {
-    chip: undefined,
-    byName: false,
-    strict: false,
-    asIs: false,
-    bias: undefined,
-    activeLow: false,
-    consumer: undefined,
-    holdUs: 0,
-    numeric: false,
-    unquoted: false,
-    json: false,
-  };
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: (option, value) => {
-      switch (option) {
-        case "as-is":
-          config.asIs = true;
-          break;
-        case "bias":
-          config.bias = parseBias(value);
-          break;
-        case "by-name":
-          config.byName = true;
-          break;
-        case "active-low":
-          config.activeLow = true;
-          break;
-        case "hold-period":
-          config.holdUs = parsePeriod(value);
-          break;
-        case "chip":
-        case "consumer":
-          config[option] = value;
-          break;
-        default:
-          config[option] = true;
-      }
-    },
-    body: (words) => get(words, config, programName),
+    body: (words, config) => get(words, config, programName),
   });
 }
 
@@ -153,7 +104,7 @@ function get(
     consumer: consumerLabel(config.consumer, programName),
     settings: () => settings,
   }, stack);
-  if (config.holdUs > 0) sleepUs(config.holdUs);
+  if (config.holdUs !== undefined) sleepUs(config.holdUs);
   writeOut(valuesText(lines, readValues(groups), config));
   return 0;
 }

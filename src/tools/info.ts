@@ -17,6 +17,7 @@ import {
 } from "./line_text.ts";
 import { complain, writeOut } from "./output.ts";
 import { findSelection } from "./selection.ts";
+import type { SettingsOf } from "./settings.ts";
 import { ToolError } from "./tool_error.ts";
 import {
   CHIPS_CHAPTER,
@@ -64,42 +65,22 @@ name and consumer are null where there is none. With --ids:
   ]],
 } as const;
 
+/** What was asked for. */
+type Config = SettingsOf<typeof OPTIONS>;
+
 /** Columns of a line's name. */
 const NAME_WIDTH = 16;
-
-/** What was asked for. */
-interface Config {
-  chip: string | undefined;
-  byName: boolean;
-  strict: boolean;
-  unquoted: boolean;
-  json: boolean;
-  ids: boolean;
-}
 
 /** Runs the tool. */
 export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const config: Config = {
-    chip: undefined,
-    byName: false,
-    strict: false,
-    unquoted: false,
-    json: false,
-    ids: false,
-  };
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: (option, value) => {
-      if (option === "chip") config.chip = value;
-      else if (option === "by-name") config.byName = true;
-      else config[option] = true;
-    },
-    body: (words) =>
+    body: (words, config) =>
       config.ids
         ? showIds(words, config, programName)
         : words.length === 0

@@ -42,15 +42,11 @@ export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  let force = false;
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: () => {
-      force = true;
-    },
-    body: ([directory, ...more]) => {
+    body: ([directory, ...more], { force }) => {
       if (directory === undefined || more.length > 0) {
         complain(programName, "one directory must be specified");
         complain(programName, `try ${programName} --help`);

@@ -22,14 +22,14 @@ import {
   NUM_EVENTS_OPTION,
   QUIET_OPTION,
   SILENT_OPTION,
-  type TimeStyle,
   UTC_OPTION,
 } from "./event_options.ts";
 import { jsonLine } from "./line_text.ts";
-import { parseCount, parsePeriod } from "./numbers.ts";
+import { parsePeriod } from "./numbers.ts";
 import { complain, writeOut } from "./output.ts";
 import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { type SelectedLine, selectLines } from "./selection.ts";
+import type { SettingsOf } from "./settings.ts";
 import { ToolError } from "./tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
@@ -41,9 +41,7 @@ import {
   JSON_OPTION,
   LINES_CHAPTER,
   oneOf,
-  parseBias,
   PERIODS_CHAPTER,
-  type RequestedBias,
   SELECTION_OPTIONS,
   STRICT_OPTION,
   UNQUOTED_OPTION,
@@ -52,6 +50,9 @@ import {
 import { valuesText } from "./values_text.ts";
 import { type Timescale, TIMESCALES } from "./vcd.ts";
 import { VcdFile } from "./vcd_file.ts";
+
+const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];
+const CLOCKS: readonly EventClock[] = ["monotonic", "realtime", "hte"];
 
 const OPTIONS = [
   BANNER_OPTION,
@@ -68,12 +69,15 @@ const OPTIONS = [
     short: "p",
     value: "period",
     help: ["take changes only that last this long"],
+    sets: "debounceUs",
+    read: parseDebounce,
   },
   {
     long: "edges",
     short: "e",
     value: "edges",
     help: ["watch for rising or falling edges, or both", "(default: both)"],
+    read: (text: string) => oneOf(EDGES, text, "edges"),
   },
   {
     long: "event-clock",
@@ -83,6 +87,8 @@ const OPTIONS = [
       "stamp events by the clock monotonic, realtime or hte",
       "(default: monotonic; realtime with --utc or --localtime)",
     ],
+    sets: "clock",
+    read: (text: string) => oneOf(CLOCKS, text, "event clock"),
   },
   HELP_OPTION,
   FORMAT_OPTION,
@@ -126,6 +132,9 @@ const OPTIONS = [
       "let a tick of the dump be 1ns, 10ns, 100ns, 1us, 10us, 100us or 1ms",
       "(default: 1us, of which sigrok can take long records)",
     ],
+    sets: "timescale",
+    read: (text: string) =>
+      oneOf(Object.keys(TIMESCALES) as Timescale[], text, "timescale"),
     extension: true,
   },
   VERSION_OPTION,
@@ -153,134 +162,24 @@ with the count of events that are missing; or ready (--banner), with the lines.`
   ]],
 } as const;
 
-const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];
-const CLOCKS: readonly EventClock[] = ["monotonic", "realtime", "hte"];
 const MOST_DEBOUNCE_US = 2 ** 32 - 1;
 /** How often lost events are told of at most. */
 const LOST_REPORT_MS = 1000;
 
 /** What was asked for. */
-interface Config extends Scope {
-  chip: string | undefined;
-  byName: boolean;
-  strict: boolean;
-  banner: boolean;
-  bias: RequestedBias | undefined;
-  consumer: string | undefined;
-  csv: boolean;
-  debounceUs: number;
-  edges: EdgeSetting;
-  clock: EventClock | undefined;
-  format: string | undefined;
-  idleUs: number;
-  initialState: boolean;
-  json: boolean;
-  activeLow: boolean;
-  time: TimeStyle | undefined;
-  events: number;
-  numeric: boolean;
-  quiet: boolean;
-  unquoted: boolean;
-  vcd: string | undefined;
-  timescale: Timescale;
-}
+type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
 export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const config: Config = {
-    chip: undefined,
-    byName: false,
-    strict: false,
-    banner: false,
-    bias: undefined,
-    consumer: undefined,
-    csv: false,
-    debounceUs: 0,
-    edges: "both",
-    clock: undefined,
-    format: undefined,
-    idleUs: 0,
-    initialState: false,
-    json: false,
-    activeLow: false,
-    time: undefined,
-    events: 0,
-    numeric: false,
-    quiet: false,
-    unquoted: false,
-    vcd: undefined,
-    timescale: "1us",
-  };
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: (option, value) => apply(config, option, value),
-    body: (words) => monitor(words, config, programName),
+    body: (words, config) => monitor(words, config, programName),
   });
-}
-
-function apply(
-  config: Config,
-  option: Exclude<typeof OPTIONS[number]["long"], "help" | "version">,
-  value: string,
-): void {
-  switch (option) {
-    case "bias":
-      config.bias = parseBias(value);
-      break;
-    case "by-name":
-      config.byName = true;
-      break;
-    case "debounce-period":
-      config.debounceUs = parseDebounce(value);
-      break;
-    case "edges":
-      config.edges = oneOf(EDGES, value, "edges");
-      break;
-    case "event-clock":
-      config.clock = oneOf(CLOCKS, value, "event clock");
-      break;
-    case "idle-timeout":
-      config.idleUs = parsePeriod(value);
-      break;
-    case "initial-state":
-      config.initialState = true;
-      break;
-    case "active-low":
-      config.activeLow = true;
-      break;
-    case "localtime":
-      config.time = "local";
-      break;
-    case "silent":
-      config.quiet = true;
-      break;
-    case "utc":
-      config.time = "utc";
-      break;
-    case "num-events":
-      config.events = parseCount(value);
-      break;
-    case "vcd-timescale":
-      config.timescale = oneOf(
-        Object.keys(TIMESCALES) as Timescale[],
-        value,
-        "timescale",
-      );
-      break;
-    case "chip":
-    case "consumer":
-    case "format":
-    case "vcd":
-      config[option] = value;
-      break;
-    default:
-      config[option] = true;
-  }
 }
 
 function parseDebounce(text: string): number {
@@ -294,6 +193,7 @@ function parseDebounce(text: string): number {
 }
 
 function checkCombination(config: Config): void {
+  const { edges = "both" } = config;
   const styles = [
     config.json ? "json" : "",
     config.csv ? "csv" : "",
@@ -302,8 +202,8 @@ function checkCombination(config: Config): void {
   if (styles.length > 1) {
     throw new ToolError(`can't combine ${styles[0]} with ${styles[1]}`);
   }
-  if (config.vcd !== undefined && config.edges !== "both") {
-    throw new ToolError(`can't combine vcd with edges=${config.edges}`);
+  if (config.vcd !== undefined && edges !== "both") {
+    throw new ToolError(`can't combine vcd with edges=${edges}`);
   }
 }
 
@@ -322,7 +222,7 @@ function monitor(
   const lines = selectLines(words, config, stack);
   const settings: LineSettings = {
     direction: "input",
-    edge: config.edges,
+    edge: config.edges ?? "both",
     eventClock: clock,
     bias: config.bias,
     activeLow: config.activeLow,
@@ -339,7 +239,7 @@ function monitor(
     : stack.use(new VcdFile(config.vcd));
   if (config.initialState || dump !== undefined) {
     const values = readValues(groups);
-    const { timescale } = config;
+    const { timescale = "1us" } = config;
     dump?.begin({ programName, lines, values, startNs, timescale });
     // Rows of values would not fit below the head line of a table.
     if (config.initialState && !config.csv && config.vcd !== "-") {

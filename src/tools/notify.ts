@@ -23,7 +23,6 @@ import {
   pollMs,
   QUIET_OPTION,
   SILENT_OPTION,
-  type TimeStyle,
   timeTextOf,
   UTC_OPTION,
 } from "./event_options.ts";
@@ -34,9 +33,9 @@ import {
   lineMembers,
   UNNAMED,
 } from "./line_text.ts";
-import { parseCount, parsePeriod } from "./numbers.ts";
 import { writeOut } from "./output.ts";
-import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { type SelectedLine, selectLines } from "./selection.ts";
+import type { SettingsOf } from "./settings.ts";
 import { localText, secondsText, utcText } from "./timestamps.ts";
 import { reasonOf, ToolError } from "./tool_error.ts";
 import {
@@ -53,6 +52,8 @@ import {
   VERSION_OPTION,
 } from "./usage.ts";
 
+const KINDS = ["requested", "released", "reconfigured"] as const;
+
 const OPTIONS = [
   BANNER_OPTION,
   ...SELECTION_OPTIONS,
@@ -64,6 +65,7 @@ const OPTIONS = [
       "watch only for this: requested, released or reconfigured",
       "(default: all of them)",
     ],
+    read: (text: string) => oneOf(KINDS, text, "event"),
   },
   HELP_OPTION,
   FORMAT_OPTION,
@@ -100,23 +102,8 @@ and what gpioinfo --json tells of the line. With --banner, first
   ]],
 } as const;
 
-const KINDS = ["requested", "released", "reconfigured"] as const;
-
 /** What was asked for. */
-interface Config extends Scope {
-  chip: string | undefined;
-  byName: boolean;
-  strict: boolean;
-  banner: boolean;
-  event: LineInfoEvent["kind"] | undefined;
-  format: string | undefined;
-  idleUs: number;
-  json: boolean;
-  time: TimeStyle;
-  events: number;
-  quiet: boolean;
-  unquoted: boolean;
-}
+type Config = SettingsOf<typeof OPTIONS>;
 
 /** An event, and whose it is. */
 interface Change {
@@ -129,56 +116,11 @@ export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const config: Config = {
-    chip: undefined,
-    byName: false,
-    strict: false,
-    banner: false,
-    event: undefined,
-    format: undefined,
-    idleUs: 0,
-    json: false,
-    time: "seconds",
-    events: 0,
-    quiet: false,
-    unquoted: false,
-  };
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: (option, value) => {
-      switch (option) {
-        case "by-name":
-          config.byName = true;
-          break;
-        case "event":
-          config.event = oneOf(KINDS, value, "event");
-          break;
-        case "idle-timeout":
-          config.idleUs = parsePeriod(value);
-          break;
-        case "localtime":
-          config.time = "local";
-          break;
-        case "silent":
-          config.quiet = true;
-          break;
-        case "utc":
-          config.time = "utc";
-          break;
-        case "num-events":
-          config.events = parseCount(value);
-          break;
-        case "chip":
-        case "format":
-          config[option] = value;
-          break;
-        default:
-          config[option] = true;
-      }
-    },
-    body: (words) => notify(words, config),
+    body: (words, config) => notify(words, config),
   });
 }
 
@@ -273,9 +215,9 @@ function changeTextOf(
     });
     return (change) => `${text(change)}\n`;
   }
-  const timeText = timeTextOf(time);
+  const timeText = timeTextOf(time ?? "seconds");
   return ({ line, event }) => {
-    const ns = time === "seconds"
+    const ns = time === undefined
       ? event.timestampNs
       : wallClock(event.timestampNs);
     return `${timeText(ns)}\t${event.kind}\t${placeText(line, unquoted)}\n`;

@@ -27,6 +27,15 @@ export interface OptionSpec {
   readonly extension?: true;
   /** For the program's own use: not in `--help`. */
   readonly hidden?: true;
+  /** The setting that it makes; without it, `long` in camelCase. */
+  readonly sets?: string;
+  /** What it sets, if it takes no value; without it, true. */
+  readonly to?: unknown;
+  /**
+   * What it makes of its value, and of what it made of an earlier one; without
+   * it, the text itself.
+   */
+  readonly read?: (text: string, before: never) => unknown;
 }
 
 /** A wrong option: what is wrong; the hint to `--help` is added when printed. */
@@ -51,15 +60,15 @@ interface Match {
  * @throws {UsageError} On an unknown or ambiguous option, a value that is
  * missing, or one that is not wanted; and whatever `apply` throws.
  */
-export function readOptions<const Table extends readonly OptionSpec[]>(
-  table: Table,
+export function readOptions(
+  table: readonly OptionSpec[],
   args: readonly string[],
-  apply: (long: Table[number]["long"], value: string) => boolean,
+  apply: (option: OptionSpec, value: string) => boolean,
 ): string[] | undefined {
   let at = 0;
   const take = ({ option, value, shown }: Match): boolean => {
-    if (option.value === undefined) return apply(option.long, "");
-    if (value !== undefined) return apply(option.long, value);
+    if (option.value === undefined) return apply(option, "");
+    if (value !== undefined) return apply(option, value);
     const next = args[at++];
     if (next === undefined) {
       throw new UsageError(
@@ -68,7 +77,7 @@ export function readOptions<const Table extends readonly OptionSpec[]>(
           : `option requires an argument -- '${shown}'`,
       );
     }
-    return apply(option.long, next);
+    return apply(option, next);
   };
   while (at < args.length) {
     const word = args[at]!;

@@ -13,9 +13,9 @@ const TABLE = [
 
 function read(...args: string[]): [string[], string[] | undefined] {
   const seen: string[] = [];
-  const operands = readOptions(TABLE, args, (name, value) => {
-    seen.push(value === "" ? name : `${name}=${value}`);
-    return name === "version";
+  const operands = readOptions(TABLE, args, ({ long }, value) => {
+    seen.push(value === "" ? long : `${long}=${value}`);
+    return long === "version";
   });
   return [seen, operands];
 }
@@ -80,8 +80,8 @@ Deno.test("readOptions() applies options in order, up to the wrong one", () => {
   const seen: string[] = [];
   assertThrows(
     () =>
-      readOptions(TABLE, ["-a", "-z"], (name) => {
-        seen.push(name);
+      readOptions(TABLE, ["-a", "-z"], ({ long }) => {
+        seen.push(long);
         return false;
       }),
     UsageError,

@@ -15,7 +15,7 @@ import { parseAssignment } from "./line_values.ts";
 import { parsePeriod } from "./numbers.ts";
 import { writeOut } from "./output.ts";
 import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type Scope, type SelectedLine, selectLines } from "./selection.ts";
+import { type SelectedLine, selectLines } from "./selection.ts";
 import {
   handOver,
   HELD_OPTION,
@@ -31,6 +31,7 @@ import {
 import { Outputs } from "./set_outputs.ts";
 import { parseToggles, toggleSteps } from "./set_toggle.ts";
 import { Ended, plainWaits, SignalWaits, type Waits } from "./set_wait.ts";
+import type { SettingsOf } from "./settings.ts";
 import { ToolError } from "./tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
@@ -42,14 +43,18 @@ import {
   JSON_OPTION,
   LINES_CHAPTER,
   oneOf,
-  parseBias,
   PERIODS_CHAPTER,
-  type RequestedBias,
   SELECTION_OPTIONS,
   STRICT_OPTION,
   UNQUOTED_OPTION,
   VERSION_OPTION,
 } from "./usage.ts";
+
+const DRIVES: readonly DriveSetting[] = [
+  "push-pull",
+  "open-drain",
+  "open-source",
+];
 
 const OPTIONS = [
   BANNER_OPTION,
@@ -64,6 +69,7 @@ const OPTIONS = [
       "drive the lines push-pull, open-drain or open-source",
       "(default: push-pull)",
     ],
+    read: (text: string) => oneOf(DRIVES, text, "drive"),
   },
   HELD_OPTION,
   HELP_OPTION,
@@ -79,12 +85,18 @@ const OPTIONS = [
     value: "state",
     help: ["leave the lines in this state at the end (see below)"],
     extension: true,
+    read: (text: string, before: LeaveStates = new LeaveStates()) => {
+      before.add(text);
+      return before;
+    },
   },
   {
     long: "hold-period",
     short: "p",
     value: "period",
     help: ["hold each value for this long at least"],
+    sets: "holdUs",
+    read: parsePeriod,
   },
   STRICT_OPTION,
   {
@@ -95,6 +107,8 @@ const OPTIONS = [
       "toggle the lines after these periods, over and over;",
       "a last period of 0 ends the program",
     ],
+    sets: "togglesUs",
+    read: parseToggles,
   },
   UNQUOTED_OPTION,
   VERSION_OPTION,
@@ -127,102 +141,20 @@ for each line that is set, and again whenever it is toggled.`,
   ]],
 } as const;
 
-const DRIVES: readonly DriveSetting[] = [
-  "push-pull",
-  "open-drain",
-  "open-source",
-];
-
 /** What was asked for. */
-interface Config extends Scope {
-  chip: string | undefined;
-  byName: boolean;
-  strict: boolean;
-  banner: boolean;
-  bias: RequestedBias | undefined;
-  consumer: string | undefined;
-  daemonize: boolean;
-  drive: DriveSetting;
-  held: string | undefined;
-  holdUs: number;
-  interactive: boolean;
-  json: boolean;
-  activeLow: boolean;
-  leave: LeaveStates | undefined;
-  togglesUs: readonly number[];
-  unquoted: boolean;
-}
+type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
 export function main(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const config: Config = {
-    chip: undefined,
-    byName: false,
-    strict: false,
-    banner: false,
-    bias: undefined,
-    consumer: undefined,
-    daemonize: false,
-    drive: "push-pull",
-    held: undefined,
-    holdUs: 0,
-    interactive: false,
-    json: false,
-    activeLow: false,
-    leave: undefined,
-    togglesUs: [],
-    unquoted: false,
-  };
   return runCommand({
     args,
     programName,
     usage: USAGE,
-    apply: (option, value) => apply(config, option, value),
-    body: (words) => set(words, config, programName, args),
+    body: (words, config) => set(words, config, programName, args),
   });
-}
-
-function apply(
-  config: Config,
-  option: Exclude<typeof OPTIONS[number]["long"], "help" | "version">,
-  value: string,
-): void {
-  switch (option) {
-    case "bias":
-      config.bias = parseBias(value);
-      break;
-    case "by-name":
-      config.byName = true;
-      break;
-    case "drive":
-      config.drive = oneOf(DRIVES, value, "drive");
-      break;
-    case "held-lines":
-      config.held = value;
-      break;
-    case "active-low":
-      config.activeLow = true;
-      break;
-    case "leave":
-      config.leave ??= new LeaveStates();
-      config.leave.add(value);
-      break;
-    case "hold-period":
-      config.holdUs = parsePeriod(value);
-      break;
-    case "toggle":
-      config.togglesUs = parseToggles(value);
-      break;
-    case "chip":
-    case "consumer":
-      config[option] = value;
-      break;
-    default:
-      config[option] = true;
-  }
 }
 
 async function set(
@@ -261,7 +193,7 @@ async function set(
 
 function checkCombination(config: Config): void {
   if (!config.interactive) return;
-  if (config.togglesUs.length > 0) {
+  if (config.togglesUs !== undefined) {
     throw new ToolError("can't combine interactive with toggle");
   }
   if (config.daemonize) {
@@ -274,7 +206,7 @@ function outputSettings(config: Config, value: Value): LineSettings {
     direction: "output",
     outputValue: value,
     bias: config.bias,
-    drive: config.drive,
+    drive: config.drive ?? "push-pull",
     activeLow: config.activeLow,
   };
 }
@@ -346,7 +278,7 @@ async function drive(
   waits: Waits,
   during: (work: Promise<void>) => Promise<void>,
 ): Promise<void> {
-  const { holdUs, togglesUs, interactive, json, unquoted } = config;
+  const { holdUs = 0, togglesUs = [], interactive, json, unquoted } = config;
   if (interactive) {
     const { runSession } = await import("./interactive/session.ts");
     if (holdUs > 0) await waits.wait(holdUs);

@@ -24,6 +24,7 @@ export const HELD_OPTION = {
   help: [],
   extension: true,
   hidden: true,
+  sets: "held",
 } as const;
 
 /** What is handed over. */

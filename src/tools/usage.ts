@@ -42,6 +42,7 @@ export const BIAS_OPTION = {
   short: "b",
   value: "bias",
   help: ["set the bias: pull-up, pull-down or disabled", "(default: as it is)"],
+  read: parseBias,
 } as const;
 
 /** `--active-low`. */
@@ -164,15 +165,7 @@ export async function printVersion(programName: string): Promise<void> {
 
 const BIASES = ["pull-up", "pull-down", "disabled"] as const;
 
-/** A bias that can be asked for. */
-export type RequestedBias = typeof BIASES[number];
-
-/**
- * Reads the value of `--bias`.
- *
- * @throws {ToolError} If it is none.
- */
-export function parseBias(text: string): RequestedBias {
+function parseBias(text: string): typeof BIASES[number] {
   return oneOf(BIASES, text, "bias");
 }
 

@@ -1,0 +1,77 @@
+/**
+ * From a tool's table of options to the settings that a command line makes:
+ * each option says in the table which setting it makes, and of what.
+ *
+ * @module
+ */
+import { type OptionSpec, readOptions } from "./options.ts";
+
+type CamelCase<Name extends string> = Name extends
+  `${infer First}-${infer Rest}` ? `${First}${Capitalize<CamelCase<Rest>>}`
+  : Name;
+
+type KeyOf<Option extends OptionSpec> = Option extends
+  { sets: infer Key extends string } ? Key : CamelCase<Option["long"]>;
+
+type SettingOf<Option> = Option extends
+  { read: (text: string, ...before: never[]) => infer Value }
+  ? Value | undefined
+  : Option extends { value: string } ? string | undefined
+  : Option extends { to: infer Value } ? Value | undefined
+  : boolean;
+
+/** Options that say something instead of setting something. */
+type Question = { readonly long: "help" | "version" };
+
+/**
+ * The settings of a table: false or undefined where nothing was given, and the
+ * last one where an option was given several times.
+ */
+export type SettingsOf<Table extends readonly OptionSpec[]> = {
+  readonly [
+    Option in Exclude<Table[number], Question> as KeyOf<Option>
+  ]: SettingOf<Option>;
+};
+
+/** What a command line asks for: an answer to a question, or work. */
+export type Request<Table extends readonly OptionSpec[]> =
+  | { readonly question: "help" | "version" }
+  | { readonly settings: SettingsOf<Table>; readonly operands: string[] };
+
+/**
+ * Reads a command line.
+ *
+ * @throws {UsageError} as {@linkcode readOptions} does.
+ * @throws {ToolError} If a value is none that its option takes.
+ */
+export function readRequest<const Table extends readonly OptionSpec[]>(
+  table: Table,
+  args: readonly string[],
+): Request<Table> {
+  const settings: Record<string, unknown> = {};
+  for (const option of table) {
+    const isSwitch = option.value === undefined && option.to === undefined;
+    settings[keyOf(option)] ??= isSwitch ? false : undefined;
+  }
+  let question: "help" | "version" | undefined;
+  const operands = readOptions(table, args, (option, text) => {
+    const { long, value, to = true, read } = option;
+    if (long === "help" || long === "version") {
+      question = long;
+      return true;
+    }
+    const key = keyOf(option);
+    settings[key] = value === undefined
+      ? to
+      : read === undefined
+      ? text
+      : read(text, settings[key] as never);
+    return false;
+  });
+  if (question !== undefined) return { question };
+  return { settings: settings as SettingsOf<Table>, operands: operands! };
+}
+
+function keyOf({ long, sets }: OptionSpec): string {
+  return sets ?? long.replaceAll(/-(.)/g, (_, letter) => letter.toUpperCase());
+}
