@@ -7,6 +7,7 @@
 import type { LineSpecification } from "../config/specification.ts";
 import {
   Direction,
+  Edges,
   FAILED,
   type LineListener,
   LineOperation,
@@ -39,6 +40,9 @@ export interface LineReporter {
 /** What stands before a line's operations; the line goes on in `admit`. */
 export type Guard = (operation: LineOperation, argument: number) => number;
 
+/** Of the operation under way: the source is asked for an observer's edges. */
+const OBSERVING = -1;
+
 /** A rule that had to wait for an operation under way. */
 const Later = { Nothing: 0, GuestGone: 1, Safe: 2 } as const;
 type Later = typeof Later[keyof typeof Later];
@@ -51,8 +55,6 @@ type Later = typeof Later[keyof typeof Later];
  */
 export class AggregatorLine implements LinePort, SourceListener, Disposable {
   readonly name: string;
-  /** Told of changes, if anybody is: nobody costs one look at this field. */
-  observer: LineObserver | undefined;
   /** Told of what the rules did. */
   reporter: LineReporter | undefined;
   /** How many requests the rules refused. */
@@ -61,8 +63,20 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   #source: LineSource;
   #listener: LineListener | undefined;
   #lineNumber = 0;
+  /** Told of changes, if anybody is: nobody costs one look at this field. */
+  #observer: LineObserver | undefined;
+  /** The edges that whoever is served wants to hear of. */
+  #edges: Edges = Edges.None;
+  /** The source reports all edges, because somebody observes. */
+  #isWide = false;
+  #willBeWide = false;
+  /** It cannot: it is not asked again while it is observed. */
+  #isDeaf = false;
+  #isReleased = false;
   /** An operation of the source is under way, the guest's or a rule's. */
   #pending = false;
+  #underWay: SourceOperation | typeof OBSERVING = OBSERVING;
+  #argument = 0;
   /** The one under way is a rule's: its result is nobody's. */
   #isRule = false;
   /** What a rule wants once the operation under way is done. */
@@ -124,13 +138,27 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
       this.#queuedArgument = argument;
       return PENDING;
     }
-    const result = this.#source.submit(operation, argument);
-    this.#pending = result === PENDING;
-    if (
-      this.observer !== undefined && result === 0 &&
-      operation !== LineOperation.GetValue
-    ) this.observer.lineChanged(this.#lineNumber);
+    const result = this.#ask(operation, argument);
+    if (this.#observer !== undefined && result === 0) {
+      this.#observeResult(operation);
+    }
     return result;
+  }
+
+  /**
+   * Tells `observer` of changes from now on, or nobody. An input's changes are
+   * seen even if its guest does not want to hear of them; the guest does not
+   * notice.
+   */
+  observe(observer: LineObserver | undefined): void {
+    this.#observer = observer;
+    this.#isDeaf = false;
+    this.#widen();
+  }
+
+  /** Somebody outside moved the line's pin, which no edge tells of. */
+  pulled(): void {
+    if (!this.#isWide) this.#observer?.lineChanged(this.#lineNumber);
   }
 
   /** Counts and reports that a rule forbids a request; always `FAILED`. */
@@ -163,7 +191,13 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   followable(): FollowedSource {
     const found = this.#find(FollowedSource);
     if (found !== undefined) return found;
-    return this.#wrap(new FollowedSource(this.#source, this.#pending));
+    return this.#wrap(
+      new FollowedSource(
+        this.#source,
+        this.#pending,
+        this.#isWide ? Edges.Both : this.#edges,
+      ),
+    );
   }
 
   /** Makes the line one that others can exclude; messages call it `title`. */
@@ -203,28 +237,41 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
 
   completed(result: number): void {
     const wasRule = this.#isRule;
+    const operation = this.#underWay;
     this.#pending = false;
     this.#isRule = false;
-    this.observer?.lineChanged(this.#lineNumber);
+    if (operation === OBSERVING) this.#widened(result);
+    else if (result !== FAILED) {
+      this.#done(operation, this.#argument);
+      if (isChange(operation)) this.#observer?.lineChanged(this.#lineNumber);
+    }
     // The asker hears of it even if its guest has gone: it asked.
     if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
     if (!this.#pending) this.#applyLater();
     if (!this.#pending && this.#queued !== -1) this.#submitQueued();
+    this.#widen();
   }
 
   edge(value: number): void {
-    this.observer?.lineChanged(this.#lineNumber);
+    this.#observer?.lineChanged(this.#lineNumber);
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    if (this.#isWide && (this.#edges & edge) === 0) return;
     this.#listener?.edge(this.#lineNumber, value);
   }
 
   presence(isPresent: boolean): void {
-    this.observer?.lineChanged(this.#lineNumber);
+    this.#observer?.lineChanged(this.#lineNumber);
     this.reporter?.presence(this, isPresent);
-    if (isPresent) this.#listener?.restored?.(this.#lineNumber);
+    if (!isPresent) return;
+    this.#listener?.restored?.(this.#lineNumber);
+    // It may be another chip, and a rule may have had other edges remembered.
+    this.#isDeaf = false;
+    if (this.#observer !== undefined) this.#isWide = false;
+    this.#widen();
   }
 
   restored(): void {
-    this.observer?.lineChanged(this.#lineNumber);
+    this.#observer?.lineChanged(this.#lineNumber);
     this.#listener?.restored?.(this.#lineNumber);
   }
 
@@ -287,6 +334,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   /** Applies the rule for a missing guest, then lets the host line go. */
   [Symbol.dispose](): void {
     this.#listener = undefined;
+    this.#observer = undefined;
     this.reporter = undefined;
     this.guestGone();
     this.#source[Symbol.dispose]();
@@ -300,11 +348,85 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   }
 
   #apply(operation: SourceOperation, argument: number): number {
-    const result = this.#source.submit(operation, argument);
-    this.#pending = result === PENDING;
+    const result = this.#ask(operation, argument);
     this.#isRule = this.#pending;
-    this.observer?.lineChanged(this.#lineNumber);
+    if (this.#observer !== undefined && result === 0) {
+      this.#observeResult(operation);
+    }
     return result;
+  }
+
+  #ask(operation: SourceOperation, argument: number): number {
+    // All edges include those that a guest asks for.
+    const isCovered = this.#isWide && operation === SourceOperation.SetEdges;
+    const result = this.#source.submit(
+      operation,
+      isCovered ? Edges.Both : argument,
+    );
+    if (result === PENDING) {
+      this.#pending = true;
+      this.#underWay = operation;
+      this.#argument = argument;
+    } else if (result !== FAILED) this.#done(operation, argument);
+    return result;
+  }
+
+  /** Keeps up with what an operation made of the line. */
+  #done(operation: SourceOperation, argument: number): void {
+    switch (operation) {
+      case SourceOperation.GetValue:
+      case SourceOperation.SetValue:
+        return;
+      case SourceOperation.SetEdges:
+        this.#edges = argument as Edges;
+        break;
+      case SourceOperation.Input:
+        break;
+      default:
+        this.#edges = Edges.None;
+        this.#isWide = false;
+    }
+    this.#isReleased = operation === SourceOperation.Release;
+  }
+
+  #observeResult(operation: SourceOperation): void {
+    if (isChange(operation)) this.#observer!.lineChanged(this.#lineNumber);
+    this.#widen();
+  }
+
+  /**
+   * Has the source report all edges of an input while somebody observes, and
+   * the guest's own ones otherwise.
+   */
+  #widen(): void {
+    const isObserved = this.#observer !== undefined && !this.#isDeaf;
+    if (this.#pending || this.#isReleased || isObserved === this.#isWide) {
+      return;
+    }
+    const source = this.#source;
+    if (source.direction !== Direction.Input || source.isAbsent === true) {
+      return;
+    }
+    this.#willBeWide = isObserved;
+    // What comes in between is not the guest's.
+    this.#isWide = true;
+    const result = source.submit(
+      SourceOperation.SetEdges,
+      isObserved ? Edges.Both : this.#edges,
+    );
+    if (result === PENDING) {
+      this.#pending = true;
+      this.#isRule = true;
+      this.#underWay = OBSERVING;
+    } else this.#widened(result);
+  }
+
+  #widened(result: number): void {
+    if (result !== FAILED) this.#isWide = this.#willBeWide;
+    else if (this.#willBeWide) {
+      this.#isWide = false;
+      this.#isDeaf = true;
+    }
   }
 
   #applyLater(): void {
@@ -320,6 +442,12 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     const result = this.admit(operation, this.#queuedArgument);
     if (result !== PENDING) this.#listener?.completed(this.#lineNumber, result);
   }
+}
+
+/** Whether an operation may change a line's direction or value. */
+function isChange(operation: SourceOperation): boolean {
+  return operation !== SourceOperation.GetValue &&
+    operation !== SourceOperation.SetEdges;
 }
 
 /** The operation that starts a line as its specification wants it, if any. */

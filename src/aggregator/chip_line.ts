@@ -417,12 +417,13 @@ export class ChipLine implements LineSource, PresentLine {
   }
 
   #onReady(ready: number): void {
+    const watch = this.#watch;
     const count = this.#request!.readEvents(events);
     for (let i = 0; i < count; i++) {
       this.#seen = events.kindAt(i) === KIND_RISING ? 1 : 0;
       this.#listener?.edge(this.#seen);
       // An edge may make a rule drive or release this very line.
-      if (this.#watch === undefined) return;
+      if (this.#watch !== watch) return;
     }
     // The chip is gone: nothing will ever come, and epoll would never rest.
     if (count < 0 && (ready & (EPOLLHUP | EPOLLERR)) !== 0) this.#lose();

@@ -32,12 +32,24 @@ export class FollowedSource extends SharedSource implements LineSource {
   readonly #followers = new Set<Follower>();
   #listener: SourceListener | undefined;
   /** The edges that the line's own guest wants. */
-  #guestEdges: Edges = Edges.None;
+  #guestEdges: Edges;
   /** The edges that the source reports. */
-  #edges: Edges = Edges.None;
+  #edges: Edges;
   #isReleased = false;
   /** The value that was driven last. */
   #driven: number = UNSPECIFIED;
+
+  /**
+   * Stands before a source that is in use.
+   *
+   * @param isBusy Whether an operation is under way that began before.
+   * @param edges Those that the line's own guest has asked for.
+   */
+  constructor(source: LineSource, isBusy: boolean, edges: Edges) {
+    super(source, isBusy);
+    this.#guestEdges = edges;
+    this.#edges = edges;
+  }
 
   get description(): string {
     return this.source.description;
