@@ -5,13 +5,36 @@
  * @module
  */
 import type { AggregatorSpecification } from "../config/specification.ts";
-import { Chip } from "../gpio/mod.ts";
+import { Chip } from "../gpio/chip.ts";
+import { LineError } from "../gpio/errors.ts";
+import type { LineInfo } from "../gpio/line_info.ts";
 import { KernelChip } from "../kernel_chip/kernel_chip.ts";
-import type { AggregatorDescription, LineDescription } from "./messages.ts";
+import type { AggregatorDescription } from "./messages.ts";
+
+/**
+ * How often it is looked whether the chips are still there: the kernel tells
+ * only those who have a chip open. **Units**: milliseconds.
+ */
+const LOOK_MS = 500;
+
+/** A chip that is served. */
+interface ServedChip {
+  readonly chip: KernelChip;
+  readonly servedSince: number;
+  /** Whether it was told that somebody took it down. */
+  isMissed: boolean;
+}
 
 /** The kernel chips of one service. */
 export class KernelChips implements AsyncDisposable {
-  readonly #chips = new Map<string, KernelChip>();
+  readonly #chips = new Map<string, ServedChip>();
+  readonly #onGone: (name: string, path: string) => void;
+  #looks: ReturnType<typeof setInterval> | undefined;
+
+  /** `onGone` hears of chips that somebody else has taken down, once of each. */
+  constructor(onGone: (name: string, path: string) => void) {
+    this.#onGone = onGone;
+  }
 
   /**
    * Makes chips: all of them, or none.
@@ -23,7 +46,7 @@ export class KernelChips implements AsyncDisposable {
     aggregators: readonly AggregatorSpecification[],
   ): Promise<AggregatorDescription[]> {
     await using made = new AsyncDisposableStack();
-    const chips: [string, KernelChip][] = [];
+    const added: [string, ServedChip][] = [];
     for (const { name, kernelChip = {}, lines } of aggregators) {
       const { interface: chosen, access = {} } = kernelChip;
       const chip = await KernelChip.create({
@@ -33,20 +56,33 @@ export class KernelChips implements AsyncDisposable {
         ...(chosen === undefined ? {} : { interface: chosen }),
       });
       made.use(chip);
-      chips.push([name, chip]);
+      added.push([name, { chip, servedSince: Date.now(), isMissed: false }]);
     }
+    const descriptions = added.map(([name, served]) => describe(name, served));
     made.move();
-    for (const [name, chip] of chips) this.#chips.set(name, chip);
-    return chips.map(([name, chip]) => describe(name, chip));
+    for (const [name, served] of added) this.#chips.set(name, served);
+    if (this.#looks === undefined && this.#chips.size > 0) {
+      this.#looks = setInterval(() => this.#look(), LOOK_MS);
+      // It keeps no process alive that has nothing else to do.
+      Deno.unrefTimer(this.#looks);
+    }
+    return descriptions;
   }
 
   /** Takes one down; undefined if there is none of this name. */
   async remove(name: string): Promise<AggregatorDescription | undefined> {
-    const chip = this.#chips.get(name);
-    if (chip === undefined) return undefined;
-    const description = describe(name, chip);
+    const served = this.#chips.get(name);
+    if (served === undefined) return undefined;
+    const description = describe(name, served);
     this.#chips.delete(name);
-    await chip[Symbol.asyncDispose]();
+    try {
+      await served.chip[Symbol.asyncDispose]();
+    } catch (error) {
+      // It is there, so it stays known: the next one may have more luck.
+      this.#chips.set(name, served);
+      throw error;
+    }
+    if (this.#chips.size === 0) this.#stopLooking();
     return description;
   }
 
@@ -54,32 +90,67 @@ export class KernelChips implements AsyncDisposable {
   describe(name?: string): AggregatorDescription[] {
     return [...this.#chips]
       .filter(([one]) => name === undefined || one === name)
-      .map(([one, chip]) => describe(one, chip));
+      .map(([one, served]) => describe(one, served));
   }
 
-  /** Takes all of them down. */
+  /**
+   * Takes all of them down.
+   *
+   * @throws {Error} If one would not go; the others are gone all the same.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const name of [...this.#chips.keys()]) await this.remove(name);
+    this.#stopLooking();
+    const ends = await Promise.allSettled(
+      [...this.#chips.keys()].map((name) => this.remove(name)),
+    );
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  }
+
+  #look(): void {
+    for (const [name, served] of this.#chips) {
+      if (served.isMissed || served.chip.isPresent) continue;
+      served.isMissed = true;
+      this.#onGone(name, served.chip.path);
+    }
+  }
+
+  #stopLooking(): void {
+    clearInterval(this.#looks);
+    this.#looks = undefined;
   }
 }
 
-function describe(name: string, chip: KernelChip): AggregatorDescription {
+function describe(
+  name: string,
+  { chip, servedSince }: ServedChip,
+): AggregatorDescription {
+  const { path, label, isPresent } = chip;
+  const infos = isPresent ? infosOf(path) : [];
   return {
     name,
-    presentation: chip.isPresent
-      ? `as ${chip.path}`
-      : `as ${chip.path}, which somebody took down`,
-    connected: chip.isPresent,
-    lines: chip.isPresent ? linesOf(chip) : [],
+    presentation: isPresent
+      ? `as ${path}`
+      : `as ${path}, which somebody took down`,
+    kernelChip: { path, label, present: isPresent },
+    connected: infos.some(({ used }) => used),
+    servedSince,
+    lines: chip.record.lines.map((line, lineNumber) => ({
+      lineNumber,
+      name: infos[lineNumber]?.name ?? line.name,
+      source: `${line.chip} line ${line.chipOffset}`,
+      direction: infos[lineNumber]?.direction ?? "input",
+    })),
   };
 }
 
-function linesOf({ path, label }: KernelChip): LineDescription[] {
-  using chip = Chip.open(path);
-  return chip.lines().map(({ offset, name, direction }) => ({
-    lineNumber: offset,
-    name,
-    source: `line ${offset} of ${label}`,
-    direction,
-  }));
+/** What the kernel says of a chip's lines; nothing if it may not be asked. */
+function infosOf(path: string): LineInfo[] {
+  try {
+    using opened = Chip.open(path);
+    return opened.lines();
+  } catch (error) {
+    // It went at this very moment, or its node is for somebody else only.
+    if (error instanceof LineError) return [];
+    throw error;
+  }
 }

@@ -11,6 +11,7 @@ import type {
   InterlockSpecification,
 } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
+import { Endpoints } from "./endpoints.ts";
 import type { FdStoreStart } from "./fd_store.ts";
 import type { KernelChips } from "./kernel_chips.ts";
 import { Lanes } from "./lanes.ts";
@@ -32,6 +33,8 @@ export interface ReactorEvents {
   service(event: ServiceEvent): void;
   /** Lines changed while {@linkcode ReactorClient.observe} is on. */
   changes?(changes: LineChanges): void;
+  /** Somebody else took a kernel chip down; it is listed until it is removed. */
+  chipGone?(name: string): void;
   /** Nothing is left to serve. */
   idle(): void;
   /** The reactor died of `error`. */
@@ -50,6 +53,7 @@ export class ReactorClient implements Disposable {
   readonly #events: ReactorEvents;
   readonly #waiting = new Map<number, Waiting>();
   readonly #lanes = new Lanes();
+  readonly #endpoints = new Endpoints();
   #kernelChips: KernelChips | undefined;
   readonly #outgoing: Uint8Array[] = [];
   #nextId = 1;
@@ -110,11 +114,14 @@ export class ReactorClient implements Disposable {
     aggregators: AggregatorSpecification[],
     options: { isTimed?: boolean } = {},
   ): Promise<AggregatorDescription[]> {
+    using claimed = this.#endpoints.claim(aggregators);
     const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
     const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
     const chips = await this.#addKernelChips(ofKernel);
     try {
-      return [...await this.#addToReactor(ofReactor, options), ...chips];
+      const added = await this.#addToReactor(ofReactor, options);
+      claimed.move();
+      return [...added, ...chips];
     } catch (error) {
       for (const { name } of chips) await this.#kernelChips?.remove(name);
       throw error;
@@ -141,7 +148,14 @@ export class ReactorClient implements Disposable {
     if (aggregators.length === 0) return [];
     // Loaded for those who ask for it.
     const { KernelChips } = await import("./kernel_chips.ts");
-    this.#kernelChips ??= new KernelChips();
+    this.#kernelChips ??= new KernelChips((name, path) => {
+      this.#events.service({
+        aggregator: name,
+        event: "unplugged",
+        detail: `${path} was taken down by somebody else`,
+      });
+      this.#events.chipGone?.(name);
+    });
     return await this.#kernelChips.add(aggregators);
   }
 
@@ -152,8 +166,10 @@ export class ReactorClient implements Disposable {
    * @throws {Error} If there is none of this name.
    */
   async remove(name: string): Promise<AggregatorDescription> {
-    return await this.#kernelChips?.remove(name) ??
+    const removed = await this.#kernelChips?.remove(name) ??
       (await this.#ask({ kind: "remove", name })).aggregators[0]!;
+    this.#endpoints.release(name);
+    return removed;
   }
 
   /**
@@ -213,9 +229,12 @@ export class ReactorClient implements Disposable {
 
   /** Ends everything that is served, in order. */
   async shutdown(): Promise<void> {
-    await this.#kernelChips?.[Symbol.asyncDispose]();
-    await this.#ask({ kind: "shutdown" });
-    await this.#lanes.closed();
+    try {
+      await this.#kernelChips?.[Symbol.asyncDispose]();
+    } finally {
+      await this.#ask({ kind: "shutdown" });
+      await this.#lanes.closed();
+    }
   }
 
   [Symbol.dispose](): void {

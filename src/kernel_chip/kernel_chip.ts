@@ -172,15 +172,15 @@ export class KernelChip implements AsyncDisposable {
 
   /** Whether the chip is still there: somebody may have taken it down. */
   get isPresent(): boolean {
-    return inodeOf(this.record.device!) === this.record.inode;
+    const { device, inode } = this.record;
+    return inodeOf(device!) === inode && isBound(device!);
   }
 
   /** Takes the chip down, unless it is detached. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    if (this.record.isDetached) return;
+    if (this.#isOver || this.record.isDetached) return;
     endChip(this.record);
+    this.#isOver = true;
     await this.#records.remove(this.record);
     await this.#guardian?.[Symbol.asyncDispose]();
   }
