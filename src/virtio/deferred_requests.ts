@@ -29,6 +29,7 @@ export class DeferredRequests {
   readonly #types: Uint16Array;
   readonly #values: Uint32Array;
   readonly #next: Int32Array;
+  readonly #arrivals: Float64Array;
   readonly #statusAddresses: Float64Array;
   readonly #valueAddresses: Float64Array;
 
@@ -38,13 +39,23 @@ export class DeferredRequests {
     this.#types = new Uint16Array(queue.size);
     this.#values = new Uint32Array(queue.size);
     this.#next = new Int32Array(queue.size);
+    this.#arrivals = new Float64Array(queue.size);
     this.#statusAddresses = new Float64Array(queue.size);
     this.#valueAddresses = new Float64Array(queue.size);
   }
 
-  /** Keeps a checked request: what it asks for, and where its answer goes. */
-  keep(chain: DescriptorChain, type: number, value: number): void {
+  /**
+   * Keeps a checked request: what it asks for, where its answer goes, and when
+   * it arrived, for whoever asks for that.
+   */
+  keep(
+    chain: DescriptorChain,
+    type: number,
+    value: number,
+    arrival: number,
+  ): void {
     const head = chain.head;
+    this.#arrivals[head] = arrival;
     this.#types[head] = type;
     this.#values[head] = value;
     this.#statusAddresses[head] = chain.writableAddress(
@@ -77,6 +88,11 @@ export class DeferredRequests {
   /** The value of a kept request. */
   valueOf(head: number): number {
     return this.#values[head]!;
+  }
+
+  /** When a kept request arrived. */
+  arrivalOf(head: number): number {
+    return this.#arrivals[head]!;
   }
 
   /** Answers a kept request; the driver sees it after the queue's next flush. */

@@ -1,6 +1,7 @@
 import { assert } from "@std/assert";
 import { GpioGuest } from "../../tests/doubles/gpio_guest.ts";
 import { Direction, LineOperation, type LinePort } from "./line_port.ts";
+import { RequestTimes } from "./request_times.ts";
 
 const GET_VALUE = 4;
 const SET_VALUE = 5;
@@ -57,9 +58,15 @@ function bytesPer(work: (count: number) => void): number {
 // The smallest thing that could be allocated takes 12 bytes or more.
 const NOTHING = 2;
 
-Deno.test("Serving a request allocates nothing, direct or indirect", () => {
-  for (const features of [0x2000_0001n, 0x3000_0001n]) {
-    const guest = new GpioGuest([barePort(), barePort()], { features });
+Deno.test("Serving a request allocates nothing, direct or indirect, timed or not", () => {
+  for (
+    const options of [
+      { features: 0x2000_0001n },
+      { features: 0x3000_0001n },
+      { deviceOptions: { times: new RequestTimes(2) } },
+    ]
+  ) {
+    const guest = new GpioGuest([barePort(), barePort()], options);
     const heads = [
       guest.send(GET_VALUE, 1),
       guest.send(SET_VALUE, 1, 1),

@@ -31,16 +31,38 @@ export type EventCount = typeof EventCount[keyof typeof EventCount];
 export const EVENT_STRIDE = 8;
 
 /**
- * The counters of one device, as typed arrays of doubles: exact up to 2^53,
+ * The requests of some lines, as a typed array of doubles: exact up to 2^53,
  * never reset, cheap to copy.
  */
-export class GpioCounters {
+export class RequestCounters {
   /**
    * Per line `REQUEST_STRIDE` slots: slot `2 * type` counts the requests of a
    * `MessageType` that were answered OK, the next slot those answered ERR.
    * Type 0 stands for all unknown types.
    */
   readonly requests: Float64Array;
+
+  /** Makes counters for a number of lines, all 0. */
+  constructor(lineCount: number) {
+    this.requests = new Float64Array(lineCount * REQUEST_STRIDE);
+  }
+
+  /** Counts one answered request of a line. */
+  countRequest(lineNumber: number, type: number, isOk: boolean): void {
+    const slot = type < MESSAGE_TYPE_COUNT ? type * 2 : 0;
+    const at = lineNumber * REQUEST_STRIDE + slot + (isOk ? 0 : 1);
+    this.requests[at] = this.requests[at]! + 1;
+  }
+
+  /** Requests of a line by type and outcome, as counted so far. */
+  requestsOf(lineNumber: number, type: number, isOk: boolean): number {
+    return this
+      .requests[lineNumber * REQUEST_STRIDE + type * 2 + (isOk ? 0 : 1)]!;
+  }
+}
+
+/** All counters of one device. */
+export class GpioCounters extends RequestCounters {
   /** The same slots for requests of no line: names, and lines out of range. */
   readonly unattributed: Float64Array = new Float64Array(REQUEST_STRIDE);
   /** Per line `EVENT_STRIDE` slots, by {@linkcode EventCount}. */
@@ -55,15 +77,8 @@ export class GpioCounters {
 
   /** Makes counters for a number of lines, all 0. */
   constructor(lineCount: number) {
-    this.requests = new Float64Array(lineCount * REQUEST_STRIDE);
+    super(lineCount);
     this.events = new Float64Array(lineCount * EVENT_STRIDE);
-  }
-
-  /** Counts one answered request of a line. */
-  countRequest(lineNumber: number, type: number, isOk: boolean): void {
-    const slot = type < MESSAGE_TYPE_COUNT ? type * 2 : 0;
-    const at = lineNumber * REQUEST_STRIDE + slot + (isOk ? 0 : 1);
-    this.requests[at] = this.requests[at]! + 1;
   }
 
   /** Counts one answered request of no line. */
@@ -77,12 +92,6 @@ export class GpioCounters {
   countEvent(lineNumber: number, what: EventCount): void {
     const at = lineNumber * EVENT_STRIDE + what;
     this.events[at] = this.events[at]! + 1;
-  }
-
-  /** Requests of a line by type and outcome, as counted so far. */
-  requestsOf(lineNumber: number, type: number, isOk: boolean): number {
-    return this
-      .requests[lineNumber * REQUEST_STRIDE + type * 2 + (isOk ? 0 : 1)]!;
   }
 
   /** Requests of no line by type and outcome, as counted so far. */

@@ -46,6 +46,7 @@ import {
   type LinePort,
   PENDING,
 } from "./line_port.ts";
+import type { RequestTimes } from "./request_times.ts";
 import type { SplitQueue } from "./split_queue.ts";
 
 const MAX_LINES = 0xffff;
@@ -60,6 +61,8 @@ const EVENT_BUDGET = 256;
 export interface GpioDeviceOptions {
   /** Whether VIRTIO_GPIO_F_IRQ is offered; it is unless this is false. */
   readonly interrupts?: boolean;
+  /** Where it is noted how long requests took; absent: nobody looks. */
+  readonly times?: RequestTimes;
 }
 
 /** A virtio-gpio device made of line ports. */
@@ -75,6 +78,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
   readonly #names: Uint8Array;
   readonly #buffers: EventBuffers;
   readonly #state: GuestState;
+  readonly #times: RequestTimes | undefined;
   #hasInterrupts = false;
   #requests: SplitQueue | undefined;
   #events: SplitQueue | undefined;
@@ -110,6 +114,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
       LITTLE_ENDIAN,
     );
     this.counters = new GpioCounters(ports.length);
+    this.#times = options.times;
     this.#buffers = new EventBuffers(ports.length);
     const state = this.#state = new GuestState(ports.length, this.#names);
     this.stateBytes = state.byteLength;
@@ -234,6 +239,10 @@ export class GpioDevice implements VirtioDevice, LineListener {
     if (--this.#depth !== 0) return;
     if (this.#requests !== undefined) this.#requests.flush();
     this.#buffers.flush();
+    // What a turn answers is booked at its end, all of it together.
+    if (this.#times !== undefined && !this.#isServingRequests) {
+      this.#times.published();
+    }
   }
 
   #processRequests(budget: number): boolean {
@@ -241,6 +250,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     // A call from inside another one finds its entries served by that one.
     if (queue === undefined || this.#isServingRequests) return false;
     this.#isServingRequests = true;
+    if (this.#times !== undefined) this.#times.begin();
     let left = budget;
     let hasMore: boolean;
     try {
@@ -257,6 +267,9 @@ export class GpioDevice implements VirtioDevice, LineListener {
       } while (hasMore && left > 0);
     } finally {
       this.#isServingRequests = false;
+      if (this.#times !== undefined && this.#depth === 0) {
+        this.#times.published();
+      }
     }
     return hasMore;
   }
@@ -299,7 +312,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     }
     const line = this.#lines[lineNumber]!;
     if (type === MessageType.SetIrqType && !this.#hasInterrupts) {
-      this.counters.countRequest(lineNumber, type, false);
+      this.#countAnswer(lineNumber, type, false);
       this.#answer(queue, chain, FAILED);
       return cost;
     }
@@ -310,20 +323,34 @@ export class GpioDevice implements VirtioDevice, LineListener {
       this.#processEvents(EVENT_BUDGET);
     }
     if (line.isBusy) {
-      this.#deferred!.keep(chain, type, value);
+      this.#keep(chain, type, value);
       this.#deferred!.append(line, chain.head);
       return cost;
     }
     const result = line.execute(type, value);
     if (result === PENDING) {
-      this.#deferred!.keep(chain, type, value);
+      this.#keep(chain, type, value);
       line.requestHead = chain.head;
       return cost;
     }
-    this.counters.countRequest(lineNumber, type, result >= 0);
+    this.#countAnswer(lineNumber, type, result >= 0);
     this.#answer(queue, chain, result);
     if (line.wantsCheck) line.settle();
     return cost;
+  }
+
+  /** Counts what a turn answers itself. */
+  #countAnswer(lineNumber: number, type: number, isOk: boolean): void {
+    this.counters.countRequest(lineNumber, type, isOk);
+    const times = this.#times;
+    if (times !== undefined) times.answered(lineNumber, times.start);
+  }
+
+  /** Keeps a request whose answer comes later. */
+  #keep(chain: DescriptorChain, type: number, value: number): void {
+    const times = this.#times;
+    const arrival = times === undefined ? 0 : times.start;
+    this.#deferred!.keep(chain, type, value, arrival);
   }
 
   /** A request that is malformed, too short, or cannot be answered in full. */
@@ -399,6 +426,10 @@ export class GpioDevice implements VirtioDevice, LineListener {
     const deferred = this.#deferred!;
     const isOk = result >= 0;
     this.counters.countRequest(line.number, deferred.typeOf(head), isOk);
+    const times = this.#times;
+    if (times !== undefined) {
+      times.answered(line.number, deferred.arrivalOf(head));
+    }
     deferred.answer(head, isOk ? Status.Ok : Status.Err, isOk ? result : 0);
   }
 

@@ -29,6 +29,7 @@ import {
   LineOperation,
   type LinePort,
 } from "./line_port.ts";
+import { RequestTimes } from "./request_times.ts";
 import { SplitQueue } from "./split_queue.ts";
 
 const GIB = 2 ** 30;
@@ -61,7 +62,7 @@ class Rig {
   readonly #requestAvail: Uint16Array;
   readonly #eventAvail: Uint16Array;
 
-  constructor(memoryBytes: number, indirect: boolean) {
+  constructor(memoryBytes: number, indirect: boolean, isTimed = false) {
     // Rings and buffers at the far end: offsets are as large as they get.
     const memory = new ArrayBuffer(memoryBytes);
     const base = memoryBytes - 2 ** 20;
@@ -74,7 +75,10 @@ class Rig {
       bufferOffset: 0,
     }]);
     const ports = Array.from({ length: LINES }, () => new BarePort());
-    this.device = new GpioDevice(ports);
+    this.device = new GpioDevice(
+      ports,
+      isTimed ? { times: new RequestTimes(LINES) } : {},
+    );
     this.device.setFeatures(FEATURES);
 
     const requests = ringAt(memory, base);
@@ -197,22 +201,30 @@ function measure(work: (count: number) => void): number {
 
 if (import.meta.main) {
   const rows: Record<string, Record<string, number>> = {};
-  for (const gib of [0.5, 8]) {
-    for (const kind of ["direct", "indirect"]) {
-      const rig = new Rig(gib * GIB, kind === "indirect");
-      rows[`${kind}, ${gib} GiB`] = {
-        "depth 1": measure((count) => rig.serveRequests(count, 1)),
-        "depth 64": measure((count) => rig.serveRequests(count, 64)),
-        "interrupt": measure((count) => rig.serveEdges(count)),
-      };
-    }
+  for (
+    const [kind, gib] of [
+      ["direct", 0.5],
+      ["indirect", 0.5],
+      ["indirect, timed", 0.5],
+      ["direct", 8],
+      ["indirect", 8],
+    ] as const
+  ) {
+    const isTimed = kind === "indirect, timed";
+    const rig = new Rig(gib * GIB, kind !== "direct", isTimed);
+    rows[`${kind}, ${gib} GiB`] = {
+      "depth 1": measure((count) => rig.serveRequests(count, 1)),
+      "depth 64": measure((count) => rig.serveRequests(count, 64)),
+      "interrupt": measure((count) => rig.serveEdges(count)),
+    };
   }
   console.log("ns per request, or per interrupt");
   console.table(rows);
 } else {
   for (const depth of [1, 64]) {
-    for (const kind of ["direct", "indirect"]) {
-      const rig = new Rig(GIB / 2, kind === "indirect");
+    for (const kind of ["direct", "indirect", "indirect, timed"]) {
+      const isTimed = kind === "indirect, timed";
+      const rig = new Rig(GIB / 2, kind !== "direct", isTimed);
       Deno.bench({
         name: `${REQUESTS} requests, ${kind}, depth ${depth}`,
         group: `depth ${depth}`,

@@ -5,7 +5,10 @@
  *
  * @module
  */
-import { GpioDevice } from "../../src/virtio/gpio_device.ts";
+import {
+  GpioDevice,
+  type GpioDeviceOptions,
+} from "../../src/virtio/gpio_device.ts";
 import { GuestMemory } from "../../src/virtio/guest_memory.ts";
 import type { LinePort } from "../../src/virtio/line_port.ts";
 import {
@@ -51,6 +54,8 @@ export interface GuestOptions {
   queueSize?: number;
   /** Options of the two queues that the transport would set. */
   queueOptions?: Partial<SplitQueueOptions>;
+  /** How the device differs. */
+  deviceOptions?: GpioDeviceOptions;
 }
 
 /** One guest with one device. */
@@ -96,7 +101,7 @@ export class GpioGuest {
       ...ring,
       offset: Math.ceil(this.requests.endOffset / 0x1000) * 0x1000,
     });
-    this.device = new GpioDevice(ports);
+    this.device = new GpioDevice(ports, options.deviceOptions);
     this.device.setFeatures(this.features);
     this.queues = [this.start(0), this.start(1)];
   }
