@@ -35,7 +35,7 @@ export type SettingsOf<Table extends readonly OptionSpec[]> = {
 
 /** What a command line asks for: an answer to a question, or work. */
 export type Request<Table extends readonly OptionSpec[]> =
-  | { readonly question: "help" | "version" }
+  | { readonly question: Question["long"] }
   | { readonly settings: SettingsOf<Table>; readonly operands: string[] };
 
 /**
@@ -50,16 +50,15 @@ export function readRequest<const Table extends readonly OptionSpec[]>(
 ): Request<Table> {
   const settings: Record<string, unknown> = {};
   for (const option of table) {
+    if (questionOf(option) !== undefined) continue;
     const isSwitch = option.value === undefined && option.to === undefined;
     settings[keyOf(option)] ??= isSwitch ? false : undefined;
   }
-  let question: "help" | "version" | undefined;
+  let question: Question["long"] | undefined;
   const operands = readOptions(table, args, (option, text) => {
-    const { long, value, to = true, read } = option;
-    if (long === "help" || long === "version") {
-      question = long;
-      return true;
-    }
+    question = questionOf(option);
+    if (question !== undefined) return true;
+    const { value, to = true, read } = option;
     const key = keyOf(option);
     settings[key] = value === undefined
       ? to
@@ -70,6 +69,10 @@ export function readRequest<const Table extends readonly OptionSpec[]>(
   });
   if (question !== undefined) return { question };
   return { settings: settings as SettingsOf<Table>, operands: operands! };
+}
+
+function questionOf({ long }: OptionSpec): Question["long"] | undefined {
+  return long === "help" || long === "version" ? long : undefined;
 }
 
 function keyOf({ long, sets }: OptionSpec): string {
