@@ -28,7 +28,7 @@ export function checkAggregators(
       return {
         name,
         place,
-        exposurePlace: place,
+        places: new Map(),
         exposure,
         lines: lines.map((line) => {
           const linePlace = placeOf(`--line ${line.origin}`);

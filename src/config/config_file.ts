@@ -8,6 +8,7 @@ import { identityText } from "./chip_identity.ts";
 import type { ConfigError, ConfigPlace } from "./config_error.ts";
 import { ConfigNode } from "./config_node.ts";
 import { crossCheck } from "./cross_checks.ts";
+import { readApi, readExposure } from "./exposure_readings.ts";
 import {
   type AggregatorReading,
   type DefaultsReading,
@@ -18,10 +19,9 @@ import {
   SOURCE_KEYS,
 } from "./file_shape.ts";
 import { linesOf, type SpecReading } from "./line_spec.ts";
-import { type Located, Problems } from "./problems.ts";
+import { Problems } from "./problems.ts";
 import { contradictionsOf, RULE_KEYS, type RuleValues } from "./rules.ts";
 import {
-  type KernelChipSpecification,
   MAX_LINES,
   type SourceSpecification,
   type Specification,
@@ -69,6 +69,9 @@ export function parseConfig(text: string, file: string): ConfigResult {
       ),
     ],
     brokenAggregators: namesIn(root, aggregators, keys),
+    ...(values.api === undefined
+      ? {}
+      : { api: readApi(values.api.value, problems) }),
   };
   const specification = crossCheck(written, problems);
   return problems.count === 0
@@ -148,156 +151,6 @@ function readAggregator(
     ...readExposure(name, reading, lines, isComplete, problems),
     lines,
     isComplete: isComplete && values.lines !== undefined,
-  };
-}
-
-const EXPOSURES = ["vhost-user", "qemu-pins", "kernel-chip"] as const;
-
-function readExposure(
-  name: string,
-  { place, values, keys, meant }: AggregatorReading,
-  lines: readonly WrittenLine[],
-  isComplete: boolean,
-  problems: Problems,
-): Pick<WrittenAggregator, "exposure" | "exposurePlace"> {
-  const isExposure = (key: string) => EXPOSURES.some((name) => name === key);
-  const [first, ...others] = [...keys.keys()].filter(isExposure);
-  if (first === undefined && ![...meant].some(isExposure)) {
-    problems.add(
-      place,
-      `${name} is presented nowhere`,
-      `Add one of ${EXPOSURES.join(", ")}: for instance ` +
-        `vhost-user: /run/gpioagg/${name}.sock`,
-    );
-  }
-  for (const other of others) {
-    problems.add(
-      keys.get(other)!,
-      `${name} is presented by ${first} already, and a line has one master`,
-      "Make two aggregators; inputs can be shared, outputs combined",
-    );
-  }
-  const exposurePlace = first === undefined ? place : keys.get(first)!;
-  const vhostUser = values["vhost-user"];
-  const qemuPins = values["qemu-pins"];
-  const kernelChip = values["kernel-chip"];
-  return {
-    exposurePlace,
-    exposure: {
-      ...(vhostUser === undefined ? {} : readVhostUser(vhostUser, problems)),
-      ...(qemuPins === undefined
-        ? {}
-        : readQemuPins(qemuPins, lines, isComplete, problems)),
-      ...(kernelChip === undefined
-        ? {}
-        : { kernelChip: readKernelChip(kernelChip.value.values) }),
-    },
-  };
-}
-
-type VhostUserReading = NonNullable<AggregatorReading["values"]["vhost-user"]>;
-type QemuPinsReading = NonNullable<AggregatorReading["values"]["qemu-pins"]>;
-
-function readVhostUser(
-  { value, place }: VhostUserReading,
-  problems: Problems,
-): WrittenAggregator["exposure"] {
-  if (typeof value === "string") return { vhostUser: { socketPath: value } };
-  const { values, keys } = value;
-  const isFd = keys.has("fd");
-  if (isFd) {
-    for (const key of ["socket", "mode", "owner", "group"] as const) {
-      if (!keys.has(key)) continue;
-      problems.add(
-        keys.get(key)!,
-        `"${key}" makes no sense with fd`,
-        "An fd is a socket that exists already",
-      );
-    }
-  } else if (!keys.has("socket")) {
-    problems.add(
-      place,
-      "says neither socket nor fd",
-      "Write socket: and a path, or fd: and a number",
-    );
-  }
-  if (values.fd !== undefined) return { vhostUser: { fd: values.fd.value } };
-  if (values.socket === undefined) return {};
-  return {
-    vhostUser: { socketPath: values.socket.value, ...readAccess(values) },
-  };
-}
-
-function readAccess(values: {
-  readonly mode?: Located<number>;
-  readonly owner?: Located<string>;
-  readonly group?: Located<string>;
-}) {
-  const { mode, owner, group } = values;
-  if (mode === undefined && owner === undefined && group === undefined) {
-    return {};
-  }
-  return {
-    access: {
-      ...(mode === undefined ? {} : { mode: mode.value }),
-      ...(owner === undefined ? {} : { owner: owner.value }),
-      ...(group === undefined ? {} : { group: group.value }),
-    },
-  };
-}
-
-function readKernelChip(
-  values: NonNullable<AggregatorReading["values"]["kernel-chip"]>["value"][
-    "values"
-  ],
-): KernelChipSpecification {
-  const kind = values.interface?.value;
-  return {
-    ...(kind === undefined ? {} : { interface: kind }),
-    ...readAccess(values),
-  };
-}
-
-function readQemuPins(
-  { value }: QemuPinsReading,
-  lines: readonly WrittenLine[],
-  isComplete: boolean,
-  problems: Problems,
-): WrittenAggregator["exposure"] {
-  const { qtest, qmp, device, index, pins } = value.values;
-  const mapped = new Map<number, number>();
-  for (const { number, keyPlace, value: name } of pins?.value ?? []) {
-    const lineNumber = lines.findIndex(({ line }) => line.name === name.value);
-    if (lineNumber < 0) {
-      if (!isComplete) continue;
-      problems.add(
-        name.place,
-        `no line here has the name "${name.value}"`,
-        "The names are those that as: gives",
-      );
-      continue;
-    }
-    const other = mapped.get(lineNumber);
-    if (other !== undefined) {
-      problems.add(
-        keyPlace,
-        `line "${name.value}" is at pin ${other} already`,
-        "Each line is at one pin",
-      );
-    }
-    mapped.set(lineNumber, number);
-  }
-  if (qtest === undefined || qmp === undefined) return {};
-  return {
-    qemuPins: {
-      qtest: qtest.value,
-      qmp: qmp.value,
-      device: device?.value ?? "pl061",
-      ...(index === undefined ? {} : { index: index.value }),
-      ...(pins === undefined ? {} : {
-        pins: [...mapped].map(([lineNumber, pin]) => ({ pin, lineNumber })),
-      }),
-    },
   };
 }
 

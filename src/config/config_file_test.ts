@@ -73,6 +73,14 @@ aggregators:
   board:
     qemu-pins: { qtest: /run/qt.sock, qmp: /run/qmp.sock, pins: { 0: A, 3: B } }
     lines: [ "sim/1,as=B", "sim/1,as=A" ]
+  bmc:
+    qemu-pins:
+      qtest: /run/bmc/qt.sock
+      qmp: /run/bmc/qmp.sock
+      device: aspeed.gpio-ast2600
+      pins: { gpioB0: A, 3: B, gpioAA7: C }
+    control: { mode: "0600" }
+    lines: [ "sim/1,as=A", "sim/1,as=B", "sim/1,as=C" ]
   host:
     kernel-chip: { group: gpio }
     lines: [ soc-gpio/20, { line: FOO, as: BAR } ]
@@ -114,8 +122,24 @@ interlocks:
         },
       },
       {
-        name: "host",
+        name: "bmc",
         line: 39,
+        count: 3,
+        qemuPins: {
+          qtest: "/run/bmc/qt.sock",
+          qmp: "/run/bmc/qmp.sock",
+          device: "aspeed.gpio-ast2600",
+          pins: [
+            { pin: 3, lineNumber: 1 },
+            { pin: 8, name: "gpioB0", lineNumber: 0 },
+            { pin: 215, name: "gpioAA7", lineNumber: 2 },
+          ],
+        },
+        control: { access: { mode: 0o600 } },
+      },
+      {
+        name: "host",
+        line: 47,
         count: 2,
         kernelChip: { access: { group: "gpio" } },
       },

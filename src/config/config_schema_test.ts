@@ -122,9 +122,19 @@ aggregators:
   pins:
     qemu-pins: { qtest: /q, qmp: /m, device: pl061, index: 1, pins: { 0: A } }
     lines: [ "sim/1,as=A" ]
+  twice:
+    vhost-user: /run/twice.sock
+    qemu-pins: { qtest: /r, qmp: /n, device: aspeed.gpio, pins: { gpioB0: A } }
+    control: { path: /run/twice.control, mode: "0600" }
+    lines: [ "sim/1,as=A,direction=input" ]
   host: { kernel-chip: , lines: [a/1] }
   host2: { kernel-chip: { mode: "0660", interface: sysfs }, lines: [a/2] }
 interlocks: [{ exclusive: [plc0.A, plc1.READY] }]
+api:
+  socket: /run/api.sock
+  look: { path: /run/look.sock, group: look }
+  sockets: { path: /run/vms, mode: "0660", owner: root }
+  audit-log: /var/log/gpioagg.log
 `;
 
 Deno.test("configSchema() accepts what the program accepts", () => {
@@ -163,6 +173,12 @@ const REFUSED: readonly (readonly [string, string])[] = [
   ["qtest: /q, ", ""],
   ["pins: { 0: A }", "pins: { x: A }"],
   ["interface: sysfs", "interface: ioctl"],
+  ["{ gpioB0: A }", "{ gpioB8: A }"],
+  ["control: { path: /run/twice.control,", "control: { file: /x,"],
+  ["socket: /run/api.sock", "socket: api.sock"],
+  ["{ path: /run/look.sock, group: look }", "{ group: look }"],
+  ["audit-log: /var/log/gpioagg.log", "audit-log: []"],
+  ["owner: root }", "user: root }"],
   ["lines: [sim/1]", "lines: []"],
 ];
 

@@ -9,6 +9,7 @@ import { nearest } from "./nearest.ts";
 import type { Problems } from "./problems.ts";
 import { checkHostLines } from "./host_lines.ts";
 import { checkExposures } from "./exposure_checks.ts";
+import { presentedTwice } from "./second_exposure.ts";
 import { referenceOf, withReference } from "./references.ts";
 import type {
   InterlockSpecification,
@@ -49,13 +50,18 @@ export function crossCheck(
   );
   checkInterlockedValues(interlocks, names, problems);
   return {
-    aggregators: config.aggregators.map(({ name, place, exposure, lines }) => ({
-      name,
-      place,
-      ...exposure,
-      lines: lines.map(({ line }) => line),
-    })),
+    aggregators: config.aggregators.flatMap((
+      { name, place, exposure, lines },
+    ) =>
+      presentedTwice({
+        name,
+        place,
+        ...exposure,
+        lines: lines.map(({ line }) => line),
+      })
+    ),
     interlocks,
+    ...(config.api === undefined ? {} : { api: config.api.specification }),
   };
 }
 

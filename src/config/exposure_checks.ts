@@ -3,14 +3,17 @@
  *
  * @module
  */
+import type { ConfigPlace } from "./config_error.ts";
 import type { Problems } from "./problems.ts";
 import { RULE_KEYS } from "./rules.ts";
+import { checkTogether } from "./second_exposure.ts";
 import {
   MAX_KERNEL_CHIP_LINES,
   type QemuPinsSpecification,
 } from "./specification.ts";
 import {
   keyPlace,
+  placeIn,
   where,
   type WrittenAggregator,
   type WrittenConfig,
@@ -19,26 +22,17 @@ import {
 
 /** Pins of a PL061. */
 const PL061_PINS = 8;
+/** What the control socket's path adds to that of an exposure. */
+const CONTROL = ".control";
 
-/** Checks every exposure, and that no two are at one place. */
+/** Checks every exposure, and that no two sockets are at one place. */
 export function checkExposures(
-  { aggregators }: WrittenConfig,
+  config: WrittenConfig,
   problems: Problems,
 ): void {
-  const endpoints = new Map<string, WrittenAggregator>();
-  for (const aggregator of aggregators) {
-    const endpoint = endpointOf(aggregator);
-    if (endpoint !== undefined) {
-      const other = endpoints.get(endpoint);
-      if (other !== undefined) {
-        problems.add(
-          aggregator.exposurePlace,
-          `${endpoint} is ${other.name}'s already`,
-          `${other.name} stands ${where(other.place)}`,
-        );
-      }
-      endpoints.set(endpoint, aggregator);
-    }
+  checkEndpoints(config, problems);
+  for (const aggregator of config.aggregators) {
+    checkTogether(aggregator, problems);
     if (aggregator.exposure.qemuPins !== undefined) {
       checkPins(aggregator, problems);
     }
@@ -48,21 +42,97 @@ export function checkExposures(
   }
 }
 
-function endpointOf({ exposure }: WrittenAggregator): string | undefined {
-  const { vhostUser, qemuPins } = exposure;
+/** A socket that somebody stands at. */
+interface Endpoint {
+  /** Its path, or the number of its fd. */
+  at: string;
+  /** What it is: `a's QMP socket`. */
+  what: string;
+  place: ConfigPlace;
+}
+
+/**
+ * A socket serves one: a second listener has no place there, and QEMU's own
+ * sockets take one client at a time.
+ */
+function checkEndpoints(
+  { aggregators, api }: WrittenConfig,
+  problems: Problems,
+): void {
+  const taken = new Map<string, Endpoint>();
+  const claim = (endpoints: readonly Endpoint[]) => {
+    let isToldOf = false;
+    for (const endpoint of endpoints) {
+      const key = plainPath(endpoint.at);
+      const other = taken.get(key);
+      taken.set(key, endpoint);
+      // What hangs on a socket that is taken is taken with it.
+      if (other === undefined || isToldOf) continue;
+      isToldOf = true;
+      problems.add(
+        endpoint.place,
+        `${endpoint.at} is ${other.what} already`,
+        `That one stands ${where(other.place)}; each socket serves one`,
+      );
+    }
+  };
+  for (const aggregator of aggregators) claim(endpointsOf(aggregator));
+  const { socket, look } = api?.specification ?? {};
+  const ofApi = (key: string, what: string, path: string | undefined) =>
+    claim(
+      path === undefined
+        ? []
+        : [{ at: path, what, place: api!.places.get(key)! }],
+    );
+  ofApi("socket", "the control API's socket", socket?.path);
+  ofApi("look", "the control API's socket to look at", look?.path);
+}
+
+function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
+  const { name, exposure } = aggregator;
+  const { vhostUser, qemuPins, control } = exposure;
+  const endpoints: Endpoint[] = [];
+  const add = (key: string, at: string, what: string) =>
+    endpoints.push({
+      at,
+      what: `${name}'s ${what}`,
+      place: placeIn(aggregator, key),
+    });
+  const first = vhostUser === undefined ? "qemu-pins" : "vhost-user";
+  const addControl = (key: string, socket: string | undefined) => {
+    const path = key === first ? control?.path : undefined;
+    if (path !== undefined) add("control", path, "control socket");
+    else if (socket !== undefined) {
+      add(key, socket + CONTROL, "control socket");
+    }
+  };
   if (vhostUser !== undefined) {
-    return "fd" in vhostUser ? `fd ${vhostUser.fd}` : vhostUser.socketPath;
+    const isFd = "fd" in vhostUser;
+    add(
+      "vhost-user",
+      isFd ? `fd ${vhostUser.fd}` : vhostUser.socketPath,
+      "vhost-user socket",
+    );
+    addControl("vhost-user", isFd ? undefined : vhostUser.socketPath);
   }
-  if (qemuPins === undefined) return undefined;
-  const { qtest, device, index = 0 } = qemuPins;
-  return `device ${index} of type ${device} behind ${qtest}`;
+  if (qemuPins !== undefined) {
+    add("qemu-pins", qemuPins.qtest, "qtest socket");
+    add("qemu-pins", qemuPins.qmp, "QMP socket");
+    addControl("qemu-pins", qemuPins.qtest);
+  }
+  return endpoints;
+}
+
+/** The same text for the same path, as far as its words show it. */
+function plainPath(path: string): string {
+  return path.replace(/\/(\.?\/)+/g, "/").replace(/^\.\//, "");
 }
 
 function checkPins(aggregator: WrittenAggregator, problems: Problems): void {
-  const { exposure, lines, exposurePlace } = aggregator;
+  const { exposure, lines } = aggregator;
   const found = pinsProblem(exposure.qemuPins!, lines.length);
   if (found === undefined) return;
-  problems.add(exposurePlace, found.problem, found.hint);
+  problems.add(placeIn(aggregator, "qemu-pins"), found.problem, found.hint);
 }
 
 /** What is wrong with the pins of an exposure of so many lines, if anything. */
@@ -71,6 +141,13 @@ export function pinsProblem(
   lineCount: number,
 ): { problem: string; hint: string } | undefined {
   if (device !== "pl061") return undefined;
+  const named = pins?.find(({ name }) => name !== undefined);
+  if (named !== undefined) {
+    return {
+      problem: `"${named.name}" is no pin of a PL061: its pins have no names`,
+      hint: `They are the numbers 0 to ${PL061_PINS - 1}`,
+    };
+  }
   const highest = pins === undefined
     ? lineCount - 1
     : Math.max(...pins.map(({ pin }) => pin));
@@ -87,10 +164,17 @@ function checkKernelChip(
   aggregator: WrittenAggregator,
   problems: Problems,
 ): void {
-  const { lines, exposurePlace } = aggregator;
+  const { lines, exposure } = aggregator;
+  if (exposure.control !== undefined) {
+    problems.add(
+      placeIn(aggregator, "control"),
+      "a kernel chip has no control socket",
+      "Leave control out: the kernel serves the chip",
+    );
+  }
   if (lines.length > MAX_KERNEL_CHIP_LINES) {
     problems.add(
-      exposurePlace,
+      placeIn(aggregator, "kernel-chip"),
       `has ${lines.length} lines, but the kernel takes at most ` +
         `${MAX_KERNEL_CHIP_LINES}`,
     );

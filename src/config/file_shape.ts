@@ -15,14 +15,15 @@ import { readOffsets, readSpec, type SpecReading } from "./line_spec.ts";
 import type { ConfigNode } from "./config_node.ts";
 import type { Problems } from "./problems.ts";
 import {
+  API,
+  CONTROL,
+  KERNEL_CHIP,
+  QEMU_PINS,
+  VHOST_USER,
+} from "./exposure_shapes.ts";
+import {
   anyText,
-  choice,
-  DEVICE_INDEX,
   LINE_NAME,
-  MODE,
-  PIN_NUMBER,
-  QEMU_DEVICE,
-  SOCKET_PATH,
   type TextKind,
   VALUE,
   wholeNumber,
@@ -31,12 +32,13 @@ import { RULE_KEYS, type RuleKey, RULES } from "./rules.ts";
 import {
   either,
   type Field,
+  field,
   type JsonSchema,
   list,
   mapping,
   named,
-  numbered,
   type Read,
+  required,
   type Shape,
   single,
   wholeList,
@@ -61,16 +63,6 @@ const AGGREGATOR_NAME: TextKind<string> = {
 
 const REFERENCE = anyText("a line such as READY or plc1.READY");
 
-function field<T>(help: string, shape: Shape<T>): Field<T> {
-  return { help, shape };
-}
-
-function required<T>(help: string, shape: Shape<T>): Field<T> & {
-  required: true;
-} {
-  return { help, shape, required: true };
-}
-
 type RuleFields<K extends RuleKey> = {
   [R in K]: typeof RULES[R] extends { kind: TextKind<infer T> } ? Field<T>
     : never;
@@ -92,54 +84,6 @@ const DEFAULTS = mapping(
   "rules for lines that do not say otherwise",
   ruleFields(DEFAULT_KEYS),
 );
-
-const ACCESS = {
-  mode: field("permission bits, in octal and quotes", single(MODE)),
-  owner: field("user name or number", single(anyText("a user"))),
-  group: field("group name or number", single(anyText("a group"))),
-} as const;
-
-const VHOST_USER = either(
-  "a socket path, or a mapping with socket or fd",
-  single(SOCKET_PATH),
-  mapping("a vhost-user socket", {
-    socket: field("path of the socket to listen at", single(SOCKET_PATH)),
-    fd: field(
-      "number of an inherited socket, instead of a path",
-      single(wholeNumber("a file descriptor number", 3, 65535)),
-    ),
-    ...ACCESS,
-  }),
-);
-
-const QEMU_PINS = mapping("a mapping with qtest and qmp", {
-  qtest: required("path of QEMU's qtest socket", single(SOCKET_PATH)),
-  qmp: required("path of QEMU's QMP socket", single(SOCKET_PATH)),
-  device: field(
-    "pl061, another QOM type, or a QOM path (pl061)",
-    single(QEMU_DEVICE),
-  ),
-  index: field(
-    "which of several such devices, from 0",
-    single(DEVICE_INDEX),
-  ),
-  pins: field(
-    "pin number to line name (pin 0 is the first line, and so on)",
-    numbered(
-      "pin numbers with line names",
-      PIN_NUMBER,
-      single(LINE_NAME),
-    ),
-  ),
-});
-
-const KERNEL_CHIP = mapping("a mapping such as {}", {
-  interface: field(
-    "configfs (Linux 6.16 and newer) or sysfs; the better one if not said",
-    single(choice("configfs", "sysfs")),
-  ),
-  ...ACCESS,
-}, { mayBeEmpty: true });
 
 const INTERLOCKS = list(
   "a list of interlocks",
@@ -374,6 +318,10 @@ const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
     "present it as a chip of the host's own kernel",
     KERNEL_CHIP,
   ),
+  "control": field(
+    "the socket where gpioagg sim is heard, and who may use it",
+    CONTROL,
+  ),
   "defaults": field("rules for lines that do not say otherwise", DEFAULTS),
   "lines": required(
     "its lines, in the order in which the guest counts them",
@@ -390,6 +338,7 @@ export const FILE = mapping("a configuration: a mapping with aggregators", {
   ),
   defaults: field("rules for lines that do not say otherwise", DEFAULTS),
   interlocks: field("lines that exclude each other", INTERLOCKS),
+  api: field("the service's control API", API),
 });
 
 /** A file, as the shape reads it. */

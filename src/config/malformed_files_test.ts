@@ -190,15 +190,6 @@ lines: [sim/1]`,
     `aggregators.a.vhost-user.mode: makes no sense with fd`,
   ],
   [
-    "vhost-user: /run/a.sock\n»kernel-chip: {}\nlines: [chip0/1]",
-    "aggregators.a.kernel-chip: a line has one master",
-  ],
-  [
-    "qemu-pins: { qtest: /run/qt, qmp: /run/qmp }\n" +
-    "»vhost-user: /run/a.sock\nlines: [sim/1]",
-    "aggregators.a.vhost-user: presented by qemu-pins already",
-  ],
-  [
     "vhost-user: /run/a.sock\nlines: »[]",
     "aggregators.a.lines: at least one line, found an empty list",
   ],
@@ -241,7 +232,7 @@ const OTHERS: readonly Malformed[] = [
   ],
   [
     `qemu-pins: { ${PINS}, pins: { »x: sim0, 1: »NONE } }\nlines: [sim/1]`,
-    `aggregators.a.qemu-pins.pins.x: is not a pin number`,
+    `aggregators.a.qemu-pins.pins.x: is no pin | such as gpioB0`,
     `aggregators.a.qemu-pins.pins.1: no line here has the name "NONE"`,
   ],
   [
@@ -303,7 +294,130 @@ const OTHERS: readonly Malformed[] = [
   ],
 ];
 
+const DEVICE = `${PINS}, device: aspeed.gpio-ast2600`;
+
+const PIN_NAMES: readonly Malformed[] = [
+  [
+    `qemu-pins: { ${DEVICE}, pins: { »gpioB8: sim0, »gpiob0: sim0 } }
+lines: [sim/1]`,
+    `aggregators.a.qemu-pins.pins.gpioB8: "gpioB8" is no pin`,
+    `aggregators.a.qemu-pins.pins.gpiob0: "gpiob0" is no pin`,
+  ],
+  [
+    `qemu-pins: { ${DEVICE}, pins: { gpioB0: sim0, »8: sim1 } }
+lines: [sim/2]`,
+    `aggregators.a.qemu-pins.pins.8: this is pin gpioB0, which has a line`,
+  ],
+  [
+    `qemu-pins: { ${DEVICE}, pins: { 8: sim0, »"08": sim1 } }
+lines: [sim/2]`,
+    `aggregators.a.qemu-pins.pins["08"]: this is pin 8, which has a line`,
+  ],
+  [
+    `»qemu-pins: { ${PINS}, pins: { gpioB0: sim0 } }\nlines: [sim/1]`,
+    `aggregators.a.qemu-pins: "gpioB0" is no pin of a PL061`,
+  ],
+];
+
+const VHOST_USER = "vhost-user: /run/a.sock";
+const INPUT = "sim/1,direction=input";
+
+/** Two exposures of one aggregator, and control sockets. */
+const TOGETHER: readonly Malformed[] = [
+  [
+    `»${VHOST_USER}\nkernel-chip: {}\nlines: [chip0/1]`,
+    "aggregators.a.vhost-user: whose lines the kernel has for itself",
+  ],
+  [
+    `»qemu-pins: { ${PINS} }\n»${VHOST_USER}\nkernel-chip: {}
+lines: [chip0/1]`,
+    "aggregators.a.qemu-pins: whose lines the kernel has for itself",
+    "aggregators.a.vhost-user: whose lines the kernel has for itself",
+  ],
+  [
+    `qemu-pins: { ${PINS} }\n${VHOST_USER}
+lines: [»"sim/2,as=X", "${INPUT}", { const: 1 }, { copy: X0 },
+ { sim: 1, as: LAMP, direction: »output }, { sim: 1, direction: »any }]`,
+    `aggregators.a.lines[0]: "X0" may be driven, by the guest behind vhost-user`,
+    `aggregators.a.lines[4].direction: copy: a.LAMP`,
+    `aggregators.a.lines[5].direction: an output has one master`,
+  ],
+  [
+    `qemu-pins: { ${PINS} }\n${VHOST_USER}\nlines:
+  - { sim: 1, as: X, direction: input, on-disconnect: »release }`,
+    `aggregators.a.lines[0].on-disconnect: "X" would be taken from the other`,
+  ],
+  [
+    `»qemu-pins: { ${PINS} }\n${VHOST_USER}
+lines: ["sim/9,direction=input"]`,
+    "aggregators.a.qemu-pins: a PL061 has pins 0 to 7",
+  ],
+  [
+    `${VHOST_USER}\ncontrol: »a.sock\nlines: [sim/1]`,
+    "aggregators.a.control: absolute socket path",
+  ],
+  [
+    `${VHOST_USER}\ncontrol: { »socket: /run/c, mode: »9 }\nlines: [sim/1]`,
+    `aggregators.a.control.socket: unknown key "socket"`,
+    "aggregators.a.control.mode: is no file mode",
+  ],
+  [
+    `${VHOST_USER}\n»control: /run/a.sock\nlines: [sim/1]`,
+    "aggregators.a.control: /run/a.sock is a's vhost-user socket already",
+  ],
+  [
+    `kernel-chip: {}\n»control: /run/c.sock\nlines: [chip0/1]`,
+    "aggregators.a.control: a kernel chip has no control socket",
+  ],
+];
+
+const SIM = "aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }\n";
+
+const API: readonly Malformed[] = [
+  [`${SIM}api: »/run/api.sock\n`, `api: found "/run/api.sock"`],
+  [`${SIM}api: »{}\n`, "api: says neither socket nor look"],
+  [
+    `${SIM}api: »{ sockets: /run/vms }\n`,
+    "api: says neither socket nor look",
+  ],
+  [`${SIM}api: { socket: »api.sock }\n`, "api.socket: absolute socket path"],
+  [`${SIM}api: { socket: »[] }\n`, "api.socket: found a list"],
+  [
+    `${SIM}api: { socket: »{ mode: "0600" } }\n`,
+    `api.socket: the key "path" is missing`,
+  ],
+  [
+    `${SIM}api: { look: { path: /run/l, mode: »"888", »user: x } }\n`,
+    "api.look.mode: is no file mode",
+    `api.look.user: unknown key "user"`,
+  ],
+  [
+    `${SIM}api: { socket: /run/api.sock, »lok: /run/look.sock }\n`,
+    "api.lok: Did you mean look?",
+  ],
+  [
+    `${SIM}api: { socket: /run/api.sock, sockets: { path: »vms } }\n`,
+    "api.sockets.path: absolute path of a directory",
+  ],
+  [
+    `${SIM}api: { socket: /run/api.sock, audit-log: »/var/log/ }\n`,
+    "api.audit-log: absolute path of a file",
+  ],
+  [
+    `${SIM}api: { socket: /run/api.sock, »look: /run/api.sock }\n`,
+    "api.look: /run/api.sock is the control API's socket already",
+  ],
+  [
+    `${SIM}api: { »socket: /run/a.sock, »look: /run//a.sock.control }\n`,
+    "api.socket: /run/a.sock is a's vhost-user socket already",
+    "api.look: /run//a.sock.control is a's control socket already",
+  ],
+];
+
 testMalformed("a text", TEXTS);
 testMalformed("a file", TOP);
 testMalformed("an exposure", EXPOSURES, aggregatorConfig);
 testMalformed("an exposure", OTHERS, aggregatorConfig);
+testMalformed("a pin's name", PIN_NAMES, aggregatorConfig);
+testMalformed("exposures together", TOGETHER, aggregatorConfig);
+testMalformed("a control API", API);

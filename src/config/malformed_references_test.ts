@@ -272,21 +272,49 @@ const SHARED_PLACES: readonly Malformed[] = [
   a: { vhost-user: /run/x.sock, lines: [sim/1] }
   b: { »vhost-user: /run/x.sock, lines: [sim/1] }
 `,
-    "aggregators.b.vhost-user: /run/x.sock is a's already",
+    "aggregators.b.vhost-user: /run/x.sock is a's vhost-user socket already",
+  ],
+  [
+    `aggregators:
+  a: { vhost-user: /run/x.sock, lines: [sim/1] }
+  b: { »vhost-user: /run/x.sock.control, lines: [sim/1] }
+`,
+    "aggregators.b.vhost-user: is a's control socket already",
+  ],
+  [
+    `aggregators:
+  a: { vhost-user: /run/x.sock, control: /run/c.sock, lines: [sim/1] }
+  b: { vhost-user: /run/x.sock.control, lines: [sim/1] }
+  c: { vhost-user: /run/c, »control: { path: /run/./c.sock }, lines: [sim/1] }
+`,
+    "aggregators.c.control: is a's control socket already",
   ],
   [
     `aggregators:
   a: { vhost-user: { fd: 3 }, lines: [sim/1] }
   b: { »vhost-user: { fd: 3 }, lines: [sim/1] }
 `,
-    "aggregators.b.vhost-user: fd 3 is a's already",
+    "aggregators.b.vhost-user: fd 3 is a's vhost-user socket already",
   ],
   [
     `aggregators:
   a: { qemu-pins: { qtest: /q, qmp: /m }, lines: [sim/1] }
   b: { »qemu-pins: { qtest: /q, qmp: /m, device: pl061 }, lines: [sim/1] }
 `,
-    "aggregators.b.qemu-pins: device 0 of type pl061 behind /q is a's",
+    "aggregators.b.qemu-pins: /q is a's qtest socket already",
+  ],
+  [
+    `aggregators:
+  a: { qemu-pins: { qtest: /q, qmp: /m }, lines: [sim/1] }
+  b: { »qemu-pins: { qtest: /r, qmp: /m, index: 1 }, lines: [sim/1] }
+  c: { »qemu-pins: { qtest: /s, qmp: /s }, lines: [sim/1] }
+  d: { »vhost-user: /q.control, lines: [sim/1] }
+  e: { »qemu-pins: { qtest: /t, qmp: /q.control }, lines: [sim/1] }
+`,
+    "aggregators.b.qemu-pins: /m is a's QMP socket already",
+    "aggregators.c.qemu-pins: /s is c's qtest socket already",
+    "aggregators.d.vhost-user: /q.control is a's control socket already",
+    "aggregators.e.qemu-pins: /q.control is d's vhost-user socket already",
   ],
   [
     `aggregators:

@@ -161,6 +161,18 @@ export interface Field<T> {
   readonly required?: true;
 }
 
+/** A key that may be given. */
+export function field<T>(help: string, shape: Shape<T>): Field<T> {
+  return { help, shape };
+}
+
+/** A key that must be given. */
+export function required<T>(help: string, shape: Shape<T>): Field<T> & {
+  required: true;
+} {
+  return { help, shape, required: true };
+}
+
 /** What was read of a mapping with fixed keys. */
 export interface Fields<F> {
   readonly place: ConfigPlace;
@@ -248,12 +260,13 @@ function unknownKey(
   return near ?? "";
 }
 
-/** A mapping with numbers of some kind as keys, such as pins. */
-export function numbered<T>(
+/** A mapping whose keys mean something, such as pins; `pattern` is for editors. */
+export function keyed<K, T>(
   expected: string,
-  key: TextKind<number>,
+  key: TextKind<K>,
+  pattern: string,
   value: Shape<T>,
-): Shape<{ number: number; keyPlace: ConfigPlace; value: Located<T> }[]> {
+): Shape<{ key: K; keyPlace: ConfigPlace; value: Located<T> }[]> {
   const inner = named(expected, key, value);
   return {
     expected,
@@ -262,7 +275,7 @@ export function numbered<T>(
         const reading = key.read(member.key);
         return "value" in reading
           ? [{
-            number: reading.value,
+            key: reading.value,
             keyPlace: member.keyPlace,
             value: member,
           }]
@@ -272,7 +285,7 @@ export function numbered<T>(
       type: "object",
       minProperties: 1,
       additionalProperties: false,
-      patternProperties: { "^\\d+$": value.schema() },
+      patternProperties: { [pattern]: value.schema() },
     }),
   };
 }

@@ -56,6 +56,8 @@ export type VirtualSource =
 export interface LineReference {
   aggregator: string;
   line: string;
+  /** Its lineNumber, which then says which one; the name is for people. */
+  lineNumber?: number;
 }
 
 /** A logical value: 0 is inactive, 1 is active. */
@@ -110,7 +112,7 @@ export interface InterlockSpecification {
   readonly place: ConfigPlace;
 }
 
-/** One aggregator and where it is presented: exactly one of the exposures. */
+/** One aggregator and where it is presented: just one of the exposures. */
 export interface AggregatorSpecification {
   readonly name: string;
   /** Where it is written; absent for a command line. */
@@ -118,6 +120,13 @@ export interface AggregatorSpecification {
   readonly vhostUser?: VhostUserSpecification;
   readonly qemuPins?: QemuPinsSpecification;
   readonly kernelChip?: KernelChipSpecification;
+  /** Its control socket; absent: as its exposure has it. */
+  readonly control?: ControlSpecification;
+  /**
+   * The aggregator whose second exposure this is: its lines are copies of that
+   * one's. Made by the program, of an aggregator that is presented twice.
+   */
+  readonly secondOf?: string;
   /** In lineNumber order. */
   readonly lines: readonly LineSpecification[];
 }
@@ -126,6 +135,33 @@ export interface AggregatorSpecification {
 export interface Specification {
   readonly aggregators: readonly AggregatorSpecification[];
   readonly interlocks: readonly InterlockSpecification[];
+  readonly api?: ApiSpecification;
+}
+
+/** The control API of a service, as far as it is said. */
+export interface ApiSpecification {
+  /** Where things may be changed. */
+  readonly socket?: FilePlace;
+  /** Where one may only look. */
+  readonly look?: FilePlace;
+  /** The directory for sockets of aggregators that clients make. */
+  readonly sockets?: FilePlace;
+  /** The file that changes are written to. */
+  readonly auditLog?: string;
+}
+
+/** A file or directory, and who may use it or what is made in it. */
+export interface FilePlace {
+  path: string;
+  access: FileAccess;
+}
+
+/** A control socket that is not as the exposure has it. */
+export interface ControlSpecification {
+  /** Absent: beside the exposure's socket. */
+  path?: string;
+  /** What it says wins over who may use the exposure's socket. */
+  access: FileAccess;
 }
 
 /** A vhost-user exposure: a socket to listen at, or one that is open already. */
@@ -161,6 +197,8 @@ export interface QemuPinsSpecification {
 /** One pin of an emulated controller and the line behind it. */
 export interface QemuPin {
   pin: number;
+  /** The pin's name, where it was called by that: `gpioB0`. */
+  name?: string;
   lineNumber: number;
 }
 

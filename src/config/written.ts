@@ -7,6 +7,7 @@
 import type { ConfigPlace } from "./config_error.ts";
 import type {
   AggregatorSpecification,
+  ApiSpecification,
   LineSpecification,
 } from "./specification.ts";
 
@@ -29,15 +30,21 @@ export interface WrittenAggregator {
   readonly name: string;
   /** Where its name stands. */
   readonly place: ConfigPlace;
-  /** Where its exposure stands. */
-  readonly exposurePlace: ConfigPlace;
+  /** Where each of its keys stands, `vhost-user` and the like. */
+  readonly places: ReadonlyMap<string, ConfigPlace>;
   readonly exposure: Pick<
     AggregatorSpecification,
-    "vhostUser" | "qemuPins" | "kernelChip"
+    "vhostUser" | "qemuPins" | "kernelChip" | "control"
   >;
   readonly lines: readonly WrittenLine[];
   /** Whether all of its lines were understood. */
   readonly isComplete: boolean;
+}
+
+/** A control API with where its parts stand. */
+export interface WrittenApi {
+  readonly specification: ApiSpecification;
+  readonly places: ReadonlyMap<string, ConfigPlace>;
 }
 
 /** An interlock before its lines are looked up. */
@@ -54,6 +61,15 @@ export interface WrittenConfig {
   readonly interlocks: readonly WrittenInterlock[];
   /** Aggregators that were named but not understood. */
   readonly brokenAggregators: ReadonlySet<string>;
+  readonly api?: WrittenApi;
+}
+
+/** The place of an aggregator's key, or of its name. */
+export function placeIn(
+  { places, place }: WrittenAggregator,
+  key: string,
+): ConfigPlace {
+  return places.get(key) ?? place;
 }
 
 /** The place of a line's key, or of the whole line. */

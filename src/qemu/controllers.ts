@@ -46,21 +46,3 @@ const BANKS: Readonly<Record<string, readonly RegisterBank[]>> = {
 export function banksOf(type: string): readonly RegisterBank[] | undefined {
   return Object.hasOwn(BANKS, type) ? BANKS[type] : undefined;
 }
-
-const PIN_PROPERTY = /^gpio([A-Z]{1,2})([0-7])$/;
-const PINS_PER_LETTER = 8;
-
-/**
- * The number of a pin that is a property of its controller, as on Aspeed:
- * `gpioA0` is 0, `gpioB0` is 8, `gpioAA0`, behind `gpioZ7`, is 208. Undefined
- * for other properties.
- */
-export function pinOfProperty(name: string): number | undefined {
-  const [, letters, digit] = PIN_PROPERTY.exec(name) ?? [];
-  if (letters === undefined) return undefined;
-  let letter = 0;
-  for (const char of letters) {
-    letter = 26 * letter + char.charCodeAt(0) - 64;
-  }
-  return (letter - 1) * PINS_PER_LETTER + Number(digit);
-}

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { pinOfProperty } from "./controllers.ts";
+import { pinOfProperty } from "../config/pins.ts";
 import { QemuError } from "./errors.ts";
 import type { QmpClient } from "./qmp.ts";
 
