@@ -255,16 +255,18 @@ export class QemuPins implements LineListener, Disposable {
   #pinsOf(controller: Controller): LinkedPin[] | undefined {
     const { lines } = this.#options;
     const { type, path, properties } = controller;
-    const wanted = this.#options.pins ??
+    const wanted: readonly QemuPin[] = this.#options.pins ??
       lines.map((_, lineNumber) => ({ pin: lineNumber, lineNumber }));
     const isDirected = controller.address >= 0 && banksOf(type) !== undefined;
     const linked: LinkedPin[] = [];
-    for (const { pin, lineNumber } of wanted) {
+    for (const { pin, name, lineNumber } of wanted) {
       const spec = lines[lineNumber]!;
-      const isThere = properties.has(pin) ||
-        pin < Math.max(controller.inputs, controller.outputs);
+      const isThere = name !== undefined
+        ? properties.get(pin) === name
+        : properties.has(pin) ||
+          pin < Math.max(controller.inputs, controller.outputs);
       const problem = !isThere
-        ? `has no pin ${pin}; it has ${describePins(controller)}`
+        ? `has no pin ${name ?? pin}; it has ${describePins(controller)}`
         : isDirected || spec.rule !== "any"
         ? undefined
         : `does not tell which way its pins go, as far as gpioagg knows it`;
