@@ -69,8 +69,8 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /**
- * The specification of aggregators with sockets, and of chips of the host's
- * kernel that gpioagg made.
+ * The specification of aggregators with sockets or kernel chips, and of chips of
+ * the host's kernel that gpioagg made beside any service.
  *
  * @throws {ConfigError} If there is none of either, or one has a name that CDI
  * does not take.
@@ -80,7 +80,8 @@ export function cdiSpecification(
   chips: readonly InventoryChip[],
 ): CdiSpecification {
   const devices: CdiDevice[] = [];
-  for (const { name, socketPath } of aggregators) {
+  for (const { name, socketPath, kernelChip } of aggregators) {
+    if (kernelChip?.present) devices.push(nodeDevice(name, kernelChip.path));
     if (socketPath === undefined) continue;
     const inside = `${IN_CONTAINER}/${name}.sock`;
     devices.push({
@@ -98,13 +99,9 @@ export function cdiSpecification(
   for (const { name, path } of chips) {
     // Chips that others made are theirs to give away.
     if (name === "" || path === undefined) continue;
-    devices.push({
-      name: deviceName(name),
-      containerEdits: {
-        deviceNodes: [{ path, permissions: "rw" }],
-        env: [`${variableName(name)}=${path}`],
-      },
-    });
+    // The service told of its own, which are among them where it runs here.
+    if (aggregators.some((one) => one.kernelChip?.path === path)) continue;
+    devices.push(nodeDevice(name, path));
   }
   if (devices.length === 0) {
     throw new ConfigError("there is no aggregator to hand over", {
@@ -115,13 +112,24 @@ export function cdiSpecification(
   for (const { name } of devices) {
     if (names.has(name)) {
       throw new ConfigError(
-        `"${name}" is an aggregator with a socket and a kernel chip`,
+        `"${name}" is an aggregator of the service, and another kernel chip`,
         { hint: "Rename one of them: a device name stands for one thing" },
       );
     }
     names.add(name);
   }
   return { cdiVersion: CDI_VERSION, kind: KIND, devices };
+}
+
+/** A chip of the host's kernel. */
+function nodeDevice(name: string, path: string): CdiDevice {
+  return {
+    name: deviceName(name),
+    containerEdits: {
+      deviceNodes: [{ path, permissions: "rw" }],
+      env: [`${variableName(name)}=${path}`],
+    },
+  };
 }
 
 function deviceName(name: string): string {
@@ -145,9 +153,10 @@ containerd and Kubernetes hand aggregators to containers by name:
   podman run --device ${KIND}=plc0 ...
 
 A container gets the vhost-user socket of an aggregator of a running service at
-${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg kernel
-create) it gets the device node. $GPIOAGG_NAME says where. Run it again when
-aggregators have come or gone, or the service was started anew.
+${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
+--kernel-chip, gpioagg kernel create) it gets the device node. $GPIOAGG_NAME
+says where. Run it again when aggregators have come or gone, or the service was
+started anew.
 
   --output FILE  write there, whole or not at all
   --kernel-only  ask no service: kernel chips only

@@ -12,6 +12,18 @@ const aggregator = (name: string): AggregatorState => ({
   connected: false,
   lines: [],
 });
+const chipAggregator = (
+  name: string,
+  path: string,
+  present = true,
+): AggregatorState => ({
+  name,
+  lease: "stream",
+  presentation: `as ${path}`,
+  kernelChip: { path, label: "gpio-aggregator.0", present },
+  connected: false,
+  lines: [],
+});
 const chip = (name: string, path?: string): InventoryChip => ({
   name,
   state: "held",
@@ -78,6 +90,35 @@ Deno.test("cdiSpecification() obeys the schema's rules", () => {
   ]);
   assertEquals(specification.devices[2]?.containerEdits.deviceNodes, [
     { path: "/dev/gpiochip7", permissions: "rw" },
+  ]);
+});
+
+Deno.test("cdiSpecification() hands a kernel chip of the service over as its device node, once", () => {
+  const specification = cdiSpecification(
+    [
+      aggregator("plc0"),
+      chipAggregator("press", "/dev/gpiochip3"),
+      chipAggregator("taken-down", "/dev/gpiochip4", false),
+    ],
+    // Its record is on this machine too.
+    [chip("press", "/dev/gpiochip3"), chip("lamps", "/dev/gpiochip7")],
+  );
+  checkSchema(specification);
+  assertEquals(specification.devices.slice(1), [
+    {
+      name: "press",
+      containerEdits: {
+        deviceNodes: [{ path: "/dev/gpiochip3", permissions: "rw" }],
+        env: ["GPIOAGG_PRESS=/dev/gpiochip3"],
+      },
+    },
+    {
+      name: "lamps",
+      containerEdits: {
+        deviceNodes: [{ path: "/dev/gpiochip7", permissions: "rw" }],
+        env: ["GPIOAGG_LAMPS=/dev/gpiochip7"],
+      },
+    },
   ]);
 });
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { placeOf, useOf } from "./aggregator_text.ts";
 import { noRest, readArguments } from "./arguments.ts";
 import { table } from "./line_table.ts";
 import { writeOutput } from "./output.ts";
@@ -23,13 +24,13 @@ export async function main(args: readonly string[]): Promise<number> {
   const aggregators = await clientOf(given.api).list();
   writeOutput(
     given.json ? JSON.stringify(aggregators) : table([
-      ["NAME", "LINES", "VMM", "LEASE", "SOCKET"],
-      ...aggregators.map(({ name, lines, connected, lease, socketPath }) => [
-        name,
-        String(lines.length),
-        connected ? "connected" : "-",
-        lease,
-        socketPath ?? "-",
+      ["NAME", "LINES", "STATE", "LEASE", "AT"],
+      ...aggregators.map((one) => [
+        one.name,
+        String(one.lines.length),
+        useOf(one),
+        one.lease,
+        placeOf(one) ?? "-",
       ]),
     ]),
   );
@@ -38,7 +39,9 @@ export async function main(args: readonly string[]): Promise<number> {
 
 const HELP = `Usage: gpioagg list
 
-Lists the aggregators of a running service (gpioagg serve --api PATH).
+Lists the aggregators of a running service (gpioagg serve --api PATH): whether
+somebody uses them, what their life is tied to (their maker's stream, none, or
+the service), and the socket or device node that they are used by.
 
   --json      one JSON array on standard output
 ${API_HELP}

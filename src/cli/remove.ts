@@ -23,7 +23,7 @@ const HELP = `Usage: gpioagg remove NAME
 
 Ends an aggregator of a running service, whoever made it: its guest is
 disconnected, its lines get their declared state and are released, its socket
-is removed.
+or its kernel chip is removed.
 
 ${API_HELP}
   -h, --help  this text`;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { useOf } from "./aggregator_text.ts";
 import { onlyName, readArguments } from "./arguments.ts";
 import { table } from "./line_table.ts";
 import { writeOutput } from "./output.ts";
@@ -25,8 +26,8 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(JSON.stringify(state));
     return 0;
   }
-  const { presentation, connected, lease, lines } = state;
-  writeOutput(`${state.name}: VMM ${connected ? "connected" : "not connected"}
+  const { presentation, lease, lines } = state;
+  writeOutput(`${state.name}: ${useOf(state)}
   served  ${presentation}
   lease   ${lease}`);
   writeOutput(table([

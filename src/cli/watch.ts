@@ -5,6 +5,7 @@
  */
 import type { ApiEvent } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
+import { useOf } from "./aggregator_text.ts";
 import { readArguments } from "./arguments.ts";
 import { writeError, writeOutput } from "./output.ts";
 import { API_HELP, clientOf } from "./service_client.ts";
@@ -37,12 +38,11 @@ export async function main(args: readonly string[]): Promise<number> {
 function told(event: ApiEvent): string[] {
   switch (event.event) {
     case "snapshot":
-      return event.aggregators.map(({ name, lines, connected }) =>
-        `${name}: ${
-          lines.length === 1 ? "1 line" : `${lines.length} lines`
-        }, ` +
-        `VMM ${connected ? "connected" : "not connected"}`
-      );
+      return event.aggregators.map((one) => {
+        const { name, lines } = one;
+        const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
+        return `${name}: ${count}, ${useOf(one)}`;
+      });
     case "lines":
       return event.lines.map((
         { lineNumber, name, direction, value, changes },
@@ -67,8 +67,9 @@ function told(event: ApiEvent): string[] {
 const HELP = `Usage: gpioagg watch [NAME]
 
 Tells what happens in a running service, or to one of its aggregators, until
-interrupted: VMMs that come and go, lines that change, faults. Changes of a line
-are gathered for 20 ms.
+interrupted: aggregators and VMMs that come and go, lines that change, faults.
+Changes of a line are gathered for 20 ms. Of a kernel chip it is told that it was
+made, and that it is gone; its lines are the kernel's (gpioagg notify).
 
   --json      one JSON object a line
 ${API_HELP}

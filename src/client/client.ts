@@ -100,9 +100,10 @@ export class ServiceClient {
    * Makes an aggregator that lives as long as what this returns, and no longer
    * than this process: when it dies, however it dies, the guest is
    * disconnected, the lines get their safe state and are released, and the
-   * socket is removed.
+   * socket, or the kernel chip, is removed.
    *
-   * @throws {ServiceError} If the lines cannot be had.
+   * @throws {ServiceError} If the lines cannot be had, or it cannot be
+   * presented as it is asked for.
    * @throws {Error} If nobody serves there.
    */
   async create(
@@ -119,7 +120,8 @@ export class ServiceClient {
   /**
    * Makes an aggregator that outlives its maker.
    *
-   * @throws {ServiceError} If the lines cannot be had.
+   * @throws {ServiceError} If the lines cannot be had, or it cannot be
+   * presented as it is asked for.
    * @throws {Error} If nobody serves there.
    */
   createLasting(
@@ -264,9 +266,22 @@ export class LeasedAggregator implements AsyncDisposable {
     return this.state.name;
   }
 
-  /** The vhost-user socket to give to a VMM. */
+  /**
+   * The vhost-user socket to give to a VMM.
+   *
+   * @throws {TypeError} If it is presented in another way.
+   */
   get socketPath(): string {
-    return this.state.socketPath!;
+    return this.#place(this.state.socketPath, "vhost-user socket");
+  }
+
+  /**
+   * The device node of its kernel chip: `/dev/gpiochip5`.
+   *
+   * @throws {TypeError} If it is presented in another way.
+   */
+  get chipPath(): string {
+    return this.#place(this.state.kernelChip?.path, "kernel chip");
   }
 
   /** Resolves with the reason once it is gone, whoever ended it. */
@@ -291,6 +306,12 @@ export class LeasedAggregator implements AsyncDisposable {
       }
       await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
     }
+  }
+
+  #place(path: string | undefined, what: string): string {
+    if (path !== undefined) return path;
+    const { name, presentation } = this.state;
+    throw new TypeError(`${name} has no ${what}: it is served ${presentation}`);
   }
 
   async #isServed(): Promise<boolean> {

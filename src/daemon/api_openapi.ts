@@ -61,10 +61,102 @@ const AGGREGATOR = {
     },
     presentation: { ...text, description: "How it is presented, in words" },
     socketPath: { ...text, description: "The vhost-user socket, for a VMM" },
-    connected: { type: "boolean", description: "Whether a VMM is connected" },
+    kernelChip: reference("KernelChip"),
+    qemuPins: reference("QemuPins"),
+    connected: {
+      type: "boolean",
+      description: "Whether a VMM is connected; of a kernel chip, whether " +
+        "a line of it is in use",
+    },
     servedSince: time,
     connectedSince: time,
     lines: { type: "array", items: reference("Line") },
+  },
+};
+
+const KERNEL_CHIP = {
+  type: "object",
+  description: "A chip of the host's own kernel",
+  required: ["path", "label", "present"],
+  properties: {
+    path: { ...text, description: "Device node", examples: ["/dev/gpiochip5"] },
+    label: {
+      ...text,
+      description: "The kernel's name for it",
+      examples: ["gpio-aggregator.0"],
+    },
+    present: {
+      type: "boolean",
+      description: "False once somebody else has taken it down",
+    },
+  },
+};
+
+const QEMU_SOCKETS = {
+  qtest: { ...text, description: "QEMU's qtest socket" },
+  qmp: { ...text, description: "QEMU's QMP socket" },
+  device: { ...text, description: "A QOM type, or a QOM path" },
+  index: {
+    type: "integer",
+    minimum: 0,
+    maximum: 255,
+    description: "Which of several devices of that type",
+  },
+};
+
+const QEMU_PINS = {
+  type: "object",
+  description: "Pins of a controller that a QEMU emulates",
+  required: ["qtest", "qmp", "device"],
+  properties: QEMU_SOCKETS,
+};
+
+const ACCESS = {
+  mode: { ...text, pattern: "^0?[0-7]{3}$" },
+  owner: { ...text, description: "User name or number" },
+  group: { ...text, description: "Group name or number" },
+};
+
+const SOCKET_PATH = { ...text, pattern: "^/.*[^/]$", maxLength: 99 };
+
+/** What a request may say of how to present an aggregator: one of these. */
+const EXPOSURES = {
+  socket: {
+    type: "object",
+    description: "At a vhost-user socket, as without any of the three: who " +
+      "may connect there",
+    additionalProperties: false,
+    properties: ACCESS,
+  },
+  kernelChip: {
+    type: "object",
+    description: "As a chip of the host's kernel, whose lines have no rules: " +
+      "who may use its device node, and by which interface of the driver",
+    additionalProperties: false,
+    properties: {
+      interface: { type: "string", enum: ["configfs", "sysfs"] },
+      ...ACCESS,
+    },
+  },
+  qemuPins: {
+    type: "object",
+    description: "As the pins of a controller inside the QEMU behind these " +
+      "sockets, which serve no other aggregator",
+    required: ["qtest", "qmp"],
+    additionalProperties: false,
+    properties: {
+      ...QEMU_SOCKETS,
+      qtest: { ...QEMU_SOCKETS.qtest, ...SOCKET_PATH },
+      qmp: { ...QEMU_SOCKETS.qmp, ...SOCKET_PATH },
+      device: { ...QEMU_SOCKETS.device, default: "pl061" },
+      pins: {
+        type: "object",
+        description: "Pin to line name; without it pin 0 is the first line, " +
+          "and so on",
+        minProperties: 1,
+        additionalProperties: text,
+      },
+    },
   },
 };
 
@@ -84,15 +176,14 @@ const CREATE_REQUEST = {
       },
     },
     lease: { type: "string", enum: ["stream", "none"], default: "stream" },
-    socket: {
-      type: "object",
-      additionalProperties: false,
-      properties: {
-        mode: { ...text, pattern: "^0?[0-7]{3}$" },
-        owner: text,
-        group: text,
-      },
-    },
+    ...EXPOSURES,
+  },
+  not: {
+    anyOf: [
+      { required: ["socket", "kernelChip"] },
+      { required: ["socket", "qemuPins"] },
+      { required: ["kernelChip", "qemuPins"] },
+    ],
   },
 };
 
@@ -126,7 +217,15 @@ export function openApi(): unknown {
       version: "1",
       description: "Makes, shows and ends aggregators of a running service. " +
         "Served on unix sockets only: one where things may be changed, one " +
-        "where one may only look.",
+        "where one may only look.\n\n" +
+        "Whoever may write to the socket for changes may do with GPIO lines " +
+        "what the service may: take any line of any chip that it can open, " +
+        "make chips of the host's kernel and give their device nodes to any " +
+        "user, have it connect to any QEMU's qtest and QMP sockets that it " +
+        "can reach (which lets nobody in but drives that machine's pins) and " +
+        "make control sockets beside them, and end what others made. There " +
+        "are no finer rights: owner, group and mode of the socket file " +
+        "decide, and the audit log tells who did what.",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "http://gpioagg", description: "Over the unix socket" }],
@@ -153,7 +252,10 @@ export function openApi(): unknown {
             'With the lease "stream" the answer is newline-delimited JSON ' +
             "that stays open: the aggregator lives while the client holds it " +
             'so. Its first line is {"aggregator": Aggregator}; when somebody ' +
-            'else ends it, {"ended": REASON} follows.',
+            'else ends it, {"ended": REASON} follows. The aggregator tells ' +
+            "what its user needs: a socket's path, a device node, or QEMU's " +
+            "qtest socket. A kernel chip that was taken down behind the " +
+            "service's back ends the lease too.",
           requestBody: {
             required: true,
             content: json(reference("CreateRequest")),
@@ -168,7 +270,9 @@ export function openApi(): unknown {
             },
             ...BAD_BODY,
             ...LOOK_ONLY,
-            "409": refusal("The name is taken, or a line cannot be had"),
+            "409": refusal(
+              "The name or a socket is taken, or a line cannot be had",
+            ),
           },
         },
       },
@@ -188,7 +292,7 @@ export function openApi(): unknown {
           responses: {
             "204": {
               description: "Its guest is disconnected, its lines are in " +
-                "their declared state and free, its socket is gone",
+                "their declared state and free, its socket or kernel chip is gone",
             },
             ...LOOK_ONLY,
             ...NOT_THERE,
@@ -298,6 +402,8 @@ export function openApi(): unknown {
     components: {
       schemas: {
         Aggregator: AGGREGATOR,
+        KernelChip: KERNEL_CHIP,
+        QemuPins: QEMU_PINS,
         Line: LINE,
         CreateRequest: CREATE_REQUEST,
         Reload: RELOAD,

@@ -10,13 +10,9 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { AggregatorState, ApiErrorBody } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type { FileAccess } from "../config/specification.ts";
-import {
-  type Creation,
-  type CreationRules,
-  readCreation,
-  readPulls,
-} from "./api_create.ts";
+import { type Creation, readCreation, readPulls } from "./api_create.ts";
 import { EventHub } from "./api_events.ts";
+import type { CreationRules } from "./api_exposure.ts";
 import { ApiListener, type Peer } from "./api_listener.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
 import { openApi } from "./api_openapi.ts";
@@ -43,7 +39,7 @@ export interface ApiSettings {
   change?: ApiSocket;
   /** Where one may only look. */
   look?: ApiSocket;
-  /** Where and for whom aggregators of clients get their sockets. */
+  /** Where and for whom aggregators of clients get their vhost-user sockets. */
   creation: CreationRules;
   /** Takes a line of the audit log, without its line feed. */
   audit: (line: string) => void;
@@ -159,6 +155,12 @@ export class ApiServer implements AsyncDisposable {
   /** Tells listeners of changed lines. */
   publishChanges(changes: LineChanges): void {
     this.#hub.publish({ event: "lines", ...changes });
+  }
+
+  /** Ends an aggregator that a client made, whose chip others took down. */
+  chipGone(name: string): void {
+    if (!this.#leases.has(name)) return;
+    this.#track(this.#remove(name, "its chip was taken down"));
   }
 
   /** Ends every aggregator that a client made, lease or not. */
@@ -356,8 +358,13 @@ export class ApiServer implements AsyncDisposable {
       this.#audit.record(peer, { ...entry, outcome: "refused", reason });
       throw error;
     }
-    this.#audit.record(peer, { ...entry, outcome: "done" });
-    this.#hub.publish({ event: "created", aggregator: name, detail: "" });
+    const { presentation } = made;
+    this.#audit.record(peer, { ...entry, outcome: "done", presentation });
+    this.#hub.publish({
+      event: "created",
+      aggregator: name,
+      detail: presentation,
+    });
     if (creation.lease === "none") {
       reply(response, 201, this.#state(made));
       return;
@@ -392,19 +399,23 @@ export class ApiServer implements AsyncDisposable {
   }
 
   #leaseOver(name: string, peer: Peer): void {
-    const removal = this.#remove(name, "its lease is over")
-      .then(() => {
-        this.#audit.record(peer, {
-          action: "lease-end",
-          aggregator: name,
-          outcome: "done",
-          reason: "the client is gone",
-        });
-      })
+    const removal = this.#remove(name, "its lease is over").then(() => {
+      this.#audit.record(peer, {
+        action: "lease-end",
+        aggregator: name,
+        outcome: "done",
+        reason: "the client is gone",
+      });
+    });
+    this.#track(removal);
+  }
+
+  #track(removal: Promise<void>): void {
+    const tracked = removal
       // Another client removed it in the same moment, or the reactor died.
       .catch(() => {})
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+      .finally(() => this.#removals.delete(tracked));
+    this.#removals.add(tracked);
   }
 
   async #remove(name: string, reason: string): Promise<void> {

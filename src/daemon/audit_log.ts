@@ -14,6 +14,8 @@ export interface AuditEntry {
   reason?: string;
   /** Pulled lines, or the SPECs of a created aggregator's lines. */
   lines?: readonly string[];
+  /** How a created aggregator is presented, in words. */
+  presentation?: string;
 }
 
 /** Refusals that are written in a second, so that nobody fills the disk. */

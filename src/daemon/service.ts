@@ -72,6 +72,7 @@ export async function serve(
       api?.publish(event);
     },
     changes: (changes) => api?.publishChanges(changes),
+    chipGone: (name) => api?.chipGone(name),
     idle: () => {
       if (settings === undefined) over.resolve("end");
     },

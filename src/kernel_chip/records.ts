@@ -55,12 +55,13 @@ export function stateOf(record: ChipRecord): ChipState {
 /**
  * Checks a chip's name: it becomes a file's.
  *
+ * @param path What errors call the place where it was given.
  * @throws {ConfigError} If it will not do.
  */
-export function checkName(name: string): void {
+export function checkName(name: string, path = "--name"): void {
   if (NAME.test(name)) return;
   throw new ConfigError(`"${name}" is no name for a chip`, {
-    path: "--name",
+    path,
     hint: "Letters, digits, _ and -, at most 32, the first no mark",
   });
 }

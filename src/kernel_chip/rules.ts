@@ -5,7 +5,10 @@
  * @module
  */
 import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
-import type { LineSpecification } from "../config/specification.ts";
+import {
+  type LineSpecification,
+  MAX_KERNEL_CHIP_LINES,
+} from "../config/specification.ts";
 
 /** Says where a line stands in what the user wrote. */
 export type PlaceOfLine = (
@@ -21,12 +24,20 @@ export const placeOf: PlaceOfLine = (line) =>
  * Refuses lines that the kernel's aggregator cannot present as they are asked
  * for: it forwards what its user says to the line, and knows no rules.
  *
- * @throws {ConfigError} At the first line that wants more.
+ * @throws {ConfigError} At the first line that wants more, or is one too many.
  */
 export function checkKernelLines(
   lines: readonly LineSpecification[],
   place: PlaceOfLine = placeOf,
 ): void {
+  const excess = lines[MAX_KERNEL_CHIP_LINES];
+  if (excess !== undefined) {
+    throw new ConfigError(
+      `${lines.length} lines are too many: the kernel takes at most ` +
+        `${MAX_KERNEL_CHIP_LINES}`,
+      place(excess, MAX_KERNEL_CHIP_LINES),
+    );
+  }
   const names = new Map<string, LineSpecification>();
   for (const [lineNumber, line] of lines.entries()) {
     const reason = refusalOf(line);

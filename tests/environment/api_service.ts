@@ -4,6 +4,10 @@
  * @module
  */
 import { ServiceClient } from "../../src/client/client.ts";
+import type {
+  AggregatorState,
+  CreateRequest,
+} from "../../src/client/protocol.ts";
 import { artefact, REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
 
@@ -111,16 +115,19 @@ export class ApiService implements AsyncDisposable {
   }
 }
 
-/**
- * A process that makes an aggregator under a lease and holds it until it is
- * killed. It prints the aggregator's socket once it is made.
- */
+/** A process that holds a lease. */
+export interface LeaseHolder extends AsyncDisposable {
+  readonly process: ChildProcess;
+  /** The aggregator, as its maker was told of it. */
+  readonly state: AggregatorState;
+}
+
+/** Starts a process that makes an aggregator and holds its lease. */
 export async function startLeaseHolder(
   apiSocket: string,
-  name: string,
-  lines: readonly string[],
-): Promise<ChildProcess> {
-  const holder = new ChildProcess({
+  request: Omit<CreateRequest, "lease">,
+): Promise<LeaseHolder> {
+  const process = new ChildProcess({
     command: await artefact("deno"),
     args: [
       "run",
@@ -130,10 +137,18 @@ export async function startLeaseHolder(
       "--allow-ffi",
       `${REPOSITORY}/tests/environment/lease_holder.ts`,
       apiSocket,
-      name,
-      ...lines,
+      JSON.stringify(request),
     ],
   });
-  await holder.waitFor(".sock", { timeoutMs: 30_000 });
-  return holder;
+  try {
+    const [line] = await process.waitFor(/^\{.*\}\n/, { timeoutMs: 30_000 });
+    return {
+      process,
+      state: JSON.parse(line),
+      [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await process[Symbol.asyncDispose]();
+    throw error;
+  }
 }

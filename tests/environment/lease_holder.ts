@@ -2,13 +2,15 @@
  * Holds the lease of an aggregator until it is killed: the program that a test
  * kills.
  *
- * Usage: lease_holder.ts API_SOCKET NAME SPEC...
+ * Usage: lease_holder.ts API_SOCKET REQUEST
  *
  * @module
  */
 import { ServiceClient } from "../../src/client/client.ts";
 
-const [apiSocket = "", name = "", ...lines] = Deno.args;
-await using lease = await new ServiceClient(apiSocket).create({ name, lines });
-console.log(lease.socketPath);
+const [apiSocket = "", request = ""] = Deno.args;
+await using lease = await new ServiceClient(apiSocket).create(
+  JSON.parse(request),
+);
+console.log(JSON.stringify(lease.state));
 console.log(await lease.ended);

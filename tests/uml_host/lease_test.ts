@@ -61,11 +61,10 @@ Deno.test(`a lease's holder is killed ${KILLS} times: lines safe, free, and had 
   const specs = [`${chip.name}/0,direction=output,initial=0,safe=1`];
   let fds = 0;
   for (let kill = 1; kill <= KILLS; kill++) {
-    await using holder = await startLeaseHolder(
-      service.client.socketPath,
-      "leased",
-      specs,
-    );
+    await using holder = await startLeaseHolder(service.client.socketPath, {
+      name: "leased",
+      lines: specs,
+    });
     const socket = service.socket("leased");
     {
       using frontend = Frontend.open(socket, { timeoutMs: 10_000 });
@@ -73,7 +72,7 @@ Deno.test(`a lease's holder is killed ${KILLS} times: lines safe, free, and had 
       driver.setOutput(0, 1, Direction.Output);
       driver.setValue(0, 0);
       assertEquals(await chip.level(0), 0);
-      holder.kill("SIGKILL");
+      holder.process.kill("SIGKILL");
       // Looking takes its time in User-Mode Linux: the limit is for all of it.
       await until(
         "socket gone, line safe and free",
