@@ -227,17 +227,23 @@ export interface FollowableLine {
   followable(): FollowedSource;
 }
 
-/** Where following lines find those they follow, by name. */
+/** The lines of one aggregator. */
+interface Followable {
+  readonly byName: ReadonlyMap<string, FollowableLine>;
+  readonly byNumber: readonly FollowableLine[];
+}
+
+/** Where following lines find those they follow, by name or number. */
 export class LineDirectory {
-  readonly #lines = new Map<string, ReadonlyMap<string, FollowableLine>>();
+  readonly #lines = new Map<string, Followable>();
   readonly #followers = new Set<FollowerLine>();
 
   /** The lines of an aggregator can be followed from now on. */
   add(aggregator: string, lines: readonly FollowableLine[]): void {
-    this.#lines.set(
-      aggregator,
-      new Map(lines.map((line) => [line.name, line])),
-    );
+    this.#lines.set(aggregator, {
+      byNumber: lines,
+      byName: new Map(lines.map((line) => [line.name, line])),
+    });
     this.#reconnect(aggregator);
   }
 
@@ -248,8 +254,13 @@ export class LineDirectory {
   }
 
   /** Whether there is such a line. */
-  has({ aggregator, line }: LineReference): boolean {
-    return this.#lines.get(aggregator)?.has(line) === true;
+  has(reference: LineReference): boolean {
+    return this.#lineOf(reference) !== undefined;
+  }
+
+  /** What a line is called; undefined if there is no such line. */
+  nameOf(reference: LineReference): string | undefined {
+    return this.#lineOf(reference)?.name;
   }
 
   /** Connects a follower now and whenever its line comes, until disposed. */
@@ -259,8 +270,17 @@ export class LineDirectory {
     return { [Symbol.dispose]: () => this.#followers.delete(follower) };
   }
 
-  #find({ aggregator, line }: LineReference): FollowedSource | undefined {
-    return this.#lines.get(aggregator)?.get(line)?.followable();
+  #find(reference: LineReference): FollowedSource | undefined {
+    return this.#lineOf(reference)?.followable();
+  }
+
+  #lineOf(
+    { aggregator, line, lineNumber }: LineReference,
+  ): FollowableLine | undefined {
+    const lines = this.#lines.get(aggregator);
+    return lineNumber === undefined
+      ? lines?.byName.get(line)
+      : lines?.byNumber[lineNumber];
   }
 
   #reconnect(aggregator: string): void {
@@ -276,7 +296,8 @@ type View = (followed: FollowedSource) => number;
 
 /** A line that follows another one: always an input to its own guest. */
 export class FollowerLine implements LineSource, Follower {
-  readonly name = "";
+  /** Empty, but for one that stands for the followed line itself. */
+  readonly name: string;
   readonly direction = Direction.Input;
   readonly description: string;
   /** The line that is followed. */
@@ -297,7 +318,11 @@ export class FollowerLine implements LineSource, Follower {
     this.reference = reference;
     this.#view = view;
     this.#alone = alone;
-    this.description = `${title} ${reference.aggregator}.${reference.line}`;
+    const isTwin = reference.lineNumber !== undefined;
+    this.name = (isTwin && directory.nameOf(reference)) || "";
+    this.description = `${title} ${reference.aggregator}.${
+      this.name || reference.line
+    }`;
     this.#registration = directory.register(this);
   }
 

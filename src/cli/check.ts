@@ -58,7 +58,9 @@ async function liveFindings(specification: Specification) {
   return checkLive(specification);
 }
 
-function summary(file: string, { aggregators }: Specification): string {
+function summary(file: string, specification: Specification): string {
+  const aggregators = specification.aggregators
+    .filter(({ secondOf }) => secondOf === undefined);
   const lines = aggregators.reduce((sum, { lines }) => sum + lines.length, 0);
   return `${file}: ${countOf(aggregators.length, "aggregator")}, ` +
     `${countOf(lines, "line")}: valid`;

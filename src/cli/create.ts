@@ -134,7 +134,7 @@ function exposureOf(
 
 /** What `--qemu-pins` says, for a service that runs in another directory. */
 function pinsRequest(text: string): QemuPinsRequest {
-  const { qtest, qmp, device, index } = readQemuPins(text);
+  const { qtest, qmp, device, index, pins } = readQemuPins(text);
   const absolute = (path: string) =>
     path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
   return {
@@ -142,12 +142,13 @@ function pinsRequest(text: string): QemuPinsRequest {
     qmp: absolute(qmp),
     device,
     ...(index === undefined ? {} : { index }),
+    ...(pins === undefined ? {} : { pins: { ...pins } }),
   };
 }
 
 const HELP =
   `Usage: gpioagg create NAME --line SPEC... [--detach] [--kernel-chip[=HOW]]
-                      [--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N]]
+                      [--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE]...]
 
 Makes an aggregator in a running service (gpioagg serve --api PATH) and prints
 what to give to its user: its vhost-user socket, or its device node, or QEMU's
@@ -159,7 +160,7 @@ the socket, or the chip, is removed.
   --kernel-chip, --kernel-chip=configfs, --kernel-chip=sysfs
                be a chip of the service's host, /dev/gpiochipN, instead of a
                vhost-user device; its lines have no rules
-  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N]
+  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
                be the pins of a controller (pl061) that a QEMU emulates instead
   --detach     return at once; it lives until gpioagg remove, or the service's
                end

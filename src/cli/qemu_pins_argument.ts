@@ -1,48 +1,119 @@
 /**
- * The argument of `--qemu-pins`: `qtest=PATH,qmp=PATH[,device=TYPE][,index=N]`.
+ * The argument of `--qemu-pins`:
+ * `qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]`.
  *
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
-import type { QemuPinsSpecification } from "../config/specification.ts";
+import { PIN } from "../config/pins.ts";
+import {
+  DEVICE_INDEX,
+  QEMU_DEVICE,
+  type TextKind,
+} from "../config/readings.ts";
+import type {
+  LineSpecification,
+  QemuPin,
+  QemuPinsSpecification,
+} from "../config/specification.ts";
 
 /** What most boards have. */
 const USUAL_DEVICE = "pl061";
 const KEYS = ["qtest", "qmp", "device", "index"];
-const HOW = "--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N]";
+const HOW =
+  "--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]";
+
+/** What the argument says; what its pins mean depends on the lines. */
+export interface QemuPinsArgument extends Omit<QemuPinsSpecification, "pins"> {
+  /** The argument as it was written. */
+  readonly text: string;
+  /** Pin number or name to line name, as they were written. */
+  readonly pins?: Readonly<Record<string, string>>;
+}
 
 /**
  * Reads the argument.
  *
  * @throws {ConfigError} If a key is unknown, missing or wrong.
  */
-export function readQemuPins(text: string): QemuPinsSpecification {
-  const place = { path: `--qemu-pins ${text}`, hint: HOW };
+export function readQemuPins(text: string): QemuPinsArgument {
+  const place = placeOf(text);
   const given = new Map<string, string>();
+  const pins: Record<string, string> = {};
   for (const item of text.split(",")) {
     const [key = "", value = ""] = item.split(/=(.*)/s);
-    if (!KEYS.includes(key)) {
+    const isKey = KEYS.includes(key);
+    if (!isKey && "problem" in PIN.read(key)) {
       throw new ConfigError(`unknown key "${key}"`, place);
     }
     if (value === "") throw new ConfigError(`"${key}" has no value`, place);
     if (given.has(key)) throw new ConfigError(`"${key}" is given twice`, place);
     given.set(key, value);
+    if (!isKey) pins[key] = value;
   }
   const needed = (key: string) => {
     const value = given.get(key);
     if (value !== undefined) return value;
     throw new ConfigError(`the key "${key}" is missing`, place);
   };
+  const checked = <T>(key: string, text: string, kind: TextKind<T>) => {
+    const reading = kind.read(text);
+    if ("value" in reading) return reading.value;
+    throw new ConfigError(`${key}=${text} ${reading.problem}`, place);
+  };
   const index = given.get("index");
-  if (index !== undefined && !/^\d+$/.test(index)) {
-    throw new ConfigError(`index=${index} is no number`, place);
-  }
   return {
+    text,
     qtest: needed("qtest"),
     qmp: needed("qmp"),
-    device: given.get("device") ?? USUAL_DEVICE,
-    ...(index === undefined ? {} : { index: Number(index) }),
+    device: checked(
+      "device",
+      given.get("device") ?? USUAL_DEVICE,
+      QEMU_DEVICE,
+    ),
+    ...(index === undefined
+      ? {}
+      : { index: checked("index", index, DEVICE_INDEX) }),
+    ...(Object.keys(pins).length === 0 ? {} : { pins }),
   };
+}
+
+/**
+ * Finds the lines that the pins of an argument name.
+ *
+ * @throws {ConfigError} If there is no such line, or a pin or a line has two.
+ */
+export function tiePins(
+  { text, pins, ...argument }: QemuPinsArgument,
+  lines: readonly LineSpecification[],
+): QemuPinsSpecification {
+  if (pins === undefined) return argument;
+  const tied: QemuPin[] = [];
+  for (const [key, lineName] of Object.entries(pins)) {
+    const reading = PIN.read(key);
+    if ("problem" in reading) throw new TypeError(`${key} is no pin`);
+    const { value } = reading;
+    const lineNumber = lines.findIndex(({ name }) => name === lineName);
+    const other = tied.find((one) =>
+      one.pin === value.pin || one.lineNumber === lineNumber
+    );
+    const problem = lineNumber < 0
+      ? `no line here has the name "${lineName}"`
+      : other === undefined
+      ? undefined
+      : other.pin === value.pin
+      ? "the pin has a line already"
+      : `the line is at pin ${other.name ?? other.pin} already`;
+    if (problem !== undefined) {
+      throw new ConfigError(`${key}=${lineName}: ${problem}`, placeOf(text));
+    }
+    tied.push({ ...value, lineNumber });
+  }
+  return { ...argument, pins: tied };
+}
+
+function placeOf(text: string): { path: string; hint: string } {
+  return { path: `--qemu-pins ${text}`, hint: HOW };
 }
 
 /**

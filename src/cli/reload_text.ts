@@ -15,7 +15,9 @@ export function reloadLines(
     ...replaced.map((name) => `${name}: made anew, it has no guest`),
     ...changed.map((name) => `${name}: has other rules now`),
     ...refused.flatMap(({ aggregator, reasons }) =>
-      reasons.map((reason) => `${aggregator}: not changed: ${reason}`)
+      reasons.map((reason) =>
+        `${aggregator || "the service"}: not changed: ${reason}`
+      )
     ),
   ];
   return lines.length === 0 ? ["nothing has changed"] : lines;

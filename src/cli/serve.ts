@@ -5,13 +5,14 @@
  */
 import { ConfigError } from "../config/config_error.ts";
 import { SPEC_KEYS } from "../config/line_spec.ts";
+import type { ApiSpecification } from "../config/specification.ts";
 import type {
   AggregatorDescription,
   ServiceEvent,
 } from "../daemon/messages.ts";
 import type { ApiSettings } from "../daemon/api_server.ts";
 import type { ReloadAnswer } from "../daemon/reload.ts";
-import { serve, type ServiceEvents } from "../daemon/service.ts";
+import { serve } from "../daemon/service.ts";
 import { errorJson, writeConfigErrors } from "./config_errors.ts";
 import { reloadLines } from "./reload_text.ts";
 import { writeError, writeOutput } from "./output.ts";
@@ -29,10 +30,8 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(JSON.stringify({ type: "gpio", features: [] }));
     return 0;
   }
+  if (given.config !== undefined) return await serveFile(given.config, given);
   const api = apiSettings(given);
-  if (given.config !== undefined) {
-    return await serveFile(given.config, json ? jsonEvents : textEvents, api);
-  }
   if (aggregators.length === 0 && api === undefined) {
     throw new ConfigError("nothing to serve", {
       hint: "gpioagg serve --socket-path PATH --line SPEC...; " +
@@ -50,8 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
 /** Serves what a configuration file says, and says it again on demand. */
 async function serveFile(
   file: string,
-  events: ServiceEvents,
-  api: ApiSettings | undefined,
+  given: ServeArguments,
 ): Promise<number> {
   // Loaded for those who have a file: `serve` without one needs no YAML.
   const { readConfig } = await import("./read_config.ts");
@@ -60,17 +58,29 @@ async function serveFile(
     writeConfigErrors(first.errors);
     return 2;
   }
-  const { aggregators, interlocks } = first.specification;
-  await serve([...aggregators], events, {
-    configuration: { interlocks, read: () => readConfig(file) },
+  const { specification } = first;
+  const api = apiSettings(given, specification.api);
+  const events = given.json ? jsonEvents : textEvents;
+  await serve([...specification.aggregators], events, {
+    configuration: { first: specification, read: () => readConfig(file) },
     ...(api === undefined ? {} : { api }),
   });
   return 0;
 }
 
-/** What the switches say about a control API; undefined if nothing. */
-function apiSettings(given: ServeArguments): ApiSettings | undefined {
-  const { api, apiLook, apiSockets, auditLog, json } = given;
+/**
+ * What switches and file say about a control API; undefined if nothing. Each
+ * switch wins over the file.
+ */
+function apiSettings(
+  given: ServeArguments,
+  file: ApiSpecification = {},
+): ApiSettings | undefined {
+  const { json } = given;
+  const api = given.api ?? file.socket;
+  const apiLook = given.apiLook ?? file.look;
+  const apiSockets = given.apiSockets ?? file.sockets;
+  const auditLog = given.auditLog ?? file.auditLog;
   const first = api ?? apiLook;
   if (first === undefined) {
     if (apiSockets === undefined && auditLog === undefined) return undefined;
@@ -169,14 +179,17 @@ Every --socket-path, --fd or --qemu-pins begins another aggregator:
   --socket-path PATH    listen there; PATH.control is for gpioagg sim
   --fd N                use the inherited socket N instead, listening or
                         connected; when a connected one ends, so does serve
-  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N]
-                        be the pins of a controller (pl061) that a QEMU emulates
+  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
+                        be the pins of a controller (pl061) that a QEMU emulates;
+                        PIN is a number, or gpioB0 on an Aspeed: the line NAME
+                        is there (pin 0 is the first line, and so on)
   --line SPEC           add lines, in the order in which the guest counts them
   --name NAME           what messages call it (the socket's name)
 
 Or everything comes from a file:
   --config FILE         serve what FILE says (gpioagg check FILE, gpioagg
-                        schema); SIGHUP or gpioagg reload reads it again
+                        schema); SIGHUP or gpioagg reload reads it again; its
+                        api: is overruled by the switches below
 
 Anywhere:
   --json                one JSON object a line on standard output: ready,

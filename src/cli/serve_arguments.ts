@@ -15,7 +15,7 @@ import {
 } from "../config/specification.ts";
 import type { ApiSocket } from "../daemon/api_server.ts";
 import { readArguments } from "./arguments.ts";
-import { readQemuPins } from "./qemu_pins_argument.ts";
+import { readQemuPins, tiePins } from "./qemu_pins_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
 /** What `serve` was asked for. */
@@ -132,11 +132,12 @@ function readAggregator(given: {
   "name": string | undefined;
   "line": string[];
 }): AggregatorSpecification | undefined {
+  const lines = readLines(given.line);
   const vhostUser = exposureOf(given["socket-path"], given.fd);
   const exposure: Exposure | undefined = vhostUser !== undefined
     ? { vhostUser }
     : given["qemu-pins"] !== undefined
-    ? { qemuPins: readQemuPins(given["qemu-pins"]) }
+    ? { qemuPins: tiePins(readQemuPins(given["qemu-pins"]), lines) }
     : undefined;
   if (exposure === undefined) {
     const [early] = given.line;
@@ -154,12 +155,6 @@ function readAggregator(given: {
     return undefined;
   }
   const { endpoint, title } = exposureTitle(exposure);
-  const lines: LineSpecification[] = [];
-  for (const spec of given.line) {
-    const simCount = lines.filter(({ source }) => source.kind === "sim").length;
-    // One by one: a spread of 65,535 arguments would exhaust the stack.
-    for (const line of parseLineSpec(spec, simCount)) lines.push(line);
-  }
   if (lines.length === 0) {
     throw new ConfigError("has no lines", {
       path: endpoint,
@@ -173,6 +168,16 @@ function readAggregator(given: {
     );
   }
   return { name: given.name ?? title, ...exposure, lines };
+}
+
+function readLines(specs: readonly string[]): LineSpecification[] {
+  const lines: LineSpecification[] = [];
+  for (const spec of specs) {
+    const simCount = lines.filter(({ source }) => source.kind === "sim").length;
+    // One by one: a spread of 65,535 arguments would exhaust the stack.
+    for (const line of parseLineSpec(spec, simCount)) lines.push(line);
+  }
+  return lines;
 }
 
 function exposureOf(

@@ -66,6 +66,22 @@ Deno.test("readServeArguments() takes pins inside QEMU as an exposure", () => {
   );
 });
 
+Deno.test("readServeArguments() ties pins to lines by name", () => {
+  const { aggregators } = readServeArguments(
+    ("--qemu-pins qtest=/q,qmp=/m,device=aspeed.gpio,gpioB0=A1,3=B " +
+      "--line sim/2,as=A --line sim/1,as=B").split(" "),
+  );
+  assertEquals(aggregators[0]?.qemuPins, {
+    qtest: "/q",
+    qmp: "/m",
+    device: "aspeed.gpio",
+    pins: [
+      { pin: 3, lineNumber: 2 },
+      { pin: 8, name: "gpioB0", lineNumber: 1 },
+    ],
+  });
+});
+
 const BROKEN: readonly (readonly [string, string])[] = [
   ["--line sim/1", "stands before any --socket-path"],
   ["--name x", "stands before any --socket-path"],
@@ -89,7 +105,24 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["--qemu-pins qtest=/q --line sim/1", 'the key "qmp" is missing'],
   ["--qemu-pins qtest=/q,qmp= --line sim/1", '"qmp" has no value'],
   ["--qemu-pins qtset=/q --line sim/1", 'unknown key "qtset"'],
-  ["--qemu-pins qtest=/q,qmp=/m,index=x --line sim/1", "index=x is no number"],
+  ["--qemu-pins qtest=/q,qmp=/m,index=x --line sim/1", "index=x is not a"],
+  ["--qemu-pins qtest=/q,qmp=/m,gpioB8=x --line sim/1", 'unknown key "gpioB8"'],
+  ["--qemu-pins qtest=/q,qmp=/m,3=x --line sim/1", "3=x: no line here has the"],
+  ["--qemu-pins qtest=/q,qmp=/m,gpioB0=sim0 --line sim/1", "is no pin of a PL"],
+  [
+    "--qemu-pins qtest=/q,qmp=/m,device=x,gpioB0=sim0,8=sim1 --line sim/2",
+    "the pin has a line already",
+  ],
+  [
+    "--qemu-pins qtest=/q,qmp=/m,2=sim0,3=sim0 --line sim/2",
+    "the line is at pin 2 already",
+  ],
+  ["--qemu-pins qtest=/q,qmp=/q --line sim/1", "/q is pl061's qtest socket"],
+  [
+    "--qemu-pins qtest=/q,qmp=/m --line sim/1 " +
+    "--qemu-pins qtest=/r,qmp=/m --name b --line sim/1",
+    "/m is pl061's QMP socket already",
+  ],
   ["--qemu-pins qtest=/q,qtest=/q,qmp=/m --line sim/1", "given twice"],
 ];
 

@@ -232,7 +232,7 @@ const OTHERS: readonly Malformed[] = [
   ],
   [
     `qemu-pins: { ${PINS}, pins: { »x: sim0, 1: »NONE } }\nlines: [sim/1]`,
-    `aggregators.a.qemu-pins.pins.x: is no pin | such as gpioB0`,
+    `aggregators.a.qemu-pins.pins.x: is no pin | A pin is a number`,
     `aggregators.a.qemu-pins.pins.1: no line here has the name "NONE"`,
   ],
   [
@@ -304,14 +304,14 @@ lines: [sim/1]`,
     `aggregators.a.qemu-pins.pins.gpiob0: "gpiob0" is no pin`,
   ],
   [
-    `qemu-pins: { ${DEVICE}, pins: { gpioB0: sim0, »8: sim1 } }
+    `qemu-pins: { ${DEVICE}, pins: { »gpioB0: sim0, 8: sim1 } }
 lines: [sim/2]`,
-    `aggregators.a.qemu-pins.pins.8: this is pin gpioB0, which has a line`,
+    `aggregators.a.qemu-pins.pins.gpioB0: this is pin 8, which has a line`,
   ],
   [
     `qemu-pins: { ${DEVICE}, pins: { 8: sim0, »"08": sim1 } }
 lines: [sim/2]`,
-    `aggregators.a.qemu-pins.pins["08"]: this is pin 8, which has a line`,
+    `aggregators.a.qemu-pins.pins.08: this is pin 8, which has a line`,
   ],
   [
     `»qemu-pins: { ${PINS}, pins: { gpioB0: sim0 } }\nlines: [sim/1]`,

@@ -282,10 +282,13 @@ class Served implements AggregatorReporter, Disposable {
       }, isTimed),
     );
     const { controlBase, access } = this.#exposure;
-    if (controlBase !== undefined) {
+    const own = specification.control;
+    const controlPath = own?.path ??
+      (controlBase && controlPathOf(controlBase));
+    if (controlPath !== undefined) {
       const control = listenFor(
-        controlPathOf(controlBase),
-        access,
+        controlPath,
+        { ...access, ...own?.access },
         SOCKET_MODE,
       );
       resources.use(

@@ -22,7 +22,7 @@ export interface ReloadOutcome {
   replaced: string[];
   /** Aggregators that have other rules now. */
   changed: string[];
-  /** What was not done, and why. */
+  /** What was not done, and why; without an aggregator it is the service's. */
   refused: { aggregator: string; reasons: string[] }[];
 }
 
@@ -116,9 +116,20 @@ export class Reloader {
       old: before.get(aggregator.name),
       change: changeOf(before.get(aggregator.name), aggregator),
     }));
-    for (const { aggregator: { name }, change } of plans) {
-      if (typeof change === "string" || !connected.has(name)) continue;
+    const refused = new Set<string>();
+    const guests = guestsOf(plans, connected);
+    for (const { aggregator: { name, secondOf = "" }, change } of plans) {
+      if (typeof change === "string") continue;
+      // Copies are by number: they go with the lines that they are made of.
+      if (!guests.has(name) && !refused.has(secondOf)) continue;
+      refused.add(name);
       outcome.refused.push({ aggregator: name, reasons: change });
+    }
+    if (!isSame(this.#current.api, next.api)) {
+      outcome.refused.push({
+        aggregator: "",
+        reasons: ["the control API's sockets and files need a restart"],
+      });
     }
     await this.#setInterlocks(next, outcome);
     for (const { aggregator, old, change } of plans) {
@@ -138,17 +149,14 @@ export class Reloader {
           result.set(name, aggregator);
           outcome.changed.push(name);
         });
-      } else if (!connected.has(name)) {
+      } else if (!refused.has(name)) {
         await step(name, async () => {
           await this.#replace(old!, aggregator, result);
           outcome.replaced.push(name);
         });
       }
     }
-    this.#current = {
-      aggregators: [...result.values()],
-      interlocks: this.#current.interlocks,
-    };
+    this.#current = { ...this.#current, aggregators: [...result.values()] };
     return outcome;
   }
 
@@ -204,6 +212,18 @@ export class Reloader {
   }
 }
 
+/** Aggregators whose lines a guest has, at the one exposure or the other. */
+function guestsOf(
+  plans: readonly { aggregator: AggregatorSpecification }[],
+  connected: ReadonlySet<string>,
+): Set<string> {
+  const guests = new Set(connected);
+  for (const { aggregator: { name, secondOf } } of plans) {
+    if (secondOf !== undefined && connected.has(name)) guests.add(secondOf);
+  }
+  return guests;
+}
+
 function byName(
   { aggregators }: Specification,
 ): Map<string, AggregatorSpecification> {
@@ -223,6 +243,8 @@ const FIXED:
     ["combine", ({ combine }) => combine],
     ["lane", ({ lane }) => lane],
   ];
+
+const EXPOSURES = ["vhostUser", "qemuPins", "kernelChip", "control"] as const;
 
 /** What may change: the rules that are looked at when something happens. */
 const RULES: readonly ((line: LineSpecification) => unknown)[] = [
@@ -245,7 +267,7 @@ export function changeOf(
 ): "same" | "new" | "rules" | string[] {
   if (old === undefined) return "new";
   const reasons: string[] = [];
-  for (const key of ["vhostUser", "qemuPins", "kernelChip"] as const) {
+  for (const key of EXPOSURES) {
     if (!isSame(old[key], next[key])) {
       reasons.push("how it is presented cannot change under a running guest");
     }

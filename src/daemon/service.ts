@@ -8,7 +8,7 @@ import { dropStartUpPages } from "../../ffi/memory.ts";
 import type { ConfigResult } from "../config/config_file.ts";
 import type {
   AggregatorSpecification,
-  InterlockSpecification,
+  Specification,
 } from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import type { ApiServer, ApiSettings } from "./api_server.ts";
@@ -28,8 +28,8 @@ export interface ServiceEvents {
 
 /** A configuration file that the service's aggregators come from. */
 export interface ServiceConfiguration {
-  /** Lines of the first aggregators that exclude each other. */
-  interlocks: readonly InterlockSpecification[];
+  /** What it said when the service was started. */
+  first: Specification;
   /** Reads the file, as it is by then. */
   read: () => ConfigResult;
 }
@@ -81,7 +81,7 @@ export async function serve(
   const isTimed = settings !== undefined;
   const reloader = configuration && new Reloader({
     target: reactor,
-    current: { aggregators, interlocks: configuration.interlocks },
+    current: configuration.first,
     read: configuration.read,
     isTimed,
   });
@@ -105,9 +105,8 @@ export async function serve(
   ] as const;
   for (const [signal, heard] of signals) Deno.addSignalListener(signal, heard);
   try {
-    if (configuration !== undefined && configuration.interlocks.length > 0) {
-      await reactor.setInterlocks(configuration.interlocks);
-    }
+    const { interlocks = [] } = configuration?.first ?? {};
+    if (interlocks.length > 0) await reactor.setInterlocks(interlocks);
     const added = await reactor.add(
       aggregators.map((one) => withListener(one, manager)),
       { isTimed },

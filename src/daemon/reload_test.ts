@@ -1,0 +1,119 @@
+import { assertEquals } from "@std/assert";
+import { parseConfig } from "../config/config_file.ts";
+import type { Specification } from "../config/specification.ts";
+import { Reloader, type ReloadOutcome } from "./reload.ts";
+
+function specificationOf(text: string): Specification {
+  const result = parseConfig(text, "test.yaml");
+  if ("errors" in result) throw result.errors[0];
+  return result.specification;
+}
+
+/** A service that has `first`, with guests at some aggregators. */
+function rig(first: string, connected: readonly string[]) {
+  const log: string[] = [];
+  const names = (aggregators: readonly { name: string }[]) =>
+    aggregators.map(({ name }) => name).join();
+  const reloader = new Reloader({
+    current: specificationOf(first),
+    read: () => ({ specification: specificationOf(first) }),
+    isTimed: false,
+    target: {
+      describe: () =>
+        Promise.resolve(connected.map((name) => ({
+          name,
+          presentation: "",
+          connected: true,
+          lines: [],
+        }))),
+      add: (aggregators) => Promise.resolve(log.push(`+${names(aggregators)}`)),
+      remove: (name) => Promise.resolve(log.push(`-${name}`)),
+      changeRules: (aggregators) =>
+        Promise.resolve(log.push(`=${names(aggregators)}`)),
+      setInterlocks: () => Promise.resolve(),
+    },
+  });
+  return {
+    log,
+    apply: (text: string) => reloader.apply(specificationOf(text)),
+  };
+}
+
+const NOTHING: ReloadOutcome = {
+  added: [],
+  removed: [],
+  replaced: [],
+  changed: [],
+  refused: [],
+};
+
+const twice = (lines: string, qmp = "/m") => `
+aggregators:
+  a:
+    vhost-user: /a.sock
+    qemu-pins: { qtest: /q, qmp: ${qmp} }
+    defaults: { direction: input }
+    lines: [${lines}]
+`;
+
+Deno.test("Reloader.apply() changes nothing that is as it was", async () => {
+  const { log, apply } = rig(twice("sim/2"), ["a", "a.pins"]);
+  assertEquals(await apply(twice("sim/2")), NOTHING);
+  assertEquals(log, []);
+});
+
+Deno.test("Reloader.apply() makes both exposures of an aggregator anew, or neither", async () => {
+  const next = twice("sim/3");
+  const reasons = ["its guest sees 2 lines, which cannot become 3 under it"];
+  for (const guests of [["a"], ["a.pins"], ["a", "a.pins"]]) {
+    const { log, apply } = rig(twice("sim/2"), guests);
+    const { refused, replaced } = await apply(next);
+    assertEquals(refused, [
+      { aggregator: "a", reasons },
+      { aggregator: "a.pins", reasons },
+    ]);
+    assertEquals([replaced, log], [[], []]);
+  }
+  const { log, apply } = rig(twice("sim/2"), []);
+  assertEquals((await apply(next)).replaced, ["a", "a.pins"]);
+  assertEquals(log, ["-a", "+a", "-a.pins", "+a.pins"]);
+});
+
+Deno.test("Reloader.apply() moves one exposure under the other one's guest", async () => {
+  const { log, apply } = rig(twice("sim/2"), ["a"]);
+  assertEquals(await apply(twice("sim/2", "/n")), {
+    ...NOTHING,
+    replaced: ["a.pins"],
+  });
+  assertEquals(log, ["-a.pins", "+a.pins"]);
+});
+
+Deno.test("Reloader.apply() says that another control API needs a restart", async () => {
+  const one = "aggregators: { a: { vhost-user: /a.sock, lines: [sim/1] } }\n";
+  const { log, apply } = rig(`${one}api: { socket: /api.sock }`, []);
+  assertEquals(
+    await apply(`${one}api: { socket: { path: /api.sock } }`),
+    NOTHING,
+  );
+  for (const next of [one, `${one}api: { look: /api.sock }`]) {
+    assertEquals(await apply(next), {
+      ...NOTHING,
+      refused: [{
+        aggregator: "",
+        reasons: ["the control API's sockets and files need a restart"],
+      }],
+    });
+  }
+  assertEquals(log, []);
+});
+
+Deno.test("Reloader.apply() does not change who may use a control socket under a guest", async () => {
+  const of = (mode: string) =>
+    "aggregators: { a: { vhost-user: /a.sock, lines: [sim/1], " +
+    `control: { mode: "${mode}" } } }\n`;
+  const { apply } = rig(of("0600"), ["a"]);
+  assertEquals((await apply(of("0660"))).refused, [{
+    aggregator: "a",
+    reasons: ["how it is presented cannot change under a running guest"],
+  }]);
+});
