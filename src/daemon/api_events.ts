@@ -26,6 +26,7 @@ interface Listener {
 export class EventHub implements Disposable {
   readonly #listeners = new Set<Listener>();
   readonly #onInterest: (isWatched: boolean) => void;
+  #lost = 0;
 
   /** `onInterest` hears when the first listener comes and the last one goes. */
   constructor(onInterest: (isWatched: boolean) => void) {
@@ -35,6 +36,11 @@ export class EventHub implements Disposable {
   /** How many listen. */
   get size(): number {
     return this.#listeners.size;
+  }
+
+  /** Events that listeners missed, since they did not read; all of them. */
+  get lost(): number {
+    return this.#lost;
   }
 
   /** Makes a response an event stream, until its connection closes. */
@@ -89,6 +95,7 @@ export class EventHub implements Disposable {
       listener.lost > 0 || response.writableLength > MAX_UNREAD_BYTES
     ) {
       listener.lost++;
+      this.#lost++;
       listener.stalled ??= setTimeout(
         () => response.destroy(),
         STALL_LIMIT_MS,

@@ -11,12 +11,14 @@ import {
   REQUEST_STRIDE,
 } from "../virtio/gpio_counters.ts";
 import { MESSAGE_TYPE_COUNT, MessageType } from "../virtio/gpio_protocol.ts";
-import type { AggregatorCounts } from "./messages.ts";
-import { TURN_BOUNDS } from "./turn_times.ts";
+import { DURATION_BOUNDS, DURATION_STRIDE } from "../virtio/request_times.ts";
+import type { AggregatorCounts, GuestCounts, LineCounts } from "./messages.ts";
 
 /** What is told of the service itself. */
 export interface ServiceCounts {
   eventListeners: number;
+  /** Events that listeners missed. */
+  eventsMissed: number;
   /** **Units**: milliseconds since 1970. */
   now: number;
   residentBytes: number;
@@ -40,15 +42,37 @@ const QUEUES = ["request", "event"] as const;
 
 type Labels = Readonly<Record<string, string | number>>;
 
+/** An aggregator that guests are served by. */
+type Served = { name: string } & GuestCounts;
+
 /** All counters as text. */
 export function metricsText(
   aggregators: readonly AggregatorCounts[],
   service: ServiceCounts,
 ): string {
   const page = new Page();
-  const { now, residentBytes, eventListeners } = service;
+  addService(page, aggregators.length, service);
+  addAggregators(page, aggregators, service.now);
+  const served = aggregators.flatMap(({ name, guests }) =>
+    guests === undefined ? [] : [{ name, ...guests }]
+  );
+  addGuests(page, served);
+  addRequests(page, served);
+  addDurations(page, served);
+  addRefusals(page, served);
+  addInterrupts(page, served);
+  addPins(page, served);
+  addLost(page, served);
+  return page.text;
+}
+
+function addService(
+  page: Page,
+  aggregators: number,
+  { residentBytes, eventListeners, eventsMissed }: ServiceCounts,
+): void {
   page.metric("gpioagg_aggregators", "gauge", "Aggregators that are served.");
-  page.sample({}, aggregators.length);
+  page.sample({}, aggregators);
   page.metric(
     "gpioagg_event_listeners",
     "gauge",
@@ -56,15 +80,29 @@ export function metricsText(
   );
   page.sample({}, eventListeners);
   page.metric(
+    "gpioagg_event_listeners_missed_total",
+    "counter",
+    "Events that clients of the event stream missed, since they did not read; " +
+      "one that two clients missed counts twice.",
+  );
+  page.sample({}, eventsMissed);
+  page.metric(
     "process_resident_memory_bytes",
     "gauge",
     "Resident memory of the service.",
   );
   page.sample({}, residentBytes);
+}
+
+function addAggregators(
+  page: Page,
+  aggregators: readonly AggregatorCounts[],
+  now: number,
+): void {
   page.metric(
     "gpioagg_aggregator_connected",
     "gauge",
-    "Whether a VMM is connected.",
+    "Whether a VMM is connected; of a kernel chip: whether a line is in use.",
   );
   for (const { name, connected } of aggregators) {
     page.sample({ aggregator: name }, connected ? 1 : 0);
@@ -78,59 +116,58 @@ export function metricsText(
     page.sample({ aggregator: name }, (now - servedSince) / 1000);
   }
   page.metric(
+    "gpioagg_kernel_chip_present",
+    "gauge",
+    "Whether the chip is there that the aggregator is.",
+  );
+  for (const { name, isChipPresent } of aggregators) {
+    if (isChipPresent === undefined) continue;
+    page.sample({ aggregator: name }, isChipPresent ? 1 : 0);
+  }
+}
+
+function addGuests(page: Page, served: readonly Served[]): void {
+  page.metric(
     "gpioagg_connections_total",
     "counter",
-    "VMMs that connected.",
+    "VMMs that connected, or QEMUs that were connected to.",
   );
-  for (const { name, connections } of aggregators) {
+  for (const { name, connections } of served) {
     page.sample({ aggregator: name }, connections);
   }
   page.metric(
     "gpioagg_faults_total",
     "counter",
-    "Connections on which a VMM or guest broke the protocol.",
+    "Times that a VMM or guest broke the protocol, or that a QEMU was not as " +
+      "it should be.",
   );
-  for (const { name, faults } of aggregators) {
+  for (const { name, faults } of served) {
     page.sample({ aggregator: name }, faults);
   }
-  addRequests(page, aggregators);
-  addInterrupts(page, aggregators);
+  page.metric(
+    "gpioagg_events_left_out_total",
+    "counter",
+    "Events that were neither logged nor streamed, since there were too many.",
+  );
+  for (const { name: aggregator, eventsLeftOut } of served) {
+    for (const [event, count] of Object.entries(eventsLeftOut)) {
+      page.sample({ aggregator, event }, count);
+    }
+  }
   page.metric(
     "gpioagg_refused_chains_total",
     "counter",
     "Buffers given back unserved: malformed, or without room for an answer.",
   );
-  for (const { name, refusedChains } of aggregators) {
+  for (const { name, exposure: { device } } of served) {
+    if (device === undefined) continue;
     for (const [i, queue] of QUEUES.entries()) {
-      page.sample({ aggregator: name, queue }, refusedChains[i]!);
-    }
-  }
-  addRefusals(page, aggregators);
-  addTurns(page, aggregators);
-  return page.text;
-}
-
-function addRefusals(
-  page: Page,
-  aggregators: readonly AggregatorCounts[],
-): void {
-  page.metric(
-    "gpioagg_refusals_total",
-    "counter",
-    "Requests of guests that a line's rules refused.",
-  );
-  for (const { name: aggregator, lineNames, refusals } of aggregators) {
-    for (const [line, count] of refusals.entries()) {
-      if (count === 0) continue;
-      page.sample({ aggregator, line, name: lineNames[line]! }, count);
+      page.sample({ aggregator: name, queue }, device.refusedChains[i]!);
     }
   }
 }
 
-function addRequests(
-  page: Page,
-  aggregators: readonly AggregatorCounts[],
-): void {
+function addRequests(page: Page, served: readonly Served[]): void {
   const kinds = (counts: Float64Array, from: number, labels: Labels) => {
     for (const [type, kind] of REQUEST_KINDS.entries()) {
       for (const [i, result] of ["ok", "error"].entries()) {
@@ -142,10 +179,11 @@ function addRequests(
   page.metric(
     "gpioagg_requests_total",
     "counter",
-    "Requests of guests to a line, by kind and result.",
+    "Requests of guests to a line, by kind and result. Of pins inside QEMU: " +
+      "pins that the guest turned, and levels that it drove.",
   );
-  for (const { name: aggregator, lineNames, requests } of aggregators) {
-    for (const [line, name] of lineNames.entries()) {
+  for (const { name: aggregator, lines, exposure: { requests } } of served) {
+    for (const [line, { name }] of lines.entries()) {
       kinds(requests, line * REQUEST_STRIDE, { aggregator, line, name });
     }
   }
@@ -154,46 +192,128 @@ function addRequests(
     "counter",
     "Requests of guests for names, or to lines that do not exist.",
   );
-  for (const { name: aggregator, unattributed } of aggregators) {
-    kinds(unattributed, 0, { aggregator });
+  for (const { name: aggregator, exposure: { device } } of served) {
+    if (device !== undefined) kinds(device.unattributed, 0, { aggregator });
   }
 }
 
-function addInterrupts(
-  page: Page,
-  aggregators: readonly AggregatorCounts[],
-): void {
+function addDurations(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_request_duration_seconds",
+    "histogram",
+    "How long requests of guests to a line took: from the turn that found " +
+      "them to the one that published their answers. Of pins inside QEMU: " +
+      "from the report of a change to the line's having made it.",
+  );
+  for (const { name: aggregator, lines, exposure: { durations } } of served) {
+    if (durations === undefined) continue;
+    for (const [line, { name }] of lines.entries()) {
+      const from = line * DURATION_STRIDE;
+      const buckets = durations.buckets.subarray(from, from + DURATION_STRIDE);
+      if (buckets.every((count) => count === 0)) continue;
+      const labels = { aggregator, line, name };
+      let count = 0;
+      for (const [i, bucket] of buckets.entries()) {
+        count += bucket;
+        const le = DURATION_BOUNDS[i] ?? "+Inf";
+        page.sample({ ...labels, le }, count, "_bucket");
+      }
+      page.sample(labels, durations.sums[line]!, "_sum");
+      page.sample(labels, count, "_count");
+    }
+  }
+}
+
+function addRefusals(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_refusals_total",
+    "counter",
+    "Requests of guests that a line's rules refused.",
+  );
+  for (const { name: aggregator, lines } of served) {
+    addByLine(page, aggregator, lines, ({ refusals }) => refusals);
+  }
+}
+
+function addInterrupts(page: Page, served: readonly Served[]): void {
   page.metric(
     "gpioagg_interrupts_total",
     "counter",
     "Changes of a line, by what became of its guest's interrupt.",
   );
-  for (const { name: aggregator, lineNames, events } of aggregators) {
-    for (const [line, name] of lineNames.entries()) {
+  for (const { name: aggregator, lines, exposure: { device } } of served) {
+    if (device === undefined) continue;
+    for (const [line, { name }] of lines.entries()) {
       for (const [outcome, slot] of INTERRUPT_OUTCOMES) {
-        const count = events[line * EVENT_STRIDE + slot]!;
+        const count = device.events[line * EVENT_STRIDE + slot]!;
         if (count > 0) page.sample({ aggregator, line, name, outcome }, count);
       }
     }
   }
 }
 
-function addTurns(page: Page, aggregators: readonly AggregatorCounts[]): void {
+function addPins(page: Page, served: readonly Served[]): void {
   page.metric(
-    "gpioagg_turn_duration_seconds",
-    "histogram",
-    "From looking at a request queue to publishing its answers.",
+    "gpioagg_pin_levels_total",
+    "counter",
+    "Levels of a line that its pin inside QEMU was given: at each start, and " +
+      "at each change. Whether one interrupts its guest, the guest says.",
   );
-  for (const { name: aggregator, turns } of aggregators) {
-    if (turns === undefined) continue;
-    let count = 0;
-    for (const [i, bucket] of turns.buckets.entries()) {
-      count += bucket;
-      const le = TURN_BOUNDS[i] ?? "+Inf";
-      page.sample({ aggregator, le }, count, "_bucket");
-    }
-    page.sample({ aggregator }, turns.sum, "_sum");
-    page.sample({ aggregator }, count, "_count");
+  for (const { name, lines, exposure: { pins } } of served) {
+    if (pins === undefined) continue;
+    addByLine(page, name, lines, (_, line) => pins.levels[line]!);
+  }
+  page.metric(
+    "gpioagg_pin_reports_total",
+    "counter",
+    "Changes of its controller's output pins that QEMU reported, those of " +
+      "pins without a line included.",
+  );
+  for (const { name, exposure: { pins } } of served) {
+    if (pins !== undefined) page.sample({ aggregator: name }, pins.reports);
+  }
+  page.metric(
+    "gpioagg_pin_resets_total",
+    "counter",
+    "Resets and shutdowns of the guest that QEMU reported.",
+  );
+  for (const { name, exposure: { pins } } of served) {
+    if (pins !== undefined) page.sample({ aggregator: name }, pins.resets);
+  }
+}
+
+function addLost(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_lost_changes_total",
+    "counter",
+    "Changes of a line that were lost on their way, newer ones having taken " +
+      "their place: to a pin inside QEMU (to_pin), since QEMU stood still; " +
+      "from it (from_pin), since the line was too slow.",
+  );
+  for (const { name, lines, exposure: { pins } } of served) {
+    if (pins === undefined) continue;
+    const { lostLevels, lostRequests } = pins;
+    addByLine(page, name, lines, (_, line) => lostLevels[line]!, {
+      where: "to_pin",
+    });
+    addByLine(page, name, lines, (_, line) => lostRequests[line]!, {
+      where: "from_pin",
+    });
+  }
+}
+
+/** One sample per line, of those that are not 0. */
+function addByLine(
+  page: Page,
+  aggregator: string,
+  lines: readonly LineCounts[],
+  countOf: (line: LineCounts, lineNumber: number) => number,
+  labels: Labels = {},
+): void {
+  for (const [line, counts] of lines.entries()) {
+    const count = countOf(counts, line);
+    if (count === 0) continue;
+    page.sample({ aggregator, line, name: counts.name, ...labels }, count);
   }
 }
 

@@ -257,6 +257,7 @@ export class ApiServer implements AsyncDisposable {
       handle: async ({ response }) => {
         const text = metricsText(await this.#reactor.count(), {
           eventListeners: this.#hub.size,
+          eventsMissed: this.#hub.lost,
           now: Date.now(),
           residentBytes: Deno.memoryUsage().rss,
         });

@@ -20,11 +20,17 @@ export class EventLimiter implements Disposable {
   #refill: Timer | undefined;
   #last: ServiceEvent | undefined;
   #heldBack = 0;
+  readonly #leftOut: Record<string, number> = {};
 
   /** Passes events to `pass`. */
   constructor(loop: EventLoop, pass: (event: ServiceEvent) => void) {
     this.#loop = loop;
     this.#pass = pass;
+  }
+
+  /** By kind: events that were never passed on. */
+  get leftOut(): Readonly<Record<string, number>> {
+    return this.#leftOut;
   }
 
   /** Passes the event on now, or the last of several within a second. */
@@ -33,6 +39,10 @@ export class EventLimiter implements Disposable {
       this.#credit--;
       this.#pass(event);
     } else {
+      if (this.#last !== undefined) {
+        const { event } = this.#last;
+        this.#leftOut[event] = (this.#leftOut[event] ?? 0) + 1;
+      }
       this.#heldBack++;
       this.#last = event;
     }

@@ -46,7 +46,7 @@ Deno.test("EventLimiter passes a few events at once", () => {
 });
 
 Deno.test("EventLimiter passes the last of a flood, every second", () => {
-  const { report, pass } = rig();
+  const { limiter, report, pass } = rig();
   for (let i = 0; i < 1000; i++) report("started");
   assertEquals(pass(0).length, 20);
   report("stopped", "paused");
@@ -54,6 +54,7 @@ Deno.test("EventLimiter passes the last of a flood, every second", () => {
   assertEquals(pass(100), ["stopped paused; 980 events before it not shown"]);
   report("started");
   assertEquals(pass(1000), ["started"]);
+  assertEquals(limiter.leftOut, { started: 980 });
 });
 
 Deno.test("EventLimiter sets no timer once all is as at first", () => {

@@ -16,12 +16,12 @@ import type {
 import { QemuPins } from "../qemu/qemu_pins.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { VhostUserBackend } from "../vhost_user/backend.ts";
-import { GpioCounters } from "../virtio/gpio_counters.ts";
+import { RequestCounters } from "../virtio/gpio_counters.ts";
 import { GpioDevice } from "../virtio/gpio_device.ts";
-import { REQUEST_QUEUE } from "../virtio/gpio_protocol.ts";
+import { MessageType } from "../virtio/gpio_protocol.ts";
+import { RequestTimes } from "../virtio/request_times.ts";
 import { listenFor } from "./file_access.ts";
-import type { ServiceEvent } from "./messages.ts";
-import { TurnTimes } from "./turn_times.ts";
+import type { ExposureCounts, ServiceEvent } from "./messages.ts";
 
 /** Socket files are for their owner and group; the directory decides the rest. */
 export const SOCKET_MODE = 0o660;
@@ -44,16 +44,14 @@ export interface Exposure extends Disposable {
   readonly controlBase?: string;
   /** Who may use its sockets. */
   readonly access: FileAccess;
-  /** What guests caused so far. */
-  readonly counters: GpioCounters;
-  /** How long turns took, where that is measured. */
-  readonly turns?: TurnTimes;
+  /** Tells what guests caused so far. */
+  count(): ExposureCounts;
 }
 
 /**
  * Presents `aggregator` as its specification says.
  *
- * @param isTimed Whether to measure how long turns take.
+ * @param isTimed Whether to measure how long requests take.
  * @throws {Error} If a socket cannot be had, or there is nothing to present it.
  */
 export function expose(
@@ -63,11 +61,12 @@ export function expose(
   events: ExposureEvents,
   isTimed: boolean,
 ): Exposure {
+  const times = isTimed ? new RequestTimes(aggregator.lines.length) : undefined;
   if (vhostUser !== undefined) {
-    return exposeDevice(name, vhostUser, aggregator, loop, events, isTimed);
+    return exposeDevice(name, vhostUser, aggregator, loop, events, times);
   }
   if (qemuPins !== undefined) {
-    return exposePins(qemuPins, aggregator, loop, events);
+    return exposePins(qemuPins, aggregator, loop, events, times);
   }
   throw new Error(`${name} is not presented to any guest`);
 }
@@ -76,8 +75,8 @@ export function expose(
 class AggregatorDevice extends GpioDevice {
   readonly #aggregator: Aggregator;
 
-  constructor(aggregator: Aggregator) {
-    super(aggregator.lines);
+  constructor(aggregator: Aggregator, times: RequestTimes | undefined) {
+    super(aggregator.lines, times === undefined ? {} : { times });
     this.#aggregator = aggregator;
   }
 
@@ -87,31 +86,16 @@ class AggregatorDevice extends GpioDevice {
   }
 }
 
-/** One that measures its turns: chosen at construction, so others pay nothing. */
-class TimedDevice extends AggregatorDevice {
-  readonly turns = new TurnTimes();
-
-  override processQueue(index: number, budget: number): boolean {
-    if (index !== REQUEST_QUEUE) return super.processQueue(index, budget);
-    const start = performance.now();
-    const hasMore = super.processQueue(index, budget);
-    this.turns.add(performance.now() - start);
-    return hasMore;
-  }
-}
-
 function exposeDevice(
   name: string,
   vhostUser: VhostUserSpecification,
   aggregator: Aggregator,
   loop: EventLoop,
   events: ExposureEvents,
-  isTimed: boolean,
+  times: RequestTimes | undefined,
 ): Exposure {
   using resources = new DisposableStack();
-  const device = isTimed
-    ? new TimedDevice(aggregator)
-    : new AggregatorDevice(aggregator);
+  const device = new AggregatorDevice(aggregator, times);
   const { listener, socketPath, access } = "fd" in vhostUser
     ? {
       listener: resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`)),
@@ -147,8 +131,14 @@ function exposeDevice(
       ? {}
       : { socketPath, controlBase: socketPath }),
     access,
-    counters: device.counters,
-    ...(device instanceof TimedDevice ? { turns: device.turns } : {}),
+    count: () => {
+      const { requests, unattributed, events, refusedChains } = device.counters;
+      return {
+        requests,
+        ...durationsOf(times),
+        device: { unattributed, events, refusedChains },
+      };
+    },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
@@ -164,12 +154,20 @@ function listenAt(
   return { listener, socketPath, access };
 }
 
+/** What a guest asks by its pins, in the words of virtio-gpio. */
+const MESSAGE_TYPES = {
+  set_direction: MessageType.SetDirection,
+  set_value: MessageType.SetValue,
+} as const;
+
 function exposePins(
   { qtest, qmp, device, index, pins }: QemuPinsSpecification,
   aggregator: Aggregator,
   loop: EventLoop,
   events: ExposureEvents,
+  times: RequestTimes | undefined,
 ): Exposure {
+  const counters = new RequestCounters(aggregator.lines.length);
   const exposure = new QemuPins({
     loop,
     qtestPath: qtest,
@@ -190,14 +188,34 @@ function exposePins(
       started: () => events.report("started"),
       stopped: () => events.report("stopped"),
       fault: (error) => events.report("fault", error.message),
+      answered: (lineNumber, request, isOk, since) => {
+        counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
+        times?.answered(lineNumber, since);
+        times?.published();
+      },
+      refused: (lineNumber) => {
+        aggregator.lines[lineNumber]!.refuse("it is an input by rule");
+      },
     },
+    ...(times === undefined ? {} : { now: () => performance.now() }),
   });
   return {
     presentation: `as pins of ${device} in the QEMU behind ${qtest}`,
     controlBase: qtest,
     access: {},
-    // Pins have no requests: the counts of a virtio-gpio device stay at zero.
-    counters: new GpioCounters(aggregator.lines.length),
+    count: () => ({
+      requests: counters.requests,
+      ...durationsOf(times),
+      pins: exposure.counters,
+    }),
     [Symbol.dispose]: () => exposure[Symbol.dispose](),
   };
+}
+
+function durationsOf(
+  times: RequestTimes | undefined,
+): Pick<ExposureCounts, "durations"> {
+  if (times === undefined) return {};
+  const { buckets, sums } = times;
+  return { durations: { buckets, sums } };
 }

@@ -9,7 +9,7 @@ import { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
 import { KernelChip } from "../kernel_chip/kernel_chip.ts";
-import type { AggregatorDescription } from "./messages.ts";
+import type { AggregatorCounts, AggregatorDescription } from "./messages.ts";
 
 /**
  * How often it is looked whether the chips are still there: the kernel tells
@@ -91,6 +91,16 @@ export class KernelChips implements AsyncDisposable {
     return [...this.#chips]
       .filter(([one]) => name === undefined || one === name)
       .map(([one, served]) => describe(one, served));
+  }
+
+  /** Tells of all of them in numbers: the kernel counts nothing of its chips. */
+  count(): AggregatorCounts[] {
+    return [...this.#chips].map(([name, served]) => ({
+      name,
+      connected: describe(name, served).connected,
+      servedSince: served.servedSince,
+      isChipPresent: served.chip.isPresent,
+    }));
   }
 
   /**

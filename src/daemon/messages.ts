@@ -19,7 +19,7 @@ export type Command =
     kind: "add";
     aggregators: AggregatorSpecification[];
     lanes: LaneHandover[];
-    /** Measure how long turns take; costs two looks at the clock each. */
+    /** Measure how long requests take; costs two looks at the clock per turn. */
     isTimed?: boolean;
   }
   /** Has these interlocks from now on, and no others. */
@@ -99,31 +99,59 @@ export interface LineChange extends Omit<LineDescription, "source"> {
   changes: number;
 }
 
-/** What was counted of one aggregator; see `GpioCounters` for the slots. */
+/** What is known of one aggregator in numbers. */
 export interface AggregatorCounts {
   name: string;
-  lineNames: string[];
   connected: boolean;
   /** **Units**: milliseconds since 1970. */
   servedSince: number;
-  connections: number;
-  faults: number;
-  /** Requests that a rule refused, by lineNumber. */
-  refusals: number[];
-  requests: Float64Array;
-  unattributed: Float64Array;
-  events: Float64Array;
-  refusedChains: Float64Array;
-  /** How long turns of the request queue took; absent if not measured. */
-  turns?: TurnCounts;
+  /** Of a kernel chip: whether it is there. */
+  isChipPresent?: boolean;
+  /** What was counted; absent for a kernel chip, whose users the kernel serves. */
+  guests?: GuestCounts;
 }
 
-/** A histogram of turns: what was done between a kick and its call. */
-export interface TurnCounts {
-  /** Turns by bucket; the last one is for what exceeds all bounds. */
-  buckets: Float64Array;
-  /** **Units**: seconds, all turns together. */
-  sum: number;
+/** What was counted of one aggregator's guests, ever since it is served. */
+export interface GuestCounts {
+  connections: number;
+  faults: number;
+  /** By kind: events that were not told, since there were too many. */
+  eventsLeftOut: Record<string, number>;
+  /** By lineNumber. */
+  lines: LineCounts[];
+  exposure: ExposureCounts;
+}
+
+/** What was counted of one line, however it is presented. */
+export interface LineCounts {
+  name: string;
+  /** Requests that a rule refused. */
+  refusals: number;
+}
+
+/**
+ * What an exposure counted; see `GpioCounters`, `RequestTimes` and
+ * `PinCounters` for the slots.
+ */
+export interface ExposureCounts {
+  /** Requests by line, kind and result. */
+  requests: Float64Array;
+  /** How long they took; absent if that is not measured. */
+  durations?: { buckets: Float64Array; sums: Float64Array };
+  /** Of a virtio-gpio device. */
+  device?: {
+    unattributed: Float64Array;
+    events: Float64Array;
+    refusedChains: Float64Array;
+  };
+  /** Of pins inside QEMU. */
+  pins?: {
+    resets: number;
+    reports: number;
+    levels: Float64Array;
+    lostLevels: Float64Array;
+    lostRequests: Float64Array;
+  };
 }
 
 /** An error on its way to the main isolate. */

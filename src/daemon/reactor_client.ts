@@ -219,7 +219,8 @@ export class ReactorClient implements Disposable {
 
   /** Tells what was counted. */
   async count(): Promise<AggregatorCounts[]> {
-    return (await this.#ask({ kind: "count" })).counts!;
+    const counts = (await this.#ask({ kind: "count" })).counts!;
+    return [...counts, ...this.#kernelChips?.count() ?? []];
   }
 
   /** Lets go what an earlier process left and nobody took over. */

@@ -75,7 +75,7 @@ export class ReactorHost implements Disposable {
   /**
    * Makes aggregators and serves them: all of them, or none.
    *
-   * @param isTimed Whether to measure how long their turns take.
+   * @param isTimed Whether to measure how long guests' requests take.
    * @throws {ConfigError} If they contradict each other.
    * @throws {Error} If a line or a socket cannot be had.
    */
@@ -324,21 +324,20 @@ class Served implements AggregatorReporter, Disposable {
 
   /** Tells what was counted. */
   count(): AggregatorCounts {
-    const { counters, turns } = this.#exposure;
-    const { requests, unattributed, events, refusedChains } = counters;
     return {
       name: this.name,
-      lineNames: this.#aggregator.lines.map(({ name }) => name),
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
-      connections: this.#connections,
-      faults: this.#faults,
-      refusals: this.#aggregator.lines.map(({ refusals }) => refusals),
-      requests,
-      unattributed,
-      events,
-      refusedChains,
-      ...(turns === undefined ? {} : { turns: turns.counts }),
+      guests: {
+        connections: this.#connections,
+        faults: this.#faults,
+        eventsLeftOut: this.#events.leftOut,
+        lines: this.#aggregator.lines.map(({ name, refusals }) => ({
+          name,
+          refusals,
+        })),
+        exposure: this.#exposure.count(),
+      },
     };
   }
 

@@ -14,12 +14,28 @@ import {
   PENDING,
 } from "../virtio/line_port.ts";
 
+/**
+ * What a guest asks of a line by what it does to the pin. As with virtio-gpio,
+ * a pin that becomes an output and has a level is two requests.
+ */
+export type PinRequest = "set_direction" | "set_value";
+
 /** Who hears of the line. */
 export interface PinLineListener {
   /** The line has this level, for the guest to see. */
   level(lineNumber: number, level: number): void;
-  /** The line did not take what the guest did: a rule, or a failing chip. */
-  refused(lineNumber: number): void;
+  /**
+   * The line did what the guest asked at `since`, or did not: a rule, a failing
+   * chip.
+   */
+  answered(
+    lineNumber: number,
+    request: PinRequest,
+    isOk: boolean,
+    since: number,
+  ): void;
+  /** A level that the guest drove gave way to a newer one. */
+  overflowed(lineNumber: number): void;
 }
 
 /**
@@ -31,7 +47,16 @@ const MAX_QUEUED = 65_536;
 interface Step {
   readonly operation: LineOperation;
   readonly argument: number;
+  /** What the guest asked for that this does; nothing: it is our own doing. */
+  readonly requests: readonly PinRequest[];
+  /** When the guest was seen to ask. */
+  readonly since: number;
 }
+
+const NOTHING: readonly PinRequest[] = [];
+const TURN: readonly PinRequest[] = ["set_direction"];
+const SET: readonly PinRequest[] = ["set_value"];
+const TURN_AND_SET: readonly PinRequest[] = ["set_direction", "set_value"];
 
 /** One line with the operations that wait for it. */
 export class PinLine {
@@ -41,14 +66,12 @@ export class PinLine {
   #queue: Step[] = [];
   #head = 0;
   /** The operation under way. */
-  #pending: LineOperation | undefined;
+  #pending: Step | undefined;
   /** The last thing that was asked of the line is to be an output. */
   #isDriven = false;
   #isListening = false;
   /** What the guest drives; -1: nothing. */
   #wanted = -1;
-  /** Levels that were forgotten because the line was too slow. */
-  overflows = 0;
 
   /** Makes the line; `completed` and `edge` are to be passed on to it. */
   constructor(
@@ -61,22 +84,21 @@ export class PinLine {
     this.#listener = listener;
   }
 
-  /** The guest drives its pin to `level`. */
-  drive(level: number): void {
-    this.#wanted = level;
-    const operation = this.#isDriven
-      ? LineOperation.SetValue
-      : LineOperation.Output;
-    this.#isDriven = true;
-    this.#isListening = false;
-    this.#enqueue(operation, level);
+  /**
+   * The guest drives its pin to `level`.
+   *
+   * @param since When it was seen to.
+   * @param isTurn Whether it has made the pin an output for that.
+   */
+  drive(level: number, since: number, isTurn: boolean): void {
+    this.#drive(level, isTurn ? TURN_AND_SET : SET, since);
   }
 
-  /** The guest made its pin an input again. */
-  input(): void {
+  /** The guest made its pin an input again; that was seen at `since`. */
+  input(since: number): void {
     this.#isDriven = false;
     this.#wanted = -1;
-    this.#enqueue(LineOperation.Input, 0);
+    this.#enqueue(LineOperation.Input, 0, TURN, since);
     this.listen();
   }
 
@@ -92,12 +114,20 @@ export class PinLine {
     this.#enqueue(LineOperation.GetValue, 0);
   }
 
-  /** The guest lets go of a line that is an output whatever it does. */
-  release(): void {
+  /**
+   * The guest lets go of a line that is an output whatever it does; that was
+   * seen at `since`.
+   */
+  release(since: number): void {
     this.#isDriven = false;
     this.#wanted = -1;
     this.#isListening = false;
-    this.#enqueue(LineOperation.Deactivate, Departure.LineReleased);
+    this.#enqueue(
+      LineOperation.Deactivate,
+      Departure.LineReleased,
+      TURN,
+      since,
+    );
   }
 
   /** The guest is gone: what it asked for last is not done any more. */
@@ -114,16 +144,16 @@ export class PinLine {
   restored(): void {
     if (this.#wanted !== -1) {
       this.#isDriven = false;
-      this.drive(this.#wanted);
+      this.#drive(this.#wanted, NOTHING, 0);
     } else if (this.#isListening) this.listen();
   }
 
   /** The operation that was under way is done. */
   completed(result: number): void {
-    const operation = this.#pending;
-    if (operation === undefined) return;
+    const step = this.#pending;
+    if (step === undefined) return;
     this.#pending = undefined;
-    this.#finish(operation, result);
+    this.#finish(step, result);
     while (this.#pending === undefined && this.#head < this.#queue.length) {
       this.#run(this.#queue[this.#head++]!);
     }
@@ -142,39 +172,65 @@ export class PinLine {
     return this.#pending !== undefined;
   }
 
-  #enqueue(operation: LineOperation, argument: number): void {
-    const step = { operation, argument };
+  #drive(level: number, requests: readonly PinRequest[], since: number): void {
+    this.#wanted = level;
+    const operation = this.#isDriven
+      ? LineOperation.SetValue
+      : LineOperation.Output;
+    this.#isDriven = true;
+    this.#isListening = false;
+    this.#enqueue(operation, level, requests, since);
+  }
+
+  #enqueue(
+    operation: LineOperation,
+    argument: number,
+    requests = NOTHING,
+    since = 0,
+  ): void {
+    const step = { operation, argument, requests, since };
     if (!this.#isBusy) return this.#run(step);
+    const last = this.#queue.at(-1);
     if (
       operation === LineOperation.SetValue &&
       this.#queue.length - this.#head >= MAX_QUEUED &&
-      this.#queue.at(-1)!.operation === LineOperation.SetValue
+      last!.operation === LineOperation.SetValue
     ) {
       this.#queue[this.#queue.length - 1] = step;
-      this.overflows++;
+      this.#answer(last!, false);
+      this.#listener.overflowed(this.lineNumber);
       return;
     }
     this.#queue.push(step);
   }
 
-  #run({ operation, argument }: Step): void {
+  #run(step: Step): void {
+    const { operation, argument } = step;
     // Asking an output for edges could make it an input.
     if (
       operation === LineOperation.SetEdges &&
       this.port.direction === Direction.Output
     ) return;
     const result = this.port.submit(operation, argument);
-    if (result === PENDING) this.#pending = operation;
-    else this.#finish(operation, result);
+    if (result === PENDING) this.#pending = step;
+    else this.#finish(step, result);
   }
 
-  #finish(operation: LineOperation, result: number): void {
+  #finish(step: Step, result: number): void {
+    this.#answer(step, result !== FAILED);
     if (result === FAILED) {
       // The line is not what it should be: the next level makes it one again.
       this.#isDriven = false;
-      this.#listener.refused(this.lineNumber);
-    } else if (operation === LineOperation.GetValue && this.#isListening) {
+    } else if (
+      step.operation === LineOperation.GetValue && this.#isListening
+    ) {
       this.#listener.level(this.lineNumber, result);
+    }
+  }
+
+  #answer({ requests, since }: Step, isOk: boolean): void {
+    for (const request of requests) {
+      this.#listener.answered(this.lineNumber, request, isOk, since);
     }
   }
 }

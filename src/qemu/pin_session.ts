@@ -16,6 +16,7 @@
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { PINS_PER_BANK, type RegisterBank } from "./controllers.ts";
 import type { Controller } from "./find_controller.ts";
+import type { PinCounters } from "./pin_counters.ts";
 import type { PinLine } from "./pin_line.ts";
 import type { QmpClient } from "./qmp.ts";
 import type { QtestClient } from "./qtest.ts";
@@ -39,8 +40,18 @@ export interface PinSessionOptions {
   /** Where directions are read; undefined: only the rules tell them. */
   readonly banks: readonly RegisterBank[] | undefined;
   readonly pins: readonly LinkedPin[];
-  /** The guest has driven a line that its rule makes an input. */
-  readonly onRefused: (lineNumber: number) => void;
+  readonly counters: PinCounters;
+  /** The clock that requests are measured by; 0 where nobody measures. */
+  readonly now: () => number;
+  /**
+   * The guest made a pin an output, seen at `since`, or an input again, whose
+   * line its rule keeps an input.
+   */
+  readonly onTurned: (
+    lineNumber: number,
+    isOutput: boolean,
+    since: number,
+  ) => void;
   /** All pins are linked, after the start or a reset. */
   readonly onLinked: () => void;
   /** QEMU refused what it should do; the session is of no use. */
@@ -56,6 +67,8 @@ class Pin {
   readonly pin: number;
   readonly line: PinLine;
   isOutput = false;
+  /** It became an output, and its line has not been told of that. */
+  isTurned = false;
   /** What the line was driven to last; -1: nothing. */
   driven = -1;
   /** What the pin is to be driven to, or was last; -1: nothing yet. */
@@ -95,6 +108,10 @@ export class PinSession implements Disposable {
   readonly #banks: readonly BankState[];
   /** Reports that no reading of the registers has confirmed: pin * 2 + level. */
   #reports: number[] = [];
+  /** When each of them came. */
+  #reportTimes: number[] = [];
+  /** When the registers were looked at last. */
+  #lookedAt = 0;
   /** How many of them came before the directions that are being read. */
   #confirmed = 0;
   #isReading = false;
@@ -145,7 +162,7 @@ export class PinSession implements Disposable {
   /** The machine was reset: every pin is an input again. */
   reset(): void {
     this.#era++;
-    this.#reports = [];
+    this.#forgetReports();
     this.#isReading = false;
     this.#isResting = false;
     this.#isHalted = false;
@@ -155,7 +172,7 @@ export class PinSession implements Disposable {
   /** The guest has shut down: nothing that its pins do counts until a reset. */
   halt(): void {
     this.#era++;
-    this.#reports = [];
+    this.#forgetReports();
     this.#isReading = false;
     this.#isHalted = true;
   }
@@ -176,11 +193,13 @@ export class PinSession implements Disposable {
   pinChanged(number: number, level: 0 | 1): void {
     const pin = this.#byNumber.get(number);
     if (pin === undefined || this.#isHalted) return;
+    const now = this.#options.now();
     if (this.#banks.length === 0) {
-      if (pin.rule === "output") this.#drive(pin, level);
+      if (pin.rule === "output") this.#drive(pin, level, now);
       return;
     }
     this.#reports.push(2 * number + level);
+    this.#reportTimes.push(now);
     this.#look();
   }
 
@@ -188,9 +207,10 @@ export class PinSession implements Disposable {
   lineChanged(lineNumber: number, level: number): void {
     const pin = this.#byLine.get(lineNumber);
     if (pin === undefined || pin.level === level) return;
+    if (pin.isLate) count(this.#options.counters.lostLevels, lineNumber);
     pin.level = level;
-    if (this.#options.qtest.backlog > MAX_BACKLOG_BYTES) pin.isLate = true;
-    else this.#push(pin);
+    pin.isLate = this.#options.qtest.backlog > MAX_BACKLOG_BYTES;
+    if (!pin.isLate) this.#push(pin);
   }
 
   /** QEMU has read all that was sent. */
@@ -212,6 +232,7 @@ export class PinSession implements Disposable {
     this.#isLinked = false;
     for (const pin of this.#pins) {
       pin.isOutput = false;
+      pin.isTurned = false;
       pin.driven = -1;
       pin.level = -1;
       pin.isLate = false;
@@ -228,12 +249,18 @@ export class PinSession implements Disposable {
     this.#options.onLinked();
   }
 
+  #forgetReports(): void {
+    this.#reports = [];
+    this.#reportTimes = [];
+  }
+
   /** Reads the registers, unless that is under way. */
   #look(): void {
     if (this.#isReading || this.#isHalted || this.#isOver) return;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     this.#isReading = true;
+    this.#lookedAt = this.#options.now();
     const era = this.#era;
     const last = this.#banks.at(-1);
     for (const bank of this.#banks) {
@@ -265,13 +292,15 @@ export class PinSession implements Disposable {
     this.#isReading = false;
     const isFirst = !this.#isLinked;
     const reports = this.#reports;
+    const times = this.#reportTimes;
     this.#reports = reports.slice(this.#confirmed);
+    this.#reportTimes = times.slice(this.#confirmed);
     for (const report of reports) {
       this.#byNumber.get(report >> 1)!.isReported = true;
     }
-    for (const report of reports.slice(0, this.#confirmed)) {
+    for (const [i, report] of reports.slice(0, this.#confirmed).entries()) {
       const pin = this.#byNumber.get(report >> 1)!;
-      if (this.#isDirectedOut(pin)) this.#obey(pin, report & 1);
+      if (this.#isDirectedOut(pin)) this.#obey(pin, report & 1, times[i]!);
     }
     const released: Pin[] = [];
     for (const pin of this.#pins) {
@@ -295,34 +324,44 @@ export class PinSession implements Disposable {
   }
 
   /** Does what a report of an output says. */
-  #obey(pin: Pin, level: number): void {
+  #obey(pin: Pin, level: number, since: number): void {
     const isRise = level === 1;
-    if (pin.isOutput && pin.driven === 1 && isRise) this.#drive(pin, 0);
-    this.#becomeOutput(pin);
-    this.#drive(pin, level);
+    if (pin.isOutput && pin.driven === 1 && isRise) this.#drive(pin, 0, since);
+    this.#becomeOutput(pin, since);
+    this.#drive(pin, level, since);
   }
 
   /** The guest's pin is an output: takes over what no report has told. */
   #driven(pin: Pin): void {
-    this.#becomeOutput(pin);
+    this.#becomeOutput(pin, this.#lookedAt);
     const level = bitOf(this.#banks, pin.pin, "levels");
     // Reports tell more than the level at the end, and may still be coming.
-    if (!pin.isReported && pin.driven !== level) this.#drive(pin, level);
+    if (!pin.isReported && pin.driven !== level) {
+      this.#drive(pin, level, this.#lookedAt);
+    }
   }
 
-  #becomeOutput(pin: Pin): void {
+  #becomeOutput(pin: Pin, since: number): void {
     if (pin.isOutput) return;
     pin.isOutput = true;
+    pin.isTurned = true;
     pin.driven = -1;
     // An output does not take levels: it is told again as an input.
     pin.level = -1;
-    if (pin.rule === "input") this.#options.onRefused(pin.line.lineNumber);
+    pin.isLate = false;
+    if (pin.rule === "input") this.#tellTurned(pin, since);
   }
 
-  #drive(pin: Pin, level: number): void {
+  #drive(pin: Pin, level: number, since: number): void {
     if (pin.rule === "input") return;
+    const { isTurned } = pin;
+    pin.isTurned = false;
     pin.driven = level;
-    pin.line.drive(level);
+    pin.line.drive(level, since, isTurned);
+  }
+
+  #tellTurned({ line: { lineNumber }, isOutput }: Pin, since: number): void {
+    this.#options.onTurned(lineNumber, isOutput, since);
   }
 
   /**
@@ -332,20 +371,25 @@ export class PinSession implements Disposable {
    */
   #release(pins: readonly Pin[]): void {
     const era = this.#era;
+    const since = this.#lookedAt;
     this.#options.qmp.execute("query-status", {}, () => {
       if (era !== this.#era) return;
       for (const pin of pins) {
         if (pin.isOutput) continue;
+        pin.isTurned = false;
         pin.level = -1;
-        if (pin.rule === "output") pin.line.release();
-        else if (pin.rule === "any") pin.line.input();
-        else pin.line.listen();
+        if (pin.rule === "output") pin.line.release(since);
+        else if (pin.rule === "any") pin.line.input(since);
+        else {
+          this.#tellTurned(pin, since);
+          pin.line.listen();
+        }
       }
     });
   }
 
   #push(pin: Pin): void {
-    const { qmp, qtest, controller } = this.#options;
+    const { qmp, qtest, controller, counters } = this.#options;
     const property = controller.properties.get(pin.pin);
     if (pin.pin < controller.inputs) {
       qtest.drive(controller.path, pin.pin, pin.level);
@@ -355,8 +399,13 @@ export class PinSession implements Disposable {
         property,
         value: pin.level === 1,
       }, () => {});
-    }
+    } else return;
+    count(counters.levels, pin.line.lineNumber);
   }
+}
+
+function count(counts: Float64Array, lineNumber: number): void {
+  counts[lineNumber] = counts[lineNumber]! + 1;
 }
 
 function bitOf(

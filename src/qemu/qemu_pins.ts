@@ -18,7 +18,8 @@ import type { LineListener, LinePort } from "../virtio/line_port.ts";
 import { banksOf } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
 import { type Controller, findController } from "./find_controller.ts";
-import { PinLine } from "./pin_line.ts";
+import { PinCounters } from "./pin_counters.ts";
+import { PinLine, type PinRequest } from "./pin_line.ts";
 import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
 import { QmpClient } from "./qmp.ts";
 import { QtestClient } from "./qtest.ts";
@@ -42,6 +43,19 @@ export interface QemuPinsEvents {
   stopped(): void;
   /** Something is not as it should be; told once until it is. */
   fault(error: QemuError): void;
+  /**
+   * A request of the guest's was done, or was not.
+   *
+   * @param since When the guest was seen to ask, if there is a clock.
+   */
+  answered(
+    lineNumber: number,
+    request: PinRequest,
+    isOk: boolean,
+    since: number,
+  ): void;
+  /** The guest made a pin an output whose line is an input by rule. */
+  refused(lineNumber: number): void;
 }
 
 /** What an exposure is made of. */
@@ -65,20 +79,8 @@ export interface QemuPinsOptions {
    */
   readonly onGuestGone: () => void;
   readonly events: QemuPinsEvents;
-}
-
-/** What guests and QEMU caused so far. */
-export interface QemuPinsCounters {
-  /** Times that QEMU was reached. */
-  connections: number;
-  /** Guest resets and shutdowns. */
-  resets: number;
-  /** Changes of pins that QEMU reported. */
-  reports: number;
-  /** Levels of lines that were handed to pins. */
-  levels: number;
-  /** What the guest did and a rule or a failing line refused. */
-  refusals: number;
+  /** The clock to measure requests by; absent: nobody measures them. */
+  readonly now?: () => number;
 }
 
 const FIRST_RETRY_MS = 50;
@@ -93,13 +95,7 @@ const LAST_RETRY_MS = 1000;
  */
 export class QemuPins implements LineListener, Disposable {
   /** What happened so far. */
-  readonly counters: QemuPinsCounters = {
-    connections: 0,
-    resets: 0,
-    reports: 0,
-    levels: 0,
-    refusals: 0,
-  };
+  readonly counters: PinCounters;
   readonly #options: QemuPinsOptions;
   readonly #lines: readonly PinLine[];
   #qmp: QmpClient | undefined;
@@ -120,14 +116,15 @@ export class QemuPins implements LineListener, Disposable {
   constructor(options: QemuPinsOptions) {
     checkPins(options);
     this.#options = options;
+    this.counters = new PinCounters(options.lines.length);
+    const { lostRequests } = this.counters;
     this.#lines = options.lines.map(({ port }, lineNumber) =>
       new PinLine(lineNumber, port, {
-        level: (_lineNumber, level) => {
-          this.counters.levels++;
-          this.#session?.lineChanged(lineNumber, level);
-        },
-        refused: () => {
-          this.counters.refusals++;
+        level: (lineNumber, level) =>
+          this.#session?.lineChanged(lineNumber, level),
+        answered: (...request) => options.events.answered(...request),
+        overflowed: () => {
+          lostRequests[lineNumber] = lostRequests[lineNumber]! + 1;
         },
       })
     );
@@ -237,8 +234,12 @@ export class QemuPins implements LineListener, Disposable {
       controller,
       banks: controller.address < 0 ? undefined : banksOf(controller.type),
       pins,
-      onRefused: () => {
-        this.counters.refusals++;
+      counters: this.counters,
+      now: this.#options.now ?? (() => 0),
+      onTurned: (lineNumber, isOutput, since) => {
+        const { events } = this.#options;
+        events.answered(lineNumber, "set_direction", !isOutput, since);
+        if (isOutput) events.refused(lineNumber);
       },
       onLinked: () => this.#options.events.started(),
       onFailed: (reason) => this.#fault(new QemuError(reason)),
@@ -246,7 +247,6 @@ export class QemuPins implements LineListener, Disposable {
     this.#isConnected = true;
     this.#retryMs = FIRST_RETRY_MS;
     this.#lastFault = "";
-    this.counters.connections++;
     this.#options.events.connected();
     this.#session.start();
   }

@@ -4,26 +4,15 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { ModelPort } from "../../tests/doubles/model_port.ts";
-import {
-  type ControllerModelOptions,
-  QemuDouble,
-} from "../../tests/doubles/qemu_double.ts";
-import { Reactor } from "../reactor/reactor.ts";
+import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
+import type { ControllerModelOptions } from "../../tests/doubles/qemu_double.ts";
 import {
   Departure,
   Direction,
   Edges,
   LineOperation as Op,
 } from "../virtio/line_port.ts";
-import type { PinRule } from "./pin_session.ts";
-import { QemuPins, type QemuPinsOptions } from "./qemu_pins.ts";
 
-const PL061: ControllerModelOptions = {
-  path: "/machine/soc/device[6]",
-  type: "pl061",
-  address: 0x1000_3000,
-};
 const ASPEED: ControllerModelOptions = {
   path: "/machine/soc/gpio",
   type: "aspeed.gpio-ast2600",
@@ -38,94 +27,6 @@ const ASPEED: ControllerModelOptions = {
   data: 0x0c0,
 };
 
-interface RigOptions extends Partial<QemuPinsOptions> {
-  rules?: readonly PinRule[];
-  board?: readonly ControllerModelOptions[];
-}
-
-/** An exposure of a few lines, and QEMUs that come and go. */
-function rig(options: RigOptions = {}) {
-  const { rules = ["any", "any"], board = [PL061], ...rest } = options;
-  const directory = Deno.makeTempDirSync();
-  const clock = { now: 0 };
-  const stack = new DisposableStack();
-  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
-  const loop = stack.use(
-    new Reactor({
-      onError: (error) => {
-        throw error;
-      },
-      now: () => clock.now,
-    }),
-  );
-  const ports = rules.map(() => new ModelPort());
-  const log: string[] = [];
-  const pins = new QemuPins({
-    loop,
-    lines: ports.map((port, i) => ({ port, rule: rules[i]! })),
-    qmpPath: `${directory}/qmp`,
-    qtestPath: `${directory}/qtest`,
-    device: "pl061",
-    onGuestGone: () => log.push("gone"),
-    events: {
-      connected: () => log.push("connected"),
-      disconnected: (reason) => log.push(`disconnected ${reason}`),
-      started: () => log.push("started"),
-      stopped: () => log.push("stopped"),
-      fault: (error) => log.push(`fault ${error.message} (${error.hint})`),
-    },
-    ...rest,
-  });
-  let qemu: QemuDouble | undefined;
-  stack.defer(() => qemu?.[Symbol.dispose]());
-  stack.use(pins);
-  const rigged = {
-    clock,
-    log,
-    ports,
-    port: ports[0]!,
-    pins,
-    directory,
-    loop,
-    /** Lets everything that is under way come to an end. */
-    turn(times = 60) {
-      for (let i = 0; i < times; i++) loop.turn(0);
-    },
-    /** Lets time pass, in steps that no deadline is skipped by. */
-    pass(ms: number) {
-      for (let i = 0; i < ms; i += 10) {
-        clock.now += 10;
-        rigged.turn(12);
-      }
-    },
-    get qemu() {
-      return qemu!;
-    },
-    /** Starts a QEMU and waits until it is found. */
-    boot(prepare?: (qemu: QemuDouble) => void) {
-      qemu = new QemuDouble(loop, directory, board);
-      prepare?.(qemu);
-      rigged.pass(1100);
-      return qemu;
-    },
-    /** Ends the QEMU, as a kill does. */
-    kill() {
-      qemu?.[Symbol.dispose]();
-      qemu = undefined;
-      rigged.turn();
-    },
-    /** The calls of a port since the last time. */
-    heard(port: ModelPort = ports[0]!) {
-      return port.calls.splice(0).map(({ operation, argument }) => [
-        operation,
-        argument,
-      ]);
-    },
-    [Symbol.dispose]: () => stack.dispose(),
-  };
-  return rigged;
-}
-
 const LISTEN = [
   [Op.GetValue, 0],
   [Op.SetEdges, Edges.Both],
@@ -133,7 +34,7 @@ const LISTEN = [
 ];
 
 Deno.test("QemuPins pushes the lines' levels to the guest's inputs, and each change", () => {
-  using it = rig();
+  using it = pinsRig();
   it.ports[1]!.pulled = 1;
   const qemu = it.boot();
   assertEquals(it.log, ["connected", "started"]);
@@ -148,7 +49,7 @@ Deno.test("QemuPins pushes the lines' levels to the guest's inputs, and each cha
 });
 
 Deno.test("QemuPins makes a line an output when the guest makes its pin one, and no sooner", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   it.heard();
   // As Linux does: the data register first, which an input ignores.
@@ -168,7 +69,7 @@ Deno.test("QemuPins makes a line an output when the guest makes its pin one, and
 });
 
 Deno.test("QemuPins learns what the guest drives before it drives a line", () => {
-  using it = rig();
+  using it = pinsRig();
   it.boot(({ gpio }) => {
     gpio.setDirections(3);
     gpio.setData(1);
@@ -179,7 +80,7 @@ Deno.test("QemuPins learns what the guest drives before it drives a line", () =>
 });
 
 Deno.test("QemuPins takes no pull-up of an input for a level that the guest drives", () => {
-  using it = rig({ board: [{ ...PL061, pullUps: 0xff }] });
+  using it = pinsRig({ board: [{ ...PL061, pullUps: 0xff }] });
   const { gpio } = it.boot();
   it.heard();
   gpio.setDirections(1);
@@ -192,7 +93,7 @@ Deno.test("QemuPins takes no pull-up of an input for a level that the guest driv
 });
 
 Deno.test("QemuPins finds what QEMU does not report, by looking", () => {
-  using it = rig({ board: [{ ...PL061, pullUps: 0xff }] });
+  using it = pinsRig({ board: [{ ...PL061, pullUps: 0xff }] });
   const { gpio } = it.boot();
   it.heard();
   // High as an input, high as an output: no change, no report.
@@ -208,7 +109,7 @@ Deno.test("QemuPins finds what QEMU does not report, by looking", () => {
 });
 
 Deno.test("QemuPins finds the first fall of a pin that was high before it connected", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot(({ gpio }) => {
     gpio.setDirections(3);
     gpio.setData(3);
@@ -226,7 +127,7 @@ Deno.test("QemuPins finds the first fall of a pin that was high before it connec
 });
 
 Deno.test("QemuPins hands on a burst of 10,000 edges, complete and in order", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   it.heard();
   gpio.setDirections(1);
@@ -246,7 +147,7 @@ Deno.test("QemuPins hands on a burst of 10,000 edges, complete and in order", ()
 });
 
 Deno.test("QemuPins hands on a burst of 10,000 edges of a line, complete and in order", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   gpio.inputs.length = 0;
   for (let i = 1; i <= 10_000; i++) {
@@ -261,7 +162,7 @@ Deno.test("QemuPins hands on a burst of 10,000 edges of a line, complete and in 
 });
 
 Deno.test("QemuPins keeps the order for a line that takes its time", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   it.heard();
   it.port.slow = true;
@@ -278,7 +179,7 @@ Deno.test("QemuPins keeps the order for a line that takes its time", () => {
 });
 
 Deno.test("QemuPins does nothing that the registers do not confirm, whatever comes in between", () => {
-  using it = rig();
+  using it = pinsRig();
   const qemu = it.boot();
   const { gpio } = qemu;
   gpio.setDirections(1);
@@ -303,7 +204,7 @@ Deno.test("QemuPins does nothing that the registers do not confirm, whatever com
 });
 
 Deno.test("QemuPins tells a reset from a guest that lets go of its pins", () => {
-  using it = rig();
+  using it = pinsRig();
   const qemu = it.boot();
   qemu.gpio.setDirections(1);
   qemu.gpio.setData(1);
@@ -327,7 +228,7 @@ Deno.test("QemuPins tells a reset from a guest that lets go of its pins", () => 
 });
 
 Deno.test("QemuPins takes a line for an input after a reset when its rule made it one", () => {
-  using it = rig();
+  using it = pinsRig();
   const qemu = it.boot();
   qemu.gpio.setDirections(1);
   it.turn();
@@ -344,24 +245,29 @@ Deno.test("QemuPins takes a line for an input after a reset when its rule made i
 });
 
 Deno.test("QemuPins brings a line back to what the guest drives, after its chip was away", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   it.port.broken = true;
   gpio.setDirections(1);
   gpio.setData(1);
   it.turn();
-  assert(it.pins.counters.refusals > 0);
+  assertEquals(it.requests.splice(0), [
+    "0 set_direction error after 0 ms",
+    "0 set_value error after 0 ms",
+  ]);
   it.port.broken = false;
   it.heard();
   it.pins.restored(0);
   assertEquals(it.heard(), [[Op.Output, 1]]);
+  // The guest has not asked again.
+  assertEquals(it.requests, []);
   it.heard(it.ports[1]);
   it.pins.restored(1);
   assertEquals(it.heard(it.ports[1]), LISTEN);
 });
 
 Deno.test("QemuPins waits for a rule that is at work before it listens", () => {
-  using it = rig({ rules: ["any"] });
+  using it = pinsRig({ rules: ["any"] });
   const qemu = it.boot();
   qemu.gpio.setDirections(1);
   it.pass(40);
@@ -378,7 +284,7 @@ Deno.test("QemuPins waits for a rule that is at work before it listens", () => {
 });
 
 Deno.test("QemuPins keeps to the rules of lines", () => {
-  using it = rig({ rules: ["input", "output"] });
+  using it = pinsRig({ rules: ["input", "output"] });
   const { gpio } = it.boot();
   assertEquals(it.heard(), LISTEN);
   assertEquals(it.heard(it.ports[1]), []);
@@ -388,7 +294,13 @@ Deno.test("QemuPins keeps to the rules of lines", () => {
   gpio.setData(3);
   it.turn();
   assertEquals(it.heard(), []);
-  assert(it.pins.counters.refusals > 0);
+  assertEquals(it.log.slice(2), ["refused 0"]);
+  assertEquals(it.requests.splice(0).sort(), [
+    "0 set_direction error after 0 ms",
+    "1 set_direction ok after 0 ms",
+    "1 set_value ok after 0 ms",
+    "1 set_value ok after 0 ms",
+  ]);
   assertEquals(it.heard(it.ports[1]).at(-1), [Op.SetValue, 1]);
   gpio.inputs.length = 0;
   gpio.setDirections(0);
@@ -400,10 +312,15 @@ Deno.test("QemuPins keeps to the rules of lines", () => {
     Op.Deactivate,
     Departure.LineReleased,
   ]]);
+  assertEquals(it.requests.sort(), [
+    "0 set_direction ok after 0 ms",
+    "1 set_direction ok after 0 ms",
+  ]);
+  assertEquals(it.log.slice(2), ["refused 0"]);
 });
 
 Deno.test("QemuPins lets a guest that has shut down drive nothing until a reset", () => {
-  using it = rig();
+  using it = pinsRig();
   const qemu = it.boot();
   qemu.gpio.setDirections(1);
   it.turn();
@@ -423,7 +340,7 @@ Deno.test("QemuPins lets a guest that has shut down drive nothing until a reset"
 });
 
 Deno.test("QemuPins leaves lines alone while the machine is paused", () => {
-  using it = rig();
+  using it = pinsRig();
   const qemu = it.boot();
   qemu.gpio.setDirections(1);
   qemu.gpio.setData(1);
@@ -448,7 +365,7 @@ Deno.test("QemuPins leaves lines alone while the machine is paused", () => {
 });
 
 Deno.test("QemuPins serves one QEMU after the other", () => {
-  using it = rig();
+  using it = pinsRig();
   for (let i = 0; i < 5; i++) {
     const qemu = it.boot();
     assertEquals(it.log.splice(0), ["connected", "started"]);
@@ -462,7 +379,6 @@ Deno.test("QemuPins serves one QEMU after the other", () => {
     assertEquals(it.log[0], "gone");
     assertStringIncludes(it.log.splice(0)[1]!, "disconnected");
   }
-  assertEquals(it.pins.counters.connections, 5);
 });
 
 Deno.test("QemuPins chooses among controllers by address, or says which there are", () => {
@@ -470,31 +386,31 @@ Deno.test("QemuPins chooses among controllers by address, or says which there ar
     { ...PL061, path: "/machine/soc/b", address: 0x1000_5000 },
     { ...PL061, path: "/machine/soc/a", address: 0x1000_4000 },
   ];
-  using ambiguous = rig({ board });
+  using ambiguous = pinsRig({ board });
   ambiguous.boot();
   assertEquals(ambiguous.log, [
     'fault this board has 2 controllers of type "pl061" (Say which by index: ' +
     "0: /machine/soc/a at 0x10004000; 1: /machine/soc/b at 0x10005000)",
   ]);
-  using first = rig({ board, index: 0 });
+  using first = pinsRig({ board, index: 0 });
   const { controllers } = first.boot();
   assertEquals(first.log, ["connected", "started"]);
   assertEquals(controllers.map(({ inputs }) => inputs.length), [0, 2]);
-  using beyond = rig({ board, index: 2 });
+  using beyond = pinsRig({ board, index: 2 });
   beyond.boot();
   assertStringIncludes(beyond.log.join(), "with the index 2");
-  using path = rig({ board, device: "/machine/soc/b" });
+  using path = pinsRig({ board, device: "/machine/soc/b" });
   assertEquals(path.boot().controllers.map(({ inputs }) => inputs.length), [
     2,
     0,
   ]);
-  using none = rig({ board, device: "gpio.unheard-of" });
+  using none = pinsRig({ board, device: "gpio.unheard-of" });
   none.boot();
   assertStringIncludes(none.log.join(), "may be meant: pl061)");
 });
 
 Deno.test("QemuPins ties the pins that it is told to", () => {
-  using it = rig({
+  using it = pinsRig({
     pins: [{ pin: 5, lineNumber: 0 }, { pin: 2, lineNumber: 1 }],
   });
   const { gpio } = it.boot();
@@ -503,7 +419,9 @@ Deno.test("QemuPins ties the pins that it is told to", () => {
   gpio.setData(1 << 5);
   it.turn();
   assertEquals([it.ports[0]!.level, it.ports[1]!.level], [1, 0]);
-  using many = rig({ rules: Array.from({ length: 9 }, () => "any" as const) });
+  using many = pinsRig({
+    rules: Array.from({ length: 9 }, () => "any" as const),
+  });
   many.boot();
   assertStringIncludes(many.log.join(), "has no pin 8; it has pins 0 to 7");
   for (
@@ -512,11 +430,11 @@ Deno.test("QemuPins ties the pins that it is told to", () => {
       [{ pin: 1, lineNumber: 0 }, { pin: 2, lineNumber: 0 }],
       [{ pin: 1, lineNumber: 0 }, { pin: 1, lineNumber: 1 }],
     ]
-  ) assertThrows(() => rig({ pins }), RangeError);
+  ) assertThrows(() => pinsRig({ pins }), RangeError);
 });
 
 Deno.test("QemuPins serves controllers whose pins are properties", () => {
-  using it = rig({
+  using it = pinsRig({
     board: [ASPEED],
     device: "aspeed.gpio",
     // A3 and B1.
@@ -532,7 +450,7 @@ Deno.test("QemuPins serves controllers whose pins are properties", () => {
   // Nothing is reported: what the guest does is seen by looking.
   it.pass(40);
   assertEquals(it.ports[1]!.level, 1);
-  using wrong = rig({
+  using wrong = pinsRig({
     board: [ASPEED],
     device: "aspeed.gpio",
     pins: [{ pin: 201, lineNumber: 0 }],
@@ -543,10 +461,14 @@ Deno.test("QemuPins serves controllers whose pins are properties", () => {
 
 Deno.test("QemuPins goes by the rules alone where it does not know the registers", () => {
   const board = [{ ...PL061, type: "gpio.unknown" }];
-  using any = rig({ board, device: "gpio.unknown" });
+  using any = pinsRig({ board, device: "gpio.unknown" });
   any.boot();
   assertStringIncludes(any.log.join(), "does not tell which way its pins go");
-  using it = rig({ board, device: "gpio.unknown", rules: ["input", "output"] });
+  using it = pinsRig({
+    board,
+    device: "gpio.unknown",
+    rules: ["input", "output"],
+  });
   const { gpio } = it.boot();
   assertEquals(gpio.inputs, [[0, 0]]);
   assertEquals(it.heard(it.ports[1]), []);
@@ -559,7 +481,7 @@ Deno.test("QemuPins goes by the rules alone where it does not know the registers
 
 Deno.test("QemuPins survives whatever the other end says, and tries again", () => {
   for (const text of ["HELLO", "FAIL", "OK what", "IRQ"]) {
-    using it = rig();
+    using it = pinsRig();
     const qemu = it.boot();
     it.log.length = 0;
     qemu.babble(text);
@@ -571,7 +493,7 @@ Deno.test("QemuPins survives whatever the other end says, and tries again", () =
 });
 
 Deno.test("QemuPins keeps the last level for a QEMU that stands still, and no endless queue", () => {
-  using it = rig();
+  using it = pinsRig();
   const { gpio } = it.boot();
   gpio.inputs.length = 0;
   const edges = 100_001;
@@ -579,6 +501,9 @@ Deno.test("QemuPins keeps the last level for a QEMU that stands still, and no en
   it.turn(2000);
   assert(gpio.inputs.length < edges);
   assertEquals(gpio.inputs.at(-1), [0, 1]);
+  // Handed over, or known to be lost.
+  const { levels: [handed], lostLevels: [lost] } = it.pins.counters;
+  assertEquals([handed, handed! + lost!], [gpio.inputs.length + 1, edges + 1]);
   it.port.pull(0);
   it.turn();
   assertEquals(gpio.inputs.at(-1), [0, 0]);
@@ -586,7 +511,7 @@ Deno.test("QemuPins keeps the last level for a QEMU that stands still, and no en
 
 Deno.test("QemuPins says when QEMU reports the pins of another controller", () => {
   const other = { ...PL061, path: "/machine/soc/b", type: "other" };
-  using it = rig({ board: [PL061, { ...other, address: 0x1000_8000 }] });
+  using it = pinsRig({ board: [PL061, { ...other, address: 0x1000_8000 }] });
   it.boot((qemu) => qemu.observe(qemu.controllers[1]!));
   assertStringIncludes(
     it.log.join(),

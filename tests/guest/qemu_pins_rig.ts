@@ -112,6 +112,8 @@ export class PinRig implements AsyncDisposable {
         started: () => note("started"),
         stopped: () => note("stopped"),
         fault: ({ message, hint }) => note(`fault: ${message} (${hint})`),
+        answered: () => {},
+        refused: (lineNumber) => note(`refused: ${lineNumber}`),
       },
       ...options,
     });

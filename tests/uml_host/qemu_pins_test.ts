@@ -39,11 +39,14 @@ Deno.test({
       (await run("gpioget --numeric -c gpiochip0 1 2")).trim(),
       "1 1",
     );
+    const handed = [...rig.pins.counters.levels];
     await chip.pull(1, "up");
     await chip.pull(0, "down");
     await rig.until(
       "the new levels",
-      () => rig.pins.counters.levels >= 4,
+      () =>
+        rig.pins.counters.levels[1]! > handed[1]! &&
+        rig.pins.counters.levels[2]! > handed[2]!,
     );
     assertEquals(
       (await run("gpioget --numeric -c gpiochip0 1 2")).trim(),

@@ -1,0 +1,29 @@
+/**
+ * What is counted of an exposure as pins, beside the guest's requests.
+ *
+ * @module
+ */
+
+/** The counters of one exposure: never reset, cheap to copy. */
+export class PinCounters {
+  /** Guest resets and shutdowns. */
+  resets = 0;
+  /** Changes of pins that QEMU reported, those without a line included. */
+  reports = 0;
+  /** By lineNumber: levels that were handed to the line's pin. */
+  readonly levels: Float64Array;
+  /** By lineNumber: levels that a newer one replaced before QEMU took them. */
+  readonly lostLevels: Float64Array;
+  /**
+   * By lineNumber: levels that the guest drove and that a newer one replaced
+   * before the line took them.
+   */
+  readonly lostRequests: Float64Array;
+
+  /** Makes counters for a number of lines, all 0. */
+  constructor(lineCount: number) {
+    this.levels = new Float64Array(lineCount);
+    this.lostLevels = new Float64Array(lineCount);
+    this.lostRequests = new Float64Array(lineCount);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * An exposure as pins in a loop of its own, with model lines on one side and
+ * QEMU doubles that come and go on the other.
+ *
+ * @module
+ */
+import { Reactor } from "../../src/reactor/reactor.ts";
+import type { PinRule } from "../../src/qemu/pin_session.ts";
+import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
+import { ModelPort } from "./model_port.ts";
+import { type ControllerModelOptions, QemuDouble } from "./qemu_double.ts";
+
+/** A controller of the `virt` board. */
+export const PL061: ControllerModelOptions = {
+  path: "/machine/soc/device[6]",
+  type: "pl061",
+  address: 0x1000_3000,
+};
+/** How a rig may differ. */
+export interface RigOptions extends Partial<QemuPinsOptions> {
+  rules?: readonly PinRule[];
+  board?: readonly ControllerModelOptions[];
+}
+
+/** An exposure of a few lines, and QEMUs that come and go. */
+export function pinsRig(options: RigOptions = {}) {
+  const { rules = ["any", "any"], board = [PL061], ...rest } = options;
+  const directory = Deno.makeTempDirSync();
+  const clock = { now: 0 };
+  const stack = new DisposableStack();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const loop = stack.use(
+    new Reactor({
+      onError: (error) => {
+        throw error;
+      },
+      now: () => clock.now,
+    }),
+  );
+  const ports = rules.map(() => new ModelPort());
+  const log: string[] = [];
+  const requests: string[] = [];
+  const pins = new QemuPins({
+    loop,
+    lines: ports.map((port, i) => ({ port, rule: rules[i]! })),
+    qmpPath: `${directory}/qmp`,
+    qtestPath: `${directory}/qtest`,
+    device: "pl061",
+    onGuestGone: () => log.push("gone"),
+    events: {
+      connected: () => log.push("connected"),
+      disconnected: (reason) => log.push(`disconnected ${reason}`),
+      started: () => log.push("started"),
+      stopped: () => log.push("stopped"),
+      fault: (error) => log.push(`fault ${error.message} (${error.hint})`),
+      answered: (lineNumber, request, isOk, since) =>
+        requests.push(
+          `${lineNumber} ${request} ${isOk ? "ok" : "error"} after ` +
+            `${clock.now - since} ms`,
+        ),
+      refused: (lineNumber) => log.push(`refused ${lineNumber}`),
+    },
+    now: () => clock.now,
+    ...rest,
+  });
+  let qemu: QemuDouble | undefined;
+  stack.defer(() => qemu?.[Symbol.dispose]());
+  stack.use(pins);
+  const rigged = {
+    clock,
+    log,
+    requests,
+    ports,
+    port: ports[0]!,
+    pins,
+    directory,
+    loop,
+    /** Lets everything that is under way come to an end. */
+    turn(times = 60) {
+      for (let i = 0; i < times; i++) loop.turn(0);
+    },
+    /** Lets time pass, in steps that no deadline is skipped by. */
+    pass(ms: number) {
+      for (let i = 0; i < ms; i += 10) {
+        clock.now += 10;
+        rigged.turn(12);
+      }
+    },
+    get qemu() {
+      return qemu!;
+    },
+    /** Starts a QEMU and waits until it is found. */
+    boot(prepare?: (qemu: QemuDouble) => void) {
+      qemu = new QemuDouble(loop, directory, board);
+      prepare?.(qemu);
+      rigged.pass(1100);
+      return qemu;
+    },
+    /** Ends the QEMU, as a kill does. */
+    kill() {
+      qemu?.[Symbol.dispose]();
+      qemu = undefined;
+      rigged.turn();
+    },
+    /** The calls of a port since the last time. */
+    heard(port: ModelPort = ports[0]!) {
+      return port.calls.splice(0).map(({ operation, argument }) => [
+        operation,
+        argument,
+      ]);
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+  return rigged;
+}
