@@ -1,7 +1,14 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { PIN, type PinReading } from "../../src/config/pins.ts";
 import { artefactsOf } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { PinRig } from "./qemu_pins_rig.ts";
+
+function readPin(text: string): PinReading {
+  const reading = PIN.read(text);
+  if ("problem" in reading) throw new Error(`${text} ${reading.problem}`);
+  return reading.value;
+}
 
 for (const qemu of ["old", "new"] as const) {
   Deno.test({
@@ -48,8 +55,11 @@ for (const qemu of ["old", "new"] as const) {
     fn: async () => {
       await using rig = await PinRig.create("sim/3", {
         device: "aspeed.gpio-ast2600",
-        // gpioB0 and so on.
-        pins: [8, 9, 10].map((pin, lineNumber) => ({ pin, lineNumber })),
+        // As a configuration has them: two by name, one by number.
+        pins: ["gpioB0", "gpioB1", "10"].map((pin, lineNumber) => ({
+          ...readPin(pin),
+          lineNumber,
+        })),
       });
       rig.sims[1]!.pull(1);
       await using guest = await rig.boot({ board: "ast2600-evb", qemu });
@@ -71,6 +81,20 @@ for (const qemu of ["old", "new"] as const) {
     },
   });
 }
+
+Deno.test({
+  name: "a pin's name that the controller has not is refused",
+  ignore: await mustSkip(...artefactsOf("ast2600-evb")),
+  fn: async () => {
+    await using rig = await PinRig.create("sim/1", {
+      device: "aspeed.gpio-ast2600",
+      index: 0,
+      pins: [{ ...readPin("gpioAC0"), lineNumber: 0 }],
+    });
+    await using _guest = await rig.boot({ board: "ast2600-evb" });
+    assertStringIncludes(rig.log.join(), "has no pin gpioAC0; it has 208 pins");
+  },
+});
 
 Deno.test({
   name: "a controller that is not on the board is refused with what there is",
