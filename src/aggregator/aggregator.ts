@@ -8,13 +8,14 @@ import type {
   LineSpecification,
 } from "../config/specification.ts";
 import { lineTitle } from "../config/specification.ts";
-import type { EventLoop } from "../reactor/event_loop.ts";
-import { Direction, UNSPECIFIED } from "../virtio/line_port.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { AggregatorLine, type LineReporter } from "./aggregator_line.ts";
+import { type FdKeeper, guestFdName } from "./fd_keeper.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./interlock.ts";
 import type { LineDirectory } from "./follow.ts";
-import { innermost, type LineSource, SourceOperation } from "./line_source.ts";
+import type { LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
 /** Opens the source of one line. @throws If it cannot be had. */
@@ -30,12 +31,19 @@ export interface AggregatorContext {
   interlocks: Interlocks;
   /** Told of what the rules did. */
   reporter: AggregatorReporter;
+  /** Keeps across a restart of this process that a guest was served. */
+  keeper?: FdKeeper | undefined;
 }
+
+/** How long the guest of an earlier process has to come back. */
+const RETURN_LIMIT_MS = 60_000;
 
 /** Who is told of what the rules of an aggregator's lines did. */
 export interface AggregatorReporter extends LineReporter {
   /** A line got its safe value because the guest said nothing for too long. */
   silent(line: AggregatorLine): void;
+  /** The guest of an earlier process did not come back. */
+  notBack(limitMs: number): void;
 }
 
 /**
@@ -50,6 +58,10 @@ export class Aggregator implements Disposable {
   readonly lines: readonly AggregatorLine[];
   readonly #context: AggregatorContext;
   readonly #guards: Guards;
+  /** Whether it is kept that a guest is served. */
+  #isGuestKept = false;
+  /** Waits for the guest of an earlier process. */
+  #wait: Timer | undefined;
 
   private constructor(
     name: string,
@@ -62,6 +74,7 @@ export class Aggregator implements Disposable {
     const { loop, reporter } = context;
     this.#guards = new Guards(lines, loop, (line) => reporter.silent(line));
     this.#guards.update();
+    this.#awaitGuest();
   }
 
   /**
@@ -127,13 +140,55 @@ export class Aggregator implements Disposable {
         : undefined);
   }
 
+  /** Whether the guest of an earlier process may yet come back. */
+  get awaitsGuest(): boolean {
+    return this.#wait !== undefined;
+  }
+
+  /** A guest is served from now on. */
+  guestBegan(): void {
+    this.#endWait();
+    const { keeper } = this.#context;
+    if (keeper === undefined || this.#isGuestKept) return;
+    const name = guestFdName(this.name);
+    using marker = createMemFd(name, 1, { seal: true });
+    keeper.keep(name, marker.fd);
+    this.#isGuestKept = true;
+  }
+
   /** The guest is gone: every line goes where its rule says. */
   guestGone(): void {
+    this.#endWait();
+    if (this.#isGuestKept) this.#context.keeper?.drop(guestFdName(this.name));
+    this.#isGuestKept = false;
     for (const line of this.lines) line.guestGone();
     this.#guards.guestGone();
   }
 
+  /**
+   * A guest that was served when this process was restarted holds its lines as
+   * they are: it is not gone. Its VMM connects again, or it is gone after all.
+   */
+  #awaitGuest(): void {
+    const { keeper, loop, reporter } = this.#context;
+    const markers = keeper?.take(guestFdName(this.name)) ?? [];
+    if (markers.length === 0) return;
+    for (const marker of markers) marker.close();
+    this.#isGuestKept = true;
+    this.#wait = loop.after(RETURN_LIMIT_MS, () => {
+      this.guestGone();
+      reporter.notBack(RETURN_LIMIT_MS);
+    });
+  }
+
+  #endWait(): void {
+    this.#wait?.[Symbol.dispose]();
+    this.#wait = undefined;
+  }
+
   [Symbol.dispose](): void {
+    this.#endWait();
+    if (this.#isGuestKept) this.#context.keeper?.drop(guestFdName(this.name));
     this.#guards[Symbol.dispose]();
     this.#context.directory.remove(this.name);
     for (const line of this.lines) line[Symbol.dispose]();
@@ -145,13 +200,6 @@ function start(line: AggregatorLine): void {
   const { source, combine } = line.specification;
   // A lane has started its lines before it handed them over.
   if (source.kind === "lane" && combine === undefined) return;
-  if (innermost(line.source).isKept === true) {
-    // It goes on as it is: nothing changes on its wire.
-    if (line.source.direction === Direction.Output) {
-      line.source.submit(SourceOperation.Output, UNSPECIFIED);
-    }
-    return;
-  }
   try {
     line.start();
   } catch (error) {

@@ -18,6 +18,7 @@ import {
 import { FollowedSource } from "./follow.ts";
 import { InterlockedSource } from "./interlock.ts";
 import {
+  innermost,
   type LineSource,
   type SourceListener,
   SourceOperation,
@@ -66,7 +67,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   /** Told of changes, if anybody is: nobody costs one look at this field. */
   #observer: LineObserver | undefined;
   /** The edges that whoever is served wants to hear of. */
-  #edges: Edges = Edges.None;
+  #edges: Edges;
   /** The source reports all edges, because somebody observes. */
   #isWide = false;
   #willBeWide = false;
@@ -94,6 +95,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     this.name = name;
     this.#specification = specification;
     this.#source = source;
+    this.#edges = source.keptEdges ?? Edges.None;
     source.attach(this);
   }
 
@@ -276,11 +278,17 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   }
 
   /**
-   * Puts the line where its specification starts it, before any guest.
+   * Puts the line where its specification starts it, before any guest. One that
+   * an earlier process had goes on as it is, unless its rule forbids that.
    *
    * @throws {Error} If it cannot be made so.
    */
   start(): void {
+    const { direction } = this.#specification;
+    if (innermost(this.#source).isKept === true) {
+      const isOutput = this.direction === Direction.Output;
+      if (direction === "any" || direction === "output" && isOutput) return;
+    }
     const first = startOperation(this.#specification);
     if (first === undefined) return;
     const { operation, argument } = first;

@@ -20,12 +20,12 @@ import {
   LineRequest,
   type LineSettings,
   type LocatedLine,
-  type RequestedLine,
 } from "../gpio/mod.ts";
+import { requestFault } from "./kept_request.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
 import type { ChipPresence, PresentLine } from "./chip_presence.ts";
-import type { LineKeeper } from "./line_keeper.ts";
+import { type FdKeeper, lineFdName } from "./fd_keeper.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -47,7 +47,7 @@ export interface ChipLineOptions {
   /** Tells when chips come and go. */
   presence: ChipPresence;
   /** Keeps the request across a restart of this process, if anybody does. */
-  keeper?: LineKeeper;
+  keeper?: FdKeeper;
   /** Called with where the line is, each time that is somewhere else. */
   onPlace: (place: LocatedLine | undefined) => void;
   /** Called when the line is let go for good. */
@@ -72,6 +72,7 @@ export class ChipLine implements LineSource, PresentLine {
   #request: LineRequest | undefined;
   #isAbsent = false;
   #isKept = false;
+  #keptEdges: Edges = Edges.None;
   #direction: Direction = Direction.Input;
   /** Whether the request says a direction, or took the line as it was. */
   #configured = false;
@@ -118,6 +119,10 @@ export class ChipLine implements LineSource, PresentLine {
 
   get isKept(): boolean {
     return this.#isKept;
+  }
+
+  get keptEdges(): Edges {
+    return this.#keptEdges;
   }
 
   get isAbsent(): boolean {
@@ -224,7 +229,9 @@ export class ChipLine implements LineSource, PresentLine {
     const request = this.#request;
     if (request === undefined) return;
     this.#request = undefined;
-    this.#options.keeper?.drop(request.chipName, request.offsets[0]!);
+    this.#options.keeper?.drop(
+      lineFdName(request.chipName, request.offsets[0]!),
+    );
     request[Symbol.dispose]();
   }
 
@@ -256,11 +263,11 @@ export class ChipLine implements LineSource, PresentLine {
     using chip = Chip.open(place.chipPath);
     const info = chip.lineInfo(place.offset);
     const { keeper, consumer } = this.#options;
+    const kept = this.#takeKept(chip.name, place.offset);
     const lines = [{ offset: place.offset, settings: this.#settings() }];
-    this.#request = this.#takeKept(chip.name, lines) ??
-      chip.requestLines({ consumer, lines });
-    keeper?.keep(chip.name, place.offset, this.#request.fd);
-    if (this.#isKept) this.#adopt(info);
+    this.#request = kept ?? chip.requestLines({ consumer, lines });
+    keeper?.keep(lineFdName(chip.name, place.offset), this.#request.fd);
+    if (kept !== undefined) this.#adopt(kept, info);
     if (!this.#configured) this.#direction = directionOf(info);
     const { name } = info;
     this.#name = name;
@@ -277,30 +284,80 @@ export class ChipLine implements LineSource, PresentLine {
   }
 
   /** The request that an earlier process had, if it was kept and still lives. */
-  #takeKept(
-    chipName: string,
-    lines: readonly RequestedLine[],
-  ): LineRequest | undefined {
-    const fd = this.#options.keeper?.take(chipName, lines[0]!.offset);
-    if (fd === undefined) return undefined;
-    const request = new LineRequest(fd.release(), chipName, lines);
-    this.#isKept = request.readBit(0) >= 0;
-    if (this.#isKept) return request;
-    // Its chip has gone since, and another one has come by this name.
-    request[Symbol.dispose]();
-    return undefined;
+  #takeKept(chipName: string, offset: number): LineRequest | undefined {
+    const { keeper, specification: { activeLow } } = this.#options;
+    let alive: LineRequest | undefined;
+    for (const fd of keeper?.take(lineFdName(chipName, offset)) ?? []) {
+      let fault = requestFault(fd, chipName, offset);
+      if (fault === undefined) {
+        const request = new LineRequest(fd.release(), chipName, [
+          { offset, settings: { direction: "as-is", activeLow } },
+        ]);
+        const isAlive = request.readBit(0) >= 0;
+        if (isAlive && alive === undefined) {
+          alive = request;
+          continue;
+        }
+        request[Symbol.dispose]();
+        fault = isAlive ? "it was kept twice" : "its chip has gone since";
+      } else fd.close();
+      keeper!.report(
+        `what was kept of line ${offset} of ${chipName} is not used: ${fault}`,
+      );
+    }
+    this.#isKept = alive !== undefined;
+    return alive;
   }
 
   /**
-   * Goes on with edges that an earlier process asked for. Those that came since
-   * lie in the kernel's queue: they are taken when a guest asks for edges, who
-   * may be the one that waits for them.
+   * Goes on with what an earlier process made of the line. What is on the wire
+   * stays; settings that are not those of the specification become so.
    */
-  #adopt({ direction, edge }: LineInfo): void {
-    if (direction !== "input" || edge === "none") return;
-    this.#configured = true;
+  #adopt(request: LineRequest, info: LineInfo): void {
+    const { activeLow } = this.#options.specification;
+    const found = request.readBit(0);
+    const isTurned = info.activeLow !== activeLow;
+    if (info.direction === "output") {
+      // The same level on the wire is the other value where that is turned.
+      const value = (isTurned ? 1 - found : found) as Value;
+      const settings = this.#outputSettings(value);
+      this.#configured = !isTurned && hasSettings(info, settings) ||
+        request.configure(settings) === 0;
+      this.#direction = Direction.Output;
+      this.#driven = value;
+      return;
+    }
+    const edges = EDGE_NAMES.indexOf(info.edge) as Edges;
+    // An input that was never asked for edges may be one that was taken as it
+    // was: it is made ours by the first who uses it.
+    if (edges === Edges.None && !isTurned) return;
+    const settings = this.#inputSettings(edges);
+    this.#configured = !isTurned && hasSettings(info, settings) ||
+      request.configure(settings) === 0;
     this.#direction = Direction.Input;
-    this.#edges = EDGE_NAMES.indexOf(edge) as Edges;
+    this.#edges = edges;
+    this.#seen = request.readBit(0);
+    if (edges === Edges.None) return;
+    this.#keptEdges = edges;
+    this.#hearKept(request);
+  }
+
+  /**
+   * Edges that came while nobody served the line lie in the kernel's queue. They
+   * are reported before anybody can come and ask for newer ones.
+   */
+  #hearKept(request: LineRequest): void {
+    const values: number[] = [];
+    for (let count; (count = request.readEvents(events)) > 0;) {
+      for (let i = 0; i < count; i++) values.push(valueAfter(events.kindAt(i)));
+    }
+    this.#options.loop.defer(() => {
+      for (const value of values) {
+        if (this.#request !== request) return;
+        this.#listener?.edge(value);
+      }
+    });
+    this.#watchRequest(request);
   }
 
   /** The line was released when the last guest went: this one wants it back. */
@@ -363,8 +420,6 @@ export class ChipLine implements LineSource, PresentLine {
       this.#configured && this.#direction === Direction.Input &&
       edges === this.#edges
     ) {
-      // Edges that were taken over are not watched yet.
-      if (edges !== Edges.None) this.#watchRequest(request);
       return 0;
     }
     const result = request.configure(this.#inputSettings(edges));
@@ -420,7 +475,7 @@ export class ChipLine implements LineSource, PresentLine {
     const watch = this.#watch;
     const count = this.#request!.readEvents(events);
     for (let i = 0; i < count; i++) {
-      this.#seen = events.kindAt(i) === KIND_RISING ? 1 : 0;
+      this.#seen = valueAfter(events.kindAt(i));
       this.#listener?.edge(this.#seen);
       // An edge may make a rule drive or release this very line.
       if (this.#watch !== watch) return;
@@ -442,6 +497,19 @@ export class ChipLine implements LineSource, PresentLine {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
   }
+}
+
+function valueAfter(kind: number): Value {
+  return kind === KIND_RISING ? 1 : 0;
+}
+
+/** Whether the kernel has a line as these settings say, but for its value. */
+function hasSettings(info: LineInfo, settings: LineSettings): boolean {
+  return info.activeLow === settings.activeLow &&
+    info.bias === (settings.bias ?? "as-is") &&
+    (settings.direction === "output"
+      ? info.drive === (settings.drive ?? "push-pull")
+      : info.debouncePeriodUs === (settings.debouncePeriodUs ?? 0));
 }
 
 function directionOf({ direction }: LineInfo): Direction {

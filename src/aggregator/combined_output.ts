@@ -4,9 +4,13 @@
  *
  * A user that let go of its wish counts as one that wants the line inactive.
  *
+ * What each user wants outlives a restart of this process where it is kept. The
+ * output stays as it is until all users that are to come have come.
+ *
  * @module
  */
 import { Direction, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import type { KeptWish } from "./kept_wish.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -18,6 +22,8 @@ import { SharedSource } from "./shared_source.ts";
 export interface CombinedOutputUse {
   /** Whether its first wish is the value that is found. */
   keepsFound: boolean;
+  /** Where its wish outlives this process. **Ownership**: the user's end. */
+  kept?: KeptWish | undefined;
   /** Called when this user goes. */
   onClose: () => void;
 }
@@ -29,8 +35,13 @@ export class CombinedOutput extends SharedSource {
   readonly #onUnused: () => void;
   /** What the source drives; undefined until it has been made an output. */
   #value: number | undefined;
+  /** Not all users of the earlier process are there again. */
+  #isHeld: boolean;
 
-  /** `onUnused` is called when the last user has gone, with the source. */
+  /**
+   * A source that was kept is held as it is until `takenOver`. `onUnused` is
+   * called when the last user has gone, with the source.
+   */
   constructor(
     source: LineSource,
     combine: "or" | "and",
@@ -39,6 +50,16 @@ export class CombinedOutput extends SharedSource {
     super(source);
     this.#isAnd = combine === "and";
     this.#onUnused = onUnused;
+    this.#isHeld = source.isKept === true &&
+      source.direction === Direction.Output && source.peek() >= 0;
+    if (this.#isHeld) this.#value = source.peek();
+  }
+
+  /** The users have come that an earlier process had: it is as ever. */
+  takenOver(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#drive(() => {});
   }
 
   /** One more user. **Ownership**: the caller's. */
@@ -76,6 +97,8 @@ export class CombinedOutput extends SharedSource {
 
   /** A user goes, and its wish with it. */
   close(tap: OutputTap): void {
+    // The last one's own rule has said what it is to be.
+    if (this.#taps.size === 1 && this.#taps.has(tap)) this.takenOver();
     if (!this.#taps.delete(tap)) return;
     tap.onClose();
     if (this.#taps.size > 0) {
@@ -126,10 +149,10 @@ export class CombinedOutput extends SharedSource {
     tell: (result: number) => void,
     seen: (result: number) => void = () => {},
   ): number {
-    let value = 0;
+    let value: number | undefined;
     return this.perform(
       () => {
-        value = this.#combined();
+        value = this.#isHeld ? this.#value! : this.#combined();
         if (this.#value === undefined) {
           return this.source.submit(SourceOperation.Output, value);
         }
@@ -150,9 +173,11 @@ export class CombinedOutput extends SharedSource {
 /** One user's end of a combined output. */
 class OutputTap implements LineSource {
   readonly direction = Direction.Output;
-  /** The value that this user wants; undefined until it wants one. */
-  wish: number | undefined;
+  /** Whether an earlier process knew what this user wants. */
+  readonly isKept: boolean;
   listener: SourceListener | undefined;
+  #kept: KeptWish | undefined;
+  #wish: number | undefined;
   readonly #combined: CombinedOutput;
   readonly #source: LineSource;
   readonly #keepsFound: boolean;
@@ -167,6 +192,19 @@ class OutputTap implements LineSource {
     this.#source = source;
     this.#keepsFound = use.keepsFound;
     this.onClose = use.onClose;
+    this.#kept = use.kept;
+    this.#wish = use.kept?.wish;
+    this.isKept = this.#wish !== undefined && source.isKept === true;
+  }
+
+  /** The value that this user wants; undefined until it wants one. */
+  get wish(): number | undefined {
+    return this.#wish;
+  }
+
+  set wish(value: number | undefined) {
+    this.#wish = value;
+    if (this.#kept !== undefined) this.#kept.wish = value;
   }
 
   get description(): string {
@@ -213,6 +251,8 @@ class OutputTap implements LineSource {
 
   [Symbol.dispose](): void {
     this.listener = undefined;
+    this.#kept?.[Symbol.dispose]();
+    this.#kept = undefined;
     this.#combined.close(this);
   }
 }

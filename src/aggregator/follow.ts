@@ -18,8 +18,12 @@ import { SharedSource } from "./shared_source.ts";
 
 /** Somebody who follows a line. */
 export interface Follower {
-  /** The followed line's direction or value may have changed. */
-  followedChanged(): void;
+  /**
+   * The followed line's direction or value may have changed.
+   *
+   * @param edge The value after an edge, if one told of it.
+   */
+  followedChanged(edge?: number): void;
 }
 
 /**
@@ -126,7 +130,7 @@ export class FollowedSource extends SharedSource implements LineSource {
   edge(value: number): void {
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#guestEdges & edge) !== 0) this.#listener?.edge(value);
-    this.#tellFollowers();
+    this.#tellFollowers(value);
   }
 
   presence(isPresent: boolean): void {
@@ -211,8 +215,8 @@ export class FollowedSource extends SharedSource implements LineSource {
     if (isInput && this.#wanted() !== this.#edges) this.#askForEdges(() => {});
   }
 
-  #tellFollowers(): void {
-    for (const follower of [...this.#followers]) follower.followedChanged();
+  #tellFollowers(edge?: number): void {
+    for (const follower of [...this.#followers]) follower.followedChanged(edge);
   }
 
   readonly #tell = (result: number): void => {
@@ -294,6 +298,9 @@ export class LineDirectory {
 /** What makes a line's value of the followed line's. */
 type View = (followed: FollowedSource) => number;
 
+/** What makes a line's value of the one that the followed line had. */
+type EdgeView = (value: number) => number;
+
 /** A line that follows another one: always an input to its own guest. */
 export class FollowerLine implements LineSource, Follower {
   /** Empty, but for one that stands for the followed line itself. */
@@ -303,6 +310,7 @@ export class FollowerLine implements LineSource, Follower {
   /** The line that is followed. */
   readonly reference: LineReference;
   readonly #view: View;
+  readonly #edgeView: EdgeView | undefined;
   /** The value while there is nobody to follow. */
   readonly #alone: number;
   readonly #registration: Disposable;
@@ -311,12 +319,17 @@ export class FollowerLine implements LineSource, Follower {
   #listener: SourceListener | undefined;
   #edges: Edges = Edges.None;
   #value: number = FAILED;
+  /** Nobody has asked for edges yet: who comes may have missed some. */
+  #isFresh = true;
 
   /** Makes the line of a specification whose source is a reference. */
   constructor(specification: LineSpecification, directory: LineDirectory) {
-    const { reference, view, alone, title } = followingOf(specification);
+    const { reference, view, edgeView, alone, title } = followingOf(
+      specification,
+    );
     this.reference = reference;
     this.#view = view;
+    this.#edgeView = edgeView;
     this.#alone = alone;
     const isTwin = reference.lineNumber !== undefined;
     this.name = (isTwin && directory.nameOf(reference)) || "";
@@ -344,6 +357,7 @@ export class FollowerLine implements LineSource, Follower {
       case SourceOperation.GetValue:
         return this.peek();
       case SourceOperation.SetEdges:
+        this.#isFresh = false;
         this.#edges = argument as Edges;
         this.#value = this.peek();
         return 0;
@@ -351,6 +365,7 @@ export class FollowerLine implements LineSource, Follower {
         return 0;
       case SourceOperation.Deactivate:
       case SourceOperation.Release:
+        this.#isFresh = false;
         this.#edges = Edges.None;
         return 0;
       case SourceOperation.Output:
@@ -364,7 +379,11 @@ export class FollowerLine implements LineSource, Follower {
     return followed === undefined ? this.#alone : this.#view(followed);
   }
 
-  followedChanged(): void {
+  followedChanged(told?: number): void {
+    // Edges of a kept line may have come and gone: its value does not tell.
+    if (this.#isFresh && told !== undefined && this.#edgeView !== undefined) {
+      this.#listener?.edge(this.#edgeView(told));
+    }
     const value = this.peek();
     const before = this.#value;
     if (value === before) return;
@@ -386,7 +405,14 @@ export class FollowerLine implements LineSource, Follower {
 
 function followingOf(
   { source, activeLow, bias }: LineSpecification,
-): { reference: LineReference; view: View; alone: number; title: string } {
+): {
+  reference: LineReference;
+  view: View;
+  /** Absent where edges of an input are not seen. */
+  edgeView?: EdgeView;
+  alone: number;
+  title: string;
+} {
   const flip = (value: number) => value < 0 ? value : 1 - value;
   switch (source.kind) {
     case "wire": {
@@ -405,6 +431,7 @@ function followingOf(
       return {
         reference: source.of,
         view: (line) => line.value,
+        edgeView: (value) => value,
         alone: FAILED,
         title: "copy of",
       };
@@ -412,6 +439,7 @@ function followingOf(
       return {
         reference: source.of,
         view: (line) => flip(line.value),
+        edgeView: flip,
         alone: FAILED,
         title: "opposite of",
       };

@@ -10,7 +10,7 @@ import type { EventLoop, Watch } from "../reactor/event_loop.ts";
 import type { AggregatorLine } from "./aggregator_line.ts";
 import type { LaneConnection } from "./lane_line.ts";
 import { LaneSlot, SlotState } from "./lane_memory.ts";
-import { FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import { Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
 import { type SourceListener, SourceOperation } from "./line_source.ts";
 
 /** Serves the slots of one lane. **Ownership**: owns its lines. */
@@ -69,6 +69,8 @@ class LaneServedLine implements SourceListener {
     slot.set("value", line.source.peek());
     slot.set("direction", line.source.direction);
     slot.set("absent", line.source.isAbsent === true ? 1 : 0);
+    slot.set("kept", line.source.isKept === true ? 1 : 0);
+    slot.set("keptEdges", line.source.keptEdges ?? Edges.None);
   }
 
   serve(): void {

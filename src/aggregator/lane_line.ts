@@ -7,7 +7,12 @@ import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
 import { signalFd } from "../../ffi/event_fd.ts";
 import type { Mapping } from "../../ffi/mapping.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
-import { type Direction, FAILED, PENDING } from "../virtio/line_port.ts";
+import {
+  type Direction,
+  type Edges,
+  FAILED,
+  PENDING,
+} from "../virtio/line_port.ts";
 import { LaneSlot, SlotState } from "./lane_memory.ts";
 import type {
   LineSource,
@@ -99,6 +104,14 @@ class LaneLine implements LineSource {
 
   get isAbsent(): boolean {
     return this.#slot.get("absent") === 1;
+  }
+
+  get isKept(): boolean {
+    return this.#slot.get("kept") === 1;
+  }
+
+  get keptEdges(): Edges {
+    return this.#slot.get("keptEdges") as Edges;
   }
 
   get direction(): Direction {

@@ -30,6 +30,9 @@ const FIELDS = {
   rememberOperation: 11,
   rememberArgument: 12,
   remember: 13,
+  /** Whether an earlier process had the line, and the edges it asked for. */
+  kept: 14,
+  keptEdges: 15,
 } as const;
 const SLOT_FIELDS = 16;
 

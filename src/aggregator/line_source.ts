@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { type Direction, LineOperation } from "../virtio/line_port.ts";
+import {
+  type Direction,
+  type Edges,
+  LineOperation,
+} from "../virtio/line_port.ts";
 
 /** What an aggregator's line can ask of its source. */
 export const SourceOperation = {
@@ -46,6 +50,11 @@ export interface LineSource extends Disposable {
   readonly direction: Direction;
   /** The host line was had by an earlier process and never let go since. */
   readonly isKept?: boolean;
+  /**
+   * The edges that a kept line reports from the start, those that came while
+   * nobody served it first: they are for a guest that never noticed.
+   */
+  readonly keptEdges?: Edges;
   /** Says who is told. */
   attach(listener: SourceListener): void;
   /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */

@@ -2,6 +2,9 @@
  * One host input for several aggregators (an emergency stop that every control
  * system sees): each user has interrupts of its own.
  *
+ * Edges that came while a kept line was not served are for all users that were
+ * there before: also for those that come again after they were told.
+ *
  * @module
  */
 import { Direction, Edges, FAILED } from "../virtio/line_port.ts";
@@ -24,20 +27,45 @@ export interface SharedInputUse {
 export class SharedInput extends SharedSource {
   readonly #taps = new Set<InputTap>();
   readonly #onUnused: () => void;
+  readonly #defer: (task: () => void) => void;
   /** The edges that the source reports. */
-  #edges: Edges = Edges.None;
+  #edges: Edges;
+  /** What was told so far of a kept source; undefined once all users are there. */
+  #early: number[] | undefined;
 
-  /** `onUnused` is called when the last user has gone, with the source. */
-  constructor(source: LineSource, onUnused: () => void) {
+  /**
+   * `onUnused` is called when the last user has gone, with the source; `defer`
+   * does something a moment later.
+   */
+  constructor(
+    source: LineSource,
+    onUnused: () => void,
+    defer: (task: () => void) => void,
+  ) {
     super(source);
     this.#onUnused = onUnused;
+    this.#defer = defer;
+    this.#edges = source.keptEdges ?? Edges.None;
+    if (this.#edges !== Edges.None) this.#early = [];
   }
 
   /** One more user. **Ownership**: the caller's. */
   open(use: SharedInputUse): LineSource {
     const tap = new InputTap(this, this.source, use);
+    if (this.#early !== undefined) {
+      tap.edges = tap.forUser(this.#edges);
+      const early = [...this.#early];
+      this.#defer(() => {
+        for (const value of early) tap.hear(value);
+      });
+    }
     this.#taps.add(tap);
     return tap;
+  }
+
+  /** The users have come that an earlier process had: it is as ever. */
+  takenOver(): void {
+    this.#early = undefined;
   }
 
   /** What a tap was asked. */
@@ -86,6 +114,7 @@ export class SharedInput extends SharedSource {
   }
 
   edge(value: number): void {
+    this.#early?.push(value);
     for (const tap of [...this.#taps]) tap.hear(value);
   }
 
@@ -165,13 +194,25 @@ class InputTap implements LineSource {
     return this.#source.isAbsent === true;
   }
 
+  get isKept(): boolean {
+    return this.#source.isKept === true;
+  }
+
+  get keptEdges(): Edges {
+    return this.edges;
+  }
+
   /** The edges of the source that mean the wanted edges here. */
-  get sourceEdges(): number {
-    const { edges } = this;
+  get sourceEdges(): Edges {
+    return this.forUser(this.edges);
+  }
+
+  /** What edges of the source mean here, and the other way round. */
+  forUser(edges: Edges): Edges {
     if (!this.#isInverted || edges === Edges.None || edges === Edges.Both) {
       return edges;
     }
-    return edges ^ Edges.Both;
+    return (edges ^ Edges.Both) as Edges;
   }
 
   attach(listener: SourceListener): void {

@@ -13,7 +13,7 @@ function rig(inverted = [false, false]) {
   const source = new SourceDouble();
   let unused = 0;
   const closed: number[] = [];
-  const shared = new SharedInput(source, () => unused++);
+  const shared = new SharedInput(source, () => unused++, () => {});
   const users = inverted.map((isInverted, i) =>
     new LineRig(
       `user${i}`,

@@ -13,7 +13,8 @@ import { CombinedOutput } from "./combined_output.ts";
 import { ConstLine } from "./const_line.ts";
 import { FollowerLine, LineDirectory } from "./follow.ts";
 import type { LaneEndpoint } from "./lane_line.ts";
-import type { LineKeeper } from "./line_keeper.ts";
+import { type FdKeeper, wishFdName } from "./fd_keeper.ts";
+import { KeptWish } from "./kept_wish.ts";
 import type { LineSource } from "./line_source.ts";
 import {
   isChipSource,
@@ -44,7 +45,7 @@ interface HostLine {
 /** Opens a line that is shared for one more user. */
 type OpenMore = (
   specification: LineSpecification,
-  onClose: () => void,
+  owner: string,
 ) => LineSource;
 
 /** Makes line sources; knows which lines this process has taken already. */
@@ -53,12 +54,14 @@ export class SourceFactory implements Disposable {
   readonly directory = new LineDirectory();
   readonly #loop: EventLoop;
   readonly #presence: ChipPresence;
-  readonly #keeper: LineKeeper | undefined;
+  readonly #keeper: FdKeeper | undefined;
   /** By place, those that are there. */
   readonly #hostLines = new Map<string, HostLine>();
+  /** Kept lines that wait until all their users have come again. */
+  readonly #waiting = new Set<SharedInput | CombinedOutput>();
 
   /** Sources report through `loop`; `keeper` keeps requests across restarts. */
-  constructor(loop: EventLoop, keeper?: LineKeeper) {
+  constructor(loop: EventLoop, keeper?: FdKeeper) {
     this.#loop = loop;
     this.#keeper = keeper;
     this.#presence = new ChipPresence(loop);
@@ -98,6 +101,12 @@ export class SourceFactory implements Disposable {
         );
       }
     }
+  }
+
+  /** All that an earlier process kept is taken over. */
+  takenOver(): void {
+    for (const line of this.#waiting) line.takenOver();
+    this.#waiting.clear();
   }
 
   [Symbol.dispose](): void {
@@ -156,7 +165,7 @@ export class SourceFactory implements Disposable {
       owners: new Set([owner]),
       openMore: undefined,
     };
-    const source = this.#shareable(host, owner, open(host));
+    const source = this.#shareable(host, owner, open(host), place);
     if (place !== undefined) this.#move(host, place);
     return source;
   }
@@ -186,23 +195,51 @@ export class SourceFactory implements Disposable {
       );
     }
     host.owners.add(owner);
-    return host.openMore(specification, () => host.owners.delete(owner));
+    return host.openMore(specification, owner);
   }
 
   /** What a line with several users has before its source. */
-  #shareable(host: HostLine, owner: string, source: LineSource): LineSource {
+  #shareable(
+    host: HostLine,
+    owner: string,
+    source: LineSource,
+    place: string | undefined,
+  ): LineSource {
     const { shared, combine, activeLow } = host.specification;
     const onUnused = () => this.#move(host, undefined);
+    const leaver = (user: string) => () => host.owners.delete(user);
     if (shared === true) {
-      const input = new SharedInput(source, onUnused);
-      host.openMore = (use, onClose) =>
-        input.open({ isInverted: use.activeLow !== activeLow, onClose });
+      const input = new SharedInput(
+        source,
+        () => {
+          this.#waiting.delete(input);
+          onUnused();
+        },
+        (task) => this.#loop.defer(task),
+      );
+      if (source.isKept === true) this.#waiting.add(input);
+      host.openMore = (use, user) =>
+        input.open({
+          isInverted: use.activeLow !== activeLow,
+          onClose: leaver(user),
+        });
     } else if (combine !== undefined) {
-      const output = new CombinedOutput(source, combine, onUnused);
-      host.openMore = (use, onClose) =>
-        output.open({ keepsFound: use.initial === "as-is", onClose });
+      const output = new CombinedOutput(source, combine, () => {
+        this.#waiting.delete(output);
+        onUnused();
+      });
+      if (source.isKept === true) this.#waiting.add(output);
+      const keeper = this.#keeper;
+      host.openMore = (use, user) =>
+        output.open({
+          keepsFound: use.initial === "as-is",
+          kept: keeper === undefined || place === undefined
+            ? undefined
+            : KeptWish.open(keeper, wishFdName(place, user)),
+          onClose: leaver(user),
+        });
     } else return source;
-    return host.openMore(host.specification, () => host.owners.delete(owner));
+    return host.openMore(host.specification, owner);
   }
 }
 

@@ -118,6 +118,9 @@ const jsonEvents = {
   event(event: ServiceEvent) {
     writeOutput(JSON.stringify(event));
   },
+  problem(text: string) {
+    writeOutput(JSON.stringify({ event: "problem", detail: text }));
+  },
   reloaded(answer: ReloadAnswer) {
     writeOutput(JSON.stringify({
       event: "reloaded",
@@ -129,6 +132,7 @@ const jsonEvents = {
 };
 
 const textEvents = {
+  problem: writeError,
   ready(aggregators: readonly AggregatorDescription[]) {
     for (const { name, lines, presentation } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
@@ -194,7 +198,7 @@ Or everything comes from a file:
 Anywhere:
   --json                one JSON object a line on standard output: ready,
                         connected, disconnected, started, stopped, fault,
-                        refused, silent, unplugged, plugged, reloaded
+                        refused, silent, unplugged, plugged, reloaded, problem
   --api PATH            have a control API: gpioagg create, remove, run, …
   --api-look PATH       a second socket of it, where one may only look
   --api-sockets DIR     where created aggregators get their sockets (beside

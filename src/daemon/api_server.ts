@@ -18,6 +18,7 @@ import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
 import { openApi } from "./api_openapi.ts";
 import { type AuditEntry, AuditLog } from "./audit_log.ts";
 import { listenFor } from "./file_access.ts";
+import type { KeptCreations } from "./kept_creations.ts";
 import { Lease } from "./lease.ts";
 import type {
   AggregatorDescription,
@@ -49,6 +50,10 @@ export interface ApiSettings {
 export interface ApiSurroundings {
   reload?: () => Promise<ReloadAnswer>;
   takeListener?: (name: string) => OwnedFd | undefined;
+  /** Keeps what clients have made across a restart. */
+  keeper?: Pick<KeptCreations, "keep" | "drop">;
+  /** What an earlier process had made for clients, to outlive them. */
+  restored?: readonly AggregatorDescription[];
 }
 
 /** Only for the service's own user; the group may be let in by settings. */
@@ -93,6 +98,7 @@ export class ApiServer implements AsyncDisposable {
   readonly #reactor: ReactorClient;
   readonly #settings: ApiSettings;
   readonly #reload: (() => Promise<ReloadAnswer>) | undefined;
+  readonly #keeper: ApiSurroundings["keeper"];
   readonly #audit: AuditLog;
   readonly #hub: EventHub;
   readonly #resources = new DisposableStack();
@@ -111,9 +117,11 @@ export class ApiServer implements AsyncDisposable {
   constructor(
     reactor: ReactorClient,
     settings: ApiSettings,
-    { reload, takeListener }: ApiSurroundings = {},
+    { reload, takeListener, keeper, restored = [] }: ApiSurroundings = {},
   ) {
     this.#reactor = reactor;
+    this.#keeper = keeper;
+    for (const { name } of restored) this.#leases.set(name, "none");
     this.#reload = reload;
     this.#settings = settings;
     this.#audit = new AuditLog(settings.audit);
@@ -163,9 +171,10 @@ export class ApiServer implements AsyncDisposable {
     this.#track(this.#remove(name, "its chip was taken down"));
   }
 
-  /** Ends every aggregator that a client made, lease or not. */
-  async removeAll(): Promise<void> {
-    const names = [...this.#leases.keys()];
+  /** Ends every aggregator whose client has its lease. */
+  async endLeases(): Promise<void> {
+    const names = [...this.#leases].filter(([, lease]) => lease !== "none")
+      .map(([name]) => name);
     await Promise.allSettled(
       names.map((name) => this.#remove(name, "the service ends")),
     );
@@ -176,6 +185,7 @@ export class ApiServer implements AsyncDisposable {
     for (const lease of this.#leases.values()) {
       if (lease instanceof Lease) lease.end("the service ends");
     }
+    for (const name of this.#leases.keys()) this.#keeper?.drop(name);
     this.#leases.clear();
     await Promise.all(this.#removals);
     this.#resources[Symbol.dispose]();
@@ -353,7 +363,7 @@ export class ApiServer implements AsyncDisposable {
     } as const;
     let made: AggregatorDescription;
     try {
-      made = await this.#add(creation);
+      made = await this.#add(creation, body);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#audit.record(peer, { ...entry, outcome: "refused", reason });
@@ -379,6 +389,7 @@ export class ApiServer implements AsyncDisposable {
 
   async #add(
     { specification, lease }: Creation,
+    body: unknown,
   ): Promise<AggregatorDescription> {
     const { name } = specification;
     if (this.#leases.has(name)) throw taken(name);
@@ -387,12 +398,15 @@ export class ApiServer implements AsyncDisposable {
     try {
       const there = await this.#reactor.describe(name);
       if (there.length > 0) throw taken(name);
+      // First, so that a crash in between leaves no line without its rules.
+      this.#keeper?.keep(name, body);
       const [made] = await this.#reactor.add([specification], {
         isTimed: true,
       });
       return made!;
     } catch (error) {
       this.#leases.delete(name);
+      this.#keeper?.drop(name);
       if (error instanceof ConfigError || error instanceof Refusal) throw error;
       const message = error instanceof Error ? error.message : String(error);
       throw new Refusal(409, message);
@@ -423,6 +437,7 @@ export class ApiServer implements AsyncDisposable {
     await this.#reactor.remove(name);
     const lease = this.#leases.get(name);
     this.#leases.delete(name);
+    this.#keeper?.drop(name);
     if (lease instanceof Lease) lease.end(reason);
     this.#hub.publish({ event: "removed", aggregator: name, detail: reason });
   }

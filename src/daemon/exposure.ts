@@ -80,6 +80,12 @@ class AggregatorDevice extends GpioDevice {
     this.#aggregator = aggregator;
   }
 
+  guestBegins(isNew: boolean): void {
+    // Its rings are not those of the guest that an earlier process served.
+    if (isNew && this.#aggregator.awaitsGuest) this.reset();
+    this.#aggregator.guestBegan();
+  }
+
   override reset(): void {
     super.reset();
     this.#aggregator.guestGone();
@@ -185,7 +191,10 @@ function exposePins(
     events: {
       connected: () => events.report("connected"),
       disconnected: (reason) => events.report("disconnected", reason),
-      started: () => events.report("started"),
+      started: () => {
+        aggregator.guestBegan();
+        events.report("started");
+      },
       stopped: () => events.report("stopped"),
       fault: (error) => events.report("fault", error.message),
       answered: (lineNumber, request, isOk, since) => {

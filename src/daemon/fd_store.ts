@@ -1,7 +1,10 @@
 /**
- * The service manager's file-descriptor store: line requests that stay open
- * while this process is restarted, so that no output glitches and no line is
- * taken by somebody else in between.
+ * The service manager's file-descriptor store: what stays open while this
+ * process is restarted, so that no output glitches and no line is taken by
+ * somebody else in between.
+ *
+ * The main isolate has what an earlier process kept, and hands each thread its
+ * share. Whatever is kept or dropped later each thread tells the manager itself.
  *
  * **Source**: sd_notify(3), FDSTORE=1; systemd 233 or newer for removals.
  *
@@ -12,70 +15,87 @@ import { isOsError } from "../../ffi/os_error.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLOUT } from "../../ffi/poll.ts";
 import { send } from "../../ffi/unix_socket.ts";
-import type { LineKeeper } from "../aggregator/line_keeper.ts";
+import type { FdKeeper } from "../aggregator/fd_keeper.ts";
 
-/** What a store begins with; plain data that can be handed to a thread. */
-export interface FdStoreStart {
-  /** The manager's socket. */
-  notifySocket: string;
-  /** Requests of an earlier process, by name. */
-  kept: [name: string, fd: number][];
-}
+/** An fd that an earlier process kept; plain data that a thread can be given. */
+export type KeptFd = [name: string, fd: number];
 
-const PREFIX = "line.";
 /** How long a manager with a full queue is waited for, in all 200 ms. */
 const MAX_TRIES = 20;
 const TRY_MS = 10;
 
-/** Whether an fd of this name is a line's. */
-export function isLineName(name: string): boolean {
-  return name.startsWith(PREFIX);
-}
-
-/** Line requests in the manager's store. */
-export class FdStore implements LineKeeper, Disposable {
+/** Fds in the manager's store. */
+export class FdStore implements FdKeeper, Disposable {
+  /** The manager's socket. */
+  readonly notifySocket: string;
   readonly #manager: OwnedFd;
+  readonly #onProblem: (problem: string) => void;
   /** What an earlier process left, and nobody has taken yet. */
-  readonly #left = new Map<string, OwnedFd>();
+  readonly #left = new Map<string, OwnedFd[]>();
+  /** The manager did not hear the last message: nobody waits for it again. */
+  #isStuck = false;
 
   /**
-   * Begins with what an earlier process left. **Ownership**: of its fds.
+   * Begins with nothing left by anybody; `onProblem` hears of what is of no use.
    *
    * @throws {OsError} If the manager cannot be reached.
    */
-  constructor({ notifySocket, kept }: FdStoreStart) {
+  constructor(notifySocket: string, onProblem: (problem: string) => void) {
+    this.notifySocket = notifySocket;
+    this.#onProblem = onProblem;
     this.#manager = connectDatagram(notifySocket);
+  }
+
+  /** Names of what an earlier process left, and nobody has taken yet. */
+  get leftNames(): string[] {
+    return [...this.#left.keys()];
+  }
+
+  /** Has more that an earlier process left. **Ownership**: of its fds. */
+  offer(kept: readonly KeptFd[]): void {
     for (const [name, fd] of kept) {
-      this.#left.set(name, new OwnedFd(fd, `the kept request ${name}`));
+      const owned = new OwnedFd(fd, `the kept ${name}`);
+      this.#left.set(name, [...this.#left.get(name) ?? [], owned]);
     }
   }
 
-  take(chipName: string, offset: number): OwnedFd | undefined {
-    const name = nameOf(chipName, offset);
-    const fd = this.#left.get(name);
+  /** Takes the share of somebody else. **Ownership**: the caller's. */
+  share(names: Iterable<string>): KeptFd[] {
+    return [...names].flatMap((name) =>
+      this.take(name).map((fd): KeptFd => [name, fd.release()])
+    );
+  }
+
+  take(name: string): OwnedFd[] {
+    const fds = this.#left.get(name) ?? [];
     this.#left.delete(name);
-    return fd;
+    return fds;
   }
 
-  keep(chipName: string, offset: number, fd: number): void {
-    this.#say(`FDSTORE=1\nFDNAME=${nameOf(chipName, offset)}`, [fd]);
+  keep(name: string, fd: number): void {
+    this.#say(`FDSTORE=1\nFDNAME=${name}`, [fd]);
   }
 
-  drop(chipName: string, offset: number): void {
-    this.#say(`FDSTOREREMOVE=1\nFDNAME=${nameOf(chipName, offset)}`);
+  drop(name: string): void {
+    this.#say(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   }
 
-  /** Lets those go that nobody has taken: their SPECs are no more. */
+  report(problem: string): void {
+    this.#onProblem(problem);
+  }
+
+  /** Lets those go that nobody has taken: nobody wants them any more. */
   dropRest(): void {
-    for (const [name, fd] of this.#left) {
-      this.#say(`FDSTOREREMOVE=1\nFDNAME=${name}`);
-      fd.close();
+    for (const [name, fds] of this.#left) {
+      this.drop(name);
+      this.report(`what was kept as ${name} is not wanted any more: let go`);
+      for (const fd of fds) fd.close();
     }
     this.#left.clear();
   }
 
   [Symbol.dispose](): void {
-    for (const fd of this.#left.values()) fd.close();
+    for (const fds of this.#left.values()) for (const fd of fds) fd.close();
     this.#left.clear();
     this.#manager.close();
   }
@@ -84,19 +104,15 @@ export class FdStore implements LineKeeper, Disposable {
     const bytes = new TextEncoder().encode(text);
     try {
       // Its queue may be as short as ten messages, and a service has more lines.
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        if (send(this.#manager.fd, bytes, fds) >= 0) return;
+      for (let tries = this.#isStuck ? MAX_TRIES : 1;; tries++) {
+        this.#isStuck = send(this.#manager.fd, bytes, fds) < 0;
+        if (!this.#isStuck || tries >= MAX_TRIES) return;
         pollFd(this.#manager.fd, POLLOUT, TRY_MS);
       }
     } catch (error) {
       if (!isOsError(error)) throw error;
     }
-    // A manager that is gone or stuck misses it: the line is served all the
-    // same, and is requested anew after a restart.
+    // A manager that is gone, stuck or full misses it: the line is served all
+    // the same, and is requested anew after a restart.
   }
-}
-
-/** Names in the store have no colon and no control characters. */
-function nameOf(chipName: string, offset: number): string {
-  return `${PREFIX}${chipName.replace(/[^A-Za-z0-9_-]/g, "_")}.${offset}`;
 }

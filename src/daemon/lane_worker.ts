@@ -11,6 +11,7 @@ import { Lane } from "../aggregator/lane.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
 import type { LineSpecification } from "../config/specification.ts";
 import { Reactor } from "../reactor/reactor.ts";
+import { FdStore, type KeptFd } from "./fd_store.ts";
 import {
   type ErrorReport,
   errorReport,
@@ -22,12 +23,18 @@ export interface LaneStart {
   handover: LaneHandover;
   /** In slot order, with the name of the aggregator each belongs to. */
   lines: { specification: LineSpecification; owner: string }[];
+  /** The socket of the manager that keeps fds across restarts, if any does. */
+  notifySocket?: string;
+  /** What an earlier process kept of the lines. **Ownership**: the lane's. */
+  kept?: KeptFd[];
 }
 
 /** What a lane tells the main isolate. */
 export type LaneReport =
   | { kind: "ready"; lines: { name: string; description: string }[] }
-  | { kind: "failed"; error: ErrorReport };
+  | { kind: "failed"; error: ErrorReport }
+  /** What an earlier process kept is of no use, and why. */
+  | { kind: "problem"; text: string };
 
 /** The parts of a Worker's global scope that are used here. */
 interface WorkerScope {
@@ -48,7 +55,7 @@ scope.onmessage = ({ data }) => {
   scope.close();
 };
 
-function runLane({ handover, lines }: LaneStart): void {
+function runLane({ handover, lines, notifySocket, kept }: LaneStart): void {
   using memoryFd = new OwnedFd(handover.memoryFd, "lane memory");
   using wake = new OwnedFd(handover.wakeFd, "lane wake-up");
   using done = new OwnedFd(handover.doneFd, "lane answer");
@@ -62,14 +69,24 @@ function runLane({ handover, lines }: LaneStart): void {
       throw error;
     },
   });
-  const sources = new SourceFactory(reactor);
+  using keeper = notifySocket === undefined ? undefined : new FdStore(
+    notifySocket,
+    (text) => scope.postMessage({ kind: "problem", text }),
+  );
+  keeper?.offer(kept ?? []);
+  const sources = new SourceFactory(reactor, keeper);
   using opened = new DisposableStack();
-  const served = lines.map(({ specification, owner }) => {
-    const source = opened.use(sources.open(specification, owner));
-    const line = new AggregatorLine(source.name, specification, source);
-    line.start();
-    return line;
-  });
+  let served: AggregatorLine[];
+  try {
+    served = lines.map(({ specification, owner }) => {
+      const source = opened.use(sources.open(specification, owner));
+      const line = new AggregatorLine(source.name, specification, source);
+      line.start();
+      return line;
+    });
+  } finally {
+    keeper?.dropRest();
+  }
   opened.move();
   using _lane = new Lane(
     reactor,

@@ -5,13 +5,20 @@
  * @module
  */
 import { createEventFd, signalFd } from "../../ffi/event_fd.ts";
+import { realPath } from "../../ffi/files.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import {
+  guestFdName,
+  lineFdName,
+  wishFdName,
+} from "../aggregator/fd_keeper.ts";
 import { laneMemoryBytes, LaneSlot } from "../aggregator/lane_memory.ts";
 import {
   isChipSource,
   isSlowChip,
   isSlowIdentity,
+  type LocatedLine,
   locateIfThere,
 } from "../aggregator/locate.ts";
 import { isShareable, lineText } from "../aggregator/source_factory.ts";
@@ -19,6 +26,7 @@ import type {
   AggregatorSpecification,
   LineSpecification,
 } from "../config/specification.ts";
+import type { FdStore, KeptFd } from "./fd_store.ts";
 import type { LaneReport, LaneStart } from "./lane_worker.ts";
 import { errorOf, type LaneHandover } from "./messages.ts";
 
@@ -26,6 +34,8 @@ import { errorOf, type LaneHandover } from "./messages.ts";
 export interface LanedAggregators {
   aggregators: AggregatorSpecification[];
   lanes: LaneHandover[];
+  /** What an earlier process kept for the reactor. */
+  kept: KeptFd[];
 }
 
 /** One line that needs a lane, and where it stands. */
@@ -36,6 +46,8 @@ interface SlowLine {
   owner: string;
   /** The host line in words; undefined while its chip is away. */
   place: string | undefined;
+  /** What its request is kept as. */
+  keptName: string | undefined;
 }
 
 /** What a lane says of one of its lines. */
@@ -53,6 +65,12 @@ export class Lanes {
   readonly #running = new Set<Promise<void>>();
   /** Lines of running lanes that others can share, by place. */
   readonly #shareable = new Map<string, LaneLineTitle>();
+  readonly #store: FdStore | undefined;
+
+  /** Lanes take what an earlier process kept from `store`, if there is one. */
+  constructor(store: FdStore | undefined) {
+    this.#store = store;
+  }
 
   /**
    * Starts a lane for every slow chip among the lines, and gives back the
@@ -64,7 +82,7 @@ export class Lanes {
   async start(
     aggregators: readonly AggregatorSpecification[],
   ): Promise<LanedAggregators> {
-    const byChip = slowLinesByChip(aggregators);
+    const { byChip, keptNames } = slowLinesByChip(aggregators);
     const laned = aggregators.map((aggregator) => ({
       ...aggregator,
       lines: [...aggregator.lines],
@@ -102,7 +120,9 @@ export class Lanes {
       this.abandon(lanes);
       throw error;
     }
-    return { aggregators: laned, lanes };
+    // What the lanes have taken by now is theirs.
+    const kept = this.#store?.share(keptNames) ?? [];
+    return { aggregators: laned, lanes, kept };
   }
 
   /** Lets lanes go that no reactor has taken over. */
@@ -157,6 +177,7 @@ export class Lanes {
     const closed = Promise.withResolvers<void>();
     worker.onmessage = ({ data }: MessageEvent<LaneReport | "closed">) => {
       if (data === "closed") closed.resolve();
+      else if (data.kind === "problem") this.#store?.report(data.text);
       else if (data.kind === "ready") opened.resolve(data);
       else opened.reject(errorOf(data.error));
     };
@@ -167,8 +188,17 @@ export class Lanes {
     };
     this.#running.add(closed.promise);
     closed.promise.then(() => this.#running.delete(closed.promise));
+    const store = this.#store;
     const start: LaneStart = {
       handover,
+      ...(store === undefined ? {} : {
+        notifySocket: store.notifySocket,
+        kept: store.share(
+          slow.map(({ keptName }) => keptName).filter((name) =>
+            name !== undefined
+          ),
+        ),
+      }),
       lines: slow.map(({ specification, owner }) => ({
         specification: alone(specification),
         owner,
@@ -205,15 +235,24 @@ function alone(
   return specification;
 }
 
+/** The lines that need a lane, and by what names anything may be kept. */
 function slowLinesByChip(
   aggregators: readonly AggregatorSpecification[],
-): Map<string, SlowLine[]> {
+): { byChip: Map<string, SlowLine[]>; keptNames: Set<string> } {
   const byChip = new Map<string, SlowLine[]>();
+  const keptNames = new Set<string>();
   for (const [aggregator, { name: owner, lines }] of aggregators.entries()) {
+    keptNames.add(guestFdName(owner));
     for (const [line, specification] of lines.entries()) {
       const { source, lane } = specification;
       if (!isChipSource(source)) continue;
       const located = locateIfThere(specification);
+      const place = located && lineText(located);
+      const keptName = located && keptNameOf(located);
+      if (keptName !== undefined) keptNames.add(keptName);
+      if (place !== undefined && specification.combine !== undefined) {
+        keptNames.add(wishFdName(place, owner));
+      }
       const isSlow = lane ||
         (located === undefined
           ? isSlowIdentity(source)
@@ -221,11 +260,16 @@ function slowLinesByChip(
       if (!isSlow) continue;
       // Lines of a chip that is away are of one chip if they say the same.
       const chip = located?.chipPath ?? `absent ${source.chip}`;
-      const place = located && lineText(located);
       const slow = byChip.get(chip) ?? [];
-      slow.push({ aggregator, line, specification, owner, place });
+      slow.push({ aggregator, line, specification, owner, place, keptName });
       byChip.set(chip, slow);
     }
   }
-  return byChip;
+  return { byChip, keptNames };
+}
+
+/** What a line's request is kept as: by its chip's own name, not a link's. */
+function keptNameOf({ chipPath, offset }: LocatedLine): string {
+  const path = realPath(chipPath) ?? chipPath;
+  return lineFdName(path.slice(path.lastIndexOf("/") + 1), offset);
 }

@@ -11,6 +11,7 @@ import type {
   AggregatorSpecification,
   InterlockSpecification,
 } from "../config/specification.ts";
+import type { KeptFd } from "./fd_store.ts";
 
 /** What the main isolate asks of the reactor. */
 export type Command =
@@ -19,6 +20,8 @@ export type Command =
     kind: "add";
     aggregators: AggregatorSpecification[];
     lanes: LaneHandover[];
+    /** What an earlier process kept of them. **Ownership**: the reactor's. */
+    kept?: KeptFd[];
     /** Measure how long requests take; costs two looks at the clock per turn. */
     isTimed?: boolean;
   }
@@ -36,8 +39,8 @@ export type Command =
   | { kind: "observe"; on: boolean }
   /** Tells what was counted. */
   | { kind: "count" }
-  /** Lets go what an earlier process left and nobody took over. */
-  | { kind: "drop-unused" }
+  /** All that an earlier process kept is taken over: it is as ever. */
+  | { kind: "taken-over" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
 
@@ -187,6 +190,8 @@ export interface Answer {
 export type Report =
   /** The reactor runs and takes commands. */
   | { kind: "ready" }
+  /** What an earlier process kept is of no use, and why. */
+  | { kind: "problem"; text: string }
   | { kind: "done"; id: number } & Answer
   | { kind: "failed"; id: number; error: ErrorReport }
   /** Something that happened to one aggregator. */

@@ -12,7 +12,7 @@ import type {
 } from "../config/specification.ts";
 import { encodeFrame } from "./command_channel.ts";
 import { Endpoints } from "./endpoints.ts";
-import type { FdStoreStart } from "./fd_store.ts";
+import type { FdStore } from "./fd_store.ts";
 import type { KernelChips } from "./kernel_chips.ts";
 import { Lanes } from "./lanes.ts";
 import {
@@ -52,7 +52,8 @@ export class ReactorClient implements Disposable {
   readonly #commands: OwnedFd;
   readonly #events: ReactorEvents;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #lanes = new Lanes();
+  readonly #lanes: Lanes;
+  readonly #store: FdStore | undefined;
   readonly #endpoints = new Endpoints();
   #kernelChips: KernelChips | undefined;
   readonly #outgoing: Uint8Array[] = [];
@@ -62,27 +63,31 @@ export class ReactorClient implements Disposable {
     worker: Worker,
     commands: OwnedFd,
     events: ReactorEvents,
+    store: FdStore | undefined,
   ) {
     this.#worker = worker;
     this.#commands = commands;
     this.#events = events;
+    this.#store = store;
+    this.#lanes = new Lanes(store);
   }
 
   /**
    * Starts a reactor and waits until it takes commands.
    *
-   * @param store Where line requests are kept across restarts, if anywhere.
+   * @param store Where fds are kept across restarts, if anywhere. **Ownership**:
+   * lent, for as long as the reactor runs.
    */
   static async start(
     events: ReactorEvents,
-    store?: FdStoreStart,
+    store?: FdStore,
   ): Promise<ReactorClient> {
     const [ours, theirs] = socketPair();
     const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
       type: "module",
       name: "reactor",
     });
-    const client = new ReactorClient(worker, ours, events);
+    const client = new ReactorClient(worker, ours, events, store);
     const ready = Promise.withResolvers<void>();
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
       if (data.kind === "ready") ready.resolve();
@@ -96,7 +101,7 @@ export class ReactorClient implements Disposable {
     };
     const start: ReactorStart = {
       commandFd: theirs.release(),
-      ...(store === undefined ? {} : { store }),
+      ...(store === undefined ? {} : { notifySocket: store.notifySocket }),
     };
     worker.postMessage(start);
     await ready.promise;
@@ -225,7 +230,16 @@ export class ReactorClient implements Disposable {
 
   /** Lets go what an earlier process left and nobody took over. */
   async dropUnused(): Promise<void> {
-    await this.#ask({ kind: "drop-unused" });
+    await this.#ask({ kind: "taken-over" });
+    this.#store?.dropRest();
+  }
+
+  /**
+   * Ends what the next process can only make anew. It takes over the rest as it
+   * is, with what is kept of it.
+   */
+  async handOver(): Promise<void> {
+    await this.#kernelChips?.[Symbol.asyncDispose]();
   }
 
   /** Ends everything that is served, in order. */
@@ -276,6 +290,8 @@ export class ReactorClient implements Disposable {
         return this.#take(report.id)?.resolve(report);
       case "failed":
         return this.#take(report.id)?.reject(errorOf(report.error));
+      case "problem":
+        return this.#store?.report(report.text);
       case "event":
         return this.#events.service(report.event);
       case "changes":

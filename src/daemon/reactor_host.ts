@@ -13,7 +13,7 @@ import {
 import type { AggregatorLine } from "../aggregator/aggregator_line.ts";
 import { Interlocks } from "../aggregator/interlock.ts";
 import { LaneEndpoint } from "../aggregator/lane_line.ts";
-import type { LineKeeper } from "../aggregator/line_keeper.ts";
+import type { FdKeeper } from "../aggregator/fd_keeper.ts";
 import { innermost } from "../aggregator/line_source.ts";
 import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
@@ -62,13 +62,15 @@ export class ReactorHost implements Disposable {
   readonly #events: HostEvents;
   readonly #served = new Map<string, Served>();
   readonly #sources: SourceFactory;
+  readonly #keeper: FdKeeper | undefined;
   readonly #interlocks = new Interlocks();
   #isObserved = false;
 
   /** Makes a host that serves nothing yet. */
-  constructor(loop: EventLoop, events: HostEvents, keeper?: LineKeeper) {
+  constructor(loop: EventLoop, events: HostEvents, keeper?: FdKeeper) {
     this.#loop = loop;
     this.#events = events;
+    this.#keeper = keeper;
     this.#sources = new SourceFactory(loop, keeper);
   }
 
@@ -109,6 +111,7 @@ export class ReactorHost implements Disposable {
               this.#sources.open(line, specification.name, endpoints),
             directory: this.#sources.directory,
             interlocks: this.#interlocks,
+            keeper: this.#keeper,
           },
           this.#events,
           () => this.#over(specification.name),
@@ -188,6 +191,11 @@ export class ReactorHost implements Disposable {
   observe(on: boolean): void {
     this.#isObserved = on;
     for (const served of this.#served.values()) served.observe(on);
+  }
+
+  /** All that an earlier process kept is taken over: it is as ever. */
+  takenOver(): void {
+    this.#sources.takenOver();
   }
 
   /** Tells what was counted. */
@@ -356,6 +364,14 @@ class Served implements AggregatorReporter, Disposable {
 
   silent(line: AggregatorLine): void {
     this.#report("silent", `${titleOf(line)} has its safe value now`);
+  }
+
+  notBack(limitMs: number): void {
+    this.#events.report({
+      aggregator: this.name,
+      event: "stopped",
+      detail: `it did not come back within ${limitMs / 1000} s of the restart`,
+    });
   }
 
   presence(line: AggregatorLine, isPresent: boolean): void {

@@ -9,7 +9,7 @@ import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { FrameAssembler } from "./command_channel.ts";
-import { FdStore, type FdStoreStart } from "./fd_store.ts";
+import { FdStore } from "./fd_store.ts";
 import {
   type Answer,
   type Command,
@@ -22,8 +22,8 @@ import { ReactorHost } from "./reactor_host.ts";
 export interface ReactorStart {
   /** **Ownership**: the reactor's. */
   commandFd: number;
-  /** Where line requests are kept across restarts, if anywhere. */
-  store?: FdStoreStart;
+  /** The socket of the manager that keeps fds across restarts, if any does. */
+  notifySocket?: string;
 }
 
 /** The parts of a Worker's global scope that are used here. */
@@ -41,7 +41,7 @@ scope.onmessage = (event) => {
 };
 
 function runReactor(
-  { commandFd, store }: ReactorStart,
+  { commandFd, notifySocket }: ReactorStart,
   tell: (report: Report) => void,
 ): void {
   using commands = new OwnedFd(commandFd, "command socket");
@@ -50,7 +50,9 @@ function runReactor(
       throw error;
     },
   });
-  using keeper = store === undefined ? undefined : new FdStore(store);
+  using keeper = notifySocket === undefined
+    ? undefined
+    : new FdStore(notifySocket, (text) => tell({ kind: "problem", text }));
   using host = new ReactorHost(reactor, {
     service: (event) => tell({ kind: "event", event }),
     changes: (changes) => tell({ kind: "changes", changes }),
@@ -75,8 +77,13 @@ function runReactor(
   function obey(command: Command): Answer {
     switch (command.kind) {
       case "add": {
-        const { aggregators, lanes, isTimed } = command;
-        return { aggregators: host.add(aggregators, lanes, isTimed) };
+        const { aggregators, lanes, isTimed, kept } = command;
+        keeper?.offer(kept ?? []);
+        try {
+          return { aggregators: host.add(aggregators, lanes, isTimed) };
+        } finally {
+          keeper?.dropRest();
+        }
       }
       case "remove":
         return { aggregators: [host.remove(command.name)] };
@@ -94,8 +101,8 @@ function runReactor(
         return { aggregators: [] };
       case "rules":
         return { aggregators: host.changeRules(command.aggregators) };
-      case "drop-unused":
-        keeper?.dropRest();
+      case "taken-over":
+        host.takenOver();
         return { aggregators: [] };
       case "shutdown":
         host[Symbol.dispose]();

@@ -12,6 +12,8 @@ import type {
 } from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import type { ApiServer, ApiSettings } from "./api_server.ts";
+import type { FdStore } from "./fd_store.ts";
+import type { KeptCreations } from "./kept_creations.ts";
 import { ReactorClient } from "./reactor_client.ts";
 import { type ReloadAnswer, Reloader } from "./reload.ts";
 import { ServiceManager } from "./service_manager.ts";
@@ -24,6 +26,8 @@ export interface ServiceEvents {
   event(event: ServiceEvent): void;
   /** The configuration was read again. */
   reloaded(answer: ReloadAnswer): void;
+  /** Something that a manager kept across a restart is of no use, and why. */
+  problem(text: string): void;
 }
 
 /** A configuration file that the service's aggregators come from. */
@@ -63,7 +67,7 @@ export async function serve(
 ): Promise<void> {
   let api: ApiServer | undefined;
   const over = Promise.withResolvers<"end" | "hand-over">();
-  using manager = new ServiceManager();
+  using manager = new ServiceManager((text) => events.problem(text));
   // A crash before `add` is answered is `add`'s to report.
   over.promise.catch(() => {});
   using reactor = await ReactorClient.start({
@@ -111,6 +115,8 @@ export async function serve(
       aggregators.map((one) => withListener(one, manager)),
       { isTimed },
     );
+    const keeper = await keptCreations(manager.store, settings);
+    const restored = await keeper?.restore(reactor) ?? [];
     await reactor.dropUnused();
     if (settings !== undefined) {
       // Loaded for those who ask for it: an HTTP server takes 8 MB.
@@ -118,17 +124,21 @@ export async function serve(
       api = new ApiServer(reactor, settings, {
         ...(reload === undefined ? {} : { reload }),
         takeListener: (name) => manager.takeListener(name),
+        ...(keeper === undefined ? {} : { keeper }),
+        restored,
       });
     }
-    events.ready(added);
+    events.ready([...added, ...restored]);
     manager.ready(() => reactor.describe(""));
     dropStartUpPages();
     const how = await over.promise;
     manager.stopping();
     if (how === "hand-over") {
-      // Whatever is tied to a client ends. The rest stays as it is: the kernel
-      // closes our copies, and the manager's go to the next process.
-      await api?.removeAll();
+      // Whatever is tied to a client ends, and what cannot be kept. The rest
+      // stays as it is: the kernel closes our copies, and the manager's go to
+      // the next process.
+      await api?.endLeases();
+      await reactor.handOver();
       Deno.exit(0);
     }
     await api?.[Symbol.asyncDispose]();
@@ -138,6 +148,16 @@ export async function serve(
       Deno.removeSignalListener(signal, heard);
     }
   }
+}
+
+/** Where it is kept what clients had made, if there are clients and a manager. */
+async function keptCreations(
+  store: FdStore | undefined,
+  settings: ApiSettings | undefined,
+): Promise<KeptCreations | undefined> {
+  if (store === undefined || settings === undefined) return undefined;
+  const { KeptCreations } = await import("./kept_creations.ts");
+  return new KeptCreations(store, settings.creation);
 }
 
 /** An aggregator with the socket that the manager listens at under its name. */

@@ -7,10 +7,16 @@
  * @module
  */
 import { connectDatagram } from "../../ffi/datagram.ts";
-import { duplicate, makeNonblocking, readSmallFile } from "../../ffi/files.ts";
+import {
+  duplicate,
+  fdStatus,
+  makeNonblocking,
+  readSmallFile,
+} from "../../ffi/files.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send } from "../../ffi/unix_socket.ts";
-import { type FdStoreStart, isLineName } from "./fd_store.ts";
+import { isKeptName } from "../aggregator/fd_keeper.ts";
+import { FdStore } from "./fd_store.ts";
 
 /** The first fd that a manager hands over. */
 const FIRST_FD = 3;
@@ -56,41 +62,42 @@ export function readManagerEnvironment(
 
 /** The manager of this process. **Ownership**: of what it handed over. */
 export class ServiceManager implements Disposable {
+  /** What it keeps for this process; undefined where there is no manager. */
+  readonly store: FdStore | undefined;
   readonly #notify: OwnedFd | undefined;
-  readonly #notifySocket: string | undefined;
   readonly #watchdogUs: number | undefined;
-  readonly #kept: [name: string, fd: number][] = [];
   readonly #listeners = new Map<string, OwnedFd>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Takes over what the manager handed over, if there is one. */
-  constructor() {
+  /**
+   * Takes over what the manager handed over, if there is one; `onProblem` hears
+   * of what is of no use.
+   */
+  constructor(onProblem: (problem: string) => void) {
     const { notifySocket, watchdogUs, fdNames } = readManagerEnvironment(
       readSmallFile("/proc/self/environ") ?? "",
       Deno.pid,
     );
-    this.#notifySocket = notifySocket;
     this.#watchdogUs = watchdogUs;
     this.#notify = notifySocket === undefined
       ? undefined
       : connectDatagram(notifySocket);
+    this.store = notifySocket === undefined
+      ? undefined
+      : new FdStore(notifySocket, onProblem);
     for (const [i, name] of fdNames.entries()) {
       using given = new OwnedFd(FIRST_FD + i, `${name}, from the manager`);
       // A copy that no VM inherits; the manager's own stays with the manager.
       const fd = duplicate(given.fd);
-      if (isLineName(name)) this.#kept.push([name, fd.release()]);
-      else {
+      // A socket is one that is listened at, whatever somebody called it.
+      const isSocket = fdStatus(fd.fd).kind === "socket";
+      if (isKeptName(name) && !isSocket && this.store !== undefined) {
+        this.store.offer([[name, fd.release()]]);
+      } else {
         makeNonblocking(fd);
         this.#listeners.set(name, fd);
       }
     }
-  }
-
-  /** What a reactor's store begins with; undefined where nothing is kept. */
-  get store(): FdStoreStart | undefined {
-    return this.#notifySocket === undefined
-      ? undefined
-      : { notifySocket: this.#notifySocket, kept: this.#kept };
   }
 
   /** The socket that the manager listens at under this name; once only. */
@@ -121,6 +128,7 @@ export class ServiceManager implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#notify?.close();
+    this.store?.[Symbol.dispose]();
     for (const fd of this.#listeners.values()) fd.close();
   }
 

@@ -34,7 +34,7 @@ import {
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
   VHOST_VRING_F_LOG_MASK,
 } from "./protocol.ts";
-import { locateRing, type RingHost, Vring } from "./vring.ts";
+import { locateRing, type RingHost, type RingStart, Vring } from "./vring.ts";
 
 /** Regions that ADD_MEM_REG may make: as many as KVM has slots on most hosts. */
 export const MAX_MEM_SLOTS = 509;
@@ -347,6 +347,7 @@ export class RingSet implements Disposable {
     const start = ring.prepare(memory, this.#features);
     if (typeof start === "string") return start;
     if (start.kind === "anew" && !this.isAnyActive) this.#discardGuest();
+    if (!this.#isDirty) this.#begin(start.kind);
     if (!this.#hasToldFeatures) {
       this.#hasToldFeatures = true;
       this.#device.setFeatures(
@@ -356,6 +357,33 @@ export class RingSet implements Disposable {
     this.#keepState(start.kind === "first" && !this.#isDirty);
     this.#isDirty = true;
     return ring.start(start, memory, this.#region);
+  }
+
+  /** Tells the device whose rings are about to run. */
+  #begin(kind: RingStart["kind"]): void {
+    const isNew = kind !== "first" || this.#isOtherGuest();
+    this.#device.guestBegins?.(isNew);
+  }
+
+  /**
+   * Whether the guest is none that an earlier session or process may have
+   * served. Of the guest that the region tells of nothing is left then: a ring
+   * that looks as it did may have been begun anew.
+   */
+  #isOtherGuest(): boolean {
+    const region = this.#region;
+    const { memory } = this.#table;
+    const found = region === undefined
+      ? []
+      : this.#rings.map((ring) => ring.compare(memory, region));
+    if (found.includes("other")) {
+      for (const [index] of this.#rings.entries()) {
+        if (region!.covers(index)) region!.wipe(index);
+      }
+      return true;
+    }
+    // Every driver uses the first ring from the first moment on.
+    return !found.includes("same") && this.#rings[0]!.isUntouched(memory);
   }
 
   /**

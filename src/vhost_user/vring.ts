@@ -279,6 +279,16 @@ export class Vring implements Disposable {
       : "other";
   }
 
+  /** Whether the ring is complete, and as a driver begins it. */
+  isUntouched(memory: GuestMemory): boolean {
+    if (this.base !== 0 || this.size === 0 || this.address === undefined) {
+      return false;
+    }
+    const place = locateRing(memory, this.address, this.size);
+    return typeof place !== "string" &&
+      readUsedIndex(memory, place.usedAddress) === 0;
+  }
+
   /**
    * Gives the queue to the device, and serves what waits in it: a kick that came
    * before is not coming again.
@@ -294,7 +304,7 @@ export class Vring implements Disposable {
   ): string | undefined {
     const { features, kind, place, usedIndex } = start;
     const log = region?.covers(this.#index)
-      ? this.#openLog(region, start)
+      ? this.#openLog(region, start, memory)
       : undefined;
     if (typeof log === "string") return log;
     // A log that survived a crash knows better than the frontend where the ring
@@ -331,10 +341,13 @@ export class Vring implements Disposable {
   #openLog(
     region: InflightRegion,
     { kind, usedIndex }: RingStart,
+    memory: GuestMemory,
   ): { log: InflightLog; isOld: boolean } | string {
     const log = region.open(this.#index, this.size);
     if (typeof log === "string") return log;
     if (kind === "first") {
+      // What another guest's driver gave away is not this one's to get back.
+      if (this.compare(memory, region) === "other") region.wipe(this.#index);
       return { log, isOld: region.holds(this.#index, this.size) };
     }
     if (kind !== "resumed") {

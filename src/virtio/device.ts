@@ -20,6 +20,15 @@ export interface VirtioDevice {
    * a device says everything again. **Units**: bytes, a multiple of 8.
    */
   readonly stateBytes: number;
+  /**
+   * A guest is served from now on: called before its first queue starts, again
+   * after each reset.
+   *
+   * @param isNew Whether its rings are as a driver begins them, or are not those
+   * of the guest that the in-flight log tells of. It is no guest that was served
+   * before and never noticed.
+   */
+  guestBegins?(isNew: boolean): void;
   /** The feature bits that the driver accepted; called before queues start. */
   setFeatures(features: bigint): void;
   /**

@@ -31,7 +31,8 @@
  *   drives a line: an output whose rule gave it its safe value stays there, and
  *   one that a rule made an input stays an input, until the driver's next
  *   SET_VALUE, which then makes it an output again. Edges that came while nobody
- *   served the guest are lost; levels are looked at again.
+ *   served the guest are lost, unless the port reports them before the restore
+ *   (see `edge`); levels are looked at again.
  *
  * **Source**: virtio 1.3, section 5.18.6 "Device Operation".
  *
@@ -118,6 +119,8 @@ export class GpioLine {
   /** Whether that is from before a restore, and the host undid it since. */
   #mustRetake = false;
   #isLatched = false;
+  /** Edges reported while no interrupt was enabled. */
+  #missed: number = Edges.None;
   #wantsCheck = false;
   #isLeaving = false;
   /** What is yet to be restored: the port is busy, or its chip is away. */
@@ -375,6 +378,7 @@ export class GpioLine {
   /** Everything the guest made of the line is gone; the port is not told. */
   #discardState(): void {
     this.#toRestore = NO_STATE;
+    this.#missed = Edges.None;
     this.#level = UNSPECIFIED;
     this.#isInput = false;
     this.#isOutput = false;
@@ -446,7 +450,8 @@ export class GpioLine {
     const word = this.#toRestore;
     this.#irqType = irqTypeIn(word);
     this.#edges = edgesFor(this.#irqType)!;
-    this.#isLatched = isLatchedIn(word);
+    const wanted = isLevelType(this.#irqType) ? Edges.None : this.#edges;
+    this.#isLatched = isLatchedIn(word) || (this.#missed & wanted) !== 0;
     return this.#finishRestore();
   }
 
@@ -454,6 +459,7 @@ export class GpioLine {
     // Newer where the guest has set one before the chip came back.
     if (this.#level === UNSPECIFIED) this.#level = levelIn(this.#toRestore);
     this.#toRestore = NO_STATE;
+    this.#missed = Edges.None;
     this.save();
     // The buffer may have come first.
     if (this.#buffers.isHeld(this.number)) this.unmasked();
@@ -503,7 +509,11 @@ export class GpioLine {
     } else if (isLevelType(this.#irqType)) this.#checkLevel();
   }
 
-  /** The port reports a change. */
+  /**
+   * The port reports a change. What it reports before the guest is back whose
+   * interrupt was armed in an earlier process is for that guest, and for nobody
+   * else: an interrupt that is enabled afresh knows nothing of it.
+   */
   edge(level: number): void {
     const type = this.#irqType;
     if (isLevelType(type)) {
@@ -513,6 +523,9 @@ export class GpioLine {
     const isWanted = type === IrqType.EdgeBoth ||
       type === (level === 0 ? IrqType.EdgeFalling : IrqType.EdgeRising);
     if (!isWanted) {
+      if (type === IrqType.None) {
+        this.#missed |= level === 0 ? Edges.Falling : Edges.Rising;
+      }
       this.#counters.countEvent(this.number, EventCount.Dropped);
     } else if (this.#buffers.isHeld(this.number)) {
       this.#deliver();

@@ -38,6 +38,8 @@ export class ManagerDouble implements AsyncDisposable {
   readonly messages: string[] = [];
   /** What it had stored, by name. */
   readonly store = new Map<string, OwnedFd>();
+  /** FileDescriptorStoreMax. */
+  maxStored = 1024;
   /** Sockets that the manager listens at for it, by name. */
   readonly #sockets = new Map<string, OwnedFd>();
   readonly #notify: OwnedFd;
@@ -59,6 +61,11 @@ export class ManagerDouble implements AsyncDisposable {
   /** What the service wrote. */
   get log(): string {
     return readSmallFile(`${this.directory}/log`) ?? "";
+  }
+
+  /** Names of what is stored that begin so: `line.`, `guest.`. */
+  stored(prefix: string): string[] {
+    return [...this.store.keys()].filter((name) => name.startsWith(prefix));
   }
 
   /** Listens for the service, as a socket unit does. */
@@ -138,6 +145,10 @@ export class ManagerDouble implements AsyncDisposable {
       "stored";
     if (lines.includes("FDSTORE=1")) {
       for (const fd of fds) {
+        if (!this.store.has(name) && this.store.size >= this.maxStored) {
+          fd.close();
+          continue;
+        }
         // Systemd keeps several of one name; copies of one file once only.
         this.store.get(name)?.close();
         this.store.set(name, fd);
