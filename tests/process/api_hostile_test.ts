@@ -1,5 +1,6 @@
 /** Requests that are malformed, too large or half-sent harm nobody. */
 import { assert, assertEquals } from "@std/assert";
+import { isOsError } from "../../ffi/os_error.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
@@ -16,18 +17,27 @@ function ask(socket: string, text: string | Uint8Array): string {
     ? new TextEncoder().encode(text)
     : text;
   try {
-    for (let at = 0; at < bytes.length;) {
-      const sent = send(fd.fd, bytes.subarray(at));
-      if (sent > 0) at += sent;
-      // The service need not read what it has refused already.
-      else if (pollFd(fd.fd, POLLIN, 20) !== 0) break;
-    }
+    sayAll(fd.fd, bytes);
     if (pollFd(fd.fd, POLLIN, ANSWER_LIMIT_MS) === 0) return "nothing";
     const piece = new Uint8Array(65536);
     const count = receive(fd.fd, piece, []);
     return new TextDecoder().decode(piece.subarray(0, Math.max(0, count)));
   } catch (error) {
     return String(error);
+  }
+}
+
+/** The service need not read what it has refused already, nor stay for it. */
+function sayAll(fd: number, bytes: Uint8Array): void {
+  try {
+    for (let at = 0; at < bytes.length;) {
+      const sent = send(fd, bytes.subarray(at));
+      if (sent > 0) at += sent;
+      else if (pollFd(fd, POLLIN, 20) !== 0) return;
+    }
+  } catch (error) {
+    // Its answer is there to be read all the same.
+    if (!isOsError(error, "EPIPE")) throw error;
   }
 }
 

@@ -1,11 +1,12 @@
 /** Chips of the host's own kernel through `gpioagg serve --config`. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { gpioagg } from "./kernel_chip_rig.ts";
 
 async function serving(config: string): Promise<ChildProcess> {
   const file = await Deno.makeTempFile({ suffix: ".yaml" });
@@ -67,3 +68,22 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     assertEquals(host.lineInfo(1).used, false);
   });
 }
+
+Deno.test("a service tells that others took its kernel chip down, and serves on", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 4 });
+  await using service = await serving(configOf(chip));
+  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 30_000 });
+  const { code, stderr } = await gpioagg(
+    "kernel",
+    "remove",
+    "press",
+    "--force",
+  );
+  assertEquals(code, 0, stderr);
+  const [told] = await service.waitFor(/{.*"event":"unplugged".*}/);
+  const { aggregator, detail } = JSON.parse(told);
+  assertEquals(aggregator, "press");
+  assertMatch(detail, /^\/dev\/gpiochip\d+ was taken down by somebody else$/);
+  service.kill("SIGTERM");
+  assertEquals((await service.waitForExit()).code, 0, service.stderr);
+});
