@@ -5,7 +5,7 @@
  * @module
  */
 import { ConfigError } from "../config/config_error.ts";
-import { PIN } from "../config/pins.ts";
+import { PIN, tiePins } from "../config/pins.ts";
 import {
   DEVICE_INDEX,
   QEMU_DEVICE,
@@ -13,7 +13,6 @@ import {
 } from "../config/readings.ts";
 import type {
   LineSpecification,
-  QemuPin,
   QemuPinsSpecification,
 } from "../config/specification.ts";
 
@@ -83,32 +82,17 @@ export function readQemuPins(text: string): QemuPinsArgument {
  *
  * @throws {ConfigError} If there is no such line, or a pin or a line has two.
  */
-export function tiePins(
+export function withLines(
   { text, pins, ...argument }: QemuPinsArgument,
   lines: readonly LineSpecification[],
 ): QemuPinsSpecification {
   if (pins === undefined) return argument;
-  const tied: QemuPin[] = [];
-  for (const [key, lineName] of Object.entries(pins)) {
-    const reading = PIN.read(key);
-    if ("problem" in reading) throw new TypeError(`${key} is no pin`);
-    const { value } = reading;
-    const lineNumber = lines.findIndex(({ name }) => name === lineName);
-    const other = tied.find((one) =>
-      one.pin === value.pin || one.lineNumber === lineNumber
-    );
-    const problem = lineNumber < 0
-      ? `no line here has the name "${lineName}"`
-      : other === undefined
-      ? undefined
-      : other.pin === value.pin
-      ? "the pin has a line already"
-      : `the line is at pin ${other.name ?? other.pin} already`;
-    if (problem !== undefined) {
-      throw new ConfigError(`${key}=${lineName}: ${problem}`, placeOf(text));
-    }
-    tied.push({ ...value, lineNumber });
-  }
+  const tied = tiePins(
+    pins,
+    lines,
+    (key, problem) =>
+      new ConfigError(`${key}=${pins[key]}: ${problem}`, placeOf(text)),
+  );
   return { ...argument, pins: tied };
 }
 

@@ -15,7 +15,7 @@ import {
 } from "../config/specification.ts";
 import type { ApiSocket } from "../daemon/api_server.ts";
 import { readArguments } from "./arguments.ts";
-import { readQemuPins, tiePins } from "./qemu_pins_argument.ts";
+import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
 /** What `serve` was asked for. */
@@ -137,7 +137,7 @@ function readAggregator(given: {
   const exposure: Exposure | undefined = vhostUser !== undefined
     ? { vhostUser }
     : given["qemu-pins"] !== undefined
-    ? { qemuPins: tiePins(readQemuPins(given["qemu-pins"]), lines) }
+    ? { qemuPins: withLines(readQemuPins(given["qemu-pins"]), lines) }
     : undefined;
   if (exposure === undefined) {
     const [early] = given.line;

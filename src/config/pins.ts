@@ -5,6 +5,7 @@
  * @module
  */
 import { PIN_NUMBER, type TextKind } from "./readings.ts";
+import type { LineSpecification, QemuPin } from "./specification.ts";
 
 /** A pin as it is written. */
 export interface PinReading {
@@ -50,3 +51,39 @@ export const PIN: TextKind<PinReading> = {
   },
   schema: { type: ["string", "integer"], pattern: PIN_PATTERN },
 };
+
+/**
+ * The lines behind pins that are written as pin to line name.
+ *
+ * @param refuse Makes the error of what is wrong with one of them.
+ * @throws {Error} If one is no pin, there is no such line, or a pin or a line
+ * has two.
+ */
+export function tiePins(
+  pins: Readonly<Record<string, string>>,
+  lines: readonly LineSpecification[],
+  refuse: (key: string, problem: string) => Error,
+): QemuPin[] {
+  const tied: QemuPin[] = [];
+  for (const [key, lineName] of Object.entries(pins)) {
+    const reading = PIN.read(key);
+    if ("problem" in reading) {
+      throw refuse(key, `"${key}" ${reading.problem}`);
+    }
+    const { value } = reading;
+    const lineNumber = lines.findIndex(({ name }) => name === lineName);
+    const other = tied.find((one) =>
+      one.pin === value.pin || one.lineNumber === lineNumber
+    );
+    const problem = lineNumber < 0
+      ? `no line here has the name "${lineName}"`
+      : other === undefined
+      ? undefined
+      : other.pin === value.pin
+      ? "the pin has a line already"
+      : `the line is at pin ${other.name ?? other.pin} already`;
+    if (problem !== undefined) throw refuse(key, problem);
+    tied.push({ ...value, lineNumber });
+  }
+  return tied;
+}

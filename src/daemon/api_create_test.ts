@@ -142,7 +142,7 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
   ],
   [
     { qemuPins: { ...PINS, pins: { "0": "STOP", "1": "STOP" } } },
-    'line "STOP" is at pin 0 already',
+    "qemuPins.pins.1: the line is at pin 0 already",
   ],
   [
     {
@@ -152,7 +152,7 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
         pins: { "8": "STOP", gpioB0: "START" },
       },
     },
-    "this is pin 8, which has a line already",
+    "the pin has a line already",
   ],
   [
     { qemuPins: { ...PINS, pins: { "8": "STOP" } } },

@@ -6,7 +6,7 @@
  */
 import { ConfigError } from "../config/config_error.ts";
 import { pinsProblem } from "../config/exposure_checks.ts";
-import { PIN } from "../config/pins.ts";
+import { tiePins } from "../config/pins.ts";
 import {
   anyText,
   choice,
@@ -122,39 +122,22 @@ function readPins(
   value: unknown,
   lines: readonly LineSpecification[],
 ): QemuPin[] {
-  const pins: QemuPin[] = [];
-  for (
-    const [key, text] of Object.entries(readRecord(value, "qemuPins.pins"))
-  ) {
-    const path = `qemuPins.pins.${key}`;
-    const pin = readText(PIN, key, path);
-    const name = readText(LINE_NAME, text, path);
-    const lineNumber = lines.findIndex((line) => line.name === name);
-    if (lineNumber < 0) {
-      throw new ConfigError(`no line here has the name "${name}"`, {
-        path,
-        hint: "The names are those that as= gives",
-      });
-    }
-    const other = pins.find((one) =>
-      one.pin === pin.pin || one.lineNumber === lineNumber
-    );
-    if (other !== undefined) {
-      throw new ConfigError(
-        other.pin === pin.pin
-          ? `this is pin ${other.name ?? other.pin}, which has a line already`
-          : `line "${name}" is at pin ${other.name ?? other.pin} already`,
-        { path, hint: "Each pin has one line, and each line one pin" },
-      );
-    }
-    pins.push({ ...pin, lineNumber });
+  const pins: Record<string, string> = {};
+  const given = readRecord(value, "qemuPins.pins");
+  for (const [key, name] of Object.entries(given)) {
+    pins[key] = readText(LINE_NAME, name, `qemuPins.pins.${key}`);
   }
-  if (pins.length === 0) {
+  if (Object.keys(pins).length === 0) {
     throw new ConfigError("is at least one pin with a line's name", {
       path: "qemuPins.pins",
     });
   }
-  return pins;
+  return tiePins(pins, lines, (key, problem) =>
+    new ConfigError(problem, {
+      path: `qemuPins.pins.${key}`,
+      hint: "Pins are numbers or names of the controller's, names of lines " +
+        "those that as= gives",
+    }));
 }
 
 const USER = anyText("a name or a number");
