@@ -54,27 +54,30 @@ async function runWith(
     sockets: aggregators.filter(({ qemuPins }) => !qemuPins).map(socketOf),
     pins: aggregators.flatMap(({ qemuPins }) => qemuPins ?? []),
   });
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => {});
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
       if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
     },
     idle: () => {},
-    crashed: (error) => broken.reject(error),
+    crashed: ({ message }) => {
+      writeError(message);
+      // The lines are this process's as long as it lives: with its end the
+      // guardian makes them safe, and ends the VM.
+      Deno.exit(1);
+    },
   });
   await reactor.add(aggregators);
   try {
-    await using guardian = VmGuardian.start(safeCommand(aggregators));
-    return await Promise.race([
-      broken.promise,
-      runVm({
-        command: [program, ...filled],
-        respawn,
-        guardian,
-        report: writeError,
-      }),
-    ]);
+    await using guardian = VmGuardian.start({
+      ...whatIsLeft(aggregators),
+      report: writeError,
+    });
+    return await runVm({
+      command: [program, ...filled],
+      respawn,
+      guardian,
+      report: writeError,
+    });
   } finally {
     await reactor.shutdown();
   }
@@ -125,20 +128,30 @@ function socketOf({ name, vhostUser }: AggregatorSpecification): VmSocket {
 }
 
 /**
- * The command that a guardian runs when this process died: it puts those lines
+ * What a guardian does about the lines when this process died: it puts those
  * into their safe state that have one and that outlive a process.
  */
-function safeCommand(
+function whatIsLeft(
   aggregators: readonly AggregatorSpecification[],
-): string[] {
+): { safeCommand: string[]; linesLeft: string } {
   const specs = new Set<string>();
+  let hostCount = 0;
   for (const { lines } of aggregators) {
     for (const { onDisconnect, origin, source } of lines) {
-      const isHost = source.kind === "chip" || source.kind === "line-name";
-      if (isHost && onDisconnect !== "keep") specs.add(origin);
+      if (source.kind !== "chip" && source.kind !== "line-name") continue;
+      hostCount++;
+      if (onDisconnect !== "keep") specs.add(origin);
     }
   }
-  if (specs.size === 0) return [];
+  return {
+    linesLeft: hostCount === 0
+      ? "its lines were simulated, and are gone with it"
+      : "its lines have no safe state, and are left as they are",
+    safeCommand: specs.size === 0 ? [] : safeCommand(specs),
+  };
+}
+
+function safeCommand(specs: ReadonlySet<string>): string[] {
   // Each word of a command line ends with a NUL, and may be empty.
   const words = (readSmallFile("/proc/self/cmdline") ?? "").split("\0");
   words.pop();
@@ -175,6 +188,10 @@ Put in for these among the VMM's arguments:
 ${placeholders.join("\n")}
 
 When gpioagg itself dies, even by SIGKILL, the guest's device is dead in the same
-moment; a small guardian puts lines with a safe value (or on-disconnect=input)
-into that state and ends the VM: SIGTERM, and SIGKILL three seconds later.`;
+moment: the kernel lets the lines go as they are. A small guardian then puts
+lines with a safe value (or on-disconnect=input) into that state and ends the
+VM: SIGTERM, and SIGKILL three seconds later; simulated lines are gone anyway. A
+guardian that is killed is replaced. If both are killed at once, nobody is left
+who could act: the VM runs on without its lines, and these stay as their chips'
+drivers leave them.`;
 }

@@ -50,6 +50,7 @@ export async function runVm(options: VmOptions): Promise<number> {
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
+    guardian.lookAfter(vm.pid);
     const { code, signal, success } = await signals.during(vm);
     await guardian.forget();
     // Deno gives a signal as a shell does: 128 and its number.

@@ -8,11 +8,17 @@
  * which the kernel has let go as they were, into their safe state, and to end a
  * VM that is of no use.
  *
+ * A guardian that is killed is followed by another one, as long as gpioagg
+ * lives. Nobody does its work when both are killed at once.
+ *
  * @module
  */
+import { readSmallFile } from "../../ffi/files.ts";
+
 /**
  * What the guardian runs. It hears `vm PID START_TIME`, `none`, or `done`; its
- * arguments are the command that makes the lines safe, if there is one.
+ * arguments are what it says of lines that it does nothing about, and the
+ * command that makes the lines safe, if there is one.
  *
  * Signals of a terminal or a service manager that are meant for gpioagg do not
  * end it. A VM is known by its start time too: numbers are used again.
@@ -33,12 +39,34 @@ runs() {
   set -- \${stat##*) }
   [ "\${20}" = "$start" ] && [ "$1" != Z ]
 }
-runs && kill -TERM "$vm"
-if [ $# -gt 0 ]; then "$@" </dev/null >/dev/null & fi
+say() { echo "gpioagg: $1" >&2; }
+lines=$1
+shift
+if runs; then
+  say "run has died; its VM (process $vm) is ended"
+  kill -TERM "$vm"
+else
+  say 'run has died; there was no VM'
+fi
+if [ $# -eq 0 ]; then
+  say "$lines"
+else
+  {
+    if "$@" </dev/null >/dev/null; then
+      say 'its lines are in their safe state'
+    else
+      say 'not all of its lines are in their safe state'
+    fi
+  } &
+fi
 i=0
 while runs; do
   i=$((i + 1))
-  if [ $i -gt 12 ]; then kill -KILL "$vm"; break; fi
+  if [ $i -gt 12 ]; then
+    say "its VM did not end within 3 s, and is killed"
+    kill -KILL "$vm"
+    break
+  fi
   sleep 0.25
 done
 wait
@@ -60,35 +88,51 @@ tell() {
 tell && exec "$@"
 `;
 
+/** How soon a guardian may follow one that was killed. **Units**: ms. */
+const RENEWAL_MS = 1000;
+
+/** What a guardian does when gpioagg dies. */
+export interface GuardianOptions {
+  /**
+   * The command that puts the lines into their safe state; empty when there
+   * are none that have one.
+   */
+  readonly safeCommand: readonly string[];
+  /** What is said of the lines where there is no such command. */
+  readonly linesLeft: string;
+  /** Told, in words, of a guardian that was killed. */
+  readonly report: (text: string) => void;
+}
+
 /** A running guardian. **Ownership**: whoever started it holds the pipe. */
 export class VmGuardian implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #pipe: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #options: GuardianOptions;
+  #child: Deno.ChildProcess;
+  #pipe: WritableStreamDefaultWriter<Uint8Array>;
+  #startedMs = performance.now();
+  #vm: number | undefined;
+  #isOver = false;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-    this.#pipe = child.stdin.getWriter();
+  private constructor(options: GuardianOptions) {
+    this.#options = options;
+    this.#child = spawn(options);
+    this.#pipe = this.#child.stdin.getWriter();
+    void this.#watch(this.#child);
   }
 
   /**
    * Starts the guardian of a VM that is about to be started.
    *
-   * @param safeCommand What puts the lines into their safe state; empty when
-   * there are none that have one.
    * @throws {Error} If this machine has no shell at /bin/sh.
    */
-  static start(safeCommand: readonly string[]): VmGuardian {
-    const child = new Deno.Command("/bin/sh", {
-      args: ["-c", SCRIPT, "gpioagg-guardian", ...safeCommand],
-      stdin: "piped",
-      stdout: "null",
-      stderr: "inherit",
-      cwd: "/",
-      // A session of its own: a terminal's signals go to gpioagg's group.
-      detached: true,
-    }).spawn();
-    child.unref();
-    return new VmGuardian(child);
+  static start(options: GuardianOptions): VmGuardian {
+    return new VmGuardian(options);
+  }
+
+  /** The guardian's process. */
+  get pid(): number {
+    return this.#child.pid;
   }
 
   /**
@@ -110,22 +154,78 @@ export class VmGuardian implements AsyncDisposable {
     };
   }
 
+  /** This is the VM that was started so; the next guardian is told of it. */
+  lookAfter(pid: number): void {
+    this.#vm = pid;
+  }
+
   /** There is no VM now. */
   async forget(): Promise<void> {
+    this.#vm = undefined;
     await this.#say("none");
   }
 
   /** Ends the guardian without having it do anything. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    clearTimeout(this.#renewal);
     await this.#say("done");
     await this.#pipe.close().catch(() => {});
     this.#child.ref();
     await this.#child.status;
   }
 
+  /** Waits for the end of a guardian: the next one takes its place. */
+  async #watch(child: Deno.ChildProcess): Promise<void> {
+    await child.status;
+    if (this.#isOver) return;
+    this.#options.report("the VM's guardian was ended: another one is started");
+    const livedMs = performance.now() - this.#startedMs;
+    this.#renewal = setTimeout(
+      () => this.#renew(),
+      Math.max(0, RENEWAL_MS - livedMs),
+    );
+  }
+
+  #renew(): void {
+    try {
+      this.#child = spawn(this.#options);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#options.report(`the VM has no guardian: ${why}`);
+      return;
+    }
+    this.#startedMs = performance.now();
+    this.#pipe = this.#child.stdin.getWriter();
+    void this.#watch(this.#child);
+    const start = this.#vm === undefined ? undefined : startTimeOf(this.#vm);
+    if (start !== undefined) void this.#say(`vm ${this.#vm} ${start}`);
+  }
+
   async #say(text: string): Promise<void> {
-    // Somebody may have killed it: then there is no guardian, and a VM still.
+    // Somebody may have killed it: the next one is told what it must know.
     await this.#pipe.write(new TextEncoder().encode(`${text}\n`))
       .catch(() => {});
   }
+}
+
+function spawn({ linesLeft, safeCommand }: GuardianOptions): Deno.ChildProcess {
+  const child = new Deno.Command("/bin/sh", {
+    args: ["-c", SCRIPT, "gpioagg-guardian", linesLeft, ...safeCommand],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "inherit",
+    cwd: "/",
+    // A session of its own: a terminal's signals go to gpioagg's group.
+    detached: true,
+  }).spawn();
+  child.unref();
+  return child;
+}
+
+/** When a process was started, in the kernel's words; undefined if it is gone. */
+function startTimeOf(pid: number): string | undefined {
+  const stat = readSmallFile(`/proc/${pid}/stat`);
+  // The program's name, in parentheses, may hold anything.
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
 }

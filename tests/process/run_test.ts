@@ -37,6 +37,17 @@ function isRunning(pid: number): boolean {
   return stat !== undefined && !/\) [ZX] /.test(stat);
 }
 
+/** The guardian among the children of a `run`. */
+async function guardianOf(pid: number): Promise<number | undefined> {
+  const { stdout } = await new Deno.Command("ps", {
+    args: ["-o", "pid=,stat=,args=", "--ppid", String(pid)],
+  }).output();
+  const match = /^ *(\d+) [^Z].*gpioagg-guardian/m.exec(
+    new TextDecoder().decode(stdout),
+  );
+  return match === null ? undefined : Number(match[1]);
+}
+
 /** A shell that takes signals in between and not only at its end. */
 const waiting = (trap: string) =>
   `${trap}; echo started; while :; do sleep 0.05; done`;
@@ -161,6 +172,75 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
     assert(isRunning(Number(pid)));
     run.kill("SIGKILL");
     await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+    for (
+      const text of [
+        `run has died; its VM (process ${pid}) is ended`,
+        "its lines were simulated, and are gone with it",
+      ]
+    ) await until(text, () => run.stderr.includes(text));
+  }
+});
+
+Deno.test("a guardian that is killed is followed by one that knows the VM", async () => {
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    `echo pid $$; ${waiting("trap 'exit 0' TERM")}`,
+  ]);
+  const [, pid] = await run.waitFor(/pid (\d+)/);
+  await run.waitFor("started");
+  const first = (await guardianOf(run.pid))!;
+  Deno.kill(first, "SIGKILL");
+  await until("another guardian", async () => {
+    const next = await guardianOf(run.pid);
+    return next !== undefined && next !== first;
+  });
+  assert(run.stderr.includes("guardian was ended"), run.stderr);
+  assert(isRunning(Number(pid)));
+  run.kill("SIGKILL");
+  await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+  const says = `its VM (process ${pid}) is ended`;
+  await until(says, () => run.stderr.includes(says));
+});
+
+Deno.test("killed together with its guardian, run leaves the VM without its lines, as --help says", async () => {
+  const help = await startRun(["--help"], ["true"]);
+  await help.waitForExit();
+  assert(
+    help.stdout.includes("If both are killed at once, nobody is left"),
+    help.stdout,
+  );
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    `echo pid $$ {socket}; ${waiting("trap 'exit 0' TERM")}`,
+  ]);
+  const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
+  await run.waitFor("started");
+  const vm = Number(pid);
+  try {
+    run.kill("SIGSTOP");
+    const guardian = (await guardianOf(run.pid))!;
+    Deno.kill(guardian, "SIGKILL");
+    run.kill("SIGKILL");
+    await until(
+      "the end of both",
+      () => !isRunning(run.pid) && !isRunning(guardian),
+    );
+    assert(isRunning(vm));
+    // Nobody answers at the socket: the VM's device is dead.
+    let refused = "";
+    try {
+      new ControlClient(controlPathOf(socket!))[Symbol.dispose]();
+    } catch (error) {
+      refused = String(error);
+    }
+    assert(refused.includes("ECONNREFUSED"), refused);
+  } finally {
+    Deno.kill(vm, "SIGKILL");
+    await Deno.remove(socket!.slice(0, socket!.lastIndexOf("/")), {
+      recursive: true,
+    });
   }
 });
 
