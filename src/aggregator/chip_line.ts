@@ -31,6 +31,7 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
+import { LostEdges } from "./lost_edges.ts";
 
 /** Which line of which chip, and who asks for it. */
 export interface ChipLineOptions {
@@ -83,6 +84,7 @@ export class ChipLine implements LineSource, PresentLine {
   #seen: number = UNSPECIFIED;
   #watch: Watch | undefined;
   #listener: SourceListener | undefined;
+  readonly #lost = new LostEdges();
 
   /**
    * Requests the line as it is: nothing changes on its wire.
@@ -123,6 +125,10 @@ export class ChipLine implements LineSource, PresentLine {
 
   get keptEdges(): Edges {
     return this.#keptEdges;
+  }
+
+  get lostEdges(): number {
+    return this.#lost.total;
   }
 
   get isAbsent(): boolean {
@@ -266,6 +272,7 @@ export class ChipLine implements LineSource, PresentLine {
     const kept = this.#takeKept(chip.name, place.offset);
     const lines = [{ offset: place.offset, settings: this.#settings() }];
     this.#request = kept ?? chip.requestLines({ consumer, lines });
+    this.#lost.begin(kept !== undefined);
     keeper?.keep(lineFdName(chip.name, place.offset), this.#request.fd);
     if (kept !== undefined) this.#adopt(kept, info);
     if (!this.#configured) this.#direction = directionOf(info);
@@ -286,8 +293,9 @@ export class ChipLine implements LineSource, PresentLine {
   /** The request that an earlier process had, if it was kept and still lives. */
   #takeKept(chipName: string, offset: number): LineRequest | undefined {
     const { keeper, specification: { activeLow } } = this.#options;
+    const name = lineFdName(chipName, offset);
     let alive: LineRequest | undefined;
-    for (const fd of keeper?.take(lineFdName(chipName, offset)) ?? []) {
+    for (const fd of keeper?.take(name) ?? []) {
       let fault = requestFault(fd, chipName, offset);
       if (fault === undefined) {
         const request = new LineRequest(fd.release(), chipName, [
@@ -301,6 +309,8 @@ export class ChipLine implements LineSource, PresentLine {
         request[Symbol.dispose]();
         fault = isAlive ? "it was kept twice" : "its chip has gone since";
       } else fd.close();
+      // All of this name: the one that is used is kept again.
+      keeper!.drop(name);
       keeper!.report(
         `what was kept of line ${offset} of ${chipName} is not used: ${fault}`,
       );
@@ -348,7 +358,7 @@ export class ChipLine implements LineSource, PresentLine {
    */
   #hearKept(request: LineRequest): void {
     const values: number[] = [];
-    for (let count; (count = request.readEvents(events)) > 0;) {
+    for (let count; (count = this.#read(request)) > 0;) {
       for (let i = 0; i < count; i++) values.push(valueAfter(events.kindAt(i)));
     }
     this.#options.loop.defer(() => {
@@ -430,7 +440,7 @@ export class ChipLine implements LineSource, PresentLine {
     if (edges === Edges.None) {
       this.#unwatch();
       // What came before the interrupt was disabled must not fire the next.
-      while (request.readEvents(events) > 0);
+      while (this.#read(request) > 0);
     } else {
       this.#seen = request.readBit(0);
       this.#watchRequest(request);
@@ -471,9 +481,16 @@ export class ChipLine implements LineSource, PresentLine {
     );
   }
 
+  /** Reads edges into `events`: how many, or what went wrong. */
+  #read(request: LineRequest): number {
+    const count = request.readEvents(events);
+    this.#lost.note(events, count);
+    return count;
+  }
+
   #onReady(ready: number): void {
     const watch = this.#watch;
-    const count = this.#request!.readEvents(events);
+    const count = this.#read(this.#request!);
     for (let i = 0; i < count; i++) {
       this.#seen = valueAfter(events.kindAt(i));
       this.#listener?.edge(this.#seen);

@@ -103,6 +103,7 @@ class LaneServedLine implements SourceListener {
   edge(value: number): void {
     this.#slot.set("value", value);
     this.#slot.set("lastEdge", value);
+    this.#slot.set("lost", this.#line.source.lostEdges ?? 0);
     this.#slot.count(value === 1 ? "rises" : "falls");
     signalFd(this.#doneFd);
   }

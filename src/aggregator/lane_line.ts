@@ -85,6 +85,7 @@ class LaneLine implements LineSource {
   #listener: SourceListener | undefined;
   #rises = 0;
   #falls = 0;
+  #merged = 0;
   #wasAbsent: boolean;
 
   constructor(
@@ -112,6 +113,14 @@ class LaneLine implements LineSource {
 
   get keptEdges(): Edges {
     return this.#slot.get("keptEdges") as Edges;
+  }
+
+  get lostEdges(): number {
+    return this.#slot.get("lost");
+  }
+
+  get mergedEdges(): number {
+    return this.#merged;
   }
 
   get direction(): Direction {
@@ -150,6 +159,8 @@ class LaneLine implements LineSource {
     const last = slot.get("lastEdge");
     const rose = rises !== this.#rises;
     const fell = falls !== this.#falls;
+    if (rose) this.#merged += (rises - this.#rises - 1) >>> 0;
+    if (fell) this.#merged += (falls - this.#falls - 1) >>> 0;
     this.#rises = rises;
     this.#falls = falls;
     // The device latches one edge at most, so one of each kind tells it all.

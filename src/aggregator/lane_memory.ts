@@ -33,8 +33,10 @@ const FIELDS = {
   /** Whether an earlier process had the line, and the edges it asked for. */
   kept: 14,
   keptEdges: 15,
+  /** Edges that the kernel dropped. */
+  lost: 16,
 } as const;
-const SLOT_FIELDS = 16;
+const SLOT_FIELDS = 17;
 
 /** State of a slot. */
 export const SlotState = { Idle: 0, Asked: 1, Answered: 2 } as const;

@@ -96,9 +96,12 @@ Deno.test("Lane hands edges on, the last one last", () => {
   assertEquals(lane.heard(), ["0: 0"]);
   lane.pins[0]!.pull(1);
   assertEquals(lane.heard(), ["0! 1"]);
+  assertEquals(line.source.mergedEdges, 0);
   for (const level of [0, 1, 0] as const) lane.pins[0]!.pull(level);
   assertEquals(lane.heard(), ["0! 1", "0! 0"]);
   assertEquals(lane.heard(), []);
+  // Of two falls one was told.
+  assertEquals(line.source.mergedEdges, 1);
 });
 
 Deno.test("Lane applies a line's rule when its guest goes in the middle", () => {

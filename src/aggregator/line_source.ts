@@ -55,6 +55,10 @@ export interface LineSource extends Disposable {
    * nobody served it first: they are for a guest that never noticed.
    */
   readonly keptEdges?: Edges;
+  /** Edges that the kernel dropped, its buffer being full, so far. */
+  readonly lostEdges?: number;
+  /** Edges of one kind that were told as one, by a lane, so far. */
+  readonly mergedEdges?: number;
   /** Says who is told. */
   attach(listener: SourceListener): void;
   /** Starts an operation: 0, a value, `FAILED`, or `PENDING`. */

@@ -190,6 +190,14 @@ class InputTap implements LineSource {
     return this.#source.name;
   }
 
+  get lostEdges(): number {
+    return this.#source.lostEdges ?? 0;
+  }
+
+  get mergedEdges(): number {
+    return this.#source.mergedEdges ?? 0;
+  }
+
   get isAbsent(): boolean {
     return this.#source.isAbsent === true;
   }

@@ -287,9 +287,19 @@ function addLost(page: Page, served: readonly Served[]): void {
     "gpioagg_lost_changes_total",
     "counter",
     "Changes of a line that were lost on their way, newer ones having taken " +
-      "their place: to a pin inside QEMU (to_pin), since QEMU stood still; " +
-      "from it (from_pin), since the line was too slow.",
+      "their place: edges in the kernel, whose buffer was full (kernel), and " +
+      "in the thread of a slow chip (lane); levels on their way to a pin " +
+      "inside QEMU, which stood still (to_pin), and from it to a line that " +
+      "was too slow (from_pin).",
   );
+  for (const { name, lines } of served) {
+    addByLine(page, name, lines, ({ lostEdges }) => lostEdges, {
+      where: "kernel",
+    });
+    addByLine(page, name, lines, ({ mergedEdges }) => mergedEdges, {
+      where: "lane",
+    });
+  }
   for (const { name, lines, exposure: { pins } } of served) {
     if (pins === undefined) continue;
     const { lostLevels, lostRequests } = pins;

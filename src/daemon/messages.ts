@@ -130,6 +130,9 @@ export interface LineCounts {
   name: string;
   /** Requests that a rule refused. */
   refusals: number;
+  /** Edges that the kernel dropped, and that a lane told as one. */
+  lostEdges: number;
+  mergedEdges: number;
 }
 
 /**

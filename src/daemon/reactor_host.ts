@@ -340,10 +340,10 @@ class Served implements AggregatorReporter, Disposable {
         connections: this.#connections,
         faults: this.#faults,
         eventsLeftOut: this.#events.leftOut,
-        lines: this.#aggregator.lines.map(({ name, refusals }) => ({
-          name,
-          refusals,
-        })),
+        lines: this.#aggregator.lines.map(({ name, refusals, source }) => {
+          const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
+          return { name, refusals, lostEdges, mergedEdges };
+        }),
         exposure: this.#exposure.count(),
       },
     };

@@ -1,0 +1,70 @@
+/** What `/metrics` says of real chips. */
+import { assertEquals } from "@std/assert";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { MetricsPage } from "../environment/metrics.ts";
+import { until } from "../environment/wait.ts";
+import { settle } from "./gpio_sim.ts";
+
+/** The kernel's buffer of a request for one line. */
+const BUFFERED = 16;
+const EDGES = 24;
+
+Deno.test("edges that the kernel dropped while nobody read them are counted, in lanes too", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 3 });
+  await using service = await ApiService.start({
+    aggregators: {
+      quick: [`${chip.name}/0`],
+      slow: [`${chip.name}/1,lane=true`],
+      still: [`${chip.name}/2`],
+    },
+  });
+  const names = ["quick", "slow", "still"];
+  using guests = new DisposableStack();
+  for (const name of names) {
+    const frontend = guests.use(
+      Frontend.open(service.socket(name), { timeoutMs: 20_000 }),
+    );
+    const driver = GpioDriver.attach(frontend);
+    // Asked for, given up and asked for again: the kernel goes on counting.
+    for (const type of [IrqType.EdgeBoth, IrqType.None, IrqType.EdgeBoth]) {
+      driver.setInterruptType(0, type);
+    }
+  }
+  const look = async () => new MetricsPage(await service.lookClient.metrics());
+  const read = (page: MetricsPage, aggregator: string) =>
+    page.sum("gpioagg_interrupts_total", { aggregator });
+  const lost = (page: MetricsPage, aggregator: string, where: string) =>
+    page.sum("gpioagg_lost_changes_total", { aggregator, where });
+  await chip.pull(0, "up");
+  await chip.pull(1, "up");
+  await chip.pull(2, "up");
+  await until("an edge of each", async () => {
+    const page = await look();
+    return names.every((name) => read(page, name) === 1);
+  });
+  service.process.kill("SIGSTOP");
+  for (let i = 1; i <= EDGES; i++) {
+    for (const line of [0, 1]) {
+      await chip.pull(line, i % 2 === 0 ? "up" : "down");
+    }
+    // Of two pulls at once the kernel may see one edge, or none.
+    await settle();
+  }
+  await chip.pull(2, "down");
+  service.process.kill("SIGCONT");
+  let page = await look();
+  await until("what the kernel kept", async () => {
+    page = await look();
+    return read(page, "quick") === 1 + BUFFERED &&
+      read(page, "slow") + lost(page, "slow", "lane") === 1 + BUFFERED;
+  });
+  for (const name of ["quick", "slow"]) {
+    assertEquals(lost(page, name, "kernel"), EDGES - BUFFERED, name);
+  }
+  assertEquals(read(page, "still"), 2);
+  assertEquals(lost(page, "still", "kernel"), 0);
+});
