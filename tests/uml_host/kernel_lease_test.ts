@@ -1,7 +1,7 @@
 /** Leases of kernel chips, and of pins inside QEMU, on simulated chips. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
-import { ServiceError } from "../../src/client/client.ts";
+import { ServiceClient, ServiceError } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import {
@@ -10,6 +10,7 @@ import {
   startLeaseHolder,
 } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "../process/server_fds.ts";
 import { gpioagg, leftovers, msUntilGone } from "./kernel_chip_rig.ts";
@@ -236,6 +237,39 @@ Deno.test("a kernel chip that others take down ends its lease, and is told of", 
   assertEquals(await service.client.list(), []);
   assertEquals(leftovers(), []);
 });
+
+for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+  Deno.test(`a restart by ${signal} makes kernel chips without a lease anew, and ends those with one`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 2 });
+    await using manager = new ManagerDouble();
+    const client = new ServiceClient(`${manager.directory}/api.sock`);
+    const args = ["--api", client.socketPath];
+    await manager.start(args);
+    const lasting = await client.createLasting({
+      name: "lasting",
+      lines: [`${chip.name}/0`],
+      kernelChip: { mode: "640" },
+    });
+    await using lease = await client.create({
+      name: "leased",
+      lines: [`${chip.name}/1`],
+      kernelChip: {},
+    });
+    await manager.stop(signal);
+    await lease.ended;
+    await manager.start(args);
+    const [again, ...others] = await client.list();
+    assertEquals(others, []);
+    assertEquals([again?.name, again?.lease], ["lasting", "none"]);
+    const { path, present } = again!.kernelChip!;
+    assertEquals(present, true);
+    assertEquals(fileStatus(path)!.mode & 0o777, 0o640);
+    assertEquals(again?.lines.length, lasting.lines.length);
+    borrow(chip, 1);
+    await client.remove("lasting");
+    assertEquals(leftovers(), []);
+  });
+}
 
 Deno.test("a kernel chip that cannot be had is refused, and leaves nothing", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 2 });
