@@ -45,6 +45,7 @@ export class KeptWish implements Disposable {
         kept = fd;
         continue;
       }
+      keeper.drop(name);
       keeper.report(
         `what was kept as ${name} is not used: it is no wish, but a ${kind} ` +
           `of ${size} bytes`,

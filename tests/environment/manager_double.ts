@@ -40,6 +40,10 @@ export class ManagerDouble implements AsyncDisposable {
   readonly store = new Map<string, OwnedFd>();
   /** FileDescriptorStoreMax. */
   maxStored = 1024;
+  /** Whether it is too busy for its store, and comes to it later. */
+  isSlow = false;
+  /** What it was told to do with the store, and has not done yet. */
+  readonly #orders: (() => void)[] = [];
   /** Sockets that the manager listens at for it, by name. */
   readonly #sockets = new Map<string, OwnedFd>();
   readonly #notify: OwnedFd;
@@ -50,7 +54,7 @@ export class ManagerDouble implements AsyncDisposable {
   constructor() {
     this.directory = Deno.makeTempDirSync({ prefix: "gpioagg-manager-" });
     this.#notify = bindDatagram(`${this.directory}/notify`);
-    this.#timer = setInterval(() => this.#hear(), LOOK_MS);
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   /** The service's process. */
@@ -80,6 +84,8 @@ export class ManagerDouble implements AsyncDisposable {
     args: readonly string[],
     options: { readonly watchdogUs?: number } = {},
   ): Promise<void> {
+    // Whatever a service said is heard before its end is.
+    this.#look();
     const handed = [...this.#sockets, ...this.store];
     const before = this.messages.length;
     this.#pid = spawnDetached("/bin/bash", [
@@ -129,6 +135,12 @@ export class ManagerDouble implements AsyncDisposable {
     await Deno.remove(this.directory, { recursive: true });
   }
 
+  #look(): void {
+    this.#hear();
+    if (this.isSlow) return;
+    for (const order of this.#orders.splice(0)) order();
+  }
+
   #hear(): void {
     for (;;) {
       const fds: OwnedFd[] = [];
@@ -136,7 +148,7 @@ export class ManagerDouble implements AsyncDisposable {
       if (count < 0) return;
       const text = new TextDecoder().decode(this.#piece.subarray(0, count));
       this.messages.push(text);
-      this.#obey(text.split("\n"), fds);
+      this.#orders.push(() => this.#obey(text.split("\n"), fds));
     }
   }
 

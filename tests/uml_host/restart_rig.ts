@@ -69,13 +69,18 @@ export class WireWatch implements Disposable {
    * was asked for nothing but to go on.
    */
   async end(levels: string): Promise<void> {
-    this.#isOver = true;
-    await this.#watching;
-    assertEquals([...this.#seen], [levels]);
+    assertEquals([...await this.levels()], [levels]);
     const told = this.#lines.readInfoEvents().map(({ kind, info }) =>
       `${kind} ${info.offset}`
     );
     assertEquals(told, []);
+  }
+
+  /** Ends the watch: the levels that there were, one digit a wire. */
+  async levels(): Promise<ReadonlySet<string>> {
+    this.#isOver = true;
+    await this.#watching;
+    return this.#seen;
   }
 
   /** Whether a line is anybody's. */

@@ -1,5 +1,6 @@
 /** A restart under a service manager changes nothing on a line. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { createMemFd } from "../../ffi/mem_fd.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
@@ -7,11 +8,15 @@ import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+import {
+  EVENT_LIMIT_MS,
+  QUIET_MS,
+  RestartGuest,
+  RESTARTS,
+  WireWatch,
+} from "./restart_rig.ts";
 
-const EVENT_LIMIT_MS = 5000;
-
-/** Ways a service ends for a restart: told to, and not. */
-for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+for (const signal of RESTARTS) {
   Deno.test(`an output is held through a restart by ${signal}, and never let go`, async () => {
     await using chip = await SimChip.create(localFiles, { lines: 3 });
     await using manager = new ManagerDouble();
@@ -26,8 +31,6 @@ for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
       socket,
       ...specs.flatMap((spec) => ["--line", spec]),
     ];
-    // What the kernel does with the lines is told without a gap, and what is
-    // on the wires is looked at as often as can be.
     using watcher = Chip.open(chip.path);
     await manager.start(args);
     {
@@ -39,27 +42,13 @@ for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
       assertEquals([await chip.level(0), await chip.level(1)], [1, 0]);
       assertEquals(manager.stored("line.").length, 3);
 
-      for (const offset of [0, 1, 2]) watcher.watchLineInfo(offset);
-      const levels = new Set<string>();
-      let isOver = false;
-      const watching = (async () => {
-        while (!isOver) {
-          levels.add(`${await chip.level(0)}${await chip.level(1)}`);
-          await new Promise((resolve) => setTimeout(resolve, 2));
-        }
-      })();
+      using watch = new WireWatch(chip, [0, 1]);
       for (let restart = 0; restart < 2; restart++) {
         await manager.stop(signal);
         await manager.start(args);
         assertEquals(manager.stored("line.").length, 3);
       }
-      isOver = true;
-      await watching;
-      assertEquals([...levels], ["10"]);
-      const released = watcher.readInfoEvents().filter(({ kind }) =>
-        kind !== "reconfigured"
-      );
-      assertEquals(released, []);
+      await watch.end("10");
     }
     // Another guest comes: the old one is gone, and the rules hold.
     using frontend = Frontend.open(socket, { timeoutMs: 10_000 });
@@ -79,7 +68,7 @@ for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
   });
 }
 
-for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+for (const signal of RESTARTS) {
   Deno.test(`a guest's interrupts stay armed through a restart by ${signal}`, async () => {
     await using chip = await SimChip.create(localFiles, { lines: 3 });
     await using manager = new ManagerDouble();
@@ -151,4 +140,198 @@ Deno.test("more lines are kept than a manager's queue is long", async () => {
     kind !== "reconfigured"
   );
   assertEquals(told, []);
+});
+
+for (const signal of RESTARTS) {
+  Deno.test(`a guest that is new after a restart by ${signal} gets no edge from before it`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 2 });
+    await using manager = new ManagerDouble();
+    const socket = `${manager.directory}/a.sock`;
+    const args = [
+      "--socket-path",
+      socket,
+      "--line",
+      `${chip.name}/0`,
+      "--line",
+      `${chip.name}/1,lane`,
+    ];
+    await manager.start(args);
+    for (const types of [[IrqType.EdgeBoth], [IrqType.EdgeRising]] as const) {
+      {
+        using old = new RestartGuest(socket);
+        for (const line of [0, 1]) {
+          old.driver.setInterruptType(line, IrqType.EdgeBoth);
+          old.driver.arm(line);
+        }
+        await manager.stop(signal);
+        for (const line of [0, 1]) {
+          await chip.pull(line, "up");
+          await chip.pull(line, "down");
+        }
+        await manager.start(args);
+      }
+      using guest = new RestartGuest(socket);
+      const { driver } = guest;
+      for (const line of [0, 1]) {
+        driver.setInterruptType(line, types[0]);
+        driver.arm(line);
+      }
+      assertEquals(driver.waitEvent(QUIET_MS), undefined);
+      for (const line of [0, 1]) {
+        await chip.pull(line, "up");
+        assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, line);
+        await chip.pull(line, "down");
+      }
+    }
+  });
+}
+
+Deno.test("kept lines get the settings that the configuration has by now", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 5 });
+  await using manager = new ManagerDouble();
+  const socket = `${manager.directory}/a.sock`;
+  const args = (...rules: string[]) => [
+    "--socket-path",
+    socket,
+    ...rules.flatMap((rule, i) => ["--line", `${chip.name}/${i}${rule}`]),
+  ];
+  await manager.start(args(
+    ",direction=output,initial=1",
+    ",direction=input",
+    ",direction=output,initial=1",
+    ",direction=input,bias=pull-up",
+    ",direction=output,initial=0",
+  ));
+  using guest = new RestartGuest(socket);
+  const { driver } = guest;
+  driver.setInterruptType(3, IrqType.EdgeBoth);
+  driver.arm(3);
+  const levels = () =>
+    Promise.all([0, 1, 2, 3, 4].map((offset) => chip.level(offset)));
+  assertEquals((await levels()).toSpliced(1, 2), [1, 1, 0]);
+  await manager.stop("SIGUSR2");
+  guest.disconnect();
+  using watcher = Chip.open(chip.path);
+  for (const offset of [0, 1, 2, 3, 4]) watcher.watchLineInfo(offset);
+  await manager.start(args(
+    ",direction=output,initial=0,active-low",
+    ",direction=output,initial=1",
+    ",direction=input",
+    ",direction=input,bias=pull-down",
+    ",direction=output,initial=1",
+  ));
+  assertEquals((await levels()).toSpliced(2, 1), [1, 1, 0, 0]);
+  const told = watcher.readInfoEvents().map(({ kind, info }) =>
+    `${kind} ${info.offset} ${info.direction} ${info.bias}`
+  );
+  assertEquals(told.toSorted(), [
+    "reconfigured 0 output as-is",
+    "reconfigured 1 output as-is",
+    "reconfigured 2 input as-is",
+    "reconfigured 3 input pull-down",
+  ]);
+  assert(watcher.lineInfo(0).activeLow);
+  guest.reconnect();
+  assertEquals(driver.getValue(0), 0, "what is on the wire is inactive now");
+  // The guest of before saw the pull go from up to down.
+  assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 3);
+  driver.arm(3);
+  await chip.pull(3, "up");
+  assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 3);
+});
+
+Deno.test("what was kept and is of no use is told of, and the line requested anew", async () => {
+  await using manager = new ManagerDouble();
+  const socket = `${manager.directory}/a.sock`;
+  await using chip = await SimChip.create(localFiles, { lines: 3 });
+  const gone = await SimChip.create(localFiles, { lines: 1 });
+  const args = (...lines: string[]) => [
+    "--socket-path",
+    socket,
+    ...lines.flatMap((line) => ["--line", line]),
+  ];
+  await manager.start(args(`${chip.name}/0-2`, `${gone.name}/0`));
+  await manager.stop("SIGUSR2");
+  const nameOf = (offset: number) => `line.${chip.name}.${offset}`;
+  const { store } = manager;
+  store.get(nameOf(0))!.close();
+  store.set(nameOf(0), createMemFd("no line", 8));
+  store.get(nameOf(1))!.close();
+  store.set(nameOf(1), store.get(nameOf(2))!);
+  store.delete(nameOf(2));
+  await gone[Symbol.asyncDispose]();
+  await using other = await SimChip.create(localFiles, { lines: 1 });
+  await manager.start(
+    args(`${chip.name}/0,lane`, `${chip.name}/1`, `${other.name}/0`),
+  );
+  for (
+    const said of [
+      `line 0 of ${chip.name} is not used: it is no line request`,
+      `line 1 of ${chip.name} is not used: it is the request of line 2`,
+      `line.${gone.name}.0 is not wanted any more`,
+    ]
+  ) assertStringIncludes(manager.log, said);
+  using watcher = Chip.open(chip.path);
+  await until("line 2 is let go", () => !watcher.lineInfo(2).used);
+  using guest = new RestartGuest(socket);
+  for (const line of [0, 1, 2]) {
+    guest.driver.setOutput(line, 1, Direction.Output);
+  }
+  assertEquals(
+    await Promise.all([chip.level(0), chip.level(1), other.level(0)]),
+    [1, 1, 1],
+  );
+  assertEquals(
+    manager.stored("line.").toSorted(),
+    [
+      nameOf(0),
+      nameOf(1),
+      `line.${other.name}.0`,
+    ].toSorted(),
+  );
+});
+
+Deno.test("a line is found that another aggregator has by now, in a lane or not", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 2 });
+  await using manager = new ManagerDouble();
+  const args = (...specs: string[]) =>
+    specs.flatMap((spec, i) => [
+      "--socket-path",
+      `${manager.directory}/${i}.sock`,
+      "--line",
+      `${chip.name}/${spec},direction=output,initial=0`,
+    ]);
+  await manager.start(args("0", "1,lane"));
+  for (const name of ["0", "1"]) {
+    using guest = new RestartGuest(`${manager.directory}/${name}.sock`);
+    guest.driver.setOutput(0, 1, Direction.Output);
+  }
+  using watch = new WireWatch(chip, [0, 1]);
+  await manager.stop("SIGUSR2");
+  await manager.start(args("1", "0,lane"));
+  await watch.end("11");
+});
+
+Deno.test("a store that is full, or whose manager refuses, harms nobody", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 3 });
+  await using manager = new ManagerDouble();
+  const socket = `${manager.directory}/a.sock`;
+  const args = ["--socket-path", socket, "--line", `${chip.name}/0-2`];
+  for (const max of [1, 0]) {
+    manager.maxStored = max;
+    await manager.start(args);
+    using guest = new RestartGuest(socket);
+    guest.driver.setOutput(2, 1, Direction.Output);
+    assertEquals(await chip.level(2), 1);
+    assertEquals(manager.store.size, max);
+    await manager.stop("SIGKILL");
+    guest.disconnect();
+    await manager.start(args);
+    guest.reconnect();
+    guest.driver.setOutput(2, 1, Direction.Output);
+    guest.driver.setValue(2, 0);
+    assertEquals(await chip.level(2), 0);
+    await manager.stop("SIGTERM");
+    await until("the store is empty", () => manager.store.size === 0);
+  }
 });

@@ -1,0 +1,181 @@
+/** What clients made, through a restart: as its lease says. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { Mapping } from "../../ffi/mapping.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import { ServiceClient } from "../../src/client/client.ts";
+import { Chip } from "../../src/gpio/mod.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { startLeaseHolder } from "../environment/api_service.ts";
+import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
+import { until } from "../environment/wait.ts";
+import {
+  EVENT_LIMIT_MS,
+  RestartGuest,
+  RESTARTS,
+  WireWatch,
+} from "./restart_rig.ts";
+
+function serving(manager: ManagerDouble): string[] {
+  return ["--api", `${manager.directory}/api.sock`];
+}
+
+for (const signal of RESTARTS) {
+  Deno.test(`what was to outlive its maker outlives a restart by ${signal} too`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 4 });
+    await using manager = new ManagerDouble();
+    await manager.start(serving(manager));
+    const client = new ServiceClient(`${manager.directory}/api.sock`);
+    const made = await client.createLasting({
+      name: "lasting",
+      lines: [
+        `${chip.name}/0,direction=output,safe=0`,
+        `${chip.name}/1`,
+        `${chip.name}/2,direction=output,safe=0,combine=and`,
+        `${chip.name}/3,direction=input,shared`,
+      ],
+      socket: { mode: "600" },
+    });
+    const second = await client.createLasting({
+      name: "second.one",
+      lines: [
+        `${chip.name}/2,direction=output,safe=0,combine=and`,
+        `${chip.name}/3,direction=input,shared`,
+      ],
+    });
+    using guest = new RestartGuest(made.socketPath!);
+    using other = new RestartGuest(second.socketPath!);
+    guest.driver.setOutput(0, 1, Direction.Output);
+    // Only one of the two wants it: the line stays inactive.
+    guest.driver.setOutput(2, 1, Direction.Output);
+    guest.driver.setInterruptType(1, IrqType.EdgeRising);
+    for (const line of [1, 3]) {
+      guest.driver.setInterruptType(line, IrqType.EdgeRising);
+      guest.driver.arm(line);
+    }
+    other.driver.setInterruptType(1, IrqType.EdgeRising);
+    other.driver.arm(1);
+    using watch = new WireWatch(chip, [0, 2]);
+    await manager.stop(signal);
+    guest.disconnect();
+    other.disconnect();
+    for (const line of [1, 3]) await chip.pull(line, "up");
+    await manager.start(serving(manager));
+    guest.reconnect();
+    other.reconnect();
+    const heard = [1, 2].map(() =>
+      guest.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber
+    );
+    assertEquals(heard.toSorted(), [1, 3]);
+    assertEquals(other.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 1);
+    await watch.end("10");
+    other.driver.setValue(0, 1);
+    assertEquals(await chip.level(2), 1, "now both want it");
+    const state = await client.show("lasting");
+    assertEquals([state.lease, state.socketPath], ["none", made.socketPath]);
+    assertEquals(fileStatus(made.socketPath!)?.mode, 0o600);
+
+    // Removed is removed, also for the next process.
+    await client.remove("lasting");
+    assertEquals(await chip.level(0), 0);
+    await until(
+      "one is kept",
+      () => manager.stored("aggregator.").length === 1,
+    );
+    other.disconnect();
+    await manager.stop(signal);
+    await manager.start(serving(manager));
+    assertEquals((await client.list()).map(({ name }) => name), ["second.one"]);
+    await manager.stop("SIGTERM");
+    await until("the store is empty", () => manager.store.size === 0);
+  });
+
+  Deno.test(`what has a lease ends with a restart by ${signal}: its lines are safe, and free`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 4 });
+    await using manager = new ManagerDouble();
+    await manager.start(serving(manager));
+    await using holder = await startLeaseHolder(
+      `${manager.directory}/api.sock`,
+      {
+        name: "leased",
+        lines: [
+          `${chip.name}/0,direction=output,initial=0,safe=1`,
+          `${chip.name}/1,direction=output,initial=1,safe=0,lane`,
+          `${chip.name}/2,direction=output,combine=or,safe=0`,
+        ],
+      },
+    );
+    const { socketPath } = holder.state;
+    // What a line of this chip shows that nobody has is its pull.
+    await chip.pull(0, "down");
+    for (const line of [1, 2]) await chip.pull(line, "up");
+    {
+      using guest = new RestartGuest(socketPath!);
+      guest.driver.setOutput(0, 0, Direction.Output);
+      guest.driver.setOutput(1, 1, Direction.Output);
+      guest.driver.setOutput(2, 1, Direction.Output);
+      const levels = () =>
+        Promise.all([0, 1, 2].map((offset) => chip.level(offset)));
+      assertEquals(await levels(), [0, 1, 1]);
+      await until("a guest is kept", () => manager.stored("guest.").length > 0);
+      // As long as the manager has the requests, the chip shows what they drive.
+      manager.isSlow = true;
+      await manager.stop(signal);
+      await manager.start(serving(manager));
+      assertEquals(await levels(), [1, 0, 0], "the safe values");
+      manager.isSlow = false;
+    }
+    using watcher = Chip.open(chip.path);
+    await until(
+      "the lines are free",
+      () => [0, 1, 2].every((offset) => !watcher.lineInfo(offset).used),
+    );
+    assertEquals(fileStatus(socketPath!), undefined);
+    const client = new ServiceClient(`${manager.directory}/api.sock`);
+    assertEquals(await client.list(), []);
+    await until("the store is empty", () => manager.store.size === 0);
+  });
+}
+
+Deno.test("what is no longer valid is told of, and its lines are let go", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 4 });
+  await using manager = new ManagerDouble();
+  await manager.start(serving(manager));
+  const client = new ServiceClient(`${manager.directory}/api.sock`);
+  for (const [offset, name] of ["a", "b", "c", "d"].entries()) {
+    await client.createLasting({ name, lines: [`${chip.name}/${offset}`] });
+  }
+  await manager.stop("SIGUSR2");
+  const tamper = (name: string, text: string) => {
+    manager.store.get(name)!.close();
+    const bytes = new TextEncoder().encode(text);
+    const file = createMemFd(name, bytes.length);
+    using memory = Mapping.map(file.fd, {
+      length: bytes.length,
+      subject: name,
+    });
+    new Uint8Array(memory.buffer).set(bytes);
+    manager.store.set(name, file);
+  };
+  tamper("aggregator.a", '{"version":2,"create":{}}');
+  tamper("aggregator.b", "no JSON");
+  tamper("aggregator.c", '{"version":1,"create":{"name":"c","lines":["?/"]}}');
+  await manager.start(serving(manager));
+  for (const why of ["version 2", "JSON", "--line ?/"]) {
+    assertStringIncludes(manager.log, why);
+  }
+  assertEquals((await client.list()).map(({ name }) => name), ["d"]);
+  using watch = new WireWatch(chip, [0, 1, 2, 3]);
+  assertEquals(
+    [0, 1, 2, 3].map((offset) => watch.isUsed(offset)),
+    [false, false, false, true],
+  );
+  await until(
+    "the rest is dropped",
+    () =>
+      manager.stored("aggregator.").join() === "aggregator.d" &&
+      manager.stored("line.").length === 1,
+  );
+  assert(manager.isRunning);
+});
