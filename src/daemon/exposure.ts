@@ -200,7 +200,7 @@ function exposePins(
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
         times?.answered(lineNumber, since);
-        times?.published();
+        times?.published(true);
       },
       refused: (lineNumber) => {
         aggregator.lines[lineNumber]!.refuse("it is an input by rule");

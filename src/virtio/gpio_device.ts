@@ -239,9 +239,8 @@ export class GpioDevice implements VirtioDevice, LineListener {
     if (--this.#depth !== 0) return;
     if (this.#requests !== undefined) this.#requests.flush();
     this.#buffers.flush();
-    // What a turn answers is booked at its end, all of it together.
-    if (this.#times !== undefined && !this.#isServingRequests) {
-      this.#times.published();
+    if (this.#times !== undefined) {
+      this.#times.published(!this.#isServingRequests);
     }
   }
 
@@ -268,7 +267,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     } finally {
       this.#isServingRequests = false;
       if (this.#times !== undefined && this.#depth === 0) {
-        this.#times.published();
+        this.#times.published(true);
       }
     }
     return hasMore;

@@ -4,7 +4,8 @@
  *
  * A turn may answer hundreds of requests, and a look at the clock costs as much
  * as a request. So answers are noted with the time of their arrival, and booked
- * together once they are published: two looks at the clock for a turn.
+ * together once they are published: two looks at the clock for a turn, and one
+ * more for every few dozen answers of a long one, whose guest goes on asking.
  *
  * @module
  */
@@ -30,6 +31,8 @@ export const DURATION_BOUNDS: readonly number[] = [
 /** Slots per line in {@linkcode RequestTimes.buckets}. */
 export const DURATION_STRIDE: number = DURATION_BOUNDS.length + 1;
 
+/** Answers that are worth a look at the clock within a turn. */
+const ANSWERS_PER_LOOK = 32;
 /** As many requests as a ring has served in a turn; more are booked early. */
 const NOTES = 256;
 
@@ -65,24 +68,31 @@ export class RequestTimes {
     this.#start[0] = this.#now();
   }
 
-  /** When the turn began. **Units**: milliseconds of the clock. */
+  /**
+   * When the turn began, or was looked at last. **Units**: milliseconds of the
+   * clock.
+   */
   get start(): number {
     return this.#start[0]!;
   }
 
   /** A request that arrived then is answered; the answer is not published yet. */
   answered(lineNumber: number, arrival: number): void {
-    if (this.#noted === NOTES) this.published();
+    if (this.#noted === NOTES) this.published(true);
     this.#lines[this.#noted] = lineNumber;
     this.#arrivals[this.#noted++] = arrival;
   }
 
-  /** The guest can see all answers that were noted. */
-  published(): void {
+  /**
+   * The guest can see all answers that were noted. What a turn that goes on
+   * finds from here on has arrived now, or at the last look before.
+   */
+  published(isTurnOver: boolean): void {
     const count = this.#noted;
-    if (count === 0) return;
+    if (count === 0 || !isTurnOver && count < ANSWERS_PER_LOOK) return;
     this.#noted = 0;
     const now = this.#now();
+    this.#start[0] = now;
     let arrival = NaN;
     let seconds = 0;
     let bucket = 0;

@@ -32,8 +32,10 @@ Deno.test("RequestTimes books a turn's answers with two looks at the clock", () 
   times.answered(1, times.start);
   assertEquals(histogram(0), []);
   clock.now += 0.015;
-  times.published();
-  times.published();
+  times.published(false);
+  assertEquals(histogram(0), []);
+  times.published(true);
+  times.published(true);
   assertEquals(clock.looks, 2);
   assertEquals(histogram(0), [[2e-5, 1]]);
   assertEquals(histogram(1), [[2e-5, 2]]);
@@ -50,9 +52,22 @@ Deno.test("RequestTimes measures what arrived earlier from its arrival", () => {
   times.answered(0, times.start);
   times.answered(0, early);
   times.answered(0, times.start);
-  times.published();
+  times.published(true);
   assertEquals(histogram(0), [[1e-6, 2], [1e-1, 1]]);
   assertAlmostEquals(times.sums[0]!, 0.04, 1e-9);
+});
+
+Deno.test("RequestTimes books what a long turn has published before it ends", () => {
+  const { clock, times, histogram } = rig();
+  times.begin();
+  for (let batch = 0; batch < 4; batch++) {
+    for (let i = 0; i < 16; i++) times.answered(0, times.start);
+    clock.now += 0.004;
+    times.published(false);
+  }
+  // Every other batch; what comes after a look is measured from there.
+  assertEquals(clock.looks, 3);
+  assertEquals(histogram(0), [[1e-5, 64]]);
 });
 
 Deno.test("RequestTimes has a bucket for each bound, which belongs to it, and one beyond", () => {
@@ -62,7 +77,7 @@ Deno.test("RequestTimes has a bucket for each bound, which belongs to it, and on
     times.begin();
     times.answered(0, times.start);
     now = Math.min(bound, 5) * 1000;
-    times.published();
+    times.published(true);
     assertEquals(times.buckets.indexOf(1), i);
   }
 });
@@ -71,7 +86,7 @@ Deno.test("RequestTimes loses no answer of a turn that has more than fit", () =>
   const { times, histogram } = rig();
   times.begin();
   for (let i = 0; i < 1000; i++) times.answered(i & 1, times.start);
-  times.published();
+  times.published(true);
   assertEquals(histogram(0), [[1e-6, 500]]);
   assertEquals(histogram(1), [[1e-6, 500]]);
 });
