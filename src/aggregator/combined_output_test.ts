@@ -7,6 +7,8 @@ import {
   PENDING,
 } from "../virtio/line_port.ts";
 import { CombinedOutput } from "./combined_output.ts";
+import { KeptWish } from "./kept_wish.ts";
+import { KeeperDouble } from "../../tests/doubles/keeper_double.ts";
 
 function rig(combine: "or" | "and", rules = ["", ""]) {
   const source = new SourceDouble();
@@ -136,4 +138,84 @@ Deno.test("CombinedOutput goes on without a user that was removed", () => {
   source.taken();
   b!.line[Symbol.dispose]();
   assertEquals(source.taken(), ["SetValue 0", "dispose"]);
+});
+
+/** A combined output that an earlier process drove, for users with wishes. */
+function keptRig(
+  combine: "or" | "and",
+  value: 0 | 1,
+  wishes: readonly (0 | 1 | undefined)[],
+) {
+  const source = new SourceDouble();
+  source.isKept = true;
+  source.direction = Direction.Output;
+  source.value = value;
+  const keeper = new KeeperDouble();
+  const combined = new CombinedOutput(source, combine, () => {});
+  const all: LineRig[] = [];
+  const open = (i: number) => {
+    {
+      using earlier = KeptWish.open(keeper, `wish.${i}`);
+      earlier.wish = wishes[i];
+      keeper.restart();
+    }
+    const user = new LineRig(
+      `user${i}`,
+      `,combine=${combine},direction=output,safe=0`,
+      combined.open({
+        keepsFound: false,
+        kept: KeptWish.open(keeper, `wish.${i}`),
+        onClose: () => {},
+      }),
+    );
+    user.line.start();
+    all.push(user);
+    return user;
+  };
+  const dispose = () => {
+    for (const { line } of all) line[Symbol.dispose]();
+    keeper[Symbol.dispose]();
+  };
+  return { source, combined, keeper, open, [Symbol.dispose]: dispose };
+}
+
+Deno.test("CombinedOutput holds a kept line until all its users have come again", () => {
+  using rig = keptRig("and", 0, [1, 1, 0]);
+  const { source, combined, open } = rig;
+  const users = [0, 1].map(open);
+  users[0]!.line.submit(LineOperation.SetValue, 1);
+  assertEquals(source.taken(), [], "these two alone would make it active");
+  users.push(open(2));
+  combined.takenOver();
+  assertEquals(source.taken(), []);
+  users[2]!.line.submit(LineOperation.SetValue, 1);
+  assertEquals(source.taken(), ["SetValue 1"]);
+});
+
+Deno.test("CombinedOutput does what was wished while a kept line was held", () => {
+  using rig = keptRig("or", 1, [1, 0]);
+  const { source, combined, open } = rig;
+  const [a] = [0, 1].map(open);
+  assertEquals(a!.line.submit(LineOperation.SetValue, 0), 0);
+  assertEquals(source.taken(), []);
+  combined.takenOver();
+  assertEquals(source.taken(), ["SetValue 0"]);
+});
+
+Deno.test("CombinedOutput drops the wish of a user that does not come again", () => {
+  using rig = keptRig("or", 1, [0, undefined]);
+  const { source, combined, open } = rig;
+  [0, 1].map(open);
+  combined.takenOver();
+  assertEquals(source.taken(), ["SetValue 0"]);
+});
+
+Deno.test("CombinedOutput makes a kept line safe that is let go before all have come", () => {
+  using rig = keptRig("or", 1, [1]);
+  const { source, open, keeper } = rig;
+  const { line } = open(0);
+  assertEquals(keeper.names, ["wish.0"]);
+  line[Symbol.dispose]();
+  assertEquals(source.taken(), ["SetValue 0", "dispose"]);
+  assertEquals(keeper.names, []);
 });

@@ -177,3 +177,34 @@ Deno.test("an operation that was under way when a line was first followed ends w
   source.answer();
   assertEquals(target.taken(), []);
 });
+
+Deno.test("edges of a kept line are told to followers that have not asked yet", () => {
+  const directory = new LineDirectory();
+  const source = new SourceDouble();
+  source.isKept = true;
+  source.keptEdges = Edges.Both;
+  source.edges = Edges.Both;
+  const target = new LineRig("T", "", source);
+  directory.add("a", [target.line]);
+  const copy = follower(directory, { kind: "copy", of: TARGET });
+  const opposite = follower(directory, { kind: "invert", of: TARGET });
+  const wire = follower(directory, { kind: "wire", to: TARGET });
+  assertEquals(source.taken(), [], "it reports all edges already");
+  // It rose and fell again: its value does not tell.
+  source.listener!.edge(1);
+  source.listener!.edge(0);
+  assertEquals(target.taken(), ["edge 1", "edge 0"]);
+  assertEquals(copy.taken().filter((one) => one !== "restored"), [
+    "edge 1",
+    "edge 0",
+  ]);
+  assertEquals(opposite.taken().filter((one) => one !== "restored"), [
+    "edge 0",
+    "edge 1",
+  ]);
+  assertEquals(wire.taken(), []);
+  copy.line.submit(LineOperation.SetEdges, Edges.Rising);
+  source.change(1);
+  source.change(0);
+  assertEquals(copy.taken(), ["edge 1"]);
+});

@@ -13,7 +13,7 @@ function rig(inverted = [false, false]) {
   const source = new SourceDouble();
   let unused = 0;
   const closed: number[] = [];
-  const shared = new SharedInput(source, () => unused++, () => {});
+  const shared = new SharedInput(source, () => unused++, (task) => task());
   const users = inverted.map((isInverted, i) =>
     new LineRig(
       `user${i}`,
@@ -96,4 +96,39 @@ Deno.test("SharedInput tells every user of its chip's coming and going", () => {
     assertEquals(user.taken(), ["restored"]);
     assertEquals(user.reports.length, 2);
   }
+});
+
+Deno.test("SharedInput tells users of a kept line what came before they ask for it", () => {
+  const source = new SourceDouble();
+  source.isKept = true;
+  source.keptEdges = Edges.Both;
+  source.edges = Edges.Both;
+  const tasks: (() => void)[] = [];
+  const shared = new SharedInput(
+    source,
+    () => {},
+    (task) => tasks.push(task),
+  );
+  const open = (isInverted = false) =>
+    new LineRig("", ",shared", shared.open({ isInverted, onClose: () => {} }));
+  const early = open();
+  source.change(1);
+  assertEquals(early.taken(), ["edge 1"]);
+  // One that comes later was there before, too.
+  const late = open(true);
+  for (const task of tasks.splice(0)) task();
+  assertEquals([early.taken(), late.taken()], [[], ["edge 0"]]);
+  // Whoever says what it wants gets that, and the source keeps to it.
+  early.line.submit(LineOperation.Deactivate, Departure.GuestGone);
+  late.line.submit(LineOperation.SetEdges, Edges.Rising);
+  assertEquals(source.edges, Edges.Falling);
+  shared.takenOver();
+  const stranger = open();
+  for (const task of tasks.splice(0)) task();
+  assertEquals(stranger.taken(), []);
+  source.change(0);
+  assertEquals(
+    [early.taken(), late.taken(), stranger.taken()],
+    [[], ["edge 1"], []],
+  );
 });

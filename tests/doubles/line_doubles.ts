@@ -35,6 +35,9 @@ export class SourceDouble implements LineSource {
   value = 0;
   edges: Edges = Edges.None;
   isAbsent = false;
+  /** What an earlier process left: set before anything stands before it. */
+  isKept = false;
+  keptEdges: Edges = Edges.None;
   /** Answers later, by `answer`. */
   isSlow = false;
   readonly log: string[] = [];

@@ -1,0 +1,107 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { bindDatagram } from "../../ffi/datagram.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { receive } from "../../ffi/unix_socket.ts";
+import { FdStore } from "./fd_store.ts";
+import { KeptCreations } from "./kept_creations.ts";
+
+const RULES = { socketDirectory: "/run/x", socketAccess: { mode: 0o600 } };
+
+/** What clients made, kept by a manager that hands it to the next process. */
+function rig() {
+  const directory = Deno.makeTempDirSync({ prefix: "creations-" });
+  const manager = bindDatagram(`${directory}/notify`);
+  const problems: string[] = [];
+  const store = new FdStore(
+    `${directory}/notify`,
+    (text) => problems.push(text),
+  );
+  const piece = new Uint8Array(4096);
+  const dropped: string[] = [];
+  /** The next process has what this one kept. */
+  const restart = () => {
+    for (;;) {
+      const fds: OwnedFd[] = [];
+      const count = receive(manager.fd, piece, fds);
+      if (count < 0) return;
+      const text = new TextDecoder().decode(piece.subarray(0, count));
+      const name = text.slice(text.indexOf("FDNAME=") + 7);
+      if (fds.length === 0) dropped.push(name);
+      for (const fd of fds) store.offer([[name, fd.release()]]);
+    }
+  };
+  const calls: string[] = [];
+  const restore = () =>
+    new KeptCreations(store, RULES).restore({
+      add: ([specification]) => {
+        const { name, vhostUser, lines } = specification!;
+        calls.push(`add ${name} ${JSON.stringify(vhostUser)} ${lines.length}`);
+        if (name === "busy") throw new Error("its line is busy");
+        return Promise.resolve([
+          { name, presentation: "", connected: false, lines: [] },
+        ]);
+      },
+      remove: (name) => Promise.resolve(calls.push(`remove ${name}`)),
+    });
+  const dispose = () => {
+    store[Symbol.dispose]();
+    manager.close();
+    Deno.removeSync(directory, { recursive: true });
+  };
+  return {
+    creations: new KeptCreations(store, RULES),
+    restart,
+    restore,
+    calls,
+    dropped,
+    problems,
+    [Symbol.dispose]: dispose,
+  };
+}
+
+Deno.test("KeptCreations makes again what was to last, and ends what was leased", async () => {
+  using given = rig();
+  const { creations, restart, restore, calls, dropped, problems } = given;
+  creations.keep("last", { name: "last", lines: ["sim/2"], lease: "none" });
+  creations.keep("lent", { name: "lent", lines: ["sim/1"] });
+  restart();
+  assertEquals((await restore()).map(({ name }) => name), ["last"]);
+  const at = (name: string) =>
+    JSON.stringify({
+      socketPath: `/run/x/${name}.sock`,
+      access: { mode: 0o600 },
+    });
+  assertEquals(calls, [
+    `add last ${at("last")} 2`,
+    `add lent ${at("lent")} 1`,
+    "remove lent",
+  ]);
+  restart();
+  assertEquals(dropped, ["aggregator.lent"]);
+  assertEquals(problems, []);
+});
+
+Deno.test("KeptCreations tells of what cannot be made again, and keeps it no longer", async () => {
+  using given = rig();
+  const { creations, restart, restore, dropped, problems } = given;
+  const good = { name: "good", lines: ["sim/1"], lease: "none" };
+  creations.keep("busy", { ...good, name: "busy" });
+  creations.keep("odd", { ...good, name: "odd", colour: "red" });
+  creations.keep("other", good);
+  creations.keep("none", null);
+  restart();
+  assertEquals(await restore(), []);
+  for (
+    const [i, why] of [
+      "its line is busy",
+      "colour",
+      'another aggregator, "good"',
+      "JSON object",
+    ].entries()
+  ) assertStringIncludes(problems[i]!, why);
+  restart();
+  assertEquals(
+    dropped,
+    ["busy", "odd", "other", "none"].map((name) => `aggregator.${name}`),
+  );
+});
