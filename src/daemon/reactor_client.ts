@@ -111,7 +111,7 @@ export class ReactorClient implements Disposable {
   /**
    * Makes aggregators and serves them: all, or none.
    *
-   * @param options `isTimed`: measure how long their turns take.
+   * @param options `isTimed`: measure how long guests' requests take.
    * @throws {ConfigError} If the specification is the user's to mend.
    * @throws {Error} If a line or socket cannot be had.
    */

@@ -50,7 +50,7 @@ export interface ReloaderOptions {
   current: Specification;
   /** Reads the configuration, as it is by then. */
   read: () => ConfigResult;
-  /** Whether new aggregators measure how long their turns take. */
+  /** Whether new aggregators measure how long guests' requests take. */
   isTimed: boolean;
 }
 
