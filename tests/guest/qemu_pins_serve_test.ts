@@ -1,10 +1,12 @@
 /** Pins inside QEMU through `gpioagg serve --config`, as a user has them. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { ServiceClient } from "../../src/client/client.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
 import { controlPathOf } from "../../src/daemon/control_protocol.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import { MetricsPage } from "../environment/metrics.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 
@@ -34,6 +36,8 @@ Deno.test({
           ..."run -q -P=gpioagg src/cli/main.ts serve --json --config"
             .split(" "),
           config,
+          "--api",
+          `${directory}/api.sock`,
         ],
         cwd: REPOSITORY,
       });
@@ -41,6 +45,8 @@ Deno.test({
       using control = new ControlClient(controlPathOf(sockets.qtest));
       const value = (name: string) =>
         control.ask({}).lines.find((line) => line.name === name)?.value;
+      const client = new ServiceClient(`${directory}/api.sock`);
+      const look = async () => new MetricsPage(await client.metrics());
       {
         await using guest = await bootArmGuest({
           board: "virt",
@@ -51,16 +57,38 @@ Deno.test({
         assertStringIncludes(await guest.run("gpiodetect"), "(8 lines)");
         await guest.run("gpioset -t 0 -c gpiochip0 0=1");
         await until("the guest's output", () => value("LAMP0") === 1);
+        const lamp = { aggregator: "press", name: "LAMP0" };
+        const driven = await look();
+        for (const kind of ["set_direction", "set_value"]) {
+          const labels = { ...lamp, kind, result: "ok" };
+          assert(driven.sum("gpioagg_requests_total", labels) >= 1, kind);
+        }
+        assertEquals(
+          driven.sum("gpioagg_request_duration_seconds_count", lamp),
+          driven.sum("gpioagg_requests_total", lamp),
+        );
+        assertEquals(driven.sum("gpioagg_pin_levels_total", lamp), 0);
+        const button = { aggregator: "press", name: "BUTTON0" };
+        const handed = driven.sum("gpioagg_pin_levels_total", button);
         control.ask({ pull: [["BUTTON0", 1]] });
         await until(
           "the host's level in the guest",
           async () =>
             await guest.run("gpioget --numeric -c gpiochip0 2 3") === "1 0",
         );
+        const pulled = await look();
+        assertEquals(
+          pulled.sum("gpioagg_pin_levels_total", button),
+          handed + 1,
+        );
+        assertEquals(pulled.sum("gpioagg_aggregator_connected"), 1);
       }
       await service.waitFor('"event":"disconnected"');
       await until("the safe state", () => value("LAMP0") === 0);
       assertEquals(value("BUTTON0"), 1);
+      const after = await look();
+      assertEquals(after.sum("gpioagg_aggregator_connected"), 0);
+      assertEquals(after.sum("gpioagg_connections_total"), 1);
     } finally {
       await Deno.remove(directory, { recursive: true });
     }
