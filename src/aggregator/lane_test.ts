@@ -17,7 +17,7 @@ import { laneMemoryBytes } from "./lane_memory.ts";
 import { SimLine } from "./sim_line.ts";
 
 /** Both sides of a lane of two lines in one loop, one after the other. */
-function rig(rules = "") {
+function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
   const stack = new DisposableStack();
   const fail = (error: unknown) => {
     throw error;
@@ -38,6 +38,7 @@ function rig(rules = "") {
     specification,
     pin: new SimLine(specification, laneReactor),
   }));
+  for (const { pin } of pins) change(pin);
   let empty = 0;
   stack.use(
     new Lane(
@@ -129,4 +130,19 @@ Deno.test("Lane lets its lines go as their rules say, then is over", () => {
   second[Symbol.dispose]();
   lane.heard();
   assertEquals(lane.emptied(), 1);
+});
+
+Deno.test("Lane says of its lines what an earlier process left", () => {
+  using lane = rig("", (pin) =>
+    Object.defineProperties(pin, {
+      isKept: { value: true },
+      keptEdges: { value: Edges.Falling },
+    }));
+  for (const { source } of lane.lines) {
+    assertEquals([source.isKept, source.keptEdges], [true, Edges.Falling]);
+  }
+  using other = rig();
+  for (const { source } of other.lines) {
+    assertEquals([source.isKept, source.keptEdges], [false, Edges.None]);
+  }
 });

@@ -269,3 +269,66 @@ Deno.test("a region full of nonsense breaks nothing", () => {
   rig.startRings();
   assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
 });
+
+for (const armed of [0, 3]) {
+  Deno.test(`nothing is given back to a guest that was rebooted meanwhile (${armed} buffers waiting)`, () => {
+    using rig = new VhostRig();
+    rig.negotiate();
+    using region = Region.get(rig);
+    region.set(rig);
+    rig.startRings();
+    // None of them came back: by its own ring alone the log could be right.
+    for (const line of [0, 1, 2]) rig.armLine(line, BOTH_EDGES);
+    assertEquals(region.heads(1).length, 3);
+    rig.reconnect();
+    rig.guest.boot();
+    for (let line = 0; line < armed; line++) rig.guest.arm(line);
+    rig.negotiate();
+    region.set(rig);
+    rig.startRings();
+    assertEquals(region.heads(1).length, armed);
+    assertEquals(rig.device.begun, [true, true]);
+    for (const line of [0, 1, 2]) {
+      rig.gpio(SET_IRQ_TYPE, line, BOTH_EDGES);
+      if (line >= armed) rig.guest.arm(line);
+    }
+    rig.guest.kick(1);
+    rig.turn();
+    for (const line of [2, 0, 1]) {
+      rig.ports[line]!.pull(1);
+      assertEquals(rig.guest.interrupts(), [[line, 1]]);
+    }
+    assertEquals(region.heads(1), []);
+    assertEquals(rig.log.filter((one) => one.startsWith("fault")), []);
+  });
+}
+
+Deno.test("a device is told whether its guest may be one that it had before", () => {
+  using rig = new VhostRig();
+  const begun = () => rig.device.begun.splice(0);
+  const bases = () => rig.guest.rings.map((ring) => ring.usedIndex());
+  rig.negotiate();
+  rig.startRings();
+  assertEquals(begun(), [true]);
+  rig.gpio(GET_VALUE, 0);
+  rig.startRings([rig.takeBase(0), rig.takeBase(1)]);
+  assertEquals(begun(), [], "a pause");
+  for (const hasLog of [false, true]) {
+    rig.reconnect();
+    rig.negotiate();
+    using region = Region.get(rig);
+    if (hasLog) region.set(rig);
+    rig.startRings(bases());
+    assertEquals(begun(), [false], "it did not notice");
+  }
+  rig.must(R.RESET_DEVICE);
+  rig.guest.boot();
+  rig.startRings();
+  assertEquals(begun(), [true], "a reset");
+  rig.gpio(GET_VALUE, 0);
+  rig.reconnect();
+  rig.guest.boot();
+  rig.negotiate();
+  rig.startRings();
+  assertEquals(begun(), [true], "a reboot");
+});

@@ -366,3 +366,50 @@ Deno.test("a level that the driver sets before the chip is back is the newer one
   assertEquals(next.request(SET_DIRECTION, 0, OUT), OK);
   assertEquals(port.history.at(-1), [LineOperation.Output, 0]);
 });
+
+Deno.test("edges that a line reports before its guest is back are for that guest", () => {
+  for (
+    const [type, level, isDue] of [
+      [BOTH, 0, true],
+      [RISING, 1, true],
+      [RISING, 0, false],
+      [LOW, 1, false],
+    ] as const
+  ) {
+    const first = new ModelPort();
+    const { guest: before, memory } = begin(first);
+    before.request(SET_IRQ_TYPE, 0, type);
+    // As a kept line does that was asked for edges by an earlier process.
+    const port = new ModelPort();
+    port.pulled = 1;
+    const guest = new GpioGuest([port]);
+    guest.device.edge(0, level);
+    guest.device.keepState(memory, true);
+    guest.unmask(0);
+    assertEquals(guest.interrupts(), isDue ? VALID : [], `${type} ${level}`);
+    if (!isDue) continue;
+    guest.unmask(0);
+    assertEquals(guest.interrupts(), [], "once");
+  }
+});
+
+Deno.test("edges from before are nobody's who enables the interrupt afresh", () => {
+  const port = new ModelPort();
+  const guest = new GpioGuest([port]);
+  guest.device.edge(0, 1);
+  guest.request(SET_IRQ_TYPE, 0, BOTH);
+  guest.unmask(0);
+  assertEquals(guest.interrupts(), []);
+  port.pull(1);
+  assertEquals(guest.interrupts(), VALID);
+  // Nor of a guest that comes back after somebody else was here.
+  const { guest: before, memory } = begin(new ModelPort());
+  before.request(SET_IRQ_TYPE, 0, BOTH);
+  const next = new GpioGuest([new ModelPort()]);
+  next.device.edge(0, 1);
+  next.device.reset();
+  next.device.setFeatures(next.features);
+  next.device.keepState(memory, true);
+  next.unmask(0);
+  assertEquals(next.interrupts(), []);
+});

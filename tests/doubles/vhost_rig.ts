@@ -26,9 +26,15 @@ import {
   VhostPeer,
 } from "./vhost_peer.ts";
 
-/** A device that counts its resets. */
+/** A device that notes its resets and its guests. */
 class CountingDevice extends GpioDevice {
   resets = 0;
+  /** Of each guest that began whether it is new. */
+  readonly begun: boolean[] = [];
+
+  guestBegins(isNew: boolean): void {
+    this.begun.push(isNew);
+  }
 
   override reset(): void {
     this.resets++;
