@@ -219,8 +219,13 @@ export class ApiServer implements AsyncDisposable {
       path: /^\/v1\/aggregators\/([^/]+)$/,
       action: "remove",
       handle: async ({ response, peer, name }) => {
-        await this.#show(name);
-        await this.#remove(name, `removed by uid ${peer.uid}`);
+        try {
+          await this.#remove(name, `removed by uid ${peer.uid}`);
+        } catch (error) {
+          // There is none, perhaps since another client was faster.
+          await this.#show(name);
+          throw error;
+        }
         this.#audit.record(peer, {
           action: "remove",
           aggregator: name,

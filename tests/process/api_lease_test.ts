@@ -67,6 +67,23 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
   assert(slowest < GONE_LIMIT_MS, `${slowest} ms`);
 });
 
+Deno.test("of several who remove an aggregator, one does and the others find none", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  await client.createLasting({ name: "b", lines: ["sim/1"] });
+  const removals = await Promise.allSettled(
+    Array.from({ length: 5 }, () => client.remove("b")),
+  );
+  const statuses = removals.map((removal) =>
+    removal.status === "fulfilled"
+      ? 204
+      : removal.reason instanceof ServiceError
+      ? removal.reason.status
+      : removal.reason
+  );
+  assertEquals(statuses.toSorted(), [204, 404, 404, 404, 404]);
+});
+
 Deno.test("an aggregator goes with `await using`, and is gone when that is left", async () => {
   await using service = await ApiService.start();
   const { client } = service;
