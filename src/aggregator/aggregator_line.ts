@@ -68,6 +68,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   #observer: LineObserver | undefined;
   /** The edges that whoever is served wants to hear of. */
   #edges: Edges;
+  /** They are an earlier process's guest's, who has not come back yet. */
+  #hasKeptEdges: boolean;
   /** The source reports all edges, because somebody observes. */
   #isWide = false;
   #willBeWide = false;
@@ -96,6 +98,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     this.#specification = specification;
     this.#source = source;
     this.#edges = source.keptEdges ?? Edges.None;
+    this.#hasKeptEdges = this.#edges !== Edges.None;
     source.attach(this);
   }
 
@@ -304,6 +307,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
 
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
+    this.#hasKeptEdges = false;
     this.#queued = -1;
     if (this.#pending) {
       this.#later = Later.GuestGone;
@@ -311,6 +315,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     }
     switch (this.#specification.onDisconnect) {
       case "keep":
+        this.#widen();
         break;
       case "safe":
         this.goSafe();
@@ -395,6 +400,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
         this.#isWide = false;
     }
     this.#isReleased = operation === SourceOperation.Release;
+    this.#hasKeptEdges &&= operation === SourceOperation.Input;
   }
 
   #observeResult(operation: SourceOperation): void {
@@ -407,7 +413,9 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
    * the guest's own ones otherwise.
    */
   #widen(): void {
-    const isObserved = this.#observer !== undefined && !this.#isDeaf;
+    // What waits for a guest who comes back must not be taken for an observer.
+    const isObserved = this.#observer !== undefined && !this.#isDeaf &&
+      !this.#hasKeptEdges;
     if (this.#pending || this.#isReleased || isObserved === this.#isWide) {
       return;
     }

@@ -493,6 +493,9 @@ export class ChipLine implements LineSource, PresentLine {
     const count = this.#read(this.#request!);
     for (let i = 0; i < count; i++) {
       this.#seen = valueAfter(events.kindAt(i));
+      // More may have been asked for when it was queued, by an observer.
+      const edge = this.#seen === 1 ? Edges.Rising : Edges.Falling;
+      if ((this.#edges & edge) === 0) continue;
       this.#listener?.edge(this.#seen);
       // An edge may make a rule drive or release this very line.
       if (this.#watch !== watch) return;

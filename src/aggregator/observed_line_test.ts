@@ -166,6 +166,24 @@ Deno.test("an observed chip that was away is observed when it is back", () => {
   assertEquals([guest.taken(), changes()], [["edge 1"], 1]);
 });
 
+Deno.test("an observer leaves what waits for the guest of an earlier process", () => {
+  for (const isBack of [true, false]) {
+    const source = new SourceDouble();
+    source.keptEdges = Edges.Rising;
+    const { line } = new LineRig("T", ",direction=input", source);
+    line.observe({ lineChanged: () => {} });
+    assertEquals(source.taken(), []);
+    if (isBack) line.submit(LineOperation.SetEdges, Edges.Rising);
+    else line.guestGone();
+    assertEquals(
+      source.taken(),
+      isBack ? ["SetEdges 1", "SetEdges 3"] : ["SetEdges 3"],
+    );
+    line.observe(undefined);
+    assertEquals(source.edges, Edges.Rising);
+  }
+});
+
 Deno.test("a guest's interrupt outlasts a follower that comes later", () => {
   const { source, guest, line } = rig();
   line.submit(LineOperation.SetEdges, Edges.Rising);
