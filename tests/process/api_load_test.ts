@@ -140,6 +140,9 @@ Deno.test(`${LISTENERS} listeners, ${STALLED} of them stalled: all others hear a
         late.read();
         return late.hasLost;
       });
+      const missed = /^gpioagg_event_listeners_missed_total (\d+)$/m
+        .exec(await client.metrics());
+      assert(Number(missed?.[1]) >= STALLED, `${missed?.[1]} were missed`);
     } finally {
       for (const fd of listeners) fd.close();
     }

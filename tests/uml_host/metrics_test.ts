@@ -1,5 +1,6 @@
 /** What `/metrics` says of real chips. */
 import { assertEquals } from "@std/assert";
+import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio_protocol.ts";
@@ -67,4 +68,36 @@ Deno.test("edges that the kernel dropped while nobody read them are counted, in 
   }
   assertEquals(read(page, "still"), 2);
   assertEquals(lost(page, "still", "kernel"), 0);
+});
+
+Deno.test("a kernel chip tells whether it is there and used, and since when; nothing after its end", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 2 });
+  await using service = await ApiService.start();
+  const { kernelChip } = await service.client.createLasting({
+    name: "node",
+    lines: [`${chip.name}/0`, `${chip.name}/1`],
+    kernelChip: {},
+  });
+  const samples = async () => {
+    const text = await service.lookClient.metrics();
+    return text.split("\n").filter((line) => line.includes('"node"'))
+      .map((line) => line.replace(/(uptime.*) [\d.]+$/, "$1 N"));
+  };
+  const expected = (isUsed: 0 | 1) => [
+    `gpioagg_aggregator_connected{aggregator="node"} ${isUsed}`,
+    'gpioagg_aggregator_uptime_seconds{aggregator="node"} N',
+    'gpioagg_kernel_chip_present{aggregator="node"} 1',
+  ];
+  assertEquals(await samples(), expected(0));
+  {
+    using opened = Chip.open(kernelChip!.path);
+    using _request = opened.requestLines({
+      consumer: "test",
+      lines: [{ offset: 1, settings: { direction: "input" } }],
+    });
+    assertEquals(await samples(), expected(1));
+  }
+  assertEquals(await samples(), expected(0));
+  await service.client.remove("node");
+  assertEquals(await samples(), []);
 });
