@@ -279,10 +279,11 @@ for (const armed of [0, 3]) {
     rig.startRings();
     // None of them came back: by its own ring alone the log could be right.
     for (const line of [0, 1, 2]) rig.armLine(line, BOTH_EDGES);
-    assertEquals(region.heads(1), [0, 1, 2]);
+    const old = region.heads(1);
+    assertEquals(old.length, 3);
     rig.reconnect();
     // As if that guest's driver had given others away than the next one's.
-    for (const head of [0, 1, 2]) {
+    for (const head of old) {
       region.view.setUint8(region.at(1, head), 0);
       region.view.setUint8(region.at(1, head + 40), 1);
     }
