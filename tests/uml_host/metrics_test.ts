@@ -66,6 +66,14 @@ Deno.test("edges that the kernel dropped while nobody read them are counted, in 
   for (const name of ["quick", "slow"]) {
     assertEquals(lost(page, name, "kernel"), EDGES - BUFFERED, name);
   }
+  for (const aggregator of names) {
+    const requests = page.sum("gpioagg_requests_total", { aggregator });
+    assertEquals(
+      page.sum("gpioagg_request_duration_seconds_count", { aggregator }),
+      requests,
+    );
+    assertEquals(requests, 3);
+  }
   assertEquals(read(page, "still"), 2);
   assertEquals(lost(page, "still", "kernel"), 0);
 });
