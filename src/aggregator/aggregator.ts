@@ -175,6 +175,7 @@ export class Aggregator implements Disposable {
     if (markers.length === 0) return;
     for (const marker of markers) marker.close();
     this.#isGuestKept = true;
+    this.#guards.awaitGuest();
     this.#wait = loop.after(RETURN_LIMIT_MS, () => {
       this.guestGone();
       reporter.notBack(RETURN_LIMIT_MS);

@@ -20,7 +20,9 @@ function rig({ isKept = true, hadGuest = true } = {}) {
   source.direction = Direction.Output;
   source.value = 1;
   const told: string[] = [];
-  const lines = parseLineSpec("gpiochip0/0,direction=output,initial=0,safe=0");
+  const lines = parseLineSpec(
+    "gpiochip0/0,direction=output,initial=0,safe=0",
+  );
   const aggregator = Aggregator.open({ name: "a", lines }, {
     loop,
     keeper,

@@ -51,6 +51,11 @@ export class Guards implements Disposable {
     }
   }
 
+  /** A guest may be silent from now on, without ever having been heard. */
+  awaitGuest(): void {
+    if (this.#watchdog.isNeeded) this.#watchdog.heard();
+  }
+
   /** The guest is gone: what was counted for it is forgotten. */
   guestGone(): void {
     this.#watchdog.rest();

@@ -7,6 +7,7 @@ import {
 import { parseLineSpec } from "../config/line_spec.ts";
 import {
   Departure,
+  Direction,
   FAILED,
   LineOperation,
   PENDING,
@@ -113,6 +114,20 @@ Deno.test("safe-after gives a line its safe value when the guest is silent", () 
   assertEquals([source!.value, silent], [1, []]);
   loop.pass(1);
   assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("safe-after holds for a guest of before a restart that is never heard again", () => {
+  const { guards, loop, sources: [source], lines: [line], silent } = rig(
+    ",safe=0,safe-after=2s",
+  );
+  source!.direction = Direction.Output;
+  source!.value = 1;
+  guards.awaitGuest();
+  loop.pass(1999);
+  assertEquals(source!.value, 1);
+  loop.pass(1);
+  assertEquals([source!.value, silent], [0, ["L0"]]);
+  assertEquals(line!.taken(), []);
 });
 
 Deno.test("safe-after is satisfied by any request, of any line", () => {

@@ -23,6 +23,8 @@ export type KeptFd = [name: string, fd: number];
 /** How long a manager with a full queue is waited for, in all 200 ms. */
 const MAX_TRIES = 20;
 const TRY_MS = 10;
+/** Longer names are none to systemd, which would keep the fd all the same. */
+const MAX_NAME_LENGTH = 255;
 
 /** Fds in the manager's store. */
 export class FdStore implements FdKeeper, Disposable {
@@ -73,6 +75,7 @@ export class FdStore implements FdKeeper, Disposable {
   }
 
   keep(name: string, fd: number): void {
+    if (name.length > MAX_NAME_LENGTH) return;
     this.#say(`FDSTORE=1\nFDNAME=${name}`, [fd]);
   }
 

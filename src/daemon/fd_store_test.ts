@@ -42,6 +42,7 @@ Deno.test("FdStore tells the manager what to keep, and what no longer", () => {
   const { store, heard } = given;
   using fd = memFd();
   store.keep("line.a.0", fd.fd);
+  store.keep("x".repeat(256), fd.fd);
   store.drop("line.a.0");
   assertEquals(heard(), [
     ["FDSTORE=1 FDNAME=line.a.0", 1],

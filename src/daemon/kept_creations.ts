@@ -84,6 +84,9 @@ export class KeptCreations {
     using _file = file;
     try {
       const { specification, lease } = this.#read(fdName, file);
+      // A kernel chip has gone with its process, and nothing of it is kept.
+      const isOver = lease !== "none" && specification.kernelChip !== undefined;
+      if (isOver) return this.#end(fdName);
       const [made] = await target.add([specification], { isTimed: true });
       if (lease === "none") return made;
       // Its client's connection is gone with the process that had it: what it
@@ -96,8 +99,11 @@ export class KeptCreations {
           `its lines are let go: ${why}`,
       );
     }
+    return this.#end(fdName);
+  }
+
+  #end(fdName: string): undefined {
     this.#store.drop(fdName);
-    return undefined;
   }
 
   #read(fdName: string, file: OwnedFd): Creation {
