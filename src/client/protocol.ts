@@ -94,6 +94,8 @@ export interface AggregatorState {
   kernelChip?: KernelChipState;
   /** Its place inside a QEMU, if that is how it is presented. */
   qemuPins?: QemuPinsState;
+  /** The aggregator that it is the second exposure of; it goes with that one. */
+  secondOf?: string;
   /** Whether a VMM is connected; of a kernel chip: whether a line is in use. */
   connected: boolean;
   /** Since when it is there. **Units**: milliseconds since 1970. */

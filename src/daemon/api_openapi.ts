@@ -63,6 +63,11 @@ const AGGREGATOR = {
     socketPath: { ...text, description: "The vhost-user socket, for a VMM" },
     kernelChip: reference("KernelChip"),
     qemuPins: reference("QemuPins"),
+    secondOf: {
+      ...text,
+      description: "The aggregator that it is the second exposure of; " +
+        "it goes with that one",
+    },
     connected: {
       type: "boolean",
       description: "Whether a VMM is connected; of a kernel chip, whether " +

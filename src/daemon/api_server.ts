@@ -439,12 +439,14 @@ export class ApiServer implements AsyncDisposable {
   }
 
   async #remove(name: string, reason: string): Promise<void> {
-    await this.#reactor.remove(name);
+    const removed = await this.#reactor.removeWhole(name);
     const lease = this.#leases.get(name);
     this.#leases.delete(name);
     this.#keeper?.drop(name);
     if (lease instanceof Lease) lease.end(reason);
-    this.#hub.publish({ event: "removed", aggregator: name, detail: reason });
+    for (const { name: aggregator } of removed) {
+      this.#hub.publish({ event: "removed", aggregator, detail: reason });
+    }
   }
 
   async #pull({ request, response, peer, name }: Exchange): Promise<void> {

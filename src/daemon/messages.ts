@@ -29,8 +29,11 @@ export type Command =
   | { kind: "interlocks"; interlocks: readonly InterlockSpecification[] }
   /** Gives the lines of aggregators other rules, under their guests. */
   | { kind: "rules"; aggregators: AggregatorSpecification[] }
-  /** Ends one aggregator: lines as declared, sockets removed. */
-  | { kind: "remove"; name: string }
+  /**
+   * Ends one aggregator, and its second exposure if that is meant too: lines
+   * as declared, sockets removed.
+   */
+  | { kind: "remove"; name: string; isWhole: boolean }
   /** Tells what is served: the one of this name, or all. */
   | { kind: "describe"; name?: string }
   /** Pulls simulated lines of one aggregator: all, or none. */
@@ -81,6 +84,8 @@ export interface AggregatorDescription {
   kernelChip?: KernelChipState;
   /** Which pins it is, if it is any. */
   qemuPins?: QemuPinsState;
+  /** The aggregator that it is the second exposure of; it goes with that one. */
+  secondOf?: string;
   /** Whether a VMM is there; of a kernel chip: whether a line is in use. */
   connected: boolean;
   /** **Units**: milliseconds since 1970. */

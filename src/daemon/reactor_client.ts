@@ -171,9 +171,28 @@ export class ReactorClient implements Disposable {
    * @throws {Error} If there is none of this name.
    */
   async remove(name: string): Promise<AggregatorDescription> {
-    const removed = await this.#kernelChips?.remove(name) ??
-      (await this.#ask({ kind: "remove", name })).aggregators[0]!;
-    this.#endpoints.release(name);
+    return (await this.#remove(name, false))[0]!;
+  }
+
+  /**
+   * Ends one aggregator, and its second exposure if it has one.
+   *
+   * @returns What they were.
+   * @throws {Error} If there is none of this name.
+   */
+  async removeWhole(name: string): Promise<AggregatorDescription[]> {
+    return await this.#remove(name, true);
+  }
+
+  async #remove(
+    name: string,
+    isWhole: boolean,
+  ): Promise<AggregatorDescription[]> {
+    const chip = await this.#kernelChips?.remove(name);
+    const removed = chip === undefined
+      ? (await this.#ask({ kind: "remove", name, isWhole })).aggregators
+      : [chip];
+    for (const { name } of removed) this.#endpoints.release(name);
     return removed;
   }
 

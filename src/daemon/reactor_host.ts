@@ -130,15 +130,22 @@ export class ReactorHost implements Disposable {
   /**
    * Ends one aggregator: guest disconnected, lines as declared, sockets gone.
    *
-   * @returns What it was.
+   * @param isWhole Whether its second exposure ends too.
+   * @returns What they were, the named one first.
    * @throws {RangeError} If there is none of this name.
    */
-  remove(name: string): AggregatorDescription {
-    const served = this.#find(name);
-    const description = served.describe();
-    this.#served.delete(name);
-    served[Symbol.dispose]();
-    return description;
+  remove(name: string, isWhole: boolean): AggregatorDescription[] {
+    const gone = [this.#find(name)];
+    for (const served of this.#served.values()) {
+      if (isWhole && served.secondOf === name) gone.push(served);
+    }
+    const descriptions = gone.map((served) => served.describe());
+    // The copies before the lines that they are made of.
+    for (const served of gone.toReversed()) {
+      this.#served.delete(served.name);
+      served[Symbol.dispose]();
+    }
+    return descriptions;
   }
 
   /** Tells what is served: the one of this name, if there is one, or all. */
@@ -241,6 +248,8 @@ export class ReactorHost implements Disposable {
 /** One aggregator with its exposure and its control socket. */
 class Served implements AggregatorReporter, Disposable {
   readonly name: string;
+  /** The aggregator that it is the second exposure of. */
+  readonly secondOf: string | undefined;
   readonly #qemuPins: QemuPinsState | undefined;
   readonly #aggregator: Aggregator;
   readonly #resources: DisposableStack;
@@ -262,6 +271,7 @@ class Served implements AggregatorReporter, Disposable {
     isTimed: boolean,
   ) {
     this.name = specification.name;
+    this.secondOf = specification.secondOf;
     this.#qemuPins = stateOf(specification);
     using resources = new DisposableStack();
     this.#events = resources.use(new EventLimiter(loop, service));
@@ -314,6 +324,7 @@ class Served implements AggregatorReporter, Disposable {
       presentation,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...(this.#qemuPins === undefined ? {} : { qemuPins: this.#qemuPins }),
+      ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
       ...(this.#connectedSince === undefined

@@ -86,7 +86,7 @@ function runReactor(
         }
       }
       case "remove":
-        return { aggregators: [host.remove(command.name)] };
+        return { aggregators: host.remove(command.name, command.isWhole) };
       case "describe":
         return { aggregators: host.describe(command.name) };
       case "pull":

@@ -92,9 +92,16 @@ export class Reloader {
       changed: [],
       refused: [],
     };
+    const served = await this.#target.describe();
+    const connected = new Set(
+      served.filter(({ connected }) => connected).map(({ name }) => name),
+    );
     const before = byName(this.#current);
+    for (const name of before.keys()) {
+      // Somebody has removed it since: the file says that it shall be there.
+      if (!served.some((one) => one.name === name)) before.delete(name);
+    }
     const result = new Map(before);
-    const connected = await this.#connected();
     const step = async (name: string, action: () => Promise<void>) => {
       try {
         await action();
@@ -158,13 +165,6 @@ export class Reloader {
     }
     this.#current = { ...this.#current, aggregators: [...result.values()] };
     return outcome;
-  }
-
-  async #connected(): Promise<Set<string>> {
-    const all = await this.#target.describe();
-    return new Set(
-      all.filter(({ connected }) => connected).map(({ name }) => name),
-    );
   }
 
   /** No guest is there to be disturbed: the old one goes, the new one comes. */

@@ -9,8 +9,15 @@ function specificationOf(text: string): Specification {
   return result.specification;
 }
 
-/** A service that has `first`, with guests at some aggregators. */
-function rig(first: string, connected: readonly string[]) {
+/**
+ * A service that has `first`, with guests at some aggregators, and without
+ * those that somebody has removed.
+ */
+function rig(
+  first: string,
+  connected: readonly string[],
+  removed: readonly string[] = [],
+) {
   const log: string[] = [];
   const names = (aggregators: readonly { name: string }[]) =>
     aggregators.map(({ name }) => name).join();
@@ -20,12 +27,16 @@ function rig(first: string, connected: readonly string[]) {
     isTimed: false,
     target: {
       describe: () =>
-        Promise.resolve(connected.map((name) => ({
-          name,
-          presentation: "",
-          connected: true,
-          lines: [],
-        }))),
+        Promise.resolve(
+          specificationOf(first).aggregators
+            .filter(({ name }) => !removed.includes(name))
+            .map(({ name }) => ({
+              name,
+              presentation: "",
+              connected: connected.includes(name),
+              lines: [],
+            })),
+        ),
       add: (aggregators) => Promise.resolve(log.push(`+${names(aggregators)}`)),
       remove: (name) => Promise.resolve(log.push(`-${name}`)),
       changeRules: (aggregators) =>
@@ -60,6 +71,13 @@ Deno.test("Reloader.apply() changes nothing that is as it was", async () => {
   const { log, apply } = rig(twice("sim/2"), ["a", "a.pins"]);
   assertEquals(await apply(twice("sim/2")), NOTHING);
   assertEquals(log, []);
+});
+
+Deno.test("Reloader.apply() makes again what somebody has removed since", async () => {
+  const { log, apply } = rig(twice("sim/2"), [], ["a", "a.pins"]);
+  const added = ["a", "a.pins"];
+  assertEquals(await apply(twice("sim/2")), { ...NOTHING, added });
+  assertEquals(log, ["+a", "+a.pins"]);
 });
 
 Deno.test("Reloader.apply() makes both exposures of an aggregator anew, or neither", async () => {

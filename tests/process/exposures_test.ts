@@ -151,9 +151,27 @@ Deno.test("what is told of an aggregator with two exposures tells them apart", a
       ],
     },
   ]);
+  const second = (await client.show("press.pins")).secondOf;
+  assertEquals(second, "press");
   const shown = await service.run("sim", `${qemuDirectory}/qtest`, "START=1");
   assertEquals(shown.code, 1);
   assertStringIncludes(shown.stderr, "copy of press.START: only simulated");
   const check = await service.run("check", service.file);
   assertStringIncludes(check.stdout, "1 aggregator, 3 lines: valid");
+});
+
+Deno.test("an aggregator that is removed takes its second exposure along", async () => {
+  await using service = await ConfigService.start(config);
+  using _qemu = new RunningQemu();
+  await service.heard("started");
+  const client = new ServiceClient(service.api);
+  await client.remove("press");
+  assertEquals(await client.list(), []);
+  // Nothing is left of it, and its file still says that it shall be there.
+  assertEquals((await service.reload(config)).code, 0);
+  await service.heard("started", 2);
+  assertEquals((await client.list()).map(({ name }) => name), [
+    "press",
+    "press.pins",
+  ]);
 });
