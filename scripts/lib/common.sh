@@ -1,7 +1,7 @@
 # Common ground of the scripts: messages, the cache, keys, locks, packages of
 # the machine. Sourced; needs REPOSITORY (the top of the checkout).
 
-CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpioagg}"
+CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/gpioagg}"
 
 # say MESSAGE...: progress, for people; standard output is for results.
 say() {

@@ -37,6 +37,10 @@ promtool_directory() {
   program_directory promtool bookworm "$(declare -f build_promtool)"
 }
 
+udev_directory() {
+  program_directory udev bookworm "$(declare -f build_udev)"
+}
+
 initramfs_directory() {
   printf '%s/initramfs-%s' "$CACHE" "$(cat "$GUEST_FILES"/*.sh | key_of \
     "$(declare -f build_initramfs)" "$(gpiod_directory)" \
@@ -76,6 +80,13 @@ build_promtool() {
   rm -rf "$1.new/root"
   "$1.new/bin/promtool" --version >/dev/null 2>&1 ||
     fail "the unpacked promtool does not run" "look at $1.new"
+}
+
+# build_udev FINAL: udev's daemon, whose package would start it here.
+build_udev() {
+  unpack_packages bookworm "$1.new/root" udev
+  mv "$1.new/root/bin/udevadm" "$1.new/root/usr/bin/systemd-udevd"
+  write_wrapper "$1" systemd-udevd
 }
 
 # build_qemu FINAL SUITES VERSION
@@ -154,6 +165,12 @@ ensure_gpiod() {
 
 ensure_busybox() {
   ensure_program "$(busybox_directory)" busybox build_busybox
+}
+
+# ensure_systemd: what services run under in the test machines.
+ensure_systemd() {
+  install_packages systemd
+  ensure_program "$(udev_directory)" udev build_udev
 }
 
 # ensure_judges: other people's programs that say whether our output is right.

@@ -16,6 +16,7 @@ export const ARTEFACTS = [
   "qemuNew",
   "gpiod",
   "busybox",
+  "udevd",
   "qemuArmOld",
   "qemuArmNew",
   "arm64Kernel",

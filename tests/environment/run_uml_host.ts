@@ -1,6 +1,7 @@
 /**
  * Runs test files inside a User-Mode-Linux host of their own: how
- * `scripts/test` runs each file of the tier `uml-host`.
+ * `scripts/test` runs each file of the tier `uml-host`. Where a file's name
+ * begins with "systemd", systemd is the host's first program.
  *
  * Usage: `deno run -P=unit run_uml_host.ts [ARGUMENT-OF-DENO-TEST...] FILE...`
  *
@@ -17,6 +18,7 @@ if (import.meta.main) {
   const { code, output } = await denoTestInUml(files, {
     arguments: ["-P=unit", ...options],
     timeoutMs: LIMIT_MS,
+    uml: { systemd: files.some((file) => /(^|\/)systemd[^/]*$/.test(file)) },
   });
   console.log(output.trimEnd());
   Deno.exit(code);

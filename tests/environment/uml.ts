@@ -27,6 +27,11 @@ export interface UmlOptions {
    * time too.
    */
   readonly virtualTime?: boolean;
+  /**
+   * Systemd is its first program, with no units but the basic targets: for
+   * units that a test brings.
+   */
+  readonly systemd?: boolean;
   /** How long it may take to come up, in milliseconds. Default: 30 s. */
   readonly bootTimeoutMs?: number;
 }
@@ -55,13 +60,19 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-uml-" });
   const cleanUp = () => Deno.remove(directory, { recursive: true });
   try {
+    const further = [...options.kernelArguments ?? []];
+    const env = { ...options.env };
+    if (options.systemd) {
+      env.GPIOAGG_SYSTEMD = `${REPOSITORY}/tests/environment/uml/systemd.sh`;
+      // To the console, which is shown when something fails.
+      further.push("systemd.log_target=console");
+    }
     const share = `${directory}/share`;
     await Deno.mkdir(share);
     await Deno.writeTextFile(
       `${directory}/settings`,
-      await settings(share, options.env ?? {}),
+      await settings(share, env),
     );
-    const further = [...options.kernelArguments ?? []];
     if (options.deviceTree !== undefined) {
       further.push(`dtb=${await compile(options.deviceTree, directory)}`);
     }

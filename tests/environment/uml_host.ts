@@ -12,6 +12,13 @@ import { bootUml, type UmlOptions, type UmlSession } from "./uml.ts";
 /** Deno's heap and the compiled modules need more than a guest does. */
 const HOST_MEMORY_MIB = 1024;
 
+/** What tests start as a program: compiled here too. */
+const PROGRAM_FILES = [
+  "src/cli/main.ts",
+  "src/daemon/reactor_worker.ts",
+  "src/daemon/lane_worker.ts",
+];
+
 /** A running host with simulated chips. */
 export interface UmlHost extends UmlSession {
   /** Makes a simulated chip in the host. It goes with the host. */
@@ -69,7 +76,7 @@ export async function denoTestInUml(
 ): Promise<ExecResult> {
   const deno = await artefact("deno");
   const cached = await new Deno.Command(deno, {
-    args: ["cache", "--quiet", ...files],
+    args: ["cache", "--quiet", ...files, ...PROGRAM_FILES],
     cwd: REPOSITORY,
     stdin: "null",
   }).output();

@@ -5,6 +5,7 @@
 #   GPIOAGG_BUSYBOX  a static busybox: the shell of the command loop
 #   GPIOAGG_SESSION  the command loop
 #   GPIOAGG_SHARE    a directory of the machine that can be written, at /mnt
+#   GPIOAGG_SYSTEMD  systemd.sh, where systemd goes on as the first program
 # and the environment of all commands. The kernel's messages are on the
 # console, the command loop is on tty1.
 . "$GPIOAGG_SETTINGS"
@@ -24,11 +25,21 @@ root=$top/root
 "$busybox" mount -t devpts none $root/dev/pts
 "$busybox" mount -t tmpfs none $root/dev/shm
 "$busybox" ln -s /proc/self/fd $root/dev/fd
-"$busybox" mount -t tmpfs none $root/run
+"$busybox" mount -t tmpfs -o mode=755 none $root/run
 "$busybox" mount -t hostfs -o "$GPIOAGG_SHARE" none $root/mnt
 "$busybox" ip link set lo up
+# A real change of the root: services get mounts of their own below it.
+"$busybox" mkdir $root/run/initial
+cd $root || exit
+"$busybox" pivot_root . run/initial
+"$busybox" umount -l run/initial
+"$busybox" rmdir run/initial
 # The end of the command loop (its other end has gone) is the machine's end.
-"$busybox" setsid "$busybox" chroot $root "$busybox" sh -c \
-  'cd /root && exec "$GPIOAGG_BUSYBOX" sh "$GPIOAGG_SESSION" \
-    </dev/tty1 >/dev/tty1'
-"$busybox" poweroff -f
+command_loop() {
+  "$busybox" setsid "$busybox" sh -c \
+    'cd /root && exec "$GPIOAGG_BUSYBOX" sh "$GPIOAGG_SESSION" \
+      </dev/tty1 >/dev/tty1'
+  "$busybox" poweroff -f
+}
+[ -n "${GPIOAGG_SYSTEMD:-}" ] || command_loop
+. "$GPIOAGG_SYSTEMD"

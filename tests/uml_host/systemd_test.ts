@@ -1,0 +1,270 @@
+/** gpioagg's own units under a real systemd, which is the first program here. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { ServiceClient } from "../../src/client/client.ts";
+import { Chip } from "../../src/gpio/mod.ts";
+import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { until } from "../environment/wait.ts";
+import { simChip } from "./gpio_sim.ts";
+import {
+  installUnits,
+  properties,
+  shell,
+  stopAtEnd,
+  unitLog,
+} from "./systemd_rig.ts";
+
+const TIMEOUT_MS = 10_000;
+const PLC_FILE = "/etc/gpioagg/plc0.yaml";
+const PLC_SOCKET = "/run/gpioagg-plc0/plc0.sock";
+const API_SOCKET = "/run/gpioagg/api.sock";
+const LOOK_SOCKET = "/run/gpioagg/look.sock";
+
+/** What is in systemd's store: three lines, and that there is a guest. */
+const KEPT = "4";
+
+/** A chip that services may use: udev sees to it. */
+async function serviceChip(lines: number, label = "chip") {
+  const chip = await simChip({ lines, label });
+  await until(
+    "the rule is obeyed",
+    async () => await shell(`stat -c '%G %a' ${chip.path}`) === "gpioagg 660",
+  );
+  return chip;
+}
+
+/** Which lines that are watched were requested or let go. */
+function requestsAndReleases(watcher: Chip): number[] {
+  return watcher.readInfoEvents()
+    .filter(({ kind }) => kind !== "reconfigured")
+    .map(({ info }) => info.offset);
+}
+
+/** The file of gpioagg@plc0: an output, an input, and one that is either. */
+async function configure(chip: string): Promise<void> {
+  await Deno.writeTextFile(
+    PLC_FILE,
+    `aggregators:
+  plc0:
+    vhost-user: { socket: ${PLC_SOCKET}, group: vmm }
+    lines:
+      - ${chip}/0,as=PUMP,direction=output,initial=0,safe=0
+      - ${chip}/1,as=LEVEL,direction=input
+      - ${chip}/2,as=SPARE
+`,
+  );
+}
+
+Deno.test("the units and their user can be installed", installUnits);
+
+Deno.test("systemctl start waits until a unit serves, and says what", async () => {
+  await using chip = await serviceChip(3);
+  await configure(chip.name);
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await shell("systemctl start gpioagg@plc0");
+  // No waiting: what is started can be connected to.
+  using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
+  assertEquals(GpioDriver.attach(frontend).names(), ["PUMP", "LEVEL", "SPARE"]);
+  const unit = await properties("gpioagg@plc0");
+  assertEquals(unit.SubState, "running");
+  assertEquals(unit.NRestarts, "0");
+  assertEquals(unit.NFileDescriptorStore, KEPT);
+  await until(
+    "what is served",
+    async () =>
+      (await properties("gpioagg@plc0")).StatusText ===
+        "Serving 1 aggregator with 3 lines",
+  );
+  assertEquals(
+    await shell(`stat -c '%U %G %a' ${PLC_SOCKET}`),
+    "gpioagg vmm 660",
+  );
+  // A VMM of another user, but of that group, gets there; nobody else does.
+  const mayUse = (group: string) =>
+    shell(
+      `setpriv --reuid=65534 --regid=${group} --clear-groups test -w ${PLC_SOCKET} && echo yes || echo no`,
+    );
+  assertEquals(await mayUse("vmm"), "yes");
+  assertEquals(await mayUse("65534"), "no");
+});
+
+Deno.test("restarts by systemd, of whatever kind, change nothing on a line", async () => {
+  await using chip = await serviceChip(3);
+  await configure(chip.name);
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await shell("systemctl start gpioagg@plc0");
+  using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
+  const driver = GpioDriver.attach(frontend);
+  driver.setValue(0, 1);
+  driver.setInterruptType(1, IrqType.EdgeBoth);
+  driver.arm(1);
+  assertEquals(await chip.level(0), 1);
+
+  // What the kernel does with the lines is told without a gap, and what is on
+  // the wire is looked at as often as can be.
+  using watcher = Chip.open(chip.path);
+  for (const offset of [0, 1, 2]) watcher.watchLineInfo(offset);
+  const levels = new Set<number>();
+  let isOver = false;
+  const watching = (async () => {
+    while (!isOver) {
+      levels.add(await chip.level(0));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+
+  let { MainPID: pid } = await properties("gpioagg@plc0");
+  let restarts = 0;
+  for (
+    const [way, result] of [
+      ["systemctl restart gpioagg@plc0"],
+      ["systemctl kill --signal=SIGKILL gpioagg@plc0", "signal"],
+      ["systemctl kill --signal=SIGSTOP gpioagg@plc0", "watchdog"],
+      ["systemctl restart gpioagg@plc0"],
+    ] as const
+  ) {
+    await shell(way);
+    if (result !== undefined) restarts++;
+    await until(way, async () => {
+      const unit = await properties("gpioagg@plc0");
+      return unit.MainPID !== pid && unit.SubState === "running";
+    }, 30_000);
+    const unit = await properties("gpioagg@plc0");
+    pid = unit.MainPID;
+    assertEquals(
+      unit.NRestarts,
+      String(way.includes("restart") ? restarts = 0 : restarts),
+      way,
+    );
+    assertEquals(unit.NFileDescriptorStore, KEPT, way);
+    frontend.reconnect(PLC_SOCKET, "used");
+    frontend.start();
+    await chip.pull(1, await chip.level(1) === 1 ? "down" : "up");
+    assertEquals(driver.waitEvent(TIMEOUT_MS)?.lineNumber, 1, way);
+    driver.arm(1);
+    assertEquals(driver.getValue(0), 1, way);
+  }
+  isOver = true;
+  await watching;
+  assertEquals([...levels], [1]);
+  assertEquals(requestsAndReleases(watcher), []);
+
+  await shell("systemctl stop gpioagg@plc0");
+  assertEquals(await chip.level(0), 0);
+  assertEquals(watcher.lineInfo(0).used, false);
+  const unit = await properties("gpioagg@plc0");
+  assertEquals([unit.Result, unit.NFileDescriptorStore], ["success", "0"]);
+  assertEquals(fileStatus("/run/gpioagg-plc0"), undefined);
+});
+
+Deno.test("systemctl reload has a file read again, unless there is a mistake in it", async () => {
+  await using chip = await serviceChip(3);
+  await configure(chip.name);
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await shell(`systemctl start gpioagg@plc0
+    sed -i 's/safe=0/safe=2/' ${PLC_FILE}`);
+  await assertRejects(() => shell("systemctl reload gpioagg@plc0"));
+  assertMatch(await unitLog(), /plc0\.yaml:5:.*safe/);
+  assertEquals((await properties("gpioagg@plc0")).SubState, "running");
+  await shell(`sed -i 's/safe=2/safe=1/' ${PLC_FILE}
+    systemctl reload gpioagg@plc0`);
+  await until(
+    "the new rules",
+    async () => (await unitLog()).includes("plc0: has other rules now"),
+  );
+  // What is safe by now is seen when a guest has gone.
+  {
+    using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
+    GpioDriver.attach(frontend).setValue(0, 0);
+  }
+  await until("the safe value", async () => await chip.level(0) === 1);
+});
+
+Deno.test("a client's first call starts the service, by its socket", async () => {
+  await using chip = await serviceChip(2);
+  const sockets = ["gpioagg.socket", "gpioagg-look.socket"];
+  await using _end = stopAtEnd(...sockets, "gpioagg");
+  await shell(`systemctl start ${sockets.join(" ")}`);
+  assertEquals((await properties("gpioagg")).SubState, "dead");
+  assertEquals(
+    await shell(`stat -c '%U %G %a' /run/gpioagg ${API_SOCKET} ${LOOK_SOCKET}`),
+    "root root 755\nroot root 600\nroot gpioagg 660",
+  );
+  // Both clients come before the service does.
+  const look = new ServiceClient(LOOK_SOCKET).list();
+  const client = new ServiceClient(API_SOCKET);
+  {
+    await using lamp = await client.create({
+      name: "lamp",
+      lines: [`${chip.name}/0,as=LAMP,direction=output,initial=1,safe=0`],
+    });
+    assertEquals(await look, []);
+    assertEquals(lamp.socketPath, "/run/gpioagg/vm/lamp.sock");
+    assertEquals(await chip.level(0), 1);
+    using frontend = Frontend.open(lamp.socketPath!, { timeoutMs: TIMEOUT_MS });
+    assertEquals(GpioDriver.attach(frontend).names(), ["LAMP"]);
+  }
+  assertEquals(await chip.level(0), 0);
+  const audit = readSmallFile("/var/log/gpioagg/audit.log") ?? "";
+  assertMatch(audit, /lamp/);
+  const unit = await properties("gpioagg");
+  assertEquals([unit.SubState, unit.NRestarts], ["running", "0"]);
+  assertMatch(unit.StatusText!, /^Serving the control API/);
+
+  // What clients made to outlast them outlasts a restart too, as it is.
+  const specs = [`${chip.name}/1,as=VALVE,direction=output,initial=1`];
+  await client.createLasting({ name: "valve", lines: specs });
+  using watcher = Chip.open(chip.path);
+  watcher.watchLineInfo(1);
+  await shell("systemctl restart gpioagg");
+  assertEquals((await client.list()).map(({ name }) => name), ["valve"]);
+  assertEquals(await chip.level(1), 1);
+  assertEquals(requestsAndReleases(watcher), []);
+
+  // A stop of the service leaves its sockets, which start it again.
+  await shell("systemctl stop gpioagg");
+  assertEquals(await client.list(), []);
+  await shell(`systemctl stop ${sockets.join(" ")} gpioagg`);
+  assertEquals(fileStatus(API_SOCKET), undefined);
+});
+
+Deno.test("a service waits for a chip that comes late", async () => {
+  await configure("plant");
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await assertRejects(() => shell("systemctl start gpioagg@plc0"));
+  assertMatch(await unitLog(), /plc0\.yaml:5:.*Cannot find chip/);
+  await using _chip = await serviceChip(3, "plant");
+  await until(
+    "the service",
+    async () => (await properties("gpioagg@plc0")).SubState === "running",
+    30_000,
+  );
+  // It would have, however long it had to wait.
+  const { StartLimitIntervalUSec } = await properties("gpioagg@plc0");
+  assertEquals(StartLimitIntervalUSec, "0");
+});
+
+Deno.test("what a service may do is what it needs, and no more", async () => {
+  await using chip = await serviceChip(3);
+  await configure(chip.name);
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await shell("systemctl start gpioagg@plc0");
+  const { MainPID: pid, ControlGroup } = await properties("gpioagg@plc0");
+  const status = readSmallFile(`/proc/${pid}/status`) ?? "";
+  for (const rule of ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0{16}"]) {
+    assertMatch(status, new RegExp(`^${rule}$`, "m"));
+  }
+  // A network of its own, with nothing in it.
+  const network = readSmallFile(`/proc/${pid}/net/dev`) ?? "";
+  assertEquals([...network.matchAll(/^ *(\w+):/gm)].map(([, name]) => name), [
+    "lo",
+  ]);
+  // Not even root opens other devices from there.
+  const opens = (device: string) =>
+    shell(`echo $$ > /sys/fs/cgroup${ControlGroup}/cgroup.procs
+      (: < ${device}) 2>&1 && echo yes || :`);
+  assertEquals(await opens(chip.path), "yes");
+  assertMatch(await opens("/dev/kmsg"), /Operation not permitted/);
+});
