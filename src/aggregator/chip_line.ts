@@ -273,8 +273,10 @@ export class ChipLine implements LineSource, PresentLine {
     const lines = [{ offset: place.offset, settings: this.#settings() }];
     this.#request = kept ?? chip.requestLines({ consumer, lines });
     this.#lost.begin(kept !== undefined);
-    keeper?.keep(lineFdName(chip.name, place.offset), this.#request.fd);
+    // What was kept stays kept: a manager on a kernel without kcmp(2) does not
+    // see that it has this request already.
     if (kept !== undefined) this.#adopt(kept, info);
+    else keeper?.keep(lineFdName(chip.name, place.offset), this.#request.fd);
     if (!this.#configured) this.#direction = directionOf(info);
     const { name } = info;
     this.#name = name;
@@ -293,9 +295,11 @@ export class ChipLine implements LineSource, PresentLine {
   /** The request that an earlier process had, if it was kept and still lives. */
   #takeKept(chipName: string, offset: number): LineRequest | undefined {
     const { keeper, specification: { activeLow } } = this.#options;
+    if (keeper === undefined) return undefined;
     const name = lineFdName(chipName, offset);
     let alive: LineRequest | undefined;
-    for (const fd of keeper?.take(name) ?? []) {
+    let useless = 0;
+    for (const fd of keeper.take(name)) {
       let fault = requestFault(fd, chipName, offset);
       if (fault === undefined) {
         const request = new LineRequest(fd.release(), chipName, [
@@ -309,11 +313,15 @@ export class ChipLine implements LineSource, PresentLine {
         request[Symbol.dispose]();
         fault = isAlive ? "it was kept twice" : "its chip has gone since";
       } else fd.close();
-      // All of this name: the one that is used is kept again.
-      keeper!.drop(name);
-      keeper!.report(
+      useless++;
+      keeper.report(
         `what was kept of line ${offset} of ${chipName} is not used: ${fault}`,
       );
+    }
+    if (useless > 0) {
+      // All of this name: the one that is used is kept again.
+      keeper.drop(name);
+      if (alive !== undefined) keeper.keep(name, alive.fd);
     }
     this.#isKept = alive !== undefined;
     return alive;

@@ -128,8 +128,12 @@ export async function serve(
         restored,
       });
     }
-    events.ready([...added, ...restored]);
-    manager.ready(() => reactor.describe(""));
+    const served = [...added, ...restored];
+    events.ready(served);
+    const status = settings === undefined
+      ? statusOf(served)
+      : "Serving the control API: see gpioagg list";
+    manager.ready(status, () => reactor.describe(""));
     dropStartUpPages();
     const how = await over.promise;
     manager.stopping();
@@ -158,6 +162,15 @@ async function keptCreations(
   if (store === undefined || settings === undefined) return undefined;
   const { KeptCreations } = await import("./kept_creations.ts");
   return new KeptCreations(store, settings.creation);
+}
+
+/** What a service manager shows of a service that has begun. */
+function statusOf(aggregators: readonly AggregatorDescription[]): string {
+  const lines = aggregators.reduce((sum, one) => sum + one.lines.length, 0);
+  const count = (n: number, what: string) =>
+    `${n} ${what}${n === 1 ? "" : "s"}`;
+  return `Serving ${count(aggregators.length, "aggregator")} with ` +
+    count(lines, "line");
 }
 
 /** An aggregator with the socket that the manager listens at under its name. */

@@ -108,11 +108,13 @@ export class ServiceManager implements Disposable {
   }
 
   /**
-   * Everything is served. From now on the manager hears that all is well as
-   * often as it wants to, each time after `isWell` has answered.
+   * Everything is served; `status` says what, in words. From now on the manager
+   * hears that all is well as often as it wants to, each time after `isWell` has
+   * answered.
    */
-  ready(isWell: () => Promise<unknown>): void {
+  ready(status: string, isWell: () => Promise<unknown>): void {
     this.#say("READY=1");
+    this.#say(`STATUS=${status}`);
     if (this.#watchdogUs === undefined) return;
     this.#timer = setInterval(() => {
       isWell().then(() => this.#say("WATCHDOG=1"), () => {});
