@@ -38,16 +38,20 @@ export interface LanedAggregators {
   kept: KeptFd[];
 }
 
-/** One line that needs a lane, and where it stands. */
-interface SlowLine {
-  aggregator: number;
-  line: number;
+/** One line of a chip. */
+interface ChipUse {
   specification: LineSpecification;
   owner: string;
+  /** Where it is; undefined while its chip is away. */
+  located: LocatedLine | undefined;
+}
+
+/** One line that needs a lane, and where it stands. */
+interface SlowLine extends ChipUse {
+  aggregator: number;
+  line: number;
   /** The host line in words; undefined while its chip is away. */
   place: string | undefined;
-  /** What its request is kept as. */
-  keptName: string | undefined;
 }
 
 /** What a lane says of one of its lines. */
@@ -82,7 +86,7 @@ export class Lanes {
   async start(
     aggregators: readonly AggregatorSpecification[],
   ): Promise<LanedAggregators> {
-    const { byChip, keptNames } = slowLinesByChip(aggregators);
+    const { byChip, uses } = slowLinesByChip(aggregators);
     const laned = aggregators.map((aggregator) => ({
       ...aggregator,
       lines: [...aggregator.lines],
@@ -121,7 +125,10 @@ export class Lanes {
       throw error;
     }
     // What the lanes have taken by now is theirs.
-    const kept = this.#store?.share(keptNames) ?? [];
+    const kept = this.#shareOf(() => [
+      ...aggregators.map(({ name }) => guestFdName(name)),
+      ...uses.flatMap((use) => [...lineNames(use), ...wishNames(use)]),
+    ]);
     return { aggregators: laned, lanes, kept };
   }
 
@@ -161,6 +168,14 @@ export class Lanes {
     return [shared, own];
   }
 
+  /** What an earlier process kept by these names. */
+  #shareOf(names: () => string[]): KeptFd[] {
+    const store = this.#store;
+    return store === undefined || store.leftNames.length === 0
+      ? []
+      : store.share(names());
+  }
+
   async #startLane(slow: readonly SlowLine[]) {
     const memoryBytes = laneMemoryBytes(slow.length);
     const handover: LaneHandover = {
@@ -193,11 +208,7 @@ export class Lanes {
       handover,
       ...(store === undefined ? {} : {
         notifySocket: store.notifySocket,
-        kept: store.share(
-          slow.map(({ keptName }) => keptName).filter((name) =>
-            name !== undefined
-          ),
-        ),
+        kept: this.#shareOf(() => slow.flatMap(lineNames)),
       }),
       lines: slow.map(({ specification, owner }) => ({
         specification: alone(specification),
@@ -235,24 +246,19 @@ function alone(
   return specification;
 }
 
-/** The lines that need a lane, and by what names anything may be kept. */
+/** All lines of chips, and by chip those that need a lane. */
 function slowLinesByChip(
   aggregators: readonly AggregatorSpecification[],
-): { byChip: Map<string, SlowLine[]>; keptNames: Set<string> } {
+): { byChip: Map<string, SlowLine[]>; uses: ChipUse[] } {
   const byChip = new Map<string, SlowLine[]>();
-  const keptNames = new Set<string>();
+  const uses: ChipUse[] = [];
   for (const [aggregator, { name: owner, lines }] of aggregators.entries()) {
-    keptNames.add(guestFdName(owner));
     for (const [line, specification] of lines.entries()) {
       const { source, lane } = specification;
       if (!isChipSource(source)) continue;
       const located = locateIfThere(specification);
-      const place = located && lineText(located);
-      const keptName = located && keptNameOf(located);
-      if (keptName !== undefined) keptNames.add(keptName);
-      if (place !== undefined && specification.combine !== undefined) {
-        keptNames.add(wishFdName(place, owner));
-      }
+      const use = { specification, owner, located };
+      uses.push(use);
       const isSlow = lane ||
         (located === undefined
           ? isSlowIdentity(source)
@@ -261,15 +267,25 @@ function slowLinesByChip(
       // Lines of a chip that is away are of one chip if they say the same.
       const chip = located?.chipPath ?? `absent ${source.chip}`;
       const slow = byChip.get(chip) ?? [];
-      slow.push({ aggregator, line, specification, owner, place, keptName });
+      const place = located && lineText(located);
+      slow.push({ ...use, aggregator, line, place });
       byChip.set(chip, slow);
     }
   }
-  return { byChip, keptNames };
+  return { byChip, uses };
 }
 
 /** What a line's request is kept as: by its chip's own name, not a link's. */
-function keptNameOf({ chipPath, offset }: LocatedLine): string {
+function lineNames({ located }: ChipUse): string[] {
+  if (located === undefined) return [];
+  const { chipPath, offset } = located;
   const path = realPath(chipPath) ?? chipPath;
-  return lineFdName(path.slice(path.lastIndexOf("/") + 1), offset);
+  return [lineFdName(path.slice(path.lastIndexOf("/") + 1), offset)];
+}
+
+/** What its user's wish is kept as, which is never a lane's. */
+function wishNames({ specification, owner, located }: ChipUse): string[] {
+  return located === undefined || specification.combine === undefined
+    ? []
+    : [wishFdName(lineText(located), owner)];
 }

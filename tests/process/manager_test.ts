@@ -80,3 +80,17 @@ Deno.test("serve uses the sockets that the manager listens at", async () => {
     ]);
   }
 });
+
+Deno.test("a socket is listened at, whatever the manager calls it", async () => {
+  await using manager = new ManagerDouble();
+  const vm = manager.listen("line.plc0");
+  await manager.start([
+    "--socket-path",
+    `${manager.directory}/unused.sock`,
+    "--name",
+    "line.plc0",
+    "--line",
+    "sim/1",
+  ]);
+  Frontend.open(vm, { timeoutMs: 10_000 })[Symbol.dispose]();
+});

@@ -8,6 +8,7 @@ import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+import { settledFdCount } from "../process/server_fds.ts";
 import {
   EVENT_LIMIT_MS,
   QUIET_MS,
@@ -33,6 +34,7 @@ for (const signal of RESTARTS) {
     ];
     using watcher = Chip.open(chip.path);
     await manager.start(args);
+    const fds = await settledFdCount(manager.pid);
     {
       using frontend = Frontend.open(socket, { timeoutMs: 10_000 });
       const driver = GpioDriver.attach(frontend);
@@ -47,6 +49,7 @@ for (const signal of RESTARTS) {
         await manager.stop(signal);
         await manager.start(args);
         assertEquals(manager.stored("line.").length, 3);
+        assertEquals(await settledFdCount(manager.pid), fds);
       }
       await watch.end("10");
     }
