@@ -39,13 +39,14 @@ export class KeptWish implements Disposable {
    */
   static open(keeper: FdKeeper, name: string): KeptWish {
     let kept: OwnedFd | undefined;
+    let useless = 0;
     for (const fd of keeper.take(name)) {
       const { kind, size } = fdStatus(fd.fd);
       if (kept === undefined && kind === "regular file" && size === BYTES) {
         kept = fd;
         continue;
       }
-      keeper.drop(name);
+      useless++;
       keeper.report(
         `what was kept as ${name} is not used: it is no wish, but a ${kind} ` +
           `of ${size} bytes`,
@@ -54,7 +55,9 @@ export class KeptWish implements Disposable {
     }
     using fd = kept ?? createMemFd(name, BYTES, { seal: true });
     const mapping = Mapping.map(fd.fd, { length: BYTES, subject: name });
-    keeper.keep(name, fd.fd);
+    // What was kept stays kept, but for what goes by the same name.
+    if (useless > 0) keeper.drop(name);
+    if (kept === undefined || useless > 0) keeper.keep(name, fd.fd);
     const wish = new KeptWish(mapping, () => keeper.drop(name));
     if (wish.#bytes[AT_MAGIC] !== MAGIC) {
       wish.#bytes[AT_WISH] = NONE;

@@ -26,3 +26,27 @@ Deno.test("KeptWish begins anew where what was kept is none", () => {
   assertEquals(keeper.problems.length, 2);
   assertEquals(keeper.names, ["wish.a"]);
 });
+
+Deno.test("KeptWish is kept once, and again where something useless had its name", () => {
+  using keeper = new KeeperDouble();
+  let kept = 0;
+  const counting = {
+    take: (name: string) => keeper.take(name),
+    keep: (name: string, fd: number) => {
+      kept++;
+      keeper.keep(name, fd);
+    },
+    drop: (name: string) => keeper.drop(name),
+    report: () => {},
+  };
+  const open = () => KeptWish.open(counting, "wish.a");
+  using first = open();
+  first.wish = 1;
+  keeper.restart();
+  using _second = open();
+  assertEquals(kept, 1);
+  keeper.restart();
+  keeper.offer("wish.a", createEventFd());
+  using third = open();
+  assertEquals([kept, third.wish], [2, 1]);
+});
