@@ -41,6 +41,10 @@ udev_directory() {
   program_directory udev bookworm "$(declare -f build_udev)"
 }
 
+podman_directory() {
+  program_directory podman bookworm "$(declare -f build_podman)"
+}
+
 initramfs_directory() {
   printf '%s/initramfs-%s' "$CACHE" "$(cat "$GUEST_FILES"/*.sh | key_of \
     "$(declare -f build_initramfs)" "$(gpiod_directory)" \
@@ -87,6 +91,24 @@ build_udev() {
   unpack_packages bookworm "$1.new/root" udev
   mv "$1.new/root/bin/udevadm" "$1.new/root/usr/bin/systemd-udevd"
   write_wrapper "$1" systemd-udevd
+}
+
+# build_podman FINAL: a root file system with podman and its libraries, without
+# the rest of what they depend on (four fifths).
+build_podman() {
+  local root=$1.new/root
+  unpack_packages bookworm "$root" podman
+  find "$root"/{bin,sbin,usr/bin,usr/sbin} ! -type d \
+    ! -name podman ! -name conmon ! -name crun -delete
+  find "$root"/{,usr/}lib ! -type d ! -name '*.so' ! -name '*.so.*' -delete
+  find "$root/usr/share" -mindepth 1 -maxdepth 1 ! -name containers \
+    -exec rm -rf {} +
+  rm -rf "$root"/usr/lib/*-linux-gnu/perl* "$root"/usr/lib/*-linux-gnu/gconv
+  find "$root" -type d -empty -delete
+  "$root"/lib64/ld-linux-*.so.* --library-path \
+    "$(echo "$root"/{,usr/}lib/*-linux-gnu | tr ' ' :)" \
+    "$root/usr/bin/podman" --version >/dev/null ||
+    fail "the unpacked podman does not run" "look at $1.new"
 }
 
 # build_qemu FINAL SUITES VERSION
@@ -171,6 +193,10 @@ ensure_busybox() {
 ensure_systemd() {
   install_packages systemd
   ensure_program "$(udev_directory)" udev build_udev
+}
+
+ensure_podman() {
+  ensure_program "$(podman_directory)" podman build_podman
 }
 
 # ensure_judges: other people's programs that say whether our output is right.

@@ -17,6 +17,7 @@ export const ARTEFACTS = [
   "gpiod",
   "busybox",
   "udevd",
+  "podman",
   "qemuArmOld",
   "qemuArmNew",
   "arm64Kernel",

@@ -9,24 +9,16 @@
  * @module
  */
 import { artefact, REPOSITORY } from "../environment/environment.ts";
-
-/** Where everybody in the machine finds what is at home elsewhere. */
-const TOP = "/opt/gpioagg";
+import { shell, showProgram, TOP } from "./shell.ts";
 
 /**
  * Installs the units, their user, the rules for chips (with an udev to obey
  * them) and the program; starts no unit.
  */
 export async function installUnits(): Promise<void> {
-  const deno = await artefact("deno");
   const udevd = await artefact("udevd");
+  await showProgram();
   await shell(`
-    mkdir -p ${TOP}/checkout ${TOP}/deno-cache ${TOP}/bin
-    mount --bind '${REPOSITORY}' ${TOP}/checkout
-    mount --bind "\${DENO_DIR:-\${XDG_CACHE_HOME:-$HOME/.cache}/deno}" \\
-      ${TOP}/deno-cache
-    touch ${TOP}/bin/deno
-    mount --bind "$(readlink -f '${deno}')" ${TOP}/bin/deno
     ln -sf ${TOP}/checkout/scripts/gpioagg /usr/bin/gpioagg
     cd '${REPOSITORY}/scripts/systemd'
     install -D -m 644 gpioagg.sysusers.conf /usr/lib/sysusers.d/gpioagg.conf
@@ -48,24 +40,6 @@ END
     mkdir -p /etc/gpioagg
     systemctl daemon-reload
   `);
-}
-
-/**
- * Runs a shell script, with what a machine's maker may do.
- *
- * @throws {Error} when it fails, with what it said.
- */
-export async function shell(script: string): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command("/bin/sh", {
-    args: ["-euc", script],
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  if (!success) {
-    const said = decoder.decode(stdout) + decoder.decode(stderr);
-    throw new Error(`Failed: ${script.trim()}\n${said.trim()}`);
-  }
-  return decoder.decode(stdout).trimEnd();
 }
 
 /** Stops units, in this order, when it goes. */

@@ -1,5 +1,5 @@
 /** gpioagg's own units under a real systemd, which is the first program here. */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
@@ -8,13 +8,8 @@ import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { until } from "../environment/wait.ts";
 import { simChip } from "./gpio_sim.ts";
-import {
-  installUnits,
-  properties,
-  shell,
-  stopAtEnd,
-  unitLog,
-} from "./systemd_rig.ts";
+import { installUnits, properties, stopAtEnd, unitLog } from "./systemd_rig.ts";
+import { shell } from "./shell.ts";
 
 const TIMEOUT_MS = 10_000;
 const PLC_FILE = "/etc/gpioagg/plc0.yaml";

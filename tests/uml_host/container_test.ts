@@ -1,0 +1,103 @@
+/** The image of scripts/Containerfile, and what CDI hands over, with Podman. */
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { ServiceClient } from "../../src/client/client.ts";
+import { until } from "../environment/wait.ts";
+import { simChip } from "./gpio_sim.ts";
+import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
+import { Podman } from "./podman_rig.ts";
+import { shell } from "./shell.ts";
+
+const START_LIMIT_MS = 30_000;
+const API_SOCKET = "/run/gpioagg/api.sock";
+const SERVICE_USER = 65534;
+const CHIP_GROUP = 995;
+
+let podman: Podman;
+
+Deno.test("podman builds the image of the Containerfile", async () => {
+  podman = await Podman.open();
+  await podman.buildImage();
+  assertMatch(
+    await podman.runImage("--rm", "gpioagg", "--version"),
+    /^gpioagg /,
+  );
+});
+
+Deno.test("a container serves chips that it was given, to host and containers", async () => {
+  await using chip = await simChip({ lines: 3, names: { 2: "VALVE" } });
+  await shell(`
+    chgrp ${CHIP_GROUP} ${chip.path}
+    chmod 660 ${chip.path}
+    install -d -o ${SERVICE_USER} -g ${SERVICE_USER} /run/gpioagg
+  `);
+  await podman.runImage(
+    "--detach",
+    "--name=service",
+    "--read-only",
+    "--cap-drop=all",
+    `--device=${chip.path}`,
+    `--group-add=${CHIP_GROUP}`,
+    "--volume=/run/gpioagg:/run/gpioagg",
+    "gpioagg",
+  );
+  try {
+    const client = new ServiceClient(API_SOCKET);
+    await until(
+      "the service in the container",
+      () => fileStatus(API_SOCKET) !== undefined,
+      START_LIMIT_MS,
+    );
+    await client.createLasting({
+      name: "press",
+      lines: [
+        `${chip.name}/0,as=PUMP,direction=output,initial=1,safe=0`,
+        `${chip.name}/1,as=LEVEL,direction=input`,
+      ],
+    });
+    assertEquals(await chip.level(0), 1);
+    await using valve = await holdChip("--name", "valve", "--line", "VALVE");
+
+    const written = await gpioagg(
+      "cdi",
+      "--output",
+      `${podman.root}/etc/cdi/gpioagg.json`,
+    );
+    assertEquals(written, { code: 0, stdout: "", stderr: "" });
+    // Somebody else's containers get what they are given by name, and no more.
+    const inContainer = (script: string, ...devices: readonly string[]) =>
+      podman.runImage(
+        "--rm",
+        ...devices.map((name) => `--device=gpioagg/aggregator=${name}`),
+        "--entrypoint=/bin/sh",
+        "gpioagg",
+        "-c",
+        `${script}; echo /dev/gpiochip* /run/gpioagg/*`,
+      );
+    await chip.pull(1, "up");
+    await chip.pull(2, "up");
+    assertEquals(
+      await inContainer(":"),
+      "/dev/gpiochip* /run/gpioagg/*",
+    );
+    const probed = await inContainer(
+      "gpioagg probe $GPIOAGG_PRESS --set PUMP=0 --get LEVEL",
+      "press",
+    );
+    assertMatch(
+      probed,
+      /\nPUMP=0\nLEVEL=1\n\/dev\/gpiochip\* \/run\/gpioagg\/press.sock$/,
+    );
+    assertEquals(await chip.level(0), 0);
+    assertEquals(
+      await inContainer("gpioagg get --numeric VALVE", "valve"),
+      `1\n${valve.chip.path} /run/gpioagg/*`,
+    );
+    await assertRejects(() => inContainer(":", "no-such-thing"));
+  } finally {
+    await podman.run("stop", "service");
+  }
+  const status = "--format={{.State.Status}} {{.State.ExitCode}}";
+  assertEquals(await podman.run("inspect", status, "service"), "exited 0");
+  assertEquals(fileStatus("/run/gpioagg/press.sock"), undefined);
+});

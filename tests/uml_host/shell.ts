@@ -1,0 +1,43 @@
+/**
+ * What tests of services and containers do to their machine.
+ *
+ * @module
+ */
+
+import { artefact, REPOSITORY } from "../environment/environment.ts";
+
+/**
+ * Runs a shell script; what it writes to standard output.
+ *
+ * @throws {Error} when it fails, with what it said.
+ */
+export async function shell(script: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("/bin/sh", {
+    args: ["-euc", script],
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) {
+    const said = decoder.decode(stdout) + decoder.decode(stderr);
+    throw new Error(`Failed: ${script.trim()}\n${said.trim()}`);
+  }
+  return decoder.decode(stdout).trimEnd();
+}
+
+/** Where everybody in the machine finds what is at home elsewhere. */
+export const TOP = "/opt/gpioagg";
+
+/**
+ * Makes the checkout, Deno and what it has cached visible at
+ * {@linkcode TOP}, to those too who may not look into anybody's home.
+ */
+export async function showProgram(): Promise<void> {
+  await shell(`
+    mkdir -p ${TOP}/checkout ${TOP}/deno-cache ${TOP}/bin
+    mount --bind '${REPOSITORY}' ${TOP}/checkout
+    mount --bind "\${DENO_DIR:-\${XDG_CACHE_HOME:-$HOME/.cache}/deno}" \\
+      ${TOP}/deno-cache
+    touch ${TOP}/bin/deno
+    mount --bind "$(readlink -f '${await artefact("deno")}')" ${TOP}/bin/deno
+  `);
+}
