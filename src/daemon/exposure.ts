@@ -196,7 +196,8 @@ function exposePins(
         events.report("started");
       },
       stopped: () => events.report("stopped"),
-      fault: (error) => events.report("fault", error.message),
+      fault: ({ message, hint }) =>
+        events.report("fault", hint === "" ? message : `${message}. ${hint}`),
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
         times?.answered(lineNumber, since);

@@ -46,6 +46,10 @@ interface Found {
 const LEAVES = /^child<(qemu:)?(memory-region|iommu-memory-region|irq|clock)>$/;
 const UNNAMED_INPUT = /^unnamed-gpio-in\[\d+\]$/;
 const UNNAMED_OUTPUT = /^unnamed-gpio-out\[\d+\]$/;
+/** Far more than boards have: a QEMU that its guest broke into has no end. */
+const MAX_OBJECTS = 16_384;
+const MAX_PATH_CHARACTERS = 1024;
+const MAX_REGIONS_DEEP = 64;
 
 /** Told what was found, or why nothing was. */
 export type ControllerAnswer = (
@@ -100,8 +104,12 @@ class Search {
         const child = /^child<(.*)>$/.exec(type)?.[1];
         if (child === undefined || LEAVES.test(type)) continue;
         const found = { path: `${path}/${name}`, type: child };
+        if (found.path.length > MAX_PATH_CHARACTERS) continue;
         this.#found.push(found);
         paths.push(found.path);
+      }
+      if (this.#found.length > MAX_OBJECTS) {
+        return this.#fail(`this QEMU has more than ${MAX_OBJECTS} objects`);
       }
       this.#walk(paths);
     });
@@ -166,7 +174,7 @@ class Search {
         this.#inspect(others);
       };
       if (region === undefined) return next(-1);
-      this.#locate(`${found.path}/${region.name}`, 0, next);
+      this.#locate(`${found.path}/${region.name}`, 0, MAX_REGIONS_DEEP, next);
     });
   }
 
@@ -174,16 +182,19 @@ class Search {
   #locate(
     region: string,
     offset: number,
+    levels: number,
     answer: (address: number) => void,
   ): void {
     this.#get(region, "addr", (addr) => {
       this.#get(region, "container", (container) => {
-        if (typeof addr !== "number") return answer(-1);
-        const address = offset + addr;
+        const address = typeof addr === "number" ? offset + addr : -1;
+        if (!Number.isSafeInteger(address) || address < 0 || levels === 0) {
+          return answer(-1);
+        }
         if (typeof container !== "string" || container === "") {
           return answer(address);
         }
-        this.#locate(container, address, answer);
+        this.#locate(container, address, levels - 1, answer);
       });
     });
   }
@@ -214,13 +225,23 @@ class Search {
   #list(path: string, next: (properties: readonly Property[]) => void): void {
     this.#qmp.execute("qom-list", { path }, (result, error) => {
       // Objects come and go: one that is gone has nothing below it.
-      next(error === undefined ? result as Property[] : []);
+      next(
+        error === undefined && Array.isArray(result)
+          ? result.filter(isProperty)
+          : [],
+      );
     });
   }
 
   #get(path: string, property: string, next: (value: unknown) => void): void {
     this.#qmp.execute("qom-get", { path, property }, (result) => next(result));
   }
+}
+
+function isProperty(value: unknown): value is Property {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, type } = value as Partial<Property>;
+  return typeof name === "string" && typeof type === "string";
 }
 
 function hasPins(controller: Controller): boolean {

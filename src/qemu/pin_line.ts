@@ -39,8 +39,9 @@ export interface PinLineListener {
 }
 
 /**
- * Levels that wait for a line that is slower than its guest. When there are as
- * many, the next one takes the place of the last.
+ * Operations that wait for a line that is slower than its guest. When there are
+ * as many, the next level takes the place of the last one, and a change of
+ * direction that of everything.
  */
 const MAX_QUEUED = 65_536;
 
@@ -108,6 +109,10 @@ export class PinLine {
    */
   listen(): void {
     this.#isListening = true;
+    // What is the last thing to be done need not be done twice.
+    if (
+      this.#isFull && this.#queue.at(-1)!.operation === LineOperation.GetValue
+    ) return;
     // Behind this, the direction is what a rule that is at work makes it.
     this.#enqueue(LineOperation.GetValue, 0);
     this.#enqueue(LineOperation.SetEdges, Edges.Both);
@@ -172,6 +177,10 @@ export class PinLine {
     return this.#pending !== undefined;
   }
 
+  get #isFull(): boolean {
+    return this.#queue.length - this.#head >= MAX_QUEUED;
+  }
+
   #drive(level: number, requests: readonly PinRequest[], since: number): void {
     this.#wanted = level;
     const operation = this.#isDriven
@@ -190,18 +199,33 @@ export class PinLine {
   ): void {
     const step = { operation, argument, requests, since };
     if (!this.#isBusy) return this.#run(step);
-    const last = this.#queue.at(-1);
-    if (
-      operation === LineOperation.SetValue &&
-      this.#queue.length - this.#head >= MAX_QUEUED &&
-      last!.operation === LineOperation.SetValue
-    ) {
-      this.#queue[this.#queue.length - 1] = step;
-      this.#answer(last!, false);
-      this.#listener.overflowed(this.lineNumber);
-      return;
-    }
+    if (this.#isFull) this.#makeWayFor(operation);
     this.#queue.push(step);
+  }
+
+  /** Drops what `operation` does over again. */
+  #makeWayFor(operation: LineOperation): void {
+    switch (operation) {
+      case LineOperation.SetValue:
+        if (this.#queue.at(-1)!.operation !== operation) return;
+        return this.#giveUp(this.#queue.pop()!);
+      case LineOperation.Output:
+      case LineOperation.Input:
+      case LineOperation.Deactivate: {
+        const dropped = this.#queue.slice(this.#head);
+        this.#queue = [];
+        this.#head = 0;
+        for (const step of dropped) this.#giveUp(step);
+      }
+    }
+  }
+
+  /** What the guest asked for by this is not done. */
+  #giveUp(step: Step): void {
+    this.#answer(step, false);
+    if (step.requests.includes("set_value")) {
+      this.#listener.overflowed(this.lineNumber);
+    }
   }
 
   #run(step: Step): void {

@@ -279,11 +279,10 @@ export class PinSession implements Disposable {
 
   #read(era: number, offset: number, take: (word: number) => void): void {
     const { qtest, controller, onFailed } = this.#options;
-    qtest.readWord(controller.address + offset, (value, failure) => {
+    qtest.readWord(controller.address + offset, (word, failure) => {
       if (era !== this.#era) return;
       if (failure !== undefined) return onFailed(`QEMU refused: ${failure}`);
-      // The upper half is what qtest makes of 32 bits.
-      take(Number(BigInt(value) & 0xffff_ffffn));
+      take(word);
     });
   }
 

@@ -83,6 +83,9 @@ export interface QemuPinsOptions {
   readonly now?: () => number;
 }
 
+/** The switch of QEMU's that makes a socket. */
+type SocketOption = "qmp" | "qtest";
+
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
 
@@ -156,17 +159,18 @@ export class QemuPins implements LineListener, Disposable {
   #connect(): void {
     if (this.#isOver) return;
     const { loop, qmpPath } = this.#options;
-    const fd = this.#open(qmpPath);
+    const fd = this.#open("qmp", qmpPath);
     if (fd === undefined) return this.#connectLater();
     this.#qmp = new QmpClient(loop, fd, {
       ready: () => this.#find(),
       event: (name) => this.#heard(name),
       closed: (reason) => this.#lost(`${qmpPath}: ${reason}`),
+      failed: (reason) => this.#failed("qmp", qmpPath, reason),
     });
   }
 
   /** Connects to a socket of QEMU's; undefined while QEMU is not there. */
-  #open(path: string): OwnedFd | undefined {
+  #open(option: SocketOption, path: string): OwnedFd | undefined {
     try {
       return connectUnix(path, { wait: false });
     } catch (error) {
@@ -175,13 +179,21 @@ export class QemuPins implements LineListener, Disposable {
       if (code === "EAGAIN") {
         this.#fault(
           new QemuError(`${path}: another program is connected to it`, {
-            hint: "Give gpioagg a socket of its own",
+            hint: socketHint(option, path),
             cause: error,
           }),
         );
       } else if (code !== "ENOENT" && code !== "ECONNREFUSED") {
         this.#fault(
           new QemuError(`Cannot connect to QEMU: ${message}`, { cause: error }),
+        );
+      } else if (option === "qtest") {
+        // QEMU's other socket answers, and both are there before that.
+        this.#fault(
+          new QemuError(`${path}: QEMU does not listen there`, {
+            hint: socketHint(option, path),
+            cause: error,
+          }),
         );
       }
       return undefined;
@@ -215,8 +227,7 @@ export class QemuPins implements LineListener, Disposable {
     const { loop, qtestPath } = this.#options;
     const pins = this.#pinsOf(controller);
     if (pins === undefined) return;
-    const fd = this.#open(qtestPath);
-    // QEMU opens its sockets one after the other.
+    const fd = this.#open("qtest", qtestPath);
     if (fd === undefined) return this.#lost(`${qtestPath}: it is not there`);
     const qtest = new QtestClient(loop, fd, {
       pin: (number, level) => {
@@ -225,6 +236,7 @@ export class QemuPins implements LineListener, Disposable {
       },
       drained: () => this.#session?.drained(),
       closed: (reason) => this.#lost(`${qtestPath}: ${reason}`),
+      failed: (reason) => this.#failed("qtest", qtestPath, reason),
     });
     this.#qtest = qtest;
     this.#session = new PinSession({
@@ -319,6 +331,15 @@ export class QemuPins implements LineListener, Disposable {
     this.#options.onGuestGone();
   }
 
+  /** A socket is not what it should be: told, unless its end tells it. */
+  #failed(option: SocketOption, path: string, reason: string): void {
+    const text = `${path}: ${reason}`;
+    if (!this.#isConnected) {
+      this.#fault(new QemuError(text, { hint: socketHint(option, path) }));
+    }
+    this.#lost(text);
+  }
+
   #lost(reason: string): void {
     this.#disconnect(reason);
     if (!this.#isOver) this.#connectLater();
@@ -338,10 +359,16 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   #fault(error: QemuError): void {
-    if (error.message === this.#lastFault) return;
-    this.#lastFault = error.message;
+    const text = `${error.message}. ${error.hint}`;
+    if (text === this.#lastFault) return;
+    this.#lastFault = text;
     this.#options.events.fault(error);
   }
+}
+
+function socketHint(option: SocketOption, path: string): string {
+  return `QEMU makes it with -${option} unix:${path},server=on,wait=off, for ` +
+    `gpioagg alone`;
 }
 
 function describePins({ inputs, outputs, properties }: Controller): string {

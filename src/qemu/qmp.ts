@@ -19,6 +19,8 @@ export interface QmpListener {
   event(name: string): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
+  /** The same, and not by QEMU: there is none, or it does not answer. */
+  failed(reason: string): void;
 }
 
 /** Told what a command led to: one of the two is undefined. */
@@ -44,6 +46,7 @@ export class QmpClient implements Disposable {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #limit: Timer | undefined;
+  #isGreeted = false;
   #isReady = false;
   #isOver = false;
 
@@ -53,7 +56,10 @@ export class QmpClient implements Disposable {
     this.#listener = listener;
     this.#stream = new LineStream(loop, fd, {
       line: (text) => this.#take(text),
-      closed: (reason) => this.#close(reason),
+      closed: (reason) => {
+        this[Symbol.dispose]();
+        listener.closed(reason);
+      },
     });
     this.#expect("greet: is another program connected to it already?");
   }
@@ -86,22 +92,20 @@ export class QmpClient implements Disposable {
     this.#limit?.[Symbol.dispose]();
     this.#limit = this.#loop.after(
       ANSWER_LIMIT_MS,
-      () => this.#close(`for ${ANSWER_LIMIT_MS / 1000} s it did not ${what}`),
+      () => this.#fail(`for ${ANSWER_LIMIT_MS / 1000} s it did not ${what}`),
     );
   }
 
   #take(text: string): void {
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return this.#close("it does not speak QMP");
-    }
+    const message = objectIn(text);
+    if (message === undefined) return this.#fail("it does not speak QMP");
     if (typeof message["event"] === "string") {
       if (this.#isReady) this.#listener.event(message["event"]);
     } else if ("QMP" in message) {
+      if (this.#isGreeted) return;
+      this.#isGreeted = true;
       this.execute("qmp_capabilities", {}, (_result, error) => {
-        if (error !== undefined) return this.#close(error.message);
+        if (error !== undefined) return this.#fail(error.message);
         this.#isReady = true;
         this.#listener.ready();
       });
@@ -118,10 +122,10 @@ export class QmpClient implements Disposable {
       this.#limit?.[Symbol.dispose]();
       this.#limit = undefined;
     } else this.#expect(`answer ${next.command}`);
-    const error = message["error"] as { desc?: string } | undefined;
-    if (error === undefined) waiting.answer(message["return"], undefined);
+    if (!("error" in message)) waiting.answer(message["return"], undefined);
     else {
-      const reason = error.desc ?? JSON.stringify(error);
+      const error = message["error"] as { desc?: unknown } | null;
+      const reason = error?.desc ?? JSON.stringify(error);
       waiting.answer(
         undefined,
         new QemuError(`QEMU refused ${waiting.command}: ${reason}`),
@@ -129,9 +133,21 @@ export class QmpClient implements Disposable {
     }
   }
 
-  #close(reason: string): void {
+  #fail(reason: string): void {
     if (this.#isOver) return;
     this[Symbol.dispose]();
-    this.#listener.closed(reason);
+    this.#listener.failed(reason);
+  }
+}
+
+/** The JSON object that a line is; QEMU's guest may have broken into QEMU. */
+function objectIn(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null
+      ? value as Record<string, unknown>
+      : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -21,14 +21,25 @@ export interface QtestListener {
   drained(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
+  /** The same, and not by QEMU: there is none, or it does not answer. */
+  failed(reason: string): void;
 }
 
 /** Told what a command led to: the words behind `OK`, or QEMU's complaint. */
 export type QtestAnswer = (value: string, failure: string | undefined) => void;
+/** Told what was read, or QEMU's complaint. */
+export type WordAnswer = (word: number, failure: string | undefined) => void;
 
 const ANSWER_LIMIT_MS = 10_000;
 /** Answered entries that are kept at the head of the list, at most. */
 const COMPACT_AT = 1024;
+/**
+ * Reports that may come before the answer that is due. QEMU answers between
+ * two accesses of its guest's, so nothing that a guest does leads to as many.
+ */
+const MAX_REPORTS_BETWEEN_ANSWERS = 1_000_000;
+const REPORT = /^IRQ (raise|lower) (\d+)$/;
+const WORD = /^0x[0-9a-f]{1,16}$/i;
 const IGNORE: QtestAnswer = () => {};
 
 /**
@@ -46,6 +57,7 @@ export class QtestClient implements Disposable {
   #head = 0;
   #sent = 0;
   #answered = 0;
+  #reportsSinceAnswer = 0;
   #limit: Timer | undefined;
   #isUnderWatch = false;
   #isOver = false;
@@ -57,7 +69,10 @@ export class QtestClient implements Disposable {
     this.#stream = new LineStream(loop, fd, {
       line: (text) => this.#take(text),
       drained: () => this.#listener.drained(),
-      closed: (reason) => this.#close(reason),
+      closed: (reason) => {
+        this[Symbol.dispose]();
+        listener.closed(reason);
+      },
     });
   }
 
@@ -76,9 +91,14 @@ export class QtestClient implements Disposable {
     this.#send(`set_irq_in ${device} unnamed-gpio-in ${pin} ${level}`, IGNORE);
   }
 
-  /** Reads 32 bits at an address of the guest's; the answer is a number's text. */
-  readWord(address: number, answer: QtestAnswer): void {
-    this.#send(`readl 0x${address.toString(16)}`, answer);
+  /** Reads 32 bits at an address of the guest's. */
+  readWord(address: number, answer: WordAnswer): void {
+    this.#send(`readl 0x${address.toString(16)}`, (value, failure) => {
+      if (failure !== undefined) return answer(0, failure);
+      if (!WORD.test(value)) return this.#misspoken(`OK ${value}`);
+      // The upper half is what qtest makes of 32 bits.
+      answer(Number(BigInt(value) & 0xffff_ffffn), undefined);
+    });
   }
 
   [Symbol.dispose](): void {
@@ -104,7 +124,7 @@ export class QtestClient implements Disposable {
       if (this.#answered !== answered || answered === this.#sent) {
         return this.#watchAnswers();
       }
-      this.#close(
+      this.#fail(
         `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: is another ` +
           `program connected to it already?`,
       );
@@ -112,18 +132,21 @@ export class QtestClient implements Disposable {
   }
 
   #take(text: string): void {
-    if (text.startsWith("IRQ ")) {
-      const [, change, number] = text.split(" ");
-      this.#listener.pin(Number(number), change === "raise" ? 1 : 0);
+    const report = REPORT.exec(text);
+    if (report !== null) {
+      if (++this.#reportsSinceAnswer > MAX_REPORTS_BETWEEN_ANSWERS) {
+        return this.#fail("it reports pins without end, and answers nothing");
+      }
+      this.#listener.pin(Number(report[2]), report[1] === "raise" ? 1 : 0);
       return;
     }
     const isOk = text === "OK" || text.startsWith("OK ");
     const answer = this.#waiting[this.#head];
     if (answer === undefined || (!isOk && !text.startsWith("FAIL"))) {
-      this.#close(`it does not speak qtest: ${JSON.stringify(text)}`);
-      return;
+      return this.#misspoken(text);
     }
     this.#answered++;
+    this.#reportsSinceAnswer = 0;
     if (++this.#head >= COMPACT_AT || this.#head === this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#head);
       this.#head = 0;
@@ -132,9 +155,14 @@ export class QtestClient implements Disposable {
     else answer("", text.slice(5));
   }
 
-  #close(reason: string): void {
+  #misspoken(text: string): void {
+    const words = JSON.stringify(text.slice(0, 80));
+    this.#fail(`it does not speak qtest: ${words}`);
+  }
+
+  #fail(reason: string): void {
     if (this.#isOver) return;
     this[Symbol.dispose]();
-    this.#listener.closed(reason);
+    this.#listener.failed(reason);
   }
 }

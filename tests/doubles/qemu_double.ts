@@ -95,6 +95,13 @@ export class QemuDouble implements Disposable {
   readonly controllers: readonly ControllerModel[];
   /** Called before a register is read: what the guest does in between. */
   onRead: ((offset: number) => void) | undefined;
+  /**
+   * Says what a command is answered with, by a QEMU that its guest has broken
+   * into: a text, or nothing at all (null); undefined: what is right.
+   */
+  onCommand: ((text: string) => string | null | undefined) | undefined;
+  /** What a QMP client is greeted with. */
+  greeting = '{"QMP": {"version": {}}}';
   readonly #qmp: Server;
   readonly #qtest: Server;
   #intercepted: ControllerModel | undefined;
@@ -107,12 +114,18 @@ export class QemuDouble implements Disposable {
   ) {
     this.controllers = controllers.map((one) => new ControllerModel(one));
     this.#qmp = new Server(loop, `${directory}/qmp`, {
-      opened: () => this.#qmp.send('{"QMP": {"version": {}}}'),
-      line: (text) => this.#command(JSON.parse(text)),
+      opened: () => this.#qmp.send(this.greeting),
+      line: (text) => {
+        if (this.#isTampered(this.#qmp, text)) return;
+        this.#command(JSON.parse(text));
+      },
     });
     this.#qtest = new Server(loop, `${directory}/qtest`, {
       opened: () => this.#levels.clear(),
-      line: (text) => this.#test(text.split(" ")),
+      line: (text) => {
+        if (this.#isTampered(this.#qtest, text)) return;
+        this.#test(text.split(" "));
+      },
     });
   }
 
@@ -138,7 +151,12 @@ export class QemuDouble implements Disposable {
 
   /** Sends an event. */
   tell(event: string): void {
-    this.#qmp.send(JSON.stringify({ event, data: {}, timestamp: {} }));
+    this.tellRaw(JSON.stringify({ event, data: {}, timestamp: {} }));
+  }
+
+  /** Sends anything at all on the QMP socket. */
+  tellRaw(text: string): void {
+    this.#qmp.send(text);
   }
 
   /** Sends anything at all on the qtest socket. */
@@ -149,6 +167,12 @@ export class QemuDouble implements Disposable {
   [Symbol.dispose](): void {
     this.#qmp[Symbol.dispose]();
     this.#qtest[Symbol.dispose]();
+  }
+
+  #isTampered(socket: Server, text: string): boolean {
+    const answer = this.onCommand?.(text);
+    if (typeof answer === "string") socket.send(answer);
+    return answer !== undefined;
   }
 
   #command(message: {

@@ -161,6 +161,7 @@ export class PinRig implements AsyncDisposable {
       ready: ready.resolve,
       event: () => {},
       closed: (reason) => ready.reject(new Error(reason)),
+      failed: (reason) => ready.reject(new Error(reason)),
     });
     await ready.promise;
     client.execute(
