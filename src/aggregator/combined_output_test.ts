@@ -150,15 +150,15 @@ function keptRig(
   source.isKept = true;
   source.direction = Direction.Output;
   source.value = value;
-  const keeper = new KeeperDouble();
+  let keeper = new KeeperDouble();
+  for (const [i, wish] of wishes.entries()) {
+    using earlier = KeptWish.open(keeper, `wish.${i}`);
+    earlier.wish = wish;
+    keeper = keeper.restart();
+  }
   const combined = new CombinedOutput(source, combine, () => {});
   const all: LineRig[] = [];
   const open = (i: number) => {
-    {
-      using earlier = KeptWish.open(keeper, `wish.${i}`);
-      earlier.wish = wishes[i];
-      keeper.restart();
-    }
     const user = new LineRig(
       `user${i}`,
       `,combine=${combine},direction=output,safe=0`,

@@ -19,9 +19,21 @@ export class KeeperDouble implements FdKeeper, Disposable {
     return [...this.#stored.keys()];
   }
 
-  /** Another process begins: it finds what is kept. */
-  restart(): void {
-    for (const [name, fd] of this.#stored) this.offer(name, duplicate(fd.fd));
+  /** How often it was asked to keep something. */
+  keeps = 0;
+
+  /**
+   * The process that had this is dead, and says no more; the next one has what
+   * this returns. **Ownership**: the caller's.
+   */
+  restart(): KeeperDouble {
+    const next = new KeeperDouble();
+    for (const [name, fd] of this.#stored) {
+      next.#stored.set(name, duplicate(fd.fd));
+      next.offer(name, duplicate(fd.fd));
+    }
+    this[Symbol.dispose]();
+    return next;
   }
 
   /** Has the next process find this, whatever it is. */
@@ -36,6 +48,7 @@ export class KeeperDouble implements FdKeeper, Disposable {
   }
 
   keep(name: string, fd: number): void {
+    this.keeps++;
     this.drop(name);
     this.#stored.set(name, duplicate(fd));
   }
