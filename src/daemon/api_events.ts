@@ -13,6 +13,12 @@ const MAX_UNREAD_BYTES = 64 * 1024;
 /** How long a listener may read nothing before it is let go. **Units**: ms. */
 const STALL_LIMIT_MS = 60_000;
 
+/** The head of an event stream. */
+export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+};
+
 interface Listener {
   response: ServerResponse;
   /** Only what concerns this aggregator; undefined: everything. */
@@ -55,10 +61,7 @@ export class EventHub implements Disposable {
       lost: 0,
       stalled: undefined,
     };
-    response.writeHead(200, {
-      "content-type": "text/event-stream",
-      "cache-control": "no-store",
-    });
+    response.writeHead(200, EVENT_STREAM_HEADERS);
     response.write(encode(first));
     response.on("drain", () => this.#goOn(listener));
     response.on("close", () => {

@@ -41,13 +41,21 @@ const MAX_CONNECTIONS = 4000;
 /** How long a listener rests when it can take no more. **Units**: ms. */
 const REST_MS = 200;
 
+/** One client's connection. */
+interface Connection {
+  peer: Peer;
+  /** Requests whose head is here, but not yet their whole body. */
+  arriving: number;
+  /** Requests whose answer is not yet written: a stream's is not, for long. */
+  unanswered: number;
+  limit: ReturnType<typeof setTimeout> | undefined;
+}
+
 /** Serves one listening socket, which stays its owner's. */
 export class ApiListener implements Disposable {
   readonly #listener: OwnedFd;
   readonly #server: Server;
-  readonly #connections = new Set<Socket>();
-  readonly #peers = new WeakMap<Socket, Peer>();
-  readonly #limits = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
+  readonly #connections = new Map<Socket, Connection>();
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
@@ -55,9 +63,13 @@ export class ApiListener implements Disposable {
   constructor(listener: OwnedFd, handler: ApiHandler) {
     this.#listener = listener;
     this.#server = createServer(
-      { maxHeaderSize: MAX_HEADER_BYTES },
+      // What lacks a host is refused here: Node would say nothing to it.
+      { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
       (request, response) => this.#answer(handler, request, response),
     );
+    // It is this class that listens. A server that knows of no listener would
+    // promise to keep a connection, and close it after its first answer.
+    Object.defineProperty(this.#server, "listening", { value: true });
     this.#server.on("clientError", (_error: Error, socket: Socket) => {
       if (socket.writable) socket.end(BAD_REQUEST);
       else socket.destroy();
@@ -69,7 +81,7 @@ export class ApiListener implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     this.#wait?.cancel();
-    for (const socket of this.#connections) socket.destroy();
+    for (const socket of this.#connections.keys()) socket.destroy();
   }
 
   async #acceptAll(): Promise<void> {
@@ -99,16 +111,20 @@ export class ApiListener implements Disposable {
   }
 
   #begin(fd: OwnedFd): void {
-    const peer = peerCredentials(fd.fd);
+    const connection: Connection = {
+      peer: peerCredentials(fd.fd),
+      arriving: 0,
+      unanswered: 0,
+      limit: undefined,
+    };
     const socket = new Socket({ fd: fd.release() });
-    this.#peers.set(socket, peer);
-    this.#connections.add(socket);
+    this.#connections.set(socket, connection);
     socket.on("error", () => {});
     socket.on("close", () => {
       this.#connections.delete(socket);
-      this.#stopLimit(socket);
+      clearTimeout(connection.limit);
     });
-    this.#startLimit(socket);
+    limit(socket, connection);
     this.#server.emit("connection", socket);
   }
 
@@ -118,38 +134,51 @@ export class ApiListener implements Disposable {
     response: ServerResponse,
   ): void {
     const socket = request.socket as unknown as Socket;
-    const peer = this.#peers.get(socket);
-    if (peer === undefined) {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) {
       socket.destroy();
       return;
     }
-    request.on("end", () => this.#stopLimit(socket));
-    response.on("finish", () => this.#startLimit(socket));
-    handler(request, response, peer).catch((error: unknown) => {
+    connection.arriving++;
+    request.on("end", () => {
+      connection.arriving--;
+      limit(socket, connection);
+    });
+    connection.unanswered++;
+    response.on("finish", () => {
+      connection.unanswered--;
+      limit(socket, connection);
+    });
+    limit(socket, connection);
+    const fail = (status: number, message: string) => {
+      response.writeHead(status, {
+        "content-type": "application/json",
+        "connection": "close",
+      });
+      response.end(JSON.stringify({ error: { message } }));
+    };
+    if (request.httpVersion !== "1.0" && request.headers.host === undefined) {
+      fail(400, "An HTTP/1.1 request names a host; any will do");
+      return;
+    }
+    handler(request, response, connection.peer).catch((error: unknown) => {
       // A connection that ended in the middle has nobody left to be told.
       if (response.headersSent || socket.destroyed) socket.destroy();
-      else {
-        const message = error instanceof Error ? error.message : String(error);
-        response.writeHead(500, { "content-type": "application/json" });
-        response.end(JSON.stringify({ error: { message } }));
-      }
+      else fail(500, error instanceof Error ? error.message : String(error));
     });
   }
+}
 
-  /** Ends a connection that does not bring a whole request in time. */
-  #startLimit(socket: Socket): void {
-    this.#stopLimit(socket);
-    if (socket.destroyed) return;
-    this.#limits.set(
-      socket,
-      setTimeout(() => socket.destroy(), REQUEST_LIMIT_MS),
-    );
-  }
-
-  #stopLimit(socket: Socket): void {
-    clearTimeout(this.#limits.get(socket));
-    this.#limits.delete(socket);
-  }
+/**
+ * Ends a connection that does not bring a whole request in time; one that has
+ * brought it, and waits for its answer or reads a stream, may stay.
+ */
+function limit(socket: Socket, connection: Connection): void {
+  clearTimeout(connection.limit);
+  const isServed = connection.arriving === 0 && connection.unanswered > 0;
+  connection.limit = isServed || socket.destroyed
+    ? undefined
+    : setTimeout(() => socket.destroy(), REQUEST_LIMIT_MS);
 }
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\n" +

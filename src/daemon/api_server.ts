@@ -11,7 +11,7 @@ import type { AggregatorState, ApiErrorBody } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type { FileAccess } from "../config/specification.ts";
 import { type Creation, readCreation, readPulls } from "./api_create.ts";
-import { EventHub } from "./api_events.ts";
+import { EVENT_STREAM_HEADERS, EventHub } from "./api_events.ts";
 import type { CreationRules } from "./api_exposure.ts";
 import { ApiListener, type Peer } from "./api_listener.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
@@ -90,6 +90,8 @@ interface Route {
   path: RegExp;
   /** What the audit log calls it; absent for what changes nothing. */
   action?: AuditEntry["action"];
+  /** It reads the request's body; others have it thrown away. */
+  takesBody?: true;
   handle(exchange: Exchange): Promise<void> | void;
 }
 
@@ -206,6 +208,7 @@ export class ApiServer implements AsyncDisposable {
       method: "POST",
       path: /^\/v1\/aggregators$/,
       action: "create",
+      takesBody: true,
       handle: (exchange) => this.#create(exchange),
     },
     {
@@ -246,6 +249,7 @@ export class ApiServer implements AsyncDisposable {
       method: "PATCH",
       path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
       action: "pull",
+      takesBody: true,
       handle: (exchange) => this.#pull(exchange),
     },
     {
@@ -257,7 +261,11 @@ export class ApiServer implements AsyncDisposable {
     {
       method: "GET",
       path: /^\/v1\/events$/,
-      handle: async ({ response, query }) => {
+      handle: async ({ request, response, query }) => {
+        if (request.method === "HEAD") {
+          response.writeHead(200, EVENT_STREAM_HEADERS).end();
+          return;
+        }
         const aggregator = query.get("aggregator") ?? undefined;
         const all = await this.#reactor.describe(aggregator);
         this.#hub.add(response, aggregator, {
@@ -309,6 +317,8 @@ export class ApiServer implements AsyncDisposable {
             "and mode let in",
         );
       }
+      // Its end is what the listener waits for.
+      if (!route.takesBody) request.resume();
       await route.handle({ request, response, peer, name, query });
     } catch (error) {
       const refusal = refusalOf(error);
@@ -336,13 +346,20 @@ export class ApiServer implements AsyncDisposable {
         "/openapi.json tells what there is",
       );
     }
-    const route = there.find(({ method }) => method === request.method);
+    // Whatever can be got has a head; node:http leaves the body out.
+    const asked = request.method === "HEAD" ? "GET" : request.method;
+    const route = there.find(({ method }) => method === asked);
     if (route === undefined) {
       throw new Refusal(
         405,
         `Cannot ${request.method} ${url.pathname}`,
         "/openapi.json tells what can be done",
-        { allow: there.map(({ method }) => method).join(", ") },
+        {
+          allow: there.map(({ method }) =>
+            method === "GET" ? "GET, HEAD" : method
+          )
+            .join(", "),
+        },
       );
     }
     const [, part = ""] = route.path.exec(url.pathname)!;
