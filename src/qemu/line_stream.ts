@@ -4,7 +4,7 @@
  * @module
  */
 import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
-import { OsError } from "../../ffi/os_error.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive, send } from "../../ffi/unix_socket.ts";
 import type { EventLoop, Watch } from "../reactor/event_loop.ts";
@@ -24,6 +24,7 @@ const PIECE_BYTES = 64 * 1024;
 const PIECES_PER_TURN = 4;
 /** QEMU lists the properties of a large object in one line. */
 const MAX_LINE_CHARACTERS = 4 * 1024 * 1024;
+const CLOSED = "it closed the connection";
 
 const piece = new Uint8Array(PIECE_BYTES);
 const encoder = new TextEncoder();
@@ -91,7 +92,7 @@ export class LineStream implements Disposable {
       for (let i = 0; i < PIECES_PER_TURN && this.#isOpen; i++) {
         const count = receive(this.#fd.fd, piece, []);
         if (count < 0) return;
-        if (count === 0) return this.#end("it closed the connection");
+        if (count === 0) return this.#end(CLOSED);
         this.#take(
           this.#decoder.decode(piece.subarray(0, count), { stream: true }),
         );
@@ -141,8 +142,10 @@ export class LineStream implements Disposable {
   }
 
   #fail(error: unknown): void {
-    if (!(error instanceof OsError)) throw error;
-    this.#end(error.message);
+    if (!isOsError(error)) throw error;
+    // A peer that was killed had not read everything.
+    const isGone = error.code === "ECONNRESET" || error.code === "EPIPE";
+    this.#end(isGone ? CLOSED : error.message);
   }
 
   #end(reason: string): void {

@@ -170,3 +170,33 @@ Deno.test("QemuPins keeps no endless queue for a slow line whose direction chang
   assert(operations <= 65_540, `${operations} operations waited`);
   assertEquals(it.port.direction, Direction.Input);
 });
+
+Deno.test("QemuPins says the same of a QEMU that is killed before it has read everything", () => {
+  using it = pinsRig();
+  it.boot();
+  it.log.length = 0;
+  it.port.pull(1);
+  it.kill();
+  assertEquals(it.log, [
+    "gone",
+    `disconnected ${it.directory}/qtest: it closed the connection`,
+  ]);
+});
+
+Deno.test("QemuPins takes a QEMU that answers nothing for 10 s for one that is gone", () => {
+  using it = pinsRig();
+  const qemu = it.boot();
+  it.log.length = 0;
+  qemu.onCommand = () => null;
+  it.pass(9000);
+  assertEquals(it.log, []);
+  it.pass(2000);
+  assertEquals(it.log, [
+    "gone",
+    `disconnected ${it.directory}/qtest: for 10 s it did not answer: QEMU ` +
+    "stands still",
+  ]);
+  qemu.onCommand = undefined;
+  it.pass(1100);
+  assertEquals(it.log.slice(2), ["connected", "started"]);
+});

@@ -125,8 +125,10 @@ export class QtestClient implements Disposable {
         return this.#watchAnswers();
       }
       this.#fail(
-        `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: is another ` +
-          `program connected to it already?`,
+        `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: ` +
+          (answered === 0
+            ? "is another program connected to it already?"
+            : "QEMU stands still"),
       );
     });
   }
