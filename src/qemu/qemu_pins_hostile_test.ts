@@ -1,7 +1,7 @@
 /** A QEMU that its guest has broken into, and sockets that are none of QEMU's. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { listenUnix } from "../../ffi/unix_socket.ts";
-import { pinsRig } from "../../tests/doubles/pins_rig.ts";
+import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import { Direction, LineOperation } from "../virtio/line_port.ts";
 
 type Rig = ReturnType<typeof pinsRig>;
@@ -172,14 +172,16 @@ Deno.test("QemuPins keeps no endless queue for a slow line whose direction chang
 });
 
 Deno.test("QemuPins says the same of a QEMU that is killed before it has read everything", () => {
-  using it = pinsRig();
+  using it = pinsRig({
+    board: [{ ...PL061, properties: ["gpioA0", "gpioA1"], inputs: 0 }],
+  });
   it.boot();
   it.log.length = 0;
   it.port.pull(1);
   it.kill();
   assertEquals(it.log, [
     "gone",
-    `disconnected ${it.directory}/qtest: it closed the connection`,
+    `disconnected ${it.directory}/qmp: it closed the connection`,
   ]);
 });
 
@@ -188,15 +190,17 @@ Deno.test("QemuPins takes a QEMU that answers nothing for 10 s for one that is g
   const qemu = it.boot();
   it.log.length = 0;
   qemu.onCommand = () => null;
-  it.pass(9000);
+  it.pass(8000);
   assertEquals(it.log, []);
-  it.pass(2000);
+  it.pass(12_000);
   assertEquals(it.log, [
     "gone",
     `disconnected ${it.directory}/qtest: for 10 s it did not answer: QEMU ` +
     "stands still",
   ]);
+  // What connected meanwhile waits for its answer first.
   qemu.onCommand = undefined;
-  it.pass(1100);
-  assertEquals(it.log.slice(2), ["connected", "started"]);
+  it.pass(11_000);
+  assertStringIncludes(it.log[2]!, "did not answer qmp_capabilities");
+  assertEquals(it.log.slice(3), ["connected", "started"]);
 });

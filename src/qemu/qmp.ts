@@ -61,7 +61,7 @@ export class QmpClient implements Disposable {
         listener.closed(reason);
       },
     });
-    this.#expect("greet: is another program connected to it already?");
+    this.#expect("greet: QEMU stands still, or serves another program");
   }
 
   /** Runs a command; `answer` is called once, unless the connection ends. */
@@ -104,6 +104,7 @@ export class QmpClient implements Disposable {
     } else if ("QMP" in message) {
       if (this.#isGreeted) return;
       this.#isGreeted = true;
+      this.#expect("answer qmp_capabilities");
       this.execute("qmp_capabilities", {}, (_result, error) => {
         if (error !== undefined) return this.#fail(error.message);
         this.#isReady = true;

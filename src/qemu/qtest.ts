@@ -126,9 +126,8 @@ export class QtestClient implements Disposable {
       }
       this.#fail(
         `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: ` +
-          (answered === 0
-            ? "is another program connected to it already?"
-            : "QEMU stands still"),
+          "QEMU stands still" +
+          (answered > 0 ? "" : ", or serves another program"),
       );
     });
   }
