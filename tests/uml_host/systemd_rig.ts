@@ -32,7 +32,7 @@ Environment=PATH=${TOP}/bin:/usr/bin:/bin DENO_DIR=${TOP}/deno-cache
 SupplementaryGroups=vmm
 StandardOutput=append:/run/units.log
 StandardError=append:/run/units.log
-WatchdogSec=2s
+WatchdogSec=3s
 END
     done
     install -D -m 644 60-gpioagg.rules /etc/udev/rules.d/60-gpioagg.rules
