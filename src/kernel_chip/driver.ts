@@ -83,7 +83,7 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
     if (reason !== undefined) {
       throw new ConfigError(`the kernel's sysfs interface ${reason}`, {
         ...place,
-        hint: "Linux 6.16 and newer can, through configfs",
+        hint: `Linux 6.16 and newer can, through ${CONFIGFS}`,
       });
     }
   }

@@ -6,7 +6,7 @@
  */
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ConfigError } from "../config/config_error.ts";
-import type { Interface } from "./driver.ts";
+import { CONFIGFS, type Interface } from "./driver.ts";
 import { bootId, isAlive, type ProcessIdentity } from "./process_identity.ts";
 
 /** One line of a chip, as the record keeps it. */
@@ -111,7 +111,7 @@ export class Records {
     return { [Symbol.dispose]: () => file.close() };
   }
 
-  /** All records, by name; those that cannot be read are left out. */
+  /** All records, by name; what is not one of ours is left out. */
   async list(): Promise<ChipRecord[]> {
     const records: ChipRecord[] = [];
     try {
@@ -150,7 +150,10 @@ export class Records {
       const text = await Deno.readTextFile(
         `${this.#directory}/${name}/record.json`,
       );
-      return JSON.parse(text) as ChipRecord;
+      const value: unknown = JSON.parse(text);
+      return isRecord(value) && `${value.name}.${value.maker.pid}` === name
+        ? value
+        : undefined;
     } catch (error) {
       // Being made or removed at this moment.
       if (
@@ -159,6 +162,32 @@ export class Records {
       throw error;
     }
   }
+}
+
+/** What is done to a chip by its record is done as root: nothing is assumed. */
+function isRecord(value: unknown): value is ChipRecord {
+  if (!isObject<ChipRecord>(value)) return false;
+  const { name, maker, configfs, device, guardian, lines } = value;
+  return typeof name === "string" && NAME.test(name) && isIdentity(maker) &&
+    (guardian === undefined || isIdentity(guardian)) &&
+    (configfs === undefined ||
+      configfs === `${CONFIGFS}/${name}.${maker.pid}`) &&
+    (device === undefined || /^gpio-aggregator\.\d+$/.test(device)) &&
+    Array.isArray(lines) && lines.every(isLine);
+}
+
+function isIdentity(value: unknown): value is ProcessIdentity {
+  return isObject<ProcessIdentity>(value) && Number.isInteger(value.pid) &&
+    typeof value.startTime === "string" && typeof value.bootId === "string";
+}
+
+function isLine(value: unknown): value is RecordedLine {
+  return isObject<RecordedLine>(value) && typeof value.name === "string" &&
+    typeof value.chip === "string" && Number.isInteger(value.chipOffset);
+}
+
+function isObject<T>(value: unknown): value is Partial<T> {
+  return typeof value === "object" && value !== null;
 }
 
 async function replace(path: string, text: string): Promise<void> {

@@ -95,6 +95,47 @@ Deno.test("Records keeps what was written, and locks others out", async () => {
   }
 });
 
+Deno.test("Records leaves out what is no record of a chip", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const records = new Records(directory);
+    const sound = record({
+      configfs: `/sys/kernel/config/gpio-aggregator/plc0.${SELF.pid}`,
+      device: "gpio-aggregator.0",
+      inode: "7",
+      guardian: SELF,
+    });
+    await records.write(sound);
+    assertEquals(await records.list(), [sound]);
+    for (
+      const other of [
+        null,
+        [],
+        "plc0",
+        {},
+        { ...sound, name: "plc1" },
+        { ...sound, maker: null },
+        { ...sound, maker: { ...SELF, pid: SELF.pid + 1 } },
+        { ...sound, maker: { ...SELF, bootId: 1 } },
+        { ...sound, guardian: 5 },
+        { ...sound, lines: null },
+        { ...sound, lines: [null] },
+        { ...sound, lines: [{ ...sound.lines[0], chipOffset: "1" }] },
+        { ...sound, device: "../gpio-aggregator.0" },
+        { ...sound, configfs: `${sound.configfs}/../../etc` },
+      ]
+    ) {
+      await Deno.writeTextFile(
+        `${records.pathOf(sound)}/record.json`,
+        JSON.stringify(other),
+      );
+      assertEquals(await records.list(), [], JSON.stringify(other));
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("checkName() refuses names that are no good for a file", () => {
   checkName("plc-0_a");
   for (const bad of ["", "a/b", ".", "-a", "a.b", "x".repeat(33)]) {
