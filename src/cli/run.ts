@@ -8,7 +8,7 @@ import { ConfigError } from "../config/config_error.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import { ReactorClient } from "../daemon/reactor_client.ts";
 import { RESPAWN_RULES, type RespawnRule } from "../daemon/respawn_policy.ts";
-import { runVm } from "../daemon/vm.ts";
+import { checkProgram, runVm } from "../daemon/vm.ts";
 import { VmGuardian } from "../daemon/vm_guardian.ts";
 import { writeError, writeOutput } from "./output.ts";
 import { withPinSockets } from "./qemu_pins_argument.ts";
@@ -27,6 +27,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const own = end < 0 ? args : args.slice(0, end);
   const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
   const { respawn, rest } = takeRespawn(own);
+  refuseServiceSwitches(rest);
   const directory = Deno.makeTempDirSync({ prefix: "gpioagg-run-" });
   try {
     const { help, aggregators } = readServeArguments(
@@ -39,6 +40,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (program === undefined) {
       throw new ConfigError("no VMM to run", { hint: HOW });
     }
+    await checkProgram(program);
     return await runWith(aggregators, [program, ...vmmArgs], respawn);
   } finally {
     Deno.removeSync(directory, { recursive: true });
@@ -109,6 +111,21 @@ function takeRespawn(
   return { respawn, rest };
 }
 
+/** What `serve` takes and a VM's own aggregators have no use for. */
+const OF_SERVICE =
+  /^--(config|json|api|api-look|api-sockets|audit-log|print-capabilities)(=|$)/;
+
+/** @throws {ConfigError} If there is one of them: nothing is ignored. */
+function refuseServiceSwitches(args: readonly string[]): void {
+  const [, name] = args.map((arg) => OF_SERVICE.exec(arg))
+    .find((match) => match !== null) ?? [];
+  if (name === undefined) return;
+  throw new ConfigError("is for a service, and not for gpioagg run", {
+    path: `--${name}`,
+    hint: "gpioagg serve takes it; a VM can be started beside it",
+  });
+}
+
 /** Without a socket of the user's choice there is a private one. */
 function withSocket(args: readonly string[], path: string): string[] {
   const hasSocket = args.some((arg) =>
@@ -175,6 +192,8 @@ function helpText(): string {
 Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
 terminal, with signals handed on to it. While no VM runs, lines with a safe
 value have it. The exit status is the VMM's, or 128 and the signal's number.
+SIGTERM, SIGHUP, SIGINT and SIGQUIT are the end: a VMM that goes on hears SIGTERM
+after 5 s, and is killed after 15 s. After each VMM the terminal is as it was.
 
   --respawn[=RULE]    start the VM again when it ends: always, or on-failure
                       (a status other than 0, or a signal); after 0.1 s at

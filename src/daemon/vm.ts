@@ -3,6 +3,11 @@
  *
  * @module
  */
+import {
+  isInForeground,
+  setTerminalSettings,
+  terminalSettings,
+} from "../../ffi/terminal.ts";
 import { RespawnPolicy, type RespawnRule } from "./respawn_policy.ts";
 import type { VmGuardian } from "./vm_guardian.ts";
 
@@ -28,19 +33,23 @@ const ENDING: readonly Deno.Signal[] = [
   "SIGINT",
   "SIGQUIT",
 ];
+/** After that long a VMM that was told otherwise hears SIGTERM. **Units**: ms. */
+const TERM_LIMIT_MS = 5000;
 /** How long a VMM may take to end after it was told to. **Units**: ms. */
 const STOP_LIMIT_MS = 15_000;
+const STDIN = 0;
 
 /**
  * Runs the VM until it ends and is not to be started again.
  *
  * @returns The exit status: the VMM's own, or 128 and the signal that ended it.
- * @throws {Error} If the VMM cannot be started at all.
  */
 export async function runVm(options: VmOptions): Promise<number> {
   const { guardian, report } = options;
   const policy = new RespawnPolicy(options.respawn);
-  using signals = new SignalDesk(Deno.stdin.isTerminal());
+  // What a shell is editing its command line with is nothing to go back to.
+  const settings = isInForeground() ? terminalSettings(STDIN) : undefined;
+  using signals = new SignalDesk(report);
   for (;;) {
     const start = performance.now();
     const { program, args } = guardian.commandFor(options.command);
@@ -53,10 +62,13 @@ export async function runVm(options: VmOptions): Promise<number> {
     guardian.lookAfter(vm.pid);
     const { code, signal, success } = await signals.during(vm);
     await guardian.forget();
+    // A VMM that was killed leaves the terminal raw, for the next one as well.
+    if (settings !== undefined && isInForeground()) {
+      setTerminalSettings(STDIN, settings);
+    }
     // Deno gives a signal as a shell does: 128 and its number.
     if (signals.isEnding) return code;
     const ranMs = performance.now() - start;
-    checkStarted(options.command[0], code, ranMs);
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     const delayMs = policy.delayAfter({ success, ranMs });
     if (delayMs === undefined) {
@@ -72,20 +84,35 @@ export async function runVm(options: VmOptions): Promise<number> {
   }
 }
 
-/** A shell's words for a program that is not there, or is none. */
-const NOT_STARTED: Readonly<Record<number, string>> = {
-  126: "it is no program that can be run",
-  127: "there is no such program",
-};
-/** What ends later with such a status was started. **Units**: ms. */
-const START_LIMIT_MS = 1000;
+/** As a shell has it: 127 if there is no program $1, 126 if it is none. */
+const FIND_PROGRAM = `
+case $1 in
+  */*)
+    [ -e "$1" ] || exit 127
+    [ -f "$1" ] && [ -x "$1" ] || exit 126
+    ;;
+  *) command -v -- "$1" >/dev/null || exit 127 ;;
+esac
+`;
 
-/** @throws {Error} If the VMM was not even started. */
-function checkStarted(program: string, code: number, ranMs: number): void {
-  const why = NOT_STARTED[code];
-  if (why !== undefined && ranMs < START_LIMIT_MS) {
-    throw new Error(`Cannot start ${program}: ${why}`);
-  }
+/**
+ * Looks for the VMM before anything is made for it. Later it may be away for a
+ * while, when it is upgraded: that is a start that failed.
+ *
+ * @throws {Error} If there is no such program.
+ */
+export async function checkProgram(program: string): Promise<void> {
+  const { code } = await new Deno.Command("/bin/sh", {
+    args: ["-c", FIND_PROGRAM, "gpioagg-vm", program],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  if (code === 0) return;
+  const why = code === 127
+    ? "there is no such program"
+    : "it is no program that can be run";
+  throw new Error(`Cannot start ${program}: ${why}`);
 }
 
 /** Where signals arrive: handed on to the VM while there is one. */
@@ -94,14 +121,14 @@ class SignalDesk implements Disposable {
   readonly #ending = Promise.withResolvers<void>();
   #vm: Deno.ChildProcess | undefined;
   #isEnding = false;
-  #limit: ReturnType<typeof setTimeout> | undefined;
+  readonly #report: (text: string) => void;
+  readonly #limits: ReturnType<typeof setTimeout>[] = [];
 
-  constructor(hasTerminal: boolean) {
+  constructor(report: (text: string) => void) {
+    this.#report = report;
     for (const signal of [...FORWARDED, ...OF_TERMINAL]) {
-      // The terminal has told the VM itself.
-      const isTold = hasTerminal &&
-        (OF_TERMINAL as readonly string[]).includes(signal);
-      const onSignal = () => this.#take(signal, isTold);
+      const isOfTerminal = (OF_TERMINAL as readonly string[]).includes(signal);
+      const onSignal = () => this.#take(signal, isOfTerminal);
       Deno.addSignalListener(signal, onSignal);
       this.#stack.defer(() => Deno.removeSignalListener(signal, onSignal));
     }
@@ -120,7 +147,6 @@ class SignalDesk implements Disposable {
       return await vm.status;
     } finally {
       this.#vm = undefined;
-      clearTimeout(this.#limit);
     }
   }
 
@@ -137,15 +163,29 @@ class SignalDesk implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const limit of this.#limits) clearTimeout(limit);
     this.#stack[Symbol.dispose]();
   }
 
-  #take(signal: Deno.Signal, isTold: boolean): void {
-    if (!isTold) this.#tell(signal);
-    if (!ENDING.includes(signal)) return;
+  #take(signal: Deno.Signal, isOfTerminal: boolean): void {
+    // In its foreground the terminal has told the VM itself, most likely: the
+    // VM is not told twice. If it was not, SIGTERM follows.
+    if (!isOfTerminal || !isInForeground()) this.#tell(signal);
+    if (!ENDING.includes(signal) || this.#isEnding) return;
     this.#isEnding = true;
     this.#ending.resolve();
-    this.#limit ??= setTimeout(() => this.#tell("SIGKILL"), STOP_LIMIT_MS);
+    if (signal !== "SIGTERM") {
+      this.#limits.push(
+        setTimeout(() => this.#tell("SIGTERM"), TERM_LIMIT_MS),
+      );
+    }
+    this.#limits.push(
+      setTimeout(() => {
+        const limitS = STOP_LIMIT_MS / 1000;
+        this.#report(`the VM did not end within ${limitS} s, and is killed`);
+        this.#tell("SIGKILL");
+      }, STOP_LIMIT_MS),
+    );
   }
 
   #tell(signal: Deno.Signal): void {

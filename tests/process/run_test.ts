@@ -67,6 +67,8 @@ Deno.test("run refuses what it cannot do, and starts nothing", async () => {
     [["--line", "sim/1"], [], "no VMM to run"],
     [["--line", "sim/1", "--respawn=often"], ["true"], '"often" is no rule'],
     [["--line", "sim/1"], ["echo", "{crosvm}"], "{crosvm}: "],
+    [["--line", "sim/1", "--api", "x.sock"], ["true"], "--api: is for a serv"],
+    [["--config=x.yaml"], ["true"], "--config: is for a service"],
     [[], ["true"], "has no lines"],
   ];
   for (const [args, vmm, says] of wrong) {
@@ -74,9 +76,94 @@ Deno.test("run refuses what it cannot do, and starts nothing", async () => {
     assertEquals((await run.waitForExit()).code, 2, run.stderr);
     assert(run.stderr.includes(says), run.stderr);
   }
-  await using run = await startRun(["--line", "sim/1"], ["/no/such/vmm"]);
-  assertEquals((await run.waitForExit()).code, 1);
-  assert(run.stderr.includes("no such program"), run.stderr);
+  const unfit: readonly (readonly [string, string])[] = [
+    ["/no/such/vmm", "no such program"],
+    ["no-such-vmm", "no such program"],
+    [REPOSITORY, "it is no program that can be run"],
+    [`${REPOSITORY}/deno.json`, "it is no program that can be run"],
+  ];
+  for (const [program, says] of unfit) {
+    await using run = await startRun(
+      ["--line", "sim/1", "--respawn"],
+      [program],
+    );
+    assertEquals((await run.waitForExit()).code, 1);
+    const lines = run.stderr.trim().split("\n");
+    assertEquals(lines, [`gpioagg: Cannot start ${program}: ${
+      lines[0]
+        ?.split(": ").at(-1)
+    }`]);
+    assert(run.stderr.includes(says), run.stderr);
+  }
+});
+
+Deno.test("a VM's own status is its own, whatever shells mean by it", async () => {
+  for (const status of [126, 127]) {
+    await using run = await startRun(["--line", "sim/1"], [
+      "sh",
+      "-c",
+      `exit ${status}`,
+    ]);
+    assertEquals((await run.waitForExit()).code, status);
+    assert(run.stderr.includes(`ended with status ${status}`), run.stderr);
+  }
+});
+
+Deno.test("a VM that goes on after SIGINT hears SIGTERM, and ends", async () => {
+  await using run = await startRun(["--line", "sim/1", "--respawn"], [
+    "sh",
+    "-c",
+    waiting("trap 'echo heard' INT; trap 'exit 6' TERM"),
+  ]);
+  await run.waitFor("started");
+  run.kill("SIGINT");
+  assertEquals((await run.waitForExit({ timeoutMs: 20_000 })).code, 6);
+  assertEquals(run.stdout, "started\nheard\n");
+});
+
+/** A `run` with a VM that is a shell, on a terminal of its own. */
+async function startOnTerminal(
+  vmm: string,
+  after: string,
+): Promise<ChildProcess> {
+  const command = [await artefact("deno"), ...PROGRAM].join(" ");
+  // script gives it a terminal, and that terminal's other end to us.
+  return new ChildProcess({
+    command: "script",
+    args: [
+      "-qec",
+      `${command} run --line sim/1 -- sh -c '${vmm}'; ${after}`,
+      "/dev/null",
+    ],
+    input: true,
+  });
+}
+
+Deno.test("on a terminal the VM reads it, and hears of a key once", async () => {
+  await using terminal = await startOnTerminal(
+    'n=0; key() { n=$((n + 1)); echo "key $n"; }; trap key INT; read -r a; ' +
+      'echo "got $a"; until [ "$b" ]; do read -r b; done; ' +
+      'echo "then $b"; exit 8',
+    "echo status $?",
+  );
+  await terminal.write("one\n");
+  await terminal.waitFor("got one");
+  await terminal.write("\x03");
+  await terminal.waitFor("key 1");
+  await terminal.write("two\n");
+  await terminal.waitFor("then two");
+  await terminal.waitFor("status 8");
+  assert(!terminal.stdout.includes("key 2"), terminal.stdout);
+});
+
+Deno.test("a VM that is killed leaves the terminal as it was before", async () => {
+  await using terminal = await startOnTerminal(
+    "stty raw -echo; kill -KILL $$",
+    "echo status $?; stty -a",
+  );
+  await terminal.waitFor("status 137");
+  await terminal.waitFor(/(?<!-)\bicanon\b/);
+  await terminal.waitFor(/(?<!-)\becho\b/);
 });
 
 Deno.test("run hands signals on, and ends with the VM", async () => {
