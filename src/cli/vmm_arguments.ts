@@ -19,6 +19,8 @@ export interface VmPlaces {
   sockets: readonly VmSocket[];
   /** Sockets that QEMU opens for the pins of a controller. */
   pins: readonly QemuSockets[];
+  /** Whether nobody but {qemu-pins} can tell QEMU of those. */
+  arePinsPrivate?: boolean;
 }
 
 /** What can be put in, for `--help`. */
@@ -73,16 +75,26 @@ const IMPOSSIBLE: Readonly<Record<string, string>> = {
 /**
  * Puts sockets and ready-made arguments in.
  *
- * @throws {ConfigError} If a placeholder is unknown or cannot be.
+ * @throws {ConfigError} If a placeholder is unknown or cannot be, or one is
+ * missing.
  */
 export function fillPlaceholders(
   args: readonly string[],
-  { sockets, pins }: VmPlaces,
+  places: VmPlaces,
 ): string[] {
+  const { sockets, pins, arePinsPrivate = false } = places;
+  if (arePinsPrivate && pins.length > 0 && !args.includes("{qemu-pins}")) {
+    throw new ConfigError("QEMU is not told of the sockets of --qemu-pins", {
+      hint: "Write {qemu-pins} among its arguments",
+    });
+  }
   return args.flatMap((arg) => {
-    if (arg === "{qemu-pins}") return pins.flatMap(qemuArguments);
+    if (arg === "{qemu-pins}") return pinArguments(pins);
     const group = GROUPS[arg];
-    if (group !== undefined) return group(sockets, args);
+    if (group !== undefined) {
+      if (sockets.length === 0) throw noSocket(arg);
+      return group(sockets, args);
+    }
     const impossible = IMPOSSIBLE[arg];
     if (impossible !== undefined) {
       throw new ConfigError(impossible, { path: arg });
@@ -93,11 +105,38 @@ export function fillPlaceholders(
   });
 }
 
+function noSocket(placeholder: string): ConfigError {
+  return new ConfigError("there is no vhost-user aggregator", {
+    path: placeholder,
+    hint: "The sockets of --qemu-pins are put in by {qemu-pins}",
+  });
+}
+
+function pinArguments(pins: readonly QemuSockets[]): string[] {
+  const [sockets, ...others] = pins;
+  if (sockets !== undefined && others.length === 0) {
+    return qemuArguments(sockets);
+  }
+  throw new ConfigError(
+    sockets === undefined
+      ? "there are no pins to open sockets for"
+      : "a QEMU shows the pins of one controller, but there are several",
+    {
+      path: "{qemu-pins}",
+      hint: sockets === undefined
+        ? "Add --qemu-pins device=TYPE"
+        : "Have one --qemu-pins with all lines that fit, and the others by " +
+          "vhost-user",
+    },
+  );
+}
+
 function socketOf(
   sockets: readonly VmSocket[],
   name: string | undefined,
 ): VmSocket {
   const [first, ...others] = sockets;
+  if (first === undefined) throw noSocket("{socket}");
   if (name === undefined && first !== undefined && others.length === 0) {
     return first;
   }

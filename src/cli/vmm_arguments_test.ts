@@ -73,6 +73,35 @@ for (const arg of ["{crosvm}", "{kvmtool}", "{socket}", "{socket:no}"]) {
   });
 }
 
+Deno.test("fillPlaceholders() says when there is nothing to put in, or too much", () => {
+  const pins = [{ qtest: "/q", qmp: "/m" }];
+  for (
+    const [arg, places, words] of [
+      ["{qemu}", { sockets: [], pins }, "no vhost-user aggregator"],
+      ["{socket}", { sockets: [], pins }, "no vhost-user aggregator"],
+      ["{qemu-pins}", ONE, "there are no pins"],
+      [
+        "{qemu-pins}",
+        { sockets: [], pins: [...pins, ...pins] },
+        "the pins of one controller",
+      ],
+    ] as const
+  ) {
+    assertThrows(() => fillPlaceholders([arg], places), ConfigError, words);
+  }
+});
+
+Deno.test("fillPlaceholders() wants private sockets of pins put in", () => {
+  const places = { ...ONE, pins: [{ qtest: "/q", qmp: "/m" }] };
+  assertThrows(
+    () => fillPlaceholders(["{qemu}"], { ...places, arePinsPrivate: true }),
+    ConfigError,
+    "is not told of the sockets of --qemu-pins",
+  );
+  // Who chose the paths can have told QEMU by a script.
+  assertEquals(fillPlaceholders(["vmm"], places), ["vmm"]);
+});
+
 Deno.test("fillPlaceholders() makes QEMU open the sockets of its pins", () => {
   const args = fillPlaceholders(["qemu", "{qemu-pins}"], {
     sockets: [],
