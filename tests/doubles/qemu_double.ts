@@ -15,6 +15,9 @@ import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { LineStream } from "../../src/qemu/line_stream.ts";
 import type { EventLoop, Watch } from "../../src/reactor/event_loop.ts";
 
+/** Where the memory region begins that all controllers are in. */
+const WINDOW_ADDRESS = 0x900_0000;
+
 /** A controller of the board. */
 export interface ControllerModelOptions {
   readonly path: string;
@@ -239,12 +242,12 @@ export class QemuDouble implements Disposable {
 
   #get(path: string, property: string): unknown {
     if (path === "/machine/soc/window") {
-      return property === "addr" ? 0x1000_0000 : "";
+      return property === "addr" ? WINDOW_ADDRESS : "";
     }
     const controller = this.#at(path.slice(0, path.lastIndexOf("/")));
     if (controller === undefined) return undefined;
     return property === "addr"
-      ? controller.options.address - 0x1000_0000
+      ? controller.options.address - WINDOW_ADDRESS
       : "/machine/soc/window";
   }
 
