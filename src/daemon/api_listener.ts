@@ -13,6 +13,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Socket } from "node:net";
+import { readSmallFile } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
@@ -38,6 +39,11 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const REQUEST_LIMIT_MS = 10_000;
 /** Connections beyond these wait in the listener's backlog. */
 const MAX_CONNECTIONS = 4000;
+/**
+ * What share of the fds that this process may have one listener's clients can
+ * take: guests' connections, memory and lines need the others.
+ */
+const FD_SHARE = 1 / 4;
 /** How long a listener rests when it can take no more. **Units**: ms. */
 const REST_MS = 200;
 
@@ -56,6 +62,7 @@ export class ApiListener implements Disposable {
   readonly #listener: OwnedFd;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Connection>();
+  readonly #maxConnections = maxConnections();
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
@@ -98,7 +105,7 @@ export class ApiListener implements Disposable {
   /** False when no more can be taken for now. */
   #acceptSome(): boolean {
     try {
-      while (this.#connections.size < MAX_CONNECTIONS) {
+      while (this.#connections.size < this.#maxConnections) {
         const fd = acceptUnix(this.#listener.fd);
         if (fd === undefined) return true;
         this.#begin(fd);
@@ -167,6 +174,13 @@ export class ApiListener implements Disposable {
       else fail(500, error instanceof Error ? error.message : String(error));
     });
   }
+}
+
+function maxConnections(): number {
+  const limits = readSmallFile("/proc/self/limits") ?? "";
+  const [, files] = /^Max open files +(\d+)/m.exec(limits) ?? [];
+  if (files === undefined) return MAX_CONNECTIONS;
+  return Math.min(MAX_CONNECTIONS, Math.floor(Number(files) * FD_SHARE));
 }
 
 /**

@@ -21,6 +21,8 @@ export interface ApiServiceOptions {
   readonly lookAccess?: string;
   /** The same for the sockets of aggregators that are made. */
   readonly socketAccess?: string;
+  /** How many fds it may have. */
+  readonly openFiles?: number;
   /** Flags of V8, as `--v8-flags` takes them. */
   readonly v8Flags?: string;
   /** Environment variables. */
@@ -64,10 +66,16 @@ export class ApiService implements AsyncDisposable {
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-api-" });
     // Others than this user are let in by the sockets' modes alone.
     await Deno.chmod(directory, 0o755);
-    const { aggregators = {}, env } = options;
+    const { aggregators = {}, env, openFiles } = options;
     const process = new ChildProcess({
-      command: deno,
+      command: "sh",
       args: [
+        "-c",
+        `${
+          openFiles === undefined ? "" : `ulimit -n ${openFiles} && `
+        }exec "$@"`,
+        "sh",
+        deno,
         "run",
         ...(options.v8Flags === undefined
           ? []

@@ -185,3 +185,32 @@ Deno.test("clients that leave in the middle of a creation leave nothing", async 
   assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
   assertEquals(await service.client.list(), []);
 });
+
+Deno.test("more lookers than a service has fds for wait; guests and makers do not", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1,as=OUT,direction=output"] },
+    openFiles: 200,
+  });
+  using stack = new DisposableStack();
+  const watch = () => {
+    const fd = stack.use(connectUnix(service.lookClient.socketPath));
+    send(
+      fd.fd,
+      new TextEncoder().encode("GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n"),
+    );
+    return fd;
+  };
+  // A quarter of its fds is for them, what is more waits in the backlog.
+  const watchers = Array.from({ length: 50 }, watch);
+  for (const { fd } of watchers) assert(pollFd(fd, POLLIN, 10_000) !== 0);
+  const late = Array.from({ length: 8 }, watch);
+  using frontend = Frontend.open(service.socket("own"), { timeoutMs: 10_000 });
+  const driver = GpioDriver.attach(frontend);
+  driver.setValue(0, 1);
+  assertEquals(driver.getValue(0), 1);
+  await service.client.createLasting({ name: "made", lines: ["sim/1"] });
+  assertEquals((await service.client.list()).length, 2);
+  for (const { fd } of late) assertEquals(pollFd(fd, POLLIN, 0), 0);
+  for (const watcher of watchers) watcher.close();
+  for (const { fd } of late) assert(pollFd(fd, POLLIN, 10_000) !== 0);
+});
