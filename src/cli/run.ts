@@ -41,7 +41,14 @@ export async function main(args: readonly string[]): Promise<number> {
       throw new ConfigError("no VMM to run", { hint: HOW });
     }
     await checkProgram(program);
-    return await runWith(aggregators, [program, ...vmmArgs], respawn);
+    const filled = fillPlaceholders(vmmArgs, {
+      sockets: aggregators.filter(({ qemuPins }) => !qemuPins).map(socketOf),
+      pins: aggregators.flatMap(({ qemuPins }) => qemuPins ?? []),
+      arePinsPrivate: aggregators.some(({ qemuPins }) =>
+        qemuPins?.qtest.startsWith(`${directory}/`)
+      ),
+    });
+    return await runWith(aggregators, [program, ...filled], respawn);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
@@ -49,13 +56,9 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function runWith(
   aggregators: AggregatorSpecification[],
-  [program, ...args]: [string, ...string[]],
+  command: [string, ...string[]],
   respawn: RespawnRule,
 ): Promise<number> {
-  const filled = fillPlaceholders(args, {
-    sockets: aggregators.filter(({ qemuPins }) => !qemuPins).map(socketOf),
-    pins: aggregators.flatMap(({ qemuPins }) => qemuPins ?? []),
-  });
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
       if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
@@ -75,7 +78,7 @@ async function runWith(
       report: writeError,
     });
     return await runVm({
-      command: [program, ...filled],
+      command,
       respawn,
       guardian,
       report: writeError,

@@ -1,5 +1,5 @@
 /** `gpioagg run` with programs that stand in for a VMM. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
 import { controlPathOf } from "../../src/daemon/control_protocol.ts";
@@ -341,4 +341,22 @@ Deno.test("run leaves no guardian behind, nor its private socket", async () => {
   const [pid] = guardian.trim().split(" ");
   assert(Number(pid) > 1, run.stdout);
   assert(!isRunning(Number(pid)));
+});
+
+Deno.test("run with pins inside QEMU wants them among QEMU's arguments", async () => {
+  for (
+    const [args, vmm, words] of [
+      [["--qemu-pins", "device=pl061"], "true", "Write {qemu-pins}"],
+      [["--qemu-pins", "device=pl061"], "{qemu}", "Write {qemu-pins}"],
+      [[], "{qemu-pins}", "Add --qemu-pins device=TYPE"],
+    ] as const
+  ) {
+    await using run = await startRun([...args, "--line", "sim/1"], [
+      "echo",
+      vmm,
+    ]);
+    const { code } = await run.waitForExit();
+    assertEquals([code, run.stdout], [2, ""]);
+    assertStringIncludes(run.stderr, words);
+  }
 });
