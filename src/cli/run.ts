@@ -28,7 +28,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
   const { respawn, rest } = takeRespawn(own);
   refuseServiceSwitches(rest);
-  const directory = Deno.makeTempDirSync({ prefix: "gpioagg-run-" });
+  // Its whole path, whatever $TMPDIR says: it is removed from elsewhere too.
+  const directory = Deno.realPathSync(
+    Deno.makeTempDirSync({ prefix: "gpioagg-run-" }),
+  );
   try {
     const { help, aggregators } = readServeArguments(
       withSocket(withPinSockets(rest, directory), `${directory}/vm.sock`),
@@ -48,16 +51,24 @@ export async function main(args: readonly string[]): Promise<number> {
         qemuPins?.qtest.startsWith(`${directory}/`)
       ),
     });
-    return await runWith(aggregators, [program, ...filled], respawn);
+    return await runWith(
+      { aggregators, command: [program, ...filled], respawn, directory },
+    );
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
 }
 
+interface Run {
+  aggregators: AggregatorSpecification[];
+  command: [string, ...string[]];
+  respawn: RespawnRule;
+  /** Where the private sockets are. */
+  directory: string;
+}
+
 async function runWith(
-  aggregators: AggregatorSpecification[],
-  command: [string, ...string[]],
-  respawn: RespawnRule,
+  { aggregators, command, respawn, directory }: Run,
 ): Promise<number> {
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
@@ -75,6 +86,7 @@ async function runWith(
   try {
     await using guardian = VmGuardian.start({
       ...whatIsLeft(aggregators),
+      directory,
       report: writeError,
     });
     return await runVm({

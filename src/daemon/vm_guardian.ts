@@ -17,8 +17,8 @@ import { readSmallFile } from "../../ffi/files.ts";
 
 /**
  * What the guardian runs. It hears `vm PID START_TIME`, `none`, or `done`; its
- * arguments are what it says of lines that it does nothing about, and the
- * command that makes the lines safe, if there is one.
+ * arguments are the directory of private sockets, what it says of lines that it
+ * does nothing about, and the command that makes the lines safe, if there is one.
  *
  * Signals of a terminal or a service manager that are meant for gpioagg do not
  * end it. A VM is known by its start time too: numbers are used again.
@@ -40,8 +40,8 @@ runs() {
   [ "\${20}" = "$start" ] && [ "$1" != Z ]
 }
 say() { echo "gpioagg: $1" >&2; }
-lines=$1
-shift
+directory=$1 lines=$2
+shift 2
 if runs; then
   say "run has died; its VM (process $vm) is ended"
   kill -TERM "$vm"
@@ -70,6 +70,7 @@ while runs; do
   sleep 0.25
 done
 wait
+rm -rf -- "$directory"
 `;
 
 /**
@@ -100,6 +101,8 @@ export interface GuardianOptions {
   readonly safeCommand: readonly string[];
   /** What is said of the lines where there is no such command. */
   readonly linesLeft: string;
+  /** Whole path of the directory of private sockets, which it removes. */
+  readonly directory: string;
   /** Told, in words, of a guardian that was killed. */
   readonly report: (text: string) => void;
 }
@@ -209,9 +212,18 @@ export class VmGuardian implements AsyncDisposable {
   }
 }
 
-function spawn({ linesLeft, safeCommand }: GuardianOptions): Deno.ChildProcess {
+function spawn(
+  { directory, linesLeft, safeCommand }: GuardianOptions,
+): Deno.ChildProcess {
   const child = new Deno.Command("/bin/sh", {
-    args: ["-c", SCRIPT, "gpioagg-guardian", linesLeft, ...safeCommand],
+    args: [
+      "-c",
+      SCRIPT,
+      "gpioagg-guardian",
+      directory,
+      linesLeft,
+      ...safeCommand,
+    ],
     stdin: "piped",
     stdout: "null",
     stderr: "inherit",

@@ -252,9 +252,9 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
     await using run = await startRun(["--line", "sim/1,safe=0"], [
       "sh",
       "-c",
-      `echo pid $$; ${waiting(trap)}`,
+      `echo pid $$ {socket}; ${waiting(trap)}`,
     ]);
-    const [, pid] = await run.waitFor(/pid (\d+)/);
+    const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
     await run.waitFor("started");
     assert(isRunning(Number(pid)));
     run.kill("SIGKILL");
@@ -265,6 +265,11 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
         "its lines were simulated, and are gone with it",
       ]
     ) await until(text, () => run.stderr.includes(text));
+    const directory = socket!.slice(0, socket!.lastIndexOf("/"));
+    await until(
+      "no private directory",
+      () => fileStatus(directory) === undefined,
+    );
   }
 });
 
