@@ -222,7 +222,9 @@ export function openApi(): unknown {
       version: "1",
       description: "Makes, shows and ends aggregators of a running service. " +
         "Served on unix sockets only: one where things may be changed, one " +
-        "where one may only look.\n\n" +
+        "where one may only look. What can be got has a HEAD too. A request " +
+        "has 10 s to arrive, and a body at most 256 KiB; refused calls that " +
+        "would have changed something are in the audit log as well.\n\n" +
         "Whoever may write to the socket for changes may do with GPIO lines " +
         "what the service may: take any line of any chip that it can open, " +
         "make chips of the host's kernel and give their device nodes to any " +
@@ -257,7 +259,9 @@ export function openApi(): unknown {
             'With the lease "stream" the answer is newline-delimited JSON ' +
             "that stays open: the aggregator lives while the client holds it " +
             'so. Its first line is {"aggregator": Aggregator}; when somebody ' +
-            'else ends it, {"ended": REASON} follows. The aggregator tells ' +
+            'else ends it, {"ended": REASON} follows. Whoever closes the ' +
+            "connection, or no more than its writing half, gives the lease " +
+            "up. The aggregator tells " +
             "what its user needs: a socket's path, a device node, or QEMU's " +
             "qtest socket. A kernel chip that was taken down behind the " +
             "service's back ends the lease too.",

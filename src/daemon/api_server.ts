@@ -14,6 +14,7 @@ import { type Creation, readCreation, readPulls } from "./api_create.ts";
 import { EVENT_STREAM_HEADERS, EventHub } from "./api_events.ts";
 import type { CreationRules } from "./api_exposure.ts";
 import { ApiListener, type Peer } from "./api_listener.ts";
+import { readJson, Refusal, reply } from "./api_messages.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
 import { openApi } from "./api_openapi.ts";
 import { type AuditEntry, AuditLog } from "./audit_log.ts";
@@ -60,21 +61,6 @@ export interface ApiSurroundings {
 const CHANGE_MODE = 0o600;
 /** For the group too. */
 const LOOK_MODE = 0o660;
-/** Longest body that is read. **Units**: bytes. */
-const MAX_BODY_BYTES = 256 * 1024;
-
-/** An answer that says no. */
-class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly hint = "",
-    readonly headers: Record<string, string> = {},
-  ) {
-    super(message);
-  }
-}
-
 /** One request on its way through. */
 interface Exchange {
   request: IncomingMessage;
@@ -83,6 +69,8 @@ interface Exchange {
   /** The path's variable parts. */
   name: string;
   query: URLSearchParams;
+  /** What the audit log is told if it is refused; whoever knows more adds it. */
+  attempt: Omit<AuditEntry, "action" | "outcome">;
 }
 
 interface Route {
@@ -303,23 +291,23 @@ export class ApiServer implements AsyncDisposable {
   ): Promise<void> {
     try {
       const { route, name, query } = this.#route(request);
-      if (route.action !== undefined && !mayChange) {
-        this.#audit.record(peer, {
-          action: route.action,
-          aggregator: name,
-          outcome: "refused",
-          reason: "this socket may only look",
-        });
-        throw new Refusal(
-          403,
-          `Cannot ${route.action} through this socket: it may only look`,
-          "Use the service's other socket, as a user whom its owner, group " +
-            "and mode let in",
-        );
+      const attempt = { aggregator: name };
+      try {
+        if (route.action !== undefined && !mayChange) {
+          throw lookOnly(route.action);
+        }
+        // Its end is what the listener waits for.
+        if (!route.takesBody) request.resume();
+        await route.handle({ request, response, peer, name, query, attempt });
+      } catch (error) {
+        const { action } = route;
+        if (action !== undefined) {
+          const reason = error instanceof Error ? error.message : String(error);
+          const outcome = "refused";
+          this.#audit.record(peer, { action, ...attempt, outcome, reason });
+        }
+        throw error;
       }
-      // Its end is what the listener waits for.
-      if (!route.takesBody) request.resume();
-      await route.handle({ request, response, peer, name, query });
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined || response.headersSent) throw error;
@@ -371,28 +359,23 @@ export class ApiServer implements AsyncDisposable {
     }
   }
 
-  async #create({ request, response, peer }: Exchange): Promise<void> {
+  async #create(
+    { request, response, peer, attempt }: Exchange,
+  ): Promise<void> {
     const lease = new Lease(response, request.socket as unknown as Socket);
     const body = await readJson(request);
     const creation = readCreation(body, this.#settings.creation);
-    const { name } = creation.specification;
-    const entry = {
-      action: "create",
-      aggregator: name,
-      lines: [
-        ...new Set(creation.specification.lines.map(({ origin }) => origin)),
-      ],
-    } as const;
-    let made: AggregatorDescription;
-    try {
-      made = await this.#add(creation, body);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
-      throw error;
-    }
+    const { name, lines } = creation.specification;
+    attempt.aggregator = name;
+    attempt.lines = [...new Set(lines.map(({ origin }) => origin))];
+    const made = await this.#add(creation, body);
     const { presentation } = made;
-    this.#audit.record(peer, { ...entry, outcome: "done", presentation });
+    this.#audit.record(peer, {
+      action: "create",
+      ...attempt,
+      outcome: "done",
+      presentation,
+    });
     this.#hub.publish({
       event: "created",
       aggregator: name,
@@ -466,23 +449,23 @@ export class ApiServer implements AsyncDisposable {
     }
   }
 
-  async #pull({ request, response, peer, name }: Exchange): Promise<void> {
+  async #pull(
+    { request, response, peer, name, attempt }: Exchange,
+  ): Promise<void> {
     const levels = readPulls(await readJson(request));
+    attempt.lines = levels.map(([line, level]) => `${line}=${level}`);
     await this.#show(name);
-    const entry = {
-      action: "pull",
-      aggregator: name,
-      lines: levels.map(([line, level]) => `${line}=${level}`),
-    } as const;
+    let pulled: AggregatorDescription;
     try {
-      const pulled = await this.#reactor.pull(name, levels);
-      this.#audit.record(peer, { ...entry, outcome: "done" });
-      reply(response, 200, this.#state(pulled));
+      pulled = await this.#reactor.pull(name, levels);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
-      throw new Refusal(409, reason);
+      throw new Refusal(
+        409,
+        error instanceof Error ? error.message : String(error),
+      );
     }
+    this.#audit.record(peer, { action: "pull", ...attempt, outcome: "done" });
+    reply(response, 200, this.#state(pulled));
   }
 
   async #reloadNow({ response, peer }: Exchange): Promise<void> {
@@ -494,13 +477,17 @@ export class ApiServer implements AsyncDisposable {
       );
     }
     const answer = await this.#reload();
-    const entry = { action: "reload", aggregator: "" } as const;
     if ("errors" in answer) {
-      const reason = answer.errors.map(({ message }) => message).join("\n");
-      this.#audit.record(peer, { ...entry, outcome: "refused", reason });
-      throw new Refusal(400, reason);
+      throw new Refusal(
+        400,
+        answer.errors.map(({ message }) => message).join("\n"),
+      );
     }
-    this.#audit.record(peer, { ...entry, outcome: "done" });
+    this.#audit.record(peer, {
+      action: "reload",
+      aggregator: "",
+      outcome: "done",
+    });
     const { added, removed, replaced } = answer.outcome;
     for (const name of [...removed, ...replaced]) {
       this.#hub.publish({
@@ -536,6 +523,15 @@ export class ApiServer implements AsyncDisposable {
   }
 }
 
+function lookOnly(action: string): Refusal {
+  return new Refusal(
+    403,
+    `Cannot ${action} through this socket: it may only look`,
+    "Use the service's other socket, as a user whom its owner, group " +
+      "and mode let in",
+  );
+}
+
 function taken(name: string): Refusal {
   return new Refusal(
     409,
@@ -550,43 +546,4 @@ function refusalOf(error: unknown): Refusal | undefined {
     return new Refusal(400, error.message, error.hint);
   }
   return undefined;
-}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of request as AsyncIterable<Uint8Array>) {
-    length += piece.length;
-    if (length > MAX_BODY_BYTES) {
-      throw new Refusal(413, `A body is at most ${MAX_BODY_BYTES} bytes long`);
-    }
-    pieces.push(piece);
-  }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    body.set(piece, at);
-    at += piece.length;
-  }
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Refusal(400, `The body is no JSON: ${why}`);
-  }
-}
-
-function reply(
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  headers: Record<string, string> = {},
-): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(body));
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": String(bytes.length),
-    ...headers,
-  });
-  response.end(bytes);
 }

@@ -193,3 +193,43 @@ Deno.test("bad requests are refused with what is wrong with them", async () => {
   }
   assertEquals(await client.list(), []);
 });
+
+Deno.test("every call that would change something is written down, done or refused", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1,as=IN"] },
+  });
+  const { client } = service;
+  const a = { name: "a", lines: ["sim/1,safe=0"] };
+  const bad = { name: "a", lines: ["sim/1,sefe=0"] };
+  const calls: readonly (readonly [() => Promise<unknown>, unknown[]])[] = [
+    [() => client.createLasting(a), ["create", "a", "done", a.lines]],
+    [() => client.createLasting(a), ["create", "a", "refused", a.lines]],
+    // What it is to be called is not known of a body that is not read.
+    [() => client.createLasting(bad), ["create", "", "refused", undefined]],
+    [() => client.pull("own", { IN: 1 }), ["pull", "own", "done", ["IN=1"]]],
+    [() => client.pull("own", { X: 1 }), ["pull", "own", "refused", ["X=1"]]],
+    [() => client.pull("no", { X: 1 }), ["pull", "no", "refused", ["X=1"]]],
+    [() => client.remove("a"), ["remove", "a", "done", undefined]],
+    [() => client.remove("a"), ["remove", "a", "refused", undefined]],
+    [() => client.reload(), ["reload", "", "refused", undefined]],
+  ];
+  for (const [call] of calls) {
+    await call().catch((error) => {
+      if (!(error instanceof ServiceError)) throw error;
+    });
+  }
+  const entries = service.audit();
+  assertEquals(
+    entries.map(({ action, aggregator, outcome, lines }) => [
+      action,
+      aggregator,
+      outcome,
+      lines,
+    ]),
+    calls.map(([, entry]) => entry),
+  );
+  for (const entry of entries) {
+    assertEquals([entry.uid, entry.pid], [effectiveUserId(), Deno.pid]);
+    assertEquals(entry.outcome === "refused", entry.reason !== undefined);
+  }
+});
