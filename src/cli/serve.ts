@@ -102,7 +102,16 @@ function apiSettings(
     },
     audit: auditLog === undefined
       ? (line) => json ? writeOutput(line) : writeError(`audit: ${line}`)
-      : (line) => append(`${line}\n`),
+      : (line) => {
+        try {
+          append(`${line}\n`);
+        } catch (error) {
+          // What was done is done: a full disk shall not leave it half done.
+          const why = error instanceof Error ? error.message : String(error);
+          writeError(`Cannot write to the audit log: ${why}`);
+          writeError(`audit: ${line}`);
+        }
+      },
   };
 }
 
@@ -199,12 +208,12 @@ Anywhere:
   --json                one JSON object a line on standard output: ready,
                         connected, disconnected, started, stopped, fault,
                         refused, silent, unplugged, plugged, reloaded, problem
-  --api PATH            have a control API: gpioagg create, remove, run, …
+  --api PATH            have a control API: gpioagg create, list, watch, …
   --api-look PATH       a second socket of it, where one may only look
   --api-sockets DIR     where created aggregators get their sockets (beside
                         the API's)
   --audit-log FILE      append who changed what through the API, as JSON lines
-                        (standard error)
+                        (standard error; also when FILE cannot be written)
   --print-capabilities  say what vhost-user needs to know, as JSON
   -h, --help            this text
 

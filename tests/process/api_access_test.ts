@@ -233,3 +233,27 @@ Deno.test("every call that would change something is written down, done or refus
     assertEquals(entry.outcome === "refused", entry.reason !== undefined);
   }
 });
+
+Deno.test("an audit log that cannot be written any more goes to standard error", async () => {
+  await using service = await ApiService.start();
+  const path = `${service.directory}/audit.log`;
+  await Deno.remove(path);
+  await Deno.mkdir(path);
+  {
+    await using lease = await service.client.create({
+      name: "a",
+      lines: ["sim/1"],
+    });
+    await service.process.waitFor(
+      /audit: \{.*"action":"create","aggregator":"a".*"outcome":"done"/,
+      { stream: "stderr" },
+    );
+    assertEquals((await service.client.list())[0]?.lease, "stream");
+    assertEquals(lease.name, "a");
+  }
+  await service.process.waitFor(/"action":"lease-end"/, { stream: "stderr" });
+  assert(
+    service.process.stderr.includes("Cannot write to the audit log: "),
+    service.process.stderr,
+  );
+});
