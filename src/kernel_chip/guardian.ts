@@ -10,13 +10,13 @@ import { identityOf, type ProcessIdentity } from "./process_identity.ts";
  * What the guardian runs: $1 is the chip's record, $2 its directory in configfs
  * or nothing. It does what `driver.ts` does, with what every machine has.
  *
- * It leaves at once when there is no record: the maker has done it all. Signals
- * of a terminal or a service manager that are meant for the maker do not end it.
+ * Where the maker has done it all, nothing is left to do; a chip in configfs
+ * goes even if somebody has cleared the records away. Signals of a terminal or a
+ * service manager that are meant for the maker do not end it.
  */
 const SCRIPT = `
 trap '' HUP INT QUIT TERM PIPE TSTP
 while read -r word; do :; done
-[ -e "$1/record.json" ] || exit 0
 if [ -n "$2" ]; then
   if [ -d "$2" ]; then
     echo 0 >"$2/live"

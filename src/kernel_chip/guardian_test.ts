@@ -78,11 +78,24 @@ Deno.test("A guardian ignores the signals that are meant for its maker, and acts
   assert(await until(() => !isAlive(guardian), 2000));
 });
 
-Deno.test("A guardian whose chip's record is gone leaves everything as it is", async () => {
+Deno.test("A guardian takes a chip in configfs down though its record is gone", async () => {
   await using it = await rig();
   const { guardian, kill } = await startMaker(`${it.record}/no`, it.configfs);
   await kill();
   assert(await until(() => !isAlive(guardian), 2000));
+  assert(fileStatus(`${it.configfs}/line0`) === undefined);
+  assert(fileStatus(it.record) !== undefined);
+});
+
+Deno.test("A guardian whose maker has done it all does nothing", async () => {
+  await using it = await rig();
+  const configfs = `${it.configfs}/no`;
+  for (const directory of [configfs, ""]) {
+    const { guardian, kill } = await startMaker(`${it.record}/no`, directory);
+    await kill();
+    assert(await until(() => !isAlive(guardian), 2000));
+    assert(fileStatus(configfs) === undefined);
+  }
   assert(fileStatus(`${it.configfs}/line0`) !== undefined);
   assert(fileStatus(it.record) !== undefined);
 });
