@@ -17,12 +17,18 @@ export class Lease {
   /** Watches the connection of `response` from now on. */
   constructor(response: ServerResponse, socket: Socket) {
     this.#response = response;
-    const gone = () => this.#gone();
+    const gone = () => {
+      // The connection may carry other requests after this one's answer.
+      socket.off("end", gone);
+      socket.off("close", gone);
+      response.off("close", gone);
+      this.#gone();
+    };
     // A client that says no more than its request still holds its lease open
     // for reading only as long as it does not close.
-    socket.once("end", gone);
-    socket.once("close", gone);
-    response.once("close", gone);
+    socket.on("end", gone);
+    socket.on("close", gone);
+    response.on("close", gone);
     if (socket.destroyed) this.#isGone = true;
   }
 

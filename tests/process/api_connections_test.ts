@@ -119,6 +119,20 @@ Deno.test("a connection that is said to be kept is kept, also after a refusal", 
   }
 });
 
+Deno.test("one connection makes many aggregators, and leaves nothing of each behind", async () => {
+  await using service = await ApiService.start();
+  using client = new Connection(service.client.socketPath);
+  for (let i = 0; i < 20; i++) {
+    client.say(post({ name: `n${i}`, lines: ["sim/1"], lease: "none" }));
+    client.hear(/ 201 Created\r\n[^]*"lines":\[.*\]\}/);
+    client.say(post({ name: "no lines" }));
+    client.hear(/ 400 Bad Request\r\n[^]*"error":\{.*\}\}/);
+  }
+  assertEquals((await service.client.list()).length, 20);
+  // Such as node:http's warning of too many listeners.
+  assertEquals(service.process.stderr, "");
+});
+
 Deno.test("what can be got has a head", async () => {
   await using service = await ApiService.start({
     aggregators: { own: ["sim/1"] },
