@@ -86,10 +86,13 @@ build_promtool() {
     fail "the unpacked promtool does not run" "look at $1.new"
 }
 
-# build_udev FINAL: udev's daemon, whose package would start it here.
+# build_udev FINAL: udev's daemon, whose package would start it here, and its
+# tool, which is the same program by another name.
 build_udev() {
   unpack_packages bookworm "$1.new/root" udev
-  mv "$1.new/root/bin/udevadm" "$1.new/root/usr/bin/systemd-udevd"
+  mv "$1.new/root/bin/udevadm" "$1.new/root/usr/bin/udevadm"
+  ln "$1.new/root/usr/bin/udevadm" "$1.new/root/usr/bin/systemd-udevd"
+  write_wrapper "$1" udevadm
   write_wrapper "$1" systemd-udevd
 }
 

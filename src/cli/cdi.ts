@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileStatus } from "../../ffi/files.ts";
 import type { AggregatorState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { type InventoryChip, listInventory } from "../kernel_chip/inventory.ts";
@@ -30,10 +31,20 @@ export interface CdiDevice {
   name: string;
   annotations?: Record<string, string>;
   containerEdits: {
-    deviceNodes?: { path: string; permissions?: string }[];
+    deviceNodes?: CdiDeviceNode[];
     mounts?: { hostPath: string; containerPath: string; options: string[] }[];
     env?: string[];
   };
+}
+
+/** A device node inside the container. */
+export interface CdiDeviceNode {
+  path: string;
+  permissions?: string;
+  /** As on the host: without, engines make it everybody's. */
+  fileMode?: number;
+  uid?: number;
+  gid?: number;
 }
 
 /** Runs the command. */
@@ -123,10 +134,14 @@ export function cdiSpecification(
 
 /** A chip of the host's kernel. */
 function nodeDevice(name: string, path: string): CdiDevice {
+  const status = fileStatus(path);
+  const access = status === undefined
+    ? {}
+    : { fileMode: status.mode, uid: status.uid, gid: status.gid };
   return {
     name: deviceName(name),
     containerEdits: {
-      deviceNodes: [{ path, permissions: "rw" }],
+      deviceNodes: [{ path, permissions: "rw", ...access }],
       env: [`${variableName(name)}=${path}`],
     },
   };
@@ -154,8 +169,8 @@ containerd and Kubernetes hand aggregators to containers by name:
 
 A container gets the vhost-user socket of an aggregator of a running service at
 ${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
---kernel-chip, gpioagg kernel create) it gets the device node. $GPIOAGG_NAME
-says where. Run it again when aggregators have come or gone, or the service was
+--kernel-chip, gpioagg kernel create) it gets the device node, with the owner,
+group and mode that it has here. $GPIOAGG_NAME says where. Run it again when aggregators have come or gone, or the service was
 started anew.
 
   --output FILE  write there, whole or not at all

@@ -1,3 +1,4 @@
+import { fileStatus } from "../../ffi/files.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { AggregatorState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
@@ -61,7 +62,7 @@ function checkSchema(specification: CdiSpecification): void {
       assert(/^[A-Z_][A-Z0-9_]*=/.test(variable), variable);
     }
     for (const node of edits.deviceNodes ?? []) {
-      onlyKeys(node, "path", "hostPath", "permissions", "type", "major");
+      onlyKeys(node, "path", "permissions", "fileMode", "uid", "gid");
       isPath(node.path);
       assert(/^[rwm]+$/.test(node.permissions ?? "rwm"));
     }
@@ -120,6 +121,21 @@ Deno.test("cdiSpecification() hands a kernel chip of the service over as its dev
       },
     },
   ]);
+});
+
+Deno.test("cdiSpecification() hands a device node over with the access it has here", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.chmod(path, 0o640);
+    const specification = cdiSpecification([], [chip("lamps", path)]);
+    checkSchema(specification);
+    const { uid, gid } = fileStatus(path)!;
+    assertEquals(specification.devices[0]?.containerEdits.deviceNodes, [
+      { path, permissions: "rw", fileMode: 0o640, uid, gid },
+    ]);
+  } finally {
+    await Deno.remove(path);
+  }
 });
 
 Deno.test("cdiSpecification() refuses what CDI cannot say", () => {

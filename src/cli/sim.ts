@@ -7,7 +7,7 @@ import { fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { ControlClient } from "../daemon/control_client.ts";
-import { controlPathByName } from "../daemon/control_names.ts";
+import { controlPathsByName } from "../daemon/control_names.ts";
 import { controlPathOf } from "../daemon/control_protocol.ts";
 import type { AggregatorDescription } from "../daemon/messages.ts";
 import { readArguments } from "./arguments.ts";
@@ -53,9 +53,9 @@ function connect(socket: string): ControlClient {
 function controlPath(socket: string): string {
   if (socket.endsWith(".control")) return socket;
   const beside = controlPathOf(socket);
-  return socket.includes("/") || fileStatus(beside) !== undefined
-    ? beside
-    : controlPathByName(socket);
+  if (socket.includes("/")) return beside;
+  const places = [beside, ...controlPathsByName(socket)];
+  return places.find((path) => fileStatus(path) !== undefined) ?? places[1]!;
 }
 
 const LEVELS: Readonly<Record<string, 0 | 1>> = {

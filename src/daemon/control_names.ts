@@ -6,10 +6,13 @@
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import { controlPathOf } from "./control_protocol.ts";
+
+const MACHINE_DIRECTORY = "/run";
 
 /** The user's runtime directory, or the machine's. */
 function runtimeDirectory(): string {
-  return Deno.env.get("XDG_RUNTIME_DIR") || "/run";
+  return Deno.env.get("XDG_RUNTIME_DIR") || MACHINE_DIRECTORY;
 }
 
 /** The control socket that is known by an aggregator's name. */
@@ -18,6 +21,23 @@ export function controlPathByName(
   directory: string = runtimeDirectory(),
 ): string {
   return `${directory}/gpioagg/${encodeURIComponent(name)}.control`;
+}
+
+/**
+ * Where a control socket of this name may be, the likeliest first: a name that
+ * a service of this user or of root has made, or the place that the systemd
+ * units give to sockets, where a service can make no names.
+ */
+export function controlPathsByName(name: string): string[] {
+  const file = controlPathOf(`${encodeURIComponent(name)}.sock`);
+  return [
+    ...new Set([
+      controlPathByName(name),
+      controlPathByName(name, MACHINE_DIRECTORY),
+      `${MACHINE_DIRECTORY}/gpioagg/vm/${file}`,
+      `${MACHINE_DIRECTORY}/gpioagg-${encodeURIComponent(name)}/${file}`,
+    ]),
+  ];
 }
 
 /** A name that leads to a control socket while this object lives. */

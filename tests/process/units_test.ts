@@ -32,6 +32,11 @@ Deno.test({
         files.push(file);
       }
       assertEquals(files.length, 4);
+      await Deno.mkdir(`${directory}/gpioagg.service.d`);
+      await Deno.copyFile(
+        `${UNITS}/kernel-chips.conf`,
+        `${directory}/gpioagg.service.d/kernel-chips.conf`,
+      );
       const checked = await runTool("/usr/bin/env", [
         `SYSTEMD_UNIT_PATH=${directory}:`,
         "systemd-analyze",

@@ -56,7 +56,16 @@ Deno.test("a container serves chips that it was given, to host and containers", 
       ],
     });
     assertEquals(await chip.level(0), 1);
-    await using valve = await holdChip("--name", "valve", "--line", "VALVE");
+    await using valve = await holdChip(
+      "--name",
+      "valve",
+      "--line",
+      "VALVE",
+      "--group",
+      String(CHIP_GROUP),
+      "--mode",
+      "660",
+    );
 
     const written = await gpioagg(
       "cdi",
@@ -68,6 +77,7 @@ Deno.test("a container serves chips that it was given, to host and containers", 
     const inContainer = (script: string, ...devices: readonly string[]) =>
       podman.runImage(
         "--rm",
+        `--group-add=${CHIP_GROUP}`,
         ...devices.map((name) => `--device=gpioagg/aggregator=${name}`),
         "--entrypoint=/bin/sh",
         "gpioagg",
@@ -92,6 +102,10 @@ Deno.test("a container serves chips that it was given, to host and containers", 
     assertEquals(
       await inContainer("gpioagg get --numeric VALVE", "valve"),
       `1\n${valve.chip.path} /run/gpioagg/*`,
+    );
+    assertEquals(
+      await inContainer("stat -c '%u %g %a' $GPIOAGG_VALVE", "valve"),
+      `0 ${CHIP_GROUP} 660\n${valve.chip.path} /run/gpioagg/*`,
     );
     await assertRejects(() => inContainer(":", "no-such-thing"));
   } finally {

@@ -190,10 +190,12 @@ Deno.test("create, list, show, watch, kernel list, cdi and remove know kernel ch
     ).test(inventory.stdout),
     inventory.stdout,
   );
+  const { mode: fileMode, uid, gid } = fileStatus(path)!;
+  const access = { fileMode, uid, gid };
   assertEquals(JSON.parse(await command(service, "cdi")).devices, [{
     name: "press",
     containerEdits: {
-      deviceNodes: [{ path, permissions: "rw" }],
+      deviceNodes: [{ path, permissions: "rw", ...access }],
       env: [`GPIOAGG_PRESS=${path}`],
     },
   }]);

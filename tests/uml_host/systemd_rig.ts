@@ -37,9 +37,27 @@ END
     done
     install -D -m 644 60-gpioagg.rules /etc/udev/rules.d/60-gpioagg.rules
     '${udevd}' --daemon
+    ln -s '${udevd.replace(/[^/]+$/, "udevadm")}' /usr/bin/udevadm
     mkdir -p /etc/gpioagg
     systemctl daemon-reload
   `);
+}
+
+/** Installs a drop-in of the checkout for a unit; it goes with the object. */
+export async function dropIn(
+  unit: string,
+  file: string,
+): Promise<AsyncDisposable> {
+  const installed = `/etc/systemd/system/${unit}.d/${file}`;
+  await shell(`
+    install -m 644 '${REPOSITORY}/scripts/systemd/${file}' ${installed}
+    systemctl daemon-reload
+  `);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await shell(`rm ${installed}; systemctl daemon-reload`);
+    },
+  };
 }
 
 /** Stops units, in this order, when it goes. */

@@ -8,7 +8,14 @@ import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { until } from "../environment/wait.ts";
 import { simChip } from "./gpio_sim.ts";
-import { installUnits, properties, stopAtEnd, unitLog } from "./systemd_rig.ts";
+import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
+import {
+  dropIn,
+  installUnits,
+  properties,
+  stopAtEnd,
+  unitLog,
+} from "./systemd_rig.ts";
 import { shell } from "./shell.ts";
 
 const TIMEOUT_MS = 10_000;
@@ -62,6 +69,8 @@ Deno.test("systemctl start waits until a unit serves, and says what", async () =
   // No waiting: what is started can be connected to.
   using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
   assertEquals(GpioDriver.attach(frontend).names(), ["PUMP", "LEVEL", "SPARE"]);
+  // By its name, though its service may make no names.
+  assertMatch((await gpioagg("sim", "plc0")).stdout, /SPARE/);
   const unit = await properties("gpioagg@plc0");
   assertEquals(unit.SubState, "running");
   assertEquals(unit.NRestarts, "0");
@@ -224,6 +233,61 @@ Deno.test("a client's first call starts the service, by its socket", async () =>
   assertEquals(await client.list(), []);
   await shell(`systemctl stop ${sockets.join(" ")} gpioagg`);
   assertEquals(fileStatus(API_SOCKET), undefined);
+});
+
+Deno.test("with its drop-in, the service makes chips of the kernel, and takes them down", async () => {
+  await using chip = await serviceChip(2);
+  await using valve = await holdChip(
+    "--name",
+    "valve",
+    "--line",
+    `${chip.name}/1`,
+  );
+  await using _dropIn = await dropIn("gpioagg.service", "kernel-chips.conf");
+  await using _end = stopAtEnd(
+    "gpioagg.socket",
+    "gpioagg-look.socket",
+    "gpioagg",
+  );
+  await shell("systemctl start gpioagg");
+  const client = new ServiceClient(API_SOCKET);
+  const create = (name: string) => ({
+    name,
+    lines: [`${chip.name}/0`],
+    kernelChip: { group: "vmm", mode: "0640" },
+  });
+  const { kernelChip } = await client.createLasting(create("lasting"));
+  assertEquals(
+    await shell(`stat -c '%U %G %a' ${kernelChip!.path}`),
+    "root vmm 640",
+  );
+  assertEquals(await gpioagg("get", "--numeric", "-c", kernelChip!.path, "0"), {
+    code: 0,
+    stdout: "0\n",
+    stderr: "",
+  });
+  // A maker that the service does not know lives, and keeps its chip.
+  const before = (await properties("gpioagg")).MainPID;
+  await shell(`kill -KILL ${before}`);
+  await until(
+    "the service again",
+    async () => {
+      const { MainPID, SubState } = await properties("gpioagg");
+      return MainPID !== before && SubState === "running";
+    },
+    30_000,
+  );
+  const [again] = await client.list();
+  assertEquals(again?.kernelChip?.present, true);
+  assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
+  await client.remove("lasting");
+  {
+    await using leased = await client.create(create("leased"));
+    assertEquals(fileStatus(leased.chipPath)?.kind, "character device");
+    await shell("systemctl stop gpioagg");
+    assertEquals(fileStatus(leased.chipPath), undefined);
+  }
+  assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
 });
 
 Deno.test("a service waits for a chip that comes late", async () => {
