@@ -24,6 +24,7 @@ export interface Effort {
   readonly requests: number;
   readonly edges: number;
   readonly settleMs: number;
+  readonly restMs: number;
   readonly idleMs: number;
   readonly starts: number;
 }
