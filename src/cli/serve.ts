@@ -195,7 +195,10 @@ Every --socket-path, --fd or --qemu-pins begins another aggregator:
   --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
                         be the pins of a controller (pl061) that a QEMU emulates;
                         PIN is a number, or gpioB0 on an Aspeed: the line NAME
-                        is there (pin 0 is the first line, and so on)
+                        is there (pin 0 is the first line, and so on). Both are
+                        sockets of QEMU's: -qtest unix:PATH,server=on,wait=off
+                        -qtest-log none -qmp unix:PATH,server=on,wait=off; who
+                        reaches them owns the machine, so keep them private
   --line SPEC           add lines, in the order in which the guest counts them
   --name NAME           what messages call it (the socket's name)
 
