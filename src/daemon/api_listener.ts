@@ -35,8 +35,13 @@ export type ApiHandler = (
 
 /** Longest head of a request. **Units**: bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** How long a request may take to arrive. **Units**: milliseconds. */
-const REQUEST_LIMIT_MS = 10_000;
+/**
+ * How long a request may take to arrive, and an answer that is complete to be
+ * taken. **Units**: milliseconds.
+ */
+const MESSAGE_LIMIT_MS = 10_000;
+/** Requests that may wait for answers in one connection. */
+const MAX_UNANSWERED = 16;
 /** Connections beyond these wait in the listener's backlog. */
 const MAX_CONNECTIONS = 4000;
 /**
@@ -54,6 +59,8 @@ interface Connection {
   arriving: number;
   /** Requests whose answer is not yet written: a stream's is not, for long. */
   unanswered: number;
+  /** Of them, answers that are complete, and are not taken yet. */
+  untaken: number;
   limit: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -122,6 +129,7 @@ export class ApiListener implements Disposable {
       peer: peerCredentials(fd.fd),
       arriving: 0,
       unanswered: 0,
+      untaken: 0,
       limit: undefined,
     };
     const socket = new Socket({ fd: fd.release() });
@@ -152,10 +160,22 @@ export class ApiListener implements Disposable {
       limit(socket, connection);
     });
     connection.unanswered++;
-    response.on("finish", () => {
-      connection.unanswered--;
+    let isComplete = false;
+    response.on("prefinish", () => {
+      isComplete = true;
+      connection.untaken++;
       limit(socket, connection);
     });
+    response.on("finish", () => {
+      connection.unanswered--;
+      if (isComplete) connection.untaken--;
+      limit(socket, connection);
+    });
+    // Answers that nobody reads are memory.
+    if (connection.unanswered > MAX_UNANSWERED) {
+      socket.destroy();
+      return;
+    }
     limit(socket, connection);
     const fail = (status: number, message: string) => {
       response.writeHead(status, {
@@ -184,15 +204,17 @@ function maxConnections(): number {
 }
 
 /**
- * Ends a connection that does not bring a whole request in time; one that has
- * brought it, and waits for its answer or reads a stream, may stay.
+ * Ends a connection that does not bring a whole request, or does not take a
+ * complete answer, in time; one that waits for its answer or reads a stream may
+ * stay.
  */
 function limit(socket: Socket, connection: Connection): void {
   clearTimeout(connection.limit);
-  const isServed = connection.arriving === 0 && connection.unanswered > 0;
+  const isServed = connection.arriving === 0 && connection.untaken === 0 &&
+    connection.unanswered > 0;
   connection.limit = isServed || socket.destroyed
     ? undefined
-    : setTimeout(() => socket.destroy(), REQUEST_LIMIT_MS);
+    : setTimeout(() => socket.destroy(), MESSAGE_LIMIT_MS);
 }
 
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\n" +

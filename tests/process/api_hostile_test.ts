@@ -6,6 +6,7 @@ import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
+import { until } from "../environment/wait.ts";
 import { settledFdCount } from "./server_fds.ts";
 
 const ANSWER_LIMIT_MS = 5000;
@@ -213,4 +214,23 @@ Deno.test("more lookers than a service has fds for wait; guests and makers do no
   for (const { fd } of late) assertEquals(pollFd(fd, POLLIN, 0), 0);
   for (const watcher of watchers) watcher.close();
   for (const { fd } of late) assert(pollFd(fd, POLLIN, 10_000) !== 0);
+});
+
+Deno.test("answers that nobody takes are not kept for ever, nor many of them", async () => {
+  await using service = await ApiService.start();
+  const { socketPath } = service.lookClient;
+  await service.client.list();
+  const fds = await settledFdCount(service.process.pid);
+  const get = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+  using slow = connectUnix(socketPath);
+  // As many as may, and more than the kernel takes off our hands.
+  sayAll(slow.fd, new TextEncoder().encode(get.repeat(16)));
+  // More than may wait for their answers in one connection: closed at once.
+  using greedy = connectUnix(socketPath);
+  sayAll(greedy.fd, new TextEncoder().encode(get.repeat(1000)));
+  await until(
+    "the connections of those who read nothing are closed",
+    async () => await settledFdCount(service.process.pid) === fds,
+    20_000,
+  );
 });
