@@ -152,8 +152,10 @@ export class PinSession implements Disposable {
       if (failure === undefined) this.#begin();
       else {
         onFailed(
-          `it does not report the pins of ${controller.path} ("${failure}"): ` +
-            `one controller in each QEMU can be observed`,
+          `QEMU does not report the pins of ${controller.path}: ${failure}` +
+            (failure.includes("already")
+              ? ", for another controller, and it reports those of one"
+              : ""),
         );
       }
     });
