@@ -266,28 +266,18 @@ export class QemuPins implements LineListener, Disposable {
   /** The pins that lines are tied to; a fault where that cannot be. */
   #pinsOf(controller: Controller): LinkedPin[] | undefined {
     const { lines } = this.#options;
-    const { type, path, properties } = controller;
     const wanted: readonly QemuPin[] = this.#options.pins ??
       lines.map((_, lineNumber) => ({ pin: lineNumber, lineNumber }));
-    const isDirected = controller.address >= 0 && banksOf(type) !== undefined;
     const linked: LinkedPin[] = [];
-    for (const { pin, name, lineNumber } of wanted) {
+    for (const one of wanted) {
+      const { pin, lineNumber } = one;
       const spec = lines[lineNumber]!;
-      const isThere = name !== undefined
-        ? properties.get(pin) === name
-        : properties.has(pin) ||
-          pin < Math.max(controller.inputs, controller.outputs);
-      const problem = !isThere
-        ? `has no pin ${name ?? pin}; it has ${describePins(controller)}`
-        : isDirected || spec.rule !== "any"
-        ? undefined
-        : `does not tell which way its pins go, as far as gpioagg knows it`;
-      if (problem !== undefined) {
+      const found = pinProblem(controller, one, spec.rule);
+      if (found !== undefined) {
+        const { type, path } = controller;
         this.#fault(
-          new QemuError(`${type} (${path}) ${problem}`, {
-            hint: isThere
-              ? `Give line ${lineNumber} direction=input or direction=output`
-              : "Tie fewer lines, or say with pins which ones",
+          new QemuError(`${type} (${path}) ${found.problem}`, {
+            hint: found.hint,
           }),
         );
         return undefined;
@@ -369,6 +359,45 @@ export class QemuPins implements LineListener, Disposable {
 function socketHint(option: SocketOption, path: string): string {
   return `QEMU makes it with -${option} unix:${path},server=on,wait=off, for ` +
     `gpioagg alone`;
+}
+
+/** Why a line cannot be at a pin, and what to do; undefined if it can. */
+function pinProblem(
+  controller: Controller,
+  { pin, name, lineNumber }: QemuPin,
+  rule: PinRule,
+): { problem: string; hint: string } | undefined {
+  const { address, type, inputs, outputs, properties } = controller;
+  const isThere = name === undefined
+    ? properties.has(pin) || pin < Math.max(inputs, outputs)
+    : properties.get(pin) === name;
+  if (!isThere) {
+    return {
+      problem: `has no pin ${name ?? pin}; it has ${describePins(controller)}`,
+      hint: "Tie fewer lines, or say with pins which ones",
+    };
+  }
+  const isDirected = address >= 0 && banksOf(type) !== undefined;
+  if (rule === "any" && !isDirected) {
+    return {
+      problem:
+        "does not tell which way its pins go, as far as gpioagg knows it",
+      hint: `Give line ${lineNumber} direction=input or direction=output`,
+    };
+  }
+  if (rule === "input" && pin >= inputs && !properties.has(pin)) {
+    return {
+      problem: `takes no level for its pin ${pin} from outside`,
+      hint: `Line ${lineNumber} cannot be an input there`,
+    };
+  }
+  if (rule === "output" && pin >= outputs && !isDirected) {
+    return {
+      problem: `does not report its pin ${pin}`,
+      hint: `Line ${lineNumber} cannot be an output there`,
+    };
+  }
+  return undefined;
 }
 
 function describePins({ inputs, outputs, properties }: Controller): string {

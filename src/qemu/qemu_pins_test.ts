@@ -479,6 +479,30 @@ Deno.test("QemuPins goes by the rules alone where it does not know the registers
   assertEquals(it.heard(it.ports[1]), [[Op.Output, 1]]);
 });
 
+Deno.test("QemuPins refuses lines at pins that go the other way only", () => {
+  const type = "gpio.unknown";
+  const named = { properties: ["gpioA0", "gpioA1"], outputs: 0 };
+  for (
+    const [rule, pins, words] of [
+      ["input", { inputs: 0 }, "takes no level for its pin 0 from outside"],
+      ["output", { outputs: 0 }, "does not report its pin 0"],
+      ["output", named, "does not report its pin 0"],
+      ["output", { inputs: 0 }, ""],
+      ["input", { outputs: 0 }, ""],
+      ["input", { ...named, inputs: 0 }, ""],
+    ] as const
+  ) {
+    using it = pinsRig({
+      board: [{ ...PL061, ...pins, type }],
+      device: type,
+      rules: [rule],
+    });
+    it.boot();
+    if (words === "") assertEquals(it.log, ["connected", "started"]);
+    else assertStringIncludes(it.log.join(), words);
+  }
+});
+
 Deno.test("QemuPins survives whatever the other end says, and tries again", () => {
   for (const text of ["HELLO", "FAIL", "OK what", "IRQ"]) {
     using it = pinsRig();
