@@ -208,7 +208,8 @@ Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
 terminal, with signals handed on to it. While no VM runs, lines with a safe
 value have it. The exit status is the VMM's, or 128 and the signal's number.
 SIGTERM, SIGHUP, SIGINT and SIGQUIT are the end: a VMM that goes on hears SIGTERM
-after 5 s, and is killed after 15 s. After each VMM the terminal is as it was.
+after 5 s, and is killed after 15 s. After each VMM the terminal is as it was. A
+VMM stays in the foreground: one that goes to the background has ended.
 
   --respawn[=RULE]    start the VM again when it ends: always, or on-failure
                       (a status other than 0, or a signal); after 0.1 s at

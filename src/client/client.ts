@@ -192,6 +192,9 @@ export class ServiceClient {
       for await (const line of readLines(answer.body)) {
         if (line.startsWith("data:")) yield JSON.parse(line.slice(5));
       }
+    } catch (error) {
+      // A service that was killed ends its streams in the middle.
+      if (!isConnectionLoss(error)) throw error;
     } finally {
       answer.close();
     }
@@ -338,6 +341,13 @@ async function untilEnded(lines: AsyncIterator<string>): Promise<string> {
     // The stream was closed, from either side, in the middle.
     return "the connection is closed";
   }
+}
+
+/** As node:http tells of a connection that ended before its answer did. */
+function isConnectionLoss(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause &&
+    cause.code === "ECONNRESET";
 }
 
 function pathOf(name: string): string {

@@ -54,23 +54,32 @@ export function sendRequest(
   }, (response: IncomingMessage) => {
     resolve({
       status: response.statusCode ?? 0,
-      body: response as AsyncIterable<Uint8Array>,
+      body: bodyOf(response as AsyncIterable<Uint8Array>, socketPath),
       close: () => {
         response.destroy();
         socket.destroy();
       },
     });
   });
-  request.on("error", (cause: Error) => {
-    reject(
-      new Error(
-        `Lost the service at ${socketPath}: ${cause.message}`,
-        { cause },
-      ),
-    );
-  });
+  request.on("error", (cause: Error) => reject(lost(socketPath, cause)));
   request.end(text);
   return promise;
+}
+
+async function* bodyOf(
+  body: AsyncIterable<Uint8Array>,
+  socketPath: string,
+): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* body;
+  } catch (cause) {
+    throw lost(socketPath, cause);
+  }
+}
+
+function lost(socketPath: string, cause: unknown): Error {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Error(`Lost the service at ${socketPath}: ${why}`, { cause });
 }
 
 function connect(socketPath: string): Socket {

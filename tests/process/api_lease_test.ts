@@ -147,3 +147,19 @@ Deno.test("the service's end ends leases, and says so", async () => {
   assertEquals(fileStatus(lease.socketPath), undefined);
   assertEquals(fileStatus(service.client.socketPath), undefined);
 });
+
+Deno.test("event streams end with the service, however that ends", async () => {
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    await using service = await ApiService.start();
+    const told: string[] = [];
+    const listening = (async () => {
+      for await (const { event } of service.lookClient.events()) {
+        told.push(event);
+      }
+    })();
+    await until("the snapshot", () => told.length === 1);
+    service.process.kill(signal);
+    await listening;
+    assertEquals(told, ["snapshot"]);
+  }
+});
