@@ -27,10 +27,10 @@ export interface QtestListener {
 
 /** Told what a command led to: the words behind `OK`, or QEMU's complaint. */
 export type QtestAnswer = (value: string, failure: string | undefined) => void;
-/** Told what was read, or QEMU's complaint. */
-export type WordAnswer = (word: number, failure: string | undefined) => void;
 
 const ANSWER_LIMIT_MS = 10_000;
+/** How often answers are looked for, while some are due. */
+const WATCH_MS = 2000;
 /** Answered entries that are kept at the head of the list, at most. */
 const COMPACT_AT = 1024;
 /**
@@ -92,12 +92,12 @@ export class QtestClient implements Disposable {
   }
 
   /** Reads 32 bits at an address of the guest's. */
-  readWord(address: number, answer: WordAnswer): void {
+  readWord(address: number, answer: (word: number) => void): void {
     this.#send(`readl 0x${address.toString(16)}`, (value, failure) => {
-      if (failure !== undefined) return answer(0, failure);
+      if (failure !== undefined) return this.#misspoken(`FAIL ${failure}`);
       if (!WORD.test(value)) return this.#misspoken(`OK ${value}`);
       // The upper half is what qtest makes of 32 bits.
-      answer(Number(BigInt(value) & 0xffff_ffffn), undefined);
+      answer(Number(BigInt(value) & 0xffff_ffffn));
     });
   }
 
@@ -116,13 +116,16 @@ export class QtestClient implements Disposable {
   }
 
   /** Ends the connection if no answer comes for a while: QEMU hangs. */
-  #watchAnswers(): void {
+  #watchAnswers(silentMs = 0): void {
     const answered = this.#answered;
     this.#isUnderWatch = answered < this.#sent;
     if (!this.#isUnderWatch) return;
-    this.#limit = this.#loop.after(ANSWER_LIMIT_MS, () => {
+    this.#limit = this.#loop.after(WATCH_MS, () => {
       if (this.#answered !== answered || answered === this.#sent) {
         return this.#watchAnswers();
+      }
+      if (silentMs + WATCH_MS < ANSWER_LIMIT_MS) {
+        return this.#watchAnswers(silentMs + WATCH_MS);
       }
       this.#fail(
         `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: ` +
