@@ -130,7 +130,10 @@ export interface QemuPinsState {
 
 /** A line after a change. */
 export interface LineChangeState extends Omit<Line, "source"> {
-  /** How many changes there were since the last event of this line. */
+  /**
+   * Edges, and times that its guest or a rule set it, since the last event of
+   * this line; what was set may be what was there.
+   */
   changes: number;
 }
 

@@ -468,7 +468,10 @@ export function openApi(): unknown {
                   value: lineValue,
                   changes: {
                     type: "integer",
-                    description: "Changes since this line's last event",
+                    description:
+                      "Edges, and times that its guest or a rule set " +
+                      "it, since this line's last event; what was set may " +
+                      "be what was there",
                   },
                 },
               },
