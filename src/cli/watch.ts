@@ -68,9 +68,9 @@ const HELP = `Usage: gpioagg watch [NAME]
 
 Tells what happens in a running service, or to one of its aggregators, until
 interrupted: aggregators and VMMs that come and go, lines that change, faults.
-Changes of a line (edges, and times that it was set, to whatever) are gathered for
-20 ms. Of a kernel chip it is told that it was
-made, and that it is gone; its lines are the kernel's (gpioagg notify).
+Changes of a line (edges, and times that it was set, to whatever) are gathered
+for 20 ms. Of a kernel chip it is told that it was made, and that it is gone; its
+lines are the kernel's (gpioagg notify).
 
   --json      one JSON object a line
 ${API_HELP}

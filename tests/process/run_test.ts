@@ -97,6 +97,32 @@ Deno.test("run refuses what it cannot do, and starts nothing", async () => {
   }
 });
 
+Deno.test("run serves several aggregators, and puts each one's socket where it is called", () =>
+  withDirectory(async (directory) => {
+    const first = `${directory}/first.sock`;
+    const second = `${directory}/second.sock`;
+    await using run = await startRun(
+      [
+        ...["--socket-path", first, "--line", "sim/1"],
+        ...["--socket-path", second, "--name", "other", "--line", "sim/2"],
+      ],
+      [
+        "sh",
+        "-c",
+        'for s in "$@"; do echo "$s"; [ -S "${s#x=}" ] || exit 9; done',
+        "vm",
+        "x={socket:first}",
+        "{socket:other}",
+      ],
+    );
+    assertEquals((await run.waitForExit()).code, 0, run.stderr);
+    assertEquals(run.stdout, `x=${first}\n${second}\n`);
+    assertEquals([fileStatus(first), fileStatus(second)], [
+      undefined,
+      undefined,
+    ]);
+  }));
+
 Deno.test("a VM's own status is its own, whatever shells mean by it", async () => {
   for (const status of [126, 127]) {
     await using run = await startRun(["--line", "sim/1"], [
