@@ -28,6 +28,10 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   for await (const event of clientOf(given.api).events(name)) {
+    if (
+      name !== undefined && event.event === "snapshot" &&
+      event.aggregators.length === 0
+    ) writeError(`there is no aggregator "${name}" yet; it is waited for`);
     if (given.json) writeOutput(JSON.stringify(event));
     else for (const line of told(event)) writeOutput(line);
   }

@@ -5,7 +5,13 @@ import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
+import {
+  ApiService,
+  PROGRAM,
+  startLeaseHolder,
+} from "../environment/api_service.ts";
+import { artefact } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "./server_fds.ts";
 
@@ -162,4 +168,22 @@ Deno.test("event streams end with the service, however that ends", async () => {
     await listening;
     assertEquals(told, ["snapshot"]);
   }
+});
+
+Deno.test("watch waits for what is not there yet, and ends with the service", async () => {
+  await using service = await ApiService.start();
+  const { socketPath } = service.lookClient;
+  await using watch = new ChildProcess({
+    command: await artefact("deno"),
+    args: [...PROGRAM, "watch", "later", "--api", socketPath],
+  });
+  await watch.waitFor('no aggregator "later" yet', { stream: "stderr" });
+  await service.client.createLasting({ name: "other", lines: ["sim/1"] });
+  await service.client.createLasting({ name: "later", lines: ["sim/1"] });
+  await service.client.pull("later", { sim0: 1 });
+  await watch.waitFor("later: line 0 sim0 input 1");
+  assert(!watch.stdout.includes("other"), watch.stdout);
+  service.process.kill("SIGKILL");
+  assertEquals((await watch.waitForExit()).code, 1);
+  assert(watch.stderr.endsWith("the service is gone\n"), watch.stderr);
 });
