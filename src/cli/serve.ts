@@ -10,7 +10,7 @@ import type {
   AggregatorDescription,
   ServiceEvent,
 } from "../daemon/messages.ts";
-import type { ApiSettings } from "../daemon/api_server.ts";
+import type { ApiSettings } from "../daemon/api/server.ts";
 import type { ReloadAnswer } from "../daemon/reload.ts";
 import { serve } from "../daemon/service.ts";
 import { errorJson, writeConfigErrors } from "./config_errors.ts";

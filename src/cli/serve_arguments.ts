@@ -13,7 +13,7 @@ import {
   MAX_LINES,
   type VhostUserSpecification,
 } from "../config/specification.ts";
-import type { ApiSocket } from "../daemon/api_server.ts";
+import type { ApiSocket } from "../daemon/api/server.ts";
 import { readArguments } from "./arguments.ts";
 import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";

@@ -12,8 +12,8 @@ import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { creationFdName, isCreationName } from "../aggregator/fd_keeper.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
-import { type Creation, readCreation } from "./api_create.ts";
-import type { CreationRules } from "./api_exposure.ts";
+import { type Creation, readCreation } from "./api/create.ts";
+import type { CreationRules } from "./api/exposure.ts";
 import type { FdStore } from "./fd_store.ts";
 import type { AggregatorDescription } from "./messages.ts";
 

@@ -11,7 +11,7 @@ import type {
   Specification,
 } from "../config/specification.ts";
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
-import type { ApiServer, ApiSettings } from "./api_server.ts";
+import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { FdStore } from "./fd_store.ts";
 import type { KeptCreations } from "./kept_creations.ts";
 import { ReactorClient } from "./reactor_client.ts";
@@ -120,7 +120,7 @@ export async function serve(
     await reactor.dropUnused();
     if (settings !== undefined) {
       // Loaded for those who ask for it: an HTTP server takes 8 MB.
-      const { ApiServer } = await import("./api_server.ts");
+      const { ApiServer } = await import("./api/server.ts");
       api = new ApiServer(reactor, settings, {
         ...(reload === undefined ? {} : { reload }),
         takeListener: (name) => manager.takeListener(name),

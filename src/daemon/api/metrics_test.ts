@@ -3,11 +3,11 @@ import {
   EVENT_STRIDE,
   EventCount,
   GpioCounters,
-} from "../virtio/gpio_counters.ts";
-import { MessageType } from "../virtio/gpio_protocol.ts";
-import { RequestTimes } from "../virtio/request_times.ts";
-import { metricsText } from "./api_metrics.ts";
-import type { AggregatorCounts, GuestCounts } from "./messages.ts";
+} from "../../virtio/gpio_counters.ts";
+import { MessageType } from "../../virtio/gpio_protocol.ts";
+import { RequestTimes } from "../../virtio/request_times.ts";
+import { metricsText } from "./metrics.ts";
+import type { AggregatorCounts, GuestCounts } from "../messages.ts";
 
 const SERVICE = {
   eventListeners: 2,

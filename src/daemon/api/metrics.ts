@@ -9,10 +9,13 @@ import {
   EVENT_STRIDE,
   EventCount,
   REQUEST_STRIDE,
-} from "../virtio/gpio_counters.ts";
-import { MESSAGE_TYPE_COUNT, MessageType } from "../virtio/gpio_protocol.ts";
-import { DURATION_BOUNDS, DURATION_STRIDE } from "../virtio/request_times.ts";
-import type { AggregatorCounts, GuestCounts, LineCounts } from "./messages.ts";
+} from "../../virtio/gpio_counters.ts";
+import { MESSAGE_TYPE_COUNT, MessageType } from "../../virtio/gpio_protocol.ts";
+import {
+  DURATION_BOUNDS,
+  DURATION_STRIDE,
+} from "../../virtio/request_times.ts";
+import type { AggregatorCounts, GuestCounts, LineCounts } from "../messages.ts";
 
 /** What is told of the service itself. */
 export interface ServiceCounts {

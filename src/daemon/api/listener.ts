@@ -13,11 +13,11 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Socket } from "node:net";
-import { readSmallFile } from "../../ffi/files.ts";
-import { isOsError } from "../../ffi/os_error.ts";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
-import { acceptUnix, peerCredentials } from "../../ffi/unix_socket.ts";
+import { readSmallFile } from "../../../ffi/files.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { type ReadinessWait, whenReadable } from "../../../ffi/readiness.ts";
+import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
 
 /** Who is at the other end, as the kernel saw it when they connected. */
 export interface Peer {

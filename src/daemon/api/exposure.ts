@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { ConfigError } from "../config/config_error.ts";
-import { pinsProblem } from "../config/exposure_checks.ts";
-import { tiePins } from "../config/pins.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import { pinsProblem } from "../../config/exposure_checks.ts";
+import { tiePins } from "../../config/pins.ts";
 import {
   anyText,
   choice,
@@ -14,7 +14,7 @@ import {
   LINE_NAME,
   QEMU_DEVICE,
   SOCKET_PATH,
-} from "../config/readings.ts";
+} from "../../config/readings.ts";
 import type {
   AggregatorSpecification,
   FileAccess,
@@ -22,10 +22,10 @@ import type {
   LineSpecification,
   QemuPin,
   QemuPinsSpecification,
-} from "../config/specification.ts";
-import { checkName } from "../kernel_chip/records.ts";
-import { checkKernelLines } from "../kernel_chip/rules.ts";
-import { readNumber, readRecord, readText, refuseOthers } from "./api_body.ts";
+} from "../../config/specification.ts";
+import { checkName } from "../../kernel_chip/records.ts";
+import { checkKernelLines } from "../../kernel_chip/rules.ts";
+import { readNumber, readRecord, readText, refuseOthers } from "./body.ts";
 
 /** Where and for whom aggregators of clients get their sockets. */
 export interface CreationRules {

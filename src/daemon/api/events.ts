@@ -6,7 +6,7 @@
  * @module
  */
 import type { ServerResponse } from "node:http";
-import type { ApiEvent } from "../client/protocol.ts";
+import type { ApiEvent } from "../../client/protocol.ts";
 
 /** What a listener may leave unread before events are left out. */
 const MAX_UNREAD_BYTES = 64 * 1024;

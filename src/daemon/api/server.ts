@@ -6,28 +6,28 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { AggregatorState, ApiErrorBody } from "../client/protocol.ts";
-import { ConfigError } from "../config/config_error.ts";
-import type { FileAccess } from "../config/specification.ts";
-import { type Creation, readCreation, readPulls } from "./api_create.ts";
-import { EVENT_STREAM_HEADERS, EventHub } from "./api_events.ts";
-import type { CreationRules } from "./api_exposure.ts";
-import { ApiListener, type Peer } from "./api_listener.ts";
-import { readJson, Refusal, reply } from "./api_messages.ts";
-import { METRICS_CONTENT_TYPE, metricsText } from "./api_metrics.ts";
-import { openApi } from "./api_openapi.ts";
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import type { AggregatorState, ApiErrorBody } from "../../client/protocol.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import type { FileAccess } from "../../config/specification.ts";
+import { type Creation, readCreation, readPulls } from "./create.ts";
+import { EVENT_STREAM_HEADERS, EventHub } from "./events.ts";
+import type { CreationRules } from "./exposure.ts";
+import { ApiListener, type Peer } from "./listener.ts";
+import { readJson, Refusal, reply } from "./messages.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
+import { openApi } from "./openapi.ts";
 import { type AuditEntry, AuditLog } from "./audit_log.ts";
-import { listenFor } from "./file_access.ts";
-import type { KeptCreations } from "./kept_creations.ts";
+import { listenFor } from "../file_access.ts";
+import type { KeptCreations } from "../kept_creations.ts";
 import { Lease } from "./lease.ts";
 import type {
   AggregatorDescription,
   LineChanges,
   ServiceEvent,
-} from "./messages.ts";
-import type { ReactorClient } from "./reactor_client.ts";
-import type { ReloadAnswer } from "./reload.ts";
+} from "../messages.ts";
+import type { ReactorClient } from "../reactor_client.ts";
+import type { ReloadAnswer } from "../reload.ts";
 
 /** A socket of the control API. */
 export interface ApiSocket {

@@ -6,7 +6,7 @@
  */
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { AggregatorState, LeaseMessage } from "../client/protocol.ts";
+import type { AggregatorState, LeaseMessage } from "../../client/protocol.ts";
 
 /** One lease. The kernel closes a dead client's connection, so it ends it. */
 export class Lease {

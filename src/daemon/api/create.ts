@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { ConfigError } from "../config/config_error.ts";
-import { parseLineSpec } from "../config/line_spec.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import { parseLineSpec } from "../../config/line_spec.ts";
 import {
   type AggregatorSpecification,
   type LineSpecification,
   MAX_LINES,
-} from "../config/specification.ts";
-import { readRecord, refuseOthers } from "./api_body.ts";
-import { type CreationRules, readExposure } from "./api_exposure.ts";
+} from "../../config/specification.ts";
+import { readRecord, refuseOthers } from "./body.ts";
+import { type CreationRules, readExposure } from "./exposure.ts";
 
 /** What a client asked for, validated. */
 export interface Creation {

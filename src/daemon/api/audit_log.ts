@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Peer } from "./api_listener.ts";
+import type { Peer } from "./listener.ts";
 
 /** One entry, before it is written. */
 export interface AuditEntry {

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ConfigError } from "../config/config_error.ts";
-import { readCreation } from "./api_create.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import { readCreation } from "./create.ts";
 
 const RULES = { socketDirectory: "/run/agg", socketAccess: { mode: 0o600 } };
 const PINS = { qtest: "/run/q/qtest", qmp: "/run/q/qmp" };

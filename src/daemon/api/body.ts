@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ConfigError } from "../config/config_error.ts";
-import type { TextKind } from "../config/readings.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import type { TextKind } from "../../config/readings.ts";
 
 /**
  * A JSON object.
