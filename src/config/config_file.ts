@@ -49,7 +49,14 @@ export function parseConfig(text: string, file: string): ConfigResult {
   const root = ConfigNode.parse(text, file, problems);
   const reading = root && FILE.read(root, problems);
   if (reading === undefined) return { errors: problems.sorted() };
-  const { values, keys } = reading;
+  const { values, keys, meant, place } = reading;
+  if (!["aggregators", "api"].some((key) => keys.has(key) || meant.has(key))) {
+    problems.add(
+      place,
+      'the key "aggregators" is missing',
+      "aggregators: the aggregators, by name",
+    );
+  }
   const defaults = valuesOf(values.defaults?.value);
   const aggregators = (values.aggregators?.value ?? []).map((member) =>
     readAggregator(

@@ -139,6 +139,8 @@ api:
 
 Deno.test("configSchema() accepts what the program accepts", () => {
   assert(editorAccepts(ACCEPTED));
+  assert(editorAccepts("api: { socket: /run/api.sock }"));
+  assert(!editorAccepts("defaults: { safe: 0 }"));
 });
 
 /** A line of the accepted file, and what breaks it. */

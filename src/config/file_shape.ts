@@ -330,16 +330,22 @@ const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
   "interlocks": field("lines that exclude each other", INTERLOCKS),
 });
 
-/** The whole file. */
-export const FILE = mapping("a configuration: a mapping with aggregators", {
-  aggregators: required(
-    "the aggregators, by name",
-    named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR),
-  ),
-  defaults: field("rules for lines that do not say otherwise", DEFAULTS),
-  interlocks: field("lines that exclude each other", INTERLOCKS),
-  api: field("the service's control API", API),
-});
+/** The whole file: without aggregators, clients of its API make them all. */
+export const FILE = mapping(
+  "a configuration: a mapping with aggregators",
+  {
+    aggregators: field(
+      "the aggregators, by name",
+      named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR),
+    ),
+    defaults: field("rules for lines that do not say otherwise", DEFAULTS),
+    interlocks: field("lines that exclude each other", INTERLOCKS),
+    api: field("the service's control API", API),
+  },
+  {
+    schema: { anyOf: [{ required: ["aggregators"] }, { required: ["api"] }] },
+  },
+);
 
 /** A file, as the shape reads it. */
 export type FileReading = Read<typeof FILE>;

@@ -185,3 +185,26 @@ aggregators:
 function watched(api: string): AsyncGenerator<ApiEvent, void> {
   return new ServiceClient(api).events("plc0");
 }
+
+Deno.test("a file with nothing but a control API serves what clients make", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-settings-" });
+  try {
+    const file = `${directory}/plant.yaml`;
+    await Deno.writeTextFile(file, `api: { socket: ${directory}/api.sock }\n`);
+    await using serve = new ChildProcess({
+      command: await artefact("deno"),
+      args: [...PROGRAM, "serve", "--json", "--config", file],
+      cwd: REPOSITORY,
+    });
+    await serve.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+    const client = new ServiceClient(`${directory}/api.sock`);
+    assertEquals(await client.list(), []);
+    await using made = await client.create({ name: "a", lines: ["sim/1"] });
+    assertEquals(made.socketPath, `${directory}/a.sock`);
+    // Reading it again leaves alone what a client has made.
+    assertEquals((await client.reload()).removed, []);
+    assertEquals((await client.list()).map(({ name }) => name), ["a"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
