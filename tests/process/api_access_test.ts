@@ -22,6 +22,20 @@ interface Answer {
   text: string;
 }
 
+/** Deno where any user may run it: its own place may be closed to others. */
+async function openDeno(directory: string): Promise<string> {
+  const path = `${directory}/deno`;
+  if (fileStatus(path) !== undefined) return path;
+  const deno = await Deno.realPath(await artefact("deno"));
+  try {
+    await Deno.link(deno, path);
+  } catch {
+    // On another file system, or one without links.
+    await Deno.copyFile(deno, path);
+  }
+  return path;
+}
+
 /** Asks as another user, who brings nothing but the request. */
 async function askAs(
   user: number,
@@ -40,7 +54,7 @@ async function askAs(
   }).output();
   assert(bundled.success, new TextDecoder().decode(bundled.stderr));
   await Deno.chmod(program, 0o644);
-  const { stdout, stderr } = await new Deno.Command(deno, {
+  const { stdout, stderr } = await new Deno.Command(await openDeno(cache), {
     args: ["run", "-q", "--no-config", "--allow-ffi", program, ...args],
     uid: user,
     gid: user,

@@ -11,12 +11,16 @@
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { shell, showProgram, TOP } from "./shell.ts";
 
+/** Rules of udev that take their time. */
+const SLOW_RULES = "/run/udev/rules.d/10-slow.rules";
+
 /**
  * Installs the units, their user, the rules for chips (with an udev to obey
  * them) and the program; starts no unit.
  */
 export async function installUnits(): Promise<void> {
   const udevd = await artefact("udevd");
+  const udev = udevd.slice(0, udevd.lastIndexOf("/bin/"));
   await showProgram();
   await shell(`
     ln -sf ${TOP}/checkout/scripts/gpioagg /usr/bin/gpioagg
@@ -37,7 +41,11 @@ END
     done
     install -D -m 644 60-gpioagg.rules /etc/udev/rules.d/60-gpioagg.rules
     '${udevd}' --daemon
-    ln -s '${udevd.replace(/[^/]+$/, "udevadm")}' /usr/bin/udevadm
+    # Its tool, where services find it, who may look into nobody's home.
+    mkdir ${TOP}/udev
+    mount --bind '${udev}' ${TOP}/udev
+    sed 's|${udev}|${TOP}/udev|g' '${udev}/bin/udevadm' > ${TOP}/bin/udevadm
+    chmod 755 ${TOP}/bin/udevadm
     mkdir -p /etc/gpioagg
     systemctl daemon-reload
   `);
@@ -56,6 +64,20 @@ export async function dropIn(
   return {
     [Symbol.asyncDispose]: async () => {
       await shell(`rm ${installed}; systemctl daemon-reload`);
+    },
+  };
+}
+
+/** Has udev think about every chip; it goes with the object. */
+export async function slowUdev(): Promise<AsyncDisposable> {
+  await shell(`
+    mkdir -p ${SLOW_RULES.slice(0, SLOW_RULES.lastIndexOf("/"))}
+    echo 'KERNEL=="gpiochip*", PROGRAM="/bin/sleep 1"' > ${SLOW_RULES}
+    ${TOP}/bin/udevadm control --reload
+  `);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await shell(`rm ${SLOW_RULES}; ${TOP}/bin/udevadm control --reload`);
     },
   };
 }

@@ -13,6 +13,7 @@ import {
   dropIn,
   installUnits,
   properties,
+  slowUdev,
   stopAtEnd,
   unitLog,
 } from "./systemd_rig.ts";
@@ -250,6 +251,8 @@ Deno.test("with its drop-in, the service makes chips of the kernel, and takes th
     "gpioagg",
   );
   await shell("systemctl start gpioagg");
+  // What is asked for holds, though udev has its own idea, and comes late.
+  await using _slow = await slowUdev();
   const client = new ServiceClient(API_SOCKET);
   const create = (name: string) => ({
     name,
