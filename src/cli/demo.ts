@@ -4,7 +4,7 @@
  * @module
  */
 import { ControlClient } from "../daemon/control_client.ts";
-import { controlPathOf } from "../daemon/control_protocol.ts";
+import { controlPathOf } from "../config/specification.ts";
 import { ReactorClient } from "../daemon/reactor_client.ts";
 import {
   Direction,

@@ -8,7 +8,7 @@ import { isOsError } from "../../ffi/os_error.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { ControlClient } from "../daemon/control_client.ts";
 import { controlPathsByName } from "../daemon/control_names.ts";
-import { controlPathOf } from "../daemon/control_protocol.ts";
+import { controlPathOf } from "../config/specification.ts";
 import type { AggregatorDescription } from "../daemon/messages.ts";
 import { readArguments } from "./arguments.ts";
 import { writeOutput } from "./output.ts";

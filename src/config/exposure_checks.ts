@@ -8,6 +8,7 @@ import type { Problems } from "./problems.ts";
 import { RULE_KEYS } from "./rules.ts";
 import { checkTogether } from "./second_exposure.ts";
 import {
+  controlPathOf,
   MAX_KERNEL_CHIP_LINES,
   type QemuPinsSpecification,
 } from "./specification.ts";
@@ -22,8 +23,6 @@ import {
 
 /** Pins of a PL061. */
 const PL061_PINS = 8;
-/** What the control socket's path adds to that of an exposure. */
-const CONTROL = ".control";
 
 /** Checks every exposure, and that no two sockets are at one place. */
 export function checkExposures(
@@ -103,7 +102,7 @@ function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
     const path = key === first ? control?.path : undefined;
     if (path !== undefined) add("control", path, "control socket");
     else if (socket !== undefined) {
-      add(key, socket + CONTROL, "control socket");
+      add(key, controlPathOf(socket), "control socket");
     }
   };
   if (vhostUser !== undefined) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MAX_NAME_LENGTH, type Value } from "./specification.ts";
+import { controlPathOf, MAX_NAME_LENGTH, type Value } from "./specification.ts";
 
 /** A text made a value, or why it is none. */
 export type Reading<T> =
@@ -226,7 +226,7 @@ export function absolutePath(
 }
 
 /** Longest path of a unix socket, less what its control socket adds. */
-const MAX_SOCKET_PATH = 107 - ".control".length;
+const MAX_SOCKET_PATH = 107 - controlPathOf("").length;
 
 /** The path of a unix socket, beside which a control socket has its place. */
 export const SOCKET_PATH: TextKind<string> = absolutePath(

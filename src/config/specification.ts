@@ -210,6 +210,11 @@ export interface KernelChipSpecification {
   access?: FileAccess;
 }
 
+/** Where the control socket of an exposure stands, if nothing else is said. */
+export function controlPathOf(socketPath: string): string {
+  return `${socketPath}.control`;
+}
+
 /** Most lines of an aggregator: virtio-gpio counts them in 16 bits. */
 export const MAX_LINES = 65535;
 /** Most lines that the kernel's own aggregator takes. */

@@ -6,7 +6,7 @@
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
-import { controlPathOf } from "./control_protocol.ts";
+import { controlPathOf } from "../config/specification.ts";
 
 const MACHINE_DIRECTORY = "/run";
 

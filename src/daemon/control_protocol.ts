@@ -20,11 +20,6 @@ export type ControlAnswer =
 /** Longest request that is read. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
 
-/** Where the control socket of a vhost-user socket stands. */
-export function controlPathOf(socketPath: string): string {
-  return `${socketPath}.control`;
-}
-
 /**
  * Reads one request.
  *

@@ -19,19 +19,16 @@ import { SimLine } from "../aggregator/sim_line.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
 import type { QemuPinsState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
-import type {
-  AggregatorSpecification,
-  InterlockSpecification,
+import {
+  type AggregatorSpecification,
+  controlPathOf,
+  type InterlockSpecification,
 } from "../config/specification.ts";
 import { resolveLate } from "../config/late_references.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { Direction, FAILED } from "../virtio/line_port.ts";
 import { ChangeCollector } from "./change_collector.ts";
-import {
-  type ControlAnswer,
-  controlPathOf,
-  type ControlRequest,
-} from "./control_protocol.ts";
+import type { ControlAnswer, ControlRequest } from "./control_protocol.ts";
 import { ControlName } from "./control_names.ts";
 import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";

@@ -10,7 +10,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";

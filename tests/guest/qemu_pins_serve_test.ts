@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
-import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
-import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
 import { PROGRAM } from "../environment/api_service.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";

@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
-import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { RequestRefused } from "../../src/tools/probe/errors.ts";
 import { SUPPORTED_FEATURES } from "../../src/tools/probe/features.ts";

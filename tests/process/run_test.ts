@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
-import { controlPathOf } from "../../src/daemon/control_protocol.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
 import { PROGRAM } from "../environment/api_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
