@@ -153,12 +153,13 @@ async function startOnTerminal(
   after: string,
 ): Promise<ChildProcess> {
   const command = [await artefact("deno"), ...PROGRAM].join(" ");
-  // script gives it a terminal, and that terminal's other end to us.
+  // script gives it a terminal, and that terminal's other end to us. The shell in
+  // between is whichever $SHELL says: some end at ^C after what they wait for.
   return new ChildProcess({
     command: "script",
     args: [
       "-qec",
-      `${command} run --line sim/1 -- sh -c '${vmm}'; ${after}`,
+      `trap : INT; ${command} run --line sim/1 -- sh -c '${vmm}'; ${after}`,
       "/dev/null",
     ],
     input: true,
