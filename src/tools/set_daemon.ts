@@ -3,13 +3,16 @@
  *
  * This program cannot fork: it has threads. So it requests the lines, which is
  * where most can go wrong, starts itself once more in a new session with the
- * requests' fds, and ends. The lines are never let go in between: the kernel
- * keeps a request as long as anybody has its fd.
+ * requests' fds, and ends once that one has taken them over. The lines are never
+ * let go in between: the kernel keeps a request as long as anybody has its fd.
  *
  * @module
  */
 import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
+import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { spawnDetached } from "../../ffi/spawn.ts";
+import { receive, send, socketPair } from "../../ffi/unix_socket.ts";
 import { LineRequest } from "../gpio/line_request.ts";
 import type { LineSettings, Value } from "../gpio/line_settings.ts";
 import type { RequestGroup } from "./requests.ts";
@@ -27,8 +30,14 @@ export const HELD_OPTION = {
   sets: "held",
 } as const;
 
+/** How long the second process may take to start. **Units**: ms. */
+const START_LIMIT_MS = 30_000;
+const TAKEN = new Uint8Array(1);
+
 /** What is handed over. */
 interface HandOver {
+  /** The socket to which the second process says that it has taken over. */
+  readonly socket: number;
   readonly ids: readonly string[];
   readonly values: readonly Value[];
   readonly before: readonly Before[];
@@ -47,10 +56,13 @@ export interface Received {
 }
 
 /**
- * Starts the process that goes on with the lines.
+ * Starts the process that goes on with the lines, and waits until it has them
+ * and hears the signals that are meant for it.
  *
  * @param args The tool's own arguments.
- * @throws {ToolError} If it cannot be started.
+ * @throws {ToolError} If it cannot be started, or ends before that.
+ *
+ * **Blocking**: as long as this program takes to start.
  */
 export function handOver(
   outputs: Outputs,
@@ -63,24 +75,35 @@ export function handOver(
     offsets: request.offsets,
     indices,
   }));
+  const [ours, theirs] = socketPair();
+  using _ours = ours;
   const told: HandOver = {
+    socket: theirs.fd,
     ids: outputs.ids,
     values: outputs.values,
     before,
     requests,
   };
   try {
+    using _theirs = theirs;
     const command = ownCommand(args);
     spawnDetached(readLink("/proc/self/exe") ?? Deno.execPath(), [
       ...command,
       `--${HELD_OPTION.long}`,
       JSON.stringify(told),
       ...args,
-    ], { inherit: requests.map(({ fd }) => fd) });
+    ], { inherit: [theirs.fd, ...requests.map(({ fd }) => fd)] });
   } catch (error) {
     throw new ToolError(`unable to daemonize: ${reasonOf(error)}`, {
       cause: error,
     });
+  }
+  const isHeard = pollFd(ours.fd, POLLIN, START_LIMIT_MS) !== 0 &&
+    receive(ours.fd, new Uint8Array(1), []) > 0;
+  if (!isHeard) {
+    throw new ToolError(
+      "unable to daemonize: the process in the background did not start",
+    );
   }
 }
 
@@ -107,7 +130,7 @@ export function takeOver(
   let told: HandOver;
   try {
     told = JSON.parse(text);
-    const { ids, values, before, requests } = told;
+    const { socket, ids, values, before, requests } = told;
     const groups: RequestGroup[] = requests.map((
       { fd, chip, offsets, indices },
     ) => ({
@@ -123,6 +146,8 @@ export function takeOver(
       ),
       indices,
     }));
+    using toldBy = new OwnedFd(socket, "the socket of who hands lines over");
+    send(toldBy.fd, TAKEN);
     return { outputs: new Outputs(ids, groups, values), before };
   } catch (error) {
     throw new ToolError(`no lines were handed over: ${reasonOf(error)}`, {
