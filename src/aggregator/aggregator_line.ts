@@ -44,6 +44,11 @@ export type Guard = (operation: LineOperation, argument: number) => number;
 /** Of the operation under way: the source is asked for an observer's edges. */
 const OBSERVING = -1;
 
+/** Nothing was asked while a rule's operation was under way. */
+const NOTHING = -1;
+/** What was asked is of no use any more; whoever asked waits for an answer. */
+const DROPPED = -2;
+
 /** A rule that had to wait for an operation under way. */
 const Later = { Nothing: 0, GuestGone: 1, Safe: 2 } as const;
 type Later = typeof Later[keyof typeof Later];
@@ -84,8 +89,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   #isRule = false;
   /** What a rule wants once the operation under way is done. */
   #later: Later = Later.Nothing;
-  /** What the guest asked while a rule's operation was under way; -1: nothing. */
-  #queued: LineOperation | -1 = -1;
+  /** What the guest asked while a rule's operation was under way. */
+  #queued: LineOperation | typeof NOTHING | typeof DROPPED = NOTHING;
   #queuedArgument = 0;
 
   /** Puts the rules of `specification` before `source`. */
@@ -252,8 +257,12 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     }
     // The asker hears of it even if its guest has gone: it asked.
     if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
+    else if (this.#queued === DROPPED) {
+      this.#queued = NOTHING;
+      this.#listener?.completed(this.#lineNumber, FAILED);
+    }
     if (!this.#pending) this.#applyLater();
-    if (!this.#pending && this.#queued !== -1) this.#submitQueued();
+    if (!this.#pending && this.#queued !== NOTHING) this.#submitQueued();
     this.#widen();
   }
 
@@ -308,7 +317,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
     this.#hasKeptEdges = false;
-    this.#queued = -1;
+    if (this.#queued !== NOTHING) this.#queued = DROPPED;
     if (this.#pending) {
       this.#later = Later.GuestGone;
       return;
@@ -454,7 +463,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
 
   #submitQueued(): void {
     const operation = this.#queued as LineOperation;
-    this.#queued = -1;
+    this.#queued = NOTHING;
     const result = this.admit(operation, this.#queuedArgument);
     if (result !== PENDING) this.#listener?.completed(this.#lineNumber, result);
   }

@@ -125,6 +125,29 @@ Deno.test("AggregatorLine lets the next guest wait for a rule under way", () => 
   assertEquals(completed, ["7: 1"]);
 });
 
+Deno.test("AggregatorLine answers what a guest asked that went while a rule was under way", () => {
+  const { line, source, completed } = rig(",safe=1");
+  line.submit(LineOperation.Output, 0);
+  source.result = PENDING;
+  line.goSafe();
+  assertEquals(line.submit(LineOperation.SetValue, 0), PENDING);
+  line.guestGone();
+  assertEquals(completed, []);
+  source.listener!.completed(0);
+  assertEquals(completed, ["7: -1"]);
+  // What the next guest asks waits for the rule that the first one left behind.
+  assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
+  source.result = 1;
+  source.listener!.completed(0);
+  assertEquals(completed, ["7: -1", "7: 1"]);
+  assertEquals(source.log, [
+    "Output 0",
+    "SetValue 1",
+    "SetValue 1",
+    "GetValue 0",
+  ]);
+});
+
 Deno.test("AggregatorLine applies its rule before it lets the source go", () => {
   const { line, source } = rig(",safe=1");
   line.submit(LineOperation.Output, 0);
