@@ -16,7 +16,7 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
-import { SharedSource } from "./shared_source.ts";
+import { SharedSource, type SharedUser } from "./shared_source.ts";
 
 /** How one user sees the line. */
 export interface CombinedOutputUse {
@@ -30,11 +30,20 @@ export interface CombinedOutputUse {
 
 /** A host output with several users. **Ownership**: owns its source. */
 export class CombinedOutput extends SharedSource {
-  readonly #taps = new Set<OutputTap>();
+  /** Another list when a user comes or goes: who goes through it, goes on. */
+  #taps: readonly OutputTap[] = [];
   readonly #isAnd: boolean;
   readonly #onUnused: () => void;
   /** What the source drives; undefined until it has been made an output. */
   #value: number | undefined;
+  /** What it was asked to drive last. */
+  #asked = 0;
+  /** Drives what the wishes come to when no user asks for it. */
+  readonly #ownDrive: SharedUser = {
+    start: () => this.startDriving(),
+    finish: (result) => this.finishDriving(result),
+    tell: () => {},
+  };
   /** Not all users of the earlier process are there again. */
   #isHeld: boolean;
 
@@ -59,13 +68,13 @@ export class CombinedOutput extends SharedSource {
   takenOver(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.#drive(() => {});
+    this.perform(this.#ownDrive);
   }
 
   /** One more user. **Ownership**: the caller's. */
   open(use: CombinedOutputUse): LineSource {
     const tap = new OutputTap(this, this.source, use);
-    this.#taps.add(tap);
+    this.#taps = [...this.#taps, tap];
     return tap;
   }
 
@@ -78,31 +87,52 @@ export class CombinedOutput extends SharedSource {
       case SourceOperation.Deactivate:
         return 0;
       case SourceOperation.GetValue:
-        return this.perform(
-          () => this.source.submit(SourceOperation.GetValue, 0),
-          (result) => result,
-          tap.tell,
-        );
+        tap.isAsking = true;
+        break;
       case SourceOperation.SetValue:
-        return this.#wish(tap, argument);
+        tap.wishFor(argument);
+        break;
       case SourceOperation.Output:
-        return this.#wish(
-          tap,
-          argument === UNSPECIFIED ? tap.firstWish() : argument,
-        );
+        tap.wishFor(argument === UNSPECIFIED ? tap.firstWish() : argument);
+        break;
       case SourceOperation.Release:
-        return this.#wish(tap, 0);
+        tap.wishFor(0);
     }
+    return this.perform(tap);
+  }
+
+  /** Reads the line, for a user. */
+  startReading(): number {
+    return this.source.submit(SourceOperation.GetValue, 0);
+  }
+
+  /** Has the source drive what all wishes come to. */
+  startDriving(): number {
+    const value = this.#isHeld ? this.#value! : this.#combined();
+    this.#asked = value;
+    if (this.#value === undefined) {
+      return this.source.submit(SourceOperation.Output, value);
+    }
+    return value === this.#value
+      ? 0
+      : this.source.submit(SourceOperation.SetValue, value);
+  }
+
+  /** The source drives it, or does not. */
+  finishDriving(result: number): number {
+    if (result === 0) this.#value = this.#asked;
+    return result;
   }
 
   /** A user goes, and its wish with it. */
   close(tap: OutputTap): void {
     // The last one's own rule has said what it is to be.
-    if (this.#taps.size === 1 && this.#taps.has(tap)) this.takenOver();
-    if (!this.#taps.delete(tap)) return;
+    if (!this.#taps.includes(tap)) return;
+    if (this.#taps.length === 1) this.takenOver();
+    this.#taps = this.#taps.filter((other) => other !== tap);
     tap.onClose();
-    if (this.#taps.size > 0) {
-      this.#drive(() => {});
+    if (this.#taps.length > 0) {
+      this.perform(this.#ownDrive);
       return;
     }
     this.source[Symbol.dispose]();
@@ -119,24 +149,16 @@ export class CombinedOutput extends SharedSource {
 
   presence(isPresent: boolean): void {
     // The wishes may be others than when the chip went.
-    if (isPresent) this.#drive(() => {});
-    for (const tap of [...this.#taps]) tap.listener?.presence(isPresent);
+    if (isPresent) this.perform(this.#ownDrive);
+    for (const tap of this.#taps) tap.listener?.presence(isPresent);
   }
 
   #combined(): number {
-    const wishes = [...this.#taps].map(({ wish }) => wish === 1);
-    const isActive = this.#isAnd
-      ? wishes.every((wish) => wish)
-      : wishes.some((wish) => wish);
-    return isActive ? 1 : 0;
-  }
-
-  #wish(tap: OutputTap, value: number): number {
-    const before = tap.wish;
-    tap.wish = value;
-    return this.#drive(tap.tell, (result) => {
-      if (result === FAILED) tap.wish = before;
-    });
+    // An "or" is decided by the first 1, an "and" by the first that is none.
+    for (const { wish } of this.#taps) {
+      if ((wish === 1) !== this.#isAnd) return this.#isAnd ? 0 : 1;
+    }
+    return this.#isAnd ? 1 : 0;
   }
 
   /** A wish that holds once the chip is there again. */
@@ -144,40 +166,20 @@ export class CombinedOutput extends SharedSource {
     tap.wish = value;
     this.source.remember?.(SourceOperation.Output, this.#combined());
   }
-
-  #drive(
-    tell: (result: number) => void,
-    seen: (result: number) => void = () => {},
-  ): number {
-    let value: number | undefined;
-    return this.perform(
-      () => {
-        value = this.#isHeld ? this.#value! : this.#combined();
-        if (this.#value === undefined) {
-          return this.source.submit(SourceOperation.Output, value);
-        }
-        return value === this.#value
-          ? 0
-          : this.source.submit(SourceOperation.SetValue, value);
-      },
-      (result) => {
-        if (result === 0) this.#value = value;
-        seen(result);
-        return result;
-      },
-      tell,
-    );
-  }
 }
 
 /** One user's end of a combined output. */
-class OutputTap implements LineSource {
+class OutputTap implements LineSource, SharedUser {
   readonly direction = Direction.Output;
+  /** What is done for this user is to read the line, not to drive it. */
+  isAsking = false;
   /** Whether an earlier process knew what this user wants. */
   readonly isKept: boolean;
   listener: SourceListener | undefined;
   #kept: KeptWish | undefined;
   #wish: number | undefined;
+  /** What it wanted before the wish that is being fulfilled. */
+  #before: number | undefined;
   readonly #combined: CombinedOutput;
   readonly #source: LineSource;
   readonly #keepsFound: boolean;
@@ -245,9 +247,28 @@ class OutputTap implements LineSource {
     return this.wish ?? (this.#keepsFound ? Math.max(0, this.peek()) : 0);
   }
 
-  readonly tell = (result: number): void => {
+  /** Wants the line so, unless that turns out to be impossible. */
+  wishFor(value: number): void {
+    this.isAsking = false;
+    this.#before = this.wish;
+    this.wish = value;
+  }
+
+  start(): number {
+    return this.isAsking
+      ? this.#combined.startReading()
+      : this.#combined.startDriving();
+  }
+
+  finish(result: number): number {
+    if (this.isAsking) return result;
+    if (result === FAILED) this.wish = this.#before;
+    return this.#combined.finishDriving(result);
+  }
+
+  tell(result: number): void {
     this.listener?.completed(result);
-  };
+  }
 
   [Symbol.dispose](): void {
     this.listener = undefined;

@@ -14,7 +14,7 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
-import { SharedSource } from "./shared_source.ts";
+import { SharedSource, type SharedUser } from "./shared_source.ts";
 
 /** Somebody who follows a line. */
 export interface Follower {
@@ -32,13 +32,26 @@ export interface Follower {
  *
  * **Ownership**: owns its source.
  */
-export class FollowedSource extends SharedSource implements LineSource {
-  readonly #followers = new Set<Follower>();
+export class FollowedSource extends SharedSource
+  implements LineSource, SharedUser {
+  /** Another list when one comes or goes: who goes through it, goes on. */
+  #followers: readonly Follower[] = [];
   #listener: SourceListener | undefined;
   /** The edges that the line's own guest wants. */
   #guestEdges: Edges;
   /** The edges that the source reports. */
   #edges: Edges;
+  /** The edges that it was asked for last. */
+  #asked: Edges = Edges.None;
+  /** What the line's own guest asks for, or asked last. */
+  #operation: SourceOperation = SourceOperation.GetValue;
+  #argument = 0;
+  /** Has the source report what the followers want to hear of. */
+  readonly #forFollowers: SharedUser = {
+    start: () => this.#startEdges(),
+    finish: (result) => this.#finishEdges(result),
+    tell: () => {},
+  };
   #isReleased = false;
   /** The value that was driven last. */
   #driven: number = UNSPECIFIED;
@@ -93,30 +106,47 @@ export class FollowedSource extends SharedSource implements LineSource {
 
   /** Tells `follower` of changes until the result is disposed. */
   follow(follower: Follower): Disposable {
-    this.#followers.add(follower);
+    this.#followers = [...this.#followers, follower];
     this.#syncEdges();
     return {
       [Symbol.dispose]: () => {
-        if (this.#followers.delete(follower)) this.#syncEdges();
+        if (!this.#followers.includes(follower)) return;
+        this.#followers = this.#followers.filter((one) => one !== follower);
+        this.#syncEdges();
       },
     };
   }
 
   submit(operation: SourceOperation, argument: number): number {
-    switch (operation) {
-      case SourceOperation.GetValue:
-        return this.#pass(operation, argument);
-      case SourceOperation.SetEdges:
-        this.#guestEdges = argument as Edges;
-        return this.#askForEdges(this.#tell);
-      case SourceOperation.Deactivate:
-        this.#guestEdges = Edges.None;
-        return this.#followers.size > 0
-          ? this.#askForEdges(this.#tell)
-          : this.#pass(operation, argument);
-      default:
-        return this.#pass(operation, argument);
+    this.#operation = operation;
+    this.#argument = argument;
+    if (operation === SourceOperation.SetEdges) {
+      this.#guestEdges = argument as Edges;
+    } else if (operation === SourceOperation.Deactivate) {
+      this.#guestEdges = Edges.None;
+      if (this.#followers.length > 0) {
+        this.#operation = SourceOperation.SetEdges;
+      }
     }
+    return this.perform(this);
+  }
+
+  start(): number {
+    return this.#operation === SourceOperation.SetEdges
+      ? this.#startEdges()
+      : this.source.submit(this.#operation, this.#argument);
+  }
+
+  finish(result: number): number {
+    if (this.#operation === SourceOperation.SetEdges) {
+      return this.#finishEdges(result);
+    }
+    if (result >= 0) this.#done(this.#operation, this.#argument);
+    return result;
+  }
+
+  tell(result: number): void {
+    this.#listener?.completed(result);
   }
 
   peek(): number {
@@ -152,17 +182,6 @@ export class FollowedSource extends SharedSource implements LineSource {
     this.#listener?.completed(result);
   }
 
-  #pass(operation: SourceOperation, argument: number): number {
-    return this.perform(
-      () => this.source.submit(operation, argument),
-      (result) => {
-        if (result >= 0) this.#done(operation, argument);
-        return result;
-      },
-      this.#tell,
-    );
-  }
-
   /** Keeps up with what an operation made of the line. */
   #done(operation: SourceOperation, argument: number): void {
     switch (operation) {
@@ -189,39 +208,33 @@ export class FollowedSource extends SharedSource implements LineSource {
   }
 
   #wanted(): Edges {
-    return this.#followers.size > 0 ? Edges.Both : this.#guestEdges;
+    return this.#followers.length > 0 ? Edges.Both : this.#guestEdges;
   }
 
-  #askForEdges(tell: (result: number) => void): number {
-    let wanted: Edges = Edges.None;
-    return this.perform(
-      () => {
-        wanted = this.#wanted();
-        return wanted === this.#edges
-          ? 0
-          : this.source.submit(SourceOperation.SetEdges, wanted);
-      },
-      (result) => {
-        if (result === 0) this.#edges = wanted;
-        return result;
-      },
-      tell,
-    );
+  #startEdges(): number {
+    const wanted = this.#wanted();
+    this.#asked = wanted;
+    return wanted === this.#edges
+      ? 0
+      : this.source.submit(SourceOperation.SetEdges, wanted);
+  }
+
+  #finishEdges(result: number): number {
+    if (result === 0) this.#edges = this.#asked;
+    return result;
   }
 
   /** Followers hear of an input's edges; an output's changes are ours to see. */
   #syncEdges(): void {
     const isInput = this.direction === Direction.Input && !this.#isReleased;
-    if (isInput && this.#wanted() !== this.#edges) this.#askForEdges(() => {});
+    if (isInput && this.#wanted() !== this.#edges) {
+      this.perform(this.#forFollowers);
+    }
   }
 
   #tellFollowers(edge?: number): void {
-    for (const follower of [...this.#followers]) follower.followedChanged(edge);
+    for (const follower of this.#followers) follower.followedChanged(edge);
   }
-
-  readonly #tell = (result: number): void => {
-    this.#listener?.completed(result);
-  };
 }
 
 /** What a following line needs of the one it follows. */

@@ -13,7 +13,14 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
-import { SharedSource } from "./shared_source.ts";
+import { SharedSource, type SharedUser } from "./shared_source.ts";
+
+/** What the source does for a user: edges are asked for on behalf of all. */
+type Step =
+  | typeof SourceOperation.GetValue
+  | typeof SourceOperation.Input
+  | typeof SourceOperation.SetEdges
+  | typeof SourceOperation.Release;
 
 /** How one user sees the line. */
 export interface SharedInputUse {
@@ -25,11 +32,20 @@ export interface SharedInputUse {
 
 /** A host input with several users. **Ownership**: owns its source. */
 export class SharedInput extends SharedSource {
-  readonly #taps = new Set<InputTap>();
+  /** Another list when a user comes or goes: who goes through it, goes on. */
+  #taps: readonly InputTap[] = [];
   readonly #onUnused: () => void;
   readonly #defer: (task: () => void) => void;
   /** The edges that the source reports. */
   #edges: Edges;
+  /** The edges that it was asked for last. */
+  #asked: Edges = Edges.None;
+  /** Has a user's edges taken back who is there no more. */
+  readonly #closing: SharedUser = {
+    start: () => this.startStep(SourceOperation.SetEdges),
+    finish: (result) => this.finishStep(SourceOperation.SetEdges, result),
+    tell: () => {},
+  };
   /** What was told so far of a kept source; undefined once all users are there. */
   #early: number[] | undefined;
 
@@ -59,7 +75,7 @@ export class SharedInput extends SharedSource {
         for (const value of early) tap.hear(value);
       });
     }
-    this.#taps.add(tap);
+    this.#taps = [...this.#taps, tap];
     return tap;
   }
 
@@ -75,38 +91,59 @@ export class SharedInput extends SharedSource {
       case SourceOperation.SetValue:
         return FAILED;
       case SourceOperation.GetValue:
-        return this.perform(
-          () => this.source.submit(SourceOperation.GetValue, 0),
-          (result) => tap.valueOf(result),
-          tap.tell,
-        );
+        tap.step = SourceOperation.GetValue;
+        break;
       case SourceOperation.Input:
         tap.isReleased = false;
-        return this.perform(
-          () => this.source.submit(SourceOperation.Input, 0),
-          (result) => result,
-          tap.tell,
-        );
+        tap.step = SourceOperation.Input;
+        break;
       case SourceOperation.SetEdges:
         tap.isReleased = false;
         tap.edges = argument as Edges;
-        return this.#syncEdges(tap);
+        tap.step = SourceOperation.SetEdges;
+        break;
       case SourceOperation.Deactivate:
         tap.edges = Edges.None;
-        return this.#syncEdges(tap);
+        tap.step = SourceOperation.SetEdges;
+        break;
       case SourceOperation.Release:
         tap.isReleased = true;
         tap.edges = Edges.None;
-        return this.#release(tap);
+        // Only when nobody wants the line any more is it let go.
+        tap.step = this.#taps.every(({ isReleased }) => isReleased)
+          ? SourceOperation.Release
+          : SourceOperation.SetEdges;
     }
+    return this.perform(tap);
+  }
+
+  /** Has the source do its part of what a user asked. */
+  startStep(step: Step): number {
+    if (step !== SourceOperation.SetEdges) return this.source.submit(step, 0);
+    const wanted = this.#wanted();
+    this.#asked = wanted;
+    return wanted === this.#edges
+      ? 0
+      : this.source.submit(SourceOperation.SetEdges, wanted);
+  }
+
+  /** The source has done it, or has not. */
+  finishStep(step: Step, result: number): number {
+    if (result === 0) {
+      // Users may want other edges by now: their turn is yet to come.
+      if (step === SourceOperation.SetEdges) this.#edges = this.#asked;
+      else if (step === SourceOperation.Release) this.#edges = Edges.None;
+    }
+    return result;
   }
 
   /** A user goes. */
   close(tap: InputTap): void {
-    if (!this.#taps.delete(tap)) return;
+    if (!this.#taps.includes(tap)) return;
+    this.#taps = this.#taps.filter((other) => other !== tap);
     tap.onClose();
-    if (this.#taps.size > 0) {
-      this.#syncEdges(tap);
+    if (this.#taps.length > 0) {
+      this.perform(this.#closing);
       return;
     }
     this.source[Symbol.dispose]();
@@ -115,15 +152,15 @@ export class SharedInput extends SharedSource {
 
   edge(value: number): void {
     this.#early?.push(value);
-    for (const tap of [...this.#taps]) tap.hear(value);
+    for (const tap of this.#taps) tap.hear(value);
   }
 
   presence(isPresent: boolean): void {
-    for (const tap of [...this.#taps]) tap.listener?.presence(isPresent);
+    for (const tap of this.#taps) tap.listener?.presence(isPresent);
   }
 
   restored(): void {
-    for (const tap of [...this.#taps]) tap.listener?.restored();
+    for (const tap of this.#taps) tap.listener?.restored();
   }
 
   #wanted(): Edges {
@@ -131,42 +168,13 @@ export class SharedInput extends SharedSource {
     for (const tap of this.#taps) edges |= tap.sourceEdges;
     return edges as Edges;
   }
-
-  #syncEdges(tap: InputTap): number {
-    return this.perform(
-      () => {
-        const wanted = this.#wanted();
-        return wanted === this.#edges
-          ? 0
-          : this.source.submit(SourceOperation.SetEdges, wanted);
-      },
-      (result) => {
-        if (result === 0) this.#edges = this.#wanted();
-        return result;
-      },
-      tap.tell,
-    );
-  }
-
-  /** Only when nobody wants the line any more is it let go. */
-  #release(tap: InputTap): number {
-    if (![...this.#taps].every(({ isReleased }) => isReleased)) {
-      return this.#syncEdges(tap);
-    }
-    return this.perform(
-      () => this.source.submit(SourceOperation.Release, 0),
-      (result) => {
-        if (result === 0) this.#edges = Edges.None;
-        return result;
-      },
-      tap.tell,
-    );
-  }
 }
 
 /** One user's end of a shared input. */
-class InputTap implements LineSource {
+class InputTap implements LineSource, SharedUser {
   readonly direction = Direction.Input;
+  /** What is done for this user, or was last. */
+  step: Step = SourceOperation.GetValue;
   edges: Edges = Edges.None;
   isReleased = false;
   listener: SourceListener | undefined;
@@ -252,9 +260,19 @@ class InputTap implements LineSource {
     if ((this.edges & edge) !== 0) this.listener?.edge(value);
   }
 
-  readonly tell = (result: number): void => {
+  start(): number {
+    return this.#shared.startStep(this.step);
+  }
+
+  finish(result: number): number {
+    return this.step === SourceOperation.GetValue
+      ? this.valueOf(result)
+      : this.#shared.finishStep(this.step, result);
+  }
+
+  tell(result: number): void {
     this.listener?.completed(result);
-  };
+  }
 
   [Symbol.dispose](): void {
     this.listener = undefined;

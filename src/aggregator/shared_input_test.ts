@@ -77,6 +77,17 @@ Deno.test("SharedInput answers each user when its slow source has", () => {
   assertEquals([a!.taken(), b!.taken()], [[], ["done 1"]]);
 });
 
+Deno.test("SharedInput asks for edges that came up while its slow source was asked", () => {
+  const { source, users: [a, b] } = rig();
+  source.isSlow = true;
+  a!.line.submit(LineOperation.SetEdges, Edges.Rising);
+  b!.line.submit(LineOperation.SetEdges, Edges.Falling);
+  source.answer();
+  source.answer();
+  assertEquals(source.edges, Edges.Both);
+  assertEquals([a!.taken(), b!.taken()], [["done 0"], ["done 0"]]);
+});
+
 Deno.test("SharedInput is let go with its last user", () => {
   const { source, users: [a, b], closed, unused } = rig();
   a!.line.submit(LineOperation.SetEdges, Edges.Both);

@@ -6,22 +6,25 @@
 import { FAILED, PENDING } from "../virtio/line_port.ts";
 import type { LineSource, SourceListener } from "./line_source.ts";
 
-/** An operation of one user. */
-interface Job {
+/**
+ * Whoever wants something done. A user asks for one thing at a time and knows
+ * itself what that is, so that nothing is made for a request.
+ */
+export interface SharedUser {
   /** Asks the source; or says at once what the result is. */
-  start: () => number;
-  /** What the result means; its own result is what the user gets. */
-  finish: (result: number) => number;
-  /** Tells the user, who was told to wait. */
-  tell: (result: number) => void;
+  start(): number;
+  /** What the result means; what it returns is the user's own result. */
+  finish(result: number): number;
+  /** Hears the user's own result, after it was told to wait. */
+  tell(result: number): void;
 }
 
 /** What shared, combined and followed lines have in common. */
 export abstract class SharedSource implements SourceListener {
   /** The source behind all users. */
   protected readonly source: LineSource;
-  readonly #waiting: Job[] = [];
-  #current: Job | undefined;
+  readonly #waiting: SharedUser[] = [];
+  #current: SharedUser | undefined;
 
   /**
    * Stands before `source`.
@@ -40,27 +43,22 @@ export abstract class SharedSource implements SourceListener {
     }
   }
 
-  /** Has an operation done when its turn has come: its result, or `PENDING`. */
-  protected perform(
-    start: () => number,
-    finish: (result: number) => number,
-    tell: (result: number) => void,
-  ): number {
-    const job = { start, finish, tell };
+  /** Does what `user` wants when its turn has come: its result, or `PENDING`. */
+  protected perform(user: SharedUser): number {
     if (this.#current !== undefined || this.#waiting.length > 0) {
-      this.#waiting.push(job);
+      this.#waiting.push(user);
       return PENDING;
     }
-    const result = start();
-    if (result !== PENDING) return finish(result);
-    this.#current = job;
+    const result = user.start();
+    if (result !== PENDING) return user.finish(result);
+    this.#current = user;
     return PENDING;
   }
 
   completed(result: number): void {
-    const job = this.#current;
+    const user = this.#current;
     this.#current = undefined;
-    job?.tell(job.finish(result));
+    user?.tell(user.finish(result));
     while (this.#current === undefined) {
       const next = this.#waiting.shift();
       if (next === undefined) return;

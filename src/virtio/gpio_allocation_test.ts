@@ -1,4 +1,4 @@
-import { assert } from "@std/assert";
+import { assertAllocatesNothing } from "../../tests/doubles/allocation.ts";
 import { GpioGuest } from "../../tests/doubles/gpio_guest.ts";
 import { Direction, LineOperation, type LinePort } from "./line_port.ts";
 import { RequestTimes } from "./request_times.ts";
@@ -41,23 +41,6 @@ function repeater(
   };
 }
 
-/** Heap bytes per piece of work, once everything is compiled. */
-function bytesPer(work: (count: number) => void): number {
-  for (let i = 0; i < 10; i++) work(20_000);
-  let least = Infinity;
-  for (let i = 0; i < 8; i++) {
-    const before = Deno.memoryUsage().heapUsed;
-    work(20_000);
-    const grown = Deno.memoryUsage().heapUsed - before;
-    // A collection in between makes the difference negative: no measurement.
-    if (grown >= 0) least = Math.min(least, grown / 20_000);
-  }
-  return least;
-}
-
-// The smallest thing that could be allocated takes 12 bytes or more.
-const NOTHING = 2;
-
 Deno.test("Serving a request allocates nothing, direct or indirect, timed or not", () => {
   for (
     const options of [
@@ -75,13 +58,12 @@ Deno.test("Serving a request allocates nothing, direct or indirect, timed or not
     ];
     guest.serve(0);
     const show = repeater(guest, 0, heads);
-    const bytes = bytesPer((count) => {
+    assertAllocatesNothing((count) => {
       for (let i = 0; i < count; i += 16) {
         show(16);
         guest.device.processQueue(0, 64);
       }
     });
-    assert(bytes < NOTHING, `${bytes} bytes per request`);
   }
 });
 
@@ -94,7 +76,7 @@ Deno.test("Serving an interrupt allocates nothing, its guest's state being kept"
   guest.serve(1);
   guest.device.edge(0, 1);
   const show = repeater(guest, 1, [head]);
-  const bytes = bytesPer((count) => {
+  assertAllocatesNothing((count) => {
     for (let i = 0; i < count; i++) {
       show(1);
       guest.device.processQueue(1, 64);
@@ -102,7 +84,6 @@ Deno.test("Serving an interrupt allocates nothing, its guest's state being kept"
       guest.device.edge(0, i & 1); // latched
     }
   });
-  assert(bytes < NOTHING, `${bytes} bytes per interrupt`);
 });
 
 Deno.test("Deferring a request to a slow line allocates nothing", () => {
@@ -127,12 +108,11 @@ Deno.test("Deferring a request to a slow line allocates nothing", () => {
   guest.serve(0);
   drain();
   const show = repeater(guest, 0, heads);
-  const bytes = bytesPer((count) => {
+  assertAllocatesNothing((count) => {
     for (let i = 0; i < count; i += 4) {
       show(4);
       device.processQueue(0, 64);
       drain();
     }
   });
-  assert(bytes < NOTHING, `${bytes} bytes per request`);
 });
