@@ -89,6 +89,8 @@ class MinInterval {
   readonly #line: AggregatorLine;
   readonly #intervalMs: number;
   readonly #now: Clock;
+  /** Why a change is refused: a guest may have that happen at any rate. */
+  readonly #reason: string;
   #earliestMs = -Infinity;
   /** The value that was driven last; UNSPECIFIED: whatever the line has. */
   #value: number = UNSPECIFIED;
@@ -97,6 +99,7 @@ class MinInterval {
     this.#line = line;
     this.#intervalMs = intervalMs;
     this.#now = now;
+    this.#reason = `it changed less than ${intervalMs} ms ago`;
   }
 
   submit(operation: LineOperation, argument: number): number {
@@ -107,11 +110,7 @@ class MinInterval {
       return line.admit(operation, argument);
     }
     const now = this.#now();
-    if (now < this.#earliestMs) {
-      return line.refuse(
-        `it changed less than ${this.#intervalMs} ms ago`,
-      );
-    }
+    if (now < this.#earliestMs) return line.refuse(this.#reason);
     const result = line.admit(operation, argument);
     if (result !== FAILED) {
       this.#earliestMs = now + this.#intervalMs;

@@ -44,8 +44,8 @@ type Group = Set<InterlockedSource>;
  * **Ownership**: owns its source.
  */
 export class InterlockedSource implements LineSource, SourceListener {
-  /** What messages call the line: `plc0.FORWARD`. */
-  readonly title: string;
+  /** Why others are refused while this one is active. */
+  readonly exclusion: string;
   /** The groups that the line is in. */
   groups: readonly Group[] = [];
   /** Whether the line is active, or may be. */
@@ -57,13 +57,16 @@ export class InterlockedSource implements LineSource, SourceListener {
   #onSuccess: boolean | undefined;
   #onFailure: boolean | undefined;
 
-  /** Stands before `source`; `refused` hears why an operation was. */
+  /**
+   * Stands before `source`; messages call it `title` (`plc0.FORWARD`), and
+   * `refused` hears why an operation was.
+   */
   constructor(
     title: string,
     source: LineSource,
     refused: (reason: string) => void,
   ) {
-    this.title = title;
+    this.exclusion = `${title} is active, which excludes it`;
     this.wrapped = source;
     this.#refused = refused;
     this.isActive = source.direction === Direction.Output &&
@@ -166,7 +169,7 @@ export class InterlockedSource implements LineSource, SourceListener {
   #isExcluded(): boolean {
     const blocker = this.blocker();
     if (blocker === undefined) return false;
-    this.#refused(`${blocker.title} is active, which excludes it`);
+    this.#refused(blocker.exclusion);
     return true;
   }
 
@@ -249,7 +252,7 @@ export class Interlocks {
     const blocker = member.isActive ? member.blocker() : undefined;
     if (blocker === undefined) return;
     // Both were found active. The one that came later has to give way.
-    line.refuse(`${blocker.title} is active, which excludes it`);
+    line.refuse(blocker.exclusion);
     line.makeInactive();
   }
 

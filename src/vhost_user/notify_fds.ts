@@ -140,7 +140,7 @@ export class KickFd implements Disposable {
       throw error;
     } finally {
       // A kick carries no fds; one that does must not fill our table.
-      for (const stray of this.#strays.splice(0)) stray.close();
+      while (this.#strays.length > 0) this.#strays.pop()!.close();
     }
   }
 

@@ -6,8 +6,9 @@
  * used comes out of `pop` with its fault named, to be refused; a ring that makes
  * no sense stops the queue until its next start.
  *
- * Nothing is allocated between `create` and the last `flush`, except for room
- * for chains of more than 16 parts, which no honest driver makes.
+ * A request of the usual form allocates nothing. A chain of more than 16 parts
+ * makes room for them, an indirect table across two regions a view of it, and an
+ * answer of more than 64 bytes (the names) one of where it goes.
  *
  * **Source**: virtio 1.3, section 2.7 "Split Virtqueues".
  *
