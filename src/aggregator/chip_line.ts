@@ -55,11 +55,25 @@ export interface ChipLineOptions {
   onClosed: () => void;
 }
 
+/** All settings that a line can be given, so that no request makes any. */
+interface SettingsOfLine {
+  asFound: LineSettings;
+  /** By the value that is driven. */
+  outputs: Record<Value, LineSettings>;
+  /** By the edges that are reported. */
+  inputs: Record<Edges, LineSettings>;
+}
+
 const EDGE_NAMES = ["none", "rising", "falling", "both"] as const;
 const KIND_RISING = 1;
 
-/** The kernel's event fifo of a one-line request holds 16. */
-const events = new EdgeEventBatch(16);
+/**
+ * What the kernel keeps for us when we are late. It would take 1024, but has to
+ * find the room in one piece, and 24 KB are had easily.
+ */
+const BUFFERED_EVENTS = 512;
+/** As many are read at once; then others have their turn. */
+const events = new EdgeEventBatch(64);
 
 /**
  * One line of a chip, requested for as long as this object lives (but for the
@@ -67,6 +81,7 @@ const events = new EdgeEventBatch(16);
  */
 export class ChipLine implements LineSource, PresentLine {
   readonly #options: ChipLineOptions;
+  readonly #settings: SettingsOfLine;
   readonly #subscription: Disposable;
   #description: string;
   #name = "";
@@ -95,6 +110,7 @@ export class ChipLine implements LineSource, PresentLine {
   constructor(options: ChipLineOptions) {
     this.#options = options;
     const { specification, presence } = options;
+    this.#settings = settingsOf(specification);
     this.#description = `${specification.origin} (absent)`;
     try {
       this.#acquire();
@@ -270,8 +286,12 @@ export class ChipLine implements LineSource, PresentLine {
     const info = chip.lineInfo(place.offset);
     const { keeper, consumer } = this.#options;
     const kept = this.#takeKept(chip.name, place.offset);
-    const lines = [{ offset: place.offset, settings: this.#settings() }];
-    this.#request = kept ?? chip.requestLines({ consumer, lines });
+    const lines = [{ offset: place.offset, settings: this.#presentSettings() }];
+    this.#request = kept ?? chip.requestLines({
+      consumer,
+      lines,
+      eventBufferSize: BUFFERED_EVENTS,
+    });
     this.#lost.begin(kept !== undefined);
     // What was kept stays kept: a manager on a kernel without kcmp(2) does not
     // see that it has this request already.
@@ -294,7 +314,7 @@ export class ChipLine implements LineSource, PresentLine {
 
   /** The request that an earlier process had, if it was kept and still lives. */
   #takeKept(chipName: string, offset: number): LineRequest | undefined {
-    const { keeper, specification: { activeLow } } = this.#options;
+    const { keeper } = this.#options;
     if (keeper === undefined) return undefined;
     const name = lineFdName(chipName, offset);
     let alive: LineRequest | undefined;
@@ -303,7 +323,7 @@ export class ChipLine implements LineSource, PresentLine {
       let fault = requestFault(fd, chipName, offset);
       if (fault === undefined) {
         const request = new LineRequest(fd.release(), chipName, [
-          { offset, settings: { direction: "as-is", activeLow } },
+          { offset, settings: this.#settings.asFound },
         ]);
         const isAlive = request.readBit(0) >= 0;
         if (isAlive && alive === undefined) {
@@ -338,7 +358,7 @@ export class ChipLine implements LineSource, PresentLine {
     if (info.direction === "output") {
       // The same level on the wire is the other value where that is turned.
       const value = (isTurned ? 1 - found : found) as Value;
-      const settings = this.#outputSettings(value);
+      const settings = this.#settings.outputs[value];
       this.#configured = !isTurned && hasSettings(info, settings) ||
         request.configure(settings) === 0;
       this.#direction = Direction.Output;
@@ -349,7 +369,7 @@ export class ChipLine implements LineSource, PresentLine {
     // An input that was never asked for edges may be one that was taken as it
     // was: it is made ours by the first who uses it.
     if (edges === Edges.None && !isTurned) return;
-    const settings = this.#inputSettings(edges);
+    const settings = this.#settings.inputs[edges];
     this.#configured = !isTurned && hasSettings(info, settings) ||
       request.configure(settings) === 0;
     this.#direction = Direction.Input;
@@ -390,16 +410,15 @@ export class ChipLine implements LineSource, PresentLine {
     return this.#request;
   }
 
-  #settings(): LineSettings {
-    const { activeLow } = this.#options.specification;
-    if (!this.#configured) return { direction: "as-is", activeLow };
+  #presentSettings(): LineSettings {
+    if (!this.#configured) return this.#settings.asFound;
     if (this.#direction === Direction.Input) {
-      return this.#inputSettings(this.#edges);
+      return this.#settings.inputs[this.#edges];
     }
     // An output that was never given a value is taken over as it is found.
     return this.#driven < 0
-      ? { direction: "as-is", activeLow }
-      : this.#outputSettings(this.#driven as Value);
+      ? this.#settings.asFound
+      : this.#settings.outputs[this.#driven as Value];
   }
 
   #checked(result: number): number {
@@ -423,7 +442,7 @@ export class ChipLine implements LineSource, PresentLine {
       ? this.#checked(request.readBit(0))
       : argument;
     if (value < 0) return FAILED;
-    const result = request.configure(this.#outputSettings(value as Value));
+    const result = request.configure(this.#settings.outputs[value as Value]);
     if (result < 0) return this.#checked(result);
     this.#unwatch();
     this.#edges = Edges.None;
@@ -440,7 +459,7 @@ export class ChipLine implements LineSource, PresentLine {
     ) {
       return 0;
     }
-    const result = request.configure(this.#inputSettings(edges));
+    const result = request.configure(this.#settings.inputs[edges]);
     if (result < 0) return this.#checked(result);
     this.#configured = true;
     this.#direction = Direction.Input;
@@ -454,31 +473,6 @@ export class ChipLine implements LineSource, PresentLine {
       this.#watchRequest(request);
     }
     return 0;
-  }
-
-  #outputSettings(value: Value): LineSettings {
-    const { drive } = this.#options.specification;
-    return {
-      ...this.#commonSettings(),
-      direction: "output",
-      outputValue: value,
-      ...(drive === undefined ? {} : { drive }),
-    };
-  }
-
-  #inputSettings(edges: Edges): LineSettings {
-    const { debounceUs } = this.#options.specification;
-    return {
-      ...this.#commonSettings(),
-      direction: "input",
-      edge: EDGE_NAMES[edges],
-      ...(debounceUs === 0 ? {} : { debouncePeriodUs: debounceUs }),
-    };
-  }
-
-  #commonSettings(): LineSettings {
-    const { activeLow, bias } = this.#options.specification;
-    return { activeLow, ...(bias === undefined ? {} : { bias }) };
   }
 
   #watchRequest(request: LineRequest): void {
@@ -525,6 +519,34 @@ export class ChipLine implements LineSource, PresentLine {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
   }
+}
+
+function settingsOf(
+  { activeLow, bias, debounceUs, drive }: LineSpecification,
+): SettingsOfLine {
+  const common = { activeLow, ...(bias === undefined ? {} : { bias }) };
+  const output = (outputValue: Value): LineSettings => ({
+    ...common,
+    direction: "output",
+    outputValue,
+    ...(drive === undefined ? {} : { drive }),
+  });
+  const input = (edges: Edges): LineSettings => ({
+    ...common,
+    direction: "input",
+    edge: EDGE_NAMES[edges],
+    ...(debounceUs === 0 ? {} : { debouncePeriodUs: debounceUs }),
+  });
+  return {
+    asFound: { direction: "as-is", activeLow },
+    outputs: { 0: output(0), 1: output(1) },
+    inputs: {
+      [Edges.None]: input(Edges.None),
+      [Edges.Rising]: input(Edges.Rising),
+      [Edges.Falling]: input(Edges.Falling),
+      [Edges.Both]: input(Edges.Both),
+    },
+  };
 }
 
 function valueAfter(kind: number): Value {

@@ -8,11 +8,11 @@ import { ApiService } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { until } from "../environment/wait.ts";
-import { settle } from "./gpio_sim.ts";
 
-/** The kernel's buffer of a request for one line. */
-const BUFFERED = 16;
-const EDGES = 24;
+/** What the kernel keeps of a line for a service that is late. */
+const BUFFERED = 512;
+const EDGES = BUFFERED + 8;
+const TICK_MS = 15;
 
 Deno.test("edges that the kernel dropped while nobody read them are counted, in lanes too", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 3 });
@@ -52,8 +52,9 @@ Deno.test("edges that the kernel dropped while nobody read them are counted, in 
     for (const line of [0, 1]) {
       await chip.pull(line, i % 2 === 0 ? "up" : "down");
     }
-    // Of two pulls at once the kernel may see one edge, or none.
-    await settle();
+    // Of two pulls at once the kernel may see one edge, or none; it sees each
+    // at its next tick.
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
   }
   await chip.pull(2, "down");
   service.process.kill("SIGCONT");
