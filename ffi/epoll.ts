@@ -11,8 +11,6 @@ import { OwnedFd } from "./owned_fd.ts";
 
 /** There is something to read. **Safety**: a constant. */
 export const EPOLLIN = 0x001;
-/** There is an exceptional condition. **Safety**: a constant. */
-export const EPOLLPRI = 0x002;
 /** Writing would not block. **Safety**: a constant. */
 export const EPOLLOUT = 0x004;
 /** An error; reported whether asked for or not. **Safety**: a constant. */
@@ -21,8 +19,6 @@ export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
 /** The peer will not send any more. **Safety**: a constant. */
 export const EPOLLRDHUP = 0x2000;
-/** Report once, then not until modified. **Safety**: a constant. */
-export const EPOLLONESHOT = 0x40000000;
 /** Report changes only, not states. **Safety**: a constant. */
 export const EPOLLET = 0x80000000;
 

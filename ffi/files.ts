@@ -30,10 +30,6 @@ export const O_WRONLY = 1;
 export const O_RDWR = 2;
 /** Make the file if it is not there. **Safety**: a constant. */
 export const O_CREAT = 0o100;
-/** Fail if the file is there. **Safety**: a constant. */
-export const O_EXCL = 0o200;
-/** Empty the file first. **Safety**: a constant. */
-export const O_TRUNC = 0o1000;
 /** Never wait. **Safety**: a constant. */
 export const O_NONBLOCK = 0o4000;
 /** Not for child processes. **Safety**: a constant. */

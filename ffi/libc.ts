@@ -99,18 +99,6 @@ const SYMBOLS = {
     parameters: ["i32", "buffer", "u32"],
     result: "i32",
   },
-  /** int timerfd_create(int clock, int flags) */
-  timerfdCreate: {
-    name: "timerfd_create",
-    parameters: ["i32", "i32"],
-    result: "i32",
-  },
-  /** int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old) */
-  timerfdSettime: {
-    name: "timerfd_settime",
-    parameters: ["i32", "i32", "buffer", "pointer"],
-    result: "i32",
-  },
 
   /** int memfd_create(const char *name, unsigned flags) */
   memfdCreate: {

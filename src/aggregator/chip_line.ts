@@ -31,6 +31,7 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
+import { oppositeOf } from "./level.ts";
 import { LostEdges } from "./lost_edges.ts";
 
 /** Which line of which chip, and who asks for it. */
@@ -357,7 +358,7 @@ export class ChipLine implements LineSource, PresentLine {
     const isTurned = info.activeLow !== activeLow;
     if (info.direction === "output") {
       // The same level on the wire is the other value where that is turned.
-      const value = (isTurned ? 1 - found : found) as Value;
+      const value = isTurned ? oppositeOf(found as Value) : found as Value;
       const settings = this.#settings.outputs[value];
       this.#configured = !isTurned && hasSettings(info, settings) ||
         request.configure(settings) === 0;

@@ -7,8 +7,10 @@
 import type {
   LineReference,
   LineSpecification,
+  Value,
 } from "../config/specification.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
+import { oppositeOf } from "./level.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -426,7 +428,8 @@ function followingOf(
   alone: number;
   title: string;
 } {
-  const flip = (value: number) => value < 0 ? value : 1 - value;
+  const flip = (value: number) =>
+    value < 0 ? value : oppositeOf(value as Value);
   switch (source.kind) {
     case "wire": {
       // What is on the wire is the other side's value; nobody drives it: the

@@ -13,10 +13,15 @@ import type { Value } from "../config/specification.ts";
 
 /** The value that a pin at `level` has. */
 export function valueOfLevel(level: Value, activeLow: boolean): Value {
-  return activeLow ? (level ^ 1) as Value : level;
+  return activeLow ? oppositeOf(level) : level;
 }
 
 /** The level that makes a pin have `value`. */
 export function levelOfValue(value: Value, activeLow: boolean): Value {
-  return activeLow ? (value ^ 1) as Value : value;
+  return activeLow ? oppositeOf(value) : value;
+}
+
+/** The other value: what is active is not, and the other way round. */
+export function oppositeOf(value: Value): Value {
+  return (value ^ 1) as Value;
 }

@@ -7,7 +7,9 @@
  *
  * @module
  */
+import type { Value } from "../config/specification.ts";
 import { Direction, Edges, FAILED } from "../virtio/line_port.ts";
+import { oppositeOf } from "./level.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -251,7 +253,9 @@ class InputTap implements LineSource, SharedUser {
   }
 
   valueOf(result: number): number {
-    return result >= 0 && this.#isInverted ? 1 - result : result;
+    return result >= 0 && this.#isInverted
+      ? oppositeOf(result as Value)
+      : result;
   }
 
   hear(sourceValue: number): void {

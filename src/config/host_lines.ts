@@ -70,7 +70,7 @@ function unify(users: readonly User[]): void {
  * The same text for the same host line; undefined for lines without a chip.
  * Two texts may still mean one line: that shows when the chips are looked at.
  */
-export function hostLineKey(source: SourceSpecification): string | undefined {
+function hostLineKey(source: SourceSpecification): string | undefined {
   switch (source.kind) {
     case "chip":
       return `${chipKey(source)} ${source.offset}`;

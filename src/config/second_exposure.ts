@@ -12,7 +12,7 @@ import type {
 import { placeIn, valuePlace, type WrittenAggregator } from "./written.ts";
 
 /** What the second exposure of an aggregator is called. */
-export function secondName(name: string): string {
+function secondName(name: string): string {
   // No aggregator of a file has a dot in its name.
   return `${name}.pins`;
 }

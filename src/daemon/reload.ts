@@ -261,7 +261,7 @@ const RULES: readonly ((line: LineSpecification) => unknown)[] = [
  * What became of an aggregator: `same`, `new`, `rules`, or the reasons why it
  * cannot become so under a running guest.
  */
-export function changeOf(
+function changeOf(
   old: AggregatorSpecification | undefined,
   next: AggregatorSpecification,
 ): "same" | "new" | "rules" | string[] {

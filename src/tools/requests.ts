@@ -32,7 +32,7 @@ export interface RequestHow {
 }
 
 /** The lines in groups of one chip each, by their positions. */
-export function groupByChip(lines: readonly SelectedLine[]): number[][] {
+function groupByChip(lines: readonly SelectedLine[]): number[][] {
   const groups = Map.groupBy(lines.keys(), (index) => lines[index]!.chip);
   return [...groups.values()].flatMap((indices) =>
     Array.from(

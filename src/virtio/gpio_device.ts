@@ -173,7 +173,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     this.#depth++;
     try {
       for (const line of this.#lines) {
-        const word = state.load(line.number, this.#hasInterrupts);
+        const word = state.load(line.lineNumber, this.#hasInterrupts);
         if (word === NO_STATE) line.save();
         else line.restore(word);
       }
@@ -424,10 +424,10 @@ export class GpioDevice implements VirtioDevice, LineListener {
   #answerDeferred(line: GpioLine, head: number, result: number): void {
     const deferred = this.#deferred!;
     const isOk = result >= 0;
-    this.counters.countRequest(line.number, deferred.typeOf(head), isOk);
+    this.counters.countRequest(line.lineNumber, deferred.typeOf(head), isOk);
     const times = this.#times;
     if (times !== undefined) {
-      times.answered(line.number, deferred.arrivalOf(head));
+      times.answered(line.lineNumber, deferred.arrivalOf(head));
     }
     deferred.answer(head, isOk ? Status.Ok : Status.Err, isOk ? result : 0);
   }

@@ -91,8 +91,8 @@ type Step = typeof Step[keyof typeof Step];
 
 /** The guest's side of one line. */
 export class GpioLine {
-  /** The lineNumber. */
-  readonly number: number;
+  /** Which line of its device it is. */
+  readonly lineNumber: number;
   /** Head of the request that the port works on, or `NO_HEAD`. */
   requestHead = NO_HEAD;
   /** Head of the oldest request that waits behind it, or `NO_HEAD`. */
@@ -130,13 +130,13 @@ export class GpioLine {
 
   /** Makes the line as a new guest finds it. */
   constructor(
-    number: number,
+    lineNumber: number,
     port: LinePort,
     buffers: EventBuffers,
     counters: GpioCounters,
     state: GuestState,
   ) {
-    this.number = number;
+    this.lineNumber = lineNumber;
     this.#port = port;
     this.#buffers = buffers;
     this.#counters = counters;
@@ -344,7 +344,7 @@ export class GpioLine {
     // A buffer that came before the interrupt was enabled has not been looked
     // at. That is done once the request is answered.
     this.#wantsCheck = isLevelType(this.#irqType) &&
-      this.#buffers.isHeld(this.number);
+      this.#buffers.isHeld(this.lineNumber);
     return 0;
   }
 
@@ -364,15 +364,15 @@ export class GpioLine {
     this.#wantsCheck = false;
     this.#dropLatch();
     this.save();
-    if (this.#buffers.giveBack(this.number, EventStatus.Invalid)) {
-      this.#counters.countEvent(this.number, EventCount.Returned);
+    if (this.#buffers.giveBack(this.lineNumber, EventStatus.Invalid)) {
+      this.#counters.countEvent(this.lineNumber, EventCount.Returned);
     }
   }
 
   #dropLatch(): void {
     if (!this.#isLatched) return;
     this.#isLatched = false;
-    this.#counters.countEvent(this.number, EventCount.Discarded);
+    this.#counters.countEvent(this.lineNumber, EventCount.Discarded);
   }
 
   /** Everything the guest made of the line is gone; the port is not told. */
@@ -398,7 +398,7 @@ export class GpioLine {
       ? Direction.Output
       : Direction.None;
     this.#state.store(
-      this.number,
+      this.lineNumber,
       packState(
         this.#irqType,
         this.#isLatched,
@@ -462,7 +462,7 @@ export class GpioLine {
     this.#missed = Edges.None;
     this.save();
     // The buffer may have come first.
-    if (this.#buffers.isHeld(this.number)) this.unmasked();
+    if (this.#buffers.isHeld(this.lineNumber)) this.unmasked();
     return 0;
   }
 
@@ -526,15 +526,15 @@ export class GpioLine {
       if (type === IrqType.None) {
         this.#missed |= level === 0 ? Edges.Falling : Edges.Rising;
       }
-      this.#counters.countEvent(this.number, EventCount.Dropped);
-    } else if (this.#buffers.isHeld(this.number)) {
+      this.#counters.countEvent(this.lineNumber, EventCount.Dropped);
+    } else if (this.#buffers.isHeld(this.lineNumber)) {
       this.#deliver();
     } else if (this.#isLatched) {
-      this.#counters.countEvent(this.number, EventCount.Coalesced);
+      this.#counters.countEvent(this.lineNumber, EventCount.Coalesced);
     } else {
       this.#isLatched = true;
       this.save();
-      this.#counters.countEvent(this.number, EventCount.Latched);
+      this.#counters.countEvent(this.lineNumber, EventCount.Latched);
     }
   }
 
@@ -554,7 +554,7 @@ export class GpioLine {
 
   #checkLevel(): void {
     // Masked: the level is looked at when the buffer comes.
-    this.#wantsCheck = this.#buffers.isHeld(this.number);
+    this.#wantsCheck = this.#buffers.isHeld(this.lineNumber);
     if (!this.#wantsCheck || this.#step !== Step.Idle) return;
     this.#wantsCheck = false;
     const result = this.#port.submit(LineOperation.GetValue, 0);
@@ -574,8 +574,8 @@ export class GpioLine {
   }
 
   #deliver(): void {
-    if (this.#buffers.giveBack(this.number, EventStatus.Valid)) {
-      this.#counters.countEvent(this.number, EventCount.Delivered);
+    if (this.#buffers.giveBack(this.lineNumber, EventStatus.Valid)) {
+      this.#counters.countEvent(this.lineNumber, EventCount.Delivered);
     }
   }
 }
