@@ -117,21 +117,29 @@ export class ServiceManager implements Disposable {
     this.#say(`STATUS=${status}`);
     if (this.#watchdogUs === undefined) return;
     this.#timer = setInterval(() => {
-      isWell().then(() => this.#say("WATCHDOG=1"), () => {});
+      isWell().then(() => {
+        // The end may have begun while the reactor was asked.
+        if (this.#timer !== undefined) this.#say("WATCHDOG=1");
+      }, () => {});
     }, this.#watchdogUs / 2000);
   }
 
   /** The end has begun. */
   stopping(): void {
-    clearInterval(this.#timer);
+    this.#endPings();
     this.#say("STOPPING=1");
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    this.#endPings();
     this.#notify?.close();
     this.store?.[Symbol.dispose]();
     for (const fd of this.#listeners.values()) fd.close();
+  }
+
+  #endPings(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #say(text: string): void {
