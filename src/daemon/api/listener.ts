@@ -40,7 +40,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
  * taken. **Units**: milliseconds.
  */
 const MESSAGE_LIMIT_MS = 10_000;
-/** Requests that may wait for answers in one connection. */
+/** Requests that may wait for their turn in one connection. */
 const MAX_UNANSWERED = 16;
 /** Connections beyond these wait in the listener's backlog. */
 const MAX_CONNECTIONS = 4000;
@@ -52,15 +52,24 @@ const FD_SHARE = 1 / 4;
 /** How long a listener rests when it can take no more. **Units**: ms. */
 const REST_MS = 200;
 
+/** A request, and where its answer goes. */
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
 /** One client's connection. */
 interface Connection {
   peer: Peer;
-  /** Requests whose head is here, but not yet their whole body. */
-  arriving: number;
-  /** Requests whose answer is not yet written: a stream's is not, for long. */
-  unanswered: number;
-  /** Of them, answers that are complete, and are not taken yet. */
-  untaken: number;
+  /**
+   * Requests without an answer that was taken, in their order. Only the first
+   * one is served: what a client may have made and does not read is one answer.
+   */
+  unanswered: Exchange[];
+  /** The first one's head is here, but not yet its whole body. */
+  isArriving: boolean;
+  /** The first one's answer is complete: it is not, for long, if a stream. */
+  isComplete: boolean;
   limit: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -68,6 +77,7 @@ interface Connection {
 export class ApiListener implements Disposable {
   readonly #listener: OwnedFd;
   readonly #server: Server;
+  readonly #handler: ApiHandler;
   readonly #connections = new Map<Socket, Connection>();
   readonly #maxConnections = maxConnections();
   #wait: ReadinessWait | undefined;
@@ -76,10 +86,11 @@ export class ApiListener implements Disposable {
   /** Begins to serve. */
   constructor(listener: OwnedFd, handler: ApiHandler) {
     this.#listener = listener;
+    this.#handler = handler;
     this.#server = createServer(
       // What lacks a host is refused here: Node would say nothing to it.
       { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
-      (request, response) => this.#answer(handler, request, response),
+      (request, response) => this.#take(request, response),
     );
     // It is this class that listens. A server that knows of no listener would
     // promise to keep a connection, and close it after its first answer.
@@ -127,9 +138,9 @@ export class ApiListener implements Disposable {
   #begin(fd: OwnedFd): void {
     const connection: Connection = {
       peer: peerCredentials(fd.fd),
-      arriving: 0,
-      unanswered: 0,
-      untaken: 0,
+      unanswered: [],
+      isArriving: false,
+      isComplete: false,
       limit: undefined,
     };
     const socket = new Socket({ fd: fd.release() });
@@ -143,40 +154,53 @@ export class ApiListener implements Disposable {
     this.#server.emit("connection", socket);
   }
 
-  #answer(
-    handler: ApiHandler,
-    request: IncomingMessage,
-    response: ServerResponse,
-  ): void {
+  /** Puts a request into its connection's queue. */
+  #take(request: IncomingMessage, response: ServerResponse): void {
     const socket = request.socket as unknown as Socket;
     const connection = this.#connections.get(socket);
-    if (connection === undefined) {
+    if (
+      connection === undefined ||
+      connection.unanswered.length >= MAX_UNANSWERED
+    ) {
       socket.destroy();
       return;
     }
-    connection.arriving++;
+    connection.unanswered.push({ request, response });
+    if (connection.unanswered.length === 1) this.#serve(socket, connection);
+  }
+
+  /** Serves the first request of a connection, and then the next one. */
+  #serve(socket: Socket, connection: Connection): void {
+    const [first] = connection.unanswered;
+    if (first === undefined) {
+      limit(socket, connection);
+      return;
+    }
+    const { request, response } = first;
+    connection.isArriving = true;
+    connection.isComplete = false;
     request.on("end", () => {
-      connection.arriving--;
+      if (connection.unanswered[0] !== first) return;
+      connection.isArriving = false;
       limit(socket, connection);
     });
-    connection.unanswered++;
-    let isComplete = false;
     response.on("prefinish", () => {
-      isComplete = true;
-      connection.untaken++;
+      connection.isComplete = true;
       limit(socket, connection);
     });
     response.on("finish", () => {
-      connection.unanswered--;
-      if (isComplete) connection.untaken--;
-      limit(socket, connection);
+      connection.unanswered.shift();
+      this.#serve(socket, connection);
     });
-    // Answers that nobody reads are memory.
-    if (connection.unanswered > MAX_UNANSWERED) {
-      socket.destroy();
-      return;
-    }
     limit(socket, connection);
+    this.#answer(first, socket, connection);
+  }
+
+  #answer(
+    { request, response }: Exchange,
+    socket: Socket,
+    { peer }: Connection,
+  ): void {
     const fail = (status: number, message: string) => {
       response.writeHead(status, {
         "content-type": "application/json",
@@ -188,7 +212,7 @@ export class ApiListener implements Disposable {
       fail(400, "An HTTP/1.1 request names a host; any will do");
       return;
     }
-    handler(request, response, connection.peer).catch((error: unknown) => {
+    this.#handler(request, response, peer).catch((error: unknown) => {
       // A connection that ended in the middle has nobody left to be told.
       if (response.headersSent || socket.destroyed) socket.destroy();
       else fail(500, error instanceof Error ? error.message : String(error));
@@ -210,8 +234,8 @@ function maxConnections(): number {
  */
 function limit(socket: Socket, connection: Connection): void {
   clearTimeout(connection.limit);
-  const isServed = connection.arriving === 0 && connection.untaken === 0 &&
-    connection.unanswered > 0;
+  const { unanswered, isArriving, isComplete } = connection;
+  const isServed = unanswered.length > 0 && !isArriving && !isComplete;
   connection.limit = isServed || socket.destroyed
     ? undefined
     : setTimeout(() => socket.destroy(), MESSAGE_LIMIT_MS);

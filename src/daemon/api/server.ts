@@ -14,6 +14,7 @@ import { type Creation, readCreation, readPulls } from "./create.ts";
 import { EVENT_STREAM_HEADERS, EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
 import { ApiListener, type Peer } from "./listener.ts";
+import { JointQuestion } from "./joint_question.ts";
 import { readJson, Refusal, reply } from "./messages.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
 import { openApi } from "./openapi.ts";
@@ -95,6 +96,9 @@ export class ApiServer implements AsyncDisposable {
   /** Aggregators of clients, with their lease or what it is to be. */
   readonly #leases = new Map<string, Lease | "stream" | "none">();
   readonly #removals = new Set<Promise<void>>();
+  /** Of one aggregator by name, or of all. */
+  readonly #descriptions: JointQuestion<AggregatorDescription[]>;
+  readonly #metrics: JointQuestion<Uint8Array>;
 
   /**
    * Begins to serve.
@@ -110,6 +114,10 @@ export class ApiServer implements AsyncDisposable {
     { reload, takeListener, keeper, restored = [] }: ApiSurroundings = {},
   ) {
     this.#reactor = reactor;
+    this.#descriptions = new JointQuestion((name) =>
+      name === "" ? reactor.describe() : reactor.describe(name)
+    );
+    this.#metrics = new JointQuestion(() => this.#metricsPage());
     this.#keeper = keeper;
     for (const { name } of restored) this.#leases.set(name, "none");
     this.#reload = reload;
@@ -186,7 +194,7 @@ export class ApiServer implements AsyncDisposable {
       method: "GET",
       path: /^\/v1\/aggregators$/,
       handle: async ({ response }) => {
-        const all = await this.#reactor.describe();
+        const all = await this.#descriptions.ask("");
         reply(response, 200, {
           aggregators: all.map((one) => this.#state(one)),
         });
@@ -254,8 +262,8 @@ export class ApiServer implements AsyncDisposable {
           response.writeHead(200, EVENT_STREAM_HEADERS).end();
           return;
         }
-        const aggregator = query.get("aggregator") ?? undefined;
-        const all = await this.#reactor.describe(aggregator);
+        const aggregator = query.get("aggregator") || undefined;
+        const all = await this.#descriptions.ask(aggregator ?? "");
         this.#hub.add(response, aggregator, {
           event: "snapshot",
           aggregators: all.map((one) => this.#state(one)),
@@ -266,14 +274,9 @@ export class ApiServer implements AsyncDisposable {
       method: "GET",
       path: /^\/metrics$/,
       handle: async ({ response }) => {
-        const text = metricsText(await this.#reactor.count(), {
-          eventListeners: this.#hub.size,
-          eventsMissed: this.#hub.lost,
-          now: Date.now(),
-          residentBytes: Deno.memoryUsage().rss,
-        });
+        const page = await this.#metrics.ask("");
         response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE });
-        response.end(text);
+        response.end(page);
       },
     },
     {
@@ -506,8 +509,18 @@ export class ApiServer implements AsyncDisposable {
     reply(response, 200, answer.outcome);
   }
 
+  async #metricsPage(): Promise<Uint8Array> {
+    const text = metricsText(await this.#reactor.count(), {
+      eventListeners: this.#hub.size,
+      eventsMissed: this.#hub.lost,
+      now: Date.now(),
+      residentBytes: Deno.memoryUsage().rss,
+    });
+    return new TextEncoder().encode(text);
+  }
+
   async #show(name: string): Promise<AggregatorState> {
-    const [aggregator] = await this.#reactor.describe(name);
+    const [aggregator] = await this.#descriptions.ask(name);
     if (aggregator === undefined) {
       throw new Refusal(404, `There is no aggregator "${name}"`);
     }
