@@ -1,6 +1,9 @@
 # ARM machines with GPIO controllers of their own, all of it stock Debian: QEMU
 # of two ages, the kernels for arm64 and armhf, and for each an initial file
 # system with busybox and libgpiod's tools. Sourced by scripts/environment.
+#
+# What runs in foreign has settings of its own, on purpose.
+# shellcheck disable=SC2030,SC2031,SC2034
 
 # What a board needs beside its kernel: device trees, modules.
 ARM_BOARD_FILES=(highbank.dtb aspeed-ast2600-evb.dtb gpio-aspeed.ko)
@@ -22,7 +25,8 @@ arm_initramfs_directory() {
 }
 
 # foreign ARCHITECTURE COMMAND...: a command for which apt's packages are those
-# of another architecture; their lists are apart from this machine's.
+# of another architecture; their lists are apart from this machine's. After
+# prepare_downloads.
 foreign() {
   local architecture=$1
   shift
@@ -40,7 +44,7 @@ foreign() {
   )
 }
 
-# build_qemu_arm FINAL SUITES VERSION
+# build_qemu_arm FINAL SUITES
 build_qemu_arm() {
   local program modules
   unpack_packages "$2" "$1.new/root" qemu-system-arm
@@ -50,15 +54,6 @@ build_qemu_arm() {
     sed -i "2a export QEMU_MODULE_DIR=\"$1/root/$modules\"" \
       "$1.new/bin/$program"
   done
-}
-
-# check_qemu_arm FINAL VERSION: it runs, and is of the age that is wanted.
-check_qemu_arm() {
-  local version
-  version=$("$1/bin/qemu-system-aarch64" --version 2>&1) || :
-  [[ $version == "QEMU emulator version $2."* ]] ||
-    fail "the unpacked QEMU in $1 is not $2 or does not run: ${version:0:200}" \
-      "remove that directory and run the command again"
 }
 
 # build_arm_kernel FINAL ARCHITECTURE: FINAL/vmlinuz of a Debian kernel as it
@@ -74,6 +69,9 @@ unpack_arm_kernel() {
   refresh_lists
   package=$(private_apt bookworm apt-cache depends "linux-image-$flavour" |
     sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  [[ -n $package ]] ||
+    fail "Debian bookworm has no kernel linux-image-$flavour for $2" \
+      "set GPIOAGG_DEBIAN_MIRROR to a complete mirror"
   mkdir -p "$1/package" "$1/tree"
   (cd "$1/package" &&
     quietly "$CACHE/log-kernel" "cannot download $package" \
@@ -123,22 +121,19 @@ build_arm_initramfs() {
 }
 
 ensure_arm() {
-  local architecture version suites directory
+  local architecture version kernel initramfs
   ensure_busybox
   for version in "$QEMU_OLD" "$QEMU_NEW"; do
-    suites=bookworm
-    if [[ $version == "$QEMU_NEW" ]]; then
-      suites='bookworm bookworm-backports'
-    fi
-    directory=$(qemu_arm_directory "$version")
-    ensure_program "$directory" "QEMU $version for ARM" build_qemu_arm "$suites"
-    check_qemu_arm "$directory" "$version"
+    ensure_program "$(qemu_arm_directory "$version")" "QEMU $version for ARM" \
+      build_checked_qemu build_qemu_arm "$version" qemu-system-aarch64
   done
   for architecture in arm64 armhf; do
-    ensure_program "$(arm_kernel_directory "$architecture")" \
-      "Debian's kernel for $architecture" build_arm_kernel "$architecture"
-    ensure_program "$(arm_initramfs_directory "$architecture")" \
-      "the initial file system for $architecture" \
+    kernel=$(arm_kernel_directory "$architecture")
+    initramfs=$(arm_initramfs_directory "$architecture")
+    [[ -d $kernel && -d $initramfs ]] || prepare_downloads
+    ensure_program "$kernel" "Debian's kernel for $architecture" \
+      build_arm_kernel "$architecture"
+    ensure_program "$initramfs" "the initial file system for $architecture" \
       build_arm_initramfs "$architecture"
   done
 }

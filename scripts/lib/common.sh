@@ -1,7 +1,15 @@
 # Common ground of the scripts: messages, the cache, keys, locks, packages of
 # the machine. Sourced; needs REPOSITORY (the top of the checkout).
 
-CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-${HOME:-}/.cache}/gpioagg}"
+# Where nobody set HOME it is what the passwd database has (the shell asks it for
+# ~), and all programs that are started here are told the same.
+if [[ -z ${HOME:-} ]]; then
+  unset HOME
+  HOME=~
+fi
+export HOME
+
+CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpioagg}"
 
 # say MESSAGE...: progress, for people; standard output is for results.
 say() {
@@ -34,8 +42,9 @@ key_of() {
 }
 
 # with_lock COMMAND...: runs a command while no other run of this program
-# changes the cache.
+# changes the cache; with the command's status.
 with_lock() {
+  local status
   mkdir -p "$CACHE" ||
     fail "cannot make the cache directory $CACHE" \
       "set GPIOAGG_CACHE to a directory that can be written"
@@ -44,8 +53,11 @@ with_lock() {
     say "waiting for another run that is filling $CACHE"
     flock 9
   fi
+  # Bare, since after "||" no failure in the command would end it.
   "$@"
+  status=$?
   exec 9>&-
+  return "$status"
 }
 
 # publish TEMPORARY FINAL: puts a finished artefact into its place at once, so
@@ -64,28 +76,63 @@ as_root() {
   fi
 }
 
+# may_install: whether this user may install packages.
+may_install() {
+  [[ $EUID -eq 0 ]] || sudo --non-interactive true 2>/dev/null
+}
+
+# apt_as_root ARGUMENT...: apt-get, and once more every five seconds while another
+# program has apt's locks, as is usual on a machine that has just started. Of the
+# locks, apt itself waits for dpkg's only.
+apt_as_root() {
+  local log=$CACHE/log/apt status end=$((SECONDS + 300))
+  mkdir -p "${log%/*}"
+  while :; do
+    status=0
+    # A service that a package starts gets neither a pipe nor the lock of the
+    # cache: it would keep them.
+    as_root env LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+      apt-get -q -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 9>&- || status=$?
+    if [[ $status -eq 0 || $SECONDS -ge $end ]] ||
+      ! grep -q 'Could not get lock' "$log"; then
+      break
+    fi
+    sleep 5
+  done
+  cat "$log"
+  return "$status"
+}
+
+# update_machine_lists: reads the lists of the machine's own package sources,
+# once in a run.
+update_machine_lists() {
+  [[ -z ${MACHINE_LISTS_ARE_FRESH:-} ]] || return 0
+  apt_as_root update || return
+  MACHINE_LISTS_ARE_FRESH=1
+}
+
 # install_packages PACKAGE...: installs those that the machine has not got.
 install_packages() {
-  local package missing=()
+  local package known missing=()
   command -v dpkg-query >/dev/null ||
     fail "this machine has no dpkg: the test environment is built from Debian packages" \
       "run it on Debian 12 or newer (a container does); the unit tests need only Deno: deno task test"
+  # One that was removed may still be known, by its configuration files.
+  known=$(dpkg-query --show \
+    --showformat '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null) || :
   for package in "$@"; do
-    [[ -e /var/lib/dpkg/info/$package.list ||
-      -e /var/lib/dpkg/info/$package:$(dpkg --print-architecture).list ]] ||
+    [[ $'\n'$known$'\n' == *$'\n'"$package installed"$'\n'* ]] ||
       missing+=("$package")
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
-  if [[ $EUID -ne 0 ]] && ! sudo --non-interactive true 2>/dev/null; then
+  may_install ||
     fail "not installed and no right to install: ${missing[*]}" \
       "run as root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-  fi
   say "installing ${missing[*]}"
   quietly "$CACHE/log/apt-update" "apt-get update failed" \
     "check the network and the machine's package sources" \
-    as_root apt-get -q update
+    update_machine_lists
   quietly "$CACHE/log/apt-install" "cannot install ${missing[*]}" \
     "try by hand: apt-get install ${missing[*]}" \
-    as_root env DEBIAN_FRONTEND=noninteractive \
-    apt-get -q -y install --no-install-recommends "${missing[@]}"
+    apt_as_root -y install --no-install-recommends "${missing[@]}"
 }

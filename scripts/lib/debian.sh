@@ -4,47 +4,79 @@
 
 # The releases that anything here comes from.
 DEBIAN_SUITES=(bookworm bookworm-backports trixie trixie-backports)
+# Where Debian's own images have it from.
+DEBIAN_DEFAULT_MIRROR=http://deb.debian.org/debian
 DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# debian_mirror: the mirror that the machine itself uses.
-debian_mirror() {
-  if [[ -n ${GPIOAGG_DEBIAN_MIRROR:-} ]]; then
-    printf '%s' "$GPIOAGG_DEBIAN_MIRROR"
-    return
-  fi
-  local site release rest
-  while IFS='|' read -r site release rest; do
-    # The main archive: not the security one, whose releases are named so.
-    if [[ $release != *-* && $site == */debian ]]; then
+# machine_mirror: the mirror of the machine's own package sources; nothing where
+# its apt has no lists of Debian's main archive.
+machine_mirror() {
+  local site release origin label
+  # Apt has variables of its own.
+  # shellcheck disable=SC2016
+  while IFS='|' read -r site release origin label; do
+    # Security updates and the like may be on mirrors that have nothing else.
+    if [[ $origin == Debian && $label == Debian && $release != *[-/]* &&
+      $site != cdrom:* ]]; then
       printf '%s' "$site"
       return
     fi
-  done < <(apt-get indextargets --format '$(SITE)|$(RELEASE)|' \
+  done < <(apt-get indextargets \
+    --format '$(SITE)|$(RELEASE)|$(ORIGIN)|$(LABEL)' \
     'Created-By: Packages' 2>/dev/null)
-  fail "found no Debian mirror in the machine's own apt configuration" \
-    "set GPIOAGG_DEBIAN_MIRROR to the address of one (ending in /debian)"
+}
+
+# choose_mirror: sets GPIOAGG_DEBIAN_MIRROR, once in a run.
+choose_mirror() {
+  [[ -z ${GPIOAGG_DEBIAN_MIRROR:-} ]] || return 0
+  GPIOAGG_DEBIAN_MIRROR=$(machine_mirror)
+  # Apt knows what its sources are when it has read them. The images of
+  # containers come without lists.
+  if [[ -z $GPIOAGG_DEBIAN_MIRROR ]] && may_install; then
+    say "reading the machine's own package lists, for their mirror"
+    mkdir -p "$CACHE/log"
+    update_machine_lists >"$CACHE/log/apt-update" 2>&1 </dev/null || :
+    GPIOAGG_DEBIAN_MIRROR=$(machine_mirror)
+  fi
+  if [[ -z $GPIOAGG_DEBIAN_MIRROR ]]; then
+    GPIOAGG_DEBIAN_MIRROR=$DEBIAN_DEFAULT_MIRROR
+    say "the machine's apt names no Debian mirror, taking" \
+      "$GPIOAGG_DEBIAN_MIRROR (set GPIOAGG_DEBIAN_MIRROR to choose another)"
+  fi
+}
+
+# prepare_downloads: what private_apt needs of the machine. To be called where a
+# failure ends the program, not in $(...).
+prepare_downloads() {
+  install_packages debian-archive-keyring
+  [[ -r $DEBIAN_KEYRING ]] ||
+    fail "no $DEBIAN_KEYRING to check Debian's packages with" \
+      "install the package debian-archive-keyring"
+  choose_mirror
+}
+
+# debian_mirror: the mirror, after prepare_downloads.
+debian_mirror() {
+  printf '%s' "$GPIOAGG_DEBIAN_MIRROR"
 }
 
 # private_apt SUITES PROGRAM ARGUMENT...: apt-get or apt-cache that knows only
 # these suites (words in one argument) and believes that nothing is installed,
-# so that dependencies are always complete.
+# so that dependencies are always complete. After prepare_downloads.
 private_apt() {
   local suites=$1 program=$2 suite sources
-  shift 2
   local directory="$CACHE/apt"
+  shift 2
   sources="$directory/${suites// /+}.list"
   mkdir -p "$directory/lists/partial" "$directory/archives/partial"
   if [[ ! -e $sources ]]; then
-    [[ -r $DEBIAN_KEYRING ]] ||
-      fail "no $DEBIAN_KEYRING to check Debian's packages with" \
-        "install the package debian-archive-keyring"
     for suite in $suites; do
       printf 'deb [signed-by=%s] %s %s main\n' \
-        "$DEBIAN_KEYRING" "$(debian_mirror)" "$suite"
+        "$DEBIAN_KEYRING" "$GPIOAGG_DEBIAN_MIRROR" "$suite"
     done >"$sources.new"
     mv "$sources.new" "$sources"
-    : >"$directory/status"
   fi
+  : >"$directory/status"
   "$program" \
     -o "Dir::Etc::sourcelist=$sources" \
     -o "Dir::Etc::sourceparts=/dev/null" \
@@ -65,7 +97,7 @@ private_apt() {
 # refresh_lists: brings the private package lists up to date, once in a run.
 refresh_lists() {
   [[ -z ${LISTS_ARE_FRESH:-} ]] || return 0
-  install_packages debian-archive-keyring
+  prepare_downloads
   # The mirror may have changed since the last time.
   rm -f "$CACHE"/apt/*.list
   say "reading the package lists of ${DEBIAN_SUITES[*]}"
@@ -99,6 +131,8 @@ unpack_packages() {
     basename "$archive" .deb
   done >"$target/packages"
   rm -f "$archives"/*.deb
+  # None of these is the machine's own: TARGET is never empty.
+  # shellcheck disable=SC2115
   rm -rf "$target/usr/share/doc" "$target/usr/share/man" \
     "$target/usr/share/locale" "$target/var"
 }

@@ -74,7 +74,7 @@ install_deno() {
   mkdir -p "$target.new"
   quietly "$CACHE/log/deno" "cannot get @deno/$platform@$DENO_PIN" \
     "check the network, or put Deno $DENO_PIN on PATH: npm install -g deno@$DENO_PIN" \
-    npm pack --silent --pack-destination "$target.new" \
+    npm pack --loglevel=error --pack-destination "$target.new" \
     "@deno/$platform@$DENO_PIN"
   tar -xzf "$target.new"/*.tgz -C "$target.new" --strip-components=1
   rm -f "$target.new"/*.tgz

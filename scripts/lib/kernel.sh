@@ -19,9 +19,9 @@ uml_directory() {
 }
 
 guest_kernel_directory() {
-  printf '%s/guest-kernel-%s' "$CACHE" "$(cat "$KERNEL_FILES/guest.config" |
-    key_of "$LINUX_SERIES" \
-      "$(declare -f build_guest_kernel configure_kernel)")"
+  printf '%s/guest-kernel-%s' "$CACHE" "$(key_of "$LINUX_SERIES" \
+    "$(declare -f build_guest_kernel configure_kernel)" \
+    <"$KERNEL_FILES/guest.config")"
 }
 
 # choose_linux_package: the package of the kernel source to build.

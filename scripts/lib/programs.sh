@@ -58,6 +58,8 @@ build_gpiod() {
   for tool in "${GPIO_TOOLS[@]}"; do
     write_wrapper "$1" "$tool"
   done
+  # There is one such file.
+  # shellcheck disable=SC2211
   "$1.new/root"/usr/lib*/ld-linux-*.so.* --library-path \
     "$(echo "$1.new/root"/usr/lib/*-linux-gnu)" \
     "$1.new/root/usr/bin/gpiodetect" --version >/dev/null ||
@@ -108,13 +110,15 @@ build_podman() {
     -exec rm -rf {} +
   rm -rf "$root"/usr/lib/*-linux-gnu/perl* "$root"/usr/lib/*-linux-gnu/gconv
   find "$root" -type d -empty -delete
+  # There is one such file.
+  # shellcheck disable=SC2211
   "$root"/lib64/ld-linux-*.so.* --library-path \
     "$(echo "$root"/{,usr/}lib/*-linux-gnu | tr ' ' :)" \
     "$root/usr/bin/podman" --version >/dev/null ||
     fail "the unpacked podman does not run" "look at $1.new"
 }
 
-# build_qemu FINAL SUITES VERSION
+# build_qemu FINAL SUITES
 build_qemu() {
   unpack_packages "$2" "$1.new/root" qemu-system-x86
   local modules
@@ -126,21 +130,29 @@ build_qemu() {
     "$1.new/bin/qemu-system-x86_64"
 }
 
-# check_qemu FINAL VERSION: it runs, is of the age that is wanted, and has the
-# device. One that fails is put aside, to be looked at.
-check_qemu() {
-  local version devices
-  version=$("$1/bin/qemu-system-x86_64" --version 2>&1) || :
-  devices=$("$1/bin/qemu-system-x86_64" -device help 2>&1) || :
-  [[ $version != "QEMU emulator version $2."* ||
-    $devices != *'name "vhost-user-gpio-pci"'* ]] || return 0
-  rm -rf "$1.failed"
-  mv "$1" "$1.failed"
-  [[ $version == "QEMU emulator version $2."* ]] ||
-    fail "the unpacked QEMU is not $2: ${version%%$'\n'*}" \
-      "look at $1.failed; adapt scripts/lib/programs.sh"
-  fail "the unpacked QEMU $2 has no vhost-user-gpio-pci device" \
-    "look at $1.failed; adapt scripts/lib/programs.sh"
+# run_unpublished FINAL PROGRAM ARGUMENT...: a wrapper of FINAL.new/bin, whose
+# paths are those of FINAL, before FINAL is there.
+run_unpublished() {
+  local wrapper
+  wrapper=$(<"$1.new/bin/$2")
+  sh -c "${wrapper//"$1/"/"$1.new/"}" "${@:2}"
+}
+
+# build_checked_qemu FINAL BUILDER VERSION PROGRAM [DEVICE]: a QEMU that runs,
+# is of the age that is wanted and has the device; nothing else is published.
+build_checked_qemu() {
+  local suites=bookworm version devices
+  if [[ $3 == "$QEMU_NEW" ]]; then suites='bookworm bookworm-backports'; fi
+  "$2" "$1" "$suites"
+  version=$(run_unpublished "$1" "$4" --version 2>&1) || :
+  [[ $version == "QEMU emulator version $3."* ]] ||
+    fail "the unpacked $4 is not $3 or does not run: ${version:0:200}" \
+      "look at $1.new; adapt scripts/lib/programs.sh"
+  [[ -n ${5:-} ]] || return 0
+  devices=$(run_unpublished "$1" "$4" -device help 2>&1) || :
+  [[ $devices == *"name \"$5\""* ]] ||
+    fail "the unpacked $4 $3 has no device $5" \
+      "look at $1.new; adapt scripts/lib/programs.sh"
 }
 
 # build_initramfs FINAL: busybox, the GPIO tools with their libraries, the
@@ -202,9 +214,10 @@ ensure_podman() {
   ensure_program "$(podman_directory)" podman build_podman
 }
 
-# ensure_judges: other people's programs that say whether our output is right.
+# ensure_judges: other people's programs that say whether our output, and our
+# scripts, are right.
 ensure_judges() {
-  install_packages sigrok-cli systemd
+  install_packages shellcheck sigrok-cli systemd
   ensure_program "$(promtool_directory)" promtool build_promtool
 }
 
@@ -216,16 +229,8 @@ ensure_initramfs() {
 }
 
 ensure_qemu() {
-  local old new
-  old=$(qemu_old_directory)
-  new=$(qemu_new_directory)
-  if [[ ! -d $old ]]; then
-    ensure_program "$old" "QEMU $QEMU_OLD" build_qemu bookworm
-    check_qemu "$old" "$QEMU_OLD"
-  fi
-  if [[ ! -d $new ]]; then
-    ensure_program "$new" "QEMU $QEMU_NEW" build_qemu \
-      "bookworm bookworm-backports"
-    check_qemu "$new" "$QEMU_NEW"
-  fi
+  ensure_program "$(qemu_old_directory)" "QEMU $QEMU_OLD" build_checked_qemu \
+    build_qemu "$QEMU_OLD" qemu-system-x86_64 vhost-user-gpio-pci
+  ensure_program "$(qemu_new_directory)" "QEMU $QEMU_NEW" build_checked_qemu \
+    build_qemu "$QEMU_NEW" qemu-system-x86_64 vhost-user-gpio-pci
 }

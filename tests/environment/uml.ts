@@ -77,10 +77,12 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
       further.push(`dtb=${await compile(options.deviceTree, directory)}`);
     }
     if (options.virtualTime) further.push("time-travel=inf-cpu");
+    const memoryMiB = options.memoryMiB ?? 256;
     const process = new ChildProcess({
       command: kernel,
+      env: { TMPDIR: await memoryDirectory(memoryMiB, directory, kernel) },
       args: [
-        `mem=${options.memoryMiB ?? 256}M`,
+        `mem=${memoryMiB}M`,
         "root=/dev/root",
         "rootfstype=hostfs",
         "rootflags=/",
@@ -109,6 +111,50 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
   }
 }
 
+/**
+ * Where the kernel keeps the machine's memory, in a file that it maps, also to
+ * execute it. `/dev/shm` needs no disk to be quick, but containers often have it
+ * with `noexec`, where the kernel does not start, and of 64 MB, where the
+ * machine would be killed as soon as it uses more. A file on a disk works too.
+ */
+async function memoryDirectory(
+  memoryMiB: number,
+  ownDirectory: string,
+  kernel: string,
+): Promise<string> {
+  // Other machines start at the same time.
+  const room = 2 * memoryMiB * 2 ** 20;
+  for (const path of ["/dev/shm", ownDirectory, "/var/tmp"]) {
+    const { stdout } = await new Deno.Command("findmnt", {
+      args: ["-bno", "AVAIL,OPTIONS", "-T", path],
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    // One mounted over another is the last line.
+    const line = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
+    const [available, flags = ""] = line.trim().split(/\s+/);
+    if (Number(available) >= room && !flags.split(",").includes("noexec")) {
+      return path;
+    }
+  }
+  // The kernel itself is executed from there.
+  return kernel.slice(0, kernel.lastIndexOf("/"));
+}
+
+/**
+ * The home directory that scripts/environment takes for its cache: without
+ * HOME, its shell asks the passwd database.
+ */
+async function homeDirectory(): Promise<string> {
+  const home = Deno.env.get("HOME");
+  if (home) return home;
+  const { stdout } = await new Deno.Command("bash", {
+    args: ["-c", "unset HOME; printf %s ~"],
+    stdin: "null",
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
 /** The file that uml/init.sh reads. */
 async function settings(
   share: string,
@@ -121,7 +167,7 @@ async function settings(
     Deno.env.get("PATH") ?? "/usr/bin:/bin",
   ].join(":");
   const variables: Record<string, string> = {
-    HOME: Deno.env.get("HOME") ?? "/root",
+    HOME: await homeDirectory(),
     // The same things are found at the same places inside.
     ...(pass("GPIOAGG_CACHE")),
     ...(pass("XDG_CACHE_HOME")),
