@@ -14,11 +14,18 @@ import {
 } from "../kernel_chip/inventory.ts";
 import {
   collectGarbage,
+  type Collection,
   isForbidden,
   takeDown,
 } from "../kernel_chip/janitor.ts";
 import { KernelChip } from "../kernel_chip/kernel_chip.ts";
-import { Records, stateOf } from "../kernel_chip/records.ts";
+import {
+  type ChipRecord,
+  type FoundRecord,
+  holderOf,
+  Records,
+  visibleRecords,
+} from "../kernel_chip/records.ts";
 import { readArguments } from "./arguments.ts";
 import { writeError, writeOutput } from "./output.ts";
 
@@ -60,28 +67,35 @@ export async function main(args: readonly string[]): Promise<number> {
 async function list(args: readonly string[]): Promise<number> {
   const { json, rest } = readArguments(args, { json: "flag" });
   refuseStray(rest);
-  show(listInventory(await new Records().list()), json);
+  const chips = listInventory(await visibleRecords());
+  if (json) writeOutput(JSON.stringify({ chips }));
+  else if (chips.length > 0) writeOutput(table(chips, false));
   return 0;
 }
 
 async function gc(args: readonly string[]): Promise<number> {
   const { json, rest } = readArguments(args, { json: "flag" });
   refuseStray(rest);
-  const records = new Records();
-  if ((await records.list()).length === 0) {
-    show([], json);
-    return 0;
+  const { removed, failed } = await collect(new Records());
+  if (json) {
+    const chips = removed.map((record) => describeRecord(record, "orphaned"));
+    writeOutput(JSON.stringify({ chips }));
+  } else if (removed.length === 0 && failed.length === 0) {
+    writeOutput("nothing was left over");
+  } else {
+    for (const record of removed) tellRemoved(record);
   }
+  for (const { record, error } of failed) {
+    writeError(`Cannot remove ${record.name}: ${error.message}`);
+  }
+  return failed.length === 0 ? 0 : 1;
+}
+
+async function collect(records: Records): Promise<Collection> {
+  // Who has no right to write there need not be refused for nothing.
+  if (records.isEmpty) return { removed: [], failed: [] };
   using _lock = await records.lock();
-  const removed = await collectGarbage(records);
-  show(
-    removed.map((record) => ({
-      ...describeRecord(record),
-      state: "orphaned",
-    })),
-    json,
-  );
-  return 0;
+  return await collectGarbage(records);
 }
 
 async function remove(args: readonly string[]): Promise<number> {
@@ -92,30 +106,50 @@ async function remove(args: readonly string[]): Promise<number> {
     });
   }
   const records = new Records();
-  const known = new Map(
-    (await records.list()).map((record) => [record.name, record]),
-  );
-  const chosen = rest.map((name) => {
-    const record = known.get(name);
-    if (record === undefined) {
-      const near = nearest(name, [...known.keys()]);
-      throw new ConfigError(`there is no chip "${name}" of gpioagg's`, {
-        hint: near === undefined
-          ? "gpioagg kernel list shows the chips"
-          : `Did you mean ${near}?`,
-      });
-    }
-    if (stateOf(record) === "held" && !force) {
+  if (records.isEmpty) throw await unknownChip(rest[0]!, []);
+  // Looked at under the lock: what is seen is what is removed.
+  using _lock = await records.lock();
+  const known = await records.list();
+  const chosen: FoundRecord[] = [];
+  for (const name of new Set(rest)) {
+    const record = known.find((record) => record.name === name);
+    if (record === undefined) throw await unknownChip(name, known);
+    if (record.state === "held" && !force) {
       throw new Error(
-        `Cannot remove ${name}: process ${record.maker.pid} holds it. End ` +
-          `that process, or say --force`,
+        `Cannot remove ${name}: ${holderOf(record)} holds it. End that ` +
+          `process, or say --force`,
       );
     }
-    return record;
-  });
-  using _lock = await records.lock();
-  for (const record of chosen) await takeDown(records, record);
+    chosen.push(record);
+  }
+  for (const record of chosen) {
+    await takeDown(records, record);
+    tellRemoved(record);
+  }
   return 0;
+}
+
+/** Why a name is none that can be removed from here. */
+async function unknownChip(
+  name: string,
+  known: readonly ChipRecord[],
+): Promise<Error> {
+  if ((await visibleRecords()).some((record) => record.name === name)) {
+    return new Error(
+      `Cannot remove ${name}: it is root's; kernel chips take root's rights`,
+    );
+  }
+  const near = nearest(name, known.map((record) => record.name));
+  return new ConfigError(`there is no chip "${name}" of gpioagg's`, {
+    hint: near === undefined
+      ? "gpioagg kernel list shows the chips"
+      : `Did you mean ${near}?`,
+  });
+}
+
+function tellRemoved({ name, path, device }: ChipRecord): void {
+  const what = path ?? device;
+  writeOutput(`removed ${name}` + (what === undefined ? "" : ` (${what})`));
 }
 
 async function create(args: readonly string[]): Promise<number> {
@@ -141,7 +175,10 @@ async function create(args: readonly string[]): Promise<number> {
     ...(mode === undefined ? {} : { mode }),
     ...(through === undefined ? {} : { interface: through }),
   });
-  const described = describeRecord(chip.record);
+  const described = describeRecord(
+    chip.record,
+    given.detach ? "detached" : "held",
+  );
   if (given.json) writeOutput(JSON.stringify(described));
   else writeOutput(table([described], true));
   return given.detach ? 0 : await hold(chip);
@@ -181,11 +218,6 @@ function refuseStray([stray]: readonly string[]): void {
   throw new ConfigError(`cannot take the argument "${stray}"`, {
     hint: "gpioagg kernel --help tells what can be given",
   });
-}
-
-function show(chips: readonly InventoryChip[], json: boolean): void {
-  if (json) writeOutput(JSON.stringify({ chips }));
-  else if (chips.length > 0) writeOutput(table(chips, false));
 }
 
 function table(chips: readonly InventoryChip[], withLines: boolean): string {
@@ -235,9 +267,13 @@ create  makes the chip and holds it until SIGTERM or SIGINT. When gpioagg dies
   --detach            make the chip and leave it: only remove takes it down
   --interface NAME    configfs (Linux 6.16 and newer) or sysfs (5.8 and newer,
                       no names); the better one is taken otherwise
-list    shows the chips that were made like this, by gpioagg and by others
-remove  takes chips down; with --force even while a process holds them
-gc      takes down what dead processes left; create does so too
+list    shows the chips that were made like this, by gpioagg and by others;
+        "foreign" is what no gpioagg has made that this user can see
+remove  takes chips down, and names each; with --force even while a process
+        holds them
+gc      takes down what dead processes left, and names each, or says that
+        nothing was left over; status 1 if something would not go. create does
+        so too
 
   --json              one JSON object on standard output
   -h, --help          this text`;

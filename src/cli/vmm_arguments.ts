@@ -68,8 +68,8 @@ const GROUPS: Readonly<Record<string, Group>> = {
 const IMPOSSIBLE: Readonly<Record<string, string>> = {
   "{crosvm}": "crosvm knows no vhost-user device of the type GPIO",
   "{kvmtool}":
-    "kvmtool speaks no vhost-user; use an aggregator of the host's " +
-    "own kernel (gpioagg kernel create)",
+    "kvmtool speaks no vhost-user, and has no GPIO device that could " +
+    "open a chip: its guests get no lines",
 };
 
 /**

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../config/config_error.ts";
 import { fillPlaceholders } from "./vmm_arguments.ts";
 
@@ -72,6 +72,15 @@ for (const arg of ["{crosvm}", "{kvmtool}", "{socket}", "{socket:no}"]) {
     assertThrows(() => fillPlaceholders([arg], TWO), ConfigError, arg);
   });
 }
+
+Deno.test("fillPlaceholders() does not send users of kvmtool to what it cannot open", () => {
+  const { message } = assertThrows(
+    () => fillPlaceholders(["{kvmtool}"], ONE),
+    ConfigError,
+    "no GPIO device",
+  );
+  assert(!message.includes("gpioagg kernel"), message);
+});
 
 Deno.test("fillPlaceholders() says when there is nothing to put in, or too much", () => {
   const pins = [{ qtest: "/q", qmp: "/m" }];

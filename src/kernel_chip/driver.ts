@@ -29,7 +29,7 @@ const DEVICES = "/sys/bus/platform/devices";
 
 /** Highest offset on a chip, plus one, that the sysfs interface takes. */
 const SYSFS_OFFSETS = 512;
-/** Longest text that sysfs hands to the driver: a page, less its end. */
+/** Longest text that sysfs hands to the driver: a page, less its end, in bytes. */
 const SYSFS_TEXT = 4095;
 
 /**
@@ -87,7 +87,8 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
       });
     }
   }
-  if (newDeviceText(lines).length > SYSFS_TEXT) {
+  const text = new TextEncoder().encode(newDeviceText(lines));
+  if (text.length > SYSFS_TEXT) {
     throw new ConfigError(
       `${lines.length} lines are too many for the kernel's sysfs interface`,
       { hint: "Linux 6.16 and newer take more, through configfs" },
@@ -117,50 +118,74 @@ export function newDeviceText(
       ranges.push(first === last ? `${first}` : `${first}-${last}`);
       previous = last;
     }
-    words.push(/\s/.test(key) ? `"${key}"` : key, ranges.join(","));
+    // To the kernel a byte within a letter beyond ASCII may be a blank.
+    words.push(
+      /^[\x21-\x7e]+$/.test(key) ? key : `"${key}"`,
+      ranges.join(","),
+    );
   }
   return words.join(" ");
 }
 
 /**
- * Makes a chip through configfs; it is there when this returns.
+ * Makes a chip's group in configfs: empty, and so of no effect.
+ *
+ * @throws {Error} If there is one already: then it is somebody else's, and must
+ * be left alone.
+ */
+export function makeGroup(group: string): void {
+  if (!makeDirectory(group)) {
+    throw new Error(`Cannot make ${group}: somebody else made it`);
+  }
+}
+
+/**
+ * Makes the chip of an empty group in configfs; it is there when this returns.
  *
  * @returns The device's name: `gpio-aggregator.0`.
  * @throws {OsError} ENXIO if a line cannot be had; what was made remains, and
  * is the caller's to take down.
  */
-export function makeThroughConfigfs(
-  directory: string,
-  lines: readonly KernelLine[],
+export function fillGroup(
+  group: string,
+  lines: readonly Pick<KernelLine, "key" | "offset" | "name">[],
 ): string {
-  if (!makeDirectory(directory)) {
-    throw new Error(`Cannot make ${directory}: somebody else made it`);
-  }
   for (const [lineNumber, { key, offset, name }] of lines.entries()) {
-    const line = `${directory}/line${lineNumber}`;
+    const line = `${group}/line${lineNumber}`;
     makeDirectory(line);
     writeAttribute(`${line}/key`, key);
     writeAttribute(`${line}/offset`, `${offset}`);
     if (name !== "") writeAttribute(`${line}/name`, name);
   }
-  const device = readSmallFile(`${directory}/dev_name`)!.trim();
-  writeAttribute(`${directory}/live`, "1");
+  const device = readSmallFile(`${group}/dev_name`)!.trim();
+  writeAttribute(`${group}/live`, "1");
   return device;
 }
 
-/** Takes down what is at `directory` in configfs; what is not there is done. */
-export function endThroughConfigfs(directory: string): void {
-  if (fileStatus(directory) === undefined) return;
+/** Takes down a group in configfs that we made; what is not there is done. */
+export function endThroughConfigfs(group: string): void {
   try {
-    writeAttribute(`${directory}/live`, "0");
+    writeAttribute(`${group}/live`, "0");
   } catch (error) {
     // EPERM: it was not live.
     if (!isOsError(error, "EPERM", "ENOENT")) throw error;
   }
-  for (const name of listDirectory(directory)) {
-    if (/^line\d+$/.test(name)) removeDirectory(`${directory}/${name}`);
+  for (const name of namesIn(group)) {
+    if (isLine(name)) removeDirectory(`${group}/${name}`);
   }
-  removeDirectory(directory);
+  removeDirectory(group);
+}
+
+/**
+ * Takes down the group that a maker may have made before it could say so. Lines
+ * came later, so a group that has any, or is live, is somebody else's and stays.
+ */
+export function endEmptyGroup(group: string): void {
+  try {
+    removeDirectory(group);
+  } catch (error) {
+    if (!isOsError(error, "ENOTEMPTY", "EBUSY")) throw error;
+  }
 }
 
 /**
@@ -193,6 +218,19 @@ export function listDevices(): string[] {
   ).sort((a, b) => numberOf(a) - numberOf(b));
 }
 
+/** The devices there are, each told from later ones of its name: `NAME INODE`. */
+export function deviceMarks(): string[] {
+  return listDevices().map((device) => markOf(device, inodeOf(device)));
+}
+
+/** What {@linkcode deviceMarks} calls a device. */
+export function markOf(
+  device: string | undefined,
+  inode: string | undefined,
+): string {
+  return `${device} ${inode}`;
+}
+
 /** Tells a device from a later one of the same name; undefined if there is none. */
 export function inodeOf(device: string): string | undefined {
   return fileStatus(`${DEVICES}/${device}`)?.inode.toString();
@@ -205,13 +243,8 @@ export function isBound(device: string): boolean {
 
 /** The name of the chip that a device is, once it is there: `gpiochip3`. */
 export function chipNameOf(device: string): string | undefined {
-  try {
-    return listDirectory(`${DEVICES}/${device}`)
-      .find((name) => /^gpiochip\d+$/.test(name));
-  } catch (error) {
-    if (isOsError(error, "ENOENT")) return undefined;
-    throw error;
-  }
+  return namesIn(`${DEVICES}/${device}`)
+    .find((name) => /^gpiochip\d+$/.test(name));
 }
 
 /** The path of the chip's device node, once it is there and is that chip's. */
@@ -229,14 +262,13 @@ export function nodeOf(device: string): string | undefined {
 export function configuredLines(
   device: string,
 ): { key: string; offset: number; name: string }[] | undefined {
-  const directory = configfsDirectoryOf(device);
-  if (directory === undefined) return undefined;
-  const count = listDirectory(directory)
-    .filter((name) => /^line\d+$/.test(name)).length;
+  const group = namesIn(CONFIGFS).map((name) => `${CONFIGFS}/${name}`)
+    .find((group) => readAttribute(`${group}/dev_name`) === device);
+  if (group === undefined) return undefined;
+  const count = namesIn(group).filter(isLine).length;
   return Array.from({ length: count }, (_, lineNumber) => {
     const read = (attribute: string) =>
-      readSmallFile(`${directory}/line${lineNumber}/${attribute}`)?.trim() ??
-        "";
+      readAttribute(`${group}/line${lineNumber}/${attribute}`) ?? "";
     return {
       key: read("key"),
       offset: Number(read("offset")),
@@ -245,14 +277,28 @@ export function configuredLines(
   });
 }
 
-function configfsDirectoryOf(device: string): string | undefined {
+/** Whether a device was made through sysfs, as far as the kernel tells. */
+export function isMadeThroughSysfs(device: string): boolean {
+  // Older kernels know no other way.
+  return fileStatus(CONFIGFS) === undefined ||
+    fileStatus(`${CONFIGFS}/_sysfs.${numberOf(device)}`) !== undefined;
+}
+
+function isLine(name: string): boolean {
+  return /^line\d+$/.test(name);
+}
+
+/** What an attribute says, but for the line's end that the kernel adds. */
+function readAttribute(path: string): string | undefined {
+  return readSmallFile(path)?.replace(/\n$/, "");
+}
+
+/** The names in a directory; none if there is none, or no more. */
+function namesIn(directory: string): string[] {
   try {
-    return listDirectory(CONFIGFS).map((name) => `${CONFIGFS}/${name}`)
-      .find((directory) =>
-        readSmallFile(`${directory}/dev_name`)?.trim() === device
-      );
+    return listDirectory(directory);
   } catch (error) {
-    if (isOsError(error, "ENOENT")) return undefined;
+    if (isOsError(error, "ENOENT")) return [];
     throw error;
   }
 }

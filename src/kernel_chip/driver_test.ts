@@ -30,6 +30,8 @@ Deno.test("newDeviceText() writes rising offsets as one list, and keeps every or
     "a 3 a 1-2 b 0 a 9",
   );
   assertEquals(newDeviceText(lines(["GPIO bank", 4])), '"GPIO bank" 4');
+  // The kernel sees a blank in the last byte of the à.
+  assertEquals(newDeviceText(lines(["voilàx", 4])), '"voilàx" 4');
 });
 
 Deno.test("checkForSysfs() refuses what the sysfs interface cannot say", () => {
@@ -47,4 +49,10 @@ Deno.test("checkForSysfs() refuses what the sysfs interface cannot say", () => {
       ],
   );
   assertStringIncludes(failure(...many), "500 lines are too many");
+  // More than 4095 bytes, but not as many letters.
+  const wide = Array.from(
+    { length: 160 },
+    (_, i): [string, number] => ["äöüäöüäöüäöü", 159 - i],
+  );
+  assertStringIncludes(failure(...wide), "160 lines are too many");
 });

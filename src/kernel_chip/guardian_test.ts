@@ -1,12 +1,17 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileStatus, readSmallFile } from "../../ffi/files.ts";
-import { Guardian } from "./guardian.ts";
+import { type GuardedChip, Guardian } from "./guardian.ts";
 import { isAlive, type ProcessIdentity } from "./process_identity.ts";
 import { until } from "./until.ts";
 
+/** For what takes no time on a machine at rest. */
+const LIMIT_MS = 10_000;
+
 const MAKER = `
   import { Guardian } from "${import.meta.resolve("./guardian.ts")}";
-  const guardian = Guardian.start(...Deno.args);
+  const [record, group, told] = Deno.args;
+  const guardian = Guardian.start(record, group || undefined);
+  if (told) await guardian.tell(JSON.parse(told));
   console.log(JSON.stringify(guardian.identity));
   setTimeout(() => guardian, 60_000);
 `;
@@ -44,9 +49,16 @@ Deno.test("A guardian that is disposed does nothing and is gone", async () => {
 });
 
 /** Starts a maker of a guardian: this process must not die. */
-async function startMaker(record: string, configfs: string) {
+async function startMaker(
+  record: string,
+  configfs: string,
+  told?: GuardedChip,
+) {
   const maker = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", MAKER, record, configfs],
+    args: [
+      ...["eval", "--quiet", MAKER, record, configfs],
+      ...(told === undefined ? [] : [JSON.stringify(told)]),
+    ],
     stdout: "piped",
     stdin: "null",
   }).spawn();
@@ -62,40 +74,73 @@ async function startMaker(record: string, configfs: string) {
   };
 }
 
+/** Whether a directory is gone, or is gone soon. */
+function goes(path: string): Promise<boolean> {
+  return until(() => fileStatus(path) === undefined, LIMIT_MS);
+}
+
 Deno.test("A guardian ignores the signals that are meant for its maker, and acts when the maker is killed", async () => {
   await using it = await rig();
-  const { guardian, kill } = await startMaker(it.record, it.configfs);
+  const { guardian, kill } = await startMaker(it.record, it.configfs, "group");
   // The script sets its traps first of all; before, signals do end it.
-  assert(await until(() => ignores(guardian.pid, 15), 5000));
+  assert(await until(() => ignores(guardian.pid, 15), LIMIT_MS));
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     Deno.kill(guardian.pid, signal);
   }
   await kill();
-  assert(await until(() => fileStatus(it.record) === undefined, 2000));
+  assert(await goes(`${it.configfs}/line0`));
+  assert(await until(() => !isAlive(guardian), LIMIT_MS));
   // In configfs the attributes go with their directory; here one is left over.
-  assert(fileStatus(`${it.configfs}/line0`) === undefined);
   assertEquals(await Deno.readTextFile(`${it.configfs}/live`), "0\n");
-  assert(await until(() => !isAlive(guardian), 2000));
+  // So the chip is there as far as can be seen: gc needs the record.
+  assert(fileStatus(it.record) !== undefined);
+});
+
+Deno.test("A guardian removes the record of what is gone", async () => {
+  await using it = await rig();
+  const group = `${it.configfs}/no`;
+  const gone = { device: "gpio-aggregator.4711", inode: "1" };
+  for (const [path, told] of [[group, "group"], ["", gone]] as const) {
+    await Deno.mkdir(it.record, { recursive: true });
+    const { kill } = await startMaker(it.record, path, told);
+    await kill();
+    assert(await goes(it.record));
+  }
 });
 
 Deno.test("A guardian takes a chip in configfs down though its record is gone", async () => {
   await using it = await rig();
-  const { guardian, kill } = await startMaker(`${it.record}/no`, it.configfs);
+  const { guardian, kill } = await startMaker(
+    ...[`${it.record}/no`, it.configfs, "group"] as const,
+  );
   await kill();
-  assert(await until(() => !isAlive(guardian), 2000));
+  assert(await until(() => !isAlive(guardian), LIMIT_MS));
   assert(fileStatus(`${it.configfs}/line0`) === undefined);
   assert(fileStatus(it.record) !== undefined);
 });
 
-Deno.test("A guardian whose maker has done it all does nothing", async () => {
+Deno.test("A guardian that was told of nothing ends nothing but an empty group", async () => {
   await using it = await rig();
-  const configfs = `${it.configfs}/no`;
-  for (const directory of [configfs, ""]) {
-    const { guardian, kill } = await startMaker(`${it.record}/no`, directory);
+  const empty = `${it.configfs}/line0`;
+  for (const group of [it.configfs, ""]) {
+    const { guardian, kill } = await startMaker(it.record, group);
     await kill();
-    assert(await until(() => !isAlive(guardian), 2000));
-    assert(fileStatus(configfs) === undefined);
+    assert(await until(() => !isAlive(guardian), LIMIT_MS));
+    assert(fileStatus(`${it.configfs}/live`) === undefined);
+    assert(fileStatus(empty) !== undefined);
+    // What the kernel may have made by now is found by it.
+    assert(fileStatus(it.record) !== undefined);
   }
-  assert(fileStatus(`${it.configfs}/line0`) !== undefined);
-  assert(fileStatus(it.record) !== undefined);
+  const { kill } = await startMaker(it.record, empty);
+  await kill();
+  assert(await goes(it.record));
+  assert(fileStatus(empty) === undefined);
+});
+
+Deno.test("A guardian that has ended is told of nothing", async () => {
+  await using it = await rig();
+  await using guardian = Guardian.start(it.record, it.configfs);
+  Deno.kill(guardian.identity.pid, "SIGKILL");
+  assert(await until(() => !isAlive(guardian.identity), LIMIT_MS));
+  await assertRejects(() => guardian.tell("group"), Error, "has ended");
 });

@@ -3,8 +3,16 @@
  *
  * @module
  */
-import { configuredLines, inodeOf, listDevices, nodeOf } from "./driver.ts";
-import { type ChipRecord, type ChipState, stateOf } from "./records.ts";
+import {
+  configuredLines,
+  inodeOf,
+  listDevices,
+  markOf,
+  nodeOf,
+} from "./driver.ts";
+import { isDeviceThere } from "./own_device.ts";
+import { isOfThisNamespace } from "./process_identity.ts";
+import type { ChipRecord, ChipState, FoundRecord } from "./records.ts";
 
 /** One line of an aggregated chip. */
 export interface InventoryLine {
@@ -23,7 +31,7 @@ export interface InventoryChip {
   readonly name: string;
   /** `missing`: there is a maker, but the chip was taken down by others. */
   readonly state: ChipState | "missing" | "foreign";
-  /** The process that holds it. */
+  /** The process that holds it; absent where its number means another here. */
   readonly pid?: number;
   /** Device node; absent while there is none. */
   readonly path?: string;
@@ -32,18 +40,20 @@ export interface InventoryChip {
   readonly lines: readonly InventoryLine[];
 }
 
-/** How a record's chip stands. */
-export function describeRecord(record: ChipRecord): InventoryChip {
-  const { name, device, inode, maker, lines } = record;
-  const state = stateOf(record);
-  const isThere = device !== undefined && inodeOf(device) === inode;
-  const path = isThere ? nodeOf(device) : undefined;
+/** What a record tells of its chip, which stands like that. */
+export function describeRecord(
+  record: ChipRecord,
+  state: ChipState,
+): InventoryChip {
+  const { name, device, maker, lines } = record;
+  const isThere = isDeviceThere(record);
+  const path = isThere ? nodeOf(device!) : undefined;
   return {
     name,
     state: state !== "orphaned" && device !== undefined && !isThere
       ? "missing"
       : state,
-    ...(state === "held" ? { pid: maker.pid } : {}),
+    ...(state === "held" && isOfThisNamespace(maker) ? { pid: maker.pid } : {}),
     ...(path === undefined ? {} : { path }),
     ...(device === undefined ? {} : { label: device }),
     lines: lines.map(({ name, chip, chipOffset }, lineNumber) => ({
@@ -57,15 +67,15 @@ export function describeRecord(record: ChipRecord): InventoryChip {
 
 /** All aggregated chips: gpioagg's own by name, then those of others. */
 export function listInventory(
-  records: readonly ChipRecord[],
+  records: readonly FoundRecord[],
 ): InventoryChip[] {
   const own = new Set(
-    records.map(({ device, inode }) => `${device} ${inode}`),
+    records.map(({ device, inode }) => markOf(device, inode)),
   );
   return [
-    ...records.map(describeRecord),
+    ...records.map((record) => describeRecord(record, record.state)),
     ...listDevices()
-      .filter((device) => !own.has(`${device} ${inodeOf(device)}`))
+      .filter((device) => !own.has(markOf(device, inodeOf(device))))
       .map(describeForeign),
   ];
 }

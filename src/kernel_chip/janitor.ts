@@ -7,31 +7,45 @@
 import { isOsError } from "../../ffi/os_error.ts";
 import { LineError } from "../gpio/errors.ts";
 import {
+  endEmptyGroup,
   endThroughConfigfs,
   endThroughSysfs,
-  inodeOf,
-  listDevices,
 } from "./driver.ts";
+import { deviceOfTheDead, marksOfOthers } from "./own_device.ts";
 import { isAlive } from "./process_identity.ts";
-import { type ChipRecord, type Records, stateOf } from "./records.ts";
-import { type HostChip, readHostChip } from "./host_chips.ts";
+import { type ChipRecord, groupOf, type Records } from "./records.ts";
 import { until } from "./until.ts";
 
-/** How long a guardian that is at work may take. */
-const GUARDIAN_LIMIT_MS = 2000;
+/** How long somebody else who takes the same chip down may take. */
+const OTHERS_LIMIT_MS = 2000;
+
+/** What became of the chips of dead makers. */
+export interface Collection {
+  /** The records of what was taken down. */
+  readonly removed: readonly ChipRecord[];
+  /** What would not go, and why. */
+  readonly failed: readonly { record: ChipRecord; error: Error }[];
+}
 
 /**
  * Takes down what dead makers left. Chips of living makers and detached ones
  * stay. The records must be locked.
- *
- * @returns The records of what was taken down.
- * @throws {OsError} EACCES, EPERM.
  */
-export async function collectGarbage(records: Records): Promise<ChipRecord[]> {
-  const orphans = (await records.list())
-    .filter((record) => stateOf(record) === "orphaned");
-  for (const record of orphans) await takeDown(records, record);
-  return orphans;
+export async function collectGarbage(records: Records): Promise<Collection> {
+  const removed: ChipRecord[] = [];
+  const failed: { record: ChipRecord; error: Error }[] = [];
+  for (const record of await records.list()) {
+    if (record.state !== "orphaned") continue;
+    try {
+      await takeDown(records, record);
+      removed.push(record);
+    } catch (error) {
+      // The others are not to suffer by it.
+      failed.push({ record, error: error as Error });
+    }
+  }
+  await records.sweep();
+  return { removed, failed };
 }
 
 /**
@@ -48,52 +62,52 @@ export async function takeDown(
   if (guardian !== undefined && isAlive(guardian)) {
     // A guardian whose maker is dead is about to do just this.
     if (!isAlive(maker)) {
-      await until(() => !isAlive(guardian), GUARDIAN_LIMIT_MS);
+      await until(() => !isAlive(guardian), OTHERS_LIMIT_MS);
     }
     // With the maker alive it holds on to the pipe, and must not act later.
     if (isAlive(guardian)) Deno.kill(guardian.pid, "SIGKILL");
-    await until(() => !isAlive(guardian), GUARDIAN_LIMIT_MS);
+    await until(() => !isAlive(guardian), OTHERS_LIMIT_MS);
   }
-  endChip(record);
+  await endChip(records, record);
+}
+
+/**
+ * Ends the chip of a record, and removes the record; nothing happens if they
+ * are gone.
+ *
+ * @throws {OsError} EACCES, EPERM. The record stays, then.
+ */
+export async function endChip(
+  records: Records,
+  record: ChipRecord,
+): Promise<void> {
+  const taken = marksOfOthers(await records.list(), record);
+  let error: unknown;
+  // Busy: somebody else, such as a guardian in a container, is at the same.
+  const isOver = await until(() => {
+    try {
+      endDevice(record, taken);
+      return true;
+    } catch (problem) {
+      if (!isOsError(problem, "EBUSY")) throw problem;
+      error = problem;
+      return false;
+    }
+  }, OTHERS_LIMIT_MS);
+  if (!isOver) throw error;
   await records.remove(record);
 }
 
-/**
- * Ends the chip of a record; nothing happens if it is gone.
- *
- * @throws {OsError} EACCES, EPERM.
- */
-export function endChip(record: ChipRecord): void {
+function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
   const { configfs, device, inode } = record;
   if (configfs !== undefined) return endThroughConfigfs(configfs);
+  if (record.interface === "configfs") return endEmptyGroup(groupOf(record));
   if (device !== undefined && inode !== undefined) {
     return endThroughSysfs(device, inode);
   }
-  // The maker died before it learned which device the kernel had made for it:
-  // the device that holds the lines tells.
-  const found = holderOf(record);
-  if (found !== undefined) endThroughSysfs(found, inodeOf(found) ?? "");
-}
-
-/**
- * The aggregator device that holds all lines of a record: a line in use bears
- * its holder's name, on every kernel. Undefined if there is none.
- */
-export function holderOf(
-  record: Pick<ChipRecord, "lines">,
-): string | undefined {
-  const chips = new Map<string, HostChip | undefined>();
-  let holder: string | undefined;
-  for (const { chip, chipOffset } of record.lines) {
-    if (!chips.has(chip)) chips.set(chip, readHostChip(chip));
-    const consumer = chips.get(chip)?.lines[chipOffset]?.consumer;
-    if (consumer === undefined || consumer !== (holder ??= consumer)) {
-      return undefined;
-    }
-  }
-  return holder !== undefined && listDevices().includes(holder)
-    ? holder
-    : undefined;
+  // The maker died before it learned which device the kernel had made for it.
+  const found = deviceOfTheDead(record, taken);
+  if (found !== undefined) endThroughSysfs(found.device, found.inode);
 }
 
 /** Whether an error says that this takes more rights than the caller has. */

@@ -66,7 +66,9 @@ export async function grantAccess(
   if (uid === undefined && gid === undefined && mode === undefined) return;
   if (fileStatus("/run/udev/control") !== undefined) await settle();
   // Closed to others first: a wider mode must not meet the old owner.
-  if (mode !== undefined) changeMode(path, mode & fileStatus(path)!.mode);
+  if (mode !== undefined) {
+    changeMode(path, mode & (fileStatus(path)?.mode ?? 0));
+  }
   if (uid !== undefined || gid !== undefined) {
     changeOwner(path, uid ?? UNCHANGED, gid ?? UNCHANGED);
   }

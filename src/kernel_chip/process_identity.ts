@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readSmallFile } from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
 
 /** A process that was running at some time. */
 export interface ProcessIdentity {
@@ -12,6 +12,8 @@ export interface ProcessIdentity {
   readonly startTime: string;
   /** Which run of the machine that was. */
   readonly bootId: string;
+  /** Whose numbers `pid` is one of: containers count processes anew. */
+  readonly pidNamespace: string;
 }
 
 /** The identity of a running process; undefined if there is none. */
@@ -19,18 +21,32 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
   const startTime = startTimeOf(readSmallFile(`/proc/${pid}/stat`) ?? "");
   return startTime === undefined
     ? undefined
-    : { pid, startTime, bootId: bootId() };
+    : { pid, startTime, bootId: bootId(), pidNamespace: pidNamespace() };
 }
 
-/** Whether that very process still runs. */
+/**
+ * Whether that very process is seen to run. One of another PID namespace never
+ * is: its number means somebody else here.
+ */
 export function isAlive(process: ProcessIdentity): boolean {
-  return process.bootId === bootId() &&
+  return isOfThisNamespace(process) &&
     identityOf(process.pid)?.startTime === process.startTime;
+}
+
+/** Whether a process's number means the same here as where it was written. */
+export function isOfThisNamespace(process: ProcessIdentity): boolean {
+  return process.bootId === bootId() &&
+    process.pidNamespace === pidNamespace();
 }
 
 /** Tells this run of the machine from others. */
 export function bootId(): string {
   return readSmallFile("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
+}
+
+/** Tells this process's PID namespace from others: `pid:[4026531836]`. */
+function pidNamespace(): string {
+  return readLink("/proc/self/ns/pid") ?? "";
 }
 
 /**

@@ -1,13 +1,27 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertThrows,
+} from "@std/assert";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
-import { checkName, type ChipRecord, Records, stateOf } from "./records.ts";
+import { LifeMark } from "./life_mark.ts";
+import {
+  checkName,
+  type ChipRecord,
+  newId,
+  Records,
+  stateOf,
+} from "./records.ts";
 
 const SELF = identityOf(Deno.pid)!;
 
 function record(changes: Partial<ChipRecord> = {}): ChipRecord {
   return {
     name: "plc0",
+    id: "plc0.0123456789abcdef",
     interface: "sysfs",
     maker: SELF,
     isDetached: false,
@@ -44,96 +58,169 @@ Deno.test("isAlive() tells a process from a later one of its number", async () =
   assertEquals(isAlive(identity), false);
 });
 
-Deno.test("stateOf() tells held, detached and orphaned chips", () => {
-  const gone = { ...SELF, startTime: "1" };
-  const path = "/dev/gpiochip9";
-  assertEquals(stateOf(record()), "held");
-  assertEquals(stateOf(record({ maker: gone })), "orphaned");
-  assertEquals(
-    stateOf(record({ maker: gone, isDetached: true, path })),
-    "detached",
-  );
-  // Its maker died before it was finished.
-  assertEquals(stateOf(record({ maker: gone, isDetached: true })), "orphaned");
-  assertEquals(
-    stateOf(record({ maker: { ...SELF, bootId: "" }, isDetached: true, path })),
-    "orphaned",
-  );
+Deno.test("isAlive() sees no process of another PID namespace", () => {
+  assertEquals(isAlive({ ...SELF, pidNamespace: "pid:[1]" }), false);
 });
 
-Deno.test("Records keeps what was written, and locks others out", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
-    const records = new Records(`${directory}/a/b`);
-    assertEquals(await records.list(), []);
-    const first = await records.lock();
-    let second = "waits";
-    const waiting = records.lock().then((lock) => {
-      second = "has it";
-      lock[Symbol.dispose]();
-    });
-    await records.write(record());
-    await records.write(
-      record({ name: "b", device: "gpio-aggregator.3", inode: "77" }),
-    );
-    assertEquals(second, "waits");
-    first[Symbol.dispose]();
-    await waiting;
-    assertEquals(second, "has it");
-    const found = await records.list();
-    assertEquals(found.map(({ name }) => name), ["b", "plc0"]);
-    assertEquals(found[1], record());
+Deno.test("stateOf() tells held, detached and orphaned chips", () => {
+  const path = "/dev/gpiochip9";
+  assertEquals(stateOf(record(), true), "held");
+  assertEquals(stateOf(record(), false), "orphaned");
+  assertEquals(stateOf(record({ isDetached: true, path }), false), "detached");
+  // Its maker died before it was finished.
+  assertEquals(stateOf(record({ isDetached: true }), false), "orphaned");
+  const maker = { ...SELF, bootId: "" };
+  for (const isDetached of [true, false]) {
     assertEquals(
-      await Deno.readTextFile(`${records.pathOf(found[0]!)}/device`),
-      "gpio-aggregator.3 77\n",
+      stateOf(record({ maker, isDetached, path }), true),
+      "orphaned",
     );
-    await records.remove(record());
-    await records.remove(record());
-    assertEquals((await records.list()).length, 1);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("newId() makes one that nobody has", () => {
+  const [one, other] = [newId("plc0"), newId("plc0")];
+  assertMatch(one, /^plc0\.[0-9a-f]{16}$/);
+  assertNotEquals(one, other);
+});
+
+/** Records in a directory of their own. */
+async function rig() {
+  const directory = await Deno.makeTempDir();
+  return {
+    directory,
+    records: new Records(`${directory}/a/b`),
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
+Deno.test("Records keeps what was written, and locks others out", async () => {
+  await using it = await rig();
+  const { records } = it;
+  assertEquals([records.isEmpty, await records.list()], [true, []]);
+  const first = await records.lock();
+  let second = "waits";
+  const waiting = records.lock().then((lock) => {
+    second = "has it";
+    lock[Symbol.dispose]();
+  });
+  const other = record({ name: "b", id: newId("b") });
+  using _one = records.begin(record());
+  using _other = records.begin(other);
+  await records.write(record());
+  await records.write(other);
+  assertEquals(second, "waits");
+  first[Symbol.dispose]();
+  await waiting;
+  assertEquals(second, "has it");
+  assertEquals(await records.list(), [
+    { ...other, state: "held" },
+    { ...record(), state: "held" },
+  ]);
+  await records.remove(record());
+  await records.remove(record());
+  assertEquals((await records.list()).length, 1);
+  assertEquals(records.isEmpty, false);
+  // Who may open it may keep everybody waiting.
+  const lock = await Deno.stat(`${it.directory}/a/b/lock`);
+  assertEquals(lock.mode! & 0o777, 0o600);
+});
+
+Deno.test("Records takes a maker for alive that holds its mark, whatever its number means here", async () => {
+  await using it = await rig();
+  const { records } = it;
+  const maker = { ...SELF, pid: 1, startTime: "1", pidNamespace: "pid:[1]" };
+  const mine = record({ maker });
+  const states = async () => (await records.list()).map(({ state }) => state);
+  await records.lock().then((lock) => lock[Symbol.dispose]());
+  const mark = records.begin(mine);
+  await records.write(mine);
+  assertEquals(await states(), ["held"]);
+  // Two that look at the same time do not take each other for the maker.
+  const path = `${records.pathOf(mine)}/alive`;
+  mark[Symbol.dispose]();
+  using looking = await Deno.open(path);
+  assertEquals(await looking.tryLock(false), true);
+  assertEquals(await states(), ["orphaned"]);
+  // Without a mark only a maker that can be seen is given up.
+  await Deno.remove(path);
+  assertEquals(LifeMark.isHeld(path), undefined);
+  assertEquals(await states(), ["held"]);
+  await records.write({ ...mine, maker: { ...SELF, startTime: "1" } });
+  assertEquals(await states(), ["orphaned"]);
+});
+
+Deno.test("Records clears away what makers left that died before they wrote anything", async () => {
+  await using it = await rig();
+  const { records, directory } = it;
+  using _lock = await records.lock();
+  using _mark = records.begin(record());
+  await records.write(record());
+  const dead = { id: newId("dead") };
+  records.begin(dead)[Symbol.dispose]();
+  await Deno.mkdir(`${directory}/a/b/something else`);
+  await records.sweep();
+  const names = Deno.readDirSync(`${directory}/a/b`).map(({ name }) => name);
+  assertEquals([...names].sort(), ["lock", record().id, "something else"]);
 });
 
 Deno.test("Records leaves out what is no record of a chip", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
-    const records = new Records(directory);
-    const sound = record({
-      configfs: `/sys/kernel/config/gpio-aggregator/plc0.${SELF.pid}`,
-      device: "gpio-aggregator.0",
-      inode: "7",
-      guardian: SELF,
-    });
-    await records.write(sound);
-    assertEquals(await records.list(), [sound]);
-    for (
-      const other of [
-        null,
-        [],
-        "plc0",
-        {},
-        { ...sound, name: "plc1" },
-        { ...sound, maker: null },
-        { ...sound, maker: { ...SELF, pid: SELF.pid + 1 } },
-        { ...sound, maker: { ...SELF, bootId: 1 } },
-        { ...sound, guardian: 5 },
-        { ...sound, lines: null },
-        { ...sound, lines: [null] },
-        { ...sound, lines: [{ ...sound.lines[0], chipOffset: "1" }] },
-        { ...sound, device: "../gpio-aggregator.0" },
-        { ...sound, configfs: `${sound.configfs}/../../etc` },
-      ]
-    ) {
-      await Deno.writeTextFile(
-        `${records.pathOf(sound)}/record.json`,
-        JSON.stringify(other),
-      );
-      assertEquals(await records.list(), [], JSON.stringify(other));
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+  await using it = await rig();
+  const { records } = it;
+  await records.lock().then((lock) => lock[Symbol.dispose]());
+  const sound = record({
+    configfs: `/sys/kernel/config/gpio-aggregator/${record().id}`,
+    devicesBefore: ["gpio-aggregator.3 99"],
+    device: "gpio-aggregator.0",
+    inode: "7",
+    guardian: SELF,
+  });
+  using _mark = records.begin(sound);
+  await records.write(sound);
+  assertEquals(await records.list(), [{ ...sound, state: "held" }]);
+  for (
+    const other of [
+      null,
+      [],
+      "plc0",
+      {},
+      { ...sound, name: "plc1" },
+      { ...sound, id: "plc0.fedcba9876543210" },
+      { ...sound, maker: null },
+      { ...sound, maker: { ...SELF, bootId: 1 } },
+      { ...sound, maker: { ...SELF, pidNamespace: undefined } },
+      { ...sound, interface: "procfs" },
+      { ...sound, guardian: 5 },
+      { ...sound, lines: null },
+      { ...sound, lines: [null] },
+      { ...sound, lines: [{ ...sound.lines[0], chipOffset: "1" }] },
+      { ...sound, lines: [{ ...sound.lines[0], key: 1 }] },
+      { ...sound, device: "../gpio-aggregator.0" },
+      { ...sound, devicesBefore: [1] },
+      { ...sound, configfs: `${sound.configfs}/../../etc` },
+    ]
+  ) {
+    await Deno.writeTextFile(
+      `${records.pathOf(sound)}/record.json`,
+      JSON.stringify(other),
+    );
+    assertEquals(await records.list(), [], JSON.stringify(other));
   }
+});
+
+Deno.test({
+  name: "Records leaves out what somebody else has planted",
+  ignore: effectiveUserId() !== 0,
+  fn: async () => {
+    await using it = await rig();
+    const { records } = it;
+    await records.lock().then((lock) => lock[Symbol.dispose]());
+    using _mark = records.begin(record());
+    await records.write(record());
+    assertEquals((await records.list()).length, 1);
+    await Deno.chown(records.pathOf(record()), 4711, 4711);
+    assertEquals(await records.list(), []);
+  },
 });
 
 Deno.test("checkName() refuses names that are no good for a file", () => {

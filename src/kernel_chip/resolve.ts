@@ -32,6 +32,8 @@ export interface KernelLine {
   readonly nameAsked: boolean;
 }
 
+/** How much of a label or name the kernel shows: it may be just this long. */
+const SHOWN_BYTES = 31;
 /** Label of the chips that the kernel's aggregator makes. */
 const AGGREGATED = /^gpio-aggregator\.\d+$/;
 
@@ -188,22 +190,33 @@ function keyOf(
 ): { key: string; offset: number } {
   const { label } = chip;
   const isUnique = chips.filter((other) => other.label === label).length === 1;
-  if (isUnique && label !== "" && label === label.trim()) {
-    return { key: label, offset };
-  }
+  if (isUnique && isKey(label)) return { key: label, offset };
   const { name } = chip.lines[offset]!;
-  if (name !== "" && placesOf(name, chips).length === 1) {
+  if (isKey(name) && placesOf(name, chips).length === 1) {
     return { key: name, offset: -1 };
   }
   throw specError(
     line,
     `the kernel cannot find ${chip.name} line ${offset}: it looks for a ` +
       `chip by label, and ` +
-      (isUnique
+      (label === ""
         ? `this one has none`
+        : isUnique
+        ? `"${label}" is not all of it, or has blanks at its ends`
         : `"${label}" is not the only "${label}"`),
     "A line with a name of its own, unique on this host, can be found by that",
   );
+}
+
+/**
+ * Whether the kernel finds by this text what shows it. It shows no more than 31
+ * bytes of a longer one, and when it is told a text it cuts blanks off; a letter
+ * that ends with the byte a0 ends with a blank to it.
+ */
+function isKey(text: string): boolean {
+  const { length, [length - 1]: last } = new TextEncoder().encode(text);
+  return length > 0 && length < SHOWN_BYTES && text === text.trim() &&
+    last !== 0xa0 && !text.includes("\ufffd");
 }
 
 function placesOf(

@@ -63,6 +63,28 @@ Deno.test("resolveLines() goes by the line's own name where the chip's label is 
   assertStringIncludes(failure("gpiochip3/1"), "this one has none");
 });
 
+Deno.test("resolveLines() tells the kernel no key that it would cut, or has cut for us", () => {
+  const long = "x".repeat(31);
+  const host = [
+    chip(0, long, "OK", long, " END", ""),
+    chip(1, "voilà", "FINE", "déjà"),
+    chip(2, "bad \ufffd", "GOOD"),
+    chip(3, "y".repeat(30), "Z"),
+  ];
+  const keyOf = (spec: string) => {
+    const { key, offset } = resolveLines(parseLineSpec(spec), host)[0]!;
+    return [key, offset];
+  };
+  assertEquals(keyOf("gpiochip0/0"), ["OK", -1]);
+  assertEquals(keyOf("gpiochip1/0"), ["FINE", -1]);
+  assertEquals(keyOf("gpiochip2/0"), ["GOOD", -1]);
+  assertEquals(keyOf("gpiochip3/0"), ["y".repeat(30), 0]);
+  for (const spec of ["gpiochip0/1", "gpiochip0/2", "gpiochip1/1"]) {
+    const { message } = assertThrows(() => keyOf(spec), ConfigError);
+    assertStringIncludes(message, "is not all of it, or has blanks");
+  }
+});
+
 Deno.test("resolveLines() says what is ambiguous, missing or asked for twice", () => {
   assertStringIncludes(failure("TWICE"), "gpiochip1/2, gpiochip2/2");
   assertStringIncludes(failure("expander/0"), "gpiochip1, gpiochip2");

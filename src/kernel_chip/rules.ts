@@ -49,6 +49,16 @@ export function checkKernelLines(
       });
     }
     if (line.name === undefined) continue;
+    if (line.name !== line.name.trim()) {
+      throw new ConfigError(
+        `a kernel chip cannot have blanks at the ends of a name ` +
+          `(as=${line.name})`,
+        {
+          ...place(line, lineNumber),
+          hint: "The kernel would cut them off",
+        },
+      );
+    }
     const other = names.get(line.name);
     if (other !== undefined) {
       throw new ConfigError(

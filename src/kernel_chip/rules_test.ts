@@ -56,3 +56,14 @@ Deno.test("checkKernelLines() refuses one name for two lines, at the caller's pl
   );
   assertStringIncludes(error.message, 'plc.yaml:8:3: lines[1]: the name "A"');
 });
+
+Deno.test("checkKernelLines() refuses a name that the kernel would change", () => {
+  checkKernelLines(lines("gpiochip0/1,as=STOP LAMP"));
+  for (const spec of ["gpiochip0/1,as= A", "gpiochip0/1,as=A "]) {
+    const error = assertThrows(
+      () => checkKernelLines(lines(spec)),
+      ConfigError,
+    );
+    assertStringIncludes(error.message, "blanks at the ends of a name");
+  }
+});

@@ -13,11 +13,32 @@ import { until } from "../../src/kernel_chip/until.ts";
 /** A process takes a second or two to start in User-Mode Linux. */
 const START_LIMIT_MS = 30_000;
 
+/** A program that runs another one, such as `unshare`, and its arguments. */
+export type Wrapper = readonly string[];
+
+/** A PID namespace of its own: a container, with the machine's `/run`. */
+export const CONTAINER: Wrapper = [
+  ...["unshare", "--pid", "--fork", "--mount-proc"],
+  // SIGKILL, the only one that ends the wrapper, is a SIGTERM for what it runs.
+  "--kill-child=SIGTERM",
+];
+
+/** A container with a `/run` of its own too. */
+export const LONELY_CONTAINER: Wrapper = [
+  ...CONTAINER,
+  ...["/bin/sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'],
+];
+
 /** Starts `gpioagg` with the permissions that users give it. */
-function start(...args: readonly string[]): ChildProcess {
+export function startIn(
+  wrapper: Wrapper,
+  args: readonly string[],
+): ChildProcess {
+  const [command, ...words] = [...wrapper, Deno.execPath()];
   return new ChildProcess({
-    command: Deno.execPath(),
+    command: command!,
     args: [
+      ...words,
       "run",
       "--quiet",
       "--no-check",
@@ -39,8 +60,16 @@ export interface Outcome {
 }
 
 /** Runs `gpioagg` to its end. */
-export async function gpioagg(...args: readonly string[]): Promise<Outcome> {
-  await using process = start(...args);
+export function gpioagg(...args: readonly string[]): Promise<Outcome> {
+  return gpioaggIn([], ...args);
+}
+
+/** Runs `gpioagg` to its end by way of another program. */
+export async function gpioaggIn(
+  wrapper: Wrapper,
+  ...args: readonly string[]
+): Promise<Outcome> {
+  await using process = startIn(wrapper, args);
   const { code } = await process.waitForExit({ timeoutMs: START_LIMIT_MS });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
@@ -57,10 +86,16 @@ export interface HeldChip extends AsyncDisposable {
 }
 
 /** Starts `gpioagg kernel create` and waits until the chip is there. */
-export async function holdChip(
+export function holdChip(...args: readonly string[]): Promise<HeldChip> {
+  return holdChipIn([], ...args);
+}
+
+/** The same by way of another program. */
+export async function holdChipIn(
+  wrapper: Wrapper,
   ...args: readonly string[]
 ): Promise<HeldChip> {
-  const process = start("kernel", "create", "--json", ...args);
+  const process = startIn(wrapper, ["kernel", "create", "--json", ...args]);
   try {
     const [line] = await process.waitFor(/^.*\n/, {
       timeoutMs: START_LIMIT_MS,

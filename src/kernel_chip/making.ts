@@ -1,0 +1,211 @@
+/**
+ * The steps by which a chip comes to be. Whatever stops them, SIGKILL between
+ * any two included, what was made so far is known to somebody who takes it down:
+ * this process, its guardian, or the next `gpioagg kernel gc` by the record.
+ *
+ * @module
+ */
+import { isOsError } from "../../ffi/os_error.ts";
+import { Chip } from "../gpio/chip.ts";
+import {
+  askThroughSysfs,
+  deviceMarks,
+  fillGroup,
+  inodeOf,
+  isBound,
+  makeGroup,
+  nodeOf,
+} from "./driver.ts";
+import { Guardian } from "./guardian.ts";
+import { readHostChips } from "./host_chips.ts";
+import { endChip } from "./janitor.ts";
+import type { LifeMark } from "./life_mark.ts";
+import { grantAccess, type NodeAccess } from "./node_access.ts";
+import { deviceJustMade, holdsExactly, marksOfOthers } from "./own_device.ts";
+import { type ChipRecord, groupOf, type Records } from "./records.ts";
+import type { KernelLine } from "./resolve.ts";
+import { until } from "./until.ts";
+
+/** A chip that was made, and what holds on to it. */
+export interface MadeChip {
+  readonly record: ChipRecord;
+  /** Its label, the kernel's name for it: `gpio-aggregator.0`. */
+  readonly label: string;
+  /** Nobody guards a chip that is to stay. */
+  readonly guardian: Guardian | undefined;
+  readonly lifeMark: LifeMark;
+}
+
+/** How long the chip and its node may take to appear. */
+const APPEARANCE_LIMIT_MS = 5000;
+
+/**
+ * Makes the chip that a record describes and waits until it can be opened. The
+ * records must be locked.
+ *
+ * @throws {Error} If something is missing; then nothing remains.
+ */
+export async function makeChip(
+  records: Records,
+  intent: ChipRecord,
+  lines: readonly KernelLine[],
+  access: NodeAccess,
+): Promise<MadeChip> {
+  const making = new Making(records, intent, lines);
+  try {
+    return await making.run(access);
+  } catch (error) {
+    return await making.undo(error as Error);
+  }
+}
+
+class Making {
+  readonly #records: Records;
+  readonly #lines: readonly KernelLine[];
+  #record: ChipRecord;
+  #lifeMark: LifeMark | undefined;
+  #guardian: Guardian | undefined;
+
+  constructor(
+    records: Records,
+    intent: ChipRecord,
+    lines: readonly KernelLine[],
+  ) {
+    this.#records = records;
+    this.#record = intent;
+    this.#lines = lines;
+  }
+
+  async run(access: NodeAccess): Promise<MadeChip> {
+    const lifeMark = this.#lifeMark = this.#records.begin(this.#record);
+    const isConfigfs = this.#record.interface === "configfs";
+    const group = groupOf(this.#record);
+    await this.#note({});
+    if (!this.#record.isDetached) {
+      this.#guardian = Guardian.start(
+        this.#records.pathOf(this.#record),
+        isConfigfs ? group : undefined,
+      );
+      await this.#note({ guardian: this.#guardian.identity });
+    }
+    if (isConfigfs) await this.#askThroughConfigfs(group);
+    else await this.#askThroughSysfs();
+    const path = await this.#nodeWhenThere();
+    await grantAccess(path, access);
+    using chip = Chip.open(path);
+    const { label } = chip;
+    await this.#note({ path });
+    return {
+      record: this.#record,
+      label,
+      guardian: this.#guardian,
+      lifeMark,
+    };
+  }
+
+  /**
+   * Takes down what there is so far.
+   *
+   * @throws {Error} Always: what went wrong.
+   */
+  async undo(error: Error): Promise<never> {
+    try {
+      await endChip(this.#records, this.#record);
+      await this.#guardian?.[Symbol.asyncDispose]();
+    } catch (problem) {
+      // The guardian stays, and tries again when this process has ended.
+      throw new Error(
+        `${error.message}. What was made until then could not be taken down: ` +
+          `${(problem as Error).message}; gpioagg kernel gc tries again`,
+        { cause: error },
+      );
+    } finally {
+      this.#lifeMark?.[Symbol.dispose]();
+    }
+    throw error;
+  }
+
+  /** Writes down what is known now; it is known here, though that may fail. */
+  async #note(news: Partial<ChipRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...news };
+    await this.#records.write(this.#record);
+  }
+
+  async #askThroughConfigfs(group: string): Promise<void> {
+    makeGroup(group);
+    // Ours from here on, and harmless as long as it has no lines.
+    await this.#note({ configfs: group });
+    await this.#guardian?.tell("group");
+    try {
+      const device = fillGroup(group, this.#lines);
+      await this.#note({ device, inode: inodeOf(device) ?? "" });
+    } catch (error) {
+      // ENXIO, and EINVAL before it: the driver could not get the lines.
+      if (!isOsError(error, "ENXIO", "EINVAL", "ENODEV")) throw error;
+      throw refused(this.#lines, error);
+    }
+  }
+
+  async #askThroughSysfs(): Promise<void> {
+    const taken = marksOfOthers(await this.#records.list(), this.#record);
+    await this.#note({ devicesBefore: deviceMarks() });
+    askThroughSysfs(this.#lines);
+    const made = deviceJustMade(this.#record, taken);
+    await Promise.all([this.#guardian?.tell(made), this.#note({ ...made })]);
+    // A device that waits for lines would take them when nobody expects it any
+    // more: it goes, with everything else.
+    if (await until(() => isBound(made.device), APPEARANCE_LIMIT_MS)) return;
+    throw refused(
+      this.#lines,
+      new Error(`no chip appeared within ${APPEARANCE_LIMIT_MS / 1000} s`),
+    );
+  }
+
+  async #nodeWhenThere(): Promise<string> {
+    const device = this.#record.device!;
+    let path: string | undefined;
+    const isThere = await until(
+      () => (path = nodeOf(device)) !== undefined,
+      APPEARANCE_LIMIT_MS,
+    );
+    // The kernel looks for chips by label: one that came in at this moment, or
+    // that is not to be seen in /dev, may have the label too.
+    if (!holdsExactly(device, this.#record.lines)) {
+      throw new Error(
+        `${device} has not the lines that were asked for: another chip of this ` +
+          `host has the same label, or another line the same name`,
+      );
+    }
+    if (isThere) return path!;
+    throw new Error(
+      `${device} is there, but no device node in /dev was seen within ` +
+        `${
+          APPEARANCE_LIMIT_MS / 1000
+        } s: does this machine have devtmpfs or udev?`,
+    );
+  }
+}
+
+/** Says why the driver did not take the lines, as far as that can be seen. */
+function refused(lines: readonly KernelLine[], cause: Error): Error {
+  const chips = new Map(readHostChips().map((chip) => [chip.name, chip]));
+  for (const { title, chip, chipOffset } of lines) {
+    const line = chips.get(chip)?.lines[chipOffset];
+    const problem = line === undefined
+      ? "is gone"
+      : line.used
+      ? `is busy (EBUSY), held by "${line.consumer}"`
+      : undefined;
+    if (problem !== undefined) {
+      return new Error(
+        `Cannot have ${title}: ${chip} line ${chipOffset} ${problem}`,
+        { cause },
+      );
+    }
+  }
+  return new Error(
+    `The kernel's aggregator did not take the lines: ${cause.message}. Its ` +
+      `own messages may say more: dmesg | grep gpio-aggregator`,
+    { cause },
+  );
+}
