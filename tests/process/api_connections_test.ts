@@ -4,6 +4,7 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
+import { until } from "../environment/wait.ts";
 
 const ANSWER_LIMIT_MS = 10_000;
 
@@ -177,4 +178,93 @@ Deno.test("a request without a host is told what it lacks; HTTP/1.0 needs none",
   const old = ask("GET /v1/aggregators HTTP/1.0\r\n\r\n");
   assert(old.startsWith("HTTP/1.1 200 "), old);
   assert(old.endsWith('{"aggregators":[]}'), old);
+});
+
+Deno.test("requests that come all at once are answered one after the other", async () => {
+  await using service = await ApiService.start();
+  using client = new Connection(service.client.socketPath);
+  const count = 300;
+  const requests = Array.from(
+    { length: count },
+    (_, i) => get(`/v1/aggregators/n${i}`),
+  );
+  client.say([
+    ...requests,
+    post({ name: "last", lines: ["sim/1"], lease: "none" }),
+    get("/v1/aggregators/last", "connection: close\r\n"),
+  ].join(""));
+  for (let i = 0; i < count; i++) {
+    client.hear(new RegExp(` 404 [^]*There is no aggregator \\\\"n${i}\\\\"`));
+  }
+  assert(client.hearAll().endsWith('"value":0}]}'));
+});
+
+Deno.test("listeners that leave before they are answered are listeners no more", async () => {
+  await using service = await ApiService.start();
+  for (let i = 0; i < 200; i++) {
+    using client = new Connection(service.lookClient.socketPath);
+    client.say(get("/v1/events"));
+  }
+  await until(
+    "nobody listens",
+    async () =>
+      /_listeners 0\n/.test(await service.client.metrics()) &&
+      (await service.client.list()).length === 0,
+  );
+});
+
+/** Says `text`, shuts its side of the connection down, and hears the rest. */
+async function sayAndShut(socketPath: string, text: string): Promise<string> {
+  const { stdout } = await new Deno.Command("perl", {
+    args: [
+      "-MSocket",
+      "-e",
+      "socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0]))" +
+      " or die; syswrite(S, $ARGV[1]); shutdown(S, 1); print while <S>",
+      socketPath,
+      text,
+    ],
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("who says no more still hears the answer; a lease ends with what is said", async () => {
+  await using service = await ApiService.start();
+  const { socketPath } = service.client;
+  const making = (name: string, lease: object) =>
+    post({ name, lines: ["sim/1"], ...lease });
+  for (let i = 0; i < 10; i++) {
+    const listed = await sayAndShut(socketPath, get("/v1/aggregators"));
+    assert(listed.startsWith("HTTP/1.1 200 "), listed);
+    const made = await sayAndShut(
+      socketPath,
+      making(`n${i}`, { lease: "none" }),
+    );
+    assert(made.startsWith("HTTP/1.1 201 "), made);
+  }
+  const leased = await sayAndShut(socketPath, making("leased", {}));
+  assert(leased.includes('{"ended":"its lease is over"}'), leased);
+  assertEquals((await service.client.list()).length, 10);
+});
+
+Deno.test("a stream ends with its client, whatever that one said beyond it", async () => {
+  await using service = await ApiService.start();
+  const { client } = service;
+  for (const more of ["\r\n", get("/metrics"), get("/metrics").repeat(2000)]) {
+    using leased = new Connection(client.socketPath);
+    using listening = new Connection(client.socketPath);
+    leased.say(post({ name: "leased", lines: ["sim/1"] }) + more);
+    leased.hear(/\{"aggregator":\{.*\}\n/);
+    listening.say(get("/v1/events") + more);
+    listening.hear(/event: snapshot\n/);
+    assertEquals((await client.list()).length, 1);
+    leased[Symbol.dispose]();
+    listening[Symbol.dispose]();
+    await until(
+      "both are gone",
+      async () =>
+        (await client.list()).length === 0 &&
+        /_listeners 0\n/.test(await client.metrics()),
+    );
+  }
 });

@@ -7,17 +7,15 @@
  */
 import type { ServerResponse } from "node:http";
 import type { ApiEvent } from "../../client/protocol.ts";
+import { beginStream } from "./paced_connection.ts";
 
 /** What a listener may leave unread before events are left out. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 /** How long a listener may read nothing before it is let go. **Units**: ms. */
 const STALL_LIMIT_MS = 60_000;
 
-/** The head of an event stream. */
-export const EVENT_STREAM_HEADERS: Readonly<Record<string, string>> = {
-  "content-type": "text/event-stream",
-  "cache-control": "no-store",
-};
+/** What an event stream is. */
+export const EVENT_STREAM_TYPE = "text/event-stream";
 
 interface Listener {
   response: ServerResponse;
@@ -55,13 +53,15 @@ export class EventHub implements Disposable {
     aggregator: string | undefined,
     first: ApiEvent,
   ): void {
+    // It may have gone while its snapshot was made: nobody would take it out.
+    if (response.destroyed || response.socket?.destroyed !== false) return;
     const listener: Listener = {
       response,
       aggregator,
       lost: 0,
       stalled: undefined,
     };
-    response.writeHead(200, EVENT_STREAM_HEADERS);
+    beginStream(response, 200, EVENT_STREAM_TYPE);
     response.write(encode(first));
     response.on("drain", () => this.#goOn(listener));
     response.on("close", () => {

@@ -7,6 +7,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AggregatorState, LeaseMessage } from "../../client/protocol.ts";
+import { beginStream } from "./paced_connection.ts";
 
 /** One lease. The kernel closes a dead client's connection, so it ends it. */
 export class Lease {
@@ -40,22 +41,22 @@ export class Lease {
   /** Answers with the aggregator; `onGone` is called once the client is gone. */
   grant(aggregator: AggregatorState, onGone: () => void): void {
     this.#onGone = onGone;
-    this.#response.writeHead(201, {
-      "content-type": "application/x-ndjson",
-      "cache-control": "no-store",
-    });
     this.#say({ aggregator });
   }
 
   /** Somebody else has ended the aggregator: tells the client why. */
   end(reason: string): void {
     this.#onGone = undefined;
-    if (this.#isGone) return;
+    // One that only stopped speaking still hears how it ended.
+    if (this.#response.destroyed || this.#response.writableEnded) return;
     this.#say({ ended: reason });
     this.#response.end();
   }
 
   #say(message: LeaseMessage): void {
+    if (!this.#response.headersSent) {
+      beginStream(this.#response, 201, "application/x-ndjson");
+    }
     this.#response.write(JSON.stringify(message) + "\n");
   }
 

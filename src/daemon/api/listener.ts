@@ -13,11 +13,13 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { readSmallFile } from "../../../ffi/files.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../../ffi/readiness.ts";
 import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
+import { PacedConnection } from "./paced_connection.ts";
 
 /** Who is at the other end, as the kernel saw it when they connected. */
 export interface Peer {
@@ -40,8 +42,6 @@ const MAX_HEADER_BYTES = 16 * 1024;
  * taken. **Units**: milliseconds.
  */
 const MESSAGE_LIMIT_MS = 10_000;
-/** Requests that may wait for their turn in one connection. */
-const MAX_UNANSWERED = 16;
 /** Connections beyond these wait in the listener's backlog. */
 const MAX_CONNECTIONS = 4000;
 /**
@@ -62,8 +62,9 @@ interface Exchange {
 interface Connection {
   peer: Peer;
   /**
-   * Requests without an answer that was taken, in their order. Only the first
-   * one is served: what a client may have made and does not read is one answer.
+   * Requests without an answer that was taken, in their order: one, and perhaps
+   * the next one, which came in one piece with its body. Only the first is
+   * served: what a client may have made and does not read is one answer.
    */
   unanswered: Exchange[];
   /** The first one's head is here, but not yet its whole body. */
@@ -78,7 +79,7 @@ export class ApiListener implements Disposable {
   readonly #listener: OwnedFd;
   readonly #server: Server;
   readonly #handler: ApiHandler;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new Map<PacedConnection, Connection>();
   readonly #maxConnections = maxConnections();
   #wait: ReadinessWait | undefined;
   #isClosed = false;
@@ -95,7 +96,9 @@ export class ApiListener implements Disposable {
     // It is this class that listens. A server that knows of no listener would
     // promise to keep a connection, and close it after its first answer.
     Object.defineProperty(this.#server, "listening", { value: true });
-    this.#server.on("clientError", (_error: Error, socket: Socket) => {
+    // Whoever has said all he has to say may still want to hear the answers.
+    Object.defineProperty(this.#server, "httpAllowHalfOpen", { value: true });
+    this.#server.on("clientError", (_error: Error, socket: Duplex) => {
       if (socket.writable) socket.end(BAD_REQUEST);
       else socket.destroy();
     });
@@ -143,7 +146,10 @@ export class ApiListener implements Disposable {
       isComplete: false,
       limit: undefined,
     };
-    const socket = new Socket({ fd: fd.release() });
+    const socket = new PacedConnection(
+      new Socket({ fd: fd.release(), allowHalfOpen: true }),
+      () => connection.unanswered.at(-1)?.request.complete !== true,
+    );
     this.#connections.set(socket, connection);
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -156,12 +162,9 @@ export class ApiListener implements Disposable {
 
   /** Puts a request into its connection's queue. */
   #take(request: IncomingMessage, response: ServerResponse): void {
-    const socket = request.socket as unknown as Socket;
+    const socket = request.socket as unknown as PacedConnection;
     const connection = this.#connections.get(socket);
-    if (
-      connection === undefined ||
-      connection.unanswered.length >= MAX_UNANSWERED
-    ) {
+    if (connection === undefined) {
       socket.destroy();
       return;
     }
@@ -170,7 +173,7 @@ export class ApiListener implements Disposable {
   }
 
   /** Serves the first request of a connection, and then the next one. */
-  #serve(socket: Socket, connection: Connection): void {
+  #serve(socket: PacedConnection, connection: Connection): void {
     const [first] = connection.unanswered;
     if (first === undefined) {
       limit(socket, connection);
@@ -191,6 +194,7 @@ export class ApiListener implements Disposable {
     response.on("finish", () => {
       connection.unanswered.shift();
       this.#serve(socket, connection);
+      socket.goOn();
     });
     limit(socket, connection);
     this.#answer(first, socket, connection);
@@ -198,7 +202,7 @@ export class ApiListener implements Disposable {
 
   #answer(
     { request, response }: Exchange,
-    socket: Socket,
+    socket: PacedConnection,
     { peer }: Connection,
   ): void {
     const fail = (status: number, message: string) => {
@@ -232,7 +236,7 @@ function maxConnections(): number {
  * complete answer, in time; one that waits for its answer or reads a stream may
  * stay.
  */
-function limit(socket: Socket, connection: Connection): void {
+function limit(socket: PacedConnection, connection: Connection): void {
   clearTimeout(connection.limit);
   const { unanswered, isArriving, isComplete } = connection;
   const isServed = unanswered.length > 0 && !isArriving && !isComplete;

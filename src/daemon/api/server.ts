@@ -11,7 +11,7 @@ import type { AggregatorState, ApiErrorBody } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/config_error.ts";
 import type { FileAccess } from "../../config/specification.ts";
 import { type Creation, readCreation, readPulls } from "./create.ts";
-import { EVENT_STREAM_HEADERS, EventHub } from "./events.ts";
+import { EVENT_STREAM_TYPE, EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
 import { ApiListener, type Peer } from "./listener.ts";
 import { JointQuestion } from "./joint_question.ts";
@@ -259,7 +259,7 @@ export class ApiServer implements AsyncDisposable {
       path: /^\/v1\/events$/,
       handle: async ({ request, response, query }) => {
         if (request.method === "HEAD") {
-          response.writeHead(200, EVENT_STREAM_HEADERS).end();
+          response.writeHead(200, { "content-type": EVENT_STREAM_TYPE }).end();
           return;
         }
         const aggregator = query.get("aggregator") || undefined;
