@@ -7,6 +7,9 @@
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isListening } from "../../ffi/unix_socket.ts";
 import type { Aggregator } from "../aggregator/aggregator.ts";
+import type { AggregatorLine } from "../aggregator/aggregator_line.ts";
+import { InterlockedSource } from "../aggregator/interlock.ts";
+import type { LineSource } from "../aggregator/line_source.ts";
 import type {
   AggregatorSpecification,
   FileAccess,
@@ -186,8 +189,11 @@ function exposePins(
       get rule() {
         return port.specification.direction;
       },
+      retryMs: (level) => pinRetryMs(aggregator, port, level),
     })),
     onGuestGone: () => aggregator.guestGone(),
+    awaitsGuest: () => aggregator.awaitsGuest,
+    onLineLeft: (lineNumber) => aggregator.lines[lineNumber]!.guestGone(),
     events: {
       connected: () => events.report("connected"),
       disconnected: (reason) => events.report("disconnected", reason),
@@ -198,6 +204,7 @@ function exposePins(
       stopped: () => events.report("stopped"),
       fault: ({ message, hint }) =>
         events.report("fault", hint === "" ? message : `${message}. ${hint}`),
+      notice: (text) => events.report("fault", text),
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
         times?.answered(lineNumber, since);
@@ -220,6 +227,38 @@ function exposePins(
     }),
     [Symbol.dispose]: () => exposure[Symbol.dispose](),
   };
+}
+
+/** How soon a line is tried again that did not do what its guest's pin says. */
+const PIN_RETRY_MS = 1000;
+
+/**
+ * How long after a line did not take `value` from its pin, which a guest is not
+ * told of, that is tried again; undefined: not at all.
+ */
+function pinRetryMs(
+  { lines }: Aggregator,
+  line: AggregatorLine,
+  value: number,
+): number | undefined {
+  const isWatched = lines.some(({ specification }) =>
+    specification.safeAfterUs !== undefined
+  );
+  // Trying would be taken for the guest's word, or undo what its silence did.
+  if (isWatched) return undefined;
+  // Nothing starts by itself because something else has stopped.
+  if (value === 1 && isInterlocked(line)) return undefined;
+  const { minIntervalUs = 0 } = line.specification;
+  return Math.max(PIN_RETRY_MS, minIntervalUs / 1000);
+}
+
+function isInterlocked({ source }: AggregatorLine): boolean {
+  for (
+    let at: LineSource | undefined = source;
+    at !== undefined;
+    at = at.wrapped
+  ) if (at instanceof InterlockedSource) return true;
+  return false;
 }
 
 function durationsOf(

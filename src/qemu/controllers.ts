@@ -10,39 +10,74 @@ export interface RegisterBank {
   readonly direction: number;
   /** The levels that outputs are driven to. */
   readonly data: number;
+  /** Where set, `data` is the other way round; absent: nowhere. */
+  readonly inversion?: number;
+}
+
+/** A type of controller. */
+export interface ControllerModel {
+  /** Pin n is bit n % 32 of bank n / 32. Reading changes nothing in the guest. */
+  readonly banks: readonly RegisterBank[];
+  /**
+   * A reset is reported as a fall of the outputs that were high. Where it is
+   * not, QEMU takes them for high and does not report that they rise again.
+   */
+  readonly reportsReset: boolean;
+  /**
+   * While a pin is driven from outside, what the guest drives is reported
+   * wrong: a line must be an input or an output by rule.
+   */
+  readonly hasOneDriver: boolean;
 }
 
 const PL061: readonly RegisterBank[] = [{ direction: 0x400, data: 0x3fc }];
 // The read-back of what the guest wrote: the data registers of QEMU's model do
 // not follow a pin that gets its level before it becomes an output.
-const ASPEED: readonly RegisterBank[] = [
-  { direction: 0x004, data: 0x0c0 },
-  { direction: 0x024, data: 0x0c4 },
-  { direction: 0x074, data: 0x0c8 },
-  { direction: 0x07c, data: 0x0cc },
-  { direction: 0x084, data: 0x0d0 },
-  { direction: 0x08c, data: 0x0d4 },
-  { direction: 0x1e4, data: 0x0d8 },
-];
+const ASPEED: ControllerModel = {
+  banks: [
+    { direction: 0x004, data: 0x0c0 },
+    { direction: 0x024, data: 0x0c4 },
+    { direction: 0x074, data: 0x0c8 },
+    { direction: 0x07c, data: 0x0cc },
+    { direction: 0x084, data: 0x0d0 },
+    { direction: 0x08c, data: 0x0d4 },
+    { direction: 0x1e4, data: 0x0d8 },
+    { direction: 0x1ec, data: 0x0dc },
+  ],
+  // Its pins are properties, which are never reported.
+  reportsReset: true,
+  hasOneDriver: false,
+};
 
-/** Pins of one bank; pin n is bit n % 32 of bank n / 32. */
+/** Pins of one bank. */
 export const PINS_PER_BANK = 32;
 
 /**
- * Registers by the controller's type in QEMU. Reading them changes nothing in
- * the guest.
+ * Models by the controller's type in QEMU.
  *
- * **Source**: Arm DDI 0190 (PL061); Linux, drivers/gpio/gpio-aspeed.c.
+ * **Source**: Arm DDI 0190 (PL061); Linux, drivers/gpio/gpio-aspeed.c,
+ * gpio-mxc.c and drivers/pinctrl/nuvoton/pinctrl-npcm7xx.c.
  */
-const BANKS: Readonly<Record<string, readonly RegisterBank[]>> = {
-  "pl061": PL061,
-  "pl061_luminary": PL061,
+const MODELS: Readonly<Record<string, ControllerModel>> = {
+  "pl061": { banks: PL061, reportsReset: true, hasOneDriver: false },
+  // Pins without pulls float, and then keep what was reported last.
+  "pl061_luminary": { banks: PL061, reportsReset: false, hasOneDriver: false },
   "aspeed.gpio-ast2400": ASPEED,
   "aspeed.gpio-ast2500": ASPEED,
   "aspeed.gpio-ast2600": ASPEED,
+  "imx.gpio": {
+    banks: [{ direction: 0x04, data: 0x00 }],
+    reportsReset: false,
+    hasOneDriver: false,
+  },
+  "npcm7xx-gpio": {
+    banks: [{ direction: 0x10, data: 0x0c, inversion: 0x08 }],
+    reportsReset: false,
+    hasOneDriver: true,
+  },
 };
 
-/** The registers of a type of controller; undefined where none are known. */
-export function banksOf(type: string): readonly RegisterBank[] | undefined {
-  return Object.hasOwn(BANKS, type) ? BANKS[type] : undefined;
+/** What is known of a type of controller; undefined where nothing is. */
+export function modelOf(type: string): ControllerModel | undefined {
+  return Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
 }

@@ -30,6 +30,10 @@ export interface Controller {
   readonly outputs: number;
   /** Pins that are properties instead: their names, by number. */
   readonly properties: ReadonlyMap<number, string>;
+  /** Whether it is the secure world's, whose registers qtest does not read. */
+  readonly isSecure: boolean;
+  /** Pins that a key of QEMU's own drives too: the power button of `virt`. */
+  readonly keys: readonly number[];
 }
 
 interface Property {
@@ -50,6 +54,12 @@ const UNNAMED_OUTPUT = /^unnamed-gpio-out\[\d+\]$/;
 const MAX_OBJECTS = 16_384;
 const MAX_PATH_CHARACTERS = 1024;
 const MAX_REGIONS_DEEP = 64;
+/** The type of a key: what `system_powerdown` presses. */
+const KEY = "gpio-key";
+const MAX_KEYS = 16;
+/** The secure world's memory, and what everybody has, which is inside it. */
+const SECURE_MEMORY = /\/secure-memory\[\d+\]$/;
+const SYSTEM_MEMORY = /\/system\[\d+\]$/;
 
 /** Told what was found, or why nothing was. */
 export type ControllerAnswer = (
@@ -163,38 +173,45 @@ class Search {
         inputs: count(UNNAMED_INPUT),
         outputs: count(UNNAMED_OUTPUT),
         properties: pinProperties(properties),
+        isSecure: false,
+        keys: [],
       };
       const region = properties.find(({ type }) =>
         /^child<(qemu:)?memory-region>$/.test(type)
       );
-      const next = (address: number) => {
+      const next = (address: number, isSecure = false) => {
         if (hasPins(controller)) {
-          this.#candidates.push({ ...controller, address });
+          this.#candidates.push({ ...controller, address, isSecure });
         }
         this.#inspect(others);
       };
       if (region === undefined) return next(-1);
-      this.#locate(`${found.path}/${region.name}`, 0, MAX_REGIONS_DEEP, next);
+      this.#locate(
+        `${found.path}/${region.name}`,
+        { offset: 0, levels: MAX_REGIONS_DEEP, isShared: false },
+        next,
+      );
     });
   }
 
   /** Adds up the addresses of a memory region and of those it is in. */
   #locate(
     region: string,
-    offset: number,
-    levels: number,
-    answer: (address: number) => void,
+    sum: { offset: number; levels: number; isShared: boolean },
+    answer: (address: number, isSecure: boolean) => void,
   ): void {
+    const isShared = sum.isShared || SYSTEM_MEMORY.test(region);
     this.#get(region, "addr", (addr) => {
       this.#get(region, "container", (container) => {
-        const address = typeof addr === "number" ? offset + addr : -1;
-        if (!Number.isSafeInteger(address) || address < 0 || levels === 0) {
-          return answer(-1);
+        const offset = typeof addr === "number" ? sum.offset + addr : -1;
+        const levels = sum.levels - 1;
+        if (!Number.isSafeInteger(offset) || offset < 0 || levels < 0) {
+          return answer(-1, false);
         }
         if (typeof container !== "string" || container === "") {
-          return answer(address);
+          return answer(offset, !isShared && SECURE_MEMORY.test(region));
         }
-        this.#locate(container, address, levels - 1, answer);
+        this.#locate(container, { offset, levels, isShared }, answer);
       });
     });
   }
@@ -215,11 +232,32 @@ class Search {
       );
     }
     const chosen = candidates[index ?? 0];
-    if (chosen !== undefined) return this.#answer(chosen, undefined);
+    if (chosen !== undefined) return this.#findKeys(chosen);
     this.#fail(
       `this board has no controller "${device}" with the index ${index}`,
       `There are: ${list(candidates)}`,
     );
+  }
+
+  /** Learns which of the pins QEMU drives by itself. */
+  #findKeys(controller: Controller): void {
+    const rest = this.#found.filter(({ type }) => type === KEY)
+      .slice(0, MAX_KEYS);
+    const keys: number[] = [];
+    const input = `${controller.path}/unnamed-gpio-in[`;
+    const next = () => {
+      const key = rest.pop();
+      if (key === undefined) {
+        return this.#answer({ ...controller, keys }, undefined);
+      }
+      this.#get(key.path, "sysbus-irq[0]", (tied) => {
+        if (typeof tied === "string" && tied.startsWith(input)) {
+          keys.push(Number.parseInt(tied.slice(input.length)));
+        }
+        next();
+      });
+    };
+    next();
   }
 
   #list(path: string, next: (properties: readonly Property[]) => void): void {

@@ -20,7 +20,10 @@ export interface LineStreamListener {
 }
 
 const PIECE_BYTES = 64 * 1024;
-/** Pieces that are read in one turn, so that a flood keeps nobody waiting. */
+/**
+ * Pieces that are read at once, so that a flood keeps nobody waiting: more than
+ * a socket holds.
+ */
 const PIECES_PER_TURN = 4;
 /** QEMU lists the properties of a large object in one line. */
 const MAX_LINE_CHARACTERS = 4 * 1024 * 1024;
@@ -46,6 +49,8 @@ export class LineStream implements Disposable {
   #outgoing = new Uint8Array(0);
   #queued = "";
   #isOpen = true;
+  /** The peer reads no more: what it has sent is still to be read. */
+  #isBroken = false;
   #isFull = false;
   /** Undefined once the owner wants to hear no more. */
   #onClosed: ((reason: string) => void) | undefined;
@@ -66,9 +71,17 @@ export class LineStream implements Disposable {
 
   /** Sends text, now or when the peer has read enough. */
   send(text: string): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#isBroken) return;
     this.#queued += text;
     if (this.#outgoing.length === 0) this.#write();
+  }
+
+  /**
+   * Reads what has come so far, for whoever must know it before going on. Not
+   * from inside `line`: its order would be lost.
+   */
+  drain(): void {
+    this.#read();
   }
 
   [Symbol.dispose](): void {
@@ -87,7 +100,10 @@ export class LineStream implements Disposable {
 
   #ready(events: number): void {
     if ((events & EPOLLOUT) !== 0) this.#write();
-    if ((events & ~EPOLLOUT) === 0) return;
+    if ((events & ~EPOLLOUT) !== 0) this.#read();
+  }
+
+  #read(): void {
     try {
       for (let i = 0; i < PIECES_PER_TURN && this.#isOpen; i++) {
         const count = receive(this.#fd.fd, piece, []);
@@ -131,7 +147,12 @@ export class LineStream implements Disposable {
       this.#setFull(false);
       this.#listener.drained?.();
     } catch (error) {
-      this.#fail(error);
+      if (!isGone(error)) return this.#fail(error);
+      // Its last words have not been read: their end is the connection's.
+      this.#isBroken = true;
+      this.#outgoing = new Uint8Array(0);
+      this.#queued = "";
+      this.#setFull(false);
     }
   }
 
@@ -143,9 +164,7 @@ export class LineStream implements Disposable {
 
   #fail(error: unknown): void {
     if (!isOsError(error)) throw error;
-    // A peer that was killed had not read everything.
-    const isGone = error.code === "ECONNRESET" || error.code === "EPIPE";
-    this.#end(isGone ? CLOSED : error.message);
+    this.#end(isGone(error) ? CLOSED : error.message);
   }
 
   #end(reason: string): void {
@@ -154,4 +173,10 @@ export class LineStream implements Disposable {
     // Whoever was sending at this moment need not be ready for it.
     this.#loop.defer(() => this.#onClosed?.(reason));
   }
+}
+
+/** Whether a peer has closed, or was killed before it had read everything. */
+function isGone(error: unknown): boolean {
+  return isOsError(error) &&
+    (error.code === "ECONNRESET" || error.code === "EPIPE");
 }

@@ -10,13 +10,16 @@ export class PinCounters {
   resets = 0;
   /** Changes of pins that QEMU reported, those without a line included. */
   reports = 0;
-  /** By lineNumber: levels that were handed to the line's pin. */
+  /** By lineNumber: levels that the line's pin was given. */
   readonly levels: Float64Array;
-  /** By lineNumber: levels that a newer one replaced before QEMU took them. */
+  /**
+   * By lineNumber: levels that a newer one replaced before QEMU took them, or
+   * that QEMU refused.
+   */
   readonly lostLevels: Float64Array;
   /**
-   * By lineNumber: levels that the guest drove and that a newer one replaced
-   * before the line took them.
+   * By lineNumber: levels that the guest drove and that a newer one, or the
+   * guest's end, replaced before the line took them.
    */
   readonly lostRequests: Float64Array;
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import {
   Departure,
   Direction,
@@ -34,8 +35,18 @@ export interface PinLineListener {
     isOk: boolean,
     since: number,
   ): void;
-  /** A level that the guest drove gave way to a newer one. */
-  overflowed(lineNumber: number): void;
+  /** A level that the guest drove was given up before the line took it. */
+  dropped(lineNumber: number): void;
+}
+
+/** How a line is tried again that did not take what its guest drives. */
+export interface PinRetry {
+  readonly loop: EventLoop;
+  /**
+   * How long after a failure `level` is driven again; undefined: not at all.
+   * **Units**: milliseconds.
+   */
+  delayMs(level: number): number | undefined;
 }
 
 /**
@@ -44,6 +55,8 @@ export interface PinLineListener {
  * direction that of everything.
  */
 const MAX_QUEUED = 65_536;
+/** Steps that are done and still kept at the head of the queue, at most. */
+const COMPACT_AT = 1024;
 
 interface Step {
   readonly operation: LineOperation;
@@ -64,6 +77,9 @@ export class PinLine {
   readonly lineNumber: number;
   readonly port: LinePort;
   readonly #listener: PinLineListener;
+  readonly #retry: PinRetry | undefined;
+  /** Waits to drive again what the line did not take. */
+  #retrying: Timer | undefined;
   #queue: Step[] = [];
   #head = 0;
   /** The operation under way. */
@@ -74,15 +90,20 @@ export class PinLine {
   /** What the guest drives; -1: nothing. */
   #wanted = -1;
 
-  /** Makes the line; `completed` and `edge` are to be passed on to it. */
+  /**
+   * Makes the line; `completed` and `edge` are to be passed on to it. Without
+   * `retry`, what fails is not tried again.
+   */
   constructor(
     lineNumber: number,
     port: LinePort,
     listener: PinLineListener,
+    retry?: PinRetry,
   ) {
     this.lineNumber = lineNumber;
     this.port = port;
     this.#listener = listener;
+    this.#retry = retry;
   }
 
   /**
@@ -137,8 +158,7 @@ export class PinLine {
 
   /** The guest is gone: what it asked for last is not done any more. */
   guestGone(): void {
-    this.#queue = [];
-    this.#head = 0;
+    this.#dropQueue();
     this.#isDriven = false;
     this.#isListening = false;
     this.#wanted = -1;
@@ -162,8 +182,12 @@ export class PinLine {
     while (this.#pending === undefined && this.#head < this.#queue.length) {
       this.#run(this.#queue[this.#head++]!);
     }
+    // A line that is never done, but always busy, must not keep all it did.
     if (this.#head === this.#queue.length) {
-      this.#queue = [];
+      this.#queue.length = 0;
+      this.#head = 0;
+    } else if (this.#head >= COMPACT_AT) {
+      this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
   }
@@ -197,6 +221,7 @@ export class PinLine {
     requests = NOTHING,
     since = 0,
   ): void {
+    if (this.#retrying !== undefined) this.#endRetry();
     const step = { operation, argument, requests, since };
     if (!this.#isBusy) return this.#run(step);
     if (this.#isFull) this.#makeWayFor(operation);
@@ -211,20 +236,24 @@ export class PinLine {
         return this.#giveUp(this.#queue.pop()!);
       case LineOperation.Output:
       case LineOperation.Input:
-      case LineOperation.Deactivate: {
-        const dropped = this.#queue.slice(this.#head);
-        this.#queue = [];
-        this.#head = 0;
-        for (const step of dropped) this.#giveUp(step);
-      }
+      case LineOperation.Deactivate:
+        this.#dropQueue();
     }
+  }
+
+  #dropQueue(): void {
+    if (this.#queue.length === 0) return;
+    const dropped = this.#queue.slice(this.#head);
+    this.#queue = [];
+    this.#head = 0;
+    for (const step of dropped) this.#giveUp(step);
   }
 
   /** What the guest asked for by this is not done. */
   #giveUp(step: Step): void {
     this.#answer(step, false);
     if (step.requests.includes("set_value")) {
-      this.#listener.overflowed(this.lineNumber);
+      this.#listener.dropped(this.lineNumber);
     }
   }
 
@@ -245,11 +274,30 @@ export class PinLine {
     if (result === FAILED) {
       // The line is not what it should be: the next level makes it one again.
       this.#isDriven = false;
+      this.#driveLater();
     } else if (
       step.operation === LineOperation.GetValue && this.#isListening
     ) {
       this.#listener.level(this.lineNumber, result);
     }
+  }
+
+  /**
+   * The guest holds its pin at a level that the line did not take, and does
+   * not know: drives that again after a while, unless something comes first.
+   */
+  #driveLater(): void {
+    const isLast = this.#head === this.#queue.length;
+    if (this.#wanted === -1 || !isLast) return;
+    const delayMs = this.#retry?.delayMs(this.#wanted);
+    if (delayMs === undefined) return;
+    this.#endRetry();
+    this.#retrying = this.#retry!.loop.after(delayMs, () => this.restored());
+  }
+
+  #endRetry(): void {
+    this.#retrying?.[Symbol.dispose]();
+    this.#retrying = undefined;
   }
 
   #answer({ requests, since }: Step, isOk: boolean): void {

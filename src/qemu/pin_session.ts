@@ -11,9 +11,13 @@
  * low, so a pin that is high does not report its first fall. The same looking
  * finds it, and the rise behind it, if that comes sooner, tells of it too.
  *
+ * A pin that is let go and taken again between two looks, with a pull that
+ * changes its level in between, cannot be told from one that was driven so.
+ *
  * @module
  */
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import { Direction } from "../virtio/line_port.ts";
 import { PINS_PER_BANK, type RegisterBank } from "./controllers.ts";
 import type { Controller } from "./find_controller.ts";
 import type { PinCounters } from "./pin_counters.ts";
@@ -44,6 +48,13 @@ export interface PinSessionOptions {
   /** The clock that requests are measured by; 0 where nobody measures. */
   readonly now: () => number;
   /**
+   * Whether the lines are as the guest of an earlier process left them, who
+   * has not come back yet.
+   */
+  readonly isAwaited: () => boolean;
+  /** That guest, back or another one, does not drive a line that it did. */
+  readonly onLeft: (lineNumber: number) => void;
+  /**
    * The guest made a pin an output, seen at `since`, or an input again, whose
    * line its rule keeps an input.
    */
@@ -56,6 +67,8 @@ export interface PinSessionOptions {
   readonly onLinked: () => void;
   /** QEMU refused what it should do; the session is of no use. */
   readonly onFailed: (reason: string) => void;
+  /** QEMU did not take a level for a pin. */
+  readonly onRefused: (reason: string) => void;
 }
 
 /** How often the registers are looked at without a reason. */
@@ -106,6 +119,7 @@ export class PinSession implements Disposable {
   readonly #byNumber = new Map<number, Pin>();
   readonly #byLine = new Map<number, Pin>();
   readonly #banks: readonly BankState[];
+  readonly #invertedBanks: readonly BankState[];
   /** Reports that no reading of the registers has confirmed: pin * 2 + level. */
   #reports: number[] = [];
   /** When each of them came. */
@@ -142,14 +156,24 @@ export class PinSession implements Disposable {
       directions: 0,
       levels: 0,
     })).filter(({ index }) => used.has(index));
+    this.#invertedBanks = this.#banks.filter(({ registers }) =>
+      registers.inversion !== undefined
+    );
   }
 
-  /** Learns what the guest does with its pins, then ties lines and pins. */
+  /**
+   * Learns what the guest does with its pins, then ties lines and pins; of a
+   * guest that has shut down there is nothing to learn before a reset.
+   */
   start(): void {
     const { qtest, controller, onFailed } = this.#options;
-    if (controller.outputs === 0) return this.#begin();
+    const era = this.#era;
+    const begin = () => {
+      if (era === this.#era && !this.#isHalted) this.#begin();
+    };
+    if (controller.outputs === 0) return begin();
     qtest.interceptOutputs(controller.path, (_value, failure) => {
-      if (failure === undefined) this.#begin();
+      if (failure === undefined) begin();
       else {
         onFailed(
           `QEMU does not report the pins of ${controller.path}: ${failure}` +
@@ -173,10 +197,30 @@ export class PinSession implements Disposable {
 
   /** The guest has shut down: nothing that its pins do counts until a reset. */
   halt(): void {
+    this.finish();
+    this.stop();
+  }
+
+  /** Nothing that is reported or known of the pins counts until a reset. */
+  stop(): void {
     this.#era++;
     this.#forgetReports();
     this.#isReading = false;
     this.#isHalted = true;
+  }
+
+  /**
+   * Does what was reported last of pins that were outputs when somebody
+   * looked: nobody will look again. A reset would have been heard of.
+   */
+  finish(): void {
+    const reports = this.#reports;
+    const times = this.#reportTimes;
+    this.#forgetReports();
+    for (const [i, report] of reports.entries()) {
+      const pin = this.#byNumber.get(report >> 1)!;
+      if (pin.isOutput) this.#obey(pin, report & 1, times[i]!);
+    }
   }
 
   /** The machine is paused: what its guest drives stays as it is. */
@@ -184,11 +228,16 @@ export class PinSession implements Disposable {
     this.#isResting = true;
   }
 
-  /** The guest runs again. */
+  /**
+   * The guest runs again, maybe with the state of another time or machine:
+   * its inputs are told again what the lines are.
+   */
   wake(): void {
-    if (!this.#isResting) return;
     this.#isResting = false;
-    this.#look();
+    for (const pin of this.#pins) {
+      if (pin.level !== -1 && !pin.isLate) this.#push(pin);
+    }
+    if (this.#isLinked && this.#banks.length > 0) this.#look();
   }
 
   /** A pin of the controller changed. */
@@ -211,14 +260,14 @@ export class PinSession implements Disposable {
     if (pin === undefined || pin.level === level) return;
     if (pin.isLate) count(this.#options.counters.lostLevels, lineNumber);
     pin.level = level;
-    pin.isLate = this.#options.qtest.backlog > MAX_BACKLOG_BYTES;
+    pin.isLate = this.#channelOf(pin).backlog > MAX_BACKLOG_BYTES;
     if (!pin.isLate) this.#push(pin);
   }
 
-  /** QEMU has read all that was sent. */
-  drained(): void {
+  /** QEMU has read all that was sent by one of the two. */
+  drained(channel: QmpClient | QtestClient): void {
     for (const pin of this.#pins) {
-      if (!pin.isLate) continue;
+      if (!pin.isLate || this.#channelOf(pin) !== channel) continue;
       pin.isLate = false;
       this.#push(pin);
     }
@@ -227,6 +276,7 @@ export class PinSession implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#era++;
+    this.#forgetReports();
     this.#timer?.[Symbol.dispose]();
   }
 
@@ -240,10 +290,19 @@ export class PinSession implements Disposable {
       pin.isLate = false;
     }
     if (this.#banks.length > 0) return this.#look();
-    for (const pin of this.#pins) {
-      if (pin.rule !== "output") pin.line.listen();
-    }
+    for (const pin of this.#pins) this.#beginInput(pin);
     this.#linked();
+  }
+
+  /** A pin is no output when it is looked at first, or that is not known. */
+  #beginInput({ line, rule }: Pin): void {
+    const { isAwaited, onLeft } = this.#options;
+    const wasDriven = line.port.direction === Direction.Output;
+    if (rule !== "input" && wasDriven && isAwaited()) {
+      line.guestGone();
+      onLeft(line.lineNumber);
+    }
+    if (rule !== "output") line.listen();
   }
 
   #linked(): void {
@@ -265,6 +324,7 @@ export class PinSession implements Disposable {
     this.#lookedAt = this.#options.now();
     const era = this.#era;
     const last = this.#banks.at(-1);
+    const inverted = this.#invertedBanks;
     for (const bank of this.#banks) {
       this.#read(era, bank.registers.direction, (word) => {
         bank.directions = word;
@@ -274,7 +334,13 @@ export class PinSession implements Disposable {
     for (const bank of this.#banks) {
       this.#read(era, bank.registers.data, (word) => {
         bank.levels = word;
-        if (bank === last) this.#settle();
+        if (bank === last && inverted.length === 0) this.#settle();
+      });
+    }
+    for (const bank of inverted) {
+      this.#read(era, bank.registers.inversion!, (word) => {
+        bank.levels ^= word;
+        if (bank === inverted.at(-1)) this.#settle();
       });
     }
   }
@@ -307,7 +373,7 @@ export class PinSession implements Disposable {
       else if (pin.isOutput) {
         pin.isOutput = false;
         released.push(pin);
-      } else if (isFirst && pin.rule !== "output") pin.line.listen();
+      } else if (isFirst) this.#beginInput(pin);
       pin.isReported = false;
     }
     if (released.length > 0) this.#release(released);
@@ -387,19 +453,31 @@ export class PinSession implements Disposable {
     });
   }
 
+  /** Which way levels of a pin are told. */
+  #channelOf({ pin }: Pin): QmpClient | QtestClient {
+    const { qmp, qtest, controller } = this.#options;
+    return pin < controller.inputs ? qtest : qmp;
+  }
+
   #push(pin: Pin): void {
-    const { qmp, qtest, controller, counters } = this.#options;
+    const { qtest, controller, counters } = this.#options;
     const property = controller.properties.get(pin.pin);
     if (pin.pin < controller.inputs) {
       qtest.drive(controller.path, pin.pin, pin.level);
-    } else if (property !== undefined) {
-      qmp.execute("qom-set", {
-        path: controller.path,
-        property,
-        value: pin.level === 1,
-      }, () => {});
-    } else return;
-    count(counters.levels, pin.line.lineNumber);
+      count(counters.levels, pin.line.lineNumber);
+    } else if (property !== undefined) this.#pushProperty(pin, property);
+  }
+
+  #pushProperty({ line: { lineNumber }, level }: Pin, property: string): void {
+    const { qmp, controller: { path }, counters, onRefused } = this.#options;
+    const value = level === 1;
+    qmp.execute("qom-set", { path, property, value }, (_result, error) => {
+      if (error === undefined) count(counters.levels, lineNumber);
+      else {
+        count(counters.lostLevels, lineNumber);
+        onRefused(`${path}, ${property}: ${error.message}`);
+      }
+    });
   }
 }
 

@@ -15,11 +15,17 @@ import { connectUnix } from "../../ffi/unix_socket.ts";
 import type { QemuPin } from "../config/specification.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import type { LineListener, LinePort } from "../virtio/line_port.ts";
-import { banksOf } from "./controllers.ts";
+import type { ControllerModel } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
 import { type Controller, findController } from "./find_controller.ts";
 import { PinCounters } from "./pin_counters.ts";
 import { PinLine, type PinRequest } from "./pin_line.ts";
+import {
+  checkPins,
+  keyNotice,
+  pinProblem,
+  readableModel,
+} from "./pin_checks.ts";
 import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
 import { QmpClient } from "./qmp.ts";
 import { QtestClient } from "./qtest.ts";
@@ -29,6 +35,12 @@ export interface QemuLine {
   readonly port: LinePort;
   /** What the guest may make of the line; looked at whenever it matters. */
   readonly rule: PinRule;
+  /**
+   * How long after the line did not take `level`, which the guest drives, that
+   * is tried again; undefined: not at all. Absent: always after a second.
+   * **Units**: milliseconds.
+   */
+  retryMs?(level: number): number | undefined;
 }
 
 /** What is told of an exposure. */
@@ -43,6 +55,8 @@ export interface QemuPinsEvents {
   stopped(): void;
   /** Something is not as it should be; told once until it is. */
   fault(error: QemuError): void;
+  /** Something that is as it should be and may surprise; told once. */
+  notice(text: string): void;
   /**
    * A request of the guest's was done, or was not.
    *
@@ -78,6 +92,16 @@ export interface QemuPinsOptions {
    * the lines have been told, for whoever knows their rules.
    */
   readonly onGuestGone: () => void;
+  /**
+   * Whether the guest of an earlier process may yet come back, and the lines
+   * are as it left them. Absent: there was none.
+   */
+  readonly awaitsGuest?: () => boolean;
+  /**
+   * The guest that was awaited does not drive a line any more that it did:
+   * called like `onGuestGone`, for this line alone.
+   */
+  readonly onLineLeft?: (lineNumber: number) => void;
   readonly events: QemuPinsEvents;
   /** The clock to measure requests by; absent: nobody measures them. */
   readonly now?: () => number;
@@ -88,6 +112,30 @@ type SocketOption = "qmp" | "qtest";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
+/** How long a QEMU that never was there may stay away without a word. */
+const ABSENCE_MS = 5000;
+/** How soon a line is tried again that did not do what its guest wants. */
+const LINE_RETRY_MS = 1000;
+/** Run states of QEMU's in which it tells that the guest goes on by `RESUME`. */
+const RESTING: ReadonlySet<unknown> = new Set([
+  "debug",
+  "finish-migrate",
+  "inmigrate",
+  "io-error",
+  "paused",
+  "postmigrate",
+  "prelaunch",
+  "restore-vm",
+  "save-vm",
+]);
+
+/** A controller that was found, and what is to be tied to it. */
+interface Link {
+  readonly controller: Controller;
+  readonly pins: readonly LinkedPin[];
+  /** What is known of its registers, if they can be read. */
+  readonly model: ControllerModel | undefined;
+}
 
 /**
  * Ties lines to pins, whichever QEMU is there; waits for one when there is
@@ -104,10 +152,16 @@ export class QemuPins implements LineListener, Disposable {
   #qmp: QmpClient | undefined;
   #qtest: QtestClient | undefined;
   #session: PinSession | undefined;
+  #link: Link | undefined;
+  /** Runs out unless a QEMU is there. */
+  #absence: Timer | undefined;
   #retry: Timer | undefined;
   #retryMs = FIRST_RETRY_MS;
   #isConnected = false;
+  /** The last words of a QEMU that is gone are being read. */
+  #isEnding = false;
   #lastFault = "";
+  #lastNotice = "";
   #isOver = false;
 
   /**
@@ -117,24 +171,29 @@ export class QemuPins implements LineListener, Disposable {
    * @throws {RangeError} If `pins` names a line that there is not, or one twice.
    */
   constructor(options: QemuPinsOptions) {
-    checkPins(options);
+    checkPins(options.lines.length, options.pins ?? []);
     this.#options = options;
     this.counters = new PinCounters(options.lines.length);
     const { lostRequests } = this.counters;
-    this.#lines = options.lines.map(({ port }, lineNumber) =>
-      new PinLine(lineNumber, port, {
+    this.#lines = options.lines.map((line, lineNumber) =>
+      new PinLine(lineNumber, line.port, {
         level: (lineNumber, level) =>
           this.#session?.lineChanged(lineNumber, level),
         answered: (...request) => options.events.answered(...request),
-        overflowed: () => {
+        dropped: () => {
           lostRequests[lineNumber] = lostRequests[lineNumber]! + 1;
         },
+      }, {
+        loop: options.loop,
+        delayMs: (level) =>
+          line.retryMs === undefined ? LINE_RETRY_MS : line.retryMs(level),
       })
     );
     for (const [lineNumber, { port }] of options.lines.entries()) {
       port.attach(this, lineNumber);
     }
     options.loop.defer(() => this.#connect());
+    this.#absence = options.loop.after(ABSENCE_MS, () => this.#missed());
   }
 
   completed(lineNumber: number, result: number): void {
@@ -152,6 +211,7 @@ export class QemuPins implements LineListener, Disposable {
   [Symbol.dispose](): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#absence?.[Symbol.dispose]();
     this.#retry?.[Symbol.dispose]();
     this.#disconnect("");
   }
@@ -161,12 +221,25 @@ export class QemuPins implements LineListener, Disposable {
     const { loop, qmpPath } = this.#options;
     const fd = this.#open("qmp", qmpPath);
     if (fd === undefined) return this.#connectLater();
-    this.#qmp = new QmpClient(loop, fd, {
+    this.#absence?.[Symbol.dispose]();
+    const qmp = new QmpClient(loop, fd, {
       ready: () => this.#find(),
       event: (name) => this.#heard(name),
-      closed: (reason) => this.#lost(`${qmpPath}: ${reason}`),
+      drained: () => this.#session?.drained(qmp),
+      closed: (reason) => this.#ended(`${qmpPath}: ${reason}`),
       failed: (reason) => this.#failed("qmp", qmpPath, reason),
     });
+    this.#qmp = qmp;
+  }
+
+  /** No QEMU has ever been there: that may be a wrong path. */
+  #missed(): void {
+    const { qmpPath } = this.#options;
+    this.#fault(
+      new QemuError(`${qmpPath}: no QEMU listens there yet`, {
+        hint: socketHint("qmp", qmpPath),
+      }),
+    );
   }
 
   /** Connects to a socket of QEMU's; undefined while QEMU is not there. */
@@ -217,37 +290,64 @@ export class QemuPins implements LineListener, Disposable {
       (controller, error) => {
         // With no way on, the connection is kept: its end is the next QEMU's
         // beginning.
-        if (controller === undefined) this.#fault(error!);
-        else this.#link(controller);
+        if (controller === undefined) return this.#fault(error!);
+        const pins = this.#pinsOf(controller);
+        if (pins === undefined) return;
+        this.#notice(keyNotice(controller, pins));
+        this.#link = { controller, pins, model: readableModel(controller) };
+        this.#begin();
       },
     );
   }
 
-  #link(controller: Controller): void {
-    const { loop, qtestPath } = this.#options;
-    const pins = this.#pinsOf(controller);
-    if (pins === undefined) return;
+  /** Ties lines and pins, as far as the guest is there. */
+  #begin(): void {
+    this.#qmp!.execute("query-status", {}, (result) => {
+      const { status } = (result ?? {}) as { status?: unknown };
+      const session = this.#openSession();
+      if (session === undefined) return;
+      this.#isConnected = true;
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#lastFault = "";
+      this.#options.events.connected();
+      if (status === "shutdown") {
+        session.halt();
+        if (this.#options.awaitsGuest?.() === true) this.#leaveLines();
+      } else if (RESTING.has(status)) session.rest();
+      session.start();
+    });
+  }
+
+  /** Opens qtest, with what is to be done there. */
+  #openSession(): PinSession | undefined {
+    const { loop, qtestPath, awaitsGuest, onLineLeft } = this.#options;
+    const { controller, pins, model } = this.#link!;
     const fd = this.#open("qtest", qtestPath);
-    if (fd === undefined) return this.#lost(`${qtestPath}: it is not there`);
+    if (fd === undefined) {
+      this.#lost(`${qtestPath}: it is not there`);
+      return undefined;
+    }
     const qtest = new QtestClient(loop, fd, {
       pin: (number, level) => {
         this.counters.reports++;
         this.#session?.pinChanged(number, level);
       },
-      drained: () => this.#session?.drained(),
-      closed: (reason) => this.#lost(`${qtestPath}: ${reason}`),
+      drained: () => this.#session?.drained(qtest),
+      closed: (reason) => this.#ended(`${qtestPath}: ${reason}`),
       failed: (reason) => this.#failed("qtest", qtestPath, reason),
     });
     this.#qtest = qtest;
-    this.#session = new PinSession({
+    const session = new PinSession({
       loop,
       qmp: this.#qmp!,
       qtest,
       controller,
-      banks: controller.address < 0 ? undefined : banksOf(controller.type),
+      banks: model?.banks,
       pins,
       counters: this.counters,
       now: this.#options.now ?? (() => 0),
+      isAwaited: awaitsGuest ?? (() => false),
+      onLeft: onLineLeft ?? (() => {}),
       onTurned: (lineNumber, isOutput, since) => {
         const { events } = this.#options;
         events.answered(lineNumber, "set_direction", !isOutput, since);
@@ -255,12 +355,23 @@ export class QemuPins implements LineListener, Disposable {
       },
       onLinked: () => this.#options.events.started(),
       onFailed: (reason) => this.#fault(new QemuError(reason)),
+      onRefused: (reason) => this.#fault(new QemuError(reason)),
     });
-    this.#isConnected = true;
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#lastFault = "";
-    this.#options.events.connected();
-    this.#session.start();
+    this.#session = session;
+    return session;
+  }
+
+  /** The guest begins anew, with pins that are low. */
+  #restart(): void {
+    const { controller, model } = this.#link!;
+    if (model?.reportsReset === true || controller.outputs === 0) {
+      return this.#session!.reset();
+    }
+    // QEMU forgets what it takes the pins for when somebody connects, and what
+    // it reported before the reset is not heard any more.
+    this.#session![Symbol.dispose]();
+    this.#qtest![Symbol.dispose]();
+    this.#openSession()?.start();
   }
 
   /** The pins that lines are tied to; a fault where that cannot be. */
@@ -299,8 +410,11 @@ export class QemuPins implements LineListener, Disposable {
     switch (event) {
       case "RESET":
         this.#guestGone();
-        return session.reset();
+        return this.#isEnding ? session.stop() : this.#restart();
       case "SHUTDOWN":
+        // What the guest did before has been reported before.
+        this.#qtest!.drain();
+        if (this.#session !== session) return;
         session.halt();
         return this.#guestGone();
       case "STOP":
@@ -331,8 +445,19 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   #lost(reason: string): void {
+    if (this.#isEnding) return;
     this.#disconnect(reason);
     if (!this.#isOver) this.#connectLater();
+  }
+
+  /** QEMU has closed a connection: takes what it said before on both. */
+  #ended(reason: string): void {
+    this.#isEnding = true;
+    this.#qmp?.drain();
+    this.#qtest?.drain();
+    this.#session?.finish();
+    this.#isEnding = false;
+    this.#lost(reason);
   }
 
   #disconnect(reason: string): void {
@@ -348,6 +473,12 @@ export class QemuPins implements LineListener, Disposable {
     this.#options.events.disconnected(reason);
   }
 
+  #notice(text: string): void {
+    if (text === "" || text === this.#lastNotice) return;
+    this.#lastNotice = text;
+    this.#options.events.notice(text);
+  }
+
   #fault(error: QemuError): void {
     const text = `${error.message}. ${error.hint}`;
     if (text === this.#lastFault) return;
@@ -359,71 +490,4 @@ export class QemuPins implements LineListener, Disposable {
 function socketHint(option: SocketOption, path: string): string {
   return `QEMU makes it with -${option} unix:${path},server=on,wait=off, for ` +
     `gpioagg alone`;
-}
-
-/** Why a line cannot be at a pin, and what to do; undefined if it can. */
-function pinProblem(
-  controller: Controller,
-  { pin, name, lineNumber }: QemuPin,
-  rule: PinRule,
-): { problem: string; hint: string } | undefined {
-  const { address, type, inputs, outputs, properties } = controller;
-  const isThere = name === undefined
-    ? properties.has(pin) || pin < Math.max(inputs, outputs)
-    : properties.get(pin) === name;
-  if (!isThere) {
-    return {
-      problem: `has no pin ${name ?? pin}; it has ${describePins(controller)}`,
-      hint: "Tie fewer lines, or say with pins which ones",
-    };
-  }
-  const isDirected = address >= 0 && banksOf(type) !== undefined;
-  if (rule === "any" && !isDirected) {
-    return {
-      problem:
-        "does not tell which way its pins go, as far as gpioagg knows it",
-      hint: `Give line ${lineNumber} direction=input or direction=output`,
-    };
-  }
-  if (rule === "input" && pin >= inputs && !properties.has(pin)) {
-    return {
-      problem: `takes no level for its pin ${pin} from outside`,
-      hint: `Line ${lineNumber} cannot be an input there`,
-    };
-  }
-  if (rule === "output" && pin >= outputs && !isDirected) {
-    return {
-      problem: `does not report its pin ${pin}`,
-      hint: `Line ${lineNumber} cannot be an output there`,
-    };
-  }
-  return undefined;
-}
-
-function describePins({ inputs, outputs, properties }: Controller): string {
-  const [first] = properties.values();
-  return first === undefined
-    ? `pins 0 to ${Math.max(inputs, outputs) - 1}`
-    : `${properties.size} pins, of which 0 is "${first}"`;
-}
-
-function checkPins({ lines, pins = [] }: QemuPinsOptions): void {
-  const takenLines = new Set<number>();
-  const takenPins = new Set<number>();
-  for (const { pin, lineNumber } of pins) {
-    const problem = lines[lineNumber] === undefined
-      ? `there are ${lines.length} lines`
-      : takenLines.has(lineNumber)
-      ? "another pin has it"
-      : takenPins.has(pin)
-      ? "the pin has another line"
-      : undefined;
-    if (problem !== undefined) {
-      throw new RangeError(
-        `Cannot tie pin ${pin} to line ${lineNumber}: ${problem}`,
-      );
-    }
-    takenLines.add(lineNumber);
-    takenPins.add(pin);
-  }
 }

@@ -17,6 +17,8 @@ export interface QmpListener {
   ready(): void;
   /** Something happened: `RESET`, `STOP`, `RESUME`, `SHUTDOWN`, … */
   event(name: string): void;
+  /** All that was to be sent has been. */
+  drained?(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
   /** The same, and not by QEMU: there is none, or it does not answer. */
@@ -56,12 +58,23 @@ export class QmpClient implements Disposable {
     this.#listener = listener;
     this.#stream = new LineStream(loop, fd, {
       line: (text) => this.#take(text),
+      drained: () => listener.drained?.(),
       closed: (reason) => {
         this[Symbol.dispose]();
         listener.closed(reason);
       },
     });
     this.#expect("greet: QEMU stands still, or serves another program");
+  }
+
+  /** **Units**: characters of commands that QEMU has not read. */
+  get backlog(): number {
+    return this.#stream.backlog;
+  }
+
+  /** Takes all events that have come so far. Not from inside an event. */
+  drain(): void {
+    this.#stream.drain();
   }
 
   /** Runs a command; `answer` is called once, unless the connection ends. */

@@ -81,6 +81,11 @@ export class QtestClient implements Disposable {
     return this.#stream.backlog;
   }
 
+  /** Takes all reports that have come so far. Not from inside a report. */
+  drain(): void {
+    this.#stream.drain();
+  }
+
   /** Reports all changes of the unnamed outputs of one device from now on. */
   interceptOutputs(device: string, answer: QtestAnswer): void {
     this.#send(`irq_intercept_out ${device}`, answer);

@@ -53,6 +53,7 @@ export function pinsRig(options: RigOptions = {}) {
       started: () => log.push("started"),
       stopped: () => log.push("stopped"),
       fault: (error) => log.push(`fault ${error.message} (${error.hint})`),
+      notice: (text) => log.push(`notice ${text}`),
       answered: (lineNumber, request, isOk, since) =>
         requests.push(
           `${lineNumber} ${request} ${isOk ? "ok" : "error"} after ` +

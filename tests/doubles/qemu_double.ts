@@ -16,7 +16,16 @@ import { LineStream } from "../../src/qemu/line_stream.ts";
 import type { EventLoop, Watch } from "../../src/reactor/event_loop.ts";
 
 /** Where the memory region begins that all controllers are in. */
+const WINDOW = "/machine/soc/window";
 const WINDOW_ADDRESS = 0x900_0000;
+/** What everybody has, and what the secure world has beside that. */
+const SYSTEM_MEMORY = "/machine/unattached/system[0]";
+const SECURE_MEMORY = "/machine/secure-memory[0]";
+/** What each of the two is in. */
+const CONTAINERS: ReadonlyMap<string, string> = new Map([
+  [SYSTEM_MEMORY, SECURE_MEMORY],
+  [SECURE_MEMORY, ""],
+]);
 
 /** A controller of the board. */
 export interface ControllerModelOptions {
@@ -30,6 +39,13 @@ export interface ControllerModelOptions {
   /** Offsets of the registers. */
   readonly direction?: number;
   readonly data?: number;
+  readonly inversion?: number;
+  /** It is in the secure world's memory alone. */
+  readonly isSecure?: boolean;
+  /** The pin that the machine's power button is tied to. */
+  readonly key?: number;
+  /** As an i.MX controller, it does not tell that a reset lowers its outputs. */
+  readonly isForgetful?: boolean;
   /** Pins that are high while they are inputs. */
   readonly pullUps?: number;
 }
@@ -39,6 +55,7 @@ export class ControllerModel {
   readonly options: ControllerModelOptions;
   directions = 0;
   data = 0;
+  inversion = 0;
   /** What its inputs were driven to from outside, oldest first. */
   readonly inputs: [pin: number, level: number][] = [];
   onOutput: ((pin: number, level: number) => void) | undefined;
@@ -72,20 +89,23 @@ export class ControllerModel {
   reset(): void {
     this.directions = 0;
     this.data = 0;
+    this.inversion = 0;
     this.#update();
   }
 
   read(offset: number): number {
-    const { direction = 0x400, data = 0x3fc } = this.options;
+    const { direction = 0x400, data = 0x3fc, inversion } = this.options;
     if (offset === direction) return this.directions;
+    if (offset === inversion) return this.inversion;
     if (offset === data) return this.data;
     throw new Error(`no register at 0x${offset.toString(16)}`);
   }
 
   #update(): void {
-    const pulls = this.options.pullUps ?? 0;
-    const out = (this.data & this.directions) | (pulls & ~this.directions);
-    const changed = out ^ this.#out;
+    const { pullUps: pulls = 0, isForgetful = false } = this.options;
+    const driven = this.data ^ this.inversion;
+    const out = (driven & this.directions) | (pulls & ~this.directions);
+    const changed = isForgetful ? this.directions : out ^ this.#out;
     this.#out = out;
     for (let pin = 0; pin < 32; pin++) {
       if ((changed >>> pin & 1) === 1) this.onOutput?.(pin, out >>> pin & 1);
@@ -105,6 +125,10 @@ export class QemuDouble implements Disposable {
   onCommand: ((text: string) => string | null | undefined) | undefined;
   /** What a QMP client is greeted with. */
   greeting = '{"QMP": {"version": {}}}';
+  /** Its run state. */
+  status = "running";
+  /** How often a program has connected to the qtest socket. */
+  qtestClients = 0;
   readonly #qmp: Server;
   readonly #qtest: Server;
   #intercepted: ControllerModel | undefined;
@@ -124,7 +148,10 @@ export class QemuDouble implements Disposable {
       },
     });
     this.#qtest = new Server(loop, `${directory}/qtest`, {
-      opened: () => this.#levels.clear(),
+      opened: () => {
+        this.qtestClients++;
+        this.#levels.clear();
+      },
       line: (text) => {
         if (this.#isTampered(this.#qtest, text)) return;
         this.#test(text.split(" "));
@@ -187,7 +214,7 @@ export class QemuDouble implements Disposable {
     let reply: unknown = {};
     if (execute === "qom-list") reply = this.#list(given.path);
     if (execute === "qom-get") reply = this.#get(given.path, given.property);
-    if (execute === "query-status") reply = { status: "running" };
+    if (execute === "query-status") reply = { status: this.status };
     if (execute === "qom-set") {
       const controller = this.#at(given.path);
       const pin = controller?.options.properties?.indexOf(given.property) ?? -1;
@@ -237,18 +264,33 @@ export class QemuDouble implements Disposable {
         name: options.path.slice("/machine/soc/".length),
         type: `child<${options.type}>`,
       })),
+      ...this.#keys.map((name) => ({ name, type: "child<gpio-key>" })),
     ];
   }
 
+  /** Names of the power buttons, one for each controller that has one. */
+  get #keys(): string[] {
+    return this.controllers.flatMap(({ options: { key } }, i) =>
+      key === undefined ? [] : [`key${i}`]
+    );
+  }
+
   #get(path: string, property: string): unknown {
-    if (path === "/machine/soc/window") {
-      return property === "addr" ? WINDOW_ADDRESS : "";
+    const container = CONTAINERS.get(path);
+    if (container !== undefined) return property === "addr" ? 0 : container;
+    if (path === WINDOW) {
+      return property === "addr" ? WINDOW_ADDRESS : SYSTEM_MEMORY;
+    }
+    const keyed = /^\/machine\/soc\/key(\d+)$/.exec(path)?.[1];
+    if (keyed !== undefined) {
+      const { path, key } = this.controllers[Number(keyed)]!.options;
+      return `${path}/unnamed-gpio-in[${key}]`;
     }
     const controller = this.#at(path.slice(0, path.lastIndexOf("/")));
     if (controller === undefined) return undefined;
-    return property === "addr"
-      ? controller.options.address - WINDOW_ADDRESS
-      : "/machine/soc/window";
+    const { address, isSecure = false } = controller.options;
+    if (isSecure) return property === "addr" ? address : SECURE_MEMORY;
+    return property === "addr" ? address - WINDOW_ADDRESS : WINDOW;
   }
 
   #test([command, ...words]: string[]): void {

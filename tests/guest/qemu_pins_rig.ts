@@ -23,10 +23,20 @@ import {
   type ArmGuestOptions,
   bootArmGuest,
 } from "../environment/arm_guest.ts";
+import { artefact } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
+import { ChildProcess } from "../environment/process.ts";
 
 /** How often the reactor of the test looks around. */
 const TURN_MS = 1;
+const JOB_LIMIT_MS = 20_000;
+
+/** What QEMU tells of a job. */
+interface Job {
+  readonly id: string;
+  readonly status: string;
+  readonly error?: string;
+}
 
 /** Notes the levels that a line is driven to. */
 class NotedPort implements LinePort {
@@ -67,6 +77,9 @@ export class PinRig implements AsyncDisposable {
   readonly driven: readonly (readonly number[])[];
   /** What the exposure told. */
   readonly log: string[] = [];
+  /** What it gave to consider. */
+  readonly notices: string[] = [];
+  #jobs = 0;
   readonly #reactor: Reactor;
   readonly #sources: SourceFactory;
   readonly #lines: readonly AggregatorLine[];
@@ -112,6 +125,7 @@ export class PinRig implements AsyncDisposable {
         started: () => note("started"),
         stopped: () => note("stopped"),
         fault: ({ message, hint }) => note(`fault: ${message} (${hint})`),
+        notice: (text) => this.notices.push(text),
         answered: () => {},
         refused: (lineNumber) => note(`refused: ${lineNumber}`),
       },
@@ -152,11 +166,32 @@ export class PinRig implements AsyncDisposable {
     });
   }
 
-  /** Runs a command on QEMU's monitor. */
-  async monitor(command: string): Promise<void> {
+  /** Starts a machine for this exposure that has no guest system. */
+  async start(
+    qemu: "old" | "new",
+    args: readonly string[],
+  ): Promise<ChildProcess> {
+    const programs = await artefact(
+      qemu === "old" ? "qemuArmOld" : "qemuArmNew",
+    );
+    return new ChildProcess({
+      command: `${programs}/qemu-system-aarch64`,
+      args: [
+        ...args,
+        ..."-accel tcg -nodefaults -display none".split(" "),
+        ...this.qemuArguments,
+      ],
+    });
+  }
+
+  /** Runs a command on QEMU's monitor, and tells what it answers. */
+  async monitor(
+    command: string,
+    parameters: Readonly<Record<string, unknown>> = {},
+  ): Promise<unknown> {
     const fd = connectUnix(`${this.directory}/monitor`);
     const ready = Promise.withResolvers<void>();
-    const done = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<unknown>();
     using client = new QmpClient(this.#reactor, fd, {
       ready: ready.resolve,
       event: () => {},
@@ -166,11 +201,36 @@ export class PinRig implements AsyncDisposable {
     await ready.promise;
     client.execute(
       command,
-      {},
-      (_result, error) =>
-        error === undefined ? done.resolve() : done.reject(error),
+      parameters,
+      (result, error) =>
+        error === undefined ? done.resolve(result) : done.reject(error),
     );
-    await done.promise;
+    return await done.promise;
+  }
+
+  /** Runs a command on QEMU's monitor that is a job, to its end. */
+  async job(
+    command: string,
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
+    const id = `job${this.#jobs++}`;
+    await this.monitor(command, { ...parameters, "job-id": id });
+    const deadline = performance.now() + JOB_LIMIT_MS;
+    for (;;) {
+      const jobs = await this.monitor("query-jobs") as Job[];
+      const job = jobs.find((one) => one.id === id);
+      if (job?.status === "concluded") {
+        if (job.error !== undefined) {
+          throw new Error(`${command}: ${job.error}`);
+        }
+        return void await this.monitor("job-dismiss", { id });
+      }
+      if (performance.now() > deadline) {
+        throw new Error(
+          `${command} is ${job?.status} after ${JOB_LIMIT_MS} ms`,
+        );
+      }
+    }
   }
 
   /**

@@ -46,6 +46,17 @@ for (const signal of RESTARTS) {
       gpio.setData(5);
       await manager.start(args);
       await until("the guest's outputs", wiresAre("101"));
+
+      // One that is rebooted meanwhile, and has come to one of the two again.
+      await manager.stop(signal);
+      qemu.model.reset();
+      gpio.setDirections(4);
+      gpio.setData(4);
+      await manager.start(args);
+      await until("the safe state", wiresAre("001"));
+      gpio.setDirections(7);
+      gpio.setData(5);
+      await until("the guest's outputs", wiresAre("101"));
     }
     // QEMU's end is the guest's: the new process knows its rules.
     await until("the safe state", wiresAre("000"));

@@ -1,0 +1,132 @@
+/**
+ * Which line may be at which pin of a controller inside QEMU.
+ *
+ * @module
+ */
+import type { QemuPin } from "../config/specification.ts";
+import {
+  type ControllerModel,
+  modelOf,
+  PINS_PER_BANK,
+  type RegisterBank,
+} from "./controllers.ts";
+import type { Controller } from "./find_controller.ts";
+import type { LinkedPin, PinRule } from "./pin_session.ts";
+
+/** Why a line cannot be at a pin, and what to do; undefined if it can. */
+export function pinProblem(
+  controller: Controller,
+  { pin, name, lineNumber }: QemuPin,
+  rule: PinRule,
+): { problem: string; hint: string } | undefined {
+  const { inputs, outputs, properties } = controller;
+  const isThere = name === undefined
+    ? properties.has(pin) || pin < Math.max(inputs, outputs)
+    : properties.get(pin) === name;
+  if (!isThere) {
+    return {
+      problem: `has no pin ${name ?? pin}; it has ${describePins(controller)}`,
+      hint: "Tie fewer lines, or say with pins which ones",
+    };
+  }
+  const isDirected = bankOf(controller, pin) !== undefined;
+  if (rule === "any") {
+    const problem = anyProblem(controller, isDirected);
+    if (problem !== undefined) {
+      return {
+        problem,
+        hint: `Give line ${lineNumber} direction=input or direction=output`,
+      };
+    }
+  }
+  if (rule === "input" && pin >= inputs && !properties.has(pin)) {
+    return {
+      problem: `takes no level for its pin ${pin} from outside`,
+      hint: `Line ${lineNumber} cannot be an input there`,
+    };
+  }
+  // What is reported of a controller is held against its registers.
+  const isSeen = isDirected ||
+    pin < outputs && readableModel(controller) === undefined;
+  if (rule === "output" && !isSeen) {
+    return {
+      problem: `does not report its pin ${pin}`,
+      hint: `Line ${lineNumber} cannot be an output there`,
+    };
+  }
+  return undefined;
+}
+
+/** Why a line cannot be both ways; undefined if it can. */
+function anyProblem(
+  { type, isSecure }: Controller,
+  isDirected: boolean,
+): string | undefined {
+  if (isSecure) {
+    return "is in the secure world: QEMU does not show which way its pins go";
+  }
+  if (!isDirected) {
+    return "does not tell which way its pins go, as far as gpioagg knows it";
+  }
+  return modelOf(type)?.hasOneDriver === true
+    ? "mixes up what a pin is driven to from the two sides"
+    : undefined;
+}
+
+/** What is known of a controller's registers, if they can be read. */
+export function readableModel(
+  { address, type, isSecure }: Controller,
+): ControllerModel | undefined {
+  return address < 0 || isSecure ? undefined : modelOf(type);
+}
+
+function bankOf(controller: Controller, pin: number): RegisterBank | undefined {
+  return readableModel(controller)?.banks[Math.floor(pin / PINS_PER_BANK)];
+}
+
+function describePins({ inputs, outputs, properties }: Controller): string {
+  const [first] = properties.values();
+  return first === undefined
+    ? `pins 0 to ${Math.max(inputs, outputs) - 1}`
+    : `${properties.size} pins, of which 0 is "${first}"`;
+}
+
+/**
+ * Checks which pin each of `count` lines has.
+ *
+ * @throws {RangeError} If a line is not there, or it or a pin is taken.
+ */
+export function checkPins(count: number, pins: readonly QemuPin[]): void {
+  const takenLines = new Set<number>();
+  const takenPins = new Set<number>();
+  for (const { pin, lineNumber } of pins) {
+    const problem = lineNumber >= count
+      ? `there are ${count} lines`
+      : takenLines.has(lineNumber)
+      ? "another pin has it"
+      : takenPins.has(pin)
+      ? "the pin has another line"
+      : undefined;
+    if (problem !== undefined) {
+      throw new RangeError(
+        `Cannot tie pin ${pin} to line ${lineNumber}: ${problem}`,
+      );
+    }
+    takenLines.add(lineNumber);
+    takenPins.add(pin);
+  }
+}
+
+/** What is to be told of pins that QEMU moves by itself; empty: nothing. */
+export function keyNotice(
+  { type, path, keys }: Controller,
+  pins: readonly LinkedPin[],
+): string {
+  const tied = pins.find(({ pin, rule }) =>
+    keys.includes(pin) && rule !== "output"
+  );
+  return tied === undefined ? "" : `${type} (${path}): pin ${tied.pin}, ` +
+    `which line ${tied.line.lineNumber} is tied to, is the machine's power ` +
+    `button as well: a guest may shut down when the line rises. With pins, ` +
+    `leave it out`;
+}

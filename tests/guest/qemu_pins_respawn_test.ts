@@ -1,0 +1,86 @@
+/** `gpioagg run --respawn` with a PL061's pins, as the README has it. */
+import { assertEquals } from "@std/assert";
+import { readSmallFile } from "../../ffi/files.ts";
+import { ControlClient } from "../../src/daemon/control_client.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
+import { PROGRAM } from "../environment/api_service.ts";
+import { artefactsOf } from "../environment/arm_guest.ts";
+import { artefact, mustSkip } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await mustSkip("deno", ...artefactsOf("virt", "new"));
+
+const KILLS = 2;
+const BOOT_LIMIT_MS = 90_000;
+
+Deno.test({
+  name:
+    `run: a guest with a PL061 is brought back ${KILLS} times, at sockets of its own`,
+  ignore,
+  fn: async () => {
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-run-pins-" });
+    const pidFile = `${directory}/pid`;
+    const [qemu, kernel, initramfs] = await Promise.all(
+      artefactsOf("virt", "new").map(artefact),
+    );
+    try {
+      await using run = new ChildProcess({
+        command: await artefact("deno"),
+        args: [
+          ...PROGRAM,
+          ..."run --respawn --qemu-pins device=pl061".split(" "),
+          ..."--line sim/1,as=LAMP,safe=0".split(" "),
+          ..."--line sim/1,as=BUTTON,direction=input".split(" "),
+          "--",
+          `${qemu}/qemu-system-aarch64`,
+          ..."-M virt -cpu cortex-a57 -accel tcg -m 256 -nodefaults".split(" "),
+          ..."-display none -serial stdio".split(" "),
+          ...["-kernel", `${kernel}/vmlinuz`, "-initrd", initramfs!],
+          "-append",
+          "console=ttyAMA0 quiet loglevel=1 panic=-1 GPIOAGG_TTY=ttyAMA0",
+          ...["-pidfile", pidFile, "{qemu-pins}"],
+        ],
+        input: true,
+      });
+      let from = 0;
+      let commands = 0;
+      const inGuest = async (command: string, answer: string) => {
+        await run.write(`t${++commands} ! ${command}\n`);
+        await run.waitFor(answer, { from });
+        from = run.stdout.length;
+      };
+      for (let kill = 0; kill <= KILLS; kill++) {
+        await run.waitFor("\x1eready\x1e", { from, timeoutMs: BOOT_LIMIT_MS });
+        from = run.stdout.length;
+        const pid = Number(await Deno.readTextFile(pidFile));
+        using lines = new ControlClient(controlPathOf(qtestOf(pid)));
+        const lamp = () => lines.ask({}).lines[0]?.value;
+        assertEquals(lamp(), 0, "safe before the guest touches it");
+        await inGuest("gpioset -t 0 -c gpiochip0 0=1 && echo lit", "lit");
+        await until("the lamp", () => lamp() === 1);
+        const level = kill % 2 === 0 ? 1 : 0;
+        lines.ask({ pull: [["BUTTON", level]] });
+        await inGuest(
+          "gpioget --numeric -c gpiochip0 1 | sed 's/^/button is /'",
+          `button is ${level}`,
+        );
+        if (kill === KILLS) break;
+        Deno.kill(pid, "SIGKILL");
+        await until("the lamp is safe", () => lamp() === 0);
+      }
+      assertEquals(run.stderr.match(/the VM ended by SIGKILL/g)?.length, KILLS);
+      assertEquals(run.stderr.includes("fault"), false, run.stderr);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
+/** The qtest socket that a QEMU was told to open. */
+function qtestOf(pid: number): string {
+  const command = readSmallFile(`/proc/${pid}/cmdline`) ?? "";
+  const path = /\0-qtest\0unix:([^,]+),/.exec(command)?.[1];
+  if (path === undefined) throw new Error(`no -qtest in ${command}`);
+  return path;
+}
