@@ -5,8 +5,8 @@
  * @module
  */
 import { isOsError } from "../../ffi/os_error.ts";
-import { connectUnix } from "../../ffi/unix_socket.ts";
 import { controlPathOf } from "../config/specification.ts";
+import { isServed } from "./listen_socket.ts";
 
 const MACHINE_DIRECTORY = "/run";
 
@@ -53,8 +53,8 @@ export class ControlName implements Disposable {
   /**
    * Makes `name` lead to the control socket at `controlPath`.
    *
-   * A living service of the same name keeps it; one that cannot write to the
-   * runtime directory goes without: the socket's path does as well.
+   * A living service of the same name keeps it; one that cannot make it goes
+   * without, whatever the reason: the socket's path does as well.
    */
   static publish(
     name: string,
@@ -65,14 +65,13 @@ export class ControlName implements Disposable {
     const target = absolute(controlPath);
     try {
       Deno.mkdirSync(link.slice(0, link.lastIndexOf("/")), { recursive: true });
-      if (isServed(link)) return undefined;
+      if (leadsToService(link)) return undefined;
       if (readLink(link) !== undefined) Deno.removeSync(link);
       Deno.symlinkSync(target, link);
       return new ControlName(link, target);
-    } catch (error) {
-      if (error instanceof Deno.errors.PermissionDenied) return undefined;
-      if (error instanceof Deno.errors.AlreadyExists) return undefined;
-      throw error;
+    } catch {
+      // No right to, a read-only file system, or no room.
+      return undefined;
     }
   }
 
@@ -94,10 +93,9 @@ function readLink(path: string): string | undefined {
   }
 }
 
-function isServed(path: string): boolean {
+function leadsToService(link: string): boolean {
   try {
-    connectUnix(path).close();
-    return true;
+    return isServed(link);
   } catch (error) {
     if (!isOsError(error)) throw error;
     return false;

@@ -23,6 +23,13 @@ Deno.test("ControlName leads to its socket while it lives, and no longer", () =>
   assertEquals(fileStatus(link), undefined);
 });
 
+Deno.test("ControlName goes without where it cannot be made", () => {
+  using directory = scratch();
+  const file = `${directory.path}/file`;
+  Deno.writeTextFileSync(file, "");
+  assertEquals(ControlName.publish("a", `${file}.sock`, file), undefined);
+});
+
 Deno.test("ControlName leaves a living service its name, and takes a dead one's", () => {
   using directory = scratch();
   const publish = (socket: string) =>

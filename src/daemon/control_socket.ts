@@ -8,7 +8,7 @@ import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
 import { OsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { acceptUnix, receive, send } from "../../ffi/unix_socket.ts";
-import type { EventLoop, Watch } from "../reactor/event_loop.ts";
+import type { EventLoop, Timer, Watch } from "../reactor/event_loop.ts";
 import {
   type ControlAnswer,
   type ControlRequest,
@@ -21,43 +21,71 @@ import type { ListenSocket } from "./listen_socket.ts";
 export type ControlHandler = (request: ControlRequest) => ControlAnswer;
 
 const NEWLINE = 10;
+/** Who comes beyond these waits: guests need the process's fds. */
+const MAX_CONNECTIONS = 16;
+/** How long one may say nothing, or take no answer. **Units**: ms. */
+const IDLE_LIMIT_MS = 10_000;
+/** How long the listener rests when the process has no fd left. **Units**: ms. */
+const REST_MS = 1000;
 
 /** Serves one control socket. **Ownership**: owns its listening socket. */
 export class ControlSocket implements Disposable {
+  readonly #loop: EventLoop;
   readonly #socket: ListenSocket;
+  readonly #handler: ControlHandler;
   readonly #watch: Watch;
   readonly #connections = new Set<Connection>();
+  #rest: Timer | undefined;
 
   /** Serves `socket` in `loop` until disposed. */
   constructor(loop: EventLoop, socket: ListenSocket, handler: ControlHandler) {
+    this.#loop = loop;
     this.#socket = socket;
-    this.#watch = loop.watch(socket.listener.fd, EPOLLIN, () => {
-      for (
-        let fd = acceptUnix(socket.listener.fd);
-        fd !== undefined;
-        fd = acceptUnix(socket.listener.fd)
-      ) {
-        this.#connections.add(
-          new Connection(loop, fd, handler, (self) => {
-            this.#connections.delete(self);
-          }),
-        );
-      }
-    });
+    this.#handler = handler;
+    this.#watch = loop.watch(
+      socket.listener.fd,
+      EPOLLIN,
+      () => this.#accept(),
+    );
   }
 
   /** Ends all connections, stops listening and removes the file. */
   [Symbol.dispose](): void {
-    this.#watch[Symbol.dispose]();
+    this.#rest?.[Symbol.dispose]();
     for (const connection of this.#connections) connection.close();
+    this.#watch[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
+  }
+
+  #accept(): void {
+    try {
+      while (this.#connections.size < MAX_CONNECTIONS) {
+        const fd = acceptUnix(this.#socket.listener.fd);
+        if (fd === undefined) return;
+        this.#connections.add(
+          new Connection(this.#loop, fd, this.#handler, (self) => {
+            this.#connections.delete(self);
+            if (this.#rest === undefined) this.#watch.update(EPOLLIN);
+          }),
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#rest = this.#loop.after(REST_MS, () => {
+        this.#rest = undefined;
+        this.#watch.update(EPOLLIN);
+      });
+    }
+    this.#watch.update(0);
   }
 }
 
 /** One client: lines in, lines out. A client that misbehaves is dropped. */
 class Connection {
+  readonly #loop: EventLoop;
   readonly #fd: OwnedFd;
   readonly #watch: Watch;
+  #limit: Timer;
   readonly #handler: ControlHandler;
   readonly #onClose: (self: Connection) => void;
   #input = new Uint8Array(4096);
@@ -71,13 +99,16 @@ class Connection {
     handler: ControlHandler,
     onClose: (self: Connection) => void,
   ) {
+    this.#loop = loop;
     this.#fd = fd;
     this.#handler = handler;
     this.#onClose = onClose;
+    this.#limit = loop.after(IDLE_LIMIT_MS, () => this.close());
     this.#watch = loop.watch(fd.fd, EPOLLIN, () => this.#serve());
   }
 
   close(): void {
+    this.#limit[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     this.#fd.close();
     this.#onClose(this);
@@ -139,6 +170,8 @@ class Connection {
   }
 
   #reply(answer: ControlAnswer): void {
+    this.#limit[Symbol.dispose]();
+    this.#limit = this.#loop.after(IDLE_LIMIT_MS, () => this.close());
     this.#output = new TextEncoder().encode(JSON.stringify(answer) + "\n");
     this.#write();
   }

@@ -11,8 +11,10 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
   const directory = Deno.makeTempDirSync();
   stack.defer(() => Deno.removeSync(directory, { recursive: true }));
   const path = `${directory}/a.control`;
+  let now = 0;
   const reactor = stack.use(
     new Reactor({
+      now: () => now,
       onError: (error) => {
         throw error;
       },
@@ -54,7 +56,18 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
     }
     return text;
   };
-  return { connect, say, hear, log, [Symbol.dispose]: () => stack.dispose() };
+  const pass = (ms: number) => {
+    now += ms;
+    reactor.turn(0);
+  };
+  return {
+    connect,
+    say,
+    hear,
+    pass,
+    log,
+    [Symbol.dispose]: () => stack.dispose(),
+  };
 }
 
 const ANSWER = '{"aggregator":{"name":"a","presentation":"nowhere",' +
@@ -122,4 +135,20 @@ Deno.test("ControlSocket forgets a client that goes in the middle", () => {
   control.say(other, "{}\n");
   assertEquals(control.hear(other), ANSWER);
   assertThrows(() => fd.fd);
+});
+
+Deno.test("ControlSocket has few clients at a time, and none that say nothing for long", () => {
+  using control = rig();
+  const idle = Array.from({ length: 16 }, () => control.connect());
+  const late = control.connect();
+  control.say(late, "{}\n");
+  control.pass(9000);
+  control.say(idle[0]!, "{}\n");
+  assertEquals(control.hear(idle[0]!), ANSWER);
+  assertEquals(pollFd(late.fd, POLLIN, 0), 0, "it waits");
+  control.pass(1000);
+  assertEquals(control.hear(idle[1]!), "<end>");
+  assertEquals(control.hear(late), ANSWER);
+  control.say(idle[0]!, "{}\n");
+  assertEquals(control.hear(idle[0]!), ANSWER, "it spoke in time");
 });

@@ -104,18 +104,27 @@ export class FdStore implements FdKeeper, Disposable {
   }
 
   #say(text: string, fds: readonly number[] = []): void {
-    const bytes = new TextEncoder().encode(text);
+    const wasStuck = this.#isStuck;
+    this.#isStuck = !this.#isHeard(new TextEncoder().encode(text), fds);
+    if (!this.#isStuck || wasStuck) return;
+    // The lines are served all the same, and are requested anew after a restart.
+    this.#onProblem(
+      "the service manager does not take what it is to keep: what is not kept " +
+        "may change for a moment at the next restart",
+    );
+  }
+
+  #isHeard(bytes: Uint8Array, fds: readonly number[]): boolean {
     try {
       // Its queue may be as short as ten messages, and a service has more lines.
       for (let tries = this.#isStuck ? MAX_TRIES : 1;; tries++) {
-        this.#isStuck = send(this.#manager.fd, bytes, fds) < 0;
-        if (!this.#isStuck || tries >= MAX_TRIES) return;
+        if (send(this.#manager.fd, bytes, fds) >= 0) return true;
+        if (tries >= MAX_TRIES) return false;
         pollFd(this.#manager.fd, POLLOUT, TRY_MS);
       }
     } catch (error) {
       if (!isOsError(error)) throw error;
+      return false;
     }
-    // A manager that is gone, stuck or full misses it: the line is served all
-    // the same, and is requested anew after a restart.
   }
 }

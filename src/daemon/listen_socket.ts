@@ -49,10 +49,26 @@ export class ListenSocket implements Disposable {
   }
 }
 
+/**
+ * Whether somebody listens at `path`.
+ *
+ * @throws {OsError} ECONNREFUSED if nobody does (or the file is no socket),
+ * ENOENT, EACCES, …
+ */
+export function isServed(path: string): boolean {
+  try {
+    // Whoever waits in a full backlog waits for as long as its owner likes.
+    connectUnix(path, { wait: false }).close();
+  } catch (error) {
+    if (!isOsError(error, "EAGAIN")) throw error;
+  }
+  return true;
+}
+
 /** Throws unless the file at `path` is a socket that nobody serves. */
 function replaceable(path: string, cause: unknown): void {
   try {
-    connectUnix(path).close();
+    isServed(path);
   } catch (error) {
     // ECONNREFUSED is said of plain files too, so the file type is asked.
     if (isOsError(error, "ECONNREFUSED") && Deno.lstatSync(path).isSocket) {

@@ -47,6 +47,17 @@ Deno.test("ListenSocket.open() refuses a socket that is in use", () => {
   assertEquals(isListening(first.listener.fd), true);
 });
 
+Deno.test("ListenSocket.open() does not wait for one who is too busy to answer", () => {
+  using dir = scratch();
+  using _busy = listenUnix(dir.path, { backlog: 0 });
+  using _waiting = connectUnix(dir.path);
+  assertThrows(
+    () => ListenSocket.open(dir.path, 0o600),
+    Error,
+    "another process serves this socket",
+  );
+});
+
 Deno.test("ListenSocket.open() leaves a file that is no socket alone", () => {
   using dir = scratch();
   Deno.writeTextFileSync(dir.path, "precious");

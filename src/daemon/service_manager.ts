@@ -13,6 +13,7 @@ import {
   makeNonblocking,
   readSmallFile,
 } from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send } from "../../ffi/unix_socket.ts";
 import { isKeptName } from "../aggregator/fd_keeper.ts";
@@ -20,6 +21,8 @@ import { FdStore } from "./fd_store.ts";
 
 /** The first fd that a manager hands over. */
 const FIRST_FD = 3;
+/** How soon a manager with a full queue is told once more. **Units**: ms. */
+const AGAIN_MS = 50;
 
 /** The environment that a manager speaks through. */
 export interface ManagerEnvironment {
@@ -68,10 +71,12 @@ export class ServiceManager implements Disposable {
   readonly #watchdogUs: number | undefined;
   readonly #listeners = new Map<string, OwnedFd>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Tells the manager once more what it must hear. */
+  #again: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Takes over what the manager handed over, if there is one; `onProblem` hears
-   * of what is of no use.
+   * of what is of no use. A manager that cannot be reached is none.
    */
   constructor(onProblem: (problem: string) => void) {
     const { notifySocket, watchdogUs, fdNames } = readManagerEnvironment(
@@ -79,12 +84,15 @@ export class ServiceManager implements Disposable {
       Deno.pid,
     );
     this.#watchdogUs = watchdogUs;
-    this.#notify = notifySocket === undefined
-      ? undefined
-      : connectDatagram(notifySocket);
-    this.store = notifySocket === undefined
-      ? undefined
-      : new FdStore(notifySocket, onProblem);
+    try {
+      if (notifySocket !== undefined) {
+        this.store = new FdStore(notifySocket, onProblem);
+        this.#notify = connectDatagram(notifySocket);
+      }
+    } catch (error) {
+      if (!isOsError(error)) throw error;
+      onProblem(`no service manager hears of this: ${error.message}`);
+    }
     for (const [i, name] of fdNames.entries()) {
       using given = new OwnedFd(FIRST_FD + i, `${name}, from the manager`);
       // A copy that no VM inherits; the manager's own stays with the manager.
@@ -113,7 +121,7 @@ export class ServiceManager implements Disposable {
    * answered.
    */
   ready(status: string, isWell: () => Promise<unknown>): void {
-    this.#say("READY=1");
+    this.#insist("READY=1");
     this.#say(`STATUS=${status}`);
     if (this.#watchdogUs === undefined) return;
     this.#timer = setInterval(() => {
@@ -127,11 +135,12 @@ export class ServiceManager implements Disposable {
   /** The end has begun. */
   stopping(): void {
     this.#endPings();
-    this.#say("STOPPING=1");
+    this.#insist("STOPPING=1");
   }
 
   [Symbol.dispose](): void {
     this.#endPings();
+    clearTimeout(this.#again);
     this.#notify?.close();
     this.store?.[Symbol.dispose]();
     for (const fd of this.#listeners.values()) fd.close();
@@ -142,8 +151,22 @@ export class ServiceManager implements Disposable {
     this.#timer = undefined;
   }
 
-  #say(text: string): void {
-    if (this.#notify === undefined) return;
-    send(this.#notify.fd, new TextEncoder().encode(text));
+  /** Says it until the manager has heard it, or something else is as urgent. */
+  #insist(text: string): void {
+    clearTimeout(this.#again);
+    if (this.#say(text)) return;
+    this.#again = setTimeout(() => this.#insist(text), AGAIN_MS);
+  }
+
+  /** False if the manager's queue is full just now. */
+  #say(text: string): boolean {
+    if (this.#notify === undefined) return true;
+    try {
+      return send(this.#notify.fd, new TextEncoder().encode(text)) >= 0;
+    } catch (error) {
+      // A manager that is gone or new hears nothing: guests are served all the same.
+      if (!isOsError(error)) throw error;
+      return true;
+    }
   }
 }
