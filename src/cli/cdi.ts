@@ -9,7 +9,7 @@ import { ConfigError } from "../config/config_error.ts";
 import { type InventoryChip, listInventory } from "../kernel_chip/inventory.ts";
 import { Records } from "../kernel_chip/records.ts";
 import { noRest, readArguments } from "./arguments.ts";
-import { writeOutput } from "./output.ts";
+import { writeError, writeOutput } from "./output.ts";
 import { API_HELP, clientOf } from "./service_client.ts";
 
 /** Of the specification whose words are used here. */
@@ -63,11 +63,12 @@ export async function main(args: readonly string[]): Promise<number> {
   const aggregators = given["kernel-only"]
     ? []
     : await clientOf(given.api).list();
-  const text = JSON.stringify(
-    cdiSpecification(aggregators, listInventory(await new Records().list())),
-    undefined,
-    2,
+  const { specification, warnings } = cdiSpecification(
+    aggregators,
+    listInventory(await new Records().list()),
   );
+  for (const warning of warnings) writeError(warning);
+  const text = JSON.stringify(specification, undefined, 2);
   if (given.output === undefined) {
     writeOutput(text);
     return 0;
@@ -79,33 +80,53 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** What is handed over, and what is to be known about it. */
+export interface CdiOutcome {
+  specification: CdiSpecification;
+  /** What is left out and why, and what is ambiguous; a line each. */
+  warnings: string[];
+}
+
 /**
  * The specification of aggregators with sockets or kernel chips, and of chips of
- * the host's kernel that gpioagg made beside any service.
+ * the host's kernel that gpioagg made beside any service. What CDI has no words
+ * for is left out, with a warning.
  *
- * @throws {ConfigError} If there is none of either, or one has a name that CDI
- * does not take.
+ * @throws {ConfigError} If there is nothing to hand over.
  */
 export function cdiSpecification(
   aggregators: readonly AggregatorState[],
   chips: readonly InventoryChip[],
-): CdiSpecification {
+): CdiOutcome {
+  const all = devicesOf(aggregators, chips);
+  const warnings: string[] = [];
+  const devices = all.filter((device) => {
+    const problem = problemOf(device, all);
+    if (problem !== undefined) {
+      warnings.push(`"${device.name}" is left out: ${problem}`);
+    }
+    return problem === undefined;
+  });
+  if (devices.length === 0) {
+    const hint = "Make one: gpioagg create, or gpioagg kernel create";
+    throw new ConfigError("there is no aggregator to hand over", {
+      hint: warnings.join("\n") || hint,
+    });
+  }
+  return {
+    specification: { cdiVersion: CDI_VERSION, kind: KIND, devices },
+    warnings: [...new Set(warnings), ...sharedVariables(devices)],
+  };
+}
+
+function devicesOf(
+  aggregators: readonly AggregatorState[],
+  chips: readonly InventoryChip[],
+): CdiDevice[] {
   const devices: CdiDevice[] = [];
   for (const { name, socketPath, kernelChip } of aggregators) {
     if (kernelChip?.present) devices.push(nodeDevice(name, kernelChip.path));
-    if (socketPath === undefined) continue;
-    const inside = `${IN_CONTAINER}/${name}.sock`;
-    devices.push({
-      name: deviceName(name),
-      containerEdits: {
-        mounts: [{
-          hostPath: socketPath,
-          containerPath: inside,
-          options: ["rw", "nosuid", "nodev", "noexec", "bind"],
-        }],
-        env: [`${variableName(name)}=${inside}`],
-      },
-    });
+    if (socketPath !== undefined) devices.push(socketDevice(name, socketPath));
   }
   for (const { name, path } of chips) {
     // Chips that others made are theirs to give away.
@@ -114,22 +135,58 @@ export function cdiSpecification(
     if (aggregators.some((one) => one.kernelChip?.path === path)) continue;
     devices.push(nodeDevice(name, path));
   }
-  if (devices.length === 0) {
-    throw new ConfigError("there is no aggregator to hand over", {
-      hint: "Make one: gpioagg create, or gpioagg kernel create",
-    });
+  return devices;
+}
+
+/** Why a device cannot be handed over, if it cannot. */
+function problemOf(
+  { name, containerEdits }: CdiDevice,
+  devices: readonly CdiDevice[],
+): string | undefined {
+  if (!/^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$/.test(name)) {
+    return "a CDI name begins and ends with a letter or digit";
   }
-  const names = new Set<string>();
-  for (const { name } of devices) {
-    if (names.has(name)) {
-      throw new ConfigError(
-        `"${name}" is an aggregator of the service, and another kernel chip`,
-        { hint: "Rename one of them: a device name stands for one thing" },
-      );
-    }
-    names.add(name);
+  // Whichever it meant, half of its users would get the wrong lines.
+  if (devices.filter((other) => other.name === name).length > 1) {
+    return "it is an aggregator of the service, and another kernel chip; " +
+      "rename one of them";
   }
-  return { cdiVersion: CDI_VERSION, kind: KIND, devices };
+  const [mount] = containerEdits.mounts ?? [];
+  if (mount !== undefined && !mount.hostPath.startsWith("/")) {
+    return `its service does not know its socket's whole path, but only ` +
+      mount.hostPath;
+  }
+  return undefined;
+}
+
+/** Names that differ only in what a variable's name cannot say. */
+function sharedVariables(devices: readonly CdiDevice[]): string[] {
+  const names = Map.groupBy(
+    devices.map(({ name }) => name),
+    (name) => variableName(name),
+  );
+  return [...names].filter(([, sharing]) => sharing.length > 1).map((
+    [variable, sharing],
+  ) =>
+    `${sharing.map((name) => `"${name}"`).join(" and ")} have one variable, ` +
+    `${variable}: in a container that gets both, it tells of one of them`
+  );
+}
+
+/** A vhost-user socket. */
+function socketDevice(name: string, hostPath: string): CdiDevice {
+  const inside = `${IN_CONTAINER}/${name}.sock`;
+  return {
+    name,
+    containerEdits: {
+      mounts: [{
+        hostPath,
+        containerPath: inside,
+        options: ["rw", "nosuid", "nodev", "noexec", "bind"],
+      }],
+      env: [`${variableName(name)}=${inside}`],
+    },
+  };
 }
 
 /** A chip of the host's kernel. */
@@ -139,19 +196,12 @@ function nodeDevice(name: string, path: string): CdiDevice {
     ? {}
     : { fileMode: status.mode, uid: status.uid, gid: status.gid };
   return {
-    name: deviceName(name),
+    name,
     containerEdits: {
       deviceNodes: [{ path, permissions: "rw", ...access }],
       env: [`${variableName(name)}=${path}`],
     },
   };
-}
-
-function deviceName(name: string): string {
-  if (/^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$/.test(name)) return name;
-  throw new ConfigError(`"${name}" cannot be a device's name`, {
-    hint: "CDI names begin and end with a letter or digit",
-  });
 }
 
 /** The environment variable that tells a container where to look. */
@@ -170,8 +220,9 @@ containerd and Kubernetes hand aggregators to containers by name:
 A container gets the vhost-user socket of an aggregator of a running service at
 ${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
 --kernel-chip, gpioagg kernel create) it gets the device node, with the owner,
-group and mode that it has here. $GPIOAGG_NAME says where. Run it again when aggregators have come or gone, or the service was
-started anew.
+group and mode that it has here. $GPIOAGG_NAME says where: in capitals, with _
+for all but letters and digits. What CDI cannot name is left out, with a warning.
+Run it again when aggregators have come or gone, or the service was started anew.
 
   --output FILE  write there, whole or not at all
   --kernel-only  ask no service: kernel chips only

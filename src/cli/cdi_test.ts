@@ -76,7 +76,7 @@ function checkSchema(specification: CdiSpecification): void {
 }
 
 Deno.test("cdiSpecification() obeys the schema's rules", () => {
-  const specification = cdiSpecification(
+  const { specification } = cdiSpecification(
     [aggregator("plc0"), aggregator("plc-1.b")],
     [chip("lamps", "/dev/gpiochip7"), chip("gone"), chip("", "/dev/gpiochip0")],
   );
@@ -95,7 +95,7 @@ Deno.test("cdiSpecification() obeys the schema's rules", () => {
 });
 
 Deno.test("cdiSpecification() hands a kernel chip of the service over as its device node, once", () => {
-  const specification = cdiSpecification(
+  const { specification } = cdiSpecification(
     [
       aggregator("plc0"),
       chipAggregator("press", "/dev/gpiochip3"),
@@ -127,7 +127,7 @@ Deno.test("cdiSpecification() hands a device node over with the access it has he
   const path = await Deno.makeTempFile();
   try {
     await Deno.chmod(path, 0o640);
-    const specification = cdiSpecification([], [chip("lamps", path)]);
+    const { specification } = cdiSpecification([], [chip("lamps", path)]);
     checkSchema(specification);
     const { uid, gid } = fileStatus(path)!;
     assertEquals(specification.devices[0]?.containerEdits.deviceNodes, [
@@ -138,17 +138,51 @@ Deno.test("cdiSpecification() hands a device node over with the access it has he
   }
 });
 
-Deno.test("cdiSpecification() refuses what CDI cannot say", () => {
-  const chips = [chip("plc0", "/dev/gpiochip7")];
+Deno.test("cdiSpecification() leaves out what CDI cannot say, and tells of it", () => {
+  const { specification, warnings } = cdiSpecification(
+    [
+      aggregator("_x"),
+      aggregator("plc0"),
+      aggregator("plc1"),
+      { ...aggregator("near"), socketPath: "near.sock" },
+    ],
+    [chip("a-", "/dev/gpiochip6"), chip("plc0", "/dev/gpiochip7")],
+  );
+  checkSchema(specification);
+  assertEquals(specification.devices.map(({ name }) => name), ["plc1"]);
+  const name = "a CDI name begins and ends with a letter or digit";
+  assertEquals(warnings, [
+    `"_x" is left out: ${name}`,
+    '"plc0" is left out: it is an aggregator of the service, and another ' +
+    "kernel chip; rename one of them",
+    '"near" is left out: its service does not know its socket\'s whole path, ' +
+    "but only near.sock",
+    `"a-" is left out: ${name}`,
+  ]);
+});
+
+Deno.test("cdiSpecification() tells of names that have one variable", () => {
+  const { specification, warnings } = cdiSpecification(
+    [aggregator("a-b"), aggregator("c")],
+    [chip("A_b", "/dev/gpiochip7")],
+  );
+  checkSchema(specification);
+  assertEquals(specification.devices.length, 3);
+  assertEquals(warnings, [
+    '"a-b" and "A_b" have one variable, GPIOAGG_A_B: in a container that gets ' +
+    "both, it tells of one of them",
+  ]);
+});
+
+Deno.test("cdiSpecification() refuses to hand over nothing", () => {
   assertThrows(() => cdiSpecification([], []), ConfigError, "no aggregator");
-  assertThrows(
+  const error = assertThrows(
     () => cdiSpecification([aggregator("_a")], []),
     ConfigError,
-    '"_a" cannot be',
+    "no aggregator",
   );
-  assertThrows(
-    () => cdiSpecification([aggregator("plc0")], chips),
-    ConfigError,
-    '"plc0" is an aggregator',
+  assertEquals(
+    error.hint,
+    '"_a" is left out: a CDI name begins and ends with a letter or digit',
   );
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ServiceError } from "../client/client.ts";
 import type {
   AggregatorState,
   CreateRequest,
@@ -10,6 +11,7 @@ import type {
   QemuPinsRequest,
 } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
+import { absolutePath } from "./absolute_path.ts";
 import { placeOf } from "./aggregator_text.ts";
 import { readArguments } from "./arguments.ts";
 import { writeError, writeOutput } from "./output.ts";
@@ -49,10 +51,10 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(given.json ? JSON.stringify(state) : placeOf(state) ?? name);
   const client = clientOf(given.api);
   if (given.detach) {
-    tell(await client.createLasting(request));
+    tell(await client.createLasting(request).catch(refused));
     return 0;
   }
-  await using lease = await client.create(request);
+  await using lease = await client.create(request).catch(refused);
   const told = Promise.withResolvers<void>();
   const onSignal = () => told.resolve();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -66,6 +68,13 @@ export async function main(args: readonly string[]): Promise<number> {
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
   }
+}
+
+/** @throws {ConfigError} If it was the command line that a service refused. */
+function refused(error: unknown): never {
+  if (!(error instanceof ServiceError) || error.status !== 400) throw error;
+  const { message, hint } = error;
+  throw new ConfigError(message, { hint, cause: error });
 }
 
 /** `--kernel-chip[=INTERFACE]`, wherever it stands, and what is left. */
@@ -135,11 +144,9 @@ function exposureOf(
 /** What `--qemu-pins` says, for a service that runs in another directory. */
 function pinsRequest(text: string): QemuPinsRequest {
   const { qtest, qmp, device, index, pins } = readQemuPins(text);
-  const absolute = (path: string) =>
-    path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
   return {
-    qtest: absolute(qtest),
-    qmp: absolute(qmp),
+    qtest: absolutePath(qtest),
+    qmp: absolutePath(qmp),
     device,
     ...(index === undefined ? {} : { index }),
     ...(pins === undefined ? {} : { pins: { ...pins } }),

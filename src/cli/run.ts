@@ -10,7 +10,9 @@ import { ReactorClient } from "../daemon/reactor_client.ts";
 import { RESPAWN_RULES, type RespawnRule } from "../daemon/respawn_policy.ts";
 import { checkProgram, runVm } from "../daemon/vm.ts";
 import { VmGuardian } from "../daemon/vm_guardian.ts";
+import { VmSignals } from "../daemon/vm_signals.ts";
 import { writeError, writeOutput } from "./output.ts";
+import { checkPlaceholders } from "./placeholder_checks.ts";
 import { withPinSockets } from "./qemu_pins_argument.ts";
 import { readServeArguments } from "./serve_arguments.ts";
 import {
@@ -20,6 +22,8 @@ import {
 } from "./vmm_arguments.ts";
 
 const HOW = "gpioagg run --line SPEC... -- VMM ARGUMENT...";
+/** Time that the lines get to reach their declared state. **Units**: ms. */
+const SHUTDOWN_LIMIT_MS = 5000;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -28,14 +32,18 @@ export async function main(args: readonly string[]): Promise<number> {
   const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
   const { respawn, rest } = takeRespawn(own);
   refuseServiceSwitches(rest);
+  // From here on there is something to take away at the end.
+  using signals = new VmSignals(writeError);
   // Its whole path, whatever $TMPDIR says: it is removed from elsewhere too.
   const directory = Deno.realPathSync(
     Deno.makeTempDirSync({ prefix: "gpioagg-run-" }),
   );
   try {
-    const { help, aggregators } = readServeArguments(
-      withSocket(withPinSockets(rest, directory), `${directory}/vm.sock`),
-    );
+    const isSocketPrivate = !hasSocket(rest);
+    const { help, aggregators } = readServeArguments([
+      ...isSocketPrivate ? ["--socket-path", `${directory}/vm.sock`] : [],
+      ...withPinSockets(rest, directory),
+    ]);
     if (help) {
       writeOutput(helpText());
       return 0;
@@ -51,9 +59,9 @@ export async function main(args: readonly string[]): Promise<number> {
         qemuPins?.qtest.startsWith(`${directory}/`)
       ),
     });
-    return await runWith(
-      { aggregators, command: [program, ...filled], respawn, directory },
-    );
+    checkPlaceholders(vmmArgs, isSocketPrivate);
+    const command: Run["command"] = [program, ...filled];
+    return await runWith({ aggregators, command, respawn, directory, signals });
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
@@ -65,38 +73,65 @@ interface Run {
   respawn: RespawnRule;
   /** Where the private sockets are. */
   directory: string;
+  signals: VmSignals;
 }
 
 async function runWith(
-  { aggregators, command, respawn, directory }: Run,
+  { aggregators, command, respawn, directory, signals }: Run,
 ): Promise<number> {
+  // The first one here and the last one to go: whenever this process dies,
+  // somebody is there who makes the lines safe.
+  await using guardian = await VmGuardian.start({
+    ...whatIsLeft(aggregators),
+    workingDirectory: Deno.cwd(),
+    directory,
+    report: writeError,
+  });
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
       if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
     },
     idle: () => {},
-    crashed: ({ message }) => {
-      writeError(message);
-      // The lines are this process's as long as it lives: with its end the
-      // guardian makes them safe, and ends the VM.
-      Deno.exit(1);
-    },
+    crashed: ({ message }) => dieOf(message),
   });
-  await reactor.add(aggregators);
+  const added = reactor.add(aggregators);
+  // Whoever is told to end waits for no chip.
+  await Promise.race([added, signals.ending]);
   try {
-    await using guardian = VmGuardian.start({
-      ...whatIsLeft(aggregators),
-      directory,
-      report: writeError,
-    });
     return await runVm({
       command,
       respawn,
       guardian,
+      signals,
       report: writeError,
     });
   } finally {
-    await reactor.shutdown();
+    await withLimit(added.then(() => reactor.shutdown()));
+  }
+}
+
+/**
+ * Ends this process. The lines are its own as long as it lives: with its end the
+ * guardian makes them safe, and ends the VM.
+ */
+function dieOf(message: string): never {
+  writeError(message);
+  Deno.exit(1);
+}
+
+async function withLimit(shutdown: Promise<void>): Promise<void> {
+  const timer = setTimeout(
+    () =>
+      dieOf(
+        "The lines did not reach their declared state within " +
+          `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+      ),
+    SHUTDOWN_LIMIT_MS,
+  );
+  try {
+    await shutdown;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -141,12 +176,9 @@ function refuseServiceSwitches(args: readonly string[]): void {
   });
 }
 
-/** Without a socket of the user's choice there is a private one. */
-function withSocket(args: readonly string[], path: string): string[] {
-  const hasSocket = args.some((arg) =>
-    /^--(socket-path|qemu-pins)(=|$)/.test(arg)
-  );
-  return hasSocket ? [...args] : ["--socket-path", path, ...args];
+/** Whether the user chose a socket; without there is a private one. */
+function hasSocket(args: readonly string[]): boolean {
+  return args.some((arg) => /^--(socket-path|qemu-pins)(=|$)/.test(arg));
 }
 
 function socketOf({ name, vhostUser }: AggregatorSpecification): VmSocket {
@@ -207,26 +239,31 @@ function helpText(): string {
 Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
 terminal, with signals handed on to it. While no VM runs, lines with a safe
 value have it. The exit status is the VMM's, or 128 and the signal's number.
-SIGTERM, SIGHUP, SIGINT and SIGQUIT are the end: a VMM that goes on hears SIGTERM
-after 5 s, and is killed after 15 s. After each VMM the terminal is as it was. A
-VMM stays in the foreground: one that goes to the background has ended.
+SIGTERM, SIGHUP, SIGINT and SIGQUIT are the end, also before there is a VM: a VMM
+that goes on hears SIGTERM after 5 s, and is killed after 15 s. After each VMM the
+terminal is as it was. A VMM stays in the foreground: one that goes to the
+background has ended.
 
   --respawn[=RULE]    start the VM again when it ends: always, or on-failure
                       (a status other than 0, or a signal); after 0.1 s at
                       first, up to 30 s when it keeps ending within 10 s
   --line SPEC, --socket-path PATH, --name NAME, --qemu-pins device=TYPE
                       as for gpioagg serve; without PATH the sockets are
-                      private ones
+                      private ones, and the VMM must be told of them by one of
+                      the words below
   -h, --help          this text
 
-Put in for these among the VMM's arguments:
+Put in for these among the VMM's arguments (a script's too: vm.sh {socket}):
 ${placeholders.join("\n")}
 
 When gpioagg itself dies, even by SIGKILL, the guest's device is dead in the same
-moment: the kernel lets the lines go as they are. A small guardian then puts
-lines with a safe value (or on-disconnect=input) into that state and ends the
-VM: SIGTERM, and SIGKILL three seconds later; simulated lines are gone anyway. A
-guardian that is killed is replaced. If both are killed at once, nobody is left
-who could act: the VM runs on without its lines, and these stay as their chips'
-drivers leave them.`;
+moment: the kernel lets the lines go as they are. A small guardian, who is there
+before the lines are taken and until they are let go, then puts lines with a safe
+value (or on-disconnect=input) into that state and ends the VM: SIGTERM, and
+SIGKILL three seconds later; simulated lines are gone anyway. A guardian that is
+killed is replaced. If both are killed at once, nobody is left to make the lines
+safe: they stay as their chips' drivers leave them. The VM hears SIGTERM from the
+kernel then, where there is a setpriv that knows --pdeathsig (util-linux has it,
+busybox has not) and the VMM is not started through sudo or the like; elsewhere
+it runs on without its lines.`;
 }

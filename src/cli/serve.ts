@@ -13,6 +13,7 @@ import type {
 import type { ApiSettings } from "../daemon/api/server.ts";
 import type { ReloadAnswer } from "../daemon/reload.ts";
 import { serve } from "../daemon/service.ts";
+import { absolutePath } from "./absolute_path.ts";
 import { errorJson, writeConfigErrors } from "./config_errors.ts";
 import { reloadLines } from "./reload_text.ts";
 import { writeError, writeOutput } from "./output.ts";
@@ -77,47 +78,72 @@ function apiSettings(
   file: ApiSpecification = {},
 ): ApiSettings | undefined {
   const { json } = given;
-  const api = given.api ?? file.socket;
-  const apiLook = given.apiLook ?? file.look;
-  const apiSockets = given.apiSockets ?? file.sockets;
+  const socket = given.api ?? file.socket;
+  const look = given.apiLook ?? file.look;
+  const sockets = given.apiSockets ?? file.sockets;
   const auditLog = given.auditLog ?? file.auditLog;
-  const first = api ?? apiLook;
+  const first = socket ?? look;
   if (first === undefined) {
-    if (apiSockets === undefined && auditLog === undefined) return undefined;
+    if (sockets === undefined && auditLog === undefined) return undefined;
     throw new ConfigError("is for a control API, and none is asked for", {
-      path: apiSockets === undefined ? "--audit-log" : "--api-sockets",
+      path: sockets === undefined ? "--audit-log" : "--api-sockets",
       hint: "Add --api PATH",
     });
   }
-  const append = (text: string) =>
-    Deno.writeTextFileSync(auditLog!, text, { append: true, mode: 0o600 });
-  // A file that cannot be written is told of now, not at the first change.
-  if (auditLog !== undefined) append("");
   return {
-    ...(api === undefined ? {} : { change: api }),
-    ...(apiLook === undefined ? {} : { look: apiLook }),
+    ...(socket === undefined ? {} : { change: socket }),
+    ...(look === undefined ? {} : { look }),
     creation: {
-      socketDirectory: apiSockets?.path ?? directoryOf(first.path),
-      socketAccess: apiSockets?.access ?? {},
+      socketDirectory: sockets?.path ?? directoryOf(first.path),
+      socketAccess: sockets?.access ?? {},
     },
     audit: auditLog === undefined
       ? (line) => json ? writeOutput(line) : writeError(`audit: ${line}`)
-      : (line) => {
-        try {
-          append(`${line}\n`);
-        } catch (error) {
-          // What was done is done: a full disk shall not leave it half done.
-          const why = error instanceof Error ? error.message : String(error);
-          writeError(`Cannot write to the audit log: ${why}`);
-          writeError(`audit: ${line}`);
-        }
-      },
+      : auditFile(auditLog),
   };
 }
 
+/**
+ * The writer of an audit log.
+ *
+ * @throws {Error} If the file cannot be written: that is told now, and not at
+ * the first change.
+ */
+function auditFile(file: string): (line: string) => void {
+  const append = (text: string) => {
+    try {
+      Deno.writeTextFileSync(file, text, { append: true, mode: 0o600 });
+    } catch (cause) {
+      throw new Error(
+        `Cannot write to the audit log ${file}: ${reasonOf(cause)}`,
+        { cause },
+      );
+    }
+  };
+  append("");
+  return (line) => {
+    try {
+      append(`${line}\n`);
+    } catch (error) {
+      // What was done is done: a full disk shall not leave it half done.
+      writeError(error instanceof Error ? error.message : String(error));
+      writeError(`audit: ${line}`);
+    }
+  };
+}
+
+/** The kernel's reason, out of what Deno says of it. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [reason = ""] = error.message.split(" (os error ");
+  const code = "code" in error ? ` (${error.code})` : "";
+  return `${reason.slice(0, 1).toLowerCase()}${reason.slice(1)}${code}`;
+}
+
+/** The directory of a file, from the root on. */
 function directoryOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash < 0 ? "." : path.slice(0, slash) || "/";
+  const whole = absolutePath(path);
+  return whole.slice(0, whole.lastIndexOf("/")) || "/";
 }
 
 const jsonEvents = {
@@ -145,7 +171,7 @@ const textEvents = {
   ready(aggregators: readonly AggregatorDescription[]) {
     for (const { name, lines, presentation } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
-      writeError(`${name}: serving ${count} ${presentation}`);
+      writeError(`${name}: serving ${count} ${fromHere(presentation)}`);
     }
   },
   event({ aggregator, event, detail }: ServiceEvent) {
@@ -162,6 +188,15 @@ const textEvents = {
     } else for (const line of reloadLines(answer.outcome)) writeError(line);
   },
 };
+
+/** For who started it here: a socket in this directory is called as from here. */
+function fromHere(presentation: string): string {
+  const here = `at ${Deno.cwd()}/`;
+  // At the root, where services are started, nothing becomes shorter.
+  return here !== "at //" && presentation.startsWith(here)
+    ? `at ${presentation.slice(here.length)}`
+    : presentation;
+}
 
 const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {
   connected: "VMM connected",

@@ -14,6 +14,11 @@ import {
   type VhostUserSpecification,
 } from "../config/specification.ts";
 import type { ApiSocket } from "../daemon/api/server.ts";
+import {
+  absoluteExposure,
+  absolutePath,
+  absoluteSocketPath,
+} from "./absolute_path.ts";
 import { readArguments } from "./arguments.ts";
 import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
@@ -81,13 +86,17 @@ export function readServeArguments(args: readonly string[]): ServeArguments {
     const given = readArguments(group, SWITCHES);
     result.json ||= given.json;
     result.printCapabilities ||= given["print-capabilities"];
-    const place = (name: "api" | "api-look" | "api-sockets") =>
-      given[name] === undefined
-        ? undefined
-        : readSocketPlace(given[name], `--${name}`);
-    result.api ??= place("api");
-    result.apiLook ??= place("api-look");
-    result.apiSockets ??= place("api-sockets");
+    const place = (
+      name: "api" | "api-look" | "api-sockets",
+      whole: (path: string) => string,
+    ) => {
+      if (given[name] === undefined) return undefined;
+      const { path, access } = readSocketPlace(given[name], `--${name}`);
+      return { path: whole(path), access };
+    };
+    result.api ??= place("api", absoluteSocketPath);
+    result.apiLook ??= place("api-look", absoluteSocketPath);
+    result.apiSockets ??= place("api-sockets", absolutePath);
     result.auditLog ??= given["audit-log"];
     result.config ??= given.config;
     const [stray] = given.rest;
@@ -167,7 +176,7 @@ function readAggregator(given: {
       { path: endpoint },
     );
   }
-  return { name: given.name ?? title, ...exposure, lines };
+  return { name: given.name ?? title, ...absoluteExposure(exposure), lines };
 }
 
 function readLines(specs: readonly string[]): LineSpecification[] {

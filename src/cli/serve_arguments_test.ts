@@ -82,6 +82,34 @@ Deno.test("readServeArguments() ties pins to lines by name", () => {
   });
 });
 
+Deno.test("readServeArguments() knows every path from the root on", () => {
+  const here = Deno.cwd();
+  const { aggregators, api, apiLook, apiSockets } = readServeArguments(
+    ("--api api.sock,mode=600 --api-look ./x//look.sock --api-sockets . " +
+      "--socket-path ../a.sock,mode=660 --line sim/1 " +
+      "--qemu-pins qtest=q,qmp=./m --line sim/1").split(" "),
+  );
+  assertEquals([api, apiLook, apiSockets], [
+    { path: `${here}/api.sock`, access: { mode: 0o600 } },
+    { path: `${here}/x/look.sock`, access: {} },
+    { path: here, access: {} },
+  ]);
+  assertEquals(aggregators.map(({ name, vhostUser }) => [name, vhostUser]), [
+    ["a", { socketPath: `${here}/../a.sock`, access: { mode: 0o660 } }],
+    ["pl061", undefined],
+  ]);
+  const { qtest, qmp } = aggregators[1]!.qemuPins!;
+  assertEquals([qtest, qmp], [`${here}/q`, `${here}/m`]);
+});
+
+Deno.test("readServeArguments() leaves a socket a path that is short enough", () => {
+  const name = "x".repeat(100);
+  const { aggregators } = readServeArguments(
+    `--socket-path ${name} --line sim/1`.split(" "),
+  );
+  assertEquals(aggregators[0]?.vhostUser, { socketPath: name });
+});
+
 const BROKEN: readonly (readonly [string, string])[] = [
   ["--line sim/1", "stands before any --socket-path"],
   ["--name x", "stands before any --socket-path"],

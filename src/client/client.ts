@@ -10,6 +10,7 @@ import {
   readText,
   sendRequest,
 } from "./http_request.ts";
+import { TimeoutError } from "./time_limit.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -19,6 +20,13 @@ import type {
   ReloadState,
 } from "./protocol.ts";
 
+/** How long a service may take to tell something. **Units**: milliseconds. */
+const LOOK_LIMIT_MS = 10_000;
+/**
+ * The same for a change: chips of the kernel appear, and QEMUs answer, within
+ * seconds. **Units**: milliseconds.
+ */
+const CHANGE_LIMIT_MS = 30_000;
 /** How long a service may take to end an aggregator, and how often to look. */
 const RELEASE_LIMIT_MS = 5000;
 const RELEASE_LOOK_MS = 10;
@@ -66,17 +74,28 @@ export class ServiceError extends Error {
 export class ServiceClient {
   /** Where the service's control API is. */
   readonly socketPath: string;
+  readonly #limitMs: number | undefined;
 
-  /** Makes a client of the service at `socketPath`; nothing is opened yet. */
-  constructor(socketPath: string) {
+  /**
+   * Makes a client of the service at `socketPath`; nothing is opened yet.
+   *
+   * @param options `limitMs`: how long the service may take for an answer, in
+   * milliseconds; absent: 10 s, for a change 30 s, and 5 s to end an aggregator
+   * whose lease was given up. The streams of {@linkcode ServiceClient.events}
+   * and of a lease have none once they have begun. When it has passed, an
+   * `Error` with the name `TimeoutError` is thrown, and whether the service did
+   * what it was asked for is not known.
+   */
+  constructor(socketPath: string, options: { limitMs?: number } = {}) {
     this.socketPath = socketPath;
+    this.#limitMs = options.limitMs;
   }
 
   /**
    * All aggregators of the service.
    *
    * @throws {ServiceError} If the service refuses.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   async list(): Promise<AggregatorState[]> {
     const answer = await this.#ask<{ aggregators: AggregatorState[] }>({
@@ -90,10 +109,10 @@ export class ServiceClient {
    * One aggregator, with its lines' present values.
    *
    * @throws {ServiceError} With status 404 if there is none of this name.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
-  show(name: string): Promise<AggregatorState> {
-    return this.#ask({ method: "GET", path: pathOf(name) });
+  async show(name: string): Promise<AggregatorState> {
+    return await this.#ask({ method: "GET", path: pathOf(name) });
   }
 
   /**
@@ -104,7 +123,7 @@ export class ServiceClient {
    *
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   async create(
     request: Omit<CreateRequest, "lease">,
@@ -114,7 +133,11 @@ export class ServiceClient {
       path: "/v1/aggregators",
       body: { ...request, lease: "stream" },
     });
-    return await LeasedAggregator.open(this, answer);
+    return await LeasedAggregator.open(
+      this.socketPath,
+      answer,
+      this.#limitMs ?? RELEASE_LIMIT_MS,
+    );
   }
 
   /**
@@ -122,7 +145,7 @@ export class ServiceClient {
    *
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   createLasting(
     request: Omit<CreateRequest, "lease">,
@@ -138,7 +161,7 @@ export class ServiceClient {
    * Ends an aggregator, whoever made it.
    *
    * @throws {ServiceError} With status 404 if there is none of this name.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   async remove(name: string): Promise<void> {
     await this.#ask({ method: "DELETE", path: pathOf(name) });
@@ -150,7 +173,7 @@ export class ServiceClient {
    *
    * @throws {ServiceError} With status 400 if the file is not valid: then
    * nothing was changed; with 409 if the service has none.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   reload(): Promise<ReloadState> {
     return this.#ask({ method: "POST", path: "/v1/reload" });
@@ -160,13 +183,13 @@ export class ServiceClient {
    * Pulls simulated lines to levels, as the world outside would.
    *
    * @throws {ServiceError} If there is no such line, or it is not simulated.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
-  pull(
+  async pull(
     name: string,
     levels: Readonly<Record<string, 0 | 1>>,
   ): Promise<AggregatorState> {
-    return this.#ask({
+    return await this.#ask({
       method: "PATCH",
       path: `${pathOf(name)}/lines`,
       body: { pull: levels },
@@ -178,7 +201,7 @@ export class ServiceClient {
    * with the service, or when the caller leaves the loop.
    *
    * @param name Only what concerns this aggregator.
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   async *events(name?: string): AsyncGenerator<ApiEvent, void> {
     const query = name === undefined
@@ -203,23 +226,25 @@ export class ServiceClient {
   /**
    * The service's counters in Prometheus' text format.
    *
-   * @throws {Error} If nobody serves there.
+   * @throws {Error} If nobody serves there, or answers in time.
    */
   async metrics(): Promise<string> {
     const answer = await this.#send({ method: "GET", path: "/metrics" });
-    return await readText(answer.body);
+    return await answer.inTime(readText(answer.body));
   }
 
   async #send(request: ApiRequest): Promise<ApiAnswer> {
-    const answer = await sendRequest(this.socketPath, request);
+    const limitMs = this.#limitMs ??
+      (request.method === "GET" ? LOOK_LIMIT_MS : CHANGE_LIMIT_MS);
+    const answer = await sendRequest(this.socketPath, request, limitMs);
     if (answer.status < 400) return answer;
-    const text = await readText(answer.body);
+    const text = await answer.inTime(readText(answer.body));
     throw errorOf(answer.status, text);
   }
 
   async #ask<T>(request: ApiRequest): Promise<T> {
     const answer = await this.#send(request);
-    const text = await readText(answer.body);
+    const text = await answer.inTime(readText(answer.body));
     return text === "" ? undefined as T : JSON.parse(text) as T;
   }
 }
@@ -231,29 +256,33 @@ export class ServiceClient {
 export class LeasedAggregator implements AsyncDisposable {
   /** How it was when it was made. */
   readonly state: AggregatorState;
-  readonly #client: ServiceClient;
+  readonly #apiPath: string;
   readonly #answer: ApiAnswer;
+  readonly #releaseLimitMs: number;
   readonly #ended: Promise<string>;
 
   private constructor(
-    client: ServiceClient,
+    apiPath: string,
     state: AggregatorState,
     answer: ApiAnswer,
     lines: AsyncIterator<string>,
+    releaseLimitMs: number,
   ) {
-    this.#client = client;
+    this.#apiPath = apiPath;
     this.state = state;
     this.#answer = answer;
+    this.#releaseLimitMs = releaseLimitMs;
     this.#ended = untilEnded(lines);
   }
 
   /** @ignore What {@linkcode ServiceClient.create} takes over as the lease. */
   static async open(
-    client: ServiceClient,
+    apiPath: string,
     answer: ApiAnswer,
+    releaseLimitMs: number,
   ): Promise<LeasedAggregator> {
     const lines = readLines(answer.body);
-    const first = await lines.next();
+    const first = await answer.inTime(lines.next());
     const message: LeaseMessage | undefined = first.done
       ? undefined
       : JSON.parse(first.value);
@@ -261,7 +290,14 @@ export class LeasedAggregator implements AsyncDisposable {
       answer.close();
       throw new ServiceError(answer.status, "The service ended at once");
     }
-    return new LeasedAggregator(client, message.aggregator, answer, lines);
+    const { aggregator } = message;
+    return new LeasedAggregator(
+      apiPath,
+      aggregator,
+      answer,
+      lines,
+      releaseLimitMs,
+    );
   }
 
   /** Its name. */
@@ -295,16 +331,20 @@ export class LeasedAggregator implements AsyncDisposable {
   /**
    * Gives the lease up, and waits until the aggregator is gone: its lines are
    * free then.
+   *
+   * @throws {Error} If it is still there after 5 s (or the client's `limitMs`),
+   * or nobody tells: a service that lives on ends it as soon as it can.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#answer.close();
     await this.#ended;
-    const deadline = performance.now() + RELEASE_LIMIT_MS;
-    while (await this.#isServed()) {
+    const limitMs = this.#releaseLimitMs;
+    const deadline = performance.now() + limitMs;
+    while (await this.#isServed(deadline)) {
       if (performance.now() > deadline) {
         throw new Error(
-          `${this.name} is still served ${RELEASE_LIMIT_MS / 1000} s after ` +
-            `its lease was given up`,
+          `${this.name} is still served ${limitMs / 1000} s after its lease ` +
+            "was given up",
         );
       }
       await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
@@ -317,14 +357,20 @@ export class LeasedAggregator implements AsyncDisposable {
     throw new TypeError(`${name} has no ${what}: it is served ${presentation}`);
   }
 
-  async #isServed(): Promise<boolean> {
+  async #isServed(deadline: number): Promise<boolean> {
+    const limitMs = Math.max(0, deadline - performance.now());
     try {
-      const { servedSince } = await this.#client.show(this.name);
+      const client = new ServiceClient(this.#apiPath, { limitMs });
+      const { servedSince } = await client.show(this.name);
       // Another one of the same name is nobody's but its maker's.
       return servedSince === this.state.servedSince;
-    } catch {
-      // It is gone, or the service is.
-      return false;
+    } catch (cause) {
+      // Otherwise it is gone, or the service is.
+      if (!(cause instanceof TimeoutError)) return false;
+      const { message } = new TimeoutError(this.#apiPath, this.#releaseLimitMs);
+      throw new Error(`Cannot tell whether ${this.name} is gone. ${message}`, {
+        cause,
+      });
     }
   }
 }
@@ -350,7 +396,12 @@ function isConnectionLoss(error: unknown): boolean {
     cause.code === "ECONNRESET";
 }
 
+/** @throws {ServiceError} If nothing can have this name, nor be asked for by it. */
 function pathOf(name: string): string {
+  // In a URL these are a directory, however they are written.
+  if (["", ".", ".."].includes(name)) {
+    throw new ServiceError(404, `There is no aggregator "${name}"`);
+  }
   return `/v1/aggregators/${encodeURIComponent(name)}`;
 }
 

@@ -10,6 +10,7 @@ import {
 } from "../../ffi/terminal.ts";
 import { RespawnPolicy, type RespawnRule } from "./respawn_policy.ts";
 import type { VmGuardian } from "./vm_guardian.ts";
+import type { VmSignals } from "./vm_signals.ts";
 
 /** What to run, and how. */
 export interface VmOptions {
@@ -18,38 +19,26 @@ export interface VmOptions {
   respawn: RespawnRule;
   /** Told of every VM, so that it ends with this process. */
   guardian: VmGuardian;
+  /** Where signals arrive, before the VM as well. */
+  signals: VmSignals;
   /** Told, in words, of each death and what is done about it. */
   report: (text: string) => void;
 }
 
-/** Signals that the VMM is to deal with. */
-const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
-/** Signals that a terminal sends to the VMM itself. */
-const OF_TERMINAL = ["SIGINT", "SIGQUIT"] as const;
-/** After one of these no VM is started any more. */
-const ENDING: readonly Deno.Signal[] = [
-  "SIGTERM",
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-];
-/** After that long a VMM that was told otherwise hears SIGTERM. **Units**: ms. */
-const TERM_LIMIT_MS = 5000;
-/** How long a VMM may take to end after it was told to. **Units**: ms. */
-const STOP_LIMIT_MS = 15_000;
 const STDIN = 0;
 
 /**
  * Runs the VM until it ends and is not to be started again.
  *
- * @returns The exit status: the VMM's own, or 128 and the signal that ended it.
+ * @returns The exit status: the VMM's own, or 128 and the signal that ended it,
+ * or that came before there was one.
  */
 export async function runVm(options: VmOptions): Promise<number> {
-  const { guardian, report } = options;
+  const { guardian, signals, report } = options;
+  if (signals.endStatus !== undefined) return signals.endStatus;
   const policy = new RespawnPolicy(options.respawn);
   // What a shell is editing its command line with is nothing to go back to.
   const settings = isInForeground() ? terminalSettings(STDIN) : undefined;
-  using signals = new SignalDesk(report);
   for (;;) {
     const start = performance.now();
     const { program, args } = guardian.commandFor(options.command);
@@ -67,7 +56,7 @@ export async function runVm(options: VmOptions): Promise<number> {
       setTerminalSettings(STDIN, settings);
     }
     // Deno gives a signal as a shell does: 128 and its number.
-    if (signals.isEnding) return code;
+    if (signals.endStatus !== undefined) return code;
     const ranMs = performance.now() - start;
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     const delayMs = policy.delayAfter({ success, ranMs });
@@ -80,7 +69,7 @@ export async function runVm(options: VmOptions): Promise<number> {
         `it is started again in ${delayMs / 1000} s`,
     );
     await signals.wait(delayMs);
-    if (signals.isEnding) return code;
+    if (signals.endStatus !== undefined) return code;
   }
 }
 
@@ -113,86 +102,4 @@ export async function checkProgram(program: string): Promise<void> {
     ? "there is no such program"
     : "it is no program that can be run";
   throw new Error(`Cannot start ${program}: ${why}`);
-}
-
-/** Where signals arrive: handed on to the VM while there is one. */
-class SignalDesk implements Disposable {
-  readonly #stack = new DisposableStack();
-  readonly #ending = Promise.withResolvers<void>();
-  #vm: Deno.ChildProcess | undefined;
-  #isEnding = false;
-  readonly #report: (text: string) => void;
-  readonly #limits: ReturnType<typeof setTimeout>[] = [];
-
-  constructor(report: (text: string) => void) {
-    this.#report = report;
-    for (const signal of [...FORWARDED, ...OF_TERMINAL]) {
-      const isOfTerminal = (OF_TERMINAL as readonly string[]).includes(signal);
-      const onSignal = () => this.#take(signal, isOfTerminal);
-      Deno.addSignalListener(signal, onSignal);
-      this.#stack.defer(() => Deno.removeSignalListener(signal, onSignal));
-    }
-  }
-
-  get isEnding(): boolean {
-    return this.#isEnding;
-  }
-
-  /** Hands signals on to `vm` until it has ended. */
-  async during(vm: Deno.ChildProcess): Promise<Deno.CommandStatus> {
-    this.#vm = vm;
-    // It may have been told to end a moment before it was started.
-    if (this.#isEnding) this.#tell("SIGTERM");
-    try {
-      return await vm.status;
-    } finally {
-      this.#vm = undefined;
-    }
-  }
-
-  /** Waits, unless everything is to end. */
-  async wait(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([
-      this.#ending.promise,
-      new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, ms);
-      }),
-    ]);
-    clearTimeout(timer);
-  }
-
-  [Symbol.dispose](): void {
-    for (const limit of this.#limits) clearTimeout(limit);
-    this.#stack[Symbol.dispose]();
-  }
-
-  #take(signal: Deno.Signal, isOfTerminal: boolean): void {
-    // In its foreground the terminal has told the VM itself, most likely: the
-    // VM is not told twice. If it was not, SIGTERM follows.
-    if (!isOfTerminal || !isInForeground()) this.#tell(signal);
-    if (!ENDING.includes(signal) || this.#isEnding) return;
-    this.#isEnding = true;
-    this.#ending.resolve();
-    if (signal !== "SIGTERM") {
-      this.#limits.push(
-        setTimeout(() => this.#tell("SIGTERM"), TERM_LIMIT_MS),
-      );
-    }
-    this.#limits.push(
-      setTimeout(() => {
-        const limitS = STOP_LIMIT_MS / 1000;
-        this.#report(`the VM did not end within ${limitS} s, and is killed`);
-        this.#tell("SIGKILL");
-      }, STOP_LIMIT_MS),
-    );
-  }
-
-  #tell(signal: Deno.Signal): void {
-    try {
-      this.#vm?.kill(signal);
-    } catch {
-      // It has ended in this very moment.
-    }
-  }
 }

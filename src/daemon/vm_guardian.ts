@@ -9,16 +9,20 @@
  * VM that is of no use.
  *
  * A guardian that is killed is followed by another one, as long as gpioagg
- * lives. Nobody does its work when both are killed at once.
+ * lives. When both are killed at once nobody makes the lines safe; the VM itself
+ * is told to end by the kernel, on machines that have util-linux' `setpriv`.
  *
  * @module
  */
 import { readSmallFile } from "../../ffi/files.ts";
 
+const SHELL = "/bin/sh";
+
 /**
  * What the guardian runs. It hears `vm PID START_TIME`, `none`, or `done`; its
  * arguments are the directory of private sockets, what it says of lines that it
- * does nothing about, and the command that makes the lines safe, if there is one.
+ * does nothing about, and the command that makes the lines safe, if there is one,
+ * behind the directory to run it in.
  *
  * Signals of a terminal or a service manager that are meant for gpioagg do not
  * end it. A VM is known by its start time too: numbers are used again.
@@ -40,11 +44,12 @@ runs() {
   [ "\${20}" = "$start" ] && [ "$1" != Z ]
 }
 say() { echo "gpioagg: $1" >&2; }
-directory=$1 lines=$2
-shift 2
-if runs; then
+directory=$1 lines=$2 place=$3
+shift 3
+if [ -n "$vm" ]; then
   say "run has died; its VM (process $vm) is ended"
-  kill -TERM "$vm"
+  # The kernel may have told it already.
+  runs && kill -TERM "$vm"
 else
   say 'run has died; there was no VM'
 fi
@@ -52,6 +57,8 @@ if [ $# -eq 0 ]; then
   say "$lines"
 else
   {
+    # It has words and paths that gpioagg was started with, and may be deno's.
+    cd -- "$place"
     if "$@" </dev/null >/dev/null; then
       say 'its lines are in their safe state'
     else
@@ -74,13 +81,16 @@ rm -rf -- "$directory"
 `;
 
 /**
- * What becomes the VM: $1 is the guardian's process. It tells the guardian who
- * it is before there is a VM to look after, so that there is no moment in which
- * gpioagg can die and leave one behind; without a guardian there is no VM.
+ * What becomes the VM: $1 is the guardian's process, $2 gpioagg's. It tells the
+ * guardian who it is before there is a VM to look after, so that there is no
+ * moment in which gpioagg can die and leave one behind; without a guardian there
+ * is no VM. Neither is there one whose gpioagg died before the kernel was asked
+ * to tell of that.
  */
 const BECOME_VM = `
-guardian=$1
-shift
+guardian=$1 parent=$2
+shift 2
+[ "$PPID" = "$parent" ] || exit 1
 read -r stat </proc/$$/stat
 tell() {
   set -- \${stat##*) }
@@ -88,6 +98,20 @@ tell() {
 }
 tell && exec "$@"
 `;
+
+/**
+ * Has the kernel send SIGTERM to a process when the thread that started it dies:
+ * Deno starts processes on its main thread, which lives as long as gpioagg. Not
+ * SIGKILL, since the VM shall have its chance where the guardian lives.
+ *
+ * **Source**: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux 2.33; busybox'
+ * setpriv has none of it.
+ */
+const TIED_TO_PARENT = [
+  "-c",
+  'exec setpriv --pdeathsig TERM -- "$@"',
+  "gpioagg-vm",
+] as const;
 
 /** How soon a guardian may follow one that was killed. **Units**: ms. */
 const RENEWAL_MS = 1000;
@@ -99,6 +123,8 @@ export interface GuardianOptions {
    * are none that have one.
    */
   readonly safeCommand: readonly string[];
+  /** Where that command is run: it may have paths of this directory. */
+  readonly workingDirectory: string;
   /** What is said of the lines where there is no such command. */
   readonly linesLeft: string;
   /** Whole path of the directory of private sockets, which it removes. */
@@ -110,6 +136,7 @@ export interface GuardianOptions {
 /** A running guardian. **Ownership**: whoever started it holds the pipe. */
 export class VmGuardian implements AsyncDisposable {
   readonly #options: GuardianOptions;
+  readonly #isTied: boolean;
   #child: Deno.ChildProcess;
   #pipe: WritableStreamDefaultWriter<Uint8Array>;
   #startedMs = performance.now();
@@ -117,8 +144,9 @@ export class VmGuardian implements AsyncDisposable {
   #isOver = false;
   #renewal: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(options: GuardianOptions) {
+  private constructor(options: GuardianOptions, isTied: boolean) {
     this.#options = options;
+    this.#isTied = isTied;
     this.#child = spawn(options);
     this.#pipe = this.#child.stdin.getWriter();
     void this.#watch(this.#child);
@@ -129,8 +157,8 @@ export class VmGuardian implements AsyncDisposable {
    *
    * @throws {Error} If this machine has no shell at /bin/sh.
    */
-  static start(options: GuardianOptions): VmGuardian {
-    return new VmGuardian(options);
+  static async start(options: GuardianOptions): Promise<VmGuardian> {
+    return new VmGuardian(options, await canBeTied());
   }
 
   /** The guardian's process. */
@@ -145,15 +173,17 @@ export class VmGuardian implements AsyncDisposable {
   commandFor(
     command: readonly string[],
   ): { program: string; args: string[] } {
+    const become = [
+      "-c",
+      BECOME_VM,
+      "gpioagg-vm",
+      String(this.#child.pid),
+      String(Deno.pid),
+      ...command,
+    ];
     return {
-      program: "/bin/sh",
-      args: [
-        "-c",
-        BECOME_VM,
-        "gpioagg-vm",
-        String(this.#child.pid),
-        ...command,
-      ],
+      program: SHELL,
+      args: this.#isTied ? [...TIED_TO_PARENT, SHELL, ...become] : become,
     };
   }
 
@@ -213,15 +243,16 @@ export class VmGuardian implements AsyncDisposable {
 }
 
 function spawn(
-  { directory, linesLeft, safeCommand }: GuardianOptions,
+  { directory, linesLeft, workingDirectory, safeCommand }: GuardianOptions,
 ): Deno.ChildProcess {
-  const child = new Deno.Command("/bin/sh", {
+  const child = new Deno.Command(SHELL, {
     args: [
       "-c",
       SCRIPT,
       "gpioagg-guardian",
       directory,
       linesLeft,
+      workingDirectory,
       ...safeCommand,
     ],
     stdin: "piped",
@@ -233,6 +264,17 @@ function spawn(
   }).spawn();
   child.unref();
   return child;
+}
+
+/** Whether this machine has a `setpriv` that can tie a process to its parent. */
+async function canBeTied(): Promise<boolean> {
+  const { success } = await new Deno.Command(SHELL, {
+    args: [...TIED_TO_PARENT, "true"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return success;
 }
 
 /** When a process was started, in the kernel's words; undefined if it is gone. */

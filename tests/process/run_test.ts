@@ -1,56 +1,15 @@
 /** `gpioagg run` with programs that stand in for a VMM. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/daemon/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { PROGRAM } from "../environment/api_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { isRunning, startRun, waiting, withDirectory } from "./run_rig.ts";
 
 const KILLS = 5;
-
-async function startRun(
-  args: readonly string[],
-  vmm: readonly string[],
-): Promise<ChildProcess> {
-  return new ChildProcess({
-    command: await artefact("deno"),
-    args: [...PROGRAM, "run", ...args, "--", ...vmm],
-  });
-}
-
-async function withDirectory(
-  action: (directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "gpioagg-run-test-" });
-  try {
-    await action(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-/** Whether a process runs: one that waits to be reaped does not. */
-function isRunning(pid: number): boolean {
-  const stat = readSmallFile(`/proc/${pid}/stat`);
-  return stat !== undefined && !/\) [ZX] /.test(stat);
-}
-
-/** The guardian among the children of a `run`. */
-async function guardianOf(pid: number): Promise<number | undefined> {
-  const { stdout } = await new Deno.Command("ps", {
-    args: ["-o", "pid=,stat=,args=", "--ppid", String(pid)],
-  }).output();
-  const match = /^ *(\d+) [^Z].*gpioagg-guardian/m.exec(
-    new TextDecoder().decode(stdout),
-  );
-  return match === null ? undefined : Number(match[1]);
-}
-
-/** A shell that takes signals in between and not only at its end. */
-const waiting = (trap: string) =>
-  `${trap}; echo started; while :; do sleep 0.05; done`;
 
 Deno.test("run gives the VM its socket, and ends with its status", async () => {
   await using run = await startRun(["--line", "sim/2"], [
@@ -67,6 +26,8 @@ Deno.test("run refuses what it cannot do, and starts nothing", async () => {
     [["--line", "sim/1"], [], "no VMM to run"],
     [["--line", "sim/1", "--respawn=often"], ["true"], '"often" is no rule'],
     [["--line", "sim/1"], ["echo", "{crosvm}"], "{crosvm}: "],
+    [["--line", "sim/1"], ["echo", "{qmeu}"], "Did you mean {qemu}?"],
+    [["--line", "sim/1"], ["echo"], "the VMM is not told of its lines' socket"],
     [["--line", "sim/1", "--api", "x.sock"], ["true"], "--api: is for a serv"],
     [["--config=x.yaml"], ["true"], "--config: is for a service"],
     [[], ["true"], "has no lines"],
@@ -129,6 +90,7 @@ Deno.test("a VM's own status is its own, whatever shells mean by it", async () =
       "sh",
       "-c",
       `exit ${status}`,
+      "{socket}",
     ]);
     assertEquals((await run.waitForExit()).code, status);
     assert(run.stderr.includes(`ended with status ${status}`), run.stderr);
@@ -140,6 +102,7 @@ Deno.test("a VM that goes on after SIGINT hears SIGTERM, and ends", async () => 
     "sh",
     "-c",
     waiting("trap 'echo heard' INT; trap 'exit 6' TERM"),
+    "{socket}",
   ]);
   await run.waitFor("started");
   run.kill("SIGINT");
@@ -159,7 +122,7 @@ async function startOnTerminal(
     command: "script",
     args: [
       "-qec",
-      `trap : INT; ${command} run --line sim/1 -- sh -c '${vmm}'; ${after}`,
+      `trap : INT; ${command} run --line sim/1 -- sh -c '${vmm}' {socket}; ${after}`,
       "/dev/null",
     ],
     input: true,
@@ -199,6 +162,7 @@ Deno.test("run hands signals on, and ends with the VM", async () => {
       "sh",
       "-c",
       waiting("trap 'exit 5' TERM INT HUP"),
+      "{socket}",
     ]);
     await run.waitFor("started");
     run.kill(signal);
@@ -208,6 +172,7 @@ Deno.test("run hands signals on, and ends with the VM", async () => {
     "sh",
     "-c",
     waiting("trap 'echo heard' USR1; trap 'exit 0' TERM"),
+    "{socket}",
   ]);
   await run.waitFor("started");
   run.kill("SIGUSR1");
@@ -224,6 +189,7 @@ Deno.test("run --respawn=on-failure starts a VM again until it ends well", () =>
         "sh",
         "-c",
         `echo x >>${directory}/runs; [ $(wc -l <${directory}/runs) -ge 4 ]`,
+        "{socket}",
       ],
     );
     assertEquals((await run.waitForExit()).code, 0, run.stderr);
@@ -273,93 +239,6 @@ Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in be
     await run.waitForExit();
     assertEquals(fileStatus(socket), undefined);
   }));
-
-Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
-  for (const trap of ["trap 'exit 0' TERM", "trap '' TERM"]) {
-    await using run = await startRun(["--line", "sim/1,safe=0"], [
-      "sh",
-      "-c",
-      `echo pid $$ {socket}; ${waiting(trap)}`,
-    ]);
-    const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
-    await run.waitFor("started");
-    assert(isRunning(Number(pid)));
-    run.kill("SIGKILL");
-    await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
-    for (
-      const text of [
-        `run has died; its VM (process ${pid}) is ended`,
-        "its lines were simulated, and are gone with it",
-      ]
-    ) await until(text, () => run.stderr.includes(text));
-    const directory = socket!.slice(0, socket!.lastIndexOf("/"));
-    await until(
-      "no private directory",
-      () => fileStatus(directory) === undefined,
-    );
-  }
-});
-
-Deno.test("a guardian that is killed is followed by one that knows the VM", async () => {
-  await using run = await startRun(["--line", "sim/1"], [
-    "sh",
-    "-c",
-    `echo pid $$; ${waiting("trap 'exit 0' TERM")}`,
-  ]);
-  const [, pid] = await run.waitFor(/pid (\d+)/);
-  await run.waitFor("started");
-  const first = (await guardianOf(run.pid))!;
-  Deno.kill(first, "SIGKILL");
-  await until("another guardian", async () => {
-    const next = await guardianOf(run.pid);
-    return next !== undefined && next !== first;
-  });
-  assert(run.stderr.includes("guardian was ended"), run.stderr);
-  assert(isRunning(Number(pid)));
-  run.kill("SIGKILL");
-  await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
-  const says = `its VM (process ${pid}) is ended`;
-  await until(says, () => run.stderr.includes(says));
-});
-
-Deno.test("killed together with its guardian, run leaves the VM without its lines, as --help says", async () => {
-  const help = await startRun(["--help"], ["true"]);
-  await help.waitForExit();
-  assert(
-    help.stdout.includes("If both are killed at once, nobody is left"),
-    help.stdout,
-  );
-  await using run = await startRun(["--line", "sim/1"], [
-    "sh",
-    "-c",
-    `echo pid $$ {socket}; ${waiting("trap 'exit 0' TERM")}`,
-  ]);
-  const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
-  await run.waitFor("started");
-  const vm = Number(pid);
-  try {
-    const guardian = (await guardianOf(run.pid))!;
-    Deno.kill(guardian, "SIGKILL");
-    // Before it can start another one.
-    run.kill("SIGKILL");
-    await run.waitForExit();
-    await until("the guardian's end", () => !isRunning(guardian));
-    assert(isRunning(vm));
-    // Nobody answers at the socket: the VM's device is dead.
-    let refused = "";
-    try {
-      new ControlClient(controlPathOf(socket!))[Symbol.dispose]();
-    } catch (error) {
-      refused = String(error);
-    }
-    assert(refused.includes("ECONNREFUSED"), refused);
-  } finally {
-    Deno.kill(vm, "SIGKILL");
-    await Deno.remove(socket!.slice(0, socket!.lastIndexOf("/")), {
-      recursive: true,
-    });
-  }
-});
 
 Deno.test("run leaves no guardian behind, nor its private socket", async () => {
   await using run = await startRun(["--line", "sim/1"], [

@@ -1,0 +1,212 @@
+/** Services that are slow, or say nothing at all. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import {
+  acceptUnix,
+  connectUnix,
+  listenUnix,
+  send,
+} from "../../ffi/unix_socket.ts";
+import { ServiceClient, ServiceError } from "./client.ts";
+
+/** Shorter than anybody's patience, longer than any answer here takes. */
+const LIMIT_MS = 300;
+/** The same where an answer comes before it. */
+const LEASE_LIMIT_MS = 1500;
+/** For what is answered. */
+const LONG_MS = 60_000;
+
+const STATE = {
+  name: "plc0",
+  lease: "stream",
+  presentation: "at /run/plc0.sock",
+  connected: false,
+  servedSince: 1,
+  lines: [],
+};
+
+/** A socket that is listened at, where answers come when the test says so. */
+class SilentService implements Disposable {
+  readonly #directory = Deno.makeTempDirSync({ prefix: "gpioagg-client-" });
+  readonly path = `${this.#directory}/api.sock`;
+  readonly #listener: OwnedFd;
+  readonly #connections: OwnedFd[] = [];
+
+  constructor(backlog: number) {
+    this.#listener = listenUnix(this.path, { backlog });
+  }
+
+  /** Has so many call that no more can wait. */
+  crowd(): void {
+    for (;;) {
+      try {
+        this.#connections.push(connectUnix(this.path, { wait: false }));
+      } catch (error) {
+        if (isOsError(error, "EAGAIN")) return;
+        throw error;
+      }
+    }
+  }
+
+  /** Takes whoever waits, and gives each the same answer. */
+  answer(text: string): void {
+    for (;;) {
+      const connection = acceptUnix(this.#listener.fd);
+      if (connection === undefined) return;
+      this.#connections.push(connection);
+      send(connection.fd, new TextEncoder().encode(text));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of [this.#listener, ...this.#connections]) fd.close();
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
+
+const http = (head: string, body: string) =>
+  `HTTP/1.1 200 OK\r\n${head}\r\n\r\n${body}`;
+const json = (value: unknown) => {
+  const text = JSON.stringify(value);
+  return http(`content-length: ${text.length}`, text);
+};
+
+/** Counts turns of the event loop while something is waited for. */
+async function turnsDuring(action: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  try {
+    await action();
+  } finally {
+    clearInterval(timer);
+  }
+  return turns;
+}
+
+Deno.test("ServiceClient gives up on a service that takes calls and does not answer", async () => {
+  using service = new SilentService(16);
+  const client = new ServiceClient(service.path, { limitMs: LIMIT_MS });
+  for (
+    const ask of [
+      () => client.list(),
+      () => client.show("plc0"),
+      () => client.remove("plc0"),
+      () => client.metrics(),
+      () => client.create({ name: "plc0", lines: ["sim/1"] }),
+      () => client.events().next(),
+    ]
+  ) {
+    const error = await assertRejects(
+      ask,
+      Error,
+      `Nobody answered at ${service.path} within 0.3 s`,
+    );
+    assertEquals(error.name, "TimeoutError");
+  }
+});
+
+Deno.test("ServiceClient gives up on an answer that stops in the middle", async () => {
+  using service = new SilentService(16);
+  const client = new ServiceClient(service.path, { limitMs: LIMIT_MS });
+  for (
+    const [ask, begun] of [
+      [() => client.list(), http("content-length: 100", '{"aggr')],
+      [() => client.metrics(), http("content-length: 100", "a")],
+      [
+        () => client.create({ name: "plc0", lines: ["sim/1"] }),
+        http("content-length: 100", ""),
+      ],
+    ] as const
+  ) {
+    const asked = ask();
+    const refused = assertRejects(() => asked, Error, "Nobody answered");
+    // It has called by now: that does not wait.
+    service.answer(begun);
+    await refused;
+  }
+});
+
+Deno.test("ServiceClient leaves its program running while too many call", async () => {
+  using service = new SilentService(0);
+  service.crowd();
+  const client = new ServiceClient(service.path, { limitMs: LIMIT_MS });
+  const turns = await turnsDuring(() =>
+    assertRejects(() => client.list(), Error, "Nobody answered")
+  );
+  assert(turns > 1);
+});
+
+Deno.test("ServiceClient is served once there is room for its call", async () => {
+  using service = new SilentService(0);
+  service.crowd();
+  const client = new ServiceClient(service.path, { limitMs: LONG_MS });
+  const timer = setInterval(() => service.answer(json({ aggregators: [] })), 1);
+  try {
+    assertEquals(await client.list(), []);
+  } finally {
+    clearInterval(timer);
+  }
+});
+
+Deno.test("a lease's stream has no limit once it has begun; giving it up has one", async () => {
+  using service = new SilentService(16);
+  const client = new ServiceClient(service.path, { limitMs: LEASE_LIMIT_MS });
+  const creation = client.create({ name: "plc0", lines: ["sim/1"] });
+  service.answer(
+    http("content-length: 10000", `${JSON.stringify({ aggregator: STATE })}\n`),
+  );
+  const lease = await creation;
+  // Later than the creation's limit, whatever it began with.
+  await new Promise((resolve) => setTimeout(resolve, 2 * LEASE_LIMIT_MS));
+  let hasEnded = false;
+  void lease.ended.then(() => hasEnded = true);
+  await Promise.resolve();
+  assert(!hasEnded);
+  await assertRejects(
+    () => lease[Symbol.asyncDispose](),
+    Error,
+    "Cannot tell whether plc0 is gone. Nobody answered at",
+  );
+});
+
+Deno.test("a lease that is given up is waited for, for as long as its limit says", async () => {
+  using service = new SilentService(16);
+  const client = new ServiceClient(service.path, { limitMs: LEASE_LIMIT_MS });
+  const creation = client.create({ name: "plc0", lines: ["sim/1"] });
+  service.answer(
+    http("content-length: 10000", `${JSON.stringify({ aggregator: STATE })}\n`),
+  );
+  const lease = await creation;
+  const timer = setInterval(() => service.answer(json(STATE)), 1);
+  try {
+    await assertRejects(
+      () => lease[Symbol.asyncDispose](),
+      Error,
+      "plc0",
+    );
+  } finally {
+    clearInterval(timer);
+  }
+});
+
+Deno.test("ServiceClient asks for no name that is a directory in a URL", async () => {
+  // Nobody is asked: there is no service at all.
+  const client = new ServiceClient("/nowhere/api.sock");
+  for (const name of ["", ".", ".."]) {
+    for (
+      const ask of [
+        () => client.show(name),
+        () => client.remove(name),
+        () => client.pull(name, {}),
+      ]
+    ) {
+      const error = await assertRejects(
+        ask,
+        ServiceError,
+        `There is no aggregator "${name}"`,
+      );
+      assertEquals(error.status, 404);
+    }
+  }
+});

@@ -1,0 +1,227 @@
+/** What is promised of a VM and its lines when `gpioagg run` dies. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileStatus, listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { controlPathOf } from "../../src/config/specification.ts";
+import { ControlClient } from "../../src/daemon/control_client.ts";
+import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { until } from "../environment/wait.ts";
+import {
+  guardianOf,
+  isRunning,
+  startRun,
+  waiting,
+  withDirectory,
+} from "./run_rig.ts";
+
+Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
+  for (const trap of ["trap 'exit 0' TERM", "trap '' TERM"]) {
+    await using run = await startRun(["--line", "sim/1,safe=0"], [
+      "sh",
+      "-c",
+      `echo pid $$ {socket}; ${waiting(trap)}`,
+    ]);
+    const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
+    await run.waitFor("started");
+    assert(isRunning(Number(pid)));
+    run.kill("SIGKILL");
+    await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+    for (
+      const text of [
+        `run has died; its VM (process ${pid}) is ended`,
+        "its lines were simulated, and are gone with it",
+      ]
+    ) await until(text, () => run.stderr.includes(text));
+    const directory = socket!.slice(0, socket!.lastIndexOf("/"));
+    await until(
+      "no private directory",
+      () => fileStatus(directory) === undefined,
+    );
+  }
+});
+
+Deno.test("a guardian that is killed is followed by one that knows the VM", async () => {
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    `echo pid $$; ${waiting("trap 'exit 0' TERM")}`,
+    "{socket}",
+  ]);
+  const [, pid] = await run.waitFor(/pid (\d+)/);
+  await run.waitFor("started");
+  const first = guardianOf(run.pid)!;
+  Deno.kill(first, "SIGKILL");
+  await until("another guardian", () => {
+    const next = guardianOf(run.pid);
+    return next !== undefined && next !== first;
+  });
+  assert(run.stderr.includes("guardian was ended"), run.stderr);
+  assert(isRunning(Number(pid)));
+  run.kill("SIGKILL");
+  await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+  const says = `its VM (process ${pid}) is ended`;
+  await until(says, () => run.stderr.includes(says));
+});
+
+/** Kills a `run` and its guardian before another one can be started. */
+async function killBoth(run: ChildProcess): Promise<void> {
+  const guardian = guardianOf(run.pid)!;
+  Deno.kill(guardian, "SIGKILL");
+  run.kill("SIGKILL");
+  await run.waitForExit();
+  await until("the guardian's end", () => !isRunning(guardian));
+}
+
+/** Nobody answers at the socket: the VM's device is dead. */
+function checkDead(socket: string): void {
+  let refused = "";
+  try {
+    new ControlClient(controlPathOf(socket))[Symbol.dispose]();
+  } catch (error) {
+    refused = String(error);
+  }
+  assert(refused.includes("ECONNREFUSED"), refused);
+}
+
+/** Whether this machine has what ties a VM to its run. */
+const { success: hasSetpriv } = await new Deno.Command("sh", {
+  args: ["-c", "setpriv --pdeathsig TERM true"],
+  stderr: "null",
+}).output();
+
+const SAYS_PID = `echo pid $$; ${waiting("trap 'exit 0' TERM")}`;
+
+Deno.test({
+  name: "when run is killed together with its guardian, the kernel ends the VM",
+  ignore: !hasSetpriv,
+  fn: () =>
+    withDirectory(async (directory) => {
+      const socket = `${directory}/vm.sock`;
+      const args = ["--socket-path", socket, "--line", "sim/1"];
+      await using run = await startRun(args, ["sh", "-c", SAYS_PID]);
+      const [, pid] = await run.waitFor(/pid (\d+)/);
+      await run.waitFor("started");
+      await killBoth(run);
+      await until("the VM's end", () => !isRunning(Number(pid)));
+      checkDead(socket);
+    }),
+});
+
+Deno.test("without setpriv a VM runs on then, without its lines, as --help says", () =>
+  withDirectory(async (directory) => {
+    await using help = await startRun(["--help"], ["true"]);
+    await help.waitForExit();
+    assertStringIncludes(help.stdout, "If both are killed at once, nobody is");
+    const socket = `${directory}/vm.sock`;
+    for (const program of ["sh", "sleep"]) {
+      const [path] = ["/bin", "/usr/bin"].map((bin) => `${bin}/${program}`)
+        .filter((path) => fileStatus(path) !== undefined);
+      await Deno.symlink(path!, `${directory}/${program}`);
+    }
+    const args = ["--socket-path", socket, "--line", "sim/1"];
+    await using run = await startRun(args, ["sh", "-c", SAYS_PID], {
+      env: { PATH: directory },
+    });
+    const [, pid] = await run.waitFor(/pid (\d+)/);
+    await run.waitFor("started");
+    const vm = Number(pid);
+    try {
+      await killBoth(run);
+      assert(isRunning(vm));
+      checkDead(socket);
+    } finally {
+      Deno.kill(vm, "SIGKILL");
+    }
+  }));
+
+Deno.test("the guardian is there before the lines are taken", () =>
+  withDirectory(async (directory) => {
+    // Whether it was cannot be seen each time: this process may have to wait
+    // for its turn just then. Were it there later, it would never be seen.
+    for (let attempt = 0;; attempt++) {
+      const socket = `${directory}/${attempt}.sock`;
+      await using run = await startRun(
+        ["--socket-path", socket, "--line", "sim/1"],
+        ["sh", "-c", SAYS_PID],
+      );
+      while (guardianOf(run.pid) === undefined) {
+        if (run.status !== undefined) throw new Error(run.stderr);
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      run.kill("SIGKILL");
+      await run.waitForExit();
+      if (fileStatus(socket) === undefined) return;
+      assert(attempt < 10, "the socket was there first, each time");
+    }
+  }));
+
+Deno.test("the guardian is there until the lines are let go", () =>
+  withDirectory(async (directory) => {
+    const socket = `${directory}/vm.sock`;
+    await using run = await startRun(
+      ["--socket-path", socket, "--line", "sim/1"],
+      ["sh", "-c", SAYS_PID],
+    );
+    const [, pid] = await run.waitFor(/pid (\d+)/);
+    await run.waitFor("started");
+    const guardian = guardianOf(run.pid)!;
+    Deno.kill(Number(pid), "SIGTERM");
+    // Without a pause, since the socket is there for moments only.
+    const deadline = performance.now() + 10_000;
+    while (fileStatus(socket) !== undefined) {
+      const isThere = isRunning(guardian);
+      const isServed = fileStatus(socket) !== undefined;
+      assert(isThere || !isServed, "the guardian ended first");
+      assert(performance.now() < deadline, "it does not end");
+    }
+    assertEquals((await run.waitForExit()).code, 0, run.stderr);
+    assert(!isRunning(guardian));
+  }));
+
+Deno.test("a signal to a run that is just starting leaves nothing behind", () =>
+  withDirectory(async (directory) => {
+    for (
+      const [signal, status] of [
+        ["SIGTERM", 143],
+        ["SIGINT", 130],
+        ["SIGHUP", 129],
+      ] as const
+    ) {
+      await using run = await startRun(
+        ["--line", "sim/1", "--respawn"],
+        ["sleep", "1000", "{socket}"],
+        { env: { TMPDIR: directory } },
+      );
+      while (listDirectory(directory).length === 0) {
+        if (run.status !== undefined) throw new Error(run.stderr);
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      run.kill(signal);
+      const { code } = await run.waitForExit({ timeoutMs: 20_000 });
+      assertEquals(listDirectory(directory), []);
+      assertEquals(code, status, run.stderr);
+    }
+  }));
+
+Deno.test("the guardian can make lines safe, wherever gpioagg was started", () =>
+  withDirectory(async (directory) => {
+    // The guardian outlives what a ChildProcess listens to.
+    const log = `${directory}/log`;
+    await using run = new ChildProcess({
+      command: "sh",
+      args: [
+        ...["-c", `exec "$@" 2>${log}`, "sh", await artefact("deno")],
+        ..."run -q -P=gpioagg src/cli/main.ts run".split(" "),
+        // A chip that may be absent: it is what a host without GPIO can offer.
+        ...["--line", "gpiochip99/0,safe=0,optional"],
+        ...["--", "sh", "-c", SAYS_PID, "{socket}"],
+      ],
+      cwd: REPOSITORY,
+    });
+    await run.waitFor("started");
+    run.kill("SIGKILL");
+    const said = () => readSmallFile(log) ?? "";
+    const outcome = /(its lines are|not all of its lines are) in their safe/;
+    await until("the outcome", () => outcome.test(said()), 30_000);
+    assertStringIncludes(said(), "gpioagg: its lines are in their safe state");
+  }));
