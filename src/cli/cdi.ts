@@ -7,7 +7,7 @@ import { fileStatus } from "../../ffi/files.ts";
 import type { AggregatorState } from "../client/protocol.ts";
 import { ConfigError } from "../config/config_error.ts";
 import { type InventoryChip, listInventory } from "../kernel_chip/inventory.ts";
-import { Records } from "../kernel_chip/records.ts";
+import { visibleRecords } from "../kernel_chip/records.ts";
 import { noRest, readArguments } from "./arguments.ts";
 import { writeError, writeOutput } from "./output.ts";
 import { API_HELP, clientOf } from "./service_client.ts";
@@ -65,7 +65,7 @@ export async function main(args: readonly string[]): Promise<number> {
     : await clientOf(given.api).list();
   const { specification, warnings } = cdiSpecification(
     aggregators,
-    listInventory(await new Records().list()),
+    listInventory(await visibleRecords()),
   );
   for (const warning of warnings) writeError(warning);
   const text = JSON.stringify(specification, undefined, 2);

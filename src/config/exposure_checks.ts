@@ -182,7 +182,14 @@ function checkKernelChip(
 }
 
 function checkKernelLine(written: WrittenLine, problems: Problems): void {
-  const { kind } = written.line.source;
+  const { source: { kind }, name } = written.line;
+  if (name !== undefined && name !== name.trim()) {
+    problems.add(
+      keyPlace(written, "as"),
+      "a kernel chip cannot have blanks at the ends of a name",
+      "The kernel would cut them off",
+    );
+  }
   if (kind !== "chip" && kind !== "line-name") {
     problems.add(
       keyPlace(written, kind),

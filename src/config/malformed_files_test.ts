@@ -277,6 +277,10 @@ const OTHERS: readonly Malformed[] = [
     `aggregators.a.lines[1].on-disconnect: no "on-disconnect"`,
   ],
   [
+    'kernel-chip: {}\nlines: [{ chip: chip0, offset: 2, »as: " A" }]',
+    "aggregators.a.lines[0].as: blanks at the ends of a name",
+  ],
+  [
     "kernel-chip: {}\n»defaults: { bias: pull-up }\nlines: [chip0/1]",
     "aggregators.a.defaults: knows no rules",
   ],

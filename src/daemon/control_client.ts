@@ -5,12 +5,17 @@
  */
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import type { ControlAnswer, ControlRequest } from "./control_protocol.ts";
 import type { AggregatorDescription } from "./messages.ts";
 
 /** How long a running service may take to answer. */
 const ANSWER_LIMIT_MS = 5000;
+/** How often a service that is too busy to be connected to is tried again. */
+const AGAIN_MS = 20;
+/** Nobody ever notifies it: waiting on it is sleeping. */
+const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** A connection to the control socket of a running service. */
 export class ControlClient implements Disposable {
@@ -18,12 +23,12 @@ export class ControlClient implements Disposable {
   readonly #path: string;
 
   /**
-   * Connects to the control socket at `path`.
+   * Connects to the control socket at `path`. **Blocking**: up to 5 s.
    *
-   * @throws {OsError} If nobody serves there.
+   * @throws {OsError} If nobody serves there, or has no time (EAGAIN).
    */
   constructor(path: string) {
-    this.#fd = connectUnix(path);
+    this.#fd = connect(path);
     this.#path = path;
   }
 
@@ -71,5 +76,19 @@ export class ControlClient implements Disposable {
       }
     }
     return text;
+  }
+}
+
+function connect(path: string): OwnedFd {
+  const deadline = performance.now() + ANSWER_LIMIT_MS;
+  for (;;) {
+    try {
+      return connectUnix(path, { wait: false });
+    } catch (error) {
+      if (!isOsError(error, "EAGAIN") || performance.now() > deadline) {
+        throw error;
+      }
+    }
+    Atomics.wait(never, 0, 0, AGAIN_MS);
   }
 }
