@@ -5,6 +5,7 @@ import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
+import { settledFdCount } from "./server_fds.ts";
 
 const ANSWER_LIMIT_MS = 10_000;
 
@@ -250,7 +251,8 @@ Deno.test("who says no more still hears the answer; a lease ends with what is sa
 Deno.test("a stream ends with its client, whatever that one said beyond it", async () => {
   await using service = await ApiService.start();
   const { client } = service;
-  for (const more of ["\r\n", get("/metrics"), get("/metrics").repeat(2000)]) {
+  const requests = get("/metrics");
+  for (const more of ["", "\r\n", requests, requests.repeat(2000)]) {
     using leased = new Connection(client.socketPath);
     using listening = new Connection(client.socketPath);
     leased.say(post({ name: "leased", lines: ["sim/1"] }) + more);
@@ -267,4 +269,23 @@ Deno.test("a stream ends with its client, whatever that one said beyond it", asy
         /_listeners 0\n/.test(await client.metrics()),
     );
   }
+});
+
+Deno.test("listeners that read and leave are listeners no more", async () => {
+  await using service = await ApiService.start();
+  const { client, process: { pid } } = service;
+  await client.list();
+  const fds = await settledFdCount(pid);
+  const listeners = Array.from(
+    { length: 50 },
+    () => new Connection(client.socketPath),
+  );
+  for (const listener of listeners) listener.say(get("/v1/events"));
+  for (const listener of listeners) listener.hear(/event: snapshot\n.*\n/);
+  for (const listener of listeners) listener[Symbol.dispose]();
+  await until(
+    "nobody listens",
+    async () => /_listeners 0\n/.test(await client.metrics()),
+  );
+  assertEquals(await settledFdCount(pid), fds, "fds leak");
 });

@@ -53,8 +53,9 @@ export class EventHub implements Disposable {
     aggregator: string | undefined,
     first: ApiEvent,
   ): void {
+    const { socket } = response;
     // It may have gone while its snapshot was made: nobody would take it out.
-    if (response.destroyed || response.socket?.destroyed !== false) return;
+    if (response.destroyed || socket === null || socket.destroyed) return;
     const listener: Listener = {
       response,
       aggregator,
@@ -63,6 +64,9 @@ export class EventHub implements Disposable {
     };
     beginStream(response, 200, EVENT_STREAM_TYPE);
     response.write(encode(first));
+    // One that is gone has said all, and nothing else tells before an event does.
+    if (socket.readableEnded) return void response.end();
+    socket.once("end", () => response.end());
     response.on("drain", () => this.#goOn(listener));
     response.on("close", () => {
       clearTimeout(listener.stalled);
