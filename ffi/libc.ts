@@ -130,6 +130,8 @@ const SYMBOLS = {
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   /** int connect(int fd, const struct sockaddr *address, socklen_t length) */
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int getsockname(int fd, struct sockaddr *address, socklen_t *length) */
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** int getsockopt(int fd, int level, int option, void *value, socklen_t *length) */
   getsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "buffer"],

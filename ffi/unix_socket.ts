@@ -472,3 +472,31 @@ export function isListening(fd: number): boolean {
   );
   return value[0] === 1;
 }
+
+/**
+ * Where in the file system a socket stands; undefined for one without a place
+ * there: it is anonymous or abstract, or no unix socket.
+ *
+ * The path is as it was when the socket was bound. It may be relative, and
+ * another file may be there by now.
+ *
+ * @throws {OsError} ENOTSOCK, EBADF.
+ *
+ * **Safety**: looks only.
+ */
+export function socketPath(fd: number): string | undefined {
+  const name = new Uint8Array(SOCKADDR_UN.size);
+  const length = new Uint32Array([name.length]);
+  check(
+    libc().getsockname(fd, name, new Uint8Array(length.buffer)),
+    "getsockname",
+    `fd ${fd}`,
+  );
+  const family = new DataView(name.buffer)
+    .getUint16(SOCKADDR_UN.at.sun_family, LITTLE_ENDIAN);
+  const end = Math.min(length[0]!, name.length);
+  const path = name.subarray(SOCKADDR_UN.at.sun_path, end);
+  // An abstract name begins with a NUL, which ends a path.
+  const [text = ""] = new TextDecoder().decode(path).split("\0");
+  return family === AF_UNIX && text !== "" ? text : undefined;
+}

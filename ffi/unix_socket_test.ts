@@ -15,6 +15,7 @@ import {
   receive,
   send,
   socketPair,
+  socketPath,
 } from "./unix_socket.ts";
 import { testAlone } from "./test_alone.ts";
 
@@ -237,4 +238,26 @@ Deno.test("pollFd() waits for readiness or for the time to be over", () => {
   assertEquals(pollFd(b.fd, POLLIN, -1), POLLIN);
   a.close();
   b.close();
+});
+
+Deno.test("socketPath() tells where a socket stands, if it does", () => {
+  withDirectory((directory) => {
+    const path = `${directory}/${"é".repeat(8)}`;
+    using listener = listenUnix(path);
+    using client = connectUnix(path);
+    using server = acceptUnix(listener.fd)!;
+    assertEquals(socketPath(listener.fd), path);
+    assertEquals(socketPath(server.fd), path, "it was accepted there");
+    assertEquals(socketPath(client.fd), undefined);
+    const longest = `${directory}/${"x".repeat(106 - directory.length)}`;
+    using another = listenUnix(longest);
+    assertEquals(socketPath(another.fd), longest);
+    const [one, other] = socketPair();
+    using _one = one;
+    using _other = other;
+    assertEquals(socketPath(one.fd), undefined);
+    using event = createEventFd();
+    const error = assertThrows(() => socketPath(event.fd), OsError);
+    assertEquals(error.code, "ENOTSOCK");
+  });
 });

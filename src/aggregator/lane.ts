@@ -13,23 +13,28 @@ import { LaneSlot, SlotState } from "./lane_memory.ts";
 import { Edges, FAILED, UNSPECIFIED } from "../virtio/line_port.ts";
 import { type SourceListener, SourceOperation } from "./line_source.ts";
 
+/** What a lane tells of itself. */
+export interface LaneEvents {
+  /** The reactor has closed the line of this slot, which is free now. */
+  letGo(slot: number): void;
+  /** That was the last one. */
+  empty(): void;
+}
+
 /** Serves the slots of one lane. **Ownership**: owns its lines. */
 export class Lane implements Disposable {
   readonly #lines: LaneServedLine[];
   readonly #watch: Watch;
-  readonly #onEmpty: () => void;
+  readonly #events: LaneEvents;
 
-  /**
-   * Serves `lines`, in slot order, until the reactor has closed all of them;
-   * then calls `onEmpty`.
-   */
+  /** Serves `lines`, in slot order, until the reactor has closed all of them. */
   constructor(
     loop: EventLoop,
     connection: LaneConnection,
     lines: readonly AggregatorLine[],
-    onEmpty: () => void,
+    events: LaneEvents,
   ) {
-    this.#onEmpty = onEmpty;
+    this.#events = events;
     this.#lines = lines.map((line, index) =>
       new LaneServedLine(
         line,
@@ -50,8 +55,13 @@ export class Lane implements Disposable {
   }
 
   #serve(): void {
-    for (const line of this.#lines) line.serve();
-    if (this.#lines.every((line) => line.isClosed)) this.#onEmpty();
+    for (const [slot, line] of this.#lines.entries()) {
+      if (line.isClosed) continue;
+      line.serve();
+      // Each at once: the others may take their time.
+      if (line.isClosed) this.#events.letGo(slot);
+    }
+    if (this.#lines.every((line) => line.isClosed)) this.#events.empty();
   }
 }
 

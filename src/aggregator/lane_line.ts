@@ -13,14 +13,14 @@ import {
   FAILED,
   PENDING,
 } from "../virtio/line_port.ts";
-import { LaneSlot, SlotState } from "./lane_memory.ts";
+import { laneMemoryBytes, LaneSlot, SlotState } from "./lane_memory.ts";
 import type {
   LineSource,
   SourceListener,
   SourceOperation,
 } from "./line_source.ts";
 
-/** What ties the reactor to one lane. All fds are the lane's. */
+/** What ties the reactor to one lane. All fds stay whose they are. */
 export interface LaneConnection {
   /** The shared slots. **Ownership**: whoever made the mapping. */
   memory: Mapping;
@@ -33,17 +33,22 @@ export interface LaneConnection {
 /**
  * The lines of one lane; hears for all of them while any is open.
  *
- * **Ownership**: owns its mapping of the shared memory, until the last line is
- * closed.
+ * **Ownership**: owns its mapping of the shared memory, until it is complete and
+ * the last line is closed.
  */
 export class LaneEndpoint {
   readonly #connection: LaneConnection;
   readonly #lines = new Set<LaneLine>();
+  /** Slots that nobody has asked for. */
+  readonly #unopened: Set<number>;
   readonly #watch: Watch;
+  #isComplete = false;
 
   /** Listens to the lane in `loop`. */
   constructor(loop: EventLoop, connection: LaneConnection) {
     this.#connection = connection;
+    const slots = Math.floor(connection.memory.length / laneMemoryBytes(1));
+    this.#unopened = new Set(Array.from({ length: slots }, (_, slot) => slot));
     this.#watch = loop.watch(connection.doneFd, EPOLLIN | EPOLLET, () => {
       for (const line of this.#lines) line.look();
     });
@@ -61,17 +66,32 @@ export class LaneEndpoint {
       () => this.#close(line, slot),
     );
     this.#lines.add(line);
+    this.#unopened.delete(index);
     return line;
   }
 
+  /** Nobody will ask for more: lets those go that nobody has asked for. */
+  complete(): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
+    const slots = [...this.#unopened];
+    this.#letGo(
+      slots.map((slot) => new LaneSlot(this.#connection.memory.buffer, slot)),
+    );
+  }
+
   #close(line: LaneLine, slot: LaneSlot): void {
-    if (!this.#lines.delete(line)) return;
-    const isLast = this.#lines.size === 0;
-    // Before the lane hears of it: it closes its fds with its last line.
-    if (isLast) this.#watch[Symbol.dispose]();
-    slot.set("closing", 1);
-    signalFd(this.#connection.wakeFd);
-    if (isLast) this.#connection.memory[Symbol.dispose]();
+    if (this.#lines.delete(line)) this.#letGo([slot]);
+  }
+
+  #letGo(slots: readonly LaneSlot[]): void {
+    const { memory, wakeFd } = this.#connection;
+    const isOver = this.#isComplete && this.#lines.size === 0;
+    // Before the lane hears of it: its fds are closed after its last line.
+    if (isOver) this.#watch[Symbol.dispose]();
+    for (const slot of slots) slot.set("closing", 1);
+    if (slots.length > 0) signalFd(wakeFd);
+    if (isOver) memory[Symbol.dispose]();
   }
 }
 

@@ -17,7 +17,11 @@ import { laneMemoryBytes } from "./lane_memory.ts";
 import { SimLine } from "./sim_line.ts";
 
 /** Both sides of a lane of two lines in one loop, one after the other. */
-function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
+function rig(
+  rules = "",
+  change: (pin: SimLine) => void = () => {},
+  opened: readonly number[] = [0, 1],
+) {
   const stack = new DisposableStack();
   const fail = (error: unknown) => {
     throw error;
@@ -40,6 +44,7 @@ function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
   }));
   for (const { pin } of pins) change(pin);
   let empty = 0;
+  const letGo: number[] = [];
   stack.use(
     new Lane(
       laneReactor,
@@ -47,12 +52,13 @@ function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
       pins.map(({ specification, pin }) =>
         new AggregatorLine("", specification, pin)
       ),
-      () => empty++,
+      { letGo: (slot) => letGo.push(slot), empty: () => empty++ },
     ),
   );
   const endpoint = new LaneEndpoint(reactor, { memory: map(), ...fds });
   const log: string[] = [];
-  const lines = pins.map(({ specification }, index) => {
+  const lines = opened.map((index) => {
+    const { specification } = pins[index]!;
     const source = endpoint.open(index, "", `slow ${index}`);
     const line = new AggregatorLine("", specification, source);
     line.attach({
@@ -61,6 +67,7 @@ function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
     }, index);
     return line;
   });
+  endpoint.complete();
   const turn = () => {
     laneReactor.turn(0);
     reactor.turn(0);
@@ -73,6 +80,7 @@ function rig(rules = "", change: (pin: SimLine) => void = () => {}) {
     lines,
     pins: pins.map(({ pin }) => pin),
     heard,
+    letGo,
     emptied: () => empty,
     [Symbol.dispose]: () => stack.dispose(),
   };
@@ -126,10 +134,10 @@ Deno.test("Lane lets its lines go as their rules say, then is over", () => {
   first[Symbol.dispose]();
   assertEquals(lane.heard(), []);
   assertEquals(lane.pins[0]!.level, 1);
-  assertEquals(lane.emptied(), 0);
+  assertEquals([lane.letGo, lane.emptied()], [[0], 0]);
   second[Symbol.dispose]();
   lane.heard();
-  assertEquals(lane.emptied(), 1);
+  assertEquals([lane.letGo, lane.emptied()], [[0, 1], 1]);
 });
 
 Deno.test("Lane says of its lines what an earlier process left", () => {
@@ -145,4 +153,16 @@ Deno.test("Lane says of its lines what an earlier process left", () => {
   for (const { source } of other.lines) {
     assertEquals([source.isKept, source.keptEdges], [false, Edges.None]);
   }
+});
+
+Deno.test("Lane lets lines go at once that the reactor did not want after all", () => {
+  using lane = rig("", () => {}, [1]);
+  lane.heard();
+  assertEquals([lane.letGo, lane.emptied()], [[0], 0]);
+  lane.lines[0]![Symbol.dispose]();
+  lane.heard();
+  assertEquals([lane.letGo, lane.emptied()], [[0, 1], 1]);
+  using unwanted = rig("", () => {}, []);
+  unwanted.heard();
+  assertEquals([unwanted.letGo, unwanted.emptied()], [[0, 1], 1]);
 });

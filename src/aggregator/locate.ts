@@ -69,6 +69,12 @@ export function locateIfThere(
 /** A name or number says nothing of the chip that has it after a replug. */
 const MOVING_NAME = /^(?:(?:\/dev\/)?gpiochip)?\d+$/;
 
+/** Whether a line is named by what its chip has after a replug too. */
+export function isKnownForGood(source: ChipSource): boolean {
+  return source.kind !== "chip" || source.identity !== undefined ||
+    !MOVING_NAME.test(source.chip);
+}
+
 /**
  * Finds one line again and again, as its chip goes and comes.
  *
@@ -78,8 +84,7 @@ const MOVING_NAME = /^(?:(?:\/dev\/)?gpiochip)?\d+$/;
  */
 export function locator(source: ChipSource): () => LocatedLine {
   let wanted: WantedLine = source;
-  let isKnown = source.kind !== "chip" || source.identity !== undefined ||
-    !MOVING_NAME.test(source.chip);
+  let isKnown = isKnownForGood(source);
   return () => {
     const located = findLine(wanted);
     if (!isKnown) {

@@ -11,6 +11,7 @@ import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { creationFdName, isCreationName } from "../aggregator/fd_keeper.ts";
+import { isChipSource, isKnownForGood } from "../aggregator/locate.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
 import { type Creation, readCreation } from "./api/create.ts";
 import type { CreationRules } from "./api/exposure.ts";
@@ -87,7 +88,9 @@ export class KeptCreations {
       // A kernel chip has gone with its process, and nothing of it is kept.
       const isOver = lease !== "none" && specification.kernelChip !== undefined;
       if (isOver) return this.#end(fdName);
-      const [made] = await target.add([specification], { isTimed: true });
+      const [made] = await target.add([withoutChips(specification)], {
+        isTimed: true,
+      });
       if (lease === "none") return made;
       // Its client's connection is gone with the process that had it: what it
       // made has its lines again, to put them where their rules say.
@@ -126,4 +129,24 @@ export class KeptCreations {
     }
     return creation;
   }
+}
+
+/**
+ * Chips that are away are waited for, as they would be if the service had not
+ * been restarted. One that is named by its number is not: the chip that has the
+ * number next may be another one.
+ */
+function withoutChips(
+  specification: AggregatorSpecification,
+): AggregatorSpecification {
+  // The kernel makes no chip of lines that are not there.
+  if (specification.kernelChip !== undefined) return specification;
+  return {
+    ...specification,
+    lines: specification.lines.map((line) =>
+      isChipSource(line.source) && isKnownForGood(line.source)
+        ? { ...line, optional: true }
+        : line
+    ),
+  };
 }

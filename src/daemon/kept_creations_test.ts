@@ -31,11 +31,17 @@ function rig() {
     }
   };
   const calls: string[] = [];
+  const optional: string[] = [];
   const restore = () =>
     new KeptCreations(store, RULES).restore({
       add: ([specification]) => {
         const { name, vhostUser, lines } = specification!;
         calls.push(`add ${name} ${JSON.stringify(vhostUser)} ${lines.length}`);
+        optional.push(
+          ...lines.filter(({ optional }) => optional).map(({ origin }) =>
+            origin
+          ),
+        );
         if (name === "busy") throw new Error("its line is busy");
         return Promise.resolve([
           { name, presentation: "", connected: false, lines: [] },
@@ -53,6 +59,7 @@ function rig() {
     restart,
     restore,
     calls,
+    optional,
     dropped,
     problems,
     [Symbol.dispose]: dispose,
@@ -104,4 +111,20 @@ Deno.test("KeptCreations tells of what cannot be made again, and keeps it no lon
     dropped,
     ["busy", "odd", "other", "none"].map((name) => `aggregator.${name}`),
   );
+});
+
+Deno.test("KeptCreations waits for chips that are away, if it will know them again", async () => {
+  using given = rig();
+  const { creations, restart, restore, optional } = given;
+  const lines = ["sim/1", "gpiochip7/0", "7/1", "panel/2", "usb-serial:F1/3"];
+  creations.keep("a", { name: "a", lines, lease: "none" });
+  creations.keep("k", {
+    name: "k",
+    lines: ["panel/3"],
+    kernelChip: {},
+    lease: "none",
+  });
+  restart();
+  await restore();
+  assertEquals(optional, ["panel/2", "usb-serial:F1/3"]);
 });

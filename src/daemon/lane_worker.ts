@@ -5,7 +5,6 @@
  * @module
  */
 import { Mapping } from "../../ffi/mapping.ts";
-import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { AggregatorLine } from "../aggregator/aggregator_line.ts";
 import { Lane } from "../aggregator/lane.ts";
 import { SourceFactory } from "../aggregator/source_factory.ts";
@@ -33,6 +32,8 @@ export interface LaneStart {
 export type LaneReport =
   | { kind: "ready"; lines: { name: string; description: string }[] }
   | { kind: "failed"; error: ErrorReport }
+  /** The reactor has closed the line of this slot, which is free now. */
+  | { kind: "let-go"; slot: number }
   /** What an earlier process kept is of no use, and why. */
   | { kind: "problem"; text: string };
 
@@ -56,11 +57,9 @@ scope.onmessage = ({ data }) => {
 };
 
 function runLane({ handover, lines, notifySocket, kept }: LaneStart): void {
-  using memoryFd = new OwnedFd(handover.memoryFd, "lane memory");
-  using wake = new OwnedFd(handover.wakeFd, "lane wake-up");
-  using done = new OwnedFd(handover.doneFd, "lane answer");
-  using memory = Mapping.map(memoryFd.fd, {
-    length: handover.memoryBytes,
+  const { memoryFd, memoryBytes, wakeFd, doneFd } = handover;
+  using memory = Mapping.map(memoryFd, {
+    length: memoryBytes,
     writable: true,
     subject: "lane memory",
   });
@@ -90,9 +89,12 @@ function runLane({ handover, lines, notifySocket, kept }: LaneStart): void {
   opened.move();
   using _lane = new Lane(
     reactor,
-    { memory, wakeFd: wake.fd, doneFd: done.fd },
+    { memory, wakeFd, doneFd },
     served,
-    () => reactor.stop(),
+    {
+      letGo: (slot) => scope.postMessage({ kind: "let-go", slot }),
+      empty: () => reactor.stop(),
+    },
   );
   scope.postMessage({
     kind: "ready",

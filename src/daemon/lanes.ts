@@ -28,7 +28,18 @@ import type {
 } from "../config/specification.ts";
 import type { FdStore, KeptFd } from "./fd_store.ts";
 import type { LaneReport, LaneStart } from "./lane_worker.ts";
-import { errorOf, type LaneHandover } from "./messages.ts";
+import {
+  Addition,
+  HeldLine,
+  HeldLines,
+  type LaneLineTitle,
+  within,
+} from "./held_lines.ts";
+import {
+  type AggregatorDescription,
+  errorOf,
+  type LaneHandover,
+} from "./messages.ts";
 
 /** Aggregators whose slow lines are served by lanes. */
 export interface LanedAggregators {
@@ -36,6 +47,8 @@ export interface LanedAggregators {
   lanes: LaneHandover[];
   /** What an earlier process kept for the reactor. */
   kept: KeptFd[];
+  /** To be ended once the reactor has them, or does not take them. */
+  addition: Addition;
 }
 
 /** One line of a chip. */
@@ -54,21 +67,45 @@ interface SlowLine extends ChipUse {
   place: string | undefined;
 }
 
-/** What a lane says of one of its lines. */
-interface LaneLineTitle {
-  name: string;
-  description: string;
+/** Slow lines of one chip, each with what the lanes have for it. */
+interface ChipPlan {
+  /** Lines that a running lane shares. */
+  shared: { use: SlowLine; line: HeldLine }[];
+  /** The others, and what a new lane is to have for them. */
+  own: { use: SlowLine; slot: number }[];
+  firsts: { use: SlowLine; line: HeldLine }[];
 }
 
 /** In place of a lane: the reactor has the line from it already. */
 const NO_LANE = -1;
+/** How long a slow chip gets to let its lines go. **Units**: milliseconds. */
+const LET_GO_MS = 2000;
 
-/** The lanes of one service. */
+/** An aggregator is gone, but a chip that does not answer has its lines yet. */
+export class LinesHeldError extends Error {
+  override readonly name = "LinesHeldError";
+  /** What is gone. */
+  readonly removed: AggregatorDescription[];
+
+  constructor(removed: AggregatorDescription[], lines: readonly HeldLine[]) {
+    const [first, ...others] = lines;
+    const line = first?.place ?? first?.title?.description;
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    super(
+      `${
+        removed[0]?.name
+      } is removed, but ${line}${more} is not free yet: the ` +
+        `chip has not answered for ${LET_GO_MS / 1000} s`,
+    );
+    this.removed = removed;
+  }
+}
+
+/** The lanes of one service. **Ownership**: of the fds of all of them. */
 export class Lanes {
   /** Each resolves when its lane has let all its lines go. */
-  readonly #running = new Set<Promise<void>>();
-  /** Lines of running lanes that others can share, by place. */
-  readonly #shareable = new Map<string, LaneLineTitle>();
+  readonly #running = new Map<LaneHandover, Promise<void>>();
+  readonly #held = new HeldLines();
   readonly #store: FdStore | undefined;
 
   /** Lanes take what an earlier process kept from `store`, if there is one. */
@@ -81,47 +118,43 @@ export class Lanes {
    * aggregators with those lines replaced.
    *
    * @throws {Error} If a line cannot be had; the lanes that had been started
-   * have let theirs go.
+   * let theirs go.
    */
   async start(
     aggregators: readonly AggregatorSpecification[],
   ): Promise<LanedAggregators> {
     const { byChip, uses } = slowLinesByChip(aggregators);
+    const places = uses.flatMap(({ located }) =>
+      located === undefined ? [] : [lineText(located)]
+    );
+    await this.#settled(new Set(places));
+    const addition = new Addition();
+    // All at once, so that no other addition plans with the same lines.
+    const plans = [...byChip.values()].map((slow) =>
+      this.#plan(slow, addition)
+    );
     const laned = aggregators.map((aggregator) => ({
       ...aggregator,
       lines: [...aggregator.lines],
     }));
-    const replace = (
-      { aggregator, line, specification, place }: SlowLine,
-      source: { lane: number; slot: number } & LaneLineTitle,
-    ) => {
-      laned[aggregator]!.lines[line] = {
-        ...specification,
-        source: {
-          kind: "lane",
-          ...source,
-          ...(place === undefined ? {} : { place }),
-        },
-      };
-    };
     const lanes: LaneHandover[] = [];
     try {
-      for (const slow of byChip.values()) {
-        const [shared, own] = this.#partition(slow);
-        for (const { use, title } of shared) {
-          replace(use, { lane: NO_LANE, slot: 0, ...title });
+      for (const { shared, own, firsts } of plans) {
+        for (const { use, line } of shared) {
+          replace(laned, use, { lane: NO_LANE, slot: 0, ...line.title! });
         }
         if (own.length === 0) continue;
-        const firsts = firstUses(own);
-        const { handover, lines } = await this.#startLane(firsts);
-        for (const use of own) {
-          const slot = firsts.findIndex((first) => isSameLine(first, use));
-          replace(use, { lane: lanes.length, slot, ...lines[slot]! });
+        const handover = await this.#startLane(firsts);
+        const lane = lanes.push(handover) - 1;
+        for (const { use, slot } of own) {
+          replace(laned, use, { lane, slot, ...firsts[slot]!.line.title! });
         }
-        lanes.push(handover);
       }
     } catch (error) {
-      this.abandon(lanes);
+      this.abandon(lanes, addition);
+      for (const { firsts } of plans) {
+        for (const { line } of firsts) if (!line.title) line.close();
+      }
       throw error;
     }
     // What the lanes have taken by now is theirs.
@@ -129,12 +162,16 @@ export class Lanes {
       ...aggregators.map(({ name }) => guestFdName(name)),
       ...uses.flatMap((use) => [...lineNames(use), ...wishNames(use)]),
     ]);
-    return { aggregators: laned, lanes, kept };
+    return { aggregators: laned, lanes, kept, addition };
   }
 
-  /** Lets lanes go that no reactor has taken over. */
-  abandon(lanes: readonly LaneHandover[]): void {
-    for (const { memoryFd, memoryBytes, wakeFd } of lanes) {
+  /** Lets lanes go that the reactor has not taken over. */
+  abandon(lanes: readonly LaneHandover[], addition: Addition): void {
+    addition.end(false);
+    for (const handover of lanes) {
+      // One that is over has closed its lines; its fds may be others' by now.
+      if (!this.#running.has(handover)) continue;
+      const { memoryFd, memoryBytes, wakeFd } = handover;
       using memory = Mapping.map(memoryFd, {
         length: memoryBytes,
         writable: true,
@@ -147,25 +184,61 @@ export class Lanes {
     }
   }
 
+  /**
+   * The aggregator `name` is about to be removed: nobody shares its lines any
+   * more but who does so already.
+   *
+   * @returns What waits, once it is removed, until its lines are free. It gives
+   * those that are not, since their chip does not answer.
+   */
+  async leave(name: string): Promise<() => Promise<HeldLine[]>> {
+    const left = await this.#held.leave(name);
+    return async () => {
+      const isGone = await Promise.all(
+        left.map((line) => within(line.gone, LET_GO_MS)),
+      );
+      return left.filter((_, i) => !isGone[i]);
+    };
+  }
+
   /** Waits until every lane has let its lines go. */
   async closed(): Promise<void> {
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
+  }
+
+  /** Waits for what we ourselves take or let go: it is had in a moment. */
+  async #settled(places: ReadonlySet<string>): Promise<void> {
+    const deadline = performance.now() + LET_GO_MS;
+    for (
+      let moving = this.#held.moving(places);
+      moving !== undefined;
+      moving = this.#held.moving(places)
+    ) if (!await within(moving, deadline - performance.now())) return;
   }
 
   /** Parts lines that a running lane shares from those that need a new one. */
-  #partition(
-    slow: readonly SlowLine[],
-  ): [{ use: SlowLine; title: LaneLineTitle }[], SlowLine[]] {
-    const shared: { use: SlowLine; title: LaneLineTitle }[] = [];
+  #plan(slow: readonly SlowLine[], addition: Addition): ChipPlan {
+    const plan: ChipPlan = { shared: [], own: [], firsts: [] };
     const own: SlowLine[] = [];
     for (const use of slow) {
-      const title = use.place !== undefined && isShareable(use.specification)
-        ? this.#shareable.get(use.place)
+      const line = isShareable(use.specification)
+        ? this.#held.joinable(use.place)
         : undefined;
-      if (title === undefined) own.push(use);
-      else shared.push({ use, title });
+      if (line === undefined) own.push(use);
+      else plan.shared.push({ use, line });
     }
-    return [shared, own];
+    for (const { use, line } of plan.shared) addition.use(line, use.owner);
+    for (const use of firstUses(own)) {
+      const line = new HeldLine(use.place, isShareable(use.specification));
+      this.#held.add(line);
+      plan.firsts.push({ use, line });
+    }
+    for (const use of own) {
+      const slot = plan.firsts.findIndex((first) => isSameLine(first.use, use));
+      addition.use(plan.firsts[slot]!.line, use.owner);
+      plan.own.push({ use, slot });
+    }
+    return plan;
   }
 
   /** What an earlier process kept by these names. */
@@ -176,35 +249,66 @@ export class Lanes {
       : store.share(names());
   }
 
-  async #startLane(slow: readonly SlowLine[]) {
-    const memoryBytes = laneMemoryBytes(slow.length);
+  async #startLane(firsts: ChipPlan["firsts"]): Promise<LaneHandover> {
+    using fds = new DisposableStack();
+    const memoryBytes = laneMemoryBytes(firsts.length);
     const handover: LaneHandover = {
-      memoryFd: createMemFd("lane", memoryBytes).release(),
+      memoryFd: fds.use(createMemFd("lane", memoryBytes)).fd,
       memoryBytes,
-      wakeFd: createEventFd().release(),
-      doneFd: createEventFd().release(),
+      wakeFd: fds.use(createEventFd()).fd,
+      doneFd: fds.use(createEventFd()).fd,
     };
+    const lines = firsts.map(({ line }) => line);
     const worker = new Worker(new URL("./lane_worker.ts", import.meta.url), {
       type: "module",
       name: "lane",
     });
     const opened = Promise.withResolvers<LaneReport & { kind: "ready" }>();
-    const closed = Promise.withResolvers<void>();
+    const closed = this.#run(handover, lines, fds.move());
+    let hasFailed = false;
     worker.onmessage = ({ data }: MessageEvent<LaneReport | "closed">) => {
-      if (data === "closed") closed.resolve();
+      if (data === "closed") closed(hasFailed);
+      else if (data.kind === "let-go") lines[data.slot]?.close();
       else if (data.kind === "problem") this.#store?.report(data.text);
       else if (data.kind === "ready") opened.resolve(data);
-      else opened.reject(errorOf(data.error));
+      else {
+        hasFailed = true;
+        opened.reject(errorOf(data.error));
+      }
     };
     worker.onerror = (event) => {
       event.preventDefault();
       opened.reject(new Error(`A lane failed: ${event.message}`));
+      closed(true);
+    };
+    worker.postMessage(this.#startOf(handover, firsts.map(({ use }) => use)));
+    const ready = await opened.promise;
+    for (const [slot, line] of lines.entries()) line.open(ready.lines[slot]!);
+    return handover;
+  }
+
+  /** Has a lane among those that run; gives what to call when it is over. */
+  #run(
+    handover: LaneHandover,
+    lines: readonly HeldLine[],
+    fds: DisposableStack,
+  ): (hasFailed: boolean) => void {
+    const closed = Promise.withResolvers<void>();
+    this.#running.set(handover, closed.promise);
+    return (hasFailed) => {
+      if (!this.#running.delete(handover)) return;
+      const isServed = lines.some(({ title }) => title !== undefined);
+      for (const line of lines) line.close();
+      // The reactor does not know that a lane has failed under it: the numbers
+      // that it signals shall not be another file's.
+      if (!hasFailed || !isServed) fds.dispose();
       closed.resolve();
     };
-    this.#running.add(closed.promise);
-    closed.promise.then(() => this.#running.delete(closed.promise));
+  }
+
+  #startOf(handover: LaneHandover, slow: readonly SlowLine[]): LaneStart {
     const store = this.#store;
-    const start: LaneStart = {
+    return {
       handover,
       ...(store === undefined ? {} : {
         notifySocket: store.notifySocket,
@@ -215,15 +319,23 @@ export class Lanes {
         owner,
       })),
     };
-    worker.postMessage(start);
-    const { lines } = await opened.promise;
-    for (const [slot, { place, specification }] of slow.entries()) {
-      if (place === undefined || !isShareable(specification)) continue;
-      this.#shareable.set(place, lines[slot]!);
-      closed.promise.then(() => this.#shareable.delete(place));
-    }
-    return { handover, lines };
   }
+}
+
+/** Puts a lane's line in the place of the chip's. */
+function replace(
+  laned: readonly { lines: LineSpecification[] }[],
+  { aggregator, line, specification, place }: SlowLine,
+  source: { lane: number; slot: number } & LaneLineTitle,
+): void {
+  laned[aggregator]!.lines[line] = {
+    ...specification,
+    source: {
+      kind: "lane",
+      ...source,
+      ...(place === undefined ? {} : { place }),
+    },
+  };
 }
 
 /** Whether two entries are one line that is shared. */

@@ -34,20 +34,23 @@ export type Command =
    * as declared, sockets removed.
    */
   | { kind: "remove"; name: string; isWhole: boolean }
-  /** Tells what is served: the one of this name, or all. */
-  | { kind: "describe"; name?: string }
+  /**
+   * Tells what is served: the one of this name, or all, as far as one turn goes.
+   * `after` is what the answer before it had as `more`.
+   */
+  | { kind: "describe"; name?: string; after?: number }
   /** Pulls simulated lines of one aggregator: all, or none. */
   | { kind: "pull"; name: string; changes: [line: string, level: 0 | 1][] }
   /** Begins or ends telling of changed lines. */
   | { kind: "observe"; on: boolean }
-  /** Tells what was counted. */
-  | { kind: "count" }
+  /** Tells what was counted, as far as one turn goes. */
+  | { kind: "count"; after?: number }
   /** All that an earlier process kept is taken over: it is as ever. */
   | { kind: "taken-over" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
 
-/** A lane that runs, with its lines open. All fds stay the lane's. */
+/** A lane that runs, with its lines open. All fds stay the main isolate's. */
 export interface LaneHandover {
   memoryFd: number;
   memoryBytes: number;
@@ -111,8 +114,13 @@ export interface LineChange extends Omit<LineDescription, "source"> {
 export interface AggregatorCounts {
   name: string;
   connected: boolean;
-  /** **Units**: milliseconds since 1970. */
+  /** For people. **Units**: milliseconds since 1970. */
   servedSince: number;
+  /**
+   * How long it is served: clocks that people read may be set in between.
+   * **Units**: milliseconds.
+   */
+  uptimeMs?: number;
   /** Of a kernel chip: whether it is there. */
   isChipPresent?: boolean;
   /** What was counted; absent for a kernel chip, whose users the kernel serves. */
@@ -192,6 +200,8 @@ export interface Answer {
   /** Those that the command was about. */
   aggregators: AggregatorDescription[];
   counts?: AggregatorCounts[];
+  /** There are more: what to ask for next. */
+  more?: number;
 }
 
 /** What the reactor tells the main isolate. */

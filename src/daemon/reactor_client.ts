@@ -13,8 +13,9 @@ import type {
 import { encodeFrame } from "./command_channel.ts";
 import { Endpoints } from "./endpoints.ts";
 import type { FdStore } from "./fd_store.ts";
+import { GivenFds } from "./given_fds.ts";
 import type { KernelChips } from "./kernel_chips.ts";
-import { Lanes } from "./lanes.ts";
+import { Lanes, LinesHeldError } from "./lanes.ts";
 import {
   type AggregatorCounts,
   type AggregatorDescription,
@@ -56,6 +57,8 @@ export class ReactorClient implements Disposable {
   readonly #store: FdStore | undefined;
   readonly #endpoints = new Endpoints();
   #kernelChips: KernelChips | undefined;
+  /** Since when each is there. **Units**: ms on the monotonic clock. */
+  readonly #chipsSince = new Map<string, number>();
   readonly #outgoing: Uint8Array[] = [];
   #nextId = 1;
 
@@ -111,6 +114,8 @@ export class ReactorClient implements Disposable {
   /**
    * Makes aggregators and serves them: all, or none.
    *
+   * **Ownership**: of fds in the specifications, whatever comes of it.
+   *
    * @param options `isTimed`: measure how long guests' requests take.
    * @throws {ConfigError} If the specification is the user's to mend.
    * @throws {Error} If a line or socket cannot be had.
@@ -119,12 +124,13 @@ export class ReactorClient implements Disposable {
     aggregators: AggregatorSpecification[],
     options: { isTimed?: boolean } = {},
   ): Promise<AggregatorDescription[]> {
+    using fds = new GivenFds(aggregators);
     using claimed = this.#endpoints.claim(aggregators);
     const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
     const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
     const chips = await this.#addKernelChips(ofKernel);
     try {
-      const added = await this.#addToReactor(ofReactor, options);
+      const added = await this.#addToReactor(ofReactor, options, fds);
       claimed.move();
       return [...added, ...chips];
     } catch (error) {
@@ -136,13 +142,16 @@ export class ReactorClient implements Disposable {
   async #addToReactor(
     aggregators: AggregatorSpecification[],
     options: { isTimed?: boolean },
+    fds: GivenFds,
   ): Promise<AggregatorDescription[]> {
-    const laned = await this.#lanes.start(aggregators);
+    const { addition, ...laned } = await this.#lanes.start(aggregators);
     try {
-      return (await this.#ask({ kind: "add", ...laned, ...options }))
-        .aggregators;
+      fds.release();
+      const added = await this.#ask({ kind: "add", ...laned, ...options });
+      addition.end(true);
+      return added.aggregators;
     } catch (error) {
-      this.#lanes.abandon(laned.lanes);
+      this.#lanes.abandon(laned.lanes, addition);
       throw error;
     }
   }
@@ -161,13 +170,18 @@ export class ReactorClient implements Disposable {
       });
       this.#events.chipGone?.(name);
     });
-    return await this.#kernelChips.add(aggregators);
+    const added = await this.#kernelChips.add(aggregators);
+    const now = performance.now();
+    for (const { name } of added) this.#chipsSince.set(name, now);
+    return added;
   }
 
   /**
-   * Ends one aggregator: guest disconnected, lines as declared, sockets gone.
+   * Ends one aggregator: guest disconnected, lines as declared and free, sockets
+   * gone.
    *
    * @returns What it was.
+   * @throws {LinesHeldError} If it is gone, but a chip does not let a line go.
    * @throws {Error} If there is none of this name.
    */
   async remove(name: string): Promise<AggregatorDescription> {
@@ -178,6 +192,7 @@ export class ReactorClient implements Disposable {
    * Ends one aggregator, and its second exposure if it has one.
    *
    * @returns What they were.
+   * @throws {LinesHeldError} If they are gone, but a chip does not let a line go.
    * @throws {Error} If there is none of this name.
    */
   async removeWhole(name: string): Promise<AggregatorDescription[]> {
@@ -189,11 +204,17 @@ export class ReactorClient implements Disposable {
     isWhole: boolean,
   ): Promise<AggregatorDescription[]> {
     const chip = await this.#kernelChips?.remove(name);
-    const removed = chip === undefined
-      ? (await this.#ask({ kind: "remove", name, isWhole })).aggregators
-      : [chip];
-    for (const { name } of removed) this.#endpoints.release(name);
-    return removed;
+    if (chip !== undefined) {
+      this.#endpoints.release(name);
+      this.#chipsSince.delete(name);
+      return [chip];
+    }
+    const untilFree = await this.#lanes.leave(name);
+    const { aggregators } = await this.#ask({ kind: "remove", name, isWhole });
+    for (const { name } of aggregators) this.#endpoints.release(name);
+    const held = await untilFree();
+    if (held.length > 0) throw new LinesHeldError(aggregators, held);
+    return aggregators;
   }
 
   /**
@@ -218,9 +239,11 @@ export class ReactorClient implements Disposable {
   async describe(name?: string): Promise<AggregatorDescription[]> {
     const chips = this.#kernelChips?.describe(name) ?? [];
     if (name !== undefined && chips.length > 0) return chips;
-    const which = name === undefined ? {} : { name };
-    const { aggregators } = await this.#ask({ kind: "describe", ...which });
-    return [...aggregators, ...chips];
+    if (name === undefined) {
+      const pages = await this.#askForPages("describe");
+      return [...pages.flatMap(({ aggregators }) => aggregators), ...chips];
+    }
+    return (await this.#ask({ kind: "describe", name })).aggregators;
   }
 
   /**
@@ -243,8 +266,26 @@ export class ReactorClient implements Disposable {
 
   /** Tells what was counted. */
   async count(): Promise<AggregatorCounts[]> {
-    const counts = (await this.#ask({ kind: "count" })).counts!;
-    return [...counts, ...this.#kernelChips?.count() ?? []];
+    const pages = await this.#askForPages("count");
+    const chips = this.#kernelChips?.count() ?? [];
+    return [
+      ...pages.flatMap(({ counts = [] }) => counts),
+      ...chips.map((chip) => ({
+        ...chip,
+        uptimeMs: performance.now() - this.#chipsSince.get(chip.name)!,
+      })),
+    ];
+  }
+
+  /** Asks for all that is served, of which each turn tells a part. */
+  async #askForPages(kind: "describe" | "count"): Promise<Answer[]> {
+    const pages = [await this.#ask({ kind })];
+    for (
+      let after = pages[0]!.more;
+      after !== undefined;
+      after = pages.at(-1)!.more
+    ) pages.push(await this.#ask({ kind, after }));
+    return pages;
   }
 
   /** Lets go what an earlier process left and nobody took over. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { Mapping } from "../../ffi/mapping.ts";
+import { isListening, socketPath } from "../../ffi/unix_socket.ts";
 import {
   Aggregator,
   type AggregatorContext,
@@ -34,6 +35,7 @@ import { ControlSocket } from "./control_socket.ts";
 import { EventLimiter } from "./event_limiter.ts";
 import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
 import { listenFor } from "./file_access.ts";
+import { GivenFds } from "./given_fds.ts";
 import type {
   AggregatorCounts,
   AggregatorDescription,
@@ -53,6 +55,9 @@ export interface HostEvents {
   idle(): void;
 }
 
+/** Telling of so many lines takes some 10 ms. */
+const LINES_PER_TURN = 1024;
+
 /** All that one reactor serves. */
 export class ReactorHost implements Disposable {
   readonly #loop: EventLoop;
@@ -61,6 +66,7 @@ export class ReactorHost implements Disposable {
   readonly #sources: SourceFactory;
   readonly #keeper: FdKeeper | undefined;
   readonly #interlocks = new Interlocks();
+  #nextSerial = 0;
   #isObserved = false;
 
   /** Makes a host that serves nothing yet. */
@@ -74,6 +80,8 @@ export class ReactorHost implements Disposable {
   /**
    * Makes aggregators and serves them: all of them, or none.
    *
+   * **Ownership**: of fds in the specifications, whatever comes of it.
+   *
    * @param isTimed Whether to measure how long guests' requests take.
    * @throws {ConfigError} If they contradict each other.
    * @throws {Error} If a line or a socket cannot be had.
@@ -83,6 +91,12 @@ export class ReactorHost implements Disposable {
     lanes: readonly LaneHandover[],
     isTimed = false,
   ): AggregatorDescription[] {
+    using given = new DisposableStack();
+    const fds = specifications.map((one) => given.use(new GivenFds([one])));
+    const endpoints = lanes.map((lane) => this.#connectLane(lane));
+    // Whatever comes of it, nobody asks for lines of these lanes again.
+    using opening = new DisposableStack();
+    for (const endpoint of endpoints) opening.defer(() => endpoint.complete());
     using made = new DisposableStack();
     for (const { name } of specifications) {
       if (this.#served.has(name)) {
@@ -91,31 +105,31 @@ export class ReactorHost implements Disposable {
         });
       }
     }
-    const endpoints = lanes.map((lane) => this.#connectLane(lane));
     const resolved = specifications.map((specification) =>
       resolveLate(
         specification,
         (line) => this.#sources.directory.has(line),
       )
     );
-    const added = resolved.map((specification) =>
-      made.use(
-        new Served(
-          specification,
-          this.#loop,
-          {
-            openSource: (line) =>
-              this.#sources.open(line, specification.name, endpoints),
-            directory: this.#sources.directory,
-            interlocks: this.#interlocks,
-            keeper: this.#keeper,
-          },
-          this.#events,
-          () => this.#over(specification.name),
-          isTimed,
-        ),
-      )
-    );
+    const added = resolved.map((specification, i) => {
+      fds[i]!.release();
+      const served = new Served(
+        specification,
+        this.#nextSerial++,
+        this.#loop,
+        {
+          openSource: (line) =>
+            this.#sources.open(line, specification.name, endpoints),
+          directory: this.#sources.directory,
+          interlocks: this.#interlocks,
+          keeper: this.#keeper,
+        },
+        this.#events,
+        () => this.#over(specification.name),
+        isTimed,
+      );
+      return made.use(served);
+    });
     made.move();
     for (const served of added) {
       this.#served.set(served.name, served);
@@ -145,12 +159,22 @@ export class ReactorHost implements Disposable {
     return descriptions;
   }
 
-  /** Tells what is served: the one of this name, if there is one, or all. */
-  describe(name?: string): AggregatorDescription[] {
-    const wanted = name === undefined
-      ? [...this.#served.values()]
-      : [this.#served.get(name)].filter((served) => served !== undefined);
-    return wanted.map((served) => served.describe());
+  /** Tells of the one of this name, if there is one. */
+  describe(name: string): AggregatorDescription[] {
+    const served = this.#served.get(name);
+    return served === undefined ? [] : [served.describe()];
+  }
+
+  /**
+   * Tells what is served, as far as one turn goes.
+   *
+   * @param after What an answer before had as `more`.
+   */
+  describeAll(
+    after?: number,
+  ): { aggregators: AggregatorDescription[]; more?: number } {
+    const { page, ...more } = this.#page(after);
+    return { aggregators: page.map((served) => served.describe()), ...more };
   }
 
   /**
@@ -202,9 +226,23 @@ export class ReactorHost implements Disposable {
     this.#sources.takenOver();
   }
 
-  /** Tells what was counted. */
-  count(): AggregatorCounts[] {
-    return [...this.#served.values()].map((served) => served.count());
+  /** Tells what was counted, page by page as {@linkcode describeAll}. */
+  countAll(after?: number): { counts: AggregatorCounts[]; more?: number } {
+    const { page, ...more } = this.#page(after);
+    return { counts: page.map((served) => served.count()), ...more };
+  }
+
+  /** Who can be told of in one turn, in which no guest is served. */
+  #page(after = -1): { page: Served[]; more?: number } {
+    const page: Served[] = [];
+    let lines = 0;
+    for (const served of this.#served.values()) {
+      if (served.serial <= after) continue;
+      if (lines >= LINES_PER_TURN) return { page, more: page.at(-1)!.serial };
+      page.push(served);
+      lines += served.lineCount;
+    }
+    return { page };
   }
 
   /** Ends everything: guests disconnected, lines as declared, sockets gone. */
@@ -245,6 +283,8 @@ export class ReactorHost implements Disposable {
 /** One aggregator with its exposure and its control socket. */
 class Served implements AggregatorReporter, Disposable {
   readonly name: string;
+  /** In which order they were made. */
+  readonly serial: number;
   /** The aggregator that it is the second exposure of. */
   readonly secondOf: string | undefined;
   readonly #qemuPins: QemuPinsState | undefined;
@@ -254,13 +294,21 @@ class Served implements AggregatorReporter, Disposable {
   readonly #exposure: Exposure;
   readonly #changes: ChangeCollector;
   readonly #servedSince = Date.now();
+  readonly #began = performance.now();
+  /** Where the socket stands that it was given, if it is one to listen at. */
+  readonly #givenPath: string | undefined;
   #connectedSince: number | undefined;
   #connections = 0;
   #faults = 0;
 
-  /** `onOver` is called when a connection that was given as an fd has ended. */
+  /**
+   * **Ownership**: of an fd in `specification`.
+   *
+   * `onOver` is called when a connection that was given as an fd has ended.
+   */
   constructor(
     specification: AggregatorSpecification,
+    serial: number,
     loop: EventLoop,
     surroundings: Omit<AggregatorContext, "loop" | "reporter">,
     { service, changes }: HostEvents,
@@ -268,9 +316,12 @@ class Served implements AggregatorReporter, Disposable {
     isTimed: boolean,
   ) {
     this.name = specification.name;
+    this.serial = serial;
     this.secondOf = specification.secondOf;
     this.#qemuPins = stateOf(specification);
     using resources = new DisposableStack();
+    const fds = resources.use(new GivenFds([specification]));
+    this.#givenPath = givenPathOf(specification);
     this.#events = resources.use(new EventLimiter(loop, service));
     this.#aggregator = resources.use(
       Aggregator.open(specification, {
@@ -290,6 +341,7 @@ class Served implements AggregatorReporter, Disposable {
         })),
     );
     // Sockets last: whoever can connect finds the lines ready.
+    fds.release();
     this.#exposure = resources.use(
       expose(specification, this.#aggregator, loop, {
         report: (event, detail) => this.#report(event, detail),
@@ -315,10 +367,13 @@ class Served implements AggregatorReporter, Disposable {
   }
 
   describe(): AggregatorDescription {
-    const { presentation, socketPath } = this.#exposure;
+    const given = this.#givenPath;
+    const { socketPath = given } = this.#exposure;
     return {
       name: this.name,
-      presentation,
+      presentation: given === undefined
+        ? this.#exposure.presentation
+        : `at ${given}`,
       ...(socketPath === undefined ? {} : { socketPath }),
       ...(this.#qemuPins === undefined ? {} : { qemuPins: this.#qemuPins }),
       ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
@@ -329,6 +384,11 @@ class Served implements AggregatorReporter, Disposable {
         : { connectedSince: this.#connectedSince }),
       lines: this.#aggregator.lines.map((_, i) => this.#describeLine(i)),
     };
+  }
+
+  /** How many lines it has. */
+  get lineCount(): number {
+    return this.#aggregator.lines.length;
   }
 
   /** Begins or ends telling of changed lines. */
@@ -344,6 +404,7 @@ class Served implements AggregatorReporter, Disposable {
       name: this.name,
       connected: this.#connectedSince !== undefined,
       servedSince: this.#servedSince,
+      uptimeMs: performance.now() - this.#began,
       guests: {
         connections: this.#connections,
         faults: this.#faults,
@@ -435,6 +496,16 @@ class Served implements AggregatorReporter, Disposable {
       line.pulled();
     }
   }
+}
+
+/** Where a socket to listen at stands that was given as an fd. */
+function givenPathOf(
+  { vhostUser }: AggregatorSpecification,
+): string | undefined {
+  return vhostUser !== undefined && "fd" in vhostUser &&
+      isListening(vhostUser.fd)
+    ? socketPath(vhostUser.fd)
+    : undefined;
 }
 
 function stateOf(

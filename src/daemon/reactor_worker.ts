@@ -88,14 +88,16 @@ function runReactor(
       case "remove":
         return { aggregators: host.remove(command.name, command.isWhole) };
       case "describe":
-        return { aggregators: host.describe(command.name) };
+        return command.name === undefined
+          ? host.describeAll(command.after)
+          : { aggregators: host.describe(command.name) };
       case "pull":
         return { aggregators: [host.pull(command.name, command.changes)] };
       case "observe":
         host.observe(command.on);
         return { aggregators: [] };
       case "count":
-        return { aggregators: [], counts: host.count() };
+        return { aggregators: [], ...host.countAll(command.after) };
       case "interlocks":
         host.setInterlocks(command.interlocks);
         return { aggregators: [] };

@@ -52,6 +52,8 @@ export interface ReloaderOptions {
   read: () => ConfigResult;
   /** Whether new aggregators measure how long guests' requests take. */
   isTimed: boolean;
+  /** Whether a client of the control API has made the one of this name. */
+  isClients?: (name: string) => boolean;
 }
 
 /** Brings one service from configuration to configuration. */
@@ -59,14 +61,19 @@ export class Reloader {
   readonly #target: ReloadTarget;
   readonly #options: { isTimed: boolean };
   readonly #read: () => ConfigResult;
+  readonly #isClients: (name: string) => boolean;
   #current: Specification;
   #last: Promise<unknown> = Promise.resolve();
 
   /** Begins with what the service has. */
-  constructor({ target, current, read, isTimed }: ReloaderOptions) {
+  constructor(
+    { target, current, read, isTimed, isClients = () => false }:
+      ReloaderOptions,
+  ) {
     this.#target = target;
     this.#current = current;
     this.#read = read;
+    this.#isClients = isClients;
     this.#options = { isTimed };
   }
 
@@ -96,11 +103,7 @@ export class Reloader {
     const connected = new Set(
       served.filter(({ connected }) => connected).map(({ name }) => name),
     );
-    const before = byName(this.#current);
-    for (const name of before.keys()) {
-      // Somebody has removed it since: the file says that it shall be there.
-      if (!served.some((one) => one.name === name)) before.delete(name);
-    }
+    const before = this.#stillServed(served);
     const result = new Map(before);
     const step = async (name: string, action: () => Promise<void>) => {
       try {
@@ -111,7 +114,7 @@ export class Reloader {
       }
     };
     for (const name of before.keys()) {
-      if (byName(next).has(name)) continue;
+      if (byName(next).has(name) || this.#isClients(name)) continue;
       await step(name, async () => {
         await this.#target.remove(name);
         result.delete(name);
@@ -121,14 +124,17 @@ export class Reloader {
     const plans = next.aggregators.map((aggregator) => ({
       aggregator,
       old: before.get(aggregator.name),
-      change: changeOf(before.get(aggregator.name), aggregator),
+      change: this.#clientsReason(aggregator) ??
+        changeOf(before.get(aggregator.name), aggregator),
     }));
     const refused = new Set<string>();
     const guests = guestsOf(plans, connected);
-    for (const { aggregator: { name, secondOf = "" }, change } of plans) {
+    for (const { aggregator: { name, secondOf = "" }, old, change } of plans) {
       if (typeof change === "string") continue;
       // Copies are by number: they go with the lines that they are made of.
-      if (!guests.has(name) && !refused.has(secondOf)) continue;
+      const isKept = old === undefined || guests.has(name) ||
+        refused.has(secondOf);
+      if (!isKept) continue;
       refused.add(name);
       outcome.refused.push({ aggregator: name, reasons: change });
     }
@@ -165,6 +171,33 @@ export class Reloader {
     }
     this.#current = { ...this.#current, aggregators: [...result.values()] };
     return outcome;
+  }
+
+  /**
+   * What the configuration made and is there: somebody may have removed one
+   * since, and the one of its name may be a client's.
+   */
+  #stillServed(
+    served: readonly { name: string }[],
+  ): Map<string, AggregatorSpecification> {
+    const there = new Set(served.map(({ name }) => name));
+    const before = byName(this.#current);
+    for (const name of before.keys()) {
+      if (!there.has(name) || this.#isClients(name)) before.delete(name);
+    }
+    return before;
+  }
+
+  /** Why an aggregator cannot be made: its name is a client's. */
+  #clientsReason(
+    { name, secondOf = name }: AggregatorSpecification,
+  ): string[] | undefined {
+    if (!this.#isClients(name) && !this.#isClients(secondOf)) return undefined;
+    const whose = this.#isClients(name) ? name : secondOf;
+    return [
+      `a client of the control API has made an aggregator "${whose}": once ` +
+      "that one is gone (gpioagg remove), reload again",
+    ];
   }
 
   /** No guest is there to be disturbed: the old one goes, the new one comes. */

@@ -11,12 +11,13 @@ function specificationOf(text: string): Specification {
 
 /**
  * A service that has `first`, with guests at some aggregators, and without
- * those that somebody has removed.
+ * those that somebody has removed. Some of them are clients' by now.
  */
 function rig(
   first: string,
   connected: readonly string[],
   removed: readonly string[] = [],
+  clients: readonly string[] = [],
 ) {
   const log: string[] = [];
   const names = (aggregators: readonly { name: string }[]) =>
@@ -25,6 +26,7 @@ function rig(
     current: specificationOf(first),
     read: () => ({ specification: specificationOf(first) }),
     isTimed: false,
+    isClients: (name) => clients.includes(name),
     target: {
       describe: () =>
         Promise.resolve(
@@ -134,4 +136,37 @@ Deno.test("Reloader.apply() does not change who may use a control socket under a
     aggregator: "a",
     reasons: ["how it is presented cannot change under a running guest"],
   }]);
+});
+
+Deno.test("Reloader.apply() leaves alone what a client has made by a name of the file's", async () => {
+  const { log, apply } = rig(twice("sim/2"), [], [], ["a"]);
+  const reasons = [
+    'a client of the control API has made an aggregator "a": once that one is ' +
+    "gone (gpioagg remove), reload again",
+  ];
+  // Its second exposure would be a copy of the client's lines.
+  const refused = [
+    { aggregator: "a", reasons },
+    { aggregator: "a.pins", reasons },
+  ];
+  const other = "  b: { vhost-user: /b.sock, lines: [sim/1] }\n";
+  assertEquals(await apply(twice("sim/3") + other), {
+    ...NOTHING,
+    added: ["b"],
+    refused,
+  });
+  assertEquals(log, ["+b"]);
+});
+
+Deno.test("Reloader.apply() has a name again that was a client's", async () => {
+  const clients = ["a"];
+  const removed = ["a.pins"];
+  const { log, apply } = rig(twice("sim/2"), [], removed, clients);
+  const other = "aggregators: { b: { vhost-user: /b.sock, lines: [sim/1] } }";
+  assertEquals((await apply(other)).removed, [], "it is not the file's");
+  assertEquals((await apply(twice("sim/2"))).refused.length, 2);
+  clients.pop();
+  removed.push("a");
+  assertEquals((await apply(twice("sim/2"))).added, ["a", "a.pins"]);
+  assertEquals(log, ["+b", "+a", "+a.pins"]);
 });

@@ -13,9 +13,10 @@ import type {
 import type { AggregatorDescription, ServiceEvent } from "./messages.ts";
 import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { FdStore } from "./fd_store.ts";
+import { GivenListeners } from "./given_listeners.ts";
 import type { KeptCreations } from "./kept_creations.ts";
 import { ReactorClient } from "./reactor_client.ts";
-import { type ReloadAnswer, Reloader } from "./reload.ts";
+import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
 import { ServiceManager } from "./service_manager.ts";
 
 /** What the service tells its user. */
@@ -68,13 +69,15 @@ export async function serve(
   let api: ApiServer | undefined;
   const over = Promise.withResolvers<"end" | "hand-over">();
   using manager = new ServiceManager((text) => events.problem(text));
+  using listeners = GivenListeners.of(manager);
+  const report = (event: ServiceEvent) => {
+    events.event(event);
+    api?.publish(event);
+  };
   // A crash before `add` is answered is `add`'s to report.
   over.promise.catch(() => {});
   using reactor = await ReactorClient.start({
-    service: (event) => {
-      events.event(event);
-      api?.publish(event);
-    },
+    service: report,
     changes: (changes) => api?.publishChanges(changes),
     chipGone: (name) => api?.chipGone(name),
     idle: () => {
@@ -84,14 +87,17 @@ export async function serve(
   }, manager.store);
   const isTimed = settings !== undefined;
   const reloader = configuration && new Reloader({
-    target: reactor,
+    target: reloadTarget(reactor, listeners),
     current: configuration.first,
     read: configuration.read,
     isTimed,
+    isClients: (name) => api?.isClients(name) === true,
   });
+  // Whoever asked for it, everybody hears of it.
   const reload = reloader && (async () => {
     const answer = await reloader.reload();
     events.reloaded(answer);
+    if ("outcome" in answer) api?.publishReload(answer.outcome);
     return answer;
   });
   const onEnd = () => over.resolve("end");
@@ -112,7 +118,7 @@ export async function serve(
     const { interlocks = [] } = configuration?.first ?? {};
     if (interlocks.length > 0) await reactor.setInterlocks(interlocks);
     const added = await reactor.add(
-      aggregators.map((one) => withListener(one, manager)),
+      aggregators.map((one) => listeners.equip(one)),
       { isTimed },
     );
     const keeper = await keptCreations(manager.store, settings);
@@ -123,11 +129,13 @@ export async function serve(
       const { ApiServer } = await import("./api/server.ts");
       api = new ApiServer(reactor, settings, {
         ...(reload === undefined ? {} : { reload }),
-        takeListener: (name) => manager.takeListener(name),
+        takeListener: (name) => listeners.copy(name),
         ...(keeper === undefined ? {} : { keeper }),
         restored,
+        report,
       });
     }
+    for (const problem of listeners.closeUnused()) events.problem(problem);
     const served = [...added, ...restored];
     events.ready(served);
     const status = settings === undefined
@@ -173,15 +181,19 @@ function statusOf(aggregators: readonly AggregatorDescription[]): string {
     count(lines, "line");
 }
 
-/** An aggregator with the socket that the manager listens at under its name. */
-function withListener(
-  aggregator: AggregatorSpecification,
-  manager: ServiceManager,
-): AggregatorSpecification {
-  const listener = manager.takeListener(aggregator.name);
-  return listener === undefined
-    ? aggregator
-    : { ...aggregator, vhostUser: { fd: listener.release() } };
+/** The reactor, with the sockets that the manager listens at for aggregators. */
+function reloadTarget(
+  reactor: ReactorClient,
+  listeners: GivenListeners,
+): ReloadTarget {
+  return {
+    describe: () => reactor.describe(),
+    add: (aggregators, options) =>
+      reactor.add(aggregators.map((one) => listeners.equip(one)), options),
+    remove: (name) => reactor.remove(name),
+    changeRules: (aggregators) => reactor.changeRules(aggregators),
+    setInterlocks: (interlocks) => reactor.setInterlocks(interlocks),
+  };
 }
 
 async function withLimit(shutdown: Promise<void>): Promise<void> {

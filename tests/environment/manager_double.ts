@@ -5,7 +5,7 @@
  * @module
  */
 import { bindDatagram } from "../../ffi/datagram.ts";
-import { readSmallFile } from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { spawnDetached } from "../../ffi/spawn.ts";
 import { listenUnix, receive } from "../../ffi/unix_socket.ts";
@@ -77,6 +77,11 @@ export class ManagerDouble implements AsyncDisposable {
     const path = `${this.directory}/${name}.sock`;
     this.#sockets.set(name, listenUnix(path, { mode: 0o600 }));
     return path;
+  }
+
+  /** What a process has among its fds that has the socket of this name. */
+  socketLink(name: string): string | undefined {
+    return readLink(`/proc/self/fd/${this.#sockets.get(name)!.fd}`);
   }
 
   /** Starts "gpioagg serve" and waits until it is ready. */

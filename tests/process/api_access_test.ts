@@ -6,6 +6,8 @@ import {
   readLink,
   readSmallFile,
 } from "../../ffi/files.ts";
+import { check, libc } from "../../ffi/libc.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
 import { ApiService } from "../environment/api_service.ts";
@@ -15,7 +17,12 @@ import { artefact, REPOSITORY } from "../environment/environment.ts";
 const OTHER = 65534;
 
 const isRoot = effectiveUserId() === 0;
-if (!isRoot) console.warn("skipped: only root can ask as another user");
+if (!isRoot) {
+  console.warn(
+    "skipped: what another user may do. Only root can ask as another user: run " +
+      "these tests as root (this is uid " + effectiveUserId() + ")",
+  );
+}
 
 interface Answer {
   status: number;
@@ -70,6 +77,7 @@ const MUTATIONS: readonly (readonly string[])[] = [
   ["POST", "/v1/aggregators", '{"name":"x","lines":["sim/1"],"lease":"none"}'],
   ["DELETE", "/v1/aggregators/own"],
   ["PATCH", "/v1/aggregators/own/lines", '{"pull":{"sim0":1}}'],
+  ["POST", "/v1/reload"],
 ];
 
 Deno.test({
@@ -110,6 +118,7 @@ Deno.test({
       [OTHER, "create"],
       [OTHER, "remove"],
       [OTHER, "pull"],
+      [OTHER, "reload"],
     ]);
   },
 });
@@ -157,22 +166,69 @@ Deno.test("sockets are closed to others unless a mode opens them", async () => {
   assertEquals(modeOf(`${service.directory}/audit.log`), 0o600);
 });
 
-Deno.test("no socket of a service is a network's", async () => {
-  await using service = await ApiService.start();
-  const { pid } = service.process;
-  const inodes = new Set(
+/** Where the tables of sockets have an inode; nothing else tells whose it is. */
+const INODE_COLUMNS = {
+  tcp: 9,
+  tcp6: 9,
+  udp: 9,
+  udp6: 9,
+  raw: 9,
+  raw6: 9,
+  packet: 8,
+} as const;
+
+/** Inodes of the network's sockets in a process's network namespace. */
+function networkInodes(pid: number | "self"): Set<string> {
+  return new Set(
+    Object.entries(INODE_COLUMNS).flatMap(([kind, column]) => {
+      const table = readSmallFile(`/proc/${pid}/net/${kind}`) ?? "";
+      return table.trim().split("\n").slice(1).map((line) => {
+        const inode = line.trim().split(/\s+/)[column] ?? "";
+        assert(/^\d+$/.test(inode), `${kind}: no inode in ${line}`);
+        return inode;
+      });
+    }),
+  );
+}
+
+/** Inodes of all sockets of a process. */
+function socketInodes(pid: number | "self"): Set<string> {
+  return new Set(
     listDirectory(`/proc/${pid}/fd`).map((fd) =>
       /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`) ?? "")?.[1]
     ).filter((inode) => inode !== undefined),
   );
+}
+
+Deno.test("no socket of a service is a network's", async () => {
+  await using service = await ApiService.start();
+  const { pid } = service.process;
+  const inodes = socketInodes(pid);
   assert(inodes.size > 0);
-  for (const kind of ["tcp", "tcp6", "udp", "udp6", "raw", "packet"]) {
-    const table = readSmallFile(`/proc/${pid}/net/${kind}`) ?? "";
-    for (const line of table.split("\n").slice(1)) {
-      const inode = line.trim().split(/\s+/)[9] ?? "";
-      assert(!inodes.has(inode), `${kind}: ${line}`);
+  const found = networkInodes(pid).intersection(inodes);
+  assertEquals([...found], []);
+});
+
+Deno.test({
+  name: "a network's socket would be found",
+  ignore: !isRoot,
+  fn: () => {
+    const AF_INET = 2;
+    const AF_PACKET = 17;
+    const SOCK_RAW = 3;
+    const ICMP = 1;
+    // Both are in their tables from the start; tcp has the columns of raw.
+    for (const [family, protocol] of [[AF_INET, ICMP], [AF_PACKET, 0x0300]]) {
+      const fd = check(
+        libc().socket(family!, SOCK_RAW, protocol!),
+        "socket",
+        `family ${family}`,
+      );
+      using _socket = new OwnedFd(fd, "a network's socket");
+      const found = networkInodes("self").intersection(socketInodes("self"));
+      assertEquals(found.size, 1, `family ${family}`);
     }
-  }
+  },
 });
 
 Deno.test("bad requests are refused with what is wrong with them", async () => {
@@ -267,7 +323,7 @@ Deno.test("an audit log that cannot be written any more goes to standard error",
   }
   await service.process.waitFor(/"action":"lease-end"/, { stream: "stderr" });
   assert(
-    service.process.stderr.includes("Cannot write to the audit log: "),
+    service.process.stderr.includes(" to the audit log"),
     service.process.stderr,
   );
 });

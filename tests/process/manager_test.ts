@@ -1,11 +1,12 @@
 /** Under a service manager: readiness, watchdog, socket activation. */
-import { assert, assertEquals } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fileStatus, listDirectory, readLink } from "../../ffi/files.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+import { settledFdCount } from "./server_fds.ts";
 
 Deno.test("serve tells when it is ready, that it is well, and when it ends", async () => {
   await using manager = new ManagerDouble();
@@ -93,4 +94,57 @@ Deno.test("a socket is listened at, whatever the manager calls it", async () => 
     "sim/1",
   ]);
   Frontend.open(vm, { timeoutMs: 10_000 })[Symbol.dispose]();
+});
+
+Deno.test("an aggregator has the manager's socket after a reload too, and it is listed", async () => {
+  await using manager = new ManagerDouble();
+  const vm = manager.listen("plc0");
+  const file = `${manager.directory}/plant.yaml`;
+  const write = (lines: string) =>
+    Deno.writeTextFile(
+      file,
+      "aggregators: { plc0: { vhost-user: " +
+        `${manager.directory}/unused.sock, lines: [${lines}] } }\n`,
+    );
+  await write("sim/1");
+  const api = `${manager.directory}/api.sock`;
+  await manager.start(["--config", file, "--api", api]);
+  const client = new ServiceClient(api);
+  const fds = await settledFdCount(manager.pid);
+  for (let reload = 2; reload < 6; reload++) {
+    const [{ socketPath, presentation } = {}] = await client.list();
+    assertEquals([socketPath, presentation], [vm, `at ${vm}`]);
+    await write(`sim/${reload}`);
+    assertEquals((await client.reload()).replaced, ["plc0"]);
+    using frontend = Frontend.open(vm, { timeoutMs: 10_000 });
+    assertEquals(GpioDriver.attach(frontend).names().length, reload);
+    frontend.disconnect();
+    await until("it is gone", async () => !(await client.list())[0]!.connected);
+  }
+  // What cannot be had leaves its socket where it was.
+  await write("NO_SUCH_LINE");
+  for (let reload = 0; reload < 5; reload++) {
+    assertEquals((await client.reload()).refused.length, 1);
+  }
+  Frontend.open(vm, { timeoutMs: 10_000 })[Symbol.dispose]();
+  assertEquals(await settledFdCount(manager.pid), fds, "fds leak");
+});
+
+Deno.test("a socket that nobody has a use for is told of at the start, and closed", async () => {
+  await using manager = new ManagerDouble();
+  const unused = manager.listen("gpioagg-api.socket");
+  manager.listen("plc0");
+  const socket = `${manager.directory}/plc0-unused.sock`;
+  const args = ["--name", "plc0", "--line", "sim/1"];
+  await manager.start(["--socket-path", socket, ...args]);
+  assertStringIncludes(
+    manager.log,
+    `nobody serves ${unused}, which the service manager listens at by the ` +
+      "name gpioagg-api.socket",
+  );
+  assertEquals(manager.log.split("nobody serves").length, 2);
+  const held = listDirectory(`/proc/${manager.pid}/fd`)
+    .map((fd) => readLink(`/proc/${manager.pid}/fd/${fd}`))
+    .filter((link) => link === manager.socketLink("gpioagg-api.socket"));
+  assertEquals(held, []);
 });

@@ -154,6 +154,14 @@ Deno.test("serve says that its socket's directory is missing", async () => {
   assertMatch(stderr, /^gpioagg: .*\/nowhere\/x.sock.*ENOENT/);
 });
 
+Deno.test("an fd that is not open is one line", async () => {
+  const { code, stderr } = await gpioagg(
+    ..."serve --fd 77 --line sim/1".split(" "),
+  );
+  assertEquals(code, 1);
+  assertMatch(stderr, /^gpioagg: .*fd 77.*\(EBADF\)\n$/);
+});
+
 /** Starts `serve --fd N` with an inherited fd; it ends with the last test. */
 async function serveAtFd(fd: number): Promise<number> {
   const deno = await artefact("deno");

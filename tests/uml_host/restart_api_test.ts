@@ -10,6 +10,8 @@ import { startLeaseHolder } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+import { RequestRefused } from "../../src/tools/probe/errors.ts";
+import { MovingChip } from "./moving_chip.ts";
 import {
   EVENT_LIMIT_MS,
   RestartGuest,
@@ -138,6 +140,42 @@ for (const signal of RESTARTS) {
   });
 }
 
+for (const lane of [false, true]) {
+  Deno.test(`what was to outlive its maker outlives its chip's absence at a restart${lane ? " (in a lane)" : ""}`, async () => {
+    await using chip = await MovingChip.create("panel", 2);
+    await using manager = new ManagerDouble();
+    await manager.start(serving(manager));
+    const client = new ServiceClient(`${manager.directory}/api.sock`);
+    const made = await client.createLasting({
+      name: "lasting",
+      lines: ["panel/0", "panel/1"].map((spec) => lane ? `${spec},lane` : spec),
+    });
+    await manager.stop("SIGUSR2");
+    await chip.unplug();
+    await manager.start(serving(manager));
+    assertEquals((await client.show("lasting")).lease, "none");
+    using guest = new RestartGuest(made.socketPath!);
+    const fails = () => {
+      try {
+        guest.driver.setOutput(0, 1, Direction.Output);
+        return false;
+      } catch (error) {
+        if (error instanceof RequestRefused) return true;
+        throw error;
+      }
+    };
+    assert(fails(), "its chip is away");
+    await chip.plug();
+    await until("the line works", () => !fails());
+    assertEquals(await chip.level(0), 1);
+    // It is kept on: the next restart has it too.
+    await manager.stop("SIGUSR2");
+    guest.disconnect();
+    await manager.start(serving(manager));
+    assertEquals((await client.list()).map(({ name }) => name), ["lasting"]);
+  });
+}
+
 Deno.test("what is no longer valid is told of, and its lines are let go", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 4 });
   await using manager = new ManagerDouble();
@@ -160,7 +198,10 @@ Deno.test("what is no longer valid is told of, and its lines are let go", async 
   };
   tamper("aggregator.a", '{"version":2,"create":{}}');
   tamper("aggregator.b", "no JSON");
-  tamper("aggregator.c", '{"version":1,"create":{"name":"c","lines":["?/"]}}');
+  tamper(
+    "aggregator.c",
+    '{"version":1,"create":{"name":"c","lines":["?/,sefe=0"]}}',
+  );
   await manager.start(serving(manager));
   for (const why of ["version 2", "JSON", "--line ?/"]) {
     assertStringIncludes(manager.log, why);

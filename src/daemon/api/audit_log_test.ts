@@ -24,18 +24,60 @@ Deno.test("AuditLog.record() writes who did what, as JSON", () => {
   assert(!lines[0]!.includes("\n"), "one line, whatever is in a name");
 });
 
-Deno.test("AuditLog.record() bounds refusals, and leaves out nothing that was done", () => {
+/** A log whose clock stands until it is moved. */
+function rig() {
   const lines: string[] = [];
-  const log = new AuditLog((line) => lines.push(line));
+  let now = 0;
+  const log = new AuditLog((line) => lines.push(line), () => now);
   const entry = { action: "remove", aggregator: "a" } as const;
-  for (let i = 0; i < 1000; i++) {
-    log.record(PEER, { ...entry, outcome: "refused" });
-  }
-  const refused = lines.length;
-  assert(refused >= 20 && refused <= 60, `${refused} refusals`);
-  for (let i = 0; i < 100; i++) {
-    log.record(PEER, { ...entry, outcome: "done" });
-  }
-  assertEquals(lines.length, refused + 100);
-  assert(JSON.parse(lines[refused]!).refusalsLeftOut > 0);
+  return {
+    refuse: (uid: number, times = 1) => {
+      for (let i = 0; i < times; i++) {
+        log.record({ ...PEER, uid }, { ...entry, outcome: "refused" });
+      }
+    },
+    done: (uid: number) =>
+      log.record({ ...PEER, uid }, { ...entry, outcome: "done" }),
+    nextSecond: () => now += 1000,
+    written: () => lines.splice(0).map((line) => JSON.parse(line)),
+  };
+}
+
+Deno.test("AuditLog.record() bounds refusals, and leaves out nothing that was done", () => {
+  const { refuse, done, nextSecond, written } = rig();
+  refuse(1000, 1000);
+  assertEquals(written().length, 20);
+  for (let i = 0; i < 100; i++) done(1000);
+  const [first, ...others] = written();
+  assertEquals(first.refusalsLeftOut, 980);
+  assertEquals(others.length, 99);
+  assert(others.every((entry) => !("refusalsLeftOut" in entry)));
+  nextSecond();
+  refuse(1000, 1000);
+  nextSecond();
+  refuse(1000);
+  assertEquals(written().at(-1).refusalsLeftOut, 980);
+});
+
+Deno.test("AuditLog.record() lets nobody's flood hide what another one was refused", () => {
+  const { refuse, done, written } = rig();
+  refuse(1000, 1000);
+  written();
+  refuse(2000, 2);
+  done(3000);
+  assertEquals(
+    written().map(({ uid, refusalsLeftOut }) => [uid, refusalsLeftOut]),
+    [[2000, undefined], [2000, undefined], [3000, undefined]],
+    "what is left out is told of whom it is left out",
+  );
+});
+
+Deno.test("AuditLog.record() counts a bounded number of users apart", () => {
+  const { refuse, nextSecond, written } = rig();
+  for (let uid = 0; uid < 10_000; uid++) refuse(uid);
+  assertEquals(written().length, 32 + 20, "the others share");
+  nextSecond();
+  // The others have their own again, as soon as somebody is quiet.
+  refuse(20_000, 1000);
+  assertEquals(written().length, 20);
 });

@@ -5,10 +5,9 @@
  */
 import { ConfigError } from "../../config/config_error.ts";
 import { parseLineSpec } from "../../config/line_spec.ts";
-import {
-  type AggregatorSpecification,
-  type LineSpecification,
-  MAX_LINES,
+import type {
+  AggregatorSpecification,
+  LineSpecification,
 } from "../../config/specification.ts";
 import { readRecord, refuseOthers } from "./body.ts";
 import { type CreationRules, readExposure } from "./exposure.ts";
@@ -18,6 +17,13 @@ export interface Creation {
   specification: AggregatorSpecification;
   lease: "stream" | "none";
 }
+
+/**
+ * Lines of a client's aggregator. Taking them is one turn of the reactor, in
+ * which no guest is served: about 10 us for each. (What the service itself is
+ * started with may have the 65535 of a virtio-gpio device.)
+ */
+export const MAX_CREATED_LINES = 4096;
 
 const HINT = 'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}';
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
@@ -90,10 +96,10 @@ function readLines(value: unknown): LineSpecification[] {
     }
     const simCount = lines.filter(({ source }) => source.kind === "sim").length;
     for (const line of parseLineSpec(spec, simCount)) lines.push(line);
-    if (lines.length > MAX_LINES) {
+    if (lines.length > MAX_CREATED_LINES) {
       throw new ConfigError(
-        `has more than the ${MAX_LINES} lines of a virtio-gpio device`,
-        { path: "lines" },
+        `has more than the ${MAX_CREATED_LINES} lines that a client may ask for`,
+        { path: "lines", hint: "Make two aggregators" },
       );
     }
   }

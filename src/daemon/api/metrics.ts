@@ -22,8 +22,6 @@ export interface ServiceCounts {
   eventListeners: number;
   /** Events that listeners missed. */
   eventsMissed: number;
-  /** **Units**: milliseconds since 1970. */
-  now: number;
   residentBytes: number;
 }
 
@@ -55,7 +53,7 @@ export function metricsText(
 ): string {
   const page = new Page();
   addService(page, aggregators.length, service);
-  addAggregators(page, aggregators, service.now);
+  addAggregators(page, aggregators);
   const served = aggregators.flatMap(({ name, guests }) =>
     guests === undefined ? [] : [{ name, ...guests }]
   );
@@ -100,7 +98,6 @@ function addService(
 function addAggregators(
   page: Page,
   aggregators: readonly AggregatorCounts[],
-  now: number,
 ): void {
   page.metric(
     "gpioagg_aggregator_connected",
@@ -115,8 +112,9 @@ function addAggregators(
     "gauge",
     "How long the aggregator has been served.",
   );
-  for (const { name, servedSince } of aggregators) {
-    page.sample({ aggregator: name }, (now - servedSince) / 1000);
+  for (const { name, uptimeMs } of aggregators) {
+    if (uptimeMs === undefined) continue;
+    page.sample({ aggregator: name }, uptimeMs / 1000);
   }
   page.metric(
     "gpioagg_kernel_chip_present",

@@ -12,7 +12,6 @@ import type { AggregatorCounts, GuestCounts } from "../messages.ts";
 const SERVICE = {
   eventListeners: 2,
   eventsMissed: 7,
-  now: 61_500,
   residentBytes: 1000,
 };
 
@@ -29,6 +28,7 @@ function served(guests: Partial<GuestCounts>): AggregatorCounts {
     name: "plc",
     connected: true,
     servedSince: 1500,
+    uptimeMs: 60_000,
     guests: {
       connections: 0,
       faults: 0,
@@ -62,7 +62,12 @@ Deno.test("metricsText() has help and type of every metric, and those of the ser
 });
 
 Deno.test("metricsText() tells of a kernel chip whether it is there, and nothing that is not known", () => {
-  const chip = { name: "chip", connected: false, servedSince: 0 };
+  const chip = {
+    name: "chip",
+    connected: false,
+    servedSince: Date.now() + 1e9,
+    uptimeMs: 61_500,
+  };
   assertEquals(samples({ ...chip, isChipPresent: false }), [
     'gpioagg_aggregator_connected{aggregator="chip"} 0',
     'gpioagg_aggregator_uptime_seconds{aggregator="chip"} 61.5',

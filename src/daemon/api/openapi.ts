@@ -4,6 +4,8 @@
  * @module
  */
 
+import { MAX_CREATED_LINES } from "./create.ts";
+
 const text = { type: "string" } as const;
 const lineValue = { type: "integer", enum: [0, 1] } as const;
 const time = {
@@ -174,6 +176,7 @@ const CREATE_REQUEST = {
     lines: {
       type: "array",
       minItems: 1,
+      description: `At most ${MAX_CREATED_LINES} lines in all`,
       items: {
         ...text,
         description: "A SPEC as of gpioagg serve --line",
@@ -305,6 +308,10 @@ export function openApi(): unknown {
             },
             ...LOOK_ONLY,
             ...NOT_THERE,
+            "504": refusal(
+              "It is removed, but a slow chip has not let its lines go in " +
+                "time: the message says which",
+            ),
           },
         },
       },

@@ -10,7 +10,8 @@ import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { AggregatorState, ApiErrorBody } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/config_error.ts";
 import type { FileAccess } from "../../config/specification.ts";
-import { type Creation, readCreation, readPulls } from "./create.ts";
+import { readCreation, readPulls } from "./create.ts";
+import { type CreationEvents, Creations } from "./creations.ts";
 import { EVENT_STREAM_TYPE, EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
 import { ApiListener, type Peer } from "./listener.ts";
@@ -21,6 +22,7 @@ import { openApi } from "./openapi.ts";
 import { type AuditEntry, AuditLog } from "./audit_log.ts";
 import { listenFor } from "../file_access.ts";
 import type { KeptCreations } from "../kept_creations.ts";
+import { LinesHeldError } from "../lanes.ts";
 import { Lease } from "./lease.ts";
 import type {
   AggregatorDescription,
@@ -28,7 +30,7 @@ import type {
   ServiceEvent,
 } from "../messages.ts";
 import type { ReactorClient } from "../reactor_client.ts";
-import type { ReloadAnswer } from "../reload.ts";
+import type { ReloadAnswer, ReloadOutcome } from "../reload.ts";
 
 /** A socket of the control API. */
 export interface ApiSocket {
@@ -56,8 +58,12 @@ export interface ApiSurroundings {
   keeper?: Pick<KeptCreations, "keep" | "drop">;
   /** What an earlier process had made for clients, to outlive them. */
   restored?: readonly AggregatorDescription[];
+  /** Tells everybody, listeners too, what happened to an aggregator. */
+  report?: (event: ServiceEvent) => void;
 }
 
+/** What makers hear when all ends. */
+const SERVICE_ENDS = "the service ends";
 /** Only for the service's own user; the group may be let in by settings. */
 const CHANGE_MODE = 0o600;
 /** For the group too. */
@@ -89,13 +95,10 @@ export class ApiServer implements AsyncDisposable {
   readonly #reactor: ReactorClient;
   readonly #settings: ApiSettings;
   readonly #reload: (() => Promise<ReloadAnswer>) | undefined;
-  readonly #keeper: ApiSurroundings["keeper"];
   readonly #audit: AuditLog;
   readonly #hub: EventHub;
   readonly #resources = new DisposableStack();
-  /** Aggregators of clients, with their lease or what it is to be. */
-  readonly #leases = new Map<string, Lease | "stream" | "none">();
-  readonly #removals = new Set<Promise<void>>();
+  readonly #creations: Creations;
   /** Of one aggregator by name, or of all. */
   readonly #descriptions: JointQuestion<AggregatorDescription[]>;
   readonly #metrics: JointQuestion<Uint8Array>;
@@ -111,15 +114,18 @@ export class ApiServer implements AsyncDisposable {
   constructor(
     reactor: ReactorClient,
     settings: ApiSettings,
-    { reload, takeListener, keeper, restored = [] }: ApiSurroundings = {},
+    { reload, takeListener, keeper, restored, report }: ApiSurroundings = {},
   ) {
     this.#reactor = reactor;
     this.#descriptions = new JointQuestion((name) =>
       name === "" ? reactor.describe() : reactor.describe(name)
     );
     this.#metrics = new JointQuestion(() => this.#metricsPage());
-    this.#keeper = keeper;
-    for (const { name } of restored) this.#leases.set(name, "none");
+    this.#creations = new Creations({
+      target: reactor,
+      events: this.#creationEvents(report),
+      keeper,
+    }, restored);
     this.#reload = reload;
     this.#settings = settings;
     this.#audit = new AuditLog(settings.audit);
@@ -163,30 +169,56 @@ export class ApiServer implements AsyncDisposable {
     this.#hub.publish({ event: "lines", ...changes });
   }
 
+  /** Tells listeners what a reload did. */
+  publishReload({ added, removed, replaced }: ReloadOutcome): void {
+    const detail = "reloaded";
+    for (const aggregator of [...removed, ...replaced]) {
+      this.#hub.publish({ event: "removed", aggregator, detail });
+    }
+    for (const aggregator of [...added, ...replaced]) {
+      this.#hub.publish({ event: "created", aggregator, detail });
+    }
+  }
+
+  /** Whether a client has made the aggregator of this name. */
+  isClients(name: string): boolean {
+    return this.#creations.has(name);
+  }
+
   /** Ends an aggregator that a client made, whose chip others took down. */
   chipGone(name: string): void {
-    if (!this.#leases.has(name)) return;
-    this.#track(this.#remove(name, "its chip was taken down"));
+    this.#creations.chipGone(name);
   }
 
   /** Ends every aggregator whose client has its lease. */
   async endLeases(): Promise<void> {
-    const names = [...this.#leases].filter(([, lease]) => lease !== "none")
-      .map(([name]) => name);
-    await Promise.allSettled(
-      names.map((name) => this.#remove(name, "the service ends")),
-    );
+    await this.#creations.endLeases(SERVICE_ENDS);
   }
 
   /** Ends all leases and connections, and removes the sockets. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const lease of this.#leases.values()) {
-      if (lease instanceof Lease) lease.end("the service ends");
-    }
-    for (const name of this.#leases.keys()) this.#keeper?.drop(name);
-    this.#leases.clear();
-    await Promise.all(this.#removals);
+    await this.#creations.close(SERVICE_ENDS);
     this.#resources[Symbol.dispose]();
+  }
+
+  #creationEvents(report: ApiSurroundings["report"]): CreationEvents {
+    return {
+      removed: (aggregator, detail) =>
+        this.#hub.publish({ event: "removed", aggregator, detail }),
+      leaseOver: (aggregator, peer, error) =>
+        this.#audit.record(peer, {
+          action: "lease-end",
+          aggregator,
+          outcome: error === undefined ? "done" : "failed",
+          reason: error ?? "the client is gone",
+        }),
+      stuck: (aggregator, error) =>
+        report?.({
+          aggregator,
+          event: "fault",
+          detail: `its end is not complete: ${error}`,
+        }),
+    };
   }
 
   readonly #routes: readonly Route[] = [
@@ -217,21 +249,7 @@ export class ApiServer implements AsyncDisposable {
       method: "DELETE",
       path: /^\/v1\/aggregators\/([^/]+)$/,
       action: "remove",
-      handle: async ({ response, peer, name }) => {
-        try {
-          await this.#remove(name, `removed by uid ${peer.uid}`);
-        } catch (error) {
-          // There is none, perhaps since another client was faster.
-          await this.#show(name);
-          throw error;
-        }
-        this.#audit.record(peer, {
-          action: "remove",
-          aggregator: name,
-          outcome: "done",
-        });
-        response.writeHead(204).end();
-      },
+      handle: (exchange) => this.#remove(exchange),
     },
     {
       method: "GET",
@@ -306,7 +324,10 @@ export class ApiServer implements AsyncDisposable {
         const { action } = route;
         if (action !== undefined) {
           const reason = error instanceof Error ? error.message : String(error);
-          const outcome = "refused";
+          const outcome = error instanceof Refusal && error.status < 500 ||
+              error instanceof ConfigError
+            ? "refused"
+            : "failed";
           this.#audit.record(peer, { action, ...attempt, outcome, reason });
         }
         throw error;
@@ -371,7 +392,7 @@ export class ApiServer implements AsyncDisposable {
     const { name, lines } = creation.specification;
     attempt.aggregator = name;
     attempt.lines = [...new Set(lines.map(({ origin }) => origin))];
-    const made = await this.#add(creation, body);
+    const made = await this.#creations.add(creation, body);
     const { presentation } = made;
     this.#audit.record(peer, {
       action: "create",
@@ -388,68 +409,22 @@ export class ApiServer implements AsyncDisposable {
       reply(response, 201, this.#state(made));
       return;
     }
-    const onGone = () => this.#leaseOver(name, peer);
-    this.#leases.set(name, lease);
-    // It may have died while its lines were taken.
-    if (lease.isGone) onGone();
-    else lease.grant(this.#state(made), onGone);
+    this.#creations.tie(lease, { ...this.#state(made), lease: "stream" }, peer);
   }
 
-  async #add(
-    { specification, lease }: Creation,
-    body: unknown,
-  ): Promise<AggregatorDescription> {
-    const { name } = specification;
-    if (this.#leases.has(name)) throw taken(name);
-    // From here on nobody else gets the name.
-    this.#leases.set(name, lease);
+  async #remove({ response, peer, name, attempt }: Exchange): Promise<void> {
     try {
-      const there = await this.#reactor.describe(name);
-      if (there.length > 0) throw taken(name);
-      // First, so that a crash in between leaves no line without its rules.
-      this.#keeper?.keep(name, body);
-      const [made] = await this.#reactor.add([specification], {
-        isTimed: true,
-      });
-      return made!;
+      await this.#creations.remove(name, `removed by uid ${peer.uid}`);
     } catch (error) {
-      this.#leases.delete(name);
-      this.#keeper?.drop(name);
-      if (error instanceof ConfigError || error instanceof Refusal) throw error;
-      const message = error instanceof Error ? error.message : String(error);
-      throw new Refusal(409, message);
+      if (error instanceof LinesHeldError) {
+        throw new Refusal(504, error.message, "They are free when it answers");
+      }
+      // There is none, perhaps since another client was faster.
+      await this.#show(name);
+      throw error;
     }
-  }
-
-  #leaseOver(name: string, peer: Peer): void {
-    const removal = this.#remove(name, "its lease is over").then(() => {
-      this.#audit.record(peer, {
-        action: "lease-end",
-        aggregator: name,
-        outcome: "done",
-        reason: "the client is gone",
-      });
-    });
-    this.#track(removal);
-  }
-
-  #track(removal: Promise<void>): void {
-    const tracked = removal
-      // Another client removed it in the same moment, or the reactor died.
-      .catch(() => {})
-      .finally(() => this.#removals.delete(tracked));
-    this.#removals.add(tracked);
-  }
-
-  async #remove(name: string, reason: string): Promise<void> {
-    const removed = await this.#reactor.removeWhole(name);
-    const lease = this.#leases.get(name);
-    this.#leases.delete(name);
-    this.#keeper?.drop(name);
-    if (lease instanceof Lease) lease.end(reason);
-    for (const { name: aggregator } of removed) {
-      this.#hub.publish({ event: "removed", aggregator, detail: reason });
-    }
+    this.#audit.record(peer, { action: "remove", ...attempt, outcome: "done" });
+    response.writeHead(204).end();
   }
 
   async #pull(
@@ -491,21 +466,6 @@ export class ApiServer implements AsyncDisposable {
       aggregator: "",
       outcome: "done",
     });
-    const { added, removed, replaced } = answer.outcome;
-    for (const name of [...removed, ...replaced]) {
-      this.#hub.publish({
-        event: "removed",
-        aggregator: name,
-        detail: "reloaded",
-      });
-    }
-    for (const name of [...added, ...replaced]) {
-      this.#hub.publish({
-        event: "created",
-        aggregator: name,
-        detail: "reloaded",
-      });
-    }
     reply(response, 200, answer.outcome);
   }
 
@@ -513,13 +473,14 @@ export class ApiServer implements AsyncDisposable {
     const text = metricsText(await this.#reactor.count(), {
       eventListeners: this.#hub.size,
       eventsMissed: this.#hub.lost,
-      now: Date.now(),
       residentBytes: Deno.memoryUsage().rss,
     });
     return new TextEncoder().encode(text);
   }
 
   async #show(name: string): Promise<AggregatorState> {
+    // What is not there any more is gone: its lines are free.
+    await this.#creations.settled(name);
     const [aggregator] = await this.#descriptions.ask(name);
     if (aggregator === undefined) {
       throw new Refusal(404, `There is no aggregator "${name}"`);
@@ -528,9 +489,8 @@ export class ApiServer implements AsyncDisposable {
   }
 
   #state(description: AggregatorDescription): AggregatorState {
-    const lease = this.#leases.get(description.name);
     return {
-      lease: lease instanceof Lease ? "stream" : lease ?? "service",
+      lease: this.#creations.leaseOf(description.name),
       ...description,
     };
   }
@@ -542,14 +502,6 @@ function lookOnly(action: string): Refusal {
     `Cannot ${action} through this socket: it may only look`,
     "Use the service's other socket, as a user whom its owner, group " +
       "and mode let in",
-  );
-}
-
-function taken(name: string): Refusal {
-  return new Refusal(
-    409,
-    `There is an aggregator "${name}" already`,
-    "Choose another name, or remove that one first",
   );
 }
 

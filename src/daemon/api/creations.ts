@@ -1,0 +1,286 @@
+/**
+ * What clients have made: whose a name is, and how each of them ends.
+ *
+ * @module
+ */
+import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
+import { ConfigError } from "../../config/config_error.ts";
+import type { AggregatorSpecification } from "../../config/specification.ts";
+import type { KeptCreations } from "../kept_creations.ts";
+import { within } from "../held_lines.ts";
+import { LinesHeldError } from "../lanes.ts";
+import type { AggregatorDescription } from "../messages.ts";
+import type { Creation } from "./create.ts";
+import type { Lease } from "./lease.ts";
+import type { Peer } from "./listener.ts";
+import { Refusal } from "./messages.ts";
+
+/** Where creations are served. */
+export interface CreationTarget {
+  describe(name: string): Promise<AggregatorDescription[]>;
+  add(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean },
+  ): Promise<AggregatorDescription[]>;
+  removeWhole(name: string): Promise<AggregatorDescription[]>;
+}
+
+/** What is told of creations. */
+export interface CreationEvents {
+  /** An aggregator is gone, and why; not only one that a client had made. */
+  removed(name: string, reason: string): void;
+  /** A lease's holder is gone, and so is the aggregator; or `error` says not. */
+  leaseOver(name: string, peer: Peer, error?: string): void;
+  /** It should be gone, and would not go. */
+  stuck(name: string, error: string): void;
+}
+
+/** What surrounds creations. */
+export interface CreationsOptions {
+  target: CreationTarget;
+  events: CreationEvents;
+  /** Keeps them across a restart. */
+  keeper?: Pick<KeptCreations, "keep" | "drop"> | undefined;
+  /** How soon what would not go is told to go again. **Units**: ms. */
+  retryMs?: { first: number; most: number };
+}
+
+/** One aggregator of a client; another one of the same name is another. */
+interface Entry {
+  /** Its lease, or what it is to be. */
+  lease: Lease | "stream" | "none";
+}
+
+const RETRY_MS = { first: 1000, most: 60_000 };
+
+/** All that the clients of one service have made. */
+export class Creations {
+  readonly #target: CreationTarget;
+  readonly #events: CreationEvents;
+  readonly #keeper: CreationsOptions["keeper"];
+  readonly #retryMs: { first: number; most: number };
+  readonly #entries = new Map<string, Entry>();
+  /** Under way, by name: nobody else gets it meanwhile. */
+  readonly #making = new Map<string, Promise<unknown>>();
+  readonly #removing = new Map<string, Promise<unknown>>();
+  /** Ends of leases, until they are done. */
+  readonly #ends = new Set<Promise<void>>();
+  readonly #closing = Promise.withResolvers<void>();
+
+  /** `restored` outlived an earlier process, and their makers. */
+  constructor(
+    { target, events, keeper, retryMs = RETRY_MS }: CreationsOptions,
+    restored: readonly AggregatorDescription[] = [],
+  ) {
+    this.#target = target;
+    this.#events = events;
+    this.#keeper = keeper;
+    this.#retryMs = retryMs;
+    for (const { name } of restored) this.#entries.set(name, { lease: "none" });
+  }
+
+  /** Whether the aggregator of this name is a client's. */
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** What the life of the aggregator of this name is tied to. */
+  leaseOf(name: string): LeaseKind {
+    const lease = this.#entries.get(name)?.lease ?? "service";
+    return typeof lease === "string" ? lease : "stream";
+  }
+
+  /** Waits until nobody is removing the aggregator of this name. */
+  async settled(name: string): Promise<void> {
+    await this.#removing.get(name);
+  }
+
+  /**
+   * Makes what a client asked for in `body`.
+   *
+   * @throws {ConfigError} If it is the client's to mend.
+   * @throws {Refusal} If there is one of this name, or a line cannot be had.
+   */
+  async add(creation: Creation, body: unknown): Promise<AggregatorDescription> {
+    const { name } = creation.specification;
+    // The lines of one that goes are free in a moment.
+    await this.settled(name);
+    if (this.#entries.has(name) || this.#making.has(name)) throw taken(name);
+    const made = this.#make(creation, body);
+    this.#making.set(name, made.catch(() => {}));
+    try {
+      return await made;
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
+  /**
+   * Ties what was just made to its maker's stream, which is answered.
+   *
+   * @param state What it answers with.
+   */
+  tie(lease: Lease, state: AggregatorState, peer: Peer): void {
+    const { name } = state;
+    const entry = this.#entries.get(name);
+    // Somebody has removed it in the meantime.
+    if (entry === undefined) return lease.end("it was removed");
+    entry.lease = lease;
+    const onGone = () => this.#end(name, entry, "its lease is over", peer);
+    // The client may have died while its lines were taken.
+    if (lease.isGone) onGone();
+    else lease.grant(state, onGone);
+  }
+
+  /**
+   * Ends an aggregator, whoever made it. When this resolves, it is gone and its
+   * lines are free.
+   *
+   * @throws {LinesHeldError} If it is gone, but a chip does not let a line go.
+   * @throws {Error} If there is none, or it would not go.
+   */
+  async remove(name: string, reason: string): Promise<void> {
+    const making = this.#making.get(name);
+    // What is being made is removed once it is, with what its maker is told.
+    const removal = making === undefined
+      ? this.#remove(name, reason)
+      : making.then(() => this.#remove(name, reason));
+    const others = this.#removing.get(name);
+    const all = Promise.allSettled([others, removal]);
+    this.#removing.set(name, all);
+    all.then(() => {
+      if (this.#removing.get(name) === all) this.#removing.delete(name);
+    });
+    await removal;
+  }
+
+  /** Ends one that a client made, and whose chip somebody else took down. */
+  chipGone(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) this.#end(name, entry, "its chip was taken down");
+  }
+
+  /** Ends every aggregator whose client has its lease. */
+  async endLeases(reason: string): Promise<void> {
+    this.#closing.resolve();
+    const names = [...this.#entries]
+      .filter(([, { lease }]) => lease !== "none").map(([name]) => name);
+    await Promise.allSettled(names.map((name) => this.remove(name, reason)));
+  }
+
+  /** The service ends, and all that it serves with it: the makers hear of it. */
+  async close(reason: string): Promise<void> {
+    this.#closing.resolve();
+    for (const [name, { lease }] of this.#entries) {
+      if (typeof lease !== "string") lease.end(reason);
+      this.#keeper?.drop(name);
+    }
+    this.#entries.clear();
+    await Promise.all(this.#ends);
+  }
+
+  async #make(
+    { specification, lease }: Creation,
+    body: unknown,
+  ): Promise<AggregatorDescription> {
+    const { name } = specification;
+    if ((await this.#target.describe(name)).length > 0) throw taken(name);
+    // First, so that a crash in between leaves no line without its rules.
+    this.#keeper?.keep(name, body);
+    try {
+      const [made] = await this.#target.add([specification], { isTimed: true });
+      this.#entries.set(name, { lease });
+      return made!;
+    } catch (error) {
+      this.#keeper?.drop(name);
+      if (error instanceof ConfigError) throw error;
+      throw new Refusal(409, messageOf(error));
+    }
+  }
+
+  async #remove(name: string, reason: string): Promise<void> {
+    // By the time that it is gone, another one may have its name.
+    const entry = this.#entries.get(name);
+    let removed: AggregatorDescription[];
+    let held: LinesHeldError | undefined;
+    try {
+      removed = await this.#target.removeWhole(name);
+    } catch (error) {
+      if (!(error instanceof LinesHeldError)) {
+        // Somebody else was faster, or the reactor died.
+        const isGone = entry !== undefined && !await this.#isThere(name);
+        if (isGone) this.#forget(name, entry, reason);
+        throw error;
+      }
+      held = error;
+      removed = error.removed;
+    }
+    if (entry !== undefined) this.#forget(name, entry, reason);
+    for (const { name } of removed) this.#events.removed(name, reason);
+    if (held !== undefined) throw held;
+  }
+
+  #forget(name: string, entry: Entry, reason: string): void {
+    if (this.#entries.get(name) !== entry) return;
+    this.#entries.delete(name);
+    this.#keeper?.drop(name);
+    if (typeof entry.lease !== "string") entry.lease.end(reason);
+  }
+
+  /** Ends one until it is gone. */
+  #end(name: string, entry: Entry, reason: string, peer?: Peer): void {
+    const end = this.#tryToEnd(name, entry, reason, peer)
+      .finally(() => this.#ends.delete(end));
+    this.#ends.add(end);
+  }
+
+  async #tryToEnd(
+    name: string,
+    entry: Entry,
+    reason: string,
+    peer?: Peer,
+  ): Promise<void> {
+    const { first, most } = this.#retryMs;
+    for (let retryMs = first;; retryMs = Math.min(2 * retryMs, most)) {
+      const error = await this.remove(name, reason).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (error === undefined) {
+        if (peer !== undefined) this.#events.leaseOver(name, peer);
+        return;
+      }
+      const isOver = this.#entries.get(name) !== entry;
+      // Another client, or a reload, has removed it in the same moment.
+      if (isOver && !(error instanceof LinesHeldError)) return;
+      const message = messageOf(error);
+      if (peer !== undefined) this.#events.leaseOver(name, peer, message);
+      this.#events.stuck(name, message);
+      if (isOver) return;
+      if (await within(this.#closing.promise, retryMs)) return;
+      // Somebody else had more luck meanwhile.
+      if (this.#entries.get(name) !== entry) return;
+    }
+  }
+
+  /** What a reactor does not tell that has died, nobody needs to end. */
+  async #isThere(name: string): Promise<boolean> {
+    try {
+      return (await this.#target.describe(name)).length > 0;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function taken(name: string): Refusal {
+  return new Refusal(
+    409,
+    `There is an aggregator "${name}" already`,
+    "Choose another name, or remove that one first",
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
