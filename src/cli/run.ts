@@ -6,7 +6,7 @@
 import { readLink, readSmallFile } from "../../ffi/files.ts";
 import { ConfigError } from "../config/config_error.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
-import { ReactorClient } from "../daemon/reactor_client.ts";
+import { declaredState, ReactorClient } from "../daemon/reactor_client.ts";
 import { RESPAWN_RULES, type RespawnRule } from "../daemon/respawn_policy.ts";
 import { checkProgram, runVm } from "../daemon/vm.ts";
 import { VmGuardian } from "../daemon/vm_guardian.ts";
@@ -22,8 +22,6 @@ import {
 } from "./vmm_arguments.ts";
 
 const HOW = "gpioagg run --line SPEC... -- VMM ARGUMENT...";
-/** Time that the lines get to reach their declared state. **Units**: ms. */
-const SHUTDOWN_LIMIT_MS = 5000;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -106,7 +104,8 @@ async function runWith(
       report: writeError,
     });
   } finally {
-    await withLimit(added.then(() => reactor.shutdown()));
+    await declaredState(added.then(() => reactor.shutdown()))
+      .catch((error) => dieOf(error.message));
   }
 }
 
@@ -117,22 +116,6 @@ async function runWith(
 function dieOf(message: string): never {
   writeError(message);
   Deno.exit(1);
-}
-
-async function withLimit(shutdown: Promise<void>): Promise<void> {
-  const timer = setTimeout(
-    () =>
-      dieOf(
-        "The lines did not reach their declared state within " +
-          `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
-      ),
-    SHUTDOWN_LIMIT_MS,
-  );
-  try {
-    await shutdown;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** `--respawn[=RULE]`, wherever it stands, and what is left. */

@@ -47,6 +47,9 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** Time that lines get to reach their declared state. **Units**: ms. */
+const SHUTDOWN_LIMIT_MS = 5000;
+
 /** A running reactor. **Ownership**: ends its Worker when disposed. */
 export class ReactorClient implements Disposable {
   readonly #worker: Worker;
@@ -370,5 +373,32 @@ export class ReactorClient implements Disposable {
   #crash(error: Error): void {
     for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(error);
     this.#events.crashed(error);
+  }
+}
+
+/**
+ * Waits for lines to reach their declared state at the end.
+ *
+ * @throws {Error} If a chip that does not answer keeps one from it for 5 s, and
+ * whatever `shutdown` throws.
+ */
+export async function declaredState(shutdown: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new Error(
+            `The lines did not reach their declared state within ` +
+              `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+          ),
+        ),
+      SHUTDOWN_LIMIT_MS,
+    );
+  });
+  try {
+    await Promise.race([shutdown, limit]);
+  } finally {
+    clearTimeout(timer);
   }
 }

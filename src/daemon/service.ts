@@ -15,7 +15,7 @@ import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { FdStore } from "./fd_store.ts";
 import { GivenListeners } from "./given_listeners.ts";
 import type { KeptCreations } from "./kept_creations.ts";
-import { ReactorClient } from "./reactor_client.ts";
+import { declaredState, ReactorClient } from "./reactor_client.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
 import { ServiceManager } from "./service_manager.ts";
 
@@ -46,9 +46,6 @@ export interface ServiceOptions {
   /** Where the aggregators come from; SIGHUP then reads it again. */
   configuration?: ServiceConfiguration;
 }
-
-/** Time that the reactor gets to bring the lines in order. */
-const SHUTDOWN_LIMIT_MS = 5000;
 
 /**
  * Serves aggregators until SIGTERM or SIGINT (or SIGHUP, if there is no
@@ -154,7 +151,7 @@ export async function serve(
       Deno.exit(0);
     }
     await api?.[Symbol.asyncDispose]();
-    await withLimit(reactor.shutdown());
+    await declaredState(reactor.shutdown());
   } finally {
     for (const [signal, heard] of signals) {
       Deno.removeSignalListener(signal, heard);
@@ -194,25 +191,4 @@ function reloadTarget(
     changeRules: (aggregators) => reactor.changeRules(aggregators),
     setInterlocks: (interlocks) => reactor.setInterlocks(interlocks),
   };
-}
-
-async function withLimit(shutdown: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new Error(
-            `The lines did not reach their declared state within ` +
-              `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
-          ),
-        ),
-      SHUTDOWN_LIMIT_MS,
-    );
-  });
-  try {
-    await Promise.race([shutdown, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

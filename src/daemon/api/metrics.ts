@@ -257,8 +257,9 @@ function addPins(page: Page, served: readonly Served[]): void {
   page.metric(
     "gpioagg_pin_levels_total",
     "counter",
-    "Levels of a line that its pin inside QEMU was given: at each start, and " +
-      "at each change. Whether one interrupts its guest, the guest says.",
+    "Levels of a line that its pin inside QEMU was given: at each start, each " +
+      "time the machine goes on, and at each change. Whether one interrupts " +
+      "its guest, the guest says.",
   );
   for (const { name, lines, exposure: { pins } } of served) {
     if (pins === undefined) continue;
@@ -290,8 +291,8 @@ function addLost(page: Page, served: readonly Served[]): void {
     "Changes of a line that were lost on their way, newer ones having taken " +
       "their place: edges in the kernel, whose buffer was full (kernel), and " +
       "in the thread of a slow chip (lane); levels on their way to a pin " +
-      "inside QEMU, which stood still (to_pin), and from it to a line that " +
-      "was too slow (from_pin).",
+      "inside QEMU, which stood still or refused them (to_pin), and from it " +
+      "to a line that was too slow, also for the guest's end (from_pin).",
   );
   for (const { name, lines } of served) {
     addByLine(page, name, lines, ({ lostEdges }) => lostEdges, {
