@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { Addition, HeldLine, HeldLines, within } from "./held_lines.ts";
+import { Addition, HeldLine, HeldLines } from "./held_lines.ts";
+import { within } from "./within.ts";
 
 const TITLE = { name: "IN", description: "line 0 of /dev/gpiochip0" };
 const PLACE = "line 0 of /dev/gpiochip0";

@@ -33,13 +33,13 @@ import {
   HeldLine,
   HeldLines,
   type LaneLineTitle,
-  within,
 } from "./held_lines.ts";
 import {
   type AggregatorDescription,
   errorOf,
   type LaneHandover,
 } from "./messages.ts";
+import { within } from "./within.ts";
 
 /** Aggregators whose slow lines are served by lanes. */
 export interface LanedAggregators {

@@ -27,6 +27,7 @@ import {
   type ServiceEvent,
 } from "./messages.ts";
 import type { ReactorStart } from "./reactor_worker.ts";
+import { within } from "./within.ts";
 
 /** What the service hears from its reactor. */
 export interface ReactorEvents {
@@ -383,22 +384,9 @@ export class ReactorClient implements Disposable {
  * whatever `shutdown` throws.
  */
 export async function declaredState(shutdown: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new Error(
-            `The lines did not reach their declared state within ` +
-              `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
-          ),
-        ),
-      SHUTDOWN_LIMIT_MS,
-    );
-  });
-  try {
-    await Promise.race([shutdown, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (await within(shutdown, SHUTDOWN_LIMIT_MS)) return;
+  throw new Error(
+    `The lines did not reach their declared state within ` +
+      `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+  );
 }

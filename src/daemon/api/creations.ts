@@ -7,7 +7,7 @@ import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/config_error.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
 import type { KeptCreations } from "../kept_creations.ts";
-import { within } from "../held_lines.ts";
+import { within } from "../within.ts";
 import { LinesHeldError } from "../lanes.ts";
 import type { AggregatorDescription } from "../messages.ts";
 import type { Creation } from "./create.ts";

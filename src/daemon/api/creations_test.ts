@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { within } from "../held_lines.ts";
+import { within } from "../within.ts";
 import { LinesHeldError } from "../lanes.ts";
 import type { AggregatorDescription } from "../messages.ts";
 import { type Creation, readCreation } from "./create.ts";
