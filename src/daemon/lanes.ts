@@ -107,10 +107,18 @@ export class Lanes {
   readonly #running = new Map<LaneHandover, Promise<void>>();
   readonly #held = new HeldLines();
   readonly #store: FdStore | undefined;
+  readonly #crashed: (error: Error) => void;
 
-  /** Lanes take what an earlier process kept from `store`, if there is one. */
-  constructor(store: FdStore | undefined) {
+  /**
+   * Lanes take what an earlier process kept from `store`, if there is one.
+   * `crashed` hears of one that died under those it served.
+   */
+  constructor(
+    store: FdStore | undefined,
+    crashed: (error: Error) => void,
+  ) {
     this.#store = store;
+    this.#crashed = crashed;
   }
 
   /**
@@ -266,19 +274,21 @@ export class Lanes {
     const opened = Promise.withResolvers<LaneReport & { kind: "ready" }>();
     const closed = this.#run(handover, lines, fds.move());
     let hasFailed = false;
+    const fail = (error: Error) => {
+      hasFailed = true;
+      if (lines.some(({ title }) => title !== undefined)) this.#crashed(error);
+      else opened.reject(error);
+    };
     worker.onmessage = ({ data }: MessageEvent<LaneReport | "closed">) => {
       if (data === "closed") closed(hasFailed);
       else if (data.kind === "let-go") lines[data.slot]?.close();
       else if (data.kind === "problem") this.#store?.report(data.text);
       else if (data.kind === "ready") opened.resolve(data);
-      else {
-        hasFailed = true;
-        opened.reject(errorOf(data.error));
-      }
+      else fail(errorOf(data.error));
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      opened.reject(new Error(`A lane failed: ${event.message}`));
+      fail(new Error(`A lane failed: ${event.message}`));
       closed(true);
     };
     worker.postMessage(this.#startOf(handover, firsts.map(({ use }) => use)));

@@ -39,7 +39,7 @@ export interface ReactorEvents {
   chipGone?(name: string): void;
   /** Nothing is left to serve. */
   idle(): void;
-  /** The reactor died of `error`. */
+  /** The reactor, or a lane under it, died of `error`. */
   crashed(error: Error): void;
 }
 
@@ -76,7 +76,7 @@ export class ReactorClient implements Disposable {
     this.#commands = commands;
     this.#events = events;
     this.#store = store;
-    this.#lanes = new Lanes(store);
+    this.#lanes = new Lanes(store, (error) => this.#crash(error));
   }
 
   /**
