@@ -94,7 +94,8 @@ private_apt() {
     "$@"
 }
 
-# refresh_lists: brings the private package lists up to date, once in a run.
+# refresh_lists: brings the private package lists up to date, once in a run. Lists
+# of other suites, which apt would clean up, are somebody else's here.
 refresh_lists() {
   [[ -z ${LISTS_ARE_FRESH:-} ]] || return 0
   prepare_downloads
@@ -105,7 +106,7 @@ refresh_lists() {
     "cannot read Debian's package lists" \
     "check the network; set GPIOAGG_DEBIAN_MIRROR to choose another mirror" \
     private_apt "${DEBIAN_SUITES[*]}" apt-get -q update \
-    --error-on=any
+    --error-on=any -o APT::Get::List-Cleanup=false
   LISTS_ARE_FRESH=1
 }
 

@@ -22,7 +22,8 @@ fetch_suite() {
   say "getting libgpiod's source package from Debian"
   quietly "$CACHE/log/source-update" "cannot read Debian's package lists" \
     "check the network; set GPIOAGG_DEBIAN_MIRROR to choose another mirror" \
-    private_apt "$SUITE_RELEASE-source" apt-get -q update --error-on=any
+    private_apt "$SUITE_RELEASE-source" apt-get -q update --error-on=any \
+    -o APT::Get::List-Cleanup=false
   read -r uri name size hash < <(private_apt "$SUITE_RELEASE-source" \
     apt-get -qq --print-uris --download-only source libgpiod |
     grep '\.orig\.tar\.xz') ||
