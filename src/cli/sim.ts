@@ -42,7 +42,13 @@ function connect(socket: string): ControlClient {
     if (!isOsError(error)) throw error;
     const why = isOsError(error, "ENOENT")
       ? "is a gpioagg serve running with this --socket-path or --name?"
-      : "its gpioagg serve has ended";
+      : isOsError(error, "ECONNREFUSED")
+      ? "its gpioagg serve has ended"
+      : isOsError(error, "EACCES", "EPERM")
+      ? "you may not use this socket; its owner, group and mode decide"
+      : isOsError(error, "EAGAIN")
+      ? "its gpioagg serve has too much to do"
+      : String(error);
     throw new Error(`Cannot reach ${path}: ${error.code}; ${why}`, {
       cause: error,
     });

@@ -341,13 +341,13 @@ export class LeasedAggregator implements AsyncDisposable {
     const limitMs = this.#releaseLimitMs;
     const deadline = performance.now() + limitMs;
     while (await this.#isServed(deadline)) {
-      if (performance.now() > deadline) {
+      await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
+      if (performance.now() >= deadline) {
         throw new Error(
           `${this.name} is still served ${limitMs / 1000} s after its lease ` +
             "was given up",
         );
       }
-      await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
     }
   }
 

@@ -183,7 +183,7 @@ Deno.test("a lease that is given up is waited for, for as long as its limit says
     await assertRejects(
       () => lease[Symbol.asyncDispose](),
       Error,
-      "plc0",
+      "plc0 is still served",
     );
   } finally {
     clearInterval(timer);

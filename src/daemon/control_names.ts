@@ -69,8 +69,9 @@ export class ControlName implements Disposable {
       if (readLink(link) !== undefined) Deno.removeSync(link);
       Deno.symlinkSync(target, link);
       return new ControlName(link, target);
-    } catch {
+    } catch (error) {
       // No right to, a read-only file system, or no room.
+      if (error instanceof TypeError) throw error;
       return undefined;
     }
   }

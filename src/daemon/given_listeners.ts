@@ -4,14 +4,10 @@
  *
  * @module
  */
-import { duplicate, readSmallFile } from "../../ffi/files.ts";
+import { duplicate } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { socketPath } from "../../ffi/unix_socket.ts";
 import type { AggregatorSpecification } from "../config/specification.ts";
-import {
-  readManagerEnvironment,
-  type ServiceManager,
-} from "./service_manager.ts";
 
 /** What a service manager listens at. **Ownership**: of all that it is given. */
 export class GivenListeners implements Disposable {
@@ -21,18 +17,6 @@ export class GivenListeners implements Disposable {
   /** Begins with all of them, by name. */
   constructor(listeners: ReadonlyMap<string, OwnedFd>) {
     this.#listeners = listeners;
-  }
-
-  /** Takes all that the manager of this process listens at. */
-  static of(manager: ServiceManager): GivenListeners {
-    const environment = readSmallFile("/proc/self/environ") ?? "";
-    const { fdNames } = readManagerEnvironment(environment, Deno.pid);
-    const listeners = new Map<string, OwnedFd>();
-    for (const name of fdNames) {
-      const listener = manager.takeListener(name);
-      if (listener !== undefined) listeners.set(name, listener);
-    }
-    return new GivenListeners(listeners);
   }
 
   /** The socket of this name. **Ownership**: the caller's; it is a copy. */

@@ -4,6 +4,10 @@
  *
  * @module
  */
+import { within } from "./within.ts";
+
+/** How long a slow chip gets to let its lines go. **Units**: milliseconds. */
+export const LET_GO_MS = 2000;
 
 /** What a lane says of one of its lines. */
 export interface LaneLineTitle {
@@ -143,7 +147,8 @@ export class HeldLines {
         .flatMap(({ line }) => [...line.uses])
         .find(({ addition }) => addition.isUnderWay)?.addition;
       if (addition === undefined) break;
-      await addition.ended;
+      // One whose other chip does not answer is not waited for: he has his line.
+      if (!await within(addition.ended, LET_GO_MS)) break;
     }
     const left: HeldLine[] = [];
     for (const use of this.#usesOf(owner)) {

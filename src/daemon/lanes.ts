@@ -33,6 +33,7 @@ import {
   HeldLine,
   HeldLines,
   type LaneLineTitle,
+  LET_GO_MS,
 } from "./held_lines.ts";
 import {
   type AggregatorDescription,
@@ -78,8 +79,6 @@ interface ChipPlan {
 
 /** In place of a lane: the reactor has the line from it already. */
 const NO_LANE = -1;
-/** How long a slow chip gets to let its lines go. **Units**: milliseconds. */
-const LET_GO_MS = 2000;
 
 /** An aggregator is gone, but a chip that does not answer has its lines yet. */
 export class LinesHeldError extends Error {

@@ -18,6 +18,7 @@ import type { KeptCreations } from "./kept_creations.ts";
 import { declaredState, ReactorClient } from "./reactor_client.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
 import { ServiceManager } from "./service_manager.ts";
+import { LinesHeldError } from "./lanes.ts";
 
 /** What the service tells its user. */
 export interface ServiceEvents {
@@ -66,7 +67,7 @@ export async function serve(
   let api: ApiServer | undefined;
   const over = Promise.withResolvers<"end" | "hand-over">();
   using manager = new ServiceManager((text) => events.problem(text));
-  using listeners = GivenListeners.of(manager);
+  using listeners = new GivenListeners(manager.takeListeners());
   const report = (event: ServiceEvent) => {
     events.event(event);
     api?.publish(event);
@@ -84,7 +85,7 @@ export async function serve(
   }, manager.store);
   const isTimed = settings !== undefined;
   const reloader = configuration && new Reloader({
-    target: reloadTarget(reactor, listeners),
+    target: reloadTarget(reactor, listeners, (text) => events.problem(text)),
     current: configuration.first,
     read: configuration.read,
     isTimed,
@@ -182,12 +183,18 @@ function statusOf(aggregators: readonly AggregatorDescription[]): string {
 function reloadTarget(
   reactor: ReactorClient,
   listeners: GivenListeners,
+  report: (text: string) => void,
 ): ReloadTarget {
   return {
     describe: () => reactor.describe(),
     add: (aggregators, options) =>
       reactor.add(aggregators.map((one) => listeners.equip(one)), options),
-    remove: (name) => reactor.remove(name),
+    remove: (name) =>
+      reactor.remove(name).catch((error: unknown) => {
+        // It is gone; whoever wants its lines next waits for them.
+        if (!(error instanceof LinesHeldError)) throw error;
+        report(error.message);
+      }),
     changeRules: (aggregators) => reactor.changeRules(aggregators),
     setInterlocks: (interlocks) => reactor.setInterlocks(interlocks),
   };

@@ -103,16 +103,22 @@ export class ServiceManager implements Disposable {
         this.store.offer([[name, fd.release()]]);
       } else {
         makeNonblocking(fd);
-        this.#listeners.set(name, fd);
+        if (this.#listeners.has(name)) {
+          onProblem(
+            `the service manager listens at two sockets by the name ${name}: ` +
+              "only the first is served",
+          );
+          fd.close();
+        } else this.#listeners.set(name, fd);
       }
     }
   }
 
-  /** The socket that the manager listens at under this name; once only. */
-  takeListener(name: string): OwnedFd | undefined {
-    const fd = this.#listeners.get(name);
-    this.#listeners.delete(name);
-    return fd;
+  /** The sockets that the manager listens at, by name; once only. */
+  takeListeners(): Map<string, OwnedFd> {
+    const listeners = new Map(this.#listeners);
+    this.#listeners.clear();
+    return listeners;
   }
 
   /**

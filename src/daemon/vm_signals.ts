@@ -5,6 +5,7 @@
  * @module
  */
 import { isInForeground } from "../../ffi/terminal.ts";
+import { within } from "./within.ts";
 
 /** Signals that the VMM is to deal with. */
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
@@ -68,14 +69,7 @@ export class VmSignals implements Disposable {
 
   /** Waits, unless everything is to end. */
   async wait(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([
-      this.#ending.promise,
-      new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, ms);
-      }),
-    ]);
-    clearTimeout(timer);
+    await within(this.#ending.promise, ms);
   }
 
   [Symbol.dispose](): void {

@@ -51,6 +51,8 @@ interface Entry {
   lease: Lease | "stream" | "none";
 }
 
+/** How long what is under way is waited for at the end. **Units**: ms. */
+const CLOSE_LIMIT_MS = 3000;
 const RETRY_MS = { first: 1000, most: 60_000 };
 
 /** All that the clients of one service have made. */
@@ -66,6 +68,7 @@ export class Creations {
   /** Ends of leases, until they are done. */
   readonly #ends = new Set<Promise<void>>();
   readonly #closing = Promise.withResolvers<void>();
+  #isClosing = false;
 
   /** `restored` outlived an earlier process, and their makers. */
   constructor(
@@ -105,6 +108,7 @@ export class Creations {
     const { name } = creation.specification;
     // The lines of one that goes are free in a moment.
     await this.settled(name);
+    if (this.#isClosing) throw new Refusal(503, "The service ends");
     if (this.#entries.has(name) || this.#making.has(name)) throw taken(name);
     const made = this.#make(creation, body);
     this.#making.set(name, made.catch(() => {}));
@@ -162,7 +166,7 @@ export class Creations {
 
   /** Ends every aggregator whose client has its lease. */
   async endLeases(reason: string): Promise<void> {
-    this.#closing.resolve();
+    await this.#beginToClose();
     const names = [...this.#entries]
       .filter(([, { lease }]) => lease !== "none").map(([name]) => name);
     await Promise.allSettled(names.map((name) => this.remove(name, reason)));
@@ -170,13 +174,20 @@ export class Creations {
 
   /** The service ends, and all that it serves with it: the makers hear of it. */
   async close(reason: string): Promise<void> {
-    this.#closing.resolve();
+    await this.#beginToClose();
     for (const [name, { lease }] of this.#entries) {
       if (typeof lease !== "string") lease.end(reason);
       this.#keeper?.drop(name);
     }
     this.#entries.clear();
-    await Promise.all(this.#ends);
+    await within(Promise.all(this.#ends), CLOSE_LIMIT_MS);
+  }
+
+  /** Nothing more is made; what is being made has its entry. */
+  async #beginToClose(): Promise<void> {
+    this.#isClosing = true;
+    this.#closing.resolve();
+    await within(Promise.all(this.#making.values()), CLOSE_LIMIT_MS);
   }
 
   async #make(

@@ -64,17 +64,17 @@ export class EventHub implements Disposable {
     };
     beginStream(response, 200, EVENT_STREAM_TYPE);
     response.write(encode(first));
-    // One that is gone has said all, and nothing else tells before an event does.
-    if (socket.readableEnded) return void response.end();
-    socket.once("end", () => response.end());
     response.on("drain", () => this.#goOn(listener));
-    response.on("close", () => {
-      clearTimeout(listener.stalled);
-      if (!this.#listeners.delete(listener)) return;
-      if (this.#listeners.size === 0) this.#onInterest(false);
-    });
+    response.on("close", () => this.#remove(listener));
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#onInterest(true);
+    // One that is gone has said all, and nothing else tells before an event does.
+    const end = () => {
+      this.#remove(listener);
+      response.end();
+    };
+    if (socket.readableEnded) end();
+    else socket.once("end", end);
   }
 
   /** Tells everybody whom it concerns. */
@@ -96,6 +96,12 @@ export class EventHub implements Disposable {
     for (const { response } of this.#listeners) response.end();
   }
 
+  #remove(listener: Listener): void {
+    clearTimeout(listener.stalled);
+    if (!this.#listeners.delete(listener)) return;
+    if (this.#listeners.size === 0) this.#onInterest(false);
+  }
+
   #send(listener: Listener, bytes: Uint8Array): void {
     const { response } = listener;
     if (
@@ -115,7 +121,7 @@ export class EventHub implements Disposable {
   #goOn(listener: Listener): void {
     clearTimeout(listener.stalled);
     listener.stalled = undefined;
-    if (listener.lost === 0) return;
+    if (listener.lost === 0 || !this.#listeners.has(listener)) return;
     const count = listener.lost;
     listener.lost = 0;
     listener.response.write(encode({ event: "lost", count }));

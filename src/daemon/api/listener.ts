@@ -148,7 +148,11 @@ export class ApiListener implements Disposable {
     };
     const socket = new PacedConnection(
       new Socket({ fd: fd.release(), allowHalfOpen: true }),
-      () => connection.unanswered.at(-1)?.request.complete !== true,
+      () => {
+        const { unanswered: [first, ...others] } = connection;
+        return first === undefined ||
+          others.length === 0 && !first.request.complete;
+      },
     );
     this.#connections.set(socket, connection);
     socket.on("error", () => {});
@@ -169,6 +173,8 @@ export class ApiListener implements Disposable {
       return;
     }
     connection.unanswered.push({ request, response });
+    // Whatever is written too late is lost with its connection, and nothing else.
+    response.on("error", () => socket.destroy());
     if (connection.unanswered.length === 1) this.#serve(socket, connection);
   }
 
