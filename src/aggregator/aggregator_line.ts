@@ -148,6 +148,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
       this.#queuedArgument = argument;
       return PENDING;
     }
+    // There is nothing to end, and the host line is not to be taken for it.
+    if (operation === LineOperation.Deactivate && this.#isReleased) return 0;
     const result = this.#ask(operation, argument);
     if (this.#observer !== undefined && result === 0) {
       this.#observeResult(operation);
@@ -202,11 +204,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     const found = this.#find(FollowedSource);
     if (found !== undefined) return found;
     return this.#wrap(
-      new FollowedSource(
-        this.#source,
-        this.#pending,
-        this.#isWide ? Edges.Both : this.#edges,
-      ),
+      new FollowedSource(this.#source, this.#pending, this.#edgesOfSource()),
     );
   }
 
@@ -226,6 +224,14 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     if (!this.#pending && this.direction === Direction.Output) {
       this.#enforce(SourceOperation.Output, 0);
     }
+  }
+
+  /** The edges that the source reports, or is just asked for. */
+  #edgesOfSource(): Edges {
+    if (this.#isWide) return Edges.Both;
+    const isAsked = this.#pending &&
+      this.#underWay === SourceOperation.SetEdges;
+    return isAsked ? this.#argument as Edges : this.#edges;
   }
 
   #wrap<T extends LineSource>(wrapper: T): T {
@@ -255,13 +261,13 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
       this.#done(operation, this.#argument);
       if (isChange(operation)) this.#observer?.lineChanged(this.#lineNumber);
     }
+    const wasDropped = this.#queued === DROPPED;
+    if (wasDropped) this.#queued = NOTHING;
+    // A rule for a guest that is gone comes before whatever the next one asks.
+    this.#applyLater();
     // The asker hears of it even if its guest has gone: it asked.
     if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
-    else if (this.#queued === DROPPED) {
-      this.#queued = NOTHING;
-      this.#listener?.completed(this.#lineNumber, FAILED);
-    }
-    if (!this.#pending) this.#applyLater();
+    else if (wasDropped) this.#listener?.completed(this.#lineNumber, FAILED);
     if (!this.#pending && this.#queued !== NOTHING) this.#submitQueued();
     this.#widen();
   }
@@ -296,6 +302,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
    * @throws {Error} If it cannot be made so.
    */
   start(): void {
+    // An interlock has it made inactive just now: it cannot be anything else.
+    if (this.#pending) return;
     const { direction } = this.#specification;
     if (innermost(this.#source).isKept === true) {
       const isOutput = this.direction === Direction.Output;
@@ -317,8 +325,11 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
     this.#hasKeptEdges = false;
-    if (this.#queued !== NOTHING) this.#queued = DROPPED;
     if (this.#pending) {
+      // What the guest asked is of no use any more, but for its farewell.
+      if (
+        this.#queued !== NOTHING && this.#queued !== LineOperation.Deactivate
+      ) this.#queued = DROPPED;
       this.#later = Later.GuestGone;
       return;
     }

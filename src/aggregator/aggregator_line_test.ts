@@ -148,6 +148,74 @@ Deno.test("AggregatorLine answers what a guest asked that went while a rule was 
   ]);
 });
 
+Deno.test("AggregatorLine applies a gone guest's rule before the next guest's requests", () => {
+  const { line, source } = rig(",safe=0");
+  line.submit(LineOperation.Output, 0);
+  const next = [
+    [LineOperation.Deactivate, 0],
+    [LineOperation.Output, 1],
+  ] as const;
+  let at = 0;
+  // As a device does: it asks from inside of what it is told.
+  line.attach({
+    completed: () => {
+      const [operation, argument] = next[at++] ?? [];
+      if (operation !== undefined) line.submit(operation, argument!);
+    },
+    edge: () => {},
+  }, 7);
+  source.result = PENDING;
+  line.submit(LineOperation.SetValue, 1);
+  line.guestGone();
+  for (let i = 0; i < 4; i++) source.listener!.completed(0);
+  assertEquals(source.log, [
+    "Output 0",
+    "SetValue 1",
+    "SetValue 0",
+    "Deactivate 0",
+    "Output 1",
+  ]);
+});
+
+Deno.test("AggregatorLine keeps what was asked after the guest was gone", () => {
+  const { line, source, completed } = rig(",safe=0,safe-after=1s,on-disconnect=keep");
+  line.submit(LineOperation.Output, 1);
+  source.result = PENDING;
+  line.goSafe();
+  line.guestGone();
+  assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
+  source.result = 1;
+  source.listener!.completed(0);
+  assertEquals(source.log, ["Output 1", "SetValue 0", "GetValue 0"]);
+  assertEquals(completed, ["7: 1"]);
+});
+
+Deno.test("AggregatorLine ends a gone guest's interrupts, whatever was under way", () => {
+  const { line, source, completed } = rig(",safe=1");
+  line.submit(LineOperation.Output, 0);
+  source.result = PENDING;
+  line.goSafe();
+  assertEquals(line.submit(LineOperation.Deactivate, 0), PENDING);
+  line.guestGone();
+  source.result = 0;
+  source.listener!.completed(0);
+  assertEquals(source.log, [
+    "Output 0",
+    "SetValue 1",
+    "SetValue 1",
+    "Deactivate 0",
+  ]);
+  assertEquals(completed, ["7: 0"]);
+});
+
+Deno.test("AggregatorLine does not take a released line for nothing", () => {
+  const { line, source } = rig(",on-disconnect=release");
+  line.submit(LineOperation.Input, 0);
+  line.guestGone();
+  assertEquals(line.submit(LineOperation.Deactivate, 0), 0);
+  assertEquals(source.log, ["Input 0", "Release 0"]);
+});
+
 Deno.test("AggregatorLine applies its rule before it lets the source go", () => {
   const { line, source } = rig(",safe=1");
   line.submit(LineOperation.Output, 0);

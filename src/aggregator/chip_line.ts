@@ -355,6 +355,8 @@ export class ChipLine implements LineSource, PresentLine {
   #adopt(request: LineRequest, info: LineInfo): void {
     const { activeLow } = this.#options.specification;
     const found = request.readBit(0);
+    // It is gone again: whoever asks next will see.
+    if (found < 0) return;
     const isTurned = info.activeLow !== activeLow;
     if (info.direction === "output") {
       // The same level on the wire is the other value where that is turned.

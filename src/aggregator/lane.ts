@@ -55,7 +55,8 @@ export class Lane implements Disposable {
   }
 
   #serve(): void {
-    for (const [slot, line] of this.#lines.entries()) {
+    for (let slot = 0; slot < this.#lines.length; slot++) {
+      const line = this.#lines[slot]!;
       if (line.isClosed) continue;
       line.serve();
       // Each at once: the others may take their time.
