@@ -178,7 +178,9 @@ Deno.test("AggregatorLine applies a gone guest's rule before the next guest's re
 });
 
 Deno.test("AggregatorLine keeps what was asked after the guest was gone", () => {
-  const { line, source, completed } = rig(",safe=0,safe-after=1s,on-disconnect=keep");
+  const { line, source, completed } = rig(
+    ",safe=0,safe-after=1s,on-disconnect=keep",
+  );
   line.submit(LineOperation.Output, 1);
   source.result = PENDING;
   line.goSafe();

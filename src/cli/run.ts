@@ -88,6 +88,10 @@ async function runWith(
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
       if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
+      // What is no fault, but may surprise.
+      if (event === "connected" && detail !== "") {
+        writeError(`${aggregator}: ${detail}`);
+      }
     },
     idle: () => {},
     crashed: ({ message }) => dieOf(message),

@@ -9,6 +9,7 @@ import { RULE_KEYS } from "./rules.ts";
 import { checkTogether } from "./second_exposure.ts";
 import {
   controlPathOf,
+  kernelNameProblem,
   MAX_KERNEL_CHIP_LINES,
   type QemuPinsSpecification,
 } from "./specification.ts";
@@ -183,12 +184,9 @@ function checkKernelChip(
 
 function checkKernelLine(written: WrittenLine, problems: Problems): void {
   const { source: { kind }, name } = written.line;
-  if (name !== undefined && name !== name.trim()) {
-    problems.add(
-      keyPlace(written, "as"),
-      "a kernel chip cannot have blanks at the ends of a name",
-      "The kernel would cut them off",
-    );
+  const found = name === undefined ? undefined : kernelNameProblem(name);
+  if (found !== undefined) {
+    problems.add(keyPlace(written, "as"), found.problem, found.hint);
   }
   if (kind !== "chip" && kind !== "line-name") {
     problems.add(

@@ -222,6 +222,16 @@ export const MAX_KERNEL_CHIP_LINES = 512;
 /** Longest line name: what the GPIO uAPI can show. */
 export const MAX_NAME_LENGTH = 31;
 
+/** Why a line of a kernel chip cannot have this name; undefined if it can. */
+export function kernelNameProblem(
+  name: string,
+): { problem: string; hint: string } | undefined {
+  return name === name.trim() ? undefined : {
+    problem: "a kernel chip cannot have blanks at the ends of a name",
+    hint: "The kernel would cut them off",
+  };
+}
+
 /** What messages about a line call it: where it is written, or its SPEC. */
 export function lineTitle(line: LineSpecification): string {
   if (line.place === undefined) return `--line ${line.origin}`;

@@ -177,6 +177,7 @@ function exposePins(
   times: RequestTimes | undefined,
 ): Exposure {
   const counters = new RequestCounters(aggregator.lines.length);
+  let notice = "";
   const exposure = new QemuPins({
     loop,
     qtestPath: qtest,
@@ -195,7 +196,10 @@ function exposePins(
     awaitsGuest: () => aggregator.awaitsGuest,
     onLineLeft: (lineNumber) => aggregator.lines[lineNumber]!.guestGone(),
     events: {
-      connected: () => events.report("connected"),
+      connected: () => {
+        events.report("connected", notice);
+        notice = "";
+      },
       disconnected: (reason) => events.report("disconnected", reason),
       started: () => {
         aggregator.guestBegan();
@@ -204,7 +208,10 @@ function exposePins(
       stopped: () => events.report("stopped"),
       fault: ({ message, hint }) =>
         events.report("fault", hint === "" ? message : `${message}. ${hint}`),
-      notice: (text) => events.report("fault", text),
+      // No fault, so it goes with the QEMU that it is about.
+      notice: (text) => {
+        notice = text;
+      },
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
         times?.answered(lineNumber, since);
@@ -233,13 +240,14 @@ function exposePins(
 const PIN_RETRY_MS = 1000;
 
 /**
- * How long after a line did not take `value` from its pin, which a guest is not
- * told of, that is tried again; undefined: not at all.
+ * How long after a line did not take `level` from its pin, which a guest is not
+ * told of, that is tried again; undefined: not at all. What a port calls its
+ * level is the line's value.
  */
 function pinRetryMs(
   { lines }: Aggregator,
   line: AggregatorLine,
-  value: number,
+  level: number,
 ): number | undefined {
   const isWatched = lines.some(({ specification }) =>
     specification.safeAfterUs !== undefined
@@ -247,7 +255,7 @@ function pinRetryMs(
   // Trying would be taken for the guest's word, or undo what its silence did.
   if (isWatched) return undefined;
   // Nothing starts by itself because something else has stopped.
-  if (value === 1 && isInterlocked(line)) return undefined;
+  if (level === 1 && isInterlocked(line)) return undefined;
   const { minIntervalUs = 0 } = line.specification;
   return Math.max(PIN_RETRY_MS, minIntervalUs / 1000);
 }

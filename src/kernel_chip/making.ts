@@ -9,6 +9,7 @@ import { isOsError } from "../../ffi/os_error.ts";
 import { Chip } from "../gpio/chip.ts";
 import {
   askThroughSysfs,
+  chipNameOf,
   deviceMarks,
   fillGroup,
   inodeOf,
@@ -151,7 +152,8 @@ class Making {
     await this.#note({ devicesBefore: deviceMarks() });
     askThroughSysfs(this.#lines);
     const made = deviceJustMade(this.#record, taken);
-    await Promise.all([this.#guardian?.tell(made), this.#note({ ...made })]);
+    await this.#note({ ...made });
+    await this.#guardian?.tell(made);
     // A device that waits for lines would take them when nobody expects it any
     // more: it goes, with everything else.
     if (await until(() => isBound(made.device), APPEARANCE_LIMIT_MS)) return;
@@ -163,11 +165,8 @@ class Making {
 
   async #nodeWhenThere(): Promise<string> {
     const device = this.#record.device!;
-    let path: string | undefined;
-    const isThere = await until(
-      () => (path = nodeOf(device)) !== undefined,
-      APPEARANCE_LIMIT_MS,
-    );
+    // With its chip it has all its lines.
+    await until(() => chipNameOf(device) !== undefined, APPEARANCE_LIMIT_MS);
     // The kernel looks for chips by label: one that came in at this moment, or
     // that is not to be seen in /dev, may have the label too.
     if (!holdsExactly(device, this.#record.lines)) {
@@ -176,6 +175,11 @@ class Making {
           `host has the same label, or another line the same name`,
       );
     }
+    let path: string | undefined;
+    const isThere = await until(
+      () => (path = nodeOf(device)) !== undefined,
+      APPEARANCE_LIMIT_MS,
+    );
     if (isThere) return path!;
     throw new Error(
       `${device} is there, but no device node in /dev was seen within ` +

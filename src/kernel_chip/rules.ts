@@ -6,6 +6,7 @@
  */
 import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
 import {
+  kernelNameProblem,
   type LineSpecification,
   MAX_KERNEL_CHIP_LINES,
 } from "../config/specification.ts";
@@ -49,15 +50,12 @@ export function checkKernelLines(
       });
     }
     if (line.name === undefined) continue;
-    if (line.name !== line.name.trim()) {
-      throw new ConfigError(
-        `a kernel chip cannot have blanks at the ends of a name ` +
-          `(as=${line.name})`,
-        {
-          ...place(line, lineNumber),
-          hint: "The kernel would cut them off",
-        },
-      );
+    const found = kernelNameProblem(line.name);
+    if (found !== undefined) {
+      throw new ConfigError(`${found.problem} (as=${line.name})`, {
+        ...place(line, lineNumber),
+        hint: found.hint,
+      });
     }
     const other = names.get(line.name);
     if (other !== undefined) {

@@ -33,7 +33,7 @@ export interface Controller {
   /** Whether it is the secure world's, whose registers qtest does not read. */
   readonly isSecure: boolean;
   /** Pins that a key of QEMU's own drives too: the power button of `virt`. */
-  readonly keys: readonly number[];
+  readonly keyPins: readonly number[];
 }
 
 interface Property {
@@ -174,7 +174,7 @@ class Search {
         outputs: count(UNNAMED_OUTPUT),
         properties: pinProperties(properties),
         isSecure: false,
-        keys: [],
+        keyPins: [],
       };
       const region = properties.find(({ type }) =>
         /^child<(qemu:)?memory-region>$/.test(type)
@@ -243,16 +243,16 @@ class Search {
   #findKeys(controller: Controller): void {
     const rest = this.#found.filter(({ type }) => type === KEY)
       .slice(0, MAX_KEYS);
-    const keys: number[] = [];
+    const keyPins: number[] = [];
     const input = `${controller.path}/unnamed-gpio-in[`;
     const next = () => {
       const key = rest.pop();
       if (key === undefined) {
-        return this.#answer({ ...controller, keys }, undefined);
+        return this.#answer({ ...controller, keyPins }, undefined);
       }
       this.#get(key.path, "sysbus-irq[0]", (tied) => {
         if (typeof tied === "string" && tied.startsWith(input)) {
-          keys.push(Number.parseInt(tied.slice(input.length)));
+          keyPins.push(Number.parseInt(tied.slice(input.length)));
         }
         next();
       });

@@ -64,7 +64,10 @@ export class LineStream implements Disposable {
     this.#watch = loop.watch(fd.fd, EPOLLIN, (events) => this.#ready(events));
   }
 
-  /** **Units**: bytes, or nearly so, that wait for the peer to read. */
+  /**
+   * What waits for the peer to read. **Units**: bytes, or nearly so: what is
+   * not ASCII counts for less until its turn has come.
+   */
   get backlog(): number {
     return this.#outgoing.length + this.#queued.length;
   }

@@ -119,11 +119,11 @@ export function checkPins(count: number, pins: readonly QemuPin[]): void {
 
 /** What is to be told of pins that QEMU moves by itself; empty: nothing. */
 export function keyNotice(
-  { type, path, keys }: Controller,
+  { type, path, keyPins }: Controller,
   pins: readonly LinkedPin[],
 ): string {
   const tied = pins.find(({ pin, rule }) =>
-    keys.includes(pin) && rule !== "output"
+    keyPins.includes(pin) && rule !== "output"
   );
   return tied === undefined ? "" : `${type} (${path}): pin ${tied.pin}, ` +
     `which line ${tied.line.lineNumber} is tied to, is the machine's power ` +

@@ -65,10 +65,10 @@ export interface PinSessionOptions {
   ) => void;
   /** All pins are linked, after the start or a reset. */
   readonly onLinked: () => void;
-  /** QEMU refused what it should do; the session is of no use. */
+  /** QEMU refused what it should do; the session does nothing any more. */
   readonly onFailed: (reason: string) => void;
-  /** QEMU did not take a level for a pin. */
-  readonly onRefused: (reason: string) => void;
+  /** QEMU did not take a level for the pin that is this property. */
+  readonly onRefused: (property: string, reason: string) => void;
 }
 
 /** How often the registers are looked at without a reason. */
@@ -136,6 +136,8 @@ export class PinSession implements Disposable {
   #isResting = false;
   /** The guest has shut down: what its pins are is of no interest. */
   #isHalted = false;
+  /** QEMU does not report the pins: what it reports is not about them. */
+  #hasFailed = false;
   #timer: Timer | undefined;
   #isOver = false;
 
@@ -175,6 +177,8 @@ export class PinSession implements Disposable {
     qtest.interceptOutputs(controller.path, (_value, failure) => {
       if (failure === undefined) begin();
       else {
+        this.#hasFailed = true;
+        this.stop();
         onFailed(
           `QEMU does not report the pins of ${controller.path}: ${failure}` +
             (failure.includes("already")
@@ -187,6 +191,7 @@ export class PinSession implements Disposable {
 
   /** The machine was reset: every pin is an input again. */
   reset(): void {
+    if (this.#hasFailed) return;
     this.#era++;
     this.#forgetReports();
     this.#isReading = false;
@@ -475,7 +480,7 @@ export class PinSession implements Disposable {
       if (error === undefined) count(counters.levels, lineNumber);
       else {
         count(counters.lostLevels, lineNumber);
-        onRefused(`${path}, ${property}: ${error.message}`);
+        onRefused(property, `${path}, ${property}: ${error.message}`);
       }
     });
   }

@@ -161,6 +161,8 @@ export class QemuPins implements LineListener, Disposable {
   /** The last words of a QEMU that is gone are being read. */
   #isEnding = false;
   #lastFault = "";
+  /** Pins that this QEMU did not take a level for, by their properties. */
+  readonly #refused = new Set<string>();
   #lastNotice = "";
   #isOver = false;
 
@@ -179,7 +181,8 @@ export class QemuPins implements LineListener, Disposable {
       new PinLine(lineNumber, line.port, {
         level: (lineNumber, level) =>
           this.#session?.lineChanged(lineNumber, level),
-        answered: (...request) => options.events.answered(...request),
+        answered: (lineNumber, request, isOk, since) =>
+          options.events.answered(lineNumber, request, isOk, since),
         dropped: () => {
           lostRequests[lineNumber] = lostRequests[lineNumber]! + 1;
         },
@@ -309,6 +312,7 @@ export class QemuPins implements LineListener, Disposable {
       this.#isConnected = true;
       this.#retryMs = FIRST_RETRY_MS;
       this.#lastFault = "";
+      this.#refused.clear();
       this.#options.events.connected();
       if (status === "shutdown") {
         session.halt();
@@ -355,7 +359,11 @@ export class QemuPins implements LineListener, Disposable {
       },
       onLinked: () => this.#options.events.started(),
       onFailed: (reason) => this.#fault(new QemuError(reason)),
-      onRefused: (reason) => this.#fault(new QemuError(reason)),
+      onRefused: (property, reason) => {
+        if (this.#refused.has(property)) return;
+        this.#refused.add(property);
+        this.#options.events.fault(new QemuError(reason));
+      },
     });
     this.#session = session;
     return session;

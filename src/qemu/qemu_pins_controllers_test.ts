@@ -166,6 +166,17 @@ Deno.test("QemuPins counts and tells what QEMU does not take", () => {
     "fault /machine/soc/device[6], gpioA0: QEMU " +
       "refused qom-set: no such property ()",
   );
+  // Of each pin once, however they take turns, and again of the next QEMU's.
+  const faults = () => it.log.filter((text) => text.startsWith("fault")).length;
+  const { onCommand } = qemu;
+  for (let i = 0; i < 4; i++) {
+    for (const port of it.ports) port.pull(i & 1);
+    it.turn();
+  }
+  assertEquals([faults(), lostLevels[0], lostLevels[1]], [2, 5, 3]);
+  it.kill();
+  it.boot((next) => next.onCommand = onCommand);
+  assertEquals(faults(), 4);
 });
 
 Deno.test("QemuPins keeps the last level for a QEMU that takes no properties, and no endless queue", () => {

@@ -67,7 +67,7 @@ export class QmpClient implements Disposable {
     this.#expect("greet: QEMU stands still, or serves another program");
   }
 
-  /** **Units**: characters of commands that QEMU has not read. */
+  /** Commands that QEMU has not read. **Units**: bytes, or nearly so. */
   get backlog(): number {
     return this.#stream.backlog;
   }

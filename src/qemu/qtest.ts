@@ -76,7 +76,7 @@ export class QtestClient implements Disposable {
     });
   }
 
-  /** **Units**: bytes of commands that QEMU has not read. */
+  /** Commands that QEMU has not read. **Units**: bytes, or nearly so. */
   get backlog(): number {
     return this.#stream.backlog;
   }

@@ -5,7 +5,7 @@ import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { settledFdCount } from "./server_usage.ts";
 
 const ANSWER_LIMIT_MS = 10_000;
 

@@ -12,7 +12,7 @@ import {
 import { artefact } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { settledFdCount } from "./server_usage.ts";
 
 const KILLS = 10;
 const GONE_LIMIT_MS = 2000;

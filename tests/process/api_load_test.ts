@@ -1,13 +1,12 @@
 /** Many aggregators one after another, and many listeners at once. */
 import { assert, assertEquals } from "@std/assert";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { readSmallFile } from "../../ffi/files.ts";
 import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { residentMb, settledFdCount } from "./server_usage.ts";
 
 const CYCLES = 10_000;
 /** Cycles after which the service has grown as far as it will. */
@@ -18,11 +17,6 @@ const LISTENERS = 1000;
 const STALLED = 300;
 /** What garbage that is not collected yet may take. **Units**: MB. */
 const SLACK_MB = 40;
-
-function residentMb(pid: number): number {
-  const status = readSmallFile(`/proc/${pid}/status`) ?? "";
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
-}
 
 /** The service with a guest that must be served whatever else happens. */
 async function withSteadyGuest(

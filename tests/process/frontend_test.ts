@@ -25,7 +25,7 @@ import {
   MessageType,
 } from "../../src/virtio/gpio_protocol.ts";
 import { Service } from "../environment/service.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { settledFdCount } from "./server_usage.ts";
 
 const LIMIT_MS = 2000;
 /** Long enough for an interrupt that should not come to come. */

@@ -35,7 +35,7 @@ import {
 } from "../../src/tools/probe/messages.ts";
 import { FrontendRequest } from "../../src/vhost_user/protocol.ts";
 import { Service } from "../environment/service.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { settledFdCount } from "./server_usage.ts";
 
 const LINES = ["sim/4"];
 const NEED_REPLY = 0x9;

@@ -6,7 +6,7 @@ import { GpioDriver } from "../../src/tools/probe/driver.ts";
 import { Frontend } from "../../src/tools/probe/frontend.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_fds.ts";
+import { settledFdCount } from "./server_usage.ts";
 
 Deno.test("serve tells when it is ready, that it is well, and when it ends", async () => {
   await using manager = new ManagerDouble();

@@ -20,7 +20,7 @@ aggregators:
   press:
     qemu-pins: { qtest: ${directory}/qtest, qmp: ${directory}/qmp }
     lines:
-      - { sim: 1, as: PUMP, direction: output, min-interval: 3s }
+      - { sim: 1, as: PUMP, direction: output, min-interval: 8s }
       - { sim: 1, as: FORWARD, direction: output, safe: 0 }
       - { sim: 1, as: REVERSE, direction: output, safe: 0 }
 interlocks:
@@ -49,7 +49,7 @@ interlocks:
     await until("the pump", () => values() === "1,0,0");
     gpio.setData(PINS.forward);
     await until("a refusal", async () => await refusals("PUMP") === 1);
-    await until("the pump's end", () => values() === "0,0,0");
+    await until("the pump's end", () => values() === "0,0,0", 20_000);
     assertEquals([await refusals("PUMP"), await refusals("FORWARD")], [1, 1]);
   } finally {
     await Deno.remove(directory, { recursive: true });

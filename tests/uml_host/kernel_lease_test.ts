@@ -12,7 +12,7 @@ import {
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_fds.ts";
+import { settledFdCount } from "../process/server_usage.ts";
 import { gpioagg, leftovers, msUntilGone } from "./kernel_chip_rig.ts";
 
 const KILLS = 10;

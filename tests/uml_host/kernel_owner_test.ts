@@ -351,9 +351,9 @@ class FullRecords extends Records {
     this.#writes = writes;
   }
 
-  override write(record: ChipRecord): Promise<void> {
-    if (this.#writes-- === 0) throw new Error("No space left on device");
-    return super.write(record);
+  override async write(record: ChipRecord): Promise<void> {
+    if (this.#writes-- <= 0) throw new Error("No space left on device");
+    await super.write(record);
   }
 }
 

@@ -4,7 +4,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
-import { settledFdCount } from "../process/server_fds.ts";
+import { settledFdCount } from "../process/server_usage.ts";
 
 /** As many lines as a lane needs some time to let go. */
 const LINES = 64;

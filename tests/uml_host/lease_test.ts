@@ -14,7 +14,7 @@ import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_fds.ts";
+import { settledFdCount } from "../process/server_usage.ts";
 
 const KILLS = 100;
 const GONE_LIMIT_MS = 1000;

@@ -8,7 +8,7 @@ import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_fds.ts";
+import { settledFdCount } from "../process/server_usage.ts";
 import {
   EVENT_LIMIT_MS,
   QUIET_MS,

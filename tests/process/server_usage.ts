@@ -1,9 +1,9 @@
 /**
- * Counting the fds of a server process, for finding leaks.
+ * What a server process uses, for finding leaks.
  *
  * @module
  */
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory, readSmallFile } from "../../ffi/files.ts";
 
 const QUIET_MS = 100;
 const LIMIT_MS = 5000;
@@ -24,4 +24,10 @@ export async function settledFdCount(pid: number): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
   }
   throw new Error(`The fds of process ${pid} change for ever: ${last} now`);
+}
+
+/** The memory that a process has. **Units**: MB. */
+export function residentMb(pid: number): number {
+  const status = readSmallFile(`/proc/${pid}/status`) ?? "";
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
