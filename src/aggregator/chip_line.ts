@@ -462,6 +462,8 @@ export class ChipLine implements LineSource, PresentLine {
     ) {
       return 0;
     }
+    const wasArmed = this.#edges !== Edges.None;
+    if (wasArmed) this.#seen = request.readBit(0);
     const result = request.configure(this.#settings.inputs[edges]);
     if (result < 0) return this.#checked(result);
     this.#configured = true;
@@ -472,7 +474,10 @@ export class ChipLine implements LineSource, PresentLine {
       // What came before the interrupt was disabled must not fire the next.
       while (this.#read(request) > 0);
     } else {
-      this.#seen = request.readBit(0);
+      // The kernel looks away while it changes what it looks for. What it saw
+      // before and after that is read first.
+      if (wasArmed) this.#options.loop.defer(() => this.#lookAgain(request));
+      else this.#seen = request.readBit(0);
       this.#watchRequest(request);
     }
     return 0;
@@ -509,7 +514,13 @@ export class ChipLine implements LineSource, PresentLine {
     if (count < 0 && (ready & (EPOLLHUP | EPOLLERR)) !== 0) this.#lose();
   }
 
-  /** The line may have another value than when its chip went. */
+  #lookAgain(request: LineRequest): void {
+    if (this.#request === request && this.#edges !== Edges.None) {
+      this.#reportMissedEdge();
+    }
+  }
+
+  /** The line may have another value than when somebody looked last. */
   #reportMissedEdge(): void {
     const value = this.#request!.readBit(0);
     if (value < 0 || value === this.#seen) return;

@@ -185,8 +185,12 @@ Deno.test("makers in containers that share /run are known to live, and given up 
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, "process 1 of another PID namespace");
 
-  // With the first process of a container everything in it dies, guardians too.
+  // With the first process of a container everything in it dies, guardians too:
+  // but not before its files are closed, which is when a guardian would act.
   const [child] = childrenOf(inside.process.pid);
+  const [guardian, ...others] = childrenOf(child!);
+  assertEquals(others, []);
+  Deno.kill(guardian!, "SIGSTOP");
   Deno.kill(child!, "SIGKILL");
   await inside.process.waitForExit();
   assert(fileStatus(inside.chip.path!) !== undefined);

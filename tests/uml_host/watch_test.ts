@@ -87,3 +87,43 @@ aggregators:
     assertEquals(driver.waitEvent(QUIET_MS), undefined);
   });
 }
+
+const ROUNDS = 20;
+
+for (const lane of [false, true]) {
+  const how = lane ? "in a lane" : "in the reactor";
+  Deno.test(`a guest misses no edge while watchers come and go (${how})`, async () => {
+    await using chip = await SimChip.create(localFiles, { lines: 1 });
+    await using service = await ConfigService.start((directory) => `
+defaults: { lane: ${lane} }
+aggregators:
+  plc0:
+    vhost-user: ${directory}/plc0.sock
+    lines: [{ chip: ${chip.name}, offset: 0, as: STOP, direction: input }]
+`);
+    using guest = service.guest("plc0");
+    const { driver } = guest;
+    driver.setInterruptType(0, IrqType.EdgeRising);
+    const client = new ServiceClient(service.api);
+    const isRising = () => driver.waitEvent(LIMIT_MS)?.lineNumber === 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      driver.arm(0);
+      const events = client.events();
+      await events.next();
+      // Just now the line is asked for both edges.
+      await chip.pull(0, "up");
+      assert(isRising(), `round ${round}: somebody comes`);
+      driver.arm(0);
+      await chip.pull(0, "down");
+      await until("the fall", async () => await chip.level(0) === 0);
+      assertEquals(driver.waitEvent(QUIET_MS / 10), undefined);
+      await events.return();
+      await until("the guest's edges", () => edgeOf(chip, 0) === "rising");
+      // Just now it is asked for one.
+      await chip.pull(0, "up");
+      assert(isRising(), `round ${round}: somebody goes`);
+      await chip.pull(0, "down");
+      await until("the fall", async () => await chip.level(0) === 0);
+    }
+  });
+}
