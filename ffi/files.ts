@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { EINTR, EINVAL, ENOENT, ENOTDIR, ERANGE } from "./errno.ts";
+import { EINTR, EINVAL, ENOENT, ENOTDIR, ERANGE, ESRCH } from "./errno.ts";
 import {
   array,
   bytes,
@@ -334,6 +334,8 @@ export function readSmallFile(
     if (count < 0) {
       const errno = lastErrno();
       if (errno === EINTR) continue;
+      // What /proc says of a process that has gone since the file was opened.
+      if (errno === ESRCH) return undefined;
       throw new OsError("read", errno, path);
     }
     if (count === 0) {

@@ -128,6 +128,8 @@ export class ManagerDouble implements AsyncDisposable {
   async stop(signal: Deno.Signal): Promise<void> {
     Deno.kill(this.#pid, signal);
     await until("the service's end", () => !this.isRunning);
+    // Its last words too.
+    this.#look();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

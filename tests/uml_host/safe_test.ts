@@ -4,6 +4,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { PROGRAM } from "../environment/api_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { until } from "../environment/wait.ts";
 
 /** Runs the command with lines of a chip: its end, and who had which line. */
 async function makeSafe(
@@ -56,4 +57,23 @@ Deno.test("safe makes the lines safe that it can have, and tells of the others",
     }
   }
   assert(!partly.told.some((text) => text.startsWith("1 ")));
+});
+
+Deno.test("safe waits for one who is just letting a line go", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 2 });
+  using opened = Chip.open(chip.path);
+  const request = opened.requestLines({
+    consumer: "dying",
+    lines: [{ offset: 1, settings: { direction: "input" } }],
+  });
+  const specs = [0, 1].map((offset) => `${offset},direction=output,safe=1`);
+  const safe = makeSafe(chip, specs);
+  await until(
+    "the other line is safe",
+    () => opened.lineInfo(0).direction === "output",
+  );
+  request[Symbol.dispose]();
+  const { code, stderr } = await safe;
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(opened.lineInfo(1).direction, "output");
 });
