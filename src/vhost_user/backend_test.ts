@@ -22,8 +22,7 @@ Deno.test("VhostUserBackend lets a second frontend wait until the first is gone"
   assertEquals([second.read(), third.read()], [undefined, undefined]);
   assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
   assertEquals(rig.log.filter((line) => line === "connected").length, 1);
-  rig.peer.close();
-  rig.turn();
+  rig.hangUp();
   assertEquals(second.read(), {
     request: 17,
     flags: 5,

@@ -174,8 +174,7 @@ for (
     rig.turn();
     assertEquals(rig.askU64(R.GET_QUEUE_NUM), 2n);
     callOut.close();
-    rig.peer.close();
-    rig.turn();
+    rig.hangUp();
     assertEquals(rig.leftovers().fds, 0);
   });
 }

@@ -129,8 +129,7 @@ for (
     }
     assertEquals(region.heads(1), []);
     assertEquals(rig.device.resets, 1);
-    rig.peer.close();
-    rig.turn();
+    rig.hangUp();
     assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
   });
 }

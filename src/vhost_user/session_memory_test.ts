@@ -253,7 +253,6 @@ Deno.test("ADD_MEM_REG ends at the number of slots that was promised", () => {
   // One more than these came with SET_MEM_TABLE.
   assertEquals(taken, 508);
   assertStringIncludes(rig.log.at(-1)!, "there are 509 regions at most");
-  rig.peer.close();
-  rig.turn();
+  rig.hangUp();
   assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
 });

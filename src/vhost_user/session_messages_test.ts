@@ -217,8 +217,7 @@ Deno.test("a message cut short ends the connection once its end cannot come", ()
     rig.peer.raw(bytes.subarray(0, bytes.length - 1), fds?.(rig) ?? []);
     rig.turn();
     assertEquals(rig.peer.read(), undefined);
-    rig.peer.close();
-    rig.turn();
+    rig.hangUp();
     assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
     assertStringIncludes(rig.log.join("\n"), "the connection ended after");
     rig.log.length = 0;

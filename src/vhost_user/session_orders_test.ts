@@ -111,8 +111,7 @@ class Frontend {
 
   /** The frontend goes; nothing of it stays. */
   end(): void {
-    this.rig.peer.close();
-    this.rig.turn();
+    this.rig.hangUp();
     assertEquals(this.rig.leftovers(), { fds: 0, mappings: 0 });
     assertEquals(
       this.rig.log.filter((line) => line.startsWith("fault")),

@@ -418,8 +418,7 @@ Deno.test("the lost frontend's state goes at once, and all that it gave is relea
   rig.negotiate();
   rig.startRings();
   rig.armLine(0, BOTH_EDGES);
-  rig.peer.close();
-  rig.turn();
+  rig.hangUp();
   assertEquals(rig.device.resets, 1);
   assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
   assertEquals(rig.log, [

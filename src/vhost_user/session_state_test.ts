@@ -85,8 +85,7 @@ for (const [what, basesOf] of Object.entries(BASES)) {
     goOn(rig, region, basesOf(rig));
     rig.ports[0]!.pull(0);
     assertEquals(rig.guest.interrupts(), [[0, 1]]);
-    rig.peer.close();
-    rig.turn();
+    rig.hangUp();
     assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
   });
 }
@@ -95,8 +94,7 @@ Deno.test("a level that came while nobody served the guest is seen", () => {
   using rig = new VhostRig();
   using region = begin(rig);
   rig.armLine(0, HIGH);
-  rig.peer.close();
-  rig.turn();
+  rig.hangUp();
   rig.ports[0]!.pull(1);
   rig.peer = rig.connect();
   rig.negotiate();
@@ -275,8 +273,7 @@ Deno.test("lines that move after the session's end touch no memory of it", () =>
   using region = begin(rig);
   rig.armLine(0, BOTH);
   const before = word(region, 0);
-  rig.peer.close();
-  rig.turn();
+  rig.hangUp();
   assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
   rig.device.edge(0, 1);
   rig.device.reset();

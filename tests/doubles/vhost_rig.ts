@@ -42,6 +42,9 @@ class CountingDevice extends GpioDevice {
   }
 }
 
+/** How long a hang-up may go unseen. **Units**: ms. */
+const HANG_UP_LIMIT_MS = 10_000;
+
 /** What a rig begins with. */
 export interface RigOptions extends VhostGuestOptions {
   lines?: number;
@@ -61,6 +64,7 @@ export class VhostRig implements Disposable {
   /** Whatever escaped into the loop; must stay empty. */
   readonly escaped: unknown[] = [];
   peer: VhostPeer;
+  #isConnected = false;
   readonly #directory: string;
   readonly #guests: VhostGuest[] = [];
 
@@ -81,8 +85,14 @@ export class VhostRig implements Disposable {
       endpoint: { listener: listenUnix(`${this.#directory}/sock`) },
       name: "rig",
       events: {
-        connected: () => void this.log.push("connected"),
-        disconnected: (reason) => void this.log.push(`gone: ${reason}`),
+        connected: () => {
+          this.#isConnected = true;
+          this.log.push("connected");
+        },
+        disconnected: (reason) => {
+          this.#isConnected = false;
+          this.log.push(`gone: ${reason}`);
+        },
         started: () => void this.log.push("started"),
         stopped: () => void this.log.push("stopped"),
         fault: (error) => void this.log.push(`fault: ${error.message}`),
@@ -120,10 +130,19 @@ export class VhostRig implements Disposable {
     return peer;
   }
 
-  /** Hangs up, and connects anew once the backend has seen that. */
-  reconnect(): void {
+  /**
+   * Hangs up, and waits until the backend has seen that: a process that another
+   * test is just starting may have a copy of our end until it has begun.
+   */
+  hangUp(): void {
     this.peer.close();
-    this.turn();
+    const deadline = performance.now() + HANG_UP_LIMIT_MS;
+    do this.turn(); while (this.#isConnected && performance.now() < deadline);
+  }
+
+  /** Hangs up, and connects anew. */
+  reconnect(): void {
+    this.hangUp();
     this.peer = this.connect();
   }
 
