@@ -219,6 +219,11 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     );
   }
 
+  /** Whether others exclude it. */
+  get isInterlocked(): boolean {
+    return this.#find(InterlockedSource) !== undefined;
+  }
+
   /** Takes an output back that should not be active. */
   makeInactive(): void {
     if (!this.#pending && this.direction === Direction.Output) {

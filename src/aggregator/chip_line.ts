@@ -462,8 +462,8 @@ export class ChipLine implements LineSource, PresentLine {
     ) {
       return 0;
     }
-    const wasArmed = this.#edges !== Edges.None;
-    if (wasArmed) this.#seen = request.readBit(0);
+    const staysArmed = this.#edges !== Edges.None && edges !== Edges.None;
+    if (staysArmed) this.#seen = request.readBit(0);
     const result = request.configure(this.#settings.inputs[edges]);
     if (result < 0) return this.#checked(result);
     this.#configured = true;
@@ -476,7 +476,7 @@ export class ChipLine implements LineSource, PresentLine {
     } else {
       // The kernel looks away while it changes what it looks for. What it saw
       // before and after that is read first.
-      if (wasArmed) this.#options.loop.defer(() => this.#lookAgain(request));
+      if (staysArmed) this.#options.loop.defer(() => this.#lookAgain(request));
       else this.#seen = request.readBit(0);
       this.#watchRequest(request);
     }

@@ -20,7 +20,7 @@ export function clientOf(path: string | undefined): ServiceClient {
 function usualPath(): string {
   const system = `/run/gpioagg/${API_SOCKET_NAME}`;
   const runtime = Deno.env.get("XDG_RUNTIME_DIR");
-  if (runtime === undefined) return system;
+  if (runtime === undefined || runtime === "") return system;
   const own = `${runtime}/gpioagg/${API_SOCKET_NAME}`;
   return fileStatus(own) === undefined ? system : own;
 }

@@ -8,8 +8,6 @@ import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isListening } from "../../ffi/unix_socket.ts";
 import type { Aggregator } from "../aggregator/aggregator.ts";
 import type { AggregatorLine } from "../aggregator/aggregator_line.ts";
-import { InterlockedSource } from "../aggregator/interlock.ts";
-import type { LineSource } from "../aggregator/line_source.ts";
 import type {
   AggregatorSpecification,
   FileAccess,
@@ -255,18 +253,9 @@ function pinRetryMs(
   // Trying would be taken for the guest's word, or undo what its silence did.
   if (isWatched) return undefined;
   // Nothing starts by itself because something else has stopped.
-  if (level === 1 && isInterlocked(line)) return undefined;
+  if (level === 1 && line.isInterlocked) return undefined;
   const { minIntervalUs = 0 } = line.specification;
   return Math.max(PIN_RETRY_MS, minIntervalUs / 1000);
-}
-
-function isInterlocked({ source }: AggregatorLine): boolean {
-  for (
-    let at: LineSource | undefined = source;
-    at !== undefined;
-    at = at.wrapped
-  ) if (at instanceof InterlockedSource) return true;
-  return false;
 }
 
 function durationsOf(

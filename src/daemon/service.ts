@@ -15,10 +15,10 @@ import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { FdStore } from "./fd_store.ts";
 import { GivenListeners } from "./given_listeners.ts";
 import type { KeptCreations } from "./kept_creations.ts";
+import { LinesHeldError } from "./lanes.ts";
 import { declaredState, ReactorClient } from "./reactor_client.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
 import { ServiceManager } from "./service_manager.ts";
-import { LinesHeldError } from "./lanes.ts";
 
 /** What the service tells its user. */
 export interface ServiceEvents {

@@ -114,7 +114,7 @@ export function checkName(name: string, path = "--name"): void {
 }
 
 /** Where records are: for root the machine's place, for others their own. */
-export function defaultRuntimeDirectory(): string {
+function defaultRuntimeDirectory(): string {
   const own = Deno.env.get("XDG_RUNTIME_DIR");
   return effectiveUserId() !== 0 && own !== undefined && own !== ""
     ? `${own}/gpioagg/kernel-chips`

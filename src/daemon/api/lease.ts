@@ -25,8 +25,8 @@ export class Lease {
       response.off("close", gone);
       this.#gone();
     };
-    // A client that says no more than its request still holds its lease open
-    // for reading only as long as it does not close.
+    // A client that shuts its side down gives its lease up, as one does that is
+    // gone: the kernel tells of both in the same way.
     socket.on("end", gone);
     socket.on("close", gone);
     response.on("close", gone);
