@@ -73,6 +73,8 @@ const KIND_RISING = 1;
  * find the room in one piece, and 24 KB are had easily.
  */
 const BUFFERED_EVENTS = 512;
+/** How late the kernel may tell of an edge, generously. **Units**: ms. */
+const LOOK_AGAIN_MS = 30;
 /** As many are read at once; then others have their turn. */
 const events = new EdgeEventBatch(64);
 
@@ -474,10 +476,12 @@ export class ChipLine implements LineSource, PresentLine {
       // What came before the interrupt was disabled must not fire the next.
       while (this.#read(request) > 0);
     } else {
-      // The kernel looks away while it changes what it looks for. What it saw
-      // before and after that is read first.
-      if (staysArmed) this.#options.loop.defer(() => this.#lookAgain(request));
-      else this.#seen = request.readBit(0);
+      // The kernel looks away while it changes what it looks for. What it did
+      // see comes first, so that no edge is told twice.
+      if (staysArmed) {
+        const { loop } = this.#options;
+        loop.after(LOOK_AGAIN_MS, () => this.#lookAgain(request));
+      } else this.#seen = request.readBit(0);
       this.#watchRequest(request);
     }
     return 0;
