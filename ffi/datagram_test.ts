@@ -3,7 +3,7 @@ import { bindDatagram, connectDatagram } from "./datagram.ts";
 import { createMemFd } from "./mem_fd.ts";
 import { OsError } from "./os_error.ts";
 import type { OwnedFd } from "./owned_fd.ts";
-import { receive, send } from "./unix_socket.ts";
+import { receive, send } from "./socket_message.ts";
 
 for (const kind of ["a path", "an abstract name"]) {
   Deno.test(`connectDatagram() sends messages and fds to ${kind}`, () => {

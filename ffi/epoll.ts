@@ -8,6 +8,7 @@ import { array, layout, PADDING, U32 } from "./layout.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import { relaxWaits } from "./wait_limit.ts";
 
 /** There is something to read. **Safety**: a constant. */
 export const EPOLLIN = 0x001;
@@ -51,7 +52,8 @@ const GENERATION = SLOT + 1;
  *
  * **Ownership**: owns the epoll fd, not the fds under watch: remove those
  * before closing them. **Safety**: {@linkcode Epoll.wait} fills a buffer of its
- * own, which the `…At` methods read until the next wait; none of them allocates.
+ * own, which the `…At` methods read until the next wait; none of them
+ * allocates.
  */
 export class Epoll implements Disposable {
   readonly #owned: OwnedFd;
@@ -159,7 +161,10 @@ export class Epoll implements Disposable {
     );
     if (count >= 0) return count;
     const errno = lastErrno();
-    if (errno === EINTR) return 0;
+    if (errno === EINTR) {
+      relaxWaits();
+      return 0;
+    }
     throw new OsError("epoll_wait", errno, "epoll");
   }
 
@@ -199,7 +204,7 @@ export class Epoll implements Disposable {
 
   /** Closes the instance; idempotent. */
   [Symbol.dispose](): void {
-    // The number may soon be somebody else's.
+    // The number may soon be another file's.
     this.#fd = -1;
     this.#owned.close();
   }

@@ -1,10 +1,12 @@
 /**
  * Linux error numbers, their names, and what they mean in plain English.
  *
- * The numbers are those of `asm-generic/errno.h`, which x86_64 and aarch64 share.
+ * The numbers are those of `asm-generic/errno.h`, which x86_64 and aarch64
+ * share.
  *
  * @module
  */
+import { ERRNO_TABLE, FIRST_INTERNAL_ERRNO } from "./errno_table.ts";
 
 /** Operation not permitted. **Safety**: a constant. */
 export const EPERM = 1;
@@ -92,6 +94,8 @@ export const ENOTSOCK = 88;
 export const EMSGSIZE = 90;
 /** Protocol not supported. **Safety**: a constant. */
 export const EPROTONOSUPPORT = 93;
+/** Protocol option not available. **Safety**: a constant. */
+export const ENOPROTOOPT = 92;
 /** Operation not supported. **Safety**: a constant. */
 export const EOPNOTSUPP = 95;
 /** Address already in use. **Safety**: a constant. */
@@ -110,7 +114,7 @@ export const EISCONN = 106;
 export const ENOTCONN = 107;
 /** Timed out. **Safety**: a constant. */
 export const ETIMEDOUT = 110;
-/** Connection refused: nobody listens. **Safety**: a constant. */
+/** Connection refused: no listener. **Safety**: a constant. */
 export const ECONNREFUSED = 111;
 /** Already under way. **Safety**: a constant. */
 export const EALREADY = 114;
@@ -127,86 +131,101 @@ export const ECANCELED = 125;
  */
 export const ENOTSUPP = 524;
 
-/** Number, name and meaning of every error that this table knows. */
-const ERRORS: ReadonlyMap<number, readonly [code: string, text: string]> =
-  new Map(
-    ([
-      [EPERM, "EPERM", "operation not permitted"],
-      [ENOENT, "ENOENT", "no such file or directory"],
-      [ESRCH, "ESRCH", "no such process"],
-      [EINTR, "EINTR", "interrupted by a signal"],
-      [EIO, "EIO", "input/output error"],
-      [ENXIO, "ENXIO", "no such device or address"],
-      [E2BIG, "E2BIG", "argument list too long"],
-      [ENOEXEC, "ENOEXEC", "not an executable"],
-      [EBADF, "EBADF", "bad file descriptor"],
-      [ECHILD, "ECHILD", "no child process"],
-      [EAGAIN, "EAGAIN", "try again later"],
-      [ENOMEM, "ENOMEM", "out of memory"],
-      [EACCES, "EACCES", "permission denied"],
-      [EFAULT, "EFAULT", "bad address"],
-      [EBUSY, "EBUSY", "busy"],
-      [EEXIST, "EEXIST", "already exists"],
-      [EXDEV, "EXDEV", "crosses file systems"],
-      [ENODEV, "ENODEV", "the device is gone"],
-      [ENOTDIR, "ENOTDIR", "not a directory"],
-      [EISDIR, "EISDIR", "is a directory"],
-      [EINVAL, "EINVAL", "invalid argument"],
-      [ENFILE, "ENFILE", "too many open files in the system"],
-      [EMFILE, "EMFILE", "too many open files in the process"],
-      [ENOTTY, "ENOTTY", "not an operation of this kind of file"],
-      [ETXTBSY, "ETXTBSY", "program file busy"],
-      [EFBIG, "EFBIG", "file too large"],
-      [ENOSPC, "ENOSPC", "no space left"],
-      [ESPIPE, "ESPIPE", "not seekable"],
-      [EROFS, "EROFS", "read-only file system"],
-      [EMLINK, "EMLINK", "too many links"],
-      [EPIPE, "EPIPE", "the other end is closed"],
-      [ERANGE, "ERANGE", "result out of range"],
-      [EDEADLK, "EDEADLK", "would deadlock"],
-      [ENAMETOOLONG, "ENAMETOOLONG", "name too long"],
-      [ENOSYS, "ENOSYS", "not implemented by this kernel"],
-      [ENOTEMPTY, "ENOTEMPTY", "directory not empty"],
-      [ELOOP, "ELOOP", "too many symbolic links"],
-      [EBADE, "EBADE", "unexpected answer from the kernel"],
-      [EPROTO, "EPROTO", "protocol error"],
-      [EOVERFLOW, "EOVERFLOW", "value too large"],
-      [ENOTSOCK, "ENOTSOCK", "not a socket"],
-      [EMSGSIZE, "EMSGSIZE", "message too long"],
-      [EPROTONOSUPPORT, "EPROTONOSUPPORT", "protocol not supported"],
-      [EOPNOTSUPP, "EOPNOTSUPP", "operation not supported"],
-      [EADDRINUSE, "EADDRINUSE", "address already in use"],
-      [EADDRNOTAVAIL, "EADDRNOTAVAIL", "address not available"],
-      [ECONNABORTED, "ECONNABORTED", "connection aborted"],
-      [ECONNRESET, "ECONNRESET", "connection reset by the other end"],
-      [ENOBUFS, "ENOBUFS", "no buffer space"],
-      [EISCONN, "EISCONN", "already connected"],
-      [ENOTCONN, "ENOTCONN", "not connected"],
-      [ETIMEDOUT, "ETIMEDOUT", "timed out"],
-      [ECONNREFUSED, "ECONNREFUSED", "connection refused: nobody listens"],
-      [EALREADY, "EALREADY", "already under way"],
-      [EINPROGRESS, "EINPROGRESS", "now under way"],
-      [EUCLEAN, "EUCLEAN", "structure needs cleaning"],
-      [ECANCELED, "ECANCELED", "cancelled"],
-      [ENOTSUPP, "ENOTSUPP", "not supported by the driver"],
-    ] as const).map(([number, code, text]) => [number, [code, text]]),
-  );
+/** Meanings that are plainer than the C library's texts. */
+const PLAIN_TEXTS: Readonly<Record<string, string>> = {
+  EINTR: "interrupted by a signal",
+  ENOEXEC: "not an executable",
+  ECHILD: "no child process",
+  EAGAIN: "try again later",
+  ENOMEM: "out of memory",
+  EBUSY: "busy",
+  EEXIST: "already exists",
+  EXDEV: "crosses file systems",
+  ENODEV: "the device is gone",
+  ENFILE: "too many open files in the system",
+  EMFILE: "too many open files in the process",
+  ENOTTY: "not an operation of this kind of file",
+  ETXTBSY: "program file busy",
+  ENOSPC: "no space left",
+  ESPIPE: "not seekable",
+  EPIPE: "the other end is closed",
+  ERANGE: "result out of range",
+  EDEADLK: "would deadlock",
+  ENAMETOOLONG: "name too long",
+  ENOSYS: "not implemented by this kernel",
+  ELOOP: "too many symbolic links",
+  EBADE: "unexpected answer from the kernel",
+  EOVERFLOW: "value too large",
+  ENOTSOCK: "not a socket",
+  EADDRNOTAVAIL: "address not available",
+  ECONNABORTED: "connection aborted",
+  ECONNRESET: "connection reset by the other end",
+  ENOBUFS: "no buffer space",
+  EISCONN: "already connected",
+  ENOTCONN: "not connected",
+  ETIMEDOUT: "timed out",
+  ECONNREFUSED: "connection refused: no process listens",
+  EALREADY: "already under way",
+  EINPROGRESS: "now under way",
+  ECANCELED: "cancelled",
+  ENOTSUPP: "not supported by the driver",
+  EPROBE_DEFER: "the driver waits for another device",
+};
+
+interface KnownError {
+  readonly code: string;
+  readonly libcText: string;
+}
+
+const BY_NUMBER: ReadonlyMap<number, KnownError> = new Map(
+  ERRNO_TABLE.map(([errno, code, libcText]) => [errno, { code, libcText }]),
+);
 
 /**
- * The name of an error number: `"EBUSY"` for 16; `"errno 4095"` for one that
- * has no name here.
+ * Returns the name of an error number: `"EBUSY"` for 16; `"errno 4095"` for a
+ * number that Linux does not use.
  *
  * **Safety**: reads a table only.
  */
 export function errnoCode(errno: number): string {
-  return ERRORS.get(errno)?.[0] ?? `errno ${errno}`;
+  return BY_NUMBER.get(errno)?.code ?? `errno ${errno}`;
 }
 
 /**
- * What an error number means, in plain English: `"busy"` for EBUSY.
+ * Returns the meaning of an error number in plain English: `"busy"` for EBUSY.
  *
  * **Safety**: reads a table only.
  */
 export function errnoText(errno: number): string {
-  return ERRORS.get(errno)?.[1] ?? "unknown error";
+  const known = BY_NUMBER.get(errno);
+  if (known === undefined) return "unknown error";
+  return PLAIN_TEXTS[known.code] ??
+    // "Remote I/O error" begins a sentence; "RFS specific error" is a name.
+    known.libcText.replace(/^[A-Z](?![A-Z])/, (letter) => letter.toLowerCase());
+}
+
+/**
+ * Returns the text of `strerror` in the C locale, on which scripts match:
+ * `"Device or resource busy"` for EBUSY. For a number that is internal to the
+ * kernel, its meaning and its name.
+ *
+ * **Safety**: reads a table only.
+ */
+export function libcErrorText(errno: number): string {
+  const known = BY_NUMBER.get(errno);
+  if (known === undefined) return `Unknown error ${errno}`;
+  return errno < FIRST_INTERNAL_ERRNO
+    ? known.libcText
+    : `${known.libcText} (${known.code})`;
+}
+
+/**
+ * Returns the error number of a name, and undefined for an unknown name.
+ *
+ * **Safety**: reads a table only.
+ */
+export function errnoOf(code: string): number | undefined {
+  const number = /^errno (\d+)$/.exec(code)?.[1];
+  if (number !== undefined) return Number(number);
+  return ERRNO_TABLE.find(([, known]) => known === code)?.[0];
 }

@@ -4,10 +4,10 @@
  * @module
  */
 import { EAGAIN, EINTR } from "./errno.ts";
-import { readLink } from "./files.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
 import { pollFd, POLLOUT } from "./poll.ts";
+import { limitWaits } from "./wait_limit.ts";
 
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
@@ -44,8 +44,8 @@ export function createEventFd(): OwnedFd {
  * @returns Whether it was written: false when it would block (a pipe that is
  * full: its reader has been notified already) or the reader is gone.
  *
- * **Blocking**: not on a nonblocking fd. On one that somebody else left blocking
- * use {@linkcode signalBlockingFd}. **Safety**: writes from a constant of this
+ * **Blocking**: not on a nonblocking fd. For one that others share there is
+ * {@linkcode signalSharedFd}. **Safety**: writes from a constant of this
  * module; the kernel checks the fd.
  */
 export function signalFd(fd: number): boolean {
@@ -56,14 +56,49 @@ export function signalFd(fd: number): boolean {
 }
 
 /**
- * The same as {@linkcode signalFd} for an fd without O_NONBLOCK, whose flags
- * are not ours to change: asks first whether there is room.
+ * Outcomes of a call on an fd that another process shares.
  *
- * **Blocking**: only if another writer takes the room in between. **Safety**:
- * as {@linkcode signalFd}.
+ * **Safety**: plain data.
  */
-export function signalBlockingFd(fd: number): boolean {
-  return (pollFd(fd, POLLOUT, 0) & POLLOUT) !== 0 && signalFd(fd);
+export const Signalled = {
+  /** The notification was written. */
+  Done: 0,
+  /** There is no room: the reader was notified already, or is gone. */
+  Full: 1,
+  /** The call waited, and was interrupted: the fd blocks and is full. */
+  Waited: 2,
+} as const;
+/** See the constant of the same name. **Safety**: plain data. */
+export type Signalled = typeof Signalled[keyof typeof Signalled];
+
+/**
+ * The same as {@linkcode signalFd} for an fd that another process shares, and
+ * can make blocking at any time.
+ *
+ * **Blocking**: for {@linkcode ../ffi/wait_limit.ts | WAIT_LIMIT_MS} at most, if
+ * the other process means harm. **Safety**: as {@linkcode signalFd}.
+ */
+export function signalSharedFd(fd: number): Signalled {
+  limitWaits();
+  const written = libc().write(fd, ONE, 8);
+  if (written === 8) return Signalled.Done;
+  // A write that finds room, or must not wait, is never interrupted.
+  return written < 0 && lastErrno() === EINTR
+    ? Signalled.Waited
+    : Signalled.Full;
+}
+
+/**
+ * The same as {@linkcode signalSharedFd} for an fd that blocks from the
+ * beginning: asks first whether there is room.
+ *
+ * **Blocking**: as {@linkcode signalSharedFd}, if another writer takes the room
+ * in between. **Safety**: as {@linkcode signalFd}.
+ */
+export function signalBlockingFd(fd: number): Signalled {
+  return (pollFd(fd, POLLOUT, 0) & POLLOUT) === 0
+    ? Signalled.Full
+    : signalSharedFd(fd);
 }
 
 /**
@@ -90,19 +125,23 @@ export function drainFd(fd: number): number {
 }
 
 /**
- * Whether `drainFd` answered that there was nothing to take.
+ * The same as {@linkcode drainFd} for an fd that another process shares, and
+ * can make blocking at any time: -EINTR if the call waited.
+ *
+ * **Blocking**: for {@linkcode ../ffi/wait_limit.ts | WAIT_LIMIT_MS} at most.
+ * **Safety**: as {@linkcode drainFd}.
+ */
+export function drainSharedFd(fd: number): number {
+  limitWaits();
+  const count = libc().read(fd, drained, 8);
+  return count < 0 ? -lastErrno() : count;
+}
+
+/**
+ * Returns true if `drainFd` answered that there was nothing to take.
  *
  * **Safety**: compares numbers.
  */
 export function isDrained(result: number): boolean {
   return result === -EAGAIN;
-}
-
-/**
- * Whether `fd` is an eventfd, by what `/proc/self/fd` says of it.
- *
- * **Safety**: looks only; false for fds that are not open.
- */
-export function isEventFd(fd: number): boolean {
-  return readLink(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
 }

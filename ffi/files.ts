@@ -1,12 +1,21 @@
 /**
- * What Deno's own file API cannot do, or only with more permissions.
+ * File operations that Deno's own API does not have, or only with more
+ * permissions.
  *
  * Everything here goes through libc, so that `--allow-ffi` is enough: Deno
  * itself refuses `/proc/self/…` and `/dev/…` without `--allow-all`.
  *
  * @module
  */
-import { EINTR, EINVAL, ENOENT, ENOTDIR, ERANGE, ESRCH } from "./errno.ts";
+import {
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  ENOENT,
+  ENOTDIR,
+  ERANGE,
+  ESRCH,
+} from "./errno.ts";
 import {
   array,
   bytes,
@@ -30,6 +39,21 @@ export const O_WRONLY = 1;
 export const O_RDWR = 2;
 /** Make the file if it is not there. **Safety**: a constant. */
 export const O_CREAT = 0o100;
+/** Fail if the file is there. **Safety**: a constant. */
+export const O_EXCL = 0o200;
+/** Empty the file. **Safety**: a constant. */
+export const O_TRUNC = 0o1000;
+/** Write at the end only. **Safety**: a constant. */
+export const O_APPEND = 0o2000;
+/**
+ * A place in the file system, not open for anything. **Safety**: a constant.
+ */
+export const O_PATH = 0o10000000;
+/**
+ * Fail if it is a symbolic link (with O_PATH: open the link itself); not the
+ * same number on the two targets. **Safety**: a constant.
+ */
+export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 /** Never wait. **Safety**: a constant. */
 export const O_NONBLOCK = 0o4000;
 /** Not for child processes. **Safety**: a constant. */
@@ -40,13 +64,17 @@ export const O_CLOEXEC = 0o2000000;
  */
 export const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 
+const O_ACCMODE = 3;
+const F_GETFD = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
+const FD_CLOEXEC = 1;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_BTIME = 0x800;
 const S_IFMT = 0o170000;
 const PATH_MAX = 4096;
 
@@ -75,7 +103,8 @@ export function openFile(path: string, flags: number, mode = 0o666): OwnedFd {
 }
 
 /**
- * Where a symbolic link points to; undefined if there is none of that name.
+ * Returns the target of a symbolic link; undefined if there is none of that
+ * name.
  *
  * @throws {OsError} EACCES, ELOOP, …
  *
@@ -169,12 +198,12 @@ export type FileKind =
   | "something else";
 
 /**
- * What is known of a file without opening it.
+ * Properties of a file that are known without opening it.
  *
  * **Safety**: plain data.
  */
 export interface FileStatus {
-  /** What kind of file it is. */
+  /** Kind of the file. */
   readonly kind: FileKind;
   /** Permission bits. */
   readonly mode: number;
@@ -182,14 +211,26 @@ export interface FileStatus {
   readonly uid: number;
   /** Owner's group id. */
   readonly gid: number;
+  /** Names that the file has: hard links. */
+  readonly links: number;
   /** Length in bytes. */
   readonly size: number;
+  /**
+   * Preferred unit of input and output in bytes; of hugetlbfs its page size.
+   */
+  readonly blockBytes: number;
   /** Device number of a device file; 0 of others. */
   readonly major: number;
   /** Device number of a device file; 0 of others. */
   readonly minor: number;
   /** Tells the file from every other one of its file system. */
   readonly inode: bigint;
+  /**
+   * Tells the file from every other one, as long as it is open somewhere; from
+   * later ones of the same inode number too, where the file system keeps the
+   * time at which a file was made.
+   */
+  readonly identity: string;
 }
 
 function status(
@@ -201,7 +242,13 @@ function status(
   const name = cString(path);
   const buffer = new Uint8Array(STATX.size);
   if (
-    libc().statx(directory, name, flags, STATX_BASIC_STATS, buffer) < 0
+    libc().statx(
+      directory,
+      name,
+      flags,
+      STATX_BASIC_STATS | STATX_BTIME,
+      buffer,
+    ) < 0
   ) {
     const errno = lastErrno();
     if (errno === ENOENT || errno === ENOTDIR) return undefined;
@@ -209,20 +256,42 @@ function status(
   }
   const view = new DataView(buffer.buffer);
   const mode = view.getUint16(STATX.at.stx_mode, LITTLE_ENDIAN);
+  const { at } = STATX;
+  const inode = view.getBigUint64(at.stx_ino, LITTLE_ENDIAN);
+  const wasTold = view.getUint32(at.stx_mask, LITTLE_ENDIAN);
+  const birth = (wasTold & STATX_BTIME) === 0 ? "" : [
+    view.getBigInt64(
+      at.stx_btime + STATX_TIMESTAMP.at.tv_sec,
+      LITTLE_ENDIAN,
+    ),
+    view.getUint32(
+      at.stx_btime + STATX_TIMESTAMP.at.tv_nsec,
+      LITTLE_ENDIAN,
+    ),
+  ].join(".");
   return {
     kind: FILE_KINDS[mode & S_IFMT] ?? "something else",
     mode: mode & 0o7777,
     uid: view.getUint32(STATX.at.stx_uid, LITTLE_ENDIAN),
     gid: view.getUint32(STATX.at.stx_gid, LITTLE_ENDIAN),
+    links: view.getUint32(STATX.at.stx_nlink, LITTLE_ENDIAN),
     size: Number(view.getBigUint64(STATX.at.stx_size, LITTLE_ENDIAN)),
+    blockBytes: view.getUint32(STATX.at.stx_blksize, LITTLE_ENDIAN),
     major: view.getUint32(STATX.at.stx_rdev_major, LITTLE_ENDIAN),
     minor: view.getUint32(STATX.at.stx_rdev_minor, LITTLE_ENDIAN),
-    inode: view.getBigUint64(STATX.at.stx_ino, LITTLE_ENDIAN),
+    inode,
+    identity: [
+      view.getUint32(at.stx_dev_major, LITTLE_ENDIAN),
+      view.getUint32(at.stx_dev_minor, LITTLE_ENDIAN),
+      inode,
+      birth,
+    ].join(":"),
   };
 }
 
 /**
- * What kind of file `path` is; undefined if there is none.
+ * Returns the kind and properties of `path`; undefined if there is no such
+ * file.
  *
  * @param options `followLinks: false` looks at a link itself.
  * @throws {OsError} EACCES, ELOOP, …
@@ -238,7 +307,7 @@ export function fileStatus(
 }
 
 /**
- * What kind of file an open fd is.
+ * Returns the kind and properties of an open fd.
  *
  * @throws {OsError} EBADF if it is not open.
  *
@@ -246,6 +315,27 @@ export function fileStatus(
  */
 export function fdStatus(fd: number): FileStatus {
   return status(fd, "", AT_EMPTY_PATH, `fd ${fd}`)!;
+}
+
+/**
+ * Returns the kind and properties of `name` in an open directory, links not
+ * followed;
+ * undefined if there is none.
+ *
+ * @throws {OsError} EACCES, …
+ *
+ * **Safety**: looks only.
+ */
+export function statusAt(
+  directory: OwnedFd,
+  name: string,
+): FileStatus | undefined {
+  return status(
+    directory.fd,
+    name,
+    AT_SYMLINK_NOFOLLOW,
+    `${directory.what}/${name}`,
+  );
 }
 
 /**
@@ -273,16 +363,47 @@ const DIRENT64 = layout("linux_dirent64", 24, [
   ["d_name", bytes(5)],
 ]);
 
+/** `d_type` of `struct linux_dirent64`, by value. */
+const DIRENT_KINDS: Readonly<Record<number, FileKind>> = {
+  1: "fifo",
+  2: "character device",
+  4: "directory",
+  6: "block device",
+  8: "regular file",
+  10: "symbolic link",
+  12: "socket",
+};
+
 /**
- * The names in a directory, in no order, without `.` and `..`.
+ * An entry of a directory.
  *
+ * **Safety**: plain data.
+ */
+export interface DirectoryEntry {
+  /** The name within the directory. */
+  readonly name: string;
+  /**
+   * The kind of file, links not followed; undefined if the file system does not
+   * say.
+   */
+  readonly kind: FileKind | undefined;
+}
+
+/**
+ * Lists a directory, in no order, without `.` and `..`.
+ *
+ * @param maxEntries Where to stop, or a few hundred later: the directory may be
+ * one that others fill.
  * @throws {OsError} ENOENT, ENOTDIR, EACCES, …
  *
  * **Safety**: opens, reads and closes.
  */
-export function listDirectory(path: string): string[] {
+export function listEntries(
+  path: string,
+  maxEntries = Infinity,
+): DirectoryEntry[] {
   using directory = openFile(path, O_RDONLY | O_DIRECTORY);
-  const names: string[] = [];
+  const entries: DirectoryEntry[] = [];
   const buffer = new Uint8Array(32 * 1024);
   const view = new DataView(buffer.buffer);
   for (;;) {
@@ -291,16 +412,30 @@ export function listDirectory(path: string): string[] {
       "getdents64",
       path,
     );
-    if (length === 0) return names;
+    if (length === 0 || entries.length >= maxEntries) return entries;
     for (let offset = 0; offset < length;) {
       const start = offset + DIRENT64.at.d_name;
       const name = decoder.decode(
         buffer.subarray(start, buffer.indexOf(0, start)),
       );
-      if (name !== "." && name !== "..") names.push(name);
+      if (name !== "." && name !== "..") {
+        const type = view.getUint8(offset + DIRENT64.at.d_type);
+        entries.push({ name, kind: DIRENT_KINDS[type] });
+      }
       offset += view.getUint16(offset + DIRENT64.at.d_reclen, LITTLE_ENDIAN);
     }
   }
+}
+
+/**
+ * The names in a directory, in no order, without `.` and `..`.
+ *
+ * @throws {OsError} ENOENT, ENOTDIR, EACCES, …
+ *
+ * **Safety**: opens, reads and closes.
+ */
+export function listDirectory(path: string): string[] {
+  return listEntries(path).map(({ name }) => name);
 }
 
 /**
@@ -327,6 +462,22 @@ export function readSmallFile(
     throw error;
   }
   using _file = file;
+  return readOpenFile(file, maxBytes);
+}
+
+/**
+ * The whole text of a small file that is open for reading, from where it was
+ * read to; undefined for one in `/proc` whose process has gone meanwhile.
+ *
+ * @param maxBytes How much of it is still small.
+ * @throws {OsError} EIO, …, and ERANGE beyond `maxBytes`.
+ *
+ * **Blocking**: as the file is. **Safety**: reads.
+ */
+export function readOpenFile(
+  file: OwnedFd,
+  maxBytes: number,
+): string | undefined {
   const chunk = new Uint8Array(4096);
   const text: Uint8Array[] = [];
   for (let total = 0; total <= maxBytes;) {
@@ -336,7 +487,7 @@ export function readSmallFile(
       if (errno === EINTR) continue;
       // What /proc says of a process that has gone since the file was opened.
       if (errno === ESRCH) return undefined;
-      throw new OsError("read", errno, path);
+      throw new OsError("read", errno, file.what);
     }
     if (count === 0) {
       const whole = new Uint8Array(total);
@@ -350,7 +501,28 @@ export function readSmallFile(
     text.push(chunk.slice(0, count));
     total += count;
   }
-  throw new OsError("read", ERANGE, path);
+  throw new OsError("read", ERANGE, file.what);
+}
+
+/**
+ * Reads some bytes of an open file.
+ *
+ * @returns How many; 0 at its end, -1 if a nonblocking one has none now.
+ * @throws {OsError} EISDIR, EIO, …
+ *
+ * **Blocking**: as the file is. **Safety**: reads into `target` only.
+ */
+export function readSome(
+  file: OwnedFd,
+  target: Uint8Array<ArrayBuffer>,
+): number {
+  for (;;) {
+    const count = libc().read(file.fd, target, target.length);
+    if (count >= 0) return count;
+    const errno = lastErrno();
+    if (errno === EAGAIN) return -1;
+    if (errno !== EINTR) throw new OsError("read", errno, `fd ${file.fd}`);
+  }
 }
 
 /**
@@ -370,7 +542,34 @@ export function duplicate(fd: number): OwnedFd {
 }
 
 /**
- * Whether an open file is nonblocking (O_NONBLOCK).
+ * True for a descriptor that was open before this program began, which leaves
+ * none open for programs that it starts: those of the runtime are close-on-exec.
+ *
+ * **Safety**: looks only.
+ */
+export function isInherited(fd: number): boolean {
+  const flags = libc().fcntl(fd, F_GETFD, 0);
+  return flags >= 0 && (flags & FD_CLOEXEC) === 0;
+}
+
+/**
+ * Returns the access that an open file was opened for.
+ *
+ * @returns Whether it can be read and written; neither for one that was opened
+ * with O_PATH, which is open for nothing.
+ * @throws {OsError} EBADF if it is not open.
+ *
+ * **Safety**: looks only.
+ */
+export function openFor(fd: number): { read: boolean; write: boolean } {
+  const flags = check(libc().fcntl(fd, F_GETFL, 0), "fcntl", `fd ${fd}`);
+  if ((flags & O_PATH) !== 0) return { read: false, write: false };
+  const mode = flags & O_ACCMODE;
+  return { read: mode !== O_WRONLY, write: mode !== O_RDONLY };
+}
+
+/**
+ * Returns true if an open file is nonblocking (O_NONBLOCK).
  *
  * @throws {OsError} EBADF if it is not open.
  *
@@ -387,24 +586,10 @@ export function isNonblocking(fd: number): boolean {
  * @throws {OsError} If the kernel refuses.
  *
  * **Ownership**: takes the owner, not the number: a borrowed fd's flags are not
- * ours to change. **Safety**: whoever shares the open file shares the flag.
+ * ours to change. **Safety**: all users of the open file share the flag.
  */
 export function makeNonblocking(owned: OwnedFd): void {
   const { fcntl } = libc();
   const flags = check(fcntl(owned.fd, F_GETFL, 0), "fcntl", owned.what);
   check(fcntl(owned.fd, F_SETFL, flags | O_NONBLOCK), "fcntl", owned.what);
-}
-
-/**
- * Removes a name from the file system; does nothing if there is none.
- *
- * @throws {OsError} EACCES, EISDIR, …
- *
- * **Safety**: what is open stays usable.
- */
-export function unlink(path: string): void {
-  if (libc().unlink(cString(path)) < 0) {
-    const errno = lastErrno();
-    if (errno !== ENOENT) throw new OsError("unlink", errno, path);
-  }
 }

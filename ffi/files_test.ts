@@ -7,7 +7,6 @@ import {
   isNonblocking,
   listDirectory,
   makeNonblocking,
-  O_CREAT,
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
@@ -15,7 +14,6 @@ import {
   readLink,
   readSmallFile,
   realPath,
-  unlink,
 } from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
@@ -134,16 +132,4 @@ Deno.test("makeNonblocking() changes an fd of ours", () => {
   assert(!isNonblocking(file.fd));
   makeNonblocking(file);
   assert(isNonblocking(file.fd));
-});
-
-Deno.test("unlink() removes a name and does not mind if there is none", () => {
-  const path = Deno.makeTempFileSync();
-  unlink(path);
-  assertEquals(fileStatus(path), undefined);
-  unlink(path);
-  assertThrows(() => unlink("/dev"), OsError);
-  using made = openFile(path, O_RDWR | O_CREAT, 0o600);
-  assertEquals(fileStatus(path)!.mode, 0o600);
-  unlink(path);
-  assertEquals(fdStatus(made.fd).kind, "regular file");
 });

@@ -74,7 +74,8 @@ function call(
  * @param chipFd The open gpiochip device file.
  * @returns 0 or -errno (-ENODEV: the chip is gone).
  *
- * **Safety**: `info` has the struct's size. **Source**: GPIO_GET_CHIPINFO_IOCTL.
+ * **Safety**: `info` has the struct's size. **Source**:
+ * GPIO_GET_CHIPINFO_IOCTL.
  */
 export function getChipInfo(
   chipFd: number,
@@ -126,8 +127,8 @@ export function watchLineInfo(
  * @param offset A u32: the line's offset.
  * @returns 0 or -errno (-EBUSY: not under watch).
  *
- * **Safety**: `offset` has 4 bytes. **Source**: GPIO_GET_LINEINFO_UNWATCH_IOCTL,
- * since Linux 5.7.
+ * **Safety**: `offset` has 4 bytes. **Source**:
+ * GPIO_GET_LINEINFO_UNWATCH_IOCTL, since Linux 5.7.
  */
 export function unwatchLineInfo(
   chipFd: number,
@@ -140,7 +141,7 @@ export function unwatchLineInfo(
  * Requests lines: reads a {@linkcode LINE_REQUEST} and puts the new fd into it.
  *
  * @param chipFd The open gpiochip device file.
- * @returns 0 or -errno (-EBUSY: somebody has one of them; -EINVAL: no such line,
+ * @returns 0 or -errno (-EBUSY: one of them is in use; -EINVAL: no such line,
  * or settings that contradict each other).
  *
  * **Ownership**: the fd in the struct is the caller's after 0. **Safety**:
@@ -157,8 +158,8 @@ export function getLine(
  * Changes the settings of all lines of a request: reads a
  * {@linkcode LINE_CONFIG}.
  *
- * Lines that are outputs in it and have no output value are set inactive; a line
- * with neither direction flag is left as it is.
+ * Lines that are outputs in it and have no output value are set inactive; a
+ * line with neither direction flag is left as it is.
  *
  * @param requestFd The fd that {@linkcode getLine} gave.
  * @returns 0 or -errno.
@@ -212,7 +213,8 @@ export function setLineValues(
  * LINE_INFO_CHANGED}s) or a request's fd (gives {@linkcode LINE_EVENT}s).
  * @param target Room for one event at least; the kernel writes whole ones.
  * @param length Bytes of `target` to use.
- * @returns Bytes read or -errno (-EAGAIN: none there, -ENODEV: the chip is gone).
+ * @returns Bytes read or -errno (-EAGAIN: none there, -ENODEV: the chip is
+ * gone).
  *
  * **Blocking**: on a blocking fd until there is one. **Safety**: `target` has
  * `length` bytes. **Source**: gpio-v2-line-event-read.rst.

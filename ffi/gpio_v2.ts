@@ -1,9 +1,9 @@
 /**
  * The GPIO character device uAPI, version 2: structs and flags, no policy.
  *
- * Three numberings meet here and are never mixed: an *offset* is a line's number
- * on its chip, a *bit* is a line's position in the `offsets` of its request (the
- * numbering of every mask), and seqno/lineSeqno count events.
+ * Three numberings meet here and are never mixed: an *offset* is a line's
+ * number on its chip, a *bit* is a line's position in the `offsets` of its
+ * request (the numbering of every mask), and seqno/lineSeqno count events.
  *
  * Source: `linux/gpio.h`; version 2 since Linux 5.10.
  *
@@ -11,11 +11,15 @@
  */
 import { array, bytes, I32, type Layout, layout, U32, U64 } from "./layout.ts";
 
-/** Bytes of every name field, the closing NUL included. **Safety**: a constant. */
+/**
+ * Bytes of every name field, the closing NUL included. **Safety**: a constant.
+ */
 export const GPIO_MAX_NAME_SIZE = 32;
 /** The most lines that one request can have. **Safety**: a constant. */
 export const GPIO_V2_LINES_MAX = 64;
-/** The most attributes that one configuration can have. **Safety**: a constant. */
+/**
+ * The most attributes that one configuration can have. **Safety**: a constant.
+ */
 export const GPIO_V2_LINE_NUM_ATTRS_MAX = 10;
 
 const NAME = bytes(GPIO_MAX_NAME_SIZE);
@@ -50,9 +54,9 @@ export const LINE_VALUES: Layout<"bits" | "mask"> = layout(
 );
 
 /**
- * `struct gpio_v2_line_attribute`; `value` is the union of `flags`, `values` and
- * (in its lower half) `debounce_period_us`. **Safety**: offsets only; no memory
- * is touched.
+ * `struct gpio_v2_line_attribute`; `value` is the union of `flags`, `values`
+ * and (in its lower half) `debounce_period_us`. **Safety**: offsets only; no
+ * memory is touched.
  *
  * **Source**: linux/gpio.h, since Linux 5.10.
  */
@@ -67,8 +71,8 @@ export const LINE_ATTRIBUTE: Layout<"id" | "padding" | "value"> = layout(
 );
 
 /**
- * `struct gpio_v2_line_config_attribute`. **Safety**: offsets only; no memory is
- * touched.
+ * `struct gpio_v2_line_config_attribute`. **Safety**: offsets only; no memory
+ * is touched.
  *
  * **Source**: linux/gpio.h, since Linux 5.10.
  */
@@ -99,7 +103,8 @@ export const LINE_CONFIG: Layout<"flags" | "num_attrs" | "padding" | "attrs"> =
   );
 
 /**
- * `struct gpio_v2_line_request`. **Safety**: offsets only; no memory is touched.
+ * `struct gpio_v2_line_request`. **Safety**: offsets only; no memory is
+ * touched.
  *
  * **Source**: linux/gpio.h, since Linux 5.10.
  */
@@ -172,11 +177,11 @@ export const LINE_EVENT: Layout<
 /**
  * `enum gpio_v2_line_flag`; all of them fit the lower word of the u64.
  *
- * **Safety**: plain data. **Source**: linux/gpio.h; EventClockRealtime since Linux
- * 5.11, EventClockHte since 5.19.
+ * **Safety**: plain data. **Source**: linux/gpio.h; EventClockRealtime since
+ * Linux 5.11, EventClockHte since 5.19.
  */
 export const LineFlag = {
-  /** In line info: somebody has the line, or it cannot be requested. */
+  /** In line info: the line is in use, or it cannot be requested. */
   Used: 1 << 0,
   /** Active is the low level. */
   ActiveLow: 1 << 1,
@@ -236,7 +241,7 @@ export const EdgeEventId = {
  * **Safety**: plain data. **Source**: linux/gpio.h, since Linux 5.10.
  */
 export const InfoEventId = {
-  /** Somebody took the line. */
+  /** The line was requested. */
   Requested: 1,
   /** Its owner let it go. */
   Released: 2,
@@ -244,33 +249,41 @@ export const InfoEventId = {
   Reconfigured: 3,
 } as const;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** Bytes of a name that the kernel keeps; the last of the field is a NUL. */
+const NAME_BYTES_MAX = GPIO_MAX_NAME_SIZE - 1;
 
 /**
- * Writes a name into a field of {@linkcode GPIO_MAX_NAME_SIZE} bytes, cut to the
- * 31 bytes that the kernel keeps, never within a character, and at a NUL.
+ * Writes a name into a field of {@linkcode GPIO_MAX_NAME_SIZE} bytes, cut to
+ * the 31 bytes that the kernel keeps, never within a UTF-8 character, and at a
+ * NUL.
  *
  * **Safety**: writes 32 bytes of `target` from `offset` on, the NUL included.
  */
-export function encodeName(
+export function setNameBytes(
   target: Uint8Array,
   offset: number,
-  name: string,
+  name: Uint8Array,
 ): void {
   const field = target.subarray(offset, offset + GPIO_MAX_NAME_SIZE);
   field.fill(0);
-  const [text = ""] = name.split("\0", 1);
-  encoder.encodeInto(text, field.subarray(0, GPIO_MAX_NAME_SIZE - 1));
+  const end = name.indexOf(0);
+  let length = end < 0 ? name.length : end;
+  if (length > NAME_BYTES_MAX) {
+    length = NAME_BYTES_MAX;
+    const isContinuation = (byte: number) => (byte & 0xc0) === 0x80;
+    // A character has three of them at most.
+    for (let i = 0; i < 3 && isContinuation(name[length]!); i++) length--;
+  }
+  field.set(name.subarray(0, length));
 }
 
 /**
- * Reads a name from a field of {@linkcode GPIO_MAX_NAME_SIZE} bytes.
+ * The bytes of a name in a field of {@linkcode GPIO_MAX_NAME_SIZE} bytes.
  *
- * **Safety**: reads 32 bytes at most, also when there is no NUL.
+ * **Safety**: 32 bytes at most, also when there is no NUL; a view of `source`.
  */
-export function decodeName(source: Uint8Array, offset: number): string {
+export function nameBytes(source: Uint8Array, offset: number): Uint8Array {
   const field = source.subarray(offset, offset + GPIO_MAX_NAME_SIZE);
   const end = field.indexOf(0);
-  return decoder.decode(end < 0 ? field : field.subarray(0, end));
+  return end < 0 ? field : field.subarray(0, end);
 }

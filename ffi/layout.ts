@@ -34,7 +34,7 @@
 export const LITTLE_ENDIAN = true;
 
 /**
- * What a field can be: a size and the alignment that C gives it.
+ * Size of a field, and the alignment that C gives it.
  *
  * **Safety**: plain data; no memory is touched.
  */
@@ -124,7 +124,7 @@ function alignUp(offset: number, alignment: number): number {
 }
 
 /**
- * How {@linkcode layout} places fields.
+ * Options of {@linkcode layout}.
  *
  * **Safety**: plain data; no memory is touched.
  */

@@ -48,8 +48,6 @@ const SYMBOLS = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   /** int chmod(const char *path, mode_t mode) */
   chmod: { parameters: ["buffer", "u32"], result: "i32" },
-  /** int unlink(const char *path) */
-  unlink: { parameters: ["buffer"], result: "i32" },
   /** ssize_t readlink(const char *path, char *buffer, size_t size) */
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   /** char *realpath(const char *path, char resolved[PATH_MAX]) */
@@ -115,8 +113,54 @@ const SYMBOLS = {
   },
   /** int munmap(void *address, size_t length) */
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
+  /** int mprotect(void *address, size_t length, int protection) */
+  mprotect: { parameters: ["pointer", "usize", "i32"], result: "i32" },
+  /** int sigaction(int signal, const struct sigaction *action, struct sigaction *old) */
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  /** syscall(SYS_timer_create, clockid_t clock, struct sigevent *event, timer_t *timer) */
+  timerCreate: {
+    name: "syscall",
+    parameters: ["i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
+  /** syscall(SYS_timer_settime, timer_t timer, int flags, const struct itimerspec *new, NULL) */
+  timerSettime: {
+    name: "syscall",
+    parameters: ["i32", "i32", "i32", "buffer", "pointer"],
+    result: "i32",
+  },
+  /** syscall(SYS_gettid): the C library has a function of its own from 2.30 on */
+  gettid: { name: "syscall", parameters: ["i32"], result: "i32" },
+  /** int pthread_attr_init(pthread_attr_t *attributes) */
+  pthreadAttrInit: {
+    name: "pthread_attr_init",
+    parameters: ["buffer"],
+    result: "i32",
+  },
+  /** int pthread_attr_setdetachstate(pthread_attr_t *attributes, int state) */
+  pthreadAttrSetdetachstate: {
+    name: "pthread_attr_setdetachstate",
+    parameters: ["buffer", "i32"],
+    result: "i32",
+  },
+  /** int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size) */
+  pthreadAttrSetstacksize: {
+    name: "pthread_attr_setstacksize",
+    parameters: ["buffer", "usize"],
+    result: "i32",
+  },
+  /** int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) */
+  pthreadCreate: {
+    name: "pthread_create",
+    parameters: ["buffer", "buffer", "pointer", "pointer"],
+    result: "i32",
+  },
+  /** int pipe2(int fds[2], int flags) */
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   /** int madvise(void *address, size_t length, int advice) */
   madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
+  /** int mallopt(int param, int value) */
+  mallopt: { parameters: ["i32", "i32"], result: "i32" },
 
   /** int socket(int domain, int type, int protocol) */
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -124,6 +168,8 @@ const SYMBOLS = {
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   /** int bind(int fd, const struct sockaddr *address, socklen_t length) */
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** int shutdown(int fd, int how) */
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   /** int listen(int fd, int backlog) */
   listen: { parameters: ["i32", "i32"], result: "i32" },
   /** int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) */
@@ -137,6 +183,13 @@ const SYMBOLS = {
     parameters: ["i32", "i32", "i32", "buffer", "buffer"],
     result: "i32",
   },
+  /** int setsockopt(int fd, int level, int option, const void *value, socklen_t length) */
+  setsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
+  /** ssize_t recv(int fd, void *buffer, size_t length, int flags) */
+  recv: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   /** ssize_t recvmsg(int fd, struct msghdr *message, int flags) */
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** ssize_t sendmsg(int fd, const struct msghdr *message, int flags) */
@@ -150,6 +203,12 @@ const SYMBOLS = {
  */
 export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
+/**
+ * Threads have a library of their own before glibc 2.34, and an empty one that
+ * leads to the C library after it.
+ */
+const THREADS = "libpthread.so.0";
+
 let symbols: Libc | undefined;
 let errnoWord: Int32Array | undefined;
 
@@ -161,7 +220,8 @@ function lazySymbols(): Libc {
   const lazy = {};
   for (const [name, declaration] of Object.entries(SYMBOLS)) {
     const open = () => {
-      const library = Deno.dlopen("libc.so.6", { [name]: declaration });
+      const file = name.startsWith("pthread") ? THREADS : "libc.so.6";
+      const library = Deno.dlopen(file, { [name]: declaration });
       const value = library.symbols[name];
       Object.defineProperty(lazy, name, { value });
       return value;

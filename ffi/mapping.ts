@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { BusGuardedRange, MAX_GUARDED } from "./bus_guard.ts";
+import { ENOMEM } from "./errno.ts";
+import { unmapElsewhere } from "./helper_thread.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 
@@ -12,41 +15,57 @@ const MAP_SHARED = 1;
 const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = 2n ** 64n - 1n;
 
-const leaks = new FinalizationRegistry<string>((what) =>
-  console.error(`a mapping of ${what} was never disposed`)
-);
+let reportLeak: (what: string) => void = () => {};
 
 /**
- * How to map a file.
+ * Sets the listener for mappings that were dropped without being disposed.
+ *
+ * **Safety**: the listener runs some time after a garbage collection, between
+ * tasks.
+ */
+export function onLeakedMapping(listener: (what: string) => void): void {
+  reportLeak = listener;
+}
+
+const leaks = new FinalizationRegistry<string>((what) => reportLeak(what));
+
+/**
+ * Options of a mapping.
  *
  * **Safety**: plain data.
  */
 export interface MappingOptions {
   /** Bytes to map; the last page is mapped whole. */
   readonly length: number;
-  /** Where in the file to begin; a multiple of the page size. */
+  /** Offset of its first byte in the file; a multiple of the page size. */
   readonly offset?: number;
-  /** Whether the memory may be written; true unless said otherwise. */
+  /** Allows writing to the memory; default true. */
   readonly writable?: boolean;
-  /** What it is, for messages. */
+  /**
+   * Page size of the file, if a fault must not end the process (SIGBUS): for
+   * files that others can truncate. See {@linkcode Mapping.fault}.
+   */
+  readonly guardUnit?: number;
+  /** Subject of messages. */
   readonly subject: string;
 }
 
 /**
- * A piece of a file, shared with whoever else maps it.
+ * A piece of a file, shared with all others that map it.
  *
  * **Ownership**: the mapping is the holder's, who disposes it; the fd can be
  * closed right after mapping. **Safety**: the memory of {@linkcode
  * Mapping.buffer} is not JavaScript's. It changes at any time (use `Atomics`
- * where order matters), touching it beyond the end of the file kills the process
- * (SIGBUS), and so does any view of it that is used after disposal (SIGSEGV):
- * views belong to objects that are emptied first. A write to a read-only mapping
- * kills the process too.
+ * where order matters), touching it beyond the end of the file kills the
+ * process (SIGBUS) unless it is guarded, and so does any view of it that is
+ * used after disposal (SIGSEGV): views belong to objects that are emptied
+ * first. A write to a read-only mapping kills the process too.
  */
 export class Mapping implements Disposable {
   #pointer: Deno.PointerObject | null;
   #buffer: ArrayBuffer | undefined;
   readonly #subject: string;
+  readonly #guard: BusGuardedRange | undefined;
   /** Bytes mapped. */
   readonly length: number;
 
@@ -54,8 +73,10 @@ export class Mapping implements Disposable {
     pointer: Deno.PointerObject,
     length: number,
     subject: string,
+    guard: BusGuardedRange | undefined,
   ) {
     this.#pointer = pointer;
+    this.#guard = guard;
     this.length = length;
     this.#subject = subject;
     this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, length);
@@ -67,12 +88,13 @@ export class Mapping implements Disposable {
    *
    * Whether the file is that long is the caller's to know.
    *
-   * @throws {OsError} EINVAL for an unaligned offset, EACCES for a file not open
-   * for it, ENOMEM, …
+   * @throws {OsError} EINVAL for an unaligned offset, EACCES for a file not
+   * open for it, ENOMEM (also when {@linkcode MAX_GUARDED} mappings are
+   * guarded), …
    * @throws {RangeError} If the length is not a positive integer.
    */
   static map(fd: number, options: MappingOptions): Mapping {
-    const { length, offset = 0, writable = true, subject } = options;
+    const { length, offset = 0, writable = true, guardUnit, subject } = options;
     if (!Number.isSafeInteger(length) || length < 1) {
       throw new RangeError(
         `Cannot map ${length} bytes of ${subject}: at least 1 is needed`,
@@ -95,7 +117,37 @@ export class Mapping implements Disposable {
     if (pointer === null || Deno.UnsafePointer.value(pointer) === MAP_FAILED) {
       throw new OsError("mmap", errno, subject);
     }
-    return new Mapping(pointer, length, subject);
+    if (guardUnit === undefined) {
+      return new Mapping(pointer, length, subject, undefined);
+    }
+    try {
+      const guard = BusGuardedRange.add(
+        Deno.UnsafePointer.value(pointer),
+        length,
+        guardUnit,
+      );
+      if (guard !== undefined) {
+        return new Mapping(pointer, length, subject, guard);
+      }
+    } catch (error) {
+      libc().munmap(pointer, BigInt(length));
+      throw error;
+    }
+    libc().munmap(pointer, BigInt(length));
+    throw new OsError(
+      "mmap",
+      ENOMEM,
+      `${subject} (${MAX_GUARDED} mappings are guarded already)`,
+    );
+  }
+
+  /**
+   * Offset of the last access for which the file had no page; undefined if
+   * there was none, or the mapping is not guarded. From then on the mapping is
+   * zeroed memory of the process's own, and not shared.
+   */
+  get fault(): number | undefined {
+    return this.#guard?.fault;
   }
 
   /**
@@ -112,22 +164,46 @@ export class Mapping implements Disposable {
     return this.#buffer;
   }
 
-  /** Whether it was disposed. */
+  /** True once it was disposed. */
   get disposed(): boolean {
     return this.#buffer === undefined;
   }
 
-  /** Unmaps the memory; idempotent. No view of it may be used from here on. */
+  /**
+   * Unmaps the memory; idempotent. No view of it may be used from here on. The
+   * last user of a file frees its pages, which takes time: see {@linkcode
+   * Mapping.disposeElsewhere}.
+   */
   [Symbol.dispose](): void {
-    const pointer = this.#pointer;
+    const pointer = this.#release();
     if (pointer === null) return;
-    this.#pointer = null;
-    this.#buffer = undefined;
-    leaks.unregister(this);
     check(
       libc().munmap(pointer, BigInt(this.length)),
       "munmap",
       this.#subject,
     );
+  }
+
+  /** Unmaps several at once as disposing does, without waiting for it. */
+  static disposeElsewhere(mappings: Iterable<Mapping>): void {
+    const ranges: { address: bigint; length: number }[] = [];
+    for (const mapping of mappings) {
+      const pointer = mapping.#release();
+      if (pointer === null) continue;
+      ranges.push({
+        address: Deno.UnsafePointer.value(pointer),
+        length: mapping.length,
+      });
+    }
+    if (ranges.length > 0) unmapElsewhere(ranges);
+  }
+
+  #release(): Deno.PointerObject | null {
+    const pointer = this.#pointer;
+    this.#pointer = null;
+    this.#buffer = undefined;
+    this.#guard?.[Symbol.dispose]();
+    if (pointer !== null) leaks.unregister(this);
+    return pointer;
   }
 }

@@ -18,12 +18,12 @@ const F_SEAL_GROW = 0x4;
  *
  * @param name What `/proc/PID/fd` shows; need not be unique.
  * @param size Bytes; not rounded.
- * @param options `seal`: the size can never change again, so that whoever maps
- * the file is safe from SIGBUS.
+ * @param options `seal`: the size can never change again, so that a process
+ * that maps the file is safe from SIGBUS.
  * @throws {OsError} If the kernel refuses (EMFILE, ENOMEM).
  *
- * **Ownership**: the caller's. **Safety**: without `seal`, whoever has the fd
- * can shrink the file under a mapping.
+ * **Ownership**: the caller's. **Safety**: without `seal`, each holder of the
+ * fd can shrink the file under a mapping.
  */
 export function createMemFd(
   name: string,

@@ -32,7 +32,7 @@ export class OsError extends Error {
   readonly errno: number;
   /** The error number's name: `"EBUSY"`. */
   readonly code: string;
-  /** What the call was about: a path, a chip, a socket. */
+  /** Subject of the call: a path, a chip, a socket. */
   readonly subject: string;
 
   /** Describes a failed call; `errno` is the positive error number. */
@@ -55,8 +55,8 @@ export class OsError extends Error {
 }
 
 /**
- * Whether `error` is an {@linkcode OsError}, with one of the `codes` where
- * some are given: `isOsError(error, "EACCES", "EPERM")`.
+ * Returns true if `error` is an {@linkcode OsError}, with one of the `codes`
+ * where some are given: `isOsError(error, "EACCES", "EPERM")`.
  *
  * **Safety**: looks at the value only.
  *

@@ -7,14 +7,12 @@ import { EBADF } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 
-let reportLeak: (fd: number, what: string) => void = (fd, what) => {
-  console.error(`fd ${fd} (${what}) was never closed`);
-};
+let reportLeak: (fd: number, what: string) => void = () => {};
 
 /**
- * Says who hears of fds that were dropped without being closed; at first they
- * are written to standard error. A leaked fd is reported, not closed: its
- * number may be somebody else's by then.
+ * Sets the receiver of fds that were dropped without being closed; at first
+ * none does: a library does not write to its program's standard error. A leaked
+ * fd is reported, not closed: its number may be another file's by then.
  *
  * **Safety**: the reporter runs some time after a garbage collection, between
  * tasks.
@@ -28,9 +26,9 @@ const leaks = new FinalizationRegistry<readonly [fd: number, what: string]>(
 );
 
 /**
- * A file descriptor that somebody owns: closed once, by its owner.
+ * A file descriptor with an owner: closed once, by its owner.
  *
- * **Ownership**: whoever holds the object closes it, with `using`,
+ * **Ownership**: the holder of the object closes it, with `using`,
  * {@linkcode OwnedFd.close}, or hands the number on with
  * {@linkcode OwnedFd.release}. **Safety**: the number is valid exactly as long
  * as {@linkcode OwnedFd.closed} is false; do not keep it beyond.
@@ -67,12 +65,12 @@ export class OwnedFd implements Disposable {
     return this.#fd;
   }
 
-  /** What it is, for messages. */
+  /** Subject of messages. */
   get what(): string {
     return this.#what;
   }
 
-  /** Whether it was closed or released. */
+  /** True once it was closed or released. */
   get closed(): boolean {
     return this.#fd < 0;
   }
@@ -91,7 +89,7 @@ export class OwnedFd implements Disposable {
 
   /**
    * Closes it; does nothing the second time. Errors of the last write do not
-   * concern any fd of this program, so only one is thrown: that somebody else
+   * concern any fd of this program, so only one is thrown: that other code
    * closed it, which is a bug.
    *
    * @throws {OsError} If the number was not open any more (EBADF).

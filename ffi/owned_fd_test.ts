@@ -55,7 +55,7 @@ testAlone(import.meta, "OwnedFd.release() gives the number away, open", () => {
 
 testAlone(
   import.meta,
-  "OwnedFd.close() says so when somebody else closed the fd",
+  "OwnedFd.close() reports an fd that other code has closed",
   () => {
     const file = openFile("/dev/null", O_RDONLY);
     libc().close(file.fd);

@@ -1,6 +1,6 @@
 /**
  * Waiting for fds without stopping the isolate: one helper thread for all of
- * them, and only while somebody waits.
+ * them, and only while a wait is under way.
  *
  * @module
  */
@@ -14,9 +14,14 @@ import type { OwnedFd } from "./owned_fd.ts";
  * **Safety**: plain data; see {@linkcode whenReadable}.
  */
 export interface ReadinessWait {
-  /** Whether the fd is readable (or hung up, or in error): false if cancelled. */
+  /**
+   * Resolves to true once the fd is readable (or hung up, or in error), to
+   * false if the wait is cancelled.
+   */
   readonly ready: Promise<boolean>;
-  /** Ends the wait; the fd may be closed as soon as this returns. Idempotent. */
+  /**
+   * Ends the wait; the fd may be closed as soon as this returns. Idempotent.
+   */
   cancel(): void;
 }
 
@@ -60,7 +65,7 @@ class Waiting {
     this.#epoll.remove(fd);
   }
 
-  /** Waits until nobody does any more; then `onIdle`, before anybody else runs. */
+  /** Waits until no wait is left; then `onIdle`, before anything else runs. */
   async run(onIdle: () => void): Promise<void> {
     try {
       while (this.#waiters.size > 0 || this.#cancelled.length > 0) {

@@ -11,7 +11,11 @@ import { O_RDWR } from "./files.ts";
 import { OsError } from "./os_error.ts";
 
 const SYMBOLS = {
-  /** int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) */
+  /**
+   * int posix_spawn(pid_t *pid, const char *path, const
+   * posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+   * char *const argv[], char *const envp[])
+   */
   posixSpawn: {
     name: "posix_spawn",
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "pointer"],
@@ -23,7 +27,9 @@ const SYMBOLS = {
     parameters: ["buffer"],
     result: "i32",
   },
-  /** int posix_spawnattr_setflags(posix_spawnattr_t *attributes, short flags) */
+  /**
+   * int posix_spawnattr_setflags(posix_spawnattr_t *attributes, short flags)
+   */
   attributesSetFlags: {
     name: "posix_spawnattr_setflags",
     parameters: ["buffer", "i16"],
@@ -35,24 +41,34 @@ const SYMBOLS = {
     parameters: ["buffer"],
     result: "i32",
   },
-  /** int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions) */
+  /**
+   * int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)
+   */
   actionsDestroy: {
     name: "posix_spawn_file_actions_destroy",
     parameters: ["buffer"],
     result: "i32",
   },
-  /** int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode) */
+  /**
+   * int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions,
+   * int fd, const char *path, int flags, mode_t mode)
+   */
   actionsAddOpen: {
     name: "posix_spawn_file_actions_addopen",
     parameters: ["buffer", "i32", "buffer", "i32", "u32"],
     result: "i32",
   },
-  /** int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int newFd) */
+  /**
+   * int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions,
+   * int fd, int newFd)
+   */
   actionsAddDup2: {
     name: "posix_spawn_file_actions_adddup2",
     parameters: ["buffer", "i32", "i32"],
     result: "i32",
   },
+  /** pid_t waitpid(pid_t pid, int *status, int options) */
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** extern char **environ */
   environ: { type: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -62,19 +78,22 @@ const POSIX_SPAWN_SETSID = 0x80;
 /** More than either of glibc's two opaque structs takes (336 and 80 bytes). */
 const OPAQUE_SIZE = 1024;
 const PID = layout("pid_t", 4, [["pid", I32]]);
+const WNOHANG = 1;
 
-/** What a process is given. */
+/** Options of a new process. */
 export interface SpawnOptions {
   /**
    * Fds that stay open in it, under the same numbers. Others are closed, as far
    * as they are close-on-exec.
    */
   readonly inherit?: readonly number[];
+  /** Leaves standard error open too, for its last words. */
+  readonly keepStandardError?: boolean;
 }
 
 /**
  * Starts a program in a session of its own, without a terminal: its standard
- * streams are `/dev/null`. It is nobody's concern when this process ends.
+ * streams are `/dev/null`. It does not depend on this process any more.
  *
  * @param path The program's file.
  * @param argv Its arguments, from `argv[0]` on.
@@ -112,11 +131,13 @@ export function spawnDetached(
     must(actionsInit(actions));
     try {
       const devNull = cString("/dev/null");
-      for (const fd of [0, 1, 2]) {
+      const replaced = options.keepStandardError === true ? [0, 1] : [0, 1, 2];
+      for (const fd of replaced) {
         must(actionsAddOpen(actions, fd, devNull, O_RDWR, 0));
       }
       for (const fd of options.inherit ?? []) {
-        // Onto itself: glibc takes that as "not close-on-exec" (2.29, POSIX 2024).
+        // Onto itself: glibc takes that as "not close-on-exec" (2.29, POSIX
+        // 2024).
         must(actionsAddDup2(actions, fd, fd));
       }
       const strings = argv.map((argument) => cString(argument));
@@ -140,6 +161,24 @@ export function spawnDetached(
     } finally {
       actionsDestroy(actions);
     }
+  } finally {
+    libc.close();
+  }
+}
+
+/**
+ * Takes note of the end of a process that {@linkcode spawnDetached} started, so
+ * that nothing of it is left in the process table.
+ *
+ * @returns False while it runs.
+ *
+ * **Safety**: never waits. A number that is not that of a child of this process
+ * counts as ended.
+ */
+export function reapChild(pid: number): boolean {
+  const libc = Deno.dlopen("libc.so.6", SYMBOLS);
+  try {
+    return libc.symbols.waitpid(pid, new Uint8Array(4), WNOHANG) !== 0;
   } finally {
     libc.close();
   }

@@ -82,7 +82,7 @@ Deno.test("spawnDetached() passes the environment on", () => {
   assertEquals(readAll(ours.fd), `${expected}\n`);
 });
 
-Deno.test("spawnDetached() says when there is no such program", () => {
+Deno.test("spawnDetached() says when no such program", () => {
   const error = assertThrows(
     () => spawnDetached("/nonexistent/program", ["program"]),
     OsError,

@@ -1,6 +1,6 @@
 /**
  * The file system as an interface of the kernel's: attributes of sysfs and
- * configfs, directories whose making has an effect, owners of device nodes.
+ * configfs, directories whose making has an effect, and whose rights this process has.
  *
  * Deno itself refuses all of that without `--allow-all`.
  *
@@ -8,18 +8,19 @@
  */
 import { EEXIST, EINTR, ENOENT, ENOTDIR } from "./errno.ts";
 import { O_WRONLY, openFile } from "./files.ts";
-import { check, cString, lastErrno, libc } from "./libc.ts";
+import { cString, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
+import { checkProtocolText } from "./protocol_text.ts";
 
 const SYMBOLS = {
   /** int mkdir(const char *path, mode_t mode) */
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
   /** int rmdir(const char *path) */
   rmdir: { parameters: ["buffer"], result: "i32" },
-  /** int chown(const char *path, uid_t owner, gid_t group) */
-  chown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   /** uid_t geteuid(void) */
   geteuid: { parameters: [], result: "u32" },
+  /** gid_t getegid(void) */
+  getegid: { parameters: [], result: "u32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
@@ -28,7 +29,7 @@ function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
   return opened ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
 }
 
-/** Owner or group that {@linkcode changeOwner} leaves as it is. **Safety**: a constant. */
+/** Owner or group that `changeOwnerOf()` leaves as it is. **Safety**: a constant. */
 export const UNCHANGED = 0xffff_ffff;
 
 /**
@@ -36,13 +37,17 @@ export const UNCHANGED = 0xffff_ffff;
  *
  * @throws {OsError} ENOENT if there is no such attribute, EACCES, and whatever
  * the attribute's own code answers (EINVAL, EBUSY, ENXIO, …).
+ * @throws {RangeError} If the text has a control character: attributes hold one
+ * line, which some drivers take apart.
  *
  * **Blocking**: as long as the kernel takes for what the attribute does.
  * **Safety**: the text is copied by the kernel.
  */
 export function writeAttribute(path: string, text: string): void {
-  using file = openFile(path, O_WRONLY);
+  // A line feed at the end is part of the attribute's format.
+  checkProtocolText(text.endsWith("\n") ? text.slice(0, -1) : text, path);
   const bytes = new TextEncoder().encode(text);
+  using file = openFile(path, O_WRONLY);
   let written = libc().write(file.fd, bytes, bytes.length);
   while (written < 0) {
     const errno = lastErrno();
@@ -80,32 +85,19 @@ export function removeDirectory(path: string): void {
 }
 
 /**
- * Gives a file to another owner or group ({@linkcode UNCHANGED} for neither).
- *
- * @throws {OsError} EPERM, ENOENT, …
- *
- * **Safety**: follows links.
- */
-export function changeOwner(path: string, uid: number, gid: number): void {
-  check(symbols().chown(cString(path), uid, gid), "chown", path);
-}
-
-/**
- * Sets a file's permission bits.
- *
- * @throws {OsError} EPERM, ENOENT, …
- *
- * **Safety**: follows links.
- */
-export function changeMode(path: string, mode: number): void {
-  check(libc().chmod(cString(path), mode), "chmod", path);
-}
-
-/**
  * The user id that this process has the rights of.
  *
  * **Safety**: asks only.
  */
 export function effectiveUserId(): number {
   return symbols().geteuid();
+}
+
+/**
+ * The group id that this process has the rights of.
+ *
+ * **Safety**: asks only.
+ */
+export function effectiveGroupId(): number {
+  return symbols().getegid();
 }

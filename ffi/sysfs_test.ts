@@ -1,10 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { groupIdOf, userIdOf } from "./accounts.ts";
-import { fileStatus } from "./files.ts";
+import { fileStatus, O_PATH, openFile } from "./files.ts";
+import { changeModeOf, changeOwnerOf } from "./directory.ts";
 import { OsError } from "./os_error.ts";
 import {
-  changeMode,
-  changeOwner,
   effectiveUserId,
   makeDirectory,
   removeDirectory,
@@ -23,6 +22,15 @@ Deno.test("writeAttribute() writes, and says what has no such attribute", async 
       OsError,
     );
     assertEquals([error.syscall, error.code], ["open", "ENOENT"]);
+    // One attribute, one line: nothing that a name holds becomes another.
+    for (const text of ["a\nb", "a\r", "\n\n", "a\x1b[m", "a\x9b"]) {
+      assertThrows(
+        () => writeAttribute(`${directory}/live`, text),
+        RangeError,
+        "control character",
+      );
+    }
+    assertEquals(await Deno.readTextFile(`${directory}/live`), "1\n00\n");
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -46,22 +54,23 @@ Deno.test("makeDirectory() and removeDirectory() say what was there before", asy
   }
 });
 
-Deno.test("changeMode() and changeOwner() change just what they are told", async () => {
+Deno.test("changeModeOf() and changeOwnerOf() change just what they are told", async () => {
   const path = await Deno.makeTempFile();
   try {
-    changeMode(path, 0o640);
+    using file = openFile(path, O_PATH);
+    changeModeOf(file, 0o640);
     const before = fileStatus(path)!;
     assertEquals(before.mode, 0o640);
-    changeOwner(path, UNCHANGED, UNCHANGED);
+    changeOwnerOf(file, UNCHANGED, UNCHANGED);
     assertEquals(fileStatus(path), before);
-    changeOwner(path, effectiveUserId(), UNCHANGED);
+    changeOwnerOf(file, effectiveUserId(), UNCHANGED);
     assertEquals(fileStatus(path)!.uid, effectiveUserId());
   } finally {
     await Deno.remove(path);
   }
 });
 
-Deno.test("userIdOf() and groupIdOf() find root and nobody else's name", () => {
+Deno.test("userIdOf() and groupIdOf() find root and reject unknown names", () => {
   assertEquals(userIdOf("root"), 0);
   assertEquals(groupIdOf("root"), 0);
   assertEquals(userIdOf("no such user"), undefined);

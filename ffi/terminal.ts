@@ -13,13 +13,14 @@ const TCSETS = 0x5402;
 /** More than the kernel's `struct termios` (36 bytes) on either target. */
 const SETTINGS_BYTES = 64;
 
-/** Where `/proc/PID/stat` has them, counted from behind the program's name. */
+/** Places in `/proc/PID/stat`, counted from behind the program's name. */
 const PROCESS_GROUP = 2;
 const TERMINAL_FOREGROUND = 5;
 
 /**
- * Whether this process is in the foreground of its terminal: then the terminal
- * itself tells it and its children of Ctrl-C. False without a terminal.
+ * Returns true if this process is in the foreground of its terminal: then the
+ * terminal itself signals Ctrl-C to it and its children. False without a
+ * terminal.
  *
  * **Safety**: looks only.
  */
@@ -36,7 +37,9 @@ export function isInForeground(): boolean {
  *
  * **Safety**: looks only.
  */
-export function terminalSettings(fd: number): Uint8Array | undefined {
+export function terminalSettings(
+  fd: number,
+): Uint8Array<ArrayBuffer> | undefined {
   const settings = new Uint8Array(SETTINGS_BYTES);
   return libc().ioctl(fd, TCGETS, settings) < 0 ? undefined : settings;
 }
@@ -49,6 +52,9 @@ export function terminalSettings(fd: number): Uint8Array | undefined {
  * ask {@linkcode isInForeground} first. **Safety**: `settings` come from
  * {@linkcode terminalSettings}.
  */
-export function setTerminalSettings(fd: number, settings: Uint8Array): void {
+export function setTerminalSettings(
+  fd: number,
+  settings: Uint8Array<ArrayBuffer>,
+): void {
   libc().ioctl(fd, TCSETS, settings);
 }

@@ -1,19 +1,30 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { createEventFd, drainFd, isEventFd, signalFd } from "./event_fd.ts";
-import { fileStatus, isNonblocking, listDirectory } from "./files.ts";
+import { createEventFd, drainFd, signalFd } from "./event_fd.ts";
+import { givenKind } from "./given_fd.ts";
+import {
+  duplicate,
+  fileStatus,
+  isNonblocking,
+  listDirectory,
+  readSmallFile,
+} from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
-import type { OwnedFd } from "./owned_fd.ts";
+import { OwnedFd } from "./owned_fd.ts";
 import { POLLIN } from "./poll.ts";
+import {
+  MAX_PASSED_FDS,
+  receive,
+  receiveBytes,
+  refuseDescriptors,
+  send,
+} from "./socket_message.ts";
 import {
   acceptUnix,
   connectUnix,
   listenUnix,
-  MAX_PASSED_FDS,
   peerCredentials,
   pollFd,
-  receive,
-  send,
   socketPair,
   socketPath,
 } from "./unix_socket.ts";
@@ -64,25 +75,6 @@ Deno.test("connectUnix() does not wait for room in a backlog when told not to", 
   });
 });
 
-testAlone(
-  import.meta,
-  "listenUnix() gives the file its mode, whatever the umask",
-  () => {
-    withDirectory((directory) => {
-      const before = Deno.umask(0o077);
-      try {
-        using _a = listenUnix(`${directory}/a`, { mode: 0o660 });
-        assertEquals(fileStatus(`${directory}/a`)!.mode, 0o660);
-        Deno.umask(0);
-        using _b = listenUnix(`${directory}/b`, { mode: 0o600 });
-        assertEquals(fileStatus(`${directory}/b`)!.mode, 0o600);
-      } finally {
-        Deno.umask(before);
-      }
-    });
-  },
-);
-
 testAlone(import.meta, "listenUnix() leaves a file in the way alone", () => {
   withDirectory((directory) => {
     const path = `${directory}/s`;
@@ -108,7 +100,11 @@ Deno.test("send() passes fds that receive() owns", () => {
   const fds: OwnedFd[] = [];
   assertEquals(receive(b.fd, new Uint8Array(8), fds), 1);
   assertEquals(fds.length, 2);
-  assert(fds.every((one) => one.fd !== eventFd.fd && isEventFd(one.fd)));
+  assert(
+    fds.every((one) =>
+      one.fd !== eventFd.fd && givenKind(one.fd) === "eventfd"
+    ),
+  );
   signalFd(fds[0]!.fd);
   assertEquals(drainFd(eventFd.fd), 8);
   assertEquals(libc().fcntl(fds[1]!.fd, 1, 0), 1, "close-on-exec");
@@ -190,7 +186,8 @@ Deno.test("receive() closes the fds that came when not all could come", async ()
   // In a process of its own, with room for a few fds only.
   const code = `
     import { listDirectory } from "${source}files.ts";
-    import { receive, send, socketPair } from "${source}unix_socket.ts";
+    import { receive, send } from "${source}socket_message.ts";
+import { socketPair } from "${source}unix_socket.ts";
     import { createEventFd } from "${source}event_fd.ts";
     const [a, b] = socketPair();
     const fd = createEventFd().release();
@@ -219,6 +216,71 @@ Deno.test("receive() closes the fds that came when not all could come", async ()
     [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)],
     ["EMFILE 0 0\n", ""],
   );
+});
+
+testAlone(import.meta, "receiveBytes() has the kernel discard fds", () => {
+  const [a, b] = socketPair();
+  using eventFd = createEventFd();
+  const before = openFds();
+  const many = Array.from({ length: MAX_PASSED_FDS }, () => eventFd.fd);
+  const target = new Uint8Array(8);
+  for (let i = 0; i < 100; i++) {
+    assertEquals(send(a.fd, text("x"), many), 1);
+    assertEquals(receiveBytes(b.fd, target), 1);
+  }
+  assertEquals(openFds(), before);
+  assertEquals(receiveBytes(b.fd, target), -1);
+  a.close();
+  assertEquals(receiveBytes(b.fd, target), 0);
+  b.close();
+  const error = assertThrows(
+    () => receiveBytes(eventFd.fd, target),
+    OsError,
+  );
+  assertEquals([error.syscall, error.code], ["recv", "ENOTSOCK"]);
+});
+
+/** Returns true if this kernel knows SO_PASSRIGHTS, Linux 6.16 or newer. */
+function canRefuse(): boolean {
+  const [a, b] = socketPair();
+  using _a = a;
+  using _b = b;
+  return refuseDescriptors(a.fd);
+}
+
+Deno.test("refuseDescriptors() makes the sender of fds fail", () => {
+  if (!canRefuse()) return console.log("skipped: SO_PASSRIGHTS is 6.16's");
+  const [a, b] = socketPair();
+  using eventFd = createEventFd();
+  assertEquals(refuseDescriptors(b.fd), true);
+  const error = assertThrows(
+    () => send(a.fd, text("x"), [eventFd.fd]),
+    OsError,
+  );
+  assertEquals([error.syscall, error.code], ["sendmsg", "EPERM"]);
+  assertEquals(send(a.fd, text("x")), 1);
+  assertEquals(receiveBytes(b.fd, new Uint8Array(8)), 1);
+  a.close();
+  b.close();
+  assertThrows(() => refuseDescriptors(eventFd.fd), OsError, "ENOTSOCK");
+});
+
+Deno.test("sockets made with descriptors: false refuse fds from the start", () => {
+  if (!canRefuse()) return console.log("skipped: SO_PASSRIGHTS is 6.16's");
+  withDirectory((directory) => {
+    using eventFd = createEventFd();
+    const refused = (fd: OwnedFd) =>
+      assertThrows(() => send(fd.fd, text("x"), [eventFd.fd]), OsError).code;
+    using refusing = listenUnix(`${directory}/a`, { descriptors: false });
+    using client = connectUnix(`${directory}/a`);
+    // Before it is accepted: it was made by the listener.
+    assertEquals(refused(client), "EPERM");
+    using _server = acceptUnix(refusing.fd)!;
+    using taking = listenUnix(`${directory}/b`);
+    using _client = connectUnix(`${directory}/b`, { descriptors: false });
+    using server = acceptUnix(taking.fd)!;
+    assertEquals(refused(server), "EPERM");
+  });
 });
 
 Deno.test("peerCredentials() tells who is at the other end", () => {
@@ -260,4 +322,35 @@ Deno.test("socketPath() tells where a socket stands, if it does", () => {
     const error = assertThrows(() => socketPath(event.fd), OsError);
     assertEquals(error.code, "ENOTSOCK");
   });
+});
+
+Deno.test("peerCredentials() does not make a peer up that the kernel does not know", () => {
+  using socket = new OwnedFd(
+    libc().socket(1, 1 | 0o2000000, 0),
+    "a socket without a peer",
+  );
+  assertThrows(() => peerCredentials(socket.fd), OsError, "ENOTCONN");
+});
+
+testAlone(import.meta, "acceptUnix() leaves a reserve of descriptors", () => {
+  const directory = Deno.makeTempDirSync({ prefix: "reserve-" });
+  try {
+    const limit = Number(
+      /^Max open files +(\d+)/m.exec(readSmallFile("/proc/self/limits")!)![1],
+    );
+    using listener = listenUnix(`${directory}/sock`);
+    using _first = connectUnix(`${directory}/sock`);
+    // A number that high is only given out once the lower ones are in use.
+    using stack = new DisposableStack();
+    for (;;) {
+      const fd = stack.use(duplicate(listener.fd));
+      if (fd.fd >= limit - 64) break;
+    }
+    assertThrows(() => acceptUnix(listener.fd), OsError, "EMFILE");
+    stack.dispose();
+    using accepted = acceptUnix(listener.fd);
+    assert(accepted !== undefined);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });

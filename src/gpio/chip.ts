@@ -7,6 +7,7 @@ import {
   EAGAIN,
   EBUSY,
   EINVAL,
+  EIO,
   ENOTTY,
   ENXIO,
   EOPNOTSUPP,
@@ -20,21 +21,30 @@ import {
   watchLineInfo,
 } from "../../ffi/gpio_ioctl.ts";
 import {
-  decodeName,
-  encodeName,
   GPIO_V2_LINES_MAX,
   GPIOCHIP_INFO,
   LINE_INFO,
   LINE_INFO_CHANGED,
   LINE_REQUEST,
+  nameBytes,
+  setNameBytes,
 } from "../../ffi/gpio_v2.ts";
 import { packConfig } from "../../ffi/gpio_v2_config.ts";
 import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollReadable } from "../../ffi/poll.ts";
+import {
+  describe,
+  requireKeys,
+  requireNumber,
+  requireString,
+  requireTimeout,
+} from "../text/arguments.ts";
+import { bytesOfName, nameOfBytes, nameText } from "../text/names.ts";
+import { namedChipPath } from "./chip_nodes.ts";
 import { openChipFile } from "./device_file.ts";
 import { kernelError, LineError } from "./errors.ts";
-import { EventStream } from "./event_stream.ts";
+import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
 import {
   decodeInfoEvent,
   decodeLineInfo,
@@ -43,6 +53,7 @@ import {
 } from "./line_info.ts";
 import { LineRequest } from "./line_request.ts";
 import {
+  checkSelections,
   type LineSelection,
   linesOf,
   type LineWithSettings,
@@ -55,24 +66,50 @@ export interface RequestOptions {
   /** The lines, up to 64, each with its settings. */
   readonly lines: readonly LineSelection[];
   /**
-   * What other programs see as the lines' user: `"gpioagg"` unless said
-   * otherwise. The kernel keeps 31 bytes.
+   * Consumer label that other programs see; default `"gpioagg"`. The kernel
+   * keeps 31 bytes.
    */
   readonly consumer?: string | undefined;
   /**
-   * How many events the kernel buffers, at most 1024; 16 per line unless said
-   * otherwise. When there is no room, the oldest is dropped.
+   * Kernel event buffer size, in events: at most 1024, 16 per line by default.
+   * When it is full, the oldest event is dropped.
    */
   readonly eventBufferSize?: number | undefined;
 }
 
-/** Where the device file of a chip is, by its number or name or path. */
+const REQUEST_KEYS = ["lines", "consumer", "eventBufferSize"];
+const MEANT_REQUEST: Readonly<Record<string, string>> = {
+  line: "lines",
+  offset: "lines[].offset",
+  offsets: "lines[].offsets",
+  settings: "lines[].settings",
+  label: "consumer",
+  bufferSize: "eventBufferSize",
+};
+
+/**
+ * Returns the path of a chip's device file, by its number, name or path.
+ *
+ * @throws {TypeError} If it is given by something else.
+ */
 export function chipPath(chip: string | number): string {
+  const isNumber = typeof chip === "number" && Number.isInteger(chip) &&
+    chip >= 0;
+  if (!isNumber && (typeof chip !== "string" || chip === "")) {
+    throw new TypeError(
+      `A chip is given by its number, name or path, not by ${describe(chip)}`,
+    );
+  }
   if (typeof chip === "number" || /^\d+$/.test(chip)) {
     return `/dev/gpiochip${chip}`;
   }
   return chip.includes("/") ? chip : `/dev/${chip}`;
 }
+
+/**
+ * The kernel's name for the user of a line of which a driver has the interrupt.
+ */
+const INTERRUPT = "interrupt";
 
 /** Info events that one read takes at most. */
 const INFO_EVENTS = 32;
@@ -81,8 +118,8 @@ const INFO_EVENTS = 32;
  * An open GPIO chip.
  *
  * **Ownership**: `using`, or {@linkcode Chip.close}. Requests made from it live
- * on without it; watches for info events end with it. **Blocking**: every method
- * asks the kernel, which answers at once.
+ * on without it; watches for info events end with it. **Blocking**: every
+ * method asks the kernel, which answers at once.
  *
  * @example Show all lines that have a name
  * ```ts
@@ -92,8 +129,8 @@ const INFO_EVENTS = 32;
  *   using chip = Chip.open(path);
  *   console.log(`${chip.name} [${chip.label}]`);
  *   for (const line of chip.lines()) {
- *     if (line.name !== "") console.log(line.offset, line.name, line.direction);
- *   }
+ *     if (line.name !== "") console.log(line.offset, line.name,
+ *   line.direction); }
  * }
  * ```
  */
@@ -102,9 +139,9 @@ export class Chip implements Disposable {
   readonly path: string;
   /** The kernel's name for the chip: `gpiochip0`. */
   readonly name: string;
-  /** What the driver calls the chip; need not be unique. */
+  /** Label that the driver gives the chip; need not be unique. */
   readonly label: string;
-  /** How many lines there are: offsets run from 0 to one less. */
+  /** Number of lines: offsets run from 0 to one less. */
   readonly lineCount: number;
 
   readonly #file: OwnedFd;
@@ -116,8 +153,8 @@ export class Chip implements Disposable {
   private constructor(path: string, file: OwnedFd, info: Uint8Array) {
     this.path = path;
     this.#file = file;
-    this.name = decodeName(info, GPIOCHIP_INFO.at.name);
-    this.label = decodeName(info, GPIOCHIP_INFO.at.label);
+    this.name = nameOfBytes(nameBytes(info, GPIOCHIP_INFO.at.name));
+    this.label = nameOfBytes(nameBytes(info, GPIOCHIP_INFO.at.label));
     this.lineCount = new DataView(info.buffer).getUint32(
       GPIOCHIP_INFO.at.lines,
       LITTLE_ENDIAN,
@@ -129,11 +166,17 @@ export class Chip implements Disposable {
    *
    * @param chip Its number (`0` or `"0"`), name (`"gpiochip0"`), or the path of
    * its device file or of a link to it. {@linkcode openChip} takes labels too.
-   * @throws {LineError} If there is no such file, it is no GPIO chip (the message
-   * says what it is), or it may not be opened.
+   * @throws {LineError} If there is no such file, it is no GPIO chip (the
+   * message says what it is), or it may not be opened; {@linkcode
+   * AmbiguousError} if a name is that of one chip's device file and the
+   * kernel's name for another.
    */
   static open(chip: string | number): Chip {
-    const { path, file } = openChipFile(chipPath(chip));
+    const given = chipPath(chip);
+    const isPath = typeof chip === "string" && chip.includes("/");
+    const { path, file } = openChipFile(
+      isPath ? given : namedChipPath(given) ?? given,
+    );
     const info = new Uint8Array(GPIOCHIP_INFO.size);
     const result = getChipInfo(file.fd, info);
     if (result < 0) {
@@ -169,6 +212,7 @@ export class Chip implements Disposable {
     if (Number.isInteger(offset) && offset >= 0 && offset < this.lineCount) {
       return;
     }
+    requireNumber("offset", offset);
     throw new LineError({
       chip: this.name,
       offsets: [offset],
@@ -280,7 +324,8 @@ export class Chip implements Disposable {
    * @throws {LineError} If the chip is gone.
    */
   readInfoEvents(max: number = INFO_EVENTS): LineInfoEvent[] {
-    const room = Math.min(Math.max(1, max), INFO_EVENTS);
+    requireNumber("max", max);
+    const room = Math.min(Math.max(1, Math.floor(max)), INFO_EVENTS);
     const length = readEvents(
       this.fd,
       this.#eventBuffer,
@@ -322,41 +367,52 @@ export class Chip implements Disposable {
    * @returns Whether there are; false when the time is over.
    * @throws {LineError} If the chip was closed.
    *
-   * **Blocking**: the whole isolate; {@linkcode waitForEvents} waits for several
-   * chips at once, {@linkcode Chip.infoEvents} lets others go on.
+   * **Blocking**: the whole isolate; {@linkcode waitForEvents} waits for
+   * several chips at once, {@linkcode Chip.infoEvents} lets others go on.
    */
   waitInfoEvents(timeoutMs = -1): boolean {
+    requireTimeout("timeoutMs", timeoutMs);
     return pollReadable([this.fd], timeoutMs)[0] !== 0;
   }
 
   /**
-   * The info events as they come, for `for await`; until the loop is left or the
-   * chip is closed. Watch lines first.
+   * The info events as they come, for `for await`; until the loop is left, the
+   * chip is closed or `signal` is aborted. Watch lines first.
    *
    * @throws {LineError} If the chip was closed; as a rejection, if it is gone.
+   * @throws {unknown} As a rejection, the reason of `signal` when it is
+   * aborted.
    */
-  infoEvents(): EventStream<LineInfoEvent> {
+  infoEvents(options: StreamOptions = {}): EventStream<LineInfoEvent> {
+    const signal = signalOf(options);
     const stream = new EventStream<LineInfoEvent>(
       { fd: this.fd, read: () => this.readInfoEvents(1)[0] },
       (ended) => this.#streams.delete(ended),
+      signal,
     );
     this.#streams.add(stream);
     return stream;
   }
 
   /**
-   * Takes lines: nobody else can, until the request is closed.
+   * Takes lines: no other program can, until the request is closed.
    *
-   * @throws {LineError} If a line is absent, named twice, taken by somebody else
+   * @throws {LineError} If a line is absent, named twice, in use
    * (the message says by whom), or its settings contradict each other; if the
    * kernel refuses for another reason, or the chip is gone. Then none is taken.
    * @throws {RangeError} For no line or more than 64, or when their settings
    * differ so much that they do not fit one request.
+   * @throws {TypeError} For an unknown setting, or a value of another type; the
+   * message names it.
    *
    * **Ownership**: the request is the caller's, and independent of this object.
    */
   requestLines(options: RequestOptions): LineRequest {
+    requireKeys("the request", options, REQUEST_KEYS, MEANT_REQUEST);
     const { consumer = "gpioagg", eventBufferSize = 0 } = options;
+    requireString("consumer", consumer);
+    requireNumber("eventBufferSize", eventBufferSize);
+    checkSelections(options.lines);
     const lines = linesOf(options.lines);
     if (lines.length < 1 || lines.length > GPIO_V2_LINES_MAX) {
       throw new RangeError(
@@ -375,7 +431,7 @@ export class Chip implements Disposable {
     for (const [bit, { offset }] of lines.entries()) {
       view.setUint32(at.offsets + 4 * bit, offset, LITTLE_ENDIAN);
     }
-    encodeName(request, at.consumer, consumer);
+    setNameBytes(request, at.consumer, bytesOfName(consumer));
     packConfig(
       view,
       at.config,
@@ -427,11 +483,10 @@ export class Chip implements Disposable {
       syscall: "GPIO_V2_GET_LINE_IOCTL",
       errno,
     };
-    if (errno === EBUSY) {
+    // EIO: an output is refused while a driver has the line's interrupt.
+    if (errno === EBUSY || errno === EIO) {
       const held = this.#firstUsed(lines);
-      return held === undefined
-        ? kernelError(failure)
-        : kernelError({ ...failure, ...held });
+      if (held !== undefined) return kernelError({ ...failure, ...held });
     }
     return kernelError({ ...failure, detail: hint(lines, errno) });
   }
@@ -439,7 +494,7 @@ export class Chip implements Disposable {
   /** Which of the lines is taken, and by whom, as far as can be told now. */
   #firstUsed(
     lines: readonly LineWithSettings[],
-  ): { offsets: [number]; detail: string } | undefined {
+  ): { offsets: [number]; detail: string; holder: string } | undefined {
     for (const { offset } of lines) {
       const { used, consumer } = this.lineInfo(offset);
       if (used) {
@@ -447,7 +502,9 @@ export class Chip implements Disposable {
           offsets: [offset],
           detail: consumer === ""
             ? "held by a user that gives no name"
-            : `held by "${consumer}"`,
+            : `held by "${nameText(consumer)}"` +
+              (consumer === INTERRUPT ? ", a driver's use of it" : ""),
+          holder: consumer,
         };
       }
     }
@@ -466,14 +523,23 @@ export class Chip implements Disposable {
   }
 }
 
-/** What an error number most likely means for these settings. */
+/** Returns the most likely meaning of an error number for these settings. */
 function hint(
   lines: readonly LineWithSettings[],
   errno: number,
 ): string | undefined {
   const all = lines.map(({ settings }) => settings);
+  const hasEdges = all.some(({ edge = "none" }) => edge !== "none");
+  // Recent kernels do not show such a use.
+  if (errno === EBUSY && hasEdges) {
+    return "a driver may use its interrupt (see /proc/interrupts)";
+  }
+  if (errno === EIO && all.some(({ direction }) => direction === "output")) {
+    return "its bus failed, or a driver uses it as an interrupt (see " +
+      "/proc/interrupts)";
+  }
   if (
-    errno === ENXIO && all.some(({ edge = "none" }) => edge !== "none")
+    errno === ENXIO && hasEdges
   ) return "the chip cannot report edges of it";
   if (
     errno === EOPNOTSUPP && all.some(({ eventClock }) => eventClock === "hte")

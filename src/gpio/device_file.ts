@@ -5,15 +5,17 @@
  */
 import { errnoCode, errnoText } from "../../ffi/errno.ts";
 import {
+  fdStatus,
+  type FileStatus,
   fileStatus,
   O_NONBLOCK,
+  O_PATH,
   O_RDWR,
   openFile,
   readLink,
-  realPath,
 } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { LineError } from "./errors.ts";
 
 /** The last part of a path. */
@@ -22,18 +24,24 @@ export function baseName(path: string): string {
 }
 
 /**
- * What a path leads to that is no GPIO chip; undefined if it is one. Looks only.
+ * Returns what a path leads to if that is no GPIO chip; undefined if it is one.
+ * Looks only.
  *
  * @throws {OsError} If it may not be looked at.
  */
 export function whyNotChip(path: string): string | undefined {
   const file = fileStatus(path);
-  if (file === undefined) return "there is no such file";
+  return file === undefined ? NO_SUCH_FILE : whyNotChipFile(file);
+}
+
+const NO_SUCH_FILE = "no such file";
+
+function whyNotChipFile(file: FileStatus): string | undefined {
   if (file.kind !== "character device") return `it is a ${file.kind}`;
   const node = `/sys/dev/char/${file.major}:${file.minor}`;
   const subsystem = readLink(`${node}/subsystem`);
   if (subsystem === undefined) {
-    // Without sysfs nobody can tell but the device itself.
+    // Without sysfs only the device itself can tell.
     return fileStatus("/sys/dev/char") === undefined
       ? undefined
       : `it is character device ${file.major}:${file.minor}, which belongs to no subsystem`;
@@ -44,23 +52,24 @@ export function whyNotChip(path: string): string | undefined {
     : `it is a character device of the ${name} subsystem`;
 }
 
-/** Opens a chip's device file, links followed. */
+/**
+ * Opens a chip's device file, links followed. Only a GPIO chip is opened: what
+ * was looked at is what is opened, whatever happens to the path meanwhile.
+ */
 export function openChipFile(
   given: string,
 ): { path: string; file: OwnedFd } {
   try {
-    const problem = whyNotChip(given);
+    using place = openPlace(given);
+    if (place === undefined) throw notChip(given, NO_SUCH_FILE);
+    const problem = whyNotChipFile(fdStatus(place.fd));
     if (problem !== undefined) {
-      throw new LineError({
-        chip: given,
-        operation: "open",
-        reason: fileStatus(given) === undefined
-          ? problem
-          : `${problem}, not a GPIO chip`,
-      });
+      throw notChip(given, `${problem}, not a GPIO chip`);
     }
-    const path = realPath(given) ?? given;
-    return { path, file: openFile(path, O_RDWR | O_NONBLOCK) };
+    const itself = `/proc/self/fd/${place.fd}`;
+    const path = readLink(itself) ?? given;
+    const file = openFile(itself, O_RDWR | O_NONBLOCK);
+    return { path, file: new OwnedFd(file.release(), path) };
   } catch (error) {
     if (!isOsError(error)) throw error;
     const { errno } = error;
@@ -76,7 +85,21 @@ export function openChipFile(
   }
 }
 
-/** Who may open a file that this user may not. */
+/** Finds a file without opening it for anything; undefined if there is none. */
+function openPlace(path: string): OwnedFd | undefined {
+  try {
+    return openFile(path, O_PATH);
+  } catch (error) {
+    if (isOsError(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+function notChip(chip: string, reason: string): LineError {
+  return new LineError({ chip, operation: "open", reason });
+}
+
+/** Describes the users that may open a file that this user may not. */
 function whoMay(path: string): string {
   try {
     const file = fileStatus(path);

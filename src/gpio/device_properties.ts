@@ -1,12 +1,12 @@
 /**
- * What sysfs tells of the device behind a GPIO chip.
+ * Properties, from sysfs, of the device behind a GPIO chip.
  *
  * @module
  */
 import { fileStatus, readSmallFile, realPath } from "../../ffi/files.ts";
-import { baseName } from "./device_file.ts";
+import { chipDirectory, deviceNumber } from "./chip_nodes.ts";
 
-/** What is known of a chip without opening it. */
+/** Properties of a chip that are known without opening it. */
 export interface DeviceProperties {
   /** Its device file. */
   readonly path: string;
@@ -23,16 +23,19 @@ export interface DeviceProperties {
 const I2C_DEVICE = /^\d+-[0-9a-f]{4}$/;
 
 /**
- * Looks into sysfs for the chip at a device path.
+ * Looks into sysfs for the chip behind a device file, whatever the file's name is.
  *
- * @param sysfs Where sysfs is.
+ * @param number The chip's device number, such as `254:0`; that of `path` by
+ * default.
+ * @param sysfs Mount point of sysfs.
  * @throws {OsError} EACCES, ELOOP, …
  */
 export function deviceProperties(
   path: string,
+  number: string | undefined = deviceNumber(path),
   sysfs = "/sys",
 ): DeviceProperties {
-  const chip = realPath(`${sysfs}/bus/gpio/devices/${baseName(path)}`);
+  const chip = number === undefined ? undefined : chipDirectory(number, sysfs);
   const device = chip?.slice(0, chip.lastIndexOf("/"));
   if (device === undefined) {
     return {

@@ -52,7 +52,7 @@ const LINE_SEQNO = LINE_EVENT.at.line_seqno / 4;
  * ```
  */
 export class EdgeEventBatch {
-  /** How many events fit. */
+  /** Capacity, in events. */
   readonly capacity: number;
   /** The memory that events are read into. */
   readonly bytes: Uint8Array<ArrayBuffer>;

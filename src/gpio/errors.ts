@@ -5,17 +5,23 @@
  */
 import { errnoCode, errnoText } from "../../ffi/errno.ts";
 import { OsError } from "../../ffi/os_error.ts";
+import { printable } from "../text/printable.ts";
 
-/** What a {@linkcode LineError} is about. */
+/** Longest message; 64 offsets fit. **Units**: UTF-16 code units. */
+const TEXT_LIMIT = 2048;
+
+/** Parts of a {@linkcode LineError}. */
 export interface LineErrorOptions extends ErrorOptions {
   /** The chip: its name (`gpiochip0`), or what was given for one. */
   readonly chip: string;
   /** The lines' offsets; none when it is about the chip as a whole. */
   readonly offsets?: readonly number[];
-  /** What was tried: `"request"`, `"read"`, … */
+  /** Operation that was tried: `"request"`, `"read"`, … */
   readonly operation: string;
   /** Why it failed, and what to do where something can be done. */
   readonly reason: string;
+  /** Consumer that holds a busy line. */
+  readonly holder?: string | undefined;
 }
 
 /**
@@ -34,7 +40,7 @@ export interface LineErrorOptions extends ErrorOptions {
  *   console.log(request.getValue(3));
  * } catch (error) {
  *   if (!(error instanceof LineError)) throw error;
- *   if (isOsError(error.cause, "EBUSY")) console.log("somebody has it");
+ *   if (isOsError(error.cause, "EBUSY")) console.log("it is in use");
  *   else if (isOsError(error.cause, "EACCES")) console.log("not for us");
  *   else console.log(error.message);
  * }
@@ -47,19 +53,26 @@ export class LineError extends Error {
   readonly chip: string;
   /** The line's offset; undefined when it is about several lines, or none. */
   readonly offset: number | undefined;
-  /** What was tried: `"request"`, `"read"`, … */
+  /** Operation that was tried: `"request"`, `"read"`, … */
   readonly operation: string;
+  /** Consumer that holds a busy line (EBUSY); undefined if it is not known. */
+  readonly holder: string | undefined;
 
   /** Describes what failed; the message is made from the parts. */
   constructor(options: LineErrorOptions) {
     const { chip, offsets = [], operation, reason } = options;
     super(
-      `Cannot ${operation} ${subject(chip, offsets)}: ${reason}`,
+      // Labels, consumers and paths are others' text.
+      printable(
+        `Cannot ${operation} ${subject(chip, offsets)}: ${reason}`,
+        TEXT_LIMIT,
+      ),
       Object.hasOwn(options, "cause") ? { cause: options.cause } : undefined,
     );
     this.chip = chip;
     this.offset = offsets.length === 1 ? offsets[0] : undefined;
     this.operation = operation;
+    this.holder = options.holder;
   }
 }
 
@@ -69,37 +82,60 @@ function subject(chip: string, offsets: readonly number[]): string {
   return `${lines} ${offsets.join(", ")} of ${chip}`;
 }
 
-/** What {@linkcode kernelError} is told of the call that failed. */
+/** Call that failed, for {@linkcode kernelError}. */
 export interface KernelFailure {
   /** The chip's name. */
   readonly chip: string;
   /** The lines' offsets; none when it is about the chip as a whole. */
   readonly offsets?: readonly number[];
-  /** What was tried, in the words of the message. */
+  /** Operation that was tried, as part of a message. */
   readonly operation: string;
   /** The ioctl or call. */
   readonly syscall: string;
   /** The positive error number. */
   readonly errno: number;
-  /** What is known beyond the error number. */
+  /** Further known details. */
   readonly detail?: string | undefined;
+  /** Consumer that holds a busy line. */
+  readonly holder?: string | undefined;
 }
 
-/** The error of a call that the kernel refused, with the {@linkcode OsError}. */
+/**
+ * The error of a call that the kernel refused, with the {@linkcode OsError}.
+ */
 export function kernelError(failure: KernelFailure): LineError {
-  const { chip, offsets = [], operation, syscall, errno, detail } = failure;
+  const { chip, offsets = [], operation, syscall, errno, detail, holder } =
+    failure;
   const reason = `${errnoText(errno)} (${errnoCode(errno)})`;
   return new LineError({
     chip,
     offsets,
     operation,
     reason: detail === undefined ? reason : `${reason}, ${detail}`,
+    holder,
     cause: new OsError(syscall, errno, subject(chip, offsets)),
   });
 }
 
+/** Name of a line or a chip that was looked for. */
+export interface AbsentName {
+  /** The line's name, if that is what was not found. */
+  readonly lineName?: string | undefined;
+  /** The chip on which it was looked for, or that was not found. */
+  readonly chip?: string | undefined;
+}
+
 /** A line that is not there now: its chip, or the line of that name. */
-export class AbsentError extends LineError {}
+export class AbsentError extends LineError {
+  /** Name that was not found; undefined if it was found by something else. */
+  readonly absent: AbsentName | undefined;
+
+  /** Describes what was not found. */
+  constructor(options: LineErrorOptions & { absent?: AbsentName }) {
+    super(options);
+    this.absent = options.absent;
+  }
+}
 
 /** A line or chip of which there are several; the message lists them. */
 export class AmbiguousError extends LineError {}

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/files.ts";
 import { EventStream } from "./event_stream.ts";
+import { whenEvents } from "./wait.ts";
 import { testAlone } from "../../ffi/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
@@ -120,4 +121,62 @@ Deno.test("two EventStreams share one helper and end on their own", async () => 
   await b.stream.return();
   a.fd.close();
   b.fd.close();
+});
+
+Deno.test("EventStream lets timers run while events come without a pause", async () => {
+  using fd = createEventFd();
+  let count = 0;
+  const stream = new EventStream<number>(
+    { fd: fd.fd, read: () => ++count },
+    () => {},
+  );
+  let fired = false;
+  setTimeout(() => fired = true, 1);
+  const deadline = performance.now() + 10_000;
+  for await (const _ of stream) {
+    if (fired || performance.now() > deadline) break;
+  }
+  assert(fired, `no timer ran during ${count} events`);
+});
+
+Deno.test("EventStream ends with its signal's reason, waiting or not", async () => {
+  const reason = new Error("enough");
+  for (const whenMs of [0, 10]) {
+    using fd = createEventFd();
+    let ends = 0;
+    const controller = new AbortController();
+    const stream = new EventStream<number>(
+      { fd: fd.fd, read: () => undefined },
+      () => ends++,
+      controller.signal,
+    );
+    if (whenMs === 0) controller.abort(reason);
+    else setTimeout(() => controller.abort(reason), whenMs);
+    assertEquals(await assertRejects(() => stream.next()), reason);
+    assertEquals(ends, 1);
+  }
+});
+
+Deno.test("whenEvents() waits for the first of several, for a time or a signal", async () => {
+  using one = createEventFd();
+  using other = createEventFd();
+  const sources = [{ fd: one.fd }, { fd: other.fd }];
+  assertEquals(await whenEvents(sources, { timeoutMs: 0 }), []);
+  assertEquals(await whenEvents(sources, { timeoutMs: 5 }), []);
+  setTimeout(() => signalFd(other.fd), 5);
+  assertEquals(await whenEvents(sources), [sources[1]!]);
+  drainFd(other.fd);
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  setTimeout(() => controller.abort(reason), 5);
+  const { signal } = controller;
+  assertEquals(
+    await assertRejects(() => whenEvents(sources, { signal })),
+    reason,
+  );
+  await assertRejects(
+    () => whenEvents(sources, { timeout: 5 } as never),
+    TypeError,
+    "did you mean timeoutMs?",
+  );
 });

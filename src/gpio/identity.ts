@@ -1,19 +1,30 @@
 /**
- * What a chip is known by for good: properties that stay when it gets another
- * number, at a boot or a replug.
+ * Stable identity of a chip: properties that stay when it gets another number,
+ * at a boot or a replug.
  *
  * @module
  */
-import { fileStatus, listDirectory, realPath } from "../../ffi/files.ts";
+import { realPath } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
+import {
+  requireKeys,
+  requireNumber,
+  requireString,
+} from "../text/arguments.ts";
+import { specText } from "../text/names.ts";
 import { Chip } from "./chip.ts";
-import { baseName } from "./device_file.ts";
+import {
+  deviceNumber,
+  kernelNameAt,
+  linksTo,
+  listChipNodes,
+  listedPath,
+} from "./chip_nodes.ts";
 import {
   type DeviceProperties,
   deviceProperties,
 } from "./device_properties.ts";
 import { AmbiguousError, LineError } from "./errors.ts";
-import { listChips } from "./lookup.ts";
 
 /** Properties of a chip; all that are given must be true of it. */
 export interface ChipProperties {
@@ -29,8 +40,34 @@ export interface ChipProperties {
   readonly i2c?: string | undefined;
   /** The path of its node in the device tree. */
   readonly deviceTree?: string | undefined;
-  /** How many lines it has. */
+  /** Number of its lines. */
   readonly lines?: number | undefined;
+}
+
+const PROPERTY_CHECKS: Readonly<
+  Record<keyof ChipProperties, (what: string, value: unknown) => void>
+> = {
+  label: requireString,
+  path: requireString,
+  device: requireString,
+  usbSerial: requireString,
+  i2c: requireString,
+  deviceTree: requireString,
+  lines: requireNumber,
+};
+
+/**
+ * Refuses properties with unknown keys or values of another type.
+ *
+ * @throws {TypeError} That names what was given.
+ */
+export function checkProperties(what: string, properties: unknown): void {
+  const keys = Object.keys(PROPERTY_CHECKS);
+  requireKeys(what, properties, keys, { serial: "usbSerial" });
+  for (const [key, value] of Object.entries(properties as object)) {
+    if (value === undefined) continue;
+    PROPERTY_CHECKS[key as keyof ChipProperties](`${what}.${key}`, value);
+  }
 }
 
 /** A chip with everything that it is known by. */
@@ -41,7 +78,7 @@ export interface ChipIdentities {
   readonly name: string;
   /** The label that its driver gave it; need not be unique. */
   readonly label: string;
-  /** How many lines it has. */
+  /** Number of its lines. */
   readonly lines: number;
   /** The device's path in sysfs, without `/sys`. */
   readonly device: string | undefined;
@@ -55,14 +92,22 @@ export interface ChipIdentities {
   readonly links: readonly string[];
 }
 
-/** Whether what can be seen without opening the chip fits. */
+/** Returns true if everything that is visible without opening the chip fits. */
 function mayMatch(chip: DeviceProperties, wanted: ChipProperties): boolean {
   const { path, device, usbSerial, i2c, deviceTree } = wanted;
-  return (path === undefined || realPath(path) === chip.path) &&
+  return (path === undefined || isSameDevice(path, chip.path)) &&
     (device === undefined || isDevice(chip, device)) &&
     (usbSerial === undefined || usbSerial === chip.usbSerial) &&
     (i2c === undefined || i2c === chip.i2c) &&
     (deviceTree === undefined || deviceTree === chip.deviceTree);
+}
+
+/**
+ * Returns true if two device files, or links to some, are of the same device.
+ */
+function isSameDevice(one: string, other: string): boolean {
+  const device = deviceNumber(one);
+  return device !== undefined && device === deviceNumber(other);
 }
 
 /** A device path may be a link, and may be that of the chip or of its parent. */
@@ -71,7 +116,7 @@ function isDevice(chip: DeviceProperties, wanted: string): boolean {
   const plain = wanted.replace(/^\/sys(?=\/)/, "");
   const real = realPath(`/sys${plain}`)?.replace(/^\/sys/, "") ?? plain;
   return real === chip.device ||
-    real === `${chip.device}/${baseName(chip.path)}`;
+    real === `${chip.device}/${kernelNameAt(chip.path)}`;
 }
 
 /** The properties in words: `usb-serial FT123, 8 lines`. */
@@ -97,6 +142,7 @@ export function propertiesText(wanted: ChipProperties): string {
  * @throws {AmbiguousError} If several chips fit: the message lists them, with
  * what would tell them apart.
  * @throws {LineError} If the only chips that could fit may not be opened.
+ * @throws {TypeError} For an unknown property, or a value of another type.
  *
  * **Blocking**: looks into `/dev` and `/sys`, and may ask every chip.
  *
@@ -111,10 +157,11 @@ export function propertiesText(wanted: ChipProperties): string {
 export function findChipByProperties(
   wanted: ChipProperties,
 ): string | undefined {
+  checkProperties("the properties", wanted);
   const found: string[] = [];
   let denied: LineError | undefined;
-  for (const path of listChips()) {
-    if (!mayMatch(deviceProperties(path), wanted)) continue;
+  for (const { path, device } of listChipNodes()) {
+    if (!mayMatch(deviceProperties(path, device), wanted)) continue;
     try {
       if (isOpenedMatch(path, wanted)) found.push(path);
     } catch (error) {
@@ -153,7 +200,7 @@ function isGone(error: LineError): boolean {
 function candidateText(path: string, wanted: ChipProperties): string {
   const texts = identityTexts(chipIdentities(path));
   const others = texts.filter((text) => !propertyTexts(wanted).includes(text));
-  return `${baseName(path)} (${others.join(", ")})`;
+  return `${kernelNameAt(path)} (${others.join(", ")})`;
 }
 
 /**
@@ -172,18 +219,20 @@ function candidateText(path: string, wanted: ChipProperties): string {
  */
 export function chipIdentities(path: string): ChipIdentities {
   using chip = Chip.open(path);
+  const device = deviceNumber(chip.path);
   return {
-    ...deviceProperties(chip.path),
+    ...deviceProperties(listedPath(chip.path), device),
     name: chip.name,
     label: chip.label,
     lines: chip.lineCount,
-    links: linksTo(chip.path),
+    links: device === undefined ? [] : linksTo(device),
   };
 }
 
 /**
- * What stays of a chip wherever it is plugged in: label, number of lines, and
- * the serial number, I2C address or device-tree path that it has.
+ * Returns the properties of a chip that stay wherever it is plugged in: label,
+ * number of lines, and the serial number, I2C address or device-tree path that
+ * it has.
  *
  * @throws {LineError} If the chip cannot be opened.
  */
@@ -192,21 +241,6 @@ export function stableProperties(chipPath: string): ChipProperties {
   const { usbSerial, i2c, deviceTree } = deviceProperties(chip.path);
   const { label, lineCount: lines } = chip;
   return { label, lines, usbSerial, i2c, deviceTree };
-}
-
-/** The directories of `/dev` in which rules of udev's put links to chips. */
-const LINK_DIRECTORIES = ["/dev", "/dev/gpio", "/dev/gpio/by-path"];
-
-function linksTo(path: string): string[] {
-  return LINK_DIRECTORIES.flatMap((directory) => {
-    if (fileStatus(directory)?.kind !== "directory") return [];
-    return listDirectory(directory)
-      .map((name) => `${directory}/${name}`)
-      .filter((link) =>
-        fileStatus(link, { followLinks: false })?.kind === "symbolic link" &&
-        realPath(link) === path
-      );
-  }).sort();
 }
 
 /**
@@ -242,7 +276,7 @@ function linksTo(path: string): string[] {
 export function identityTexts(chip: ChipIdentities): string[] {
   return [
     ...propertyTexts({ ...chip, path: undefined, lines: undefined }),
-    ...chip.links.map((link) => `path:${link}`),
+    ...chip.links.map((link) => `path:${specText(link)}`),
     `lines:${chip.lines}`,
   ];
 }
@@ -259,6 +293,8 @@ function propertyTexts(properties: ChipProperties): string[] {
     ["lines", lines],
   ];
   return pairs.flatMap(([key, value]) =>
-    value === undefined || value === "" ? [] : [`${key}:${value}`]
+    value === undefined || value === ""
+      ? []
+      : [`${key}:${specText(`${value}`)}`]
   );
 }

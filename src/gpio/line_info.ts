@@ -1,19 +1,20 @@
 /**
- * What the kernel tells about a line.
+ * Line info of the kernel.
  *
  * @module
  */
 import {
   AttributeId,
-  decodeName,
   GPIO_V2_LINE_NUM_ATTRS_MAX,
   InfoEventId,
   LINE_ATTRIBUTE,
   LINE_INFO,
   LINE_INFO_CHANGED,
   LineFlag,
+  nameBytes,
 } from "../../ffi/gpio_v2.ts";
 import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
+import { nameOfBytes } from "../text/names.ts";
 import type {
   BiasSetting,
   DriveSetting,
@@ -25,19 +26,22 @@ import type {
 export interface LineInfo {
   /** The line's number on its chip. */
   readonly offset: number;
-  /** The line's name; empty for none. Names need not be unique. */
+  /**
+   * The line's name; empty for none. Names need not be unique. Bytes that are no
+   * UTF-8 are U+DC80 to U+DCFF; {@linkcode nameText} shows them as `\xNN`.
+   */
   readonly name: string;
-  /** Who has the line; empty if nobody has, or nobody says. */
+  /** Consumer of the line; empty if there is none, or none is known. */
   readonly consumer: string;
-  /** Whether the line is taken, by a program or by the kernel. */
+  /** True if the line is in use, by a program or by the kernel. */
   readonly used: boolean;
   /** Which way the line goes. */
   readonly direction: "input" | "output";
-  /** Whether its user takes the low level for active. */
+  /** True if its user takes the low level as active. */
   readonly activeLow: boolean;
-  /** What was asked to pull it; `"as-is"` if nothing was. */
+  /** Bias that was requested; `"as-is"` if none was. */
   readonly bias: BiasSetting;
-  /** How it is driven as an output. */
+  /** Drive of the line as an output. */
   readonly drive: DriveSetting;
   /** Which edges its user hears of. */
   readonly edge: EdgeSetting;
@@ -49,7 +53,7 @@ export interface LineInfo {
 
 /** A change of a line's user or settings. */
 export interface LineInfoEvent {
-  /** What happened to the line. */
+  /** Kind of the change. */
   readonly kind: "requested" | "released" | "reconfigured";
   /** When, in nanoseconds of CLOCK_MONOTONIC. */
   readonly timestampNs: bigint;
@@ -117,8 +121,8 @@ export function decodeLineInfo(
   const flags = view.getUint32(start + LINE_INFO.at.flags, LITTLE_ENDIAN);
   return {
     offset: view.getUint32(start + LINE_INFO.at.offset, LITTLE_ENDIAN),
-    name: decodeName(bytes, start + LINE_INFO.at.name),
-    consumer: decodeName(bytes, start + LINE_INFO.at.consumer),
+    name: nameOfBytes(nameBytes(bytes, start + LINE_INFO.at.name)),
+    consumer: nameOfBytes(nameBytes(bytes, start + LINE_INFO.at.consumer)),
     used: (flags & LineFlag.Used) !== 0,
     direction: (flags & LineFlag.Output) !== 0 ? "output" : "input",
     activeLow: (flags & LineFlag.ActiveLow) !== 0,

@@ -6,7 +6,7 @@ function info(flags: number, attributes: [id: number, value: number][] = []) {
   const bytes = new Uint8Array(288);
   const view = new DataView(bytes.buffer);
   bytes.set(new TextEncoder().encode("LED0"), 0);
-  bytes.set(new TextEncoder().encode("somebody"), 32);
+  bytes.set(new TextEncoder().encode("gpio-keys"), 32);
   view.setUint32(64, 5, true);
   view.setUint32(68, attributes.length, true);
   view.setUint32(72, flags, true);
@@ -21,7 +21,7 @@ Deno.test("decodeLineInfo() reads every field", () => {
   assertEquals(decodeLineInfo(info(0x01 | 0x04).bytes, 0), {
     offset: 5,
     name: "LED0",
-    consumer: "somebody",
+    consumer: "gpio-keys",
     used: true,
     direction: "input",
     activeLow: false,

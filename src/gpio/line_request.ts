@@ -20,10 +20,18 @@ import {
 import { packConfig, packLineConfig } from "../../ffi/gpio_v2_config.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollReadable } from "../../ffi/poll.ts";
+import {
+  describe,
+  requireArray,
+  requireNumber,
+  requireTimeout,
+  requireValue,
+} from "../text/arguments.ts";
 import { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
 import { kernelError, LineError } from "./errors.ts";
-import { EventStream } from "./event_stream.ts";
+import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
 import {
+  checkSelections,
   flagsOf,
   type LineSelection,
   type LineSettings,
@@ -67,8 +75,8 @@ export interface RequestedLine {
  * ```ts
  * import { openChip } from "@gpioagg/gpioagg";
  *
- * function copyOnce(chipName: string, from: number, to: number): void {
- *   using chip = openChip(chipName);
+ * function copyOnce(chipPath: string, from: number, to: number): void {
+ *   using chip = openChip(chipPath);
  *   using request = chip.requestLines({
  *     consumer: "copy",
  *     lines: [
@@ -90,7 +98,7 @@ export class LineRequest implements Disposable {
   #fd: number;
   readonly #bitOf: ReadonlyMap<number, number>;
   #settings: readonly LineSettings[];
-  /** What each output was last set to, or UNKNOWN. */
+  /** Value that each output was last set to, or UNKNOWN. */
   readonly #outputs: Uint8Array;
   readonly #values = new Uint8Array(LINE_VALUES.size);
   readonly #words = new Uint32Array(this.#values.buffer);
@@ -133,7 +141,7 @@ export class LineRequest implements Disposable {
     return this.#fd;
   }
 
-  /** Whether the lines were let go. */
+  /** True once the lines are released. */
   get closed(): boolean {
     return this.#fd < 0;
   }
@@ -168,6 +176,7 @@ export class LineRequest implements Disposable {
   #bit(offset: number, operation: string): number {
     const bit = this.#bitOf.get(offset);
     if (bit === undefined) {
+      requireNumber("offset", offset);
       throw new LineError({
         chip: this.chipName,
         offsets: [offset],
@@ -211,6 +220,7 @@ export class LineRequest implements Disposable {
    * @throws {LineError} If one is not in the request, or the chip is gone.
    */
   getValues(offsets: readonly number[] = this.offsets): Value[] {
+    requireArray("offsets", offsets);
     if (offsets.length === 0) return [];
     const bits = offsets.map((offset) => this.#bit(offset, "read"));
     this.#mask(bits);
@@ -231,8 +241,11 @@ export class LineRequest implements Disposable {
   /**
    * Sets a line that is an output.
    *
+   * @param value 0 or 1 and nothing else: of a boolean `on`, write
+   * `on ? 1 : 0`.
    * @throws {LineError} If it is not in the request or no output, or the chip is
    * gone.
+   * @throws {TypeError} If the value is neither 0 nor 1: the line keeps its own.
    */
   setValue(offset: number, value: Value): void {
     this.setValues(new Map([[offset, value]]));
@@ -244,10 +257,18 @@ export class LineRequest implements Disposable {
    * @param values Offset to value, as a map or a plain object.
    * @throws {LineError} If one is not in the request or no output, or the chip
    * is gone.
+   * @throws {TypeError} If a value is neither 0 nor 1: then none is set.
    */
   setValues(
     values: ReadonlyMap<number, Value> | Readonly<Record<number, Value>>,
   ): void {
+    if (
+      typeof values !== "object" || values === null || Array.isArray(values)
+    ) {
+      throw new TypeError(
+        `values must be a map or an object, not ${describe(values)}`,
+      );
+    }
     const entries: [number, Value][] = values instanceof Map
       ? [...values]
       : Object.entries(values).map(([offset, value]) => [
@@ -255,6 +276,11 @@ export class LineRequest implements Disposable {
         value as Value,
       ]);
     if (entries.length === 0) return;
+    for (const [offset, value] of entries) {
+      if (value !== 0 && value !== 1) {
+        requireValue(`the value of line ${offset}`, value);
+      }
+    }
     const bits = entries.map(([offset]) => this.#bit(offset, "set"));
     this.#mask(bits);
     for (const [i, [, value]] of entries.entries()) {
@@ -289,8 +315,10 @@ export class LineRequest implements Disposable {
    * changed.
    * @throws {RangeError} If the settings differ so much that they do not fit one
    * request.
+   * @throws {TypeError} For an unknown setting, or a value of another type.
    */
   reconfigure(lines: readonly LineSelection[]): void {
+    checkSelections(lines);
     const settings = [...this.#settings];
     const named = new Set<number>();
     for (const line of linesOf(lines)) {
@@ -343,7 +371,10 @@ export class LineRequest implements Disposable {
     }
   }
 
-  /** What an output is set to, or reads as if it never was set; or -errno. */
+  /**
+   * Returns the value of an output, or its reading if it was never set; or
+   * -errno.
+   */
   #presentOutput(bit: number): number {
     const set = this.#outputs[bit]!;
     return set === UNKNOWN ? this.readBit(bit) : set;
@@ -356,7 +387,8 @@ export class LineRequest implements Disposable {
    * @returns The value, or -errno (-EBADF: the lines were let go).
    */
   readBit(bit: number): number {
-    if (bit >= this.offsets.length || bit < 0) return -EINVAL;
+    // Written so that it is false for NaN.
+    if (!(bit >= 0 && bit < this.offsets.length)) return -EINVAL;
     const words = this.#words;
     const high = bit >>> 5;
     words[MASK] = 0;
@@ -374,7 +406,8 @@ export class LineRequest implements Disposable {
    * @returns 0, or -errno (-EPERM: no output; -EBADF: the lines were let go).
    */
   writeBit(bit: number, value: Value): number {
-    if (bit >= this.offsets.length || bit < 0) return -EINVAL;
+    if (!(bit >= 0 && bit < this.offsets.length)) return -EINVAL;
+    if (value !== 0 && value !== 1) return -EINVAL;
     const words = this.#words;
     const high = bit >>> 5;
     words.fill(0);
@@ -477,34 +510,43 @@ export class LineRequest implements Disposable {
    * requests at once, {@linkcode LineRequest.edgeEvents} lets others go on.
    */
   waitEdgeEvents(timeoutMs = -1): boolean {
+    requireTimeout("timeoutMs", timeoutMs);
     return pollReadable([this.fd], timeoutMs)[0] !== 0;
   }
 
   /**
-   * The edge events as they come, for `for await`; until the loop is left or the
-   * lines are let go.
+   * The edge events as they come, for `for await`; until the loop is left, the
+   * lines are let go or `signal` is aborted. Timers, signals and other input have
+   * their turn also while edges come without a pause.
    *
    * @throws {LineError} If the lines were let go; as a rejection, if the chip is
    * gone.
+   * @throws {unknown} As a rejection, the reason of `signal` when it is aborted.
    *
    * @example Count rising edges for a while
    * ```ts
    * import { openChip } from "@gpioagg/gpioagg";
    *
-   * async function countEdges(chipName: string, offset: number, ms: number) {
-   *   using chip = openChip(chipName);
+   * async function countEdges(chipPath: string, offset: number, ms: number) {
+   *   using chip = openChip(chipPath);
    *   using request = chip.requestLines({
    *     lines: [{ offset, settings: { direction: "input", edge: "rising" } }],
    *   });
-   *   const timer = setTimeout(() => request.close(), ms);
+   *   const signal = AbortSignal.timeout(ms);
    *   let count = 0;
-   *   for await (const event of request.edgeEvents()) count = event.seqno;
-   *   clearTimeout(timer);
+   *   try {
+   *     for await (const event of request.edgeEvents({ signal })) {
+   *       count = event.seqno;
+   *     }
+   *   } catch (error) {
+   *     if (error !== signal.reason) throw error;
+   *   }
    *   return count;
    * }
    * ```
    */
-  edgeEvents(): EventStream<EdgeEvent> {
+  edgeEvents(options: StreamOptions = {}): EventStream<EdgeEvent> {
+    const signal = signalOf(options);
     const stream = new EventStream<EdgeEvent>(
       {
         fd: this.fd,
@@ -514,6 +556,7 @@ export class LineRequest implements Disposable {
             : this.#event(this.#one, 0),
       },
       (ended) => this.#streams.delete(ended),
+      signal,
     );
     this.#streams.add(stream);
     return stream;

@@ -1,10 +1,18 @@
 /**
- * What can be asked of a line, and how the kernel is told.
+ * Settings of a line, and their encoding for the kernel.
  *
  * @module
  */
 import { LineFlag } from "../../ffi/gpio_v2.ts";
 import type { PackedLine } from "../../ffi/gpio_v2_config.ts";
+import {
+  requireArray,
+  requireBoolean,
+  requireKeys,
+  requireNumber,
+  requireString,
+  requireValue,
+} from "../text/arguments.ts";
 
 /** A logical value: 1 is active, 0 inactive, whatever the level is. */
 export type Value = 0 | 1;
@@ -13,9 +21,9 @@ export type Value = 0 | 1;
 export type DirectionSetting = "as-is" | "input" | "output";
 /** Which changes of the logical value are reported; needs direction `"input"`. */
 export type EdgeSetting = "none" | "rising" | "falling" | "both";
-/** What pulls a line; needs a direction. `"as-is"` leaves it as it is. */
+/** Bias of a line; needs a direction. `"as-is"` leaves it unchanged. */
 export type BiasSetting = "as-is" | "disabled" | "pull-up" | "pull-down";
-/** How an output is driven; all but `"push-pull"` need direction `"output"`. */
+/** Drive of an output; all but `"push-pull"` need direction `"output"`. */
 export type DriveSetting = "push-pull" | "open-drain" | "open-source";
 /**
  * The clock of event timestamps: `"monotonic"` (CLOCK_MONOTONIC), `"realtime"`
@@ -48,22 +56,22 @@ export interface LineSettings {
   readonly direction?: DirectionSetting | undefined;
   /** Which changes are reported; `"none"` unless said otherwise. */
   readonly edge?: EdgeSetting | undefined;
-  /** What pulls the line; `"as-is"` unless said otherwise. */
+  /** Bias of the line; default `"as-is"`. */
   readonly bias?: BiasSetting | undefined;
-  /** How an output is driven; `"push-pull"` unless said otherwise. */
+  /** Drive of the output; default `"push-pull"`. */
   readonly drive?: DriveSetting | undefined;
-  /** Whether active is the low level; false unless said otherwise. */
+  /** True if the low level is active; default false. */
   readonly activeLow?: boolean | undefined;
   /**
-   * How long a new value must last before it counts, in microseconds; needs
-   * direction `"input"`. 0, or nothing, for no debouncing.
+   * Time that a new value must last before it counts, in microseconds; needs
+   * direction `"input"`. Default 0: no debouncing.
    */
   readonly debouncePeriodUs?: number | undefined;
   /** The clock of event timestamps; `"monotonic"` unless said otherwise. */
   readonly eventClock?: EventClock | undefined;
   /**
-   * What an output is set to. When it is left out, a new request begins with 0,
-   * and a line that is reconfigured keeps its value.
+   * Value of an output. Without it a new request begins with 0, and a line that
+   * is reconfigured keeps its value.
    */
   readonly outputValue?: Value | undefined;
 }
@@ -127,7 +135,8 @@ function oneOf(
 }
 
 /**
- * What is wrong with settings, in the words of a message; undefined if nothing.
+ * Returns the problem of settings, as part of a message; undefined if there is
+ * none.
  *
  * Contradictions that the kernel would answer with a bare EINVAL are found here.
  */
@@ -199,15 +208,91 @@ export interface LineWithSettings {
   readonly settings: LineSettings;
 }
 
+const SETTING_CHECKS: Readonly<
+  Record<keyof LineSettings, (what: string, value: unknown) => void>
+> = {
+  direction: requireString,
+  edge: requireString,
+  bias: requireString,
+  drive: requireString,
+  activeLow: requireBoolean,
+  debouncePeriodUs: requireNumber,
+  eventClock: requireString,
+  outputValue: requireValue,
+};
+const SETTING_KEYS = Object.keys(SETTING_CHECKS);
+
+/** Names of other GPIO libraries for the same settings. */
+const MEANT_SETTINGS: Readonly<Record<string, keyof LineSettings>> = {
+  value: "outputValue",
+  initial: "outputValue",
+  initialValue: "outputValue",
+  edges: "edge",
+  edgeDetection: "edge",
+  clock: "eventClock",
+  pull: "bias",
+  debounce: "debouncePeriodUs",
+  debouncePeriod: "debouncePeriodUs",
+  invert: "activeLow",
+};
+
+/**
+ * Refuses settings with unknown keys or values of another type.
+ *
+ * @throws {TypeError} That names what was given.
+ */
+function checkSettings(what: string, settings: unknown): void {
+  requireKeys(what, settings, SETTING_KEYS, MEANT_SETTINGS);
+  for (const [key, value] of Object.entries(settings as object)) {
+    if (value === undefined) continue;
+    SETTING_CHECKS[key as keyof LineSettings](`${what}.${key}`, value);
+  }
+}
+
+const SELECTION_KEYS = ["offset", "offsets", "settings"];
+const MEANT_SELECTIONS: Readonly<Record<string, string>> = {
+  line: "offset",
+  lines: "offsets",
+  // Settings beside the offset instead of inside.
+  ...Object.fromEntries(SETTING_KEYS.map((key) => [key, `settings.${key}`])),
+};
+
+/**
+ * Refuses selections of lines with unknown keys or values of another type.
+ *
+ * @throws {TypeError} That names what was given.
+ */
+export function checkSelections(
+  selections: unknown,
+): asserts selections is readonly LineSelection[] {
+  requireArray("lines", selections);
+  for (const [index, selection] of selections.entries()) {
+    const what = `lines[${index}]`;
+    requireKeys(what, selection, SELECTION_KEYS, MEANT_SELECTIONS);
+    const { offset, offsets, settings } = selection as Readonly<
+      Record<string, unknown>
+    >;
+    if (offset !== undefined && offsets !== undefined) {
+      throw new TypeError(`${what} has both offset and offsets`);
+    }
+    if (offsets === undefined) requireNumber(`${what}.offset`, offset);
+    else {
+      requireArray(`${what}.offsets`, offsets);
+      for (const each of offsets) requireNumber(`${what}.offsets`, each);
+    }
+    if (settings !== undefined) checkSettings(`${what}.settings`, settings);
+  }
+}
+
 /** A selection as a list of single lines, in the order given. */
 export function linesOf(
   selections: readonly LineSelection[],
 ): LineWithSettings[] {
   return selections.flatMap((selection) => {
     const { settings = {} } = selection;
-    const offsets = "offsets" in selection
+    const offsets = "offsets" in selection && selection.offsets !== undefined
       ? selection.offsets
-      : [selection.offset];
+      : [(selection as { offset: number }).offset];
     return offsets.map((offset) => ({ offset, settings }));
   });
 }

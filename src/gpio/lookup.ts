@@ -3,22 +3,23 @@
  *
  * @module
  */
-import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
+import { requireArray, requireKeys, requireString } from "../text/arguments.ts";
+import { nameText, shownName } from "../text/names.ts";
 import { Chip, chipPath } from "./chip.ts";
-import { whyNotChip } from "./device_file.ts";
+import { listChipNodes, listedPath, namedChipPath } from "./chip_nodes.ts";
 import { AmbiguousError, LineError } from "./errors.ts";
 import type { LineInfo } from "./line_info.ts";
 
-const CHIP_NAME = /^gpiochip(\d+)$/;
-
 /**
- * The paths of this machine's GPIO chips, in natural order (2 before 10). Links
- * to chips are left out, so that each comes once.
+ * Lists the paths of this machine's GPIO chips, in natural order (2 before 10).
+ * Device files may have any name; a chip with several comes once, and links are
+ * left out.
  *
  * @throws {OsError} If `/dev` cannot be read.
  *
- * **Blocking**: looks into `/dev`; opens no chip.
+ * **Blocking**: reads `/dev`; opens no chip.
  *
  * @example List the chips of this machine
  * ```ts
@@ -28,17 +29,7 @@ const CHIP_NAME = /^gpiochip(\d+)$/;
  * ```
  */
 export function listChips(): string[] {
-  return listDirectory("/dev")
-    .flatMap((name) => {
-      const number = CHIP_NAME.exec(name)?.[1];
-      return number === undefined ? [] : [{ name, number: Number(number) }];
-    })
-    .sort((a, b) => a.number - b.number)
-    .map(({ name }) => `/dev/${name}`)
-    .filter((path) =>
-      fileStatus(path, { followLinks: false })?.kind === "character device" &&
-      whyNotChip(path) === undefined
-    );
+  return listChipNodes().map(({ path }) => path);
 }
 
 /** The chips that could be opened, and why some could not. */
@@ -48,7 +39,9 @@ interface Scan {
   denied: LineError | undefined;
 }
 
-/** Opens all chips that can be opened; a chip that vanishes meanwhile is none. */
+/**
+ * Opens all chips that can be opened; a chip that vanishes meanwhile is none.
+ */
 function openAll(stack: DisposableStack): Scan {
   const scan: Scan = { chips: [], denied: undefined };
   for (const path of listChips()) {
@@ -69,13 +62,17 @@ function vanished(error: LineError): boolean {
 }
 
 /**
- * Finds a chip by number (`0`, `"0"`), name (`"gpiochip0"`), path (of its device
- * file or a link to it) or label, tried in this order.
+ * Finds a chip by number (`0`, `"0"`), name (`"gpiochip0"`), path (of its
+ * device file or a link to it) or label, tried in this order.
+ *
+ * A name is that of a device file in `/dev`, or the kernel's name for the chip
+ * where its device file is called otherwise. A path always means the device
+ * behind it.
  *
  * @returns The path, or undefined if there is no such chip. A path is returned
  * for any file that is there: {@linkcode openChip} says what it is.
- * @throws {LineError} If several chips have the label, or the only chips that
- * could have it may not be opened.
+ * @throws {LineError} If several chips have the name or label, or the only
+ * chips that could have it may not be opened.
  *
  * @example Is there such a chip?
  * ```ts
@@ -87,11 +84,10 @@ function vanished(error: LineError): boolean {
 export function findChip(key: string | number): string | undefined {
   const path = chipPath(key);
   const there = fileStatus(path) !== undefined ? path : undefined;
-  // A label may well be the name of some other device ("console").
-  if (
-    typeof key === "number" || /^\d+$/.test(key) || key.includes("/") ||
-    (there !== undefined && whyNotChip(there) === undefined)
-  ) return there;
+  if (typeof key === "string" && key.includes("/")) return there;
+  const named = namedChipPath(path);
+  if (named !== undefined) return named;
+  if (typeof key === "number" || /^\d+$/.test(key)) return there;
   using stack = new DisposableStack();
   const { chips, denied } = openAll(stack);
   const [found, ...others] = chips.filter(({ label }) => label === key);
@@ -114,7 +110,7 @@ export function findChip(key: string | number): string | undefined {
  * @throws {LineError} If there is no such chip, or it cannot be opened; the
  * message says what it is instead, or which chips there are.
  *
- * @example Open a chip, whoever made it
+ * @example Open a chip, whatever made it
  * ```ts
  * import { LineError, openChip } from "@gpioagg/gpioagg";
  *
@@ -130,7 +126,9 @@ export function findChip(key: string | number): string | undefined {
 export function openChip(key: string | number): Chip {
   const path = findChip(key);
   if (path !== undefined) return Chip.open(path);
-  const names = listChips().map((chip) => chip.slice("/dev/".length));
+  const names = listChipNodes().map(({ path, kernelName }) =>
+    path === `/dev/${kernelName}` ? kernelName : path
+  );
   throw new LineError({
     chip: typeof key === "number" ? `chip ${key}` : `chip "${key}"`,
     operation: "open",
@@ -148,13 +146,13 @@ export interface FoundLine {
   readonly chipName: string;
   /** The line's offset on that chip. */
   readonly offset: number;
-  /** The name that was looked for. */
+  /** The line's name, as the kernel shows it: 31 bytes at most. */
   readonly name: string;
   /** The line, as it stood. */
   readonly info: LineInfo;
 }
 
-/** How to look for lines. */
+/** Options of a search for lines. */
 export interface FindOptions {
   /** Look in this chip only; anything that {@linkcode openChip} takes. */
   readonly chip?: string | number | undefined;
@@ -189,21 +187,94 @@ export function findLines(
   options: FindOptions = {},
 ): FoundLine[] {
   const wanted = typeof names === "string" ? [names] : names;
-  const set = new Set(wanted);
+  requireArray("names", wanted);
+  for (const name of wanted) requireString("A line's name", name);
+  requireKeys("the options", options, ["chip", "strict"]);
+  const set = new Set(wanted.map(shownName));
   using stack = new DisposableStack();
   const { chips, denied } = options.chip === undefined
     ? openAll(stack)
     : { chips: [stack.use(openChip(options.chip))], denied: undefined };
   const found = chips.flatMap((chip) => linesOfChip(chip, set));
   const missing = wanted.find((name) =>
-    name === "" || !found.some((line) => line.name === name)
+    name === "" || !found.some((line) => line.name === shownName(name))
   );
   if (missing !== undefined && denied !== undefined) throw denied;
   return options.strict ? strictly(wanted, found, options.chip) : found;
 }
 
-function linesOfChip(chip: Chip, names: ReadonlySet<string>): FoundLine[] {
+/** Lines by name, of one chip or of all. */
+interface NameIndex {
+  readonly byName: ReadonlyMap<string, readonly FoundLine[]>;
+  /** The first chip that may not be opened. */
+  readonly denied: LineError | undefined;
+}
+
+/** Indexes by the chip's path, `""` for all; while many names are looked up. */
+let indexes: Map<string, NameIndex> | undefined;
+
+/**
+ * One scan for many lookups that are made at several times: chips are read when
+ * the first needs them, and not again.
+ */
+export class OneScan {
+  readonly #indexes = new Map<string, NameIndex>();
+
+  /** Calls `action`, whose lookups use this scan. */
+  during<T>(action: () => T): T {
+    if (indexes !== undefined) return action();
+    indexes = this.#indexes;
+    try {
+      return action();
+    } finally {
+      indexes = undefined;
+    }
+  }
+}
+
+/**
+ * Calls `action`, which looks up many lines: chips are then read once, and not
+ * for each name.
+ */
+export function withOneScan<T>(action: () => T): T {
+  return new OneScan().during(action);
+}
+
+/**
+ * Finds lines by one name, in one chip or all of them, as {@linkcode findLines}
+ * does.
+ *
+ * @throws {LineError} As that does.
+ */
+export function linesNamed(
+  name: string,
+  chip?: string | number,
+): readonly FoundLine[] {
+  if (indexes === undefined) return findLines(name, { chip });
+  const path = chip === undefined ? "" : findChip(chip) ?? String(chip);
+  let index = indexes.get(path);
+  if (index === undefined) indexes.set(path, index = readIndex(path));
+  const found = index.byName.get(shownName(name)) ?? [];
+  if (found.length === 0 && index.denied !== undefined) throw index.denied;
+  return found;
+}
+
+function readIndex(path: string): NameIndex {
+  using stack = new DisposableStack();
+  const { chips, denied } = path === ""
+    ? openAll(stack)
+    : { chips: [stack.use(openChip(path))], denied: undefined };
+  const lines = chips.flatMap((chip) => linesOfChip(chip, undefined));
+  return { byName: Map.groupBy(lines, ({ name }) => name), denied };
+}
+
+/** The lines of a chip that have one of the names; undefined: that have any. */
+function linesOfChip(
+  chip: Chip,
+  names: ReadonlySet<string> | undefined,
+): FoundLine[] {
   let infos: LineInfo[];
+  let path: string | undefined;
   try {
     infos = chip.lines();
   } catch (error) {
@@ -212,9 +283,9 @@ function linesOfChip(chip: Chip, names: ReadonlySet<string>): FoundLine[] {
     throw error;
   }
   return infos
-    .filter(({ name }) => name !== "" && names.has(name))
+    .filter(({ name }) => name !== "" && names?.has(name) !== false)
     .map((info) => ({
-      chipPath: chip.path,
+      chipPath: path ??= listedPath(chip.path),
       chipName: chip.name,
       offset: info.offset,
       name: info.name,
@@ -228,10 +299,12 @@ function strictly(
   chip: string | number | undefined,
 ): FoundLine[] {
   return names.map((name) => {
-    const [line, ...others] = found.filter((one) => one.name === name);
+    const [line, ...others] = found.filter((one) =>
+      one.name === shownName(name)
+    );
     if (line !== undefined && others.length === 0) return line;
     throw new LineError({
-      chip: `line "${name}"`,
+      chip: `line "${nameText(name)}"`,
       operation: "find",
       reason: line === undefined
         ? chip === undefined

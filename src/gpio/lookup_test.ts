@@ -30,7 +30,7 @@ Deno.test("Chip.open() says what a path leads to instead of a chip", () => {
       ],
       [
         "gpiochip4000",
-        "Cannot open /dev/gpiochip4000: there is no such file",
+        "Cannot open /dev/gpiochip4000: no such file",
       ],
     ];
     for (const [given, message] of cases) {
@@ -51,7 +51,7 @@ Deno.test("whyNotChip() follows links", () => {
       whyNotChip(`${directory}/link`),
       "it is a character device of the mem subsystem",
     );
-    assertEquals(whyNotChip(`${directory}/dangling`), "there is no such file");
+    assertEquals(whyNotChip(`${directory}/dangling`), "no such file");
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -11,11 +11,16 @@ export { Chip, type RequestOptions } from "./chip.ts";
 export { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
 export {
   AbsentError,
+  type AbsentName,
   AmbiguousError,
   LineError,
   type LineErrorOptions,
 } from "./errors.ts";
-export { type EventSource, EventStream } from "./event_stream.ts";
+export {
+  type EventSource,
+  EventStream,
+  type StreamOptions,
+} from "./event_stream.ts";
 export {
   type ChipIdentities,
   chipIdentities,
@@ -48,4 +53,9 @@ export {
   listChips,
   openChip,
 } from "./lookup.ts";
-export { type HasEvents, waitForEvents } from "./wait.ts";
+export {
+  type HasEvents,
+  waitForEvents,
+  whenEvents,
+  type WhenOptions,
+} from "./wait.ts";

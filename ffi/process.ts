@@ -1,0 +1,81 @@
+/**
+ * Processes by a handle that means one process, whatever becomes of its number.
+ *
+ * @module
+ */
+import { ESRCH } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
+import { OsError } from "./os_error.ts";
+import { OwnedFd } from "./owned_fd.ts";
+import { pollFd, POLLIN } from "./poll.ts";
+
+const SYMBOLS = {
+  /** long syscall(long number, ...); variadic */
+  syscall: {
+    parameters: ["isize", "isize", "isize", "isize", "isize"],
+    result: "isize",
+  },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The same on both targets. */
+const SYS_PIDFD_SEND_SIGNAL = 424n;
+const SYS_PIDFD_OPEN = 434n;
+const SIGKILL = 9n;
+
+let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
+
+function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
+  // libc() first: it makes errno known before any call can fail.
+  libc();
+  return opened ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
+}
+
+/**
+ * Opens the process of this number, whichever it is; undefined if there is none.
+ * What is read of it in `/proc` afterwards is of this process, or of none, if
+ * {@linkcode hasEnded} is false after that.
+ *
+ * @throws {OsError} EINVAL for what is not a process's number, EMFILE.
+ *
+ * **Ownership**: the caller's. **Safety**: a plain fd, close-on-exec. **Source**:
+ * pidfd_open(2), Linux 5.3.
+ */
+export function openProcess(pid: number): OwnedFd | undefined {
+  const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
+  if (fd >= 0) return new OwnedFd(fd, `process ${pid}`);
+  const errno = lastErrno();
+  if (errno === ESRCH) return undefined;
+  throw new OsError("pidfd_open", errno, `process ${pid}`);
+}
+
+/**
+ * Returns true if a process has ended, reaped or not.
+ *
+ * **Safety**: never waits.
+ */
+export function hasEnded(process: OwnedFd): boolean {
+  return (pollFd(process.fd, POLLIN, 0) & POLLIN) !== 0;
+}
+
+/**
+ * Kills a process with SIGKILL; nothing happens if it has ended.
+ *
+ * @throws {OsError} EPERM.
+ *
+ * **Safety**: no other process is meant by the handle. **Source**:
+ * pidfd_send_signal(2), Linux 5.1.
+ */
+export function killProcess(process: OwnedFd): void {
+  const result = symbols().syscall(
+    SYS_PIDFD_SEND_SIGNAL,
+    BigInt(process.fd),
+    SIGKILL,
+    0n,
+    0n,
+  );
+  if (result === 0n) return;
+  const errno = lastErrno();
+  if (errno !== ESRCH) {
+    throw new OsError("pidfd_send_signal", errno, process.what);
+  }
+}

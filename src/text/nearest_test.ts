@@ -1,0 +1,21 @@
+import { assertEquals } from "@std/assert";
+import { nearest } from "./nearest.ts";
+
+Deno.test("nearest() finds the likely slip and nothing far-fetched", () => {
+  const words = ["serve", "set", "get", "monitor", "on-disconnect"];
+  assertEquals(nearest("srve", words), "serve");
+  assertEquals(nearest("sevre", words), "serve");
+  assertEquals(nearest("sett", words), "set");
+  assertEquals(nearest("on-disconect", words), "on-disconnect");
+  assertEquals(nearest("monitro", words), "monitor");
+  assertEquals(nearest("completely", words), undefined);
+  assertEquals(nearest("", words), undefined);
+});
+
+Deno.test("a beginning of one candidate stands for it, of several for none", () => {
+  const switches = ["socket-path", "api", "api-look", "line"];
+  assertEquals(nearest("socket", switches), "socket-path");
+  assertEquals(nearest("api-", switches), "api");
+  assertEquals(nearest("so", switches), undefined);
+  assertEquals(nearest("sock", [...switches, "socket-mode"]), undefined);
+});
