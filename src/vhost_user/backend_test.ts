@@ -5,8 +5,9 @@ import { ModelPort } from "../../tests/doubles/model_port.ts";
 import { R, u64, VhostPeer } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import { GpioDevice } from "../virtio/gpio_device.ts";
-import { type BackendEndpoint, VhostUserBackend } from "./backend.ts";
+import { GpioDevice } from "../virtio/gpio/device.ts";
+import type { PeerEndpoint } from "../peer/peer_server.ts";
+import { VhostUserBackend } from "./backend.ts";
 
 const GET_VALUE = 4;
 
@@ -69,7 +70,7 @@ Deno.test("VhostUserBackend ends its session when it is disposed, and tells why"
 
 /** A backend that is given one end of a socket pair. */
 function given(
-  endpoint: (socket: OwnedFd) => BackendEndpoint,
+  endpoint: (socket: OwnedFd) => PeerEndpoint,
   now = () => performance.now(),
 ) {
   const reactor = new Reactor({
@@ -90,6 +91,8 @@ function given(
       disconnected: (reason) => void log.push(reason),
       started: () => void log.push("started"),
       stopped: () => void log.push("stopped"),
+      gone: (reason) => void log.push(reason),
+      waiting: (who) => void log.push(who),
       fault: (error) => void log.push(error.message),
     },
   });
@@ -149,4 +152,83 @@ Deno.test("VhostUserBackend rests after a failed accept, and tries again every s
     reactor.turn(0);
   }
   assertStringIncludes(log[0]!, "a new connection: accept4 failed");
+});
+
+/** A rig with a clock of its own; its first frontend has said nothing yet. */
+function waitingRig() {
+  const clock = { now: 0 };
+  const rig = new VhostRig({ now: () => clock.now });
+  const pass = (ms: number) => {
+    for (const end = clock.now + ms; clock.now < end;) {
+      clock.now += Math.min(500, end - clock.now);
+      rig.turn();
+      rig.turn();
+    }
+  };
+  return { rig, pass };
+}
+
+Deno.test("VhostUserBackend tells who waits at a busy socket, once, and not of a short wait", () => {
+  const { rig, pass } = waitingRig();
+  using _rig = rig;
+  rig.negotiate();
+  {
+    using short = rig.connect();
+    short.send(R.GET_QUEUE_NUM);
+    pass(500);
+  }
+  pass(5000);
+  assertEquals(rig.log, ["connected"]);
+  using second = rig.connect();
+  second.send(R.GET_QUEUE_NUM);
+  pass(100_000);
+  // One that is used is never thrown out.
+  assertEquals(rig.log.length, 2);
+  assertStringIncludes(
+    rig.log[1]!,
+    `(pid ${Deno.pid}), while the device is in`,
+  );
+  assertStringIncludes(rig.log[1]!, `use by`);
+  assertEquals(second.read(), undefined);
+  rig.hangUp();
+  rig.turn();
+  rig.turn();
+  assert(second.read() !== undefined);
+});
+
+Deno.test("VhostUserBackend serves a VMM that waits behind a connection that says nothing", () => {
+  const { rig, pass } = waitingRig();
+  using _rig = rig;
+  using silent = rig.connect();
+  using second = rig.connect();
+  second.send(R.GET_QUEUE_NUM);
+  pass(4500);
+  assertEquals(second.read(), undefined);
+  pass(1500);
+  assert(second.read() !== undefined);
+  assertEquals(silent.read(), undefined);
+  const told = rig.log.find((line) => line.startsWith("gone"))!;
+  assertStringIncludes(told, "sent nothing for 5 s while another VMM waited");
+  assertEquals(rig.peer.read(), "ended");
+});
+
+Deno.test("VhostUserBackend keeps a silent connection while no other client connects", () => {
+  const { rig, pass } = waitingRig();
+  using _rig = rig;
+  using _silent = rig.connect();
+  pass(60_000);
+  rig.negotiate();
+  rig.startRings();
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
+});
+
+Deno.test("VhostUserBackend finds the VMM behind any number of connections that say nothing", () => {
+  const { rig, pass } = waitingRig();
+  using _rig = rig;
+  using stack = new DisposableStack();
+  for (let i = 0; i < 10; i++) stack.use(rig.connect());
+  const vmm = stack.use(rig.connect());
+  vmm.send(R.GET_QUEUE_NUM);
+  pass(60_000);
+  assert(vmm.read() !== undefined);
 });

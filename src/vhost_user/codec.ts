@@ -62,7 +62,7 @@ export interface RequestForm {
   readonly minFds: number;
   /** Most fds. */
   readonly maxFds: number;
-  /** Whether it has a reply of its own, so that need-reply changes nothing. */
+  /** Set if it has a reply of its own, so that need-reply changes nothing. */
   readonly hasReply: boolean;
   /** Protocol features that must have been negotiated before. */
   readonly needs: bigint;
@@ -291,7 +291,7 @@ export function decodeVringState(payload: DataView): VringState {
   };
 }
 
-/** Where a ring is, in the frontend's addresses. */
+/** Addresses of a ring, in the frontend's own address space. */
 export interface VringAddress {
   /** The ring's index. */
   readonly index: number;
@@ -349,7 +349,7 @@ export interface RegionDescription {
   readonly size: number;
   /** First address in the frontend's own address space. */
   readonly userAddress: number;
-  /** Where the region begins in its file. */
+  /** Offset of the region in its file. */
   readonly mmapOffset: number;
 }
 
@@ -383,9 +383,9 @@ export function decodeSingleRegion(payload: DataView): RegionDescription {
 
 /** A part of the configuration space. */
 export interface ConfigRange {
-  /** Where it begins. **Units**: bytes. */
+  /** Offset. **Units**: bytes. */
   readonly offset: number;
-  /** How long it is. **Units**: bytes. */
+  /** Size. **Units**: bytes. */
   readonly size: number;
   /** 0 for the driver's access, 1 for migration. */
   readonly flags: number;
@@ -400,11 +400,11 @@ export function decodeConfig(payload: DataView): ConfigRange {
   };
 }
 
-/** Where in-flight state is kept. */
+/** Place of in-flight state. */
 export interface InflightDescription {
   /** Length of the whole area. **Units**: bytes. */
   readonly mmapSize: number;
-  /** Where it begins in its file. **Units**: bytes. */
+  /** Offset in its file. **Units**: bytes. */
   readonly mmapOffset: number;
   /** Rings it has room for. */
   readonly numQueues: number;

@@ -204,7 +204,10 @@ Deno.test("encoders write replies byte by byte, flags exactly 5", () => {
   );
 });
 
-/** Whether a payload of this many zero bytes with these fds has the right form. */
+/**
+ * Returns true if a payload of this many zero bytes with these fds has the
+ * right form.
+ */
 function fits(request: number, bytes: number, fds: number): boolean {
   const form = REQUEST_FORMS.get(request)!;
   const payload = new DataView(new ArrayBuffer(bytes));

@@ -1,6 +1,6 @@
 /**
- * The memory that holds what is in flight on each ring: made here, kept by the
- * frontend, handed back to whoever serves the guest next.
+ * The memory that holds the requests in flight on each ring: made here, kept by
+ * the frontend, and handed to the next back end of the guest.
  *
  * Its size is the backend's to say, so a region of ours has a tail behind the
  * rings' logs in which the device keeps what the guest's driver never sends
@@ -15,12 +15,12 @@ import {
   INFLIGHT_DESCRIPTOR_STATE,
   INFLIGHT_QUEUE_REGION,
   InflightLog,
-} from "../virtio/inflight.ts";
+} from "../virtio/queue/inflight.ts";
 import type { InflightDescription } from "./codec.ts";
 import { MAX_VRING_SIZE } from "./protocol.ts";
 import { SharedFile } from "./shared_file.ts";
 
-/** Version of a log that somebody wrote; 0 in one that is new. */
+/** Version of a log in use; 0 in a new one. */
 const WRITTEN_VERSION = 1;
 
 function shapeFault(numQueues: number, queueSize: number): string | undefined {
@@ -32,8 +32,8 @@ function shapeFault(numQueues: number, queueSize: number): string | undefined {
 }
 
 /**
- * Makes an empty region for a frontend that asks for one. Its size is sealed, so
- * nobody can shrink it under our feet later.
+ * Makes an empty region for a frontend that asks for one. Its size is sealed,
+ * so that it cannot be shrunk while it is mapped.
  *
  * @param stateBytes Size of the tail for the device's state.
  * @returns The region's fd and description, or why there cannot be one.
@@ -53,6 +53,16 @@ export function createInflightFile(
     fd: createMemFd("vhost-user-inflight", mmapSize, { seal: true }),
     description: { mmapSize, mmapOffset: 0, numQueues, queueSize },
   };
+}
+
+/** State of a ring, from its log. */
+export interface InflightGlance {
+  /** `used.idx` when the last batch was complete. */
+  readonly usedIndex: number;
+  /** Heads that the device has. */
+  readonly inFlight: number;
+  /** True if the device has ever given a head back. */
+  readonly hasGivenBack: boolean;
 }
 
 /** A region that the frontend handed over. **Ownership**: owns its mapping. */
@@ -100,8 +110,8 @@ export class InflightRegion implements Disposable {
   }
 
   /**
-   * The tail, or `undefined` where it has fewer bytes than asked for. Nobody may
-   * use it once the region is unmapped.
+   * The tail, or `undefined` where it has fewer bytes than asked for. Must not
+   * be used once the region is unmapped.
    */
   tail(byteLength: number): Uint8Array | undefined {
     const start = this.#start(this.#numQueues);
@@ -110,14 +120,14 @@ export class InflightRegion implements Disposable {
       : new Uint8Array(this.#file.buffer, start, byteLength);
   }
 
-  /** Whether the region has room for this ring at all. */
+  /** Returns true if the region has room for this ring at all. */
   covers(index: number): boolean {
     return index < this.#numQueues;
   }
 
   /**
-   * Whether the region already holds the log of such a ring: then the log knows
-   * better than the frontend where the ring stands.
+   * Returns true if the region already holds the log of such a ring: then the
+   * log knows better than the frontend where the ring stands.
    */
   holds(index: number, size: number): boolean {
     const at = this.#start(index);
@@ -128,28 +138,38 @@ export class InflightRegion implements Disposable {
       view.getUint16(at + fields.desc_num, LITTLE_ENDIAN) === size;
   }
 
-  /** What the log of such a ring says of it, if the region holds one. */
+  /** Returns the state from the log of such a ring, if the region holds one. */
   glance(
     index: number,
     size: number,
-  ): { usedIndex: number; inFlight: number } | undefined {
+  ): InflightGlance | undefined {
     if (!this.covers(index) || size > this.queueSize) return undefined;
     if (!this.holds(index, size)) return undefined;
     const view = new DataView(this.#file.buffer);
     const at = this.#start(index);
+    const fields = INFLIGHT_DESCRIPTOR_STATE.at;
     let inFlight = 0;
+    let hasGivenBack = false;
+    let newest = 0n;
     for (let head = 0; head < size; head++) {
       const state = at + INFLIGHT_QUEUE_REGION.size +
         head * INFLIGHT_DESCRIPTOR_STATE.size;
-      inFlight += view.getUint8(
-        state + INFLIGHT_DESCRIPTOR_STATE.at.inflight,
-      ) & 1;
+      const isInFlight = (view.getUint8(state + fields.inflight) & 1) !== 0;
+      const counter = view.getBigUint64(
+        state + fields.counter,
+        LITTLE_ENDIAN,
+      );
+      if (isInFlight) inFlight++;
+      else if (counter !== 0n) hasGivenBack = true;
+      if (counter > newest) newest = counter;
     }
     const usedIndex = view.getUint16(
       at + INFLIGHT_QUEUE_REGION.at.used_idx,
       LITTLE_ENDIAN,
     );
-    return { usedIndex, inFlight };
+    // Heads are counted as they are taken: more than are in flight came back.
+    hasGivenBack ||= newest > BigInt(inFlight);
+    return { usedIndex, inFlight, hasGivenBack };
   }
 
   /** Opens the log of one ring, or says why there is none. */
@@ -167,6 +187,11 @@ export class InflightRegion implements Disposable {
       this.#start(index),
       InflightLog.bytesFor(this.queueSize),
     ).fill(0);
+  }
+
+  /** Offset of an access that found no page of its file; undefined if all did. */
+  get fault(): number | undefined {
+    return this.#file.fault;
   }
 
   /** Unmaps it; no log of it may be used any more. Idempotent. */

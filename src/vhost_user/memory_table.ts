@@ -4,17 +4,20 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { GuestMemory, type GuestRegion } from "../virtio/guest_memory.ts";
+import { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import type { RegionDescription } from "./codec.ts";
-import { SharedFile } from "./shared_file.ts";
+import { sessionLimitBytes, SharedFile } from "./shared_file.ts";
 
 /** A region that is mapped. **Ownership**: the holder disposes `file`. */
 export interface MappedRegion {
-  /** What the frontend said of it. */
+  /** Description by the frontend. */
   readonly description: RegionDescription;
-  /** Where it is mapped. */
+  /** Mapping of the region. */
   readonly file: SharedFile;
 }
+
+/** Regions consist of whole pages, of the smallest size that there is. */
+const PAGE_BYTES = 4096;
 
 /**
  * Maps one region; its fd may be closed afterwards.
@@ -28,12 +31,16 @@ export function mapRegion(
 ): MappedRegion | string {
   const { guestAddress, mmapOffset, size } = description;
   const subject = `the region at guest address 0x${guestAddress.toString(16)}`;
+  // Otherwise one buffer could lie in as many pieces as it has bytes.
+  if (guestAddress % PAGE_BYTES !== 0 || size % PAGE_BYTES !== 0) {
+    return `${subject} (${size} bytes) must consist of whole pages of ${PAGE_BYTES} bytes`;
+  }
   const file = SharedFile.map(fd, mmapOffset, size, subject);
   return typeof file === "string" ? file : { description, file };
 }
 
-/** Whether two descriptions mean the same region; where it lies in its file is not asked. */
-export function isSameRegion(
+/** True if two descriptions mean the same region; where it lies in its file is not asked. */
+function isSameRegion(
   a: RegionDescription,
   b: RegionDescription,
 ): boolean {
@@ -41,44 +48,75 @@ export function isSameRegion(
     a.size === b.size;
 }
 
-/**
- * A set of regions, as it stands until the frontend changes it: a change makes
- * another table, so that rings move from one whole memory to another.
- */
+/** The guest's memory: the regions of the frontend, mapped. */
 export class MemoryTable {
-  /** The regions, in the frontend's order. **Ownership**: the session's. */
-  readonly regions: readonly MappedRegion[];
+  /** By guest address. **Ownership**: the table's. */
+  readonly #regions = new Map<number, MappedRegion>();
+  #mappedBytes = 0;
   /** The same as the rings see it. */
-  readonly memory: GuestMemory;
+  readonly memory: GuestMemory = new GuestMemory();
 
-  private constructor(regions: readonly MappedRegion[], memory: GuestMemory) {
-    this.regions = regions;
-    this.memory = memory;
+  /** Number of regions. */
+  get size(): number {
+    return this.#regions.size;
   }
 
-  /** The table before the first message: no memory at all. */
-  static readonly EMPTY: MemoryTable = new MemoryTable([], new GuestMemory([]));
-
   /**
-   * Makes a table of mapped regions.
+   * Adds a region; rings that run go on undisturbed.
    *
-   * @returns The table, or why these regions cannot stand together. The regions
-   * stay the caller's either way.
+   * @returns Why it cannot stand beside the others.
+   *
+   * **Ownership**: taken over, unless it is refused.
    */
-  static of(regions: readonly MappedRegion[]): MemoryTable | string {
-    const guestRegions = regions.map(({ description, file }): GuestRegion => ({
+  add(region: MappedRegion): string | undefined {
+    const { description, file } = region;
+    const limit = sessionLimitBytes();
+    if (this.#mappedBytes + file.mappedBytes > limit) {
+      return `a frontend may map ${limit} bytes, and has mapped ${this.#mappedBytes}`;
+    }
+    const problem = this.memory.add({
       guestAddress: description.guestAddress,
       userAddress: description.userAddress,
       length: description.size,
       buffer: file.buffer,
       bufferOffset: file.offset,
-    }));
-    return GuestMemory.problemWith(guestRegions) ??
-      new MemoryTable(regions, new GuestMemory(guestRegions));
+    });
+    if (problem !== undefined) return problem;
+    this.#regions.set(description.guestAddress, region);
+    this.#mappedBytes += file.mappedBytes;
+    return undefined;
+  }
+
+  /** The region that the frontend described like this, if there is one. */
+  find(description: RegionDescription): MappedRegion | undefined {
+    const region = this.#regions.get(description.guestAddress);
+    return region !== undefined && isSameRegion(region.description, description)
+      ? region
+      : undefined;
+  }
+
+  /** Removes and unmaps a region. No ring that runs may lie in it. */
+  remove({ description: { guestAddress }, file }: MappedRegion): void {
+    this.memory.remove(guestAddress);
+    this.#regions.delete(guestAddress);
+    this.#mappedBytes -= file.mappedBytes;
+    file[Symbol.dispose]();
+  }
+
+  /**
+   * Guest-physical address of an access that found no page of its region's file;
+   * undefined if all did.
+   */
+  get faultAddress(): number | undefined {
+    for (const { description, file } of this.#regions.values()) {
+      const { fault } = file;
+      if (fault !== undefined) return description.guestAddress + fault;
+    }
+    return undefined;
   }
 
   /** Unmaps every region. Nothing may use the memory any more. */
   unmap(): void {
-    for (const { file } of this.regions) file[Symbol.dispose]();
+    SharedFile.disposeAll(this.#regions.values().map(({ file }) => file));
   }
 }

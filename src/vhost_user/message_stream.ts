@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { closeElsewhere, hangUpElsewhere } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
 import {
   decodeHeader,
   headerFault,
@@ -14,7 +15,7 @@ import {
   MAX_PAYLOAD_BYTES,
   type MessageHeader,
 } from "./codec.ts";
-import { ProtocolError } from "./errors.ts";
+import { ProtocolError } from "../peer/protocol_error.ts";
 import { HEADER, requestName } from "./protocol.ts";
 
 /** A message that arrived whole. */
@@ -23,7 +24,9 @@ export interface Message {
   readonly header: MessageHeader;
   /** Its payload. Overwritten by the next message: nothing may keep it. */
   readonly payload: DataView;
-  /** What came with it. **Ownership**: the receiver's, all of them. */
+  /**
+   * Descriptors that came with it. **Ownership**: the receiver's, all of them.
+   */
   readonly fds: OwnedFd[];
 }
 
@@ -58,7 +61,7 @@ export class MessageStream implements Disposable {
   }
 
   /**
-   * Whether a reply waits for room in the socket. Nothing is read meanwhile, so
+   * True if a reply waits for room in the socket. Nothing is read meanwhile, so
    * a frontend that asks and never listens fills its own buffers, not ours.
    */
   get isBlocked(): boolean {
@@ -180,10 +183,10 @@ export class MessageStream implements Disposable {
 
   /** Closes the socket and whatever waits in here. Idempotent. */
   [Symbol.dispose](): void {
-    for (const one of this.#fds) one.close();
+    closeElsewhere(this.#fds);
     for (const one of this.#outgoing?.fds ?? []) one.close();
     this.#fds = [];
     this.#outgoing = undefined;
-    this.#socket.close();
+    hangUpElsewhere(this.#socket);
   }
 }

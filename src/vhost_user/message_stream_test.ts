@@ -2,9 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { duplicate } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send, socketPair } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
 import { countCopies } from "../../tests/doubles/open_fds.ts";
-import { ProtocolError } from "./errors.ts";
+import { ProtocolError } from "../peer/protocol_error.ts";
 import { type Message, MessageStream } from "./message_stream.ts";
 
 /** Both ends, and an eventfd to pass around; no copy of it may be left. */

@@ -10,7 +10,7 @@
  */
 import { layout, PADDING, U16, U32, U64 } from "../../ffi/layout.ts";
 
-/** What a frontend may ask: the specification's names without `VHOST_USER_`. */
+/** Requests of a frontend: the specification's names without `VHOST_USER_`. */
 export const FrontendRequest = {
   GET_FEATURES: 1,
   SET_FEATURES: 2,
@@ -61,7 +61,7 @@ export const FrontendRequest = {
 export type FrontendRequest =
   typeof FrontendRequest[keyof typeof FrontendRequest];
 
-/** What a backend may ask over the channel of SET_BACKEND_REQ_FD. */
+/** Requests of a backend over the channel of SET_BACKEND_REQ_FD. */
 export const BackendRequest = {
   IOTLB_MSG: 1,
   CONFIG_CHANGE_MSG: 2,
@@ -81,7 +81,7 @@ export function requestName(request: number): string {
   return REQUEST_NAMES.get(request) ?? `request ${request}`;
 }
 
-/** Whether the specification knows the code, offered here or not. */
+/** Returns true if the specification knows the code, offered here or not. */
 export function isKnownRequest(request: number): boolean {
   return REQUEST_NAMES.has(request);
 }

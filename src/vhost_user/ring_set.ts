@@ -14,60 +14,84 @@
  *
  * @module
  */
+import { closeElsewhere } from "../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import type { ChainFault } from "../virtio/queue/descriptor_chain.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import { RING_FEATURES_MASK } from "../virtio/features.ts";
+import { RING_FEATURES_MASK } from "../virtio/queue/features.ts";
+import { badBase, unofferedFeatures } from "./advice.ts";
 import type {
   InflightDescription,
   RegionDescription,
   VringAddress,
 } from "./codec.ts";
+import { GuestState } from "./guest_state.ts";
 import { InflightRegion } from "./inflight_region.ts";
-import {
-  isSameRegion,
-  type MappedRegion,
-  mapRegion,
-  MemoryTable,
-} from "./memory_table.ts";
+import { mapRegion, MemoryTable } from "./memory_table.ts";
 import {
   MAX_VRING_SIZE,
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
   VHOST_VRING_F_LOG_MASK,
 } from "./protocol.ts";
-import { locateRing, type RingHost, type RingStart, Vring } from "./vring.ts";
+import { isSamePlace, locateRing } from "./ring_address.ts";
+import { type RingHost, type RingStart, Vring } from "./vring.ts";
 
 /** Regions that ADD_MEM_REG may make: as many as KVM has slots on most hosts. */
 export const MAX_MEM_SLOTS = 509;
 
 const MAX_RING_INDEX = 0xffff;
 
+const RESTARTED = "it was restarted, or its driver was loaded again";
+
+/** Needs of a set of rings. */
+export interface RingSetHost extends RingHost {
+  /** The guest's state was discarded while the session goes on. */
+  guestGone(reason: string): void;
+  /** A guest that was given up goes on after all. */
+  guestReturned(): void;
+  /** The guest's first chain with this fault was given back unserved. */
+  chainRefused(index: number, fault: ChainFault): void;
+  /** The guest goes on from another session, and its interrupts do not. */
+  interruptsLost(): void;
+}
+
 /**
  * The rings of one session. **Ownership**: owns the mappings and the rings' fds;
  * the device is lent, and left without queues and without the guest's state.
  */
 export class RingSet implements Disposable {
-  readonly #host: RingHost;
+  readonly #host: RingSetHost;
   readonly #device: VirtioDevice;
   readonly #rings: readonly Vring[];
-  #table: MemoryTable = MemoryTable.EMPTY;
-  #region: InflightRegion | undefined;
+  #table = new MemoryTable();
+  readonly #guest: GuestState;
   #features = 0n;
-  /** Whether the device knows the features; a reset makes it forget them. */
-  #hasToldFeatures = false;
-  /** Whether the device keeps the guest's state in the region's tail. */
-  #keepsState = false;
-  /** Whether the device may hold a guest's state. */
-  #isDirty = false;
+  /** Number of the device's run: it ends when the last ring stops. */
+  #run = 0;
+  /** True if the guest was served before, and no log says what it was given. */
+  #isUnlogged = false;
+  /** Faults of chains that were reported, as bits. */
+  #refusals = 0;
 
   /** Makes rings that are all stopped and disabled, without memory. */
-  constructor(host: RingHost) {
+  constructor(host: RingSetHost) {
     this.#host = host;
     this.#device = host.device;
+    this.#guest = new GuestState(host.device);
     this.#rings = Array.from(
       { length: host.device.queueCount },
       (_, index) => new Vring(index, host),
     );
+    this.#device.onRefusedChain = this.#onRefusedChain;
+    this.#device.onMore = (index) => this.#rings[index]?.goOnLater();
   }
+
+  readonly #onRefusedChain = (index: number, fault: ChainFault): void => {
+    const bit = 1 << fault;
+    if ((this.#refusals & bit) !== 0) return;
+    this.#refusals |= bit;
+    this.#host.chainRefused(index, fault);
+  };
 
   /** The virtio features that are offered, the protocol's own bit among them. */
   get offeredFeatures(): bigint {
@@ -75,19 +99,39 @@ export class RingSet implements Disposable {
       VHOST_USER_F_PROTOCOL_FEATURES_MASK;
   }
 
-  /** How many rings there are. */
+  /** Number of rings. */
   get count(): number {
     return this.#rings.length;
   }
 
-  /** Whether any ring runs. While none does, the device is suspended. */
+  /** True if any ring runs. While none does, the device is suspended. */
   get isAnyActive(): boolean {
     return this.#rings.some((ring) => ring.isActive);
   }
 
-  /** Whether any ring was started and not stopped, enabled or not. */
+  /** Descriptors of the frontend that the rings have. */
+  get descriptors(): number {
+    return this.#rings.reduce((sum, { descriptors }) => sum + descriptors, 0);
+  }
+
+  /** True if any ring was started and not stopped, enabled or not. */
   get isAnyStarted(): boolean {
     return this.#rings.some((ring) => ring.isStarted);
+  }
+
+  /**
+   * Names memory of the frontend's that an access found to be gone; undefined if
+   * all is there.
+   */
+  get missingMemory(): string | undefined {
+    const address = this.#table.faultAddress;
+    if (address !== undefined) {
+      return `guest memory at 0x${address.toString(16)}`;
+    }
+    const offset = this.#guest.region?.fault;
+    return offset === undefined
+      ? undefined
+      : `the in-flight region at offset ${offset}`;
   }
 
   /**
@@ -97,14 +141,14 @@ export class RingSet implements Disposable {
   setFeatures(features: bigint): string | undefined {
     const unknown = features & ~this.offeredFeatures;
     if (unknown !== 0n) {
-      return `features 0x${unknown.toString(16)} were never offered`;
+      return unofferedFeatures(unknown);
     }
     const changed = (features ^ this.#features) &
       ~VHOST_USER_F_PROTOCOL_FEATURES_MASK;
     if (changed !== 0n && this.isAnyActive) {
       return "features cannot change while a ring runs";
     }
-    if (changed !== 0n) this.#hasToldFeatures = false;
+    if (changed !== 0n) this.#guest.forgetFeatures();
     this.#features = features;
     if ((features & VHOST_USER_F_PROTOCOL_FEATURES_MASK) !== 0n) {
       return undefined;
@@ -119,20 +163,26 @@ export class RingSet implements Disposable {
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
   ): string | undefined {
-    const regions: MappedRegion[] = [];
-    let table: MemoryTable | string | undefined;
+    const table = new MemoryTable();
+    let isUsed = false;
     try {
       for (const [i, description] of descriptions.entries()) {
         const region = mapRegion(description, fds[i]!);
         if (typeof region === "string") return region;
-        regions.push(region);
+        const problem = table.add(region);
+        if (problem === undefined) continue;
+        region.file[Symbol.dispose]();
+        return problem;
       }
-      table = MemoryTable.of(regions);
-      if (typeof table === "string") return table;
+      // If one throws, some ring may still reach into the old memory.
+      for (const ring of this.#rings) ring.pause(this.#run);
+      isUsed = true;
     } finally {
-      if (!(table instanceof MemoryTable)) unmap(regions);
+      if (!isUsed) table.unmap();
     }
-    this.#exchange(table);
+    this.#table.unmap();
+    this.#table = table;
+    this.#goOn();
     return undefined;
   }
 
@@ -141,54 +191,36 @@ export class RingSet implements Disposable {
     description: RegionDescription,
     fd: OwnedFd,
   ): string | undefined {
-    if (this.#table.regions.length >= MAX_MEM_SLOTS) {
+    if (this.#table.size >= MAX_MEM_SLOTS) {
       return `there are ${MAX_MEM_SLOTS} regions at most`;
     }
     const region = mapRegion(description, fd);
     if (typeof region === "string") return region;
-    const table = MemoryTable.of([...this.#table.regions, region]);
-    if (typeof table === "string") {
-      unmap([region]);
-      return table;
-    }
-    this.#exchange(table);
-    return undefined;
+    const problem = this.#table.add(region);
+    if (problem === undefined) this.#goOn();
+    else region.file[Symbol.dispose]();
+    return problem;
   }
 
   /** REM_MEM_REG. A ring that lies in it waits until its memory is back. */
   removeRegion(description: RegionDescription): string | undefined {
-    const { regions } = this.#table;
-    const gone = regions.find((region) =>
-      isSameRegion(region.description, description)
-    );
-    if (gone === undefined) {
+    const region = this.#table.find(description);
+    if (region === undefined) {
       return `there is no such region at guest address 0x${
         description.guestAddress.toString(16)
       }`;
     }
-    const table = MemoryTable.of(regions.filter((region) => region !== gone));
-    if (typeof table === "string") return table;
-    this.#exchange(table);
+    const { guestAddress, size } = description;
+    for (const ring of this.#rings) {
+      if (ring.liesIn(guestAddress, guestAddress + size)) ring.pause(this.#run);
+    }
+    this.#table.remove(region);
+    this.#goOn();
     return undefined;
   }
 
-  /**
-   * Puts the rings on another memory: whatever runs is paused, the old memory is
-   * unmapped where the new table lacks it, and the rings go on with what they
-   * had in flight.
-   */
-  #exchange(table: MemoryTable): void {
-    const before = this.#table.regions;
-    const after = table.regions;
-    try {
-      for (const ring of this.#rings) ring.pause();
-    } catch (error) {
-      // Some ring may still reach into the old memory: that stays, then.
-      unmap(after.filter((region) => !before.includes(region)));
-      throw error;
-    }
-    this.#table = table;
-    unmap(before.filter((region) => !after.includes(region)));
+  /** Starts the rings that the memory lets run now. */
+  #goOn(): void {
     for (const [index, ring] of this.#rings.entries()) {
       const fault = this.#start(ring);
       if (fault !== undefined) this.#host.ringFaulted(index, fault);
@@ -222,7 +254,7 @@ export class RingSet implements Disposable {
         : "a ring cannot move while it runs";
     }
     // What is not known yet is checked when the ring starts.
-    if (ring.size !== 0 && this.#table.regions.length !== 0) {
+    if (ring.size !== 0 && this.#table.size !== 0) {
       const place = locateRing(this.#table.memory, address, ring.size);
       if (typeof place === "string") return place;
     }
@@ -234,7 +266,7 @@ export class RingSet implements Disposable {
   setBase(index: number, base: number): string | undefined {
     const ring = this.#ring(index);
     if (typeof ring === "string") return ring;
-    if (base > MAX_RING_INDEX) return `${base} is no index of a split ring`;
+    if (base > MAX_RING_INDEX) return badBase(base);
     if (ring.isActive) return "the base of a ring cannot change while it runs";
     ring.base = base;
     return undefined;
@@ -244,7 +276,7 @@ export class RingSet implements Disposable {
   takeBase(index: number): number | string {
     const ring = this.#ring(index);
     if (typeof ring === "string") return ring;
-    ring.stop();
+    this.#stop(ring, true);
     return ring.base;
   }
 
@@ -255,7 +287,7 @@ export class RingSet implements Disposable {
     if (fd === undefined) return "polling instead of a kick is not served";
     const ring = this.#ring(index);
     if (typeof ring === "string") {
-      fd.close();
+      closeElsewhere([fd]);
       return ring;
     }
     return ring.setKick(fd) ?? this.#start(ring);
@@ -265,7 +297,7 @@ export class RingSet implements Disposable {
   setCall(index: number, fd: OwnedFd | undefined): string | undefined {
     const ring = this.#ring(index);
     if (typeof ring !== "string") return ring.setCall(fd);
-    fd?.close();
+    if (fd !== undefined) closeElsewhere([fd]);
     return ring;
   }
 
@@ -273,7 +305,7 @@ export class RingSet implements Disposable {
   setErr(index: number, fd: OwnedFd | undefined): string | undefined {
     const ring = this.#ring(index);
     if (typeof ring !== "string") return ring.setErr(fd);
-    fd?.close();
+    if (fd !== undefined) closeElsewhere([fd]);
     return ring;
   }
 
@@ -284,8 +316,17 @@ export class RingSet implements Disposable {
     if (value > 1) return `a ring is enabled (1) or disabled (0), not ${value}`;
     ring.isEnabled = value === 1;
     if (ring.isEnabled) return this.#start(ring);
-    ring.pause();
+    this.#stop(ring, false);
     return undefined;
+  }
+
+  /** Pauses a ring, for good (until its next kick) or until it is enabled. */
+  #stop(ring: Vring, isForGood: boolean): void {
+    if (!ring.isActive && !isForGood) return;
+    const wasAnyActive = this.isAnyActive;
+    if (isForGood) ring.stop(this.#run);
+    else ring.pause(this.#run);
+    if (wasAnyActive && !this.isAnyActive) this.#run++;
   }
 
   /** SET_INFLIGHT_FD. Takes no fd over. */
@@ -298,8 +339,7 @@ export class RingSet implements Disposable {
     }
     const region = InflightRegion.map(fd, description);
     if (typeof region === "string") return region;
-    this.#dropRegion();
-    this.#region = region;
+    this.#guest.setRegion(region);
     return undefined;
   }
 
@@ -308,7 +348,48 @@ export class RingSet implements Disposable {
     const isEnabled = this.#features !== 0n &&
       (this.#features & VHOST_USER_F_PROTOCOL_FEATURES_MASK) === 0n;
     for (const ring of this.#rings) ring.reset(isEnabled);
-    this.#discardGuest();
+    this.#discardGuest("its VMM reset the device");
+  }
+
+  /** True if the frontend has started a ring and handed over no memory. */
+  get lacksMemory(): boolean {
+    return this.#table.size === 0 && this.isAnyStarted;
+  }
+
+  /**
+   * Returns "used" once a driver is seen in the memory, "foreign" if one kicks
+   * and nothing is in the memory: what is seen here is not what it writes to.
+   */
+  judgeMemory(): "used" | "foreign" | "unknown" {
+    const { memory } = this.#table;
+    const found = this.#rings.map((ring) => ring.judgeMemory(memory));
+    if (found.includes("used")) return "used";
+    return found.includes("foreign") ? "foreign" : "unknown";
+  }
+
+  /** True while no ring runs and the device holds a guest's state. */
+  get isPaused(): boolean {
+    return this.#guest.isKnown && !this.isAnyActive;
+  }
+
+  /**
+   * Returns true if the memory of a paused ring was written to, which a guest
+   * that is paused cannot do.
+   */
+  isAnyOverwritten(): boolean {
+    const { memory } = this.#table;
+    return this.#rings.some((ring) => ring.isOverwritten(memory));
+  }
+
+  /**
+   * Gives up a guest whose rings are all stopped: the device is reset, so that
+   * lines go where their rules say. The rings are remembered. A guest that goes
+   * on after all is served again, with the interrupts it had; an output is
+   * driven again by the guest's next request for it, never before.
+   */
+  abandonGuest(): void {
+    if (!this.isPaused) return;
+    this.#guest.abandon();
   }
 
   /**
@@ -316,11 +397,13 @@ export class RingSet implements Disposable {
    * Idempotent.
    */
   [Symbol.dispose](): void {
+    this.#device.onRefusedChain = undefined;
+    this.#device.onMore = undefined;
     for (const ring of this.#rings) ring[Symbol.dispose]();
-    // The region first: what it says of the guest is for whoever is next.
-    this.#dropRegion();
+    // The region first: its record of the guest is for the next back end.
+    this.#guest.setRegion(undefined);
     this.#table.unmap();
-    this.#table = MemoryTable.EMPTY;
+    this.#table = new MemoryTable();
     this.#discardGuest();
   }
 
@@ -340,38 +423,68 @@ export class RingSet implements Disposable {
 
   /** Starts a ring if it is complete; returns why it cannot run then. */
   #start(ring: Vring): string | undefined {
-    if (!ring.isWanted || ring.isActive || this.#table.regions.length === 0) {
+    if (!ring.isWanted || ring.isActive || this.#table.size === 0) {
       return undefined;
     }
     const { memory } = this.#table;
     const start = ring.prepare(memory, this.#features);
     if (typeof start === "string") return start;
-    if (start.kind === "anew" && !this.isAnyActive) this.#discardGuest();
-    if (!this.#isDirty) this.#begin(start.kind);
-    if (!this.#hasToldFeatures) {
-      this.#hasToldFeatures = true;
-      this.#device.setFeatures(
-        this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
-      );
+    if (start.kind === "anew") {
+      if (!this.isAnyActive) this.#discardGuest(RESTARTED);
+      else if (ring.pausedRun! < this.#run && this.#isAnyResumed) {
+        return this.#startAnew();
+      }
     }
-    this.#keepState(start.kind === "first" && !this.#isDirty);
-    this.#isDirty = true;
-    return ring.start(start, memory, this.#region);
+    if (!this.#guest.isKnown) this.#begin(start.kind);
+    const isTakenUp = this.#guest.begin(
+      this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
+      (region) => start.kind === "first" && this.#isSameGuest(region),
+    );
+    if (isTakenUp) this.#host.guestReturned();
+    const fault = ring.start(start, memory, this.#guest.region);
+    if (this.#isUnlogged && fault === undefined && ring.wasUsed) {
+      // A ring that gives buffers back out of order: what it held is lost.
+      if (this.#rings.indexOf(ring) > 0) {
+        this.#isUnlogged = false;
+        this.#host.interruptsLost();
+      }
+    }
+    return fault;
+  }
+
+  /** True if a running ring passed for one that went on after a pause. */
+  get #isAnyResumed(): boolean {
+    return this.#rings.some((ring) => ring.isResumed);
+  }
+
+  /**
+   * Begins with another guest although some of its rings run already: those that
+   * no guest had used look the same for any guest.
+   */
+  #startAnew(): string | undefined {
+    const running = this.#rings.filter((ring) => ring.isActive);
+    for (const ring of running) ring.pause(this.#run);
+    // What they have taken since is the new guest's.
+    this.#discardGuest(RESTARTED, running);
+    return this.#startAll();
   }
 
   /** Tells the device whose rings are about to run. */
   #begin(kind: RingStart["kind"]): void {
-    const isNew = kind !== "first" || this.#isOtherGuest();
+    const isNew = !this.#guest.isAbandoned &&
+      (kind !== "first" || this.#isOtherGuest());
     this.#device.guestBegins?.(isNew);
+    this.#isUnlogged = !isNew && kind === "first" &&
+      this.#guest.region === undefined;
   }
 
   /**
-   * Whether the guest is none that an earlier session or process may have
-   * served. Of the guest that the region tells of nothing is left then: a ring
-   * that looks as it did may have been begun anew.
+   * Returns true if the guest is none that an earlier session or process may
+   * have served. Of the guest that the region tells of nothing is left then: a
+   * ring
    */
   #isOtherGuest(): boolean {
-    const region = this.#region;
+    const { region } = this.#guest;
     const { memory } = this.#table;
     const found = region === undefined
       ? []
@@ -387,22 +500,9 @@ export class RingSet implements Disposable {
   }
 
   /**
-   * Has the device keep the guest's state in the region, where that has a tail.
-   * Before the first ring runs, so that the guest's own words come after.
-   *
-   * @param mayBeSame Whether the guest may be one that an earlier session, or
-   * another process, left without noticing.
+   * Returns true if the rings are those of the logs, by all that is known of
+   * them.
    */
-  #keepState(mayBeSame: boolean): void {
-    const region = this.#region;
-    if (this.#keepsState || region === undefined) return;
-    this.#keepsState = true;
-    const tail = region.tail(this.#device.stateBytes);
-    if (tail === undefined) return;
-    this.#device.keepState(tail, mayBeSame && this.#isSameGuest(region));
-  }
-
-  /** Whether the rings are those of the logs, by all that is known of them. */
   #isSameGuest(region: InflightRegion): boolean {
     const found = this.#rings.map((ring) =>
       ring.compare(this.#table.memory, region)
@@ -410,30 +510,17 @@ export class RingSet implements Disposable {
     return found.includes("same") && !found.includes("other");
   }
 
-  #dropRegion(): void {
-    if (this.#keepsState) this.#device.keepState(undefined, false);
-    this.#keepsState = false;
-    this.#region?.[Symbol.dispose]();
-    this.#region = undefined;
+  /**
+   * Resets the device if a guest has used it; no ring may be active.
+   *
+   * @param reason Told to the host; absent if the session ends.
+   * @param others Rings that are the next guest's already.
+   */
+  #discardGuest(reason?: string, others: readonly Vring[] = []): void {
+    for (const ring of this.#rings) {
+      if (!others.includes(ring)) ring.forget();
+    }
+    const wasKnown = this.#guest.discard();
+    if (wasKnown && reason !== undefined) this.#host.guestGone(reason);
   }
-
-  /** Resets the device if a guest has used it; no ring may be active. */
-  #discardGuest(): void {
-    for (const ring of this.#rings) ring.forget();
-    // Otherwise the device itself erases what is kept.
-    if (!this.#keepsState) this.#region?.tail(this.#device.stateBytes)?.fill(0);
-    if (!this.#isDirty) return;
-    this.#isDirty = false;
-    this.#hasToldFeatures = false;
-    this.#device.reset();
-  }
-}
-
-function isSamePlace(a: VringAddress, b: VringAddress): boolean {
-  return a.descriptor === b.descriptor && a.available === b.available &&
-    a.used === b.used;
-}
-
-function unmap(regions: readonly MappedRegion[]): void {
-  for (const { file } of regions) file[Symbol.dispose]();
 }

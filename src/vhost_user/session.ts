@@ -10,9 +10,9 @@
  * - It cannot be done (a ring that is not there, overlapping memory): a failure
  *   is acknowledged where the frontend wants one and the connection goes on,
  *   otherwise it ends, since the frontend would believe that it was done.
- * - Nobody knows its number: a failure is acknowledged where one is wanted;
- *   otherwise it is ignored, since newer frontends may tell things that older
- *   backends need not know.
+ * - Its number is unknown: a failure is acknowledged where one is wanted;
+ *   otherwise it is ignored, since newer frontends may report things that older
+ *   back ends need not know.
  * - SET_CONFIG is never done (all fields are read-only), and never ends the
  *   connection: with some VMMs a guest can cause it.
  *
@@ -20,95 +20,87 @@
  *
  * @module
  */
-import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
-import { fdStatus } from "../../ffi/files.ts";
+import { EPOLLET, EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import { closeElsewhere, isBehindWithCloses } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { send } from "../../ffi/unix_socket.ts";
-import type { EventLoop, Watch } from "../reactor/event_loop.ts";
+import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import {
-  decodeConfig,
-  decodeInflight,
-  decodeMemTable,
-  decodeSingleRegion,
-  decodeU64,
-  decodeVringAddress,
-  decodeVringFd,
-  decodeVringState,
-  encodeConfig,
-  encodeInflight,
-  encodeMessage,
-  encodeReply,
-  encodeU64,
-  encodeVringState,
-  formFault,
-  REQUEST_FORMS,
-  type RequestForm,
-} from "./codec.ts";
-import { ProtocolError } from "./errors.ts";
+import { encodeReply, encodeU64, REQUEST_FORMS } from "./codec.ts";
+import { LOST_INTERRUPTS, refusedChain } from "./advice.ts";
+import { CloseWait } from "./close_wait.ts";
+import { ProtocolError } from "../peer/protocol_error.ts";
+import { FrontendRequests } from "./frontend_requests.ts";
 import type { BackendEvents } from "./events.ts";
-import { createInflightFile } from "./inflight_region.ts";
+import { GuestActivity } from "./guest_activity.ts";
+import { SharingCheck } from "./sharing_check.ts";
 import { type Message, MessageStream } from "./message_stream.ts";
+import { type PausedFor, PauseWatch } from "./pause_watch.ts";
+import type { PeerTimes } from "../peer/peer_process.ts";
 import {
-  BackendRequest,
   FrontendRequest,
   isKnownRequest,
-  MAX_CONFIG_BYTES,
   NEED_REPLY_MASK,
-  PROTOCOL_FEATURE_BACKEND_REQ_MASK,
-  PROTOCOL_FEATURE_CONFIG_MASK,
-  PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS_MASK,
-  PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK,
-  PROTOCOL_FEATURE_MQ_MASK,
-  PROTOCOL_FEATURE_REPLY_ACK_MASK,
-  PROTOCOL_FEATURE_RESET_DEVICE_MASK,
-  PROTOCOL_FEATURE_STATUS_MASK,
   requestName,
-  VERSION,
 } from "./protocol.ts";
-import { MAX_MEM_SLOTS, RingSet } from "./ring_set.ts";
-
-/** The protocol features that are offered. */
-export const OFFERED_PROTOCOL_FEATURES_MASK = PROTOCOL_FEATURE_MQ_MASK |
-  PROTOCOL_FEATURE_REPLY_ACK_MASK | PROTOCOL_FEATURE_BACKEND_REQ_MASK |
-  PROTOCOL_FEATURE_CONFIG_MASK | PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK |
-  PROTOCOL_FEATURE_RESET_DEVICE_MASK |
-  PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS_MASK | PROTOCOL_FEATURE_STATUS_MASK;
-
-/** Messages that are served in one turn, so that others come to it. */
-const MESSAGES_PER_TURN = 16;
+import { RingSet } from "./ring_set.ts";
 
 const ACK_SUCCESS = 0n;
 const ACK_FAILURE = 1n;
-const NOTHING = new Uint8Array(0);
 
-/** What a session needs. */
+const RETURNED = "it was paused for longer than paused-for, and counted as " +
+  "gone: its lines stay where their rules put them until it sets them again";
+
+/** Options of a session. */
 export interface SessionOptions {
   /** The loop that it lives in. */
   readonly loop: EventLoop;
+  /** The frontend's time in the loop: of its messages and of its rings. */
+  readonly share: TimeShare;
   /** The device it presents. */
   readonly device: VirtioDevice;
   /** The connected, nonblocking socket. **Ownership**: taken over. */
   readonly connection: OwnedFd;
-  /** Told of `started`, `stopped` and `fault`. */
-  readonly events: Pick<BackendEvents, "started" | "stopped" | "fault">;
-  /** Told once that the session is over and all that it had is released. */
-  readonly onEnd: (reason: string) => void;
+  /** Descriptors that it may have, those of a message included. */
+  readonly descriptors: { readonly most: number; readonly ofLimit: number };
+  /** Told of `started`, `stopped`, `gone` and `fault`. */
+  readonly events: Pick<
+    BackendEvents,
+    "started" | "stopped" | "gone" | "fault"
+  >;
+  /** Time for which a stopped driver counts as paused, as it is by then. */
+  readonly pausedFor: () => PausedFor;
+  /** Reads the times of the VMM's process. */
+  readonly peerTimes: () => PeerTimes | undefined;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /**
+   * Told once that the session is over and all that it had is released.
+   *
+   * @param hasDetained True if the frontend made the loop wait.
+   */
+  readonly onEnd: (reason: string, hasDetained: boolean) => void;
 }
 
 /** A connected frontend. **Ownership**: owns the connection and all it brings. */
 export class Session implements Disposable {
   readonly #options: SessionOptions;
   readonly #stream: MessageStream;
-  readonly #rings: RingSet;
+  #rings: RingSet;
   readonly #watch: Watch;
-  #protocolFeatures = 0n;
-  #status = 0n;
-  #backendChannel: OwnedFd | undefined;
+  #pause: PauseWatch | undefined;
+  /** Unusual property of the driver that starts. */
+  #startDetail: string | undefined;
+  readonly #sharingCheck: SharingCheck;
+  /** Reason of a guest's end that is not reported yet. */
+  #goneReason: string | undefined;
+  readonly #memoryCheck: Disposable;
+  readonly #requests: FrontendRequests;
   #wasActive = false;
   #hasReported = false;
+  #hasDetained = false;
   #isOver = false;
+  readonly #closes: CloseWait;
 
   /**
    * Begins to serve a frontend.
@@ -118,51 +110,71 @@ export class Session implements Disposable {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#stream = new MessageStream(options.connection);
-    const { device, loop } = options;
-    this.#rings = new RingSet({
-      device,
-      loop,
-      ringFaulted: (index, fault) =>
-        this.#report(new ProtocolError(`ring ${index}`, fault)),
-      ringBroke: (index, error) => this.#endBroken(`ring ${index}`, error),
+    this.#sharingCheck = new SharingCheck(
+      options.loop,
+      () => this.#rings,
+      (advice) => options.events.fault(new ProtocolError("the guest", advice)),
+    );
+    this.#requests = new FrontendRequests({
+      device: options.device,
+      rings: () => this.#rings,
+      reply: (request, payload, fds) => this.#reply(request, payload, fds),
+      renew: () => this.#renew(),
     });
+    this.#closes = new CloseWait(options, {
+      closed: () => this.#watch.update(EPOLLIN),
+      late: (fault) => this.#endFaulty(fault),
+    });
+    this.#rings = this.#newRings();
     try {
-      this.#watch = loop.watch(this.#stream.fd, EPOLLIN, this.#onReady);
+      this.#watch = options.loop.watch(
+        this.#stream.fd,
+        EPOLLIN,
+        this.#onReady,
+        options.share,
+      );
     } catch (error) {
       this.#stream[Symbol.dispose]();
       throw error;
     }
+    this.#memoryCheck = options.loop.onMemoryFault(this.#checkMemory);
   }
 
-  /**
-   * Tells the driver that the configuration space has changed, if the frontend
-   * gave us a channel for that and the device is not suspended.
-   *
-   * @returns Whether it was told.
-   */
+  #newRings(): RingSet {
+    const { device, loop, share } = this.#options;
+    return new RingSet({
+      device,
+      loop,
+      share,
+      ringFaulted: (index, fault) =>
+        this.#report(new ProtocolError(`ring ${index}`, fault)),
+      notifierWaited: (index) => this.#endDetaining(index),
+      ringBroke: (index, error) => this.#endBroken(`ring ${index}`, error),
+      guestGone: (reason) => {
+        this.#goneReason = reason;
+      },
+      guestReturned: () => {
+        this.#startDetail = RETURNED;
+      },
+      chainRefused: (index, fault) =>
+        this.#options.events.fault(
+          new ProtocolError(`ring ${index}`, refusedChain(fault)),
+        ),
+      interruptsLost: () =>
+        this.#options.events.fault(
+          new ProtocolError("the guest's interrupts", LOST_INTERRUPTS),
+        ),
+    });
+  }
+
+  /** See {@linkcode FrontendRequests.configChanged}. */
   configChanged(): boolean {
-    const channel = this.#backendChannel;
-    const needed = PROTOCOL_FEATURE_BACKEND_REQ_MASK |
-      PROTOCOL_FEATURE_CONFIG_MASK;
-    if (
-      channel === undefined || (this.#protocolFeatures & needed) !== needed ||
-      !this.#rings.isAnyActive
-    ) return false;
-    const message = encodeMessage(
-      BackendRequest.CONFIG_CHANGE_MSG,
-      VERSION,
-      NOTHING,
-    );
-    let sent: number;
-    try {
-      sent = send(channel.fd, message);
-    } catch (error) {
-      if (!isOsError(error)) throw error;
-      sent = -1;
-    }
-    // Part of a message would garble every later one.
-    if (sent >= 0 && sent < message.length) this.#closeBackendChannel();
-    return sent === message.length;
+    return this.#requests.configChanged();
+  }
+
+  /** True while the frontend has neither said SET_OWNER nor started a ring. */
+  get isIdle(): boolean {
+    return !this.#requests.isOwned && !this.#rings.isAnyStarted;
   }
 
   /** Ends the session; `onEnd` is told `reason`. Does nothing the second time. */
@@ -170,13 +182,17 @@ export class Session implements Disposable {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#watch[Symbol.dispose]();
+    this.#endPause();
+    this.#sharingCheck[Symbol.dispose]();
+    this.#memoryCheck[Symbol.dispose]();
+    this.#closes[Symbol.dispose]();
     try {
       this.#rings[Symbol.dispose]();
     } finally {
       this.#stream[Symbol.dispose]();
-      this.#closeBackendChannel();
+      this.#requests[Symbol.dispose]();
       this.#reportActivity();
-      this.#options.onEnd(reason);
+      this.#options.onEnd(reason, this.#hasDetained);
     }
   }
 
@@ -194,11 +210,18 @@ export class Session implements Disposable {
   };
 
   #serve(): void {
+    if (this.#closes.isWaiting) return;
     if (this.#stream.isBlocked) {
       if (!this.#flush()) return;
       this.#watch.update(EPOLLIN);
     }
-    for (let i = 0; i < MESSAGES_PER_TURN && !this.#isOver; i++) {
+    // What is left when the time is up is reported again.
+    do {
+      if (isBehindWithCloses()) {
+        this.#watch.update(EPOLLET);
+        this.#closes.begin();
+        return;
+      }
       const message = this.#stream.read();
       if (message === "waiting") return;
       if (message === "ended") {
@@ -216,7 +239,7 @@ export class Session implements Disposable {
         this.#watch.update(EPOLLOUT);
         return;
       }
-    }
+    } while (!this.#options.share.isSpent);
   }
 
   #flush(): boolean {
@@ -247,18 +270,19 @@ export class Session implements Disposable {
     const wantsAck = () =>
       // Asked afterwards: the message that negotiates REPLY_ACK may want one.
       (flags & NEED_REPLY_MASK) !== 0 &&
-      (this.#protocolFeatures & PROTOCOL_FEATURE_REPLY_ACK_MASK) !== 0n;
+      this.#requests.hasAcks;
     try {
       if (form === undefined) {
         this.#handleUnserved(request, wantsAck());
         return;
       }
-      const broken = this.#illegal(message, form);
+      const broken = this.#requests.broken(message, form) ??
+        this.#tooManyDescriptors(message.fds.length);
       if (broken !== undefined) {
         this.#endFaulty(new ProtocolError(requestName(request), broken));
         return;
       }
-      const fault = this.#execute(message);
+      const fault = this.#requests.execute(message);
       if (this.#isOver) return;
       if (fault !== undefined) this.#report(fault);
       if (!form.hasReply && wantsAck()) {
@@ -270,8 +294,18 @@ export class Session implements Disposable {
         this.#endFaulty(fault);
       }
     } finally {
-      for (const fd of message.fds) fd.close();
+      closeElsewhere(message.fds);
     }
+  }
+
+  #tooManyDescriptors(coming: number): string | undefined {
+    if (coming === 0) return undefined;
+    const { most, ofLimit } = this.#options.descriptors;
+    const held = 1 + this.#requests.descriptors;
+    if (held + coming <= most) return undefined;
+    return `it brings ${coming} descriptors and has ${held}: an aggregator's ` +
+      `VMM may have ${most} of the ${ofLimit} of the process (LimitNOFILE=, ` +
+      "ulimit -n)";
   }
 
   /** A request that is not in the table. */
@@ -279,7 +313,7 @@ export class Session implements Disposable {
     const isKnown = isKnownRequest(request);
     const fault = new ProtocolError(
       requestName(request),
-      isKnown ? "what it belongs to was not offered" : "nobody knows it",
+      isKnown ? "what it belongs to was not offered" : "unknown request",
     );
     if (isKnown && !wantsAck) {
       this.#endFaulty(fault);
@@ -289,209 +323,110 @@ export class Session implements Disposable {
     if (wantsAck) this.#reply(request, encodeU64(ACK_FAILURE));
   }
 
-  /** The rule of form, or of negotiation, that a request breaks. */
-  #illegal(message: Message, form: RequestForm): string | undefined {
-    const { header, payload, fds } = message;
-    const fault = formFault(header.request, form, payload, fds.length);
-    if (fault !== undefined) return fault;
-    return (form.needs & ~this.#protocolFeatures) === 0n
-      ? undefined
-      : "the protocol feature it belongs to was not negotiated";
-  }
-
-  /** Does what a well-formed request says; returns what was wrong with it. */
-  #execute(message: Message): ProtocolError | undefined {
-    const name = requestName(message.header.request);
-    try {
-      const rule = this.#dispatch(message);
-      return rule === undefined ? undefined : new ProtocolError(name, rule);
-    } catch (cause) {
-      if (!isOsError(cause)) throw cause;
-      return new ProtocolError(name, cause.message, { cause });
-    }
-  }
-
-  /** Returns the rule that the request breaks. */
-  #dispatch(
-    { header: { request }, payload, fds }: Message,
-  ): string | undefined {
-    const rings = this.#rings;
-    switch (request) {
-      case FrontendRequest.GET_FEATURES:
-        return this.#replyU64(request, rings.offeredFeatures);
-      case FrontendRequest.SET_FEATURES:
-        return rings.setFeatures(decodeU64(payload));
-      case FrontendRequest.GET_PROTOCOL_FEATURES:
-        return this.#replyU64(request, OFFERED_PROTOCOL_FEATURES_MASK);
-      case FrontendRequest.SET_PROTOCOL_FEATURES:
-        return this.#setProtocolFeatures(decodeU64(payload));
-      case FrontendRequest.GET_QUEUE_NUM:
-        return this.#replyU64(request, BigInt(rings.count));
-      case FrontendRequest.SET_OWNER:
-        // Says that a session begins; libkrun says it late, and that is fine.
-        return undefined;
-      case FrontendRequest.RESET_OWNER:
-        // Deprecated, and understood in two ways: the one that discards state
-        // led to bugs, so the specification allows to ignore it.
-        return undefined;
-      case FrontendRequest.SET_MEM_TABLE:
-        return rings.setMemory(decodeMemTable(payload), fds);
-      case FrontendRequest.GET_MAX_MEM_SLOTS:
-        return this.#replyU64(request, BigInt(MAX_MEM_SLOTS));
-      case FrontendRequest.ADD_MEM_REG:
-        return rings.addRegion(decodeSingleRegion(payload), fds[0]!);
-      case FrontendRequest.REM_MEM_REG:
-        return rings.removeRegion(decodeSingleRegion(payload));
-      case FrontendRequest.SET_VRING_NUM: {
-        const { index, num } = decodeVringState(payload);
-        return rings.setSize(index, num);
-      }
-      case FrontendRequest.SET_VRING_ADDR:
-        return rings.setAddress(decodeVringAddress(payload));
-      case FrontendRequest.SET_VRING_BASE: {
-        const { index, num } = decodeVringState(payload);
-        return rings.setBase(index, num);
-      }
-      case FrontendRequest.GET_VRING_BASE:
-        return this.#getVringBase(payload);
-      case FrontendRequest.SET_VRING_KICK:
-        return rings.setKick(decodeVringFd(payload).index, fds.shift());
-      case FrontendRequest.SET_VRING_CALL:
-        return rings.setCall(decodeVringFd(payload).index, fds.shift());
-      case FrontendRequest.SET_VRING_ERR:
-        return rings.setErr(decodeVringFd(payload).index, fds.shift());
-      case FrontendRequest.SET_VRING_ENABLE: {
-        const { index, num } = decodeVringState(payload);
-        return rings.setEnabled(index, num);
-      }
-      case FrontendRequest.SET_BACKEND_REQ_FD:
-        return this.#setBackendChannel(fds);
-      case FrontendRequest.GET_CONFIG:
-        return this.#getConfig(payload);
-      case FrontendRequest.SET_CONFIG:
-        return "the configuration space is read-only";
-      case FrontendRequest.GET_INFLIGHT_FD:
-        return this.#getInflight(payload);
-      case FrontendRequest.SET_INFLIGHT_FD:
-        return rings.setInflight(decodeInflight(payload), fds[0]!);
-      case FrontendRequest.RESET_DEVICE:
-        rings.resetDevice();
-        return undefined;
-      case FrontendRequest.SET_STATUS:
-        return this.#setStatus(decodeU64(payload));
-      case FrontendRequest.GET_STATUS:
-        return this.#replyU64(request, this.#status);
-      default:
-        throw new TypeError(`${requestName(request)} is in the table only`);
-    }
-  }
-
-  #replyU64(request: number, value: bigint): undefined {
-    this.#reply(request, encodeU64(value));
-  }
-
-  #setProtocolFeatures(features: bigint): string | undefined {
-    const unknown = features & ~OFFERED_PROTOCOL_FEATURES_MASK;
-    if (unknown !== 0n) {
-      return `protocol features 0x${unknown.toString(16)} were never offered`;
-    }
-    this.#protocolFeatures = features;
-    return undefined;
-  }
-
-  #getVringBase(payload: DataView): string | undefined {
-    const { index } = decodeVringState(payload);
-    const base = this.#rings.takeBase(index);
-    if (typeof base === "string") return base;
-    this.#reply(
-      FrontendRequest.GET_VRING_BASE,
-      encodeVringState({ index, num: base }),
-    );
-    return undefined;
-  }
-
-  #setBackendChannel(fds: OwnedFd[]): string | undefined {
-    const { kind } = fdStatus(fds[0]!.fd);
-    if (kind !== "socket") return `its fd must be a socket, not a ${kind}`;
-    this.#closeBackendChannel();
-    this.#backendChannel = fds.shift();
-    return undefined;
-  }
-
-  #closeBackendChannel(): void {
-    this.#backendChannel?.close();
-    this.#backendChannel = undefined;
-  }
-
-  /** An empty reply says that there is no such part of the space. */
-  #getConfig(payload: DataView): undefined {
-    const range = decodeConfig(payload);
-    const space = this.#options.device.configSpace;
-    const end = range.offset + range.size;
-    const isThere = range.size !== 0 && range.size <= MAX_CONFIG_BYTES &&
-      end <= space.length;
-    this.#reply(
-      FrontendRequest.GET_CONFIG,
-      isThere
-        ? encodeConfig(range, space.subarray(range.offset, end))
-        : NOTHING,
-    );
-  }
-
-  /** A reply of size 0 without an fd says that there is no region to be had. */
-  #getInflight(payload: DataView): undefined {
-    const { numQueues, queueSize } = decodeInflight(payload);
-    const request = FrontendRequest.GET_INFLIGHT_FD;
-    const made = numQueues <= this.#rings.count
-      ? createInflightFile(
-        numQueues,
-        queueSize,
-        this.#options.device.stateBytes,
-      )
-      : "";
-    if (typeof made === "string") {
-      const none = { mmapSize: 0, mmapOffset: 0, numQueues, queueSize };
-      this.#reply(request, encodeInflight(none, payload.byteLength));
-    } else {
-      this.#reply(
-        request,
-        encodeInflight(made.description, payload.byteLength),
-        [made.fd],
-      );
-    }
-  }
-
   /**
-   * Status 0 is a reset of the device, but QEMU's vhost code also has it follow
-   * whenever all rings were stopped, for a VM that is merely paused: guests would
-   * lose their armed interrupts at every `stop`. So where no ring is started any
-   * more the next start decides, by where it begins; or RESET_DEVICE, which is
-   * only ever said in earnest.
+   * SET_OWNER again: a session begins anew. libkrun says the first one late, and
+   * that is fine; what came before it stays. QEMU says it again on the same
+   * connection when a device is added where another was removed: nothing of that
+   * one is left then, but for the protocol features and the channel, which it
+   * has said anew before.
    */
-  #setStatus(status: bigint): undefined {
-    this.#status = status & 0xffn;
-    if (this.#status === 0n && this.#rings.isAnyStarted) {
-      this.#rings.resetDevice();
-    }
+  #renew(): void {
+    const wasPaused = this.#rings.isPaused || this.#rings.isAnyActive;
+    this.#endPause();
+    this.#sharingCheck.renew();
+    this.#rings[Symbol.dispose]();
+    this.#rings = this.#newRings();
+    this.#hasReported = false;
+    if (wasPaused) this.#goneReason = "its VMM began a new session";
   }
 
   #reportActivity(): void {
+    const { events } = this.#options;
+    if (!this.#isOver && this.#rings.isAnyStarted) this.#sharingCheck.begin();
     const isActive = this.#rings.isAnyActive;
-    if (isActive === this.#wasActive) return;
+    const isChanged = isActive !== this.#wasActive;
     this.#wasActive = isActive;
-    if (isActive) this.#options.events.started();
-    else this.#options.events.stopped();
+    if (isChanged && !isActive) events.stopped();
+    const reason = this.#goneReason;
+    if (reason !== undefined) {
+      this.#goneReason = undefined;
+      this.#endPause();
+      events.gone(reason);
+    }
+    if (!isChanged) return;
+    if (isActive) {
+      this.#endPause();
+      const detail = this.#startDetail;
+      this.#startDetail = undefined;
+      events.started(detail);
+    } else if (!this.#isOver && this.#rings.isPaused) this.#beginPause();
+  }
+
+  /** A guest whose rings have stopped is paused, or gone: time tells. */
+  #beginPause(): void {
+    const { loop, now, peerTimes, pausedFor } = this.#options;
+    const activity = new GuestActivity(peerTimes, now);
+    this.#endPause();
+    this.#pause = new PauseWatch({
+      loop,
+      pausedFor: pausedFor(),
+      look: () =>
+        this.#rings.isAnyOverwritten()
+          ? "the memory of its rings is used for something else"
+          : activity.look(),
+      onGone: (reason) => {
+        if (!this.#rings.isPaused) return;
+        this.#rings.abandonGuest();
+        this.#options.events.gone(reason);
+      },
+    });
+  }
+
+  #endPause(): void {
+    this.#pause?.[Symbol.dispose]();
+    this.#pause = undefined;
+  }
+
+  readonly #checkMemory = (): void => {
+    const fault = this.#memoryFault();
+    if (fault !== undefined) this.#endFaulty(fault);
+  };
+
+  #memoryFault(): ProtocolError | undefined {
+    const missing = this.#rings.missingMemory;
+    if (missing === undefined) return undefined;
+    return new ProtocolError(
+      missing,
+      "its file has no page there any more: it was truncated, or its file " +
+        "system (tmpfs, hugetlbfs) is full",
+    );
   }
 
   #report(fault: ProtocolError): void {
     if (this.#hasReported) return;
     this.#hasReported = true;
-    this.#options.events.fault(fault);
+    // A ring full of zeros is malformed too, but that is not the reason.
+    this.#options.events.fault(this.#memoryFault() ?? fault);
   }
 
   #endFaulty(fault: ProtocolError): void {
     this.#report(fault);
     this.end(fault.message);
+  }
+
+  /** Ends the session once what is under way, which is a ring, is done. */
+  #endDetaining(index: number): void {
+    if (this.#hasDetained) return;
+    this.#hasDetained = true;
+    this.#options.loop.defer(() =>
+      this.#endFaulty(
+        new ProtocolError(
+          `ring ${index}`,
+          "its notification fd was made blocking while no notification fits " +
+            "in, which would stop all other guests",
+        ),
+      )
+    );
   }
 
   /** Something threw that must not: a bug here, which must not stop the loop. */

@@ -1,5 +1,6 @@
-/** What is in flight, kept by the frontend across sessions and crashes. */
+/** State in flight, kept by the frontend across sessions and crashes. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import {
   description,
@@ -7,7 +8,7 @@ import {
   QUEUE_BYTES,
   QUEUE_SIZE,
 } from "../../tests/doubles/vhost_inflight.ts";
-import { R, u32 } from "../../tests/doubles/vhost_peer.ts";
+import { R, u32, u64 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 
 const BOTH_EDGES = 3;
@@ -115,7 +116,7 @@ for (
     assertEquals(region.heads(1).length, 3);
     rig.reconnect();
     assertEquals(rig.device.resets, 1);
-    // One more that nobody has seen yet.
+    // One more that was not read yet.
     rig.guest.arm(3);
     rig.negotiate();
     region.set(rig);
@@ -336,4 +337,32 @@ Deno.test("a device is told whether its guest may be one that it had before", ()
   rig.negotiate();
   rig.startRings();
   assertEquals(begun(), [true], "a reboot");
+});
+
+Deno.test("an in-flight region that is truncated ends its session", () => {
+  for (const isBefore of [true, false]) {
+    using rig = new VhostRig();
+    rig.negotiate();
+    const size = 2 * QUEUE_BYTES + 4096;
+    using file = createMemFd("region", size);
+    rig.must(R.SET_INFLIGHT_FD, description(2, QUEUE_SIZE, size), [file.fd]);
+    if (!isBefore) rig.startRings();
+    libc().ftruncate(file.fd, 0n);
+    if (isBefore) {
+      for (const index of [0, 1]) {
+        rig.peer.send(R.SET_VRING_NUM, u32(index, rig.guest.queueSize));
+        rig.peer.send(R.SET_VRING_ADDR, rig.guest.vringAddr(index));
+        rig.peer.send(R.SET_VRING_KICK, u64(index), {
+          fds: [rig.guest.kicks[index]!.fd],
+        });
+        rig.peer.send(R.SET_VRING_ENABLE, u32(index, 1));
+      }
+    } else {
+      rig.guest.request(GET_VALUE, 0, 0);
+      rig.guest.kick(0);
+    }
+    assertEquals(rig.isHungUp(), true, `before: ${isBefore}`);
+    assertStringIncludes(rig.log.join(), "the in-flight region at offset ");
+    assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
+  }
 });

@@ -1,6 +1,7 @@
 /** Guest memory: what is mapped, what is refused, and changes under running rings. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { O_RDWR, openFile } from "../../ffi/files.ts";
+import { libc } from "../../ffi/libc.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import {
   GUEST_AT,
@@ -255,4 +256,99 @@ Deno.test("ADD_MEM_REG ends at the number of slots that was promised", () => {
   assertStringIncludes(rig.log.at(-1)!, "there are 509 regions at most");
   rig.hangUp();
   assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
+});
+
+Deno.test("a region must consist of whole pages", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  const fd = rig.guest.file.fd;
+  for (const [guest, size] of [[0, 16], [16, 4096], [0, 4097]] as const) {
+    assertEquals(rig.tell(R.ADD_MEM_REG, single([guest, size, 0, 0]), [fd]), 1);
+    assertStringIncludes(rig.log.at(-1)!, "whole pages of 4096 bytes");
+    rig.reconnect();
+    rig.negotiate();
+  }
+  rig.must(R.ADD_MEM_REG, single([0, 4096, 0, 16]), [fd]);
+});
+
+Deno.test("a region that is added disturbs no ring, removed only those that lie in it", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  const stopped: number[] = [];
+  const stop = rig.device.stopQueue.bind(rig.device);
+  rig.device.stopQueue = (index) => {
+    stopped.push(index);
+    stop(index);
+  };
+  const more = single([2 ** 40, 4096, 2 ** 41, 0]);
+  rig.must(R.ADD_MEM_REG, more, [rig.guest.file.fd]);
+  assertEquals(stopped, []);
+  assertAlive(rig);
+  rig.must(R.REM_MEM_REG, more);
+  assertEquals(stopped, []);
+  assertAlive(rig);
+});
+
+Deno.test("a guest whose memory is truncated ends its session, and nothing else", () => {
+  using other = new VhostRig();
+  other.negotiate();
+  other.startRings();
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
+  libc().ftruncate(rig.guest.file.fd, 0n);
+  rig.guest.kick(0);
+  assertEquals(rig.isHungUp(), true);
+  const fault = rig.log.find((line) => line.startsWith("fault"));
+  assertStringIncludes(fault!, "guest memory at 0x");
+  assertStringIncludes(fault!, "it was truncated, or its file system");
+  assertEquals(rig.log.filter((line) => line.startsWith("fault")).length, 1);
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 1 });
+  assertEquals(other.gpio(GET_VALUE, 0), [0, 0]);
+});
+
+Deno.test("memory that is gone is noticed also when an interrupt is reported", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(0, BOTH_EDGES);
+  libc().ftruncate(rig.guest.file.fd, 0n);
+  rig.ports[0]!.pull(1);
+  assertEquals(rig.isHungUp(), true);
+  assertStringIncludes(rig.log.join(), "guest memory at 0x");
+});
+
+Deno.test("memory that is truncated before its rings start ends the session", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  libc().ftruncate(rig.guest.file.fd, 0n);
+  rig.peer.send(R.SET_VRING_NUM, u32(0, rig.guest.queueSize));
+  rig.peer.send(R.SET_VRING_ADDR, rig.guest.vringAddr(0));
+  rig.peer.send(R.SET_VRING_KICK, u64(0), { fds: [rig.guest.kicks[0]!.fd] });
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
+  assertEquals(rig.isHungUp(), true);
+  assertStringIncludes(rig.log.join(), "guest memory at 0x");
+});
+
+Deno.test("a frontend cannot map more than its part of the addresses", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  const tib = 2 ** 40;
+  using huge = createMemFd("huge", 16 * tib);
+  const add = (at: number, size: number) =>
+    rig.tell(R.ADD_MEM_REG, single([at, size, 2 ** 44 + at, 0]), [huge.fd]);
+  assertEquals(add(tib, 2 * tib), 1);
+  assertStringIncludes(rig.log.at(-1)!, "a frontend may map");
+  rig.reconnect();
+  rig.negotiate();
+  assertEquals(add(tib, tib / 2), 0);
+  assertEquals(add(2 * tib, tib / 4), 0);
+  assertEquals(add(3 * tib, tib / 2), 1);
+  assertStringIncludes(rig.log.at(-1)!, "a frontend may map");
+  // What is removed makes room.
+  rig.must(R.REM_MEM_REG, single([tib, tib / 2, 2 ** 44 + tib, 0]));
+  assertEquals(add(3 * tib, tib / 2), 0);
 });

@@ -249,7 +249,7 @@ Deno.test("unknown requests are answered with a failure or ignored, known ones n
   }
   assertEquals(rig.leftovers().fds, 0);
   assertEquals(rig.log.filter((line) => line.startsWith("fault")), [
-    "fault: Cannot serve request 0: nobody knows it",
+    "fault: Cannot serve request 0: unknown request",
   ]);
   // SET_LOG_BASE, SET_LOG_FD, SEND_RARP, IOTLB, POSTCOPY_ADVISE, VRING_KICK, …
   for (const request of [6, 7, 19, 20, 22, 23, 26, 28, 33, 35, 41, 42, 44]) {
@@ -286,7 +286,7 @@ Deno.test("SET_PROTOCOL_FEATURES with bits that were never offered is refused an
   assertEquals(rig.askU64(R.GET_STATUS), 0n);
 });
 
-Deno.test("a refusal that nobody acknowledges ends the connection", () => {
+Deno.test("a refusal without an acknowledgement ends the connection", () => {
   using rig = new VhostRig();
   rig.negotiate();
   rig.peer.send(R.SET_VRING_NUM, u32(0, 3));
@@ -383,7 +383,7 @@ Deno.test("SET_CONFIG is refused, and never ends the connection", () => {
   assertEquals(rig.askU64(R.GET_STATUS), 0n);
 });
 
-Deno.test("a stalled frontend and one that never listens hold up nobody", () => {
+Deno.test("a stalled frontend and one that never reads do not delay others", () => {
   using rig = new VhostRig();
   using other = new VhostRig();
   // Half a message, for ever.

@@ -3,7 +3,8 @@
  * opening, start, use, pause or reboot, use, end.
  */
 import { assertEquals } from "@std/assert";
-import { receive, socketPair } from "../../ffi/unix_socket.ts";
+import { receive } from "../../ffi/socket_message.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
 import {
   ALL_PROTOCOL,
   F,
@@ -30,7 +31,7 @@ function readAll(fd: number, target: Uint8Array): number {
 /** Says things as one frontend does. */
 class Frontend {
   readonly rig = new VhostRig();
-  /** Whether this frontend asks for acknowledgements of everything. */
+  /** Set if this frontend asks for acknowledgements of everything. */
   acknowledges = false;
 
   say(

@@ -1,5 +1,7 @@
 /** Rings: when they run, when they rest, and what is kept while they do. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
+import { createEventFd, signalFd } from "../../ffi/event_fd.ts";
 import {
   ALL_PROTOCOL,
   F,
@@ -11,7 +13,7 @@ import {
   u64,
 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
-import { Direction } from "../virtio/line_port.ts";
+import { Direction } from "../line/port.ts";
 
 const NOFD = 0x100;
 const GET_VALUE = 4;
@@ -162,7 +164,7 @@ Deno.test("GET_VRING_BASE stops a ring: it tells the base, closes the kick, and 
   assertEquals(rig.log, ["connected", "started", "stopped"]);
   // The memory file was closed after mapping; of each ring, call and err stay.
   assertEquals(rig.leftovers(), { fds: 4, mappings: 1 });
-  // Suspended: no guest memory is written, nobody is notified.
+  // Suspended: no guest memory is written, no notification is sent.
   rig.guest.request(GET_VALUE, 0);
   rig.guest.kick(0);
   rig.ports[0]!.pull(1);
@@ -299,7 +301,12 @@ for (
     rig.armLine(0, BOTH_EDGES);
     reset(rig);
     assertEquals(rig.device.resets, 1);
-    assertEquals(rig.log, ["connected", "started", "stopped"]);
+    assertEquals(rig.log, [
+      "connected",
+      "started",
+      "stopped",
+      "guest gone: its VMM reset the device",
+    ]);
     // Reset twice is reset once.
     reset(rig);
     assertEquals(rig.device.resets, 1);
@@ -411,6 +418,39 @@ Deno.test("a ring that is never empty leaves its turn to the others", () => {
     done += more;
   }
   assertEquals(done, 2000);
+});
+
+Deno.test("a ring whose requests take long leaves its turn to another peer", () => {
+  const clock = { now: 0 };
+  using rig = new VhostRig({ queueSize: 1024, now: () => clock.now });
+  rig.negotiate();
+  rig.startRings();
+  rig.ports[0]!.onSubmit = () => void (clock.now += 0.05);
+  using other = createEventFd();
+  let served = 0;
+  using _other = rig.reactor.watch(
+    other.fd,
+    EPOLLIN | EPOLLET,
+    () => served++,
+    rig.reactor.share(),
+  );
+  signalFd(other.fd);
+  rig.turn(1);
+  for (let i = 0; i < 500; i++) rig.guest.request(GET_VALUE, 0);
+  rig.guest.kick(0);
+  let done = 0;
+  for (let turns = 1; done < 500; turns++) {
+    assert(turns <= 500, `${done} in ${turns} turns`);
+    signalFd(other.fd);
+    rig.turn(1);
+    const more = rig.guest.responses().length;
+    // 50 µs each, and a slice of 25 µs: one, once the pace is known.
+    assert(more <= 64, `${more} in one turn`);
+    if (turns > 4) assert(more <= 2, `${more} in one turn`);
+    assertEquals(served, turns + 1, "the other peer waits");
+    done += more;
+    clock.now += 1;
+  }
 });
 
 Deno.test("the lost frontend's state goes at once, and all that it gave is released", () => {

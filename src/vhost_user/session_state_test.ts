@@ -1,5 +1,6 @@
 /**
- * What a guest's driver says once and never again, kept with what is in flight:
+ * State that a guest's driver sets once and never again, kept with what is in
+ * flight:
  * a guest that never noticed a lost connection goes on, any other begins anew.
  */
 import { assert, assertEquals } from "@std/assert";
@@ -12,7 +13,7 @@ import {
 } from "../../tests/doubles/vhost_inflight.ts";
 import { R } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
-import { LineOperation } from "../virtio/line_port.ts";
+import { LineOperation } from "../line/port.ts";
 
 const NONE = 0;
 const RISING = 1;
@@ -90,7 +91,7 @@ for (const [what, basesOf] of Object.entries(BASES)) {
   });
 }
 
-Deno.test("a level that came while nobody served the guest is seen", () => {
+Deno.test("a level that came while the guest was not served is seen", () => {
   using rig = new VhostRig();
   using region = begin(rig);
   rig.armLine(0, HIGH);
@@ -193,7 +194,7 @@ Deno.test("a pause keeps the state where it is, and a new region learns it", () 
   other.set(rig);
   rig.startRings(bases);
   assertEquals(word(other, 0), word(region, 0));
-  // The first one is nobody's any more.
+  // The first one has no owner any more.
   rig.gpio(SET_IRQ_TYPE, 1, RISING);
   assertEquals(word(region, 1), 0);
   assertEquals(word(other, 1) & 0xf, RISING);

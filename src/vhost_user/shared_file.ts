@@ -4,6 +4,8 @@
  * @module
  */
 import { fdStatus } from "../../ffi/files.ts";
+import { givenKind } from "../../ffi/given_fd.ts";
+import { addressSpaceBytes } from "../../ffi/machine_code.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 
@@ -12,14 +14,31 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
  * Linux has on the supported targets (4, 16 and 64 KiB).
  */
 const PAGE_BYTES = 0x1_0000;
-/** Largest huge page there is (16 GiB, aarch64 with 64 KiB pages). */
-const MAX_PAGE_BYTES = 2 ** 34;
 
-let mapped = 0;
+const TIB = 2 ** 40;
 
 /**
- * How many pieces of frontends' files this process has mapped at present, for
- * metrics and leak checks.
+ * Bytes that a frontend may have mapped here: far more than any VM has, and a
+ * small part of the addresses that a process has. Less where those are few.
+ */
+export function sessionLimitBytes(): number {
+  return Math.min(TIB, addressSpaceBytes() / 16);
+}
+
+/**
+ * Bytes that all frontends of the process may have mapped. The rest is for V8,
+ * which ends the process when it finds no addresses for its heap.
+ */
+export function processLimitBytes(): number {
+  return addressSpaceBytes() / 4;
+}
+
+let mapped = 0;
+let mappedBytes = 0;
+
+/**
+ * Returns the number of pieces of frontends' files that this process has mapped
+ * at present, for metrics and leak checks.
  */
 export function mappedFileCount(): number {
   return mapped;
@@ -28,7 +47,7 @@ export function mappedFileCount(): number {
 /** A piece of a frontend's file, mapped. **Ownership**: the holder unmaps it. */
 export class SharedFile implements Disposable {
   readonly #mapping: Mapping;
-  /** Where in {@linkcode SharedFile.buffer} the piece begins. **Units**: bytes. */
+  /** Offset of the piece in {@linkcode SharedFile.buffer}. **Units**: bytes. */
   readonly offset: number;
   /** **Units**: bytes. */
   readonly length: number;
@@ -38,18 +57,17 @@ export class SharedFile implements Disposable {
     this.offset = offset;
     this.length = length;
     mapped++;
+    mappedBytes += mapping.length;
   }
 
   /**
    * Maps `length` bytes at `offset` of the file behind `fd`, which may be closed
    * afterwards.
    *
-   * The file must be that long now: touching a page beyond its end would kill
-   * the process (SIGBUS), and with it every other guest's aggregator. A frontend
-   * that shrinks its file *later* still can do that. Seals against it
-   * (F_SEAL_SHRINK) cannot be demanded, since no VMM seals guest memory and
-   * files on hugetlbfs or tmpfs have none; who does not trust a VMM with the
-   * other guests' lines runs one process per VM.
+   * The file must be that long now. A frontend can shrink it later, and a sparse
+   * file cannot be filled in on a file system that is full: see
+   * {@linkcode SharedFile.fault}. Seals (F_SEAL_SHRINK) are no way out: no VMM
+   * seals guest memory, and they do not allocate pages.
    *
    * @returns The mapped piece, or the rule that the file breaks.
    * @throws {OsError} If the kernel refuses to map it.
@@ -68,19 +86,32 @@ export class SharedFile implements Disposable {
       return `${subject} must end below 2^53`;
     }
     if (length === 0) return `${subject} must not be empty`;
-    const { kind, size } = fdStatus(fd.fd);
-    if (kind !== "regular file") {
-      // Only of a file is it known how much of it can be touched.
-      return `${subject} must lie in a file (a memfd, tmpfs, hugetlbfs), not in a ${kind}`;
+    // Only these never wait for a disk, a network or a FUSE server: in `stat`, in
+    // a page fault, when they are closed.
+    if (givenKind(fd.fd) !== "memory") {
+      return `${subject} must be a memfd or a file on tmpfs or hugetlbfs`;
     }
+    const { size, blockBytes } = fdStatus(fd.fd);
     if (end > size) {
       return `${subject} ends at ${end} of a file that has ${size} bytes`;
     }
-    const unit = mappingUnit(size);
+    // A hugetlbfs file must be mapped, and unmapped, in units of its page size,
+    // which is its block size.
+    const unit = Math.max(PAGE_BYTES, blockBytes);
     const start = Math.floor(offset / unit) * unit;
+    const whole = Math.min(Math.ceil(end / unit) * unit, size) - start;
+    const limit = sessionLimitBytes();
+    if (whole > limit) {
+      return `${subject} has ${whole} bytes, and a frontend may map ${limit}`;
+    }
+    const all = processLimitBytes();
+    if (mappedBytes + whole > all) {
+      return `${subject} does not fit: all frontends of this process may map ${all} bytes together, and have mapped ${mappedBytes}`;
+    }
     const mapping = Mapping.map(fd.fd, {
       offset: start,
-      length: Math.min(Math.ceil(end / unit) * unit, size) - start,
+      length: whole,
+      guardUnit: unit,
       subject,
     });
     return new SharedFile(mapping, offset - start, length);
@@ -95,22 +126,36 @@ export class SharedFile implements Disposable {
     return this.#mapping.buffer;
   }
 
-  /** Unmaps it; idempotent. Whoever has a view of it must have dropped it. */
-  [Symbol.dispose](): void {
-    if (this.#mapping.disposed) return;
-    mapped--;
-    this.#mapping[Symbol.dispose]();
+  /** Bytes that are mapped for it, the pages around it included. */
+  get mappedBytes(): number {
+    return this.#mapping.length;
   }
-}
 
-/**
- * What a mapping of a file of `size` bytes must be a multiple of, in offset and
- * length. A hugetlbfs file must be mapped, and unmapped, in units of its own
- * page size, which its size is a multiple of: so the largest power of two that
- * divides the size always does. More address space than needed is no cost.
- */
-function mappingUnit(size: number): number {
-  let unit = PAGE_BYTES;
-  while (unit < MAX_PAGE_BYTES && size % (unit * 2) === 0) unit *= 2;
-  return unit;
+  /**
+   * Offset in the piece of the last access that found no page of the file;
+   * undefined if all did. From then on the piece is zeroed memory that the
+   * frontend does not share. **Units**: bytes.
+   */
+  get fault(): number | undefined {
+    const fault = this.#mapping.fault;
+    return fault === undefined ? undefined : fault - this.offset;
+  }
+
+  /** Unmaps it; idempotent. No view of it may be used from here on. */
+  [Symbol.dispose](): void {
+    SharedFile.disposeAll([this]);
+  }
+
+  /** Unmaps several as disposing does. */
+  static disposeAll(files: Iterable<SharedFile>): void {
+    const mappings: Mapping[] = [];
+    for (const file of files) {
+      if (file.#mapping.disposed) continue;
+      mapped--;
+      mappedBytes -= file.#mapping.length;
+      mappings.push(file.#mapping);
+    }
+    // The VMM may be gone, and its memory with this mapping.
+    Mapping.disposeElsewhere(mappings);
+  }
 }

@@ -1,7 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { O_RDWR, openFile } from "../../ffi/files.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
-import { mappedFileCount, SharedFile } from "./shared_file.ts";
+import {
+  mappedFileCount,
+  processLimitBytes,
+  sessionLimitBytes,
+  SharedFile,
+} from "./shared_file.ts";
 
 function made(result: SharedFile | string): SharedFile {
   if (typeof result === "string") throw new Error(result);
@@ -54,7 +59,7 @@ Deno.test("SharedFile.map() refuses what is empty, beyond 2^53, or no file", () 
   assertStringIncludes(fault(file, 2 ** 53 - 1, 1), "below 2^53");
   assertStringIncludes(fault(file, 0, Infinity), "below 2^53");
   assertStringIncludes(fault(file, 4096, 1), "ends at 4097");
-  assertStringIncludes(fault(device, 0, 1), "not in a character device");
+  assertStringIncludes(fault(device, 0, 1), "must be a memfd or a file on");
 });
 
 Deno.test("mappedFileCount() counts what is mapped, disposing twice is once", () => {
@@ -65,4 +70,21 @@ Deno.test("mappedFileCount() counts what is mapped, disposing twice is once", ()
   piece[Symbol.dispose]();
   piece[Symbol.dispose]();
   assertEquals(mappedFileCount(), before);
+});
+
+Deno.test("all frontends together cannot map the whole address space", () => {
+  const piece = sessionLimitBytes();
+  using file = createMemFd("huge", piece);
+  using stack = new DisposableStack();
+  const count = processLimitBytes() / piece;
+  for (let i = 0; i < count; i++) {
+    stack.use(made(SharedFile.map(file, 0, piece, "it")));
+  }
+  assertStringIncludes(
+    String(SharedFile.map(file, 0, 4096, "one more")),
+    "one more does not fit: all frontends of this process may map",
+  );
+  stack.dispose();
+  using again = made(SharedFile.map(file, 0, 4096, "again"));
+  assertEquals(again.length, 4096);
 });

@@ -8,69 +8,72 @@
  *
  * @module
  */
-import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { EventLoop, Watch } from "../reactor/event_loop.ts";
+import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import { DESCRIPTOR } from "../virtio/descriptor_chain.ts";
-import type { GuestMemory } from "../virtio/guest_memory.ts";
-import type { InflightLog } from "../virtio/inflight.ts";
-import {
-  AVAIL_HEADER,
-  SplitQueue,
-  USED_ELEMENT,
-  USED_HEADER,
-} from "../virtio/split_queue.ts";
+import type { GuestMemory } from "../virtio/queue/guest_memory.ts";
+import type { InflightLog } from "../virtio/queue/inflight.ts";
+import { SplitQueue } from "../virtio/queue/split_queue.ts";
 import type { VringAddress } from "./codec.ts";
+import {
+  compareWithLog,
+  isRingBlank,
+  isUsedRingBlank,
+  readUsedIndex,
+  type RingAddress,
+  type RingIdentity,
+  ringSignature,
+} from "./guest_identity.ts";
 import type { InflightRegion } from "./inflight_region.ts";
-import { CallFd, KickFd } from "./notify_fds.ts";
+import { CallFd, KickFd } from "../peer/notify_fds.ts";
+import { locateRing } from "./ring_address.ts";
 
-/** Entries that a ring may have served in one turn, so that others come to it. */
+/** Entries served per turn at most; the peer's time usually ends before. */
 export const BUDGET_PER_TURN = 256;
 
-/** Ring indices count modulo one more. */
-const MAX_RING_INDEX = 0xffff;
-
-/** What a ring needs around it. */
+/** Needs of a ring. */
 export interface RingHost {
   /** The loop that its kick is watched in. */
   readonly loop: EventLoop;
+  /** The frontend's time in the loop. */
+  readonly share: TimeShare;
   /** The device that gets its queue. */
   readonly device: VirtioDevice;
   /** The driver's ring makes no sense; it stands still until its next start. */
   ringFaulted(index: number, fault: string): void;
+  /**
+   * A kick, call or error fd was made blocking and let a call wait. Called in the midst of
+   * serving the ring: to be acted on later.
+   */
+  notifierWaited(index: number): void;
   /** Serving the ring threw, which it must not: the session cannot go on. */
   ringBroke(index: number, error: unknown): void;
 }
 
-/** Where a ring lies in guest-physical memory. */
-export interface RingPlace {
-  /** The descriptor table. */
-  readonly descriptorAddress: number;
-  /** The available ring. */
-  readonly availAddress: number;
-  /** The used ring. */
-  readonly usedAddress: number;
-}
-
-/** How a ring was left when it stopped running. */
+/** State of a ring when it stopped running. */
 interface Pause {
-  readonly place: RingPlace;
+  readonly place: RingAddress;
   readonly size: number;
   readonly features: bigint;
   readonly nextAvail: number;
   readonly usedIndex: number;
   readonly heads: readonly number[];
+  /** Checksum of what no driver of this ring changes, if it was mapped. */
+  readonly signature: number | undefined;
+  /** Number of the device's run that it was part of. */
+  readonly run: number;
 }
 
-/** What starting a ring would mean. */
+/** Consequences of starting a ring. */
 export interface RingStart {
-  /** Where it lies. */
-  readonly place: RingPlace;
+  /** Place of the ring. */
+  readonly place: RingAddress;
   /** `used.idx` as it stands in guest memory. **Units**: entries, modulo 2^16. */
   readonly usedIndex: number;
   /** The negotiated features. */
   readonly features: bigint;
+  /** Position at which the driver goes on, by the frontend. */
+  readonly base: number;
   /**
    * `first`: nothing is known of the ring in this session. `resumed`: it goes on
    * where it was paused. `anew`: it was paused elsewhere, so the guest was
@@ -86,11 +89,13 @@ export class Vring implements Disposable {
   readonly #device: VirtioDevice;
   /** Entries, 0 before SET_VRING_NUM. */
   size = 0;
-  /** Where it is, in the frontend's addresses. */
+  /** Addresses of the ring, in the frontend's own address space. */
   address: VringAddress | undefined;
-  /** Where the driver goes on, as the frontend set it or we left it. */
+  /**
+   * Position at which the driver goes on, as the frontend set it or we left it.
+   */
   base = 0;
-  /** Whether SET_VRING_ENABLE (or its absence from the protocol) enabled it. */
+  /** Set if SET_VRING_ENABLE (or its absence from the protocol) enabled it. */
   isEnabled = false;
 
   #kick: KickFd | undefined;
@@ -100,7 +105,7 @@ export class Vring implements Disposable {
   #queue: SplitQueue | undefined;
   #running: RingStart | undefined;
   #pause: Pause | undefined;
-  /** Whether the ring's past in this session is void: the device was reset. */
+  /** Set if the ring's past in this session is void: the device was reset. */
   #isForgotten = false;
   #willGoOn = false;
 
@@ -111,20 +116,37 @@ export class Vring implements Disposable {
     this.#device = host.device;
   }
 
-  /** Whether the frontend handed over a kick and has not stopped the ring since. */
+  /** Descriptors of the frontend that it has. */
+  get descriptors(): number {
+    return (this.#kick === undefined ? 0 : 1) +
+      (this.#call === undefined ? 0 : 1) + (this.#err === undefined ? 0 : 1);
+  }
+
+  /**
+   * True if the frontend handed over a kick and has not stopped the ring since.
+   */
   get isStarted(): boolean {
     return this.#kick !== undefined;
   }
 
-  /** Whether the device has the ring's queue. */
+  /** True while the device has the ring's queue. */
   get isActive(): boolean {
     return this.#queue !== undefined;
   }
 
-  /** Whether it would run if it could. */
+  /** True if it would run if it could. */
   get isWanted(): boolean {
     return this.isStarted && this.isEnabled && this.size !== 0 &&
       this.address !== undefined;
+  }
+
+  /** True if it runs and a part of it lies between two guest addresses. */
+  liesIn(start: number, end: number): boolean {
+    const { place } = this.#running ?? {};
+    if (!this.isActive || place === undefined) return false;
+    // Each part lies in one region.
+    return [place.descriptorAddress, place.availAddress, place.usedAddress]
+      .some((address) => address >= start && address < end);
   }
 
   /**
@@ -134,15 +156,23 @@ export class Vring implements Disposable {
   readonly serve = (): void => {
     if (this.#queue === undefined) return;
     try {
-      const hasMore = this.#device.processQueue(this.#index, BUDGET_PER_TURN);
-      if (hasMore && !this.#willGoOn) {
-        this.#willGoOn = true;
-        this.#host.loop.defer(this.#goOn);
-      }
+      const hasMore = this.#device.processQueue(
+        this.#index,
+        BUDGET_PER_TURN,
+        this.#host.share,
+      );
+      if (hasMore) this.goOnLater();
     } catch (error) {
       this.#host.ringBroke(this.#index, error);
     }
   };
+
+  /** Serves the ring once more when the frontend's turn comes. */
+  goOnLater(): void {
+    if (this.#willGoOn) return;
+    this.#willGoOn = true;
+    this.#host.share.defer(this.#goOn);
+  }
 
   readonly #goOn = (): void => {
     this.#willGoOn = false;
@@ -150,17 +180,22 @@ export class Vring implements Disposable {
   };
 
   readonly #takeKick = (events: number): void => {
-    if (this.#kick?.take(events) === false) this.#endWatch();
+    if (this.#kick?.take(events) === false) {
+      if (this.#kick.hasWaited) this.#host.notifierWaited(this.#index);
+      this.#endWatch();
+    }
     this.serve();
   };
 
   readonly #notify = (): void => {
     // Absent when the driver polls.
-    if (this.#call !== undefined) this.#call.signal();
+    if (this.#call !== undefined && !this.#call.signal()) {
+      this.#host.notifierWaited(this.#index);
+    }
   };
 
   readonly #onFault = (fault: string): void => {
-    this.#err?.signal();
+    if (this.#err?.signal() === false) this.#host.notifierWaited(this.#index);
     this.#host.ringFaulted(this.#index, fault);
   };
 
@@ -179,6 +214,7 @@ export class Vring implements Disposable {
         kick.fd,
         kick.events,
         kick.mustBeTaken ? this.#takeKick : this.serve,
+        this.#host.share,
       );
     } catch (error) {
       kick[Symbol.dispose]();
@@ -228,11 +264,12 @@ export class Vring implements Disposable {
     if (this.address === undefined) return "it has no addresses yet";
     const place = locateRing(memory, this.address, this.size);
     if (typeof place === "string") return place;
-    const usedIndex = readUsedIndex(memory, place.usedAddress);
+    const usedIndex = readUsedIndex(memory, place);
+    const { base } = this;
     const pause = this.#pause;
     if (pause === undefined) {
       const kind = this.#isForgotten ? "fresh" : "first";
-      return { place, usedIndex, features, kind };
+      return { place, usedIndex, features, base, kind };
     }
     // The frontend names where the driver goes on; the ring itself says whether
     // it is still the one that was left.
@@ -240,53 +277,81 @@ export class Vring implements Disposable {
       usedIndex === pause.usedIndex && features === pause.features &&
       place.descriptorAddress === pause.place.descriptorAddress &&
       place.availAddress === pause.place.availAddress &&
-      place.usedAddress === pause.place.usedAddress;
-    return { place, usedIndex, features, kind: isSame ? "resumed" : "anew" };
+      place.usedAddress === pause.place.usedAddress &&
+      !this.#isOverwritten(pause, memory);
+    const kind = isSame ? "resumed" : "anew";
+    return { place, usedIndex, features, base, kind };
   }
 
   /**
-   * Whether the ring that lies there is the one that the region's log tells of,
-   * so that its guest never noticed that nobody served it. The log alone cannot
-   * say: a frontend may hand it over although its guest was rebooted.
+   * Returns true if the ring is paused and its memory has changed since in a way
+   * that its driver has no right to: another driver has begun, or the memory is
+   * used for something else. A guest that is paused changes nothing.
+   */
+  isOverwritten(memory: GuestMemory): boolean {
+    return this.#pause !== undefined &&
+      this.#isOverwritten(this.#pause, memory);
+  }
+
+  #isOverwritten(
+    { heads, place, signature, size }: Pause,
+    memory: GuestMemory,
+  ): boolean {
+    if (signature === undefined) return false;
+    const found = ringSignature(memory, place, size, heads);
+    return found !== undefined && found !== signature;
+  }
+
+  /**
+   * Returns "used" if a driver has made anything of a running ring's memory,
+   * "foreign" if it has kicked and nothing is there.
+   */
+  judgeMemory(memory: GuestMemory): "used" | "foreign" | "unknown" {
+    const place = this.isActive ? this.#running?.place : undefined;
+    if (place === undefined) return "unknown";
+    if (!isRingBlank(memory, place, this.size)) return "used";
+    return this.#kick?.wasKicked === true ? "foreign" : "unknown";
+  }
+
+  /** True if the running ring was used before it was started. */
+  get wasUsed(): boolean {
+    const start = this.isActive ? this.#running : undefined;
+    return start !== undefined && (start.usedIndex !== 0 || start.base !== 0);
+  }
+
+  /** Number of the device's run that the ring was paused in, if it is paused. */
+  get pausedRun(): number | undefined {
+    return this.#pause?.run;
+  }
+
+  /** True if the ring runs, and went on where it was paused. */
+  get isResumed(): boolean {
+    return this.isActive && this.#running?.kind === "resumed";
+  }
+
+  /**
+   * Compares the ring with the region's log of it.
    *
    * @returns "unknown" if the ring is not complete yet, has no log, or nothing
    * ever came of it.
    */
-  compare(
-    memory: GuestMemory,
-    region: InflightRegion,
-  ): "same" | "other" | "unknown" {
+  compare(memory: GuestMemory, region: InflightRegion): RingIdentity {
     const log = region.glance(this.#index, this.size);
     if (log === undefined || this.address === undefined) return "unknown";
     const place = locateRing(memory, this.address, this.size);
-    if (typeof place === "string") return "unknown";
-    const usedIndex = readUsedIndex(memory, place.usedAddress);
-    if (log.usedIndex === 0 && usedIndex === 0 && log.inFlight === 0) {
-      return "unknown";
-    }
-    // As a driver begins; the log's end may lie just before a wrap.
-    if (usedIndex === 0 && this.base === 0 && log.usedIndex !== 0) {
-      return "other";
-    }
-    // A process that was killed had published a batch at most that the log does
-    // not show, and what is in flight is what the driver is still waiting for.
-    const unlogged = (usedIndex - log.usedIndex) & MAX_RING_INDEX;
-    const awaited = (readAvailIndex(memory, place.availAddress) - usedIndex) &
-      MAX_RING_INDEX;
-    return unlogged <= this.size && awaited <= this.size &&
-        log.inFlight - unlogged <= awaited
-      ? "same"
-      : "other";
+    return typeof place === "string"
+      ? "unknown"
+      : compareWithLog(memory, place, this.size, log);
   }
 
-  /** Whether the ring is complete, and as a driver begins it. */
+  /** Returns true if the ring is complete, and as a driver begins it. */
   isUntouched(memory: GuestMemory): boolean {
     if (this.base !== 0 || this.size === 0 || this.address === undefined) {
       return false;
     }
     const place = locateRing(memory, this.address, this.size);
     return typeof place !== "string" &&
-      readUsedIndex(memory, place.usedAddress) === 0;
+      isUsedRingBlank(memory, place, this.size);
   }
 
   /**
@@ -302,7 +367,7 @@ export class Vring implements Disposable {
     memory: GuestMemory,
     region: InflightRegion | undefined,
   ): string | undefined {
-    const { features, kind, place, usedIndex } = start;
+    const { features, kind, place } = start;
     const log = region?.covers(this.#index)
       ? this.#openLog(region, start, memory)
       : undefined;
@@ -330,45 +395,39 @@ export class Vring implements Disposable {
     this.#queue = queue;
     this.#running = start;
     this.#device.startQueue(this.#index, queue);
-    // Whoever served this ring before us may have died between publishing an
-    // entry and telling the driver, who would then wait for ever.
-    if (kind === "first" && usedIndex !== 0) this.#notify();
+    // The previous back end of this ring may have died between publishing an
+    // entry and notifying the driver, which would then wait for ever.
+    if (kind === "first" && !isUsedRingBlank(memory, place, this.size)) {
+      this.#notify();
+    }
     this.serve();
     return undefined;
   }
 
-  /** Opens the ring's log and makes it agree with what we know better. */
+  /**
+   * Opens the ring's log. What it says counts only for a ring of which nothing
+   * else is known; otherwise the queue makes it agree with what is known.
+   */
   #openLog(
     region: InflightRegion,
-    { kind, usedIndex }: RingStart,
+    { kind }: RingStart,
     memory: GuestMemory,
   ): { log: InflightLog; isOld: boolean } | string {
     const log = region.open(this.#index, this.size);
     if (typeof log === "string") return log;
-    if (kind === "first") {
-      // What another guest's driver gave away is not this one's to get back.
-      if (this.compare(memory, region) === "other") region.wipe(this.#index);
-      return { log, isOld: region.holds(this.#index, this.size) };
-    }
-    if (kind !== "resumed") {
-      region.wipe(this.#index);
-      return { log, isOld: false };
-    }
-    const heads = this.#pause!.heads;
-    const known = new Set(log.recover(usedIndex));
-    // Differs when the frontend brought another region while the ring rested:
-    // what that one says of this ring is not so.
-    if (
-      known.size !== heads.length || !heads.every((head) => known.has(head))
-    ) region.wipe(this.#index);
-    return { log, isOld: false };
+    if (kind !== "first") return { log, isOld: false };
+    // What another guest's driver gave away is not this one's to get back.
+    if (this.compare(memory, region) === "other") region.wipe(this.#index);
+    return { log, isOld: region.holds(this.#index, this.size) };
   }
 
   /**
    * Takes the queue from the device and remembers where the ring stands: a
    * pause is no reset. Does nothing to a ring that is not active.
+   *
+   * @param run Number of the device's run.
    */
-  pause(): void {
+  pause(run = 0): void {
     const queue = this.#queue;
     if (queue === undefined) return;
     this.#queue = undefined;
@@ -379,22 +438,29 @@ export class Vring implements Disposable {
       queue.close();
     }
     const { features, place } = this.#running!;
+    const heads = queue.inFlightHeads();
     this.base = queue.nextAvail;
     this.#pause = {
       place,
       size: this.size,
       features,
       nextAvail: queue.nextAvail,
-      usedIndex: readUsedIndex(queue.memory, place.usedAddress),
-      heads: queue.inFlightHeads(),
+      usedIndex: readUsedIndex(queue.memory, place),
+      heads,
+      signature: ringSignature(queue.memory, place, this.size, heads),
+      run,
     };
   }
 
-  /** Stops the ring, as GET_VRING_BASE does: it waits for a new kick. */
-  stop(): void {
+  /**
+   * Stops the ring, as GET_VRING_BASE does: it waits for a new kick.
+   *
+   * @param run Number of the device's run.
+   */
+  stop(run?: number): void {
     // The kick first, so that nothing serves the ring once its base is told.
     this.#endKick();
-    this.pause();
+    this.pause(run);
   }
 
   /** Makes the ring's past void: whatever is started next is a new ring. */
@@ -430,77 +496,4 @@ export class Vring implements Disposable {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
   }
-}
-
-/**
- * Translates the frontend's addresses, each part of the ring as a range.
- *
- * @returns The place, or which part is wrong.
- */
-export function locateRing(
-  memory: GuestMemory,
-  address: VringAddress,
-  size: number,
-): RingPlace | string {
-  const descriptorAddress = translate(
-    memory,
-    "descriptor table",
-    address.descriptor,
-    size * DESCRIPTOR.size,
-    16,
-  );
-  if (typeof descriptorAddress === "string") return descriptorAddress;
-  const availAddress = translate(
-    memory,
-    "available ring",
-    address.available,
-    AVAIL_HEADER.size + size * 2,
-    2,
-  );
-  if (typeof availAddress === "string") return availAddress;
-  const usedAddress = translate(
-    memory,
-    "used ring",
-    address.used,
-    USED_HEADER.size + size * USED_ELEMENT.size,
-    4,
-  );
-  if (typeof usedAddress === "string") return usedAddress;
-  return { descriptorAddress, availAddress, usedAddress };
-}
-
-/** The ring's `used.idx`; the place was translated as a range before. */
-function readUsedIndex(memory: GuestMemory, usedAddress: number): number {
-  return readIndex(memory, usedAddress + USED_HEADER.at.idx);
-}
-
-/** The ring's `avail.idx`; the place was translated as a range before. */
-function readAvailIndex(memory: GuestMemory, availAddress: number): number {
-  return readIndex(memory, availAddress + AVAIL_HEADER.at.idx);
-}
-
-function readIndex(memory: GuestMemory, at: number): number {
-  const region = memory.locate(at, 2);
-  return region < 0
-    ? 0
-    : memory.view(region).getUint16(at - memory.start(region), LITTLE_ENDIAN);
-}
-
-function translate(
-  memory: GuestMemory,
-  what: string,
-  address: number,
-  length: number,
-  alignment: number,
-): number | string {
-  const where = `the ${what} at user address 0x${address.toString(16)}`;
-  if (address % alignment !== 0) {
-    return `${where} is not aligned to ${alignment} bytes`;
-  }
-  const guest = Number.isSafeInteger(address) &&
-      Number.isSafeInteger(address + length)
-    ? memory.userToGuest(address, length)
-    : undefined;
-  return guest ??
-    `${where} does not lie in the memory table with all of its ${length} bytes`;
 }

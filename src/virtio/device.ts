@@ -1,11 +1,21 @@
 /**
- * What a transport (here: vhost-user) needs of a virtio device. Smaller than
+ * Interface of a virtio device for a transport (here: vhost-user). Smaller than
  * the protocol on purpose: the transport negotiates, maps and starts queues,
- * the device is handed each queue while it runs and loses it when it stops.
  *
  * @module
  */
-import type { SplitQueue } from "./split_queue.ts";
+import type { ChainFault } from "./queue/descriptor_chain.ts";
+import type { SplitQueue } from "./queue/split_queue.ts";
+
+/** The time of one turn, as far as a peer may use it. */
+export interface Pace {
+  /**
+   * Takes units of work of some microseconds at most.
+   *
+   * @returns True while more may be taken in this turn.
+   */
+  take(units: number): boolean;
+}
 
 /** A virtio device, whatever transport presents it. */
 export interface VirtioDevice {
@@ -24,11 +34,22 @@ export interface VirtioDevice {
    * A guest is served from now on: called before its first queue starts, again
    * after each reset.
    *
-   * @param isNew Whether its rings are as a driver begins them, or are not those
-   * of the guest that the in-flight log tells of. It is no guest that was served
-   * before and never noticed.
+   * @param isNew Whether its rings are as a driver begins them, or are not
+   * those of the guest that the in-flight log tells of. It is no guest that was
+   * served before and never noticed.
    */
   guestBegins?(isNew: boolean): void;
+  /**
+   * Called for each chain that is given back unserved, if the transport has set
+   * it: with the queue's index, and the fault of the chain, which is `None` if
+   * there is no room for a response.
+   */
+  onRefusedChain?: ((index: number, fault: ChainFault) => void) | undefined;
+  /**
+   * Called when entries that the device holds can go on without a kick, if the
+   * transport has set it: that calls `processQueue` in a later turn.
+   */
+  onMore?: ((index: number) => void) | undefined;
   /** The feature bits that the driver accepted; called before queues start. */
   setFeatures(features: bigint): void;
   /**
@@ -47,21 +68,24 @@ export interface VirtioDevice {
    * Serves what the driver has made available on one queue.
    *
    * @param budget Entries to take at most in this turn.
-   * @returns Whether entries remain because the budget was used up.
+   * @param pace Asked after each entry; absent: time is not limited.
+   * @returns True if entries remain because budget or time was used up.
    */
-  processQueue(index: number, budget: number): boolean;
+  processQueue(index: number, budget: number, pace?: Pace): boolean;
   /**
    * Keeps what a driver says once and never again in `memory`, from now on and
    * with each change, until told otherwise: with it, and with the transport's
    * log of what is in flight, a guest that never noticed goes on with the next
-   * session, or with the next process. Called after `setFeatures` and before the
-   * first queue starts; the memory may be anybody's scribbling and is checked.
+   * session, or with the next process. Called after `setFeatures` and before
+   * the first queue starts; the memory may be anybody's scribbling and is
+   * checked.
    *
-   * Whoever lends the memory takes it back (`undefined`) *before* the `reset`
+   * The lender of the memory takes it back (`undefined`) *before* the `reset`
    * that follows a lost frontend, which must not erase it, and before it is
    * unmapped. A reset with memory in use erases what it says.
    *
-   * @param memory `stateBytes` of it or more, aligned to 8; `undefined` for none.
+   * @param memory `stateBytes` of it or more, aligned to 8; `undefined` for
+   * none.
    * @param isSameGuest Whether the guest that `memory` tells of is the one that
    * is served now: then what it says is restored, as far as that is harmless.
    * Otherwise the present state is written over it.

@@ -1,0 +1,50 @@
+/**
+ * Errors between this frontend and the backend it talks to. The four kinds are
+ * separate classes because a user does something different
+ *
+ * @module
+ */
+
+/** No connection, or the connection ended: there is no backend to talk to. */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+}
+
+/** The backend is there and did not do within the limit what was awaited. */
+export class WaitTimeoutError extends Error {
+  override readonly name = "WaitTimeoutError";
+  /**
+   * @param awaited What was waited for: "an answer to GET_FEATURES".
+   * @param limitMs How long was waited. **Units**: milliseconds.
+   */
+  constructor(readonly awaited: string, readonly limitMs: number) {
+    super(`No ${awaited} within ${limitMs} ms`);
+  }
+}
+
+/** The backend or its device broke a rule of the protocol or the device. */
+export class RuleViolation extends Error {
+  override readonly name = "RuleViolation";
+  /**
+   * @param rule The rule, with its number or section: "D1: the device sets
+   * all fields of a response".
+   * @param observed What was seen instead.
+   */
+  constructor(readonly rule: string, readonly observed: string) {
+    super(`Rule broken: ${rule}; seen: ${observed}`);
+  }
+}
+
+/** The device answered a request with the error status, as it may. */
+export class RequestRefused extends Error {
+  override readonly name = "RequestRefused";
+  /**
+   * @param request The message's name: "SET_DIRECTION out".
+   * @param lineNumber The line that it was about.
+   */
+  constructor(readonly request: string, readonly lineNumber: number) {
+    super(
+      `The device refused ${request} on line ${lineNumber} (status ERR)`,
+    );
+  }
+}

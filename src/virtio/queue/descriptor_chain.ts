@@ -1,0 +1,431 @@
+/**
+ * One descriptor chain of a split ring: walked once, checked while it is
+ * walked, and from then on a list of readable and of writable parts.
+ *
+ * A descriptor is read from shared memory exactly once; what was read is what
+ * is checked and used. A driver may arrange the bytes of its buffers over
+ * descriptors in any way, so users of a chain see byte positions, never
+ * descriptors.
+ *
+ * **Source**: virtio 1.3, sections 2.7.4 (framing), 2.7.5 (descriptor table),
+ * 2.7.5.3 (indirect descriptors).
+ *
+ * @module
+ */
+import { layout, LITTLE_ENDIAN, U16, U32, U64 } from "../../../ffi/layout.ts";
+import type { GuestMemory } from "./guest_memory.ts";
+
+/** `struct virtq_desc`. */
+export const DESCRIPTOR = layout("virtq_desc", 16, [
+  ["addr", U64], // guest-physical
+  ["len", U32],
+  ["flags", U16],
+  ["next", U16], // if flags & NEXT
+]);
+
+/** The descriptor continues in the one that its `next` names. */
+export const VIRTQ_DESC_F_NEXT = 1;
+/** The device may write the buffer, and not read it. */
+export const VIRTQ_DESC_F_WRITE = 2;
+/** The buffer is a table of descriptors. */
+export const VIRTQ_DESC_F_INDIRECT = 4;
+
+/** Why a chain cannot be used. */
+export const ChainFault = {
+  /** It can be used. */
+  None: 0,
+  /** More descriptors than a chain may have: a loop, most likely. */
+  TooLong: 1,
+  /** `next` names a descriptor that is not in the table. */
+  NextOutOfRange: 2,
+  /** A buffer is not in the guest's memory, or not all of it. */
+  BufferOutOfRange: 3,
+  /** A readable descriptor follows a writable one. */
+  ReadableAfterWritable: 4,
+  /** An indirect descriptor, and the feature was not negotiated. */
+  IndirectNotNegotiated: 5,
+  /** An indirect descriptor inside an indirect table. */
+  IndirectNested: 6,
+  /** A descriptor with both INDIRECT and NEXT. */
+  IndirectWithNext: 7,
+  /** An indirect table whose length is 0 or no multiple of 16. */
+  IndirectLength: 8,
+  /** An indirect table that is not in the guest's memory, or not all of it. */
+  IndirectOutOfRange: 9,
+  /** The buffers add up to more than 2^32 - 1 bytes. */
+  TooManyBytes: 10,
+  /** The buffers lie in more pieces of guest memory than are served. */
+  TooManyParts: 11,
+} as const;
+/** One of the {@linkcode ChainFault} numbers. */
+export type ChainFault = typeof ChainFault[keyof typeof ChainFault];
+
+/** Each {@linkcode ChainFault} in words. */
+export const CHAIN_FAULT_TEXTS: Readonly<Record<ChainFault, string>> = {
+  [ChainFault.None]: "it has no room for a response",
+  [ChainFault.TooLong]: "it has more descriptors than a chain may have",
+  [ChainFault.NextOutOfRange]: "a descriptor continues outside the table",
+  [ChainFault.BufferOutOfRange]: "a buffer is not in the memory that the VMM " +
+    "shares",
+  [ChainFault.ReadableAfterWritable]: "a readable descriptor follows a " +
+    "writable one",
+  [ChainFault.IndirectNotNegotiated]:
+    "it is indirect, which was not negotiated",
+  [ChainFault.IndirectNested]: "an indirect table contains another one",
+  [ChainFault.IndirectWithNext]: "an indirect descriptor continues in another",
+  [ChainFault.IndirectLength]: "an indirect table has an invalid length",
+  [ChainFault.IndirectOutOfRange]: "an indirect table is not in the memory " +
+    "that the VMM shares",
+  [ChainFault.TooManyBytes]: "its buffers add up to more than 2^32 - 1 bytes",
+  [ChainFault.TooManyParts]:
+    "its buffers lie in more pieces of memory than are served",
+};
+
+const DESCRIPTOR_SIZE = DESCRIPTOR.size;
+const AT_ADDRESS_LOW = DESCRIPTOR.at.addr;
+const AT_ADDRESS_HIGH = DESCRIPTOR.at.addr + 4;
+const AT_LENGTH = DESCRIPTOR.at.len;
+// flags and next in one load: flags in the low half, next in the high half.
+const AT_FLAGS_NEXT = DESCRIPTOR.at.flags;
+const NEXT_SHIFT = 16;
+const TWO_TO_32 = 2 ** 32;
+const MAX_CHAIN_BYTES = TWO_TO_32 - 1;
+
+/**
+ * Descriptors that an indirect table may use even in a smaller queue. The
+ * specification allows no chain longer than the queue; drivers with tiny queues
+ * and indirect descriptors are known to do it and do no harm.
+ */
+const INDIRECT_CHAIN_ALLOWANCE = 64;
+
+/**
+ * Descriptors of a chain, however large the queue is: one chain is one unit of
+ * work. QEMU serves no more either (VIRTQUEUE_MAX_SIZE); requests and event
+ * buffers of virtio-gpio have two.
+ */
+const MAX_CHAIN_DESCRIPTORS = 1024;
+
+/**
+ * Contiguous parts of a chain. Without a limit a few descriptors that each span
+ * hundreds of small memory regions would make millions.
+ */
+const MAX_PARTS = 1024;
+
+/**
+ * Parts for which there is room from the start; hostile chains make it grow.
+ */
+const INITIAL_PARTS = 16;
+
+/** Up to here a loop copies faster than making a view for it. */
+const FEW_BYTES = 64;
+
+const READABLE = 0;
+const WRITABLE = 1;
+
+/**
+ * The chain that a queue popped last: one object per queue, filled again by
+ * each pop.
+ *
+ * **Ownership**: valid until the next `pop` of its queue.
+ */
+export class DescriptorChain {
+  readonly #memory: GuestMemory;
+  readonly #ring: DataView;
+  readonly #queueSize: number;
+  readonly #indirectAllowed: boolean;
+  // One descriptor, copied together from an indirect table that spans regions.
+  readonly #copyBytes = new Uint8Array(DESCRIPTOR.size);
+  readonly #copy = new DataView(this.#copyBytes.buffer);
+  // The readable parts come first, then the writable ones.
+  #regions = new Int32Array(INITIAL_PARTS);
+  #offsets = new Float64Array(INITIAL_PARTS);
+  #lengths = new Float64Array(INITIAL_PARTS);
+  #readableParts = 0;
+  #parts = 0;
+  // Typed, since a sum beyond 2^31 must not become a heap number.
+  readonly #totals = new Float64Array(2);
+
+  /** The descriptor the chain begins with: how the queue knows it. */
+  head = 0;
+  /** Why the chain cannot be used; give it back unread then. */
+  fault: ChainFault = ChainFault.None;
+  /** Descriptors walked: what the chain cost, for budgets. */
+  descriptorCount = 0;
+
+  /**
+   * Makes the chain object of a queue.
+   *
+   * @param ring The ring's descriptor table, `queueSize` entries.
+   */
+  constructor(
+    memory: GuestMemory,
+    ring: DataView,
+    queueSize: number,
+    indirectAllowed: boolean,
+  ) {
+    this.#memory = memory;
+    this.#ring = ring;
+    this.#queueSize = queueSize;
+    this.#indirectAllowed = indirectAllowed;
+  }
+
+  /** Bytes the driver filled in for the device. */
+  get readableBytes(): number {
+    return this.#totals[READABLE]!;
+  }
+
+  /** Bytes the device may write. */
+  get writableBytes(): number {
+    return this.#totals[WRITABLE]!;
+  }
+
+  /**
+   * Walks the chain that begins at `head`, which is below the queue's size.
+   * The outcome is in `fault`.
+   */
+  load(head: number): void {
+    this.head = head;
+    this.descriptorCount = 0;
+    this.#parts = 0;
+    this.#readableParts = 0;
+    this.#totals[READABLE] = 0;
+    this.#totals[WRITABLE] = 0;
+    this.fault = this.#walk(head);
+  }
+
+  #walk(head: number): ChainFault {
+    const memory = this.#memory;
+    let table = this.#ring;
+    let base = 0;
+    let entries = this.#queueSize;
+    let limit = Math.min(entries, MAX_CHAIN_DESCRIPTORS);
+    let index = head;
+    let count = 0;
+    let isIndirect = false;
+    let isSpanning = false;
+    let seenWritable = false;
+    let tableAddress = 0;
+    for (;;) {
+      if (count === limit) return ChainFault.TooLong;
+      count++;
+      this.descriptorCount++;
+      let at = base + index * DESCRIPTOR_SIZE;
+      if (isSpanning) {
+        const address = tableAddress + at;
+        const region = memory.locate(address, DESCRIPTOR_SIZE);
+        if (region >= 0) {
+          table = memory.view(region);
+          at = address - memory.start(region);
+        } else {
+          memory.copyOut(address, this.#copyBytes);
+          table = this.#copy;
+          at = 0;
+        }
+      }
+      const low = table.getUint32(at + AT_ADDRESS_LOW, LITTLE_ENDIAN);
+      const high = table.getUint32(at + AT_ADDRESS_HIGH, LITTLE_ENDIAN);
+      const length = table.getUint32(at + AT_LENGTH, LITTLE_ENDIAN);
+      const flagsNext = table.getUint32(at + AT_FLAGS_NEXT, LITTLE_ENDIAN);
+      const address = high * TWO_TO_32 + low;
+      if ((flagsNext & VIRTQ_DESC_F_INDIRECT) !== 0) {
+        if (!this.#indirectAllowed) return ChainFault.IndirectNotNegotiated;
+        if (isIndirect) return ChainFault.IndirectNested;
+        if ((flagsNext & VIRTQ_DESC_F_NEXT) !== 0) {
+          return ChainFault.IndirectWithNext;
+        }
+        if (length === 0 || length % DESCRIPTOR_SIZE !== 0) {
+          return ChainFault.IndirectLength;
+        }
+        const region = memory.locate(address, length);
+        if (region >= 0) {
+          table = memory.view(region);
+          base = address - memory.start(region);
+        } else {
+          if (!memory.covers(address, length)) {
+            return ChainFault.IndirectOutOfRange;
+          }
+          isSpanning = true;
+          tableAddress = address;
+          base = 0;
+        }
+        isIndirect = true;
+        entries = length / DESCRIPTOR_SIZE;
+        limit = Math.min(
+          entries,
+          MAX_CHAIN_DESCRIPTORS,
+          Math.max(this.#queueSize, INDIRECT_CHAIN_ALLOWANCE),
+        );
+        index = 0;
+        count = 0;
+        continue;
+      }
+      const kind = (flagsNext & VIRTQ_DESC_F_WRITE) !== 0 ? WRITABLE : READABLE;
+      if (kind === WRITABLE) seenWritable = true;
+      else if (seenWritable) return ChainFault.ReadableAfterWritable;
+      // An empty buffer adds nothing, wherever it claims to be.
+      if (length !== 0) {
+        const region = memory.locate(address, length);
+        if (region >= 0) {
+          const offset = address - memory.start(region);
+          this.#addPart(region, offset, length, kind);
+        } else {
+          const fault = this.#addSpanning(address, length, kind);
+          if (fault !== ChainFault.None) return fault;
+        }
+        if (
+          this.#totals[READABLE]! + this.#totals[WRITABLE]! > MAX_CHAIN_BYTES
+        ) return ChainFault.TooManyBytes;
+      }
+      if ((flagsNext & VIRTQ_DESC_F_NEXT) === 0) return ChainFault.None;
+      index = flagsNext >>> NEXT_SHIFT;
+      if (index >= entries) return ChainFault.NextOutOfRange;
+    }
+  }
+
+  /** A buffer that lies across adjacent regions becomes one part in each. */
+  #addSpanning(address: number, length: number, kind: 0 | 1): ChainFault {
+    let done = 0;
+    while (done < length) {
+      if (this.#parts === MAX_PARTS) return ChainFault.TooManyParts;
+      const bytes = this.#memory.reach(address + done, length - done);
+      if (bytes === 0) return ChainFault.BufferOutOfRange;
+      const region = this.#memory.locate(address + done, bytes);
+      const offset = address + done - this.#memory.start(region);
+      this.#addPart(region, offset, bytes, kind);
+      done += bytes;
+    }
+    return ChainFault.None;
+  }
+
+  #addPart(
+    region: number,
+    offset: number,
+    length: number,
+    kind: 0 | 1,
+  ): void {
+    const part = this.#parts;
+    if (part === this.#regions.length) this.#grow();
+    this.#regions[part] = region;
+    this.#offsets[part] = offset;
+    this.#lengths[part] = length;
+    this.#totals[kind] = this.#totals[kind]! + length;
+    this.#parts = part + 1;
+    if (kind === READABLE) this.#readableParts = part + 1;
+  }
+
+  #grow(): void {
+    const regions = new Int32Array(this.#regions.length * 2);
+    const offsets = new Float64Array(regions.length);
+    const lengths = new Float64Array(regions.length);
+    regions.set(this.#regions);
+    offsets.set(this.#offsets);
+    lengths.set(this.#lengths);
+    this.#regions = regions;
+    this.#offsets = offsets;
+    this.#lengths = lengths;
+  }
+
+  /**
+   * Reads four readable bytes from `position`, which the caller knows to be
+   * there (`position + 4 <= readableBytes`).
+   */
+  readUint32(position: number): number {
+    if (position + 4 <= this.#lengths[0]!) {
+      return this.#memory.view(this.#regions[0]!)
+        .getUint32(this.#offsets[0]! + position, LITTLE_ENDIAN);
+    }
+    let value = 0;
+    for (let i = 3; i >= 0; i--) {
+      value = value * 256 + this.readUint8(position + i);
+    }
+    return value;
+  }
+
+  /** Reads two readable bytes from `position`; they are known to be there. */
+  readUint16(position: number): number {
+    return this.readUint8(position) | this.readUint8(position + 1) << 8;
+  }
+
+  /** Reads the readable byte at `position`; it is known to be there. */
+  readUint8(position: number): number {
+    const part = this.#partAt(0, position);
+    return this.#memory.view(this.#regions[part]!)
+      .getUint8(this.#offsets[part]! + this.#within(0, part, position));
+  }
+
+  /** Writes two bytes at `position` of the writable part; there is room. */
+  writeUint16(position: number, value: number): void {
+    const first = this.#readableParts;
+    if (position + 2 <= this.#lengths[first]!) {
+      this.#memory.view(this.#regions[first]!)
+        .setUint16(this.#offsets[first]! + position, value, LITTLE_ENDIAN);
+      return;
+    }
+    this.writeUint8(position, value & 0xff);
+    this.writeUint8(position + 1, value >>> 8);
+  }
+
+  /** Writes one byte at `position` of the writable part; there is room. */
+  writeUint8(position: number, value: number): void {
+    const first = this.#readableParts;
+    const part = this.#partAt(first, position);
+    this.#memory.view(this.#regions[part]!).setUint8(
+      this.#offsets[part]! + this.#within(first, part, position),
+      value,
+    );
+  }
+
+  /** Writes bytes from `position` of the writable part on; there is room. */
+  writeBytes(position: number, source: Uint8Array): void {
+    const first = this.#readableParts;
+    // Parts are visited once each: a hostile chain may have one per byte.
+    let part = this.#partAt(first, position);
+    let within = this.#within(first, part, position);
+    let done = 0;
+    while (done < source.length) {
+      const bytes = Math.min(
+        source.length - done,
+        this.#lengths[part]! - within,
+      );
+      const view = this.#memory.view(this.#regions[part]!);
+      const offset = this.#offsets[part]! + within;
+      if (bytes <= FEW_BYTES) {
+        for (let i = 0; i < bytes; i++) {
+          view.setUint8(offset + i, source[done + i]!);
+        }
+      } else {
+        new Uint8Array(view.buffer, view.byteOffset + offset, bytes)
+          .set(source.subarray(done, done + bytes));
+      }
+      done += bytes;
+      part++;
+      within = 0;
+    }
+  }
+
+  /** Guest-physical address of a writable byte, for writing it later. */
+  writableAddress(position: number): number {
+    const first = this.#readableParts;
+    const part = this.#partAt(first, position);
+    return this.#memory.start(this.#regions[part]!) + this.#offsets[part]! +
+      this.#within(first, part, position);
+  }
+
+  /** The part that holds `position`, counted from part `first` on. */
+  #partAt(first: number, position: number): number {
+    let part = first;
+    let left = position;
+    while (left >= this.#lengths[part]!) left -= this.#lengths[part++]!;
+    return part;
+  }
+
+  /**
+   * Returns the place in `part` of the byte at `position`, counted from `first`
+   * on.
+   */
+  #within(first: number, part: number, position: number): number {
+    let left = position;
+    for (let i = first; i < part; i++) left -= this.#lengths[i]!;
+    return left;
+  }
+}

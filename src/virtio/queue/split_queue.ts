@@ -1,0 +1,487 @@
+/**
+ * The device's side of a split virtqueue.
+ *
+ * The queue knows memory and numbers only: no file descriptor, no socket, no
+ * device. Nothing that a guest writes makes it throw: a chain that cannot be
+ * used comes out of `pop` with its fault named, to be refused; a ring that makes
+ * no sense stops the queue until its next start.
+ *
+ * A request of the usual form allocates nothing. A chain of more than 16 parts
+ * makes room for them, an indirect table across two regions a view of it, and an
+ * answer of more than 64 bytes (the names) one of where it goes.
+ *
+ * **Source**: virtio 1.3, section 2.7 "Split Virtqueues".
+ *
+ * @module
+ */
+import { array, layout, U16, U32 } from "../../../ffi/layout.ts";
+import { loadAcquire16, storeRelease16 } from "./atomic16.ts";
+import { DESCRIPTOR, DescriptorChain } from "./descriptor_chain.ts";
+import {
+  VIRTIO_F_EVENT_IDX_MASK,
+  VIRTIO_F_INDIRECT_DESC_MASK,
+} from "./features.ts";
+import type { GuestMemory } from "./guest_memory.ts";
+import type { InflightLog } from "./inflight.ts";
+import { oldestFirst } from "./oldest_first.ts";
+
+/** `struct virtq_avail` without its ring: `flags`, `idx`. */
+export const AVAIL_HEADER = layout("virtq_avail", 4, [
+  ["flags", U16],
+  ["idx", U16],
+]);
+
+/** `struct virtq_used` without its ring: `flags`, `idx`. */
+export const USED_HEADER = layout("virtq_used", 4, [
+  ["flags", U16],
+  ["idx", U16],
+]);
+
+/** `struct virtq_used_elem`. */
+export const USED_ELEMENT = layout("virtq_used_elem", 8, [
+  ["id", U32], // the head
+  ["len", U32], // bytes written
+]);
+
+/** The driver asks for no notifications (only without EVENT_IDX). */
+export const VIRTQ_AVAIL_F_NO_INTERRUPT = 1;
+
+const WORD = array(U16, 1).size;
+const AVAIL_FLAGS = AVAIL_HEADER.at.flags / WORD;
+const AVAIL_INDEX = AVAIL_HEADER.at.idx / WORD;
+const AVAIL_RING = AVAIL_HEADER.size / WORD;
+const USED_FLAGS = USED_HEADER.at.flags / WORD;
+const USED_INDEX = USED_HEADER.at.idx / WORD;
+const USED_HEADER_WORDS = USED_HEADER.size / WORD;
+const INDEX_MASK = 0xffff;
+const MAX_QUEUE_SIZE = 32768;
+const TWO_TO_32 = 2 ** 32;
+
+/** Options of a {@linkcode SplitQueue}. */
+export interface SplitQueueOptions {
+  /** The guest's memory as it stands; a new memory table needs a new queue. */
+  readonly memory: GuestMemory;
+  /** Entries of the ring: a power of two, 1 to 32768. */
+  readonly size: number;
+  /** Guest-physical address of the descriptor table. */
+  readonly descriptorAddress: number;
+  /** Guest-physical address of the available ring. */
+  readonly availAddress: number;
+  /** Guest-physical address of the used ring. */
+  readonly usedAddress: number;
+  /** Negotiated features; INDIRECT_DESC and EVENT_IDX matter here. */
+  readonly features: bigint;
+  /**
+   * Index of the next entry to take from the available ring. With `inflight`
+   * and without `resubmit` the log knows better (used.idx plus what is in
+   * flight), and this is not used.
+   */
+  readonly nextAvail: number;
+  /** Notifies the driver. **Blocking**: must not; called by `flush`. */
+  readonly notify: () => void;
+  /**
+   * Heads an earlier run took and did not give back; `pop` yields them first. To
+   * give them, be it none, says that where the ring stands is known.
+   */
+  readonly resubmit?: readonly number[];
+  /**
+   * Log that survives this process. Without `resubmit` it is recovered, and what
+   * it knows to be in flight is resubmitted; with it, the log adopts that.
+   */
+  readonly inflight?: InflightLog;
+  /** Called once, when the ring turns out to make no sense. */
+  readonly onFault?: (fault: string) => void;
+}
+
+/**
+ * The rule of `used_event` and `avail_event`: whether moving an index from
+ * `oldIndex` to `newIndex` passes the entry that the other side waits for.
+ *
+ * @param mask The modulus of the indices minus one.
+ *
+ * **Source**: virtio 1.3, section 2.7.10, `vring_need_event`.
+ */
+export function crossesEvent(
+  event: number,
+  newIndex: number,
+  oldIndex: number,
+  mask = INDEX_MASK,
+): boolean {
+  return ((newIndex - event - 1) & mask) < ((newIndex - oldIndex) & mask);
+}
+
+/** One started split virtqueue. */
+export class SplitQueue {
+  /** The guest's memory. */
+  readonly memory: GuestMemory;
+  /** Entries of the ring. */
+  readonly size: number;
+  /** Called once with the fault that stops the queue; the transport sets it. */
+  onFault: ((fault: string) => void) | undefined;
+
+  readonly #chain: DescriptorChain;
+  readonly #avail: Uint16Array;
+  readonly #used: Uint16Array;
+  // The used ring's elements: id, len, id, len, …
+  readonly #usedRing: Uint32Array;
+  readonly #hasEventIndex: boolean;
+  readonly #usedEvent: number;
+  readonly #availEvent: number;
+  readonly #notify: () => void;
+  readonly #inflight: InflightLog | undefined;
+  readonly #resubmit: readonly number[];
+  #resubmitted = 0;
+  // When each head was taken, 0 for those the driver has; the last is the clock.
+  readonly #takenAt: Float64Array;
+  #nextAvail: number;
+  /** The driver's index as read last: entries before it need no new load. */
+  #seenAvail: number;
+  #nextUsed: number;
+  #publishedUsed: number;
+  #fault: string | undefined;
+  #isClosed = false;
+
+  private constructor(
+    options: SplitQueueOptions,
+    rings: Rings,
+    nextAvail: number,
+    nextUsed: number,
+    resubmit: readonly number[],
+  ) {
+    this.memory = options.memory;
+    this.size = options.size;
+    this.onFault = options.onFault;
+    this.#avail = rings.avail;
+    this.#used = rings.used;
+    this.#usedRing = rings.usedRing;
+    this.#hasEventIndex = (options.features & VIRTIO_F_EVENT_IDX_MASK) !== 0n;
+    this.#usedEvent = AVAIL_RING + this.size;
+    this.#availEvent = USED_HEADER_WORDS +
+      this.size * (USED_ELEMENT.size / WORD);
+    this.#notify = options.notify;
+    this.#inflight = options.inflight;
+    this.#nextAvail = nextAvail;
+    this.#seenAvail = nextAvail;
+    this.#nextUsed = nextUsed;
+    this.#publishedUsed = nextUsed;
+    this.#resubmit = resubmit;
+    this.#takenAt = new Float64Array(this.size + 1);
+    for (const head of resubmit) this.#markTaken(head);
+    this.#chain = new DescriptorChain(
+      this.memory,
+      rings.descriptors,
+      this.size,
+      (options.features & VIRTIO_F_INDIRECT_DESC_MASK) !== 0n,
+    );
+  }
+
+  /**
+   * Starts a queue on rings in guest memory. Guest memory is only read.
+   *
+   * @returns The queue, or why these rings cannot be used.
+   */
+  static create(options: SplitQueueOptions): SplitQueue | string {
+    const rings = locateRings(options);
+    if (typeof rings === "string") return rings;
+    const { size, inflight } = options;
+    const usedIndex = loadAcquire16(rings.used, USED_INDEX);
+    let nextAvail = options.nextAvail;
+    if (!Number.isInteger(nextAvail) || nextAvail < 0 || nextAvail > 0xffff) {
+      return `Cannot start the queue: ${nextAvail} is no ring index`;
+    }
+    if (inflight !== undefined && inflight.size !== size) {
+      return `Cannot start the queue of ${size} entries with an in-flight ` +
+        `log for ${inflight.size}`;
+    }
+    const known = options.resubmit;
+    if (known !== undefined) {
+      const seen = new Uint8Array(size);
+      for (const head of known) {
+        if (seen[head] !== 0) {
+          return `Cannot start the queue of ${size} entries: there is no head ` +
+            `${head} to resubmit${seen[head] === 1 ? " twice" : ""}`;
+        }
+        seen[head] = 1;
+      }
+      inflight?.adopt(usedIndex, known);
+    }
+    const resubmit = known ?? inflight?.recover(usedIndex) ?? [];
+    if (inflight !== undefined && known === undefined) {
+      // What was taken is either used or in flight. Frontends differ in what
+      // base they set after a crash (used.idx, or avail.idx); neither is right
+      // for a queue that completes out of order.
+      nextAvail = (usedIndex + resubmit.length) & INDEX_MASK;
+    }
+    return new SplitQueue(options, rings, nextAvail, usedIndex, resubmit);
+  }
+
+  /** Index of the next entry to take from the available ring. */
+  get nextAvail(): number {
+    return this.#nextAvail;
+  }
+
+  /** Why the queue stands still until its next start; undefined if it runs. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /**
+   * True if `pop` would yield an entry without looking at the shared index
+   * again: more of the batch that it saw last.
+   */
+  get hasBuffered(): boolean {
+    return this.#nextAvail !== this.#seenAvail ||
+      this.#resubmitted < this.#resubmit.length;
+  }
+
+  /** The heads taken and not given back, oldest first. */
+  inFlightHeads(): number[] {
+    const heads = new Uint16Array(this.size);
+    const low = new Uint32Array(this.size);
+    const high = new Uint32Array(this.size);
+    let count = 0;
+    for (let head = 0; head < this.size; head++) {
+      const takenAt = this.#takenAt[head]!;
+      if (takenAt === 0) continue;
+      heads[count] = head;
+      low[count] = takenAt; // modulo 2^32
+      high[count] = takenAt / TWO_TO_32;
+      count++;
+    }
+    return oldestFirst({ count, heads, low, high });
+  }
+
+  /**
+   * Takes the next chain: what is to be resubmitted first, then what the driver
+   * made available.
+   *
+   * @returns The queue's one chain object, filled anew (look at its `fault`
+   * first), or undefined when there is no entry or the queue stands still.
+   */
+  pop(): DescriptorChain | undefined {
+    if (this.#resubmitted < this.#resubmit.length) {
+      return this.#popResubmitted();
+    }
+    const nextAvail = this.#nextAvail;
+    if (nextAvail === this.#seenAvail && !this.#look()) return undefined;
+    const head = this.#avail[AVAIL_RING + (nextAvail & (this.size - 1))]!;
+    if (head >= this.size) {
+      return this.#stop(
+        `the available ring names descriptor ${head} of ${this.size}`,
+      );
+    }
+    if (this.#takenAt[head] !== 0) {
+      // Giving it back twice would corrupt the driver's free list, ignoring it
+      // would hide that it already is corrupt.
+      return this.#stop(
+        `descriptor ${head} was made available while the device has it`,
+      );
+    }
+    this.#nextAvail = (nextAvail + 1) & INDEX_MASK;
+    this.#markTaken(head);
+    if (this.#inflight !== undefined) this.#inflight.take(head);
+    this.#chain.load(head);
+    return this.#chain;
+  }
+
+  #popResubmitted(): DescriptorChain {
+    // Its head counts as taken since the start, in the log as well.
+    this.#chain.load(this.#resubmit[this.#resubmitted++]!);
+    return this.#chain;
+  }
+
+  #markTaken(head: number): void {
+    const clock = this.#takenAt[this.size]! + 1;
+    this.#takenAt[this.size] = clock;
+    this.#takenAt[head] = clock;
+  }
+
+  /** Loads the driver's index; whether there are entries. */
+  #look(): boolean {
+    if (this.#isHalted()) return false;
+    const index = loadAcquire16(this.#avail, AVAIL_INDEX);
+    const count = (index - this.#nextAvail) & INDEX_MASK;
+    if (count > this.size) {
+      this.#stop(
+        `the available index ${index} is ${count} entries ahead of ` +
+          `${this.#nextAvail}, in a ring of ${this.size}`,
+      );
+      return false;
+    }
+    this.#seenAvail = index;
+    return count !== 0;
+  }
+
+  #stop(reason: string): undefined {
+    this.#fault = `The ring is malformed: ${reason}`;
+    this.#forgetEntries();
+    this.onFault?.(this.#fault);
+  }
+
+  /** There is nothing more to pop. */
+  #forgetEntries(): void {
+    this.#seenAvail = this.#nextAvail;
+    this.#resubmitted = this.#resubmit.length;
+  }
+
+  /**
+   * Gives a chain back; the driver sees it after the next `flush`. A head that
+   * is not taken, or a queue that stands still, is left alone.
+   *
+   * @param writtenBytes Bytes written from the start of the writable part.
+   */
+  push(head: number, writtenBytes: number): void {
+    if (this.#takenAt[head] === 0 || this.#isHalted()) return;
+    // A driver that makes entries available before it saw them used could
+    // otherwise lap the index that it waits for.
+    if (((this.#nextUsed - this.#publishedUsed) & INDEX_MASK) >= this.size) {
+      this.flush();
+    }
+    const at = (this.#nextUsed & (this.size - 1)) * 2;
+    this.#usedRing[at] = head;
+    this.#usedRing[at + 1] = writtenBytes;
+    this.#nextUsed = (this.#nextUsed + 1) & INDEX_MASK;
+    this.#takenAt[head] = 0;
+    if (this.#inflight !== undefined) this.#inflight.giveBack(head);
+  }
+
+  #isHalted(): boolean {
+    return this.#fault !== undefined || this.#isClosed;
+  }
+
+  /**
+   * Publishes what was pushed: one store of the used index, and one decision
+   * whether the driver wants to be notified of it. What was pushed before a
+   * fault is published as well.
+   */
+  flush(): void {
+    const newIndex = this.#nextUsed;
+    const oldIndex = this.#publishedUsed;
+    if (newIndex === oldIndex || this.#isClosed) return;
+    this.#publishedUsed = newIndex;
+    storeRelease16(this.#used, USED_INDEX, newIndex);
+    if (this.#inflight !== undefined) this.#inflight.published(newIndex);
+    if (this.#hasEventIndex) {
+      const event = loadAcquire16(this.#avail, this.#usedEvent);
+      if (crossesEvent(event, newIndex, oldIndex)) this.#notify();
+    } else {
+      const flags = loadAcquire16(this.#avail, AVAIL_FLAGS);
+      if ((flags & VIRTQ_AVAIL_F_NO_INTERRUPT) === 0) this.#notify();
+    }
+  }
+
+  /**
+   * Asks the driver for a kick with its next entry, then looks for entries that
+   * came before it could know.
+   *
+   * @returns Whether there are entries to take now.
+   */
+  rearm(): boolean {
+    if (this.#isHalted()) return false;
+    if (this.#hasEventIndex) {
+      storeRelease16(this.#used, this.#availEvent, this.#nextAvail);
+    } else if (this.#used[USED_FLAGS] !== 0) {
+      // An earlier owner of the ring may have switched kicks off.
+      storeRelease16(this.#used, USED_FLAGS, 0);
+    }
+    return this.#resubmitted < this.#resubmit.length || this.#look();
+  }
+
+  /**
+   * Ends all access to guest memory through this queue; what it knows can still
+   * be asked. Call it before memory is unmapped.
+   */
+  close(): void {
+    this.#isClosed = true;
+    this.#forgetEntries();
+  }
+}
+
+/** The parts of a ring as views of guest memory. */
+interface Rings {
+  descriptors: DataView;
+  avail: Uint16Array;
+  used: Uint16Array;
+  usedRing: Uint32Array;
+}
+
+function locateRings(options: SplitQueueOptions): Rings | string {
+  const { size, features } = options;
+  if (
+    !Number.isInteger(size) || size < 1 || size > MAX_QUEUE_SIZE ||
+    (size & (size - 1)) !== 0
+  ) {
+    return `Cannot start a queue of ${size} entries: ` +
+      `the size must be a power of two from 1 to ${MAX_QUEUE_SIZE}`;
+  }
+  // Without EVENT_IDX nothing is read or written behind the rings.
+  const eventBytes = (features & VIRTIO_F_EVENT_IDX_MASK) !== 0n ? WORD : 0;
+  const descriptors = locatePart(
+    options,
+    "descriptor table",
+    options.descriptorAddress,
+    size * DESCRIPTOR.size,
+    16,
+  );
+  if (typeof descriptors === "string") return descriptors;
+  const avail = locatePart(
+    options,
+    "available ring",
+    options.availAddress,
+    AVAIL_HEADER.size + size * WORD + eventBytes,
+    2,
+  );
+  if (typeof avail === "string") return avail;
+  const used = locatePart(
+    options,
+    "used ring",
+    options.usedAddress,
+    USED_HEADER.size + size * USED_ELEMENT.size + eventBytes,
+    4,
+  );
+  if (typeof used === "string") return used;
+  return {
+    descriptors,
+    avail: new Uint16Array(
+      avail.buffer,
+      avail.byteOffset,
+      avail.byteLength / WORD,
+    ),
+    used: new Uint16Array(
+      used.buffer,
+      used.byteOffset,
+      used.byteLength / WORD,
+    ),
+    usedRing: new Uint32Array(
+      used.buffer,
+      used.byteOffset + USED_HEADER.size,
+      size * 2,
+    ),
+  };
+}
+
+function locatePart(
+  options: SplitQueueOptions,
+  what: string,
+  address: number,
+  length: number,
+  alignment: number,
+): DataView | string {
+  const where = `the ${what} at 0x${address.toString(16)}`;
+  if (!Number.isSafeInteger(address) || address % alignment !== 0) {
+    return `Cannot start the queue: ${where} is not aligned to ${alignment} bytes`;
+  }
+  const { memory } = options;
+  const region = memory.locate(address, length);
+  if (region < 0) {
+    return `Cannot start the queue: ${where} (${length} bytes) does not lie ` +
+      "in one region of the guest's memory";
+  }
+  const view = memory.view(region);
+  const byteOffset = view.byteOffset + (address - memory.start(region));
+  if (byteOffset % alignment !== 0) {
+    return `Cannot start the queue: ${where} is mapped where it is not ` +
+      `aligned to ${alignment} bytes`;
+  }
+  return new DataView(view.buffer, byteOffset, length);
+}

@@ -1,0 +1,490 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { RingDriver } from "../../../tests/doubles/ring_driver.ts";
+import { ChainFault } from "./descriptor_chain.ts";
+import {
+  VIRTIO_F_EVENT_IDX_MASK,
+  VIRTIO_F_INDIRECT_DESC_MASK,
+} from "./features.ts";
+import { GuestMemory } from "./guest_memory.ts";
+import { InflightLog } from "./inflight.ts";
+import {
+  crossesEvent,
+  SplitQueue,
+  type SplitQueueOptions,
+} from "./split_queue.ts";
+
+const BASE = 0x10000;
+const BYTES = 0x4000;
+const BUFFER = { address: BASE + 0x2000, length: 8, writable: true };
+
+/** Returns what was made, or fails the test. */
+function made<T extends object>(result: T | string): T {
+  if (typeof result === "string") throw new Error(result);
+  return result;
+}
+
+interface Rig {
+  ring: RingDriver;
+  queue: SplitQueue;
+  notified: () => number;
+  faults: string[];
+  buffer: ArrayBuffer;
+  options: SplitQueueOptions;
+}
+
+function rig(
+  options: {
+    size?: number;
+    eventIndex?: boolean;
+    firstIndex?: number;
+    more?: Partial<SplitQueueOptions>;
+  } = {},
+): Rig {
+  const buffer = new ArrayBuffer(BYTES);
+  const eventIndex = options.eventIndex ?? true;
+  const firstIndex = options.firstIndex ?? 0;
+  const ring = new RingDriver({
+    memory: buffer,
+    guestAddress: BASE,
+    offset: 0,
+    size: options.size ?? 8,
+    eventIndex,
+    firstIndex,
+  });
+  const memory = new GuestMemory([{
+    guestAddress: BASE,
+    userAddress: 0,
+    length: BYTES,
+    buffer,
+    bufferOffset: 0,
+  }]);
+  let count = 0;
+  const faults: string[] = [];
+  const queueOptions: SplitQueueOptions = {
+    memory,
+    size: ring.size,
+    descriptorAddress: ring.descriptorAddress,
+    availAddress: ring.availAddress,
+    usedAddress: ring.usedAddress,
+    features: VIRTIO_F_INDIRECT_DESC_MASK |
+      (eventIndex ? VIRTIO_F_EVENT_IDX_MASK : 0n),
+    nextAvail: firstIndex,
+    notify: () => {
+      count++;
+    },
+    onFault: (fault) => faults.push(fault),
+    ...options.more,
+  };
+  const queue = made(SplitQueue.create(queueOptions));
+  return {
+    ring,
+    queue,
+    notified: () => count,
+    faults,
+    buffer,
+    options: queueOptions,
+  };
+}
+
+function show(ring: RingDriver, count: number): number[] {
+  const heads: number[] = [];
+  for (let i = 0; i < count; i++) heads.push(ring.add([BUFFER]));
+  ring.publish();
+  return heads;
+}
+
+function popAll(queue: SplitQueue): number[] {
+  const heads: number[] = [];
+  for (;;) {
+    const chain = queue.pop();
+    if (chain === undefined) return heads;
+    heads.push(chain.head);
+  }
+}
+
+Deno.test("SplitQueue pops in order, and publishes what was pushed at flush only", () => {
+  const { ring, queue, notified } = rig();
+  const heads = show(ring, 3);
+  assertEquals(popAll(queue), heads);
+  assertEquals(queue.pop(), undefined);
+  queue.push(heads[1]!, 5);
+  queue.push(heads[0]!, 0);
+  assertEquals(ring.usedIndex(), 0);
+  assertEquals(notified(), 0);
+  queue.flush();
+  assertEquals(ring.collect(), [
+    { head: heads[1]!, length: 5 },
+    { head: heads[0]!, length: 0 },
+  ]);
+  assertEquals(notified(), 1);
+  assertEquals(queue.inFlightHeads(), [heads[2]!]);
+  queue.flush();
+  assertEquals(notified(), 1);
+});
+
+Deno.test("SplitQueue works across the wrap of both indices", () => {
+  const { ring, queue } = rig({ firstIndex: 0xfffd });
+  for (let round = 0; round < 5; round++) {
+    const heads = show(ring, 3);
+    assertEquals(popAll(queue), heads);
+    for (const head of heads) queue.push(head, 1);
+    queue.flush();
+    assertEquals(ring.collect().map((entry) => entry.head), heads);
+  }
+  assertEquals(queue.nextAvail, (0xfffd + 15) & 0xffff);
+});
+
+Deno.test("SplitQueue survives 200,000 entries in one ring of 4", () => {
+  const { ring, queue } = rig({ size: 4 });
+  for (let i = 0; i < 50_000; i++) {
+    show(ring, 4);
+    for (const head of popAll(queue)) queue.push(head, head);
+    queue.flush();
+    assertEquals(ring.collect().length, 4);
+  }
+});
+
+Deno.test("crossesEvent() is right for every triple of a reduced modulus", () => {
+  // The rule in words: the entries old, old + 1, … new - 1 were added; is the
+  // event's entry one of them? A driver can lag by at most the whole modulus
+  // less one entry.
+  const modulus = 32;
+  for (let event = 0; event < modulus; event++) {
+    for (let oldIndex = 0; oldIndex < modulus; oldIndex++) {
+      let isCrossed = false;
+      for (let count = 0; count < modulus; count++) {
+        const newIndex = (oldIndex + count) % modulus;
+        assertEquals(
+          crossesEvent(event, newIndex, oldIndex, modulus - 1),
+          isCrossed,
+          `event ${event}, from ${oldIndex} to ${newIndex}`,
+        );
+        isCrossed ||= newIndex === event;
+      }
+    }
+  }
+});
+
+Deno.test("crossesEvent() wraps at 2^16", () => {
+  assertEquals(crossesEvent(0xffff, 0, 0xffff), true);
+  assertEquals(crossesEvent(0, 0, 0xffff), false);
+  assertEquals(crossesEvent(0, 1, 0xffff), true);
+  assertEquals(crossesEvent(5, 5, 5), false);
+});
+
+Deno.test("SplitQueue.flush() notifies once when the batch crosses used_event", () => {
+  const cases: [usedEvent: number, notifications: number][] = [
+    [0, 1],
+    [2, 1],
+    [3, 0],
+    [0xffff, 0],
+  ];
+  for (const [usedEvent, expected] of cases) {
+    const { ring, queue, notified } = rig();
+    const heads = show(ring, 3);
+    ring.setUsedEvent(usedEvent);
+    popAll(queue);
+    for (const head of heads) queue.push(head, 0);
+    queue.flush();
+    assertEquals(notified(), expected, `used_event ${usedEvent}`);
+  }
+});
+
+Deno.test("SplitQueue.flush() respects NO_INTERRUPT without EVENT_IDX", () => {
+  const { ring, queue, notified } = rig({ eventIndex: false });
+  const [first, second] = show(ring, 2);
+  popAll(queue);
+  ring.setAvailFlags(1);
+  queue.push(first!, 0);
+  queue.flush();
+  assertEquals(notified(), 0);
+  ring.setAvailFlags(0);
+  queue.push(second!, 0);
+  queue.flush();
+  assertEquals(notified(), 1);
+});
+
+Deno.test("SplitQueue.rearm() asks for the next kick, then looks again", () => {
+  const { ring, queue } = rig();
+  show(ring, 2);
+  assertEquals(popAll(queue).length, 2);
+  assertEquals(queue.rearm(), false);
+  assertEquals(ring.availEvent(), 2);
+  ring.add([BUFFER]);
+  assertEquals(ring.publish(), true, "the driver must kick for entry 2");
+  assertEquals(queue.rearm(), true);
+});
+
+Deno.test("SplitQueue.rearm() finds the entry whose kick was not sent (lost-kick race)", () => {
+  const { ring, queue } = rig();
+  show(ring, 1);
+  popAll(queue);
+  // The driver adds after the device's last look and before it asks for kicks.
+  ring.add([BUFFER]);
+  assertEquals(ring.publish(), false, "the driver saw no wish for a kick");
+  assertEquals(queue.rearm(), true, "so the device must look again");
+});
+
+Deno.test("SplitQueue.rearm() switches kicks on again without EVENT_IDX", () => {
+  const { ring, queue, buffer } = rig({ eventIndex: false });
+  new DataView(buffer).setUint16(ring.parts[2]!.offset, 1, true);
+  ring.add([BUFFER]);
+  assertEquals(ring.publish(), false);
+  assertEquals(queue.rearm(), true);
+  popAll(queue);
+  ring.add([BUFFER]);
+  assertEquals(ring.publish(), true);
+});
+
+Deno.test("SplitQueue writes nothing to guest memory before it is used", () => {
+  const { buffer, options } = rig({ firstIndex: 9 });
+  const before = new Uint8Array(buffer).slice();
+  made(SplitQueue.create(options));
+  assertEquals(new Uint8Array(buffer), before);
+});
+
+Deno.test("SplitQueue stays inside its rings without EVENT_IDX", () => {
+  // A used ring at the very end of memory, without room for avail_event.
+  const buffer = new ArrayBuffer(0x1000);
+  const memory = new GuestMemory([{
+    guestAddress: 0,
+    userAddress: 0,
+    length: 0x1000,
+    buffer,
+    bufferOffset: 0,
+  }]);
+  const options: SplitQueueOptions = {
+    memory,
+    size: 2,
+    descriptorAddress: 0,
+    availAddress: 0x100,
+    usedAddress: 0x1000 - 4 - 16,
+    features: 0n,
+    nextAvail: 0,
+    notify: () => {},
+  };
+  made(SplitQueue.create(options));
+  const withEvent = { ...options, features: VIRTIO_F_EVENT_IDX_MASK };
+  assertStringIncludes(String(SplitQueue.create(withEvent)), "used ring");
+});
+
+Deno.test("SplitQueue.create() says why rings cannot be used", () => {
+  const cases: [change: Partial<SplitQueueOptions>, text: string][] = [
+    [{ size: 0 }, "power of two"],
+    [{ size: 3 }, "power of two"],
+    [{ size: 65536 }, "power of two"],
+    [{ size: 1.5 }, "power of two"],
+    [{ descriptorAddress: BASE + 8 }, "descriptor table at 0x10008 is not"],
+    [{ availAddress: BASE + 1 }, "available ring at 0x10001 is not aligned"],
+    [{ usedAddress: BASE + 2 }, "used ring at 0x10002 is not aligned"],
+    [{ descriptorAddress: 0 }, "does not lie in one region"],
+    [{ availAddress: BASE + BYTES - 4 }, "does not lie in one region"],
+    [{ usedAddress: 2 ** 52 }, "does not lie in one region"],
+    [{ usedAddress: 2 ** 60 }, "is not aligned"],
+    [{ nextAvail: 65536 }, "65536 is no ring index"],
+    [{ nextAvail: -1 }, "-1 is no ring index"],
+    [{ resubmit: [8] }, "no head 8 to resubmit"],
+    [{ resubmit: [-1] }, "no head -1 to resubmit"],
+    [{ resubmit: [1.5] }, "no head 1.5 to resubmit"],
+    [{ resubmit: [1, 2, 1] }, "no head 1 to resubmit twice"],
+  ];
+  const { options } = rig();
+  for (const [change, text] of cases) {
+    const result = SplitQueue.create({ ...options, ...change });
+    assert(typeof result === "string", text);
+    assertStringIncludes(result, text);
+  }
+});
+
+Deno.test("SplitQueue.create() refuses memory that is mapped out of step", () => {
+  const memory = new GuestMemory([{
+    guestAddress: BASE,
+    userAddress: 0,
+    length: BYTES - 2,
+    buffer: new ArrayBuffer(BYTES),
+    bufferOffset: 1,
+  }]);
+  const { options } = rig();
+  assertStringIncludes(
+    String(SplitQueue.create({ ...options, memory })),
+    "is mapped where it is not aligned",
+  );
+});
+
+Deno.test("SplitQueue stops when the available index runs ahead", () => {
+  for (const ahead of [9, 0x7fff, 0xffff]) {
+    const { ring, queue, faults } = rig();
+    ring.setAvailIndex(ahead);
+    assertEquals(queue.pop(), undefined);
+    assertStringIncludes(queue.fault ?? "", `${ahead} entries ahead of 0`);
+    assertEquals(faults, [queue.fault]);
+    // It does not come back by itself.
+    ring.setAvailIndex(1);
+    assertEquals(queue.pop(), undefined);
+    assertEquals(queue.rearm(), false);
+    assertEquals(faults.length, 1);
+  }
+  const { ring, queue } = rig();
+  ring.setAvailIndex(8);
+  assert(queue.pop() !== undefined, "a full ring is not ahead");
+});
+
+Deno.test("SplitQueue stops when the available ring names no descriptor", () => {
+  for (const head of [8, 0xffff]) {
+    const { ring, queue } = rig();
+    const [good] = show(ring, 1);
+    ring.makeAvailable(head);
+    assertEquals(queue.pop()?.head, good);
+    queue.push(good!, 3);
+    assertEquals(queue.pop(), undefined);
+    assertStringIncludes(queue.fault ?? "", `names descriptor ${head} of 8`);
+    // What was served before is still published, but nothing is taken any more.
+    queue.flush();
+    assertEquals(ring.collect(), [{ head: good!, length: 3 }]);
+  }
+});
+
+Deno.test("SplitQueue stops when a head comes a second time while it is out", () => {
+  const { ring, queue } = rig();
+  const [head] = show(ring, 1);
+  ring.makeAvailable(head!);
+  assertEquals(queue.pop()?.head, head);
+  assertEquals(queue.pop(), undefined);
+  assertStringIncludes(queue.fault ?? "", "while the device has it");
+});
+
+Deno.test("SplitQueue gives a head back at most once", () => {
+  const { ring, queue } = rig();
+  const [head] = show(ring, 2);
+  popAll(queue);
+  queue.push(head!, 1);
+  queue.push(head!, 1);
+  queue.push(7, 1);
+  queue.flush();
+  assertEquals(ring.collect(), [{ head: head!, length: 1 }]);
+});
+
+Deno.test("SplitQueue publishes before a hostile driver can lap the used ring", () => {
+  const { ring, queue, notified } = rig({ size: 2 });
+  const [head] = show(ring, 1);
+  // Exactly so often that the index would look as if nothing had happened.
+  for (let i = 0; i < 65536; i++) {
+    assertEquals(queue.pop()?.head, head);
+    queue.push(head!, 0);
+    ring.makeAvailable(head!);
+    if (i === 2) assertEquals(ring.usedIndex(), 2);
+  }
+  assertEquals(notified() > 0, true);
+  queue.flush();
+  assertEquals(ring.usedIndex(), 0);
+});
+
+Deno.test("SplitQueue names the fault of a malformed chain and goes on", () => {
+  const { ring, queue } = rig();
+  const [bad, good] = show(ring, 2);
+  ring.writeDescriptor(bad!, { address: 0, length: 1, flags: 0, next: 0 });
+  const chain = queue.pop();
+  assertEquals(chain?.fault, ChainFault.BufferOutOfRange);
+  queue.push(bad!, 0);
+  assertEquals(queue.pop()?.head, good);
+  assertEquals(chain?.fault, ChainFault.None);
+  assertEquals(queue.fault, undefined);
+});
+
+Deno.test("SplitQueue yields what is to be resubmitted first, oldest first", () => {
+  const first = rig();
+  const heads = show(first.ring, 4);
+  popAll(first.queue);
+  first.queue.push(heads[1]!, 0);
+  first.queue.flush();
+  first.queue.close();
+  assertEquals(first.queue.pop(), undefined);
+  const again = made(SplitQueue.create({
+    ...first.options,
+    nextAvail: first.queue.nextAvail,
+    resubmit: first.queue.inFlightHeads(),
+  }));
+  assertEquals(again.hasBuffered, true);
+  assertEquals(again.inFlightHeads(), [heads[0], heads[2], heads[3]]);
+  const [newest] = show(first.ring, 1);
+  assertEquals(popAll(again), [heads[0]!, heads[2]!, heads[3]!, newest!]);
+  again.push(heads[2]!, 1);
+  again.flush();
+  assertEquals(first.ring.usedIndex(), 2);
+});
+
+Deno.test("SplitQueue does not touch memory once it is closed", () => {
+  const { ring, queue, buffer, notified } = rig();
+  const [done, head] = show(ring, 3);
+  popAll(queue);
+  queue.push(done!, 1);
+  const before = new Uint8Array(buffer).slice();
+  queue.close();
+  queue.push(head!, 1);
+  queue.flush();
+  assertEquals(queue.rearm(), false);
+  assertEquals(queue.hasBuffered, false);
+  assertEquals(queue.pop(), undefined);
+  assertEquals(new Uint8Array(buffer), before);
+  assertEquals(notified(), 0);
+  assertEquals(queue.inFlightHeads().length, 2);
+});
+
+Deno.test("SplitQueue recovers from its in-flight log, whatever base it is told", () => {
+  // Frontends set used.idx (1 here) or avail.idx (4) after a crash.
+  for (const nextAvail of [1, 4, 0]) {
+    const logBuffer = new ArrayBuffer(InflightLog.bytesFor(8));
+    const log = made(InflightLog.open(logBuffer, 0, 8));
+    const { ring, queue, options } = rig({ more: { inflight: log } });
+    const heads = show(ring, 4);
+    for (let i = 0; i < 3; i++) queue.pop();
+    queue.push(heads[1]!, 0);
+    queue.flush();
+    // The process dies: nothing but guest memory and the log is left.
+    const reopened = made(InflightLog.open(logBuffer, 0, 8));
+    const again = made(SplitQueue.create({
+      ...options,
+      nextAvail,
+      inflight: reopened,
+    }));
+    assertEquals(popAll(again), [heads[0]!, heads[2]!, heads[3]!]);
+    assertEquals(again.nextAvail, 4);
+  }
+});
+
+Deno.test("SplitQueue enters what it is given to resubmit into a new log", () => {
+  const logBuffer = new ArrayBuffer(InflightLog.bytesFor(8));
+  const log = made(InflightLog.open(logBuffer, 0, 8));
+  const { ring, queue, options } = rig();
+  const heads = show(ring, 2);
+  popAll(queue);
+  const again = made(SplitQueue.create({
+    ...options,
+    nextAvail: queue.nextAvail,
+    resubmit: queue.inFlightHeads(),
+    inflight: log,
+  }));
+  assertEquals(again.nextAvail, 2);
+  const reopened = made(InflightLog.open(logBuffer, 0, 8));
+  assertEquals(reopened.recover(0), heads);
+});
+
+Deno.test("SplitQueue believes the base when it is told what to resubmit, be it nothing", () => {
+  const { ring, options } = rig();
+  show(ring, 3);
+  const log = made(
+    InflightLog.open(new ArrayBuffer(InflightLog.bytesFor(8)), 0, 8),
+  );
+  const told = { ...options, nextAvail: 2, inflight: log };
+  assertEquals(made(SplitQueue.create({ ...told, resubmit: [] })).nextAvail, 2);
+  assertEquals(made(SplitQueue.create(told)).nextAvail, 0);
+});
+
+Deno.test("SplitQueue.create() refuses a log of another size", () => {
+  const log = made(InflightLog.open(new ArrayBuffer(512), 0, 16));
+  const { options } = rig();
+  assertStringIncludes(
+    String(SplitQueue.create({ ...options, inflight: log })),
+    "in-flight log for 16",
+  );
+});
