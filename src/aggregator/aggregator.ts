@@ -10,35 +10,40 @@ import type {
 import { lineTitle } from "../config/specification.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
-import { AggregatorLine, type LineReporter } from "./aggregator_line.ts";
-import { type FdKeeper, guestFdName } from "./fd_keeper.ts";
+import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
+import {
+  AggregatorLine,
+  type LineReporter,
+  type UnsafeLine,
+} from "./aggregator_line.ts";
+import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
 import { Guards } from "./guards.ts";
-import type { Interlocks } from "./interlock.ts";
-import type { LineDirectory } from "./follow.ts";
-import type { LineSource } from "./line_source.ts";
+import type { Interlocks } from "./rules/interlock.ts";
+import type { LineDirectory } from "./sharing/follow.ts";
+import { innermost, type LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
 /** Opens the source of one line. @throws If it cannot be had. */
 export type SourceOpener = (specification: LineSpecification) => LineSource;
 
-/** What an aggregator finds around it. */
+/** Surroundings of an aggregator. */
 export interface AggregatorContext {
   loop: EventLoop;
   openSource: SourceOpener;
-  /** Where its lines can be followed. */
+  /** Directory for lines that follow its lines. */
   directory: LineDirectory;
   /** The interlocks that its lines are in. */
   interlocks: Interlocks;
   /** Told of what the rules did. */
   reporter: AggregatorReporter;
   /** Keeps across a restart of this process that a guest was served. */
-  keeper?: FdKeeper | undefined;
+  store?: FdStore | undefined;
 }
 
-/** How long the guest of an earlier process has to come back. */
+/** Time in which the guest of an earlier process can come back. */
 const RETURN_LIMIT_MS = 60_000;
 
-/** Who is told of what the rules of an aggregator's lines did. */
+/** Receiver of what the rules of an aggregator's lines did. */
 export interface AggregatorReporter extends LineReporter {
   /** A line got its safe value because the guest said nothing for too long. */
   silent(line: AggregatorLine): void;
@@ -56,10 +61,15 @@ export class Aggregator implements Disposable {
   readonly name: string;
   /** In lineNumber order. */
   readonly lines: readonly AggregatorLine[];
+  /** The lines by name, once one was looked for. */
+  #byName: ReadonlyMap<string, AggregatorLine> | undefined;
   readonly #context: AggregatorContext;
   readonly #guards: Guards;
-  /** Whether it is kept that a guest is served. */
+  /** Set if it is kept that a guest is served. */
   #isGuestKept = false;
+  /** Set if it is kept that a gone guest's rules may not hold yet. */
+  #isGoneKept = false;
+  #isOver = false;
   /** Waits for the guest of an earlier process. */
   #wait: Timer | undefined;
 
@@ -81,32 +91,71 @@ export class Aggregator implements Disposable {
    * Takes all lines, names them, and puts each where its specification starts
    * it. When one cannot be had, none is kept.
    *
+   * A line is a piece, since each costs system calls. Nothing finds the lines
+   * before the last piece but their own interlocks, which count them from the
+   * moment on that all are taken.
+   *
    * @throws {ConfigError} If two lines ask for one name.
    * @throws {Error} If a line cannot be had; the message quotes its SPEC.
    */
-  static open(
+  static *opening(
     { name: aggregator, lines: specifications }: AggregatorSpecification,
     context: AggregatorContext,
-  ): Aggregator {
-    const { openSource, directory, interlocks, reporter } = context;
-    using opened = new DisposableStack();
-    const sources = specifications.map((line) => opened.use(openSource(line)));
-    const names = guestNames(specifications.map((line, i) => ({
-      line,
-      own: sources[i]!.name,
-    })));
-    const lines = specifications.map((line, i) =>
-      new AggregatorLine(names[i]!, line, sources[i]!)
-    );
-    opened.defer(() => interlocks.remove(aggregator));
-    interlocks.add(aggregator, lines);
-    for (const line of lines) {
-      line.reporter = reporter;
-      start(line);
+  ): Pieces<Aggregator> {
+    const { openSource, directory, interlocks, reporter, loop } = context;
+    // What was started goes where its rules say, if the rest cannot be had; the
+    // others are let go as they are.
+    const undo = new Undo();
+    try {
+      const sources: LineSource[] = [];
+      const lines: AggregatorLine[] = [];
+      let started = 0;
+      undo.add(() => interlocks.remove(aggregator));
+      for (const [i, specification] of specifications.entries()) {
+        const source = openSource(specification);
+        sources.push(source);
+        undo.add(() => {
+          if (lines[i] === undefined) source[Symbol.dispose]();
+          else if (i < started) lines[i][Symbol.dispose]();
+          else lines[i].drop();
+        });
+        yield;
+      }
+      const names = guestNames(specifications.map((line, i) => ({
+        line,
+        own: sources[i]!.name,
+      })));
+      for (const [i, specification] of specifications.entries()) {
+        const line = new AggregatorLine(
+          names[i]!,
+          specification,
+          sources[i]!,
+          loop,
+        );
+        line.lineNumber = i;
+        line.reporter = reporter;
+        lines.push(line);
+      }
+      interlocks.add(aggregator, lines);
+      for (const line of lines) {
+        started++;
+        start(line);
+        yield;
+      }
+      undo.clear();
+      directory.add(aggregator, lines);
+      return new Aggregator(aggregator, lines, context);
+    } finally {
+      yield* undo.run();
     }
-    opened.move();
-    directory.add(aggregator, lines);
-    return new Aggregator(aggregator, lines, context);
+  }
+
+  /** All pieces of {@linkcode Aggregator.opening} at once. */
+  static open(
+    specification: AggregatorSpecification,
+    context: AggregatorContext,
+  ): Aggregator {
+    return atOnce(Aggregator.opening(specification, context));
   }
 
   /**
@@ -134,13 +183,17 @@ export class Aggregator implements Disposable {
 
   /** The line with this guest-visible name or lineNumber, if there is one. */
   find(nameOrNumber: string): AggregatorLine | undefined {
-    return this.lines.find((line) => line.name === nameOrNumber) ??
+    this.#byName ??= new Map(
+      // The first of a name, and no line without one.
+      this.lines.toReversed().map((line) => [line.name, line]),
+    );
+    return this.#byName.get(nameOrNumber) ??
       (/^\d+$/.test(nameOrNumber)
         ? this.lines[Number(nameOrNumber)]
         : undefined);
   }
 
-  /** Whether the guest of an earlier process may yet come back. */
+  /** True if the guest of an earlier process may yet come back. */
   get awaitsGuest(): boolean {
     return this.#wait !== undefined;
   }
@@ -148,21 +201,53 @@ export class Aggregator implements Disposable {
   /** A guest is served from now on. */
   guestBegan(): void {
     this.#endWait();
-    const { keeper } = this.#context;
-    if (keeper === undefined || this.#isGuestKept) return;
-    const name = guestFdName(this.name);
+    if (this.unsafe.length === 0) this.#dropGone();
+    if (this.#isGuestKept) return;
+    this.#isGuestKept = this.#keepMarker(guestFdName(this.name));
+  }
+
+  /** Keeps what says something by its name alone. */
+  #keepMarker(name: string): boolean {
+    const { store } = this.#context;
+    if (store === undefined) return false;
     using marker = createMemFd(name, 1, { seal: true });
-    keeper.keep(name, marker.fd);
-    this.#isGuestKept = true;
+    store.keep(name, marker.fd);
+    return true;
+  }
+
+  #dropGone(): void {
+    if (this.#isGoneKept) this.#context.store?.drop(goneFdName(this.name));
+    this.#isGoneKept = false;
+  }
+
+  /**
+   * Ends the use by guests for good: every line goes where its rule says, which
+   * is retried for as long as the aggregator is there.
+   */
+  *withdrawing(): Pieces {
+    this.#endWait();
+    this.#guards[Symbol.dispose]();
+    yield* eachOf(this.lines.map((line) => () => {
+      // It may have ended since the piece before.
+      if (!this.#isOver) line.withdraw();
+    }));
+  }
+
+  /** Lines that are not in the state that their rules want without a guest. */
+  get unsafe(): UnsafeLine[] {
+    return this.lines.flatMap(({ unsafe }) => unsafe ?? []);
   }
 
   /** The guest is gone: every line goes where its rule says. */
   guestGone(): void {
     this.#endWait();
-    if (this.#isGuestKept) this.#context.keeper?.drop(guestFdName(this.name));
+    if (this.#isGuestKept) this.#context.store?.drop(guestFdName(this.name));
     this.#isGuestKept = false;
     for (const line of this.lines) line.guestGone();
     this.#guards.guestGone();
+    // The next process must not take over what a rule was to end.
+    if (this.unsafe.length === 0) this.#dropGone();
+    else this.#isGoneKept ||= this.#keepMarker(goneFdName(this.name));
   }
 
   /**
@@ -170,9 +255,15 @@ export class Aggregator implements Disposable {
    * they are: it is not gone. Its VMM connects again, or it is gone after all.
    */
   #awaitGuest(): void {
-    const { keeper, loop, reporter } = this.#context;
-    const markers = keeper?.take(guestFdName(this.name)) ?? [];
-    if (markers.length === 0) return;
+    const { store, loop, reporter } = this.#context;
+    const gone = store?.take(goneFdName(this.name)) ?? [];
+    for (const marker of gone) marker.close();
+    this.#isGoneKept = gone.length > 0;
+    const markers = store?.take(guestFdName(this.name)) ?? [];
+    if (markers.length === 0) {
+      if (this.#isGoneKept) this.guestGone();
+      return;
+    }
     for (const marker of markers) marker.close();
     this.#isGuestKept = true;
     this.#guards.awaitGuest();
@@ -187,20 +278,33 @@ export class Aggregator implements Disposable {
     this.#wait = undefined;
   }
 
-  [Symbol.dispose](): void {
+  /** Ends, a line a piece: each goes where its rule says, and is let go. */
+  *ending(): Pieces {
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#endWait();
-    if (this.#isGuestKept) this.#context.keeper?.drop(guestFdName(this.name));
+    if (this.#isGuestKept) this.#context.store?.drop(guestFdName(this.name));
+    this.#dropGone();
     this.#guards[Symbol.dispose]();
     this.#context.directory.remove(this.name);
-    for (const line of this.lines) line[Symbol.dispose]();
-    this.#context.interlocks.remove(this.name);
+    try {
+      yield* eachOf(this.lines.map((line) => () => line[Symbol.dispose]()));
+    } finally {
+      this.#context.interlocks.remove(this.name);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    atOnce(this.ending());
   }
 }
 
 function start(line: AggregatorLine): void {
   const { source, combine } = line.specification;
-  // A lane has started its lines before it handed them over.
-  if (source.kind === "lane" && combine === undefined) return;
+  // A lane has started its lines before it handed them over, or says so.
+  const isStarted = source.kind === "lane" && combine === undefined &&
+    innermost(line.source).isUnstarted !== true;
+  if (isStarted) return;
   try {
     line.start();
   } catch (error) {

@@ -1,12 +1,13 @@
 /**
  * One line of an aggregator: a source with the rules that stand between it and
- * whoever drives it.
+ * whatever drives it.
  *
  * @module
  */
+import type { PendingRuleState } from "../client/protocol.ts";
 import type { LineSpecification } from "../config/specification.ts";
 import {
-  Direction,
+  type Direction,
   Edges,
   FAILED,
   type LineListener,
@@ -14,44 +15,61 @@ import {
   type LinePort,
   PENDING,
   UNSPECIFIED,
-} from "../virtio/line_port.ts";
-import { FollowedSource } from "./follow.ts";
-import { InterlockedSource } from "./interlock.ts";
+} from "../line/port.ts";
+import type { EventLoop } from "../reactor/event_loop.ts";
+import { LineObservation, type LineObserver } from "./line_observation.ts";
+import { LineOperations, OBSERVING } from "./line_operations.ts";
 import {
-  innermost,
   type LineSource,
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
+import { InterlockedSource } from "./rules/interlock.ts";
+import { KernelRefusals } from "./rules/kernel_refusals.ts";
+import {
+  LineRules,
+  type RuledLine,
+  type UnsafeState,
+} from "./rules/line_rules.ts";
+import { RuleKind } from "./rules/pending_rule.ts";
+import { FollowedSource } from "./sharing/follow.ts";
 
-/** Somebody on the host who wants to know when a line changes. */
-export interface LineObserver {
-  /** The line's direction or value may have changed. Must be cheap. */
-  lineChanged(lineNumber: number): void;
-}
-
-/** Who is told of what a line's rules did, and of its chip. Must be cheap. */
+/** Receiver of what a line's rules did, and of its chip. Must be cheap. */
 export interface LineReporter {
   /** A rule refused a request. */
   refused(line: AggregatorLine, reason: string): void;
+  /**
+   * The kernel refused what the guest asked. Once for each operation and error
+   * number, until the operation succeeds again.
+   */
+  kernelRefused(
+    line: AggregatorLine,
+    operation: LineOperation,
+    errno: number,
+  ): void;
   /** The line's chip went, or came back. */
   presence(line: AggregatorLine, isPresent: boolean): void;
+  /** A rule could not be applied, and is retried. At a bounded rate. */
+  rulePending(line: AggregatorLine, rule: string, reason: string): void;
+  /** A rule that could not be applied before holds now, after `effort`. */
+  ruleHolds(line: AggregatorLine, rule: string, effort: string): void;
 }
 
-/** What stands before a line's operations; the line goes on in `admit`. */
+/** A line that is not in the state that its rules want without a guest. */
+export interface UnsafeLine extends UnsafeState {
+  readonly line: AggregatorLine;
+}
+
+/** Receiver of a line's operations, for a guard. Must be cheap. */
+export interface GuardListener {
+  /** The guest's operation that answered `PENDING` is done. */
+  answered(result: number): void;
+  /** A rule drove the line, not the guest. */
+  ruleDrove(): void;
+}
+
+/** Guard of a line's operations; the line goes on in `admit`. */
 export type Guard = (operation: LineOperation, argument: number) => number;
-
-/** Of the operation under way: the source is asked for an observer's edges. */
-const OBSERVING = -1;
-
-/** Nothing was asked while a rule's operation was under way. */
-const NOTHING = -1;
-/** What was asked is of no use any more; whoever asked waits for an answer. */
-const DROPPED = -2;
-
-/** A rule that had to wait for an operation under way. */
-const Later = { Nothing: 0, GuestGone: 1, Safe: 2 } as const;
-type Later = typeof Later[keyof typeof Later];
 
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
@@ -59,51 +77,41 @@ type Later = typeof Later[keyof typeof Later];
  *
  * **Ownership**: owns the source and disposes it.
  */
-export class AggregatorLine implements LinePort, SourceListener, Disposable {
+export class AggregatorLine
+  implements LinePort, SourceListener, RuledLine, Disposable {
   readonly name: string;
   /** Told of what the rules did. */
   reporter: LineReporter | undefined;
-  /** How many requests the rules refused. */
+  /** Number of requests that the rules refused. */
   refusals = 0;
+  /** Number of the line in its aggregator. */
+  lineNumber = 0;
   #specification: LineSpecification;
   #source: LineSource;
+  readonly #loop: EventLoop;
+  readonly #operations = new LineOperations();
+  readonly #observation: LineObservation;
+  readonly #rules: LineRules;
   #listener: LineListener | undefined;
-  #lineNumber = 0;
-  /** Told of changes, if anybody is: nobody costs one look at this field. */
-  #observer: LineObserver | undefined;
-  /** The edges that whoever is served wants to hear of. */
-  #edges: Edges;
-  /** They are an earlier process's guest's, who has not come back yet. */
-  #hasKeptEdges: boolean;
-  /** The source reports all edges, because somebody observes. */
-  #isWide = false;
-  #willBeWide = false;
-  /** It cannot: it is not asked again while it is observed. */
-  #isDeaf = false;
-  #isReleased = false;
-  /** An operation of the source is under way, the guest's or a rule's. */
-  #pending = false;
-  #underWay: SourceOperation | typeof OBSERVING = OBSERVING;
-  #argument = 0;
-  /** The one under way is a rule's: its result is nobody's. */
-  #isRule = false;
-  /** What a rule wants once the operation under way is done. */
-  #later: Later = Later.Nothing;
-  /** What the guest asked while a rule's operation was under way. */
-  #queued: LineOperation | typeof NOTHING | typeof DROPPED = NOTHING;
-  #queuedArgument = 0;
+  /** Number that the listener knows the line by: that of its adapter. */
+  #listenerNumber = 0;
+  #kernelRefusals: KernelRefusals | undefined;
+  #guard: GuardListener | undefined;
+  #isWithdrawn = false;
 
-  /** Puts the rules of `specification` before `source`. */
+  /** Puts the rules of `specification` before `source`; retries by `loop`. */
   constructor(
     name: string,
     specification: LineSpecification,
     source: LineSource,
+    loop: EventLoop,
   ) {
     this.name = name;
     this.#specification = specification;
     this.#source = source;
-    this.#edges = source.keptEdges ?? Edges.None;
-    this.#hasKeptEdges = this.#edges !== Edges.None;
+    this.#loop = loop;
+    this.#rules = new LineRules(this, loop, source.isAbsent !== true);
+    this.#observation = new LineObservation(source.keptEdges ?? Edges.None);
     source.attach(this);
   }
 
@@ -112,7 +120,7 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     return this.#specification;
   }
 
-  /** What the line is made of. */
+  /** Source of the line. */
   get source(): LineSource {
     return this.#source;
   }
@@ -121,21 +129,24 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     return this.#source.direction;
   }
 
-  /** Which line of its device it is. */
-  get lineNumber(): number {
-    return this.#lineNumber;
+  get isBusy(): boolean {
+    return this.#operations.isBusy;
+  }
+
+  get interlock(): InterlockedSource | undefined {
+    return this.#find(InterlockedSource);
   }
 
   attach(listener: LineListener, lineNumber: number): void {
     this.#listener = listener;
-    this.#lineNumber = lineNumber;
+    this.#listenerNumber = lineNumber;
   }
 
   submit(operation: LineOperation, argument: number): number {
     return this.admit(operation, argument);
   }
 
-  /** What `submit` does, behind the guard. */
+  /** Continues `submit`, behind the guard. */
   admit(operation: LineOperation, argument: number): number {
     const rule = this.#specification.direction;
     if (operation === LineOperation.Output) {
@@ -143,34 +154,40 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     } else if (operation === LineOperation.Input) {
       if (rule === "output") return this.refuse("it is an output by rule");
     }
-    if (this.#pending) {
-      this.#queued = operation;
-      this.#queuedArgument = argument;
-      return PENDING;
+    const operations = this.#operations;
+    if (operations.isBusy) return operations.queue(operation, argument);
+    if (this.#rules.holdsBack(operation)) {
+      const result = this.#rules.first();
+      if (result === PENDING) return operations.queue(operation, argument);
+      if (result !== 0) return result;
     }
     // There is nothing to end, and the host line is not to be taken for it.
-    if (operation === LineOperation.Deactivate && this.#isReleased) return 0;
+    const isOver = operation === LineOperation.Deactivate &&
+      this.#observation.isReleased;
+    if (isOver) return 0;
+    const { refusals } = this;
     const result = this.#ask(operation, argument);
-    if (this.#observer !== undefined && result === 0) {
-      this.#observeResult(operation);
+    if (result !== PENDING && this.refusals === refusals) {
+      this.#noteResult(operation, result);
     }
+    if (result === FAILED || argument === UNSPECIFIED) this.#rules.checkLearn();
+    if (result === 0) this.#observeResult(operation);
     return result;
   }
 
   /**
-   * Tells `observer` of changes from now on, or nobody. An input's changes are
-   * seen even if its guest does not want to hear of them; the guest does not
-   * notice.
+   * Reports changes to `observer` from now on, or to none. An input's changes
+   * are seen even if its guest does not want to hear of them; the guest does
+   * not notice.
    */
   observe(observer: LineObserver | undefined): void {
-    this.#observer = observer;
-    this.#isDeaf = false;
-    this.#widen();
+    this.#observation.observe(observer);
+    this.idle();
   }
 
-  /** Somebody outside moved the line's pin, which no edge tells of. */
+  /** The line's pin was moved from outside, which no edge reports. */
   pulled(): void {
-    if (!this.#isWide) this.#observer?.lineChanged(this.#lineNumber);
+    if (!this.#observation.isWide) this.#changed();
   }
 
   /** Counts and reports that a rule forbids a request; always `FAILED`. */
@@ -184,7 +201,8 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
    * Puts a guard before the line, or takes it away. A property of this object
    * shadows the method, so lines without a guard pay nothing.
    */
-  setGuard(guard: Guard | undefined): void {
+  setGuard(guard: Guard | undefined, listener?: GuardListener): void {
+    this.#guard = listener;
     if (guard !== undefined) this.submit = guard;
     else if (Object.hasOwn(this, "submit")) {
       this.submit = AggregatorLine.prototype.submit;
@@ -203,8 +221,14 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
   followable(): FollowedSource {
     const found = this.#find(FollowedSource);
     if (found !== undefined) return found;
+    const { isBusy } = this.#operations;
     return this.#wrap(
-      new FollowedSource(this.#source, this.#pending, this.#edgesOfSource()),
+      new FollowedSource(
+        this.#source,
+        isBusy,
+        this.#edgesOfSource(),
+        this.#loop,
+      ),
     );
   }
 
@@ -219,24 +243,208 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     );
   }
 
-  /** Whether others exclude it. */
+  /** True if other lines exclude it. */
   get isInterlocked(): boolean {
-    return this.#find(InterlockedSource) !== undefined;
+    return this.interlock !== undefined;
   }
 
   /** Takes an output back that should not be active. */
   makeInactive(): void {
-    if (!this.#pending && this.direction === Direction.Output) {
-      this.#enforce(SourceOperation.Output, 0);
+    this.#rules.want(RuleKind.Inactive);
+  }
+
+  /** Reads the line for its interlock, if its value is not known. */
+  learn(): void {
+    this.#rules.want(RuleKind.Learn);
+  }
+
+  /** The rule that could not be applied and is retried; undefined if none. */
+  get pendingRule(): PendingRuleState | undefined {
+    return this.#rules.pending ?? this.#source.pendingRule;
+  }
+
+  /** Attempts of rules that failed so far. */
+  get ruleFailures(): number {
+    return this.#rules.failures;
+  }
+
+  completed(result: number): void {
+    const operations = this.#operations;
+    const { isOwn, operation, argument } = operations;
+    const rule = this.#rules.takeUnderWay();
+    operations.ended();
+    if (!isOwn) this.#noteResult(operation as LineOperation, result);
+    if (operation === OBSERVING) this.#observation.adjusted(result);
+    else if (result !== FAILED) {
+      this.#observation.done(operation, argument);
+      if (isChange(operation)) this.#changed();
+      if (argument === UNSPECIFIED) this.#rules.wantToLearn();
+    } else if (rule === RuleKind.None) this.#rules.wantToLearn();
+    const wasDropped = operations.takeDropped();
+    if (rule !== RuleKind.None) this.#rules.answered(rule, operation, result);
+    // A rule for a guest that is gone comes before whatever the next one asks.
+    this.#rules.tryIfDue();
+    // The asker hears of it even if its guest has gone: it asked.
+    if (!isOwn) this.#answer(result);
+    else if (wasDropped) this.#answer(FAILED);
+    this.#submitWaiting();
+    this.idle();
+  }
+
+  edge(value: number): void {
+    this.#changed();
+    if (this.#observation.isForGuest(value)) {
+      this.#listener?.edge(this.#listenerNumber, value);
     }
+  }
+
+  presence(isPresent: boolean): void {
+    this.#changed();
+    this.reporter?.presence(this, isPresent);
+    this.#rules.presence(isPresent);
+    if (!isPresent) return;
+    this.#checkInterlock();
+    this.#listener?.restored?.(this.#listenerNumber);
+    this.#observation.present();
+    this.idle();
+  }
+
+  unsettled(rule: string, reason: string): void {
+    this.rulePending(rule, reason);
+  }
+
+  settled(rule: string, effort: string): void {
+    this.ruleHolds(rule, effort);
+  }
+
+  rulePending(rule: string, reason: string): void {
+    this.reporter?.rulePending(this, rule, reason);
+  }
+
+  ruleHolds(rule: string, effort: string): void {
+    this.reporter?.ruleHolds(this, rule, effort);
+  }
+
+  ruleDrove(): void {
+    this.#guard?.ruleDrove();
+  }
+
+  restored(): void {
+    this.#changed();
+    this.#listener?.restored?.(this.#listenerNumber);
+  }
+
+  /**
+   * Puts the line where its specification starts it, before any guest; retried
+   * until the line has it.
+   *
+   * @throws {LineStartError} If it is refused for good.
+   */
+  start(): void {
+    this.#rules.start();
+  }
+
+  /**
+   * Leaves the start to the thread that is handed the line.
+   *
+   * @returns Whether there is anything left to do.
+   */
+  handStartOver(): boolean {
+    const { isUnstarted } = this.#rules;
+    this.#rules.abandonStart();
+    return isUnstarted;
+  }
+
+  /** Puts the line where its `on-disconnect` rule wants it without a guest. */
+  guestGone(): void {
+    this.#observation.guestGone();
+    // What the guest asked is of no use any more.
+    this.#operations.drop();
+    if (this.#specification.onDisconnect !== "keep") {
+      this.#rules.want(RuleKind.Gone);
+    } else this.idle();
+  }
+
+  /**
+   * Gives an output its safe value. It is not driven against its wire if it was
+   * left as an input.
+   *
+   * @param onSafe Called once an output has it: now, or after retries.
+   */
+  goSafe(onSafe?: () => void): void {
+    this.#rules.goSafe(onSafe);
+  }
+
+  /**
+   * Ends the line's use by guests for good and applies its rule. It stays
+   * requested, and the rule is retried, until it is disposed.
+   */
+  withdraw(): void {
+    if (this.#isWithdrawn) return;
+    this.#isWithdrawn = true;
+    this.#listener = undefined;
+    this.guestGone();
+  }
+
+  /** The line as one that is not in its declared state; undefined if it is. */
+  get unsafe(): UnsafeLine | undefined {
+    const state = this.#rules.unsafe;
+    return state && { line: this, ...state };
+  }
+
+  /** Applies the rule for a missing guest, then lets the host line go. */
+  [Symbol.dispose](): void {
+    this.#listener = undefined;
+    this.#observation.observe(undefined);
+    this.reporter = undefined;
+    if (!this.#isWithdrawn) this.guestGone();
+    this.drop();
+  }
+
+  /** Lets the host line go as it is. */
+  drop(): void {
+    this.#rules[Symbol.dispose]();
+    this.#source[Symbol.dispose]();
+  }
+
+  apply(operation: SourceOperation, argument: number): number {
+    const result = this.#ask(operation, argument);
+    this.#operations.isOwn = this.#operations.isBusy;
+    if (result === 0) this.#observeResult(operation);
+    return result;
+  }
+
+  /** Has the source report the edges that are wanted, if it does nothing else. */
+  idle(): void {
+    if (this.#operations.isBusy) return;
+    const result = this.#observation.adjust(this.#source);
+    if (result === undefined) return;
+    if (result === PENDING) {
+      this.#operations.began(OBSERVING, 0);
+      this.#operations.isOwn = true;
+    } else this.#observation.adjusted(result);
+  }
+
+  #ask(operation: SourceOperation, argument: number): number {
+    // All edges include those that a guest asks for.
+    const isCovered = operation === SourceOperation.SetEdges &&
+      this.#observation.isWide;
+    const result = this.#source.submit(
+      operation,
+      isCovered ? Edges.Both : argument,
+    );
+    if (result === PENDING) this.#operations.began(operation, argument);
+    else if (result !== FAILED) this.#observation.done(operation, argument);
+    return result;
   }
 
   /** The edges that the source reports, or is just asked for. */
   #edgesOfSource(): Edges {
-    if (this.#isWide) return Edges.Both;
-    const isAsked = this.#pending &&
-      this.#underWay === SourceOperation.SetEdges;
-    return isAsked ? this.#argument as Edges : this.#edges;
+    const { isBusy, operation, argument } = this.#operations;
+    const isAsked = isBusy && operation === SourceOperation.SetEdges;
+    return isAsked && !this.#observation.isWide
+      ? argument as Edges
+      : this.#observation.sourceEdges;
   }
 
   #wrap<T extends LineSource>(wrapper: T): T {
@@ -256,259 +464,59 @@ export class AggregatorLine implements LinePort, SourceListener, Disposable {
     return undefined;
   }
 
-  completed(result: number): void {
-    const wasRule = this.#isRule;
-    const operation = this.#underWay;
-    this.#pending = false;
-    this.#isRule = false;
-    if (operation === OBSERVING) this.#widened(result);
-    else if (result !== FAILED) {
-      this.#done(operation, this.#argument);
-      if (isChange(operation)) this.#observer?.lineChanged(this.#lineNumber);
-    }
-    const wasDropped = this.#queued === DROPPED;
-    if (wasDropped) this.#queued = NOTHING;
-    // A rule for a guest that is gone comes before whatever the next one asks.
-    this.#applyLater();
-    // The asker hears of it even if its guest has gone: it asked.
-    if (!wasRule) this.#listener?.completed(this.#lineNumber, result);
-    else if (wasDropped) this.#listener?.completed(this.#lineNumber, FAILED);
-    if (!this.#pending && this.#queued !== NOTHING) this.#submitQueued();
-    this.#widen();
+  /** The line is there again, and may be active beside one that excludes it. */
+  #checkInterlock(): void {
+    const { interlock } = this;
+    if (interlock === undefined || !interlock.isActive) return;
+    const blocker = interlock.blocker();
+    if (blocker !== undefined) {
+      this.refuse(blocker.exclusion);
+      this.makeInactive();
+    } else if (interlock.isUnknown) this.learn();
   }
 
-  edge(value: number): void {
-    this.#observer?.lineChanged(this.#lineNumber);
-    const edge = value === 1 ? Edges.Rising : Edges.Falling;
-    if (this.#isWide && (this.#edges & edge) === 0) return;
-    this.#listener?.edge(this.#lineNumber, value);
-  }
-
-  presence(isPresent: boolean): void {
-    this.#observer?.lineChanged(this.#lineNumber);
-    this.reporter?.presence(this, isPresent);
-    if (!isPresent) return;
-    this.#listener?.restored?.(this.#lineNumber);
-    // It may be another chip, and a rule may have had other edges remembered.
-    this.#isDeaf = false;
-    if (this.#observer !== undefined) this.#isWide = false;
-    this.#widen();
-  }
-
-  restored(): void {
-    this.#observer?.lineChanged(this.#lineNumber);
-    this.#listener?.restored?.(this.#lineNumber);
-  }
-
-  /**
-   * Puts the line where its specification starts it, before any guest. One that
-   * an earlier process had goes on as it is, unless its rule forbids that.
-   *
-   * @throws {Error} If it cannot be made so.
-   */
-  start(): void {
-    // An interlock has it made inactive just now: it cannot be anything else.
-    if (this.#pending) return;
-    const { direction } = this.#specification;
-    if (innermost(this.#source).isKept === true) {
-      const isOutput = this.direction === Direction.Output;
-      if (direction === "any" || direction === "output" && isOutput) return;
-    }
-    const first = startOperation(this.#specification);
-    if (first === undefined) return;
-    const { operation, argument } = first;
-    if (this.#source.isAbsent === true) {
-      this.#source.remember?.(operation, argument);
-    } else if (this.#apply(operation, argument) === FAILED) {
-      const direction = operation === LineOperation.Input ? "input" : "output";
-      throw new Error(
-        `${this.#source.description} cannot be made an ${direction}`,
-      );
+  /** Reports what the kernel refused to a guest. */
+  #noteResult(operation: LineOperation, result: number): void {
+    if (result !== FAILED) return this.#kernelRefusals?.succeeded(operation);
+    const { errno = 0, isAbsent } = this.#source;
+    // A chip that is away is reported once for all.
+    if (errno === 0 || isAbsent === true) return;
+    this.#kernelRefusals ??= new KernelRefusals();
+    if (this.#kernelRefusals.refused(operation, errno)) {
+      this.reporter?.kernelRefused(this, operation, errno);
     }
   }
 
-  /** Puts the line where its `on-disconnect` rule wants it without a guest. */
-  guestGone(): void {
-    this.#hasKeptEdges = false;
-    if (this.#pending) {
-      // What the guest asked is of no use any more, but for its farewell.
-      if (
-        this.#queued !== NOTHING && this.#queued !== LineOperation.Deactivate
-      ) this.#queued = DROPPED;
-      this.#later = Later.GuestGone;
-      return;
-    }
-    switch (this.#specification.onDisconnect) {
-      case "keep":
-        this.#widen();
-        break;
-      case "safe":
-        this.goSafe();
-        break;
-      case "input":
-        this.#enforce(SourceOperation.Input, 0);
-        break;
-      case "release":
-        this.#enforce(SourceOperation.Release, 0);
-        break;
-    }
+  #answer(result: number): void {
+    this.#guard?.answered(result);
+    this.#listener?.completed(this.#listenerNumber, result);
   }
 
-  /**
-   * Gives an output its safe value.
-   *
-   * @returns Whether it is an output that has one.
-   */
-  goSafe(): boolean {
-    const { safe } = this.#specification;
-    // A line that was left as an input is not driven against its wire.
-    if (safe === undefined || this.direction !== Direction.Output) return false;
-    if (this.#pending) {
-      if (this.#later === Later.Nothing) this.#later = Later.Safe;
-    } else this.#enforce(SourceOperation.SetValue, safe);
-    return true;
-  }
-
-  /** Applies the rule for a missing guest, then lets the host line go. */
-  [Symbol.dispose](): void {
-    this.#listener = undefined;
-    this.#observer = undefined;
-    this.reporter = undefined;
-    this.guestGone();
-    this.#source[Symbol.dispose]();
-  }
-
-  /** A rule that holds for a line whose chip is away once it is back. */
-  #enforce(operation: SourceOperation, argument: number): void {
-    const source = this.#source;
-    if (source.isAbsent === true) source.remember?.(operation, argument);
-    else this.#apply(operation, argument);
-  }
-
-  #apply(operation: SourceOperation, argument: number): number {
-    const result = this.#ask(operation, argument);
-    this.#isRule = this.#pending;
-    if (this.#observer !== undefined && result === 0) {
-      this.#observeResult(operation);
-    }
-    return result;
-  }
-
-  #ask(operation: SourceOperation, argument: number): number {
-    // All edges include those that a guest asks for.
-    const isCovered = this.#isWide && operation === SourceOperation.SetEdges;
-    const result = this.#source.submit(
-      operation,
-      isCovered ? Edges.Both : argument,
-    );
-    if (result === PENDING) {
-      this.#pending = true;
-      this.#underWay = operation;
-      this.#argument = argument;
-    } else if (result !== FAILED) this.#done(operation, argument);
-    return result;
-  }
-
-  /** Keeps up with what an operation made of the line. */
-  #done(operation: SourceOperation, argument: number): void {
-    switch (operation) {
-      case SourceOperation.GetValue:
-      case SourceOperation.SetValue:
-        return;
-      case SourceOperation.SetEdges:
-        this.#edges = argument as Edges;
-        break;
-      case SourceOperation.Input:
-        break;
-      default:
-        this.#edges = Edges.None;
-        this.#isWide = false;
-    }
-    this.#isReleased = operation === SourceOperation.Release;
-    this.#hasKeptEdges &&= operation === SourceOperation.Input;
+  #changed(): void {
+    this.#observation.observer?.lineChanged(this.lineNumber);
   }
 
   #observeResult(operation: SourceOperation): void {
-    if (isChange(operation)) this.#observer!.lineChanged(this.#lineNumber);
-    this.#widen();
+    if (this.#observation.observer === undefined) return;
+    if (isChange(operation)) this.#changed();
+    this.idle();
   }
 
-  /**
-   * Has the source report all edges of an input while somebody observes, and
-   * the guest's own ones otherwise.
-   */
-  #widen(): void {
-    // What waits for a guest who comes back must not be taken for an observer.
-    const isObserved = this.#observer !== undefined && !this.#isDeaf &&
-      !this.#hasKeptEdges;
-    if (this.#pending || this.#isReleased || isObserved === this.#isWide) {
-      return;
-    }
-    const source = this.#source;
-    if (source.direction !== Direction.Input || source.isAbsent === true) {
-      return;
-    }
-    this.#willBeWide = isObserved;
-    // What comes in between is not the guest's.
-    this.#isWide = true;
-    const result = source.submit(
-      SourceOperation.SetEdges,
-      isObserved ? Edges.Both : this.#edges,
-    );
-    if (result === PENDING) {
-      this.#pending = true;
-      this.#isRule = true;
-      this.#underWay = OBSERVING;
-    } else this.#widened(result);
-  }
-
-  #widened(result: number): void {
-    if (result !== FAILED) this.#isWide = this.#willBeWide;
-    else if (this.#willBeWide) {
-      this.#isWide = false;
-      this.#isDeaf = true;
-    }
-  }
-
-  #applyLater(): void {
-    const later = this.#later;
-    this.#later = Later.Nothing;
-    if (later === Later.GuestGone) this.guestGone();
-    else if (later === Later.Safe) this.goSafe();
-  }
-
-  #submitQueued(): void {
-    const operation = this.#queued as LineOperation;
-    this.#queued = NOTHING;
-    const result = this.admit(operation, this.#queuedArgument);
-    if (result !== PENDING) this.#listener?.completed(this.#lineNumber, result);
+  #submitWaiting(): void {
+    if (this.#operations.isBusy) return;
+    const { waitingArgument } = this.#operations;
+    const operation = this.#operations.takeWaiting();
+    if (operation === undefined) return;
+    // The rule was just tried, and failed.
+    const result = this.#rules.holdsBack(operation)
+      ? this.#rules.refuse()
+      : this.admit(operation, waitingArgument);
+    if (result !== PENDING) this.#answer(result);
   }
 }
 
-/** Whether an operation may change a line's direction or value. */
+/** Returns true if an operation may change a line's direction or value. */
 function isChange(operation: SourceOperation): boolean {
   return operation !== SourceOperation.GetValue &&
     operation !== SourceOperation.SetEdges;
-}
-
-/** The operation that starts a line as its specification wants it, if any. */
-export function startOperation(
-  specification: LineSpecification,
-): { operation: LineOperation; argument: number } | undefined {
-  const { direction, initial, safe } = specification;
-  if (direction === "input") {
-    return { operation: LineOperation.Input, argument: 0 };
-  }
-  if (initial === "as-is") {
-    return direction === "output"
-      ? { operation: LineOperation.Output, argument: UNSPECIFIED }
-      : undefined;
-  }
-  if (direction === "output" || initial !== undefined) {
-    return {
-      operation: LineOperation.Output,
-      argument: initial ?? safe ?? UNSPECIFIED,
-    };
-  }
-  return undefined;
 }

@@ -1,12 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { parseLineSpec } from "../config/line_spec.ts";
-import {
-  Direction,
-  FAILED,
-  LineOperation,
-  PENDING,
-} from "../virtio/line_port.ts";
-import { AggregatorLine, startOperation } from "./aggregator_line.ts";
+import { parseLineSpec } from "../config/spec/line_spec.ts";
+import { Direction, FAILED, LineOperation, PENDING } from "../line/port.ts";
+import { LoopDouble } from "../../tests/doubles/line_doubles.ts";
+import { AggregatorLine } from "./aggregator_line.ts";
+import { startStep } from "./rules/rule_steps.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -44,7 +41,12 @@ class SourceDouble implements LineSource {
 function rig(rules = "") {
   const [specification] = parseLineSpec(`sim/1${rules}`);
   const source = new SourceDouble();
-  const line = new AggregatorLine("A", specification!, source);
+  const line = new AggregatorLine(
+    "A",
+    specification!,
+    source,
+    new LoopDouble(),
+  );
   const completed: string[] = [];
   line.attach({
     completed: (lineNumber, result) =>
@@ -65,13 +67,35 @@ Deno.test("AggregatorLine refuses a direction that its rule forbids", () => {
   assertEquals(output.source.log, ["Output 1"]);
 });
 
-Deno.test("AggregatorLine reports edges and completions under its lineNumber", () => {
+Deno.test("AggregatorLine reports edges and completions under its listener's number", () => {
   const { line, source, completed } = rig();
   source.result = PENDING;
   assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
   source.listener!.completed(1);
   source.listener!.edge(0);
   assertEquals(completed, ["7: 1", "7! 0"]);
+});
+
+Deno.test("AggregatorLine keeps its own number, whichever its listener gave", () => {
+  const { line, source, completed } = rig();
+  line.lineNumber = 11;
+  const listener = {
+    completed: (number: number) => completed.push(`done ${number}`),
+    edge: (number: number) => completed.push(`edge ${number}`),
+    restored: (number: number) => completed.push(`back ${number}`),
+  };
+  line.attach(listener, 3);
+  const changed: number[] = [];
+  line.observe({ lineChanged: (number) => changed.push(number) });
+  source.result = PENDING;
+  line.submit(LineOperation.SetEdges, 3);
+  source.listener!.completed(0);
+  source.listener!.edge(0);
+  source.listener!.presence(true);
+  line.restored();
+  assertEquals(line.lineNumber, 11);
+  assertEquals([...new Set(changed)], [11]);
+  assertEquals(new Set(completed), new Set(["done 3", "edge 3", "back 3"]));
 });
 
 const RULES: readonly (readonly [string, string[]])[] = [
@@ -134,12 +158,12 @@ Deno.test("AggregatorLine answers what a guest asked that went while a rule was 
   line.guestGone();
   assertEquals(completed, []);
   source.listener!.completed(0);
-  assertEquals(completed, ["7: -1"]);
+  assertEquals(completed, [`7: ${FAILED}`]);
   // What the next guest asks waits for the rule that the first one left behind.
   assertEquals(line.submit(LineOperation.GetValue, 0), PENDING);
   source.result = 1;
   source.listener!.completed(0);
-  assertEquals(completed, ["7: -1", "7: 1"]);
+  assertEquals(completed, [`7: ${FAILED}`, "7: 1"]);
   assertEquals(source.log, [
     "Output 0",
     "SetValue 1",
@@ -225,9 +249,9 @@ Deno.test("AggregatorLine applies its rule before it lets the source go", () => 
   assertEquals(source.log, ["Output 0", "SetValue 1", "dispose"]);
 });
 
-Deno.test("startOperation() starts a line as its specification says", () => {
+Deno.test("startStep() starts a line as its specification says", () => {
   const start = (rules: string) => {
-    const first = startOperation(parseLineSpec(`sim/1${rules}`)[0]!);
+    const first = startStep(parseLineSpec(`sim/1${rules}`)[0]!);
     return first && [first.operation, first.argument];
   };
   assertEquals(start(""), undefined);

@@ -10,9 +10,10 @@ import {
   Direction,
   FAILED,
   LineOperation,
+  PENDING,
   UNSPECIFIED,
-} from "../virtio/line_port.ts";
-import type { AggregatorLine } from "./aggregator_line.ts";
+} from "../line/port.ts";
+import type { AggregatorLine, GuardListener } from "./aggregator_line.ts";
 
 /** The clock of the rules. **Units**: milliseconds, monotonic. */
 export type Clock = () => number;
@@ -24,7 +25,7 @@ export class Guards implements Disposable {
   readonly #now: Clock;
   #intervals: MinInterval[] = [];
 
-  /** Makes none yet. `silent` hears of a line that got its safe value. */
+  /** Makes none yet. `silent` hears of a line that has its safe value now. */
   constructor(
     lines: readonly AggregatorLine[],
     loop: EventLoop,
@@ -47,7 +48,7 @@ export class Guards implements Disposable {
         ? undefined
         : new MinInterval(line, minIntervalUs / 1000, this.#now);
       if (interval !== undefined) this.#intervals.push(interval);
-      line.setGuard(guardOf(line, watchdog, interval));
+      line.setGuard(guardOf(line, watchdog, interval), interval);
     }
   }
 
@@ -85,13 +86,16 @@ function guardOf(
 }
 
 /** Least time between two changes of an output. */
-class MinInterval {
+class MinInterval implements GuardListener {
   readonly #line: AggregatorLine;
   readonly #intervalMs: number;
   readonly #now: Clock;
   /** Why a change is refused: a guest may have that happen at any rate. */
   readonly #reason: string;
   #earliestMs = -Infinity;
+  /** Time of the change before the one that a slow chip works on. */
+  #earlierMs = -Infinity;
+  #isUnderWay = false;
   /** The value that was driven last; UNSPECIFIED: whatever the line has. */
   #value: number = UNSPECIFIED;
 
@@ -113,17 +117,33 @@ class MinInterval {
     if (now < this.#earliestMs) return line.refuse(this.#reason);
     const result = line.admit(operation, argument);
     if (result !== FAILED) {
+      this.#isUnderWay = result === PENDING;
+      this.#earlierMs = this.#earliestMs;
       this.#earliestMs = now + this.#intervalMs;
       this.#value = argument;
     }
     return result;
   }
 
-  /** A rule may have driven the line, which needs its rest as well. */
-  guestGone(): void {
-    if (this.#line.specification.onDisconnect === "keep") return;
-    this.#earliestMs = this.#now() + this.#intervalMs;
+  /** A change that failed is none; the line may have what it had, or not. */
+  answered(result: number): void {
+    if (!this.#isUnderWay) return;
+    this.#isUnderWay = false;
+    if (result !== FAILED) return;
+    this.#earliestMs = this.#earlierMs;
     this.#value = UNSPECIFIED;
+  }
+
+  /** A rule drove the line, which needs its rest as well. */
+  ruleDrove(): void {
+    this.#earliestMs = this.#now() + this.#intervalMs;
+    this.#earlierMs = this.#earliestMs;
+    this.#value = UNSPECIFIED;
+  }
+
+  /** A rule may have changed the line without driving it. */
+  guestGone(): void {
+    if (this.#line.specification.onDisconnect !== "keep") this.ruleDrove();
   }
 
   #isChange(argument: number): boolean {
@@ -160,7 +180,7 @@ class SilenceWatchdog {
     this.#now = now;
   }
 
-  /** Whether any line has such a rule. */
+  /** True if any line has such a rule. */
   get isNeeded(): boolean {
     return this.#lines.length > 0;
   }
@@ -212,7 +232,7 @@ class SilenceWatchdog {
       this.#passedMs = limitMs;
       for (const watched of this.#lines) {
         if (watched.limitMs !== limitMs) continue;
-        if (watched.line.goSafe()) this.#silent(watched.line);
+        watched.line.goSafe(() => this.#silent(watched.line));
       }
     }
     this.#wait(silenceMs);

@@ -4,21 +4,23 @@ import {
   LoopDouble,
   SourceDouble,
 } from "../../tests/doubles/line_doubles.ts";
-import { parseLineSpec } from "../config/line_spec.ts";
+import { parseLineSpec } from "../config/spec/line_spec.ts";
 import {
   Departure,
   Direction,
   FAILED,
   LineOperation,
   PENDING,
-} from "../virtio/line_port.ts";
+} from "../line/port.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { Guards } from "./guards.ts";
 
 function rig(...rules: string[]) {
   const loop = new LoopDouble();
   const sources = rules.map(() => new SourceDouble());
-  const lines = rules.map((rule, i) => new LineRig(`L${i}`, rule, sources[i]!));
+  const lines = rules.map((rule, i) =>
+    new LineRig(`L${i}`, rule, sources[i]!, loop)
+  );
   const silent: string[] = [];
   const guards = new Guards(
     lines.map(({ line }) => line),
@@ -186,7 +188,7 @@ Deno.test("safe-after does not drive a line that is no output", () => {
   assertEquals([source!.value, silent], [0, []]);
 });
 
-Deno.test("safe-after sets no timer while nobody is there to be heard", () => {
+Deno.test("safe-after sets no timer while no guest is connected", () => {
   const { guards, loop, lines: [line], output } = rig(",safe=0,safe-after=1s");
   assertEquals(loop.size, 0);
   output(0, 1);
@@ -219,4 +221,81 @@ Deno.test("Guards.update() has other rules hold from then on", () => {
   guards.update();
   assertEquals(set(0, 0), 0);
   assertEquals(line!.line.submit, AggregatorLine.prototype.submit);
+});
+
+Deno.test("min-interval does not take a drive that failed for a change", () => {
+  const { loop, lines: [line], sources: [source], set, output } = rig(
+    ",min-interval=50ms",
+  );
+  output(0, 0);
+  loop.pass(50);
+  source!.refusals = 1;
+  assertEquals(set(0, 1), FAILED);
+  assertEquals(set(0, 1), 0, "at once again");
+  assertEquals(line!.line.refusals, 0);
+  // The same where the failure is known later.
+  loop.pass(50);
+  source!.isSlow = true;
+  source!.refusals = 1;
+  assertEquals(set(0, 0), PENDING);
+  source!.answer();
+  assertEquals(set(0, 0), PENDING);
+  source!.answer();
+  assertEquals(line!.line.refusals, 0);
+  loop.pass(49);
+  assertEquals(set(0, 1), FAILED);
+  assertEquals(line!.line.refusals, 1);
+});
+
+Deno.test("min-interval counts from when a rule could drive the line at last", () => {
+  const { loop, guards, lines: [line], sources: [source], set, output } = rig(
+    ",min-interval=50ms,safe=0",
+  );
+  output(0, 1);
+  loop.pass(50);
+  source!.refusals = 10;
+  line!.line.guestGone();
+  guards.guestGone();
+  loop.pass(320);
+  assertEquals(source!.value, 0);
+  assertEquals(set(0, 1), FAILED);
+  assertEquals(line!.reports.at(-1), "L0: it changed less than 50 ms ago");
+});
+
+Deno.test("safe-after says that a line has its safe value when it has it", () => {
+  const { loop, lines: [line], sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=1s",
+  );
+  output(0, 1);
+  source!.refusals = 6;
+  loop.pass(1000);
+  assertEquals([source!.value, silent], [1, []]);
+  assertEquals(line!.reports, [
+    "L0 lacks safe value 0: remote I/O error (EREMOTEIO)",
+  ]);
+  loop.pass(100);
+  assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("safe-after says nothing of a line on a slow chip before it has its value", () => {
+  const { loop, sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=1s",
+  );
+  output(0, 1);
+  source!.isSlow = true;
+  loop.pass(1000);
+  assertEquals(silent, []);
+  source!.answer();
+  assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("min-interval does not count a change that failed at once", () => {
+  const { sources: [source], lines: [line], output } = rig(
+    ",min-interval=50ms",
+  );
+  source!.refusals = 1;
+  assertEquals(output(0, 1), FAILED);
+  assertEquals(output(0, 1), 0);
+  assertEquals(source!.value, 1);
+  assertEquals(line!.reports.filter((text) => text.includes("ms ago")), []);
 });

@@ -1,16 +1,13 @@
 /**
- * What an aggregator's line is made of: the seam between its rules and the
- * chip line, simulated line or wire behind it.
+ * Sources of aggregators' lines: the seam between a line's rules and the chip
+ * line, simulated line or wire behind it.
  *
  * @module
  */
-import {
-  type Direction,
-  type Edges,
-  LineOperation,
-} from "../virtio/line_port.ts";
+import type { PendingRuleState } from "../client/protocol.ts";
+import { type Direction, type Edges, LineOperation } from "../line/port.ts";
 
-/** What an aggregator's line can ask of its source. */
+/** Operations of an aggregator's line on its source. */
 export const SourceOperation = {
   ...LineOperation,
   /** Let the host line go until the next operation needs it. Argument 0. */
@@ -20,7 +17,7 @@ export const SourceOperation = {
 export type SourceOperation =
   typeof SourceOperation[keyof typeof SourceOperation];
 
-/** Where a source reports to. */
+/** Receiver of a source's reports. */
 export interface SourceListener {
   /** The operation that answered `PENDING` is done: 0, a value, or `FAILED`. */
   completed(result: number): void;
@@ -33,6 +30,13 @@ export interface SourceListener {
   presence(isPresent: boolean): void;
   /** The value can be read again: a level interrupt may be due. */
   restored(): void;
+  /**
+   * A state that the source is to have by itself could not be applied, and is
+   * retried. At a bounded rate.
+   */
+  unsettled?(rule: string, reason: string): void;
+  /** That state holds now, after `effort` in words. */
+  settled?(rule: string, effort: string): void;
 }
 
 /**
@@ -42,7 +46,7 @@ export interface SourceListener {
  * **Ownership**: belongs to one aggregator line, which disposes it.
  */
 export interface LineSource extends Disposable {
-  /** What messages call it: `gpiochip0 line 4 "START"`. */
+  /** Name in messages: `gpiochip0 line 4 "START"`. */
   readonly description: string;
   /** The line's own name; empty for none. */
   readonly name: string;
@@ -52,7 +56,7 @@ export interface LineSource extends Disposable {
   readonly isKept?: boolean;
   /**
    * The edges that a kept line reports from the start, those that came while
-   * nobody served it first: they are for a guest that never noticed.
+   * no process served it first: they are for a guest that never noticed.
    */
   readonly keptEdges?: Edges;
   /** Edges that the kernel dropped, its buffer being full, so far. */
@@ -65,7 +69,15 @@ export interface LineSource extends Disposable {
   submit(operation: SourceOperation, argument: number): number;
   /** The value as far as it is known without waiting; `FAILED` if it is not. */
   peek(): number;
-  /** Whether the chip is away; such a line fails whatever is asked of it. */
+  /** Error number of the last operation that failed; 0 if there is none. */
+  readonly errno?: number;
+  /** Set if a driver had the line as an interrupt when it was requested. */
+  readonly isUsedAsInterrupt?: boolean;
+  /** Set if a lane has tried in vain to start the line. */
+  readonly isUnstarted?: boolean;
+  /** A state that the source is to have by itself, while that is retried. */
+  readonly pendingRule?: PendingRuleState | undefined;
+  /** True while the chip is away; such a line fails whatever is asked of it. */
   readonly isAbsent?: boolean;
   /**
    * Has an absent line made so as soon as its chip is there.

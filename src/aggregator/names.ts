@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError } from "../config/document/config_error.ts";
 import {
   type LineSpecification,
   MAX_NAME_LENGTH,
@@ -43,15 +43,19 @@ export function guestNames(claims: readonly NameClaim[]): string[] {
     }
     taken.set(name, claim);
   }
+  /** By base name: the suffix that is tried next. */
+  const suffixes = new Map<string, number>();
   return claims.map((claim) => {
     if (claim.line.name !== undefined) return claim.line.name;
     const base = sevenBit(claim.own);
     if (base === "") return "";
     let name = base;
-    for (let n = 2; taken.has(name); n++) {
+    let n = suffixes.get(base) ?? 2;
+    for (; taken.has(name); n++) {
       const suffix = `.${n}`;
       name = base.slice(0, MAX_NAME_LENGTH - suffix.length) + suffix;
     }
+    suffixes.set(base, n);
     taken.set(name, claim);
     return name;
   });

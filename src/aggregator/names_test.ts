@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError } from "../config/document/config_error.ts";
 import { guestNames } from "./names.ts";
 
 const line = (own: string, asked?: string) => ({

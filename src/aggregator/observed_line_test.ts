@@ -6,8 +6,8 @@ import {
   FAILED,
   LineOperation,
   PENDING,
-} from "../virtio/line_port.ts";
-import { FollowerLine, LineDirectory } from "./follow.ts";
+} from "../line/port.ts";
+import { FollowerLine, LineDirectory } from "./sharing/follow.ts";
 
 /** A line, what it is made of, and what its observer hears. */
 function rig(rules = ",direction=input") {
@@ -21,7 +21,7 @@ function rig(rules = ",direction=input") {
     line,
     observe: (on = true) =>
       line.observe(on ? { lineChanged: () => changes++ } : undefined),
-    /** How often the observer was told since the last call. */
+    /** Returns how often the observer was notified since the last call. */
     changes: () => {
       const count = changes;
       changes = 0;

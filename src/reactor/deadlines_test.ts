@@ -82,3 +82,42 @@ Deno.test("Deadlines.run() reports a callback that throws and runs the others", 
   assertEquals(errors.map(String), ["Error: bang"]);
   assertEquals(log, ["served"]);
 });
+
+Deno.test("Deadlines keeps the order of many, whichever are cancelled", () => {
+  const { clock, deadlines, log, at, run } = rig();
+  const timers = Array.from(
+    { length: 500 },
+    (_, i) => at((i * 7919) % 101, `${(i * 7919) % 101}/${i}`),
+  );
+  timers.forEach((timer, i) => {
+    if (i % 3 === 0) timer[Symbol.dispose]();
+  });
+  const expected = timers.map((_, i) => i).filter((i) => i % 3 !== 0)
+    .sort((a, b) => (a * 7919) % 101 - (b * 7919) % 101 || a - b)
+    .map((i) => `${(i * 7919) % 101}/${i}`);
+  clock.now = 200;
+  assertEquals(deadlines.size, expected.length);
+  run();
+  assertEquals(log.length < expected.length, true, "one call serves a part");
+  while (deadlines.size > 0) run();
+  assertEquals(log, expected);
+});
+
+Deno.test("Deadlines.run() ends when its time is up, and goes on in order", () => {
+  let now = 0;
+  const deadlines = new Deadlines(() => now);
+  const done: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    deadlines.after(0, () => {
+      now += 0.15; // what each takes
+      done.push(i);
+    });
+  }
+  const fail = (error: unknown) => {
+    throw error;
+  };
+  deadlines.run(fail);
+  assertEquals(done, [0, 1]);
+  while (deadlines.size > 0) deadlines.run(fail);
+  assertEquals(done, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});

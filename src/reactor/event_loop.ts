@@ -1,6 +1,23 @@
 /**
- * What code that lives in the reactor may ask of it. Implemented by
- * {@linkcode ../reactor/reactor.ts}; tests bring their own.
+ * Services of the reactor for code that lives in it. Implemented by {@linkcode
+ * ../reactor/reactor.ts}; tests bring their own.
+ *
+ * **Budgets.** Work that a peer causes (a guest, a VMM, a client of a socket)
+ * belongs to that peer's {@linkcode TimeShare}, and stops when its slice is
+ * used up. The pattern for a socket:
+ *
+ *     const share = loop.share();                     // one per peer
+ *     loop.watch(fd, EPOLLIN, () => {
+ *       do {
+ *         if (!serveOneMessage()) return;             // nothing left
+ *       } while (!share.isSpent);
+ *       // Level-triggered: what is left is reported again. The loop calls this
+ *       // handler once the peer's turn comes, and not before.
+ *     }, share);
+ *
+ * Work that no fd reports again is put off with `share.defer(task)`. A single
+ * unit (one message, one line) should cost less than a slice: what exceeds it
+ * is paid back by a rest of this peer while others are active.
  *
  * @module
  */
@@ -14,6 +31,25 @@ export interface Watch extends Disposable {
 /** A deadline that has been set. Disposing cancels it; idempotent. */
 export type Timer = Disposable;
 
+/**
+ * One peer's part of the loop's time. All watches and tasks of a peer use the
+ * same one, so that more connections bring no more time.
+ */
+export interface TimeShare {
+  /** True once the peer's slice of this turn is used up. Reads the clock. */
+  readonly isSpent: boolean;
+  /**
+   * Takes units of work (requests, descriptors) of some microseconds at most.
+   * Cheaper than {@linkcode TimeShare.isSpent}: the clock is read once in
+   * several units.
+   *
+   * @returns True while more may be taken in this turn.
+   */
+  take(units: number): boolean;
+  /** Calls `task` when the peer's next turn comes, in the order of the calls. */
+  defer(task: () => void): void;
+}
+
 /** The single-threaded loop that every line and every session runs in. */
 export interface EventLoop {
   /**
@@ -23,11 +59,30 @@ export interface EventLoop {
    * the turn under way. **Ownership**: the fd stays the caller's, who disposes
    * the watch before closing it.
    *
+   * @param share The peer that causes the events, if one does: while its turn
+   * has not come, the event is kept for it and wakes nothing.
    * @throws {OsError} If the kernel refuses the fd (EPERM for regular files).
    */
-  watch(fd: number, events: number, onReady: (events: number) => void): Watch;
+  watch(
+    fd: number,
+    events: number,
+    onReady: (events: number) => void,
+    share?: TimeShare,
+  ): Watch;
   /** Calls `onElapsed` once, `ms` milliseconds from now or a little later. */
   after(ms: number, onElapsed: () => void): Timer;
-  /** Calls `task` in the next turn, after the fds that are ready by then. */
+  /** Calls `task` in a later turn, after the fds that are ready by then. */
   defer(task: () => void): void;
+  /**
+   * Makes the share of one more peer.
+   *
+   * @param onError Takes what its handlers and tasks throw.
+   */
+  share(onError?: (error: unknown) => void): TimeShare;
+  /**
+   * Calls `check` at the end of each turn in which a guarded mapping turned out
+   * to lack pages of its file, see {@linkcode ../../ffi/mapping.ts}. Disposing
+   * ends that.
+   */
+  onMemoryFault(check: () => void): Disposable;
 }

@@ -135,3 +135,24 @@ Deno.test("Reactor.watch() refuses what epoll refuses, and stays usable", () => 
   reactor.turn(1000);
   assertEquals(served, 1);
 });
+
+Deno.test("Reactor runs tasks of no peer for a limited time a turn, in order", () => {
+  let now = 0;
+  using reactor = new Reactor({
+    onError: (error) => {
+      throw error;
+    },
+    now: () => now,
+  });
+  const done: number[] = [];
+  for (let i = 0; i < 10; i++) {
+    reactor.defer(() => {
+      now += 0.15; // milliseconds that each takes
+      done.push(i);
+    });
+  }
+  reactor.turn(0);
+  assertEquals(done, [0, 1]);
+  while (done.length < 10) reactor.turn(0);
+  assertEquals(done, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});

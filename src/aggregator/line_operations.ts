@@ -1,0 +1,75 @@
+/**
+ * The operation that a line's source works on, and the guest's request that
+ * waits behind it.
+ *
+ * @module
+ */
+import { LineOperation, PENDING } from "../line/port.ts";
+import type { SourceOperation } from "./line_source.ts";
+
+/** In place of an operation: the source is asked for an observer's edges. */
+export const OBSERVING = -1;
+
+/** No request waits. */
+const NOTHING = -1;
+/** The request that waited was dropped; its guest waits for an answer. */
+const DROPPED = -2;
+
+/** Operations of one line, of which its source has one at a time. */
+export class LineOperations {
+  /** True while the source works on an operation. */
+  isBusy = false;
+  /** That operation, or the one before. */
+  operation: SourceOperation | typeof OBSERVING = OBSERVING;
+  /** Its argument. */
+  argument = 0;
+  /** Set if it is not a guest's: its result has no receiver. */
+  isOwn = false;
+  /** Argument of the request that waits. */
+  waitingArgument = 0;
+  #waiting: LineOperation | typeof NOTHING | typeof DROPPED = NOTHING;
+
+  /** The source answered `PENDING`. */
+  began(
+    operation: SourceOperation | typeof OBSERVING,
+    argument: number,
+  ): void {
+    this.isBusy = true;
+    this.operation = operation;
+    this.argument = argument;
+  }
+
+  /** The source is done. */
+  ended(): void {
+    this.isBusy = false;
+    this.isOwn = false;
+  }
+
+  /** Has a guest's request wait; always `PENDING`. */
+  queue(operation: LineOperation, argument: number): typeof PENDING {
+    this.#waiting = operation;
+    this.waitingArgument = argument;
+    return PENDING;
+  }
+
+  /** Drops the request that waits, but for a guest's farewell. */
+  drop(): void {
+    if (!this.isBusy || this.#waiting === NOTHING) return;
+    if (this.#waiting !== LineOperation.Deactivate) this.#waiting = DROPPED;
+  }
+
+  /** Returns true if a request was dropped since, whose guest is to be told. */
+  takeDropped(): boolean {
+    if (this.#waiting !== DROPPED) return false;
+    this.#waiting = NOTHING;
+    return true;
+  }
+
+  /** Takes the request that waits; undefined if there is none. */
+  takeWaiting(): LineOperation | undefined {
+    const waiting = this.#waiting;
+    if (waiting === NOTHING || waiting === DROPPED) return undefined;
+    this.#waiting = NOTHING;
+    return waiting;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Store that keeps fds open across a restart of this process, and their names.
+ *
+ * Kept are the requests of chip lines, the requested values of the users of
+ * combined outputs, marks of guests that were served, the requests of clients,
+ * and sessions with VMMs that cannot connect again.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { SessionPart } from "../../peer/session_store.ts";
+
+/** Keeps copies of fds outside this process, by name. */
+export interface FdStore {
+  /**
+   * Returns what an earlier process kept by this name; once only. More than one
+   * if its last message was not received.
+   *
+   * **Ownership**: the caller's.
+   */
+  take(name: string): OwnedFd[];
+  /** Keeps a copy of an fd from now on. **Ownership**: stays the caller's. */
+  keep(name: string, fd: number): void;
+  /** Keeps what has this name no longer. */
+  drop(name: string): void;
+  /** Says why something that was kept is of no use. */
+  report(problem: string): void;
+}
+
+/** Kinds of kept fds. */
+const KINDS = ["line", "wish", "guest", "aggregator", "session"] as const;
+
+/** Returns true if an fd of this name is one that was kept. */
+export function isKeptName(name: string): boolean {
+  return KINDS.some((kind) => name.startsWith(`${kind}.`));
+}
+
+/** The request of one chip line. */
+export function lineFdName(chipName: string, offset: number): string {
+  return `line.${escaped(chipName)}.${offset}`;
+}
+
+/** Returns the name of one aggregator's wish for a combined output. */
+export function voteFdName(place: string, aggregator: string): string {
+  return `wish.${escaped(place)}.${escaped(aggregator)}`;
+}
+
+/** Is kept while a guest is served. */
+export function guestFdName(aggregator: string): string {
+  return `guest.${escaped(aggregator)}`;
+}
+
+/** Is kept while the rules of a guest that is gone may not hold yet. */
+export function goneFdName(aggregator: string): string {
+  return `${guestFdName(aggregator)}.gone`;
+}
+
+/** Returns the name of a part of the session with an aggregator's VMM. */
+export function sessionFdName(
+  aggregator: string,
+  part: SessionPart,
+): string {
+  return `session.${escaped(aggregator)}.${part}`;
+}
+
+/** Returns the names of all parts of a session. */
+export function sessionFdNames(aggregator: string): string[] {
+  return Object.values(SessionPart).map((part) =>
+    sessionFdName(aggregator, part)
+  );
+}
+
+/** Returns true if a name is that of a connection with a VMM. */
+export function isConnectionName(name: string): boolean {
+  return name.startsWith("session.") &&
+    name.endsWith(`.${SessionPart.Connection}`);
+}
+
+/** Returns the name of a client's request for an aggregator. */
+export function creationFdName(aggregator: string): string {
+  return `aggregator.${escaped(aggregator)}`;
+}
+
+/** Returns true if a name is that of a client's request. */
+export function isCreationName(name: string): boolean {
+  return name.startsWith("aggregator.");
+}
+
+/**
+ * A text in characters that every manager takes in a name (no colon, no control
+ * characters), and without a dot; different texts stay different.
+ */
+function escaped(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  return Array.from(bytes, (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9-]/.test(character)
+      ? character
+      : `_${byte.toString(16).padStart(2, "0")}`;
+  }).join("");
+}

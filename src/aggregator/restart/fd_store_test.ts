@@ -1,0 +1,52 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  creationFdName,
+  guestFdName,
+  isCreationName,
+  isKeptName,
+  lineFdName,
+  sessionFdNames,
+  voteFdName,
+} from "./fd_store.ts";
+
+Deno.test("names of what is kept are legible where nothing is odd", () => {
+  assertEquals(lineFdName("gpiochip0", 12), "line.gpiochip0.12");
+  assertEquals(guestFdName("plc0"), "guest.plc0");
+});
+
+Deno.test("different things have different names, in characters that are allowed", () => {
+  const odd = [
+    "gpiochip0",
+    "gpio:chip0",
+    "gpio_chip0",
+    "gpio_3achip0",
+    "gpio.chip0",
+    "gpio chip0",
+    "gpio\u00e9chip0",
+    "gpio\nchip0",
+    "",
+  ];
+  const names = odd.flatMap((text) => [
+    lineFdName(text, 1),
+    lineFdName(`${text}.1`, 1),
+    voteFdName(text, "a"),
+    voteFdName(`${text}.a`, "a"),
+    voteFdName(text, "a.a"),
+    guestFdName(text),
+    creationFdName(text),
+    ...sessionFdNames(text),
+  ]);
+  assertEquals(new Set(names).size, names.length);
+  for (const name of names) {
+    assertMatch(name, /^[A-Za-z0-9_.-]+$/);
+    assert(isKeptName(name));
+  }
+});
+
+Deno.test("names of sockets are not those of what is kept", () => {
+  for (const name of ["api", "api-look", "plc0", "lines", "unknown", ""]) {
+    assertEquals(isKeptName(name), false);
+  }
+  assert(isCreationName(creationFdName("a")));
+  assertEquals(isCreationName(lineFdName("aggregator", 0)), false);
+});

@@ -1,0 +1,71 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CoalescedQuery } from "./coalesced_query.ts";
+
+/** A question whose answers come when the test wants them. */
+function rig() {
+  const asked: string[] = [];
+  const waiting: PromiseWithResolvers<string>[] = [];
+  const question = new CoalescedQuery((subject) => {
+    asked.push(subject);
+    const answer = Promise.withResolvers<string>();
+    waiting.push(answer);
+    return answer.promise;
+  });
+  return { asked, waiting, question };
+}
+
+/** Lets everything happen that waits for nothing else. */
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+Deno.test("CoalescedQuery asks once for all who came meanwhile", async () => {
+  const { asked, waiting, question } = rig();
+  const first = question.ask("a");
+  const others = [question.ask("a"), question.ask("a")];
+  assertEquals(asked, ["a"]);
+  waiting[0]!.resolve("old");
+  assertEquals(await first, "old");
+  await settle();
+  assertEquals(asked, ["a", "a"]);
+  const late = question.ask("a");
+  waiting[1]!.resolve("new");
+  assertEquals(await Promise.all(others), ["new", "new"]);
+  await settle();
+  waiting[2]!.resolve("newest");
+  assertEquals(await late, "newest");
+  await settle();
+  void question.ask("a");
+  assertEquals(asked.length, 4, "nothing is kept");
+});
+
+Deno.test("CoalescedQuery keeps subjects apart, and goes on after a failure", async () => {
+  const { asked, waiting, question } = rig();
+  const failed = question.ask("a");
+  const other = question.ask("b");
+  const next = question.ask("a");
+  assertEquals(asked, ["a", "b"]);
+  waiting[0]!.reject(new Error("not now"));
+  await assertRejects(() => failed, Error, "not now");
+  await settle();
+  assertEquals(asked, ["a", "b", "a"]);
+  waiting[1]!.resolve("b's");
+  waiting[2]!.resolve("a's");
+  assertEquals(await Promise.all([other, next]), ["b's", "a's"]);
+});
+
+Deno.test("CoalescedQuery rests after a long answer, and asks once for all who came meanwhile", async () => {
+  let asked = 0;
+  const question = new CoalescedQuery(
+    (_subject) => Promise.resolve(++asked),
+    () => 30,
+  );
+  assertEquals(await question.ask("a"), 1);
+  await settle();
+  const from = performance.now();
+  const answers = await Promise.all([
+    question.ask("a"),
+    question.ask("a"),
+    settle().then(() => question.ask("a")),
+  ]);
+  assertEquals(answers, [2, 2, 2]);
+  assert(performance.now() - from >= 20);
+});

@@ -1,0 +1,296 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { settlesWithin } from "../../async/wait.ts";
+import { LinesHeldError } from "../lanes/lanes.ts";
+import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
+import type { AggregatorDescription } from "../messages/messages.ts";
+import { type Creation, readCreation } from "./create.ts";
+import { Creations } from "./creations.ts";
+import type { Lease } from "./lease.ts";
+import { HttpError } from "./messages.ts";
+
+const PEER = { pid: 7, uid: 1000, gid: 100 };
+const RULES = { socketDirectory: "/run/x", socketAccess: {} };
+
+function describe(name: string): AggregatorDescription {
+  return { name, presentation: "", connected: false, lines: [] };
+}
+
+function creationOf(name: string, lease?: "none"): [Creation, unknown] {
+  const body = { name, lines: ["sim/1"], ...(lease && { lease }) };
+  return [readCreation(body, RULES), body];
+}
+
+/** The maker's side of a lease. */
+class LeaseDouble {
+  isGone = false;
+  ended: string | undefined;
+  gone = () => {};
+
+  grant(_state: unknown, onGone: () => void): void {
+    this.gone = onGone;
+  }
+
+  end(reason: string): void {
+    this.ended = reason;
+  }
+}
+
+/** Clients of a service that has some aggregators of its own. */
+function rig(...own: string[]) {
+  const served = new Set(own);
+  const log: string[] = [];
+  const errors: Error[] = [];
+  let gate: Promise<unknown> = Promise.resolve();
+  const creations = new Creations({
+    target: {
+      describe: async (name) => {
+        await gate;
+        return served.has(name) ? [describe(name)] : [];
+      },
+      add: async ([specification]) => {
+        await gate;
+        served.add(specification!.name);
+        return [describe(specification!.name)];
+      },
+      removeWhole: async (name) => {
+        await gate;
+        const error = errors.shift();
+        if (error !== undefined && !(error instanceof LinesHeldError)) {
+          throw error;
+        }
+        if (!served.delete(name)) throw new Error(`there is no ${name}`);
+        if (error !== undefined) throw error;
+        return [describe(name)];
+      },
+    },
+    keeper: {
+      keep: (name) => log.push(`keep ${name}`),
+      drop: (name) => log.push(`drop ${name}`),
+    },
+    events: {
+      removed: (name, reason) => log.push(`removed ${name}: ${reason}`),
+      leaseOver: (name, { uid }, error = "done") =>
+        log.push(`lease of ${uid} for ${name}: ${error}`),
+      stuck: (name, error) => log.push(`stuck ${name}: ${error}`),
+    },
+    retryMs: { first: 1, most: 2 },
+  });
+  /** Makes one with a lease. */
+  const lend = async (name: string): Promise<LeaseDouble> => {
+    const made = await creations.add(...creationOf(name));
+    const lease = new LeaseDouble();
+    creations.tie(
+      lease as unknown as Lease,
+      { ...made, lease: "stream" },
+      PEER,
+    );
+    return lease;
+  };
+  return {
+    creations,
+    lend,
+    served,
+    errors,
+    said: () => log.splice(0),
+    /** Lets the reactor do nothing until the given promise resolves. */
+    hold: (until: Promise<unknown>) => gate = until,
+    /** Waits until something was said that begins so. */
+    heard: async (start: string) => {
+      while (!log.some((line) => line.startsWith(start))) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    },
+  };
+}
+
+Deno.test("Creations knows whose a name is", async () => {
+  const { creations, lend } = rig("own");
+  await lend("lent");
+  await creations.add(...creationOf("last", "none"));
+  const names = ["own", "lent", "last"];
+  assertEquals(names.map((name) => creations.leaseOf(name)), [
+    "service",
+    "stream",
+    "none",
+  ]);
+  assertEquals(names.map((name) => creations.has(name)), [false, true, true]);
+  for (const name of names) {
+    await assertRejects(() => creations.add(...creationOf(name)), HttpError);
+  }
+  await creations.remove("own", "by hand");
+  assertEquals(creations.has("own"), false);
+});
+
+Deno.test("Creations ends with the lease, and says so", async () => {
+  const { lend, said, heard, served } = rig();
+  const lease = await lend("a");
+  assertEquals(said(), ["keep a"]);
+  lease.gone();
+  await heard("lease of");
+  assertEquals(said(), [
+    "drop a",
+    "removed a: its lease is over",
+    "lease of 1000 for a: done",
+  ]);
+  assertEquals([...served], []);
+});
+
+Deno.test("Creations tells of what would not go, and tries again until it goes", async () => {
+  const { creations, lend, errors, heard, said, served } = rig();
+  const lease = await lend("a");
+  said();
+  for (let i = 0; i < 5; i++) errors.push(new Error("the chip is in use"));
+  lease.gone();
+  await heard("lease of 1000 for a: done");
+  const lines = said();
+  const told = (text: string) => lines.filter((line) => line === text).length;
+  assertEquals(told("stuck a: the chip is in use"), 5);
+  assertEquals(told("lease of 1000 for a: the chip is in use"), 5);
+  assertEquals([...served], []);
+  await creations.add(...creationOf("a"));
+});
+
+Deno.test("Creations stops retrying a removal that another call has done", async () => {
+  const { creations, lend, errors, heard, said } = rig();
+  const lease = await lend("a");
+  errors.push(new Error("the chip is in use"));
+  lease.gone();
+  await heard("stuck");
+  await creations.remove("a", "by hand");
+  said();
+  // Another one by that name is left alone.
+  await lend("a");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(said(), ["keep a"]);
+});
+
+Deno.test("Creations tries no more when the service ends", async () => {
+  const { creations, lend, errors, heard } = rig();
+  const lease = await lend("a");
+  while (errors.length < 100_000) errors.push(new Error("it is in use"));
+  lease.gone();
+  await heard("stuck");
+  await creations.close("the service ends");
+});
+
+Deno.test("Creations says of lines that are not free that their aggregator is gone", async () => {
+  const { creations, lend, errors, heard, said } = rig();
+  const held = new LinesHeldError([describe("a")], []);
+  const lease = await lend("a");
+  errors.push(held);
+  await assertRejects(() => creations.remove("a", "by hand"), LinesHeldError);
+  assertEquals(lease.ended, "by hand");
+  assertEquals(said(), ["keep a", "drop a", "removed a: by hand"]);
+  const next = await lend("a");
+  errors.push(held);
+  next.gone();
+  await heard("stuck");
+  assertEquals(said(), [
+    "keep a",
+    "drop a",
+    "removed a: its lease is over",
+    `lease of 1000 for a: ${held.message}`,
+    `stuck a: ${held.message}`,
+  ]);
+});
+
+Deno.test("Creations has a name for the next one only when the last one is gone", async () => {
+  const { creations, hold, served } = rig("own");
+  for (const name of ["own", "last"]) {
+    if (name === "last") await creations.add(...creationOf(name, "none"));
+    const gate = Promise.withResolvers<void>();
+    hold(gate.promise);
+    const removal = creations.remove(name, "by hand");
+    const next = creations.add(...creationOf(name, "none"));
+    assert(!await settlesWithin(creations.settled(name), 0));
+    gate.resolve();
+    await Promise.all([removal, next]);
+    assertEquals([creations.leaseOf(name), served.has(name)], ["none", true]);
+    await creations.remove(name, "by hand");
+  }
+});
+
+Deno.test("Creations removes what is being made once it is made, with its lease", async () => {
+  const { creations, lend, hold, served } = rig();
+  const gate = Promise.withResolvers<void>();
+  hold(gate.promise);
+  const lending = lend("a");
+  // By then it is on its way to the reactor.
+  await new Promise((resolve) => setTimeout(resolve));
+  const removal = creations.remove("a", "by hand");
+  gate.resolve();
+  await removal;
+  assertEquals((await lending).ended, "by hand");
+  assertEquals([creations.has("a"), served.has("a")], [false, false]);
+});
+
+Deno.test("Creations forgets aggregators that another process removed", async () => {
+  const { creations, lend, served } = rig();
+  const lease = await lend("a");
+  served.delete("a");
+  await assertRejects(() => creations.remove("a", "by hand"), Error, "no a");
+  assertEquals([creations.has("a"), lease.ended], [false, "by hand"]);
+  await creations.add(...creationOf("a"));
+});
+
+Deno.test("Creations ends leases before a restart, and leaves the rest", async () => {
+  const { creations, lend, served } = rig("own");
+  const lease = await lend("a");
+  await creations.add(...creationOf("last", "none"));
+  await creations.endLeases("the service ends");
+  assertEquals(lease.ended, "the service ends");
+  assertEquals([...served], ["own", "last"]);
+});
+
+const UNSAFE = new UnsafeLinesError("a", [{
+  aggregator: "a",
+  lineNumber: 0,
+  line: "RELAY",
+  reason: "remote I/O error (EREMOTEIO)",
+  isRetried: true,
+}]);
+
+Deno.test("Creations keeps what is not in its declared state, until it is", async () => {
+  const { creations, errors, said, served } = rig();
+  await creations.add(...creationOf("a", "none"));
+  errors.push(UNSAFE);
+  await assertRejects(
+    () => creations.remove("a", "by hand"),
+    UnsafeLinesError,
+    "a.RELAY (remote I/O error (EREMOTEIO)) is not in its declared state",
+  );
+  assert(creations.has("a"));
+  // The reactor has let it go by now.
+  served.delete("a");
+  creations.removedLate("a");
+  assert(!creations.has("a"));
+  assertEquals(said().slice(1), [
+    "drop a",
+    "removed a: its lines are in their declared state now",
+  ]);
+});
+
+Deno.test("Creations does not call a lease's end done while lines are not safe", async () => {
+  const { creations, lend, errors, heard, said, served } = rig();
+  const lease = await lend("a");
+  errors.push(UNSAFE);
+  lease.gone();
+  await heard("lease of 1000 for a");
+  assertEquals(said().slice(1), [`lease of 1000 for a: ${UNSAFE.message}`]);
+  assert(creations.has("a"));
+  served.delete("a");
+  creations.removedLate("a");
+  assertEquals(lease.ended, "its lines are in their declared state now");
+});
+
+Deno.test("Creations forgets once what two remove at once", async () => {
+  const { creations, lend, said } = rig();
+  const lease = await lend("a");
+  said();
+  const first = creations.remove("a", "first");
+  const second = creations.remove("a", "second");
+  await first;
+  await assertRejects(() => second);
+  assertEquals(lease.ended, "first");
+  assertEquals(said(), ["drop a", "removed a: first"]);
+});

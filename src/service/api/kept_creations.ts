@@ -1,0 +1,162 @@
+/**
+ * Creations of clients, kept across a restart: those that were to outlive
+ * their maker are made again, the others end as their rules say.
+ *
+ * Kept is what each client sent, so that it is read and judged like any request.
+ *
+ * @module
+ */
+import { fdStatus, openFor, readSmallFile } from "../../../ffi/files.ts";
+import { Mapping } from "../../../ffi/mapping.ts";
+import { createMemFd } from "../../../ffi/mem_fd.ts";
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import {
+  creationFdName,
+  isCreationName,
+} from "../../aggregator/restart/fd_store.ts";
+import {
+  isChipSource,
+  isKnownForGood,
+} from "../../aggregator/sources/locate.ts";
+import type { AggregatorSpecification } from "../../config/specification.ts";
+import { type Creation, readCreation } from "./create.ts";
+import type { CreationRules } from "./exposure.ts";
+import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
+import type { AggregatorDescription } from "../messages/messages.ts";
+
+/** The form of what is kept; no other is read. */
+const VERSION = 1;
+
+/** Requirements for making aggregators again. */
+export interface CreationTarget {
+  add(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean },
+  ): Promise<AggregatorDescription[]>;
+  remove(name: string): Promise<unknown>;
+}
+
+/** Creations of the clients of one service. */
+export class KeptCreations {
+  readonly #store: ManagerFdStore;
+  readonly #rules: CreationRules;
+
+  /** Keeps in `store`; `rules` are those for what clients send. */
+  constructor(store: ManagerFdStore, rules: CreationRules) {
+    this.#store = store;
+    this.#rules = rules;
+  }
+
+  /** Keeps what a client sent to make the aggregator `name`. */
+  keep(name: string, body: unknown): void {
+    const text = JSON.stringify({ version: VERSION, create: body });
+    const bytes = new TextEncoder().encode(text);
+    const fdName = creationFdName(name);
+    using file = createMemFd(fdName, bytes.length, { seal: true });
+    using memory = Mapping.map(file.fd, {
+      length: bytes.length,
+      subject: fdName,
+    });
+    new Uint8Array(memory.buffer).set(bytes);
+    this.#store.keep(fdName, file.fd);
+  }
+
+  /** Keeps it no longer. */
+  drop(name: string): void {
+    this.#store.drop(creationFdName(name));
+  }
+
+  /**
+   * Makes again what was to outlive its maker, and ends what was not. Whatever
+   * cannot be made is reported, and its lines are let go.
+   *
+   * @returns What was made again.
+   */
+  async restore(target: CreationTarget): Promise<AggregatorDescription[]> {
+    const restored: AggregatorDescription[] = [];
+    for (const fdName of this.#store.leftNames.filter(isCreationName)) {
+      for (const file of this.#store.take(fdName)) {
+        const made = await this.#restoreOne(target, fdName, file);
+        if (made !== undefined) restored.push(made);
+      }
+    }
+    return restored;
+  }
+
+  async #restoreOne(
+    target: CreationTarget,
+    fdName: string,
+    file: OwnedFd,
+  ): Promise<AggregatorDescription | undefined> {
+    using _file = file;
+    try {
+      const { specification, lease } = this.#read(fdName, file);
+      // A kernel chip has gone with its process, and nothing of it is kept.
+      const isOver = lease !== "none" && specification.kernelChip !== undefined;
+      if (isOver) return this.#end(fdName);
+      const [made] = await target.add([withoutChips(specification)], {
+        isTimed: true,
+      });
+      if (lease === "none") return made;
+      // Its client's connection is gone with the process that had it: what it
+      // made has its lines again, to put them where their rules say.
+      await target.remove(specification.name);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#store.report(
+        `what a client had made, kept as ${fdName}, cannot be made again, and ` +
+          `its lines are let go: ${why}`,
+      );
+    }
+    return this.#end(fdName);
+  }
+
+  #end(fdName: string): undefined {
+    this.#store.drop(fdName);
+  }
+
+  #read(fdName: string, file: OwnedFd): Creation {
+    if (fdStatus(file.fd).kind !== "regular file" || !openFor(file.fd).read) {
+      throw new Error("It is not a file that is open for reading");
+    }
+    // Opened anew, so that reading does not move the kept file's position.
+    const text = readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null;
+    const version = isObject && "version" in value ? value.version : undefined;
+    if (version !== VERSION) {
+      throw new Error(
+        `It is of version ${JSON.stringify(version)}, and ${VERSION} is read`,
+      );
+    }
+    const creation = readCreation(
+      isObject && "create" in value ? value.create : undefined,
+      this.#rules,
+    );
+    const { name } = creation.specification;
+    if (creationFdName(name) !== fdName) {
+      throw new Error(`It is of another aggregator, "${name}"`);
+    }
+    return creation;
+  }
+}
+
+/**
+ * Chips that are away are waited for, as they would be if the service had not
+ * been restarted. One that is named by its number is not: the chip that has the
+ * number next may be another one.
+ */
+function withoutChips(
+  specification: AggregatorSpecification,
+): AggregatorSpecification {
+  // The kernel makes no chip of lines that are not there.
+  if (specification.kernelChip !== undefined) return specification;
+  return {
+    ...specification,
+    lines: specification.lines.map((line) =>
+      isChipSource(line.source) && isKnownForGood(line.source)
+        ? { ...line, optional: true }
+        : line
+    ),
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * The control API's requests and answers as messages: JSON in, JSON out.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  printable,
+  printableError,
+  printableJson,
+} from "../../text/printable.ts";
+
+/** Longest body that is read. **Units**: bytes. */
+const MAX_BODY_BYTES = 256 * 1024;
+
+/** Deepest nesting of a body; no request needs more than three levels. */
+const MAX_BODY_DEPTH = 32;
+
+/** An error response. */
+export class HttpError extends Error {
+  /** Makes the error of an HTTP status; `hint` says what to do. */
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly hint = "",
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(printable(message, 2048));
+  }
+}
+
+/**
+ * Reads the body of a request.
+ *
+ * @throws {HttpError} If it is too long.
+ * @throws {Error} If the client leaves in its middle.
+ */
+export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Uint8Array>) {
+    length += piece.length;
+    if (length > MAX_BODY_BYTES) {
+      throw new HttpError(
+        413,
+        `A body is at most ${MAX_BODY_BYTES} bytes long`,
+      );
+    }
+    pieces.push(piece);
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    body.set(piece, at);
+    at += piece.length;
+  }
+  return body;
+}
+
+/**
+ * Returns the value of a JSON text.
+ *
+ * @throws {HttpError} If it is none, or nested too deep.
+ */
+export function parseJson(body: Uint8Array): unknown {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    if (isDeep(text)) {
+      throw new SyntaxError(
+        `it is nested deeper than ${MAX_BODY_DEPTH} levels`,
+      );
+    }
+    return JSON.parse(text);
+  } catch (error) {
+    const why = printableError(error);
+    throw new HttpError(400, `The body is not valid JSON: ${why}`);
+  }
+}
+
+/** Returns true if a JSON text has more brackets open at once than it may. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  let isString = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (isString) {
+      if (char === "\\") i++;
+      else if (char === '"') isString = false;
+    } else if (char === '"') isString = true;
+    else if (char === "[" || char === "{") {
+      if (++depth > MAX_BODY_DEPTH) return true;
+    } else if (char === "]" || char === "}") depth--;
+  }
+  return false;
+}
+
+/** Answers with JSON, all at once. */
+export function reply(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const bytes = new TextEncoder().encode(printableJson(body));
+  sendBytes(response, status, bytes, "application/json", headers);
+}
+
+/** Answers with bytes, all at once. They are not copied. */
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  bytes: Uint8Array,
+  contentType: string,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, {
+    "content-type": contentType,
+    "content-length": String(bytes.length),
+    ...headers,
+  });
+  response.end(bytes);
+}

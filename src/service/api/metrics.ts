@@ -1,0 +1,413 @@
+/**
+ * Counters of a service in Prometheus' text format.
+ *
+ * Series that are still 0 are left out where a line could have many.
+ *
+ * @module
+ */
+import {
+  EVENT_STRIDE,
+  EventCount,
+  REQUEST_STRIDE,
+} from "../../virtio/gpio/counters.ts";
+import { MESSAGE_TYPE_COUNT, MessageType } from "../../virtio/gpio/protocol.ts";
+import {
+  DURATION_BOUNDS,
+  DURATION_STRIDE,
+} from "../../virtio/gpio/request_times.ts";
+import type {
+  AggregatorCounts,
+  GuestCounts,
+  LineCounts,
+} from "../messages/messages.ts";
+import { printable } from "../../text/printable.ts";
+
+/** Figures of the service itself. */
+export interface ServiceCounts {
+  eventListeners: number;
+  /** Events that listeners missed. */
+  eventsMissed: number;
+  residentBytes: number;
+}
+
+/** The content type of {@linkcode metricsText}. */
+export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+const REQUEST_KINDS: readonly string[] = (() => {
+  const kinds = new Array<string>(MESSAGE_TYPE_COUNT).fill("unknown");
+  for (const [name, type] of Object.entries(MessageType)) {
+    kinds[type] = snakeCase(name);
+  }
+  return kinds;
+})();
+
+const INTERRUPT_OUTCOMES: readonly (readonly [string, number])[] = Object
+  .entries(EventCount).map(([name, slot]) => [snakeCase(name), slot]);
+
+const QUEUES = ["request", "event"] as const;
+
+type Labels = Readonly<Record<string, string | number>>;
+
+/** An aggregator that guests are served by. */
+type Served = { name: string } & GuestCounts;
+
+/** All counters as text. */
+export function metricsText(
+  aggregators: readonly AggregatorCounts[],
+  service: ServiceCounts,
+): string {
+  const page = new Page();
+  addService(page, aggregators.length, service);
+  addAggregators(page, aggregators);
+  const served = aggregators.flatMap(({ name, guests }) =>
+    guests === undefined ? [] : [{ name, ...guests }]
+  );
+  addGuests(page, served);
+  addRequests(page, served);
+  addDurations(page, served);
+  addRefusals(page, served);
+  addRules(page, served);
+  addInterrupts(page, served);
+  addPins(page, served);
+  addLost(page, served);
+  return page.text;
+}
+
+function addService(
+  page: Page,
+  aggregators: number,
+  { residentBytes, eventListeners, eventsMissed }: ServiceCounts,
+): void {
+  page.metric("gpioagg_aggregators", "gauge", "Aggregators that are served.");
+  page.sample({}, aggregators);
+  page.metric(
+    "gpioagg_event_listeners",
+    "gauge",
+    "Clients of the event stream.",
+  );
+  page.sample({}, eventListeners);
+  page.metric(
+    "gpioagg_event_listeners_missed_total",
+    "counter",
+    "Events that clients of the event stream missed because they did not " +
+      "read. An event that two clients missed counts twice.",
+  );
+  page.sample({}, eventsMissed);
+  page.metric(
+    "process_resident_memory_bytes",
+    "gauge",
+    "Resident memory of the service.",
+  );
+  page.sample({}, residentBytes);
+}
+
+function addAggregators(
+  page: Page,
+  aggregators: readonly AggregatorCounts[],
+): void {
+  page.metric(
+    "gpioagg_aggregator_connected",
+    "gauge",
+    "1 if a VMM is connected. Of a kernel chip: 1 if a line is in use.",
+  );
+  for (const { name, connected } of aggregators) {
+    page.sample({ aggregator: name }, connected ? 1 : 0);
+  }
+  page.metric(
+    "gpioagg_aggregator_uptime_seconds",
+    "gauge",
+    "Time for which the aggregator has been served.",
+  );
+  for (const { name, uptimeMs } of aggregators) {
+    if (uptimeMs === undefined) continue;
+    page.sample({ aggregator: name }, uptimeMs / 1000);
+  }
+  page.metric(
+    "gpioagg_kernel_chip_present",
+    "gauge",
+    "1 if the kernel chip exists.",
+  );
+  for (const { name, isChipPresent } of aggregators) {
+    if (isChipPresent === undefined) continue;
+    page.sample({ aggregator: name }, isChipPresent ? 1 : 0);
+  }
+  page.metric(
+    "gpioagg_kernel_chip_lost_chips",
+    "gauge",
+    "Chips that the kernel chip has lost: their lines fail until it is made " +
+      "again.",
+  );
+  for (const { name, lostChips } of aggregators) {
+    if (lostChips === undefined) continue;
+    page.sample({ aggregator: name }, lostChips);
+  }
+}
+
+function addGuests(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_connections_total",
+    "counter",
+    "Connections of VMMs, and to QEMUs with pins.",
+  );
+  for (const { name, connections } of served) {
+    page.sample({ aggregator: name }, connections);
+  }
+  page.metric(
+    "gpioagg_faults_total",
+    "counter",
+    "Events fault: protocol violations by VMMs or guests, unusable QEMU " +
+      "instances, rules that could not be applied, chips that cannot be removed.",
+  );
+  for (const { name, faults } of served) {
+    page.sample({ aggregator: name }, faults);
+  }
+  page.metric(
+    "gpioagg_events_left_out_total",
+    "counter",
+    "Events that were neither logged nor streamed because of their rate.",
+  );
+  for (const { name: aggregator, eventsLeftOut } of served) {
+    for (const [event, count] of Object.entries(eventsLeftOut)) {
+      page.sample({ aggregator, event }, count);
+    }
+  }
+  page.metric(
+    "gpioagg_refused_chains_total",
+    "counter",
+    "Descriptor chains returned unserved: malformed, or without room for a " +
+      "response.",
+  );
+  for (const { name, exposure: { device } } of served) {
+    if (device === undefined) continue;
+    for (const [i, queue] of QUEUES.entries()) {
+      page.sample({ aggregator: name, queue }, device.refusedChains[i]!);
+    }
+  }
+}
+
+function addRequests(page: Page, served: readonly Served[]): void {
+  const kinds = (counts: Float64Array, from: number, labels: Labels) => {
+    for (const [type, kind] of REQUEST_KINDS.entries()) {
+      for (const [i, result] of ["ok", "error"].entries()) {
+        const count = counts[from + 2 * type + i]!;
+        if (count > 0) page.sample({ ...labels, kind, result }, count);
+      }
+    }
+  };
+  page.metric(
+    "gpioagg_requests_total",
+    "counter",
+    "Requests of guests to a line, by kind and result. Of pins inside QEMU: " +
+      "changes of direction, and levels that the guest drove.",
+  );
+  for (const { name: aggregator, lines, exposure: { requests } } of served) {
+    for (const [line, { name }] of lines.entries()) {
+      kinds(requests, line * REQUEST_STRIDE, { aggregator, line, name });
+    }
+  }
+  page.metric(
+    "gpioagg_requests_of_no_line_total",
+    "counter",
+    "Requests of guests for line names, or to lines that do not exist.",
+  );
+  for (const { name: aggregator, exposure: { device } } of served) {
+    if (device !== undefined) kinds(device.unattributed, 0, { aggregator });
+  }
+}
+
+function addDurations(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_request_duration_seconds",
+    "histogram",
+    "Time from the reactor turn that found a request to the turn that " +
+      "published its response. Of pins inside QEMU: from the report of a " +
+      "change to its completion on the line.",
+  );
+  for (const { name: aggregator, lines, exposure: { durations } } of served) {
+    if (durations === undefined) continue;
+    for (const [line, { name }] of lines.entries()) {
+      const from = line * DURATION_STRIDE;
+      const buckets = durations.buckets.subarray(from, from + DURATION_STRIDE);
+      if (buckets.every((count) => count === 0)) continue;
+      const labels = { aggregator, line, name };
+      let count = 0;
+      for (const [i, bucket] of buckets.entries()) {
+        count += bucket;
+        const le = DURATION_BOUNDS[i] ?? "+Inf";
+        page.sample({ ...labels, le }, count, "_bucket");
+      }
+      page.sample(labels, durations.sums[line]!, "_sum");
+      page.sample(labels, count, "_count");
+    }
+  }
+}
+
+function addRefusals(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_refusals_total",
+    "counter",
+    "Requests of guests that a line's rules refused.",
+  );
+  for (const { name: aggregator, lines } of served) {
+    addByLine(page, aggregator, lines, ({ refusals }) => refusals);
+  }
+}
+
+function addRules(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_rule_pending",
+    "gauge",
+    "1 while a rule of the line (safe value, on-disconnect, interlock, " +
+      "combined value) could not be applied and is retried. Lines whose rules " +
+      "never failed are left out.",
+  );
+  for (const { name: aggregator, lines } of served) {
+    for (const [line, counts] of lines.entries()) {
+      const { name, isRulePending, ruleFailures } = counts;
+      if (!isRulePending && ruleFailures === 0) continue;
+      page.sample({ aggregator, line, name }, isRulePending ? 1 : 0);
+    }
+  }
+  page.metric(
+    "gpioagg_rule_failures_total",
+    "counter",
+    "Failed attempts to apply a rule of the line.",
+  );
+  for (const { name: aggregator, lines } of served) {
+    addByLine(page, aggregator, lines, ({ ruleFailures }) => ruleFailures);
+  }
+}
+
+function addInterrupts(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_interrupts_total",
+    "counter",
+    "Changes of a line, by the outcome of the guest's interrupt.",
+  );
+  for (const { name: aggregator, lines, exposure: { device } } of served) {
+    if (device === undefined) continue;
+    for (const [line, { name }] of lines.entries()) {
+      for (const [outcome, slot] of INTERRUPT_OUTCOMES) {
+        const count = device.events[line * EVENT_STRIDE + slot]!;
+        if (count > 0) page.sample({ aggregator, line, name, outcome }, count);
+      }
+    }
+  }
+}
+
+function addPins(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_pin_levels_total",
+    "counter",
+    "Levels set at the pin of a line inside QEMU: at each start, each time " +
+      "the machine continues, and at each change. The guest decides which " +
+      "of them interrupt it.",
+  );
+  for (const { name, lines, exposure: { pins } } of served) {
+    if (pins === undefined) continue;
+    addByLine(page, name, lines, (_, line) => pins.levels[line]!);
+  }
+  page.metric(
+    "gpioagg_pin_reports_total",
+    "counter",
+    "Changes of output pins of the controller that QEMU reported, including " +
+      "pins without a line.",
+  );
+  for (const { name, exposure: { pins } } of served) {
+    if (pins !== undefined) page.sample({ aggregator: name }, pins.reports);
+  }
+  page.metric(
+    "gpioagg_pin_resets_total",
+    "counter",
+    "Resets and shutdowns of the guest that QEMU reported.",
+  );
+  for (const { name, exposure: { pins } } of served) {
+    if (pins !== undefined) page.sample({ aggregator: name }, pins.resets);
+  }
+}
+
+function addLost(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_lost_changes_total",
+    "counter",
+    "Changes of a line that were dropped in favour of newer ones: edges in a " +
+      "full kernel buffer (kernel) and in the thread of a slow chip (lane); " +
+      "levels to a pin of a QEMU that did not read or refused them (to_pin); " +
+      "levels from a pin to a line that was too slow (from_pin).",
+  );
+  for (const { name, lines } of served) {
+    addByLine(page, name, lines, ({ lostEdges }) => lostEdges, {
+      where: "kernel",
+    });
+    addByLine(page, name, lines, ({ mergedEdges }) => mergedEdges, {
+      where: "lane",
+    });
+  }
+  for (const { name, lines, exposure: { pins } } of served) {
+    if (pins === undefined) continue;
+    const { lostLevels, lostRequests } = pins;
+    addByLine(page, name, lines, (_, line) => lostLevels[line]!, {
+      where: "to_pin",
+    });
+    addByLine(page, name, lines, (_, line) => lostRequests[line]!, {
+      where: "from_pin",
+    });
+  }
+}
+
+/** One sample per line, of those that are not 0. */
+function addByLine(
+  page: Page,
+  aggregator: string,
+  lines: readonly LineCounts[],
+  countOf: (line: LineCounts, lineNumber: number) => number,
+  labels: Labels = {},
+): void {
+  for (const [line, counts] of lines.entries()) {
+    const count = countOf(counts, line);
+    if (count === 0) continue;
+    page.sample({ aggregator, line, name: counts.name, ...labels }, count);
+  }
+}
+
+/** A page of metrics under construction. */
+class Page {
+  #metric = "";
+  readonly #lines: string[] = [];
+
+  get text(): string {
+    return this.#lines.join("\n") + "\n";
+  }
+
+  metric(
+    name: string,
+    type: "gauge" | "counter" | "histogram",
+    help: string,
+  ): void {
+    this.#metric = name;
+    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+  }
+
+  sample(labels: Labels, value: number, suffix = ""): void {
+    const pairs = Object.entries(labels).map(([name, text]) =>
+      `${name}="${escaped(String(text))}"`
+    );
+    const shown = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+    this.#lines.push(`${this.#metric}${suffix}${shown} ${value}`);
+  }
+}
+
+/** Longest label value. **Units**: UTF-16 code units. */
+const LABEL_LIMIT = 1024;
+
+function escaped(text: string): string {
+  // The format escapes line feeds only; the rest would reach terminals.
+  return printable(text, LABEL_LIMIT).replaceAll("\\", "\\\\").replaceAll(
+    '"',
+    '\\"',
+  );
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
+}

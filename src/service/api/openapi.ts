@@ -1,0 +1,249 @@
+/**
+ * OpenAPI 3.1 document of the control API, for clients in other languages. The
+ * service answers with it.
+ *
+ * @module
+ */
+import { ANSWERS, MESSAGES, PULL_REQUEST } from "../../client/messages.ts";
+import type { JsonSchema } from "../../client/message_schema.ts";
+
+const text = { type: "string" } as const;
+const reference = (name: keyof typeof MESSAGES) => ({
+  $ref: `#/components/schemas/${name}`,
+});
+const json = (schema: JsonSchema) => ({ "application/json": { schema } });
+const answer = (description: string, schema: JsonSchema) => ({
+  description,
+  content: json(schema),
+});
+const refusal = (description: string) =>
+  answer(description, reference("Error"));
+
+const NAME_PARAMETER = {
+  name: "name",
+  in: "path",
+  required: true,
+  description: "Name of the aggregator",
+  schema: text,
+};
+const NOT_THERE = { "404": refusal("No such aggregator") };
+const LOOK_ONLY = { "403": refusal("This socket is for reading only") };
+const INVALID_BODY = {
+  "400": refusal("Invalid body"),
+  "413": refusal("Body too long"),
+};
+
+const DESCRIPTION =
+  "Creates, shows and removes aggregators of a running service. It is served " +
+  "on Unix sockets only: one with all rights, one for reading only. Every GET " +
+  "also supports HEAD. A request must arrive within 10 s, and a body has at " +
+  "most 256 KiB. The audit log also records refused requests that would have " +
+  "changed something.\n\n" +
+  "A client of the socket with all rights can do with GPIO lines what the " +
+  "service can: take any line of any chip that the service can open, create " +
+  "kernel chips and give their device nodes to any user, make the service " +
+  "connect to the qtest and QMP sockets of QEMUs that it can reach (which " +
+  "drives the pins of that machine and gives no access to it) and create " +
+  "control sockets beside them, and remove what other clients created. There " +
+  "are no finer rights: owner, group and mode of the socket file decide, and " +
+  "the audit log records who did what.";
+
+const COLLECTION = {
+  get: {
+    operationId: "list",
+    summary: "List aggregators",
+    responses: {
+      "200": answer("List of aggregators", ANSWERS.aggregators.json),
+    },
+  },
+  post: {
+    operationId: "create",
+    summary: "Create an aggregator",
+    description: 'With the lease "stream" the response is newline-delimited ' +
+      "JSON that stays open; the aggregator lives while the client keeps it " +
+      'open. Its first line is {"aggregator": Aggregator}; {"ended": REASON} ' +
+      "follows when something other than the client ends the aggregator. " +
+      "Closing the connection, or only its writing half, gives the lease up. " +
+      "The response contains what the user of the aggregator needs: the path " +
+      "of a socket, a device node, or QEMU's qtest socket. The removal of a " +
+      "kernel chip by another process ends the lease too.",
+    requestBody: {
+      required: true,
+      content: json(reference("CreateRequest")),
+    },
+    responses: {
+      "201": {
+        description: 'The aggregator is served. With the lease "stream" the ' +
+          'content is application/x-ndjson and stays open, with "none" it is ' +
+          "application/json",
+        content: {
+          ...json(reference("Aggregator")),
+          "application/x-ndjson": { schema: reference("LeaseMessage") },
+        },
+      },
+      ...INVALID_BODY,
+      ...LOOK_ONLY,
+      "409": refusal(
+        "The name or a socket is in use, or a line cannot be requested",
+      ),
+    },
+  },
+};
+
+const ONE = {
+  parameters: [NAME_PARAMETER],
+  get: {
+    operationId: "show",
+    summary: "Show one aggregator",
+    responses: {
+      "200": answer("The aggregator", reference("Aggregator")),
+      ...NOT_THERE,
+    },
+  },
+  delete: {
+    operationId: "remove",
+    summary: "Remove an aggregator of any creator",
+    responses: {
+      "204": {
+        description: "Its guest is disconnected, its lines are in their " +
+          "declared state and released, its socket or kernel chip is removed",
+      },
+      ...LOOK_ONLY,
+      ...NOT_THERE,
+      "504": refusal(
+        "A line is not in its declared state after 5 s: the aggregator has no " +
+          "guest any more, is retried, and is removed as soon as that " +
+          "succeeds. Or it is removed, and a slow chip has not released its " +
+          "lines in time. The message names the line",
+      ),
+    },
+  },
+};
+
+const LINES = {
+  parameters: [NAME_PARAMETER],
+  get: {
+    operationId: "readLines",
+    summary: "Read all lines",
+    responses: {
+      "200": answer("List of lines", ANSWERS.lines.json),
+      ...NOT_THERE,
+    },
+  },
+  patch: {
+    operationId: "pullLines",
+    summary: "Set the levels of simulated lines from outside",
+    requestBody: { required: true, content: json(PULL_REQUEST.json) },
+    responses: {
+      "200": answer("The aggregator after the change", reference("Aggregator")),
+      ...INVALID_BODY,
+      ...LOOK_ONLY,
+      ...NOT_THERE,
+      "409": refusal("No such line, or the line is not simulated"),
+    },
+  },
+};
+
+const EVENTS = {
+  get: {
+    operationId: "watch",
+    summary: "Watch events as server-sent events",
+    description: "The first event is a snapshot. Changes of lines are " +
+      "collected for 20 ms. A client that does not read loses events, receives " +
+      "their number, and is disconnected after a minute.",
+    parameters: [{
+      name: "aggregator",
+      in: "query",
+      required: false,
+      description: "Only events of this aggregator",
+      schema: text,
+    }],
+    responses: {
+      "200": {
+        description: "Events until one side ends the stream",
+        content: { "text/event-stream": { schema: reference("Event") } },
+      },
+    },
+  },
+};
+
+const RELOAD = {
+  post: {
+    operationId: "reload",
+    summary: "Read the configuration file again",
+    description: "Changes that are possible without a restart of running " +
+      "guests are made, others are refused with the reason. An invalid file " +
+      "changes nothing.",
+    responses: {
+      "200": answer("Changes that were made and refused", reference("Reload")),
+      "400": refusal("Invalid file; nothing was changed"),
+      ...LOOK_ONLY,
+      "409": refusal("The service has no configuration file"),
+    },
+  },
+};
+
+const HEALTH = {
+  get: {
+    operationId: "health",
+    summary: "Check that every rule of every line holds",
+    responses: {
+      "200": answer("All rules hold", reference("Health")),
+      "503": answer(
+        "Rules could not be applied, and are retried",
+        reference("Health"),
+      ),
+    },
+  },
+};
+
+const METRICS = {
+  get: {
+    operationId: "metrics",
+    summary: "Counters in Prometheus' text format",
+    responses: {
+      "200": {
+        description: "Counters",
+        content: { "text/plain": { schema: text } },
+      },
+    },
+  },
+};
+
+const DOCUMENT = {
+  get: {
+    operationId: "describe",
+    summary: "This document",
+    responses: { "200": answer("This document", { type: "object" }) },
+  },
+};
+
+/** Returns the document as plain data. */
+export function openApi(): unknown {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "gpioagg control API",
+      version: "1",
+      description: DESCRIPTION,
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: "http://gpioagg", description: "Over the Unix socket" }],
+    security: [],
+    paths: {
+      "/v1/aggregators": COLLECTION,
+      "/v1/aggregators/{name}": ONE,
+      "/v1/aggregators/{name}/lines": LINES,
+      "/v1/events": EVENTS,
+      "/v1/reload": RELOAD,
+      "/healthz": HEALTH,
+      "/metrics": METRICS,
+      "/openapi.json": DOCUMENT,
+    },
+    components: {
+      schemas: Object.fromEntries(
+        Object.entries(MESSAGES).map(([name, { json }]) => [name, json]),
+      ),
+    },
+  };
+}

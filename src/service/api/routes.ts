@@ -1,0 +1,76 @@
+/**
+ * Routes of the control API: from a request's method and path to its handler.
+ *
+ * @module
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { printable } from "../../text/printable.ts";
+import type { AuditEntry } from "./audit_log.ts";
+import type { Peer } from "./listener.ts";
+import { HttpError } from "./messages.ts";
+
+/** A request and its response, while it is handled. */
+export interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  peer: Peer;
+  /** Name in the path; empty if the route has none. */
+  name: string;
+  query: URLSearchParams;
+  /** Entry of the audit log if it is refused; handlers add what they know. */
+  attempt: Omit<AuditEntry, "action" | "outcome">;
+}
+
+/** A method and path of the API. */
+export interface Route {
+  method: string;
+  path: RegExp;
+  /** Action in the audit log; absent for a route that changes nothing. */
+  action?: AuditEntry["action"];
+  /** Set if it reads the request's body; the body of others is discarded. */
+  takesBody?: true;
+  handle(exchange: Exchange): Promise<void> | void;
+}
+
+/**
+ * Finds the route of a request, and the name and query in its path.
+ *
+ * @throws {HttpError} If there is none, or the path is invalid.
+ */
+export function findRoute(
+  routes: readonly Route[],
+  request: IncomingMessage,
+): { route: Route; name: string; query: URLSearchParams } {
+  const url = URL.parse(request.url ?? "", "http://gpioagg");
+  if (url === null) throw new HttpError(400, "Invalid request path");
+  const { pathname } = url;
+  const known = routes.filter(({ path }) => path.test(pathname));
+  if (known.length === 0) {
+    throw new HttpError(
+      404,
+      `There is nothing at ${printable(pathname)}`,
+      "/openapi.json lists all paths",
+    );
+  }
+  // Every GET has a HEAD too; node:http leaves the body out.
+  const wanted = request.method === "HEAD" ? "GET" : request.method;
+  const route = known.find(({ method }) => method === wanted);
+  if (route === undefined) {
+    const allow = known.map(({ method }) =>
+      method === "GET" ? "GET, HEAD" : method
+    ).join(", ");
+    throw new HttpError(
+      405,
+      `Cannot ${request.method} ${printable(pathname)}`,
+      "/openapi.json lists the methods of each path",
+      { allow },
+    );
+  }
+  const [, part = ""] = route.path.exec(pathname)!;
+  try {
+    const name = decodeURIComponent(part);
+    return { route, name, query: url.searchParams };
+  } catch {
+    throw new HttpError(400, `"${printable(part)}" is not a valid name`);
+  }
+}

@@ -1,0 +1,378 @@
+/**
+ * Server of the control socket, inside the reactor: describes lines and pulls
+ * simulated ones while a guest uses them.
+ *
+ * @module
+ */
+import {
+  descriptorLimit,
+  descriptorShares,
+} from "../../../ffi/descriptor_budget.ts";
+import { EMFILE } from "../../../ffi/errno.ts";
+import { EPOLLIN, EPOLLOUT } from "../../../ffi/epoll.ts";
+import { OsError } from "../../../ffi/os_error.ts";
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { effectiveUserId } from "../../../ffi/sysfs.ts";
+import {
+  closeConnection,
+  receiveBytes,
+  refuseDescriptors,
+  send,
+} from "../../../ffi/socket_message.ts";
+import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
+import type {
+  EventLoop,
+  Timer,
+  TimeShare,
+  Watch,
+} from "../../reactor/event_loop.ts";
+import {
+  type ControlRequest,
+  MAX_REQUEST_BYTES,
+  parseControlRequest,
+} from "./control_protocol.ts";
+import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
+import type { ListenSocket } from "../sockets/listen_socket.ts";
+import { printableError } from "../../text/printable.ts";
+
+/**
+ * Answers a request with the JSON text of the answer, in pieces of some
+ * microseconds each (an empty piece is work without text). An exception before
+ * the first text becomes an error answer.
+ */
+export type ControlHandler = (request: ControlRequest) => Iterator<string>;
+
+const NEWLINE = 10;
+/** Size of the text that is sent at a time. **Units**: UTF-16 code units. */
+const PIECE_LENGTH = 8192;
+const NOTHING = new Uint8Array(0);
+/** Limit of clients of a socket: guests need the process's fds. */
+const MAX_CONNECTIONS = 16;
+/** Number of fds that are kept for VMMs and the control API. */
+const LEFT_TO_OTHERS = 4;
+/**
+ * Time after a request during which a client is not idle. **Units**:
+ * milliseconds.
+ */
+const FRESH_MS = 250;
+/** Lowest rank of idle clients. */
+const IDLE_RANK = 2;
+/**
+ * Longest time without a request, or without reading an answer. **Units**: ms.
+ */
+const IDLE_LIMIT_MS = 10_000;
+/** Pause of the listener when the process has no fd left. **Units**: ms. */
+const REST_MS = 50;
+/** The same pause after an idle client was disconnected. */
+const SHORT_REST_MS = 5;
+
+/** Serves one control socket. **Ownership**: owns its listening socket. */
+export class ControlSocket implements Disposable {
+  readonly #loop: EventLoop;
+  readonly #socket: ListenSocket;
+  readonly #handler: ControlHandler;
+  /** One share for all clients: more connections bring no more time. */
+  readonly #share: TimeShare;
+  readonly #watch: Watch;
+  readonly #connections = new Set<Connection>();
+  readonly #places: ConnectionPlaces<Connection>;
+  /** All of this isolate, which share the fds that are left. */
+  static readonly #all = new Set<ControlSocket>();
+  #rest: Timer | undefined;
+
+  /** Serves `socket` in `loop` until disposed. */
+  constructor(loop: EventLoop, socket: ListenSocket, handler: ControlHandler) {
+    this.#loop = loop;
+    this.#socket = socket;
+    this.#handler = handler;
+    refuseDescriptors(socket.listener.fd);
+    this.#share = loop.share();
+    ControlSocket.#all.add(this);
+    const own = effectiveUserId();
+    this.#places = new ConnectionPlaces({
+      limits: placeLimits(MAX_CONNECTIONS),
+      isPrivileged: (uid) => uid === 0 || uid === own,
+      rank: (one) => one.rank,
+    });
+    this.#watch = loop.watch(
+      socket.listener.fd,
+      EPOLLIN,
+      () => this.#accept(),
+      this.#share,
+    );
+  }
+
+  /** Ends all connections, stops listening and removes the file. */
+  [Symbol.dispose](): void {
+    ControlSocket.#all.delete(this);
+    this.#rest?.[Symbol.dispose]();
+    for (const connection of this.#connections) connection.close();
+    this.#watch[Symbol.dispose]();
+    this.#socket[Symbol.dispose]();
+  }
+
+  #accept(): void {
+    let restMs = REST_MS;
+    try {
+      for (;;) {
+        ControlSocket.#checkRoom();
+        const fd = acceptUnix(this.#socket.listener.fd, LEFT_TO_OTHERS);
+        if (fd === undefined) return;
+        // A client that connected before the listener began to refuse fds.
+        refuseDescriptors(fd.fd);
+        this.#begin(fd);
+        // The others are reported again.
+        if (this.#share.isSpent) return;
+      }
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      if (ControlSocket.#closeOneIdle()) restMs = SHORT_REST_MS;
+    }
+    this.#watch.update(0);
+    this.#rest = this.#loop.after(restMs, () => {
+      this.#rest = undefined;
+      this.#watch.update(EPOLLIN);
+    });
+  }
+
+  /**
+   * Checks that there is room for one more client of all control sockets.
+   *
+   * @throws {OsError} EMFILE.
+   */
+  static #checkRoom(): void {
+    let clients = 0;
+    for (const socket of ControlSocket.#all) clients += socket.#places.size;
+    if (clients < descriptorShares(descriptorLimit()).control) return;
+    throw new OsError("accept4", EMFILE, "a client of a control socket");
+  }
+
+  /**
+   * Disconnects an idle client of the socket that has the most; false if none
+   * is idle.
+   */
+  static #closeOneIdle(): boolean {
+    const largestFirst = [...ControlSocket.#all]
+      .sort((a, b) => b.#places.size - a.#places.size);
+    for (const socket of largestFirst) {
+      const idle = socket.#places.displaceOne(IDLE_RANK);
+      if (idle === undefined) continue;
+      idle.close();
+      return true;
+    }
+    return false;
+  }
+
+  #begin(fd: OwnedFd): void {
+    let uid: number;
+    try {
+      ({ uid } = peerCredentials(fd.fd));
+    } catch (error) {
+      fd.close();
+      if (!(error instanceof OsError)) throw error;
+      return;
+    }
+    const connection = new Connection(
+      this.#loop,
+      fd,
+      this.#share,
+      this.#handler,
+      (self) => {
+        this.#connections.delete(self);
+        this.#places.release(self);
+      },
+    );
+    this.#connections.add(connection);
+    const { isAdmitted, displaced } = this.#places.admit(connection, uid);
+    displaced?.close();
+    if (!isAdmitted) connection.refuse();
+    // Its place may be needed soon: its request is answered first.
+    else connection.serve();
+  }
+}
+
+/**
+ * One client: lines in, lines out. A client that violates the protocol is
+ * disconnected.
+ */
+class Connection {
+  readonly #loop: EventLoop;
+  readonly #fd: OwnedFd;
+  readonly #share: TimeShare;
+  readonly #watch: Watch;
+  #limit: Timer;
+  readonly #handler: ControlHandler;
+  readonly #onClose: (self: Connection) => void;
+  #input = new Uint8Array(4096);
+  /** Start of the bytes that were read and not answered yet … */
+  #begin = 0;
+  /** … and their end. */
+  #end = 0;
+  /** No newline was found before this index. */
+  #searched = 0;
+  /** The answer in progress: nothing else is served meanwhile. */
+  #answer: Iterator<string> | undefined;
+  /**
+   * Bytes that the client has not read yet. While there are any, nothing is
+   * read.
+   */
+  #output = NOTHING;
+  #events = EPOLLIN;
+  /** Time of the last request or answer. **Units**: ms, monotonic. */
+  #since = performance.now();
+
+  constructor(
+    loop: EventLoop,
+    fd: OwnedFd,
+    share: TimeShare,
+    handler: ControlHandler,
+    onClose: (self: Connection) => void,
+  ) {
+    this.#loop = loop;
+    this.#fd = fd;
+    this.#share = share;
+    this.#handler = handler;
+    this.#onClose = onClose;
+    this.#limit = loop.after(IDLE_LIMIT_MS, () => this.close());
+    this.#watch = loop.watch(fd.fd, EPOLLIN, () => this.serve(), share);
+  }
+
+  /**
+   * Rank by which its place is given to another client, the highest first; 0:
+   * never.
+   */
+  get rank(): number {
+    if (this.#answer !== undefined && this.#output.length === 0) return 0;
+    if (performance.now() - this.#since >= FRESH_MS) return IDLE_RANK;
+    return this.#output.length > 0 ? 0 : 1;
+  }
+
+  /** Disconnects a client that gets no place, with the reason. */
+  refuse(): void {
+    const text = errorText("too many clients of this socket: try again later");
+    try {
+      send(this.#fd.fd, new TextEncoder().encode(`${text}\n`));
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+    }
+    this.close();
+  }
+
+  close(): void {
+    this.#limit[Symbol.dispose]();
+    this.#watch[Symbol.dispose]();
+    closeConnection(this.#fd);
+    this.#onClose(this);
+  }
+
+  /** Reads, answers and sends while the share has time left. */
+  serve(): void {
+    let hasMore: boolean;
+    try {
+      if (this.#events === EPOLLIN && !this.#read()) return this.close();
+      do hasMore = this.#serveOne(); while (hasMore && !this.#share.isSpent);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      return this.close();
+    }
+    // Writability is reported as long as there is room: the rest follows then.
+    const events = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
+    if (events === this.#events) return;
+    this.#events = events;
+    this.#watch.update(events);
+  }
+
+  /** Does the next piece of work; false if there is none now. */
+  #serveOne(): boolean {
+    if (this.#output.length > 0) {
+      const sent = send(this.#fd.fd, this.#output);
+      if (sent > 0) this.#output = this.#output.subarray(sent);
+      return this.#output.length === 0;
+    }
+    if (this.#answer !== undefined) this.#goOn(this.#answer);
+    else if (!this.#takeRequest()) return false;
+    return true;
+  }
+
+  /** False at the end of the stream. */
+  #read(): boolean {
+    if (this.#begin > 0) {
+      this.#input.copyWithin(0, this.#begin, this.#end);
+      this.#end -= this.#begin;
+      this.#searched -= this.#begin;
+      this.#begin = 0;
+    }
+    if (this.#end === this.#input.length) {
+      const larger = new Uint8Array(this.#input.length * 2);
+      larger.set(this.#input);
+      this.#input = larger;
+    }
+    const count = receiveBytes(this.#fd.fd, this.#input.subarray(this.#end));
+    if (count > 0) this.#end += count;
+    return count !== 0;
+  }
+
+  /** Begins to answer the next request; false if no complete one is there. */
+  #takeRequest(): boolean {
+    const found = this.#input.subarray(this.#searched, this.#end)
+      .indexOf(NEWLINE);
+    const end = this.#searched + found;
+    const length = (found < 0 ? this.#end : end) - this.#begin;
+    if (length >= MAX_REQUEST_BYTES) {
+      const left = found < 0 ? this.#end : end + 1;
+      this.#begin = this.#searched = left;
+      this.#reply(errorText(
+        `a request must have at most ${MAX_REQUEST_BYTES} bytes`,
+      ));
+      return true;
+    }
+    if (found < 0) {
+      this.#searched = this.#end;
+      return false;
+    }
+    const text = new TextDecoder().decode(
+      this.#input.subarray(this.#begin, end),
+    );
+    this.#begin = this.#searched = end + 1;
+    this.#since = performance.now();
+    try {
+      this.#answer = this.#handler(parseControlRequest(text));
+    } catch (error) {
+      this.#reply(errorText(error));
+    }
+    return true;
+  }
+
+  /** Produces more of the answer while the share has time left. */
+  #goOn(answer: Iterator<string>): void {
+    let text = "";
+    try {
+      do {
+        const { done, value } = answer.next();
+        if (done === true) {
+          this.#answer = undefined;
+          return this.#reply(text);
+        }
+        text += value;
+      } while (text.length < PIECE_LENGTH && this.#share.take(1));
+    } catch (error) {
+      // Nothing was sent yet: text comes after all that can fail.
+      this.#answer = undefined;
+      return this.#reply(errorText(error));
+    }
+    this.#output = new TextEncoder().encode(text);
+  }
+
+  /** Completes an answer. */
+  #reply(text: string): void {
+    this.#since = performance.now();
+    this.#limit[Symbol.dispose]();
+    this.#limit = this.#loop.after(IDLE_LIMIT_MS, () => this.close());
+    this.#output = new TextEncoder().encode(text + "\n");
+  }
+}
+
+function errorText(error: unknown): string {
+  const text = typeof error === "string" ? error : printableError(error);
+  return JSON.stringify({ error: text });
+}

@@ -1,0 +1,226 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { EPOLLET, EPOLLIN } from "../../../ffi/epoll.ts";
+import { createEventFd, signalFd } from "../../../ffi/event_fd.ts";
+import { pollFd, POLLIN } from "../../../ffi/poll.ts";
+import { receive, send } from "../../../ffi/socket_message.ts";
+import { connectUnix } from "../../../ffi/unix_socket.ts";
+import { Reactor } from "../../reactor/reactor.ts";
+import { ControlSocket } from "./control_socket.ts";
+import type { AggregatorDescription } from "../messages/messages.ts";
+import { ListenSocket } from "../sockets/listen_socket.ts";
+
+function rig(aggregator: Partial<AggregatorDescription> = {}) {
+  const stack = new DisposableStack();
+  const directory = Deno.makeTempDirSync();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const path = `${directory}/a.control`;
+  let now = 0;
+  const reactor = stack.use(
+    new Reactor({
+      now: () => now,
+      onError: (error) => {
+        throw error;
+      },
+    }),
+  );
+  const log: unknown[] = [];
+  stack.use(
+    new ControlSocket(
+      reactor,
+      ListenSocket.open(path, { mode: 0o600 }),
+      (request) => {
+        if (request.pull?.[0]?.[0] === "absent") {
+          throw new Error(
+            "no such line",
+          );
+        }
+        log.push(request);
+        const answer = JSON.stringify({
+          aggregator: {
+            name: "a",
+            presentation: "nowhere",
+            connected: false,
+            lines: [],
+            ...aggregator,
+          },
+        });
+        return (answer.match(/.{1,1000}/g) ?? []).values();
+      },
+    ),
+  );
+  const connect = () => {
+    const fd = connectUnix(path);
+    stack.use(fd);
+    reactor.turn(0);
+    return fd;
+  };
+  const say = (fd: { fd: number }, text: string) =>
+    send(fd.fd, new TextEncoder().encode(text));
+  const hear = (fd: { fd: number }, until = "\n") => {
+    const piece = new Uint8Array(1 << 16);
+    let text = "";
+    for (let turns = 0; !text.endsWith(until) && turns < 1000; turns++) {
+      reactor.turn(0);
+      if (pollFd(fd.fd, POLLIN, 0) === 0) continue;
+      const count = receive(fd.fd, piece, []);
+      if (count === 0) return text + "<end>";
+      text += new TextDecoder().decode(piece.subarray(0, count));
+    }
+    return text;
+  };
+  const pass = (ms: number) => {
+    now += ms;
+    reactor.turn(0);
+  };
+  return {
+    connect,
+    say,
+    hear,
+    pass,
+    log,
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+const ANSWER = '{"aggregator":{"name":"a","presentation":"nowhere",' +
+  '"connected":false,"lines":[]}}\n';
+
+Deno.test("ControlSocket answers each line, whole or in pieces", () => {
+  using control = rig();
+  const fd = control.connect();
+  control.say(fd, '{"pull":');
+  assertEquals(control.hear(fd), "");
+  control.say(fd, '[["x",1]]}\n{}\n');
+  assertEquals(control.hear(fd, ANSWER + ANSWER), ANSWER + ANSWER);
+  assertEquals(control.log, [{ pull: [["x", 1]] }, {}]);
+});
+
+Deno.test("ControlSocket answers bad requests with what is wrong", () => {
+  using control = rig();
+  const fd = control.connect();
+  control.say(fd, '{"pull":[["absent",1]]}\n');
+  assertEquals(control.hear(fd), '{"error":"no such line"}\n');
+  control.say(fd, "nonsense\n");
+  assertEquals(JSON.parse(control.hear(fd)).error.includes("JSON"), true);
+  control.say(fd, "{}\n");
+  assertEquals(control.hear(fd), ANSWER);
+});
+
+Deno.test("ControlSocket refuses an endless line and serves others on", () => {
+  using control = rig();
+  const endless = control.connect();
+  const other = control.connect();
+  const piece = "x".repeat(10_000);
+  control.say(endless, piece);
+  control.hear(endless);
+  control.say(endless, piece);
+  assertEquals(
+    JSON.parse(control.hear(endless)).error,
+    "a request must have at most 16384 bytes",
+  );
+  control.say(other, "{}\n");
+  assertEquals(control.hear(other), ANSWER);
+});
+
+Deno.test("ControlSocket sends an answer that is larger than a socket takes", () => {
+  const line = {
+    lineNumber: 0,
+    name: "x".repeat(31),
+    source: "simulated line",
+    direction: "input" as const,
+  };
+  using control = rig({ lines: new Array(20_000).fill(line) });
+  const fd = control.connect();
+  control.say(fd, "{}\n{}\n");
+  const [first, second] = control.hear(fd, "]}}\n").split("\n");
+  assertEquals(JSON.parse(first!).aggregator.lines.length, 20_000);
+  const rest = second === "" ? control.hear(fd) : second + control.hear(fd);
+  assertEquals(JSON.parse(rest!).aggregator.lines.length, 20_000);
+});
+
+Deno.test("ControlSocket forgets a client that goes in the middle", () => {
+  using control = rig();
+  const fd = control.connect();
+  control.say(fd, '{"pull":');
+  fd.close();
+  const other = control.connect();
+  control.say(other, "{}\n");
+  assertEquals(control.hear(other), ANSWER);
+  assertThrows(() => fd.fd);
+});
+
+Deno.test("ControlSocket has few clients at a time, and none that say nothing for long", () => {
+  using control = rig();
+  const idle = Array.from({ length: 16 }, () => control.connect());
+  control.say(idle[0]!, "{}\n");
+  assertEquals(control.hear(idle[0]!), ANSWER);
+  // The oldest gives up its place.
+  const late = control.connect();
+  control.say(late, "{}\n");
+  assertEquals(control.hear(late), ANSWER);
+  assertEquals(control.hear(idle[0]!), "<end>");
+  control.pass(9000);
+  control.say(idle[1]!, "{}\n");
+  assertEquals(control.hear(idle[1]!), ANSWER);
+  control.pass(1000);
+  assertEquals(control.hear(idle[2]!), "<end>");
+  control.say(idle[1]!, "{}\n");
+  assertEquals(control.hear(idle[1]!), ANSWER, "it spoke in time");
+});
+
+Deno.test("ControlSocket serves one client's requests in parts, and others between them", () => {
+  const clock = { now: 0 };
+  using stack = new DisposableStack();
+  const directory = Deno.makeTempDirSync();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const reactor = stack.use(
+    new Reactor({
+      now: () => clock.now,
+      onError: (error) => {
+        throw error;
+      },
+    }),
+  );
+  let pieces = 0;
+  const path = `${directory}/a.control`;
+  stack.use(
+    new ControlSocket(
+      reactor,
+      ListenSocket.open(path, { mode: 0o600 }),
+      function* () {
+        for (let i = 0; i < 100; i++) {
+          pieces++;
+          clock.now += 0.005;
+          yield "x";
+        }
+      },
+    ),
+  );
+  const other = stack.use(createEventFd());
+  let served = 0;
+  stack.use(
+    reactor.watch(
+      other.fd,
+      EPOLLIN | EPOLLET,
+      () => served++,
+      reactor.share(),
+    ),
+  );
+  const client = stack.use(connectUnix(path));
+  reactor.turn(0);
+  send(client.fd, new TextEncoder().encode("{}\n".repeat(300)));
+  const from = served;
+  let turns = 0;
+  let largest = 0;
+  while (pieces < 300 * 100) {
+    assert(++turns < 10_000, `${pieces} pieces in ${turns} turns`);
+    const before = pieces;
+    signalFd(other.fd);
+    reactor.turn(0);
+    assertEquals(served - from, turns, "the other peer waits");
+    if (turns > 10) largest = Math.max(largest, pieces - before);
+    receive(client.fd, new Uint8Array(1 << 16), []);
+  }
+  // 5 µs each, and a slice of 25 µs.
+  assert(largest <= 12, `${largest} pieces in one turn`);
+});

@@ -1,0 +1,265 @@
+/**
+ * One process that serves an aggregator: started by the service, asked over a
+ * channel, and reaped.
+ *
+ * @module
+ */
+import { startableCommand } from "../../../ffi/own_command.ts";
+import { reapChild, spawnDetached } from "../../../ffi/spawn.ts";
+import { socketPair } from "../../../ffi/unix_socket.ts";
+import {
+  type CallName,
+  type FromProcess,
+  type ToProcess,
+  unpackError,
+} from "./messages.ts";
+import { ProcessChannel } from "./process_channel.ts";
+
+/** The hidden command that runs {@linkcode serveIsolated}. */
+export const ISOLATED_COMMAND = "serve-isolated";
+
+/** Limit of the start of a process. **Units**: milliseconds. */
+const START_LIMIT_MS = 30_000;
+/** Limit of the answer to a simple command. **Units**: milliseconds. */
+const ANSWER_LIMIT_MS = 10_000;
+const REAP_LOOK_MS = 20;
+const REAP_LOOKS = 500;
+
+/** Messages of a process that answer nothing. */
+export type Notice = Exclude<
+  FromProcess,
+  { kind: "ready" | "done" | "failed" }
+>;
+
+/** Receiver of what a process reports. */
+export interface ChildEvents {
+  /** Receives a message. */
+  hear(message: Notice): void;
+  /** Reports that the process has ended by itself. */
+  ended(): void;
+}
+
+interface Waiting {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+/** Process that was just started. */
+export interface StartedProcess {
+  /** Process id. */
+  readonly pid: number;
+  /** Frees what its start needs; called when it is ready, or given up. */
+  started?(): void;
+}
+
+/** Starter of a process that serves at a socket. */
+export type StartProcess = (socketFd: number) => StartedProcess;
+
+/** Starter of a process. */
+export interface ChildOptions {
+  /**
+   * Starts a process that serves at a socket. Default: this program, with
+   * `serve-isolated`.
+   */
+  readonly startProcess?: StartProcess | undefined;
+  /** Socket of the manager that keeps fds across restarts, if one does. */
+  readonly notifySocket?: string | undefined;
+}
+
+/** Starts this program as the process that serves at a socket. */
+function startServer(socketFd: number): StartedProcess {
+  using stack = new DisposableStack();
+  const { path, argv } = stack.use(startableCommand(Deno.args.length));
+  const pid = spawnDetached(path, [
+    ...argv,
+    ISOLATED_COMMAND,
+    String(socketFd),
+  ], { inherit: [socketFd], keepStandardError: true });
+  // A compiled executable reads its own file only after it was started.
+  const file = stack.move();
+  return { pid, started: () => file.dispose() };
+}
+
+/** A process did not answer a simple command within 10 s. */
+export class NoAnswerError extends Error {
+  override readonly name = "NoAnswerError";
+}
+
+/** A process of one aggregator. **Ownership**: until it is abandoned. */
+export class AggregatorChild {
+  readonly #channel: ProcessChannel;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  readonly #process: StartedProcess;
+  #pid: number;
+  #nextId = 1;
+  /** The reason that commands are refused with once it is abandoned. */
+  #abandoned: Error | undefined;
+  /** Time of its start. **Units**: milliseconds, monotonic. */
+  readonly startedMs = performance.now();
+
+  /**
+   * Starts the process.
+   *
+   * @throws {OsError} If it cannot be started.
+   */
+  constructor(
+    events: ChildEvents,
+    { startProcess = startServer, notifySocket }: ChildOptions,
+  ) {
+    const [ours, theirs] = socketPair();
+    using _theirs = theirs;
+    // The caller reports its failure.
+    this.#ready.promise.catch(() => {});
+    this.#channel = new ProcessChannel(ours, {
+      message: (value) => this.#receive(value as FromProcess, events),
+      ended: () => {
+        this.#ready.reject(new Error("the process ended while it started"));
+        this.#ended.resolve();
+        events.ended();
+      },
+    }, { descriptors: false });
+    try {
+      this.#process = startProcess(theirs.fd);
+      this.#pid = this.#process.pid;
+    } catch (error) {
+      this.#channel[Symbol.dispose]();
+      throw error;
+    }
+    this.say({
+      kind: "start",
+      ...(notifySocket === undefined ? {} : { notifySocket }),
+    });
+  }
+
+  /** Process id; 0 once it is abandoned. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** Resolves when the process has ended by itself. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Waits until it takes commands. @throws {Error} If it does not start. */
+  async untilReady(): Promise<void> {
+    await inTime(this.#ready.promise, START_LIMIT_MS);
+  }
+
+  /** Sends a message, and copies of `fds` with it. */
+  say(message: ToProcess, fds: readonly number[] = []): void {
+    if (this.#abandoned === undefined) this.#channel.send(message, fds);
+  }
+
+  /**
+   * Sends a command, and returns the answer.
+   *
+   * @throws {Error} If the command fails, or the process is abandoned.
+   */
+  call(
+    name: CallName,
+    args: unknown[],
+    fds: readonly number[] = [],
+  ): Promise<unknown> {
+    if (this.#abandoned !== undefined) return Promise.reject(this.#abandoned);
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.say({ kind: "call", id, name, args }, fds);
+    });
+  }
+
+  /**
+   * Sends a simple command.
+   *
+   * @throws {NoAnswerError} If it is not answered in time; it is killed then.
+   */
+  async callInTime(name: CallName, args: unknown[]): Promise<unknown> {
+    try {
+      return await inTime(this.call(name, args), ANSWER_LIMIT_MS);
+    } catch (error) {
+      if (error instanceof NoAnswerError) this.kill();
+      throw error;
+    }
+  }
+
+  /** Kills it. */
+  kill(): void {
+    if (this.#pid > 0) kill(this.#pid);
+  }
+
+  /**
+   * Closes the channel, which ends the process, and fails what waits for an
+   * answer. Idempotent.
+   */
+  abandon(reason: Error): void {
+    if (this.#abandoned !== undefined) return;
+    this.#abandoned = reason;
+    this.#channel[Symbol.dispose]();
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+    this.#ready.reject(reason);
+    this.#process.started?.();
+    // Once it is reaped, the id may be another process's.
+    const pid = this.#pid;
+    this.#pid = 0;
+    if (pid > 0) void reap(pid);
+  }
+
+  #receive(message: FromProcess, events: ChildEvents): void {
+    switch (message.kind) {
+      case "ready":
+        this.#process.started?.();
+        return this.#ready.resolve();
+      case "done":
+        return this.#take(message.id)?.resolve(message.result);
+      case "failed":
+        return this.#take(message.id)?.reject(unpackError(message.error));
+      default:
+        return events.hear(message);
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+}
+
+async function inTime<T>(step: Promise<T>, limitMs: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new NoAnswerError(`No answer in ${limitMs / 1000} s`)),
+    limitMs,
+  );
+  try {
+    return await Promise.race([step, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits for the end of an abandoned process, and kills it if necessary. */
+async function reap(pid: number): Promise<void> {
+  for (let look = 0; !reapChild(pid); look++) {
+    // It holds lines that the next process needs.
+    if (look === REAP_LOOKS) kill(pid);
+    if (look === 2 * REAP_LOOKS) return;
+    await new Promise((resolve) =>
+      // The end of the service does not wait for it.
+      Deno.unrefTimer(setTimeout(resolve, REAP_LOOK_MS))
+    );
+  }
+}
+
+/** Kills a child that is not reaped yet: its id cannot be reused. */
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}

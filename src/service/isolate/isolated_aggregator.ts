@@ -1,0 +1,492 @@
+/**
+ * A service's side of the process that serves one of its aggregators: starts
+ * it, sends it commands, and restarts it when it dies.
+ *
+ * @module
+ */
+import { sleep } from "../../async/wait.ts";
+import { withoutExposure, withoutInitial } from "./specifications.ts";
+import { OwnedFd } from "../../../ffi/owned_fd.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../../config/specification.ts";
+import type { KeptFd, ManagerFdStore } from "../restart/manager_fd_store.ts";
+import { keptNames } from "../lanes/lanes.ts";
+import type {
+  AggregatorDescription,
+  PendingLine,
+} from "../messages/messages.ts";
+import type { ReactorEvents } from "../reactor/reactor_client.ts";
+import {
+  AggregatorChild,
+  NoAnswerError,
+  type Notice,
+  type StartProcess,
+} from "./aggregator_child.ts";
+import { type CallName, packFds } from "./messages.ts";
+
+/** First and longest delay before it is restarted. **Units**: ms. */
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 30_000;
+/**
+ * Lifetime after which its death does not count as a repeated failure.
+ * **Units**: ms.
+ */
+const STEADY_MS = 60_000;
+/** Fds of one message; the kernel takes 253. */
+const FDS_AT_ONCE = 200;
+
+/** Events of an isolated aggregator, and what it needs of the service. */
+export interface IsolatedOptions {
+  readonly events: Pick<
+    ReactorEvents,
+    "service" | "changes" | "removedLate" | "problem"
+  >;
+  /** The manager that keeps fds across restarts, if there is one. */
+  readonly store: Pick<ManagerFdStore, "notifySocket" | "drop"> | undefined;
+  /**
+   * Starts a process that serves at a socket. Default: this program, with
+   * `serve-isolated`.
+   */
+  readonly startProcess?: StartProcess | undefined;
+}
+
+/** An aggregator as it was added. */
+interface Added {
+  specification: AggregatorSpecification;
+  options: { isTimed?: boolean };
+  last: AggregatorDescription;
+}
+
+/**
+ * One process, and the aggregator (with its second exposure) that it serves.
+ */
+export class IsolatedAggregator {
+  readonly #options: IsolatedOptions;
+  readonly #added = new Map<string, Added>();
+  /** Names that are being added: the process reports them already. */
+  readonly #coming = new Set<string>();
+  /** Listening sockets of a service manager; each process gets a copy. */
+  readonly #listeners = new Map<string, OwnedFd>();
+  #interlocks: readonly InterlockSpecification[] = [];
+  #isObserved = false;
+  /** The process, or the last one. */
+  #child: AggregatorChild | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #isOver = false;
+  /** Set while there is no process. */
+  #down: { reason: string; since: number } | undefined;
+
+  private constructor(options: IsolatedOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts a process that serves nothing yet.
+   *
+   * @throws {Error} If it cannot be started.
+   */
+  static async start(options: IsolatedOptions): Promise<IsolatedAggregator> {
+    const isolated = new IsolatedAggregator(options);
+    try {
+      await isolated.#start();
+      return isolated;
+    } catch (error) {
+      isolated.end();
+      throw error;
+    }
+  }
+
+  /** Process id; 0 while there is no process. */
+  get pid(): number {
+    return this.#down === undefined ? this.#child?.pid ?? 0 : 0;
+  }
+
+  /** Names of the aggregators that it serves. */
+  get names(): string[] {
+    return [...this.#added.keys()];
+  }
+
+  /**
+   * Adds the aggregator, or its second exposure.
+   *
+   * **Ownership**: of fds in the specifications, and of those that are kept.
+   */
+  async add(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean },
+    kept: readonly KeptFd[] = [],
+  ): Promise<AggregatorDescription[]> {
+    for (const { name, vhostUser } of aggregators) {
+      if (vhostUser === undefined || !("fd" in vhostUser)) continue;
+      this.#listeners.set(name, new OwnedFd(vhostUser.fd, `socket of ${name}`));
+    }
+    for (const { name } of aggregators) this.#coming.add(name);
+    try {
+      for (let first = 0; first < kept.length; first += FDS_AT_ONCE) {
+        const some = kept.slice(first, first + FDS_AT_ONCE);
+        const names = some.map(([name]) => name);
+        this.#child?.say({ kind: "kept", names }, some.map(([, fd]) => fd));
+      }
+      const added = await this.#add(aggregators, options);
+      for (const [i, specification] of aggregators.entries()) {
+        const { name } = specification;
+        this.#added.set(name, { specification, options, last: added[i]! });
+      }
+      return this.#withPid(added);
+    } catch (error) {
+      for (const { name } of aggregators) this.#forget(name);
+      throw error;
+    } finally {
+      for (const { name } of aggregators) this.#coming.delete(name);
+      for (const [, fd] of kept) new OwnedFd(fd, "a kept fd").close();
+    }
+  }
+
+  /** Removes it, or only one of its exposures. */
+  async remove(
+    name: string,
+    how: "remove" | "removeWhole",
+    ...rest: unknown[]
+  ): Promise<AggregatorDescription[]> {
+    if (this.#down !== undefined) {
+      throw new Error(`Cannot remove ${name} now: ${this.#down.reason}`);
+    }
+    const result = await this.#call(how, [name, ...rest]);
+    const removed =
+      (Array.isArray(result) ? result : [result]) as AggregatorDescription[];
+    for (const one of removed) this.#forget(one.name);
+    return removed;
+  }
+
+  /** Replaces the rules of its lines. */
+  async changeRules(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    const changed = await this.#call("changeRules", [aggregators]);
+    for (const specification of aggregators) {
+      const added = this.#added.get(specification.name);
+      if (added !== undefined) added.specification = specification;
+    }
+    return changed as AggregatorDescription[];
+  }
+
+  /** Sets the interlocks, all of which are among its own lines. */
+  async setInterlocks(
+    interlocks: readonly InterlockSpecification[],
+  ): Promise<void> {
+    this.#interlocks = interlocks;
+    if (this.#down === undefined) {
+      await this.#call("setInterlocks", [interlocks]);
+    }
+  }
+
+  /** Starts or stops reports of changed lines. */
+  async observe(on: boolean): Promise<void> {
+    this.#isObserved = on;
+    if (this.#down === undefined) await this.#call("observe", [on]);
+  }
+
+  /** Pulls simulated lines. */
+  async pull(name: string, changes: unknown): Promise<AggregatorDescription> {
+    return await this.#call("pull", [name, changes]) as AggregatorDescription;
+  }
+
+  /**
+   * Returns what it serves as the process reports it. Without a process: as
+   * last known, with the reason at each line.
+   */
+  async describe(name?: string): Promise<AggregatorDescription[]> {
+    if (this.#down === undefined) {
+      try {
+        const described = await this.#callInTime(
+          "describe",
+          name === undefined ? [] : [name],
+        ) as AggregatorDescription[];
+        for (const one of described) {
+          const added = this.#added.get(one.name);
+          if (added !== undefined) added.last = one;
+        }
+        return this.#withPid(described);
+      } catch (error) {
+        if (this.#down === undefined) throw error;
+      }
+    }
+    return [...this.#added.values()].filter(({ last }) =>
+      name === undefined || last.name === name
+    ).map(({ last }) => this.#asDown(last));
+  }
+
+  /** Returns rules that do not hold; without a process all are unknown. */
+  async pending(): Promise<PendingLine[]> {
+    if (this.#down === undefined) {
+      try {
+        return await this.#callInTime("pending", []) as PendingLine[];
+      } catch (error) {
+        if (this.#down === undefined) throw error;
+      }
+    }
+    return [...this.#added.values()].flatMap(({ last }) =>
+      this.#asDown(last).lines.map(({ name, lineNumber, pendingRule }) => ({
+        aggregator: last.name,
+        line: name || String(lineNumber),
+        ...pendingRule!,
+      }))
+    );
+  }
+
+  /** Returns its counters; none while there is no process. */
+  async count<T>(): Promise<T[]> {
+    if (this.#down !== undefined) return [];
+    try {
+      return await this.#callInTime("count", []) as T[];
+    } catch (error) {
+      if (this.#down === undefined) throw error;
+      return [];
+    }
+  }
+
+  /** Closes what an earlier process left and no line took over. */
+  async dropUnused(): Promise<void> {
+    if (this.#down === undefined) await this.#call("dropUnused", []);
+  }
+
+  /**
+   * Ends the process with its lines in their declared state.
+   *
+   * @throws {UnsafeLinesError} If some lines are not.
+   * @throws {Error} If there is no process at the moment.
+   */
+  async shutdown(): Promise<void> {
+    this.#isOver = true;
+    try {
+      if (this.#down !== undefined) {
+        const names = this.names.join(", ");
+        throw new Error(
+          `The lines of ${names} may not be in their declared state: ` +
+            this.#down.reason,
+        );
+      }
+      await this.#call("shutdown", []);
+    } finally {
+      this.end();
+    }
+  }
+
+  /**
+   * Ends the process at once and leaves its lines as they are for the next
+   * service.
+   */
+  async handOver(): Promise<void> {
+    this.#isOver = true;
+    if (this.#down !== undefined) return;
+    this.#child?.say({ kind: "hand-over" });
+    await this.#child?.ended;
+  }
+
+  /** Ends the process as the service's death does. Idempotent. */
+  end(): void {
+    this.#isOver = true;
+    for (const listener of this.#listeners.values()) listener.close();
+    this.#listeners.clear();
+    this.#child?.abandon(new Error("The process of the aggregator is ended"));
+  }
+
+  async #start(): Promise<void> {
+    const { startProcess, store } = this.#options;
+    this.#child = new AggregatorChild({
+      hear: (notice) => this.#hear(notice),
+      ended: () => this.#died("ended unexpectedly"),
+    }, { startProcess, notifySocket: store?.notifySocket });
+    await this.#child.untilReady();
+  }
+
+  async #add(
+    aggregators: readonly AggregatorSpecification[],
+    options: { isTimed?: boolean },
+  ): Promise<AggregatorDescription[]> {
+    // Stored before the lines exist: none may be driven against an interlock.
+    if (this.#interlocks.length > 0) {
+      await this.#call("setInterlocks", [this.#interlocks]);
+    }
+    const { aggregators: packed, fds } = packFds(aggregators);
+    return await this.#call(
+      "add",
+      [packed, options],
+      fds,
+    ) as AggregatorDescription[];
+  }
+
+  #forget(name: string): void {
+    this.#added.delete(name);
+    this.#listeners.get(name)?.close();
+    this.#listeners.delete(name);
+  }
+
+  #hear(message: Notice): void {
+    const { events } = this.#options;
+    switch (message.kind) {
+      case "event": {
+        const { event } = message;
+        if (!this.#isOwn(event.aggregator)) return;
+        const added = this.#added.get(event.aggregator);
+        if (added !== undefined && event.event === "connected") {
+          added.last.connected = true;
+        }
+        if (added !== undefined && event.event === "disconnected") {
+          added.last.connected = false;
+        }
+        return events.service(event);
+      }
+      case "changes":
+        if (!this.#isOwn(message.changes.aggregator)) return;
+        return events.changes?.(message.changes);
+      case "removed-late":
+        if (!this.#isOwn(message.name)) return;
+        this.#forget(message.name);
+        return events.removedLate?.(message.name);
+      case "problem":
+        return events.problem?.(message.text);
+    }
+  }
+
+  /** True for names that this process serves; it does not report others. */
+  #isOwn(name: string): boolean {
+    return this.#added.has(name) || this.#coming.has(name);
+  }
+
+  #died(how: string): void {
+    this.#abandon(how);
+    if (this.#down !== undefined || this.#isOver) return;
+    const reason = `its process ${how}, and is restarted`;
+    this.#down = { reason, since: Date.now() };
+    for (const { last } of this.#added.values()) {
+      const { name: aggregator } = last;
+      if (last.connected) {
+        const detail = `its process ${how}`;
+        this.#tell({ aggregator, event: "disconnected", detail });
+      }
+      last.connected = false;
+      const detail = `its process ${how}: restarted, lines made safe first`;
+      this.#tell({ aggregator, event: "fault", detail });
+    }
+    if (performance.now() - (this.#child?.startedMs ?? 0) > STEADY_MS) {
+      this.#retryMs = FIRST_RETRY_MS;
+    }
+    if (this.#added.size > 0) void this.#revive();
+  }
+
+  #tell(event: Parameters<ReactorEvents["service"]>[0]): void {
+    this.#options.events.service(event);
+  }
+
+  /** Restarts it, with no limit of attempts. */
+  async #revive(): Promise<void> {
+    for (;;) {
+      await sleep(this.#retryMs);
+      this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
+      if (this.#isOver) return;
+      try {
+        await this.#start();
+        await this.#resume();
+        this.#down = undefined;
+        this.#tellServed();
+        return;
+      } catch (error) {
+        if (this.#isOver) return;
+        const why = error instanceof Error ? error.message : String(error);
+        this.#options.events.problem?.(
+          `${this.names} cannot be served again yet: ${why}`,
+        );
+        // A process that starts but cannot serve is replaced.
+        this.#child?.kill();
+        this.#abandon("failed after its start");
+      }
+    }
+  }
+
+  /**
+   * Makes its lines safe, which the dead process cannot have done, and
+   * continues.
+   */
+  async #resume(): Promise<void> {
+    const added = [...this.#added.values()];
+    // The manager's copies keep the lines busy.
+    const all = added.map(({ specification }) => specification);
+    for (const name of keptNames(all)) this.#options.store?.drop(name);
+    const specifications = added.map(({ specification }) =>
+      withoutInitial(this.#withListener(specification))
+    );
+    const unexposed = specifications.filter(({ secondOf }) => !secondOf)
+      .map(withoutExposure);
+    await this.#add(unexposed, {});
+    for (const { name } of unexposed) await this.#call("remove", [name]);
+    for (const [i, one] of added.entries()) {
+      const [last] = await this.#add([specifications[i]!], one.options);
+      one.last = last!;
+    }
+    await this.#call("dropUnused", []);
+    if (this.#isObserved) await this.#call("observe", [true]);
+  }
+
+  #tellServed(): void {
+    for (const aggregator of this.names) {
+      this.#tell({
+        aggregator,
+        event: "enforced",
+        detail: "served again by a new process; its lines are as declared",
+      });
+    }
+  }
+
+  /** Abandons a process that is of no use any more. */
+  #abandon(how: string): void {
+    this.#child?.abandon(new Error(`The process of ${this.names} ${how}`));
+  }
+
+  #withListener(
+    specification: AggregatorSpecification,
+  ): AggregatorSpecification {
+    const listener = this.#listeners.get(specification.name);
+    return listener === undefined
+      ? specification
+      : { ...specification, vhostUser: { fd: listener.fd } };
+  }
+
+  #withPid(described: AggregatorDescription[]): AggregatorDescription[] {
+    return described.map((one) => ({ ...one, pid: this.pid }));
+  }
+
+  #asDown(last: AggregatorDescription): AggregatorDescription {
+    const { reason, since } = this.#down!;
+    return {
+      ...last,
+      connected: false,
+      lines: last.lines.map(({ value: _value, ...line }) => ({
+        ...line,
+        pendingRule: { rule: "declared state", reason, since },
+      })),
+    };
+  }
+
+  #call(
+    name: CallName,
+    args: unknown[],
+    fds: readonly number[] = [],
+  ): Promise<unknown> {
+    return this.#child!.call(name, args, fds);
+  }
+
+  /** Sends a simple command: a process that does not answer it is killed. */
+  async #callInTime(name: CallName, args: unknown[]): Promise<unknown> {
+    try {
+      return await this.#child!.callInTime(name, args);
+    } catch (error) {
+      if (error instanceof NoAnswerError) {
+        this.#died("did not answer, and was killed");
+      }
+      throw error;
+    }
+  }
+}

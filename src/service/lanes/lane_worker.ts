@@ -1,0 +1,137 @@
+/**
+ * Entry of a lane Worker: opens the lines of one slow chip, then serves them
+ * to the reactor until it has closed them all.
+ *
+ * @module
+ */
+import { Mapping } from "../../../ffi/mapping.ts";
+import { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import { LaneSlot } from "../../aggregator/lane/lane_memory.ts";
+import { takeUp } from "../../aggregator/lane/lost_lane.ts";
+import { Lane } from "../../aggregator/lane/lane.ts";
+import { SourceFactory } from "../../aggregator/sources/source_factory.ts";
+import type { LineSpecification } from "../../config/specification.ts";
+import { Reactor } from "../../reactor/reactor.ts";
+import { printableError } from "../../text/printable.ts";
+import { type KeptFd, ManagerFdStore } from "../restart/manager_fd_store.ts";
+import {
+  type ErrorReport,
+  errorReport,
+  type LaneHandover,
+} from "../messages/messages.ts";
+
+/** One line of a lane. */
+export interface LaneStartLine {
+  specification: LineSpecification;
+  /** The aggregator that it belongs to. */
+  owner: string;
+  slot: number;
+}
+
+/** First message to a lane. */
+export interface LaneStart {
+  handover: LaneHandover;
+  lines: LaneStartLine[];
+  /** Set if it replaces a lane that has failed. */
+  isSecond?: boolean;
+  /** Socket of the manager that keeps fds across restarts, if any. */
+  notifySocket?: string;
+  /**
+   * Fds of the lines that an earlier process kept. **Ownership**: the lane's.
+   */
+  kept?: KeptFd[];
+}
+
+/** Reports of a lane to the main isolate. */
+export type LaneReport =
+  | { kind: "ready"; lines: { name: string; description: string }[] }
+  | { kind: "failed"; error: ErrorReport }
+  /** The reactor has closed the line of this slot, which is free now. */
+  | { kind: "let-go"; slot: number }
+  /** A kept fd cannot be used, with the reason. */
+  | { kind: "problem"; text: string }
+  | { kind: "fault"; text: string };
+
+/** The parts of a Worker's global scope that are used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<LaneStart>) => void) | null;
+  postMessage(report: LaneReport | "closed"): void;
+  close(): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+
+scope.onmessage = ({ data }) => {
+  try {
+    runLane(data);
+  } catch (error) {
+    scope.postMessage({ kind: "failed", error: errorReport(error) });
+  }
+  scope.postMessage("closed");
+  scope.close();
+};
+
+function runLane(
+  { handover, lines, notifySocket, kept, isSecond }: LaneStart,
+): void {
+  const { memoryFd, memoryBytes, wakeFd, doneFd } = handover;
+  using memory = Mapping.map(memoryFd, {
+    length: memoryBytes,
+    writable: true,
+    subject: "lane memory",
+  });
+  const fault = (text: string) => scope.postMessage({ kind: "fault", text });
+  // An exception in a handler ends one line; the others are served on.
+  using reactor = new Reactor({
+    onError: (error) =>
+      fault(`internal error in a lane: ${printableError(error)}`),
+  });
+  using store = notifySocket === undefined ? undefined : new ManagerFdStore(
+    notifySocket,
+    (text) => scope.postMessage({ kind: "problem", text }),
+  );
+  store?.offer(kept ?? []);
+  const sources = new SourceFactory(reactor, store);
+  using opened = new DisposableStack();
+  let served: AggregatorLine[];
+  try {
+    served = lines.map(({ specification, owner, slot }) => {
+      const source = sources.open(specification, owner);
+      const line = new AggregatorLine(
+        source.name,
+        specification,
+        source,
+        reactor,
+      );
+      // Falls back to the state that its rules declare.
+      opened.use(line);
+      const isTakenUp = isSecond === true &&
+        takeUp(new LaneSlot(memory.buffer, slot), source);
+      if (!isTakenUp) line.start();
+      return line;
+    });
+  } finally {
+    store?.dropRest();
+  }
+  opened.move();
+  using _lane = new Lane(
+    reactor,
+    { memory, wakeFd, doneFd },
+    served,
+    {
+      letGo: (slot) => scope.postMessage({ kind: "let-go", slot }),
+      empty: () => reactor.stop(),
+      lineBroke: (name, error) =>
+        fault(`${name}: internal error: ${printableError(error)}`),
+    },
+    lines.map(({ slot }) => slot),
+  );
+  scope.postMessage({
+    kind: "ready",
+    lines: served.map(({ source: { name, description } }) => ({
+      name,
+      description,
+    })),
+  });
+  reactor.run();
+}

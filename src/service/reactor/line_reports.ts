@@ -1,0 +1,48 @@
+/**
+ * Reports of one line of an aggregator.
+ *
+ * @module
+ */
+import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import { innermost } from "../../aggregator/line_source.ts";
+import { Direction, FAILED } from "../../line/port.ts";
+import type { Line } from "../../client/protocol.ts";
+import type { LineCounts } from "../messages/messages.ts";
+
+/** Returns a line as it is now. */
+export function describeLine(
+  line: AggregatorLine,
+  lineNumber: number,
+): Line {
+  const { name, source, direction, pendingRule } = line;
+  const value = source.peek();
+  return {
+    lineNumber,
+    name,
+    source: source.description,
+    direction: direction === Direction.Output ? "output" : "input",
+    ...(value === FAILED ? {} : { value }),
+    ...(pendingRule === undefined ? {} : { pendingRule }),
+  };
+}
+
+/** Returns what was counted of a line. */
+export function countLine(
+  { name, refusals, source, ruleFailures, pendingRule }: AggregatorLine,
+): LineCounts {
+  const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
+  const isRulePending = pendingRule !== undefined;
+  return {
+    name,
+    refusals,
+    isRulePending,
+    ruleFailures,
+    lostEdges,
+    mergedEdges,
+  };
+}
+
+/** Returns the name of a line, or its number if it has none. */
+export function titleOf({ name, lineNumber }: AggregatorLine): string {
+  return name === "" ? `line ${lineNumber}` : name;
+}

@@ -1,0 +1,525 @@
+/**
+ * The main isolate's side of the reactor: starts the Worker, sends commands,
+ * receives reports.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { send } from "../../../ffi/socket_message.ts";
+import { socketPair } from "../../../ffi/unix_socket.ts";
+import type {
+  AggregatorSpecification,
+  InterlockSpecification,
+} from "../../config/specification.ts";
+import { encodeFrame } from "../messages/command_channel.ts";
+import { Endpoints } from "../sockets/endpoints.ts";
+import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
+import { GivenFds } from "../sockets/given_fds.ts";
+import type { KernelChips } from "./kernel_chips.ts";
+import { Lanes, LinesHeldError } from "../lanes/lanes.ts";
+import {
+  type AggregatorCounts,
+  type AggregatorDescription,
+  type Answer,
+  type Command,
+  errorOf,
+  joinAnswer,
+  type LineChanges,
+  type PendingLine,
+  type Report,
+  type ServiceEvent,
+  type UnsafeLineState,
+} from "../messages/messages.ts";
+import {
+  SAFE_LIMIT_MS,
+  UnsafeLinesError,
+} from "../messages/unsafe_lines_error.ts";
+import type { ReactorStart } from "./reactor_worker.ts";
+import { settlesWithin, sleep } from "../../async/wait.ts";
+
+/** Events of a reactor. */
+export interface ReactorEvents {
+  /** Something happened to an aggregator. */
+  service(event: ServiceEvent): void;
+  /** Lines changed while {@linkcode ReactorClient.observe} is on. */
+  changes?(changes: LineChanges): void;
+  /**
+   * Another process removed a kernel chip; it stays listed until it is removed
+   * here.
+   */
+  chipGone?(name: string): void;
+  /**
+   * An aggregator that did not reach its declared state in time is removed now.
+   */
+  removedLate?(name: string): void;
+  /** Nothing is left to serve. */
+  idle(): void;
+  /** A kept fd cannot be used, or a resource was not closed; as text. */
+  problem?(text: string): void;
+  /** The reactor failed with `error`. */
+  crashed(error: Error): void;
+}
+
+interface Waiting {
+  /** The part of the answer that has arrived. */
+  readonly parts: Answer[];
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+/** First and longest interval of checks. **Units**: milliseconds. */
+const FIRST_LOOK_MS = 5;
+const LOOK_MS = 100;
+/** Interval of checks of lines that did not reach it in time. **Units**: ms. */
+const FINISH_LOOK_MS = 1000;
+/** Additional time for lanes to release their lines. **Units**: ms. */
+const LANES_LIMIT_MS = 1000;
+/** Time limit of all of this. **Units**: milliseconds. */
+const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
+
+/** A running reactor. **Ownership**: ends its Worker when disposed. */
+export class ReactorClient implements Disposable {
+  readonly #worker: Worker;
+  readonly #commands: OwnedFd;
+  readonly #events: ReactorEvents;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #lanes: Lanes;
+  readonly #store: ManagerFdStore | undefined;
+  readonly #endpoints = new Endpoints();
+  #kernelChips: KernelChips | undefined;
+  /** Start times of the aggregators. **Units**: ms on the monotonic clock. */
+  readonly #chipsSince = new Map<string, number>();
+  readonly #outgoing: Uint8Array[] = [];
+  /** Aggregators that are removed as soon as their lines are safe. */
+  readonly #finishing = new Set<string>();
+  #nextId = 1;
+  /** Set once the reactor has ended by an exception. */
+  #crashed: Error | undefined;
+
+  private constructor(
+    worker: Worker,
+    commands: OwnedFd,
+    events: ReactorEvents,
+    store: ManagerFdStore | undefined,
+    laneProgram: URL | undefined,
+  ) {
+    this.#worker = worker;
+    this.#commands = commands;
+    this.#events = events;
+    this.#store = store;
+    this.#lanes = new Lanes(store, {
+      lost: (owners, detail) => {
+        for (const aggregator of owners) {
+          events.service({ aggregator, event: "fault", detail });
+        }
+      },
+      fault: (text) => events.problem?.(text),
+      problem: (text) => store?.report(text),
+    }, laneProgram);
+  }
+
+  /**
+   * Starts a reactor and waits until it accepts commands.
+   *
+   * @param store Store of fds across restarts, if any.
+   * **Ownership**: lent, for as long as the reactor runs.
+   * @param laneProgram Program of lanes' Workers; tests bring their own.
+   */
+  static async start(
+    events: ReactorEvents,
+    store?: ManagerFdStore,
+    laneProgram?: URL,
+  ): Promise<ReactorClient> {
+    const [ours, theirs] = socketPair();
+    const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
+      type: "module",
+      name: "reactor",
+    });
+    const client = new ReactorClient(
+      worker,
+      ours,
+      events,
+      store,
+      laneProgram,
+    );
+    const ready = Promise.withResolvers<void>();
+    worker.onmessage = ({ data }: MessageEvent<Report>) => {
+      if (data.kind === "crashed") ready.reject(errorOf(data.error));
+      if (data.kind === "ready") ready.resolve();
+      else client.#hear(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const error = new Error(`The reactor failed: ${event.message}`);
+      ready.reject(error);
+      client.#crash(error);
+    };
+    const start: ReactorStart = {
+      commandFd: theirs.release(),
+      ...(store === undefined ? {} : { notifySocket: store.notifySocket }),
+    };
+    worker.postMessage(start);
+    await ready.promise;
+    return client;
+  }
+
+  /**
+   * Makes aggregators and serves them: all, or none.
+   *
+   * **Ownership**: of fds in the specifications, also on failure.
+   *
+   * @param options `isTimed`: measure the duration of guests' requests.
+   * @throws {ConfigError} If the specification is invalid.
+   * @throws {Error} If a line or socket cannot be obtained.
+   */
+  async add(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean } = {},
+  ): Promise<AggregatorDescription[]> {
+    using fds = new GivenFds(aggregators);
+    using claimed = this.#endpoints.claim(aggregators);
+    const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
+    const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
+    const chips = await this.#addKernelChips(ofKernel);
+    try {
+      const added = await this.#addToReactor(ofReactor, options, fds);
+      claimed.move();
+      return [...added, ...chips];
+    } catch (error) {
+      for (const { name } of chips) await this.#kernelChips?.remove(name);
+      throw error;
+    }
+  }
+
+  async #addToReactor(
+    aggregators: AggregatorSpecification[],
+    options: { isTimed?: boolean },
+    fds: GivenFds,
+  ): Promise<AggregatorDescription[]> {
+    const { addition, ...laned } = await this.#lanes.start(aggregators);
+    try {
+      fds.release();
+      const added = await this.#ask({ kind: "add", ...laned, ...options });
+      addition.end(true);
+      return added.aggregators;
+    } catch (error) {
+      this.#lanes.abandon(laned.lanes, addition);
+      throw error;
+    }
+  }
+
+  async #addKernelChips(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    if (aggregators.length === 0) return [];
+    // Loaded only when it is used.
+    const { KernelChips } = await import("./kernel_chips.ts");
+    const unplugged = (aggregator: string, detail: string) =>
+      this.#events.service({ aggregator, event: "unplugged", detail });
+    this.#kernelChips ??= new KernelChips({
+      gone: (name, path) => {
+        unplugged(name, `${path} was removed by another process`);
+        this.#events.chipGone?.(name);
+      },
+      lost: unplugged,
+    });
+    const added = await this.#kernelChips.add(aggregators);
+    const now = performance.now();
+    for (const { name } of added) this.#chipsSince.set(name, now);
+    return added;
+  }
+
+  /**
+   * Ends one aggregator: guest disconnected, lines as declared and free,
+   * sockets removed.
+   *
+   * @param limitMs Time to wait for lines that are not in their declared state
+   * yet.
+   * @returns Its last description.
+   * @throws {UnsafeLinesError} If a line is not in its declared state by then.
+   * The aggregator stays without a guest until all its lines are.
+   * @throws {LinesHeldError} If it is removed, but a chip does not release a
+   * line.
+   * @throws {Error} If there is none of this name.
+   */
+  async remove(
+    name: string,
+    limitMs = SAFE_LIMIT_MS,
+  ): Promise<AggregatorDescription> {
+    return (await this.#remove(name, false, limitMs))[0]!;
+  }
+
+  /**
+   * Ends one aggregator, and its second exposure if it has one.
+   *
+   * @returns Their last descriptions.
+   * @throws {UnsafeLinesError} As {@linkcode ReactorClient.remove} does.
+   * @throws {LinesHeldError} If they are removed, but a chip does not release a
+   * line.
+   * @throws {Error} If there is none of this name.
+   */
+  async removeWhole(name: string): Promise<AggregatorDescription[]> {
+    return await this.#remove(name, true);
+  }
+
+  async #remove(
+    name: string,
+    isWhole: boolean,
+    limitMs = SAFE_LIMIT_MS,
+  ): Promise<AggregatorDescription[]> {
+    const chip = await this.#kernelChips?.remove(name);
+    if (chip !== undefined) {
+      this.#endpoints.release(name);
+      this.#chipsSince.delete(name);
+      return [chip];
+    }
+    const unsafe = await this.#untilSafe({ name, isWhole }, limitMs);
+    if (unsafe.length > 0) {
+      this.#finishLater(name, isWhole);
+      throw new UnsafeLinesError(name, unsafe, limitMs);
+    }
+    return await this.#letGo(name, isWhole);
+  }
+
+  /** Removes an aggregator whose lines are in their declared state. */
+  async #letGo(
+    name: string,
+    isWhole: boolean,
+  ): Promise<AggregatorDescription[]> {
+    const untilFree = await this.#lanes.leave(name);
+    const { aggregators } = await this.#ask({ kind: "remove", name, isWhole });
+    for (const { name } of aggregators) this.#endpoints.release(name);
+    const held = await untilFree();
+    if (held.length > 0) throw new LinesHeldError(aggregators, held);
+    return aggregators;
+  }
+
+  /**
+   * Ends guests' use of an aggregator, or of all, and waits until the lines are
+   * as declared, which is retried; the wait has a limit.
+   *
+   * @returns Lines that are not.
+   */
+  async #untilSafe(
+    which: { name?: string; isWhole?: boolean },
+    limitMs = SAFE_LIMIT_MS,
+  ): Promise<UnsafeLineState[]> {
+    const deadline = performance.now() + limitMs;
+    for (let lookMs = FIRST_LOOK_MS;; lookMs = Math.min(2 * lookMs, LOOK_MS)) {
+      const { unsafe = [] } = await this.#ask({ kind: "withdraw", ...which });
+      const isOver = !unsafe.some(({ isRetried }) => isRetried) ||
+        performance.now() + lookMs > deadline;
+      if (isOver) return unsafe;
+      await sleep(lookMs);
+    }
+  }
+
+  /** Removes an aggregator as soon as its lines are in their declared state. */
+  #finishLater(name: string, isWhole: boolean): void {
+    if (this.#finishing.has(name)) return;
+    this.#finishing.add(name);
+    const finish = async () => {
+      for (;;) {
+        const { unsafe = [] } = await this.#ask({
+          kind: "withdraw",
+          name,
+          isWhole,
+        });
+        if (unsafe.length === 0) break;
+        await sleep(FINISH_LOOK_MS);
+      }
+      await this.#letGo(name, isWhole);
+    };
+    finish().then(
+      () => this.#events.removedLate?.(name),
+      // Another request removed it meanwhile, or the reactor has ended.
+      () => {},
+    ).finally(() => this.#finishing.delete(name));
+  }
+
+  /** Returns the rules that do not hold and are retried. */
+  async pending(): Promise<PendingLine[]> {
+    return (await this.#ask({ kind: "pending" })).pending ?? [];
+  }
+
+  /**
+   * Replaces the rules of aggregators' lines, under their guests.
+   *
+   * @throws {Error} If one is not served, or a line cannot change its rules.
+   */
+  async changeRules(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]> {
+    return (await this.#ask({ kind: "rules", aggregators })).aggregators;
+  }
+
+  /** Replaces all interlocks. */
+  async setInterlocks(
+    interlocks: readonly InterlockSpecification[],
+  ): Promise<void> {
+    await this.#ask({ kind: "interlocks", interlocks });
+  }
+
+  /** Describes one aggregator, if it is served, or all. */
+  async describe(name?: string): Promise<AggregatorDescription[]> {
+    const chips = this.#kernelChips?.describe(name) ?? [];
+    if (name !== undefined && chips.length > 0) return chips;
+    if (name === undefined) {
+      const { aggregators } = await this.#ask({ kind: "describe" });
+      return [...aggregators, ...chips];
+    }
+    return (await this.#ask({ kind: "describe", name })).aggregators;
+  }
+
+  /**
+   * Pulls simulated lines of one aggregator: all, or none.
+   *
+   * @throws {Error} If there is no such aggregator or line, or a line is not
+   * simulated.
+   */
+  async pull(
+    name: string,
+    changes: [line: string, level: 0 | 1][],
+  ): Promise<AggregatorDescription> {
+    return (await this.#ask({ kind: "pull", name, changes })).aggregators[0]!;
+  }
+
+  /** Starts or stops reports of changed lines. */
+  async observe(on: boolean): Promise<void> {
+    await this.#ask({ kind: "observe", on });
+  }
+
+  /** Returns the counters. */
+  async count(): Promise<AggregatorCounts[]> {
+    const { counts = [] } = await this.#ask({ kind: "count" });
+    const chips = this.#kernelChips?.count() ?? [];
+    return [
+      ...counts,
+      ...chips.map((chip) => ({
+        ...chip,
+        uptimeMs: performance.now() - this.#chipsSince.get(chip.name)!,
+      })),
+    ];
+  }
+
+  /** Closes what an earlier process left and no line took over. */
+  async dropUnused(): Promise<void> {
+    await this.#ask({ kind: "taken-over" });
+    this.#store?.dropRest();
+  }
+
+  /**
+   * Ends what the next process cannot take over. It takes over the rest as it
+   * is, by the kept fds.
+   */
+  async handOver(): Promise<void> {
+    await this.#kernelChips?.[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Ends everything that is served, in order.
+   *
+   * @throws {UnsafeLinesError} If a line is not in its declared state after 5
+   * s; it is released as it is.
+   */
+  async shutdown(): Promise<void> {
+    const chips = Promise.resolve(this.#kernelChips?.[Symbol.asyncDispose]());
+    // The lines come first, whatever the outcome of the removals.
+    chips.catch(() => {});
+    const unsafe = await this.#untilSafe({});
+    await this.#ask({ kind: "shutdown" });
+    if (unsafe.length > 0) {
+      // A chip that does not answer has had its time.
+      await settlesWithin(this.#lanes.closed(), LANES_LIMIT_MS);
+      await settlesWithin(chips.catch(() => {}), LANES_LIMIT_MS);
+      throw new UnsafeLinesError(undefined, unsafe);
+    }
+    await this.#lanes.closed();
+    await chips;
+  }
+
+  [Symbol.dispose](): void {
+    this.#commands.close();
+    this.#worker.terminate();
+  }
+
+  #ask(command: Command): Promise<Answer> {
+    if (this.#crashed !== undefined) return Promise.reject(this.#crashed);
+    const id = this.#nextId++;
+    const bytes = encodeFrame({ id, command });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { parts: [], resolve, reject });
+      this.#outgoing.push(bytes);
+      if (this.#outgoing.length === 1) this.#write();
+    });
+  }
+
+  #write(): void {
+    for (
+      let bytes = this.#outgoing[0];
+      bytes !== undefined;
+      bytes = this.#outgoing[0]
+    ) {
+      const sent = Math.max(0, send(this.#commands.fd, bytes));
+      if (sent < bytes.length) {
+        // The reactor is busy and its socket full: it reads soon.
+        this.#outgoing[0] = bytes.subarray(sent);
+        setTimeout(() => this.#write(), 1);
+        return;
+      }
+      this.#outgoing.shift();
+    }
+  }
+
+  #hear(report: Exclude<Report, { kind: "ready" }>): void {
+    switch (report.kind) {
+      case "part":
+        this.#waiting.get(report.id)?.parts.push(report);
+        return;
+      case "done": {
+        const waiting = this.#take(report.id);
+        return waiting?.resolve(joinAnswer([...waiting.parts, report]));
+      }
+      case "failed":
+        return this.#take(report.id)?.reject(errorOf(report.error));
+      case "problem":
+        return this.#events.problem?.(report.text);
+      case "event":
+        return this.#events.service(report.event);
+      case "changes":
+        return this.#events.changes?.(report.changes);
+      case "crashed":
+        return this.#crash(
+          new Error(`The reactor failed: ${report.error.message}`),
+        );
+      case "idle":
+        return this.#events.idle();
+    }
+  }
+
+  #take(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  #crash(error: Error): void {
+    this.#crashed = error;
+    for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(error);
+    this.#events.crashed(error);
+  }
+}
+
+/**
+ * Waits for lines to reach their declared state at the end.
+ *
+ * @throws {Error} If a chip that does not answer prevents that for 5 s, and any
+ * error of `shutdown`.
+ */
+export async function declaredState(shutdown: Promise<void>): Promise<void> {
+  if (await settlesWithin(shutdown, SHUTDOWN_LIMIT_MS)) return;
+  throw new Error(
+    `The lines did not reach their declared state within ` +
+      `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+  );
+}

@@ -1,0 +1,533 @@
+/**
+ * One served aggregator: its lines with its exposure and its control socket,
+ * and what is told of them.
+ *
+ * @module
+ */
+import type { Line } from "../../client/protocol.ts";
+import { isListening, socketPath } from "../../../ffi/unix_socket.ts";
+import {
+  Aggregator,
+  type AggregatorContext,
+  type AggregatorReporter,
+} from "../../aggregator/aggregator.ts";
+import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import type { LineSource } from "../../aggregator/line_source.ts";
+import { refusalText } from "../../aggregator/rules/kernel_refusals.ts";
+import type {
+  QemuPinsState,
+  UsbredirState,
+  VfioUserState,
+} from "../../client/protocol.ts";
+import {
+  type AggregatorSpecification,
+  controlPathOf,
+  type LineSpecification,
+  usbredirSockets,
+} from "../../config/specification.ts";
+import type { LineOperation } from "../../line/port.ts";
+import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
+import { GuardedLoop } from "../../reactor/guarded_loop.ts";
+import { atOnce, type Pieces } from "../../reactor/pieces.ts";
+import { printable, printableError } from "../../text/printable.ts";
+import { ControlName } from "../control/control_names.ts";
+import type { ControlRequest } from "../control/control_protocol.ts";
+import { ControlSocket } from "../control/control_socket.ts";
+import type {
+  AggregatorCounts,
+  AggregatorDescription,
+  Answer,
+  LineChanges,
+  LineCounts,
+  PendingLine,
+  ServiceEvent,
+  UnsafeLineState,
+} from "../messages/messages.ts";
+import { listenFor } from "../sockets/file_access.ts";
+import { GivenFds } from "../sockets/given_fds.ts";
+import { countLine, describeLine, titleOf } from "./line_reports.ts";
+import { pinsOf, pullPin } from "./pin_changes.ts";
+import { ChangeCollector } from "./change_collector.ts";
+import { EventLimiter } from "./event_limiter.ts";
+import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
+
+/** Events of the host. */
+export interface HostEvents {
+  /** Something happened to an aggregator. */
+  service(event: ServiceEvent): void;
+  /** Lines changed while changes are observed. */
+  changes(changes: LineChanges): void;
+  /** The last aggregator that could serve a guest has ended. */
+  idle(): void;
+}
+
+/** Surroundings of a served aggregator. */
+export interface ServedContext {
+  /** Its number in the order in which they were made. */
+  serial: number;
+  loop: EventLoop;
+  surroundings: Omit<AggregatorContext, "loop" | "reporter" | "openSource">;
+  /** Opens the source of a line; `share` is the aggregator's time. */
+  openSource: (line: LineSpecification, share: TimeShare) => LineSource;
+  events: HostEvents;
+  /** Called when a connection that was given as an fd has ended. */
+  onOver: () => void;
+  /** True to measure the duration of guests' requests. */
+  isTimed: boolean;
+}
+
+/** Lines of one part of an answer: the minimum cost of a turn. */
+const LINES_PER_PART = 32;
+/**
+ * Exceptions of an aggregator's handlers that are tolerated within {@linkcode
+ * FAILURES_MS}.
+ */
+const MAX_FAILURES = 5;
+/** **Units**: milliseconds. */
+const FAILURES_MS = 10_000;
+/** Longest detail of an event. **Units**: UTF-16 code units. */
+const DETAIL_LIMIT = 1024;
+
+/** One aggregator with its exposure and its control socket. */
+export class ServedAggregator implements AggregatorReporter, Disposable {
+  readonly name: string;
+  /** Order of creation. */
+  readonly serial: number;
+  /** The aggregator whose second exposure it is. */
+  readonly secondOf: string | undefined;
+  readonly #qemuPins: QemuPinsState | undefined;
+  readonly #vfioUser: VfioUserState | undefined;
+  readonly #usbredir: UsbredirState | undefined;
+  /** Path of a given listening socket. */
+  readonly #givenPath: string | undefined;
+  readonly #loop: EventLoop;
+  readonly #events: EventLimiter;
+  readonly #resources = new DisposableStack();
+  /** Its exposure and its control socket. */
+  readonly #outside = new DisposableStack();
+  // From the moment on that it is open.
+  #aggregator!: Aggregator;
+  #exposure!: Exposure;
+  #changes!: ChangeCollector;
+  #isOpen = false;
+  readonly #servedSince = Date.now();
+  readonly #began = performance.now();
+  /** Times of recent exceptions. **Units**: ms on the monotonic clock. */
+  #failures: number[] = [];
+  #connectedSince: number | undefined;
+  #isEnding = false;
+  #connections = 0;
+  #faults = 0;
+
+  private constructor(
+    specification: AggregatorSpecification,
+    serial: number,
+    outerLoop: EventLoop,
+    events: (event: ServiceEvent) => void,
+  ) {
+    this.name = specification.name;
+    this.serial = serial;
+    this.secondOf = specification.secondOf;
+    this.#qemuPins = stateOf(specification);
+    const { vfioUser } = specification;
+    this.#vfioUser = vfioUser && { socketPath: vfioUser.socketPath };
+    this.#usbredir = usbredirStateOf(specification);
+    this.#givenPath = givenPathOf(specification);
+    this.#loop = outerLoop;
+    this.#events = this.#resources.use(new EventLimiter(outerLoop, events));
+  }
+
+  /**
+   * Makes an aggregator and serves it: a line a piece, the sockets last, so that
+   * whatever can connect finds the lines ready. If a piece throws, nothing of it
+   * is left.
+   *
+   * **Ownership**: of an fd in `specification`.
+   */
+  static *opening(
+    specification: AggregatorSpecification,
+    context: ServedContext,
+  ): Pieces<ServedAggregator> {
+    using fds = new GivenFds([specification]);
+    const { loop: outerLoop, serial, surroundings, events } = context;
+    const served = new ServedAggregator(
+      specification,
+      serial,
+      outerLoop,
+      events.service,
+    );
+    const loop = new GuardedLoop(outerLoop, (error) => served.#failed(error));
+    // One for its guests and for the edges of its lines: neither has more time
+    // with the other.
+    const share = loop.share();
+    try {
+      served.#aggregator = yield* Aggregator.opening(specification, {
+        ...surroundings,
+        loop,
+        openSource: (line) => context.openSource(line, share),
+        reporter: served,
+      });
+      served.#serve(specification, context, loop, share, fds);
+      served.#isOpen = true;
+      return served;
+    } finally {
+      if (!served.#isOpen) {
+        served.#outside.dispose();
+        if (served.#aggregator !== undefined) {
+          yield* served.#aggregator.ending();
+        }
+        served.#resources.dispose();
+      }
+    }
+  }
+
+  #serve(
+    specification: AggregatorSpecification,
+    { events: { changes }, onOver, isTimed, surroundings }: ServedContext,
+    loop: EventLoop,
+    share: TimeShare,
+    fds: GivenFds,
+  ): void {
+    if (this.#failures.length > 0) {
+      throw new Error(`${this.name} cannot be served: an internal error`);
+    }
+    this.#changes = this.#resources.use(
+      new ChangeCollector(loop, (counts) =>
+        changes({
+          aggregator: this.name,
+          lines: [...counts].map(([lineNumber, changes]) => {
+            const { source: _, ...line } = this.#describeLine(lineNumber);
+            return { ...line, changes };
+          }),
+        })),
+    );
+    fds.release();
+    const outside = this.#outside;
+    this.#exposure = outside.use(
+      expose(
+        specification,
+        this.#aggregator,
+        loop,
+        {
+          report: (event, detail) => this.#report(event, detail),
+          over: onOver,
+        },
+        isTimed,
+        surroundings.store,
+        share,
+      ),
+    );
+    const { controlBase, access } = this.#exposure;
+    const own = specification.control;
+    const controlPath = own?.path ??
+      (controlBase && controlPathOf(controlBase));
+    if (controlPath === undefined) return;
+    const control = listenFor(
+      controlPath,
+      { ...access, ...own?.access },
+      SOCKET_MODE,
+    );
+    outside.use(
+      new ControlSocket(loop, control, (request) => this.#control(request)),
+    );
+    outside.use(ControlName.publish(this.name, control.path));
+  }
+
+  /** Describes it, in parts of an answer, for as long as `isWanted`. */
+  *describe(isWanted: () => boolean = () => true): Generator<Answer, void> {
+    const head = this.#describeHead();
+    yield { aggregators: [{ ...head, lines: this.#describeLines(0) }] };
+    yield* this.#parts(isWanted, (first) => ({
+      aggregators: [],
+      moreLines: this.#describeLines(first),
+    }));
+  }
+
+  /** Tells what was counted, in parts of an answer, for as long as `isWanted`. */
+  *count(isWanted: () => boolean = () => true): Generator<Answer, void> {
+    yield { aggregators: [], counts: [this.#count()] };
+    yield* this.#parts(isWanted, (first) => ({
+      aggregators: [],
+      moreLineCounts: this.#countLines(first),
+    }));
+  }
+
+  /** The parts of an answer after the first. */
+  *#parts(
+    isWanted: () => boolean,
+    answer: (firstLine: number) => Answer,
+  ): Generator<Answer, void> {
+    for (let i = LINES_PER_PART; i < this.lineCount; i += LINES_PER_PART) {
+      if (!isWanted()) return;
+      yield answer(i);
+    }
+  }
+
+  /** Describes the lines of one part of an answer. */
+  #describeLines(first: number): Line[] {
+    return this.#aggregator.lines.slice(first, first + LINES_PER_PART)
+      .map((_, i) => this.#describeLine(first + i));
+  }
+
+  /** The description without the lines. */
+  #describeHead(): Omit<AggregatorDescription, "lines"> {
+    const given = this.#givenPath;
+    const { socketPath = given } = this.#exposure;
+    return {
+      name: this.name,
+      presentation: given === undefined
+        ? this.#exposure.presentation
+        : `at ${given}`,
+      ...(socketPath === undefined ||
+          (this.#vfioUser ?? this.#usbredir) !== undefined
+        ? {}
+        : { socketPath }),
+      ...(this.#vfioUser === undefined ? {} : { vfioUser: this.#vfioUser }),
+      ...(this.#usbredir === undefined ? {} : { usbredir: this.#usbredir }),
+      ...(this.#qemuPins === undefined ? {} : { qemuPins: this.#qemuPins }),
+      ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
+      ...(this.#isEnding ? { ending: true } : {}),
+      connected: this.#connectedSince !== undefined,
+      servedSince: this.#servedSince,
+      ...(this.#connectedSince === undefined
+        ? {}
+        : { connectedSince: this.#connectedSince }),
+    };
+  }
+
+  /** Ends its use by guests permanently, with its lines as declared. */
+  *withdrawing(): Pieces {
+    this.#isEnding = true;
+    this.#outside.dispose();
+    yield;
+    yield* this.#aggregator.withdrawing();
+  }
+
+  /** Ends it: guest disconnected, lines as declared, sockets gone. */
+  *ending(): Pieces {
+    this.#outside.dispose();
+    yield;
+    try {
+      yield* this.#aggregator.ending();
+    } finally {
+      this.#resources.dispose();
+    }
+  }
+
+  /** Lines that are not in their declared state. */
+  get unsafe(): UnsafeLineState[] {
+    return this.#aggregator.unsafe.map(({ line, reason, isRetried }) => ({
+      aggregator: this.name,
+      lineNumber: line.lineNumber,
+      line: titleOf(line),
+      reason,
+      isRetried,
+    }));
+  }
+
+  /** Rules of its lines that do not hold and are retried. */
+  get pending(): PendingLine[] {
+    return this.#aggregator.lines.flatMap((line) => {
+      const { pendingRule } = line;
+      return pendingRule === undefined
+        ? []
+        : [{ aggregator: this.name, line: titleOf(line), ...pendingRule }];
+    });
+  }
+
+  /** Number of its lines. */
+  get lineCount(): number {
+    return this.#aggregator.lines.length;
+  }
+
+  /** Turns reports of changed lines on or off. */
+  *observing(on: boolean): Pieces {
+    for (const line of this.#aggregator.lines) {
+      line.observe(on ? this.#changes : undefined);
+      yield;
+    }
+  }
+
+  /** Returns the counters, with those of the first lines only. */
+  #count(): AggregatorCounts {
+    return {
+      name: this.name,
+      connected: this.#connectedSince !== undefined,
+      servedSince: this.#servedSince,
+      uptimeMs: performance.now() - this.#began,
+      guests: {
+        connections: this.#connections,
+        faults: this.#faults,
+        eventsLeftOut: this.#events.leftOut,
+        lines: this.#countLines(0),
+        exposure: this.#exposure.count(),
+      },
+    };
+  }
+
+  /** Returns the counters of the lines of one part of an answer. */
+  #countLines(first: number): LineCounts[] {
+    return this.#aggregator.lines.slice(first, first + LINES_PER_PART)
+      .map(countLine);
+  }
+
+  [Symbol.dispose](): void {
+    atOnce(this.ending());
+  }
+
+  /** Replaces the rules of the lines. */
+  changeRules(specification: AggregatorSpecification): void {
+    this.#aggregator.changeRules(specification.lines);
+    this.#exposure.changeRules(specification);
+  }
+
+  refused(line: AggregatorLine, reason: string): void {
+    this.#report("refused", `${titleOf(line)}: ${reason}`);
+  }
+
+  kernelRefused(
+    line: AggregatorLine,
+    operation: LineOperation,
+    errno: number,
+  ): void {
+    const { source, specification } = line;
+    this.#report(
+      "refused",
+      `${titleOf(line)}, ${source.description}: ` +
+        refusalText(operation, errno, source, specification),
+    );
+  }
+
+  silent(line: AggregatorLine): void {
+    this.#report("silent", `${titleOf(line)} has its safe value now`);
+  }
+
+  rulePending(line: AggregatorLine, rule: string, reason: string): void {
+    this.#events.report({
+      aggregator: this.name,
+      event: "fault",
+      detail: `${titleOf(line)}, ${line.source.description}: its rule ` +
+        `(${rule}) does not hold: ${reason}; it is retried`,
+    });
+  }
+
+  ruleHolds(line: AggregatorLine, rule: string, effort: string): void {
+    this.#report(
+      "enforced",
+      `${titleOf(line)}: its rule (${rule}) holds now, after ${effort}`,
+    );
+  }
+
+  notBack(limitMs: number): void {
+    this.#events.report({
+      aggregator: this.name,
+      event: "stopped",
+      detail: `it did not return within ${limitMs / 1000} s of the restart`,
+    });
+  }
+
+  presence(line: AggregatorLine, isPresent: boolean): void {
+    const what = `${titleOf(line)}, ${line.source.description}`;
+    this.#report(isPresent ? "plugged" : "unplugged", what);
+  }
+
+  /**
+   * A handler threw, which is a bug of ours. The guest's session ends; after
+   * repeated exceptions the aggregator serves no guest any more. Others are
+   * served on.
+   */
+  #failed(error: unknown): void {
+    const now = performance.now();
+    this.#failures = this.#failures.filter((at) => now - at < FAILURES_MS);
+    this.#failures.push(now);
+    const isLast = this.#failures.length >= MAX_FAILURES;
+    if (this.#failures.length > MAX_FAILURES) return;
+    this.#report(
+      "fault",
+      `internal error: ${printableError(error)}; ` +
+        (isLast
+          ? "it serves no guest any more, and its lines are made safe"
+          : "the session is ended"),
+    );
+    // The handler's caller need not be ready for it.
+    this.#loop.defer(() => {
+      // What is not open yet will not be.
+      if (!this.#isOpen) return;
+      if (isLast) atOnce(this.withdrawing());
+      else this.#exposure.endSession?.("an internal error");
+    });
+  }
+
+  #report(event: ServiceEvent["event"], detail = ""): void {
+    if (event === "connected") {
+      this.#connectedSince = Date.now();
+      this.#connections++;
+    }
+    if (event === "disconnected") this.#connectedSince = undefined;
+    if (event === "fault") this.#faults++;
+    this.#events.report({
+      aggregator: this.name,
+      event,
+      detail: printable(detail, DETAIL_LIMIT),
+    });
+  }
+
+  #describeLine(lineNumber: number): Line {
+    return describeLine(this.#aggregator.lines[lineNumber]!, lineNumber);
+  }
+
+  /** Executes a request, and describes the aggregator, in pieces. */
+  *#control(request: ControlRequest): Generator<string, void> {
+    const driven: string[] = [];
+    const pins = pinsOf(this.#aggregator, request.pull ?? []);
+    for (const [i, change] of pins.entries()) {
+      pullPin(change);
+      if (change.pin.isDriven) driven.push(request.pull![i]![0]);
+      yield "";
+    }
+    // The lines come last in a description.
+    const head = JSON.stringify({ ...this.#describeHead(), lines: [] });
+    yield `{"aggregator":${head.slice(0, -"]}".length)}`;
+    for (let i = 0; i < this.lineCount; i++) {
+      yield (i === 0 ? "" : ",") + JSON.stringify(this.#describeLine(i));
+    }
+    yield "]}" +
+      (driven.length === 0 ? "" : `,"driven":${JSON.stringify(driven)}`) + "}";
+  }
+
+  /** Pulls simulated lines: all, or none. */
+  pull(changes: readonly [line: string, level: 0 | 1][]): void {
+    for (const pin of pinsOf(this.#aggregator, changes)) pullPin(pin);
+  }
+}
+
+/** Returns the path of a listening socket that was given as an fd. */
+function givenPathOf(
+  { vhostUser }: AggregatorSpecification,
+): string | undefined {
+  return vhostUser !== undefined && "fd" in vhostUser &&
+      isListening(vhostUser.fd)
+    ? socketPath(vhostUser.fd)
+    : undefined;
+}
+
+function stateOf(
+  { qemuPins }: AggregatorSpecification,
+): QemuPinsState | undefined {
+  if (qemuPins === undefined) return undefined;
+  const { qtest, qmp, device, index } = qemuPins;
+  const state = { qtest, qmp, device };
+  return index === undefined ? state : { ...state, index };
+}
+
+function usbredirStateOf(
+  { usbredir, lines }: AggregatorSpecification,
+): UsbredirState | undefined {
+  if (usbredir === undefined) return undefined;
+  const { device, connects } = usbredir;
+  return {
+    sockets: usbredirSockets(usbredir, lines.length),
+    device,
+    ...(connects === undefined ? {} : { connects }),
+  };
+}

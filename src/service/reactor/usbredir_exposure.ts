@@ -1,0 +1,187 @@
+/**
+ * An aggregator as GPIO adapters on USB, inside the reactor.
+ *
+ * @module
+ */
+import type { Aggregator } from "../../aggregator/aggregator.ts";
+import {
+  type FileAccess,
+  usbredirSockets,
+  type UsbredirSpecification,
+} from "../../config/specification.ts";
+import { LineOperation } from "../../line/port.ts";
+import type { EventLoop } from "../../reactor/event_loop.ts";
+import { type Adapter, makeAdapters } from "../../usbredir/adapters.ts";
+import {
+  serveUsbredir,
+  UsbredirConnector,
+  type UsbredirEvents,
+  type UsbredirSocket,
+} from "../../usbredir/usbredir.ts";
+import { MessageType } from "../../virtio/gpio/protocol.ts";
+import type { ServiceEvent } from "../messages/messages.ts";
+import { listenFor } from "../sockets/file_access.ts";
+
+/** Reports of the adapters. */
+export interface UsbExposureEvents {
+  /** Something happened. */
+  report(event: ServiceEvent["event"], detail?: string): void;
+  /** A request, in the terms of virtio-gpio, was done, or was not. */
+  answered(
+    lineNumber: number,
+    type: number,
+    isOk: boolean,
+    since: number,
+  ): void;
+}
+
+/** The adapters as guests find them. Disposing ends them. */
+export interface UsbExposure extends Disposable {
+  readonly presentation: string;
+  /** The file that the control socket stands beside, if there is one. */
+  readonly controlBase?: string;
+  readonly access: FileAccess;
+  /** Ends what guests have begun. */
+  endSession(reason: string): void;
+}
+
+/** Requests of a guest, in the terms of virtio-gpio. */
+const MESSAGE_TYPES: Readonly<Record<LineOperation, number>> = {
+  [LineOperation.Deactivate]: MessageType.SetDirection,
+  [LineOperation.Input]: MessageType.SetDirection,
+  [LineOperation.Output]: MessageType.SetDirection,
+  [LineOperation.GetValue]: MessageType.GetValue,
+  [LineOperation.SetValue]: MessageType.SetValue,
+  [LineOperation.SetEdges]: MessageType.SetIrqType,
+};
+
+/** The guest of an aggregator, which may have several adapters. */
+class UsbGuest {
+  readonly #aggregator: Aggregator;
+  readonly #report: UsbExposureEvents["report"];
+  /** Adapters that a guest uses. */
+  readonly #used = new Set<Adapter>();
+  #connections = 0;
+
+  constructor(aggregator: Aggregator, report: UsbExposureEvents["report"]) {
+    this.#aggregator = aggregator;
+    this.#report = report;
+  }
+
+  began(adapter: Adapter): void {
+    const isFirst = this.#used.size === 0;
+    this.#used.add(adapter);
+    if (!isFirst) return;
+    // It has lost its device meanwhile, and with it what it made of the lines.
+    if (this.#aggregator.awaitsGuest) this.#aggregator.guestGone();
+    this.#aggregator.guestBegan();
+    this.#report("started");
+  }
+
+  gone(adapter: Adapter): void {
+    this.#used.delete(adapter);
+    if (this.#used.size > 0) {
+      const { firstLine, lineCount } = adapter;
+      const { lines } = this.#aggregator;
+      for (const line of lines.slice(firstLine, firstLine + lineCount)) {
+        line.guestGone();
+      }
+      return;
+    }
+    this.#aggregator.guestGone();
+    this.#report("stopped");
+  }
+
+  /** Events of one adapter's socket: a QEMU has one connection for each. */
+  socketEvents(title: string): UsbredirEvents {
+    const named = (text: string) =>
+      title === "" || text === "" ? text : `${title}: ${text}`;
+    return {
+      connected: (detail) => {
+        if (this.#connections++ === 0) this.#report("connected", detail);
+      },
+      disconnected: (reason) => {
+        if (--this.#connections === 0) this.#report("disconnected", reason);
+      },
+      waiting: (who) => this.#report("waiting", named(who)),
+      fault: (message) => this.#report("fault", named(message)),
+    };
+  }
+}
+
+/**
+ * Presents the lines of `aggregator`.
+ *
+ * @param mode Permissions of sockets that are made, if nothing else is said.
+ * @throws {Error} If a socket cannot be made.
+ */
+export function exposeUsb(
+  specification: UsbredirSpecification,
+  aggregator: Aggregator,
+  loop: EventLoop,
+  events: UsbExposureEvents,
+  mode: number,
+): UsbExposure {
+  const { device, connects, access = {}, allowed } = specification;
+  const guest = new UsbGuest(
+    aggregator,
+    (event, detail) => events.report(event, detail),
+  );
+  const adapters = makeAdapters(
+    device,
+    aggregator.name,
+    aggregator.lines.map((port) => ({
+      port,
+      get rule() {
+        return port.specification.direction;
+      },
+    })),
+    loop,
+    {
+      began: (adapter) => guest.began(adapter),
+      gone: (adapter) => guest.gone(adapter),
+      answered: (lineNumber, operation, isOk, since) =>
+        events.answered(lineNumber, MESSAGE_TYPES[operation], isOk, since),
+      refused: (lineNumber) => {
+        aggregator.lines[lineNumber]!.refuse("it is an input by rule");
+      },
+    },
+  );
+  const paths = usbredirSockets(specification, aggregator.lines.length);
+  using resources = new DisposableStack();
+  const sockets: UsbredirSocket[] = [];
+  for (const [i, adapter] of adapters.entries()) {
+    const path = paths[i]!;
+    const options = {
+      loop,
+      device: adapter.device,
+      events: guest.socketEvents(adapter.title),
+    };
+    const socket = connects === true
+      ? new UsbredirConnector({
+        ...options,
+        path,
+        ...(allowed === undefined ? {} : { allowed }),
+      })
+      : serveUsbredir({
+        ...options,
+        listener: resources.use(listenFor(path, access, mode)).listener,
+      });
+    sockets.push(resources.use(socket));
+  }
+  const owned = resources.move();
+  const [first] = paths;
+  const kind = device === "ljca" ? "LJCA" : "CP2112";
+  return {
+    presentation: connects === true
+      ? `as a USB adapter (${kind}) in the QEMU behind ${first}`
+      : `as a USB adapter (${kind}) at ${first}`,
+    // Beside a path that a client chose nothing is made.
+    ...(allowed === undefined ? { controlBase: first! } : {}),
+    access,
+    endSession: (reason) => {
+      for (const socket of sockets) socket.endSession(reason);
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}

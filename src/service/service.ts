@@ -1,0 +1,299 @@
+/**
+ * The service process: a reactor that serves aggregators until a signal, or
+ * until nothing is left to serve.
+ *
+ * @module
+ */
+import { dropStartUpPages, returnLargeMemory } from "../../ffi/memory.ts";
+import type { ConfigResult } from "../config/file/config_file.ts";
+import type {
+  AggregatorSpecification,
+  Specification,
+} from "../config/specification.ts";
+import type {
+  AggregatorDescription,
+  PendingLine,
+  ServiceEvent,
+} from "./messages/messages.ts";
+import type { ApiServer, ApiSettings } from "./api/server.ts";
+import type { ManagerFdStore } from "./restart/manager_fd_store.ts";
+import { GivenListeners } from "./sockets/given_listeners.ts";
+import type { KeptCreations } from "./api/kept_creations.ts";
+import { LinesHeldError } from "./lanes/lanes.ts";
+import { reportLeaks } from "./reactor/leaks.ts";
+import {
+  type AggregatorServer,
+  Reactors,
+  type ServedCount,
+} from "./isolate/reactors.ts";
+import { declaredState } from "./reactor/reactor_client.ts";
+import { printableError } from "../text/printable.ts";
+import { reportUnexpected } from "./unexpected.ts";
+import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
+import {
+  apiFiles,
+  SharedDirectories,
+  socketFiles,
+} from "./sockets/shared_directories.ts";
+import { ServiceManager } from "./restart/service_manager.ts";
+
+/** Events of the service. */
+export interface ServiceEvents {
+  /** All sockets are open and all lines are held. */
+  ready(aggregators: readonly AggregatorDescription[]): void;
+  /** Something happened to an aggregator. */
+  event(event: ServiceEvent): void;
+  /** The configuration was read again. */
+  reloaded(answer: ReloadAnswer): void;
+  /**
+   * A fd that a manager kept across a restart cannot be used, with the reason.
+   */
+  problem(text: string): void;
+  /** Waits a moment until the reported events are written: the process ends. */
+  flush?(): Promise<void>;
+}
+
+/** Configuration file of the service's aggregators. */
+export interface ServiceConfiguration {
+  /** Its specification at the start of the service. */
+  first: Specification;
+  /** Reads the file in its present state. */
+  read: () => ConfigResult;
+}
+
+/** Optional parts of a service. */
+export interface ServiceOptions {
+  /** Serve a control API; the service then runs without aggregators too. */
+  api?: ApiSettings;
+  /** Source of the aggregators, which SIGHUP reads again. */
+  configuration?: ServiceConfiguration;
+}
+
+/**
+ * Serves aggregators until SIGTERM or SIGINT (or SIGHUP, if there is no
+ * configuration file), or until the last given connection has ended.
+ *
+ * Under a service manager that keeps fds, SIGUSR2 ends it too, but leaves all
+ * lines as they are for the next process.
+ *
+ * @throws {ConfigError} If the specification is invalid.
+ * @throws {Error} If a line or a socket cannot be obtained, or the reactor
+ * fails.
+ */
+export async function serve(
+  aggregators: AggregatorSpecification[],
+  events: ServiceEvents,
+  { api: settings, configuration }: ServiceOptions = {},
+): Promise<void> {
+  reportLeaks((text) => events.problem(text));
+  returnLargeMemory();
+  let api: ApiServer | undefined;
+  const over = Promise.withResolvers<"end" | "hand-over">();
+  using manager = new ServiceManager((text) => events.problem(text));
+  using listeners = new GivenListeners(manager.takeListeners());
+  let count: ServedCount = { aggregators: 0, lines: 0 };
+  let showHealth = () => {};
+  const report = (event: ServiceEvent) => {
+    events.event(event);
+    api?.publish(event);
+    if (HEALTH_EVENTS.has(event.event)) showHealth();
+  };
+  // `add` reports a failure before its answer.
+  over.promise.catch(() => {});
+  using reactor = await Reactors.start({
+    service: report,
+    changes: (changes) => api?.publishChanges(changes),
+    chipGone: (name) => api?.chipGone(name),
+    removedLate: (name) => api?.removedLate(name),
+    servedChanged: (served) => {
+      count = served;
+      showHealth();
+    },
+    idle: () => {
+      if (settings === undefined) over.resolve("end");
+    },
+    problem: (text) => events.problem(text),
+    crashed: (error) => over.reject(error),
+  }, manager.store);
+  const isTimed = settings !== undefined;
+  const shared = new SharedDirectories();
+  const warn = (files: Iterable<string>) => {
+    for (const { warning } of shared.look(files)) events.problem(warning);
+  };
+  const reloader = configuration && new Reloader({
+    target: reloadTarget(
+      reactor,
+      listeners,
+      (text) => events.problem(text),
+      warn,
+    ),
+    current: configuration.first,
+    read: configuration.read,
+    isTimed,
+    isClients: (name) => api?.isClients(name) === true,
+  });
+  // Reported to all, whatever requested it.
+  const reload = reloader && (async () => {
+    const answer = await reloader.reload();
+    events.reloaded(answer);
+    if ("outcome" in answer) api?.publishReload(answer.outcome);
+    return answer;
+  });
+  const onEnd = () => over.resolve("end");
+  const onHangup = reload === undefined ? onEnd : () => {
+    // Guests are served on in any case.
+    reload().catch((error) =>
+      events.problem(`cannot reload: ${printableError(error)}`)
+    );
+  };
+  const signals = [
+    ["SIGTERM", onEnd],
+    ["SIGINT", onEnd],
+    ["SIGHUP", onHangup],
+    // Of use only with a manager that keeps the lines.
+    ...(manager.store === undefined
+      ? []
+      : [["SIGUSR2", () => over.resolve("hand-over")] as const]),
+  ] as const;
+  for (const [signal, heard] of signals) Deno.addSignalListener(signal, heard);
+  let isShutDown = false;
+  const unexpected = reportUnexpected((text) => events.problem(text));
+  try {
+    const { interlocks = [] } = configuration?.first ?? {};
+    if (interlocks.length > 0) await reactor.setInterlocks(interlocks);
+    const added = await reactor.add(
+      aggregators.map((one) => listeners.withInheritedSocket(one)),
+      { isTimed },
+    );
+    warn(aggregators.flatMap(socketFiles));
+    const keeper = await keptCreations(manager.store, settings);
+    const restored = await keeper?.restore(reactor) ?? [];
+    await reactor.dropUnused();
+    if (settings !== undefined) {
+      // Loaded only when it is used: an HTTP server takes 8 MB.
+      const { ApiServer } = await import("./api/server.ts");
+      api = new ApiServer(reactor, settings, {
+        ...(reload === undefined ? {} : { reload }),
+        takeListener: (name) => listeners.copy(name),
+        ...(keeper === undefined ? {} : { keeper }),
+        restored,
+        report,
+      });
+    }
+    if (settings !== undefined) {
+      const { change: socket, look, creation } = settings;
+      warn(apiFiles({
+        ...(socket === undefined ? {} : { socket }),
+        ...(look === undefined ? {} : { look }),
+        sockets: { path: creation.socketDirectory, access: {} },
+        ...(creation.qemuSockets === undefined
+          ? {}
+          : { qemuSockets: creation.qemuSockets }),
+      }));
+    }
+    for (const problem of listeners.closeUnused()) events.problem(problem);
+    const served = [...added, ...restored];
+    events.ready(served);
+    const status = () => statusOf(count, settings !== undefined);
+    manager.ready(status(), () => reactor.describe(""));
+    showHealth = () => {
+      reactor.pending().then(
+        (pending) => manager.status(status() + pendingText(pending)),
+        // Its end is reported elsewhere.
+        () => {},
+      );
+    };
+    dropStartUpPages();
+    const how = await over.promise;
+    manager.stopping();
+    showHealth = () => {};
+    if (how === "hand-over") {
+      // Ends what is tied to a client and what cannot be kept. The rest stays
+      // as it is: the kernel closes our copies, and the manager's go to the
+      // next process.
+      await api?.endLeases();
+      await reactor.handOver();
+      await events.flush?.();
+      Deno.exit(0);
+    }
+    await api?.[Symbol.asyncDispose]();
+    isShutDown = true;
+    await declaredState(reactor.shutdown());
+  } catch (error) {
+    // On any end the lines come first: they go to their declared state.
+    if (!isShutDown) await declaredState(reactor.shutdown()).catch(() => {});
+    throw error;
+  } finally {
+    unexpected.dispose();
+    for (const [signal, heard] of signals) {
+      Deno.removeSignalListener(signal, heard);
+    }
+  }
+}
+
+/** Store of clients' aggregators, if there is a control API and a manager. */
+async function keptCreations(
+  store: ManagerFdStore | undefined,
+  settings: ApiSettings | undefined,
+): Promise<KeptCreations | undefined> {
+  if (store === undefined || settings === undefined) return undefined;
+  const { KeptCreations } = await import("./api/kept_creations.ts");
+  return new KeptCreations(store, settings.creation);
+}
+
+/** Returns a service's status text for its manager. */
+function statusOf(
+  { aggregators, lines }: ServedCount,
+  hasApi: boolean,
+): string {
+  if (hasApi && aggregators === 0) return "Serving the control API";
+  const count = (n: number, what: string) =>
+    `${n} ${what}${n === 1 ? "" : "s"}`;
+  return `Serving ${count(aggregators, "aggregator")} with ` +
+    count(lines, "line") + (hasApi ? ", and the control API" : "");
+}
+
+/** Events after which a rule may begin or cease to hold. */
+const HEALTH_EVENTS: ReadonlySet<ServiceEvent["event"]> = new Set([
+  "fault",
+  "enforced",
+  "plugged",
+]);
+
+/**
+ * Returns the text about rules that do not hold, to be appended to the status.
+ */
+function pendingText(pending: readonly PendingLine[]): string {
+  const [first, ...others] = pending;
+  if (first === undefined) return "";
+  const more = others.length === 0 ? "" : `, and ${others.length} more`;
+  return `. RULES NOT IN FORCE: ${first.aggregator}.${first.line} ` +
+    `(${first.rule}: ${first.reason})${more}`;
+}
+
+/** The reactor, with the manager's listening sockets for aggregators. */
+function reloadTarget(
+  reactor: AggregatorServer,
+  listeners: GivenListeners,
+  report: (text: string) => void,
+  warn: (files: Iterable<string>) => void,
+): ReloadTarget {
+  return {
+    describe: () => reactor.describe(),
+    add: (aggregators, options) => {
+      warn(aggregators.flatMap(socketFiles));
+      return reactor.add(
+        aggregators.map((one) => listeners.withInheritedSocket(one)),
+        options,
+      );
+    },
+    remove: (name) =>
+      reactor.remove(name).catch((error: unknown) => {
+        // It is removed; the next user of its lines waits for them.
+        if (!(error instanceof LinesHeldError)) throw error;
+        report(error.message);
+      }),
+    changeRules: (aggregators) => reactor.changeRules(aggregators),
+    setInterlocks: (interlocks) => reactor.setInterlocks(interlocks),
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Fds in specifications, on the way to their aggregator: closed if they do not
+ * get there.
+ *
+ * @module
+ */
+import { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { streamSocketProblem } from "../../../ffi/unix_socket.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import type { AggregatorSpecification } from "../../config/specification.ts";
+
+/**
+ * The fds of some aggregators. **Ownership**: of those that are not released.
+ */
+export class GivenFds implements Disposable {
+  readonly #fds: OwnedFd[];
+
+  /**
+   * Takes over the fds of `aggregators`.
+   *
+   * @throws {OsError} EBADF if one is not open, which the user must fix;
+   * ENOTSOCK if one is not a socket.
+   * @throws {ConfigError} If one is not a unix stream socket that listens or is
+   * connected.
+   */
+  constructor(aggregators: readonly AggregatorSpecification[]) {
+    const fds = aggregators.flatMap(({ vhostUser }) =>
+      vhostUser !== undefined && "fd" in vhostUser ? [vhostUser.fd] : []
+    );
+    for (const fd of fds) {
+      const problem = streamSocketProblem(fd);
+      if (problem !== undefined) {
+        throw new ConfigError(`Cannot serve fd ${fd}: ${problem}`);
+      }
+    }
+    this.#fds = fds.map((fd) => new OwnedFd(fd, `fd ${fd}`));
+  }
+
+  /** Passes the ownership on to the holder of the specifications. */
+  release(): void {
+    for (const fd of this.#fds.splice(0)) fd.release();
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds.splice(0)) fd.close();
+  }
+}
