@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  characterDevice,
   fileStatus,
   listDirectory,
   readLink,
@@ -16,10 +15,11 @@ import {
   removeDirectory,
   writeAttribute,
 } from "../../ffi/sysfs.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { deviceNumber, listChipNodes } from "../gpio/chip_nodes.ts";
+import { ConfigError } from "../config/document/config_error.ts";
 import type { KernelLine } from "./resolve.ts";
 
-/** Which of the driver's interfaces: configfs since Linux 6.16, sysfs since 5.8. */
+/** The driver's interfaces: configfs since Linux 6.16, sysfs since 5.8. */
 export type Interface = "configfs" | "sysfs";
 
 /** The driver's directory in configfs. **Source**: Linux 6.16. */
@@ -29,14 +29,16 @@ const DEVICES = "/sys/bus/platform/devices";
 
 /** Highest offset on a chip, plus one, that the sysfs interface takes. */
 const SYSFS_OFFSETS = 512;
-/** Longest text that sysfs hands to the driver: a page, less its end, in bytes. */
+/**
+ * Longest text that sysfs passes to the driver: a page, less its end, in bytes.
+ */
 const SYSFS_TEXT = 4095;
 
 /**
- * The interface to use: the one that is `wanted`, or the better of those that
- * the kernel has.
+ * Returns the interface to use: the `wanted` one, or the better one of those
+ * that the kernel has.
  *
- * @throws {Error} If the kernel has it not; the message says what to do.
+ * @throws {Error} If the kernel does not have it; the message says what to do.
  */
 export function chooseInterface(wanted?: Interface): Interface {
   const has = {
@@ -64,16 +66,16 @@ export function chooseInterface(wanted?: Interface): Interface {
 }
 
 /**
- * Refuses what the sysfs interface cannot say.
+ * Rejects lines that the sysfs interface does not support.
  *
- * @throws {ConfigError} At the first line that it cannot have.
+ * @throws {ConfigError} At the first such line.
  */
 export function checkForSysfs(lines: readonly KernelLine[]): void {
   for (const { place, key, offset, name, nameAsked } of lines) {
     const reason = nameAsked
       ? `cannot name a line (as=${name})`
       : offset < 0
-      ? `cannot tell the line "${key}" from others: its chip's label is not ` +
+      ? `cannot identify the line "${key}": its chip's label is not ` +
         `the only one`
       : offset >= SYSFS_OFFSETS
       ? `takes offsets below ${SYSFS_OFFSETS} only`
@@ -90,16 +92,15 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
   const text = new TextEncoder().encode(newDeviceText(lines));
   if (text.length > SYSFS_TEXT) {
     throw new ConfigError(
-      `${lines.length} lines are too many for the kernel's sysfs interface`,
-      { hint: "Linux 6.16 and newer take more, through configfs" },
+      `the kernel's sysfs interface does not support ${lines.length} lines`,
+      { hint: "Linux 6.16 and newer support more, through configfs" },
     );
   }
 }
 
 /**
- * What is written to `new_device`: labels, each with a list of offsets. The
+ * Returns the text for `new_device`: labels, each with a list of offsets. The
  * driver takes the offsets of one list in rising order, whatever is written, so
- * a list ends where the order falls.
  */
 export function newDeviceText(
   lines: readonly { key: string; offset: number }[],
@@ -118,7 +119,7 @@ export function newDeviceText(
       ranges.push(first === last ? `${first}` : `${first}-${last}`);
       previous = last;
     }
-    // To the kernel a byte within a letter beyond ASCII may be a blank.
+    // The kernel may take a byte within a character beyond ASCII for a blank.
     words.push(
       /^[\x21-\x7e]+$/.test(key) ? key : `"${key}"`,
       ranges.join(","),
@@ -128,14 +129,14 @@ export function newDeviceText(
 }
 
 /**
- * Makes a chip's group in configfs: empty, and so of no effect.
+ * Makes a chip's group in configfs, which is empty and has no effect yet.
  *
- * @throws {Error} If there is one already: then it is somebody else's, and must
- * be left alone.
+ * @throws {Error} If it exists: then it belongs to another maker, and must not
+ * be touched.
  */
 export function makeGroup(group: string): void {
   if (!makeDirectory(group)) {
-    throw new Error(`Cannot make ${group}: somebody else made it`);
+    throw new Error(`Cannot make ${group}: another process has made it`);
   }
 }
 
@@ -143,8 +144,8 @@ export function makeGroup(group: string): void {
  * Makes the chip of an empty group in configfs; it is there when this returns.
  *
  * @returns The device's name: `gpio-aggregator.0`.
- * @throws {OsError} ENXIO if a line cannot be had; what was made remains, and
- * is the caller's to take down.
+ * @throws {OsError} ENXIO if a line cannot be requested; the caller must remove
+ * what was made.
  */
 export function fillGroup(
   group: string,
@@ -162,7 +163,7 @@ export function fillGroup(
   return device;
 }
 
-/** Takes down a group in configfs that we made; what is not there is done. */
+/** Removes a group in configfs that we made; does nothing if it is gone. */
 export function endThroughConfigfs(group: string): void {
   try {
     writeAttribute(`${group}/live`, "0");
@@ -177,8 +178,9 @@ export function endThroughConfigfs(group: string): void {
 }
 
 /**
- * Takes down the group that a maker may have made before it could say so. Lines
- * came later, so a group that has any, or is live, is somebody else's and stays.
+ * Removes the group that a maker may have made just before it died. Lines are
+ * added later, so a group that has any, or is live, belongs to another maker
+ * and stays.
  */
 export function endEmptyGroup(group: string): void {
   try {
@@ -189,7 +191,7 @@ export function endEmptyGroup(group: string): void {
 }
 
 /**
- * Asks for a chip through sysfs, which does not say what became of it.
+ * Requests a chip through sysfs, which does not report the result.
  *
  * @throws {OsError} EINVAL and the like; then nothing was made.
  */
@@ -198,32 +200,37 @@ export function askThroughSysfs(lines: readonly KernelLine[]): void {
 }
 
 /**
- * Ends a device that was made through sysfs, if it is still the same one: a
- * number that is free again is given to the next device.
+ * Removes a device that was made through sysfs, if it is still the same one:
+ * its number may have been reused.
  */
 export function endThroughSysfs(device: string, inode: string): void {
   if (inodeOf(device) !== inode) return;
   try {
     writeAttribute(`${DRIVER}/delete_device`, device);
   } catch (error) {
-    // Somebody else was quicker.
+    // Another process has already removed it.
     if (!isOsError(error, "ENOENT")) throw error;
   }
 }
 
-/** All devices of the driver on this host, bound or not: `gpio-aggregator.0`. */
+/**
+ * All devices of the driver on this host, bound or not: `gpio-aggregator.0`.
+ */
 export function listDevices(): string[] {
   return listDirectory(DEVICES).filter((name) =>
     /^gpio-aggregator\.\d+$/.test(name)
   ).sort((a, b) => numberOf(a) - numberOf(b));
 }
 
-/** The devices there are, each told from later ones of its name: `NAME INODE`. */
+/**
+ * Returns the existing devices, each with the mark that distinguishes it from
+ * later ones of its name: `NAME INODE`.
+ */
 export function deviceMarks(): string[] {
   return listDevices().map((device) => markOf(device, inodeOf(device)));
 }
 
-/** What {@linkcode deviceMarks} calls a device. */
+/** Returns the mark by which {@linkcode deviceMarks} lists a device. */
 export function markOf(
   device: string | undefined,
   inode: string | undefined,
@@ -231,31 +238,35 @@ export function markOf(
   return `${device} ${inode}`;
 }
 
-/** Tells a device from a later one of the same name; undefined if there is none. */
+/**
+ * Returns the mark of a device that distinguishes it from later ones of the
+ * same name; undefined if there is none.
+ */
 export function inodeOf(device: string): string | undefined {
   return fileStatus(`${DEVICES}/${device}`)?.inode.toString();
 }
 
-/** Whether the driver has taken a device up, with all its lines. */
+/** Returns true if the driver has bound a device, with all its lines. */
 export function isBound(device: string): boolean {
   return readLink(`${DEVICES}/${device}/driver`) !== undefined;
 }
 
-/** The name of the chip that a device is, once it is there: `gpiochip3`. */
+/** Returns the name of a device's chip, once it exists: `gpiochip3`. */
 export function chipNameOf(device: string): string | undefined {
   return namesIn(`${DEVICES}/${device}`)
     .find((name) => /^gpiochip\d+$/.test(name));
 }
 
-/** The path of the chip's device node, once it is there and is that chip's. */
+/**
+ * Returns the path of the chip's device node, once it exists and is that
+ * chip's.
+ */
 export function nodeOf(device: string): string | undefined {
   const chip = chipNameOf(device);
   if (chip === undefined) return undefined;
-  const numbers = readSmallFile(`${DEVICES}/${device}/${chip}/dev`)?.trim();
-  const node = characterDevice(`/dev/${chip}`);
-  return node !== undefined && numbers === `${node.major}:${node.minor}`
-    ? `/dev/${chip}`
-    : undefined;
+  const number = readSmallFile(`${DEVICES}/${device}/${chip}/dev`)?.trim();
+  if (deviceNumber(`/dev/${chip}`) === number) return `/dev/${chip}`;
+  return listChipNodes().find((node) => node.device === number)?.path;
 }
 
 /** Keys and offsets of a device's lines, where configfs shows them. */
@@ -277,9 +288,11 @@ export function configuredLines(
   });
 }
 
-/** Whether a device was made through sysfs, as far as the kernel tells. */
+/**
+ * Returns true if a device was made through sysfs, as far as the kernel shows.
+ */
 export function isMadeThroughSysfs(device: string): boolean {
-  // Older kernels know no other way.
+  // Older kernels have no other interface.
   return fileStatus(CONFIGFS) === undefined ||
     fileStatus(`${CONFIGFS}/_sysfs.${numberOf(device)}`) !== undefined;
 }
@@ -288,12 +301,15 @@ function isLine(name: string): boolean {
   return /^line\d+$/.test(name);
 }
 
-/** What an attribute says, but for the line's end that the kernel adds. */
+/**
+ * Returns the value of an attribute, without the line feed that the kernel
+ * adds.
+ */
 function readAttribute(path: string): string | undefined {
   return readSmallFile(path)?.replace(/\n$/, "");
 }
 
-/** The names in a directory; none if there is none, or no more. */
+/** Returns the names in a directory; empty if it does not exist. */
 function namesIn(directory: string): string[] {
   try {
     return listDirectory(directory);

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError } from "../config/document/config_error.ts";
 import { checkForSysfs, newDeviceText } from "./driver.ts";
 
 function lines(...wanted: [key: string, offset: number, name?: string][]) {
@@ -48,11 +48,11 @@ Deno.test("checkForSysfs() refuses what the sysfs interface cannot say", () => {
         number,
       ],
   );
-  assertStringIncludes(failure(...many), "500 lines are too many");
+  assertStringIncludes(failure(...many), "does not support 500 lines");
   // More than 4095 bytes, but not as many letters.
   const wide = Array.from(
     { length: 160 },
     (_, i): [string, number] => ["äöüäöüäöüäöü", 159 - i],
   );
-  assertStringIncludes(failure(...wide), "160 lines are too many");
+  assertStringIncludes(failure(...wide), "does not support 160 lines");
 });

@@ -1,22 +1,21 @@
 /**
- * The process that takes a chip down when its maker dies, however it dies: a
- * shell, 1.5 MB big, that waits for the end of a pipe only the maker holds.
+ * The process that removes a chip when its maker dies, for any reason: a shell
+ * of 1.5 MB that waits for the end of a pipe that only the maker holds.
  *
  * @module
  */
 import { identityOf, type ProcessIdentity } from "./process_identity.ts";
 
 /**
- * What the guardian runs: $1 is the chip's record, $2 its group in configfs, or
+ * Script of the guardian: $1 is the chip's record, $2 its group in configfs, or
  * nothing for a chip through sysfs. It does what `driver.ts` does, with what
- * every machine has.
  *
- * The pipe tells what the maker has made: before, nothing is the guardian's to
- * end. It knows by the pipe alone, so a chip goes even if somebody has cleared
- * the records away. It removes the record where the chip is seen to be gone; a
- * chip that would not go, or that the maker died over before it told, needs its
- * record for `gpioagg kernel gc`. Signals of a terminal or a service manager
- * that are meant for the maker do not end it.
+ * The pipe reports what the maker has made: before that, the guardian removes
+ * nothing. It depends only on the pipe, so a chip is removed even if a user has
+ * deleted the records. It removes the record once the chip is gone; a chip that
+ * cannot be removed, or whose maker died before it reported, needs its record
+ * for `gpioagg kernel gc`. Signals of a terminal or a service manager for the
+ * maker do not end it.
  */
 const SCRIPT = `
 trap '' HUP INT QUIT TERM PIPE TSTP
@@ -46,7 +45,31 @@ fi
 rm -rf "$1"
 `;
 
-/** What a guardian is to end. */
+/** Name of the shell's script. */
+const NAME = "gpioagg-guardian";
+
+/**
+ * Returns true if a command line, as in `/proc/PID/cmdline`, is that of the
+ * guardian of a record, of this version or another one.
+ */
+export function isGuardian(commandLine: string, record: string): boolean {
+  return guardedRecord(commandLine) === record;
+}
+
+/**
+ * Returns the path of the record whose guardian has a command line; undefined if
+ * it is that of another program.
+ */
+export function guardedRecord(commandLine: string): string | undefined {
+  const words = commandLine.split("\0");
+  // The last word ends with a NUL too.
+  return words.length === 7 && words[0] === "/bin/sh" && words[1] === "-c" &&
+      words[3] === NAME
+    ? words[4]
+    : undefined;
+}
+
+/** The object that a guardian removes. */
 export type GuardedChip = "group" | {
   readonly device: string;
   readonly inode: string;
@@ -55,8 +78,8 @@ export type GuardedChip = "group" | {
 /**
  * A running guardian.
  *
- * **Ownership**: whoever started it holds the pipe. Disposing ends the guardian
- * without having it do anything: for when the chip was taken down, or is to
+ * **Ownership**: the holder of the object owns the pipe. Disposing ends the
+ * guardian without any of its actions: for when the chip was removed, or is to
  * stay.
  */
 export class Guardian implements AsyncDisposable {
@@ -79,13 +102,13 @@ export class Guardian implements AsyncDisposable {
    */
   static start(record: string, group: string | undefined): Guardian {
     const child = new Deno.Command("/bin/sh", {
-      args: ["-c", SCRIPT, "gpioagg-guardian", record, group ?? ""],
+      args: ["-c", SCRIPT, NAME, record, group ?? ""],
       stdin: "piped",
       stdout: "null",
       stderr: "null",
       cwd: "/",
       clearEnv: true,
-      // The last is where NixOS has them.
+      // The last is NixOS's.
       env: {
         PATH: "/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin",
       },
@@ -101,9 +124,9 @@ export class Guardian implements AsyncDisposable {
   }
 
   /**
-   * Tells what was made, and is to go with the maker.
+   * Reports what was made, and is to be removed with the maker.
    *
-   * @throws {Error} If the guardian is there no more.
+   * @throws {Error} If the guardian has ended.
    */
   async tell(chip: GuardedChip): Promise<void> {
     const words = chip === "group"

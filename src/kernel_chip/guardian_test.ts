@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import { type GuardedChip, Guardian } from "./guardian.ts";
 import { isAlive, type ProcessIdentity } from "./process_identity.ts";
-import { until } from "./until.ts";
+import { waitUntil } from "../async/wait.ts";
 
 /** For what takes no time on a machine at rest. */
 const LIMIT_MS = 10_000;
@@ -16,7 +16,7 @@ const MAKER = `
   setTimeout(() => guardian, 60_000);
 `;
 
-/** Whether a process ignores signal number `signal`. */
+/** Returns true if a process ignores signal number `signal`. */
 function ignores(pid: number, signal: number): boolean {
   const status = readSmallFile(`/proc/${pid}/status`) ?? "";
   const mask = BigInt(`0x${/SigIgn:\s*(\w+)/.exec(status)?.[1] ?? "0"}`);
@@ -74,22 +74,22 @@ async function startMaker(
   };
 }
 
-/** Whether a directory is gone, or is gone soon. */
+/** Returns true if a directory is gone, or goes soon. */
 function goes(path: string): Promise<boolean> {
-  return until(() => fileStatus(path) === undefined, LIMIT_MS);
+  return waitUntil(() => fileStatus(path) === undefined, LIMIT_MS);
 }
 
 Deno.test("A guardian ignores the signals that are meant for its maker, and acts when the maker is killed", async () => {
   await using it = await rig();
   const { guardian, kill } = await startMaker(it.record, it.configfs, "group");
   // The script sets its traps first of all; before, signals do end it.
-  assert(await until(() => ignores(guardian.pid, 15), LIMIT_MS));
+  assert(await waitUntil(() => ignores(guardian.pid, 15), LIMIT_MS));
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     Deno.kill(guardian.pid, signal);
   }
   await kill();
   assert(await goes(`${it.configfs}/line0`));
-  assert(await until(() => !isAlive(guardian), LIMIT_MS));
+  assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
   // In configfs the attributes go with their directory; here one is left over.
   assertEquals(await Deno.readTextFile(`${it.configfs}/live`), "0\n");
   // So the chip is there as far as can be seen: gc needs the record.
@@ -114,7 +114,7 @@ Deno.test("A guardian takes a chip in configfs down though its record is gone", 
     ...[`${it.record}/no`, it.configfs, "group"] as const,
   );
   await kill();
-  assert(await until(() => !isAlive(guardian), LIMIT_MS));
+  assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
   assert(fileStatus(`${it.configfs}/line0`) === undefined);
   assert(fileStatus(it.record) !== undefined);
 });
@@ -125,7 +125,7 @@ Deno.test("A guardian that was told of nothing ends nothing but an empty group",
   for (const group of [it.configfs, ""]) {
     const { guardian, kill } = await startMaker(it.record, group);
     await kill();
-    assert(await until(() => !isAlive(guardian), LIMIT_MS));
+    assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
     assert(fileStatus(`${it.configfs}/live`) === undefined);
     assert(fileStatus(empty) !== undefined);
     // What the kernel may have made by now is found by it.
@@ -141,6 +141,6 @@ Deno.test("A guardian that has ended is told of nothing", async () => {
   await using it = await rig();
   await using guardian = Guardian.start(it.record, it.configfs);
   Deno.kill(guardian.identity.pid, "SIGKILL");
-  assert(await until(() => !isAlive(guardian.identity), LIMIT_MS));
+  assert(await waitUntil(() => !isAlive(guardian.identity), LIMIT_MS));
   await assertRejects(() => guardian.tell("group"), Error, "has ended");
 });

@@ -1,21 +1,22 @@
 /**
- * The chips of this host and what is known of their lines.
+ * The chips of this host and their lines.
  *
  * @module
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import { Chip } from "../gpio/chip.ts";
+import { listedPath } from "../gpio/chip_nodes.ts";
 import { LineError } from "../gpio/errors.ts";
 import { listChips } from "../gpio/lookup.ts";
 
-/** A line of the host: what matters of it here. */
+/** A line of the host: the properties that are used here. */
 export interface HostLine {
   readonly name: string;
   readonly used: boolean;
   readonly consumer: string;
 }
 
-/** A chip of the host: what matters of it here. */
+/** A chip of the host: the properties that are used here. */
 export interface HostChip {
   /** `gpiochip0`. */
   readonly name: string;
@@ -27,15 +28,15 @@ export interface HostChip {
 /**
  * Reads all chips of this host, with all their lines.
  *
- * @throws {LineError} EACCES: all chips must be readable, or a name or label that
- * is there twice would go unseen.
+ * @throws {LineError} EACCES: all chips must be readable, or a duplicate name
+ * or label would be missed.
  */
 export function readHostChips(): HostChip[] {
   return listChips().map(readHostChip).filter((chip) => chip !== undefined);
 }
 
 /**
- * Reads one chip, by name or path; undefined if it is not there.
+ * Reads one chip, by name or path; undefined if it does not exist.
  *
  * @throws {LineError} EACCES.
  */
@@ -43,9 +44,9 @@ export function readHostChip(nameOrPath: string): HostChip | undefined {
   try {
     using chip = Chip.open(nameOrPath);
     const { name, path, label } = chip;
-    return { name, path, label, lines: chip.lines() };
+    return { name, path: listedPath(path), label, lines: chip.lines() };
   } catch (error) {
-    // Without a cause: there is no such file.
+    // Without a cause: the file does not exist.
     if (
       error instanceof LineError &&
       (error.cause === undefined ||

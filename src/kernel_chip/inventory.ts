@@ -1,5 +1,5 @@
 /**
- * Which aggregated chips this host has: those of gpioagg and those of others.
+ * The aggregated chips of this host: those of gpioagg and others.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import {
   markOf,
   nodeOf,
 } from "./driver.ts";
+import { lostChips } from "./lost_chips.ts";
 import { isDeviceThere } from "./own_device.ts";
 import { isOfThisNamespace } from "./process_identity.ts";
 import type { ChipRecord, ChipState, FoundRecord } from "./records.ts";
@@ -19,7 +20,7 @@ export interface InventoryLine {
   readonly lineNumber: number;
   /** Its name on the aggregated chip; empty for none. */
   readonly name: string;
-  /** The chip it comes from: `gpiochip0`, or the label where no more is known. */
+  /** Its source chip: `gpiochip0`, or the label if only that is known. */
   readonly chip: string;
   /** Its number there; -1 where `chip` is the line's own name. */
   readonly offset: number;
@@ -27,20 +28,27 @@ export interface InventoryLine {
 
 /** One aggregated chip of this host. */
 export interface InventoryChip {
-  /** The name gpioagg gave it; empty for chips that others made. */
+  /** Its name in gpioagg; empty for chips of other makers. */
   readonly name: string;
-  /** `missing`: there is a maker, but the chip was taken down by others. */
+  /** `missing`: the maker lives, but another process removed the chip. */
   readonly state: ChipState | "missing" | "foreign";
-  /** The process that holds it; absent where its number means another here. */
+  /**
+   * The process that holds it; absent if the number is of another PID
+   * namespace.
+   */
   readonly pid?: number;
-  /** Device node; absent while there is none. */
+  /** Device node; absent if there is none. */
   readonly path?: string;
   /** `gpio-aggregator.0`; absent while it is being made. */
   readonly label?: string;
+  /**
+   * Chips that it has lost, by name: their lines fail until it is made again.
+   */
+  readonly lostChips?: readonly string[];
   readonly lines: readonly InventoryLine[];
 }
 
-/** What a record tells of its chip, which stands like that. */
+/** Describes the chip of a record, in the given state. */
 export function describeRecord(
   record: ChipRecord,
   state: ChipState,
@@ -48,6 +56,7 @@ export function describeRecord(
   const { name, device, maker, lines } = record;
   const isThere = isDeviceThere(record);
   const path = isThere ? nodeOf(device!) : undefined;
+  const lost = isThere ? lostChips(record) : [];
   return {
     name,
     state: state !== "orphaned" && device !== undefined && !isThere
@@ -56,6 +65,7 @@ export function describeRecord(
     ...(state === "held" && isOfThisNamespace(maker) ? { pid: maker.pid } : {}),
     ...(path === undefined ? {} : { path }),
     ...(device === undefined ? {} : { label: device }),
+    ...(lost.length === 0 ? {} : { lostChips: lost }),
     lines: lines.map(({ name, chip, chipOffset }, lineNumber) => ({
       lineNumber,
       name,
@@ -65,7 +75,7 @@ export function describeRecord(
   };
 }
 
-/** All aggregated chips: gpioagg's own by name, then those of others. */
+/** Returns all aggregated chips: gpioagg's own by name, then others. */
 export function listInventory(
   records: readonly FoundRecord[],
 ): InventoryChip[] {

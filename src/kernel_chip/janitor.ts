@@ -1,6 +1,6 @@
 /**
- * Taking chips down from their records: those of dead makers, and those that
- * the user is done with.
+ * Removes chips by their records: those of dead makers, and those that the user
+ * removes.
  *
  * @module
  */
@@ -11,25 +11,27 @@ import {
   endThroughConfigfs,
   endThroughSysfs,
 } from "./driver.ts";
+import { contradiction, DoubtfulRecordError } from "./claims.ts";
+import { GuardianProcess } from "./guardian_process.ts";
 import { deviceOfTheDead, marksOfOthers } from "./own_device.ts";
 import { isAlive } from "./process_identity.ts";
 import { type ChipRecord, groupOf, type Records } from "./records.ts";
-import { until } from "./until.ts";
+import { waitUntil } from "../async/wait.ts";
 
-/** How long somebody else who takes the same chip down may take. */
+/** Time that another process may need to remove the same chip. */
 const OTHERS_LIMIT_MS = 2000;
 
-/** What became of the chips of dead makers. */
+/** Result for the chips of dead makers. */
 export interface Collection {
-  /** The records of what was taken down. */
+  /** The records of removed chips. */
   readonly removed: readonly ChipRecord[];
-  /** What would not go, and why. */
+  /** Chips that could not be removed, and the reasons. */
   readonly failed: readonly { record: ChipRecord; error: Error }[];
 }
 
 /**
- * Takes down what dead makers left. Chips of living makers and detached ones
- * stay. The records must be locked.
+ * Removes chips of dead makers. Those of living makers and detached ones stay.
+ * The records must be locked.
  */
 export async function collectGarbage(records: Records): Promise<Collection> {
   const removed: ChipRecord[] = [];
@@ -37,10 +39,11 @@ export async function collectGarbage(records: Records): Promise<Collection> {
   for (const record of await records.list()) {
     if (record.state !== "orphaned") continue;
     try {
+      await guardianEnd(records, record);
       await takeDown(records, record);
       removed.push(record);
     } catch (error) {
-      // The others are not to suffer by it.
+      // One failure must not keep the others from being removed.
       failed.push({ record, error: error as Error });
     }
   }
@@ -49,33 +52,59 @@ export async function collectGarbage(records: Records): Promise<Collection> {
 }
 
 /**
- * Takes a chip down, with its record and whoever guards it. The records must
- * be locked.
+ * Waits for the guardian of a dead maker, which may be about to do the same.
+ *
+ * @throws {DoubtfulRecordError} If it goes on running, or something else shows
+ * that the maker is not dead.
+ */
+async function guardianEnd(
+  records: Records,
+  record: ChipRecord,
+): Promise<void> {
+  const evidence = { records: await records.list() };
+  const doubt = () => contradiction(record, true, evidence);
+  let reason: string | undefined;
+  await waitUntil(() => (reason = doubt()) === undefined, OTHERS_LIMIT_MS);
+  if (reason !== undefined) throw doubtful(record, reason);
+}
+
+function doubtful({ name }: ChipRecord, reason: string): Error {
+  return new DoubtfulRecordError(
+    `The record of the chip ${name} is not believed: ${reason}. The chip is ` +
+      `left as it is`,
+  );
+}
+
+/**
+ * Removes a chip, with its record and its guardian. The records must be locked.
  *
  * @throws {OsError} EACCES, EPERM.
+ * @throws {DoubtfulRecordError} If the kernel or another record contradicts
+ * the record.
  */
 export async function takeDown(
   records: Records,
   record: ChipRecord,
 ): Promise<void> {
-  const { guardian, maker } = record;
-  if (guardian !== undefined && isAlive(guardian)) {
-    // A guardian whose maker is dead is about to do just this.
-    if (!isAlive(maker)) {
-      await until(() => !isAlive(guardian), OTHERS_LIMIT_MS);
-    }
-    // With the maker alive it holds on to the pipe, and must not act later.
-    if (isAlive(guardian)) Deno.kill(guardian.pid, "SIGKILL");
-    await until(() => !isAlive(guardian), OTHERS_LIMIT_MS);
+  const evidence = { records: await records.list() };
+  const reason = contradiction(record, false, evidence);
+  if (reason !== undefined) throw doubtful(record, reason);
+  using guardian = GuardianProcess.find(record, records.pathOf(record));
+  if (guardian !== undefined) {
+    const isOver = () => !guardian.isRunning;
+    // A guardian whose maker is dead is about to do the same.
+    if (!isAlive(record.maker)) await waitUntil(isOver, OTHERS_LIMIT_MS);
+    // While the maker lives it holds the pipe, and must not act later.
+    guardian.kill();
+    await waitUntil(isOver, OTHERS_LIMIT_MS);
   }
   await endChip(records, record);
 }
 
 /**
- * Ends the chip of a record, and removes the record; nothing happens if they
- * are gone.
+ * Removes the chip of a record, and the record; does nothing if they are gone.
  *
- * @throws {OsError} EACCES, EPERM. The record stays, then.
+ * @throws {OsError} EACCES, EPERM. Then the record stays.
  */
 export async function endChip(
   records: Records,
@@ -83,8 +112,8 @@ export async function endChip(
 ): Promise<void> {
   const taken = marksOfOthers(await records.list(), record);
   let error: unknown;
-  // Busy: somebody else, such as a guardian in a container, is at the same.
-  const isOver = await until(() => {
+  // Busy: another process, such as a guardian in a container, does the same.
+  const isOver = await waitUntil(() => {
     try {
       endDevice(record, taken);
       return true;
@@ -110,7 +139,7 @@ function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
   if (found !== undefined) endThroughSysfs(found.device, found.inode);
 }
 
-/** Whether an error says that this takes more rights than the caller has. */
+/** Returns true if an error means that the caller lacks permission. */
 export function isForbidden(error: unknown): boolean {
   return isOsError(error, "EACCES", "EPERM") ||
     error instanceof LineError &&

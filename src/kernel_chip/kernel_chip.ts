@@ -1,10 +1,10 @@
 /**
- * A chip of this host's kernel, made of lines of its other chips, that goes
- * away with the process that made it.
+ * A chip of this host's kernel, made of lines of its other chips, that is
+ * removed with the process that made it.
  *
  * @module
  */
-import { ConfigError } from "../config/config_error.ts";
+import { ConfigError } from "../config/document/config_error.ts";
 import type { LineSpecification } from "../config/specification.ts";
 import {
   checkForSysfs,
@@ -14,40 +14,40 @@ import {
 } from "./driver.ts";
 import { readHostChips } from "./host_chips.ts";
 import { collectGarbage, endChip, isForbidden } from "./janitor.ts";
+import { lostChips } from "./lost_chips.ts";
 import { type MadeChip, makeChip } from "./making.ts";
 import { type NodeAccessOptions, readNodeAccess } from "./node_access.ts";
 import { isDeviceThere } from "./own_device.ts";
 import { identityOf } from "./process_identity.ts";
-import {
-  checkName,
-  type ChipRecord,
-  holderOf,
-  newId,
-  Records,
-} from "./records.ts";
+import { type ChipRecord, holderOf, newId, Records } from "./records.ts";
 import { resolveLines } from "./resolve.ts";
-import { checkKernelLines } from "./rules.ts";
+import {
+  checkKernelLines,
+  checkKernelNames,
+} from "../config/checks/kernel_lines.ts";
+import { Problems } from "../config/document/problems.ts";
+import { CHIP_NAME, readValue } from "../config/values/values.ts";
 
-/** What chip is wanted. */
+/** Options of a kernel chip. */
 export interface KernelChipOptions extends NodeAccessOptions {
-  /** What messages and `gpioagg kernel` call it. Default: `agg0`, `agg1`, … */
-  readonly name?: string;
+  /** Name in messages and for `gpioagg kernel`. Default: `agg0`, `agg1`, … */
+  readonly name?: string | undefined;
   /** Its lines, in order. */
   readonly lines: readonly LineSpecification[];
-  /** Which interface of the driver's; default: the better one that is there. */
-  readonly interface?: Interface;
-  /** Whether it is to outlive this process. */
-  readonly isDetached?: boolean;
-  /** Where records are kept. */
-  readonly runtimeDirectory?: string;
+  /** Interface of the driver; default: the better available one. */
+  readonly interface?: Interface | undefined;
+  /** Lets it outlive this process. */
+  readonly isDetached?: boolean | undefined;
+  /** Directory of the records. */
+  readonly runtimeDirectory?: string | undefined;
 }
 
 /**
  * A chip that this process made.
  *
- * **Ownership**: disposing takes the chip down, unless it is detached. When the
- * process dies without that, a guardian does it, and if that died too, the next
- * start of any gpioagg that makes a chip, or `gpioagg kernel gc`.
+ * **Ownership**: disposing removes the chip, unless it is detached. When the
+ * process dies without that, a guardian does it; if that died too, the next
+ * gpioagg that makes a chip, or `gpioagg kernel gc`, does.
  */
 export class KernelChip implements AsyncDisposable {
   readonly #records: Records;
@@ -59,7 +59,7 @@ export class KernelChip implements AsyncDisposable {
     this.#made = made;
   }
 
-  /** What is known of it. */
+  /** Record of the chip. */
   get record(): ChipRecord {
     return this.#made.record;
   }
@@ -75,28 +75,35 @@ export class KernelChip implements AsyncDisposable {
   }
 
   /**
-   * Makes a chip and waits until it can be opened. Takes down first what dead
-   * makers left. When something is missing, nothing remains.
+   * Makes a chip and waits until it can be opened. First removes chips of dead
+   * makers. On failure nothing remains.
    *
-   * @throws {ConfigError} If the kernel's aggregator cannot do what is asked.
-   * @throws {Error} If the kernel has no aggregator, a line cannot be had, or
-   * rights are missing.
+   * @throws {ConfigError} If the kernel's aggregator does not support the
+   * lines.
+   * @throws {Error} If the kernel has no aggregator, a line cannot be
+   * requested, or permission is missing.
    */
   static async create(options: KernelChipOptions): Promise<KernelChip> {
-    checkKernelLines(options.lines);
+    const problems = new Problems();
+    checkKernelLines(options.lines, problems);
+    checkKernelNames(options.lines, problems);
+    if (options.name !== undefined) {
+      readValue(CHIP_NAME, options.name, problems.at({ path: "--name" }));
+    }
+    problems.throwFirst();
     if (options.lines.length === 0) {
-      throw new ConfigError("a chip has at least one line", {
+      throw new ConfigError("a chip must have at least one line", {
         path: "--line",
-        hint: "Name lines with --line SPEC",
+        hint: "Add lines with --line SPEC",
       });
     }
-    if (options.name !== undefined) checkName(options.name);
     const access = readNodeAccess(options);
     const chosen = chooseInterface(options.interface);
     const records = new Records(options.runtimeDirectory);
     try {
       using _lock = await records.lock();
-      // What would not go is told of by gc; here its lines are busy at worst.
+      // gc reports a chip that cannot be removed; here its lines are busy at
+      // worst.
       await collectGarbage(records);
       const name = await freeName(records, options.name);
       const lines = resolveLines(options.lines, readHostChips());
@@ -117,25 +124,30 @@ export class KernelChip implements AsyncDisposable {
         })),
       };
       const made = await makeChip(records, intent, lines, access);
-      // Nobody needs to know how long the maker of such a chip lives.
+      // The lifetime of such a chip's maker does not matter.
       if (intent.isDetached) made.lifeMark[Symbol.dispose]();
       return new KernelChip(records, made);
     } catch (error) {
       if (!isForbidden(error)) throw error;
       throw new Error(
-        `Cannot make a chip: ${(error as Error).message}; that takes root's ` +
+        `Cannot make a chip: ${(error as Error).message}; that requires root ` +
           `rights`,
         { cause: error },
       );
     }
   }
 
-  /** Whether the chip is still there: somebody may have taken it down. */
+  /** True while the chip exists: another program may have removed it. */
   get isPresent(): boolean {
     return isDeviceThere(this.record) && isBound(this.record.device!);
   }
 
-  /** Takes the chip down, unless it is detached. */
+  /** Chips behind it that it has lost, by name; see {@linkcode lostChips}. */
+  get lostChips(): string[] {
+    return lostChips(this.record);
+  }
+
+  /** Removes the chip, unless it is detached. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isOver || this.record.isDetached) return;
     await endChip(this.#records, this.record);
@@ -160,9 +172,9 @@ async function freeName(
   const other = taken.get(wanted);
   if (other === undefined) return wanted;
   const whose = {
-    detached: "is there to stay",
+    detached: "is detached",
     held: `${holderOf(other)} holds`,
-    orphaned: "a dead process left, and that would not go",
+    orphaned: "a dead process left, and that could not be removed",
   };
   throw new ConfigError(
     `the name "${wanted}" is taken by a chip that ${whose[other.state]}`,

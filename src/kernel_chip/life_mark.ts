@@ -1,60 +1,67 @@
 /**
- * Whether a maker lives, as seen from everywhere.
+ * Mark of a living maker that every PID namespace can check.
  *
  * @module
  */
+import { openAt, tryLock } from "../../ffi/directory.ts";
+import {
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDONLY,
+  O_WRONLY,
+} from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { openRegularAt } from "../../ffi/trusted_path.ts";
 
 /**
  * A lock on a file that its maker holds for as long as it lives. The kernel
- * lets go of it when the process ends, however it ends; and unlike a process's
- * number it means the same in every PID namespace (containers that share `/run`).
+ * releases it when the process ends, for any reason; unlike a process id it
+ * means the same in every PID namespace (containers that share `/run`).
  *
- * **Ownership**: disposing lets go of the lock, as if the maker had ended.
+ * **Ownership**: disposing releases the lock, as if the maker had ended.
  */
 export class LifeMark implements Disposable {
-  readonly #file: Deno.FsFile;
-  #isOver = false;
+  readonly #file: OwnedFd;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(file: OwnedFd) {
     this.#file = file;
   }
 
   /**
-   * Makes the file, which nobody else knows yet, and locks it. It is its
-   * owner's alone: who may open a file may lock it, and would seem to live.
+   * Makes the file, which no other process knows yet, and locks it. Only its
+   * owner may open it: a process that can open a file can lock it, and would
+   * seem to be the maker.
+   *
+   * @throws {Error} If another process has locked it at the same time.
    */
-  static set(path: string): LifeMark {
-    const file = Deno.openSync(path, {
-      write: true,
-      createNew: true,
-      mode: 0o600,
-    });
-    file.lockSync(true);
-    return new LifeMark(file);
+  static set(directory: OwnedFd, name: string): LifeMark {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    const file = openAt(directory, name, flags, 0o600);
+    if (tryLock(file)) return new LifeMark(file);
+    file.close();
+    throw new Error(`Cannot lock ${file.what}: another process has locked it`);
   }
 
   /**
-   * Whether somebody holds the lock of that file; undefined if that cannot be
-   * told: there is no such file, or it may not be opened.
+   * Returns true if a process holds the lock of that file; undefined if that is
+   * unknown: there is no such file, it is not a regular one, or it cannot be
+   * opened.
    */
-  static isHeld(path: string): boolean | undefined {
+  static isHeld(directory: OwnedFd, name: string): boolean | undefined {
     try {
-      using file = Deno.openSync(path, { read: true });
-      // Shared: two that look at the same time must not see each other.
-      return !file.tryLockSync(false);
+      using file = openRegularAt(directory, name, O_RDONLY);
+      // Shared: two simultaneous checks must not see each other.
+      return file && !tryLock(file, { isShared: true });
     } catch (error) {
-      if (
-        error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.PermissionDenied
-      ) return undefined;
+      if (isOsError(error, "EACCES", "EPERM")) return undefined;
       throw error;
     }
   }
 
-  /** Lets go of the lock. */
+  /** Releases the lock. */
   [Symbol.dispose](): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
     this.#file.close();
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The steps by which a chip comes to be. Whatever stops them, SIGKILL between
- * any two included, what was made so far is known to somebody who takes it down:
- * this process, its guardian, or the next `gpioagg kernel gc` by the record.
+ * The steps of making a chip. If they are interrupted, even by SIGKILL between
+ * any two, what was made so far is known to a process that removes it: this
+ * process, its guardian, or the next `gpioagg kernel gc` by the record.
  *
  * @module
  */
@@ -25,26 +25,26 @@ import { grantAccess, type NodeAccess } from "./node_access.ts";
 import { deviceJustMade, holdsExactly, marksOfOthers } from "./own_device.ts";
 import { type ChipRecord, groupOf, type Records } from "./records.ts";
 import type { KernelLine } from "./resolve.ts";
-import { until } from "./until.ts";
+import { waitUntil } from "../async/wait.ts";
 
-/** A chip that was made, and what holds on to it. */
+/** A chip that was made, and its guardian. */
 export interface MadeChip {
   readonly record: ChipRecord;
   /** Its label, the kernel's name for it: `gpio-aggregator.0`. */
   readonly label: string;
-  /** Nobody guards a chip that is to stay. */
+  /** A detached chip has no guardian. */
   readonly guardian: Guardian | undefined;
   readonly lifeMark: LifeMark;
 }
 
-/** How long the chip and its node may take to appear. */
+/** Limit of the appearance of the chip and its node. */
 const APPEARANCE_LIMIT_MS = 5000;
 
 /**
  * Makes the chip that a record describes and waits until it can be opened. The
  * records must be locked.
  *
- * @throws {Error} If something is missing; then nothing remains.
+ * @throws {Error} If a step fails; then nothing remains.
  */
 export async function makeChip(
   records: Records,
@@ -105,19 +105,19 @@ class Making {
   }
 
   /**
-   * Takes down what there is so far.
+   * Removes what was made so far.
    *
-   * @throws {Error} Always: what went wrong.
+   * @throws {Error} Always: the error that occurred.
    */
   async undo(error: Error): Promise<never> {
     try {
       await endChip(this.#records, this.#record);
       await this.#guardian?.[Symbol.asyncDispose]();
     } catch (problem) {
-      // The guardian stays, and tries again when this process has ended.
+      // The guardian stays, and retries when this process has ended.
       throw new Error(
-        `${error.message}. What was made until then could not be taken down: ` +
-          `${(problem as Error).message}; gpioagg kernel gc tries again`,
+        `${error.message}. What was made until then could not be removed: ` +
+          `${(problem as Error).message}; gpioagg kernel gc retries it`,
         { cause: error },
       );
     } finally {
@@ -126,7 +126,7 @@ class Making {
     throw error;
   }
 
-  /** Writes down what is known now; it is known here, though that may fail. */
+  /** Updates the in-memory record first, then persists it (which may fail). */
   async #note(news: Partial<ChipRecord>): Promise<void> {
     this.#record = { ...this.#record, ...news };
     await this.#records.write(this.#record);
@@ -134,14 +134,14 @@ class Making {
 
   async #askThroughConfigfs(group: string): Promise<void> {
     makeGroup(group);
-    // Ours from here on, and harmless as long as it has no lines.
+    // It is ours from here on, and harmless as long as it has no lines.
     await this.#note({ configfs: group });
     await this.#guardian?.tell("group");
     try {
       const device = fillGroup(group, this.#lines);
       await this.#note({ device, inode: inodeOf(device) ?? "" });
     } catch (error) {
-      // ENXIO, and EINVAL before it: the driver could not get the lines.
+      // ENXIO, and EINVAL before it: the driver could not request the lines.
       if (!isOsError(error, "ENXIO", "EINVAL", "ENODEV")) throw error;
       throw refused(this.#lines, error);
     }
@@ -154,9 +154,11 @@ class Making {
     const made = deviceJustMade(this.#record, taken);
     await this.#note({ ...made });
     await this.#guardian?.tell(made);
-    // A device that waits for lines would take them when nobody expects it any
-    // more: it goes, with everything else.
-    if (await until(() => isBound(made.device), APPEARANCE_LIMIT_MS)) return;
+    // A device that waits for lines would request them at any later time: it is
+    // removed, with everything else.
+    if (await waitUntil(() => isBound(made.device), APPEARANCE_LIMIT_MS)) {
+      return;
+    }
     throw refused(
       this.#lines,
       new Error(`no chip appeared within ${APPEARANCE_LIMIT_MS / 1000} s`),
@@ -166,23 +168,26 @@ class Making {
   async #nodeWhenThere(): Promise<string> {
     const device = this.#record.device!;
     // With its chip it has all its lines.
-    await until(() => chipNameOf(device) !== undefined, APPEARANCE_LIMIT_MS);
-    // The kernel looks for chips by label: one that came in at this moment, or
-    // that is not to be seen in /dev, may have the label too.
+    await waitUntil(
+      () => chipNameOf(device) !== undefined,
+      APPEARANCE_LIMIT_MS,
+    );
+    // The kernel searches for chips by label: one that was just added, or that
+    // is not visible in /dev, may have the same label.
     if (!holdsExactly(device, this.#record.lines)) {
       throw new Error(
-        `${device} has not the lines that were asked for: another chip of this ` +
+        `${device} does not have the requested lines: another chip of this ` +
           `host has the same label, or another line the same name`,
       );
     }
     let path: string | undefined;
-    const isThere = await until(
+    const isThere = await waitUntil(
       () => (path = nodeOf(device)) !== undefined,
       APPEARANCE_LIMIT_MS,
     );
     if (isThere) return path!;
     throw new Error(
-      `${device} is there, but no device node in /dev was seen within ` +
+      `${device} exists, but no device node appeared in /dev within ` +
         `${
           APPEARANCE_LIMIT_MS / 1000
         } s: does this machine have devtmpfs or udev?`,
@@ -190,7 +195,10 @@ class Making {
   }
 }
 
-/** Says why the driver did not take the lines, as far as that can be seen. */
+/**
+ * Reports why the driver did not take the lines, as far as it can be
+ * determined.
+ */
 function refused(lines: readonly KernelLine[], cause: Error): Error {
   const chips = new Map(readHostChips().map((chip) => [chip.name, chip]));
   for (const { title, chip, chipOffset } of lines) {
@@ -202,13 +210,13 @@ function refused(lines: readonly KernelLine[], cause: Error): Error {
       : undefined;
     if (problem !== undefined) {
       return new Error(
-        `Cannot have ${title}: ${chip} line ${chipOffset} ${problem}`,
+        `Cannot request ${title}: ${chip} line ${chipOffset} ${problem}`,
         { cause },
       );
     }
   }
   return new Error(
-    `The kernel's aggregator did not take the lines: ${cause.message}. Its ` +
+    `The kernel's aggregator did not accept the lines: ${cause.message}. Its ` +
       `own messages may say more: dmesg | grep gpio-aggregator`,
     { cause },
   );

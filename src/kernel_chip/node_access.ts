@@ -1,62 +1,69 @@
 /**
- * Who may use a chip: owner, group and mode of its device node.
+ * Access to a chip: owner, group and mode of its device node.
  *
  * @module
  */
 import { groupIdOf, userIdOf } from "../../ffi/accounts.ts";
-import { fileStatus } from "../../ffi/files.ts";
-import { changeMode, changeOwner, UNCHANGED } from "../../ffi/sysfs.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { changeModeOf, changeOwnerOf } from "../../ffi/directory.ts";
+import {
+  fdStatus,
+  fileStatus,
+  O_NOFOLLOW,
+  O_PATH,
+  openFile,
+} from "../../ffi/files.ts";
+import { UNCHANGED } from "../../ffi/sysfs.ts";
+import { ConfigError } from "../config/document/config_error.ts";
+import { Problems } from "../config/document/problems.ts";
+import { MODE, readValue } from "../config/values/values.ts";
 
-/** What is asked for; what is absent stays as the machine makes it. */
+/** Requested access; absent parts stay as the machine makes them. */
 export interface NodeAccessOptions {
   /** User name or number. */
-  readonly owner?: string;
+  readonly owner?: string | undefined;
   /** Group name or number. */
-  readonly group?: string;
+  readonly group?: string | undefined;
   /** Octal digits such as `660`, or the number that they mean. */
-  readonly mode?: string | number;
+  readonly mode?: string | number | undefined;
 }
 
-/** The same in numbers. */
+/** The same as numbers. */
 export interface NodeAccess {
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly mode?: number;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly mode?: number | undefined;
 }
 
 /**
  * Looks up user and group.
  *
- * @throws {ConfigError} If there is no such user or group, or the mode is none.
+ * @throws {ConfigError} If there is no such user or group, or the mode is
+ * invalid.
  */
 export function readNodeAccess(options: NodeAccessOptions): NodeAccess {
   const { owner, group } = options;
-  const mode = typeof options.mode === "number"
-    ? options.mode.toString(8).padStart(3, "0")
+  const problems = new Problems();
+  const mode = typeof options.mode === "string"
+    ? readValue(MODE, options.mode, problems.at({ path: "--mode" }))
     : options.mode;
-  if (mode !== undefined && !/^0?[0-7]{3}$/.test(mode)) {
-    throw new ConfigError(`"${mode}" is no mode`, {
-      path: "--mode",
-      hint: "Three octal digits, such as 660",
-    });
-  }
+  problems.throwFirst();
   return {
-    ...(owner === undefined
-      ? {}
-      : { uid: idOf(owner, userIdOf, "user", "--owner") }),
-    ...(group === undefined
-      ? {}
-      : { gid: idOf(group, groupIdOf, "group", "--group") }),
-    ...(mode === undefined ? {} : { mode: parseInt(mode, 8) }),
+    uid: owner === undefined
+      ? undefined
+      : idOf(owner, userIdOf, "user", "--owner"),
+    gid: group === undefined
+      ? undefined
+      : idOf(group, groupIdOf, "group", "--group"),
+    mode,
   };
 }
 
 /**
- * Sets a node's owner, group and mode, after udev has had its say where there
- * is an udev: its rules run a moment after the node appears.
+ * Sets a node's owner, group and mode, after udev has applied its rules, if
+ * there is an udev: it does so a moment after the node appears.
  *
  * @throws {OsError} EPERM.
+ * @throws {Error} If it is not a character device.
  */
 export async function grantAccess(
   path: string,
@@ -65,14 +72,19 @@ export async function grantAccess(
   const { uid, gid, mode } = access;
   if (uid === undefined && gid === undefined && mode === undefined) return;
   if (fileStatus("/run/udev/control") !== undefined) await settle();
-  // Closed to others first: a wider mode must not meet the old owner.
-  if (mode !== undefined) {
-    changeMode(path, mode & (fileStatus(path)?.mode ?? 0));
+  using node = openFile(path, O_PATH | O_NOFOLLOW);
+  const { kind, mode: now } = fdStatus(node.fd);
+  if (kind !== "character device") {
+    throw new Error(
+      `Cannot change the owner of ${path}: it is a ${kind}, not a chip`,
+    );
   }
+  // Closed to others first: the old owner must not get the wider mode.
+  if (mode !== undefined) changeModeOf(node, mode & now);
   if (uid !== undefined || gid !== undefined) {
-    changeOwner(path, uid ?? UNCHANGED, gid ?? UNCHANGED);
+    changeOwnerOf(node, uid ?? UNCHANGED, gid ?? UNCHANGED);
   }
-  if (mode !== undefined) changeMode(path, mode);
+  if (mode !== undefined) changeModeOf(node, mode);
 }
 
 async function settle(): Promise<void> {
@@ -84,7 +96,7 @@ async function settle(): Promise<void> {
       stderr: "null",
     }).output();
   } catch (error) {
-    // An udev without its tool: then the node is as it is.
+    // If udev's tool is missing, the node is taken as it is.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

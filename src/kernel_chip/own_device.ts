@@ -1,5 +1,6 @@
 /**
- * Which of the kernel's devices a maker made through sysfs, which does not say.
+ * Finds the kernel's device that a maker made through sysfs, which does not
+ * report it.
  *
  * @module
  */
@@ -14,21 +15,24 @@ import {
 import { readHostChips } from "./host_chips.ts";
 import type { ChipRecord, RecordedLine } from "./records.ts";
 
-/** A device of the driver's, told from a later one of the same name. */
+/**
+ * A device of the driver, and its mark that later ones of the same name do not
+ * have.
+ */
 export interface OwnDevice {
   readonly device: string;
   readonly inode: string;
 }
 
-/** What tells a maker's device from others. */
+/** Marks by which a maker distinguishes its own device from others. */
 type Intent = Pick<ChipRecord, "lines" | "devicesBefore">;
 
 /**
- * The device that the kernel made when it was asked a moment ago: the one that
- * is new, and of several the one with the lines that were asked for.
+ * Returns the device that the kernel has just made: the new one, and of several
+ * the one with the requested lines.
  *
- * @param taken Marks of devices that are known to be of other makers.
- * @throws {Error} If it cannot be told.
+ * @param taken Marks of devices that are known to belong to other makers.
+ * @throws {Error} If it cannot be determined.
  */
 export function deviceJustMade(
   intent: Intent,
@@ -37,13 +41,15 @@ export function deviceJustMade(
   const candidates = newDevices(intent, taken);
   const [first, ...others] = candidates;
   if (first === undefined) {
-    throw new Error("the kernel's aggregator made a device, but it is gone");
+    throw new Error(
+      "the kernel's aggregator made a device, but it was removed",
+    );
   }
   return others.length === 0 ? first : theOne(intent, candidates) ?? fail();
 
   function fail(): never {
     throw new Error(
-      `somebody else made a chip at this very moment, and which of ` +
+      `another process made a chip at this very moment, and which of ` +
         `${candidates.map(({ device }) => device).join(", ")} is whose ` +
         `cannot be told; what is left over has to be written to ` +
         `/sys/bus/platform/drivers/gpio-aggregator/delete_device`,
@@ -52,12 +58,12 @@ export function deviceJustMade(
 }
 
 /**
- * The device of a maker that died before it learned which one it was: made
- * since, through sysfs, by nobody that is known, with just these lines.
- * Undefined if there is none, or several. A device that waits for its lines is
- * not found where the kernel does not show what it waits for (before 6.16).
+ * Returns the device of a maker that died before it knew it: made since,
+ * through sysfs, by no known maker, with just these lines. Undefined if there
+ * is none, or several. A device that waits for its lines is not found if the
+ * kernel does not show what it waits for (before 6.16).
  *
- * @param taken Marks of devices that are known to be of other makers.
+ * @param taken Marks of devices that are known to belong to other makers.
  */
 export function deviceOfTheDead(
   intent: Intent,
@@ -67,8 +73,8 @@ export function deviceOfTheDead(
 }
 
 /**
- * Whether a device has exactly these lines: a line in use bears its holder's
- * name, on every kernel.
+ * Returns true if a device has exactly these lines: a line in use bears its
+ * holder's name, on every kernel.
  */
 export function holdsExactly(
   device: string,
@@ -84,7 +90,7 @@ export function holdsExactly(
     wanted.every((line) => held.includes(line));
 }
 
-/** None for a maker that died before it asked. */
+/** None for a maker that died before its request. */
 function newDevices(
   { devicesBefore }: Intent,
   taken: ReadonlySet<string>,
@@ -107,20 +113,36 @@ function theOne(
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 
-/** Whether the device was asked for with these lines, in this order. */
+/**
+ * Returns true if nothing shows that a device that was made, or one of its name,
+ * is not that of a record. A device that is gone cannot be mistaken.
+ */
+export function fitsRecord(
+  device: string,
+  { lines, inode }: Pick<ChipRecord, "lines" | "inode">,
+): boolean {
+  if (inodeOf(device) !== inode) return true;
+  // Without its lines it shows none of them, where the kernel does not tell what
+  // it was asked for with.
+  if (configuredLines(device) === undefined && !isBound(device)) return true;
+  return fits(device, lines);
+}
+
+/** Returns true if the device was requested with these lines, in this order. */
 function fits(device: string, lines: readonly RecordedLine[]): boolean {
   const configured = configuredLines(device);
-  // Before 6.16 the kernel does not tell what a device was asked for with.
+  // Before 6.16 the kernel does not show the lines that a device was requested
+  // with.
   if (configured === undefined) return holdsExactly(device, lines);
   return configured.length === lines.length &&
     configured.every(({ key, offset }, lineNumber) =>
       key === lines[lineNumber]!.key && offset === lines[lineNumber]!.offset
     ) &&
-    // One that is without them waits for them.
+    // A device without them waits for them.
     (!isBound(device) || holdsExactly(device, lines));
 }
 
-/** Marks of the devices that records speak of, but for those of one record. */
+/** Returns the marks of the devices of records, without those of one record. */
 export function marksOfOthers(
   records: readonly ChipRecord[],
   { id }: Pick<ChipRecord, "id">,
@@ -131,7 +153,7 @@ export function marksOfOthers(
   );
 }
 
-/** Whether a record's device is there, and is still the same one. */
+/** Returns true if a record's device exists, and is still the same one. */
 export function isDeviceThere({ device, inode }: ChipRecord): boolean {
   return device !== undefined && inodeOf(device) === inode;
 }

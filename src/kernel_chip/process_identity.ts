@@ -1,5 +1,5 @@
 /**
- * Who made something: a process, told from a later one of the same number.
+ * Identity of a process, which a later one of the same number does not share.
  *
  * @module
  */
@@ -8,15 +8,18 @@ import { readLink, readSmallFile } from "../../ffi/files.ts";
 /** A process that was running at some time. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** **Units**: clock ticks since boot; the kernel's own mark of a process. */
+  /**
+   * Start time, which identifies the process. **Units**: clock ticks since
+   * boot.
+   */
   readonly startTime: string;
-  /** Which run of the machine that was. */
+  /** Boot id of that run of the machine. */
   readonly bootId: string;
-  /** Whose numbers `pid` is one of: containers count processes anew. */
+  /** PID namespace of `pid`: each namespace counts processes for itself. */
   readonly pidNamespace: string;
 }
 
-/** The identity of a running process; undefined if there is none. */
+/** Returns the identity of a running process; undefined if there is none. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
   const startTime = startTimeOf(readSmallFile(`/proc/${pid}/stat`) ?? "");
   return startTime === undefined
@@ -25,33 +28,33 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 }
 
 /**
- * Whether that very process is seen to run. One of another PID namespace never
- * is: its number means somebody else here.
+ * Returns true if that same process is seen running. A process of another PID
+ * namespace never is: its number means another process here.
  */
 export function isAlive(process: ProcessIdentity): boolean {
   return isOfThisNamespace(process) &&
     identityOf(process.pid)?.startTime === process.startTime;
 }
 
-/** Whether a process's number means the same here as where it was written. */
+/** Returns true if a process's number is of this PID namespace and boot. */
 export function isOfThisNamespace(process: ProcessIdentity): boolean {
   return process.bootId === bootId() &&
     process.pidNamespace === pidNamespace();
 }
 
-/** Tells this run of the machine from others. */
+/** Returns the id of this boot of the machine. */
 export function bootId(): string {
   return readSmallFile("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }
 
-/** Tells this process's PID namespace from others: `pid:[4026531836]`. */
+/** Returns the id of this PID namespace: `pid:[4026531836]`. */
 function pidNamespace(): string {
   return readLink("/proc/self/ns/pid") ?? "";
 }
 
 /**
- * The start time in the text of `/proc/PID/stat`; undefined for a process that
- * is there no more, or has ended and waits to be reaped.
+ * Returns the start time from the text of `/proc/PID/stat`; undefined for a
+ * process that is gone, or has ended and waits to be reaped.
  *
  * **Source**: proc(5): field 22; field 2, the name, may have anything in it.
  */

@@ -1,14 +1,38 @@
 /**
- * What was made, written down where it outlives its maker: one directory for
- * each chip, below a runtime directory that goes with the machine's run.
+ * Records of chips, which outlive their maker: one directory for each chip, in
+ * a runtime directory that the boot clears.
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { makeDirectoryAt, openAt, unlinkAt } from "../../ffi/directory.ts";
+import {
+  fdStatus,
+  fileStatus,
+  listEntries,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  readOpenFile,
+  statusAt,
+} from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import {
+  MACHINE_RUNTIME_DIRECTORY,
+  openRuntimeDirectory,
+  ownRuntimeDirectory,
+} from "../../ffi/runtime_directory.ts";
+import {
+  openRegularAt,
+  replaceFileAt,
+  UntrustedPathError,
+} from "../../ffi/trusted_path.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { CHIP_NAME } from "../config/values/values.ts";
 import { CONFIGFS, type Interface } from "./driver.ts";
 import { LifeMark } from "./life_mark.ts";
+import { lockRecords } from "./record_lock.ts";
 import {
   bootId,
   isAlive,
@@ -16,26 +40,28 @@ import {
   type ProcessIdentity,
 } from "./process_identity.ts";
 
-/** One line of a chip, as the record keeps it. */
+/** One line of a chip in its record. */
 export interface RecordedLine {
   readonly name: string;
-  /** Where it is on this host: `gpiochip0`. */
+  /** Name on this host: `gpiochip0`. */
   readonly chip: string;
   readonly chipOffset: number;
-  /** What the kernel was told: a chip's label, or the line's name. */
+  /** Key for the kernel: a chip's label, or the line's name. */
   readonly key: string;
-  /** … and the line's number there; -1 where `key` is its name. */
+  /** The line's number there; -1 if `key` is its name. */
   readonly offset: number;
 }
 
-/** What is known of a chip that gpioagg made, or was about to make. */
+/** Record of a chip that gpioagg has made, or is about to make. */
 export interface ChipRecord {
   readonly name: string;
-  /** The name and what no other chip has, on this host or in any container. */
+  /**
+   * The name plus a suffix that is unique on this host and in all containers.
+   */
   readonly id: string;
   readonly interface: Interface;
   readonly maker: ProcessIdentity;
-  /** The process that takes the chip down when the maker dies. */
+  /** The process that removes the chip when the maker dies. */
   readonly guardian?: ProcessIdentity;
   /** Outlives its maker: only `remove` ends it. */
   readonly isDetached: boolean;
@@ -43,47 +69,63 @@ export interface ChipRecord {
   /** The chip's directory in configfs; absent: not made yet. */
   readonly configfs?: string;
   /**
-   * The aggregator devices that there were when the kernel was about to be asked
-   * through sysfs, as {@linkcode deviceMarks} tells them; absent: not asked yet.
+   * The aggregator devices that existed before the kernel's request through
+   * sysfs, as {@linkcode deviceMarks} returns them; absent: not requested yet.
    */
   readonly devicesBefore?: readonly string[];
   /** `gpio-aggregator.0`, the kernel's name for it; absent: not made yet. */
   readonly device?: string;
-  /** Tells the device from a later one of the same name. */
+  /** Mark that distinguishes the device from a later one of the same name. */
   readonly inode?: string;
-  /** `/dev/gpiochip3`, once it is there. */
+  /** `/dev/gpiochip3`, once it exists. */
   readonly path?: string;
 }
 
-/** How a chip stands, from its record. */
+/** State of a chip, from its record. */
 export type ChipState = "held" | "detached" | "orphaned";
 
-/** A record that was found, and how its chip stood then. */
+/** A record that was found, and the state of its chip at that time. */
 export interface FoundRecord extends ChipRecord {
   readonly state: ChipState;
 }
 
-/** The machine's place for records. */
-const MACHINE_DIRECTORY = "/run/gpioagg/kernel-chips";
-/** In a record's directory: what its maker holds as long as it lives. */
+/** Directory of records in gpioagg's runtime directory. */
+export const RECORDS_DIRECTORY = "kernel-chips";
+/** The machine's directory of records. */
+const MACHINE_DIRECTORY =
+  `${MACHINE_RUNTIME_DIRECTORY}/gpioagg/${RECORDS_DIRECTORY}`;
+/** Limit of the number of records; more are not gpioagg's. */
+const MAX_RECORDS = 1024;
+/** Longest record, which has some 100 bytes a line. **Units**: bytes. */
+const MAX_RECORD_BYTES = 256 * 1024;
+/** File of a record's directory: the description of the chip. */
+const RECORD = "record.json";
+/** File of a record's directory: the maker's lock. */
 const LIFE_MARK = "alive";
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
-const ID = /^([A-Za-z0-9][A-Za-z0-9_-]{0,31})\.[0-9a-f]{16}$/;
+const ID = /^(.+)\.[0-9a-f]{16}$/;
 
-/** Makes an id for a chip: two containers, which cannot ask each other, differ. */
+/** Returns true if a text is the name of a chip. */
+function isName(text: unknown): text is string {
+  return typeof text === "string" && "value" in CHIP_NAME.read(text);
+}
+
+/**
+ * Makes an id for a chip: containers, which cannot coordinate, make different
+ * ones.
+ */
 export function newId(name: string): string {
   const random = crypto.getRandomValues(new BigUint64Array(1))[0]!;
   return `${name}.${random.toString(16).padStart(16, "0")}`;
 }
 
-/** What messages call the process that holds a chip. */
+/** Returns a text for the process that holds a chip. */
 export function holderOf({ maker }: Pick<ChipRecord, "maker">): string {
   return isOfThisNamespace(maker)
     ? `process ${maker.pid}`
     : `process ${maker.pid} of another PID namespace (a container)`;
 }
 
-/** Where a chip's group in configfs is, or will be. */
+/** Returns the path of a chip's group in configfs, present or not. */
 export function groupOf({ id }: Pick<ChipRecord, "id">): string {
   return `${CONFIGFS}/${id}`;
 }
@@ -94,36 +136,30 @@ export function stateOf(
   isMakerAlive: boolean,
 ): ChipState {
   if (record.maker.bootId !== bootId()) return "orphaned";
-  // Without a path it is not finished, and its maker may have died over it.
+  // Without a path it is incomplete, and its maker may have died meanwhile.
   if (record.isDetached && record.path !== undefined) return "detached";
   return isMakerAlive ? "held" : "orphaned";
 }
 
 /**
- * Checks a chip's name: it becomes a file's.
+ * Returns the directory of records: for root the machine's, for others their
+ * own.
  *
- * @param path What errors call the place where it was given.
- * @throws {ConfigError} If it will not do.
+ * @throws {UntrustedPathError} If that is in a runtime directory of another
+ * user.
  */
-export function checkName(name: string, path = "--name"): void {
-  if (NAME.test(name)) return;
-  throw new ConfigError(`"${name}" is no name for a chip`, {
-    path,
-    hint: "Letters, digits, _ and -, at most 32, the first no mark",
-  });
-}
-
-/** Where records are: for root the machine's place, for others their own. */
 function defaultRuntimeDirectory(): string {
-  const own = Deno.env.get("XDG_RUNTIME_DIR");
-  return effectiveUserId() !== 0 && own !== undefined && own !== ""
-    ? `${own}/gpioagg/kernel-chips`
-    : MACHINE_DIRECTORY;
+  if (effectiveUserId() === 0) return MACHINE_DIRECTORY;
+  const { path, problem } = ownRuntimeDirectory();
+  if (problem !== undefined) throw new UntrustedPathError(problem);
+  return path === undefined
+    ? MACHINE_DIRECTORY
+    : `${path}/gpioagg/${RECORDS_DIRECTORY}`;
 }
 
 /**
- * The records that this user can see: its own, and those of the machine, which
- * root's gpioagg writes and everybody may read.
+ * Returns the records that this user can see: its own, and those of the
+ * machine, which root's gpioagg writes and all may read.
  */
 export async function visibleRecords(): Promise<FoundRecord[]> {
   const directories = new Set([defaultRuntimeDirectory(), MACHINE_DIRECTORY]);
@@ -132,8 +168,8 @@ export async function visibleRecords(): Promise<FoundRecord[]> {
     try {
       found.push(...await new Records(directory).list());
     } catch (error) {
-      // A machine may keep them to itself.
-      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+      // The machine's may be unreadable.
+      if (!isOsError(error, "EACCES", "EPERM")) throw error;
     }
   }
   return found;
@@ -142,150 +178,203 @@ export async function visibleRecords(): Promise<FoundRecord[]> {
 /**
  * The records in one runtime directory.
  *
- * A record is a directory named after the chip and something unique, so that
- * what one maker's guardian removes is never what another maker has made since.
+ * A record is a directory named after the chip and a unique suffix, so that one
+ * maker's guardian never removes what another maker has made since.
+ *
+ * Others may see and fill the directory, such as a container that shares it.
+ * Therefore all files are found from one open directory of this user or root;
+ * records are regular files of limited size and number, and are never
+ * sufficient evidence to end a process.
  */
 export class Records {
   readonly #directory: string;
 
-  /** Looks at `directory`, which need not be there yet. */
+  /** Reads `directory`, which need not exist yet. */
   constructor(directory: string = defaultRuntimeDirectory()) {
     this.#directory = directory;
   }
 
-  /** Where a record is, or would be. */
+  /** Returns the path of a record, present or not. */
   pathOf({ id }: Pick<ChipRecord, "id">): string {
     return `${this.#directory}/${id}`;
   }
 
-  /** Whether there is nothing at all, not even a place for records. */
+  /** True if there is nothing at all, not even a directory of records. */
   get isEmpty(): boolean {
-    return fileStatus(this.#directory) === undefined;
+    return fileStatus(this.#directory, { followLinks: false }) === undefined;
   }
 
   /**
    * Keeps other gpioagg processes from making or removing chips meanwhile.
    *
-   * **Blocking**: until those that are at it have done.
+   * **Blocking**: until other holders have finished, for a limited time.
    *
-   * @throws {Deno.errors.PermissionDenied} Without the right to write there.
+   * @throws {OsError} EACCES, EPERM without the right to write there.
+   * @throws {UntrustedPathError} If others may write there.
+   * @throws {Error} If another process keeps it locked.
    */
-  async lock(): Promise<Disposable> {
-    await Deno.mkdir(this.#directory, { recursive: true, mode: 0o755 });
-    // Its owner's alone: who may open a file may lock it, and keep it locked.
-    const file = await Deno.open(`${this.#directory}/lock`, {
-      write: true,
-      create: true,
-      mode: 0o600,
-    });
-    await file.lock(true);
-    return { [Symbol.dispose]: () => file.close() };
+  async lock(limitMs?: number): Promise<Disposable> {
+    using directory = this.#open({ make: true })!;
+    return await lockRecords(directory, limitMs);
   }
 
   /**
-   * Makes the place of a record, before there is one, and shows from now on that
-   * its maker, this process, lives.
+   * Makes the directory of a record before there is one, and marks from now on
+   * that its maker, this process, lives.
    */
-  begin(record: Pick<ChipRecord, "id">): LifeMark {
-    Deno.mkdirSync(this.pathOf(record), { mode: 0o755 });
-    return LifeMark.set(`${this.pathOf(record)}/${LIFE_MARK}`);
+  begin({ id }: Pick<ChipRecord, "id">): LifeMark {
+    using directory = this.#open({ make: true })!;
+    if (!makeDirectoryAt(directory, id, 0o755)) {
+      throw new Error(
+        `Cannot make ${this.pathOf({ id })}: it exists already`,
+      );
+    }
+    using place = openPlace(directory, id)!;
+    return LifeMark.set(place, LIFE_MARK);
   }
 
-  /** All records, by name; what is not one of ours is left out. */
+  /** Returns all records, by name; others' files are ignored. */
+  // deno-lint-ignore require-await -- its callers wait, as for a slower disk
   async list(): Promise<FoundRecord[]> {
+    using directory = this.#open();
+    if (directory === undefined) return [];
     const records: FoundRecord[] = [];
-    for (const id of await this.#ids()) {
-      const record = await this.#read(id);
+    for (const id of this.#ids(directory)) {
+      using place = openPlace(directory, id);
+      const record = place && readRecord(place, id);
       if (record === undefined) continue;
-      records.push({
-        ...record,
-        state: stateOf(record, this.#isMakerAlive(record)),
-      });
+      const isAlive = isMakerAlive(place!, record);
+      records.push({ ...record, state: stateOf(record, isAlive) });
     }
     return records.sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
-  /** Writes a record, whole or not at all. */
+  /**
+   * Writes a record atomically.
+   *
+   * @throws {Error} If its directory is gone, or it is too long to be read
+   * again.
+   */
+  // deno-lint-ignore require-await -- its callers wait, as for a slower disk
   async write(record: ChipRecord): Promise<void> {
-    const path = `${this.pathOf(record)}/record.json`;
-    await Deno.writeTextFile(`${path}.new`, JSON.stringify(record) + "\n", {
-      mode: 0o644,
-    });
-    await Deno.rename(`${path}.new`, path);
+    const text = JSON.stringify(record) + "\n";
+    if (text.length > MAX_RECORD_BYTES) {
+      throw new RangeError(
+        `Cannot record a chip of ${record.lines.length} lines: its record ` +
+          `would have more than ${MAX_RECORD_BYTES} bytes`,
+      );
+    }
+    using directory = this.#open();
+    using place = directory && openPlace(directory, record.id);
+    if (place === undefined) {
+      throw new Error(`Cannot write ${this.pathOf(record)}: it is gone`);
+    }
+    replaceFileAt(place, RECORD, text, 0o644);
   }
 
-  /** Removes a record; nothing happens if it is gone. */
-  async remove(record: Pick<ChipRecord, "id">): Promise<void> {
-    try {
-      await Deno.remove(this.pathOf(record), { recursive: true });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+  /** Removes a record; does nothing if it is gone. */
+  // deno-lint-ignore require-await -- its callers wait, as for a slower disk
+  async remove({ id }: Pick<ChipRecord, "id">): Promise<void> {
+    using directory = this.#open();
+    if (directory !== undefined) removePlace(directory, id);
   }
 
   /**
-   * Clears away the places of makers that died before they wrote anything, and
+   * Removes the directories of makers that died before they wrote a record, and
    * so before they made anything. The records must be locked.
    */
+  // deno-lint-ignore require-await -- its callers wait, as for a slower disk
   async sweep(): Promise<void> {
-    for (const id of await this.#ids()) {
-      if (fileStatus(`${this.pathOf({ id })}/record.json`) === undefined) {
-        await this.remove({ id });
+    using directory = this.#open();
+    if (directory === undefined) return;
+    for (const id of this.#ids(directory)) {
+      using place = openPlace(directory, id);
+      if (place === undefined || statusAt(place, RECORD) !== undefined) {
+        continue;
+      }
+      try {
+        removePlace(directory, id);
+      } catch (error) {
+        // It contains files that no maker has put there.
+        if (!isOsError(error, "ENOTEMPTY", "EISDIR", "EPERM")) throw error;
       }
     }
   }
 
-  /** The names of directories that look like records, and nobody planted. */
-  async #ids(): Promise<string[]> {
-    const ids: string[] = [];
-    try {
-      for await (const { name, isDirectory } of Deno.readDir(this.#directory)) {
-        if (isDirectory && ID.test(name) && this.#isTrusted(name)) {
-          ids.push(name);
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-    return ids;
+  #open(options?: { make: boolean }): OwnedFd | undefined {
+    return openRuntimeDirectory(this.#directory, options);
   }
 
-  /** What is done by a record is done with this user's rights. */
-  #isTrusted(id: string): boolean {
-    const owner = fileStatus(this.pathOf({ id }))?.uid;
-    return owner === 0 || owner === effectiveUserId();
-  }
-
-  #isMakerAlive(record: ChipRecord): boolean {
-    const isHeld = LifeMark.isHeld(`${this.pathOf(record)}/${LIFE_MARK}`);
-    if (isHeld !== undefined) return isHeld;
-    // It may not be looked at. A maker that cannot be seen is not given up.
-    return !isOfThisNamespace(record.maker) || isAlive(record.maker);
-  }
-
-  async #read(id: string): Promise<ChipRecord | undefined> {
-    try {
-      const text = await Deno.readTextFile(
-        `${this.pathOf({ id })}/record.json`,
-      );
-      const value: unknown = JSON.parse(text);
-      return isRecord(value) && value.id === id ? value : undefined;
-    } catch (error) {
-      // Being made or removed at this moment.
-      if (
-        error instanceof Deno.errors.NotFound || error instanceof SyntaxError
-      ) return undefined;
-      throw error;
-    }
+  /** The names of directories that look like records. */
+  #ids(directory: OwnedFd): string[] {
+    const ids = listEntries(`/proc/self/fd/${directory.fd}`, 2 * MAX_RECORDS)
+      .flatMap(({ name }) => isName(ID.exec(name)?.[1]) ? [name] : []);
+    if (ids.length <= MAX_RECORDS) return ids;
+    throw new Error(
+      `Cannot read the records of chips in ${this.#directory}: there are more ` +
+        `than ${MAX_RECORDS}, which gpioagg has not made`,
+    );
   }
 }
 
-/** What is done to a chip by its record is done as root: nothing is assumed. */
+/**
+ * Returns the directory of a record; undefined if there is none, or another
+ * user has planted it: this user's rights are used for what a record says.
+ */
+function openPlace(directory: OwnedFd, id: string): OwnedFd | undefined {
+  let place: OwnedFd;
+  try {
+    place = openAt(directory, id, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  } catch (error) {
+    if (isOsError(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
+    throw error;
+  }
+  const { uid } = fdStatus(place.fd);
+  if (uid === 0 || uid === effectiveUserId()) return place;
+  place.close();
+  return undefined;
+}
+
+/** Removes the directory of a record, and the files in it. */
+function removePlace(directory: OwnedFd, id: string): void {
+  using place = openPlace(directory, id);
+  if (place === undefined) return;
+  for (const { name } of listEntries(`/proc/self/fd/${place.fd}`)) {
+    unlinkAt(place, name);
+  }
+  unlinkAt(directory, id, { isDirectory: true });
+}
+
+function isMakerAlive(place: OwnedFd, { maker }: ChipRecord): boolean {
+  const isHeld = LifeMark.isHeld(place, LIFE_MARK);
+  if (isHeld !== undefined) return isHeld;
+  // It cannot be read. An invisible maker does not count as dead.
+  return !isOfThisNamespace(maker) || isAlive(maker);
+}
+
+function readRecord(place: OwnedFd, id: string): ChipRecord | undefined {
+  try {
+    using file = openRegularAt(place, RECORD, O_RDONLY);
+    const text = file && readOpenFile(file, MAX_RECORD_BYTES);
+    // Being made or removed at this moment, or invalid.
+    if (text === undefined) return undefined;
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) && value.id === id ? value : undefined;
+  } catch (error) {
+    // Being written, or longer than one that gpioagg wrote.
+    if (error instanceof SyntaxError || isOsError(error, "ERANGE")) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Validates a record completely: root acts on it. */
 function isRecord(value: unknown): value is ChipRecord {
   if (!isObject<ChipRecord>(value)) return false;
   const { name, id, maker, configfs, device, guardian, lines } = value;
   const { devicesBefore } = value;
-  return typeof name === "string" && NAME.test(name) &&
+  return isName(name) &&
     typeof id === "string" && ID.exec(id)?.[1] === name && isIdentity(maker) &&
     (value.interface === "configfs" || value.interface === "sysfs") &&
     (guardian === undefined || isIdentity(guardian)) &&

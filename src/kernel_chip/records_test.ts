@@ -1,20 +1,18 @@
 import {
+  assert,
   assertEquals,
   assertMatch,
   assertNotEquals,
-  assertThrows,
+  assertRejects,
 } from "@std/assert";
+import { fileStatus } from "../../ffi/files.ts";
+import { testAlone } from "../../ffi/test_alone.ts";
+import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
-import { ConfigError } from "../config/config_error.ts";
+import { CHIP_NAME } from "../config/values/values.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
 import { LifeMark } from "./life_mark.ts";
-import {
-  checkName,
-  type ChipRecord,
-  newId,
-  Records,
-  stateOf,
-} from "./records.ts";
+import { type ChipRecord, newId, Records, stateOf } from "./records.ts";
 
 const SELF = identityOf(Deno.pid)!;
 
@@ -78,7 +76,7 @@ Deno.test("stateOf() tells held, detached and orphaned chips", () => {
   }
 });
 
-Deno.test("newId() makes one that nobody has", () => {
+Deno.test("newId() makes an unused id", () => {
   const [one, other] = [newId("plc0"), newId("plc0")];
   assertMatch(one, /^plc0\.[0-9a-f]{16}$/);
   assertNotEquals(one, other);
@@ -144,7 +142,10 @@ Deno.test("Records takes a maker for alive that holds its mark, whatever its num
   assertEquals(await states(), ["orphaned"]);
   // Without a mark only a maker that can be seen is given up.
   await Deno.remove(path);
-  assertEquals(LifeMark.isHeld(path), undefined);
+  {
+    using place = openDirectory(records.pathOf(mine));
+    assertEquals(LifeMark.isHeld(place, "alive"), undefined);
+  }
   assertEquals(await states(), ["held"]);
   await records.write({ ...mine, maker: { ...SELF, startTime: "1" } });
   assertEquals(await states(), ["orphaned"]);
@@ -208,8 +209,112 @@ Deno.test("Records leaves out what is no record of a chip", async () => {
   }
 });
 
+/** Ends what waits for ever: a test that fails is better than one that hangs. */
+const LIMIT_MS = 10_000;
+
+Deno.test("Records reads no record that is not a regular file of bounded size", async () => {
+  await using it = await rig();
+  const { records } = it;
+  using _mark = records.begin(record());
+  await records.write(record());
+  const path = `${records.pathOf(record())}/record.json`;
+  const text = await Deno.readTextFile(path);
+  const plant = async (script: string) => {
+    await Deno.remove(path);
+    const { success } = await new Deno.Command("sh", {
+      args: ["-c", script, "sh", path],
+    }).output();
+    assert(success, script);
+  };
+  await Deno.writeTextFile(`${it.directory}/elsewhere`, text);
+  for (
+    const script of [
+      'mkfifo "$1"',
+      `ln -s ${it.directory}/elsewhere "$1"`,
+      'mkdir "$1"',
+      'ln -s /dev/zero "$1"',
+      'truncate -s 10G "$1"',
+    ]
+  ) {
+    await plant(script);
+    const listed = records.list();
+    assertEquals(await Promise.race([listed, overdue()]), [], script);
+    // As far as sweeping goes it is there.
+    await records.sweep();
+    assert(fileStatus(path, { followLinks: false }) !== undefined, script);
+  }
+  // A mark that would wait is none that can be told of.
+  await plant(`cp ${it.directory}/elsewhere "$1"`);
+  const mark = `${records.pathOf(record())}/alive`;
+  await Deno.remove(mark);
+  await new Deno.Command("mkfifo", { args: [mark] }).output();
+  const states = (await records.list()).map(({ state }) => state);
+  assertEquals(states, ["held"]);
+  await records.remove(record());
+  assertEquals(await records.list(), []);
+});
+
+function overdue(): Promise<string> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve("too late"), LIMIT_MS);
+    Deno.unrefTimer(timer);
+  });
+}
+
+Deno.test("Records follows no link to records elsewhere, and uses no directory of others", async () => {
+  await using it = await rig();
+  const { records, directory } = it;
+  using _mark = records.begin(record());
+  await records.write(record());
+  const moved = `${directory}/moved`;
+  await Deno.rename(records.pathOf(record()), moved);
+  await Deno.symlink(moved, records.pathOf(record()));
+  assertEquals(await records.list(), []);
+  await records.remove(record());
+  assert(fileStatus(`${moved}/record.json`) !== undefined);
+  await Deno.rename(`${directory}/a/b`, `${directory}/a/c`);
+  await Deno.symlink("c", `${directory}/a/b`);
+  await assertRejects(() => records.list(), UntrustedPathError);
+  await Deno.remove(`${directory}/a/b`);
+  await Deno.mkdir(`${directory}/a/b`);
+  await Deno.chmod(`${directory}/a/b`, 0o777);
+  await assertRejects(() => records.lock(), UntrustedPathError, "every user");
+});
+
+Deno.test("Records are read in a bounded number", async () => {
+  await using it = await rig();
+  const { records, directory } = it;
+  records.begin(record())[Symbol.dispose]();
+  for (let i = 0; i < 1024; i++) {
+    await Deno.mkdir(`${directory}/a/b/${newId("x")}`);
+  }
+  await assertRejects(() => records.list(), Error, "more than 1024");
+});
+
+testAlone(
+  import.meta,
+  "Records.lock() waits a bounded time, and names the process that holds it",
+  async () => {
+    await using it = await rig();
+    const { records } = it;
+    using _held = await records.lock();
+    await assertRejects(
+      () => records.lock(200),
+      Error,
+      `process ${Deno.pid} (deno) keeps them locked`,
+    );
+    await Deno.remove(`${it.directory}/a/b/lock`);
+    // A removed record does not block others.
+    using _other = await records.lock(200);
+    await Deno.remove(`${it.directory}/a/b/lock`);
+    await new Deno.Command("mkfifo", { args: [`${it.directory}/a/b/lock`] })
+      .output();
+    await assertRejects(() => records.lock(200), Error, "not a regular file");
+  },
+);
+
 Deno.test({
-  name: "Records leaves out what somebody else has planted",
+  name: "Records ignores files that another user has planted",
   ignore: effectiveUserId() !== 0,
   fn: async () => {
     await using it = await rig();
@@ -223,9 +328,9 @@ Deno.test({
   },
 });
 
-Deno.test("checkName() refuses names that are no good for a file", () => {
-  checkName("plc-0_a");
+Deno.test("CHIP_NAME takes only names that are good for a file", () => {
+  assertEquals(CHIP_NAME.read("plc-0_a"), { value: "plc-0_a" });
   for (const bad of ["", "a/b", ".", "-a", "a.b", "x".repeat(33)]) {
-    assertThrows(() => checkName(bad), ConfigError);
+    assertEquals("problem" in CHIP_NAME.read(bad), true, bad);
   }
 });

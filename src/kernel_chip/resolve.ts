@@ -1,47 +1,53 @@
 /**
- * From what the user calls a line to what the kernel's aggregator calls it: a
- * chip's label and an offset, or a line's name where the label is no help.
+ * Translates a user's line to the kernel aggregator's key: a chip's label and
+ * an offset, or a line's name if the label is not unique.
  *
  * @module
  */
-import { realPath } from "../../ffi/files.ts";
-import { ConfigError, type ConfigPlace } from "../config/config_error.ts";
+import {
+  ConfigError,
+  type ConfigPlace,
+} from "../config/document/config_error.ts";
 import { type LineSpecification, lineTitle } from "../config/specification.ts";
+import { listedPath } from "../gpio/chip_nodes.ts";
 import { AbsentError, AmbiguousError } from "../gpio/errors.ts";
-import { locateLine } from "../gpio/locate_line.ts";
+import { suggestionFor } from "../gpio/similar_names.ts";
+import { locateWanted } from "../gpio/locate_line.ts";
+import { shownName } from "../text/names.ts";
 import type { HostChip } from "./host_chips.ts";
-import { placeOf } from "./rules.ts";
+import { placeOfLine } from "../config/checks/kernel_lines.ts";
 
-/** One line, as the kernel is told of it. */
+/** One line in the kernel's terms. */
 export interface KernelLine {
-  /** What messages call it: where it is written, or its SPEC. */
+  /** Title in messages: its position in a file, or its SPEC. */
   readonly title: string;
-  /** Where it is written. */
+  /** Position in the file. */
   readonly place: Partial<ConfigPlace>;
   /** The chip's label, or the line's own name when `offset` is -1. */
   readonly key: string;
-  /** The line's number on its chip; -1 to have the kernel look for its name. */
+  /**
+   * The line's number on its chip; -1 to have the kernel search for its name.
+   */
   readonly offset: number;
   /** The name on the new chip; empty for none. */
   readonly name: string;
-  /** Where the line is on this host: `gpiochip0`. */
+  /** Chip of the line on this host: `gpiochip0`. */
   readonly chip: string;
-  /** Its number there; the same as `offset` where that is not -1. */
+  /** Its number there; equal to `offset` unless that is -1. */
   readonly chipOffset: number;
-  /** Whether the user asked for the name, or it is the line's own. */
+  /** True if the user requested the name; false if it is the line's own. */
   readonly nameAsked: boolean;
 }
 
-/** How much of a label or name the kernel shows: it may be just this long. */
+/** Length at which the kernel may have cut a label or name. */
 const SHOWN_BYTES = 31;
 /** Label of the chips that the kernel's aggregator makes. */
 const AGGREGATED = /^gpio-aggregator\.\d+$/;
 
 /**
- * Finds every line on the host's chips, and makes sure that it can be had.
+ * Finds every line on the host's chips, and checks that it is free.
  *
- * @throws {ConfigError} If a line cannot be told apart, is not there, or is
- * asked for twice.
+ * @throws {ConfigError} If a line is ambiguous, does not exist, or is repeated.
  * @throws {Error} If a line is in use.
  */
 export function resolveLines(
@@ -55,18 +61,18 @@ export function resolveLines(
     const place = `${chip.name} line ${offset}`;
     const other = taken.get(place);
     if (other !== undefined) {
-      throw specError(line, `${place} is asked for twice, also by ${other}`);
+      throw specError(line, `${place} is requested twice, also by ${other}`);
     }
     taken.set(place, line.origin);
     if (host.used) {
       throw new Error(
-        `Cannot have ${lineTitle(line)}: ${place} is busy (EBUSY), held ` +
+        `Cannot request ${lineTitle(line)}: ${place} is busy (EBUSY), held ` +
           `by "${host.consumer}"`,
       );
     }
     return {
       title: lineTitle(line),
-      place: placeOf(line, 0),
+      place: placeOfLine(line, 0),
       ...keyOf(line, chip, offset, chips),
       name: line.name ?? host.name,
       nameAsked: line.name !== undefined,
@@ -88,18 +94,19 @@ function find(
   if (source.kind === "line-name") {
     return findByName(line, source.lineName, chips);
   }
-  if (source.kind !== "chip") throw specError(line, "is no line of a chip");
+  if (source.kind !== "chip") throw specError(line, "is not a line of a chip");
   const { chip: wanted, offset } = source;
-  // A path may be a link that a rule of udev's made.
-  const real = wanted.startsWith("/") ? realPath(wanted) : undefined;
-  const exact = chips.filter(({ name, path }) =>
-    name === wanted || path === real || name === `gpiochip${wanted}`
-  );
+  const exact = wanted.includes("/")
+    ? chips.filter(({ path }) => path === listedPath(wanted))
+    : namedChips(wanted, chips);
   const found = exact.length > 0
     ? exact
     : chips.filter(({ label }) => label === wanted);
   const [chip] = found;
   if (chip === undefined) {
+    // `ETH/0` may be a line's name.
+    const name = `${wanted}/${offset}`;
+    if (placesOf(name, chips).length > 0) return findByName(line, name, chips);
     throw specError(
       line,
       `there is no chip "${wanted}"`,
@@ -109,9 +116,10 @@ function find(
   if (found.length > 1) {
     throw specError(
       line,
-      `${found.length} chips have the label "${wanted}": ` +
-        found.map(({ name }) => name).join(", "),
-      "Name the chip by its number or path",
+      `${found.length} chips have the ${
+        exact.length > 0 ? "name" : "label"
+      } "${wanted}": ` + found.map(({ name }) => name).join(", "),
+      "Use the chip's number or path",
     );
   }
   if (offset >= chip.lines.length) {
@@ -124,7 +132,18 @@ function find(
   return [chip, offset];
 }
 
-/** A chip that is known by what never changes. */
+/**
+ * Returns chips by number or name: the kernel's, or that of a device file in
+ * `/dev`.
+ */
+function namedChips(wanted: string, chips: readonly HostChip[]): HostChip[] {
+  const name = /^\d+$/.test(wanted) ? `gpiochip${Number(wanted)}` : wanted;
+  return chips.filter((chip) =>
+    chip.name === name || chip.path === `/dev/${name}`
+  );
+}
+
+/** Returns a chip by its stable identity. */
 function findByIdentity(
   line: LineSpecification,
   chips: readonly HostChip[],
@@ -134,19 +153,19 @@ function findByIdentity(
     if (source.kind !== "chip" && source.kind !== "line-name") {
       throw new TypeError(`a ${source.kind} has no identity`);
     }
-    const { chipPath, offset } = locateLine(source);
+    const { chipPath, offset } = locateWanted(source);
     const chip = chips.find(({ path }) => path === chipPath);
     if (chip !== undefined) return [chip, offset];
     throw new AbsentError({
       chip: chipPath,
       operation: "find",
-      reason: "it went away at this moment",
+      reason: "it was just removed",
     });
   } catch (error) {
     if (!(error instanceof AmbiguousError || error instanceof AbsentError)) {
       throw error;
     }
-    throw specError(line, error.message);
+    throw specError(line, `${error.message}${suggestionFor(error)}`);
   }
 }
 
@@ -155,7 +174,7 @@ function findByName(
   lineName: string,
   chips: readonly HostChip[],
 ): [HostChip, number] {
-  // A name that an aggregated chip shows is a copy, unless it is the only one.
+  // A name on an aggregated chip is a copy, unless it is the only one.
   const all = placesOf(lineName, chips);
   const originals = all.filter(([chip]) => !AGGREGATED.test(chip.label));
   const found = originals.length > 0 ? originals : all;
@@ -172,15 +191,15 @@ function findByName(
       line,
       `${found.length} lines have the name "${lineName}": ` +
         found.map(([chip, offset]) => `${chip.name}/${offset}`).join(", "),
-      "Write the one that is meant as CHIP/OFFSET",
+      "Use CHIP/OFFSET",
     );
   }
   return first;
 }
 
 /**
- * How the kernel finds the line. It looks for a chip by its label and takes the
- * first of several, so a label that is there twice must not be used.
+ * Returns the key by which the kernel finds the line. It searches for a chip by
+ * its label and takes the first match, so a duplicate label cannot be used.
  */
 function keyOf(
   line: LineSpecification,
@@ -209,9 +228,9 @@ function keyOf(
 }
 
 /**
- * Whether the kernel finds by this text what shows it. It shows no more than 31
- * bytes of a longer one, and when it is told a text it cuts blanks off; a letter
- * that ends with the byte a0 ends with a blank to it.
+ * Returns true if the kernel finds by this text what shows it. It shows no more
+ * than 31 bytes of a longer one, and when it is told a text it cuts blanks off;
+ * a letter
  */
 function isKey(text: string): boolean {
   const { length, [length - 1]: last } = new TextEncoder().encode(text);
@@ -225,7 +244,7 @@ function placesOf(
 ): [HostChip, number][] {
   return chips.flatMap((chip) =>
     chip.lines.flatMap(({ name }, offset): [HostChip, number][] =>
-      name === lineName ? [[chip, offset]] : []
+      name === shownName(lineName) ? [[chip, offset]] : []
     )
   );
 }
@@ -235,5 +254,5 @@ function specError(
   problem: string,
   hint = "",
 ): ConfigError {
-  return new ConfigError(problem, { ...placeOf(line, 0), hint });
+  return new ConfigError(problem, { ...placeOfLine(line, 0), hint });
 }

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError } from "../config/config_error.ts";
-import { parseLineSpec } from "../config/line_spec.ts";
+import { ConfigError } from "../config/document/config_error.ts";
+import { parseLineSpec } from "../config/spec/line_spec.ts";
 import type { HostChip } from "./host_chips.ts";
 import { resolveLines } from "./resolve.ts";
 
@@ -88,10 +88,10 @@ Deno.test("resolveLines() tells the kernel no key that it would cut, or has cut 
 Deno.test("resolveLines() says what is ambiguous, missing or asked for twice", () => {
   assertStringIncludes(failure("TWICE"), "gpiochip1/2, gpiochip2/2");
   assertStringIncludes(failure("expander/0"), "gpiochip1, gpiochip2");
-  assertStringIncludes(failure("NOBODY"), 'named "NOBODY"');
+  assertStringIncludes(failure("NO_SUCH"), 'named "NO_SUCH"');
   assertStringIncludes(failure("none/0"), 'no chip "none"');
   assertStringIncludes(failure("soc/4"), "its last is 3");
-  assertStringIncludes(failure("soc/1", "STOP"), "asked for twice");
+  assertStringIncludes(failure("soc/1", "STOP"), "requested twice");
 });
 
 Deno.test("resolveLines() names the holder of a line in use", () => {

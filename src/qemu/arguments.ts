@@ -1,5 +1,5 @@
 /**
- * What a QEMU needs on its command line to be reached.
+ * Arguments that a QEMU needs to be reached.
  *
  * @module
  */
@@ -13,7 +13,8 @@ export interface QemuSockets {
 }
 
 /**
- * The arguments that make QEMU open both sockets, without waiting for anybody.
+ * Returns the arguments that make QEMU open both sockets, without waiting for a
+ * client.
  *
  * **Source**: qemu-system-*(1), options `-qtest`, `-qtest-log` and `-qmp`.
  */
@@ -21,7 +22,7 @@ export function qemuArguments({ qtest, qmp }: QemuSockets): string[] {
   return [
     "-qtest",
     socket(qtest),
-    // Or every command is written to QEMU's standard error output.
+    // Otherwise every command is written to QEMU's standard error output.
     "-qtest-log",
     "none",
     "-qmp",

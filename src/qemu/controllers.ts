@@ -1,5 +1,5 @@
 /**
- * What is known of GPIO controllers that QEMU emulates.
+ * Known GPIO controllers that QEMU emulates.
  *
  * @module
  */
@@ -10,28 +10,31 @@ export interface RegisterBank {
   readonly direction: number;
   /** The levels that outputs are driven to. */
   readonly data: number;
-  /** Where set, `data` is the other way round; absent: nowhere. */
+  /** Bits whose set state inverts `data`; absent: none. */
   readonly inversion?: number;
 }
 
 /** A type of controller. */
 export interface ControllerModel {
-  /** Pin n is bit n % 32 of bank n / 32. Reading changes nothing in the guest. */
+  /**
+   * Pin n is bit n % 32 of bank n / 32. Reading has no side effect on the
+   * guest.
+   */
   readonly banks: readonly RegisterBank[];
   /**
-   * A reset is reported as a fall of the outputs that were high. Where it is
-   * not, QEMU takes them for high and does not report that they rise again.
+   * A reset is reported as a fall of the outputs that were high. Otherwise QEMU
+   * still takes them for high and does not report that they rise again.
    */
   readonly reportsReset: boolean;
   /**
-   * While a pin is driven from outside, what the guest drives is reported
-   * wrong: a line must be an input or an output by rule.
+   * While a pin is driven from outside, the guest's value is reported wrong: a
+   * line must be an input or an output by rule.
    */
   readonly hasOneDriver: boolean;
 }
 
 const PL061: readonly RegisterBank[] = [{ direction: 0x400, data: 0x3fc }];
-// The read-back of what the guest wrote: the data registers of QEMU's model do
+// The read-back of the guest's writes: the data registers of QEMU's model do
 // not follow a pin that gets its level before it becomes an output.
 const ASPEED: ControllerModel = {
   banks: [
@@ -60,7 +63,7 @@ export const PINS_PER_BANK = 32;
  */
 const MODELS: Readonly<Record<string, ControllerModel>> = {
   "pl061": { banks: PL061, reportsReset: true, hasOneDriver: false },
-  // Pins without pulls float, and then keep what was reported last.
+  // Pins without pulls float, and keep the last reported level.
   "pl061_luminary": { banks: PL061, reportsReset: false, hasOneDriver: false },
   "aspeed.gpio-ast2400": ASPEED,
   "aspeed.gpio-ast2500": ASPEED,
@@ -77,7 +80,7 @@ const MODELS: Readonly<Record<string, ControllerModel>> = {
   },
 };
 
-/** What is known of a type of controller; undefined where nothing is. */
+/** Returns the model of a type of controller; undefined if there is none. */
 export function modelOf(type: string): ControllerModel | undefined {
   return Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
 }

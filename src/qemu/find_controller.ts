@@ -1,18 +1,19 @@
 /**
- * Finding a GPIO controller in a running QEMU, by its type and its place on the
+ * Finds a GPIO controller in a running QEMU by its type and its position on the
  * board: object paths differ between boards, machine options and versions.
  *
  * @module
  */
-import { pinOfProperty } from "../config/pins.ts";
+import { pinOfProperty } from "../config/values/pin.ts";
 import { QemuError } from "./errors.ts";
 import type { QmpClient } from "./qmp.ts";
+import { printable } from "../text/printable.ts";
 
-/** Which controller is wanted. */
+/** The requested controller. */
 export interface WantedController {
   /** A type (`pl061`), part of one (`aspeed.gpio`), or an object's path. */
   readonly device: string;
-  /** Which of several, by rising address; absent: there must be just one. */
+  /** Index among several, by rising address; absent: there must be only one. */
   readonly index?: number;
 }
 
@@ -22,17 +23,20 @@ export interface Controller {
   readonly path: string;
   /** Its type: `pl061`. */
   readonly type: string;
-  /** Where its registers are for the guest; -1 if that is not known. */
+  /** Address of its registers for the guest; -1 if unknown. */
   readonly address: number;
-  /** How many pins can be driven from outside. */
+  /** Number of pins that can be driven from outside. */
   readonly inputs: number;
-  /** How many pins are reported to the outside. */
+  /** Number of pins that are reported to the outside. */
   readonly outputs: number;
   /** Pins that are properties instead: their names, by number. */
   readonly properties: ReadonlyMap<number, string>;
-  /** Whether it is the secure world's, whose registers qtest does not read. */
+  /**
+   * True if it belongs to the secure world, whose registers qtest does not
+   * read.
+   */
   readonly isSecure: boolean;
-  /** Pins that a key of QEMU's own drives too: the power button of `virt`. */
+  /** Pins that a key device of QEMU drives too: the power button of `virt`. */
   readonly keyPins: readonly number[];
 }
 
@@ -46,30 +50,54 @@ interface Found {
   readonly type: string;
 }
 
-/** Kinds of objects that have no controllers below them, and come in hundreds. */
+/**
+ * Names and types of QOM objects of QEMU's own. Paths made of these names
+ * become words of qtest commands, so an object with any other name or type is
+ * not a candidate, nor is anything below it.
+ *
+ * **Source**: qom/object.c of QEMU, names of devices in hw/.
+ */
+const QOM_NAME = /^[A-Za-z0-9_.:,@+#-]{1,128}(\[\d{1,6}\])?$/;
+const QOM_TYPE = /^[A-Za-z0-9_.:,@+-]{1,128}$/;
+/**
+ * A path that is used only in QMP, as a JSON string: names of memory regions
+ * may contain blanks.
+ */
+const QMP_PATH = /^(\/[\x20-\x2e\x30-\x7e]{1,128}){1,32}$/;
+/**
+ * Kinds of objects that have no controllers below them, and of which there are
+ * hundreds.
+ */
 const LEAVES = /^child<(qemu:)?(memory-region|iommu-memory-region|irq|clock)>$/;
 const UNNAMED_INPUT = /^unnamed-gpio-in\[\d+\]$/;
 const UNNAMED_OUTPUT = /^unnamed-gpio-out\[\d+\]$/;
-/** Far more than boards have: a QEMU that its guest broke into has no end. */
+/**
+ * Limit of objects, far above any board's: a compromised QEMU may report any
+ * number.
+ */
 const MAX_OBJECTS = 16_384;
 const MAX_PATH_CHARACTERS = 1024;
+/** Limit of objects of the requested type. */
+const MAX_CANDIDATES = 256;
 const MAX_REGIONS_DEEP = 64;
-/** The type of a key: what `system_powerdown` presses. */
+/** The type of a key device, which `system_powerdown` presses. */
 const KEY = "gpio-key";
 const MAX_KEYS = 16;
-/** The secure world's memory, and what everybody has, which is inside it. */
+/** Types or candidates listed in a message. */
+const MAX_SHOWN = 16;
+/** The secure world's memory, and the common memory, which is inside it. */
 const SECURE_MEMORY = /\/secure-memory\[\d+\]$/;
 const SYSTEM_MEMORY = /\/system\[\d+\]$/;
 
-/** Told what was found, or why nothing was. */
+/** Receives the controller, or the error. */
 export type ControllerAnswer = (
   controller: Controller | undefined,
   error: QemuError | undefined,
 ) => void;
 
 /**
- * Looks for a controller; `answer` is called once, unless the connection ends.
- * The error says which candidates there are.
+ * Searches for a controller; `answer` is called once, unless the connection
+ * ends. The error lists the candidates.
  */
 export function findController(
   qmp: QmpClient,
@@ -83,7 +111,7 @@ class Search {
   readonly #qmp: QmpClient;
   readonly #wanted: WantedController;
   readonly #answer: ControllerAnswer;
-  /** All objects that may be controllers. */
+  /** Collects all objects that may be controllers. */
   readonly #found: Found[] = [];
   readonly #candidates: Controller[] = [];
 
@@ -105,7 +133,7 @@ class Search {
     this.#answer(undefined, new QemuError(problem, { hint }));
   }
 
-  /** Lists objects, one after the other, with all that is below them. */
+  /** Lists objects one after another, with all that is below them. */
   #walk(paths: string[]): void {
     const path = paths.pop();
     if (path === undefined) return this.#choose();
@@ -113,6 +141,7 @@ class Search {
       for (const { name, type } of properties) {
         const child = /^child<(.*)>$/.exec(type)?.[1];
         if (child === undefined || LEAVES.test(type)) continue;
+        if (!QOM_NAME.test(name) || !QOM_TYPE.test(child)) continue;
         const found = { path: `${path}/${name}`, type: child };
         if (found.path.length > MAX_PATH_CHARACTERS) continue;
         this.#found.push(found);
@@ -132,7 +161,7 @@ class Search {
       if (found !== undefined) return this.#inspect([found]);
       return this.#fail(
         `this QEMU has no object ${device}`,
-        this.#known() || "Name the controller by its type, such as pl061",
+        this.#known() || "Use the controller's type, such as pl061",
       );
     }
     const exact = this.#found.filter(({ type }) => type === device);
@@ -145,10 +174,16 @@ class Search {
         this.#known(),
       );
     }
+    if (chosen.length > MAX_CANDIDATES) {
+      return this.#fail(
+        `this board has more than ${MAX_CANDIDATES} devices of type "${device}"`,
+        this.#known(),
+      );
+    }
     this.#inspect(chosen);
   }
 
-  /** What else could be meant. */
+  /** Returns the other candidates. */
   #known(): string {
     const types = new Set(
       this.#found.map(({ type }) => type).filter((type) =>
@@ -157,12 +192,12 @@ class Search {
     );
     return types.size === 0
       ? ""
-      : `Types on this board that may be meant: ${[...types].join(", ")}`;
+      : `Similar types on this board: ${shown(types)}`;
   }
 
-  /** Learns what pins the candidates have, one after the other. */
-  #inspect(rest: Found[]): void {
-    const [found, ...others] = rest;
+  /** Reads the pins of the candidates, one after another. */
+  #inspect(candidates: readonly Found[], at = 0): void {
+    const found = candidates[at];
     if (found === undefined) return this.#decide();
     this.#list(found.path, (properties) => {
       const count = (pattern: RegExp) =>
@@ -183,7 +218,7 @@ class Search {
         if (hasPins(controller)) {
           this.#candidates.push({ ...controller, address, isSecure });
         }
-        this.#inspect(others);
+        this.#inspect(candidates, at + 1);
       };
       if (region === undefined) return next(-1);
       this.#locate(
@@ -194,12 +229,13 @@ class Search {
     });
   }
 
-  /** Adds up the addresses of a memory region and of those it is in. */
+  /** Adds the addresses of a memory region and of its containers. */
   #locate(
     region: string,
     sum: { offset: number; levels: number; isShared: boolean },
     answer: (address: number, isSecure: boolean) => void,
   ): void {
+    if (!QMP_PATH.test(region)) return answer(-1, false);
     const isShared = sum.isShared || SYSTEM_MEMORY.test(region);
     this.#get(region, "addr", (addr) => {
       this.#get(region, "container", (container) => {
@@ -228,18 +264,18 @@ class Search {
     if (index === undefined && candidates.length > 1) {
       return this.#fail(
         `this board has ${candidates.length} controllers of type "${device}"`,
-        `Say which by index: ${list(candidates)}`,
+        `Choose one with index: ${list(candidates)}`,
       );
     }
     const chosen = candidates[index ?? 0];
     if (chosen !== undefined) return this.#findKeys(chosen);
     this.#fail(
       `this board has no controller "${device}" with the index ${index}`,
-      `There are: ${list(candidates)}`,
+      `Available: ${list(candidates)}`,
     );
   }
 
-  /** Learns which of the pins QEMU drives by itself. */
+  /** Finds the pins that QEMU drives itself. */
   #findKeys(controller: Controller): void {
     const rest = this.#found.filter(({ type }) => type === KEY)
       .slice(0, MAX_KEYS);
@@ -252,7 +288,8 @@ class Search {
       }
       this.#get(key.path, "sysbus-irq[0]", (tied) => {
         if (typeof tied === "string" && tied.startsWith(input)) {
-          keyPins.push(Number.parseInt(tied.slice(input.length)));
+          const pin = /^(\d{1,4})\]$/.exec(tied.slice(input.length))?.[1];
+          if (pin !== undefined) keyPins.push(Number(pin));
         }
         next();
       });
@@ -262,7 +299,7 @@ class Search {
 
   #list(path: string, next: (properties: readonly Property[]) => void): void {
     this.#qmp.execute("qom-list", { path }, (result, error) => {
-      // Objects come and go: one that is gone has nothing below it.
+      // Objects may be removed at any time: a missing one has nothing below it.
       next(
         error === undefined && Array.isArray(result)
           ? result.filter(isProperty)
@@ -274,6 +311,13 @@ class Search {
   #get(path: string, property: string, next: (value: unknown) => void): void {
     this.#qmp.execute("qom-get", { path, property }, (result) => next(result));
   }
+}
+
+function shown(types: ReadonlySet<string>): string {
+  const texts = [...types].slice(0, MAX_SHOWN).map((type) =>
+    printable(type, 64)
+  );
+  return texts.join(", ") + (types.size > MAX_SHOWN ? ", …" : "");
 }
 
 function isProperty(value: unknown): value is Property {
@@ -299,7 +343,9 @@ function pinProperties(
 }
 
 function list(candidates: readonly Controller[]): string {
-  return candidates.map(({ path, address }, index) =>
-    `${index}: ${path}${address < 0 ? "" : ` at 0x${address.toString(16)}`}`
-  ).join("; ");
+  return candidates.slice(0, MAX_SHOWN).map(({ path, address }, index) =>
+    `${index}: ${printable(path)}${
+      address < 0 ? "" : ` at 0x${address.toString(16)}`
+    }`
+  ).join("; ") + (candidates.length > MAX_SHOWN ? "; …" : "");
 }

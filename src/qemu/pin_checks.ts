@@ -1,5 +1,5 @@
 /**
- * Which line may be at which pin of a controller inside QEMU.
+ * Checks which line may be at which pin of a controller inside QEMU.
  *
  * @module
  */
@@ -13,7 +13,9 @@ import {
 import type { Controller } from "./find_controller.ts";
 import type { LinkedPin, PinRule } from "./pin_session.ts";
 
-/** Why a line cannot be at a pin, and what to do; undefined if it can. */
+/**
+ * Returns why a line cannot be at a pin, and the remedy; undefined if it can.
+ */
 export function pinProblem(
   controller: Controller,
   { pin, name, lineNumber }: QemuPin,
@@ -26,7 +28,7 @@ export function pinProblem(
   if (!isThere) {
     return {
       problem: `has no pin ${name ?? pin}; it has ${describePins(controller)}`,
-      hint: "Tie fewer lines, or say with pins which ones",
+      hint: "Tie fewer lines, or choose them with pins",
     };
   }
   const isDirected = bankOf(controller, pin) !== undefined;
@@ -41,11 +43,11 @@ export function pinProblem(
   }
   if (rule === "input" && pin >= inputs && !properties.has(pin)) {
     return {
-      problem: `takes no level for its pin ${pin} from outside`,
+      problem: `does not accept a level for its pin ${pin} from outside`,
       hint: `Line ${lineNumber} cannot be an input there`,
     };
   }
-  // What is reported of a controller is held against its registers.
+  // Reports of a controller are compared with its registers.
   const isSeen = isDirected ||
     pin < outputs && readableModel(controller) === undefined;
   if (rule === "output" && !isSeen) {
@@ -57,23 +59,23 @@ export function pinProblem(
   return undefined;
 }
 
-/** Why a line cannot be both ways; undefined if it can. */
+/** Returns why a line cannot be bidirectional; undefined if it can. */
 function anyProblem(
   { type, isSecure }: Controller,
   isDirected: boolean,
 ): string | undefined {
   if (isSecure) {
-    return "is in the secure world: QEMU does not show which way its pins go";
+    return "is in the secure world: QEMU does not show its pins' directions";
   }
   if (!isDirected) {
-    return "does not tell which way its pins go, as far as gpioagg knows it";
+    return "has no known registers for its pins' directions";
   }
   return modelOf(type)?.hasOneDriver === true
     ? "mixes up what a pin is driven to from the two sides"
     : undefined;
 }
 
-/** What is known of a controller's registers, if they can be read. */
+/** Returns the known model of a controller's registers, if they can be read. */
 export function readableModel(
   { address, type, isSecure }: Controller,
 ): ControllerModel | undefined {
@@ -92,7 +94,7 @@ function describePins({ inputs, outputs, properties }: Controller): string {
 }
 
 /**
- * Checks which pin each of `count` lines has.
+ * Assigns a pin to each of `count` lines.
  *
  * @throws {RangeError} If a line is not there, or it or a pin is taken.
  */
@@ -117,7 +119,9 @@ export function checkPins(count: number, pins: readonly QemuPin[]): void {
   }
 }
 
-/** What is to be told of pins that QEMU moves by itself; empty: nothing. */
+/**
+ * Returns a notice about pins that QEMU drives itself; empty if there is none.
+ */
 export function keyNotice(
   { type, path, keyPins }: Controller,
   pins: readonly LinkedPin[],

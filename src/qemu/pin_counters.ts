@@ -1,5 +1,5 @@
 /**
- * What is counted of an exposure as pins, beside the guest's requests.
+ * Counters of an exposure as pins, beside the guest's requests.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 export class PinCounters {
   /** Guest resets and shutdowns. */
   resets = 0;
-  /** Changes of pins that QEMU reported, those without a line included. */
+  /** Changes of pins that QEMU reported, including pins without a line. */
   reports = 0;
   /** By lineNumber: levels that the line's pin was given. */
   readonly levels: Float64Array;

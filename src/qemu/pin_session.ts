@@ -1,31 +1,32 @@
 /**
  * The pins of one controller, for as long as one QEMU is connected.
  *
- * Which pins are outputs, the guest says in its controller's registers, and
- * QEMU does not report that. So whatever a pin reports is held back until the
- * registers have been read behind it: a pin that changes because it became an
- * input, or because of its pull-up, drives nothing. What changes no level is
- * not reported at all and is found by looking again every few milliseconds.
+ * The guest sets pins' directions in its controller's registers, which QEMU
+ * does not report. Therefore a pin's report is held back until the registers
+ * have been read after it: a pin that changes because it became an input, or
+ * because of its pull-up, drives nothing. A change that alters no level is not
+ * reported at all, and is found by polling every few milliseconds.
  *
  * QEMU's reports are relative: when a program connects, it takes all pins for
- * low, so a pin that is high does not report its first fall. The same looking
- * finds it, and the rise behind it, if that comes sooner, tells of it too.
+ * low, so a pin that is high does not report its first fall. The polling finds
+ * it; the following rise, if it comes sooner, implies it too.
  *
- * A pin that is let go and taken again between two looks, with a pull that
- * changes its level in between, cannot be told from one that was driven so.
+ * A pin that is released and driven again between two polls, with a pull that
+ * changes its level in between, cannot be distinguished from one that was
+ * driven so.
  *
  * @module
  */
-import type { EventLoop, Timer } from "../reactor/event_loop.ts";
-import { Direction } from "../virtio/line_port.ts";
+import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
+import { Direction } from "../line/port.ts";
 import { PINS_PER_BANK, type RegisterBank } from "./controllers.ts";
 import type { Controller } from "./find_controller.ts";
 import type { PinCounters } from "./pin_counters.ts";
-import type { PinLine } from "./pin_line.ts";
+import type { PinLine } from "../line/pin_line.ts";
 import type { QmpClient } from "./qmp.ts";
 import type { QtestClient } from "./qtest.ts";
 
-/** What the guest may make of a pin. */
+/** Directions that the guest may give a pin. */
 export type PinRule = "input" | "output" | "any";
 
 /** A pin with the line that it is tied to. */
@@ -35,28 +36,33 @@ export interface LinkedPin {
   readonly rule: PinRule;
 }
 
-/** What a session needs. */
+/** Parts of a session. */
 export interface PinSessionOptions {
   readonly loop: EventLoop;
+  /** QEMU's share of the loop's time. */
+  readonly share: TimeShare;
   readonly qmp: QmpClient;
   readonly qtest: QtestClient;
   readonly controller: Controller;
-  /** Where directions are read; undefined: only the rules tell them. */
+  /**
+   * Register banks with the directions; undefined if only the rules define
+   * them.
+   */
   readonly banks: readonly RegisterBank[] | undefined;
   readonly pins: readonly LinkedPin[];
   readonly counters: PinCounters;
-  /** The clock that requests are measured by; 0 where nobody measures. */
+  /** Clock for the duration of requests; 0 if they are not measured. */
   readonly now: () => number;
   /**
-   * Whether the lines are as the guest of an earlier process left them, who
-   * has not come back yet.
+   * Returns true if the lines are as the guest of an earlier process left them,
+   * which has not returned yet.
    */
   readonly isAwaited: () => boolean;
-  /** That guest, back or another one, does not drive a line that it did. */
+  /** That guest, returned or replaced, no longer drives a line that it did. */
   readonly onLeft: (lineNumber: number) => void;
   /**
-   * The guest made a pin an output, seen at `since`, or an input again, whose
-   * line its rule keeps an input.
+   * The guest made a pin an output, seen at `since`, or an input again,
+   * although its line's rule keeps it an input.
    */
   readonly onTurned: (
     lineNumber: number,
@@ -65,30 +71,43 @@ export interface PinSessionOptions {
   ) => void;
   /** All pins are linked, after the start or a reset. */
   readonly onLinked: () => void;
-  /** QEMU refused what it should do; the session does nothing any more. */
+  /** QEMU refused a command; the session does nothing any more. */
   readonly onFailed: (reason: string) => void;
   /** QEMU did not take a level for the pin that is this property. */
   readonly onRefused: (property: string, reason: string) => void;
 }
 
-/** How often the registers are looked at without a reason. */
+/** Interval of polling the registers. */
 const LOOK_MS = 20;
-/** Commands beyond this wait: QEMU reads slowly, or stands still. */
+/** Limit of commands in QEMU's queue: beyond it QEMU is slow, or stopped. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
+
+/** Limit of reports of a QEMU that ends which are applied one by one. */
+const MAX_LAST_REPORTS = 1024;
+
+/** Confirmed reports, which are applied within the peer's share. */
+interface Settling {
+  readonly reports: readonly number[];
+  readonly times: readonly number[];
+  /** Number of those that have been applied. */
+  done: number;
+}
 
 class Pin {
   readonly pin: number;
   readonly line: PinLine;
   isOutput = false;
-  /** It became an output, and its line has not been told of that. */
+  /** It became an output, and its line was not notified yet. */
   isTurned = false;
-  /** What the line was driven to last; -1: nothing. */
+  /** Level that the line was last driven to; -1: none. */
   driven = -1;
-  /** What the pin is to be driven to, or was last; -1: nothing yet. */
+  /** Level that the pin is to be driven to, or was last; -1: none yet. */
   level = -1;
   /** `level` waits until QEMU has read what was sent before. */
   isLate = false;
-  /** A report of this pin is in the batch that is being settled, or behind it. */
+  /**
+   * A report of this pin is in the batch that is being settled, or after it.
+   */
   isReported = false;
   readonly #linked: LinkedPin;
 
@@ -98,7 +117,7 @@ class Pin {
     this.line = linked.line;
   }
 
-  /** Asked anew each time: rules may be changed. */
+  /** Read each time: rules may change. */
   get rule(): PinRule {
     return this.#linked.rule;
   }
@@ -106,7 +125,7 @@ class Pin {
 
 interface BankState {
   readonly registers: RegisterBank;
-  /** Which bank of the controller's it is. */
+  /** Bank index within the controller. */
   readonly index: number;
   directions: number;
   levels: number;
@@ -120,23 +139,26 @@ export class PinSession implements Disposable {
   readonly #byLine = new Map<number, Pin>();
   readonly #banks: readonly BankState[];
   readonly #invertedBanks: readonly BankState[];
-  /** Reports that no reading of the registers has confirmed: pin * 2 + level. */
+  /**
+   * Reports that no reading of the registers has confirmed: pin * 2 + level.
+   */
   #reports: number[] = [];
-  /** When each of them came. */
+  /** Arrival time of each of them. */
   #reportTimes: number[] = [];
-  /** When the registers were looked at last. */
+  /** Time of the last reading of the registers. */
   #lookedAt = 0;
-  /** How many of them came before the directions that are being read. */
+  /** Number of those that arrived before the directions that are being read. */
   #confirmed = 0;
   #isReading = false;
-  /** Counts resets: what was asked before one is of no interest after it. */
+  #settling: Settling | undefined;
+  /** Number of resets: answers to earlier commands are ignored after one. */
   #era = 0;
   #isLinked = false;
-  /** The machine is paused: there is no news. */
+  /** The machine is paused: its registers do not change. */
   #isResting = false;
-  /** The guest has shut down: what its pins are is of no interest. */
+  /** The guest has shut down: its pins are ignored. */
   #isHalted = false;
-  /** QEMU does not report the pins: what it reports is not about them. */
+  /** QEMU does not report these pins: its reports are about others. */
   #hasFailed = false;
   #timer: Timer | undefined;
   #isOver = false;
@@ -164,8 +186,8 @@ export class PinSession implements Disposable {
   }
 
   /**
-   * Learns what the guest does with its pins, then ties lines and pins; of a
-   * guest that has shut down there is nothing to learn before a reset.
+   * Reads the guest's use of its pins, then ties lines and pins; after a
+   * shutdown there is nothing to read before a reset.
    */
   start(): void {
     const { qtest, controller, onFailed } = this.#options;
@@ -200,13 +222,13 @@ export class PinSession implements Disposable {
     this.#begin();
   }
 
-  /** The guest has shut down: nothing that its pins do counts until a reset. */
+  /** The guest has shut down: its pins are ignored until a reset. */
   halt(): void {
     this.finish();
     this.stop();
   }
 
-  /** Nothing that is reported or known of the pins counts until a reset. */
+  /** Reports and states of the pins are ignored until a reset. */
   stop(): void {
     this.#era++;
     this.#forgetReports();
@@ -215,27 +237,39 @@ export class PinSession implements Disposable {
   }
 
   /**
-   * Does what was reported last of pins that were outputs when somebody
-   * looked: nobody will look again. A reset would have been heard of.
+   * Applies the last reports of pins that were outputs at the last poll: there
+   * is no further poll. A reset would have been reported.
    */
   finish(): void {
-    const reports = this.#reports;
-    const times = this.#reportTimes;
+    const { reports: confirmed = [], times: confirmedAt = [], done = 0 } =
+      this.#settling ?? {};
+    const reports = [...confirmed.slice(done), ...this.#reports];
+    const times = [...confirmedAt.slice(done), ...this.#reportTimes];
+    const confirmedCount = confirmed.length - done;
     this.#forgetReports();
-    for (const [i, report] of reports.entries()) {
-      const pin = this.#byNumber.get(report >> 1)!;
-      if (pin.isOutput) this.#obey(pin, report & 1, times[i]!);
-    }
+    const obey = (i: number) => {
+      const pin = this.#byNumber.get(reports[i]! >> 1)!;
+      const isOutput = i < confirmedCount
+        ? this.#isDirectedOut(pin)
+        : pin.isOutput;
+      if (isOutput) this.#obey(pin, reports[i]! & 1, times[i]!);
+    };
+    const count = Math.min(reports.length, MAX_LAST_REPORTS);
+    for (let i = 0; i < count; i++) obey(i);
+    // Of so many that they would delay other guests, only the result.
+    const last = new Map<number, number>();
+    for (let i = count; i < reports.length; i++) last.set(reports[i]! >> 1, i);
+    for (const i of [...last.values()].sort((a, b) => a - b)) obey(i);
   }
 
-  /** The machine is paused: what its guest drives stays as it is. */
+  /** The machine is paused: the guest's outputs stay as they are. */
   rest(): void {
     this.#isResting = true;
   }
 
   /**
-   * The guest runs again, maybe with the state of another time or machine:
-   * its inputs are told again what the lines are.
+   * The guest runs again, possibly with the state of another time or machine:
+   * its inputs get their lines' values again.
    */
   wake(): void {
     this.#isResting = false;
@@ -259,7 +293,7 @@ export class PinSession implements Disposable {
     this.#look();
   }
 
-  /** A line has this level, which its pin shall have. */
+  /** A line has this level, which its pin must get. */
   lineChanged(lineNumber: number, level: number): void {
     const pin = this.#byLine.get(lineNumber);
     if (pin === undefined || pin.level === level) return;
@@ -269,7 +303,7 @@ export class PinSession implements Disposable {
     if (!pin.isLate) this.#push(pin);
   }
 
-  /** QEMU has read all that was sent by one of the two. */
+  /** One of the two connections has no unread commands any more. */
   drained(channel: QmpClient | QtestClient): void {
     for (const pin of this.#pins) {
       if (!pin.isLate || this.#channelOf(pin) !== channel) continue;
@@ -299,7 +333,7 @@ export class PinSession implements Disposable {
     this.#linked();
   }
 
-  /** A pin is no output when it is looked at first, or that is not known. */
+  /** A pin is not an output at the first poll, or its direction is unknown. */
   #beginInput({ line, rule }: Pin): void {
     const { isAwaited, onLeft } = this.#options;
     const wasDriven = line.port.direction === Direction.Output;
@@ -318,9 +352,10 @@ export class PinSession implements Disposable {
   #forgetReports(): void {
     this.#reports = [];
     this.#reportTimes = [];
+    this.#settling = undefined;
   }
 
-  /** Reads the registers, unless that is under way. */
+  /** Reads the registers, unless that is in progress. */
   #look(): void {
     if (this.#isReading || this.#isHalted || this.#isOver) return;
     this.#timer?.[Symbol.dispose]();
@@ -357,10 +392,8 @@ export class PinSession implements Disposable {
     });
   }
 
-  /** Does to the lines what the guest did, as far as it is confirmed. */
+  /** Applies the guest's confirmed changes to the lines. */
   #settle(): void {
-    this.#isReading = false;
-    const isFirst = !this.#isLinked;
     const reports = this.#reports;
     const times = this.#reportTimes;
     this.#reports = reports.slice(this.#confirmed);
@@ -368,10 +401,36 @@ export class PinSession implements Disposable {
     for (const report of reports) {
       this.#byNumber.get(report >> 1)!.isReported = true;
     }
-    for (const [i, report] of reports.slice(0, this.#confirmed).entries()) {
-      const pin = this.#byNumber.get(report >> 1)!;
-      if (this.#isDirectedOut(pin)) this.#obey(pin, report & 1, times[i]!);
+    const settling = {
+      reports: reports.slice(0, this.#confirmed),
+      times: times.slice(0, this.#confirmed),
+      done: 0,
+    };
+    this.#settling = settling;
+    this.#obeyConfirmed(settling);
+  }
+
+  /** Applies reports in their order within the peer's share. */
+  #obeyConfirmed(settling: Settling): void {
+    const { reports, times } = settling;
+    while (settling.done < reports.length) {
+      if (settling !== this.#settling) return;
+      const i = settling.done++;
+      const pin = this.#byNumber.get(reports[i]! >> 1)!;
+      if (this.#isDirectedOut(pin)) this.#obey(pin, reports[i]! & 1, times[i]!);
+      const { share } = this.#options;
+      if (settling.done < reports.length && share.isSpent) {
+        return share.defer(() => this.#obeyConfirmed(settling));
+      }
     }
+    if (settling === this.#settling) this.#settled();
+  }
+
+  /** Applies what the registers show beside the reports. */
+  #settled(): void {
+    this.#settling = undefined;
+    this.#isReading = false;
+    const isFirst = !this.#isLinked;
     const released: Pin[] = [];
     for (const pin of this.#pins) {
       if (this.#isDirectedOut(pin)) this.#driven(pin);
@@ -401,11 +460,11 @@ export class PinSession implements Disposable {
     this.#drive(pin, level, since);
   }
 
-  /** The guest's pin is an output: takes over what no report has told. */
+  /** The guest's pin is an output: applies levels that no report has shown. */
   #driven(pin: Pin): void {
     this.#becomeOutput(pin, this.#lookedAt);
     const level = bitOf(this.#banks, pin.pin, "levels");
-    // Reports tell more than the level at the end, and may still be coming.
+    // Reports show more than the final level, and may still arrive.
     if (!pin.isReported && pin.driven !== level) {
       this.#drive(pin, level, this.#lookedAt);
     }
@@ -416,7 +475,7 @@ export class PinSession implements Disposable {
     pin.isOutput = true;
     pin.isTurned = true;
     pin.driven = -1;
-    // An output does not take levels: it is told again as an input.
+    // Levels are not sent to an output: it gets them again as an input.
     pin.level = -1;
     pin.isLate = false;
     if (pin.rule === "input") this.#tellTurned(pin, since);
@@ -435,9 +494,9 @@ export class PinSession implements Disposable {
   }
 
   /**
-   * Pins are inputs that were outputs. A reset does that too, and then the
-   * rules for a guest that is gone hold: QEMU tells of it on its other
-   * connection, in front of the next answer there.
+   * Pins that were outputs are inputs now. A reset does that too, and then the
+   * rules for a guest that is gone apply: QEMU reports it on its other
+   * connection, before the next answer there.
    */
   #release(pins: readonly Pin[]): void {
     const era = this.#era;
@@ -458,7 +517,7 @@ export class PinSession implements Disposable {
     });
   }
 
-  /** Which way levels of a pin are told. */
+  /** Returns how levels of a pin are sent. */
   #channelOf({ pin }: Pin): QmpClient | QtestClient {
     const { qmp, qtest, controller } = this.#options;
     return pin < controller.inputs ? qtest : qmp;

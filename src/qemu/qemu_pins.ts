@@ -2,24 +2,23 @@
  * Exposure of an aggregator as the pins of a GPIO controller that an unmodified
  * QEMU emulates: a guest with a driver for that controller has the lines.
  *
- * Two sockets of QEMU's are used, both of its own making: QMP, to find the
- * controller and to hear of resets, and qtest, a testing interface that
- * observes and drives pins beside a running guest. Neither asks who connects:
- * their sockets belong where only QEMU and gpioagg may go.
+ * Two sockets of QEMU are used, both made by QEMU: QMP, to find the controller
+ * and to be notified of resets, and qtest, a testing interface that observes
+ * and drives pins beside a running guest. Neither checks its client: only QEMU
+ * and gpioagg may have access to their sockets.
  *
  * @module
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { connectUnix } from "../../ffi/unix_socket.ts";
 import type { QemuPin } from "../config/specification.ts";
-import type { EventLoop, Timer } from "../reactor/event_loop.ts";
-import type { LineListener, LinePort } from "../virtio/line_port.ts";
+import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
+import type { LineListener, LinePort } from "../line/port.ts";
 import type { ControllerModel } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
 import { type Controller, findController } from "./find_controller.ts";
 import { PinCounters } from "./pin_counters.ts";
-import { PinLine, type PinRequest } from "./pin_line.ts";
+import { PinLine, type PinRequest } from "../line/pin_line.ts";
 import {
   checkPins,
   keyNotice,
@@ -27,40 +26,41 @@ import {
   readableModel,
 } from "./pin_checks.ts";
 import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
+import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
 import { QmpClient } from "./qmp.ts";
 import { QtestClient } from "./qtest.ts";
 
 /** One line of the exposure. */
 export interface QemuLine {
   readonly port: LinePort;
-  /** What the guest may make of the line; looked at whenever it matters. */
+  /** Directions that the guest may give the line; read each time. */
   readonly rule: PinRule;
   /**
-   * How long after the line did not take `level`, which the guest drives, that
-   * is tried again; undefined: not at all. Absent: always after a second.
+   * Returns the delay before a `level` of the guest that the line did not take
+   * is retried; undefined: not at all. Absent: always one second.
    * **Units**: milliseconds.
    */
   retryMs?(level: number): number | undefined;
 }
 
-/** What is told of an exposure. */
+/** Events of an exposure. */
 export interface QemuPinsEvents {
   /** QEMU was reached, and has the controller. */
   connected(): void;
-  /** QEMU is gone; the next one is waited for. */
+  /** QEMU has ended; the next one is waited for. */
   disconnected(reason: string): void;
   /** Lines and pins are tied together. */
   started(): void;
-  /** The guest was reset or has shut down: lines go where their rules say. */
+  /** The guest was reset or has shut down: lines go to their declared state. */
   stopped(): void;
-  /** Something is not as it should be; told once until it is. */
+  /** A problem; reported once until it is resolved. */
   fault(error: QemuError): void;
-  /** Something that is as it should be and may surprise; told once. */
+  /** An unexpected, but valid state; reported once. */
   notice(text: string): void;
   /**
-   * A request of the guest's was done, or was not.
+   * A request of the guest was executed, or failed.
    *
-   * @param since When the guest was seen to ask, if there is a clock.
+   * @param since Time at which the request was seen, if there is a clock.
    */
   answered(
     lineNumber: number,
@@ -72,51 +72,56 @@ export interface QemuPinsEvents {
   refused(lineNumber: number): void;
 }
 
-/** What an exposure is made of. */
+/** Parts of an exposure. */
 export interface QemuPinsOptions {
   readonly loop: EventLoop;
   /** By lineNumber. */
   readonly lines: readonly QemuLine[];
   /** Path of QEMU's qtest socket. */
   readonly qtestPath: string;
-  /** Path of a QMP socket that nobody else uses. */
+  /** Path of a QMP socket that no other client uses. */
   readonly qmpPath: string;
+  /**
+   * Directories that both paths must be in, if an API client named them;
+   * absent: an administrator did.
+   */
+  readonly allowed?: readonly string[];
   /** The controller: a type such as `pl061`, or an object's path. */
   readonly device: string;
   /** Which of several controllers of that type, by rising address. */
   readonly index?: number;
-  /** The line behind each pin; absent: pin n is line n. */
+  /** The line of each pin; absent: pin n is line n. */
   readonly pins?: readonly QemuPin[];
   /**
-   * The guest is gone, by a reset, a shutdown or the end of QEMU: called when
-   * the lines have been told, for whoever knows their rules.
+   * The guest is gone, by a reset, a shutdown or the end of QEMU: called after
+   * the lines were notified, for code that knows their rules.
    */
   readonly onGuestGone: () => void;
   /**
-   * Whether the guest of an earlier process may yet come back, and the lines
+   * Returns true if the guest of an earlier process may return, and the lines
    * are as it left them. Absent: there was none.
    */
   readonly awaitsGuest?: () => boolean;
   /**
-   * The guest that was awaited does not drive a line any more that it did:
-   * called like `onGuestGone`, for this line alone.
+   * The awaited guest no longer drives a line that it did: called like
+   * `onGuestGone`, for this line only.
    */
   readonly onLineLeft?: (lineNumber: number) => void;
   readonly events: QemuPinsEvents;
-  /** The clock to measure requests by; absent: nobody measures them. */
+  /** Clock for the duration of requests; absent: they are not measured. */
   readonly now?: () => number;
 }
 
-/** The switch of QEMU's that makes a socket. */
+/** Option of QEMU that makes a socket. */
 type SocketOption = "qmp" | "qtest";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
-/** How long a QEMU that never was there may stay away without a word. */
+/** Time for which the first QEMU may be missing without a report. */
 const ABSENCE_MS = 5000;
-/** How soon a line is tried again that did not do what its guest wants. */
+/** Interval of retries at a line that did not take the guest's level. */
 const LINE_RETRY_MS = 1000;
-/** Run states of QEMU's in which it tells that the guest goes on by `RESUME`. */
+/** Run states of QEMU in which `RESUME` reports that the guest continues. */
 const RESTING: ReadonlySet<unknown> = new Set([
   "debug",
   "finish-migrate",
@@ -129,52 +134,68 @@ const RESTING: ReadonlySet<unknown> = new Set([
   "save-vm",
 ]);
 
+/** Run states that events lead to. */
+const STATUS_AFTER: ReadonlyMap<string, string> = new Map([
+  ["RESET", "running"],
+  ["RESUME", "running"],
+  ["SHUTDOWN", "shutdown"],
+  ["STOP", "paused"],
+]);
+
 /** A controller that was found, and what is to be tied to it. */
 interface Link {
   readonly controller: Controller;
   readonly pins: readonly LinkedPin[];
-  /** What is known of its registers, if they can be read. */
+  /** Known registers, if they can be read. */
   readonly model: ControllerModel | undefined;
 }
 
 /**
- * Ties lines to pins, whichever QEMU is there; waits for one when there is
- * none. All its work is done in the loop.
+ * Ties lines to pins of the running QEMU; waits for one if there is none. All
+ * its work is done in the loop.
  *
- * **Ownership**: borrows the lines. Disposing lets go of QEMU and, like a QEMU
- * that goes, tells the lines that their guest is gone.
+ * **Ownership**: borrows the lines. Disposing disconnects from QEMU and, as
+ * with a QEMU that ends, notifies the lines that their guest is gone.
  */
 export class QemuPins implements LineListener, Disposable {
-  /** What happened so far. */
+  /** Counters since the start. */
   readonly counters: PinCounters;
   readonly #options: QemuPinsOptions;
   readonly #lines: readonly PinLine[];
+  /** QEMU's share of the loop's time, on both sockets. */
+  readonly #share: TimeShare;
   #qmp: QmpClient | undefined;
   #qtest: QtestClient | undefined;
   #session: PinSession | undefined;
   #link: Link | undefined;
-  /** Runs out unless a QEMU is there. */
+  /** Expires unless QEMU is there. */
   #absence: Timer | undefined;
   #retry: Timer | undefined;
   #retryMs = FIRST_RETRY_MS;
   #isConnected = false;
-  /** The last words of a QEMU that is gone are being read. */
+  /** QEMU's run state, until `isConnected`. */
+  #status: unknown;
+  /** The last messages of a QEMU that has ended are being read. */
   #isEnding = false;
   #lastFault = "";
-  /** Pins that this QEMU did not take a level for, by their properties. */
+  /** Pins that this QEMU accepted no level for, by their properties. */
   readonly #refused = new Set<string>();
   #lastNotice = "";
+  /** Directories were checked. */
+  #isJudged = false;
   #isOver = false;
 
   /**
    * Makes the exposure and attaches it to the lines; the first attempt to
    * connect comes in the loop's next turn.
    *
-   * @throws {RangeError} If `pins` names a line that there is not, or one twice.
+   * @throws {RangeError} If `pins` names a line that does not exist, or one
+   * twice.
    */
   constructor(options: QemuPinsOptions) {
     checkPins(options.lines.length, options.pins ?? []);
     this.#options = options;
+    this.#share = options.loop.share();
     this.counters = new PinCounters(options.lines.length);
     const { lostRequests } = this.counters;
     this.#lines = options.lines.map((line, lineNumber) =>
@@ -225,7 +246,8 @@ export class QemuPins implements LineListener, Disposable {
     const fd = this.#open("qmp", qmpPath);
     if (fd === undefined) return this.#connectLater();
     this.#absence?.[Symbol.dispose]();
-    const qmp = new QmpClient(loop, fd, {
+    this.#noticeStickyDirectories();
+    const qmp = new QmpClient(loop, fd, this.#share, {
       ready: () => this.#find(),
       event: (name) => this.#heard(name),
       drained: () => this.#session?.drained(qmp),
@@ -235,7 +257,21 @@ export class QemuPins implements LineListener, Disposable {
     this.#qmp = qmp;
   }
 
-  /** No QEMU has ever been there: that may be a wrong path. */
+  /** Reports directories in which another user can replace QEMU's sockets. */
+  #noticeStickyDirectories(): void {
+    if (this.#isJudged) return;
+    this.#isJudged = true;
+    const { qmpPath, qtestPath } = this.#options;
+    const directory = stickyDirectoryOf(qmpPath) ??
+      stickyDirectoryOf(qtestPath);
+    if (directory === undefined) return;
+    this.#notice(
+      `every user can put a socket into ${directory} before QEMU does; use a ` +
+        `directory for QEMU alone`,
+    );
+  }
+
+  /** No QEMU was ever there: the path may be wrong. */
   #missed(): void {
     const { qmpPath } = this.#options;
     this.#fault(
@@ -245,11 +281,15 @@ export class QemuPins implements LineListener, Disposable {
     );
   }
 
-  /** Connects to a socket of QEMU's; undefined while QEMU is not there. */
+  /** Connects to a socket of QEMU; undefined while QEMU is not there. */
   #open(option: SocketOption, path: string): OwnedFd | undefined {
     try {
-      return connectUnix(path, { wait: false });
+      return connectToQemu(path, this.#options.allowed);
     } catch (error) {
+      if (error instanceof QemuError) {
+        this.#fault(error);
+        return undefined;
+      }
       if (!isOsError(error)) throw error;
       const { code, message } = error;
       if (code === "EAGAIN") {
@@ -264,7 +304,7 @@ export class QemuPins implements LineListener, Disposable {
           new QemuError(`Cannot connect to QEMU: ${message}`, { cause: error }),
         );
       } else if (option === "qtest") {
-        // QEMU's other socket answers, and both are there before that.
+        // QEMU's other socket answers, and both exist before that.
         this.#fault(
           new QemuError(`${path}: QEMU does not listen there`, {
             hint: socketHint(option, path),
@@ -291,8 +331,8 @@ export class QemuPins implements LineListener, Disposable {
       this.#qmp!,
       { device, ...(index === undefined ? {} : { index }) },
       (controller, error) => {
-        // With no way on, the connection is kept: its end is the next QEMU's
-        // beginning.
+        // Nothing more to do; the connection stays open so that this QEMU's
+        // exit is noticed.
         if (controller === undefined) return this.#fault(error!);
         const pins = this.#pinsOf(controller);
         if (pins === undefined) return;
@@ -303,35 +343,42 @@ export class QemuPins implements LineListener, Disposable {
     );
   }
 
-  /** Ties lines and pins, as far as the guest is there. */
+  /** Ties lines and pins, if the guest is ready. */
   #begin(): void {
     this.#qmp!.execute("query-status", {}, (result) => {
       const { status } = (result ?? {}) as { status?: unknown };
-      const session = this.#openSession();
-      if (session === undefined) return;
-      this.#isConnected = true;
-      this.#retryMs = FIRST_RETRY_MS;
-      this.#lastFault = "";
-      this.#refused.clear();
-      this.#options.events.connected();
-      if (status === "shutdown") {
-        session.halt();
-        if (this.#options.awaitsGuest?.() === true) this.#leaveLines();
-      } else if (RESTING.has(status)) session.rest();
-      session.start();
+      this.#status = status;
+      this.#openSession((session) => this.#beginSession(session));
     });
   }
 
-  /** Opens qtest, with what is to be done there. */
-  #openSession(): PinSession | undefined {
+  /** Both sockets are those of a QEMU that has the controller. */
+  #beginSession(session: PinSession): void {
+    this.#isConnected = true;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#lastFault = "";
+    this.#refused.clear();
+    this.#options.events.connected();
+    if (this.#status === "shutdown") {
+      session.halt();
+      if (this.#options.awaitsGuest?.() === true) this.#leaveLines();
+    } else if (RESTING.has(this.#status)) session.rest();
+    session.start();
+  }
+
+  /**
+   * Opens qtest with the work to do there; `onReady` is called once the peer
+   * has shown that it speaks qtest.
+   */
+  #openSession(onReady: (session: PinSession) => void): void {
     const { loop, qtestPath, awaitsGuest, onLineLeft } = this.#options;
     const { controller, pins, model } = this.#link!;
     const fd = this.#open("qtest", qtestPath);
     if (fd === undefined) {
-      this.#lost(`${qtestPath}: it is not there`);
-      return undefined;
+      return this.#lost(`${qtestPath}: it does not exist`);
     }
-    const qtest = new QtestClient(loop, fd, {
+    const qtest = new QtestClient(loop, fd, this.#share, {
+      ready: () => onReady(session),
       pin: (number, level) => {
         this.counters.reports++;
         this.#session?.pinChanged(number, level);
@@ -343,6 +390,7 @@ export class QemuPins implements LineListener, Disposable {
     this.#qtest = qtest;
     const session = new PinSession({
       loop,
+      share: this.#share,
       qmp: this.#qmp!,
       qtest,
       controller,
@@ -366,23 +414,22 @@ export class QemuPins implements LineListener, Disposable {
       },
     });
     this.#session = session;
-    return session;
   }
 
-  /** The guest begins anew, with pins that are low. */
+  /** The guest starts anew, with pins that are low. */
   #restart(): void {
     const { controller, model } = this.#link!;
     if (model?.reportsReset === true || controller.outputs === 0) {
       return this.#session!.reset();
     }
-    // QEMU forgets what it takes the pins for when somebody connects, and what
-    // it reported before the reset is not heard any more.
+    // QEMU forgets the pins' levels when a client connects, and its reports
+    // from before the reset are not read any more.
     this.#session![Symbol.dispose]();
     this.#qtest![Symbol.dispose]();
-    this.#openSession()?.start();
+    this.#openSession((session) => session.start());
   }
 
-  /** The pins that lines are tied to; a fault where that cannot be. */
+  /** Returns the pins of the lines; reports a fault if that is impossible. */
   #pinsOf(controller: Controller): LinkedPin[] | undefined {
     const { lines } = this.#options;
     const wanted: readonly QemuPin[] = this.#options.pins ??
@@ -415,12 +462,17 @@ export class QemuPins implements LineListener, Disposable {
   #heard(event: string): void {
     const session = this.#session;
     if (session === undefined) return;
+    if (!this.#isConnected) {
+      // The peer at qtest has not identified itself yet.
+      this.#status = STATUS_AFTER.get(event) ?? this.#status;
+      return;
+    }
     switch (event) {
       case "RESET":
         this.#guestGone();
         return this.#isEnding ? session.stop() : this.#restart();
       case "SHUTDOWN":
-        // What the guest did before has been reported before.
+        // The guest's earlier changes have been reported before.
         this.#qtest!.drain();
         if (this.#session !== session) return;
         session.halt();
@@ -443,7 +495,7 @@ export class QemuPins implements LineListener, Disposable {
     this.#options.onGuestGone();
   }
 
-  /** A socket is not what it should be: told, unless its end tells it. */
+  /** A socket is not the expected one: reported, unless its end reports it. */
   #failed(option: SocketOption, path: string, reason: string): void {
     const text = `${path}: ${reason}`;
     if (!this.#isConnected) {
@@ -458,7 +510,7 @@ export class QemuPins implements LineListener, Disposable {
     if (!this.#isOver) this.#connectLater();
   }
 
-  /** QEMU has closed a connection: takes what it said before on both. */
+  /** QEMU has closed a connection: its earlier messages on both are read. */
   #ended(reason: string): void {
     this.#isEnding = true;
     this.#qmp?.drain();

@@ -1,8 +1,8 @@
-/** What is particular about some controllers and boards. */
+/** Particularities of some controllers and boards. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import type { ControllerModelOptions } from "../../tests/doubles/qemu_double.ts";
-import { LineOperation as Op } from "../virtio/line_port.ts";
+import { LineOperation as Op } from "../line/port.ts";
 
 const BY_PROPERTIES: ControllerModelOptions = {
   ...PL061,
@@ -48,7 +48,7 @@ Deno.test("QemuPins reads no registers of the secure world", () => {
   any.boot();
   assertEquals(any.log, [
     "fault pl061 (/machine/soc/b) is in the secure world: QEMU does not show " +
-    "which way its pins go (Give line 0 direction=input or direction=output)",
+    "its pins' directions (Give line 0 direction=input or direction=output)",
   ]);
   // By address it is one like the others.
   using it = pinsRig({ board, index: 0, rules: ["output"] });
@@ -93,7 +93,7 @@ Deno.test("QemuPins knows the last bank of an AST2500", () => {
 Deno.test("QemuPins knows no direction of a pin behind the last bank", () => {
   for (
     const [rule, words] of [
-      ["any", "does not tell which way its pins go"],
+      ["any", "has no known registers for its pins' directions"],
       ["output", "does not report its pin 32"],
       ["input", "connected,started"],
     ] as const
@@ -108,7 +108,7 @@ Deno.test("QemuPins knows no direction of a pin behind the last bank", () => {
   }
 });
 
-Deno.test("QemuPins knows where an NPCM7xx inverts its levels, and lets nobody drive both ways", () => {
+Deno.test("QemuPins knows where an NPCM7xx inverts its levels, and rejects driving both ways", () => {
   const board = [{
     ...PL061,
     type: "npcm7xx-gpio",

@@ -1,4 +1,6 @@
-/** How guests and QEMUs end, come back, and were before gpioagg came. */
+/**
+ * Ends of guests and QEMUs, their return, and their state before gpioagg came.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import {
@@ -6,7 +8,7 @@ import {
   Direction,
   Edges,
   LineOperation as Op,
-} from "../virtio/line_port.ts";
+} from "../line/port.ts";
 
 const GONE = [Op.Deactivate, Departure.GuestGone];
 const LISTEN = [
@@ -76,7 +78,7 @@ Deno.test("QemuPins drives nothing at the end that no register has confirmed", (
   it.pass(40);
   it.heard();
   it.heard(it.ports[1]);
-  // Pin 1 falls because it becomes an output, which nobody has seen yet.
+  // Pin 1 falls because it becomes an output, which no observer has seen yet.
   gpio.setDirections(3);
   it.kill();
   assertEquals(it.heard(it.ports[1]), [GONE]);
@@ -144,7 +146,7 @@ Deno.test("QemuPins tells a machine that goes on with another state the levels a
   assertEquals(it.heard(), []);
 });
 
-Deno.test("QemuPins leaves a line of a guest that was rebooted while nobody served it", () => {
+Deno.test("QemuPins leaves a line of a guest that was rebooted while it was not served", () => {
   const left: number[] = [];
   using it = pinsRig({
     rules: ["any", "output", "any", "input"],
@@ -168,7 +170,7 @@ Deno.test("QemuPins leaves a line of a guest that was rebooted while nobody serv
   assertEquals(it.log, ["connected", "started"]);
 });
 
-Deno.test("QemuPins leaves outputs as they are if nobody is awaited", () => {
+Deno.test("QemuPins leaves outputs as they are if no guest is awaited", () => {
   using it = pinsRig({ onLineLeft: () => assert(false) });
   it.port.direction = Direction.Output;
   it.boot();
@@ -231,4 +233,28 @@ Deno.test("QemuPins hears nothing after a reset that was reported before it", ()
   qemu.gpio.setData(1);
   it.turn();
   assertEquals(it.heard(), [GONE]);
+});
+
+Deno.test("QemuPins takes no answer of the time before a reset for one after it", () => {
+  using it = drivenRig({ rules: ["output"] });
+  const { qemu } = it;
+  let held = 0;
+  qemu.onCommand = (text) => {
+    if (!text.startsWith("readl")) return undefined;
+    held++;
+    return null;
+  };
+  qemu.gpio.setData(0);
+  it.turn();
+  const before = held;
+  qemu.reset();
+  it.turn();
+  assertEquals(it.heard(), [GONE]);
+  // Direction and level at the time of the questions: a driven 0.
+  for (let i = 0; i < before; i++) {
+    qemu.babble(`OK 0x${i % 2 === 0 ? "1" : "0"}`);
+  }
+  it.turn();
+  assertEquals(it.heard(), []);
+  assertEquals(it.port.level, 1);
 });

@@ -11,7 +11,7 @@ import {
   Direction,
   Edges,
   LineOperation as Op,
-} from "../virtio/line_port.ts";
+} from "../line/port.ts";
 
 const ASPEED: ControllerModelOptions = {
   path: "/machine/soc/gpio",
@@ -389,7 +389,7 @@ Deno.test("QemuPins chooses among controllers by address, or says which there ar
   using ambiguous = pinsRig({ board });
   ambiguous.boot();
   assertEquals(ambiguous.log, [
-    'fault this board has 2 controllers of type "pl061" (Say which by index: ' +
+    'fault this board has 2 controllers of type "pl061" (Choose one with index: ' +
     "0: /machine/soc/a at 0x10004000; 1: /machine/soc/b at 0x10005000)",
   ]);
   using first = pinsRig({ board, index: 0 });
@@ -406,7 +406,7 @@ Deno.test("QemuPins chooses among controllers by address, or says which there ar
   ]);
   using none = pinsRig({ board, device: "gpio.unheard-of" });
   none.boot();
-  assertStringIncludes(none.log.join(), "may be meant: pl061)");
+  assertStringIncludes(none.log.join(), "Similar types on this board: pl061)");
 });
 
 Deno.test("QemuPins ties the pins that it is told to", () => {
@@ -463,7 +463,10 @@ Deno.test("QemuPins goes by the rules alone where it does not know the registers
   const board = [{ ...PL061, type: "gpio.unknown" }];
   using any = pinsRig({ board, device: "gpio.unknown" });
   any.boot();
-  assertStringIncludes(any.log.join(), "does not tell which way its pins go");
+  assertStringIncludes(
+    any.log.join(),
+    "has no known registers for its pins' directions",
+  );
   using it = pinsRig({
     board,
     device: "gpio.unknown",
@@ -484,7 +487,11 @@ Deno.test("QemuPins refuses lines at pins that go the other way only", () => {
   const named = { properties: ["gpioA0", "gpioA1"], outputs: 0 };
   for (
     const [rule, pins, words] of [
-      ["input", { inputs: 0 }, "takes no level for its pin 0 from outside"],
+      [
+        "input",
+        { inputs: 0 },
+        "does not accept a level for its pin 0 from outside",
+      ],
       ["output", { outputs: 0 }, "does not report its pin 0"],
       ["output", named, "does not report its pin 0"],
       ["output", { inputs: 0 }, ""],

@@ -7,29 +7,39 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
 import { QemuError } from "./errors.ts";
 import { LineStream } from "./line_stream.ts";
+import { printable } from "../text/printable.ts";
 
-/** Who hears of QEMU's side. */
+/** Receiver of QEMU's messages. */
 export interface QmpListener {
-  /** QEMU takes commands. */
+  /** QEMU accepts commands. */
   ready(): void;
   /** Something happened: `RESET`, `STOP`, `RESUME`, `SHUTDOWN`, … */
   event(name: string): void;
-  /** All that was to be sent has been. */
+  /** All queued commands have been sent. */
   drained?(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
-  /** The same, and not by QEMU: there is none, or it does not answer. */
+  /** The same, but not by QEMU: there is none, or it does not answer. */
   failed(reason: string): void;
 }
 
-/** Told what a command led to: one of the two is undefined. */
+/** Receives a command's result: one of the two is undefined. */
 export type QmpAnswer = (result: unknown, error: QemuError | undefined) => void;
 
 /** QEMU answers in milliseconds; a machine that swaps may need longer. */
 const ANSWER_LIMIT_MS = 10_000;
+
+/**
+ * Longest line that is parsed, which takes a fraction of a millisecond. QEMU
+ * lists the properties of an object in one line, some 70 bytes for each: a
+ * controller has hundreds, an interrupt controller for many CPUs thousands.
+ */
+const MAX_LINE_LENGTH = 64 * 1024;
+/** Nesting depth that QEMU's answers do not reach. */
+const MAX_DEPTH = 16;
 
 interface Waiting {
   readonly command: string;
@@ -52,27 +62,42 @@ export class QmpClient implements Disposable {
   #isReady = false;
   #isOver = false;
 
-  /** Waits for QEMU's greeting on a connected, nonblocking socket. */
-  constructor(loop: EventLoop, fd: OwnedFd, listener: QmpListener) {
+  /**
+   * Waits for QEMU's greeting on a connected, nonblocking socket.
+   *
+   * @param share QEMU's share of the loop's time.
+   */
+  constructor(
+    loop: EventLoop,
+    fd: OwnedFd,
+    share: TimeShare,
+    listener: QmpListener,
+  ) {
     this.#loop = loop;
     this.#listener = listener;
-    this.#stream = new LineStream(loop, fd, {
+    const maxLineLength = MAX_LINE_LENGTH;
+    this.#stream = new LineStream({ loop, fd, share, maxLineLength }, {
       line: (text) => this.#take(text),
+      tooLong: () => this.#takeTooLong(),
       drained: () => listener.drained?.(),
       closed: (reason) => {
         this[Symbol.dispose]();
         listener.closed(reason);
       },
+      failed: (reason) => this.#fail(reason),
     });
-    this.#expect("greet: QEMU stands still, or serves another program");
+    this.#expect("send a greeting: QEMU is stopped, or serves another program");
   }
 
-  /** Commands that QEMU has not read. **Units**: bytes, or nearly so. */
+  /** Commands that QEMU has not read. **Units**: bytes, approximately. */
   get backlog(): number {
     return this.#stream.backlog;
   }
 
-  /** Takes all events that have come so far. Not from inside an event. */
+  /**
+   * Processes all events that have arrived so far. Must not be called from an
+   * event.
+   */
   drain(): void {
     this.#stream.drain();
   }
@@ -86,8 +111,8 @@ export class QmpClient implements Disposable {
     if (this.#isOver) return;
     const id = this.#nextId++;
     this.#waiting.set(id, { command, answer });
-    this.#stream.send(
-      JSON.stringify({ execute: command, arguments: parameters, id }) + "\n",
+    this.#stream.sendLine(
+      JSON.stringify({ execute: command, arguments: parameters, id }),
     );
     if (this.#limit === undefined) this.#expect(`answer ${command}`);
   }
@@ -100,7 +125,7 @@ export class QmpClient implements Disposable {
     this.#stream[Symbol.dispose]();
   }
 
-  /** Gives QEMU some time, from now on, to do what it is asked for. */
+  /** Starts the time limit of QEMU's next answer. */
   #expect(what: string): void {
     this.#limit?.[Symbol.dispose]();
     this.#limit = this.#loop.after(
@@ -114,37 +139,61 @@ export class QmpClient implements Disposable {
     if (message === undefined) return this.#fail("it does not speak QMP");
     if (typeof message["event"] === "string") {
       if (this.#isReady) this.#listener.event(message["event"]);
-    } else if ("QMP" in message) {
+    } else if (isObject(message["QMP"])) {
       if (this.#isGreeted) return;
       this.#isGreeted = true;
       this.#expect("answer qmp_capabilities");
-      this.execute("qmp_capabilities", {}, (_result, error) => {
+      this.execute("qmp_capabilities", {}, (result, error) => {
         if (error !== undefined) return this.#fail(error.message);
+        if (!isObject(result)) return this.#fail("it does not speak QMP");
         this.#isReady = true;
         this.#listener.ready();
       });
     } else this.#answer(message);
   }
 
+  /** Answers come in the order of the commands, and an event is short. */
+  #takeTooLong(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) return this.#fail("it does not speak QMP");
+    const [id, waiting] = first;
+    this.#settle(id);
+    waiting.answer(
+      undefined,
+      new QemuError(
+        `QEMU's answer to ${waiting.command} has more than ` +
+          `${MAX_LINE_LENGTH} characters`,
+      ),
+    );
+  }
+
   #answer(message: Record<string, unknown>): void {
     const id = message["id"] as number;
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
+    this.#settle(id);
+    if (!("error" in message)) waiting.answer(message["return"], undefined);
+    else {
+      const error = message["error"] as { desc?: unknown } | null;
+      const desc = error?.desc;
+      const reason = typeof desc === "string"
+        ? printable(desc)
+        : "without a reason";
+      waiting.answer(
+        undefined,
+        new QemuError(`QEMU refused ${waiting.command}: ${reason}`),
+      );
+    }
+  }
+
+  /** A command was answered: the limit of the next one begins now. */
+  #settle(id: number): void {
     this.#waiting.delete(id);
     const [next] = this.#waiting.values();
     if (next === undefined) {
       this.#limit?.[Symbol.dispose]();
       this.#limit = undefined;
     } else this.#expect(`answer ${next.command}`);
-    if (!("error" in message)) waiting.answer(message["return"], undefined);
-    else {
-      const error = message["error"] as { desc?: unknown } | null;
-      const reason = error?.desc ?? JSON.stringify(error);
-      waiting.answer(
-        undefined,
-        new QemuError(`QEMU refused ${waiting.command}: ${reason}`),
-      );
-    }
   }
 
   #fail(reason: string): void {
@@ -154,14 +203,33 @@ export class QmpClient implements Disposable {
   }
 }
 
-/** The JSON object that a line is; QEMU's guest may have broken into QEMU. */
+/** Returns the JSON object of a line, defensively: QEMU may be compromised. */
 function objectIn(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null
-      ? value as Record<string, unknown>
-      : undefined;
+    return isObject(value) && !isDeep(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Returns true if a value is nested deeper than the limit. */
+function isDeep(value: object): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return true;
+    const below: unknown[] = [];
+    for (const one of level) {
+      if (typeof one !== "object" || one === null) continue;
+      for (const member of Object.values(one)) {
+        if (typeof member === "object") below.push(member);
+      }
+    }
+    level = below;
+  }
+  return false;
 }

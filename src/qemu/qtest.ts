@@ -1,44 +1,58 @@
 /**
  * A client of QEMU's qtest channel, in the reactor: it reports the pins of one
- * device and drives others, beside a guest that runs by any accelerator.
+ * device and drives others, beside a guest that runs with any accelerator.
  *
- * What is sent must be right: a command that QEMU cannot make sense of, or a
- * pin that does not exist, ends QEMU by an assertion.
+ * Commands must be correct: an unknown command, or a pin that does not exist,
+ * ends QEMU by an assertion.
+ *
+ * The socket's path may lead to another program. Therefore the first command is
+ * a fixed one without side effects; no other is sent, and no report is used,
+ * before its answer has shown that the peer speaks qtest.
  *
  * **Source**: the comment at the top of system/qtest.c of QEMU.
  *
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
 import { LineStream } from "./line_stream.ts";
+import { printable } from "../text/printable.ts";
 
-/** Who hears of QEMU's side. */
+/** Receiver of QEMU's messages. */
 export interface QtestListener {
+  /** The peer speaks qtest. Reports that arrived before follow. */
+  ready(): void;
   /** A pin of the intercepted device changed. In order with all answers. */
   pin(number: number, level: 0 | 1): void;
-  /** All that was to be sent has been. */
+  /** All queued commands have been sent. */
   drained(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
-  /** The same, and not by QEMU: there is none, or it does not answer. */
+  /** The same, but not by QEMU: there is none, or it does not answer. */
   failed(reason: string): void;
 }
 
-/** Told what a command led to: the words behind `OK`, or QEMU's complaint. */
+/** Receives a command's result: the words after `OK`, or QEMU's error. */
 export type QtestAnswer = (value: string, failure: string | undefined) => void;
 
 const ANSWER_LIMIT_MS = 10_000;
-/** How often answers are looked for, while some are due. */
+/** Interval of checks for answers, while some are due. */
 const WATCH_MS = 2000;
-/** Answered entries that are kept at the head of the list, at most. */
+/** Limit of answered entries at the head of the list. */
 const COMPACT_AT = 1024;
 /**
- * Reports that may come before the answer that is due. QEMU answers between
- * two accesses of its guest's, so nothing that a guest does leads to as many.
+ * Limit of reports before the answer that is due. QEMU answers between two
+ * accesses of its guest, so that no guest can cause as many.
  */
-const MAX_REPORTS_BETWEEN_ANSWERS = 1_000_000;
-const REPORT = /^IRQ (raise|lower) (\d+)$/;
+const MAX_REPORTS_BETWEEN_ANSWERS = 32_768;
+/** Answers and reports are a few words. */
+const MAX_LINE_LENGTH = 4096;
+/** Reports that may come before the first answer. */
+const MAX_EARLY_REPORTS = 4096;
+/** Reads the target's byte order: every QEMU answers one of the two. */
+const HELLO = "endianness";
+const HELLO_ANSWER = /^(little|big)$/;
+const REPORT = /^IRQ (raise|lower) (\d{1,4})$/;
 const WORD = /^0x[0-9a-f]{1,16}$/i;
 const IGNORE: QtestAnswer = () => {};
 
@@ -51,37 +65,58 @@ export class QtestClient implements Disposable {
   readonly #loop: EventLoop;
   readonly #listener: QtestListener;
   readonly #stream: LineStream;
-  /** Who waits for answers, which come in the order of the commands. */
+  /** Receivers of answers, which arrive in the order of the commands. */
   #waiting: QtestAnswer[] = [];
-  /** How many of `waiting` have been answered; they are removed by and by. */
+  /**
+   * Number of `waiting` that have been answered; they are removed in batches.
+   */
   #head = 0;
   #sent = 0;
   #answered = 0;
   #reportsSinceAnswer = 0;
+  #isReady = false;
+  /** Commands and reports that wait for the first answer. */
+  #heldCommands: string[] = [];
+  #heldReports: (readonly [pin: number, level: 0 | 1])[] = [];
   #limit: Timer | undefined;
   #isUnderWatch = false;
   #isOver = false;
 
-  /** Speaks on a connected, nonblocking socket. */
-  constructor(loop: EventLoop, fd: OwnedFd, listener: QtestListener) {
+  /**
+   * Uses a connected, nonblocking socket.
+   *
+   * @param share QEMU's share of the loop's time.
+   */
+  constructor(
+    loop: EventLoop,
+    fd: OwnedFd,
+    share: TimeShare,
+    listener: QtestListener,
+  ) {
     this.#loop = loop;
     this.#listener = listener;
-    this.#stream = new LineStream(loop, fd, {
+    const maxLineLength = MAX_LINE_LENGTH;
+    this.#stream = new LineStream({ loop, fd, share, maxLineLength }, {
       line: (text) => this.#take(text),
       drained: () => this.#listener.drained(),
       closed: (reason) => {
         this[Symbol.dispose]();
         listener.closed(reason);
       },
+      failed: (reason) => this.#fail(reason),
     });
+    this.#send(HELLO, (value, failure) => this.#greeted(value, failure));
   }
 
-  /** Commands that QEMU has not read. **Units**: bytes, or nearly so. */
+  /** Commands that QEMU has not read. **Units**: bytes, approximately. */
   get backlog(): number {
     return this.#stream.backlog;
   }
 
-  /** Takes all reports that have come so far. Not from inside a report. */
+  /**
+   * Processes all reports that have arrived so far. Must not be called from a
+   * report.
+   */
   drain(): void {
     this.#stream.drain();
   }
@@ -96,12 +131,12 @@ export class QtestClient implements Disposable {
     this.#send(`set_irq_in ${device} unnamed-gpio-in ${pin} ${level}`, IGNORE);
   }
 
-  /** Reads 32 bits at an address of the guest's. */
+  /** Reads 32 bits at an address of the guest. */
   readWord(address: number, answer: (word: number) => void): void {
     this.#send(`readl 0x${address.toString(16)}`, (value, failure) => {
       if (failure !== undefined) return this.#misspoken(`FAIL ${failure}`);
       if (!WORD.test(value)) return this.#misspoken(`OK ${value}`);
-      // The upper half is what qtest makes of 32 bits.
+      // qtest sign-extends 32 bits.
       answer(Number(BigInt(value) & 0xffff_ffffn));
     });
   }
@@ -116,11 +151,26 @@ export class QtestClient implements Disposable {
     if (this.#isOver) return;
     this.#waiting.push(answer);
     this.#sent++;
-    this.#stream.send(command + "\n");
+    if (this.#isReady || this.#sent === 1) this.#stream.sendLine(command);
+    else this.#heldCommands.push(command);
     if (!this.#isUnderWatch) this.#watchAnswers();
   }
 
-  /** Ends the connection if no answer comes for a while: QEMU hangs. */
+  /** The first answer: from here on the peer counts as a QEMU. */
+  #greeted(value: string, failure: string | undefined): void {
+    if (failure !== undefined) return this.#misspoken(`FAIL ${failure}`);
+    if (!HELLO_ANSWER.test(value)) return this.#misspoken(`OK ${value}`);
+    this.#isReady = true;
+    for (const command of this.#heldCommands.splice(0)) {
+      this.#stream.sendLine(command);
+    }
+    this.#listener.ready();
+    for (const [pin, level] of this.#heldReports.splice(0)) {
+      if (!this.#isOver) this.#listener.pin(pin, level);
+    }
+  }
+
+  /** Ends the connection if there is no answer for a while: QEMU hangs. */
   #watchAnswers(silentMs = 0): void {
     const answered = this.#answered;
     this.#isUnderWatch = answered < this.#sent;
@@ -134,19 +184,25 @@ export class QtestClient implements Disposable {
       }
       this.#fail(
         `for ${ANSWER_LIMIT_MS / 1000} s it did not answer: ` +
-          "QEMU stands still" +
+          "QEMU is stopped" +
           (answered > 0 ? "" : ", or serves another program"),
       );
     });
   }
 
   #take(text: string): void {
-    const report = REPORT.exec(text);
+    const report = text.startsWith("IRQ ") ? REPORT.exec(text) : null;
     if (report !== null) {
-      if (++this.#reportsSinceAnswer > MAX_REPORTS_BETWEEN_ANSWERS) {
-        return this.#fail("it reports pins without end, and answers nothing");
+      const limit = this.#isReady
+        ? MAX_REPORTS_BETWEEN_ANSWERS
+        : MAX_EARLY_REPORTS;
+      if (++this.#reportsSinceAnswer > limit) {
+        return this.#fail("it sends reports without end, and no answers");
       }
-      this.#listener.pin(Number(report[2]), report[1] === "raise" ? 1 : 0);
+      const pin = Number(report[2]);
+      const level = report[1] === "raise" ? 1 : 0;
+      if (this.#isReady) this.#listener.pin(pin, level);
+      else this.#heldReports.push([pin, level]);
       return;
     }
     const isOk = text === "OK" || text.startsWith("OK ");
@@ -165,7 +221,7 @@ export class QtestClient implements Disposable {
   }
 
   #misspoken(text: string): void {
-    const words = JSON.stringify(text.slice(0, 80));
+    const words = JSON.stringify(printable(text, 80));
     this.#fail(`it does not speak qtest: ${words}`);
   }
 

@@ -1,0 +1,152 @@
+import { assert, assertEquals } from "@std/assert";
+import { createEventFd } from "../../ffi/event_fd.ts";
+import { listDirectory } from "../../ffi/files.ts";
+import { testAlone } from "../../ffi/test_alone.ts";
+import {
+  MAX_PASSED_FDS,
+  receiveBytes,
+  send,
+} from "../../ffi/socket_message.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
+import { Reactor } from "../reactor/reactor.ts";
+import { LineStream } from "./line_stream.ts";
+
+function rig() {
+  const errors: unknown[] = [];
+  const reactor = new Reactor({ onError: (error) => errors.push(error) });
+  const [ours, peer] = socketPair();
+  const log: string[] = [];
+  const stream = new LineStream({
+    loop: reactor,
+    fd: ours,
+    share: reactor.share(),
+    maxLineLength: 100,
+  }, {
+    line: (text) => log.push(text),
+    closed: (reason) => log.push(`closed: ${reason}`),
+    failed: (reason) => log.push(`failed: ${reason}`),
+  });
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  return {
+    stream,
+    peer,
+    log,
+    errors,
+    /** Sends as the peer does, all of it. */
+    say(text: string) {
+      for (let rest = bytes(text); rest.length > 0; reactor.turn(0)) {
+        rest = rest.subarray(Math.max(0, send(peer.fd, rest)));
+      }
+      for (let i = 0; i < 50; i++) reactor.turn(0);
+    },
+    turn(count = 1) {
+      for (let i = 0; i < count; i++) reactor.turn(0);
+    },
+    /** Receives what the stream sent. */
+    hear() {
+      const target = new Uint8Array(1024);
+      const count = receiveBytes(peer.fd, target);
+      return new TextDecoder().decode(target.subarray(0, Math.max(0, count)));
+    },
+    [Symbol.dispose]() {
+      stream[Symbol.dispose]();
+      peer.close();
+      reactor[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("LineStream sends one line for one text, whatever the text is", () => {
+  for (
+    const text of [
+      "a\nb",
+      "\r",
+      "x\r\n\r\nPOST / HTTP/1.1",
+      "\0",
+      "a\x7f",
+      "\x85",
+    ]
+  ) {
+    using it = rig();
+    it.stream.sendLine("fine, même");
+    it.stream.sendLine(`readl ${text}`);
+    it.stream.sendLine("never");
+    it.turn(2);
+    assertEquals(it.hear(), "fine, même\n");
+    assertEquals(it.log, [
+      "failed: a command would contain a control character",
+    ]);
+    assertEquals(it.errors, []);
+  }
+});
+
+testAlone(import.meta, "LineStream keeps no fds that come with lines", () => {
+  using it = rig();
+  using fd = createEventFd();
+  const many = Array.from({ length: MAX_PASSED_FDS }, () => fd.fd);
+  const before = listDirectory("/proc/self/fd").length;
+  for (let i = 0; i < 50; i++) {
+    send(it.peer.fd, new TextEncoder().encode("x\n"), many);
+    it.turn();
+  }
+  assertEquals(listDirectory("/proc/self/fd").length, before);
+  assertEquals(it.log.length, 50);
+  assert(it.log.every((line) => line === "x"));
+});
+
+Deno.test("LineStream hands on what fits, and ends by a line that does not", () => {
+  using it = rig();
+  it.say(`one\r\n\n${"x".repeat(100)}\ntw`);
+  assertEquals(it.log.splice(0), ["one", "", "x".repeat(100)]);
+  it.say("o\n");
+  assertEquals(it.log.splice(0), ["two"]);
+  it.say("x".repeat(101));
+  it.turn(2);
+  assertEquals(it.log, [
+    "failed: it sent a line of more than 100 characters",
+  ]);
+});
+
+Deno.test("LineStream hands lines on within the share, and drains all at once", () => {
+  const clock = { now: 0 };
+  const reactor = new Reactor({
+    onError: (error) => {
+      throw error;
+    },
+    now: () => clock.now,
+  });
+  const [ours, peer] = socketPair();
+  const log: string[] = [];
+  const stream = new LineStream({
+    loop: reactor,
+    fd: ours,
+    share: reactor.share(),
+    maxLineLength: 100,
+  }, {
+    line: (text) => {
+      clock.now++;
+      log.push(text);
+    },
+    closed: () => log.push("closed"),
+    failed: (reason) => log.push(reason),
+  });
+  const lines = Array.from({ length: 50 }, (_, i) => `${i}`);
+  const text = new TextEncoder().encode(lines.join("\n") + "\n");
+  send(peer.fd, text);
+  reactor.turn(0);
+  // Two slices: one for the fd, one for what was put off. The time of a peer
+  // that is alone begins at the first look at the clock: after the first piece
+  // of text for the one, after the first line for the other.
+  assertEquals(log, ["0", "1", "2"]);
+  reactor.turn(0);
+  assertEquals(log, ["0", "1", "2", "3", "4"]);
+  send(peer.fd, text);
+  stream.drain();
+  assertEquals(log, [...lines, ...lines]);
+  for (let i = 0; i < 3; i++) reactor.turn(0);
+  send(peer.fd, text);
+  peer.close();
+  for (let i = 0; i < 300; i++) reactor.turn(0);
+  assertEquals(log, [...lines, ...lines, ...lines, "closed"]);
+  reactor[Symbol.dispose]();
+});

@@ -1,0 +1,170 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
+import { listDirectory, O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { OsError } from "../../ffi/os_error.ts";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
+import { testAlone } from "../../ffi/test_alone.ts";
+import { openDirectory } from "../../ffi/trusted_path.ts";
+import { listenUnix, socketPath } from "../../ffi/unix_socket.ts";
+import { QemuError } from "./errors.ts";
+import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
+
+/** Any user that is not this one. */
+const OTHER = 65533;
+
+interface Place {
+  readonly path: string;
+  readonly stack: DisposableStack;
+}
+
+/** Runs in a directory with a socket `vm/qmp` that is listened at. */
+function withSocket(run: (place: Place) => void): void {
+  const path = Deno.makeTempDirSync();
+  using stack = new DisposableStack();
+  stack.defer(() => Deno.removeSync(path, { recursive: true }));
+  Deno.mkdirSync(`${path}/vm`);
+  stack.use(listenUnix(`${path}/vm/qmp`));
+  run({ path, stack });
+}
+
+const codeOf = (path: string, allowed?: readonly string[]) =>
+  assertThrows(() => connectToQemu(path, allowed), OsError).code;
+const problemOf = (path: string, allowed?: readonly string[]) =>
+  assertThrows(() => connectToQemu(path, allowed), QemuError).message;
+
+testAlone(
+  import.meta,
+  "connectToQemu() connects, and leaves no other fd open",
+  () => {
+    withSocket(({ path }) => {
+      const before = listDirectory("/proc/self/fd").length;
+      for (const allowed of [undefined, [path], ["/nowhere", `${path}/vm`]]) {
+        using connection = connectToQemu(`${path}/vm/qmp`, allowed);
+        assertEquals(socketPath(connection.fd), undefined);
+        assertEquals(listDirectory("/proc/self/fd").length, before + 1);
+      }
+      for (const name of ["vm/none", "none/qmp", "vm/qmp/x", "vm"]) {
+        for (const allowed of [undefined, [path]]) {
+          assertThrows(() => connectToQemu(`${path}/${name}`, allowed));
+        }
+      }
+      assertEquals(listDirectory("/proc/self/fd").length, before);
+    });
+  },
+);
+
+Deno.test("connectToQemu() says what the kernel refused of the path that was asked for", () => {
+  withSocket(({ path }) => {
+    const error = assertThrows(
+      () => connectToQemu(`${path}/vm/none`, [path]),
+      OsError,
+    );
+    assertEquals([error.code, error.subject], ["ENOENT", `${path}/vm/none`]);
+    listenUnix(`${path}/vm/dead`).close();
+    assertEquals(codeOf(`${path}/vm/dead`), "ECONNREFUSED");
+    assertEquals(codeOf(`${path}/vm/dead`, [path]), "ECONNREFUSED");
+  });
+});
+
+Deno.test("connectToQemu() follows no link below a directory for clients", () => {
+  withSocket(({ path }) => {
+    Deno.symlinkSync("vm", `${path}/link`);
+    Deno.symlinkSync("qmp", `${path}/vm/linked`);
+    // Links of an administrator are followed on the way there, and for him.
+    using _first = connectToQemu(`${path}/link/qmp`);
+    using _second = connectToQemu(`${path}/vm/linked`);
+    using _third = connectToQemu(`${path}/link/qmp`, [`${path}/link`]);
+    assertEquals(codeOf(`${path}/link/qmp`, [path]), "ENOTDIR");
+    assertEquals(
+      problemOf(`${path}/vm/linked`, [path]),
+      `Cannot use ${path}/vm/linked: it is a symbolic link, not a socket`,
+    );
+    Deno.symlinkSync("loop", `${path}/loop`);
+    assertEquals(
+      problemOf(`${path}/loop`),
+      `Cannot use ${path}/loop: too many symbolic links`,
+    );
+  });
+});
+
+Deno.test("connectToQemu() connects to sockets of one name only", () => {
+  withSocket(({ path }) => {
+    Deno.linkSync(`${path}/vm/qmp`, `${path}/vm/hard`);
+    for (const allowed of [undefined, [path]]) {
+      assertEquals(
+        problemOf(`${path}/vm/hard`, allowed),
+        `Cannot use ${path}/vm/hard: this socket has 2 names (hard links)`,
+      );
+    }
+    Deno.writeTextFileSync(`${path}/vm/file`, "");
+    assertEquals(
+      problemOf(`${path}/vm/file`),
+      `Cannot use ${path}/vm/file: it is a regular file, not a socket`,
+    );
+  });
+});
+
+Deno.test("connectToQemu() leaves the directories for clients in no way", () => {
+  withSocket(({ path }) => {
+    for (const name of ["vm/../vm/qmp", "./vm/qmp", "vm//qmp", "../x"]) {
+      assertEquals(
+        problemOf(`${path}/${name}`, [path]),
+        `Cannot use ${path}/${name}: it is not in a directory that API ` +
+          `clients may use`,
+      );
+    }
+    assertEquals(
+      problemOf(`${path}/vm/qmp`, []).includes("API clients may use"),
+      true,
+    );
+  });
+});
+
+const isRoot = effectiveUserId() === 0;
+if (!isRoot) {
+  console.warn("skipped: links of other users. Only root can make them");
+}
+
+Deno.test({
+  name:
+    "connectToQemu() follows no link of another user, who owns the directory",
+  ignore: !isRoot,
+  fn: () => {
+    withSocket(({ path }) => {
+      Deno.mkdirSync(`${path}/theirs`);
+      Deno.symlinkSync(`${path}/vm/qmp`, `${path}/theirs/qmp`);
+      Deno.symlinkSync(`${path}/vm`, `${path}/theirs/vm`);
+      using directory = openDirectory(`${path}/theirs`);
+      for (const name of ["qmp", "vm"]) {
+        using link = openAt(directory, name, O_PATH | O_NOFOLLOW);
+        changeOwnerOf(link, OTHER, OTHER);
+      }
+      for (const name of ["qmp", "vm/qmp"]) {
+        assertEquals(
+          problemOf(`${path}/theirs/${name}`).includes(
+            `is a symbolic link of user ${OTHER}`,
+          ),
+          true,
+        );
+      }
+    });
+  },
+});
+
+Deno.test("stickyDirectoryOf() finds where another user may come first", () => {
+  const path = Deno.makeTempDirSync();
+  try {
+    const found = (mode: number) => {
+      Deno.chmodSync(path, mode);
+      return stickyDirectoryOf(`${path}/qmp`);
+    };
+    assertEquals(found(0o1777), path);
+    assertEquals(found(0o770), undefined);
+    // Everybody may replace what is there, which the service tells of.
+    assertEquals(found(0o777), undefined);
+    assertEquals(stickyDirectoryOf(`${path}/none/qmp`), undefined);
+    assertEquals(stickyDirectoryOf("/qmp"), undefined);
+  } finally {
+    Deno.removeSync(path, { recursive: true });
+  }
+});

@@ -1,0 +1,330 @@
+/**
+ * The process that looks after a VM and its lines when gpioagg dies, for any
+ * reason: a shell of 1.5 MB that waits for the end of a pipe that only gpioagg
+ * holds.
+ *
+ * By then the kernel has closed the vhost-user socket, so the guest's device is
+ * dead and drives nothing any more. The kernel has released the lines as they
+ * were. The guardian puts them into their safe state, and ends the VM, which is
+ * of no use any more.
+ *
+ * A guardian that is killed is replaced, as long as gpioagg lives. If both are
+ * killed at once, the lines are not made safe; the kernel ends the VM itself,
+ * on machines with util-linux' `setpriv`.
+ *
+ * @module
+ */
+import { readSmallFile } from "../../ffi/files.ts";
+
+const SHELL = "/bin/sh";
+
+/**
+ * Script of the guardian. Its input has the lines `vm PID START_TIME`, `none`,
+ * or `done`. Its arguments are the directory of private sockets, the message
+ * about lines without a safe state, the working directory, the kind of the
+ * program, and the command that makes the lines safe, if any.
+ *
+ * Signals of a terminal or a service manager, which are meant for gpioagg, do
+ * not end it. A VM is identified by its start time too: process ids are reused.
+ */
+const SCRIPT = `
+trap '' HUP INT QUIT TERM PIPE TSTP
+# The running program, wherever its file is by the time that it is needed.
+: "\${PATH:=/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
+[ -r "/proc/$PPID/exe" ] && exec 3<"/proc/$PPID/exe"
+vm= start=
+while read -r word first second; do
+  case $word in
+    vm) vm=$first start=$second ;;
+    none) vm= ;;
+    done) exit 0 ;;
+  esac
+done
+exec </dev/null
+runs() {
+  [ -n "$vm" ] && read -r stat 2>/dev/null <"/proc/$vm/stat" || return 1
+  set -- \${stat##*) }
+  [ "\${20}" = "$start" ] && [ "$1" != Z ]
+}
+# Not waited for: a reader may stand still, and the lines may not.
+say() { (echo "gpioagg: $1" >&2 &) }
+directory=$1 lines=$2 place=$3 kind=$4
+shift 4
+if [ -n "$vm" ]; then
+  say "run has died; its VM (process $vm) is ended"
+  # The kernel may have told it already.
+  runs && kill -TERM "$vm"
+else
+  say 'run has died; there was no VM'
+fi
+if [ $# -eq 0 ]; then
+  say "$lines"
+else
+  {
+    # It has words and paths that gpioagg was started with, and may be deno's.
+    cd -- "$place" 2>/dev/null
+    "$@" </dev/null >/dev/null
+    status=$?
+    if [ $status -ge 126 ]; then
+      # Its file was removed, or is just being replaced.
+      shift
+      if [ "$kind" = executable ]; then
+        # Which reads its own file, by its path.
+        for copy in "$directory" /run /dev/shm /var/tmp /tmp; do
+          copy=$copy/gpioagg-guardian-$$
+          mkdir -m 700 -- "$copy" 2>/dev/null || continue
+          cat <&3 >"$copy/gpioagg" && chmod 700 "$copy/gpioagg" &&
+            "$copy/gpioagg" "$@" </dev/null >/dev/null
+          status=$?
+          rm -rf -- "$copy"
+          [ $status -lt 126 ] && break
+          # Its position is at the end now.
+          exec 3</proc/self/fd/3
+        done
+      else
+        /proc/self/fd/3 "$@" </dev/null >/dev/null
+        status=$?
+      fi
+    fi
+    if [ $status -eq 0 ]; then
+      say 'its lines are in their safe state'
+    else
+      say 'not all of its lines are in their safe state'
+    fi
+  } &
+fi
+i=0
+while runs; do
+  i=$((i + 1))
+  if [ $i -gt 12 ]; then
+    say "its VM did not end within 3 s and is killed"
+    kill -KILL "$vm"
+    break
+  fi
+  sleep 0.25
+done
+wait
+rm -rf -- "$directory"
+`;
+
+/**
+ * Script that becomes the VM: $1 is the guardian's process, $2 gpioagg's. It
+ * reports itself to the guardian before there is a VM, so that gpioagg cannot
+ * die in between and leave one behind. Without a guardian there is no VM, nor
+ * is there one whose gpioagg died before the kernel was asked to notify it.
+ */
+const BECOME_VM = `
+guardian=$1 parent=$2
+shift 2
+[ "$PPID" = "$parent" ] || exit 1
+read -r stat </proc/$$/stat
+tell() {
+  set -- \${stat##*) }
+  echo "vm $$ \${20}" >"/proc/$guardian/fd/0"
+}
+tell || exit 1
+# Variables of the launcher and of Deno are not the VM's.
+for name in $GPIOAGG_LAUNCHER_SET; do unset "$name"; done
+unset GPIOAGG_CALLED_AS GPIOAGG_LAUNCHER GPIOAGG_LAUNCHER_SET DENO_NODE_SHIM_ACTIVE
+# Where there is no Node.js, Deno puts a substitute of its own first in PATH.
+case \${PATH%%:*} in
+  */node_compat_bin) PATH=\${PATH#*:} ;;
+esac
+exec "$@"
+`;
+
+/**
+ * Has the kernel send SIGTERM to a process when the thread that started it
+ * dies: Deno starts processes on its main thread, which lives as long as
+ * gpioagg. Not SIGKILL: the VM may shut down if the guardian lives.
+ *
+ * **Source**: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux 2.33; busybox'
+ * setpriv does not have it.
+ */
+const TIED_TO_PARENT = [
+  "-c",
+  'exec setpriv --pdeathsig TERM -- "$@"',
+  "gpioagg-vm",
+] as const;
+
+/** Least time between a killed guardian and its successor. **Units**: ms. */
+const RENEWAL_MS = 1000;
+
+/** Actions of a guardian when gpioagg dies. */
+export interface GuardianOptions {
+  /**
+   * Command that puts the lines into their safe state; empty if no line has
+   * one.
+   */
+  readonly safeCommand: readonly string[];
+  /** Working directory of that command, whose paths may be relative. */
+  readonly workingDirectory: string;
+  /** Message about the lines if there is no such command. */
+  readonly linesLeft: string;
+  /** Absolute path of the directory of private sockets, which it removes. */
+  readonly directory: string;
+  /** Receives the text of events, such as a killed guardian. */
+  readonly report: (text: string) => void;
+}
+
+/**
+ * A running guardian. **Ownership**: the one that started it holds the pipe.
+ */
+export class VmGuardian implements AsyncDisposable {
+  readonly #options: GuardianOptions;
+  readonly #isTied: boolean;
+  #child: Deno.ChildProcess;
+  #pipe: WritableStreamDefaultWriter<Uint8Array>;
+  #startedMs = performance.now();
+  #vm: number | undefined;
+  #isOver = false;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(options: GuardianOptions, isTied: boolean) {
+    this.#options = options;
+    this.#isTied = isTied;
+    this.#child = spawn(options);
+    this.#pipe = this.#child.stdin.getWriter();
+    void this.#watch(this.#child);
+  }
+
+  /**
+   * Starts the guardian of a VM that is about to be started.
+   *
+   * @throws {Error} If this machine has no shell at /bin/sh.
+   */
+  static async start(options: GuardianOptions): Promise<VmGuardian> {
+    return new VmGuardian(options, await canBeTied());
+  }
+
+  /** Process id of the guardian. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /**
+   * Returns the command by which a guarded VM is started. It becomes the VM: it
+   * has the VM's process id from the start.
+   */
+  commandFor(
+    command: readonly string[],
+  ): { program: string; args: string[] } {
+    const become = [
+      "-c",
+      BECOME_VM,
+      "gpioagg-vm",
+      String(this.#child.pid),
+      String(Deno.pid),
+      ...command,
+    ];
+    return {
+      program: SHELL,
+      args: this.#isTied ? [...TIED_TO_PARENT, SHELL, ...become] : become,
+    };
+  }
+
+  /** Registers the VM, also for the next guardian. */
+  lookAfter(pid: number): void {
+    this.#vm = pid;
+  }
+
+  /** There is no VM now. */
+  async forget(): Promise<void> {
+    this.#vm = undefined;
+    await this.#say("none");
+  }
+
+  /** Ends the guardian without any of its actions. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    clearTimeout(this.#renewal);
+    await this.#say("done");
+    await this.#pipe.close().catch(() => {});
+    this.#child.ref();
+    await this.#child.status;
+  }
+
+  /** Waits for the end of a guardian, and replaces it. */
+  async #watch(child: Deno.ChildProcess): Promise<void> {
+    await child.status;
+    if (this.#isOver) return;
+    this.#options.report(
+      "the VM's guardian was killed: another one is started",
+    );
+    const livedMs = performance.now() - this.#startedMs;
+    this.#renewal = setTimeout(
+      () => this.#renew(),
+      Math.max(0, RENEWAL_MS - livedMs),
+    );
+  }
+
+  #renew(): void {
+    try {
+      this.#child = spawn(this.#options);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#options.report(`the VM has no guardian: ${why}`);
+      return;
+    }
+    this.#startedMs = performance.now();
+    this.#pipe = this.#child.stdin.getWriter();
+    void this.#watch(this.#child);
+    const start = this.#vm === undefined ? undefined : startTimeOf(this.#vm);
+    if (start !== undefined) void this.#say(`vm ${this.#vm} ${start}`);
+  }
+
+  async #say(text: string): Promise<void> {
+    // It may have been killed: its successor gets the same messages.
+    await this.#pipe.write(new TextEncoder().encode(`${text}\n`))
+      .catch(() => {});
+  }
+}
+
+function spawn(
+  { directory, linesLeft, workingDirectory, safeCommand }: GuardianOptions,
+): Deno.ChildProcess {
+  const child = new Deno.Command(SHELL, {
+    args: [
+      "-c",
+      SCRIPT,
+      "gpioagg-guardian",
+      directory,
+      linesLeft,
+      workingDirectory,
+      Deno.build.standalone ? "executable" : "script",
+      ...safeCommand,
+    ],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "inherit",
+    cwd: "/",
+    // A session of its own: a terminal's signals go to gpioagg's group.
+    detached: true,
+  }).spawn();
+  child.unref();
+  return child;
+}
+
+/**
+ * Returns true if this machine has a `setpriv` that can tie a process to its
+ * parent.
+ */
+async function canBeTied(): Promise<boolean> {
+  const { success } = await new Deno.Command(SHELL, {
+    args: [...TIED_TO_PARENT, "true"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  return success;
+}
+
+/**
+ * Returns the start time of a process in the kernel's unit; undefined if it is
+ * gone.
+ */
+function startTimeOf(pid: number): string | undefined {
+  const stat = readSmallFile(`/proc/${pid}/stat`);
+  // The program's name, in parentheses, may hold anything.
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+}
