@@ -1,0 +1,122 @@
+/**
+ * Descriptors of a device with one configuration.
+ *
+ * **Source**: USB 2.0, section 9.6.
+ *
+ * @module
+ */
+import {
+  DIRECTION_IN,
+  type Interface,
+  type UsbDescription,
+} from "./transfers.ts";
+
+/** Type of a descriptor. */
+export const DescriptorType = {
+  Device: 1,
+  Configuration: 2,
+  String: 3,
+  Hid: 0x21,
+  HidReport: 0x22,
+} as const;
+
+/** Size of a packet at the control endpoint. **Units**: bytes. */
+export const CONTROL_PACKET = 64;
+
+const LANGUAGE_ENGLISH = [4, DescriptorType.String, 0x09, 0x04];
+const SELF_POWERED = 0xc0;
+const MAX_STRING = 126;
+
+/** Returns the two bytes of a number as they are sent. */
+export function word(value: number): [number, number] {
+  return [value & 0xff, value >>> 8];
+}
+
+/** Descriptors of a device, ready to be sent. */
+export interface Descriptors {
+  readonly device: Uint8Array;
+  readonly configuration: Uint8Array;
+  /** By index; the first one lists the languages. */
+  readonly strings: readonly Uint8Array[];
+}
+
+/**
+ * Makes the descriptors. A configuration says that the device has power of its
+ * own and never wakes its host.
+ */
+export function makeDescriptors(description: UsbDescription): Descriptors {
+  const { vendor, product, release, interfaces, strings } = description;
+  const index = (at: number) => at < strings.length ? at + 1 : 0;
+  const body = interfaces.flatMap(interfaceDescriptor);
+  return {
+    device: Uint8Array.of(
+      18,
+      DescriptorType.Device,
+      ...word(0x0200),
+      ...[0, 0, 0, CONTROL_PACKET],
+      ...word(vendor),
+      ...word(product),
+      ...word(release),
+      ...[index(0), index(1), index(2), 1],
+    ),
+    configuration: Uint8Array.of(
+      9,
+      DescriptorType.Configuration,
+      ...word(9 + body.length),
+      ...[interfaces.length, 1, 0, SELF_POWERED, 0],
+      ...body,
+    ),
+    strings: [Uint8Array.from(LANGUAGE_ENGLISH), ...strings.map(stringOf)],
+  };
+}
+
+function interfaceDescriptor(
+  { code, endpoints, classDescriptor = new Uint8Array(0) }: Interface,
+  number: number,
+): number[] {
+  return [
+    ...[9, 4, number, 0, endpoints.length, ...code, 0],
+    ...classDescriptor,
+    ...endpoints.flatMap(({ address, type, maxPacketSize, interval }) => [
+      ...[7, 5, address, type, ...word(maxPacketSize), interval],
+    ]),
+  ];
+}
+
+function stringOf(text: string): Uint8Array {
+  const units = Array.from(
+    { length: Math.min(text.length, MAX_STRING) },
+    (_, i) => text.charCodeAt(i),
+  );
+  return Uint8Array.of(
+    2 + 2 * units.length,
+    DescriptorType.String,
+    ...units.flatMap(word),
+  );
+}
+
+/** Returns the class descriptor of a HID interface. */
+export function hidDescriptor(report: Uint8Array): Uint8Array {
+  return Uint8Array.of(
+    9,
+    DescriptorType.Hid,
+    ...word(0x0111),
+    ...[0, 1, DescriptorType.HidReport],
+    ...word(report.length),
+  );
+}
+
+/** Returns the number of the interface that an endpoint belongs to; -1: none. */
+export function interfaceOf(
+  { interfaces }: UsbDescription,
+  address: number,
+): number {
+  return interfaces.findIndex(({ endpoints }) =>
+    endpoints.some((one) => one.address === address)
+  );
+}
+
+/** Returns true for the address of an endpoint that sends to the host. */
+export function isIn(address: number): boolean {
+  return (address & DIRECTION_IN) !== 0;
+}

@@ -1,0 +1,489 @@
+/**
+ * Everything that the GPIO adapters have in common: standard requests, one
+ * request of the driver's after another, and the guest's coming and going.
+ *
+ * @module
+ */
+import type { Timer } from "../../reactor/event_loop.ts";
+import { type LineOperation, type LinePort, PENDING } from "../../line/port.ts";
+import {
+  type Descriptors,
+  DescriptorType,
+  makeDescriptors,
+} from "./descriptors.ts";
+import type { InPipe } from "./in_pipe.ts";
+import { LineBank, type LineBankOwner } from "./line_bank.ts";
+import {
+  DIRECTION_IN,
+  NO_DATA,
+  type Setup,
+  TransferStatus,
+  type UsbDescription,
+  type UsbDevice,
+  type UsbHost,
+} from "./transfers.ts";
+
+/** One line of an adapter. */
+export interface UsbLine {
+  readonly port: LinePort;
+  /**
+   * Directions that the guest may give the line; looked at whenever it matters.
+   */
+  readonly rule: "any" | "input" | "output";
+}
+
+/** Receiver of what a guest does with an adapter. */
+export interface UsbDeviceEvents {
+  /** A guest has taken the device into use. */
+  began(): void;
+  /** The guest is gone; the lines have been told. */
+  gone(): void;
+  /** A request of the guest's, which came at `since`, was done, or was not. */
+  answered(
+    line: number,
+    operation: LineOperation,
+    isOk: boolean,
+    since: number,
+  ): void;
+  /** The guest made a line an output that is an input by rule. */
+  refused(line: number): void;
+}
+
+/** Parts of an adapter. */
+export interface UsbDeviceOptions {
+  readonly lines: readonly UsbLine[];
+  /** Serial number that the guest sees. */
+  readonly serial: string;
+  readonly events: UsbDeviceEvents;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Calls back once, `ms` milliseconds from now. */
+  after(ms: number, onElapsed: () => void): Timer;
+}
+
+/** Counters of an adapter since the start. */
+export interface UsbDeviceCounters {
+  /** Requests that are none: unknown, of a wrong length, of no line. */
+  invalid: number;
+  /** Transfers that found no room. */
+  overflows: number;
+  /** Changes of lines that no guest was told of, by line. */
+  readonly lostEdges: Float64Array;
+}
+
+/** Longest request. **Units**: bytes. */
+const MAX_REQUEST = 64;
+/** Requests that wait for the one under way. */
+const MAX_REQUESTS = 16;
+/** No token: the host does not want the answer any more. */
+const NO_TOKEN = -1;
+
+const REQUEST_KIND = 0x60;
+const CLASS_REQUEST = 0x20;
+const RECIPIENT = 0x1f;
+const RECIPIENT_DEVICE = 0;
+const RECIPIENT_INTERFACE = 1;
+const RECIPIENT_ENDPOINT = 2;
+
+const StandardRequest = {
+  GetStatus: 0,
+  ClearFeature: 1,
+  SetFeature: 3,
+  SetAddress: 5,
+  GetDescriptor: 6,
+  GetConfiguration: 8,
+  SetConfiguration: 9,
+  GetInterface: 10,
+  SetInterface: 11,
+} as const;
+
+/** A request of the driver's, kept until it is answered. */
+export class DriverRequest {
+  token = NO_TOKEN;
+  /** Number of the endpoint; 0: a control transfer, with the fields below. */
+  endpoint = 0;
+  requestType = 0;
+  request = 0;
+  value = 0;
+  index = 0;
+  /** Bytes that the host takes at most, or has sent. */
+  length = 0;
+  readonly data = new Uint8Array(MAX_REQUEST);
+  dataLength = 0;
+  /** Time of its arrival. **Units**: monotonic milliseconds. */
+  since = 0;
+}
+
+/** A device with lines. Nothing is made for each transfer. */
+export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
+  readonly description: UsbDescription;
+  readonly counters: UsbDeviceCounters;
+  protected readonly options: UsbDeviceOptions;
+  protected readonly bank: LineBank;
+  /** Answer of a request to the host. */
+  protected readonly reply = new Uint8Array(MAX_REQUEST);
+  protected replyLength = 0;
+  #host: UsbHost | undefined;
+  readonly #descriptors: Descriptors;
+  readonly #reports: readonly Uint8Array[];
+  readonly #pipes: ReadonlyMap<number, InPipe>;
+  readonly #requests = Array.from(
+    { length: MAX_REQUESTS },
+    () => new DriverRequest(),
+  );
+  #head = 0;
+  #count = 0;
+  #isServing = false;
+  #configuration = 0;
+  readonly #answer = new Uint8Array(2);
+
+  /**
+   * Makes the device and attaches it to the lines.
+   *
+   * @param reports HID report descriptors, by the number of their interface.
+   * @param pipes Endpoints that send to the host, by number.
+   */
+  constructor(
+    description: UsbDescription,
+    options: UsbDeviceOptions,
+    reports: readonly Uint8Array[],
+    pipes: ReadonlyMap<number, InPipe>,
+  ) {
+    this.description = description;
+    this.options = options;
+    this.#descriptors = makeDescriptors(description);
+    this.#reports = reports;
+    this.#pipes = pipes;
+    this.counters = {
+      invalid: 0,
+      overflows: 0,
+      lostEdges: new Float64Array(options.lines.length),
+    };
+    this.bank = new LineBank(options.lines.map(({ port }) => port), this);
+  }
+
+  /**
+   * Begins a request of the driver's.
+   *
+   * @returns Its status, or `PENDING`: `finish` is called then.
+   */
+  protected abstract begin(request: DriverRequest): number;
+  /** Forgets everything that a guest has made of the device. */
+  protected abstract forget(): void;
+  abstract lineDone(line: number, result: number, purpose: number): void;
+  abstract edge(line: number, level: number): void;
+  abstract restored(line: number): void;
+
+  get configuration(): number {
+    return this.#configuration;
+  }
+
+  /** The host, while there is one. */
+  protected get host(): UsbHost | undefined {
+    return this.#host;
+  }
+
+  attach(host: UsbHost): void {
+    this.#host = host;
+  }
+
+  detach(): void {
+    this.#host = undefined;
+    this.reset();
+  }
+
+  reset(): void {
+    this.#deconfigure();
+    this.#count = 0;
+    this.#isServing = false;
+    for (const pipe of this.#pipes.values()) pipe.clear();
+  }
+
+  configure(configuration: number): boolean {
+    if (configuration > 1) return false;
+    this.#deconfigure();
+    if (configuration === 0) return true;
+    this.#configuration = configuration;
+    this.options.events.began();
+    return true;
+  }
+
+  #deconfigure(): void {
+    if (this.#configuration === 0) return;
+    this.#configuration = 0;
+    // What is under way belongs to the guest that is gone.
+    for (let i = 0; i < this.#count; i++) {
+      const request = this.#requestAt(i);
+      const { token } = request;
+      request.token = NO_TOKEN;
+      if (token !== NO_TOKEN) {
+        this.#host?.done(token, TransferStatus.IoError, NO_DATA, 0);
+      }
+    }
+    this.#count = 0;
+    this.#isServing = false;
+    for (const pipe of this.#pipes.values()) pipe.drop();
+    this.forget();
+    this.bank.guestGone();
+    this.options.events.gone();
+  }
+
+  control(token: number, setup: Setup, data: Uint8Array): void {
+    if ((setup.requestType & REQUEST_KIND) === 0) {
+      return this.#standard(token, setup);
+    }
+    const isOwn = (setup.requestType & REQUEST_KIND) === CLASS_REQUEST &&
+      (setup.requestType & RECIPIENT) === RECIPIENT_INTERFACE &&
+      setup.index < this.description.interfaces.length &&
+      this.#configuration !== 0;
+    if (!isOwn || data.length > MAX_REQUEST) return this.#refuse(token);
+    const request = this.#next(token, data);
+    if (request === undefined) return;
+    request.endpoint = 0;
+    request.requestType = setup.requestType;
+    request.request = setup.request;
+    request.value = setup.value;
+    request.index = setup.index;
+    request.length = setup.length;
+    this.#serve();
+  }
+
+  out(token: number, endpoint: number, data: Uint8Array): void {
+    if (this.#configuration === 0 || !this.#has(endpoint & ~DIRECTION_IN)) {
+      return this.#invalid(token);
+    }
+    if (data.length > MAX_REQUEST) return this.#refuse(token);
+    const request = this.#next(token, data);
+    if (request === undefined) return;
+    request.endpoint = endpoint;
+    request.length = data.length;
+    this.#serve();
+  }
+
+  in(token: number, endpoint: number, length: number): void {
+    const pipe = this.#pipes.get(endpoint & ~DIRECTION_IN);
+    if (this.#configuration === 0 || pipe === undefined) {
+      return this.#invalid(token);
+    }
+    pipe.wait(token, length, this.#host!);
+    this.drained();
+  }
+
+  /** The host may have taken a message. */
+  protected drained(): void {}
+
+  cancel(token: number): boolean {
+    for (const pipe of this.#pipes.values()) {
+      if (pipe.cancel(token)) return this.#cancelled(token);
+    }
+    for (let i = 0; i < this.#count; i++) {
+      const request = this.#requestAt(i);
+      if (request.token !== token) continue;
+      request.token = NO_TOKEN;
+      return this.#cancelled(token);
+    }
+    return false;
+  }
+
+  #cancelled(token: number): true {
+    this.#host?.done(token, TransferStatus.Cancelled, NO_DATA, 0);
+    return true;
+  }
+
+  /** The request under way, while one is. */
+  protected get current(): DriverRequest | undefined {
+    return this.#isServing ? this.#requests[this.#head] : undefined;
+  }
+
+  /** True if the host wants to have the request under way answered. */
+  protected get isWanted(): boolean {
+    return this.#isServing && this.#requests[this.#head]!.token !== NO_TOKEN;
+  }
+
+  /** Ends the request that answered `PENDING`, and goes on with the next. */
+  protected finish(status: number): void {
+    if (!this.#isServing) return;
+    this.#finish(status);
+    this.#serve();
+  }
+
+  /** Counts and reports what a line answered to the request under way. */
+  protected answered(
+    line: number,
+    operation: LineOperation,
+    isOk: boolean,
+  ): void {
+    const since = this.#requests[this.#head]!.since;
+    this.options.events.answered(line, operation, isOk, since);
+  }
+
+  /** Counts a request that is none. */
+  protected invalid(): TransferStatus {
+    this.counters.invalid++;
+    return TransferStatus.Stall;
+  }
+
+  /** Called when the request under way has been answered. */
+  protected ended(_request: DriverRequest, _status: number): void {}
+
+  #has(address: number): boolean {
+    for (const { endpoints } of this.description.interfaces) {
+      for (const one of endpoints) if (one.address === address) return true;
+    }
+    return false;
+  }
+
+  #requestAt(i: number): DriverRequest {
+    return this.#requests[(this.#head + i) % MAX_REQUESTS]!;
+  }
+
+  #next(token: number, data: Uint8Array): DriverRequest | undefined {
+    if (this.#count === MAX_REQUESTS) {
+      this.counters.overflows++;
+      this.#host?.done(token, TransferStatus.IoError, NO_DATA, 0);
+      return undefined;
+    }
+    const request = this.#requestAt(this.#count++);
+    request.token = token;
+    for (let i = 0; i < data.length; i++) request.data[i] = data[i]!;
+    request.dataLength = data.length;
+    request.since = this.options.now();
+    return request;
+  }
+
+  #serve(): void {
+    while (!this.#isServing && this.#count > 0) {
+      const request = this.#requests[this.#head]!;
+      if (request.token === NO_TOKEN) {
+        this.#head = (this.#head + 1) % MAX_REQUESTS;
+        this.#count--;
+        continue;
+      }
+      this.#isServing = true;
+      this.replyLength = 0;
+      const status = this.begin(request);
+      if (status === PENDING) return;
+      // What it led to may have been the end of all requests.
+      if (this.#isServing) this.#finish(status);
+    }
+  }
+
+  #finish(status: number): void {
+    const request = this.#requests[this.#head]!;
+    const { token } = request;
+    if (token !== NO_TOKEN) {
+      const isIn = request.endpoint === 0 &&
+        (request.requestType & DIRECTION_IN) !== 0;
+      const isOk = status === TransferStatus.Success;
+      const length = !isOk
+        ? 0
+        : isIn
+        ? Math.min(this.replyLength, request.length)
+        : request.dataLength;
+      this.#host?.done(
+        token,
+        status as TransferStatus,
+        isIn && length > 0 ? this.reply.subarray(0, length) : NO_DATA,
+        length,
+      );
+      this.ended(request, status);
+    }
+    this.#isServing = false;
+    // The host may have ended everything meanwhile.
+    if (this.#count === 0) return;
+    this.#head = (this.#head + 1) % MAX_REQUESTS;
+    this.#count--;
+  }
+
+  #refuse(token: number): void {
+    this.#host?.done(token, this.invalid(), NO_DATA, 0);
+  }
+
+  #invalid(token: number): void {
+    this.counters.invalid++;
+    this.#host?.done(token, TransferStatus.Invalid, NO_DATA, 0);
+  }
+
+  #standard(token: number, setup: Setup): void {
+    const { requestType, request, value, length } = setup;
+    const isIn = (requestType & DIRECTION_IN) !== 0;
+    const answer = isIn ? this.#standardIn(setup) : undefined;
+    if (answer !== undefined) {
+      const sent = Math.min(answer.length, length);
+      this.#host?.done(
+        token,
+        TransferStatus.Success,
+        answer.subarray(0, sent),
+        sent,
+      );
+      return;
+    }
+    let isOk = false;
+    if (!isIn && length === 0) {
+      const recipient = requestType & RECIPIENT;
+      switch (request) {
+        case StandardRequest.ClearFeature:
+        case StandardRequest.SetFeature:
+          isOk = recipient <= RECIPIENT_ENDPOINT;
+          break;
+        case StandardRequest.SetAddress:
+          isOk = recipient === RECIPIENT_DEVICE;
+          break;
+        case StandardRequest.SetConfiguration:
+          isOk = recipient === RECIPIENT_DEVICE && this.configure(value);
+          break;
+        case StandardRequest.SetInterface:
+          isOk = recipient === RECIPIENT_INTERFACE && value === 0 &&
+            setup.index < this.description.interfaces.length;
+      }
+    }
+    if (!isOk) return this.#refuse(token);
+    this.#host?.done(token, TransferStatus.Success, NO_DATA, 0);
+  }
+
+  /** Answer of a standard request to the host; undefined: it is refused. */
+  #standardIn(setup: Setup): Uint8Array | undefined {
+    const { requestType, request, value, index } = setup;
+    const recipient = requestType & RECIPIENT;
+    const answer = this.#answer;
+    switch (request) {
+      case StandardRequest.GetStatus:
+        if (recipient > RECIPIENT_ENDPOINT) return undefined;
+        answer[0] = recipient === RECIPIENT_DEVICE ? 1 : 0;
+        answer[1] = 0;
+        return answer;
+      case StandardRequest.GetConfiguration:
+        answer[0] = this.#configuration;
+        return answer.subarray(0, 1);
+      case StandardRequest.GetInterface:
+        answer[0] = 0;
+        return index < this.description.interfaces.length
+          ? answer.subarray(0, 1)
+          : undefined;
+      case StandardRequest.GetDescriptor:
+        return recipient === RECIPIENT_INTERFACE
+          ? this.#classDescriptor(value >>> 8, index)
+          : this.#descriptor(value >>> 8, value & 0xff);
+      default:
+        return undefined;
+    }
+  }
+
+  #descriptor(type: number, index: number): Uint8Array | undefined {
+    const { device, configuration, strings } = this.#descriptors;
+    if (type === DescriptorType.Device && index === 0) return device;
+    if (type === DescriptorType.Configuration && index === 0) {
+      return configuration;
+    }
+    return type === DescriptorType.String ? strings[index] : undefined;
+  }
+
+  #classDescriptor(type: number, index: number): Uint8Array | undefined {
+    const report = this.#reports[index];
+    if (report === undefined || report.length === 0) return undefined;
+    if (type === DescriptorType.HidReport) return report;
+    return type === DescriptorType.Hid
+      ? this.description.interfaces[index]!.classDescriptor
+      : undefined;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Levels of lines that a guest has yet to be shown, in their order.
+ *
+ * @module
+ */
+
+/** Levels that are kept for each line. */
+const CAPACITY = 128;
+
+/** Queues of levels, one for each line. */
+export class LevelQueues {
+  readonly #levels: Uint8Array;
+  readonly #heads: Uint8Array;
+  readonly #counts: Uint8Array;
+
+  /** Makes empty queues. */
+  constructor(lines: number) {
+    this.#levels = new Uint8Array(lines * CAPACITY);
+    this.#heads = new Uint8Array(lines);
+    this.#counts = new Uint8Array(lines);
+  }
+
+  /** Number of levels that a line has. */
+  count(line: number): number {
+    return this.#counts[line]!;
+  }
+
+  /** The oldest level of a line that has one. */
+  first(line: number): number {
+    return this.#levels[line * CAPACITY + this.#heads[line]!]!;
+  }
+
+  /** Takes the oldest level of a line that has one. */
+  shift(line: number): number {
+    const level = this.first(line);
+    this.#heads[line] = (this.#heads[line]! + 1) % CAPACITY;
+    this.#counts[line] = this.#counts[line]! - 1;
+    return level;
+  }
+
+  /**
+   * Adds a level. A queue that is full loses the last one instead of taking
+   * another: where levels alternate, what remains still does, and ends with
+   * the level that the line has.
+   *
+   * @returns Number of levels that were lost.
+   */
+  push(line: number, level: number): number {
+    const count = this.#counts[line]!;
+    if (count === CAPACITY) {
+      this.#counts[line] = count - 1;
+      return 2;
+    }
+    this.#levels[line * CAPACITY + (this.#heads[line]! + count) % CAPACITY] =
+      level;
+    this.#counts[line] = count + 1;
+    return 0;
+  }
+
+  /** Forgets the levels of a line. */
+  clear(line: number): void {
+    this.#counts[line] = 0;
+  }
+}

@@ -1,0 +1,565 @@
+/**
+ * An Intel La Jolla Cove Adapter with GPIO lines: 1 to 64 lines of any
+ * direction, with interrupts that the adapter reports.
+ *
+ * The driver has these habits, which decide how lines are served:
+ * * It makes an output by a configuration and a write, in this order. The line
+ *   is driven by the write, so that it never has a level that no one asked for.
+ * * Bits of bias and of an interrupt stay set in later configurations of a
+ *   direction. The direction comes first then, and nothing else is done.
+ * * An event disarms the line until the driver unmasks it again. What changes
+ *   meanwhile is kept, in order.
+ * * For both edges it reads the line after an event, to tell which one it was.
+ *   The level of the event is held for that, and the next event waits for it.
+ * * A request that is refused is a transfer that stalls: EPIPE in the guest.
+ *
+ * @module
+ */
+import {
+  Departure,
+  Direction,
+  Edges,
+  FAILED,
+  LineOperation,
+  PENDING,
+} from "../../line/port.ts";
+import type { Timer } from "../../reactor/event_loop.ts";
+import {
+  type DriverRequest,
+  GpioUsbDevice,
+  type UsbDeviceOptions,
+} from "../core/gpio_usb_device.ts";
+import { InPipe } from "../core/in_pipe.ts";
+import { LevelQueues } from "../core/level_queues.ts";
+import { EndpointType, TransferStatus } from "../core/transfers.ts";
+import {
+  Config,
+  enumerationOf,
+  Flag,
+  GpioCommand,
+  HEADER,
+  ManagementCommand,
+  MAX_LINES,
+  MessageType,
+} from "./protocol.ts";
+import { KEYBOARD, KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
+
+const VENDOR_INTEL = 0x8086;
+const PRODUCT_LJCA = 0x0b63;
+/** Number of the endpoints of the adapter itself. */
+const ADAPTER_ENDPOINT = 1;
+/** Events of all lines, and as many answers as requests can wait. */
+const MAX_MESSAGES = MAX_LINES + 32;
+/** Time that a driver has to read a line after it has unmasked it. */
+const READ_LIMIT_MS = 50;
+
+/** Interrupt modes. */
+const Trigger = { None: 0, Rising: 1, Falling: 2, Both: 3, High: 4, Low: 5 };
+
+/** Purposes of a line's operation. */
+const Purpose = {
+  Input: 0,
+  Output: 1,
+  Set: 2,
+  Read: 3,
+  Release: 4,
+  /** First half of a configured interrupt: the line becomes an input. */
+  TriggerInput: 5,
+  /** Second half: its edges are asked for. */
+  TriggerEdges: 6,
+  Mask: 7,
+  /** The level is read for a level interrupt. */
+  Check: 8,
+} as const;
+
+/** The adapter. */
+export class LjcaDevice extends GpioUsbDevice {
+  readonly #pipe: InPipe;
+  readonly #enumeration: Uint8Array;
+  readonly #event = Uint8Array.of(
+    MessageType.Gpio,
+    GpioCommand.Event,
+    0,
+    3,
+    1,
+    0,
+    0,
+  );
+  readonly #levels: LevelQueues;
+  readonly #isInput: Uint8Array;
+  readonly #wantsOutput: Uint8Array;
+  readonly #triggers: Uint8Array;
+  readonly #edges: Uint8Array;
+  readonly #isArmed: Uint8Array;
+  readonly #wantsCheck: Uint8Array;
+  /** Level of the last event, until the driver has read it; -1: none. */
+  readonly #held: Int8Array;
+  /** When an event need not wait for that any more. */
+  readonly #heldUntil: Float64Array;
+  #timer: Timer | undefined;
+  /** Configuration that is under way. */
+  #trigger = Trigger.None;
+  /** Event that waits for the answer under way to be sent; -1: none. */
+  #readLine = -1;
+  #hasWaitingEvents = false;
+
+  /**
+   * Makes the adapter.
+   *
+   * @throws {RangeError} If there are no lines, or more than 64.
+   */
+  constructor(options: UsbDeviceOptions) {
+    const count = options.lines.length;
+    if (count < 1 || count > MAX_LINES) {
+      throw new RangeError(
+        `Cannot make an LJCA of ${count} lines: it has 1 to ${MAX_LINES}`,
+      );
+    }
+    const pipe = new InPipe(MAX_MESSAGES);
+    const bulk = {
+      type: EndpointType.Bulk,
+      maxPacketSize: 64,
+      interval: 0,
+    };
+    super(
+      {
+        vendor: VENDOR_INTEL,
+        product: PRODUCT_LJCA,
+        release: 0x0100,
+        interfaces: [
+          {
+            code: [0xff, 0, 0],
+            endpoints: [
+              { address: 0x80 | ADAPTER_ENDPOINT, ...bulk },
+              { address: ADAPTER_ENDPOINT, ...bulk },
+            ],
+          },
+          KEYBOARD,
+        ],
+        strings: ["gpioagg", "GPIO adapter (LJCA)", options.serial],
+      },
+      options,
+      [new Uint8Array(0), KEYBOARD_REPORT],
+      new Map([
+        [ADAPTER_ENDPOINT, pipe],
+        [KEYBOARD_ENDPOINT, new InPipe(1)],
+      ]),
+    );
+    this.#pipe = pipe;
+    this.#enumeration = enumerationOf(count);
+    this.#levels = new LevelQueues(count);
+    this.#isInput = new Uint8Array(count);
+    this.#wantsOutput = new Uint8Array(count);
+    this.#triggers = new Uint8Array(count);
+    this.#edges = new Uint8Array(count);
+    this.#isArmed = new Uint8Array(count);
+    this.#wantsCheck = new Uint8Array(count);
+    this.#held = new Int8Array(count).fill(-1);
+    this.#heldUntil = new Float64Array(count);
+  }
+
+  protected override begin(request: DriverRequest): number {
+    if (request.endpoint === 0) return this.#keyboardRequest(request);
+    const { data, dataLength } = request;
+    const length = data[HEADER.length]!;
+    if (dataLength < HEADER.size || dataLength !== HEADER.size + length) {
+      return this.invalid();
+    }
+    switch (data[HEADER.type]) {
+      case MessageType.Management:
+        return this.#manage(data[HEADER.command]!, data, length);
+      case MessageType.Gpio:
+        return this.#serveGpio(data[HEADER.command]!, data, length);
+      default:
+        return this.invalid();
+    }
+  }
+
+  protected override ended(request: DriverRequest, status: number): void {
+    if (request.endpoint === 0 || status !== TransferStatus.Success) return;
+    const { data } = request;
+    if ((data[HEADER.flags]! & Flag.Acknowledge) !== 0) {
+      const { reply } = this;
+      reply[HEADER.type] = data[HEADER.type]!;
+      reply[HEADER.command] = data[HEADER.command]!;
+      reply[HEADER.flags] = Flag.Acknowledge;
+      reply[HEADER.length] = this.replyLength;
+      const length = HEADER.size + this.replyLength;
+      if (!this.#pipe.push(reply, length, this.host)) this.counters.overflows++;
+    }
+    const line = this.#readLine;
+    this.#readLine = -1;
+    // Behind the answer, which the driver waits for.
+    if (line >= 0) this.#deliver(line);
+  }
+
+  protected override drained(): void {
+    if (!this.#hasWaitingEvents) return;
+    this.#hasWaitingEvents = false;
+    for (let line = 0; line < this.bank.length; line++) this.#deliver(line);
+  }
+
+  protected override forget(): void {
+    this.#forgetInterrupts();
+    this.#isInput.fill(0);
+    this.#wantsOutput.fill(0);
+    this.#edges.fill(Edges.None);
+    this.#readLine = -1;
+  }
+
+  #forgetInterrupts(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    this.#triggers.fill(Trigger.None);
+    this.#isArmed.fill(0);
+    this.#wantsCheck.fill(0);
+    this.#held.fill(-1);
+    for (let line = 0; line < this.bank.length; line++) {
+      this.#levels.clear(line);
+    }
+    this.#hasWaitingEvents = false;
+  }
+
+  edge(line: number, level: number): void {
+    const trigger = this.#triggers[line]!;
+    if (trigger === Trigger.None) return;
+    if (trigger >= Trigger.High) return this.#check(line);
+    const edge = level === 0 ? Edges.Falling : Edges.Rising;
+    if ((trigger & edge) === 0) return;
+    const lost = this.#levels.push(line, level);
+    if (lost > 0) {
+      const { lostEdges } = this.counters;
+      lostEdges[line] = lostEdges[line]! + lost;
+    }
+    this.#deliver(line);
+  }
+
+  restored(line: number): void {
+    if (this.#triggers[line]! >= Trigger.High) this.#check(line);
+  }
+
+  lineDone(line: number, result: number, purpose: number): void {
+    if (purpose === Purpose.Check) this.#checked(line, result);
+    else {
+      const status = this.#stepDone(line, result, purpose);
+      if (status !== PENDING) this.finish(status);
+    }
+    if (this.#wantsCheck[line] === 1) this.#check(line);
+  }
+
+  /** Requests to the keyboard: it has nothing to say, and takes anything. */
+  #keyboardRequest({ requestType, index, length }: DriverRequest): number {
+    if (index !== 1) return this.invalid();
+    if ((requestType & 0x80) === 0) return TransferStatus.Success;
+    this.replyLength = Math.min(1, length);
+    this.reply[0] = 0;
+    return TransferStatus.Success;
+  }
+
+  #manage(command: number, data: Uint8Array, length: number): number {
+    const { reply } = this;
+    switch (command) {
+      case ManagementCommand.Reset:
+        if (length !== 4) return this.invalid();
+        for (let i = 0; i < length; i++) {
+          reply[HEADER.size + i] = data[HEADER.size + i]!;
+        }
+        this.replyLength = length;
+        // A driver begins, and cannot take events yet.
+        this.#forgetInterrupts();
+        return TransferStatus.Success;
+      case ManagementCommand.EnumerateGpio: {
+        const answer = this.#enumeration;
+        for (let i = 0; i < answer.length; i++) {
+          reply[HEADER.size + i] = answer[i]!;
+        }
+        this.replyLength = answer.length;
+        return TransferStatus.Success;
+      }
+      case ManagementCommand.EnumerateI2c:
+      case ManagementCommand.EnumerateSpi:
+        reply[HEADER.size] = 0;
+        this.replyLength = 1;
+        return TransferStatus.Success;
+      default:
+        return this.invalid();
+    }
+  }
+
+  #serveGpio(command: number, data: Uint8Array, length: number): number {
+    const line = data[HEADER.size + 1]!;
+    // One line at a time is all that the driver asks for.
+    if (length !== 3 || data[HEADER.size] !== 1 || line >= this.bank.length) {
+      return this.invalid();
+    }
+    const value = data[HEADER.size + 2]!;
+    switch (command) {
+      case GpioCommand.Config:
+        return this.#configure(line, value);
+      case GpioCommand.Read:
+        return this.#read(line);
+      case GpioCommand.Write:
+        return this.#write(line, value === 0 ? 0 : 1);
+      case GpioCommand.Mask:
+        return this.#mask(line);
+      case GpioCommand.Unmask:
+        return this.#unmask(line);
+      default:
+        return this.invalid();
+    }
+  }
+
+  #step(
+    line: number,
+    operation: LineOperation,
+    argument: number,
+    purpose: number,
+  ): number {
+    const result = this.bank.submit(line, operation, argument, purpose);
+    return result === PENDING ? PENDING : this.#stepDone(line, result, purpose);
+  }
+
+  #configure(line: number, value: number): number {
+    if ((value & Config.Output) !== 0) return this.#becomeOutput(line);
+    if ((value & Config.Input) !== 0) {
+      // An input that reports edges stays as it is, so that none gets lost.
+      if (this.#isInput[line] === 1 && this.#edges[line] !== Edges.None) {
+        this.answered(line, LineOperation.Input, true);
+        return TransferStatus.Success;
+      }
+      return this.#step(line, LineOperation.Input, 0, Purpose.Input);
+    }
+    if ((value & Config.Interrupt) !== 0) {
+      this.#trigger = triggerOf(value);
+      if (this.#trigger === Trigger.None) return this.invalid();
+      return this.#setTrigger(line);
+    }
+    if ((value & Config.Disable) !== 0) {
+      return this.#step(
+        line,
+        LineOperation.Deactivate,
+        Departure.LineReleased,
+        Purpose.Release,
+      );
+    }
+    // Bias is the host's.
+    return TransferStatus.Success;
+  }
+
+  #becomeOutput(line: number): number {
+    const isAllowed = this.options.lines[line]!.rule !== "input";
+    this.answered(line, LineOperation.Output, isAllowed);
+    if (!isAllowed) {
+      this.options.events.refused(line);
+      return TransferStatus.Stall;
+    }
+    this.#wantsOutput[line] = 1;
+    return TransferStatus.Success;
+  }
+
+  #setTrigger(line: number): number {
+    const isOutput = this.bank.directionOf(line) === Direction.Output;
+    if (isOutput || this.#wantsOutput[line] === 1) {
+      this.answered(line, LineOperation.SetEdges, false);
+      return TransferStatus.Stall;
+    }
+    return this.#isInput[line] === 1
+      ? this.#askForEdges(line)
+      : this.#step(line, LineOperation.Input, 0, Purpose.TriggerInput);
+  }
+
+  #askForEdges(line: number): number {
+    const edges = edgesOf(this.#trigger);
+    return this.#edges[line] === edges
+      ? this.#stepDone(line, 0, Purpose.TriggerEdges)
+      : this.#step(line, LineOperation.SetEdges, edges, Purpose.TriggerEdges);
+  }
+
+  #read(line: number): number {
+    const held = this.#held[line]!;
+    if (held < 0) {
+      return this.#step(line, LineOperation.GetValue, 0, Purpose.Read);
+    }
+    this.#held[line] = -1;
+    this.#readLine = line;
+    return this.#stepDone(line, held, Purpose.Read);
+  }
+
+  #write(line: number, level: number): number {
+    if (this.bank.directionOf(line) === Direction.Output) {
+      return this.#step(line, LineOperation.SetValue, level, Purpose.Set);
+    }
+    // An input keeps its level, whatever is written.
+    return this.#wantsOutput[line] === 1
+      ? this.#step(line, LineOperation.Output, level, Purpose.Output)
+      : TransferStatus.Success;
+  }
+
+  #mask(line: number): number {
+    this.#triggers[line] = Trigger.None;
+    this.#isArmed[line] = 0;
+    this.#held[line] = -1;
+    this.#levels.clear(line);
+    if (this.#edges[line] === Edges.None) return TransferStatus.Success;
+    return this.#step(
+      line,
+      LineOperation.SetEdges,
+      Edges.None,
+      Purpose.Mask,
+    );
+  }
+
+  #unmask(line: number): number {
+    if (this.#triggers[line] === Trigger.None) return TransferStatus.Success;
+    this.#isArmed[line] = 1;
+    if (this.#held[line]! >= 0) {
+      this.#heldUntil[line] = this.options.now() + READ_LIMIT_MS;
+    }
+    // Once this is answered.
+    this.#readLine = line;
+    return TransferStatus.Success;
+  }
+
+  #stepDone(line: number, result: number, purpose: number): number {
+    const isOk = result !== FAILED;
+    switch (purpose) {
+      case Purpose.Read:
+        this.answered(line, LineOperation.GetValue, isOk);
+        if (!isOk) return TransferStatus.Stall;
+        this.reply[HEADER.size] = 1;
+        this.reply[HEADER.size + 1] = line;
+        this.reply[HEADER.size + 2] = result === 0 ? 0 : 1;
+        this.replyLength = 3;
+        return TransferStatus.Success;
+      case Purpose.Output:
+        if (isOk) {
+          this.#isInput[line] = 0;
+          this.#edges[line] = Edges.None;
+          this.#triggers[line] = Trigger.None;
+          this.#isArmed[line] = 0;
+        }
+        this.answered(line, LineOperation.SetValue, isOk);
+        break;
+      case Purpose.Set:
+        this.answered(line, LineOperation.SetValue, isOk);
+        break;
+      case Purpose.Input:
+      case Purpose.TriggerInput:
+        this.answered(line, LineOperation.Input, isOk);
+        if (!isOk) break;
+        this.#isInput[line] = 1;
+        this.#wantsOutput[line] = 0;
+        if (purpose === Purpose.TriggerInput) return this.#askForEdges(line);
+        break;
+      case Purpose.TriggerEdges:
+        this.answered(line, LineOperation.SetEdges, isOk);
+        if (!isOk) break;
+        this.#edges[line] = edgesOf(this.#trigger);
+        this.#triggers[line] = this.#trigger;
+        this.#levels.clear(line);
+        this.#held[line] = -1;
+        break;
+      case Purpose.Mask:
+        // Off in any case, for the guest.
+        this.answered(line, LineOperation.SetEdges, true);
+        this.#edges[line] = Edges.None;
+        return TransferStatus.Success;
+      case Purpose.Release:
+        this.answered(line, LineOperation.Deactivate, isOk);
+        if (!isOk) break;
+        this.#isInput[line] = 0;
+        this.#wantsOutput[line] = 0;
+        this.#edges[line] = Edges.None;
+        this.#triggers[line] = Trigger.None;
+        this.#isArmed[line] = 0;
+    }
+    return isOk ? TransferStatus.Success : TransferStatus.Stall;
+  }
+
+  /** Sends the event that is due, if the driver can take it. */
+  #deliver(line: number): void {
+    if (this.#isArmed[line] === 0) return;
+    const trigger = this.#triggers[line]!;
+    if (trigger >= Trigger.High) return this.#check(line);
+    if (this.#levels.count(line) === 0) return;
+    if (this.#held[line]! >= 0) {
+      const leftMs = this.#heldUntil[line]! - this.options.now();
+      if (leftMs > 0) return this.#deliverIn(leftMs);
+    }
+    const level = this.#levels.first(line);
+    if (!this.#send(line, level)) return;
+    this.#levels.shift(line);
+    if (trigger === Trigger.Both) this.#held[line] = level;
+  }
+
+  #deliverIn(ms: number): void {
+    this.#timer ??= this.options.after(ms, () => {
+      this.#timer = undefined;
+      for (let line = 0; line < this.bank.length; line++) {
+        if (this.#held[line]! >= 0) this.#deliver(line);
+      }
+    });
+  }
+
+  #send(line: number, level: number): boolean {
+    this.#event[HEADER.size + 1] = line;
+    this.#event[HEADER.size + 2] = level;
+    // Before it is sent: the host may answer at once.
+    this.#isArmed[line] = 0;
+    if (this.#pipe.push(this.#event, this.#event.length, this.host)) {
+      return true;
+    }
+    this.#isArmed[line] = 1;
+    this.#hasWaitingEvents = true;
+    return false;
+  }
+
+  /** Reads a line for its level interrupt. */
+  #check(line: number): void {
+    this.#wantsCheck[line] = 0;
+    if (this.#isArmed[line] === 0 || this.#triggers[line]! < Trigger.High) {
+      return;
+    }
+    if (this.bank.isBusy(line)) {
+      this.#wantsCheck[line] = 1;
+      return;
+    }
+    const result = this.bank.submit(
+      line,
+      LineOperation.GetValue,
+      0,
+      Purpose.Check,
+    );
+    if (result !== PENDING) this.#checked(line, result);
+  }
+
+  #checked(line: number, level: number): void {
+    // A level that cannot be read is no interrupt.
+    if (level === FAILED || this.#isArmed[line] === 0) return;
+    const trigger = this.#triggers[line]!;
+    const active = trigger === Trigger.High ? 1 : 0;
+    if (trigger >= Trigger.High && level === active) this.#send(line, level);
+  }
+}
+
+function triggerOf(value: number): number {
+  const direction = value & (Config.Up | Config.Down);
+  if ((value & Config.Edge) === 0) {
+    return direction === 0
+      ? Trigger.Both
+      : direction === Config.Up
+      ? Trigger.High
+      : direction === Config.Down
+      ? Trigger.Low
+      : Trigger.None;
+  }
+  return direction === Config.Up
+    ? Trigger.Rising
+    : direction === Config.Down
+    ? Trigger.Falling
+    : Trigger.None;
+}
+
+function edgesOf(trigger: number): Edges {
+  return trigger < Trigger.High ? trigger as Edges : Edges.Both;
+}

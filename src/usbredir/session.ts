@@ -1,0 +1,185 @@
+/**
+ * One connection of a QEMU, in the reactor.
+ *
+ * @module
+ */
+import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import {
+  closeConnection,
+  receiveBytes,
+  send,
+} from "../../ffi/socket_message.ts";
+import type { PeerSession } from "../peer/peer_server.ts";
+import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
+import type { UsbDevice } from "../usb/core/transfers.ts";
+import { UsbredirWire } from "./wire.ts";
+
+/** Answers that may wait before the peer is read no more. **Units**: bytes. */
+const MAX_BACKLOG = 32 * 1024;
+const CLOSED = "it closed the connection";
+
+/** Parts of a session. */
+export interface UsbredirSessionOptions {
+  readonly loop: EventLoop;
+  /** The peer's share of the loop's time. */
+  readonly share: TimeShare;
+  /** Connected and nonblocking. **Ownership**: taken over. */
+  readonly connection: OwnedFd;
+  /** **Ownership**: borrowed. */
+  readonly device: UsbDevice;
+  /** Called once, when it is over and everything of it is released. */
+  readonly onEnd: (reason: string, isFault: boolean) => void;
+}
+
+/** A peer that uses the device. **Ownership**: owns the connection. */
+export class UsbredirSession implements PeerSession {
+  readonly #options: UsbredirSessionOptions;
+  readonly #wire: UsbredirWire;
+  readonly #watch: Watch;
+  #isOpen = true;
+  #isServing = false;
+  #isDeferred = false;
+  // Its hello is sent by the loop.
+  #mask: number = EPOLLIN | EPOLLOUT;
+
+  /**
+   * Begins the session.
+   *
+   * @throws {OsError} If the connection cannot be watched; it is closed then.
+   */
+  constructor(options: UsbredirSessionOptions) {
+    this.#options = options;
+    const { loop, connection, device, share } = options;
+    this.#wire = new UsbredirWire(device, () => this.#moreOutput());
+    try {
+      this.#watch = loop.watch(
+        connection.fd,
+        this.#mask,
+        (events) => this.#ready(events),
+        share,
+      );
+    } catch (error) {
+      closeConnection(connection);
+      throw error;
+    }
+  }
+
+  get isIdle(): boolean {
+    return !this.#wire.hasHello;
+  }
+
+  end(reason: string): void {
+    this.#end(reason, false);
+  }
+
+  [Symbol.dispose](): void {
+    this.#end("gpioagg stops", false);
+  }
+
+  #end(reason: string, isFault: boolean): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#watch[Symbol.dispose]();
+    closeConnection(this.#options.connection);
+    this.#wire.close(reason);
+    this.#options.onEnd(reason, isFault);
+  }
+
+  #ready(events: number): void {
+    if ((events & EPOLLOUT) !== 0) this.#flush();
+    this.#serve();
+  }
+
+  /** Serves packets until there are no more, or the peer's time is used up. */
+  #serve(): void {
+    this.#isServing = true;
+    try {
+      while (this.#isOpen) {
+        if (!this.#wire.next() && (this.#isFaulty() || !this.#receive())) break;
+        if (this.#wire.output.backlog > MAX_BACKLOG) {
+          // What it does not read, it does not get more of.
+          this.#flush();
+          if (this.#wire.output.backlog > MAX_BACKLOG) break;
+        }
+        if (this.#options.share.isSpent) {
+          this.#serveLater();
+          break;
+        }
+      }
+    } finally {
+      this.#isServing = false;
+    }
+    this.#flush();
+  }
+
+  #serveLater(): void {
+    if (this.#isDeferred) return;
+    this.#isDeferred = true;
+    this.#options.share.defer(() => {
+      this.#isDeferred = false;
+      this.#serve();
+    });
+  }
+
+  #isFaulty(): boolean {
+    const { fault } = this.#wire;
+    if (fault === "") return false;
+    this.#end(fault, true);
+    return true;
+  }
+
+  /** Receives a piece; false if there is none. */
+  #receive(): boolean {
+    try {
+      const count = receiveBytes(
+        this.#options.connection.fd,
+        this.#wire.room,
+      );
+      if (count === 0) this.#end(CLOSED, false);
+      if (count <= 0) return false;
+      this.#wire.received(count);
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  #moreOutput(): void {
+    if (!this.#isServing) this.#flush();
+  }
+
+  #flush(): void {
+    if (!this.#isOpen) return;
+    const { output } = this.#wire;
+    try {
+      while (output.backlog > 0) {
+        const count = send(this.#options.connection.fd, output.waiting);
+        if (count < 0) break;
+        output.sent(count);
+      }
+    } catch (error) {
+      return this.#failed(error);
+    }
+    const isFull = output.backlog > 0;
+    const mask = output.backlog > MAX_BACKLOG
+      ? EPOLLOUT
+      : isFull
+      ? EPOLLIN | EPOLLOUT
+      : EPOLLIN;
+    if (mask === this.#mask) return;
+    const wasHeld = (this.#mask & EPOLLIN) === 0;
+    this.#mask = mask;
+    this.#watch.update(mask);
+    // What was received before it fell behind is reported by no one.
+    if (wasHeld && !this.#isServing) this.#serveLater();
+  }
+
+  #failed(error: unknown): void {
+    if (!isOsError(error)) throw error;
+    const isGone = error.code === "ECONNRESET" || error.code === "EPIPE";
+    this.#end(isGone ? CLOSED : error.message, false);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * A vfio-user server: presents one PCI card to one VMM after another.
+ *
+ * @module
+ */
+import type { PciCard } from "../pci/pci_card.ts";
+import type { PeerTimes } from "../peer/peer_process.ts";
+import { type PeerEndpoint, PeerServer } from "../peer/peer_server.ts";
+import type { ProtocolError } from "../peer/protocol_error.ts";
+import { SessionPart, type SessionStore } from "../peer/session_store.ts";
+import type { EventLoop } from "../reactor/event_loop.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { type ResumedSession, Session } from "./session.ts";
+import { SessionMemory } from "./session_memory.ts";
+
+/** Options of a {@linkcode VfioUserBackend}. */
+export interface VfioUserBackendOptions {
+  readonly loop: EventLoop;
+  readonly card: PciCard;
+  readonly endpoint: PeerEndpoint;
+  readonly events: {
+    connected(): void;
+    disconnected(reason: string): void;
+    waiting(who: string): void;
+    fault(error: ProtocolError): void;
+  };
+  /** Reads the times of a VMM's process; tests bring their own. */
+  readonly peerTimes?: () => PeerTimes | undefined;
+  /**
+   * Keeps the session across a restart of this process: QEMU never connects
+   * again.
+   */
+  readonly store?: SessionStore | undefined;
+  /** Monotonic milliseconds; tests bring their own clock. */
+  readonly now?: () => number;
+}
+
+/**
+ * One card behind one socket. **Ownership**: owns the endpoint's fd; the card is
+ * lent.
+ */
+export class VfioUserBackend implements Disposable {
+  readonly #server: PeerServer<Session>;
+
+  /**
+   * Begins to serve.
+   *
+   * @throws {OsError} If the endpoint cannot be watched; it is closed then.
+   */
+  constructor(options: VfioUserBackendOptions) {
+    const { card, endpoint, events, store, loop } = options;
+    let left = store && takeSession(store, card.stateWords);
+    this.#server = new PeerServer({
+      loop,
+      endpoint,
+      events,
+      ...options.now === undefined ? {} : { now: options.now },
+      resumed: left?.connection,
+      begin: ({ connection, peer, share, onEnd }) => {
+        const resumed = connection === left?.connection ? left : undefined;
+        left = undefined;
+        return new Session({
+          loop,
+          share,
+          card,
+          connection,
+          fault: (error) => events.fault(error),
+          peerTimes: options.peerTimes ?? (() => peer.times()),
+          onEnd,
+          store,
+          resumed,
+        });
+      },
+    });
+  }
+
+  /** True if a VMM is connected. */
+  get isConnected(): boolean {
+    return this.#server.session !== undefined;
+  }
+
+  /** Ends the session, if there is one; the next VMM is accepted. */
+  endSession(reason: string): void {
+    this.#server.endSession(reason);
+  }
+
+  /** Ends the session, if there is one, and stops listening. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#server[Symbol.dispose]();
+  }
+}
+
+/**
+ * Takes what an earlier process left of its session; undefined if there is
+ * nothing, or it cannot be used. **Ownership**: the caller's.
+ */
+function takeSession(
+  store: SessionStore,
+  cardWords: number,
+): ResumedSession & { connection: OwnedFd } | undefined {
+  const connection = takeLast(store, SessionPart.Connection);
+  const file = takeLast(store, SessionPart.Memory);
+  const trigger = takeLast(store, SessionPart.Trigger);
+  if (connection === undefined || file === undefined) {
+    for (const fd of [connection, file, trigger]) fd?.close();
+    return undefined;
+  }
+  const memory = SessionMemory.resume(file, cardWords);
+  if (typeof memory !== "string") return { connection, memory, trigger };
+  store.report(`a VMM's session ends with the restart: ${memory}`);
+  connection.close();
+  trigger?.close();
+  return undefined;
+}
+
+/** Takes the newest of the fds that were kept as this part. */
+function takeLast(store: SessionStore, part: SessionPart): OwnedFd | undefined {
+  const fds = store.take(part);
+  const last = fds.pop();
+  for (const fd of fds) fd.close();
+  return last;
+}
