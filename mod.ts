@@ -16,7 +16,7 @@
  *
  * const [button] = findLines("BUTTON");
  * if (button !== undefined) {
- *   using chip = openChip(button.chipName);
+ *   using chip = openChip(button.chipPath);
  *   using request = chip.requestLines({
  *     consumer: "doorbell",
  *     lines: [{
@@ -45,5 +45,14 @@ export {
   ServiceClient,
   ServiceError,
 } from "./src/client/client.ts";
+export {
+  findServices,
+  type FoundService,
+  serviceDirectories,
+  type SocketState,
+} from "./src/client/services.ts";
+export { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./src/client/protocol.ts";
+export { ServiceEvents } from "./src/client/service_events.ts";
+export type { CallOptions } from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
 export { isOsError, OsError } from "./ffi/os_error.ts";

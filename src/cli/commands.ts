@@ -1,11 +1,14 @@
 /**
- * The commands of gpioagg: what `--help` lists and where each one lives. Each
- * is loaded when it is called, so that `gpioagg get` never loads a server.
+ * The commands of gpioagg: the table of `--help`, and their modules. Each is
+ * loaded when it is called, so that `gpioagg get` never loads a server.
  *
  * @module
  */
 
-/** One command's program: arguments and the name it was called by, to an exit status. */
+/**
+ * Runs one command with its arguments and the name by which it was called;
+ * returns the exit status.
+ */
 export type Main = (
   args: readonly string[],
   programName: string,
@@ -14,6 +17,8 @@ export type Main = (
 /** A command in the table. */
 export interface Command {
   summary: string;
+  /** True for internal commands, which `--help` does not list. */
+  isHidden?: true;
   load: () => Promise<{ main: Main }>;
 }
 
@@ -21,67 +26,71 @@ export interface Command {
 export const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
     summary: "serve lines to virtual machines as virtio-gpio controllers",
-    load: () => import("./serve.ts"),
+    load: () => import("./commands/serve.ts"),
   },
   reload: {
-    summary: "have a running serve read its configuration file again",
-    load: () => import("./reload.ts"),
+    summary: "make a running serve read its configuration file again",
+    load: () => import("./commands/reload.ts"),
   },
   check: {
-    summary: "say what is wrong with a configuration file",
-    load: () => import("./check.ts"),
+    summary: "validate a configuration file",
+    load: () => import("./commands/check.ts"),
   },
   schema: {
     summary: "print the JSON Schema of a configuration file, for editors",
-    load: () => import("./schema.ts"),
+    load: () => import("./commands/schema.ts"),
   },
   run: {
-    summary: "run a VM with its lines, again and again if need be",
-    load: () => import("./run.ts"),
+    summary: "run a VM with its lines, and restart it if requested",
+    load: () => import("./commands/run.ts"),
   },
   create: {
-    summary: "make an aggregator in a running service, as long as this lives",
-    load: () => import("./create.ts"),
+    summary: "create an aggregator in a running service while this runs",
+    load: () => import("./commands/create.ts"),
   },
   list: {
     summary: "list the aggregators of a running service",
-    load: () => import("./list.ts"),
+    load: () => import("./commands/list.ts"),
   },
   show: {
     summary: "show an aggregator of a running service and its lines",
-    load: () => import("./show.ts"),
+    load: () => import("./commands/show.ts"),
   },
   watch: {
-    summary: "tell what happens in a running service",
-    load: () => import("./watch.ts"),
+    summary: "print the events of a running service",
+    load: () => import("./commands/watch.ts"),
   },
   remove: {
     summary: "end an aggregator of a running service",
-    load: () => import("./remove.ts"),
+    load: () => import("./commands/remove.ts"),
   },
   cdi: {
     summary: "describe aggregators to container engines (CDI)",
-    load: () => import("./cdi.ts"),
+    load: () => import("./commands/cdi.ts"),
   },
   safe: {
     summary: "put lines into their safe state",
-    load: () => import("./safe.ts"),
+    load: () => import("./commands/safe.ts"),
+  },
+  doctor: {
+    summary: "show which exposures this host and a guest can use",
+    load: () => import("./commands/doctor.ts"),
   },
   demo: {
-    summary: "see the main job done, on simulated lines",
-    load: () => import("./demo.ts"),
+    summary: "show the main job, on simulated lines",
+    load: () => import("./commands/demo.ts"),
   },
   probe: {
     summary: "show what a guest would see at a vhost-user socket",
-    load: () => import("../tools/probe.ts"),
+    load: () => import("./commands/probe.ts"),
   },
   sim: {
     summary: "show and pull the simulated lines of a running serve",
-    load: () => import("./sim.ts"),
+    load: () => import("./commands/sim.ts"),
   },
   kernel: {
-    summary: "make chips of the host's own kernel out of lines",
-    load: () => import("./kernel.ts"),
+    summary: "make chips of the host's own kernel from lines",
+    load: () => import("./commands/kernel.ts"),
   },
   detect: {
     summary: "list the GPIO chips of this host (gpiodetect)",
@@ -107,13 +116,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "watch lines being requested and released (gpionotify)",
     load: () => import("../tools/notify.ts"),
   },
+  "serve-isolated": {
+    summary: "serve one aggregator of a service that started this",
+    isHidden: true,
+    load: () => import("./commands/serve_isolated.ts"),
+  },
+  version: {
+    summary: "print the version",
+    load: () => import("./commands/version.ts"),
+  },
   "install-tools": {
     summary: "make gpiodetect, gpioget, … in a directory",
-    load: () => import("../tools/install_tools.ts"),
+    load: () => import("./commands/install_tools.ts"),
   },
 };
 
-/** The libgpiod names under which the same program answers. */
+/** The libgpiod names of commands. */
 export const TOOL_NAMES: Readonly<Record<string, string>> = {
   gpiodetect: "detect",
   gpioinfo: "info",

@@ -1,17 +1,28 @@
 /**
- * The executable: arguments to a command to an exit status.
+ * The executable: runs a command line and exits with its status.
  *
  * 0 done, 1 failed, 2 wrong usage or configuration.
  *
  * @module
  */
 import { COMMANDS, TOOL_NAMES } from "./commands.ts";
-import { writeError, writeOutput } from "./output.ts";
+import { flushOutput, writeError, writeOutput } from "./output/output.ts";
+import { plainMessage } from "../text/plain_error.ts";
 import { calledAs } from "./program_name.ts";
 
-if (import.meta.main) Deno.exit(await run(Deno.args, calledAs()));
+/** Time limit of writing the last lines. **Units**: ms. */
+const FLUSH_LIMIT_MS = 1000;
 
-/** Runs one command line; `calledAs` is the name the program was called by. */
+if (import.meta.main) {
+  const status = await run(Deno.args, calledAs());
+  await flushOutput(FLUSH_LIMIT_MS);
+  Deno.exit(status);
+}
+
+/**
+ * Runs one command line; `calledAs` is the name by which the program was
+ * called.
+ */
 export async function run(
   args: readonly string[],
   calledAs: string,
@@ -21,11 +32,7 @@ export async function run(
   }
   const [name = "--help", ...rest] = args;
   if (name === "--version" || name === "-V") {
-    const { default: { version } } = await import("../../deno.json", {
-      with: { type: "json" },
-    });
-    writeOutput(`gpioagg ${version}`);
-    return 0;
+    return await runCommand("version", rest, "gpioagg version");
   }
   if (name === "--help" || name === "-h" || name === "help") {
     const [topic] = rest;
@@ -36,7 +43,7 @@ export async function run(
     return args.length === 0 ? 2 : 0;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
-    const { nearest } = await import("../config/nearest.ts");
+    const { nearest } = await import("../text/nearest.ts");
     const near = nearest(name, Object.keys(COMMANDS));
     writeError(`unknown command "${name}"`);
     writeError(
@@ -62,28 +69,32 @@ async function runCommand(
   }
 }
 
-/** Says what went wrong: one line for the problem, one for how it is meant. */
+/** Prints an error: one line for the problem, one for the remedy. */
 function report(error: unknown): number {
   if (!(error instanceof Error)) throw error;
-  writeError(error.message);
+  // Messages of the runtime are not for users.
+  writeError(plainMessage(error.message));
   const hint = "hint" in error ? String(error.hint) : "";
   if (hint !== "") writeError(hint);
   return error.name === "ConfigError" ? 2 : 1;
 }
 
 function help(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const rows = Object.entries(COMMANDS).map(([name, { summary }]) =>
+  const listed = Object.entries(COMMANDS).filter(([, { isHidden }]) =>
+    !isHidden
+  );
+  const width = Math.max(...listed.map(([name]) => name.length));
+  const rows = listed.map(([name, { summary }]) =>
     `  ${name.padEnd(width)}  ${summary}`
   );
   return `Usage: gpioagg COMMAND [ARGUMENT...]
 
-Takes GPIO lines of any chips of this host and hands chosen sets of them, each
-as one controller, to virtual machines.
+Presents chosen sets of this host's GPIO lines, from any chips, to virtual
+machines, each set as one controller.
 
 Commands:
 ${rows.join("\n")}
 
-gpioagg COMMAND --help tells more; gpioagg --version prints the version.
+gpioagg COMMAND --help describes a command; gpioagg --version prints the version.
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration.`;
 }

@@ -1,5 +1,5 @@
 /**
- * Under which name the program was called, so that one executable answers as
+ * The name by which the program was called, so that one executable runs as
  * `gpioagg` and as `gpioget`.
  *
  * @module
@@ -7,8 +7,8 @@
 import { readSmallFile } from "../../ffi/files.ts";
 
 /**
- * The name from the launcher, from the link by which a compiled executable was
- * called, or `gpioagg`.
+ * Returns the name from the launcher, from the link by which a compiled
+ * executable was called, or `gpioagg`.
  */
 export function calledAs(): string {
   const fromLauncher = Deno.env.get("GPIOAGG_CALLED_AS");

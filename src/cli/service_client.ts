@@ -1,26 +1,217 @@
 /**
- * What the commands that talk to a running service have in common.
+ * Finds the running service that a command talks to.
  *
  * @module
  */
-import { ServiceClient } from "../client/client.ts";
-import { API_SOCKET_NAME } from "../client/protocol.ts";
-import { fileStatus } from "../../ffi/files.ts";
+import { ownRuntimeDirectory } from "../../ffi/runtime_directory.ts";
+import { ServiceClient, ServiceError } from "../client/client.ts";
+import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "../client/protocol.ts";
+import {
+  findServices,
+  type FoundService,
+  serviceDirectories,
+} from "../client/services.ts";
+import { ConfigError } from "../config/document/config_error.ts";
+import { nearest } from "../text/nearest.ts";
 
-/** What `--help` says of {@linkcode clientOf}'s switch. */
+/** Text of `--help` about `--api`. */
 export const API_HELP =
-  `  --api PATH  the service's control API; without: api.sock in
-              $XDG_RUNTIME_DIR/gpioagg or /run/gpioagg, whichever is there`;
+  `  --api PATH  the service's control socket, or NAME of gpioagg@NAME.service;
+              default: the service found in $XDG_RUNTIME_DIR or /run
+              (gpioagg/ and gpioagg-NAME/)`;
 
-/** The client for `--api PATH`, or for the service that is where it usually is. */
-export function clientOf(path: string | undefined): ServiceClient {
-  return new ServiceClient(path ?? usualPath());
+/** Kind of access: reading also works at the look-only socket. */
+export type Access = "look" | "change";
+
+/** A service and a client of it. */
+export interface ServiceWithClient {
+  /** Its name; its path if it was given by path. */
+  readonly name: string;
+  readonly client: ServiceClient;
 }
 
-function usualPath(): string {
-  const system = `/run/gpioagg/${API_SOCKET_NAME}`;
-  const runtime = Deno.env.get("XDG_RUNTIME_DIR");
-  if (runtime === undefined || runtime === "") return system;
-  const own = `${runtime}/gpioagg/${API_SOCKET_NAME}`;
-  return fileStatus(own) === undefined ? system : own;
+/**
+ * Returns the client for `--api`, or for the one running service.
+ *
+ * @throws {Error} If there is no service, several, or none that this user may
+ * access in this way.
+ */
+export function clientOf(
+  api: string | undefined,
+  access: Access,
+): ServiceClient {
+  const [only, ...others] = clientsOf(api, access);
+  if (only !== undefined && others.length === 0) return only.client;
+  throw severalServices([only!, ...others]);
+}
+
+/**
+ * Returns clients of all running services that this user may access: one or
+ * more.
+ *
+ * @throws {Error} If there is none.
+ */
+export function clientsOf(
+  api: string | undefined,
+  access: Access,
+): ServiceWithClient[] {
+  if (api !== undefined && isPath(api)) {
+    return [{ name: api, client: new ServiceClient(api) }];
+  }
+  const found = findServices();
+  if (api !== undefined) {
+    const named = found.filter(({ name }) => name === api);
+    if (named.length === 0) throw unknownService(api, found);
+    return usable(named, access);
+  }
+  return usable(found, access);
+}
+
+/**
+ * Returns the client of the service that has an aggregator of this name. A
+ * single service is not queried: it reports a missing one itself.
+ *
+ * @throws {Error} If no service has one, or several have.
+ */
+export async function clientFor(
+  name: string,
+  api: string | undefined,
+  access: Access,
+): Promise<ServiceClient> {
+  const services = clientsOf(api, access);
+  if (services.length === 1) return services[0]!.client;
+  const names: string[] = [];
+  const having: ServiceWithClient[] = [];
+  for (const service of services) {
+    const aggregators = await service.client.list();
+    names.push(...aggregators.map((one) => one.name));
+    if (aggregators.some((one) => one.name === name)) having.push(service);
+  }
+  const [only, ...others] = having;
+  if (only === undefined) {
+    const near = nearest(name, names);
+    throw new ConfigError(
+      `no running service has an aggregator "${name}" (${listOf(services)})`,
+      {
+        hint: near === undefined
+          ? "gpioagg list shows them"
+          : `Did you mean ${near}?`,
+      },
+    );
+  }
+  if (others.length > 0) throw severalServices(having);
+  return only.client;
+}
+
+/**
+ * Queries a service about its aggregator `name`. If there is none of that name,
+ * the error suggests a similar one.
+ *
+ * @throws {ServiceError} As `ask` does.
+ */
+export async function withSuggestion<T>(
+  client: ServiceClient,
+  name: string,
+  ask: (client: ServiceClient) => Promise<T>,
+): Promise<T> {
+  try {
+    return await ask(client);
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.status !== 404) throw error;
+    const names = (await client.list()).map((one) => one.name);
+    const near = nearest(name, names);
+    throw new ServiceError(
+      error.status,
+      error.message,
+      near === undefined
+        ? "gpioagg list shows the aggregators"
+        : `Did you mean ${near}?`,
+    );
+  }
+}
+
+/** A word without a slash is a service's name, whatever files exist. */
+function isPath(api: string): boolean {
+  return api.includes("/");
+}
+
+function usable(
+  found: readonly FoundService[],
+  access: Access,
+): ServiceWithClient[] {
+  const usable = found.flatMap((service) => {
+    const path = pathFor(service, access);
+    return path === undefined
+      ? []
+      : [{ name: service.name, client: new ServiceClient(path) }];
+  });
+  if (usable.length > 0) return usable;
+  const [first] = found;
+  if (first === undefined) throw noService();
+  throw new Error(
+    `Cannot reach ${access === "change" ? first.api : first.look}: ${
+      reasonOf(first, access)
+    }`,
+  );
+}
+
+function pathFor(service: FoundService, access: Access): string | undefined {
+  if (service.apiState === "served") return service.api;
+  return access === "look" && service.lookState === "served"
+    ? service.look
+    : undefined;
+}
+
+function reasonOf({ apiState, lookState }: FoundService, access: Access) {
+  if (access === "change" && lookState === "served") {
+    return apiState === "denied"
+      ? "EACCES; you may only look at this service: the socket's owner, group " +
+        "and mode decide"
+      : "this service has a look-only socket and none for changes";
+  }
+  return "EACCES; you may not use this socket; its owner, group and mode decide";
+}
+
+function noService(): Error {
+  const directories = serviceDirectories();
+  const looked = directories.length === 0
+    ? "there is no gpioagg or gpioagg-* directory in $XDG_RUNTIME_DIR or /run"
+    : `nothing answers at ${API_SOCKET_NAME} or ${LOOK_SOCKET_NAME} in ${
+      directories.join(", ")
+    }`;
+  const { problem } = ownRuntimeDirectory();
+  const why = problem === undefined ? looked : `${looked}. ${problem}`;
+  return Object.assign(new Error(`No running service found: ${why}`), {
+    hint:
+      "Start one (gpioagg serve --api PATH), or name its socket: --api PATH",
+  });
+}
+
+function unknownService(
+  api: string,
+  found: readonly FoundService[],
+): ConfigError {
+  const names = found.map(({ name }) => name);
+  const near = nearest(api, names);
+  return new ConfigError(`no service "${api}" is running`, {
+    path: "--api",
+    hint: near !== undefined
+      ? `Did you mean ${near}?`
+      : names.length === 0
+      ? "No service is running; a path needs a slash"
+      : `Running: ${names.join(", ")}; a path needs a slash`,
+  });
+}
+
+function severalServices(services: readonly ServiceWithClient[]): ConfigError {
+  return new ConfigError(
+    `several services can do this: ${listOf(services)}`,
+    { hint: "Choose one with --api PATH or --api NAME" },
+  );
+}
+
+function listOf(services: readonly ServiceWithClient[]): string {
+  return services.map(({ name, client }) =>
+    name === client.socketPath ? name : `${name} (${client.socketPath})`
+  ).join(", ");
 }

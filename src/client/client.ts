@@ -10,7 +10,19 @@ import {
   readText,
   sendRequest,
 } from "./http_request.ts";
-import { TimeoutError } from "./time_limit.ts";
+import {
+  requireKeys,
+  requireString,
+  requireTimeout,
+} from "../text/arguments.ts";
+import {
+  type CallOptions,
+  callSignal,
+  checkCreateRequest,
+  checkLevels,
+} from "./request_checks.ts";
+import { ServiceEvents } from "./service_events.ts";
+import { TimeoutError } from "../async/wait.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -20,14 +32,14 @@ import type {
   ReloadState,
 } from "./protocol.ts";
 
-/** How long a service may take to tell something. **Units**: milliseconds. */
+/** Limit of an answer to a question. **Units**: milliseconds. */
 const LOOK_LIMIT_MS = 10_000;
 /**
  * The same for a change: chips of the kernel appear, and QEMUs answer, within
  * seconds. **Units**: milliseconds.
  */
 const CHANGE_LIMIT_MS = 30_000;
-/** How long a service may take to end an aggregator, and how often to look. */
+/** Limit of the end of an aggregator, and interval of looks. **Units**: ms. */
 const RELEASE_LIMIT_MS = 5000;
 const RELEASE_LOOK_MS = 10;
 
@@ -72,7 +84,7 @@ export class ServiceError extends Error {
  * ```
  */
 export class ServiceClient {
-  /** Where the service's control API is. */
+  /** Path of the service's control API. */
   readonly socketPath: string;
   readonly #limitMs: number | undefined;
 
@@ -85,8 +97,20 @@ export class ServiceClient {
    * and of a lease have none once they have begun. When it has passed, an
    * `Error` with the name `TimeoutError` is thrown, and whether the service did
    * what it was asked for is not known.
+   * @throws {TypeError} For an unknown option, or a value of another type.
    */
-  constructor(socketPath: string, options: { limitMs?: number } = {}) {
+  constructor(
+    socketPath: string,
+    options: { limitMs?: number | undefined } = {},
+  ) {
+    requireString("socketPath", socketPath);
+    requireKeys("the options", options, ["limitMs"], {
+      timeout: "limitMs",
+      limit: "limitMs",
+    });
+    if (options.limitMs !== undefined) {
+      requireTimeout("limitMs", options.limitMs);
+    }
     this.socketPath = socketPath;
     this.#limitMs = options.limitMs;
   }
@@ -95,13 +119,13 @@ export class ServiceClient {
    * All aggregators of the service.
    *
    * @throws {ServiceError} If the service refuses.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  async list(): Promise<AggregatorState[]> {
+  async list(options: CallOptions = {}): Promise<AggregatorState[]> {
     const answer = await this.#ask<{ aggregators: AggregatorState[] }>({
       method: "GET",
       path: "/v1/aggregators",
-    });
+    }, options);
     return answer.aggregators;
   }
 
@@ -109,10 +133,13 @@ export class ServiceClient {
    * One aggregator, with its lines' present values.
    *
    * @throws {ServiceError} With status 404 if there is none of this name.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  async show(name: string): Promise<AggregatorState> {
-    return await this.#ask({ method: "GET", path: pathOf(name) });
+  async show(
+    name: string,
+    options: CallOptions = {},
+  ): Promise<AggregatorState> {
+    return await this.#ask({ method: "GET", path: pathOf(name) }, options);
   }
 
   /**
@@ -121,18 +148,23 @@ export class ServiceClient {
    * disconnected, the lines get their safe state and are released, and the
    * socket, or the kernel chip, is removed.
    *
+   * @param options With `signal`, making it can be called off; an aggregator
+   * that is there is ended by disposing it.
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
    */
   async create(
     request: Omit<CreateRequest, "lease">,
+    options: CallOptions = {},
   ): Promise<LeasedAggregator> {
+    checkCreateRequest(request);
     const answer = await this.#send({
       method: "POST",
       path: "/v1/aggregators",
       body: { ...request, lease: "stream" },
-    });
+    }, options);
     return await LeasedAggregator.open(
       this.socketPath,
       answer,
@@ -145,26 +177,29 @@ export class ServiceClient {
    *
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  createLasting(
+  async createLasting(
     request: Omit<CreateRequest, "lease">,
+    options: CallOptions = {},
   ): Promise<AggregatorState> {
-    return this.#ask({
+    checkCreateRequest(request);
+    return await this.#ask({
       method: "POST",
       path: "/v1/aggregators",
       body: { ...request, lease: "none" },
-    });
+    }, options);
   }
 
   /**
-   * Ends an aggregator, whoever made it.
+   * Ends an aggregator, of whatever maker.
    *
    * @throws {ServiceError} With status 404 if there is none of this name.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  async remove(name: string): Promise<void> {
-    await this.#ask({ method: "DELETE", path: pathOf(name) });
+  async remove(name: string, options: CallOptions = {}): Promise<void> {
+    await this.#ask({ method: "DELETE", path: pathOf(name) }, options);
   }
 
   /**
@@ -173,44 +208,78 @@ export class ServiceClient {
    *
    * @throws {ServiceError} With status 400 if the file is not valid: then
    * nothing was changed; with 409 if the service has none.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  reload(): Promise<ReloadState> {
-    return this.#ask({ method: "POST", path: "/v1/reload" });
+  reload(options: CallOptions = {}): Promise<ReloadState> {
+    return this.#ask({ method: "POST", path: "/v1/reload" }, options);
   }
 
   /**
    * Pulls simulated lines to levels, as the world outside would.
    *
    * @throws {ServiceError} If there is no such line, or it is not simulated.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {TypeError} If a level is neither 0 nor 1.
+   * @throws {Error} If there is no service, or no answer in time.
    */
   async pull(
     name: string,
     levels: Readonly<Record<string, 0 | 1>>,
+    options: CallOptions = {},
   ): Promise<AggregatorState> {
+    checkLevels(levels);
     return await this.#ask({
       method: "PATCH",
       path: `${pathOf(name)}/lines`,
       body: { pull: levels },
-    });
+    }, options);
   }
 
   /**
-   * What happens in the service from now on, beginning with a snapshot. Ends
-   * with the service, or when the caller leaves the loop.
+   * Returns the events of the service from now on, beginning with a snapshot.
+   * Ends with the service, when the caller leaves the loop, or with the signal.
    *
    * @param name Only what concerns this aggregator.
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} As a rejection, if there is no service, or no answer in
+   * time.
+   * @throws {TypeError} For an unknown option, or a value of another type.
+   *
+   * @example The next change, or nothing after a minute
+   * ```ts
+   * import { type ApiEvent, ServiceClient } from "@gpioagg/gpioagg";
+   *
+   * async function nextChange(
+   *   service: ServiceClient,
+   *   name: string,
+   * ): Promise<ApiEvent | undefined> {
+   *   const signal = AbortSignal.timeout(60_000);
+   *   try {
+   *     for await (const event of service.events(name, { signal })) {
+   *       if (event.event === "lines") return event;
+   *     }
+   *   } catch (error) {
+   *     if (error !== signal.reason) throw error;
+   *   }
+   *   return undefined;
+   * }
+   * ```
    */
-  async *events(name?: string): AsyncGenerator<ApiEvent, void> {
+  events(name?: string, options: CallOptions = {}): ServiceEvents {
+    if (name !== undefined) requireString("name", name);
     const query = name === undefined
       ? ""
       : `?aggregator=${encodeURIComponent(name)}`;
-    const answer = await this.#send({
-      method: "GET",
-      path: `/v1/events${query}`,
-    });
+    return new ServiceEvents(
+      (signal) => this.#events(`/v1/events${query}`, signal),
+      callSignal(options),
+    );
+  }
+
+  async *#events(
+    path: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<ApiEvent, void> {
+    const answer = await this.#send({ method: "GET", path }, { signal });
+    signal.addEventListener("abort", () => answer.close(), { once: true });
     try {
       for await (const line of readLines(answer.body)) {
         if (line.startsWith("data:")) yield JSON.parse(line.slice(5));
@@ -226,24 +295,33 @@ export class ServiceClient {
   /**
    * The service's counters in Prometheus' text format.
    *
-   * @throws {Error} If nobody serves there, or answers in time.
+   * @throws {Error} If there is no service, or no answer in time.
    */
-  async metrics(): Promise<string> {
-    const answer = await this.#send({ method: "GET", path: "/metrics" });
+  async metrics(options: CallOptions = {}): Promise<string> {
+    const answer = await this.#send(
+      { method: "GET", path: "/metrics" },
+      options,
+    );
     return await answer.inTime(readText(answer.body));
   }
 
-  async #send(request: ApiRequest): Promise<ApiAnswer> {
+  async #send(request: ApiRequest, options: CallOptions): Promise<ApiAnswer> {
+    const signal = callSignal(options);
     const limitMs = this.#limitMs ??
       (request.method === "GET" ? LOOK_LIMIT_MS : CHANGE_LIMIT_MS);
-    const answer = await sendRequest(this.socketPath, request, limitMs);
+    const answer = await sendRequest(
+      this.socketPath,
+      request,
+      limitMs,
+      signal,
+    );
     if (answer.status < 400) return answer;
     const text = await answer.inTime(readText(answer.body));
     throw errorOf(answer.status, text);
   }
 
-  async #ask<T>(request: ApiRequest): Promise<T> {
-    const answer = await this.#send(request);
+  async #ask<T>(request: ApiRequest, options: CallOptions): Promise<T> {
+    const answer = await this.#send(request, options);
     const text = await answer.inTime(readText(answer.body));
     return text === "" ? undefined as T : JSON.parse(text) as T;
   }
@@ -254,7 +332,7 @@ export class ServiceClient {
  * longer than this process.
  */
 export class LeasedAggregator implements AsyncDisposable {
-  /** How it was when it was made. */
+  /** State when it was made. */
   readonly state: AggregatorState;
   readonly #apiPath: string;
   readonly #answer: ApiAnswer;
@@ -323,7 +401,7 @@ export class LeasedAggregator implements AsyncDisposable {
     return this.#place(this.state.kernelChip?.path, "kernel chip");
   }
 
-  /** Resolves with the reason once it is gone, whoever ended it. */
+  /** Resolves with the reason once it is gone, whatever ended it. */
   get ended(): Promise<string> {
     return this.#ended;
   }
@@ -333,14 +411,14 @@ export class LeasedAggregator implements AsyncDisposable {
    * free then.
    *
    * @throws {Error} If it is still there after 5 s (or the client's `limitMs`),
-   * or nobody tells: a service that lives on ends it as soon as it can.
+   * or there is no answer: a service that lives on ends it as soon as it can.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#answer.close();
     await this.#ended;
     const limitMs = this.#releaseLimitMs;
     const deadline = performance.now() + limitMs;
-    while (await this.#isServed(deadline)) {
+    for (let looks = 0; await this.#isServed(deadline, looks > 0); looks++) {
       await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
       if (performance.now() >= deadline) {
         throw new Error(
@@ -357,16 +435,18 @@ export class LeasedAggregator implements AsyncDisposable {
     throw new TypeError(`${name} has no ${what}: it is served ${presentation}`);
   }
 
-  async #isServed(deadline: number): Promise<boolean> {
+  /** @param wasServed The last answer; it stands where there is no other. */
+  async #isServed(deadline: number, wasServed: boolean): Promise<boolean> {
     const limitMs = Math.max(0, deadline - performance.now());
     try {
       const client = new ServiceClient(this.#apiPath, { limitMs });
       const { servedSince } = await client.show(this.name);
-      // Another one of the same name is nobody's but its maker's.
+      // Another one of the same name is of another maker.
       return servedSince === this.state.servedSince;
     } catch (cause) {
       // Otherwise it is gone, or the service is.
       if (!(cause instanceof TimeoutError)) return false;
+      if (wasServed) return true;
       const { message } = new TimeoutError(this.#apiPath, this.#releaseLimitMs);
       throw new Error(`Cannot tell whether ${this.name} is gone. ${message}`, {
         cause,
@@ -396,7 +476,9 @@ function isConnectionLoss(error: unknown): boolean {
     cause.code === "ECONNRESET";
 }
 
-/** @throws {ServiceError} If nothing can have this name, nor be asked for by it. */
+/**
+ * @throws {ServiceError} If nothing can have this name, nor be asked for by it.
+ */
 function pathOf(name: string): string {
   // In a URL these are a directory, however they are written.
   if (["", ".", ".."].includes(name)) {

@@ -2,12 +2,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
-import {
-  acceptUnix,
-  connectUnix,
-  listenUnix,
-  send,
-} from "../../ffi/unix_socket.ts";
+import { send } from "../../ffi/socket_message.ts";
+import { acceptUnix, connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { ServiceClient, ServiceError } from "./client.ts";
 
 /** Shorter than anybody's patience, longer than any answer here takes. */
@@ -49,7 +45,7 @@ class SilentService implements Disposable {
     }
   }
 
-  /** Takes whoever waits, and gives each the same answer. */
+  /** Accepts waiting clients, and gives each the same answer. */
   answer(text: string): void {
     for (;;) {
       const connection = acceptUnix(this.#listener.fd);
@@ -100,7 +96,7 @@ Deno.test("ServiceClient gives up on a service that takes calls and does not ans
     const error = await assertRejects(
       ask,
       Error,
-      `Nobody answered at ${service.path} within 0.3 s`,
+      `No answer came from ${service.path} within 0.3 s`,
     );
     assertEquals(error.name, "TimeoutError");
   }
@@ -120,7 +116,7 @@ Deno.test("ServiceClient gives up on an answer that stops in the middle", async 
     ] as const
   ) {
     const asked = ask();
-    const refused = assertRejects(() => asked, Error, "Nobody answered");
+    const refused = assertRejects(() => asked, Error, "No answer came");
     // It has called by now: that does not wait.
     service.answer(begun);
     await refused;
@@ -132,7 +128,7 @@ Deno.test("ServiceClient leaves its program running while too many call", async 
   service.crowd();
   const client = new ServiceClient(service.path, { limitMs: LIMIT_MS });
   const turns = await turnsDuring(() =>
-    assertRejects(() => client.list(), Error, "Nobody answered")
+    assertRejects(() => client.list(), Error, "No answer came")
   );
   assert(turns > 1);
 });
@@ -166,7 +162,7 @@ Deno.test("a lease's stream has no limit once it has begun; giving it up has one
   await assertRejects(
     () => lease[Symbol.asyncDispose](),
     Error,
-    "Cannot tell whether plc0 is gone. Nobody answered at",
+    "Cannot tell whether plc0 is gone. No answer came from",
   );
 });
 
@@ -191,7 +187,7 @@ Deno.test("a lease that is given up is waited for, for as long as its limit says
 });
 
 Deno.test("ServiceClient asks for no name that is a directory in a URL", async () => {
-  // Nobody is asked: there is no service at all.
+  // No service is asked: there is none.
   const client = new ServiceClient("/nowhere/api.sock");
   for (const name of ["", ".", ".."]) {
     for (

@@ -6,13 +6,21 @@
  */
 import { type IncomingMessage, request as startRequest } from "node:http";
 import { Socket } from "node:net";
+import { type FileKind, fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
-import { TimeLimit } from "./time_limit.ts";
+import { TimeLimit } from "../async/wait.ts";
 
-/** How long an answer may take if nothing else is said. **Units**: ms. */
+/**
+ * Longest answer, and longest line of a stream: ten times what a large service
+ * has to say. What is at a path may be another program. **Units**: bytes.
+ */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** Limit of an answer by default. **Units**: ms. */
 const ANSWER_LIMIT_MS = 10_000;
-/** How often a service is called that has too many callers. **Units**: ms. */
+/**
+ * Interval of attempts to reach a service with too many clients. **Units**: ms.
+ */
 const CALL_MS = 10;
 
 /** A request to a service. */
@@ -46,15 +54,20 @@ export interface ApiAnswer {
  *
  * @param limitMs How long that may take; with what the answer's `inTime` waits
  * for. **Units**: milliseconds.
+ * @param signal Ends the wait, and those of the answer's `inTime`, when it is
+ * aborted: the connection is closed.
  * @throws {TimeoutError} If it takes longer.
- * @throws {Error} If nobody serves there, or the connection is lost.
+ * @throws {unknown} The signal's reason when it is aborted.
+ * @throws {Error} If there is no service, or the connection is lost.
  */
 export async function sendRequest(
   socketPath: string,
   request: ApiRequest,
   limitMs: number = ANSWER_LIMIT_MS,
+  signal?: AbortSignal,
 ): Promise<ApiAnswer> {
-  const limit = new TimeLimit(socketPath, limitMs);
+  signal?.throwIfAborted();
+  const limit = new TimeLimit(socketPath, limitMs, signal);
   const socket = await connect(socketPath, limit);
   const end = () => {
     socket.destroy();
@@ -97,7 +110,9 @@ function ask(
       },
     });
   });
-  request.on("error", (cause: Error) => reject(lost(socketPath, cause)));
+  request.on("error", (cause: Error) => {
+    reject(unanswered(socketPath, cause));
+  });
   request.end(text);
   return promise;
 }
@@ -113,6 +128,21 @@ async function* bodyOf(
   }
 }
 
+/** The error of a request that was not answered at all. */
+function unanswered(socketPath: string, cause: Error & { code?: string }) {
+  const why = cause.code === "ECONNRESET"
+    ? "it closed the connection without an answer"
+    : cause.code?.startsWith("HPE_")
+    ? "its answer is not HTTP"
+    : undefined;
+  if (why === undefined) return lost(socketPath, cause);
+  return new Error(
+    `Nothing at ${socketPath} answers as a control API does: ${why}. It has ` +
+      "just ended, or this is another socket (a VMM's, one of gpioagg sim)",
+    { cause },
+  );
+}
+
 function lost(socketPath: string, cause: unknown): Error {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new Error(`Lost the service at ${socketPath}: ${why}`, { cause });
@@ -121,7 +151,10 @@ function lost(socketPath: string, cause: unknown): Error {
 async function connect(socketPath: string, limit: TimeLimit): Promise<Socket> {
   for (;;) {
     try {
-      const connection = connectUnix(socketPath, { wait: false });
+      const connection = connectUnix(socketPath, {
+        wait: false,
+        descriptors: false,
+      });
       return new Socket({ fd: connection.release() });
     } catch (error) {
       if (!isOsError(error)) throw error;
@@ -129,7 +162,7 @@ async function connect(socketPath: string, limit: TimeLimit): Promise<Socket> {
       // inside connect() would stand still as a whole.
       if (!isOsError(error, "EAGAIN")) throw unreachable(socketPath, error);
     }
-    await limit.wait(CALL_MS);
+    await limit.sleep(CALL_MS);
   }
 }
 
@@ -137,7 +170,12 @@ function unreachable(
   socketPath: string,
   error: Error & { code: string },
 ): Error {
-  const why = isOsError(error, "ENOENT")
+  const kind = isOsError(error, "ECONNREFUSED")
+    ? kindOf(socketPath)
+    : undefined;
+  const why = kind !== undefined && kind !== "socket"
+    ? `it is a ${kind}, not a socket`
+    : isOsError(error, "ENOENT")
     ? "no service has its control API there"
     : isOsError(error, "ECONNREFUSED")
     ? "its service has ended"
@@ -149,27 +187,63 @@ function unreachable(
   });
 }
 
-/** A whole body as text. */
+/**
+ * The kind of file; connect() reports one that is no socket as ECONNREFUSED.
+ */
+function kindOf(path: string): FileKind | undefined {
+  try {
+    return fileStatus(path)?.kind;
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * A whole body as text.
+ *
+ * @throws {RangeError} If it has no end.
+ */
 export async function readText(
   body: AsyncIterable<Uint8Array>,
 ): Promise<string> {
   const decoder = new TextDecoder();
-  let text = "";
+  const pieces: string[] = [];
+  let left = MAX_ANSWER_BYTES;
   for await (const piece of body) {
-    text += decoder.decode(piece, { stream: true });
+    if ((left -= piece.length) < 0) throw tooMuch();
+    pieces.push(decoder.decode(piece, { stream: true }));
   }
-  return text + decoder.decode();
+  return pieces.join("") + decoder.decode();
 }
 
-/** A body line by line, without the line feeds. */
+/**
+ * A body line by line, without the line feeds.
+ *
+ * @throws {RangeError} If a line has no end.
+ */
 export async function* readLines(
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
-  let rest = "";
+  // Pieces of a line are joined once, at its end.
+  let pieces: string[] = [];
+  let left = MAX_ANSWER_BYTES;
   for await (const piece of body) {
-    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
+    const [first = "", ...others] = decoder.decode(piece, { stream: true })
+      .split("\n");
+    pieces.push(first);
+    if ((left -= piece.length) < 0) throw tooMuch();
+    for (const next of others) {
+      yield pieces.join("");
+      pieces = [next];
+      left = MAX_ANSWER_BYTES;
+    }
   }
+}
+
+function tooMuch(): RangeError {
+  return new RangeError(
+    `The service answers with more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`,
+  );
 }

@@ -1,14 +1,16 @@
 /**
- * What goes over the control API of a running service: HTTP and JSON over a
- * unix socket. The service's `/openapi.json` says the same to other languages.
+ * Messages of the control API of a running service: HTTP and JSON over a unix
+ * socket. The service's `/openapi.json` describes them for other languages.
  *
  * @module
  */
 
-/** The path of the control API in a runtime directory. */
+/** File name of the control API's socket in a service's runtime directory. */
 export const API_SOCKET_NAME = "api.sock";
+/** File name of the control API's look-only socket in the same directory. */
+export const LOOK_SOCKET_NAME = "look.sock";
 
-/** What ties an aggregator's life to something. */
+/** Lifetime of an aggregator. */
 export type LeaseKind =
   /** To the stream that its creation answered with. */
   | "stream"
@@ -17,29 +19,54 @@ export type LeaseKind =
   /** To the service's own command line or configuration. */
   | "service";
 
-/** What a client asks for when it makes an aggregator. */
+/** Request to make an aggregator. */
 export interface CreateRequest {
-  /** What it is called; also the name of its socket, or of its kernel chip. */
+  /** Name; also that of its socket, or of its kernel chip. */
   name: string;
   /** Its lines, as `gpioagg serve --line` takes them, in order. */
   lines: string[];
   /** Default: `stream`. */
   lease?: "stream" | "none";
   /**
-   * Present it at a vhost-user socket, as without any of these three: who may
+   * Present it at a vhost-user socket, as without any of these: who may
    * connect there. Default: as the service is set.
    */
   socket?: SocketAccess;
+  /**
+   * At a vhost-user socket: time for which a driver that is stopped counts as
+   * paused, not as gone, such as `10s`; `keep` for no limit. Default: `3s`.
+   */
+  pausedFor?: string;
+  /**
+   * `process`: serve it by a process of its own, so that nothing that its VMM
+   * does can reach the others. Default: `none`.
+   */
+  isolate?: "process" | "none";
   /** Present it as a chip of the host's own kernel instead. */
   kernelChip?: KernelChipRequest;
   /** Present it as the pins of a controller inside a QEMU instead. */
   qemuPins?: QemuPinsRequest;
+  /** Present it as a PCI card at a vfio-user socket instead. */
+  vfioUser?: SocketAccess;
+  /** Present it as GPIO adapters on USB, for QEMU's usb-redir, instead. */
+  usbredir?: UsbredirRequest;
 }
 
-/** What is wanted of a kernel chip: who may use its device node, and more. */
+/** Settings of a kernel chip: the users of its device node, and more. */
 export interface KernelChipRequest extends SocketAccess {
   /** Which of the kernel driver's interfaces. Default: the better one. */
   interface?: "configfs" | "sysfs";
+}
+
+/** GPIO adapters on USB that an aggregator is to be. */
+export interface UsbredirRequest extends SocketAccess {
+  /** Their model. Default: `ljca`. */
+  device?: "ljca" | "cp2112";
+  /**
+   * Absolute path of a socket that QEMU listens at, to connect to. Default: the
+   * service listens at a socket of its own.
+   */
+  connect?: string;
 }
 
 /** Which pins an aggregator is to be. */
@@ -56,7 +83,7 @@ export interface QemuPinsRequest {
   pins?: Record<string, string>;
 }
 
-/** Who may use a socket's file, or a device node. */
+/** Users of a socket's file, or of a device node. */
 export interface SocketAccess {
   /** Octal digits: `660`. */
   mode?: string;
@@ -70,23 +97,35 @@ export interface SocketAccess {
 export interface Line {
   /** Its number, as the guest counts. */
   lineNumber: number;
-  /** What the guest calls it; may be empty. */
+  /** Name that the guest sees; may be empty. */
   name: string;
-  /** Where it comes from, in words. */
+  /** Source, in words. */
   source: string;
   /** Which way it goes now. */
   direction: "input" | "output";
   /** 1 is active. Absent where it is not known without waiting. */
   value?: number;
+  /** A rule that could not be applied to the line, and is retried. */
+  pendingRule?: PendingRuleState;
+}
+
+/** A rule that could not be applied to a line, and is retried. */
+export interface PendingRuleState {
+  /** The line state that the rule wants: `safe value 0`. */
+  rule: string;
+  /** Cause of the last failure: `remote I/O error (EREMOTEIO)`. */
+  reason: string;
+  /** Time of the first failure. **Units**: milliseconds since 1970. */
+  since: number;
 }
 
 /** One aggregator, as it is now. */
 export interface AggregatorState {
-  /** What it is called. */
+  /** Name. */
   name: string;
-  /** What its life is tied to. */
+  /** Lifetime. */
   lease: LeaseKind;
-  /** How it is presented, in words: `at /run/plc0.sock`. */
+  /** Presentation, in words: `at /run/plc0.sock`. */
   presentation: string;
   /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
@@ -94,9 +133,22 @@ export interface AggregatorState {
   kernelChip?: KernelChipState;
   /** Its place inside a QEMU, if that is how it is presented. */
   qemuPins?: QemuPinsState;
-  /** The aggregator that it is the second exposure of; it goes with that one. */
+  /** Its PCI card, if that is how it is presented. */
+  vfioUser?: VfioUserState;
+  /** Its adapters on USB, if that is how it is presented. */
+  usbredir?: UsbredirState;
+  /**
+   * The aggregator that it is the second exposure of; it goes with that one.
+   */
   secondOf?: string;
-  /** Whether a VMM is connected; of a kernel chip: whether a line is in use. */
+  /**
+   * Set while it is being removed, without a guest, and waits only for a line
+   * to reach its declared state.
+   */
+  ending?: true;
+  /** Process that serves it, if it has its own (`isolate: process`). */
+  pid?: number;
+  /** True if a VMM is connected; of a kernel chip: if a line is in use. */
   connected: boolean;
   /** Since when it is there. **Units**: milliseconds since 1970. */
   servedSince?: number;
@@ -112,11 +164,15 @@ export interface KernelChipState {
   path: string;
   /** The kernel's name for it: `gpio-aggregator.0`. */
   label: string;
-  /** False once somebody else has taken it down. */
+  /** False once another process has taken it down. */
   present: boolean;
+  /**
+   * Chips that it has lost, by name: their lines fail until it is made again.
+   */
+  lostChips?: string[];
 }
 
-/** Where in which QEMU an aggregator is presented. */
+/** Controller inside a QEMU as which an aggregator is presented. */
 export interface QemuPinsState {
   /** QEMU's qtest socket. */
   qtest: string;
@@ -126,6 +182,22 @@ export interface QemuPinsState {
   device: string;
   /** Which of several devices of that type. */
   index?: number;
+}
+
+/** PCI card as which an aggregator is presented. */
+export interface VfioUserState {
+  /** Its vfio-user socket, for a VMM. */
+  socketPath: string;
+}
+
+/** GPIO adapters on USB as which an aggregator is presented. */
+export interface UsbredirState {
+  /** A usbredir socket for each adapter, in the order of its lines. */
+  sockets: string[];
+  /** Model of the adapters. */
+  device: "ljca" | "cp2112";
+  /** Set if QEMU listens at the sockets, and the service connects. */
+  connects?: true;
 }
 
 /** A line after a change. */
@@ -148,9 +220,12 @@ export type ApiEvent =
       | "disconnected"
       | "started"
       | "stopped"
+      | "gone"
+      | "waiting"
       | "fault"
       | "refused"
       | "silent"
+      | "enforced"
       | "unplugged"
       | "plugged";
     aggregator: string;
@@ -165,13 +240,13 @@ export type LeaseMessage =
   | { aggregator: AggregatorState }
   | { ended: string };
 
-/** What was wrong with a request. */
+/** Problem of a request. */
 export interface ApiErrorBody {
   /** The problem, and where one exists, what to do. */
   error: { message: string; hint?: string };
 }
 
-/** What a reload of the service's configuration did. */
+/** Result of a reload of the service's configuration. */
 export interface ReloadState {
   /** Aggregators that are new. */
   added: string[];
@@ -181,6 +256,6 @@ export interface ReloadState {
   replaced: string[];
   /** Aggregators that have other rules now, under their guests. */
   changed: string[];
-  /** What was not done, and why. */
+  /** Changes that were refused, and the reasons. */
   refused: { aggregator: string; reasons: string[] }[];
 }

@@ -1,6 +1,6 @@
 /**
- * What a chip is known by for good. `gpiochipN` is a matter of luck: the number
- * moves between boots, and with every replug.
+ * Stable identity of a chip. `gpiochipN` is a matter of luck: the number moves
+ * between boots, and with every replug.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface ChipIdentity {
   readonly i2c?: string;
   /** The path of its node in the device tree: `/soc/gpio@fe200000`. */
   readonly deviceTree?: string;
-  /** How many lines it has: tells apart chips that are alike otherwise. */
+  /** Number of its lines: tells apart chips that are alike otherwise. */
   readonly lines?: number;
 }
 
@@ -99,7 +99,7 @@ function readI2c(text: string): string | undefined {
   return `${Number(match[1])}-${match[2]!.toLowerCase().padStart(4, "0")}`;
 }
 
-/** Whether these are enough to know a chip by. */
+/** Returns true if these are enough to identify a chip. */
 export function isIdentity(identity: ChipIdentity): boolean {
   return Object.keys(identity).some((key) => key !== "lines");
 }
@@ -141,7 +141,7 @@ export function parseChipIdentity(
   };
 }
 
-/** Whether the text begins with one of the keys and a colon. */
+/** Returns true if the text begins with one of the keys and a colon. */
 export function startsWithKey(text: string): boolean {
   const [key] = text.split(":", 1);
   return text.includes(":") && Object.hasOwn(IDENTITY_KEYS, key!);

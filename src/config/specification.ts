@@ -1,13 +1,13 @@
 /**
- * What the user asked for, validated, as plain data that can be handed to
- * another thread. Command line and configuration file both end here.
+ * Validated settings of the user, as plain data that can be handed to another
+ * thread. Command line and configuration file both end here.
  *
  * @module
  */
 import type { ChipIdentity } from "./chip_identity.ts";
-import type { ConfigPlace } from "./config_error.ts";
+import type { ConfigPlace } from "./document/config_error.ts";
 
-/** Where a line comes from. */
+/** Source of a line. */
 export type SourceSpecification =
   | {
     kind: "chip";
@@ -15,16 +15,20 @@ export type SourceSpecification =
     chip: string;
     /** The line's number on its chip. */
     offset: number;
-    /** What the chip is known by for good; absent: `chip` says it. */
-    identity?: ChipIdentity;
+    /** Stable identity of the chip; absent: `chip` says it. */
+    identity?: ChipIdentity | undefined;
+    /** An API client's: only chips below `/dev`, and no word of other files. */
+    devicesOnly?: true | undefined;
   }
   | {
     kind: "line-name";
     /** The line's own name, on whichever chip it is. */
     lineName: string;
     /** The chip that the line must be on, in words; absent: any. */
-    chip?: string;
-    identity?: ChipIdentity;
+    chip?: string | undefined;
+    identity?: ChipIdentity | undefined;
+    /** As for a chip's line. */
+    devicesOnly?: true | undefined;
   }
   | { kind: "sim" }
   /** An input without hardware. */
@@ -38,7 +42,9 @@ export type SourceSpecification =
     name: string;
     description: string;
     /** The host line in words, the same for the same line; absent: unknown. */
-    place?: string;
+    place?: string | undefined;
+    /** Names of the line in references, from its source before. */
+    knownAs?: readonly string[] | undefined;
   };
 
 /** A line made of nothing, or of another line. Always an input to its guest. */
@@ -57,13 +63,13 @@ export interface LineReference {
   aggregator: string;
   line: string;
   /** Its lineNumber, which then says which one; the name is for people. */
-  lineNumber?: number;
+  lineNumber?: number | undefined;
 }
 
 /** A logical value: 0 is inactive, 1 is active. */
 export type Value = 0 | 1;
 
-/** What happens to a line when its guest is gone. */
+/** Rule for a line whose guest is gone. */
 export type OnDisconnect = "keep" | "safe" | "input" | "release";
 
 /** The direction that a guest may give a line. */
@@ -71,37 +77,37 @@ export type DirectionRule = "input" | "output" | "any";
 
 /** One line of an aggregator, with its rules. */
 export interface LineSpecification {
-  /** How the user wrote it; every message about this line quotes it. */
+  /** Text of the user; every message about this line quotes it. */
   readonly origin: string;
-  /** Where it is written; absent for a command line. */
-  readonly place?: ConfigPlace;
+  /** Place where it is written; absent for a command line. */
+  readonly place?: ConfigPlace | undefined;
   readonly source: SourceSpecification;
   /** The name the guest sees; absent: the source's own name. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   readonly direction: DirectionRule;
   readonly activeLow: boolean;
-  readonly bias?: "disabled" | "pull-up" | "pull-down";
-  readonly drive?: "push-pull" | "open-drain" | "open-source";
+  readonly bias?: "disabled" | "pull-up" | "pull-down" | undefined;
+  readonly drive?: "push-pull" | "open-drain" | "open-source" | undefined;
   /** **Units**: microseconds; 0 is none. */
   readonly debounceUs: number;
-  /** What the line is driven to at start, before any guest. */
-  readonly initial?: Value | "as-is";
-  /** What the line is driven to when its guest is gone, or silent. */
-  readonly safe?: Value;
+  /** Value that the line is driven to at start, before any guest. */
+  readonly initial?: Value | "as-is" | undefined;
+  /** Value that the line is driven to when its guest is gone, or silent. */
+  readonly safe?: Value | undefined;
   readonly onDisconnect: OnDisconnect;
   /**
-   * How long the guest may go without any request before the line gets its
+   * Time that the guest may go without any request before the line gets its
    * safe value. **Units**: microseconds.
    */
-  readonly safeAfterUs?: number;
+  readonly safeAfterUs?: number | undefined;
   /** Least time between two output changes. **Units**: microseconds. */
-  readonly minIntervalUs?: number;
+  readonly minIntervalUs?: number | undefined;
   /** One host input for several aggregators. */
-  readonly shared?: true;
+  readonly shared?: true | undefined;
   /** One host output for several aggregators: active if any, or all, say so. */
-  readonly combine?: "or" | "and";
+  readonly combine?: "or" | "and" | undefined;
   /** The chip may be absent at start. */
-  readonly optional?: true;
+  readonly optional?: true | undefined;
   /** Serve the chip from a thread of its own even if it does not look slow. */
   readonly lane: boolean;
 }
@@ -115,18 +121,27 @@ export interface InterlockSpecification {
 /** One aggregator and where it is presented: just one of the exposures. */
 export interface AggregatorSpecification {
   readonly name: string;
-  /** Where it is written; absent for a command line. */
-  readonly place?: ConfigPlace;
-  readonly vhostUser?: VhostUserSpecification;
-  readonly qemuPins?: QemuPinsSpecification;
-  readonly kernelChip?: KernelChipSpecification;
+  /** Place where it is written; absent for a command line. */
+  readonly place?: ConfigPlace | undefined;
+  readonly vhostUser?: VhostUserSpecification | undefined;
+  readonly qemuPins?: QemuPinsSpecification | undefined;
+  readonly vfioUser?: VfioUserSpecification | undefined;
+  readonly usbredir?: UsbredirSpecification | undefined;
+  readonly kernelChip?: KernelChipSpecification | undefined;
   /** Its control socket; absent: as its exposure has it. */
-  readonly control?: ControlSpecification;
+  readonly control?: ControlSpecification | undefined;
+  /**
+   * Time for which a vhost-user driver that is stopped counts as paused, not as
+   * gone; absent: 3 s. **Units**: microseconds.
+   */
+  readonly pausedForUs?: number | "keep" | undefined;
+  /** Served by a process of its own; absent: by the service's. */
+  readonly isolate?: "process" | undefined;
   /**
    * The aggregator whose second exposure this is: its lines are copies of that
    * one's. Made by the program, of an aggregator that is presented twice.
    */
-  readonly secondOf?: string;
+  readonly secondOf?: string | undefined;
   /** In lineNumber order. */
   readonly lines: readonly LineSpecification[];
 }
@@ -135,19 +150,21 @@ export interface AggregatorSpecification {
 export interface Specification {
   readonly aggregators: readonly AggregatorSpecification[];
   readonly interlocks: readonly InterlockSpecification[];
-  readonly api?: ApiSpecification;
+  readonly api?: ApiSpecification | undefined;
 }
 
 /** The control API of a service, as far as it is said. */
 export interface ApiSpecification {
-  /** Where things may be changed. */
-  readonly socket?: FilePlace;
-  /** Where one may only look. */
-  readonly look?: FilePlace;
+  /** Socket for changes. */
+  readonly socket?: FilePlace | undefined;
+  /** Look-only socket. */
+  readonly look?: FilePlace | undefined;
   /** The directory for sockets of aggregators that clients make. */
-  readonly sockets?: FilePlace;
+  readonly sockets?: FilePlace | undefined;
+  /** Directories of QEMU sockets that clients may name. */
+  readonly qemuSockets?: readonly string[] | undefined;
   /** The file that changes are written to. */
-  readonly auditLog?: string;
+  readonly auditLog?: string | undefined;
 }
 
 /** A file or directory, and who may use it or what is made in it. */
@@ -159,25 +176,47 @@ export interface FilePlace {
 /** A control socket that is not as the exposure has it. */
 export interface ControlSpecification {
   /** Absent: beside the exposure's socket. */
-  path?: string;
-  /** What it says wins over who may use the exposure's socket. */
+  path?: string | undefined;
+  /** Access; it takes precedence over that of the exposure's socket. */
   access: FileAccess;
 }
 
 /** A vhost-user exposure: a socket to listen at, or one that is open already. */
 export type VhostUserSpecification =
-  | { socketPath: string; access?: FileAccess }
+  | VfioUserSpecification
   /** **Ownership**: the reactor takes the fd over. */
   | { fd: number };
 
-/** Who may do what with a file that is made: all absent means the default. */
+/** A PCI card behind a vfio-user socket to listen at. */
+export interface VfioUserSpecification {
+  socketPath: string;
+  access?: FileAccess | undefined;
+}
+
+/** GPIO adapters on USB that QEMU carries to its guest (usb-redir). */
+export interface UsbredirSpecification {
+  /** Socket of the first adapter; see {@linkcode usbredirSockets}. */
+  socketPath: string;
+  /** Set if QEMU listens there, and this process connects. */
+  connects?: true | undefined;
+  device: "ljca" | "cp2112";
+  /** Access to the sockets that this process makes. */
+  access?: FileAccess | undefined;
+  /**
+   * Directories that QEMU's sockets must lie in, if an API client named them;
+   * absent: an administrator did.
+   */
+  allowed?: readonly string[] | undefined;
+}
+
+/** Access to a file that is made: all absent means the default. */
 export interface FileAccess {
   /** Permission bits. */
-  mode?: number;
+  mode?: number | undefined;
   /** User name or number. */
-  owner?: string;
+  owner?: string | undefined;
   /** Group name or number. */
-  group?: string;
+  group?: string | undefined;
 }
 
 /** An exposure as the pins of a controller that QEMU emulates. */
@@ -189,38 +228,65 @@ export interface QemuPinsSpecification {
   /** `pl061`, a QOM type, or a QOM path that begins with a slash. */
   device: string;
   /** Which of several devices of that type; absent: there must be just one. */
-  index?: number;
+  index?: number | undefined;
+  /**
+   * Directories that the sockets must lie in, if an API client named them;
+   * absent: an administrator did.
+   */
+  allowed?: readonly string[] | undefined;
   /** The controller's pin of each lineNumber; absent: pin n is line n. */
-  pins?: readonly QemuPin[];
+  pins?: readonly QemuPin[] | undefined;
 }
 
 /** One pin of an emulated controller and the line behind it. */
 export interface QemuPin {
   pin: number;
   /** The pin's name, where it was called by that: `gpioB0`. */
-  name?: string;
+  name?: string | undefined;
   lineNumber: number;
 }
 
 /** An exposure as a chip of the host's own kernel. */
 export interface KernelChipSpecification {
   /** Which of the driver's interfaces; absent: the better one. */
-  interface?: "configfs" | "sysfs";
-  /** Who may use the chip's device node. */
-  access?: FileAccess;
+  interface?: "configfs" | "sysfs" | undefined;
+  /** Access to the chip's device node. */
+  access?: FileAccess | undefined;
 }
 
-/** Where the control socket of an exposure stands, if nothing else is said. */
+/** Returns the default path of the control socket of an exposure. */
 export function controlPathOf(socketPath: string): string {
   return `${socketPath}.control`;
 }
 
 /** Most lines of an aggregator: virtio-gpio counts them in 16 bits. */
 export const MAX_LINES = 65535;
+/** Most lines of a PCI card: the pins of an ML7213 IOH. */
+export const MAX_CARD_LINES = 109;
+/** Most lines of GPIO adapters on USB: of one LJCA, or of eight CP2112. */
+export const MAX_USB_LINES = 64;
+/** Lines of one CP2112. */
+export const CP2112_LINES = 8;
 /** Most lines that the kernel's own aggregator takes. */
 export const MAX_KERNEL_CHIP_LINES = 512;
 /** Longest line name: what the GPIO uAPI can show. */
 export const MAX_NAME_LENGTH = 31;
+
+/**
+ * Returns the sockets of an aggregator's USB adapters, in the order of its
+ * lines: an LJCA has all lines, a CP2112 eight of them. The first socket has
+ * the path that was given; `.1`, `.2` and so on follow it for others.
+ */
+export function usbredirSockets(
+  { socketPath, device }: UsbredirSpecification,
+  lineCount: number,
+): string[] {
+  const count = device === "ljca" ? 1 : Math.ceil(lineCount / CP2112_LINES);
+  return Array.from(
+    { length: Math.max(count, 1) },
+    (_, i) => i === 0 ? socketPath : `${socketPath}.${i}`,
+  );
+}
 
 /** Why a line of a kernel chip cannot have this name; undefined if it can. */
 export function kernelNameProblem(
@@ -232,7 +298,9 @@ export function kernelNameProblem(
   };
 }
 
-/** What messages about a line call it: where it is written, or its SPEC. */
+/**
+ * Returns the title of a line in messages: where it is written, or its SPEC.
+ */
 export function lineTitle(line: LineSpecification): string {
   if (line.place === undefined) return `--line ${line.origin}`;
   const { file, line: row, column, path } = line.place;

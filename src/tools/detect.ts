@@ -4,17 +4,18 @@
  * @module
  */
 import type { Chip } from "../gpio/chip.ts";
-import { openAllChips, openNamedChip } from "./chips.ts";
-import { runCommand } from "./command.ts";
-import { jsonLine } from "./line_text.ts";
-import { complain, writeOut } from "./output.ts";
-import { ToolError } from "./tool_error.ts";
+import { openAllChips, openNamedChip } from "./lines/chips.ts";
+import { runCommand } from "./program/command.ts";
+import { jsonLine, jsonName } from "./lines/line_text.ts";
+import { complain, writeOut } from "./program/output.ts";
+import { ToolError } from "./program/tool_error.ts";
 import {
   CHIPS_CHAPTER,
   HELP_OPTION,
   JSON_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
+} from "./program/usage.ts";
+import { nameText } from "../text/names.ts";
 
 const USAGE = {
   operands: "[chip]...",
@@ -70,7 +71,7 @@ function detect(
 function print({ name, path, label, lineCount }: Chip, json: boolean): void {
   writeOut(
     json
-      ? jsonLine({ chip: name, path, label, lines: lineCount })
-      : `${name} [${label}] (${lineCount} lines)\n`,
+      ? jsonLine({ chip: name, path, label: jsonName(label), lines: lineCount })
+      : `${name} [${nameText(label)}] (${lineCount} lines)\n`,
   );
 }

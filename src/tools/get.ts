@@ -4,14 +4,14 @@
  * @module
  */
 import type { LineSettings } from "../gpio/line_settings.ts";
-import { runCommand } from "./command.ts";
-import { parsePeriod } from "./numbers.ts";
-import { writeOut } from "./output.ts";
-import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { selectLines } from "./selection.ts";
-import type { SettingsOf } from "./settings.ts";
-import { sleepUs } from "./sleep.ts";
-import { ToolError } from "./tool_error.ts";
+import { runCommand } from "./program/command.ts";
+import { parsePeriod } from "./program/numbers.ts";
+import { writeOut } from "./program/output.ts";
+import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
+import { selectLines } from "./lines/selection.ts";
+import type { SettingsOf } from "./program/settings.ts";
+import { sleepBlocking } from "../async/wait.ts";
+import { ToolError } from "./program/tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
   BIAS_OPTION,
@@ -25,8 +25,8 @@ import {
   STRICT_OPTION,
   UNQUOTED_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
-import { valuesText } from "./values_text.ts";
+} from "./program/usage.ts";
+import { valuesText } from "./lines/values_text.ts";
 
 const OPTIONS = [
   {
@@ -44,7 +44,7 @@ const OPTIONS = [
     long: "hold-period",
     short: "p",
     value: "period",
-    help: ["wait between taking the lines and reading them"],
+    help: ["wait between requesting the lines and reading them"],
     sets: "holdUs",
     read: parsePeriod,
   },
@@ -61,12 +61,12 @@ const USAGE = {
   chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
     "JSON",
     `{"line": "foo", "chip": "gpiochip0", "offset": 3, "name": "foo", "value": 1}
-line is what was asked for; name is null for a line without one; value is 1 for
+line is the argument; name is null for a line without one; value is 1 for
 active.`,
   ]],
 } as const;
 
-/** What was asked for. */
+/** Settings of the command line. */
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
@@ -104,7 +104,7 @@ function get(
     consumer: consumerLabel(config.consumer, programName),
     settings: () => settings,
   }, stack);
-  if (config.holdUs !== undefined) sleepUs(config.holdUs);
+  if (config.holdUs !== undefined) sleepBlocking(config.holdUs);
   writeOut(valuesText(lines, readValues(groups), config));
   return 0;
 }

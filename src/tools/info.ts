@@ -5,20 +5,20 @@
  */
 import type { Chip } from "../gpio/chip.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
-import { identitiesOutput } from "./chip_ids.ts";
-import { openAllChips, openNamedChip } from "./chips.ts";
-import { runCommand } from "./command.ts";
+import { identitiesOutput } from "./lines/chip_ids.ts";
+import { openAllChips, openNamedChip } from "./lines/chips.ts";
+import { runCommand } from "./program/command.ts";
 import {
   attributesText,
   jsonLine,
   lineMembers,
   quoted,
   UNNAMED,
-} from "./line_text.ts";
-import { complain, writeOut } from "./output.ts";
-import { findSelection } from "./selection.ts";
-import type { SettingsOf } from "./settings.ts";
-import { ToolError } from "./tool_error.ts";
+} from "./lines/line_text.ts";
+import { complain, writeOut } from "./program/output.ts";
+import { findSelection } from "./lines/selection.ts";
+import type { SettingsOf } from "./program/settings.ts";
+import { ToolError } from "./program/tool_error.ts";
 import {
   CHIPS_CHAPTER,
   HELP_OPTION,
@@ -27,14 +27,14 @@ import {
   SELECTION_OPTIONS,
   UNQUOTED_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
+} from "./program/usage.ts";
 
 const OPTIONS = [
   ...SELECTION_OPTIONS,
   HELP_OPTION,
   {
     long: "ids",
-    help: ["show what each chip is known by for good, to name it by"],
+    help: ["show the stable identities of each chip"],
   },
   JSON_OPTION,
   {
@@ -49,7 +49,7 @@ const OPTIONS = [
 const USAGE = {
   operands: "[line]...",
   about: [
-    "Shows GPIO lines: name, direction, what else is set, and who uses them.",
+    "Shows GPIO lines: name, direction, settings and consumer.",
     "Without a line, all lines are shown.",
   ],
   options: OPTIONS,
@@ -65,7 +65,7 @@ name and consumer are null where there is none. With --ids:
   ]],
 } as const;
 
-/** What was asked for. */
+/** Settings of the command line. */
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Columns of a line's name. */
@@ -89,7 +89,7 @@ export function main(
   });
 }
 
-/** Shows what chips are known by for good. */
+/** Prints the stable identities of chips. */
 function showIds(
   words: readonly string[],
   config: Config,
@@ -109,7 +109,7 @@ function showIds(
   return problems.length === 0 ? 0 : 1;
 }
 
-/** Shows whole chips. */
+/** Prints whole chips. */
 function showChips(config: Config, programName: string): number {
   using stack = new DisposableStack();
   const { chips, problems } = config.chip === undefined
@@ -139,7 +139,7 @@ function chipText(
   return `${name} - ${lineCount} lines:\n${rows.join("")}`;
 }
 
-/** Shows the lines that are named, in the order of the chips. */
+/** Prints the named lines, in the order of the chips. */
 function showLines(
   words: readonly string[],
   config: Config,
@@ -150,7 +150,7 @@ function showLines(
   for (const problem of [...selection.unopened, ...selection.problems]) {
     complain(programName, problem);
   }
-  // A line that is named twice is shown once.
+  // A line that is named twice is printed once.
   const places = new Map(
     selection.lines.map((
       line,

@@ -9,9 +9,9 @@ import type {
   EventClock,
   LineSettings,
 } from "../gpio/line_settings.ts";
-import { runCommand } from "./command.ts";
-import { EdgeReader } from "./edge_reader.ts";
-import { CSV_HEADER, type EdgeText, edgeTextOf } from "./edge_text.ts";
+import { runCommand } from "./program/command.ts";
+import { EdgeReader } from "./events/edge_reader.ts";
+import { CSV_HEADER, type EdgeText, edgeTextOf } from "./events/edge_text.ts";
 import {
   bannerText,
   COMMON_SPECIFIERS,
@@ -23,14 +23,14 @@ import {
   QUIET_OPTION,
   SILENT_OPTION,
   UTC_OPTION,
-} from "./event_options.ts";
-import { jsonLine } from "./line_text.ts";
-import { parsePeriod } from "./numbers.ts";
-import { complain, writeOut } from "./output.ts";
-import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type SelectedLine, selectLines } from "./selection.ts";
-import type { SettingsOf } from "./settings.ts";
-import { ToolError } from "./tool_error.ts";
+} from "./events/event_options.ts";
+import { jsonLine } from "./lines/line_text.ts";
+import { parsePeriod } from "./program/numbers.ts";
+import { complain, writeOut } from "./program/output.ts";
+import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
+import { type SelectedLine, selectLines } from "./lines/selection.ts";
+import type { SettingsOf } from "./program/settings.ts";
+import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
   BANNER_OPTION,
@@ -46,10 +46,10 @@ import {
   STRICT_OPTION,
   UNQUOTED_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
-import { valuesText } from "./values_text.ts";
-import { type Timescale, TIMESCALES } from "./vcd.ts";
-import { VcdFile } from "./vcd_file.ts";
+} from "./program/usage.ts";
+import { valuesText } from "./lines/values_text.ts";
+import { type Timescale, TIMESCALES } from "./events/vcd.ts";
+import { VcdFile } from "./events/vcd_file.ts";
 
 const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];
 const CLOCKS: readonly EventClock[] = ["monotonic", "realtime", "hte"];
@@ -68,7 +68,7 @@ const OPTIONS = [
     long: "debounce-period",
     short: "p",
     value: "period",
-    help: ["take changes only that last this long"],
+    help: ["ignore changes that last less than this"],
     sets: "debounceUs",
     read: parseDebounce,
   },
@@ -120,8 +120,8 @@ const OPTIONS = [
     long: "vcd",
     value: "file",
     help: [
-      "record the lines as a value change dump in this file, too;",
-      "with - only that, to standard output",
+      "also record the lines as a value change dump in this file;",
+      "with -, print only the dump to standard output",
     ],
     extension: true,
   },
@@ -130,7 +130,7 @@ const OPTIONS = [
     value: "unit",
     help: [
       "let a tick of the dump be 1ns, 10ns, 100ns, 1us, 10us, 100us or 1ms",
-      "(default: 1us, of which sigrok can take long records)",
+      "(default: 1us, with which sigrok can read long records)",
     ],
     sets: "timescale",
     read: (text: string) =>
@@ -144,7 +144,7 @@ const USAGE = {
   operands: "<line>...",
   about: [
     "Waits for edges on GPIO lines and prints them.",
-    "Events that the kernel had no room for are counted and told of on standard\nerror.",
+    "Events that the kernel dropped are counted and reported on standard error.",
   ],
   options: OPTIONS,
   chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
@@ -163,10 +163,10 @@ with the count of events that are missing; or ready (--banner), with the lines.`
 } as const;
 
 const MOST_DEBOUNCE_US = 2 ** 32 - 1;
-/** How often lost events are told of at most. */
+/** Shortest interval of reports of lost events. */
 const LOST_REPORT_MS = 1000;
 
-/** What was asked for. */
+/** Settings of the command line. */
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
@@ -217,23 +217,30 @@ function monitor(
   }
   checkCombination(config);
   using stack = new DisposableStack();
-  const clock = config.clock ??
+  let clock = config.clock ??
     (config.time === undefined ? "monotonic" : "realtime");
   const lines = selectLines(words, config, stack);
   const settings: LineSettings = {
     direction: "input",
     edge: config.edges ?? "both",
-    eventClock: clock,
     bias: config.bias,
     activeLow: config.activeLow,
     debouncePeriodUs: config.debounceUs,
   };
-  const startNs = clock === "hte" ? undefined : clockNs(clock);
-  const groups = requestLines(lines, {
-    consumer: consumerLabel(config.consumer, programName),
-    settings: () => settings,
-  }, stack);
-  // Only now: an earlier dump is not emptied for lines that somebody else has.
+  const request = (eventClock: EventClock) =>
+    requestLines(lines, {
+      consumer: consumerLabel(config.consumer, programName),
+      settings: () => ({ ...settings, eventClock }),
+    }, stack);
+  const startAt = performance.now();
+  const taken = withEventClock(clock, config.clock !== undefined, request);
+  const { groups } = taken;
+  clock = taken.clock;
+  // The record begins before the first edge can arrive.
+  const startNs = clock === "hte"
+    ? undefined
+    : clockNs(clock) - BigInt(Math.ceil((performance.now() - startAt) * 1e6));
+  // Only now: an earlier dump is not truncated if the lines are in use.
   const dump = config.vcd === undefined
     ? undefined
     : stack.use(new VcdFile(config.vcd));
@@ -254,6 +261,7 @@ function monitor(
     format: config.format,
     time: config.time ?? (clock === "realtime" ? "utc" : "seconds"),
     unquoted: config.unquoted,
+    toWall: taken.isSubstitute,
   });
   const reader = new EdgeReader(groups, lines.length);
   const limits = new Limits(config.events, config.idleUs);
@@ -265,7 +273,27 @@ function monitor(
   return 0;
 }
 
-/** Prints and records edges until it is enough. */
+/**
+ * Requests lines with a clock. Linux 5.10 has no realtime clock for events:
+ * unless it was requested by name, the monotonic clock replaces it.
+ */
+export function withEventClock<Groups>(
+  clock: EventClock,
+  isExplicit: boolean,
+  request: (clock: EventClock) => Groups,
+): { groups: Groups; clock: EventClock; isSubstitute: boolean } {
+  try {
+    return { groups: request(clock), clock, isSubstitute: false };
+  } catch (error) {
+    const isUnknown = clock === "realtime" && !isExplicit &&
+      errnoCodeOf(error) === "EINVAL";
+    if (!isUnknown) throw error;
+    const groups = request("monotonic");
+    return { groups, clock: "monotonic", isSubstitute: true };
+  }
+}
+
+/** Prints and records edges until the limit is reached. */
 function watch(
   reader: EdgeReader,
   limits: Limits,
@@ -281,7 +309,7 @@ function watch(
     const count = lost.takeReport();
     report(
       `${count} events were lost, ${lost.total} in all: ` +
-        "they came faster than they could be read",
+        "they arrived faster than they could be read",
     );
   };
   while (limits.eventsLeft > 0) {
@@ -304,7 +332,7 @@ function watch(
 
 function printBanner(lines: readonly SelectedLine[], config: Config): void {
   const ids = lines.map(({ id }) => id);
-  // In a file of values or a dump there is no place for a sentence.
+  // A file of values or a dump has no place for a sentence.
   if (config.csv || config.vcd === "-") return;
   writeOut(
     config.json

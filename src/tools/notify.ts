@@ -1,17 +1,15 @@
 /**
- * `gpionotify`: watches lines for being requested, released and reconfigured.
+ * `gpionotify`: watches lines being requested, released and reconfigured.
  *
  * @module
  */
-import { clockNs } from "../../ffi/clock.ts";
 import type { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
 import type { LineInfoEvent } from "../gpio/line_info.ts";
 import { waitForEvents } from "../gpio/wait.ts";
-import { devicePath } from "./chips.ts";
-import { runCommand } from "./command.ts";
-import { placeText } from "./edge_text.ts";
-import { compileFormat } from "./event_format.ts";
+import { runCommand } from "./program/command.ts";
+import { placeText } from "./events/edge_text.ts";
+import { compileFormat } from "./events/event_format.ts";
 import {
   bannerText,
   COMMON_SPECIFIERS,
@@ -25,19 +23,24 @@ import {
   SILENT_OPTION,
   timeTextOf,
   UTC_OPTION,
-} from "./event_options.ts";
+} from "./events/event_options.ts";
 import {
   attributesText,
   consumerOf,
   jsonLine,
   lineMembers,
   UNNAMED,
-} from "./line_text.ts";
-import { writeOut } from "./output.ts";
-import { type SelectedLine, selectLines } from "./selection.ts";
-import type { SettingsOf } from "./settings.ts";
-import { localText, secondsText, utcText } from "./timestamps.ts";
-import { reasonOf, ToolError } from "./tool_error.ts";
+} from "./lines/line_text.ts";
+import { writeOut } from "./program/output.ts";
+import { type SelectedLine, selectLines } from "./lines/selection.ts";
+import type { SettingsOf } from "./program/settings.ts";
+import {
+  localText,
+  secondsText,
+  utcText,
+  wallClock,
+} from "./events/timestamps.ts";
+import { reasonOf, ToolError } from "./program/tool_error.ts";
 import {
   BANNER_OPTION,
   CHIPS_CHAPTER,
@@ -50,7 +53,8 @@ import {
   STRICT_OPTION,
   UNQUOTED_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
+} from "./program/usage.ts";
+import { nameText } from "../text/names.ts";
 
 const KINDS = ["requested", "released", "reconfigured"] as const;
 
@@ -62,7 +66,7 @@ const OPTIONS = [
     short: "e",
     value: "event",
     help: [
-      "watch only for this: requested, released or reconfigured",
+      "watch only for this event: requested, released or reconfigured",
       "(default: all of them)",
     ],
     read: (text: string) => oneOf(KINDS, text, "event"),
@@ -84,7 +88,7 @@ const OPTIONS = [
 const USAGE = {
   operands: "<line>...",
   about: [
-    "Waits for GPIO lines to be requested, released or reconfigured, by whomever,\nand prints that.",
+    "Waits for GPIO lines to be requested, released or reconfigured by any process,\nand prints these events.",
   ],
   options: OPTIONS,
   chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
@@ -93,19 +97,19 @@ const USAGE = {
 %e  the event as a number: 1 requested, 2 released, 3 reconfigured
 %E  the event as a word: requested, released or reconfigured
 %a  the line's attributes
-%C  who uses the line`,
+%C  the line's consumer`,
   ], [
     "JSON",
     `{"event": "requested", "timestampNs": 32430091264, "line": "foo", ...}
-and what gpioinfo --json tells of the line. With --banner, first
+and the members that gpioinfo --json prints for the line. With --banner, first
 {"event": "ready", "lines": [...]}.`,
   ]],
 } as const;
 
-/** What was asked for. */
+/** Settings of the command line. */
 type Config = SettingsOf<typeof OPTIONS>;
 
-/** An event, and whose it is. */
+/** An event and its line. */
 interface Change {
   readonly line: SelectedLine;
   readonly event: LineInfoEvent;
@@ -182,12 +186,12 @@ function readChanges(chip: Chip, lines: readonly SelectedLine[]): Change[] {
 function watchError(what: string, chip: Chip, error: unknown): ToolError {
   if (!(error instanceof LineError)) throw error;
   return new ToolError(
-    `${what} '${devicePath(chip.name)}': ${reasonOf(error)}`,
+    `${what} '${chip.path}': ${reasonOf(error)}`,
     { cause: error },
   );
 }
 
-/** The function that prints events. */
+/** Returns the function that formats events. */
 function changeTextOf(
   { format, json, time, unquoted }: Config,
 ): (change: Change) => string {
@@ -203,12 +207,12 @@ function changeTextOf(
   if (format !== undefined) {
     const text = compileFormat<Change>(format, {
       o: ({ event }) => `${event.info.offset}`,
-      l: ({ event }) => event.info.name || UNNAMED,
+      l: ({ event }) => nameText(event.info.name) || UNNAMED,
       c: ({ line }) => line.chip.name,
       e: ({ event }) => `${KINDS.indexOf(event.kind) + 1}`,
       E: ({ event }) => event.kind,
       a: ({ event }) => attributesText(event.info, unquoted),
-      C: ({ event }) => consumerOf(event.info) ?? "unused",
+      C: ({ event }) => nameText(consumerOf(event.info) ?? "unused"),
       S: ({ event }) => secondsText(event.timestampNs),
       U: ({ event }) => utcText(wallClock(event.timestampNs)),
       L: ({ event }) => localText(wallClock(event.timestampNs)),
@@ -222,9 +226,4 @@ function changeTextOf(
       : wallClock(event.timestampNs);
     return `${timeText(ns)}\t${event.kind}\t${placeText(line, unquoted)}\n`;
   };
-}
-
-/** Info events are stamped by the monotonic clock only: the same on the wall. */
-function wallClock(monotonicNs: bigint): bigint {
-  return monotonicNs + clockNs("realtime") - clockNs("monotonic");
 }

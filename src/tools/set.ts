@@ -8,31 +8,37 @@ import type {
   LineSettings,
   Value,
 } from "../gpio/line_settings.ts";
-import { runCommand } from "./command.ts";
-import { bannerText } from "./event_options.ts";
-import { outputJson } from "./output_lines.ts";
-import { parseAssignment } from "./line_values.ts";
-import { parsePeriod } from "./numbers.ts";
-import { writeOut } from "./output.ts";
-import { consumerLabel, readValues, requestLines } from "./requests.ts";
-import { type SelectedLine, selectLines } from "./selection.ts";
+import { runCommand } from "./program/command.ts";
+import { bannerText } from "./events/event_options.ts";
+import { outputJson } from "./lines/output_lines.ts";
+import { parseAssignment } from "./lines/line_values.ts";
+import { parsePeriod } from "./program/numbers.ts";
+import { complain, writeOut } from "./program/output.ts";
+import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
+import { type SelectedLine, selectLines } from "./lines/selection.ts";
 import {
   handOver,
   HELD_OPTION,
   type Received,
   takeOver,
-} from "./set_daemon.ts";
+} from "./set/daemon.ts";
 import {
   type Before,
   type LeaveState,
   LeaveStates,
   planLeave,
-} from "./set_leave.ts";
-import { Outputs } from "./set_outputs.ts";
-import { parseToggles, toggleSteps } from "./set_toggle.ts";
-import { Ended, plainWaits, SignalWaits, type Waits } from "./set_wait.ts";
-import type { SettingsOf } from "./settings.ts";
-import { ToolError } from "./tool_error.ts";
+} from "./set/leave.ts";
+import { Outputs } from "./set/outputs.ts";
+import { parseToggles, toggleSteps } from "./set/toggle.ts";
+import {
+  ChipGone,
+  Ended,
+  plainWaits,
+  SignalWaits,
+  type Waits,
+} from "./set/wait.ts";
+import type { SettingsOf } from "./program/settings.ts";
+import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
   BANNER_OPTION,
@@ -48,7 +54,7 @@ import {
   STRICT_OPTION,
   UNQUOTED_OPTION,
   VERSION_OPTION,
-} from "./usage.ts";
+} from "./program/usage.ts";
 
 const DRIVES: readonly DriveSetting[] = [
   "push-pull",
@@ -94,7 +100,7 @@ const OPTIONS = [
     long: "hold-period",
     short: "p",
     value: "period",
-    help: ["hold each value for this long at least"],
+    help: ["hold each value for at least this long"],
     sets: "holdUs",
     read: parsePeriod,
   },
@@ -104,7 +110,7 @@ const OPTIONS = [
     short: "t",
     value: "period[,period]...",
     help: [
-      "toggle the lines after these periods, over and over;",
+      "toggle the lines after these periods, repeatedly;",
       "a last period of 0 ends the program",
     ],
     sets: "togglesUs",
@@ -115,24 +121,24 @@ const OPTIONS = [
   {
     long: "daemonize",
     short: "z",
-    help: ["set the lines, then go on in the background"],
+    help: ["set the lines, then continue in the background"],
   },
 ] as const;
 
 const USAGE = {
   operands: "<line=value>...",
   about: [
-    "Sets GPIO lines and holds them until it is ended.",
+    "Sets GPIO lines and holds them until the program ends.",
     "A value is 1, active, on or true; or 0, inactive, off or false.",
   ],
   options: OPTIONS,
   chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [
-    "What is left behind",
-    `When the program ends, nobody has the lines any more, and the kernel promises
-nothing about them; most drivers leave them as they were last. With --leave,
-that is an inactive or active output (0, 1, off, on, ...), an input (input), what
-the line was before (previous), or what it is at the end (as-is, the default).
-LINE=STATE is for one line: --leave input,ALARM=1. It is done when the program
+    "State at the end",
+    `When the program ends, the lines are released, and the kernel promises
+nothing about them; most drivers keep their last state. With --leave, that state
+is an inactive or active output (0, 1, off, on, ...), an input (input), the
+line's state before (previous), or its last state (as-is, the default).
+LINE=STATE is for one line: --leave input,ALARM=1. It is set when the program
 ends by itself and on SIGINT, SIGTERM and SIGHUP.`,
   ], [
     "JSON",
@@ -141,7 +147,7 @@ for each line that is set, and again whenever it is toggled.`,
   ]],
 } as const;
 
-/** What was asked for. */
+/** Settings of the command line. */
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
@@ -169,13 +175,13 @@ async function set(
   const wanted = words.map(parseAssignment);
   checkCombination(config);
   using stack = new DisposableStack();
-  // From here on: who sees the banner may send a signal.
+  // From here on a signal may arrive: the banner shows that the lines are held.
   const waits = config.leave === undefined ? undefined : new SignalWaits();
   if (config.held !== undefined) {
     leaveDirectory();
     const settingsOf = (value: Value) => outputSettings(config, value);
     const given = takeOver(config.held, settingsOf, stack);
-    return await hold(given, config, waits);
+    return await hold(given, config, waits, programName);
   }
   const lines = selectLines(wanted.map(([id]) => id), config, stack);
   const values = lines.map(({ word }) => wanted[word]![1]);
@@ -188,7 +194,7 @@ async function set(
     handOver(given.outputs, given.before, args);
     return 0;
   }
-  return await hold(given, config, waits);
+  return await hold(given, config, waits, programName);
 }
 
 function checkCombination(config: Config): void {
@@ -211,7 +217,7 @@ function outputSettings(config: Config, value: Value): LineSettings {
   };
 }
 
-/** Requests the lines, having looked how they were where that matters. */
+/** Requests the lines, after reading their state if it is needed. */
 function takeLines(
   lines: readonly SelectedLine[],
   values: readonly Value[],
@@ -240,36 +246,76 @@ function takeLines(
   return { outputs, before };
 }
 
-/** Holds the lines, and does with them what was asked for. */
+/** Holds the lines and runs the requested mode. */
 async function hold(
   { outputs, before }: Received,
   config: Config,
   waits: SignalWaits | undefined,
+  programName: string,
 ): Promise<number> {
+  const requests = outputs.groups.map(({ request }) => request);
+  const report = (error: ToolError) => {
+    for (const line of error.lines) complain(programName, line);
+  };
   if (config.leave === undefined || waits === undefined) {
-    await drive(outputs, config, plainWaits, (work) => work);
+    try {
+      await drive(
+        outputs,
+        config,
+        plainWaits(requests),
+        (work) => work,
+        report,
+      );
+    } catch (error) {
+      if (!(error instanceof ChipGone)) throw error;
+      return chipGone(programName);
+    }
     return 0;
   }
+  waits.held = requests;
   const plan = planLeave(config.leave.of(outputs.ids), before, {
     direction: "input",
     bias: config.bias,
     activeLow: config.activeLow,
   });
   let ended: Deno.Signal | undefined;
+  let isGone = false;
   try {
-    await drive(outputs, config, waits, (work) => waits.during(work));
+    await drive(
+      outputs,
+      config,
+      waits,
+      (work) => waits.during(work),
+      report,
+    );
   } catch (error) {
-    if (!(error instanceof Ended)) throw error;
-    ended = error.signal;
+    // No state can be left on a chip that is gone.
+    if (error instanceof ChipGone) isGone = true;
+    else if (error instanceof Ended) ended = error.signal;
+    else throw error;
   } finally {
-    outputs.setValues(plan.values);
-    outputs.reconfigure(plan.settings);
+    if (!isGone) {
+      outputs.setValues(plan.values);
+      outputs.reconfigure(plan.settings);
+    }
   }
+  if (isGone) return chipGone(programName);
   if (ended !== undefined) {
     waits.dieOf(ended);
-    await plainWaits.wait(Infinity);
+    await plainWaits().wait(Infinity);
   }
   return 0;
+}
+
+/** Reports why the program ends; libgpiod's ends with success, and silently. */
+function chipGone(programName: string): number {
+  complain(programName, "the chip was removed, and the lines with it");
+  return 0;
+}
+
+/** Returns true if a chip refused because it is gone. */
+function isChipGone(error: ToolError): boolean {
+  return errnoCodeOf(error) === "ENODEV";
 }
 
 async function drive(
@@ -277,16 +323,18 @@ async function drive(
   config: Config,
   waits: Waits,
   during: (work: Promise<void>) => Promise<void>,
+  report: (error: ToolError) => void,
 ): Promise<void> {
   const { holdUs = 0, togglesUs = [], interactive, json, unquoted } = config;
   if (interactive) {
-    const { runSession } = await import("./interactive/session.ts");
+    const { runSession } = await import("./set/interactive/session.ts");
     if (holdUs > 0) await waits.wait(holdUs);
     const session = runSession(outputs, {
       unquoted,
       json,
       holdUs,
       sleep: (us) => waits.wait(us),
+      report,
     });
     await during(session);
   } else if (togglesUs.length === 0) {
@@ -295,7 +343,14 @@ async function drive(
     for (const { waitUs, end } of toggleSteps(togglesUs, holdUs)) {
       await waits.wait(waitUs);
       if (end) return;
-      outputs.toggle();
+      try {
+        outputs.toggle();
+      } catch (error) {
+        if (!(error instanceof ToolError)) throw error;
+        if (isChipGone(error)) throw new ChipGone();
+        // The lines stay held; the next toggle may succeed.
+        report(error);
+      }
       if (json && config.held === undefined) writeOut(valuesJson(outputs));
     }
   }
@@ -305,12 +360,12 @@ function valuesJson(outputs: Outputs): string {
   return outputs.ids.map((_, index) => outputJson(outputs, index)).join("");
 }
 
-/** A program in the background must not keep a file system busy. */
+/** A background program must not keep a file system busy. */
 function leaveDirectory(): void {
   try {
     Deno.chdir("/");
   } catch (error) {
-    // Without the permission it stays where it was started.
+    // Without the permission it keeps its directory.
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
   }
 }

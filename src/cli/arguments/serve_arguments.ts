@@ -1,0 +1,348 @@
+/**
+ * The command line of `gpioagg serve`: every `--socket-path` or `--fd` begins
+ * another aggregator, and its lines follow.
+ *
+ * @module
+ */
+import { checkAggregators } from "../../config/spec/command_line.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { PAUSED_FOR } from "../../config/values/values.ts";
+import {
+  type AggregatorSpecification,
+  type LineSpecification,
+  MAX_LINES,
+  type VfioUserSpecification,
+  type VhostUserSpecification,
+} from "../../config/specification.ts";
+import type { ApiSocket } from "../../service/api/server.ts";
+import {
+  absoluteExposure,
+  absolutePath,
+  absoluteSocketPath,
+} from "./absolute_path.ts";
+import { readArguments } from "./arguments.ts";
+import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
+import { readUsbredir } from "./usbredir_argument.ts";
+import { readSocketPlace } from "./socket_place.ts";
+
+/** Settings of `serve`. */
+export interface ServeArguments {
+  help: boolean;
+  json: boolean;
+  printCapabilities: boolean;
+  aggregators: AggregatorSpecification[];
+  /** The configuration file of the aggregators. */
+  config: string | undefined;
+  /** The control API's socket for changes. */
+  api: ApiSocket | undefined;
+  /** The control API's look-only socket. */
+  apiLook: ApiSocket | undefined;
+  /** Directory of the sockets of aggregators that clients create. */
+  apiSockets: ApiSocket | undefined;
+  /** Directories of QEMU sockets that clients of the control API may name. */
+  apiQemuSockets: string[];
+  /** File to which the audit log is appended. */
+  auditLog: string | undefined;
+}
+
+const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
+
+type Exposure = Pick<
+  AggregatorSpecification,
+  "vhostUser" | "qemuPins" | "vfioUser" | "usbredir"
+>;
+
+const SWITCHES = {
+  "help": "flag",
+  "json": "flag",
+  "print-capabilities": "flag",
+  "config": "value",
+  "socket-path": "value",
+  "fd": "value",
+  "qemu-pins": "value",
+  "vfio-user": "value",
+  "usbredir": "value",
+  "name": "value",
+  "line": "values",
+  "paused-for": "value",
+  "isolate": "flag",
+  "api": "value",
+  "api-look": "value",
+  "api-sockets": "value",
+  "api-qemu-sockets": "values",
+  "audit-log": "value",
+} as const;
+
+/**
+ * Reads the options of `serve`, or of another command that takes them.
+ *
+ * @param how Correct usage of that command, for hints.
+ * @throws {ConfigError} If they are invalid or contradictory.
+ */
+export function readServeArguments(
+  args: readonly string[],
+  how: string = HOW,
+): ServeArguments {
+  const aggregators: AggregatorSpecification[] = [];
+  const result: ServeArguments = {
+    help: false,
+    json: false,
+    printCapabilities: false,
+    aggregators,
+    config: undefined,
+    api: undefined,
+    apiLook: undefined,
+    apiSockets: undefined,
+    apiQemuSockets: [],
+    auditLog: undefined,
+  };
+  if (args.includes("--help") || args.includes("-h")) {
+    return { ...result, help: true, aggregators };
+  }
+  // Before any socket it applies to all of them.
+  let isolatesAll = false;
+  for (const group of groupsOf(args)) {
+    const given = readArguments(group, SWITCHES);
+    result.json ||= given.json;
+    result.printCapabilities ||= given["print-capabilities"];
+    const place = (
+      name: "api" | "api-look" | "api-sockets",
+      whole: (path: string) => string,
+    ) => {
+      if (given[name] === undefined) return undefined;
+      const { path, access } = readSocketPlace(given[name], `--${name}`);
+      return { path: whole(path), access };
+    };
+    result.api ??= place("api", absoluteSocketPath);
+    result.apiLook ??= place("api-look", absoluteSocketPath);
+    result.apiSockets ??= place("api-sockets", absolutePath);
+    for (const directory of given["api-qemu-sockets"]) {
+      result.apiQemuSockets.push(absolutePath(directory));
+    }
+    result.auditLog ??= given["audit-log"];
+    result.config ??= given.config;
+    const [stray] = given.rest;
+    if (stray !== undefined) {
+      throw new ConfigError(`unexpected argument "${stray}"`, {
+        hint: how,
+      });
+    }
+    const aggregator = readAggregator(given, how);
+    if (aggregator === undefined) isolatesAll ||= given.isolate;
+    else if (!isolatesAll) aggregators.push(aggregator);
+    else aggregators.push({ ...aggregator, isolate: "process" });
+  }
+  if (result.config !== undefined && isolatesAll) {
+    throw new ConfigError("applies to aggregators on the command line only", {
+      path: "--isolate",
+      hint: "Add isolate: process to the file",
+    });
+  }
+  checkUnique(aggregators);
+  if (result.config !== undefined && aggregators.length > 0) {
+    throw new ConfigError(
+      "cannot be combined with aggregators on the command line",
+      {
+        path: `--config ${result.config}`,
+        hint: "Add them to the file",
+      },
+    );
+  }
+  return {
+    ...result,
+    aggregators: [...checkAggregators(aggregators).aggregators],
+  };
+}
+
+/** Splits the command line before each option that begins an aggregator. */
+function groupsOf(args: readonly string[]): string[][] {
+  const groups: string[][] = [[]];
+  for (const arg of args) {
+    if (/^--(socket-path|fd|qemu-pins|vfio-user|usbredir)(=|$)/.test(arg)) {
+      groups.push([]);
+    }
+    groups.at(-1)!.push(arg);
+  }
+  return groups;
+}
+
+function readAggregator(given: {
+  "socket-path": string | undefined;
+  "fd": string | undefined;
+  "qemu-pins": string | undefined;
+  "vfio-user": string | undefined;
+  "usbredir": string | undefined;
+  "name": string | undefined;
+  "line": string[];
+  "paused-for": string | undefined;
+  "isolate": boolean;
+}, how: string): AggregatorSpecification | undefined {
+  const lines = readLines(given.line);
+  const vhostUser = exposureOf(given["socket-path"], given.fd);
+  const exposure: Exposure | undefined = vhostUser !== undefined
+    ? { vhostUser }
+    : given["qemu-pins"] !== undefined
+    ? { qemuPins: withLines(readQemuPins(given["qemu-pins"]), lines) }
+    : given["vfio-user"] !== undefined
+    ? { vfioUser: socketAt(given["vfio-user"], "--vfio-user") }
+    : given.usbredir !== undefined
+    ? { usbredir: readUsbredir(given.usbredir) }
+    : undefined;
+  if (exposure === undefined) {
+    const [early] = given.line;
+    const pausedFor = given["paused-for"];
+    const stray = early !== undefined
+      ? `--line ${early}`
+      : given.name !== undefined
+      ? `--name ${given.name}`
+      : pausedFor !== undefined
+      ? `--paused-for ${pausedFor}`
+      : undefined;
+    if (stray !== undefined) {
+      throw new ConfigError(
+        "must come after a --socket-path, --fd, --qemu-pins, --vfio-user or " +
+          "--usbredir",
+        {
+          path: stray,
+          hint: `The lines follow their socket: ${how}`,
+        },
+      );
+    }
+    return undefined;
+  }
+  const { endpoint, title } = exposureTitle(exposure);
+  if (lines.length === 0) {
+    throw new ConfigError("has no lines", {
+      path: endpoint,
+      hint: `Give it lines: ${how}; sim/8 makes eight simulated ones`,
+    });
+  }
+  if (lines.length > MAX_LINES) {
+    throw new ConfigError(
+      `has ${lines.length} lines, but a virtio-gpio device has at most ${MAX_LINES}`,
+      { path: endpoint },
+    );
+  }
+  return {
+    name: given.name ?? title,
+    ...absoluteExposure(exposure),
+    ...readPausedFor(given["paused-for"]),
+    ...(given.isolate ? { isolate: "process" as const } : {}),
+    lines,
+  };
+}
+
+function readPausedFor(
+  text: string | undefined,
+): Pick<AggregatorSpecification, "pausedForUs"> {
+  if (text === undefined) return {};
+  const reading = PAUSED_FOR.read(text);
+  if ("value" in reading) return { pausedForUs: reading.value };
+  throw new ConfigError(reading.problem, {
+    path: `--paused-for ${text}`,
+    hint: reading.hint,
+  });
+}
+
+/**
+ * Reads SPECs, the lines of one aggregator in order.
+ *
+ * @throws {ConfigError} If one is invalid.
+ */
+export function readLines(specs: readonly string[]): LineSpecification[] {
+  const lines: LineSpecification[] = [];
+  let simCount = 0;
+  for (const spec of specs) {
+    // One by one: spreading 65,535 arguments would exhaust the stack.
+    for (const line of parseLineSpec(spec, simCount)) {
+      lines.push(line);
+      if (line.source.kind === "sim") simCount++;
+    }
+  }
+  return lines;
+}
+
+function exposureOf(
+  socketPath: string | undefined,
+  fd: string | undefined,
+): VhostUserSpecification | undefined {
+  if (socketPath !== undefined) {
+    return socketAt(socketPath, "--socket-path");
+  }
+  if (fd === undefined) return undefined;
+  if (!/^\d+$/.test(fd)) {
+    throw new ConfigError("is not a valid file descriptor number", {
+      path: `--fd ${fd}`,
+      hint: "Give the number of an open socket that this process inherited",
+    });
+  }
+  return { fd: Number(fd) };
+}
+
+function socketAt(text: string, key: string): VfioUserSpecification {
+  const { path, access } = readSocketPlace(text, key);
+  return Object.keys(access).length === 0
+    ? { socketPath: path }
+    : { socketPath: path, access };
+}
+
+function exposureTitle(
+  { vhostUser, qemuPins, vfioUser, usbredir }: Partial<AggregatorSpecification>,
+): { endpoint: string; title: string } {
+  if (qemuPins !== undefined) {
+    const { qtest, device } = qemuPins;
+    return {
+      endpoint: `--qemu-pins qtest=${qtest}`,
+      title: device.slice(device.lastIndexOf("/") + 1),
+    };
+  }
+  if (vfioUser !== undefined) {
+    const { socketPath } = vfioUser;
+    return {
+      endpoint: `--vfio-user ${socketPath}`,
+      title: titleOfSocket(socketPath),
+    };
+  }
+  if (usbredir !== undefined) {
+    const { socketPath } = usbredir;
+    return {
+      endpoint: `--usbredir ${socketPath}`,
+      title: titleOfSocket(socketPath),
+    };
+  }
+  if (vhostUser === undefined) return { endpoint: "", title: "" };
+  if ("fd" in vhostUser) {
+    return { endpoint: `--fd ${vhostUser.fd}`, title: `fd${vhostUser.fd}` };
+  }
+  const { socketPath } = vhostUser;
+  return {
+    endpoint: `--socket-path ${socketPath}`,
+    title: titleOfSocket(socketPath),
+  };
+}
+
+function titleOfSocket(socketPath: string): string {
+  const file = socketPath.slice(socketPath.lastIndexOf("/") + 1);
+  return file.replace(/\.sock(et)?$/, "");
+}
+
+function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
+  const names = new Set<string>();
+  const endpoints = new Set<string>();
+  for (const aggregator of aggregators) {
+    const { name } = aggregator;
+    const { endpoint } = exposureTitle(aggregator);
+    if (endpoints.has(endpoint)) {
+      throw new ConfigError("is given twice", { path: endpoint });
+    }
+    if (names.has(name)) {
+      throw new ConfigError(`the name "${name}" is given twice`, {
+        path: endpoint,
+        hint: "Give the aggregators different names with --name",
+      });
+    }
+    endpoints.add(endpoint);
+    names.add(name);
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * A socket on a command line: its path, and access to it.
+ *
+ * @module
+ */
+import { Problems } from "../../config/document/problems.ts";
+import type { FileAccess } from "../../config/specification.ts";
+import { MODE, readValue } from "../../config/values/values.ts";
+
+const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
+
+/**
+ * Reads `PATH[,mode=660][,owner=USER][,group=GROUP]`.
+ *
+ * @throws {ConfigError} If a key is unknown, given twice, or has no value.
+ */
+export function readSocketPlace(
+  text: string,
+  switchName: string,
+): { path: string; access: FileAccess } {
+  const problems = new Problems();
+  const report = problems.at({ path: `${switchName} ${text}` });
+  // A path may contain commas: settings begin at the first known one.
+  const settings = /,(?=[a-z]+=)/.exec(text)?.index ?? text.length;
+  const path = text.slice(0, settings);
+  const access: FileAccess = {};
+  if (path === "") report("has no path", HINT);
+  for (const setting of text.slice(settings + 1).split(",")) {
+    if (setting === "") continue;
+    const equals = setting.indexOf("=");
+    const key = setting.slice(0, equals);
+    const value = setting.slice(equals + 1);
+    if (key !== "mode" && key !== "owner" && key !== "group") {
+      report(`unknown setting "${setting}"`, HINT);
+    } else if (access[key] !== undefined) report(`${key} is given twice`);
+    else if (key === "mode") access.mode = readValue(MODE, value, report);
+    else if (value === "") report(`${key} has no value`, HINT);
+    else access[key] = value;
+  }
+  problems.throwFirst();
+  return { path, access };
+}

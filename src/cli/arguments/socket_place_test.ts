@@ -1,0 +1,38 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { readSocketPlace } from "./socket_place.ts";
+
+Deno.test("readSocketPlace() reads a path, and who may use it", () => {
+  assertEquals(readSocketPlace("/run/a.sock", "--api"), {
+    path: "/run/a.sock",
+    access: {},
+  });
+  assertEquals(
+    readSocketPlace("/run/a.sock,mode=0620,group=kvm,owner=7", "--api"),
+    {
+      path: "/run/a.sock",
+      access: { mode: 0o620, group: "kvm", owner: "7" },
+    },
+  );
+  assertEquals(readSocketPlace("/run/a,b.sock", "--api").path, "/run/a,b.sock");
+});
+
+for (
+  const text of [
+    "",
+    ",mode=660",
+    "/a,mode=9",
+    "/a,mode=660,mode=600",
+    "/a,group=",
+    "/a,colour=red",
+    "/a,mode=660,x",
+  ]
+) {
+  Deno.test(`readSocketPlace() refuses "${text}"`, () => {
+    assertThrows(
+      () => readSocketPlace(text, "--api"),
+      ConfigError,
+      `--api ${text}`,
+    );
+  });
+}

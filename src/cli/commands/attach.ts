@@ -1,0 +1,150 @@
+/**
+ * `gpioagg run --attach`: gives aggregators of a running service to a VM.
+ *
+ * @module
+ */
+import { fileStatus } from "../../../ffi/files.ts";
+import type {
+  AggregatorState,
+  QemuPinsState,
+  UsbredirState,
+} from "../../client/protocol.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { absolutePath } from "../arguments/absolute_path.ts";
+import { clientFor, withSuggestion } from "../service_client.ts";
+import type { VmSocket } from "../../vm/vmm_arguments.ts";
+
+/** Sockets of aggregators that a service presents. */
+export interface Attached {
+  readonly sockets: readonly VmSocket[];
+  readonly cards: readonly VmSocket[];
+  readonly adapters: readonly UsbredirState[];
+  readonly pins: readonly QemuPinsState[];
+}
+
+/** `--attach` and `--api`, taken out of the arguments of `run`. */
+export interface AttachArguments {
+  /** Names of aggregators, and paths of vhost-user sockets. */
+  readonly targets: readonly string[];
+  readonly api: string | undefined;
+  /** All other arguments, in order. */
+  readonly rest: readonly string[];
+}
+
+const HOW = "gpioagg run --attach NAME -- VMM ARGUMENT...";
+
+/**
+ * Removes `--attach NAME|PATH`, which can be repeated, and `--api` from `args`.
+ *
+ * @throws {ConfigError} If one has no value, or `--api` is repeated.
+ */
+export function takeAttach(args: readonly string[]): AttachArguments {
+  const targets: string[] = [];
+  const rest: string[] = [];
+  let api: string | undefined;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    const [, name, value] = /^--(attach|api)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (name === undefined) {
+      rest.push(arg);
+      // The value of an option with a separate value is never an option.
+      if (arg === "--line" && args[i + 1] !== undefined) rest.push(args[++i]!);
+      continue;
+    }
+    const given = value ?? args[++i];
+    if (given === undefined || given === "" || given.startsWith("--")) {
+      throw new ConfigError("needs a value", { path: `--${name}`, hint: HOW });
+    }
+    if (name === "attach") targets.push(given);
+    else if (api === undefined) api = given;
+    else throw new ConfigError("is given twice", { path: "--api" });
+  }
+  // Without --attach it is rejected like other options of a service.
+  if (targets.length === 0) return { targets, api: undefined, rest: args };
+  return { targets, api, rest };
+}
+
+/**
+ * Finds the sockets of the targets.
+ *
+ * @throws {ConfigError} If one cannot be attached to a VMM, or is repeated.
+ * @throws {Error} If no service has it, or another VMM uses it.
+ */
+export async function attach(
+  { targets, api }: AttachArguments,
+): Promise<Attached> {
+  const sockets: VmSocket[] = [];
+  const cards: VmSocket[] = [];
+  const adapters: UsbredirState[] = [];
+  const pins: QemuPinsState[] = [];
+  for (const target of targets) {
+    if (target.includes("/")) {
+      sockets.push(socketAt(target));
+      continue;
+    }
+    const client = await clientFor(target, api, "look");
+    const state = await withSuggestion(
+      client,
+      target,
+      (client) => client.show(target),
+    );
+    refuseUnusable(state);
+    if (state.qemuPins !== undefined) pins.push(state.qemuPins);
+    else if (state.usbredir !== undefined) adapters.push(state.usbredir);
+    else if (state.vfioUser !== undefined) {
+      cards.push({ name: state.name, path: state.vfioUser.socketPath });
+    } else sockets.push({ name: state.name, path: state.socketPath! });
+  }
+  for (const [i, { name }] of sockets.entries()) {
+    if (sockets.findIndex((one) => one.name === name) !== i) {
+      throw new ConfigError(`the name "${name}" is given twice`, {
+        path: "--attach",
+      });
+    }
+  }
+  return { sockets, cards, adapters, pins };
+}
+
+function refuseUnusable(state: AggregatorState): void {
+  const { name, kernelChip, qemuPins, vfioUser, usbredir, connected } = state;
+  // QEMU's own sockets are there once it runs.
+  if (usbredir?.connects === true) return;
+  const socketPath = usbredir?.sockets[0] ?? vfioUser?.socketPath ??
+    state.socketPath;
+  if (kernelChip !== undefined) {
+    throw new ConfigError(
+      `is a chip of the host's kernel, ${kernelChip.path}, which a VMM cannot use`,
+      {
+        path: `--attach ${name}`,
+        hint: "Give the aggregator a vhost-user socket",
+      },
+    );
+  }
+  if (qemuPins === undefined && socketPath === undefined) {
+    throw new ConfigError("has no socket in the file system", {
+      path: `--attach ${name}`,
+      hint: "Its service got the socket as a file descriptor: give its " +
+        "path, --attach PATH",
+    });
+  }
+  if (qemuPins === undefined && connected) {
+    throw new Error(
+      `Cannot attach ${name}: another VMM is connected to ${socketPath}`,
+    );
+  }
+}
+
+function socketAt(target: string): VmSocket {
+  const path = absolutePath(target);
+  const kind = fileStatus(path)?.kind;
+  if (kind !== "socket") {
+    throw new Error(
+      kind === undefined
+        ? `Cannot attach ${path}: there is no such socket; is its service ` +
+          "running?"
+        : `Cannot attach ${path}: it is a ${kind}, not a socket`,
+    );
+  }
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  return { name: file.replace(/\.sock(et)?$/, ""), path };
+}

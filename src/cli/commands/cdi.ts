@@ -1,0 +1,341 @@
+/**
+ * `gpioagg cdi`: describes aggregators as devices that container engines can
+ * name.
+ *
+ * @module
+ */
+import { errnoText } from "../../../ffi/errno.ts";
+import { fileStatus } from "../../../ffi/files.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import { replaceFile, splitPath } from "../../../ffi/trusted_path.ts";
+import type { AggregatorState } from "../../client/protocol.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { SharedDirectories } from "../../service/sockets/shared_directories.ts";
+import { deviceNumber, listChipNodes } from "../../gpio/chip_nodes.ts";
+import {
+  type InventoryChip,
+  listInventory,
+} from "../../kernel_chip/inventory.ts";
+import { visibleRecords } from "../../kernel_chip/records.ts";
+import { noRest, readArguments } from "../arguments/arguments.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { API_HELP, clientsOf } from "../service_client.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Paths that mean standard output, which must not be replaced by a file. */
+const STANDARD_OUTPUT: ReadonlySet<string> = new Set([
+  "-",
+  "/dev/stdout",
+  "/dev/fd/1",
+  "/proc/self/fd/1",
+]);
+/** File systems of the kernel, and devices: no file is replaced there. */
+const NO_FILES = /^\/(dev|proc|sys)\//;
+/** Version of the CDI specification. */
+const CDI_VERSION = "0.5.0";
+/** Kind of the devices: `gpioagg/aggregator=plc0`. */
+const KIND = "gpioagg/aggregator";
+/** Directory of the sockets in a container. */
+const IN_CONTAINER = "/run/gpioagg";
+
+/** A CDI specification, as far as it is used here. */
+export interface CdiSpecification {
+  cdiVersion: string;
+  kind: string;
+  devices: CdiDevice[];
+}
+
+/** One device, and its edits of a container. */
+export interface CdiDevice {
+  name: string;
+  annotations?: Record<string, string>;
+  containerEdits: {
+    deviceNodes?: CdiDeviceNode[];
+    mounts?: { hostPath: string; containerPath: string; options: string[] }[];
+    env?: string[];
+  };
+}
+
+/** A device node inside the container. */
+export interface CdiDeviceNode {
+  path: string;
+  permissions?: string;
+  /** As on the host: without them engines grant access to all. */
+  fileMode?: number;
+  uid?: number;
+  gid?: number;
+}
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    api: "value",
+    output: "value",
+    "kernel-only": "flag",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  noRest(given, "gpioagg cdi [--output FILE]");
+  const told = given["kernel-only"] ? [] : await listAll(given.api);
+  const { aggregators, refused } = withoutForeignFiles(told);
+  for (const warning of refused) writeError(warning);
+  const { specification, warnings } = cdiSpecification(
+    aggregators,
+    listInventory(await visibleRecords()),
+  );
+  for (const warning of warnings) writeError(warning);
+  const text = printableJson(specification, 2);
+  const { output } = given;
+  if (output === undefined || STANDARD_OUTPUT.has(output)) {
+    writeOutput(text);
+    return 0;
+  }
+  if (NO_FILES.test(output)) {
+    throw new ConfigError("cannot be replaced by a file", {
+      path: `--output ${output}`,
+      hint: "Without --output it goes to standard output",
+    });
+  }
+  try {
+    // Engines may read the directory at any time: the file appears whole.
+    replaceFile(output, `${text}\n`, 0o644);
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    const { directory } = splitPath(output);
+    const isMissing = isOsError(error, "ENOENT") &&
+      fileStatus(directory) === undefined;
+    throw new Error(
+      `Cannot write ${output}: ` +
+        (isMissing
+          ? `directory ${directory} does not exist`
+          : `${errnoText(error.errno)} (${error.code})`),
+      { cause: error },
+    );
+  }
+  return 0;
+}
+
+/**
+ * Returns the aggregators of all services, or of the one that `--api` names.
+ */
+async function listAll(api: string | undefined): Promise<AggregatorState[]> {
+  const lists = clientsOf(api, "look").map(({ client }) => client.list());
+  return (await Promise.all(lists)).flat();
+}
+
+/**
+ * Leaves out files that are not of the kind that their service states. An
+ * engine passes files on with root's rights: a service, which has fewer, must
+ * not obtain a disk for a container by calling it a chip, or the host's files
+ * by a link.
+ *
+ * @param isChip Test for the device node of a GPIO chip. Default: one of this
+ * machine.
+ */
+export function withoutForeignFiles(
+  told: readonly AggregatorState[],
+  isChip: (path: string) => boolean = isChipNode,
+): { aggregators: AggregatorState[]; refused: string[] } {
+  const refused: string[] = [];
+  const shared = new SharedDirectories();
+  const aggregators = told.filter(({ name, socketPath, kernelChip }) => {
+    const problem = (kernelChip?.present === true && !isChip(kernelChip.path)
+      ? `${kernelChip.path} is not the device node of a GPIO chip`
+      : undefined) ??
+      (socketPath === undefined ? undefined : socketProblem(socketPath));
+    if (problem !== undefined) {
+      refused.push(`"${name}" is left out: ${problem}`);
+      return false;
+    }
+    if (socketPath?.startsWith("/")) {
+      refused.push(
+        ...shared.look([socketPath]).map(({ warning }) =>
+          warning
+        ),
+      );
+    }
+    return true;
+  });
+  return { aggregators, refused };
+}
+
+/** Returns why a file is not a socket; undefined if it may be one. */
+function socketProblem(path: string): string | undefined {
+  try {
+    const kind = fileStatus(path, { followLinks: false })?.kind;
+    return kind === undefined || kind === "socket"
+      ? undefined
+      : `${path} is a ${kind}, not a socket`;
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    // In a directory that this user may not search.
+    return undefined;
+  }
+}
+
+function isChipNode(path: string): boolean {
+  const device = deviceNumber(path);
+  return device !== undefined &&
+    listChipNodes().some((node) => node.device === device);
+}
+
+/** Specification, and warnings about it. */
+export interface CdiOutcome {
+  specification: CdiSpecification;
+  /**
+   * Devices that are left out, with the reason, and ambiguous ones; one text
+   * each.
+   */
+  warnings: string[];
+}
+
+/**
+ * Returns the specification of aggregators with sockets or kernel chips, and of
+ * chips of the host's own kernel that `gpioagg kernel` made. Devices that CDI
+ * cannot name are left out, with a warning.
+ *
+ * @throws {ConfigError} If there is no aggregator.
+ */
+export function cdiSpecification(
+  aggregators: readonly AggregatorState[],
+  chips: readonly InventoryChip[],
+): CdiOutcome {
+  const all = devicesOf(aggregators, chips);
+  const warnings: string[] = [];
+  const devices = all.filter((device) => {
+    const problem = problemOf(device, all);
+    if (problem !== undefined) {
+      warnings.push(`"${device.name}" is left out: ${problem}`);
+    }
+    return problem === undefined;
+  });
+  if (devices.length === 0) {
+    const hint = "Make one: gpioagg create, or gpioagg kernel create";
+    throw new ConfigError("there is no aggregator to describe", {
+      hint: warnings.join("\n") || hint,
+    });
+  }
+  return {
+    specification: { cdiVersion: CDI_VERSION, kind: KIND, devices },
+    warnings: [...new Set(warnings), ...sharedVariables(devices)],
+  };
+}
+
+function devicesOf(
+  aggregators: readonly AggregatorState[],
+  chips: readonly InventoryChip[],
+): CdiDevice[] {
+  const devices: CdiDevice[] = [];
+  for (const { name, socketPath, kernelChip } of aggregators) {
+    if (kernelChip?.present) devices.push(nodeDevice(name, kernelChip.path));
+    if (socketPath !== undefined) devices.push(socketDevice(name, socketPath));
+  }
+  for (const { name, path } of chips) {
+    // Only chips of gpioagg are described.
+    if (name === "" || path === undefined) continue;
+    // The service has described its own, which are among them on the same host.
+    if (aggregators.some((one) => one.kernelChip?.path === path)) continue;
+    devices.push(nodeDevice(name, path));
+  }
+  return devices;
+}
+
+/** Returns the reason why a device cannot be described, if any. */
+function problemOf(
+  { name, containerEdits }: CdiDevice,
+  devices: readonly CdiDevice[],
+): string | undefined {
+  if (!/^[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?$/.test(name)) {
+    return "a CDI name must begin and end with a letter or digit";
+  }
+  // Either choice would give half of its users the wrong lines.
+  if (devices.filter((other) => other.name === name).length > 1) {
+    return "it is an aggregator of the service, and another kernel chip; " +
+      "rename one of them";
+  }
+  const [mount] = containerEdits.mounts ?? [];
+  if (mount !== undefined && !mount.hostPath.startsWith("/")) {
+    return `its service knows only a relative path of its socket, ` +
+      mount.hostPath;
+  }
+  return undefined;
+}
+
+/** Returns warnings about names that have the same environment variable. */
+function sharedVariables(devices: readonly CdiDevice[]): string[] {
+  const names = Map.groupBy(
+    devices.map(({ name }) => name),
+    (name) => variableName(name),
+  );
+  return [...names].filter(([, sharing]) => sharing.length > 1).map((
+    [variable, sharing],
+  ) =>
+    `${
+      sharing.map((name) => `"${name}"`).join(" and ")
+    } have the same variable, ` +
+    `${variable}: a container that gets both sees only one of them`
+  );
+}
+
+/** A vhost-user socket. */
+function socketDevice(name: string, hostPath: string): CdiDevice {
+  const inside = `${IN_CONTAINER}/${name}.sock`;
+  return {
+    name,
+    containerEdits: {
+      mounts: [{
+        hostPath,
+        containerPath: inside,
+        options: ["rw", "nosuid", "nodev", "noexec", "bind"],
+      }],
+      env: [`${variableName(name)}=${inside}`],
+    },
+  };
+}
+
+/** A chip of the host's kernel. */
+function nodeDevice(name: string, path: string): CdiDevice {
+  const status = fileStatus(path);
+  const access = status === undefined
+    ? {}
+    : { fileMode: status.mode, uid: status.uid, gid: status.gid };
+  return {
+    name,
+    containerEdits: {
+      deviceNodes: [{ path, permissions: "rw", ...access }],
+      env: [`${variableName(name)}=${path}`],
+    },
+  };
+}
+
+/**
+ * Returns the environment variable that tells a container the device's path.
+ */
+function variableName(name: string): string {
+  return `GPIOAGG_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
+}
+
+const HELP = `Usage: gpioagg cdi [--output FILE] [--kernel-only]
+
+Prints a CDI specification (Container Device Interface), by which Podman,
+containerd and Kubernetes give aggregators to containers by name:
+
+  gpioagg cdi --output /etc/cdi/gpioagg.json
+  podman run --device ${KIND}=plc0 ...
+
+A container gets the vhost-user socket of an aggregator of a running service at
+${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
+--kernel-chip, gpioagg kernel create) it gets the device node, with the owner,
+group and mode that it has here. $GPIOAGG_NAME has the path; its name is in
+capitals, with _ for all but letters and digits. An aggregator that CDI cannot
+name is left out, with a warning, and so is a file that is not a socket or the
+node of a chip. Run it again when aggregators have been added or removed, or the
+service was restarted.
+
+  --output FILE  write to FILE, atomically
+  --kernel-only  kernel chips only, without any service
+${API_HELP}
+  -h, --help     this text`;

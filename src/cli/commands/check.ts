@@ -1,0 +1,87 @@
+/**
+ * `gpioagg check`: validates a configuration file.
+ *
+ * @module
+ */
+import { ConfigError } from "../../config/document/config_error.ts";
+import type { Specification } from "../../config/specification.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
+import { readConfig } from "../arguments/read_config.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    live: "flag",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const [file, stray] = given.rest;
+  if (file === undefined || stray !== undefined) {
+    throw new ConfigError(
+      file === undefined
+        ? "missing FILE argument"
+        : `unexpected argument "${stray}"`,
+      { hint: "gpioagg check [--live] [--json] FILE" },
+    );
+  }
+  const result = readConfig(file);
+  const { errors, notes } = "errors" in result
+    ? { errors: result.errors, notes: [] }
+    : given.live
+    ? await liveFindings(result.specification)
+    : { errors: [], notes: [] };
+  if (given.json) {
+    writeOutput(printableJson({
+      file,
+      valid: errors.length === 0,
+      errors: errors.map(errorJson),
+      ...(given.live ? { notes: notes.map(errorJson) } : {}),
+    }));
+  } else {
+    writeConfigErrors(errors);
+    for (const { message } of notes) writeError(`note: ${message}`);
+    if (errors.length > 0) writeError(countOf(errors.length, "error"));
+    else if ("specification" in result) {
+      writeOutput(summary(file, result.specification));
+    }
+  }
+  return errors.length === 0 ? 0 : 2;
+}
+
+/** Checks against this host's chips; loads the GPIO library only then. */
+async function liveFindings(specification: Specification) {
+  const { checkLive } = await import("./check_live.ts");
+  return checkLive(specification);
+}
+
+function summary(file: string, specification: Specification): string {
+  const aggregators = specification.aggregators
+    .filter(({ secondOf }) => secondOf === undefined);
+  const lines = aggregators.reduce((sum, { lines }) => sum + lines.length, 0);
+  return `${file}: ${countOf(aggregators.length, "aggregator")}, ` +
+    `${countOf(lines, "line")}: valid`;
+}
+
+function countOf(count: number, what: string): string {
+  return count === 1 ? `1 ${what}` : `${count} ${what}s`;
+}
+
+const HELP = `Usage: gpioagg check [--live] [--json] FILE
+
+Reports all errors of a configuration file, each with file, line, column and key
+path. Opens nothing else; - reads standard input.
+
+  --live      check also that this host has the chips, lines, users, groups,
+              directories and kernel driver, and that the lines and sockets
+              are free; nothing is requested and nothing changes
+  --json      one JSON object: file, valid, errors, and with --live notes
+  -h, --help  this text
+
+Exit status: 0 valid, 2 invalid.`;

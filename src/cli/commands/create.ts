@@ -1,0 +1,289 @@
+/**
+ * `gpioagg create`: makes an aggregator that lives as long as this command.
+ *
+ * @module
+ */
+import { ServiceError } from "../../client/client.ts";
+import type {
+  AggregatorState,
+  CreateRequest,
+  KernelChipRequest,
+  QemuPinsRequest,
+  UsbredirRequest,
+} from "../../client/protocol.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { absolutePath } from "../arguments/absolute_path.ts";
+import { placeOf } from "../output/aggregator_text.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import {
+  writeError,
+  writeInBackground,
+  writeLine,
+  writeOutput,
+} from "../output/output.ts";
+import { readQemuPins } from "../arguments/qemu_pins_argument.ts";
+import { readUsbDevice } from "../arguments/usbredir_argument.ts";
+import { API_HELP, clientOf } from "../service_client.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { kernelChip, rest } = takeKernelChip(args);
+  const given = readArguments(rest, {
+    help: "flag",
+    json: "flag",
+    detach: "flag",
+    api: "value",
+    line: "values",
+    "qemu-pins": "value",
+    "vfio-user": "flag",
+    usbredir: "value",
+    "paused-for": "value",
+    isolate: "flag",
+    mode: "value",
+    owner: "value",
+    group: "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const [name, ...others] = given.rest;
+  if (name === undefined || others.length > 0 || given.line.length === 0) {
+    throw new ConfigError("needs one NAME, and lines", {
+      hint: "gpioagg create NAME --line SPEC...",
+    });
+  }
+  const request: Omit<CreateRequest, "lease"> = {
+    name,
+    lines: given.line,
+    ...(given["paused-for"] === undefined
+      ? {}
+      : { pausedFor: given["paused-for"] }),
+    ...(given.isolate ? { isolate: "process" as const } : {}),
+    ...exposureOf(given, kernelChip),
+  };
+  const tell = (state: AggregatorState) =>
+    given.json
+      ? writeOutput(printableJson(state))
+      : writeLine(placeOf(state) ?? name);
+  const client = clientOf(given.api, "change");
+  if (given.detach) {
+    tell(await client.createLasting(request).catch(refused));
+    return 0;
+  }
+  // An aggregator depends on this process, which handles signals.
+  writeInBackground();
+  await using lease = await client.create(request).catch(refused);
+  const told = Promise.withResolvers<void>();
+  const onSignal = () => told.resolve();
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  try {
+    tell(lease.state);
+    const reason = await Promise.race([lease.ended, told.promise]);
+    if (reason === undefined) return 0;
+    writeError(`${name} has ended: ${reason}`);
+    return 1;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}
+
+/** @throws {ConfigError} If a service rejected the command line. */
+function refused(error: unknown): never {
+  if (!(error instanceof ServiceError) || error.status !== 400) throw error;
+  const { message, hint } = error;
+  const own = inOwnWords(message, hint);
+  throw new ConfigError(own.message, { hint: own.hint, cause: error });
+}
+
+/** Keys of a request's body, and the command's names for them. */
+const SWITCHES: Readonly<Record<string, string>> = {
+  name: "NAME",
+  lines: "--line",
+  lease: "--detach",
+  socket: "--mode, --owner, --group",
+  kernelChip: "--kernel-chip",
+  qemuPins: "--qemu-pins",
+  vfioUser: "--vfio-user",
+  usbredir: "--usbredir",
+};
+
+/** Translates a service's error about a body into the terms of the command. */
+function inOwnWords(
+  message: string,
+  hint: string,
+): { message: string; hint: string } {
+  const [, key = "", rest = ""] =
+    /^(\w+)(?:\[\d+\])?([.:][^]*)$/.exec(message) ??
+      [];
+  return {
+    message: Object.hasOwn(SWITCHES, key) ? `${SWITCHES[key]}${rest}` : message,
+    hint: hint.startsWith("Send {")
+      ? "gpioagg create NAME --line SPEC..."
+      : hint,
+  };
+}
+
+/** Removes `--kernel-chip[=INTERFACE]` from the arguments, at any position. */
+function takeKernelChip(
+  args: readonly string[],
+): { kernelChip: KernelChipRequest | undefined; rest: string[] } {
+  let kernelChip: KernelChipRequest | undefined;
+  const rest: string[] = [];
+  for (const [i, arg] of args.entries()) {
+    const [name, chosen] = arg.split(/=(.*)/s);
+    if (name !== "--kernel-chip" || args[i - 1] === "--line") {
+      rest.push(arg);
+      continue;
+    }
+    if (kernelChip !== undefined) {
+      throw new ConfigError("is given twice", { path: "--kernel-chip" });
+    }
+    if (
+      chosen !== undefined && chosen !== "configfs" && chosen !== "sysfs"
+    ) {
+      throw new ConfigError(`"${chosen}" is not a valid interface`, {
+        path: "--kernel-chip",
+        hint: "configfs (Linux 6.16 and newer) or sysfs (5.8 and newer)",
+      });
+    }
+    kernelChip = chosen === undefined ? {} : { interface: chosen };
+  }
+  return { kernelChip, rest };
+}
+
+/** Returns the requested exposure in the service's form. */
+function exposureOf(
+  { "qemu-pins": pins, "vfio-user": isCard, usbredir, mode, owner, group }: {
+    "qemu-pins": string | undefined;
+    "vfio-user": boolean;
+    usbredir: string | undefined;
+    mode: string | undefined;
+    owner: string | undefined;
+    group: string | undefined;
+  },
+  kernelChip: KernelChipRequest | undefined,
+): Pick<
+  CreateRequest,
+  "socket" | "kernelChip" | "qemuPins" | "vfioUser" | "usbredir"
+> {
+  const access = {
+    ...(mode === undefined ? {} : { mode }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(group === undefined ? {} : { group }),
+  };
+  const chosen = [
+    ...kernelChip === undefined ? [] : ["--kernel-chip"],
+    ...isCard ? ["--vfio-user"] : [],
+    ...usbredir === undefined ? [] : ["--usbredir"],
+    ...pins === undefined ? [] : ["--qemu-pins"],
+  ];
+  if (chosen.length > 1) {
+    throw new ConfigError(`${chosen[0]} already presents the lines`, {
+      path: chosen[1]!,
+      hint: "A line has one user: make two aggregators",
+    });
+  }
+  if (kernelChip !== undefined) {
+    return { kernelChip: { ...kernelChip, ...access } };
+  }
+  if (isCard) return { vfioUser: access };
+  if (usbredir !== undefined) {
+    return { usbredir: { ...usbredirRequest(usbredir), ...access } };
+  }
+  if (pins === undefined) return { socket: access };
+  const [key] = Object.keys(access);
+  if (key !== undefined) {
+    throw new ConfigError(
+      "applies to a socket of the service or a kernel chip only",
+      {
+        path: `--${key}`,
+        hint: "QEMU makes its own sockets: set their owner and mode there",
+      },
+    );
+  }
+  return { qemuPins: pinsRequest(pins) };
+}
+
+/**
+ * Returns the request of `--qemu-pins`, for a service with another working
+ * directory.
+ */
+function pinsRequest(text: string): QemuPinsRequest {
+  const { qtest, qmp, device, index, pins } = readQemuPins(text);
+  return {
+    qtest: absolutePath(qtest),
+    qmp: absolutePath(qmp),
+    device,
+    ...(index === undefined ? {} : { index }),
+    ...(pins === undefined ? {} : {
+      pins: Object.fromEntries(
+        pins.map(({ key, value }) => [key.name ?? key.pin, value.value]),
+      ),
+    }),
+  };
+}
+
+/**
+ * Returns the request of `--usbredir`.
+ *
+ * @throws {ConfigError} If a key is unknown or invalid.
+ */
+function usbredirRequest(text: string): UsbredirRequest {
+  const place = {
+    path: `--usbredir ${text}`,
+    hint: "--usbredir device=ljca|cp2112[,connect=PATH]",
+  };
+  const request: UsbredirRequest = {};
+  for (const item of text.split(",")) {
+    const [key = "", value = ""] = item.split(/=(.*)/s);
+    if (key !== "device" && key !== "connect") {
+      throw new ConfigError(`unknown key "${key}"`, place);
+    }
+    if (value === "") throw new ConfigError(`"${key}" has no value`, place);
+    if (request[key] !== undefined) {
+      throw new ConfigError(`"${key}" is given twice`, place);
+    }
+    if (key === "device") request.device = readUsbDevice(value, place);
+    else request.connect = absolutePath(value);
+  }
+  return request;
+}
+
+const HELP =
+  `Usage: gpioagg create NAME --line SPEC... [--detach] [--kernel-chip[=HOW]]
+                      [--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE]...]
+                      [--vfio-user] [--usbredir device=DEVICE[,connect=PATH]]
+
+Creates an aggregator in a running service (gpioagg serve --api PATH) and prints
+the path for its user: its vhost-user socket, its device node, or QEMU's qtest
+socket. It lives as long as this command: when that ends, for any reason, the
+guest is disconnected, the lines get their safe state and are released, and
+the socket, or the chip, is removed.
+
+  --line SPEC  add lines, as for gpioagg serve
+  --kernel-chip, --kernel-chip=configfs, --kernel-chip=sysfs
+               make it a chip of the service's host, /dev/gpiochipN, not a
+               vhost-user device; its lines have no rules
+  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
+               make it the pins of a controller (pl061) that a QEMU emulates
+               instead; its sockets lie below a directory that the service
+               allows (gpioagg serve --api-qemu-sockets DIR)
+  --vfio-user  make it a PCI card (ML7213 IOH) at a vfio-user socket instead
+  --usbredir device=ljca|cp2112[,connect=PATH]
+               make it GPIO adapters on USB instead, for QEMU's usb-redir; with
+               PATH the service connects to QEMU's own socket, below a directory
+               that it allows (gpioagg serve --api-qemu-sockets DIR)
+  --isolate    serve it in a process of its own
+  --paused-for PERIOD
+               time that a stopped vhost-user driver counts as paused; after that
+               its guest counts as gone (3s); keep: no limit
+  --detach     return at once; it lives until gpioagg remove, or the service's
+               end
+  --mode MODE, --owner USER, --group GROUP
+               permissions of the socket, or the device node
+  --json       print its description as one JSON object
+${API_HELP}
+  -h, --help   this text`;

@@ -1,0 +1,136 @@
+/**
+ * `gpioagg demo`: shows the main job with one command, on simulated lines.
+ *
+ * @module
+ */
+import { makePrivateDirectory } from "../private_directory.ts";
+import { ControlClient } from "../../service/control/control_client.ts";
+import { controlPathOf } from "../../config/specification.ts";
+import { ReactorClient } from "../../service/reactor/reactor_client.ts";
+import {
+  Direction,
+  EventStatus,
+  GpioDriver,
+  IrqType,
+} from "../../vhost_frontend/driver.ts";
+import { Frontend } from "../../vhost_frontend/frontend.ts";
+
+import { readArguments } from "../arguments/arguments.ts";
+import { runDemoVm } from "./demo_vm.ts";
+import { writeOutput } from "../output/output.ts";
+import { readServeArguments } from "../arguments/serve_arguments.ts";
+
+const LINES = [
+  "sim/2,as=LAMP,direction=output,safe=0",
+  "sim/2,as=BUTTON,direction=input",
+];
+const EVENT_LIMIT_MS = 2000;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, { help: "flag", vm: "flag" });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const directory = makePrivateDirectory("gpioagg-demo-");
+  try {
+    const socket = `${directory}/demo.sock`;
+    await serveDuring(socket, async () => {
+      if (given.vm) await runDemoVm(socket, say);
+      else playGuest(socket);
+    });
+    return 0;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** Serves the demo's lines at `socket` while `action` runs. */
+async function serveDuring(
+  socket: string,
+  action: () => Promise<void>,
+): Promise<void> {
+  const command = ["--socket-path", socket].concat(
+    LINES.flatMap((spec) => ["--line", spec]),
+  );
+  const { aggregators } = readServeArguments(command);
+  using reactor = await ReactorClient.start({
+    service: () => {},
+    idle: () => {},
+    crashed: (error) => {
+      throw error;
+    },
+  });
+  say("On the host:");
+  say(`  gpioagg serve ${command.join(" ")}`);
+  await reactor.add(aggregators);
+  await action();
+  await reactor.shutdown();
+}
+
+/** Acts as a guest's driver and as a person at the machine. */
+function playGuest(socket: string): void {
+  using frontend = Frontend.open(socket);
+  const driver = GpioDriver.attach(frontend);
+  const names = driver.names();
+  say("\nA guest's driver attaches (gpioagg's own driver, as in probe):");
+  for (const [lineNumber, name] of names.entries()) {
+    const isOutput = driver.getDirection(lineNumber) === Direction.Output;
+    const value = driver.getValue(lineNumber);
+    say(
+      `  line ${lineNumber} ${name.padEnd(8)} ` +
+        `${isOutput ? "output" : "input "} ${value}`,
+    );
+  }
+
+  say("\nThe guest drives LAMP0; the host sees it:");
+  const lamp = names.indexOf("LAMP0");
+  // Not before it is used: an idle client is disconnected after a while, and a
+  // slow machine takes longer to attach.
+  using control = new ControlClient(controlPathOf(socket));
+  for (const value of [1, 0, 1]) {
+    driver.setValue(lamp, value);
+    const seen = control.ask({}).lines[lamp]?.value;
+    say(`  guest sets LAMP0=${value}   host reads ${seen}`);
+    if (seen !== value) throw new Error(`LAMP0 is ${seen}, not ${value}`);
+  }
+
+  say("\nBUTTON0 is pressed; the guest is interrupted:");
+  const button = names.indexOf("BUTTON0");
+  driver.setInterruptType(button, IrqType.EdgeBoth);
+  for (const level of [1, 0] as const) {
+    driver.arm(button);
+    control.ask({ pull: [["BUTTON0", level]] });
+    const event = driver.waitEvent(EVENT_LIMIT_MS);
+    if (
+      event?.lineNumber !== button || event.status !== EventStatus.Valid
+    ) throw new Error("The interrupt did not arrive");
+    say(
+      `  gpioagg sim ${socket} BUTTON0=${level}   ` +
+        `guest: interrupt of line ${button}, reads ${driver.getValue(button)}`,
+    );
+  }
+  driver.setInterruptType(button, IrqType.None);
+
+  say(`
+To continue with a VM of your own, serve the lines as above and start QEMU with
+  -object memory-backend-memfd,id=mem,size=1G,share=on -machine memory-backend=mem \\
+  -chardev socket,path=SOCKET,id=gpio0 -device vhost-user-gpio-pci,chardev=gpio0
+The guest needs CONFIG_GPIO_VIRTIO; interrupts need QEMU 9.0 or newer.
+gpioagg demo --vm boots a small guest of its own and uses its tools.`);
+}
+
+function say(text: string): void {
+  writeOutput(text);
+}
+
+const HELP = `Usage: gpioagg demo [--vm]
+
+Serves four simulated lines, attaches as a guest's driver would, drives and
+watches lines, and prints the result. Needs no GPIO, no VMM, no privileges.
+
+  --vm        boot a real guest instead (User-Mode Linux; from a checkout: the
+              kernel is built once, which takes some minutes) and show its own
+              tools using the lines
+  -h, --help  this text`;

@@ -1,0 +1,189 @@
+/**
+ * `gpioagg doctor`: which exposures this host can provide, and which of them a
+ * guest has drivers for.
+ *
+ * @module
+ */
+import { fileStatus, readSmallFile } from "../../../ffi/files.ts";
+import { effectiveUserId } from "../../../ffi/sysfs.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";
+import { examineHost, type Host, type HostAccess } from "../../doctor/host.ts";
+import { guestReport, hostReport } from "../../doctor/report.ts";
+import { WAYS, waysFor } from "../../doctor/ways.ts";
+import { Chip } from "../../gpio/chip.ts";
+import { listChips } from "../../gpio/lookup.ts";
+import { chooseInterface } from "../../kernel_chip/driver.ts";
+import { nearest } from "../../text/nearest.ts";
+import { plainMessage } from "../../text/plain_error.ts";
+import { noRest, readArguments } from "../arguments/arguments.ts";
+import { writeOutput } from "../output/output.ts";
+
+/** Longest time that a QEMU may take to print its help. */
+const QEMU_LIMIT_MS = 10_000;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    guest: "values",
+    qemu: "values",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  noRest(given, "gpioagg doctor --guest debian-13");
+  const guests = given.guest.flatMap(findGuests);
+  const host = await examineHost(
+    new ThisHost(),
+    given.qemu.length > 0 ? given.qemu : undefined,
+  );
+  writeOutput(
+    given.json
+      ? JSON.stringify(asData(host, guests), undefined, 2)
+      : [...hostReport(host), ...guestReport(host, guests)].join("\n"),
+  );
+  const isUseful = guests.every((guest) =>
+    waysFor(guest).known.some((way) => way.whyNot(host) === undefined)
+  );
+  return isUseful ? 0 : 1;
+}
+
+/**
+ * Returns the guests that `text` names: `debian-13`, or `debian-13/arm64`.
+ *
+ * @throws {ConfigError} If there are none.
+ */
+function findGuests(text: string): Guest[] {
+  const [name, arch] = text.split("/", 2);
+  const found = GUESTS.filter((guest) =>
+    guest.name === name && (arch === undefined || guest.arch === arch)
+  );
+  if (found.length > 0) return found;
+  const names = [...new Set(GUESTS.map((guest) => guest.name))];
+  const near = nearest(name!, names);
+  throw new ConfigError(`unknown guest ${JSON.stringify(text)}`, {
+    path: "--guest",
+    hint: near === undefined || near === name
+      ? `Known guests: ${names.join(", ")}; architectures: amd64, arm64`
+      : `Did you mean ${near}?`,
+  });
+}
+
+function asData(host: Host, guests: readonly Guest[]) {
+  return {
+    host: {
+      ...host,
+      qemus: host.qemus.map(({ program, version }) => ({ program, version })),
+    },
+    exposures: WAYS.map((way) => {
+      const reason = way.whyNot(host);
+      return {
+        name: way.name,
+        works: reason === undefined,
+        ...reason === undefined ? {} : { reason },
+      };
+    }),
+    guests: guests.map((guest) => ({
+      ...guest,
+      exposures: waysFor(guest).known
+        .filter((way) => way.whyNot(host) === undefined)
+        .map((way) => ({
+          name: way.name,
+          ...way.recipe(host, guest.arch),
+        })),
+    })),
+  };
+}
+
+/** The host that this program runs on. */
+class ThisHost implements HostAccess {
+  readonly arch = Deno.build.arch;
+  readonly isRoot = effectiveUserId() === 0;
+
+  async run(
+    program: string,
+    args: readonly string[],
+  ): Promise<string | undefined> {
+    const limit = AbortSignal.timeout(QEMU_LIMIT_MS);
+    try {
+      const { success, stdout } = await new Deno.Command(program, {
+        args: [...args],
+        stdin: "null",
+        stderr: "null",
+        signal: limit,
+      }).output();
+      return success ? new TextDecoder().decode(stdout) : undefined;
+    } catch (error) {
+      if (
+        error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.PermissionDenied
+      ) return undefined;
+      throw error;
+    }
+  }
+
+  read(path: string): string | undefined {
+    return readSmallFile(path);
+  }
+
+  exists(path: string): boolean {
+    return fileStatus(path) !== undefined;
+  }
+
+  whyNoKernelChip(): string | undefined {
+    try {
+      chooseInterface();
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+
+  chips(): string[] {
+    return listChips();
+  }
+
+  whyNotOpen(chip: string): string | undefined {
+    try {
+      using _opened = Chip.open(chip);
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? plainMessage(error.message) : String(error);
+}
+
+const GUEST_ARCHES: readonly GuestArch[] = ["amd64", "arm64"];
+
+const HELP =
+  `Usage: gpioagg doctor [--guest NAME[/ARCH]]… [--qemu PROGRAM]… [--json]
+
+Examines this host and prints which exposures it can provide. With --guest it
+also prints which of them the stock kernel of that distribution has a driver
+for, and the lines to paste for gpioagg, QEMU, libvirt and Proxmox. Changes
+nothing.
+
+  --guest NAME[/ARCH]  ${wrapped([...new Set(GUESTS.map(({ name }) => name))])};
+                       ARCH is ${GUEST_ARCHES.join(" or ")} (default: both)
+  --qemu PROGRAM       examine this QEMU instead of those in PATH
+  --json               print the same as JSON
+
+Exit status: 0, or 1 if a named guest can have no exposure from this host.`;
+
+function wrapped(names: readonly string[]): string {
+  const lines: string[] = [""];
+  for (const name of names) {
+    const line = lines.at(-1)!;
+    const longer = line === "" ? name : `${line}, ${name}`;
+    if (longer.length > 56) lines.push(name);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join(",\n" + " ".repeat(23));
+}

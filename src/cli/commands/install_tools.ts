@@ -1,0 +1,111 @@
+/**
+ * `gpioagg install-tools`: makes gpiodetect, gpioget and the others in a
+ * directory, as links to this program, which runs under all of these names.
+ *
+ * @module
+ */
+import { fileStatus, readLink } from "../../../ffi/files.ts";
+import { runCommand } from "../../tools/program/command.ts";
+import { complain, writeOut } from "../../tools/program/output.ts";
+import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";
+import { HELP_OPTION, VERSION_OPTION } from "../../tools/program/usage.ts";
+
+/** The names, which are libgpiod's. */
+const TOOLS = [
+  "gpiodetect",
+  "gpioget",
+  "gpioinfo",
+  "gpiomon",
+  "gpionotify",
+  "gpioset",
+];
+
+const OPTIONS = [
+  { long: "force", short: "f", help: ["replace what is there"] },
+  HELP_OPTION,
+  VERSION_OPTION,
+] as const;
+
+const USAGE = {
+  operands: "<directory>",
+  about: [
+    `Makes ${TOOLS.slice(0, -1).join(", ")}
+and ${TOOLS.at(-1)} in a directory: links to this program.`,
+    "From a checkout they are links to its scripts/gpioagg.",
+  ],
+  options: OPTIONS,
+  chapters: [],
+} as const;
+
+/** Runs the command. */
+export function main(
+  args: readonly string[],
+  programName: string,
+): Promise<number> {
+  return runCommand({
+    args,
+    programName,
+    usage: USAGE,
+    body: ([directory, ...more], { force }) => {
+      if (directory === undefined || more.length > 0) {
+        complain(programName, "one directory must be specified");
+        complain(programName, `try ${programName} --help`);
+        return 2;
+      }
+      install(directory, force);
+      return 0;
+    },
+  });
+}
+
+/**
+ * Makes the links.
+ *
+ * @throws {ToolError} If the directory cannot be written, or contains one of
+ * the names; then no link is made.
+ */
+function install(directory: string, force: boolean): void {
+  const program = ownProgram();
+  const kind = fileStatus(directory)?.kind;
+  if (kind !== "directory") {
+    throw new ToolError(
+      kind === undefined
+        ? `directory '${directory}' does not exist: create it first`
+        : `'${directory}' is a ${kind}, not a directory`,
+    );
+  }
+  const paths = TOOLS.map((name) => `${directory.replace(/\/+$/, "")}/${name}`);
+  const wanted = paths.filter((path) => readLink(path) !== program);
+  const there = wanted.filter((path) =>
+    fileStatus(path, { followLinks: false }) !== undefined
+  );
+  if (there.length > 0 && !force) {
+    throw new ToolError([
+      ...there.map((path) => `'${path}' exists already`),
+      "nothing was changed: --force replaces them",
+    ]);
+  }
+  for (const path of wanted) {
+    try {
+      // Made beside it first, so that the name always exists: it may be in use.
+      const fresh = `${path}.new-${Deno.pid}`;
+      Deno.symlinkSync(program, fresh);
+      Deno.renameSync(fresh, path);
+    } catch (error) {
+      throw new ToolError(`unable to make '${path}': ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+  writeOut(paths.map((path) => `${path} -> ${program}\n`).join(""));
+}
+
+/**
+ * Returns the target of the links: the executable, or the launcher of the
+ * checkout.
+ */
+function ownProgram(): string {
+  if (Deno.build.standalone) return Deno.execPath();
+  return Deno.env.get("GPIOAGG_LAUNCHER") ??
+    new URL("../../../scripts/gpioagg", import.meta.url).pathname;
+}

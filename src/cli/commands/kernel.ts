@@ -1,0 +1,328 @@
+/**
+ * `gpioagg kernel`: makes chips of this host's kernel from lines of other
+ * chips.
+ *
+ * @module
+ */
+import { ConfigError } from "../../config/document/config_error.ts";
+import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { nearest } from "../../text/nearest.ts";
+import type { Interface } from "../../kernel_chip/driver.ts";
+import {
+  describeRecord,
+  type InventoryChip,
+  listInventory,
+} from "../../kernel_chip/inventory.ts";
+import {
+  collectGarbage,
+  type Collection,
+  isForbidden,
+  takeDown,
+} from "../../kernel_chip/janitor.ts";
+import { KernelChip } from "../../kernel_chip/kernel_chip.ts";
+import { lostChipsText } from "../../kernel_chip/lost_chips.ts";
+import {
+  type ChipRecord,
+  type FoundRecord,
+  holderOf,
+  Records,
+  RECORDS_DIRECTORY,
+  visibleRecords,
+} from "../../kernel_chip/records.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import {
+  writeError,
+  writeInBackground,
+  writeOutput,
+} from "../output/output.ts";
+import { printable, printableJson } from "../../text/printable.ts";
+
+const ACTIONS = { list, create, remove, gc } as const;
+
+/** Interval of checks of a held chip. */
+const LOOK_MS = 500;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const [action, ...rest] = args;
+  if (action === undefined || action === "--help" || action === "-h") {
+    writeOutput(HELP);
+    return action === undefined ? 2 : 0;
+  }
+  if (!Object.hasOwn(ACTIONS, action)) {
+    const near = nearest(action, Object.keys(ACTIONS));
+    throw new ConfigError(`unknown action "${action}"`, {
+      hint: near === undefined
+        ? "gpioagg kernel --help lists the actions"
+        : `Did you mean gpioagg kernel ${near}?`,
+    });
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    writeOutput(HELP);
+    return 0;
+  }
+  try {
+    return await ACTIONS[action as keyof typeof ACTIONS](rest);
+  } catch (error) {
+    if (!isForbidden(error)) throw error;
+    throw new Error(
+      `${(error as Error).message}; kernel chips require root`,
+      { cause: error },
+    );
+  }
+}
+
+async function list(args: readonly string[]): Promise<number> {
+  const { json, directory, rest } = readArguments(args, {
+    json: "flag",
+    directory: "value",
+  });
+  refuseStray(rest);
+  const chips = listInventory(
+    directory === undefined
+      ? await visibleRecords()
+      : await recordsIn(directory).list(),
+  );
+  if (json) writeOutput(printableJson({ chips }));
+  else if (chips.length > 0) writeOutput(table(chips, false));
+  return 0;
+}
+
+async function gc(args: readonly string[]): Promise<number> {
+  const { json, directory, rest } = readArguments(args, {
+    json: "flag",
+    directory: "value",
+  });
+  refuseStray(rest);
+  const { removed, failed } = await collect(recordsIn(directory));
+  if (json) {
+    const chips = removed.map((record) => describeRecord(record, "orphaned"));
+    writeOutput(printableJson({ chips }));
+  } else if (removed.length === 0 && failed.length === 0) {
+    writeOutput("no chip was left over");
+  } else {
+    for (const record of removed) tellRemoved(record);
+  }
+  for (const { record, error } of failed) {
+    writeError(`Cannot remove ${record.name}: ${error.message}`);
+  }
+  return failed.length === 0 ? 0 : 1;
+}
+
+/** Returns the records of this user, or those in a container's directory. */
+function recordsIn(directory: string | undefined): Records {
+  return directory === undefined
+    ? new Records()
+    : new Records(`${directory}/${RECORDS_DIRECTORY}`);
+}
+
+async function collect(records: Records): Promise<Collection> {
+  // Without write permission there it need not fail: the records can be read.
+  if (records.isEmpty) return { removed: [], failed: [] };
+  using _lock = await records.lock();
+  return await collectGarbage(records);
+}
+
+async function remove(args: readonly string[]): Promise<number> {
+  const { force, rest } = readArguments(args, { force: "flag" });
+  if (rest.length === 0) {
+    throw new ConfigError("missing NAME argument", {
+      hint:
+        "gpioagg kernel remove NAME...; gpioagg kernel list shows the chips",
+    });
+  }
+  const records = new Records();
+  if (records.isEmpty) throw await unknownChip(rest[0]!, []);
+  // Checked under the lock: the state that is seen is the state that is
+  // removed.
+  using _lock = await records.lock();
+  const known = await records.list();
+  const chosen: FoundRecord[] = [];
+  for (const name of new Set(rest)) {
+    const record = known.find((record) => record.name === name);
+    if (record === undefined) throw await unknownChip(name, known);
+    if (record.state === "held" && !force) {
+      throw new Error(
+        `Cannot remove ${name}: ${holderOf(record)} holds it. End that ` +
+          `process, or use --force`,
+      );
+    }
+    chosen.push(record);
+  }
+  for (const record of chosen) {
+    await takeDown(records, record);
+    tellRemoved(record);
+  }
+  return 0;
+}
+
+/** Returns the reason why a chip of this name cannot be removed. */
+async function unknownChip(
+  name: string,
+  known: readonly ChipRecord[],
+): Promise<Error> {
+  if ((await visibleRecords()).some((record) => record.name === name)) {
+    return new Error(
+      `Cannot remove ${name}: it is root's; kernel chips require root`,
+    );
+  }
+  const near = nearest(name, known.map((record) => record.name));
+  return new ConfigError(`there is no chip "${name}" of gpioagg's`, {
+    hint: near === undefined
+      ? "gpioagg kernel list shows the chips"
+      : `Did you mean ${near}?`,
+  });
+}
+
+function tellRemoved({ name, path, device }: ChipRecord): void {
+  const what = path ?? device;
+  writeOutput(`removed ${name}` + (what === undefined ? "" : ` (${what})`));
+}
+
+async function create(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    line: "values",
+    name: "value",
+    owner: "value",
+    group: "value",
+    mode: "value",
+    interface: "value",
+    detach: "flag",
+    json: "flag",
+  });
+  refuseStray(given.rest);
+  const { name, owner, group, mode } = given;
+  const through = interfaceOf(given.interface);
+  // A chip depends on this process, which handles signals.
+  writeInBackground();
+  await using chip = await KernelChip.create({
+    lines: given.line.flatMap((spec) => parseLineSpec(spec)),
+    isDetached: given.detach,
+    ...(name === undefined ? {} : { name }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(group === undefined ? {} : { group }),
+    ...(mode === undefined ? {} : { mode }),
+    ...(through === undefined ? {} : { interface: through }),
+  });
+  const described = describeRecord(
+    chip.record,
+    given.detach ? "detached" : "held",
+  );
+  if (given.json) writeOutput(printableJson(described));
+  else writeOutput(table([described], true));
+  return given.detach ? 0 : await hold(chip);
+}
+
+/** Waits for a signal, or for the removal of the chip by another process. */
+async function hold(chip: KernelChip): Promise<number> {
+  const over = Promise.withResolvers<number>();
+  const onSignal = () => over.resolve(0);
+  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  let lostBefore = 0;
+  const timer = setInterval(() => {
+    if (chip.isPresent) {
+      const lost = chip.lostChips;
+      if (lost.length > lostBefore) {
+        writeError(`${chip.record.name}: ${lostChipsText(lost, chip.path)}`);
+      }
+      lostBefore = lost.length;
+      return;
+    }
+    writeError(
+      `${chip.record.name}: the chip was removed by another process`,
+    );
+    over.resolve(1);
+  }, LOOK_MS);
+  try {
+    return await over.promise;
+  } finally {
+    clearInterval(timer);
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}
+
+function interfaceOf(text: string | undefined): Interface | undefined {
+  if (text === undefined || text === "configfs" || text === "sysfs") {
+    return text;
+  }
+  throw new ConfigError(`"${text}" is not a valid interface`, {
+    path: "--interface",
+    hint: "configfs (Linux 6.16 and newer) or sysfs (5.8 and newer)",
+  });
+}
+
+function refuseStray([stray]: readonly string[]): void {
+  if (stray === undefined) return;
+  throw new ConfigError(`unexpected argument "${stray}"`, {
+    hint: "gpioagg kernel --help lists the options",
+  });
+}
+
+function table(chips: readonly InventoryChip[], withLines: boolean): string {
+  const cells = chips.flatMap((chip) => [
+    [
+      chip.name || "-",
+      chip.path ?? "-",
+      chip.label ?? "-",
+      chip.lines.length === 1 ? "1 line" : `${chip.lines.length} lines`,
+      stateText(chip),
+    ],
+    ...(withLines ? chip.lines.map(lineRow) : []),
+  ]);
+  const rows = cells.map((row) => row.map((cell) => printable(cell)));
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from(
+    { length: columns },
+    (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
+  ).join("\n");
+}
+
+function stateText({ state, pid, lostChips = [] }: InventoryChip): string {
+  const text = pid === undefined ? state : `held by process ${pid}`;
+  return [text, ...lostChips.map((chip) => `${chip} is gone`)].join(", ");
+}
+
+function lineRow(line: InventoryChip["lines"][number]): string[] {
+  const from = line.offset < 0 ? line.chip : `${line.chip}/${line.offset}`;
+  return [`  ${line.lineNumber}`, line.name || "-", from];
+}
+
+const HELP =
+  `Usage: gpioagg kernel create --line SPEC... [--name NAME] [OPTION...]
+       gpioagg kernel list [--json] [--directory DIR]
+       gpioagg kernel remove NAME... [--force]
+       gpioagg kernel gc [--json] [--directory DIR]
+
+Makes a chip of this host, /dev/gpiochipN, from lines of its other chips, with
+the kernel's gpio-aggregator: for one user, one container, or a VMM that opens a
+GPIO chip itself. Requires root.
+
+create  makes the chip and holds it until SIGTERM or SIGINT. When gpioagg dies
+        in any other way, SIGKILL included, the chip is removed.
+  --line SPEC         add lines: gpiochip0/0-7,9 or LINE_NAME, with as=NAME to
+                      rename. The kernel supports no other rules.
+  --name NAME         its name in remove and list (agg0, agg1, …)
+  --owner USER        give the device node to this user
+  --group GROUP       … and to this group
+  --mode MODE         … with these permissions, such as 660
+  --detach            make the chip and exit: only remove removes it
+  --interface NAME    configfs (Linux 6.16 and newer) or sysfs (5.8 and newer,
+                      no names); default: configfs if available
+list    shows all chips of the kernel's gpio-aggregator; "foreign" ones were not
+        made by a gpioagg whose records this user can read
+remove  removes chips, and prints each; with --force even while a process holds
+        them
+gc      removes the chips that dead processes left, and prints each, or that no
+        chip was left over; status 1 if one cannot be removed. create does so
+        too
+  --directory DIR     list and gc: use this directory instead of /run/gpioagg,
+                      such as that of a container. Each container has a
+                      directory of its own, and its contents are the
+                      container's claims
+
+  --json              one JSON object on standard output
+  -h, --help          this text`;

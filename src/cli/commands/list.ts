@@ -1,0 +1,71 @@
+/**
+ * `gpioagg list`.
+ *
+ * @module
+ */
+import type { AggregatorState } from "../../client/protocol.ts";
+import { placeOf, useOf } from "../output/aggregator_text.ts";
+import { noRest, readArguments } from "../arguments/arguments.ts";
+import { table } from "../output/line_table.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { API_HELP, clientsOf } from "../service_client.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    api: "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  noRest(given, "gpioagg list");
+  const services = clientsOf(given.api, "look");
+  const areSeveral = services.length > 1;
+  const found: { service: string; one: AggregatorState }[] = [];
+  let status = 0;
+  for (const { name: service, client } of services) {
+    try {
+      for (const one of await client.list()) found.push({ service, one });
+    } catch (error) {
+      // A service that has just ended, or is stopped, does not hide the others.
+      if (!areSeveral || !(error instanceof Error)) throw error;
+      writeError(error.message);
+      status = 1;
+    }
+  }
+  if (given.json) {
+    writeOutput(printableJson(
+      found.map(({ service, one }) => areSeveral ? { service, ...one } : one),
+    ));
+    return status;
+  }
+  const rows = found.map(({ service, one }) => [
+    service,
+    one.name,
+    String(one.lines.length),
+    useOf(one),
+    one.lease,
+    placeOf(one) ?? "-",
+  ]);
+  const head = ["SERVICE", "NAME", "LINES", "STATE", "LEASE", "AT"];
+  writeOutput(
+    table([head, ...rows].map((row) => row.slice(areSeveral ? 0 : 1))),
+  );
+  return status;
+}
+
+const HELP = `Usage: gpioagg list
+
+Lists the aggregators of the running services (gpioagg serve --api PATH, units
+gpioagg and gpioagg@NAME): their use, their lifetime (their creator's stream,
+none, or the service), and their socket or device node. With several services
+each row names its own.
+
+  --json      one JSON array on standard output; with several services each
+              element names its own (service)
+${API_HELP}
+  -h, --help  this text`;

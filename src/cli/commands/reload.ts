@@ -1,0 +1,49 @@
+/**
+ * `gpioagg reload`.
+ *
+ * @module
+ */
+import { ConfigError } from "../../config/document/config_error.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import { writeError, writeLine, writeOutput } from "../output/output.ts";
+import { reloadLines } from "../output/reload_text.ts";
+import { API_HELP, clientOf } from "../service_client.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    api: "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const [stray] = given.rest;
+  if (stray !== undefined) {
+    throw new ConfigError(`unexpected argument "${stray}"`, {
+      hint: "gpioagg reload [--api PATH]: the file is the service's",
+    });
+  }
+  const outcome = await clientOf(given.api, "change").reload();
+  if (given.json) writeOutput(printableJson(outcome));
+  else for (const line of reloadLines(outcome)) writeLine(line);
+  if (outcome.refused.length === 0) return 0;
+  if (!given.json) writeError("some changes were refused");
+  return 1;
+}
+
+const HELP = `Usage: gpioagg reload [--json]
+
+Makes a running gpioagg serve --config read its file again, as SIGHUP does. New
+aggregators are added, missing ones removed, rules change under their guests. A
+change that a guest would notice is refused with the reason, unless no guest is
+connected. An invalid file changes nothing.
+
+${API_HELP}
+  --json      print the result as JSON
+  -h, --help  this text
+
+Exit status: 0 all done, 1 some or all changes were refused.`;

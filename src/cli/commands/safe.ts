@@ -1,0 +1,176 @@
+/**
+ * `gpioagg safe`: puts lines into their safe state, without a guest.
+ *
+ * @module
+ */
+import { sleep } from "../../async/wait.ts";
+import { checkAggregators } from "../../config/spec/command_line.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { parsePeriodUs } from "../../config/spec/line_spec.ts";
+import {
+  type AggregatorSpecification,
+  lineTitle,
+} from "../../config/specification.ts";
+import { ReportedError } from "../../service/messages/messages.ts";
+import { ReactorClient } from "../../service/reactor/reactor_client.ts";
+import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import {
+  writeError,
+  writeInBackground,
+  writeOutput,
+} from "../output/output.ts";
+import { readLines } from "../arguments/serve_arguments.ts";
+
+/** Interval of retries of a line that could not be requested. **Units**: ms. */
+const LOOK_MS = 100;
+/** Time limit of retries without `--retry-for`, as text. */
+const RETRY_FOR = "5s";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    line: "values",
+    "retry-for": "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const specs = [...given.line, ...given.rest];
+  const limitMs = readLimitMs(given["retry-for"] ?? RETRY_FOR);
+  if (specs.length === 0) {
+    throw new ConfigError("missing SPEC argument", {
+      hint:
+        "gpioagg safe SPEC..., for instance gpioagg safe gpiochip0/4,safe=0",
+    });
+  }
+  // No socket, hence no directory: an emergency depends only on the chips.
+  const { aggregators: [aggregator] } = checkAggregators([
+    { name: "safe", lines: readLines(specs) },
+  ]);
+  // The lines are made safe even if the output cannot be written.
+  writeInBackground();
+  using reactor = await ReactorClient.start({
+    // At once, and not only at the end: the user may have a switch in reach.
+    service: ({ event, detail }) => {
+      if (event === "fault" || event === "enforced") writeError(detail);
+    },
+    idle: () => {},
+    crashed: (error) => {
+      throw error;
+    },
+  });
+  for (const { onDisconnect, origin } of aggregator!.lines) {
+    if (onDisconnect !== "keep") continue;
+    throw new ConfigError("has no safe state", {
+      path: origin,
+      hint: "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
+    });
+  }
+  // Start values are for a guest: they must not appear here.
+  const lines = aggregator!.lines.map(({ initial: _, ...line }) => line);
+  const isWhole = await makeSafe(reactor, { ...aggregator!, lines }, limitMs);
+  if (!isWhole) return 1;
+  await reactor.shutdown();
+  return 0;
+}
+
+/** @throws {ConfigError} If it is not a duration. */
+function readLimitMs(text: string): number {
+  const us = parsePeriodUs(text);
+  if (us !== undefined) return us / 1000;
+  throw new ConfigError(`"${text}" is not a valid duration`, {
+    path: "--retry-for",
+    hint: "Write a number with us, ms or s, below an hour: 30s",
+  });
+}
+
+/**
+ * Requests the lines and applies their rules; if some cannot be requested, the
+ * others only. A busy line is retried: a killed process releases it only when
+ * its last ioctl is over. So is one whose chip rejects it.
+ *
+ * @returns True if all are in their safe state.
+ */
+async function makeSafe(
+  reactor: ReactorClient,
+  aggregator: AggregatorSpecification,
+  limitMs: number,
+): Promise<boolean> {
+  const deadline = performance.now() + limitMs;
+  const leftMs = () => Math.max(0, deadline - performance.now());
+  try {
+    await reactor.add([aggregator]);
+    return await letGo(reactor, aggregator, leftMs());
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+  }
+  // A line that is gone, or that another process has requested, does not keep
+  // the others from being made safe.
+  const ends: Promise<boolean>[] = [];
+  let left = aggregator.lines.map((line, i) => ({
+    ...aggregator,
+    name: `${aggregator.name}${i}`,
+    lines: [line],
+  }));
+  for (;;) {
+    const busy: typeof left = [];
+    for (const alone of left) {
+      try {
+        await reactor.add([alone]);
+        ends.push(letGo(reactor, alone, leftMs()));
+      } catch (error) {
+        const isOver = !(error instanceof ReportedError) ||
+          !error.isTransient || leftMs() === 0;
+        if (!isOver) {
+          busy.push(alone);
+          continue;
+        }
+        ends.push(Promise.resolve(false));
+        const reason = error instanceof Error ? error.message : String(error);
+        writeError(`not in its safe state: ${reason}`);
+      }
+    }
+    if (busy.length === 0) break;
+    left = busy;
+    await sleep(LOOK_MS);
+  }
+  return (await Promise.all(ends)).every((isSafe) => isSafe);
+}
+
+/**
+ * Releases lines once they are safe; reports those that are not after the time
+ * limit.
+ */
+async function letGo(
+  reactor: ReactorClient,
+  { name, lines }: AggregatorSpecification,
+  limitMs: number,
+): Promise<boolean> {
+  try {
+    await reactor.remove(name, limitMs);
+    return true;
+  } catch (error) {
+    if (!(error instanceof UnsafeLinesError)) throw error;
+    for (const { lineNumber, reason } of error.lines) {
+      writeError(
+        `${lineTitle(lines[lineNumber]!)}: not in its safe state: ${reason}`,
+      );
+    }
+    return false;
+  }
+}
+
+const HELP = `Usage: gpioagg safe SPEC...
+
+Puts lines into the state that their SPECs declare for a missing guest (safe=,
+on-disconnect=), and releases them. gpioagg run does so with its lines when it is
+killed. A line that is busy, or whose chip refuses it, is retried for a while.
+The exit status is 0 only if all lines are in their safe state; each other line
+is reported with the reason, and the rest are made safe.
+
+  SPEC, --line SPEC  as for gpioagg serve --line
+  --retry-for TIME   time limit of retries (${RETRY_FOR})
+  -h, --help         this text`;

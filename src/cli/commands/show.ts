@@ -1,0 +1,65 @@
+/**
+ * `gpioagg show`.
+ *
+ * @module
+ */
+import { useOf } from "../output/aggregator_text.ts";
+import { onlyName, readArguments } from "../arguments/arguments.ts";
+import { table } from "../output/line_table.ts";
+import { writeLine, writeOutput } from "../output/output.ts";
+import { API_HELP, clientFor, withSuggestion } from "../service_client.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, {
+    help: "flag",
+    json: "flag",
+    api: "value",
+  });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const name = onlyName(given, "gpioagg show NAME");
+  const state = await withSuggestion(
+    await clientFor(name, given.api, "look"),
+    name,
+    (client) => client.show(name),
+  );
+  if (given.json) {
+    writeOutput(printableJson(state));
+    return 0;
+  }
+  const { presentation, lease, lines } = state;
+  writeLine(`${state.name}: ${useOf(state)}`);
+  writeLine(`  served  ${presentation}`);
+  writeLine(`  lease   ${lease}`);
+  writeOutput(table([
+    ["LINE", "NAME", "DIRECTION", "VALUE", "SOURCE"],
+    ...lines.map(({ lineNumber, name, direction, value, source }) => [
+      String(lineNumber),
+      name || "-",
+      direction,
+      value === undefined ? "?" : String(value),
+      source,
+    ]),
+  ]));
+  for (const { lineNumber, name, pendingRule } of lines) {
+    if (pendingRule === undefined) continue;
+    const { rule, reason, since } = pendingRule;
+    writeOutput(
+      `line ${name || lineNumber}: its rule (${rule}) does not hold since ` +
+        `${new Date(since).toISOString()}: ${reason}`,
+    );
+  }
+  return 0;
+}
+
+const HELP = `Usage: gpioagg show NAME
+
+Shows an aggregator of a running service, with its lines' present values.
+
+  --json      one JSON object on standard output
+${API_HELP}
+  -h, --help  this text`;

@@ -1,0 +1,146 @@
+/**
+ * `gpioagg sim`.
+ *
+ * @module
+ */
+import { fileStatus } from "../../../ffi/files.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { ControlClient } from "../../service/control/control_client.ts";
+import { serviceDirectories } from "../../client/services.ts";
+import { controlPathsByName } from "../../service/control/control_names.ts";
+import { controlPathOf } from "../../config/specification.ts";
+import type { AggregatorDescription } from "../../service/messages/messages.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import { table } from "../output/line_table.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { printableJson } from "../../text/printable.ts";
+
+/** Runs the command. */
+export function main(args: readonly string[]): number {
+  const given = readArguments(args, { help: "flag", json: "flag" });
+  if (given.help) {
+    writeOutput(HELP);
+    return 0;
+  }
+  const [socket, ...changes] = given.rest;
+  if (socket === undefined) {
+    throw new ConfigError("missing SOCKET or NAME argument", {
+      hint: "gpioagg sim SOCKET|NAME [LINE=LEVEL...]",
+    });
+  }
+  const pull = changes.map(parseChange);
+  using client = connect(socket);
+  const { aggregator, driven } = client.pull(pull);
+  if (given.json) writeOutput(printableJson(aggregator));
+  else if (pull.length === 0) writeOutput(lineTable(aggregator));
+  for (const name of new Set(driven)) {
+    writeError(
+      `the guest drives line "${name}" of ${aggregator.name} as an output: ` +
+        "the pull takes effect once it is an input",
+    );
+  }
+  return driven.length === 0 ? 0 : 1;
+}
+
+function connect(socket: string): ControlClient {
+  const path = controlPath(socket);
+  try {
+    return new ControlClient(path);
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    const why = isOsError(error, "ENOENT")
+      ? "is a gpioagg serve running with this --socket-path or --name?"
+      : isOsError(error, "ECONNREFUSED")
+      ? "its gpioagg serve has ended"
+      : isOsError(error, "EACCES", "EPERM")
+      ? "you may not use this socket; its owner, group and mode decide"
+      : isOsError(error, "EAGAIN")
+      ? "its gpioagg serve is overloaded"
+      : String(error);
+    throw new Error(
+      [
+        `Cannot reach ${path}: ${error.code}; ${why}`,
+        ...(socket.includes("/") ? [] : hintsFor(socket)),
+      ].join(". "),
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Returns the path of a control socket: an argument with a slash is a path; any
+ * other is a name, whatever files exist.
+ */
+function controlPath(socket: string): string {
+  if (socket.includes("/")) {
+    return socket.endsWith(".control") ? socket : controlPathOf(socket);
+  }
+  const file = controlPathOf(`${encodeURIComponent(socket)}.sock`);
+  const places = [
+    ...controlPathsByName(socket),
+    // Finds an aggregator of any service, whatever the service's name.
+    ...serviceDirectories().map((directory) => `${directory}/${file}`),
+  ];
+  return places.find((path) => fileStatus(path) !== undefined) ?? places[0]!;
+}
+
+/** Returns other meanings of a name without a service. */
+function hintsFor(name: string): string[] {
+  const { problem } = ownRuntimeDirectory();
+  const isFile = fileStatus(name)?.kind === "socket" ||
+    fileStatus(controlPathOf(name))?.kind === "socket";
+  return [
+    ...(problem === undefined ? [] : [problem]),
+    ...(isFile ? [`The socket in this directory is ./${name}`] : []),
+  ];
+}
+
+const LEVELS: Readonly<Record<string, 0 | 1>> = {
+  "0": 0,
+  "1": 1,
+  low: 0,
+  high: 1,
+};
+
+function parseChange(text: string): [string, 0 | 1] {
+  const equals = text.lastIndexOf("=");
+  const level = text.slice(equals + 1);
+  if (equals < 1 || !Object.hasOwn(LEVELS, level)) {
+    throw new ConfigError(`invalid argument "${text}"`, {
+      hint: "Write LINE=LEVEL with a line's name or number and 0 or 1",
+    });
+  }
+  return [text.slice(0, equals), LEVELS[level]!];
+}
+
+function lineTable({ lines }: AggregatorDescription): string {
+  const rows = [
+    ["LINE", "NAME", "DIRECTION", "VALUE", "SOURCE"],
+    ...lines.map(({ lineNumber, name, direction, value, source }) => [
+      String(lineNumber),
+      name || "-",
+      direction,
+      value === undefined ? "?" : String(value),
+      source,
+    ]),
+  ];
+  return table(rows);
+}
+
+const HELP = `Usage: gpioagg sim SOCKET|NAME [LINE=LEVEL...] [--json]
+
+Pulls simulated lines (sim/N) of a running gpioagg serve, as switches and
+sensors would, while a guest uses them. SOCKET is the path of the vhost-user
+socket that serve was given, with a slash in it (./plc0.sock); NAME is the
+aggregator's name. LINE is a name or number; LEVEL is 0 (low) or 1 (high).
+
+A line that the guest drives as an output is reported, and the status is 1: the
+pull is kept, and takes effect once the line is an input.
+
+Without LINE=LEVEL, shows all lines of the aggregator and how the guest uses
+them.
+
+  --json      one JSON object on standard output
+  -h, --help  this text`;

@@ -1,0 +1,29 @@
+import { assertEquals } from "@std/assert";
+import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { testAlone } from "../../ffi/test_alone.ts";
+import { makePrivateDirectory } from "./private_directory.ts";
+
+testAlone(
+  import.meta,
+  "makePrivateDirectory() passes over places in which others replace what is there",
+  () => {
+    const place = Deno.realPathSync(Deno.makeTempDirSync());
+    Deno.mkdirSync(`${place}/safe`, { mode: 0o700 });
+    try {
+      Deno.env.set("TMPDIR", place);
+      Deno.env.set("XDG_RUNTIME_DIR", `${place}/safe`);
+      const first = makePrivateDirectory("private-");
+      assertEquals(first.startsWith(`${place}/private-`), true);
+      assertEquals(fileStatus(first)?.mode, 0o700);
+      Deno.removeSync(first);
+      Deno.mkdirSync(`${place}/shared`);
+      Deno.chmodSync(`${place}/shared`, 0o777);
+      Deno.env.set("TMPDIR", `${place}/shared`);
+      const other = makePrivateDirectory("private-");
+      assertEquals(other.startsWith(`${place}/safe/private-`), true);
+      assertEquals(listDirectory(`${place}/shared`), []);
+    } finally {
+      Deno.removeSync(place, { recursive: true });
+    }
+  },
+);

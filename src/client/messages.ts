@@ -1,0 +1,462 @@
+/**
+ * Messages of the control API: one table, from which the service's checks, the
+ * client's checks and the OpenAPI document come. The types in `protocol.ts` are
+ * the same messages for users of the library; the compiler refuses a table that
+ * differs from them.
+ *
+ * @module
+ */
+import { PIN } from "../config/values/pin.ts";
+import {
+  AGGREGATOR_NAME,
+  anyText,
+  choice,
+  DEVICE_INDEX,
+  ISOLATE,
+  LINE_NAME,
+  MODE,
+  PAUSED_FOR,
+  QEMU_DEVICE,
+  SOCKET_PATH,
+  type TextKind,
+  USB_DEVICE,
+} from "../config/values/values.ts";
+import {
+  type Describes,
+  either,
+  flag,
+  integer,
+  keyed,
+  list,
+  mark,
+  number,
+  object,
+  oneOf,
+  optional,
+  parsed,
+  parsedInteger,
+  reference,
+  text,
+  word,
+} from "./message_schema.ts";
+import type {
+  AggregatorState,
+  ApiErrorBody,
+  ApiEvent,
+  CreateRequest,
+  KernelChipRequest,
+  KernelChipState,
+  LeaseMessage,
+  Line,
+  LineChangeState,
+  PendingRuleState,
+  QemuPinsRequest,
+  QemuPinsState,
+  ReloadState,
+  SocketAccess,
+  UsbredirRequest,
+  UsbredirState,
+  VfioUserState,
+} from "./protocol.ts";
+
+/**
+ * Lines of a client's aggregator. Opening them is one turn of the reactor, in
+ * which no guest is served: about 10 us for each. (The service's own
+ * aggregators may have the 65535 of a virtio-gpio device.)
+ */
+export const MAX_CREATED_LINES = 4096;
+
+/** Controller of a request that names none. */
+export const USUAL_DEVICE = "pl061";
+/** USB adapter of a request that names none. */
+export const USUAL_USB_DEVICE = "ljca";
+
+const time = (description: string) => number({ description });
+const words = (description: string, examples?: readonly string[]) =>
+  text({ description, ...(examples === undefined ? {} : { examples }) });
+
+const PENDING_RULE = object({
+  rule: words("Line state that the rule wants", ["safe value 0"]),
+  reason: words("Cause of the last failure", ["remote I/O error (EREMOTEIO)"]),
+  since: time("Time of the first failure, in milliseconds since 1970"),
+}, {
+  notes: {
+    description: "Rule that could not be applied to a line, and is retried; " +
+      "absent if there is none",
+  },
+}) satisfies Describes<PendingRuleState>;
+
+const pendingRule = optional(reference("PendingRule", PENDING_RULE));
+const lineNumber = integer({ minimum: 0 });
+const direction = oneOf(["input", "output"]);
+
+const LINE = object({
+  lineNumber,
+  name: words("Name that the guest sees; may be empty"),
+  source: words("Source of the line, in words"),
+  direction,
+  value: optional(integer({
+    enum: [0, 1],
+    description: "1 is active; absent if it cannot be read without waiting",
+  })),
+  pendingRule,
+}) satisfies Describes<Line>;
+
+const LINE_CHANGE = object({
+  lineNumber,
+  name: text(),
+  direction,
+  value: optional(integer({ enum: [0, 1] })),
+  pendingRule,
+  changes: integer({
+    description: "Edges, and times that the guest or a rule set the line, " +
+      "since the line's last event; a line may be set to the value that it has",
+  }),
+}) satisfies Describes<LineChangeState>;
+
+const KERNEL_CHIP = object({
+  path: words("Device node", ["/dev/gpiochip5"]),
+  label: words("Label that the kernel gave it", ["gpio-aggregator.0"]),
+  present: flag({ description: "False if another process has removed it" }),
+  lostChips: optional(list(text(), {
+    description: "Chips that it has lost, by name: their lines fail until it " +
+      "is made again",
+  })),
+}, {
+  notes: { description: "A chip of the host's own kernel" },
+}) satisfies Describes<KernelChipState>;
+
+const QEMU_PINS = object({
+  qtest: words("QEMU's qtest socket"),
+  qmp: words("QEMU's QMP socket"),
+  device: words("A QOM type, or a QOM path"),
+  index: optional(integer({
+    minimum: 0,
+    maximum: 255,
+    description: "Index among several devices of that type",
+  })),
+}, {
+  notes: { description: "Pins of a controller that a QEMU emulates" },
+}) satisfies Describes<QemuPinsState>;
+
+const VFIO_USER = object({
+  socketPath: words("The vfio-user socket, for a VMM"),
+}, {
+  notes: { description: "A PCI card (ML7213 IOH)" },
+}) satisfies Describes<VfioUserState>;
+
+const USBREDIR = object({
+  sockets: list(text(), {
+    description: "A usbredir socket for each adapter, in the order of lines",
+  }),
+  device: word(USB_DEVICE, {
+    description: "ljca: up to 64 lines; cp2112: 8 lines each",
+  }),
+  connects: optional(mark({
+    description: "Set if QEMU listens at the sockets, and the service connects",
+  })),
+}, {
+  notes: { description: "GPIO adapters on USB" },
+}) satisfies Describes<UsbredirState>;
+
+const AGGREGATOR = object({
+  name: text(),
+  lease: oneOf(["stream", "none", "service"], {
+    description: "Lifetime: tied to its creator's stream, to nothing, or to " +
+      "the service's own command line or configuration",
+  }),
+  presentation: words("Exposure, in words"),
+  socketPath: optional(words("The vhost-user socket, for a VMM")),
+  kernelChip: optional(reference("KernelChip", KERNEL_CHIP)),
+  qemuPins: optional(reference("QemuPins", QEMU_PINS)),
+  vfioUser: optional(reference("VfioUser", VFIO_USER)),
+  usbredir: optional(reference("Usbredir", USBREDIR)),
+  secondOf: optional(words(
+    "Aggregator that this is the second exposure of; both end together",
+  )),
+  ending: optional(mark({
+    description: "Set while it is being removed: it has no guest, and waits " +
+      "for a line to reach its declared state",
+  })),
+  pid: optional(integer({
+    description: "Process that serves it, if it has its own",
+  })),
+  connected: flag({
+    description:
+      "True if a VMM is connected; of a kernel chip, if one of its " +
+      "lines is in use",
+  }),
+  servedSince: optional(
+    time("Time when it was created, in milliseconds since 1970"),
+  ),
+  connectedSince: optional(
+    time("Time when the VMM connected, in milliseconds since 1970"),
+  ),
+  lines: list(reference("Line", LINE)),
+}) satisfies Describes<AggregatorState>;
+
+const aggregator = reference("Aggregator", AGGREGATOR);
+
+const MODE_WORDS = optional(parsed(MODE, {
+  description: "Permission bits, in octal",
+  examples: ["660"],
+}));
+const USER = optional(parsed(anyText("a user's name or number"), {
+  description: "User name or number",
+}));
+const GROUP = optional(parsed(anyText("a group's name or number"), {
+  description: "Group name or number",
+}));
+const ACCESS = { mode: MODE_WORDS, owner: USER, group: GROUP };
+const MISTAKEN = { user: "owner" };
+
+const socketAccess = (description: string) =>
+  object(ACCESS, {
+    isClosed: true,
+    mistaken: MISTAKEN,
+    notes: { description },
+  }) satisfies Describes<SocketAccess>;
+
+const KERNEL_CHIP_REQUEST = object({
+  interface: optional(word(choice("configfs", "sysfs"), {
+    description: "Interface of the kernel's driver; absent: the better one",
+  })),
+  ...ACCESS,
+}, {
+  isClosed: true,
+  mistaken: MISTAKEN,
+  notes: {
+    description:
+      "Present it as a chip of the host's kernel, whose lines have " +
+      "no rules: access to its device node, and the interface of the driver",
+  },
+}) satisfies Describes<KernelChipRequest>;
+
+const QEMU_PINS_REQUEST = object({
+  qtest: parsed(SOCKET_PATH, { description: "QEMU's qtest socket" }),
+  qmp: parsed(SOCKET_PATH, { description: "QEMU's QMP socket" }),
+  device: optional(parsed(QEMU_DEVICE, {
+    description: "A QOM type, or a QOM path",
+    default: USUAL_DEVICE,
+  })),
+  index: optional(parsedInteger(DEVICE_INDEX, {
+    description: "Index among several devices of that type",
+  })),
+  pins: optional(keyed(PIN, parsed(LINE_NAME), {
+    description: "Pin to line name; absent: pin 0 is the first line, and so on",
+  }, { least: 1 })),
+}, {
+  isClosed: true,
+  notes: {
+    description: "Present it as the pins of a controller inside the QEMU " +
+      "behind these sockets. No other aggregator uses them, and they are below " +
+      "a directory that the service allows to clients (--api-qemu-sockets)",
+  },
+}) satisfies Describes<QemuPinsRequest>;
+
+const USBREDIR_REQUEST = object({
+  device: optional(word(USB_DEVICE, {
+    description: "ljca: up to 64 lines; cp2112: 8 lines each",
+    default: USUAL_USB_DEVICE,
+  })),
+  connect: optional(parsed(SOCKET_PATH, {
+    description: "Socket that QEMU listens at, to connect to; absent: the " +
+      "service listens at a socket of its own",
+  })),
+  ...ACCESS,
+}, {
+  isClosed: true,
+  mistaken: MISTAKEN,
+  notes: {
+    description: "Present it as GPIO adapters on USB, at usbredir sockets of " +
+      "the service or of a QEMU; those of a QEMU are below a directory that " +
+      "the service allows to clients (--api-qemu-sockets)",
+  },
+}) satisfies Describes<UsbredirRequest>;
+
+/** Request to create an aggregator. */
+export const CREATE_REQUEST = object({
+  name: parsed(AGGREGATOR_NAME),
+  lines: list(
+    text({
+      description: "A SPEC, as gpioagg serve --line takes it",
+      examples: ["gpiochip0/0-7,direction=output,safe=0", "sim/4"],
+    }),
+    { description: `At most ${MAX_CREATED_LINES} lines in all` },
+    {
+      least: 1,
+      hint: 'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}',
+    },
+  ),
+  // No "default" here: generators of typed clients make it a required field.
+  lease: optional(word(choice("stream", "none"), {
+    description: "Absent: stream",
+  })),
+  socket: optional(socketAccess(
+    "Present it at a vhost-user socket, the default: access to that socket",
+  )),
+  pausedFor: optional(parsed(PAUSED_FOR, {
+    description: "At a vhost-user socket: time for which a stopped driver " +
+      "counts as paused, not as gone; keep: no limit. Absent: 3s",
+  })),
+  isolate: optional(word(ISOLATE, {
+    description: "process: served by a process of its own, so that its VMM " +
+      "cannot affect other aggregators. Absent: none",
+  })),
+  kernelChip: optional(KERNEL_CHIP_REQUEST),
+  qemuPins: optional(QEMU_PINS_REQUEST),
+  usbredir: optional(USBREDIR_REQUEST),
+  vfioUser: optional(socketAccess(
+    "Present it as a PCI card (ML7213 IOH) at a vfio-user socket: access to " +
+      "that socket",
+  )),
+}, {
+  isClosed: true,
+  mistaken: {
+    line: "lines",
+    specs: "lines",
+    id: "name",
+    socketPath: "socket",
+    vhostUser: "socket",
+    kernel: "kernelChip",
+    chip: "kernelChip",
+    pins: "qemuPins",
+    qemu: "qemuPins",
+    vfio: "vfioUser",
+    pci: "vfioUser",
+    usb: "usbredir",
+    ...MISTAKEN,
+  },
+  exclusive: {
+    keys: ["socket", "kernelChip", "qemuPins", "vfioUser", "usbredir"],
+    problem: (first) =>
+      `the aggregator is presented by ${first} already, and a line has one ` +
+      "master",
+    hint: "Make two aggregators",
+  },
+}) satisfies Describes<CreateRequest>;
+
+const ANY_LINE: TextKind<string> = {
+  expected: "a line",
+  read: (value) => ({ value }),
+  schema: { type: "string" },
+};
+
+/** Request to set simulated lines. */
+export const PULL_REQUEST = object({
+  pull: keyed(ANY_LINE, oneOf([0, 1]), {
+    description: "Level by line name or number",
+  }),
+}, { isClosed: true });
+
+/** Lists of aggregators and of lines. */
+export const ANSWERS = {
+  aggregators: object({ aggregators: list(aggregator) }),
+  lines: object({ lines: list(reference("Line", LINE)) }),
+};
+
+const HEALTH = object({
+  status: oneOf(["ok", "rules-pending"]),
+  pending: list(
+    object({ aggregator: text(), line: text(), ...PENDING_RULE.fields }),
+    { description: "Rules that could not be applied, and are retried" },
+  ),
+});
+
+const names = (description?: string) =>
+  list(text(), description === undefined ? {} : { description });
+
+const RELOAD = object({
+  added: names(),
+  removed: names(),
+  replaced: names("Created again, since they had no guest"),
+  changed: names("With other rules, without a restart of their guests"),
+  refused: list(object({ aggregator: text(), reasons: names() })),
+}) satisfies Describes<ReloadState>;
+
+const LEASE_MESSAGE = either([
+  object({ aggregator }),
+  object({ ended: text() }),
+]) satisfies Describes<LeaseMessage>;
+
+/** Events of one aggregator as a whole, with a text in words. */
+const AGGREGATOR_EVENTS = [
+  "created",
+  "removed",
+  "connected",
+  "disconnected",
+  "started",
+  "stopped",
+  "gone",
+  "waiting",
+  "fault",
+  "refused",
+  "silent",
+  "enforced",
+  "unplugged",
+  "plugged",
+] as const;
+
+/** Events by the name of their schema, told apart by `event`. */
+const EVENTS = {
+  SnapshotEvent: object({
+    event: oneOf(["snapshot"]),
+    aggregators: list(aggregator),
+  }),
+  AggregatorEvent: object({
+    event: oneOf(AGGREGATOR_EVENTS),
+    aggregator: text(),
+    detail: words("In words; may be empty"),
+  }),
+  LinesEvent: object({
+    event: oneOf(["lines"]),
+    aggregator: text(),
+    lines: list(reference("LineChange", LINE_CHANGE)),
+  }),
+  LostEvent: object({
+    event: oneOf(["lost"]),
+    count: integer({ description: "Number of events that were lost" }),
+  }),
+};
+
+const EVENT = either(
+  Object.entries(EVENTS).map(([name, schema]) =>
+    reference(name, schema as typeof EVENTS[keyof typeof EVENTS])
+  ),
+  {
+    discriminator: {
+      propertyName: "event",
+      mapping: Object.fromEntries(
+        Object.entries(EVENTS).flatMap(([name, { fields }]) =>
+          (fields.event.json["enum"] as readonly string[]).map((event) => [
+            event,
+            `#/components/schemas/${name}`,
+          ])
+        ),
+      ),
+    },
+  },
+) satisfies Describes<ApiEvent>;
+
+const ERROR = object({
+  error: object({ message: text(), hint: optional(text()) }),
+}) satisfies Describes<ApiErrorBody>;
+
+/** Messages by their names in the OpenAPI document. */
+export const MESSAGES = {
+  Aggregator: AGGREGATOR,
+  KernelChip: KERNEL_CHIP,
+  QemuPins: QEMU_PINS,
+  VfioUser: VFIO_USER,
+  Usbredir: USBREDIR,
+  Line: LINE,
+  LineChange: LINE_CHANGE,
+  PendingRule: PENDING_RULE,
+  Health: HEALTH,
+  CreateRequest: CREATE_REQUEST,
+  Reload: RELOAD,
+  LeaseMessage: LEASE_MESSAGE,
+  Event: EVENT,
+  ...EVENTS,
+  Error: ERROR,
+};

@@ -1,0 +1,66 @@
+import { assertEquals } from "@std/assert";
+import { listenUnix } from "../../ffi/unix_socket.ts";
+import { findServices, serviceDirectories } from "./services.ts";
+
+async function withRuntime(
+  action: (runtime: string) => void | Promise<void>,
+): Promise<void> {
+  const runtime = await Deno.makeTempDir({ prefix: "gpioagg-services-" });
+  try {
+    await action(runtime);
+  } finally {
+    await Deno.remove(runtime, { recursive: true });
+  }
+}
+
+Deno.test("serviceDirectories() knows those of gpioagg.service and gpioagg@NAME.service", () =>
+  withRuntime((runtime) => {
+    for (const name of ["gpioagg", "gpioagg-b", "gpioagg-a", "gpioaggs", "x"]) {
+      Deno.mkdirSync(`${runtime}/${name}`);
+    }
+    assertEquals(
+      serviceDirectories([`${runtime}/none`, runtime, runtime]),
+      ["gpioagg", "gpioagg-a", "gpioagg-b"].map((name) => `${runtime}/${name}`),
+    );
+  }));
+
+Deno.test("findServices() tells sockets that are served from files that are left", () =>
+  withRuntime((runtime) => {
+    const [both, look, left, empty] = ["gpioagg", "gpioagg-l", "gpioagg-o", "e"]
+      .map((name) => {
+        Deno.mkdirSync(`${runtime}/${name}`);
+        return `${runtime}/${name}`;
+      });
+    using _api = listenUnix(`${both}/api.sock`);
+    using _look = listenUnix(`${both}/look.sock`);
+    using _only = listenUnix(`${look}/look.sock`);
+    listenUnix(`${left}/api.sock`).close();
+    Deno.writeTextFileSync(`${left}/look.sock`, "");
+    assertEquals(findServices([both!, look!, left!, empty!]), [
+      {
+        name: "gpioagg",
+        api: `${both}/api.sock`,
+        apiState: "served",
+        look: `${both}/look.sock`,
+        lookState: "served",
+      },
+      {
+        name: "l",
+        api: `${look}/api.sock`,
+        apiState: "absent",
+        look: `${look}/look.sock`,
+        lookState: "served",
+      },
+    ]);
+  }));
+
+Deno.test("findServices() takes a service with a full backlog for a running one", () =>
+  withRuntime((runtime) => {
+    using listener = listenUnix(`${runtime}/api.sock`, { backlog: 0 });
+    // The first connection fills the backlog of 0, the second finds it full.
+    for (let i = 0; i < 3; i++) {
+      const [service] = findServices([runtime]);
+      assertEquals(service?.apiState, "served");
+    }
+    assertEquals(listener.closed, false);
+  }));

@@ -1,0 +1,361 @@
+/**
+ * The checks that look at several lines at once: names, references, cycles,
+ * interlocks, and that every output has one master.
+ *
+ * @module
+ */
+import { MAX_FOLLOWED_LINES } from "../references/follow_index.ts";
+import type { ConfigPlace } from "../document/config_error.ts";
+import { nearest } from "../../text/nearest.ts";
+import { knownNames } from "../references/known_names.ts";
+import type { Problems } from "../document/problems.ts";
+import { checkHostLines } from "./host_lines.ts";
+import { checkExposures } from "./exposure_checks.ts";
+import { checkIsolation } from "./isolation_checks.ts";
+import { presentedTwice } from "./second_exposure.ts";
+import {
+  referenceOf,
+  splitReference,
+  withReference,
+} from "../references/references.ts";
+import type {
+  InterlockSpecification,
+  LineReference,
+  LineSpecification,
+  Specification,
+} from "../specification.ts";
+import {
+  keyPlace,
+  valuePlace,
+  where,
+  type WrittenAggregator,
+  type WrittenConfig,
+  type WrittenInterlock,
+  type WrittenLine,
+} from "./draft.ts";
+
+/**
+ * Makes all checks that look at several lines at once, and puts the
+ * specification together with its references looked up. It is to be used only
+ * if there are no problems.
+ */
+export function crossCheck(
+  config: WrittenConfig,
+  problems: Problems,
+): Specification {
+  const names = new Names(config, problems);
+  for (const aggregator of config.aggregators) {
+    for (const written of aggregator.lines) {
+      written.line = names.resolveSource(written, aggregator);
+    }
+  }
+  checkCycles(config, names, problems);
+  checkChains(config, names, problems);
+  checkExposures(config, problems);
+  checkHostLines(config, problems);
+  const interlocks = config.interlocks.map((interlock) =>
+    readInterlock(interlock, names, problems)
+  );
+  checkInterlockedValues(interlocks, names, problems);
+  checkIsolation(config, interlocks, problems);
+  return {
+    aggregators: config.aggregators.flatMap((
+      { name, place, exposure, lines },
+    ) =>
+      presentedTwice({
+        name,
+        place,
+        ...exposure,
+        lines: lines.map(({ line }) => line),
+      })
+    ),
+    interlocks,
+    ...(config.api === undefined ? {} : { api: config.api.specification }),
+  };
+}
+
+/** All aggregators and lines by the names that the user gave them. */
+class Names {
+  readonly #config: WrittenConfig;
+  readonly #problems: Problems;
+  readonly #aggregators = new Map<string, WrittenAggregator>();
+  readonly #lines = new Map<WrittenAggregator, Map<string, WrittenLine>>();
+
+  /** Gathers the names and reports those that are given twice. */
+  constructor(config: WrittenConfig, problems: Problems) {
+    this.#config = config;
+    this.#problems = problems;
+    for (const aggregator of config.aggregators) {
+      this.#aggregators.set(aggregator.name, aggregator);
+      this.#lines.set(aggregator, this.#gather(aggregator));
+    }
+  }
+
+  find({ aggregator, line }: LineReference): WrittenLine | undefined {
+    const found = this.#aggregators.get(aggregator);
+    return found && this.#lines.get(found)!.get(line);
+  }
+
+  /**
+   * Looks a reference up; undefined, and reported, if there is no such line.
+   */
+  resolve(
+    text: string,
+    own: string,
+    place: ConfigPlace,
+  ): { reference: LineReference; written: WrittenLine } | undefined {
+    const reference = this.#split(text, own);
+    if (reference === undefined) {
+      this.#problems.add(
+        place,
+        `"${text}" does not say of which aggregator`,
+        "Write AGGREGATOR.LINE",
+      );
+      return undefined;
+    }
+    const written = this.find(reference);
+    if (written === undefined) {
+      this.#reportUnknown(text, reference, place);
+      return undefined;
+    }
+    if (this.#aggregators.get(reference.aggregator)!.exposure.kernelChip) {
+      this.#problems.add(
+        place,
+        `"${text}" is a line of a kernel chip, which cannot be followed`,
+        "Present its aggregator by vhost-user instead",
+      );
+      return undefined;
+    }
+    return { reference, written };
+  }
+
+  resolveSource(
+    written: WrittenLine,
+    { name }: WrittenAggregator,
+  ): LineSpecification {
+    const { source } = written.line;
+    const own = referenceOf(source);
+    if (own === undefined) return written.line;
+    const place = valuePlace(written, source.kind);
+    const found = this.resolve(own.line, name, place);
+    if (found === undefined) return written.line;
+    return { ...written.line, source: withReference(source, found.reference) };
+  }
+
+  #gather(aggregator: WrittenAggregator): Map<string, WrittenLine> {
+    const { lines } = aggregator;
+    const found = new Map<string, WrittenLine>();
+    for (const [name, at] of knownNames(lines.map(({ line }) => line))) {
+      found.set(name, lines[at]!);
+    }
+    for (const written of lines) {
+      const { name } = written.line;
+      const other = name === undefined ? undefined : found.get(name);
+      if (other === undefined || other === written) continue;
+      this.#problems.add(
+        valuePlace(written, "as"),
+        `the name "${name}" is taken already, ${where(other.place)}`,
+        "Names are unique in an aggregator; choose another with as",
+      );
+    }
+    return found;
+  }
+
+  #split(text: string, own: string): LineReference | undefined {
+    const others = splitReference(text);
+    const found = others.find((each) => this.find(each) !== undefined);
+    const other = found ??
+      others.find(({ aggregator }) =>
+        this.#aggregators.has(aggregator) ||
+        this.#config.brokenAggregators.has(aggregator)
+      ) ?? others[0];
+    if (own === "") return other;
+    if (found !== undefined) return found;
+    // A line's own name may have a dot, as USB2.0_MUX_SEL has.
+    const line = { aggregator: own, line: text };
+    return other === undefined || this.find(line) !== undefined ? line : other;
+  }
+
+  #reportUnknown(
+    text: string,
+    { aggregator, line }: LineReference,
+    place: ConfigPlace,
+  ): void {
+    if (this.#config.brokenAggregators.has(aggregator)) return;
+    const known = this.#aggregators.get(aggregator);
+    if (known === undefined) {
+      const near = nearest(aggregator, this.#aggregators.keys());
+      this.#problems.add(
+        place,
+        `"${text}": there is no aggregator "${aggregator}"`,
+        near === undefined
+          ? `There is ${[...this.#aggregators.keys()].join(", ")}`
+          : `Did you mean ${near}.${line}?`,
+      );
+      return;
+    }
+    // One of the lines that were not understood may be it.
+    if (!known.isComplete) return;
+    const names = [...this.#lines.get(known)!.keys()];
+    const near = nearest(line, names);
+    this.#problems.add(
+      place,
+      `"${text}": ${aggregator} has no line "${line}"`,
+      near !== undefined
+        ? `Did you mean ${near}?`
+        : "A line is referred to by the name that as: gives it, or by what its " +
+          "SPEC begins with",
+    );
+  }
+}
+
+/** Refuses wires and copies that lead back to themselves, and loose wires. */
+function checkCycles(
+  config: WrittenConfig,
+  names: Names,
+  problems: Problems,
+): void {
+  const done = new Set<WrittenLine>();
+  for (const { lines } of config.aggregators) {
+    for (const written of lines) {
+      const path = new Set<WrittenLine>();
+      let at: WrittenLine | undefined = written;
+      while (at !== undefined && !done.has(at) && !path.has(at)) {
+        path.add(at);
+        const reference = referenceOf(at.line.source);
+        at = reference && names.find(reference);
+      }
+      if (at !== undefined && path.has(at)) {
+        const order = [...path];
+        const cycle = order.slice(order.indexOf(at));
+        reportCycle(cycle, problems);
+        for (const line of cycle) done.add(line);
+      }
+      for (const line of path) {
+        if (!done.has(line)) checkWire(line, names, problems);
+        done.add(line);
+      }
+    }
+  }
+}
+
+/** Reports the first line of each aggregator that follows too long a chain. */
+function checkChains(
+  config: WrittenConfig,
+  names: Names,
+  problems: Problems,
+): void {
+  for (const { lines } of config.aggregators) {
+    for (const written of lines) {
+      let at: WrittenLine | undefined = written;
+      let length = -1;
+      const path = new Set<WrittenLine>();
+      while (
+        at !== undefined && length <= MAX_FOLLOWED_LINES && !path.has(at)
+      ) {
+        path.add(at);
+        length++;
+        const reference = referenceOf(at.line.source);
+        at = reference && names.find(reference);
+      }
+      if (length <= MAX_FOLLOWED_LINES) continue;
+      problems.add(
+        valuePlace(written, written.line.source.kind),
+        `is at the end of more than ${MAX_FOLLOWED_LINES} lines that follow ` +
+          "each other",
+        "Let it follow the first line of the chain",
+      );
+      break;
+    }
+  }
+}
+
+function reportCycle(
+  cycle: readonly WrittenLine[],
+  problems: Problems,
+): void {
+  const [first] = cycle as [WrittenLine];
+  const titles = [...cycle, first].map(({ line, place }) =>
+    line.name ?? place.path
+  );
+  problems.add(
+    valuePlace(first, first.line.source.kind),
+    cycle.length === 1
+      ? "refers to itself"
+      : `goes round in a circle: ${titles.join(" -> ")}`,
+    "Some line of it must be driven by a guest or a chip",
+  );
+}
+
+/** A wire needs an aggregator at its other end that can drive it. */
+function checkWire(
+  written: WrittenLine,
+  names: Names,
+  problems: Problems,
+): void {
+  const { source } = written.line;
+  if (source.kind !== "wire") return;
+  const target = names.find(source.to);
+  if (target === undefined || !target.isSound) return;
+  if (target.line.direction !== "input") return;
+  problems.add(
+    valuePlace(written, "wire"),
+    `${source.to.aggregator}.${source.to.line} is an input, ` +
+      `so nothing drives this wire`,
+    `Use copy: to see the value of an input`,
+  );
+}
+
+function readInterlock(
+  { aggregator, exclusive, place }: WrittenInterlock,
+  names: Names,
+  problems: Problems,
+): InterlockSpecification {
+  const members = new Map<WrittenLine, LineReference>();
+  for (const { value, place } of exclusive) {
+    const found = names.resolve(value, aggregator, place);
+    if (found === undefined) continue;
+    const { reference, written } = found;
+    if (members.has(written)) {
+      problems.add(place, `"${value}" stands here twice`);
+    } else if (written.isSound && written.line.direction === "input") {
+      problems.add(
+        place,
+        `"${value}" is an input, but only outputs can exclude each other`,
+      );
+    } else if (written.line.combine !== undefined) {
+      problems.add(
+        place,
+        `"${value}" is combined with other aggregators' outputs`,
+        "An interlock needs outputs that one guest alone decides",
+      );
+    }
+    members.set(written, reference);
+  }
+  return { exclusive: [...members.values()], place };
+}
+
+/** Lines that exclude each other must not begin, or end, both active. */
+function checkInterlockedValues(
+  interlocks: readonly InterlockSpecification[],
+  names: Names,
+  problems: Problems,
+): void {
+  for (const { exclusive } of interlocks) {
+    for (const key of ["initial", "safe"] as const) {
+      const active = exclusive.flatMap((reference) => {
+        const written = names.find(reference);
+        return written?.isSound && written.line[key] === 1 ? [written] : [];
+      });
+      const [first, ...others] = active;
+      for (const other of others) {
+        problems.add(
+          keyPlace(other, key),
+          `${key}=1 makes this line active together with ` +
+            `${first!.line.name}, but the two exclude each other`,
+          `${first!.line.name} is ${where(keyPlace(first!, key))}`,
+        );
+      }
+    }
+  }
+}

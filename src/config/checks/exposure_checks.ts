@@ -1,0 +1,185 @@
+/**
+ * Requirements of the ways to present an aggregator, and between them.
+ *
+ * @module
+ */
+import type { ConfigPlace } from "../document/config_error.ts";
+import type { Problems } from "../document/problems.ts";
+import { checkKernelLines } from "./kernel_lines.ts";
+import { checkCard, checkPinNumbers, checkUsb } from "./pin_numbers.ts";
+import { checkSecondNames, checkTogether } from "./second_exposure.ts";
+import { controlPathOf, usbredirSockets } from "../specification.ts";
+import {
+  keyPlace,
+  placeIn,
+  where,
+  type WrittenAggregator,
+  type WrittenConfig,
+} from "./draft.ts";
+
+/** Checks every exposure, and that no two sockets are at one place. */
+export function checkExposures(
+  config: WrittenConfig,
+  problems: Problems,
+): void {
+  checkEndpoints(config, problems);
+  checkSecondNames(config.aggregators, problems);
+  for (const aggregator of config.aggregators) {
+    checkTogether(aggregator, problems);
+    checkPausedFor(aggregator, problems);
+    const { qemuPins, vfioUser, usbredir, kernelChip } = aggregator.exposure;
+    const count = aggregator.lines.length;
+    const at = (key: string) => problems.at(placeIn(aggregator, key));
+    if (qemuPins !== undefined) {
+      checkPinNumbers(qemuPins, count, at("qemu-pins"));
+    }
+    if (vfioUser !== undefined) checkCard(count, at("vfio-user"));
+    if (usbredir !== undefined) checkUsb(count, at("usbredir"));
+    if (kernelChip !== undefined) checkKernelChip(aggregator, problems);
+  }
+}
+
+/** A socket that is in use. */
+interface Endpoint {
+  /** Its path, or the number of its fd. */
+  at: string;
+  /** Subject of messages: `a's QMP socket`. */
+  what: string;
+  place: ConfigPlace;
+}
+
+/**
+ * A socket serves one: a second listener has no place there, and QEMU's own
+ * sockets take one client at a time.
+ */
+function checkEndpoints(
+  { aggregators, api }: WrittenConfig,
+  problems: Problems,
+): void {
+  const taken = new Map<string, Endpoint>();
+  const claim = (endpoints: readonly Endpoint[]) => {
+    let isToldOf = false;
+    for (const endpoint of endpoints) {
+      const key = plainPath(endpoint.at);
+      const other = taken.get(key);
+      taken.set(key, endpoint);
+      // What hangs on a socket that is taken is taken with it.
+      if (other === undefined || isToldOf) continue;
+      isToldOf = true;
+      problems.add(
+        endpoint.place,
+        `${endpoint.at} is ${other.what} already`,
+        `That one stands ${where(other.place)}; each socket serves one`,
+      );
+    }
+  };
+  for (const aggregator of aggregators) claim(endpointsOf(aggregator));
+  const { socket, look } = api?.specification ?? {};
+  const ofApi = (key: string, what: string, path: string | undefined) =>
+    claim(
+      path === undefined
+        ? []
+        : [{ at: path, what, place: api!.places.get(key)! }],
+    );
+  ofApi("socket", "the control API's socket", socket?.path);
+  ofApi("look", "the control API's socket to look at", look?.path);
+}
+
+function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
+  const { name, exposure } = aggregator;
+  const { vhostUser, qemuPins, vfioUser, usbredir, control } = exposure;
+  const endpoints: Endpoint[] = [];
+  const add = (key: string, at: string, what: string) =>
+    endpoints.push({
+      at,
+      what: `${name}'s ${what}`,
+      place: placeIn(aggregator, key),
+    });
+  const first = vhostUser !== undefined
+    ? "vhost-user"
+    : qemuPins !== undefined
+    ? "qemu-pins"
+    : vfioUser !== undefined
+    ? "vfio-user"
+    : "usbredir";
+  const addControl = (key: string, socket: string | undefined) => {
+    const path = key === first ? control?.path : undefined;
+    if (path !== undefined) add("control", path, "control socket");
+    else if (socket !== undefined) {
+      add(key, controlPathOf(socket), "control socket");
+    }
+  };
+  if (vhostUser !== undefined) {
+    const isFd = "fd" in vhostUser;
+    add(
+      "vhost-user",
+      isFd ? `fd ${vhostUser.fd}` : vhostUser.socketPath,
+      "vhost-user socket",
+    );
+    addControl("vhost-user", isFd ? undefined : vhostUser.socketPath);
+  }
+  if (qemuPins !== undefined) {
+    add("qemu-pins", qemuPins.qtest, "qtest socket");
+    add("qemu-pins", qemuPins.qmp, "QMP socket");
+    addControl("qemu-pins", qemuPins.qtest);
+  }
+  if (vfioUser !== undefined) {
+    add("vfio-user", vfioUser.socketPath, "vfio-user socket");
+    addControl("vfio-user", vfioUser.socketPath);
+  }
+  if (usbredir !== undefined) {
+    for (const path of usbredirSockets(usbredir, aggregator.lines.length)) {
+      add("usbredir", path, "usbredir socket");
+    }
+    addControl("usbredir", usbredir.socketPath);
+  }
+  return endpoints;
+}
+
+/** The same text for the same path, as far as its words show it. */
+function plainPath(path: string): string {
+  return path.replace(/\/(\.?\/)+/g, "/").replace(/^\.\//, "");
+}
+
+/** Only a vhost-user frontend leaves open whether its guest is paused. */
+function checkPausedFor(
+  aggregator: WrittenAggregator,
+  problems: Problems,
+): void {
+  const { exposure } = aggregator;
+  if (exposure.pausedForUs === undefined || exposure.vhostUser !== undefined) {
+    return;
+  }
+  problems.add(
+    placeIn(aggregator, "paused-for"),
+    "paused-for is for vhost-user only",
+    "Leave it out: " +
+      (exposure.kernelChip !== undefined
+        ? "the kernel serves the chip"
+        : "QEMU itself reports pauses and resets"),
+  );
+}
+
+/** The kernel's own aggregator moves lines, and can do nothing else. */
+function checkKernelChip(
+  aggregator: WrittenAggregator,
+  problems: Problems,
+): void {
+  const { lines, exposure } = aggregator;
+  if (exposure.control !== undefined) {
+    problems.add(
+      placeIn(aggregator, "control"),
+      "a kernel chip has no control socket",
+      "Leave control out: the kernel serves the chip",
+    );
+  }
+  const written = new Map(lines.map((each) => [each.line, each]));
+  checkKernelLines(
+    lines.filter(({ isSound }) => isSound).map(({ line }) => line),
+    problems,
+    (line, _, key = "kernel-chip") =>
+      key === "kernel-chip"
+        ? placeIn(aggregator, key)
+        : keyPlace(written.get(line)!, key),
+  );
+}

@@ -1,0 +1,360 @@
+/**
+ * A YAML document as a tree of nodes, each with its text and its place.
+ *
+ * Scalars stay the text that was written: its meaning is for the code that
+ * reads it to say, so that a serial number `0123` never turns into 83.
+ *
+ * @module
+ */
+import { parse } from "@std/yaml";
+import type { ConfigPlace } from "./config_error.ts";
+import { LineIndex } from "./line_index.ts";
+import type { Problems } from "./problems.ts";
+import {
+  MAX_YAML_DEPTH,
+  scanYaml,
+  type YamlEntry,
+  type YamlNode,
+} from "./yaml_positions.ts";
+import { CONTROL_CHARACTER, unclosedFault, yamlFault } from "./yaml_errors.ts";
+
+/** Characters that a YAML text cannot have. **Source**: YAML 1.2.2, 5.1. */
+const CONTROL_CHARACTERS =
+  // deno-lint-ignore no-control-regex
+  /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]/;
+
+/** Length of a text that is quoted in a message. **Units**: UTF-16 units. */
+const SHOWN_TEXT = 60;
+
+/** Kind of a node. */
+export type NodeKind = "map" | "list" | "text" | "empty";
+
+/** A key of a mapping, with its value. */
+export interface ConfigEntry {
+  readonly key: string;
+  /** Place of the key. */
+  readonly place: ConfigPlace;
+  readonly node: ConfigNode;
+}
+
+/** Properties that all nodes of one document share. */
+interface Document {
+  readonly file: string;
+  readonly source: string;
+  readonly index: LineIndex;
+  readonly problems: Problems;
+  /** Mappings whose merges are being read, to find one that merges itself. */
+  readonly merging: Set<Value>;
+  /** Values that may still be read: aliases multiply what is written once. */
+  valuesLeft: number;
+}
+
+/**
+ * Values that are read of one document, aliases followed, beyond those that its
+ * text can hold: a few hundred aggregators may share one list of lines.
+ */
+const MAX_ALIASED_VALUES = 50_000;
+
+/** Value that `@std/yaml` makes of a document when every scalar is text. */
+type Value = string | null | Value[] | { [key: string]: Value };
+
+const KIND_WORDS = {
+  map: "a mapping",
+  list: "a list",
+  empty: "nothing",
+} as const;
+
+/** One value of the document. */
+export class ConfigNode {
+  readonly kind: NodeKind;
+  readonly place: ConfigPlace;
+  readonly #document: Document;
+  readonly #value: Value;
+  /** Structure of its inside; undefined where that could not be found. */
+  readonly #inside: YamlNode | undefined;
+  readonly #isQuoted: boolean;
+  #entries: ConfigEntry[] | undefined;
+
+  private constructor(
+    document: Document,
+    value: Value,
+    position: YamlNode | undefined,
+    fallback: ConfigPlace,
+  ) {
+    this.#document = document;
+    this.#value = value;
+    this.kind = kindOf(value);
+    this.#isQuoted = position !== undefined &&
+      /["'|>&!*]/.test(document.source[position.offset] ?? "");
+    this.#inside = matching(position, this.kind);
+    // Nothing is written: the key before it is the nearest place there is.
+    this.place = position === undefined || position.kind === "empty"
+      ? fallback
+      : { ...fallback, ...document.index.at(position.offset) };
+  }
+
+  /**
+   * Reads a document. Its values are looked at only when they are asked for,
+   * so a document that refers to itself does no harm.
+   *
+   * @returns undefined if the text is no YAML document; `problems` says why.
+   */
+  static parse(
+    source: string,
+    file: string,
+    problems: Problems,
+  ): ConfigNode | undefined {
+    const text = source.replace(/^\ufeff/, "");
+    const index = new LineIndex(text);
+    const start = { file, line: 1, column: 1, path: "" };
+    const { structure, loss } = scanYaml(text);
+    if (loss?.isTooDeep) {
+      problems.add(
+        start,
+        `its values are nested deeper than ${MAX_YAML_DEPTH} levels`,
+        "A configuration needs less than ten",
+      );
+      return undefined;
+    }
+    if (structure?.secondDocument !== undefined) {
+      problems.add(
+        { ...start, ...index.at(structure.secondDocument) },
+        "a second document begins here",
+        "A configuration is one document; remove the --- or ... before this",
+      );
+      return undefined;
+    }
+    if (structure?.tab !== undefined) {
+      problems.add(
+        { ...start, ...index.at(structure.tab) },
+        "there is a tab in the indentation",
+        "YAML is indented with spaces",
+      );
+      return undefined;
+    }
+    let value: Value;
+    try {
+      value = parse(text, {
+        schema: "failsafe",
+        // The scanner finds all of them, with their places.
+        allowDuplicateKeys: structure !== undefined,
+      }) as Value;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const control = text.search(CONTROL_CHARACTERS);
+      const unclosed = loss?.unclosed;
+      const [fault, place] = control >= 0
+        ? [CONTROL_CHARACTER, index.at(control)]
+        : unclosed !== undefined
+        ? [unclosedFault(text[unclosed]!), index.at(unclosed)]
+        : [yamlFault(error.message), markOf(error)];
+      problems.add(
+        { ...start, ...place },
+        `this is not valid YAML: ${fault.problem}`,
+        fault.hint,
+        error,
+      );
+      return undefined;
+    }
+    return new ConfigNode(
+      {
+        file,
+        source: text,
+        index,
+        problems,
+        merging: new Set(),
+        // One value takes two characters at least.
+        valuesLeft: MAX_ALIASED_VALUES + text.length / 2,
+      },
+      value,
+      structure?.root,
+      start,
+    );
+  }
+
+  /** True for a scalar in quotes. */
+  get isQuoted(): boolean {
+    return this.#isQuoted;
+  }
+
+  /** The text of a scalar; empty for anything else. */
+  get text(): string {
+    return typeof this.#value === "string" ? this.#value : "";
+  }
+
+  /** Description for a message: `a list`. */
+  get description(): string {
+    if (this.kind !== "text") return KIND_WORDS[this.kind];
+    const { text } = this;
+    // It may be a whole file that is not a configuration, and none of ours.
+    return text.length <= SHOWN_TEXT
+      ? `"${text}"`
+      : `"${text.slice(0, SHOWN_TEXT)}…"`;
+  }
+
+  /** The members of a list; none of anything else. */
+  items(): ConfigNode[] {
+    if (!Array.isArray(this.#value) || !this.#mayRead(this.#value.length)) {
+      return [];
+    }
+    const positions = this.#inside?.kind === "list" ? this.#inside.items : [];
+    return this.#value.map((value, i) =>
+      new ConfigNode(this.#document, value, positions[i], {
+        ...this.place,
+        path: `${this.place.path}[${i}]`,
+      })
+    );
+  }
+
+  /**
+   * The keys of a mapping, in order, those that `<<` brings in behind the
+   * others; none of anything else. Reports keys that are given twice.
+   */
+  entries(): readonly ConfigEntry[] {
+    this.#entries ??= this.#readEntries();
+    return this.#entries;
+  }
+
+  #readEntries(): ConfigEntry[] {
+    const value = this.#value;
+    if (value === null || typeof value !== "object" || Array.isArray(value)) {
+      return [];
+    }
+    const members = Object.entries(value);
+    if (!this.#mayRead(members.length)) return [];
+    const positions = this.#positions();
+    const entries = members.map(([key, member]) => {
+      const position = positions.get(key);
+      const path = pathOf(this.place.path, key);
+      const place = position === undefined ? { ...this.place, path } : {
+        ...this.place,
+        ...this.#document.index.at(position.keyOffset),
+        path,
+      };
+      const node = new ConfigNode(
+        this.#document,
+        member,
+        position?.value,
+        place,
+      );
+      return { key, place, node };
+    });
+    if (!("<<" in value)) return entries;
+    if (this.#document.merging.has(value)) {
+      this.#document.problems.add(this.place, "this mapping merges itself");
+      return [];
+    }
+    this.#document.merging.add(value);
+    try {
+      return this.#merged(entries);
+    } finally {
+      this.#document.merging.delete(value);
+    }
+  }
+
+  /** False, and a problem of the document, once too much was read of it. */
+  #mayRead(count: number): boolean {
+    const document = this.#document;
+    if (document.valuesLeft < 0) return false;
+    document.valuesLeft -= count;
+    if (document.valuesLeft >= 0) return true;
+    document.problems.add(
+      this.place,
+      `its aliases stand for more than ${MAX_ALIASED_VALUES} values`,
+      "Write less by aliases (*name) and merges (<<)",
+    );
+    return false;
+  }
+
+  /** Each key's place; of a key that is given twice, the last one's. */
+  #positions(): Map<string, YamlEntry> {
+    const positions = new Map<string, YamlEntry>();
+    const entries = this.#inside?.kind === "map" ? this.#inside.entries : [];
+    for (const entry of entries) {
+      const key = keyText(entry.keySource);
+      if (key === undefined) continue;
+      const first = positions.get(key);
+      if (first !== undefined) {
+        const { index, problems } = this.#document;
+        problems.add(
+          {
+            ...this.place,
+            ...index.at(entry.keyOffset),
+            path: pathOf(this.place.path, key),
+          },
+          `the key "${key}" is given twice`,
+          `It stands in line ${index.at(first.keyOffset).line} already`,
+        );
+      }
+      positions.set(key, entry);
+    }
+    return positions;
+  }
+
+  /** Adds what the YAML merge key `<<` brings in. */
+  #merged(entries: ConfigEntry[]): ConfigEntry[] {
+    const merge = entries.find(({ key }) => key === "<<");
+    if (merge === undefined) return entries;
+    const own = entries.filter((entry) => entry !== merge);
+    const taken = new Set(own.map(({ key }) => key));
+    const sources = merge.node.kind === "list"
+      ? merge.node.items()
+      : [merge.node];
+    for (const source of sources) {
+      if (source.kind !== "map") {
+        this.#document.problems.add(
+          source.place,
+          `expected a mapping to merge, found ${source.description}`,
+          "<< is followed by an alias such as *defaults",
+        );
+      }
+      for (const entry of source.entries()) {
+        if (taken.has(entry.key)) continue;
+        taken.add(entry.key);
+        own.push(entry);
+      }
+    }
+    return own;
+  }
+}
+
+function kindOf(value: Value): NodeKind {
+  if (value === null) return "empty";
+  if (typeof value === "string") return "text";
+  return Array.isArray(value) ? "list" : "map";
+}
+
+/** The inside of a position, if it is of the kind that the value is. */
+function matching(
+  position: YamlNode | undefined,
+  kind: NodeKind,
+): YamlNode | undefined {
+  let inside = position;
+  while (inside?.kind === "alias") inside = inside.target;
+  return inside?.kind === kind ? inside : undefined;
+}
+
+function keyText(source: string): string | undefined {
+  // Nearly all keys; the parser's say on the others costs more.
+  if (/^[\w-]+$/.test(source)) return source;
+  try {
+    return String(parse(source, { schema: "failsafe" }));
+  } catch {
+    // An alias as a key: the scanner cannot place it.
+    return undefined;
+  }
+}
+
+/** A key path with one more key. */
+function pathOf(path: string, key: string): string {
+  if (!/^[\w-]+$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
+  return path === "" ? key : `${path}.${key}`;
+}
+
+/** Returns the place where `@std/yaml` failed; its syntax errors carry that. */
+function markOf(error: Error): { line?: number; column?: number } {
+  return "line" in error && typeof error.line === "number" &&
+      "column" in error && typeof error.column === "number"
+    ? { line: error.line, column: error.column }
+    : {};
+}

@@ -1,0 +1,79 @@
+/**
+ * All problems of a configuration, command line or request, collected so that
+ * they can be shown together.
+ *
+ * @module
+ */
+import { ConfigError, type ConfigPlace } from "./config_error.ts";
+
+/** A value and the place where it is written. */
+export interface Located<T> {
+  readonly value: T;
+  readonly place: ConfigPlace;
+}
+
+/** Limit of the problems that are kept. */
+const MAX_PROBLEMS = 1000;
+
+/** Adds a problem at a known place. */
+export type Report = (problem: string, hint?: string) => void;
+
+/** A problem before it is made an error, which quotes its place. */
+interface Problem {
+  readonly place: Partial<ConfigPlace>;
+  readonly problem: string;
+  readonly hint: string;
+  readonly cause: unknown;
+}
+
+/** Problems of one configuration, command line or request. */
+export class Problems {
+  readonly #found: Problem[] = [];
+  #count = 0;
+
+  /** Adds a problem at a place, with one line that says what to do. */
+  add(
+    place: Partial<ConfigPlace>,
+    problem: string,
+    hint = "",
+    cause?: unknown,
+  ): void {
+    this.#count++;
+    if (this.#found.length >= MAX_PROBLEMS) return;
+    const isLast = this.#found.length === MAX_PROBLEMS - 1;
+    const text = isLast ? `${problem}; further errors are not shown` : problem;
+    this.#found.push({ place, problem: text, hint, cause });
+  }
+
+  /** Returns the function that adds problems at one place. */
+  at(place: Partial<ConfigPlace>): Report {
+    return (problem, hint) => this.add(place, problem, hint);
+  }
+
+  /** Number of problems so far, those that are not kept included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Returns all problems as errors, in the order of the file. */
+  sorted(): ConfigError[] {
+    return this.#found.map(errorOf).toSorted((a, b) =>
+      a.line - b.line || a.column - b.column
+    );
+  }
+
+  /**
+   * Throws the first problem that was added, if there is one: a command line
+   * and a request show one at a time.
+   *
+   * @throws {ConfigError} If there is a problem.
+   */
+  throwFirst(): void {
+    const [first] = this.#found;
+    if (first !== undefined) throw errorOf(first);
+  }
+}
+
+function errorOf({ place, problem, hint, cause }: Problem): ConfigError {
+  return new ConfigError(problem, { ...place, hint, cause });
+}

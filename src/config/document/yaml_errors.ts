@@ -1,0 +1,118 @@
+/**
+ * Errors of the YAML parser in this program's own words.
+ *
+ * @module
+ */
+
+/** Fault of a YAML text. */
+export interface YamlFault {
+  readonly problem: string;
+  /** Advice; empty where the problem says it all. */
+  readonly hint: string;
+}
+
+/** Fault of a text that has a bracket or quote without its counterpart. */
+export function unclosedFault(open: string): YamlFault {
+  const close = { "[": "]", "{": "}" }[open];
+  return close === undefined
+    ? {
+      problem: `a quote (${open}) is opened here and not closed`,
+      hint: open === "'" ? "Inside of '…', a quote is written twice ('')" : "",
+    }
+    : {
+      problem: `a bracket (${open}) is opened here and not closed (${close})`,
+      hint: "",
+    };
+}
+
+/** Fault of a text with a control character. */
+export const CONTROL_CHARACTER: YamlFault = {
+  problem: "there is a control character",
+  hint: 'Remove it, or write it as "\\xNN" in double quotes',
+};
+
+const QUOTE_HINT =
+  'Quote a value that begins with a character of YAML or contains ": "';
+const COLUMN_HINT =
+  `Keys of one mapping begin in one column, and so do the elements of a ` +
+  `list. ${QUOTE_HINT}`;
+
+/** Messages of the parser and their replacements; the first that fits is used. */
+const FAULTS: readonly (readonly [RegExp, string, string?])[] = [
+  [/missing comma/, "a comma is missing between two elements of [ ] or { }"],
+  [/within a flow collection/, "a bracket is not closed"],
+  [/within a (single|double) quoted scalar/, "a quote is not closed"],
+  [
+    /bad indentation of a mapping entry/,
+    "this is not at the column of a key of the mapping",
+    COLUMN_HINT,
+  ],
+  [
+    /bad indentation of a sequence entry/,
+    "this is not at the column of an element of the list",
+    COLUMN_HINT,
+  ],
+  [
+    /multiline key|missing colon/,
+    "a key without a colon",
+    "A key is followed by a colon and a blank",
+  ],
+  [
+    /end of the stream or a document separator/,
+    "this belongs to no key and no list",
+    COLUMN_HINT,
+  ],
+  [
+    /whitespace character is expected after/,
+    "a blank is missing behind a colon",
+  ],
+  [/explicit mapping pair is incomplete/, "a key is missing behind ?"],
+  [
+    /escape sequence|hexadecimal/,
+    "an unknown escape in double quotes",
+    "Write a backslash as \\\\, or use single quotes",
+  ],
+  [
+    /unidentified alias/,
+    "an alias (*NAME) of which there is no anchor (&NAME)",
+    "Quote a value that begins with *",
+  ],
+  [
+    /alias name must|anchor node must/,
+    "a name is missing behind * or &",
+    "Quote a value that begins with * or &",
+  ],
+  [/duplicate anchor/, "a value has two anchors (&NAME)"],
+  [/alias node should not/, "an alias (*NAME) has an anchor or a tag"],
+  [
+    /\btag\b/i,
+    "a tag (!NAME) that a configuration does not have",
+    "Quote a value that begins with !",
+  ],
+  [
+    /directive/i,
+    "a directive (%NAME) that a configuration does not have",
+    "Quote a value that begins with %",
+  ],
+  [
+    /chomping mode|indentation width/,
+    "invalid characters behind | or >",
+    "Quote a value that begins with | or >",
+  ],
+  [/merge mappings/, "<< takes a mapping, or a list of mappings"],
+  [/nested arrays/, "a list cannot be a key"],
+  [/duplicated key/, "a key is given twice"],
+  [/more than 1 document/, "a configuration is one document"],
+  [/non-printable|JSON character/, ...wordsOf(CONTROL_CHARACTER)],
+];
+
+/** Returns what a message of the parser means. */
+export function yamlFault(message: string): YamlFault {
+  const [, problem = "the text is not valid YAML from here on", hint = ""] =
+    FAULTS.find(([pattern]) => pattern.test(message)) ?? [];
+  return { problem, hint };
+}
+
+function wordsOf({ problem, hint }: YamlFault): [string, string] {
+  return [problem, hint];
+}

@@ -1,0 +1,260 @@
+/**
+ * Presentation of an aggregator, and sockets of its service: from the readings
+ * of the shapes to the specification.
+ *
+ * @module
+ */
+import type { ConfigPlace } from "../document/config_error.ts";
+import type {
+  ApiReading,
+  ControlReading,
+  KernelChipReading,
+  PlaceReading,
+  QemuPinsReading,
+  UsbredirReading,
+  VfioUserReading,
+  VhostUserReading,
+} from "../schema/exposure_schema.ts";
+import type { AggregatorReading } from "../schema/file_schema.ts";
+import { tiePins } from "../references/pins.ts";
+import type { Located, Problems } from "../document/problems.ts";
+import type {
+  ApiSpecification,
+  ControlSpecification,
+  FileAccess,
+  FilePlace,
+  KernelChipSpecification,
+} from "../specification.ts";
+import type {
+  WrittenAggregator,
+  WrittenApi,
+  WrittenLine,
+} from "../checks/draft.ts";
+
+const EXPOSURES = [
+  "vhost-user",
+  "qemu-pins",
+  "vfio-user",
+  "usbredir",
+  "kernel-chip",
+] as const;
+
+/** Reads how an aggregator is presented. */
+export function readExposure(
+  name: string,
+  { place, values, keys, meant }: AggregatorReading,
+  lines: readonly WrittenLine[],
+  isComplete: boolean,
+  problems: Problems,
+): Pick<WrittenAggregator, "exposure" | "places"> {
+  const isExposure = (key: string) => EXPOSURES.some((name) => name === key);
+  if (![...keys.keys(), ...meant].some(isExposure)) {
+    problems.add(
+      place,
+      `${name} is presented nowhere`,
+      `Add one of ${EXPOSURES.join(", ")}: for instance ` +
+        `vhost-user: /run/gpioagg/${name}.sock`,
+    );
+  }
+  const vhostUser = values["vhost-user"];
+  const qemuPins = values["qemu-pins"];
+  const vfioUser = values["vfio-user"];
+  const { usbredir } = values;
+  const kernelChip = values["kernel-chip"];
+  const { control } = values;
+  const pausedFor = values["paused-for"];
+  return {
+    places: keys,
+    exposure: {
+      ...(vhostUser === undefined ? {} : readVhostUser(vhostUser, problems)),
+      ...(qemuPins === undefined
+        ? {}
+        : readQemuPins(qemuPins.value, lines, isComplete, problems)),
+      ...(vfioUser === undefined ? {} : readVfioUser(vfioUser.value)),
+      ...(usbredir === undefined ? {} : readUsbredir(usbredir, problems)),
+      ...(kernelChip === undefined
+        ? {}
+        : { kernelChip: readKernelChip(kernelChip.value) }),
+      ...(control === undefined ? {} : { control: readControl(control.value) }),
+      ...(pausedFor === undefined ? {} : { pausedForUs: pausedFor.value }),
+    },
+  };
+}
+
+function readVhostUser(
+  { value, place }: Located<VhostUserReading>,
+  problems: Problems,
+): WrittenAggregator["exposure"] {
+  if (typeof value === "string") return { vhostUser: { socketPath: value } };
+  const { values, keys } = value;
+  const isFd = keys.has("fd");
+  if (isFd) {
+    for (const key of ["socket", "mode", "owner", "group"] as const) {
+      if (!keys.has(key)) continue;
+      problems.add(
+        keys.get(key)!,
+        `"${key}" makes no sense with fd`,
+        "An fd is a socket that exists already",
+      );
+    }
+  } else if (!keys.has("socket")) {
+    problems.add(
+      place,
+      "says neither socket nor fd",
+      "Write socket: and a path, or fd: and a number",
+    );
+  }
+  if (values.fd !== undefined) return { vhostUser: { fd: values.fd.value } };
+  if (values.socket === undefined) return {};
+  return {
+    vhostUser: { socketPath: values.socket.value, ...accessOf(values) },
+  };
+}
+
+function readVfioUser(
+  value: VfioUserReading,
+): WrittenAggregator["exposure"] {
+  if (typeof value === "string") return { vfioUser: { socketPath: value } };
+  const { socket, ...access } = value.values;
+  if (socket === undefined) return {};
+  return { vfioUser: { socketPath: socket.value, ...accessOf(access) } };
+}
+
+function readUsbredir(
+  { value, place }: Located<UsbredirReading>,
+  problems: Problems,
+): WrittenAggregator["exposure"] {
+  if (typeof value === "string") {
+    return { usbredir: { socketPath: value, device: "ljca" } };
+  }
+  const { values, keys } = value;
+  const { socket, connect } = values;
+  if (!keys.has("socket") && !keys.has("connect")) {
+    problems.add(
+      place,
+      "says neither socket nor connect",
+      "Write socket: and a path to listen at, or connect: and the path of " +
+        "QEMU's own socket",
+    );
+  }
+  if (keys.has("connect")) {
+    for (const key of ["socket", "mode", "owner", "group"] as const) {
+      if (!keys.has(key)) continue;
+      problems.add(
+        keys.get(key)!,
+        `"${key}" makes no sense with connect`,
+        "QEMU makes that socket",
+      );
+    }
+  }
+  const socketPath = (connect ?? socket)?.value;
+  if (socketPath === undefined) return {};
+  return {
+    usbredir: {
+      socketPath,
+      device: values.device?.value ?? "ljca",
+      ...(connect === undefined ? accessOf(values) : { connects: true }),
+    },
+  };
+}
+
+interface AccessReading {
+  readonly mode?: Located<number>;
+  readonly owner?: Located<string>;
+  readonly group?: Located<string>;
+}
+
+function readAccess({ mode, owner, group }: AccessReading): FileAccess {
+  return {
+    ...(mode === undefined ? {} : { mode: mode.value }),
+    ...(owner === undefined ? {} : { owner: owner.value }),
+    ...(group === undefined ? {} : { group: group.value }),
+  };
+}
+
+function accessOf(values: AccessReading): { access?: FileAccess } {
+  const access = readAccess(values);
+  return Object.keys(access).length === 0 ? {} : { access };
+}
+
+function readKernelChip(
+  { values }: KernelChipReading,
+): KernelChipSpecification {
+  const kind = values.interface?.value;
+  return {
+    ...(kind === undefined ? {} : { interface: kind }),
+    ...accessOf(values),
+  };
+}
+
+function readControl(reading: ControlReading): ControlSpecification {
+  if (typeof reading === "string") return { path: reading, access: {} };
+  const { path, ...access } = reading.values;
+  return {
+    ...(path === undefined ? {} : { path: path.value }),
+    access: readAccess(access),
+  };
+}
+
+function readQemuPins(
+  { values }: QemuPinsReading,
+  lines: readonly WrittenLine[],
+  isComplete: boolean,
+  problems: Problems,
+): WrittenAggregator["exposure"] {
+  const { qtest, qmp, device, index, pins } = values;
+  const tied = pins && tiePins(
+    pins.value,
+    lines.map(({ line }) => line),
+    problems,
+    isComplete,
+  );
+  if (qtest === undefined || qmp === undefined) return {};
+  return {
+    qemuPins: {
+      qtest: qtest.value,
+      qmp: qmp.value,
+      device: device?.value ?? "pl061",
+      ...(index === undefined ? {} : { index: index.value }),
+      ...(tied === undefined ? {} : { pins: tied }),
+    },
+  };
+}
+
+/** Reads the control API of a service. */
+export function readApi(
+  { values, keys, place }: ApiReading,
+  problems: Problems,
+): WrittenApi {
+  if (!keys.has("socket") && !keys.has("look")) {
+    problems.add(
+      place,
+      "says neither socket nor look",
+      "Write socket: and a path, for instance /run/gpioagg/api.sock",
+    );
+  }
+  const { socket, look, sockets } = values;
+  const qemuSockets = values["qemu-sockets"]?.value;
+  const auditLog = values["audit-log"];
+  const places = new Map<string, ConfigPlace>(keys);
+  return {
+    places,
+    specification: {
+      ...(socket === undefined ? {} : { socket: readPlace(socket.value) }),
+      ...(look === undefined ? {} : { look: readPlace(look.value) }),
+      ...(sockets === undefined ? {} : { sockets: readPlace(sockets.value) }),
+      ...(qemuSockets === undefined ? {} : {
+        qemuSockets: typeof qemuSockets === "string"
+          ? [qemuSockets]
+          : qemuSockets.map(({ value }) => value),
+      }),
+      ...(auditLog === undefined ? {} : { auditLog: auditLog.value }),
+    } satisfies ApiSpecification,
+  };
+}
+
+function readPlace(reading: PlaceReading): FilePlace {
+  if (typeof reading === "string") return { path: reading, access: {} };
+  const { path, ...access } = reading.values;
+  return { path: path?.value ?? "", access: readAccess(access) };
+}

@@ -1,0 +1,417 @@
+/**
+ * Structure of a configuration file: one table, from which both the validation
+ * and the JSON Schema come.
+ *
+ * @module
+ */
+import {
+  type ChipIdentity,
+  IDENTITY_KEYS,
+  type IdentityKey,
+  isIdentity,
+  parseChipIdentity,
+} from "../chip_identity.ts";
+import { readOffsets, readSpec, type SpecReading } from "../spec/line_spec.ts";
+import type { ConfigNode } from "../document/config_node.ts";
+import type { Problems } from "../document/problems.ts";
+import {
+  API,
+  CONTROL,
+  KERNEL_CHIP,
+  QEMU_PINS,
+  USBREDIR,
+  VFIO_USER,
+  VHOST_USER,
+} from "./exposure_schema.ts";
+import {
+  AGGREGATOR_NAME,
+  anyText,
+  ISOLATE,
+  LINE_NAME,
+  PAUSED_FOR,
+  type TextKind,
+  VALUE,
+  wholeNumber,
+} from "../values/values.ts";
+import { RULE_KEYS, type RuleKey, RULES } from "../values/rules.ts";
+import {
+  either,
+  type Field,
+  field,
+  type JsonSchema,
+  list,
+  mapping,
+  named,
+  type Read,
+  required,
+  type Shape,
+  single,
+  wholeList,
+} from "./schema.ts";
+import { MAX_LINES } from "../specification.ts";
+import { nameOfText } from "../../text/names.ts";
+
+/** A chip as it is written: words, and perhaps an identity. */
+export interface ChipReading {
+  chip: string;
+  identity?: ChipIdentity | undefined;
+}
+
+const REFERENCE = anyText("a line such as READY or plc1.READY");
+
+type RuleFields<K extends RuleKey> = {
+  [R in K]: typeof RULES[R] extends { kind: TextKind<infer T> } ? Field<T>
+    : never;
+};
+
+/** The fields of some rules. */
+function ruleFields<K extends RuleKey>(keys: readonly K[]): RuleFields<K> {
+  return Object.fromEntries(
+    keys.map((key) => [
+      key,
+      field(RULES[key].help, single(RULES[key].kind as TextKind<unknown>)),
+    ]),
+  ) as RuleFields<K>;
+}
+
+const DEFAULT_KEYS = RULE_KEYS.filter((key) => RULES[key].isDefault);
+
+const DEFAULTS = mapping(
+  "rules for lines that do not say otherwise",
+  ruleFields(DEFAULT_KEYS),
+);
+
+const INTERLOCKS = list(
+  "a list of interlocks",
+  mapping("an interlock such as { exclusive: [UP, DOWN] }", {
+    exclusive: required(
+      "lines of which at most one may be active",
+      list("at least two lines", single(REFERENCE), 2),
+    ),
+  }),
+);
+
+const CHIP_TEXT: TextKind<ChipReading> = {
+  expected: "a chip's name, number, path or label",
+  read: (text) => {
+    if (text === "") {
+      return { problem: "is no chip", hint: "Give its name or label" };
+    }
+    const parsed = parseChipIdentity(text);
+    if (parsed === undefined) return { value: { chip: text } };
+    return "identity" in parsed
+      ? { value: { chip: text, identity: parsed.identity } }
+      : { problem: `is no chip: ${parsed.problem}`, hint: parsed.hint };
+  },
+  schema: { type: ["string", "integer"] },
+};
+
+const IDENTITY_FIELDS = Object.fromEntries(
+  Object.entries(IDENTITY_KEYS).map(([key, identityKey]) => [
+    key,
+    field(identityKey.help, single(identityKind(identityKey))),
+  ]),
+);
+
+function identityKind(key: IdentityKey): TextKind<string | number> {
+  return {
+    expected: key.expected,
+    read: (text) => {
+      const value = key.read(text);
+      return value === undefined
+        ? { problem: `is not ${key.expected}`, hint: "" }
+        : { value };
+    },
+    schema: key.schema,
+  };
+}
+
+const CHIP_FIELDS = mapping(
+  `a chip's identity: ${Object.keys(IDENTITY_KEYS).join(", ")}`,
+  IDENTITY_FIELDS,
+);
+
+/** A chip by all that it is known by. */
+const CHIP_IDENTITY: Shape<ChipReading> = {
+  expected: CHIP_FIELDS.expected,
+  read(node, problems) {
+    const fields = CHIP_FIELDS.read(node, problems);
+    if (fields === undefined) return undefined;
+    const identity: Record<string, unknown> = {};
+    for (const [key, { property }] of Object.entries(IDENTITY_KEYS)) {
+      const value = fields.values[key]?.value;
+      if (value !== undefined) identity[property] = value;
+    }
+    const known = Object.keys(identity).length;
+    if (!isIdentity(identity)) {
+      // A key that was not understood has been reported already.
+      if (known === fields.keys.size) {
+        problems.add(
+          node.place,
+          known === 0
+            ? "says nothing about the chip"
+            : "says only how many lines the chip has",
+          "Add what it is known by, such as label or usb-serial",
+        );
+      }
+      return undefined;
+    }
+    return { chip: "", identity };
+  },
+  schema: () => ({ ...CHIP_FIELDS.schema(), minProperties: 1 }),
+};
+
+/** Offsets as a text (`0-3,7`) or as a list. */
+const OFFSETS: Shape<number[]> = {
+  expected: "offsets such as 0-3,7 or [0, 1, 7]",
+  read(node, problems) {
+    const members = node.kind === "list" ? node.items() : [node];
+    const texts: string[] = [];
+    for (const member of members) {
+      if (member.kind === "text") {
+        texts.push(...member.text.split(",").map((part) => part.trim()));
+        continue;
+      }
+      problems.add(
+        member.place,
+        `expected ${OFFSETS.expected}, found ${member.description}`,
+      );
+      return undefined;
+    }
+    if (texts.length === 0) {
+      problems.add(node.place, "names no offset", `Write ${OFFSETS.expected}`);
+      return undefined;
+    }
+    const before = problems.count;
+    const offsets = readOffsets(
+      texts,
+      (problem, hint) => problems.add(node.place, problem, hint),
+    );
+    return problems.count === before ? offsets : undefined;
+  },
+  schema: () => {
+    const range = { type: ["string", "integer"], minimum: 0 };
+    return {
+      anyOf: [range, { type: "array", minItems: 1, items: range }],
+    };
+  },
+};
+
+const HOST_NAME = anyText("a line's name");
+/** A line's own name, in which a byte can be written `\xNN`. */
+const LINE_NAME_OF_HOST: TextKind<string> = {
+  ...HOST_NAME,
+  read: (text) => {
+    const reading = HOST_NAME.read(text);
+    return "value" in reading ? { value: nameOfText(reading.value) } : reading;
+  },
+};
+
+/** The keys that say where a line comes from. */
+const SOURCE_FIELDS = {
+  chip: field(
+    "name, number, path or label of the chip, or a mapping of its identity",
+    either<ChipReading, ChipReading>(
+      "a chip, or a mapping of its identity",
+      single(CHIP_TEXT),
+      CHIP_IDENTITY,
+    ),
+  ),
+  offset: field(
+    "the line's number on its chip",
+    single(wholeNumber("an offset", 0, MAX_LINES - 1)),
+  ),
+  offsets: field("several lines of the chip: 0-3,7", OFFSETS),
+  line: field(
+    "the line's own name, on any chip or on this one",
+    single(LINE_NAME_OF_HOST),
+  ),
+  sim: field(
+    "this many simulated lines",
+    single(wholeNumber("a number of simulated lines", 1, MAX_LINES)),
+  ),
+  wire: field("follows this output of an aggregator", single(REFERENCE)),
+  const: field("always this value", single(VALUE)),
+  copy: field("the value of this line", single(REFERENCE)),
+  invert: field("the opposite of this line", single(REFERENCE)),
+} as const;
+
+/** The names of the keys that say where a line comes from. */
+export const SOURCE_KEYS = Object.keys(
+  SOURCE_FIELDS,
+) as readonly (keyof typeof SOURCE_FIELDS)[];
+
+const LINE_FIELDS = mapping(
+  "a line: a SPEC, or a mapping with chip, line, sim, wire, const, copy or " +
+    "invert",
+  {
+    ...SOURCE_FIELDS,
+    ...ruleFields(RULE_KEYS),
+    as: field(
+      RULES.as.help,
+      either(
+        "a name, or a list of names",
+        single(LINE_NAME),
+        wholeList("names", single(LINE_NAME), 1),
+        "list",
+      ),
+    ),
+  },
+  {
+    schema: {
+      oneOf: [
+        {
+          required: ["chip"],
+          oneOf: [
+            { required: ["offset"] },
+            { required: ["offsets"] },
+            { required: ["line"] },
+          ],
+        },
+        { required: ["line"], not: { required: ["chip"] } },
+        ...["sim", "wire", "const", "copy", "invert"].map((key) => ({
+          required: [key],
+        })),
+      ],
+    },
+  },
+);
+
+/** A line as it is written: in one string, in keys, or not to be understood. */
+export type LineReading =
+  | { kind: "spec"; text: string; spec: SpecReading }
+  | { kind: "keys"; fields: Read<typeof LINE_FIELDS> }
+  | { kind: "broken" };
+
+/**
+ * Texts that YAML takes for a number, a truth value or nothing: hardly a name.
+ */
+const NO_SPEC =
+  /^(?:[-+]?(?:0x|0o)?[\d.]+(?:e[-+]?\d+)?|~|null|true|false|yes|no|on|off|[-+]?\.inf|\.nan)$/i;
+
+const LINE: Shape<LineReading> = {
+  expected: LINE_FIELDS.expected,
+  read(node: ConfigNode, problems: Problems): LineReading {
+    if (node.kind === "text") {
+      const before = problems.count;
+      if (!node.isQuoted && NO_SPEC.test(node.text)) {
+        problems.add(
+          node.place,
+          `${node.text} is not a line`,
+          `For a line of that name, write it in quotes: "${node.text}"`,
+        );
+        return { kind: "broken" };
+      }
+      const spec = readSpec(
+        node.text,
+        (problem, hint) => problems.add(node.place, problem, hint),
+      );
+      return problems.count > before
+        ? { kind: "broken" }
+        : { kind: "spec", text: node.text, spec };
+    }
+    if (node.kind === "list" && node.items().length > 0) {
+      // YAML's list, where a name such as [PMU0_SSI] was meant.
+      problems.add(
+        node.place,
+        `expected ${LINE_FIELDS.expected}, found a list`,
+        "A name that begins with [ is written in quotes: '[SDA0]'",
+      );
+      return { kind: "broken" };
+    }
+    const fields = LINE_FIELDS.read(node, problems);
+    return fields === undefined ? { kind: "broken" } : { kind: "keys", fields };
+  },
+  schema: () => ({
+    anyOf: [
+      {
+        type: "string",
+        minLength: 1,
+        description: "a SPEC, as for serve --line: gpiochip0/0-3,active-low",
+      },
+      LINE_FIELDS.schema(),
+    ],
+  }),
+};
+
+const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
+  "vhost-user": field(
+    "present it to a virtual machine as a virtio-gpio controller",
+    VHOST_USER,
+  ),
+  "qemu-pins": field(
+    "present it as the pins of a controller that QEMU emulates",
+    QEMU_PINS,
+  ),
+  "vfio-user": field(
+    "present it to a virtual machine as a PCI card (ML7213 IOH)",
+    VFIO_USER,
+  ),
+  "usbredir": field(
+    "present it to a QEMU as GPIO adapters on USB",
+    USBREDIR,
+  ),
+  "kernel-chip": field(
+    "present it as a chip of the host's own kernel",
+    KERNEL_CHIP,
+  ),
+  "control": field(
+    "the socket where gpioagg sim is heard, and who may use it",
+    CONTROL,
+  ),
+  "paused-for": field(
+    "how long a stopped vhost-user driver counts as paused; keep: for ever (3s)",
+    single(PAUSED_FOR),
+  ),
+  "isolate": field(
+    "the process that serves it: process: one of its own; none: the service's",
+    single(ISOLATE),
+  ),
+  "defaults": field("rules for lines that do not say otherwise", DEFAULTS),
+  "lines": required(
+    "its lines, in the order in which the guest counts them",
+    list("at least one line", LINE, 1),
+  ),
+  "interlocks": field("lines that exclude each other", INTERLOCKS),
+});
+
+/** The whole file: without aggregators, clients of its API make them all. */
+export const FILE = mapping(
+  "a configuration: a mapping with aggregators",
+  {
+    aggregators: field(
+      "the aggregators, by name",
+      named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR),
+    ),
+    defaults: field("rules for lines that do not say otherwise", DEFAULTS),
+    isolate: field(
+      "the process that serves each aggregator that does not say otherwise",
+      single(ISOLATE),
+    ),
+    interlocks: field("lines that exclude each other", INTERLOCKS),
+    api: field("the service's control API", API),
+  },
+  {
+    schema: { anyOf: [{ required: ["aggregators"] }, { required: ["api"] }] },
+  },
+);
+
+/** A file, as the shape reads it. */
+export type FileReading = Read<typeof FILE>;
+/** An aggregator in a file, as the shape reads it. */
+export type AggregatorReading = Read<typeof AGGREGATOR>;
+/** A line's keys, as the shape reads them. */
+export type LineFields = Read<typeof LINE_FIELDS>;
+/** Rules in a `defaults` mapping, as the shape reads them. */
+export type DefaultsReading = Read<typeof DEFAULTS>;
+/** Interlocks, as the shape reads them. */
+export type InterlocksReading = Read<typeof INTERLOCKS>;
+
+/** The JSON Schema of a configuration file, for editors. */
+export function configSchema(): JsonSchema {
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "gpioagg configuration",
+    ...FILE.schema(),
+  };
+}

@@ -1,0 +1,309 @@
+/**
+ * Shapes of a configuration: they read nodes, report what is wrong with them,
+ * and describe themselves as JSON Schema. The validator and
+ *
+ * @module
+ */
+import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigNode } from "../document/config_node.ts";
+import { nearest } from "../../text/nearest.ts";
+import type { Located, Problems } from "../document/problems.ts";
+import type { TextKind } from "../values/values.ts";
+
+/** A JSON Schema, or a part of one. */
+export type JsonSchema = { readonly [key: string]: unknown };
+
+/** Shape of a node that means a `T`. */
+export interface Shape<T> {
+  /** Expected text, for "expected …". */
+  readonly expected: string;
+  /** The node's meaning; undefined if it has none, and then it is reported. */
+  read(node: ConfigNode, problems: Problems): T | undefined;
+  schema(): JsonSchema;
+}
+
+/** Result of reading a shape. */
+export type Read<S> = S extends Shape<infer T> ? T : never;
+
+function mismatch(
+  shape: Shape<unknown>,
+  node: ConfigNode,
+  problems: Problems,
+): undefined {
+  problems.add(
+    node.place,
+    `expected ${shape.expected}, found ${node.description}`,
+  );
+  return undefined;
+}
+
+/** A single value. */
+export function single<T>(kind: TextKind<T>): Shape<T> {
+  const shape: Shape<T> = {
+    expected: kind.expected,
+    read(node, problems) {
+      if (node.kind !== "text") return mismatch(shape, node, problems);
+      const reading = kind.read(node.text);
+      if ("value" in reading) return reading.value;
+      problems.add(
+        node.place,
+        `"${node.text}" ${reading.problem}`,
+        reading.hint,
+      );
+      return undefined;
+    },
+    schema: () => kind.schema,
+  };
+  return shape;
+}
+
+/** A list of at least `least` members. */
+export function list<T>(
+  expected: string,
+  item: Shape<T>,
+  least = 0,
+): Shape<Located<T>[]> {
+  const shape: Shape<Located<T>[]> = {
+    expected,
+    read(node, problems) {
+      if (node.kind !== "list") return mismatch(shape, node, problems);
+      const items = node.items();
+      const values = items.flatMap((member) => {
+        const value = item.read(member, problems);
+        return value === undefined ? [] : [{ value, place: member.place }];
+      });
+      if (items.length >= least) return values;
+      problems.add(
+        node.place,
+        `expected ${expected}, found ${
+          items.length === 0 ? "an empty list" : `only ${items.length}`
+        }`,
+      );
+      return undefined;
+    },
+    schema: () => ({
+      type: "array",
+      items: item.schema(),
+      ...(least === 0 ? {} : { minItems: least }),
+    }),
+  };
+  return shape;
+}
+
+/** The same, but without meaning if one of its members has none. */
+export function wholeList<T>(
+  expected: string,
+  item: Shape<T>,
+  least = 0,
+): Shape<Located<T>[]> {
+  const inner = list(expected, item, least);
+  return {
+    ...inner,
+    read(node, problems) {
+      const values = inner.read(node, problems);
+      return values?.length === node.items().length ? values : undefined;
+    },
+  };
+}
+
+/** A member of a mapping whose keys are free. */
+export interface Named<T> extends Located<T> {
+  readonly key: string;
+  readonly keyPlace: ConfigPlace;
+}
+
+/** A mapping whose keys are names. */
+export function named<T>(
+  expected: string,
+  key: TextKind<unknown>,
+  value: Shape<T>,
+): Shape<Named<T>[]> {
+  const shape: Shape<Named<T>[]> = {
+    expected,
+    read(node, problems) {
+      if (node.kind !== "map") return mismatch(shape, node, problems);
+      const entries = node.entries();
+      if (entries.length === 0) {
+        problems.add(node.place, `expected ${expected}, found none`);
+      }
+      return entries.flatMap((entry) => {
+        const reading = key.read(entry.key);
+        if ("problem" in reading) {
+          problems.add(
+            entry.place,
+            `"${entry.key}" ${reading.problem}`,
+            reading.hint,
+          );
+        }
+        const read = value.read(entry.node, problems);
+        return read === undefined ? [] : [{
+          key: entry.key,
+          keyPlace: entry.place,
+          value: read,
+          place: entry.node.place,
+        }];
+      });
+    },
+    schema: () => ({
+      type: "object",
+      minProperties: 1,
+      additionalProperties: value.schema(),
+    }),
+  };
+  return shape;
+}
+
+/** A key of a mapping with fixed keys. */
+export interface Field<T> {
+  readonly help: string;
+  readonly shape: Shape<T>;
+  readonly required?: true;
+}
+
+/** A key that may be given. */
+export function field<T>(help: string, shape: Shape<T>): Field<T> {
+  return { help, shape };
+}
+
+/** A key that must be given. */
+export function required<T>(help: string, shape: Shape<T>): Field<T> & {
+  required: true;
+} {
+  return { help, shape, required: true };
+}
+
+/** Result of reading a mapping with fixed keys. */
+export interface Fields<F> {
+  readonly place: ConfigPlace;
+  /** Each key that was given and understood. */
+  readonly values: { readonly [K in keyof F]?: Located<FieldValue<F[K]>> };
+  /** Places of the keys that were given, understood or not. */
+  readonly keys: ReadonlyMap<string, ConfigPlace>;
+  /** Keys that were likely meant by others that are none. */
+  readonly meant: ReadonlySet<string>;
+}
+
+type FieldValue<F> = F extends Field<infer T> ? T : never;
+
+/** A mapping with fixed keys. `mayBeEmpty`: nothing at all stands for `{}`. */
+export function mapping<
+  const F extends Readonly<Record<string, Field<unknown>>>,
+>(
+  expected: string,
+  fields: F,
+  options: { mayBeEmpty?: boolean; schema?: JsonSchema } = {},
+): Shape<Fields<F>> {
+  const names = Object.keys(fields);
+  const required = names.filter((name) => fields[name]!.required === true);
+  const shape: Shape<Fields<F>> = {
+    expected,
+    read(node, problems) {
+      const isEmpty = node.kind === "empty" && options.mayBeEmpty === true;
+      if (node.kind !== "map" && !isEmpty) {
+        return mismatch(shape, node, problems);
+      }
+      const keys = new Map<string, ConfigPlace>();
+      const meant = new Set<string>();
+      const values: Record<string, Located<unknown>> = {};
+      for (const entry of node.entries()) {
+        keys.set(entry.key, entry.place);
+        if (!Object.hasOwn(fields, entry.key)) {
+          meant.add(unknownKey(entry.key, entry.place, names, problems));
+          continue;
+        }
+        const value = fields[entry.key]!.shape.read(entry.node, problems);
+        if (value === undefined) continue;
+        values[entry.key] = { value, place: entry.node.place };
+      }
+      for (const name of required) {
+        if (keys.has(name) || meant.has(name)) continue;
+        problems.add(
+          node.place,
+          `the key "${name}" is missing`,
+          `${name}: ${fields[name]!.help}`,
+        );
+      }
+      return { place: node.place, values, keys, meant } as Fields<F>;
+    },
+    schema: () => ({
+      type: options.mayBeEmpty === true ? ["object", "null"] : "object",
+      additionalProperties: false,
+      properties: Object.fromEntries(
+        names.map((name) => [name, {
+          description: fields[name]!.help,
+          ...fields[name]!.shape.schema(),
+        }]),
+      ),
+      ...(required.length === 0 ? {} : { required }),
+      ...options.schema,
+    }),
+  };
+  return shape;
+}
+
+/** Reports a key that is none; returns the one that was meant, or "". */
+function unknownKey(
+  key: string,
+  place: ConfigPlace,
+  names: readonly string[],
+  problems: Problems,
+): string {
+  const near = nearest(key, names);
+  problems.add(
+    place,
+    `unknown key "${key}"`,
+    near === undefined
+      ? `The keys here are ${names.join(", ")}`
+      : `Did you mean ${near}?`,
+  );
+  return near ?? "";
+}
+
+/** A mapping whose keys mean something, such as pins; `pattern` is for editors. */
+export function keyed<K, T>(
+  expected: string,
+  key: TextKind<K>,
+  pattern: string,
+  value: Shape<T>,
+): Shape<{ key: K; keyPlace: ConfigPlace; value: Located<T> }[]> {
+  const inner = named(expected, key, value);
+  return {
+    expected,
+    read: (node, problems) =>
+      inner.read(node, problems)?.flatMap((member) => {
+        const reading = key.read(member.key);
+        return "value" in reading
+          ? [{
+            key: reading.value,
+            keyPlace: member.keyPlace,
+            value: member,
+          }]
+          : [];
+      }),
+    schema: () => ({
+      type: "object",
+      minProperties: 1,
+      additionalProperties: false,
+      patternProperties: { [pattern]: value.schema() },
+    }),
+  };
+}
+
+/** One of several shapes: which one, the kind of the node says. */
+export function either<A, B>(
+  expected: string,
+  text: Shape<A>,
+  other: Shape<B>,
+  otherKind: "map" | "list" = "map",
+): Shape<A | B> {
+  const shape: Shape<A | B> = {
+    expected,
+    read(node, problems) {
+      if (node.kind === "text") return text.read(node, problems);
+      if (node.kind === otherKind) return other.read(node, problems);
+      return mismatch(shape, node, problems);
+    },
+    schema: () => ({ anyOf: [text.schema(), other.schema()] }),
+  };
+  return shape;
+}

@@ -1,0 +1,43 @@
+/**
+ * Formats the values of several lines as one line of text, or as JSON.
+ *
+ * @module
+ */
+import type { Value } from "../../gpio/line_settings.ts";
+import { jsonLine, placeMembers, quoted, valueText } from "./line_text.ts";
+import type { SelectedLine } from "./selection.ts";
+
+/** Style of printed values. */
+export interface ValuesStyle {
+  readonly json: boolean;
+  readonly numeric: boolean;
+  readonly unquoted: boolean;
+}
+
+/**
+ * Formats `"foo"=active "bar"=inactive`, or `1 0`, or one JSON object per line,
+ * which begins with `members`.
+ */
+export function valuesText(
+  lines: readonly SelectedLine[],
+  values: readonly Value[],
+  { json, numeric, unquoted }: ValuesStyle,
+  members: Readonly<Record<string, unknown>> = {},
+): string {
+  if (json) {
+    return lines.map(({ id, chip, info }, i) =>
+      jsonLine({
+        ...members,
+        line: id,
+        ...placeMembers(chip.name, info),
+        value: values[i],
+      })
+    ).join("");
+  }
+  const words = values.map((value, i) =>
+    numeric
+      ? `${value}`
+      : `${quoted(lines[i]!.id, unquoted)}=${valueText(value)}`
+  );
+  return words.join(" ") + "\n";
+}

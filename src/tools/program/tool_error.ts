@@ -1,0 +1,55 @@
+/**
+ * Failures of the tools: one or several lines on standard error, exit status 1.
+ *
+ * @module
+ */
+import { errnoOf, libcErrorText } from "../../../ffi/errno.ts";
+import { plainMessage } from "../../text/plain_error.ts";
+
+/**
+ * Failure of a tool, as the text to print to standard error after the program's
+ * name.
+ */
+export class ToolError extends Error {
+  /** The lines to print, each after the program's name. */
+  readonly lines: readonly string[];
+
+  /** Takes one line, or several for several failures. */
+  constructor(lines: string | readonly string[], options?: ErrorOptions) {
+    const all = typeof lines === "string" ? [lines] : [...lines];
+    super(all.join("; "), options);
+    this.name = "ToolError";
+    this.lines = all;
+  }
+}
+
+/**
+ * Returns the reason of `error`: the C library's text of the first error in its
+ * chain of causes that has an errno code, or else its message.
+ */
+export function reasonOf(error: unknown): string {
+  const code = errnoCodeOf(error);
+  if (code !== undefined) return libcText(code);
+  return error instanceof Error ? plainMessage(error.message) : String(error);
+}
+
+/**
+ * Returns the C library's text of an errno code such as "EBUSY": scripts around
+ * libgpiod's tools match on it.
+ */
+export function libcText(code: string): string {
+  const errno = errnoOf(code);
+  return errno === undefined ? code : libcErrorText(errno);
+}
+
+/**
+ * Returns the errno code ("EBUSY") of `error` or its causes, if there is one.
+ */
+export function errnoCodeOf(error: unknown): string | undefined {
+  let at: unknown = error;
+  for (let depth = 0; at instanceof Error && depth < 8; depth++) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+    at = at.cause;
+  }
+  return undefined;
+}
