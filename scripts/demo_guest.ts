@@ -25,7 +25,7 @@ console.log("\nThe guest lights LAMP0:");
 await show("gpioset -t 0 LAMP0=1");
 await host("LAMP0");
 
-console.log("\nSomebody presses BUTTON0 on the host while the guest watches:");
+console.log("\nBUTTON0 is pressed on the host while the guest watches:");
 const watch = "gpiomon --banner -n 2 -F '%E of %l' BUTTON0";
 const watching = guest.exec(watch, {
   onOutput: (() => {

@@ -10,7 +10,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { REPOSITORY } from "../tests/environment/environment.ts";
 import { bootUmlHost } from "../tests/environment/uml_host.ts";
 
-/** What is run, and how. */
+/** Options of a run. */
 interface Options {
   /** The directory of the suite's files. */
   readonly suite: string;
@@ -20,10 +20,10 @@ interface Options {
   readonly realTime: boolean;
 }
 
-/** What became of one test. */
+/** Result of one test. */
 interface Outcome {
   readonly test: string;
-  /** What the suite said against it. */
+  /** Complaints of the suite about it. */
   readonly complaints: readonly string[];
 }
 

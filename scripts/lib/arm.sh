@@ -137,3 +137,40 @@ ensure_arm() {
       build_arm_initramfs "$architecture"
   done
 }
+
+# arm64_library_directory: the C library that Deno and the executable need.
+arm64_library_directory() {
+  program_directory libraries-arm64 "$(declare -f build_arm64_libraries foreign)"
+}
+
+build_arm64_libraries() {
+  local library
+  # Of the release that the guests' tools are of: they share a directory.
+  foreign arm64 unpack_packages trixie "$1.new/packages" libc6 libgcc-s1
+  for library in ld-linux-aarch64 libc libm libdl libpthread librt libgcc_s; do
+    find "$1.new/packages" -path '*lib/aarch64-linux-gnu/*' \
+      -name "$library.so.[0-9]*" -xtype f -exec cp -L {} "$1.new/" \;
+  done
+  rm -r "$1.new/packages"
+}
+
+# arm64_deno_directory: Deno for aarch64, of the pinned version.
+arm64_deno_directory() {
+  printf '%s/deno-aarch64-%s' "$CACHE" "$DENO_PIN"
+}
+
+# ensure_arm64: what runs on an aarch64 machine: Deno, the executable and their
+# libraries.
+ensure_arm64() {
+  local target
+  target=$(arm64_deno_directory)
+  if [[ ! -e $target/deno ]]; then
+    say "getting Deno $DENO_PIN for aarch64"
+    fetch_package @deno/linux-arm64-glibc "$DENO_PIN" "$target.new"
+    chmod +x "$target.new/deno"
+    publish "$target.new" "$target"
+  fi
+  [[ -d $(arm64_library_directory) ]] || prepare_downloads
+  ensure_program "$(arm64_library_directory)" "the C library for arm64" \
+    build_arm64_libraries
+}

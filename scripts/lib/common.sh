@@ -10,6 +10,10 @@ fi
 export HOME
 
 CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpioagg}"
+# sudo may keep another user's HOME, whose cache is not root's to use.
+if [[ $EUID -eq 0 && -z ${GPIOAGG_CACHE:-}${XDG_CACHE_HOME:-} && -d $HOME && ! -O $HOME ]]; then
+  CACHE=$(unset HOME && echo ~)/.cache/gpioagg
+fi
 
 # say MESSAGE...: progress, for people; standard output is for results.
 say() {

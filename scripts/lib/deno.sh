@@ -50,12 +50,67 @@ find_deno() {
     fi
   fi
   DENO=$CACHE/deno-$DENO_PIN/deno
-  [[ -x $DENO ]]
+  [[ -x $DENO ]] || return 1
+  check_owner "$CACHE" "$CACHE/deno-$DENO_PIN" "$DENO"
+}
+
+# check_owner PATH...: fails unless each belongs to this user or to root and is
+# not writable by everyone. A cache of another user (sudo may keep HOME) would
+# otherwise decide which program runs with this user's rights.
+check_owner() {
+  local path owner mode
+  for path in "$@"; do
+    read -r owner mode < <(stat --dereference --format='%u %a' "$path") ||
+      fail "cannot look at $path" "check the cache directory $CACHE"
+    if [[ ($owner -ne 0 && $owner -ne $EUID) || $((8#$mode & 2)) -ne 0 ]]; then
+      fail "no program is run from $path: it has owner $owner and mode $mode" \
+        "set GPIOAGG_CACHE to a directory of your own"
+    fi
+  done
+}
+
+# choose_deno_dir: sets DENO_DIR to a directory in the cache that only the
+# launcher's programs use, unless the user has chosen one: Deno keeps databases
+# in it, and other Deno processes of this user must not get in their way. False
+# where there is none and none can be made; then Deno uses its default.
+choose_deno_dir() {
+  local directory=$CACHE/deno-dir
+  [[ -z ${DENO_DIR:-} ]] || return 1
+  [[ -O $CACHE || ! -e $CACHE ]] || check_owner "$CACHE"
+  mkdir -p "$CACHE" 2>/dev/null && { [[ -d $directory ]] || mkdir -m 700 "$directory" 2>/dev/null; } || return 1
+  [[ -O $directory ]] || return 1
+  DENO_DIR=$directory
 }
 
 # ensure_deno: finds Deno, or installs the pinned version into the cache.
 ensure_deno() {
   find_deno || with_lock install_deno
+}
+
+# fetch_package PACKAGE VERSION DIRECTORY: a package of the npm registry, whose
+# checksum scripts/lib/deno.sha512 pins, unpacked into a new directory.
+fetch_package() {
+  local name=${1#@} tarball sum
+  tarball=${name//\//-}-$2.tgz
+  sum=$(grep -F "  $tarball" "$REPOSITORY/scripts/lib/deno.sha512") ||
+    fail "scripts/lib/deno.sha512 has no checksum of $tarball" \
+      "add it when a version changes"
+  command -v npm >/dev/null || install_packages npm
+  rm -rf "$3"
+  mkdir -p "$CACHE"
+  check_owner "$CACHE"
+  mkdir -m 755 "$3"
+  # The prefix is an empty directory: npm would read an .npmrc of the directory
+  # that the launcher was called in, which may be another user's.
+  quietly "$CACHE/log/npm" "cannot get $1@$2" \
+    "check the network; Deno $DENO_PIN on PATH will also do: npm install -g deno@$DENO_PIN" \
+    npm pack --prefix "$3" --loglevel=error --pack-destination "$3" "$1@$2"
+  (cd "$3" && sha512sum --quiet --check - <<<"$sum") >&2 ||
+    fail "the registry's $tarball is not the file that scripts/lib/deno.sha512 pins" \
+      "check which registry npm uses (npm config get registry)"
+  tar -xzf "$3/$tarball" -C "$3" --strip-components=1 \
+    --no-same-owner --no-same-permissions
+  rm -f "$3/$tarball"
 }
 
 # install_deno: the npm registry's package for this machine, unpacked.
@@ -68,20 +123,12 @@ install_deno() {
     *) fail "no Deno is published for $(uname -m)" \
       "use an x86_64 or aarch64 machine" ;;
   esac
-  command -v npm >/dev/null || install_packages npm
   say "getting Deno $DENO_PIN from the npm registry"
-  rm -rf "$target.new"
-  mkdir -p "$target.new"
-  quietly "$CACHE/log/deno" "cannot get @deno/$platform@$DENO_PIN" \
-    "check the network, or put Deno $DENO_PIN on PATH: npm install -g deno@$DENO_PIN" \
-    npm pack --loglevel=error --pack-destination "$target.new" \
-    "@deno/$platform@$DENO_PIN"
-  tar -xzf "$target.new"/*.tgz -C "$target.new" --strip-components=1
-  rm -f "$target.new"/*.tgz
+  fetch_package "@deno/$platform" "$DENO_PIN" "$target.new"
   chmod +x "$target.new/deno"
   version=$("$target.new/deno" --version) ||
     fail "the Deno that was downloaded does not run here" \
-      "Deno needs glibc 2.35 or newer; put one that runs on PATH"
+      "Deno needs glibc 2.27 or newer; put one that runs on PATH"
   [[ $version == "deno $DENO_PIN "* ]] ||
     fail "the npm registry's @deno/$platform@$DENO_PIN says ${version%%$'\n'*}" \
       "correct .deno-version"

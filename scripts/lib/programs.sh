@@ -8,6 +8,8 @@ GUEST_FILES=$REPOSITORY/tests/environment/guest
 # The newest QEMU that never offers a guest GPIO interrupts, and one that does.
 QEMU_OLD=7.2
 QEMU_NEW=10
+# The first with vfio-user-pci is 10.1.
+QEMU_NEWEST=11
 
 program_directory() {
   local name=$1
@@ -30,6 +32,11 @@ qemu_old_directory() {
 
 qemu_new_directory() {
   program_directory "qemu-$QEMU_NEW" bookworm-backports \
+    "$(declare -f build_qemu)"
+}
+
+qemu_newest_directory() {
+  program_directory "qemu-$QEMU_NEWEST" trixie-backports \
     "$(declare -f build_qemu)"
 }
 
@@ -142,7 +149,10 @@ run_unpublished() {
 # is of the age that is wanted and has the device; nothing else is published.
 build_checked_qemu() {
   local suites=bookworm version devices
-  if [[ $3 == "$QEMU_NEW" ]]; then suites='bookworm bookworm-backports'; fi
+  case $3 in
+    "$QEMU_NEW") suites='bookworm bookworm-backports' ;;
+    "$QEMU_NEWEST") suites='trixie trixie-backports' ;;
+  esac
   "$2" "$1" "$suites"
   version=$(run_unpublished "$1" "$4" --version 2>&1) || :
   [[ $version == "QEMU emulator version $3."* ]] ||
@@ -217,7 +227,7 @@ ensure_podman() {
 # ensure_judges: other people's programs that say whether our output, and our
 # scripts, are right.
 ensure_judges() {
-  install_packages shellcheck sigrok-cli systemd
+  install_packages libvirt-clients libxml2-utils shellcheck sigrok-cli systemd
   ensure_program "$(promtool_directory)" promtool build_promtool
 }
 
@@ -233,4 +243,7 @@ ensure_qemu() {
     build_qemu "$QEMU_OLD" qemu-system-x86_64 vhost-user-gpio-pci
   ensure_program "$(qemu_new_directory)" "QEMU $QEMU_NEW" build_checked_qemu \
     build_qemu "$QEMU_NEW" qemu-system-x86_64 vhost-user-gpio-pci
+  ensure_program "$(qemu_newest_directory)" "QEMU $QEMU_NEWEST" \
+    build_checked_qemu build_qemu "$QEMU_NEWEST" qemu-system-x86_64 \
+    vfio-user-pci
 }

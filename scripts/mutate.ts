@@ -1,0 +1,157 @@
+/**
+ * Changes the program in small ways, one at a time, and reports the changes
+ * that no unit test notices.
+ *
+ *   deno task mutate [--seed N] [--count N] [--only TEXT] [--list]
+ *
+ * Each mutation is applied to a copy of the tree, and the unit tests of its
+ * area are run there. One that makes them fail or hang is caught. The others
+ * are printed with file, line and difference; more than one in ten of them is
+ * a failure. The same seed gives the same mutations of the same sources.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { AREAS, KNOWN } from "./mutate/areas.ts";
+import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
+
+/** Mutations of a usual run. */
+const COUNT = 50;
+/** Most of them that may survive: one in so many. */
+const ONE_IN = 10;
+/** A test run that takes longer is one that hangs. **Units**: ms. */
+const LIMIT_MS = 120_000;
+/** Runs beside each other. */
+const AT_ONCE = Math.max(1, Math.min(4, navigator.hardwareConcurrency));
+
+const ROOT = new URL("..", import.meta.url).pathname;
+
+/** A small generator of numbers: mulberry32. */
+function numbers(seed: number): (limit: number) => number {
+  let state = seed >>> 0;
+  return (limit) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % limit;
+  };
+}
+
+/** Chooses mutations, of each area in turn. */
+function choose(seed: number, count: number): Mutation[] {
+  const next = numbers(seed);
+  const all = AREAS.map(({ files, tests }) =>
+    files.flatMap((path) =>
+      mutationsOf(path, Deno.readTextFileSync(`${ROOT}${path}`), tests)
+    )
+  );
+  const chosen: Mutation[] = KNOWN.map((known) => {
+    const source = Deno.readTextFileSync(`${ROOT}${known.path}`);
+    const at = source.indexOf(known.before);
+    if (at < 0) {
+      throw new Error(`${known.path} no longer has: ${known.before}`);
+    }
+    return { ...known, line: source.slice(0, at).split("\n").length, at };
+  });
+  for (let area = 0; chosen.length < count; area++) {
+    const left = all[area % all.length]!;
+    if (all.every(({ length }) => length === 0)) break;
+    if (left.length > 0) {
+      chosen.push(left.splice(next(left.length), 1)[0]!);
+    }
+  }
+  return chosen.slice(0, count);
+}
+
+/** Makes a copy of what git knows of the tree. */
+async function copyTree(): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "mutate-" });
+  const { success } = await new Deno.Command("/bin/sh", {
+    args: [
+      "-c",
+      'git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$0"',
+      directory,
+    ],
+    cwd: ROOT,
+  }).output();
+  if (!success) throw new Error("Cannot copy the tree");
+  return directory;
+}
+
+/** Runs the tests of one mutation: true if they noticed it. */
+async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
+  const path = `${tree}/${mutation.path}`;
+  const source = await Deno.readTextFile(`${ROOT}${mutation.path}`);
+  const { at, before, after } = mutation;
+  await Deno.writeTextFile(
+    path,
+    source.slice(0, at) + after + source.slice(at + before.length),
+  );
+  try {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "test",
+        "-q",
+        "--no-check",
+        "--fail-fast",
+        "-P=unit",
+        ...mutation.tests,
+      ],
+      cwd: tree,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+    const { success } = await child.status;
+    clearTimeout(timer);
+    return !success;
+  } finally {
+    await Deno.writeTextFile(path, source);
+  }
+}
+
+function textOf({ path, line, before, after }: Mutation): string {
+  const marked = (sign: string, text: string) =>
+    text.split("\n").map((row) => `  ${sign} ${row.trim()}`).join("\n");
+  return `${path}:${line}\n${marked("-", before)}\n${marked("+", after)}`;
+}
+
+async function main(): Promise<boolean> {
+  const given = parseArgs(Deno.args, {
+    boolean: ["list"],
+    string: ["only", "seed", "count"],
+  });
+  const seed = Number(given.seed ?? 1);
+  const only = given.only ?? "";
+  const mutations = choose(seed, Number(given.count ?? COUNT))
+    .filter(({ path, area }) => path.includes(only) || area === only);
+  console.log(`${mutations.length} mutations with seed ${seed}`);
+  if (given.list) {
+    for (const mutation of mutations) console.log(textOf(mutation));
+    return true;
+  }
+  const queue = [...mutations];
+  const survivors: Mutation[] = [];
+  const work = async () => {
+    const tree = await copyTree();
+    try {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        if (await isCaught(tree, next)) continue;
+        survivors.push(next);
+        console.log(`SURVIVED ${textOf(next)}`);
+      }
+    } finally {
+      await Deno.remove(tree, { recursive: true });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  const most = Math.floor(mutations.length / ONE_IN);
+  console.log(
+    `${mutations.length - survivors.length} caught, ${survivors.length} ` +
+      `survived; at most ${most} may`,
+  );
+  return survivors.length <= most;
+}
+
+if (import.meta.main) Deno.exit(await main() ? 0 : 1);

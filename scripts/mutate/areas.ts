@@ -1,0 +1,117 @@
+/**
+ * Which files are mutated, and which tests should notice.
+ *
+ * @module
+ */
+
+/** A part of the program, and its tests. */
+export interface Area {
+  readonly files: readonly string[];
+  readonly tests: { readonly area: string; readonly tests: readonly string[] };
+}
+
+const RING = ["src/virtio/queue", "src/vhost_user", "tests/doubles"];
+const DEVICE = ["src/virtio/gpio"];
+const RULES = ["src/aggregator"];
+const RIGHTS = ["src/service/api", "src/service/sockets", "src/client"];
+const RESTART = [
+  "src/vhost_user",
+  "src/aggregator/restart",
+  "src/service/restart",
+  "src/service/api",
+];
+
+/** The heart of the program. */
+export const AREAS: readonly Area[] = [
+  {
+    tests: { area: "ring", tests: RING },
+    files: [
+      "src/virtio/queue/split_queue.ts",
+      "src/virtio/queue/descriptor_chain.ts",
+      "src/virtio/queue/guest_memory.ts",
+      "src/vhost_user/vring.ts",
+    ],
+  },
+  {
+    tests: { area: "device", tests: DEVICE },
+    files: [
+      "src/virtio/gpio/device.ts",
+      "src/virtio/gpio/line.ts",
+      "src/virtio/gpio/deferred_requests.ts",
+    ],
+  },
+  {
+    tests: { area: "rules", tests: RULES },
+    files: [
+      "src/aggregator/guards.ts",
+      "src/aggregator/aggregator_line.ts",
+      "src/aggregator/rules/interlock.ts",
+      "src/aggregator/rules/pending_rule.ts",
+      "src/aggregator/sharing/combined_output.ts",
+    ],
+  },
+  {
+    tests: { area: "rights", tests: RIGHTS },
+    files: [
+      "src/service/api/create.ts",
+      "src/service/api/creations.ts",
+      "src/service/sockets/connection_places.ts",
+      "src/service/sockets/file_access.ts",
+    ],
+  },
+  {
+    tests: { area: "restart", tests: RESTART },
+    files: [
+      "src/vhost_user/guest_identity.ts",
+      "src/virtio/queue/inflight.ts",
+      "src/service/restart/fd_store.ts",
+      "src/service/api/kept_creations.ts",
+    ],
+  },
+];
+
+/** Changes that once went unnoticed: these are always tried. */
+export const KNOWN: readonly {
+  area: string;
+  path: string;
+  before: string;
+  after: string;
+  tests: readonly string[];
+}[] = [
+  {
+    area: "rules",
+    path: "src/aggregator/rules/interlock.ts",
+    before: "this.wrapped.remember?.(operation, argument);",
+    after: "this.isActive = argument !== 0;\n" +
+      "    this.wrapped.remember?.(operation, argument);",
+    tests: RULES,
+  },
+  {
+    area: "rules",
+    path: "src/aggregator/guards.ts",
+    before: "    if (result !== FAILED) {\n",
+    after: "    {\n",
+    tests: RULES,
+  },
+  {
+    area: "restart",
+    path: "src/vhost_user/guest_identity.ts",
+    before: "log.inFlight - unlogged <= awaited",
+    after: "log.inFlight - unlogged <= size",
+    tests: RESTART,
+  },
+  {
+    area: "rules",
+    path: "src/qemu/pin_session.ts",
+    before: "if (era === this.#era) take(word);",
+    after: "take(word);",
+    tests: ["src/qemu"],
+  },
+  {
+    area: "rights",
+    path: "src/service/api/creations.ts",
+    before: "    if (this.#entries.get(name) !== entry) return;\n",
+    after: "",
+    tests: RIGHTS,
+  },
+];
