@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import type { RequestQueue } from "../../src/tools/probe/request_queue.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import type { RequestQueue } from "../../src/vhost_frontend/request_queue.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { pin } from "./pin.ts";
 import type { Measure } from "./report.ts";

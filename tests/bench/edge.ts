@@ -5,13 +5,14 @@
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
-import type { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
+import type { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import {
   Direction,
   EventStatus,
   IrqType,
-} from "../../src/virtio/gpio_protocol.ts";
+} from "../../src/virtio/gpio/protocol.ts";
 import { type Round, roundOf } from "./statistics.ts";
 
 const LIMIT_MS = 5000;

@@ -1,21 +1,21 @@
 /**
- * How much is measured, and on what.
+ * Extent of a measurement, and its subject.
  *
  * @module
  */
 import { PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK } from "../../src/vhost_user/protocol.ts";
-import { SUPPORTED_PROTOCOL_FEATURES } from "../../src/tools/probe/features.ts";
+import { SUPPORTED_PROTOCOL_FEATURES } from "../../src/vhost_frontend/features.ts";
 
 /** Lines of every aggregator. */
 export const LINES = 8;
 /** Requests under way where many are. */
 export const DEPTH = 64;
 
-/** What QEMU negotiates for virtio-gpio: no in-flight log. */
+/** Features that QEMU negotiates for virtio-gpio: no in-flight log. */
 export const LIKE_QEMU = SUPPORTED_PROTOCOL_FEATURES &
   ~PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK;
 
-/** How much is measured. */
+/** Extent of a measurement. */
 export interface Effort {
   readonly rounds: number;
   /** Round trips in one round. */

@@ -8,10 +8,11 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
+import { measureHostile } from "./hostile.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
@@ -26,6 +27,7 @@ import { bareStartMs } from "./start_up.ts";
 const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                        [--one-cpu] [--executable PATH] [--beside PATH]
                        [--rounds N]
+       deno task bench --hostile [--quick] [--json] [--check] [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -37,7 +39,12 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --beside PATH      only the requests, in turns with another gpioagg, such as
                      scripts/gpioagg of an older checkout: what did a change
                      cost?
+  --hostile          instead: round trips of a guest alone and beside each kind
+                     of hostile peer, and how long the API takes meanwhile
   --rounds N         rounds of each measure, 15 unless told`;
+
+/** Rounds of a kind of hostile peer: each starts a process. */
+const HOSTILE_ROUNDS = 5;
 
 const MEGABYTE = 1_000_000;
 
@@ -45,7 +52,7 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 
 async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
-    boolean: ["json", "check", "quick", "one-cpu", "help"],
+    boolean: ["json", "check", "quick", "one-cpu", "hostile", "help"],
     string: ["executable", "beside", "rounds"],
     alias: { help: "h" },
     default: { rounds: "15" },
@@ -73,7 +80,14 @@ async function main(args: readonly string[]): Promise<number> {
     : [given.executable];
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-bench-" });
   try {
-    const measures = given.beside === undefined
+    const measures = given.hostile
+      ? await measureHostile(
+        command,
+        directory,
+        Math.min(effort.rounds, HOSTILE_ROUNDS),
+        scale,
+      )
+      : given.beside === undefined
       ? await measureAll(command, directory, effort, given["one-cpu"])
       : await measureBeside(
         command,

@@ -17,16 +17,12 @@ import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { check, libc } from "../../ffi/libc.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import {
-  acceptUnix,
-  listenUnix,
-  receive,
-  send,
-} from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { type Round, roundOf } from "./statistics.ts";
 
-/** How both processes wait. */
+/** Way in which both processes wait. */
 export type WaitMode = "epoll" | "read";
 
 /** One process's side of a ping-pong. */

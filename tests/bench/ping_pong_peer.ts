@@ -6,7 +6,8 @@
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
 import { EventSide } from "./ping_pong.ts";
 
 if (import.meta.main) run(Deno.args[0]!);

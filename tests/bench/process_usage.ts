@@ -1,5 +1,5 @@
 /**
- * What a process uses, as the kernel counts it.
+ * Resources of a process, as the kernel counts them.
  *
  * **Source**: proc(5).
  *
@@ -11,7 +11,7 @@ import { listDirectory, readSmallFile } from "../../ffi/files.ts";
 export interface Memory {
   /** All pages that are in memory, shared ones counted in full. */
   readonly resident: number;
-  /** Pages that nobody else has. */
+  /** Pages that no other process maps. */
   readonly private: number;
 }
 
@@ -30,7 +30,10 @@ export function cpuTimeUs(pid: number): number {
   return total;
 }
 
-/** How often each thread of a process went to sleep by itself, by thread id. */
+/**
+ * Returns how often each thread of a process went to sleep by itself, by thread
+ * id.
+ */
 export function sleepCounts(pid: number): Map<string, number> {
   const counts = new Map<string, number>();
   for (const task of tasksOf(pid)) {
@@ -42,8 +45,8 @@ export function sleepCounts(pid: number): Map<string, number> {
 }
 
 /**
- * How often threads woke up between two counts. A thread that has ended in
- * between did it once at least.
+ * Returns how often threads woke up between two counts. A thread that has ended
+ * in between did it once at least.
  */
 export function wakeUps(
   before: ReadonlyMap<string, number>,

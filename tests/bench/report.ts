@@ -1,28 +1,30 @@
 /**
- * What the benchmarks found, as a table and as JSON.
+ * Results of the benchmarks, as a table and as JSON.
  *
  * @module
  */
 
 /** One measure. */
 export interface Measure {
-  /** What was measured. */
+  /** Name of the measure. */
   readonly name: string;
   /** In `unit`. */
   readonly value: number;
-  /** What `value` is in: "µs", "MB", … */
+  /** Unit of `value`: "µs", "MB", … */
   readonly unit: string;
-  /** What it stands on, in the same unit; nothing where nothing compares. */
+  /**
+   * Floor that it stands on, in the same unit; absent where nothing compares.
+   */
   readonly floor?: number;
   /** Median of the ratios of the rounds, where it was measured in rounds. */
   readonly ratio?: number;
   /** The largest value that is good; in `unit`, or `x` for the ratio. */
   readonly target?: { readonly most: number; readonly of: "value" | "ratio" };
-  /** What exactly `value` and `floor` are. */
+  /** Exact meaning of `value` and `floor`. */
   readonly note?: string;
 }
 
-/** Whether a measure is within its target; true where it has none. */
+/** Returns true if a measure is within its target, or has none. */
 export function isGood({ value, ratio, target }: Measure): boolean {
   if (target === undefined) return true;
   const measured = target.of === "value" ? value : ratio;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { MessageType } from "../../src/virtio/gpio_protocol.ts";
-import type { RequestQueue } from "../../src/tools/probe/request_queue.ts";
+import { MessageType } from "../../src/virtio/gpio/protocol.ts";
+import type { RequestQueue } from "../../src/vhost_frontend/request_queue.ts";
 import { median, type Round, roundOf } from "./statistics.ts";
 
 const LIMIT_MS = 5000;

@@ -6,10 +6,10 @@
 import { isOsError } from "../../ffi/os_error.ts";
 import { pollFd } from "../../ffi/poll.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ChildProcess } from "../environment/process.ts";
 
-/** How the server is started: a program and its first arguments. */
+/** Command of the server: a program and its first arguments. */
 export type ServerCommand = readonly [program: string, ...args: string[]];
 
 /** From the checkout, with the permissions that the task has. */

@@ -1,5 +1,5 @@
 /**
- * What starting Deno costs by itself.
+ * Cost of starting Deno by itself.
  *
  * @module
  */

@@ -41,8 +41,8 @@ export function roundOf(times: Float64Array): Round {
 }
 
 /**
- * How much slower one thing is than another that was measured in turns with
- * it: the median of the rounds' ratios, so that what disturbed one round
+ * Returns how much slower one thing is than another that was measured in turns
+ * with it: the median of the rounds' ratios, so that what disturbed one round
  * disturbed both of its halves.
  */
 export function medianRatio(

@@ -1,5 +1,5 @@
 /**
- * What a piece of work leaves on the heap, for tests of hot paths.
+ * Heap use of a piece of work, for tests of hot paths.
  *
  * @module
  */

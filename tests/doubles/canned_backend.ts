@@ -8,14 +8,15 @@
 import { duplicate } from "../../ffi/files.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send, socketPair } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
 
 /** A message as it came over the socket. */
 export interface SeenMessage {
   readonly request: number;
   readonly flags: number;
   readonly payload: Uint8Array;
-  /** How many file descriptors came with it. */
+  /** Number of file descriptors that came with it. */
   readonly fdCount: number;
 }
 

@@ -8,13 +8,13 @@
 import {
   GpioDevice,
   type GpioDeviceOptions,
-} from "../../src/virtio/gpio_device.ts";
-import { GuestMemory } from "../../src/virtio/guest_memory.ts";
-import type { LinePort } from "../../src/virtio/line_port.ts";
+} from "../../src/virtio/gpio/device.ts";
+import { GuestMemory } from "../../src/virtio/queue/guest_memory.ts";
+import type { LinePort } from "../../src/line/port.ts";
 import {
   SplitQueue,
   type SplitQueueOptions,
-} from "../../src/virtio/split_queue.ts";
+} from "../../src/virtio/queue/split_queue.ts";
 import { type DriverBuffer, RingDriver } from "./ring_driver.ts";
 
 /** Feature bits, by the specification's numbers. */
@@ -33,7 +33,7 @@ const SLOTS = 4096;
 const RESPONSE_AT = 16;
 const TABLE_AT = 32;
 
-/** What a request came back with. */
+/** Answer to a request. */
 export interface Response {
   status: number;
   value: number;
@@ -41,20 +41,20 @@ export interface Response {
   length: number;
 }
 
-/** What an event buffer came back with. */
+/** Answer in an event buffer. */
 export interface Interrupt {
   line: number;
   status: number;
   length: number;
 }
 
-/** How a guest may differ. */
+/** Options of a guest. */
 export interface GuestOptions {
   features?: bigint;
   queueSize?: number;
   /** Options of the two queues that the transport would set. */
   queueOptions?: Partial<SplitQueueOptions>;
-  /** How the device differs. */
+  /** Options of the device. */
   deviceOptions?: GpioDeviceOptions;
 }
 
@@ -67,7 +67,7 @@ export class GpioGuest {
   readonly memory: GuestMemory;
   readonly requests: RingDriver;
   readonly events: RingDriver;
-  /** What the guest could notice, in order: "requests" and "events". */
+  /** Notifications of the guest, in order: "requests" and "events". */
   readonly notifications: string[] = [];
   readonly queues: [SplitQueue, SplitQueue];
   /** Entries served per call of `processQueue`. */

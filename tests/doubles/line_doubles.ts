@@ -4,20 +4,28 @@
  * @module
  */
 import { AggregatorLine } from "../../src/aggregator/aggregator_line.ts";
+import { refusalText } from "../../src/aggregator/rules/kernel_refusals.ts";
 import {
   type LineSource,
   type SourceListener,
   SourceOperation,
 } from "../../src/aggregator/line_source.ts";
-import { parseLineSpec } from "../../src/config/line_spec.ts";
-import type { EventLoop, Timer } from "../../src/reactor/event_loop.ts";
+import { parseLineSpec } from "../../src/config/spec/line_spec.ts";
+import type {
+  EventLoop,
+  Timer,
+  TimeShare,
+} from "../../src/reactor/event_loop.ts";
 import {
   Direction,
   Edges,
   FAILED,
   PENDING,
   UNSPECIFIED,
-} from "../../src/virtio/line_port.ts";
+} from "../../src/line/port.ts";
+
+/** Remote I/O error: what an I2C chip that does not answer looks like. */
+const EREMOTEIO = 121;
 
 /** The name of an operation. */
 export function operationName(operation: SourceOperation): string {
@@ -31,15 +39,25 @@ export class SourceDouble implements LineSource {
   readonly description = "double";
   readonly name = "";
   direction: Direction = Direction.Input;
-  /** What the line has. */
+  /** Value of the line. */
   value = 0;
   edges: Edges = Edges.None;
   isAbsent = false;
-  /** What an earlier process left: set before anything stands before it. */
+  /**
+   * State that an earlier process left: set before anything stands before it.
+   */
   isKept = false;
   keptEdges: Edges = Edges.None;
   /** Answers later, by `answer`. */
   isSlow = false;
+  /** So many changes are refused from now on, as by a bus without an answer. */
+  refusals = 0;
+  /** Error number of what is refused. */
+  refusalErrno = EREMOTEIO;
+  /** It cannot be read. */
+  isUnreadable = false;
+  errno = 0;
+  isUsedAsInterrupt = false;
   readonly log: string[] = [];
   listener: SourceListener | undefined;
   #pending: { operation: SourceOperation; argument: number } | undefined;
@@ -72,14 +90,14 @@ export class SourceDouble implements LineSource {
   }
 
   peek(): number {
-    return this.isAbsent ? FAILED : this.value;
+    return this.isAbsent || this.isUnreadable ? FAILED : this.value;
   }
 
   remember(operation: SourceOperation, argument: number): void {
     this.log.push(`remember ${operationName(operation)} ${argument}`);
   }
 
-  /** What was logged since the last call. */
+  /** Returns the log since the last call. */
   taken(): string[] {
     return this.log.splice(0);
   }
@@ -89,6 +107,13 @@ export class SourceDouble implements LineSource {
   }
 
   #do(operation: SourceOperation, argument: number): number {
+    if (this.isAbsent) return FAILED;
+    const isRead = operation === SourceOperation.GetValue;
+    if (isRead ? this.isUnreadable : this.refusals > 0) {
+      if (!isRead) this.refusals--;
+      this.errno = this.refusalErrno;
+      return FAILED;
+    }
     switch (operation) {
       case SourceOperation.GetValue:
         return this.value;
@@ -126,9 +151,14 @@ export class LineRig {
   readonly reports: string[] = [];
 
   /** Makes the line `name` with the rules of a SPEC's tail (`,safe=1`). */
-  constructor(name: string, rules: string, source: LineSource) {
+  constructor(
+    name: string,
+    rules: string,
+    source: LineSource,
+    loop: EventLoop = new LoopDouble(),
+  ) {
     const [specification] = parseLineSpec(`gpiochip0/0${rules}`);
-    this.line = new AggregatorLine(name, specification!, source);
+    this.line = new AggregatorLine(name, specification!, source, loop);
     this.line.attach({
       completed: (_, result) => this.heard.push(`done ${result}`),
       edge: (_, value) => this.heard.push(`edge ${value}`),
@@ -136,12 +166,22 @@ export class LineRig {
     }, 0);
     this.line.reporter = {
       refused: (line, reason) => this.reports.push(`${line.name}: ${reason}`),
+      kernelRefused: (line, operation, errno) =>
+        this.reports.push(
+          `${line.name}: ${
+            refusalText(operation, errno, line.source, line.specification)
+          }`,
+        ),
       presence: (line, isPresent) =>
         this.reports.push(`${line.name} ${isPresent ? "came" : "went"}`),
+      rulePending: (line, rule, reason) =>
+        this.reports.push(`${line.name} lacks ${rule}: ${reason}`),
+      ruleHolds: (line, rule, effort) =>
+        this.reports.push(`${line.name} has ${rule} after ${effort}`),
     };
   }
 
-  /** What was heard since the last call. */
+  /** Returns what was reported since the last call. */
   taken(): string[] {
     return this.heard.splice(0);
   }
@@ -173,6 +213,19 @@ export class LoopDouble implements EventLoop {
 
   defer(task: () => void): void {
     this.after(0, task);
+  }
+
+  /** A share that never runs out. */
+  share(): TimeShare {
+    return {
+      isSpent: false,
+      take: () => true,
+      defer: (task) => this.defer(task),
+    };
+  }
+
+  onMemoryFault(): never {
+    throw new Error("This loop guards no memory");
   }
 
   /** Lets time pass. */

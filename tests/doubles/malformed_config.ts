@@ -5,8 +5,9 @@
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { flushOutput } from "../../src/cli/output/output.ts";
 import { run } from "../../src/cli/main.ts";
-import { parseConfig } from "../../src/config/config_file.ts";
+import { parseConfig } from "../../src/config/file/config_file.ts";
 
 /** A broken text, and per mark, in order, `key path: part of the problem`. */
 export type Malformed = readonly [text: string, ...errors: string[]];
@@ -129,7 +130,7 @@ async function checkProgram(
 async function runHere(
   args: readonly string[],
 ): Promise<{ code: number; said: string; workers: number }> {
-  const { writeSync } = Deno.stderr;
+  const { writeSync, write } = Deno.stderr;
   const { Worker } = globalThis;
   let said = "";
   let workers = 0;
@@ -137,6 +138,9 @@ async function runHere(
     said += new TextDecoder().decode(bytes);
     return bytes.length;
   };
+  // What serve writes waits in a queue.
+  Deno.stderr.write = (bytes: Uint8Array) =>
+    Promise.resolve(Deno.stderr.writeSync(bytes));
   globalThis.Worker = class extends Worker {
     constructor(url: string | URL, options?: WorkerOptions) {
       workers++;
@@ -144,9 +148,12 @@ async function runHere(
     }
   };
   try {
-    return { code: await run(args, "gpioagg"), said, workers };
+    const code = await run(args, "gpioagg");
+    await flushOutput(1000);
+    return { code, said, workers };
   } finally {
     Deno.stderr.writeSync = writeSync;
+    Deno.stderr.write = write;
     globalThis.Worker = Worker;
   }
 }

@@ -15,7 +15,7 @@ import {
   LineOperation,
   type LinePort,
   PENDING,
-} from "../../src/virtio/line_port.ts";
+} from "../../src/line/port.ts";
 
 /** One thing that a port was asked to do. */
 export interface PortCall {
@@ -27,13 +27,13 @@ export interface PortCall {
 export class ModelPort implements LinePort {
   readonly name: string;
   direction: Direction;
-  /** What is outside: the level of the line while it is no output. */
+  /** Outside level of the line, which it has while it is no output. */
   pulled = 0;
-  /** What the line drives while it is an output. */
+  /** Level that the line drives while it is an output. */
   driven = 0;
-  /** Whether operations stay pending until `finish`. */
+  /** Keeps operations pending until `finish`. */
   slow = false;
-  /** Whether the line is gone: every operation fails. */
+  /** Makes every operation fail: the line is gone. */
   broken = false;
   /** Operations that fail. */
   readonly refuses = new Set<LineOperation>();
@@ -61,7 +61,7 @@ export class ModelPort implements LinePort {
     return this.#edges;
   }
 
-  /** Whether an operation waits for `finish`. */
+  /** True while an operation waits for `finish`. */
   get isPending(): boolean {
     return this.#pending !== undefined;
   }

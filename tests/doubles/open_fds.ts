@@ -10,9 +10,13 @@ import {
   readLink,
   readSmallFile,
 } from "../../ffi/files.ts";
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 
-/** What an fd refers to, equal for copies only; undefined if it is not open. */
+/**
+ * Returns the identity of what an fd refers to, equal for copies only;
+ * undefined if it is not open.
+ */
 function identity(fd: number | string): string | undefined {
   try {
     const link = readLink(`/proc/self/fd/${fd}`);
@@ -28,8 +32,15 @@ function identity(fd: number | string): string | undefined {
   }
 }
 
-/** How many fds of this process refer to what one of `fds` refers to. */
+/** Limit of the helper threads that close what was given. **Units**: ms. */
+const HELPERS_LIMIT_MS = 10_000;
+
+/**
+ * Returns the number of fds of this process that refer to what one of `fds`
+ * refers to, once what is closed elsewhere is closed.
+ */
 export function countCopies(...fds: readonly number[]): number {
+  if (!helpersAreDone(HELPERS_LIMIT_MS)) throw new Error("a close hangs");
   const wanted = new Set(fds.map((fd) => identity(fd)));
   return listDirectory("/proc/self/fd")
     .filter((fd) => {

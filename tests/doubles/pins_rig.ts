@@ -16,7 +16,7 @@ export const PL061: ControllerModelOptions = {
   type: "pl061",
   address: 0x1000_3000,
 };
-/** How a rig may differ. */
+/** Options of a rig. */
 export interface RigOptions extends Partial<QemuPinsOptions> {
   rules?: readonly PinRule[];
   board?: readonly ControllerModelOptions[];

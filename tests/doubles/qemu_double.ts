@@ -9,19 +9,21 @@
  *
  * @module
  */
-import { EPOLLIN } from "../../ffi/epoll.ts";
+import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import { duplicate } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { send } from "../../ffi/socket_message.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { LineStream } from "../../src/qemu/line_stream.ts";
 import type { EventLoop, Watch } from "../../src/reactor/event_loop.ts";
 
-/** Where the memory region begins that all controllers are in. */
+/** Beginning of the memory region that all controllers are in. */
 const WINDOW = "/machine/soc/window";
 const WINDOW_ADDRESS = 0x900_0000;
-/** What everybody has, and what the secure world has beside that. */
+/** Regions of the system, and what the secure world has beside them. */
 const SYSTEM_MEMORY = "/machine/unattached/system[0]";
 const SECURE_MEMORY = "/machine/secure-memory[0]";
-/** What each of the two is in. */
+/** Container of each of the two. */
 const CONTAINERS: ReadonlyMap<string, string> = new Map([
   [SYSTEM_MEMORY, SECURE_MEMORY],
   [SECURE_MEMORY, ""],
@@ -56,7 +58,7 @@ export class ControllerModel {
   directions = 0;
   data = 0;
   inversion = 0;
-  /** What its inputs were driven to from outside, oldest first. */
+  /** Levels that its inputs were driven to from outside, oldest first. */
   readonly inputs: [pin: number, level: number][] = [];
   onOutput: ((pin: number, level: number) => void) | undefined;
   #out = 0;
@@ -78,7 +80,7 @@ export class ControllerModel {
     this.#update();
   }
 
-  /** Somebody outside drives a pin. */
+  /** Drives a pin from outside. */
   drive(pin: number, level: number): void {
     this.inputs.push([pin, level]);
     const bit = 1 << pin;
@@ -123,11 +125,11 @@ export class QemuDouble implements Disposable {
    * into: a text, or nothing at all (null); undefined: what is right.
    */
   onCommand: ((text: string) => string | null | undefined) | undefined;
-  /** What a QMP client is greeted with. */
+  /** Greeting of a QMP client. */
   greeting = '{"QMP": {"version": {}}}';
   /** Its run state. */
   status = "running";
-  /** How often a program has connected to the qtest socket. */
+  /** Number of connections to the qtest socket. */
   qtestClients = 0;
   readonly #qmp: Server;
   readonly #qtest: Server;
@@ -295,6 +297,8 @@ export class QemuDouble implements Disposable {
 
   #test([command, ...words]: string[]): void {
     switch (command) {
+      case "endianness":
+        return this.#qtest.send("OK little");
       case "irq_intercept_out": {
         const controller = this.#at(words[0]!)!;
         this.#intercepted ??= controller;
@@ -343,6 +347,7 @@ class Server implements Disposable {
   readonly #watch: Watch;
   readonly #on: { opened(): void; line(text: string): void };
   #client: LineStream | undefined;
+  #writer: RawWriter | undefined;
 
   constructor(
     loop: EventLoop,
@@ -361,12 +366,12 @@ class Server implements Disposable {
   }
 
   send(text: string): void {
-    this.#client?.send(text + "\n");
+    this.#writer?.write(text + "\n");
   }
 
   [Symbol.dispose](): void {
     this.#client?.[Symbol.dispose]();
-    this.#client = undefined;
+    this.#closed();
     this.#watch[Symbol.dispose]();
     this.#listener.close();
     Deno.removeSync(this.#path);
@@ -376,12 +381,72 @@ class Server implements Disposable {
     if (this.#client !== undefined) return;
     const fd = acceptUnix(this.#listener.fd);
     if (fd === undefined) return;
-    this.#client = new LineStream(this.#loop, fd, {
+    this.#writer = new RawWriter(this.#loop, duplicate(fd.fd));
+    this.#client = new LineStream({
+      loop: this.#loop,
+      fd,
+      share: this.#loop.share(),
+      maxLineLength: 65_536,
+    }, {
       line: (text) => this.#on.line(text),
-      closed: () => {
-        this.#client = undefined;
-      },
+      closed: () => this.#closed(),
+      failed: () => this.#closed(),
     });
     this.#on.opened();
+  }
+
+  #closed(): void {
+    this.#client = undefined;
+    this.#writer?.[Symbol.dispose]();
+    this.#writer = undefined;
+  }
+}
+
+/** Writes any bytes at all, which the product's own stream refuses to. */
+class RawWriter implements Disposable {
+  readonly #fd: OwnedFd;
+  readonly #watch: Watch;
+  #queued = "";
+  #outgoing = new Uint8Array(0);
+  #isFull = false;
+
+  constructor(loop: EventLoop, fd: OwnedFd) {
+    this.#fd = fd;
+    this.#watch = loop.watch(fd.fd, 0, () => this.#flush());
+  }
+
+  write(text: string): void {
+    this.#queued += text;
+    if (!this.#isFull) this.#flush();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+    this.#fd.close();
+  }
+
+  #flush(): void {
+    try {
+      while (this.#queued !== "" || this.#outgoing.length > 0) {
+        if (this.#outgoing.length === 0) {
+          this.#outgoing = new TextEncoder().encode(this.#queued);
+          this.#queued = "";
+        }
+        const sent = send(this.#fd.fd, this.#outgoing);
+        if (sent < 0) return this.#setFull(true);
+        this.#outgoing = this.#outgoing.subarray(sent);
+      }
+    } catch {
+      // The client is gone, which its reader hears.
+      this.#queued = "";
+      this.#outgoing = new Uint8Array(0);
+    }
+    this.#setFull(false);
+  }
+
+  #setFull(isFull: boolean): void {
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    this.#watch.update(isFull ? EPOLLOUT : 0);
   }
 }

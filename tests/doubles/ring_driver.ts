@@ -15,7 +15,7 @@ export interface DriverBuffer {
   address: number;
   /** **Units**: bytes. */
   length: number;
-  /** Whether the device writes it. */
+  /** Set if the device writes it. */
   writable: boolean;
 }
 
@@ -25,17 +25,17 @@ export interface UsedEntry {
   length: number;
 }
 
-/** Where a ring and its scratch memory are. */
+/** Places of a ring and its scratch memory. */
 export interface RingDriverOptions {
   /** All of the guest's memory that this driver knows. */
   memory: ArrayBuffer;
   /** Guest-physical address of the first byte of `memory`. */
   guestAddress: number;
-  /** Where in `memory` the ring begins; a multiple of 16. */
+  /** Offset of the ring in `memory`; a multiple of 16. */
   offset: number;
   /** Entries; a power of two. */
   size: number;
-  /** Whether EVENT_IDX is negotiated. */
+  /** Set if EVENT_IDX is negotiated. */
   eventIndex?: boolean;
   /** Index at which both rings begin. */
   firstIndex?: number;

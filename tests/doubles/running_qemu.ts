@@ -6,7 +6,7 @@
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { type ControllerModelOptions, QemuDouble } from "./qemu_double.ts";
 
-/** How often its sockets are looked at. */
+/** Interval of looks at its sockets. */
 const TURN_MS = 1;
 
 /** The PL061 of QEMU's `virt` board. */

@@ -54,7 +54,7 @@ export class InflightFile implements Disposable {
     return new InflightFile(fds[0]!, payload);
   }
 
-  /** What lies behind the rings' logs. */
+  /** Bytes behind the rings' logs. */
   get tail(): Uint8Array {
     return new Uint8Array(this.#mapping.buffer, 2 * QUEUE_BYTES);
   }
@@ -71,7 +71,7 @@ export class InflightFile implements Disposable {
     );
   }
 
-  /** Where the state of a descriptor begins. */
+  /** Returns the place of the state of a descriptor. */
   at(index: number, head: number): number {
     return index * QUEUE_BYTES + 16 + head * 16;
   }

@@ -13,7 +13,7 @@ import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
 import { RingDriver } from "./ring_driver.ts";
 
 /** Flags of a request: version 1, and version 1 with need-reply. */
@@ -61,7 +61,7 @@ export const F = {
   VERSION_1: 1n << 32n,
 } as const;
 
-/** What a guest of these tests accepts. */
+/** Features that a guest of these tests accepts. */
 export const GUEST_FEATURES = F.IRQ | F.INDIRECT | F.VERSION_1 | F.PROTOCOL;
 
 /** Protocol feature bits by number, as masks. */
@@ -183,18 +183,18 @@ export class VhostPeer implements Disposable {
   }
 }
 
-/** Where the guest's one region lies; the user address differs on purpose. */
+/** Guest address of its one region; the user address differs on purpose. */
 export const GUEST_AT = 0x4000_0000;
 export const USER_AT = 0x7f12_3450_0000;
 const MEMORY_BYTES = 0x10_0000;
 const SLOTS_AT = 0x8_0000;
 const SLOT_BYTES = 32;
 
-/** How a guest is laid out. */
+/** Layout of a guest. */
 export interface VhostGuestOptions {
   /** Entries of each ring. */
   queueSize?: number;
-  /** Where in its file the memory begins. */
+  /** Offset of the memory in its file. */
   fileOffset?: number;
   /** Guest-physical address of the memory. */
   guestAddress?: number;
@@ -296,7 +296,7 @@ export class VhostGuest implements Disposable {
     return head;
   }
 
-  /** What came back of the requests: [status, value] each, in order. */
+  /** Returns the answers to the requests: [status, value] each, in order. */
   responses(): [status: number, value: number][] {
     return this.rings[0]!.collect().map(({ head, length }) => {
       if (length !== 2) throw new Error(`a response of ${length} bytes`);

@@ -5,12 +5,14 @@
  *
  * @module
  */
+import type { SessionDescriptors } from "../../ffi/descriptor_budget.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { connectUnix, listenUnix, socketPair } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
+import type { PeerTimes } from "../../src/peer/peer_process.ts";
 import { mappedFileCount } from "../../src/vhost_user/shared_file.ts";
-import { GpioDevice } from "../../src/virtio/gpio_device.ts";
+import { GpioDevice } from "../../src/virtio/gpio/device.ts";
 import { ModelPort } from "./model_port.ts";
 import { countCopies } from "./open_fds.ts";
 import {
@@ -42,14 +44,20 @@ class CountingDevice extends GpioDevice {
   }
 }
 
-/** How long a hang-up may go unseen. **Units**: ms. */
+/** Time for which a hang-up may go unseen. **Units**: ms. */
 const HANG_UP_LIMIT_MS = 10_000;
 
-/** What a rig begins with. */
+/** Options of a rig. */
 export interface RigOptions extends VhostGuestOptions {
   lines?: number;
-  /** The reactor's clock. */
+  /** The clock of the reactor and the backend; stands still by default. */
   now?: () => number;
+  /** Time for which a stopped driver counts as paused. */
+  pausedFor?: number | "keep";
+  /** Descriptors of all VMMs. */
+  descriptors?: SessionDescriptors;
+  /** Times of the VMM's process. */
+  peerTimes?: () => PeerTimes | undefined;
 }
 
 /** A reactor with one backend, its lines, and one frontend with its guest. */
@@ -59,7 +67,7 @@ export class VhostRig implements Disposable {
   readonly device: CountingDevice;
   readonly backend: VhostUserBackend;
   readonly guest: VhostGuest;
-  /** What the backend told, in order. */
+  /** Reports of the backend, in order. */
   readonly log: string[] = [];
   /** Whatever escaped into the loop; must stay empty. */
   readonly escaped: unknown[] = [];
@@ -71,7 +79,7 @@ export class VhostRig implements Disposable {
   constructor(options: RigOptions = {}) {
     this.reactor = new Reactor({
       onError: (error) => void this.escaped.push(error),
-      ...(options.now === undefined ? {} : { now: options.now }),
+      now: options.now ?? (() => 0),
     });
     this.ports = Array.from(
       { length: options.lines ?? 4 },
@@ -84,6 +92,14 @@ export class VhostRig implements Disposable {
       device: this.device,
       endpoint: { listener: listenUnix(`${this.#directory}/sock`) },
       name: "rig",
+      pausedFor: options.pausedFor,
+      ...(options.descriptors === undefined
+        ? {}
+        : { descriptors: options.descriptors }),
+      ...(options.peerTimes === undefined
+        ? {}
+        : { peerTimes: options.peerTimes }),
+      ...(options.now === undefined ? {} : { now: options.now }),
       events: {
         connected: () => {
           this.#isConnected = true;
@@ -93,8 +109,11 @@ export class VhostRig implements Disposable {
           this.#isConnected = false;
           this.log.push(`gone: ${reason}`);
         },
-        started: () => void this.log.push("started"),
+        started: (detail = "") =>
+          void this.log.push(detail === "" ? "started" : `started: ${detail}`),
         stopped: () => void this.log.push("stopped"),
+        waiting: (who) => void this.log.push(`waiting: ${who}`),
+        gone: (reason) => void this.log.push(`guest gone: ${reason}`),
         fault: (error) => void this.log.push(`fault: ${error.message}`),
       },
     });
@@ -258,7 +277,7 @@ export class VhostRig implements Disposable {
     this.turn();
   }
 
-  /** Whether the backend has hung up. */
+  /** Returns true if the backend has hung up. */
   isHungUp(): boolean {
     this.turn();
     for (;;) {
@@ -270,8 +289,8 @@ export class VhostRig implements Disposable {
   }
 
   /**
-   * What the backend still has of what frontends gave it: copies of the guests'
-   * fds, and mapped files.
+   * Returns what the backend still has of what frontends gave it: copies of the
+   * guests' fds, and mapped files.
    */
   leftovers(): { fds: number; mappings: number } {
     const own = this.#guests.flatMap((guest) =>

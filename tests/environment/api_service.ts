@@ -4,24 +4,26 @@
  * @module
  */
 import { ServiceClient } from "../../src/client/client.ts";
+import { readText, sendRequest } from "../../src/client/http_request.ts";
 import type {
   AggregatorState,
   CreateRequest,
 } from "../../src/client/protocol.ts";
-import { artefact, REPOSITORY } from "./environment.ts";
+import { REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
+import { PROGRAM_FILE, programArguments } from "./program.ts";
 
-/** How a service is started. */
+/** Options of a service. */
 export interface ApiServiceOptions {
   /** Aggregators of its own: name to SPECs. */
   readonly aggregators?: Readonly<Record<string, readonly string[]>>;
-  /** Who may use the socket for changes, as `,mode=660,…`. */
+  /** Access of the socket for changes, as `,mode=660,…`. */
   readonly apiAccess?: string;
   /** The same for the socket to look at. */
   readonly lookAccess?: string;
   /** The same for the sockets of aggregators that are made. */
   readonly socketAccess?: string;
-  /** How many fds it may have. */
+  /** Limit of its fds. */
   readonly openFiles?: number;
   /** Flags of V8, as `--v8-flags` takes them. */
   readonly v8Flags?: string;
@@ -29,20 +31,11 @@ export interface ApiServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The arguments that run gpioagg from its checkout. */
-export const PROGRAM: readonly string[] = [
-  "run",
-  "-q",
-  "--no-prompt",
-  "-P=gpioagg",
-  `${REPOSITORY}/src/cli/main.ts`,
-];
-
 /** A service with its sockets in a directory of its own. */
 export class ApiService implements AsyncDisposable {
   /** The process. */
   readonly process: ChildProcess;
-  /** Where its sockets are. */
+  /** Directory of its sockets. */
   readonly directory: string;
   /** A client that may change things. */
   readonly client: ServiceClient;
@@ -62,7 +55,6 @@ export class ApiService implements AsyncDisposable {
    * @throws {Error} when it is not ready within the limit.
    */
   static async start(options: ApiServiceOptions = {}): Promise<ApiService> {
-    const deno = await artefact("deno");
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-api-" });
     // Others than this user are let in by the sockets' modes alone.
     await Deno.chmod(directory, 0o755);
@@ -75,17 +67,14 @@ export class ApiService implements AsyncDisposable {
           openFiles === undefined ? "" : `ulimit -n ${openFiles} && `
         }exec "$@"`,
         "sh",
-        deno,
-        "run",
-        ...(options.v8Flags === undefined
-          ? []
-          : [`--v8-flags=${options.v8Flags}`]),
-        ...PROGRAM.slice(1),
+        PROGRAM_FILE,
+        ...programArguments(options.v8Flags),
         "serve",
         "--json",
         `--api=${directory}/api.sock${options.apiAccess ?? ""}`,
         `--api-look=${directory}/look.sock${options.lookAccess ?? ""}`,
         `--api-sockets=${directory}${options.socketAccess ?? ""}`,
+        `--api-qemu-sockets=${directory}`,
         `--audit-log=${directory}/audit.log`,
         ...Object.entries(aggregators).flatMap(([name, specs]) => [
           "--socket-path",
@@ -109,6 +98,17 @@ export class ApiService implements AsyncDisposable {
   /** The vhost-user socket of an aggregator. */
   socket(name: string): string {
     return `${this.directory}/${name}.sock`;
+  }
+
+  /** Asks for an aggregator of a client's that checks nothing before. */
+  async post(body: unknown): Promise<{ status: number; text: string }> {
+    const answer = await sendRequest(this.client.socketPath, {
+      method: "POST",
+      path: "/v1/aggregators",
+      body,
+    });
+    const text = await answer.inTime(readText(answer.body));
+    return { status: answer.status, text };
   }
 
   /** The entries of the audit log so far. */
@@ -136,7 +136,7 @@ export async function startLeaseHolder(
   request: Omit<CreateRequest, "lease">,
 ): Promise<LeaseHolder> {
   const process = new ChildProcess({
-    command: await artefact("deno"),
+    command: PROGRAM_FILE,
     args: [
       "run",
       "-q",

@@ -19,7 +19,7 @@ interface Board {
   /** The board's first serial port, as Linux calls it. */
   readonly tty: string;
   readonly deviceTree?: string;
-  /** What is changed in the device tree's source text. */
+  /** Changes of the device tree's source text. */
   readonly adapt?: (source: string) => string;
 }
 
@@ -55,7 +55,7 @@ const BOARDS: Readonly<Record<ArmBoard, Board>> = {
   },
 };
 
-/** What an ARM guest is given. */
+/** Options of an ARM guest. */
 export interface ArmGuestOptions {
   readonly board: ArmBoard;
   /** Which QEMU: "old" is 7.2, "new" is 10. Default: "old". */
@@ -66,11 +66,11 @@ export interface ArmGuestOptions {
   readonly arguments?: readonly string[];
   /** A command, with arguments, that runs QEMU. */
   readonly prefix?: readonly string[];
-  /** How long it may take to come up, in milliseconds. Default: 90 s. */
+  /** Limit of its start, in milliseconds. Default: 90 s. */
   readonly bootTimeoutMs?: number;
 }
 
-/** What of `scripts/environment` a board needs. */
+/** Returns the artefacts of `scripts/environment` that a board needs. */
 export function artefactsOf(
   board: ArmBoard,
   qemu: "old" | "new" = "old",

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { artefact, REPOSITORY } from "./environment.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
 import { until } from "./wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "./program.ts";
 
-/** How the program is run from a checkout. */
-const PROGRAM = ["run", "-q", "-P=gpioagg", "src/cli/main.ts"];
 /** Time that a slow machine needs to start a service. */
 const START_LIMIT_MS = 30_000;
 
@@ -50,7 +49,7 @@ export class ConfigService implements AsyncDisposable {
   static async start(
     config: (directory: string) => string,
   ): Promise<ConfigService> {
-    const deno = await artefact("deno");
+    const deno = PROGRAM_FILE;
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-config-" });
     Deno.writeTextFileSync(`${directory}/gpioagg.yaml`, config(directory));
     const service = new ConfigService(
@@ -96,7 +95,7 @@ export class ConfigService implements AsyncDisposable {
     };
   }
 
-  /** What the service said so far. */
+  /** Lines that the service reported so far. */
   said(event?: string): ServiceLine[] {
     return this.process.stdout.split("\n").slice(0, -1)
       .map((line) => JSON.parse(line) as ServiceLine)

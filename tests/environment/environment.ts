@@ -1,6 +1,6 @@
 /**
- * Where the things are that `scripts/environment` gets and builds: kernels,
- * QEMU, reference tools.
+ * Places of what `scripts/environment` gets and builds: kernels, QEMU,
+ * reference tools.
  *
  * @module
  */
@@ -14,6 +14,9 @@ export const ARTEFACTS = [
   "initramfs",
   "qemuOld",
   "qemuNew",
+  "qemuNewest",
+  "stockBookworm",
+  "stockTrixie",
   "gpiod",
   "busybox",
   "udevd",
@@ -24,10 +27,18 @@ export const ARTEFACTS = [
   "armhfKernel",
   "arm64Initramfs",
   "armhfInitramfs",
+  "bullseyeRoot",
+  "bookwormRoot",
+  "trixieRoot",
 ] as const;
 
+/** Those that are not part of `scripts/environment all`. */
+export const OPTIONAL_ARTEFACTS = ["arm64Deno", "arm64Libraries"] as const;
+
 /** The name of one thing that `scripts/environment` provides. */
-export type Artefact = typeof ARTEFACTS[number];
+export type Artefact =
+  | typeof ARTEFACTS[number]
+  | typeof OPTIONAL_ARTEFACTS[number];
 
 /** The top of the checkout, without a slash at its end. */
 export const REPOSITORY: string = new URL("../..", import.meta.url).pathname
@@ -47,7 +58,7 @@ async function askScript(): Promise<ReadonlyMap<Artefact, string>> {
   }
   const paths: unknown = JSON.parse(new TextDecoder().decode(result.stdout));
   const found = new Map<Artefact, string>();
-  for (const name of ARTEFACTS) {
+  for (const name of [...ARTEFACTS, ...OPTIONAL_ARTEFACTS]) {
     const path = (paths as Record<string, unknown>)[name];
     if (typeof path === "string") found.set(name, path);
   }

@@ -6,17 +6,17 @@
  */
 import type { ChildProcess } from "./process.ts";
 
-/** What a command in a test machine did. */
+/** Result of a command in a test machine. */
 export interface ExecResult {
   /** Its exit status. */
   readonly code: number;
-  /** What it wrote to standard output and standard error, in order. */
+  /** Standard output and standard error, in order. */
   readonly output: string;
 }
 
-/** How a command is run in a test machine. */
+/** Options of a command in a test machine. */
 export interface ExecOptions {
-  /** How long it may take, in milliseconds. Default: 15 s. */
+  /** Limit of its time, in milliseconds. Default: 15 s. */
   readonly timeoutMs?: number;
   /** Called with all its output so far whenever there is more. */
   readonly onOutput?: (output: string) => void;
@@ -53,14 +53,14 @@ export interface GuestSession extends AsyncDisposable {
 /** Mark of the command loop: ASCII "record separator". */
 const MARK = "\x1e";
 
-/** How much of a command is sent at once: see guest/session.sh. */
+/** Bytes of a command that are sent at once: see guest/session.sh. */
 const PART_BYTES = 2000;
 
 const READY = `${MARK}ready${MARK}`;
 
-/** How a machine is seen to be up, and told to end. */
+/** Signs that a machine is up, and commands that end it. */
 export interface SessionOptions {
-  /** How long the machine may take to come up, in milliseconds. */
+  /** Limit of its start, in milliseconds. */
   readonly bootTimeoutMs: number;
   /** The machine's kernel messages, where its process does not write them. */
   readonly log?: () => string;

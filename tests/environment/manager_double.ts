@@ -8,10 +8,10 @@ import { bindDatagram } from "../../ffi/datagram.ts";
 import { readLink, readSmallFile } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { spawnDetached } from "../../ffi/spawn.ts";
-import { listenUnix, receive } from "../../ffi/unix_socket.ts";
-import { PROGRAM } from "./api_service.ts";
-import { artefact } from "./environment.ts";
+import { receive } from "../../ffi/socket_message.ts";
+import { listenUnix } from "../../ffi/unix_socket.ts";
 import { until } from "./wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "./program.ts";
 
 const LOOK_MS = 5;
 
@@ -32,17 +32,17 @@ exec "$@" >>"$log" 2>&1
 
 /** A manager of one service, which is "gpioagg serve". */
 export class ManagerDouble implements AsyncDisposable {
-  /** Where the service may have its sockets. */
+  /** Directory for the service's sockets. */
   readonly directory: string;
   /** Everything that the service said. */
   readonly messages: string[] = [];
-  /** What it had stored, by name. */
+  /** Fds that it had stored, by name. */
   readonly store = new Map<string, OwnedFd>();
   /** FileDescriptorStoreMax. */
   maxStored = 1024;
-  /** Whether it is too busy for its store, and comes to it later. */
+  /** Set if it is too busy for its store, and comes to it later. */
   isSlow = false;
-  /** What it was told to do with the store, and has not done yet. */
+  /** Orders about the store that are not carried out yet. */
   readonly #orders: (() => void)[] = [];
   /** Sockets that the manager listens at for it, by name. */
   readonly #sockets = new Map<string, OwnedFd>();
@@ -62,7 +62,7 @@ export class ManagerDouble implements AsyncDisposable {
     return this.#pid;
   }
 
-  /** What the service wrote. */
+  /** Output of the service. */
   get log(): string {
     return readSmallFile(`${this.directory}/log`) ?? "";
   }
@@ -75,11 +75,17 @@ export class ManagerDouble implements AsyncDisposable {
   /** Listens for the service, as a socket unit does. */
   listen(name: string): string {
     const path = `${this.directory}/${name}.sock`;
-    this.#sockets.set(name, listenUnix(path, { mode: 0o600 }));
+    this.#sockets.set(name, listenUnix(path));
+    Deno.chmodSync(path, 0o600);
     return path;
   }
 
-  /** What a process has among its fds that has the socket of this name. */
+  /** Hands over another socket by this name. **Ownership**: takes it. */
+  give(name: string, socket: OwnedFd): void {
+    this.#sockets.set(name, socket);
+  }
+
+  /** Returns the link of the fd, in a process, of the socket of this name. */
   socketLink(name: string): string | undefined {
     return readLink(`/proc/self/fd/${this.#sockets.get(name)!.fd}`);
   }
@@ -103,7 +109,7 @@ export class ManagerDouble implements AsyncDisposable {
       `${this.directory}/notify`,
       String(options.watchdogUs ?? ""),
       `${this.directory}/log`,
-      await artefact("deno"),
+      PROGRAM_FILE,
       ...PROGRAM,
       "serve",
       ...args,
@@ -118,7 +124,7 @@ export class ManagerDouble implements AsyncDisposable {
     );
   }
 
-  /** Whether the service runs; it is nobody's to reap before this process ends. */
+  /** True while the service runs; it is reaped when this process ends. */
   get isRunning(): boolean {
     const stat = readSmallFile(`/proc/${this.#pid}/stat`);
     return stat !== undefined && !/\) [ZX] /.test(stat);

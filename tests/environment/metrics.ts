@@ -13,7 +13,7 @@ interface Sample {
   readonly value: number;
 }
 
-/** What a page says. */
+/** Page of metrics. */
 export class MetricsPage {
   /** As it was read. */
   readonly text: string;
@@ -36,7 +36,10 @@ export class MetricsPage {
       .reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** How many samples have a name and these labels, among others. */
+  /**
+   * Returns the number of samples that have a name and these labels, among
+   * others.
+   */
   count(name: string, labels: Labels = {}): number {
     return this.#matching(name, labels).length;
   }

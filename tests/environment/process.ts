@@ -5,7 +5,7 @@
  * @module
  */
 
-/** How a child process is started. */
+/** Options of a child process. */
 export interface ProcessOptions {
   /** The program. */
   readonly command: string;
@@ -15,9 +15,9 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Its working directory. */
   readonly cwd?: string;
-  /** Whether {@linkcode ChildProcess.write} is used. Default: no. */
+  /** Set if {@linkcode ChildProcess.write} is used. Default: no. */
   readonly input?: boolean;
-  /** How long it may take to end after SIGTERM. Default: 3000 ms. */
+  /** Time that it may take to end after SIGTERM. Default: 3000 ms. */
   readonly graceMs?: number;
 }
 
@@ -28,7 +28,7 @@ export type OutputStream = "stdout" | "stderr";
 export interface WaitOptions {
   /** The limit in milliseconds. Default: 10 s. */
   readonly timeoutMs?: number;
-  /** Where to look. Default: standard output. */
+  /** Stream to look at. Default: standard output. */
   readonly stream?: OutputStream;
   /** Position in the output to look from. Default: its beginning. */
   readonly from?: number;
@@ -38,10 +38,10 @@ export interface WaitOptions {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** How long outputs are read after the process's own end. */
+/** Time for which outputs are read after the process's own end. */
 const LAST_OUTPUT_MS = 200;
 
-/** How much of an output an error message shows. */
+/** Part of an output that an error message shows. */
 const SHOWN_CHARACTERS = 4000;
 
 function tail(text: string): string {
@@ -87,17 +87,17 @@ export class ChildProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** What the process wrote to its standard output so far. */
+  /** Standard output of the process so far. */
   get stdout(): string {
     return this.#text.stdout;
   }
 
-  /** What the process wrote to its standard error output so far. */
+  /** Standard error output of the process so far. */
   get stderr(): string {
     return this.#text.stderr;
   }
 
-  /** How the process ended; undefined while it runs. */
+  /** Exit status; undefined while the process runs. */
   get status(): Deno.CommandStatus | undefined {
     return this.#status;
   }

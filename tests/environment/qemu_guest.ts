@@ -7,24 +7,34 @@ import { artefact } from "./environment.ts";
 import { CommandSession, type GuestSession } from "./guest_session.ts";
 import { ChildProcess } from "./process.ts";
 
-/** What a QEMU guest is given. */
+/** Options of a QEMU guest. */
 export interface QemuGuestOptions {
   /**
    * Which QEMU: "old" is 7.2, which never offers a guest GPIO interrupts;
-   * "new" is 10, which does.
+   * "new" is 10, which does; "newest" is 11, which has vfio-user.
    */
-  readonly qemu: "old" | "new";
+  readonly qemu: "old" | "new" | "newest";
+  /**
+   * Which kernel: the small one of the tests, which has virtio-gpio, or the
+   * stock kernel of a Debian release. Default: the small one.
+   */
+  readonly kernel?: "bookworm" | "trixie";
   /** The vhost-user sockets of its GPIO controllers, in order. */
   readonly sockets?: readonly string[];
   /** Its memory in MiB. Default: 128. */
   readonly memoryMiB?: number;
+  /**
+   * Its memory backend, with options but for id and size. Default: one that is
+   * shared, `memory-backend-memfd,share=on`.
+   */
+  readonly memoryBackend?: string;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
   /** Further words of the guest kernel's command line. */
   readonly kernelArguments?: readonly string[];
   /** A command, with arguments, that runs QEMU. */
   readonly prefix?: readonly string[];
-  /** How long it may take to come up, in milliseconds. Default: 60 s. */
+  /** Limit of its start, in milliseconds. Default: 60 s. */
   readonly bootTimeoutMs?: number;
 }
 
@@ -40,9 +50,8 @@ export interface QemuGuestOptions {
 export async function bootQemuGuest(
   options: QemuGuestOptions,
 ): Promise<GuestSession> {
-  const qemu = await artefact(options.qemu === "old" ? "qemuOld" : "qemuNew");
-  const kernel = await artefact("guestKernel");
-  const initramfs = await artefact("initramfs");
+  const qemu = await artefact(QEMUS[options.qemu]);
+  const { kernel, initramfs } = await guestFiles(options.kernel);
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
   const cleanUp = () => Deno.remove(directory, { recursive: true });
   const log = `${directory}/kernel-log`;
@@ -78,7 +87,9 @@ export async function bootQemuGuest(
           .join(" "),
         // Shared memory: the backend maps it.
         "-object",
-        `memory-backend-memfd,id=memory,size=${memory}M,share=on`,
+        `${
+          options.memoryBackend ?? "memory-backend-memfd,share=on"
+        },id=memory,size=${memory}M`,
         "-numa",
         "node,memdev=memory",
         // The kernel's messages, apart from the commands' output.
@@ -104,6 +115,28 @@ export async function bootQemuGuest(
     await cleanUp().catch(() => {});
     throw error;
   }
+}
+
+const QEMUS = {
+  old: "qemuOld",
+  new: "qemuNew",
+  newest: "qemuNewest",
+} as const;
+
+async function guestFiles(release: QemuGuestOptions["kernel"]) {
+  if (release === undefined) {
+    return {
+      kernel: await artefact("guestKernel"),
+      initramfs: await artefact("initramfs"),
+    };
+  }
+  const directory = await artefact(
+    release === "trixie" ? "stockTrixie" : "stockBookworm",
+  );
+  return {
+    kernel: `${directory}/vmlinuz`,
+    initramfs: `${directory}/initrd.gz`,
+  };
 }
 
 function readLog(path: string): string {

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { artefact, REPOSITORY } from "./environment.ts";
+import { REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
+import { PROGRAM, PROGRAM_FILE } from "./program.ts";
 
-/** What `serve --json` says of a line. */
+/** Line of an aggregator, as `serve --json` reports it. */
 export interface ServedLine {
   readonly lineNumber: number;
   readonly name: string;
@@ -35,12 +36,16 @@ export class Service implements AsyncDisposable {
   /**
    * Starts `serve` with an aggregator for each entry: its name to its SPECs.
    *
+   * @param exposure The option that says how they are presented.
+   * @param settings What follows a socket's path in it.
    * @throws {Error} when it is not ready within the limit.
    */
   static async start(
     aggregators: Readonly<Record<string, readonly string[]>>,
+    exposure: "--socket-path" | "--vfio-user" | "--usbredir" = "--socket-path",
+    settings = "",
   ): Promise<Service> {
-    const deno = await artefact("deno");
+    const deno = PROGRAM_FILE;
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-service-" });
     const start = () =>
       new ChildProcess({
@@ -50,8 +55,8 @@ export class Service implements AsyncDisposable {
           "serve",
           "--json",
           ...Object.entries(aggregators).flatMap(([name, specs]) => [
-            "--socket-path",
-            `${directory}/${name}.sock`,
+            exposure,
+            `${directory}/${name}.sock${settings}`,
             ...specs.flatMap((spec) => ["--line", spec]),
           ]),
         ],
@@ -84,7 +89,7 @@ export class Service implements AsyncDisposable {
     await this.#ready();
   }
 
-  /** The vhost-user socket of an aggregator. */
+  /** The socket of an aggregator, for a VMM. */
   socket(name: string): string {
     return `${this.#directory}/${name}.sock`;
   }
@@ -128,5 +133,3 @@ export class Service implements AsyncDisposable {
     return new TextDecoder().decode(stdout);
   }
 }
-
-const PROGRAM = ["run", "-q", "-P=gpioagg", "src/cli/main.ts"];

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What a program did. */
+/** Result of a program. */
 export interface ToolResult {
   readonly success: boolean;
   /** Standard output and standard error. */
@@ -38,7 +38,10 @@ export async function runTool(
   }
 }
 
-/** Whether the machine lacks a program; prints that tests are skipped then. */
+/**
+ * Returns true if the machine lacks a program; prints that tests are skipped
+ * then.
+ */
 export async function lacksTool(
   program: string,
   hint: string,

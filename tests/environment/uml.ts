@@ -8,7 +8,7 @@ import { artefact, REPOSITORY } from "./environment.ts";
 import { CommandSession, type GuestSession } from "./guest_session.ts";
 import { ChildProcess } from "./process.ts";
 
-/** What a User-Mode-Linux machine is given. */
+/** Options of a User-Mode-Linux machine. */
 export interface UmlOptions {
   /** Its memory in MiB. */
   readonly memoryMiB?: number;
@@ -32,7 +32,7 @@ export interface UmlOptions {
    * units that a test brings.
    */
   readonly systemd?: boolean;
-  /** How long it may take to come up, in milliseconds. Default: 30 s. */
+  /** Limit of its start, in milliseconds. Default: 30 s. */
   readonly bootTimeoutMs?: number;
 }
 
@@ -112,7 +112,7 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
 }
 
 /**
- * Where the kernel keeps the machine's memory, in a file that it maps, also to
+ * Directory in which the kernel keeps the machine's memory, in a file that it maps, also to
  * execute it. `/dev/shm` needs no disk to be quick, but containers often have it
  * with `noexec`, where the kernel does not start, and of 64 MB, where the
  * machine would be killed as soon as it uses more. A file on a disk works too.
@@ -172,6 +172,7 @@ async function settings(
     ...(pass("GPIOAGG_CACHE")),
     ...(pass("XDG_CACHE_HOME")),
     ...(pass("DENO_DIR")),
+    ...(pass("GPIOAGG_EXECUTABLE")),
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
     LC_ALL: "C.UTF-8",

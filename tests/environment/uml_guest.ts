@@ -6,7 +6,7 @@
  */
 import { bootUml, type UmlOptions, type UmlSession } from "./uml.ts";
 
-/** What a guest is given. */
+/** Options of a guest. */
 export interface UmlGuestOptions extends UmlOptions {
   /** The vhost-user sockets of its GPIO controllers, in order. */
   readonly sockets?: readonly string[];

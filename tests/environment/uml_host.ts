@@ -12,11 +12,11 @@ import { bootUml, type UmlOptions, type UmlSession } from "./uml.ts";
 /** Deno's heap and the compiled modules need more than a guest does. */
 const HOST_MEMORY_MIB = 1024;
 
-/** What tests start as a program: compiled here too. */
+/** Programs that tests start: compiled here too. */
 const PROGRAM_FILES = [
   "src/cli/main.ts",
-  "src/daemon/reactor_worker.ts",
-  "src/daemon/lane_worker.ts",
+  "src/service/reactor/reactor_worker.ts",
+  "src/service/lanes/lane_worker.ts",
 ];
 
 /** A running host with simulated chips. */
@@ -52,7 +52,28 @@ export async function runInUml(
   return await host.exec(`cd '${REPOSITORY}' && ${script}`, options);
 }
 
-/** How test files are run in a host. */
+/**
+ * Compiles the program, and `files`, on this machine: what they import must not
+ * be looked for on a network that a host has not got, and compiling is slow
+ * there.
+ *
+ * @throws {Error} If they do not compile.
+ */
+export async function cacheProgram(
+  files: readonly string[] = [],
+): Promise<void> {
+  const cached = await new Deno.Command(await artefact("deno"), {
+    args: ["cache", "--quiet", ...files, ...PROGRAM_FILES],
+    cwd: REPOSITORY,
+    stdin: "null",
+  }).output();
+  if (!cached.success) {
+    const text = new TextDecoder().decode(cached.stderr);
+    throw new Error(`Cannot compile ${files.join(" ")}: ${text.trim()}`);
+  }
+}
+
+/** Options of a run of test files in a host. */
 export interface DenoTestOptions extends ExecOptions {
   /** Arguments of `deno test` before the files: permissions, a filter. */
   readonly arguments?: readonly string[];
@@ -74,16 +95,7 @@ export async function denoTestInUml(
   files: readonly string[],
   options: DenoTestOptions = {},
 ): Promise<ExecResult> {
-  const deno = await artefact("deno");
-  const cached = await new Deno.Command(deno, {
-    args: ["cache", "--quiet", ...files, ...PROGRAM_FILES],
-    cwd: REPOSITORY,
-    stdin: "null",
-  }).output();
-  if (!cached.success) {
-    const text = new TextDecoder().decode(cached.stderr);
-    throw new Error(`Cannot compile ${files.join(" ")}: ${text.trim()}`);
-  }
+  await cacheProgram(files);
   const words = [...options.arguments ?? [], ...files].map((word) =>
     `'${word.replaceAll("'", "'\\''")}'`
   );

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction } from "../../src/virtio/gpio_protocol.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction } from "../../src/virtio/gpio/protocol.ts";
 
 using frontend = Frontend.open(Deno.args[0]!, { timeoutMs: 10_000 });
 GpioDriver.attach(frontend).setOutput(0, 1, Direction.Output);

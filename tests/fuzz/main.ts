@@ -5,9 +5,14 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { runApiFuzz } from "./api_fuzz.ts";
+import { runFdFuzz } from "./fd_fuzz.ts";
 import { runMessageFuzz } from "./message_fuzz.ts";
+import { runQemuFuzz } from "./qemu_fuzz.ts";
 import { runRingFuzz } from "./ring_fuzz.ts";
 import { runModelFuzz } from "./ring_fuzz_model.ts";
+import { runUsbredirFuzz } from "./usbredir_fuzz.ts";
+import { runVfioFuzz } from "./vfio_fuzz.ts";
 
 const USAGE = `Usage: deno task fuzz [--seconds N] [--seed N]
 
@@ -16,12 +21,17 @@ const USAGE = `Usage: deno task fuzz [--seconds N] [--seed N]
 
 type Fuzzer = (
   options: { seed: number; iterations: number },
-) => object;
+) => object | Promise<object>;
 
 /** Fuzzers with as many iterations as take about a second. */
 const FUZZERS: Readonly<Record<string, [fuzzer: Fuzzer, iterations: number]>> =
   {
     messages: [runMessageFuzz, 300],
+    qemu: [runQemuFuzz, 20],
+    descriptors: [runFdFuzz, 20],
+    api: [runApiFuzz, 100],
+    usbredir: [runUsbredirFuzz, 500],
+    vfio: [runVfioFuzz, 300],
     rings: [runRingFuzz, 20_000],
     model: [runModelFuzz, 6000],
   };
@@ -46,7 +56,7 @@ let runs = 0;
 while (performance.now() < end) {
   for (const [name, [fuzzer, iterations]] of Object.entries(FUZZERS)) {
     try {
-      fuzzer({ seed, iterations });
+      await fuzzer({ seed, iterations });
     } catch (error) {
       console.error(
         `${name}: seed ${seed}, ${iterations} iterations found something`,

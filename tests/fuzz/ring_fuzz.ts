@@ -10,15 +10,15 @@
  * - no byte changed but in the used rings and in buffers given to be written;
  * - every head came back at most once for each time it was taken, with a length
  *   that the protocol knows, and the rest is what the queue says is in flight;
- * - no interrupt was delivered on a line whose edges nobody asked for.
+ * - no interrupt was delivered on a line whose edges were not requested.
  *
  * @module
  */
-import { EventCount } from "../../src/virtio/gpio_counters.ts";
-import { GpioDevice } from "../../src/virtio/gpio_device.ts";
-import { InflightLog } from "../../src/virtio/inflight.ts";
-import { LineOperation } from "../../src/virtio/line_port.ts";
-import { SplitQueue } from "../../src/virtio/split_queue.ts";
+import { EventCount } from "../../src/virtio/gpio/counters.ts";
+import { GpioDevice } from "../../src/virtio/gpio/device.ts";
+import { InflightLog } from "../../src/virtio/queue/inflight.ts";
+import { LineOperation } from "../../src/line/port.ts";
+import { SplitQueue } from "../../src/virtio/queue/split_queue.ts";
 import { ModelPort } from "../doubles/model_port.ts";
 import { RingDriver } from "../doubles/ring_driver.ts";
 import { FuzzChecks } from "./ring_fuzz_checks.ts";
@@ -31,15 +31,15 @@ import {
   type RingState,
 } from "./ring_fuzz_world.ts";
 
-/** What to run. */
+/** Options of a run. */
 export interface RingFuzzOptions {
-  /** Where the random choices begin; the same seed repeats a run exactly. */
+  /** Seed of the random choices; the same seed repeats a run exactly. */
   seed: number;
   /** Steps to take. */
   iterations: number;
 }
 
-/** What a run did, to see that it reached what it should. */
+/** Report of a run, to see that it reached what it should. */
 export interface RingFuzzReport {
   /** Steps taken. */
   steps: number;

@@ -1,11 +1,11 @@
 /**
- * What the ring fuzzer checks after every call into the device.
+ * Checks of the ring fuzzer after every call into the device.
  *
  * @module
  */
-import { EventCount } from "../../src/virtio/gpio_counters.ts";
-import type { GpioDevice } from "../../src/virtio/gpio_device.ts";
-import { Edges, LineOperation } from "../../src/virtio/line_port.ts";
+import { EventCount } from "../../src/virtio/gpio/counters.ts";
+import type { GpioDevice } from "../../src/virtio/gpio/device.ts";
+import { Edges, LineOperation } from "../../src/line/port.ts";
 import type { ModelPort } from "../doubles/model_port.ts";
 import {
   type FuzzMemory,
@@ -71,7 +71,7 @@ export class FuzzChecks {
       );
       // A slow port learns of its edges when the operation ends.
       if (now > count && !hadEdges && !asked && port.edges === Edges.None) {
-        throw new Error(`line ${line} interrupted, and nobody asked it to`);
+        throw new Error(`line ${line} interrupted without a request`);
       }
     });
   }

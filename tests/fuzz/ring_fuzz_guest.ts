@@ -1,5 +1,5 @@
 /**
- * What the guest of the ring fuzzer does with its rings: honest chains, hostile
+ * Actions of the ring fuzzer's guest on its rings: honest chains, hostile
  * descriptors, and rings that are broken outright.
  *
  * @module
@@ -168,7 +168,7 @@ export class FuzzGuest {
     }
   }
 
-  /** What no driver does: heads, indices and bytes at random. */
+  /** Breaks a ring as no driver does: heads, indices and bytes at random. */
   breakRing(ring: RingState, rings: readonly RingState[]): void {
     const random = this.#random;
     const { driver } = ring;

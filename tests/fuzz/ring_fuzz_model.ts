@@ -12,7 +12,7 @@ import { GpioGuest, type Interrupt } from "../doubles/gpio_guest.ts";
 import { ModelPort } from "../doubles/model_port.ts";
 import { Random } from "./ring_fuzz_random.ts";
 
-/** What a run did. */
+/** Report of a run. */
 export interface ModelFuzzReport {
   /** Batches of requests, buffers and pulls. */
   steps: number;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { EventCount } from "../../src/virtio/gpio_counters.ts";
-import { GpioDevice } from "../../src/virtio/gpio_device.ts";
-import { SplitQueue } from "../../src/virtio/split_queue.ts";
+import { EventCount } from "../../src/virtio/gpio/counters.ts";
+import { GpioDevice } from "../../src/virtio/gpio/device.ts";
+import { SplitQueue } from "../../src/virtio/queue/split_queue.ts";
 import { ModelPort } from "../doubles/model_port.ts";
 import { RingDriver } from "../doubles/ring_driver.ts";
 import { runRingFuzz } from "./ring_fuzz.ts";

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { GuestMemory } from "../../src/virtio/guest_memory.ts";
-import type { SplitQueue } from "../../src/virtio/split_queue.ts";
+import { GuestMemory } from "../../src/virtio/queue/guest_memory.ts";
+import type { SplitQueue } from "../../src/virtio/queue/split_queue.ts";
 import type { RingDriver } from "../doubles/ring_driver.ts";
 
 /** Lines of the device. */
 export const LINES = 4;
-/** What lies behind the regions, 0x2000 bytes, is the host's. */
+/** Size of the memory; the 0x2000 bytes behind the regions are the host's. */
 export const MEMORY_BYTES = 0xc000;
 /** Guest address, offset and length of the regions; the first two are adjacent. */
 export const REGIONS = [
@@ -29,7 +29,7 @@ export interface RingState {
   queue: SplitQueue;
   /** Memory of the in-flight log, if there is one. */
   log: ArrayBuffer | undefined;
-  /** How often each head was taken, and how often it came back. */
+  /** Counts of how often each head was taken, and came back. */
   taken: Int32Array;
   returned: Int32Array;
   nextAvail: number;
@@ -60,7 +60,7 @@ export class FuzzMemory {
   }
 }
 
-/** Whether a part has any of `count` bytes at an offset. */
+/** Returns true if a part has any of `count` bytes at an offset. */
 export function overlaps(
   part: { offset: number; length: number },
   at: number,

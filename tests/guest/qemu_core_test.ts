@@ -3,7 +3,8 @@
  * which does.
  */
 import { assert, assertEquals } from "@std/assert";
-import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
 import { Service } from "../environment/service.ts";

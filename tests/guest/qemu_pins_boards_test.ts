@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { PIN, type PinReading } from "../../src/config/pins.ts";
+import { PIN, type PinReading } from "../../src/config/values/pin.ts";
 import { artefactsOf } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { PinRig } from "./qemu_pins_rig.ts";
@@ -112,7 +112,7 @@ Deno.test({
     assertStringIncludes(
       rig.log.join(),
       'this board has no device of type "aspeed.gpio-ast2600" ' +
-        "(Types on this board that may be meant: pl061)",
+        "(Similar types on this board: pl061)",
     );
   },
 });

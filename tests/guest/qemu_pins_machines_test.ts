@@ -13,9 +13,9 @@ interface Machine {
   readonly pin?: number;
   /** The first controller's registers. */
   readonly base: number;
-  /** What the program writes: values at registers. */
+  /** Writes of the program: values at registers. */
   readonly writes: readonly (readonly [offset: number, value: number])[];
-  /** Where its memory is. */
+  /** Address of its memory. */
   readonly load: number;
 }
 

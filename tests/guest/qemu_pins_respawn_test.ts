@@ -1,13 +1,13 @@
 /** `gpioagg run --respawn` with a PL061's pins, as the README has it. */
 import { assertEquals } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
-import { PROGRAM } from "../environment/api_service.ts";
 import { artefactsOf } from "../environment/arm_guest.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const ignore = await mustSkip("deno", ...artefactsOf("virt", "new"));
 
@@ -26,7 +26,7 @@ Deno.test({
     );
     try {
       await using run = new ChildProcess({
-        command: await artefact("deno"),
+        command: PROGRAM_FILE,
         args: [
           ...PROGRAM,
           ..."run --respawn --qemu-pins device=pl061".split(" "),

@@ -1,14 +1,14 @@
 /**
- * What the tests of QEMU pins share: an aggregator, of simulated lines or of
- * lines of chips, exposed as the pins of whichever QEMU is there, in a reactor
- * beside the test.
+ * Shared parts of the tests of QEMU pins: an aggregator, of simulated lines or
+ * of lines of chips, exposed as the pins of whichever QEMU is there, in a
+ * reactor beside the test.
  *
  * @module
  */
 import { AggregatorLine } from "../../src/aggregator/aggregator_line.ts";
-import { SimLine } from "../../src/aggregator/sim_line.ts";
-import { SourceFactory } from "../../src/aggregator/source_factory.ts";
-import { parseLineSpec } from "../../src/config/line_spec.ts";
+import { SimLine } from "../../src/aggregator/sources/sim_line.ts";
+import { SourceFactory } from "../../src/aggregator/sources/source_factory.ts";
+import { parseLineSpec } from "../../src/config/spec/line_spec.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { QmpClient } from "../../src/qemu/qmp.ts";
@@ -18,7 +18,7 @@ import {
   type LineListener,
   LineOperation,
   type LinePort,
-} from "../../src/virtio/line_port.ts";
+} from "../../src/line/port.ts";
 import {
   type ArmGuestOptions,
   bootArmGuest,
@@ -27,11 +27,11 @@ import { artefact } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { ChildProcess } from "../environment/process.ts";
 
-/** How often the reactor of the test looks around. */
+/** Interval of the test's reactor turns. */
 const TURN_MS = 1;
 const JOB_LIMIT_MS = 20_000;
 
-/** What QEMU tells of a job. */
+/** Job of QEMU, as it reports it. */
 interface Job {
   readonly id: string;
   readonly status: string;
@@ -75,9 +75,9 @@ export class PinRig implements AsyncDisposable {
   readonly sims: readonly SimLine[];
   /** The levels that each line was driven to. */
   readonly driven: readonly (readonly number[])[];
-  /** What the exposure told. */
+  /** Reports of the exposure. */
   readonly log: string[] = [];
-  /** What it gave to consider. */
+  /** Notices of the exposure. */
   readonly notices: string[] = [];
   #jobs = 0;
   readonly #reactor: Reactor;
@@ -99,7 +99,12 @@ export class PinRig implements AsyncDisposable {
     const specifications = specs.flatMap((spec) => parseLineSpec(spec));
     this.#sources = new SourceFactory(this.#reactor);
     const lines = specifications.map((one, i) =>
-      new AggregatorLine(`line${i}`, one, this.#sources.open(one, "pins"))
+      new AggregatorLine(
+        `line${i}`,
+        one,
+        this.#sources.open(one, "pins"),
+        this.#reactor,
+      )
     );
     this.#lines = lines;
     for (const line of lines) line.start();
@@ -192,7 +197,7 @@ export class PinRig implements AsyncDisposable {
     const fd = connectUnix(`${this.directory}/monitor`);
     const ready = Promise.withResolvers<void>();
     const done = Promise.withResolvers<unknown>();
-    using client = new QmpClient(this.#reactor, fd, {
+    using client = new QmpClient(this.#reactor, fd, this.#reactor.share(), {
       ready: ready.resolve,
       event: () => {},
       closed: (reason) => ready.reject(new Error(reason)),

@@ -1,7 +1,7 @@
 /** Pins inside QEMU through `gpioagg serve --config`, as a user has them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
@@ -9,6 +9,7 @@ import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const ignore = await mustSkip(...artefactsOf("virt", "new"));
 
@@ -31,10 +32,10 @@ Deno.test({
     );
     try {
       await using service = new ChildProcess({
-        command: await artefact("deno"),
+        command: PROGRAM_FILE,
         args: [
-          ..."run -q -P=gpioagg src/cli/main.ts serve --json --config"
-            .split(" "),
+          ...PROGRAM,
+          ..."serve --json --config".split(" "),
           config,
           "--api",
           `${directory}/api.sock`,
@@ -102,9 +103,10 @@ Deno.test({
     const directory = await Deno.makeTempDir();
     try {
       await using run = new ChildProcess({
-        command: await artefact("deno"),
+        command: PROGRAM_FILE,
         args: [
-          ..."run -q -P=gpioagg src/cli/main.ts run --qemu-pins".split(" "),
+          ...PROGRAM,
+          ..."run --qemu-pins".split(" "),
           `qtest=${directory}/qtest,qmp=${directory}/qmp,device=pl061`,
           ..."--line sim/8 --".split(" "),
           `${await artefact("qemuArmNew")}/qemu-system-aarch64`,

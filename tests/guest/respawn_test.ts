@@ -1,6 +1,6 @@
 /** Two guests of one process: what happens to one is nothing to the other. */
 import { assert, assertEquals } from "@std/assert";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { Service } from "../environment/service.ts";

@@ -1,12 +1,12 @@
 /** `gpioagg run --respawn` with QEMU and a real guest. */
 import { assert, assertEquals } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
-import { PROGRAM } from "../environment/api_service.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const ignore = await mustSkip("deno", "qemuNew", "guestKernel", "initramfs");
 
@@ -22,7 +22,7 @@ Deno.test({
     const pidFile = `${directory}/pid`;
     try {
       await using run = new ChildProcess({
-        command: await artefact("deno"),
+        command: PROGRAM_FILE,
         args: [
           ...PROGRAM,
           "run",

@@ -182,3 +182,36 @@ Deno.test({
     );
   },
 });
+
+Deno.test({
+  name: "UML guest: one that unbinds its driver is gone, and is served again " +
+    "when it binds it",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start({
+      plc0: ["sim/1,as=LAMP,safe=0", "sim/1,as=BUTTON"],
+    });
+    await using guest = await bootUmlGuest({
+      sockets: [service.socket("plc0")],
+    });
+    const lamp = async () => (await service.lines("plc0"))["LAMP"]?.value;
+    const driver = "/sys/bus/virtio/drivers/gpio_virtio";
+    const device = await guest.run(`cd ${driver} && echo virtio*`);
+    for (let round = 0; round < 2; round++) {
+      await guest.run("gpioset -t 0 LAMP=1");
+      assertEquals(await lamp(), 1);
+      await guest.run(`echo ${device} >${driver}/unbind`);
+      await until("the lamp's safe value", async () => await lamp() === 0);
+      assertEquals(
+        (await guest.exec("gpioinfo LAMP")).output.includes('LAMP"'),
+        false,
+      );
+      await guest.run(`echo ${device} >${driver}/bind`);
+    }
+    await guest.run("gpioset -t 0 LAMP=1");
+    assertEquals(await lamp(), 1);
+    // The VMM was there all the time.
+    assert(!service.process.stdout.includes('"event":"disconnected"'));
+    assert(!service.process.stdout.includes('"event":"fault"'));
+  },
+});

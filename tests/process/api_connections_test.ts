@@ -1,8 +1,9 @@
-/** What a connection to the control API carries, one thing after another. */
+/** Returns true if a process runs: one that waits to be reaped does not. */
 import { assert, assertEquals } from "@std/assert";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import { connectUnix, receive, send } from "../../ffi/unix_socket.ts";
+import { receive, send } from "../../ffi/socket_message.ts";
+import { connectUnix } from "../../ffi/unix_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "./server_usage.ts";
@@ -207,7 +208,7 @@ Deno.test("listeners that leave before they are answered are listeners no more",
     client.say(get("/v1/events"));
   }
   await until(
-    "nobody listens",
+    "no listener is left",
     async () =>
       /_listeners 0\n/.test(await service.client.metrics()) &&
       (await service.client.list()).length === 0,
@@ -284,7 +285,7 @@ Deno.test("listeners that read and leave are listeners no more", async () => {
   for (const listener of listeners) listener.hear(/event: snapshot\n.*\n/);
   for (const listener of listeners) listener[Symbol.dispose]();
   await until(
-    "nobody listens",
+    "no listener is left",
     async () => /_listeners 0\n/.test(await client.metrics()),
   );
   assertEquals(await settledFdCount(pid), fds, "fds leak");

@@ -1,10 +1,12 @@
-/** What the control API says of itself, judged by other people's programs. */
+/** Formats of the control API, judged by other people's programs. */
 import { assert, assertEquals } from "@std/assert";
 import { readText, sendRequest } from "../../src/client/http_request.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
+import type { AnySchema } from "../../src/client/message_schema.ts";
+import { ANSWERS, MESSAGES } from "../../src/client/messages.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { artefact } from "../environment/environment.ts";
 import { MetricsPage } from "../environment/metrics.ts";
@@ -147,4 +149,39 @@ Deno.test("what the description lists is there, and nothing else", async () => {
       assertEquals(await ask(method, path), expected, `${method} ${path}`);
     }
   }
+});
+
+/** Checks that a message is as the table of messages says. */
+function assertMessage(schema: AnySchema, message: unknown): void {
+  schema.check(message, "", ({ path, problem }) => {
+    throw new Error(`${path}: ${problem}: ${JSON.stringify(message)}`);
+  });
+}
+
+Deno.test("answers and events are as the table of messages says", async () => {
+  await withTraffic(async ({ client, lookClient }) => {
+    for (
+      const [path, schema] of [
+        ["/v1/aggregators", ANSWERS.aggregators],
+        ["/v1/aggregators/pins", MESSAGES.Aggregator],
+        ["/v1/aggregators/own/lines", ANSWERS.lines],
+        ["/v1/aggregators/none", MESSAGES.Error],
+        ["/healthz", MESSAGES.Health],
+      ] as const
+    ) {
+      const answer = await sendRequest(lookClient.socketPath, {
+        method: "GET",
+        path,
+      });
+      assertMessage(schema, JSON.parse(await readText(answer.body)));
+    }
+    const seen: string[] = [];
+    for await (const event of client.events()) {
+      assertMessage(MESSAGES.Event, event);
+      seen.push(event.event);
+      if (event.event === "snapshot") await client.pull("own", { "0": 0 });
+      if (event.event === "lines") break;
+    }
+    assertEquals(seen[0], "snapshot");
+  });
 });

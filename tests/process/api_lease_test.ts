@@ -3,17 +3,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import {
-  ApiService,
-  PROGRAM,
-  startLeaseHolder,
-} from "../environment/api_service.ts";
-import { artefact } from "../environment/environment.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_usage.ts";
+import { assertFdCount, settledFdCount } from "./server_usage.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 100;
 const GONE_LIMIT_MS = 1000;
@@ -69,7 +65,7 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
   }
   const names = (await service.client.list()).map(({ name }) => name);
   assertEquals(names, ["steady"]);
-  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  await assertFdCount(service.process.pid, fds);
   assert(slowest < GONE_LIMIT_MS, `${slowest} ms`);
 });
 
@@ -104,7 +100,7 @@ Deno.test("an aggregator goes with `await using`, and is gone when that is left"
   assertEquals(fileStatus(socket), undefined);
 });
 
-Deno.test("a lease's holder hears when somebody else ends the aggregator", async () => {
+Deno.test("a lease's holder is notified when another client ends the aggregator", async () => {
   await using service = await ApiService.start();
   const { client } = service;
   await using lease = await client.create({ name: "b", lines: ["sim/1"] });
@@ -174,10 +170,12 @@ Deno.test("watch waits for what is not there yet, and ends with the service", as
   await using service = await ApiService.start();
   const { socketPath } = service.lookClient;
   await using watch = new ChildProcess({
-    command: await artefact("deno"),
+    command: PROGRAM_FILE,
     args: [...PROGRAM, "watch", "later", "--api", socketPath],
   });
-  await watch.waitFor('no aggregator "later" yet', { stream: "stderr" });
+  await watch.waitFor('"later", which does not exist yet', {
+    stream: "stderr",
+  });
   await service.client.createLasting({ name: "other", lines: ["sim/1"] });
   await service.client.createLasting({ name: "later", lines: ["sim/1"] });
   await service.client.pull("later", { sim0: 1 });
@@ -185,5 +183,5 @@ Deno.test("watch waits for what is not there yet, and ends with the service", as
   assert(!watch.stdout.includes("other"), watch.stdout);
   service.process.kill("SIGKILL");
   assertEquals((await watch.waitForExit()).code, 1);
-  assert(watch.stderr.endsWith("the service is gone\n"), watch.stderr);
+  assert(watch.stderr.endsWith("the service has ended\n"), watch.stderr);
 });

@@ -1,4 +1,4 @@
-/** Whose a name is: the file's, a client's, and what a reload makes of that. */
+/** Owners of names: the file, a client, and a reload between them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient, ServiceError } from "../../src/client/client.ts";
 import { ConfigService } from "../environment/config_service.ts";
@@ -71,7 +71,7 @@ Deno.test("an aggregator that is removed and made at once is its maker's", async
   }
 });
 
-Deno.test("what a reload does is an event, whoever asked for it", async () => {
+Deno.test("a reload's result is an event, whatever requested it", async () => {
   await using service = await ConfigService.start(config("x"));
   const client = new ServiceClient(service.api);
   const told: string[] = [];

@@ -1,17 +1,17 @@
 /** The commands that talk to a service, as people and scripts call them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
-import { ApiService, PROGRAM } from "../environment/api_service.ts";
-import { artefact } from "../environment/environment.ts";
+import { ApiService } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { withDirectory } from "./run_rig.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
-async function start(
+function start(
   args: readonly string[],
   cwd?: string,
-): Promise<ChildProcess> {
+): ChildProcess {
   return new ChildProcess({
-    command: await artefact("deno"),
+    command: PROGRAM_FILE,
     args: [...PROGRAM, ...args],
     ...(cwd === undefined ? {} : { cwd }),
   });
@@ -94,7 +94,8 @@ Deno.test("a name that is a directory in a URL is no aggregator's", async () => 
     const { code, stderr } = await call(...args, "--api", api);
     assertEquals([code, stderr], [
       1,
-      `gpioagg: There is no aggregator "${args[1]}"\n`,
+      `gpioagg: There is no aggregator "${args[1]}"\n` +
+      "gpioagg: gpioagg list shows the aggregators\n",
     ]);
   }
 });
@@ -141,17 +142,17 @@ Deno.test("create ends within its limit, though its service stands still", async
     assertEquals(code, 1);
     assertStringIncludes(
       creation.stderr,
-      `Cannot tell whether plc0 is gone. Nobody answered at ${api} within 5 s`,
+      `Cannot tell whether plc0 is gone. No answer came from ${api} within 5 s`,
     );
     const list = await call("list", "--api", api);
     assertEquals([list.code, list.stdout], [1, ""]);
     assertStringIncludes(
       list.stderr,
-      `gpioagg: Nobody answered at ${api} within 10 s`,
+      `gpioagg: No answer came from ${api} within 10 s`,
     );
   } finally {
     service.process.kill("SIGCONT");
   }
-  // It goes on where it was: nobody holds the lease any more.
+  // It goes on: the lease has no holder any more.
   assert((await call("list", "--api", api)).code === 0);
 });

@@ -1,14 +1,14 @@
-/** What a configuration file says of the service's own sockets. */
+/** Settings of a configuration file for the service's own sockets. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import type { ApiEvent } from "../../src/client/protocol.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
-import { IrqType } from "../../src/virtio/gpio_protocol.ts";
-import { PROGRAM } from "../environment/api_service.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
+import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const QUIET_MS = 50;
 
@@ -37,7 +37,7 @@ async function withService(
     await Deno.mkdir(`${directory}/vms`);
     writeConfig(directory, api(directory));
     await using serve = new ChildProcess({
-      command: await artefact("deno"),
+      command: PROGRAM_FILE,
       args: [
         ...PROGRAM,
         "serve",
@@ -89,7 +89,7 @@ Deno.test("serve has the control API that its file says; what changes there need
       "vm",
     ]);
     const refused = await look.remove("vm").catch(String);
-    assertStringIncludes(String(refused), "may only look");
+    assertStringIncludes(String(refused), "it is for reading only");
     writeConfig(directory, "");
     assertEquals((await client.reload()).refused, [{
       aggregator: "",
@@ -174,7 +174,7 @@ aggregators:
   await listening;
   assertEquals(seen[2], "ARMED=1 (1)");
   assertEquals(driver.waitEvent(QUIET_MS)?.lineNumber, 1);
-  // Nobody watches any more: the guest has its interrupt as it was.
+  // No watcher any more: the guest has its interrupt as it was.
   driver.arm(1);
   await service.pull("plc0", "ARMED=0", "IDLE=0");
   assertEquals(driver.waitEvent(QUIET_MS), undefined);
@@ -192,7 +192,7 @@ Deno.test("a file with nothing but a control API serves what clients make", asyn
     const file = `${directory}/plant.yaml`;
     await Deno.writeTextFile(file, `api: { socket: ${directory}/api.sock }\n`);
     await using serve = new ChildProcess({
-      command: await artefact("deno"),
+      command: PROGRAM_FILE,
       args: [...PROGRAM, "serve", "--json", "--config", file],
       cwd: REPOSITORY,
     });

@@ -2,7 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
-import { EventStatus, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { EventStatus, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { QemuDouble } from "../doubles/qemu_double.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { until } from "../environment/wait.ts";
@@ -16,7 +16,7 @@ const LIMIT_MS = 5000;
 /** Long enough for an interrupt that should not come to come. */
 const QUIET_MS = 50;
 
-/** Where QEMU has its sockets: the double makes them there. */
+/** Directory of QEMU's sockets: the double makes them there. */
 const qemuDirectory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
 addEventListener("unload", () => {
   Deno.removeSync(qemuDirectory, { recursive: true });

@@ -9,21 +9,21 @@ import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
-import type { Client } from "../../src/tools/probe/client.ts";
-import { Connection } from "../../src/tools/probe/connection.ts";
+import type { Client } from "../../src/vhost_frontend/client.ts";
+import { Connection } from "../../src/vhost_frontend/connection.ts";
 import {
   DESCRIPTOR_INDIRECT,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_WRITE,
   type DriverRing,
-} from "../../src/tools/probe/driver_ring.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
+} from "../../src/vhost_frontend/driver_ring.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import {
   ConnectionError,
   RuleViolation,
   WaitTimeoutError,
-} from "../../src/tools/probe/errors.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
+} from "../../src/vhost_frontend/errors.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import {
   encodeConfig,
   encodeInflight,
@@ -32,7 +32,7 @@ import {
   encodeVringAddress,
   encodeVringFd,
   encodeVringState,
-} from "../../src/tools/probe/messages.ts";
+} from "../../src/vhost_frontend/messages.ts";
 import { FrontendRequest } from "../../src/vhost_user/protocol.ts";
 import { Service } from "../environment/service.ts";
 import { settledFdCount } from "./server_usage.ts";
@@ -104,7 +104,7 @@ function barrier(client: Client): void {
 const NOTHING = new Uint8Array(0);
 const PAGE = 0x1000;
 
-Deno.test("messages that nobody may send do not harm the next guest", async () => {
+Deno.test("forbidden messages do not harm the next guest", async () => {
   const acts: Record<string, Act> = {};
   const codes = Object.entries(FrontendRequest);
   for (const [name, code] of codes) {

@@ -1,9 +1,16 @@
 /** Under a service manager: readiness, watchdog, socket activation. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { fileStatus, listDirectory, readLink } from "../../ffi/files.ts";
+import { check, libc } from "../../ffi/libc.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { ServiceClient } from "../../src/client/client.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "./server_usage.ts";
@@ -49,7 +56,7 @@ Deno.test("serve uses the sockets that the manager listens at", async () => {
   await using manager = new ManagerDouble();
   const vm = manager.listen("plc0");
   const api = manager.listen("api");
-  // Whoever comes before the service waits, and is served then.
+  // A client that comes before the service waits, and is served then.
   const early = new ServiceClient(api).list();
   await manager.start([
     "--api",
@@ -116,6 +123,10 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
     assertEquals([socketPath, presentation], [vm, `at ${vm}`]);
     await write(`sim/${reload}`);
     assertEquals((await client.reload()).replaced, ["plc0"]);
+    await until("the status", () =>
+      manager.messages.includes(
+        `STATUS=Serving 1 aggregator with ${reload} lines, and the control API`,
+      ));
     using frontend = Frontend.open(vm, { timeoutMs: 10_000 });
     assertEquals(GpioDriver.attach(frontend).names().length, reload);
     frontend.disconnect();
@@ -130,7 +141,45 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
   assertEquals(await settledFdCount(manager.pid), fds, "fds leak");
 });
 
-Deno.test("a socket that nobody has a use for is told of at the start, and closed", async () => {
+/** A socket of this family and type; a listening one is bound by itself. */
+function socketOf(family: number, type: number, listens: boolean): OwnedFd {
+  const what = `socket ${family}/${type}`;
+  const { socket, listen } = libc();
+  const fd = new OwnedFd(
+    check(socket(family, type | 0o2000000, 0), "socket", what),
+    what,
+  );
+  if (listens) check(listen(fd.fd, 16), "listen", what);
+  return fd;
+}
+
+for (
+  const [name, family, type, listens, why] of [
+    ["api", 2, 1, true, "it is an IPv4 socket"],
+    ["api-look", 10, 1, true, "it is an IPv6 socket"],
+    ["plc0", 2, 1, true, "it is an IPv4 socket"],
+    ["plc0", 1, 2, false, "it is a unix datagram socket"],
+    ["api", 1, 1, false, "it neither listens nor is connected"],
+  ] as const
+) {
+  Deno.test(`a manager's socket by the name ${name} is refused if ${why}`, async () => {
+    await using manager = new ManagerDouble();
+    manager.give(name, socketOf(family, type, listens));
+    const { directory } = manager;
+    const error = await assertRejects(() =>
+      manager.start([
+        ...[`--api=${directory}/a.sock`, `--api-look=${directory}/l.sock`],
+        ...[`--socket-path=${directory}/v.sock`, "--name=plc0"],
+        "--line=sim/1",
+      ]), Error);
+    assertStringIncludes(
+      error.message,
+      `Cannot serve the socket that the service manager calls ${name}: ${why}`,
+    );
+  });
+}
+
+Deno.test("an unused socket is reported at the start, and closed", async () => {
   await using manager = new ManagerDouble();
   const unused = manager.listen("gpioagg-api.socket");
   manager.listen("plc0");
@@ -139,10 +188,10 @@ Deno.test("a socket that nobody has a use for is told of at the start, and close
   await manager.start(["--socket-path", socket, ...args]);
   assertStringIncludes(
     manager.log,
-    `nobody serves ${unused}, which the service manager listens at by the ` +
+    `no aggregator is served at ${unused}, which the service manager listens at by the ` +
       "name gpioagg-api.socket",
   );
-  assertEquals(manager.log.split("nobody serves").length, 2);
+  assertEquals(manager.log.split("no aggregator is served").length, 2);
   const held = listDirectory(`/proc/${manager.pid}/fd`)
     .map((fd) => readLink(`/proc/${manager.pid}/fd/${fd}`))
     .filter((link) => link === manager.socketLink("gpioagg-api.socket"));

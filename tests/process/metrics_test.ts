@@ -1,10 +1,10 @@
-/** What `/metrics` of a running service says of what really happened. */
+/** `/metrics` of a running service beside what really happened. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ConfigService } from "../environment/config_service.ts";

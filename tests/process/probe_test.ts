@@ -3,18 +3,18 @@
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import { acceptUnix, listenUnix, send } from "../../ffi/unix_socket.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { send } from "../../ffi/socket_message.ts";
+import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { Service } from "../environment/service.ts";
-
-const deno = await artefact("deno");
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 function start(...args: readonly string[]): ChildProcess {
   return new ChildProcess({
-    command: deno,
-    args: ["run", "-q", "-P=gpioagg", "src/cli/main.ts", "probe", ...args],
+    command: PROGRAM_FILE,
+    args: [...PROGRAM, "probe", ...args],
     cwd: REPOSITORY,
   });
 }
@@ -189,10 +189,10 @@ Deno.test("probe's usage errors have exit status 2 and a hint", async () => {
   const socket = served.socket("plc0");
   for (
     const [args, expected] of [
-      [[], "which socket?"],
+      [[], "missing SOCKET"],
       [[socket, "--set", "LAMP0"], "NAME=VALUE"],
       [[socket, "--get", "LAMP"], 'Did you mean "LAMP0"?'],
-      [[socket, "--frobnicate"], "unknown switch"],
+      [[socket, "--frobnicate"], "unknown option"],
     ] as const
   ) {
     const { code, stderr, stdout } = await probe(...args);

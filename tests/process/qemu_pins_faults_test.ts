@@ -1,4 +1,4 @@
-/** What `gpioagg serve` says of a QEMU that it cannot be used with. */
+/** Messages of `gpioagg serve` about a QEMU that cannot be used. */
 import { assertStringIncludes } from "@std/assert";
 import { RunningQemu, VIRT_PL061 } from "../doubles/running_qemu.ts";
 import { ConfigService } from "../environment/config_service.ts";
@@ -15,7 +15,7 @@ for (
       "the candidates, where several are meant",
       "",
       [second, VIRT_PL061],
-      'this board has 2 controllers of type "pl061". Say which by index: ' +
+      'this board has 2 controllers of type "pl061". Choose one with index: ' +
       "0: /machine/soc/device[6] at 0x9003000; " +
       "1: /machine/soc/secure at 0x90b0000",
     ],
@@ -23,7 +23,7 @@ for (
       "the types, where none is meant",
       ", device: imx.gpio",
       [VIRT_PL061],
-      "Types on this board that may be meant: pl061",
+      "Similar types on this board: pl061",
     ],
     [
       "the switch that QEMU lacks",

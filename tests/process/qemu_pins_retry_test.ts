@@ -1,7 +1,7 @@
-/** What a line does not take from its pin, of which no guest is told. */
+/** A line that does not take its pin's level, of which no guest is told. */
 import { assertEquals } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { ConfigService } from "../environment/config_service.ts";

@@ -1,9 +1,9 @@
-/** What is promised of a VM and its lines when `gpioagg run` dies. */
+/** Promises about a VM and its lines when `gpioagg run` dies. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus, listDirectory, readSmallFile } from "../../ffi/files.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import {
@@ -13,6 +13,7 @@ import {
   waiting,
   withDirectory,
 } from "./run_rig.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
   for (const trap of ["trap 'exit 0' TERM", "trap '' TERM"]) {
@@ -29,7 +30,7 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
     for (
       const text of [
         `run has died; its VM (process ${pid}) is ended`,
-        "its lines were simulated, and are gone with it",
+        "its lines were simulated, and have ended with it",
       ]
     ) await until(text, () => run.stderr.includes(text));
     const directory = socket!.slice(0, socket!.lastIndexOf("/"));
@@ -55,7 +56,7 @@ Deno.test("a guardian that is killed is followed by one that knows the VM", asyn
     const next = guardianOf(run.pid);
     return next !== undefined && next !== first;
   });
-  assert(run.stderr.includes("guardian was ended"), run.stderr);
+  assert(run.stderr.includes("guardian was killed"), run.stderr);
   assert(isRunning(Number(pid)));
   run.kill("SIGKILL");
   await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
@@ -72,7 +73,7 @@ async function killBoth(run: ChildProcess): Promise<void> {
   await until("the guardian's end", () => !isRunning(guardian));
 }
 
-/** Nobody answers at the socket: the VM's device is dead. */
+/** No back end answers at the socket: the VM's device is dead. */
 function checkDead(socket: string): void {
   let refused = "";
   try {
@@ -83,7 +84,7 @@ function checkDead(socket: string): void {
   assert(refused.includes("ECONNREFUSED"), refused);
 }
 
-/** Whether this machine has what ties a VM to its run. */
+/** Presence of the program that ties a VM to its run. */
 const { success: hasSetpriv } = await new Deno.Command("sh", {
   args: ["-c", "setpriv --pdeathsig TERM true"],
   stderr: "null",
@@ -111,7 +112,10 @@ Deno.test("without setpriv a VM runs on then, without its lines, as --help says"
   withDirectory(async (directory) => {
     await using help = await startRun(["--help"], ["true"]);
     await help.waitForExit();
-    assertStringIncludes(help.stdout, "If both are killed at once, nobody is");
+    assertStringIncludes(
+      help.stdout,
+      "If both are killed at once, no process is",
+    );
     const socket = `${directory}/vm.sock`;
     for (const program of ["sh", "sleep"]) {
       const [path] = ["/bin", "/usr/bin"].map((bin) => `${bin}/${program}`)
@@ -210,8 +214,9 @@ Deno.test("the guardian can make lines safe, wherever gpioagg was started", () =
     await using run = new ChildProcess({
       command: "sh",
       args: [
-        ...["-c", `exec "$@" 2>${log}`, "sh", await artefact("deno")],
-        ..."run -q -P=gpioagg src/cli/main.ts run".split(" "),
+        ...["-c", `exec "$@" 2>${log}`, "sh", PROGRAM_FILE],
+        ...PROGRAM,
+        "run",
         // A chip that may be absent: it is what a host without GPIO can offer.
         ...["--line", "gpiochip99/0,safe=0,optional"],
         ...["--", "sh", "-c", SAYS_PID, "{socket}"],
@@ -219,6 +224,38 @@ Deno.test("the guardian can make lines safe, wherever gpioagg was started", () =
       cwd: REPOSITORY,
     });
     await run.waitFor("started");
+    run.kill("SIGKILL");
+    const said = () => readSmallFile(log) ?? "";
+    const outcome = /(its lines are|not all of its lines are) in their safe/;
+    await until("the outcome", () => outcome.test(said()), 30_000);
+    assertStringIncludes(said(), "gpioagg: its lines are in their safe state");
+  }));
+
+Deno.test("the guardian makes lines safe without its program's file, directory, environment or a temporary directory", () =>
+  withDirectory(async (directory) => {
+    const log = `${directory}/log`;
+    const program = `${directory}/gpioagg`;
+    const place = `${directory}/place`;
+    await Deno.copyFile(PROGRAM_FILE, program);
+    await Deno.mkdir(place);
+    await using run = new ChildProcess({
+      command: "env",
+      args: [
+        "-i",
+        // Deno's cache: nothing is downloaded for this test.
+        `HOME=${Deno.env.get("HOME") ?? "/root"}`,
+        ...["sh", "-c", `exec "$@" 2>${log}`, "sh", program],
+        ...PROGRAM,
+        "run",
+        ...["--line", "gpiochip99/0,safe=0,optional"],
+        ...["--", "/bin/sh", "-c", "echo started; read -r line", "{socket}"],
+      ],
+      input: true,
+      cwd: place,
+    });
+    await run.waitFor("started");
+    await Deno.remove(program);
+    await Deno.remove(place);
     run.kill("SIGKILL");
     const said = () => readSmallFile(log) ?? "";
     const outcome = /(its lines are|not all of its lines are) in their safe/;

@@ -4,18 +4,17 @@
  * @module
  */
 import { listDirectory, readSmallFile } from "../../ffi/files.ts";
-import { PROGRAM } from "../environment/api_service.ts";
-import { artefact } from "../environment/environment.ts";
 import { ChildProcess, type ProcessOptions } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 /** Starts one; `options` are the process's. */
-export async function startRun(
+export function startRun(
   args: readonly string[],
   vmm: readonly string[],
   options: Pick<ProcessOptions, "cwd" | "env"> = {},
-): Promise<ChildProcess> {
+): ChildProcess {
   return new ChildProcess({
-    command: await artefact("deno"),
+    command: PROGRAM_FILE,
     args: [...PROGRAM, "run", ...args, "--", ...vmm],
     ...options,
   });
@@ -33,7 +32,7 @@ export async function withDirectory(
   }
 }
 
-/** Whether a process runs: one that waits to be reaped does not. */
+/** A connection to the control API carries one thing after another. */
 export function isRunning(pid: number): boolean {
   const stat = readSmallFile(`/proc/${pid}/stat`);
   return stat !== undefined && !/\) [ZX] /.test(stat);

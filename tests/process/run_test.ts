@@ -1,13 +1,13 @@
 /** `gpioagg run` with programs that stand in for a VMM. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
-import { ControlClient } from "../../src/daemon/control_client.ts";
+import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
-import { PROGRAM } from "../environment/api_service.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import { isRunning, startRun, waiting, withDirectory } from "./run_rig.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 5;
 
@@ -24,24 +24,36 @@ Deno.test("run gives the VM its socket, and ends with its status", async () => {
 Deno.test("run refuses what it cannot do, and starts nothing", async () => {
   const wrong: readonly (readonly [string[], string[], string])[] = [
     [["--line", "sim/1"], [], "no VMM to run"],
-    [["--line", "sim/1", "--respawn=often"], ["true"], '"often" is no rule'],
+    [
+      ["--line", "sim/1", "--respawn=often"],
+      ["true"],
+      '"often" is not a valid rule',
+    ],
     [["--line", "sim/1"], ["echo", "{crosvm}"], "{crosvm}: "],
     [["--line", "sim/1"], ["echo", "{qmeu}"], "Did you mean {qemu}?"],
-    [["--line", "sim/1"], ["echo"], "the VMM is not told of its lines' socket"],
-    [["--line", "sim/1", "--api", "x.sock"], ["true"], "--api: is for a serv"],
-    [["--config=x.yaml"], ["true"], "--config: is for a service"],
-    [[], ["true"], "has no lines"],
+    [["--line", "sim/1"], ["echo"], "the VMM is not given its lines' socket"],
+    [["--line", "sim/1", "--api", "x.sock"], ["true"], "--api: applies to a"],
+    [["--config=x.yaml"], ["true"], "--config: applies to a"],
+    [[], ["true"], "has no lines\ngpioagg: gpioagg run --line"],
+    [[], [], "no VMM to run\ngpioagg: gpioagg run --line"],
+    [["x", "--line=sim/1"], ["true"], "gpioagg: gpioagg run --line"],
+    [
+      ["--socket-path=a", "--socket-path=b", "--line=sim/1"],
+      ["true"],
+      "has no lines\ngpioagg: Give it lines: gpioagg run --line",
+    ],
   ];
   for (const [args, vmm, says] of wrong) {
     await using run = await startRun(args, vmm);
     assertEquals((await run.waitForExit()).code, 2, run.stderr);
     assert(run.stderr.includes(says), run.stderr);
+    assert(!run.stderr.includes("gpioagg serve --socket-path"), run.stderr);
   }
   const unfit: readonly (readonly [string, string])[] = [
     ["/no/such/vmm", "no such program"],
     ["no-such-vmm", "no such program"],
-    [REPOSITORY, "it is no program that can be run"],
-    [`${REPOSITORY}/deno.json`, "it is no program that can be run"],
+    [REPOSITORY, "it is not executable"],
+    [`${REPOSITORY}/deno.json`, "it is not executable"],
   ];
   for (const [program, says] of unfit) {
     await using run = await startRun(
@@ -111,11 +123,11 @@ Deno.test("a VM that goes on after SIGINT hears SIGTERM, and ends", async () => 
 });
 
 /** A `run` with a VM that is a shell, on a terminal of its own. */
-async function startOnTerminal(
+function startOnTerminal(
   vmm: string,
   after: string,
-): Promise<ChildProcess> {
-  const command = [await artefact("deno"), ...PROGRAM].join(" ");
+): ChildProcess {
+  const command = [PROGRAM_FILE, ...PROGRAM].join(" ");
   // script gives it a terminal, and that terminal's other end to us. The shell in
   // between is whichever $SHELL says: some end at ^C after what they wait for.
   return new ChildProcess({
@@ -205,7 +217,7 @@ Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in be
     await using run = await startRun(
       ["--respawn", "--socket-path", socket, "--line", "sim/2,safe=0"],
       [
-        await artefact("deno"),
+        Deno.execPath(),
         "run",
         "-q",
         "-P=unit",
@@ -257,8 +269,8 @@ Deno.test("run leaves no guardian behind, nor its private socket", async () => {
 Deno.test("run with pins inside QEMU wants them among QEMU's arguments", async () => {
   for (
     const [args, vmm, words] of [
-      [["--qemu-pins", "device=pl061"], "true", "Write {qemu-pins}"],
-      [["--qemu-pins", "device=pl061"], "{qemu}", "Write {qemu-pins}"],
+      [["--qemu-pins", "device=pl061"], "true", "Add {qemu-pins}"],
+      [["--qemu-pins", "device=pl061"], "{qemu}", "Add {qemu-pins}"],
       [[], "{qemu-pins}", "Add --qemu-pins device=TYPE"],
     ] as const
   ) {

@@ -1,21 +1,17 @@
 /** `gpioagg serve` as a process: its switches, its sockets, its end. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
+import { libc } from "../../ffi/libc.ts";
+import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { spawnDetached } from "../../ffi/spawn.ts";
 import { listenUnix, socketPair } from "../../ffi/unix_socket.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { Service } from "../environment/service.ts";
 import { until } from "../environment/wait.ts";
-
-const PROGRAM = [
-  "run",
-  "-q",
-  "-P=gpioagg",
-  `${REPOSITORY}/src/cli/main.ts`,
-];
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 interface Outcome {
   code: number;
@@ -25,7 +21,7 @@ interface Outcome {
 
 async function gpioagg(...args: string[]): Promise<Outcome> {
   const { code, stdout, stderr } = await new Deno.Command(
-    await artefact("deno"),
+    PROGRAM_FILE,
     { args: [...PROGRAM, ...args], cwd: REPOSITORY, stdin: "null" },
   ).output();
   const decoder = new TextDecoder();
@@ -128,7 +124,7 @@ Deno.test("serve replaces the socket of a dead process, and leaves a living one'
     const socket = `${directory}/a.sock`;
     listenUnix(socket).close();
     await using first = new ChildProcess({
-      command: await artefact("deno"),
+      command: PROGRAM_FILE,
       args: [...PROGRAM, "serve", "--socket-path", socket, "--line", "sim/1"],
       cwd: REPOSITORY,
     });
@@ -151,7 +147,10 @@ Deno.test("serve says that its socket's directory is missing", async () => {
     ..."serve --socket-path /nowhere/x.sock --line sim/1".split(" "),
   );
   assertEquals(code, 1);
-  assertMatch(stderr, /^gpioagg: .*\/nowhere\/x.sock.*ENOENT/);
+  assertMatch(
+    stderr,
+    /^gpioagg: .*\/nowhere\/x.sock: directory \S+ does not exist/,
+  );
 });
 
 Deno.test("an fd that is not open is one line", async () => {
@@ -163,10 +162,9 @@ Deno.test("an fd that is not open is one line", async () => {
 });
 
 /** Starts `serve --fd N` with an inherited fd; it ends with the last test. */
-async function serveAtFd(fd: number): Promise<number> {
-  const deno = await artefact("deno");
-  return spawnDetached(deno, [
-    deno,
+function serveAtFd(fd: number): number {
+  return spawnDetached(PROGRAM_FILE, [
+    PROGRAM_FILE,
     ...PROGRAM,
     "serve",
     "--fd",
@@ -219,12 +217,42 @@ Deno.test("serve --fd takes a connection that it inherited, and ends with it", a
   await until("its end", () => !isRunning(pid));
 });
 
-Deno.test("serve --fd says that the fd is no socket", async () => {
+Deno.test("serve --fd reports an fd that is not a socket", async () => {
   const { code, stderr } = await gpioagg(
     ..."serve --fd 0 --line sim/1".split(" "),
   );
   assertEquals(code, 1);
   assertMatch(stderr, /fd 0.*ENOTSOCK/);
+});
+
+Deno.test("serve --fd refuses a socket that is not a unix stream socket", async () => {
+  using socket = new OwnedFd(libc().socket(2, 1 | 0o2000000, 0), "TCP");
+  libc().listen(socket.fd, 1);
+  const log = await Deno.makeTempFile();
+  try {
+    spawnDetached("/bin/sh", [
+      ...[
+        "sh",
+        "-c",
+        'log=$1; shift; "$@" 2>"$log"; echo "status $?" >>"$log"',
+      ],
+      ...["sh", log, PROGRAM_FILE, ...PROGRAM],
+      ...["serve", "--fd", String(socket.fd), "--line", "sim/1"],
+    ], { inherit: [socket.fd] });
+    await until(
+      "the end of serve",
+      () => Deno.readTextFileSync(log).includes("status"),
+      30_000,
+    );
+    assertMatch(
+      Deno.readTextFileSync(log),
+      new RegExp(
+        `Cannot serve fd ${socket.fd}: it is an IPv4 socket, .*\nstatus 2`,
+      ),
+    );
+  } finally {
+    await Deno.remove(log);
+  }
 });
 
 Deno.test("sim shows and pulls lines, and says what it cannot do", async () => {
@@ -244,15 +272,31 @@ Deno.test("sim shows and pulls lines, and says what it cannot do", async () => {
   for (
     const [args, code, says] of [
       [[socket, "OUT=1"], 1, 'cannot find line "OUT"'],
-      [[socket, "IN=7"], 2, 'cannot take "IN=7"'],
+      [[socket, "IN=7"], 2, 'invalid argument "IN=7"'],
       [["nowhere.sock", "IN=1"], 1, "is a gpioagg serve running"],
-      [[], 2, "None was named"],
+      [[], 2, "missing SOCKET or NAME"],
     ] as const
   ) {
     const refused = await gpioagg("sim", ...args);
     assertEquals(refused.code, code, refused.stderr);
     assert(refused.stderr.includes(says), refused.stderr);
   }
+});
+
+Deno.test("sim fails for a line that is driven, and keeps the pull", async () => {
+  await using service = await Service.start({
+    a: ["sim/1,as=OUT,direction=output,initial=0", "sim/1,as=IN"],
+  });
+  const socket = service.socket("a");
+  const { code, stderr } = await gpioagg("sim", socket, "OUT=1", "IN=1");
+  assertEquals(code, 1);
+  assertEquals(
+    stderr,
+    'gpioagg: the guest drives line "OUT" of a as an output: the pull ' +
+      "takes effect once it is an input\n",
+  );
+  assertEquals((await service.lines("a"))["IN"]?.value, 1);
+  assertEquals((await service.lines("a"))["OUT"]?.value, 0);
 });
 
 Deno.test("demo does the main job", async () => {

@@ -1,15 +1,16 @@
 /**
- * What a server process uses, for finding leaks.
+ * Resources that a server process uses, for finding leaks.
  *
  * @module
  */
+import { assertEquals } from "@std/assert";
 import { listDirectory, readSmallFile } from "../../ffi/files.ts";
 
 const QUIET_MS = 100;
 const LIMIT_MS = 5000;
 
 /**
- * How many fds a process has, once the number stands still: a server takes
+ * Returns the number of fds of a process, once it stands still: a server takes
  * note of a lost connection a moment after it was lost.
  *
  * @throws {Error} If it does not stand still.
@@ -24,6 +25,22 @@ export async function settledFdCount(pid: number): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
   }
   throw new Error(`The fds of process ${pid} change for ever: ${last} now`);
+}
+
+/**
+ * Waits until a process has as many fds as before: a service under load settles
+ * later than its count of fds does.
+ */
+export async function assertFdCount(
+  pid: number,
+  before: number,
+): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS;
+  let count = await settledFdCount(pid);
+  while (count !== before && performance.now() < deadline) {
+    count = await settledFdCount(pid);
+  }
+  assertEquals(count, before, "fds leak");
 }
 
 /** The memory that a process has. **Units**: MB. */

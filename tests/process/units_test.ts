@@ -1,8 +1,9 @@
 /** The systemd units and the CDI file, as other programs take them. */
 import { assert, assertEquals } from "@std/assert";
-import { ApiService, PROGRAM } from "../environment/api_service.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { lacksTool, runTool } from "../environment/tool.ts";
+import { LAUNCHER, PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const UNITS = `${REPOSITORY}/scripts/systemd`;
 
@@ -24,14 +25,19 @@ Deno.test({
         // A program has to be there to be accepted: the checkout's own.
         const installed = text.replaceAll(
           "/usr/bin/gpioagg",
-          `${REPOSITORY}/scripts/gpioagg`,
+          LAUNCHER,
         );
         const file = `${directory}/${name.replace("@", "@plc0")}`;
         await Deno.writeTextFile(`${directory}/${name}`, installed);
         await Deno.writeTextFile(file, installed);
         files.push(file);
+        // Whatever takes too much ends in its own unit, not the host.
+        if (!/^ExecStart=\S+ serve /m.test(installed)) continue;
+        for (const limit of ["MemoryMax=", "TasksMax="]) {
+          assert(installed.includes(`\n${limit}`), `${name}: ${limit}`);
+        }
       }
-      assertEquals(files.length, 4);
+      assertEquals(files.length, 5);
       await Deno.mkdir(`${directory}/gpioagg.service.d`);
       await Deno.copyFile(
         `${UNITS}/kernel-chips.conf`,
@@ -50,10 +56,10 @@ Deno.test({
       for (const file of files) {
         const command = /^ExecStart=\S+ (.*)$/m.exec(
           await Deno.readTextFile(file),
-        )?.[1];
+        )?.[1]?.replace(" -- $VMM", "");
         if (command === undefined) continue;
         const { success, stderr } = await new Deno.Command(
-          await artefact("deno"),
+          PROGRAM_FILE,
           { args: [...PROGRAM, ...command.split(" "), "--help"] },
         ).output();
         assert(success, new TextDecoder().decode(stderr));
@@ -69,7 +75,7 @@ Deno.test("cdi writes what a service serves, whole", async () => {
     aggregators: { plc0: ["sim/2"] },
   });
   const file = `${service.directory}/gpioagg.json`;
-  const { success, stderr } = await new Deno.Command(await artefact("deno"), {
+  const { success, stderr } = await new Deno.Command(PROGRAM_FILE, {
     args: [
       ...PROGRAM,
       "cdi",

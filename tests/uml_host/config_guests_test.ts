@@ -140,7 +140,7 @@ Deno.test("a guest that is killed leaves each line as its rule says, a paused on
     label: "rules",
     lines: 5,
   });
-  // What a line that nobody drives shows.
+  // Value of a line that is not driven.
   for (const line of [0, 1, 2, 3, 4]) await chip.pull(line, "down");
   await using service = await ConfigService.start((directory) => `
 aggregators:

@@ -2,9 +2,15 @@
  * A configuration file on simulated chips: what its rules do is seen on the
  * chips' side, by guests of our own.
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
@@ -260,3 +266,22 @@ Deno.test("check --live knows the chips, their lines and who has them", async ()
   assert(problems[3].includes("aggregators.x.lines[4]"));
   assertEquals(notes.length, 1);
 });
+
+for (const how of ["in the reactor", "in lanes"]) {
+  Deno.test(`a line that another process shares is refused with what to do (${how})`, async () => {
+    await using chips = await twoChips();
+    const config = (name: string) => (directory: string) => `
+defaults: { lane: ${how === "in lanes"} }
+aggregators:
+  ${name}:
+    vhost-user: ${directory}/${name}.sock
+    lines: [{ chip: ${chips.io.name}, offset: 0, shared: true }]
+`;
+    await using _first = await ConfigService.start(config("plc0"));
+    const error = await assertRejects(() =>
+      ConfigService.start(config("plc1"))
+    );
+    assertStringIncludes(String(error), 'held by "gpioagg/plc0"');
+    assertStringIncludes(String(error), "put both aggregators into one file");
+  });
+}

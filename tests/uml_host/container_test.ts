@@ -9,7 +9,9 @@ import { Podman } from "./podman_rig.ts";
 import { shell } from "./shell.ts";
 
 const START_LIMIT_MS = 30_000;
-const API_SOCKET = "/run/gpioagg/api.sock";
+/** The container's own: what is in /run/gpioagg is the host's. */
+const DIRECTORY = "/run/gpioagg-service";
+const API_SOCKET = `${DIRECTORY}/api.sock`;
 const SERVICE_USER = 65534;
 const CHIP_GROUP = 995;
 
@@ -29,7 +31,7 @@ Deno.test("a container serves chips that it was given, to host and containers", 
   await shell(`
     chgrp ${CHIP_GROUP} ${chip.path}
     chmod 660 ${chip.path}
-    install -d -o ${SERVICE_USER} -g ${SERVICE_USER} /run/gpioagg
+    install -d -o ${SERVICE_USER} -g ${SERVICE_USER} ${DIRECTORY}
   `);
   await podman.runImage(
     "--detach",
@@ -38,8 +40,11 @@ Deno.test("a container serves chips that it was given, to host and containers", 
     "--cap-drop=all",
     `--device=${chip.path}`,
     `--group-add=${CHIP_GROUP}`,
-    "--volume=/run/gpioagg:/run/gpioagg",
+    `--volume=${DIRECTORY}:${DIRECTORY}`,
     "gpioagg",
+    "serve",
+    `--api=${API_SOCKET}`,
+    `--api-look=${DIRECTORY}/look.sock`,
   );
   try {
     const client = new ServiceClient(API_SOCKET);
@@ -72,8 +77,13 @@ Deno.test("a container serves chips that it was given, to host and containers", 
       "--output",
       `${podman.root}/etc/cdi/gpioagg.json`,
     );
-    assertEquals(written, { code: 0, stdout: "", stderr: "" });
-    // Somebody else's containers get what they are given by name, and no more.
+    assertEquals([written.code, written.stdout], [0, ""]);
+    // The service's own user decides what is at its sockets.
+    assertMatch(
+      written.stderr,
+      /^gpioagg: others can write to the directory \/run\/gpioagg-service .*\n$/,
+    );
+    // Other containers get what they are given by name, and no more.
     const inContainer = (script: string, ...devices: readonly string[]) =>
       podman.runImage(
         "--rm",
@@ -113,5 +123,5 @@ Deno.test("a container serves chips that it was given, to host and containers", 
   }
   const status = "--format={{.State.Status}} {{.State.ExitCode}}";
   assertEquals(await podman.run("inspect", status, "service"), "exited 0");
-  assertEquals(fileStatus("/run/gpioagg/press.sock"), undefined);
+  assertEquals(fileStatus(`${DIRECTORY}/press.sock`), undefined);
 });

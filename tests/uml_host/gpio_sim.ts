@@ -10,6 +10,7 @@ import {
   SimChip,
   type SimChipOptions,
 } from "../environment/gpio_sim.ts";
+import { activeKernel } from "../doubles/gpio_kernel/kernel.ts";
 
 /** An edge is reported well within this time, or not at all. */
 export const EVENT_LIMIT_MS = 5000;
@@ -23,7 +24,9 @@ export const QUIET_MS = 50;
  * @throws {Error} when its device file is a link: the test would drive whatever
  * real chip that leads to.
  */
-export async function simChip(options: SimChipOptions): Promise<SimChip> {
+export async function simChip(
+  options: SimChipOptions,
+): Promise<SimChip> {
   const chip = await SimChip.create(localFiles, options);
   const kind = fileStatus(chip.path, { followLinks: false })?.kind;
   if (kind !== "character device") {
@@ -37,6 +40,7 @@ export async function simChip(options: SimChipOptions): Promise<SimChip> {
 
 /** Lets simulated hardware settle: changes of a pull reach the reader by then. */
 export async function settle(): Promise<void> {
+  if (activeKernel() !== undefined) return;
   await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
 }
 

@@ -1,14 +1,14 @@
 /**
- * What the tests of kernel chips share: gpioagg as a process of its own, and
- * a look at what it left.
+ * Shared parts of the tests of kernel chips: gpioagg as a process of its own,
+ * and a look at what it left.
  *
  * @module
  */
 import { fileStatus, listDirectory } from "../../ffi/files.ts";
-import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import type { InventoryChip } from "../../src/kernel_chip/inventory.ts";
-import { until } from "../../src/kernel_chip/until.ts";
+import { waitUntil } from "../../src/async/wait.ts";
 
 /** A process takes a second or two to start in User-Mode Linux. */
 const START_LIMIT_MS = 30_000;
@@ -34,25 +34,18 @@ export function startIn(
   wrapper: Wrapper,
   args: readonly string[],
 ): ChildProcess {
-  const [command, ...words] = [...wrapper, Deno.execPath()];
+  const [command, ...words] = [...wrapper, PROGRAM_FILE];
   return new ChildProcess({
     command: command!,
     args: [
       ...words,
-      "run",
-      "--quiet",
-      "--no-check",
-      "--cached-only",
-      "--config",
-      `${REPOSITORY}/deno.json`,
-      "--permission-set=gpioagg",
-      `${REPOSITORY}/src/cli/main.ts`,
+      ...PROGRAM,
       ...args,
     ],
   });
 }
 
-/** What a program did. */
+/** Result of a program. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -132,13 +125,16 @@ export async function msUntilGone(
   limitMs: number,
 ): Promise<number> {
   const start = performance.now();
-  if (!await until(() => fileStatus(path) === undefined, limitMs)) {
+  if (!await waitUntil(() => fileStatus(path) === undefined, limitMs)) {
     throw new Error(`${path} is still there after ${limitMs} ms`);
   }
   return performance.now() - start;
 }
 
-/** What is left of any kernel chip: devices, groups in configfs, records. */
+/**
+ * Returns what is left of any kernel chip: devices, groups in configfs,
+ * records.
+ */
 export function leftovers(): string[] {
   const list = (path: string) =>
     fileStatus(path) === undefined ? [] : listDirectory(path);

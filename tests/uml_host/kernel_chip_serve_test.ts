@@ -2,19 +2,28 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
+import { MetricsPage } from "../environment/metrics.ts";
+import { ServiceClient } from "../../src/client/client.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
-import { gpioagg } from "./kernel_chip_rig.ts";
+import {
+  gpioagg,
+  holdChip,
+  kernelCommand,
+  startIn,
+} from "./kernel_chip_rig.ts";
 
 async function serving(config: string): Promise<ChildProcess> {
   const file = await Deno.makeTempFile({ suffix: ".yaml" });
   await Deno.writeTextFile(file, config);
   return new ChildProcess({
-    command: await artefact("deno"),
+    command: PROGRAM_FILE,
     args: [
-      ..."run -q -P=gpioagg src/cli/main.ts serve --json --config".split(" "),
+      ...PROGRAM,
+      ..."serve --json --config".split(" "),
       file,
     ],
     cwd: REPOSITORY,
@@ -83,7 +92,52 @@ Deno.test("a service tells that others took its kernel chip down, and serves on"
   const [told] = await service.waitFor(/{.*"event":"unplugged".*}/);
   const { aggregator, detail } = JSON.parse(told);
   assertEquals(aggregator, "press");
-  assertMatch(detail, /^\/dev\/gpiochip\d+ was taken down by somebody else$/);
+  assertMatch(detail, /^\/dev\/gpiochip\d+ was removed by another process$/);
+  service.kill("SIGTERM");
+  assertEquals((await service.waitForExit()).code, 0, service.stderr);
+});
+
+Deno.test("a kernel chip that has lost a chip behind it is reported everywhere", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 4 });
+  await using held = await holdChip("--name=own", `--line=${chip.name}/2`);
+  const directory = await Deno.makeTempDir();
+  const api = `--api=${directory}/api.sock`;
+  await using service = await serving(
+    `${configOf(chip)}api: { socket: ${directory}/api.sock }\n`,
+  );
+  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 30_000 });
+  const { name } = chip;
+  const before = await gpioagg("list", api);
+  assertMatch(before.stdout, /press +2 +chip not in use/, before.stderr);
+  await using watch = startIn([], ["watch", api]);
+  await watch.waitFor(/press/, { timeoutMs: 30_000 });
+
+  await chip.unplug();
+  const lost = new RegExp(
+    `${name} is gone: its lines of /dev/gpiochip\\d+ fail until the chip is ` +
+      "made again",
+  );
+  const [told] = await service.waitFor(/{.*"event":"unplugged".*again.*}/);
+  assertMatch(JSON.parse(told).detail, lost);
+  await watch.waitFor(lost);
+  await held.process.waitFor(lost, { stream: "stderr" });
+  const list = await gpioagg("list", api);
+  assertMatch(list.stdout, /press +2 +source chip gone/);
+  const show = await gpioagg("show", "press", api);
+  assertMatch(show.stdout, new RegExp(`which has lost ${name}`));
+  const kernel = await kernelCommand("list");
+  for (const one of ["own", "press"]) {
+    assertMatch(kernel.stdout, new RegExp(`${one} .*, ${name} is gone`));
+  }
+  const client = new ServiceClient(`${directory}/api.sock`);
+  assertEquals((await client.show("press")).kernelChip?.lostChips, [name]);
+  const metrics = new MetricsPage(await client.metrics());
+  assertEquals(metrics.sum("gpioagg_kernel_chip_lost_chips"), 1);
+
+  // Its lines do not return with the chip, and neither does the word go.
+  await chip.plug();
+  const after = await gpioagg("list", api);
+  assertMatch(after.stdout, /press +2 +source chip gone/);
   service.kill("SIGTERM");
   assertEquals((await service.waitForExit()).code, 0, service.stderr);
 });

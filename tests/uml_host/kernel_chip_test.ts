@@ -105,7 +105,7 @@ for (const through of INTERFACES) {
     request.setValue(2, 0);
     assertEquals(await sim.expander.level(0), 0);
 
-    // The lines are nobody else's meanwhile.
+    // The lines are held meanwhile.
     using soc = Chip.open(sim.soc.path);
     assertEquals(soc.lineInfo(1).consumer, chip.label);
 
@@ -177,9 +177,9 @@ for (const through of INTERFACES) {
       const [spec, code, words] of [
         ["soc/7", 1, 'busy (EBUSY), held by "board"'],
         ["soc/8", 2, "its last is 7"],
-        ["NOBODY", 2, 'no chip of this host has a line named "NOBODY"'],
+        ["NO_SUCH", 2, 'no chip of this host has a line named "NO_SUCH"'],
         ["STOP,active-low", 2, "a kernel chip cannot invert a line"],
-        ["sim/2", 2, "a kernel chip cannot hold such a line"],
+        ["sim/2", 2, "a kernel chip cannot have such a line"],
       ] as const
     ) {
       const outcome = await kernelCommand(
@@ -209,6 +209,43 @@ Deno.test("gc finds a chip whose maker died before it knew which one sysfs had m
   await Deno.writeTextFile(path, JSON.stringify(unfinished));
   assertEquals((await kernelCommand("gc")).code, 0);
   assertEquals(fileStatus(dead.chip.path!), undefined);
+  assertEquals(leftovers(), []);
+});
+
+Deno.test("gc believes no record that takes a living maker's chip for a dead one's", async () => {
+  await using _sim = await simChips();
+  await using victim: HeldChip = await holdChip(
+    ...["--interface=sysfs", "--line=STOP", "--name=victim"],
+  );
+  const path = await recordOf("victim");
+  const place = path.slice(0, path.lastIndexOf("/"));
+  const text = await Deno.readTextFile(path);
+  const { guardian: _, ...known } = JSON.parse(text);
+  const dead = { ...known, maker: { ...known.maker, startTime: "1" } };
+  const refused = async (reason: string) => {
+    const { code, stderr } = await kernelCommand("gc");
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, reason);
+    assert(fileStatus(victim.chip.path!) !== undefined);
+  };
+  // As a container that shares the directory can: another record of the device,
+  // one of other lines, and a change of the maker's own.
+  const id = "planted.0123456789abcdef";
+  const planted = `${place.slice(0, place.lastIndexOf("/"))}/${id}`;
+  await Deno.mkdir(planted);
+  const plant = (record: unknown) =>
+    Deno.writeTextFile(`${planted}/record.json`, JSON.stringify(record));
+  await plant({ ...dead, name: "planted", id });
+  await refused("is the chip victim as well, which is held");
+  await Deno.remove(planted, { recursive: true });
+  await Deno.remove(`${place}/alive`);
+  await Deno.writeTextFile(path, JSON.stringify({ ...dead, lines: [] }));
+  await refused("does not have the lines");
+  await Deno.writeTextFile(path, JSON.stringify(dead));
+  await refused("its guardian is running");
+  await Deno.writeTextFile(path, text);
+  victim.process.kill("SIGTERM");
+  await victim.process.waitForExit();
   assertEquals(leftovers(), []);
 });
 
@@ -259,11 +296,11 @@ Deno.test("a chip's node is for whom it was asked for, and for those lines only"
     (await run("/bin/sh", ["-c", 'exec 3<>"$1"', "sh", node], user)).code === 0;
   assertEquals(await canOpen(path), true);
   assertEquals(await canOpen(sim.soc.path), false);
-  const nobody = await kernelCommand(
+  const unknownUser = await kernelCommand(
     ...["create", "--line=START", "--owner=no-such-user"],
   );
-  assertEquals(nobody.code, 2);
-  assertStringIncludes(nobody.stderr, 'there is no user "no-such-user"');
+  assertEquals(unknownUser.code, 2);
+  assertStringIncludes(unknownUser.stderr, 'there is no user "no-such-user"');
 });
 
 Deno.test("a holder whose chip is removed by force says so and ends", async () => {
@@ -272,7 +309,7 @@ Deno.test("a holder whose chip is removed by force says so and ends", async () =
   const removed = await kernelCommand("remove", "plc0", "--force");
   assertEquals(removed.code, 0, removed.stderr);
   assertEquals((await held.process.waitForExit()).code, 1);
-  assertStringIncludes(held.process.stderr, "taken down by somebody else");
+  assertStringIncludes(held.process.stderr, "removed by another process");
   assertEquals(leftovers(), []);
 });
 
@@ -308,14 +345,17 @@ Deno.test("list shows chips that others made, and gc leaves them", async () => {
 Deno.test("gpioagg kernel tells wrong usage, with status 2", async () => {
   for (
     const [args, words] of [
-      [["mend"], 'cannot "mend" kernel chips'],
+      [["mend"], 'unknown action "mend"'],
       [["creat"], "Did you mean gpioagg kernel create?"],
-      [["create"], "a chip has at least one line"],
-      [["create", "--line=soc/0", "--name=a/b"], "is no name for a chip"],
-      [["create", "--line=soc/0", "--mode=9"], '"9" is no mode'],
-      [["remove"], "which chips?"],
+      [["create"], "a chip must have at least one line"],
+      [
+        ["create", "--line=soc/0", "--name=a/b"],
+        "is not a valid name for a chip",
+      ],
+      [["create", "--line=soc/0", "--mode=9"], '"9" is not a valid file mode'],
+      [["remove"], "missing NAME"],
       [["remove", "nothing"], 'there is no chip "nothing"'],
-      [["list", "all"], 'cannot take the argument "all"'],
+      [["list", "all"], 'unexpected argument "all"'],
     ] as const
   ) {
     const outcome = await kernelCommand(...args);

@@ -1,5 +1,5 @@
 /**
- * What we believe of the kernel's GPIO uAPI, asked of the kernel itself through
+ * Assumptions about the kernel's GPIO uAPI, asked of the kernel itself through
  * the bare ioctls: when one of these fails, the kernel is not what the library
  * was written for.
  */

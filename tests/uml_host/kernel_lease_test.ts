@@ -23,7 +23,7 @@ function isUsed(chip: SimChip, offset: number): boolean {
   return opened.lineInfo(offset).used;
 }
 
-/** Requests a line and gives it back: nobody else has it, then. */
+/** Requests a line and releases it: no other consumer has it, then. */
 function borrow(chip: SimChip, offset: number): void {
   using opened = Chip.open(chip.path);
   using _request = opened.requestLines({
@@ -228,7 +228,7 @@ Deno.test("a kernel chip that others take down ends its lease, and is told of", 
   assertEquals((await events.next()).value, {
     event: "unplugged",
     aggregator: "press",
-    detail: `${lease.chipPath} was taken down by somebody else`,
+    detail: `${lease.chipPath} was removed by another process`,
   });
   assertEquals((await events.next()).value, {
     event: "removed",
@@ -281,7 +281,7 @@ Deno.test("a kernel chip that cannot be had is refused, and leaves nothing", asy
   const line = `${chip.name}/0`;
   const bad: readonly (readonly [string[], object, number, string])[] = [
     [[line, `${chip.name}/1`], {}, 409, 'busy (EBUSY), held by "gpioagg'],
-    [[line, line], {}, 400, "is asked for twice"],
+    [[line, line], {}, 400, "is requested twice"],
     [["gpiochip99/0"], {}, 400, 'there is no chip "gpiochip99"'],
     [[`${line},safe=0`], {}, 400, "into a safe state"],
     [[`${line},as=A`], { interface: "sysfs" }, 400, "cannot name a line"],

@@ -1,6 +1,6 @@
 /**
- * Whose a kernel chip is: what is somebody else's is never taken down, what a
- * dead maker left always is, whenever it died.
+ * Ownership of kernel chips: one of another maker is never taken down, one that
+ * a dead maker left always is, whenever it died.
  */
 import {
   assert,
@@ -106,7 +106,7 @@ function foreignChip(text: string): Disposable & { device: string } {
   };
 }
 
-Deno.test("a group in configfs that somebody else made lives on when a maker comes upon it", async () => {
+Deno.test("a group in configfs that another process made lives on when a maker comes upon it", async () => {
   await using sim = await soc();
   const intent = intentOf(linesOf(sim, 0), "configfs");
   const group = `${CONFIGFS}/${intent.id}`;
@@ -118,7 +118,7 @@ Deno.test("a group in configfs that somebody else made lives on when a maker com
     await assertRejects(
       () => makeChip(records, intent, wanted(intent), {}),
       Error,
-      "somebody else made it",
+      "another process has made it",
     );
     assertEquals(readSmallFile(`${group}/live`), "1\n");
     assertEquals(await records.list(), []);
@@ -167,7 +167,7 @@ Deno.test("makers in containers that share /run are known to live, and given up 
   );
   for (const wrapper of [[], CONTAINER]) {
     const collected = await gpioaggIn(wrapper, "kernel", "gc");
-    assertEquals(collected.stdout, "nothing was left over\n");
+    assertEquals(collected.stdout, "no chip was left over\n");
   }
   for (const { chip } of [inside, outside]) {
     assert(fileStatus(chip.path!) !== undefined);
@@ -266,7 +266,7 @@ async function killedMaker(
   return record;
 }
 
-/** Where the kernel does not show what a device was asked for with: before 6.16. */
+/** Command prefix that hides configfs, as before Linux 6.16. */
 const NO_CONFIGFS: Wrapper = [
   ...["unshare", "--mount", "/bin/sh", "-c"],
   'umount /sys/kernel/config && exec "$0" "$@"',
@@ -325,7 +325,7 @@ Deno.test("a maker that is killed when it has made nothing of effect leaves noth
   await killedMaker(intent, "made");
   assertEquals(leftovers(), []);
   await killedMaker(intent, "begun");
-  assertEquals((await kernelCommand("gc")).stdout, "nothing was left over\n");
+  assertEquals((await kernelCommand("gc")).stdout, "no chip was left over\n");
   assertEquals(leftovers(), []);
 });
 
@@ -340,7 +340,7 @@ Deno.test("a chip of the wrong lines is taken down: another chip has the label",
     await assertRejects(
       () => makeChip(records, intent, lines, {}),
       Error,
-      "has not the lines that were asked for",
+      "does not have the requested lines",
     );
     assertEquals(leftovers(), []);
   }
@@ -397,7 +397,7 @@ Deno.test("a chip whose node cannot be given away, or does not come, is taken do
     for (
       const [wrapper, words] of [
         [powerless, "EPERM"],
-        [oldNodes, "no device node in /dev was seen"],
+        [oldNodes, "no device node appeared in /dev"],
       ] as const
     ) {
       const outcome = await gpioaggIn(
@@ -464,7 +464,7 @@ Deno.test("remove looks at what there is when it is its turn", async () => {
   assertEquals(leftovers(), []);
 });
 
-/** Whether a process has a file open whose path ends like that. */
+/** Returns true if a process has a file open whose path ends like that. */
 function hasOpen(pid: number, end: string): boolean {
   const fds = `/proc/${pid}/fd`;
   return listDirectory(fds).some((fd) =>

@@ -1,4 +1,4 @@
-/** Lines in lanes: removed is free, for whoever is next. */
+/** Lines in lanes: a removed line is free for the next user. */
 import { assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
 import { ApiService } from "../environment/api_service.ts";
@@ -16,7 +16,7 @@ const RULES = {
   combined: ",lane,direction=output,safe=0,combine=or",
 } as const;
 
-/** Offsets of lines that somebody has. */
+/** Offsets of lines that are in use. */
 function used(watcher: Chip): number[] {
   return watcher.lines().filter(({ used }) => used).map(({ offset }) => offset);
 }

@@ -2,19 +2,16 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction } from "../../src/virtio/gpio_protocol.ts";
-import {
-  ApiService,
-  PROGRAM,
-  startLeaseHolder,
-} from "../environment/api_service.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction } from "../../src/virtio/gpio/protocol.ts";
+import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "../process/server_usage.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 100;
 const GONE_LIMIT_MS = 1000;
@@ -123,7 +120,7 @@ Deno.test("a maker cannot have a line that is busy, and leaves nothing half-done
 
 Deno.test("run is killed: its guardian makes the line safe, and ends the VM", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 1 });
-  const deno = await artefact("deno");
+  const deno = PROGRAM_FILE;
   await using run = new ChildProcess({
     command: deno,
     args: [

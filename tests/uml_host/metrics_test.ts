@@ -1,20 +1,20 @@
-/** What `/metrics` says of real chips. */
+/** `/metrics` of real chips. */
 import { assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { until } from "../environment/wait.ts";
 
-/** What the kernel keeps of a line for a service that is late. */
+/** Edges that the kernel keeps of a line for a service that is late. */
 const BUFFERED = 512;
 const EDGES = BUFFERED + 8;
 const TICK_MS = 15;
 
-Deno.test("edges that the kernel dropped while nobody read them are counted, in lanes too", async () => {
+Deno.test("edges that the kernel dropped before they were read are counted, in lanes too", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 3 });
   await using service = await ApiService.start({
     aggregators: {
@@ -96,6 +96,7 @@ Deno.test("a kernel chip tells whether it is there and used, and since when; not
     `gpioagg_aggregator_connected{aggregator="node"} ${isUsed}`,
     'gpioagg_aggregator_uptime_seconds{aggregator="node"} N',
     'gpioagg_kernel_chip_present{aggregator="node"} 1',
+    'gpioagg_kernel_chip_lost_chips{aggregator="node"} 0',
   ];
   assertEquals(await samples(), expected(0));
   {

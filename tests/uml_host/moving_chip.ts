@@ -3,6 +3,10 @@
  *
  * @module
  */
+import {
+  activeKernel,
+  type GpioKernel,
+} from "../doubles/gpio_kernel/kernel.ts";
 import { localFiles } from "../environment/gpio_sim.ts";
 
 const CONFIGFS = "/sys/kernel/config/gpio-sim";
@@ -20,6 +24,8 @@ export class MovingChip implements AsyncDisposable {
 
   /** Makes the chip and plugs it in. */
   static async create(label: string, lines: number): Promise<MovingChip> {
+    const double = activeKernel();
+    if (double !== undefined) return moving(double, label, lines);
     const directory = `${CONFIGFS}/moving-${label}`;
     await localFiles.makeDirectory(directory);
     await localFiles.makeDirectory(`${directory}/bank0`);
@@ -63,4 +69,24 @@ export class MovingChip implements AsyncDisposable {
     await localFiles.removeDirectory(`${this.#directory}/bank0`);
     await localFiles.removeDirectory(this.#directory);
   }
+}
+
+/** A chip of the kernel double, with the calls of a moving one. */
+function moving(kernel: GpioKernel, label: string, lines: number): MovingChip {
+  const chip = kernel.addChip({ label, lines });
+  const like: Pick<MovingChip, keyof MovingChip> = {
+    name: chip.name,
+    // deno-lint-ignore require-await
+    plug: async () => void (like.name = chip.plug()),
+    // deno-lint-ignore require-await
+    unplug: async () => chip.unplug(),
+    // deno-lint-ignore require-await
+    pull: async (offset, direction) => chip.pull(offset, direction),
+    // deno-lint-ignore require-await
+    level: async (offset) => chip.level(offset),
+    // deno-lint-ignore require-await
+    [Symbol.asyncDispose]: async () => chip[Symbol.dispose](),
+  };
+  // All that is public: the rest is the class's own.
+  return like as MovingChip;
 }

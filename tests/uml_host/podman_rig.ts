@@ -2,28 +2,32 @@
  * Podman in a User-Mode-Linux host, and the image of scripts/Containerfile.
  *
  * No registry is asked for anything: the base image is made here, of a C library
- * and busybox. In place of the compiled executable the image is given a script
- * that runs the checkout, which each container is given a look at.
+ * and busybox. Unless an executable is tested, the image is given a script in its
+ * place, which runs the checkout, which each container is given a look at.
  *
  * @module
  */
 import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { EXECUTABLE } from "../environment/program.ts";
 import { shell, showProgram, TOP } from "./shell.ts";
 
-/** Where a container has the things of {@linkcode TOP}. */
+/** Place in a container of the things of {@linkcode TOP}. */
 const LOOK = `${TOP}:${TOP}:ro`;
 
-/** What stands in for the compiled executable. */
-const EXECUTABLE = `#!/bin/sh
+/** Script that stands in for the compiled executable. */
+const STAND_IN = `#!/bin/sh
 export DENO_DIR=${TOP}/deno-cache HOME=/nonexistent
 exec ${TOP}/bin/deno run -q --no-prompt --cached-only \\
   --config ${TOP}/checkout/deno.json -P=gpioagg \\
   ${TOP}/checkout/src/cli/main.ts "$@"
 `;
 
+/** Stands in for the pinned base image. */
+const BASE_IMAGE = "localhost/base";
+
 /** Podman with a file system of its own, in which this machine's /run is. */
 export class Podman {
-  /** Where its file system is. */
+  /** Directory of its file system. */
   readonly root: string;
 
   private constructor(root: string) {
@@ -81,12 +85,6 @@ END
 
   /** Builds the image "gpioagg" as scripts/Containerfile says. */
   async buildImage(): Promise<void> {
-    const containerfile = await Deno.readTextFile(
-      `${REPOSITORY}/scripts/Containerfile`,
-    );
-    const [, base] = /^FROM (\S+)\nCOPY --from=executable/m.exec(
-      containerfile,
-    )!;
     await shell(`
       cd ${this.root}/tmp
       mkdir -p base/bin base/etc base/lib base/lib64 base/tmp context/dist
@@ -99,21 +97,21 @@ END
       tar -cf base.tar -C base .
       cp '${REPOSITORY}/scripts/Containerfile' context
     `);
-    await Deno.writeTextFile(
-      `${this.root}/tmp/context/dist/gpioagg-${Deno.build.arch}`,
-      EXECUTABLE,
-      { mode: 0o755 },
-    );
+    const file = `${this.root}/tmp/context/dist/gpioagg-${Deno.build.arch}`;
+    if (EXECUTABLE === undefined) {
+      await Deno.writeTextFile(file, STAND_IN, { mode: 0o755 });
+    } else await Deno.copyFile(EXECUTABLE, file);
     await this.run(
       "import",
       "-q",
       "/tmp/base.tar",
-      `docker.io/library/${base}`,
+      BASE_IMAGE,
     );
     await this.run(
       "build",
       "-q",
       "--pull=never",
+      `--build-arg=BASE=${BASE_IMAGE}`,
       "--build-arg=EXECUTABLE=given",
       `--build-arg=TARGET=${Deno.build.arch}`,
       "-t",

@@ -1,12 +1,12 @@
 /** The rules of lines hold for pins inside QEMU as they do for vhost-user. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import {
   Direction,
   EventStatus,
   IrqType,
-} from "../../src/virtio/gpio_protocol.ts";
+} from "../../src/virtio/gpio/protocol.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
@@ -20,7 +20,7 @@ const PINS = { valve: 1 << 0, forward: 1 << 1, watched: 1 << 2, slow: 1 << 3 };
 const START_PIN = 4;
 const PEER_PIN = 5;
 
-/** Where QEMU has its sockets: the model makes them there. */
+/** Directory of QEMU's sockets: the model makes them there. */
 const qemuDirectory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
 addEventListener("unload", () => {
   Deno.removeSync(qemuDirectory, { recursive: true });
@@ -73,7 +73,7 @@ Deno.test("lines that a QEMU's pins have share, combine, exclude and time out li
     await service.heard("silent");
     assertEquals(await chip.level(0), 1);
     crane.driver.setValue(0, 0);
-    await until("nobody's wish", levelIs(0, 0));
+    await until("no requested value", levelIs(0, 0));
 
     // Excluded, both ways.
     crane.driver.setValue(1, 1);
@@ -115,7 +115,7 @@ Deno.test("lines that a QEMU's pins have share, combine, exclude and time out li
     await until("PEER", () => gpio.inputs.length > 1);
     assertEquals(gpio.inputs[1], [PEER_PIN, 1]);
 
-    // A dead guest wants nothing any more, and stands in nobody's way.
+    // A dead guest requests nothing any more, and blocks no other.
     gpio.setData(PINS.forward | PINS.valve);
     await until("the pin's wish", levelIs(0, 1));
   }

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
-import { IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
+import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 
@@ -121,7 +121,7 @@ Deno.test("a reload gives a running guest's lines other rules", async () => {
       config(", safe: 0, min-interval: 60s", true),
     );
     assertEquals(said.code, 0, said.stderr);
-    assertEquals(said.stdout.trim(), "a: has other rules now");
+    assertEquals(said.stdout.trim(), "a: rules changed");
     assertThrows(() => b.driver.setValue(0, 1), RequestRefused);
     a.driver.setValue(0, 0);
     b.driver.setValue(0, 1);
@@ -160,10 +160,10 @@ Deno.test("a reload refuses what a running guest would notice, and says what", a
     const text = stdout.trim().split("\n");
     assertEquals(text, [
       "c: added",
-      "a: not changed: line 0 (OUT): where it comes from cannot change under " +
+      "a: not changed: line 0 (OUT): its source cannot change under " +
       "a running guest",
       "a: not changed: line 0 (OUT): bias cannot change under a running guest",
-      "a: not changed: line 1 (IN): where it comes from cannot change under " +
+      "a: not changed: line 1 (IN): its source cannot change under " +
       "a running guest",
       "b: not changed: its guest sees 2 lines, which cannot become 3 under it",
     ]);
@@ -171,12 +171,12 @@ Deno.test("a reload refuses what a running guest would notice, and says what", a
     assertEquals(isUsed(chip, 4), false);
   }
   await service.heard("disconnected", 2);
-  // Nobody is there any more: the same reload is done now.
+  // No guest is there any more: the same reload is done now.
   const { code, stdout, stderr } = await service.reload(changed);
   assertEquals(code, 0, stderr + stdout);
   assertEquals(stdout.trim().split("\n"), [
-    "a: made anew, it has no guest",
-    "b: made anew, it has no guest",
+    "a: replaced, it has no guest",
+    "b: replaced, it has no guest",
   ]);
   assertEquals([isUsed(chip, 0), isUsed(chip, 4)], [false, true]);
   using b = service.guest("b");

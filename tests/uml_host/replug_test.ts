@@ -4,8 +4,8 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
@@ -13,6 +13,10 @@ import { MovingChip } from "./moving_chip.ts";
 
 const EVENT_LIMIT_MS = 5000;
 const QUIET_MS = 200;
+/** CPU time of a service that is not at rest, in 2 s. **Units**: seconds. */
+const BUSY_S = 0.2;
+/** Windows of which one must be quiet. */
+const WINDOWS = 5;
 
 /** User and system time of a process and its threads. **Units**: seconds. */
 function cpuSeconds(pid: number): number {
@@ -53,10 +57,18 @@ aggregators:
     await service.heard("unplugged", 4);
     assertThrows(() => driver.getValue(1), RequestRefused);
     assertThrows(() => driver.setValue(0, 0), RequestRefused);
-    const idle = cpuSeconds(service.process.pid);
-    assertEquals(driver.waitEvent(2000), undefined, "armed buffers wait");
-    const used = cpuSeconds(service.process.pid) - idle;
-    assert(used < 0.2, `busy for ${used} s of 2 s while the chip was away`);
+    // A host under load charges this kernel for time in which it did not run;
+    // a loop that spins is busy in every window.
+    const used: number[] = [];
+    do {
+      const before = cpuSeconds(service.process.pid);
+      assertEquals(driver.waitEvent(2000), undefined, "armed buffers wait");
+      used.push(cpuSeconds(service.process.pid) - before);
+    } while (used.at(-1)! >= BUSY_S && used.length < WINDOWS);
+    assert(
+      used.at(-1)! < BUSY_S,
+      `busy for ${used} s of 2 s each while the chip was away`,
+    );
 
     // Something else has its number by then.
     await using other = await SimChip.create(localFiles, {
@@ -68,7 +80,7 @@ aggregators:
     assert(chip.name !== before);
     await service.heard("plugged", 4);
     assertEquals(await chip.level(0), 1, "its last value");
-    assertEquals(await other.level(0), 0, "nobody drives the stranger");
+    assertEquals(await other.level(0), 0, "the foreign chip is not driven");
     assertEquals(driver.getValue(0), 1);
     driver.setValue(0, 0);
     assertEquals(await chip.level(0), 0);

@@ -1,16 +1,16 @@
-/** What clients made, through a restart: as its lease says. */
+/** Aggregators of clients, through a restart: as their leases say. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus } from "../../ffi/files.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { startLeaseHolder } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { RequestRefused } from "../../src/tools/probe/errors.ts";
+import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { MovingChip } from "./moving_chip.ts";
 import {
   EVENT_LIMIT_MS,
@@ -109,7 +109,7 @@ for (const signal of RESTARTS) {
       },
     );
     const { socketPath } = holder.state;
-    // What a line of this chip shows that nobody has is its pull.
+    // A line of this chip that is not requested shows its pull.
     await chip.pull(0, "down");
     for (const line of [1, 2]) await chip.pull(line, "up");
     {

@@ -1,13 +1,13 @@
 /**
- * What tests of a restart look with: guests that connect again, and a watch
- * that misses no change of who has a line.
+ * Views of a restart: guests that connect again, and a watch that misses no
+ * change of a line's user.
  *
  * @module
  */
 import { assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";
 
 const FRONTEND_LIMIT_MS = 10_000;
@@ -83,7 +83,7 @@ export class WireWatch implements Disposable {
     return this.#seen;
   }
 
-  /** Whether a line is anybody's. */
+  /** Returns true if a line is in use. */
   isUsed(offset: number): boolean {
     return this.#lines.lineInfo(offset).used;
   }

@@ -1,6 +1,6 @@
 /** A restart changes nothing on lines of lanes, and lines of several users. */
 import { assert, assertEquals } from "@std/assert";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
@@ -53,7 +53,7 @@ for (const signal of RESTARTS) {
       await chip.pull(2, pull);
       await manager.start(args);
       guest.reconnect();
-      // The edge came while nobody served.
+      // The edge came between the two services.
       assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 2);
       driver.arm(2);
       assertEquals(driver.waitEvent(QUIET_MS), undefined);

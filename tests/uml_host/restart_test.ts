@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
@@ -88,7 +88,7 @@ for (const signal of RESTARTS) {
     for (const pull of ["up", "down"] as const) {
       await manager.stop(signal);
       frontend.disconnect();
-      // Nobody serves now, but the line is held, and its edges are kept.
+      // No service runs now, but the line is held, and its edges are kept.
       await chip.pull(1, pull);
       await manager.start(args);
       assertEquals(await chip.level(2), 1);
@@ -271,7 +271,7 @@ Deno.test("what was kept and is of no use is told of, and the line requested ane
     const said of [
       `line 0 of ${chip.name} is not used: it is no line request`,
       `line 1 of ${chip.name} is not used: it is the request of line 2`,
-      `line.${gone.name}.0 is not wanted any more`,
+      `line.${gone.name}.0 is not needed any more`,
     ]
   ) assertStringIncludes(manager.log, said);
   using watcher = Chip.open(chip.path);
@@ -315,7 +315,7 @@ Deno.test("a line is found that another aggregator has by now, in a lane or not"
   await watch.end("11");
 });
 
-Deno.test("a store that is full, or whose manager refuses, harms nobody", async () => {
+Deno.test("a store that is full, or whose manager refuses, does no harm", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 3 });
   await using manager = new ManagerDouble();
   const socket = `${manager.directory}/a.sock`;

@@ -1,10 +1,10 @@
 /** `gpioagg safe` on simulated chips: lines without a guest. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
-import { PROGRAM } from "../environment/api_service.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 /** Runs the command with lines of a chip: its end, and who had which line. */
 async function makeSafe(
@@ -13,7 +13,7 @@ async function makeSafe(
 ): Promise<{ code: number; stderr: string; told: string[] }> {
   using watcher = Chip.open(chip.path);
   for (const { offset } of watcher.lines()) watcher.watchLineInfo(offset);
-  const { code, stderr } = await new Deno.Command(await artefact("deno"), {
+  const { code, stderr } = await new Deno.Command(PROGRAM_FILE, {
     args: [
       ...PROGRAM,
       "safe",

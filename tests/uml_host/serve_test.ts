@@ -1,15 +1,16 @@
 /** `gpioagg serve` on simulated chips, with a frontend of our own as guest. */
 import { assert, assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
-import { GpioDriver } from "../../src/tools/probe/driver.ts";
-import { Frontend } from "../../src/tools/probe/frontend.ts";
-import { Direction, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { fileStatus } from "../../ffi/files.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { Service } from "../environment/service.ts";
 import { until } from "../environment/wait.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const EVENT_LIMIT_MS = 5000;
 
@@ -135,7 +136,7 @@ Deno.test("serve ends at SIGTERM with its lines safe, free, and no socket", asyn
   assertEquals(opened.lineInfo(0).used, false);
 });
 
-interface Refusal {
+interface HttpError {
   specs: readonly string[];
   code: number;
   says: string;
@@ -154,7 +155,7 @@ Deno.test("serve refuses what cannot be had, by its SPEC, and leaves nothing hal
     names: { 1: "SAME" },
   });
   const free = `${first.name}/0`;
-  const refusals: Refusal[] = [
+  const refusals: HttpError[] = [
     {
       specs: [free, `${first.name}/2`],
       code: 1,
@@ -172,7 +173,7 @@ Deno.test("serve refuses what cannot be had, by its SPEC, and leaves nothing hal
     { specs: [free, free], code: 2, says: `--line ${free}: .*taken by` },
     { specs: [free, "FREE,as=A", "sim/1,as=A"], code: 2, says: '"A" is taken' },
   ];
-  const deno = await artefact("deno");
+  const deno = PROGRAM_FILE;
   const directory = await Deno.makeTempDir();
   try {
     const socket = `${directory}/x.sock`;
@@ -180,7 +181,8 @@ Deno.test("serve refuses what cannot be had, by its SPEC, and leaves nothing hal
       await using serve = new ChildProcess({
         command: deno,
         args: [
-          ..."run -q -P=gpioagg src/cli/main.ts serve --socket-path".split(" "),
+          ...PROGRAM,
+          ..."serve --socket-path".split(" "),
           socket,
           ...specs.flatMap((spec) => ["--line", spec]),
         ],

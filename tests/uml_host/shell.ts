@@ -1,10 +1,11 @@
 /**
- * What tests of services and containers do to their machine.
+ * Machine set-up for tests of services and containers.
  *
  * @module
  */
 
 import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { EXECUTABLE } from "../environment/program.ts";
 
 /**
  * Runs a shell script; what it writes to standard output.
@@ -24,8 +25,13 @@ export async function shell(script: string): Promise<string> {
   return decoder.decode(stdout).trimEnd();
 }
 
-/** Where everybody in the machine finds what is at home elsewhere. */
+/** Place in the machine of what is in home directories elsewhere. */
 export const TOP = "/opt/gpioagg";
+
+/** Files that are installed as `gpioagg`, by its place in the machine. */
+export const INSTALLED: string = EXECUTABLE === undefined
+  ? `${TOP}/checkout/scripts/gpioagg`
+  : `${TOP}/bin/gpioagg-executable`;
 
 /**
  * Makes the checkout, Deno and what it has cached visible at
@@ -39,5 +45,10 @@ export async function showProgram(): Promise<void> {
       ${TOP}/deno-cache
     touch ${TOP}/bin/deno
     mount --bind "$(readlink -f '${await artefact("deno")}')" ${TOP}/bin/deno
+  `);
+  if (EXECUTABLE === undefined) return;
+  await shell(`
+    touch ${INSTALLED}
+    mount --bind '${EXECUTABLE}' ${INSTALLED}
   `);
 }

@@ -9,7 +9,7 @@
  * @module
  */
 import { artefact, REPOSITORY } from "../environment/environment.ts";
-import { shell, showProgram, TOP } from "./shell.ts";
+import { INSTALLED, shell, showProgram, TOP } from "./shell.ts";
 
 /** Rules of udev that take their time. */
 const SLOW_RULES = "/run/udev/rules.d/10-slow.rules";
@@ -23,7 +23,7 @@ export async function installUnits(): Promise<void> {
   const udev = udevd.slice(0, udevd.lastIndexOf("/bin/"));
   await showProgram();
   await shell(`
-    ln -sf ${TOP}/checkout/scripts/gpioagg /usr/bin/gpioagg
+    ln -sf ${INSTALLED} /usr/bin/gpioagg
     cd '${REPOSITORY}/scripts/systemd'
     install -D -m 644 gpioagg.sysusers.conf /usr/lib/sysusers.d/gpioagg.conf
     systemd-sysusers gpioagg.conf
@@ -41,7 +41,7 @@ END
     done
     install -D -m 644 60-gpioagg.rules /etc/udev/rules.d/60-gpioagg.rules
     '${udevd}' --daemon
-    # Its tool, where services find it, who may look into nobody's home.
+    # Its tool, where services find it: they cannot read home directories.
     mkdir ${TOP}/udev
     mount --bind '${udev}' ${TOP}/udev
     sed 's|${udev}|${TOP}/udev|g' '${udev}/bin/udevadm' > ${TOP}/bin/udevadm
@@ -91,12 +91,12 @@ export function stopAtEnd(...units: readonly string[]): AsyncDisposable {
   };
 }
 
-/** What the services wrote, and systemd about them. */
+/** Returns the output of the services, and systemd's messages about them. */
 export async function unitLog(): Promise<string> {
   return await shell("cat /run/units.log");
 }
 
-/** What systemd says of a unit: properties by name. */
+/** Returns the properties of a unit, by name. */
 export async function properties(
   unit: string,
 ): Promise<Readonly<Record<string, string>>> {

@@ -20,7 +20,7 @@ import {
 
 const tools = await Tools.find();
 
-/** What happens while a tool watches. */
+/** Events while a tool watches. */
 type Happening = () => Promise<void>;
 
 /** Watches on one side until it is enough, or until it is ended. */

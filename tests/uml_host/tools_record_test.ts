@@ -1,6 +1,6 @@
 /**
- * What `gpiomon` records: dumps that sigrok reads, tables, and what it does
- * when edges come faster than they can be read.
+ * Records of `gpiomon`: dumps that sigrok reads, tables, and what it does when
+ * edges come faster than they can be read.
  */
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -201,7 +201,7 @@ Deno.test("gpiomon writes each event at once, also into a pipe", async () => {
   }
 });
 
-Deno.test("gpiomon ends quietly when nobody reads it any more", async () => {
+Deno.test("gpiomon ends quietly when its output has no reader any more", async () => {
   await using chips = await twoChips();
   const command = `{ ${
     tools.path("ours", "gpiomon")
@@ -273,7 +273,7 @@ function memoryKiB(pid: number): number {
   return Number(/^RssAnon:\s*(\d+)/m.exec(status)?.[1]);
 }
 
-/** What `--json` tells of one line. */
+/** JSON of one line. */
 interface Told {
   readonly event: string;
   readonly line: string;
@@ -369,6 +369,6 @@ Deno.test("gpiomon counts what the kernel dropped while it was stopped", async (
   assertEquals([printed, lost], [64 + 1024, 20 * 64 - 1024]);
   assertEquals(
     stderr,
-    "gpiomon: 256 events were lost, 256 in all: they came faster than they could be read\n",
+    "gpiomon: 256 events were lost, 256 in all: they arrived faster than they could be read\n",
   );
 });

@@ -6,12 +6,13 @@
 import { assertEquals } from "@std/assert";
 import { listDirectory, readLink } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { artefact } from "../environment/environment.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { settle, simChip, until } from "./gpio_sim.ts";
+import { LAUNCHER } from "../environment/program.ts";
 
-/** Whose tools. */
+/** Origin of the tools. */
 export type Side = "reference" | "ours";
 
 /** Both, in the order in which they are run. */
@@ -24,7 +25,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** How a tool is run. */
+/** Options of a tool's run. */
 export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -47,7 +48,7 @@ export class Tools {
   /** Finds libgpiod's tools, and installs ours as `install-tools` does. */
   static async find(): Promise<Tools> {
     const ours = await Deno.makeTempDir({ prefix: "gpioagg-tools-" });
-    const installed = await new Deno.Command(`${REPOSITORY}/scripts/gpioagg`, {
+    const installed = await new Deno.Command(LAUNCHER, {
       args: ["install-tools", ours],
     }).output();
     assertEquals(
@@ -155,8 +156,9 @@ export async function ended(process: ChildProcess): Promise<Ran> {
 }
 
 /**
- * What must be the same on both sides: all but when it was, by which path the
- * tool was called, and what ours adds to libgpiod's words for a refusal.
+ * Returns what must be the same on both sides: all but the time, the path by
+ * which the tool was called, and what ours adds to libgpiod's words for a
+ * refusal.
  */
 export function comparable(ran: Ran): Ran {
   return {

@@ -1,13 +1,14 @@
 /**
- * How our tools find lines beyond what libgpiod's do, what they tell as JSON,
- * and what they say to users without rights.
+ * Search of our tools for lines beyond what libgpiod's do, their JSON, and
+ * their messages to users without rights.
  */
 import { assert, assertEquals } from "@std/assert";
-import { changeMode } from "../../ffi/sysfs.ts";
-import { REPOSITORY } from "../environment/environment.ts";
+import { O_PATH, openFile } from "../../ffi/files.ts";
+import { changeModeOf } from "../../ffi/directory.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { simChip } from "./gpio_sim.ts";
 import { ready, Tools, twoChips } from "./tools_rig.ts";
+import { LAUNCHER } from "../environment/program.ts";
 
 const tools = await Tools.find();
 
@@ -313,7 +314,7 @@ Deno.test("gpioagg's own commands are the same tools", async () => {
   await using _chips = await twoChips();
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command(
-      `${REPOSITORY}/scripts/gpioagg`,
+      LAUNCHER,
       { args },
     ).output();
     const decoder = new TextDecoder();
@@ -326,7 +327,7 @@ Deno.test("gpioagg's own commands are the same tools", async () => {
     "gpioagg set: cannot find line 'nope'\n",
   ]);
   await using setter = new ChildProcess({
-    command: `${REPOSITORY}/scripts/gpioagg`,
+    command: LAUNCHER,
     args: ["set", "--banner", "foo=1"],
   });
   await ready(setter);
@@ -337,7 +338,8 @@ Deno.test("gpioagg's own commands are the same tools", async () => {
 Deno.test("Users without rights are told which chips they may not open", async () => {
   await using chips = await twoChips();
   const { a, b } = chips;
-  changeMode(a.path, 0);
+  using node = openFile(a.path, O_PATH);
+  changeModeOf(node, 0);
   // Root without the capability obeys the permission bits like anybody.
   const powerless = async (tool: string, ...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command("setpriv", {

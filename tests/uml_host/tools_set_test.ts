@@ -1,6 +1,6 @@
 /**
- * What `gpioset` does that libgpiod's does not, or that is not seen side by
- * side: interactive sessions, the background, the state left behind.
+ * Behaviour of `gpioset` that libgpiod's does not have, or that is not seen
+ * side by side: interactive sessions, the background, the state left behind.
  */
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -290,4 +290,36 @@ Deno.test("gpioset --json tells what it sets", async () => {
     { ...foo, value: 0 },
     { ...space, value: 1 },
   ]);
+});
+
+Deno.test("gpioset ends when its chip is unplugged, as libgpiod's does", async () => {
+  const codes: number[] = [];
+  for (
+    const [side, ...options] of [
+      ["reference"],
+      ["ours"],
+      ["ours", "--leave=0"],
+      ["ours", "-t", "100ms"],
+    ] as const
+  ) {
+    await using chip = await simChip({ lines: 4 });
+    await using process = tools.start(side, "gpioset", [
+      ...options,
+      "--banner",
+      "-c",
+      chip.name,
+      "0=1",
+    ]);
+    await ready(process);
+    await chip.unplug();
+    const { code, stderr } = await ended(process);
+    codes.push(code);
+    if (side === "ours") {
+      assertEquals(
+        stderr,
+        "gpioset: the chip was removed, and the lines with it\n",
+      );
+    }
+  }
+  assertEquals(codes, [0, 0, 0, 0]);
 });

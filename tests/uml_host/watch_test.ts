@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
-import { EventStatus, IrqType } from "../../src/virtio/gpio_protocol.ts";
+import { EventStatus, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
@@ -112,7 +112,7 @@ aggregators:
       await events.next();
       // Just now the line is asked for both edges.
       await chip.pull(0, "up");
-      assert(isRising(), `round ${round}: somebody comes`);
+      assert(isRising(), `round ${round}: a guest comes`);
       driver.arm(0);
       await chip.pull(0, "down");
       await until("the fall", async () => await chip.level(0) === 0);
@@ -122,7 +122,7 @@ aggregators:
       await until("the guest's edges", () => edgeOf(chip, 0) === "rising");
       // Just now it is asked for one.
       await chip.pull(0, "up");
-      assert(isRising(), `round ${round}: somebody goes`);
+      assert(isRising(), `round ${round}: a guest goes`);
       await chip.pull(0, "down");
       await until("the fall", async () => await chip.level(0) === 0);
     }

@@ -9,6 +9,10 @@ mount -t configfs none /sys/kernel/config
 mount -t debugfs none /sys/kernel/debug
 mount -t tmpfs none /tmp
 mount -t tmpfs none /run
+# Those of a stock kernel, dependencies first.
+while read -r module; do
+  insmod "/lib/modules/$module.ko"
+done 2>/dev/null </lib/modules/order
 cd /root
 while :; do
   setsid session </dev/ttyS1 >/dev/ttyS1 2>/dev/console

@@ -5,11 +5,11 @@
  */
 import { duplicate } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { FdKeeper } from "../../src/aggregator/fd_keeper.ts";
+import type { FdStore } from "../../src/aggregator/restart/fd_store.ts";
 
-/** A keeper whose store can be looked at. */
-export class KeeperDouble implements FdKeeper, Disposable {
-  /** What it was told of useless fds. */
+/** A store whose store can be looked at. */
+export class FdStoreDouble implements FdStore, Disposable {
+  /** Problems of useless fds that were reported to it. */
   readonly problems: string[] = [];
   readonly #stored = new Map<string, OwnedFd>();
   readonly #offered = new Map<string, OwnedFd[]>();
@@ -19,15 +19,15 @@ export class KeeperDouble implements FdKeeper, Disposable {
     return [...this.#stored.keys()];
   }
 
-  /** How often it was asked to keep something. */
+  /** Number of requests to keep something. */
   keeps = 0;
 
   /**
    * The process that had this is dead, and says no more; the next one has what
    * this returns. **Ownership**: the caller's.
    */
-  restart(): KeeperDouble {
-    const next = new KeeperDouble();
+  restart(): FdStoreDouble {
+    const next = new FdStoreDouble();
     for (const [name, fd] of this.#stored) {
       next.#stored.set(name, duplicate(fd.fd));
       next.offer(name, duplicate(fd.fd));

@@ -1,0 +1,264 @@
+/**
+ * A structure-aware fuzzer of usbredir packets and of the adapters' requests.
+ *
+ * A hostile session says hello, most of the time, and then sends packets in
+ * which anything may be wrong: types, lengths, endpoints, ids, requests of the
+ * adapter, where a packet is cut, when it ends. Lines change and answer late
+ * meanwhile. After each session every line has been left, and a good session
+ * finds the device as new.
+ *
+ * Everything follows from the seed, so that a failure can be repeated.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { LineOperation } from "../../src/line/port.ts";
+import { Cp2112Device } from "../../src/usb/cp2112/cp2112_device.ts";
+import { LjcaDevice } from "../../src/usb/ljca/ljca_device.ts";
+import { UsbredirWire } from "../../src/usbredir/wire.ts";
+import { UsbRig } from "../doubles/usb_rig.ts";
+import { T, UsbredirPeer } from "../doubles/usbredir_peer.ts";
+import { Random } from "./ring_fuzz_random.ts";
+
+/** Options of a run. */
+export interface UsbredirFuzzOptions {
+  seed: number;
+  /** Hostile sessions. */
+  iterations: number;
+}
+
+/** Report of a run, so that one that reaches nothing shows. */
+export interface UsbredirFuzzReport {
+  sessions: number;
+  packets: number;
+  /** Packets that were answered. */
+  answered: number;
+  /** Requests that reached a line. */
+  requests: number;
+  /** Sessions that were given up. */
+  ended: number;
+}
+
+const ODD_BYTES = [0, 1, 2, 3, 4, 5, 6, 8, 0x12, 0x14, 0x40, 0x50, 0x81, 0xff];
+const ODD_LENGTHS = [0, 1, 2, 4, 7, 8, 11, 63, 64, 65, 1000, 0xffff];
+const TYPES = [...Object.values(T), 7, 13, 22, 23, 24, 25, 102, 999];
+
+/** Runs hostile sessions; throws if one leaves anything behind. */
+export function runUsbredirFuzz(
+  { seed, iterations }: UsbredirFuzzOptions,
+): UsbredirFuzzReport {
+  const random = new Random(seed);
+  const report = {
+    sessions: 0,
+    packets: 0,
+    answered: 0,
+    requests: 0,
+    ended: 0,
+  };
+  for (let i = 0; i < iterations; i++) {
+    const isLjca = random.oneIn(2);
+    const rig = isLjca
+      ? new UsbRig(LjcaDevice, 1 + random.below(64))
+      : new UsbRig(Cp2112Device, 1 + random.below(8));
+    hostileSession(rig, isLjca, random, report);
+    report.requests += rig.requests.length;
+    goodSession(rig, isLjca);
+    report.sessions++;
+  }
+  return report;
+}
+
+function hostileSession(
+  rig: UsbRig,
+  isLjca: boolean,
+  random: Random,
+  report: UsbredirFuzzReport,
+): void {
+  const peer = new UsbredirPeer(random.pick([0xff, 0xff, 0x7a, 0x20, 0]));
+  const wire = new UsbredirWire(rig.device, () => {});
+  if (!random.oneIn(16)) feed(wire, peer.hello());
+  if (!random.oneIn(8)) feed(wire, peer.packet(T.setConfiguration, 1, [1]));
+  for (let step = random.below(80); step > 0 && wire.fault === ""; step--) {
+    if (random.oneIn(3)) disturb(rig, random);
+    const before = wire.output.backlog;
+    const bytes = hostilePacket(peer, random, isLjca);
+    const isCut = random.oneIn(40);
+    feed(
+      wire,
+      isCut ? bytes.subarray(0, random.below(bytes.length)) : bytes,
+      random.cut(bytes.length, 4),
+    );
+    report.packets++;
+    if (wire.output.backlog > before) report.answered++;
+    // Some of it is read.
+    if (random.oneIn(2)) wire.output.sent(wire.output.backlog);
+    if (random.oneIn(60)) break;
+  }
+  if (wire.fault !== "") report.ended++;
+  assert(wire.output.backlog <= 128 * 1024);
+  wire.close("it is over");
+}
+
+/** Passes bytes on in pieces, as far as the peer is not given up. */
+function feed(
+  wire: UsbredirWire,
+  bytes: Uint8Array,
+  pieces: readonly number[] = [bytes.length],
+): void {
+  let at = 0;
+  for (const size of pieces) {
+    for (const end = at + size; at < end && wire.fault === "";) {
+      const { room } = wire;
+      const piece = bytes.subarray(at, Math.min(end, at + room.length));
+      if (piece.length === 0) break;
+      room.set(piece);
+      wire.received(piece.length);
+      at += piece.length;
+      while (wire.next());
+    }
+  }
+}
+
+/** Lines change, answer late, or fail; time passes. */
+function disturb(rig: UsbRig, random: Random): void {
+  const port = random.pick(rig.ports);
+  switch (random.below(6)) {
+    case 0:
+      return port.pull(random.below(2));
+    case 1:
+      port.slow = random.oneIn(2);
+      return;
+    case 2:
+      for (const one of rig.ports) if (one.isPending) one.finish();
+      return;
+    case 3:
+      port.broken = random.oneIn(4);
+      return;
+    case 4:
+      return rig.clock.pass(random.below(300));
+    case 5:
+      rig.rules[random.below(rig.rules.length)] = random.pick(
+        ["any", "any", "input", "output"] as const,
+      );
+  }
+}
+
+function odd(random: Random): number {
+  return random.oneIn(2) ? random.pick(ODD_BYTES) : random.below(256);
+}
+
+function bytesOf(random: Random): number[] {
+  const length = random.oneIn(8) ? random.pick(ODD_LENGTHS) : random.below(24);
+  return Array.from({ length }, () => odd(random));
+}
+
+function hostilePacket(
+  peer: UsbredirPeer,
+  random: Random,
+  isLjca: boolean,
+): Uint8Array {
+  const id = random.below(12);
+  // Most of these are the end of the connection.
+  if (random.oneIn(50)) {
+    return peer.packet(random.pick(TYPES), id, bytesOf(random));
+  }
+  // Half of them are what the adapter is for.
+  const kind = random.oneIn(2) ? isLjca ? 7 : 5 : random.below(8);
+  switch (kind) {
+    case 0:
+      return peer.packet(T.setConfiguration, id, [random.oneIn(4) ? 0 : 1]);
+    case 1: {
+      const type = random.oneIn(9) ? T.reset : random.pick([T.cancel, 7]);
+      return peer.packet(type, id);
+    }
+    case 2: {
+      const type = random.pick([T.startInterrupt, T.stopInterrupt]);
+      return peer.packet(type, id, [random.pick([0x81, 0x82, odd(random)])]);
+    }
+    case 3:
+      return peer.bulk(id, random.pick([0x81, 0x81, 0x82, 0x8f]), [], 64);
+    case 4: {
+      const data = random.oneIn(2) ? bytesOf(random) : [0x15, 1];
+      return peer.interrupt(id, random.pick([1, 1, 1, 2]), data);
+    }
+    case 5: {
+      const data = random.oneIn(6) ? bytesOf(random) : reportOf(random);
+      const [report = 0] = data;
+      return random.oneIn(2)
+        ? peer.control(id, 0xa1, 1, 0x0300 | odd(random) % 7, 0, 64)
+        : peer.control(id, 0x21, 9, 0x0300 | report, 0, data.length, data);
+    }
+    case 6: {
+      const request = random.pick([0, 1, 3, 6, 8, 9, 10, 11, odd(random)]);
+      const isIn = random.oneIn(2) ? 0x80 : 0;
+      const data = isIn === 0 && random.oneIn(4) ? bytesOf(random) : [];
+      return peer.control(
+        id,
+        isIn | random.pick([0, 1, 2, 3, 0x20, 0x21, 0x40]),
+        request,
+        odd(random) << 8 | odd(random),
+        odd(random),
+        isIn === 0 ? data.length : random.pick(ODD_LENGTHS),
+        data,
+      );
+    }
+    default:
+      return peer.bulk(
+        id,
+        1,
+        random.oneIn(6) ? bytesOf(random) : messageOf(random),
+      );
+  }
+}
+
+/** A feature report of a CP2112. */
+function reportOf(random: Random): number[] {
+  return random.oneIn(2)
+    ? [2, odd(random), odd(random), 0, 0]
+    : [4, odd(random), odd(random)];
+}
+
+/** A request of an LJCA. */
+function messageOf(random: Random): number[] {
+  if (random.oneIn(6)) return [1, random.pick([2, 4, 5, 8]), 5, 0];
+  const line = random.oneIn(8) ? odd(random) : random.below(4);
+  const value = random.pick([0, 1, 0x12, 0x14, 0x40, 0xc8, 0xd0, 0x48, 0x50]);
+  return [3, 1 + random.below(6), 5, 3, 1, line, value];
+}
+
+/** The lines have been left, and a good QEMU finds a device as new. */
+function goodSession(rig: UsbRig, isLjca: boolean): void {
+  for (const port of rig.ports) {
+    port.broken = false;
+    while (port.isPending) port.finish();
+    port.slow = false;
+    const wasUsed = port.calls.some(({ operation }) =>
+      operation !== LineOperation.Deactivate
+    );
+    if (wasUsed) {
+      assertEquals(port.calls.at(-1)!.operation, LineOperation.Deactivate);
+    }
+  }
+  rig.clock.pass(1000);
+  assertEquals(rig.clock.pending, 0);
+  assertEquals(
+    rig.told.filter((one) => one === "gone").length,
+    rig.told.filter((one) => one === "began").length,
+  );
+  const peer = new UsbredirPeer();
+  const wire = new UsbredirWire(rig.device, () => {});
+  feed(wire, peer.hello());
+  feed(wire, peer.packet(T.setConfiguration, 1, [1]));
+  wire.output.sent(wire.output.backlog);
+  const last = rig.ports.length - 1;
+  rig.ports[last]!.pulled = 1;
+  if (isLjca) {
+    feed(wire, peer.bulk(8, 0x81, [], 64));
+    feed(wire, peer.bulk(7, 1, [3, 2, 5, 3, 1, last, 0]));
+  } else feed(wire, peer.control(7, 0xa1, 1, 0x0303, 0, 2));
+  const answer = peer.parse(wire.output.waiting).at(-1)!;
+  assertEquals(wire.fault, "");
+  const level = answer.body.at(-1)!;
+  assert(rig.ports[last]!.level === (isLjca ? level : level >>> last & 1));
+  wire.close("it is over");
+}

@@ -1,0 +1,125 @@
+/**
+ * A GPIO adapter on USB (LJCA) for Debian 13's own kernel.
+ */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { mustSkip } from "../environment/environment.ts";
+import { Service } from "../environment/service.ts";
+import { UnixStream } from "../environment/unix_stream.ts";
+import { bootUsbGuest, events, monitor } from "./usbredir_rig.ts";
+
+const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockTrixie");
+
+for (const qemu of ["old", "new"] as const) {
+  Deno.test({
+    name:
+      `QEMU, ${qemu}: lines of an LJCA are read, driven, refused and monitored`,
+    ignore,
+    fn: async () => {
+      await using service = await Service.start({
+        plc0: ["sim/40,min-interval=1us", "sim/1,direction=input"],
+      }, "--usbredir");
+      await using guest = await bootUsbGuest({
+        kernel: "trixie",
+        qemu,
+        sockets: [service.socket("plc0")],
+      });
+      assertStringIncludes(
+        await guest.run("gpiodetect"),
+        "gpiochip0 [usb_ljca.ljca-gpio.0] (42 lines)",
+      );
+      assertStringIncludes(await guest.run("gpioinfo -c 0 39"), "input");
+      await guest.run("gpioset -t 0 -c 0 3=1 9=0");
+      const lines = await service.lines("plc0");
+      assertEquals([lines["sim3"]?.value, lines["sim9"]?.value], [1, 0]);
+      await service.pull("plc0", "sim39=1");
+      assertEquals(await guest.run("gpioget --numeric -c 0 38 39"), "0 1");
+      const refused = await guest.exec("gpioset -t 0 -c 0 40=1");
+      assertEquals(refused.code !== 0, true);
+      assertStringIncludes(refused.output, "Broken pipe");
+
+      // Longer than it would take to fall asleep.
+      await guest.run("sleep 1");
+      for (
+        const [option, wanted] of [
+          ["both", ["rising", "falling"]],
+          ["rising", ["rising"]],
+          ["falling", ["falling"]],
+        ] as const
+      ) {
+        await monitor(guest, `-e ${option} -c 0 33`);
+        const expected: string[] = [];
+        for (const level of [1, 0, 1, 0]) {
+          await service.pull("plc0", `sim33=${level}`);
+          const edge = level === 1 ? "rising" : "falling";
+          if ((wanted as readonly string[]).includes(edge)) expected.push(edge);
+          assertEquals(await events(guest, expected.length), expected);
+        }
+        await guest.run("killall gpiomon");
+      }
+    },
+  });
+}
+
+/** Changes a simulated line every 5 ms, from low to high and back. */
+async function toggle(
+  service: Service,
+  line: string,
+  count: number,
+): Promise<void> {
+  using connection = UnixStream.connect(`${service.socket("plc0")}.control`);
+  const encoder = new TextEncoder();
+  for (let i = 1; i <= count; i++) {
+    const pull = [[line, i % 2]];
+    await connection.write(encoder.encode(JSON.stringify({ pull }) + "\n"));
+    let text = "";
+    while (!text.endsWith("\n")) {
+      text += new TextDecoder().decode(await connection.read() ?? undefined);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+Deno.test({
+  name: "100 edges 5 ms apart are 100 events, in their order",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start(
+      { plc0: ["sim/1"] },
+      "--usbredir",
+    );
+    await using guest = await bootUsbGuest({
+      kernel: "trixie",
+      qemu: "old",
+      sockets: [service.socket("plc0")],
+    });
+    await monitor(guest, "-c 0 0");
+    await toggle(service, "sim0", 100);
+    const expected = Array.from(
+      { length: 100 },
+      (_, i) => i % 2 === 0 ? "rising" : "falling",
+    );
+    assertEquals(await events(guest, 100), expected);
+  },
+});
+
+for (const count of [1, 8, 64]) {
+  Deno.test({
+    name: `an LJCA has ${count} lines`,
+    ignore,
+    fn: async () => {
+      await using service = await Service.start(
+        { plc0: [`sim/${count}`] },
+        "--usbredir",
+      );
+      await using guest = await bootUsbGuest({
+        kernel: "trixie",
+        qemu: "old",
+        sockets: [service.socket("plc0")],
+      });
+      assertStringIncludes(await guest.run("gpiodetect"), `(${count} lines)`);
+      await guest.run(`gpioset -t 0 -c 0 ${count - 1}=1`);
+      const lines = await service.lines("plc0");
+      assertEquals(lines[`sim${count - 1}`]?.value, 1);
+    },
+  });
+}

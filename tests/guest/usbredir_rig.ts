@@ -1,0 +1,96 @@
+/**
+ * Guests with Debian's own kernels and GPIO adapters on USB.
+ *
+ * @module
+ */
+import type { GuestSession } from "../environment/guest_session.ts";
+import { bootQemuGuest } from "../environment/qemu_guest.ts";
+import { until } from "../environment/wait.ts";
+
+/** Options of a guest. */
+export interface UsbGuestOptions {
+  readonly kernel: "bookworm" | "trixie";
+  readonly qemu: "old" | "new";
+  /** Sockets of its adapters, in order. */
+  readonly sockets: readonly string[];
+  /** QEMU listens at the sockets. Default: it connects, again and again. */
+  readonly listens?: boolean;
+  /** Further arguments of QEMU. */
+  readonly arguments?: readonly string[];
+}
+
+/** Boots a guest, and waits until it has a chip for each adapter. */
+export async function bootUsbGuest(
+  { kernel, qemu, sockets, listens = false, arguments: more = [] }:
+    UsbGuestOptions,
+): Promise<GuestSession> {
+  const how = listens
+    ? "server=on,wait=off"
+    : qemu === "old"
+    ? "reconnect=1"
+    : "reconnect-ms=500";
+  const guest = await bootQemuGuest({
+    qemu,
+    kernel,
+    memoryMiB: 256,
+    bootTimeoutMs: 120_000,
+    arguments: [
+      ...["-device", "qemu-xhci"],
+      ...sockets.flatMap((path, i) => [
+        "-chardev",
+        `socket,id=usb${i},path=${path},${how}`,
+        ...["-device", `usb-redir,chardev=usb${i}`],
+      ]),
+      ...more,
+    ],
+  });
+  try {
+    await untilChips(guest, sockets.length);
+    return guest;
+  } catch (error) {
+    await guest[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Waits until the guest has so many chips; what gpiodetect says of them. */
+export async function untilChips(
+  guest: GuestSession,
+  count: number,
+): Promise<string[]> {
+  let chips: string[] = [];
+  await until(`${count} chips in the guest`, async () => {
+    const { output } = await guest.exec("gpiodetect");
+    chips = output.split("\n").filter((line) => line.startsWith("gpiochip"));
+    return chips.length === count;
+  }, 60_000);
+  return chips;
+}
+
+/** Starts `gpiomon` in the guest, and waits until it is ready. */
+export async function monitor(
+  guest: GuestSession,
+  what: string,
+): Promise<void> {
+  await guest.run(
+    `gpiomon --banner -F 'event %E' ${what} >/tmp/events 2>&1 &`,
+  );
+  await until(
+    "gpiomon is ready",
+    async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
+  );
+}
+
+/** Waits until `gpiomon` has seen so many events. */
+export async function events(
+  guest: GuestSession,
+  count: number,
+): Promise<string[]> {
+  let seen: string[] = [];
+  await until(`${count} events`, async () => {
+    const text = await guest.run("cat /tmp/events");
+    seen = text.split("\n").filter((line) => line.startsWith("event"));
+    return seen.length >= count;
+  }, 30_000);
+  return seen.map((line) => line.split(" ")[1]!);
+}

@@ -1,0 +1,209 @@
+/**
+ * A PCI card for Debian's own kernels, which have no virtio-gpio.
+ */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import type { GuestSession } from "../environment/guest_session.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { bootQemuGuest } from "../environment/qemu_guest.ts";
+import { Service } from "../environment/service.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await mustSkip(
+  "deno",
+  "qemuNewest",
+  "stockBookworm",
+  "stockTrixie",
+);
+
+/** The chip that has the first 16 lines. */
+const CHIP = "gpiochip2";
+
+function boot(
+  kernel: "bookworm" | "trixie",
+  sockets: readonly string[],
+): Promise<GuestSession> {
+  return bootQemuGuest({
+    qemu: "newest",
+    kernel,
+    memoryMiB: 256,
+    arguments: sockets.flatMap((path) => [
+      "-device",
+      JSON.stringify({
+        driver: "vfio-user-pci",
+        socket: { type: "unix", path },
+      }),
+    ]),
+  });
+}
+
+/** Waits until `gpiomon` in the guest has written so many events. */
+async function events(guest: GuestSession, count: number): Promise<string[]> {
+  let lines: string[] = [];
+  await until(`${count} events`, async () => {
+    const text = await guest.run("cat /tmp/events");
+    lines = text.split("\n").filter((line) => line.startsWith("event"));
+    return lines.length >= count;
+  });
+  return lines.map((line) => line.split(" ")[1]!);
+}
+
+for (const kernel of ["bookworm", "trixie"] as const) {
+  Deno.test({
+    name: `Debian ${kernel}: a PCI card's lines are read, driven and monitored`,
+    ignore,
+    fn: async () => {
+      await using service = await Service.start({
+        plc0: ["sim/16,min-interval=1us"],
+      }, "--vfio-user");
+      await using guest = await boot(kernel, [service.socket("plc0")]);
+      assertStringIncludes(
+        await guest.run("gpiodetect"),
+        `${CHIP} [0000:00:01.0] (16 lines)`,
+      );
+      await guest.run(`gpioset -t 0 -c ${CHIP} 3=1 9=0`);
+      const lines = await service.lines("plc0");
+      assertEquals([lines["sim3"]?.value, lines["sim9"]?.value], [1, 0]);
+      await service.pull("plc0", "sim5=1");
+      assertEquals(await guest.run(`gpioget --numeric -c ${CHIP} 4 5`), "0 1");
+
+      await guest.run(
+        `gpiomon --banner -F 'event %E' -c ${CHIP} 12 >/tmp/events 2>&1 &`,
+      );
+      await until(
+        "gpiomon is ready",
+        async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
+      );
+      const expected: string[] = [];
+      for (const level of [1, 0, 1, 0]) {
+        await service.pull("plc0", `sim12=${level}`);
+        expected.push(level === 1 ? "rising" : "falling");
+        assertEquals(await events(guest, expected.length), expected);
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "a PCI card has 109 lines, in eight chips",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start(
+      { plc0: ["sim/109"] },
+      "--vfio-user",
+    );
+    await using guest = await boot("trixie", [service.socket("plc0")]);
+    const sizes = (await guest.run("gpiodetect")).match(/\d+(?= lines)/g);
+    assertEquals(
+      sizes?.map(Number),
+      [6, 12, 16, 16, 15, 16, 16, 12],
+    );
+    // The last lines are on the smallest chip.
+    await service.pull("plc0", "sim108=1");
+    assertEquals(await guest.run("gpioget --numeric -c gpiochip0 5"), "1");
+    await guest.run("gpioset -t 0 -c gpiochip0 0=1");
+    assertEquals((await service.lines("plc0"))["sim103"]?.value, 1);
+  },
+});
+
+Deno.test({
+  name: "a guest that reboots, and a QEMU that is killed, leave safe lines",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start(
+      { plc0: ["sim/2,safe=0"] },
+      "--vfio-user",
+    );
+    const level = async () => (await service.lines("plc0"))["sim0"]?.value;
+    for (let i = 0; i < 2; i++) {
+      await using guest = await boot("trixie", [service.socket("plc0")]);
+      await guest.run(`gpioset -z -c ${CHIP} 0=1`);
+      assertEquals(await level(), 1);
+      if (i === 0) await guest.exec("echo b >/proc/sysrq-trigger &");
+      else guest.process.kill("SIGKILL");
+      await until("the line is safe", async () => await level() === 0);
+    }
+  },
+});
+
+Deno.test({
+  name: "gpioagg run gives QEMU a card, in a private directory",
+  ignore,
+  fn: async () => {
+    await using run = new ChildProcess({
+      command: await artefact("deno"),
+      args: [
+        "run",
+        "-q",
+        "-P=gpioagg",
+        "src/cli/main.ts",
+        "run",
+        "--line",
+        "sim/4",
+        "--",
+        await artefact("qemuNewest"),
+        "-M",
+        "q35,accel=tcg",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-monitor",
+        "stdio",
+        "-S",
+        "{vfio-user}",
+      ],
+      cwd: REPOSITORY,
+      input: true,
+    });
+    await run.waitFor("(qemu)", { timeoutMs: 30_000 });
+    await run.write("info pci\n");
+    await run.waitFor("10db:802e", { timeoutMs: 30_000 });
+    await run.write("quit\n");
+    assertEquals((await run.waitForExit()).code, 0);
+  },
+});
+
+Deno.test({
+  name: "a guest does not notice restarts, nor that gpioagg is killed",
+  ignore,
+  fn: async () => {
+    await using manager = new ManagerDouble();
+    const socket = `${manager.directory}/plc0.sock`;
+    const start = () =>
+      manager.start(["--vfio-user", socket, "--line", "sim/2,safe=0"]);
+    const sim = async (...changes: readonly string[]) => {
+      const { success, stdout, stderr } = await new Deno.Command(PROGRAM_FILE, {
+        args: [...PROGRAM, "sim", socket, "--json", ...changes],
+      }).output();
+      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+      if (!success) throw new Error(text(stderr));
+      return JSON.parse(text(stdout)).lines as { value: number }[];
+    };
+    await start();
+    await using guest = await boot("trixie", [socket]);
+    await guest.run(
+      `gpiomon --banner -F 'event %E' -c ${CHIP} 1 >/tmp/events 2>&1 &`,
+    );
+    await until(
+      "gpiomon is ready",
+      async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
+    );
+    const expected: string[] = [];
+    for (const signal of ["SIGUSR2", "SIGKILL", "SIGKILL"] as const) {
+      await guest.run(`gpioset -t 0 -c ${CHIP} 0=1`);
+      await manager.stop(signal);
+      await start();
+      // Its latch drives the line again.
+      await until("the output", async () => (await sim())[0]!.value === 1);
+      for (const level of [1, 0]) {
+        await sim(`sim1=${level}`);
+        expected.push(level === 1 ? "rising" : "falling");
+        assertEquals(await events(guest, expected.length), expected);
+      }
+    }
+    await manager.stop("SIGTERM");
+    assertEquals(manager.stored("session."), []);
+  },
+});

@@ -1,0 +1,6 @@
+import { inside } from "./inside.ts";
+
+await inside(() => import("../process/api_formats_test.ts"), [
+  // A program of others.
+  "promtool accepts the metrics",
+]);

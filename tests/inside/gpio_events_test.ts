@@ -1,0 +1,8 @@
+import { inside } from "./inside.ts";
+
+await inside(() => import("../uml_host/gpio_events_test.ts"), [
+  // A process of its own.
+  "a program whose event loop was left ends by itself",
+  // The double reports an edge at once.
+  "a debounced line reports only what lasts",
+]);

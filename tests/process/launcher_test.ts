@@ -1,0 +1,239 @@
+/** `scripts/gpioagg`: which Deno it runs, and what it hands to a VMM. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
+import { REPOSITORY } from "../environment/environment.ts";
+
+const LAUNCHER = `${REPOSITORY}/scripts/gpioagg`;
+const PIN = (await Deno.readTextFile(`${REPOSITORY}/.deno-version`)).trim();
+/** Programs that the launcher uses; Deno and Node.js are not among them. */
+const NEEDED = [
+  "bash",
+  "cat",
+  "chmod",
+  "env",
+  "flock",
+  "grep",
+  "gzip",
+  "mkdir",
+  "mv",
+  "readlink",
+  "rm",
+  "sed",
+  "sh",
+  "sha512sum",
+  "sleep",
+  "stat",
+  "tail",
+  "tar",
+  "uname",
+];
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function launch(
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd = "/",
+): Promise<Result> {
+  const { code, stdout, stderr } = await new Deno.Command(LAUNCHER, {
+    args: [...args],
+    env,
+    cwd,
+    clearEnv: true,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Runs `action` with an empty directory and a PATH without Deno. */
+async function withPrograms(
+  action: (directory: string, path: string) => Promise<void>,
+): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-launcher-" });
+  try {
+    const path = `${directory}/bin`;
+    await Deno.mkdir(path);
+    for (const name of NEEDED) {
+      for (const place of ["/usr/bin", "/bin"]) {
+        const found = await Deno.stat(`${place}/${name}`).then(
+          () => true,
+          () => false,
+        );
+        if (!found) continue;
+        await Deno.symlink(`${place}/${name}`, `${path}/${name}`);
+        break;
+      }
+    }
+    await action(directory, path);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** An `npm` that packs a program of its own and records how it was called. */
+async function addNpm(directory: string, path: string): Promise<void> {
+  const script = `#!/bin/sh
+printf '%s\\n' "$@" >'${directory}/npm-arguments'
+while [ $# -gt 0 ]; do
+  case $1 in
+    --prefix) ls -A "$2" >'${directory}/prefix-holds' ;;
+    --pack-destination) destination=$2 ;;
+  esac
+  shift
+done
+mkdir '${directory}/package'
+printf '#!/bin/sh\\ntouch ${directory}/was-run\\necho deno ${PIN} x\\n' \\
+  >'${directory}/package/deno'
+chmod +x '${directory}/package/deno'
+for platform in linux-x64-glibc linux-arm64-glibc; do
+  tar -C '${directory}' -czf "$destination/deno-$platform-${PIN}.tgz" package
+done
+`;
+  await Deno.writeTextFile(`${path}/npm`, script, { mode: 0o755 });
+}
+
+Deno.test("the launcher runs no Deno whose checksum is not the pinned one", async () => {
+  await withPrograms(async (directory, path) => {
+    await addNpm(directory, path);
+    const cache = `${directory}/cache`;
+    const { code, stdout, stderr } = await launch(["--version"], {
+      PATH: path,
+      HOME: directory,
+      GPIOAGG_CACHE: cache,
+    });
+    assertEquals(code, 1);
+    assertEquals(stdout, "");
+    assertStringIncludes(stderr, "is not the file that");
+    assertStringIncludes(stderr, "deno.sha512");
+    for (const name of [`${cache}/deno-${PIN}`, `${directory}/was-run`]) {
+      assert(!await exists(name), `${name} is there`);
+    }
+  });
+});
+
+Deno.test("npm is told of an empty prefix: an .npmrc of the working directory says nothing", async () => {
+  await withPrograms(async (directory, path) => {
+    await addNpm(directory, path);
+    const work = `${directory}/work`;
+    await Deno.mkdir(work);
+    await Deno.writeTextFile(`${work}/.npmrc`, "registry=http://127.0.0.1:9/");
+    await launch(["--version"], {
+      PATH: path,
+      HOME: directory,
+      GPIOAGG_CACHE: `${directory}/cache`,
+    }, work);
+    const args = await Deno.readTextFile(`${directory}/npm-arguments`);
+    assertStringIncludes(args, "\n--prefix\n");
+    assertEquals(await Deno.readTextFile(`${directory}/prefix-holds`), "");
+  });
+});
+
+Deno.test("both architectures have a pinned checksum of the pinned version", async () => {
+  const text = await Deno.readTextFile(
+    `${REPOSITORY}/scripts/lib/deno.sha512`,
+  );
+  for (const platform of ["linux-x64-glibc", "linux-arm64-glibc"]) {
+    assert(
+      new RegExp(`^[0-9a-f]{128}  deno-${platform}-${PIN}\\.tgz$`, "m")
+        .test(text),
+      platform,
+    );
+  }
+});
+
+Deno.test({
+  name: "the launcher runs no program from a cache of another user",
+  ignore: effectiveUserId() !== 0 && lacksRoot(),
+  fn: async () => {
+    await withPrograms(async (directory, path) => {
+      const home = `${directory}/cache/deno-${PIN}`;
+      await Deno.mkdir(home, { recursive: true });
+      await Deno.writeTextFile(
+        `${home}/deno`,
+        `#!/bin/sh\ntouch ${directory}/was-run\n`,
+        { mode: 0o755 },
+      );
+      for (const owned of [`${directory}/cache`, home, `${home}/deno`]) {
+        await Deno.chown(owned, 65534, 65534);
+        const { code, stderr } = await launch(["--version"], {
+          PATH: path,
+          HOME: directory,
+          GPIOAGG_CACHE: `${directory}/cache`,
+        });
+        assertEquals(code, 1);
+        assertStringIncludes(stderr, `no program is run from ${owned}`);
+        await Deno.chown(owned, 0, 0);
+      }
+      // Its owner alone is not enough.
+      await Deno.chmod(`${directory}/cache`, 0o777);
+      const { stderr } = await launch(["--version"], {
+        PATH: path,
+        HOME: directory,
+        GPIOAGG_CACHE: `${directory}/cache`,
+      });
+      assertStringIncludes(stderr, "no program is run from");
+      assert(!await exists(`${directory}/was-run`), "it was run");
+    });
+  },
+});
+
+Deno.test("a VMM gets none of the variables of the launcher and of Deno", async () => {
+  await withPrograms(async (directory, path) => {
+    // The program alone, without Node.js beside it: Deno puts a substitute of
+    // its own into PATH then.
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    const env = {
+      PATH: path,
+      HOME: directory,
+      GPIOAGG_CACHE: `${directory}/cache`,
+      // Certificates and proxies of the machine are needed for the one package.
+      ...machineEnvironment(),
+      KEPT: "yes",
+    };
+    const { code, stderr, stdout } = await launch([
+      "run",
+      "--line",
+      "sim/1",
+      "--",
+      "env",
+      "SOCKET={socket}",
+    ], env);
+    assertEquals(code, 0, stderr);
+    const names = stdout.trim().split("\n").map((line) => line.split("=")[0]!);
+    const foreign = names.filter((name) =>
+      !Object.hasOwn(env, name) && name !== "GPIOAGG_CACHE" &&
+      // Those are of the shells on the way.
+      !["SOCKET", "PWD", "SHLVL", "_", "OLDPWD", "LC_ALL"].includes(name)
+    );
+    assertEquals(foreign, []);
+    assertStringIncludes(stdout, `\nPATH=${path}\n`);
+    assertStringIncludes(stdout, "\nKEPT=yes\n");
+  });
+});
+
+function lacksRoot(): boolean {
+  console.error("skipped: giving a file to another user needs root");
+  return true;
+}
+
+/** Proxies and certificate stores that this machine needs. */
+function machineEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) =>
+      /proxy|cert|^SSL_|^npm_config_|^NODE_EXTRA|^DENO_TLS/i.test(name)
+    ),
+  );
+}
+
+function exists(path: string): Promise<boolean> {
+  return Deno.lstat(path).then(() => true, () => false);
+}

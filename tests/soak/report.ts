@@ -1,0 +1,127 @@
+/**
+ * Findings of a soak, as a table and as a verdict.
+ *
+ * @module
+ */
+import type { Usage } from "./usage.ts";
+
+/** Findings of a soak. */
+export interface SoakReport {
+  readonly aggregators: number;
+  readonly guests: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly requests: number;
+  /** Requests without an answer, connections that ended, API calls that failed. */
+  readonly lost: number;
+  readonly wrong: number;
+  /** The longest round of a cell. **Units**: milliseconds. */
+  readonly slowestMs: number;
+  /** Well-behaved guests that left and returned. */
+  readonly returns: number;
+  /** Processes of guests that were killed. */
+  readonly kills: number;
+  /** Aggregators that API clients made and removed. */
+  readonly creations: number;
+  readonly reloads: number;
+  readonly hostileActs: number;
+  readonly hostileKinds: number;
+  /** Before the first guest came. */
+  readonly start: Usage;
+  /** With the well-behaved guests, and nothing else. */
+  readonly warm: Usage;
+  /** The same, at the end. */
+  readonly end: Usage;
+  /** Once all have gone. */
+  readonly after: Usage;
+  /** The largest memory of its own while hostile peers were there. */
+  readonly peakMb: number;
+  /** Of the memory of its own after the warm-up. **Units**: MB per minute. */
+  readonly slopeMbPerMinute: number;
+  /** Violations that were seen, in words. */
+  readonly problems: readonly string[];
+}
+
+/** Mappings that code and heaps of V8 may need more at one time than another. */
+const MAPPING_SLACK = 300;
+/** Garbage that is not collected yet. **Units**: MB. */
+const RESIDENT_SLACK_MB = 60;
+/** Threads of Deno's pool that wait for work. */
+const THREAD_SLACK = 6;
+
+/** Returns the violations; empty if the service held. */
+export function faultsOf(report: SoakReport): string[] {
+  const { warm, end, start, after } = report;
+  const faults: string[] = [];
+  if (report.requests === 0) faults.push("no request was made");
+  if (report.lost > 0) faults.push(`${report.lost} requests were lost`);
+  if (report.wrong > 0) faults.push(`${report.wrong} values were wrong`);
+  const grew = (what: string, before: number, now: number, slack: number) => {
+    if (now <= before + slack) return;
+    faults.push(`${what} grew from ${round(before)} to ${round(now)}`);
+  };
+  grew("descriptors", warm.descriptors, end.descriptors, 0);
+  grew("mappings", warm.mappings, end.mappings, MAPPING_SLACK);
+  grew("memory", warm.residentMb, end.residentMb, RESIDENT_SLACK_MB);
+  grew("threads", warm.threads, end.threads, THREAD_SLACK);
+  grew("child processes", start.children, end.children, 0);
+  grew(
+    "descriptors of guests that are gone",
+    start.descriptors,
+    after.descriptors,
+    2,
+  );
+  return [...faults, ...report.problems];
+}
+
+/** The table. */
+export function tableOf(report: SoakReport): string {
+  const { start, warm, end, after } = report;
+  const usage = (
+    name: string,
+    of: (usage: Usage) => number,
+  ) => [name, ...[start, warm, end, after].map((each) => round(of(each)))];
+  const rows = [
+    ["", "start", "warm", "end", "left"],
+    usage("descriptors", ({ descriptors }) => descriptors),
+    usage("mappings", ({ mappings }) => mappings),
+    usage("own memory, MB", ({ residentMb }) => residentMb),
+    usage("threads", ({ threads }) => threads),
+    usage("child processes", ({ children }) => children),
+  ];
+  const facts: readonly (readonly [string, number])[] = [
+    ["aggregators", report.aggregators],
+    ["well-behaved guests", report.guests],
+    ["seconds", report.seconds],
+    ["rounds a second", report.rounds / report.seconds],
+    ["checked requests", report.requests],
+    ["lost requests", report.lost],
+    ["wrong values", report.wrong],
+    ["slowest round of four guests, ms", report.slowestMs],
+    ["guests that left and returned", report.returns],
+    ["processes of guests killed", report.kills],
+    ["aggregators made and removed", report.creations],
+    ["reloads", report.reloads],
+    ["kinds of hostile peers", report.hostileKinds],
+    ["acts of hostile peers", report.hostileActs],
+    ["own memory beside them, MB at most", report.peakMb],
+    ["own memory beside them, MB a minute", report.slopeMbPerMinute],
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return [
+    ...facts.map(([name, value]) =>
+      `${name.padEnd(width)}  ${round(value).padStart(10)}`
+    ),
+    "",
+    ...rows.map(([name = "", ...values]) =>
+      name.padEnd(20) + values.map((value) => value.padStart(10)).join("")
+    ),
+    "",
+    "start: no guest yet; warm and end: only the well-behaved guests; " +
+    "left: none any more",
+  ].join("\n");
+}
+
+function round(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(1);
+}

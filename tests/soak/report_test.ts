@@ -1,0 +1,76 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { faultsOf, type SoakReport, tableOf } from "./report.ts";
+import { slopeOf, type Usage } from "./usage.ts";
+
+const USAGE: Usage = {
+  descriptors: 100,
+  mappings: 500,
+  residentMb: 120,
+  threads: 8,
+  children: 0,
+};
+
+const REPORT: SoakReport = {
+  aggregators: 200,
+  guests: 64,
+  seconds: 60,
+  rounds: 6000,
+  requests: 100_000,
+  lost: 0,
+  wrong: 0,
+  slowestMs: 100,
+  returns: 10,
+  kills: 5,
+  creations: 50,
+  reloads: 4,
+  hostileActs: 1000,
+  hostileKinds: 5,
+  start: USAGE,
+  warm: USAGE,
+  end: USAGE,
+  after: USAGE,
+  peakMb: 300,
+  slopeMbPerMinute: 0,
+  problems: [],
+};
+
+Deno.test("faultsOf() finds nothing in a service that held", () => {
+  assertEquals(faultsOf(REPORT), []);
+  assertStringIncludes(tableOf(REPORT), "own memory, MB             120");
+  assertStringIncludes(tableOf({ ...REPORT, rounds: 0 }), "lost requests");
+});
+
+Deno.test("faultsOf() names what was lost, wrong or left", () => {
+  for (
+    const [change, fault] of [
+      [{ lost: 1 }, "1 requests were lost"],
+      [{ wrong: 2 }, "2 values were wrong"],
+      [{ requests: 0 }, "no request was made"],
+      [
+        { end: { ...USAGE, descriptors: 101 } },
+        "descriptors grew from 100 to 101",
+      ],
+      [{ end: { ...USAGE, mappings: 900 } }, "mappings grew from 500 to 900"],
+      [{ end: { ...USAGE, residentMb: 200 } }, "memory grew from 120 to 200"],
+      [{ end: { ...USAGE, threads: 20 } }, "threads grew from 8 to 20"],
+      [
+        { end: { ...USAGE, children: 1 } },
+        "child processes grew from 0 to 1",
+      ],
+      [
+        { after: { ...USAGE, descriptors: 110 } },
+        "descriptors of guests that are gone grew from 100 to 110",
+      ],
+      [{ problems: ["the service ended"] }, "the service ended"],
+    ] as const
+  ) assertEquals(faultsOf({ ...REPORT, ...change }), [fault]);
+});
+
+Deno.test("slopeOf() is in MB per minute", () => {
+  const samples = [0, 1, 2, 3].map((i) => ({
+    atMs: i * 1000,
+    residentMb: 100 + i,
+  }));
+  assertEquals(slopeOf(samples), 60);
+  assertEquals(slopeOf(samples.slice(0, 1)), 0);
+});

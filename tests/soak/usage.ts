@@ -1,0 +1,125 @@
+/**
+ * Resources that the service uses, as the kernel counts them.
+ *
+ * **Source**: proc(5).
+ *
+ * @module
+ */
+import {
+  listDirectory,
+  O_RDONLY,
+  openFile,
+  readSmallFile,
+} from "../../ffi/files.ts";
+import { libc } from "../../ffi/libc.ts";
+
+/** Resources of a process at one moment. */
+export interface Usage {
+  readonly descriptors: number;
+  readonly mappings: number;
+  /** Memory of its own, without what guests share. **Units**: MB. */
+  readonly residentMb: number;
+  readonly threads: number;
+  /** Child processes. */
+  readonly children: number;
+}
+
+/** Time between two looks. **Units**: milliseconds. */
+const LOOK_MS = 500;
+/** Looks after which a number that still changes is taken as it is. */
+const MAX_LOOKS = 60;
+/** Looks without a change until what is used counts as settled. */
+const SETTLED_LOOKS = 12;
+const POKES = 20;
+const FALL_MB = 2;
+const PIECE_BYTES = 1 << 16;
+const LINE_FEED = 10;
+
+/** Looks once. @throws {Error} If there is no such process. */
+export function usageOf(pid: number): Usage {
+  const status = readSmallFile(`/proc/${pid}/status`);
+  if (status === undefined) throw new Error(`the service (${pid}) has ended`);
+  const field = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  return {
+    descriptors: listDirectory(`/proc/${pid}/fd`).length,
+    mappings: lineCount(`/proc/${pid}/maps`),
+    residentMb: field("RssAnon") / 1024,
+    threads: field("Threads"),
+    children: childCount(pid),
+  };
+}
+
+/** Deno's own functions may read nothing of other processes. */
+function lineCount(path: string): number {
+  using file = openFile(path, O_RDONLY);
+  const piece = new Uint8Array(PIECE_BYTES);
+  let lines = 0;
+  for (;;) {
+    const count = libc().read(file.fd, piece, piece.length);
+    if (count <= 0) return lines;
+    for (let i = 0; i < count; i++) if (piece[i] === LINE_FEED) lines++;
+  }
+}
+
+function childCount(pid: number): number {
+  let count = 0;
+  for (const name of listDirectory("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = readSmallFile(`/proc/${name}/stat`) ?? "";
+    // The command's name, in brackets, may have any characters.
+    const [, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (Number(parent) === pid) count++;
+  }
+  return count;
+}
+
+/**
+ * Looks until descriptors and threads have not changed for some looks (peers that
+ * have just gone are noticed a moment later, and closes that linger take a while)
+ * and memory does not fall any more: V8 collects what hostile clients left when it
+ * is asked for something else, in its own time.
+ *
+ * @param poke Asks the service for a little.
+ */
+export async function settledUsage(
+  pid: number,
+  poke: () => Promise<unknown>,
+): Promise<Usage> {
+  let last = usageOf(pid);
+  let unchanged = 0;
+  for (let i = 0; i < MAX_LOOKS && unchanged < SETTLED_LOOKS; i++) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    for (let j = 0; j < POKES; j++) await poke();
+    const now = usageOf(pid);
+    const isSame = now.descriptors === last.descriptors &&
+      now.threads === last.threads &&
+      now.residentMb > last.residentMb - FALL_MB;
+    unchanged = isSame ? unchanged + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
+/** A resident size at a time. */
+export interface Sample {
+  readonly atMs: number;
+  readonly residentMb: number;
+}
+
+/** The slope of a line through samples. **Units**: MB per minute. */
+export function slopeOf(samples: readonly Sample[]): number {
+  const count = samples.length;
+  if (count < 2) return 0;
+  const mean = (of: (sample: Sample) => number) =>
+    samples.reduce((sum, sample) => sum + of(sample), 0) / count;
+  const meanTime = mean(({ atMs }) => atMs);
+  const meanSize = mean(({ residentMb }) => residentMb);
+  let above = 0;
+  let below = 0;
+  for (const { atMs, residentMb } of samples) {
+    above += (atMs - meanTime) * (residentMb - meanSize);
+    below += (atMs - meanTime) ** 2;
+  }
+  return below === 0 ? 0 : 60_000 * above / below;
+}

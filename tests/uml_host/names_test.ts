@@ -1,0 +1,228 @@
+/**
+ * Names of any bytes: what one command prints, every other takes.
+ */
+import { assertEquals } from "@std/assert";
+import { Chip, findLines } from "../../src/gpio/mod.ts";
+import { bytesOfName, nameText, specText } from "../../src/text/names.ts";
+import { ConfigService } from "../environment/config_service.ts";
+import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { shell } from "./shell.ts";
+import { LAUNCHER } from "../environment/program.ts";
+
+/** One character a byte. */
+const NAMES = [
+  "FOO",
+  "ID_SDA",
+  "[SDA0]",
+  "-",
+  "presence-cpu0-dimm-channel-a-slot-0",
+  "MXM3_3/GPIO2",
+  "ETH/0",
+  "TF 3V3/1V8 En",
+  "9J3 Switch HDMI CEC/7J1 Header Pin11",
+  "NAND_nR/B iNAND_CMD (EMMC)",
+  "onrisc:blue:wlan",
+  "BATLOW#",
+  "A=B",
+  'say "hi"',
+  "it's",
+  "caf\xe9",
+  "caf\xe8",
+  "caf\xc3\xa9",
+  "\xef\xbb\xbfBOM",
+  "BOM",
+  "two\nlines",
+  "esc\x1b[31mred",
+  "tab\there",
+  "P%d",
+  "a,b",
+  "a,b/c,d",
+  "back\\slash",
+  "end\\",
+  "\\x41",
+  "A",
+  "sim",
+  "const",
+  "null",
+  "12",
+  "gpiochip0",
+  "x".repeat(31),
+];
+/** Words of a SPEC that stand for something else without their chip. */
+const NEEDS_CHIP = new Set(["sim", "const"]);
+
+function shown(bytes: string): string {
+  return bytes.slice(0, 31);
+}
+
+/** Makes a chip with these names, byte by byte. */
+async function chipOf(names: readonly string[]): Promise<SimChip> {
+  const chip = await SimChip.create(localFiles, {
+    lines: names.length,
+    label: "odd, but \\true",
+  });
+  const directory = await shell(
+    `dirname $(grep -l '^${chip.name}$' /sys/kernel/config/gpio-sim/*/*/chip_name)`,
+  );
+  const octal = (text: string) =>
+    [...text].map((byte) =>
+      `\\0${byte.charCodeAt(0).toString(8).padStart(3, "0")}`
+    ).join("");
+  await shell(
+    `echo 0 > ${directory}/../live\n` +
+      names.map((name, offset) =>
+        `mkdir ${directory}/line${offset}
+         printf '%b' '${octal(name)}' > ${directory}/line${offset}/name`
+      ).join("\n") +
+      `\necho 1 > ${directory}/../live`,
+  );
+  return chip;
+}
+
+async function gpioagg(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await new Deno.Command(
+    LAUNCHER,
+    { args, stdin: "null" },
+  ).output();
+  const decoder = new TextDecoder();
+  assertEquals(decoder.decode(stderr), "");
+  return decoder.decode(stdout);
+}
+
+const yaml = (text: string) => `'${text.replaceAll("'", "''")}'`;
+
+Deno.test("names of any bytes go from each command to all others", async () => {
+  await using sim = await chipOf(NAMES);
+  const names: string[] = [];
+  {
+    using chip = Chip.open(sim.path);
+    for (const [offset, info] of chip.lines().entries()) {
+      const bytes = [...bytesOfName(info.name)];
+      assertEquals(
+        String.fromCharCode(...bytes),
+        shown(NAMES[offset]!),
+        `line ${offset}`,
+      );
+      names.push(info.name);
+    }
+  }
+  assertEquals(new Set(names).size, NAMES.length);
+  for (const [offset, name] of names.entries()) {
+    assertEquals(findLines(name, { chip: sim.path })[0]?.offset, offset);
+  }
+  // The tools print names that the tools take.
+  const printed = [
+    ...(await gpioagg("info", "-c", sim.name)).matchAll(
+      /^\tline +\d+:\t"(.*)" *\t/gm,
+    ),
+  ].map(([, text]) => text!);
+  assertEquals(printed, names.map(nameText));
+  const offsetsOf = (json: string) =>
+    json.trim().split("\n").map((line) => JSON.parse(line).offset);
+  const expected = names.map((_, offset) => offset);
+  assertEquals(
+    offsetsOf(await gpioagg("get", "--by-name", "--json", "--", ...printed)),
+    expected,
+  );
+  for (const separators of [",", ",/"] as const) {
+    const words = names.map((name) =>
+      `${sim.name}/${specText(name, separators)}`
+    );
+    // Digits are an offset first.
+    words[NAMES.indexOf("12")] = `${sim.name}/${NAMES.indexOf("12")}`;
+    assertEquals(offsetsOf(await gpioagg("get", "--json", ...words)), expected);
+  }
+  assertEquals(
+    offsetsOf(await gpioagg("get", "--json", "--", ...NAMES.slice(4, 13))),
+    expected.slice(4, 13),
+  );
+});
+
+Deno.test("names of any bytes are served, from a SPEC and from a file", async () => {
+  await using sim = await chipOf(NAMES);
+  using chip = Chip.open(sim.path);
+  const names = chip.lines().map(({ name }) => name);
+  const twelve = NAMES.indexOf("12");
+  const forms: ((name: string, offset: number) => string)[] = [
+    (name) =>
+      yaml(
+        NEEDS_CHIP.has(name)
+          ? `${sim.name}/${name}`
+          : specText(name, name === "ETH/0" ? "," : ",/"),
+      ),
+    (name, offset) =>
+      yaml(
+        offset === twelve
+          ? `${sim.name}/${offset}`
+          : `${sim.name}/${specText(name)}`,
+      ),
+    (name) => `{ line: ${yaml(nameText(name))} }`,
+    (name) =>
+      `{ chip: { label: 'odd, but \\true' }, line: ${yaml(nameText(name))} }`,
+  ];
+  for (const form of forms) {
+    {
+      await using _service = await ConfigService.start((directory) => `
+aggregators:
+  a:
+    vhost-user: ${directory}/a.sock
+    defaults: { direction: output, initial: 1, on-disconnect: release }
+    lines:
+${names.map((name, offset) => `      - ${form(name, offset)}`).join("\n")}
+`);
+      for (const offset of names.keys()) {
+        assertEquals(
+          await sim.level(offset),
+          1,
+          `${form(names[offset]!, offset)}`,
+        );
+      }
+    }
+    using outputs = chip.requestLines({
+      lines: [{
+        offsets: [...names.keys()],
+        settings: { direction: "output" },
+      }],
+    });
+    assertEquals(outputs.getValue(0), 0);
+  }
+});
+
+Deno.test("what info --ids prints names the chip everywhere", async () => {
+  await using sim = await chipOf(["READY", "ESTOP"]);
+  await shell(`
+    mkdir -p /dev/gpio/by-id
+    ln -s ../../${sim.name} '/dev/gpio/by-id/usb-a,b'
+  `);
+  try {
+    const ids = [...(await gpioagg("info", "--ids", "-c", sim.name)).matchAll(
+      /^\t(\S.*?)(?: {2}\(.*\))?$/gm,
+    )].map(([, id]) => id!).filter((id) => !id.startsWith("lines:"));
+    assertEquals(ids.slice(1), [
+      "label:odd\\, but \\true",
+      "path:/dev/gpio/by-id/usb-a\\,b",
+    ]);
+    for (const id of ids) {
+      assertEquals(
+        (await gpioagg("get", "--numeric", `${id}/1`, `${id}/READY`)).trim(),
+        "0 0",
+      );
+      assertEquals(
+        (await gpioagg("detect", id)).split(" ")[0],
+        sim.name,
+      );
+    }
+    await using _service = await ConfigService.start((directory) => `
+aggregators:
+  a:
+    vhost-user: ${directory}/a.sock
+    defaults: { direction: output, initial: 1 }
+    lines:
+      - ${yaml(`${ids[0]}/0`)}
+      - ${yaml(`${ids[2]}/ESTOP`)}
+`);
+    assertEquals([await sim.level(0), await sim.level(1)], [1, 1]);
+  } finally {
+    await shell("rm -r /dev/gpio");
+  }
+});
