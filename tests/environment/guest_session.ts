@@ -46,6 +46,12 @@ export interface GuestSession extends AsyncDisposable {
    */
   run(command: string, options?: ExecOptions): Promise<string>;
 
+  /**
+   * Sends a command that ends or restarts the machine, after the earlier ones,
+   * and waits for no answer: no other command can follow.
+   */
+  sendLast(command: string): Promise<void>;
+
   /** The process on this machine that is the test machine. */
   readonly process: ChildProcess;
 }
@@ -121,6 +127,15 @@ export class CommandSession implements GuestSession {
       );
     }
     return output.replace(/\n$/, "");
+  }
+
+  async sendLast(command: string): Promise<void> {
+    const sent = this.#queue.then(async () => {
+      await this.#send(`${this.#token}-last`, command, 15_000);
+      this.#stuck = command;
+    });
+    this.#queue = sent.catch(() => {});
+    await sent;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

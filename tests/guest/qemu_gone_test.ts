@@ -97,7 +97,7 @@ const ENDS: Record<
   ) => unknown
 > = {
   "is reset": ({ tell }) => tell("system_reset"),
-  "says reboot -f": ({ guest }) => guest.exec("reboot -f").catch(() => {}),
+  "says reboot -f": ({ guest }) => guest.sendLast("reboot -f"),
   // By a non-maskable interrupt; it reboots at once (panic=-1).
   "panics": ({ tell }) => tell("nmi"),
   "unloads its driver": ({ guest }) =>

@@ -121,7 +121,7 @@ Deno.test({
       await using guest = await boot("trixie", [service.socket("plc0")]);
       await guest.run(`gpioset -z -c ${CHIP} 0=1`);
       assertEquals(await level(), 1);
-      if (i === 0) await guest.exec("echo b >/proc/sysrq-trigger &");
+      if (i === 0) await guest.sendLast("echo b >/proc/sysrq-trigger");
       else guest.process.kill("SIGKILL");
       await until("the line is safe", async () => await level() === 0);
     }
