@@ -6,8 +6,13 @@
  */
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
+import { Problems } from "../../config/document/problems.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
-import { PAUSED_FOR } from "../../config/values/values.ts";
+import {
+  AGGREGATOR_NAME,
+  PAUSED_FOR,
+  readValue,
+} from "../../config/values/values.ts";
 import {
   type AggregatorSpecification,
   type LineSpecification,
@@ -211,6 +216,7 @@ function readAggregator(given: {
     }
     return undefined;
   }
+  if (given.name !== undefined) checkName(given.name);
   const { endpoint, title } = exposureTitle(exposure);
   if (lines.length === 0) {
     throw new ConfigError("has no lines", {
@@ -231,6 +237,13 @@ function readAggregator(given: {
     ...(given.isolate ? { isolate: "process" as const } : {}),
     lines,
   };
+}
+
+/** @throws {ConfigError} If an aggregator cannot have the name. */
+function checkName(name: string): void {
+  const problems = new Problems();
+  readValue(AGGREGATOR_NAME, name, problems.at({ path: "--name" }));
+  problems.throwFirst();
 }
 
 function readPausedFor(

@@ -124,6 +124,7 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["--socket-path a --line", "needs a value"],
   ["--socket-path a --line sim/1 stray", 'unexpected argument "stray"'],
   ["--socket-path a --line sim/1 --name x --name y", "given twice"],
+  ["--socket-path a --line sim/1 --name x/y", "not a valid name for an agg"],
   ["--fd x --line sim/1", "is not a valid file descriptor"],
   ["--fd=-1 --line sim/1", "is not a valid file descriptor"],
   ["--socket-path a --line sim/1 --socket-path a --line sim/1", "given twice"],

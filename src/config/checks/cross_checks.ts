@@ -14,8 +14,9 @@ import { checkExposures } from "./exposure_checks.ts";
 import { checkIsolation } from "./isolation_checks.ts";
 import { presentedTwice } from "./second_exposure.ts";
 import {
+  ambiguityOf,
+  readingsOf,
   referenceOf,
-  splitReference,
   withReference,
 } from "../references/references.ts";
 import type {
@@ -97,15 +98,20 @@ class Names {
   }
 
   /**
-   * Looks a reference up; undefined, and reported, if there is no such line.
+   * Looks up a reference. Returns undefined, and reports it, if there is no such
+   * line or more than one.
+   *
+   * @param own Aggregator that the reference stands in; empty for none.
+   * @param follower Line that the reference stands in, if any.
    */
   resolve(
     text: string,
     own: string,
     place: ConfigPlace,
+    follower?: WrittenLine,
   ): { reference: LineReference; written: WrittenLine } | undefined {
-    const reference = this.#split(text, own);
-    if (reference === undefined) {
+    const readings = readingsOf(text, own);
+    if (readings.length === 0) {
       this.#problems.add(
         place,
         `"${text}" does not say of which aggregator`,
@@ -113,12 +119,27 @@ class Names {
       );
       return undefined;
     }
-    const written = this.find(reference);
-    if (written === undefined) {
-      this.#reportUnknown(text, reference, place);
+    const found = readings.flatMap((reference) => {
+      const written = this.find(reference);
+      return written === undefined ? [] : [{ reference, written }];
+    });
+    // A line that has the name of the line it follows does not mean itself.
+    const others = found.filter(({ written }) => written !== follower);
+    const [match, another] = others.length > 0 ? others : found;
+    if (match === undefined) {
+      this.#reportUnknown(text, readings, own, place);
       return undefined;
     }
-    if (this.#aggregators.get(reference.aggregator)!.exposure.kernelChip) {
+    if (another !== undefined) {
+      const { problem, hint } = ambiguityOf(
+        text,
+        others.map(({ reference }) => reference),
+      );
+      this.#problems.add(place, problem, hint);
+      return undefined;
+    }
+    const { aggregator } = match.reference;
+    if (this.#aggregators.get(aggregator)!.exposure.kernelChip) {
       this.#problems.add(
         place,
         `"${text}" is a line of a kernel chip, which cannot be followed`,
@@ -126,7 +147,7 @@ class Names {
       );
       return undefined;
     }
-    return { reference, written };
+    return match;
   }
 
   resolveSource(
@@ -137,7 +158,7 @@ class Names {
     const own = referenceOf(source);
     if (own === undefined) return written.line;
     const place = valuePlace(written, source.kind);
-    const found = this.resolve(own.line, name, place);
+    const found = this.resolve(own.line, name, place, written);
     if (found === undefined) return written.line;
     return { ...written.line, source: withReference(source, found.reference) };
   }
@@ -161,52 +182,77 @@ class Names {
     return found;
   }
 
-  #split(text: string, own: string): LineReference | undefined {
-    const others = splitReference(text);
-    const found = others.find((each) => this.find(each) !== undefined);
-    const other = found ??
-      others.find(({ aggregator }) =>
-        this.#aggregators.has(aggregator) ||
-        this.#config.brokenAggregators.has(aggregator)
-      ) ?? others[0];
-    if (own === "") return other;
-    if (found !== undefined) return found;
-    // A line's own name may have a dot, as USB2.0_MUX_SEL has.
-    const line = { aggregator: own, line: text };
-    return other === undefined || this.find(line) !== undefined ? line : other;
-  }
-
   #reportUnknown(
     text: string,
-    { aggregator, line }: LineReference,
+    readings: readonly LineReference[],
+    own: string,
     place: ConfigPlace,
   ): void {
-    if (this.#config.brokenAggregators.has(aggregator)) return;
-    const known = this.#aggregators.get(aggregator);
-    if (known === undefined) {
-      const near = nearest(aggregator, this.#aggregators.keys());
+    const others = readings.filter(({ aggregator }) => aggregator !== own);
+    const known = others.filter(({ aggregator }) =>
+      this.#aggregators.has(aggregator)
+    );
+    const isBroken = others.some(({ aggregator }) =>
+      this.#config.brokenAggregators.has(aggregator)
+    );
+    // One of the lines that were not understood may be it.
+    const candidates = known.length > 0 ? known : readings;
+    const isIncomplete = candidates.some(({ aggregator }) =>
+      this.#aggregators.get(aggregator)?.isComplete === false
+    );
+    if (isBroken || isIncomplete) return;
+    const near = candidates.map((each) => this.#nearLine(each, own))
+      .find((each) => each !== undefined);
+    if (known.length === 0 && others.length > 0) {
+      const { aggregator } = others[0]!;
       this.#problems.add(
         place,
-        `"${text}": there is no aggregator "${aggregator}"`,
+        `"${text}": there is no aggregator "${aggregator}"` +
+          (own === "" ? "" : `, and ${own} has no line "${text}"`),
         near === undefined
-          ? `There is ${[...this.#aggregators.keys()].join(", ")}`
-          : `Did you mean ${near}.${line}?`,
+          ? `There is ${listed([...this.#aggregators.keys()])}`
+          : `Did you mean ${near.suggestion}?`,
       );
       return;
     }
-    // One of the lines that were not understood may be it.
-    if (!known.isComplete) return;
-    const names = [...this.#lines.get(known)!.keys()];
-    const near = nearest(line, names);
+    const { aggregator, line } = near?.reading ?? candidates[0]!;
     this.#problems.add(
       place,
       `"${text}": ${aggregator} has no line "${line}"`,
-      near !== undefined
-        ? `Did you mean ${near}?`
-        : "A line is referred to by the name that as: gives it, or by what its " +
-          "SPEC begins with",
+      near === undefined
+        ? "A line is referred to by the name that as: gives it, or by what its " +
+          "SPEC begins with"
+        : `Did you mean ${near.suggestion}?`,
     );
   }
+
+  /** Returns the reference that one was probably a slip of. */
+  #nearLine(
+    reading: LineReference,
+    own: string,
+  ): { reading: LineReference; suggestion: string } | undefined {
+    const { aggregator, line } = reading;
+    const known = this.#aggregators.get(aggregator);
+    if (known === undefined) {
+      const near = nearest(aggregator, this.#aggregators.keys());
+      return near === undefined
+        ? undefined
+        : { reading, suggestion: `${near}.${line}` };
+    }
+    const near = nearest(line, this.#lines.get(known)!.keys());
+    if (near === undefined) return undefined;
+    const suggestion = aggregator === own ? near : `${aggregator}.${near}`;
+    return { reading, suggestion };
+  }
+}
+
+/** Names that a hint lists. */
+const MAX_LISTED = 10;
+
+function listed(names: readonly string[]): string {
+  return names.length <= MAX_LISTED
+    ? names.join(", ")
+    : `${names.slice(0, MAX_LISTED).join(", ")} and others`;
 }
 
 /** Refuses wires and copies that lead back to themselves, and loose wires. */

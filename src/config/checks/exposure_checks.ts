@@ -9,6 +9,7 @@ import { checkKernelLines } from "./kernel_lines.ts";
 import { checkCard, checkPinNumbers, checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
 import { controlPathOf, usbredirSockets } from "../specification.ts";
+import { AGGREGATOR_NAME, CHIP_NAME, readValue } from "../values/values.ts";
 import {
   keyPlace,
   placeIn,
@@ -165,7 +166,11 @@ function checkKernelChip(
   aggregator: WrittenAggregator,
   problems: Problems,
 ): void {
-  const { lines, exposure } = aggregator;
+  const { name, place, lines, exposure } = aggregator;
+  // Another invalid name has been reported already.
+  if ("value" in AGGREGATOR_NAME.read(name)) {
+    readValue(CHIP_NAME, name, problems.at(place));
+  }
   if (exposure.control !== undefined) {
     problems.add(
       placeIn(aggregator, "control"),

@@ -31,7 +31,7 @@ const NAMES: readonly Malformed[] = [
   ],
   [
     twoAggregators(["{ wire: »b.READYY }"], ["sim/1,as=READY"]),
-    `${A}[0].wire: Did you mean READY?`,
+    `${A}[0].wire: Did you mean b.READY?`,
   ],
   [
     twoAggregators(["{ wire: »b.NONE }"], ["sim/1,as=READY"]),
@@ -60,6 +60,33 @@ const NAMES: readonly Malformed[] = [
   [
     twoAggregators(["{ wire: »b.ONE }"], ["{ const: 1, as: ONE }"]),
     `${A}[0].wire: Use copy: to see the value of an input`,
+  ],
+];
+
+/** References that several lines match, or that are a slip of one with dots. */
+const DOTTED: readonly Malformed[] = [
+  [
+    `aggregators:
+  plc: { vhost-user: /a.sock, lines: ["sim/1,as=0.X", { copy: »plc.0.X }] }
+  plc.0: { vhost-user: /b.sock, lines: ["sim/1,as=X"] }
+`,
+    `aggregators.plc.lines[1].copy: is line "0.X" of plc and line "X" of plc.0`,
+  ],
+  [
+    twoAggregators(["sim/1,as=b.X", "{ copy: »b.X }"], ["sim/1,as=X"]),
+    `${A}[1].copy: Give one of them another name`,
+  ],
+  [
+    `aggregators:
+  plc: { vhost-user: /a.sock, lines: ["sim/1,as=Y", { copy: »plc.0.READX }] }
+  plc.0: { vhost-user: /b.sock, lines: ["sim/1,as=READY"] }
+`,
+    `aggregators.plc.lines[1].copy: plc.0 has no line "READX" | Did you mean ` +
+    `plc.0.READY?`,
+  ],
+  [
+    twoAggregators(["sim/1,as=USB2.0_SEL", "{ copy: »USB2.0_SLE }"], ["sim/1"]),
+    `${A}[1].copy: a has no line "USB2.0_SLE" | Did you mean USB2.0_SEL?`,
   ],
 ];
 
@@ -220,7 +247,7 @@ const INTERLOCKS: readonly Malformed[] = [
   ],
   [
     "[{ exclusive: [a.UP, »a.DWN] }]",
-    `interlocks[0].exclusive[1]: Did you mean DOWN?`,
+    `interlocks[0].exclusive[1]: Did you mean a.DOWN?`,
   ],
   [
     "[{ exclusive: [a.UP, b.UP, »a.UP] }]",
@@ -326,6 +353,16 @@ const SHARED_PLACES: readonly Malformed[] = [
   ],
   [
     `aggregators:
+  »plc.0: { kernel-chip: {}, lines: [X] }
+  »_a: { kernel-chip: {}, lines: [Y] }
+  »/b: { kernel-chip: {}, lines: [Z] }
+`,
+    `aggregators["plc.0"]: "plc.0" is not a valid name for a chip`,
+    `aggregators._a: "_a" is not a valid name for a chip`,
+    `aggregators["/b"]: "/b" is not a valid name for an aggregator`,
+  ],
+  [
+    `aggregators:
   a: { kernel-chip: {}, lines: [{ line: X, as: X }] }
   b: { vhost-user: /b.sock, lines: [{ sim: 1, as: Y }] }
 interlocks: [{ exclusive: [»a.X, b.Y] }]
@@ -342,7 +379,7 @@ const INDEPENDENT: readonly Malformed[] = [
       ["{ wire: a.READY }", "{ copy: »a.READDY }"],
     ),
     `${A}[0].bias: "up" is not known`,
-    `${B}[1].copy: Did you mean READY?`,
+    `${B}[1].copy: Did you mean a.READY?`,
   ],
   [
     twoAggregators(["{ sim: »x, as: READY }"], ["{ wire: a.READY }"]),
@@ -384,6 +421,7 @@ aggregators:
 ];
 
 testMalformed("a name", NAMES);
+testMalformed("a name with dots", DOTTED);
 testMalformed("a cycle", CYCLES);
 testMalformed("two masters", MASTERS);
 testMalformed("an interlock", INTERLOCKS, interlocks);

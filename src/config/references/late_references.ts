@@ -6,7 +6,13 @@
  */
 import { ConfigError } from "../document/config_error.ts";
 import { knownNames } from "./known_names.ts";
-import { referenceOf, splitReference, withReference } from "./references.ts";
+import { nearest } from "../../text/nearest.ts";
+import {
+  ambiguityOf,
+  readingsOf,
+  referenceOf,
+  withReference,
+} from "./references.ts";
 import type {
   AggregatorSpecification,
   LineReference,
@@ -15,33 +21,49 @@ import type {
 /**
  * Looks up the references that are not looked up yet.
  *
- * @param isThere Whether a running aggregator has such a line.
- * @throws {ConfigError} If there is no such line.
+ * @param isThere Returns true if a running aggregator has such a line.
+ * @throws {ConfigError} If there is no such line, or more than one.
  */
 export function resolveLate(
   aggregator: AggregatorSpecification,
   isThere: (reference: LineReference) => boolean,
 ): AggregatorSpecification {
+  const { name } = aggregator;
   const own = knownNames(aggregator.lines);
   const lines = aggregator.lines.map((line) => {
     const written = referenceOf(line.source);
     if (written === undefined || written.aggregator !== "") return line;
     const text = written.line;
-    if (own.has(text) && text !== line.name) {
-      const reference = { aggregator: aggregator.name, line: text };
-      return { ...line, source: withReference(line.source, reference) };
-    }
-    const other = splitReference(text).find((each) =>
-      each.aggregator !== "" && isThere(each)
+    // A line does not follow itself.
+    const isOwn = own.has(text) && text !== line.name;
+    const matches = readingsOf(text, name).filter((each, i) =>
+      i === 0 ? isOwn : each.aggregator !== "" && isThere(each)
     );
-    if (other !== undefined) {
-      return { ...line, source: withReference(line.source, other) };
+    const [match, another] = matches;
+    if (match !== undefined && another === undefined) {
+      return { ...line, source: withReference(line.source, match) };
     }
-    throw new ConfigError(`there is no line "${text}" to follow`, {
+    const { problem, hint } = match === undefined
+      ? unknownLine(text, [...own.keys()].filter((each) => each !== line.name))
+      : ambiguityOf(text, matches);
+    throw new ConfigError(problem, {
       ...(line.place ?? { path: `--line ${line.origin}` }),
-      hint: "A line is referred to by the name that as= gives it, one of " +
-        "another aggregator as AGGREGATOR.LINE",
+      hint,
     });
   });
   return { ...aggregator, lines };
+}
+
+function unknownLine(
+  text: string,
+  own: readonly string[],
+): { problem: string; hint: string } {
+  const near = nearest(text, own);
+  return {
+    problem: `there is no line "${text}" to follow`,
+    hint: near === undefined
+      ? "A line is referred to by the name that as= gives it, one of another " +
+        "aggregator as AGGREGATOR.LINE"
+      : `Did you mean ${near}?`,
+  };
 }

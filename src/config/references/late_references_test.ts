@@ -31,3 +31,24 @@ for (const spec of ["copy/NONE", "wire/other.NONE", "invert/X,as=X"]) {
     assertEquals(error.path, `--line ${spec}`);
   });
 }
+
+Deno.test("resolveLate() refuses a text that is two lines", () => {
+  const error = assertThrows(
+    () => resolved("sim/1,as=other.READY", "copy/other.READY"),
+    ConfigError,
+    'is line "other.READY" of own and line "READY" of other',
+  );
+  assertEquals(error.path, "--line copy/other.READY");
+  // A line that has the name of the line it follows does not mean itself.
+  assertEquals(resolved("copy/other.READY,as=other.READY"), [
+    { kind: "copy", of: { aggregator: "other", line: "READY" } },
+  ]);
+});
+
+Deno.test("resolveLate() suggests the line that was meant", () => {
+  const error = assertThrows(
+    () => resolved("sim/1,as=READY", "copy/READX"),
+    ConfigError,
+  );
+  assertEquals(error.hint, "Did you mean READY?");
+});

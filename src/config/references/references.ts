@@ -24,7 +24,7 @@ export function referenceOf(
  * Returns the readings of a text as AGGREGATOR.LINE, one for each dot: both
  * names may contain dots.
  */
-export function splitReference(text: string): LineReference[] {
+function splitReference(text: string): LineReference[] {
   const found: LineReference[] = [];
   for (
     let dot = text.indexOf(".");
@@ -34,6 +34,30 @@ export function splitReference(text: string): LineReference[] {
     found.push({ aggregator: text.slice(0, dot), line: text.slice(dot + 1) });
   }
   return found;
+}
+
+/**
+ * Returns the lines that a text may mean, in the order of preference: a line of
+ * the aggregator `own` (a name such as USB2.0_MUX_SEL contains a dot), then
+ * AGGREGATOR.LINE. Without `own` only the latter.
+ */
+export function readingsOf(text: string, own: string): LineReference[] {
+  const others = splitReference(text);
+  return own === "" ? others : [{ aggregator: own, line: text }, ...others];
+}
+
+/** Returns the problem of a reference that several lines match. */
+export function ambiguityOf(
+  text: string,
+  matches: readonly LineReference[],
+): { problem: string; hint: string } {
+  const titles = matches.map(({ aggregator, line }) =>
+    `line "${line}" of ${aggregator}`
+  );
+  return {
+    problem: `"${text}" is ambiguous: it is ${titles.join(" and ")}`,
+    hint: "Give one of them another name with as",
+  };
 }
 
 /** The same source with another reference. */
