@@ -41,6 +41,8 @@ export class UsbredirSession implements PeerSession {
   #isOpen = true;
   #isServing = false;
   #isDeferred = false;
+  /** Set once nothing can be sent: the session's end is deferred. */
+  #hasFailed = false;
   // Its hello is sent by the loop.
   #mask: number = EPOLLIN | EPOLLOUT;
 
@@ -147,21 +149,33 @@ export class UsbredirSession implements PeerSession {
     }
   }
 
+  /** Called from inside the device, which a session must not end there. */
   #moreOutput(): void {
-    if (!this.#isServing) this.#flush();
+    if (this.#isServing || this.#hasFailed) return;
+    try {
+      this.#send();
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#options.share.defer(() => this.#failed(error));
+    }
   }
 
+  /** Sends what waits. Not for use from inside the device. */
   #flush(): void {
+    try {
+      this.#send();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #send(): void {
     if (!this.#isOpen) return;
     const { output } = this.#wire;
-    try {
-      while (output.backlog > 0) {
-        const count = send(this.#options.connection.fd, output.waiting);
-        if (count < 0) break;
-        output.sent(count);
-      }
-    } catch (error) {
-      return this.#failed(error);
+    while (output.backlog > 0) {
+      const count = send(this.#options.connection.fd, output.waiting);
+      if (count < 0) break;
+      output.sent(count);
     }
     const isFull = output.backlog > 0;
     const mask = output.backlog > MAX_BACKLOG

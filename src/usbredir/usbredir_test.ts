@@ -284,3 +284,53 @@ Deno.test("hello and packets byte by byte keep nothing waiting", () => {
   }
   qemu.answer(1);
 });
+
+/** A request of the LJCA driver for line 1. */
+const ofLine1 = (command: number, value = 0) => [3, command, 5, 3, 1, 1, value];
+const LJCA = { config: 1, read: 2, unmask: 6, input: 0x12, both: 0x40 };
+
+/** Reads line 1 with a guest that has just come; the whole answer. */
+function firstRead(rig: SocketRig): number[] {
+  using qemu = Qemu.connect(rig).begin();
+  qemu.send(
+    qemu.peer.bulk(7, 1, ofLine1(LJCA.read)),
+    qemu.peer.bulk(8, 0x81, [], 64),
+  );
+  return [...qemu.answer(8).body.slice(10)];
+}
+
+Deno.test("an event to a QEMU that is gone leaves nothing to the next guest", () => {
+  using rig = new SocketRig("listen");
+  {
+    using qemu = Qemu.connect(rig).begin();
+    qemu.send(
+      qemu.peer.bulk(2, 1, ofLine1(LJCA.config, LJCA.input)),
+      qemu.peer.bulk(3, 1, ofLine1(LJCA.config, LJCA.both)),
+      qemu.peer.bulk(4, 1, ofLine1(LJCA.unmask)),
+      ...[11, 12, 13, 14].map((id) => qemu.peer.bulk(id, 0x81, [], 64)),
+    );
+    qemu.answer(13);
+  }
+  // Before the loop notices that it is gone.
+  rig.ports[1]!.pull(1);
+  rig.ports[1]!.pull(0);
+  rig.until(() => rig.log.at(-1)!.startsWith("disconnected"), "it is noticed");
+  assertEquals(firstRead(rig), [3, LJCA.read, 1, 3, 1, 1, 0]);
+});
+
+Deno.test("an answer to a QEMU that is gone leaves nothing to the next guest", () => {
+  using rig = new SocketRig("listen");
+  const port = rig.ports[1]!;
+  {
+    using qemu = Qemu.connect(rig).begin();
+    port.slow = true;
+    port.pulled = 1;
+    qemu.send(qemu.peer.bulk(2, 1, ofLine1(LJCA.read)));
+    rig.until(() => port.isPending, "the line is read");
+  }
+  port.slow = false;
+  port.finish();
+  port.pulled = 0;
+  rig.until(() => rig.log.at(-1)!.startsWith("disconnected"), "it is noticed");
+  assertEquals(firstRead(rig), [3, LJCA.read, 1, 3, 1, 1, 0]);
+});

@@ -71,7 +71,12 @@ export class UsbredirWire implements UsbHost {
     length: 0,
   };
 
-  /** Begins with a hello; `onOutput` is called when there is more to send. */
+  /**
+   * Begins with a hello.
+   *
+   * @param onOutput Called when there is more to send, also from inside the
+   * device: it must not close this, see {@linkcode UsbHost.done}.
+   */
   constructor(device: UsbDevice, onOutput: () => void) {
     this.#device = device;
     this.#onOutput = onOutput;

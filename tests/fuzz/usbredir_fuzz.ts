@@ -37,6 +37,8 @@ export interface UsbredirFuzzReport {
   requests: number;
   /** Sessions that were given up. */
   ended: number;
+  /** Sessions whose connection broke while something was sent. */
+  broken: number;
 }
 
 const ODD_BYTES = [0, 1, 2, 3, 4, 5, 6, 8, 0x12, 0x14, 0x40, 0x50, 0x81, 0xff];
@@ -54,6 +56,7 @@ export function runUsbredirFuzz(
     answered: 0,
     requests: 0,
     ended: 0,
+    broken: 0,
   };
   for (let i = 0; i < iterations; i++) {
     const isLjca = random.oneIn(2);
@@ -75,10 +78,16 @@ function hostileSession(
   report: UsbredirFuzzReport,
 ): void {
   const peer = new UsbredirPeer(random.pick([0xff, 0xff, 0x7a, 0x20, 0]));
-  const wire = new UsbredirWire(rig.device, () => {});
+  let isGone = false;
+  const wire = new UsbredirWire(rig.device, () => {
+    // The connection breaks, as a rule from inside the device.
+    isGone ||= random.oneIn(300);
+  });
   if (!random.oneIn(16)) feed(wire, peer.hello());
   if (!random.oneIn(8)) feed(wire, peer.packet(T.setConfiguration, 1, [1]));
   for (let step = random.below(80); step > 0 && wire.fault === ""; step--) {
+    // Its end is deferred: something else may come first.
+    if (isGone && random.oneIn(2)) break;
     if (random.oneIn(3)) disturb(rig, random);
     const before = wire.output.backlog;
     const bytes = hostilePacket(peer, random, isLjca);
@@ -91,10 +100,11 @@ function hostileSession(
     report.packets++;
     if (wire.output.backlog > before) report.answered++;
     // Some of it is read.
-    if (random.oneIn(2)) wire.output.sent(wire.output.backlog);
+    if (!isGone && random.oneIn(2)) wire.output.sent(wire.output.backlog);
     if (random.oneIn(60)) break;
   }
   if (wire.fault !== "") report.ended++;
+  if (isGone) report.broken++;
   assert(wire.output.backlog <= 128 * 1024);
   wire.close("it is over");
 }

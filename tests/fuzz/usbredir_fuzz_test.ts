@@ -10,6 +10,7 @@ Deno.test("hostile USB hosts: each leaves the lines, and is followed by a good o
   assert(report.requests > report.sessions, summary);
   assert(report.ended * 10 > report.sessions, summary);
   assert(report.ended < report.sessions, summary);
+  assert(report.broken * 20 > report.sessions, summary);
 });
 
 Deno.test("runUsbredirFuzz() does the same thing again with the same seed", () => {

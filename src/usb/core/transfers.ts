@@ -73,6 +73,10 @@ export interface UsbHost {
   /**
    * A transfer is done, once for each token. `data` is lent for the call; of a
    * transfer to the device, `length` is what was taken.
+   *
+   * The device is in the middle of its work. From inside the call it may be
+   * asked for another transfer from an endpoint (`in`), and nothing else: above
+   * all it is not reset, not configured and not detached.
    */
   done(
     token: number,
