@@ -229,7 +229,7 @@ function measureRing(
 
 /** The same with all that reconnecting frontends negotiate. */
 function measureInflight(server: Server, effort: Effort): Measure {
-  using frontend = Frontend.open(server.sockets[0]!, { timeoutMs: 5000 });
+  using frontend = Frontend.open(server.sockets[0]!, { timeoutMs: 30_000 });
   const { requests } = GpioDriver.attach(frontend);
   throughput(requests, LINES, DEPTH, effort.requests / 4);
   const rounds = Array.from(

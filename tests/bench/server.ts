@@ -100,7 +100,9 @@ async function answers(
 ): Promise<void> {
   for (;;) {
     try {
-      using _frontend = Frontend.open(connectUnix(socket), { timeoutMs: 1000 });
+      using _frontend = Frontend.open(connectUnix(socket), {
+        timeoutMs: 30_000,
+      });
       return;
     } catch (error) {
       if (!isOsError(error, "ENOENT", "ECONNREFUSED")) throw error;

@@ -33,7 +33,7 @@ function identity(fd: number | string): string | undefined {
 }
 
 /** Limit of the helper threads that close what was given. **Units**: ms. */
-const HELPERS_LIMIT_MS = 10_000;
+const HELPERS_LIMIT_MS = 30_000;
 
 /**
  * Returns the number of fds of this process that refer to what one of `fds`

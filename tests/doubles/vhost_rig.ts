@@ -45,7 +45,7 @@ class CountingDevice extends GpioDevice {
 }
 
 /** Time for which a hang-up may go unseen. **Units**: ms. */
-const HANG_UP_LIMIT_MS = 10_000;
+const HANG_UP_LIMIT_MS = 30_000;
 
 /** Options of a rig. */
 export interface RigOptions extends VhostGuestOptions {

@@ -7,11 +7,12 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
+import { pullLines } from "./served_lines.ts";
 import { until } from "./wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "./program.ts";
 
 /** Time that a slow machine needs to start a service. */
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 60_000;
 
 /** One line of what `serve --json` says. */
 export interface ServiceLine {
@@ -87,7 +88,7 @@ export class ConfigService implements AsyncDisposable {
 
   /** A guest of our own at an aggregator. **Ownership**: dispose the frontend. */
   guest(name: string): { frontend: Frontend; driver: GpioDriver } & Disposable {
-    const frontend = Frontend.open(this.socket(name), { timeoutMs: 10_000 });
+    const frontend = Frontend.open(this.socket(name), { timeoutMs: 30_000 });
     return {
       frontend,
       driver: GpioDriver.attach(frontend),
@@ -146,12 +147,7 @@ export class ConfigService implements AsyncDisposable {
 
   /** Pulls simulated lines of an aggregator, as `NAME=LEVEL`. */
   async pull(name: string, ...changes: readonly string[]): Promise<void> {
-    const { code, stderr } = await this.run(
-      "sim",
-      this.socket(name),
-      ...changes,
-    );
-    if (code !== 0) throw new Error(`gpioagg sim ${name}: ${stderr}`);
+    await pullLines(this.socket(name), changes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,7 +16,7 @@ export interface ExecResult {
 
 /** Options of a command in a test machine. */
 export interface ExecOptions {
-  /** Limit of its time, in milliseconds. Default: 15 s. */
+  /** Limit of its time, in milliseconds. Default: 60 s. */
   readonly timeoutMs?: number;
   /** Called with all its output so far whenever there is more. */
   readonly onOutput?: (output: string) => void;
@@ -61,6 +61,9 @@ const MARK = "\x1e";
 
 /** Bytes of a command that are sent at once: see guest/session.sh. */
 const PART_BYTES = 2000;
+
+/** For what a guest under emulation makes of a busy machine. */
+const COMMAND_LIMIT_MS = 60_000;
 
 const READY = `${MARK}ready${MARK}`;
 
@@ -131,7 +134,7 @@ export class CommandSession implements GuestSession {
 
   async sendLast(command: string): Promise<void> {
     const sent = this.#queue.then(async () => {
-      await this.#send(`${this.#token}-last`, command, 15_000);
+      await this.#send(`${this.#token}-last`, command, COMMAND_LIMIT_MS);
       this.#stuck = command;
     });
     this.#queue = sent.catch(() => {});
@@ -144,7 +147,7 @@ export class CommandSession implements GuestSession {
   }
 
   async #exec(command: string, options: ExecOptions): Promise<ExecResult> {
-    const { timeoutMs = 15_000, onOutput } = options;
+    const { timeoutMs = COMMAND_LIMIT_MS, onOutput } = options;
     const token = `${this.#token}-${++this.#count}`;
     if (this.#stuck !== undefined) {
       throw new Error(

@@ -26,7 +26,7 @@ export type OutputStream = "stdout" | "stderr";
 
 /** A limit for a wait. */
 export interface WaitOptions {
-  /** The limit in milliseconds. Default: 10 s. */
+  /** The limit in milliseconds. Default: 30 s. */
   readonly timeoutMs?: number;
   /** Stream to look at. Default: standard output. */
   readonly stream?: OutputStream;
@@ -36,7 +36,7 @@ export interface WaitOptions {
   readonly onText?: (text: string) => void;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** Time for which outputs are read after the process's own end. */
 const LAST_OUTPUT_MS = 200;

@@ -6,30 +6,22 @@
 import { REPOSITORY } from "./environment.ts";
 import { ChildProcess } from "./process.ts";
 import { PROGRAM, PROGRAM_FILE } from "./program.ts";
+import { linesAt, pullLines, type ServedLine } from "./served_lines.ts";
 
-/** Line of an aggregator, as `serve --json` reports it. */
-export interface ServedLine {
-  readonly lineNumber: number;
-  readonly name: string;
-  readonly direction: "input" | "output";
-  readonly value?: number;
-}
+export type { ServedLine } from "./served_lines.ts";
+
+/** Time that a slow machine needs to start a service. */
+const START_LIMIT_MS = 60_000;
 
 /** A service with its sockets in a directory of its own. */
 export class Service implements AsyncDisposable {
   #process: ChildProcess;
   readonly #start: () => ChildProcess;
-  readonly #deno: string;
   readonly #directory: string;
 
-  private constructor(
-    start: () => ChildProcess,
-    deno: string,
-    directory: string,
-  ) {
+  private constructor(start: () => ChildProcess, directory: string) {
     this.#start = start;
     this.#process = start();
-    this.#deno = deno;
     this.#directory = directory;
   }
 
@@ -45,11 +37,10 @@ export class Service implements AsyncDisposable {
     exposure: "--socket-path" | "--vfio-user" | "--usbredir" = "--socket-path",
     settings = "",
   ): Promise<Service> {
-    const deno = PROGRAM_FILE;
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-service-" });
     const start = () =>
       new ChildProcess({
-        command: deno,
+        command: PROGRAM_FILE,
         args: [
           ...PROGRAM,
           "serve",
@@ -62,7 +53,7 @@ export class Service implements AsyncDisposable {
         ],
         cwd: REPOSITORY,
       });
-    const service = new Service(start, deno, directory);
+    const service = new Service(start, directory);
     try {
       await service.#ready();
     } catch (error) {
@@ -95,19 +86,17 @@ export class Service implements AsyncDisposable {
   }
 
   /**
-   * Runs `gpioagg sim` on an aggregator: pulls lines, as `NAME=LEVEL`.
+   * Pulls simulated lines of an aggregator, as `NAME=LEVEL`.
    *
-   * @throws {Error} when it fails, with what it said.
+   * @throws {Error} when that is refused, or the guest drives one of them.
    */
-  async pull(name: string, ...changes: readonly string[]): Promise<void> {
-    await this.#sim(name, changes);
+  pull(name: string, ...changes: readonly string[]): Promise<void> {
+    return pullLines(this.socket(name), changes);
   }
 
   /** The lines of an aggregator, by name, as they are now. */
   async lines(name: string): Promise<Record<string, ServedLine>> {
-    const { lines } = JSON.parse(await this.#sim(name, [])) as {
-      lines: ServedLine[];
-    };
+    const lines = await linesAt(this.socket(name));
     return Object.fromEntries(lines.map((line) => [line.name, line]));
   }
 
@@ -117,19 +106,8 @@ export class Service implements AsyncDisposable {
   }
 
   async #ready(): Promise<void> {
-    await this.#process.waitFor('"event":"ready"', { timeoutMs: 30_000 });
-  }
-
-  async #sim(name: string, changes: readonly string[]): Promise<string> {
-    const { success, stdout, stderr } = await new Deno.Command(this.#deno, {
-      args: [...PROGRAM, "sim", this.socket(name), "--json", ...changes],
-      cwd: REPOSITORY,
-      stdin: "null",
-    }).output();
-    if (!success) {
-      const text = new TextDecoder().decode(stderr).trim();
-      throw new Error(`gpioagg sim ${name} ${changes.join(" ")}: ${text}`);
-    }
-    return new TextDecoder().decode(stdout);
+    await this.#process.waitFor('"event":"ready"', {
+      timeoutMs: START_LIMIT_MS,
+    });
   }
 }

@@ -29,7 +29,7 @@ import { ChildProcess } from "../environment/process.ts";
 
 /** Interval of the test's reactor turns. */
 const TURN_MS = 1;
-const JOB_LIMIT_MS = 20_000;
+const JOB_LIMIT_MS = 60_000;
 
 /** Job of QEMU, as it reports it. */
 interface Job {
@@ -246,7 +246,7 @@ export class PinRig implements AsyncDisposable {
   async until(
     what: string,
     condition: () => boolean,
-    limitMs = 10_000,
+    limitMs = 30_000,
   ): Promise<void> {
     const deadline = performance.now() + limitMs;
     while (!condition()) {

@@ -6,9 +6,9 @@ import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { ChildProcess } from "../environment/process.ts";
-import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
 import { Service } from "../environment/service.ts";
+import { linesAt, pullLines } from "../environment/served_lines.ts";
 import { until } from "../environment/wait.ts";
 
 const ignore = await mustSkip(
@@ -173,14 +173,6 @@ Deno.test({
     const socket = `${manager.directory}/plc0.sock`;
     const start = () =>
       manager.start(["--vfio-user", socket, "--line", "sim/2,safe=0"]);
-    const sim = async (...changes: readonly string[]) => {
-      const { success, stdout, stderr } = await new Deno.Command(PROGRAM_FILE, {
-        args: [...PROGRAM, "sim", socket, "--json", ...changes],
-      }).output();
-      const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-      if (!success) throw new Error(text(stderr));
-      return JSON.parse(text(stdout)).lines as { value: number }[];
-    };
     await start();
     await using guest = await boot("trixie", [socket]);
     await guest.run(
@@ -196,9 +188,12 @@ Deno.test({
       await manager.stop(signal);
       await start();
       // Its latch drives the line again.
-      await until("the output", async () => (await sim())[0]!.value === 1);
+      await until(
+        "the output",
+        async () => (await linesAt(socket))[0]!.value === 1,
+      );
       for (const level of [1, 0]) {
-        await sim(`sim1=${level}`);
+        await pullLines(socket, [`sim1=${level}`]);
         expected.push(level === 1 ? "rising" : "falling");
         assertEquals(await events(guest, expected.length), expected);
       }

@@ -11,7 +11,6 @@ import { settledFdCount } from "./server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 10;
-const GONE_LIMIT_MS = 2000;
 
 const LINES = ["sim/1,as=LAMP,direction=output,initial=0,safe=0", "sim/1"];
 
@@ -95,18 +94,15 @@ Deno.test(`a holder of pins inside QEMU is killed ${KILLS} times: lines safe, pi
     model.gpio.setData(1);
     assertEquals(await afterChanges(changes, 1), 1);
     holder.process.kill("SIGKILL");
-    const killed = performance.now();
     // Safe, and let go: in one report, or in two if that takes longer than
     // changes are gathered.
     assertEquals(await afterChanges(changes, 2), 1);
-    await until("the pins are let go", () => !model.hasClients, GONE_LIMIT_MS);
+    await until("the pins are let go", () => !model.hasClients);
     await until(
       "the aggregator is gone",
       async () =>
         !(await service.client.list()).some(({ name }) => name === "press"),
-      GONE_LIMIT_MS,
     );
-    assert(performance.now() - killed < GONE_LIMIT_MS);
     assertEquals(fileStatus(`${request.qemuPins.qtest}.control`), undefined);
     await changes.return();
     await service.client.remove("wall");

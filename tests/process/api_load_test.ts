@@ -30,7 +30,7 @@ async function withSteadyGuest(
     aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
   });
   using frontend = Frontend.open(service.socket("steady"), {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
   const driver = GpioDriver.attach(frontend);
   let value = 0;

@@ -15,8 +15,8 @@ import { LingeringSocket } from "../doubles/lingering_socket.ts";
 import { Service } from "../environment/service.ts";
 
 const NOTHING = new Uint8Array(0);
-const LINGER_S = 30;
-const LIMIT_MS = 5000;
+const LINGER_S = 60;
+const LIMIT_MS = 20_000;
 
 /** The guest beside is served, and the process ends, without waiting. */
 async function assertUndisturbed(
@@ -26,7 +26,7 @@ async function assertUndisturbed(
     plc0: ["sim/4"],
     plc1: ["sim/4"],
   });
-  using good = Frontend.open(service.socket("plc1"));
+  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 30_000 });
   const driver = GpioDriver.attach(good);
   using stack = new DisposableStack();
   for (let round = 0; round < 3; round++) {
@@ -58,7 +58,7 @@ for (
 ) {
   Deno.test(`a descriptor ${what} whose close lingers holds up no guest`, async () => {
     await assertUndisturbed((service, fd) => {
-      const evil = Frontend.open(service.socket("plc0"));
+      const evil = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
       evil.client.sendRaw(request, payload, { fds: [fd] });
       return evil;
     });
@@ -92,9 +92,9 @@ Deno.test("a call eventfd that is made to block holds up no guest", async () => 
     plc0: ["sim/4"],
     plc1: ["sim/4"],
   });
-  using good = Frontend.open(service.socket("plc1"));
+  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 30_000 });
   const driver = GpioDriver.attach(good);
-  using evil = Frontend.open(service.socket("plc0"));
+  using evil = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
   GpioDriver.attach(evil);
   const callFd = evil.callPoint(0).backendFd;
   const { fcntl, write } = libc();

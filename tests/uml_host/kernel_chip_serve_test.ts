@@ -72,7 +72,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     }
     service.kill(signal);
     await service.waitForExit();
-    await until("the chip's end", () => fileStatus(path) === undefined, 4000);
+    await until("the chip's end", () => fileStatus(path) === undefined);
     using host = Chip.open(chip.path);
     assertEquals(host.lineInfo(1).used, false);
   });

@@ -19,7 +19,7 @@ import {
 } from "./systemd_rig.ts";
 import { shell } from "./shell.ts";
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
 const PLC_FILE = "/etc/gpioagg/plc0.yaml";
 const PLC_SOCKET = "/run/gpioagg-plc0/plc0.sock";
 const API_SOCKET = "/run/gpioagg/api.sock";
