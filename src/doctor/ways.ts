@@ -73,7 +73,7 @@ export const WAYS: readonly Way[] = [
   {
     name: "usbredir, device=cp2112",
     driver: "hid-cp2112",
-    note: "8 lines for each adapter; inputs are polled every 40 ms",
+    note: "8 lines for each adapter; inputs are polled, every 40 ms at HZ=250",
     whyNot: (host) => whyNoDevice(host, "usb-redir"),
     recipe: (host, arch) => usbredir(host, arch, "cp2112"),
   },

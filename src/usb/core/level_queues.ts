@@ -4,18 +4,21 @@
  * @module
  */
 
-/** Levels that are kept for each line. */
-const CAPACITY = 128;
-
 /** Queues of levels, one for each line. */
 export class LevelQueues {
   readonly #levels: Uint8Array;
   readonly #heads: Uint8Array;
   readonly #counts: Uint8Array;
+  readonly #capacity: number;
 
-  /** Makes empty queues. */
-  constructor(lines: number) {
-    this.#levels = new Uint8Array(lines * CAPACITY);
+  /**
+   * Makes empty queues.
+   *
+   * @param capacity Levels that are kept for each line, at most 255.
+   */
+  constructor(lines: number, capacity: number) {
+    this.#capacity = capacity;
+    this.#levels = new Uint8Array(lines * capacity);
     this.#heads = new Uint8Array(lines);
     this.#counts = new Uint8Array(lines);
   }
@@ -27,13 +30,13 @@ export class LevelQueues {
 
   /** The oldest level of a line that has one. */
   first(line: number): number {
-    return this.#levels[line * CAPACITY + this.#heads[line]!]!;
+    return this.#levels[line * this.#capacity + this.#heads[line]!]!;
   }
 
   /** Takes the oldest level of a line that has one. */
   shift(line: number): number {
     const level = this.first(line);
-    this.#heads[line] = (this.#heads[line]! + 1) % CAPACITY;
+    this.#heads[line] = (this.#heads[line]! + 1) % this.#capacity;
     this.#counts[line] = this.#counts[line]! - 1;
     return level;
   }
@@ -47,12 +50,14 @@ export class LevelQueues {
    */
   push(line: number, level: number): number {
     const count = this.#counts[line]!;
-    if (count === CAPACITY) {
+    if (count === this.#capacity) {
       this.#counts[line] = count - 1;
       return 2;
     }
-    this.#levels[line * CAPACITY + (this.#heads[line]! + count) % CAPACITY] =
-      level;
+    this
+      .#levels[
+        line * this.#capacity + (this.#heads[line]! + count) % this.#capacity
+      ] = level;
     this.#counts[line] = count + 1;
     return 0;
   }

@@ -62,9 +62,14 @@ const HidRequest = {
 } as const;
 const ReportType = { Output: 2, Feature: 3 } as const;
 
-/** Time between two reads from which on they are polls. **Units**: ms. */
-const POLLING_MS = 250;
-/** Time for which a level is shown: shorter than any poll. **Units**: ms. */
+/**
+ * Reads that follow each other within this time are polls. The driver polls
+ * every 10 jiffies, 100 ms at most. **Units**: milliseconds.
+ */
+const POLLING_MS = 120;
+/** Changes of a line that wait for polls: a level is at most 3 s old. */
+const MAX_LEVELS = 24;
+/** Time for which a level is shown to a poll and the reads beside it, in ms. */
 const SHOWN_MS = 30;
 
 /** Purposes of a line's operation. */
@@ -137,7 +142,7 @@ export class Cp2112Device extends GpioUsbDevice {
       new Map([[I2C_ENDPOINT, pipe]]),
     );
     this.#pipe = pipe;
-    this.#levels = new LevelQueues(count);
+    this.#levels = new LevelQueues(count, MAX_LEVELS);
     this.#shown = new Int8Array(count).fill(-1);
     this.#edges = new Uint8Array(count);
   }

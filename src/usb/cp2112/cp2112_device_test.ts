@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
 import { Direction, Edges, LineOperation } from "../../line/port.ts";
 import { TransferStatus } from "../core/transfers.ts";
 import { UsbRig } from "../../../tests/doubles/usb_rig.ts";
@@ -29,9 +29,9 @@ class Cp2112 extends UsbRig {
     );
   }
 
-  /** Levels that a poll shows. */
-  poll(): number {
-    this.clock.pass(40);
+  /** Levels that a poll shows, or a read so long after the last one. */
+  poll(ms = 40): number {
+    this.clock.pass(ms);
     return this.get(3).data[1]!;
   }
 }
@@ -189,6 +189,25 @@ Deno.test("a driver that polls no more has nothing kept", () => {
   const changes = seen.filter((level, i) => level !== (seen[i - 1] ?? 0));
   assertEquals(seen.at(-1), 1);
   assertEquals(rig.device.counters.lostEdges[0], 1001 - changes.length);
+});
+
+Deno.test("a program that reads again and again is no driver that polls", () => {
+  const rig = new Cp2112(1);
+  for (let i = 1; i < 50; i++) {
+    rig.ports[0]!.pull(i % 2);
+    assertEquals(rig.poll(125), i % 2);
+  }
+  assertEquals(rig.ports[0]!.edges, Edges.None);
+});
+
+Deno.test("a level is shown to a driver within three seconds, however slowly it polls", () => {
+  const rig = new Cp2112(1);
+  const slowest = 110;
+  for (let i = 0; i < 3; i++) rig.poll(slowest);
+  for (let i = 1; i <= 1000; i++) rig.ports[0]!.pull(i % 2);
+  const seen = Array.from({ length: 200 }, () => rig.poll(slowest));
+  assertEquals(seen.at(-1), 0);
+  assertLessOrEqual(seen.lastIndexOf(1) * slowest, 3000);
 });
 
 Deno.test("slow lines are waited for", () => {

@@ -50,6 +50,8 @@ const PRODUCT_LJCA = 0x0b63;
 const ADAPTER_ENDPOINT = 1;
 /** Events of all lines, and as many answers as requests can wait. */
 const MAX_MESSAGES = MAX_LINES + 32;
+/** Changes of a line that wait for the driver, which takes them at once. */
+const MAX_LEVELS = 128;
 /** Time that a driver has to read a line after it has unmasked it. */
 const READ_LIMIT_MS = 50;
 
@@ -147,7 +149,7 @@ export class LjcaDevice extends GpioUsbDevice {
     );
     this.#pipe = pipe;
     this.#enumeration = enumerationOf(count);
-    this.#levels = new LevelQueues(count);
+    this.#levels = new LevelQueues(count, MAX_LEVELS);
     this.#isInput = new Uint8Array(count);
     this.#wantsOutput = new Uint8Array(count);
     this.#triggers = new Uint8Array(count);
