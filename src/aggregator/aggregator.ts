@@ -142,9 +142,11 @@ export class Aggregator implements Disposable {
         start(line);
         yield;
       }
-      undo.clear();
+      undo.add(() => directory.remove(aggregator));
       directory.add(aggregator, lines);
-      return new Aggregator(aggregator, lines, context);
+      const made = new Aggregator(aggregator, lines, context);
+      undo.clear();
+      return made;
     } finally {
       yield* undo.run();
     }
@@ -283,15 +285,19 @@ export class Aggregator implements Disposable {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#endWait();
-    if (this.#isGuestKept) this.#context.store?.drop(guestFdName(this.name));
-    this.#dropGone();
-    this.#guards[Symbol.dispose]();
-    this.#context.directory.remove(this.name);
-    try {
-      yield* eachOf(this.lines.map((line) => () => line[Symbol.dispose]()));
-    } finally {
-      this.#context.interlocks.remove(this.name);
-    }
+    const { store, directory, interlocks } = this.#context;
+    yield* eachOf([
+      () => this.#guards[Symbol.dispose](),
+      () => directory.remove(this.name),
+      ...this.lines.map((line) => () => line[Symbol.dispose]()),
+      // Those that are still active exclude others until then.
+      () => interlocks.remove(this.name),
+      // Without it, the next process would leave them as they are.
+      () => {
+        if (this.#isGuestKept) store?.drop(guestFdName(this.name));
+        this.#dropGone();
+      },
+    ]);
   }
 
   [Symbol.dispose](): void {

@@ -25,21 +25,55 @@ export function abandon(work: Generator<unknown, unknown>): void {
 }
 
 /**
- * Does all `steps`, one a piece, whatever some of them throw.
+ * Does all `steps`, one a piece, whatever some of them throw. Those that are
+ * left when the work is abandoned are done at once.
  *
  * @throws {unknown} What the first of those threw, after the last step.
  */
-export function* eachOf(steps: Iterable<() => void>): Pieces {
+export function eachOf(steps: Iterable<() => void>): Pieces {
+  return eachPart(steps, onePiece);
+}
+
+/**
+ * Does the `work` of all `parts`, one after another, whatever some of them
+ * throw. What is left when it is abandoned is done at once: a safe state of a
+ * line that nothing else knows of any more may be among it.
+ *
+ * @throws {unknown} What the first of those threw, after the last part.
+ */
+export function* eachPart<P>(
+  parts: Iterable<P>,
+  work: (part: P) => Pieces,
+): Pieces {
+  const all = [...parts];
+  let next = 0;
   let first: { error: unknown } | undefined;
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      first ??= { error };
+  try {
+    while (next < all.length) {
+      try {
+        yield* work(all[next++]!);
+      } catch (error) {
+        first ??= { error };
+        yield;
+      }
     }
-    yield;
+  } finally {
+    // Abandoned: the part that was under way has seen to itself.
+    while (next < all.length) {
+      try {
+        atOnce(work(all[next++]!));
+      } catch (error) {
+        first ??= { error };
+      }
+    }
   }
   if (first !== undefined) throw first.error;
+}
+
+/** Work of one piece. */
+export function* onePiece(step: () => void): Pieces {
+  step();
+  yield;
 }
 
 /** Steps that take back what was begun, the last first. */
@@ -56,15 +90,26 @@ export class Undo {
     this.#steps = [];
   }
 
-  /** Does the steps, one a piece; what they throw is in vain. */
+  /**
+   * Does the steps, one a piece; what they throw is in vain. Those that are left
+   * when this is abandoned are done at once.
+   */
   *run(): Pieces {
-    for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
-      try {
-        step();
-      } catch {
-        // The reason for undoing is what its user is told.
-      }
-      yield;
+    try {
+      while (this.#doOne()) yield;
+    } finally {
+      while (this.#doOne());
     }
+  }
+
+  /** Does the last step; false if there is none. */
+  #doOne(): boolean {
+    const step = this.#steps.pop();
+    try {
+      step?.();
+    } catch {
+      // The reason for undoing is what its user is told.
+    }
+    return step !== undefined;
   }
 }

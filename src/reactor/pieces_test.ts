@@ -1,5 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { abandon, atOnce, eachOf, type Pieces, Undo } from "./pieces.ts";
+import {
+  abandon,
+  atOnce,
+  eachOf,
+  eachPart,
+  type Pieces,
+  Undo,
+} from "./pieces.ts";
 
 Deno.test("eachOf() does every step, one a piece, and throws the first error", () => {
   const done: number[] = [];
@@ -35,4 +42,47 @@ Deno.test("abandon() has work undo what it has begun, in the reverse order", () 
   done.length = 0;
   atOnce(work());
   assertEquals(done, []);
+});
+
+Deno.test("abandon() has what is left of eachOf() done now, whatever some of it throws", () => {
+  const done: number[] = [];
+  const work = eachOf([0, 1, 2, 3].map((i) => () => {
+    done.push(i);
+    if (i === 2) throw new Error("a bug");
+  }));
+  work.next();
+  abandon(work);
+  assertEquals(done, [0, 1, 2, 3]);
+});
+
+Deno.test("eachPart() goes on with the next part when one throws, and when it is abandoned", () => {
+  const done: string[] = [];
+  function* part(name: string): Pieces {
+    try {
+      yield;
+      if (name === "b") throw new Error("a bug");
+    } finally {
+      done.push(name);
+    }
+  }
+  assertThrows(() => atOnce(eachPart("abc", part)), Error, "a bug");
+  assertEquals(done, ["a", "b", "c"]);
+  done.length = 0;
+  const work = eachPart("abc", part);
+  work.next();
+  abandon(work);
+  assertEquals(done, ["a", "b", "c"]);
+});
+
+Deno.test("abandon() has an undoing that is under way done to its end", () => {
+  const done: string[] = [];
+  function* work(): Pieces {
+    const undo = new Undo();
+    for (const name of ["a", "b", "c"]) undo.add(() => void done.push(name));
+    yield* undo.run();
+  }
+  const begun = work();
+  begun.next();
+  abandon(begun);
+  assertEquals(done, ["c", "b", "a"]);
 });

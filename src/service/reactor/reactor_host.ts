@@ -18,7 +18,7 @@ import type {
 } from "../../config/specification.ts";
 import { OneScan } from "../../gpio/lookup.ts";
 import type { EventLoop } from "../../reactor/event_loop.ts";
-import { atOnce, type Pieces } from "../../reactor/pieces.ts";
+import { atOnce, eachPart, type Pieces } from "../../reactor/pieces.ts";
 import type { Answer, LaneHandover } from "../messages/messages.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import { type HostEvents, ServedAggregator } from "./served_aggregator.ts";
@@ -121,7 +121,11 @@ export class ReactorHost implements Disposable {
       isServed = true;
     } finally {
       if (!isServed) {
-        for (const served of added.toReversed()) yield* served.ending();
+        try {
+          yield* endAll(added.toReversed());
+        } catch {
+          // What kept them from being served is what the user is told.
+        }
       }
     }
     for (const served of added) yield* served.observing(this.#isObserved);
@@ -141,11 +145,8 @@ export class ReactorHost implements Disposable {
     const gone = this.#group(name, isWhole);
     for (const served of gone) yield* served.describe();
     // Copies before the lines that they copy.
-    for (const served of gone.toReversed()) {
-      this.#served.delete(served.name);
-      this.#following.remove(served.name);
-      yield* served.ending();
-    }
+    for (const { name } of gone) this.#forget(name);
+    yield* endAll(gone.toReversed());
   }
 
   /**
@@ -160,7 +161,7 @@ export class ReactorHost implements Disposable {
       ? [...this.#served.values()]
       : this.#group(name, isWhole);
     // Copies before the lines that they copy.
-    for (const served of group.toReversed()) yield* served.withdrawing();
+    yield* eachPart(group.toReversed(), (served) => served.withdrawing());
     for (const { unsafe } of group) yield { aggregators: [], unsafe };
   }
 
@@ -255,9 +256,13 @@ export class ReactorHost implements Disposable {
    * Ends everything: guests disconnected, lines as declared, sockets removed.
    */
   [Symbol.dispose](): void {
-    for (const served of this.#served.values()) served[Symbol.dispose]();
+    const all = [...this.#served.values()];
     this.#served.clear();
-    this.#sources[Symbol.dispose]();
+    try {
+      atOnce(endAll(all));
+    } finally {
+      this.#sources[Symbol.dispose]();
+    }
   }
 
   #connectLane(lane: LaneHandover): LaneEndpoint {
@@ -292,8 +297,17 @@ export class ReactorHost implements Disposable {
 
   #over(name: string): void {
     this.#served.get(name)?.[Symbol.dispose]();
-    this.#served.delete(name);
-    this.#following.remove(name);
+    this.#forget(name);
     if (this.#served.size === 0) this.#events.idle();
   }
+
+  #forget(name: string): void {
+    this.#served.delete(name);
+    this.#following.remove(name);
+  }
+}
+
+/** Ends all of them, whatever becomes of one. */
+function endAll(all: readonly ServedAggregator[]): Pieces {
+  return eachPart(all, (served) => served.ending());
 }

@@ -1,7 +1,10 @@
 /** Aggregators come and go in pieces, and whole or not at all. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileStatus } from "../../../ffi/files.ts";
+import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import type { FdStore } from "../../aggregator/restart/fd_store.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { abandon } from "../../reactor/pieces.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { joinAnswer } from "../messages/messages.ts";
 import { ReactorHost } from "./reactor_host.ts";
@@ -9,7 +12,7 @@ import { ReactorHost } from "./reactor_host.ts";
 const LINES = 100;
 
 /** A host without a thread of its own, and a place for sockets. */
-function rig() {
+function rig(store?: FdStore) {
   const stack = new DisposableStack();
   const directory = Deno.makeTempDirSync({ prefix: "gpioagg-host-" });
   stack.defer(() => Deno.removeSync(directory, { recursive: true }));
@@ -22,7 +25,7 @@ function rig() {
       service: () => {},
       changes: () => {},
       idle: () => {},
-    }),
+    }, store),
   );
   const specification = (name: string, spec = `sim/${LINES}`) => ({
     name,
@@ -79,3 +82,103 @@ Deno.test("ReactorHost.add() leaves nothing of what cannot be had, and takes pie
   pieces(host.add([test.specification("good")], []));
   assertEquals(test.names(), ["good"]);
 });
+
+const ACTIVE = "direction=output,initial=1,safe=0";
+const CHIP_LINES = 4;
+
+/** A chip, the levels of its lines, and those that are held. */
+function chipRig(kernel: GpioKernel) {
+  const chip = kernel.addChip({ lines: CHIP_LINES });
+  const offsets = Array.from({ length: CHIP_LINES }, (_, i) => i);
+  return {
+    levels: () => offsets.map((offset) => chip.level(offset)),
+    held: () => offsets.filter((i) => chip.consumer(i) !== undefined),
+  };
+}
+
+for (const doneBefore of [0, 1, 3, 5]) {
+  Deno.test(`ReactorHost.remove() that is abandoned after ${doneBefore} pieces leaves no line active`, () => {
+    using kernel = GpioKernel.install();
+    const { levels, held } = chipRig(kernel);
+    using test = rig();
+    const { host } = test;
+    const one = test.specification("a", `gpiochip0/0-3,${ACTIVE}`);
+    pieces(host.add([one], []));
+    assertEquals(levels(), [1, 1, 1, 1]);
+    const removing = host.remove("a", false);
+    // The first is its description.
+    for (let i = 0; i <= doneBefore; i++) removing.next();
+    abandon(removing);
+    host[Symbol.dispose]();
+    assertEquals([levels(), held()], [[0, 0, 0, 0], []]);
+  });
+}
+
+Deno.test("ReactorHost.add() that is abandoned while it fails leaves no line active", () => {
+  using kernel = GpioKernel.install();
+  const { levels, held } = chipRig(kernel);
+  for (let count = 1; count < 30; count++) {
+    using test = rig();
+    const bad = test.specification("bad", `gpiochip0/2-3,${ACTIVE}`);
+    Deno.mkdirSync(bad.vhostUser.socketPath);
+    const good = test.specification("good", `gpiochip0/0-1,${ACTIVE}`);
+    const adding = test.host.add([good, bad], []);
+    try {
+      for (let i = 0; i < count; i++) adding.next();
+      abandon(adding);
+    } catch {
+      // It has come to its end.
+    }
+    assertEquals([levels(), held()], [[0, 0, 0, 0], []], `after ${count}`);
+  }
+});
+
+/** A store that throws for the lines of one chip's first half. */
+function brokenStore(): FdStore {
+  return {
+    take: () => [],
+    keep: () => {},
+    drop: (name) => {
+      if (/gpiochip0.*[01]$/.test(name)) throw new TypeError("a bug");
+    },
+    report: () => {},
+  };
+}
+
+for (
+  const [title, broken, end] of [
+    ["", "a", (host: ReactorHost) => host[Symbol.dispose]()],
+    [
+      ".withdraw()",
+      "b",
+      (host: ReactorHost) => pieces(host.withdraw("a", true)),
+    ],
+    [".remove()", "b", (host: ReactorHost) => pieces(host.remove("a", true))],
+  ] as const
+) {
+  Deno.test(`ReactorHost${title} makes the lines of one aggregator safe when another's end throws`, () => {
+    using kernel = GpioKernel.install();
+    const { levels } = chipRig(kernel);
+    using test = rig(brokenStore());
+    const { host } = test;
+    const specification = (name: string) => {
+      const isBroken = name === broken;
+      const lines = isBroken
+        ? "gpiochip0/0-1,direction=output,initial=1,on-disconnect=release"
+        : `gpiochip0/2-3,${ACTIVE}`;
+      return test.specification(name, lines);
+    };
+    pieces(host.add([
+      specification("a"),
+      { ...specification("b"), secondOf: "a" },
+    ], []));
+    assertEquals(levels(), [1, 1, 1, 1]);
+    assertThrows(() => end(host), TypeError, "a bug");
+    assertEquals(levels().slice(2), [0, 0]);
+    try {
+      host[Symbol.dispose]();
+    } catch {
+      // The store throws again.
+    }
+  });
+}

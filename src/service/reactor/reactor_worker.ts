@@ -165,8 +165,11 @@ function runReactor(
       case "taken-over":
         return host.takenOver();
       case "shutdown":
-        host[Symbol.dispose]();
-        return reactor.stop();
+        try {
+          return host[Symbol.dispose]();
+        } finally {
+          reactor.stop();
+        }
     }
   }
 

@@ -28,7 +28,13 @@ import {
 import type { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { GuardedLoop } from "../../reactor/guarded_loop.ts";
-import { atOnce, type Pieces } from "../../reactor/pieces.ts";
+import {
+  atOnce,
+  eachOf,
+  eachPart,
+  onePiece,
+  type Pieces,
+} from "../../reactor/pieces.ts";
 import { printable, printableError } from "../../text/printable.ts";
 import { ControlName } from "../control/control_names.ts";
 import type { ControlRequest } from "../control/control_protocol.ts";
@@ -171,13 +177,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
       served.#isOpen = true;
       return served;
     } finally {
-      if (!served.#isOpen) {
-        served.#outside.dispose();
-        if (served.#aggregator !== undefined) {
-          yield* served.#aggregator.ending();
-        }
-        served.#resources.dispose();
-      }
+      if (!served.#isOpen) yield* served.ending();
     }
   }
 
@@ -298,20 +298,21 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   /** Ends its use by guests permanently, with its lines as declared. */
   *withdrawing(): Pieces {
     this.#isEnding = true;
-    this.#outside.dispose();
-    yield;
-    yield* this.#aggregator.withdrawing();
+    yield* eachPart([
+      () => onePiece(() => this.#outside.dispose()),
+      () => this.#aggregator.withdrawing(),
+    ], (part) => part());
   }
 
   /** Ends it: guest disconnected, lines as declared, sockets gone. */
   *ending(): Pieces {
-    this.#outside.dispose();
-    yield;
-    try {
-      yield* this.#aggregator.ending();
-    } finally {
-      this.#resources.dispose();
-    }
+    // Not there if it could not be opened.
+    const aggregator = this.#aggregator as Aggregator | undefined;
+    yield* eachPart([
+      () => onePiece(() => this.#outside.dispose()),
+      () => aggregator === undefined ? eachOf([]) : aggregator.ending(),
+      () => onePiece(() => this.#resources.dispose()),
+    ], (part) => part());
   }
 
   /** Lines that are not in their declared state. */
