@@ -49,14 +49,20 @@ export class ServiceError extends Error {
   override readonly name = "ServiceError";
   /** The HTTP status. */
   readonly status: number;
-  /** One line on how it is meant; may be empty. */
+  /** One line that says what to do; may be empty. */
   readonly hint: string;
+  /**
+   * Invalid value, by its path in the request's body, or as `--line SPEC`; may be
+   * empty. The message begins with it.
+   */
+  readonly path: string;
 
   /** Makes the error of an answer. */
-  constructor(status: number, message: string, hint = "") {
+  constructor(status: number, message: string, hint = "", path = "") {
     super(message);
     this.status = status;
     this.hint = hint;
+    this.path = path;
   }
 }
 
@@ -490,7 +496,7 @@ function pathOf(name: string): string {
 function errorOf(status: number, text: string): ServiceError {
   try {
     const { error } = JSON.parse(text) as ApiErrorBody;
-    return new ServiceError(status, error.message, error.hint);
+    return new ServiceError(status, error.message, error.hint, error.path);
   } catch {
     return new ServiceError(status, `The service answered ${status}`);
   }

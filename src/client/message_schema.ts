@@ -29,6 +29,8 @@ export type ReportFinding = (finding: Finding) => void;
 export interface AnySchema {
   /** OpenAPI schema. */
   readonly json: JsonSchema;
+  /** One line that says what to do if the value is missing. */
+  readonly hint?: string;
   /**
    * Reports values of another type, missing keys and unknown keys.
    *
@@ -79,6 +81,32 @@ type MeaningFields<F> = Flat<
 /** Makes a key optional. */
 export function optional<S extends AnySchema>(schema: S): Optional<S> {
   return { ...schema, isOptional: true };
+}
+
+/**
+ * The same schema with a hint for values that are missing or have another type.
+ */
+export function hinted<S extends AnySchema>(schema: S, hint: string): S {
+  return {
+    ...schema,
+    hint,
+    check: (value, path, report) =>
+      schema.check(value, path, withHint(hint, path, report)),
+    read: (value: unknown, path: string, report: ReportFinding) =>
+      schema.read(value, path, withHint(hint, path, report)),
+  };
+}
+
+/** Completes findings of the value itself and of its elements. */
+function withHint(
+  hint: string,
+  at: string,
+  report: ReportFinding,
+): ReportFinding {
+  return (finding) => {
+    const isOwn = finding.path === at || finding.path.startsWith(`${at}[`);
+    report(isOwn && finding.hint === "" ? { ...finding, hint } : finding);
+  };
 }
 
 /** Returns a schema of values that are checked by `typeof`. */
@@ -169,7 +197,8 @@ export function parsedInteger(
   const base = integer({ ...kind.schema, ...notes });
   return {
     ...base,
-    read: (value, path, report) => readText(kind, String(value), path, report),
+    read: (value, path, report) =>
+      readText(kind, String(value), path, report, String(value)),
   };
 }
 
@@ -178,20 +207,21 @@ function readText<V>(
   text: string,
   path: string,
   report: ReportFinding,
+  shown = JSON.stringify(text),
 ): V {
   const reading = kind.read(text);
   if ("value" in reading) return reading.value;
   const { problem, hint } = reading;
-  report({ path, problem: `${JSON.stringify(text)} ${problem}`, hint });
+  report({ path, problem: `${shown} ${problem}`, hint });
   return undefined as V;
 }
 
-/** One of some values. */
+/** One of some values. @param expected Those in words, for messages. */
 export function oneOf<const T extends readonly (string | number)[]>(
   values: T,
   notes: JsonSchema = {},
+  expected = values.map((value) => JSON.stringify(value)).join(" or "),
 ): Schema<T[number]> {
-  const expected = values.map((value) => JSON.stringify(value)).join(" or ");
   return {
     json: {
       type: values.every((value) => typeof value === "number")
@@ -213,9 +243,9 @@ export function oneOf<const T extends readonly (string | number)[]>(
 export function list<W, V>(
   item: Schema<W, V>,
   notes: JsonSchema = {},
-  options: { least?: number; hint?: string } = {},
+  options: { least?: number } = {},
 ): Schema<W[], V[]> {
-  const { least = 0, hint = "" } = options;
+  const { least = 0 } = options;
   return {
     json: {
       type: "array",
@@ -234,7 +264,8 @@ export function list<W, V>(
     read(value, path, report) {
       const items = value as unknown[];
       if (items.length < least) {
-        report({ path, problem: `must have at least ${least} element`, hint });
+        const problem = `must have at least ${least} element`;
+        report({ path, problem, hint: "" });
       }
       return items.map((each, i) => item.read(each, `${path}[${i}]`, report));
     },
@@ -332,7 +363,8 @@ export function object<const F extends Fields>(
         if (each !== undefined) {
           isValid = fields[name]!.check(each, at, report) && isValid;
         } else if (required.includes(name)) {
-          report({ path: at, problem: "is missing", hint: "" });
+          const { hint = "" } = fields[name]!;
+          report({ path: at, problem: "is missing", hint });
           isValid = false;
         }
       };

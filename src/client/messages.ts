@@ -25,6 +25,7 @@ import {
   type Describes,
   either,
   flag,
+  hinted,
   integer,
   keyed,
   list,
@@ -242,9 +243,13 @@ const QEMU_PINS_REQUEST = object({
   index: optional(parsedInteger(DEVICE_INDEX, {
     description: "Index among several devices of that type",
   })),
-  pins: optional(keyed(PIN, parsed(LINE_NAME), {
-    description: "Pin to line name; absent: pin 0 is the first line, and so on",
-  }, { least: 1 })),
+  pins: optional(hinted(
+    keyed(PIN, parsed(LINE_NAME), {
+      description:
+        "Pin to line name; absent: pin 0 is the first line, and so on",
+    }, { least: 1 }),
+    'Send {"0": "START", "1": "STOP"}, or leave it out: pin 0 is the first line',
+  )),
 }, {
   isClosed: true,
   notes: {
@@ -274,67 +279,73 @@ const USBREDIR_REQUEST = object({
   },
 }) satisfies Describes<UsbredirRequest>;
 
+const CREATE_HINT =
+  'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}';
+
 /** Request to create an aggregator. */
-export const CREATE_REQUEST = object({
-  name: parsed(AGGREGATOR_NAME),
-  lines: list(
-    text({
-      description: "A SPEC, as gpioagg serve --line takes it",
-      examples: ["gpiochip0/0-7,direction=output,safe=0", "sim/4"],
-    }),
-    { description: `At most ${MAX_CREATED_LINES} lines in all` },
-    {
-      least: 1,
-      hint: 'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}',
+export const CREATE_REQUEST = hinted(
+  object({
+    name: hinted(parsed(AGGREGATOR_NAME), CREATE_HINT),
+    lines: hinted(
+      list(
+        text({
+          description: "A SPEC, as gpioagg serve --line takes it",
+          examples: ["gpiochip0/0-7,direction=output,safe=0", "sim/4"],
+        }),
+        { description: `At most ${MAX_CREATED_LINES} lines in all` },
+        { least: 1 },
+      ),
+      CREATE_HINT,
+    ),
+    // No "default" here: generators of typed clients make it a required field.
+    lease: optional(word(choice("stream", "none"), {
+      description: "Absent: stream",
+    })),
+    socket: optional(socketAccess(
+      "Present it at a vhost-user socket, the default: access to that socket",
+    )),
+    pausedFor: optional(parsed(PAUSED_FOR, {
+      description: "At a vhost-user socket: time for which a stopped driver " +
+        "counts as paused, not as gone; keep: no limit. Absent: 3s",
+    })),
+    isolate: optional(word(ISOLATE, {
+      description: "process: served by a process of its own, so that its VMM " +
+        "cannot affect other aggregators. Absent: none",
+    })),
+    kernelChip: optional(KERNEL_CHIP_REQUEST),
+    qemuPins: optional(QEMU_PINS_REQUEST),
+    usbredir: optional(USBREDIR_REQUEST),
+    vfioUser: optional(socketAccess(
+      "Present it as a PCI card (ML7213 IOH) at a vfio-user socket: access to " +
+        "that socket",
+    )),
+  }, {
+    isClosed: true,
+    mistaken: {
+      line: "lines",
+      specs: "lines",
+      id: "name",
+      socketPath: "socket",
+      vhostUser: "socket",
+      kernel: "kernelChip",
+      chip: "kernelChip",
+      pins: "qemuPins",
+      qemu: "qemuPins",
+      vfio: "vfioUser",
+      pci: "vfioUser",
+      usb: "usbredir",
+      ...MISTAKEN,
     },
-  ),
-  // No "default" here: generators of typed clients make it a required field.
-  lease: optional(word(choice("stream", "none"), {
-    description: "Absent: stream",
-  })),
-  socket: optional(socketAccess(
-    "Present it at a vhost-user socket, the default: access to that socket",
-  )),
-  pausedFor: optional(parsed(PAUSED_FOR, {
-    description: "At a vhost-user socket: time for which a stopped driver " +
-      "counts as paused, not as gone; keep: no limit. Absent: 3s",
-  })),
-  isolate: optional(word(ISOLATE, {
-    description: "process: served by a process of its own, so that its VMM " +
-      "cannot affect other aggregators. Absent: none",
-  })),
-  kernelChip: optional(KERNEL_CHIP_REQUEST),
-  qemuPins: optional(QEMU_PINS_REQUEST),
-  usbredir: optional(USBREDIR_REQUEST),
-  vfioUser: optional(socketAccess(
-    "Present it as a PCI card (ML7213 IOH) at a vfio-user socket: access to " +
-      "that socket",
-  )),
-}, {
-  isClosed: true,
-  mistaken: {
-    line: "lines",
-    specs: "lines",
-    id: "name",
-    socketPath: "socket",
-    vhostUser: "socket",
-    kernel: "kernelChip",
-    chip: "kernelChip",
-    pins: "qemuPins",
-    qemu: "qemuPins",
-    vfio: "vfioUser",
-    pci: "vfioUser",
-    usb: "usbredir",
-    ...MISTAKEN,
-  },
-  exclusive: {
-    keys: ["socket", "kernelChip", "qemuPins", "vfioUser", "usbredir"],
-    problem: (first) =>
-      `the aggregator is presented by ${first} already, and a line has one ` +
-      "master",
-    hint: "Make two aggregators",
-  },
-}) satisfies Describes<CreateRequest>;
+    exclusive: {
+      keys: ["socket", "kernelChip", "qemuPins", "vfioUser", "usbredir"],
+      problem: (first) =>
+        `the aggregator is presented by ${first} already, and a line has one ` +
+        "master",
+      hint: "Make two aggregators",
+    },
+  }),
+  CREATE_HINT,
+) satisfies Describes<CreateRequest>;
 
 const ANY_LINE: TextKind<string> = {
   expected: "a line",
@@ -342,12 +353,19 @@ const ANY_LINE: TextKind<string> = {
   schema: { type: "string" },
 };
 
+const PULL_HINT = 'Send {"pull": {"START": 1}}';
+const LEVEL = oneOf([0, 1], {}, "0 (low) or 1 (high)");
+
 /** Request to set simulated lines. */
-export const PULL_REQUEST = object({
-  pull: keyed(ANY_LINE, oneOf([0, 1]), {
-    description: "Level by line name or number",
-  }),
-}, { isClosed: true });
+export const PULL_REQUEST = hinted(
+  object({
+    pull: hinted(
+      keyed(ANY_LINE, LEVEL, { description: "Level by line name or number" }),
+      PULL_HINT,
+    ),
+  }, { isClosed: true }),
+  PULL_HINT,
+);
 
 /** Lists of aggregators and of lines. */
 export const ANSWERS = {
@@ -439,7 +457,15 @@ const EVENT = either(
 ) satisfies Describes<ApiEvent>;
 
 const ERROR = object({
-  error: object({ message: text(), hint: optional(text()) }),
+  error: object({
+    message: text(),
+    hint: optional(text()),
+    path: optional(words(
+      "Invalid value, by its path in the body or as --line SPEC; the message " +
+        "begins with it",
+      ["socket.mode"],
+    )),
+  }),
 }) satisfies Describes<ApiErrorBody>;
 
 /** Messages by their names in the OpenAPI document. */

@@ -81,6 +81,43 @@ Deno.test("a request's values are reported with what to do", () => {
   );
 });
 
+Deno.test("what is missing or of another type comes with an example", () => {
+  const create = 'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}';
+  const pull = 'Send {"pull": {"START": 1}}';
+  const pins =
+    'Send {"0": "START", "1": "STOP"}, or leave it out: pin 0 is the first line';
+  const request = { name: "a", lines: ["sim/1"] };
+  const qemuPins = { qtest: "/q", qmp: "/m" };
+  const cases: [AnySchema, unknown, string, string][] = [
+    [CREATE_REQUEST, "a", "", create],
+    [CREATE_REQUEST, { name: "a" }, "lines", create],
+    [CREATE_REQUEST, { lines: ["sim/1"] }, "name", create],
+    [CREATE_REQUEST, { ...request, lines: "sim/1" }, "lines", create],
+    [CREATE_REQUEST, { ...request, lines: [1] }, "lines[0]", create],
+    [
+      CREATE_REQUEST,
+      { ...request, qemuPins: { ...qemuPins, pins: [] } },
+      "qemuPins.pins",
+      pins,
+    ],
+    [CREATE_REQUEST, { ...request, socket: { mode: 6 } }, "socket.mode", ""],
+    [PULL_REQUEST, [], "", pull],
+    [PULL_REQUEST, {}, "pull", pull],
+  ];
+  for (const [schema, value, path, hint] of cases) {
+    const found: Finding[] = [];
+    schema.check(value, "", (finding) => found.push(finding));
+    assertEquals(found.map((each) => [each.path, each.hint]), [[path, hint]]);
+  }
+  assertEquals(
+    problemsOf(CREATE_REQUEST, {
+      ...request,
+      qemuPins: { ...qemuPins, pins: {} },
+    }),
+    [`qemuPins.pins: must have at least 1 key | ${pins}`],
+  );
+});
+
 Deno.test("answers and events may have more keys than are known", () => {
   assertEquals(
     checked(MESSAGES.Error, { error: { message: "x" }, new: 1 }),

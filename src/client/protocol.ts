@@ -242,8 +242,18 @@ export type LeaseMessage =
 
 /** Problem of a request. */
 export interface ApiErrorBody {
-  /** The problem, and where one exists, what to do. */
-  error: { message: string; hint?: string };
+  /** The problem, and what to do. */
+  error: {
+    /** Problem, on one line. */
+    message: string;
+    /** One line that says what to do. */
+    hint?: string;
+    /**
+     * Invalid value, by its path in the request's body (`socket.mode`), or as
+     * `--line SPEC`. The message begins with it.
+     */
+    path?: string;
+  };
 }
 
 /** Result of a reload of the service's configuration. */

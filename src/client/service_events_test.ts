@@ -141,7 +141,7 @@ Deno.test("ServiceClient names what is wrong with a request before it is sent", 
   await assertRejects(
     () => client.pull("a", { A: "0" as never }),
     TypeError,
-    'levels.A must be 0 or 1, not the string "0"',
+    'levels.A must be 0 (low) or 1 (high), not the string "0"',
   );
   await assertRejects(
     () => client.list({ signl: 1 } as never),

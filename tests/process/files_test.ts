@@ -233,7 +233,23 @@ Deno.test("create speaks of its own arguments where the service refuses them", a
   assertEquals(code, 2);
   assertStringIncludes(stderr, "is not a valid name for an aggregator");
   assertStringIncludes(stderr, "1 to 64 letters");
-  assertEquals(stderr.includes("Send {"), false, stderr);
+  for (
+    const [option, ...message] of [
+      [
+        "--paused-for=x",
+        "gpioagg: --paused-for: ",
+        "neither a period nor keep",
+      ],
+      ["--mode=9", "gpioagg: --mode: ", "is not a valid file mode"],
+    ] as const
+  ) {
+    const { code, stderr } = await call(
+      it.path,
+      ...["create", "x", "--api", api, "--line", "sim/1", option],
+    );
+    assertEquals(code, 2);
+    for (const part of message) assertStringIncludes(stderr, part);
+  }
 });
 
 Deno.test("check --live finds all that this host lacks for a configuration", async () => {

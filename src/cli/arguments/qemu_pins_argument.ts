@@ -11,6 +11,7 @@ import {
   DEVICE_INDEX,
   QEMU_DEVICE,
   readValue,
+  type TextKind,
 } from "../../config/values/values.ts";
 import type {
   LineSpecification,
@@ -37,7 +38,8 @@ export interface QemuPinsArgument extends Omit<QemuPinsSpecification, "pins"> {
 export function readQemuPins(text: string): QemuPinsArgument {
   const problems = new Problems();
   const place = { path: `--qemu-pins ${text}` };
-  const report = (problem: string) => problems.add(place, problem, HOW);
+  const report = (problem: string, hint = "") =>
+    problems.add(place, problem, hint === "" ? HOW : hint);
   const given = new Map<string, string>();
   const pins: NamedPin[] = [];
   for (const item of text.split(",")) {
@@ -59,19 +61,23 @@ export function readQemuPins(text: string): QemuPinsArgument {
   for (const key of ["qtest", "qmp"]) {
     if (!given.has(key)) report(`the key "${key}" is missing`);
   }
-  const index = given.get("index");
-  const argument = {
-    qtest: given.get("qtest") ?? "",
-    qmp: given.get("qmp") ?? "",
-    device: readValue(QEMU_DEVICE, given.get("device") ?? USUAL_DEVICE, report),
-    index: index === undefined
-      ? undefined
-      : readValue(DEVICE_INDEX, index, report),
+  const read = <T>(key: string, kind: TextKind<T>) => {
+    const value = given.get(key);
+    if (value === undefined || value === "") return undefined;
+    return readValue(
+      kind,
+      value,
+      (problem, hint) => report(`${key}: ${problem}`, hint),
+    );
   };
+  const device = read("device", QEMU_DEVICE) ?? USUAL_DEVICE;
+  const index = read("index", DEVICE_INDEX);
   problems.throwFirst();
   return {
-    ...argument,
-    device: argument.device ?? USUAL_DEVICE,
+    qtest: given.get("qtest") ?? "",
+    qmp: given.get("qmp") ?? "",
+    device,
+    index,
     ...(pins.length === 0 ? {} : { pins }),
   };
 }

@@ -138,7 +138,10 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["--qemu-pins qtest=/q --line sim/1", 'the key "qmp" is missing'],
   ["--qemu-pins qtest=/q,qmp= --line sim/1", '"qmp" has no value'],
   ["--qemu-pins qtset=/q --line sim/1", 'unknown key "qtset"'],
-  ["--qemu-pins qtest=/q,qmp=/m,index=x --line sim/1", '"x" is not a'],
+  [
+    "--qemu-pins qtest=/q,qmp=/m,index=x --line sim/1",
+    'index: "x" is not a device\'s index',
+  ],
   ["--qemu-pins qtest=/q,qmp=/m,gpioB8=x --line sim/1", 'unknown key "gpioB8"'],
   [
     "--qemu-pins qtest=/q,qmp=/m,3=x --line sim/1",
@@ -174,6 +177,17 @@ for (const [line, problem] of BROKEN) {
     );
   });
 }
+
+Deno.test("readServeArguments() says what a key of --qemu-pins can be", () => {
+  const error = assertThrows(
+    () =>
+      readServeArguments(
+        "--qemu-pins qtest=/q,qmp=/m,index=999 --line sim/1".split(" "),
+      ),
+    ConfigError,
+  );
+  assertEquals(error.hint, "It is a number from 0 to 255");
+});
 
 Deno.test("readServeArguments() suggests the switch that was meant", () => {
   const error = assertThrows(

@@ -13,6 +13,7 @@ import type {
 } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
+import { switchOf } from "../arguments/create_switches.ts";
 import { placeOf } from "../output/aggregator_text.ts";
 import { readArguments } from "../arguments/arguments.ts";
 import {
@@ -93,37 +94,11 @@ export async function main(args: readonly string[]): Promise<number> {
 /** @throws {ConfigError} If a service rejected the command line. */
 function refused(error: unknown): never {
   if (!(error instanceof ServiceError) || error.status !== 400) throw error;
-  const { message, hint } = error;
-  const own = inOwnWords(message, hint);
-  throw new ConfigError(own.message, { hint: own.hint, cause: error });
-}
-
-/** Keys of a request's body, and the command's names for them. */
-const SWITCHES: Readonly<Record<string, string>> = {
-  name: "NAME",
-  lines: "--line",
-  lease: "--detach",
-  socket: "--mode, --owner, --group",
-  kernelChip: "--kernel-chip",
-  qemuPins: "--qemu-pins",
-  vfioUser: "--vfio-user",
-  usbredir: "--usbredir",
-};
-
-/** Translates a service's error about a body into the terms of the command. */
-function inOwnWords(
-  message: string,
-  hint: string,
-): { message: string; hint: string } {
-  const [, key = "", rest = ""] =
-    /^(\w+)(?:\[\d+\])?([.:][^]*)$/.exec(message) ??
-      [];
-  return {
-    message: Object.hasOwn(SWITCHES, key) ? `${SWITCHES[key]}${rest}` : message,
-    hint: hint.startsWith("Send {")
-      ? "gpioagg create NAME --line SPEC..."
-      : hint,
-  };
+  const { message, hint, path } = error;
+  throw new ConfigError(
+    path === "" ? message : `${switchOf(path)}${message.slice(path.length)}`,
+    { hint, cause: error },
+  );
 }
 
 /** Removes `--kernel-chip[=INTERFACE]` from the arguments, at any position. */

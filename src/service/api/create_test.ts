@@ -209,8 +209,8 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
   ],
   [{ qemuPins: { ...PINS, device: "" } }, "qemuPins.device: "],
   [{ qemuPins: { ...PINS, index: "0" } }, "qemuPins.index: must be a number"],
-  [{ qemuPins: { ...PINS, index: 1.5 } }, 'qemuPins.index: "1.5" is not'],
-  [{ qemuPins: { ...PINS, index: -1 } }, 'qemuPins.index: "-1" is not'],
+  [{ qemuPins: { ...PINS, index: 1.5 } }, "qemuPins.index: 1.5 is not"],
+  [{ qemuPins: { ...PINS, index: -1 } }, "qemuPins.index: -1 is not"],
   [
     { qemuPins: { ...PINS, pins: {} } },
     "qemuPins.pins: must have at least 1 key",

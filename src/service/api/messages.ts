@@ -18,12 +18,18 @@ const MAX_BODY_DEPTH = 32;
 
 /** An error response. */
 export class HttpError extends Error {
-  /** Makes the error of an HTTP status; `hint` says what to do. */
+  /**
+   * Makes the error of an HTTP status.
+   *
+   * @param hint One line that says what to do.
+   * @param path Invalid value in the body; the message begins with it.
+   */
   constructor(
     readonly status: number,
     message: string,
     readonly hint = "",
     readonly headers: Record<string, string> = {},
+    readonly path = "",
   ) {
     super(printable(message, 2048));
   }

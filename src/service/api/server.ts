@@ -367,11 +367,15 @@ export class ApiServer implements AsyncDisposable {
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined || response.headersSent) throw error;
-      const { message, hint, status, headers } = refusal;
+      const { message, hint, status, headers, path } = refusal;
       // The rest of an unread body is not waited for.
       const close = request.complete ? {} : { connection: "close" };
       const body: ApiErrorBody = {
-        error: { message, ...(hint === "" ? {} : { hint }) },
+        error: {
+          message,
+          ...(hint === "" ? {} : { hint }),
+          ...(path === "" ? {} : { path }),
+        },
       };
       reply(response, status, body, { ...headers, ...close });
     }
@@ -549,7 +553,8 @@ function lookOnly(action: string): HttpError {
 function refusalOf(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error;
   if (error instanceof ConfigError) {
-    return new HttpError(400, error.message, error.hint);
+    const { message, hint, path } = error;
+    return new HttpError(400, message, hint, {}, path);
   }
   return undefined;
 }
