@@ -44,19 +44,41 @@ export type Artefact =
 export const REPOSITORY: string = new URL("../..", import.meta.url).pathname
   .replace(/\/$/, "");
 
+/**
+ * Variable with the answer of `scripts/environment paths --json`: the script is a
+ * hundred small processes, which take seconds on a busy machine or inside
+ * User-Mode Linux. `scripts/test` sets it, and so does `uml.ts`
+ * for the machines that it boots.
+ */
+export const PATHS_VARIABLE = "GPIOAGG_PATHS";
+
+let text: Promise<string> | undefined;
 let known: Promise<ReadonlyMap<Artefact, string>> | undefined;
 
-async function askScript(): Promise<ReadonlyMap<Artefact, string>> {
+/** Returns the places of all artefacts, as the script prints them. */
+export function artefactText(): Promise<string> {
+  return text ??= givenText();
+}
+
+async function givenText(): Promise<string> {
+  return Deno.env.get(PATHS_VARIABLE) || await askScript();
+}
+
+async function askScript(): Promise<string> {
   const script = `${REPOSITORY}/scripts/environment`;
   const result = await new Deno.Command(script, {
     args: ["paths", "--json"],
     stdin: "null",
   }).output();
   if (!result.success) {
-    const text = new TextDecoder().decode(result.stderr);
-    throw new Error(`${script} paths --json failed: ${text.trim()}`);
+    const message = new TextDecoder().decode(result.stderr);
+    throw new Error(`${script} paths --json failed: ${message.trim()}`);
   }
-  const paths: unknown = JSON.parse(new TextDecoder().decode(result.stdout));
+  return new TextDecoder().decode(result.stdout);
+}
+
+async function readPaths(): Promise<ReadonlyMap<Artefact, string>> {
+  const paths: unknown = JSON.parse(await artefactText());
   const found = new Map<Artefact, string>();
   for (const name of [...ARTEFACTS, ...OPTIONAL_ARTEFACTS]) {
     const path = (paths as Record<string, unknown>)[name];
@@ -66,9 +88,8 @@ async function askScript(): Promise<ReadonlyMap<Artefact, string>> {
 }
 
 function artefactPaths(): Promise<ReadonlyMap<Artefact, string>> {
-  // One question for all tests of a process: the answer costs a tenth of a
-  // second, several inside User-Mode Linux.
-  return known ??= askScript();
+  // One question for all tests of a process.
+  return known ??= readPaths();
 }
 
 /**

@@ -38,8 +38,11 @@ export interface WaitOptions {
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
-/** Time for which outputs are read after the process's own end. */
-const LAST_OUTPUT_MS = 200;
+/**
+ * Silence after the process's own end that ends its outputs, where children of
+ * its own have them open.
+ */
+const LAST_OUTPUT_MS = 300;
 
 /** Part of an output that an error message shows. */
 const SHOWN_CHARACTERS = 4000;
@@ -65,6 +68,12 @@ export class ChildProcess implements AsyncDisposable {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #listeners = new Set<() => void>();
   #status: Deno.CommandStatus | undefined;
+  static readonly #running = new Set<ChildProcess>();
+
+  /** Numbers of the processes that were started here and have not ended. */
+  static runningPids(): number[] {
+    return [...ChildProcess.#running].map(({ pid }) => pid);
+  }
 
   /** Starts a program. */
   constructor(options: ProcessOptions) {
@@ -79,6 +88,7 @@ export class ChildProcess implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     this.#writer = options.input ? this.#child.stdin.getWriter() : undefined;
+    ChildProcess.#running.add(this);
     this.#ended = this.#follow();
   }
 
@@ -196,13 +206,19 @@ export class ChildProcess implements AsyncDisposable {
       this.#collect("stderr", this.#child.stderr.getReader()),
     ];
     const status = await this.#child.status;
+    ChildProcess.#running.delete(this);
     // What it wrote last is still under way; but children of its own may have
     // the outputs open for ever.
-    const timer = setTimeout(() => {
+    let length = -1;
+    const timer = setInterval(() => {
+      const { stdout, stderr } = this.#text;
+      const isSilent = stdout.length + stderr.length === length;
+      length = stdout.length + stderr.length;
+      if (!isSilent) return;
       for (const { reader } of outputs) reader.cancel();
-    }, LAST_OUTPUT_MS);
+    }, LAST_OUTPUT_MS / 2);
     await Promise.all(outputs.map(({ done }) => done));
-    clearTimeout(timer);
+    clearInterval(timer);
     this.#status = status;
     this.#wake();
   }

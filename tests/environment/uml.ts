@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { artefact, REPOSITORY } from "./environment.ts";
+import {
+  artefact,
+  artefactText,
+  PATHS_VARIABLE,
+  REPOSITORY,
+} from "./environment.ts";
 import { CommandSession, type GuestSession } from "./guest_session.ts";
 import { ChildProcess } from "./process.ts";
 
@@ -180,6 +185,7 @@ async function settings(
     GPIOAGG_BUSYBOX: await artefact("busybox"),
     GPIOAGG_SESSION: `${REPOSITORY}/tests/environment/guest/session.sh`,
     GPIOAGG_SHARE: share,
+    [PATHS_VARIABLE]: await artefactText(),
     ...env,
   };
   return Object.entries(variables)

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus, readSmallFile } from "../../ffi/files.ts";
 import {
   localFiles,
   SimChip,
   type SimChipOptions,
 } from "../environment/gpio_sim.ts";
+import { ChildProcess } from "../environment/process.ts";
 import { activeKernel } from "../doubles/gpio_kernel/kernel.ts";
 
 /** An edge is reported well within this time, or not at all. */
@@ -38,10 +39,20 @@ export async function simChip(
   return chip;
 }
 
-/** Lets simulated hardware settle: changes of a pull reach the reader by then. */
+/**
+ * Lets simulated hardware settle: changes of a pull have reached their readers
+ * afterwards, also child processes on a busy machine. One that was woken and has
+ * not got the CPU yet is no sleeping one.
+ */
 export async function settle(): Promise<void> {
   if (activeKernel() !== undefined) return;
   await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  await until("the child processes rest", () => {
+    return ChildProcess.runningPids().every((pid) => {
+      const stat = readSmallFile(`/proc/${pid}/stat`) ?? ") Z ";
+      return !/\) [RD] /.test(stat);
+    });
+  });
 }
 
 /** Waits until `condition` holds; says what it waited for when it never does. */
