@@ -4,6 +4,15 @@ import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 
 const LAUNCHER = `${REPOSITORY}/scripts/gpioagg`;
+/** Files of a checkout that decide what the launcher runs. */
+const CHECKOUT = [
+  ".deno-version",
+  "deno.json",
+  "deno.lock",
+  "scripts/gpioagg",
+  "scripts/lib/common.sh",
+  "scripts/lib/deno.sh",
+];
 const PIN = (await Deno.readTextFile(`${REPOSITORY}/.deno-version`)).trim();
 /** Programs that the launcher uses; Deno and Node.js are not among them. */
 const NEEDED = [
@@ -38,8 +47,9 @@ async function launch(
   args: readonly string[],
   env: Record<string, string>,
   cwd = "/",
+  launcher = LAUNCHER,
 ): Promise<Result> {
-  const { code, stdout, stderr } = await new Deno.Command(LAUNCHER, {
+  const { code, stdout, stderr } = await new Deno.Command(launcher, {
     args: [...args],
     env,
     cwd,
@@ -184,6 +194,56 @@ Deno.test({
       assert(!await exists(`${directory}/was-run`), "it was run");
     });
   },
+});
+
+Deno.test("no configuration above the checkout decides what is run", async () => {
+  await withPrograms(async (directory, path) => {
+    const checkout = `${directory}/checkout`;
+    for (const file of CHECKOUT) {
+      const to = `${checkout}/${file}`;
+      await Deno.mkdir(to.slice(0, to.lastIndexOf("/")), { recursive: true });
+      await Deno.copyFile(`${REPOSITORY}/${file}`, to);
+    }
+    await Deno.mkdir(`${checkout}/src/cli`, { recursive: true });
+    await Deno.writeTextFile(
+      `${checkout}/src/cli/main.ts`,
+      'import * as yaml from "@std/yaml"; console.log(Object.keys(yaml));',
+    );
+    const planted = `${directory}/node_modules/deno-std`;
+    await Deno.mkdir(`${planted}/yaml`, { recursive: true });
+    await Deno.writeTextFile(
+      `${planted}/package.json`,
+      '{ "name": "deno-std", "version": "1.4.0", "type": "module" }',
+    );
+    await Deno.writeTextFile(
+      `${planted}/yaml/mod.js`,
+      "export const planted = 1;",
+    );
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    for (
+      const [name, settings] of [
+        ["deno.json", { workspace: ["./*"], nodeModulesDir: "manual" }],
+        ["package.json", { workspaces: ["./*"] }],
+      ] as const
+    ) {
+      const file = `${directory}/${name}`;
+      await Deno.writeTextFile(file, JSON.stringify(settings));
+      const { code, stdout, stderr } = await launch(
+        [],
+        {
+          PATH: path,
+          HOME: directory,
+          GPIOAGG_CACHE: `${directory}/cache`,
+          ...machineEnvironment(),
+        },
+        "/",
+        `${checkout}/scripts/gpioagg`,
+      );
+      assertEquals(code, 0, stderr);
+      assertStringIncludes(stdout, '"parse"');
+      await Deno.remove(file);
+    }
+  });
 });
 
 Deno.test("a VMM gets none of the variables of the launcher and of Deno", async () => {
