@@ -57,6 +57,10 @@ Deno.test("a reload waits for no FIFO and reads no device", async () => {
       ],
       ["character device", (file: string) => Deno.symlink("/dev/zero", file)],
       ["directory (EISDIR)", (file: string) => Deno.mkdir(file)],
+      // A regular file whose read waits; the first reload may find kernel
+      // messages there, which are no configuration, and others may not open it.
+      ["", (file: string) => Deno.symlink("/proc/kmsg", file)],
+      ["", (file: string) => Deno.symlink("/proc/kmsg", file)],
     ] as const
   ) {
     const { errors } = await replaced(replace) as unknown as {
