@@ -222,9 +222,14 @@ export class PeerServer<S extends PeerSession> implements Disposable {
   /** Begins the session of a connection that was not accepted here. */
   #beginGiven(connection: OwnedFd): void {
     const room = this.#reserve();
-    if (room !== undefined) return this.#begin(connection, room);
-    connection.close();
-    throw new OsError("accept4", EMFILE, "a connection that was given");
+    if (room === undefined) {
+      connection.close();
+      throw new OsError("accept4", EMFILE, "a connection that was given");
+    }
+    using reserved = new DisposableStack();
+    reserved.use(room);
+    this.#begin(connection, room);
+    reserved.move();
   }
 
   /** Reserves the descriptors of a session. */

@@ -114,7 +114,7 @@ export class LaneEndpoint {
 class LaneSource implements LineSource {
   readonly name: string;
   readonly description: string;
-  readonly #slot: LaneSlot;
+  #slot: LaneSlot;
   readonly #wakeFd: number;
   readonly #onDispose: () => void;
   #listener: SourceListener | undefined;
@@ -122,6 +122,7 @@ class LaneSource implements LineSource {
   #falls = 0;
   #merged = 0;
   #wasAbsent: boolean;
+  #isClosed = false;
 
   constructor(
     slot: LaneSlot,
@@ -196,6 +197,7 @@ class LaneSource implements LineSource {
   }
 
   remember(operation: SourceOperation, argument: number): void {
+    if (this.#isClosed) return;
     const slot = this.#slot;
     slot.set("rememberOperation", operation);
     slot.set("rememberArgument", argument);
@@ -229,8 +231,16 @@ class LaneSource implements LineSource {
     }
   }
 
+  /**
+   * Closes the line. Whatever asks for it afterwards finds it as it was, and
+   * served by nothing: the memory and the fds may be others' by then.
+   */
   [Symbol.dispose](): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#listener = undefined;
+    this.#slot = this.#slot.copy();
+    this.#slot.set("unserved", 1);
     this.#onDispose();
   }
 }

@@ -95,6 +95,15 @@ export class LaneSlot {
     );
   }
 
+  /** Returns a slot with the same fields in memory that nothing shares. */
+  copy(): LaneSlot {
+    const own = new LaneSlot(new ArrayBuffer(laneMemoryBytes(1)), 0);
+    for (const field of Object.keys(FIELDS) as (keyof typeof FIELDS)[]) {
+      own.set(field, this.get(field));
+    }
+    return own;
+  }
+
   /** Reads a field. */
   get(field: keyof typeof FIELDS): number {
     return Atomics.load(this.#fields, FIELDS[field]);

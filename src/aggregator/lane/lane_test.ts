@@ -271,3 +271,22 @@ Deno.test("Lane makes lines safe that the reactor did not want after all", async
     [0, 0],
   ]);
 });
+
+Deno.test("Lane is not asked for a line that was closed", () => {
+  using lane = rig();
+  const sources = lane.lines.map(({ source }) => source);
+  lane.lines[0]!.submit(LineOperation.Output, 1);
+  lane.heard();
+  for (const line of lane.lines) line[Symbol.dispose]();
+  lane.heard();
+  assertEquals(lane.emptied(), 1);
+  // The memory is unmapped by now.
+  const [first] = sources;
+  assertEquals(
+    [first!.direction, first!.peek(), first!.isAbsent],
+    [Direction.Output, 1, false],
+  );
+  first!.remember?.(SourceOperation.Output, 1);
+  assertEquals(first!.submit(SourceOperation.Output, 0), FAILED);
+  assertEquals(lane.heard(), []);
+});

@@ -81,6 +81,7 @@ export class ChipLine implements LineSource, PresentLine {
   #name = "";
   #request: LineRequest | undefined;
   #isAbsent = false;
+  #isClosed = false;
   #isKept = false;
   #keptEdges: Edges = Edges.None;
   #direction: Direction = Direction.Input;
@@ -246,6 +247,7 @@ export class ChipLine implements LineSource, PresentLine {
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
     this.#subscription[Symbol.dispose]();
     this.#release();
     this.#options.onClosed();
@@ -398,9 +400,12 @@ export class ChipLine implements LineSource, PresentLine {
     this.#edges.hearKept();
   }
 
-  /** The line was released when the last guest went: this one wants it back. */
+  /**
+   * The line was released when the last guest went: this one wants it back. One
+   * that was let go for good may be another's by now.
+   */
   #takeAgain(): LineRequest | undefined {
-    if (this.#isAbsent) return undefined;
+    if (this.#isAbsent || this.#isClosed) return undefined;
     try {
       this.#acquire();
     } catch (error) {

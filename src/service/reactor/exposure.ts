@@ -159,7 +159,7 @@ function exposeDevice(
   times: RequestTimes | undefined,
 ): Exposure {
   using resources = new DisposableStack();
-  const device = new AggregatorDevice(aggregator, times);
+  // First, since a given fd is closed with it, whatever fails.
   const { listener, socketPath, access } = "fd" in vhostUser
     ? {
       listener: resources.use(new OwnedFd(vhostUser.fd, `fd ${vhostUser.fd}`)),
@@ -167,6 +167,7 @@ function exposeDevice(
       access: {},
     }
     : listenAt(vhostUser.socketPath, vhostUser.access ?? {}, resources);
+  const device = new AggregatorDevice(aggregator, times);
   const isConnection = "fd" in vhostUser && !isListening(listener.fd);
   const backend = resources.use(
     new VhostUserBackend({
