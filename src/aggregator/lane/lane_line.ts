@@ -49,23 +49,17 @@ export class LaneEndpoint {
   readonly #watch: Watch;
   #isComplete = false;
 
-  /** Listens to the lane in `loop`. */
+  /** Listens to the lane in `loop`, in a share of its time. */
   constructor(loop: EventLoop, connection: LaneConnection) {
     this.#connection = connection;
     const slots = Math.floor(connection.memory.length / laneMemoryBytes(1));
     this.#unopened = new Set(Array.from({ length: slots }, (_, slot) => slot));
-    this.#watch = loop.watch(connection.doneFd, EPOLLIN | EPOLLET, () => {
-      const thrown: unknown[] = [];
-      for (const line of this.#lines) {
-        try {
-          line.look();
-        } catch (error) {
-          thrown.push(error);
-        }
-      }
-      // Reported by the loop, once the other lines' answers are taken.
-      if (thrown.length > 0) throw thrown[0];
-    });
+    this.#watch = loop.watch(
+      connection.doneFd,
+      EPOLLIN | EPOLLET,
+      () => this.#look(),
+      loop.share(),
+    );
   }
 
   /** The line in slot `index`; each is asked for once. */
@@ -93,6 +87,19 @@ export class LaneEndpoint {
       slots.map((slot) => new LaneSlot(this.#connection.memory.buffer, slot)),
       LaneClosing.Unused,
     );
+  }
+
+  #look(): void {
+    const thrown: unknown[] = [];
+    for (const line of this.#lines) {
+      try {
+        line.look();
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    // Reported by the loop, once the other lines' answers are taken.
+    if (thrown.length > 0) throw thrown[0];
   }
 
   #close(line: LaneSource, slot: LaneSlot): void {

@@ -72,10 +72,10 @@ export class SharedInput extends SharedSource {
     const tap = new InputTap(this, this.source, use);
     if (this.#early !== undefined) {
       tap.edges = tap.forUser(this.#edges);
-      const early = [...this.#early];
-      this.#defer(() => {
-        for (const value of early) tap.hear(value);
-      });
+      if (this.#early.length > 0) {
+        tap.catchUp(this.#early);
+        this.#defer(() => tap.caughtUp());
+      }
     }
     this.#taps = [...this.#taps, tap];
     return tap;
@@ -180,6 +180,8 @@ class InputTap implements LineSource, SharedUser {
   edges: Edges = Edges.None;
   isReleased = false;
   listener: SourceListener | undefined;
+  /** Events that are told a moment later, and newer ones behind them. */
+  #backlog: number[] | undefined;
   readonly #shared: SharedInput;
   readonly #source: LineSource;
   readonly #isInverted: boolean;
@@ -270,7 +272,23 @@ class InputTap implements LineSource, SharedUser {
       : result;
   }
 
+  /** Hears `events` before any newer one, once `caughtUp` is called. */
+  catchUp(events: readonly number[]): void {
+    this.#backlog = [...events];
+  }
+
+  /** Tells what has waited. */
+  caughtUp(): void {
+    const events = this.#backlog;
+    this.#backlog = undefined;
+    for (const value of events ?? []) this.hear(value);
+  }
+
   hear(sourceValue: number): void {
+    if (this.#backlog !== undefined) {
+      this.#backlog.push(sourceValue);
+      return;
+    }
     const value = this.valueOf(sourceValue);
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.edges & edge) !== 0) this.listener?.edge(value);

@@ -143,3 +143,27 @@ Deno.test("SharedInput tells users of a kept line what came before they ask for 
     [[], ["edge 1"], []],
   );
 });
+
+Deno.test("SharedInput tells a later user of a kept line the early edges before newer ones", () => {
+  const source = new SourceDouble();
+  source.isKept = true;
+  source.keptEdges = source.edges = Edges.Both;
+  const tasks: (() => void)[] = [];
+  const shared = new SharedInput(
+    source,
+    () => {},
+    (task) => tasks.push(task),
+  );
+  const open = () =>
+    new LineRig(
+      "",
+      ",shared",
+      shared.open({ isInverted: false, onClose: () => {} }),
+    );
+  open();
+  source.change(1);
+  const late = open();
+  source.change(0);
+  for (const task of tasks.splice(0)) task();
+  assertEquals(late.taken(), ["edge 1", "edge 0"]);
+});

@@ -19,6 +19,11 @@ export interface EdgeListener {
   gone(): void;
 }
 
+/**
+ * Kernel event buffer size. The uAPI allows 1024, but the kfifo is one
+ * contiguous allocation, and 512 events (24 KB) rarely fail.
+ */
+export const BUFFERED_EVENTS = 512;
 const KIND_RISING = 1;
 /**
  * Longest delay of the kernel's report of an edge, generously. **Units**: ms.
@@ -28,7 +33,10 @@ const LOOK_AGAIN_MS = 30;
  * As many are read at once, some 20 µs with what they lead to; then others have
  * their turn. The kernel keeps the rest.
  */
-const events = new EdgeEventBatch(16);
+const EVENTS_PER_READ = 16;
+const events = new EdgeEventBatch(EVENTS_PER_READ);
+/** Reads that empty the kernel's queue, if nothing is added meanwhile. */
+const MAX_READS = BUFFERED_EVENTS / EVENTS_PER_READ;
 
 /** Edges of the request that a line has at a time. */
 export class ChipEdges implements Disposable {
@@ -92,33 +100,40 @@ export class ChipEdges implements Disposable {
   /** Reports an edge if the line has another value than at the last look. */
   reportMissed(): void {
     const value = this.#request!.readBit(0);
-    if (value < 0 || value === this.#seen) return;
+    const before = this.#seen;
+    if (value < 0 || value === before) return;
     this.#seen = value;
-    if (this.#isWanted(value)) this.#listener.edge(value);
+    // Where the last look failed, there is nothing that it has changed from.
+    if (before >= 0 && this.#isWanted(value)) this.#listener.edge(value);
   }
 
   /** Drops what the kernel has seen: it must not fire a later interrupt. */
   drain(): void {
-    while (this.#read() > 0);
+    for (let i = 0; i < MAX_READS && this.#read() > 0; i++);
   }
 
   /**
    * Reports edges that came while no process served the line and lie in the
-   * kernel's queue, before any guest can come and ask for newer ones.
+   * kernel's queue, before any guest can come and ask for newer ones. Newer
+   * edges are read once these were told.
    */
   hearKept(): void {
     const request = this.#request!;
     const values: number[] = [];
-    for (let count; (count = this.#read()) > 0;) {
+    for (let i = 0; i < MAX_READS; i++) {
+      const count = this.#read();
+      if (count <= 0) break;
       for (let i = 0; i < count; i++) values.push(valueAfter(events.kindAt(i)));
     }
     this.#loop.defer(() => {
       for (const value of values) {
         if (this.#request !== request) return;
-        this.#listener.edge(value);
+        if (this.#isWanted(value)) this.#listener.edge(value);
+      }
+      if (this.#request === request && this.wanted !== Edges.None) {
+        this.listen();
       }
     });
-    this.listen();
   }
 
   /** Reports no more edges. */

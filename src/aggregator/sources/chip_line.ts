@@ -32,7 +32,7 @@ import {
   SourceOperation,
 } from "../line_source.ts";
 import { oppositeOf } from "../level.ts";
-import { ChipEdges } from "./chip_edges.ts";
+import { BUFFERED_EVENTS, ChipEdges } from "./chip_edges.ts";
 import {
   edgesOf,
   hasSettings,
@@ -64,11 +64,6 @@ export interface ChipLineOptions {
   onClosed: () => void;
 }
 
-/**
- * Kernel event buffer size. The uAPI allows 1024, but the kfifo is one
- * contiguous allocation, and 512 events (24 KB) rarely fail.
- */
-const BUFFERED_EVENTS = 512;
 /**
  * One line of a chip, requested for as long as this object lives (but for the
  * `release` rule, and while the chip is away).

@@ -1,13 +1,17 @@
 /** Lines of a chip, of a kernel that the test plays. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   type ChipDouble,
   GpioKernel,
 } from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import { EIO, EPERM, ESRCH } from "../../../ffi/errno.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { openChip } from "../../gpio/mod.ts";
 import { Edges, FAILED } from "../../line/port.ts";
+import type { TimeShare } from "../../reactor/event_loop.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { SourceOperation } from "../line_source.ts";
+import { ChipEdges } from "./chip_edges.ts";
 import { SourceFactory } from "./source_factory.ts";
 
 /** A chip of four lines, and a factory of their sources. */
@@ -44,4 +48,124 @@ Deno.test("ChipLine does not take a line again once it is closed", () => {
   assertEquals(test.chip.consumer(1), undefined);
   using other = test.open("gpiochip0/1", "b");
   assertEquals(other.submit(SourceOperation.Output, 1), 0);
+});
+
+/** A loop that records in which shares fds are watched. */
+function recorded(reactor: Reactor) {
+  const shares: (TimeShare | undefined)[] = [];
+  const watch = reactor.watch.bind(reactor);
+  reactor.watch = (fd, events, onReady, share) => {
+    shares.push(share);
+    return watch(fd, events, onReady, share);
+  };
+  return shares;
+}
+
+for (
+  const [spec, isOwn] of [["gpiochip0/1", true], [
+    "gpiochip0/1,shared",
+    false,
+  ]] as const
+) {
+  Deno.test(`SourceFactory serves edges of ${spec} in ${isOwn ? "its owner's time" : "time that is no user's"}`, () => {
+    using test = rig();
+    const [first, second] = [test.reactor.share(), test.reactor.share()];
+    const [specification] = parseLineSpec(spec);
+    using one = test.sources.open(specification!, "a", [], first);
+    using other = isOwn
+      ? undefined
+      : test.sources.open(specification!, "b", [], second);
+    const shares = recorded(test.reactor);
+    for (const source of [one, other]) {
+      source?.submit(SourceOperation.SetEdges, Edges.Both);
+    }
+    assertEquals(shares.length, 1);
+    assertEquals(shares[0] === first, isOwn);
+    assert(shares[0] !== undefined && shares[0] !== second);
+  });
+}
+
+/** A line whose edges are logged, in a loop whose time the test moves. */
+function edgesRig() {
+  const stack = new DisposableStack();
+  const kernel = stack.use(GpioKernel.install());
+  const chip = kernel.addChip({ lines: 2 });
+  let now = 0;
+  const reactor = stack.use(
+    new Reactor({
+      onError: (error) => {
+        throw error;
+      },
+      now: () => now,
+    }),
+  );
+  const request = stack.use(
+    stack.use(openChip(chip.path)).requestLines({
+      lines: [{ offset: 1, settings: { direction: "input", edge: "both" } }],
+    }),
+  );
+  const heard: number[] = [];
+  const edges = stack.use(
+    new ChipEdges(reactor, {
+      edge: (value) => heard.push(value),
+      gone: () => {},
+    }),
+  );
+  edges.wanted = Edges.Both;
+  return {
+    kernel,
+    chip,
+    edges,
+    request,
+    heard,
+    turn: () => {
+      for (let i = 0; i < 4; i++) reactor.turn(0);
+    },
+    pass: (ms: number) => {
+      now += ms;
+      reactor.turn(0);
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+Deno.test("ChipEdges tells edges of a kept request before newer ones", () => {
+  using test = edgesRig();
+  const { chip, edges, request } = test;
+  edges.begin(request, true);
+  chip.pull(1, "up");
+  chip.pull(1, "down");
+  edges.hearKept();
+  chip.pull(1, "up");
+  test.turn();
+  assertEquals(test.heard, [1, 0, 1]);
+});
+
+Deno.test("ChipEdges tells no edge of a kept request that is not wanted any more", () => {
+  using test = edgesRig();
+  const { chip, edges, request } = test;
+  edges.begin(request, true);
+  chip.pull(1, "up");
+  chip.pull(1, "down");
+  edges.hearKept();
+  edges.wanted = Edges.Falling;
+  test.turn();
+  assertEquals(test.heard, [0]);
+});
+
+Deno.test("ChipEdges takes no error number for a level", () => {
+  using test = edgesRig();
+  const { chip, edges, kernel, request } = test;
+  edges.begin(request, false);
+  for (const errno of [EPERM, ESRCH, EIO]) {
+    kernel.refuse("GPIO_V2_LINE_GET_VALUES_IOCTL", errno);
+    edges.look();
+    edges.lookAgain();
+    test.pass(100);
+  }
+  assertEquals(test.heard, []);
+  chip.pull(1, "up");
+  edges.lookAgain();
+  test.pass(100);
+  assertEquals(test.heard, [1]);
 });

@@ -150,7 +150,8 @@ export class SourceFactory implements Disposable {
         specification,
         consumer: `${CONSUMER_PREFIX}${owner}`.slice(0, CONSUMER_LENGTH),
         loop: this.#loop,
-        share,
+        // Edges of a line with several users are on the account of none.
+        share: isShareable(specification) ? this.#loop.share() : share,
         presence: this.#presence,
         ...(this.#store === undefined ? {} : { store: this.#store }),
         onPlace: (place) => this.#move(host, placeText(place)),
