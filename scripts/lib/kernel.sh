@@ -129,7 +129,7 @@ build_uml() {
 build_guest_kernel() {
   local objects=$LINUX_BUILD/guest
   mkdir -p "$objects" "$1"
-  configure_kernel "$objects" tinyconfig "$KERNEL_FILES/guest.config" \
+  configure_kernel "$objects" allnoconfig "$KERNEL_FILES/guest.config" \
     ARCH=x86_64
   quietly "$CACHE/log/guest-kernel" "cannot build the QEMU guests' kernel" \
     "read the output; 'scripts/environment clean' makes it begin again" \
