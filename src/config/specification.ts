@@ -298,6 +298,13 @@ export function kernelNameProblem(
   };
 }
 
+/** Returns the place of a line as errors take it. */
+export function placeOfLine(
+  { place, origin }: LineSpecification,
+): Partial<ConfigPlace> {
+  return place ?? { path: `--line ${origin}` };
+}
+
 /**
  * Returns the title of a line in messages: where it is written, or its SPEC.
  */

@@ -8,14 +8,17 @@ import {
   ConfigError,
   type ConfigPlace,
 } from "../config/document/config_error.ts";
-import { type LineSpecification, lineTitle } from "../config/specification.ts";
+import {
+  type LineSpecification,
+  lineTitle,
+  placeOfLine,
+} from "../config/specification.ts";
 import { listedPath } from "../gpio/chip_nodes.ts";
 import { AbsentError, AmbiguousError } from "../gpio/errors.ts";
 import { suggestionFor } from "../gpio/similar_names.ts";
 import { locateWanted } from "../gpio/locate_line.ts";
 import { shownName } from "../text/names.ts";
 import type { HostChip } from "./host_chips.ts";
-import { placeOfLine } from "../config/checks/kernel_lines.ts";
 
 /** One line in the kernel's terms. */
 export interface KernelLine {
@@ -72,7 +75,7 @@ export function resolveLines(
     }
     return {
       title: lineTitle(line),
-      place: placeOfLine(line, 0),
+      place: placeOfLine(line),
       ...keyOf(line, chip, offset, chips),
       name: line.name ?? host.name,
       nameAsked: line.name !== undefined,
@@ -254,5 +257,5 @@ function specError(
   problem: string,
   hint = "",
 ): ConfigError {
-  return new ConfigError(problem, { ...placeOfLine(line, 0), hint });
+  return new ConfigError(problem, { ...placeOfLine(line), hint });
 }

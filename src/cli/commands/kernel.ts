@@ -5,6 +5,8 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
+import { Problems } from "../../config/document/problems.ts";
+import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { nearest } from "../../text/nearest.ts";
 import type { Interface } from "../../kernel_chip/driver.ts";
@@ -195,8 +197,12 @@ async function create(args: readonly string[]): Promise<number> {
   const through = interfaceOf(given.interface);
   // A chip depends on this process, which handles signals.
   writeInBackground();
+  const lines = given.line.flatMap((spec) => parseLineSpec(spec));
+  const problems = new Problems();
+  checkKernelSpecs(given.line, problems);
+  problems.throwFirst();
   await using chip = await KernelChip.create({
-    lines: given.line.flatMap((spec) => parseLineSpec(spec)),
+    lines,
     isDetached: given.detach,
     ...(name === undefined ? {} : { name }),
     ...(owner === undefined ? {} : { owner }),

@@ -5,7 +5,7 @@
  */
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
-import { checkKernelLines } from "./kernel_lines.ts";
+import { checkKernelKeys, checkKernelLines } from "./kernel_lines.ts";
 import { checkCard, checkPinNumbers, checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
 import { controlPathOf, usbredirSockets } from "../specification.ts";
@@ -182,9 +182,19 @@ function checkKernelChip(
   checkKernelLines(
     lines.filter(({ isSound }) => isSound).map(({ line }) => line),
     problems,
-    (line, _, key = "kernel-chip") =>
-      key === "kernel-chip"
-        ? placeIn(aggregator, key)
+    (line, key) =>
+      key === undefined
+        ? placeIn(aggregator, "kernel-chip")
         : keyPlace(written.get(line)!, key),
   );
+  /** A SPEC or mapping of several lines is reported once. */
+  const entries = new Map(lines.map((each) => [each.place, each]));
+  for (const entry of entries.values()) {
+    if (!entry.isSound) continue;
+    checkKernelKeys(
+      entry.line,
+      entry.keys.keys(),
+      (key, problem, hint) => problems.add(keyPlace(entry, key), problem, hint),
+    );
+  }
 }

@@ -8,24 +8,24 @@ import type { Problems } from "../document/problems.ts";
 import {
   kernelNameProblem,
   type LineSpecification,
-  lineTitle,
   MAX_KERNEL_CHIP_LINES,
+  placeOfLine,
 } from "../specification.ts";
+import type { LineRules } from "../values/rules.ts";
 
 /**
  * Returns the place of a line's key in the user's text. The key of a line's
  * source is the kind of the source; without a key it is the place of what says
  * that the lines are a kernel chip's.
  */
-export type PlaceOfLine = (
+export type PlaceOfKey = (
   line: LineSpecification,
-  lineNumber: number,
   key?: string,
 ) => Partial<ConfigPlace>;
 
-/** Returns the place of a line as errors take it. */
-export const placeOfLine: PlaceOfLine = (line) =>
-  line.place ?? { path: lineTitle(line) };
+const RULE_HINT =
+  "Omit the rule and leave it to the chip's user, or present the lines by " +
+  "vhost-user or QEMU pins, where rules hold";
 
 /**
  * Reports lines that the kernel's aggregator cannot present as the user asks:
@@ -34,23 +34,32 @@ export const placeOfLine: PlaceOfLine = (line) =>
 export function checkKernelLines(
   lines: readonly LineSpecification[],
   problems: Problems,
-  place: PlaceOfLine = placeOfLine,
+  place: PlaceOfKey = placeOfLine,
 ): void {
   const excess = lines[MAX_KERNEL_CHIP_LINES];
   if (excess !== undefined) {
     problems.add(
-      place(excess, MAX_KERNEL_CHIP_LINES),
+      place(excess),
       `has ${lines.length} lines, but the kernel supports at most ` +
         `${MAX_KERNEL_CHIP_LINES}`,
     );
   }
-  for (const [lineNumber, line] of lines.entries()) {
+  for (const line of lines) {
+    const { kind } = line.source;
+    if (!isOfChip(line)) {
+      problems.add(
+        place(line, kind),
+        "a kernel chip cannot have such a line: its lines are lines of this " +
+          "host's chips",
+        "Name a line of a chip, as CHIP/OFFSET or LINE_NAME, or present the " +
+          "lines by vhost-user",
+      );
+    }
     for (const [key, reason] of refusalsOf(line)) {
       problems.add(
-        place(line, lineNumber, key),
+        place(line, key),
         `a kernel chip cannot ${reason}`,
-        "Omit the rule and leave it to the chip's user, or present the lines " +
-          "by vhost-user or QEMU pins, where rules hold",
+        RULE_HINT,
       );
     }
     const found = line.name === undefined
@@ -58,7 +67,7 @@ export function checkKernelLines(
       : kernelNameProblem(line.name);
     if (found !== undefined) {
       problems.add(
-        place(line, lineNumber, "as"),
+        place(line, "as"),
         `${found.problem} (as=${line.name})`,
         found.hint,
       );
@@ -66,19 +75,76 @@ export function checkKernelLines(
   }
 }
 
+/**
+ * Reports keys that say of a kernel chip's line what is said anyway, such as
+ * `direction=any`: no process would keep such a rule.
+ *
+ * @param keys Keys that the user wrote for the line.
+ */
+export function checkKernelKeys(
+  line: LineRules,
+  keys: Iterable<string>,
+  report: (key: string, problem: string, hint: string) => void,
+): void {
+  for (const key of keys) {
+    if (!Object.hasOwn(WITHOUT_EFFECT, key)) continue;
+    const { isWithoutEffect, value } = WITHOUT_EFFECT[key]!;
+    if (!isWithoutEffect(line)) continue;
+    report(
+      key,
+      `a kernel chip has no rules, so ${key}=${value} has no effect`,
+      "Omit the rule",
+    );
+  }
+}
+
+/** Values of rules that are the same as no rule. */
+const WITHOUT_EFFECT: Readonly<
+  Record<string, { value: string; isWithoutEffect(line: LineRules): boolean }>
+> = {
+  "direction": {
+    value: "any",
+    isWithoutEffect: ({ direction }) => direction === "any",
+  },
+  "active-low": {
+    value: "false",
+    isWithoutEffect: ({ activeLow }) => !activeLow,
+  },
+  "debounce": {
+    value: "0",
+    isWithoutEffect: ({ debounceUs }) => debounceUs === 0,
+  },
+  "on-disconnect": {
+    value: "keep",
+    isWithoutEffect: ({ onDisconnect }) => onDisconnect === "keep",
+  },
+  "shared": {
+    value: "false",
+    isWithoutEffect: ({ shared }) => shared === undefined,
+  },
+  "optional": {
+    value: "false",
+    isWithoutEffect: ({ optional }) => optional === undefined,
+  },
+  "lane": { value: "false", isWithoutEffect: ({ lane }) => !lane },
+};
+
+function isOfChip({ source: { kind } }: LineSpecification): boolean {
+  return kind === "chip" || kind === "line-name";
+}
+
 /** Reports names that two lines have. (A file has its own check.) */
 export function checkKernelNames(
   lines: readonly LineSpecification[],
   problems: Problems,
-  place: PlaceOfLine = placeOfLine,
 ): void {
   const names = new Map<string, LineSpecification>();
-  for (const [lineNumber, line] of lines.entries()) {
+  for (const line of lines) {
     if (line.name === undefined) continue;
     const other = names.get(line.name);
     if (other !== undefined) {
       problems.add(
-        place(line, lineNumber),
+        placeOfLine(line),
         `the name "${line.name}" is taken by ${other.origin}`,
         "Names must be unique in a chip: choose another",
       );
@@ -92,21 +158,15 @@ export function checkKernelNames(
  * key that asks for it.
  */
 function refusalsOf(line: LineSpecification): [key: string, reason: string][] {
-  const { source: { kind }, bias, drive, direction, initial, safe } = line;
+  const { bias, drive, direction, initial, safe } = line;
   const { onDisconnect, safeAfterUs, minIntervalUs, combine } = line;
-  const isHostLine = kind === "chip" || kind === "line-name";
   const needs: [boolean, key: string, reason: string][] = [
-    [
-      !isHostLine,
-      kind,
-      "have such a line: its lines are lines of this host's chips",
-    ],
     [line.activeLow, "active-low", "invert a line (active-low)"],
     [bias !== undefined, "bias", `set a bias (bias=${bias})`],
     [drive !== undefined, "drive", `set a drive (drive=${drive})`],
     [line.debounceUs > 0, "debounce", "debounce a line (debounce)"],
     [
-      isHostLine && direction !== "any",
+      isOfChip(line) && direction !== "any",
       "direction",
       `keep a line to one direction (direction=${direction})`,
     ],

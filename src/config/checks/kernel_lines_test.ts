@@ -2,20 +2,15 @@ import { assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigError } from "../document/config_error.ts";
 import { parseLineSpec } from "../spec/line_spec.ts";
 import { Problems } from "../document/problems.ts";
-import {
-  checkKernelLines,
-  checkKernelNames,
-  type PlaceOfLine,
-} from "./kernel_lines.ts";
+import { checkKernelLines, checkKernelNames } from "./kernel_lines.ts";
 
 /** Throws the first problem of lines, as the command line and the API do. */
 function check(
   lines: Parameters<typeof checkKernelLines>[0],
-  place?: PlaceOfLine,
 ): void {
   const problems = new Problems();
-  checkKernelLines(lines, problems, place);
-  checkKernelNames(lines, problems, place);
+  checkKernelLines(lines, problems);
+  checkKernelNames(lines, problems);
   problems.throwFirst();
 }
 
@@ -56,21 +51,20 @@ Deno.test("checkKernelLines() refuses each rule that the kernel's aggregator has
   }
 });
 
-Deno.test("checkKernelLines() refuses one name for two lines, at the caller's place", () => {
+Deno.test("checkKernelLines() says which lines a kernel chip can have", () => {
+  const error = assertThrows(() => check(lines("sim/1")), ConfigError);
+  assertStringIncludes(error.hint, "Name a line of a chip");
+});
+
+Deno.test("checkKernelNames() refuses one name for two lines", () => {
   const error = assertThrows(
-    () =>
-      check(
-        lines("gpiochip0/1,as=A", "gpiochip0/2,as=A"),
-        (_line, lineNumber) => ({
-          file: "plc.yaml",
-          line: 7 + lineNumber,
-          column: 3,
-          path: `lines[${lineNumber}]`,
-        }),
-      ),
+    () => check(lines("gpiochip0/1,as=A", "gpiochip0/2,as=A")),
     ConfigError,
   );
-  assertStringIncludes(error.message, 'plc.yaml:8:3: lines[1]: the name "A"');
+  assertStringIncludes(
+    error.message,
+    '--line gpiochip0/2,as=A: the name "A" is taken by gpiochip0/1,as=A',
+  );
 });
 
 Deno.test("checkKernelLines() refuses a name that the kernel would change", () => {

@@ -340,10 +340,13 @@ const OTHERS: readonly Malformed[] = [
   [
     "kernel-chip: {}\nlines:\n  - »chip0/1,active-low\n" +
     "  - { chip: chip0, offset: 2, »safe: 1, on-disconnect: safe }\n" +
-    "  - { chip: chip0, offset: 3, »on-disconnect: input, lane: false }",
+    "  - { chip: chip0, offset: 3, »on-disconnect: input, »lane: false }\n" +
+    "  - »chip0/4-7,direction=any",
     `aggregators.a.lines[0]: a kernel chip cannot invert a line`,
     `aggregators.a.lines[1].safe: into a safe state (safe=1)`,
     `aggregators.a.lines[2].on-disconnect: (on-disconnect=input)`,
+    `aggregators.a.lines[2].lane: lane=false has no effect`,
+    `aggregators.a.lines[3]: direction=any has no effect`,
   ],
   [
     'kernel-chip: {}\nlines: [{ chip: chip0, offset: 2, »as: " A" }]',

@@ -7,10 +7,11 @@
 import { ConfigError } from "../document/config_error.ts";
 import { knownNames } from "./known_names.ts";
 import { referenceOf } from "./references.ts";
-import type {
-  AggregatorSpecification,
-  LineReference,
-  LineSpecification,
+import {
+  type AggregatorSpecification,
+  type LineReference,
+  type LineSpecification,
+  placeOfLine,
 } from "../specification.ts";
 
 /**
@@ -129,7 +130,7 @@ function shown(chain: readonly Follower[]): string {
 
 function problemOf({ line }: Follower, problem: string): ConfigError {
   return new ConfigError(problem, {
-    ...(line.place ?? { path: `--line ${line.origin}` }),
+    ...placeOfLine(line),
     hint: "Let it follow the first line of the chain",
   });
 }

@@ -13,9 +13,10 @@ import {
   referenceOf,
   withReference,
 } from "./references.ts";
-import type {
-  AggregatorSpecification,
-  LineReference,
+import {
+  type AggregatorSpecification,
+  type LineReference,
+  placeOfLine,
 } from "../specification.ts";
 
 /**
@@ -47,7 +48,7 @@ export function resolveLate(
       ? unknownLine(text, [...own.keys()].filter((each) => each !== line.name))
       : ambiguityOf(text, matches);
     throw new ConfigError(problem, {
-      ...(line.place ?? { path: `--line ${line.origin}` }),
+      ...placeOfLine(line),
       hint,
     });
   });

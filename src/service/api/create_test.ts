@@ -175,6 +175,10 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
     "a kernel chip cannot invert a line",
   ],
   [
+    { lines: ["gpiochip0/1,direction=any"], kernelChip: {} },
+    "--line gpiochip0/1,direction=any: a kernel chip has no rules",
+  ],
+  [
     { lines: ["sim/2"], kernelChip: {} },
     "--line sim/2: a kernel chip cannot have such a line",
   ],

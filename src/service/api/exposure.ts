@@ -19,6 +19,7 @@ import {
   checkKernelLines,
   checkKernelNames,
 } from "../../config/checks/kernel_lines.ts";
+import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
 import type { Problems } from "../../config/document/problems.ts";
 import { tiePins } from "../../config/references/pins.ts";
 import type {
@@ -64,6 +65,7 @@ export function exposureOf(
     readValue(CHIP_NAME, name, problems.at({ path: "name" }));
     checkKernelLines(lines, problems);
     checkKernelNames(lines, problems);
+    checkKernelSpecs(request.lines, problems);
     const { interface: kind, ...access } = kernelChip;
     return {
       kernelChip: {
