@@ -130,7 +130,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/text",
   ],
   // Pure: the command gives it access to the host.
-  "src/doctor": ["src/text"],
+  "src/doctor": ["src/qemu/arguments.ts", "src/text"],
   "src/cli": [
     "deno.json",
     "ffi",

@@ -108,6 +108,7 @@ Deno.test("recipes follow the version of QEMU", async () => {
   );
   const nine = await report("9.2.0");
   assertStringIncludes(nine, "id=gpio0 -device vhost-user-gpio-pci");
+  assertStringIncludes(nine, "id=gpio0,reconnect-ms=500 -device usb-redir");
   const ten = await report("10.0");
   assertStringIncludes(ten, "id=gpio0,reconnect-ms=500 -device usb-redir");
 });

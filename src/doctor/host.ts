@@ -34,6 +34,7 @@ export interface Qemu {
   /** `10.0.2`. */
   version: string;
   major: number;
+  minor: number;
   /** Names of the devices that it can add. */
   devices: ReadonlySet<string>;
 }
@@ -115,6 +116,7 @@ async function examineQemu(
     program,
     version: found.slice(1).filter((part) => part !== undefined).join("."),
     major: Number(found[1]),
+    minor: Number(found[2]),
     devices: new Set(
       [...(help ?? "").matchAll(DEVICE)].map(([, name]) => name!),
     ),

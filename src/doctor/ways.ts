@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { reconnectOptionOf } from "../qemu/arguments.ts";
 import type { Guest, GuestArch, GuestDriver } from "./guests.ts";
 import type { Host, Qemu } from "./host.ts";
 
@@ -121,12 +122,6 @@ function nameFor(host: Host, arch: GuestArch): string {
     (arch === "amd64" ? "qemu-system-x86_64" : "qemu-system-aarch64");
 }
 
-/** Returns the option that has a chardev of this QEMU connect again. */
-function reconnect(host: Host, arch: GuestArch): string {
-  const major = programFor(host, arch)?.major ?? 10;
-  return major >= 10 ? "reconnect-ms=500" : "reconnect=1";
-}
-
 function vhostUser(host: Host, arch: GuestArch): Recipe {
   const major = programFor(host, arch)?.major ?? 10;
   // From 9.0 on the device refuses a chardev that reconnects.
@@ -167,8 +162,9 @@ function usbredir(
   arch: GuestArch,
   device: "ljca" | "cp2112",
 ): Recipe {
+  const { major, minor } = programFor(host, arch) ?? { major: 10, minor: 0 };
   const chardev = `-chardev socket,path=${SOCKET},id=gpio0,${
-    reconnect(host, arch)
+    reconnectOptionOf(major, minor)
   } -device usb-redir,chardev=gpio0`;
   return {
     gpioagg: [

@@ -34,3 +34,22 @@ function socket(path: string): string {
   // In QEMU's options a comma is written twice.
   return `unix:${path.replaceAll(",", ",,")},server=on,wait=off`;
 }
+
+/** File names of QEMU's programs, of all distributions. */
+const PROGRAM_NAME = /^(qemu-system-[\w.-]+|qemu-kvm|kvm)$/;
+
+/** Returns true for the program of a QEMU, by the name of its file. */
+export function isQemuProgram(program: string): boolean {
+  return PROGRAM_NAME.test(program.slice(program.lastIndexOf("/") + 1));
+}
+
+/**
+ * Returns the option by which a character device of a QEMU connects again.
+ *
+ * **Source**: qemu-options.hx; in milliseconds since 9.2, in seconds before; the
+ * older option was removed later.
+ */
+export function reconnectOptionOf(major: number, minor: number): string {
+  const isNew = major > 9 || major === 9 && minor >= 2;
+  return isNew ? "reconnect-ms=500" : "reconnect=1";
+}

@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { qemuArguments } from "./arguments.ts";
+import {
+  isQemuProgram,
+  qemuArguments,
+  reconnectOptionOf,
+} from "./arguments.ts";
 
 Deno.test("qemuArguments() opens both sockets, whatever is in their paths", () => {
   assertEquals(qemuArguments({ qtest: "/run/a,b/qtest", qmp: "/run/qmp" }), [
@@ -10,4 +14,36 @@ Deno.test("qemuArguments() opens both sockets, whatever is in their paths", () =
     "-qmp",
     "unix:/run/qmp,server=on,wait=off",
   ]);
+});
+
+Deno.test("isQemuProgram() knows the programs of all distributions", () => {
+  const programs = [
+    "qemu-system-x86_64",
+    "/usr/libexec/qemu-kvm",
+    "kvm",
+    "./qemu-system-aarch64",
+    "/opt/qemu/bin/qemu-system-x86_64-microvm",
+  ];
+  const others = [
+    "./qemu.sh",
+    "/home/me/vm",
+    "qemu-img",
+    "sh",
+    "kvm-start",
+    "",
+  ];
+  assertEquals(programs.filter(isQemuProgram), programs);
+  assertEquals(others.filter(isQemuProgram), []);
+});
+
+Deno.test("reconnectOptionOf() knows the option of each QEMU", () => {
+  assertEquals(
+    [[7, 2], [9, 1], [9, 2], [10, 0], [11, 1]].map(([major, minor]) =>
+      reconnectOptionOf(major!, minor!)
+    ),
+    [
+      ...["reconnect=1", "reconnect=1"],
+      ...["reconnect-ms=500", "reconnect-ms=500", "reconnect-ms=500"],
+    ],
+  );
 });
