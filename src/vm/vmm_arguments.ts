@@ -16,6 +16,7 @@ export interface VmSocket {
 /** A socket of a GPIO adapter on USB. */
 export interface VmAdapter {
   path: string;
+  device: "ljca" | "cp2112";
   /** Set if QEMU listens there. */
   connects?: boolean;
 }
@@ -34,6 +35,8 @@ export interface VmPlaces {
   pins: readonly QemuSockets[];
   /** Set if only {qemu-pins} can pass those to QEMU. */
   arePinsPrivate?: boolean;
+  /** Set if only {usbredir} can pass the sockets of adapters to QEMU. */
+  areAdaptersPrivate?: boolean;
 }
 
 /** Placeholders, for `--help`. */
@@ -121,12 +124,9 @@ export function fillPlaceholders(
   args: readonly string[],
   places: VmPlaces,
 ): string[] {
-  const { sockets, cards = [], pins, arePinsPrivate = false } = places;
-  if (arePinsPrivate && pins.length > 0 && !args.includes("{qemu-pins}")) {
-    throw new ConfigError("QEMU is not given the sockets of --qemu-pins", {
-      hint: "Add {qemu-pins} to its arguments",
-    });
-  }
+  const { sockets, cards = [], pins } = places;
+  if (places.arePinsPrivate === true) expect(args, "qemu-pins");
+  if (places.areAdaptersPrivate === true) expect(args, "usbredir");
   return args.flatMap((arg) => {
     if (arg === "{qemu-pins}") return pinArguments(pins);
     if (arg === "{vfio-user}") return cardArguments(cards);
@@ -146,6 +146,14 @@ export function fillPlaceholders(
       // one of them.
       return arg.includes(",") ? withoutMarks(path, /,/, "a VMM") : path;
     })];
+  });
+}
+
+/** @throws {ConfigError} If QEMU is not given the private sockets of an option. */
+function expect(args: readonly string[], option: string): void {
+  if (args.includes(`{${option}}`)) return;
+  throw new ConfigError(`QEMU is not given the sockets of --${option}`, {
+    hint: `Add {${option}} to its arguments`,
   });
 }
 
@@ -179,6 +187,9 @@ function cardArguments(cards: readonly VmSocket[]): string[] {
 const USB_CONTROLLER =
   /^--?usb$|\b(qemu-xhci|nec-usb-xhci|[a-z0-9-]*usb-[uo]hci[0-9]*|pci-ohci)\b|[,=]usb=on\b/;
 
+/** Name of the controller that is added. */
+const CONTROLLER = "gpioagg-xhci";
+
 function adapterArguments(
   { adapters = [], reconnect = "" }: VmPlaces,
   args: readonly string[],
@@ -189,16 +200,25 @@ function adapterArguments(
       hint: "Add --usbredir PATH",
     });
   }
+  if (adapters.filter(({ device }) => device === "ljca").length > 1) {
+    // The kernel names the device of each by a number that is always 0.
+    throw new ConfigError("a guest has one LJCA, but there are several", {
+      path: "{usbredir}",
+      hint: "Have one --usbredir with up to 64 lines, or device=cp2112",
+    });
+  }
   const hasController = args.some((arg) => USB_CONTROLLER.test(arg));
+  // Otherwise they could come to another one, which refuses their speed.
+  const bus = hasController ? "" : `,bus=${CONTROLLER}.0`;
   return [
     // It has as many ports as an aggregator can have adapters, and more.
-    ...hasController ? [] : ["-device", "qemu-xhci,id=gpioagg-xhci,p2=15"],
+    ...hasController ? [] : ["-device", `qemu-xhci,id=${CONTROLLER},p2=15`],
     ...adapters.flatMap(({ path, connects = false }, i) => [
       "-chardev",
       `socket,id=gpioagg-usb${i},path=${path.replaceAll(",", ",,")}` +
       (connects ? ",server=on,wait=off" : reconnect),
       "-device",
-      `usb-redir,chardev=gpioagg-usb${i}`,
+      `usb-redir,chardev=gpioagg-usb${i}${bus}`,
     ]),
   ];
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../config/document/config_error.ts";
-import { fillPlaceholders } from "./vmm_arguments.ts";
+import { fillPlaceholders, type VmPlaces } from "./vmm_arguments.ts";
 
 const ONE = { sockets: [{ name: "plc", path: "/run/a,b.sock" }], pins: [] };
 const TWO = {
@@ -143,24 +143,29 @@ Deno.test("fillPlaceholders() makes QEMU open the sockets of its pins", () => {
 });
 
 Deno.test("fillPlaceholders() gives QEMU adapters on USB, and a controller for them", () => {
-  const places = {
+  const places: VmPlaces = {
     sockets: [],
     pins: [],
-    adapters: [{ path: "/run/a,b", connects: true }, { path: "/run/c" }],
+    adapters: [
+      { path: "/run/a,b", device: "ljca", connects: true },
+      { path: "/run/c", device: "cp2112" },
+    ],
     reconnect: ",reconnect=1",
   };
   const controller = ["-device", "qemu-xhci,id=gpioagg-xhci,p2=15"];
-  const adapters = [
+  const adapters = (bus = "") => [
     ...["-chardev", "socket,id=gpioagg-usb0,path=/run/a,,b,server=on,wait=off"],
-    ...["-device", "usb-redir,chardev=gpioagg-usb0"],
+    ...["-device", `usb-redir,chardev=gpioagg-usb0${bus}`],
     ...["-chardev", "socket,id=gpioagg-usb1,path=/run/c,reconnect=1"],
-    ...["-device", "usb-redir,chardev=gpioagg-usb1"],
+    ...["-device", `usb-redir,chardev=gpioagg-usb1${bus}`],
   ];
   const filled = (...own: string[]) =>
     fillPlaceholders([...own, "{usbredir}"], places).slice(own.length);
-  assertEquals(filled("qemu"), [...controller, ...adapters]);
-  assertEquals(filled("-device", "usb-ehci"), [...controller, ...adapters]);
-  assertEquals(filled("-drive", "file=/usb.img"), [...controller, ...adapters]);
+  // Its own controller alone can have them: an EHCI refuses their speed.
+  const both = [...controller, ...adapters(",bus=gpioagg-xhci.0")];
+  assertEquals(filled("qemu"), both);
+  assertEquals(filled("-device", "usb-ehci"), both);
+  assertEquals(filled("-drive", "file=/usb.img"), both);
   for (
     const own of [
       ["-usb"],
@@ -170,12 +175,41 @@ Deno.test("fillPlaceholders() gives QEMU adapters on USB, and a controller for t
       ["-device", "ich9-usb-uhci1,masterbus=e.0"],
       ["-M", "pc,usb=on"],
     ]
-  ) assertEquals(filled(...own), adapters, own.join(" "));
+  ) assertEquals(filled(...own), adapters(), own.join(" "));
   assertThrows(
     () => fillPlaceholders(["{usbredir}"], { sockets: [], pins: [] }),
     ConfigError,
     "there is no GPIO adapter on USB",
   );
+});
+
+Deno.test("fillPlaceholders() gives a guest one LJCA", () => {
+  const filled = (...devices: ("ljca" | "cp2112")[]) =>
+    fillPlaceholders(["{usbredir}"], {
+      sockets: [],
+      pins: [],
+      adapters: devices.map((device, i) => ({ path: `/run/${i}`, device })),
+    }).filter((arg) => arg.startsWith("usb-redir")).length;
+  assertEquals(filled("ljca", "cp2112", "cp2112"), 3);
+  assertThrows(
+    () => filled("ljca", "cp2112", "ljca"),
+    ConfigError,
+    "a guest has one LJCA, but there are several",
+  );
+});
+
+Deno.test("fillPlaceholders() wants private sockets of adapters put in", () => {
+  const places: VmPlaces = {
+    sockets: [],
+    pins: [],
+    adapters: [{ path: "/run/usb0.sock", device: "cp2112", connects: true }],
+  };
+  assertThrows(
+    () => fillPlaceholders(["vmm"], { ...places, areAdaptersPrivate: true }),
+    ConfigError,
+    "is not given the sockets of --usbredir",
+  );
+  assertEquals(fillPlaceholders(["vmm"], places), ["vmm"]);
 });
 
 Deno.test("fillPlaceholders() gives QEMU a PCI card for each --vfio-user", () => {

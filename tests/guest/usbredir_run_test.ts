@@ -10,9 +10,15 @@ import { until } from "../environment/wait.ts";
 const ignore = await mustSkip("deno", "qemuOld", "qemuNew");
 
 for (
-  const [name, qemu, own] of [
-    ["QEMU 7.2 that listens in a private directory", "qemuOld", []],
-    ["QEMU 10 that connects", "qemuNew", ["--usbredir"]],
+  const [name, qemu, own, ports] of [
+    ["QEMU 7.2 that listens in a private directory", "qemuOld", [], [1]],
+    ["QEMU 10 that connects", "qemuNew", ["--usbredir", "PATH"], [1]],
+    [
+      "QEMU 10, two for 12 lines",
+      "qemuNew",
+      ["--usbredir", "device=cp2112"],
+      [1, 2],
+    ],
   ] as const
 ) {
   Deno.test({
@@ -27,22 +33,25 @@ for (
         args: [
           ...PROGRAM,
           "run",
-          ...own.flatMap((option) => [option, `${directory}/usb.sock`]),
+          ...own.map((arg) => arg === "PATH" ? `${directory}/usb.sock` : arg),
           "--line",
-          "sim/4",
+          "sim/12",
           "--",
           await artefact(qemu),
           ...["-M", "q35,accel=tcg", "-nodefaults", "-display", "none"],
-          ...["-monitor", "stdio", "{usbredir}"],
+          // An EHCI is no controller for them.
+          ...["-device", "usb-ehci", "-monitor", "stdio", "{usbredir}"],
         ],
         cwd: REPOSITORY,
         input: true,
       });
       await run.waitFor("(qemu)", { timeoutMs: 60_000 });
       // A device that is not there yet has the lowest speed.
-      await until("the adapter is attached", async () => {
+      await until("the adapters are attached", async () => {
         await run.write("info usb\n");
-        return run.stdout.includes("Speed 12 Mb/s");
+        return ports.every((port) =>
+          run.stdout.includes(`Port ${port}, Speed 12 Mb/s`)
+        );
       }, 60_000);
       await run.write("quit\n");
       assertEquals((await run.waitForExit()).code, 0);

@@ -12,15 +12,22 @@ import { readSocketPlace } from "./socket_place.ts";
 /** Device that has the most lines. */
 const USUAL_DEVICE: UsbDeviceName = "ljca";
 const HOW = "--usbredir PATH[,device=ljca|cp2112][,connect]";
+/** A setting where the path should be. */
+const SETTING = /^(device=|mode=|owner=|group=|connect(=|$))/;
 
 /**
  * Reads the argument.
  *
- * @throws {ConfigError} If a key is unknown, repeated or invalid.
+ * @throws {ConfigError} If there is no path, or a key is unknown, repeated or
+ * invalid.
  */
 export function readUsbredir(text: string): UsbredirSpecification {
   const switchName = "--usbredir";
   const place = { path: `${switchName} ${text}`, hint: HOW };
+  const [first = ""] = text.split(",");
+  if (SETTING.test(first)) {
+    throw new ConfigError(`has no path before "${first}"`, place);
+  }
   let device: UsbDeviceName | undefined;
   let connects = false;
   const rest = text.split(",").filter((part, i) => {
@@ -62,4 +69,28 @@ export function readUsbDevice(
   const reading = USB_DEVICE.read(text);
   if ("value" in reading) return reading.value;
   throw new ConfigError(`device=${text} ${reading.problem}`, place);
+}
+
+/**
+ * Completes each `--usbredir` among `args` that has no path: QEMU listens in
+ * `directory`, which any QEMU can, and each new one does.
+ */
+export function withAdapterSockets(
+  args: readonly string[],
+  directory: string,
+): string[] {
+  let count = 0;
+  const filled = (text: string) => {
+    const parts = text.split(",");
+    if (!SETTING.test(parts[0]!)) return text;
+    const settings = parts.filter((part) => part !== "connect");
+    return [`${directory}/usb${count++}.sock`, "connect", ...settings].join();
+  };
+  return args.map((arg, i) =>
+    args[i - 1] === "--usbredir"
+      ? filled(arg)
+      : arg.startsWith("--usbredir=")
+      ? `--usbredir=${filled(arg.slice("--usbredir=".length))}`
+      : arg
+  );
 }

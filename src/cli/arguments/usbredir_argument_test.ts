@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../config/document/config_error.ts";
-import { readUsbredir } from "./usbredir_argument.ts";
+import { readUsbredir, withAdapterSockets } from "./usbredir_argument.ts";
 
 Deno.test("readUsbredir() reads the path, the device and the direction", () => {
   assertEquals(readUsbredir("/run/a,b"), {
@@ -21,6 +21,10 @@ Deno.test("readUsbredir() reads the path, the device and the direction", () => {
 
 const REFUSED = [
   ["", "has no path"],
+  ["device=cp2112", 'has no path before "device=cp2112"'],
+  ["connect", 'has no path before "connect"'],
+  ["connect=/run/a", 'has no path before "connect=/run/a"'],
+  ["mode=600,device=ljca", 'has no path before "mode=600"'],
   ["/a,device=ftdi", "device=ftdi is not known"],
   ["/a,device=ljca,device=ljca", "device is given twice"],
   ["/a,connect,connect", "connect is given twice"],
@@ -33,3 +37,16 @@ for (const [text, message] of REFUSED) {
     assertThrows(() => readUsbredir(text), ConfigError, message);
   });
 }
+
+Deno.test("withAdapterSockets() has QEMU listen where no path is given", () => {
+  const args = [
+    ...["--usbredir", "device=cp2112", "--line", "device=cp2112"],
+    ...["--usbredir=connect,device=ljca", "--usbredir", "/run/a,device=ljca"],
+  ];
+  assertEquals(withAdapterSockets(args, "/run/x"), [
+    ...["--usbredir", "/run/x/usb0.sock,connect,device=cp2112"],
+    ...["--line", "device=cp2112"],
+    "--usbredir=/run/x/usb1.sock,connect,device=ljca",
+    ...["--usbredir", "/run/a,device=ljca"],
+  ]);
+});

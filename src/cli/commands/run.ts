@@ -30,6 +30,7 @@ import { makePrivateDirectory } from "../private_directory.ts";
 import { checkPlaceholders } from "../../vm/placeholder_checks.ts";
 import { reconnectOption } from "../../vm/qemu_reconnect.ts";
 import { withPinSockets } from "../arguments/qemu_pins_argument.ts";
+import { withAdapterSockets } from "../arguments/usbredir_argument.ts";
 import { readServeArguments } from "../arguments/serve_arguments.ts";
 import {
   fillPlaceholders,
@@ -73,7 +74,7 @@ export async function main(args: readonly string[]): Promise<number> {
       (attachments.targets.length === 0 || rest.length > 0);
     const { help, aggregators } = readServeArguments([
       ...isSocketPrivate ? privateSocket(vmmArgs, `${directory}/vm.sock`) : [],
-      ...withPinSockets(rest, directory),
+      ...withAdapterSockets(withPinSockets(rest, directory), directory),
     ], HOW);
     if (help) {
       writeOutput(helpText());
@@ -103,6 +104,9 @@ export async function main(args: readonly string[]): Promise<number> {
       ],
       arePinsPrivate: aggregators.some(({ qemuPins }) =>
         qemuPins?.qtest.startsWith(`${directory}/`)
+      ),
+      areAdaptersPrivate: aggregators.some(({ usbredir }) =>
+        usbredir?.socketPath.startsWith(`${directory}/`)
       ),
     });
     checkPlaceholders(vmmArgs, isSocketPrivate);
@@ -238,20 +242,20 @@ function privateSocket(vmmArgs: readonly string[], path: string): string[] {
     : ["--socket-path", path];
 }
 
-/** Returns the sockets of all adapters on USB, in order. */
+/** Returns all adapters on USB, in order. */
 function adaptersOf(
   aggregators: readonly AggregatorSpecification[],
   { adapters }: Attached,
 ): VmAdapter[] {
   const own = aggregators.flatMap(({ usbredir, lines }) =>
-    usbredir === undefined ? [] : usbredirSockets(usbredir, lines.length).map(
-      (path) => ({ path, connects: usbredir.connects === true }),
-    )
+    usbredir === undefined ? [] : [{
+      ...usbredir,
+      sockets: usbredirSockets(usbredir, lines.length),
+    }]
   );
-  const attached = adapters.flatMap(({ sockets, connects }) =>
-    sockets.map((path) => ({ path, connects: connects === true }))
+  return [...own, ...adapters].flatMap(({ sockets, device, connects }) =>
+    sockets.map((path) => ({ path, device, connects: connects === true }))
   );
-  return [...own, ...attached];
 }
 
 /** @throws {ConfigError} If two have the same name. */
@@ -347,9 +351,9 @@ goes to the background counts as ended.
                       first, up to 30 s if it keeps ending within 10 s
   --line SPEC, --socket-path PATH, --name NAME, --qemu-pins device=TYPE,
   --vfio-user PATH, --usbredir PATH
-                      as for gpioagg serve; without PATH the sockets are
-                      private ones, and the VMM must get them by one of
-                      the placeholders below
+                      as for gpioagg serve; without PATH (--usbredir
+                      device=DEVICE) the sockets are private ones, and the VMM
+                      must get them by one of the placeholders below
   --attach NAME|PATH  use an aggregator of a running service (gpioagg list), or
                       the vhost-user socket at PATH, instead of own lines or
                       beside them; its lines belong to the service
