@@ -11,20 +11,24 @@ const MAX_LENGTH = 64;
 
 /**
  * Returns the candidate that `word` is most likely a slip of, if there is a
- * likely one: at most a third of its letters differ, or it is the beginning of
- * exactly one of them.
+ * likely one: at most a third of its letters differ, whatever their case, or it
+ * is the beginning of exactly one of them.
  */
 export function nearest(
   word: string,
   candidates: Iterable<string>,
 ): string | undefined {
   if (word.length > MAX_LENGTH) return undefined;
+  const ours = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   const longer: string[] = [];
   for (const candidate of candidates) {
-    if (candidate.startsWith(word)) longer.push(candidate);
-    const distance = editDistance(word, candidate);
+    const theirs = candidate.toLowerCase();
+    if (theirs.startsWith(ours)) longer.push(candidate);
+    const distance = editDistance(ours, theirs) +
+      // Of two that differ in case only, the one written like it.
+      editDistance(word, candidate) / 1000;
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

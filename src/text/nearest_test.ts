@@ -12,6 +12,11 @@ Deno.test("nearest() finds the likely slip and nothing far-fetched", () => {
   assertEquals(nearest("", words), undefined);
 });
 
+Deno.test("nearest() counts no difference in case, but where nothing else differs", () => {
+  assertEquals(nearest("estop", ["ESTOP", "STOP"]), "ESTOP");
+  assertEquals(nearest("Plc_0", ["plc-0", "PLC-0", "Plc-0"]), "Plc-0");
+});
+
 Deno.test("a beginning of one candidate stands for it, of several for none", () => {
   const switches = ["socket-path", "api", "api-look", "line"];
   assertEquals(nearest("socket", switches), "socket-path");

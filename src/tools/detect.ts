@@ -7,7 +7,7 @@ import type { Chip } from "../gpio/chip.ts";
 import { openAllChips, openNamedChip } from "./lines/chips.ts";
 import { runCommand } from "./program/command.ts";
 import { jsonLine, jsonName } from "./lines/line_text.ts";
-import { complain, writeOut } from "./program/output.ts";
+import { complain, complainOfSlips, writeOut } from "./program/output.ts";
 import { ToolError } from "./program/tool_error.ts";
 import {
   CHIPS_CHAPTER,
@@ -62,6 +62,7 @@ function detect(
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
       for (const line of error.lines) complain(programName, line);
+      complainOfSlips(programName, error.suggest);
       status = 1;
     }
   }

@@ -15,7 +15,7 @@ import {
   quoted,
   UNNAMED,
 } from "./lines/line_text.ts";
-import { complain, writeOut } from "./program/output.ts";
+import { complain, complainOfSlips, writeOut } from "./program/output.ts";
 import { findSelection } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { ToolError } from "./program/tool_error.ts";
@@ -150,6 +150,7 @@ function showLines(
   for (const problem of [...selection.unopened, ...selection.problems]) {
     complain(programName, problem);
   }
+  complainOfSlips(programName, selection.suggest);
   // A line that is named twice is printed once.
   const places = new Map(
     selection.lines.map((

@@ -4,7 +4,8 @@ import { duplicate } from "../../ffi/files.ts";
 import { receiveBytes } from "../../ffi/socket_message.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import { GpioKernel } from "../../tests/doubles/gpio_kernel/kernel.ts";
-import { gpioagg } from "../../tests/doubles/program/captured.ts";
+import { run } from "../cli/main.ts";
+import { captured, gpioagg } from "../../tests/doubles/program/captured.ts";
 import { openChip } from "../gpio/mod.ts";
 import { ToolError } from "./program/tool_error.ts";
 import { takeOver } from "./set/daemon.ts";
@@ -78,6 +79,38 @@ Deno.test("info shows chips, lines and identities", async () => {
   );
   assertMatch(await it.out("info --ids --json"), /"id":"label:ext"/);
   assertEquals(await it.refused("info nope"), "cannot find line 'nope'");
+});
+
+Deno.test("what is not there is followed by what was probably meant, but for libgpiod's names", async () => {
+  using it = rig();
+  const cases: readonly (readonly [string, string, string])[] = [
+    ["get LEDD", "line 'LEDD'", "LED"],
+    ["get led", "line 'led'", "LED"],
+    ["get -c soc KYE", "line 'KYE'", "KEY"],
+    ["info soc/LEDD", "line 'soc/LEDD'", "soc/LED"],
+    ["set socc/0=1", "line 'socc/0'", "soc/0"],
+    ["mon -c sock KEY", "GPIO chip character device 'sock'", "soc"],
+    ["notify KEYY", "line 'KEYY'", "KEY"],
+    ["detect ex", "GPIO chip character device 'ex'", "ext"],
+  ];
+  for (const [words, absent, meant] of cases) {
+    const [tool] = words.split(" ");
+    assertEquals(
+      await it.refused(words),
+      `cannot find ${absent}\ngpioagg ${tool}: did you mean '${meant}'?`,
+    );
+  }
+  const { code, stderr } = await captured(() => run(["LEDD"], "gpioget"));
+  assertEquals([code, stderr], [1, "gpioget: cannot find line 'LEDD'\n"]);
+});
+
+Deno.test("a line's name with escapes is printed as it is, and that is taken again", async () => {
+  using kernel = GpioKernel.install();
+  kernel.addChip({ lines: 1, label: "a,b", names: { 0: "x,y\\z/1" } });
+  for (const word of ["a\\,b/x\\,y\\z\\/1", "a,b/x,y\\z/1"]) {
+    const { stdout, stderr } = await gpioagg(["get", word]);
+    assertEquals([stdout, stderr], ['"a,b/x,y\\z/1"=inactive\n', ""]);
+  }
 });
 
 Deno.test("get reads lines in every format, and lets them go", async () => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PERIOD_PATTERN, readPeriodUs } from "../../text/period.ts";
 import type { Report } from "../document/problems.ts";
 import {
   controlPathOf,
@@ -106,17 +107,6 @@ export function choice<const T extends string>(
   };
 }
 
-const PERIOD_UNITS_US: Readonly<Record<string, number>> = {
-  us: 1,
-  ms: 1000,
-  s: 1_000_000,
-  m: 60_000_000,
-  min: 60_000_000,
-  h: 3_600_000_000,
-};
-const PERIOD_PATTERN = "^\\d+(\\.\\d+)?(us|ms|s|m|min|h)?$";
-const PERIOD_TEXT = new RegExp(PERIOD_PATTERN);
-
 /**
  * Reads a period such as `5ms`, `250us`, `0.5s`, `1m`; without a unit,
  * milliseconds. Fractions are rounded to whole microseconds.
@@ -124,12 +114,9 @@ const PERIOD_TEXT = new RegExp(PERIOD_PATTERN);
  * **Units**: returns microseconds; undefined if it is no period below 4294 s.
  */
 export function parsePeriodUs(text: string): number | undefined {
-  if (!PERIOD_TEXT.test(text)) return undefined;
-  const unit = /[a-z]*$/.exec(text)![0];
-  const number = Number(text.slice(0, text.length - unit.length));
-  const us = Math.round(number * PERIOD_UNITS_US[unit || "ms"]!);
+  const us = readPeriodUs(text);
   // The uAPI keeps the period in 32 bits of microseconds.
-  return us < 2 ** 32 ? us : undefined;
+  return us !== undefined && us < 2 ** 32 ? us : undefined;
 }
 
 const PERIOD_HINT =

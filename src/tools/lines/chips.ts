@@ -10,6 +10,7 @@ import { Chip } from "../../gpio/chip.ts";
 import { LineError } from "../../gpio/errors.ts";
 import { findChipByProperties } from "../../gpio/identity.ts";
 import { findChip, listChips } from "../../gpio/lookup.ts";
+import { similarName } from "../../gpio/similar_names.ts";
 import { errnoCodeOf, reasonOf, ToolError } from "../program/tool_error.ts";
 
 /**
@@ -44,7 +45,14 @@ export function findNamedChip(key: string): string | undefined {
  */
 export function openNamedChip(key: string): Chip {
   const path = findNamedChip(key);
-  if (path === undefined) throw new ToolError(absentText(key));
+  if (path === undefined) {
+    throw new ToolError(absentText(key), {
+      suggest: () => {
+        const similar = similarName({ chip: key });
+        return similar === undefined ? [] : [similar];
+      },
+    });
+  }
   try {
     return Chip.open(path);
   } catch (error) {

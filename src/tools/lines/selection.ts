@@ -5,12 +5,13 @@
  */
 import type { Chip } from "../../gpio/chip.ts";
 import type { LineInfo } from "../../gpio/line_info.ts";
+import { similarName } from "../../gpio/similar_names.ts";
 import { splitChipWord, unescapeWord } from "../../config/spec/line_word.ts";
 import { shownName } from "../../text/names.ts";
 import { printable } from "../../text/printable.ts";
 import { findNamedChip, openAllChips, openNamedChip } from "./chips.ts";
 import { parseNumber } from "../program/numbers.ts";
-import { ToolError } from "../program/tool_error.ts";
+import { type Suggest, ToolError } from "../program/tool_error.ts";
 
 /** Scope of a search for lines. */
 export interface Scope {
@@ -49,6 +50,8 @@ export interface Selection {
   readonly ambiguous: string | undefined;
   /** Errors of chips that could not be opened and may have the lines. */
   readonly unopened: readonly string[];
+  /** Finds names like those that match no line. */
+  readonly suggest: Suggest;
 }
 
 /** Ranges of offsets, as on the command line of `serve`. */
@@ -166,6 +169,10 @@ export function findSelection(
     missing: found.some((lines) => lines.length === 0),
     ambiguous,
     unopened: chips.problems,
+    suggest: () => {
+      const absent = words.filter((_, word) => found[word]!.length === 0);
+      return absent.flatMap((word) => similarTo(word, scope) ?? []);
+    },
   };
 }
 
@@ -220,9 +227,14 @@ function ofSpec(chips: Chips, id: string, word: number): SelectedLine[] {
   if (!areThere) {
     const shown = shownName(spec.name);
     const info = chip.lines().find(({ name }) => name === shown);
-    return info === undefined
-      ? []
-      : [{ id, word, chip, info, knownByName: false }];
+    return info === undefined ? [] : [{
+      // Escapes are read already, as those of the name alone are.
+      id: `${spec.chip}/${info.name}`,
+      word,
+      chip,
+      info,
+      knownByName: false,
+    }];
   }
   return offsets.map((offset) => ({
     id: `${spec.chip}/${offset}`,
@@ -252,7 +264,10 @@ function chipWordOf(
     const name = unescapeWord(id.slice(word.chip.length + 1));
     chip = chips.named(unescapeWord(word.chip));
     if (chip !== undefined) {
-      return [{ chip: word.chip, name, offsets: undefined }, chip];
+      return [
+        { chip: unescapeWord(word.chip), name, offsets: undefined },
+        chip,
+      ];
     }
   }
   return [undefined, undefined];
@@ -276,6 +291,24 @@ function problemsOf(
     }
   }
   return problems;
+}
+
+/** Returns a name that `word` is probably a slip of, in the form of a word. */
+function similarTo(word: string, scope: Scope): string | undefined {
+  if (scope.chip !== undefined) {
+    const chip = findNamedChip(scope.chip);
+    return similarName({ lineName: word, ...(chip && { chip }) });
+  }
+  const spec = scope.byName ? undefined : parseChipLines(word);
+  if (spec === undefined) return similarName({ lineName: word });
+  const chip = findNamedChip(spec.chip);
+  const similar = similarName(
+    chip === undefined ? { chip: spec.chip } : { lineName: spec.name, chip },
+  );
+  if (similar === undefined) return undefined;
+  return chip === undefined
+    ? word.replace(splitChipWord(word)!.chip, () => similar)
+    : `${spec.chip}/${similar}`;
 }
 
 function missingText(id: string, scope: Scope): string {
@@ -312,11 +345,13 @@ export function selectLines(
   stack: DisposableStack,
 ): readonly SelectedLine[] {
   const selection = findSelection(words, scope, stack);
-  const { lines, problems, missing, ambiguous, unopened } = selection;
+  const { lines, problems, missing, ambiguous, unopened, suggest } = selection;
   if (ambiguous !== undefined) {
     throw new ToolError(`line '${ambiguous}' is not unique`);
   }
-  if (missing) throw new ToolError([...unopened, ...problems]);
+  if (missing) {
+    throw new ToolError([...unopened, ...problems], { suggest });
+  }
   if (problems.length > 0) throw new ToolError(problems);
   return lines;
 }

@@ -7,19 +7,11 @@
  *
  * @module
  */
+import { readPeriodUs } from "../../text/period.ts";
 import { ToolError } from "./tool_error.ts";
 
 const DIGITS = /^\s*\+?(\d+)$/;
-const PERIOD = /^\s*\+?(\d+)(m|s|ms|us)?$/;
 const INT_MAX = 2 ** 31 - 1;
-
-/** Microseconds of a unit; milliseconds without one. */
-const UNITS: Readonly<Record<string, number>> = {
-  m: 60_000_000,
-  s: 1_000_000,
-  ms: 1000,
-  us: 1,
-};
 
 /**
  * Parses a plain decimal number up to 2147483647; undefined if `text` is not
@@ -44,17 +36,16 @@ export function parseCount(text: string): number {
 }
 
 /**
- * Parses a period such as `10`, `10ms`, `2s`, `1m` or `250us`; undefined if
+ * Parses a period such as `10`, `10ms`, `2s`, `1m` or `250us`, and those that
+ * libgpiod's tools do not know and a SPEC does (`0.5s`, `1h`); undefined if
  * `text` is not one.
  *
  * **Units**: milliseconds if `text` has no unit; the result is microseconds.
  */
 export function periodUs(text: string): number | undefined {
-  const match = PERIOD.exec(text);
-  if (match === null) return undefined;
-  const us = Number(match[1]) * UNITS[match[2] ?? "ms"]!;
+  const us = readPeriodUs(text.replace(/^\s*\+?/, ""));
   // Largest value of the kernel's and libgpiod's 64-bit counters.
-  return us < 2 ** 63 ? us : undefined;
+  return us !== undefined && us < 2 ** 63 ? us : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { parsePeriodUs } from "../../config/values/values.ts";
 import {
   formatPeriod,
   parseCount,
@@ -18,9 +19,15 @@ Deno.test("periodUs() takes milliseconds unless a unit is named", () => {
   assertEquals(periodUs(" +5"), 5000);
 });
 
+Deno.test("periodUs() takes every period that a SPEC takes", () => {
+  for (const text of ["1.5", "0.25s", "1.5ms", "2min", "1h", "0.0001ms"]) {
+    assertEquals(periodUs(text), parsePeriodUs(text)!, text);
+  }
+});
+
 Deno.test("periodUs() refuses what is no period", () => {
   for (
-    const text of ["", "ms", "1ns", "-5", "1.5", "0x5", "5 ", "1m2", "10h"]
+    const text of ["", "ms", "1ns", "-5", "1.", ".5", "0x5", "5 ", "1m2", "10d"]
   ) assertEquals(periodUs(text), undefined, text);
 });
 

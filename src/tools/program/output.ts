@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { errnoCodeOf, reasonOf, ToolError } from "./tool_error.ts";
+import {
+  errnoCodeOf,
+  reasonOf,
+  type Suggest,
+  ToolError,
+} from "./tool_error.ts";
 import { UsageError } from "./options.ts";
 import { sleepBlocking } from "../../async/wait.ts";
 import { printable } from "../../text/printable.ts";
@@ -48,6 +53,17 @@ export function complain(programName: string, message: string): void {
     if (!(error instanceof ReaderGone || error instanceof ToolError)) {
       throw error;
     }
+  }
+}
+
+/**
+ * Writes what was probably meant, unless the tool was called by its libgpiod
+ * name: then its output is libgpiod's.
+ */
+export function complainOfSlips(programName: string, suggest: Suggest): void {
+  if (!programName.startsWith("gpioagg")) return;
+  for (const name of suggest()) {
+    complain(programName, `did you mean '${name}'?`);
   }
 }
 
@@ -99,6 +115,7 @@ export async function runTool(
     if (error instanceof ReaderGone) return ENDED_BY_SIGPIPE;
     if (error instanceof ToolError) {
       for (const line of error.lines) complain(programName, line);
+      complainOfSlips(programName, error.suggest);
       if (error instanceof UsageError) {
         complain(programName, `try ${programName} --help`);
       }

@@ -7,19 +7,32 @@ import { errnoOf, libcErrorText } from "../../../ffi/errno.ts";
 import { plainMessage } from "../../text/plain_error.ts";
 
 /**
+ * Finds the names that were probably meant by those that are not there.
+ *
+ * **Blocking**: opens chips.
+ */
+export type Suggest = () => readonly string[];
+
+/**
  * Failure of a tool, as the text to print to standard error after the program's
  * name.
  */
 export class ToolError extends Error {
   /** The lines to print, each after the program's name. */
   readonly lines: readonly string[];
+  /** Finds names that were probably meant. */
+  readonly suggest: Suggest;
 
   /** Takes one line, or several for several failures. */
-  constructor(lines: string | readonly string[], options?: ErrorOptions) {
+  constructor(
+    lines: string | readonly string[],
+    options: ErrorOptions & { readonly suggest?: Suggest | undefined } = {},
+  ) {
     const all = typeof lines === "string" ? [lines] : [...lines];
     super(all.join("; "), options);
     this.name = "ToolError";
     this.lines = all;
+    this.suggest = options.suggest ?? (() => []);
   }
 }
 

@@ -123,8 +123,8 @@ that chip. Without it, CHIP/OFFSETS and CHIP/NAME are lines of a chip:
 /** The chapter on periods. */
 export const PERIODS_CHAPTER = [
   "Periods",
-  `A number with a unit: 'us', 'ms' (also meant without a unit), 's', 'm' for
-minutes.`,
+  `A number with a unit: 'us', 'ms' (also meant without a unit), 's', 'm' or
+'min' for minutes, 'h'. Fractions such as 0.5s are rounded to microseconds.`,
 ] as const;
 
 /** Prints the help page. */
