@@ -75,6 +75,8 @@ export interface QemuPinsEvents {
 /** Parts of an exposure. */
 export interface QemuPinsOptions {
   readonly loop: EventLoop;
+  /** QEMU's time in the loop; absent: a share of its own. */
+  readonly share?: TimeShare;
   /** By lineNumber. */
   readonly lines: readonly QemuLine[];
   /** Path of QEMU's qtest socket. */
@@ -195,7 +197,7 @@ export class QemuPins implements LineListener, Disposable {
   constructor(options: QemuPinsOptions) {
     checkPins(options.lines.length, options.pins ?? []);
     this.#options = options;
-    this.#share = options.loop.share();
+    this.#share = options.share ?? options.loop.share();
     this.counters = new PinCounters(options.lines.length);
     const { lostRequests } = this.counters;
     this.#lines = options.lines.map((line, lineNumber) =>

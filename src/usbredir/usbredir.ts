@@ -29,6 +29,8 @@ export interface UsbredirEvents {
 /** Parts of one adapter's socket. */
 export interface UsbredirOptions {
   readonly loop: EventLoop;
+  /** Time of all QEMUs in the loop; absent: a share of their own. */
+  readonly share?: TimeShare;
   /** **Ownership**: borrowed. */
   readonly device: UsbDevice;
   readonly events: UsbredirEvents;
@@ -58,6 +60,7 @@ export function serveUsbredir(
   const { loop, device, events, listener } = options;
   return new PeerServer({
     loop,
+    ...options.share === undefined ? {} : { share: options.share },
     endpoint: { listener },
     events: {
       connected: () => events.connected(""),
@@ -118,7 +121,7 @@ export class UsbredirConnector implements UsbredirSocket {
     },
   ) {
     this.#options = options;
-    this.#share = options.loop.share();
+    this.#share = options.share ?? options.loop.share();
     options.loop.defer(() => this.#connect());
     this.#absence = options.loop.after(ABSENCE_MS, () => this.#missed());
   }

@@ -8,7 +8,7 @@ import type { PeerTimes } from "../peer/peer_process.ts";
 import { type PeerEndpoint, PeerServer } from "../peer/peer_server.ts";
 import type { ProtocolError } from "../peer/protocol_error.ts";
 import { SessionPart, type SessionStore } from "../peer/session_store.ts";
-import type { EventLoop } from "../reactor/event_loop.ts";
+import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ResumedSession, Session } from "./session.ts";
 import { SessionMemory } from "./session_memory.ts";
@@ -16,6 +16,8 @@ import { SessionMemory } from "./session_memory.ts";
 /** Options of a {@linkcode VfioUserBackend}. */
 export interface VfioUserBackendOptions {
   readonly loop: EventLoop;
+  /** The VMMs' time in the loop; absent: a share of their own. */
+  readonly share?: TimeShare;
   readonly card: PciCard;
   readonly endpoint: PeerEndpoint;
   readonly events: {
@@ -54,6 +56,7 @@ export class VfioUserBackend implements Disposable {
       loop,
       endpoint,
       events,
+      ...options.share === undefined ? {} : { share: options.share },
       ...options.now === undefined ? {} : { now: options.now },
       resumed: left?.connection,
       begin: ({ connection, peer, share, onEnd }) => {

@@ -69,6 +69,7 @@ export function metricsText(
   addRules(page, served);
   addInterrupts(page, served);
   addPins(page, served);
+  addUsb(page, served);
   addLost(page, served);
   return page.text;
 }
@@ -326,6 +327,20 @@ function addPins(page: Page, served: readonly Served[]): void {
   }
 }
 
+function addUsb(page: Page, served: readonly Served[]): void {
+  page.metric(
+    "gpioagg_usb_refused_transfers_total",
+    "counter",
+    "Transfers of guests that a GPIO adapter on USB refused: no valid request " +
+      "(invalid), or no room for it or its answer (no_room).",
+  );
+  for (const { name: aggregator, exposure: { usb } } of served) {
+    if (usb === undefined) continue;
+    page.sample({ aggregator, reason: "invalid" }, usb.invalid);
+    page.sample({ aggregator, reason: "no_room" }, usb.overflows);
+  }
+}
+
 function addLost(page: Page, served: readonly Served[]): void {
   page.metric(
     "gpioagg_lost_changes_total",
@@ -333,7 +348,8 @@ function addLost(page: Page, served: readonly Served[]): void {
     "Changes of a line that were dropped in favour of newer ones: edges in a " +
       "full kernel buffer (kernel) and in the thread of a slow chip (lane); " +
       "levels to a pin of a QEMU that did not read or refused them (to_pin); " +
-      "levels from a pin to a line that was too slow (from_pin).",
+      "levels from a pin to a line that was too slow (from_pin); changes that " +
+      "a guest did not take from a GPIO adapter on USB (to_usb).",
   );
   for (const { name, lines } of served) {
     addByLine(page, name, lines, ({ lostEdges }) => lostEdges, {
@@ -341,6 +357,12 @@ function addLost(page: Page, served: readonly Served[]): void {
     });
     addByLine(page, name, lines, ({ mergedEdges }) => mergedEdges, {
       where: "lane",
+    });
+  }
+  for (const { name, lines, exposure: { usb } } of served) {
+    if (usb === undefined) continue;
+    addByLine(page, name, lines, (_, line) => usb.lostEdges[line]!, {
+      where: "to_usb",
     });
   }
   for (const { name, lines, exposure: { pins } } of served) {

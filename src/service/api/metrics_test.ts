@@ -157,6 +157,17 @@ Deno.test("metricsText() shows what pins inside QEMU counted, and changes that w
   );
 });
 
+Deno.test("metricsText() shows what USB adapters refused, and changes that were lost", () => {
+  const usb = { invalid: 3, overflows: 0, lostEdges: Float64Array.of(0, 8) };
+  const { exposure } = served({}).guests!;
+  assertEquals(samples(served({ exposure: { ...exposure, usb } })), [
+    ...ALWAYS,
+    'gpioagg_usb_refused_transfers_total{aggregator="plc",reason="invalid"} 3',
+    'gpioagg_usb_refused_transfers_total{aggregator="plc",reason="no_room"} 0',
+    'gpioagg_lost_changes_total{aggregator="plc",line="1",name="IN",where="to_usb"} 8',
+  ]);
+});
+
 Deno.test("metricsText() tells rules that do not hold, and those that failed before", () => {
   const page = samples(served({
     lines: [

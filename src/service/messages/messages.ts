@@ -154,8 +154,8 @@ export interface LineCounts {
 }
 
 /**
- * Counters of an exposure; see `GpioCounters`, `RequestTimes` and `PinCounters`
- * for the slots.
+ * Counters of an exposure; see `GpioCounters`, `RequestTimes`, `PinCounters` and
+ * `UsbDeviceCounters` for the slots.
  */
 export interface ExposureCounts {
   /** Requests by line, kind and result. */
@@ -175,6 +175,12 @@ export interface ExposureCounts {
     levels: Float64Array;
     lostLevels: Float64Array;
     lostRequests: Float64Array;
+  };
+  /** Of GPIO adapters on USB. */
+  usb?: {
+    invalid: number;
+    overflows: number;
+    lostEdges: Float64Array;
   };
 }
 

@@ -69,45 +69,43 @@ export interface Exposure extends Disposable {
   count(): ExposureCounts;
 }
 
+/** Surroundings of an exposure. */
+export interface ExposureContext {
+  readonly aggregator: Aggregator;
+  readonly loop: EventLoop;
+  /** The guests' time in the loop. */
+  readonly share: TimeShare;
+  readonly events: ExposureEvents;
+  /** True to measure the duration of requests. */
+  readonly isTimed: boolean;
+  /** Keeps sessions of VMMs that cannot connect again. */
+  readonly store: FdStore | undefined;
+}
+
+/** Durations of requests, if they are measured. */
+type Times = RequestTimes | undefined;
+
 /**
- * Presents `aggregator` as its specification says.
+ * Presents an aggregator as its specification says.
  *
  * An aggregator without any exposure is presented to no guest: its lines are in
  * their declared state (`gpioagg safe`).
  *
- * @param store Keeps sessions of VMMs that cannot connect again.
- * @param isTimed True to measure the duration of requests.
- * @param share The guests' time in the loop.
  * @throws {Error} If a socket cannot be made or opened.
  */
 export function expose(
   specification: AggregatorSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
-  events: ExposureEvents,
-  isTimed: boolean,
-  store?: FdStore,
-  share?: TimeShare,
+  context: ExposureContext,
 ): Exposure {
-  const { name, vhostUser, qemuPins, vfioUser, usbredir } = specification;
+  const { vhostUser, qemuPins, vfioUser, usbredir } = specification;
+  const { aggregator, isTimed } = context;
   const times = isTimed ? new RequestTimes(aggregator.lines.length) : undefined;
   if (vhostUser !== undefined) {
-    const backend = {
-      name,
-      pausedFor: pausedForOf(specification),
-      ...(share === undefined ? {} : { share }),
-    };
-    return exposeDevice(backend, vhostUser, aggregator, loop, events, times);
+    return exposeDevice(specification, vhostUser, context, times);
   }
-  if (qemuPins !== undefined) {
-    return exposePins(qemuPins, aggregator, loop, events, times);
-  }
-  if (vfioUser !== undefined) {
-    return exposeCard(vfioUser, aggregator, loop, events, times, store);
-  }
-  if (usbredir !== undefined) {
-    return exposeAdapters(usbredir, aggregator, loop, events, times);
-  }
+  if (qemuPins !== undefined) return exposePins(qemuPins, context, times);
+  if (vfioUser !== undefined) return exposeCard(vfioUser, context, times);
+  if (usbredir !== undefined) return exposeAdapters(usbredir, context, times);
   const { requests } = new RequestCounters(aggregator.lines.length);
   return {
     presentation: "to no guest",
@@ -122,7 +120,7 @@ export function expose(
 class AggregatorDevice extends GpioDevice {
   readonly #aggregator: Aggregator;
 
-  constructor(aggregator: Aggregator, times: RequestTimes | undefined) {
+  constructor(aggregator: Aggregator, times: Times) {
     super(aggregator.lines, times === undefined ? {} : { times });
     this.#aggregator = aggregator;
   }
@@ -151,12 +149,10 @@ function pausedForOf(
 }
 
 function exposeDevice(
-  settings: { name: string; pausedFor: PausedFor; share?: TimeShare },
+  specification: AggregatorSpecification,
   vhostUser: VhostUserSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
-  events: ExposureEvents,
-  times: RequestTimes | undefined,
+  { aggregator, loop, share, events }: ExposureContext,
+  times: Times,
 ): Exposure {
   using resources = new DisposableStack();
   // First, since a given fd is closed with it, whatever fails.
@@ -172,8 +168,10 @@ function exposeDevice(
   const backend = resources.use(
     new VhostUserBackend({
       loop,
+      share,
       device,
-      ...settings,
+      name: specification.name,
+      pausedFor: pausedForOf(specification),
       endpoint: isConnection ? { connection: listener } : { listener },
       events: {
         connected: () => events.report("connected"),
@@ -233,15 +231,14 @@ const MESSAGE_TYPES = {
 
 function exposePins(
   { qtest, qmp, device, index, pins, allowed }: QemuPinsSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
-  events: ExposureEvents,
-  times: RequestTimes | undefined,
+  { aggregator, loop, share, events }: ExposureContext,
+  times: Times,
 ): Exposure {
   const counters = new RequestCounters(aggregator.lines.length);
   let notices: string[] = [];
   const exposure = new QemuPins({
     loop,
+    share,
     qtestPath: qtest,
     qmpPath: qmp,
     device,
@@ -314,11 +311,8 @@ function sessionStore(store: FdStore, aggregator: string): SessionStore {
 
 function exposeCard(
   { socketPath: path, access: users = {} }: VfioUserSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
-  events: ExposureEvents,
-  times: RequestTimes | undefined,
-  store: FdStore | undefined,
+  { aggregator, loop, share, events, store }: ExposureContext,
+  times: Times,
 ): Exposure {
   using resources = new DisposableStack();
   const counters = new RequestCounters(aggregator.lines.length);
@@ -352,6 +346,7 @@ function exposeCard(
   const backend = resources.use(
     new VfioUserBackend({
       loop,
+      share,
       card,
       endpoint: { listener },
       store: store && sessionStore(store, aggregator.name),
@@ -378,22 +373,13 @@ function exposeCard(
 
 function exposeAdapters(
   usbredir: UsbredirSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
-  events: ExposureEvents,
-  times: RequestTimes | undefined,
+  { aggregator, loop, share, events }: ExposureContext,
+  times: Times,
 ): Exposure {
   const counters = new RequestCounters(aggregator.lines.length);
-  const {
-    presentation,
-    controlBase,
-    access,
-    endSession,
-    [Symbol.dispose]: end,
-  } = exposeUsb(
+  const adapters = exposeUsb(
     usbredir,
-    aggregator,
-    loop,
+    { aggregator, loop, share, mode: SOCKET_MODE },
     {
       report: (event, detail) => events.report(event, detail),
       answered: (lineNumber, type, isOk, since) => {
@@ -402,16 +388,15 @@ function exposeAdapters(
         times?.published(true);
       },
     },
-    SOCKET_MODE,
   );
   return {
-    presentation,
-    ...(controlBase === undefined ? {} : { controlBase }),
-    access,
-    endSession,
+    ...adapters,
     changeRules: () => {},
-    count: () => ({ requests: counters.requests, ...durationsOf(times) }),
-    [Symbol.dispose]: end,
+    count: () => ({
+      requests: counters.requests,
+      ...durationsOf(times),
+      usb: adapters.count(),
+    }),
   };
 }
 
@@ -444,7 +429,7 @@ function pinRetryMs(
 }
 
 function durationsOf(
-  times: RequestTimes | undefined,
+  times: Times,
 ): Pick<ExposureCounts, "durations"> {
   if (times === undefined) return {};
   const { buckets, sums } = times;

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { all, HostRig } from "../../../tests/doubles/host_rig.ts";
 import { PL061 } from "../../../tests/doubles/pins_rig.ts";
 import { QemuDouble } from "../../../tests/doubles/qemu_double.ts";
 import {
@@ -12,43 +13,11 @@ import {
 import { connectUnix } from "../../../ffi/unix_socket.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
-import { Reactor } from "../../reactor/reactor.ts";
-import type { ServiceEvent } from "../messages/messages.ts";
-import { ReactorHost } from "./reactor_host.ts";
-
-/** Does all pieces of a command. */
-function all(steps: Iterable<unknown>): void {
-  for (const _ of steps);
-}
 
 Deno.test("an exposure as pins tells of the power button with the QEMU that has it, as no fault", () => {
-  const directory = Deno.makeTempDirSync();
-  using stack = new DisposableStack();
-  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
-  const clock = { now: 0 };
-  const loop = stack.use(
-    new Reactor({
-      onError: (error) => {
-        throw error;
-      },
-      now: () => clock.now,
-    }),
-  );
-  const pass = (ms: number) => {
-    for (let i = 0; i < ms; i += 10) {
-      clock.now += 10;
-      for (let turn = 0; turn < 12; turn++) loop.turn(0);
-    }
-  };
-  const events: ServiceEvent[] = [];
-  const host = stack.use(
-    new ReactorHost(loop, {
-      service: (event) => events.push(event),
-      changes: () => {},
-      idle: () => {},
-    }),
-  );
-  all(host.add([{
+  using rig = new HostRig();
+  const { directory, events, host, loop } = rig;
+  rig.add({
     name: "press",
     lines: parseLineSpec("sim/8"),
     qemuPins: {
@@ -56,12 +25,12 @@ Deno.test("an exposure as pins tells of the power button with the QEMU that has 
       qmp: `${directory}/qmp`,
       device: "pl061",
     },
-  }], []));
+  });
   for (let i = 0; i < 2; i++) {
     using _qemu = new QemuDouble(loop, directory, [{ ...PL061, key: 3 }]);
-    pass(1100);
+    rig.pass(1100, 10);
   }
-  pass(10);
+  rig.pass(10);
   assertEquals(events.map(({ event }) => event), [
     ...["connected", "started", "disconnected"],
     ...["connected", "started", "disconnected"],
@@ -126,35 +95,8 @@ class Driver implements Disposable {
 }
 
 Deno.test("a vhost-user guest that stays stopped is gone: its lines go where their rules say", () => {
-  const directory = Deno.makeTempDirSync();
-  using stack = new DisposableStack();
-  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
-  const clock = { now: 0 };
-  const loop = stack.use(
-    new Reactor({
-      onError: (error) => {
-        throw error;
-      },
-      now: () => clock.now,
-    }),
-  );
-  const turn = () => {
-    for (let i = 0; i < 12; i++) loop.turn(0);
-  };
-  const pass = (ms: number) => {
-    for (let i = 0; i < ms; i += 50) {
-      clock.now += 50;
-      turn();
-    }
-  };
-  const events: string[] = [];
-  const host = stack.use(
-    new ReactorHost(loop, {
-      service: ({ event, detail }) => events.push(`${event} ${detail}`.trim()),
-      changes: () => {},
-      idle: () => {},
-    }),
-  );
+  using rig = new HostRig();
+  const { directory, host } = rig;
   const specification: AggregatorSpecification = {
     name: "press",
     lines: [
@@ -164,13 +106,13 @@ Deno.test("a vhost-user guest that stays stopped is gone: its lines go where the
     vhostUser: { socketPath: `${directory}/s` },
     pausedForUs: 1_000_000,
   };
-  all(host.add([specification], []));
+  rig.add(specification);
   const values = () =>
     [...host.describe("press")][0]!.aggregators[0]!.lines.map((
       { direction, value },
     ) => `${direction} ${value}`);
-  using driver = new Driver(`${directory}/s`, turn);
-  turn();
+  using driver = new Driver(`${directory}/s`, () => rig.turn());
+  rig.turn();
   driver.start([0, 0]);
   for (const line of [0, 1]) {
     driver.request(3, line, 1);
@@ -178,24 +120,66 @@ Deno.test("a vhost-user guest that stays stopped is gone: its lines go where the
   }
   assertEquals(values(), ["output 1", "output 1"]);
   const bases = driver.stop();
-  pass(950);
+  rig.pass(950);
   assertEquals(values(), ["output 1", "output 1"]);
-  pass(100);
+  rig.pass(100);
   // The second line's rule is to keep what it has.
   assertEquals(values(), ["output 0", "output 1"]);
-  assertEquals(events.slice(1), [
+  const events = () =>
+    rig.events.map(({ event, detail }) => `${event} ${detail}`.trim());
+  assertEquals(events().slice(1), [
     "started",
     "stopped",
     "gone its driver stopped and did not go on within 1 s (paused-for)",
   ]);
   // It was paused after all: nothing moves until it asks.
   driver.start(bases);
-  assertStringIncludes(events.at(-1)!, "started it was paused for longer");
+  assertStringIncludes(events().at(-1)!, "started it was paused for longer");
   assertEquals(values(), ["output 0", "output 1"]);
   driver.request(5, 0, 1);
   assertEquals(values(), ["output 1", "output 1"]);
   all(host.changeRules([{ ...specification, pausedForUs: "keep" }]));
   driver.stop();
-  pass(100_000);
+  rig.pass(100_000);
   assertEquals(values(), ["output 1", "output 1"]);
+});
+
+/** Number of shares of the reactor's time that an aggregator takes. */
+function sharesOf(
+  exposureAt: (
+    path: string,
+  ) => Omit<AggregatorSpecification, "name" | "lines">,
+): number {
+  using rig = new HostRig();
+  const { loop } = rig;
+  const share = loop.share.bind(loop);
+  let count = 0;
+  loop.share = (onError) => {
+    count++;
+    return share(onError);
+  };
+  rig.add({
+    name: "press",
+    lines: parseLineSpec("sim/8"),
+    ...exposureAt(`${rig.directory}/s`),
+  });
+  rig.turn();
+  return count;
+}
+
+Deno.test("an aggregator has one share of the reactor's time, however it is exposed", () => {
+  const shares = sharesOf((socketPath) => ({ vhostUser: { socketPath } }));
+  const others = {
+    card: sharesOf((socketPath) => ({ vfioUser: { socketPath } })),
+    adapter: sharesOf((socketPath) => ({
+      usbredir: { socketPath, device: "cp2112" },
+    })),
+    listeningQemu: sharesOf((socketPath) => ({
+      usbredir: { socketPath, device: "ljca", connects: true },
+    })),
+    pins: sharesOf((path) => ({
+      qemuPins: { qtest: path, qmp: `${path}.qmp`, device: "pl061" },
+    })),
+  };
+  assertEquals(Object.values(others), [shares, shares, shares, shares]);
 });

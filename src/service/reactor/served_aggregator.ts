@@ -204,18 +204,17 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     fds.release();
     const outside = this.#outside;
     this.#exposure = outside.use(
-      expose(
-        specification,
-        this.#aggregator,
+      expose(specification, {
+        aggregator: this.#aggregator,
         loop,
-        {
+        share,
+        events: {
           report: (event, detail) => this.#report(event, detail),
           over: onOver,
         },
         isTimed,
-        surroundings.store,
-        share,
-      ),
+        store: surroundings.store,
+      }),
     );
     const { controlBase, access } = this.#exposure;
     const own = specification.control;

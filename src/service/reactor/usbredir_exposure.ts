@@ -10,7 +10,7 @@ import {
   type UsbredirSpecification,
 } from "../../config/specification.ts";
 import { LineOperation } from "../../line/port.ts";
-import type { EventLoop } from "../../reactor/event_loop.ts";
+import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { type Adapter, makeAdapters } from "../../usbredir/adapters.ts";
 import {
   serveUsbredir,
@@ -19,7 +19,7 @@ import {
   type UsbredirSocket,
 } from "../../usbredir/usbredir.ts";
 import { MessageType } from "../../virtio/gpio/protocol.ts";
-import type { ServiceEvent } from "../messages/messages.ts";
+import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
 
 /** Reports of the adapters. */
@@ -43,6 +43,18 @@ export interface UsbExposure extends Disposable {
   readonly access: FileAccess;
   /** Ends what guests have begun. */
   endSession(reason: string): void;
+  /** Returns counters of all adapters. */
+  count(): NonNullable<ExposureCounts["usb"]>;
+}
+
+/** Surroundings of the adapters. */
+export interface UsbExposureContext {
+  readonly aggregator: Aggregator;
+  readonly loop: EventLoop;
+  /** Time of the guests in the loop, at all adapters. */
+  readonly share: TimeShare;
+  /** Permissions of sockets that are made, if nothing else is said. */
+  readonly mode: number;
 }
 
 /** Requests of a guest, in the terms of virtio-gpio. */
@@ -110,17 +122,14 @@ class UsbGuest {
 }
 
 /**
- * Presents the lines of `aggregator`.
+ * Presents the lines of an aggregator.
  *
- * @param mode Permissions of sockets that are made, if nothing else is said.
  * @throws {Error} If a socket cannot be made.
  */
 export function exposeUsb(
   specification: UsbredirSpecification,
-  aggregator: Aggregator,
-  loop: EventLoop,
+  { aggregator, loop, share, mode }: UsbExposureContext,
   events: UsbExposureEvents,
-  mode: number,
 ): UsbExposure {
   const { device, connects, access = {}, allowed } = specification;
   const guest = new UsbGuest(
@@ -154,6 +163,7 @@ export function exposeUsb(
     const path = paths[i]!;
     const options = {
       loop,
+      share,
       device: adapter.device,
       events: guest.socketEvents(adapter.title),
     };
@@ -182,6 +192,25 @@ export function exposeUsb(
     endSession: (reason) => {
       for (const socket of sockets) socket.endSession(reason);
     },
+    count: () => countsOf(adapters, aggregator.lines.length),
     [Symbol.dispose]: () => owned.dispose(),
   };
+}
+
+/** Returns the counters of all adapters, by lineNumber where that applies. */
+function countsOf(
+  adapters: readonly Adapter[],
+  lineCount: number,
+): NonNullable<ExposureCounts["usb"]> {
+  const counts = {
+    invalid: 0,
+    overflows: 0,
+    lostEdges: new Float64Array(lineCount),
+  };
+  for (const { device: { counters }, firstLine } of adapters) {
+    counts.invalid += counters.invalid;
+    counts.overflows += counters.overflows;
+    counts.lostEdges.set(counters.lostEdges, firstLine);
+  }
+  return counts;
 }

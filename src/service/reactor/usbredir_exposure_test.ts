@@ -1,63 +1,56 @@
 /** An aggregator as USB adapters, with everything but a QEMU. */
 import { assertEquals } from "@std/assert";
+import { send } from "../../../ffi/socket_message.ts";
+import { connectUnix } from "../../../ffi/unix_socket.ts";
+import { all, HostRig } from "../../../tests/doubles/host_rig.ts";
+import { T, UsbredirPeer } from "../../../tests/doubles/usbredir_peer.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
-import { Reactor } from "../../reactor/reactor.ts";
-import type { LineChanges } from "../messages/messages.ts";
-import { ReactorHost } from "./reactor_host.ts";
 
-/** A host in a loop that the test turns, and a place for sockets. */
-function rig() {
-  const stack = new DisposableStack();
-  const directory = Deno.makeTempDirSync({ prefix: "gpioagg-usb-" });
-  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
-  const clock = { now: 0 };
-  const loop = stack.use(
-    new Reactor({
-      onError: (error) => {
-        throw error;
-      },
-      now: () => clock.now,
-    }),
-  );
-  const changes: LineChanges[] = [];
-  const host = stack.use(
-    new ReactorHost(loop, {
-      service: () => {},
-      changes: (change) => changes.push(change),
-      idle: () => {},
-    }),
-  );
-  return {
-    loop,
-    host,
-    changes,
-    path: `${directory}/usb`,
-    pass: (ms: number) => {
-      clock.now += ms;
-      for (let i = 0; i < 12; i++) loop.turn(0);
-    },
-    [Symbol.dispose]: () => stack.dispose(),
-  };
-}
-
-/** Does all pieces of a command. */
-function all<T>(steps: Iterable<T>): T[] {
-  return [...steps];
-}
-
-Deno.test("a line of the second adapter is reported under its own number", () => {
-  using test = rig();
-  const { host, path, pass, changes } = test;
-  all(host.add([{
+/** 20 lines as three adapters. */
+function cp2112Rig(): HostRig & { path: string } {
+  const rig = new HostRig();
+  const path = `${rig.directory}/usb`;
+  rig.add({
     name: "press",
     lines: parseLineSpec("sim/20"),
     usbredir: { socketPath: path, device: "cp2112" },
-  }], []));
-  all(host.observe(true));
-  all(host.pull("press", [["sim11", 1]]));
-  pass(50);
+  });
+  return Object.assign(rig, { path });
+}
+
+Deno.test("a line of the second adapter is reported under its own number", () => {
+  using rig = cp2112Rig();
+  all(rig.host.observe(true));
+  all(rig.host.pull("press", [["sim11", 1]]));
+  rig.pass(50);
   assertEquals(
-    changes.flatMap(({ lines }) => lines.map(({ lineNumber }) => lineNumber)),
+    rig.changes.flatMap(({ lines }) =>
+      lines.map(({ lineNumber }) => lineNumber)
+    ),
+    [11],
+  );
+});
+
+Deno.test("the counters of all adapters are those of the aggregator", () => {
+  using rig = cp2112Rig();
+  const peer = new UsbredirPeer();
+  using fd = connectUnix(`${rig.path}.1`);
+  const read = (id: number) => peer.control(id, 0xa1, 1, 0x0303, 0, 2);
+  const sendAll = (...all: Uint8Array[]) => {
+    for (const bytes of all) assertEquals(send(fd.fd, bytes), bytes.length);
+    rig.turn();
+  };
+  sendAll(peer.hello(), peer.packet(T.setConfiguration, 1, [1]));
+  // Unknown, and two reads that are polls.
+  sendAll(peer.control(2, 0xa1, 1, 0x0377, 0, 2), read(3), read(4));
+  for (let i = 1; i <= 99; i++) {
+    all(rig.host.pull("press", [["sim11", i % 2 === 0 ? 0 : 1]]));
+    rig.turn();
+  }
+  const { usb } = all(rig.host.count())[0]!.counts![0]!.guests!.exposure;
+  assertEquals([usb?.invalid, usb?.overflows], [1, 0]);
+  assertEquals(
+    [...usb!.lostEdges].flatMap((count, line) => count > 0 ? [line] : []),
     [11],
   );
 });
