@@ -4,11 +4,12 @@
  *
  * @module
  */
-import type { TextKind } from "../config/values/values.ts";
+import {
+  type JsonSchema,
+  readValue,
+  type TextKind,
+} from "../config/values/values.ts";
 import { describe, suggestedKey } from "../text/arguments.ts";
-
-/** A JSON Schema, or a part of one. */
-export type JsonSchema = { readonly [key: string]: unknown };
 
 /** A problem of a message. */
 export interface Finding {
@@ -207,13 +208,11 @@ function readText<V>(
   text: string,
   path: string,
   report: ReportFinding,
-  shown = JSON.stringify(text),
+  shown?: string,
 ): V {
-  const reading = kind.read(text);
-  if ("value" in reading) return reading.value;
-  const { problem, hint } = reading;
-  report({ path, problem: `${shown} ${problem}`, hint });
-  return undefined as V;
+  const reportText = (problem: string, hint = "") =>
+    report({ path, problem, hint });
+  return readValue(kind, text, reportText, shown) as V;
 }
 
 /** One of some values. @param expected Those in words, for messages. */

@@ -11,6 +11,8 @@ import {
   AGGREGATOR_NAME,
   anyText,
   choice,
+  DEFAULT_QEMU_DEVICE,
+  DEFAULT_USB_DEVICE,
   DEVICE_INDEX,
   ISOLATE,
   LINE_NAME,
@@ -66,11 +68,6 @@ import type {
  * aggregators may have the 65535 of a virtio-gpio device.)
  */
 export const MAX_CREATED_LINES = 4096;
-
-/** Controller of a request that names none. */
-export const USUAL_DEVICE = "pl061";
-/** USB adapter of a request that names none. */
-export const USUAL_USB_DEVICE = "ljca";
 
 const time = (description: string) => number({ description });
 const words = (description: string, examples?: readonly string[]) =>
@@ -238,7 +235,7 @@ const QEMU_PINS_REQUEST = object({
   qmp: parsed(SOCKET_PATH, { description: "QEMU's QMP socket" }),
   device: optional(parsed(QEMU_DEVICE, {
     description: "A QOM type, or a QOM path",
-    default: USUAL_DEVICE,
+    default: DEFAULT_QEMU_DEVICE,
   })),
   index: optional(parsedInteger(DEVICE_INDEX, {
     description: "Index among several devices of that type",
@@ -262,7 +259,7 @@ const QEMU_PINS_REQUEST = object({
 const USBREDIR_REQUEST = object({
   device: optional(word(USB_DEVICE, {
     description: "ljca: up to 64 lines; cp2112: 8 lines each",
-    default: USUAL_USB_DEVICE,
+    default: DEFAULT_USB_DEVICE,
   })),
   connect: optional(parsed(SOCKET_PATH, {
     description: "Socket that QEMU listens at, to connect to; absent: the " +

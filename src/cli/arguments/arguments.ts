@@ -7,6 +7,8 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { ConfigError } from "../../config/document/config_error.ts";
+import { Problems } from "../../config/document/problems.ts";
+import { readValue, type TextKind } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
 
 /** The options of one command: name to kind. */
@@ -75,6 +77,25 @@ export function onlyName({ rest }: { rest: string[] }, how: string): string {
   }
   noRest({ rest: others }, how);
   return name;
+}
+
+/**
+ * Returns the value of an argument.
+ *
+ * @param path Option, for messages.
+ * @param shown Words for the argument in messages.
+ * @throws {ConfigError} If it is invalid.
+ */
+export function parseArgument<T>(
+  kind: TextKind<T>,
+  text: string,
+  path: string,
+  shown?: string,
+): T {
+  const problems = new Problems();
+  const value = readValue(kind, text, problems.at({ path }), shown);
+  problems.throwFirst();
+  return value!;
 }
 
 function single(name: string, values: unknown): unknown {

@@ -8,6 +8,7 @@ import { Problems } from "../../config/document/problems.ts";
 import { type NamedPin, tiePins } from "../../config/references/pins.ts";
 import { PIN } from "../../config/values/pin.ts";
 import {
+  DEFAULT_QEMU_DEVICE,
   DEVICE_INDEX,
   QEMU_DEVICE,
   readValue,
@@ -18,8 +19,6 @@ import type {
   QemuPinsSpecification,
 } from "../../config/specification.ts";
 
-/** Device of most boards. */
-const USUAL_DEVICE = "pl061";
 const KEYS = ["qtest", "qmp", "device", "index"];
 const HOW =
   "--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]";
@@ -70,7 +69,7 @@ export function readQemuPins(text: string): QemuPinsArgument {
       (problem, hint) => report(`${key}: ${problem}`, hint),
     );
   };
-  const device = read("device", QEMU_DEVICE) ?? USUAL_DEVICE;
+  const device = read("device", QEMU_DEVICE) ?? DEFAULT_QEMU_DEVICE;
   const index = read("index", DEVICE_INDEX);
   problems.throwFirst();
   return {

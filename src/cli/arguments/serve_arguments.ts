@@ -4,15 +4,14 @@
  *
  * @module
  */
+import {
+  EXPOSURE_OPTIONS,
+  presentExposures,
+} from "../../config/checks/exposures.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
-import { Problems } from "../../config/document/problems.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
-import {
-  AGGREGATOR_NAME,
-  PAUSED_FOR,
-  readValue,
-} from "../../config/values/values.ts";
+import { AGGREGATOR_NAME, PAUSED_FOR } from "../../config/values/values.ts";
 import {
   type AggregatorSpecification,
   type LineSpecification,
@@ -26,7 +25,7 @@ import {
   absolutePath,
   absoluteSocketPath,
 } from "./absolute_path.ts";
-import { readArguments } from "./arguments.ts";
+import { parseArgument, readArguments } from "./arguments.ts";
 import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
 import { readUsbredir } from "./usbredir_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
@@ -164,9 +163,8 @@ export function readServeArguments(
 function groupsOf(args: readonly string[]): string[][] {
   const groups: string[][] = [[]];
   for (const arg of args) {
-    if (/^--(socket-path|fd|qemu-pins|vfio-user|usbredir)(=|$)/.test(arg)) {
-      groups.push([]);
-    }
+    const [option = ""] = arg.split("=", 1);
+    if (EXPOSURE_OPTIONS.includes(option)) groups.push([]);
     groups.at(-1)!.push(arg);
   }
   return groups;
@@ -206,8 +204,9 @@ function readAggregator(given: {
       : undefined;
     if (stray !== undefined) {
       throw new ConfigError(
-        "must come after a --socket-path, --fd, --qemu-pins, --vfio-user or " +
-          "--usbredir",
+        `must come after a ${EXPOSURE_OPTIONS.slice(0, -1).join(", ")} or ${
+          EXPOSURE_OPTIONS.at(-1)
+        }`,
         {
           path: stray,
           hint: `The lines follow their socket: ${how}`,
@@ -216,22 +215,23 @@ function readAggregator(given: {
     }
     return undefined;
   }
-  if (given.name !== undefined) checkName(given.name);
-  const { endpoint, title } = exposureTitle(exposure);
+  const { argument, defaultName } = presentExposures(exposure)[0]!;
   if (lines.length === 0) {
     throw new ConfigError("has no lines", {
-      path: endpoint,
+      path: argument,
       hint: `Give it lines: ${how}; sim/8 makes eight simulated ones`,
     });
   }
   if (lines.length > MAX_LINES) {
     throw new ConfigError(
       `has ${lines.length} lines, but a virtio-gpio device has at most ${MAX_LINES}`,
-      { path: endpoint },
+      { path: argument },
     );
   }
   return {
-    name: given.name ?? title,
+    name: given.name === undefined
+      ? defaultName
+      : parseArgument(AGGREGATOR_NAME, given.name, "--name"),
     ...absoluteExposure(exposure),
     ...readPausedFor(given["paused-for"]),
     ...(given.isolate ? { isolate: "process" as const } : {}),
@@ -239,23 +239,12 @@ function readAggregator(given: {
   };
 }
 
-/** @throws {ConfigError} If an aggregator cannot have the name. */
-function checkName(name: string): void {
-  const problems = new Problems();
-  readValue(AGGREGATOR_NAME, name, problems.at({ path: "--name" }));
-  problems.throwFirst();
-}
-
 function readPausedFor(
   text: string | undefined,
 ): Pick<AggregatorSpecification, "pausedForUs"> {
-  if (text === undefined) return {};
-  const reading = PAUSED_FOR.read(text);
-  if ("value" in reading) return { pausedForUs: reading.value };
-  throw new ConfigError(reading.problem, {
-    path: `--paused-for ${text}`,
-    hint: reading.hint,
-  });
+  return text === undefined
+    ? {}
+    : { pausedForUs: parseArgument(PAUSED_FOR, text, "--paused-for") };
 }
 
 /**
@@ -300,62 +289,22 @@ function socketAt(text: string, key: string): VfioUserSpecification {
     : { socketPath: path, access };
 }
 
-function exposureTitle(
-  { vhostUser, qemuPins, vfioUser, usbredir }: Partial<AggregatorSpecification>,
-): { endpoint: string; title: string } {
-  if (qemuPins !== undefined) {
-    const { qtest, device } = qemuPins;
-    return {
-      endpoint: `--qemu-pins qtest=${qtest}`,
-      title: device.slice(device.lastIndexOf("/") + 1),
-    };
-  }
-  if (vfioUser !== undefined) {
-    const { socketPath } = vfioUser;
-    return {
-      endpoint: `--vfio-user ${socketPath}`,
-      title: titleOfSocket(socketPath),
-    };
-  }
-  if (usbredir !== undefined) {
-    const { socketPath } = usbredir;
-    return {
-      endpoint: `--usbredir ${socketPath}`,
-      title: titleOfSocket(socketPath),
-    };
-  }
-  if (vhostUser === undefined) return { endpoint: "", title: "" };
-  if ("fd" in vhostUser) {
-    return { endpoint: `--fd ${vhostUser.fd}`, title: `fd${vhostUser.fd}` };
-  }
-  const { socketPath } = vhostUser;
-  return {
-    endpoint: `--socket-path ${socketPath}`,
-    title: titleOfSocket(socketPath),
-  };
-}
-
-function titleOfSocket(socketPath: string): string {
-  const file = socketPath.slice(socketPath.lastIndexOf("/") + 1);
-  return file.replace(/\.sock(et)?$/, "");
-}
-
 function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
   const names = new Set<string>();
   const endpoints = new Set<string>();
   for (const aggregator of aggregators) {
     const { name } = aggregator;
-    const { endpoint } = exposureTitle(aggregator);
-    if (endpoints.has(endpoint)) {
-      throw new ConfigError("is given twice", { path: endpoint });
+    const { argument } = presentExposures(aggregator)[0]!;
+    if (endpoints.has(argument)) {
+      throw new ConfigError("is given twice", { path: argument });
     }
     if (names.has(name)) {
       throw new ConfigError(`the name "${name}" is given twice`, {
-        path: endpoint,
+        path: argument,
         hint: "Give the aggregators different names with --name",
       });
     }
-    endpoints.add(endpoint);
+    endpoints.add(argument);
     names.add(name);
   }
 }

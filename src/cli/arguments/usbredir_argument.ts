@@ -5,12 +5,15 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
-import { USB_DEVICE, type UsbDeviceName } from "../../config/values/values.ts";
+import {
+  DEFAULT_USB_DEVICE,
+  USB_DEVICE,
+  type UsbDeviceName,
+} from "../../config/values/values.ts";
+import { parseArgument } from "./arguments.ts";
 import type { UsbredirSpecification } from "../../config/specification.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
-/** Device that has the most lines. */
-const USUAL_DEVICE: UsbDeviceName = "ljca";
 const HOW = "--usbredir PATH[,device=ljca|cp2112][,connect]";
 /** A setting where the path should be. */
 const SETTING = /^(device=|mode=|owner=|group=|connect(=|$))/;
@@ -41,7 +44,7 @@ export function readUsbredir(text: string): UsbredirSpecification {
     if (device !== undefined) {
       throw new ConfigError("device is given twice", place);
     }
-    device = readUsbDevice(part.slice("device=".length), place);
+    device = readUsbDevice(part.slice("device=".length), place.path);
     return false;
   });
   const { path, access } = readSocketPlace(rest.join(","), switchName);
@@ -51,7 +54,7 @@ export function readUsbredir(text: string): UsbredirSpecification {
   }
   return {
     socketPath: path,
-    device: device ?? USUAL_DEVICE,
+    device: device ?? DEFAULT_USB_DEVICE,
     ...(connects ? { connects } : {}),
     ...(key === undefined ? {} : { access }),
   };
@@ -60,15 +63,11 @@ export function readUsbredir(text: string): UsbredirSpecification {
 /**
  * Reads the name of a device.
  *
+ * @param path Option, for messages.
  * @throws {ConfigError} If there is no such device.
  */
-export function readUsbDevice(
-  text: string,
-  place: { path: string; hint: string },
-): UsbDeviceName {
-  const reading = USB_DEVICE.read(text);
-  if ("value" in reading) return reading.value;
-  throw new ConfigError(`device=${text} ${reading.problem}`, place);
+export function readUsbDevice(text: string, path: string): UsbDeviceName {
+  return parseArgument(USB_DEVICE, text, path, `device=${text}`);
 }
 
 /**

@@ -221,7 +221,7 @@ function usbredirRequest(text: string): UsbredirRequest {
     if (request[key] !== undefined) {
       throw new ConfigError(`"${key}" is given twice`, place);
     }
-    if (key === "device") request.device = readUsbDevice(value, place);
+    if (key === "device") request.device = readUsbDevice(value, place.path);
     else request.connect = absolutePath(value);
   }
   return request;

@@ -6,9 +6,8 @@
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
 import { checkKernelKeys, checkKernelLines } from "./kernel_lines.ts";
-import { checkCard, checkPinNumbers, checkUsb } from "./pin_numbers.ts";
+import { presentExposures } from "./exposures.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
-import { controlPathOf, usbredirSockets } from "../specification.ts";
 import { AGGREGATOR_NAME, CHIP_NAME, readValue } from "../values/values.ts";
 import {
   keyPlace,
@@ -28,15 +27,13 @@ export function checkExposures(
   for (const aggregator of config.aggregators) {
     checkTogether(aggregator, problems);
     checkPausedFor(aggregator, problems);
-    const { qemuPins, vfioUser, usbredir, kernelChip } = aggregator.exposure;
-    const count = aggregator.lines.length;
-    const at = (key: string) => problems.at(placeIn(aggregator, key));
-    if (qemuPins !== undefined) {
-      checkPinNumbers(qemuPins, count, at("qemu-pins"));
+    for (const each of presentExposures(aggregator.exposure)) {
+      const report = problems.at(placeIn(aggregator, each.name));
+      each.check(aggregator.lines.length, report);
     }
-    if (vfioUser !== undefined) checkCard(count, at("vfio-user"));
-    if (usbredir !== undefined) checkUsb(count, at("usbredir"));
-    if (kernelChip !== undefined) checkKernelChip(aggregator, problems);
+    if (aggregator.exposure.kernelChip !== undefined) {
+      checkKernelChip(aggregator, problems);
+    }
   }
 }
 
@@ -87,52 +84,24 @@ function checkEndpoints(
 }
 
 function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
-  const { name, exposure } = aggregator;
-  const { vhostUser, qemuPins, vfioUser, usbredir, control } = exposure;
+  const { name, exposure, lines } = aggregator;
   const endpoints: Endpoint[] = [];
-  const add = (key: string, at: string, what: string) =>
+  const add = (key: string, at: string, title: string) =>
     endpoints.push({
       at,
-      what: `${name}'s ${what}`,
+      what: `${name}'s ${title}`,
       place: placeIn(aggregator, key),
     });
-  const first = vhostUser !== undefined
-    ? "vhost-user"
-    : qemuPins !== undefined
-    ? "qemu-pins"
-    : vfioUser !== undefined
-    ? "vfio-user"
-    : "usbredir";
-  const addControl = (key: string, socket: string | undefined) => {
-    const path = key === first ? control?.path : undefined;
+  for (const [i, each] of presentExposures(exposure).entries()) {
+    for (const { path, title } of each.sockets(lines.length)) {
+      add(each.name, path, title);
+    }
+    // It names the control socket of the first one.
+    const path = i === 0 ? exposure.control?.path : undefined;
     if (path !== undefined) add("control", path, "control socket");
-    else if (socket !== undefined) {
-      add(key, controlPathOf(socket), "control socket");
+    else if (each.controlPath !== undefined) {
+      add(each.name, each.controlPath, "control socket");
     }
-  };
-  if (vhostUser !== undefined) {
-    const isFd = "fd" in vhostUser;
-    add(
-      "vhost-user",
-      isFd ? `fd ${vhostUser.fd}` : vhostUser.socketPath,
-      "vhost-user socket",
-    );
-    addControl("vhost-user", isFd ? undefined : vhostUser.socketPath);
-  }
-  if (qemuPins !== undefined) {
-    add("qemu-pins", qemuPins.qtest, "qtest socket");
-    add("qemu-pins", qemuPins.qmp, "QMP socket");
-    addControl("qemu-pins", qemuPins.qtest);
-  }
-  if (vfioUser !== undefined) {
-    add("vfio-user", vfioUser.socketPath, "vfio-user socket");
-    addControl("vfio-user", vfioUser.socketPath);
-  }
-  if (usbredir !== undefined) {
-    for (const path of usbredirSockets(usbredir, aggregator.lines.length)) {
-      add("usbredir", path, "usbredir socket");
-    }
-    addControl("usbredir", usbredir.socketPath);
   }
   return endpoints;
 }

@@ -9,6 +9,7 @@ import type {
   AggregatorSpecification,
   LineSpecification,
 } from "../specification.ts";
+import { presentExposures } from "./exposures.ts";
 import { placeIn, valuePlace, type WrittenAggregator } from "./draft.ts";
 
 /** Returns the name of the second exposure of an aggregator. */
@@ -41,17 +42,10 @@ export function checkTogether(
   problems: Problems,
 ): void {
   const { name, exposure, lines } = aggregator;
-  const { vhostUser, qemuPins, vfioUser, usbredir, kernelChip } = exposure;
-  if (kernelChip !== undefined) {
-    for (
-      const [other, isThere] of [
-        ["vhost-user", vhostUser !== undefined],
-        ["qemu-pins", qemuPins !== undefined],
-        ["vfio-user", vfioUser !== undefined],
-        ["usbredir", usbredir !== undefined],
-      ] as const
-    ) {
-      if (!isThere) continue;
+  const present = presentExposures(exposure);
+  if (exposure.kernelChip !== undefined) {
+    for (const { name: other } of present) {
+      if (other === "kernel-chip") continue;
       problems.add(
         placeIn(aggregator, other),
         `${name} is a kernel chip, whose lines the kernel has for itself`,
@@ -60,25 +54,19 @@ export function checkTogether(
     }
     return;
   }
-  const alone = vfioUser !== undefined
-    ? "vfio-user"
-    : usbredir !== undefined
-    ? "usbredir"
-    : undefined;
-  const [other] = [
-    ...vhostUser === undefined ? [] : ["vhost-user"],
-    ...qemuPins === undefined ? [] : ["qemu-pins"],
-    ...usbredir === undefined || alone === "usbredir" ? [] : ["usbredir"],
-  ];
+  const alone = present.find(({ isAlone }) => isAlone);
+  const other = present.find((each) => each !== alone);
   if (alone !== undefined && other !== undefined) {
     problems.add(
-      placeIn(aggregator, alone),
-      `${name} is presented by ${other} already, and a line has one master`,
+      placeIn(aggregator, alone.name),
+      `${name} is presented by ${other.name} already, and a line has one master`,
       "Make a second aggregator, for inputs with copy:",
     );
     return;
   }
-  if (vhostUser === undefined || qemuPins === undefined) return;
+  if (exposure.vhostUser === undefined || exposure.qemuPins === undefined) {
+    return;
+  }
   const refused = new Set<unknown>();
   for (const written of lines) {
     const { line, place, isSound } = written;

@@ -16,6 +16,8 @@ import type {
   VhostUserReading,
 } from "../schema/exposure_schema.ts";
 import type { AggregatorReading } from "../schema/file_schema.ts";
+import { EXPOSURE_NAMES } from "../checks/exposures.ts";
+import { DEFAULT_QEMU_DEVICE, DEFAULT_USB_DEVICE } from "../values/values.ts";
 import { tiePins } from "../references/pins.ts";
 import type { Located, Problems } from "../document/problems.ts";
 import type {
@@ -31,14 +33,6 @@ import type {
   WrittenLine,
 } from "../checks/draft.ts";
 
-const EXPOSURES = [
-  "vhost-user",
-  "qemu-pins",
-  "vfio-user",
-  "usbredir",
-  "kernel-chip",
-] as const;
-
 /** Reads how an aggregator is presented. */
 export function readExposure(
   name: string,
@@ -47,12 +41,12 @@ export function readExposure(
   isComplete: boolean,
   problems: Problems,
 ): Pick<WrittenAggregator, "exposure" | "places"> {
-  const isExposure = (key: string) => EXPOSURES.some((name) => name === key);
-  if (![...keys.keys(), ...meant].some(isExposure)) {
+  const given = [...keys.keys(), ...meant];
+  if (!given.some((key) => EXPOSURE_NAMES.includes(key))) {
     problems.add(
       place,
       `${name} is presented nowhere`,
-      `Add one of ${EXPOSURES.join(", ")}: for instance ` +
+      `Add one of ${EXPOSURE_NAMES.join(", ")}: for instance ` +
         `vhost-user: /run/gpioagg/${name}.sock`,
     );
   }
@@ -125,7 +119,7 @@ function readUsbredir(
   problems: Problems,
 ): WrittenAggregator["exposure"] {
   if (typeof value === "string") {
-    return { usbredir: { socketPath: value, device: "ljca" } };
+    return { usbredir: { socketPath: value, device: DEFAULT_USB_DEVICE } };
   }
   const { values, keys } = value;
   const { socket, connect } = values;
@@ -152,7 +146,7 @@ function readUsbredir(
   return {
     usbredir: {
       socketPath,
-      device: values.device?.value ?? "ljca",
+      device: values.device?.value ?? DEFAULT_USB_DEVICE,
       ...(connect === undefined ? accessOf(values) : { connects: true }),
     },
   };
@@ -214,7 +208,7 @@ function readQemuPins(
     qemuPins: {
       qtest: qtest.value,
       qmp: qmp.value,
-      device: device?.value ?? "pl061",
+      device: device?.value ?? DEFAULT_QEMU_DEVICE,
       ...(index === undefined ? {} : { index: index.value }),
       ...(tied === undefined ? {} : { pins: tied }),
     },

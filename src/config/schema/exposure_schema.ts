@@ -11,6 +11,7 @@ import {
   choice,
   DEVICE_INDEX,
   LINE_NAME,
+  MAX_SOCKET_PATH,
   MODE,
   QEMU_DEVICE,
   SOCKET_PATH,
@@ -28,9 +29,6 @@ import {
   single,
   wholeList,
 } from "./schema.ts";
-
-/** Longest path of a unix socket. */
-const MAX_PATH = 107;
 
 const ACCESS = {
   mode: field("permission bits, in octal and quotes", single(MODE)),
@@ -110,11 +108,11 @@ export const KERNEL_CHIP = mapping("a mapping such as {}", {
 /** The control socket of an aggregator. */
 export const CONTROL = either(
   "a socket path, or a mapping with path, mode, owner or group",
-  single(absolutePath("an absolute socket path", MAX_PATH)),
+  single(absolutePath("an absolute socket path", MAX_SOCKET_PATH)),
   mapping("a control socket", {
     path: field(
       "path of the socket (beside the exposure's, with .control)",
-      single(absolutePath("an absolute socket path", MAX_PATH)),
+      single(absolutePath("an absolute socket path", MAX_SOCKET_PATH)),
     ),
     ...ACCESS,
   }),
@@ -133,7 +131,7 @@ function place(expected: string, kind: TextKind<string>, help: string) {
 
 const API_SOCKET = place(
   "a socket path",
-  absolutePath("an absolute socket path", MAX_PATH),
+  absolutePath("an absolute socket path", MAX_SOCKET_PATH),
   "path of the socket to listen at",
 );
 

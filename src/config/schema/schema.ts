@@ -1,6 +1,6 @@
 /**
- * Shapes of a configuration: they read nodes, report what is wrong with them,
- * and describe themselves as JSON Schema. The validator and
+ * Shapes of a configuration: they read nodes, report invalid ones, and describe
+ * themselves as JSON Schema.
  *
  * @module
  */
@@ -8,10 +8,7 @@ import type { ConfigPlace } from "../document/config_error.ts";
 import type { ConfigNode } from "../document/config_node.ts";
 import { nearest } from "../../text/nearest.ts";
 import type { Located, Problems } from "../document/problems.ts";
-import type { TextKind } from "../values/values.ts";
-
-/** A JSON Schema, or a part of one. */
-export type JsonSchema = { readonly [key: string]: unknown };
+import { type JsonSchema, readValue, type TextKind } from "../values/values.ts";
 
 /** Shape of a node that means a `T`. */
 export interface Shape<T> {
@@ -43,14 +40,7 @@ export function single<T>(kind: TextKind<T>): Shape<T> {
     expected: kind.expected,
     read(node, problems) {
       if (node.kind !== "text") return mismatch(shape, node, problems);
-      const reading = kind.read(node.text);
-      if ("value" in reading) return reading.value;
-      problems.add(
-        node.place,
-        `"${node.text}" ${reading.problem}`,
-        reading.hint,
-      );
-      return undefined;
+      return readValue(kind, node.text, problems.at(node.place));
     },
     schema: () => kind.schema,
   };
@@ -127,14 +117,7 @@ export function named<T>(
         problems.add(node.place, `expected ${expected}, found none`);
       }
       return entries.flatMap((entry) => {
-        const reading = key.read(entry.key);
-        if ("problem" in reading) {
-          problems.add(
-            entry.place,
-            `"${entry.key}" ${reading.problem}`,
-            reading.hint,
-          );
-        }
+        readValue(key, entry.key, problems.at(entry.place));
         const read = value.read(entry.node, problems);
         return read === undefined ? [] : [{
           key: entry.key,

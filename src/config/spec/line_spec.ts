@@ -29,7 +29,7 @@ import {
   unescapeWord as unescape,
 } from "./line_word.ts";
 import { nearest } from "../../text/nearest.ts";
-import { parseValue } from "../values/values.ts";
+import { LINE_NAME, parseValue, readValue } from "../values/values.ts";
 import {
   completeRules,
   contradictionsOf,
@@ -130,7 +130,9 @@ export function linesOf(
     );
     const name = names?.[index] ??
       nameOf(source, values.as, index, sources.length, simCount);
-    if (name !== undefined && name !== values.as) checkName(name, report);
+    if (name !== undefined && name !== values.as) {
+      readValue(LINE_NAME, name, report);
+    }
     return {
       ...written,
       origin,
@@ -146,11 +148,6 @@ function abbreviated(spec: string): string {
   return spec.length > MAX_ORIGIN_LENGTH
     ? `${spec.slice(0, MAX_ORIGIN_LENGTH - 1)}…`
     : spec;
-}
-
-function checkName(name: string, report: Report): void {
-  const reading = RULES.as.kind.read(name);
-  if ("problem" in reading) report(`"${name}" ${reading.problem}`);
 }
 
 function nameOf(
@@ -379,9 +376,8 @@ function readOptions(items: readonly string[], report: Report): RuleValues {
       continue;
     }
     const text = unescape(item.slice(equals + 1));
-    const reading = kind.read(text);
-    if ("value" in reading) values[key] = reading.value;
-    else report(`${key}=${text} ${reading.problem}`, reading.hint);
+    const value = readValue(kind, text, report, `${key}=${text}`);
+    if (value !== undefined) values[key] = value;
   }
   return values;
 }

@@ -17,13 +17,16 @@ export type Reading<T> =
   /** `problem` follows the text: `is no period`. */
   | { problem: string; hint: string };
 
+/** A JSON Schema, or a part of one. */
+export type JsonSchema = { readonly [key: string]: unknown };
+
 /** A kind of single value: how it is read, and how editors check it. */
 export interface TextKind<T> {
   /** Expected text, after "expected": `a period such as 5ms`. */
   readonly expected: string;
   readonly read: (text: string) => Reading<T>;
   /** A JSON Schema of the values as an editor's YAML parser sees them. */
-  readonly schema: Readonly<Record<string, unknown>>;
+  readonly schema: JsonSchema;
 }
 
 const VALUES: Readonly<Record<string, Value>> = {
@@ -264,13 +267,13 @@ export function absolutePath(
   };
 }
 
-/** Longest path of a unix socket, less what its control socket adds. */
-const MAX_SOCKET_PATH = 107 - controlPathOf("").length;
+/** Longest path of a unix socket: `sun_path` without its NUL. */
+export const MAX_SOCKET_PATH = 107;
 
 /** The path of a unix socket, beside which a control socket has its place. */
 export const SOCKET_PATH: TextKind<string> = absolutePath(
   "an absolute socket path",
-  MAX_SOCKET_PATH,
+  MAX_SOCKET_PATH - controlPathOf("").length,
 );
 
 /**
@@ -287,11 +290,17 @@ export const QEMU_DEVICE: TextKind<string> = {
   schema: { type: "string", pattern: "^[\\x21-\\x7e]+$" },
 };
 
+/** Controller where none is named: most boards have it. */
+export const DEFAULT_QEMU_DEVICE = "pl061";
+
 /** GPIO adapters on USB. */
 export type UsbDeviceName = "ljca" | "cp2112";
 
 /** Model of a GPIO adapter on USB. */
 export const USB_DEVICE: TextKind<UsbDeviceName> = choice("ljca", "cp2112");
+
+/** USB adapter where none is named: it has the most lines. */
+export const DEFAULT_USB_DEVICE: UsbDeviceName = "ljca";
 
 /** Which of several devices of one type. */
 export const DEVICE_INDEX: TextKind<number> = wholeNumber(
@@ -310,16 +319,18 @@ export const PIN_NUMBER: TextKind<number> = wholeNumber(
 /**
  * Reads a value and reports it if it is invalid.
  *
+ * @param shown Words for it in the report.
  * @returns undefined if it is.
  */
 export function readValue<T>(
   kind: TextKind<T>,
   text: string,
   report: Report,
+  shown: string = JSON.stringify(text),
 ): T | undefined {
   const reading = kind.read(text);
   if ("value" in reading) return reading.value;
-  report(`${JSON.stringify(text)} ${reading.problem}`, reading.hint);
+  report(`${shown} ${reading.problem}`, reading.hint);
   return undefined;
 }
 

@@ -4,11 +4,7 @@
  *
  * @module
  */
-import {
-  type CREATE_REQUEST,
-  USUAL_DEVICE,
-  USUAL_USB_DEVICE,
-} from "../../client/messages.ts";
+import type { CREATE_REQUEST } from "../../client/messages.ts";
 import type { Meaning } from "../../client/message_schema.ts";
 import {
   checkCard,
@@ -32,6 +28,8 @@ import type {
 import { allowedDirectoryOf } from "../../config/values/allowed_directory.ts";
 import {
   CHIP_NAME,
+  DEFAULT_QEMU_DEVICE,
+  DEFAULT_USB_DEVICE,
   readValue,
   type UsbDeviceName,
 } from "../../config/values/values.ts";
@@ -88,7 +86,7 @@ export function exposureOf(
   }
   if (usbredir !== undefined) {
     checkUsb(lines.length, problems.at({ path: "usbredir" }));
-    const { device = USUAL_USB_DEVICE, connect, ...access } = usbredir;
+    const { device = DEFAULT_USB_DEVICE, connect, ...access } = usbredir;
     return {
       usbredir: connect === undefined
         ? { device, ...made(access) }
@@ -118,7 +116,7 @@ function connectionOf(
 }
 
 function pinsOf(
-  { qtest, qmp, device = USUAL_DEVICE, index, pins }: PinsMeaning,
+  { qtest, qmp, device = DEFAULT_QEMU_DEVICE, index, pins }: PinsMeaning,
   lines: readonly LineSpecification[],
   allowed: readonly string[],
   problems: Problems,

@@ -5,7 +5,7 @@
  * @module
  */
 import { ANSWERS, MESSAGES, PULL_REQUEST } from "../../client/messages.ts";
-import type { JsonSchema } from "../../client/message_schema.ts";
+import type { JsonSchema } from "../../config/values/values.ts";
 
 const text = { type: "string" } as const;
 const reference = (name: keyof typeof MESSAGES) => ({
