@@ -10,6 +10,7 @@ import { type FileKind, fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { TimeLimit } from "../async/wait.ts";
+import { socketSuggestion } from "./similar_socket.ts";
 
 /**
  * Longest answer, and longest line of a stream: ten times what a large service
@@ -176,7 +177,7 @@ function unreachable(
   const why = kind !== undefined && kind !== "socket"
     ? `it is a ${kind}, not a socket`
     : isOsError(error, "ENOENT")
-    ? "no service has its control API there"
+    ? `no service has its control API there${socketSuggestion(socketPath)}`
     : isOsError(error, "ECONNREFUSED")
     ? "its service has ended"
     : isOsError(error, "EACCES", "EPERM")

@@ -9,6 +9,7 @@ import type {
   QemuPinsState,
   UsbredirState,
 } from "../../client/protocol.ts";
+import { socketSuggestion } from "../../client/similar_socket.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
@@ -140,8 +141,9 @@ function socketAt(target: string): VmSocket {
   if (kind !== "socket") {
     throw new Error(
       kind === undefined
-        ? `Cannot attach ${path}: there is no such socket; is its service ` +
-          "running?"
+        ? `Cannot attach ${path}: there is no such socket${
+          socketSuggestion(path) || "; is its service running?"
+        }`
         : `Cannot attach ${path}: it is a ${kind}, not a socket`,
     );
   }

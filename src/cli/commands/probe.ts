@@ -28,6 +28,7 @@ import {
   protocolFeatureNames,
 } from "../../vhost_frontend/features.ts";
 import { Frontend } from "../../vhost_frontend/frontend.ts";
+import { socketSuggestion } from "../../client/similar_socket.ts";
 import {
   printable,
   printableBlock,
@@ -82,7 +83,9 @@ function open(given: ProbeArguments): Frontend {
         { cause },
       );
     }
-    throw cause;
+    const suggestion = socketSuggestion(socket);
+    if (!(cause instanceof ConnectionError) || suggestion === "") throw cause;
+    throw new ConnectionError(`${cause.message}${suggestion}`, { cause });
   }
 }
 

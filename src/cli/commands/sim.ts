@@ -8,13 +8,18 @@ import { isOsError } from "../../../ffi/os_error.ts";
 import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
+import { similarSocket } from "../../client/similar_socket.ts";
 import { serviceDirectories } from "../../client/services.ts";
-import { controlPathsByName } from "../../service/control/control_names.ts";
+import {
+  controlledNames,
+  controlPathsByName,
+} from "../../service/control/control_names.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
 import { readArguments } from "../arguments/arguments.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
+import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Runs the command. */
@@ -51,7 +56,7 @@ function connect(socket: string): ControlClient {
   } catch (error) {
     if (!isOsError(error)) throw error;
     const why = isOsError(error, "ENOENT")
-      ? "is a gpioagg serve running with this --socket-path or --name?"
+      ? absentText(socket)
       : isOsError(error, "ECONNREFUSED")
       ? "its gpioagg serve has ended"
       : isOsError(error, "EACCES", "EPERM")
@@ -84,6 +89,21 @@ function controlPath(socket: string): string {
     ...serviceDirectories().map((directory) => `${directory}/${file}`),
   ];
   return places.find((path) => fileStatus(path) !== undefined) ?? places[0]!;
+}
+
+/** Returns what may be meant instead of a control socket that is not there. */
+function absentText(socket: string): string {
+  const isPath = socket.includes("/");
+  if (isPath && fileStatus(socket)?.kind === "socket") {
+    return `${socket} is another socket, not a vhost-user socket of a ` +
+      "gpioagg serve (gpioagg list --api takes that of a control API)";
+  }
+  const near = isPath
+    ? similarSocket(socket)
+    : nearest(socket, controlledNames(serviceDirectories()));
+  return near === undefined
+    ? "is a gpioagg serve running with this --socket-path or --name?"
+    : `did you mean ${near}?`;
 }
 
 /** Returns other meanings of a name without a service. */

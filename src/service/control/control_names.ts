@@ -5,7 +5,7 @@
  * @module
  */
 import { makeLinkAt } from "../../../ffi/directory.ts";
-import { statusAt } from "../../../ffi/files.ts";
+import { fileStatus, listDirectory, statusAt } from "../../../ffi/files.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import {
@@ -51,6 +51,35 @@ export function controlPathsByName(name: string): string[] {
       }/${file}`,
     ]),
   ];
+}
+
+/** Ends of a name's link, and of a control socket beside a VMM's. */
+const CONTROL_FILE = /^(.+?)(?:\.sock)?\.control$/;
+
+/**
+ * Returns the names of aggregators whose control sockets are there.
+ *
+ * @param directories Further directories in which services have sockets.
+ */
+export function controlledNames(directories: readonly string[]): string[] {
+  const places = new Set([
+    `${runtimeDirectory()}/gpioagg`,
+    `${MACHINE_RUNTIME_DIRECTORY}/gpioagg`,
+    `${MACHINE_RUNTIME_DIRECTORY}/gpioagg/vm`,
+    ...directories,
+  ]);
+  return [...places].flatMap((place) => {
+    try {
+      return listDirectory(place)
+        .filter((file) => fileStatus(`${place}/${file}`) !== undefined)
+        .flatMap((file) => CONTROL_FILE.exec(file)?.[1] ?? [])
+        .map(decodeURIComponent);
+    } catch (error) {
+      // Not there, another user's, or with files that are not ours.
+      if (!isOsError(error) && !(error instanceof URIError)) throw error;
+      return [];
+    }
+  });
 }
 
 /** A name that leads to a control socket while this object lives. */

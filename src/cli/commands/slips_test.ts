@@ -1,0 +1,74 @@
+/** Slips in names and paths of sockets: what was probably meant is said. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { listenUnix } from "../../../ffi/unix_socket.ts";
+import { gpioagg } from "../../../tests/doubles/program/captured.ts";
+import { ControlName } from "../../service/control/control_names.ts";
+
+/** Sockets of a service that answers nothing, below a runtime directory. */
+function rig() {
+  const stack = new DisposableStack();
+  const path = stack.adopt(
+    Deno.makeTempDirSync(),
+    (path) => Deno.removeSync(path, { recursive: true }),
+  );
+  const before = Deno.env.get("XDG_RUNTIME_DIR");
+  Deno.env.set("XDG_RUNTIME_DIR", path);
+  stack.defer(() =>
+    before === undefined
+      ? Deno.env.delete("XDG_RUNTIME_DIR")
+      : Deno.env.set("XDG_RUNTIME_DIR", before)
+  );
+  for (const name of ["press.sock", "press.sock.control", "main-api.sock"]) {
+    stack.use(listenUnix(`${path}/${name}`));
+  }
+  stack.use(ControlName.publish("press", `${path}/press.sock.control`)!);
+  return { path, [Symbol.dispose]: () => stack.dispose() };
+}
+
+async function refused(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await gpioagg(args);
+  assertEquals([code, stdout], [1, ""], args.join(" "));
+  return stderr;
+}
+
+Deno.test("sim knows the name or path that was probably meant", async () => {
+  using it = rig();
+  for (
+    const [slip, meant] of [
+      ["pres", "press"],
+      ["PRESS", "press"],
+      [`${it.path}/pres.sock`, `${it.path}/press.sock`],
+    ] as const
+  ) assertStringIncludes(await refused("sim", slip), `did you mean ${meant}?`);
+  const none = await refused("sim", "somewhere-else");
+  assertEquals(none.includes("did you mean"), false, none);
+});
+
+Deno.test("sim says so if a socket is another one", async () => {
+  using it = rig();
+  assertStringIncludes(
+    await refused("sim", `${it.path}/main-api.sock`),
+    "main-api.sock is another socket, not a vhost-user socket",
+  );
+});
+
+Deno.test("paths of sockets that are not there are followed by similar ones", async () => {
+  using it = rig();
+  const [api, vmm] = [`${it.path}/mian-api.sock`, `${it.path}/press.sok`];
+  for (
+    const [command, meant] of [
+      [["list", "--api", api], "main-api.sock"],
+      [["show", "press", "--api", api], "main-api.sock"],
+      [["remove", "press", "--api", api], "main-api.sock"],
+      [["reload", "--api", api], "main-api.sock"],
+      [["create", "a", "--line", "sim/1", "--api", api], "main-api.sock"],
+      [["probe", vmm], "press.sock"],
+      [["run", "--attach", vmm, "--", "true", "{socket}"], "press.sock"],
+    ] as const
+  ) {
+    assertStringIncludes(
+      await refused(...command),
+      `did you mean ${it.path}/${meant}?`,
+    );
+  }
+});

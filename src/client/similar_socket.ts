@@ -1,0 +1,47 @@
+/**
+ * Suggestions for paths of sockets that are not there.
+ *
+ * @module
+ */
+import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import { nearest } from "../text/nearest.ts";
+
+/**
+ * Returns the socket of the same directory whose name `path` is most likely a
+ * slip of; undefined if there is none.
+ */
+export function similarSocket(path: string): string | undefined {
+  const slash = path.lastIndexOf("/") + 1;
+  const directory = path.slice(0, slash);
+  const sockets = entriesOf(directory || ".").filter((entry) =>
+    isSocket(directory + entry)
+  );
+  if (isSocket(path)) return undefined;
+  const near = nearest(path.slice(slash), sockets);
+  return near === undefined ? undefined : directory + near;
+}
+
+/** Returns the suggestion to add to a message; empty if there is none. */
+export function socketSuggestion(path: string): string {
+  const similar = similarSocket(path);
+  return similar === undefined ? "" : `; did you mean ${similar}?`;
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return listDirectory(directory);
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    return [];
+  }
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return fileStatus(path)?.kind === "socket";
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    return false;
+  }
+}
