@@ -9,7 +9,7 @@ import {
   readValue,
   type TextKind,
 } from "../config/values/values.ts";
-import { describe, suggestedKey } from "../text/arguments.ts";
+import { describe, keyHint, suggestedKey } from "../text/arguments.ts";
 
 /** A problem of a message. */
 export interface Finding {
@@ -411,14 +411,11 @@ function reportKey(
   { mistaken = {} }: ObjectOptions,
   report: ReportFinding,
 ): void {
-  const near = suggestedKey(key, names, mistaken);
   report({
     path,
     key,
     problem: `unknown key ${JSON.stringify(key)}`,
-    hint: near === undefined
-      ? `The keys are ${names.join(", ")}`
-      : `Did you mean ${near}?`,
+    hint: keyHint(suggestedKey(key, names, mistaken), names),
   });
 }
 

@@ -8,6 +8,7 @@ import {
   requireKeys,
   requireObject,
   requireSignal,
+  unknownKeyText,
 } from "../text/arguments.ts";
 import type { AnySchema } from "./message_schema.ts";
 import { CREATE_REQUEST, PULL_REQUEST } from "./messages.ts";
@@ -31,13 +32,9 @@ function requireMessage(what: string, value: unknown, schema: AnySchema): void {
     throw new TypeError(
       key === undefined
         ? `${path} ${problem}`
-        : `Unknown key "${key}" in ${path}: ${lowerFirst(hint)}`,
+        : unknownKeyText(key, path, hint),
     );
   });
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /**

@@ -136,7 +136,7 @@ export function parseChipIdentity(
     identity[property] = value;
   }
   return isIdentity(identity) ? { identity } : {
-    problem: `"${text}" says only how many lines the chip has`,
+    problem: `"${text}" has no key other than lines`,
     hint: "Add what it is known by, such as label: or usb-serial:",
   };
 }

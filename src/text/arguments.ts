@@ -68,14 +68,20 @@ export function requireKeys(
   requireObject(what, value);
   for (const key of Object.keys(value)) {
     if (known.includes(key)) continue;
-    const near = suggestedKey(key, known, meant);
-    throw new TypeError(
-      `Unknown key "${key}" in ${what}: ` +
-        (near === undefined
-          ? `the keys are ${known.join(", ")}`
-          : `did you mean ${near}?`),
-    );
+    const hint = keyHint(suggestedKey(key, known, meant), known);
+    throw new TypeError(unknownKeyText(key, what, hint));
   }
+}
+
+/** Returns the message of a program's unknown key, with its hint. */
+export function unknownKeyText(
+  key: string,
+  what: string,
+  hint: string,
+): string {
+  return `Unknown key "${key}" in ${what}: ${hint.charAt(0).toLowerCase()}${
+    hint.slice(1)
+  }`;
 }
 
 /** Case, dashes and underscores do not tell keys apart for a reader. */
@@ -92,12 +98,27 @@ function plain(key: string): string {
 export function suggestedKey(
   key: string,
   known: readonly string[],
-  meant: Readonly<Record<string, string>>,
+  meant: Readonly<Record<string, string>> = {},
 ): string | undefined {
   const wanted = plain(key);
   return known.find((each) => plain(each) === wanted) ??
     Object.entries(meant).find(([each]) => plain(each) === wanted)?.[1] ??
     nearest(key, known);
+}
+
+/**
+ * Returns the hint for an unknown key.
+ *
+ * @param suggestion Key that was probably meant, if any.
+ * @param known All keys that have a meaning.
+ */
+export function keyHint(
+  suggestion: string | undefined,
+  known: readonly string[],
+): string {
+  return suggestion === undefined
+    ? `The keys are ${known.join(", ")}`
+    : `Did you mean ${suggestion}?`;
 }
 
 /**

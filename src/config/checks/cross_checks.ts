@@ -114,7 +114,7 @@ class Names {
     if (readings.length === 0) {
       this.#problems.add(
         place,
-        `"${text}" does not say of which aggregator`,
+        `"${text}" names no aggregator`,
         "Write AGGREGATOR.LINE",
       );
       return undefined;
@@ -328,7 +328,7 @@ function reportCycle(
     valuePlace(first, first.line.source.kind),
     cycle.length === 1
       ? "refers to itself"
-      : `goes round in a circle: ${titles.join(" -> ")}`,
+      : `is part of a cycle: ${titles.join(" -> ")}`,
     "Some line of it must be driven by a guest or a chip",
   );
 }
@@ -363,7 +363,7 @@ function readInterlock(
     if (found === undefined) continue;
     const { reference, written } = found;
     if (members.has(written)) {
-      problems.add(place, `"${value}" stands here twice`);
+      problems.add(place, `"${value}" is listed twice`);
     } else if (written.isSound && written.line.direction === "input") {
       problems.add(
         place,

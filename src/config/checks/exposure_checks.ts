@@ -67,7 +67,7 @@ function checkEndpoints(
       problems.add(
         endpoint.place,
         `${endpoint.at} is ${other.what} already`,
-        `That one stands ${where(other.place)}; each socket serves one`,
+        `That one is ${where(other.place)}; each socket serves one`,
       );
     }
   };

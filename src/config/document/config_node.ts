@@ -283,7 +283,7 @@ export class ConfigNode {
             path: pathOf(this.place.path, key),
           },
           `the key "${key}" is given twice`,
-          `It stands in line ${index.at(first.keyOffset).line} already`,
+          `The first one is in line ${index.at(first.keyOffset).line} already`,
         );
       }
       positions.set(key, entry);

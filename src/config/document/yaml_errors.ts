@@ -74,7 +74,7 @@ const FAULTS: readonly (readonly [RegExp, string, string?])[] = [
   ],
   [
     /unidentified alias/,
-    "an alias (*NAME) of which there is no anchor (&NAME)",
+    "an alias (*NAME) without an anchor (&NAME)",
     "Quote a value that begins with *",
   ],
   [

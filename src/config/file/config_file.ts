@@ -65,8 +65,9 @@ function read(text: string, file: string): ConfigResult {
   const root = ConfigNode.parse(text, file, problems);
   const reading = root && FILE.read(root, problems);
   if (reading === undefined) return { errors: problems.sorted() };
-  const { values, keys, meant, place } = reading;
-  if (!["aggregators", "api"].some((key) => keys.has(key) || meant.has(key))) {
+  const { values, keys, suggestedKeys, place } = reading;
+  const given = [...keys.keys(), ...suggestedKeys];
+  if (!given.includes("aggregators") && !given.includes("api")) {
     problems.add(
       place,
       'the key "aggregators" is missing',
@@ -155,7 +156,7 @@ function readAggregator(
   if (isKernelChip && keys.has("defaults")) {
     problems.add(
       keys.get("defaults")!,
-      "the kernel's aggregator knows no rules, so no defaults",
+      "a kernel chip has no rules, and so no defaults",
       "Present this aggregator by vhost-user instead, or leave them out",
     );
   }
@@ -292,7 +293,7 @@ function readSources(
   if (origin === undefined) {
     problems.add(
       place,
-      "does not say where the line comes from",
+      "has no source",
       `Add one of ${ORIGIN_KEYS.join(", ")}`,
     );
     return undefined;
@@ -302,8 +303,8 @@ function readSources(
     if (origin === "chip" && other === "line") continue;
     problems.add(
       keys.get(other)!,
-      `"${origin}" says already where the line comes from`,
-      "Leave one of the two out",
+      `"${origin}" already gives the source of the line`,
+      "Omit one of the two",
     );
   }
   return origin === "chip"
@@ -321,7 +322,7 @@ function readChipLines(
   if (which === undefined) {
     problems.add(
       keys.get("chip")!,
-      "does not say which line of the chip",
+      "does not name a line of the chip",
       `Add one of ${LINE_OF_CHIP_KEYS.join(", ")}`,
     );
     return undefined;
@@ -329,8 +330,8 @@ function readChipLines(
   for (const other of others) {
     problems.add(
       keys.get(other)!,
-      `"${which}" says already which line of the chip`,
-      "Leave one of the two out",
+      `"${which}" already gives the line of the chip`,
+      "Omit one of the two",
     );
   }
   const reading = values.chip?.value;
@@ -359,7 +360,7 @@ function readOther(
     problems.add(
       keys.get(key)!,
       `"${key}" needs a chip, but there is "${origin}"`,
-      "Leave one of the two out",
+      "Omit one of the two",
     );
   }
   const located = values[origin];

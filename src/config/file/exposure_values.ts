@@ -36,16 +36,16 @@ import type {
 /** Reads how an aggregator is presented. */
 export function readExposure(
   name: string,
-  { place, values, keys, meant }: AggregatorReading,
+  { place, values, keys, suggestedKeys }: AggregatorReading,
   lines: readonly WrittenLine[],
   isComplete: boolean,
   problems: Problems,
 ): Pick<WrittenAggregator, "exposure" | "places"> {
-  const given = [...keys.keys(), ...meant];
+  const given = [...keys.keys(), ...suggestedKeys];
   if (!given.some((key) => EXPOSURE_NAMES.includes(key))) {
     problems.add(
       place,
-      `${name} is presented nowhere`,
+      `${name} has no exposure`,
       `Add one of ${EXPOSURE_NAMES.join(", ")}: for instance ` +
         `vhost-user: /run/gpioagg/${name}.sock`,
     );
@@ -87,14 +87,14 @@ function readVhostUser(
       if (!keys.has(key)) continue;
       problems.add(
         keys.get(key)!,
-        `"${key}" makes no sense with fd`,
+        `"${key}" cannot be combined with fd`,
         "An fd is a socket that exists already",
       );
     }
   } else if (!keys.has("socket")) {
     problems.add(
       place,
-      "says neither socket nor fd",
+      "has neither socket nor fd",
       "Write socket: and a path, or fd: and a number",
     );
   }
@@ -126,7 +126,7 @@ function readUsbredir(
   if (!keys.has("socket") && !keys.has("connect")) {
     problems.add(
       place,
-      "says neither socket nor connect",
+      "has neither socket nor connect",
       "Write socket: and a path to listen at, or connect: and the path of " +
         "QEMU's own socket",
     );
@@ -136,7 +136,7 @@ function readUsbredir(
       if (!keys.has(key)) continue;
       problems.add(
         keys.get(key)!,
-        `"${key}" makes no sense with connect`,
+        `"${key}" cannot be combined with connect`,
         "QEMU makes that socket",
       );
     }
@@ -223,7 +223,7 @@ export function readApi(
   if (!keys.has("socket") && !keys.has("look")) {
     problems.add(
       place,
-      "says neither socket nor look",
+      "has neither socket nor look",
       "Write socket: and a path, for instance /run/gpioagg/api.sock",
     );
   }

@@ -33,7 +33,7 @@ const TEXTS: readonly Malformed[] = [
   ],
   ["aggregators:\n»\ta: 1\n", ": a tab in the indentation"],
   ["aggregators:\n  a:\n  »\tlines: 1\n", ": a tab in the indentation"],
-  ["aggregators: *absent»\n", ": an alias (*NAME) of which there is no anchor"],
+  ["aggregators: *absent»\n", ": an alias (*NAME) without an anchor"],
   [
     "aggregators: !!float 1»\n",
     ": a tag (!NAME) that a configuration does not",
@@ -85,7 +85,7 @@ const TOP: readonly Malformed[] = [
   a: { vhost-user: /run/a.sock, lines: [sim/1] }
   »a: { vhost-user: /run/b.sock, lines: [sim/1] }
 `,
-    `aggregators.a: the key "a" is given twice | It stands in line 2`,
+    `aggregators.a: the key "a" is given twice | The first one is in line 2`,
   ],
   [
     `»interlock: []
@@ -97,7 +97,7 @@ aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
     `»"colour": red
 aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
 `,
-    `colour: unknown key "colour" | The keys here are aggregators, defaults`,
+    `colour: unknown key "colour" | The keys are aggregators, defaults`,
   ],
   [
     `defaults: »[]
@@ -145,7 +145,7 @@ aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
 ];
 
 const EXPOSURES: readonly Malformed[] = [
-  ["»lines: [sim/1]", "aggregators.a: a is presented nowhere"],
+  ["»lines: [sim/1]", "aggregators.a: a has no exposure"],
   ["»vhost-user: /run/a.sock", `aggregators.a: the key "lines" is missing`],
   [
     "»vhost_user: /run/a.sock\nlines: [sim/1]",
@@ -167,11 +167,11 @@ const EXPOSURES: readonly Malformed[] = [
   ["»vhost-user:\nlines: [sim/1]", "aggregators.a.vhost-user: found nothing"],
   [
     "vhost-user: »{}\nlines: [sim/1]",
-    "aggregators.a.vhost-user: says neither socket nor fd",
+    "aggregators.a.vhost-user: has neither socket nor fd",
   ],
   [
     `vhost-user: »{ mode: "0660" }\nlines: [sim/1]`,
-    "aggregators.a.vhost-user: says neither socket nor fd",
+    "aggregators.a.vhost-user: has neither socket nor fd",
   ],
   [
     `vhost-user: { »path: /run/a.sock, socket: /run/a.sock }\nlines: [sim/1]`,
@@ -208,8 +208,8 @@ const EXPOSURES: readonly Malformed[] = [
   [
     `vhost-user: { fd: 3, »socket: /run/a.sock, »mode: "0600" }
 lines: [sim/1]`,
-    `aggregators.a.vhost-user.socket: makes no sense with fd`,
-    `aggregators.a.vhost-user.mode: makes no sense with fd`,
+    `aggregators.a.vhost-user.socket: cannot be combined with fd`,
+    `aggregators.a.vhost-user.mode: cannot be combined with fd`,
   ],
   [
     "vhost-user: /run/a.sock\nlines: »[]",
@@ -276,11 +276,11 @@ const OTHERS: readonly Malformed[] = [
   ["usbredir: »[]\nlines: [sim/1]", "aggregators.a.usbredir: found a list"],
   [
     "usbredir: »{ device: ljca }\nlines: [sim/1]",
-    "aggregators.a.usbredir: says neither socket nor connect",
+    "aggregators.a.usbredir: has neither socket nor connect",
   ],
   [
     "usbredir: { connect: /run/q, »mode: '0660' }\nlines: [sim/1]",
-    `aggregators.a.usbredir.mode: "mode" makes no sense with connect`,
+    `aggregators.a.usbredir.mode: "mode" cannot be combined with connect`,
   ],
   [
     "usbredir: { socket: /run/c.sock, device: »ftdi }\nlines: [sim/1]",
@@ -354,7 +354,7 @@ const OTHERS: readonly Malformed[] = [
   ],
   [
     "kernel-chip: {}\n»defaults: { bias: pull-up }\nlines: [chip0/1]",
-    "aggregators.a.defaults: knows no rules",
+    "aggregators.a.defaults: has no rules",
   ],
   [
     "»kernel-chip: {}\nlines: [chip0/0-512]",
@@ -451,10 +451,10 @@ const SIM = "aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }\n";
 
 const API: readonly Malformed[] = [
   [`${SIM}api: »/run/api.sock\n`, `api: found "/run/api.sock"`],
-  [`${SIM}api: »{}\n`, "api: says neither socket nor look"],
+  [`${SIM}api: »{}\n`, "api: has neither socket nor look"],
   [
     `${SIM}api: »{ sockets: /run/vms }\n`,
-    "api: says neither socket nor look",
+    "api: has neither socket nor look",
   ],
   [`${SIM}api: { socket: »api.sock }\n`, "api.socket: absolute socket path"],
   [`${SIM}api: { socket: »[] }\n`, "api.socket: found a list"],

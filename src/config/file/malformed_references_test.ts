@@ -102,18 +102,18 @@ const CYCLES: readonly Malformed[] = [
   ],
   [
     twoAggregators(["{ wire: »b.Y, as: X }"], ["{ wire: a.X, as: Y }"]),
-    `${A}[0].wire: goes round in a circle: X -> Y -> X`,
+    `${A}[0].wire: is part of a cycle: X -> Y -> X`,
   ],
   [
     twoAggregators(["{ copy: »b.Y, as: X }"], ["{ invert: a.X, as: Y }"]),
-    `${A}[0].copy: goes round in a circle: X -> Y -> X`,
+    `${A}[0].copy: is part of a cycle: X -> Y -> X`,
   ],
   [
     twoAggregators(
       ["{ copy: Y, as: X }", "{ copy: »Z, as: Y }", "{ copy: Y, as: Z }"],
       ["sim/1"],
     ),
-    `${A}[1].copy: goes round in a circle: Y -> Z -> Y`,
+    `${A}[1].copy: is part of a cycle: Y -> Z -> Y`,
   ],
   [
     twoAggregators(
@@ -239,7 +239,7 @@ const INTERLOCKS: readonly Malformed[] = [
   ],
   [
     "[{ exclusive: [a.UP, »DOWN] }]",
-    `interlocks[0].exclusive[1]: does not say of which aggregator`,
+    `interlocks[0].exclusive[1]: names no aggregator`,
   ],
   [
     "[{ exclusive: [a.UP, »c.DOWN] }]",
@@ -251,7 +251,7 @@ const INTERLOCKS: readonly Malformed[] = [
   ],
   [
     "[{ exclusive: [a.UP, b.UP, »a.UP] }]",
-    `interlocks[0].exclusive[2]: stands here twice`,
+    `interlocks[0].exclusive[2]: is listed twice`,
   ],
   [
     "[{ exclusive: [a.UP, »a.IN] }]",
@@ -402,7 +402,7 @@ const INDEPENDENT: readonly Malformed[] = [
       ],
     ),
     `${A}[0].shared: neither true nor false`,
-    `${B}[1].safe: is no value`,
+    `${B}[1].safe: is not a valid value`,
   ],
   [
     `»defalts: {}
@@ -415,8 +415,8 @@ aggregators:
 `,
     `defalts: Did you mean defaults?`,
     `aggregators.a.vhostuser: Did you mean vhost-user?`,
-    `${A}[0]: is no number of simulated lines`,
-    `${A}[1].const: "sim" says already`,
+    `${A}[0]: is not a valid number of simulated lines`,
+    `${A}[1].const: "sim" already gives the source`,
   ],
 ];
 

@@ -108,7 +108,7 @@ function checkChain(
   let at: Follower | undefined = start;
   while (at !== undefined) {
     if (at === start && chain.length > 0) {
-      throw problemOf(start, `goes round in a circle: ${shown(chain)}`);
+      throw problemOf(start, `is part of a cycle: ${shown(chain)}`);
     }
     chain.push(at);
     if (chain.length > MAX_FOLLOWED_LINES) {

@@ -95,13 +95,16 @@ const CHIP_TEXT: TextKind<ChipReading> = {
   expected: "a chip's name, number, path or label",
   read: (text) => {
     if (text === "") {
-      return { problem: "is no chip", hint: "Give its name or label" };
+      return { problem: "is not a valid chip", hint: "Give its name or label" };
     }
     const parsed = parseChipIdentity(text);
     if (parsed === undefined) return { value: { chip: text } };
     return "identity" in parsed
       ? { value: { chip: text, identity: parsed.identity } }
-      : { problem: `is no chip: ${parsed.problem}`, hint: parsed.hint };
+      : {
+        problem: `is not a valid chip: ${parsed.problem}`,
+        hint: parsed.hint,
+      };
   },
   schema: { type: ["string", "integer"] },
 };
@@ -148,9 +151,7 @@ const CHIP_IDENTITY: Shape<ChipReading> = {
       if (known === fields.keys.size) {
         problems.add(
           node.place,
-          known === 0
-            ? "says nothing about the chip"
-            : "says only how many lines the chip has",
+          known === 0 ? "has no key" : "has no key other than lines",
           "Add what it is known by, such as label or usb-serial",
         );
       }
@@ -179,7 +180,7 @@ const OFFSETS: Shape<number[]> = {
       return undefined;
     }
     if (texts.length === 0) {
-      problems.add(node.place, "names no offset", `Write ${OFFSETS.expected}`);
+      problems.add(node.place, "has no offset", `Write ${OFFSETS.expected}`);
       return undefined;
     }
     const before = problems.count;

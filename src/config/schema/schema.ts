@@ -6,7 +6,7 @@
  */
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { ConfigNode } from "../document/config_node.ts";
-import { nearest } from "../../text/nearest.ts";
+import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import type { Located, Problems } from "../document/problems.ts";
 import { type JsonSchema, readValue, type TextKind } from "../values/values.ts";
 
@@ -162,8 +162,8 @@ export interface Fields<F> {
   readonly values: { readonly [K in keyof F]?: Located<FieldValue<F[K]>> };
   /** Places of the keys that were given, understood or not. */
   readonly keys: ReadonlyMap<string, ConfigPlace>;
-  /** Keys that were likely meant by others that are none. */
-  readonly meant: ReadonlySet<string>;
+  /** Known keys that unknown ones were probably slips of. */
+  readonly suggestedKeys: ReadonlySet<string>;
 }
 
 type FieldValue<F> = F extends Field<infer T> ? T : never;
@@ -186,12 +186,13 @@ export function mapping<
         return mismatch(shape, node, problems);
       }
       const keys = new Map<string, ConfigPlace>();
-      const meant = new Set<string>();
+      const suggestedKeys = new Set<string>();
       const values: Record<string, Located<unknown>> = {};
       for (const entry of node.entries()) {
         keys.set(entry.key, entry.place);
         if (!Object.hasOwn(fields, entry.key)) {
-          meant.add(unknownKey(entry.key, entry.place, names, problems));
+          const key = unknownKey(entry.key, entry.place, names, problems);
+          if (key !== undefined) suggestedKeys.add(key);
           continue;
         }
         const value = fields[entry.key]!.shape.read(entry.node, problems);
@@ -199,14 +200,14 @@ export function mapping<
         values[entry.key] = { value, place: entry.node.place };
       }
       for (const name of required) {
-        if (keys.has(name) || meant.has(name)) continue;
+        if (keys.has(name) || suggestedKeys.has(name)) continue;
         problems.add(
           node.place,
           `the key "${name}" is missing`,
           `${name}: ${fields[name]!.help}`,
         );
       }
-      return { place: node.place, values, keys, meant } as Fields<F>;
+      return { place: node.place, values, keys, suggestedKeys } as Fields<F>;
     },
     schema: () => ({
       type: options.mayBeEmpty === true ? ["object", "null"] : "object",
@@ -224,22 +225,16 @@ export function mapping<
   return shape;
 }
 
-/** Reports a key that is none; returns the one that was meant, or "". */
+/** Reports an unknown key, and returns the one that was probably meant. */
 function unknownKey(
   key: string,
   place: ConfigPlace,
   names: readonly string[],
   problems: Problems,
-): string {
-  const near = nearest(key, names);
-  problems.add(
-    place,
-    `unknown key "${key}"`,
-    near === undefined
-      ? `The keys here are ${names.join(", ")}`
-      : `Did you mean ${near}?`,
-  );
-  return near ?? "";
+): string | undefined {
+  const suggestion = suggestedKey(key, names);
+  problems.add(place, `unknown key "${key}"`, keyHint(suggestion, names));
+  return suggestion;
 }
 
 /** A mapping whose keys mean something, such as pins; `pattern` is for editors. */

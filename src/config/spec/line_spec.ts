@@ -28,7 +28,7 @@ import {
   splitUnescaped,
   unescapeWord as unescape,
 } from "./line_word.ts";
-import { nearest } from "../../text/nearest.ts";
+import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { LINE_NAME, parseValue, readValue } from "../values/values.ts";
 import {
   completeRules,
@@ -192,7 +192,7 @@ function readSources(
   report: Report,
 ): SourceSpecification[] {
   if (head === "") {
-    report("names no line", `A SPEC is ${FORM}`);
+    report("has no line", `A SPEC is ${FORM}`);
     return [];
   }
   const virtual = VIRTUAL_HEAD.exec(head);
@@ -209,7 +209,7 @@ function readSources(
   }
   if (head === "sim" || head.startsWith("sim/")) {
     report(
-      `"${head}" does not say how many simulated lines`,
+      `"${head}" has no number of simulated lines`,
       "Simulated lines are asked for as sim/N, for instance sim/8; a line of " +
         "that name as CHIP/sim",
     );
@@ -260,14 +260,14 @@ function readVirtual(
     const value = parseValue(text ?? "");
     if (value !== undefined) return [{ kind, value }];
     report(
-      `"const${text === undefined ? "" : `/${text}`}" says no value`,
+      `"const${text === undefined ? "" : `/${text}`}" has no value`,
       "A constant line is const/0 or const/1",
     );
     return [];
   }
   if (text === undefined || text === "") {
     report(
-      `"${kind}" does not say which line`,
+      `"${kind}" does not name a line`,
       `Write ${kind}/LINE, or ${kind}/AGGREGATOR.LINE`,
     );
     return [];
@@ -291,7 +291,7 @@ function readSimulated(
     count > MAX_LINES
   ) {
     report(
-      `"${ranges.join(",")}" is no number of simulated lines`,
+      `"${ranges.join(",")}" is not a valid number of simulated lines`,
       `Simulated lines are asked for as sim/N with N from 1 to ${MAX_LINES}`,
     );
     return [];
@@ -331,9 +331,9 @@ export function readOffsets(
     if (!OFFSETS_ITEM.test(range) || last >= MAX_LINES || first > last) {
       report(
         !OFFSETS_ITEM.test(range)
-          ? `"${range}" is no offset and no range of offsets`
+          ? `"${range}" is not a valid offset or range of offsets`
           : first > last
-          ? `the range ${range} runs backwards`
+          ? `the range ${range} is in descending order`
           : `offset ${last} is out of range`,
         `Offsets are numbers and ranges such as 0-7,9, below ${MAX_LINES}`,
       );
@@ -394,11 +394,12 @@ function reportUnknownKey(key: string, item: string, report: Report): void {
     );
     return;
   }
-  const near = nearest(key, RULE_KEYS);
+  const suggestion = suggestedKey(key, RULE_KEYS);
+  const hint = keyHint(suggestion, RULE_KEYS);
   report(
     `unknown key "${key}"`,
-    near === undefined
-      ? `The keys are ${RULE_KEYS.join(", ")}; a comma in a name is written \\,`
-      : `Did you mean ${near}?`,
+    suggestion === undefined
+      ? `${hint}; a comma in a name is written \\,`
+      : hint,
   );
 }

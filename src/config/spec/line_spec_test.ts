@@ -26,7 +26,7 @@ Deno.test("parseLineSpec() reads a chip with offsets, ranges and rules", () => {
 
 Deno.test("parseLineSpec() takes everything else as a line's name", () => {
   assertEquals(sources("ESTOP"), [{ kind: "line-name", lineName: "ESTOP" }]);
-  // The name of a line where there is no chip SPI0: that shows when it is found.
+  // The name of a line where there is not a valid chip SPI0: that shows when it is found.
   assertEquals(sources("SPI0/MISO,active-low"), [
     { kind: "line-name", lineName: "MISO", chip: "SPI0" },
   ]);
@@ -146,14 +146,14 @@ Deno.test("parsePeriodUs() reads us, ms and s, and ms without a unit", () => {
 });
 
 const BROKEN: readonly (readonly [string, string])[] = [
-  ["", "names no line"],
-  [",as=x", "names no line"],
-  ["sim", "does not say how many"],
-  ["sim/x", "does not say how many"],
-  ["sim/0", "is no number of simulated lines"],
-  ["sim/1,3", "is no number of simulated lines"],
-  ["sim/999999", "is no number of simulated lines"],
-  ["gpiochip0/7-0", "runs backwards"],
+  ["", "has no line"],
+  [",as=x", "has no line"],
+  ["sim", "has no number of simulated lines"],
+  ["sim/x", "has no number of simulated lines"],
+  ["sim/0", "is not a valid number of simulated lines"],
+  ["sim/1,3", "is not a valid number of simulated lines"],
+  ["sim/999999", "is not a valid number of simulated lines"],
+  ["gpiochip0/7-0", "is in descending order"],
   ["gpiochip0/0-3,2", "offset 2 is named twice"],
   ["gpiochip0/70000", "out of range"],
   ["gpiochip0/1,as=a,2", "stands behind a key"],
@@ -166,7 +166,7 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["gpiochip0/1,as=a,as=b", "given twice"],
   ["gpiochip0/1,direction=both", "direction=both is not known"],
   ["gpiochip0/1,bias=up", "bias=up is not known"],
-  ["gpiochip0/1,initial=2", "initial=2 is no value"],
+  ["gpiochip0/1,initial=2", "initial=2 is not a valid value"],
   ["gpiochip0/1,debounce=5x", "debounce=5x is not a valid period"],
   ["gpiochip0/1,direction=input,initial=1", "direction=input forbids"],
   ["gpiochip0/1,direction=input,safe=1", "direction=input forbids"],

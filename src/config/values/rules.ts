@@ -167,7 +167,7 @@ export function contradictionsOf(
   kind: SourceKind,
 ): Contradiction[] {
   const found: Contradiction[] = [];
-  const blame: Blame = (key, problem, hint = "Leave one of the two out") =>
+  const blame: Blame = (key, problem, hint = "Omit one of the two") =>
     found.push({ key, problem, hint });
   const given = (key: RuleKey) =>
     values[key] !== undefined && values[key] !== false;
@@ -255,23 +255,25 @@ function checkSource(
     if (given(key)) {
       blame(
         key,
-        `${what} belongs to one aggregator, so "${key}" makes no sense; ` +
-          `others can copy it`,
+        `${what} belongs to one aggregator and cannot have "${key}"; others ` +
+          `can copy it`,
       );
     }
   }
   if (given("optional")) {
-    blame("optional", `${what} is never absent, so "optional" makes no sense`);
+    blame("optional", `${what} is never absent and cannot have "optional"`);
   }
   if (given("lane")) {
-    blame("lane", `${what} has no chip, so "lane" makes no sense`);
+    blame("lane", `${what} has no chip and cannot have "lane"`);
   }
   if (VIRTUAL[kind] === undefined) return;
   const senseless: readonly RuleKey[] = kind === "wire"
     ? ["debounce"]
     : ["bias", "active-low", "debounce"];
   for (const key of senseless) {
-    if (given(key)) blame(key, `${what} has no hardware, so no "${key}"`);
+    if (given(key)) {
+      blame(key, `${what} has no hardware and cannot have "${key}"`);
+    }
   }
 }
 

@@ -55,7 +55,10 @@ export const VALUE: TextKind<Value> = {
   read: (text) => {
     const value = parseValue(text);
     return value === undefined
-      ? { problem: "is no value", hint: "It is 0 (inactive) or 1 (active)" }
+      ? {
+        problem: "is not a valid value",
+        hint: "It is 0 (inactive) or 1 (active)",
+      }
       : { value };
   },
   schema: VALUE_SCHEMA,
@@ -68,7 +71,7 @@ export const VALUE_OR_AS_IS: TextKind<Value | "as-is"> = {
     const value = text === "as-is" ? text : parseValue(text);
     return value === undefined
       ? {
-        problem: "is no value",
+        problem: "is not a valid value",
         hint: "It is 0 (inactive), 1 (active) or as-is",
       }
       : { value };
@@ -150,7 +153,7 @@ export const LONGER_PERIOD: TextKind<number> = {
   read: (text) => {
     const reading = PERIOD.read(text);
     return "value" in reading && reading.value === 0
-      ? { problem: "is no time at all", hint: "Leave the key out instead" }
+      ? { problem: "must be longer than 0", hint: "Omit the key instead" }
       : reading;
   },
 };
@@ -256,7 +259,7 @@ export function absolutePath(
         : new TextEncoder().encode(text).length > maxLength
         ? {
           problem: `is longer than ${maxLength} bytes`,
-          hint: "The kernel takes no longer one",
+          hint: "The kernel does not support longer paths",
         }
         : { value: text },
     schema: {

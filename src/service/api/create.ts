@@ -39,10 +39,11 @@ export function readCreation(body: unknown, rules: CreationRules): Creation {
   const lines = readLines(request.lines, problems);
   // A line that is not understood would be reported again by what follows.
   problems.throwFirst();
+  const exposure = exposureOf(request, lines, rules, problems);
   const specification = {
     name,
-    ...exposureOf(request, lines, rules, problems),
-    ...readPausedFor(request, problems),
+    ...exposure,
+    ...readPausedFor(request, exposure, problems),
     ...readIsolate(request, lines, problems),
     lines,
   };
@@ -69,11 +70,12 @@ function onDevicesOnly(line: LineSpecification): LineSpecification {
 }
 
 function readPausedFor(
-  { pausedFor, kernelChip, qemuPins, vfioUser, usbredir }: CreateMeaning,
+  { pausedFor }: CreateMeaning,
+  { vhostUser }: Pick<AggregatorSpecification, "vhostUser">,
   problems: Problems,
 ): Pick<AggregatorSpecification, "pausedForUs"> {
   if (pausedFor === undefined) return {};
-  if ((kernelChip ?? qemuPins ?? vfioUser ?? usbredir) !== undefined) {
+  if (vhostUser === undefined) {
     problems.add(
       { path: "pausedFor" },
       "is for a vhost-user socket only",

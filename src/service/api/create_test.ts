@@ -127,7 +127,7 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
   ],
   [
     { usbredir: { connect: PINS.qmp, mode: "600" } },
-    "usbredir.mode: makes no sense with connect",
+    "usbredir.mode: cannot be combined with connect",
   ],
   [{ usbredir: { fd: 3 } }, 'usbredir.fd: unknown key "fd"'],
   [{ usbredir: {}, lines: ["sim/65"] }, "usbredir: has 65 lines"],

@@ -107,7 +107,7 @@ function connectionOf(
   for (const key of Object.keys(access)) {
     problems.add(
       { path: `usbredir.${key}` },
-      "makes no sense with connect",
+      "cannot be combined with connect",
       "QEMU makes that socket",
     );
   }

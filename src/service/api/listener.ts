@@ -430,5 +430,5 @@ const CLOSED_COMMENT =
 const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\n" +
   "content-type: application/json\r\nconnection: close\r\n\r\n" +
   JSON.stringify({
-    error: { message: "This is no HTTP/1.1 request, or its head is too long" },
+    error: { message: "Invalid HTTP/1.1 request, or its head is too long" },
   });
