@@ -484,8 +484,10 @@ function isConnectionLoss(error: unknown): boolean {
 
 /**
  * @throws {ServiceError} If nothing can have this name, nor be asked for by it.
+ * @throws {TypeError} If it is no string.
  */
 function pathOf(name: string): string {
+  requireString("name", name);
   // In a URL these are a directory, however they are written.
   if (["", ".", ".."].includes(name)) {
     throw new ServiceError(404, `There is no aggregator "${name}"`);

@@ -143,6 +143,15 @@ Deno.test("ServiceClient names what is wrong with a request before it is sent", 
     TypeError,
     'levels.A must be 0 (low) or 1 (high), not the string "0"',
   );
+  for (const name of [undefined, null, 5, ["a"], { name: "a" }]) {
+    for (
+      const call of [
+        () => client.show(name as never),
+        () => client.remove(name as never),
+        () => client.pull(name as never, { A: 1 }),
+      ]
+    ) await assertRejects(call, TypeError, "name must be a string, not");
+  }
   await assertRejects(
     () => client.list({ signl: 1 } as never),
     TypeError,

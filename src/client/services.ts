@@ -10,6 +10,7 @@ import {
   ownRuntimeDirectory,
 } from "../../ffi/runtime_directory.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import { requireStrings } from "../text/arguments.ts";
 import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./protocol.ts";
 
 /**
@@ -52,6 +53,7 @@ export interface FoundService {
 export function serviceDirectories(
   runtimeDirectories: readonly string[] = defaultRuntimeDirectories(),
 ): string[] {
+  requireStrings("runtimeDirectories", runtimeDirectories);
   const found = new Set<string>();
   for (const runtime of runtimeDirectories) {
     const entries = entriesOf(runtime).filter((entry) =>
@@ -74,6 +76,7 @@ export function serviceDirectories(
 export function findServices(
   directories: readonly string[] = serviceDirectories(),
 ): FoundService[] {
+  requireStrings("directories", directories);
   return directories.map((directory) => {
     const entry = directory.slice(directory.lastIndexOf("/") + 1);
     const api = `${directory}/${API_SOCKET_NAME}`;

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { listenUnix } from "../../ffi/unix_socket.ts";
 import { findServices, serviceDirectories } from "./services.ts";
 
@@ -53,6 +53,19 @@ Deno.test("findServices() tells sockets that are served from files that are left
       },
     ]);
   }));
+
+Deno.test("services are looked for in lists of directories only", () => {
+  for (const wrong of ["/run", null, 5, {}]) {
+    for (const find of [findServices, serviceDirectories]) {
+      assertThrows(() => find(wrong as never), TypeError, "must be an array");
+      assertThrows(
+        () => find([wrong === "/run" ? undefined : wrong] as never),
+        TypeError,
+        "[0] must be a string",
+      );
+    }
+  }
+});
 
 Deno.test("findServices() takes a service with a full backlog for a running one", () =>
   withRuntime((runtime) => {

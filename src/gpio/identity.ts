@@ -7,8 +7,10 @@
 import { realPath } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import {
+  requireArray,
   requireKeys,
   requireNumber,
+  requireObject,
   requireString,
 } from "../text/arguments.ts";
 import { specText } from "../text/names.ts";
@@ -64,8 +66,15 @@ const PROPERTY_CHECKS: Readonly<
 export function checkProperties(what: string, properties: unknown): void {
   const keys = Object.keys(PROPERTY_CHECKS);
   requireKeys(what, properties, keys, { serial: "usbSerial" });
-  for (const [key, value] of Object.entries(properties as object)) {
-    if (value === undefined) continue;
+  const given = Object.entries(properties as object)
+    .filter(([, value]) => value !== undefined);
+  // Every chip would have them all.
+  if (given.length === 0) {
+    throw new TypeError(
+      `${what} must have at least one of ${keys.join(", ")}`,
+    );
+  }
+  for (const [key, value] of given) {
     PROPERTY_CHECKS[key as keyof ChipProperties](`${what}.${key}`, value);
   }
 }
@@ -274,6 +283,8 @@ export function stableProperties(chipPath: string): ChipProperties {
  * ```
  */
 export function identityTexts(chip: ChipIdentities): string[] {
+  requireObject("the chip", chip);
+  requireArray("the chip's links", chip.links);
   return [
     ...propertyTexts({ ...chip, path: undefined, lines: undefined }),
     ...chip.links.map((link) => `path:${specText(link)}`),

@@ -31,6 +31,7 @@ import { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
 import { kernelError, LineError } from "./errors.ts";
 import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
 import {
+  areSettings,
   checkSelections,
   flagsOf,
   type LineSelection,
@@ -380,6 +381,11 @@ export class LineRequest implements Disposable {
     return set === UNKNOWN ? this.readBit(bit) : set;
   }
 
+  /** False for null, "0" and NaN too, which compare like numbers. */
+  #hasBit(bit: number): boolean {
+    return (bit | 0) === bit && bit >= 0 && bit < this.offsets.length;
+  }
+
   /**
    * Reads one line, for hot paths: never throws and never allocates.
    *
@@ -387,8 +393,7 @@ export class LineRequest implements Disposable {
    * @returns The value, or -errno (-EBADF: the lines were let go).
    */
   readBit(bit: number): number {
-    // Written so that it is false for NaN.
-    if (!(bit >= 0 && bit < this.offsets.length)) return -EINVAL;
+    if (!this.#hasBit(bit)) return -EINVAL;
     const words = this.#words;
     const high = bit >>> 5;
     words[MASK] = 0;
@@ -406,7 +411,7 @@ export class LineRequest implements Disposable {
    * @returns 0, or -errno (-EPERM: no output; -EBADF: the lines were let go).
    */
   writeBit(bit: number, value: Value): number {
-    if (!(bit >= 0 && bit < this.offsets.length)) return -EINVAL;
+    if (!this.#hasBit(bit)) return -EINVAL;
     if (value !== 0 && value !== 1) return -EINVAL;
     const words = this.#words;
     const high = bit >>> 5;
@@ -426,9 +431,10 @@ export class LineRequest implements Disposable {
    * request has several lines).
    */
   configure(settings: LineSettings): number {
-    if (this.offsets.length !== 1 || problemOf(settings) !== undefined) {
-      return -EINVAL;
-    }
+    if (
+      this.offsets.length !== 1 || !areSettings(settings) ||
+      problemOf(settings) !== undefined
+    ) return -EINVAL;
     const { direction } = settings;
     let value = 0;
     if (direction === "output") {
@@ -455,9 +461,11 @@ export class LineRequest implements Disposable {
    * never allocates.
    *
    * @returns How many were read, 0 if there are none, or -errno (-ENODEV: the
-   * chip is gone, and the fd stays readable: watch it no more).
+   * chip is gone, and the fd stays readable: watch it no more; -EINVAL: this is
+   * no batch).
    */
   readEvents(batch: EdgeEventBatch): number {
+    if (!(batch instanceof EdgeEventBatch)) return -EINVAL;
     const length = readEvents(this.#fd, batch.bytes, batch.bytes.length);
     if (length >= 0) return Math.floor(length / LINE_EVENT.size);
     return length === -EAGAIN ? 0 : length;

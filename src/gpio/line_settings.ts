@@ -249,6 +249,19 @@ function checkSettings(what: string, settings: unknown): void {
   }
 }
 
+/**
+ * Returns false for what has unknown keys or is no object, without allocating.
+ * The values are checked by {@linkcode problemOf}.
+ */
+export function areSettings(settings: LineSettings): boolean {
+  if (typeof settings !== "object" || settings === null) return false;
+  for (const key in settings) {
+    if (!Object.hasOwn(SETTING_CHECKS, key)) return false;
+  }
+  const { activeLow } = settings;
+  return activeLow === undefined || typeof activeLow === "boolean";
+}
+
 const SELECTION_KEYS = ["offset", "offsets", "settings"];
 const MEANT_SELECTIONS: Readonly<Record<string, string>> = {
   line: "offset",

@@ -5,7 +5,12 @@
  */
 import { fileStatus } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
-import { requireArray, requireKeys, requireString } from "../text/arguments.ts";
+import {
+  requireArray,
+  requireBoolean,
+  requireKeys,
+  requireString,
+} from "../text/arguments.ts";
 import { nameText, shownName } from "../text/names.ts";
 import { Chip, chipPath } from "./chip.ts";
 import { listChipNodes, listedPath, namedChipPath } from "./chip_nodes.ts";
@@ -190,6 +195,7 @@ export function findLines(
   requireArray("names", wanted);
   for (const name of wanted) requireString("A line's name", name);
   requireKeys("the options", options, ["chip", "strict"]);
+  if (options.strict !== undefined) requireBoolean("strict", options.strict);
   const set = new Set(wanted.map(shownName));
   using stack = new DisposableStack();
   const { chips, denied } = options.chip === undefined

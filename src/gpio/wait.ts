@@ -8,6 +8,8 @@ import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
 import {
   requireArray,
   requireKeys,
+  requireNumber,
+  requireObject,
   requireSignal,
   requireTimeout,
 } from "../text/arguments.ts";
@@ -54,10 +56,18 @@ export function waitForEvents<Source extends HasEvents>(
   sources: readonly Source[],
   timeoutMs = -1,
 ): Source[] {
-  requireArray("sources", sources);
+  checkSources(sources);
   requireTimeout("timeoutMs", timeoutMs);
   const ready = pollReadable(sources.map((source) => source.fd), timeoutMs);
   return sources.filter((_, i) => ready[i] !== 0);
+}
+
+function checkSources(sources: readonly HasEvents[]): void {
+  requireArray("sources", sources);
+  for (const [i, source] of sources.entries()) {
+    requireObject(`sources[${i}]`, source);
+    requireNumber(`sources[${i}].fd`, source.fd);
+  }
 }
 
 /** Limits of {@linkcode whenEvents}. */

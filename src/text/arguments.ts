@@ -172,6 +172,21 @@ export function requireArray(
 }
 
 /**
+ * Refuses all but arrays of strings.
+ *
+ * @throws {TypeError} That names what was given.
+ */
+export function requireStrings(
+  what: string,
+  value: unknown,
+): asserts value is readonly string[] {
+  requireArray(what, value);
+  for (const [i, member] of value.entries()) {
+    requireString(`${what}[${i}]`, member);
+  }
+}
+
+/**
  * Refuses all but the numbers 0 and 1.
  *
  * @throws {TypeError} That names what was given. Booleans and strings are refused

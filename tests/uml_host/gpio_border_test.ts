@@ -1,11 +1,14 @@
 /** Refusals of the library at its border, with the line left as it is. */
 import { assertEquals, assertThrows } from "@std/assert";
+import { EINVAL } from "../../ffi/errno.ts";
 import {
   Chip,
   findChipByProperties,
   findLines,
+  identityTexts,
   LineError,
   locateLine,
+  waitForEvents,
 } from "../../src/gpio/mod.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 
@@ -146,11 +149,55 @@ Deno.test("chips and lines are looked for by what they can be known by", async (
     [() => findLines("foo", { strct: true } as never), "mean strict?"],
     [() => findChipByProperties({ usbserial: "F" } as never), "usbSerial?"],
     [() => findChipByProperties({ lines: "8" } as never), "lines must be a n"],
+    [() => findLines("foo", { strict: "no" } as never), "strict must be true"],
+    [() => findChipByProperties({}), "must have at least one of label"],
+    [
+      () => locateLine({ identity: { label: undefined }, offset: 0 }),
+      "identity must have at least one of label",
+    ],
+    [() => identityTexts(null as never), "the chip must be an object"],
+    [() => waitForEvents([null as never], 0), "sources[0] must be an object"],
+    [() => waitForEvents(["a" as never], 0), "sources[0] must be an object"],
+    [() => waitForEvents([{} as never], 0), "sources[0].fd must be a number"],
     [() => locateLine({ name: "foo" } as never), "did you mean lineName?"],
     [() => locateLine({ chip: "a", offset: "0" } as never), "offset must be"],
     [() => locateLine({ offset: 0 }), "chip must be a string, not undefined"],
   ];
   for (const [act, message] of cases) assertThrows(act, TypeError, message);
+});
+
+Deno.test("functions that never throw refuse what they cannot take", async () => {
+  await using sim = await simChip();
+  using chip = Chip.open(sim.path);
+  using request = chip.requestLines({
+    lines: [{ offset: 1, settings: { direction: "output", outputValue: 1 } }],
+  });
+  for (const bit of [null, "0", "", false, [], NaN, 0.5, -1, 1, undefined]) {
+    assertEquals(request.readBit(bit as never), -EINVAL, `${bit}`);
+    assertEquals(request.writeBit(bit as never, 0), -EINVAL, `${bit}`);
+  }
+  for (
+    const settings of [
+      null,
+      undefined,
+      "output",
+      5,
+      { activelow: true },
+      { direction: "output", value: 0 },
+      { direction: "output", activeLow: "false" },
+    ]
+  ) {
+    assertEquals(
+      request.configure(settings as never),
+      -EINVAL,
+      JSON.stringify(settings),
+    );
+  }
+  for (const batch of [null, undefined, 5, {}, new Uint8Array(48)]) {
+    assertEquals(request.readEvents(batch as never), -EINVAL);
+  }
+  assertEquals(request.getValue(1), 1);
+  assertEquals(chip.lineInfo(1).direction, "output");
 });
 
 Deno.test("timers run while edges come, and a signal ends the loop", async () => {
