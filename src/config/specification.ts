@@ -5,6 +5,11 @@
  * @module
  */
 import type { ChipIdentity } from "./chip_identity.ts";
+import {
+  LINES_PER_ADAPTER,
+  splitLines,
+  type UsbModel,
+} from "../usb/core/models.ts";
 import type { ConfigPlace } from "./document/config_error.ts";
 
 /** Source of a line. */
@@ -199,7 +204,7 @@ export interface UsbredirSpecification {
   socketPath: string;
   /** Set if QEMU listens there, and this process connects. */
   connects?: true | undefined;
-  device: "ljca" | "cp2112";
+  device: UsbModel;
   /** Access to the sockets that this process makes. */
   access?: FileAccess | undefined;
   /**
@@ -264,9 +269,7 @@ export const MAX_LINES = 65535;
 /** Most lines of a PCI card: the pins of an ML7213 IOH. */
 export const MAX_CARD_LINES = 109;
 /** Most lines of GPIO adapters on USB: of one LJCA, or of eight CP2112. */
-export const MAX_USB_LINES = 64;
-/** Lines of one CP2112. */
-export const CP2112_LINES = 8;
+export const MAX_USB_LINES: number = LINES_PER_ADAPTER.ljca;
 /** Most lines that the kernel's own aggregator takes. */
 export const MAX_KERNEL_CHIP_LINES = 512;
 /** Longest line name: what the GPIO uAPI can show. */
@@ -281,11 +284,8 @@ export function usbredirSockets(
   { socketPath, device }: UsbredirSpecification,
   lineCount: number,
 ): string[] {
-  const count = device === "ljca" ? 1 : Math.ceil(lineCount / CP2112_LINES);
-  return Array.from(
-    { length: Math.max(count, 1) },
-    (_, i) => i === 0 ? socketPath : `${socketPath}.${i}`,
-  );
+  return splitLines(device, Math.max(lineCount, 1))
+    .map((_, i) => i === 0 ? socketPath : `${socketPath}.${i}`);
 }
 
 /** Why a line of a kernel chip cannot have this name; undefined if it can. */

@@ -6,24 +6,22 @@
  */
 import type { LineOperation } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
+import {
+  type AdapterLines,
+  splitLines,
+  type UsbModel,
+} from "../usb/core/models.ts";
 import type {
   GpioUsbDevice,
   UsbDeviceOptions,
   UsbLine,
 } from "../usb/core/gpio_usb_device.ts";
 import { Cp2112Device } from "../usb/cp2112/cp2112_device.ts";
-import { LINES_PER_ADAPTER } from "../usb/cp2112/protocol.ts";
 import { LjcaDevice } from "../usb/ljca/ljca_device.ts";
 
-/** Models of adapters. */
-export type AdapterModel = "ljca" | "cp2112";
-
 /** One adapter of an aggregator, with the lines that it has. */
-export interface Adapter {
+export interface Adapter extends AdapterLines {
   readonly device: GpioUsbDevice;
-  /** Number of its first line. */
-  readonly firstLine: number;
-  readonly lineCount: number;
   /** Name of it for people, where there are several: `adapter 2`. */
   readonly title: string;
 }
@@ -43,25 +41,20 @@ export interface AdapterEvents {
 
 /**
  * Makes the adapters of an aggregator, in the order of its lines.
- *
- * @throws {RangeError} If an LJCA would have more than 64 lines.
  */
 export function makeAdapters(
-  model: AdapterModel,
+  model: UsbModel,
   name: string,
   lines: readonly UsbLine[],
   loop: EventLoop,
   events: AdapterEvents,
 ): Adapter[] {
   const Device = model === "ljca" ? LjcaDevice : Cp2112Device;
-  const size = model === "ljca" ? lines.length : LINES_PER_ADAPTER;
-  const count = Math.ceil(lines.length / size);
-  return Array.from({ length: count }, (_, index) => {
-    const firstLine = index * size;
-    const own = lines.slice(firstLine, firstLine + size);
+  return splitLines(model, lines.length).map((part, index, { length }) => {
+    const { firstLine, lineCount } = part;
     const options: UsbDeviceOptions = {
-      lines: own,
-      serial: count === 1 ? name : `${name}.${index}`,
+      lines: lines.slice(firstLine, firstLine + lineCount),
+      serial: length === 1 ? name : `${name}.${index}`,
       now: () => performance.now(),
       after: (ms, onElapsed) => loop.after(ms, onElapsed),
       events: {
@@ -73,10 +66,9 @@ export function makeAdapters(
       },
     };
     const adapter: Adapter = {
+      ...part,
       device: new Device(options),
-      firstLine,
-      lineCount: own.length,
-      title: count === 1 ? "" : `adapter ${index + 1}`,
+      title: length === 1 ? "" : `adapter ${index + 1}`,
     };
     return adapter;
   });

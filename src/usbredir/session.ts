@@ -85,7 +85,7 @@ export class UsbredirSession implements PeerSession {
     this.#isOpen = false;
     this.#watch[Symbol.dispose]();
     closeConnection(this.#options.connection);
-    this.#wire.close(reason);
+    this.#wire.close();
     this.#options.onEnd(reason, isFault);
   }
 

@@ -9,7 +9,8 @@ import {
   UsbredirPeer,
 } from "../../tests/doubles/usbredir_peer.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import { type AdapterModel, makeAdapters } from "./adapters.ts";
+import type { UsbModel } from "../usb/core/models.ts";
+import { makeAdapters } from "./adapters.ts";
 import { serveUsbredir, UsbredirConnector } from "./usbredir.ts";
 
 const READ_LINE_1 = [3, 2, 5, 3, 1, 1, 0];
@@ -29,7 +30,7 @@ class SocketRig implements Disposable {
 
   constructor(
     how: "listen" | "connect",
-    model: AdapterModel = "ljca",
+    model: UsbModel = "ljca",
     lineCount = 4,
   ) {
     const { log } = this;

@@ -8,7 +8,10 @@
  *
  * @module
  */
+import { CONTROL_PACKET } from "../usb/core/descriptors.ts";
+import { MAX_MESSAGE } from "../usb/core/in_pipe.ts";
 import {
+  DIRECTION_IN,
   EndpointType,
   NO_DATA,
   type Setup,
@@ -37,9 +40,7 @@ const IN_BYTES = LONG_HEADER + MAX_BODY;
 const VERSION = new TextEncoder().encode("gpioagg");
 /** Tokens of what is received without being asked for, by endpoint. */
 const STREAM_TOKEN = 1000;
-const DIRECTION_IN = 0x80;
 const FREE = 0;
-const MAX_PACKET = 64;
 const NO_SLOT = -1;
 
 /** Why a connection ends whose first packet is not a hello. */
@@ -150,10 +151,10 @@ export class UsbredirWire implements UsbHost {
   }
 
   /** The connection is over: the device has no host any more. */
-  close(reason: string): void {
+  close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.#hasHello) this.#device.detach(reason);
+    if (this.#hasHello) this.#device.detach();
     this.#table.clear();
   }
 
@@ -305,7 +306,7 @@ export class UsbredirWire implements UsbHost {
     const sizes = new Array<number>(TABLE_ENDPOINTS).fill(0);
     for (const address of [0, DIRECTION_IN]) {
       types[tableIndex(address)] = EndpointType.Control;
-      sizes[tableIndex(address)] = MAX_PACKET;
+      sizes[tableIndex(address)] = CONTROL_PACKET;
     }
     const { interfaces } = this.#device.description;
     for (const [number, { endpoints }] of interfaces.entries()) {
@@ -405,7 +406,7 @@ export class UsbredirWire implements UsbHost {
   }
 
   #askFor(endpoint: number): void {
-    this.#device.in(STREAM_TOKEN + endpoint, endpoint, MAX_PACKET);
+    this.#device.in(STREAM_TOKEN + endpoint, endpoint, MAX_MESSAGE);
   }
 
   #isInterrupt(endpoint: number): boolean {

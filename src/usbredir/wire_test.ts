@@ -187,7 +187,7 @@ Deno.test("a reset is the end of everything under way", () => {
   usb.ports[0]!.finish();
   assertEquals(rig.take(), []);
   rig.feed(peer.packet(T.setConfiguration, 1, [1]));
-  rig.wire.close("it is over");
+  rig.wire.close();
   assertEquals(usb.told, ["began", "gone", "began", "gone"]);
 });
 

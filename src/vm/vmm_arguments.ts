@@ -5,6 +5,7 @@
  * @module
  */
 import { ConfigError } from "../config/document/config_error.ts";
+import type { UsbredirSpecification } from "../config/specification.ts";
 import { qemuArguments, type QemuSockets } from "../qemu/arguments.ts";
 
 /** An aggregator's socket, by the aggregator's name. */
@@ -16,7 +17,7 @@ export interface VmSocket {
 /** A socket of a GPIO adapter on USB. */
 export interface VmAdapter {
   path: string;
-  device: "ljca" | "cp2112";
+  device: UsbredirSpecification["device"];
   /** Set if QEMU listens there. */
   connects?: boolean;
 }

@@ -106,7 +106,7 @@ function hostileSession(
   if (wire.fault !== "") report.ended++;
   if (isGone) report.broken++;
   assert(wire.output.backlog <= 128 * 1024);
-  wire.close("it is over");
+  wire.close();
 }
 
 /** Passes bytes on in pieces, as far as the peer is not given up. */
@@ -270,5 +270,5 @@ function goodSession(rig: UsbRig, isLjca: boolean): void {
   assertEquals(wire.fault, "");
   const level = answer.body.at(-1)!;
   assert(rig.ports[last]!.level === (isLjca ? level : level >>> last & 1));
-  wire.close("it is over");
+  wire.close();
 }

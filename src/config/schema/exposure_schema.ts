@@ -9,6 +9,7 @@ import {
   absolutePath,
   anyText,
   choice,
+  DEFAULT_USB_DEVICE,
   DEVICE_INDEX,
   LINE_NAME,
   MAX_SOCKET_PATH,
@@ -74,7 +75,7 @@ export const USBREDIR = either(
       single(SOCKET_PATH),
     ),
     device: field(
-      "ljca, up to 64 lines, or cp2112, 8 lines each (ljca)",
+      `ljca, up to 64 lines, or cp2112, 8 lines each (${DEFAULT_USB_DEVICE})`,
       single(USB_DEVICE),
     ),
     ...ACCESS,

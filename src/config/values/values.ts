@@ -4,6 +4,7 @@
  * @module
  */
 import { PERIOD_PATTERN, readPeriodUs } from "../../text/period.ts";
+import type { UsbModel } from "../../usb/core/models.ts";
 import type { Report } from "../document/problems.ts";
 import {
   controlPathOf,
@@ -296,14 +297,14 @@ export const QEMU_DEVICE: TextKind<string> = {
 /** Controller where none is named: most boards have it. */
 export const DEFAULT_QEMU_DEVICE = "pl061";
 
-/** GPIO adapters on USB. */
-export type UsbDeviceName = "ljca" | "cp2112";
-
 /** Model of a GPIO adapter on USB. */
-export const USB_DEVICE: TextKind<UsbDeviceName> = choice("ljca", "cp2112");
+export type UsbDeviceName = UsbModel;
+
+/** Reader of a {@linkcode UsbDeviceName}. */
+export const USB_DEVICE: TextKind<UsbModel> = choice("ljca", "cp2112");
 
 /** USB adapter where none is named: it has the most lines. */
-export const DEFAULT_USB_DEVICE: UsbDeviceName = "ljca";
+export const DEFAULT_USB_DEVICE: UsbModel = "ljca";
 
 /** Which of several devices of one type. */
 export const DEVICE_INDEX: TextKind<number> = wholeNumber(

@@ -5,11 +5,7 @@
  *
  * @module
  */
-import {
-  DIRECTION_IN,
-  type Interface,
-  type UsbDescription,
-} from "./transfers.ts";
+import type { Interface, UsbDescription } from "./transfers.ts";
 
 /** Type of a descriptor. */
 export const DescriptorType = {
@@ -104,19 +100,4 @@ export function hidDescriptor(report: Uint8Array): Uint8Array {
     ...[0, 1, DescriptorType.HidReport],
     ...word(report.length),
   );
-}
-
-/** Returns the number of the interface that an endpoint belongs to; -1: none. */
-export function interfaceOf(
-  { interfaces }: UsbDescription,
-  address: number,
-): number {
-  return interfaces.findIndex(({ endpoints }) =>
-    endpoints.some((one) => one.address === address)
-  );
-}
-
-/** Returns true for the address of an endpoint that sends to the host. */
-export function isIn(address: number): boolean {
-  return (address & DIRECTION_IN) !== 0;
 }

@@ -30,11 +30,6 @@ export class InPipe {
     this.#lengths = new Uint8Array(capacity);
   }
 
-  /** Number of messages that wait. */
-  get backlog(): number {
-    return this.#count;
-  }
-
   /**
    * Sends a message, now or with the next transfer.
    *

@@ -92,7 +92,7 @@ export interface UsbDevice {
   /** A host is there; what it does begins with a device that is not in use. */
   attach(host: UsbHost): void;
   /** The host is gone, with everything that it had under way. */
-  detach(reason: string): void;
+  detach(): void;
   /** The port is reset: everything under way is cancelled without an answer. */
   reset(): void;
   /** Begins a control transfer; `data` is what it brings, lent for the call. */

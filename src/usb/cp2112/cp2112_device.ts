@@ -30,21 +30,17 @@ import {
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
+import { LINES_PER_ADAPTER } from "../core/models.ts";
 import {
   DIRECTION_IN,
   EndpointType,
   TransferStatus,
 } from "../core/transfers.ts";
-import {
-  LINES_PER_ADAPTER,
-  NO_I2C,
-  Report,
-  REPORT_BYTES,
-  REPORT_DESCRIPTOR,
-} from "./protocol.ts";
+import { NO_I2C, Report, REPORT_BYTES, REPORT_DESCRIPTOR } from "./protocol.ts";
 
 const VENDOR_SILICON_LABS = 0x10c4;
 const PRODUCT_CP2112 = 0xea90;
+const MAX_LINES = LINES_PER_ADAPTER.cp2112;
 /** Part number and version of the device. */
 const PART = 0x0c;
 const VERSION = 0x02;
@@ -110,10 +106,9 @@ export class Cp2112Device extends GpioUsbDevice {
    */
   constructor(options: UsbDeviceOptions) {
     const count = options.lines.length;
-    if (count < 1 || count > LINES_PER_ADAPTER) {
+    if (count < 1 || count > MAX_LINES) {
       throw new RangeError(
-        `Cannot make a CP2112 of ${count} lines: it has 1 to ` +
-          `${LINES_PER_ADAPTER}`,
+        `Cannot make a CP2112 of ${count} lines: it has 1 to ${MAX_LINES}`,
       );
     }
     const pipe = new InPipe(MAX_MESSAGES);

@@ -24,9 +24,6 @@ export const Report = {
   Serial: 0x24,
 } as const;
 
-/** Lines of an adapter. */
-export const LINES_PER_ADAPTER = 8;
-
 /** Bytes of each report, with its number. */
 export const REPORT_BYTES: ReadonlyMap<number, number> = new Map<
   number,

@@ -31,6 +31,7 @@ import {
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
+import { LINES_PER_ADAPTER } from "../core/models.ts";
 import { EndpointType, TransferStatus } from "../core/transfers.ts";
 import {
   Config,
@@ -39,13 +40,13 @@ import {
   GpioCommand,
   HEADER,
   ManagementCommand,
-  MAX_LINES,
   MessageType,
 } from "./protocol.ts";
 import { KEYBOARD, KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
 
 const VENDOR_INTEL = 0x8086;
 const PRODUCT_LJCA = 0x0b63;
+const MAX_LINES = LINES_PER_ADAPTER.ljca;
 /** Number of the endpoints of the adapter itself. */
 const ADAPTER_ENDPOINT = 1;
 /** Events of all lines, and as many answers as requests can wait. */

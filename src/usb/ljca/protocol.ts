@@ -48,8 +48,6 @@ export const Config = {
   Edge: 1 << 7,
 } as const;
 
-/** Lines of an adapter at most. */
-export const MAX_LINES = 64;
 /** Lines of one bank at most. */
 const BANK_LINES = 32;
 
