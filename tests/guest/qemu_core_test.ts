@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
 import { Service } from "../environment/service.ts";
@@ -73,24 +74,13 @@ Deno.test({
       qemu: "new",
       sockets: [service.socket("plc0")],
     });
-    await guest.run("gpiomon --banner -F '%E %l' sim1 >/tmp/edges 2>&1 &");
-    await until(
-      "gpiomon is ready",
-      async () => (await guest.run("cat /tmp/edges")).includes("Monitoring"),
-    );
-    const seen = async () =>
-      (await guest.run("grep ' sim1$' /tmp/edges || true")).split("\n")
-        .filter((line) => line !== "");
+    const monitor = await EdgeMonitor.start(guest, "sim1");
     const expected: string[] = [];
     for (const level of [1, 0, 1, 0]) {
       await service.pull("plc0", `sim1=${level}`);
-      expected.push(level === 1 ? "rising sim1" : "falling sim1");
-      await until(
-        `edge ${expected.length}`,
-        async () => (await seen()).length >= expected.length,
-      );
+      expected.push(level === 1 ? "rising" : "falling");
+      assertEquals(await monitor.seen(expected.length), expected);
     }
-    assertEquals(await seen(), expected);
   },
 });
 
@@ -110,11 +100,7 @@ Deno.test({
         arguments: ["-monitor", `unix:${monitor},server=on,wait=off`],
       });
       await guest.run("gpioset LAMP=1 >/dev/null 2>&1 &");
-      await guest.run("gpiomon --banner -F %E BUTTON >/tmp/edges 2>&1 &");
-      await until(
-        "gpiomon is ready",
-        async () => (await guest.run("cat /tmp/edges")).includes("Monitoring"),
-      );
+      const edges = await EdgeMonitor.start(guest, "BUTTON");
       await until(
         "the lamp",
         async () => (await service.lines("plc0"))["LAMP"]?.value === 1,
@@ -125,15 +111,10 @@ Deno.test({
       await service.pull("plc0", "BUTTON=1");
       assertEquals((await service.lines("plc0"))["LAMP"]?.value, 1);
       await tellMonitor(monitor, "cont");
-      await until(
-        "the edge of the pause",
-        async () => (await guest.run("cat /tmp/edges")).includes("rising"),
-      );
+      // The one of the pause.
+      assertEquals(await edges.seen(1), ["rising"]);
       await service.pull("plc0", "BUTTON=0");
-      await until(
-        "an edge after the pause",
-        async () => (await guest.run("cat /tmp/edges")).includes("falling"),
-      );
+      assertEquals(await edges.seen(2), ["rising", "falling"]);
       assert(!service.process.stdout.includes('"event":"disconnected"'));
     } finally {
       await Deno.remove(directory, { recursive: true });

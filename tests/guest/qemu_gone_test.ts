@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import {
@@ -144,11 +145,7 @@ Deno.test({
   ignore,
   fn: () =>
     withLamp({ qemu: "new" }, async ({ service, guest, tell }) => {
-      await guest.run("gpiomon --banner -F %E BUTTON >/tmp/edges 2>&1 &");
-      await until(
-        "gpiomon is ready",
-        async () => (await guest.run("cat /tmp/edges")).includes("Monitoring"),
-      );
+      const monitor = await EdgeMonitor.start(guest, "BUTTON");
       await tell("stop");
       await service.process.waitFor('"event":"gone"', {
         timeoutMs: GONE_LIMIT_MS,
@@ -159,10 +156,7 @@ Deno.test({
       await service.process.waitFor("counted as gone: its lines stay");
       assertEquals(await valueOf(service, "LAMP"), 0);
       await service.pull("plc0", "BUTTON=1");
-      await until(
-        "an edge after the pause",
-        async () => (await guest.run("cat /tmp/edges")).includes("rising"),
-      );
+      assertEquals(await monitor.seen(1), ["rising"]);
       await guest.run("killall gpioset; gpioset -t 0 LAMP=1");
       assertEquals(await valueOf(service, "LAMP"), 1);
     }),

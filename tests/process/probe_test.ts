@@ -99,8 +99,7 @@ Deno.test("probe --monitor prints the interrupts of all inputs", async () => {
     "--json",
     "-n3",
   );
-  // The last line of the overview; interrupts are set up right behind it.
-  await process.waitFor('"name":"BUTTON1"');
+  await process.waitFor('"type":"monitor","lines":[2,3]');
   await served.pull("plc0", "BUTTON1=1");
   await process.waitFor(/"event".*"BUTTON1".*"value":1/);
   await served.pull("plc0", "BUTTON0=1");

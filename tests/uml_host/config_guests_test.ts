@@ -5,6 +5,7 @@
 import { assertEquals } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
 import { ConfigService } from "../environment/config_service.ts";
+import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
@@ -27,24 +28,6 @@ function boot(
     memoryMiB: 96,
     arguments: args,
   });
-}
-
-/** Begins to watch a line in a guest; the result reads what was seen. */
-async function watch(
-  guest: GuestSession,
-  line: string,
-): Promise<() => Promise<string>> {
-  await guest.run(
-    `gpiomon --banner -F '%E %l' ${line} >/tmp/${line} 2>&1 &`,
-    options,
-  );
-  const seen = () => guest.run(`cat /tmp/${line}`, options);
-  await until(
-    `gpiomon of ${line} is ready`,
-    async () => (await seen()).includes("Monitoring"),
-    GUEST_LIMIT_MS,
-  );
-  return seen;
 }
 
 function set(guest: GuestSession, change: string): Promise<string> {
@@ -89,24 +72,17 @@ interlocks:
   await using plc1 = await boot(service, "plc1");
 
   // One pull interrupts both.
-  const stops = [await watch(plc0, "ESTOP"), await watch(plc1, "ESTOP")];
+  const stops = [
+    await EdgeMonitor.start(plc0, "ESTOP"),
+    await EdgeMonitor.start(plc1, "ESTOP"),
+  ];
   await io.pull(0, "up");
-  for (const seen of stops) {
-    await until(
-      "the emergency stop",
-      async () => (await seen()).includes("rising ESTOP"),
-      GUEST_LIMIT_MS,
-    );
-  }
+  for (const stop of stops) assertEquals(await stop.seen(1), ["rising"]);
 
   // plc0's READY is plc1's PEER, with an interrupt and nothing between.
-  const peer = await watch(plc1, "PEER");
+  const peer = await EdgeMonitor.start(plc1, "PEER");
   assertEquals(await set(plc0, "READY=1"), "");
-  await until(
-    "the wire's edge",
-    async () => (await peer()).includes("rising PEER"),
-    GUEST_LIMIT_MS,
-  );
+  assertEquals((await peer.seen(1))[0], "rising");
   await io.pull(1, "up");
   assertEquals(await plc1.run("gpioget --numeric CLOSED", options), "0");
 
@@ -224,7 +200,7 @@ aggregators:
       - { chip: wanderer, offset: 1, as: OUT, direction: output }
 `);
   await using guest = await boot(service, "a");
-  const seen = await watch(guest, "IN");
+  const monitor = await EdgeMonitor.start(guest, "IN");
   assertEquals(await set(guest, "OUT=1"), "");
   assertEquals(await chip.level(1), 1);
   const before = chip.name;
@@ -237,11 +213,7 @@ aggregators:
   await service.heard("plugged", 2);
   assertEquals(await chip.level(1), 1, "its last value");
   await chip.pull(0, "up");
-  await until(
-    "the interrupt",
-    async () => (await seen()).includes("rising IN"),
-    GUEST_LIMIT_MS,
-  );
+  assertEquals((await monitor.seen(1))[0], "rising");
   assertEquals(await set(guest, "OUT=0"), "");
   assertEquals(await chip.level(1), 0);
 });

@@ -275,6 +275,8 @@ class Probe {
       driver.setInterruptType(line, type);
       driver.arm(line);
     }
+    // Readers of a stream learn from when on they miss nothing.
+    if (this.#given.json && !this.#given.quiet) writeJson("monitor", { lines });
     for (let left = this.#given.eventCount || Infinity; left > 0;) {
       const event = driver.waitEvent(IDLE_WAIT_MS);
       if (event === undefined) continue;
@@ -378,7 +380,8 @@ frontend at a time: this does not work while a VM is connected.
   --order FRONTEND      order of messages: qemu (default), crosvm,
                         cloud-hypervisor, uml or libkrun
   -q, --quiet           print no overview, only the results of --get and --monitor
-  --json                one JSON object a line
+  --json                one JSON object a line; that of type "monitor" follows
+                        when the interrupts are set up
   -h, --help            this text
 
 NAME is a line's name, or its number where no line has that name.
