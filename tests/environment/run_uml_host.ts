@@ -1,6 +1,6 @@
 /**
  * Runs test files inside a User-Mode-Linux host of their own: how
- * `scripts/test` runs each file of the tier `uml-host`. Where a file's name
+ * `scripts/test` runs the files of the tier `uml-host`. Where a file's name
  * begins with "systemd", systemd is the host's first program. A device tree
  * beside a file (`x_test.dts` beside `x_test.ts`) is the host's.
  *
