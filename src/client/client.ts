@@ -9,6 +9,7 @@ import {
   readLines,
   readText,
   sendRequest,
+  strangeAnswer,
 } from "./http_request.ts";
 import {
   requireKeys,
@@ -42,6 +43,10 @@ const CHANGE_LIMIT_MS = 30_000;
 /** Limit of the end of an aggregator, and interval of looks. **Units**: ms. */
 const RELEASE_LIMIT_MS = 5000;
 const RELEASE_LOOK_MS = 10;
+/** HTTP status of an aggregator that was removed. */
+const NO_CONTENT = 204;
+/** Length of an answer that a message quotes. **Units**: UTF-16 units. */
+const QUOTED_LENGTH = 60;
 
 /** A service refused, or could not do, what a client asked for. */
 export class ServiceError extends Error {
@@ -128,10 +133,11 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async list(options: CallOptions = {}): Promise<AggregatorState[]> {
-    const answer = await this.#ask<{ aggregators: AggregatorState[] }>({
-      method: "GET",
-      path: "/v1/aggregators",
-    }, options);
+    const answer = await this.#ask<{ aggregators: AggregatorState[] }>(
+      { method: "GET", path: "/v1/aggregators" },
+      options,
+      ["aggregators"],
+    );
     return answer.aggregators;
   }
 
@@ -145,7 +151,11 @@ export class ServiceClient {
     name: string,
     options: CallOptions = {},
   ): Promise<AggregatorState> {
-    return await this.#ask({ method: "GET", path: pathOf(name) }, options);
+    return await this.#ask(
+      { method: "GET", path: pathOf(name) },
+      options,
+      ["lines"],
+    );
   }
 
   /**
@@ -191,11 +201,15 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     checkCreateRequest(request);
-    return await this.#ask({
-      method: "POST",
-      path: "/v1/aggregators",
-      body: { ...request, lease: "none" },
-    }, options);
+    return await this.#ask(
+      {
+        method: "POST",
+        path: "/v1/aggregators",
+        body: { ...request, lease: "none" },
+      },
+      options,
+      ["lines"],
+    );
   }
 
   /**
@@ -205,7 +219,13 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async remove(name: string, options: CallOptions = {}): Promise<void> {
-    await this.#ask({ method: "DELETE", path: pathOf(name) }, options);
+    const answer = await this.#send(
+      { method: "DELETE", path: pathOf(name) },
+      options,
+    );
+    const text = await answer.inTime(readText(answer.body));
+    // Another program's socket may have no objection to anything.
+    if (answer.status !== NO_CONTENT) throw this.#strange(text);
   }
 
   /**
@@ -217,7 +237,11 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   reload(options: CallOptions = {}): Promise<ReloadState> {
-    return this.#ask({ method: "POST", path: "/v1/reload" }, options);
+    return this.#ask(
+      { method: "POST", path: "/v1/reload" },
+      options,
+      ["added", "removed", "replaced", "changed", "refused"],
+    );
   }
 
   /**
@@ -233,11 +257,15 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     checkLevels(levels);
-    return await this.#ask({
-      method: "PATCH",
-      path: `${pathOf(name)}/lines`,
-      body: { pull: levels },
-    }, options);
+    return await this.#ask(
+      {
+        method: "PATCH",
+        path: `${pathOf(name)}/lines`,
+        body: { pull: levels },
+      },
+      options,
+      ["lines"],
+    );
   }
 
   /**
@@ -285,10 +313,18 @@ export class ServiceClient {
     signal: AbortSignal,
   ): AsyncGenerator<ApiEvent, void> {
     const answer = await this.#send({ method: "GET", path }, { signal });
+    let isStrange = true;
     signal.addEventListener("abort", () => answer.close(), { once: true });
     try {
       for await (const line of readLines(answer.body)) {
-        if (line.startsWith("data:")) yield JSON.parse(line.slice(5));
+        if (!line.startsWith("data:")) continue;
+        const event = parsed(line.slice(5));
+        if (event === undefined) throw this.#strange(line);
+        isStrange = false;
+        yield event as unknown as ApiEvent;
+      }
+      if (isStrange) {
+        throw strangeAnswer(this.socketPath, "it sends no event");
       }
     } catch (error) {
       // A service that was killed ends its streams in the middle.
@@ -323,13 +359,27 @@ export class ServiceClient {
     );
     if (answer.status < 400) return answer;
     const text = await answer.inTime(readText(answer.body));
-    throw errorOf(answer.status, text);
+    throw errorOf(answer.status, text) ??
+      strangeAnswer(this.socketPath, `it answers ${answer.status}`);
   }
 
-  async #ask<T>(request: ApiRequest, options: CallOptions): Promise<T> {
+  /** @param lists Keys that an answer of a control API has lists at. */
+  async #ask<T>(
+    request: ApiRequest,
+    options: CallOptions,
+    lists: readonly string[],
+  ): Promise<T> {
     const answer = await this.#send(request, options);
     const text = await answer.inTime(readText(answer.body));
-    return text === "" ? undefined as T : JSON.parse(text) as T;
+    const value = parsed(text);
+    if (lists.some((key) => !Array.isArray(value?.[key]))) {
+      throw this.#strange(text);
+    }
+    return value as T;
+  }
+
+  #strange(text: string): Error {
+    return strangeAnswer(this.socketPath, `it answers ${quoted(text)}`);
   }
 }
 
@@ -367,14 +417,14 @@ export class LeasedAggregator implements AsyncDisposable {
   ): Promise<LeasedAggregator> {
     const lines = readLines(answer.body);
     const first = await answer.inTime(lines.next());
-    const message: LeaseMessage | undefined = first.done
-      ? undefined
-      : JSON.parse(first.value);
-    if (message === undefined || !("aggregator" in message)) {
+    const message = first.done ? undefined : parsed(first.value);
+    const aggregator = message?.["aggregator"] as AggregatorState | undefined;
+    if (!Array.isArray(aggregator?.lines)) {
       answer.close();
-      throw new ServiceError(answer.status, "The service ended at once");
+      throw message?.["ended"] === undefined
+        ? strangeAnswer(apiPath, `it answers ${quoted(first.value ?? "")}`)
+        : new ServiceError(answer.status, "The service ended at once");
     }
-    const { aggregator } = message;
     return new LeasedAggregator(
       apiPath,
       aggregator,
@@ -495,11 +545,27 @@ function pathOf(name: string): string {
   return `/v1/aggregators/${encodeURIComponent(name)}`;
 }
 
-function errorOf(status: number, text: string): ServiceError {
+/** Returns the error that a service names; undefined if it names none. */
+function errorOf(status: number, text: string): ServiceError | undefined {
+  const error = parsed(text)?.["error"] as ApiErrorBody["error"] | undefined;
+  return typeof error?.message === "string"
+    ? new ServiceError(status, error.message, error.hint, error.path)
+    : undefined;
+}
+
+/** Returns the object that a JSON text is; undefined if it is none. */
+function parsed(text: string): Record<string, unknown> | undefined {
   try {
-    const { error } = JSON.parse(text) as ApiErrorBody;
-    return new ServiceError(status, error.message, error.hint, error.path);
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null
+      ? value as Record<string, unknown>
+      : undefined;
   } catch {
-    return new ServiceError(status, `The service answered ${status}`);
+    return undefined;
   }
+}
+
+/** An answer as a message quotes it. */
+function quoted(text: string): string {
+  return text === "" ? "nothing" : JSON.stringify(text.slice(0, QUOTED_LENGTH));
 }

@@ -206,3 +206,39 @@ Deno.test("ServiceClient asks for no name that is a directory in a URL", async (
     }
   }
 });
+
+/** Answers of other programs that speak HTTP. */
+const STRANGE_ANSWERS = {
+  "a page": http("content-length: 4", "<p/>"),
+  "another object": json({ message: "x" }),
+  "null": json(null),
+  "another error": json({ message: "x" }).replace("200 OK", "404 Not Found"),
+  "nothing": http("content-length: 0", ""),
+};
+
+for (const [name, answer] of Object.entries(STRANGE_ANSWERS)) {
+  Deno.test(`ServiceClient takes ${name} for no service's answer`, async () => {
+    using service = new SilentService(16);
+    const client = new ServiceClient(service.path, { limitMs: LONG_MS });
+    const timer = setInterval(() => service.answer(answer), 1);
+    const request = { name: "a", lines: ["sim/1"] };
+    try {
+      for (
+        const call of [
+          () => client.list(),
+          () => client.show("a"),
+          () => client.remove("a"),
+          () => client.reload(),
+          () => client.pull("a", { A: 1 }),
+          () => client.create(request),
+          () => client.createLasting(request),
+          () => client.events().next(),
+        ]
+      ) {
+        await assertRejects(call, Error, "answers as a control API does: it");
+      }
+    } finally {
+      clearInterval(timer);
+    }
+  });
+}

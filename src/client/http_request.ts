@@ -137,9 +137,19 @@ function unanswered(socketPath: string, cause: Error & { code?: string }) {
     ? "its answer is not HTTP"
     : undefined;
   if (why === undefined) return lost(socketPath, cause);
+  return strangeAnswer(socketPath, why, cause);
+}
+
+/** The error of an answer that no control API gives. */
+export function strangeAnswer(
+  socketPath: string,
+  why: string,
+  cause?: unknown,
+): Error {
   return new Error(
     `Nothing at ${socketPath} answers as a control API does: ${why}. It has ` +
-      "just ended, or this is another socket (a VMM's, one of gpioagg sim)",
+      "just ended, or this is another socket (a VMM's, one of gpioagg sim, " +
+      "another program's)",
     { cause },
   );
 }
