@@ -63,7 +63,7 @@ const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data }) => {
   try {
-    runLane(data);
+    runLane(data, (report) => scope.postMessage(report));
   } catch (error) {
     scope.postMessage({ kind: "failed", error: errorReport(error) });
   }
@@ -71,8 +71,15 @@ scope.onmessage = ({ data }) => {
   scope.close();
 };
 
-function runLane(
+/**
+ * Opens the lines of a lane and serves them until the reactor has closed all.
+ *
+ * @throws {Error} If they cannot be opened or served; they are let go in the
+ * state that their rules declare.
+ */
+export function runLane(
   { handover, lines, notifySocket, kept, isSecond }: LaneStart,
+  tell: (report: LaneReport) => void,
 ): void {
   const { memoryFd, memoryBytes, wakeFd, doneFd } = handover;
   using memory = Mapping.map(memoryFd, {
@@ -80,7 +87,7 @@ function runLane(
     writable: true,
     subject: "lane memory",
   });
-  const fault = (text: string) => scope.postMessage({ kind: "fault", text });
+  const fault = (text: string) => tell({ kind: "fault", text });
   // An exception in a handler ends one line; the others are served on.
   using reactor = new Reactor({
     onError: (error) =>
@@ -88,7 +95,7 @@ function runLane(
   });
   using store = notifySocket === undefined ? undefined : new ManagerFdStore(
     notifySocket,
-    (text) => scope.postMessage({ kind: "problem", text }),
+    (text) => tell({ kind: "problem", text }),
   );
   store?.offer(kept ?? []);
   const sources = new SourceFactory(reactor, store);
@@ -113,20 +120,21 @@ function runLane(
   } finally {
     store?.dropRest();
   }
-  opened.move();
   using _lane = new Lane(
     reactor,
     { memory, wakeFd, doneFd },
     served,
     {
-      letGo: (slot) => scope.postMessage({ kind: "let-go", slot }),
+      letGo: (slot) => tell({ kind: "let-go", slot }),
       empty: () => reactor.stop(),
       lineBroke: (name, error) =>
         fault(`${name}: internal error: ${printableError(error)}`),
     },
     lines.map(({ slot }) => slot),
   );
-  scope.postMessage({
+  // They are the lane's from here on.
+  opened.move();
+  tell({
     kind: "ready",
     lines: served.map(({ source: { name, description } }) => ({
       name,
