@@ -26,6 +26,11 @@
 export interface Watch extends Disposable {
   /** Changes the epoll event mask. */
   update(events: number): void;
+  /**
+   * Counts that its handler threw, where the loop does not see that. One that
+   * does so again and again is not called any more.
+   */
+  failed(): void;
 }
 
 /** A deadline that has been set. Disposing cancels it; idempotent. */

@@ -32,10 +32,12 @@ export class GuardedLoop implements EventLoop {
       try {
         onReady(events);
       } catch (error) {
+        watch.failed();
         this.#onError(error);
       }
     };
-    return this.#loop.watch(fd, events, guarded, share);
+    const watch = this.#loop.watch(fd, events, guarded, share);
+    return watch;
   }
 
   /** See {@linkcode EventLoop.after}. */

@@ -50,20 +50,34 @@ Deno.test("GuardedLoop keeps what each kind of handler throws in its part", () =
   ]);
 });
 
-Deno.test("Reactor does not call a handler for ever that always throws", () => {
-  const { heard, reactor } = rig();
-  using _reactor = reactor;
-  using fd = createEventFd();
-  signalFd(fd.fd);
-  let others = 0;
-  using _bad = reactor.watch(fd.fd, EPOLLIN, fail);
-  for (let i = 0; i < 100; i++) {
-    reactor.defer(() => others++);
-    reactor.turn(0);
-  }
-  assertEquals(others, 100);
-  assertEquals(heard.length, 8);
-});
+for (
+  const [title, isGuarded, isShared, isPutOff] of [
+    ["", false, false, false],
+    [" of a peer", false, true, false],
+    [" of a peer that is put off", false, true, true],
+    [" of a part", true, false, false],
+    [" of a part's peer", true, true, false],
+    [" of a part's peer that is put off", true, true, true],
+  ] as const
+) {
+  Deno.test(`Reactor does not call a handler${title} for ever that always throws`, () => {
+    const { heard, guarded, reactor } = rig();
+    using _reactor = reactor;
+    using fd = createEventFd();
+    signalFd(fd.fd);
+    const loop = isGuarded ? guarded : reactor;
+    const share = isShared ? loop.share() : undefined;
+    let others = 0;
+    using _bad = loop.watch(fd.fd, EPOLLIN, fail, share);
+    for (let i = 0; i < 100; i++) {
+      reactor.defer(() => others++);
+      if (isPutOff) share?.defer(() => {});
+      reactor.turn(0);
+    }
+    assertEquals(others, 100);
+    assertEquals(heard.length, 8);
+  });
+}
 
 Deno.test("GuardedLoop runs a part's tasks in order, some a turn", () => {
   const { reactor, guarded } = rig();

@@ -22,8 +22,13 @@ const US_PER_MS = 1000;
  * Interval at which kept calls look for a free helper thread. **Units**: ms.
  */
 const TEND_MS = 50;
-/** Times that a handler may throw before its fd is not listened to any more. */
+/**
+ * Times that a handler may throw within {@linkcode FAILURES_MS} before its fd is
+ * not listened to any more.
+ */
 const MAX_FAILURES = 8;
+/** **Units**: milliseconds. */
+const FAILURES_MS = 10_000;
 
 /** Options of a reactor. */
 export interface ReactorOptions {
@@ -46,8 +51,9 @@ class Slot {
   held = 0;
   /** True while a level-triggered fd is kept from reporting again and again. */
   isMuted = false;
-  /** Times that its handler threw. */
+  /** Times that its handler threw since then. */
   #failures = 0;
+  #failingSince = 0;
   readonly #epoll: Epoll;
   readonly #index: number;
 
@@ -80,7 +86,12 @@ class Slot {
       this.isMuted = false;
       this.#epoll.modify(this.fd, this.mask, this.#index, this.generation);
     }
-    this.handler!(events);
+    try {
+      this.handler!(events);
+    } catch (error) {
+      this.failed();
+      throw error;
+    }
   }
 
   /**
@@ -88,7 +99,13 @@ class Slot {
    * ever, for what it does not take.
    */
   failed(): void {
-    if (this.handler === undefined || ++this.#failures < MAX_FAILURES) return;
+    if (this.handler === undefined) return;
+    const now = performance.now();
+    if (now - this.#failingSince > FAILURES_MS) {
+      this.#failingSince = now;
+      this.#failures = 0;
+    }
+    if (++this.#failures < MAX_FAILURES) return;
     this.isMuted = true;
     this.#epoll.modify(this.fd, EPOLLET, this.#index, this.generation);
   }
@@ -223,7 +240,7 @@ export class Reactor implements EventLoop, Disposable {
       const { share } = slot;
       if (share === undefined) this.#serve(slot, events);
       else if (shares.mustWait(share)) this.#hold(slot, events);
-      else shares.run(share, slot.handler!, events);
+      else if (!shares.run(share, slot.handler!, events)) slot.failed();
     }
     shares.runNext();
     if (isAnyDeferred) this.#runDeferred(deferred);
@@ -314,6 +331,10 @@ class EpollWatch implements Watch {
 
   update(events: number): void {
     if (this.#active) this.slot.update(events);
+  }
+
+  failed(): void {
+    if (this.#active) this.slot.failed();
   }
 
   [Symbol.dispose](): void {

@@ -86,19 +86,22 @@ export class TimeShares {
       (this.#isContended && share.owedUs(this.#now) > BURST_US);
   }
 
-  /** Runs an event's handler in the peer's slice. */
+  /** Runs an event's handler in the peer's slice; false if it threw. */
   run(
     share: Share,
     handler: (events: number) => void,
     events: number,
-  ): void {
+  ): boolean {
     this.#begin(share);
+    let isDone = true;
     try {
       handler(events);
     } catch (error) {
+      isDone = false;
       share.onError(error);
     }
     this.#end(share);
+    return isDone;
   }
 
   /** Milliseconds until put-off work may be done; Infinity if there is none. */

@@ -35,6 +35,7 @@ class SessionRig implements Disposable {
         this.mask = mask;
         this.#onReady = onReady;
         return {
+          failed: () => {},
           update: (mask) => {
             this.mask = mask;
             this.onMask(mask);
