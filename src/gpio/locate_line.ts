@@ -37,7 +37,7 @@ export interface WantedLine {
   /**
    * True if paths of chips must lead to chips below `/dev`, links followed.
    * Everything else at a path counts as absent, whatever it is. For lines that
-   * were asked for by another
+   * were requested by another user.
    */
   readonly devicesOnly?: boolean | undefined;
 }

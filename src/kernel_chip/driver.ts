@@ -100,7 +100,8 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
 
 /**
  * Returns the text for `new_device`: labels, each with a list of offsets. The
- * driver takes the offsets of one list in rising order, whatever is written, so
+ * driver sorts the offsets of a list in ascending order. A descending offset
+ * therefore begins another list.
  */
 export function newDeviceText(
   lines: readonly { key: string; offset: number }[],

@@ -8,7 +8,8 @@ import { identityOf, type ProcessIdentity } from "./process_identity.ts";
 
 /**
  * Script of the guardian: $1 is the chip's record, $2 its group in configfs, or
- * nothing for a chip through sysfs. It does what `driver.ts` does, with what
+ * nothing for a chip through sysfs. It removes a chip as `driver.ts` does, with
+ * commands that every machine has.
  *
  * The pipe reports what the maker has made: before that, the guardian removes
  * nothing. It depends only on the pipe, so a chip is removed even if a user has

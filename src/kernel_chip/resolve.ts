@@ -231,9 +231,9 @@ function keyOf(
 }
 
 /**
- * Returns true if the kernel finds by this text what shows it. It shows no more
- * than 31 bytes of a longer one, and when it is told a text it cuts blanks off;
- * a letter
+ * Returns true if the kernel finds a chip or line by the text that it shows for
+ * it. It shows at most 31 bytes of a longer text, and removes blanks at the ends
+ * of a text that it is given; a last byte of 0xa0 counts as a blank.
  */
 function isKey(text: string): boolean {
   const { length, [length - 1]: last } = new TextEncoder().encode(text);

@@ -1,6 +1,7 @@
 /**
  * Errors between this frontend and the backend it talks to. The four kinds are
- * separate classes because a user does something different
+ * separate classes because each calls for another action: start the backend,
+ * wait for it, report it, or request less.
  *
  * @module
  */

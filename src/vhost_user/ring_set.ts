@@ -479,9 +479,9 @@ export class RingSet implements Disposable {
   }
 
   /**
-   * Returns true if the guest is none that an earlier session or process may
-   * have served. Of the guest that the region tells of nothing is left then: a
-   * ring
+   * Returns true if no earlier session or process can have served the guest.
+   * Then nothing remains of the guest that the region describes: a ring that
+   * looks unchanged may have been initialized again.
    */
   #isOtherGuest(): boolean {
     const { region } = this.#guest;

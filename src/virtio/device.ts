@@ -1,6 +1,7 @@
 /**
  * Interface of a virtio device for a transport (here: vhost-user). Smaller than
  * the protocol on purpose: the transport negotiates, maps and starts queues,
+ * and hands each queue to the device while the queue runs.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
  * State that a guest gave its lines and never repeats, in memory that outlives
  * this process: a guest whose backend or connection was lost does not notice,
+ * and its driver continues as if every interrupt type were still set.
  *
  * Kept is each line's interrupt type, an edge that waits for the interrupt to
  * be unmasked, the direction the guest gave it, and a level that was set while

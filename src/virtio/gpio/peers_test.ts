@@ -1,5 +1,7 @@
 /**
- * Findings from reading peers of this device, as tests of ours. A number
+ * Findings from reading peers of this device, as tests of ours. A number with #
+ * is a row of the table of vhost-device-gpio's defects; one with 1a is an entry
+ * of the list of its effects on guests.
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { GpioGuest, UNTOUCHED } from "../../../tests/doubles/gpio_guest.ts";

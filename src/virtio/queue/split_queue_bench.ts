@@ -1,6 +1,7 @@
 /**
  * Cost of one request at the device side: pop, check, submit to a synchronous
  * port, write the answer, push; and its share of publishing the batch. The same
+ * for one interrupt: buffer in, edge, buffer out.
  *
  * The driver's part is one store of the available index per batch: descriptors,
  * requests and ring entries stay as they are from batch to batch. `deno bench`
