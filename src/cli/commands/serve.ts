@@ -287,7 +287,8 @@ Anywhere:
                         the API's)
   --api-qemu-sockets DIR
                         allow clients to use QEMU sockets below DIR, as create
-                        --qemu-pins does (none); may be repeated
+                        --qemu-pins and --usbredir connect= do (none); may be
+                        repeated
   --audit-log FILE      append all changes through the API, as JSON lines
                         (standard error; also when FILE cannot be written)
   --print-capabilities  print the vhost-user capabilities, as JSON
