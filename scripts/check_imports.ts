@@ -70,7 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/line",
     "src/peer",
     "src/qemu/errors.ts",
-    "src/qemu/qemu_socket.ts",
+    "src/qemu/qemu_connector.ts",
     "src/reactor",
     "src/usb",
   ],

@@ -83,7 +83,11 @@ export class LineStream implements Disposable {
   /** False once the owner has stopped listening. */
   #hasListener = true;
 
-  /** Listens to the peer from the loop's next turn on. */
+  /**
+   * Listens to the peer from the loop's next turn on.
+   *
+   * @throws {OsError} If the connection cannot be watched; it is closed then.
+   */
   constructor(
     { loop, fd, share, maxLineLength }: LineStreamOptions,
     listener: LineStreamListener,
@@ -93,12 +97,17 @@ export class LineStream implements Disposable {
     this.#share = share;
     this.#maxLineLength = maxLineLength;
     this.#listener = listener;
-    this.#watch = loop.watch(
-      fd.fd,
-      EPOLLIN,
-      (events) => this.#ready(events),
-      share,
-    );
+    try {
+      this.#watch = loop.watch(
+        fd.fd,
+        EPOLLIN,
+        (events) => this.#ready(events),
+        share,
+      );
+    } catch (error) {
+      closeConnection(fd);
+      throw error;
+    }
   }
 
   /**

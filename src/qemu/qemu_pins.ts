@@ -9,10 +9,9 @@
  *
  * @module
  */
-import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { QemuPin } from "../config/specification.ts";
-import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
+import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { LineListener, LinePort } from "../line/port.ts";
 import type { ControllerModel } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
@@ -26,9 +25,9 @@ import {
   readableModel,
 } from "./pin_checks.ts";
 import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
-import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
+import { QemuConnector, type QemuSocket } from "./qemu_connector.ts";
 import { QmpClient } from "./qmp.ts";
-import { QtestClient } from "./qtest.ts";
+import { QtestClient, type QtestListener } from "./qtest.ts";
 
 /** One line of the exposure. */
 export interface QemuLine {
@@ -114,13 +113,6 @@ export interface QemuPinsOptions {
   readonly now?: () => number;
 }
 
-/** Option of QEMU that makes a socket. */
-type SocketOption = "qmp" | "qtest";
-
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 1000;
-/** Time for which the first QEMU may be missing without a report. */
-const ABSENCE_MS = 5000;
 /** Interval of retries at a line that did not take the guest's level. */
 const LINE_RETRY_MS = 1000;
 /** Run states of QEMU in which `RESUME` reports that the guest continues. */
@@ -170,21 +162,16 @@ export class QemuPins implements LineListener, Disposable {
   #qtest: QtestClient | undefined;
   #session: PinSession | undefined;
   #link: Link | undefined;
-  /** Expires unless QEMU is there. */
-  #absence: Timer | undefined;
-  #retry: Timer | undefined;
-  #retryMs = FIRST_RETRY_MS;
+  readonly #connector: QemuConnector;
+  readonly #sockets: { readonly qmp: QemuSocket; readonly qtest: QemuSocket };
   #isConnected = false;
   /** QEMU's run state, until `isConnected`. */
   #status: unknown;
   /** The last messages of a QEMU that has ended are being read. */
   #isEnding = false;
-  #lastFault = "";
   /** Pins that this QEMU accepted no level for, by their properties. */
   readonly #refused = new Set<string>();
   #lastNotice = "";
-  /** Directories were checked. */
-  #isJudged = false;
   #isOver = false;
 
   /**
@@ -218,8 +205,20 @@ export class QemuPins implements LineListener, Disposable {
     for (const [lineNumber, { port }] of options.lines.entries()) {
       port.attach(this, lineNumber);
     }
-    options.loop.defer(() => this.#connect());
-    this.#absence = options.loop.after(ABSENCE_MS, () => this.#missed());
+    const { loop, allowed, qmpPath, qtestPath, events } = options;
+    this.#sockets = {
+      qmp: socketOf("qmp", qmpPath),
+      qtest: socketOf("qtest", qtestPath),
+    };
+    this.#connector = new QemuConnector({
+      loop,
+      socket: this.#sockets.qmp,
+      otherPaths: [qtestPath],
+      allowed,
+      begin: (connection) => this.#reached(connection),
+      fault: (error) => events.fault(error),
+      notice: (text) => this.#notice(text),
+    });
   }
 
   completed(lineNumber: number, result: number): void {
@@ -237,94 +236,20 @@ export class QemuPins implements LineListener, Disposable {
   [Symbol.dispose](): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#absence?.[Symbol.dispose]();
-    this.#retry?.[Symbol.dispose]();
+    this.#connector[Symbol.dispose]();
     this.#disconnect("");
   }
 
-  #connect(): void {
-    if (this.#isOver) return;
+  #reached(connection: OwnedFd): void {
     const { loop, qmpPath } = this.#options;
-    const fd = this.#open("qmp", qmpPath);
-    if (fd === undefined) return this.#connectLater();
-    this.#absence?.[Symbol.dispose]();
-    this.#noticeStickyDirectories();
-    const qmp = new QmpClient(loop, fd, this.#share, {
+    const qmp = new QmpClient(loop, connection, this.#share, {
       ready: () => this.#find(),
       event: (name) => this.#heard(name),
       drained: () => this.#session?.drained(qmp),
       closed: (reason) => this.#ended(`${qmpPath}: ${reason}`),
-      failed: (reason) => this.#failed("qmp", qmpPath, reason),
+      failed: (reason) => this.#failed(this.#sockets.qmp, reason),
     });
     this.#qmp = qmp;
-  }
-
-  /** Reports directories in which another user can replace QEMU's sockets. */
-  #noticeStickyDirectories(): void {
-    if (this.#isJudged) return;
-    this.#isJudged = true;
-    const { qmpPath, qtestPath } = this.#options;
-    const directory = stickyDirectoryOf(qmpPath) ??
-      stickyDirectoryOf(qtestPath);
-    if (directory === undefined) return;
-    this.#notice(
-      `every user can put a socket into ${directory} before QEMU does; use a ` +
-        `directory for QEMU alone`,
-    );
-  }
-
-  /** No QEMU was ever there: the path may be wrong. */
-  #missed(): void {
-    const { qmpPath } = this.#options;
-    this.#fault(
-      new QemuError(`${qmpPath}: no QEMU listens there yet`, {
-        hint: socketHint("qmp", qmpPath),
-      }),
-    );
-  }
-
-  /** Connects to a socket of QEMU; undefined while QEMU is not there. */
-  #open(option: SocketOption, path: string): OwnedFd | undefined {
-    try {
-      return connectToQemu(path, this.#options.allowed);
-    } catch (error) {
-      if (error instanceof QemuError) {
-        this.#fault(error);
-        return undefined;
-      }
-      if (!isOsError(error)) throw error;
-      const { code, message } = error;
-      if (code === "EAGAIN") {
-        this.#fault(
-          new QemuError(`${path}: another program is connected to it`, {
-            hint: socketHint(option, path),
-            cause: error,
-          }),
-        );
-      } else if (code !== "ENOENT" && code !== "ECONNREFUSED") {
-        this.#fault(
-          new QemuError(`Cannot connect to QEMU: ${message}`, { cause: error }),
-        );
-      } else if (option === "qtest") {
-        // QEMU's other socket answers, and both exist before that.
-        this.#fault(
-          new QemuError(`${path}: QEMU does not listen there`, {
-            hint: socketHint(option, path),
-            cause: error,
-          }),
-        );
-      }
-      return undefined;
-    }
-  }
-
-  #connectLater(): void {
-    this.#retry?.[Symbol.dispose]();
-    this.#retry = this.#options.loop.after(
-      this.#retryMs,
-      () => this.#connect(),
-    );
-    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
   }
 
   #find(): void {
@@ -335,7 +260,7 @@ export class QemuPins implements LineListener, Disposable {
       (controller, error) => {
         // Nothing more to do; the connection stays open so that this QEMU's
         // exit is noticed.
-        if (controller === undefined) return this.#fault(error!);
+        if (controller === undefined) return this.#connector.fault(error!);
         const pins = this.#pinsOf(controller);
         if (pins === undefined) return;
         this.#notice(keyNotice(controller, pins));
@@ -357,8 +282,7 @@ export class QemuPins implements LineListener, Disposable {
   /** Both sockets are those of a QEMU that has the controller. */
   #beginSession(session: PinSession): void {
     this.#isConnected = true;
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#lastFault = "";
+    this.#connector.succeeded();
     this.#refused.clear();
     this.#options.events.connected();
     if (this.#status === "shutdown") {
@@ -375,20 +299,24 @@ export class QemuPins implements LineListener, Disposable {
   #openSession(onReady: (session: PinSession) => void): void {
     const { loop, qtestPath, awaitsGuest, onLineLeft } = this.#options;
     const { controller, pins, model } = this.#link!;
-    const fd = this.#open("qtest", qtestPath);
-    if (fd === undefined) {
-      return this.#lost(`${qtestPath}: it does not exist`);
-    }
-    const qtest = new QtestClient(loop, fd, this.#share, {
+    const listener: QtestListener = {
       ready: () => onReady(session),
       pin: (number, level) => {
         this.counters.reports++;
         this.#session?.pinChanged(number, level);
       },
-      drained: () => this.#session?.drained(qtest),
+      drained: () => this.#session?.drained(qtest!),
       closed: (reason) => this.#ended(`${qtestPath}: ${reason}`),
-      failed: (reason) => this.#failed("qtest", qtestPath, reason),
-    });
+      failed: (reason) => this.#failed(this.#sockets.qtest, reason),
+    };
+    const qtest = this.#connector.open(
+      this.#sockets.qtest,
+      (connection) => new QtestClient(loop, connection, this.#share, listener),
+      true,
+    );
+    if (qtest === undefined) {
+      return this.#lost(`${qtestPath}: it cannot be connected to`);
+    }
     this.#qtest = qtest;
     const session = new PinSession({
       loop,
@@ -408,7 +336,7 @@ export class QemuPins implements LineListener, Disposable {
         if (isOutput) events.refused(lineNumber);
       },
       onLinked: () => this.#options.events.started(),
-      onFailed: (reason) => this.#fault(new QemuError(reason)),
+      onFailed: (reason) => this.#connector.fault(new QemuError(reason)),
       onRefused: (property, reason) => {
         if (this.#refused.has(property)) return;
         this.#refused.add(property);
@@ -443,7 +371,7 @@ export class QemuPins implements LineListener, Disposable {
       const found = pinProblem(controller, one, spec.rule);
       if (found !== undefined) {
         const { type, path } = controller;
-        this.#fault(
+        this.#connector.fault(
           new QemuError(`${type} (${path}) ${found.problem}`, {
             hint: found.hint,
           }),
@@ -498,10 +426,10 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   /** A socket is not the expected one: reported, unless its end reports it. */
-  #failed(option: SocketOption, path: string, reason: string): void {
+  #failed({ path, hint }: QemuSocket, reason: string): void {
     const text = `${path}: ${reason}`;
     if (!this.#isConnected) {
-      this.#fault(new QemuError(text, { hint: socketHint(option, path) }));
+      this.#connector.fault(new QemuError(text, { hint }));
     }
     this.#lost(text);
   }
@@ -509,7 +437,7 @@ export class QemuPins implements LineListener, Disposable {
   #lost(reason: string): void {
     if (this.#isEnding) return;
     this.#disconnect(reason);
-    if (!this.#isOver) this.#connectLater();
+    this.#connector.connectLater();
   }
 
   /** QEMU has closed a connection: its earlier messages on both are read. */
@@ -540,16 +468,14 @@ export class QemuPins implements LineListener, Disposable {
     this.#lastNotice = text;
     this.#options.events.notice(text);
   }
-
-  #fault(error: QemuError): void {
-    const text = `${error.message}. ${error.hint}`;
-    if (text === this.#lastFault) return;
-    this.#lastFault = text;
-    this.#options.events.fault(error);
-  }
 }
 
-function socketHint(option: SocketOption, path: string): string {
-  return `QEMU makes it with -${option} unix:${path},server=on,wait=off, for ` +
-    `gpioagg alone`;
+/** Returns a socket with the option of QEMU that makes it. */
+function socketOf(option: "qmp" | "qtest", path: string): QemuSocket {
+  return {
+    path,
+    hint:
+      `QEMU makes it with -${option} unix:${path},server=on,wait=off, for ` +
+      `gpioagg alone`,
+  };
 }

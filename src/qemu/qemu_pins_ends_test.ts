@@ -1,8 +1,9 @@
 /**
  * Ends of guests and QEMUs, their return, and their state before gpioagg came.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
+import { refuseWatch } from "../../tests/doubles/refused_watch.ts";
 import {
   Departure,
   Direction,
@@ -257,4 +258,14 @@ Deno.test("QemuPins takes no answer of the time before a reset for one after it"
   it.turn();
   assertEquals(it.heard(), []);
   assertEquals(it.port.level, 1);
+});
+
+Deno.test("QemuPins tries again where one of QEMU's sockets cannot be watched", () => {
+  for (const refusedAt of [1, 2]) {
+    using it = pinsRig();
+    refuseWatch(it.loop, refusedAt);
+    it.boot();
+    assertStringIncludes(it.log[0]!, "fault Cannot connect to QEMU: ");
+    assertEquals(it.log.slice(1), ["connected", "started"]);
+  }
 });

@@ -29,6 +29,8 @@ export interface UsbredirSessionOptions {
   readonly connection: OwnedFd;
   /** **Ownership**: borrowed. */
   readonly device: UsbDevice;
+  /** Called once the peer has said hello. */
+  readonly onHello?: () => void;
   /** Called once, when it is over and everything of it is released. */
   readonly onEnd: (reason: string, isFault: boolean) => void;
 }
@@ -40,6 +42,7 @@ export class UsbredirSession implements PeerSession {
   readonly #watch: Watch;
   #isOpen = true;
   #isServing = false;
+  #isGreeted = false;
   #isDeferred = false;
   /** Set once nothing can be sent: the session's end is deferred. */
   #hasFailed = false;
@@ -99,7 +102,7 @@ export class UsbredirSession implements PeerSession {
     this.#isServing = true;
     try {
       while (this.#isOpen) {
-        if (!this.#wire.next() && (this.#isFaulty() || !this.#receive())) break;
+        if (!this.#next() && (this.#isFaulty() || !this.#receive())) break;
         if (this.#wire.output.backlog > MAX_BACKLOG) {
           // What it does not read, it does not get more of.
           this.#flush();
@@ -114,6 +117,16 @@ export class UsbredirSession implements PeerSession {
       this.#isServing = false;
     }
     this.#flush();
+  }
+
+  /** Serves one packet; false if there is no whole one. */
+  #next(): boolean {
+    if (!this.#wire.next()) return false;
+    if (!this.#isGreeted) {
+      this.#isGreeted = true;
+      this.#options.onHello?.();
+    }
+    return true;
   }
 
   #serveLater(): void {

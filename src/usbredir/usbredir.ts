@@ -5,13 +5,12 @@
  *
  * @module
  */
-import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { PeerProcess } from "../peer/peer_process.ts";
 import { PeerServer } from "../peer/peer_server.ts";
 import { QemuError } from "../qemu/errors.ts";
-import { connectToQemu, stickyDirectoryOf } from "../qemu/qemu_socket.ts";
-import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
+import { QemuConnector, type QemuSocket } from "../qemu/qemu_connector.ts";
+import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
 import { UsbredirSession } from "./session.ts";
 import { NO_HELLO } from "./wire.ts";
@@ -84,53 +83,60 @@ export function serveUsbredir(
   });
 }
 
-const FIRST_RETRY_MS = 50;
-const LAST_RETRY_MS = 1000;
-/** Time that a QEMU that never was there may stay away without a report. */
-const ABSENCE_MS = 5000;
+/** Sessions in a row without a hello, after which that is a fault. */
+const MAX_SILENT = 2;
+
+/** Parts of a {@linkcode UsbredirConnector}. */
+export interface UsbredirConnectorOptions extends UsbredirOptions {
+  /** Path of the socket that QEMU listens at. */
+  readonly path: string;
+  /**
+   * Directories that the path must lie in, if an API client named it; absent:
+   * an administrator did.
+   */
+  readonly allowed?: readonly string[];
+}
 
 /**
- * Connects to one QEMU after another that listens, for ever.
+ * Connects to one QEMU after another that listens, for ever. A QEMU counts as
+ * connected once it has said hello, which it does when its machine runs.
  *
  * **Ownership**: owns its connection.
  */
 export class UsbredirConnector implements UsbredirSocket {
-  readonly #options: UsbredirOptions & {
-    readonly path: string;
-    readonly allowed?: readonly string[];
-  };
+  readonly #options: UsbredirConnectorOptions;
+  readonly #connector: QemuConnector;
+  readonly #socket: QemuSocket;
   readonly #share: TimeShare;
   #session: UsbredirSession | undefined;
-  #retry: Timer | undefined;
-  #absence: Timer | undefined;
-  #retryMs = FIRST_RETRY_MS;
-  #lastFault = "";
-  #isJudged = false;
-  #isOver = false;
+  #notice = "";
+  #silent = 0;
 
-  /**
-   * Begins; the first attempt comes in the loop's next turn.
-   *
-   * @param options `allowed`: directories that the path must lie in, if an API
-   * client named it; absent: an administrator did.
-   */
-  constructor(
-    options: UsbredirOptions & {
-      readonly path: string;
-      readonly allowed?: readonly string[];
-    },
-  ) {
+  /** Begins; the first attempt comes in the loop's next turn. */
+  constructor(options: UsbredirConnectorOptions) {
+    const { loop, path, allowed, events } = options;
     this.#options = options;
-    this.#share = options.share ?? options.loop.share();
-    options.loop.defer(() => this.#connect());
-    this.#absence = options.loop.after(ABSENCE_MS, () => this.#missed());
+    this.#share = options.share ?? loop.share();
+    this.#socket = {
+      path,
+      hint: `QEMU makes it with -chardev socket,path=${path},server=on,` +
+        `wait=off,… and -device usb-redir,…`,
+    };
+    this.#connector = new QemuConnector({
+      loop,
+      socket: this.#socket,
+      allowed,
+      begin: (connection) => this.#begin(connection),
+      fault: ({ message, hint }) =>
+        events.fault(hint === "" ? message : `${message}. ${hint}`),
+      notice: (text) => {
+        this.#notice = text;
+      },
+    });
   }
 
   [Symbol.dispose](): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#absence?.[Symbol.dispose]();
-    this.#retry?.[Symbol.dispose]();
+    this.#connector[Symbol.dispose]();
     this.#session?.[Symbol.dispose]();
   }
 
@@ -138,84 +144,47 @@ export class UsbredirConnector implements UsbredirSocket {
     this.#session?.end(reason);
   }
 
-  #connect(): void {
-    if (this.#isOver) return;
-    const connection = this.#open();
-    if (connection === undefined) return this.#connectLater();
-    this.#absence?.[Symbol.dispose]();
+  #begin(connection: OwnedFd): void {
     const { loop, device, events } = this.#options;
     const peer = PeerProcess.of(connection.fd);
-    const session = new UsbredirSession({
+    let isGreeted = false;
+    this.#session = new UsbredirSession({
       loop,
       share: this.#share,
       connection,
       device,
+      onHello: () => {
+        isGreeted = true;
+        events.connected(this.#notice);
+        this.#notice = "";
+      },
       onEnd: (reason, isFault) => {
         this.#session = undefined;
-        if (isFault && reason !== NO_HELLO) {
-          this.#fault(brokenBy(peer, reason));
-        } else if (!session.isIdle) {
-          this.#lastFault = "";
-          this.#retryMs = FIRST_RETRY_MS;
-        }
-        events.disconnected(reason);
-        if (!this.#isOver) this.#connectLater();
+        this.#judge(peer, reason, isFault, isGreeted);
+        if (isGreeted) events.disconnected(reason);
+        this.#connector.connectLater();
       },
     });
-    this.#session = session;
-    events.connected(this.#notice());
   }
 
-  /** Tells of a place where another user can come before QEMU, once. */
-  #notice(): string {
-    if (this.#isJudged) return "";
-    this.#isJudged = true;
-    const directory = stickyDirectoryOf(this.#options.path);
-    return directory === undefined
-      ? ""
-      : `every user may put a socket into ${directory} before QEMU does; use ` +
-        `a directory for QEMU alone`;
-  }
-
-  #open(): OwnedFd | undefined {
-    const { path, allowed } = this.#options;
-    try {
-      return connectToQemu(path, allowed);
-    } catch (error) {
-      if (error instanceof QemuError) {
-        this.#fault(
-          error.hint === "" ? error.message : `${error.message}. ${error.hint}`,
-        );
-      } else if (!isOsError(error)) throw error;
-      else if (error.code === "EAGAIN") {
-        this.#fault(`${path}: another program is connected to it`);
-      } else if (error.code !== "ENOENT" && error.code !== "ECONNREFUSED") {
-        this.#fault(`Cannot connect to QEMU: ${error.message}`);
-      }
-      return undefined;
+  /** Reports a peer that is no QEMU. */
+  #judge(
+    peer: PeerProcess,
+    reason: string,
+    isFault: boolean,
+    isGreeted: boolean,
+  ): void {
+    const { path, hint } = this.#socket;
+    this.#silent = isGreeted ? 0 : this.#silent + 1;
+    if (isFault && reason !== NO_HELLO) {
+      this.#connector.fault(new QemuError(brokenBy(peer, reason)));
+    } else if (isGreeted) {
+      this.#connector.succeeded();
+    } else if (this.#silent >= MAX_SILENT) {
+      // A QEMU may end before its machine runs, or have been restored: once.
+      this.#connector.fault(
+        new QemuError(`${path}: no hello of a QEMU: ${reason}`, { hint }),
+      );
     }
-  }
-
-  #connectLater(): void {
-    this.#retry?.[Symbol.dispose]();
-    this.#retry = this.#options.loop.after(
-      this.#retryMs,
-      () => this.#connect(),
-    );
-    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
-  }
-
-  #missed(): void {
-    const { path } = this.#options;
-    this.#fault(
-      `${path}: no QEMU listens there yet. QEMU makes it with -chardev ` +
-        `socket,path=${path},server=on,wait=off,… and -device usb-redir,…`,
-    );
-  }
-
-  #fault(message: string): void {
-    if (message === this.#lastFault) return;
-    this.#lastFault = message;
-    this.#options.events.fault(message);
   }
 }

@@ -8,6 +8,7 @@ import {
   type UsbPacket,
   UsbredirPeer,
 } from "../../tests/doubles/usbredir_peer.ts";
+import { refuseWatch } from "../../tests/doubles/refused_watch.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { UsbModel } from "../usb/core/models.ts";
 import { makeAdapters } from "./adapters.ts";
@@ -238,18 +239,74 @@ Deno.test("every adapter has a socket of its own, in order", () => {
 Deno.test("a QEMU that listens is connected to, again and again", () => {
   using rig = new SocketRig("connect");
   for (let i = 0; i < 3; i++) {
-    using listener = listenUnix(rig.path);
-    let fd: OwnedFd | undefined;
-    rig.until(
-      () => (fd = acceptUnix(listener.fd)) !== undefined,
-      "it connects",
-    );
-    using qemu = new Qemu(rig, fd!).begin();
+    using listener = new Listener(rig);
+    using qemu = listener.accept().begin();
     qemu.send(qemu.peer.bulk(7, 1, READ_LINE_1));
     qemu.answer(7);
     Deno.removeSync(rig.path);
   }
   rig.until(() => rig.log.filter((one) => one === "gone").length === 3, "gone");
+});
+
+/** A QEMU that listens, and the connection to it. */
+class Listener implements Disposable {
+  readonly #rig: SocketRig;
+  readonly #listener: OwnedFd;
+
+  constructor(rig: SocketRig) {
+    this.#rig = rig;
+    this.#listener = listenUnix(rig.path);
+  }
+
+  accept(): Qemu {
+    let fd: OwnedFd | undefined;
+    this.#rig.until(
+      () => (fd = acceptUnix(this.#listener.fd)) !== undefined,
+      "it connects",
+    );
+    return new Qemu(this.#rig, fd!);
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+  }
+}
+
+Deno.test("a QEMU that listens is connected once it has said hello", () => {
+  using rig = new SocketRig("connect");
+  using listener = new Listener(rig);
+  using qemu = listener.accept();
+  for (let i = 0; i < 20; i++) rig.loop.turn(1);
+  assertEquals(rig.log, []);
+  qemu.begin();
+  assertEquals(rig.log, ["connected", "began"]);
+});
+
+Deno.test("a listener that says no hello is told of once, and never as a QEMU", () => {
+  using rig = new SocketRig("connect");
+  using listener = new Listener(rig);
+  for (let i = 0; i < 4; i++) {
+    using stranger = listener.accept();
+    // The first one may be a QEMU that ends before its machine runs.
+    assertEquals(rig.log.length, i < 2 ? 0 : 1);
+    stranger[Symbol.dispose]();
+  }
+  assertStringIncludes(rig.log[0]!, `fault: ${rig.path}: no hello of a QEMU`);
+  using qemu = listener.accept();
+  qemu.begin();
+  assertEquals(rig.log.slice(1), ["connected", "began"]);
+});
+
+Deno.test("a connection that cannot be watched is closed, and tried again", () => {
+  using rig = new SocketRig("connect");
+  using listener = new Listener(rig);
+  refuseWatch(rig.loop);
+  using refused = listener.accept();
+  refused.untilClosed();
+  using qemu = listener.accept();
+  qemu.begin();
+  assertStringIncludes(rig.log[0]!, "fault: Cannot connect to QEMU");
+  assertEquals(rig.log.slice(1), ["connected", "began"]);
 });
 
 Deno.test("a peer that reads nothing is not read any more", () => {
