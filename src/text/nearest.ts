@@ -8,6 +8,11 @@
 const MIN_PREFIX = 3;
 /** Longer words are slips of nothing: comparing them costs too much. */
 const MAX_LENGTH = 64;
+/**
+ * Letters that are compared with letters in one search, about a millisecond:
+ * the words may be a hostile peer's, and the candidates many.
+ */
+const MAX_COMPARISONS = 500_000;
 
 /**
  * Returns the candidate that `word` is most likely a slip of, if there is a
@@ -23,12 +28,18 @@ export function nearest(
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   const longer: string[] = [];
+  let left = MAX_COMPARISONS;
   for (const candidate of candidates) {
     const theirs = candidate.toLowerCase();
     if (theirs.startsWith(ours)) longer.push(candidate);
-    const distance = editDistance(ours, theirs) +
-      // Of two that differ in case only, the one written like it.
-      editDistance(word, candidate) / 1000;
+    // Each letter more or less is a difference.
+    if (Math.abs(word.length - candidate.length) >= bestDistance) continue;
+    left -= word.length * candidate.length;
+    if (left < 0) break;
+    const rough = editDistance(ours, theirs);
+    if (rough >= bestDistance) continue;
+    // Of two that differ in case only, the one written like it.
+    const distance = rough + editDistance(word, candidate) / 1000;
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

@@ -24,3 +24,12 @@ Deno.test("a beginning of one candidate stands for it, of several for none", () 
   assertEquals(nearest("so", switches), undefined);
   assertEquals(nearest("sock", [...switches, "socket-mode"]), undefined);
 });
+
+Deno.test("nearest() compares with a bounded number of candidates", () => {
+  let taken = 0;
+  function* candidates(): Generator<string, void> {
+    for (; taken < 1_000_000; taken++) yield `${"a".repeat(50)}${taken}`;
+  }
+  assertEquals(nearest("b".repeat(55), candidates()), undefined);
+  assertEquals(taken < 1000, true);
+});

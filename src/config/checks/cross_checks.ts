@@ -231,6 +231,7 @@ class Names {
     reading: LineReference,
     own: string,
   ): { reading: LineReference; suggestion: string } | undefined {
+    if (!this.#problems.isSuggesting) return undefined;
     const { aggregator, line } = reading;
     const known = this.#aggregators.get(aggregator);
     if (known === undefined) {

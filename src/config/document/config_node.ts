@@ -220,6 +220,8 @@ export class ConfigNode {
     if (value === null || typeof value !== "object" || Array.isArray(value)) {
       return [];
     }
+    // Before the members are listed: an alias may stand for many.
+    if (!this.#mayRead(0)) return [];
     const members = Object.entries(value);
     if (!this.#mayRead(members.length)) return [];
     const positions = this.#positions();
@@ -252,10 +254,13 @@ export class ConfigNode {
     }
   }
 
-  /** False, and a problem of the document, once too much was read of it. */
+  /**
+   * False, and a problem of the document, once too much was read of it; false
+   * also if it has so many problems that no more are shown.
+   */
   #mayRead(count: number): boolean {
     const document = this.#document;
-    if (document.valuesLeft < 0) return false;
+    if (document.valuesLeft < 0 || document.problems.isFull) return false;
     document.valuesLeft -= count;
     if (document.valuesLeft >= 0) return true;
     document.problems.add(

@@ -14,6 +14,11 @@ export interface Located<T> {
 
 /** Limit of the problems that are kept. */
 const MAX_PROBLEMS = 1000;
+/**
+ * Problems for which similar names are looked for. That takes time, and only
+ * the first ones are read with patience.
+ */
+const MAX_SUGGESTIONS = 100;
 
 /** Adds a problem at a known place. */
 export type Report = (problem: string, hint?: string) => void;
@@ -53,6 +58,16 @@ export class Problems {
   /** Number of problems so far, those that are not kept included. */
   get count(): number {
     return this.#count;
+  }
+
+  /** True if further problems are counted only. */
+  get isFull(): boolean {
+    return this.#found.length >= MAX_PROBLEMS;
+  }
+
+  /** True while a problem is worth the search for a similar name. */
+  get isSuggesting(): boolean {
+    return this.#count < MAX_SUGGESTIONS;
   }
 
   /** Returns all problems as errors, in the order of the file. */

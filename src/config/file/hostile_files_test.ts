@@ -98,3 +98,25 @@ Deno.test("Names of every object are plain keys", () => {
   }
   assertEquals(({} as Record<string, unknown>)["a"], undefined);
 });
+
+Deno.test("Aliases that multiply unknown keys are refused, and cost little", () => {
+  const keys = Array.from({ length: 20_000 }, (_, i) => `k${i}: ${i}`);
+  const aggregators = Array.from({ length: 5000 }, (_, i) => `p${i}: *x`);
+  const errors = errorsOf(
+    `x: &x {${keys.join()}}\naggregators: {${aggregators.join()}}\n`,
+    5000,
+  );
+  assertEquals(errors.length, 1000);
+});
+
+Deno.test("Many references to nothing cost little", () => {
+  const name = (i: number) => `${"n".repeat(50)}${i}`;
+  const aggregators = Array.from(
+    { length: 4000 },
+    (_, i) =>
+      `${name(i)}: {vhost-user: /x${i}, lines: [wire/${name(i + 9000)}.y]}`,
+  );
+  const errors = errorsOf(`aggregators: {${aggregators.join()}}\n`, 5000);
+  assertStringIncludes(errors[0]!, "there is no aggregator");
+  assertEquals(errors.length, 1000);
+});

@@ -232,7 +232,9 @@ function unknownKey(
   names: readonly string[],
   problems: Problems,
 ): string | undefined {
-  const suggestion = suggestedKey(key, names);
+  const suggestion = problems.isSuggesting
+    ? suggestedKey(key, names)
+    : undefined;
   problems.add(place, `unknown key "${key}"`, keyHint(suggestion, names));
   return suggestion;
 }
