@@ -15,6 +15,7 @@
  * @module
  */
 import { readSmallFile } from "../../ffi/files.ts";
+import { USABLE_PATH } from "./usable_path.ts";
 
 const SHELL = "/bin/sh";
 
@@ -27,10 +28,9 @@ const SHELL = "/bin/sh";
  * Signals of a terminal or a service manager, which are meant for gpioagg, do
  * not end it. A VM is identified by its start time too: process ids are reused.
  */
-const SCRIPT = `
+const SCRIPT = `${USABLE_PATH}
 trap '' HUP INT QUIT TERM PIPE TSTP
 # The running program, wherever its file is by the time that it is needed.
-: "\${PATH:=/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin}"
 [ -r "/proc/$PPID/exe" ] && exec 3<"/proc/$PPID/exe"
 vm= start=
 while read -r word first second; do
@@ -126,11 +126,7 @@ tell || exit 1
 # Variables of the launcher and of Deno are not the VM's.
 for name in $GPIOAGG_LAUNCHER_SET; do unset "$name"; done
 unset GPIOAGG_CALLED_AS GPIOAGG_LAUNCHER GPIOAGG_LAUNCHER_SET DENO_NODE_SHIM_ACTIVE
-# Where there is no Node.js, Deno puts a substitute of its own first in PATH.
-case \${PATH%%:*} in
-  */node_compat_bin) PATH=\${PATH#*:} ;;
-esac
-exec "$@"
+${USABLE_PATH}exec "$@"
 `;
 
 /**
@@ -143,7 +139,7 @@ exec "$@"
  */
 const TIED_TO_PARENT = [
   "-c",
-  'exec setpriv --pdeathsig TERM -- "$@"',
+  `${USABLE_PATH}exec setpriv --pdeathsig TERM -- "$@"`,
   "gpioagg-vm",
 ] as const;
 

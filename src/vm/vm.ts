@@ -11,6 +11,7 @@ import {
 import { RespawnPolicy, type RespawnRule } from "./respawn_policy.ts";
 import type { VmGuardian } from "./guardian.ts";
 import type { VmSignals } from "./signals.ts";
+import { USABLE_PATH } from "./usable_path.ts";
 
 /** The VMM, and how it is run. */
 export interface VmOptions {
@@ -76,7 +77,7 @@ export async function runVm(options: VmOptions): Promise<number> {
 /**
  * As a shell does: 127 if there is no program $1, 126 if it is not executable.
  */
-const FIND_PROGRAM = `
+const FIND_PROGRAM = `${USABLE_PATH}
 case $1 in
   */*)
     [ -e "$1" ] || exit 127

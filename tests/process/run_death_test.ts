@@ -248,12 +248,13 @@ Deno.test("the guardian makes lines safe without its program's file, directory, 
         ...PROGRAM,
         "run",
         ...["--line", "gpiochip99/0,safe=0,optional"],
-        ...["--", "/bin/sh", "-c", "echo started; read -r line", "{socket}"],
+        // Found although there is no PATH, as are the guardian's programs.
+        ...["--", "sh", "-c", "echo started {socket}; read -r line"],
       ],
       input: true,
       cwd: place,
     });
-    await run.waitFor("started");
+    const [, socket] = await run.waitFor(/started (\S+)/);
     await Deno.remove(program);
     await Deno.remove(place);
     run.kill("SIGKILL");
@@ -261,4 +262,8 @@ Deno.test("the guardian makes lines safe without its program's file, directory, 
     const outcome = /(its lines are|not all of its lines are) in their safe/;
     await until("the outcome", () => outcome.test(said()), 30_000);
     assertStringIncludes(said(), "gpioagg: its lines are in their safe state");
+    await until(
+      "no private directory",
+      () => fileStatus(socket!.replace(/\/[^/]*$/, "")) === undefined,
+    );
   }));
