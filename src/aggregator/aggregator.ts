@@ -17,6 +17,7 @@ import {
   type UnsafeLine,
 } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
+import { Farewells } from "./farewells.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
 import type { LineDirectory } from "./sharing/follow.ts";
@@ -109,6 +110,7 @@ export class Aggregator implements Disposable {
     try {
       const sources: LineSource[] = [];
       const lines: AggregatorLine[] = [];
+      const farewells = new Farewells(loop);
       let started = 0;
       undo.add(() => interlocks.remove(aggregator));
       for (const [i, specification] of specifications.entries()) {
@@ -134,6 +136,7 @@ export class Aggregator implements Disposable {
         );
         line.lineNumber = i;
         line.reporter = reporter;
+        line.farewells = farewells;
         lines.push(line);
       }
       interlocks.add(aggregator, lines);
@@ -245,8 +248,17 @@ export class Aggregator implements Disposable {
     this.#endWait();
     if (this.#isGuestKept) this.#context.store?.drop(guestFdName(this.name));
     this.#isGuestKept = false;
-    for (const line of this.lines) line.guestGone();
+    let first: { error: unknown } | undefined;
+    for (const line of this.lines) {
+      try {
+        line.guestGone();
+      } catch (error) {
+        // The others must not stay as the guest left them.
+        first ??= { error };
+      }
+    }
     this.#guards.guestGone();
+    if (first !== undefined) throw first.error;
     // The next process must not take over what a rule was to end.
     if (this.unsafe.length === 0) this.#dropGone();
     else this.#isGoneKept ||= this.#keepMarker(goneFdName(this.name));

@@ -7,6 +7,7 @@
 import type { PendingRuleState } from "../client/protocol.ts";
 import type { LineSpecification } from "../config/specification.ts";
 import {
+  Departure,
   type Direction,
   Edges,
   FAILED,
@@ -18,7 +19,8 @@ import {
 } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { LineObservation, type LineObserver } from "./line_observation.ts";
-import { LineOperations, OBSERVING } from "./line_operations.ts";
+import type { Farewells, Leaver } from "./farewells.ts";
+import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -78,7 +80,7 @@ export type Guard = (operation: LineOperation, argument: number) => number;
  * **Ownership**: owns the source and disposes it.
  */
 export class AggregatorLine
-  implements LinePort, SourceListener, RuledLine, Disposable {
+  implements LinePort, SourceListener, RuledLine, Leaver, Disposable {
   readonly name: string;
   /** Told of what the rules did. */
   reporter: LineReporter | undefined;
@@ -86,6 +88,8 @@ export class AggregatorLine
   refusals = 0;
   /** Number of the line in its aggregator. */
   lineNumber = 0;
+  /** Time for the end of a guest; absent: as much as it takes. */
+  farewells: Farewells | undefined;
   #specification: LineSpecification;
   #source: LineSource;
   readonly #loop: EventLoop;
@@ -98,6 +102,8 @@ export class AggregatorLine
   #kernelRefusals: KernelRefusals | undefined;
   #guard: GuardListener | undefined;
   #isWithdrawn = false;
+  /** Set while it does what was put off. */
+  #isGoingOn = false;
 
   /** Puts the rules of `specification` before `source`; retries by `loop`. */
   constructor(
@@ -156,6 +162,11 @@ export class AggregatorLine
     }
     const operations = this.#operations;
     if (operations.isBusy) return operations.queue(operation, argument);
+    const isLeft = operation === LineOperation.Deactivate &&
+      argument === Departure.GuestGone;
+    if (isLeft && this.#leavesLater()) {
+      return operations.queue(operation, argument);
+    }
     if (this.#rules.holdsBack(operation)) {
       const result = this.#rules.first();
       if (result === PENDING) return operations.queue(operation, argument);
@@ -221,11 +232,11 @@ export class AggregatorLine
   followable(): FollowedSource {
     const found = this.#find(FollowedSource);
     if (found !== undefined) return found;
-    const { isBusy } = this.#operations;
+    const { isBusy, isPutOff } = this.#operations;
     return this.#wrap(
       new FollowedSource(
         this.#source,
-        isBusy,
+        isBusy && !isPutOff,
         this.#edgesOfSource(),
         this.#loop,
       ),
@@ -275,7 +286,9 @@ export class AggregatorLine
     operations.ended();
     if (!isOwn) this.#noteResult(operation as LineOperation, result);
     if (operation === OBSERVING) this.#observation.adjusted(result);
-    else if (result !== FAILED) {
+    else if (operation === PUT_OFF) {
+      // Its source was not asked for anything.
+    } else if (result !== FAILED) {
       this.#observation.done(operation, argument);
       if (isChange(operation)) this.#changed();
       if (argument === UNSPECIFIED) this.#rules.wantToLearn();
@@ -361,8 +374,63 @@ export class AggregatorLine
     // What the guest asked is of no use any more.
     this.#operations.drop();
     if (this.#specification.onDisconnect !== "keep") {
-      this.#rules.want(RuleKind.Gone);
+      this.#enforce(RuleKind.Gone, () => this.#rules.want(RuleKind.Gone));
     } else this.idle();
+  }
+
+  get isPutOff(): boolean {
+    return this.#operations.isPutOff;
+  }
+
+  goOn(): void {
+    this.#isGoingOn = true;
+    try {
+      this.completed(0);
+    } finally {
+      this.#isGoingOn = false;
+    }
+  }
+
+  /**
+   * Has interrupts of a guest that is gone disabled in a later turn, after all
+   * safe states: the kernel may take a while for each.
+   */
+  #leavesLater(): boolean {
+    const { farewells } = this;
+    if (farewells === undefined || this.#isGoingOn) return false;
+    if (this.#observation.sourceEdges === Edges.None) return false;
+    this.#operations.putOff();
+    farewells.putOff(this, false);
+    return true;
+  }
+
+  /** Has a safe state applied while the turn's time lasts, or else first. */
+  #enforce(kind: RuleKind, want: () => void): void {
+    const operations = this.#operations;
+    const { isPutOff } = operations;
+    // What asks nothing of the source takes no time.
+    if (this.farewells === undefined || !this.#rules.asksFor(kind)) {
+      return want();
+    }
+    const isNow = this.farewells.take();
+    if (isNow && isPutOff) {
+      // Before what it waits with.
+      operations.ended();
+      want();
+      if (!operations.isBusy) operations.putOff();
+      return;
+    }
+    if (!isNow && (isPutOff || !operations.isBusy)) {
+      operations.putOff();
+      this.farewells.putOff(this, true);
+    }
+    want();
+  }
+
+  /** Does now what was put off: the line is not waited for any more. */
+  #endPuttingOff(): void {
+    this.farewells = undefined;
+    if (this.isPutOff) this.#operations.ended();
   }
 
   /**
@@ -372,7 +440,7 @@ export class AggregatorLine
    * @param onSafe Called once an output has it: now, or after retries.
    */
   goSafe(onSafe?: () => void): void {
-    this.#rules.goSafe(onSafe);
+    this.#enforce(RuleKind.Safe, () => this.#rules.goSafe(onSafe));
   }
 
   /**
@@ -383,6 +451,7 @@ export class AggregatorLine
     if (this.#isWithdrawn) return;
     this.#isWithdrawn = true;
     this.#listener = undefined;
+    this.#endPuttingOff();
     this.guestGone();
   }
 
@@ -397,6 +466,7 @@ export class AggregatorLine
     this.#listener = undefined;
     this.#observation.observe(undefined);
     this.reporter = undefined;
+    this.#endPuttingOff();
     if (!this.#isWithdrawn) this.guestGone();
     this.drop();
   }

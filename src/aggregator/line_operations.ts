@@ -10,17 +10,23 @@ import type { SourceOperation } from "./line_source.ts";
 /** In place of an operation: the source is asked for an observer's edges. */
 export const OBSERVING = -1;
 
+/** In place of an operation: the source is to be asked in a later turn. */
+export const PUT_OFF = -2;
+
 /** No request waits. */
-const NOTHING = -1;
+const NOTHING = -3;
 /** The request that waited was dropped; its guest waits for an answer. */
-const DROPPED = -2;
+const DROPPED = -4;
+
+/** An operation of a source, or what stands in its place. */
+export type LineWork = SourceOperation | typeof OBSERVING | typeof PUT_OFF;
 
 /** Operations of one line, of which its source has one at a time. */
 export class LineOperations {
-  /** True while the source works on an operation. */
+  /** True while the source works on an operation, or is not asked yet. */
   isBusy = false;
   /** That operation, or the one before. */
-  operation: SourceOperation | typeof OBSERVING = OBSERVING;
+  operation: LineWork = OBSERVING;
   /** Its argument. */
   argument = 0;
   /** Set if it is not a guest's: its result has no receiver. */
@@ -29,11 +35,19 @@ export class LineOperations {
   waitingArgument = 0;
   #waiting: LineOperation | typeof NOTHING | typeof DROPPED = NOTHING;
 
+  /** True while the line waits for a later turn, and its source for work. */
+  get isPutOff(): boolean {
+    return this.isBusy && this.operation === PUT_OFF;
+  }
+
+  /** Has everything wait for a later turn. */
+  putOff(): void {
+    this.began(PUT_OFF, 0);
+    this.isOwn = true;
+  }
+
   /** The source answered `PENDING`. */
-  began(
-    operation: SourceOperation | typeof OBSERVING,
-    argument: number,
-  ): void {
+  began(operation: LineWork, argument: number): void {
     this.isBusy = true;
     this.operation = operation;
     this.argument = argument;

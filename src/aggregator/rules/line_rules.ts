@@ -8,7 +8,7 @@ import type { PendingRuleState } from "../../client/protocol.ts";
 import type { LineSpecification } from "../../config/specification.ts";
 import { Direction, FAILED, LineOperation, PENDING } from "../../line/port.ts";
 import type { EventLoop } from "../../reactor/event_loop.ts";
-import { OBSERVING } from "../line_operations.ts";
+import type { LineWork } from "../line_operations.ts";
 import { innermost, type LineSource, SourceOperation } from "../line_source.ts";
 import type { InterlockedSource } from "./interlock.ts";
 import { isRefusedForGood, refusalAdvice } from "./kernel_refusals.ts";
@@ -155,6 +155,13 @@ export class LineRules implements Disposable {
     this.#retries.over();
   }
 
+  /** Returns true if a rule wants something of the source as it is. */
+  asksFor(kind: RuleKind): boolean {
+    const { specification, source } = this.#line;
+    const state = { isUnknown: false, startsSafe: false };
+    return ruleStep(kind, specification, source, state) !== undefined;
+  }
+
   /** Has a rule applied: now, or after the operation under way. */
   want(kind: RuleKind): void {
     if (kind < this.#waiting) return;
@@ -228,10 +235,10 @@ export class LineRules implements Disposable {
   /** The operation of a rule has ended. */
   answered(
     kind: RuleKind,
-    operation: SourceOperation | typeof OBSERVING,
+    operation: LineWork,
     result: number,
   ): void {
-    if (result !== FAILED) this.#over(kind, operation);
+    if (result !== FAILED) this.#over(kind, operation as SourceOperation);
     else if (this.#waiting === RuleKind.None) this.#failed(kind);
     else if (kind > this.#waiting) this.#waiting = kind;
   }
@@ -303,7 +310,7 @@ export class LineRules implements Disposable {
   /** A rule holds, or has nothing to do; `operation` is what it did. */
   #over(
     kind: RuleKind,
-    operation: SourceOperation | typeof OBSERVING | undefined,
+    operation: SourceOperation | undefined,
   ): void {
     // What another rule has made of the line is its state from then on.
     if (kind === RuleKind.Start) this.#isUnstarted = false;
@@ -317,7 +324,7 @@ export class LineRules implements Disposable {
     }
     if (operation === SourceOperation.SetValue) this.#onSafe?.();
     if (kind >= RuleKind.Safe) this.#onSafe = undefined;
-    if (operation !== undefined && operation !== OBSERVING) {
+    if (operation !== undefined) {
       if (isDrive(operation)) this.#line.ruleDrove();
     } else if (!this.#line.isBusy) this.#line.idle();
     if (this.#isUnstarted && kind > RuleKind.Start) {
