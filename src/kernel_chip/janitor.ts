@@ -15,7 +15,12 @@ import { contradiction, DoubtfulRecordError } from "./claims.ts";
 import { GuardianProcess } from "./guardian_process.ts";
 import { deviceOfTheDead, marksOfOthers } from "./own_device.ts";
 import { isAlive } from "./process_identity.ts";
-import { type ChipRecord, groupOf, type Records } from "./records.ts";
+import {
+  type ChipRecord,
+  type FoundRecord,
+  groupOf,
+  type Records,
+} from "./records.ts";
 import { waitUntil } from "../async/wait.ts";
 
 /** Time that another process may need to remove the same chip. */
@@ -31,16 +36,20 @@ export interface Collection {
 
 /**
  * Removes chips of dead makers. Those of living makers and detached ones stay.
- * The records must be locked.
+ * The records must be locked: they are read once, and guardians of all of them
+ * are waited for once, however many there are.
  */
 export async function collectGarbage(records: Records): Promise<Collection> {
   const removed: ChipRecord[] = [];
   const failed: { record: ChipRecord; error: Error }[] = [];
-  for (const record of await records.list()) {
+  let left = await records.list();
+  const deadline = performance.now() + OTHERS_LIMIT_MS;
+  for (const record of left) {
     if (record.state !== "orphaned") continue;
     try {
-      await guardianEnd(records, record);
-      await takeDown(records, record);
+      await guardianEnd(record, left, deadline - performance.now());
+      await takeDown(records, record, left);
+      left = left.filter((other) => other !== record);
       removed.push(record);
     } catch (error) {
       // One failure must not keep the others from being removed.
@@ -58,13 +67,16 @@ export async function collectGarbage(records: Records): Promise<Collection> {
  * that the maker is not dead.
  */
 async function guardianEnd(
-  records: Records,
   record: ChipRecord,
+  known: readonly FoundRecord[],
+  limitMs: number,
 ): Promise<void> {
-  const evidence = { records: await records.list() };
-  const doubt = () => contradiction(record, true, evidence);
-  let reason: string | undefined;
-  await waitUntil(() => (reason = doubt()) === undefined, OTHERS_LIMIT_MS);
+  const evidence = { records: known };
+  let reason = contradiction(record, true, evidence);
+  await waitUntil(() => {
+    if (reason !== undefined) reason = contradiction(record, true, evidence);
+    return reason === undefined;
+  }, Math.max(0, limitMs));
   if (reason !== undefined) throw doubtful(record, reason);
 }
 
@@ -78,6 +90,7 @@ function doubtful({ name }: ChipRecord, reason: string): Error {
 /**
  * Removes a chip, with its record and its guardian. The records must be locked.
  *
+ * @param known All records; absent: they are read.
  * @throws {OsError} EACCES, EPERM.
  * @throws {DoubtfulRecordError} If the kernel or another record contradicts
  * the record.
@@ -85,9 +98,10 @@ function doubtful({ name }: ChipRecord, reason: string): Error {
 export async function takeDown(
   records: Records,
   record: ChipRecord,
+  known?: readonly FoundRecord[],
 ): Promise<void> {
-  const evidence = { records: await records.list() };
-  const reason = contradiction(record, false, evidence);
+  const all = known ?? await records.list();
+  const reason = contradiction(record, false, { records: all });
   if (reason !== undefined) throw doubtful(record, reason);
   using guardian = GuardianProcess.find(record, records.pathOf(record));
   if (guardian !== undefined) {
@@ -98,19 +112,21 @@ export async function takeDown(
     guardian.kill();
     await waitUntil(isOver, OTHERS_LIMIT_MS);
   }
-  await endChip(records, record);
+  await endChip(records, record, all);
 }
 
 /**
  * Removes the chip of a record, and the record; does nothing if they are gone.
  *
+ * @param known All records; absent: they are read.
  * @throws {OsError} EACCES, EPERM. Then the record stays.
  */
 export async function endChip(
   records: Records,
   record: ChipRecord,
+  known?: readonly FoundRecord[],
 ): Promise<void> {
-  const taken = marksOfOthers(await records.list(), record);
+  const taken = marksOfOthers(known ?? await records.list(), record);
   let error: unknown;
   // Busy: another process, such as a guardian in a container, does the same.
   const isOver = await waitUntil(() => {

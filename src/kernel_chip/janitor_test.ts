@@ -1,7 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { collectGarbage, takeDown } from "./janitor.ts";
 import { identityOf, isAlive } from "./process_identity.ts";
-import { type ChipRecord, newId, Records } from "./records.ts";
+import {
+  type ChipRecord,
+  type FoundRecord,
+  newId,
+  Records,
+} from "./records.ts";
 
 Deno.test("collectGarbage() ends no process because a record names it", async () => {
   const directory = await Deno.makeTempDir();
@@ -34,6 +39,43 @@ Deno.test("collectGarbage() ends no process because a record names it", async ()
   } finally {
     foreign.kill("SIGKILL");
     await foreign.status;
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** Records that count how often all of them are read. */
+class CountedRecords extends Records {
+  reads = 0;
+
+  override list(): Promise<FoundRecord[]> {
+    this.reads++;
+    return super.list();
+  }
+}
+
+Deno.test("collectGarbage() reads the records once, however many there are", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const records = new CountedRecords(`${directory}/kernel-chips`);
+    const maker = { ...identityOf(Deno.pid)!, startTime: "1" };
+    using _lock = await records.lock();
+    for (let i = 0; i < 20; i++) {
+      const name = `plc${i}`;
+      const record: ChipRecord = {
+        name,
+        id: newId(name),
+        interface: "sysfs",
+        maker,
+        isDetached: false,
+        lines: [],
+      };
+      records.begin(record)[Symbol.dispose]();
+      await records.write(record);
+    }
+    const { removed, failed } = await collectGarbage(records);
+    assertEquals([removed.length, failed.length], [20, 0]);
+    assertEquals(records.reads, 1);
+  } finally {
     await Deno.remove(directory, { recursive: true });
   }
 });
