@@ -29,6 +29,11 @@ export interface SoakOptions {
   readonly aggregators: number;
   /** Well-behaved guests, at most. */
   readonly guests: number;
+  /**
+   * Looks without a change until what is used counts as settled; fewer than
+   * usual for a short run.
+   */
+  readonly settledLooks?: number;
   /** Told what begins. */
   readonly log?: (text: string) => void;
 }
@@ -39,6 +44,8 @@ const GUEST_PROCESSES = 4;
 const WARM_UP = 0.35;
 const START_LIMIT_MS = 120_000;
 const END_LIMIT_MS = 60_000;
+/** Limit for an answer to an API client: the machine may be busy. */
+const API_LIMIT_MS = 60_000;
 /** Life of guests that come and go until they are killed. **Units**: ms. */
 const LIFE_MS = 3000;
 /** Duration of a kind of hostile peer. **Units**: milliseconds. */
@@ -68,14 +75,15 @@ class Tally {
 /** Runs a soak. **Ownership**: ends all that it starts. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   await using stack = new AsyncDisposableStack();
-  const { log = () => {}, seed, minutes } = options;
+  const { log = () => {}, seed, minutes, settledLooks } = options;
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-soak-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   const soak = plan(directory, options.aggregators, options.guests);
   const service = stack.use(await startService(soak));
   const { pid } = service;
-  const client = new ServiceClient(`${directory}/api.sock`);
-  const settled = () => settledUsage(pid, () => client.show(`c0${CELL[0]}`));
+  const client = apiClient(`${directory}/api.sock`);
+  const poke = () => client.show(`c0${CELL[0]}`);
+  const settled = () => settledUsage(pid, poke, settledLooks);
   const start = await settled();
   log(`serving ${options.aggregators} aggregators, process ${pid}`);
   const guests: ChildProcess[] = [];
@@ -189,11 +197,15 @@ async function startService(soak: SoakPlan): Promise<ChildProcess> {
   }
 }
 
+function apiClient(socket: string): ServiceClient {
+  return new ServiceClient(socket, { limitMs: API_LIMIT_MS });
+}
+
 async function untilServed(
   service: ChildProcess,
   directory: string,
 ): Promise<void> {
-  const client = new ServiceClient(`${directory}/api.sock`);
+  const client = apiClient(`${directory}/api.sock`);
   const deadline = performance.now() + START_LIMIT_MS;
   for (;;) {
     try {
@@ -297,7 +309,7 @@ async function creations(
   goesOn: () => boolean,
   { soak, random, tally }: Disturbance,
 ): Promise<void> {
-  const client = new ServiceClient(`${soak.directory}/api.sock`);
+  const client = apiClient(`${soak.directory}/api.sock`);
   for (let i = 0; goesOn(); i++) {
     const name = `made${i}`;
     try {
@@ -327,7 +339,7 @@ async function reloads(
   goesOn: () => boolean,
   { soak, random, tally }: Disturbance,
 ): Promise<void> {
-  const client = new ServiceClient(`${soak.directory}/api.sock`);
+  const client = apiClient(`${soak.directory}/api.sock`);
   const reload = async (extra: number) => {
     try {
       await Deno.writeTextFile(

@@ -81,14 +81,16 @@ function childCount(pid: number): number {
  * is asked for something else, in its own time.
  *
  * @param poke Asks the service for a little.
+ * @param looks Looks without a change.
  */
 export async function settledUsage(
   pid: number,
   poke: () => Promise<unknown>,
+  looks = SETTLED_LOOKS,
 ): Promise<Usage> {
   let last = usageOf(pid);
   let unchanged = 0;
-  for (let i = 0; i < MAX_LOOKS && unchanged < SETTLED_LOOKS; i++) {
+  for (let i = 0; i < MAX_LOOKS && unchanged < looks; i++) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     for (let j = 0; j < POKES; j++) await poke();
     const now = usageOf(pid);
