@@ -55,6 +55,8 @@ export class LineError extends Error {
   readonly offset: number | undefined;
   /** Operation that was tried: `"request"`, `"read"`, … */
   readonly operation: string;
+  /** Why it failed: the end of the message. */
+  readonly reason: string;
   /** Consumer that holds a busy line (EBUSY); undefined if it is not known. */
   readonly holder: string | undefined;
 
@@ -72,6 +74,7 @@ export class LineError extends Error {
     this.chip = chip;
     this.offset = offsets.length === 1 ? offsets[0] : undefined;
     this.operation = operation;
+    this.reason = printable(reason, TEXT_LIMIT);
     this.holder = options.holder;
   }
 }

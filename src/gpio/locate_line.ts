@@ -213,7 +213,7 @@ function openWantedChip({ chip, identity }: WantedLine): Chip {
     throw new AbsentError({
       chip: `chip "${chip}"`,
       operation: "find",
-      reason: error.message.slice(error.message.indexOf(": ") + 2),
+      reason: error.reason,
       cause: error,
       absent: { chip: chip! },
     });

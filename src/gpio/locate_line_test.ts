@@ -61,3 +61,15 @@ Deno.test("locateLine() with devicesOnly looks at no path of an identity outside
   });
   assertEquals([...new Set(answers)].length, 1, answers.join("\n"));
 });
+
+Deno.test("locateLine() keeps the whole name of a chip that is absent, and the reason once", () => {
+  const error = assertThrows(
+    () => locateLine({ chip: "rack 1: panel", offset: 0 }),
+    AbsentError,
+  );
+  assertEquals(error.reason.startsWith("there is no such chip"), true);
+  assertEquals(
+    error.message,
+    `Cannot find chip "rack 1: panel": ${error.reason}`,
+  );
+});

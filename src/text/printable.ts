@@ -24,7 +24,7 @@ const ELLIPSIS = "…";
  * Longest text that {@linkcode printable} passes if no limit is given.
  * **Units**: UTF-16 code units.
  */
-export const PRINTABLE_LIMIT = 256;
+const PRINTABLE_LIMIT = 256;
 
 /**
  * Returns `text` as one harmless line: acting characters escaped (`\n`, `\x1b`,

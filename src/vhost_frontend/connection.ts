@@ -10,7 +10,12 @@ import { pollFd, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
-import { ConnectionError, RuleViolation, WaitTimeoutError } from "./errors.ts";
+import {
+  ConnectFailedError,
+  ConnectionError,
+  RuleViolation,
+  WaitTimeoutError,
+} from "./errors.ts";
 import { HEADER, VERSION, VERSION_MASK } from "../vhost_user/protocol.ts";
 import { decodeHeader } from "./messages.ts";
 
@@ -32,14 +37,14 @@ const MAX_PAYLOAD_BYTES = 0x1_0000;
 /**
  * Connects to a backend that listens.
  *
- * @throws {ConnectionError} If there is none at `path`; the message says what
+ * @throws {ConnectFailedError} If there is none at `path`; the message says what
  * to do about it.
  */
 export function connectBackend(path: string): OwnedFd {
   try {
     return connectUnix(path, { wait: false });
   } catch (cause) {
-    throw new ConnectionError(
+    throw new ConnectFailedError(
       `Cannot connect to ${path}: ${connectAdvice(path, cause)}`,
       { cause },
     );

@@ -2,7 +2,7 @@ import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { OsError } from "../../ffi/os_error.ts";
 import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { connectBackend } from "./connection.ts";
-import { ConnectionError } from "./errors.ts";
+import { ConnectFailedError, ConnectionError } from "./errors.ts";
 
 Deno.test("connectBackend() says why there is no connection, and keeps the cause", async () => {
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-probe-" });
@@ -11,7 +11,7 @@ Deno.test("connectBackend() says why there is no connection, and keeps the cause
     const fails = (expected: string, code: string) => {
       const error = assertThrows(
         () => connectBackend(path),
-        ConnectionError,
+        ConnectFailedError,
         expected,
       );
       assertInstanceOf(error.cause, OsError);

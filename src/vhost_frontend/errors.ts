@@ -11,6 +11,9 @@ export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
+/** Nothing accepts connections at the socket. */
+export class ConnectFailedError extends ConnectionError {}
+
 /** The backend is there and did not do within the limit what was awaited. */
 export class WaitTimeoutError extends Error {
   override readonly name = "WaitTimeoutError";

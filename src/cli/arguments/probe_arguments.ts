@@ -5,7 +5,7 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
-import { parsePeriodUs } from "../../config/spec/line_spec.ts";
+import { parsePeriodUs } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
 import { IrqType } from "../../vhost_frontend/driver.ts";
 import { ORDER_NAMES, type OrderName } from "../../vhost_frontend/orders.ts";

@@ -19,6 +19,7 @@ import {
   type IrqType,
 } from "../../vhost_frontend/driver.ts";
 import {
+  ConnectFailedError,
   ConnectionError,
   RequestRefused,
   WaitTimeoutError,
@@ -76,7 +77,8 @@ function open(given: ProbeArguments): Frontend {
         { cause },
       );
     }
-    if (cause instanceof ConnectionError && !isConnectFailure(cause)) {
+    const isConnectFailure = cause instanceof ConnectFailedError;
+    if (cause instanceof ConnectionError && !isConnectFailure) {
       throw new Error(
         `${cause.message}: either it is busy with another frontend and ` +
           "serves one at a time, or it is not a vhost-user backend",
@@ -87,10 +89,6 @@ function open(given: ProbeArguments): Frontend {
     if (!(cause instanceof ConnectionError) || suggestion === "") throw cause;
     throw new ConnectionError(`${cause.message}${suggestion}`, { cause });
   }
-}
-
-function isConnectFailure(error: ConnectionError): boolean {
-  return error.message.startsWith("Cannot connect");
 }
 
 const DIRECTION_NAMES = {

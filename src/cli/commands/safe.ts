@@ -6,7 +6,7 @@
 import { sleep } from "../../async/wait.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
-import { parsePeriodUs } from "../../config/spec/line_spec.ts";
+import { parsePeriodUs } from "../../config/values/values.ts";
 import {
   type AggregatorSpecification,
   lineTitle,

@@ -186,9 +186,12 @@ const textEvents = {
   flush,
   problem: writeError,
   ready(aggregators: readonly AggregatorDescription[]) {
-    for (const { name, lines, presentation } of aggregators) {
+    for (const { name, lines, presentation, socketPath } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
-      writeError(`${name}: serving ${count} ${fromHere(presentation)}`);
+      const shown = socketPath === undefined
+        ? presentation
+        : `at ${fromHere(socketPath)}`;
+      writeError(`${name}: serving ${count} ${shown}`);
     }
   },
   event({ aggregator, event, detail }: ServiceEvent) {
@@ -206,15 +209,13 @@ const textEvents = {
   },
 };
 
-/**
- * Returns the presentation with a socket in this directory as a relative path.
- */
-function fromHere(presentation: string): string {
-  const here = `at ${Deno.cwd()}/`;
+/** Returns the path of a socket, relative if it is in this directory. */
+function fromHere(path: string): string {
+  const here = `${Deno.cwd()}/`;
   // At the root, where services are started, paths are not shortened.
-  return here !== "at //" && presentation.startsWith(here)
-    ? `at ${presentation.slice(here.length)}`
-    : presentation;
+  return here !== "//" && path.startsWith(here)
+    ? path.slice(here.length)
+    : path;
 }
 
 const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {

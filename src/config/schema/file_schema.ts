@@ -397,8 +397,6 @@ export const FILE = mapping(
   },
 );
 
-/** A file, as the shape reads it. */
-export type FileReading = Read<typeof FILE>;
 /** An aggregator in a file, as the shape reads it. */
 export type AggregatorReading = Read<typeof AGGREGATOR>;
 /** A line's keys, as the shape reads them. */

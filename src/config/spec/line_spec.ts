@@ -46,8 +46,6 @@ import {
   type SourceSpecification,
 } from "../specification.ts";
 
-export { parsePeriodUs, parseValue } from "../values/values.ts";
-
 /** The keys of a SPEC with one line of help each, in the order of `--help`. */
 export const SPEC_KEYS: Readonly<Record<string, string>> = Object.fromEntries(
   RULE_KEYS.map((key) => [key, RULES[key].help]),
@@ -57,7 +55,7 @@ export const SPEC_KEYS: Readonly<Record<string, string>> = Object.fromEntries(
  * Longest SPEC: some 2000 single offsets. Longer lists of offsets stand in a
  * configuration file, or in several SPECs.
  */
-export const MAX_SPEC_LENGTH = 16 * 1024;
+const MAX_SPEC_LENGTH = 16 * 1024;
 
 /** Unknown keys of one SPEC that are reported. */
 const MAX_UNKNOWN_KEYS = 20;

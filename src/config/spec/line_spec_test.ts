@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../document/config_error.ts";
-import { parseLineSpec, parsePeriodUs, readSpec } from "./line_spec.ts";
+import { parsePeriodUs } from "../values/values.ts";
+import { parseLineSpec, readSpec } from "./line_spec.ts";
 
 function sources(spec: string) {
   return parseLineSpec(spec).map((line) => line.source);

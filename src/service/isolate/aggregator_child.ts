@@ -16,7 +16,7 @@ import {
 import { ProcessChannel } from "./process_channel.ts";
 
 /** The hidden command that runs {@linkcode serveIsolated}. */
-export const ISOLATED_COMMAND = "serve-isolated";
+const ISOLATED_COMMAND = "serve-isolated";
 
 /** Limit of the start of a process. **Units**: milliseconds. */
 const START_LIMIT_MS = 30_000;
