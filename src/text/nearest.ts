@@ -8,27 +8,29 @@
 const MIN_PREFIX = 3;
 /** Longer words are slips of nothing: comparing them costs too much. */
 const MAX_LENGTH = 64;
-/**
- * Letters that are compared with letters in one search, about a millisecond:
- * the words may be a hostile peer's, and the candidates many.
- */
+/** Letters that are compared with letters in one search, at most. */
 const MAX_COMPARISONS = 500_000;
 
 /**
  * Returns the candidate that `word` is most likely a slip of, if there is a
  * likely one: at most a third of its letters differ, whatever their case, or it
  * is the beginning of exactly one of them.
+ *
+ * @param maxComparisons Letters that are compared with letters: the word may be
+ * a hostile peer's, and the candidates many. The default takes some
+ * milliseconds.
  */
 export function nearest(
   word: string,
   candidates: Iterable<string>,
+  maxComparisons = MAX_COMPARISONS,
 ): string | undefined {
   if (word.length > MAX_LENGTH) return undefined;
   const ours = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   const longer: string[] = [];
-  let left = MAX_COMPARISONS;
+  let left = maxComparisons;
   for (const candidate of candidates) {
     const theirs = candidate.toLowerCase();
     if (theirs.startsWith(ours)) longer.push(candidate);
@@ -49,24 +51,33 @@ export function nearest(
   return longer.length === 1 ? longer[0] : undefined;
 }
 
-/** Letters inserted, left out, replaced, or swapped with their neighbour. */
+/** Rows of a comparison; a candidate is at most half as long again as a word. */
+let row = new Uint8Array(2 * MAX_LENGTH);
+let previous = new Uint8Array(2 * MAX_LENGTH);
+let beforePrevious = new Uint8Array(2 * MAX_LENGTH);
+
+/**
+ * Returns the number of letters inserted, left out, replaced, or swapped with
+ * their neighbour. Does not allocate: a hostile peer may cause many.
+ */
 function editDistance(a: string, b: string): number {
-  let beforePrevious: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let j = 0; j <= b.length; j++) previous[j] = j;
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
+    row[0] = i;
     for (let j = 1; j <= b.length; j++) {
-      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] &&
-        a[i - 2] === b[j - 1];
-      row.push(Math.min(
+      const isSame = a.charCodeAt(i - 1) === b.charCodeAt(j - 1);
+      let least = Math.min(
         row[j - 1]! + 1,
         previous[j]! + 1,
-        previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
-        isSwap ? beforePrevious[j - 2]! + 1 : Infinity,
-      ));
+        previous[j - 1]! + (isSame ? 0 : 1),
+      );
+      if (
+        i > 1 && j > 1 && a.charCodeAt(i - 1) === b.charCodeAt(j - 2) &&
+        a.charCodeAt(i - 2) === b.charCodeAt(j - 1)
+      ) least = Math.min(least, beforePrevious[j - 2]! + 1);
+      row[j] = least;
     }
-    beforePrevious = previous;
-    previous = row;
+    [beforePrevious, previous, row] = [previous, row, beforePrevious];
   }
   return previous[b.length]!;
 }

@@ -50,9 +50,12 @@ export function pinsOf(
   });
 }
 
+/** Search for a similar name in the reactor: about 0.1 ms, some 100 names. */
+const MAX_COMPARISONS = 25_000;
+
 /** Returns text after an unknown line's name; empty where none is similar. */
 function suggestion({ lines }: Aggregator, name: string): string {
   const names = lines.map((line) => line.name).filter((one) => one !== "");
-  const near = nearest(name, new Set(names));
+  const near = nearest(name, new Set(names), MAX_COMPARISONS);
   return near === undefined ? "" : `; did you mean ${near}?`;
 }
