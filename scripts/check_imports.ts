@@ -74,7 +74,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/reactor",
     "src/usb",
   ],
-  "src/kernel_chip": ["ffi", "src/async", "src/config", "src/gpio", "src/text"],
+  // Devices in this host's own kernel.
+  "src/usbip": ["ffi", "src/reactor", "src/usb"],
+  "src/kernel_chip": [
+    "ffi",
+    "src/async",
+    "src/config",
+    "src/gpio",
+    "src/text",
+    "src/usb/core/models.ts",
+    "src/usbip/host_controller.ts",
+    "src/usbip/relay_process.ts",
+  ],
   // The control API as its users see it. It shares the messages with the
   // service, and the grammar of single values with the configuration.
   "src/client": ["ffi", "src/async", "src/config/values", "src/text"],
@@ -94,6 +105,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/qemu",
     "src/reactor",
     "src/text",
+    "src/usbip/wire.ts",
     "src/usbredir",
     "src/vfio_user",
     "src/vhost_user",
@@ -144,6 +156,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/service",
     "src/text",
     "src/tools",
+    "src/usbip/relay_process.ts",
     "src/vhost_frontend",
     "src/vm",
   ],

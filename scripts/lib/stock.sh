@@ -7,10 +7,13 @@ STOCK_RELEASES=(
   "bookworm|gpio-ml-ioh xhci-pci hid-generic usbhid hid-cp2112"
   "trixie|gpio-ml-ioh xhci-pci hid-generic usbhid hid-cp2112 usb-ljca gpio-ljca"
 )
+# Modules for a machine that gpioagg runs on: its test loads them.
+STOCK_HOST_MODULES="virtio-pci 9pnet-virtio 9p overlay vhci-hcd"
 
 # stock_directory RELEASE
 stock_directory() {
   printf '%s/stock-%s-%s' "$CACHE" "$1" "$(key_of "${STOCK_RELEASES[*]}" \
+    "$STOCK_HOST_MODULES" \
     "$(declare -f build_stock unpack_stock_kernel add_module module_file)" \
     "$(initramfs_directory)" </dev/null)"
 }
@@ -22,13 +25,17 @@ build_stock() {
   mkdir -p "$initrd/lib/modules"
   : >"$initrd/lib/modules/order"
   for module in $3; do
-    add_module "$tree" "$initrd/lib/modules" "$module"
+    add_module "$tree" "$initrd/lib/modules" "$module" order
+  done
+  for module in $STOCK_HOST_MODULES; do
+    add_module "$tree" "$initrd/lib/modules" "$module" order.host
   done
   # The kernel unpacks one archive after another.
   {
     cat "$(initramfs_directory)/initrd.gz"
-    cd "$initrd" && find . | LC_ALL=C sort |
-      "$(busybox_directory)/bin/busybox" cpio -o -H newc 2>/dev/null | gzip -9
+    # Elsewhere: what follows must not run in a directory that is removed.
+    (cd "$initrd" && find . | LC_ALL=C sort |
+      "$(busybox_directory)/bin/busybox" cpio -o -H newc 2>/dev/null | gzip -9)
   } >"$1.new/initrd.gz"
   rm -rf "$tree" "$initrd"
 }
@@ -63,8 +70,8 @@ module_file() {
   find "$1" -name "${2//[-_]/[-_]}.ko*" | head -n 1
 }
 
-# add_module TREE TARGET NAME: copies a module to TARGET, after those that it
-# depends on, and appends their names to TARGET/order.
+# add_module TREE TARGET NAME ORDER: copies a module to TARGET, after those that it
+# depends on, and appends their names to TARGET/ORDER.
 add_module() {
   local name=${3//-/_} file dependency
   [[ ! -e $2/$name.ko ]] || return 0
@@ -82,10 +89,10 @@ add_module() {
     cp "$file" "$2/$name.ko"
   fi
   while IFS= read -r dependency; do
-    add_module "$1" "$2" "$dependency"
+    add_module "$1" "$2" "$dependency" "$4"
   done < <(tr '\0' '\n' <"$2/$name.ko" | sed -n 's/^depends=//p' | head -n 1 |
     tr ',' '\n' | grep .)
-  printf '%s\n' "$name" >>"$2/order"
+  printf '%s\n' "$name" >>"$2/$4"
 }
 
 ensure_stock() {

@@ -121,6 +121,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     isHidden: true,
     load: () => import("./commands/serve_isolated.ts"),
   },
+  "usb-relay": {
+    summary: "relay between the kernel's USB host controller and a service",
+    isHidden: true,
+    load: () => import("./commands/usb_relay.ts"),
+  },
   version: {
     summary: "print the version",
     load: () => import("./commands/version.ts"),

@@ -120,6 +120,9 @@ const KERNEL_CHIP = object({
     description: "Chips that it has lost, by name: their lines fail until it " +
       "is made again",
   })),
+  paths: optional(list(text(), {
+    description: "Device nodes, if the lines are in several chips",
+  })),
 }, {
   notes: { description: "A chip of the host's own kernel" },
 }) satisfies Describes<KernelChipState>;
@@ -216,8 +219,12 @@ const socketAccess = (description: string) =>
   }) satisfies Describes<SocketAccess>;
 
 const KERNEL_CHIP_REQUEST = object({
-  interface: optional(word(choice("configfs", "sysfs"), {
-    description: "Interface of the kernel's driver; absent: the better one",
+  interface: optional(word(choice("configfs", "sysfs", "usb"), {
+    description: "Interface of the kernel: those of its aggregator, or its " +
+      "drivers of USB adapters, with rules; absent: what the lines need",
+  })),
+  device: optional(word(USB_DEVICE, {
+    description: "Model of the USB adapters; absent: what the kernel has",
   })),
   ...ACCESS,
 }, {
@@ -225,8 +232,8 @@ const KERNEL_CHIP_REQUEST = object({
   mistaken: MISTAKEN,
   notes: {
     description:
-      "Present it as a chip of the host's kernel, whose lines have " +
-      "no rules: access to its device node, and the interface of the driver",
+      "Present it as a chip of the host's kernel: access to its device " +
+      "node, and the interface of the kernel",
   },
 }) satisfies Describes<KernelChipRequest>;
 

@@ -54,8 +54,13 @@ export interface CreateRequest {
 
 /** Settings of a kernel chip: the users of its device node, and more. */
 export interface KernelChipRequest extends SocketAccess {
-  /** Which of the kernel driver's interfaces. Default: the better one. */
-  interface?: "configfs" | "sysfs";
+  /**
+   * Which of the kernel's interfaces. Default: the first that it has, and that
+   * has what the lines need.
+   */
+  interface?: "configfs" | "sysfs" | "usb";
+  /** Model of the USB adapters. Default: `ljca` where the kernel has it. */
+  device?: "ljca" | "cp2112";
 }
 
 /** GPIO adapters on USB that an aggregator is to be. */
@@ -170,6 +175,8 @@ export interface KernelChipState {
    * Chips that it has lost, by name: their lines fail until it is made again.
    */
   lostChips?: string[];
+  /** Device nodes, if the lines are in several chips; `path` is the first. */
+  paths?: string[];
 }
 
 /** Controller inside a QEMU as which an aggregator is presented. */

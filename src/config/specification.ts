@@ -208,6 +208,11 @@ export interface UsbredirSpecification {
   /** Access to the sockets that this process makes. */
   access?: FileAccess | undefined;
   /**
+   * Set if the host is this machine's own kernel, over USB/IP: the serial number
+   * of the first adapter. Made by the program, of a kernel chip.
+   */
+  serial?: string | undefined;
+  /**
    * Directories that QEMU's sockets must lie in, if an API client named them;
    * absent: an administrator did.
    */
@@ -251,10 +256,21 @@ export interface QemuPin {
   lineNumber: number;
 }
 
+/**
+ * Ways to a chip of the host's own kernel: the two interfaces of its
+ * gpio-aggregator, or its drivers of USB adapters.
+ */
+export type KernelInterface = "configfs" | "sysfs" | "usb";
+
 /** An exposure as a chip of the host's own kernel. */
 export interface KernelChipSpecification {
-  /** Which of the driver's interfaces; absent: the better one. */
-  interface?: "configfs" | "sysfs" | undefined;
+  /**
+   * Which of the kernel's interfaces; absent: the first that it has and that has
+   * what the lines need.
+   */
+  interface?: KernelInterface | undefined;
+  /** Model of the USB adapters; absent: the better one. */
+  device?: UsbModel | undefined;
   /** Access to the chip's device node. */
   access?: FileAccess | undefined;
 }

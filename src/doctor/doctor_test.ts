@@ -33,6 +33,7 @@ function access(given: Given): HostAccess {
     read: (path) => files[path],
     exists: (path) => files[path] !== undefined,
     whyNoKernelChip: () => "no gpio-aggregator",
+    whyNoUsbChip: () => "no vhci-hcd",
     chips: () => Object.keys(chips),
     whyNotOpen: (chip) => chips[chip],
   };
@@ -67,6 +68,9 @@ Deno.test("examineHost() reads versions and devices of QEMU programs", async () 
   );
   assert(
     /kernel-chip +no: no gpio-aggregator/.test(text),
+  );
+  assert(
+    /kernel-chip, interface=usb +no: no vhci-hcd/.test(text),
     text,
   );
 });

@@ -19,6 +19,8 @@ export interface HostAccess {
    * can.
    */
   whyNoKernelChip(): string | undefined;
+  /** Returns the same of a chip through the kernel's USB drivers. */
+  whyNoUsbChip(): string | undefined;
   /** Returns the chips' device files. */
   chips(): string[];
   /** Returns the reason why a chip cannot be opened; undefined if it can. */
@@ -56,6 +58,8 @@ export interface Host {
   hasKvm: boolean;
   /** Reason why the kernel makes no chip of lines. */
   kernelChipProblem: string | undefined;
+  /** Reason why it makes none through its USB drivers. */
+  usbChipProblem: string | undefined;
 }
 
 /** QEMU programs that are looked for, in this order. */
@@ -95,6 +99,7 @@ export async function examineHost(
     qemus,
     hasKvm: access.exists("/dev/kvm"),
     kernelChipProblem: access.whyNoKernelChip(),
+    usbChipProblem: access.whyNoUsbChip(),
   };
 }
 

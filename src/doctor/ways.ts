@@ -87,6 +87,18 @@ export const WAYS: readonly Way[] = [
       gpioagg: [`gpioagg kernel create ${LINES} --group plc --mode 660`],
     }),
   },
+  {
+    name: "kernel-chip, interface=usb",
+    note: "the same with rules, through the kernel's USB drivers",
+    whyNot: (host) =>
+      host.usbChipProblem ?? (host.isRoot ? undefined : "it needs root"),
+    recipe: () => ({
+      gpioagg: [
+        "modprobe vhci-hcd",
+        `gpioagg kernel create --interface usb ${LINES},safe=0 --group plc`,
+      ],
+    }),
+  },
 ];
 
 /**

@@ -41,15 +41,13 @@ const SYSFS_TEXT = 4095;
  * @throws {Error} If the kernel does not have it; the message says what to do.
  */
 export function chooseInterface(wanted?: Interface): Interface {
-  const has = {
-    configfs: fileStatus(CONFIGFS) !== undefined,
-    sysfs: fileStatus(DRIVER) !== undefined,
-  };
+  const has = availableInterfaces();
   if (!has.configfs && !has.sysfs) {
     throw new Error(
       "This kernel has no gpio-aggregator: neither configfs nor sysfs shows " +
         "it. Load it (modprobe gpio-aggregator); it is part of Linux 5.8 and " +
-        "newer, built with CONFIG_GPIO_AGGREGATOR",
+        "newer, built with CONFIG_GPIO_AGGREGATOR. Without it, interface " +
+        "usb needs the module vhci-hcd",
     );
   }
   if (wanted === "configfs" && !has.configfs) {
@@ -63,6 +61,19 @@ export function chooseInterface(wanted?: Interface): Interface {
     throw new Error(`This kernel has no ${DRIVER}`);
   }
   return wanted ?? (has.configfs ? "configfs" : "sysfs");
+}
+
+/** Returns true if the kernel has a gpio-aggregator. */
+export function hasDriver(): boolean {
+  const { configfs, sysfs } = availableInterfaces();
+  return configfs || sysfs;
+}
+
+function availableInterfaces(): Record<Interface, boolean> {
+  return {
+    configfs: fileStatus(CONFIGFS) !== undefined,
+    sysfs: fileStatus(DRIVER) !== undefined,
+  };
 }
 
 /**

@@ -14,6 +14,7 @@ import { lostChips } from "./lost_chips.ts";
 import { isDeviceThere } from "./own_device.ts";
 import { isOfThisNamespace } from "./process_identity.ts";
 import type { ChipRecord, ChipState, FoundRecord } from "./records.ts";
+import { adapterChips } from "./usb_adapter.ts";
 
 /** One line of an aggregated chip. */
 export interface InventoryLine {
@@ -53,18 +54,21 @@ export function describeRecord(
   record: ChipRecord,
   state: ChipState,
 ): InventoryChip {
-  const { name, device, maker, lines } = record;
-  const isThere = isDeviceThere(record);
-  const path = isThere ? nodeOf(device!) : undefined;
+  const { name, device, maker, lines, ports } = record;
+  const isUsb = record.interface === "usb";
+  const isThere = isUsb
+    ? adapterChips(record) !== undefined
+    : isDeviceThere(record);
+  const path = !isThere ? undefined : isUsb ? record.path : nodeOf(device!);
   const lost = isThere ? lostChips(record) : [];
+  const wasMade = device !== undefined || ports !== undefined;
   return {
     name,
-    state: state !== "orphaned" && device !== undefined && !isThere
-      ? "missing"
-      : state,
+    state: state !== "orphaned" && wasMade && !isThere ? "missing" : state,
     ...(state === "held" && isOfThisNamespace(maker) ? { pid: maker.pid } : {}),
     ...(path === undefined ? {} : { path }),
     ...(device === undefined ? {} : { label: device }),
+    ...(isUsb ? { label: "usb" } : {}),
     ...(lost.length === 0 ? {} : { lostChips: lost }),
     lines: lines.map(({ name, chip, chipOffset }, lineNumber) => ({
       lineNumber,

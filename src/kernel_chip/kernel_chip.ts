@@ -157,7 +157,12 @@ export class KernelChip implements AsyncDisposable {
   }
 }
 
-async function freeName(
+/**
+ * Returns the name of a new chip: the wanted one, or the first free one.
+ *
+ * @throws {ConfigError} If it is taken.
+ */
+export async function freeName(
   records: Records,
   wanted: string | undefined,
 ): Promise<string> {

@@ -59,7 +59,8 @@ export interface ChipRecord {
    * The name plus a suffix that is unique on this host and in all containers.
    */
   readonly id: string;
-  readonly interface: Interface;
+  /** Interface of the kernel's aggregator, or its USB drivers. */
+  readonly interface: Interface | "usb";
   readonly maker: ProcessIdentity;
   /** The process that removes the chip when the maker dies. */
   readonly guardian?: ProcessIdentity;
@@ -79,6 +80,10 @@ export interface ChipRecord {
   readonly inode?: string;
   /** `/dev/gpiochip3`, once it exists. */
   readonly path?: string;
+  /** Number of its USB adapters. */
+  readonly adapters?: number;
+  /** Ports of the USB adapters, in order; absent: not attached yet. */
+  readonly ports?: readonly number[];
 }
 
 /** State of a chip, from its record. */
@@ -98,6 +103,9 @@ const MACHINE_DIRECTORY =
 const MAX_RECORDS = 1024;
 /** Longest record, which has some 100 bytes a line. **Units**: bytes. */
 const MAX_RECORD_BYTES = 256 * 1024;
+/** Limits of a record's USB adapters, and of port numbers. */
+const MAX_ADAPTERS = 64;
+const MAX_PORTS = 65_535;
 /** File of a record's directory: the description of the chip. */
 const RECORD = "record.json";
 /** File of a record's directory: the maker's lock. */
@@ -128,6 +136,15 @@ export function holderOf({ maker }: Pick<ChipRecord, "maker">): string {
 /** Returns the path of a chip's group in configfs, present or not. */
 export function groupOf({ id }: Pick<ChipRecord, "id">): string {
   return `${CONFIGFS}/${id}`;
+}
+
+/** Returns the serial numbers of a chip's USB adapters, in order. */
+export function usbSerials(
+  { id, adapters = 0 }: Pick<ChipRecord, "id" | "adapters">,
+): string[] {
+  return adapters === 1
+    ? [id]
+    : Array.from({ length: adapters }, (_, i) => `${id}.${i}`);
 }
 
 /** Says whether the maker lives, is not needed, or is gone. */
@@ -376,7 +393,12 @@ function isRecord(value: unknown): value is ChipRecord {
   const { devicesBefore } = value;
   return isName(name) &&
     typeof id === "string" && ID.exec(id)?.[1] === name && isIdentity(maker) &&
-    (value.interface === "configfs" || value.interface === "sysfs") &&
+    (value.interface === "configfs" || value.interface === "sysfs" ||
+      value.interface === "usb") &&
+    (value.adapters === undefined || isCount(value.adapters, MAX_ADAPTERS)) &&
+    (value.ports === undefined ||
+      Array.isArray(value.ports) && value.ports.length <= MAX_ADAPTERS &&
+        value.ports.every((port) => isCount(port, MAX_PORTS))) &&
     (guardian === undefined || isIdentity(guardian)) &&
     (configfs === undefined || configfs === groupOf({ id })) &&
     (device === undefined || /^gpio-aggregator\.\d+$/.test(device)) &&
@@ -384,6 +406,11 @@ function isRecord(value: unknown): value is ChipRecord {
       Array.isArray(devicesBefore) &&
         devicesBefore.every((mark) => typeof mark === "string")) &&
     Array.isArray(lines) && lines.every(isLine);
+}
+
+function isCount(value: unknown, most: number): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 &&
+    (value as number) <= most;
 }
 
 function isIdentity(value: unknown): value is ProcessIdentity {

@@ -43,6 +43,8 @@ export interface ServiceEvents {
   ready(aggregators: readonly AggregatorDescription[]): void;
   /** Something happened to an aggregator. */
   event(event: ServiceEvent): void;
+  /** Another process has removed a kernel chip. */
+  chipGone?(name: string): void;
   /** The configuration was read again. */
   reloaded(answer: ReloadAnswer): void;
   /**
@@ -67,6 +69,8 @@ export interface ServiceOptions {
   api?: ApiSettings;
   /** Source of the aggregators, which SIGHUP reads again. */
   configuration?: ServiceConfiguration;
+  /** Ends the service, as SIGTERM does, once it resolves. */
+  end?: Promise<void>;
 }
 
 /**
@@ -83,7 +87,7 @@ export interface ServiceOptions {
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings, configuration }: ServiceOptions = {},
+  { api: settings, configuration, end }: ServiceOptions = {},
 ): Promise<void> {
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
@@ -103,7 +107,10 @@ export async function serve(
   using reactor = await Reactors.start({
     service: report,
     changes: (changes) => api?.publishChanges(changes),
-    chipGone: (name) => api?.chipGone(name),
+    chipGone: (name) => {
+      api?.chipGone(name);
+      events.chipGone?.(name);
+    },
     removedLate: (name) => api?.removedLate(name),
     servedChanged: (served) => {
       count = served;
@@ -140,6 +147,7 @@ export async function serve(
     return answer;
   });
   const onEnd = () => over.resolve("end");
+  void end?.then(onEnd);
   const onHangup = reload === undefined ? onEnd : () => {
     // Guests are served on in any case.
     reload().catch((error) =>

@@ -48,6 +48,7 @@ export function makeAdapters(
   lines: readonly UsbLine[],
   loop: EventLoop,
   events: AdapterEvents,
+  isHighSpeed = false,
 ): Adapter[] {
   const Device = model === "ljca" ? LjcaDevice : Cp2112Device;
   return splitLines(model, lines.length).map((part, index, { length }) => {
@@ -55,6 +56,7 @@ export function makeAdapters(
     const options: UsbDeviceOptions = {
       lines: lines.slice(firstLine, firstLine + lineCount),
       serial: length === 1 ? name : `${name}.${index}`,
+      isHighSpeed,
       now: () => performance.now(),
       after: (ms, onElapsed) => loop.after(ms, onElapsed),
       events: {

@@ -14,11 +14,26 @@ import {
 import type { PeerSession } from "../peer/peer_server.ts";
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
+import type { PacketWriter } from "./packet_writer.ts";
 import { UsbredirWire } from "./wire.ts";
 
 /** Answers that may wait before the peer is read no more. **Units**: bytes. */
 const MAX_BACKLOG = 32 * 1024;
 const CLOSED = "it closed the connection";
+
+/** A device at the end of a connection, as bytes. */
+export type UsbWire =
+  & Pick<
+    UsbredirWire,
+    "close" | "fault" | "hasHello" | "next" | "received" | "room"
+  >
+  & {
+    /** Bytes to send. */
+    readonly output: Pick<PacketWriter, "backlog" | "sent" | "waiting">;
+  };
+
+/** Maker of the wire of a connection. */
+export type MakeWire = (device: UsbDevice, onOutput: () => void) => UsbWire;
 
 /** Parts of a session. */
 export interface UsbredirSessionOptions {
@@ -29,16 +44,21 @@ export interface UsbredirSessionOptions {
   readonly connection: OwnedFd;
   /** **Ownership**: borrowed. */
   readonly device: UsbDevice;
+  /** Makes the wire of the connection; default: usbredir's. */
+  readonly makeWire?: MakeWire | undefined;
   /** Called once the peer has said hello. */
   readonly onHello?: () => void;
   /** Called once, when it is over and everything of it is released. */
   readonly onEnd: (reason: string, isFault: boolean) => void;
 }
 
+const usbredirWire: MakeWire = (device, onOutput) =>
+  new UsbredirWire(device, onOutput);
+
 /** A peer that uses the device. **Ownership**: owns the connection. */
 export class UsbredirSession implements PeerSession {
   readonly #options: UsbredirSessionOptions;
-  readonly #wire: UsbredirWire;
+  readonly #wire: UsbWire;
   readonly #watch: Watch;
   #isOpen = true;
   #isServing = false;
@@ -57,7 +77,8 @@ export class UsbredirSession implements PeerSession {
   constructor(options: UsbredirSessionOptions) {
     this.#options = options;
     const { loop, connection, device, share } = options;
-    this.#wire = new UsbredirWire(device, () => this.#moreOutput());
+    const { makeWire = usbredirWire } = options;
+    this.#wire = makeWire(device, () => this.#moreOutput());
     try {
       this.#watch = loop.watch(
         connection.fd,

@@ -12,7 +12,7 @@ import { QemuError } from "../qemu/errors.ts";
 import { QemuConnector, type QemuSocket } from "../qemu/qemu_connector.ts";
 import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
-import { UsbredirSession } from "./session.ts";
+import { type MakeWire, UsbredirSession } from "./session.ts";
 import { NO_HELLO } from "./wire.ts";
 
 /** Receiver of what happens at one adapter's socket. */
@@ -54,9 +54,12 @@ function brokenBy(peer: PeerProcess, reason: string): string {
  * @throws {OsError} If the listener cannot be watched; it is closed then.
  */
 export function serveUsbredir(
-  options: UsbredirOptions & { readonly listener: OwnedFd },
+  options: UsbredirOptions & {
+    readonly listener: OwnedFd;
+    readonly makeWire?: MakeWire | undefined;
+  },
 ): UsbredirSocket {
-  const { loop, device, events, listener } = options;
+  const { loop, device, events, listener, makeWire } = options;
   return new PeerServer({
     loop,
     ...options.share === undefined ? {} : { share: options.share },
@@ -73,6 +76,7 @@ export function serveUsbredir(
         share,
         connection,
         device,
+        makeWire,
         onEnd: (reason, isFault) => {
           if (isFault && reason !== NO_HELLO) {
             events.fault(brokenBy(peer, reason));

@@ -11,6 +11,7 @@ import { runMessageFuzz } from "./message_fuzz.ts";
 import { runQemuFuzz } from "./qemu_fuzz.ts";
 import { runRingFuzz } from "./ring_fuzz.ts";
 import { runModelFuzz } from "./ring_fuzz_model.ts";
+import { runUsbipFuzz } from "./usbip_fuzz.ts";
 import { runUsbredirFuzz } from "./usbredir_fuzz.ts";
 import { runVfioFuzz } from "./vfio_fuzz.ts";
 
@@ -30,6 +31,7 @@ const FUZZERS: Readonly<Record<string, [fuzzer: Fuzzer, iterations: number]>> =
     qemu: [runQemuFuzz, 20],
     descriptors: [runFdFuzz, 20],
     api: [runApiFuzz, 100],
+    usbip: [runUsbipFuzz, 500],
     usbredir: [runUsbredirFuzz, 500],
     vfio: [runVfioFuzz, 300],
     rings: [runRingFuzz, 20_000],

@@ -12,13 +12,21 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { LineOperation } from "../../src/line/port.ts";
 import { Cp2112Device } from "../../src/usb/cp2112/cp2112_device.ts";
 import { LjcaDevice } from "../../src/usb/ljca/ljca_device.ts";
 import { UsbredirWire } from "../../src/usbredir/wire.ts";
 import { UsbRig } from "../doubles/usb_rig.ts";
 import { T, UsbredirPeer } from "../doubles/usbredir_peer.ts";
 import { Random } from "./ring_fuzz_random.ts";
+import {
+  assertLeft,
+  bytesOf,
+  disturb,
+  messageOf,
+  odd,
+  ODD_LENGTHS,
+  reportOf,
+} from "./usb_fuzz.ts";
 
 /** Options of a run. */
 export interface UsbredirFuzzOptions {
@@ -41,8 +49,6 @@ export interface UsbredirFuzzReport {
   broken: number;
 }
 
-const ODD_BYTES = [0, 1, 2, 3, 4, 5, 6, 8, 0x12, 0x14, 0x40, 0x50, 0x81, 0xff];
-const ODD_LENGTHS = [0, 1, 2, 4, 7, 8, 11, 63, 64, 65, 1000, 0xffff];
 const TYPES = [...Object.values(T), 7, 13, 22, 23, 24, 25, 102, 999];
 
 /** Runs hostile sessions; throws if one leaves anything behind. */
@@ -129,39 +135,6 @@ function feed(
   }
 }
 
-/** Lines change, answer late, or fail; time passes. */
-function disturb(rig: UsbRig, random: Random): void {
-  const port = random.pick(rig.ports);
-  switch (random.below(6)) {
-    case 0:
-      return port.pull(random.below(2));
-    case 1:
-      port.slow = random.oneIn(2);
-      return;
-    case 2:
-      for (const one of rig.ports) if (one.isPending) one.finish();
-      return;
-    case 3:
-      port.broken = random.oneIn(4);
-      return;
-    case 4:
-      return rig.clock.pass(random.below(300));
-    case 5:
-      rig.rules[random.below(rig.rules.length)] = random.pick(
-        ["any", "any", "input", "output"] as const,
-      );
-  }
-}
-
-function odd(random: Random): number {
-  return random.oneIn(2) ? random.pick(ODD_BYTES) : random.below(256);
-}
-
-function bytesOf(random: Random): number[] {
-  const length = random.oneIn(8) ? random.pick(ODD_LENGTHS) : random.below(24);
-  return Array.from({ length }, () => odd(random));
-}
-
 function hostilePacket(
   peer: UsbredirPeer,
   random: Random,
@@ -221,40 +194,9 @@ function hostilePacket(
   }
 }
 
-/** A feature report of a CP2112. */
-function reportOf(random: Random): number[] {
-  return random.oneIn(2)
-    ? [2, odd(random), odd(random), 0, 0]
-    : [4, odd(random), odd(random)];
-}
-
-/** A request of an LJCA. */
-function messageOf(random: Random): number[] {
-  if (random.oneIn(6)) return [1, random.pick([2, 4, 5, 8]), 5, 0];
-  const line = random.oneIn(8) ? odd(random) : random.below(4);
-  const value = random.pick([0, 1, 0x12, 0x14, 0x40, 0xc8, 0xd0, 0x48, 0x50]);
-  return [3, 1 + random.below(6), 5, 3, 1, line, value];
-}
-
 /** The lines have been left, and a good QEMU finds a device as new. */
 function goodSession(rig: UsbRig, isLjca: boolean): void {
-  for (const port of rig.ports) {
-    port.broken = false;
-    while (port.isPending) port.finish();
-    port.slow = false;
-    const wasUsed = port.calls.some(({ operation }) =>
-      operation !== LineOperation.Deactivate
-    );
-    if (wasUsed) {
-      assertEquals(port.calls.at(-1)!.operation, LineOperation.Deactivate);
-    }
-  }
-  rig.clock.pass(1000);
-  assertEquals(rig.clock.pending, 0);
-  assertEquals(
-    rig.told.filter((one) => one === "gone").length,
-    rig.told.filter((one) => one === "began").length,
-  );
+  assertLeft(rig);
   const peer = new UsbredirPeer();
   const wire = new UsbredirWire(rig.device, () => {});
   feed(wire, peer.hello());

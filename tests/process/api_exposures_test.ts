@@ -141,15 +141,28 @@ Deno.test("what an exposure cannot have is refused, and leaves nothing", async (
   await using service = await ApiService.start();
   const { client } = service;
   const chip = { name: "x", lines: ["gpiochip0/0"], kernelChip: {} };
+  const ofDriver = { ...chip, kernelChip: { interface: "sysfs" } };
   const pins = {
     name: "x",
     lines: LINES,
     qemuPins: pinsIn(service.directory),
   };
   const bad: readonly (readonly [unknown, string])[] = [
-    [{ ...chip, lines: ["gpiochip0/0,safe=1"] }, "into a safe state (safe=1)"],
-    [{ ...chip, lines: ["gpiochip0/0,active-low"] }, "invert a line"],
-    [{ ...chip, lines: ["sim/1"] }, "a kernel chip cannot have such a line"],
+    [
+      { ...ofDriver, lines: ["gpiochip0/0,safe=1"] },
+      "into a safe state (safe=1)",
+    ],
+    [{ ...ofDriver, lines: ["gpiochip0/0,active-low"] }, "invert a line"],
+    [
+      { ...ofDriver, lines: ["sim/1"] },
+      "a kernel chip cannot have such a line",
+    ],
+    // Rules are for USB adapters, which have fewer lines.
+    [{ ...chip, lines: ["sim/65,safe=0"] }, "kernelChip: has 65 lines"],
+    [
+      { ...chip, kernelChip: { interface: "usb", device: "ft232h" } },
+      "kernelChip.device",
+    ],
     [{ ...chip, qemuPins: pins.qemuPins }, "is presented by kernelChip"],
     [{ ...chip, kernelChip: { mode: 660 } }, "kernelChip.mode"],
     [

@@ -21,6 +21,7 @@ import {
 import { chipDirectory, deviceNumber } from "../../gpio/chip_nodes.ts";
 import { stableProperties } from "../../gpio/identity.ts";
 import { suggestionFor } from "../../gpio/similar_names.ts";
+import { readSmallFile } from "../../../ffi/files.ts";
 import { locateWanted } from "../../gpio/locate_line.ts";
 
 export type { LocatedLine } from "../../gpio/mod.ts";
@@ -49,7 +50,7 @@ export function isChipSource(
 export function locateLine(line: LineSpecification): LocatedLine | undefined {
   const { source } = line;
   return isChipSource(source)
-    ? prefixed(line, () => locateWanted(source))
+    ? prefixed(line, () => locateSource(source))
     : undefined;
 }
 
@@ -91,7 +92,7 @@ export function locator(source: ChipSource): () => LocatedLine {
   let wanted: WantedLine = source;
   let isKnown = isKnownForGood(source);
   return () => {
-    const located = locateWanted(wanted);
+    const located = locateSource(wanted);
     if (!isKnown) {
       wanted = {
         identity: stableProperties(located.chipPath),
@@ -103,6 +104,32 @@ export function locator(source: ChipSource): () => LocatedLine {
     }
     return located;
   };
+}
+
+/** Directory of a device at the kernel's virtual USB hubs, and what follows. */
+const VIRTUAL_USB = /^(.*\/vhci_hcd\.\d+\/usb\d+\/[^/]+)\//;
+
+/** Finds a line of any chip but those that gpioagg itself is behind. */
+function locateSource(wanted: WantedLine): LocatedLine {
+  const located = locateWanted(wanted);
+  const device = deviceNumber(located.chipPath);
+  const directory = device === undefined ? undefined : chipDirectory(device);
+  const adapter = VIRTUAL_USB.exec(directory ?? "")?.[1];
+  if (
+    adapter !== undefined &&
+    readSmallFile(`${adapter}/manufacturer`)?.trim() === "gpioagg"
+  ) {
+    // A program that waits inside the kernel for its own answer cannot be
+    // killed. The way through a second gpioagg leads back just the same.
+    throw new LineError({
+      chip: located.chipPath,
+      offsets: [located.offset],
+      operation: "request",
+      reason: "gpioagg itself is behind this chip (interface usb), and would " +
+        "wait for itself: use the line that it presents there",
+    });
+  }
+  return located;
 }
 
 /** Buses whose chips sleep for milliseconds in every ioctl. */

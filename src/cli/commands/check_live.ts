@@ -13,6 +13,7 @@ import { sharingConflict } from "../../config/checks/host_lines.ts";
 import {
   type AggregatorSpecification,
   type ApiSpecification,
+  type KernelChipSpecification,
   type LineSpecification,
   type Specification,
   usbredirSockets,
@@ -31,7 +32,9 @@ import {
   LineError,
   type LocatedLine,
 } from "../../gpio/mod.ts";
-import { chooseInterface, type Interface } from "../../kernel_chip/driver.ts";
+import { goesByUsb } from "../../kernel_chip/choice.ts";
+import { chooseInterface } from "../../kernel_chip/driver.ts";
+import { chooseModel } from "../../kernel_chip/usb_adapter.ts";
 import {
   checkAccess,
   checkDirectory,
@@ -85,9 +88,15 @@ function consumerOf(aggregator: string): string {
 }
 
 /** Returns the reason why the kernel cannot make a chip, if any. */
-function kernelProblem(wanted: Interface | undefined): FileFinding[] {
+function kernelProblem(
+  kernelChip: KernelChipSpecification,
+  lines: readonly LineSpecification[],
+): FileFinding[] {
   try {
-    chooseInterface(wanted);
+    const { interface: wanted, device } = kernelChip;
+    if (wanted === "usb" || goesByUsb({ kernelChip, lines })) {
+      chooseModel(lines.length, device);
+    } else chooseInterface(wanted);
     return [];
   } catch (error) {
     return [{ problem: (error as Error).message }];
@@ -157,7 +166,7 @@ class LiveCheck implements LiveFindings {
     }
     if (kernelChip !== undefined) {
       this.#found(at, "kernel-chip", [
-        ...kernelProblem(kernelChip.interface),
+        ...kernelProblem(kernelChip, aggregator.lines),
         ...checkAccess(kernelChip.access ?? {}),
       ]);
     }

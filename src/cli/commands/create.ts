@@ -117,11 +117,12 @@ function takeKernelChip(
       throw new ConfigError("is given twice", { path: "--kernel-chip" });
     }
     if (
-      chosen !== undefined && chosen !== "configfs" && chosen !== "sysfs"
+      chosen !== undefined && chosen !== "configfs" && chosen !== "sysfs" &&
+      chosen !== "usb"
     ) {
       throw new ConfigError(`"${chosen}" is not a valid interface`, {
         path: "--kernel-chip",
-        hint: "configfs (Linux 6.16 and newer) or sysfs (5.8 and newer)",
+        hint: "configfs (Linux 6.16 and newer), sysfs (5.8 and newer) or usb",
       });
     }
     kernelChip = chosen === undefined ? {} : { interface: chosen };
@@ -239,7 +240,7 @@ guest is disconnected, the lines get their safe state and are released, and
 the socket, or the chip, is removed.
 
   --line SPEC  add lines, as for gpioagg serve
-  --kernel-chip, --kernel-chip=configfs, --kernel-chip=sysfs
+  --kernel-chip, --kernel-chip=configfs, =sysfs or =usb
                make it a chip of the service's host, /dev/gpiochipN, not a
                vhost-user device; its lines have no rules
   --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]

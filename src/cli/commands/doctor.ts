@@ -14,6 +14,7 @@ import { WAYS, waysFor } from "../../doctor/ways.ts";
 import { Chip } from "../../gpio/chip.ts";
 import { listChips } from "../../gpio/lookup.ts";
 import { chooseInterface } from "../../kernel_chip/driver.ts";
+import { whyNoUsb } from "../../kernel_chip/usb_adapter.ts";
 import { nearest } from "../../text/nearest.ts";
 import { plainMessage } from "../../text/plain_error.ts";
 import { noRest, readArguments } from "../arguments/arguments.ts";
@@ -140,6 +141,10 @@ class ThisHost implements HostAccess {
     } catch (error) {
       return reasonOf(error);
     }
+  }
+
+  whyNoUsbChip(): string | undefined {
+    return whyNoUsb();
   }
 
   chips(): string[] {

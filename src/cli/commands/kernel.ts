@@ -5,16 +5,19 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
-import { Problems } from "../../config/document/problems.ts";
 import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { nearest } from "../../text/nearest.ts";
-import type { Interface } from "../../kernel_chip/driver.ts";
+import { Problems } from "../../config/document/problems.ts";
+import type { KernelInterface } from "../../config/specification.ts";
 import {
-  describeRecord,
-  type InventoryChip,
-  listInventory,
-} from "../../kernel_chip/inventory.ts";
+  MODE,
+  readValue,
+  USB_DEVICE,
+  type UsbDeviceName,
+} from "../../config/values/values.ts";
+import { goesByUsb } from "../../kernel_chip/choice.ts";
+import { describeRecord, listInventory } from "../../kernel_chip/inventory.ts";
 import {
   collectGarbage,
   type Collection,
@@ -32,12 +35,13 @@ import {
   visibleRecords,
 } from "../../kernel_chip/records.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { chipTable } from "../output/chip_table.ts";
 import {
   writeError,
   writeInBackground,
   writeOutput,
 } from "../output/output.ts";
-import { printable, printableJson } from "../../text/printable.ts";
+import { printableJson } from "../../text/printable.ts";
 
 const ACTIONS = { list, create, remove, gc } as const;
 
@@ -86,7 +90,7 @@ async function list(args: readonly string[]): Promise<number> {
       : await recordsIn(directory).list(),
   );
   if (json) writeOutput(printableJson({ chips }));
-  else if (chips.length > 0) writeOutput(table(chips, false));
+  else if (chips.length > 0) writeOutput(chipTable(chips, false));
   return 0;
 }
 
@@ -189,15 +193,40 @@ async function create(args: readonly string[]): Promise<number> {
     group: "value",
     mode: "value",
     interface: "value",
+    device: "value",
     detach: "flag",
     json: "flag",
   });
   refuseStray(given.rest);
   const { name, owner, group, mode } = given;
   const through = interfaceOf(given.interface);
+  const device = modelOf(given.device);
+  const lines = given.line.flatMap((spec) => parseLineSpec(spec));
   // A chip depends on this process, which handles signals.
   writeInBackground();
-  const lines = given.line.flatMap((spec) => parseLineSpec(spec));
+  const kernelChip = {
+    ...(through === undefined ? {} : { interface: through }),
+    ...(device === undefined ? {} : { device }),
+  };
+  if (goesByUsb({ kernelChip, lines })) {
+    if (given.detach) {
+      throw new ConfigError("is not possible with interface usb", {
+        path: "--detach",
+        hint: "Its lines are served by this process: leave --detach out, or " +
+          "use a service (gpioagg serve)",
+      });
+    }
+    const { createUsbChip } = await import("./kernel_usb.ts");
+    return await createUsbChip({
+      name,
+      lines,
+      json: given.json,
+      kernelChip: {
+        ...kernelChip,
+        access: { owner, group, mode: modeOf(mode) },
+      },
+    });
+  }
   const problems = new Problems();
   checkKernelSpecs(given.line, problems);
   problems.throwFirst();
@@ -208,14 +237,16 @@ async function create(args: readonly string[]): Promise<number> {
     ...(owner === undefined ? {} : { owner }),
     ...(group === undefined ? {} : { group }),
     ...(mode === undefined ? {} : { mode }),
-    ...(through === undefined ? {} : { interface: through }),
+    ...(through === undefined || through === "usb"
+      ? {}
+      : { interface: through }),
   });
   const described = describeRecord(
     chip.record,
     given.detach ? "detached" : "held",
   );
   if (given.json) writeOutput(printableJson(described));
-  else writeOutput(table([described], true));
+  else writeOutput(chipTable([described], true));
   return given.detach ? 0 : await hold(chip);
 }
 
@@ -248,14 +279,31 @@ async function hold(chip: KernelChip): Promise<number> {
   }
 }
 
-function interfaceOf(text: string | undefined): Interface | undefined {
-  if (text === undefined || text === "configfs" || text === "sysfs") {
-    return text;
-  }
+function interfaceOf(text: string | undefined): KernelInterface | undefined {
+  if (
+    text === undefined || text === "configfs" || text === "sysfs" ||
+    text === "usb"
+  ) return text;
   throw new ConfigError(`"${text}" is not a valid interface`, {
     path: "--interface",
-    hint: "configfs (Linux 6.16 and newer) or sysfs (5.8 and newer)",
+    hint: "configfs (Linux 6.16 and newer), sysfs (5.8 and newer) or usb",
   });
+}
+
+function modelOf(text: string | undefined): UsbDeviceName | undefined {
+  if (text === undefined) return undefined;
+  const problems = new Problems();
+  const model = readValue(USB_DEVICE, text, problems.at({ path: "--device" }));
+  problems.throwFirst();
+  return model;
+}
+
+function modeOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const problems = new Problems();
+  const mode = readValue(MODE, text, problems.at({ path: "--mode" }));
+  problems.throwFirst();
+  return mode;
 }
 
 function refuseStray([stray]: readonly string[]): void {
@@ -265,59 +313,33 @@ function refuseStray([stray]: readonly string[]): void {
   });
 }
 
-function table(chips: readonly InventoryChip[], withLines: boolean): string {
-  const cells = chips.flatMap((chip) => [
-    [
-      chip.name || "-",
-      chip.path ?? "-",
-      chip.label ?? "-",
-      chip.lines.length === 1 ? "1 line" : `${chip.lines.length} lines`,
-      stateText(chip),
-    ],
-    ...(withLines ? chip.lines.map(lineRow) : []),
-  ]);
-  const rows = cells.map((row) => row.map((cell) => printable(cell)));
-  const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from(
-    { length: columns },
-    (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows.map((row) =>
-    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
-  ).join("\n");
-}
-
-function stateText({ state, pid, lostChips = [] }: InventoryChip): string {
-  const text = pid === undefined ? state : `held by process ${pid}`;
-  return [text, ...lostChips.map((chip) => `${chip} is gone`)].join(", ");
-}
-
-function lineRow(line: InventoryChip["lines"][number]): string[] {
-  const from = line.offset < 0 ? line.chip : `${line.chip}/${line.offset}`;
-  return [`  ${line.lineNumber}`, line.name || "-", from];
-}
-
 const HELP =
   `Usage: gpioagg kernel create --line SPEC... [--name NAME] [OPTION...]
        gpioagg kernel list [--json] [--directory DIR]
        gpioagg kernel remove NAME... [--force]
        gpioagg kernel gc [--json] [--directory DIR]
 
-Makes a chip of this host, /dev/gpiochipN, from lines of its other chips, with
-the kernel's gpio-aggregator: for one user, one container, or a VMM that opens a
-GPIO chip itself. Requires root.
+Makes a chip of this host, /dev/gpiochipN, from lines of its other chips: for one
+user, one container, or a VMM that opens a GPIO chip itself. It is made with the
+kernel's gpio-aggregator; or, where the kernel has none or a line has rules, with
+the kernel's drivers of USB adapters (interface usb). Requires root.
 
 create  makes the chip and holds it until SIGTERM or SIGINT. When gpioagg dies
         in any other way, SIGKILL included, the chip is removed.
   --line SPEC         add lines: gpiochip0/0-7,9 or LINE_NAME, with as=NAME to
-                      rename. The kernel supports no other rules.
+                      rename. Interface usb has all sources and rules of
+                      gpioagg serve, and no names.
   --name NAME         its name in remove and list (agg0, agg1, …)
   --owner USER        give the device node to this user
   --group GROUP       … and to this group
   --mode MODE         … with these permissions, such as 660
   --detach            make the chip and exit: only remove removes it
-  --interface NAME    configfs (Linux 6.16 and newer) or sysfs (5.8 and newer,
-                      no names); default: configfs if available
+  --interface NAME    configfs (Linux 6.16 and newer), sysfs (5.8 and newer, no
+                      names) or usb (needs the module vhci-hcd); default: the
+                      first that is there and has what the lines need
+  --device MODEL      with usb: ljca (Linux 6.7 and newer: 64 lines, one such
+                      chip) or cp2112 (a chip for each 8 lines); default: ljca
+                      where the kernel has it
 list    shows all chips of the kernel's gpio-aggregator; "foreign" ones were not
         made by a gpioagg whose records this user can read
 remove  removes chips, and prints each; with --force even while a process holds

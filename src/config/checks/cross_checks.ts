@@ -34,6 +34,7 @@ import {
   type WrittenInterlock,
   type WrittenLine,
 } from "./draft.ts";
+import { needsUsb } from "./kernel_lines.ts";
 
 /**
  * Makes all checks that look at several lines at once, and puts the
@@ -139,11 +140,17 @@ class Names {
       return undefined;
     }
     const { aggregator } = match.reference;
-    if (this.#aggregators.get(aggregator)!.exposure.kernelChip) {
+    const { exposure: { kernelChip }, lines } = this.#aggregators.get(
+      aggregator,
+    )!;
+    if (
+      kernelChip !== undefined &&
+      !needsUsb(kernelChip, lines.map(({ line }) => line))
+    ) {
       this.#problems.add(
         place,
         `"${text}" is a line of a kernel chip, which cannot be followed`,
-        "Present its aggregator by vhost-user instead",
+        "Present its aggregator by vhost-user instead, or use interface: usb",
       );
       return undefined;
     }

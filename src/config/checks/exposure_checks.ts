@@ -5,8 +5,9 @@
  */
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
-import { checkKernelKeys, checkKernelLines } from "./kernel_lines.ts";
+import { checkKernelKeys, checkKernelLines, needsUsb } from "./kernel_lines.ts";
 import { presentExposures } from "./exposures.ts";
+import { checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
 import { AGGREGATOR_NAME, CHIP_NAME, readValue } from "../values/values.ts";
 import {
@@ -130,7 +131,10 @@ function checkPausedFor(
   );
 }
 
-/** The kernel's own aggregator moves lines, and can do nothing else. */
+/**
+ * The kernel's own aggregator moves lines, and can do nothing else. What it
+ * cannot do, USB adapters can.
+ */
 function checkKernelChip(
   aggregator: WrittenAggregator,
   problems: Problems,
@@ -139,6 +143,12 @@ function checkKernelChip(
   // Another invalid name has been reported already.
   if ("value" in AGGREGATOR_NAME.read(name)) {
     readValue(CHIP_NAME, name, problems.at(place));
+  }
+  if (needsUsb(exposure.kernelChip!, lines.map(({ line }) => line))) {
+    return checkUsb(
+      lines.length,
+      problems.at(placeIn(aggregator, "kernel-chip")),
+    );
   }
   if (exposure.control !== undefined) {
     problems.add(

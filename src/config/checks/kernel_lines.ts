@@ -6,6 +6,7 @@
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
 import {
+  type KernelChipSpecification,
   kernelNameProblem,
   type LineSpecification,
   MAX_KERNEL_CHIP_LINES,
@@ -24,8 +25,8 @@ export type PlaceOfKey = (
 ) => Partial<ConfigPlace>;
 
 const RULE_HINT =
-  "Omit the rule and leave it to the chip's user, or present the lines by " +
-  "vhost-user or QEMU pins, where rules hold";
+  "Omit the rule and leave it to the chip's user, or use interface usb, where " +
+  "rules hold";
 
 /**
  * Reports lines that the kernel's aggregator cannot present as the user asks:
@@ -51,8 +52,8 @@ export function checkKernelLines(
         place(line, kind),
         "a kernel chip cannot have such a line: its lines are lines of this " +
           "host's chips",
-        "Name a line of a chip, as CHIP/OFFSET or LINE_NAME, or present the " +
-          "lines by vhost-user",
+        "Name a line of a chip, as CHIP/OFFSET or LINE_NAME, or use interface " +
+          "usb",
       );
     }
     for (const [key, reason] of refusalsOf(line)) {
@@ -128,6 +129,20 @@ const WITHOUT_EFFECT: Readonly<
   },
   "lane": { value: "false", isWithoutEffect: ({ lane }) => !lane },
 };
+
+/**
+ * Returns true if a kernel chip goes by the kernel's USB drivers on every host:
+ * if that is asked for, or the kernel's aggregator does not have what its lines
+ * need.
+ */
+export function needsUsb(
+  { interface: wanted, device }: KernelChipSpecification,
+  lines: readonly LineSpecification[],
+): boolean {
+  if (wanted !== undefined) return wanted === "usb";
+  return device !== undefined ||
+    lines.some((line) => !isOfChip(line) || refusalsOf(line).length > 0);
+}
 
 function isOfChip({ source: { kind } }: LineSpecification): boolean {
   return kind === "chip" || kind === "line-name";

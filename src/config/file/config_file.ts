@@ -152,7 +152,9 @@ function readAggregator(
   problems: Problems,
 ): WrittenAggregator {
   const { values, keys } = reading;
-  const isKernelChip = keys.has("kernel-chip");
+  // Its lines have rules only by USB, which may be chosen by one that a line has.
+  const isKernelChip = keys.has("kernel-chip") &&
+    values["kernel-chip"]?.value.values.interface?.value !== "usb";
   if (isKernelChip && keys.has("defaults")) {
     problems.add(
       keys.get("defaults")!,

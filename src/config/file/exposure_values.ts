@@ -175,8 +175,10 @@ function readKernelChip(
   { values }: KernelChipReading,
 ): KernelChipSpecification {
   const kind = values.interface?.value;
+  const device = values.device?.value;
   return {
     ...(kind === undefined ? {} : { interface: kind }),
+    ...(device === undefined ? {} : { device }),
     ...accessOf(values),
   };
 }

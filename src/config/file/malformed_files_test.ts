@@ -333,12 +333,12 @@ const OTHERS: readonly Malformed[] = [
     "aggregators.a.kernel-chip.mode: is not a valid file mode",
   ],
   [
-    "kernel-chip:\nlines:\n  - »sim/1\n  - { »const: 1 }\n  - chip0/1",
+    "kernel-chip: { interface: sysfs }\nlines:\n  - »sim/1\n  - { »const: 1 }\n  - chip0/1",
     "aggregators.a.lines[0]: lines of this host's chips",
     "aggregators.a.lines[1].const: lines of this host's chips",
   ],
   [
-    "kernel-chip: {}\nlines:\n  - »chip0/1,active-low\n" +
+    "kernel-chip: { interface: configfs }\nlines:\n  - »chip0/1,active-low\n" +
     "  - { chip: chip0, offset: 2, »safe: 1, on-disconnect: safe }\n" +
     "  - { chip: chip0, offset: 3, »on-disconnect: input, »lane: false }\n" +
     "  - »chip0/4-7,direction=any",
@@ -355,6 +355,18 @@ const OTHERS: readonly Malformed[] = [
   [
     "kernel-chip: {}\n»defaults: { bias: pull-up }\nlines: [chip0/1]",
     "aggregators.a.defaults: has no rules",
+  ],
+  [
+    "»kernel-chip: { interface: usb }\nlines: [sim/65]",
+    "aggregators.a.kernel-chip: has 65 lines",
+  ],
+  [
+    '»kernel-chip: {}\nlines: ["sim/65,safe=0"]',
+    "aggregators.a.kernel-chip: has 65 lines",
+  ],
+  [
+    "kernel-chip: { interface: usb, device: »ft232h }\nlines: [chip0/1]",
+    `aggregators.a.kernel-chip.device: "ft232h" is not known`,
   ],
   [
     "»kernel-chip: {}\nlines: [chip0/0-512]",

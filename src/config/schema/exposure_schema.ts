@@ -100,8 +100,13 @@ export const QEMU_PINS = mapping("a mapping with qtest and qmp", {
 /** A chip of the host's kernel. */
 export const KERNEL_CHIP = mapping("a mapping such as {}", {
   interface: field(
-    "configfs (Linux 6.16 and newer) or sysfs; the better one if not said",
-    single(choice("configfs", "sysfs")),
+    "configfs (Linux 6.16 and newer), sysfs, or usb; what the lines need if " +
+      "not said",
+    single(choice("configfs", "sysfs", "usb")),
+  ),
+  device: field(
+    "interface usb: model of the adapters, ljca or cp2112",
+    single(USB_DEVICE),
   ),
   ...ACCESS,
 }, { mayBeEmpty: true });

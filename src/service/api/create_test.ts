@@ -50,6 +50,20 @@ Deno.test("readCreation() reads a kernel chip", () => {
   );
 });
 
+Deno.test("readCreation() reads a kernel chip of lines with rules", () => {
+  const kernelChip = { interface: "usb", device: "cp2112", mode: "660" };
+  assertEquals(
+    exposureOf({ kernelChip, lines: ["sim/2,safe=0", "const/1"] }),
+    {
+      kernelChip: {
+        interface: "usb",
+        device: "cp2112",
+        access: { mode: 0o660 },
+      },
+    },
+  );
+});
+
 Deno.test("readCreation() reads pins inside QEMU, by number, by name, or one to one", () => {
   assertEquals(exposureOf({ qemuPins: PINS }), {
     qemuPins: { ...PINS, device: "pl061", allowed: RULES.qemuSockets },
@@ -167,11 +181,11 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
     'name: "a.b" is not a valid name for a chip',
   ],
   [
-    { lines: ["gpiochip0/1,safe=0"], kernelChip: {} },
+    { lines: ["gpiochip0/1,safe=0"], kernelChip: { interface: "sysfs" } },
     "--line gpiochip0/1,safe=0: a kernel chip cannot put a line into a safe",
   ],
   [
-    { lines: ["gpiochip0/1,active-low"], kernelChip: {} },
+    { lines: ["gpiochip0/1,active-low"], kernelChip: { interface: "sysfs" } },
     "a kernel chip cannot invert a line",
   ],
   [
@@ -179,7 +193,7 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
     "--line gpiochip0/1,direction=any: a kernel chip has no rules",
   ],
   [
-    { lines: ["sim/2"], kernelChip: {} },
+    { lines: ["sim/2"], kernelChip: { interface: "configfs" } },
     "--line sim/2: a kernel chip cannot have such a line",
   ],
   [

@@ -14,6 +14,7 @@ import {
 import {
   checkKernelLines,
   checkKernelNames,
+  needsUsb,
 } from "../../config/checks/kernel_lines.ts";
 import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
 import type { Problems } from "../../config/document/problems.ts";
@@ -61,14 +62,19 @@ export function exposureOf(
   const { name, socket, kernelChip, qemuPins, vfioUser, usbredir } = request;
   if (kernelChip !== undefined) {
     readValue(CHIP_NAME, name, problems.at({ path: "name" }));
-    checkKernelLines(lines, problems);
-    checkKernelNames(lines, problems);
-    checkKernelSpecs(request.lines, problems);
-    const { interface: kind, ...access } = kernelChip;
+    const { interface: kind, device, ...access } = kernelChip;
+    if (needsUsb(kernelChip, lines)) {
+      checkUsb(lines.length, problems.at({ path: "kernelChip" }));
+    } else {
+      checkKernelLines(lines, problems);
+      checkKernelNames(lines, problems);
+      checkKernelSpecs(request.lines, problems);
+    }
     return {
       kernelChip: {
         access,
         ...(kind === undefined ? {} : { interface: kind }),
+        ...(device === undefined ? {} : { device }),
       },
     };
   }

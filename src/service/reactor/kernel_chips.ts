@@ -76,7 +76,7 @@ export class KernelChips implements AsyncDisposable {
         name,
         lines,
         ...access,
-        interface: chosen,
+        interface: chosen === "usb" ? undefined : chosen,
         runtimeDirectory: this.#records,
       });
       made.use(chip);

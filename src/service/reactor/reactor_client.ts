@@ -16,6 +16,7 @@ import { Endpoints } from "../sockets/endpoints.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import type { KernelChips } from "./kernel_chips.ts";
+import type { UsbChips } from "./usb_chips.ts";
 import { Lanes, LinesHeldError } from "../lanes/lanes.ts";
 import {
   type AggregatorCounts,
@@ -87,6 +88,7 @@ export class ReactorClient implements Disposable {
   readonly #store: ManagerFdStore | undefined;
   readonly #endpoints = new Endpoints();
   #kernelChips: KernelChips | undefined;
+  #usbChips: UsbChips | undefined;
   /** Start times of the aggregators. **Units**: ms on the monotonic clock. */
   readonly #chipsSince = new Map<string, number>();
   readonly #outgoing: Uint8Array[] = [];
@@ -180,13 +182,73 @@ export class ReactorClient implements Disposable {
     using claimed = this.#endpoints.claim(aggregators);
     const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
     const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
-    const chips = await this.#addKernelChips(ofKernel);
+    const { ofDriver, ofUsb } = await this.#byInterface(ofKernel);
+    const chips = await this.#addKernelChips(ofDriver);
     try {
-      const added = await this.#addToReactor(ofReactor, options, fds);
+      const prepared = await this.#prepareUsbChips(ofUsb);
+      const added = await this.#addToReactor(
+        [...ofReactor, ...prepared],
+        options,
+        fds,
+      );
+      await this.#attachUsbChips(ofUsb);
       claimed.move();
-      return [...added, ...chips];
+      return [...this.#withUsbChips(added), ...chips];
     } catch (error) {
       for (const { name } of chips) await this.#kernelChips?.remove(name);
+      for (const { name } of ofUsb) await this.#usbChips?.remove(name);
+      throw error;
+    }
+  }
+
+  /** Parts kernel chips by the kernel's interface that they go by. */
+  async #byInterface(
+    aggregators: readonly AggregatorSpecification[],
+  ): Promise<
+    { ofDriver: AggregatorSpecification[]; ofUsb: AggregatorSpecification[] }
+  > {
+    if (aggregators.length === 0) return { ofDriver: [], ofUsb: [] };
+    const { goesByUsb } = await import("../../kernel_chip/choice.ts");
+    const { true: ofUsb = [], false: ofDriver = [] } = Object.groupBy(
+      aggregators,
+      (one) => goesByUsb(one) ? "true" : "false",
+    );
+    return { ofDriver, ofUsb };
+  }
+
+  async #prepareUsbChips(
+    aggregators: readonly AggregatorSpecification[],
+  ): Promise<AggregatorSpecification[]> {
+    if (aggregators.length === 0) return [];
+    // Loaded only when it is used.
+    const { UsbChips } = await import("./usb_chips.ts");
+    this.#usbChips ??= new UsbChips({
+      changed: (aggregator, detail) =>
+        this.#events.service({ aggregator, event: "unplugged", detail }),
+      gone: (aggregator, path) => {
+        const detail = `${path} was removed by another process`;
+        this.#events.service({ aggregator, event: "unplugged", detail });
+        this.#events.chipGone?.(aggregator);
+      },
+    });
+    const prepared: AggregatorSpecification[] = [];
+    for (const one of aggregators) {
+      prepared.push(await this.#usbChips.prepare(one));
+    }
+    return prepared;
+  }
+
+  /** Attaches chips whose lines the reactor serves; on failure none of them stays. */
+  async #attachUsbChips(
+    aggregators: readonly AggregatorSpecification[],
+  ): Promise<void> {
+    try {
+      for (const { name } of aggregators) await this.#usbChips!.attach(name);
+    } catch (error) {
+      for (const { name } of aggregators) {
+        await this.#usbChips!.remove(name);
+        await this.#letGo(name, false);
+      }
       throw error;
     }
   }
@@ -273,6 +335,7 @@ export class ReactorClient implements Disposable {
       this.#chipsSince.delete(name);
       return [chip];
     }
+    await this.#usbChips?.remove(name);
     const unsafe = await this.#untilSafe({ name, isWhole }, limitMs);
     if (unsafe.length > 0) {
       this.#finishLater(name, isWhole);
@@ -366,9 +429,16 @@ export class ReactorClient implements Disposable {
     if (name !== undefined && chips.length > 0) return chips;
     if (name === undefined) {
       const { aggregators } = await this.#ask({ kind: "describe" });
-      return [...aggregators, ...chips];
+      return [...this.#withUsbChips(aggregators), ...chips];
     }
-    return (await this.#ask({ kind: "describe", name })).aggregators;
+    const { aggregators } = await this.#ask({ kind: "describe", name });
+    return this.#withUsbChips(aggregators);
+  }
+
+  #withUsbChips(
+    aggregators: AggregatorDescription[],
+  ): AggregatorDescription[] {
+    return this.#usbChips?.describe(aggregators) ?? aggregators;
   }
 
   /**
@@ -413,6 +483,7 @@ export class ReactorClient implements Disposable {
    * is, by the kept fds.
    */
   async handOver(): Promise<void> {
+    await this.#usbChips?.[Symbol.asyncDispose]();
     await this.#kernelChips?.[Symbol.asyncDispose]();
   }
 
@@ -423,7 +494,10 @@ export class ReactorClient implements Disposable {
    * s; it is released as it is.
    */
   async shutdown(): Promise<void> {
-    const chips = Promise.resolve(this.#kernelChips?.[Symbol.asyncDispose]());
+    const chips = Promise.all([
+      this.#usbChips?.[Symbol.asyncDispose](),
+      this.#kernelChips?.[Symbol.asyncDispose](),
+    ]).then(() => {});
     // The lines come first, whatever the outcome of the removals.
     chips.catch(() => {});
     const unsafe = await this.#untilSafe({});

@@ -18,6 +18,8 @@ import {
   type UsbredirEvents,
   type UsbredirSocket,
 } from "../../usbredir/usbredir.ts";
+import type { MakeWire } from "../../usbredir/session.ts";
+import { UsbipWire } from "../../usbip/wire.ts";
 import { MessageType } from "../../virtio/gpio/protocol.ts";
 import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
@@ -121,6 +123,10 @@ class UsbGuest {
   }
 }
 
+/** Wire of this machine's own kernel. */
+const usbipWire: MakeWire = (device, onOutput) =>
+  new UsbipWire(device, onOutput);
+
 /**
  * Presents the lines of an aggregator.
  *
@@ -131,14 +137,14 @@ export function exposeUsb(
   { aggregator, loop, share, mode }: UsbExposureContext,
   events: UsbExposureEvents,
 ): UsbExposure {
-  const { device, connects, access = {}, allowed } = specification;
+  const { device, connects, access = {}, allowed, serial } = specification;
   const guest = new UsbGuest(
     aggregator,
     (event, detail) => events.report(event, detail),
   );
   const adapters = makeAdapters(
     device,
-    aggregator.name,
+    serial ?? aggregator.name,
     aggregator.lines.map((port) => ({
       port,
       get rule() {
@@ -155,6 +161,7 @@ export function exposeUsb(
         aggregator.lines[lineNumber]!.refuse("it is an input by rule");
       },
     },
+    serial !== undefined,
   );
   const paths = usbredirSockets(specification, aggregator.lines.length);
   using resources = new DisposableStack();
@@ -176,6 +183,7 @@ export function exposeUsb(
       : serveUsbredir({
         ...options,
         listener: resources.use(listenFor(path, access, mode)).listener,
+        ...(serial === undefined ? {} : { makeWire: usbipWire }),
       });
     sockets.push(resources.use(socket));
   }
@@ -187,7 +195,9 @@ export function exposeUsb(
       ? `as a USB adapter (${kind}) in the QEMU behind ${first}`
       : `as a USB adapter (${kind}) at ${first}`,
     // Beside a path that a client chose nothing is made.
-    ...(allowed === undefined ? { controlBase: first! } : {}),
+    ...(allowed === undefined && serial === undefined
+      ? { controlBase: first! }
+      : {}),
     access,
     endSession: (reason) => {
       for (const socket of sockets) socket.endSession(reason);

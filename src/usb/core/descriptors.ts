@@ -5,7 +5,12 @@
  *
  * @module
  */
-import type { Interface, UsbDescription } from "./transfers.ts";
+import {
+  type Endpoint,
+  EndpointType,
+  type Interface,
+  type UsbDescription,
+} from "./transfers.ts";
 
 /** Type of a descriptor. */
 export const DescriptorType = {
@@ -19,6 +24,7 @@ export const DescriptorType = {
 /** Size of a packet at the control endpoint. **Units**: bytes. */
 export const CONTROL_PACKET = 64;
 
+const BULK_PACKET_HIGH = 512;
 const LANGUAGE_ENGLISH = [4, DescriptorType.String, 0x09, 0x04];
 const SELF_POWERED = 0xc0;
 const MAX_STRING = 126;
@@ -37,13 +43,21 @@ export interface Descriptors {
 }
 
 /**
- * Makes the descriptors. A configuration says that the device has power of its
+ * Makes the descriptors, for a port of full or high speed. A configuration says that the device has power of its
  * own and never wakes its host.
  */
-export function makeDescriptors(description: UsbDescription): Descriptors {
+export function makeDescriptors(
+  description: UsbDescription,
+  isHighSpeed = false,
+): Descriptors {
   const { vendor, product, release, interfaces, strings } = description;
   const index = (at: number) => at < strings.length ? at + 1 : 0;
-  const body = interfaces.flatMap(interfaceDescriptor);
+  const body = interfaces.flatMap((one, number) =>
+    interfaceDescriptor(
+      isHighSpeed ? { ...one, endpoints: one.endpoints.map(atHighSpeed) } : one,
+      number,
+    )
+  );
   return {
     device: Uint8Array.of(
       18,
@@ -64,6 +78,19 @@ export function makeDescriptors(description: UsbDescription): Descriptors {
     ),
     strings: [Uint8Array.from(LANGUAGE_ENGLISH), ...strings.map(stringOf)],
   };
+}
+
+/**
+ * Returns an endpoint as it is at high speed, where bulk packets have one size,
+ * and the interval of 2^(n-1) eighths of a millisecond is written as n.
+ */
+function atHighSpeed(endpoint: Endpoint): Endpoint {
+  return endpoint.type === EndpointType.Bulk
+    ? { ...endpoint, maxPacketSize: BULK_PACKET_HIGH }
+    : {
+      ...endpoint,
+      interval: Math.ceil(Math.log2(8 * endpoint.interval)) + 1,
+    };
 }
 
 function interfaceDescriptor(

@@ -54,6 +54,8 @@ export interface UsbDeviceOptions {
   readonly lines: readonly UsbLine[];
   /** Serial number that the guest sees. */
   readonly serial: string;
+  /** Speed of the port: high; absent: full. */
+  readonly isHighSpeed?: boolean | undefined;
   readonly events: UsbDeviceEvents;
   /** Monotonic milliseconds. */
   now(): number;
@@ -151,7 +153,10 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   ) {
     this.description = description;
     this.options = options;
-    this.#descriptors = makeDescriptors(description);
+    this.#descriptors = makeDescriptors(
+      description,
+      options.isHighSpeed === true,
+    );
     this.#reports = reports;
     this.#pipes = pipes;
     this.counters = {

@@ -1,0 +1,37 @@
+/**
+ * `gpioagg usb-relay SOCKET...`: the process between the kernel's USB host
+ * controller and a service, which starts it. Not for users.
+ *
+ * @module
+ */
+import { ConfigError } from "../../config/document/config_error.ts";
+import { relayDevices, type RelayReport } from "../../usbip/relay_process.ts";
+
+/** Runs the command. */
+export function main(args: readonly string[]): number {
+  if (args.length === 0 || !args.every((path) => path.startsWith("/"))) {
+    throw new ConfigError("is an internal command of gpioagg", {
+      path: "usb-relay",
+      hint: "gpioagg kernel create --interface usb makes a chip",
+    });
+  }
+  try {
+    relayDevices(args, report);
+    return 0;
+  } catch (error) {
+    report({ kind: "ended", reason: (error as Error).message });
+    return 1;
+  }
+}
+
+/** Writes at once: the thread does not come back to the event loop. */
+function report(report: RelayReport): void {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(report)}\n`);
+  try {
+    for (let at = 0; at < bytes.length;) {
+      at += Deno.stdout.writeSync(bytes.subarray(at));
+    }
+  } catch {
+    // The maker is gone, which the relay notices by itself.
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Table of the host's aggregated chips, for terminals.
+ *
+ * @module
+ */
+import type { InventoryChip } from "../../kernel_chip/inventory.ts";
+import { printable } from "../../text/printable.ts";
+
+/** Returns a table of chips, and of their lines if wanted. */
+export function chipTable(
+  chips: readonly InventoryChip[],
+  withLines: boolean,
+): string {
+  const cells = chips.flatMap((chip) => [
+    [
+      chip.name || "-",
+      chip.path ?? "-",
+      chip.label ?? "-",
+      chip.lines.length === 1 ? "1 line" : `${chip.lines.length} lines`,
+      stateText(chip),
+    ],
+    ...(withLines ? chip.lines.map(lineRow) : []),
+  ]);
+  const rows = cells.map((row) => row.map((cell) => printable(cell)));
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from(
+    { length: columns },
+    (_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
+  ).join("\n");
+}
+
+function stateText({ state, pid, lostChips = [] }: InventoryChip): string {
+  const text = pid === undefined ? state : `held by process ${pid}`;
+  return [text, ...lostChips.map((chip) => `${chip} is gone`)].join(", ");
+}
+
+function lineRow(line: InventoryChip["lines"][number]): string[] {
+  const from = line.offset < 0 ? line.chip : `${line.chip}/${line.offset}`;
+  return [`  ${line.lineNumber}`, line.name || "-", from];
+}

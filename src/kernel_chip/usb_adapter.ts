@@ -1,0 +1,183 @@
+/**
+ * Chips of this host's kernel behind its own USB drivers: the lines of an
+ * aggregator, as GPIO adapters at the kernel's virtual USB hubs. For kernels
+ * without gpio-aggregator, and for lines that it does not have: rules, and lines
+ * of no chip.
+ *
+ * @module
+ */
+import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import { ConfigError } from "../config/document/config_error.ts";
+import { MAX_USB_LINES } from "../config/specification.ts";
+import { splitLines, type UsbModel } from "../usb/core/models.ts";
+import { Chip } from "../gpio/chip.ts";
+import { listChipNodes } from "../gpio/chip_nodes.ts";
+import {
+  busIdOf,
+  chipOf,
+  countHidraw,
+  hasHostController,
+  MAX_HIDRAW,
+  serialOf,
+} from "../usbip/host_controller.ts";
+
+import { type ChipRecord, usbSerials } from "./records.ts";
+import { UsbRelay } from "./usb_relay.ts";
+
+/** hidraw devices that are left to others. */
+const SPARE_HIDRAW = 8;
+/** Vendor and product of an LJCA, of which a kernel takes one. */
+const LJCA_ID = ["8086", "0b63"];
+
+/** A chip that the kernel has made of one adapter. */
+export interface AdapterChip {
+  /** Device node: `/dev/gpiochip3`. */
+  readonly path: string;
+  /** `gpiochip3`. */
+  readonly name: string;
+}
+
+/** The kernel as chips by USB see it. */
+export interface UsbKernel {
+  /** See {@linkcode chooseModel}. */
+  chooseModel(lineCount: number, wanted?: UsbModel): UsbModel;
+  /** Starts the process that relays for these sockets. */
+  startRelay(sockets: readonly string[]): Relay;
+  /** Returns the chip of an adapter, once there is one. */
+  chip(port: number, serial: string): AdapterChip | undefined;
+  /** Returns the label of a chip. */
+  labelOf(path: string): string;
+}
+
+/** The process that relays, as far as its maker uses it. */
+export type Relay =
+  & Pick<UsbRelay, "attached" | "ended">
+  & AsyncDisposable;
+
+/** This machine's kernel. */
+export const HOST_KERNEL: UsbKernel = {
+  chooseModel,
+  startRelay: (sockets) => UsbRelay.start(sockets),
+  chip: adapterChip,
+  labelOf: (path) => {
+    // The kernel answers this without asking the adapter.
+    using chip = Chip.open(path);
+    return chip.label;
+  },
+};
+
+/** Returns why the kernel cannot take an adapter; undefined if it can. */
+export function whyNoUsb(): string | undefined {
+  return hasHostController()
+    ? undefined
+    : "This kernel has no virtual USB host controller. Load it (modprobe " +
+      "vhci-hcd); it is part of all of Debian's kernels but the cloud ones";
+}
+
+/**
+ * Chooses the model: an LJCA where the kernel has its driver and no other LJCA,
+ * else as many CP2112 as the lines need.
+ *
+ * @param wanted The user's choice.
+ * @throws {ConfigError} If neither can have so many lines.
+ * @throws {Error} If the kernel has no controller, or no room for the adapters.
+ */
+export function chooseModel(
+  lineCount: number,
+  wanted?: UsbModel,
+): UsbModel {
+  const problem = whyNoUsb();
+  if (problem !== undefined) throw new Error(problem);
+  if (lineCount > MAX_USB_LINES) {
+    throw new ConfigError(
+      `has ${lineCount} lines, but USB adapters have at most ${MAX_USB_LINES}`,
+      { hint: "Make several kernel chips, each of a part of the lines" },
+    );
+  }
+  const model = wanted ?? (hasLjcaDriver() && !hasLjca() ? "ljca" : "cp2112");
+  if (model === "ljca") {
+    if (!hasLjca()) return model;
+    throw new Error(
+      "This machine has an LJCA already, and a kernel takes one: use cp2112",
+    );
+  }
+  const needed = splitLines(model, lineCount).length;
+  if (countHidraw() + needed > MAX_HIDRAW - SPARE_HIDRAW) {
+    throw new Error(
+      `The kernel has room for ${MAX_HIDRAW} hidraw devices, of which each ` +
+        `CP2112 needs one, and too few are left`,
+    );
+  }
+  return model;
+}
+
+function hasLjcaDriver(): boolean {
+  const release = readSmallFile("/proc/sys/kernel/osrelease")?.trim() ?? "";
+  return ["modules.dep", "modules.builtin"].some((file) =>
+    readWhole(`/lib/modules/${release}/${file}`)?.includes("/gpio-ljca.ko") ===
+      true
+  ) || listNames("/sys/module").includes("gpio_ljca");
+}
+
+function readWhole(path: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function hasLjca(): boolean {
+  const devices = "/sys/bus/usb/devices";
+  return listNames(devices).some((name) =>
+    ["idVendor", "idProduct"].every((file, i) =>
+      readSmallFile(`${devices}/${name}/${file}`)?.trim() === LJCA_ID[i]
+    )
+  );
+}
+
+function listNames(directory: string): string[] {
+  try {
+    return listDirectory(directory);
+  } catch (error) {
+    if (isOsError(error, "ENOENT", "EACCES")) return [];
+    throw error;
+  }
+}
+
+/**
+ * Returns the chip of an adapter; undefined while there is none, and if the
+ * device of the port is another one.
+ *
+ * @param serial The adapter's serial number.
+ */
+function adapterChip(
+  port: number,
+  serial: string,
+): AdapterChip | undefined {
+  const busId = busIdOf(port);
+  if (busId === undefined || serialOf(busId) !== serial) return undefined;
+  const chip = chipOf(busId);
+  if (chip === undefined) return undefined;
+  const node = listChipNodes().find(({ device }) => device === chip.device);
+  return node && { path: node.path, name: chip.name };
+}
+
+/**
+ * Returns the chips of the adapters of a record, in order; undefined unless all
+ * of them are there.
+ */
+export function adapterChips(
+  record: Pick<ChipRecord, "id" | "adapters" | "ports">,
+  kernel: Pick<UsbKernel, "chip"> = HOST_KERNEL,
+): AdapterChip[] | undefined {
+  const { ports = [] } = record;
+  const serials = usbSerials(record);
+  const chips = ports.flatMap((port, i) =>
+    kernel.chip(port, serials[i] ?? "") ?? []
+  );
+  return chips.length > 0 && chips.length === serials.length
+    ? chips
+    : undefined;
+}

@@ -1,0 +1,220 @@
+/**
+ * A kernel chip behind the kernel's USB drivers, from the maker's side: its
+ * record, the process that relays, and the kernel's chips. The lines are served
+ * by the reactor, at sockets in the record's directory.
+ *
+ * @module
+ */
+import { splitLines, type UsbModel } from "../usb/core/models.ts";
+import type { LifeMark } from "./life_mark.ts";
+import { collectGarbage } from "./janitor.ts";
+import { freeName } from "./kernel_chip.ts";
+import {
+  grantAccess,
+  type NodeAccess,
+  type NodeAccessOptions,
+  readNodeAccess,
+} from "./node_access.ts";
+import { identityOf } from "./process_identity.ts";
+import {
+  type ChipRecord,
+  newId,
+  type RecordedLine,
+  Records,
+} from "./records.ts";
+import {
+  type AdapterChip,
+  adapterChips,
+  HOST_KERNEL,
+  type Relay,
+  type UsbKernel,
+} from "./usb_adapter.ts";
+import { waitUntil } from "../async/wait.ts";
+
+/** Limit of the appearance of the chips, and more for each adapter. */
+const APPEARANCE_LIMIT_MS = 10_000;
+const MORE_MS = 2000;
+
+/** Options of a chip. */
+export interface UsbKernelChipOptions extends NodeAccessOptions {
+  readonly name?: string | undefined;
+  /** Its lines, in order: their names and sources in words. */
+  readonly lines: readonly { name: string; source: string }[];
+  readonly model?: UsbModel | undefined;
+  /** Directory of the records. */
+  readonly runtimeDirectory?: string | undefined;
+  /** The kernel; tests bring their own. */
+  readonly kernel?: UsbKernel;
+}
+
+/** **Ownership**: disposing removes the chip, and its record. */
+export class UsbKernelChip implements AsyncDisposable {
+  readonly model: UsbModel;
+  readonly #records: Records;
+  readonly #access: NodeAccess;
+  readonly #lifeMark: LifeMark;
+  #record: ChipRecord;
+  readonly #kernel: UsbKernel;
+  #relay: Relay | undefined;
+  #chips: readonly AdapterChip[] = [];
+  #label = "";
+
+  private constructor(
+    records: Records,
+    record: ChipRecord,
+    lifeMark: LifeMark,
+    model: UsbModel,
+    access: NodeAccess,
+    kernel: UsbKernel,
+  ) {
+    this.#kernel = kernel;
+    this.#records = records;
+    this.#record = record;
+    this.#lifeMark = lifeMark;
+    this.model = model;
+    this.#access = access;
+  }
+
+  /**
+   * Checks that the kernel can take the chip, and makes its record, with the
+   * directory for its sockets.
+   *
+   * @throws {ConfigError} If the lines, the name or the access are invalid.
+   * @throws {Error} If the kernel has no USB host controller for programs.
+   */
+  static async prepare(options: UsbKernelChipOptions): Promise<UsbKernelChip> {
+    const { lines, kernel = HOST_KERNEL } = options;
+    const access = readNodeAccess(options);
+    const model = kernel.chooseModel(lines.length, options.model);
+    const records = new Records(options.runtimeDirectory);
+    using _lock = await records.lock();
+    await collectGarbage(records);
+    const name = await freeName(records, options.name);
+    const record: ChipRecord = {
+      name,
+      id: newId(name),
+      interface: "usb",
+      maker: identityOf(Deno.pid)!,
+      isDetached: false,
+      adapters: splitLines(model, lines.length).length,
+      lines: lines.map(({ name, source }): RecordedLine => ({
+        name,
+        chip: source,
+        chipOffset: -1,
+        key: "",
+        offset: -1,
+      })),
+    };
+    const lifeMark = records.begin(record);
+    try {
+      await records.write(record);
+    } catch (error) {
+      lifeMark[Symbol.dispose]();
+      throw error;
+    }
+    return new UsbKernelChip(
+      records,
+      record,
+      lifeMark,
+      model,
+      access,
+      kernel,
+    );
+  }
+
+  /** Record of the chip. */
+  get record(): ChipRecord {
+    return this.#record;
+  }
+
+  /** Socket of the first adapter, to listen at; others follow it. */
+  get socketPath(): string {
+    return `${this.#records.pathOf(this.#record)}/usb.sock`;
+  }
+
+  /** Serial number of the first adapter. */
+  get serial(): string {
+    return this.#record.id;
+  }
+
+  /** The kernel's chips, in the order of the lines. */
+  get chips(): readonly AdapterChip[] {
+    return this.#chips;
+  }
+
+  /** Label of the first chip, the kernel's name for it; empty: not made yet. */
+  get label(): string {
+    return this.#label;
+  }
+
+  /** True while the kernel has all of them. */
+  get isPresent(): boolean {
+    return adapterChips(this.#record, this.#kernel) !== undefined;
+  }
+
+  /**
+   * Attaches the adapters, whose sockets are served, and waits until their chips
+   * can be opened.
+   *
+   * @param sockets Sockets of the adapters, in order.
+   * @param onLost Called once if the adapters are gone before they are disposed
+   * of.
+   * @throws {Error} If the kernel does not take them, or has no driver.
+   */
+  async attach(
+    sockets: readonly string[],
+    onLost: (reason: string) => void,
+  ): Promise<void> {
+    const relay = this.#kernel.startRelay(sockets);
+    this.#relay = relay;
+    const ports = await relay.attached();
+    await this.#note({ ports });
+    const limitMs = APPEARANCE_LIMIT_MS + MORE_MS * ports.length;
+    let chips: AdapterChip[] | undefined;
+    const reason = await Promise.race([
+      relay.ended,
+      waitUntil(() => {
+        chips = adapterChips(this.#record, this.#kernel);
+        return chips !== undefined;
+      }, limitMs),
+    ]);
+    if (chips === undefined) {
+      const driver = this.model === "ljca"
+        ? "usb_ljca and gpio_ljca (Linux 6.7 and newer)"
+        : "hid_cp2112";
+      throw new Error(
+        typeof reason === "string"
+          ? reason
+          : `The kernel has the USB adapter, but makes no chip of it within ` +
+            `${limitMs / 1000} s: it needs the driver ${driver}`,
+      );
+    }
+    for (const { path } of chips) await grantAccess(path, this.#access);
+    this.#chips = chips;
+    this.#label = this.#kernel.labelOf(chips[0]!.path);
+    await this.#note({ path: chips[0]!.path });
+    void relay.ended.then((reason) => {
+      if (this.#relay === relay) onLost(reason);
+    });
+  }
+
+  /** Resolves with true if another process has removed the chip's record. */
+  async isForgotten(): Promise<boolean> {
+    const { id } = this.#record;
+    return !(await this.#records.list()).some((other) => other.id === id);
+  }
+
+  /** Removes the chip. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const relay = this.#relay;
+    this.#relay = undefined;
+    await relay?.[Symbol.asyncDispose]();
+    await this.#records.remove(this.#record);
+    this.#lifeMark[Symbol.dispose]();
+  }
+
+  async #note(news: Partial<ChipRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...news };
+    await this.#records.write(this.#record);
+  }
+}

@@ -1,0 +1,83 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { UsbKernelDouble } from "../../tests/doubles/usb_kernel.ts";
+import { Records } from "./records.ts";
+import { UsbKernelChip } from "./usb_kernel_chip.ts";
+
+const LINES = Array.from({ length: 20 }, () => ({ name: "", source: "sim/1" }));
+
+async function withChip(
+  use: (
+    it: { chip: UsbKernelChip; kernel: UsbKernelDouble; records: Records },
+  ) => Promise<void>,
+): Promise<void> {
+  const runtimeDirectory = await Deno.makeTempDir();
+  try {
+    const kernel = new UsbKernelDouble();
+    await using chip = await UsbKernelChip.prepare({
+      name: "plc0",
+      lines: LINES,
+      runtimeDirectory,
+      kernel,
+    });
+    await use({ chip, kernel, records: new Records(runtimeDirectory) });
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+}
+
+Deno.test("a chip is recorded before it is attached, and with its ports after", () =>
+  withChip(async ({ chip, records }) => {
+    const [before] = await records.list();
+    assertEquals(
+      [before?.interface, before?.adapters, before?.ports, before?.state],
+      ["usb", 3, undefined, "held"],
+    );
+    assertEquals(chip.isPresent, false);
+    const sockets = ["a", "b", "c"];
+    await chip.attach(sockets, () => {});
+    const [after] = await records.list();
+    assertEquals([after?.ports, after?.path], [[0, 30, 60], "/dev/gpiochip7"]);
+    assertEquals(
+      chip.chips.map(({ name }) => name),
+      ["gpiochip7", "gpiochip8", "gpiochip9"],
+    );
+    assert(chip.isPresent);
+  }));
+
+Deno.test("disposing ends the relay, and removes the record", async () => {
+  const seen = Promise.withResolvers<UsbKernelDouble>();
+  await withChip(async ({ chip, kernel, records }) => {
+    const reasons: string[] = [];
+    await chip.attach(["a", "b", "c"], (reason) => reasons.push(reason));
+    assertEquals(await chip.isForgotten(), false);
+    await chip[Symbol.asyncDispose]();
+    assertEquals(await records.list(), []);
+    assertEquals(await chip.isForgotten(), true);
+    // Its end was wanted.
+    assertEquals(reasons, []);
+    seen.resolve(kernel);
+  });
+  assertEquals((await seen.promise).relays.map((one) => one.isDisposed), [
+    true,
+  ]);
+});
+
+Deno.test("the end of the relay is reported", () =>
+  withChip(async ({ chip, kernel }) => {
+    const lost = Promise.withResolvers<string>();
+    await chip.attach(["a", "b", "c"], lost.resolve);
+    kernel.relays[0]!.end("it was killed");
+    assertEquals(await lost.promise, "it was killed");
+  }));
+
+Deno.test("what keeps the kernel from having the chip is told", () =>
+  withChip(async ({ chip, kernel }) => {
+    kernel.refusal = new Error("attach: EACCES");
+    await assertRejects(() => chip.attach(["a"], () => {}), Error, "EACCES");
+    kernel.refusal = undefined;
+    kernel.hasDriver = false;
+    const attached = chip.attach(["a"], () => {});
+    await Promise.resolve();
+    kernel.relays.at(-1)!.end("the kernel has detached the device");
+    await assertRejects(() => attached, Error, "has detached");
+  }));

@@ -1,0 +1,94 @@
+/**
+ * The process that relays between the kernel's USB host controller and the
+ * service, as its maker sees it: `gpioagg usb-relay`.
+ *
+ * @module
+ */
+import { type OwnCommand, startableCommand } from "../../ffi/own_command.ts";
+import type { RelayReport } from "../usbip/relay_process.ts";
+
+/** The hidden command that runs the process. */
+export const RELAY_COMMAND = "usb-relay";
+
+/** **Ownership**: disposing ends the process, and with it the adapters. */
+export class UsbRelay implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #ended = Promise.withResolvers<string>();
+  readonly #attached = Promise.withResolvers<readonly number[]>();
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    // The maker asks for what it needs.
+    this.#attached.promise.catch(() => {});
+    void this.#read();
+  }
+
+  /**
+   * Starts the process for the devices behind these sockets.
+   *
+   * @param command This program; tests bring their own.
+   * @throws {Error} If it cannot be started.
+   */
+  static start(
+    sockets: readonly string[],
+    command: OwnCommand & Disposable = startableCommand(Deno.args.length),
+  ): UsbRelay {
+    const [, ...words] = command.argv;
+    const child = new Deno.Command(command.path, {
+      args: [...words, RELAY_COMMAND, ...sockets],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+      cwd: "/",
+      // A session of its own: a terminal's signals go to the maker's group.
+      detached: true,
+    }).spawn();
+    const relay = new UsbRelay(child);
+    const free = () => command[Symbol.dispose]();
+    relay.#attached.promise.then(free, free);
+    return relay;
+  }
+
+  /** Resolves with the reason once the process has ended. */
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  /**
+   * Waits until the kernel has the devices. @returns Their ports.
+   *
+   * @throws {Error} If it does not take them.
+   */
+  attached(): Promise<readonly number[]> {
+    return this.#attached.promise;
+  }
+
+  /** Ends the process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#ended.promise;
+  }
+
+  async #read(): Promise<void> {
+    let reason = "the process between the kernel and gpioagg has ended";
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const bytes of this.#child.stdout) {
+      text += decoder.decode(bytes, { stream: true });
+      const lines = text.split("\n");
+      text = lines.pop()!;
+      for (const line of lines) {
+        const report = JSON.parse(line) as RelayReport;
+        if (report.kind === "attached") this.#attached.resolve(report.ports);
+        else reason = report.reason;
+      }
+    }
+    await this.#child.status;
+    this.#attached.reject(new Error(reason));
+    this.#ended.resolve(reason);
+  }
+}

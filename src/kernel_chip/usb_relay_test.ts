@@ -1,0 +1,46 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { UsbRelay } from "./usb_relay.ts";
+
+/** Starts a shell script as the process that relays. */
+function start(script: string): UsbRelay {
+  return UsbRelay.start(["/run/usb.sock"], {
+    path: "/bin/sh",
+    argv: ["sh", "-c", script, "sh"],
+    [Symbol.dispose]() {},
+  });
+}
+
+Deno.test("the relay reports its ports, and the reason of its end", async () => {
+  await using relay = start(
+    `printf '%s' '{"kind":"attached","po'; echo 'rts":[30,60]}'
+     echo '{"kind":"ended","reason":"no more"}'`,
+  );
+  assertEquals(await relay.attached(), [30, 60]);
+  assertEquals(await relay.ended, "no more");
+});
+
+Deno.test("the relay gets its sockets", async () => {
+  await using relay = start(`echo '{"kind":"ended","reason":"'$1,$2'"}'`);
+  assertEquals(await relay.ended, "usb-relay,/run/usb.sock");
+});
+
+Deno.test("a relay that cannot attach is reported", async () => {
+  await using relay = start(
+    `echo '{"kind":"ended","reason":"attach: EACCES"}'`,
+  );
+  await assertRejects(() => relay.attached(), Error, "attach: EACCES");
+});
+
+Deno.test("a relay that is killed without a word is reported", async () => {
+  await using relay = start("kill -KILL $$");
+  assertEquals(
+    await relay.ended,
+    "the process between the kernel and gpioagg has ended",
+  );
+});
+
+Deno.test("disposing ends the process", async () => {
+  const relay = start("exec sleep 1000");
+  await relay[Symbol.asyncDispose]();
+  await assertRejects(() => relay.attached());
+});

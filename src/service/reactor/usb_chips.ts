@@ -1,0 +1,187 @@
+/**
+ * Aggregators that are chips of the host's own kernel behind its USB drivers.
+ * The reactor serves their lines; the main isolate makes and removes the chips.
+ *
+ * @module
+ */
+import {
+  type AggregatorSpecification,
+  usbredirSockets,
+} from "../../config/specification.ts";
+import {
+  UsbKernelChip,
+  type UsbKernelChipOptions,
+} from "../../kernel_chip/usb_kernel_chip.ts";
+import type { AggregatorDescription } from "../messages/messages.ts";
+
+/** First and longest time before a lost chip is made again. **Units**: ms. */
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 30_000;
+
+/** An aggregator whose chip is made, or to be made. */
+interface ServedChip {
+  readonly chip: UsbKernelChip;
+  readonly sockets: readonly string[];
+  retry: ReturnType<typeof setTimeout> | undefined;
+  retryMs: number;
+  isRemoved: boolean;
+}
+
+/** Receiver of what happens to the chips. */
+export interface UsbChipListener {
+  /** Its adapters are gone, or it is there again, or cannot be made. */
+  changed(name: string, detail: string): void;
+  /** Another process removed it. */
+  gone(name: string, path: string): void;
+}
+
+/** The chips of one service. */
+export class UsbChips implements AsyncDisposable {
+  readonly #chips = new Map<string, ServedChip>();
+  readonly #listener: UsbChipListener;
+  readonly #options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory">;
+
+  /**
+   * Reports to `listener`.
+   *
+   * @param options The kernel and the directory of records; tests bring their
+   * own.
+   */
+  constructor(
+    listener: UsbChipListener,
+    options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory"> = {},
+  ) {
+    this.#listener = listener;
+    this.#options = options;
+  }
+
+  /**
+   * Prepares the chip of an aggregator.
+   *
+   * @returns The aggregator as the reactor serves it.
+   * @throws {ConfigError} If the kernel cannot have it.
+   * @throws {Error} If the kernel has no USB host controller for programs.
+   */
+  async prepare(
+    aggregator: AggregatorSpecification,
+  ): Promise<AggregatorSpecification> {
+    const { name, lines, kernelChip = {} } = aggregator;
+    const chip = await UsbKernelChip.prepare({
+      name,
+      lines: lines.map(({ name = "", origin }) => ({ name, source: origin })),
+      model: kernelChip.device,
+      ...kernelChip.access,
+      ...this.#options,
+    });
+    const { kernelChip: _, ...rest } = aggregator;
+    const usbredir = {
+      socketPath: chip.socketPath,
+      device: chip.model,
+      access: { mode: 0o600 },
+      serial: chip.serial,
+    };
+    this.#chips.set(name, {
+      chip,
+      sockets: usbredirSockets(usbredir, lines.length),
+      retry: undefined,
+      retryMs: FIRST_RETRY_MS,
+      isRemoved: false,
+    });
+    return { ...rest, usbredir };
+  }
+
+  /** Attaches the chip of an aggregator that the reactor serves. */
+  async attach(name: string): Promise<void> {
+    const served = this.#chips.get(name)!;
+    await served.chip.attach(served.sockets, (reason) => {
+      void this.#lost(name, served, reason);
+    });
+    served.retryMs = FIRST_RETRY_MS;
+  }
+
+  /** Returns true if an aggregator is such a chip. */
+  has(name: string): boolean {
+    return this.#chips.has(name);
+  }
+
+  /** Removes the chip of an aggregator; does nothing if it has none. */
+  async remove(name: string): Promise<void> {
+    const served = this.#chips.get(name);
+    if (served === undefined) return;
+    this.#chips.delete(name);
+    served.isRemoved = true;
+    clearTimeout(served.retry);
+    await served.chip[Symbol.asyncDispose]();
+  }
+
+  /** Adds the chips to what the reactor says of the aggregators. */
+  describe(
+    descriptions: readonly AggregatorDescription[],
+  ): AggregatorDescription[] {
+    return descriptions.map((description) => {
+      const served = this.#chips.get(description.name);
+      if (served === undefined) return description;
+      const { chip } = served;
+      const paths = chip.chips.map(({ path }) => path);
+      const present = chip.isPresent;
+      const where = paths.length === 0 ? "a kernel chip" : paths.join(", ");
+      const { usbredir: _, socketPath: __, ...rest } = description;
+      return {
+        ...rest,
+        presentation: `as ${where}${present ? "" : ", which is gone"}`,
+        kernelChip: {
+          path: paths[0] ?? "",
+          label: chip.label,
+          present,
+          ...(paths.length > 1 ? { paths } : {}),
+        },
+      };
+    });
+  }
+
+  /** Removes all of them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#chips.keys()].map((name) => this.remove(name)));
+  }
+
+  async #lost(
+    name: string,
+    served: ServedChip,
+    reason: string,
+  ): Promise<void> {
+    if (served.isRemoved) return;
+    const { chip } = served;
+    const path = chip.chips.map(({ path }) => path).join(" and ");
+    if (await chip.isForgotten()) {
+      this.#listener.gone(name, path);
+      return;
+    }
+    this.#listener.changed(name, `${path} is gone: ${reason}`);
+    this.#makeLater(name, served);
+  }
+
+  #makeLater(name: string, served: ServedChip): void {
+    served.retry = setTimeout(
+      () => void this.#again(name, served),
+      served.retryMs,
+    );
+    Deno.unrefTimer(served.retry);
+    served.retryMs = Math.min(2 * served.retryMs, LAST_RETRY_MS);
+  }
+
+  async #again(name: string, served: ServedChip): Promise<void> {
+    if (served.isRemoved) return;
+    try {
+      await this.attach(name);
+      const path = served.chip.chips.map(({ path }) => path).join(" and ");
+      this.#listener.changed(name, `${path} is there again`);
+    } catch (error) {
+      if (served.isRemoved) return;
+      this.#listener.changed(
+        name,
+        `the chip cannot be made again: ${(error as Error).message}`,
+      );
+      this.#makeLater(name, served);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import { assertEquals } from "@std/assert";
+import { UsbKernelDouble } from "../../../tests/doubles/usb_kernel.ts";
+import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import type { AggregatorDescription } from "../messages/messages.ts";
+import { UsbChips } from "./usb_chips.ts";
+
+/** Returns what the reactor says of an aggregator. */
+function description(name: string): AggregatorDescription {
+  return {
+    name,
+    presentation: "as a USB adapter",
+    connected: true,
+    servedSince: 0,
+    lines: [],
+  };
+}
+
+async function withChips(
+  use: (
+    it: { chips: UsbChips; kernel: UsbKernelDouble; told: string[] },
+  ) => Promise<void>,
+): Promise<void> {
+  const runtimeDirectory = await Deno.makeTempDir();
+  const told: string[] = [];
+  const kernel = new UsbKernelDouble();
+  try {
+    await using chips = new UsbChips({
+      changed: (name, detail) => told.push(`${name}: ${detail}`),
+      gone: (name, path) => told.push(`${name} gone: ${path}`),
+    }, { runtimeDirectory, kernel });
+    await use({ chips, kernel, told });
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+const AGGREGATOR = {
+  name: "plc0",
+  kernelChip: { interface: "usb" as const, access: {} },
+  lines: parseLineSpec("sim/10,safe=0"),
+};
+
+Deno.test("the reactor serves adapters, and the chip is described by its node", () =>
+  withChips(async ({ chips, kernel }) => {
+    const prepared = await chips.prepare(AGGREGATOR);
+    assertEquals(prepared.kernelChip, undefined);
+    assertEquals(
+      [prepared.usbredir?.device, prepared.usbredir?.access],
+      ["cp2112", { mode: 0o600 }],
+    );
+    const { socketPath } = prepared.usbredir!;
+    assertEquals(
+      chips.describe([description("plc0")])[0]!.presentation,
+      "as a kernel chip, which is gone",
+    );
+    await chips.attach("plc0");
+    assertEquals(kernel.sockets, [[socketPath, `${socketPath}.1`]]);
+    const [mine, other] = chips.describe([
+      description("plc0"),
+      description("other"),
+    ]);
+    assertEquals(mine!.presentation, "as /dev/gpiochip7, /dev/gpiochip8");
+    assertEquals(mine!.kernelChip, {
+      path: "/dev/gpiochip7",
+      label: "cp2112_gpio",
+      present: true,
+      paths: ["/dev/gpiochip7", "/dev/gpiochip8"],
+    });
+    assertEquals(other, description("other"));
+  }));
+
+Deno.test("a chip whose relay ends is made again", () =>
+  withChips(async ({ chips, kernel, told }) => {
+    await chips.prepare(AGGREGATOR);
+    await chips.attach("plc0");
+    kernel.refusal = new Error("no port is free");
+    kernel.relays[0]!.end("killed");
+    await until(() => told.length === 2);
+    kernel.refusal = undefined;
+    await until(() => told.length === 3);
+    assertEquals(told, [
+      "plc0: /dev/gpiochip7 and /dev/gpiochip8 is gone: killed",
+      "plc0: the chip cannot be made again: no port is free",
+      "plc0: /dev/gpiochip7 and /dev/gpiochip8 is there again",
+    ]);
+  }));
+
+Deno.test("a chip that is removed is not made again", () =>
+  withChips(async ({ chips, kernel, told }) => {
+    await chips.prepare(AGGREGATOR);
+    await chips.attach("plc0");
+    await chips.remove("plc0");
+    await chips.remove("plc0");
+    assertEquals([kernel.relays[0]!.isDisposed, told], [true, []]);
+    assertEquals(chips.has("plc0"), false);
+  }));

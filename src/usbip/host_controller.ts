@@ -1,0 +1,201 @@
+/**
+ * The kernel's virtual USB host controllers (vhci_hcd), which take a device
+ * from a program: their ports, and the chips behind them.
+ *
+ * **Source**: Linux, `drivers/usb/usbip/vhci_sysfs.c`.
+ *
+ * @module
+ */
+import {
+  fileStatus,
+  listDirectory,
+  readLink,
+  readSmallFile,
+} from "../../ffi/files.ts";
+import { isOsError } from "../../ffi/os_error.ts";
+import { writeAttribute } from "../../ffi/sysfs.ts";
+
+/** Directory of the first controller, which speaks for all of them. */
+export const HOST_CONTROLLER = "/sys/devices/platform/vhci_hcd.0";
+const USB_DEVICES = "/sys/bus/usb/devices";
+const HIDRAW = "/sys/class/hidraw";
+
+/** Speed of a device: high, in the numbers of the kernel. */
+const SPEED_HIGH = 3;
+/** State of a port that has no device. */
+const PORT_FREE = 4;
+/**
+ * hidraw devices of a kernel. A CP2112 takes one each; Linux 6.12 crashes in
+ * the driver when there is none left. **Source**: Linux, `include/linux/hidraw.h`.
+ */
+export const MAX_HIDRAW = 64;
+/** Depth of a chip below its device: interface, HID device, chip. */
+const CHIP_DEPTH = 5;
+
+/** One port for devices of high speed. */
+export interface Port {
+  readonly port: number;
+  /** Number of its controller. */
+  readonly controller: number;
+  readonly state: number;
+  /** Its device under `/sys/bus/usb/devices`; `0-0`: none yet. */
+  readonly busId: string;
+}
+
+/** Returns true if the kernel's controllers are there. */
+export function hasHostController(directory = HOST_CONTROLLER): boolean {
+  return fileStatus(`${directory}/attach`) !== undefined;
+}
+
+/**
+ * Reads the ports of all controllers.
+ *
+ * @throws {OsError} If they cannot be read.
+ */
+export function readPorts(directory = HOST_CONTROLLER): Port[] {
+  const ports: Port[] = [];
+  for (let controller = 0;; controller++) {
+    const file = controller === 0 ? "status" : `status.${controller}`;
+    const text = readSmallFile(`${directory}/${file}`);
+    if (text === undefined) return ports;
+    for (const line of text.split("\n")) {
+      const [hub, port, state, , , , busId] = line.trim().split(/\s+/);
+      if (hub !== "hs" || busId === undefined) continue;
+      ports.push({
+        port: parseInt(port!, 10),
+        controller,
+        state: parseInt(state!, 10),
+        busId,
+      });
+    }
+  }
+}
+
+/**
+ * Returns the free ports, those of the least used controllers first: devices of
+ * one controller come and go one after the other, and one that does not answer
+ * keeps the others waiting.
+ */
+export function freePorts(ports: readonly Port[]): Port[] {
+  const used = new Map<number, number>();
+  for (const { controller, state } of ports) {
+    const more = state === PORT_FREE ? 0 : 1;
+    used.set(controller, (used.get(controller) ?? 0) + more);
+  }
+  return ports.filter(({ state }) => state === PORT_FREE)
+    .map((port, i) => ({ port, i }))
+    .sort((a, b) =>
+      used.get(a.port.controller)! - used.get(b.port.controller)! || a.i - b.i
+    )
+    .map(({ port }) => port);
+}
+
+/**
+ * Attaches the device behind a socket to a free port. The kernel takes a
+ * reference to the socket of its own; the chips appear later.
+ *
+ * @param fd Connected stream socket of this process.
+ * @throws {OsError} EACCES, EROFS, EINVAL, …
+ * @throws {Error} If no port is free.
+ */
+export function attach(fd: number, directory = HOST_CONTROLLER): Port {
+  for (const port of freePorts(readPorts(directory))) {
+    try {
+      writeAttribute(
+        `${directory}/attach`,
+        `${port.port} ${fd} ${port.port + 1} ${SPEED_HIGH}`,
+      );
+      return port;
+    } catch (error) {
+      // Another program was faster.
+      if (!isOsError(error, "EBUSY")) throw error;
+    }
+  }
+  throw new Error("No port of the kernel's virtual USB hubs is free");
+}
+
+/**
+ * Takes the device of a port away, whatever state its program is in; does
+ * nothing if the port is free.
+ *
+ * @throws {OsError} EACCES, EROFS.
+ */
+export function detach(port: number, directory = HOST_CONTROLLER): void {
+  try {
+    writeAttribute(`${directory}/detach`, `${port}`);
+  } catch (error) {
+    if (!isOsError(error, "EINVAL", "ENOENT")) throw error;
+  }
+}
+
+/** Returns the device of a port, once the kernel has given it an address. */
+export function busIdOf(
+  port: number,
+  directory = HOST_CONTROLLER,
+): string | undefined {
+  const found = readPorts(directory).find((one) => one.port === port);
+  return found === undefined || found.state === PORT_FREE ||
+      found.busId === "0-0"
+    ? undefined
+    : found.busId;
+}
+
+/** Returns the serial number of a device; undefined if it is gone. */
+export function serialOf(
+  busId: string,
+  devices = USB_DEVICES,
+): string | undefined {
+  return readSmallFile(`${devices}/${busId}/serial`)?.replace(/\n$/, "");
+}
+
+/** A chip below a USB device. */
+export interface UsbChip {
+  /** `gpiochip3`. */
+  readonly name: string;
+  /** Device number, as `MAJOR:MINOR`. */
+  readonly device: string;
+}
+
+/** Returns the chip of a USB device, once it has one. */
+export function chipOf(
+  busId: string,
+  devices = USB_DEVICES,
+): UsbChip | undefined {
+  return chipBelow(`${devices}/${busId}`, CHIP_DEPTH);
+}
+
+function chipBelow(directory: string, depth: number): UsbChip | undefined {
+  let names: string[];
+  try {
+    names = listDirectory(directory);
+  } catch (error) {
+    if (isOsError(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+  for (const name of names) {
+    if (!/^gpiochip\d+$/.test(name)) continue;
+    const device = readSmallFile(`${directory}/${name}/dev`)?.trim();
+    if (device !== undefined) return { name, device };
+  }
+  if (depth === 0) return undefined;
+  for (const name of names) {
+    const path = `${directory}/${name}`;
+    if (
+      readLink(path) !== undefined ||
+      fileStatus(path)?.kind !== "directory"
+    ) continue;
+    const found = chipBelow(path, depth - 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Returns how many hidraw devices this machine has. */
+export function countHidraw(directory = HIDRAW): number {
+  try {
+    return listDirectory(directory).length;
+  } catch (error) {
+    if (isOsError(error, "ENOENT")) return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * A kernel that takes USB adapters of programs, by hand.
+ *
+ * @module
+ */
+import type {
+  AdapterChip,
+  Relay,
+  UsbKernel,
+} from "../../src/kernel_chip/usb_adapter.ts";
+import type { UsbModel } from "../../src/usb/core/models.ts";
+
+/** A relay that ends when it is told to. */
+class RelayDouble implements Relay {
+  readonly #ended = Promise.withResolvers<string>();
+  readonly #attached: () => readonly number[];
+  isDisposed = false;
+
+  constructor(attached: () => readonly number[]) {
+    this.#attached = attached;
+  }
+
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  attached(): Promise<readonly number[]> {
+    return Promise.try(this.#attached);
+  }
+
+  end(reason: string): void {
+    this.#ended.resolve(reason);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.isDisposed = true;
+    this.end("disposed");
+    return Promise.resolve();
+  }
+}
+
+/** The kernel. */
+export class UsbKernelDouble implements UsbKernel {
+  readonly relays: RelayDouble[] = [];
+  readonly sockets: string[][] = [];
+  /** Answer to an attach; an Error is thrown. */
+  refusal: Error | undefined;
+  /** False: adapters become no chips. */
+  hasDriver = true;
+  model: UsbModel = "cp2112";
+
+  chooseModel(_lineCount: number, wanted?: UsbModel): UsbModel {
+    return wanted ?? this.model;
+  }
+
+  startRelay(sockets: readonly string[]): Relay {
+    this.sockets.push([...sockets]);
+    const relay = new RelayDouble(() => {
+      if (this.refusal !== undefined) throw this.refusal;
+      return sockets.map((_, i) => 30 * i);
+    });
+    this.relays.push(relay);
+    return relay;
+  }
+
+  labelOf(_path: string): string {
+    return "cp2112_gpio";
+  }
+
+  chip(port: number, _serial: string): AdapterChip | undefined {
+    const name = `gpiochip${7 + port / 30}`;
+    return this.hasDriver && this.relays.at(-1)?.isDisposed === false
+      ? { path: `/dev/${name}`, name }
+      : undefined;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * A machine with Debian's own kernel that gpioagg runs on: this machine's files,
+ * read-only, below a QEMU guest's kernel.
+ *
+ * @module
+ */
+import { artefact, REPOSITORY } from "./environment.ts";
+import type { ExecOptions, ExecResult, GuestSession } from "./guest_session.ts";
+import { bootQemuGuest } from "./qemu_guest.ts";
+import { cacheProgram } from "./uml_host.ts";
+
+/** Top of the files that gpioagg sees; what it writes stays in memory. */
+const ROOT = "/tmp/host";
+/** The runtime and its compiled modules, under emulation. */
+const MEMORY_MIB = 1536;
+const PROGRAM_LIMIT_MS = 90_000;
+
+/** A running machine. */
+export interface StockHost extends GuestSession {
+  /** Runs gpioagg with arguments, as a shell takes them, and waits for its end. */
+  gpioagg(args: string, options?: ExecOptions): Promise<ExecResult>;
+  /** Starts gpioagg, with its output in a file; its process id. */
+  start(args: string, output: string): Promise<number>;
+}
+
+/**
+ * Boots the machine, with the kernel's virtual USB host controllers.
+ *
+ * @throws {Error} If it does not come up.
+ */
+export async function bootStockHost(
+  kernel: "bookworm" | "trixie",
+): Promise<StockHost> {
+  await cacheProgram();
+  const session = await bootQemuGuest({
+    qemu: "new",
+    kernel,
+    memoryMiB: MEMORY_MIB,
+    arguments: [
+      "-smp",
+      "2",
+      "-virtfs",
+      "local,path=/,mount_tag=host,security_model=none,readonly=on," +
+      "multidevs=remap",
+    ],
+  });
+  try {
+    await session.run(SET_UP, { timeoutMs: PROGRAM_LIMIT_MS });
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
+  const command = `chroot ${ROOT} /usr/bin/env -i ${await environment()} ` +
+    `'${await artefact("deno")}' run -q --no-check --cached-only -P=gpioagg ` +
+    `--config '${REPOSITORY}/deno.json' '${REPOSITORY}/src/cli/main.ts'`;
+  return Object.assign(session, {
+    gpioagg: (args: string, options: ExecOptions = {}) =>
+      session.exec(`${command} ${args}`, {
+        timeoutMs: PROGRAM_LIMIT_MS,
+        ...options,
+      }),
+    start: async (args: string, output: string) =>
+      Number(
+        await session.run(
+          `${command} ${args} >${output} 2>&1 </dev/null & echo $!`,
+        ),
+      ),
+  });
+}
+
+/** Loads the modules, and puts this machine's files below a writable layer. */
+const SET_UP = `
+  while read -r module; do
+    insmod /lib/modules/$module.ko || exit
+  done </lib/modules/order.host
+  mkdir /tmp/lower /tmp/above /tmp/work ${ROOT}
+  mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=262144 \\
+    host /tmp/lower &&
+  mount -t tmpfs none /tmp/above &&
+  mkdir /tmp/above/files /tmp/above/work &&
+  mount -t overlay \\
+    -o lowerdir=/tmp/lower,upperdir=/tmp/above/files,workdir=/tmp/above/work \\
+    none ${ROOT} &&
+  for directory in proc sys dev; do
+    mount -o bind /$directory ${ROOT}/$directory || exit
+  done &&
+  mount -t tmpfs -o mode=755 none ${ROOT}/run`;
+
+async function environment(): Promise<string> {
+  const home = Deno.env.get("HOME") ?? "/root";
+  const variables = {
+    HOME: home,
+    PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
+    DENO_DIR: Deno.env.get("DENO_DIR") ?? `${home}/.cache/deno`,
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+  };
+  return await Promise.resolve(
+    Object.entries(variables).map(([name, value]) => `'${name}=${value}'`)
+      .join(" "),
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * Kernel chips by way of the kernel's USB drivers, on Debian's own kernels, which
+ * have no gpio-aggregator.
+ */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { mustSkip } from "../environment/environment.ts";
+import { bootStockHost, type StockHost } from "../environment/stock_host.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await mustSkip(
+  "deno",
+  "qemuNew",
+  "stockBookworm",
+  "stockTrixie",
+);
+
+const LIMIT_MS = 120_000;
+
+/** Files as gpioagg sees them, and as the shell of the machine does. */
+const ROOT = "/tmp/host";
+
+const CONFIG = `
+api: { socket: /run/api.sock }
+aggregators:
+  plc0:
+    kernel-chip: { interface: usb, mode: "660" }
+    control: /run/plc0.sock.control
+    lines:
+      - { sim: 1, as: RELAY, safe: 0 }
+      - { sim: 1, as: BUTTON }
+      - { wire: other.OUT, as: WIRED }
+      - { const: 1, as: ONE }
+  other:
+    vhost-user: /run/other.sock
+    lines:
+      - { sim: 1, as: OUT, initial: 1 }
+`;
+
+async function chips(host: StockHost): Promise<string[]> {
+  const text = await host.run("gpiodetect 2>&1 || true");
+  return text.split("\n").filter((line) => line.startsWith("gpiochip"));
+}
+
+async function untilChips(host: StockHost, count: number): Promise<string[]> {
+  let found: string[] = [];
+  await until(`${count} chips`, async () => {
+    found = await chips(host);
+    return found.length === count;
+  }, LIMIT_MS);
+  return found;
+}
+
+/** Starts a service with the configuration, and waits for its chip. */
+async function startService(host: StockHost): Promise<number> {
+  await host.run(`cat >${ROOT}/run/plant.yaml <<'END'\n${CONFIG}\nEND`);
+  const pid = await host.start("serve --config /run/plant.yaml", "/tmp/serve");
+  await until(
+    "the service",
+    async () => (await host.run("cat /tmp/serve")).includes("plc0: serving"),
+    LIMIT_MS,
+  ).catch(async (cause) => {
+    throw new Error(await host.run("cat /tmp/serve"), { cause });
+  });
+  return pid;
+}
+
+/** Process ids of the processes that relay. */
+async function relays(host: StockHost): Promise<string[]> {
+  const { output } = await host.exec(
+    `for process in /proc/[0-9]*; do
+       grep -q 'usb-rela[y]' $process/cmdline 2>/dev/null &&
+         echo \${process#/proc/}
+     done`,
+  );
+  return output.split("\n").filter((line) => line !== "");
+}
+
+async function valueOf(host: StockHost, line: string): Promise<unknown> {
+  const { output } = await host.gpioagg(
+    "show plc0 --json --api /run/api.sock",
+  );
+  const state = JSON.parse(output) as {
+    lines: { name: string; value?: number }[];
+  };
+  return state.lines.find(({ name }) => name === line)?.value;
+}
+
+/** `gpioagg kernel create` makes chips of as many adapters as lines need. */
+async function createOfSeveralAdapters(host: StockHost): Promise<void> {
+  const pid = await host.start(
+    "kernel create --line sim/20 --name many",
+    "/tmp/create",
+  );
+  const found = await untilChips(host, 3);
+  assertEquals(found.map((line) => /\d+ lines/.exec(line)?.[0]), [
+    "8 lines",
+    "8 lines",
+    "8 lines",
+  ]);
+  await until(
+    "the table",
+    async () => (await host.run("cat /tmp/create")).includes("20 lines"),
+    LIMIT_MS,
+  );
+  const removed = await host.gpioagg("kernel remove many --force");
+  assertStringIncludes(removed.output, "removed many");
+  await untilChips(host, 0);
+  await until(
+    "its maker ends",
+    async () => (await host.exec(`kill -0 ${pid}`)).code !== 0,
+    LIMIT_MS,
+  );
+  assertStringIncludes(
+    await host.run("cat /tmp/create"),
+    "removed by another process",
+  );
+}
+
+for (
+  const [kernel, label, tells] of [
+    ["bookworm", "cp2112_gpio", false],
+    ["trixie", "usb_ljca.ljca-gpio.0", true],
+  ] as const
+) {
+  Deno.test({
+    name: `Debian ${kernel}: lines with rules are a chip of the host's kernel`,
+    ignore,
+    fn: async () => {
+      await using host = await bootStockHost(kernel);
+      const pid = await startService(host);
+      const [found] = await untilChips(host, 1);
+      assertStringIncludes(found!, label);
+      const chip = found!.split(" ")[0]!;
+      assertEquals(
+        await host.run(`stat -c %a /dev/${chip}`),
+        "660",
+      );
+
+      // Sources of every kind are read, and outputs driven.
+      assertEquals(await host.run(`gpioget --numeric -c ${chip} 2 3`), "1 1");
+      await host.run(`gpioset -z -c ${chip} 0=1`);
+      assertEquals(await valueOf(host, "RELAY"), 1);
+      const { code } = await host.gpioagg(
+        "sim /run/plc0.sock BUTTON=1",
+      );
+      assertEquals(code, 0);
+      assertEquals(await host.run(`gpioget --numeric -c ${chip} 1`), "1");
+
+      // Its own chip is no source.
+      const own = await host.gpioagg(
+        `serve --socket-path /run/own.sock --line ${chip}/1`,
+      );
+      assertEquals(own.code, 1);
+      assertStringIncludes(own.output, "gpioagg itself is behind this chip");
+
+      // A maker that stands still makes its chip fail, not its users hang.
+      await host.run(`kill -STOP ${pid}`);
+      const stopped = await host.exec(`gpioget -c ${chip} 1`, {
+        timeoutMs: LIMIT_MS,
+      });
+      assertEquals(stopped.code, 1);
+      await host.run(`kill -CONT ${pid}`);
+      await until(
+        "the chip works again",
+        async () =>
+          (await host.exec(`gpioget --numeric -c ${chip} 1`)).output.trim() ===
+            "1",
+        LIMIT_MS,
+      );
+
+      if (tells) {
+        await host.run(
+          `gpiomon --banner -n 1 -F 'event %E' -c ${chip} 1 >/tmp/events 2>&1 &`,
+        );
+        await until(
+          "gpiomon is ready",
+          async () =>
+            (await host.run("cat /tmp/events")).includes("Monitoring"),
+          LIMIT_MS,
+        );
+        await host.gpioagg("sim /run/plc0.sock BUTTON=0");
+        await until(
+          "the edge",
+          async () =>
+            (await host.run("cat /tmp/events")).includes("event falling"),
+          LIMIT_MS,
+        );
+      }
+
+      // The process that relays is killed: the line is safe, the chip returns.
+      await host.run(`kill -KILL ${(await relays(host)).join(" ")}`);
+      await until(
+        "the safe state",
+        async () => await valueOf(host, "RELAY") === 0,
+        LIMIT_MS,
+      );
+      await untilChips(host, 1);
+
+      // The maker is killed: nothing stays.
+      await host.run(`kill -KILL ${pid}`);
+      await untilChips(host, 0);
+      await until(
+        "the process that relays ends",
+        async () => (await relays(host)).length === 0,
+        LIMIT_MS,
+      );
+      const gc = await host.gpioagg("kernel gc");
+      assertStringIncludes(gc.output, "removed plc0");
+      assertEquals((await host.gpioagg("kernel list")).output, "");
+      if (label === "cp2112_gpio") await createOfSeveralAdapters(host);
+    },
+  });
+}
