@@ -55,6 +55,15 @@ const SCALARS: readonly Malformed[] = [
   ["»~", `${L}: ~ is not a line`],
   ["»true", `${L}: true is not a line`],
   ["»chip0/", `${L}: names a chip but no line of it`],
+  ['»"\\0"', `${L}: has a NUL byte`],
+  ["»'ABC\\x00'", `${L}: has a NUL byte`],
+  ["{ line: »null }", `${L}.line: null is not a line's name`],
+  ["{ line: »~ }", `${L}.line: write it in quotes: "~"`],
+  ["{ chip: »null, offset: 1 }", `${L}.chip: null is not a chip's name`],
+  ["{ chip: »true, line: A }", `${L}.chip: true is not a chip's name`],
+  ['{ chip: »"a\\0", offset: 1 }', `${L}.chip: is not a valid chip`],
+  ["{ sim: 1, as: »null }", `${L}.as: null is not a name`],
+  ["{ sim: 2, as: [a, »~] }", `${L}.as[1]: ~ is not a name`],
 ];
 
 /** Sources of a line. */

@@ -91,10 +91,32 @@ const INTERLOCKS = list(
   }),
 );
 
+/** Texts that YAML takes for nothing or a truth value: hardly a name. */
+const NO_NAME = /^(?:~|null|true|false)$/i;
+
+/** A name, which is in quotes if YAML takes it for something else. */
+function nameLike<T>(kind: TextKind<T>): Shape<T> {
+  const shape = single(kind);
+  return {
+    ...shape,
+    read(node, problems) {
+      if (node.isQuoted || !NO_NAME.test(node.text)) {
+        return shape.read(node, problems);
+      }
+      problems.add(
+        node.place,
+        `${node.text} is not ${kind.expected}`,
+        `If it is called so, write it in quotes: "${node.text}"`,
+      );
+      return undefined;
+    },
+  };
+}
+
 const CHIP_TEXT: TextKind<ChipReading> = {
   expected: "a chip's name, number, path or label",
   read: (text) => {
-    if (text === "") {
+    if (text === "" || text.includes("\0")) {
       return { problem: "is not a valid chip", hint: "Give its name or label" };
     }
     const parsed = parseChipIdentity(text);
@@ -214,7 +236,7 @@ const SOURCE_FIELDS = {
     "name, number, path or label of the chip, or a mapping of its identity",
     either<ChipReading, ChipReading>(
       "a chip, or a mapping of its identity",
-      single(CHIP_TEXT),
+      nameLike(CHIP_TEXT),
       CHIP_IDENTITY,
     ),
   ),
@@ -225,7 +247,7 @@ const SOURCE_FIELDS = {
   offsets: field("several lines of the chip: 0-3,7", OFFSETS),
   line: field(
     "the line's own name, on any chip or on this one",
-    single(LINE_NAME_OF_HOST),
+    nameLike(LINE_NAME_OF_HOST),
   ),
   sim: field(
     "this many simulated lines",
@@ -252,8 +274,8 @@ const LINE_FIELDS = mapping(
       RULES.as.help,
       either(
         "a name, or a list of names",
-        single(LINE_NAME),
-        wholeList("names", single(LINE_NAME), 1),
+        nameLike(LINE_NAME),
+        wholeList("names", nameLike(LINE_NAME), 1),
         "list",
       ),
     ),

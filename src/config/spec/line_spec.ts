@@ -193,6 +193,10 @@ function readSources(
     report("has no line", `A SPEC is ${FORM}`);
     return [];
   }
+  if (unescape(head).includes("\0")) {
+    report("has a NUL byte, which no name has", "");
+    return [];
+  }
   const virtual = VIRTUAL_HEAD.exec(head);
   if (virtual !== null) return readVirtual(virtual[1]!, virtual[2], report);
   const word = splitChipWord(head);
