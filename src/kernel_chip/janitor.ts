@@ -20,9 +20,8 @@ import {
   type FoundRecord,
   groupOf,
   type Records,
-  usbSerials,
 } from "./records.ts";
-import { busIdOf, detach, serialOf } from "../usbip/host_controller.ts";
+import { detachAdapters } from "./usb_adapter.ts";
 import { waitUntil } from "../async/wait.ts";
 
 /** Time that another process may need to remove the same chip. */
@@ -146,7 +145,7 @@ export async function endChip(
 }
 
 function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
-  if (record.interface === "usb") return endAdapters(record);
+  if (record.interface === "usb") return detachAdapters(record);
   const { configfs, device, inode } = record;
   if (configfs !== undefined) return endThroughConfigfs(configfs);
   if (record.interface === "configfs") return endEmptyGroup(groupOf(record));
@@ -156,19 +155,6 @@ function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
   // The maker died before it learned which device the kernel had made for it.
   const found = deviceOfTheDead(record, taken);
   if (found !== undefined) endThroughSysfs(found.device, found.inode);
-}
-
-/**
- * Detaches the adapters of a record, whatever state their maker is in. Only the
- * kernel tells which device has a port now: its serial number is the record's.
- */
-function endAdapters(record: ChipRecord): void {
-  const { ports = [] } = record;
-  for (const [i, serial] of usbSerials(record).entries()) {
-    const port = ports[i];
-    const busId = port === undefined ? undefined : busIdOf(port);
-    if (busId !== undefined && serialOf(busId) === serial) detach(port!);
-  }
 }
 
 /** Returns true if an error means that the caller lacks permission. */

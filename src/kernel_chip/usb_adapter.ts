@@ -17,6 +17,7 @@ import {
   busIdOf,
   chipOf,
   countHidraw,
+  detach,
   hasHostController,
   MAX_HIDRAW,
   serialOf,
@@ -180,4 +181,27 @@ export function adapterChips(
   return chips.length > 0 && chips.length === serials.length
     ? chips
     : undefined;
+}
+
+/**
+ * Detaches the adapters of a record, whatever state their maker is in. Only the
+ * kernel tells which device has a port now: its serial number is the record's.
+ *
+ * @param controller The host controller's directory; tests bring their own.
+ * @param devices Directory of USB devices; likewise.
+ * @throws {OsError} EACCES, EROFS.
+ */
+export function detachAdapters(
+  record: Pick<ChipRecord, "id" | "adapters" | "ports">,
+  controller?: string,
+  devices?: string,
+): void {
+  const { ports = [] } = record;
+  for (const [i, serial] of usbSerials(record).entries()) {
+    const port = ports[i];
+    const busId = port === undefined ? undefined : busIdOf(port, controller);
+    if (busId !== undefined && serialOf(busId, devices) === serial) {
+      detach(port!, controller);
+    }
+  }
 }
