@@ -5,7 +5,10 @@
  */
 import { artefact } from "./environment.ts";
 import { CommandSession, type GuestSession } from "./guest_session.ts";
+import { withKexec } from "./kexec.ts";
 import { ChildProcess } from "./process.ts";
+
+export { KEXEC } from "./kexec.ts";
 
 /** Options of a QEMU guest. */
 export interface QemuGuestOptions {
@@ -34,6 +37,10 @@ export interface QemuGuestOptions {
   readonly kernelArguments?: readonly string[];
   /** A command, with arguments, that runs QEMU. */
   readonly prefix?: readonly string[];
+  /** Set if the guest can start its kernel anew by {@linkcode KEXEC}. */
+  readonly kexec?: boolean;
+  /** Ends a guest that does not come up. */
+  readonly signal?: AbortSignal;
   /** Limit of its start, in milliseconds. Default: 120 s. */
   readonly bootTimeoutMs?: number;
 }
@@ -52,6 +59,8 @@ export async function bootQemuGuest(
 ): Promise<GuestSession> {
   const qemu = await artefact(QEMUS[options.qemu]);
   const { kernel, initramfs } = await guestFiles(options.kernel);
+  const commandLine = [KERNEL_ARGUMENTS, ...options.kernelArguments ?? []]
+    .join(" ");
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
   const cleanUp = () => Deno.remove(directory, { recursive: true });
   const log = `${directory}/kernel-log`;
@@ -81,9 +90,11 @@ export async function bootQemuGuest(
         "-kernel",
         kernel,
         "-initrd",
-        initramfs,
+        options.kexec
+          ? await withKexec(directory, kernel, initramfs, commandLine)
+          : initramfs,
         "-append",
-        [KERNEL_ARGUMENTS, ...options.kernelArguments ?? []].join(" "),
+        commandLine,
         // Shared memory: the backend maps it.
         "-object",
         `${
@@ -105,6 +116,7 @@ export async function bootQemuGuest(
       ],
       input: true,
     });
+    options.signal?.addEventListener("abort", () => process.kill("SIGKILL"));
     return await CommandSession.open(process, {
       bootTimeoutMs: options.bootTimeoutMs ?? 120_000,
       log: () => readLog(log),
