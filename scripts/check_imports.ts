@@ -65,6 +65,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/text",
   ],
   "src/qemu": ["ffi", "src/config", "src/line", "src/reactor", "src/text"],
+  // An aggregator's adapters, and a host that is connected to one of them.
+  "src/usb_host": ["ffi", "src/line", "src/peer", "src/reactor", "src/usb"],
   "src/usbredir": [
     "ffi",
     "src/line",
@@ -73,9 +75,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/qemu/qemu_connector.ts",
     "src/reactor",
     "src/usb",
+    "src/usb_host",
   ],
   // Devices in this host's own kernel.
-  "src/usbip": ["ffi", "src/reactor", "src/usb"],
+  "src/usbip": ["ffi", "src/reactor", "src/usb", "src/usb_host"],
   "src/kernel_chip": [
     "ffi",
     "src/async",
@@ -105,6 +108,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/qemu",
     "src/reactor",
     "src/text",
+    "src/usb_host",
     "src/usbip/wire.ts",
     "src/usbredir",
     "src/vfio_user",

@@ -13,6 +13,8 @@ import {
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
+import type { UsbProtocol } from "../usb_host/adapter_server.ts";
+import type { UsbWire } from "../usb_host/session.ts";
 import { AnswerBuffer } from "./answer_buffer.ts";
 import { Field, HEADER, MAX_TRANSFER, Message, UrbStatus } from "./protocol.ts";
 import { NO_SLOT, SLOTS, TransfersUnderWay } from "./transfers_under_way.ts";
@@ -28,8 +30,15 @@ const STATUSES: Readonly<Record<TransferStatus, number>> = {
   [TransferStatus.Babble]: UrbStatus.Babble,
 };
 
+/** Protocol of this machine's own kernel. */
+export const USBIP: UsbProtocol = {
+  name: "USB/IP",
+  makeWire: (device, onOutput) => new UsbipWire(device, onOutput),
+  isFault: () => true,
+};
+
 /** One connection. **Ownership**: borrows the device. */
-export class UsbipWire implements UsbHost {
+export class UsbipWire implements UsbHost, UsbWire {
   readonly #device: UsbDevice;
   readonly #onOutput: () => void;
   readonly #out = new AnswerBuffer();

@@ -11,8 +11,9 @@ import {
 import { refuseWatch } from "../../tests/doubles/refused_watch.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { UsbModel } from "../usb/core/models.ts";
-import { makeAdapters } from "./adapters.ts";
-import { serveUsbredir, UsbredirConnector } from "./usbredir.ts";
+import { serveAdapter } from "../usb_host/adapter_server.ts";
+import { makeAdapters } from "../usb_host/adapters.ts";
+import { USBREDIR, UsbredirConnector } from "./usbredir.ts";
 
 const READ_LINE_1 = [3, 2, 5, 3, 1, 1, 0];
 
@@ -69,7 +70,13 @@ class SocketRig implements Disposable {
       const own = adapterPath(path, i);
       this.#stack.use(
         how === "listen"
-          ? serveUsbredir({ loop, device, events, listener: listenUnix(own) })
+          ? serveAdapter({
+            loop,
+            device,
+            events,
+            listener: listenUnix(own),
+            protocol: USBREDIR,
+          })
           : new UsbredirConnector({ loop, device, events, path: own }),
       );
     }

@@ -19,6 +19,7 @@ import {
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
+import type { UsbWire } from "../usb_host/session.ts";
 import { PacketWriter } from "./packet_writer.ts";
 import {
   Capability,
@@ -49,7 +50,7 @@ export const NO_HELLO =
   "was migrated or restored: it connects again";
 
 /** One connection. **Ownership**: borrows the device. */
-export class UsbredirWire implements UsbHost {
+export class UsbredirWire implements UsbHost, UsbWire {
   readonly #device: UsbDevice;
   readonly #onOutput: () => void;
   readonly #out = new PacketWriter();
@@ -86,7 +87,7 @@ export class UsbredirWire implements UsbHost {
     out.bytes(VERSION, VERSION.length);
     out.zeros(VERSION_BYTES - VERSION.length);
     out.u32(OWN_CAPABILITIES);
-    out.end();
+    out.finish();
   }
 
   /** Why the peer is given up; empty: it is not. */
@@ -295,7 +296,7 @@ export class UsbredirWire implements UsbHost {
       for (const { code } of interfaces) out.u8(code[part]!);
       out.zeros(rest);
     }
-    out.end();
+    out.finish();
   }
 
   #tellEndpoints(): void {
@@ -325,7 +326,7 @@ export class UsbredirWire implements UsbHost {
     if (this.#has(Capability.MaxPacketSize)) {
       for (const size of sizes) out.u16(size);
     }
-    out.end();
+    out.finish();
   }
 
   #tellDevice(): void {
@@ -337,7 +338,7 @@ export class UsbredirWire implements UsbHost {
     out.u16(vendor);
     out.u16(product);
     if (this.#has(Capability.ConnectDeviceVersion)) out.u16(release);
-    out.end();
+    out.finish();
   }
 
   #tell(
@@ -351,7 +352,7 @@ export class UsbredirWire implements UsbHost {
     if (!out.begin(type, idLow, idHigh, 2)) return;
     out.u8(first);
     out.u8(second);
-    out.end();
+    out.finish();
     this.#onOutput();
   }
 
@@ -378,7 +379,7 @@ export class UsbredirWire implements UsbHost {
     out.u8(isOk ? TransferStatus.Success : TransferStatus.Invalid);
     out.u8(number);
     out.u8(0);
-    out.end();
+    out.finish();
     this.#onOutput();
   }
 
@@ -438,7 +439,7 @@ export class UsbredirWire implements UsbHost {
     out.u8(status);
     out.u16(length);
     out.bytes(data, length);
-    out.end();
+    out.finish();
     if (this.#isReceiving[endpoint & 0x0f] === 1) this.#askFor(endpoint);
   }
 
@@ -562,7 +563,7 @@ export class UsbredirWire implements UsbHost {
         }
       }
       out.bytes(data, sent);
-      out.end();
+      out.finish();
     }
     table.free(slot);
   }

@@ -35,7 +35,7 @@ import { GpioDevice } from "../../virtio/gpio/device.ts";
 import { MessageType } from "../../virtio/gpio/protocol.ts";
 import { RequestTimes } from "../../virtio/gpio/request_times.ts";
 import { listenFor } from "../sockets/file_access.ts";
-import { exposeUsb } from "./usbredir_exposure.ts";
+import { exposeUsb } from "./usb_exposure.ts";
 import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 
 /**

@@ -7,7 +7,8 @@ import { UsbRig } from "../../tests/doubles/usb_rig.ts";
 import { T, UsbredirPeer } from "../../tests/doubles/usbredir_peer.ts";
 import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import { LjcaDevice } from "../usb/ljca/ljca_device.ts";
-import { UsbredirSession } from "./session.ts";
+import { UsbSession } from "./session.ts";
+import { USBREDIR } from "../usbredir/usbredir.ts";
 
 /** A session whose events come by hand. */
 class SessionRig implements Disposable {
@@ -49,7 +50,8 @@ class SessionRig implements Disposable {
       onMemoryFault: () => ({ [Symbol.dispose]: () => {} }),
     };
     this.#stack.use(
-      new UsbredirSession({
+      new UsbSession({
+        makeWire: USBREDIR.makeWire,
         loop,
         share,
         connection: acceptUnix(listener.fd)!,

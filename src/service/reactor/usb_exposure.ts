@@ -11,15 +11,14 @@ import {
 } from "../../config/specification.ts";
 import { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
-import { type Adapter, makeAdapters } from "../../usbredir/adapters.ts";
 import {
-  serveUsbredir,
-  UsbredirConnector,
-  type UsbredirEvents,
-  type UsbredirSocket,
-} from "../../usbredir/usbredir.ts";
-import type { MakeWire } from "../../usbredir/session.ts";
-import { UsbipWire } from "../../usbip/wire.ts";
+  type AdapterSocket,
+  type AdapterSocketEvents,
+  serveAdapter,
+} from "../../usb_host/adapter_server.ts";
+import { type Adapter, makeAdapters } from "../../usb_host/adapters.ts";
+import { USBIP } from "../../usbip/wire.ts";
+import { USBREDIR, UsbredirConnector } from "../../usbredir/usbredir.ts";
 import { MessageType } from "../../virtio/gpio/protocol.ts";
 import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
@@ -107,7 +106,7 @@ class UsbGuest {
   }
 
   /** Events of one adapter's socket: a QEMU has one connection for each. */
-  socketEvents(title: string): UsbredirEvents {
+  socketEvents(title: string): AdapterSocketEvents {
     const named = (text: string) =>
       title === "" || text === "" ? text : `${title}: ${text}`;
     return {
@@ -122,10 +121,6 @@ class UsbGuest {
     };
   }
 }
-
-/** Wire of this machine's own kernel. */
-const usbipWire: MakeWire = (device, onOutput) =>
-  new UsbipWire(device, onOutput);
 
 /**
  * Presents the lines of an aggregator.
@@ -165,7 +160,7 @@ export function exposeUsb(
   );
   const paths = usbredirSockets(specification, aggregator.lines.length);
   using resources = new DisposableStack();
-  const sockets: UsbredirSocket[] = [];
+  const sockets: AdapterSocket[] = [];
   for (const [i, adapter] of adapters.entries()) {
     const path = paths[i]!;
     const options = {
@@ -180,10 +175,10 @@ export function exposeUsb(
         path,
         ...(allowed === undefined ? {} : { allowed }),
       })
-      : serveUsbredir({
+      : serveAdapter({
         ...options,
         listener: resources.use(listenFor(path, access, mode)).listener,
-        ...(serial === undefined ? {} : { makeWire: usbipWire }),
+        protocol: serial === undefined ? USBREDIR : USBIP,
       });
     sockets.push(resources.use(socket));
   }

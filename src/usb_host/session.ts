@@ -1,5 +1,5 @@
 /**
- * One connection of a QEMU, in the reactor.
+ * One connection of a USB host, in the reactor.
  *
  * @module
  */
@@ -14,29 +14,35 @@ import {
 import type { PeerSession } from "../peer/peer_server.ts";
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
-import type { PacketWriter } from "./packet_writer.ts";
-import { UsbredirWire } from "./wire.ts";
+import type { OutputBuffer } from "./output_buffer.ts";
 
 /** Answers that may wait before the peer is read no more. **Units**: bytes. */
 const MAX_BACKLOG = 32 * 1024;
 const CLOSED = "it closed the connection";
 
-/** A device at the end of a connection, as bytes. */
-export type UsbWire =
-  & Pick<
-    UsbredirWire,
-    "close" | "fault" | "hasHello" | "next" | "received" | "room"
-  >
-  & {
-    /** Bytes to send. */
-    readonly output: Pick<PacketWriter, "backlog" | "sent" | "waiting">;
-  };
+/** A device at the end of a connection, as bytes: what comes in, what goes out. */
+export interface UsbWire {
+  /** Why the peer is given up; empty: it is not. */
+  readonly fault: string;
+  /** True once the peer has begun to speak. */
+  readonly hasHello: boolean;
+  /** Bytes to send. */
+  readonly output: OutputBuffer;
+  /** Room for what is received, lent until `received`. */
+  readonly room: Uint8Array;
+  /** That many bytes came into the room. */
+  received(count: number): void;
+  /** Serves one message; false: there is no whole one, or no peer any more. */
+  next(): boolean;
+  /** The connection is over: the device has no host any more. */
+  close(): void;
+}
 
 /** Maker of the wire of a connection. */
 export type MakeWire = (device: UsbDevice, onOutput: () => void) => UsbWire;
 
 /** Parts of a session. */
-export interface UsbredirSessionOptions {
+export interface UsbSessionOptions {
   readonly loop: EventLoop;
   /** The peer's share of the loop's time. */
   readonly share: TimeShare;
@@ -44,20 +50,17 @@ export interface UsbredirSessionOptions {
   readonly connection: OwnedFd;
   /** **Ownership**: borrowed. */
   readonly device: UsbDevice;
-  /** Makes the wire of the connection; default: usbredir's. */
-  readonly makeWire?: MakeWire | undefined;
+  /** Makes the wire of the connection. */
+  readonly makeWire: MakeWire;
   /** Called once the peer has said hello. */
   readonly onHello?: () => void;
   /** Called once, when it is over and everything of it is released. */
   readonly onEnd: (reason: string, isFault: boolean) => void;
 }
 
-const usbredirWire: MakeWire = (device, onOutput) =>
-  new UsbredirWire(device, onOutput);
-
 /** A peer that uses the device. **Ownership**: owns the connection. */
-export class UsbredirSession implements PeerSession {
-  readonly #options: UsbredirSessionOptions;
+export class UsbSession implements PeerSession {
+  readonly #options: UsbSessionOptions;
   readonly #wire: UsbWire;
   readonly #watch: Watch;
   #isOpen = true;
@@ -74,11 +77,10 @@ export class UsbredirSession implements PeerSession {
    *
    * @throws {OsError} If the connection cannot be watched; it is closed then.
    */
-  constructor(options: UsbredirSessionOptions) {
+  constructor(options: UsbSessionOptions) {
     this.#options = options;
     const { loop, connection, device, share } = options;
-    const { makeWire = usbredirWire } = options;
-    this.#wire = makeWire(device, () => this.#moreOutput());
+    this.#wire = options.makeWire(device, () => this.#moreOutput());
     try {
       this.#watch = loop.watch(
         connection.fd,
