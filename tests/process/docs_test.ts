@@ -8,7 +8,8 @@ import { parseConfig } from "../../src/config/file/config_file.ts";
 import { configSchema } from "../../src/config/schema/file_schema.ts";
 import { IDENTITY_KEYS } from "../../src/config/chip_identity.ts";
 import { RULE_KEYS } from "../../src/config/values/rules.ts";
-import { metricsText } from "../../src/service/api/metrics.ts";
+import { atOnce } from "../../src/reactor/pieces.ts";
+import { encodeMetrics } from "../../src/service/api/metrics.ts";
 import { type GuestDriver, GUESTS } from "../../src/doctor/guests.ts";
 import { openApi } from "../../src/service/api/openapi.ts";
 import { EventCount } from "../../src/virtio/gpio/counters.ts";
@@ -347,11 +348,15 @@ Deno.test("commands in code use options that exist", () => {
 // Metrics, requests and events.
 
 Deno.test("metrics.md has every metric, with the type and help of the code", () => {
-  const text = metricsText([], {
-    eventListeners: 0,
-    eventsMissed: 0,
-    residentBytes: 0,
-  });
+  const text = new TextDecoder().decode(
+    atOnce(
+      encodeMetrics([], {
+        eventListeners: 0,
+        eventsMissed: 0,
+        residentBytes: 0,
+      }),
+    ),
+  );
   const wanted = new Map<string, string[]>();
   for (
     const [, kind, name, rest] of text.matchAll(/^# (HELP|TYPE) (\S+) (.*)$/gm)

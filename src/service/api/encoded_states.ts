@@ -6,6 +6,7 @@
  */
 import type { AggregatorState } from "../../client/protocol.ts";
 import { printableJson } from "../../text/printable.ts";
+import { EncodedParts } from "./encoded_parts.ts";
 
 /** Lines that are encoded at a time: some 0.3 ms. */
 const LINES_AT_ONCE = 256;
@@ -16,7 +17,8 @@ export function* encodeStates(
   states: readonly AggregatorState[],
   after: string,
 ): Generator<void, Uint8Array> {
-  const { add, joined } = new Parts();
+  const parts = new EncodedParts();
+  const { add } = parts;
   add(before);
   for (const [i, { lines, ...state }] of states.entries()) {
     add(`${i === 0 ? "" : ","}${printableJson(state).slice(0, -1)},"lines":`);
@@ -24,7 +26,7 @@ export function* encodeStates(
     add("}");
   }
   add(after);
-  return joined();
+  return yield* parts.joined();
 }
 
 /** Encodes the lines of an aggregator between two texts; yields often. */
@@ -33,11 +35,12 @@ export function* encodeLines(
   lines: AggregatorState["lines"],
   after: string,
 ): Generator<void, Uint8Array> {
-  const { add, joined } = new Parts();
+  const parts = new EncodedParts();
+  const { add } = parts;
   add(before);
   yield* addLines(lines, add);
   add(after);
-  return joined();
+  return yield* parts.joined();
 }
 
 function* addLines(
@@ -51,30 +54,6 @@ function* addLines(
     yield;
   }
   add("]");
-}
-
-const encoder = new TextEncoder();
-
-/** Texts that are encoded one by one. */
-class Parts {
-  readonly #parts: Uint8Array[] = [];
-
-  /** Adds a text. */
-  readonly add = (text: string): void => {
-    this.#parts.push(encoder.encode(text));
-  };
-
-  /** Returns all texts as one. */
-  readonly joined = (): Uint8Array => {
-    const length = this.#parts.reduce((sum, part) => sum + part.length, 0);
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
-  };
 }
 
 /** The last answer to each question: an equal one is not kept twice. */

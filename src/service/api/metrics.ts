@@ -1,7 +1,8 @@
 /**
  * Counters of a service in Prometheus' text format.
  *
- * Series that are still 0 are left out where a line could have many.
+ * Series that are still 0 are left out where a line could have many. A page of
+ * thousands of lines is made in pieces, between which others are served.
  *
  * @module
  */
@@ -17,10 +18,12 @@ import {
 } from "../../virtio/gpio/request_times.ts";
 import type {
   AggregatorCounts,
+  ExposureCounts,
   GuestCounts,
   LineCounts,
 } from "../messages/messages.ts";
 import { printable } from "../../text/printable.ts";
+import { EncodedParts } from "./encoded_parts.ts";
 
 /** Figures of the service itself. */
 export interface ServiceCounts {
@@ -30,7 +33,7 @@ export interface ServiceCounts {
   residentBytes: number;
 }
 
-/** The content type of {@linkcode metricsText}. */
+/** The content type of {@linkcode encodeMetrics}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 const REQUEST_KINDS: readonly string[] = (() => {
@@ -44,6 +47,11 @@ const REQUEST_KINDS: readonly string[] = (() => {
 const INTERRUPT_OUTCOMES: readonly (readonly [string, number])[] = Object
   .entries(EventCount).map(([name, slot]) => [snakeCase(name), slot]);
 
+/** Lines that are written at a time: less than 1 ms with all their series. */
+const LINES_AT_ONCE = 64;
+
+const RESULTS = ["ok", "error"] as const;
+
 const QUEUES = ["request", "event"] as const;
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -51,11 +59,11 @@ type Labels = Readonly<Record<string, string | number>>;
 /** An aggregator that guests are served by. */
 type Served = { name: string } & GuestCounts;
 
-/** All counters as text. */
-export function metricsText(
+/** Encodes all counters as text; yields often. */
+export function* encodeMetrics(
   aggregators: readonly AggregatorCounts[],
   service: ServiceCounts,
-): string {
+): Generator<void, Uint8Array> {
   const page = new Page();
   addService(page, aggregators.length, service);
   addAggregators(page, aggregators);
@@ -63,15 +71,16 @@ export function metricsText(
     guests === undefined ? [] : [{ name, ...guests }]
   );
   addGuests(page, served);
-  addRequests(page, served);
-  addDurations(page, served);
-  addRefusals(page, served);
-  addRules(page, served);
-  addInterrupts(page, served);
-  addPins(page, served);
+  yield;
+  yield* addRequests(page, served);
+  yield* addDurations(page, served);
+  yield* addRefusals(page, served);
+  yield* addRules(page, served);
+  yield* addInterrupts(page, served);
+  yield* addPins(page, served);
   addUsb(page, served);
-  addLost(page, served);
-  return page.text;
+  yield* addLost(page, served);
+  return yield* page.bytes();
 }
 
 function addService(
@@ -186,12 +195,12 @@ function addGuests(page: Page, served: readonly Served[]): void {
   }
 }
 
-function addRequests(page: Page, served: readonly Served[]): void {
-  const kinds = (counts: Float64Array, from: number, labels: Labels) => {
+function* addRequests(page: Page, served: readonly Served[]): Writing {
+  const kinds = (counts: Float64Array, from: number, labels: () => Labels) => {
     for (const [type, kind] of REQUEST_KINDS.entries()) {
-      for (const [i, result] of ["ok", "error"].entries()) {
+      for (const [i, result] of RESULTS.entries()) {
         const count = counts[from + 2 * type + i]!;
-        if (count > 0) page.sample({ ...labels, kind, result }, count);
+        if (count > 0) page.sample({ ...labels(), kind, result }, count);
       }
     }
   };
@@ -201,22 +210,21 @@ function addRequests(page: Page, served: readonly Served[]): void {
     "Requests of guests to a line, by kind and result. Of pins inside QEMU: " +
       "changes of direction, and levels that the guest drove.",
   );
-  for (const { name: aggregator, lines, exposure: { requests } } of served) {
-    for (const [line, { name }] of lines.entries()) {
-      kinds(requests, line * REQUEST_STRIDE, { aggregator, line, name });
-    }
-  }
+  yield* eachLine(page, served, ({ exposure, labels, line }) => {
+    kinds(exposure.requests, line * REQUEST_STRIDE, labels);
+  });
   page.metric(
     "gpioagg_requests_of_no_line_total",
     "counter",
     "Requests of guests for line names, or to lines that do not exist.",
   );
   for (const { name: aggregator, exposure: { device } } of served) {
-    if (device !== undefined) kinds(device.unattributed, 0, { aggregator });
+    if (device === undefined) continue;
+    kinds(device.unattributed, 0, () => ({ aggregator }));
   }
 }
 
-function addDurations(page: Page, served: readonly Served[]): void {
+function* addDurations(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_request_duration_seconds",
     "histogram",
@@ -224,37 +232,33 @@ function addDurations(page: Page, served: readonly Served[]): void {
       "published its response. Of pins inside QEMU: from the report of a " +
       "change to its completion on the line.",
   );
-  for (const { name: aggregator, lines, exposure: { durations } } of served) {
-    if (durations === undefined) continue;
-    for (const [line, { name }] of lines.entries()) {
-      const from = line * DURATION_STRIDE;
-      const buckets = durations.buckets.subarray(from, from + DURATION_STRIDE);
-      if (buckets.every((count) => count === 0)) continue;
-      const labels = { aggregator, line, name };
-      let count = 0;
-      for (const [i, bucket] of buckets.entries()) {
-        count += bucket;
-        const le = DURATION_BOUNDS[i] ?? "+Inf";
-        page.sample({ ...labels, le }, count, "_bucket");
-      }
-      page.sample(labels, durations.sums[line]!, "_sum");
-      page.sample(labels, count, "_count");
+  yield* eachLine(page, served, ({ exposure: { durations }, labels, line }) => {
+    if (durations === undefined) return;
+    const from = line * DURATION_STRIDE;
+    const buckets = durations.buckets.subarray(from, from + DURATION_STRIDE);
+    if (buckets.every((count) => count === 0)) return;
+    const shown = labels();
+    let count = 0;
+    for (const [i, bucket] of buckets.entries()) {
+      count += bucket;
+      const le = DURATION_BOUNDS[i] ?? "+Inf";
+      page.sample({ ...shown, le }, count, "_bucket");
     }
-  }
+    page.sample(shown, durations.sums[line]!, "_sum");
+    page.sample(shown, count, "_count");
+  });
 }
 
-function addRefusals(page: Page, served: readonly Served[]): void {
+function* addRefusals(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_refusals_total",
     "counter",
     "Requests of guests that a line's rules refused.",
   );
-  for (const { name: aggregator, lines } of served) {
-    addByLine(page, aggregator, lines, ({ refusals }) => refusals);
-  }
+  yield* addByLine(page, served, ({ counts }) => counts.refusals);
 }
 
-function addRules(page: Page, served: readonly Served[]): void {
+function* addRules(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_rule_pending",
     "gauge",
@@ -262,41 +266,35 @@ function addRules(page: Page, served: readonly Served[]): void {
       "combined value) could not be applied and is retried. Lines whose rules " +
       "never failed are left out.",
   );
-  for (const { name: aggregator, lines } of served) {
-    for (const [line, counts] of lines.entries()) {
-      const { name, isRulePending, ruleFailures } = counts;
-      if (!isRulePending && ruleFailures === 0) continue;
-      page.sample({ aggregator, line, name }, isRulePending ? 1 : 0);
-    }
-  }
+  yield* eachLine(page, served, ({ counts, labels }) => {
+    const { isRulePending, ruleFailures } = counts;
+    if (!isRulePending && ruleFailures === 0) return;
+    page.sample(labels(), isRulePending ? 1 : 0);
+  });
   page.metric(
     "gpioagg_rule_failures_total",
     "counter",
     "Failed attempts to apply a rule of the line.",
   );
-  for (const { name: aggregator, lines } of served) {
-    addByLine(page, aggregator, lines, ({ ruleFailures }) => ruleFailures);
-  }
+  yield* addByLine(page, served, ({ counts }) => counts.ruleFailures);
 }
 
-function addInterrupts(page: Page, served: readonly Served[]): void {
+function* addInterrupts(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_interrupts_total",
     "counter",
     "Changes of a line, by the outcome of the guest's interrupt.",
   );
-  for (const { name: aggregator, lines, exposure: { device } } of served) {
-    if (device === undefined) continue;
-    for (const [line, { name }] of lines.entries()) {
-      for (const [outcome, slot] of INTERRUPT_OUTCOMES) {
-        const count = device.events[line * EVENT_STRIDE + slot]!;
-        if (count > 0) page.sample({ aggregator, line, name, outcome }, count);
-      }
+  yield* eachLine(page, served, ({ exposure: { device }, labels, line }) => {
+    if (device === undefined) return;
+    for (const [outcome, slot] of INTERRUPT_OUTCOMES) {
+      const count = device.events[line * EVENT_STRIDE + slot]!;
+      if (count > 0) page.sample({ ...labels(), outcome }, count);
     }
-  }
+  });
 }
 
-function addPins(page: Page, served: readonly Served[]): void {
+function* addPins(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_pin_levels_total",
     "counter",
@@ -304,10 +302,11 @@ function addPins(page: Page, served: readonly Served[]): void {
       "the machine continues, and at each change. The guest decides which " +
       "of them interrupt it.",
   );
-  for (const { name, lines, exposure: { pins } } of served) {
-    if (pins === undefined) continue;
-    addByLine(page, name, lines, (_, line) => pins.levels[line]!);
-  }
+  yield* addByLine(
+    page,
+    served,
+    ({ exposure: { pins }, line }) => pins?.levels[line],
+  );
   page.metric(
     "gpioagg_pin_reports_total",
     "counter",
@@ -341,7 +340,7 @@ function addUsb(page: Page, served: readonly Served[]): void {
   }
 }
 
-function addLost(page: Page, served: readonly Served[]): void {
+function* addLost(page: Page, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_lost_changes_total",
     "counter",
@@ -351,54 +350,80 @@ function addLost(page: Page, served: readonly Served[]): void {
       "levels from a pin to a line that was too slow (from_pin); changes that " +
       "a guest did not take from a GPIO adapter on USB (to_usb).",
   );
-  for (const { name, lines } of served) {
-    addByLine(page, name, lines, ({ lostEdges }) => lostEdges, {
-      where: "kernel",
-    });
-    addByLine(page, name, lines, ({ mergedEdges }) => mergedEdges, {
-      where: "lane",
-    });
+  const lost: [where: string, countOf: CountOf][] = [
+    ["kernel", ({ counts }) => counts.lostEdges],
+    ["lane", ({ counts }) => counts.mergedEdges],
+    ["to_usb", ({ exposure, line }) => exposure.usb?.lostEdges[line]],
+    ["to_pin", ({ exposure, line }) => exposure.pins?.lostLevels[line]],
+    ["from_pin", ({ exposure, line }) => exposure.pins?.lostRequests[line]],
+  ];
+  for (const [where, countOf] of lost) {
+    yield* addByLine(page, served, countOf, { where });
   }
-  for (const { name, lines, exposure: { usb } } of served) {
-    if (usb === undefined) continue;
-    addByLine(page, name, lines, (_, line) => usb.lostEdges[line]!, {
-      where: "to_usb",
-    });
-  }
-  for (const { name, lines, exposure: { pins } } of served) {
-    if (pins === undefined) continue;
-    const { lostLevels, lostRequests } = pins;
-    addByLine(page, name, lines, (_, line) => lostLevels[line]!, {
-      where: "to_pin",
-    });
-    addByLine(page, name, lines, (_, line) => lostRequests[line]!, {
-      where: "from_pin",
-    });
+}
+
+/** A part of a page, in pieces. */
+type Writing = Generator<void, void>;
+
+/** One line with its counters. */
+interface CountedLine {
+  readonly line: number;
+  readonly counts: LineCounts;
+  readonly exposure: ExposureCounts;
+  readonly labels: () => Labels;
+}
+
+/** Returns a count of a line; undefined where it does not exist. */
+type CountOf = (line: CountedLine) => number | undefined;
+
+/** Writes each line of all aggregators, some at a time. */
+function* eachLine(
+  page: Page,
+  served: readonly Served[],
+  write: (line: CountedLine) => void,
+): Writing {
+  let written = 0;
+  for (const { name: aggregator, lines, exposure } of served) {
+    for (const [line, counts] of lines.entries()) {
+      const labels = () => ({ aggregator, line, name: counts.name });
+      write({ line, counts, exposure, labels });
+      if (++written % LINES_AT_ONCE !== 0) continue;
+      page.encode();
+      yield;
+    }
   }
 }
 
 /** One sample per line, of those that are not 0. */
-function addByLine(
+function* addByLine(
   page: Page,
-  aggregator: string,
-  lines: readonly LineCounts[],
-  countOf: (line: LineCounts, lineNumber: number) => number,
-  labels: Labels = {},
-): void {
-  for (const [line, counts] of lines.entries()) {
-    const count = countOf(counts, line);
-    if (count === 0) continue;
-    page.sample({ aggregator, line, name: counts.name, ...labels }, count);
-  }
+  served: readonly Served[],
+  countOf: CountOf,
+  more: Labels = {},
+): Writing {
+  yield* eachLine(page, served, (line) => {
+    const count = countOf(line) ?? 0;
+    if (count !== 0) page.sample({ ...line.labels(), ...more }, count);
+  });
 }
 
 /** A page of metrics under construction. */
 class Page {
   #metric = "";
-  readonly #lines: string[] = [];
+  #lines: string[] = [];
+  readonly #parts = new EncodedParts();
 
-  get text(): string {
-    return this.#lines.join("\n") + "\n";
+  /** Encodes what was added since the last call. */
+  encode(): void {
+    if (this.#lines.length === 0) return;
+    this.#parts.add(this.#lines.join("\n") + "\n");
+    this.#lines = [];
+  }
+
+  /** Returns the whole page; yields often. */
+  bytes(): Generator<void, Uint8Array> {
+    this.encode();
+    return this.#parts.joined();
   }
 
   metric(

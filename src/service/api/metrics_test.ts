@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { atOnce } from "../../reactor/pieces.ts";
 import {
   EVENT_STRIDE,
   EventCount,
@@ -6,7 +7,7 @@ import {
 } from "../../virtio/gpio/counters.ts";
 import { MessageType } from "../../virtio/gpio/protocol.ts";
 import { RequestTimes } from "../../virtio/gpio/request_times.ts";
-import { metricsText } from "./metrics.ts";
+import { encodeMetrics } from "./metrics.ts";
 import type { AggregatorCounts, GuestCounts } from "../messages/messages.ts";
 
 const SERVICE = {
@@ -15,9 +16,15 @@ const SERVICE = {
   residentBytes: 1000,
 };
 
+function metricsText(aggregators: readonly AggregatorCounts[]): string {
+  return new TextDecoder().decode(
+    atOnce(encodeMetrics(aggregators, SERVICE)),
+  );
+}
+
 /** The samples of a page, without those of the service itself. */
 function samples(...aggregators: AggregatorCounts[]): string[] {
-  return metricsText(aggregators, SERVICE).trimEnd().split("\n").filter((
+  return metricsText(aggregators).trimEnd().split("\n").filter((
     line,
   ) => line.includes("aggregator="));
 }
@@ -56,8 +63,8 @@ const ALWAYS = [
   'gpioagg_faults_total{aggregator="plc"} 0',
 ];
 
-Deno.test("metricsText() has help and type of every metric, and those of the service", () => {
-  const lines = metricsText([], SERVICE).trimEnd().split("\n");
+Deno.test("encodeMetrics() has help and type of every metric, and those of the service", () => {
+  const lines = metricsText([]).trimEnd().split("\n");
   const helped = lines.filter((line) => line.startsWith("# HELP"));
   const typed = lines.filter((line) => line.startsWith("# TYPE"));
   assertEquals(helped.length, typed.length);
@@ -69,7 +76,7 @@ Deno.test("metricsText() has help and type of every metric, and those of the ser
   ]);
 });
 
-Deno.test("metricsText() tells of a kernel chip whether it is there, and nothing that is not known", () => {
+Deno.test("encodeMetrics() tells of a kernel chip whether it is there, and nothing that is not known", () => {
   const chip = {
     name: "chip",
     connected: false,
@@ -84,7 +91,7 @@ Deno.test("metricsText() tells of a kernel chip whether it is there, and nothing
   ]);
 });
 
-Deno.test("metricsText() shows what a virtio-gpio device counted", () => {
+Deno.test("encodeMetrics() shows what a virtio-gpio device counted", () => {
   const counters = new GpioCounters(2);
   const times = new RequestTimes(2, () => 0);
   for (let i = 0; i < 3; i++) {
@@ -126,7 +133,7 @@ Deno.test("metricsText() shows what a virtio-gpio device counted", () => {
   ]);
 });
 
-Deno.test("metricsText() shows what pins inside QEMU counted, and changes that were lost", () => {
+Deno.test("encodeMetrics() shows what pins inside QEMU counted, and changes that were lost", () => {
   const pins = {
     resets: 1,
     reports: 20,
@@ -157,7 +164,7 @@ Deno.test("metricsText() shows what pins inside QEMU counted, and changes that w
   );
 });
 
-Deno.test("metricsText() shows what USB adapters refused, and changes that were lost", () => {
+Deno.test("encodeMetrics() shows what USB adapters refused, and changes that were lost", () => {
   const usb = { invalid: 3, overflows: 0, lostEdges: Float64Array.of(0, 8) };
   const { exposure } = served({}).guests!;
   assertEquals(samples(served({ exposure: { ...exposure, usb } })), [
@@ -168,7 +175,7 @@ Deno.test("metricsText() shows what USB adapters refused, and changes that were 
   ]);
 });
 
-Deno.test("metricsText() tells rules that do not hold, and those that failed before", () => {
+Deno.test("encodeMetrics() tells rules that do not hold, and those that failed before", () => {
   const page = samples(served({
     lines: [
       { ...COUNTS, name: "LAMP", isRulePending: true, ruleFailures: 3 },
@@ -183,4 +190,34 @@ Deno.test("metricsText() tells rules that do not hold, and those that failed bef
     'gpioagg_rule_failures_total{aggregator="plc",line="0",name="LAMP"} 3',
     'gpioagg_rule_failures_total{aggregator="plc",line="1",name="FAN"} 2',
   ]);
+});
+
+Deno.test("encodeMetrics() writes a limited number of lines at a time", () => {
+  const size = 999;
+  const requests = new GpioCounters(size).requests.fill(1);
+  const lines = Array.from({ length: size }, (_, i) => ({
+    ...COUNTS,
+    name: `L${i}`,
+  }));
+  let read = 0;
+  // Each look at a line's counter is work of one piece.
+  const counted = lines.map((line) => ({
+    ...line,
+    get refusals() {
+      read++;
+      return 1;
+    },
+  }));
+  const all = Array.from(
+    { length: 3 },
+    () => served({ lines: counted, exposure: { requests } }),
+  );
+  const work = encodeMetrics(all, SERVICE);
+  let most = 0;
+  for (let end = false; !end;) {
+    read = 0;
+    end = work.next().done === true;
+    most = Math.max(most, read);
+  }
+  assert(most > 0 && most <= 64, `${most} lines in one piece`);
 });

@@ -10,8 +10,8 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import { CoalescedQuery } from "./coalesced_query.ts";
 import { encodeLines, encodeStates, LastAnswers } from "./encoded_states.ts";
 import type { EventHub, EventsSince } from "./events.ts";
-import { metricsText } from "./metrics.ts";
-import { atOnce, type WorkTurns } from "./work_turns.ts";
+import { encodeMetrics } from "./metrics.ts";
+import type { WorkTurns } from "./work_turns.ts";
 
 /** Answers that take less are made as often as they are requested. */
 const SHORT_ANSWER_MS = 5;
@@ -106,13 +106,11 @@ export class SharedAnswers {
     const counts = await reactor.count();
     return await work.run(
       "answers",
-      atOnce(() =>
-        new TextEncoder().encode(metricsText(counts, {
-          eventListeners: hub.size,
-          eventsMissed: hub.lost,
-          residentBytes: Deno.memoryUsage().rss,
-        }))
-      ),
+      encodeMetrics(counts, {
+        eventListeners: hub.size,
+        eventsMissed: hub.lost,
+        residentBytes: Deno.memoryUsage().rss,
+      }),
     );
   }
 
