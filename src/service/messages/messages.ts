@@ -206,10 +206,24 @@ export class ReportedError extends Error {
   }
 }
 
+/** Refusals that are the same again at a retry. Others are a bus's, or EBUSY. */
+const LASTING = [
+  "EACCES",
+  "EPERM",
+  "EINVAL",
+  "ENODEV",
+  "ENOENT",
+  "ENOTDIR",
+  "ENXIO",
+  "ENOTTY",
+  "EOPNOTSUPP",
+] as const;
+
 /** Returns true for an error that a retry may not meet. */
 function isTransient(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if (at instanceof LineStartError || isOsError(at, "EBUSY")) return true;
+    if (at instanceof LineStartError) return true;
+    if (isOsError(at)) return !isOsError(at, ...LASTING);
     if (at instanceof ReportedError) return at.isTransient;
   }
   return false;
