@@ -20,17 +20,8 @@ import {
   type SourceListener,
   SourceOperation,
 } from "../line_source.ts";
+import { type Follower, Followers } from "./followers.ts";
 import { SharedSource, type SharedUser } from "./shared_source.ts";
-
-/** A line that follows another one. */
-export interface Follower {
-  /**
-   * The followed line's direction or value may have changed.
-   *
-   * @param edge The value after an edge, if one told of it.
-   */
-  followedChanged(edge?: number): void;
-}
 
 /**
  * Stands before the source of a line that others follow, and tells them of its
@@ -40,8 +31,7 @@ export interface Follower {
  */
 export class FollowedSource extends SharedSource
   implements LineSource, SharedUser {
-  /** Another list when one comes or goes: who goes through it, goes on. */
-  #followers: readonly Follower[] = [];
+  readonly #followers: Followers;
   #listener: SourceListener | undefined;
   /** The edges that the line's own guest wants. */
   #guestEdges: Edges;
@@ -83,6 +73,7 @@ export class FollowedSource extends SharedSource
     loop: EventLoop,
   ) {
     super(source, isBusy);
+    this.#followers = new Followers(loop);
     this.#retry = new Backoff(loop, () => this.#syncEdges());
     this.#guestEdges = edges;
     this.#edges = edges;
@@ -138,13 +129,11 @@ export class FollowedSource extends SharedSource
 
   /** Tells `follower` of changes until the result is disposed. */
   follow(follower: Follower): Disposable {
-    this.#followers = [...this.#followers, follower];
+    this.#followers.add(follower);
     this.#syncEdges();
     return {
       [Symbol.dispose]: () => {
-        if (!this.#followers.includes(follower)) return;
-        this.#followers = this.#followers.filter((one) => one !== follower);
-        this.#syncEdges();
+        if (this.#followers.delete(follower)) this.#syncEdges();
       },
     };
   }
@@ -156,7 +145,7 @@ export class FollowedSource extends SharedSource
       this.#guestEdges = argument as Edges;
     } else if (operation === SourceOperation.Deactivate) {
       this.#guestEdges = Edges.None;
-      if (this.#followers.length > 0) {
+      if (this.#followers.size > 0) {
         this.#operation = SourceOperation.SetEdges;
       }
     }
@@ -192,18 +181,18 @@ export class FollowedSource extends SharedSource
   edge(value: number): void {
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#guestEdges & edge) !== 0) this.#listener?.edge(value);
-    this.#tellFollowers(value);
+    this.#followers.tell(value);
   }
 
   presence(isPresent: boolean): void {
     this.#listener?.presence(isPresent);
-    this.#tellFollowers();
+    this.#followers.tell();
     if (isPresent) this.#syncEdges();
   }
 
   restored(): void {
     this.#listener?.restored();
-    this.#tellFollowers();
+    this.#followers.tell();
   }
 
   unsettled(rule: string, reason: string): void {
@@ -216,6 +205,7 @@ export class FollowedSource extends SharedSource
 
   [Symbol.dispose](): void {
     this.#retry[Symbol.dispose]();
+    this.#followers.stop();
     this.#listener = undefined;
     this.source[Symbol.dispose]();
   }
@@ -246,11 +236,11 @@ export class FollowedSource extends SharedSource
     }
     this.#isReleased = operation === SourceOperation.Release;
     this.#syncEdges();
-    this.#tellFollowers();
+    this.#followers.tell();
   }
 
   #wanted(): Edges {
-    return this.#followers.length > 0 ? Edges.Both : this.#guestEdges;
+    return this.#followers.size > 0 ? Edges.Both : this.#guestEdges;
   }
 
   #startEdges(): number {
@@ -275,10 +265,6 @@ export class FollowedSource extends SharedSource
       this.#retry.cancel();
       this.perform(this.#forFollowers);
     }
-  }
-
-  #tellFollowers(edge?: number): void {
-    for (const follower of this.#followers) follower.followedChanged(edge);
   }
 }
 
