@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { clockNs, monotonicUs } from "./clock.ts";
+import { clockNs, monotonicUs, threadUs } from "./clock.ts";
 import { localTime } from "./clock.ts";
 
 Deno.test("clockNs() tells the wall clock's time", () => {
@@ -52,4 +52,11 @@ Deno.test("localTime() knows zones by name and by POSIX rule", () => {
     if (before === undefined) Deno.env.delete("TZ");
     else Deno.env.set("TZ", before);
   }
+});
+
+Deno.test("threadUs() counts work of this thread, and no more than passes", () => {
+  const [wall, own] = [monotonicUs(), threadUs()];
+  while (((threadUs() - own) | 0) < 1000);
+  // Each reading cuts off less than one microsecond.
+  assertEquals(((monotonicUs() - wall) | 0) >= 999, true);
 });

@@ -6,7 +6,7 @@
  * @module
  */
 import { busFaultCount } from "../../ffi/bus_guard.ts";
-import { monotonicUs } from "../../ffi/clock.ts";
+import { monotonicUs, threadUs } from "../../ffi/clock.ts";
 import { Epoll, EPOLLET } from "../../ffi/epoll.ts";
 import { areCallsKept, tendHelpers } from "../../ffi/helper_thread.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -157,7 +157,11 @@ export class Reactor implements EventLoop, Disposable {
     this.#clock = now === undefined
       ? monotonicUs
       : () => (now() * US_PER_MS) | 0;
-    this.#shares = new TimeShares(this.#clock, options.onError);
+    this.#shares = new TimeShares(
+      this.#clock,
+      options.onError,
+      now === undefined ? threadUs : this.#clock,
+    );
   }
 
   /** See {@linkcode EventLoop.watch}. */

@@ -11,6 +11,13 @@
  * owes much is served only after a rest that is longer than the excess, which
  * bounds the part of requests of other guests that meet such a unit at all.
  *
+ * A unit that keeps others waiting for longer than most of their requests may
+ * take is rarer still: what a peer has of those is repaid by a rest of more than
+ * a hundred times as long, so that less than one request in a hundred meets one.
+ * Only time that the thread was at work counts for that, or a busy machine would
+ * make well-behaved peers rest: a peer that had such a unit is timed by the
+ * processor's time from then on.
+ *
  * @module
  */
 import { chargeCloses, CloseQueue } from "../../ffi/helper_thread.ts";
@@ -34,6 +41,16 @@ const REPAYMENT_SHIFT = 3;
 const REST_FACTOR = 3;
 /** Longest rest after one unit. **Units**: microseconds. */
 const MAX_REST_US = 20_000;
+/** Excess of a long unit, at least. **Units**: microseconds. */
+const LONG_US = 400;
+/** Time of long units that costs no long rest. **Units**: microseconds. */
+const LONG_BURST_US = 10_000;
+/** Shift of the repayment of long units: a long rest per time. */
+const LONG_REPAYMENT_SHIFT = 7;
+/** Longest rest after a long unit. **Units**: microseconds. */
+const MAX_LONG_REST_US = 1_000_000;
+/** Time of suspicion after a long unit. **Units**: microseconds. */
+const SUSPICION_US = 10_000_000;
 /** Units between two looks at the clock, at most. */
 const MAX_STRIDE = 128;
 /** Units of a peer that is alone before its time is measured, at least. */
@@ -50,6 +67,7 @@ type OnError = (error: unknown) => void;
  */
 export class TimeShares {
   readonly #clock: () => number;
+  readonly #threadClock: () => number;
   readonly #onError: OnError;
   readonly #putOff: Share[] = [];
   /** The time as read last. */
@@ -59,9 +77,18 @@ export class TimeShares {
   #contendedAt = 0;
   #restUntil = 0;
 
-  /** Makes a table without peers. `clock` returns µs modulo 2^32, as an i32. */
-  constructor(clock: () => number, onError: OnError) {
+  /**
+   * Makes a table without peers. Clocks return µs modulo 2^32, as an i32.
+   *
+   * @param threadClock The processor time of this thread.
+   */
+  constructor(
+    clock: () => number,
+    onError: OnError,
+    threadClock: () => number = clock,
+  ) {
     this.#clock = clock;
+    this.#threadClock = threadClock;
     this.#onError = onError;
   }
 
@@ -83,7 +110,8 @@ export class TimeShares {
   /** True if the peer's work is to wait for {@linkcode TimeShares.runNext}. */
   mustWait(share: Share): boolean {
     return share.isPutOff ||
-      (this.#isContended && share.owedUs(this.#now) > BURST_US);
+      (this.#isContended && (share.owedUs(this.#now) > BURST_US ||
+        share.longRestUs(this.#now) > 0));
   }
 
   /** Runs an event's handler in the peer's slice; false if it threw. */
@@ -108,8 +136,12 @@ export class TimeShares {
   msToNext(): number {
     if (this.#putOff.length === 0) return Infinity;
     this.#now = this.#clock();
-    if (this.#nextIndex() >= 0) return 0;
-    return elapsedUs(this.#now, this.#restUntil) / US_PER_MS;
+    if (!this.#isContended) return 0;
+    let least = Infinity;
+    for (let i = 0; i < this.#putOff.length; i++) {
+      least = Math.min(least, this.#restUs(this.#putOff[i]!));
+    }
+    return least / US_PER_MS;
   }
 
   /** Serves one peer that was put off for one slice, if its rest is over. */
@@ -126,14 +158,23 @@ export class TimeShares {
 
   /** The first in line that need not rest, or -1. */
   #nextIndex(): number {
+    if (!this.#isContended) return 0;
     const putOff = this.#putOff;
-    const restUs = elapsedUs(this.#now, this.#restUntil);
-    // More than the longest rest is one that ended half a cycle ago.
-    if (!this.#isContended || restUs <= 0 || restUs > MAX_REST_US) return 0;
     for (let i = 0; i < putOff.length; i++) {
-      if (putOff[i]!.owedUs(this.#now) <= BURST_US) return i;
+      if (this.#restUs(putOff[i]!) === 0) return i;
     }
     return -1;
+  }
+
+  /** Time for which a peer has to rest, 0 for none. **Units**: microseconds. */
+  #restUs(share: Share): number {
+    const now = this.#now;
+    const long = share.longRestUs(now);
+    const restUs = elapsedUs(now, this.#restUntil);
+    // More than the longest rest is one that ended half a cycle ago.
+    const isOver = restUs <= 0 || restUs > MAX_REST_US ||
+      share.owedUs(now) <= BURST_US;
+    return isOver ? long : Math.max(restUs, long);
   }
 
   #begin(share: Share): void {
@@ -146,8 +187,12 @@ export class TimeShares {
       }
       this.#last = share;
     }
-    if (this.#isContended) share.begin(SHARED_SLICE_US, this.#now);
-    else share.begin(LONE_SLICE_US);
+    if (!this.#isContended) {
+      share.begin(LONE_SLICE_US);
+      return;
+    }
+    share.begin(SHARED_SLICE_US, this.#now);
+    if (share.isSuspect(this.#now)) share.threadBegunAt = this.#threadClock();
   }
 
   #end(share: Share): void {
@@ -157,6 +202,9 @@ export class TimeShares {
     const excess = share.end(now);
     if (excess > 0 && share.owedUs(now) > BURST_US) {
       this.#restUntil = (now + Math.min(excess * REST_FACTOR, MAX_REST_US)) | 0;
+    }
+    if (this.#isContended && excess >= LONG_US) {
+      share.endLong(now, excess, this.#threadClock());
     }
   }
 }
@@ -180,6 +228,13 @@ export class Share implements TimeShare {
   #left = 0;
   #owedUs = 0;
   #owedAt = 0;
+  /** Thread's time at the beginning of a slice of a suspect. */
+  threadBegunAt = 0;
+  #isSuspect = false;
+  #longAt = 0;
+  #longUs = 0;
+  #isResting = false;
+  #restUntil = 0;
 
   /** Makes the share of a peer; `queue` is where those put off wait in line. */
   constructor(clock: () => number, queue: Share[], onError: OnError) {
@@ -231,6 +286,49 @@ export class Share implements TimeShare {
     this.#owedUs = this.owedUs(nowUs) + excess;
     this.#owedAt = nowUs;
     return excess;
+  }
+
+  /** True for some time after a long unit: it is timed by the processor. */
+  isSuspect(nowUs: number): boolean {
+    if (!this.#isSuspect) return false;
+    const elapsed = elapsedUs(this.#longAt, nowUs);
+    this.#isSuspect = elapsed >= 0 && elapsed < SUSPICION_US;
+    return this.#isSuspect;
+  }
+
+  /**
+   * Ends a slice with a long unit. The first one makes the peer a suspect, of
+   * others the thread's own time counts.
+   */
+  endLong(nowUs: number, excessUs: number, threadNowUs: number): void {
+    const since = elapsedUs(this.#longAt, nowUs);
+    if (!this.isSuspect(nowUs)) {
+      this.#isSuspect = true;
+      this.#longUs = 0;
+    } else {
+      const ownUs = elapsedUs(this.threadBegunAt, threadNowUs) - this.#sliceUs;
+      const longUs = Math.max(0, Math.min(excessUs, ownUs));
+      this.#longUs =
+        Math.max(0, this.#longUs - (since >> LONG_REPAYMENT_SHIFT)) +
+        longUs;
+      if (this.#longUs > LONG_BURST_US) {
+        this.#isResting = true;
+        const restUs = Math.min(
+          longUs << LONG_REPAYMENT_SHIFT,
+          MAX_LONG_REST_US,
+        );
+        this.#restUntil = (nowUs + restUs) | 0;
+      }
+    }
+    this.#longAt = nowUs;
+  }
+
+  /** Returns the rest after long units, 0 for none. **Units**: microseconds. */
+  longRestUs(nowUs: number): number {
+    if (!this.#isResting) return 0;
+    const restUs = elapsedUs(nowUs, this.#restUntil);
+    this.#isResting = restUs > 0 && restUs <= MAX_LONG_REST_US;
+    return this.#isResting ? restUs : 0;
   }
 
   /** Returns the debt of the peer. **Units**: microseconds. */

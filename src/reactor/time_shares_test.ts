@@ -12,7 +12,12 @@ import { testAlone } from "../../ffi/test_alone.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import type { TimeShare } from "./event_loop.ts";
 import { Reactor } from "./reactor.ts";
-import { LONE_SLICE_US, type Share, SHARED_SLICE_US } from "./time_shares.ts";
+import {
+  LONE_SLICE_US,
+  type Share,
+  SHARED_SLICE_US,
+  TimeShares,
+} from "./time_shares.ts";
 
 const US = 1 / 1000;
 /** Longer than a peer counts as active. **Units**: milliseconds. */
@@ -152,6 +157,56 @@ Deno.test("a unit that exceeds the slice is paid back by a rest, while others ar
   assertEquals(seen.length - slowCount, turns, "every request is served");
   // 200 units of 0.5 ms would fill the time.
   assertEquals(slowCount > 10 && slowCount < 60, true, `${slowCount} units`);
+});
+
+/** Long units beside a guest that has a request each 5 ms, for 20 s. */
+function besideLongUnits(unitMs: number, ownMs = unitMs) {
+  const clock = { now: 0, own: 0 };
+  const shares = new TimeShares(
+    () => (clock.now * 1000) | 0,
+    (error) => {
+      throw error;
+    },
+    () => (clock.own * 1000) | 0,
+  );
+  const [slow, good] = [shares.add(), shares.add()];
+  let units = 0;
+  const unit = () => {
+    units++;
+    clock.now += unitMs;
+    clock.own += ownMs;
+    slow.defer(unit);
+  };
+  slow.defer(unit);
+  let [requests, late] = [0, 0];
+  let next = 0;
+  while (clock.now < 20_000) {
+    shares.beginTurn();
+    if (clock.now >= next) {
+      requests++;
+      if (clock.now > next + 1) late++;
+      shares.run(good, () => void (clock.now += 0.005), 0);
+      next = clock.now + 5;
+    }
+    shares.runNext();
+    const wait = Math.min(shares.msToNext(), next - clock.now);
+    clock.now += Math.max(wait, 0.001);
+  }
+  return { units, share: late / requests };
+}
+
+Deno.test("one request in a hundred meets a long unit of another peer at most", () => {
+  for (const unitMs of [1.5, 4, 35, 80]) {
+    const { share, units } = besideLongUnits(unitMs);
+    assertEquals(share < 0.01, true, `${unitMs} ms: ${share}`);
+    assertEquals(units > 10, true, `${unitMs} ms: ${units} units`);
+  }
+});
+
+Deno.test("a peer whose units the machine made long does not rest for long", () => {
+  const { units } = besideLongUnits(10, 0.02);
+  // A rest of at most 20 ms after each.
+  assertEquals(units > 500, true, `${units} units`);
 });
 
 Deno.test("a peer that rests wakes nothing, and goes on by itself", () => {
