@@ -5,6 +5,8 @@
  * Indices alone cannot say. They count modulo 65,536, so a driver that begins
  * anew after a multiple of that many requests finds the same numbers. The used
  * ring can: only the device writes it, and a driver clears it before it begins.
+ * Of large rings, what was written last is evidence enough, so that a look at a
+ * ring of any size is short.
  *
  * @module
  */
@@ -16,10 +18,14 @@ import {
   USED_ELEMENT,
   USED_HEADER,
 } from "../virtio/queue/split_queue.ts";
+import type { TakenHeads } from "../virtio/queue/taken_heads.ts";
 import type { InflightGlance } from "./inflight_region.ts";
 
 /** Ring indices count modulo one more. */
 const MAX_RING_INDEX = 0xffff;
+
+/** Entries of a ring that are looked at, at each end of a part of it. */
+const EVIDENCE = 256;
 
 /** FNV-1a over 32-bit words. */
 const HASH_START = 0x811c_9dc5;
@@ -91,8 +97,19 @@ export function isUsedRingBlank(
   if (readUsedIndex(memory, place) !== 0) return false;
   const elements = usedElements(memory, place, size);
   if (elements === undefined) return true;
-  for (let at = 0; at < elements.byteLength; at += 4) {
-    if (elements.getUint32(at, true) !== 0) return false;
+  return isBlankAtEnds(elements, USED_ELEMENT.size);
+}
+
+/**
+ * Returns true if the first and last entries are 0: a device goes on from one
+ * end of the ring to the other, and an index of 0 is at both.
+ */
+function isBlankAtEnds(entries: DataView, entrySize: number): boolean {
+  const length = entries.byteLength;
+  const end = EVIDENCE * entrySize;
+  for (let at = 0; at < length; at += 4) {
+    if (at === end) at = Math.max(at, length - end);
+    if (entries.getUint32(at, LITTLE_ENDIAN) !== 0) return false;
   }
   return true;
 }
@@ -109,35 +126,37 @@ export function isRingBlank(
   if (region < 0) return false;
   const view = memory.view(region);
   const start = place.descriptorAddress - memory.start(region);
-  for (let at = 0; at < length; at += 4) {
-    if (view.getUint32(start + at, LITTLE_ENDIAN) !== 0) return false;
-  }
+  const table = new DataView(view.buffer, view.byteOffset + start, length);
+  if (!isBlankAtEnds(table, DESCRIPTOR.size)) return false;
   return isUsedRingBlank(memory, place, size);
 }
 
 /**
  * Returns a checksum of all that no driver may change while it uses the ring:
- * the used ring, and the descriptors of the heads that the device has. Another
- * checksum means another driver, or memory that is used for something else.
+ * what was used last, and the descriptors of the heads that the device has had
+ * for longest. Another checksum means another driver, or memory that is used for something else.
  * Returns `undefined` while the ring's memory is not mapped.
  */
 export function ringSignature(
   memory: GuestMemory,
   place: RingAddress,
   size: number,
-  heads: readonly number[],
+  taken: TakenHeads,
 ): number | undefined {
   const elements = usedElements(memory, place, size);
   const tableBytes = size * DESCRIPTOR.size;
   const table = memory.locate(place.descriptorAddress, tableBytes);
   if (elements === undefined || table < 0) return undefined;
-  let hash = mix(HASH_START, readUsedIndex(memory, place));
-  for (let at = 0; at < elements.byteLength; at += 4) {
+  const usedIndex = readUsedIndex(memory, place);
+  let hash = mix(HASH_START, usedIndex);
+  for (let i = 1; i <= Math.min(size, 2 * EVIDENCE); i++) {
+    const at = ((usedIndex - i) & (size - 1)) * USED_ELEMENT.size;
     hash = mix(hash, elements.getUint32(at, LITTLE_ENDIAN));
+    hash = mix(hash, elements.getUint32(at + 4, LITTLE_ENDIAN));
   }
   const view = memory.view(table);
   const start = place.descriptorAddress - memory.start(table);
-  for (const head of heads) {
+  for (const head of taken.list(2 * EVIDENCE)) {
     const at = start + head * DESCRIPTOR.size;
     for (let i = 0; i < DESCRIPTOR.size; i += 4) {
       hash = mix(hash, view.getUint32(at + i, LITTLE_ENDIAN));

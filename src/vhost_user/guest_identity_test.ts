@@ -4,6 +4,7 @@ import { RingDriver } from "../../tests/doubles/ring_driver.ts";
 import { InflightFile } from "../../tests/doubles/vhost_inflight.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 import { GuestMemory } from "../virtio/queue/guest_memory.ts";
+import { TakenHeads } from "../virtio/queue/taken_heads.ts";
 import {
   compareWithLog,
   isUsedRingBlank,
@@ -142,13 +143,14 @@ Deno.test("a rebooted guest is another one, in whichever order its rings start",
 });
 
 /** A ring in memory of its own, with its driver. */
-function ring() {
-  const buffer = new ArrayBuffer(0x4000);
+function ring(size = SIZE) {
+  const bytes = 0x2000 + size * 32;
+  const buffer = new ArrayBuffer(bytes);
   const memory = new GuestMemory([
     {
       guestAddress: 0,
       userAddress: 0,
-      length: 0x4000,
+      length: bytes,
       buffer,
       bufferOffset: 0,
     },
@@ -157,7 +159,7 @@ function ring() {
     memory: buffer,
     guestAddress: 0,
     offset: 0x1000,
-    size: SIZE,
+    size,
   });
   const place: RingAddress = driver;
   const view = new DataView(buffer);
@@ -246,8 +248,9 @@ Deno.test("isUsedRingBlank() is not misled by an index that wrapped around", () 
 
 Deno.test("ringSignature() changes with what a driver may not touch, and with nothing else", () => {
   const it = ring();
-  const sign = (heads: number[] = [2]) =>
-    ringSignature(it.memory, it.place, SIZE, heads);
+  const taken = new TakenHeads(SIZE);
+  taken.add(2);
+  const sign = () => ringSignature(it.memory, it.place, SIZE, taken);
   const before = sign();
   it.available(3);
   it.descriptor(1, 0x1234n);
@@ -259,7 +262,41 @@ Deno.test("ringSignature() changes with what a driver may not touch, and with no
   it.used(0, [1, 0]);
   assertEquals(sign() === before, false);
   assertEquals(
-    ringSignature(new GuestMemory([]), it.place, SIZE, []),
+    ringSignature(new GuestMemory([]), it.place, SIZE, taken),
     undefined,
   );
+});
+
+Deno.test("a look at a ring of 32,768 entries is one at what was written last", () => {
+  const size = 32768;
+  const it = ring(size);
+  const taken = new TakenHeads(size);
+  for (let head = 0; head < size; head++) taken.add(head);
+  const sign = () => ringSignature(it.memory, it.place, size, taken);
+  const write = (index: number) => {
+    const view = it.memory.view(0);
+    const at = it.place.usedAddress + 4 + index * 8;
+    view.setUint32(at, view.getUint32(at, true) ^ 7, true);
+  };
+  it.used(1000);
+  const before = sign();
+  for (const index of [999, 700, 500]) {
+    write(index);
+    assertEquals(sign() === before, false, `element ${index}`);
+    write(index);
+  }
+  it.descriptor(500, 0x1234n);
+  assertEquals(sign() === before, false);
+  it.descriptor(500, 0n);
+  write(20_000);
+  it.descriptor(20_000, 0x1234n);
+  assertEquals(sign(), before);
+  // An index of 0 is at both ends of the ring.
+  it.used(0);
+  assertEquals(isUsedRingBlank(it.memory, it.place, size), true);
+  for (const index of [0, 255, size - 256, size - 1]) {
+    write(index);
+    assertEquals(isUsedRingBlank(it.memory, it.place, size), false);
+    write(index);
+  }
 });

@@ -22,6 +22,7 @@ import { SharedFile } from "./shared_file.ts";
 
 /** Version of a log in use; 0 in a new one. */
 const WRITTEN_VERSION = 1;
+const TWO_TO_32 = 2 ** 32;
 
 function shapeFault(numQueues: number, queueSize: number): string | undefined {
   if (numQueues < 1) return "an in-flight region is for one ring at least";
@@ -150,17 +151,16 @@ export class InflightRegion implements Disposable {
     const fields = INFLIGHT_DESCRIPTOR_STATE.at;
     let inFlight = 0;
     let hasGivenBack = false;
-    let newest = 0n;
+    let newest = 0;
     for (let head = 0; head < size; head++) {
       const state = at + INFLIGHT_QUEUE_REGION.size +
         head * INFLIGHT_DESCRIPTOR_STATE.size;
       const isInFlight = (view.getUint8(state + fields.inflight) & 1) !== 0;
-      const counter = view.getBigUint64(
-        state + fields.counter,
-        LITTLE_ENDIAN,
-      );
+      // Beyond 2^53 it is rounded, which no comparison here minds.
+      const counter = view.getUint32(state + fields.counter, LITTLE_ENDIAN) +
+        view.getUint32(state + fields.counter + 4, LITTLE_ENDIAN) * TWO_TO_32;
       if (isInFlight) inFlight++;
-      else if (counter !== 0n) hasGivenBack = true;
+      else if (counter !== 0) hasGivenBack = true;
       if (counter > newest) newest = counter;
     }
     const usedIndex = view.getUint16(
@@ -168,7 +168,7 @@ export class InflightRegion implements Disposable {
       LITTLE_ENDIAN,
     );
     // Heads are counted as they are taken: more than are in flight came back.
-    hasGivenBack ||= newest > BigInt(inFlight);
+    hasGivenBack ||= newest > inFlight;
     return { usedIndex, inFlight, hasGivenBack };
   }
 

@@ -27,6 +27,7 @@ import {
 import type { InflightRegion } from "./inflight_region.ts";
 import { CallFd, KickFd } from "../peer/notify_fds.ts";
 import { locateRing } from "./ring_address.ts";
+import type { Pause, RingLog } from "./ring_pause.ts";
 
 /** Entries served per turn at most; the peer's time usually ends before. */
 export const BUDGET_PER_TURN = 256;
@@ -48,20 +49,6 @@ export interface RingHost {
   notifierWaited(index: number): void;
   /** Serving the ring threw, which it must not: the session cannot go on. */
   ringBroke(index: number, error: unknown): void;
-}
-
-/** State of a ring when it stopped running. */
-interface Pause {
-  readonly place: RingAddress;
-  readonly size: number;
-  readonly features: bigint;
-  readonly nextAvail: number;
-  readonly usedIndex: number;
-  readonly heads: readonly number[];
-  /** Checksum of what no driver of this ring changes, if it was mapped. */
-  readonly signature: number | undefined;
-  /** Number of the device's run that it was part of. */
-  readonly run: number;
 }
 
 /** Consequences of starting a ring. */
@@ -105,6 +92,8 @@ export class Vring implements Disposable {
   #queue: SplitQueue | undefined;
   #running: RingStart | undefined;
   #pause: Pause | undefined;
+  /** The log of the running ring. */
+  #log: RingLog | undefined;
   /** Set if the ring's past in this session is void: the device was reset. */
   #isForgotten = false;
   #willGoOn = false;
@@ -294,11 +283,11 @@ export class Vring implements Disposable {
   }
 
   #isOverwritten(
-    { heads, place, signature, size }: Pause,
+    { place, signature, size, taken }: Pause,
     memory: GuestMemory,
   ): boolean {
     if (signature === undefined) return false;
-    const found = ringSignature(memory, place, size, heads);
+    const found = ringSignature(memory, place, size, taken);
     return found !== undefined && found !== signature;
   }
 
@@ -375,7 +364,7 @@ export class Vring implements Disposable {
     // A log that survived a crash knows better than the frontend where the ring
     // stands; in every other case the base is to be believed.
     const resubmit = kind === "resumed"
-      ? this.#pause!.heads
+      ? this.#pause!.taken
       : log?.isOld
       ? undefined
       : [];
@@ -391,6 +380,9 @@ export class Vring implements Disposable {
       ...(log === undefined ? {} : { inflight: log.log }),
     });
     if (typeof queue === "string") return queue;
+    this.#log = log === undefined || region === undefined
+      ? undefined
+      : { region, log: log.log };
     this.#pause = undefined;
     this.#queue = queue;
     this.#running = start;
@@ -413,6 +405,8 @@ export class Vring implements Disposable {
     { kind }: RingStart,
     memory: GuestMemory,
   ): { log: InflightLog; isOld: boolean } | string {
+    const left = kind === "resumed" ? this.#pause?.log : undefined;
+    if (left?.region === region) return { log: left.log, isOld: false };
     const log = region.open(this.#index, this.size);
     if (typeof log === "string") return log;
     if (kind !== "first") return { log, isOld: false };
@@ -438,7 +432,7 @@ export class Vring implements Disposable {
       queue.close();
     }
     const { features, place } = this.#running!;
-    const heads = queue.inFlightHeads();
+    const { taken } = queue;
     this.base = queue.nextAvail;
     this.#pause = {
       place,
@@ -446,8 +440,9 @@ export class Vring implements Disposable {
       features,
       nextAvail: queue.nextAvail,
       usedIndex: readUsedIndex(queue.memory, place),
-      heads,
-      signature: ringSignature(queue.memory, place, this.size, heads),
+      taken,
+      log: this.#log,
+      signature: ringSignature(queue.memory, place, this.size, taken),
       run,
     };
   }

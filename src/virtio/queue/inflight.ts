@@ -18,6 +18,7 @@
  */
 import { bytes, layout, U16, U64, U8 } from "../../../ffi/layout.ts";
 import { oldestFirst } from "./oldest_first.ts";
+import { TakenHeads } from "./taken_heads.ts";
 
 /** Head of one queue's part of the in-flight buffer (`QueueRegionSplit`). */
 export const INFLIGHT_QUEUE_REGION = layout("QueueRegionSplit", 16, [
@@ -61,6 +62,8 @@ export class InflightLog {
   // on.
   readonly #batch: Uint16Array;
   #batchCount = 0;
+  /** The heads that it was kept in step with from the first on. */
+  #tracked: TakenHeads | undefined;
   // [0] is the next value of the global counter; a double that stays in place.
   readonly #counter = new Float64Array(1);
 
@@ -163,13 +166,20 @@ export class InflightLog {
 
   /**
    * Makes the log say that exactly these heads are in flight, for a queue that
-   * knows it. A log that says so already is only read.
+   * knows it. A log that says so already is only read, and one that was kept in
+   * step with these very heads is not even read, but for its head.
    *
    * @param usedIndex The ring's `used.idx`, as read from guest memory.
-   * @param heads Each at most once, oldest first.
+   * @param taken Heads, each at most once, oldest first.
    */
-  adopt(usedIndex: number, heads: readonly number[]): void {
+  adopt(usedIndex: number, taken: TakenHeads | readonly number[]): void {
     this.#batchCount = 0;
+    const isInStep = taken === this.#tracked && this.#isWritten &&
+      this.#words[AT_USED_INDEX] === usedIndex;
+    if (isInStep) return;
+    const isList = taken instanceof TakenHeads;
+    this.#tracked = isList ? taken : undefined;
+    const heads = isList ? taken.list() : taken;
     this.#counter[0] = 1;
     if (this.#agrees(usedIndex, heads)) {
       let newest = 0;
@@ -181,6 +191,11 @@ export class InflightLog {
     }
     this.#begin(usedIndex);
     for (const head of heads) this.take(head);
+  }
+
+  /** The heads that it says are in flight are these, from now on. */
+  track(taken: TakenHeads): void {
+    this.#tracked = taken;
   }
 
   get #isWritten(): boolean {

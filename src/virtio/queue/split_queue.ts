@@ -23,7 +23,7 @@ import {
 } from "./features.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import type { InflightLog } from "./inflight.ts";
-import { oldestFirst } from "./oldest_first.ts";
+import { TakenHeads } from "./taken_heads.ts";
 
 /** `struct virtq_avail` without its ring: `flags`, `idx`. */
 export const AVAIL_HEADER = layout("virtq_avail", 4, [
@@ -55,7 +55,6 @@ const USED_INDEX = USED_HEADER.at.idx / WORD;
 const USED_HEADER_WORDS = USED_HEADER.size / WORD;
 const INDEX_MASK = 0xffff;
 const MAX_QUEUE_SIZE = 32768;
-const TWO_TO_32 = 2 ** 32;
 
 /** Options of a {@linkcode SplitQueue}. */
 export interface SplitQueueOptions {
@@ -81,9 +80,10 @@ export interface SplitQueueOptions {
   readonly notify: () => void;
   /**
    * Heads an earlier run took and did not give back; `pop` yields them first. To
-   * give them, be it none, says that where the ring stands is known.
+   * give them, be it none, says that where the ring stands is known. Those of a
+   * queue that is closed become this queue's own.
    */
-  readonly resubmit?: readonly number[];
+  readonly resubmit?: readonly number[] | TakenHeads;
   /**
    * Log that survives this process. Without `resubmit` it is recovered, and what
    * it knows to be in flight is resubmitted; with it, the log adopts that.
@@ -129,10 +129,10 @@ export class SplitQueue {
   readonly #availEvent: number;
   readonly #notify: () => void;
   readonly #inflight: InflightLog | undefined;
-  readonly #resubmit: readonly number[];
-  #resubmitted = 0;
-  // When each head was taken, 0 for those the driver has; the last is the clock.
-  readonly #takenAt: Float64Array;
+  /** The heads taken and not given back. */
+  readonly taken: TakenHeads;
+  /** The next head to resubmit, or the size of the ring. */
+  #resubmit: number;
   #nextAvail: number;
   /** The driver's index as read last: entries before it need no new load. */
   #seenAvail: number;
@@ -146,7 +146,7 @@ export class SplitQueue {
     rings: Rings,
     nextAvail: number,
     nextUsed: number,
-    resubmit: readonly number[],
+    taken: TakenHeads,
   ) {
     this.memory = options.memory;
     this.size = options.size;
@@ -164,9 +164,8 @@ export class SplitQueue {
     this.#seenAvail = nextAvail;
     this.#nextUsed = nextUsed;
     this.#publishedUsed = nextUsed;
-    this.#resubmit = resubmit;
-    this.#takenAt = new Float64Array(this.size + 1);
-    for (const head of resubmit) this.#markTaken(head);
+    this.taken = taken;
+    this.#resubmit = taken.oldest();
     this.#chain = new DescriptorChain(
       this.memory,
       rings.descriptors,
@@ -194,25 +193,17 @@ export class SplitQueue {
         `log for ${inflight.size}`;
     }
     const known = options.resubmit;
-    if (known !== undefined) {
-      const seen = new Uint8Array(size);
-      for (const head of known) {
-        if (seen[head] !== 0) {
-          return `Cannot start the queue of ${size} entries: there is no head ` +
-            `${head} to resubmit${seen[head] === 1 ? " twice" : ""}`;
-        }
-        seen[head] = 1;
-      }
-      inflight?.adopt(usedIndex, known);
-    }
-    const resubmit = known ?? inflight?.recover(usedIndex) ?? [];
+    const taken = takenOf(known ?? inflight?.recover(usedIndex) ?? [], size);
+    if (typeof taken === "string") return taken;
+    if (known === undefined) inflight?.track(taken);
+    else inflight?.adopt(usedIndex, taken);
     if (inflight !== undefined && known === undefined) {
       // What was taken is either used or in flight. Frontends differ in what
       // base they set after a crash (used.idx, or avail.idx); neither is right
       // for a queue that completes out of order.
-      nextAvail = (usedIndex + resubmit.length) & INDEX_MASK;
+      nextAvail = (usedIndex + taken.count) & INDEX_MASK;
     }
-    return new SplitQueue(options, rings, nextAvail, usedIndex, resubmit);
+    return new SplitQueue(options, rings, nextAvail, usedIndex, taken);
   }
 
   /** Index of the next entry to take from the available ring. */
@@ -231,24 +222,12 @@ export class SplitQueue {
    */
   get hasBuffered(): boolean {
     return this.#nextAvail !== this.#seenAvail ||
-      this.#resubmitted < this.#resubmit.length;
+      this.#resubmit !== this.size;
   }
 
   /** The heads taken and not given back, oldest first. */
   inFlightHeads(): number[] {
-    const heads = new Uint16Array(this.size);
-    const low = new Uint32Array(this.size);
-    const high = new Uint32Array(this.size);
-    let count = 0;
-    for (let head = 0; head < this.size; head++) {
-      const takenAt = this.#takenAt[head]!;
-      if (takenAt === 0) continue;
-      heads[count] = head;
-      low[count] = takenAt; // modulo 2^32
-      high[count] = takenAt / TWO_TO_32;
-      count++;
-    }
-    return oldestFirst({ count, heads, low, high });
+    return this.taken.list();
   }
 
   /**
@@ -259,7 +238,7 @@ export class SplitQueue {
    * first), or undefined when there is no entry or the queue stands still.
    */
   pop(): DescriptorChain | undefined {
-    if (this.#resubmitted < this.#resubmit.length) {
+    if (this.#resubmit !== this.size) {
       return this.#popResubmitted();
     }
     const nextAvail = this.#nextAvail;
@@ -270,7 +249,7 @@ export class SplitQueue {
         `the available ring names descriptor ${head} of ${this.size}`,
       );
     }
-    if (this.#takenAt[head] !== 0) {
+    if (this.taken.has(head)) {
       // Giving it back twice would corrupt the driver's free list, ignoring it
       // would hide that it already is corrupt.
       return this.#stop(
@@ -278,7 +257,7 @@ export class SplitQueue {
       );
     }
     this.#nextAvail = (nextAvail + 1) & INDEX_MASK;
-    this.#markTaken(head);
+    this.taken.add(head);
     if (this.#inflight !== undefined) this.#inflight.take(head);
     this.#chain.load(head);
     return this.#chain;
@@ -286,14 +265,10 @@ export class SplitQueue {
 
   #popResubmitted(): DescriptorChain {
     // Its head counts as taken since the start, in the log as well.
-    this.#chain.load(this.#resubmit[this.#resubmitted++]!);
+    const head = this.#resubmit;
+    this.#resubmit = this.taken.after(head);
+    this.#chain.load(head);
     return this.#chain;
-  }
-
-  #markTaken(head: number): void {
-    const clock = this.#takenAt[this.size]! + 1;
-    this.#takenAt[this.size] = clock;
-    this.#takenAt[head] = clock;
   }
 
   /** Loads the driver's index; whether there are entries. */
@@ -321,7 +296,7 @@ export class SplitQueue {
   /** There is nothing more to pop. */
   #forgetEntries(): void {
     this.#seenAvail = this.#nextAvail;
-    this.#resubmitted = this.#resubmit.length;
+    this.#resubmit = this.size;
   }
 
   /**
@@ -331,7 +306,7 @@ export class SplitQueue {
    * @param writtenBytes Bytes written from the start of the writable part.
    */
   push(head: number, writtenBytes: number): void {
-    if (this.#takenAt[head] === 0 || this.#isHalted()) return;
+    if (!this.taken.has(head) || this.#isHalted()) return;
     // A driver that makes entries available before it saw them used could
     // otherwise lap the index that it waits for.
     if (((this.#nextUsed - this.#publishedUsed) & INDEX_MASK) >= this.size) {
@@ -341,7 +316,8 @@ export class SplitQueue {
     this.#usedRing[at] = head;
     this.#usedRing[at + 1] = writtenBytes;
     this.#nextUsed = (this.#nextUsed + 1) & INDEX_MASK;
-    this.#takenAt[head] = 0;
+    if (head === this.#resubmit) this.#resubmit = this.taken.after(head);
+    this.taken.delete(head);
     if (this.#inflight !== undefined) this.#inflight.giveBack(head);
   }
 
@@ -384,7 +360,7 @@ export class SplitQueue {
       // An earlier owner of the ring may have switched kicks off.
       storeRelease16(this.#used, USED_FLAGS, 0);
     }
-    return this.#resubmitted < this.#resubmit.length || this.#look();
+    return this.#resubmit !== this.size || this.#look();
   }
 
   /**
@@ -395,6 +371,29 @@ export class SplitQueue {
     this.#isClosed = true;
     this.#forgetEntries();
   }
+}
+
+/** Heads to begin with, or why a ring of this size has none such. */
+function takenOf(
+  heads: readonly number[] | TakenHeads,
+  size: number,
+): TakenHeads | string {
+  if (heads instanceof TakenHeads) {
+    return heads.size === size
+      ? heads
+      : `Cannot start the queue of ${size} entries with heads of one of ` +
+        `${heads.size}`;
+  }
+  const taken = new TakenHeads(size);
+  for (const head of heads) {
+    const isTwice = taken.has(head);
+    if (isTwice || !Number.isInteger(head) || head < 0 || head >= size) {
+      return `Cannot start the queue of ${size} entries: there is no head ` +
+        `${head} to resubmit${isTwice ? " twice" : ""}`;
+    }
+    taken.add(head);
+  }
+  return taken;
 }
 
 /** The parts of a ring as views of guest memory. */

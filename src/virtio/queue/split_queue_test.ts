@@ -488,3 +488,29 @@ Deno.test("SplitQueue.create() refuses a log of another size", () => {
     "in-flight log for 16",
   );
 });
+
+Deno.test("SplitQueue goes on with the heads and the log of a closed one as they are", () => {
+  const buffer = new ArrayBuffer(InflightLog.bytesFor(8));
+  const log = made(InflightLog.open(buffer, 0, 8));
+  const { ring, queue, options } = rig({ more: { inflight: log } });
+  const heads = show(ring, 3);
+  popAll(queue);
+  queue.push(heads[1]!, 0);
+  queue.flush();
+  queue.close();
+  const { nextAvail, taken } = queue;
+  // A byte that a scan of the log would set right.
+  const bytes = new Uint8Array(buffer);
+  bytes[16 + heads[1]! * 16] = 1;
+  const next = { ...options, nextAvail, resubmit: taken };
+  const again = made(SplitQueue.create({ ...next, inflight: log }));
+  assertEquals(again.taken, taken);
+  assertEquals(bytes[16 + heads[1]! * 16], 1);
+  assertEquals(popAll(again), [heads[0]!, heads[2]!]);
+  again.close();
+  // A log that its owner has wiped is written anew.
+  bytes.fill(0);
+  made(SplitQueue.create({ ...next, inflight: log }));
+  const reopened = made(InflightLog.open(buffer, 0, 8));
+  assertEquals(reopened.recover(1), [heads[0]!, heads[2]!]);
+});
