@@ -254,7 +254,9 @@ async function hold(
   programName: string,
 ): Promise<number> {
   const requests = outputs.groups.map(({ request }) => request);
+  let hasFailed = false;
   const report = (error: ToolError) => {
+    hasFailed = true;
     for (const line of error.lines) complain(programName, line);
   };
   if (config.leave === undefined || waits === undefined) {
@@ -270,7 +272,7 @@ async function hold(
       if (!(error instanceof ChipGone)) throw error;
       return chipGone(programName);
     }
-    return 0;
+    return hasFailed ? 1 : 0;
   }
   waits.held = requests;
   const plan = planLeave(config.leave.of(outputs.ids), before, {
@@ -304,7 +306,7 @@ async function hold(
     waits.dieOf(ended);
     await plainWaits().wait(Infinity);
   }
-  return 0;
+  return hasFailed ? 1 : 0;
 }
 
 /** Reports why the program ends; libgpiod's ends with success, and silently. */

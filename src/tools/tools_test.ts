@@ -23,6 +23,7 @@ function rig() {
   soc.pull(1, "up");
   return {
     soc,
+    kernel,
     /** Standard output of a command line that succeeds. */
     out: async (words: string, onBanner?: () => void) => {
       let isTold = false;
@@ -147,6 +148,24 @@ Deno.test("set drives lines, toggles them, and says so as JSON", async () => {
   const [banner, ...values] = told.trimEnd().split("\n");
   assertEquals(banner, "Setting line 'LED'...");
   assertEquals(values.map((row) => JSON.parse(row).value), [0, 1, 0]);
+});
+
+Deno.test("set goes on toggling when the kernel refuses, and fails at the end", async () => {
+  using it = rig();
+  for (const how of ["", "--leave as-is "]) {
+    for (const times of [1, 2]) {
+      it.kernel.refuse("GPIO_V2_LINE_SET_VALUES_IOCTL", 121, times);
+      const { code, stderr } = await gpioagg(
+        `set ${how}-t 1us,1us,1us,0 LED=1`.split(" "),
+      );
+      it.kernel.accept();
+      assertEquals(
+        [code, stderr.match(/unable to set values.*Remote I\/O/g)?.length],
+        [1, times],
+        stderr,
+      );
+    }
+  }
 });
 
 Deno.test("set leaves lines behind as it is told", async () => {

@@ -1,5 +1,5 @@
 /** `gpioagg safe` on a chip that refuses, as an I2C expander does. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
 import { runProgramsInside } from "../doubles/program/command.ts";
@@ -47,4 +47,56 @@ Deno.test("safe fails for lines whose chip goes on refusing, and names each", as
       new RegExp(`not in its safe state: --line ${line},.*EREMOTEIO`),
     );
   }
+});
+
+Deno.test("safe drives no input without direction=output, and fails for it", async () => {
+  using kernel = GpioKernel.install();
+  using _programs = runProgramsInside();
+  const chip = kernel.addChip({ lines: 3 });
+  using opened = Chip.open(chip.path);
+  const makeSafe = async (...args: string[]) => {
+    const { code, stderr } = await new Deno.Command(PROGRAM_FILE, {
+      args: [...PROGRAM, "safe", ...args],
+    }).output();
+    return {
+      code,
+      stderr: new TextDecoder().decode(stderr),
+      directions: opened.lines().map(({ direction }) => direction),
+    };
+  };
+  const specs = ["gpiochip0/0,safe=1", "gpiochip0/1,direction=output,safe=1"];
+  const directions = ["input", "output", "input"];
+  const fault = "gpiochip0/0,safe=1: not in its safe state: it is an input, " +
+    "and is not driven; direction=output in its SPEC drives it";
+  {
+    const whole = await makeSafe(...specs);
+    assertEquals([whole.code, whole.directions], [1, directions]);
+    assertStringIncludes(whole.stderr, fault);
+    assertEquals(whole.stderr.includes("gpiochip0/1"), false, whole.stderr);
+  }
+  // A guardian's: no guest has driven the line.
+  assertEquals(await makeSafe("--leave-inputs", ...specs), {
+    code: 0,
+    stderr: "",
+    directions,
+  });
+  // Also beside a line that another process holds, and once it is an output.
+  using _held = opened.requestLines({
+    lines: [{ offset: 2, settings: { direction: "input" } }],
+  });
+  const partly = await makeSafe(
+    "--retry-for=1ms",
+    ...specs,
+    "gpiochip0/2,safe=1",
+  );
+  assertEquals(partly.code, 1);
+  assertStringIncludes(partly.stderr, fault);
+  opened.requestLines({
+    lines: [{ offset: 0, settings: { direction: "output", outputValue: 0 } }],
+  }).close();
+  assertEquals(await makeSafe(...specs), {
+    code: 0,
+    stderr: "",
+    directions: ["output", "output", "input"],
+  });
 });

@@ -173,6 +173,13 @@ Deno.test("watch waits for what is not there yet, and ends with the service", as
   await service.client.createLasting({ name: "other", lines: ["sim/1"] });
   await service.client.createLasting({ name: "later", lines: ["sim/1"] });
   await service.client.pull("later", { sim0: 1 });
+  await using slip = new ChildProcess({
+    command: PROGRAM_FILE,
+    args: [...PROGRAM, "watch", "latre", "--api", socketPath],
+  });
+  await slip.waitFor("which does not exist yet; did you mean later?", {
+    stream: "stderr",
+  });
   await watch.waitFor("later: line 0 sim0 input 1");
   assert(!watch.stdout.includes("other"), watch.stdout);
   service.process.kill("SIGKILL");

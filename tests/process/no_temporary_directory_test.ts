@@ -1,5 +1,7 @@
 /** Commands on a machine whose temporary directory cannot be used. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { listDirectory } from "../../ffi/files.ts";
+import { sleep } from "../../src/async/wait.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
@@ -40,7 +42,13 @@ if (noMounts) console.error("skipped: unshare --mount needs root");
 Deno.test("safe needs no directory", async () => {
   await using process = new ChildProcess({
     command: PROGRAM_FILE,
-    args: [...PROGRAM, "safe", "sim/1,safe=1", "--line", "sim/1,safe=0"],
+    args: [
+      ...PROGRAM,
+      "safe",
+      "sim/1,direction=output,safe=1",
+      "--line",
+      "sim/1,direction=output,safe=0",
+    ],
     env: { TMPDIR: "/dev/null/none", XDG_RUNTIME_DIR: "/dev/null/none" },
   });
   const { code } = await process.waitForExit({ timeoutMs: 30_000 });
@@ -88,4 +96,26 @@ Deno.test({
     assertStringIncludes(stderr, "Read-only file system");
     assertStringIncludes(stderr, "Set TMPDIR");
   },
+});
+
+Deno.test("demo leaves no directory when a signal ends it", async () => {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    const directory = await Deno.makeTempDir();
+    try {
+      await using process = new ChildProcess({
+        command: PROGRAM_FILE,
+        args: [...PROGRAM, "demo"],
+        env: { TMPDIR: directory },
+      });
+      for (let i = 0; i < 30_000; i++) {
+        if (listDirectory(directory).length > 0) break;
+        await sleep(1);
+      }
+      process.kill(signal);
+      const end = await process.waitForExit({ timeoutMs: 30_000 });
+      assertEquals([end.code, listDirectory(directory)], [code, []]);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  }
 });

@@ -115,7 +115,7 @@ function checkValues(args: readonly string[], valued: readonly string[]): void {
     if (name === undefined || !valued.includes(name)) continue;
     const next = args[i + 1];
     const missing = value === undefined
-      ? next === undefined || next.startsWith("--")
+      ? next === undefined || next === "" || next.startsWith("--")
       : value === "";
     if (missing) {
       throw new ConfigError("needs a value", {

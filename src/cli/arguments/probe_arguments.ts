@@ -160,7 +160,7 @@ function split(
     const next = args[i + 1];
     if (kind !== "needed" || value !== undefined && value !== "") {
       switches.push({ name, value });
-    } else if (value === "" || next === undefined || next.startsWith("--")) {
+    } else if (value === "" || !next || next.startsWith("--")) {
       throw new ConfigError("needs a value", {
         path: `--${name}`,
         hint: `Write --${name} VALUE`,

@@ -10,6 +10,8 @@ import type {
   UsbredirState,
 } from "../../client/protocol.ts";
 import { socketSuggestion } from "../../client/similar_socket.ts";
+import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "../../client/protocol.ts";
+import { controlPathOf } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
@@ -147,6 +149,31 @@ function socketAt(target: string): VmSocket {
         : `Cannot attach ${path}: it is a ${kind}, not a socket`,
     );
   }
+  const other = otherPurpose(path);
+  if (other !== undefined) {
+    throw new ConfigError(`is ${other}, not a vhost-user socket`, {
+      path: `--attach ${target}`,
+      hint: "gpioagg list shows the sockets of aggregators; --attach NAME " +
+        "finds them by itself",
+    });
+  }
   const file = path.slice(path.lastIndexOf("/") + 1);
   return { name: file.replace(/\.sock(et)?$/, ""), path };
+}
+
+/**
+ * Returns the purpose of one of gpioagg's other sockets; undefined for any that
+ * may be a vhost-user socket. It is not connected to: some back ends serve one
+ * connection, and end with it.
+ */
+function otherPurpose(path: string): string | undefined {
+  const file = path.slice(path.lastIndexOf("/") + 1);
+  if (file.endsWith(".control")) {
+    return "the control socket of an aggregator (for gpioagg sim)";
+  }
+  const isApi = file === API_SOCKET_NAME || file === LOOK_SOCKET_NAME;
+  // An aggregator may have such a name; then it has a control socket as well.
+  return isApi && fileStatus(controlPathOf(path)) === undefined
+    ? "the socket of a service's control API (for --api)"
+    : undefined;
 }

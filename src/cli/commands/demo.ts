@@ -25,6 +25,8 @@ const LINES = [
   "sim/2,as=BUTTON,direction=input",
 ];
 const EVENT_LIMIT_MS = 2000;
+/** Signals that end it. The numbers are Linux's. */
+const ENDING = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -33,17 +35,31 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(HELP);
     return 0;
   }
+  // From here on there is something to remove at the end.
+  using stack = new DisposableStack();
+  const end = new AbortController();
+  let status = 0;
+  for (const [signal, number] of ENDING) {
+    const onSignal = () => {
+      status = 128 + number;
+      end.abort();
+    };
+    Deno.addSignalListener(signal, onSignal);
+    stack.defer(() => Deno.removeSignalListener(signal, onSignal));
+  }
   const directory = makePrivateDirectory("gpioagg-demo-");
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
   try {
     const socket = `${directory}/demo.sock`;
     await serveDuring(socket, async () => {
-      if (given.vm) await runDemoVm(socket, say);
-      else playGuest(socket);
+      if (given.vm) await runDemoVm(socket, say, end.signal);
+      else if (!end.signal.aborted) playGuest(socket);
     });
-    return 0;
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
+  } catch (error) {
+    // Processes that were ended with this one fail.
+    if (!end.signal.aborted) throw error;
   }
+  return status;
 }
 
 /** Serves the demo's lines at `socket` while `action` runs. */

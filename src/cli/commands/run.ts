@@ -31,6 +31,7 @@ import { checkPlaceholders } from "../../vm/placeholder_checks.ts";
 import { reconnectOption } from "../../vm/qemu_reconnect.ts";
 import { withPinSockets } from "../arguments/qemu_pins_argument.ts";
 import { withAdapterSockets } from "../arguments/usbredir_argument.ts";
+import { readArguments } from "../arguments/arguments.ts";
 import { readServeArguments } from "../arguments/serve_arguments.ts";
 import {
   fillPlaceholders,
@@ -54,6 +55,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const attachments = takeAttach(others);
   const { rest } = attachments;
   refuseServiceSwitches(rest);
+  // Before anything else that is missing: it is probably a slip of that.
+  readArguments(rest, OPTIONS);
   const hasLines = attachments.targets.length > 0 ||
     rest.some((arg) => /^(--line(=.*)?|--help|-h)$/s.test(arg));
   if (!hasLines) {
@@ -215,6 +218,22 @@ function takeRespawn(
 const OF_SERVICE =
   /^--(config|json|api|api-look|api-sockets|api-qemu-sockets|audit-log|print-capabilities)(=|$)/;
 
+/** Options of this command. Those with values can be repeated, by aggregator. */
+const OPTIONS = {
+  "help": "flag",
+  "respawn": "flag",
+  "isolate": "flag",
+  "attach": "values",
+  "line": "values",
+  "socket-path": "values",
+  "fd": "values",
+  "qemu-pins": "values",
+  "vfio-user": "values",
+  "usbredir": "values",
+  "name": "values",
+  "paused-for": "values",
+} as const;
+
 /** @throws {ConfigError} If there is one of them: none is ignored. */
 function refuseServiceSwitches(args: readonly string[]): void {
   const [, name] = args.map((arg) => OF_SERVICE.exec(arg))
@@ -322,6 +341,8 @@ function safeCommand(specs: ReadonlySet<string>): string[] {
     path,
     ...program,
     "safe",
+    // A line that no guest drove needs nothing.
+    "--leave-inputs",
     // No other process is left that could do it.
     "--retry-for",
     GUARDIAN_RETRY,

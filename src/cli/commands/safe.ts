@@ -5,10 +5,12 @@
  */
 import { sleep } from "../../async/wait.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
+import type { Line } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { parsePeriodUs } from "../../config/values/values.ts";
 import {
   type AggregatorSpecification,
+  type LineSpecification,
   lineTitle,
 } from "../../config/specification.ts";
 import { ReportedError } from "../../service/messages/messages.ts";
@@ -31,6 +33,7 @@ const RETRY_FOR = "5s";
 export async function main(args: readonly string[]): Promise<number> {
   const given = readArguments(args, {
     help: "flag",
+    "leave-inputs": "flag",
     line: "values",
     "retry-for": "value",
   });
@@ -71,7 +74,12 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   // Start values are for a guest: they must not appear here.
   const lines = aggregator!.lines.map(({ initial: _, ...line }) => line);
-  const isWhole = await makeSafe(reactor, { ...aggregator!, lines }, limitMs);
+  const isWhole = await makeSafe(
+    reactor,
+    { ...aggregator!, lines },
+    limitMs,
+    given["leave-inputs"] ? () => true : reportInputs,
+  );
   if (!isWhole) return 1;
   await reactor.shutdown();
   return 0;
@@ -92,18 +100,21 @@ function readLimitMs(text: string): number {
  * others only. A busy line is retried: a killed process releases it only when
  * its last ioctl is over. So is one whose chip rejects it.
  *
+ * @param checkInputs Returns false if an input is an error.
  * @returns True if all are in their safe state.
  */
 async function makeSafe(
   reactor: ReactorClient,
   aggregator: AggregatorSpecification,
   limitMs: number,
+  checkInputs: typeof reportInputs,
 ): Promise<boolean> {
   const deadline = performance.now() + limitMs;
   const leftMs = () => Math.max(0, deadline - performance.now());
   try {
-    await reactor.add([aggregator]);
-    return await letGo(reactor, aggregator, leftMs());
+    const [added] = await reactor.add([aggregator]);
+    const areDriven = checkInputs(aggregator.lines, added!.lines);
+    return await letGo(reactor, aggregator, leftMs()) && areDriven;
   } catch (error) {
     if (error instanceof ConfigError) throw error;
   }
@@ -119,7 +130,10 @@ async function makeSafe(
     const busy: typeof left = [];
     for (const alone of left) {
       try {
-        await reactor.add([alone]);
+        const [added] = await reactor.add([alone]);
+        if (!checkInputs(alone.lines, added!.lines)) {
+          ends.push(Promise.resolve(false));
+        }
         ends.push(letGo(reactor, alone, leftMs()));
       } catch (error) {
         const isOver = !(error instanceof ReportedError) ||
@@ -138,6 +152,29 @@ async function makeSafe(
     await sleep(LOOK_MS);
   }
   return (await Promise.all(ends)).every((isSafe) => isSafe);
+}
+
+/**
+ * Reports lines with a safe value that are inputs. They are not driven: another
+ * device may drive the wire, and only `direction=output` rules that out.
+ *
+ * @returns True if there are none.
+ */
+function reportInputs(
+  lines: readonly LineSpecification[],
+  states: readonly Line[],
+): boolean {
+  let areDriven = true;
+  for (const [i, line] of lines.entries()) {
+    if (line.onDisconnect !== "safe" || line.direction === "output") continue;
+    if (states[i]!.direction !== "input") continue;
+    areDriven = false;
+    writeError(
+      `${lineTitle(line)}: not in its safe state: it is an input, and is not ` +
+        "driven; direction=output in its SPEC drives it",
+    );
+  }
+  return areDriven;
 }
 
 /**
@@ -171,6 +208,12 @@ killed. A line that is busy, or whose chip refuses it, is retried for a while.
 The exit status is 0 only if all lines are in their safe state; each other line
 is reported with the reason, and the rest are made safe.
 
+An output gets its safe value. A line that is an input now is driven only with
+direction=output in its SPEC; otherwise it stays an input, which is an error:
+
+  gpioagg safe gpiochip0/4,direction=output,safe=1
+
   SPEC, --line SPEC  as for gpioagg serve --line
+  --leave-inputs     an input that stays one is no error: no guest drove it
   --retry-for TIME   time limit of retries (${RETRY_FOR})
   -h, --help         this text`;

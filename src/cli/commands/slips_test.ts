@@ -18,7 +18,15 @@ function rig() {
       ? Deno.env.delete("XDG_RUNTIME_DIR")
       : Deno.env.set("XDG_RUNTIME_DIR", before)
   );
-  for (const name of ["press.sock", "press.sock.control", "main-api.sock"]) {
+  for (
+    const name of [
+      "press.sock",
+      "press.sock.control",
+      "main-api.sock",
+      "api.sock",
+      "look.sock",
+    ]
+  ) {
     stack.use(listenUnix(`${path}/${name}`));
   }
   stack.use(ControlName.publish("press", `${path}/press.sock.control`)!);
@@ -72,3 +80,53 @@ Deno.test("paths of sockets that are not there are followed by similar ones", as
     );
   }
 });
+
+Deno.test("run --attach says what it is given in place of a vhost-user socket", async () => {
+  using it = rig();
+  for (
+    const [name, purpose] of [
+      ["api.sock", "the socket of a service's control API"],
+      ["look.sock", "the socket of a service's control API"],
+      ["press.sock.control", "the control socket of an aggregator"],
+    ] as const
+  ) {
+    const path = `${it.path}/${name}`;
+    assertStringIncludes(
+      await misused("run", "--attach", path, "--", "true", "{socket}"),
+      `--attach ${path}: is ${purpose}`,
+    );
+  }
+});
+
+Deno.test("run names an unknown option before what is missing", async () => {
+  for (
+    const [args, says] of [
+      [["--jsn"], "unknown option --jsn"],
+      [["--jsn", "--", "true"], "unknown option --jsn"],
+      [["--respwan", "--", "true"], "--respawn?"],
+      [["--line", "sim/1", "--atach=x", "--", "true"], "--attach?"],
+    ] as const
+  ) assertStringIncludes(await misused("run", ...args), says);
+});
+
+Deno.test("an option's empty value is none", async () => {
+  for (
+    const args of [
+      ["list", "--api", ""],
+      ["list", "--api="],
+      ["watch", "--api", "", "press"],
+      ["serve", "--socket-path", "", "--line", "sim/1"],
+      ["probe", "press.sock", "--get", ""],
+      ["run", "--attach", "", "--", "true"],
+    ]
+  ) {
+    const option = args.find((arg) => arg.startsWith("--"))!.replace("=", "");
+    assertStringIncludes(await misused(...args), `${option}: needs a value`);
+  }
+});
+
+async function misused(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await gpioagg(args);
+  assertEquals([code, stdout], [2, ""], args.join(" "));
+  return stderr;
+}

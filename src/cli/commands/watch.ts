@@ -9,6 +9,7 @@ import { useOf } from "../output/aggregator_text.ts";
 import { readArguments } from "../arguments/arguments.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { API_HELP, clientFor, clientOf } from "../service_client.ts";
+import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Runs the command. */
@@ -35,7 +36,13 @@ export async function main(args: readonly string[]): Promise<number> {
     if (
       name !== undefined && event.event === "snapshot" &&
       event.aggregators.length === 0
-    ) writeError(`waiting for aggregator "${name}", which does not exist yet`);
+    ) {
+      const near = nearest(name, (await client.list()).map((one) => one.name));
+      writeError(
+        `waiting for aggregator "${name}", which does not exist yet` +
+          (near === undefined ? "" : `; did you mean ${near}?`),
+      );
+    }
     if (given.json) writeOutput(printableJson(event));
     else for (const line of formatEvent(event)) writeLine(line);
   }

@@ -76,11 +76,14 @@ export class GivenListeners implements Disposable {
   closeUnused(): string[] {
     return [...this.#listeners].filter(([name]) => !this.#used.has(name))
       .map(([name, listener]) => {
-        const path = pathOf(listener);
+        const path = pathOf(listener) ?? "a socket";
         listener.close();
-        return `no aggregator is served at ${
-          path ?? "a socket"
-        }, which the service manager ` +
+        if (name === "api" || name === "api-look") {
+          return `no control API is served at ${path}, which the service ` +
+            `manager listens at by the name ${name}: --${name} is missing ` +
+            "(or api: in the configuration file)";
+        }
+        return `no aggregator is served at ${path}, which the service manager ` +
           `listens at by the name ${name}: call it api, api-look, or as an ` +
           `aggregator with a vhost-user socket (FileDescriptorName=)`;
       });

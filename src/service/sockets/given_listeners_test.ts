@@ -82,3 +82,16 @@ Deno.test("GivenListeners.closeUnused() closes unused sockets, and names them", 
   using again = listeners.copy("api");
   assert(again !== undefined);
 });
+
+Deno.test("GivenListeners.closeUnused() names the option without which no API is served", () => {
+  using given = rig("api", "api-look");
+  const { listeners, pathOf } = given;
+  const problems = listeners.closeUnused();
+  for (const [i, name] of ["api", "api-look"].entries()) {
+    assertStringIncludes(
+      problems[i]!,
+      `no control API is served at ${pathOf(name)}`,
+    );
+    assertStringIncludes(problems[i]!, `--${name} is missing`);
+  }
+});
