@@ -20,14 +20,12 @@ const LIMIT_MS = 120_000;
 const ROOT = "/tmp/host";
 
 const CONFIG = `
-api: { socket: /run/api.sock }
 aggregators:
   plc0:
     kernel-chip: { interface: usb, mode: "660" }
-    control: /run/plc0.sock.control
     lines:
       - { sim: 1, as: RELAY, safe: 0 }
-      - { sim: 1, as: BUTTON }
+      - { copy: plc0.RELAY, as: SEEN }
       - { wire: other.OUT, as: WIRED }
       - { const: 1, as: ONE }
   other:
@@ -75,14 +73,23 @@ async function relays(host: StockHost): Promise<string[]> {
   return output.split("\n").filter((line) => line !== "");
 }
 
-async function valueOf(host: StockHost, line: string): Promise<unknown> {
-  const { output } = await host.gpioagg(
-    "show plc0 --json --api /run/api.sock",
-  );
-  const state = JSON.parse(output) as {
-    lines: { name: string; value?: number }[];
-  };
-  return state.lines.find(({ name }) => name === line)?.value;
+/**
+ * Runs a tool of libgpiod until it succeeds: LJCA's driver waits for an answer for
+ * a fraction of a second, which is short under emulation.
+ */
+async function tool(host: StockHost, command: string): Promise<string> {
+  let text = "";
+  await until(command, async () => {
+    const { code, output } = await host.exec(command, { timeoutMs: LIMIT_MS });
+    text = output.trim();
+    return code === 0;
+  }, LIMIT_MS);
+  return text;
+}
+
+/** Reads the line that follows RELAY. */
+function seen(host: StockHost, chip: string): Promise<string> {
+  return tool(host, `gpioget --numeric -c ${chip} 1`);
 }
 
 /** `gpioagg kernel create` makes chips of as many adapters as lines need. */
@@ -137,14 +144,13 @@ for (
       );
 
       // Sources of every kind are read, and outputs driven.
-      assertEquals(await host.run(`gpioget --numeric -c ${chip} 2 3`), "1 1");
-      await host.run(`gpioset -z -c ${chip} 0=1`);
-      assertEquals(await valueOf(host, "RELAY"), 1);
-      const { code } = await host.gpioagg(
-        "sim /run/plc0.sock BUTTON=1",
+      assertEquals(
+        await tool(host, `gpioget --numeric -c ${chip} 2 3`),
+        "1 1",
       );
-      assertEquals(code, 0);
-      assertEquals(await host.run(`gpioget --numeric -c ${chip} 1`), "1");
+      assertEquals(await seen(host, chip), "0");
+      await tool(host, `gpioset -t 0 -c ${chip} 0=1`);
+      assertEquals(await seen(host, chip), "1");
 
       // Its own chip is no source.
       const own = await host.gpioagg(
@@ -160,13 +166,7 @@ for (
       });
       assertEquals(stopped.code, 1);
       await host.run(`kill -CONT ${pid}`);
-      await until(
-        "the chip works again",
-        async () =>
-          (await host.exec(`gpioget --numeric -c ${chip} 1`)).output.trim() ===
-            "1",
-        LIMIT_MS,
-      );
+      assertEquals(await seen(host, chip), "1");
 
       if (tells) {
         await host.run(
@@ -178,7 +178,7 @@ for (
             (await host.run("cat /tmp/events")).includes("Monitoring"),
           LIMIT_MS,
         );
-        await host.gpioagg("sim /run/plc0.sock BUTTON=0");
+        await tool(host, `gpioset -t 0 -c ${chip} 0=0`);
         await until(
           "the edge",
           async () =>
@@ -188,13 +188,18 @@ for (
       }
 
       // The process that relays is killed: the line is safe, the chip returns.
-      await host.run(`kill -KILL ${(await relays(host)).join(" ")}`);
+      // None of its lines is held, which Linux 6.1 does not take well.
+      await tool(host, `gpioset -t 0 -c ${chip} 0=1`);
+      assertEquals(await seen(host, chip), "1");
+      const [old] = await relays(host);
+      await host.run(`kill -KILL ${old}`);
       await until(
-        "the safe state",
-        async () => await valueOf(host, "RELAY") === 0,
+        "another process that relays",
+        async () => (await relays(host)).some((one) => one !== old),
         LIMIT_MS,
       );
-      await untilChips(host, 1);
+      const [again] = await untilChips(host, 1);
+      assertEquals(await seen(host, again!.split(" ")[0]!), "0");
 
       // The maker is killed: nothing stays.
       await host.run(`kill -KILL ${pid}`);
@@ -206,7 +211,6 @@ for (
       );
       const gc = await host.gpioagg("kernel gc");
       assertStringIncludes(gc.output, "removed plc0");
-      assertEquals((await host.gpioagg("kernel list")).output, "");
       if (label === "cp2112_gpio") await createOfSeveralAdapters(host);
     },
   });
