@@ -43,8 +43,11 @@ const REST_FACTOR = 3;
 const MAX_REST_US = 20_000;
 /** Excess of a long unit, at least. **Units**: microseconds. */
 const LONG_US = 400;
-/** Time of long units that costs no long rest. **Units**: microseconds. */
-const LONG_BURST_US = 10_000;
+/**
+ * Time of long units that costs no long rest: more than the start of a VM takes
+ * while the code that serves it is new. **Units**: microseconds.
+ */
+const LONG_BURST_US = 50_000;
 /** Shift of the repayment of long units: a long rest per time. */
 const LONG_REPAYMENT_SHIFT = 7;
 /** Longest rest after a long unit. **Units**: microseconds. */
