@@ -23,6 +23,9 @@ const CONTROL_CHARACTERS =
   // deno-lint-ignore no-control-regex
   /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]/;
 
+/** Null without quotes. **Source**: YAML 1.2.2, 10.2.1.1. */
+const NULL_SOURCE = /^(null|Null|NULL|~|)$/;
+
 /** Length of a text that is quoted in a message. **Units**: UTF-16 units. */
 const SHOWN_TEXT = 60;
 
@@ -32,6 +35,8 @@ export type NodeKind = "map" | "list" | "text" | "empty";
 /** A key of a mapping, with its value. */
 export interface ConfigEntry {
   readonly key: string;
+  /** True for a key that YAML reads as null: no text, unlike a number's digits. */
+  readonly isNullKey: boolean;
   /** Place of the key. */
   readonly place: ConfigPlace;
   readonly node: ConfigNode;
@@ -239,7 +244,9 @@ export class ConfigNode {
         position?.value,
         place,
       );
-      return { key, place, node };
+      const isNullKey = position !== undefined &&
+        NULL_SOURCE.test(position.keySource);
+      return { key, isNullKey, place, node };
     });
     if (!("<<" in value)) return entries;
     if (this.#document.merging.has(value)) {

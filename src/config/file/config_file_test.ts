@@ -458,3 +458,16 @@ Deno.test("parseConfig() reads how long a driver may be stopped, of its vhost-us
     [1_000_000, undefined],
   );
 });
+
+Deno.test("parseConfig() takes a name of digits as it is written, and null in quotes", () => {
+  const { aggregators } = specificationOf(`
+aggregators:
+  5: { vhost-user: /run/5.sock, lines: [sim/1] }
+  007: { vhost-user: /run/7.sock, lines: [sim/1] }
+  "null": { vhost-user: /run/n.sock, lines: [sim/1] }
+`);
+  assertEquals(
+    aggregators.map(({ name }) => name).sort(),
+    ["007", "5", "null"],
+  );
+});

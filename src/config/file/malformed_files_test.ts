@@ -58,6 +58,13 @@ const TOP: readonly Malformed[] = [
   ["aggregators: »[]\n", "aggregators: found a list"],
   ["aggregators: »none\n", `aggregators: found "none"`],
   ["aggregators:\n  »a:\n", "aggregators.a: expected an aggregator"],
+  [
+    "aggregators:\n  »null: {}\n",
+    `aggregators.null: expected an aggregator's name, found null | If it is ` +
+    'the name, write it in quotes: "null"',
+  ],
+  ["aggregators:\n  »Null: {}\n", "aggregators.Null: found null"],
+  ["aggregators: { »~: {} }\n", `aggregators["~"]: found null`],
   ["aggregators:\n  a: »[]\n", "aggregators.a: found a list"],
   ["aggregators:\n  a: »sim/1\n", `aggregators.a: found "sim/1"`],
   [

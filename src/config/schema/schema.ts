@@ -117,6 +117,14 @@ export function named<T>(
         problems.add(node.place, `expected ${expected}, found none`);
       }
       return entries.flatMap((entry) => {
+        if (entry.isNullKey) {
+          problems.add(
+            entry.place,
+            `expected ${key.expected}, found null`,
+            `If it is the name, write it in quotes: "${entry.key}"`,
+          );
+          return [];
+        }
         readValue(key, entry.key, problems.at(entry.place));
         const read = value.read(entry.node, problems);
         return read === undefined ? [] : [{
