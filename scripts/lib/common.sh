@@ -49,8 +49,8 @@ key_of() {
 # changes the cache; with the command's status.
 with_lock() {
   local status
-  mkdir -p "$CACHE" ||
-    fail "cannot make the cache directory $CACHE" \
+  { mkdir -p "$CACHE" && [[ -w $CACHE ]]; } 2>/dev/null ||
+    fail "the cache directory $CACHE cannot be made or written" \
       "set GPIOAGG_CACHE to a directory that can be written"
   exec 9>"$CACHE/lock"
   if ! flock --nonblock 9; then

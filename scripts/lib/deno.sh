@@ -54,6 +54,23 @@ find_deno() {
   check_owner "$CACHE" "$CACHE/deno-$DENO_PIN" "$DENO"
 }
 
+# find_cache_of_checkout: sets OWNERS_CACHE to the cache of the checkout's owner,
+# whose program this is anyway; false when there is none that only the owner (or
+# root) can change.
+find_cache_of_checkout() {
+  local owner uid home='' path have mode
+  read -r uid owner < <(stat --dereference --format='%u %U' "$REPOSITORY") || return 1
+  [[ $owner =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]] || return 1
+  eval "home=~$owner"
+  OWNERS_CACHE=$home/.cache/gpioagg
+  for path in "$OWNERS_CACHE" "$@"; do
+    [[ $path == /* ]] || path=$OWNERS_CACHE/$path
+    [[ -x $path ]] || return 1
+    read -r have mode < <(stat --dereference --format='%u %a' "$path") || return 1
+    [[ ($have -eq 0 || $have -eq $uid) && $((8#$mode & 2)) -eq 0 ]] || return 1
+  done
+}
+
 # check_owner PATH...: fails unless each belongs to this user or to root and is
 # not writable by everyone. A cache of another user (sudo may keep HOME) would
 # otherwise decide which program runs with this user's rights.
@@ -71,20 +88,36 @@ check_owner() {
 
 # choose_deno_dir: sets DENO_DIR to a directory in the cache that only the
 # launcher's programs use, unless the user has chosen one: Deno keeps databases
-# in it, and other Deno processes of this user must not get in their way. False
-# where there is none and none can be made; then Deno uses its default.
+# in it, and other Deno processes of this user must not get in their way. Where none
+# can be made it is the one of the checkout's owner; false where there is none
+# either, and Deno uses its default.
 choose_deno_dir() {
   local directory=$CACHE/deno-dir
   [[ -z ${DENO_DIR:-} ]] || return 1
   [[ -O $CACHE || ! -e $CACHE ]] || check_owner "$CACHE"
-  mkdir -p "$CACHE" 2>/dev/null && { [[ -d $directory ]] || mkdir -m 700 "$directory" 2>/dev/null; } || return 1
+  if ! { mkdir -p "$CACHE" && { [[ -d $directory ]] || mkdir -m 700 "$directory"; }; } 2>/dev/null; then
+    # The packages of the program are there, if it has ever run.
+    find_cache_of_checkout deno-dir || return 1
+    DENO_DIR=$OWNERS_CACHE/deno-dir
+    return 0
+  fi
   [[ -O $directory ]] || return 1
   DENO_DIR=$directory
 }
 
 # ensure_deno: finds Deno, or installs the pinned version into the cache.
 ensure_deno() {
-  find_deno || with_lock install_deno
+  find_deno && return
+  # An emergency command must say at once what it lacks.
+  { mkdir -p "$CACHE" && [[ -w $CACHE ]]; } 2>/dev/null || {
+    if find_cache_of_checkout "deno-$DENO_PIN" "deno-$DENO_PIN/deno"; then
+      DENO=$OWNERS_CACHE/deno-$DENO_PIN/deno
+      return
+    fi
+    fail "no Deno $DENO_PIN or newer on PATH or in a cache, and $CACHE cannot be written" \
+      "put Deno on PATH, or set GPIOAGG_CACHE to a directory that has it or can be written"
+  }
+  with_lock install_deno
 }
 
 # fetch_package PACKAGE VERSION DIRECTORY: a package of the npm registry, whose

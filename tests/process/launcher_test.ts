@@ -130,6 +130,41 @@ Deno.test("the launcher runs no Deno whose checksum is not the pinned one", asyn
   });
 });
 
+Deno.test("without a home the launcher says what is missing, and no more", async () => {
+  await withPrograms(async (directory, path) => {
+    const checkout = `${directory}/checkout`;
+    for (const file of CHECKOUT) {
+      const to = `${checkout}/${file}`;
+      await Deno.mkdir(to.slice(0, to.lastIndexOf("/")), { recursive: true });
+      await Deno.copyFile(`${REPOSITORY}/${file}`, to);
+    }
+    // A version that no cache has.
+    await Deno.writeTextFile(`${checkout}/.deno-version`, "99.0.0\n");
+    const { code, stdout, stderr } = await launch(
+      ["safe", "sim/1,safe=0"],
+      { PATH: path, HOME: "/proc/none" },
+      "/",
+      `${checkout}/scripts/gpioagg`,
+    );
+    assertEquals([code, stdout], [1, ""]);
+    assertEquals(
+      stderr,
+      "gpioagg: no Deno 99.0.0 or newer on PATH or in a cache, and " +
+        "/proc/none/.cache/gpioagg cannot be written\n  put Deno on PATH, " +
+        "or set GPIOAGG_CACHE to a directory that has it or can be written\n",
+    );
+    // With Deno on PATH the program runs, and nothing else is said. Its packages
+    // are in the cache of the checkout's owner, where it has run before.
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    await launch(["--version"], { PATH: path, ...machineEnvironment() });
+    const { code: found, stderr: said } = await launch(
+      ["--version"],
+      { PATH: path, HOME: "/proc/none", ...machineEnvironment() },
+    );
+    assertEquals([found, said], [0, ""]);
+  });
+});
+
 Deno.test("npm is told of an empty prefix: an .npmrc of the working directory says nothing", async () => {
   await withPrograms(async (directory, path) => {
     await addNpm(directory, path);
