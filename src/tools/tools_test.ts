@@ -252,6 +252,20 @@ Deno.test("set takes over lines that another process passes", () => {
   );
 });
 
+Deno.test("mon --utc converts times of a kernel without a realtime clock", async () => {
+  using it = rig();
+  const before = Date.now();
+  // Linux 5.10 does not know the flag of the clock.
+  it.kernel.refuse("GPIO_V2_GET_LINE_IOCTL", 22);
+  const told = await it.out("mon --utc --banner -n 1 KEY", () => {
+    it.soc.pull(1, "down");
+  });
+  const [, time] = /^(\S+Z)\s/m.exec(told) ?? [];
+  const at = Date.parse(time ?? "");
+  // A monotonic time, unconverted, would be one of 1970.
+  assertEquals(at >= before - 1000 && at <= Date.now() + 1000, true, told);
+});
+
 Deno.test("mon dumps edges to a file for viewers of waves", async () => {
   using it = rig();
   const path = await Deno.makeTempFile();
