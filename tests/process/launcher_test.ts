@@ -130,6 +130,14 @@ Deno.test("the launcher runs no Deno whose checksum is not the pinned one", asyn
   });
 });
 
+/** Returns the home of the owner of this checkout. */
+async function homeOfOwner(): Promise<string> {
+  const { stdout } = await new Deno.Command("bash", {
+    args: ["-c", `eval echo ~$(stat -c %U '${REPOSITORY}')`],
+  }).output();
+  return new TextDecoder().decode(stdout).trim();
+}
+
 Deno.test("without a home the launcher says what is missing, and no more", async () => {
   await withPrograms(async (directory, path) => {
     const checkout = `${directory}/checkout`;
@@ -156,10 +164,14 @@ Deno.test("without a home the launcher says what is missing, and no more", async
     // With Deno on PATH the program runs, and nothing else is said. Its packages
     // are in the cache of the checkout's owner, where it has run before.
     await Deno.symlink(Deno.execPath(), `${path}/deno`);
-    await launch(["--version"], { PATH: path, ...machineEnvironment() });
+    await launch(["--version"], {
+      ...machineEnvironment(),
+      PATH: path,
+      HOME: await homeOfOwner(),
+    });
     const { code: found, stderr: said } = await launch(
       ["--version"],
-      { PATH: path, HOME: "/proc/none", ...machineEnvironment() },
+      { ...machineEnvironment(), PATH: path, HOME: "/proc/none" },
     );
     assertEquals([found, said], [0, ""]);
   });
