@@ -12,6 +12,7 @@ import { ConfigError } from "../config/document/config_error.ts";
 import { MAX_USB_LINES } from "../config/specification.ts";
 import { splitLines, type UsbModel } from "../usb/core/models.ts";
 import { Chip } from "../gpio/chip.ts";
+import { LineError } from "../gpio/errors.ts";
 import { listChipNodes } from "../gpio/chip_nodes.ts";
 import {
   busIdOf,
@@ -49,6 +50,8 @@ export interface UsbKernel {
   chip(port: number, serial: string): AdapterChip | undefined;
   /** Returns the label of a chip. */
   labelOf(path: string): string;
+  /** Returns true if a line of a chip is held. */
+  isUsed(path: string): boolean;
 }
 
 /** The process that relays, as far as its maker uses it. */
@@ -65,6 +68,16 @@ export const HOST_KERNEL: UsbKernel = {
     // The kernel answers this without asking the adapter.
     using chip = Chip.open(path);
     return chip.label;
+  },
+  isUsed: (path) => {
+    try {
+      using chip = Chip.open(path);
+      return chip.lines().some(({ used }) => used);
+    } catch (error) {
+      // It was just removed.
+      if (error instanceof LineError) return false;
+      throw error;
+    }
   },
 };
 

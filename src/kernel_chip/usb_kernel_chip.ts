@@ -147,6 +147,11 @@ export class UsbKernelChip implements AsyncDisposable {
     return this.#label;
   }
 
+  /** True while a program of this host holds one of the lines. */
+  get isUsed(): boolean {
+    return this.#chips.some(({ path }) => this.#kernel.isUsed(path));
+  }
+
   /** True while the kernel has all of them. */
   get isPresent(): boolean {
     return adapterChips(this.#record, this.#kernel) !== undefined;

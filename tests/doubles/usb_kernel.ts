@@ -48,6 +48,8 @@ export class UsbKernelDouble implements UsbKernel {
   /** False: adapters become no chips. */
   hasDriver = true;
   model: UsbModel = "cp2112";
+  /** Chips with a line that a program holds. */
+  readonly used = new Set<string>();
 
   chooseModel(_lineCount: number, wanted?: UsbModel): UsbModel {
     return wanted ?? this.model;
@@ -65,6 +67,10 @@ export class UsbKernelDouble implements UsbKernel {
 
   labelOf(_path: string): string {
     return "cp2112_gpio";
+  }
+
+  isUsed(path: string): boolean {
+    return this.used.has(path);
   }
 
   chip(port: number, _serial: string): AdapterChip | undefined {

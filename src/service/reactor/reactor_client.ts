@@ -15,8 +15,7 @@ import { encodeFrame } from "../messages/command_channel.ts";
 import { Endpoints } from "../sockets/endpoints.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
-import type { KernelChips } from "./kernel_chips.ts";
-import type { UsbChips } from "./usb_chips.ts";
+import { HostChips } from "./host_chips.ts";
 import { Lanes, LinesHeldError } from "../lanes/lanes.ts";
 import {
   type AggregatorCounts,
@@ -87,10 +86,7 @@ export class ReactorClient implements Disposable {
   readonly #lanes: Lanes;
   readonly #store: ManagerFdStore | undefined;
   readonly #endpoints = new Endpoints();
-  #kernelChips: KernelChips | undefined;
-  #usbChips: UsbChips | undefined;
-  /** Start times of the aggregators. **Units**: ms on the monotonic clock. */
-  readonly #chipsSince = new Map<string, number>();
+  readonly #chips: HostChips;
   readonly #outgoing: Uint8Array[] = [];
   /** Aggregators that are removed as soon as their lines are safe. */
   readonly #finishing = new Set<string>();
@@ -109,6 +105,11 @@ export class ReactorClient implements Disposable {
     this.#commands = commands;
     this.#events = events;
     this.#store = store;
+    this.#chips = new HostChips({
+      unplugged: (aggregator, detail) =>
+        events.service({ aggregator, event: "unplugged", detail }),
+      removed: (name) => events.chipGone?.(name),
+    });
     this.#lanes = new Lanes(store, {
       lost: (owners, detail) => {
         for (const aggregator of owners) {
@@ -180,76 +181,36 @@ export class ReactorClient implements Disposable {
   ): Promise<AggregatorDescription[]> {
     using fds = new GivenFds(aggregators);
     using claimed = this.#endpoints.claim(aggregators);
-    const ofKernel = aggregators.filter(({ kernelChip }) => kernelChip);
-    const ofReactor = aggregators.filter(({ kernelChip }) => !kernelChip);
-    const { ofDriver, ofUsb } = await this.#byInterface(ofKernel);
-    const chips = await this.#addKernelChips(ofDriver);
+    const addition = await this.#chips.begin(
+      aggregators.filter(({ kernelChip }) => kernelChip),
+    );
+    let added: AggregatorDescription[] = [];
     try {
-      const prepared = await this.#prepareUsbChips(ofUsb);
-      const added = await this.#addToReactor(
-        [...ofReactor, ...prepared],
+      added = await this.#addToReactor(
+        [
+          ...aggregators.filter(({ kernelChip }) => !kernelChip),
+          ...addition.served,
+        ],
         options,
         fds,
       );
-      await this.#attachUsbChips(ofUsb);
+      await addition.attach();
       claimed.move();
-      return [...this.#withUsbChips(added), ...chips];
+      return [...this.#chips.describeServed(added), ...addition.made];
     } catch (error) {
-      for (const { name } of chips) await this.#kernelChips?.remove(name);
-      for (const { name } of ofUsb) await this.#usbChips?.remove(name);
+      await addition.undo();
+      for (const { name } of added) await this.#takeBack(name);
       throw error;
     }
   }
 
-  /** Parts kernel chips by the kernel's interface that they go by. */
-  async #byInterface(
-    aggregators: readonly AggregatorSpecification[],
-  ): Promise<
-    { ofDriver: AggregatorSpecification[]; ofUsb: AggregatorSpecification[] }
-  > {
-    if (aggregators.length === 0) return { ofDriver: [], ofUsb: [] };
-    const { goesByUsb } = await import("../../kernel_chip/choice.ts");
-    const { true: ofUsb = [], false: ofDriver = [] } = Object.groupBy(
-      aggregators,
-      (one) => goesByUsb(one) ? "true" : "false",
-    );
-    return { ofDriver, ofUsb };
-  }
-
-  async #prepareUsbChips(
-    aggregators: readonly AggregatorSpecification[],
-  ): Promise<AggregatorSpecification[]> {
-    if (aggregators.length === 0) return [];
-    // Loaded only when it is used.
-    const { UsbChips } = await import("./usb_chips.ts");
-    this.#usbChips ??= new UsbChips({
-      changed: (aggregator, detail) =>
-        this.#events.service({ aggregator, event: "unplugged", detail }),
-      gone: (aggregator, path) => {
-        const detail = `${path} was removed by another process`;
-        this.#events.service({ aggregator, event: "unplugged", detail });
-        this.#events.chipGone?.(aggregator);
-      },
-    });
-    const prepared: AggregatorSpecification[] = [];
-    for (const one of aggregators) {
-      prepared.push(await this.#usbChips.prepare(one));
-    }
-    return prepared;
-  }
-
-  /** Attaches chips whose lines the reactor serves; on failure none of them stays. */
-  async #attachUsbChips(
-    aggregators: readonly AggregatorSpecification[],
-  ): Promise<void> {
+  /** Removes what was added a moment ago, and was not reported yet. */
+  async #takeBack(name: string): Promise<void> {
     try {
-      for (const { name } of aggregators) await this.#usbChips!.attach(name);
-    } catch (error) {
-      for (const { name } of aggregators) {
-        await this.#usbChips!.remove(name);
-        await this.#letGo(name, false);
-      }
-      throw error;
+      await this.#untilSafe({ name });
+      await this.#letGo(name, false);
+    } catch {
+      // The reason for taking it back is what the caller is told.
     }
   }
 
@@ -268,27 +229,6 @@ export class ReactorClient implements Disposable {
       this.#lanes.abandon(laned.lanes, addition);
       throw error;
     }
-  }
-
-  async #addKernelChips(
-    aggregators: AggregatorSpecification[],
-  ): Promise<AggregatorDescription[]> {
-    if (aggregators.length === 0) return [];
-    // Loaded only when it is used.
-    const { KernelChips } = await import("./kernel_chips.ts");
-    const unplugged = (aggregator: string, detail: string) =>
-      this.#events.service({ aggregator, event: "unplugged", detail });
-    this.#kernelChips ??= new KernelChips({
-      gone: (name, path) => {
-        unplugged(name, `${path} was removed by another process`);
-        this.#events.chipGone?.(name);
-      },
-      lost: unplugged,
-    });
-    const added = await this.#kernelChips.add(aggregators);
-    const now = performance.now();
-    for (const { name } of added) this.#chipsSince.set(name, now);
-    return added;
   }
 
   /**
@@ -329,13 +269,11 @@ export class ReactorClient implements Disposable {
     isWhole: boolean,
     limitMs = SAFE_LIMIT_MS,
   ): Promise<AggregatorDescription[]> {
-    const chip = await this.#kernelChips?.remove(name);
+    const chip = await this.#chips.remove(name);
     if (chip !== undefined) {
       this.#endpoints.release(name);
-      this.#chipsSince.delete(name);
       return [chip];
     }
-    await this.#usbChips?.remove(name);
     const unsafe = await this.#untilSafe({ name, isWhole }, limitMs);
     if (unsafe.length > 0) {
       this.#finishLater(name, isWhole);
@@ -425,20 +363,14 @@ export class ReactorClient implements Disposable {
 
   /** Describes one aggregator, if it is served, or all. */
   async describe(name?: string): Promise<AggregatorDescription[]> {
-    const chips = this.#kernelChips?.describe(name) ?? [];
+    const chips = this.#chips.describe(name);
     if (name !== undefined && chips.length > 0) return chips;
     if (name === undefined) {
       const { aggregators } = await this.#ask({ kind: "describe" });
-      return [...this.#withUsbChips(aggregators), ...chips];
+      return [...this.#chips.describeServed(aggregators), ...chips];
     }
     const { aggregators } = await this.#ask({ kind: "describe", name });
-    return this.#withUsbChips(aggregators);
-  }
-
-  #withUsbChips(
-    aggregators: AggregatorDescription[],
-  ): AggregatorDescription[] {
-    return this.#usbChips?.describe(aggregators) ?? aggregators;
+    return this.#chips.describeServed(aggregators);
   }
 
   /**
@@ -462,14 +394,7 @@ export class ReactorClient implements Disposable {
   /** Returns the counters. */
   async count(): Promise<AggregatorCounts[]> {
     const { counts = [] } = await this.#ask({ kind: "count" });
-    const chips = this.#kernelChips?.count() ?? [];
-    return [
-      ...counts,
-      ...chips.map((chip) => ({
-        ...chip,
-        uptimeMs: performance.now() - this.#chipsSince.get(chip.name)!,
-      })),
-    ];
+    return this.#chips.count(counts);
   }
 
   /** Closes what an earlier process left and no line took over. */
@@ -483,8 +408,7 @@ export class ReactorClient implements Disposable {
    * is, by the kept fds.
    */
   async handOver(): Promise<void> {
-    await this.#usbChips?.[Symbol.asyncDispose]();
-    await this.#kernelChips?.[Symbol.asyncDispose]();
+    await this.#chips[Symbol.asyncDispose]();
   }
 
   /**
@@ -494,10 +418,7 @@ export class ReactorClient implements Disposable {
    * s; it is released as it is.
    */
   async shutdown(): Promise<void> {
-    const chips = Promise.all([
-      this.#usbChips?.[Symbol.asyncDispose](),
-      this.#kernelChips?.[Symbol.asyncDispose](),
-    ]).then(() => {});
+    const chips = this.#chips[Symbol.asyncDispose]();
     // The lines come first, whatever the outcome of the removals.
     chips.catch(() => {});
     const unsafe = await this.#untilSafe({});

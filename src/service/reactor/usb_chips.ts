@@ -12,7 +12,10 @@ import {
   UsbKernelChip,
   type UsbKernelChipOptions,
 } from "../../kernel_chip/usb_kernel_chip.ts";
-import type { AggregatorDescription } from "../messages/messages.ts";
+import type {
+  AggregatorCounts,
+  AggregatorDescription,
+} from "../messages/messages.ts";
 
 /** First and longest time before a lost chip is made again. **Units**: ms. */
 const FIRST_RETRY_MS = 1000;
@@ -99,11 +102,6 @@ export class UsbChips implements AsyncDisposable {
     served.retryMs = FIRST_RETRY_MS;
   }
 
-  /** Returns true if an aggregator is such a chip. */
-  has(name: string): boolean {
-    return this.#chips.has(name);
-  }
-
   /** Removes the chip of an aggregator; does nothing if it has none. */
   async remove(name: string): Promise<void> {
     const served = this.#chips.get(name);
@@ -129,6 +127,7 @@ export class UsbChips implements AsyncDisposable {
       return {
         ...rest,
         presentation: `as ${where}${present ? "" : ", which is gone"}`,
+        connected: present && chip.isUsed,
         kernelChip: {
           path: paths[0] ?? "",
           label: chip.label,
@@ -137,6 +136,14 @@ export class UsbChips implements AsyncDisposable {
         },
       };
     });
+  }
+
+  /** Adds to the counters of an aggregator that its chip is there, or is not. */
+  count(counts: AggregatorCounts): AggregatorCounts {
+    const served = this.#chips.get(counts.name);
+    return served === undefined
+      ? counts
+      : { ...counts, isChipPresent: served.chip.isPresent };
   }
 
   /** Removes all of them. */

@@ -71,6 +71,15 @@ Deno.test("the reactor serves adapters, and the chip is described by its node", 
       paths: ["/dev/gpiochip7", "/dev/gpiochip8"],
     });
     assertEquals(other, description("other"));
+    // The kernel's own driver is connected all the time.
+    assertEquals(mine!.connected, false);
+    kernel.used.add("/dev/gpiochip8");
+    assertEquals(chips.describe([description("plc0")])[0]!.connected, true);
+    assertEquals(
+      chips.count({ name: "plc0", connected: true, servedSince: 0 })
+        .isChipPresent,
+      true,
+    );
   }));
 
 Deno.test("a chip whose relay ends is made again", () =>
@@ -96,5 +105,8 @@ Deno.test("a chip that is removed is not made again", () =>
     await chips.remove("plc0");
     await chips.remove("plc0");
     assertEquals([kernel.relays[0]!.isDisposed, told], [true, []]);
-    assertEquals(chips.has("plc0"), false);
+    assertEquals(
+      chips.describe([description("plc0")])[0]!.kernelChip,
+      undefined,
+    );
   }));
