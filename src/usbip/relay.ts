@@ -77,6 +77,8 @@ export class Relay {
   readonly #fromService = new MessageReader();
   readonly #transfers = new TransfersUnderWay();
   readonly #dues = new Uint8Array(SLOTS);
+  /** Transfers whose due is not `Never`. */
+  #dueCount = 0;
   /** Time of the due. **Units**: monotonic ms. */
   readonly #times = new Float64Array(SLOTS);
   /** 1: an unlink, whose victim is `lengths`. */
@@ -102,7 +104,7 @@ export class Relay {
 
   /** True while an answer has a deadline. */
   get hasDeadline(): boolean {
-    return this.#dues.some((due) => due !== Due.Never);
+    return this.#dueCount > 0;
   }
 
   /** Room for what the kernel sends. */
@@ -143,7 +145,7 @@ export class Relay {
 
   #answerFor(slot: number): void {
     const seqnum = this.#transfers.seqnums[slot]!;
-    this.#dues[slot] = Due.Dropped;
+    this.#setDue(slot, Due.Dropped);
     if (this.#isUnlink[slot] === 0) {
       this.toKernel.answer(
         Message.SubmitDone,
@@ -160,7 +162,7 @@ export class Relay {
       if (this.#dues[victim] !== Due.Dropped) {
         this.#times[victim] = this.#times[slot]!;
       }
-      this.#dues[victim] = Due.Dropped;
+      this.#setDue(victim, Due.Dropped);
     }
     this.toKernel.answer(
       Message.UnlinkDone,
@@ -216,7 +218,7 @@ export class Relay {
       ? this.#transfers.take(seqnum, isIn, length)
       : NO_SLOT;
     if (slot === NO_SLOT) return this.#fail("too many transfers are under way");
-    this.#dues[slot] = due;
+    this.#setDue(slot, due);
     this.#times[slot] = this.#now();
     this.#isUnlink[slot] = isUnlink;
     return true;
@@ -251,7 +253,13 @@ export class Relay {
 
   #free(slot: number): void {
     if (slot === NO_SLOT) return;
-    this.#dues[slot] = Due.Never;
+    this.#setDue(slot, Due.Never);
     this.#transfers.free(slot);
+  }
+
+  #setDue(slot: number, due: number): void {
+    if (this.#dues[slot] !== Due.Never) this.#dueCount--;
+    if (due !== Due.Never) this.#dueCount++;
+    this.#dues[slot] = due;
   }
 }

@@ -105,19 +105,17 @@ class RunningRelay implements Disposable {
     if (this.#isOver) return;
     const relay = this.#relay;
     try {
-      this.#receive(
-        this.#service,
-        relay.serviceRoom,
-        "the service has closed the connection",
-        (count) => relay.serviceSent(count),
-      );
+      const fromService = receiveBytes(this.#service.fd, relay.serviceRoom);
+      if (fromService === 0) {
+        return this.#over("the service has closed the connection");
+      }
+      if (fromService > 0) relay.serviceSent(fromService);
       if (relay.toService.backlog < MAX_BACKLOG) {
-        this.#receive(
-          this.#kernel,
-          relay.kernelRoom,
-          "the kernel has detached the device",
-          (count) => relay.kernelSent(count),
-        );
+        const fromKernel = receiveBytes(this.#kernel.fd, relay.kernelRoom);
+        if (fromKernel === 0) {
+          return this.#over("the kernel has detached the device");
+        }
+        if (fromKernel > 0) relay.kernelSent(fromKernel);
       }
       this.#flush();
     } catch (error) {
@@ -136,20 +134,7 @@ class RunningRelay implements Disposable {
     });
   }
 
-  #receive(
-    from: OwnedFd,
-    room: Uint8Array,
-    end: string,
-    received: (count: number) => void,
-  ): void {
-    if (this.#isOver) return;
-    const count = receiveBytes(from.fd, room);
-    if (count > 0) received(count);
-    else if (count === 0) this.#over(end);
-  }
-
   #flush(): void {
-    if (this.#isOver) return;
     const { toKernel, toService } = this.#relay;
     sendAll(this.#kernel, toKernel);
     sendAll(this.#service, toService);
