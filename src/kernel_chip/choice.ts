@@ -13,8 +13,8 @@ import { hasHostController } from "../usbip/host_controller.ts";
 
 /**
  * Returns true if a chip goes by the kernel's USB drivers: if its user asks for
- * that, if its lines need more than the kernel's aggregator has, or if the
- * kernel has no aggregator but takes USB devices of programs.
+ * that; or if the kernel takes USB devices of programs, and has no aggregator, or
+ * one that does not have what the lines need.
  */
 export function goesByUsb(
   { kernelChip = {}, lines }: {
@@ -22,6 +22,9 @@ export function goesByUsb(
     readonly lines: readonly LineSpecification[];
   },
 ): boolean {
-  return needsUsb(kernelChip, lines) ||
-    kernelChip.interface === undefined && !hasDriver() && hasHostController();
+  const { interface: wanted, device } = kernelChip;
+  if (wanted !== undefined || device !== undefined) {
+    return needsUsb(kernelChip, lines);
+  }
+  return hasHostController() && (!hasDriver() || needsUsb(kernelChip, lines));
 }

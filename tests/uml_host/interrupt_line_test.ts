@@ -27,8 +27,9 @@ Deno.test("the tools say that a driver may have a line's interrupt", async () =>
     assertEquals(mon.code, 1);
     assertMatch(mon.stderr, /Device or resource busy, a driver may use/);
     const safe = await tool("safe", `${line},safe=0`, "--retry-for", "100ms");
-    // A line that is an input is not driven against its wire.
-    assertEquals(safe.code, 0, safe.stderr);
+    // A line that is an input is not driven against its wire, which is told.
+    assertEquals(safe.code, 1, safe.stderr);
+    assertMatch(safe.stderr, /it is an input, and is not driven/);
   }
   for (const command of ["get", "mon"]) {
     const { code, stderr } = await tool(command, "f");

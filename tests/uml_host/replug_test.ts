@@ -172,7 +172,7 @@ aggregators:
     await service.heard("disconnected");
     await chip.plug();
     await service.heard("plugged", 2);
-    assertEquals(await chip.level(0), 1);
+    await until("the safe state", async () => await chip.level(0) === 1);
     using guest = service.guest("a");
     assertEquals(guest.driver.getDirection(1), Direction.Input);
     await chip.pull(1, "up");
