@@ -364,6 +364,8 @@ Deno.test("a hundred guests, a third of them killed, leave no fd or mapping", as
     if (i % 3 === 0) frontend.disconnect();
     else frontend.stop();
   }
-  assertEquals(await settledFdCount(pid), before);
+  // The first guest's may have been counted before.
+  const after = await settledFdCount(pid);
+  assert(after <= before, `${after} fds, ${before} before`);
   assertEquals(mappings(), undefined, "guest memory that is still mapped");
 });
