@@ -44,7 +44,7 @@ function rig(count: number, kind: "output" | "input") {
     loop,
     log,
     lines,
-    /** What a device does whose guest is gone. */
+    /** Steps of a device whose guest is gone. */
     leave: () => {
       for (const { line } of lines) {
         line.submit(LineOperation.Deactivate, Departure.GuestGone);

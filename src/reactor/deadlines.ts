@@ -64,7 +64,7 @@ export class Deadlines {
 
   /**
    * Runs what is due, in parts if it is much: the rest is due at the next call.
-   * What a callback sets anew waits for the next call, too.
+   * Deadlines that a callback sets anew wait for the next call, too.
    *
    * Deadlines of all callers run in the order they fall due, so that what
    * makes a line safe waits only for those that were due before it. There are

@@ -1,10 +1,10 @@
 /**
- * The user of a directory in which somebody else makes a socket: swaps what
- * appears there for links to a file that is not his, as fast as he can.
+ * The user of a directory in which another user makes a socket: swaps what
+ * appears there for links to a file of another user, as fast as it can.
  *
  * Usage: socket_racer.js DIRECTORY SOCKET_NAME VICTIM MILLISECONDS
  *
- * Plain JavaScript, since it runs as a user who cannot see the checkout.
+ * Plain JavaScript, since it runs as a user that cannot see the checkout.
  */
 const [directory, name, victim, ms] = Deno.args;
 const { symbols: { rename, symlink, unlink } } = Deno.dlopen("libc.so.6", {

@@ -1,5 +1,5 @@
 /**
- * What hostile hosts of USB adapters have in common, whichever wire they use:
+ * Parts of hostile hosts of USB adapters that are the same on both wires:
  * the adapters' requests, disturbances of the lines, and the check that nothing
  * of a host stays.
  *

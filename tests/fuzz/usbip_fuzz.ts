@@ -80,7 +80,7 @@ export function runUsbipFuzz(
   return report;
 }
 
-/** What the kernel may still be told, by number. */
+/** Transfers that wait for their answer, by number. */
 class Ledger {
   readonly #open = new Map<number, "in" | "out" | "unlink">();
 

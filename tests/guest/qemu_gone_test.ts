@@ -110,7 +110,7 @@ const ENDS: Record<
     guest.run("echo virtio0 >/sys/bus/virtio/drivers/gpio_virtio/unbind"),
 };
 
-/** What a guest's command loop says first. */
+/** First words of a guest's command loop. */
 const READY = "\x1eready\x1e";
 
 /** Switches the lamp on by a command of the next kernel's session. */
