@@ -87,9 +87,7 @@ export class KernelChip implements AsyncDisposable {
     const problems = new Problems();
     checkKernelLines(options.lines, problems);
     checkKernelNames(options.lines, problems);
-    if (options.name !== undefined) {
-      readValue(CHIP_NAME, options.name, problems.at({ path: "--name" }));
-    }
+    if (options.name !== undefined) checkName(options.name, problems);
     problems.throwFirst();
     if (options.lines.length === 0) {
       throw new ConfigError("a chip must have at least one line", {
@@ -157,15 +155,23 @@ export class KernelChip implements AsyncDisposable {
   }
 }
 
+function checkName(name: string, problems: Problems): void {
+  readValue(CHIP_NAME, name, problems.at({ path: "--name" }));
+}
+
 /**
  * Returns the name of a new chip: the wanted one, or the first free one.
  *
- * @throws {ConfigError} If it is taken.
+ * @throws {ConfigError} If it is invalid or taken.
  */
 export async function freeName(
   records: Records,
   wanted: string | undefined,
 ): Promise<string> {
+  const problems = new Problems();
+  // It becomes a part of a path.
+  if (wanted !== undefined) checkName(wanted, problems);
+  problems.throwFirst();
   const taken = new Map(
     (await records.list()).map((record) => [record.name, record]),
   );

@@ -15,15 +15,15 @@ import { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
 import { listChipNodes } from "../gpio/chip_nodes.ts";
 import {
-  busIdOf,
+  busIdAt,
   chipOf,
   countHidraw,
   detach,
   hasHostController,
   MAX_HIDRAW,
+  readPorts,
   serialOf,
 } from "../usbip/host_controller.ts";
-
 import { type ChipRecord, usbSerials } from "./records.ts";
 import { UsbRelay } from "./usb_relay.ts";
 
@@ -40,14 +40,23 @@ export interface AdapterChip {
   readonly name: string;
 }
 
+/** An adapter at a port of the kernel's hubs. */
+export interface AttachedAdapter {
+  readonly port: number;
+  readonly serial: string;
+}
+
 /** The kernel as chips by USB see it. */
 export interface UsbKernel {
   /** See {@linkcode chooseModel}. */
   chooseModel(lineCount: number, wanted?: UsbModel): UsbModel;
   /** Starts the process that relays for these sockets. */
   startRelay(sockets: readonly string[]): Relay;
-  /** Returns the chip of an adapter, once there is one. */
-  chip(port: number, serial: string): AdapterChip | undefined;
+  /**
+   * Returns the chips of adapters, each by its port and serial number; fewer
+   * than that while there are not all.
+   */
+  chips(adapters: readonly AttachedAdapter[]): AdapterChip[];
   /** Returns the label of a chip. */
   labelOf(path: string): string;
   /** Returns true if a line of a chip is held. */
@@ -63,7 +72,7 @@ export type Relay =
 export const HOST_KERNEL: UsbKernel = {
   chooseModel,
   startRelay: (sockets) => UsbRelay.start(sockets),
-  chip: adapterChip,
+  chips: hostChips,
   labelOf: (path) => {
     // The kernel answers this without asking the adapter.
     using chip = Chip.open(path);
@@ -160,22 +169,21 @@ function listNames(directory: string): string[] {
   }
 }
 
-/**
- * Returns the chip of an adapter; undefined while there is none, and if the
- * device of the port is another one.
- *
- * @param serial The adapter's serial number.
- */
-function adapterChip(
-  port: number,
-  serial: string,
-): AdapterChip | undefined {
-  const busId = busIdOf(port);
-  if (busId === undefined || serialOf(busId) !== serial) return undefined;
-  const chip = chipOf(busId);
-  if (chip === undefined) return undefined;
-  const node = listChipNodes().find(({ device }) => device === chip.device);
-  return node && { path: node.path, name: chip.name };
+/** Returns the chips of adapters. Another device at a port has none. */
+function hostChips(adapters: readonly AttachedAdapter[]): AdapterChip[] {
+  const ports = readPorts();
+  const found = adapters.flatMap(({ port, serial }) => {
+    const busId = busIdAt(ports, port);
+    const isOwn = busId !== undefined && serialOf(busId) === serial;
+    return isOwn ? chipOf(busId) ?? [] : [];
+  });
+  // All device nodes are looked at only once there are chips.
+  if (found.length < adapters.length) return [];
+  const nodes = listChipNodes();
+  return found.flatMap(({ name, device }) => {
+    const node = nodes.find((one) => one.device === device);
+    return node === undefined ? [] : { path: node.path, name };
+  });
 }
 
 /**
@@ -184,16 +192,23 @@ function adapterChip(
  */
 export function adapterChips(
   record: Pick<ChipRecord, "id" | "adapters" | "ports">,
-  kernel: Pick<UsbKernel, "chip"> = HOST_KERNEL,
+  kernel: Pick<UsbKernel, "chips"> = HOST_KERNEL,
 ): AdapterChip[] | undefined {
+  const adapters = attachedAdapters(record);
+  if (adapters.length === 0) return undefined;
+  const chips = kernel.chips(adapters);
+  return chips.length === adapters.length ? chips : undefined;
+}
+
+/** Returns the adapters of a record; none before all of them have a port. */
+function attachedAdapters(
+  record: Pick<ChipRecord, "id" | "adapters" | "ports">,
+): AttachedAdapter[] {
   const { ports = [] } = record;
   const serials = usbSerials(record);
-  const chips = ports.flatMap((port, i) =>
-    kernel.chip(port, serials[i] ?? "") ?? []
-  );
-  return chips.length > 0 && chips.length === serials.length
-    ? chips
-    : undefined;
+  return ports.length === serials.length
+    ? serials.map((serial, i) => ({ port: ports[i]!, serial }))
+    : [];
 }
 
 /**
@@ -209,12 +224,11 @@ export function detachAdapters(
   controller?: string,
   devices?: string,
 ): void {
-  const { ports = [] } = record;
-  for (const [i, serial] of usbSerials(record).entries()) {
-    const port = ports[i];
-    const busId = port === undefined ? undefined : busIdOf(port, controller);
+  const ports = readPorts(controller);
+  for (const { port, serial } of attachedAdapters(record)) {
+    const busId = busIdAt(ports, port);
     if (busId !== undefined && serialOf(busId, devices) === serial) {
-      detach(port!, controller);
+      detach(port, controller);
     }
   }
 }

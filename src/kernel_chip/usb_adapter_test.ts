@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { adapterChips, detachAdapters } from "./usb_adapter.ts";
+import {
+  adapterChips,
+  type AttachedAdapter,
+  detachAdapters,
+} from "./usb_adapter.ts";
 
 const RECORD = { id: "plc0.0123456789abcdef", adapters: 2, ports: [0, 30] };
 
@@ -33,10 +37,11 @@ Deno.test("only the adapters of a record are detached, whatever the record says"
 Deno.test("a chip is there once all its adapters are chips", () => {
   const chips = new Map([[0, "gpiochip1"]]);
   const kernel = {
-    chip: (port: number) => {
-      const name = chips.get(port);
-      return name === undefined ? undefined : { name, path: `/dev/${name}` };
-    },
+    chips: (adapters: readonly AttachedAdapter[]) =>
+      adapters.flatMap(({ port }) => {
+        const name = chips.get(port);
+        return name === undefined ? [] : { name, path: `/dev/${name}` };
+      }),
   };
   assertEquals(adapterChips(RECORD, kernel), undefined);
   chips.set(30, "gpiochip2");

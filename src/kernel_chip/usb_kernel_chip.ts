@@ -164,7 +164,8 @@ export class UsbKernelChip implements AsyncDisposable {
    * @param sockets Sockets of the adapters, in order.
    * @param onLost Called once if the adapters are gone before they are disposed
    * of.
-   * @throws {Error} If the kernel does not take them, or has no driver.
+   * @throws {Error} If the kernel does not take them, or has no driver. Then
+   * they are detached again.
    */
   async attach(
     sockets: readonly string[],
@@ -172,6 +173,19 @@ export class UsbKernelChip implements AsyncDisposable {
   ): Promise<void> {
     const relay = this.#kernel.startRelay(sockets);
     this.#relay = relay;
+    try {
+      await this.#becomeChips(relay);
+    } catch (error) {
+      await relay[Symbol.asyncDispose]();
+      throw error;
+    }
+    void relay.ended.then((reason) => {
+      if (this.#relay === relay) onLost(reason);
+    });
+  }
+
+  /** Waits for the chips of attached adapters, and notes them. */
+  async #becomeChips(relay: Relay): Promise<void> {
     const ports = await relay.attached();
     await this.#note({ ports });
     const limitMs = APPEARANCE_LIMIT_MS + MORE_MS * ports.length;
@@ -198,9 +212,6 @@ export class UsbKernelChip implements AsyncDisposable {
     this.#chips = chips;
     this.#label = this.#kernel.labelOf(chips[0]!.path);
     await this.#note({ path: chips[0]!.path });
-    void relay.ended.then((reason) => {
-      if (this.#relay === relay) onLost(reason);
-    });
   }
 
   /** Resolves with true if another process has removed the chip's record. */

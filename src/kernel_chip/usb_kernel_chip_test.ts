@@ -74,10 +74,38 @@ Deno.test("what keeps the kernel from having the chip is told", () =>
   withChip(async ({ chip, kernel }) => {
     kernel.refusal = new Error("attach: EACCES");
     await assertRejects(() => chip.attach(["a"], () => {}), Error, "EACCES");
+    assertEquals(kernel.relays.at(-1)!.isDisposed, true);
     kernel.refusal = undefined;
     kernel.hasDriver = false;
     const attached = chip.attach(["a"], () => {});
     await Promise.resolve();
     kernel.relays.at(-1)!.end("the kernel has detached the device");
     await assertRejects(() => attached, Error, "has detached");
+    // Nothing of it is in the way of the next attempt.
+    assertEquals(kernel.relays.at(-1)!.isDisposed, true);
   }));
+
+Deno.test("a name that is a path is refused, and makes nothing", async () => {
+  const runtimeDirectory = await Deno.makeTempDir();
+  try {
+    await assertRejects(
+      () =>
+        UsbKernelChip.prepare({
+          name: "../plc0",
+          lines: LINES,
+          runtimeDirectory: `${runtimeDirectory}/records`,
+          kernel: new UsbKernelDouble(),
+        }),
+      Error,
+      "is not a valid name for a chip",
+    );
+    const records = new Records(`${runtimeDirectory}/records`);
+    assertEquals(await records.list(), []);
+    const names = [...Deno.readDirSync(runtimeDirectory)].map((one) =>
+      one.name
+    );
+    assertEquals(names, ["records"]);
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+});

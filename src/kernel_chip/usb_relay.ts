@@ -33,6 +33,8 @@ export class UsbRelay implements AsyncDisposable {
     sockets: readonly string[],
     command: OwnCommand & Disposable = startableCommand(Deno.args.length),
   ): UsbRelay {
+    using stack = new DisposableStack();
+    stack.use(command);
     const [, ...words] = command.argv;
     const child = new Deno.Command(command.path, {
       args: [...words, RELAY_COMMAND, ...sockets],
@@ -44,7 +46,9 @@ export class UsbRelay implements AsyncDisposable {
       detached: true,
     }).spawn();
     const relay = new UsbRelay(child);
-    const free = () => command[Symbol.dispose]();
+    // A compiled executable reads its own file only after it was started.
+    const file = stack.move();
+    const free = () => file.dispose();
     relay.#attached.promise.then(free, free);
     return relay;
   }
@@ -65,27 +69,37 @@ export class UsbRelay implements AsyncDisposable {
 
   /** Ends the process. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#kill();
+    await this.#ended.promise;
+  }
+
+  #kill(): void {
     try {
       this.#child.kill("SIGKILL");
     } catch {
       // It has ended.
     }
-    await this.#ended.promise;
   }
 
   async #read(): Promise<void> {
     let reason = "the process between the kernel and gpioagg has ended";
     let text = "";
     const decoder = new TextDecoder();
-    for await (const bytes of this.#child.stdout) {
-      text += decoder.decode(bytes, { stream: true });
-      const lines = text.split("\n");
-      text = lines.pop()!;
-      for (const line of lines) {
-        const report = JSON.parse(line) as RelayReport;
-        if (report.kind === "attached") this.#attached.resolve(report.ports);
-        else reason = report.reason;
+    try {
+      for await (const bytes of this.#child.stdout) {
+        text += decoder.decode(bytes, { stream: true });
+        const lines = text.split("\n");
+        text = lines.pop()!;
+        for (const line of lines) {
+          const report = JSON.parse(line) as RelayReport;
+          if (report.kind === "attached") this.#attached.resolve(report.ports);
+          else reason = report.reason;
+        }
       }
+    } catch (error) {
+      // It is not the process that it should be.
+      reason = (error as Error).message;
+      this.#kill();
     }
     await this.#child.status;
     this.#attached.reject(new Error(reason));

@@ -44,3 +44,9 @@ Deno.test("disposing ends the process", async () => {
   await relay[Symbol.asyncDispose]();
   await assertRejects(() => relay.attached());
 });
+
+Deno.test("a relay that says something else is ended", async () => {
+  await using relay = start("echo nonsense; exec sleep 1000");
+  await assertRejects(() => relay.attached(), Error);
+  assertEquals(typeof await relay.ended, "string");
+});

@@ -129,11 +129,11 @@ export function detach(port: number, directory = HOST_CONTROLLER): void {
 }
 
 /** Returns the device of a port, once the kernel has given it an address. */
-export function busIdOf(
+export function busIdAt(
+  ports: readonly Port[],
   port: number,
-  directory = HOST_CONTROLLER,
 ): string | undefined {
-  const found = readPorts(directory).find((one) => one.port === port);
+  const found = ports.find((one) => one.port === port);
   return found === undefined || found.state === PORT_FREE ||
       found.busId === "0-0"
     ? undefined

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   attach,
-  busIdOf,
+  busIdAt,
   chipOf,
   freePorts,
   readPorts,
@@ -39,8 +39,8 @@ Deno.test("free ports come from the least used controllers first", async () => {
   const ports = readPorts(directory.path);
   assertEquals(ports.map(({ port }) => port), [0, 1, 30, 31]);
   assertEquals(freePorts(ports).map(({ port }) => port), [30, 31, 1]);
-  assertEquals(busIdOf(0, directory.path), "1-1");
-  assertEquals(busIdOf(1, directory.path), undefined);
+  assertEquals(busIdAt(ports, 0), "1-1");
+  assertEquals(busIdAt(ports, 1), undefined);
 });
 
 Deno.test("without a free port nothing is attached", async () => {

@@ -5,6 +5,7 @@
  */
 import type {
   AdapterChip,
+  AttachedAdapter,
   Relay,
   UsbKernel,
 } from "../../src/kernel_chip/usb_adapter.ts";
@@ -73,10 +74,11 @@ export class UsbKernelDouble implements UsbKernel {
     return this.used.has(path);
   }
 
-  chip(port: number, _serial: string): AdapterChip | undefined {
-    const name = `gpiochip${7 + port / 30}`;
-    return this.hasDriver && this.relays.at(-1)?.isDisposed === false
-      ? { path: `/dev/${name}`, name }
-      : undefined;
+  chips(adapters: readonly AttachedAdapter[]): AdapterChip[] {
+    if (!this.hasDriver || this.relays.at(-1)?.isDisposed !== false) return [];
+    return adapters.map(({ port }) => {
+      const name = `gpiochip${7 + port / 30}`;
+      return { path: `/dev/${name}`, name };
+    });
   }
 }

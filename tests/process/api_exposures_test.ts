@@ -163,6 +163,10 @@ Deno.test("what an exposure cannot have is refused, and leaves nothing", async (
       { ...chip, kernelChip: { interface: "usb", device: "ft232h" } },
       "kernelChip.device",
     ],
+    [
+      { ...chip, kernelChip: { interface: "sysfs", device: "ljca" } },
+      "kernelChip.device: makes no sense with interface sysfs",
+    ],
     [{ ...chip, qemuPins: pins.qemuPins }, "is presented by kernelChip"],
     [{ ...chip, kernelChip: { mode: 660 } }, "kernelChip.mode"],
     [

@@ -9,6 +9,7 @@ import {
   ConfigError,
   type ConfigPlace,
 } from "../../config/document/config_error.ts";
+import { needsUsb } from "../../config/checks/kernel_lines.ts";
 import { sharingConflict } from "../../config/checks/host_lines.ts";
 import {
   type AggregatorSpecification,
@@ -94,9 +95,10 @@ function kernelProblem(
 ): FileFinding[] {
   try {
     const { interface: wanted, device } = kernelChip;
-    if (wanted === "usb" || goesByUsb({ kernelChip, lines })) {
+    // A rule needs USB, also where the kernel does not have it.
+    if (needsUsb(kernelChip, lines) || goesByUsb({ kernelChip, lines })) {
       chooseModel(lines.length, device);
-    } else chooseInterface(wanted);
+    } else if (wanted !== "usb") chooseInterface(wanted);
     return [];
   } catch (error) {
     return [{ problem: (error as Error).message }];

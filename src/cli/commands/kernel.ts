@@ -5,6 +5,7 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
+import { checkKernelDevice } from "../../config/checks/kernel_lines.ts";
 import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { nearest } from "../../text/nearest.ts";
@@ -208,6 +209,9 @@ async function create(args: readonly string[]): Promise<number> {
     ...(through === undefined ? {} : { interface: through }),
     ...(device === undefined ? {} : { device }),
   };
+  const problems = new Problems();
+  checkKernelDevice(kernelChip, problems, { path: "--device" });
+  problems.throwFirst();
   if (goesByUsb({ kernelChip, lines })) {
     if (given.detach) {
       throw new ConfigError("is not possible with interface usb", {
@@ -227,7 +231,6 @@ async function create(args: readonly string[]): Promise<number> {
       },
     });
   }
-  const problems = new Problems();
   checkKernelSpecs(given.line, problems);
   problems.throwFirst();
   await using chip = await KernelChip.create({

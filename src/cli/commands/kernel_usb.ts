@@ -10,6 +10,7 @@ import type {
 } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { describeRecord } from "../../kernel_chip/inventory.ts";
+import { collectGarbage } from "../../kernel_chip/janitor.ts";
 import { freeName } from "../../kernel_chip/kernel_chip.ts";
 import { Records } from "../../kernel_chip/records.ts";
 import { serve } from "../../service/service.ts";
@@ -36,21 +37,21 @@ export async function createUsbChip(
     });
   }
   const records = new Records();
-  const name = await freeName(records, wanted);
+  const name = await nameOf(records, wanted);
   const removed = Promise.withResolvers<void>();
   let status = 0;
   await serve(
     [{ name, lines, kernelChip: { ...kernelChip, interface: "usb" } }],
     {
       ready: () => {
-        void records.list().then((all) => {
+        records.list().then((all) => {
           const record = all.find((one) => one.name === name);
           if (record === undefined) return;
           const described = describeRecord(record, "held");
           writeOutput(
             json ? printableJson(described) : chipTable([described], true),
           );
-        });
+        }).catch((error) => writeError((error as Error).message));
       },
       event: ({ event, detail }) => {
         if (!REPORTED.has(event)) return;
@@ -66,6 +67,16 @@ export async function createUsbChip(
     { end: removed.promise },
   );
   return status;
+}
+
+/** Returns the chip's name, which a dead maker's chip does not keep. */
+async function nameOf(
+  records: Records,
+  wanted: string | undefined,
+): Promise<string> {
+  using _lock = await records.lock();
+  await collectGarbage(records);
+  return await freeName(records, wanted);
 }
 
 /** Events that concern the chip, not its users. */

@@ -5,7 +5,12 @@
  */
 import type { ConfigPlace } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
-import { checkKernelKeys, checkKernelLines, needsUsb } from "./kernel_lines.ts";
+import {
+  checkKernelDevice,
+  checkKernelKeys,
+  checkKernelLines,
+  needsUsb,
+} from "./kernel_lines.ts";
 import { presentExposures } from "./exposures.ts";
 import { checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
@@ -144,6 +149,11 @@ function checkKernelChip(
   if ("value" in AGGREGATOR_NAME.read(name)) {
     readValue(CHIP_NAME, name, problems.at(place));
   }
+  checkKernelDevice(
+    exposure.kernelChip!,
+    problems,
+    placeIn(aggregator, "kernel-chip"),
+  );
   if (needsUsb(exposure.kernelChip!, lines.map(({ line }) => line))) {
     return checkUsb(
       lines.length,

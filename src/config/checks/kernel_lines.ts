@@ -131,8 +131,8 @@ const WITHOUT_EFFECT: Readonly<
 };
 
 /**
- * Returns true if a kernel chip goes by the kernel's USB drivers on every host:
- * if that is asked for, or the kernel's aggregator does not have what its lines
+ * Returns true if a kernel chip cannot do without the kernel's USB drivers: if
+ * they are asked for, or the kernel's aggregator does not have what its lines
  * need.
  */
 export function needsUsb(
@@ -142,6 +142,20 @@ export function needsUsb(
   if (wanted !== undefined) return wanted === "usb";
   return device !== undefined ||
     lines.some((line) => !isOfChip(line) || refusalsOf(line).length > 0);
+}
+
+/** Reports a model of USB adapters for an interface without any. */
+export function checkKernelDevice(
+  { interface: wanted, device }: KernelChipSpecification,
+  problems: Problems,
+  place: Partial<ConfigPlace> & { path: string },
+): void {
+  if (device === undefined || wanted === undefined || wanted === "usb") return;
+  problems.add(
+    place,
+    `makes no sense with interface ${wanted}`,
+    "It is a model of USB adapters: leave it out, or use interface usb",
+  );
 }
 
 function isOfChip({ source: { kind } }: LineSpecification): boolean {

@@ -372,6 +372,10 @@ const OTHERS: readonly Malformed[] = [
     "aggregators.a.kernel-chip: has 65 lines",
   ],
   [
+    "»kernel-chip: { interface: sysfs, device: ljca }\nlines: [chip0/1]",
+    "aggregators.a.kernel-chip: makes no sense with interface sysfs",
+  ],
+  [
     "kernel-chip: { interface: usb, device: »ft232h }\nlines: [chip0/1]",
     `aggregators.a.kernel-chip.device: "ft232h" is not known`,
   ],

@@ -12,6 +12,7 @@ import {
   checkUsb,
 } from "../../config/checks/pin_numbers.ts";
 import {
+  checkKernelDevice,
   checkKernelLines,
   checkKernelNames,
   needsUsb,
@@ -63,6 +64,7 @@ export function exposureOf(
   if (kernelChip !== undefined) {
     readValue(CHIP_NAME, name, problems.at({ path: "name" }));
     const { interface: kind, device, ...access } = kernelChip;
+    checkKernelDevice(kernelChip, problems, { path: "kernelChip.device" });
     if (needsUsb(kernelChip, lines)) {
       checkUsb(lines.length, problems.at({ path: "kernelChip" }));
     } else {

@@ -15,8 +15,10 @@ import type { UsbChips } from "./usb_chips.ts";
 
 /** Receiver of what happens to the chips. */
 export interface HostChipListener {
-  /** A chip, or one behind it, has gone or come. */
+  /** A chip, or one behind it, has gone. */
   unplugged(name: string, detail: string): void;
+  /** It is there again. */
+  plugged(name: string, detail: string): void;
   /** Another process removed it. */
   removed(name: string): void;
 }
@@ -66,8 +68,8 @@ export class HostChips implements AsyncDisposable {
     const made = await this.#make(
       aggregators.filter((one) => !ofUsb.includes(one)),
     );
-    const undo = async () => {
-      for (const { name } of [...made, ...ofUsb]) await this.remove(name);
+    const undo = async (others: readonly AggregatorSpecification[]) => {
+      for (const { name } of [...made, ...others]) await this.remove(name);
     };
     try {
       return {
@@ -76,10 +78,10 @@ export class HostChips implements AsyncDisposable {
         attach: async () => {
           for (const { name } of ofUsb) await this.#usb!.attach(name);
         },
-        undo,
+        undo: () => undo(ofUsb),
       };
     } catch (error) {
-      await undo();
+      await undo([]);
       throw error;
     }
   }
@@ -105,13 +107,20 @@ export class HostChips implements AsyncDisposable {
   ): Promise<AggregatorSpecification[]> {
     if (aggregators.length === 0) return [];
     const { UsbChips } = await import("./usb_chips.ts");
-    const { unplugged } = this.#listener;
+    const { unplugged, plugged } = this.#listener;
     this.#usb ??= new UsbChips({
-      changed: unplugged,
+      unplugged,
+      plugged,
       gone: (name, path) => this.#removed(name, path),
     });
     const served: AggregatorSpecification[] = [];
-    for (const one of aggregators) served.push(await this.#usb.prepare(one));
+    try {
+      for (const one of aggregators) served.push(await this.#usb.prepare(one));
+    } catch (error) {
+      // Not one of that name which was there before.
+      for (const { name } of served) await this.remove(name);
+      throw error;
+    }
     return served;
   }
 

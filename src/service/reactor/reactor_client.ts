@@ -108,6 +108,8 @@ export class ReactorClient implements Disposable {
     this.#chips = new HostChips({
       unplugged: (aggregator, detail) =>
         events.service({ aggregator, event: "unplugged", detail }),
+      plugged: (aggregator, detail) =>
+        events.service({ aggregator, event: "plugged", detail }),
       removed: (name) => events.chipGone?.(name),
     });
     this.#lanes = new Lanes(store, {

@@ -32,8 +32,10 @@ interface ServedChip {
 
 /** Receiver of what happens to the chips. */
 export interface UsbChipListener {
-  /** Its adapters are gone, or it is there again, or cannot be made. */
-  changed(name: string, detail: string): void;
+  /** Its adapters are gone, or it cannot be made again; that is retried. */
+  unplugged(name: string, detail: string): void;
+  /** It is there again. */
+  plugged(name: string, detail: string): void;
   /** Another process removed it. */
   gone(name: string, path: string): void;
 }
@@ -156,15 +158,21 @@ export class UsbChips implements AsyncDisposable {
     served: ServedChip,
     reason: string,
   ): Promise<void> {
-    if (served.isRemoved) return;
-    const { chip } = served;
-    const path = chip.chips.map(({ path }) => path).join(" and ");
-    if (await chip.isForgotten()) {
-      this.#listener.gone(name, path);
-      return;
-    }
-    this.#listener.changed(name, `${path} is gone: ${reason}`);
+    if (served.isRemoved || await this.#isOver(name, served)) return;
+    this.#listener.unplugged(name, `${pathsOf(served)} is gone: ${reason}`);
     this.#makeLater(name, served);
+  }
+
+  /** Reports a chip that another process has removed, for good. */
+  async #isOver(name: string, served: ServedChip): Promise<boolean> {
+    try {
+      if (!await served.chip.isForgotten()) return false;
+    } catch {
+      // Records that cannot be read now tell nothing.
+      return false;
+    }
+    if (!served.isRemoved) this.#listener.gone(name, pathsOf(served));
+    return true;
   }
 
   #makeLater(name: string, served: ServedChip): void {
@@ -178,17 +186,22 @@ export class UsbChips implements AsyncDisposable {
 
   async #again(name: string, served: ServedChip): Promise<void> {
     if (served.isRemoved) return;
+    // A process that removes it detaches it first.
+    if (await this.#isOver(name, served) || served.isRemoved) return;
     try {
       await this.attach(name);
-      const path = served.chip.chips.map(({ path }) => path).join(" and ");
-      this.#listener.changed(name, `${path} is there again`);
+      this.#listener.plugged(name, `${pathsOf(served)} is there again`);
     } catch (error) {
       if (served.isRemoved) return;
-      this.#listener.changed(
+      this.#listener.unplugged(
         name,
         `the chip cannot be made again: ${(error as Error).message}`,
       );
       this.#makeLater(name, served);
     }
   }
+}
+
+function pathsOf({ chip }: ServedChip): string {
+  return chip.chips.map(({ path }) => path).join(" and ");
 }

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { UsbKernelDouble } from "../../../tests/doubles/usb_kernel.ts";
+import { Records } from "../../kernel_chip/records.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import { UsbChips } from "./usb_chips.ts";
@@ -17,7 +18,12 @@ function description(name: string): AggregatorDescription {
 
 async function withChips(
   use: (
-    it: { chips: UsbChips; kernel: UsbKernelDouble; told: string[] },
+    it: {
+      chips: UsbChips;
+      kernel: UsbKernelDouble;
+      told: string[];
+      records: Records;
+    },
   ) => Promise<void>,
 ): Promise<void> {
   const runtimeDirectory = await Deno.makeTempDir();
@@ -25,10 +31,16 @@ async function withChips(
   const kernel = new UsbKernelDouble();
   try {
     await using chips = new UsbChips({
-      changed: (name, detail) => told.push(`${name}: ${detail}`),
+      unplugged: (name, detail) => told.push(`${name}: ${detail}`),
+      plugged: (name, detail) => told.push(`${name} plugged: ${detail}`),
       gone: (name, path) => told.push(`${name} gone: ${path}`),
     }, { runtimeDirectory, kernel });
-    await use({ chips, kernel, told });
+    await use({
+      chips,
+      kernel,
+      told,
+      records: new Records(runtimeDirectory),
+    });
   } finally {
     await Deno.remove(runtimeDirectory, { recursive: true });
   }
@@ -94,7 +106,7 @@ Deno.test("a chip whose relay ends is made again", () =>
     assertEquals(told, [
       "plc0: /dev/gpiochip7 and /dev/gpiochip8 is gone: killed",
       "plc0: the chip cannot be made again: no port is free",
-      "plc0: /dev/gpiochip7 and /dev/gpiochip8 is there again",
+      "plc0 plugged: /dev/gpiochip7 and /dev/gpiochip8 is there again",
     ]);
   }));
 
@@ -108,5 +120,33 @@ Deno.test("a chip that is removed is not made again", () =>
     assertEquals(
       chips.describe([description("plc0")])[0]!.kernelChip,
       undefined,
+    );
+  }));
+
+Deno.test("a chip whose record is removed a moment after its end is not made again", () =>
+  withChips(async ({ chips, kernel, told, records }) => {
+    await chips.prepare(AGGREGATOR);
+    await chips.attach("plc0");
+    kernel.relays[0]!.end("the kernel has detached the device");
+    await until(() => told.length === 1);
+    const [record] = await records.list();
+    await records.remove(record!);
+    await until(() => told.length === 2);
+    assertEquals(
+      told[1],
+      "plc0 gone: /dev/gpiochip7 and /dev/gpiochip8",
+    );
+    assertEquals(kernel.relays.length, 1);
+  }));
+
+Deno.test("an aggregator of a name that is taken leaves the chip of that name", () =>
+  withChips(async ({ chips, kernel }) => {
+    await chips.prepare(AGGREGATOR);
+    await chips.attach("plc0");
+    await assertRejects(() => chips.prepare(AGGREGATOR), Error, "is taken");
+    assertEquals(kernel.relays[0]!.isDisposed, false);
+    assertEquals(
+      chips.describe([description("plc0")])[0]!.kernelChip?.present,
+      true,
     );
   }));
