@@ -10,6 +10,7 @@
  * @module
  */
 import { NO_DATA } from "../usb/core/transfers.ts";
+import { InputBuffer } from "../usb_host/input_buffer.ts";
 import { AnswerBuffer } from "./answer_buffer.ts";
 import { Field, HEADER, MAX_TRANSFER, Message, UrbStatus } from "./protocol.ts";
 import { NO_SLOT, SLOTS, TransfersUnderWay } from "./transfers_under_way.ts";
@@ -34,47 +35,23 @@ const Due = {
   Dropped: 2,
 } as const;
 
-/** A buffer that whole messages are taken from. */
-class MessageReader {
-  readonly bytes = new Uint8Array(HEADER + MAX_TRANSFER);
-  readonly view = new DataView(this.bytes.buffer);
-  start = 0;
-  #end = 0;
+/** Returns a field of the next message. */
+function fieldOf(from: InputBuffer, offset: number): number {
+  return from.view.getUint32(from.start + offset);
+}
 
-  get available(): number {
-    return this.#end - this.start;
-  }
-
-  get room(): Uint8Array {
-    if (this.start > 0) {
-      this.bytes.copyWithin(0, this.start, this.#end);
-      this.#end -= this.start;
-      this.start = 0;
-    }
-    return this.bytes.subarray(this.#end);
-  }
-
-  received(count: number): void {
-    this.#end += count;
-  }
-
-  field(offset: number): number {
-    return this.view.getUint32(this.start + offset);
-  }
-
-  /** Takes a message of `length` bytes, lent until the next call. */
-  take(length: number): Uint8Array {
-    const message = this.bytes.subarray(this.start, this.start + length);
-    this.start += length;
-    return message;
-  }
+/** Takes the next message and writes it to the other side, or drops it. */
+function pass(from: InputBuffer, length: number, to?: AnswerBuffer): void {
+  const { start } = from;
+  to?.bytes(from.bytes.subarray(start, start + length));
+  from.take(length);
 }
 
 /** One device's connections. */
 export class Relay {
   readonly #now: () => number;
-  readonly #fromKernel = new MessageReader();
-  readonly #fromService = new MessageReader();
+  readonly #fromKernel = new InputBuffer(HEADER + MAX_TRANSFER);
+  readonly #fromService = new InputBuffer(HEADER + MAX_TRANSFER);
   readonly #transfers = new TransfersUnderWay();
   readonly #dues = new Uint8Array(SLOTS);
   /** Transfers whose due is not `Never`. */
@@ -181,29 +158,29 @@ export class Relay {
   #passToService(): boolean {
     const from = this.#fromKernel;
     if (from.available < HEADER) return false;
-    const message = from.field(Field.Message);
-    const seqnum = from.field(Field.Seqnum);
+    const message = fieldOf(from, Field.Message);
+    const seqnum = fieldOf(from, Field.Seqnum);
     if (message === Message.Unlink) {
-      const victim = from.field(Field.Victim);
+      const victim = fieldOf(from, Field.Victim);
       if (!this.#take(seqnum, false, victim, Due.Service, 1)) return false;
-      this.toService.bytes(from.take(HEADER));
+      pass(from, HEADER, this.toService);
       return true;
     }
     if (message !== Message.Submit) {
       return this.#fail(`the kernel sent a message of type ${message}`);
     }
-    const isIn = from.field(Field.Direction) !== 0;
-    const length = from.field(Field.Length);
+    const isIn = fieldOf(from, Field.Direction) !== 0;
+    const length = fieldOf(from, Field.Length);
     if (length > MAX_TRANSFER) {
       return this.#fail(`the kernel sent a transfer of ${length} bytes`);
     }
     const size = HEADER + (isIn ? 0 : length);
     if (from.available < size) return false;
-    const due = isIn && from.field(Field.Endpoint) !== 0
+    const due = isIn && fieldOf(from, Field.Endpoint) !== 0
       ? Due.Never
       : Due.Service;
     if (!this.#take(seqnum, isIn, length, due, 0)) return false;
-    this.toService.bytes(from.take(size));
+    pass(from, size, this.toService);
     return true;
   }
 
@@ -227,27 +204,26 @@ export class Relay {
   #passToKernel(): boolean {
     const from = this.#fromService;
     if (from.available < HEADER) return false;
-    const message = from.field(Field.Message);
-    const slot = this.#transfers.find(from.field(Field.Seqnum));
+    const message = fieldOf(from, Field.Message);
+    const slot = this.#transfers.find(fieldOf(from, Field.Seqnum));
     const isUnlink = message === Message.UnlinkDone;
     if (
       slot === NO_SLOT || !isUnlink && message !== Message.SubmitDone ||
       this.#isUnlink[slot] !== (isUnlink ? 1 : 0)
     ) return this.#fail("the service sent an answer to nothing");
-    const length = from.field(Field.Length);
+    const length = fieldOf(from, Field.Length);
     if (!isUnlink && length > this.#transfers.lengths[slot]!) {
       return this.#fail(`the service sent ${length} bytes`);
     }
     const size = HEADER + (this.#transfers.isIn[slot] === 1 ? length : 0);
     if (from.available < size) return false;
     const isDropped = this.#dues[slot] === Due.Dropped;
-    if (isUnlink && from.field(Field.Status) !== UrbStatus.Ok) {
+    if (isUnlink && fieldOf(from, Field.Status) !== UrbStatus.Ok) {
       // Its victim has no answer of its own.
       this.#free(this.#transfers.find(this.#transfers.lengths[slot]!));
     }
     this.#free(slot);
-    const bytes = from.take(size);
-    if (!isDropped) this.toKernel.bytes(bytes);
+    pass(from, size, isDropped ? undefined : this.toKernel);
     return true;
   }
 

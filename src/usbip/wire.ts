@@ -13,6 +13,7 @@ import {
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
+import { InputBuffer } from "../usb_host/input_buffer.ts";
 import type { UsbProtocol } from "../usb_host/adapter_server.ts";
 import type { UsbWire } from "../usb_host/session.ts";
 import { AnswerBuffer } from "./answer_buffer.ts";
@@ -42,10 +43,9 @@ export class UsbipWire implements UsbHost, UsbWire {
   readonly #device: UsbDevice;
   readonly #onOutput: () => void;
   readonly #out = new AnswerBuffer();
-  readonly #bytes = new Uint8Array(IN_BYTES);
-  readonly #view = new DataView(this.#bytes.buffer);
-  #start = 0;
-  #end = 0;
+  readonly #in = new InputBuffer(IN_BYTES);
+  readonly #bytes = this.#in.bytes;
+  readonly #view = this.#in.view;
   #hasHello = false;
   #isClosed = false;
   #fault = "";
@@ -87,17 +87,12 @@ export class UsbipWire implements UsbHost, UsbWire {
 
   /** Room for what is received, lent until `received`. */
   get room(): Uint8Array {
-    if (this.#start > 0) {
-      this.#bytes.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    return this.#bytes.subarray(this.#end);
+    return this.#in.room;
   }
 
   /** That many bytes came into the room. */
   received(count: number): void {
-    this.#end += count;
+    this.#in.received(count);
   }
 
   /**
@@ -107,14 +102,13 @@ export class UsbipWire implements UsbHost, UsbWire {
    */
   next(): boolean {
     if (this.fault !== "" || this.#isClosed) return false;
-    const at = this.#start;
-    const available = this.#end - at;
+    const { start: at, available } = this.#in;
     if (available < HEADER) return false;
     const view = this.#view;
     const message = view.getUint32(at + Field.Message);
     const seqnum = view.getUint32(at + Field.Seqnum);
     if (message === Message.Unlink) {
-      this.#start += HEADER;
+      this.#in.take(HEADER);
       this.#hasHello = true;
       this.#unlink(seqnum, view.getUint32(at + Field.Victim));
       return this.fault === "";
@@ -132,7 +126,7 @@ export class UsbipWire implements UsbHost, UsbWire {
     }
     const dataLength = isIn ? 0 : length;
     if (available < HEADER + dataLength) return false;
-    this.#start += HEADER + dataLength;
+    this.#in.take(HEADER + dataLength);
     this.#hasHello = true;
     this.#submit(seqnum, endpoint, isIn, length, at);
     return this.fault === "";

@@ -19,6 +19,7 @@ import {
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
+import { InputBuffer } from "../usb_host/input_buffer.ts";
 import type { UsbWire } from "../usb_host/session.ts";
 import { PacketWriter } from "./packet_writer.ts";
 import {
@@ -55,10 +56,9 @@ export class UsbredirWire implements UsbHost, UsbWire {
   readonly #onOutput: () => void;
   readonly #out = new PacketWriter();
   readonly #table = new TransferTable();
-  readonly #bytes = new Uint8Array(IN_BYTES);
-  readonly #view = new DataView(this.#bytes.buffer);
-  #start = 0;
-  #end = 0;
+  readonly #in = new InputBuffer(IN_BYTES);
+  readonly #bytes = this.#in.bytes;
+  readonly #view = this.#in.view;
   #hasHello = false;
   #capabilities = 0;
   #fault = "";
@@ -109,17 +109,12 @@ export class UsbredirWire implements UsbHost, UsbWire {
 
   /** Room for what is received, lent until `received`. */
   get room(): Uint8Array {
-    if (this.#start > 0) {
-      this.#bytes.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    return this.#bytes.subarray(this.#end);
+    return this.#in.room;
   }
 
   /** That many bytes came into the room. */
   received(count: number): void {
-    this.#end += count;
+    this.#in.received(count);
   }
 
   /**
@@ -132,8 +127,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
     const header = this.#hasHello && this.#has(Capability.Ids64)
       ? LONG_HEADER
       : SHORT_HEADER;
-    const at = this.#start;
-    const available = this.#end - at;
+    const { start: at, available } = this.#in;
     if (available < header) return false;
     const type = this.#view.getUint32(at, true);
     const length = this.#view.getUint32(at + 4, true);
@@ -146,7 +140,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
     const idHigh = header === LONG_HEADER
       ? this.#view.getUint32(at + 12, true)
       : 0;
-    this.#start += header + length;
+    this.#in.take(header + length);
     this.#serve(type, idLow, idHigh, at + header, length);
     return this.fault === "";
   }
