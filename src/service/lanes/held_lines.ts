@@ -9,6 +9,13 @@ import { settlesWithin } from "../../async/wait.ts";
 /** Time that a slow chip gets to release its lines. **Units**: milliseconds. */
 export const LET_GO_MS = 2000;
 
+/**
+ * Time that a line which is being opened gets before others request it too: its
+ * lane loads a program first, which takes seconds on a slow host. **Units**:
+ * milliseconds.
+ */
+export const OPEN_MS = 10_000;
+
 /** Report of a lane on one of its lines. */
 export interface LaneLineTitle {
   name: string;
@@ -76,7 +83,12 @@ export class HeldLine {
 
   /** True if another aggregator may use it too. */
   get isJoinable(): boolean {
-    return this.#isShared && this.#title !== undefined && this.uses.size > 0;
+    return this.#isShared && this.#title !== undefined && this.isUsed;
+  }
+
+  /** False if it is being released, or has been. */
+  get isUsed(): boolean {
+    return this.uses.size > 0;
   }
 
   /** Resolves once its lane has released it. */
@@ -88,7 +100,7 @@ export class HeldLine {
    * Resolves once it is neither being opened nor released; undefined if so now.
    */
   get settled(): Promise<void> | undefined {
-    if (this.uses.size === 0) return this.#gone.promise;
+    if (!this.isUsed) return this.#gone.promise;
     return this.#title === undefined
       ? Promise.race([this.#opened.promise, this.#gone.promise])
       : undefined;
@@ -124,14 +136,12 @@ export class HeldLines {
     );
   }
 
-  /**
-   * Checks if a line at one of `places` is being opened or released. Returns a
-   * promise that resolves when that is over, or undefined.
-   */
-  moving(places: ReadonlySet<string>): Promise<void> | undefined {
-    for (const { place, settled } of this.#lines) {
+  /** Returns a line at one of `places` that is being opened or released. */
+  moving(places: ReadonlySet<string>): HeldLine | undefined {
+    for (const line of this.#lines) {
+      const { place, settled } = line;
       if (place !== undefined && places.has(place) && settled !== undefined) {
-        return settled;
+        return line;
       }
     }
     return undefined;

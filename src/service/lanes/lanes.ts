@@ -37,6 +37,7 @@ import {
   HeldLines,
   type LaneLineTitle,
   LET_GO_MS,
+  OPEN_MS,
   PendingAdd,
 } from "./held_lines.ts";
 import type {
@@ -225,12 +226,16 @@ export class Lanes {
    * moment.
    */
   async #settled(places: ReadonlySet<string>): Promise<void> {
-    const deadline = performance.now() + LET_GO_MS;
+    const deadline = performance.now() + OPEN_MS;
     for (
-      let moving = this.#held.moving(places);
-      moving !== undefined;
-      moving = this.#held.moving(places)
-    ) if (!await settlesWithin(moving, deadline - performance.now())) return;
+      let line = this.#held.moving(places);
+      line !== undefined;
+      line = this.#held.moving(places)
+    ) {
+      const left = deadline - performance.now();
+      const limit = line.isUsed ? left : Math.min(left, LET_GO_MS);
+      if (!await settlesWithin(line.settled!, limit)) return;
+    }
   }
 
   /**
