@@ -88,7 +88,7 @@ export class ConfigService implements AsyncDisposable {
 
   /** A guest of our own at an aggregator. **Ownership**: dispose the frontend. */
   guest(name: string): { frontend: Frontend; driver: GpioDriver } & Disposable {
-    const frontend = Frontend.open(this.socket(name), { timeoutMs: 30_000 });
+    const frontend = Frontend.open(this.socket(name), { timeoutMs: 120_000 });
     return {
       frontend,
       driver: GpioDriver.attach(frontend),

@@ -120,7 +120,6 @@ export class ManagerDouble implements AsyncDisposable {
         if (!this.isRunning) throw new Error(`It ended: ${this.log}`);
         return this.messages.slice(before).includes("READY=1");
       },
-      30_000,
     );
   }
 

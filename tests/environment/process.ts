@@ -36,7 +36,7 @@ export interface WaitOptions {
   readonly onText?: (text: string) => void;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 120_000;
 
 /**
  * Silence after the process's own end that ends its outputs, where children of

@@ -106,7 +106,7 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
       input: true,
     });
     const session = await CommandSession.open(process, {
-      bootTimeoutMs: options.bootTimeoutMs ?? 30_000,
+      bootTimeoutMs: options.bootTimeoutMs ?? 120_000,
       dispose: cleanUp,
     });
     return Object.assign(session, { share });

@@ -10,7 +10,7 @@ import { acceptUnix, connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 /** Interval at which the socket is looked at. **Units**: milliseconds. */
 const LOOK_MS = 1;
 /** Limit of every wait. **Units**: milliseconds. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, LOOK_MS));

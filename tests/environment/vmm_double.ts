@@ -10,7 +10,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction } from "../../src/virtio/gpio/protocol.ts";
 
-using frontend = Frontend.open(Deno.args[0]!, { timeoutMs: 30_000 });
+using frontend = Frontend.open(Deno.args[0]!, { timeoutMs: 120_000 });
 GpioDriver.attach(frontend).setOutput(0, 1, Direction.Output);
 console.log(`VM ${Deno.pid} drives line 0`);
 await new Promise((resolve) => setTimeout(resolve, 600_000));

@@ -12,7 +12,7 @@
 export async function until(
   what: string,
   condition: () => Promise<boolean> | boolean,
-  limitMs = 30_000,
+  limitMs = 120_000,
 ): Promise<void> {
   const deadline = performance.now() + limitMs;
   while (!await condition()) {

@@ -246,7 +246,7 @@ export class PinRig implements AsyncDisposable {
   async until(
     what: string,
     condition: () => boolean,
-    limitMs = 30_000,
+    limitMs = 120_000,
   ): Promise<void> {
     const deadline = performance.now() + limitMs;
     while (!condition()) {

@@ -42,7 +42,7 @@ Deno.test({
         ],
         cwd: REPOSITORY,
       });
-      await service.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+      await service.waitFor('"event":"ready"', { timeoutMs: 120_000 });
       using control = new ControlClient(controlPathOf(sockets.qtest));
       const value = (name: string) =>
         control.ask({}).lines.find((line) => line.name === name)?.value;
@@ -54,7 +54,7 @@ Deno.test({
           qemu: "new",
           arguments: qemuArguments(sockets),
         });
-        await service.waitFor('"event":"started"', { timeoutMs: 30_000 });
+        await service.waitFor('"event":"started"', { timeoutMs: 120_000 });
         assertStringIncludes(await guest.run("gpiodetect"), "(8 lines)");
         await guest.run("gpioset -t 0 -c gpiochip0 0=1");
         await until("the guest's output", () => value("LAMP0") === 1);
@@ -123,7 +123,7 @@ Deno.test({
         } catch {
           return run.status !== undefined;
         }
-      }, 30_000);
+      }, 120_000);
       assertEquals(run.status, undefined, run.stderr);
     } finally {
       await Deno.remove(directory, { recursive: true });

@@ -129,7 +129,7 @@ for (const [qemu, kills] of [["old", 5], ["new", 2]] as const) {
       );
       await guest.process.waitFor("1\n\x1eagain 0", {
         from: upAgain,
-        timeoutMs: 30_000,
+        timeoutMs: 120_000,
       });
       await rig.until("the output", () => rig.sims[0]!.level === 1);
       // With the guest goes QEMU itself.

@@ -91,6 +91,6 @@ export async function events(
     const text = await guest.run("cat /tmp/events");
     seen = text.split("\n").filter((line) => line.startsWith("event"));
     return seen.length >= count;
-  }, 30_000);
+  }, 120_000);
   return seen.map((line) => line.split(" ")[1]!);
 }

@@ -157,9 +157,9 @@ Deno.test({
       cwd: REPOSITORY,
       input: true,
     });
-    await run.waitFor("(qemu)", { timeoutMs: 30_000 });
+    await run.waitFor("(qemu)", { timeoutMs: 120_000 });
     await run.write("info pci\n");
-    await run.waitFor("10db:802e", { timeoutMs: 30_000 });
+    await run.waitFor("10db:802e", { timeoutMs: 120_000 });
     await run.write("quit\n");
     assertEquals((await run.waitForExit()).code, 0);
   },

@@ -113,10 +113,10 @@ for (const [name, recipe] of RECIPES) {
           input: true,
         });
         await service.process.waitFor('"event":"connected"', {
-          timeoutMs: 30_000,
+          timeoutMs: 120_000,
         });
         await qemu.write("info qtree\nquit\n");
-        const { code } = await qemu.waitForExit({ timeoutMs: 30_000 });
+        const { code } = await qemu.waitForExit({ timeoutMs: 120_000 });
         assertEquals(code, 0, qemu.stderr);
         assert(qemu.stdout.includes("vhost-user-gpio-pci"), qemu.stdout);
         await service.process.waitFor('"event":"disconnected"');

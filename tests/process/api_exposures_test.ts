@@ -230,7 +230,7 @@ async function gpioagg(
     args: [...PROGRAM, ...args, "--api", service.client.socketPath],
     cwd: service.directory,
   });
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   assertEquals(code, 0, process.stderr);
   return process.stdout;
 }
@@ -298,7 +298,7 @@ Deno.test("create says what is wrong with its switches, with status 2", async ()
       command: deno,
       args: [...PROGRAM, "create", "x", "--line", "gpiochip0/0", ...args],
     });
-    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+    const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals(code, 2, process.stderr);
     assert(process.stderr.includes(says), process.stderr);
   }

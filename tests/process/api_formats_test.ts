@@ -30,7 +30,7 @@ async function withTraffic(
   await service.client.createLasting({ name: "made", lines: ["sim/2"] });
   for (const name of ["own", "made"]) {
     using frontend = Frontend.open(service.socket(name), {
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
     });
     const driver = GpioDriver.attach(frontend);
     driver.names();

@@ -18,7 +18,7 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
     aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
   });
   using frontend = Frontend.open(service.socket("steady"), {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   const steady = GpioDriver.attach(frontend);
   const fds = await settledFdCount(service.process.pid);
@@ -35,7 +35,7 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
     assert(fileStatus(socket) !== undefined);
     // Every tenth has a guest, that is told by its connection.
     using guest = kill % 10 === 0
-      ? Frontend.open(socket, { timeoutMs: 30_000 })
+      ? Frontend.open(socket, { timeoutMs: 120_000 })
       : undefined;
     const driver = guest && GpioDriver.attach(guest);
     driver?.setOutput(0, 1, 1);

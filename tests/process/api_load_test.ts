@@ -30,7 +30,7 @@ async function withSteadyGuest(
     aggregators: { steady: ["sim/1,as=OUT,direction=output"] },
   });
   using frontend = Frontend.open(service.socket("steady"), {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   const driver = GpioDriver.attach(frontend);
   let value = 0;
@@ -106,7 +106,7 @@ Deno.test(`${LISTENERS} listeners, ${STALLED} of them stalled: all others hear a
         for (const reader of readers) reader.read();
         return readers.every(({ tail }) => tail.includes(text));
       };
-      await until("the snapshots", allHave("event: snapshot"), 30_000);
+      await until("the snapshots", allHave("event: snapshot"), 120_000);
       const levels = (level: 0 | 1) =>
         Object.fromEntries(
           Array.from({ length: 64 }, (_, i) => [String(i), level]),
@@ -122,7 +122,7 @@ Deno.test(`${LISTENERS} listeners, ${STALLED} of them stalled: all others hear a
       await until(
         "the last event at every listener that reads",
         allHave('"event":"created","aggregator":"last"'),
-        30_000,
+        120_000,
       );
       for (const reader of readers) assert(!reader.hasLost);
       const resident = residentMb(pid);

@@ -54,7 +54,7 @@ async function hold(
     command: "perl",
     args: ["-e", HOLD, String(uid), path, String(count), text],
   });
-  await child.waitFor("held", { timeoutMs: 30_000 });
+  await child.waitFor("held", { timeoutMs: 120_000 });
   return child;
 }
 
@@ -123,13 +123,15 @@ Deno.test("idle clients of all sockets neither end a service of 64 fds, nor keep
   const piece = new Uint8Array(65536);
   let text = "";
   while (!text.endsWith("\n")) {
-    assert(pollFd(asked.fd, POLLIN, 30_000) !== 0, `nothing after ${text}`);
+    assert(pollFd(asked.fd, POLLIN, 120_000) !== 0, `nothing after ${text}`);
     const count = receive(asked.fd, piece, []);
     assert(count > 0, `the end after ${text}`);
     text += new TextDecoder().decode(piece.subarray(0, count));
   }
   assert(text.includes('"OUT"'), text);
-  using frontend = Frontend.open(service.socket("good"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("good"), {
+    timeoutMs: 120_000,
+  });
   const driver = GpioDriver.attach(frontend);
   driver.setValue(0, 1);
   assertEquals(driver.getValue(0), 1);

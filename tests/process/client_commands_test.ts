@@ -22,7 +22,7 @@ async function call(
   ...args: readonly string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   await using process = await start(args);
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 
@@ -138,7 +138,7 @@ Deno.test("create ends within its limit, though its service stands still", async
   service.process.kill("SIGSTOP");
   try {
     creation.kill("SIGTERM");
-    const { code } = await creation.waitForExit({ timeoutMs: 30_000 });
+    const { code } = await creation.waitForExit({ timeoutMs: 120_000 });
     assertEquals(code, 1);
     assertStringIncludes(
       creation.stderr,

@@ -48,7 +48,7 @@ async function withService(
       ],
       cwd: REPOSITORY,
     });
-    await serve.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+    await serve.waitFor('"event":"ready"', { timeoutMs: 120_000 });
     await action(serve, directory);
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -173,13 +173,13 @@ aggregators:
   await service.pull("plc0", "ARMED=1");
   await listening;
   assertEquals(seen[2], "ARMED=1 (1)");
-  assertEquals(driver.waitEvent(30_000)?.lineNumber, 1);
+  assertEquals(driver.waitEvent(120_000)?.lineNumber, 1);
   // No watcher any more: the guest has its interrupt as it was.
   driver.arm(1);
   await service.pull("plc0", "ARMED=0", "IDLE=0");
   assertEquals(driver.waitEvent(QUIET_MS), undefined);
   await service.pull("plc0", "ARMED=1");
-  assertEquals(driver.waitEvent(30_000)?.lineNumber, 1);
+  assertEquals(driver.waitEvent(120_000)?.lineNumber, 1);
 });
 
 function watched(api: string): AsyncGenerator<ApiEvent, void> {
@@ -196,7 +196,7 @@ Deno.test("a file with nothing but a control API serves what clients make", asyn
       args: [...PROGRAM, "serve", "--json", "--config", file],
       cwd: REPOSITORY,
     });
-    await serve.waitFor('"event":"ready"', { timeoutMs: 30_000 });
+    await serve.waitFor('"event":"ready"', { timeoutMs: 120_000 });
     const client = new ServiceClient(`${directory}/api.sock`);
     assertEquals(await client.list(), []);
     await using made = await client.create({ name: "a", lines: ["sim/1"] });

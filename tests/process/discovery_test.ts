@@ -45,7 +45,7 @@ async function call(
   ...args: string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   await using process = await start(runtime, args);
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 

@@ -129,7 +129,7 @@ async function follow(shown: readonly Shown[], cwd: string): Promise<void> {
       return output.every((line) =>
         line === ANYTHING ? process.stdout !== "" : pattern(line).test(text)
       );
-    }, 30_000);
+    }, 120_000);
     if (!command.endsWith(" &")) await process.waitForExit();
   }
 }

@@ -12,7 +12,7 @@ const PL061 = {
   type: "pl061",
   address: 0x1000_3000,
 };
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 /** Long enough for an interrupt that should not come to come. */
 const QUIET_MS = 50;
 

@@ -56,7 +56,7 @@ function start(
 
 async function call(directory: string, ...args: readonly string[]) {
   await using process = await start(directory, args);
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 

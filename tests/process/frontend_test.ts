@@ -83,7 +83,7 @@ for (const order of ORDER_NAMES) {
     await using service = await Service.start({ plc0: LINES });
     const socket = service.socket("plc0");
     for (let life = 0; life < 2; life++) {
-      using frontend = Frontend.open(socket, { order, timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { order, timeoutMs: 120_000 });
       const driver = GpioDriver.attach(frontend);
       tour(frontend, driver, socket);
       // The guest reboots in the same VM.
@@ -128,7 +128,7 @@ for (const [name, options] of Object.entries(VARIANTS)) {
   Deno.test(`a guest lives with ${name}`, async () => {
     await using service = await Service.start({ plc0: LINES });
     const socket = service.socket("plc0");
-    using frontend = Frontend.open(socket, { ...options, timeoutMs: 30_000 });
+    using frontend = Frontend.open(socket, { ...options, timeoutMs: 120_000 });
     tour(frontend, GpioDriver.attach(frontend), socket);
   });
 }
@@ -136,7 +136,7 @@ for (const [name, options] of Object.entries(VARIANTS)) {
 Deno.test("a pause is no reset: armed interrupts and levels outlast it", async () => {
   await using service = await Service.start({ plc0: LINES });
   const socket = service.socket("plc0");
-  using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+  using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(frontend);
   driver.setOutput(1, 1, Direction.Output);
   driver.setDirection(IN0, Direction.Input);
@@ -155,7 +155,9 @@ Deno.test("a pause is no reset: armed interrupts and levels outlast it", async (
 
 Deno.test("a buffer whose kick is late is returned by interrupt type NONE", async () => {
   await using service = await Service.start({ plc0: LINES });
-  using frontend = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("plc0"), {
+    timeoutMs: 120_000,
+  });
   const driver = GpioDriver.attach(frontend);
   driver.setInterruptType(IN0, IrqType.EdgeBoth);
   // The kick of the ring's start is behind us once this one has been served.
@@ -177,7 +179,7 @@ Deno.test("guest memory may grow and shrink while requests are under way", async
   await using service = await Service.start({ plc0: LINES });
   using frontend = Frontend.open(service.socket("plc0"), {
     order: "crosvm",
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   const driver = GpioDriver.attach(frontend);
   const { requests } = driver;
@@ -218,7 +220,7 @@ Deno.test("armed interrupts outlast a lost connection with the in-flight log", a
   for (const from of ["used", "avail"] as const) {
     using frontend = Frontend.open(socket, {
       order: "cloud-hypervisor",
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
     });
     const driver = GpioDriver.attach(frontend);
     driver.setDirection(IN0, Direction.Input);
@@ -261,7 +263,7 @@ for (
     await using service = await Service.start({ plc0: LINES });
     const socket = service.socket("plc0");
     for (const order of ["cloud-hypervisor", "qemu", "crosvm"] as const) {
-      using frontend = Frontend.open(socket, { order, timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { order, timeoutMs: 120_000 });
       const driver = GpioDriver.attach(frontend);
       driver.setInterruptType(IN0, IrqType.EdgeBoth);
       driver.arm(IN0);
@@ -300,7 +302,7 @@ for (
       }
       // Another VM's guest, and then one that was rebooted, begin anew.
       frontend.disconnect();
-      using other = Frontend.open(socket, { order, timeoutMs: 30_000 });
+      using other = Frontend.open(socket, { order, timeoutMs: 120_000 });
       const stranger = GpioDriver.attach(other);
       for (let boot = 0; boot < 2; boot++) {
         for (const lineNumber of [IN0, IN0 + 1, IN0 + 2]) {
@@ -320,7 +322,7 @@ Deno.test("a guest that was rebooted while it was not served does not inherit", 
   await using service = await Service.start({ plc0: LINES });
   const socket = service.socket("plc0");
   for (const isCrash of [false, true]) {
-    using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
     const driver = GpioDriver.attach(frontend);
     driver.setInterruptType(IN0, IrqType.EdgeBoth);
     frontend.disconnect();
@@ -348,7 +350,7 @@ Deno.test("a hundred guests, a third of them killed, leave no fd or mapping", as
   const mappings = () =>
     readSmallFile(`/proc/${pid}/maps`)!.match(/memfd:gpioagg-probe/g)?.length;
   {
-    using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
     GpioDriver.attach(frontend).names();
     assertEquals(mappings(), 1);
   }

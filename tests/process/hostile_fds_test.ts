@@ -26,7 +26,7 @@ async function assertUndisturbed(
     plc0: ["sim/4"],
     plc1: ["sim/4"],
   });
-  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 30_000 });
+  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(good);
   using stack = new DisposableStack();
   for (let round = 0; round < 3; round++) {
@@ -58,7 +58,9 @@ for (
 ) {
   Deno.test(`a descriptor ${what} whose close lingers holds up no guest`, async () => {
     await assertUndisturbed((service, fd) => {
-      const evil = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
+      const evil = Frontend.open(service.socket("plc0"), {
+        timeoutMs: 120_000,
+      });
       evil.client.sendRaw(request, payload, { fds: [fd] });
       return evil;
     });
@@ -92,9 +94,9 @@ Deno.test("a call eventfd that is made to block holds up no guest", async () => 
     plc0: ["sim/4"],
     plc1: ["sim/4"],
   });
-  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 30_000 });
+  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(good);
-  using evil = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
+  using evil = Frontend.open(service.socket("plc0"), { timeoutMs: 120_000 });
   GpioDriver.attach(evil);
   const callFd = evil.callPoint(0).backendFd;
   const { fcntl, write } = libc();

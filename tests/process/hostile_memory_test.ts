@@ -23,10 +23,10 @@ Deno.test("guest memory that is truncated ends its session only", async () => {
     plc0: ["sim/4"],
     plc1: ["sim/4"],
   });
-  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 30_000 });
+  using good = Frontend.open(service.socket("plc1"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(good);
   {
-    using evil = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
+    using evil = Frontend.open(service.socket("plc0"), { timeoutMs: 120_000 });
     evil.start();
     for (const region of evil.memory.regions) {
       libc().ftruncate(region.fd.fd, 0n);
@@ -39,6 +39,6 @@ Deno.test("guest memory that is truncated ends its session only", async () => {
   await service.process.waitFor(
     /guest memory at 0x[0-9a-f]+: its file has no page there any more/,
   );
-  using next = Frontend.open(service.socket("plc0"), { timeoutMs: 30_000 });
+  using next = Frontend.open(service.socket("plc0"), { timeoutMs: 120_000 });
   assertEquals(GpioDriver.attach(next).getValue(3), 0);
 });

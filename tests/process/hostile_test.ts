@@ -43,7 +43,7 @@ const ANSWER_MS = 100;
 
 /** A guest that finds everything in order. */
 function goodGuest(socket: string): void {
-  using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+  using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(frontend);
   assertEquals(driver.names(), ["sim0", "sim1", "sim2", "sim3"]);
   for (let line = 0; line < 4; line++) {
@@ -66,7 +66,7 @@ async function afterEach(acts: Record<string, Act>): Promise<void> {
   const before = await settledFdCount(pid);
   for (const [name, act] of Object.entries(acts)) {
     try {
-      using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
       frontend.start();
       act(frontend.client, frontend);
       // An answer to this says that the server has taken in all before it.
@@ -390,7 +390,7 @@ Deno.test("an odd request fails alone: the same guest is served on", async () =>
       });
       ring.makeAvailable(first);
       if (ring.publish()) frontend.kick(0);
-      const used = frontend.waitUsed(0, 30_000);
+      const used = frontend.waitUsed(0, 120_000);
       assertEquals(used, 1, `${name}: the chain did not come back`);
       ring.takeUsed();
       assertEquals(ring.usedHead, first, name);

@@ -17,7 +17,7 @@ async function serve(
     command: PROGRAM_FILE,
     args: [...PROGRAM, "serve", "--api", `${directory}/api.sock`, ...args],
   });
-  await service.waitFor("serving", { stream: "stderr", timeoutMs: 30_000 });
+  await service.waitFor("serving", { stream: "stderr", timeoutMs: 120_000 });
   return service;
 }
 
@@ -35,7 +35,7 @@ function aggregator(directory: string, name: string, ...rest: string[]) {
 
 function guest(directory: string, name: string) {
   const frontend = Frontend.open(`${directory}/${name}.sock`, {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   return {
     driver: GpioDriver.attach(frontend),
@@ -110,7 +110,7 @@ Deno.test("the death of an aggregator's process is nothing to the others, and it
         const state = await client.show("a");
         return state.pid !== undefined && state.pid !== pid &&
           state.lines.every(({ pendingRule }) => pendingRule === undefined);
-      }, 30_000);
+      }, 120_000);
       assertEquals(b.driver.getValue(OUT), 1);
       using a = guest(directory, "a");
       assertEquals(a.driver.getValue(OUT), 0);
@@ -135,7 +135,7 @@ Deno.test("with the service its processes end, by SIGTERM and by SIGKILL", () =>
       const client = new ServiceClient(`${directory}/api.sock`);
       const { pid } = await client.show("a");
       service.kill(signal);
-      await service.waitForExit({ timeoutMs: 30_000 });
+      await service.waitForExit({ timeoutMs: 120_000 });
       assertEquals(service.stderr.includes("EPIPE"), false, service.stderr);
       await until("the end of its process", () => !isRunning(pid!));
       assertEquals(
@@ -153,7 +153,7 @@ Deno.test("the process of an aggregator serves the service that started it only"
       command: PROGRAM_FILE,
       args: [...PROGRAM, "serve-isolated", fd],
     });
-    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+    const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals([fd, code], [fd, 2]);
     assertStringIncludes(
       process.stderr,

@@ -22,7 +22,7 @@ Deno.test("serve tells when it is ready, that it is well, and when it ends", asy
     watchdogUs: 200_000,
   });
   // What is ready can be connected to.
-  Frontend.open(socket, { timeoutMs: 30_000 })[Symbol.dispose]();
+  Frontend.open(socket, { timeoutMs: 120_000 })[Symbol.dispose]();
   const pings = () =>
     manager.messages.filter((text) => text === "WATCHDOG=1").length;
   await until("ten pings", () => pings() >= 10);
@@ -71,7 +71,7 @@ Deno.test("serve uses the sockets that the manager listens at", async () => {
   assertEquals((await early).map(({ name }) => name), ["plc0"]);
   assertEquals(fileStatus(`${manager.directory}/unused.sock`), undefined);
   for (let restart = 0; restart < 2; restart++) {
-    using frontend = Frontend.open(vm, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(vm, { timeoutMs: 120_000 });
     assertEquals(GpioDriver.attach(frontend).names(), ["LINE"]);
     await manager.stop("SIGTERM");
     assert(
@@ -100,7 +100,7 @@ Deno.test("a socket is listened at, whatever the manager calls it", async () => 
     "--line",
     "sim/1",
   ]);
-  Frontend.open(vm, { timeoutMs: 30_000 })[Symbol.dispose]();
+  Frontend.open(vm, { timeoutMs: 120_000 })[Symbol.dispose]();
 });
 
 Deno.test("an aggregator has the manager's socket after a reload too, and it is listed", async () => {
@@ -127,7 +127,7 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
       manager.messages.includes(
         `STATUS=Serving 1 aggregator with ${reload} lines, and the control API`,
       ));
-    using frontend = Frontend.open(vm, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(vm, { timeoutMs: 120_000 });
     assertEquals(GpioDriver.attach(frontend).names().length, reload);
     frontend.disconnect();
     await until("it is gone", async () => !(await client.list())[0]!.connected);
@@ -137,7 +137,7 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
   for (let reload = 0; reload < 5; reload++) {
     assertEquals((await client.reload()).refused.length, 1);
   }
-  Frontend.open(vm, { timeoutMs: 30_000 })[Symbol.dispose]();
+  Frontend.open(vm, { timeoutMs: 120_000 })[Symbol.dispose]();
   assertEquals(await settledFdCount(manager.pid), fds, "fds leak");
 });
 

@@ -33,7 +33,7 @@ Deno.test("the latency histogram of each line has each of its requests, and no o
   await using service = await ApiService.start({
     aggregators: { plc: ["sim/3", "sim/1,as=IN,direction=input"] },
   });
-  using frontend = Frontend.open(service.socket("plc"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("plc"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(frontend);
   const REQUESTS = 500;
   driver.setOutput(0, 0, Direction.Output);
@@ -210,7 +210,7 @@ Deno.test("events that are too many to be told are counted", async () => {
   await using service = await ApiService.start({
     aggregators: { plc: ["sim/1,direction=input"] },
   });
-  using frontend = Frontend.open(service.socket("plc"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("plc"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(frontend);
   for (let i = 0; i < 100; i++) {
     assertThrows(

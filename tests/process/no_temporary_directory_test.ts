@@ -28,7 +28,7 @@ async function callWithout(
     ],
     env: { TMPDIR: "/dev/null/none", XDG_RUNTIME_DIR: "/dev/null/none" },
   });
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 
@@ -51,7 +51,7 @@ Deno.test("safe needs no directory", async () => {
     ],
     env: { TMPDIR: "/dev/null/none", XDG_RUNTIME_DIR: "/dev/null/none" },
   });
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   assertEquals([code, process.stdout, process.stderr], [0, "", ""]);
 });
 
@@ -66,7 +66,7 @@ Deno.test("safe refuses lines that have no safe state, and no lines", async () =
       command: PROGRAM_FILE,
       args: [...PROGRAM, "safe", ...args],
     });
-    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+    const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals(code, 2);
     assertStringIncludes(process.stderr, says);
     assertStringIncludes(process.stderr, "safe=0");
@@ -79,7 +79,7 @@ Deno.test("run takes another directory where there is no temporary one", async (
     args: [...PROGRAM, "run", "--line", "sim/1", "--", "echo", "{socket}"],
     env: { TMPDIR: "/dev/null/none", XDG_RUNTIME_DIR: "/dev/null/none" },
   });
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   assertEquals(code, 0, process.stderr);
   assertMatch(process.stdout, /^\/(run|dev\/shm)\/gpioagg-run-/);
 });
@@ -112,7 +112,7 @@ Deno.test("demo leaves no directory when a signal ends it", async () => {
         await sleep(1);
       }
       process.kill(signal);
-      const end = await process.waitForExit({ timeoutMs: 30_000 });
+      const end = await process.waitForExit({ timeoutMs: 120_000 });
       assertEquals([end.code, listDirectory(directory)], [code, []]);
     } finally {
       await Deno.remove(directory, { recursive: true });

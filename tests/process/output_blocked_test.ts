@@ -94,7 +94,7 @@ for (
         "serve listens",
         () =>
           ["good", "evil"].every((name) => exists(`${directory}/${name}.sock`)),
-        30_000,
+        120_000,
       );
       assertEquals(isNonblocking, isNonblockingFd(service.child.pid, 2));
       for (let round = 0; round < 20; round++) {
@@ -103,7 +103,7 @@ for (
       }
       assert(!service.isOver, "it runs on");
       {
-        using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+        using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
         const driver = GpioDriver.attach(frontend);
         assertEquals(driver.getValue(0), 0);
       }
@@ -164,7 +164,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       await until(
         "it listens",
         async () => /_listeners 1\n/.test(await service.client.metrics()),
-        30_000,
+        120_000,
       );
       const before = residentMb(watch.pid);
       const levels = (level: 0 | 1) =>
@@ -180,7 +180,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       assert(grown < 40, `${grown} MB`);
     } finally {
       watch.kill(signal);
-      const timer = setTimeout(() => watch.kill("SIGKILL"), 30_000);
+      const timer = setTimeout(() => watch.kill("SIGKILL"), 120_000);
       const { signal: ended } = await watch.status;
       clearTimeout(timer);
       assertEquals(ended, signal);

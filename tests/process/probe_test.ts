@@ -164,7 +164,7 @@ Deno.test("probe says what is wrong with the socket", async () => {
     const other = `${directory}/mail.sock`;
     using mailServer = listenUnix(other);
     await using stranger = start(other);
-    pollFd(mailServer.fd, POLLIN, 30_000);
+    pollFd(mailServer.fd, POLLIN, 120_000);
     using connection = acceptUnix(mailServer.fd)!;
     send(connection.fd, new TextEncoder().encode("220 ready to take mail\n"));
     assertEquals((await stranger.waitForExit()).code, 1);
@@ -177,7 +177,7 @@ Deno.test("probe says what is wrong with the socket", async () => {
 Deno.test("probe tells that another frontend has the backend", async () => {
   await using served = await service();
   const socket = served.socket("plc0");
-  using _vm = Frontend.open(socket, { timeoutMs: 30_000 });
+  using _vm = Frontend.open(socket, { timeoutMs: 120_000 });
   const { code, stderr } = await probe(socket, "--timeout=500ms");
   assertEquals(code, 1);
   assertMatch(stderr, /busy with another frontend/);

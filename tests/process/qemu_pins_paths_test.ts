@@ -138,7 +138,7 @@ Deno.test({
         cwd: "/",
         env: { DENO_DIR: `${scratch}/vm/deno`, HOME: `${scratch}/vm` },
       });
-      await listener.waitFor("listening", { timeoutMs: 30_000 });
+      await listener.waitFor("listening", { timeoutMs: 120_000 });
       const problemWith = (owner: number) => {
         Deno.chownSync(`${scratch}/vm`, owner, owner);
         try {

@@ -201,7 +201,7 @@ Deno.test("a signal to a run that is just starting leaves nothing behind", () =>
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
       run.kill(signal);
-      const { code } = await run.waitForExit({ timeoutMs: 30_000 });
+      const { code } = await run.waitForExit({ timeoutMs: 120_000 });
       assertEquals(listDirectory(directory), []);
       assertEquals(code, status, run.stderr);
     }
@@ -227,7 +227,7 @@ Deno.test("the guardian can make lines safe, wherever gpioagg was started", () =
     run.kill("SIGKILL");
     const said = () => readSmallFile(log) ?? "";
     const outcome = /(its lines are|not all of its lines are) in their safe/;
-    await until("the outcome", () => outcome.test(said()), 30_000);
+    await until("the outcome", () => outcome.test(said()), 120_000);
     assertStringIncludes(said(), "gpioagg: its lines are in their safe state");
   }));
 
@@ -260,7 +260,7 @@ Deno.test("the guardian makes lines safe without its program's file, directory, 
     run.kill("SIGKILL");
     const said = () => readSmallFile(log) ?? "";
     const outcome = /(its lines are|not all of its lines are) in their safe/;
-    await until("the outcome", () => outcome.test(said()), 30_000);
+    await until("the outcome", () => outcome.test(said()), 120_000);
     assertStringIncludes(said(), "gpioagg: its lines are in their safe state");
     await until(
       "no private directory",

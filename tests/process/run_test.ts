@@ -118,7 +118,7 @@ Deno.test("a VM that goes on after SIGINT hears SIGTERM, and ends", async () => 
   ]);
   await run.waitFor("started");
   run.kill("SIGINT");
-  assertEquals((await run.waitForExit({ timeoutMs: 30_000 })).code, 6);
+  assertEquals((await run.waitForExit({ timeoutMs: 120_000 })).code, 6);
   assertEquals(run.stdout, "started\nheard\n");
 });
 
@@ -231,7 +231,7 @@ Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in be
     for (let kill = 1; kill <= KILLS; kill++) {
       const match = await run.waitFor(/VM (\d+) drives line 0/, {
         from,
-        timeoutMs: 30_000,
+        timeoutMs: 120_000,
       });
       from = run.stdout.length;
       using lines = new ControlClient(controlPathOf(socket));

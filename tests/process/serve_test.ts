@@ -44,7 +44,7 @@ async function withDirectory(
 }
 
 function linesSeenAt(target: string): string[] {
-  using frontend = Frontend.open(target, { timeoutMs: 30_000 });
+  using frontend = Frontend.open(target, { timeoutMs: 120_000 });
   return GpioDriver.attach(frontend).names();
 }
 
@@ -107,7 +107,7 @@ Deno.test("serve presents several aggregators, each with its lines", async () =>
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`serve ends at ${signal}, promptly, with a guest attached`, async () => {
     await using service = await Service.start({ a: ["sim/1"] });
-    using frontend = Frontend.open(service.socket("a"), { timeoutMs: 30_000 });
+    using frontend = Frontend.open(service.socket("a"), { timeoutMs: 120_000 });
     GpioDriver.attach(frontend);
     const socket = service.socket("a");
     service.process.kill(signal);
@@ -211,7 +211,7 @@ Deno.test("serve --fd takes a connection that it inherited, and ends with it", a
   const pid = await serveAtFd(theirs.fd);
   theirs.close();
   {
-    using frontend = Frontend.open(ours, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(ours, { timeoutMs: 120_000 });
     assertEquals(GpioDriver.attach(frontend).names(), ["GIVEN"]);
   }
   await until("its end", () => !isRunning(pid));
@@ -242,7 +242,7 @@ Deno.test("serve --fd refuses a socket that is not a unix stream socket", async 
     await until(
       "the end of serve",
       () => Deno.readTextFileSync(log).includes("status"),
-      30_000,
+      120_000,
     );
     assertMatch(
       Deno.readTextFileSync(log),

@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import { listDirectory, readSmallFile } from "../../ffi/files.ts";
 
 const QUIET_MS = 100;
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 /**
  * Returns the number of fds of a process, once it stands still: a server takes

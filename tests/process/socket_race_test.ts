@@ -51,7 +51,7 @@ Deno.test({
         cwd: "/",
         env: { DENO_DIR: `${theirs}/deno`, HOME: theirs },
       });
-      await racer.waitFor("racing", { timeoutMs: 30_000 });
+      await racer.waitFor("racing", { timeoutMs: 120_000 });
       let made = 0;
       const end = performance.now() + RACE_MS;
       while (performance.now() < end) {

@@ -15,7 +15,7 @@ import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
 
-const EVENT_LIMIT_MS = 30_000;
+const EVENT_LIMIT_MS = 120_000;
 /** Long enough for an event that must not come. */
 const QUIET_MS = 200;
 

@@ -8,7 +8,7 @@ import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
 import { Podman } from "./podman_rig.ts";
 import { shell } from "./shell.ts";
 
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 /** The container's own: what is in /run/gpioagg is the host's. */
 const DIRECTORY = "/run/gpioagg-service";
 const API_SOCKET = `${DIRECTORY}/api.sock`;

@@ -14,7 +14,7 @@ import { ChildProcess } from "../environment/process.ts";
 import { activeKernel } from "../doubles/gpio_kernel/kernel.ts";
 
 /** An edge is reported well within this time, or not at all. */
-export const EVENT_LIMIT_MS = 30_000;
+export const EVENT_LIMIT_MS = 120_000;
 
 /** Long enough for an edge that must not be reported to show up. */
 export const QUIET_MS = 50;

@@ -10,7 +10,7 @@ import { Service } from "../environment/service.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { gpioagg } from "./kernel_chip_rig.ts";
 
-const LIMIT = { timeoutMs: 30_000 };
+const LIMIT = { timeoutMs: 120_000 };
 const IO = /bus failed, or a driver .*uses .* as an interrupt \(see \/proc\//;
 const BUSY = /a driver .*may use .* interrupt.*\/proc\/interrupts/;
 

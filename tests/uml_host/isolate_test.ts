@@ -26,7 +26,7 @@ for (const lane of ["", ",lane"]) {
         ...["--line", `${chip.name}/1,direction=input${lane}`],
       ];
       await manager.start(args);
-      using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
       const driver = GpioDriver.attach(frontend);
       driver.setValue(0, 1);
       driver.setInterruptType(1, IrqType.EdgeBoth);
@@ -67,13 +67,13 @@ for (const lane of ["", ",lane"]) {
     ]);
     const client = new ServiceClient(api);
     using other = Frontend.open(`${manager.directory}/b.sock`, {
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
     });
     const neighbour = GpioDriver.attach(other);
     neighbour.setValue(0, 1);
     for (let kills = 0; kills < 2; kills++) {
       {
-        using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+        using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
         const driver = GpioDriver.attach(frontend);
         driver.setOutput(0, 1, Direction.Output);
         driver.setValue(0, 1);
@@ -85,7 +85,7 @@ for (const lane of ["", ",lane"]) {
       await until("it is served again", async () => {
         const { pid, lines } = await client.show("a");
         return pid !== undefined && lines[0]!.pendingRule === undefined;
-      }, 30_000);
+      }, 120_000);
     }
     assertEquals([neighbour.getValue(0), await chip.level(1)], [1, 1]);
     using watcher = Chip.open(chip.path);

@@ -11,7 +11,7 @@ import type { InventoryChip } from "../../src/kernel_chip/inventory.ts";
 import { waitUntil } from "../../src/async/wait.ts";
 
 /** A process takes a second or two to start in User-Mode Linux. */
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 
 /** A program that runs another one, such as `unshare`, and its arguments. */
 export type Wrapper = readonly string[];

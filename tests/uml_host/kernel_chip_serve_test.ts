@@ -46,7 +46,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     await using chip = await SimChip.create(localFiles, { lines: 4 });
     await using service = await serving(configOf(chip));
     const ready = await service.waitFor(/{"event":"ready".*/, {
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
     });
     const { aggregators } = JSON.parse(ready[0]) as {
       aggregators: { name: string; presentation: string }[];
@@ -81,7 +81,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
 Deno.test("a service tells that others took its kernel chip down, and serves on", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 4 });
   await using service = await serving(configOf(chip));
-  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 30_000 });
+  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 120_000 });
   const { code, stderr } = await gpioagg(
     "kernel",
     "remove",
@@ -105,12 +105,12 @@ Deno.test("a kernel chip that has lost a chip behind it is reported everywhere",
   await using service = await serving(
     `${configOf(chip)}api: { socket: ${directory}/api.sock }\n`,
   );
-  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 30_000 });
+  await service.waitFor(/{"event":"ready".*/, { timeoutMs: 120_000 });
   const { name } = chip;
   const before = await gpioagg("list", api);
   assertMatch(before.stdout, /press +2 +chip not in use/, before.stderr);
   await using watch = startIn([], ["watch", api]);
-  await watch.waitFor(/press/, { timeoutMs: 30_000 });
+  await watch.waitFor(/press/, { timeoutMs: 120_000 });
 
   await chip.unplug();
   const lost = new RegExp(

@@ -14,7 +14,7 @@ import {
 } from "./kernel_chip_rig.ts";
 
 const INTERFACES = ["configfs", "sysfs"] as const;
-const GONE_LIMIT_MS = 30_000;
+const GONE_LIMIT_MS = 120_000;
 
 /** Two chips to take lines of. */
 async function simChips() {

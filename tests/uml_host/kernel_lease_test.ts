@@ -16,7 +16,7 @@ import { settledFdCount } from "../process/server_usage.ts";
 import { gpioagg, leftovers, msUntilGone } from "./kernel_chip_rig.ts";
 
 const KILLS = 10;
-const GONE_LIMIT_MS = 30_000;
+const GONE_LIMIT_MS = 120_000;
 
 function isUsed(chip: SimChip, offset: number): boolean {
   using opened = Chip.open(chip.path);

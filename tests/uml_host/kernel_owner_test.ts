@@ -49,7 +49,7 @@ import {
 } from "./kernel_chip_rig.ts";
 
 const DRIVER = "/sys/bus/platform/drivers/gpio-aggregator";
-const GONE_LIMIT_MS = 30_000;
+const GONE_LIMIT_MS = 120_000;
 
 /** Lines of a simulated chip, as a record has them. */
 function linesOf(sim: SimChip, ...offsets: number[]): RecordedLine[] {

@@ -14,7 +14,7 @@ import { settledFdCount } from "../process/server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 100;
-const GONE_LIMIT_MS = 30_000;
+const GONE_LIMIT_MS = 120_000;
 
 function isUsed(chip: SimChip, offset: number): boolean {
   using opened = Chip.open(chip.path);
@@ -61,7 +61,7 @@ Deno.test(`a lease's holder is killed ${KILLS} times: lines safe, free, and had 
   // Its pull is what a released line of a simulated chip shows.
   await chip.pull(0, "up");
   using steadyFrontend = Frontend.open(service.socket("steady"), {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   const steady = GpioDriver.attach(steadyFrontend);
   const specs = [`${chip.name}/0,direction=output,initial=0,safe=1`];
@@ -73,7 +73,7 @@ Deno.test(`a lease's holder is killed ${KILLS} times: lines safe, free, and had 
     });
     const socket = service.socket("leased");
     {
-      using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
       const driver = GpioDriver.attach(frontend);
       driver.setOutput(0, 1, Direction.Output);
       driver.setValue(0, 0);

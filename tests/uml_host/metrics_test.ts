@@ -27,7 +27,7 @@ Deno.test("edges that the kernel dropped before they were read are counted, in l
   using guests = new DisposableStack();
   for (const name of names) {
     const frontend = guests.use(
-      Frontend.open(service.socket(name), { timeoutMs: 30_000 }),
+      Frontend.open(service.socket(name), { timeoutMs: 120_000 }),
     );
     const driver = GpioDriver.attach(frontend);
     // Asked for, given up and asked for again: the kernel goes on counting.

@@ -13,7 +13,7 @@ import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { until } from "../environment/wait.ts";
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 /** The pins of the emulated controller, by the names of their lines. */
 const PINS = { valve: 1 << 0, forward: 1 << 1, watched: 1 << 2, slow: 1 << 3 };

@@ -11,7 +11,7 @@ import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
 import { MovingChip } from "./moving_chip.ts";
 
-const EVENT_LIMIT_MS = 30_000;
+const EVENT_LIMIT_MS = 120_000;
 const QUIET_MS = 200;
 /** CPU time of a service that is not at rest, in 2 s. **Units**: seconds. */
 const BUSY_S = 0.2;

@@ -10,9 +10,9 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";
 
-const FRONTEND_LIMIT_MS = 30_000;
+const FRONTEND_LIMIT_MS = 120_000;
 /** Time in which an interrupt comes. **Units**: milliseconds. */
-export const EVENT_LIMIT_MS = 30_000;
+export const EVENT_LIMIT_MS = 120_000;
 /** Time in which none comes that should not. **Units**: milliseconds. */
 export const QUIET_MS = 300;
 

@@ -36,7 +36,7 @@ for (const signal of RESTARTS) {
     await manager.start(args);
     const fds = await settledFdCount(manager.pid);
     {
-      using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+      using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
       const driver = GpioDriver.attach(frontend);
       driver.setOutput(0, 1, Direction.Output);
       driver.setValue(0, 1);
@@ -54,7 +54,7 @@ for (const signal of RESTARTS) {
       await watch.end("10");
     }
     // Another guest comes: the old one is gone, and the rules hold.
-    using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
     const driver = GpioDriver.attach(frontend);
     assertEquals(driver.getDirection(0), Direction.Output);
     assertEquals(driver.getValue(0), 0);
@@ -78,7 +78,7 @@ for (const signal of RESTARTS) {
     const socket = `${manager.directory}/a.sock`;
     const args = ["--socket-path", socket, "--line", `${chip.name}/0-2`];
     await manager.start(args);
-    using frontend = Frontend.open(socket, { timeoutMs: 30_000 });
+    using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
     const driver = GpioDriver.attach(frontend);
     driver.setOutput(2, 1, Direction.Output);
     for (const lineNumber of [0, 1]) {

@@ -12,13 +12,13 @@ import { Service } from "../environment/service.ts";
 import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
-const EVENT_LIMIT_MS = 30_000;
+const EVENT_LIMIT_MS = 120_000;
 
 async function withGuest(
   service: Service,
   action: (driver: GpioDriver) => Promise<void>,
 ): Promise<void> {
-  using frontend = Frontend.open(service.socket("a"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("a"), { timeoutMs: 120_000 });
   await action(GpioDriver.attach(frontend));
 }
 
@@ -188,7 +188,7 @@ Deno.test("serve refuses what cannot be had, by its SPEC, and leaves nothing hal
         ],
         cwd: REPOSITORY,
       });
-      const status = await serve.waitForExit({ timeoutMs: 30_000 });
+      const status = await serve.waitForExit({ timeoutMs: 120_000 });
       assert(new RegExp(says).test(serve.stderr), serve.stderr);
       assertEquals(status.code, code, serve.stderr);
       assertEquals(fileStatus(socket), undefined);
@@ -205,7 +205,7 @@ Deno.test("serve survives its chip: its lines fail, others and the process go on
   await using service = await Service.start({
     a: [`${chip.name}/0`, "sim/1,as=OTHER"],
   });
-  using frontend = Frontend.open(service.socket("a"), { timeoutMs: 30_000 });
+  using frontend = Frontend.open(service.socket("a"), { timeoutMs: 120_000 });
   const driver = GpioDriver.attach(frontend);
   driver.setInterruptType(0, IrqType.EdgeBoth);
   driver.arm(0);

@@ -9,7 +9,7 @@ async function failure(...args: string[]): Promise<string> {
     command: PROGRAM_FILE,
     args: [...PROGRAM, ...args],
   });
-  const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   assertEquals([code === 0, process.stdout], [false, ""]);
   return process.stderr;
 }

@@ -19,7 +19,7 @@ import {
 } from "./systemd_rig.ts";
 import { shell } from "./shell.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 const PLC_FILE = "/etc/gpioagg/plc0.yaml";
 const PLC_SOCKET = "/run/gpioagg-plc0/plc0.sock";
 const API_SOCKET = "/run/gpioagg/api.sock";
@@ -135,7 +135,7 @@ Deno.test("restarts by systemd, of whatever kind, change nothing on a line", asy
     await until(way, async () => {
       const unit = await properties("gpioagg@plc0");
       return unit.MainPID !== pid && unit.SubState === "running";
-    }, 30_000);
+    }, 120_000);
     const unit = await properties("gpioagg@plc0");
     pid = unit.MainPID;
     assertEquals(
@@ -261,7 +261,7 @@ Deno.test("with its drop-in, the service makes chips of the kernel, and takes th
   await using _slow = await slowUdev();
   // The end of a lease asks whether the chip is gone. After a stop that starts
   // the service again, by its socket, which takes some seconds here.
-  const client = new ServiceClient(API_SOCKET, { limitMs: 30_000 });
+  const client = new ServiceClient(API_SOCKET, { limitMs: 120_000 });
   const create = (name: string) => ({
     name,
     lines: [`${chip.name}/0`],
@@ -286,7 +286,7 @@ Deno.test("with its drop-in, the service makes chips of the kernel, and takes th
       const { MainPID, SubState } = await properties("gpioagg");
       return MainPID !== before && SubState === "running";
     },
-    30_000,
+    120_000,
   );
   const [again] = await client.list();
   assertEquals(again?.kernelChip?.present, true);
@@ -310,7 +310,7 @@ Deno.test("a service waits for a chip that comes late", async () => {
   await until(
     "the service",
     async () => (await properties("gpioagg@plc0")).SubState === "running",
-    30_000,
+    120_000,
   );
   // It would have, however long it had to wait.
   const { StartLimitIntervalUSec } = await properties("gpioagg@plc0");

@@ -48,7 +48,7 @@ async function record(path: string, ...more: string[]): Promise<ChildProcess> {
     "bar",
     "label-of-b/2",
   ]);
-  if (path === "-") await process.waitFor("$dumpvars", { timeoutMs: 30_000 });
+  if (path === "-") await process.waitFor("$dumpvars", { timeoutMs: 120_000 });
   else await ready(process);
   await pulls(
     a,
@@ -177,7 +177,7 @@ Deno.test("gpiomon --csv prints a table", async () => {
     "foo",
     "0",
   ]);
-  await process.waitFor("\n", { timeoutMs: 30_000 });
+  await process.waitFor("\n", { timeoutMs: 120_000 });
   await pulls(a, [1, "up"], [0, "up"]);
   const { stdout } = await ended(process);
   const [head, ...rows] = stdout.trim().split("\n");
@@ -352,7 +352,7 @@ Deno.test("gpiomon counts what the kernel dropped while it was stopped", async (
     "--idle-timeout=2s",
     `${chip.name}/0-${width - 1}`,
   ]);
-  await process.waitFor('"ready"', { timeoutMs: 30_000 });
+  await process.waitFor('"ready"', { timeoutMs: 120_000 });
   using puller = new Puller(chip, width);
   await puller.pull("up");
   await process.waitFor(`/${width - 1}","chip`);

@@ -33,7 +33,7 @@ export interface RunOptions {
 }
 
 /** A program that was compiled and started a moment ago takes its time here. */
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 120_000;
 
 /** Directories of the tools of both sides, made once for all tests of a file. */
 export class Tools {

@@ -257,7 +257,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     "foo",
   ]);
   await watcher.waitFor('{"event":"ready","lines":["foo"]}\n', {
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   await using monitor = tools.start("ours", "gpiomon", [
     "--json",
@@ -265,7 +265,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     "-n1",
     "foo",
   ]);
-  await monitor.waitFor(/"initial".*\n/, { timeoutMs: 30_000 });
+  await monitor.waitFor(/"initial".*\n/, { timeoutMs: 120_000 });
   await a.pull(1, "down");
   await monitor.waitForExit();
   const place = { line: "foo", chip: a.name, offset: 1, name: "foo" };

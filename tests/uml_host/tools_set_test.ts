@@ -97,9 +97,9 @@ Deno.test("gpioset --interactive edits and completes lines on a terminal", async
   const type = async (keys: string, shown: string | RegExp) => {
     const from = process.stdout.length;
     await process.write(keys);
-    await process.waitFor(shown, { from, timeoutMs: 30_000 });
+    await process.waitFor(shown, { from, timeoutMs: 120_000 });
   };
-  await process.waitFor(PROMPT, { timeoutMs: 30_000 });
+  await process.waitFor(PROMPT, { timeoutMs: 120_000 });
   await type("ge\t\r", '"foo"=inactive "with space"=active');
   await type("st\x1b[De\x05 f\ta\t\r", "set foo=active");
   await until("it is set", async () => await chips.a.level(1) === 1);
@@ -129,10 +129,10 @@ Deno.test("gpioset --interactive gives the terminal back when a signal ends it",
     args: ["-qec", command, "/dev/null"],
     input: true,
   });
-  await process.waitFor(PROMPT, { timeoutMs: 30_000 });
+  await process.waitFor(PROMPT, { timeoutMs: 120_000 });
   const [pid] = holders();
   Deno.kill(pid!, "SIGTERM");
-  await process.waitFor(/status 143/, { timeoutMs: 30_000 });
+  await process.waitFor(/status 143/, { timeoutMs: 120_000 });
   await process.waitFor(/(?<!-)\bicanon\b/);
 });
 

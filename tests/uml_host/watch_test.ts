@@ -7,7 +7,7 @@ import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { until } from "../environment/wait.ts";
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 /** Long enough for an interrupt that should not come to come. */
 const QUIET_MS = 300;
 
