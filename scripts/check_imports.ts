@@ -91,8 +91,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // The control API as its users see it. It shares the messages with the
   // service, and the grammar of single values with the configuration.
-  "src/client": ["ffi", "src/async", "src/config/values", "src/text"],
+  "src/client": [
+    "deno.json",
+    "ffi",
+    "src/async",
+    "src/config/values",
+    "src/text",
+  ],
   "src/service": [
+    "deno.json",
     "ffi",
     "src/aggregator",
     "src/async",

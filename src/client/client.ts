@@ -24,6 +24,8 @@ import {
 } from "./request_checks.ts";
 import { ServiceEvents } from "./service_events.ts";
 import { TimeoutError } from "../async/wait.ts";
+import type { AnySchema } from "./message_schema.ts";
+import { ANSWERS, MESSAGES } from "./messages.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -136,7 +138,7 @@ export class ServiceClient {
     const answer = await this.#ask<{ aggregators: AggregatorState[] }>(
       { method: "GET", path: "/v1/aggregators" },
       options,
-      ["aggregators"],
+      ANSWERS.aggregators,
     );
     return answer.aggregators;
   }
@@ -154,7 +156,7 @@ export class ServiceClient {
     return await this.#ask(
       { method: "GET", path: pathOf(name) },
       options,
-      ["lines"],
+      MESSAGES.Aggregator,
     );
   }
 
@@ -208,7 +210,7 @@ export class ServiceClient {
         body: { ...request, lease: "none" },
       },
       options,
-      ["lines"],
+      MESSAGES.Aggregator,
     );
   }
 
@@ -240,7 +242,7 @@ export class ServiceClient {
     return this.#ask(
       { method: "POST", path: "/v1/reload" },
       options,
-      ["added", "removed", "replaced", "changed", "refused"],
+      MESSAGES.Reload,
     );
   }
 
@@ -264,7 +266,7 @@ export class ServiceClient {
         body: { pull: levels },
       },
       options,
-      ["lines"],
+      MESSAGES.Aggregator,
     );
   }
 
@@ -318,10 +320,9 @@ export class ServiceClient {
     try {
       for await (const line of readLines(answer.body)) {
         if (!line.startsWith("data:")) continue;
-        const event = parsed(line.slice(5));
-        if (event === undefined) throw this.#strange(line);
+        const event = this.#checked<ApiEvent>(line.slice(5), MESSAGES.Event);
         isStrange = false;
-        yield event as unknown as ApiEvent;
+        yield event;
       }
       if (isStrange) {
         throw strangeAnswer(this.socketPath, "it sends no event");
@@ -363,19 +364,19 @@ export class ServiceClient {
       strangeAnswer(this.socketPath, `it answers ${answer.status}`);
   }
 
-  /** @param lists Keys that an answer of a control API has lists at. */
   async #ask<T>(
     request: ApiRequest,
     options: CallOptions,
-    lists: readonly string[],
+    schema: AnySchema,
   ): Promise<T> {
     const answer = await this.#send(request, options);
     const text = await answer.inTime(readText(answer.body));
-    const value = parsed(text);
-    if (lists.some((key) => !Array.isArray(value?.[key]))) {
-      throw this.#strange(text);
-    }
-    return value as T;
+    return this.#checked<T>(text, schema);
+  }
+
+  /** @throws {Error} If a text is not the message that `schema` describes. */
+  #checked<T>(text: string, schema: AnySchema): T {
+    return checkedAnswer<T>(this.socketPath, text, schema);
   }
 
   #strange(text: string): Error {
@@ -417,14 +418,21 @@ export class LeasedAggregator implements AsyncDisposable {
   ): Promise<LeasedAggregator> {
     const lines = readLines(answer.body);
     const first = await answer.inTime(lines.next());
-    const message = first.done ? undefined : parsed(first.value);
-    const aggregator = message?.["aggregator"] as AggregatorState | undefined;
-    if (!Array.isArray(aggregator?.lines)) {
+    let message: LeaseMessage;
+    try {
+      message = checkedAnswer(
+        apiPath,
+        first.done ? "" : first.value,
+        MESSAGES.LeaseMessage,
+      );
+      if ("ended" in message) {
+        throw new ServiceError(answer.status, "The service ended at once");
+      }
+    } catch (error) {
       answer.close();
-      throw message?.["ended"] === undefined
-        ? strangeAnswer(apiPath, `it answers ${quoted(first.value ?? "")}`)
-        : new ServiceError(answer.status, "The service ended at once");
+      throw error;
     }
+    const { aggregator } = message;
     return new LeasedAggregator(
       apiPath,
       aggregator,
@@ -547,10 +555,26 @@ function pathOf(name: string): string {
 
 /** Returns the error that a service names; undefined if it names none. */
 function errorOf(status: number, text: string): ServiceError | undefined {
-  const error = parsed(text)?.["error"] as ApiErrorBody["error"] | undefined;
-  return typeof error?.message === "string"
-    ? new ServiceError(status, error.message, error.hint, error.path)
-    : undefined;
+  const body = parsed(text);
+  if (!MESSAGES.Error.check(body, "", () => {})) return undefined;
+  const { message, hint, path } = (body as unknown as ApiErrorBody).error;
+  return new ServiceError(status, message, hint, path);
+}
+
+/**
+ * Returns the message that a text is.
+ *
+ * @throws {Error} If it is not what `schema` describes; names the first defect.
+ */
+function checkedAnswer<T>(path: string, text: string, schema: AnySchema): T {
+  const value = parsed(text);
+  schema.check(value, "", ({ path: at, problem }) => {
+    const why = at === ""
+      ? `it answers ${quoted(text)}`
+      : `in its answer, ${at} ${problem}`;
+    throw strangeAnswer(path, why);
+  });
+  return value as T;
 }
 
 /** Returns the object that a JSON text is; undefined if it is none. */

@@ -1,5 +1,11 @@
 /** Services that are slow, or say nothing at all. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import settings from "../../deno.json" with { type: "json" };
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { send } from "../../ffi/socket_message.ts";
@@ -235,10 +241,86 @@ for (const [name, answer] of Object.entries(STRANGE_ANSWERS)) {
           () => client.events().next(),
         ]
       ) {
-        await assertRejects(call, Error, "answers as a control API does: it");
+        await assertRejects(call, Error, "answers as a control API does");
       }
     } finally {
       clearInterval(timer);
     }
   });
 }
+
+/** The same keys as a service's answers, and what is wrong with them. */
+const UNFITTING_ANSWERS: readonly (readonly [unknown, string])[] = [
+  [{ ...STATE, lines: [{ lineNumber: 0 }] }, "lines[0].name is missing"],
+  [{ ...STATE, presentation: undefined }, "presentation is missing"],
+  [{ ...STATE, kernelChip: null }, "kernelChip must be an object, not null"],
+  [
+    {
+      ...STATE,
+      lines: [{
+        lineNumber: 0,
+        name: "",
+        source: "sim",
+        direction: "input",
+        pendingRule: {},
+      }],
+    },
+    "lines[0].pendingRule.rule is missing",
+  ],
+];
+
+Deno.test("ServiceClient names what does not fit in an answer, and the version", async () => {
+  using service = new SilentService(16);
+  const client = new ServiceClient(service.path, { limitMs: LONG_MS });
+  const request = { name: "a", lines: ["sim/1"] };
+  const refuses = async (
+    call: () => Promise<unknown>,
+    answer: string,
+    says: string,
+  ) => {
+    const timer = setInterval(() => service.answer(answer), 1);
+    try {
+      const { message } = await assertRejects(call, Error);
+      assertStringIncludes(message, says);
+      assertStringIncludes(message, `version than ${settings.version}`);
+      assertStringIncludes(message, service.path);
+    } finally {
+      clearInterval(timer);
+    }
+  };
+  for (const [state, says] of UNFITTING_ANSWERS) {
+    const one = json(state);
+    await refuses(() => client.show("a"), one, says);
+    await refuses(() => client.pull("a", { A: 1 }), one, says);
+    await refuses(() => client.createLasting(request), one, says);
+    await refuses(
+      () => client.list(),
+      json({ aggregators: [STATE, state] }),
+      `aggregators[1].${says}`,
+    );
+    const message = { event: "snapshot", aggregators: [state] };
+    await refuses(
+      () => client.events().next(),
+      http("x: y", `data: ${JSON.stringify(message)}\n\n`),
+      "it answers",
+    );
+    await refuses(
+      () => client.create(request),
+      http("x: y", `${JSON.stringify({ aggregator: state })}\n`),
+      "it answers",
+    );
+  }
+  await refuses(
+    () => client.reload(),
+    json({ added: [], removed: [], replaced: [], changed: [], refused: [{}] }),
+    "refused[0].aggregator is missing",
+  );
+  await refuses(
+    () => client.show("a"),
+    json({ error: { message: "x", hint: {} } }).replace(
+      "200 OK",
+      "404 Not Found",
+    ),
+    "it answers 404",
+  );
+});

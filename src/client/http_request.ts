@@ -4,6 +4,7 @@
  *
  * @module
  */
+import settings from "../../deno.json" with { type: "json" };
 import { type IncomingMessage, request as startRequest } from "node:http";
 import { Socket } from "node:net";
 import { type FileKind, fileStatus } from "../../ffi/files.ts";
@@ -148,8 +149,9 @@ export function strangeAnswer(
 ): Error {
   return new Error(
     `Nothing at ${socketPath} answers as a control API does: ${why}. It has ` +
-      "just ended, or this is another socket (a VMM's, one of gpioagg sim, " +
-      "another program's)",
+      "just ended, is a gpioagg of another version than " +
+      `${settings.version}, or this is another socket (a VMM's, one of ` +
+      "gpioagg sim, another program's)",
     { cause },
   );
 }

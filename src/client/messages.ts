@@ -160,7 +160,8 @@ const USBREDIR = object({
   notes: { description: "GPIO adapters on USB" },
 }) satisfies Describes<UsbredirState>;
 
-const AGGREGATOR = object({
+/** Keys of an aggregator in the order of the OpenAPI document. */
+const AGGREGATOR_FIELDS = {
   name: text(),
   lease: oneOf(["stream", "none", "service"], {
     description: "Lifetime: tied to its creator's stream, to nothing, or to " +
@@ -194,7 +195,18 @@ const AGGREGATOR = object({
     time("Time when the VMM connected, in milliseconds since 1970"),
   ),
   lines: list(reference("Line", LINE)),
-}) satisfies Describes<AggregatorState>;
+};
+
+const AGGREGATOR = object(AGGREGATOR_FIELDS) satisfies Describes<
+  AggregatorState
+>;
+
+const { lease: _lease, ...described } = AGGREGATOR_FIELDS;
+
+/** An aggregator as its reactor knows it: the API knows its lease. */
+export const DESCRIPTION = object(described) satisfies Describes<
+  Omit<AggregatorState, "lease">
+>;
 
 const aggregator = reference("Aggregator", AGGREGATOR);
 

@@ -3,12 +3,17 @@
  *
  * @module
  */
+import settings from "../../../deno.json" with { type: "json" };
 import { pollFd, POLLIN } from "../../../ffi/poll.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { receiveBytes, send } from "../../../ffi/socket_message.ts";
 import { connectUnix } from "../../../ffi/unix_socket.ts";
-import type { ControlAnswer, ControlRequest } from "./control_protocol.ts";
+import {
+  type ControlAnswer,
+  type ControlRequest,
+  parseControlAnswer,
+} from "./control_protocol.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 
 /** Longest answer: some 300 bytes for each of 65,535 lines. **Units**: bytes. */
@@ -66,10 +71,14 @@ export class ControlClient implements Disposable {
 
   #parse(text: string): ControlAnswer {
     try {
-      return JSON.parse(text);
+      return parseControlAnswer(text);
     } catch (cause) {
       throw new Error(
-        `${this.#path} is not the control socket of a gpioagg serve`,
+        `Nothing at ${this.#path} answers as the control socket of a gpioagg ` +
+          `serve does: ${
+            (cause as Error).message
+          }. It is a gpioagg of another ` +
+          `version than ${settings.version}, or this is another socket`,
         { cause },
       );
     }

@@ -4,6 +4,15 @@
  *
  * @module
  */
+import {
+  type Describes,
+  either,
+  list,
+  object,
+  optional,
+  text as anyText,
+} from "../../client/message_schema.ts";
+import { DESCRIPTION } from "../../client/messages.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 
 /** A request: changes to make (none: only describe), by line name or number. */
@@ -20,6 +29,13 @@ export type ControlAnswer =
     driven?: string[];
   }
   | { error: string };
+
+const ANSWERED = object({
+  aggregator: DESCRIPTION,
+  driven: optional(list(anyText())),
+});
+const REFUSED = object({ error: anyText() });
+const ANSWER = either([ANSWERED, REFUSED]) satisfies Describes<ControlAnswer>;
 
 /**
  * Longest accepted request: some 1000 changes. A request is parsed in one
@@ -51,4 +67,28 @@ export function parseControlRequest(text: string): ControlRequest {
     throw new SyntaxError(`"pull" must be a list of [LINE, 0 or 1]`);
   }
   return { pull };
+}
+
+/**
+ * Reads one answer.
+ *
+ * @throws {SyntaxError} If it is none; the message names the first defect.
+ */
+export function parseControlAnswer(text: string): ControlAnswer {
+  const answer = parsed(text);
+  if (ANSWER.check(answer, "", () => {})) return answer as ControlAnswer;
+  if (typeof answer === "object" && answer !== null && "aggregator" in answer) {
+    ANSWERED.check(answer, "", ({ path, problem }) => {
+      throw new SyntaxError(`${path} ${problem}`);
+    });
+  }
+  throw new SyntaxError("it does not send one of its messages");
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
