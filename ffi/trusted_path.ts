@@ -22,6 +22,7 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_WRONLY,
   openFile,
@@ -260,7 +261,8 @@ export function removeExactly(
 /**
  * Opens a regular file of this user's or root's in an open directory; undefined
  * if there is none, or what is there is something else: a link, a FIFO that
- * would wait, a file that another user has planted.
+ * would wait, a file that another user has planted, a file whose lease (of
+ * fcntl) a process has and would have to give up first.
  *
  * @param flags O_RDONLY and the like.
  * @throws {OsError} EACCES, …
@@ -285,7 +287,13 @@ export function openRegularAt(
   if (kind !== "regular file" || uid !== 0 && uid !== effectiveUserId()) {
     return undefined;
   }
-  return openFile(`/proc/self/fd/${file.fd}`, flags);
+  try {
+    // The holder of a lease could keep this waiting for lease-break-time (45 s).
+    return openFile(`/proc/self/fd/${file.fd}`, flags | O_NONBLOCK);
+  } catch (error) {
+    if (isOsError(error, "EAGAIN")) return undefined;
+    throw error;
+  }
 }
 
 /**

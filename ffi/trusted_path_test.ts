@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { leaseFile } from "../tests/doubles/leased_file.ts";
 import { moveAt, openAt } from "./directory.ts";
 import {
   fdStatus,
@@ -6,6 +7,7 @@ import {
   listDirectory,
   O_APPEND,
   O_PATH,
+  O_RDONLY,
   O_TRUNC,
   O_WRONLY,
   openFor,
@@ -18,6 +20,7 @@ import {
   makePrivateDirectory,
   openDirectory,
   openOutput,
+  openRegularAt,
   removeExactly,
   replaceFile,
   untrustedDirectories,
@@ -219,4 +222,18 @@ Deno.test({
     assertEquals(Deno.readTextFileSync(victim), "precious");
     assertEquals(listDirectory(it.path), ["victim"]);
   },
+});
+
+Deno.test("openRegularAt() does not wait for a process that has a lease of the file", () => {
+  using it = scratch();
+  Deno.writeTextFileSync(`${it.path}/leased`, "");
+  using directory = openDirectory(it.path);
+  {
+    using _lease = leaseFile(`${it.path}/leased`);
+    for (const flags of [O_RDONLY, O_WRONLY]) {
+      assertEquals(openRegularAt(directory, "leased", flags), undefined);
+    }
+  }
+  using file = openRegularAt(directory, "leased", O_RDONLY);
+  assertEquals(file && openFor(file.fd), { read: true, write: false });
 });

@@ -79,7 +79,7 @@ function openLock(directory: OwnedFd): OwnedFd {
   if (file !== undefined) return file;
   throw new UntrustedPathError(
     `Cannot lock the records of chips in ${directory.what}: ${NAME} there is ` +
-      `not a regular file of this user or root; remove it`,
+      `not a regular file of this user or root that can be opened; remove it`,
   );
 }
 

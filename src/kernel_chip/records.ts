@@ -101,6 +101,8 @@ const MACHINE_DIRECTORY =
   `${MACHINE_RUNTIME_DIRECTORY}/gpioagg/${RECORDS_DIRECTORY}`;
 /** Limit of the number of records; more are not gpioagg's. */
 const MAX_RECORDS = 1024;
+/** Files of a record that are removed with it at once, at least. */
+const MAX_FILES = 64;
 /** Longest record, which has some 100 bytes a line. **Units**: bytes. */
 const MAX_RECORD_BYTES = 256 * 1024;
 /** Limits of a record's USB adapters, and of port numbers. */
@@ -324,12 +326,15 @@ export class Records {
 
   /** The names of directories that look like records. */
   #ids(directory: OwnedFd): string[] {
-    const ids = listEntries(`/proc/self/fd/${directory.fd}`, 2 * MAX_RECORDS)
+    const most = 2 * MAX_RECORDS;
+    const entries = listEntries(`/proc/self/fd/${directory.fd}`, most);
+    const ids = entries
       .flatMap(({ name }) => isName(ID.exec(name)?.[1]) ? [name] : []);
-    if (ids.length <= MAX_RECORDS) return ids;
+    // Behind other files there may be records that were not read.
+    if (entries.length < most && ids.length <= MAX_RECORDS) return ids;
     throw new Error(
       `Cannot read the records of chips in ${this.#directory}: there are more ` +
-        `than ${MAX_RECORDS}, which gpioagg has not made`,
+        `than ${MAX_RECORDS}, or other files, which gpioagg has not made`,
     );
   }
 }
@@ -356,9 +361,9 @@ function openPlace(directory: OwnedFd, id: string): OwnedFd | undefined {
 function removePlace(directory: OwnedFd, id: string): void {
   using place = openPlace(directory, id);
   if (place === undefined) return;
-  for (const { name } of listEntries(`/proc/self/fd/${place.fd}`)) {
-    unlinkAt(place, name);
-  }
+  // Of more files than gpioagg makes the rest stays, and the directory too.
+  const files = listEntries(`/proc/self/fd/${place.fd}`, MAX_FILES);
+  for (const { name } of files) unlinkAt(place, name);
   unlinkAt(directory, id, { isDirectory: true });
 }
 

@@ -291,6 +291,29 @@ Deno.test("Records are read in a bounded number", async () => {
   await assertRejects(() => records.list(), Error, "more than 1024");
 });
 
+Deno.test("Records are not hidden behind other files", async () => {
+  await using it = await rig();
+  const { records, directory } = it;
+  using _mark = records.begin(record());
+  await records.write(record());
+  for (let i = 0; i < 4096; i++) {
+    Deno.writeTextFileSync(`${directory}/a/b/-${i}`, "");
+  }
+  await assertRejects(() => records.list(), Error, "or other files");
+});
+
+Deno.test("Records removes a bounded number of files with a record", async () => {
+  await using it = await rig();
+  const { records } = it;
+  records.begin(record())[Symbol.dispose]();
+  for (let i = 0; i < 4096; i++) {
+    Deno.writeTextFileSync(`${records.pathOf(record())}/${i}`, "");
+  }
+  await records.sweep();
+  assertNotEquals(fileStatus(records.pathOf(record())), undefined);
+  await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
+});
+
 testAlone(
   import.meta,
   "Records.lock() waits a bounded time, and names the process that holds it",

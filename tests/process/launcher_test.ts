@@ -1,5 +1,10 @@
 /** `scripts/gpioagg`: which Deno it runs, and what it hands to a VMM. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 
@@ -204,6 +209,35 @@ Deno.test("both architectures have a pinned checksum of the pinned version", asy
         .test(text),
       platform,
     );
+  }
+});
+
+Deno.test("every base of the image is named by its contents", async () => {
+  const text = await Deno.readTextFile(`${REPOSITORY}/scripts/Containerfile`);
+  const values = new Map(
+    [...text.matchAll(/^ARG (\w+)=(.*)$/gm)].map(([, name, value]) =>
+      [name!, value!] as const
+    ),
+  );
+  const stages = new Set(["scratch"]);
+  const bases = [...text.matchAll(/^FROM +(\S+)(?: +AS +(\S+))?$/gim)];
+  assertEquals(bases.length, [...text.matchAll(/^\s*FROM\b/gim)].length);
+  let pulled = 0;
+  for (const [, named, stage] of bases) {
+    const base = named!.replace(
+      /\$\{?(\w+)\}?/g,
+      (_, name: string) => values.get(name) ?? "",
+    );
+    if (!stages.has(base)) {
+      assertMatch(base, /^[^\s@]+@sha256:[0-9a-f]{64}$/);
+      pulled++;
+    }
+    if (stage !== undefined) stages.add(stage);
+  }
+  assert(pulled > 0);
+  // Nor does a step copy from an image of another name.
+  for (const [, from] of text.matchAll(/--from=(\S+)/g)) {
+    assert(stages.has(from!), from);
   }
 });
 
