@@ -34,7 +34,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --one-cpu          all processes on CPU 0 (by taskset): where waking another
                      CPU is slow, as in many VMs, results depend on where the
                      scheduler puts them; this makes runs comparable
-  --quick            a tenth of the requests: for seeing that all works
+  --quick            a tenth of the requests, or of the time: for seeing that
+                     all works
   --executable PATH  measure this gpioagg instead of the checkout
   --beside PATH      only the requests, in turns with another gpioagg, such as
                      scripts/gpioagg of an older checkout: what did a change

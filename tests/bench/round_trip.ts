@@ -16,28 +16,35 @@ const STRETCH = 2000;
  * turns.
  *
  * **Units**: microseconds.
+ *
+ * @param times Room for the times; where it is full, the round ends.
+ * @param limitMs Time after which the round ends, with one trip at least.
+ * **Units**: milliseconds.
  */
 export function roundTrips(
   queue: RequestQueue,
   lineCount: number,
   times: Float64Array,
+  limitMs = Infinity,
 ): Round {
   const slots = Math.min(lineCount, queue.depth);
   for (let slot = 0; slot < slots; slot++) {
     queue.prepare(slot, MessageType.GetValue, slot, 0);
   }
   let before = performance.now();
+  const end = before + limitMs;
   let slot = 0;
-  for (let i = 0; i < times.length; i++) {
+  let count = 0;
+  do {
     queue.submit(slot);
     queue.flush();
     while (queue.wait(LIMIT_MS) === 0) checkLimit(before);
     const now = performance.now();
-    times[i] = (now - before) * 1000;
+    times[count++] = (now - before) * 1000;
     before = now;
     if (++slot === slots) slot = 0;
-  }
-  return roundOf(times);
+  } while (count < times.length && before < end);
+  return roundOf(times.subarray(0, count));
 }
 
 /**

@@ -16,7 +16,11 @@ Deno.test("median() of an even count lies between the two in the middle", () => 
 });
 
 Deno.test("roundOf() sorts by number", () => {
-  assertEquals(roundOf(Float64Array.of(10, 9, 100, 1)), { p50: 10, p99: 100 });
+  assertEquals(roundOf(Float64Array.of(10, 9, 100, 1)), {
+    p50: 10,
+    p99: 100,
+    max: 100,
+  });
 });
 
 Deno.test("medianRatio() is not moved by a round that was disturbed", () => {
