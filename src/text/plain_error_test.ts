@@ -36,6 +36,24 @@ Deno.test("plainMessage() says what is refused, not which flag allows it", () =>
   );
 });
 
+Deno.test("plainMessage() says which package cannot be had, and what to do", () => {
+  const todo = "; run it once where the npm registry can be reached, or set " +
+    "DENO_DIR to a directory that has it";
+  assertEquals(
+    plainMessage(
+      "Failed caching npm package 'deno-std@1.4.0'\n    0: error sending " +
+        "request for url (http://h/x.tgz): client error\n    1: client error\n" +
+        "    2: Connection refused (os error 111)\n    at \x1b[0mfile:///a.ts",
+    ),
+    "Cannot get deno-std@1.4.0, a package of this program: connection refused" +
+      todo,
+  );
+  assertEquals(
+    plainMessage("Failed caching npm package 'a@1'"),
+    `Cannot get a@1, a package of this program${todo}`,
+  );
+});
+
 Deno.test("plainMessage() leaves other messages as they are", () => {
   for (
     const text of [

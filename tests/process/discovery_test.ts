@@ -179,6 +179,39 @@ Deno.test("run --attach gives a VM the lines of a service, which keeps them", ()
     assertStringIncludes(second.stderr, "another VMM is connected");
   }));
 
+Deno.test("run --attach finds an aggregator whose service has its API elsewhere, or none", () =>
+  withDirectory(async (runtime) => {
+    await Deno.mkdir(`${runtime}/srv`);
+    const sockets = [`${runtime}/srv/press.sock`, `${runtime}/srv/saw.sock`];
+    const other = ["--api", `${runtime}/srv/plant-control`];
+    await using one = await start(runtime, [
+      ...["serve", "--socket-path", sockets[0]!, "--line", "sim/1", ...other],
+    ]);
+    await one.waitFor("press: serving 1 line", { stream: "stderr" });
+    await using two = await start(runtime, [
+      ...["serve", "--socket-path", sockets[1]!, "--line", "sim/1"],
+    ]);
+    await two.waitFor("saw: serving 1 line", { stream: "stderr" });
+    const print = ["--", "echo", "{socket}"];
+    const attach = (...args: string[]) =>
+      call(runtime, "run", "--attach", ...args, ...print);
+    for (
+      const args of [["press"], ["press", ...other], ["saw"]]
+    ) {
+      const { code, stdout, stderr } = await attach(...args);
+      const socket = sockets[args[0] === "saw" ? 1 : 0]!;
+      assertEquals([code, stdout], [0, `${socket}\n`], stderr);
+    }
+    // A service that is named is the one that is meant.
+    const wrong = await attach("saw", ...other);
+    assertEquals([wrong.code, wrong.stdout], [1, ""]);
+    assertStringIncludes(wrong.stderr, 'There is no aggregator "saw"');
+    const none = await attach("drill");
+    assertEquals([none.code, none.stdout], [1, ""]);
+    assertStringIncludes(none.stderr, "No running service found");
+    assertStringIncludes(none.stderr, "--api PATH");
+  }));
+
 Deno.test("sim finds an aggregator of any service; slips are suggested", () =>
   withDirectory(async (runtime) => {
     await using _service = await serve(runtime, "gpioagg-plc0", "press");

@@ -182,6 +182,26 @@ Deno.test("without a home the launcher says what is missing, and no more", async
   });
 });
 
+Deno.test("without its packages the program says which it cannot get, and what to do", async () => {
+  await withPrograms(async (directory, path) => {
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    for (const args of [["--version"], ["safe", "sim/1,safe=0"]]) {
+      const { code, stdout, stderr } = await launch(args, {
+        PATH: path,
+        HOME: directory,
+        // Nothing listens there.
+        NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/",
+      });
+      assertEquals([code, stdout], [1, ""]);
+      assert(
+        /^gpioagg: Cannot get deno-std@[\d.]+, a package of this program: .*; run it once where .*, or set DENO_DIR to a directory that has it\n$/
+          .test(stderr),
+        stderr,
+      );
+    }
+  });
+});
+
 Deno.test("npm is told of an empty prefix: an .npmrc of the working directory says nothing", async () => {
   await withPrograms(async (directory, path) => {
     await addNpm(directory, path);

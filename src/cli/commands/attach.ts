@@ -4,16 +4,16 @@
  * @module
  */
 import { fileStatus } from "../../../ffi/files.ts";
-import type {
-  AggregatorState,
-  QemuPinsState,
-  UsbredirState,
-} from "../../client/protocol.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import type { QemuPinsState, UsbredirState } from "../../client/protocol.ts";
 import { socketSuggestion } from "../../client/similar_socket.ts";
 import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "../../client/protocol.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
+import { ControlClient } from "../../service/control/control_client.ts";
+import type { AggregatorDescription } from "../../service/messages/messages.ts";
+import { controlSocketOf } from "../control_path.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
 import type { VmSocket } from "../../vm/vmm_arguments.ts";
 
@@ -85,12 +85,7 @@ export async function attach(
       sockets.push(socketAt(target));
       continue;
     }
-    const client = await clientFor(target, api, "look");
-    const state = await withSuggestion(
-      client,
-      target,
-      (client) => client.show(target),
-    );
+    const state = await findAggregator(target, api);
     refuseUnusable(state);
     if (state.qemuPins !== undefined) pins.push(state.qemuPins);
     else if (state.usbredir !== undefined) adapters.push(state.usbredir);
@@ -108,7 +103,35 @@ export async function attach(
   return { sockets, cards, adapters, pins };
 }
 
-function refuseUnusable(state: AggregatorState): void {
+/**
+ * Queries an aggregator's service about it. Where no service that is found by
+ * itself has it (its control API is at a path of its own, or it has none), the
+ * aggregator's own control socket is asked.
+ *
+ * @throws {Error} If there is neither.
+ */
+async function findAggregator(
+  name: string,
+  api: string | undefined,
+): Promise<AggregatorDescription> {
+  try {
+    const client = await clientFor(name, api, "look");
+    return await withSuggestion(client, name, (client) => client.show(name));
+  } catch (error) {
+    const path = api === undefined ? controlSocketOf(name) : undefined;
+    if (path === undefined) throw error;
+    try {
+      using control = new ControlClient(path);
+      return control.ask({});
+    } catch (cause) {
+      // One that has ended, or another user's, is no answer to the question.
+      if (!isOsError(cause)) throw cause;
+      throw error;
+    }
+  }
+}
+
+function refuseUnusable(state: AggregatorDescription): void {
   const { name, kernelChip, qemuPins, vfioUser, usbredir, connected } = state;
   // QEMU's own sockets are there once it runs.
   if (usbredir?.connects === true) return;

@@ -10,13 +10,11 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
 import { similarSocket } from "../../client/similar_socket.ts";
 import { serviceDirectories } from "../../client/services.ts";
-import {
-  controlledNames,
-  controlPathsByName,
-} from "../../service/control/control_names.ts";
+import { controlledNames } from "../../service/control/control_names.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { controlSocketOf, usualControlPath } from "../control_path.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { nearest } from "../../text/nearest.ts";
@@ -82,13 +80,7 @@ function controlPath(socket: string): string {
   if (socket.includes("/")) {
     return socket.endsWith(".control") ? socket : controlPathOf(socket);
   }
-  const file = controlPathOf(`${encodeURIComponent(socket)}.sock`);
-  const places = [
-    ...controlPathsByName(socket),
-    // Finds an aggregator of any service, whatever the service's name.
-    ...serviceDirectories().map((directory) => `${directory}/${file}`),
-  ];
-  return places.find((path) => fileStatus(path) !== undefined) ?? places[0]!;
+  return controlSocketOf(socket) ?? usualControlPath(socket);
 }
 
 /** Returns what may be meant instead of a control socket that is not there. */

@@ -1,0 +1,32 @@
+/**
+ * Finding the control socket of an aggregator by its name.
+ *
+ * @module
+ */
+import { fileStatus } from "../../ffi/files.ts";
+import { serviceDirectories } from "../client/services.ts";
+import { controlPathOf } from "../config/specification.ts";
+import { controlPathsByName } from "../service/control/control_names.ts";
+
+/**
+ * Returns the paths at which the control socket of an aggregator of any service
+ * may be, the likeliest first.
+ */
+function places(name: string): string[] {
+  const file = controlPathOf(`${encodeURIComponent(name)}.sock`);
+  return [
+    ...controlPathsByName(name),
+    // Finds an aggregator of any service, whatever the service's name.
+    ...serviceDirectories().map((directory) => `${directory}/${file}`),
+  ];
+}
+
+/** Returns the control socket of this name; undefined if there is none. */
+export function controlSocketOf(name: string): string | undefined {
+  return places(name).find((path) => fileStatus(path) !== undefined);
+}
+
+/** Returns the path at which the control socket of this name would be. */
+export function usualControlPath(name: string): string {
+  return places(name)[0]!;
+}
