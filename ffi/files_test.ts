@@ -1,11 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
-  characterDevice,
   duplicate,
-  fdStatus,
-  fileStatus,
   isNonblocking,
-  listDirectory,
   makeNonblocking,
   O_NONBLOCK,
   O_RDONLY,
@@ -15,6 +11,8 @@ import {
   readSmallFile,
   realPath,
 } from "./files.ts";
+import { listDirectory } from "./directory_entries.ts";
+import { characterDevice, fdStatus, fileStatus } from "./file_status.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 

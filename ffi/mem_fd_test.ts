@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fdStatus, readLink } from "./files.ts";
+import { readLink } from "./files.ts";
+import { fdStatus } from "./file_status.ts";
 import { check, libc } from "./libc.ts";
 import { createMemFd } from "./mem_fd.ts";
 import { OsError } from "./os_error.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  fileStatus,
   O_CLOEXEC,
   O_RDONLY,
   openFile,
@@ -12,6 +11,7 @@ import {
   readSmallFile,
   readSome,
 } from "./files.ts";
+import { fileStatus } from "./file_status.ts";
 import { ownRuntimeDirectory } from "./runtime_directory.ts";
 
 /** A program's file and what it is called with. */

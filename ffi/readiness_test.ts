@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createEventFd, drainFd, signalFd } from "./event_fd.ts";
-import { listDirectory, O_RDONLY, openFile } from "./files.ts";
+import { O_RDONLY, openFile } from "./files.ts";
+import { listDirectory } from "./directory_entries.ts";
 import { OsError } from "./os_error.ts";
 import { whenReadable } from "./readiness.ts";
 import { socketPair } from "./unix_socket.ts";

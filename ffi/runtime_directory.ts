@@ -5,7 +5,8 @@
  * @module
  */
 import { makeDirectoryAt, openAt } from "./directory.ts";
-import { fdStatus, O_DIRECTORY, O_NOFOLLOW, O_PATH } from "./files.ts";
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "./files.ts";
+import { fdStatus } from "./file_status.ts";
 import { isOsError } from "./os_error.ts";
 import type { OwnedFd } from "./owned_fd.ts";
 import {

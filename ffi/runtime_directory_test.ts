@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { fdStatus, fileStatus } from "./files.ts";
+import { fdStatus, fileStatus } from "./file_status.ts";
 import {
   openRuntimeDirectory,
   ownRuntimeDirectory,

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { groupIdOf, userIdOf } from "./accounts.ts";
-import { fileStatus, O_PATH, openFile } from "./files.ts";
+import { O_PATH, openFile } from "./files.ts";
+import { fileStatus } from "./file_status.ts";
 import { changeModeOf, changeOwnerOf } from "./directory.ts";
 import { OsError } from "./os_error.ts";
 import {

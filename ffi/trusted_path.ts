@@ -16,8 +16,6 @@ import {
   unlinkAt,
 } from "./directory.ts";
 import {
-  fdStatus,
-  type FileStatus,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
@@ -26,8 +24,8 @@ import {
   O_PATH,
   O_WRONLY,
   openFile,
-  statusAt,
 } from "./files.ts";
+import { fdStatus, type FileStatus, statusAt } from "./file_status.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { isOsError, OsError } from "./os_error.ts";
 import type { OwnedFd } from "./owned_fd.ts";

@@ -2,17 +2,15 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { leaseFile } from "../tests/doubles/leased_file.ts";
 import { moveAt, openAt } from "./directory.ts";
 import {
-  fdStatus,
-  fileStatus,
-  listDirectory,
   O_APPEND,
   O_PATH,
   O_RDONLY,
   O_TRUNC,
   O_WRONLY,
   openFor,
-  statusAt,
 } from "./files.ts";
+import { listDirectory } from "./directory_entries.ts";
+import { fdStatus, fileStatus, statusAt } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
 import { effectiveUserId } from "./sysfs.ts";
 import { testAlone } from "./test_alone.ts";

@@ -1,13 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createEventFd, drainFd, signalFd } from "./event_fd.ts";
 import { givenKind } from "./given_fd.ts";
-import {
-  duplicate,
-  fileStatus,
-  isNonblocking,
-  listDirectory,
-  readSmallFile,
-} from "./files.ts";
+import { duplicate, isNonblocking, readSmallFile } from "./files.ts";
+import { listDirectory } from "./directory_entries.ts";
+import { fileStatus } from "./file_status.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { serviceDirectories } from "../client/services.ts";
 import { controlPathOf } from "../config/specification.ts";
 import { controlPathsByName } from "../service/control/control_names.ts";

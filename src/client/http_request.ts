@@ -7,7 +7,7 @@
 import settings from "../../deno.json" with { type: "json" };
 import { type IncomingMessage, request as startRequest } from "node:http";
 import { Socket } from "node:net";
-import { type FileKind, fileStatus } from "../../ffi/files.ts";
+import { type FileKind, fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { TimeLimit } from "../async/wait.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import {
   MACHINE_RUNTIME_DIRECTORY,

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { nearest } from "../text/nearest.ts";
 

@@ -3,15 +3,7 @@
  *
  * @module
  */
-import {
-  EAGAIN,
-  EBUSY,
-  EINVAL,
-  EIO,
-  ENOTTY,
-  ENXIO,
-  EOPNOTSUPP,
-} from "../../ffi/errno.ts";
+import { EAGAIN, EBUSY, EIO, ENOTTY } from "../../ffi/errno.ts";
 import {
   getChipInfo,
   getLine,
@@ -21,27 +13,18 @@ import {
   watchLineInfo,
 } from "../../ffi/gpio_ioctl.ts";
 import {
-  GPIO_V2_LINES_MAX,
   GPIOCHIP_INFO,
   LINE_INFO,
   LINE_INFO_CHANGED,
   LINE_REQUEST,
   nameBytes,
-  setNameBytes,
 } from "../../ffi/gpio_v2.ts";
-import { packConfig } from "../../ffi/gpio_v2_config.ts";
 import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollReadable } from "../../ffi/poll.ts";
-import {
-  describe,
-  requireKeys,
-  requireNumber,
-  requireString,
-  requireTimeout,
-} from "../text/arguments.ts";
-import { bytesOfName, nameOfBytes, nameText } from "../text/names.ts";
-import { namedChipPath } from "./chip_nodes.ts";
+import { requireNumber, requireTimeout } from "../text/arguments.ts";
+import { nameOfBytes, nameText } from "../text/names.ts";
+import { chipPath, namedChipPath } from "./chip_nodes.ts";
 import { openChipFile } from "./device_file.ts";
 import { kernelError, LineError } from "./errors.ts";
 import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
@@ -53,58 +36,12 @@ import {
 } from "./line_info.ts";
 import { LineRequest } from "./line_request.ts";
 import {
-  checkSelections,
-  type LineSelection,
-  linesOf,
-  type LineWithSettings,
-  packedOf,
-  problemOf,
-} from "./line_settings.ts";
-
-/** Which lines are wanted, and how. */
-export interface RequestOptions {
-  /** The lines, up to 64, each with its settings. */
-  readonly lines: readonly LineSelection[];
-  /**
-   * Consumer label that other programs see; default `"gpioagg"`. The kernel
-   * keeps 31 bytes.
-   */
-  readonly consumer?: string | undefined;
-  /**
-   * Kernel event buffer size, in events: at most 1024, 16 per line by default.
-   * When it is full, the oldest event is dropped.
-   */
-  readonly eventBufferSize?: number | undefined;
-}
-
-const REQUEST_KEYS = ["lines", "consumer", "eventBufferSize"];
-const MEANT_REQUEST: Readonly<Record<string, string>> = {
-  line: "lines",
-  offset: "lines[].offset",
-  offsets: "lines[].offsets",
-  settings: "lines[].settings",
-  label: "consumer",
-  bufferSize: "eventBufferSize",
-};
-
-/**
- * Returns the path of a chip's device file, by its number, name or path.
- *
- * @throws {TypeError} If it is given by something else.
- */
-export function chipPath(chip: string | number): string {
-  const isNumber = typeof chip === "number" && Number.isInteger(chip) &&
-    chip >= 0;
-  if (!isNumber && (typeof chip !== "string" || chip === "")) {
-    throw new TypeError(
-      `A chip is given by its number, name or path, not by ${describe(chip)}`,
-    );
-  }
-  if (typeof chip === "number" || /^\d+$/.test(chip)) {
-    return `/dev/gpiochip${chip}`;
-  }
-  return chip.includes("/") ? chip : `/dev/${chip}`;
-}
+  packRequest,
+  readRequest,
+  refusalHint,
+  type RequestOptions,
+} from "./request_options.ts";
+import { type LineWithSettings, problemOf } from "./line_settings.ts";
 
 /**
  * The kernel's name for the user of a line of which a driver has the interrupt.
@@ -408,46 +345,13 @@ export class Chip implements Disposable {
    * **Ownership**: the request is the caller's, and independent of this object.
    */
   requestLines(options: RequestOptions): LineRequest {
-    requireKeys("the request", options, REQUEST_KEYS, MEANT_REQUEST);
-    const { consumer = "gpioagg", eventBufferSize = 0 } = options;
-    requireString("consumer", consumer);
-    requireNumber("eventBufferSize", eventBufferSize);
-    checkSelections(options.lines);
-    const lines = linesOf(options.lines);
-    if (lines.length < 1 || lines.length > GPIO_V2_LINES_MAX) {
-      throw new RangeError(
-        `Cannot request ${lines.length} lines of ${this.name} at once: 1 to ${GPIO_V2_LINES_MAX} are possible`,
-      );
-    }
-    if (!Number.isInteger(eventBufferSize) || eventBufferSize < 0) {
-      throw new RangeError(
-        `Cannot request lines of ${this.name}: eventBufferSize ${eventBufferSize} is not a number of events`,
-      );
-    }
+    const lines = readRequest(this.name, options);
     this.#checkLines(lines);
-    const request = new Uint8Array(LINE_REQUEST.size);
-    const view = new DataView(request.buffer);
-    const { at } = LINE_REQUEST;
-    for (const [bit, { offset }] of lines.entries()) {
-      view.setUint32(at.offsets + 4 * bit, offset, LITTLE_ENDIAN);
-    }
-    setNameBytes(request, at.consumer, bytesOfName(consumer));
-    packConfig(
-      view,
-      at.config,
-      lines.map(({ settings }) => packedOf(settings, 0)),
-    );
-    view.setUint32(at.num_lines, lines.length, LITTLE_ENDIAN);
-    view.setUint32(
-      at.event_buffer_size,
-      // The kernel caps it anyway, and the field has 32 bits.
-      Math.min(eventBufferSize, 16 * GPIO_V2_LINES_MAX),
-      LITTLE_ENDIAN,
-    );
+    const request = packRequest(lines, options);
     const result = getLine(this.fd, request);
     if (result < 0) throw this.#requestError(lines, -result);
     return new LineRequest(
-      view.getInt32(at.fd, LITTLE_ENDIAN),
+      new DataView(request.buffer).getInt32(LINE_REQUEST.at.fd, LITTLE_ENDIAN),
       this.name,
       lines,
     );
@@ -488,7 +392,7 @@ export class Chip implements Disposable {
       const held = this.#firstUsed(lines);
       if (held !== undefined) return kernelError({ ...failure, ...held });
     }
-    return kernelError({ ...failure, detail: hint(lines, errno) });
+    return kernelError({ ...failure, detail: refusalHint(lines, errno) });
   }
 
   /** Which of the lines is taken, and by whom, as far as can be told now. */
@@ -521,31 +425,4 @@ export class Chip implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Returns the most likely meaning of an error number for these settings. */
-function hint(
-  lines: readonly LineWithSettings[],
-  errno: number,
-): string | undefined {
-  const all = lines.map(({ settings }) => settings);
-  const hasEdges = all.some(({ edge = "none" }) => edge !== "none");
-  // Recent kernels do not show such a use.
-  if (errno === EBUSY && hasEdges) {
-    return "a driver may use its interrupt (see /proc/interrupts)";
-  }
-  if (errno === EIO && all.some(({ direction }) => direction === "output")) {
-    return "its bus failed, or a driver uses it as an interrupt (see " +
-      "/proc/interrupts)";
-  }
-  if (
-    errno === ENXIO && hasEdges
-  ) return "the chip cannot report edges of it";
-  if (
-    errno === EOPNOTSUPP && all.some(({ eventClock }) => eventClock === "hte")
-  ) return "there is no hardware timestamp engine for it";
-  if (
-    errno === EINVAL && all.some(({ eventClock }) => eventClock === "realtime")
-  ) return "eventClock realtime needs Linux 5.11";
-  return undefined;
 }

@@ -7,15 +7,15 @@
  *
  * @module
  */
+import { readSmallFile, realPath } from "../../ffi/files.ts";
+import { listEntries } from "../../ffi/directory_entries.ts";
 import {
   characterDevice,
   type FileKind,
   fileStatus,
-  listEntries,
-  readSmallFile,
-  realPath,
-} from "../../ffi/files.ts";
+} from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
+import { describe } from "../text/arguments.ts";
 import { baseName, whyNotChip } from "./device_file.ts";
 import { AmbiguousError } from "./errors.ts";
 
@@ -27,6 +27,25 @@ export interface ChipNode {
   readonly device: string;
   /** The kernel's name for the chip: `gpiochip0`; undefined without sysfs. */
   readonly kernelName: string | undefined;
+}
+
+/**
+ * Returns the path of a chip's device file, by its number, name or path.
+ *
+ * @throws {TypeError} If it is given by something else.
+ */
+export function chipPath(chip: string | number): string {
+  const isNumber = typeof chip === "number" && Number.isInteger(chip) &&
+    chip >= 0;
+  if (!isNumber && (typeof chip !== "string" || chip === "")) {
+    throw new TypeError(
+      `A chip is given by its number, name or path, not by ${describe(chip)}`,
+    );
+  }
+  if (typeof chip === "number" || /^\d+$/.test(chip)) {
+    return `/dev/gpiochip${chip}`;
+  }
+  return chip.includes("/") ? chip : `/dev/${chip}`;
 }
 
 /**

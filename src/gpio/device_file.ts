@@ -5,15 +5,17 @@
  */
 import { errnoCode, errnoText } from "../../ffi/errno.ts";
 import {
-  fdStatus,
-  type FileStatus,
-  fileStatus,
   O_NONBLOCK,
   O_PATH,
   O_RDWR,
   openFile,
   readLink,
 } from "../../ffi/files.ts";
+import {
+  fdStatus,
+  type FileStatus,
+  fileStatus,
+} from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { LineError } from "./errors.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { fileStatus, readSmallFile, realPath } from "../../ffi/files.ts";
+import { readSmallFile, realPath } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { chipDirectory, deviceNumber } from "./chip_nodes.ts";
 
 /** Properties of a chip that are known without opening it. */

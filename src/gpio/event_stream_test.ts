@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { EventStream } from "./event_stream.ts";
 import { whenEvents } from "./wait.ts";
 import { testAlone } from "../../ffi/test_alone.ts";

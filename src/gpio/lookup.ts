@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import {
   requireArray,
@@ -12,8 +12,13 @@ import {
   requireString,
 } from "../text/arguments.ts";
 import { nameText, shownName } from "../text/names.ts";
-import { Chip, chipPath } from "./chip.ts";
-import { listChipNodes, listedPath, namedChipPath } from "./chip_nodes.ts";
+import { Chip } from "./chip.ts";
+import {
+  chipPath,
+  listChipNodes,
+  listedPath,
+  namedChipPath,
+} from "./chip_nodes.ts";
 import { AmbiguousError, LineError } from "./errors.ts";
 import type { LineInfo } from "./line_info.ts";
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { Chip, chipPath } from "./chip.ts";
+import { Chip } from "./chip.ts";
+import { chipPath } from "./chip_nodes.ts";
 import { whyNotChip } from "./device_file.ts";
 import { LineError } from "./errors.ts";
 import { findChip, findLines, listChips, openChip } from "./lookup.ts";

@@ -7,7 +7,8 @@
  *
  * @module
  */
-export { Chip, type RequestOptions } from "./chip.ts";
+export { Chip } from "./chip.ts";
+export { type RequestOptions } from "./request_options.ts";
 export { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
 export {
   AbsentError,

@@ -8,7 +8,8 @@
  *
  * @module
  */
-import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { guardedRecord } from "./guardian.ts";
 import { fitsRecord } from "./own_device.ts";
 import { markOf } from "./driver.ts";

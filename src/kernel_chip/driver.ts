@@ -3,12 +3,9 @@
  *
  * @module
  */
-import {
-  fileStatus,
-  listDirectory,
-  readLink,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import {
   makeDirectory,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { type GuardedChip, Guardian } from "./guardian.ts";
 import { isAlive, type ProcessIdentity } from "./process_identity.ts";
 import { waitUntil } from "../async/wait.ts";

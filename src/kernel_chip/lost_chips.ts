@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
 import type { ChipRecord } from "./records.ts";

@@ -5,13 +5,8 @@
  */
 import { groupIdOf, userIdOf } from "../../ffi/accounts.ts";
 import { changeModeOf, changeOwnerOf } from "../../ffi/directory.ts";
-import {
-  fdStatus,
-  fileStatus,
-  O_NOFOLLOW,
-  O_PATH,
-  openFile,
-} from "../../ffi/files.ts";
+import { O_NOFOLLOW, O_PATH, openFile } from "../../ffi/files.ts";
+import { fdStatus, fileStatus } from "../../ffi/file_status.ts";
 import { UNCHANGED } from "../../ffi/sysfs.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { Problems } from "../config/document/problems.ts";

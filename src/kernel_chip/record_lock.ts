@@ -6,15 +6,13 @@
 import { sleep } from "../async/wait.ts";
 import { openAt, tryLock } from "../../ffi/directory.ts";
 import {
-  fdStatus,
-  type FileStatus,
   O_CREAT,
   O_EXCL,
   O_NOFOLLOW,
   O_WRONLY,
   readSmallFile,
-  statusAt,
 } from "../../ffi/files.ts";
+import { fdStatus, type FileStatus, statusAt } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { openRegularAt, UntrustedPathError } from "../../ffi/trusted_path.ts";

@@ -6,16 +6,14 @@
  */
 import { makeDirectoryAt, openAt, unlinkAt } from "../../ffi/directory.ts";
 import {
-  fdStatus,
-  fileStatus,
-  listEntries,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
   readOpenFile,
-  statusAt,
 } from "../../ffi/files.ts";
+import { listEntries } from "../../ffi/directory_entries.ts";
+import { fdStatus, fileStatus, statusAt } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import {

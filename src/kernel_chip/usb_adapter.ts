@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { MAX_USB_LINES } from "../config/specification.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { listDirectory, readLink, readSmallFile } from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { peerCredentials } from "../../ffi/unix_socket.ts";
 

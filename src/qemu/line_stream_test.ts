@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { testAlone } from "../../ffi/test_alone.ts";
 import {
   MAX_PASSED_FDS,

@@ -8,13 +8,8 @@
  * @module
  */
 import { openAt, readOpenLink } from "../../ffi/directory.ts";
-import {
-  fdStatus,
-  fileStatus,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_PATH,
-} from "../../ffi/files.ts";
+import { O_DIRECTORY, O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { fdStatus, fileStatus } from "../../ffi/file_status.ts";
 import { isOsError, OsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";

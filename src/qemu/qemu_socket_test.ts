@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
-import { listDirectory, O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { testAlone } from "../../ffi/test_alone.ts";

@@ -11,7 +11,7 @@
  */
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
-import { fdStatus } from "../../ffi/files.ts";
+import { fdStatus } from "../../ffi/file_status.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { CONFIG_BYTES, MAX_MESSAGE_BYTES } from "./protocol.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { pollFd, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";

@@ -5,7 +5,7 @@ import {
   SessionDescriptors,
 } from "../../ffi/descriptor_budget.ts";
 import { createEventFd } from "../../ffi/event_fd.ts";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { testAlone } from "../../ffi/test_alone.ts";
 import { join, R, u32, u64 } from "../../tests/doubles/vhost_peer.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fdStatus } from "../../ffi/files.ts";
+import { fdStatus } from "../../ffi/file_status.ts";
 import { givenKind } from "../../ffi/given_fd.ts";
 import { addressSpaceBytes } from "../../ffi/machine_code.ts";
 import { Mapping } from "../../ffi/mapping.ts";

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 
 /** A process's memory. **Units**: bytes. */
 export interface Memory {

@@ -4,12 +4,9 @@
  *
  * @module
  */
-import {
-  fdStatus,
-  listDirectory,
-  readLink,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fdStatus } from "../../ffi/file_status.ts";
 import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 

@@ -5,7 +5,9 @@
  *
  * @module
  */
-import { fileStatus, listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import {
   makeDirectory,
   removeDirectory,

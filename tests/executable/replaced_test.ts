@@ -3,7 +3,8 @@
  * while it runs: it reads its own file when it starts.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { until } from "../environment/wait.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";

@@ -8,7 +8,8 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { GLIBC, LIBRARIES } from "../../scripts/compile.ts";
 import { readElf } from "../../scripts/executable/elf.ts";

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import type { ControllerModelOptions } from "../doubles/qemu_double.ts";
 import { pinsRig, PL061 } from "../doubles/pins_rig.ts";
 import { Random } from "./ring_fuzz_random.ts";

@@ -1,11 +1,8 @@
 /** Access rights of the control API, and its audit log. */
 import { assert, assertEquals } from "@std/assert";
-import {
-  fileStatus,
-  listDirectory,
-  readLink,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { check, libc } from "../../ffi/libc.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";

@@ -1,6 +1,6 @@
 /** Aggregators of clients that are no vhost-user device. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceError } from "../../src/client/client.ts";
 import type { CreateRequest } from "../../src/client/protocol.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";

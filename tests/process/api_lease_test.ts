@@ -1,6 +1,6 @@
 /** Leases: an aggregator goes when its maker dies, and nothing else does. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";

@@ -1,6 +1,6 @@
 /** Users who hold many connections take nothing from others. */
 import { assert, assertEquals } from "@std/assert";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { receive, send } from "../../ffi/socket_message.ts";

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { ServiceError } from "../../src/client/client.ts";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { acceptUnix } from "../../ffi/unix_socket.ts";
 import { ListenSocket } from "../../src/service/sockets/listen_socket.ts";

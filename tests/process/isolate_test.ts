@@ -1,6 +1,7 @@
 /** Aggregators that are served by processes of their own. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";

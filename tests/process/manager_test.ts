@@ -5,7 +5,9 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { fileStatus, listDirectory, readLink } from "../../ffi/files.ts";
+import { readLink } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { check, libc } from "../../ffi/libc.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { ServiceClient } from "../../src/client/client.ts";

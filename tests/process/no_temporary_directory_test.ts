@@ -1,6 +1,6 @@
 /** Commands on a machine whose temporary directory cannot be used. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { sleep } from "../../src/async/wait.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";

@@ -1,7 +1,8 @@
 /** Paths of QEMU's sockets that lead to something else, chosen by others. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
-import { fileStatus, O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";

@@ -1,6 +1,8 @@
 /** Promises about a VM and its lines when `gpioagg run` dies. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus, listDirectory, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
 import { REPOSITORY } from "../environment/environment.ts";

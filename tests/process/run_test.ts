@@ -1,6 +1,6 @@
 /** `gpioagg run` with programs that stand in for a VMM. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { REPOSITORY } from "../environment/environment.ts";

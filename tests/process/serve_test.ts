@@ -1,6 +1,6 @@
 /** `gpioagg serve` as a process: its switches, its sockets, its end. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { libc } from "../../ffi/libc.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { spawnDetached } from "../../ffi/spawn.ts";

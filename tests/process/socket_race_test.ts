@@ -1,6 +1,6 @@
 /** Sockets made in a directory of a user who wants more than the socket. */
 import { assert, assertEquals } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { listenFor } from "../../src/service/sockets/file_access.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";

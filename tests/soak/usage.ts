@@ -5,12 +5,8 @@
  *
  * @module
  */
-import {
-  listDirectory,
-  O_RDONLY,
-  openFile,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { O_RDONLY, openFile, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { libc } from "../../ffi/libc.ts";
 
 /** Resources of a process at one moment. */

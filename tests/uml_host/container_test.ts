@@ -1,6 +1,6 @@
 /** The image of scripts/Containerfile, and what CDI hands over, with Podman. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { until } from "../environment/wait.ts";
 import { simChip } from "./gpio_sim.ts";

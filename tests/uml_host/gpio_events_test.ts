@@ -10,7 +10,7 @@ import {
   openChip,
   waitForEvents,
 } from "../../mod.ts";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { EVENT_LIMIT_MS, QUIET_MS, settle, simChip } from "./gpio_sim.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;

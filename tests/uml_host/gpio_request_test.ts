@@ -8,7 +8,7 @@ import {
   openChip,
 } from "../../mod.ts";
 import { EBADF, EINVAL, ENODEV, EPERM } from "../../ffi/errno.ts";
-import { listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { simChip } from "./gpio_sim.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;

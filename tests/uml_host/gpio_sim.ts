@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import {
   localFiles,
   SimChip,

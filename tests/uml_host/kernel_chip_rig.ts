@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { fileStatus, listDirectory } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import type { InventoryChip } from "../../src/kernel_chip/inventory.ts";

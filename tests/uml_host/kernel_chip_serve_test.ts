@@ -1,6 +1,6 @@
 /** Chips of the host's own kernel through `gpioagg serve --config`. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";

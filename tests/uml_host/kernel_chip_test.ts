@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { writeAttribute } from "../../ffi/sysfs.ts";
 import { Chip } from "../../src/gpio/chip.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";

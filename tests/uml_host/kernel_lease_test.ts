@@ -1,6 +1,6 @@
 /** Leases of kernel chips, and of pins inside QEMU, on simulated chips. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient, ServiceError } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";

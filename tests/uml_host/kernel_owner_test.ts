@@ -8,12 +8,9 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import {
-  fileStatus,
-  listDirectory,
-  readLink,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { writeAttribute } from "../../ffi/sysfs.ts";
 import {
   CONFIGFS,

@@ -1,6 +1,6 @@
 /** Leases and `run` on simulated chips: what is seen on their side. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";

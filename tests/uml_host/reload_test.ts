@@ -1,6 +1,6 @@
 /** Another configuration for a service that runs, on simulated chips. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";

@@ -1,6 +1,6 @@
 /** Aggregators of clients, through a restart: as their leases say. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { ServiceClient } from "../../src/client/client.ts";

@@ -4,7 +4,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
-import { fileStatus } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 
 Deno.test("a simulated chip made beside the test is a device, until it is disposed of", async () => {

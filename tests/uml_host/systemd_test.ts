@@ -1,6 +1,7 @@
 /** gpioagg's own units under a real systemd, which is the first program here. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { fileStatus, readSmallFile } from "../../ffi/files.ts";
+import { readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";

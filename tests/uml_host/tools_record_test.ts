@@ -3,13 +3,9 @@
  * edges come faster than they can be read.
  */
 import { assert, assertEquals } from "@std/assert";
-import {
-  fileStatus,
-  listDirectory,
-  O_WRONLY,
-  openFile,
-  readSmallFile,
-} from "../../ffi/files.ts";
+import { O_WRONLY, openFile, readSmallFile } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { check, libc } from "../../ffi/libc.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { listDirectory, readLink } from "../../ffi/files.ts";
+import { readLink } from "../../ffi/files.ts";
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { artefact } from "../environment/environment.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";

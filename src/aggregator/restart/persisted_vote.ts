@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fdStatus } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { Mapping } from "../../../ffi/mapping.ts";
 import { createMemFd } from "../../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";

@@ -5,12 +5,12 @@
  */
 import { errnoText } from "../../../ffi/errno.ts";
 import {
-  fdStatus,
   O_NONBLOCK,
   O_RDONLY,
   openFile,
   readSome,
 } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { pollFd, POLLIN } from "../../../ffi/poll.ts";
 import { ConfigError } from "../../config/document/config_error.ts";

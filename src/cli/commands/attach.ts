@@ -3,11 +3,15 @@
  *
  * @module
  */
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
-import type { QemuPinsState, UsbredirState } from "../../client/protocol.ts";
+import {
+  API_SOCKET_NAME,
+  LOOK_SOCKET_NAME,
+  type QemuPinsState,
+  type UsbredirState,
+} from "../../client/protocol.ts";
 import { socketSuggestion } from "../../client/similar_socket.ts";
-import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "../../client/protocol.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";

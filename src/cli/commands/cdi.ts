@@ -5,7 +5,7 @@
  * @module
  */
 import { errnoText } from "../../../ffi/errno.ts";
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { replaceFile, splitPath } from "../../../ffi/trusted_path.ts";
 import type { AggregatorState } from "../../client/protocol.ts";

@@ -1,4 +1,4 @@
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { AggregatorState } from "../../client/protocol.ts";

@@ -7,12 +7,8 @@
 import { groupIdOf, userIdOf } from "../../../ffi/accounts.ts";
 import { connectDatagram } from "../../../ffi/datagram.ts";
 import { errnoText } from "../../../ffi/errno.ts";
-import {
-  fileStatus,
-  O_DIRECTORY,
-  O_WRONLY,
-  openFile,
-} from "../../../ffi/files.ts";
+import { O_DIRECTORY, O_WRONLY, openFile } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { UNCHANGED } from "../../../ffi/sysfs.ts";
 import { splitPath } from "../../../ffi/trusted_path.ts";

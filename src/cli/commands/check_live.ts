@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { splitPath } from "../../../ffi/trusted_path.ts";
 import {
   ConfigError,

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { fileStatus, readSmallFile } from "../../../ffi/files.ts";
+import { readSmallFile } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { effectiveUserId } from "../../../ffi/sysfs.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";

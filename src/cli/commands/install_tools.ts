@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { fileStatus, readLink } from "../../../ffi/files.ts";
+import { readLink } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { runCommand } from "../../tools/program/command.ts";
 import { complain, writeOut } from "../../tools/program/output.ts";
 import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
 import { ConfigError } from "../../config/document/config_error.ts";

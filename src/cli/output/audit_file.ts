@@ -5,7 +5,8 @@
  * @module
  */
 import { errnoText } from "../../../ffi/errno.ts";
-import { fdStatus, O_APPEND, O_WRONLY } from "../../../ffi/files.ts";
+import { O_APPEND, O_WRONLY } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { openOutput } from "../../../ffi/trusted_path.ts";
 import { LineQueue, type LineSink } from "./line_queue.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { AuditFile } from "./audit_file.ts";
 
 /** A file whose writes end when the test wants it. */

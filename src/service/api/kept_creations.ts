@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { fdStatus, openFor, readSmallFile } from "../../../ffi/files.ts";
+import { openFor, readSmallFile } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { Mapping } from "../../../ffi/mapping.ts";
 import { createMemFd } from "../../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 import { makeLinkAt } from "../../../ffi/directory.ts";
-import { fileStatus, listDirectory, statusAt } from "../../../ffi/files.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
+import { fileStatus, statusAt } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { connectUnix, listenUnix } from "../../../ffi/unix_socket.ts";
 import { ControlName, controlPathByName } from "./control_names.ts";
 

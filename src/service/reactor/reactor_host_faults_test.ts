@@ -1,6 +1,6 @@
 /** A handler that throws is one aggregator's affair. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { connectUnix } from "../../../ffi/unix_socket.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { Reactor } from "../../reactor/reactor.ts";

@@ -1,6 +1,6 @@
 /** Aggregators come and go in pieces, and whole or not at all. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { fileStatus } from "../../../ffi/files.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
 import type { FdStore } from "../../aggregator/restart/fd_store.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";

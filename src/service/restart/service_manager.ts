@@ -9,11 +9,11 @@
 import { connectDatagram } from "../../../ffi/datagram.ts";
 import {
   duplicate,
-  fdStatus,
   isInherited,
   makeNonblocking,
   readSmallFile,
 } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { printable } from "../../text/printable.ts";

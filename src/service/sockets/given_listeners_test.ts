@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { duplicate, listDirectory } from "../../../ffi/files.ts";
+import { duplicate } from "../../../ffi/files.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import {

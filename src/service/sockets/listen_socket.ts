@@ -17,7 +17,8 @@ import {
   unlinkAt,
 } from "../../../ffi/directory.ts";
 import { errnoText } from "../../../ffi/errno.ts";
-import { fdStatus, O_NOFOLLOW, O_PATH } from "../../../ffi/files.ts";
+import { O_NOFOLLOW, O_PATH } from "../../../ffi/files.ts";
+import { fdStatus } from "../../../ffi/file_status.ts";
 import { isOsError, OsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { UNCHANGED } from "../../../ffi/sysfs.ts";

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { fileStatus, listDirectory } from "../../../ffi/files.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { testAlone } from "../../../ffi/test_alone.ts";
 import {
   connectUnix,
