@@ -7,6 +7,7 @@ import {
   CHAIN_FAULT_TEXTS,
   ChainFault,
 } from "../virtio/queue/descriptor_chain.ts";
+import { MAX_VRING_SIZE } from "./protocol.ts";
 
 /** Ways to share memory, by VMM. */
 const SHARE = "Share all of it. QEMU: -object memory-backend-memfd,id=mem," +
@@ -50,6 +51,18 @@ export function unofferedFeatures(features: bigint): string {
     .map(([, advice]) => advice);
   const text = `features 0x${features.toString(16)} were never offered`;
   return named.length === 0 ? text : `${text} (${named.join("; ")})`;
+}
+
+/** Of a size that no ring has. */
+export function badSize(size: number): string {
+  return `a ring has a power of two of entries, up to ${MAX_VRING_SIZE}, not ${size}`;
+}
+
+/** Of a region that REM_MEM_REG names, and the table has not. */
+export function noRegion(guestAddress: number): string {
+  return `there is no such region at guest address 0x${
+    guestAddress.toString(16)
+  }`;
 }
 
 /** Of a base that no split ring has; packed rings have such ones. */

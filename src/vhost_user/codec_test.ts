@@ -14,10 +14,8 @@ import {
   encodeReply,
   encodeU64,
   encodeVringState,
-  formFault,
-  headerFault,
-  REQUEST_FORMS,
 } from "./codec.ts";
+import { formFault, headerFault, REQUEST_FORMS } from "./request_forms.ts";
 import {
   FrontendRequest,
   isKnownRequest,

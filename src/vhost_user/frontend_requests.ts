@@ -24,9 +24,8 @@ import {
   encodeMessage,
   encodeU64,
   encodeVringState,
-  formFault,
-  type RequestForm,
 } from "./codec.ts";
+import { formFault, type RequestForm } from "./request_forms.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import { createInflightFile } from "./inflight_region.ts";
 import type { Message } from "./message_stream.ts";
@@ -45,7 +44,8 @@ import {
   requestName,
   VERSION,
 } from "./protocol.ts";
-import { MAX_MEM_SLOTS, type RingSet } from "./ring_set.ts";
+import type { RingSet } from "./ring_set.ts";
+import { MAX_MEM_SLOTS } from "./memory_table.ts";
 
 /** The protocol features that are offered. */
 export const OFFERED_PROTOCOL_FEATURES_MASK = PROTOCOL_FEATURE_MQ_MASK |

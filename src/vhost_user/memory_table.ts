@@ -16,6 +16,8 @@ export interface MappedRegion {
   readonly file: SharedFile;
 }
 
+/** Regions that ADD_MEM_REG may make: as many as KVM has slots on most hosts. */
+export const MAX_MEM_SLOTS = 509;
 /** Regions consist of whole pages, of the smallest size that there is. */
 const PAGE_BYTES = 4096;
 
@@ -25,7 +27,7 @@ const PAGE_BYTES = 4096;
  * @returns The region, or the rule that it breaks.
  * @throws {OsError} If the kernel refuses to map it.
  */
-export function mapRegion(
+function mapRegion(
   description: RegionDescription,
   fd: OwnedFd,
 ): MappedRegion | string {
@@ -62,13 +64,46 @@ export class MemoryTable {
   }
 
   /**
-   * Adds a region; rings that run go on undisturbed.
+   * Maps all regions of a new table. Takes no fd over.
    *
-   * @returns Why it cannot stand beside the others.
-   *
-   * **Ownership**: taken over, unless it is refused.
+   * @returns The table, or the rule that a region breaks; nothing is mapped then.
+   * @throws {OsError} If the kernel refuses to map one; the same.
    */
-  add(region: MappedRegion): string | undefined {
+  static map(
+    descriptions: readonly RegionDescription[],
+    fds: readonly OwnedFd[],
+  ): MemoryTable | string {
+    const table = new MemoryTable();
+    let isComplete = false;
+    try {
+      for (const [i, description] of descriptions.entries()) {
+        const problem = table.addMapped(description, fds[i]!);
+        if (problem !== undefined) return problem;
+      }
+      isComplete = true;
+      return table;
+    } finally {
+      if (!isComplete) table.unmap();
+    }
+  }
+
+  /**
+   * Maps a region and adds it; rings that run go on undisturbed. Takes no fd
+   * over.
+   *
+   * @returns The rule that it breaks, alone or beside the others.
+   * @throws {OsError} If the kernel refuses to map it.
+   */
+  addMapped(description: RegionDescription, fd: OwnedFd): string | undefined {
+    const region = mapRegion(description, fd);
+    if (typeof region === "string") return region;
+    const problem = this.#add(region);
+    if (problem !== undefined) region.file[Symbol.dispose]();
+    return problem;
+  }
+
+  /** **Ownership**: taken over, unless it is refused. */
+  #add(region: MappedRegion): string | undefined {
     const { description, file } = region;
     const limit = sessionLimitBytes();
     if (this.#mappedBytes + file.mappedBytes > limit) {

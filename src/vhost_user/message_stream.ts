@@ -8,13 +8,12 @@ import { closeElsewhere, hangUpElsewhere } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receive, send } from "../../ffi/socket_message.ts";
+import { decodeHeader, type MessageHeader } from "./codec.ts";
 import {
-  decodeHeader,
   headerFault,
   MAX_MESSAGE_FDS,
   MAX_PAYLOAD_BYTES,
-  type MessageHeader,
-} from "./codec.ts";
+} from "./request_forms.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import { HEADER, requestName } from "./protocol.ts";
 

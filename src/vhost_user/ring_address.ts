@@ -13,6 +13,7 @@ import {
 import { OUTSIDE_MEMORY } from "./advice.ts";
 import type { VringAddress } from "./codec.ts";
 import type { RingAddress } from "./guest_identity.ts";
+import { MAX_VRING_SIZE } from "./protocol.ts";
 
 /**
  * Translates the frontend's addresses, each part of the ring as a range.
@@ -69,6 +70,11 @@ function translate(
   return guest ??
     `${where} does not lie in the memory table with all of its ${length} ` +
       `bytes. ${OUTSIDE_MEMORY}`;
+}
+
+/** Returns true if a ring may have so many entries: a power of two. */
+export function isRingSize(size: number): boolean {
+  return size >= 1 && size <= MAX_VRING_SIZE && (size & (size - 1)) === 0;
 }
 
 /** Returns true if two addresses of a ring are the same. */

@@ -19,25 +19,22 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { ChainFault } from "../virtio/queue/descriptor_chain.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import { RING_FEATURES_MASK } from "../virtio/queue/features.ts";
-import { badBase, unofferedFeatures } from "./advice.ts";
+import { badBase, badSize, noRegion, unofferedFeatures } from "./advice.ts";
 import type {
   InflightDescription,
   RegionDescription,
   VringAddress,
 } from "./codec.ts";
+import type { RingIdentity } from "./guest_identity.ts";
 import { GuestState } from "./guest_state.ts";
 import { InflightRegion } from "./inflight_region.ts";
-import { mapRegion, MemoryTable } from "./memory_table.ts";
+import { MAX_MEM_SLOTS, MemoryTable } from "./memory_table.ts";
 import {
-  MAX_VRING_SIZE,
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
   VHOST_VRING_F_LOG_MASK,
 } from "./protocol.ts";
-import { isSamePlace, locateRing } from "./ring_address.ts";
+import { isRingSize, isSamePlace, locateRing } from "./ring_address.ts";
 import { type RingHost, type RingStart, Vring } from "./vring.ts";
-
-/** Regions that ADD_MEM_REG may make: as many as KVM has slots on most hosts. */
-export const MAX_MEM_SLOTS = 509;
 
 const MAX_RING_INDEX = 0xffff;
 
@@ -140,9 +137,7 @@ export class RingSet implements Disposable {
    */
   setFeatures(features: bigint): string | undefined {
     const unknown = features & ~this.offeredFeatures;
-    if (unknown !== 0n) {
-      return unofferedFeatures(unknown);
-    }
+    if (unknown !== 0n) return unofferedFeatures(unknown);
     const changed = (features ^ this.#features) &
       ~VHOST_USER_F_PROTOCOL_FEATURES_MASK;
     if (changed !== 0n && this.isAnyActive) {
@@ -163,17 +158,10 @@ export class RingSet implements Disposable {
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
   ): string | undefined {
-    const table = new MemoryTable();
+    const table = MemoryTable.map(descriptions, fds);
+    if (typeof table === "string") return table;
     let isUsed = false;
     try {
-      for (const [i, description] of descriptions.entries()) {
-        const region = mapRegion(description, fds[i]!);
-        if (typeof region === "string") return region;
-        const problem = table.add(region);
-        if (problem === undefined) continue;
-        region.file[Symbol.dispose]();
-        return problem;
-      }
       // If one throws, some ring may still reach into the old memory.
       for (const ring of this.#rings) ring.pause(this.#run);
       isUsed = true;
@@ -194,22 +182,15 @@ export class RingSet implements Disposable {
     if (this.#table.size >= MAX_MEM_SLOTS) {
       return `there are ${MAX_MEM_SLOTS} regions at most`;
     }
-    const region = mapRegion(description, fd);
-    if (typeof region === "string") return region;
-    const problem = this.#table.add(region);
+    const problem = this.#table.addMapped(description, fd);
     if (problem === undefined) this.#goOn();
-    else region.file[Symbol.dispose]();
     return problem;
   }
 
   /** REM_MEM_REG. A ring that lies in it waits until its memory is back. */
   removeRegion(description: RegionDescription): string | undefined {
     const region = this.#table.find(description);
-    if (region === undefined) {
-      return `there is no such region at guest address 0x${
-        description.guestAddress.toString(16)
-      }`;
-    }
+    if (region === undefined) return noRegion(description.guestAddress);
     const { guestAddress, size } = description;
     for (const ring of this.#rings) {
       if (ring.liesIn(guestAddress, guestAddress + size)) ring.pause(this.#run);
@@ -231,9 +212,7 @@ export class RingSet implements Disposable {
   setSize(index: number, size: number): string | undefined {
     const ring = this.#ring(index);
     if (typeof ring === "string") return ring;
-    if (size < 1 || size > MAX_VRING_SIZE || (size & (size - 1)) !== 0) {
-      return `a ring has a power of two of entries, up to ${MAX_VRING_SIZE}, not ${size}`;
-    }
+    if (!isRingSize(size)) return badSize(size);
     if (ring.isActive && size !== ring.size) {
       return "the size of a ring cannot change while it runs";
     }
@@ -255,8 +234,8 @@ export class RingSet implements Disposable {
     }
     // What is not known yet is checked when the ring starts.
     if (ring.size !== 0 && this.#table.size !== 0) {
-      const place = locateRing(this.#table.memory, address, ring.size);
-      if (typeof place === "string") return place;
+      const located = locateRing(this.#table.memory, address, ring.size);
+      if (typeof located === "string") return located;
     }
     ring.address = address;
     return this.#start(ring);
@@ -285,28 +264,22 @@ export class RingSet implements Disposable {
     // Polling would wake this process for ever, for a guest that is idle; no
     // frontend is known to ask for it.
     if (fd === undefined) return "polling instead of a kick is not served";
-    const ring = this.#ring(index);
-    if (typeof ring === "string") {
-      closeElsewhere([fd]);
-      return ring;
-    }
-    return ring.setKick(fd) ?? this.#start(ring);
+    const ring = this.#ringFor(fd, index);
+    return typeof ring === "string"
+      ? ring
+      : ring.setKick(fd) ?? this.#start(ring);
   }
 
   /** SET_VRING_CALL. Takes the fd over, whatever comes of it. */
   setCall(index: number, fd: OwnedFd | undefined): string | undefined {
-    const ring = this.#ring(index);
-    if (typeof ring !== "string") return ring.setCall(fd);
-    if (fd !== undefined) closeElsewhere([fd]);
-    return ring;
+    const ring = this.#ringFor(fd, index);
+    return typeof ring === "string" ? ring : ring.setCall(fd);
   }
 
   /** SET_VRING_ERR. Takes the fd over, whatever comes of it. */
   setErr(index: number, fd: OwnedFd | undefined): string | undefined {
-    const ring = this.#ring(index);
-    if (typeof ring !== "string") return ring.setErr(fd);
-    if (fd !== undefined) closeElsewhere([fd]);
-    return ring;
+    const ring = this.#ringFor(fd, index);
+    return typeof ring === "string" ? ring : ring.setErr(fd);
   }
 
   /** SET_VRING_ENABLE. */
@@ -377,8 +350,7 @@ export class RingSet implements Disposable {
    * that is paused cannot do.
    */
   isAnyOverwritten(): boolean {
-    const { memory } = this.#table;
-    return this.#rings.some((ring) => ring.isOverwritten(memory));
+    return this.#rings.some((ring) => ring.isOverwritten(this.#table.memory));
   }
 
   /**
@@ -412,6 +384,13 @@ export class RingSet implements Disposable {
       `there are ${this.#rings.length} rings, and no ring ${index}`;
   }
 
+  /** The ring that takes `fd` over; where there is none, the fd is closed. */
+  #ringFor(fd: OwnedFd | undefined, index: number): Vring | string {
+    const ring = this.#ring(index);
+    if (typeof ring === "string" && fd !== undefined) closeElsewhere([fd]);
+    return ring;
+  }
+
   #startAll(): string | undefined {
     let first: string | undefined;
     for (const ring of this.#rings) {
@@ -438,16 +417,16 @@ export class RingSet implements Disposable {
     if (!this.#guest.isKnown) this.#begin(start.kind);
     const isTakenUp = this.#guest.begin(
       this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
-      (region) => start.kind === "first" && this.#isSameGuest(region),
+      (region) => start.kind === "first" && this.#compare(region) === "same",
     );
     if (isTakenUp) this.#host.guestReturned();
     const fault = ring.start(start, memory, this.#guest.region);
-    if (this.#isUnlogged && fault === undefined && ring.wasUsed) {
-      // A ring that gives buffers back out of order: what it held is lost.
-      if (this.#rings.indexOf(ring) > 0) {
-        this.#isUnlogged = false;
-        this.#host.interruptsLost();
-      }
+    // A ring that gives buffers back out of order: what it held is lost.
+    const isLost = this.#isUnlogged && fault === undefined && ring.wasUsed &&
+      this.#rings.indexOf(ring) > 0;
+    if (isLost) {
+      this.#isUnlogged = false;
+      this.#host.interruptsLost();
     }
     return fault;
   }
@@ -486,28 +465,23 @@ export class RingSet implements Disposable {
   #isOtherGuest(): boolean {
     const { region } = this.#guest;
     const { memory } = this.#table;
-    const found = region === undefined
-      ? []
-      : this.#rings.map((ring) => ring.compare(memory, region));
-    if (found.includes("other")) {
+    const found = region === undefined ? "unknown" : this.#compare(region);
+    if (found === "other") {
       for (const [index] of this.#rings.entries()) {
         if (region!.covers(index)) region!.wipe(index);
       }
       return true;
     }
     // Every driver uses the first ring from the first moment on.
-    return !found.includes("same") && this.#rings[0]!.isUntouched(memory);
+    return found !== "same" && this.#rings[0]!.isUntouched(memory);
   }
 
-  /**
-   * Returns true if the rings are those of the logs, by all that is known of
-   * them.
-   */
-  #isSameGuest(region: InflightRegion): boolean {
-    const found = this.#rings.map((ring) =>
-      ring.compare(this.#table.memory, region)
-    );
-    return found.includes("same") && !found.includes("other");
+  /** Compares the rings with the logs, by all that is known of them. */
+  #compare(region: InflightRegion): RingIdentity {
+    const { memory } = this.#table;
+    const found = this.#rings.map((ring) => ring.compare(memory, region));
+    if (found.includes("other")) return "other";
+    return found.includes("same") ? "same" : "unknown";
   }
 
   /**

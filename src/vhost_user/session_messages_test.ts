@@ -13,7 +13,7 @@ import {
   u64,
 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
-import { REQUEST_FORMS } from "./codec.ts";
+import { REQUEST_FORMS } from "./request_forms.ts";
 import { requestName } from "./protocol.ts";
 
 const NOFD = 0x100;
