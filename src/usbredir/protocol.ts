@@ -72,3 +72,8 @@ export const SPEED_FULL = 1;
 export function tableIndex(address: number): number {
   return (address & 0x0f) + ((address & 0x80) === 0 ? 0 : 16);
 }
+
+/** Why a connection ends whose first packet is not a hello. */
+export const NO_HELLO =
+  "its first packet is not a hello, as from a QEMU that " +
+  "was migrated or restored: it connects again";

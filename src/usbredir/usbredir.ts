@@ -16,7 +16,8 @@ import {
   type UsbProtocol,
 } from "../usb_host/adapter_server.ts";
 import { UsbSession } from "../usb_host/session.ts";
-import { NO_HELLO, UsbredirWire } from "./wire.ts";
+import { UsbredirWire } from "./wire.ts";
+import { NO_HELLO } from "./protocol.ts";
 
 /** Wire of a QEMU. */
 export const USBREDIR: UsbProtocol = {

@@ -8,7 +8,6 @@
  *
  * @module
  */
-import { CONTROL_PACKET } from "../usb/core/descriptors.ts";
 import { MAX_MESSAGE } from "../usb/core/in_pipe.ts";
 import {
   DIRECTION_IN,
@@ -21,19 +20,17 @@ import {
 } from "../usb/core/transfers.ts";
 import { InputBuffer } from "../usb_host/input_buffer.ts";
 import type { UsbWire } from "../usb_host/session.ts";
+import { announce } from "./announcement.ts";
 import { PacketWriter } from "./packet_writer.ts";
 import {
   Capability,
   LONG_HEADER,
   MAX_BODY,
   MAX_HELLO,
-  NO_ENDPOINT,
+  NO_HELLO,
   OWN_CAPABILITIES,
   Packet,
   SHORT_HEADER,
-  SPEED_FULL,
-  TABLE_ENDPOINTS,
-  tableIndex,
   VERSION_BYTES,
 } from "./protocol.ts";
 import { TransferTable } from "./transfer_table.ts";
@@ -44,11 +41,6 @@ const VERSION = new TextEncoder().encode("gpioagg");
 const STREAM_TOKEN = 1000;
 const FREE = 0;
 const NO_SLOT = -1;
-
-/** Why a connection ends whose first packet is not a hello. */
-export const NO_HELLO =
-  "its first packet is not a hello, as from a QEMU that " +
-  "was migrated or restored: it connects again";
 
 /** One connection. **Ownership**: borrows the device. */
 export class UsbredirWire implements UsbHost, UsbWire {
@@ -272,67 +264,8 @@ export class UsbredirWire implements UsbHost, UsbWire {
     this.#capabilities = own & OWN_CAPABILITIES;
     this.#out.hasLongIds = this.#has(Capability.Ids64);
     this.#device.attach(this);
-    this.#tellInterfaces();
-    this.#tellEndpoints();
-    this.#tellDevice();
+    announce(this.#out, this.#device.description, this.#capabilities);
     this.#onOutput();
-  }
-
-  #tellInterfaces(): void {
-    const out = this.#out;
-    const { interfaces } = this.#device.description;
-    if (!out.begin(Packet.InterfaceInfo, 0, 0, 256)) return;
-    out.u32(interfaces.length);
-    const rest = TABLE_ENDPOINTS - interfaces.length;
-    for (let i = 0; i < interfaces.length; i++) out.u8(i);
-    out.zeros(rest);
-    for (let part = 0; part < 3; part++) {
-      for (const { code } of interfaces) out.u8(code[part]!);
-      out.zeros(rest);
-    }
-    out.finish();
-  }
-
-  #tellEndpoints(): void {
-    const out = this.#out;
-    const types = new Array<number>(TABLE_ENDPOINTS).fill(NO_ENDPOINT);
-    const intervals = new Array<number>(TABLE_ENDPOINTS).fill(0);
-    const numbers = new Array<number>(TABLE_ENDPOINTS).fill(0);
-    const sizes = new Array<number>(TABLE_ENDPOINTS).fill(0);
-    for (const address of [0, DIRECTION_IN]) {
-      types[tableIndex(address)] = EndpointType.Control;
-      sizes[tableIndex(address)] = CONTROL_PACKET;
-    }
-    const { interfaces } = this.#device.description;
-    for (const [number, { endpoints }] of interfaces.entries()) {
-      for (const { address, type, interval, maxPacketSize } of endpoints) {
-        const index = tableIndex(address);
-        types[index] = type;
-        intervals[index] = interval;
-        numbers[index] = number;
-        sizes[index] = maxPacketSize;
-      }
-    }
-    if (!out.begin(Packet.EndpointInfo, 0, 0, 256)) return;
-    for (const part of [types, intervals, numbers]) {
-      for (const value of part) out.u8(value);
-    }
-    if (this.#has(Capability.MaxPacketSize)) {
-      for (const size of sizes) out.u16(size);
-    }
-    out.finish();
-  }
-
-  #tellDevice(): void {
-    const out = this.#out;
-    const { vendor, product, release } = this.#device.description;
-    if (!out.begin(Packet.DeviceConnect, 0, 0, 16)) return;
-    out.u8(SPEED_FULL);
-    out.zeros(3);
-    out.u16(vendor);
-    out.u16(product);
-    if (this.#has(Capability.ConnectDeviceVersion)) out.u16(release);
-    out.finish();
   }
 
   #tell(

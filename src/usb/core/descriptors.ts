@@ -6,6 +6,7 @@
  * @module
  */
 import {
+  DIRECTION_IN,
   type Endpoint,
   EndpointType,
   type Interface,
@@ -24,6 +25,8 @@ export const DescriptorType = {
 /** Size of a packet at the control endpoint. **Units**: bytes. */
 export const CONTROL_PACKET = 64;
 
+/** Longest packet of a bulk or interrupt endpoint at full speed, in bytes. */
+const FULL_SPEED_PACKET = 64;
 const BULK_PACKET_HIGH = 512;
 const LANGUAGE_ENGLISH = [4, DescriptorType.String, 0x09, 0x04];
 const SELF_POWERED = 0xc0;
@@ -32,6 +35,20 @@ const MAX_STRING = 126;
 /** Returns the two bytes of a number as they are sent. */
 export function word(value: number): [number, number] {
   return [value & 0xff, value >>> 8];
+}
+
+/** Returns the two endpoints, to and from the host, of one number. */
+export function endpointPair(
+  number: number,
+  type: EndpointType,
+  interval: number,
+): Endpoint[] {
+  return [DIRECTION_IN | number, number].map((address) => ({
+    address,
+    type,
+    maxPacketSize: FULL_SPEED_PACKET,
+    interval,
+  }));
 }
 
 /** Descriptors of a device, ready to be sent. */

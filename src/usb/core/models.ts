@@ -13,6 +13,24 @@ export const LINES_PER_ADAPTER: Readonly<Record<UsbModel, number>> = {
   cp2112: 8,
 };
 
+/**
+ * Checks the number of lines of one adapter.
+ *
+ * @param title The model with its article, for messages.
+ * @throws {RangeError} If there are no lines, or more than the model has.
+ */
+export function checkLineCount(
+  model: UsbModel,
+  title: string,
+  lineCount: number,
+): void {
+  const limit = LINES_PER_ADAPTER[model];
+  if (lineCount >= 1 && lineCount <= limit) return;
+  throw new RangeError(
+    `Cannot make ${title} of ${lineCount} lines: it has 1 to ${limit}`,
+  );
+}
+
 /** Consecutive lines that one adapter has. */
 export interface AdapterLines {
   readonly firstLine: number;

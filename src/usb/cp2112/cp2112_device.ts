@@ -22,7 +22,7 @@ import {
   PENDING,
 } from "../../line/port.ts";
 import type { Timer } from "../../reactor/event_loop.ts";
-import { hidDescriptor } from "../core/descriptors.ts";
+import { endpointPair, hidDescriptor } from "../core/descriptors.ts";
 import {
   type DriverRequest,
   GpioUsbDevice,
@@ -30,7 +30,7 @@ import {
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
-import { LINES_PER_ADAPTER } from "../core/models.ts";
+import { checkLineCount } from "../core/models.ts";
 import {
   DIRECTION_IN,
   EndpointType,
@@ -40,7 +40,6 @@ import { NO_I2C, Report, REPORT_BYTES, REPORT_DESCRIPTOR } from "./protocol.ts";
 
 const VENDOR_SILICON_LABS = 0x10c4;
 const PRODUCT_CP2112 = 0xea90;
-const MAX_LINES = LINES_PER_ADAPTER.cp2112;
 /** Part number and version of the device. */
 const PART = 0x0c;
 const VERSION = 0x02;
@@ -106,17 +105,8 @@ export class Cp2112Device extends GpioUsbDevice {
    */
   constructor(options: UsbDeviceOptions) {
     const count = options.lines.length;
-    if (count < 1 || count > MAX_LINES) {
-      throw new RangeError(
-        `Cannot make a CP2112 of ${count} lines: it has 1 to ${MAX_LINES}`,
-      );
-    }
+    checkLineCount("cp2112", "a CP2112", count);
     const pipe = new InPipe(MAX_MESSAGES);
-    const interrupt = {
-      type: EndpointType.Interrupt,
-      maxPacketSize: 64,
-      interval: 1,
-    };
     super(
       {
         vendor: VENDOR_SILICON_LABS,
@@ -125,10 +115,7 @@ export class Cp2112Device extends GpioUsbDevice {
         interfaces: [{
           code: [3, 0, 0],
           classDescriptor: hidDescriptor(REPORT_DESCRIPTOR),
-          endpoints: [
-            { address: 0x80 | I2C_ENDPOINT, ...interrupt },
-            { address: I2C_ENDPOINT, ...interrupt },
-          ],
+          endpoints: endpointPair(I2C_ENDPOINT, EndpointType.Interrupt, 1),
         }],
         strings: ["gpioagg", "GPIO adapter (CP2112)", options.serial],
       },

@@ -31,8 +31,8 @@ import {
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
-import { LINES_PER_ADAPTER } from "../core/models.ts";
-import { EndpointType, TransferStatus } from "../core/transfers.ts";
+import { checkLineCount, LINES_PER_ADAPTER } from "../core/models.ts";
+import { TransferStatus } from "../core/transfers.ts";
 import {
   Config,
   enumerationOf,
@@ -41,23 +41,20 @@ import {
   HEADER,
   ManagementCommand,
   MessageType,
+  newEvent,
 } from "./protocol.ts";
-import { KEYBOARD, KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
+import { ADAPTER_ENDPOINT, descriptionOf } from "./description.ts";
+import { answerManagement } from "./management.ts";
+import { KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
+import { edgesOf, Trigger, triggerOf } from "./trigger.ts";
 
-const VENDOR_INTEL = 0x8086;
-const PRODUCT_LJCA = 0x0b63;
 const MAX_LINES = LINES_PER_ADAPTER.ljca;
-/** Number of the endpoints of the adapter itself. */
-const ADAPTER_ENDPOINT = 1;
 /** Events of all lines, and as many answers as requests can wait. */
 const MAX_MESSAGES = MAX_LINES + 32;
 /** Changes of a line that wait for the driver, which takes them at once. */
 const MAX_LEVELS = 128;
 /** Time that a driver has to read a line after it has unmasked it. */
 const READ_LIMIT_MS = 50;
-
-/** Interrupt modes. */
-const Trigger = { None: 0, Rising: 1, Falling: 2, Both: 3, High: 4, Low: 5 };
 
 /** Purposes of a line's operation. */
 const Purpose = {
@@ -79,15 +76,7 @@ const Purpose = {
 export class LjcaDevice extends GpioUsbDevice {
   readonly #pipe: InPipe;
   readonly #enumeration: Uint8Array;
-  readonly #event = Uint8Array.of(
-    MessageType.Gpio,
-    GpioCommand.Event,
-    0,
-    3,
-    1,
-    0,
-    0,
-  );
+  readonly #event = newEvent();
   readonly #levels: LevelQueues;
   readonly #isInput: Uint8Array;
   readonly #wantsOutput: Uint8Array;
@@ -113,34 +102,10 @@ export class LjcaDevice extends GpioUsbDevice {
    */
   constructor(options: UsbDeviceOptions) {
     const count = options.lines.length;
-    if (count < 1 || count > MAX_LINES) {
-      throw new RangeError(
-        `Cannot make an LJCA of ${count} lines: it has 1 to ${MAX_LINES}`,
-      );
-    }
+    checkLineCount("ljca", "an LJCA", count);
     const pipe = new InPipe(MAX_MESSAGES);
-    const bulk = {
-      type: EndpointType.Bulk,
-      maxPacketSize: 64,
-      interval: 0,
-    };
     super(
-      {
-        vendor: VENDOR_INTEL,
-        product: PRODUCT_LJCA,
-        release: 0x0100,
-        interfaces: [
-          {
-            code: [0xff, 0, 0],
-            endpoints: [
-              { address: 0x80 | ADAPTER_ENDPOINT, ...bulk },
-              { address: ADAPTER_ENDPOINT, ...bulk },
-            ],
-          },
-          KEYBOARD,
-        ],
-        strings: ["gpioagg", "GPIO adapter (LJCA)", options.serial],
-      },
+      descriptionOf(options.serial),
       options,
       [new Uint8Array(0), KEYBOARD_REPORT],
       new Map([
@@ -260,33 +225,18 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #manage(command: number, data: Uint8Array, length: number): number {
-    const { reply } = this;
-    switch (command) {
-      case ManagementCommand.Reset:
-        if (length !== 4) return this.invalid();
-        for (let i = 0; i < length; i++) {
-          reply[HEADER.size + i] = data[HEADER.size + i]!;
-        }
-        this.replyLength = length;
-        // A driver begins, and cannot take events yet.
-        this.#forgetInterrupts();
-        return TransferStatus.Success;
-      case ManagementCommand.EnumerateGpio: {
-        const answer = this.#enumeration;
-        for (let i = 0; i < answer.length; i++) {
-          reply[HEADER.size + i] = answer[i]!;
-        }
-        this.replyLength = answer.length;
-        return TransferStatus.Success;
-      }
-      case ManagementCommand.EnumerateI2c:
-      case ManagementCommand.EnumerateSpi:
-        reply[HEADER.size] = 0;
-        this.replyLength = 1;
-        return TransferStatus.Success;
-      default:
-        return this.invalid();
-    }
+    const replyLength = answerManagement(
+      command,
+      data,
+      length,
+      this.#enumeration,
+      this.reply,
+    );
+    if (replyLength < 0) return this.invalid();
+    this.replyLength = replyLength;
+    // A driver begins, and cannot take events yet.
+    if (command === ManagementCommand.Reset) this.#forgetInterrupts();
+    return TransferStatus.Success;
   }
 
   #serveGpio(command: number, data: Uint8Array, length: number): number {
@@ -543,26 +493,4 @@ export class LjcaDevice extends GpioUsbDevice {
     const active = trigger === Trigger.High ? 1 : 0;
     if (trigger >= Trigger.High && level === active) this.#send(line, level);
   }
-}
-
-function triggerOf(value: number): number {
-  const direction = value & (Config.Up | Config.Down);
-  if ((value & Config.Edge) === 0) {
-    return direction === 0
-      ? Trigger.Both
-      : direction === Config.Up
-      ? Trigger.High
-      : direction === Config.Down
-      ? Trigger.Low
-      : Trigger.None;
-  }
-  return direction === Config.Up
-    ? Trigger.Rising
-    : direction === Config.Down
-    ? Trigger.Falling
-    : Trigger.None;
-}
-
-function edgesOf(trigger: number): Edges {
-  return trigger < Trigger.High ? trigger as Edges : Edges.Both;
 }

@@ -34,6 +34,11 @@ export const GpioCommand = {
   Unmask: 6,
 } as const;
 
+/** Makes an event of one line; the line and its level are yet to be set. */
+export function newEvent(): Uint8Array {
+  return Uint8Array.of(MessageType.Gpio, GpioCommand.Event, 0, 3, 1, 0, 0);
+}
+
 /** Bits of a configuration. */
 export const Config = {
   Disable: 1 << 0,
