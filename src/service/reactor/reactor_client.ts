@@ -5,13 +5,11 @@
  * @module
  */
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
-import { send } from "../../../ffi/socket_message.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
 import type {
   AggregatorSpecification,
   InterlockSpecification,
 } from "../../config/specification.ts";
-import { encodeFrame } from "../messages/command_channel.ts";
 import { Endpoints } from "../sockets/endpoints.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
@@ -23,7 +21,6 @@ import {
   type Answer,
   type Command,
   errorOf,
-  joinAnswer,
   type LineChanges,
   type PendingLine,
   type Report,
@@ -34,6 +31,7 @@ import {
   SAFE_LIMIT_MS,
   UnsafeLinesError,
 } from "../messages/unsafe_lines_error.ts";
+import { ReactorCommands } from "./reactor_commands.ts";
 import type { ReactorStart } from "./reactor_worker.ts";
 import { settlesWithin, sleep } from "../../async/wait.ts";
 
@@ -60,13 +58,6 @@ export interface ReactorEvents {
   crashed(error: Error): void;
 }
 
-interface Waiting {
-  /** The part of the answer that has arrived. */
-  readonly parts: Answer[];
-  resolve(answer: Answer): void;
-  reject(error: Error): void;
-}
-
 /** First and longest interval of checks. **Units**: milliseconds. */
 const FIRST_LOOK_MS = 5;
 const LOOK_MS = 100;
@@ -80,19 +71,14 @@ const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
 /** A running reactor. **Ownership**: ends its Worker when disposed. */
 export class ReactorClient implements Disposable {
   readonly #worker: Worker;
-  readonly #commands: OwnedFd;
+  readonly #commands: ReactorCommands;
   readonly #events: ReactorEvents;
-  readonly #waiting = new Map<number, Waiting>();
   readonly #lanes: Lanes;
   readonly #store: ManagerFdStore | undefined;
   readonly #endpoints = new Endpoints();
   readonly #chips: HostChips;
-  readonly #outgoing: Uint8Array[] = [];
   /** Aggregators that are removed as soon as their lines are safe. */
   readonly #finishing = new Set<string>();
-  #nextId = 1;
-  /** Set once the reactor has ended by an exception. */
-  #crashed: Error | undefined;
 
   private constructor(
     worker: Worker,
@@ -102,7 +88,7 @@ export class ReactorClient implements Disposable {
     laneProgram: URL | undefined,
   ) {
     this.#worker = worker;
-    this.#commands = commands;
+    this.#commands = new ReactorCommands(commands);
     this.#events = events;
     this.#store = store;
     this.#chips = new HostChips({
@@ -436,49 +422,20 @@ export class ReactorClient implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#commands.close();
+    this.#commands[Symbol.dispose]();
     this.#worker.terminate();
   }
 
   #ask(command: Command): Promise<Answer> {
-    if (this.#crashed !== undefined) return Promise.reject(this.#crashed);
-    const id = this.#nextId++;
-    const bytes = encodeFrame({ id, command });
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { parts: [], resolve, reject });
-      this.#outgoing.push(bytes);
-      if (this.#outgoing.length === 1) this.#write();
-    });
-  }
-
-  #write(): void {
-    for (
-      let bytes = this.#outgoing[0];
-      bytes !== undefined;
-      bytes = this.#outgoing[0]
-    ) {
-      const sent = Math.max(0, send(this.#commands.fd, bytes));
-      if (sent < bytes.length) {
-        // The reactor is busy and its socket full: it reads soon.
-        this.#outgoing[0] = bytes.subarray(sent);
-        setTimeout(() => this.#write(), 1);
-        return;
-      }
-      this.#outgoing.shift();
-    }
+    return this.#commands.ask(command);
   }
 
   #hear(report: Exclude<Report, { kind: "ready" }>): void {
     switch (report.kind) {
       case "part":
-        this.#waiting.get(report.id)?.parts.push(report);
-        return;
-      case "done": {
-        const waiting = this.#take(report.id);
-        return waiting?.resolve(joinAnswer([...waiting.parts, report]));
-      }
+      case "done":
       case "failed":
-        return this.#take(report.id)?.reject(errorOf(report.error));
+        return this.#commands.answered(report);
       case "problem":
         return this.#events.problem?.(report.text);
       case "event":
@@ -494,15 +451,8 @@ export class ReactorClient implements Disposable {
     }
   }
 
-  #take(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
-  }
-
   #crash(error: Error): void {
-    this.#crashed = error;
-    for (const id of [...this.#waiting.keys()]) this.#take(id)?.reject(error);
+    this.#commands.crashed(error);
     this.#events.crashed(error);
   }
 }

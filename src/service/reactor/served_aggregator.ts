@@ -5,7 +5,6 @@
  * @module
  */
 import type { Line } from "../../client/protocol.ts";
-import { isListening, socketPath } from "../../../ffi/unix_socket.ts";
 import {
   Aggregator,
   type AggregatorContext,
@@ -14,16 +13,10 @@ import {
 import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
 import type { LineSource } from "../../aggregator/line_source.ts";
 import { refusalText } from "../../aggregator/rules/kernel_refusals.ts";
-import type {
-  QemuPinsState,
-  UsbredirState,
-  VfioUserState,
-} from "../../client/protocol.ts";
 import {
   type AggregatorSpecification,
   controlPathOf,
   type LineSpecification,
-  usbredirSockets,
 } from "../../config/specification.ts";
 import type { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
@@ -56,6 +49,11 @@ import { pinsOf, pullPin } from "./pin_changes.ts";
 import { ChangeCollector } from "./change_collector.ts";
 import { EventLimiter } from "./event_limiter.ts";
 import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
+import {
+  type ExposureStates,
+  givenPathOf,
+  statesOf,
+} from "./exposure_states.ts";
 
 /** Events of the host. */
 export interface HostEvents {
@@ -101,9 +99,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   readonly serial: number;
   /** The aggregator whose second exposure it is. */
   readonly secondOf: string | undefined;
-  readonly #qemuPins: QemuPinsState | undefined;
-  readonly #vfioUser: VfioUserState | undefined;
-  readonly #usbredir: UsbredirState | undefined;
+  readonly #states: ExposureStates;
   /** Path of a given listening socket. */
   readonly #givenPath: string | undefined;
   readonly #loop: EventLoop;
@@ -134,10 +130,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     this.name = specification.name;
     this.serial = serial;
     this.secondOf = specification.secondOf;
-    this.#qemuPins = stateOf(specification);
-    const { vfioUser } = specification;
-    this.#vfioUser = vfioUser && { socketPath: vfioUser.socketPath };
-    this.#usbredir = usbredirStateOf(specification);
+    this.#states = statesOf(specification);
     this.#givenPath = givenPathOf(specification);
     this.#loop = outerLoop;
     this.#events = this.#resources.use(new EventLimiter(outerLoop, events));
@@ -271,19 +264,18 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   /** The description without the lines. */
   #describeHead(): Omit<AggregatorDescription, "lines"> {
     const given = this.#givenPath;
+    const states = this.#states;
     const { socketPath = given } = this.#exposure;
     return {
       name: this.name,
       presentation: given === undefined
         ? this.#exposure.presentation
         : `at ${given}`,
-      ...(socketPath === undefined ||
-          (this.#vfioUser ?? this.#usbredir) !== undefined
+      ...(socketPath === undefined || "vfioUser" in states ||
+          "usbredir" in states
         ? {}
         : { socketPath }),
-      ...(this.#vfioUser === undefined ? {} : { vfioUser: this.#vfioUser }),
-      ...(this.#usbredir === undefined ? {} : { usbredir: this.#usbredir }),
-      ...(this.#qemuPins === undefined ? {} : { qemuPins: this.#qemuPins }),
+      ...states,
       ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
       ...(this.#isEnding ? { ending: true } : {}),
       connected: this.#connectedSince !== undefined,
@@ -499,35 +491,4 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   pull(changes: readonly [line: string, level: 0 | 1][]): void {
     for (const pin of pinsOf(this.#aggregator, changes)) pullPin(pin);
   }
-}
-
-/** Returns the path of a listening socket that was given as an fd. */
-function givenPathOf(
-  { vhostUser }: AggregatorSpecification,
-): string | undefined {
-  return vhostUser !== undefined && "fd" in vhostUser &&
-      isListening(vhostUser.fd)
-    ? socketPath(vhostUser.fd)
-    : undefined;
-}
-
-function stateOf(
-  { qemuPins }: AggregatorSpecification,
-): QemuPinsState | undefined {
-  if (qemuPins === undefined) return undefined;
-  const { qtest, qmp, device, index } = qemuPins;
-  const state = { qtest, qmp, device };
-  return index === undefined ? state : { ...state, index };
-}
-
-function usbredirStateOf(
-  { usbredir, lines }: AggregatorSpecification,
-): UsbredirState | undefined {
-  if (usbredir === undefined) return undefined;
-  const { device, connects } = usbredir;
-  return {
-    sockets: usbredirSockets(usbredir, lines.length),
-    device,
-    ...(connects === undefined ? {} : { connects }),
-  };
 }
