@@ -4,26 +4,10 @@
  *
  * @module
  */
-
-/**
- * Runs one command with its arguments and the name by which it was called;
- * returns the exit status.
- */
-export type Main = (
-  args: readonly string[],
-  programName: string,
-) => number | Promise<number>;
-
-/** A command in the table. */
-export interface Command {
-  summary: string;
-  /** True for internal commands, which `--help` does not list. */
-  isHidden?: true;
-  load: () => Promise<{ main: Main }>;
-}
+import type { Commands } from "./usage/command.ts";
 
 /** All commands, in the order of `--help`. */
-export const COMMANDS: Readonly<Record<string, Command>> = {
+export const COMMANDS: Commands = {
   serve: {
     summary: "serve lines to virtual machines as virtio-gpio controllers",
     load: () => import("./commands/serve.ts"),
@@ -94,27 +78,46 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   detect: {
     summary: "list the GPIO chips of this host (gpiodetect)",
+    toolName: "gpiodetect",
     load: () => import("../tools/detect.ts"),
   },
   info: {
     summary: "show the lines of chips (gpioinfo)",
+    toolName: "gpioinfo",
     load: () => import("../tools/info.ts"),
   },
   get: {
     summary: "read lines (gpioget)",
+    toolName: "gpioget",
     load: () => import("../tools/get.ts"),
   },
   set: {
     summary: "drive lines (gpioset)",
+    toolName: "gpioset",
     load: () => import("../tools/set.ts"),
   },
   mon: {
     summary: "watch lines for edges (gpiomon)",
+    toolName: "gpiomon",
     load: () => import("../tools/mon.ts"),
   },
   notify: {
     summary: "watch lines being requested and released (gpionotify)",
+    toolName: "gpionotify",
     load: () => import("../tools/notify.ts"),
+  },
+  man: {
+    summary: "show a manual page, or write all of them",
+    load: () => import("./commands/man.ts"),
+  },
+  completions: {
+    summary: "print the completion of bash, zsh or fish",
+    load: () => import("./commands/completions.ts"),
+  },
+  "complete-words": {
+    summary: "print words for a shell's completion",
+    isHidden: true,
+    load: () => import("./commands/complete_words.ts"),
   },
   "serve-isolated": {
     summary: "serve one aggregator of a service that started this",
@@ -137,11 +140,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 /** The libgpiod names of commands. */
-export const TOOL_NAMES: Readonly<Record<string, string>> = {
-  gpiodetect: "detect",
-  gpioinfo: "info",
-  gpioget: "get",
-  gpioset: "set",
-  gpiomon: "mon",
-  gpionotify: "notify",
-};
+export const TOOL_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(COMMANDS).flatMap(([name, { toolName }]) =>
+    toolName === undefined ? [] : [[toolName, name]]
+  ),
+);

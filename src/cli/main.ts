@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { CommandModule } from "./usage/command.ts";
 import { COMMANDS, TOOL_NAMES } from "./commands.ts";
 import { flushOutput, writeError, writeOutput } from "./output/output.ts";
 import { plainMessage } from "../text/plain_error.ts";
@@ -62,11 +63,21 @@ async function runCommand(
   programName: string,
 ): Promise<number> {
   try {
-    const { main } = await COMMANDS[command]!.load();
-    return await main(args, programName);
+    const { main, USAGE } = await COMMANDS[command]!.load();
+    const isHelp = args.length === 1 && args[0] === "help" &&
+      takesNoNames(USAGE);
+    return await main(isHelp ? ["--help"] : args, programName, COMMANDS);
   } catch (error) {
     return report(error);
   }
+}
+
+/** Returns true if `help` cannot be the name of anything for a command. */
+function takesNoNames(usage: CommandModule["USAGE"]): boolean {
+  if (usage === undefined || !("synopsis" in usage)) return false;
+  const [first] = usage.operands ?? [];
+  return typeof first !== "string" || first === "command" ||
+    first === "program";
 }
 
 /** Prints an error: one line for the problem, one for the remedy. */

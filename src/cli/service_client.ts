@@ -14,12 +14,6 @@ import {
 import { ConfigError } from "../config/document/config_error.ts";
 import { nearest } from "../text/nearest.ts";
 
-/** Text of `--help` about `--api`. */
-export const API_HELP =
-  `  --api PATH  the service's control socket, or NAME of gpioagg@NAME.service;
-              default: the service found in $XDG_RUNTIME_DIR or /run
-              (gpioagg/ and gpioagg-NAME/)`;
-
 /** Kind of access: reading also works at the look-only socket. */
 export type Access = "look" | "change";
 

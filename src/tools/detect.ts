@@ -17,8 +17,10 @@ import {
 } from "./program/usage.ts";
 import { nameText } from "../text/names.ts";
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "[chip]...",
+  completes: "chip",
   about: [
     "Lists GPIO chips: name, label and number of lines.",
     "Without a chip, all chips are listed.",

@@ -54,8 +54,10 @@ const OPTIONS = [
   VERSION_OPTION,
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "<line>...",
+  completes: "line",
   about: ["Reads the values of GPIO lines."],
   options: OPTIONS,
   chapters: [CHIPS_CHAPTER, LINES_CHAPTER, PERIODS_CHAPTER, [

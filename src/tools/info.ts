@@ -46,8 +46,10 @@ const OPTIONS = [
   VERSION_OPTION,
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "[line]...",
+  completes: "line",
   about: [
     "Shows GPIO lines: name, direction, settings and consumer.",
     "Without a line, all lines are shown.",

@@ -76,6 +76,7 @@ const OPTIONS = [
     long: "edges",
     short: "e",
     value: "edges",
+    completes: EDGES,
     help: ["watch for rising or falling edges, or both", "(default: both)"],
     read: (text: string) => oneOf(EDGES, text, "edges"),
   },
@@ -83,6 +84,7 @@ const OPTIONS = [
     long: "event-clock",
     short: "E",
     value: "clock",
+    completes: CLOCKS,
     help: [
       "stamp events by the clock monotonic, realtime or hte",
       "(default: monotonic; realtime with --utc or --localtime)",
@@ -119,6 +121,7 @@ const OPTIONS = [
   {
     long: "vcd",
     value: "file",
+    completes: "file",
     help: [
       "also record the lines as a value change dump in this file;",
       "with -, print only the dump to standard output",
@@ -140,8 +143,10 @@ const OPTIONS = [
   VERSION_OPTION,
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "<line>...",
+  completes: "line",
   about: [
     "Waits for edges on GPIO lines and prints them.",
     "Events that the kernel dropped are counted and reported on standard error.",

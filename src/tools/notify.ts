@@ -65,6 +65,7 @@ const OPTIONS = [
     long: "event",
     short: "e",
     value: "event",
+    completes: KINDS,
     help: [
       "watch only for this event: requested, released or reconfigured",
       "(default: all of them)",
@@ -85,8 +86,10 @@ const OPTIONS = [
   VERSION_OPTION,
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "<line>...",
+  completes: "line",
   about: [
     "Waits for GPIO lines to be requested, released or reconfigured by any process,\nand prints these events.",
   ],

@@ -71,6 +71,7 @@ const OPTIONS = [
     long: "drive",
     short: "d",
     value: "drive",
+    completes: DRIVES,
     help: [
       "drive the lines push-pull, open-drain or open-source",
       "(default: push-pull)",
@@ -125,8 +126,10 @@ const OPTIONS = [
   },
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "<line=value>...",
+  completes: "line-value",
   about: [
     "Sets GPIO lines and holds them until the program ends.",
     "A value is 1, active, on or true; or 0, inactive, off or false.",

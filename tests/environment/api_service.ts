@@ -29,6 +29,8 @@ export interface ApiServiceOptions {
   readonly v8Flags?: string;
   /** Environment variables. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Directory of its sockets. Default: a new one. Removed at its end. */
+  readonly directory?: string;
 }
 
 /** A service with its sockets in a directory of its own. */
@@ -55,7 +57,8 @@ export class ApiService implements AsyncDisposable {
    * @throws {Error} when it is not ready within the limit.
    */
   static async start(options: ApiServiceOptions = {}): Promise<ApiService> {
-    const directory = await Deno.makeTempDir({ prefix: "gpioagg-api-" });
+    const directory = options.directory ??
+      await Deno.makeTempDir({ prefix: "gpioagg-api-" });
     // Others than this user are let in by the sockets' modes alone.
     await Deno.chmod(directory, 0o755);
     const { aggregators = {}, env, openFiles } = options;

@@ -70,6 +70,9 @@ aggregators:
   ]);
   assert(attached.code !== 0);
   assertMatch(attached.stderr, /no-such-vmm/);
+  assertMatch(await out("sim", "plc0"), /DOOR +input/);
+  const none = await gpioagg(["sim", "plc1", "--api", service.api]);
+  assertMatch(none.stderr, /plc1.sock.control: ENOENT/);
   await out("remove", "--force", "plc0");
   assertEquals(JSON.parse(await out("list", "--json")), []);
 });
@@ -189,6 +192,64 @@ Deno.test("every command has a help that begins with its usage", async () => {
     assertEquals(code, 0, name);
     assertMatch(stdout, /^Usage: /, name);
   }
+});
+
+Deno.test("help behind a command is its help, where it can be no name", async () => {
+  for (const name of ["serve", "list", "kernel", "completions", "version"]) {
+    const { code, stdout } = await gpioagg([name, "help"]);
+    assertEquals(code, 0, name);
+    assert(stdout.startsWith(`Usage: gpioagg ${name}`), stdout);
+  }
+  const show = await gpioagg(["show", "help", "--api", "/no/such.sock"]);
+  assertEquals([show.code, show.stdout], [1, ""]);
+});
+
+Deno.test("completions and manual pages have every command", async () => {
+  using it = rig();
+  const { COMMANDS } = await import("../../src/cli/commands.ts");
+  const names = Object.keys(COMMANDS).filter((name) =>
+    COMMANDS[name]!.isHidden !== true
+  );
+  for (const shell of ["bash", "zsh", "fish"]) {
+    const { code, stdout } = await gpioagg(["completions", shell]);
+    assertEquals(code, 0);
+    for (const name of names) assertMatch(stdout, new RegExp(`\\b${name}\\b`));
+  }
+  const slip = await gpioagg(["completions", "bahs"]);
+  assertEquals(slip.code, 2);
+  assertMatch(slip.stderr, /did you mean bash/i);
+  const written = await gpioagg(["man", "--output", it.directory]);
+  assertEquals([written.code, written.stderr], [0, ""]);
+  for (const name of names) {
+    Deno.statSync(`${it.directory}/man1/gpioagg-${name}.1`);
+  }
+  const page = await gpioagg(["man", "mon", "--roff"]);
+  assert(page.stdout.startsWith(".TH GPIOMON 1 "), page.stdout);
+  assertEquals((await gpioagg(["man", "mno"])).code, 2);
+});
+
+Deno.test("complete-words prints chips, lines and SPECs of the host", async () => {
+  using it = rig();
+  it.kernel.addChip({ lines: 2, names: { 0: "LED", 1: "a b" } });
+  const words = async (...args: string[]) => {
+    const { code, stdout, stderr } = await gpioagg(["complete-words", ...args]);
+    assertEquals([code, stderr], [0, ""]);
+    return stdout.split("\n").filter((word) => word !== "");
+  };
+  assertEquals(await words("chip"), ["gpiochip0"]);
+  assertEquals(await words("line"), ["gpiochip0/", "LED"]);
+  assertEquals(await words("line", "gpiochip0/"), [
+    "gpiochip0/0",
+    "gpiochip0/1",
+    "gpiochip0/LED",
+  ]);
+  assertEquals(await words("line", "gpiochip7/"), []);
+  assertEquals(await words("line-value", "L"), ["LED="]);
+  assertEquals(await words("line-value", "LED="), ["LED=0", "LED=1"]);
+  assertEquals(await words("spec", "LED,op"), ["LED,optional"]);
+  assertEquals(await words("command", "ser"), ["serve"]);
+  assertEquals(await words("kernel-chip"), []);
+  assertEquals(await words("nothing"), []);
 });
 
 Deno.test("serve-isolated is for services, and takes their sockets only", async () => {

@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { type CatalogCommand, catalogOf } from "../../src/cli/usage/catalog.ts";
 import { parseConfig } from "../../src/config/file/config_file.ts";
 import { configSchema } from "../../src/config/schema/file_schema.ts";
 import { IDENTITY_KEYS } from "../../src/config/chip_identity.ts";
@@ -252,36 +253,22 @@ Deno.test("config.md has every key of a configuration, and no other", () => {
 
 // Commands and options.
 
-/** `gpioagg COMMAND --help`, of all commands by name. */
-const HELP: ReadonlyMap<string, string> = await (async () => {
-  const names = Object.keys(COMMANDS).filter((name) =>
-    COMMANDS[name]!.isHidden !== true
-  );
-  const texts = await Promise.all(names.map(async (name) => {
-    const { stdout } = await new Deno.Command(
-      `${REPOSITORY}/scripts/gpioagg`,
-      { args: [name, "--help"] },
-    ).output();
-    return [name, new TextDecoder().decode(stdout)] as const;
-  }));
-  return new Map(texts);
-})();
+/** All commands, as their tables describe them. */
+const CATALOG = await catalogOf(COMMANDS);
 
 const OPTION = /(?<![\w-])(?:--[a-z][a-z-]+|-[A-Za-z](?![\w-]))/g;
 /** Options of all commands, which the page names once. */
 const COMMON = ["-h", "--help"];
 
-/** The options that a command's help lists, and those of its usage lines. */
-function optionsOf(help: string): string[] {
-  const usage = /^Usage:[^]*?\n\n/.exec(help)?.[0] ?? "";
-  const listed = help.slice(usage.length).split("\n").filter((line) =>
-    /^ +(?:SPEC, )?-/.test(line)
-  ).map((line) => /^ +(\S.*?)(?: {2,}|$)/.exec(line)![1]!);
-  return sorted(
-    [usage, ...listed].flatMap((text) =>
-      [...text.matchAll(OPTION)].map(([option]) => option)
-    ).filter((option) => !COMMON.includes(option)),
-  );
+/** The options of a command, its actions' included. */
+function optionsOf({ options, actions }: CatalogCommand): string[] {
+  const all = [...options, ...actions.flatMap(({ options }) => options)];
+  return sorted([
+    ...new Set(all.flatMap(({ long, short }) => [
+      `--${long}`,
+      ...short === undefined ? [] : [`-${short}`],
+    ])),
+  ].filter((option) => !COMMON.includes(option)));
 }
 
 function optionsIn(text: string): string[] {
@@ -312,9 +299,10 @@ Deno.test("cli.md has every command, and every option of each", () => {
   const commands = rows(table).map(([cell]) =>
     /\[([a-z-]+)\]/.exec(cell!)![1]!
   );
-  assertEquals(sorted(commands), sorted(HELP.keys()));
-  for (const [name, help] of HELP) {
-    assertEquals(documentedOptions(name), optionsOf(help), name);
+  assertEquals(sorted(commands), sorted(CATALOG.map(({ name }) => name)));
+  for (const command of CATALOG) {
+    const { name } = command;
+    assertEquals(documentedOptions(name), optionsOf(command), name);
   }
 });
 
@@ -330,9 +318,10 @@ Deno.test("commands in code use options that exist", () => {
         /(?<![\w/-])gpioagg ([a-z-]+)( .*)?$/gm,
       )
     ) {
-      if (!HELP.has(name!)) continue;
+      const command = CATALOG.find((one) => one.name === name);
+      if (command === undefined) continue;
       count++;
-      const known = optionsOf(HELP.get(name!)!);
+      const known = optionsOf(command);
       const args = (rest ?? "").split(/ -- | #|;/)[0]!;
       for (const option of args.matchAll(/(?<= )--[a-z][a-z-]+/g)) {
         assert(

@@ -10,33 +10,33 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { Problems } from "../../config/document/problems.ts";
 import { readValue, type TextKind } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
+import type { Options } from "../usage/usage.ts";
 
-/** The options of one command: name to kind. */
-export type Switches = Readonly<
-  Record<string, "flag" | "value" | "values">
->;
-
-/** Values of the options, by the same names. */
-export type Given<S extends Switches> =
+/**
+ * Values of the options, by the same names. Those with an optional value are
+ * read by their command before.
+ */
+export type Given<O extends Options> =
   & {
-    [K in keyof S]: S[K] extends "flag" ? boolean
-      : S[K] extends "value" ? string | undefined
-      : string[];
+    [K in keyof O]: O[K]["kind"] extends "flag" ? boolean
+      : O[K]["kind"] extends "value" ? string | undefined
+      : O[K]["kind"] extends "values" ? string[]
+      : never;
   }
   & { rest: string[] };
 
 /**
- * Reads `args` by `switches`; `-h` is `--help`. Nothing after `--` is read.
+ * Reads `args` by the table of a command. Nothing after `--` is read.
  *
  * @throws {ConfigError} On an unknown option or one without its value.
  */
-export function readArguments<const S extends Switches>(
+export function readArguments<const O extends Options>(
   args: readonly string[],
-  switches: S,
-): Given<S> {
-  const names = Object.keys(switches);
+  options: O,
+): Given<O> {
+  const names = Object.keys(options);
   const ofKind = (kind: string) =>
-    names.filter((name) => switches[name] === kind);
+    names.filter((name) => options[name]!.kind === kind);
   const valued = [...ofKind("value"), ...ofKind("values")];
   checkValues(args, valued);
   const given: Record<string, unknown> = parseArgs([...args], {
@@ -44,7 +44,12 @@ export function readArguments<const S extends Switches>(
     string: [...valued, "_"],
     // All occurrences: otherwise the last one would win silently.
     collect: valued,
-    alias: names.includes("help") ? { help: "h" } : {},
+    alias: Object.fromEntries(
+      names.flatMap((name) => {
+        const { short } = options[name]!;
+        return short === undefined ? [] : [[name, short]];
+      }),
+    ),
     unknown: (arg: string) => {
       if (!arg.startsWith("-") || arg === "-") return true;
       throw unknownSwitch(arg, names);
@@ -53,9 +58,11 @@ export function readArguments<const S extends Switches>(
   const result: Record<string, unknown> = { rest: given["_"] };
   for (const name of names) {
     const value = given[name];
-    result[name] = switches[name] === "value" ? single(name, value) : value;
+    result[name] = options[name]!.kind === "value"
+      ? single(name, value)
+      : value;
   }
-  return result as Given<S>;
+  return result as Given<O>;
 }
 
 /** @throws {ConfigError} If there are arguments beside the options. */

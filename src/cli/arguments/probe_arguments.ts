@@ -9,6 +9,7 @@ import { parsePeriodUs } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
 import { IrqType } from "../../vhost_frontend/driver.ts";
 import { ORDER_NAMES, type OrderName } from "../../vhost_frontend/orders.ts";
+import { HELP_OPTION, type Options } from "../usage/usage.ts";
 
 /** One `--set` or `--get`. */
 export type LineAction =
@@ -56,25 +57,70 @@ const LEVELS: Readonly<Record<string, number>> = {
   high: 1,
 };
 
-/** Options, and true for those that take a value. */
-const SWITCHES: Readonly<Record<string, "none" | "needed" | "optional">> = {
-  set: "needed",
-  get: "needed",
-  monitor: "optional",
-  interrupt: "needed",
-  "num-events": "needed",
-  timeout: "needed",
-  order: "needed",
-  json: "none",
-  quiet: "none",
-  help: "none",
-};
+/** Options. `--set`, `--get` and `--monitor` can be repeated. */
+export const PROBE_OPTIONS = {
+  set: {
+    kind: "values",
+    value: "NAME=VALUE",
+    help: "make a line an output: 0 (low) or 1 (high)",
+  },
+  get: {
+    kind: "values",
+    value: "NAME",
+    help: "read a line; --set and --get run in the given order",
+  },
+  monitor: {
+    kind: "optional",
+    value: "NAME",
+    help: "print the interrupts of all inputs, or of the lines named (repeat " +
+      "for more), until interrupted",
+  },
+  interrupt: {
+    kind: "value",
+    value: "TYPE",
+    help: "both (edges; default), rising, falling, high, low",
+    completes: ["both", "rising", "falling", "high", "low"],
+  },
+  "num-events": {
+    kind: "value",
+    short: "n",
+    value: "N",
+    help: "end after N events",
+  },
+  timeout: {
+    kind: "value",
+    value: "PERIOD",
+    help: "limit for each answer (default: 2s)",
+  },
+  order: {
+    kind: "value",
+    value: "FRONTEND",
+    help: `order of messages: ${ORDER_NAMES[0]} (default), ${
+      ORDER_NAMES.slice(1).join(", ")
+    }`,
+    completes: ORDER_NAMES,
+  },
+  quiet: {
+    kind: "flag",
+    short: "q",
+    help: "print no overview, only the results of --get and --monitor",
+  },
+  json: {
+    kind: "flag",
+    help: 'one JSON object a line; that of type "monitor" follows when the ' +
+      "interrupts are set up",
+  },
+  help: HELP_OPTION,
+} as const satisfies Options;
 
-const SHORT: Readonly<Record<string, string>> = {
-  h: "help",
-  q: "quiet",
-  n: "num-events",
-};
+/** The same by any name. */
+const OPTIONS: Options = PROBE_OPTIONS;
+
+const SHORT: ReadonlyMap<string, string> = new Map(
+  Object.entries(OPTIONS).flatMap(([name, { short }]) =>
+    short === undefined ? [] : [[short, name]]
+  ),
+);
 
 interface Switch {
   readonly name: string;
@@ -153,12 +199,13 @@ function split(
       continue;
     }
     const { name, value } = parseSwitch(arg);
-    const kind = SWITCHES[name]!;
-    if (kind === "none" && value !== undefined) {
+    const { kind } = OPTIONS[name]!;
+    if (kind === "flag" && value !== undefined) {
       throw new ConfigError("takes no value", { path: `--${name}` });
     }
     const next = args[i + 1];
-    if (kind !== "needed" || value !== undefined && value !== "") {
+    const needsValue = kind === "value" || kind === "values";
+    if (!needsValue || value !== undefined && value !== "") {
       switches.push({ name, value });
     } else if (value === "" || !next || next.startsWith("--")) {
       throw new ConfigError("needs a value", {
@@ -179,13 +226,9 @@ function parseSwitch(arg: string): Switch {
   const given = long
     ? arg.slice(2, equals < 0 ? undefined : equals)
     : arg.slice(1, 2);
-  const name = long
-    ? given
-    : Object.hasOwn(SHORT, given)
-    ? SHORT[given]!
-    : given;
-  if (!Object.hasOwn(SWITCHES, name)) {
-    const near = nearest(name, Object.keys(SWITCHES));
+  const name = long ? given : SHORT.get(given) ?? given;
+  if (!Object.hasOwn(OPTIONS, name)) {
+    const near = nearest(name, Object.keys(OPTIONS));
     throw new ConfigError(`unknown option ${arg}`, {
       hint: near === undefined
         ? "gpioagg probe --help lists the options"

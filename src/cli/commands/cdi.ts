@@ -18,8 +18,10 @@ import {
 } from "../../kernel_chip/inventory.ts";
 import { visibleRecords } from "../../kernel_chip/records.ts";
 import { noRest, readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { API_HELP, clientsOf } from "../service_client.ts";
+import { clientsOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Paths that mean standard output, which must not be replaced by a file. */
@@ -66,16 +68,47 @@ export interface CdiDeviceNode {
   gid?: number;
 }
 
+/** The command line. */
+export const USAGE = {
+  name: "cdi",
+  synopsis: ["[--output FILE] [--kernel-only]"],
+  about:
+    `Prints a CDI specification (Container Device Interface), by which Podman,
+containerd and Kubernetes give aggregators to containers by name:
+
+  gpioagg cdi --output /etc/cdi/gpioagg.json
+  podman run --device ${KIND}=plc0 ...
+
+A container gets the vhost-user socket of an aggregator of a running service at
+${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
+--kernel-chip, gpioagg kernel create) it gets the device node, with the owner,
+group and mode that it has here. $GPIOAGG_NAME has the path; its name is in
+capitals, with _ for all but letters and digits. An aggregator that CDI cannot
+name is left out, with a warning, and so is a file that is not a socket or the
+node of a chip. Run it again when aggregators have been added or removed, or the
+service was restarted.`,
+  operands: [],
+  options: {
+    output: {
+      kind: "value",
+      value: "FILE",
+      help: "write to FILE, atomically",
+      completes: "file",
+    },
+    "kernel-only": {
+      kind: "flag",
+      help: "kernel chips only, without any service",
+    },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    api: "value",
-    output: "value",
-    "kernel-only": "flag",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   noRest(given, "gpioagg cdi [--output FILE]");
@@ -317,25 +350,3 @@ function nodeDevice(name: string, path: string): CdiDevice {
 function variableName(name: string): string {
   return `GPIOAGG_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
 }
-
-const HELP = `Usage: gpioagg cdi [--output FILE] [--kernel-only]
-
-Prints a CDI specification (Container Device Interface), by which Podman,
-containerd and Kubernetes give aggregators to containers by name:
-
-  gpioagg cdi --output /etc/cdi/gpioagg.json
-  podman run --device ${KIND}=plc0 ...
-
-A container gets the vhost-user socket of an aggregator of a running service at
-${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
---kernel-chip, gpioagg kernel create) it gets the device node, with the owner,
-group and mode that it has here. $GPIOAGG_NAME has the path; its name is in
-capitals, with _ for all but letters and digits. An aggregator that CDI cannot
-name is left out, with a warning, and so is a file that is not a socket or the
-node of a chip. Run it again when aggregators have been added or removed, or the
-service was restarted.
-
-  --output FILE  write to FILE, atomically
-  --kernel-only  kernel chips only, without any service
-${API_HELP}
-  -h, --help     this text`;

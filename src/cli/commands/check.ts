@@ -6,20 +6,42 @@
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { Specification } from "../../config/specification.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
 import { readConfig } from "../arguments/read_config.ts";
 import { printableJson } from "../../text/printable.ts";
 
+/** The command line. */
+export const USAGE = {
+  name: "check",
+  synopsis: ["[--live] [--json] FILE"],
+  about:
+    `Reports all errors of a configuration file, each with file, line, column and key
+path. Opens nothing else; - reads standard input.`,
+  operands: ["file"],
+  options: {
+    live: {
+      kind: "flag",
+      help: "check also that this host has the chips, lines, users, groups, " +
+        "directories and kernel driver, and that the lines and sockets are " +
+        "free; nothing is requested and nothing changes",
+    },
+    json: {
+      kind: "flag",
+      help: "one JSON object: file, valid, errors, and with --live notes",
+    },
+    help: HELP_OPTION,
+  },
+  after: "Exit status: 0 valid, 2 invalid.",
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    live: "flag",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const [file, stray] = given.rest;
@@ -72,16 +94,3 @@ function summary(file: string, specification: Specification): string {
 function countOf(count: number, what: string): string {
   return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }
-
-const HELP = `Usage: gpioagg check [--live] [--json] FILE
-
-Reports all errors of a configuration file, each with file, line, column and key
-path. Opens nothing else; - reads standard input.
-
-  --live      check also that this host has the chips, lines, users, groups,
-              directories and kernel driver, and that the lines and sockets
-              are free; nothing is requested and nothing changes
-  --json      one JSON object: file, valid, errors, and with --live notes
-  -h, --help  this text
-
-Exit status: 0 valid, 2 invalid.`;

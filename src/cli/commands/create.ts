@@ -16,6 +16,14 @@ import { absolutePath } from "../arguments/absolute_path.ts";
 import { switchOf } from "../arguments/create_switches.ts";
 import { placeOf } from "../output/aggregator_text.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  ACCESS_OPTIONS,
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  LINE_OPTION,
+} from "../usage/usage.ts";
 import {
   writeError,
   writeInBackground,
@@ -24,29 +32,80 @@ import {
 } from "../output/output.ts";
 import { readQemuPins } from "../arguments/qemu_pins_argument.ts";
 import { readUsbDevice } from "../arguments/usbredir_argument.ts";
-import { API_HELP, clientOf } from "../service_client.ts";
+import { clientOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+
+/** The command line. */
+export const USAGE = {
+  name: "create",
+  synopsis: [
+    "NAME --line SPEC... [--detach] [--kernel-chip[=HOW]] " +
+    "[--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE]...] [--vfio-user] " +
+    "[--usbredir device=DEVICE[,connect=PATH]]",
+  ],
+  about:
+    `Creates an aggregator in a running service (gpioagg serve --api PATH) and prints
+the path for its user: its vhost-user socket, its device node, or QEMU's qtest
+socket. It lives as long as this command: when that ends, for any reason, the
+guest is disconnected, the lines get their safe state and are released, and
+the socket, or the chip, is removed.`,
+  // The name is a new one.
+  operands: [[]],
+  options: {
+    line: LINE_OPTION,
+    "kernel-chip": {
+      kind: "optional",
+      value: "HOW",
+      help: "make it a chip of the service's host, /dev/gpiochipN, not a " +
+        "vhost-user device, by configfs, sysfs (its lines have no rules) or usb",
+      completes: ["configfs", "sysfs", "usb"],
+    },
+    "qemu-pins": {
+      kind: "value",
+      value: "qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]",
+      help: "make it the pins of a controller (pl061) that a QEMU emulates " +
+        "instead; its sockets lie below a directory that the service allows " +
+        "(gpioagg serve --api-qemu-sockets DIR)",
+    },
+    "vfio-user": {
+      kind: "flag",
+      help: "make it a PCI card (ML7213 IOH) at a vfio-user socket instead",
+    },
+    usbredir: {
+      kind: "value",
+      value: "device=ljca|cp2112[,connect=PATH]",
+      help:
+        "make it GPIO adapters on USB instead, for QEMU's usb-redir; with " +
+        "PATH the service connects to QEMU's own socket, below a directory " +
+        "that it allows (gpioagg serve --api-qemu-sockets DIR)",
+      completes: ["device=ljca", "device=cp2112"],
+    },
+    isolate: { kind: "flag", help: "serve it in a process of its own" },
+    "paused-for": {
+      kind: "value",
+      value: "PERIOD",
+      help: "time that a stopped vhost-user driver counts as paused; after " +
+        "that its guest counts as gone (3s); keep: no limit",
+      completes: ["keep"],
+    },
+    detach: {
+      kind: "flag",
+      help:
+        "return at once; it lives until gpioagg remove, or the service's end",
+    },
+    ...ACCESS_OPTIONS,
+    json: { kind: "flag", help: "print its description as one JSON object" },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const { kernelChip, rest } = takeKernelChip(args);
-  const given = readArguments(rest, {
-    help: "flag",
-    json: "flag",
-    detach: "flag",
-    api: "value",
-    line: "values",
-    "qemu-pins": "value",
-    "vfio-user": "flag",
-    usbredir: "value",
-    "paused-for": "value",
-    isolate: "flag",
-    mode: "value",
-    owner: "value",
-    group: "value",
-  });
+  const given = readArguments(rest, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const [name, ...others] = given.rest;
@@ -227,39 +286,3 @@ function usbredirRequest(text: string): UsbredirRequest {
   }
   return request;
 }
-
-const HELP =
-  `Usage: gpioagg create NAME --line SPEC... [--detach] [--kernel-chip[=HOW]]
-                      [--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE]...]
-                      [--vfio-user] [--usbredir device=DEVICE[,connect=PATH]]
-
-Creates an aggregator in a running service (gpioagg serve --api PATH) and prints
-the path for its user: its vhost-user socket, its device node, or QEMU's qtest
-socket. It lives as long as this command: when that ends, for any reason, the
-guest is disconnected, the lines get their safe state and are released, and
-the socket, or the chip, is removed.
-
-  --line SPEC  add lines, as for gpioagg serve
-  --kernel-chip, --kernel-chip=configfs, =sysfs or =usb
-               make it a chip of the service's host, /dev/gpiochipN, not a
-               vhost-user device; its lines have no rules
-  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
-               make it the pins of a controller (pl061) that a QEMU emulates
-               instead; its sockets lie below a directory that the service
-               allows (gpioagg serve --api-qemu-sockets DIR)
-  --vfio-user  make it a PCI card (ML7213 IOH) at a vfio-user socket instead
-  --usbredir device=ljca|cp2112[,connect=PATH]
-               make it GPIO adapters on USB instead, for QEMU's usb-redir; with
-               PATH the service connects to QEMU's own socket, below a directory
-               that it allows (gpioagg serve --api-qemu-sockets DIR)
-  --isolate    serve it in a process of its own
-  --paused-for PERIOD
-               time that a stopped vhost-user driver counts as paused; after that
-               its guest counts as gone (3s); keep: no limit
-  --detach     return at once; it lives until gpioagg remove, or the service's
-               end
-  --mode MODE, --owner USER, --group GROUP
-               permissions of the socket, or the device node
-  --json       print its description as one JSON object
-${API_HELP}
-  -h, --help   this text`;

@@ -16,6 +16,8 @@ import {
 import { Frontend } from "../../vhost_frontend/frontend.ts";
 
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { runDemoVm } from "./demo_vm.ts";
 import { writeOutput } from "../output/output.ts";
 import { readServeArguments } from "../arguments/serve_arguments.ts";
@@ -28,11 +30,31 @@ const EVENT_LIMIT_MS = 2000;
 /** Signals that end it. The numbers are Linux's. */
 const ENDING = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const;
 
+/** The command line. */
+export const USAGE = {
+  name: "demo",
+  synopsis: ["[--vm]"],
+  about:
+    `Serves four simulated lines, attaches as a guest's driver would, drives and
+watches lines, and prints the result. Needs no GPIO, no VMM, no privileges.`,
+  operands: [],
+  options: {
+    vm: {
+      kind: "flag",
+      help:
+        "boot a real guest instead (User-Mode Linux; from a checkout: the " +
+        "kernel is built once, which takes some minutes) and show its own " +
+        "tools using the lines",
+    },
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, { help: "flag", vm: "flag" });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   // From here on there is something to remove at the end.
@@ -140,13 +162,3 @@ gpioagg demo --vm boots a small guest of its own and uses its tools.`);
 function say(text: string): void {
   writeOutput(text);
 }
-
-const HELP = `Usage: gpioagg demo [--vm]
-
-Serves four simulated lines, attaches as a guest's driver would, drives and
-watches lines, and prints the result. Needs no GPIO, no VMM, no privileges.
-
-  --vm        boot a real guest instead (User-Mode Linux; from a checkout: the
-              kernel is built once, which takes some minutes) and show its own
-              tools using the lines
-  -h, --help  this text`;

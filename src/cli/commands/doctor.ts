@@ -19,21 +19,53 @@ import { whyNoUsb } from "../../kernel_chip/usb_adapter.ts";
 import { nearest } from "../../text/nearest.ts";
 import { plainMessage } from "../../text/plain_error.ts";
 import { noRest, readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeOutput } from "../output/output.ts";
 
 /** Longest time that a QEMU may take to print its help. */
 const QEMU_LIMIT_MS = 10_000;
 
+const GUEST_ARCHES: readonly GuestArch[] = ["amd64", "arm64"];
+const GUEST_NAMES = [...new Set(GUESTS.map(({ name }) => name))];
+
+/** The command line. */
+export const USAGE = {
+  name: "doctor",
+  synopsis: ["[--guest NAME[/ARCH]]... [--qemu PROGRAM]... [--json]"],
+  about:
+    `Examines this host and prints which exposures it can provide. With --guest it
+also prints which of them the stock kernel of that distribution has a driver
+for, and the lines to paste for gpioagg, QEMU, libvirt and Proxmox. Changes
+nothing.`,
+  operands: [],
+  options: {
+    guest: {
+      kind: "values",
+      value: "NAME[/ARCH]",
+      help: `${GUEST_NAMES.join(", ")}; ARCH is ${
+        GUEST_ARCHES.join(" or ")
+      } (default: both)`,
+      completes: GUEST_NAMES,
+    },
+    qemu: {
+      kind: "values",
+      value: "PROGRAM",
+      help: "examine this QEMU instead of those in PATH",
+      completes: "program",
+    },
+    json: { kind: "flag", help: "print the same as JSON" },
+    help: HELP_OPTION,
+  },
+  after:
+    "Exit status: 0, or 1 if a named guest can have no exposure from this host.",
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    guest: "values",
-    qemu: "values",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   noRest(given, "gpioagg doctor --guest debian-13");
@@ -164,32 +196,4 @@ class ThisHost implements HostAccess {
 
 function reasonOf(error: unknown): string {
   return error instanceof Error ? plainMessage(error.message) : String(error);
-}
-
-const GUEST_ARCHES: readonly GuestArch[] = ["amd64", "arm64"];
-
-const HELP =
-  `Usage: gpioagg doctor [--guest NAME[/ARCH]]… [--qemu PROGRAM]… [--json]
-
-Examines this host and prints which exposures it can provide. With --guest it
-also prints which of them the stock kernel of that distribution has a driver
-for, and the lines to paste for gpioagg, QEMU, libvirt and Proxmox. Changes
-nothing.
-
-  --guest NAME[/ARCH]  ${wrapped([...new Set(GUESTS.map(({ name }) => name))])};
-                       ARCH is ${GUEST_ARCHES.join(" or ")} (default: both)
-  --qemu PROGRAM       examine this QEMU instead of those in PATH
-  --json               print the same as JSON
-
-Exit status: 0, or 1 if a named guest can have no exposure from this host.`;
-
-function wrapped(names: readonly string[]): string {
-  const lines: string[] = [""];
-  for (const name of names) {
-    const line = lines.at(-1)!;
-    const longer = line === "" ? name : `${line}, ${name}`;
-    if (longer.length > 56) lines.push(name);
-    else lines[lines.length - 1] = longer;
-  }
-  return lines.join(",\n" + " ".repeat(23));
 }

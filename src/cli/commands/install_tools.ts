@@ -27,8 +27,10 @@ const OPTIONS = [
   VERSION_OPTION,
 ] as const;
 
-const USAGE = {
+/** The command line. */
+export const USAGE = {
   operands: "<directory>",
+  completes: "directory",
   about: [
     `Makes ${TOOLS.slice(0, -1).join(", ")}
 and ${TOOLS.at(-1)} in a directory: links to this program.`,

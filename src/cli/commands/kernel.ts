@@ -36,6 +36,14 @@ import {
   visibleRecords,
 } from "../../kernel_chip/records.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+  LINE_OPTION,
+  type OptionUsage,
+} from "../usage/usage.ts";
 import { chipTable } from "../output/chip_table.ts";
 import {
   writeError,
@@ -49,11 +57,120 @@ const ACTIONS = { list, create, remove, gc } as const;
 /** Interval of checks of a held chip. */
 const LOOK_MS = 500;
 
+const DIRECTORY_OPTION = {
+  kind: "value",
+  value: "DIR",
+  help: "use this directory instead of /run/gpioagg, such as that of a " +
+    "container. Each container has a directory of its own, and its contents " +
+    "are the container's claims",
+  completes: "directory",
+} as const satisfies OptionUsage;
+
+/** The command line. */
+export const USAGE = {
+  name: "kernel",
+  synopsis: [
+    "create --line SPEC... [--name NAME] [OPTION...]",
+    "list [--json] [--directory DIR]",
+    "remove NAME... [--force] [--json]",
+    "gc [--json] [--directory DIR]",
+  ],
+  about:
+    `Makes a chip of this host, /dev/gpiochipN, from lines of its other chips: for one
+user, one container, or a VMM that opens a GPIO chip itself. It is made with the
+kernel's gpio-aggregator; or, where the kernel has none or a line has rules, with
+the kernel's drivers of USB adapters (interface usb). Requires root.`,
+  actions: {
+    create: {
+      about:
+        "makes the chip and holds it until SIGTERM or SIGINT. When gpioagg " +
+        "dies in any other way, SIGKILL included, the chip is removed.",
+      operands: [],
+      options: {
+        line: {
+          ...LINE_OPTION,
+          help: "add lines: gpiochip0/0-7,9 or LINE_NAME, with as=NAME to " +
+            "rename. Interface usb has all sources and rules of gpioagg " +
+            "serve, and no names.",
+        },
+        name: {
+          kind: "value",
+          value: "NAME",
+          help: "its name in remove and list (agg0, agg1, …)",
+        },
+        owner: {
+          kind: "value",
+          value: "USER",
+          help: "give the device node to this user",
+          completes: "user",
+        },
+        group: {
+          kind: "value",
+          value: "GROUP",
+          help: "… and to this group",
+          completes: "group",
+        },
+        mode: {
+          kind: "value",
+          value: "MODE",
+          help: "… with these permissions, such as 660",
+        },
+        detach: {
+          kind: "flag",
+          help: "make the chip and exit: only remove removes it",
+        },
+        interface: {
+          kind: "value",
+          value: "NAME",
+          help: "configfs (Linux 6.16 and newer), sysfs (5.8 and newer, no " +
+            "names) or usb (needs the module vhci-hcd); default: the first " +
+            "that is there and has what the lines need",
+          completes: ["configfs", "sysfs", "usb"],
+        },
+        device: {
+          kind: "value",
+          value: "MODEL",
+          help:
+            "with usb: ljca (Linux 6.7 and newer: 64 lines, one such chip) " +
+            "or cp2112 (a chip for each 8 lines); default: ljca where the " +
+            "kernel has it",
+          completes: ["ljca", "cp2112"],
+        },
+        json: JSON_OPTION,
+      },
+    },
+    list: {
+      about:
+        'shows all chips of the kernel\'s gpio-aggregator; "foreign" ones ' +
+        "were not made by a gpioagg whose records this user can read",
+      operands: [],
+      options: { directory: DIRECTORY_OPTION, json: JSON_OPTION },
+    },
+    remove: {
+      about: "removes chips, and prints each",
+      operands: ["kernel-chip"],
+      options: {
+        force: { kind: "flag", help: "even while a process holds them" },
+        json: JSON_OPTION,
+      },
+    },
+    gc: {
+      about:
+        "removes the chips that dead processes left, and prints each, or " +
+        "that no chip was left over; status 1 if one cannot be removed. create " +
+        "does so too",
+      operands: [],
+      options: { directory: DIRECTORY_OPTION, json: JSON_OPTION },
+    },
+  },
+  options: { help: HELP_OPTION },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const [action, ...rest] = args;
   if (action === undefined || action === "--help" || action === "-h") {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return action === undefined ? 2 : 0;
   }
   if (!Object.hasOwn(ACTIONS, action)) {
@@ -65,7 +182,7 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   if (rest.includes("--help") || rest.includes("-h")) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   try {
@@ -80,10 +197,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function list(args: readonly string[]): Promise<number> {
-  const { json, directory, rest } = readArguments(args, {
-    json: "flag",
-    directory: "value",
-  });
+  const { json, directory, rest } = readArguments(
+    args,
+    USAGE.actions.list.options,
+  );
   refuseStray(rest);
   const chips = listInventory(
     directory === undefined
@@ -96,10 +213,10 @@ async function list(args: readonly string[]): Promise<number> {
 }
 
 async function gc(args: readonly string[]): Promise<number> {
-  const { json, directory, rest } = readArguments(args, {
-    json: "flag",
-    directory: "value",
-  });
+  const { json, directory, rest } = readArguments(
+    args,
+    USAGE.actions.gc.options,
+  );
   refuseStray(rest);
   const { removed, failed } = await collect(recordsIn(directory));
   if (json) {
@@ -131,7 +248,10 @@ async function collect(records: Records): Promise<Collection> {
 }
 
 async function remove(args: readonly string[]): Promise<number> {
-  const { force, rest } = readArguments(args, { force: "flag" });
+  const { force, json, rest } = readArguments(
+    args,
+    USAGE.actions.remove.options,
+  );
   if (rest.length === 0) {
     throw new ConfigError("missing NAME argument", {
       hint:
@@ -156,9 +276,20 @@ async function remove(args: readonly string[]): Promise<number> {
     }
     chosen.push(record);
   }
-  for (const record of chosen) {
-    await takeDown(records, record);
-    tellRemoved(record);
+  const removed: FoundRecord[] = [];
+  try {
+    for (const record of chosen) {
+      await takeDown(records, record);
+      removed.push(record);
+      if (!json) tellRemoved(record);
+    }
+  } finally {
+    if (json) {
+      const chips = removed.map((record) =>
+        describeRecord(record, record.state)
+      );
+      writeOutput(printableJson({ chips }));
+    }
   }
   return 0;
 }
@@ -187,17 +318,7 @@ function tellRemoved({ name, path, device }: ChipRecord): void {
 }
 
 async function create(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    line: "values",
-    name: "value",
-    owner: "value",
-    group: "value",
-    mode: "value",
-    interface: "value",
-    device: "value",
-    detach: "flag",
-    json: "flag",
-  });
+  const given = readArguments(args, USAGE.actions.create.options);
   refuseStray(given.rest);
   const { name, owner, group, mode } = given;
   const through = interfaceOf(given.interface);
@@ -315,45 +436,3 @@ function refuseStray([stray]: readonly string[]): void {
     hint: "gpioagg kernel --help lists the options",
   });
 }
-
-const HELP =
-  `Usage: gpioagg kernel create --line SPEC... [--name NAME] [OPTION...]
-       gpioagg kernel list [--json] [--directory DIR]
-       gpioagg kernel remove NAME... [--force]
-       gpioagg kernel gc [--json] [--directory DIR]
-
-Makes a chip of this host, /dev/gpiochipN, from lines of its other chips: for one
-user, one container, or a VMM that opens a GPIO chip itself. It is made with the
-kernel's gpio-aggregator; or, where the kernel has none or a line has rules, with
-the kernel's drivers of USB adapters (interface usb). Requires root.
-
-create  makes the chip and holds it until SIGTERM or SIGINT. When gpioagg dies
-        in any other way, SIGKILL included, the chip is removed.
-  --line SPEC         add lines: gpiochip0/0-7,9 or LINE_NAME, with as=NAME to
-                      rename. Interface usb has all sources and rules of
-                      gpioagg serve, and no names.
-  --name NAME         its name in remove and list (agg0, agg1, …)
-  --owner USER        give the device node to this user
-  --group GROUP       … and to this group
-  --mode MODE         … with these permissions, such as 660
-  --detach            make the chip and exit: only remove removes it
-  --interface NAME    configfs (Linux 6.16 and newer), sysfs (5.8 and newer, no
-                      names) or usb (needs the module vhci-hcd); default: the
-                      first that is there and has what the lines need
-  --device MODEL      with usb: ljca (Linux 6.7 and newer: 64 lines, one such
-                      chip) or cp2112 (a chip for each 8 lines); default: ljca
-                      where the kernel has it
-list    shows all chips of the kernel's gpio-aggregator; "foreign" ones were not
-        made by a gpioagg whose records this user can read
-remove  removes chips, and prints each; with --force even while a process holds
-        them
-gc      removes the chips that dead processes left, and prints each, or that no
-        chip was left over; status 1 if one cannot be removed. create does so
-        too
-  --directory DIR     list and gc: use this directory instead of /run/gpioagg,
-                      such as that of a container. Each container has a
-                      directory of its own, and its contents are the
-                      container's claims
-
-  --json              one JSON object on standard output
-  -h, --help          this text`;

@@ -6,20 +6,39 @@
 import type { AggregatorState } from "../../client/protocol.ts";
 import { placeOf, useOf } from "../output/aggregator_text.ts";
 import { noRest, readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { API_HELP, clientsOf } from "../service_client.ts";
+import { clientsOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+
+/** The command line. */
+export const USAGE = {
+  name: "list",
+  synopsis: ["[--json]"],
+  about:
+    `Lists the aggregators of the running services (gpioagg serve --api PATH, units
+gpioagg and gpioagg@NAME): their use, their lifetime (their creator's stream,
+none, or the service), and their socket or device node. With several services
+each row names its own.`,
+  operands: [],
+  options: {
+    json: {
+      kind: "flag",
+      help: "one JSON array on standard output; with several services each " +
+        "element names its own (service)",
+    },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    api: "value",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   noRest(given, "gpioagg list");
@@ -57,15 +76,3 @@ export async function main(args: readonly string[]): Promise<number> {
   );
   return status;
 }
-
-const HELP = `Usage: gpioagg list
-
-Lists the aggregators of the running services (gpioagg serve --api PATH, units
-gpioagg and gpioagg@NAME): their use, their lifetime (their creator's stream,
-none, or the service), and their socket or device node. With several services
-each row names its own.
-
-  --json      one JSON array on standard output; with several services each
-              element names its own (service)
-${API_HELP}
-  -h, --help  this text`;

@@ -9,9 +9,12 @@ import { nearest } from "../../text/nearest.ts";
 import { runTool, writeOut } from "../../tools/program/output.ts";
 import {
   INTERRUPT_NAMES,
+  PROBE_OPTIONS,
   type ProbeArguments,
   readProbeArguments,
 } from "../arguments/probe_arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import type { CommandUsage } from "../usage/usage.ts";
 import {
   Direction,
   EventStatus,
@@ -36,6 +39,21 @@ import {
   printableJson,
 } from "../../text/printable.ts";
 
+/** The command line. */
+export const USAGE = {
+  name: "probe",
+  synopsis: ["SOCKET [OPTION...]"],
+  about:
+    `Connects to a vhost-user backend as a virtual machine would and shows what a
+guest sees there: features, lines, directions, levels. A backend serves one
+frontend at a time: this does not work while a VM is connected.`,
+  operands: ["file"],
+  options: PROBE_OPTIONS,
+  after: `NAME is a line's name, or its number where no line has that name.
+Whether a set line keeps its value at the end is the backend's rule for a guest
+that disconnects.`,
+} as const satisfies CommandUsage;
+
 /**
  * Runs the command: returns 0 if everything was done; otherwise an error
  * reports what was not.
@@ -47,7 +65,7 @@ export function main(
   return runTool(programName, () => {
     const given = readProbeArguments(args);
     if (given.help) {
-      writeLine(help(programName));
+      writeLine(helpText(USAGE));
       return 0;
     }
     using frontend = open(given);
@@ -359,30 +377,4 @@ function table(rows: readonly (readonly string[])[]): string {
   return rows.map((row) =>
     row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
   ).join("\n");
-}
-
-function help(programName: string): string {
-  return `Usage: ${programName} SOCKET [SWITCH...]
-
-Connects to a vhost-user backend as a virtual machine would and shows what a
-guest sees there: features, lines, directions, levels. A backend serves one
-frontend at a time: this does not work while a VM is connected.
-
-  --set NAME=VALUE      make a line an output: 0 (low) or 1 (high)
-  --get NAME            read a line; --set and --get run in the given order
-  --monitor[=NAME]      print the interrupts of all inputs, or of the lines
-                        named (repeat for more), until interrupted
-  --interrupt TYPE      both (edges; default), rising, falling, high, low
-  -n, --num-events N    end after N events
-  --timeout PERIOD      limit for each answer (default: 2s)
-  --order FRONTEND      order of messages: qemu (default), crosvm,
-                        cloud-hypervisor, uml or libkrun
-  -q, --quiet           print no overview, only the results of --get and --monitor
-  --json                one JSON object a line; that of type "monitor" follows
-                        when the interrupts are set up
-  -h, --help            this text
-
-NAME is a line's name, or its number where no line has that name.
-Whether a set line keeps its value at the end is the backend's rule for a guest
-that disconnects.`;
 }

@@ -5,20 +5,36 @@
  */
 import { ConfigError } from "../../config/document/config_error.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { reloadLines } from "../output/reload_text.ts";
-import { API_HELP, clientOf } from "../service_client.ts";
+import { clientOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+
+/** The command line. */
+export const USAGE = {
+  name: "reload",
+  synopsis: ["[--json]"],
+  about:
+    `Makes a running gpioagg serve --config read its file again, as SIGHUP does. New
+aggregators are added, missing ones removed, rules change under their guests. A
+change that a guest would notice is refused with the reason, unless no guest is
+connected. An invalid file changes nothing.`,
+  operands: [],
+  options: {
+    api: API_OPTION,
+    json: { kind: "flag", help: "print the result as JSON" },
+    help: HELP_OPTION,
+  },
+  after: "Exit status: 0 all done, 1 some or all changes were refused.",
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    api: "value",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const [stray] = given.rest;
@@ -34,16 +50,3 @@ export async function main(args: readonly string[]): Promise<number> {
   if (!given.json) writeError("some changes were refused");
   return 1;
 }
-
-const HELP = `Usage: gpioagg reload [--json]
-
-Makes a running gpioagg serve --config read its file again, as SIGHUP does. New
-aggregators are added, missing ones removed, rules change under their guests. A
-change that a guest would notice is refused with the reason, unless no guest is
-connected. An invalid file changes nothing.
-
-${API_HELP}
-  --json      print the result as JSON
-  -h, --help  this text
-
-Exit status: 0 all done, 1 some or all changes were refused.`;

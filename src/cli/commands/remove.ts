@@ -5,18 +5,35 @@
  */
 import type { AggregatorState } from "../../client/protocol.ts";
 import { onlyName, readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeOutput } from "../output/output.ts";
-import { API_HELP, clientFor, withSuggestion } from "../service_client.ts";
+import { clientFor, withSuggestion } from "../service_client.ts";
+
+/** The command line. */
+export const USAGE = {
+  name: "remove",
+  synopsis: ["NAME [--force]"],
+  about:
+    `Ends an aggregator of a running service, also another client's: its guest is
+disconnected, its lines get their declared state and are released, its socket
+or its kernel chip is removed.
+
+An aggregator of the service's own configuration file or command line is only
+removed with --force: it would return with the next start.`,
+  operands: ["aggregator"],
+  options: {
+    force: { kind: "flag", help: "remove it in this case too" },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    api: "value",
-    force: "flag",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const name = onlyName(given, "gpioagg remove NAME");
@@ -42,16 +59,3 @@ function refuseConfigured({ name, lease }: AggregatorState): void {
     { hint: "Remove it from the file and reload; --force ends it for now" },
   );
 }
-
-const HELP = `Usage: gpioagg remove NAME [--force]
-
-Ends an aggregator of a running service, also another client's: its guest is
-disconnected, its lines get their declared state and are released, its socket
-or its kernel chip is removed.
-
-An aggregator of the service's own configuration file or command line is only
-removed with --force: it would return with the next start.
-
-  --force     remove it in this case too
-${API_HELP}
-  -h, --help  this text`;

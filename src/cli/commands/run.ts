@@ -32,7 +32,17 @@ import { reconnectOption } from "../../vm/qemu_reconnect.ts";
 import { withPinSockets } from "../arguments/qemu_pins_argument.ts";
 import { withAdapterSockets } from "../arguments/usbredir_argument.ts";
 import { readArguments } from "../arguments/arguments.ts";
-import { readServeArguments } from "../arguments/serve_arguments.ts";
+import {
+  AGGREGATOR_OPTIONS,
+  readServeArguments,
+} from "../arguments/serve_arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  type Options,
+} from "../usage/usage.ts";
 import {
   fillPlaceholders,
   PLACEHOLDERS,
@@ -46,6 +56,72 @@ import {
 const GUARDIAN_RETRY = "600s";
 const HOW = "gpioagg run --line SPEC...|--attach NAME -- VMM ARGUMENT...";
 
+const PLACEHOLDER_WIDTH = Math.max(
+  ...Object.keys(PLACEHOLDERS).map((name) => name.length),
+);
+
+/** The command line. */
+export const USAGE = {
+  name: "run",
+  synopsis: [
+    "[--respawn[=always|on-failure]] --line SPEC... " +
+    "[--socket-path PATH [--name NAME]]... -- VMM ARGUMENT...",
+    "[--respawn[=RULE]] --attach NAME... -- VMM ARGUMENT...",
+  ],
+  about:
+    `Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
+terminal, with signals forwarded to it. While no VM runs, lines with a safe
+value have it. The exit status is the VMM's, or 128 plus the signal's number.
+SIGTERM, SIGHUP, SIGINT and SIGQUIT end it, also before there is a VM: a VMM that
+continues gets SIGTERM after 5 s, and is killed after 15 s. After each VMM the
+terminal's settings are restored. A VMM must stay in the foreground: one that
+goes to the background counts as ended.
+
+The options that describe lines are those of gpioagg serve. Without PATH
+(--usbredir device=DEVICE) the sockets are private ones, and the VMM must get
+them by one of the placeholders below.`,
+  operands: ["program"],
+  options: {
+    respawn: {
+      kind: "optional",
+      value: "RULE",
+      help:
+        "start the VM again when it ends: always, or on-failure (a status " +
+        "other than 0, or a signal); after 0.1 s at first, up to 30 s if it " +
+        "keeps ending within 10 s",
+      completes: ["always", "on-failure"],
+    },
+    attach: {
+      kind: "values",
+      value: "NAME|PATH",
+      help: "use an aggregator of a running service (gpioagg list), or the " +
+        "vhost-user socket at PATH, instead of own lines or beside them; its " +
+        "lines belong to the service",
+      completes: "aggregator",
+    },
+    api: { ...API_OPTION, help: "that service's control socket, or its name" },
+    ...AGGREGATOR_OPTIONS,
+    help: HELP_OPTION,
+  },
+  after: `Placeholders in the VMM's arguments (also a script's: vm.sh {socket}):
+${
+    Object.entries(PLACEHOLDERS).map(([name, text]) =>
+      `  ${name.padEnd(PLACEHOLDER_WIDTH)}  ${text}`
+    ).join("\n")
+  }
+
+When gpioagg itself dies, even by SIGKILL, the guest's device is dead at once:
+the kernel releases the lines as they are. A small guardian process, which runs
+from before the lines are requested until they are released, then puts lines with
+a safe value (or on-disconnect=input) into that state and ends the VM: SIGTERM,
+and SIGKILL three seconds later; simulated lines have ended anyway. A guardian
+that is killed is replaced. If both are killed at once, no process is left to make
+the lines safe: they stay as their chips' drivers leave them. The kernel then
+sends SIGTERM to the VM, if there is a setpriv with --pdeathsig (util-linux has
+it, busybox does not) and the VMM was not started through sudo or the like;
+otherwise the VM runs on without its lines.`,
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const end = args.indexOf("--");
@@ -56,7 +132,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const { rest } = attachments;
   refuseServiceSwitches(rest);
   // Before anything else that is missing: it is probably a slip of that.
-  readArguments(rest, OPTIONS);
+  readArguments(rest, repeated(USAGE.options));
   const hasLines = attachments.targets.length > 0 ||
     rest.some((arg) => /^(--line(=.*)?|--help|-h)$/s.test(arg));
   if (!hasLines) {
@@ -80,7 +156,7 @@ export async function main(args: readonly string[]): Promise<number> {
       ...withAdapterSockets(withPinSockets(rest, directory), directory),
     ], HOW);
     if (help) {
-      writeOutput(helpText());
+      writeOutput(helpText(USAGE));
       return 0;
     }
     if (program === undefined) {
@@ -218,21 +294,15 @@ function takeRespawn(
 const OF_SERVICE =
   /^--(config|json|api|api-look|api-sockets|api-qemu-sockets|audit-log|print-capabilities)(=|$)/;
 
-/** Options of this command. Those with values can be repeated, by aggregator. */
-const OPTIONS = {
-  "help": "flag",
-  "respawn": "flag",
-  "isolate": "flag",
-  "attach": "values",
-  "line": "values",
-  "socket-path": "values",
-  "fd": "values",
-  "qemu-pins": "values",
-  "vfio-user": "values",
-  "usbredir": "values",
-  "name": "values",
-  "paused-for": "values",
-} as const;
+/** Options of one aggregator may be repeated: there can be several. */
+function repeated(options: Options): Options {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, option]) => [
+      name,
+      option.kind === "value" ? { ...option, kind: "values" } : option,
+    ]),
+  );
+}
 
 /** @throws {ConfigError} If there is one of them: none is ignored. */
 function refuseServiceSwitches(args: readonly string[]): void {
@@ -348,50 +418,4 @@ function safeCommand(specs: ReadonlySet<string>): string[] {
     GUARDIAN_RETRY,
     ...[...specs].flatMap((spec) => ["--line", spec]),
   ];
-}
-
-function helpText(): string {
-  const width = Math.max(...Object.keys(PLACEHOLDERS).map((p) => p.length));
-  const placeholders = Object.entries(PLACEHOLDERS).map(([name, text]) =>
-    `  ${name.padEnd(width)}  ${text}`
-  );
-  return `Usage: gpioagg run [--respawn[=always|on-failure]] --line SPEC...
-                   [--socket-path PATH [--name NAME]]... -- VMM ARGUMENT...
-       gpioagg run [--respawn[=RULE]] --attach NAME... -- VMM ARGUMENT...
-
-Serves lines as gpioagg serve does, and runs the VMM that uses them: on this
-terminal, with signals forwarded to it. While no VM runs, lines with a safe
-value have it. The exit status is the VMM's, or 128 plus the signal's number.
-SIGTERM, SIGHUP, SIGINT and SIGQUIT end it, also before there is a VM: a VMM that
-continues gets SIGTERM after 5 s, and is killed after 15 s. After each VMM the
-terminal's settings are restored. A VMM must stay in the foreground: one that
-goes to the background counts as ended.
-
-  --respawn[=RULE]    start the VM again when it ends: always, or on-failure
-                      (a status other than 0, or a signal); after 0.1 s at
-                      first, up to 30 s if it keeps ending within 10 s
-  --line SPEC, --socket-path PATH, --name NAME, --qemu-pins device=TYPE,
-  --vfio-user PATH, --usbredir PATH
-                      as for gpioagg serve; without PATH (--usbredir
-                      device=DEVICE) the sockets are private ones, and the VMM
-                      must get them by one of the placeholders below
-  --attach NAME|PATH  use an aggregator of a running service (gpioagg list), or
-                      the vhost-user socket at PATH, instead of own lines or
-                      beside them; its lines belong to the service
-  --api PATH          that service's control socket, or its name
-  -h, --help          this text
-
-Placeholders in the VMM's arguments (also a script's: vm.sh {socket}):
-${placeholders.join("\n")}
-
-When gpioagg itself dies, even by SIGKILL, the guest's device is dead at once:
-the kernel releases the lines as they are. A small guardian process, which runs
-from before the lines are requested until they are released, then puts lines with
-a safe value (or on-disconnect=input) into that state and ends the VM: SIGTERM,
-and SIGKILL three seconds later; simulated lines have ended anyway. A guardian
-that is killed is replaced. If both are killed at once, no process is left to make
-the lines safe: they stay as their chips' drivers leave them. The kernel then
-sends SIGTERM to the VM, if there is a setpriv with --pdeathsig (util-linux has
-it, busybox does not) and the VMM was not started through sudo or the like;
-otherwise the VM runs on without its lines.`;
 }

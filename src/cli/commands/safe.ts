@@ -17,6 +17,8 @@ import { ReportedError } from "../../service/messages/messages.ts";
 import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import {
   writeError,
   writeInBackground,
@@ -29,16 +31,47 @@ const LOOK_MS = 100;
 /** Time limit of retries without `--retry-for`, as text. */
 const RETRY_FOR = "5s";
 
+/** The command line. */
+export const USAGE = {
+  name: "safe",
+  synopsis: ["SPEC..."],
+  about:
+    `Puts lines into the state that their SPECs declare for a missing guest (safe=,
+on-disconnect=), and releases them. gpioagg run does so with its lines when it is
+killed. A line that is busy, or whose chip refuses it, is retried for a while.
+The exit status is 0 only if all lines are in their safe state; each other line
+is reported with the reason, and the rest are made safe.
+
+An output gets its safe value. A line that is an input now is driven only with
+direction=output in its SPEC; otherwise it stays an input, which is an error:
+
+  gpioagg safe gpiochip0/4,direction=output,safe=1`,
+  operands: ["spec"],
+  options: {
+    line: {
+      kind: "values",
+      value: "SPEC",
+      help: "the same as SPEC, as for gpioagg serve",
+      completes: "spec",
+    },
+    "leave-inputs": {
+      kind: "flag",
+      help: "an input that stays one is no error: no guest drove it",
+    },
+    "retry-for": {
+      kind: "value",
+      value: "TIME",
+      help: `time limit of retries (${RETRY_FOR})`,
+    },
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    "leave-inputs": "flag",
-    line: "values",
-    "retry-for": "value",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const specs = [...given.line, ...given.rest];
@@ -199,21 +232,3 @@ async function letGo(
     return false;
   }
 }
-
-const HELP = `Usage: gpioagg safe SPEC...
-
-Puts lines into the state that their SPECs declare for a missing guest (safe=,
-on-disconnect=), and releases them. gpioagg run does so with its lines when it is
-killed. A line that is busy, or whose chip refuses it, is retried for a while.
-The exit status is 0 only if all lines are in their safe state; each other line
-is reported with the reason, and the rest are made safe.
-
-An output gets its safe value. A line that is an input now is driven only with
-direction=output in its SPEC; otherwise it stays an input, which is an error:
-
-  gpioagg safe gpiochip0/4,direction=output,safe=1
-
-  SPEC, --line SPEC  as for gpioagg serve --line
-  --leave-inputs     an input that stays one is no error: no guest drove it
-  --retry-for TIME   time limit of retries (${RETRY_FOR})
-  -h, --help         this text`;

@@ -25,19 +25,65 @@ import {
 } from "../output/output.ts";
 import {
   readServeArguments,
+  SERVE_OPTIONS,
   type ServeArguments,
 } from "../arguments/serve_arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import type { CommandUsage } from "../usage/usage.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Time limit of writing the last lines. **Units**: ms. */
 const FLUSH_LIMIT_MS = 1000;
+
+const KEY_WIDTH = Math.max(...Object.keys(SPEC_KEYS).map((key) => key.length));
+
+/** The command line. */
+export const USAGE = {
+  name: "serve",
+  synopsis: [
+    "--socket-path PATH --line SPEC... [--name NAME] " +
+    "[--socket-path PATH --line SPEC...]...",
+    "--config FILE",
+  ],
+  about:
+    `Serves each group of lines as one virtio-gpio controller at a vhost-user
+socket, for any VMM, until SIGTERM or SIGINT. When a VMM disconnects, the next
+one can connect; the lines stay requested.`,
+  operands: [],
+  options: SERVE_OPTIONS,
+  after:
+    `The PATH of a socket, and DIR for the sockets made there, can be followed by the
+permissions: PATH,mode=660,owner=USER,group=GROUP. By default the service's user
+and group can use VMM sockets and the look-only socket, and only the user --api.
+Nothing is ever served on a network.
+
+A SPEC names lines, then their rules:
+  CHIP/OFFSETS[,KEY=VALUE...]  gpiochip0/0-7,9 or soc-gpio/4 or 2/1
+  LINE_NAME[,KEY=VALUE...]     ESTOP,active-low
+  sim/N[,KEY=VALUE...]         N simulated lines: no GPIO needed
+  wire/AGGREGATOR.LINE         an input that follows that output
+  copy/LINE, invert/LINE       an input with that line's value, or its opposite
+  const/0, const/1             an input that never changes
+CHIP is a name, number, /dev path or label, or a stable identity:
+usb-serial:FT123+lines:8/0-7, i2c:1-0020/4, label:soc-gpio/LINE_NAME, also
+device-tree: and device: paths (gpioagg info --ids shows them). The keys:
+${
+      Object.entries(SPEC_KEYS).map(([key, text]) =>
+        `  ${key.padEnd(KEY_WIDTH)}  ${text}`
+      ).join("\n")
+    }
+
+The guest's "high" is active: active-low inverts on the host's side. Without
+direction= the guest chooses; a line is taken as it is until a user drives
+it. safe= implies on-disconnect=safe; otherwise a line keeps its state.`,
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const given = readServeArguments(args);
   const { help, json, printCapabilities, aggregators } = given;
   if (help) {
-    writeOutput(helpText());
+    writeOutput(helpText(USAGE));
     return 0;
   }
   if (printCapabilities) {
@@ -232,87 +278,3 @@ const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {
   unplugged: "chip removed",
   plugged: "chip returned",
 };
-
-function helpText(): string {
-  const width = Math.max(...Object.keys(SPEC_KEYS).map((key) => key.length));
-  const keys = Object.entries(SPEC_KEYS).map(([key, text]) =>
-    `  ${key.padEnd(width)}  ${text}`
-  );
-  return `Usage: gpioagg serve --socket-path PATH --line SPEC... [--name NAME]
-                     [--socket-path PATH --line SPEC...]...
-       gpioagg serve --config FILE
-
-Serves each group of lines as one virtio-gpio controller at a vhost-user
-socket, for any VMM, until SIGTERM or SIGINT. When a VMM disconnects, the next
-one can connect; the lines stay requested.
-
-Every --socket-path, --fd, --qemu-pins, --vfio-user or --usbredir begins another
-aggregator:
-  --socket-path PATH    listen there; PATH.control is for gpioagg sim
-  --fd N                use the inherited socket N instead, listening or
-                        connected; when a connected one ends, so does serve
-  --qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]
-                        present the lines as pins of a controller (pl061) that a
-                        QEMU emulates; PIN is a number, or gpioB0 on an Aspeed,
-                        and gets the line NAME (default: pin 0 the first line, …).
-                        Both are sockets of QEMU: -qtest unix:PATH,server=on,wait=off
-                        -qtest-log none -qmp unix:PATH,server=on,wait=off; access
-                        to them is full control of the VM: keep them private
-  --vfio-user PATH      present the lines as a PCI card (ML7213 IOH, up to 109
-                        lines) to QEMU 10.1 and newer, which connects there
-  --usbredir PATH[,device=ljca|cp2112][,connect]
-                        present the lines as GPIO adapters on USB to any QEMU
-                        (-device usb-redir), which connects there, or with
-                        connect listens there; ljca (Linux 6.7 and newer, x86-64):
-                        up to 64 lines; cp2112: 8 lines each, at PATH, PATH.1, …
-  --line SPEC           add lines, in the order of the guest's line numbers
-  --name NAME           its name in messages (default: the socket's name)
-  --isolate             serve this aggregator in a process of its own; before
-                        any --socket-path: each of them
-  --paused-for PERIOD   time that a stopped vhost-user driver counts as paused;
-                        after that its guest counts as gone (3s); keep: no limit
-
-Or with a configuration file:
-  --config FILE         serve the aggregators of FILE (gpioagg check FILE, gpioagg
-                        schema); SIGHUP or gpioagg reload reads it again; its
-                        api: is overridden by the options below
-
-Anywhere:
-  --json                one JSON object a line on standard output: ready,
-                        connected, disconnected, started, stopped, gone,
-                        waiting, fault, refused, silent, enforced, unplugged,
-                        plugged, reloaded, problem, lost (count)
-  --api PATH            serve a control API: gpioagg create, list, watch, …
-  --api-look PATH       a second, read-only socket of it
-  --api-sockets DIR     directory of created aggregators' sockets (beside
-                        the API's)
-  --api-qemu-sockets DIR
-                        allow clients to use QEMU sockets below DIR, as create
-                        --qemu-pins and --usbredir connect= do (none); may be
-                        repeated
-  --audit-log FILE      append all changes through the API, as JSON lines
-                        (standard error; also when FILE cannot be written)
-  --print-capabilities  print the vhost-user capabilities, as JSON
-  -h, --help            this text
-
-The PATH of a socket, and DIR for the sockets made there, can be followed by the
-permissions: PATH,mode=660,owner=USER,group=GROUP. By default the service's user
-and group can use VMM sockets and the look-only socket, and only the user --api.
-Nothing is ever served on a network.
-
-A SPEC names lines, then their rules:
-  CHIP/OFFSETS[,KEY=VALUE...]  gpiochip0/0-7,9 or soc-gpio/4 or 2/1
-  LINE_NAME[,KEY=VALUE...]     ESTOP,active-low
-  sim/N[,KEY=VALUE...]         N simulated lines: no GPIO needed
-  wire/AGGREGATOR.LINE         an input that follows that output
-  copy/LINE, invert/LINE       an input with that line's value, or its opposite
-  const/0, const/1             an input that never changes
-CHIP is a name, number, /dev path or label, or a stable identity:
-usb-serial:FT123+lines:8/0-7, i2c:1-0020/4, label:soc-gpio/LINE_NAME, also
-device-tree: and device: paths (gpioagg info --ids shows them). The keys:
-${keys.join("\n")}
-
-The guest's "high" is active: active-low inverts on the host's side. Without
-direction= the guest chooses; a line is taken as it is until a user drives
-it. safe= implies on-disconnect=safe; otherwise a line keeps its state.`;
-}

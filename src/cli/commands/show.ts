@@ -5,20 +5,33 @@
  */
 import { useOf } from "../output/aggregator_text.ts";
 import { onlyName, readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
 import { table } from "../output/line_table.ts";
 import { writeLine, writeOutput } from "../output/output.ts";
-import { API_HELP, clientFor, withSuggestion } from "../service_client.ts";
+import { clientFor, withSuggestion } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+
+/** The command line. */
+export const USAGE = {
+  name: "show",
+  synopsis: ["NAME"],
+  about:
+    "Shows an aggregator of a running service, with its lines' present values.",
+  operands: ["aggregator"],
+  options: { json: JSON_OPTION, api: API_OPTION, help: HELP_OPTION },
+} as const satisfies CommandUsage;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    api: "value",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const name = onlyName(given, "gpioagg show NAME");
@@ -55,11 +68,3 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   return 0;
 }
-
-const HELP = `Usage: gpioagg show NAME
-
-Shows an aggregator of a running service, with its lines' present values.
-
-  --json      one JSON object on standard output
-${API_HELP}
-  -h, --help  this text`;

@@ -15,16 +15,51 @@ import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
 import { readArguments } from "../arguments/arguments.ts";
 import { controlSocketOf, usualControlPath } from "../control_path.ts";
+import { clientsOf } from "../service_client.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
 
+/** The command line. */
+export const USAGE = {
+  name: "sim",
+  synopsis: ["SOCKET|NAME [LINE=LEVEL...] [--json]"],
+  about:
+    `Pulls simulated lines (sim/N) of a running gpioagg serve, as switches and
+sensors would, while a guest uses them. SOCKET is the path of the vhost-user
+socket that serve was given, with a slash in it (./plc0.sock); NAME is the
+aggregator's name. LINE is a name or number; LEVEL is 0 (low) or 1 (high).
+
+A line that the guest drives as an output is reported, and the status is 1: the
+pull is kept, and takes effect once the line is an input.
+
+Without LINE=LEVEL, shows all lines of the aggregator and how the guest uses
+them.`,
+  operands: ["sim", "pull"],
+  options: {
+    json: JSON_OPTION,
+    api: {
+      ...API_OPTION,
+      help: "for NAME: look beside this control socket of a service, or at " +
+        "NAME of gpioagg@NAME.service only",
+    },
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export function main(args: readonly string[]): number {
-  const given = readArguments(args, { help: "flag", json: "flag" });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const [socket, ...changes] = given.rest;
@@ -34,7 +69,7 @@ export function main(args: readonly string[]): number {
     });
   }
   const pull = changes.map(parseChange);
-  using client = connect(socket);
+  using client = connectControl(socket, given.api);
   const { aggregator, driven } = client.pull(pull);
   if (given.json) writeOutput(printableJson(aggregator));
   else if (pull.length === 0) writeOutput(lineTable(aggregator));
@@ -47,8 +82,18 @@ export function main(args: readonly string[]): number {
   return driven.length === 0 ? 0 : 1;
 }
 
-function connect(socket: string): ControlClient {
-  const path = controlPath(socket);
+/**
+ * Connects to a control socket by path or name.
+ *
+ * @throws {Error} If there is none, with advice.
+ */
+export function connectControl(
+  socket: string,
+  api?: string,
+): ControlClient {
+  const path = api === undefined
+    ? controlPath(socket)
+    : pathAtService(socket, api);
   try {
     return new ControlClient(path);
   } catch (error) {
@@ -81,6 +126,26 @@ function controlPath(socket: string): string {
     return socket.endsWith(".control") ? socket : controlPathOf(socket);
   }
   return controlSocketOf(socket) ?? usualControlPath(socket);
+}
+
+/**
+ * Returns the path of the control socket that the aggregator `name` has at a
+ * service.
+ *
+ * @throws {ConfigError} If it is no name, or there is no such service.
+ */
+function pathAtService(name: string, api: string): string {
+  if (name.includes("/")) {
+    throw new ConfigError("is for a NAME", {
+      path: "--api",
+      hint: `Omit it: ${name} is a path`,
+    });
+  }
+  const [service] = clientsOf(api, "look");
+  const path = service!.client.socketPath;
+  return `${path.slice(0, path.lastIndexOf("/") + 1)}${
+    controlPathOf(`${encodeURIComponent(name)}.sock`)
+  }`;
 }
 
 /** Returns what may be meant instead of a control socket that is not there. */
@@ -140,19 +205,3 @@ function lineTable({ lines }: AggregatorDescription): string {
   ];
   return table(rows);
 }
-
-const HELP = `Usage: gpioagg sim SOCKET|NAME [LINE=LEVEL...] [--json]
-
-Pulls simulated lines (sim/N) of a running gpioagg serve, as switches and
-sensors would, while a guest uses them. SOCKET is the path of the vhost-user
-socket that serve was given, with a slash in it (./plc0.sock); NAME is the
-aggregator's name. LINE is a name or number; LEVEL is 0 (low) or 1 (high).
-
-A line that the guest drives as an output is reported, and the status is 1: the
-pull is kept, and takes effect once the line is an input.
-
-Without LINE=LEVEL, shows all lines of the aggregator and how the guest uses
-them.
-
-  --json      one JSON object on standard output
-  -h, --help  this text`;

@@ -7,20 +7,36 @@ import type { ApiEvent } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { useOf } from "../output/aggregator_text.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
-import { API_HELP, clientFor, clientOf } from "../service_client.ts";
+import { clientFor, clientOf } from "../service_client.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
 
+/** The command line. */
+export const USAGE = {
+  name: "watch",
+  synopsis: ["[NAME]"],
+  about:
+    `Prints the events of a running service, or of one of its aggregators, until
+interrupted: added and removed aggregators, connected VMMs, changed lines,
+faults. Changes of a line (edges, and each time that it was set) are collected
+for 20 ms. Of a kernel chip only its creation and removal are reported: the
+kernel serves its lines (gpioagg notify).`,
+  operands: ["aggregator"],
+  options: {
+    json: { kind: "flag", help: "one JSON object a line" },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, {
-    help: "flag",
-    json: "flag",
-    api: "value",
-  });
+  const given = readArguments(args, USAGE.options);
   if (given.help) {
-    writeOutput(HELP);
+    writeOutput(helpText(USAGE));
     return 0;
   }
   const [name, ...others] = given.rest;
@@ -78,15 +94,3 @@ function formatEvent(event: ApiEvent): string[] {
       ];
   }
 }
-
-const HELP = `Usage: gpioagg watch [NAME]
-
-Prints the events of a running service, or of one of its aggregators, until
-interrupted: added and removed aggregators, connected VMMs, changed lines,
-faults. Changes of a line (edges, and each time that it was set) are collected
-for 20 ms. Of a kernel chip only its creation and removal are reported: the
-kernel serves its lines (gpioagg notify).
-
-  --json      one JSON object a line
-${API_HELP}
-  -h, --help  this text`;

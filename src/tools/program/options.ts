@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { Completes } from "../../text/completes.ts";
 import { ToolError } from "./tool_error.ts";
 
 /** One option of a tool. */
@@ -18,6 +19,8 @@ export interface OptionSpec {
   readonly short?: string;
   /** Name of the value in `--help`; absent if the option takes none. */
   readonly value?: string;
+  /** Words that a shell completes as its value. */
+  readonly completes?: Completes;
   /** The lines of `--help`. */
   readonly help: readonly string[];
   /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Completes } from "../../text/completes.ts";
 import type { OptionSpec } from "./options.ts";
 import { writeOut } from "./output.ts";
 import { ToolError } from "./tool_error.ts";
@@ -11,6 +12,8 @@ import { ToolError } from "./tool_error.ts";
 export interface Usage {
   /** Operands, as shown after the options. */
   readonly operands: string;
+  /** Words that a shell completes as operands. */
+  readonly completes: Completes;
   /** Description of the tool, in paragraphs. */
   readonly about: readonly string[];
   readonly options: readonly OptionSpec[];
@@ -30,17 +33,21 @@ const CHIP = {
   long: "chip",
   short: "c",
   value: "chip",
+  completes: "chip",
   help: ["look for lines on this chip only"],
 } as const;
 
 /** The common options of tools for finding lines. */
 export const SELECTION_OPTIONS = [BY_NAME, CHIP] as const;
 
+const BIASES = ["pull-up", "pull-down", "disabled"] as const;
+
 /** `--bias`. */
 export const BIAS_OPTION = {
   long: "bias",
   short: "b",
   value: "bias",
+  completes: BIASES,
   help: [
     "set the bias: pull-up, pull-down or disabled",
     "(default: unchanged)",
@@ -166,8 +173,6 @@ export async function printVersion(programName: string): Promise<void> {
     `${programName} (gpioagg ${version}) compatible with libgpiod v2.3\n`,
   );
 }
-
-const BIASES = ["pull-up", "pull-down", "disabled"] as const;
 
 function parseBias(text: string): typeof BIASES[number] {
   return oneOf(BIASES, text, "bias");

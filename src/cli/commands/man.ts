@@ -1,0 +1,158 @@
+/**
+ * `gpioagg man`: shows a manual page without its installation, or writes all of
+ * them for one.
+ *
+ * @module
+ */
+import settings from "../../../deno.json" with { type: "json" };
+import { fileStatus } from "../../../ffi/file_status.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { nearest } from "../../text/nearest.ts";
+import { noRest, readArguments } from "../arguments/arguments.ts";
+import type { Commands } from "../usage/command.ts";
+import { commandPages, mainPage, type ManPage } from "../man/command_pages.ts";
+import { filePage, specPage } from "../man/format_pages.ts";
+import { writeOutput } from "../output/output.ts";
+import { makePrivateDirectory } from "../private_directory.ts";
+import { catalogOf } from "../usage/catalog.ts";
+import { helpText } from "../usage/help_text.ts";
+import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+
+const HOW = "gpioagg man [PAGE]";
+
+/** The command line. */
+export const USAGE = {
+  name: "man",
+  synopsis: ["[PAGE] [--roff]", "--output DIR"],
+  about:
+    `Shows a manual page: of a command (serve, or gpioagg-serve), of a GPIO tool
+(gpioget), gpioagg.yaml for the configuration file, spec for SPECs; without PAGE
+that of gpioagg. It is shown by man(1); without that, and with --roff, its source
+is printed.
+
+With --output all pages are written into man1, man5 and man7 of DIR.`,
+  operands: ["command"],
+  options: {
+    roff: { kind: "flag", help: "print the source of the page" },
+    output: {
+      kind: "value",
+      value: "DIR",
+      help: "write all pages below DIR, such as /usr/local/share/man",
+      completes: "directory",
+    },
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
+/** Runs the command. */
+export async function main(
+  args: readonly string[],
+  _programName: string,
+  commands: Commands,
+): Promise<number> {
+  const given = readArguments(args, USAGE.options);
+  if (given.help) {
+    writeOutput(helpText(USAGE));
+    return 0;
+  }
+  const [name, ...others] = given.rest;
+  noRest({ rest: others }, HOW);
+  const pages = await allPages(commands);
+  if (given.output !== undefined) {
+    if (name !== undefined) {
+      throw new ConfigError("writes all pages", {
+        path: "--output",
+        hint: `Omit ${name}`,
+      });
+    }
+    writePages(given.output, pages);
+    return 0;
+  }
+  const page = findPage(name ?? "gpioagg", pages);
+  if (given.roff) {
+    writeOutput(page.text.trimEnd());
+    return 0;
+  }
+  return await show(page);
+}
+
+async function allPages(commands: Commands): Promise<ManPage[]> {
+  const { version } = settings;
+  const catalog = await catalogOf(commands);
+  const serve = catalog.find(({ name }) => name === "serve")!;
+  const notes = serve.chapters.map(([, text]) => text).join("\n\n");
+  return [
+    mainPage(catalog, version),
+    ...catalog.flatMap((command) => commandPages(command, version)),
+    filePage(version),
+    specPage(version, grammarIn(notes)),
+  ];
+}
+
+/** Returns the notes on SPECs without the keys, which have a list of their own. */
+function grammarIn(notes: string): string {
+  return notes.slice(notes.indexOf("A SPEC names"))
+    .replace(/ The keys:\n(?: {2}.*\n)+/, "\n");
+}
+
+/** @throws {ConfigError} If there is no such page. */
+function findPage(name: string, pages: readonly ManPage[]): ManPage {
+  const titles = new Map(
+    pages.map((page) => [page.file.replace(/\.\d$/, ""), page]),
+  );
+  const wanted = name.replace(/\(\d\)$|\.\d$/, "");
+  const found = titles.get(wanted) ?? titles.get(`gpioagg-${wanted}`) ??
+    titles.get(`gpioagg.${wanted}`);
+  const page = found?.target === undefined
+    ? found
+    : pages.find(({ file }) => file === found.target);
+  if (page !== undefined) return page;
+  const words = [...titles.keys()].map((title) =>
+    title.replace(/^gpioagg-/, "")
+  );
+  const near = nearest(wanted, words);
+  throw new ConfigError(`no manual page "${name}"`, {
+    hint: near === undefined
+      ? "gpioagg --help lists the commands"
+      : `Did you mean ${near}?`,
+  });
+}
+
+/** Shows a page by man(1), which knows the terminal and its pager. */
+async function show({ file, text }: ManPage): Promise<number> {
+  const directory = makePrivateDirectory("gpioagg-man-");
+  try {
+    const path = `${directory}/${file}`;
+    Deno.writeTextFileSync(path, text);
+    const { code } = await new Deno.Command("man", {
+      args: ["--local-file", path],
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn().status;
+    return code;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    writeOutput(text.trimEnd());
+    return 0;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** @throws {Error} If the directory cannot be written. */
+function writePages(directory: string, pages: readonly ManPage[]): void {
+  const status = fileStatus(directory);
+  if (status !== undefined && status.kind !== "directory") {
+    throw new Error(`${directory} is a ${status.kind}, not a directory`);
+  }
+  for (const { file, text, target } of pages) {
+    const place = `${directory}/man${file.at(-1)}`;
+    Deno.mkdirSync(place, { recursive: true });
+    // Made beside it first: an older page may be open.
+    const fresh = `${place}/.${file}.new-${Deno.pid}`;
+    if (target === undefined) Deno.writeTextFileSync(fresh, text);
+    else Deno.symlinkSync(target, fresh);
+    Deno.renameSync(fresh, `${place}/${file}`);
+  }
+}
