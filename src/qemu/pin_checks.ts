@@ -11,7 +11,7 @@ import {
   type RegisterBank,
 } from "./controllers.ts";
 import type { Controller } from "./find_controller.ts";
-import type { LinkedPin, PinRule } from "./pin_session.ts";
+import type { LinkedPin, PinRule } from "./session_pin.ts";
 
 /**
  * Returns why a line cannot be at a pin, and the remedy; undefined if it can.

@@ -19,22 +19,13 @@
  */
 import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
 import { Direction } from "../line/port.ts";
-import { PINS_PER_BANK, type RegisterBank } from "./controllers.ts";
+import type { RegisterBank } from "./controllers.ts";
 import type { Controller } from "./find_controller.ts";
 import type { PinCounters } from "./pin_counters.ts";
-import type { PinLine } from "../line/pin_line.ts";
+import { RegisterBanks } from "./register_banks.ts";
+import { type LinkedPin, SessionPin } from "./session_pin.ts";
 import type { QmpClient } from "./qmp.ts";
 import type { QtestClient } from "./qtest.ts";
-
-/** Directions that the guest may give a pin. */
-export type PinRule = "input" | "output" | "any";
-
-/** A pin with the line that it is tied to. */
-export interface LinkedPin {
-  readonly pin: number;
-  readonly line: PinLine;
-  readonly rule: PinRule;
-}
 
 /** Parts of a session. */
 export interface PinSessionOptions {
@@ -93,52 +84,13 @@ interface Settling {
   done: number;
 }
 
-class Pin {
-  readonly pin: number;
-  readonly line: PinLine;
-  isOutput = false;
-  /** It became an output, and its line was not notified yet. */
-  isTurned = false;
-  /** Level that the line was last driven to; -1: none. */
-  driven = -1;
-  /** Level that the pin is to be driven to, or was last; -1: none yet. */
-  level = -1;
-  /** `level` waits until QEMU has read what was sent before. */
-  isLate = false;
-  /**
-   * A report of this pin is in the batch that is being settled, or after it.
-   */
-  isReported = false;
-  readonly #linked: LinkedPin;
-
-  constructor(linked: LinkedPin) {
-    this.#linked = linked;
-    this.pin = linked.pin;
-    this.line = linked.line;
-  }
-
-  /** Read each time: rules may change. */
-  get rule(): PinRule {
-    return this.#linked.rule;
-  }
-}
-
-interface BankState {
-  readonly registers: RegisterBank;
-  /** Bank index within the controller. */
-  readonly index: number;
-  directions: number;
-  levels: number;
-}
-
 /** The link between pins and lines. */
 export class PinSession implements Disposable {
   readonly #options: PinSessionOptions;
-  readonly #pins: readonly Pin[];
-  readonly #byNumber = new Map<number, Pin>();
-  readonly #byLine = new Map<number, Pin>();
-  readonly #banks: readonly BankState[];
-  readonly #invertedBanks: readonly BankState[];
+  readonly #pins: readonly SessionPin[];
+  readonly #byNumber = new Map<number, SessionPin>();
+  readonly #byLine = new Map<number, SessionPin>();
+  readonly #banks: RegisterBanks;
   /**
    * Reports that no reading of the registers has confirmed: pin * 2 + level.
    */
@@ -166,22 +118,14 @@ export class PinSession implements Disposable {
   /** Makes the link; `start` brings it to life. */
   constructor(options: PinSessionOptions) {
     this.#options = options;
-    this.#pins = options.pins.map((linked) => new Pin(linked));
+    this.#pins = options.pins.map((linked) => new SessionPin(linked));
     for (const pin of this.#pins) {
       this.#byNumber.set(pin.pin, pin);
       this.#byLine.set(pin.line.lineNumber, pin);
     }
-    const used = new Set(
-      this.#pins.map(({ pin }) => Math.floor(pin / PINS_PER_BANK)),
-    );
-    this.#banks = (options.banks ?? []).map((registers, index) => ({
-      registers,
-      index,
-      directions: 0,
-      levels: 0,
-    })).filter(({ index }) => used.has(index));
-    this.#invertedBanks = this.#banks.filter(({ registers }) =>
-      registers.inversion !== undefined
+    this.#banks = new RegisterBanks(
+      options.banks ?? [],
+      this.#pins.map(({ pin }) => pin),
     );
   }
 
@@ -276,7 +220,7 @@ export class PinSession implements Disposable {
     for (const pin of this.#pins) {
       if (pin.level !== -1 && !pin.isLate) this.#push(pin);
     }
-    if (this.#isLinked && this.#banks.length > 0) this.#look();
+    if (this.#isLinked && !this.#banks.isEmpty) this.#look();
   }
 
   /** A pin of the controller changed. */
@@ -284,7 +228,7 @@ export class PinSession implements Disposable {
     const pin = this.#byNumber.get(number);
     if (pin === undefined || this.#isHalted) return;
     const now = this.#options.now();
-    if (this.#banks.length === 0) {
+    if (this.#banks.isEmpty) {
       if (pin.rule === "output") this.#drive(pin, level, now);
       return;
     }
@@ -328,13 +272,13 @@ export class PinSession implements Disposable {
       pin.level = -1;
       pin.isLate = false;
     }
-    if (this.#banks.length > 0) return this.#look();
+    if (!this.#banks.isEmpty) return this.#look();
     for (const pin of this.#pins) this.#beginInput(pin);
     this.#linked();
   }
 
   /** A pin is not an output at the first poll, or its direction is unknown. */
-  #beginInput({ line, rule }: Pin): void {
+  #beginInput({ line, rule }: SessionPin): void {
     const { isAwaited, onLeft } = this.#options;
     const wasDriven = line.port.direction === Direction.Output;
     if (rule !== "input" && wasDriven && isAwaited()) {
@@ -363,26 +307,11 @@ export class PinSession implements Disposable {
     this.#isReading = true;
     this.#lookedAt = this.#options.now();
     const era = this.#era;
-    const last = this.#banks.at(-1);
-    const inverted = this.#invertedBanks;
-    for (const bank of this.#banks) {
-      this.#read(era, bank.registers.direction, (word) => {
-        bank.directions = word;
-        if (bank === last) this.#confirmed = this.#reports.length;
-      });
-    }
-    for (const bank of this.#banks) {
-      this.#read(era, bank.registers.data, (word) => {
-        bank.levels = word;
-        if (bank === last && inverted.length === 0) this.#settle();
-      });
-    }
-    for (const bank of inverted) {
-      this.#read(era, bank.registers.inversion!, (word) => {
-        bank.levels ^= word;
-        if (bank === inverted.at(-1)) this.#settle();
-      });
-    }
+    this.#banks.read(
+      (offset, take) => this.#read(era, offset, take),
+      () => this.#confirmed = this.#reports.length,
+      () => this.#settle(),
+    );
   }
 
   #read(era: number, offset: number, take: (word: number) => void): void {
@@ -431,7 +360,7 @@ export class PinSession implements Disposable {
     this.#settling = undefined;
     this.#isReading = false;
     const isFirst = !this.#isLinked;
-    const released: Pin[] = [];
+    const released: SessionPin[] = [];
     for (const pin of this.#pins) {
       if (this.#isDirectedOut(pin)) this.#driven(pin);
       else if (pin.isOutput) {
@@ -448,12 +377,12 @@ export class PinSession implements Disposable {
     }
   }
 
-  #isDirectedOut({ pin }: Pin): boolean {
-    return bitOf(this.#banks, pin, "directions") === 1;
+  #isDirectedOut({ pin }: SessionPin): boolean {
+    return this.#banks.isOutput(pin);
   }
 
   /** Does what a report of an output says. */
-  #obey(pin: Pin, level: number, since: number): void {
+  #obey(pin: SessionPin, level: number, since: number): void {
     const isRise = level === 1;
     if (pin.isOutput && pin.driven === 1 && isRise) this.#drive(pin, 0, since);
     this.#becomeOutput(pin, since);
@@ -461,16 +390,16 @@ export class PinSession implements Disposable {
   }
 
   /** The guest's pin is an output: applies levels that no report has shown. */
-  #driven(pin: Pin): void {
+  #driven(pin: SessionPin): void {
     this.#becomeOutput(pin, this.#lookedAt);
-    const level = bitOf(this.#banks, pin.pin, "levels");
+    const level = this.#banks.levelOf(pin.pin);
     // Reports show more than the final level, and may still arrive.
     if (!pin.isReported && pin.driven !== level) {
       this.#drive(pin, level, this.#lookedAt);
     }
   }
 
-  #becomeOutput(pin: Pin, since: number): void {
+  #becomeOutput(pin: SessionPin, since: number): void {
     if (pin.isOutput) return;
     pin.isOutput = true;
     pin.isTurned = true;
@@ -481,7 +410,7 @@ export class PinSession implements Disposable {
     if (pin.rule === "input") this.#tellTurned(pin, since);
   }
 
-  #drive(pin: Pin, level: number, since: number): void {
+  #drive(pin: SessionPin, level: number, since: number): void {
     if (pin.rule === "input") return;
     const { isTurned } = pin;
     pin.isTurned = false;
@@ -489,7 +418,10 @@ export class PinSession implements Disposable {
     pin.line.drive(level, since, isTurned);
   }
 
-  #tellTurned({ line: { lineNumber }, isOutput }: Pin, since: number): void {
+  #tellTurned(
+    { line: { lineNumber }, isOutput }: SessionPin,
+    since: number,
+  ): void {
     this.#options.onTurned(lineNumber, isOutput, since);
   }
 
@@ -498,7 +430,7 @@ export class PinSession implements Disposable {
    * rules for a guest that is gone apply: QEMU reports it on its other
    * connection, before the next answer there.
    */
-  #release(pins: readonly Pin[]): void {
+  #release(pins: readonly SessionPin[]): void {
     const era = this.#era;
     const since = this.#lookedAt;
     this.#options.qmp.execute("query-status", {}, () => {
@@ -518,12 +450,12 @@ export class PinSession implements Disposable {
   }
 
   /** Returns how levels of a pin are sent. */
-  #channelOf({ pin }: Pin): QmpClient | QtestClient {
+  #channelOf({ pin }: SessionPin): QmpClient | QtestClient {
     const { qmp, qtest, controller } = this.#options;
     return pin < controller.inputs ? qtest : qmp;
   }
 
-  #push(pin: Pin): void {
+  #push(pin: SessionPin): void {
     const { qtest, controller, counters } = this.#options;
     const property = controller.properties.get(pin.pin);
     if (pin.pin < controller.inputs) {
@@ -532,7 +464,10 @@ export class PinSession implements Disposable {
     } else if (property !== undefined) this.#pushProperty(pin, property);
   }
 
-  #pushProperty({ line: { lineNumber }, level }: Pin, property: string): void {
+  #pushProperty(
+    { line: { lineNumber }, level }: SessionPin,
+    property: string,
+  ): void {
     const { qmp, controller: { path }, counters, onRefused } = this.#options;
     const value = level === 1;
     qmp.execute("qom-set", { path, property, value }, (_result, error) => {
@@ -547,14 +482,4 @@ export class PinSession implements Disposable {
 
 function count(counts: Float64Array, lineNumber: number): void {
   counts[lineNumber] = counts[lineNumber]! + 1;
-}
-
-function bitOf(
-  banks: readonly BankState[],
-  pin: number,
-  word: "directions" | "levels",
-): number {
-  const index = Math.floor(pin / PINS_PER_BANK);
-  const bank = banks.find((bank) => bank.index === index);
-  return bank === undefined ? 0 : bank[word] >>> (pin % PINS_PER_BANK) & 1;
 }

@@ -24,7 +24,8 @@ import {
   pinProblem,
   readableModel,
 } from "./pin_checks.ts";
-import { type LinkedPin, type PinRule, PinSession } from "./pin_session.ts";
+import { PinSession } from "./pin_session.ts";
+import type { LinkedPin, PinRule } from "./session_pin.ts";
 import { QemuConnector, type QemuSocket } from "./qemu_connector.ts";
 import { QmpClient } from "./qmp.ts";
 import { QtestClient, type QtestListener } from "./qtest.ts";
