@@ -7,6 +7,7 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
 import {
   CONFIG_HEADER,
   FrontendRequest as Request,
@@ -18,7 +19,7 @@ import {
   requestName,
   VERSION,
 } from "../vhost_user/protocol.ts";
-import type { Connection, Reply } from "./connection.ts";
+import { Connection, type Reply } from "./connection.ts";
 import { ConnectionError, RuleViolation } from "./errors.ts";
 import {
   decodeInflight,
@@ -125,6 +126,23 @@ export class Client implements Disposable {
   /** SET_BACKEND_REQ_FD: where the backend sends its own requests. */
   setBackendRequestFd(fd: number): void {
     this.tell(Request.SET_BACKEND_REQ_FD, new Uint8Array(0), [fd]);
+  }
+
+  /**
+   * Makes the channel for the backend's own requests.
+   *
+   * @param subject The channel's name in messages.
+   * @returns Our end. **Ownership**: the caller's.
+   */
+  openBackendRequests(subject: string, timeoutMs: number): Connection {
+    const [ours, theirs] = socketPair();
+    try {
+      const connection = new Connection(ours, subject, timeoutMs);
+      this.setBackendRequestFd(theirs.fd);
+      return connection;
+    } finally {
+      theirs.close();
+    }
   }
 
   // ---- memory

@@ -1,5 +1,5 @@
 /**
- * Which features this frontend can do, and what all of them are called.
+ * Features that this frontend can do, names of all, and device status bits.
  *
  * @module
  */
@@ -20,6 +20,14 @@ import {
   VIRTIO_F_VERSION_1_MASK,
   VIRTIO_GPIO_F_IRQ_MASK,
 } from "../virtio/queue/features.ts";
+
+/** Device status bits. **Source**: virtio 1.2, section 2.1. */
+export const DeviceStatus = {
+  Acknowledge: 1,
+  Driver: 2,
+  DriverOk: 4,
+  FeaturesOk: 8,
+} as const;
 
 /** Virtio features that this frontend and its driver can do. */
 export const SUPPORTED_FEATURES: bigint = VIRTIO_GPIO_F_IRQ_MASK |

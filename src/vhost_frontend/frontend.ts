@@ -9,7 +9,6 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { socketPair } from "../../ffi/unix_socket.ts";
 import {
   PROTOCOL_FEATURE_BACKEND_REQ_MASK,
   PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS_MASK,
@@ -24,66 +23,31 @@ import {
   VIRTIO_F_VERSION_1_MASK,
   VIRTIO_GPIO_F_IRQ_MASK,
 } from "../virtio/queue/features.ts";
-import { type AckHabit, Client, type InflightRegion } from "./client.ts";
+import { Client, type InflightRegion } from "./client.ts";
 import { connectBackend, Connection } from "./connection.ts";
-import { DriverRing } from "./driver_ring.ts";
+import type { DriverRing } from "./driver_ring.ts";
 import { RuleViolation } from "./errors.ts";
-import { SUPPORTED_FEATURES, SUPPORTED_PROTOCOL_FEATURES } from "./features.ts";
+import {
+  DeviceStatus,
+  SUPPORTED_FEATURES,
+  SUPPORTED_PROTOCOL_FEATURES,
+} from "./features.ts";
 import {
   DEFAULT_REGIONS,
   FrontendMemory,
   type Region,
   type RegionPlan,
 } from "./memory.ts";
-import { CallPoint, KickPoint } from "./notifier.ts";
+import type { FrontendOptions } from "./frontend_options.ts";
+import { FrontendQueues, type ResumePoint } from "./frontend_queues.ts";
+import { CallPoint, type KickPoint } from "./notifier.ts";
 import {
   type DeviceStep,
   type Order,
-  type OrderName,
   ORDERS,
   type RingStep,
   type Step,
 } from "./orders.ts";
-
-/** Device status bits. **Source**: virtio 1.2, section 2.1. */
-export const DeviceStatus = {
-  Acknowledge: 1,
-  Driver: 2,
-  DriverOk: 4,
-  FeaturesOk: 8,
-} as const;
-
-/** Options of a frontend. */
-export interface FrontendOptions {
-  /** Order of messages, by the VMM that sends them so; default "qemu". */
-  readonly order?: OrderName;
-  /** Virtio features to accept, where offered. */
-  readonly features?: bigint;
-  /** Protocol features to accept, where offered. */
-  readonly protocolFeatures?: bigint;
-  /** Which messages to have acknowledged, instead of the order's habit. */
-  readonly acknowledge?: AckHabit;
-  /** Entries of each ring; 256 unless told. */
-  readonly queueSize?: number;
-  /** Rings to set up: unless told 2 with VIRTIO_GPIO_F_IRQ, otherwise 1. */
-  readonly queueCount?: number;
-  /** Guest memory. */
-  readonly regions?: readonly RegionPlan[];
-  /** Which region each ring lies in; the first unless told. */
-  readonly ringRegions?: readonly number[];
-  /** Limit for each wait. 2000 unless told. **Units**: milliseconds. */
-  readonly timeoutMs?: number;
-}
-
-/** Point at which rings go on after the backend was lost. */
-export type ResumePoint = "used" | "avail" | readonly number[];
-
-interface Queue {
-  readonly ring: DriverRing;
-  readonly kick: KickPoint;
-  readonly call: CallPoint;
-  base: number;
-}
 
 /** A frontend with its guest memory and rings. **Ownership**: owns them all. */
 export class Frontend implements Disposable {
@@ -97,7 +61,7 @@ export class Frontend implements Disposable {
   readonly timeoutMs: number;
 
   readonly #options: FrontendOptions;
-  readonly #queues: Queue[] = [];
+  readonly #queues = new FrontendQueues();
   readonly #stack = new DisposableStack();
   /** Regions that this backend was given one by one. */
   readonly #backendRegions = new Set<Region>();
@@ -123,7 +87,14 @@ export class Frontend implements Disposable {
       this.memory = this.#stack.use(
         FrontendMemory.create(options.regions ?? DEFAULT_REGIONS),
       );
-      this.#makeQueues();
+      this.#queues.add(this.#queueCount, {
+        memory: this.memory,
+        order: this.order,
+        socketFd: this.#client.connection.fd,
+        size: options.queueSize ?? 256,
+        eventIndex: this.has(VIRTIO_F_EVENT_IDX_MASK),
+        regions: options.ringRegions ?? [],
+      });
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -184,7 +155,7 @@ export class Frontend implements Disposable {
 
   /** The rings, by queue number. */
   get rings(): readonly DriverRing[] {
-    return this.#queues.map((queue) => queue.ring);
+    return this.#queues.all.map(({ ring }) => ring);
   }
 
   /** The channel on which the backend asks; nothing without BACKEND_REQ. */
@@ -236,7 +207,7 @@ export class Frontend implements Disposable {
   pause(): readonly number[] {
     this.#take([["disable"], ["getBase"]]);
     this.#running = false;
-    return this.#queues.map((queue) => queue.base);
+    return this.#queues.all.map(({ base }) => base);
   }
 
   /** Lets rings run again that were paused. */
@@ -251,10 +222,7 @@ export class Frontend implements Disposable {
   stop(): void {
     this.#take(this.order.stopping);
     this.#running = false;
-    for (const queue of this.#queues) {
-      queue.ring.reset();
-      queue.base = 0;
-    }
+    this.#queues.reset();
   }
 
   /**
@@ -272,7 +240,7 @@ export class Frontend implements Disposable {
 
   /** Hangs up, as a VMM that crashes: nothing is said. */
   disconnect(): void {
-    for (const queue of this.#queues) queue.call.watchSocket(undefined);
+    this.#queues.watchSocket(undefined);
     this.#client[Symbol.dispose]();
     this.#backendRequests?.[Symbol.dispose]();
     this.#backendRequests = undefined;
@@ -301,14 +269,8 @@ export class Frontend implements Disposable {
           `0x${this.features.toString(16)}`,
       );
     }
-    this.#queues.forEach((queue, index) => {
-      queue.call.watchSocket(this.#client.connection.fd);
-      queue.base = from === "used"
-        ? queue.ring.deviceUsedIndex
-        : from === "avail"
-        ? queue.ring.availIndex
-        : from[index] ?? 0;
-    });
+    this.#queues.watchSocket(this.#client.connection.fd);
+    this.#queues.resume(from);
   }
 
   /** Sends the memory table again, as it now is; rings may run meanwhile. */
@@ -331,18 +293,16 @@ export class Frontend implements Disposable {
     if (this.hasProtocol(PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS_MASK)) {
       this.#client.removeMemoryRegion(region);
       this.#backendRegions.delete(region);
-      this.memory.remove(region);
-      return;
+    } else {
+      const left = this.memory.regions.filter((each) => each !== region);
+      this.#client.setMemoryTable(left);
     }
-    this.#client.setMemoryTable(
-      this.memory.regions.filter((each) => each !== region),
-    );
     this.memory.remove(region);
   }
 
   /** Kicks a ring. */
   kick(index: number): void {
-    this.#queue(index).kick.kick();
+    this.#queues.at(index).kick.kick();
   }
 
   /**
@@ -350,12 +310,12 @@ export class Frontend implements Disposable {
    * themselves.
    */
   callPoint(index: number): CallPoint {
-    return this.#queue(index).call;
+    return this.#queues.at(index).call;
   }
 
   /** Returns the sending end of a ring's kicks, for hot loops. */
   kickPoint(index: number): KickPoint {
-    return this.#queue(index).kick;
+    return this.#queues.at(index).kick;
   }
 
   /**
@@ -366,33 +326,15 @@ export class Frontend implements Disposable {
    * @returns How many there are; 0 when the time was up.
    */
   waitUsed(index: number, timeoutMs: number): number {
-    const { ring, call } = this.#queue(index);
-    const deadline = performance.now() + timeoutMs;
-    ring.enableCalls();
-    for (;;) {
-      const count = ring.usedCount();
-      if (count > 0) return count;
-      const left = Math.ceil(deadline - performance.now());
-      if (left <= 0) return 0;
-      call.wait(left);
-    }
+    return this.#queues.waitUsed(index, timeoutMs);
   }
 
   [Symbol.dispose](): void {
     this.#client?.[Symbol.dispose]();
     this.#backendRequests?.[Symbol.dispose]();
     this.#inflight?.fd.close();
+    this.#queues[Symbol.dispose]();
     this.#stack.dispose();
-  }
-
-  #queue(index: number): Queue {
-    const queue = this.#queues[index];
-    if (queue === undefined) {
-      throw new RangeError(
-        `There is no ring ${index}: ${this.#queues.length} are set up`,
-      );
-    }
-    return queue;
   }
 
   #connect(target: string | OwnedFd): Client {
@@ -403,30 +345,6 @@ export class Frontend implements Disposable {
     );
   }
 
-  #makeQueues(): void {
-    const { queueSize: size = 256, queueCount, ringRegions } = this.#options;
-    const count = queueCount ?? (this.has(VIRTIO_GPIO_F_IRQ_MASK) ? 2 : 1);
-    const eventIndex = this.has(VIRTIO_F_EVENT_IDX_MASK);
-    let shared: CallPoint | undefined;
-    for (let index = 0; index < count; index++) {
-      const region = ringRegions?.[index] ?? 0;
-      const call = shared ?? this.#stack.use(new CallPoint(this.order.call));
-      if (shared === undefined) call.watchSocket(this.#client.connection.fd);
-      if (this.order.sharedCall) shared = call;
-      this.#queues.push({
-        ring: DriverRing.create({
-          memory: this.memory,
-          size,
-          eventIndex,
-          region,
-        }),
-        kick: this.#stack.use(new KickPoint()),
-        call,
-        base: 0,
-      });
-    }
-  }
-
   #take(steps: readonly Step[]): void {
     for (const step of steps) {
       if (typeof step === "string") {
@@ -434,7 +352,8 @@ export class Frontend implements Disposable {
         continue;
       }
       const backwards = this.order.stopsBackwards && step[0] === "disable";
-      const count = this.#queueCountNow();
+      // Some steps are taken before there are rings.
+      const count = this.#queues.all.length || this.#queueCount;
       for (let i = 0; i < count; i++) {
         const index = backwards ? count - 1 - i : i;
         for (const ringStep of step) this.#takeRingStep(ringStep, index);
@@ -442,9 +361,8 @@ export class Frontend implements Disposable {
     }
   }
 
-  /** Rings there are, or, before they are made, rings there will be. */
-  #queueCountNow(): number {
-    if (this.#queues.length > 0) return this.#queues.length;
+  /** Rings that there are, or will be. */
+  get #queueCount(): number {
     const accepted = this.#options.features ?? SUPPORTED_FEATURES;
     return this.#options.queueCount ??
       ((this.#offered & accepted & VIRTIO_GPIO_F_IRQ_MASK) !== 0n ? 2 : 1);
@@ -498,7 +416,7 @@ export class Frontend implements Disposable {
       using dummy = new CallPoint("eventfd");
       return client.setVringCall(index, dummy.backendFd);
     }
-    const queue = this.#queue(index);
+    const queue = this.#queues.at(index);
     const { ring } = queue;
     switch (step) {
       case "size":
@@ -566,25 +484,17 @@ export class Frontend implements Disposable {
   #sendInflight(): void {
     if (!this.hasProtocol(PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK)) return;
     this.#inflight ??= this.#client.getInflight(
-      this.#queues.length,
-      this.#queue(0).ring.size,
+      this.#queues.all.length,
+      this.#queues.at(0).ring.size,
     );
     this.#client.setInflight(this.#inflight);
   }
 
   #openBackendRequests(): void {
     if (!this.hasProtocol(PROTOCOL_FEATURE_BACKEND_REQ_MASK)) return;
-    if (this.#backendRequests !== undefined) return;
-    const [ours, theirs] = socketPair();
-    try {
-      this.#backendRequests = new Connection(
-        ours,
-        `${this.#subject} (backend requests)`,
-        this.timeoutMs,
-      );
-      this.#client.setBackendRequestFd(theirs.fd);
-    } finally {
-      theirs.close();
-    }
+    this.#backendRequests ??= this.#client.openBackendRequests(
+      `${this.#subject} (backend requests)`,
+      this.timeoutMs,
+    );
   }
 }

@@ -4,7 +4,8 @@ import { countCopies } from "../../tests/doubles/open_fds.ts";
 import { duplicate } from "../../ffi/files.ts";
 import { requestName } from "../vhost_user/protocol.ts";
 import { RuleViolation } from "./errors.ts";
-import { Frontend, type FrontendOptions } from "./frontend.ts";
+import { Frontend } from "./frontend.ts";
+import type { FrontendOptions } from "./frontend_options.ts";
 import { ORDER_NAMES, type OrderName } from "./orders.ts";
 
 const FEATURES = 0x1_7000_0001n; // IRQ, INDIRECT, EVENT_IDX, PROTOCOL, VERSION_1
