@@ -5,37 +5,21 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
-import type { AggregatorState, ApiErrorBody } from "../../client/protocol.ts";
+import type { ApiErrorBody } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { FileAccess } from "../../config/specification.ts";
-import { readCreation, readPulls } from "./create.ts";
 import { type CreationEvents, Creations } from "./creations.ts";
 import { EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
 import { ApiListener, type Peer } from "./listener.ts";
-import { EVENT_STREAM_TYPE } from "./paced_connection.ts";
-import {
-  HttpError,
-  parseJson,
-  readBody,
-  reply,
-  sendBytes,
-} from "./messages.ts";
+import { HttpError, reply } from "./messages.ts";
 import { Observation } from "./observation.ts";
-import { METRICS_CONTENT_TYPE } from "./metrics.ts";
-import { openApi } from "./openapi.ts";
+import { ApiRoutes } from "./api_routes.ts";
 import { AuditLog, type AuditWriter } from "./audit_log.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import type { KeptCreations } from "./kept_creations.ts";
-import { LinesHeldError } from "../lanes/lanes.ts";
-import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
-import { Lease } from "./lease.ts";
-import { type Exchange, findRoute, type Route } from "./routes.ts";
-import { SharedAnswers } from "./shared_answers.ts";
-import { UnreadAnswers } from "./unread_answers.ts";
-import { atOnce, UserSlots, WorkTurns } from "./work_turns.ts";
+import { findRoute, type Route } from "./routes.ts";
 import type {
   AggregatorDescription,
   LineChanges,
@@ -44,7 +28,6 @@ import type {
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import type { ReloadAnswer } from "../reload.ts";
 import type { ReloadState } from "../../client/protocol.ts";
-import { printableJson } from "../../text/printable.ts";
 
 /** A socket of the control API. */
 export interface ApiSocket {
@@ -84,23 +67,15 @@ const CHANGE_MODE = 0o600;
 const LOOK_MODE = 0o660;
 /** Connections that wait to be accepted, at most. */
 const BACKLOG = 128;
-/** Bodies of one user that are read at the same time; others wait unread. */
-const BODIES_PER_USER = 8;
 
 /** Serves the control API of one service. */
 export class ApiServer implements AsyncDisposable {
-  readonly #reactor: AggregatorServer;
-  readonly #settings: ApiSettings;
-  readonly #reload: (() => Promise<ReloadAnswer>) | undefined;
   readonly #audit: AuditLog;
   readonly #hub: EventHub;
   readonly #observation: Observation;
   readonly #resources = new DisposableStack();
   readonly #creations: Creations;
-  readonly #answers: SharedAnswers;
-  readonly #work = new WorkTurns<number | "answers">();
-  readonly #bodies = new UserSlots(BODIES_PER_USER);
-  readonly #unread = new UnreadAnswers();
+  readonly #routes: readonly Route[];
 
   /**
    * Begins to serve.
@@ -115,14 +90,11 @@ export class ApiServer implements AsyncDisposable {
     settings: ApiSettings,
     { reload, takeListener, keeper, restored, report }: ApiSurroundings = {},
   ) {
-    this.#reactor = reactor;
     this.#creations = new Creations({
       target: reactor,
       events: this.#creationEvents(report),
       keeper,
     }, restored);
-    this.#reload = reload;
-    this.#settings = settings;
     this.#audit = new AuditLog(settings.audit);
     using made = new DisposableStack();
     this.#observation = made.use(
@@ -131,12 +103,15 @@ export class ApiServer implements AsyncDisposable {
     this.#hub = made.use(
       new EventHub((isWatched) => this.#observation.setListeners(isWatched)),
     );
-    this.#answers = new SharedAnswers({
+    this.#routes = new ApiRoutes({
       reactor,
+      rules: settings.creation,
+      reload,
+      creations: this.#creations,
       hub: this.#hub,
-      work: this.#work,
-      leaseOf: (name) => this.#creations.leaseOf(name),
-    });
+      observation: this.#observation,
+      audit: this.#audit,
+    }).all;
     const { change, look } = settings;
     for (
       const [socket, mayChange, mode, name] of [
@@ -228,113 +203,6 @@ export class ApiServer implements AsyncDisposable {
     };
   }
 
-  readonly #routes: readonly Route[] = [
-    {
-      method: "GET",
-      path: /^\/v1\/aggregators$/,
-      handle: async (exchange) =>
-        this.#send(exchange, await this.#answers.list()),
-    },
-    {
-      method: "POST",
-      path: /^\/v1\/aggregators$/,
-      action: "create",
-      takesBody: true,
-      handle: (exchange) => this.#create(exchange),
-    },
-    {
-      method: "GET",
-      path: /^\/v1\/aggregators\/([^/]+)$/,
-      handle: async (exchange) => {
-        const { name } = exchange;
-        await this.#creations.settled(name);
-        const bytes = await this.#answers.one(name);
-        if (bytes === undefined) throw notThere(name);
-        this.#send(exchange, bytes);
-      },
-    },
-    {
-      method: "DELETE",
-      path: /^\/v1\/aggregators\/([^/]+)$/,
-      action: "remove",
-      handle: (exchange) => this.#remove(exchange),
-    },
-    {
-      method: "GET",
-      path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
-      handle: async (exchange) => {
-        const { name } = exchange;
-        await this.#creations.settled(name);
-        const bytes = await this.#answers.lines(name);
-        if (bytes === undefined) throw notThere(name);
-        this.#send(exchange, bytes);
-      },
-    },
-    {
-      method: "PATCH",
-      path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
-      action: "pull",
-      takesBody: true,
-      handle: (exchange) => this.#pull(exchange),
-    },
-    {
-      method: "POST",
-      path: /^\/v1\/reload$/,
-      action: "reload",
-      handle: (exchange) => this.#reloadNow(exchange),
-    },
-    {
-      method: "GET",
-      path: /^\/v1\/events$/,
-      handle: async ({ request, response, peer, query }) => {
-        if (request.method === "HEAD") {
-          response.writeHead(200, { "content-type": EVENT_STREAM_TYPE }).end();
-          return;
-        }
-        const aggregator = query.get("aggregator") || undefined;
-        await this.#observation.begin();
-        const { bytes, since } = await this.#answers.snapshot(aggregator);
-        const read = this.#unread.add(
-          bytes,
-          peer.uid,
-          () => response.destroy(),
-        );
-        response.on("close", read);
-        this.#hub.add(response, aggregator, bytes, since, read);
-      },
-    },
-    {
-      method: "GET",
-      path: /^\/healthz$/,
-      handle: async ({ response }) => {
-        const pending = await this.#reactor.pending();
-        const isWell = pending.length === 0;
-        reply(response, isWell ? 200 : 503, {
-          status: isWell ? "ok" : "rules-pending",
-          pending,
-        });
-      },
-    },
-    {
-      method: "GET",
-      path: /^\/metrics$/,
-      handle: async (exchange) =>
-        this.#send(
-          exchange,
-          await this.#answers.metrics(),
-          METRICS_CONTENT_TYPE,
-        ),
-    },
-    {
-      method: "GET",
-      path: /^\/openapi\.json$/,
-      handle: (exchange) => {
-        openApiBytes ??= new TextEncoder().encode(printableJson(openApi()));
-        this.#send(exchange, openApiBytes);
-      },
-    },
-  ];
-
   async #serve(
     request: IncomingMessage,
     response: ServerResponse,
@@ -380,165 +248,6 @@ export class ApiServer implements AsyncDisposable {
       reply(response, status, body, { ...headers, ...close });
     }
   }
-
-  async #create(
-    { request, response, peer, attempt }: Exchange,
-  ): Promise<void> {
-    const lease = new Lease(response, request.socket as unknown as Socket);
-    const { body, read: creation } = await this.#readBody(
-      request,
-      peer,
-      (body) => readCreation(body, this.#settings.creation),
-    );
-    const { name, lines } = creation.specification;
-    attempt.aggregator = name;
-    attempt.lines = [...new Set(lines.map(({ origin }) => origin))];
-    const made = await this.#creations.add(creation, body);
-    const { presentation } = made;
-    await this.#audit.record(peer, {
-      action: "create",
-      ...attempt,
-      outcome: "done",
-      presentation,
-    });
-    this.#hub.publish({
-      event: "created",
-      aggregator: name,
-      detail: presentation,
-    });
-    if (creation.lease === "none") {
-      reply(response, 201, this.#answers.stateOf(made));
-      return;
-    }
-    this.#creations.tie(lease, {
-      ...this.#answers.stateOf(made),
-      lease: "stream",
-    }, peer);
-  }
-
-  async #remove({ response, peer, name, attempt }: Exchange): Promise<void> {
-    try {
-      await this.#creations.remove(name, `removed by uid ${peer.uid}`);
-    } catch (error) {
-      if (error instanceof UnsafeLinesError) {
-        throw new HttpError(
-          504,
-          error.message,
-          "See gpioagg list, or /healthz",
-        );
-      }
-      if (error instanceof LinesHeldError) {
-        throw new HttpError(
-          504,
-          error.message,
-          "They are released as soon as it answers",
-        );
-      }
-      // It may be gone since another client has removed it.
-      await this.#show(name);
-      throw error;
-    }
-    await this.#audit.record(peer, {
-      action: "remove",
-      ...attempt,
-      outcome: "done",
-    });
-    response.writeHead(204).end();
-  }
-
-  async #pull(
-    { request, response, peer, name, attempt }: Exchange,
-  ): Promise<void> {
-    const { read: levels } = await this.#readBody(request, peer, readPulls);
-    attempt.lines = levels.map(([line, level]) => `${line}=${level}`);
-    await this.#show(name);
-    let pulled: AggregatorDescription;
-    try {
-      pulled = await this.#reactor.pull(name, levels);
-    } catch (error) {
-      throw new HttpError(
-        409,
-        error instanceof Error ? error.message : String(error),
-      );
-    }
-    await this.#audit.record(peer, {
-      action: "pull",
-      ...attempt,
-      outcome: "done",
-    });
-    reply(response, 200, this.#answers.stateOf(pulled));
-  }
-
-  async #reloadNow({ response, peer }: Exchange): Promise<void> {
-    if (this.#reload === undefined) {
-      throw new HttpError(
-        409,
-        "This service has no configuration file",
-        "It was started with lines on its command line",
-      );
-    }
-    const answer = await this.#reload();
-    if ("errors" in answer) {
-      throw new HttpError(
-        400,
-        answer.errors.map(({ message }) => message).join("\n"),
-      );
-    }
-    await this.#audit.record(peer, {
-      action: "reload",
-      aggregator: "",
-      outcome: "done",
-    });
-    reply(response, 200, answer.outcome);
-  }
-
-  /** Sends bytes that other clients may receive too. */
-  #send(
-    { response, peer }: Exchange,
-    bytes: Uint8Array,
-    contentType = "application/json",
-  ): void {
-    const read = this.#unread.add(
-      bytes,
-      peer.uid,
-      () => response.destroy(),
-    );
-    response.on("finish", read);
-    response.on("close", read);
-    sendBytes(response, 200, bytes, contentType);
-  }
-
-  /** Reads a body and its meaning, for each user one after the other. */
-  async #readBody<T>(
-    request: IncomingMessage,
-    { uid }: Peer,
-    read: (body: unknown) => T,
-  ): Promise<{ body: unknown; read: T }> {
-    using _slot = await this.#bodies.take(uid);
-    const bytes = await readBody(request);
-    const body = await this.#work.run(uid, atOnce(() => parseJson(bytes)));
-    return {
-      body,
-      read: await this.#work.run(uid, atOnce(() => read(body))),
-    };
-  }
-
-  async #show(name: string): Promise<AggregatorState> {
-    // Waits until a removal has finished: then its lines are free.
-    await this.#creations.settled(name);
-    const [aggregator] = await this.#answers.described(name);
-    if (aggregator === undefined) {
-      throw notThere(name);
-    }
-    return this.#answers.stateOf(aggregator);
-  }
-}
-
-/** The same for all services of a process. */
-let openApiBytes: Uint8Array | undefined;
-
-function notThere(name: string): HttpError {
-  return new HttpError(404, `There is no aggregator "${name}"`);
 }
 
 function lookOnly(action: string): HttpError {
