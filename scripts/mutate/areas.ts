@@ -64,7 +64,7 @@ export const AREAS: readonly Area[] = [
     files: [
       "src/vhost_user/guest_identity.ts",
       "src/virtio/queue/inflight.ts",
-      "src/service/restart/fd_store.ts",
+      "src/service/restart/manager_fd_store.ts",
       "src/service/api/kept_creations.ts",
     ],
   },

@@ -5,7 +5,7 @@
  * @module
  */
 import { Reactor } from "../../src/reactor/reactor.ts";
-import type { PinRule } from "../../src/qemu/pin_session.ts";
+import type { PinRule } from "../../src/qemu/session_pin.ts";
 import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
 import { ModelPort } from "./model_port.ts";
 import { type ControllerModelOptions, QemuDouble } from "./qemu_double.ts";

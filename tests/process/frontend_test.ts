@@ -9,10 +9,8 @@ import { controlPathOf } from "../../src/config/specification.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { SUPPORTED_FEATURES } from "../../src/vhost_frontend/features.ts";
-import {
-  Frontend,
-  type FrontendOptions,
-} from "../../src/vhost_frontend/frontend.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import type { FrontendOptions } from "../../src/vhost_frontend/frontend_options.ts";
 import { ORDER_NAMES } from "../../src/vhost_frontend/orders.ts";
 import {
   VIRTIO_F_EVENT_IDX_MASK,
