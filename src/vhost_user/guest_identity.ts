@@ -19,7 +19,7 @@ import {
   USED_HEADER,
 } from "../virtio/queue/split_queue.ts";
 import type { TakenHeads } from "../virtio/queue/taken_heads.ts";
-import type { InflightGlance } from "./inflight_region.ts";
+import type { LogRecord } from "../virtio/queue/inflight.ts";
 
 /** Ring indices count modulo one more. */
 const MAX_RING_INDEX = 0xffff;
@@ -43,6 +43,11 @@ export interface RingAddress {
 
 /** Result of comparing a ring with what is known of an earlier one. */
 export type RingIdentity = "same" | "other" | "unknown";
+
+/** The part of a log's record that identifies its ring. */
+export type LogSummary =
+  & Pick<LogRecord, "usedIndex" | "hasGivenBack">
+  & { readonly taken: Pick<TakenHeads, "count"> };
 
 /** Returns the ring's `used.idx`; the place was translated as a range before. */
 export function readUsedIndex(
@@ -179,12 +184,12 @@ export function compareWithLog(
   memory: GuestMemory,
   place: RingAddress,
   size: number,
-  log: InflightGlance,
+  log: LogSummary,
 ): RingIdentity {
   const wasUsed = log.usedIndex !== 0 || log.hasGivenBack;
   if (isUsedRingBlank(memory, place, size)) {
     if (wasUsed) return "other";
-    if (log.inFlight === 0) return "unknown";
+    if (log.taken.count === 0) return "unknown";
   }
   // A process that was killed had published a batch at most that the log does
   // not show, and what is in flight is what the driver is still waiting for.
@@ -192,7 +197,7 @@ export function compareWithLog(
   const unlogged = (usedIndex - log.usedIndex) & MAX_RING_INDEX;
   const awaited = (readAvailIndex(memory, place) - usedIndex) & MAX_RING_INDEX;
   return unlogged <= size && awaited <= size &&
-      log.inFlight - unlogged <= awaited
+      log.taken.count - unlogged <= awaited
     ? "same"
     : "other";
 }

@@ -188,7 +188,7 @@ Deno.test("compareWithLog() knows a ring by what is awaited, not only by what is
   const compare = (usedIndex: number, inFlight: number, hasGivenBack = true) =>
     compareWithLog(it.memory, it.place, SIZE, {
       usedIndex,
-      inFlight,
+      taken: { count: inFlight },
       hasGivenBack,
     });
   it.used(5, [3, 2]);
@@ -223,7 +223,7 @@ Deno.test("compareWithLog(): nothing used in a ring that its log says was used i
   ) =>
     compareWithLog(it.memory, it.place, SIZE, {
       usedIndex,
-      inFlight,
+      taken: { count: inFlight },
       hasGivenBack,
     });
   assertEquals(compare(0, 0, false), "unknown");

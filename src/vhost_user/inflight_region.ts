@@ -11,10 +11,11 @@
 import { LITTLE_ENDIAN } from "../../ffi/layout.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { atOnce, type Pieces } from "../reactor/pieces.ts";
 import {
-  INFLIGHT_DESCRIPTOR_STATE,
   INFLIGHT_QUEUE_REGION,
   InflightLog,
+  type LogRecord,
 } from "../virtio/queue/inflight.ts";
 import type { InflightDescription } from "./codec.ts";
 import { MAX_VRING_SIZE } from "./protocol.ts";
@@ -22,7 +23,8 @@ import { SharedFile } from "./shared_file.ts";
 
 /** Version of a log in use; 0 in a new one. */
 const WRITTEN_VERSION = 1;
-const TWO_TO_32 = 2 ** 32;
+/** Entries of the largest log that is read at once. */
+const SHORT_LOG = 1024;
 
 function shapeFault(numQueues: number, queueSize: number): string | undefined {
   if (numQueues < 1) return "an in-flight region is for one ring at least";
@@ -56,22 +58,15 @@ export function createInflightFile(
   };
 }
 
-/** State of a ring, from its log. */
-export interface InflightGlance {
-  /** `used.idx` when the last batch was complete. */
-  readonly usedIndex: number;
-  /** Heads that the device has. */
-  readonly inFlight: number;
-  /** True if the device has ever given a head back. */
-  readonly hasGivenBack: boolean;
-}
-
 /** A region that the frontend handed over. **Ownership**: owns its mapping. */
 export class InflightRegion implements Disposable {
   readonly #file: SharedFile;
   readonly #numQueues: number;
   /** Entries that each ring may have at most. */
   readonly queueSize: number;
+  /** What logs said when they were read last, and no ring used them. */
+  readonly #records: (LogRecord | undefined)[] = [];
+  #isRead = false;
 
   private constructor(file: SharedFile, numQueues: number, queueSize: number) {
     this.#file = file;
@@ -139,37 +134,46 @@ export class InflightRegion implements Disposable {
       view.getUint16(at + fields.desc_num, LITTLE_ENDIAN) === size;
   }
 
-  /** Returns the state from the log of such a ring, if the region holds one. */
-  glance(
-    index: number,
-    size: number,
-  ): InflightGlance | undefined {
+  /** True once {@linkcode InflightRegion.read} has read all logs. */
+  get isRead(): boolean {
+    return this.#isRead;
+  }
+
+  /** True if reading its logs takes a fraction of a turn of the reactor. */
+  get isShort(): boolean {
+    return this.queueSize <= SHORT_LOG;
+  }
+
+  /** Reads what the logs of the first rings say, in pieces. */
+  *read(ringCount: number): Pieces {
+    for (let index = 0; index < ringCount && this.covers(index); index++) {
+      const view = new DataView(this.#file.buffer);
+      const size = view.getUint16(
+        this.#start(index) + INFLIGHT_QUEUE_REGION.at.desc_num,
+        LITTLE_ENDIAN,
+      );
+      if (size > this.queueSize || !this.holds(index, size)) continue;
+      const log = this.open(index, size);
+      if (typeof log === "string") continue;
+      this.#records[index] = yield* log.read();
+    }
+    this.#isRead = true;
+  }
+
+  /** Returns what the log of such a ring says, if the region holds one. */
+  record(index: number, size: number): LogRecord | undefined {
     if (!this.covers(index) || size > this.queueSize) return undefined;
     if (!this.holds(index, size)) return undefined;
-    const view = new DataView(this.#file.buffer);
-    const at = this.#start(index);
-    const fields = INFLIGHT_DESCRIPTOR_STATE.at;
-    let inFlight = 0;
-    let hasGivenBack = false;
-    let newest = 0;
-    for (let head = 0; head < size; head++) {
-      const state = at + INFLIGHT_QUEUE_REGION.size +
-        head * INFLIGHT_DESCRIPTOR_STATE.size;
-      const isInFlight = (view.getUint8(state + fields.inflight) & 1) !== 0;
-      // Beyond 2^53 it is rounded, which no comparison here minds.
-      const counter = view.getUint32(state + fields.counter, LITTLE_ENDIAN) +
-        view.getUint32(state + fields.counter + 4, LITTLE_ENDIAN) * TWO_TO_32;
-      if (isInFlight) inFlight++;
-      else if (counter !== 0) hasGivenBack = true;
-      if (counter > newest) newest = counter;
-    }
-    const usedIndex = view.getUint16(
-      at + INFLIGHT_QUEUE_REGION.at.used_idx,
-      LITTLE_ENDIAN,
-    );
-    // Heads are counted as they are taken: more than are in flight came back.
-    hasGivenBack ||= newest > inFlight;
-    return { usedIndex, inFlight, hasGivenBack };
+    const known = this.#records[index];
+    if (known?.taken.size === size) return known;
+    const log = this.open(index, size);
+    if (typeof log === "string") return undefined;
+    return this.#records[index] = atOnce(log.read());
+  }
+
+  /** Forgets what the log of a ring said, which is about to change. */
+  forgetRecord(index: number): void {
+    this.#records[index] = undefined;
   }
 
   /** Opens the log of one ring, or says why there is none. */
@@ -182,6 +186,7 @@ export class InflightRegion implements Disposable {
 
   /** Forgets what was in flight on one ring. */
   wipe(index: number): void {
+    this.forgetRecord(index);
     new Uint8Array(
       this.#file.buffer,
       this.#start(index),

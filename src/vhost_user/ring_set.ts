@@ -25,9 +25,10 @@ import type {
   RegionDescription,
   VringAddress,
 } from "./codec.ts";
-import type { RingIdentity } from "./guest_identity.ts";
+import { isOtherGuest, isSameGuest } from "./guest_comparison.ts";
 import { GuestState } from "./guest_state.ts";
 import { InflightRegion } from "./inflight_region.ts";
+import { LogReader } from "./log_reader.ts";
 import { MAX_MEM_SLOTS, MemoryTable } from "./memory_table.ts";
 import {
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
@@ -46,6 +47,8 @@ export interface RingSetHost extends RingHost {
   guestGone(reason: string): void;
   /** A guest that was given up goes on after all. */
   guestReturned(): void;
+  /** Rings may have started that a request before had asked for. */
+  startedLater(): void;
   /** The guest's first chain with this fault was given back unserved. */
   chainRefused(index: number, fault: ChainFault): void;
   /** The guest goes on from another session, and its interrupts do not. */
@@ -62,6 +65,7 @@ export class RingSet implements Disposable {
   readonly #rings: readonly Vring[];
   #table = new MemoryTable();
   readonly #guest: GuestState;
+  readonly #logs: LogReader;
   #features = 0n;
   /** Number of the device's run: it ends when the last ring stops. */
   #run = 0;
@@ -79,6 +83,15 @@ export class RingSet implements Disposable {
       { length: host.device.queueCount },
       (_, index) => new Vring(index, host),
     );
+    this.#logs = new LogReader({
+      share: host.share,
+      ringCount: this.#rings.length,
+      read: () => {
+        this.#goOn();
+        host.startedLater();
+      },
+      broke: (error) => host.ringBroke(0, error),
+    });
     this.#device.onRefusedChain = this.#onRefusedChain;
     this.#device.onMore = (index) => this.#rings[index]?.goOnLater();
   }
@@ -312,6 +325,7 @@ export class RingSet implements Disposable {
     }
     const region = InflightRegion.map(fd, description);
     if (typeof region === "string") return region;
+    this.#logs.cancel();
     this.#guest.setRegion(region);
     return undefined;
   }
@@ -372,6 +386,7 @@ export class RingSet implements Disposable {
     this.#device.onRefusedChain = undefined;
     this.#device.onMore = undefined;
     for (const ring of this.#rings) ring[Symbol.dispose]();
+    this.#logs.cancel();
     // The region first: its record of the guest is for the next back end.
     this.#guest.setRegion(undefined);
     this.#table.unmap();
@@ -405,6 +420,7 @@ export class RingSet implements Disposable {
     if (!ring.isWanted || ring.isActive || this.#table.size === 0) {
       return undefined;
     }
+    if (!this.#logs.isReady(this.#guest.region)) return undefined;
     const { memory } = this.#table;
     const start = ring.prepare(memory, this.#features);
     if (typeof start === "string") return start;
@@ -417,7 +433,8 @@ export class RingSet implements Disposable {
     if (!this.#guest.isKnown) this.#begin(start.kind);
     const isTakenUp = this.#guest.begin(
       this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
-      (region) => start.kind === "first" && this.#compare(region) === "same",
+      (region) =>
+        start.kind === "first" && isSameGuest(this.#rings, memory, region),
     );
     if (isTakenUp) this.#host.guestReturned();
     const fault = ring.start(start, memory, this.#guest.region);
@@ -451,37 +468,11 @@ export class RingSet implements Disposable {
   /** Tells the device whose rings are about to run. */
   #begin(kind: RingStart["kind"]): void {
     const isNew = !this.#guest.isAbandoned &&
-      (kind !== "first" || this.#isOtherGuest());
+      (kind !== "first" ||
+        isOtherGuest(this.#rings, this.#table.memory, this.#guest.region));
     this.#device.guestBegins?.(isNew);
     this.#isUnlogged = !isNew && kind === "first" &&
       this.#guest.region === undefined;
-  }
-
-  /**
-   * Returns true if no earlier session or process can have served the guest.
-   * Then nothing remains of the guest that the region describes: a ring that
-   * looks unchanged may have been initialized again.
-   */
-  #isOtherGuest(): boolean {
-    const { region } = this.#guest;
-    const { memory } = this.#table;
-    const found = region === undefined ? "unknown" : this.#compare(region);
-    if (found === "other") {
-      for (const [index] of this.#rings.entries()) {
-        if (region!.covers(index)) region!.wipe(index);
-      }
-      return true;
-    }
-    // Every driver uses the first ring from the first moment on.
-    return found !== "same" && this.#rings[0]!.isUntouched(memory);
-  }
-
-  /** Compares the rings with the logs, by all that is known of them. */
-  #compare(region: InflightRegion): RingIdentity {
-    const { memory } = this.#table;
-    const found = this.#rings.map((ring) => ring.compare(memory, region));
-    if (found.includes("other")) return "other";
-    return found.includes("same") ? "same" : "unknown";
   }
 
   /**

@@ -157,6 +157,7 @@ export class Session implements Disposable {
       guestReturned: () => {
         this.#startDetail = RETURNED;
       },
+      startedLater: () => this.#reportActivity(),
       chainRefused: (index, fault) =>
         this.#options.events.fault(
           new ProtocolError(`ring ${index}`, refusedChain(fault)),

@@ -1,6 +1,9 @@
 /** State in flight, kept by the frontend across sessions and crashes. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { EPOLLET, EPOLLIN } from "../../ffi/epoll.ts";
+import { createEventFd, signalFd } from "../../ffi/event_fd.ts";
 import { libc } from "../../ffi/libc.ts";
+import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import {
   description,
@@ -365,4 +368,129 @@ Deno.test("an in-flight region that is truncated ends its session", () => {
     assertStringIncludes(rig.log.join(), "the in-flight region at offset ");
     assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
   }
+});
+
+/**
+ * A region for two large rings. The log of the first claims all heads, the last
+ * one as the oldest; that of the second claims none.
+ */
+function fullRegion(queueSize: number) {
+  const queueBytes = 16 + queueSize * 16 + 48;
+  const fd = createMemFd("full", 2 * queueBytes);
+  const mapping = Mapping.map(fd.fd, {
+    length: 2 * queueBytes,
+    subject: "the region",
+  });
+  const view = new DataView(mapping.buffer);
+  for (const start of [0, queueBytes]) {
+    view.setUint16(start + 8, 1, true);
+    view.setUint16(start + 10, queueSize, true);
+  }
+  for (let head = 0; head < queueSize; head++) {
+    const at = 16 + head * 16;
+    view.setUint8(at, 1);
+    view.setBigUint64(at + 8, BigInt(queueSize - head), true);
+  }
+  return {
+    fd,
+    payload: description(2, queueSize, 2 * queueBytes),
+    [Symbol.dispose]() {
+      mapping[Symbol.dispose]();
+      fd.close();
+    },
+  };
+}
+
+/**
+ * A rig with large rings whose every look at the clock takes 10 µs, and another
+ * peer that is active in each turn, which counts them.
+ */
+function busyRig() {
+  const clock = { now: 0 };
+  const rig = new VhostRig({
+    queueSize: 8192,
+    now: () => clock.now += 0.01,
+  });
+  const other = createEventFd();
+  const found = { turns: 0 };
+  const watch = rig.reactor.watch(
+    other.fd,
+    EPOLLIN | EPOLLET,
+    () => void found.turns++,
+    rig.reactor.share(),
+  );
+  return {
+    rig,
+    /** Lets the loop turn until `isDone`; returns the turns of the other peer. */
+    turnsUntil(isDone: () => boolean): number {
+      const from = found.turns;
+      for (let i = 0; i < 10_000 && !isDone(); i++) {
+        signalFd(other.fd);
+        rig.turn(1);
+        // What a peer owes is paid back.
+        clock.now += 20;
+      }
+      return found.turns - from;
+    },
+    [Symbol.dispose]() {
+      watch[Symbol.dispose]();
+      other.close();
+      rig[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("a log that claims all heads of large rings is read in short turns", () => {
+  using it = busyRig();
+  const { rig } = it;
+  rig.negotiate();
+  using region = fullRegion(8192);
+  rig.must(R.SET_INFLIGHT_FD, region.payload, [region.fd.fd]);
+  for (const index of [0, 1]) rig.setUp(index);
+  // Requests without room for an answer: refused.
+  for (let head = 0; head < 8192; head++) {
+    rig.guest.rings[0]!.add([
+      { address: rig.guest.guestAddress, length: 8, writable: false },
+    ]);
+  }
+  rig.guest.rings[0]!.publish();
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
+  const turns = it.turnsUntil(() => rig.log.includes("started"));
+  // Of 8192 entries in steps of 1024: looks, passes and lists.
+  assert(turns > 20, `${turns} turns`);
+  it.turnsUntil(() => rig.guest.rings[0]!.usedIndex() >= 100);
+  const used = rig.guest.rings[0]!.collect().map(({ head }) => head);
+  // Oldest first, as the log says; the available ring begins with head 0.
+  assertEquals(used.slice(0, 3), [8191, 8190, 8189]);
+});
+
+Deno.test("a session may end, and get other logs, while large logs are read", () => {
+  using it = busyRig();
+  const { rig } = it;
+  rig.negotiate();
+  using region = fullRegion(8192);
+  const hand = () =>
+    rig.peer.send(R.SET_INFLIGHT_FD, region.payload, {
+      fds: [region.fd.fd],
+    });
+  hand();
+  for (const index of [0, 1]) rig.setUp(index);
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
+  rig.turn(1);
+  hand();
+  rig.turn(1);
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 0));
+  rig.turn(1);
+  it.turnsUntil(() => false);
+  assertEquals(rig.log, ["connected"]);
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
+  it.turnsUntil(() => rig.log.includes("started"));
+  rig.takeBase(0);
+  hand();
+  rig.setUp(0);
+  rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
+  rig.turn(1);
+  rig.hangUp();
+  it.turnsUntil(() => false);
+  assertEquals(rig.leftovers(), { fds: 0, mappings: 0 });
 });

@@ -12,7 +12,7 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { GuestMemory } from "../virtio/queue/guest_memory.ts";
-import type { InflightLog } from "../virtio/queue/inflight.ts";
+import type { InflightLog, LogRecord } from "../virtio/queue/inflight.ts";
 import { SplitQueue } from "../virtio/queue/split_queue.ts";
 import type { VringAddress } from "./codec.ts";
 import {
@@ -325,7 +325,7 @@ export class Vring implements Disposable {
    * ever came of it.
    */
   compare(memory: GuestMemory, region: InflightRegion): RingIdentity {
-    const log = region.glance(this.#index, this.size);
+    const log = region.record(this.#index, this.size);
     if (log === undefined || this.address === undefined) return "unknown";
     const place = locateRing(memory, this.address, this.size);
     return typeof place === "string"
@@ -368,6 +368,8 @@ export class Vring implements Disposable {
       : log?.isOld
       ? undefined
       : [];
+    // From here on the log is this ring's to write.
+    region?.forgetRecord(this.#index);
     const queue = SplitQueue.create({
       memory,
       size: this.size,
@@ -377,7 +379,7 @@ export class Vring implements Disposable {
       notify: this.#notify,
       onFault: this.#onFault,
       ...(resubmit === undefined ? {} : { resubmit }),
-      ...(log === undefined ? {} : { inflight: log.log }),
+      ...(log === undefined ? {} : { inflight: log.log, record: log.record }),
     });
     if (typeof queue === "string") return queue;
     this.#log = log === undefined || region === undefined
@@ -404,7 +406,7 @@ export class Vring implements Disposable {
     region: InflightRegion,
     { kind }: RingStart,
     memory: GuestMemory,
-  ): { log: InflightLog; isOld: boolean } | string {
+  ): { log: InflightLog; isOld: boolean; record?: LogRecord } | string {
     const left = kind === "resumed" ? this.#pause?.log : undefined;
     if (left?.region === region) return { log: left.log, isOld: false };
     const log = region.open(this.#index, this.size);
@@ -412,7 +414,10 @@ export class Vring implements Disposable {
     if (kind !== "first") return { log, isOld: false };
     // What another guest's driver gave away is not this one's to get back.
     if (this.compare(memory, region) === "other") region.wipe(this.#index);
-    return { log, isOld: region.holds(this.#index, this.size) };
+    const record = region.record(this.#index, this.size);
+    return record === undefined
+      ? { log, isOld: false }
+      : { log, isOld: true, record };
   }
 
   /**

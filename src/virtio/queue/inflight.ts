@@ -17,7 +17,7 @@
  * @module
  */
 import { bytes, layout, U16, U64, U8 } from "../../../ffi/layout.ts";
-import { oldestFirst } from "./oldest_first.ts";
+import { ENTRIES_PER_STEP, oldestFirst } from "./oldest_first.ts";
 import { TakenHeads } from "./taken_heads.ts";
 
 /** Head of one queue's part of the in-flight buffer (`QueueRegionSplit`). */
@@ -51,6 +51,26 @@ const AT_INFLIGHT = STATES_AT + INFLIGHT_DESCRIPTOR_STATE.at.inflight;
 const AT_NEXT = (STATES_AT + INFLIGHT_DESCRIPTOR_STATE.at.next) / WORDS;
 const AT_COUNTER = (STATES_AT + INFLIGHT_DESCRIPTOR_STATE.at.counter) / LONGS;
 const TWO_TO_32 = 2 ** 32;
+
+/** State of a ring, as its log says it. */
+export interface LogRecord {
+  /** `used.idx` when the last batch was complete. */
+  readonly usedIndex: number;
+  /** Heads that the device has. */
+  readonly taken: TakenHeads;
+  /** True if the device has ever given a head back. */
+  readonly hasGivenBack: boolean;
+  /** Counter of the next head that is taken. */
+  readonly nextCounter: number;
+}
+
+/** Does all steps now. */
+function lastOf<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
+}
 
 /** The in-flight log of one queue. */
 export class InflightLog {
@@ -118,6 +138,46 @@ export class InflightLog {
   }
 
   /**
+   * Reads what the log says, in steps that each `yield` ends. Writes nothing.
+   */
+  *read(): Generator<void, LogRecord> {
+    const usedIndex = this.#words[AT_USED_INDEX]!;
+    const heads = new Uint16Array(this.#size);
+    const low = new Uint32Array(this.#size);
+    const high = new Uint32Array(this.#size);
+    let count = 0;
+    let hasGivenBack = false;
+    let newest = 0;
+    for (let head = 0; head < this.#size; head++) {
+      if (head % ENTRIES_PER_STEP === 0) yield;
+      const counter = this.#counterOf(head);
+      if (counter > newest) newest = counter;
+      if (this.#bytes[AT_INFLIGHT + head * STATE_SIZE] !== 1) {
+        hasGivenBack ||= counter !== 0;
+        continue;
+      }
+      const at = AT_COUNTER + head * (STATE_SIZE / LONGS);
+      heads[count] = head;
+      low[count] = this.#longs[at]!;
+      high[count] = this.#longs[at + 1]!;
+      count++;
+    }
+    // Heads are counted as they are taken: more than are in flight came back.
+    hasGivenBack ||= newest > count;
+    const order = yield* oldestFirst({ count, heads, low, high });
+    const taken = new TakenHeads(this.#size);
+    for (let i = 0; i < count; i++) {
+      if (i % ENTRIES_PER_STEP === 0) yield;
+      taken.add(heads[order[i]!]!);
+    }
+    const last = order.at(-1);
+    const nextCounter = last === undefined
+      ? 1
+      : high[last]! * TWO_TO_32 + low[last]! + 1;
+    return { usedIndex, taken, hasGivenBack, nextCounter };
+  }
+
+  /**
    * Brings the log in step with the ring and says what is in flight.
    *
    * A batch that was published in the ring, but not yet struck off here, is
@@ -125,16 +185,19 @@ export class InflightLog {
    * another size, is begun afresh.
    *
    * @param usedIndex The ring's `used.idx`, as read from guest memory.
+   * @param known The record of this log, if it was read before. Becomes the
+   * queue's.
    * @returns The heads that were taken and not given back, oldest first.
    */
-  recover(usedIndex: number): number[] {
+  recover(usedIndex: number, known?: LogRecord): TakenHeads {
     const words = this.#words;
     this.#batchCount = 0;
     this.#counter[0] = 1;
     if (!this.#isWritten) {
       this.#begin(usedIndex);
-      return [];
+      return new TakenHeads(this.#size);
     }
+    const record = known ?? lastOf(this.read());
     const published = (usedIndex - words[AT_USED_INDEX]!) & 0xffff;
     if (published !== 0) {
       let head = words[AT_LAST_BATCH_HEAD]!;
@@ -142,26 +205,13 @@ export class InflightLog {
       const batch = Math.min(published, this.#size);
       for (let i = 0; i < batch && head < this.#size; i++) {
         Atomics.store(this.#bytes, AT_INFLIGHT + head * STATE_SIZE, 0);
+        if (record.taken.has(head)) record.taken.delete(head);
         head = words[AT_NEXT + head * (STATE_SIZE / WORDS)]!;
       }
       Atomics.store(words, AT_USED_INDEX, usedIndex);
     }
-    const heads = new Uint16Array(this.#size);
-    const low = new Uint32Array(this.#size);
-    const high = new Uint32Array(this.#size);
-    let count = 0;
-    for (let head = 0; head < this.#size; head++) {
-      if (this.#bytes[AT_INFLIGHT + head * STATE_SIZE] !== 1) continue;
-      const at = AT_COUNTER + head * (STATE_SIZE / LONGS);
-      heads[count] = head;
-      low[count] = this.#longs[at]!;
-      high[count] = this.#longs[at + 1]!;
-      count++;
-    }
-    const taken = oldestFirst({ count, heads, low, high });
-    const newest = taken.at(-1);
-    this.#counter[0] = newest === undefined ? 1 : this.#counterOf(newest) + 1;
-    return taken;
+    this.#counter[0] = record.nextCounter;
+    return record.taken;
   }
 
   /**

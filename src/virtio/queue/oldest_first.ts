@@ -6,11 +6,13 @@
  * @module
  */
 
-const DIGIT_BITS = 16;
+const DIGIT_BITS = 11;
 const DIGITS = 1 << DIGIT_BITS;
 const DIGIT_MASK = DIGITS - 1;
 /** Up to here comparing is faster than counting digits. */
 const FEW = 256;
+/** Entries per step: some microseconds' work. */
+export const ENTRIES_PER_STEP = 1024;
 
 /** Heads with the 64-bit counters that order them, as two halves. */
 export interface CountedHeads {
@@ -24,40 +26,56 @@ export interface CountedHeads {
   readonly high: Uint32Array;
 }
 
-/** Returns the heads, the one with the lowest counter first. */
-export function oldestFirst(counted: CountedHeads): number[] {
-  const { count, heads, low, high } = counted;
+/**
+ * Orders the heads, the one with the lowest counter first; each `yield` ends a
+ * step.
+ *
+ * @returns Indices of the heads in their list, in order.
+ */
+export function* oldestFirst(
+  { count, low, high }: CountedHeads,
+): Generator<void, Uint16Array> {
   let order = new Uint16Array(count);
   for (let i = 0; i < count; i++) order[i] = i;
   if (count <= FEW) {
     order.sort((a, b) => high[a]! - high[b]! || low[a]! - low[b]!);
-  } else {
-    for (const half of [low, high]) {
-      for (const shift of [0, DIGIT_BITS]) {
-        order = orderByDigit(order, half, shift);
-      }
+    return order;
+  }
+  for (const half of [low, high]) {
+    // Digits that are the same in all counters order nothing.
+    const differing = yield* differingBits(half, count);
+    for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
+      if (((differing >>> shift) & DIGIT_MASK) === 0) continue;
+      order = yield* orderByDigit(order, half, shift);
     }
   }
-  const sorted: number[] = [];
-  for (let i = 0; i < count; i++) sorted.push(heads[order[i]!]!);
-  return sorted;
+  return order;
+}
+
+function* differingBits(
+  keys: Uint32Array,
+  count: number,
+): Generator<void, number> {
+  const first = keys[0]!;
+  let bits = 0;
+  for (let i = 0; i < count; i++) {
+    if (i % ENTRIES_PER_STEP === 0) yield;
+    bits |= keys[i]! ^ first;
+  }
+  return bits;
 }
 
 /** One pass of a radix sort; stable. */
-function orderByDigit(
+function* orderByDigit(
   order: Uint16Array<ArrayBuffer>,
   keys: Uint32Array,
   shift: number,
-): Uint16Array<ArrayBuffer> {
-  const first = (keys[order[0]!]! >>> shift) & DIGIT_MASK;
-  let isConstant = true;
+): Generator<void, Uint16Array<ArrayBuffer>> {
   const ends = new Uint32Array(DIGITS);
   for (let i = 0; i < order.length; i++) {
-    const digit = (keys[order[i]!]! >>> shift) & DIGIT_MASK;
-    if (digit !== first) isConstant = false;
-    ends[digit] = ends[digit]! + 1;
+    if (i % ENTRIES_PER_STEP === 0) yield;
+    ends[(keys[i]! >>> shift) & DIGIT_MASK]!++;
   }
-  if (isConstant) return order;
   let sum = 0;
   for (let digit = 0; digit < DIGITS; digit++) {
     sum += ends[digit]!;
@@ -65,9 +83,8 @@ function orderByDigit(
   }
   const sorted = new Uint16Array(order.length);
   for (let i = order.length - 1; i >= 0; i--) {
-    const digit = (keys[order[i]!]! >>> shift) & DIGIT_MASK;
-    const at = ends[digit]! - 1;
-    ends[digit] = at;
+    if (i % ENTRIES_PER_STEP === 0) yield;
+    const at = --ends[(keys[order[i]!]! >>> shift) & DIGIT_MASK]!;
     sorted[at] = order[i]!;
   }
   return sorted;

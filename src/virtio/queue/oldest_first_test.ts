@@ -1,5 +1,15 @@
 import { assertEquals } from "@std/assert";
-import { oldestFirst } from "./oldest_first.ts";
+import { type CountedHeads, oldestFirst } from "./oldest_first.ts";
+
+/** The heads in order, and the steps that it took. */
+function ordered(given: CountedHeads) {
+  const work = oldestFirst(given);
+  for (let steps = 0;; steps++) {
+    const { done, value } = work.next();
+    if (done !== true) continue;
+    return { heads: Array.from(value, (i) => given.heads[i]!), steps };
+  }
+}
 
 /** Counters as halves, and what sorting by comparison makes of them. */
 function counted(counters: readonly bigint[]) {
@@ -39,7 +49,15 @@ Deno.test("oldestFirst() orders few and many heads by all 64 bits", () => {
       const { given, expected } = counted(
         Array.from({ length: count }, (_, i) => counter(i)),
       );
-      assertEquals(oldestFirst(given), expected);
+      assertEquals(ordered(given).heads, expected);
     }
   }
+});
+
+Deno.test("oldestFirst() orders many heads in short steps", () => {
+  const { given } = counted(
+    Array.from({ length: 32768 }, (_, i) => BigInt(i * 7919 % 32768)),
+  );
+  // A look at each half, and two passes for each of two digits.
+  assertEquals(ordered(given).steps, (2 + 2 * 2) * 32);
 });

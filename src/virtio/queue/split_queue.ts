@@ -22,7 +22,7 @@ import {
   VIRTIO_F_INDIRECT_DESC_MASK,
 } from "./features.ts";
 import type { GuestMemory } from "./guest_memory.ts";
-import type { InflightLog } from "./inflight.ts";
+import type { InflightLog, LogRecord } from "./inflight.ts";
 import { TakenHeads } from "./taken_heads.ts";
 
 /** `struct virtq_avail` without its ring: `flags`, `idx`. */
@@ -89,6 +89,8 @@ export interface SplitQueueOptions {
    * it knows to be in flight is resubmitted; with it, the log adopts that.
    */
   readonly inflight?: InflightLog;
+  /** What the log says, where it was read before: it is not read again. */
+  readonly record?: LogRecord | undefined;
   /** Called once, when the ring turns out to make no sense. */
   readonly onFault?: (fault: string) => void;
 }
@@ -193,7 +195,10 @@ export class SplitQueue {
         `log for ${inflight.size}`;
     }
     const known = options.resubmit;
-    const taken = takenOf(known ?? inflight?.recover(usedIndex) ?? [], size);
+    const taken = takenOf(
+      known ?? inflight?.recover(usedIndex, options.record) ?? [],
+      size,
+    );
     if (typeof taken === "string") return taken;
     if (known === undefined) inflight?.track(taken);
     else inflight?.adopt(usedIndex, taken);

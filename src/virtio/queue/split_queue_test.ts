@@ -466,7 +466,7 @@ Deno.test("SplitQueue enters what it is given to resubmit into a new log", () =>
   }));
   assertEquals(again.nextAvail, 2);
   const reopened = made(InflightLog.open(logBuffer, 0, 8));
-  assertEquals(reopened.recover(0), heads);
+  assertEquals(reopened.recover(0).list(), heads);
 });
 
 Deno.test("SplitQueue believes the base when it is told what to resubmit, be it nothing", () => {
@@ -512,5 +512,5 @@ Deno.test("SplitQueue goes on with the heads and the log of a closed one as they
   bytes.fill(0);
   made(SplitQueue.create({ ...next, inflight: log }));
   const reopened = made(InflightLog.open(buffer, 0, 8));
-  assertEquals(reopened.recover(1), [heads[0]!, heads[2]!]);
+  assertEquals(reopened.recover(1).list(), [heads[0]!, heads[2]!]);
 });
