@@ -178,6 +178,7 @@ async function settings(
     ...(pass("XDG_CACHE_HOME")),
     ...(pass("DENO_DIR")),
     ...(pass("GPIOAGG_EXECUTABLE")),
+    ...(pass("GPIOAGG_ALL_ROUNDS")),
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
     LC_ALL: "C.UTF-8",

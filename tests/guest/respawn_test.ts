@@ -5,11 +5,12 @@ import { controlPathOf } from "../../src/config/specification.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { Service } from "../environment/service.ts";
 import { bootUmlGuest } from "../environment/uml_guest.ts";
+import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
 
 const ignore = await mustSkip("uml", "gpiod", "busybox", "deno");
 
-const KILLS = 100;
+const KILLS = rounds(100, 25);
 
 Deno.test({
   name: `a guest is killed ${KILLS} times while another misses nothing`,

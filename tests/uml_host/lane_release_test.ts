@@ -4,11 +4,12 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { rounds } from "../environment/rounds.ts";
 import { settledFdCount } from "../process/server_usage.ts";
 
 /** As many lines as a lane needs some time to let go. */
 const LINES = 64;
-const ROUNDS = 20;
+const ROUNDS = rounds(20, 4);
 
 const RULES = {
   alone: ",lane,direction=output,safe=0",

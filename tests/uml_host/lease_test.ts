@@ -9,11 +9,12 @@ import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
+import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
 import { settledFdCount } from "../process/server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
-const KILLS = 100;
+const KILLS = rounds(100, 25);
 const GONE_LIMIT_MS = 120_000;
 
 function isUsed(chip: SimChip, offset: number): boolean {
