@@ -1,9 +1,7 @@
 /** Lines of a chip, of a kernel that the test plays. */
 import { assert, assertEquals } from "@std/assert";
-import {
-  type ChipDouble,
-  GpioKernel,
-} from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import type { ChipDouble } from "../../../tests/doubles/gpio_kernel/chip_double.ts";
 import { EIO, EPERM, ESRCH } from "../../../ffi/errno.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { openChip } from "../../gpio/mod.ts";

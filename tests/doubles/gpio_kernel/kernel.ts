@@ -18,31 +18,24 @@ import { LINE_EVENT, LINE_INFO_CHANGED } from "../../../ffi/gpio_v2.ts";
 import { cString, libc } from "../../../ffi/libc.ts";
 import { POLLHUP } from "../../../ffi/poll.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
+import { ChipDouble } from "./chip_double.ts";
 import { addDriver, writeDriver } from "./aggregator_driver.ts";
+import { answerIoctl, type Host, release } from "./ioctls.ts";
+import { FileTree, MAJOR, showDevices } from "./file_tree.ts";
 import {
-  answerIoctl,
-  type Host,
-  pullLine,
-  release,
-  reportEdge,
-} from "./ioctls.ts";
+  identity,
+  STATX_ALL,
+  STATX_BYTES,
+  STX_MODE,
+  STX_RDEV_MAJOR,
+  STX_RDEV_MINOR,
+} from "./file_identity.ts";
 import { type FileState, type KernelState, SharedState } from "./state.ts";
 
-/** Device number of chips here: that of a usual kernel's. */
-const MAJOR = 254;
 const AT_EMPTY_PATH = 0x1000;
 const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
 const S_IFCHR = 0o020000;
-// struct statx.
-const STATX_BYTES = 256;
-const STATX_ALL = 0xfff;
-const STX_MODE = 28;
-const STX_INO = 32;
-const STX_RDEV_MAJOR = 128;
-const STX_RDEV_MINOR = 132;
-const STX_DEV_MAJOR = 136;
-const STX_DEV_MINOR = 140;
 const O_CLOEXEC = 0o2000000;
 
 const decoder = new TextDecoder();
@@ -88,7 +81,7 @@ export function activeKernel(): GpioKernel | undefined {
 /** The kernel double. **Ownership**: `using` gives the real one back. */
 export class GpioKernel implements Disposable {
   readonly #state: SharedState;
-  readonly #root: string;
+  readonly #tree: FileTree;
   readonly #isOwner: boolean;
   readonly #real: Functions;
   readonly #errno: Int32Array;
@@ -96,7 +89,7 @@ export class GpioKernel implements Disposable {
 
   private constructor(root: string, state: SharedState, isOwner: boolean) {
     const library = libc();
-    this.#root = root;
+    this.#tree = new FileTree(root);
     this.#state = state;
     this.#isOwner = isOwner;
     this.#errno = new Int32Array(
@@ -115,20 +108,7 @@ export class GpioKernel implements Disposable {
 
   /** Begins with a kernel without chips, for this isolate. */
   static install(): GpioKernel {
-    const root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "gpio-" }));
-    for (
-      const path of [
-        "dev",
-        "proc",
-        "sys/dev/char",
-        "sys/devices",
-        "sys/bus/gpio/devices",
-      ]
-    ) Deno.mkdirSync(`${root}/${path}`, { recursive: true });
-    Deno.writeTextFileSync(
-      `${root}/proc/devices`,
-      `Character devices:\n  1 mem\n${MAJOR} gpiochip\n\nBlock devices:\n`,
-    );
+    const { root } = FileTree.make();
     return new GpioKernel(root, SharedState.create(), true);
   }
 
@@ -139,12 +119,12 @@ export class GpioKernel implements Disposable {
 
   /** Key with which a Worker joins. */
   get address(): KernelAddress {
-    return { root: this.#root, stateFd: this.#state.fd };
+    return { root: this.#tree.root, stateFd: this.#state.fd };
   }
 
   /** Directory that stands for `/`. */
   get root(): string {
-    return this.#root;
+    return this.#tree.root;
   }
 
   /** Makes a chip. */
@@ -198,7 +178,7 @@ export class GpioKernel implements Disposable {
 
   /** Adds the kernel's gpio-aggregator, with its sysfs interface. */
   addAggregatorDriver(): void {
-    addDriver(this.#root);
+    addDriver(this.#tree.root);
   }
 
   /** Looks at the state. */
@@ -221,19 +201,9 @@ export class GpioKernel implements Disposable {
       chip.number = 0;
       while (used.includes(chip.number)) chip.number++;
       chip.isPlugged = true;
-      const name = `gpiochip${chip.number}`;
-      const sys = `${this.#root}/sys`;
-      const directory = `${sys}/devices/${chip.device}/${name}`;
-      Deno.mkdirSync(directory, { recursive: true });
-      Deno.symlinkSync(`${sys}/bus/gpio`, `${directory}/subsystem`);
-      Deno.writeTextFileSync(`${directory}/dev`, `${MAJOR}:${chip.number}\n`);
-      Deno.symlinkSync(directory, `${sys}/bus/gpio/devices/${name}`);
-      Deno.symlinkSync(directory, `${sys}/dev/char/${MAJOR}:${chip.number}`);
-      // Complete before it is seen: /dev is under watch.
-      const made = `${this.#root}/made`;
-      Deno.writeTextFileSync(made, "", { mode: 0o600 });
-      state.nodes[this.#identityOf(made)!.key] = chip.number;
-      Deno.renameSync(made, `${this.#root}/dev/${name}`);
+      this.#tree.addChip(chip, (node) => {
+        state.nodes[this.#identityOf(node)!.key] = chip.number;
+      });
     });
   }
 
@@ -241,8 +211,6 @@ export class GpioKernel implements Disposable {
   unplug(index: number): void {
     this.#state.update((state) => {
       const chip = state.chips[index]!;
-      const name = `gpiochip${chip.number}`;
-      const sys = `${this.#root}/sys`;
       chip.isPlugged = false;
       for (const line of chip.lines) {
         Object.assign(line, { holder: "", flags: 0, pull: 0, level: 0 });
@@ -253,14 +221,8 @@ export class GpioKernel implements Disposable {
         this.#real.close(file.peer);
         file.peer = -1;
       }
-      const node = `${this.#root}/dev/${name}`;
-      delete state.nodes[this.#identityOf(node)!.key];
-      Deno.removeSync(node);
-      Deno.removeSync(`${sys}/bus/gpio/devices/${name}`);
-      Deno.removeSync(`${sys}/dev/char/${MAJOR}:${chip.number}`);
-      Deno.removeSync(`${sys}/devices/${chip.device}/${name}`, {
-        recursive: true,
-      });
+      delete state.nodes[this.#identityOf(this.#tree.nodeOf(chip))!.key];
+      this.#tree.removeChip(chip);
     });
   }
 
@@ -273,7 +235,7 @@ export class GpioKernel implements Disposable {
         if (peer >= 0) this.#real.close(peer);
       }
       this.#real.close(this.#state.fd);
-      Deno.removeSync(this.#root, { recursive: true });
+      Deno.removeSync(this.#tree.root, { recursive: true });
     }
     this.#state[Symbol.dispose]();
   }
@@ -355,27 +317,9 @@ export class GpioKernel implements Disposable {
     });
   }
 
-  /** The real path for a path of the double's world. */
-  #there(path: string): string {
-    const mapped = `${this.#root}${path}`;
-    if (/^\/(dev|sys)\/?$/.test(path) || path === "/proc/devices") {
-      return mapped;
-    }
-    if (!/^\/(dev|sys)\//.test(path)) return path;
-    const isOurs = /gpio/.test(path) || exists(mapped);
-    return isOurs ? mapped : path;
-  }
-
-  /** The path of the double's world for a real path. */
-  #back(path: string): string {
-    return path.startsWith(`${this.#root}/`)
-      ? path.slice(this.#root.length)
-      : path;
-  }
-
   #functions(): Functions {
     const real = this.#real;
-    const led = (name: Uint8Array) => cString(this.#there(textOf(name)));
+    const led = (name: Uint8Array) => cString(this.#tree.mapped(textOf(name)));
     return {
       close: (fd: number) => {
         const isOurs = this.#fileOf(fd) !== undefined;
@@ -386,7 +330,7 @@ export class GpioKernel implements Disposable {
       getdents64: (fd: number, target: Uint8Array, length: number) => {
         const count = real.getdents64(fd, target, length);
         const path = this.#linkOf(fd);
-        if (count > 0 && path?.startsWith(`${this.#root}/dev`) === true) {
+        if (count > 0 && path?.startsWith(`${this.#tree.root}/dev`) === true) {
           showDevices(target, count);
         }
         return count;
@@ -424,12 +368,14 @@ export class GpioKernel implements Disposable {
         if (count < 0) return count;
         return put(
           target,
-          this.#back(decoder.decode(target.subarray(0, count))),
+          this.#tree.shown(decoder.decode(target.subarray(0, count))),
         );
       },
       realpath: (name: Uint8Array, target: Uint8Array) => {
         const result = real.realpath(led(name), target);
-        if (result !== null) put(target, this.#back(textOf(target)) + "\0");
+        if (result !== null) {
+          put(target, this.#tree.shown(textOf(target)) + "\0");
+        }
         return result;
       },
       statx: (
@@ -458,11 +404,11 @@ export class GpioKernel implements Disposable {
   /** A write to an attribute of the aggregator driver does what it says. */
   #write(fd: number, bytes: Uint8Array, length: number): number {
     const path = this.#linkOf(fd);
-    if (path?.startsWith(`${this.#root}/sys/`) !== true) {
+    if (path?.startsWith(`${this.#tree.root}/sys/`) !== true) {
       return this.#real.write(fd, bytes, length);
     }
     const text = decoder.decode(bytes.subarray(0, length)).trim();
-    const errno = writeDriver(this, path.slice(this.#root.length), text);
+    const errno = writeDriver(this, path.slice(this.#tree.root.length), text);
     return errno === 0 ? length : this.#fail(errno);
   }
 
@@ -481,12 +427,12 @@ export class GpioKernel implements Disposable {
     if (info !== undefined) {
       const text = this.#fdInfo(Number(info));
       if (text !== undefined) {
-        const copy = `${this.#root}/fdinfo`;
+        const copy = `${this.#tree.root}/fdinfo`;
         Deno.writeTextFileSync(copy, text);
         return this.#real.open(cString(copy), flags, mode);
       }
     }
-    const there = cString(this.#there(path));
+    const there = cString(this.#tree.mapped(path));
     if ((flags & O_PATH) === 0 && /^\/(dev|proc\/self\/fd)\//.test(path)) {
       const probe = this.#real.open(there, O_PATH | O_CLOEXEC, 0);
       if (probe >= 0) {
@@ -538,74 +484,6 @@ export class GpioKernel implements Disposable {
   }
 }
 
-/** A chip of the double: the same calls as those of gpio-sim's `SimChip`. */
-export class ChipDouble implements Disposable {
-  readonly #kernel: GpioKernel;
-  readonly #index: number;
-
-  /** The chip that stands at `index` in the kernel's state. */
-  constructor(kernel: GpioKernel, index: number) {
-    this.#kernel = kernel;
-    this.#index = index;
-  }
-
-  get #chip() {
-    return this.#kernel.look().chips[this.#index]!;
-  }
-
-  /** Name in the kernel, such as `gpiochip0`. */
-  get name(): string {
-    return `gpiochip${this.#chip.number}`;
-  }
-
-  /** Path of the device file. */
-  get path(): string {
-    return `/dev/${this.name}`;
-  }
-
-  /** Pulls a line: what an input reads. */
-  pull(offset: number, direction: "up" | "down"): void {
-    this.#kernel.change((state, host) => {
-      const line = state.chips[this.#index]!.lines[offset]!;
-      if (pullLine(line, direction === "up" ? 1 : 0)) {
-        reportEdge(state, host, line, offset);
-      }
-    });
-  }
-
-  /** Physical level of a line. */
-  level(offset: number): 0 | 1 {
-    return this.#chip.lines[offset]!.level === 1 ? 1 : 0;
-  }
-
-  /** Consumer of the request that holds a line; undefined if it is free. */
-  consumer(offset: number): string | undefined {
-    const { chips, files } = this.#kernel.look();
-    const { holder } = chips[this.#index]!.lines[offset]!;
-    return files[holder]?.request?.consumer;
-  }
-
-  /** Word of `LineFlag`s of a line, without Used. */
-  flags(offset: number): number {
-    return this.#chip.lines[offset]!.flags;
-  }
-
-  /** Takes the chip away from under its users. */
-  unplug(): void {
-    if (this.#chip.isPlugged) this.#kernel.unplug(this.#index);
-  }
-
-  /** Brings the chip back; its number is the first that is free. */
-  plug(): string {
-    this.#kernel.plug(this.#index);
-    return this.name;
-  }
-
-  [Symbol.dispose](): void {
-    if (activeKernel() === this.#kernel) this.unplug();
-  }
-}
-
 function textOf(name: Uint8Array): string {
   return decoder.decode(name.subarray(0, name.indexOf(0)));
 }
@@ -616,36 +494,7 @@ function put(target: Uint8Array, text: string): number {
   return bytes.length;
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function identity(bytes: Uint8Array): { key: string; mode: number } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const device = [STX_DEV_MAJOR, STX_DEV_MINOR].map((at) =>
-    view.getUint32(at, true)
-  );
-  const inode = view.getBigUint64(STX_INO, true);
-  return {
-    key: [...device, inode].join(":"),
-    mode: view.getUint16(STX_MODE, true),
-  };
-}
-
 function hasHungUp(fd: number): boolean {
   const word = new Int32Array([fd, 0]);
   return libc().poll(word, 1, 0) > 0 && (word[1]! >>> 16 & POLLHUP) !== 0;
-}
-
-/** Regular files of the double's `/dev` are device files. */
-function showDevices(entries: Uint8Array, length: number): void {
-  const view = new DataView(entries.buffer, entries.byteOffset);
-  for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-    if (entries[at + 18] === 8) entries[at + 18] = 2;
-  }
 }
