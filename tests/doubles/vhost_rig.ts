@@ -73,6 +73,8 @@ export class VhostRig implements Disposable {
   readonly escaped: unknown[] = [];
   peer: VhostPeer;
   #isConnected = false;
+  /** Connections that have ended; the next one may begin in the same turn. */
+  #ended = 0;
   readonly #directory: string;
   readonly #guests: VhostGuest[] = [];
 
@@ -107,6 +109,7 @@ export class VhostRig implements Disposable {
         },
         disconnected: (reason) => {
           this.#isConnected = false;
+          this.#ended++;
           this.log.push(`gone: ${reason}`);
         },
         started: (detail = "") =>
@@ -155,8 +158,11 @@ export class VhostRig implements Disposable {
    */
   hangUp(): void {
     this.peer.close();
+    const ended = this.#ended;
     const deadline = performance.now() + HANG_UP_LIMIT_MS;
-    do this.turn(); while (this.#isConnected && performance.now() < deadline);
+    do this.turn(); while (
+      this.#isConnected && this.#ended === ended && performance.now() < deadline
+    );
   }
 
   /** Hangs up, and connects anew. */
