@@ -136,7 +136,7 @@ export class Aggregator implements Disposable {
         );
         line.lineNumber = i;
         line.reporter = reporter;
-        line.farewells = farewells;
+        line.useFarewells(farewells);
         lines.push(line);
       }
       interlocks.add(aggregator, lines);

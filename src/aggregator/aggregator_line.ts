@@ -19,9 +19,12 @@ import {
 } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { LineObservation, type LineObserver } from "./line_observation.ts";
-import type { Farewells, Leaver } from "./farewells.ts";
+import type { Farewells } from "./farewells.ts";
 import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
+import { Postponement } from "./postponement.ts";
+import type { Guard, GuardListener } from "./guard.ts";
 import {
+  findSource,
   type LineSource,
   type SourceListener,
   SourceOperation,
@@ -62,17 +65,6 @@ export interface UnsafeLine extends UnsafeState {
   readonly line: AggregatorLine;
 }
 
-/** Receiver of a line's operations, for a guard. Must be cheap. */
-export interface GuardListener {
-  /** The guest's operation that answered `PENDING` is done. */
-  answered(result: number): void;
-  /** A rule drove the line, not the guest. */
-  ruleDrove(): void;
-}
-
-/** Guard of a line's operations; the line goes on in `admit`. */
-export type Guard = (operation: LineOperation, argument: number) => number;
-
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
  * {@linkcode LineSource}.
@@ -80,7 +72,7 @@ export type Guard = (operation: LineOperation, argument: number) => number;
  * **Ownership**: owns the source and disposes it.
  */
 export class AggregatorLine
-  implements LinePort, SourceListener, RuledLine, Leaver, Disposable {
+  implements LinePort, SourceListener, RuledLine, Disposable {
   readonly name: string;
   /** Told of what the rules did. */
   reporter: LineReporter | undefined;
@@ -88,22 +80,20 @@ export class AggregatorLine
   refusals = 0;
   /** Number of the line in its aggregator. */
   lineNumber = 0;
-  /** Time for the end of a guest; absent: as much as it takes. */
-  farewells: Farewells | undefined;
   #specification: LineSpecification;
   #source: LineSource;
   readonly #loop: EventLoop;
   readonly #operations = new LineOperations();
   readonly #observation: LineObservation;
   readonly #rules: LineRules;
+  readonly #postponement: Postponement;
   #listener: LineListener | undefined;
   /** Number that the listener knows the line by: that of its adapter. */
   #listenerNumber = 0;
   #kernelRefusals: KernelRefusals | undefined;
-  #guard: GuardListener | undefined;
+  #guard: Guard | undefined;
+  #guardListener: GuardListener | undefined;
   #isWithdrawn = false;
-  /** Set while it does what was put off. */
-  #isGoingOn = false;
 
   /** Puts the rules of `specification` before `source`; retries by `loop`. */
   constructor(
@@ -118,6 +108,10 @@ export class AggregatorLine
     this.#loop = loop;
     this.#rules = new LineRules(this, loop, source.isAbsent !== true);
     this.#observation = new LineObservation(source.keptEdges ?? Edges.None);
+    this.#postponement = new Postponement(
+      this.#operations,
+      () => this.completed(0),
+    );
     source.attach(this);
   }
 
@@ -140,7 +134,7 @@ export class AggregatorLine
   }
 
   get interlock(): InterlockedSource | undefined {
-    return this.#find(InterlockedSource);
+    return findSource(this.#source, InterlockedSource);
   }
 
   attach(listener: LineListener, lineNumber: number): void {
@@ -149,7 +143,10 @@ export class AggregatorLine
   }
 
   submit(operation: LineOperation, argument: number): number {
-    return this.admit(operation, argument);
+    const guard = this.#guard;
+    return guard === undefined
+      ? this.admit(operation, argument)
+      : guard(operation, argument);
   }
 
   /** Continues `submit`, behind the guard. */
@@ -164,9 +161,9 @@ export class AggregatorLine
     if (operations.isBusy) return operations.queue(operation, argument);
     const isLeft = operation === LineOperation.Deactivate &&
       argument === Departure.GuestGone;
-    if (isLeft && this.#leavesLater()) {
-      return operations.queue(operation, argument);
-    }
+    const isLater = isLeft && this.#observation.sourceEdges !== Edges.None &&
+      this.#postponement.putOff();
+    if (isLater) return operations.queue(operation, argument);
     if (this.#rules.holdsBack(operation)) {
       const result = this.#rules.first();
       if (result === PENDING) return operations.queue(operation, argument);
@@ -208,16 +205,20 @@ export class AggregatorLine
     return FAILED;
   }
 
-  /**
-   * Puts a guard before the line, or takes it away. A property of this object
-   * shadows the method, so lines without a guard pay nothing.
-   */
+  /** Puts a guard before the line, or takes it away. */
   setGuard(guard: Guard | undefined, listener?: GuardListener): void {
-    this.#guard = listener;
-    if (guard !== undefined) this.submit = guard;
-    else if (Object.hasOwn(this, "submit")) {
-      this.submit = AggregatorLine.prototype.submit;
-    }
+    this.#guard = guard;
+    this.#guardListener = listener;
+  }
+
+  /** True if a guard looks at each request. */
+  get isGuarded(): boolean {
+    return this.#guard !== undefined;
+  }
+
+  /** Has the end of a guest take the time that `farewells` give. */
+  useFarewells(farewells: Farewells): void {
+    this.#postponement.farewells = farewells;
   }
 
   /** Has other rules from now on; where the line comes from stays. */
@@ -230,7 +231,7 @@ export class AggregatorLine
 
   /** Makes the line one that others can follow. */
   followable(): FollowedSource {
-    const found = this.#find(FollowedSource);
+    const found = findSource(this.#source, FollowedSource);
     if (found !== undefined) return found;
     const { isBusy, isPutOff } = this.#operations;
     return this.#wrap(
@@ -245,7 +246,7 @@ export class AggregatorLine
 
   /** Makes the line one that others can exclude; messages call it `title`. */
   interlocked(title: string): InterlockedSource {
-    const found = this.#find(InterlockedSource);
+    const found = this.interlock;
     if (found !== undefined) return found;
     return this.#wrap(
       new InterlockedSource(title, this.#source, (reason) => {
@@ -339,7 +340,7 @@ export class AggregatorLine
   }
 
   ruleDrove(): void {
-    this.#guard?.ruleDrove();
+    this.#guardListener?.ruleDrove();
   }
 
   restored(): void {
@@ -378,59 +379,11 @@ export class AggregatorLine
     } else this.idle();
   }
 
-  get isPutOff(): boolean {
-    return this.#operations.isPutOff;
-  }
-
-  goOn(): void {
-    this.#isGoingOn = true;
-    try {
-      this.completed(0);
-    } finally {
-      this.#isGoingOn = false;
-    }
-  }
-
-  /**
-   * Has interrupts of a guest that is gone disabled in a later turn, after all
-   * safe states: the kernel may take a while for each.
-   */
-  #leavesLater(): boolean {
-    const { farewells } = this;
-    if (farewells === undefined || this.#isGoingOn) return false;
-    if (this.#observation.sourceEdges === Edges.None) return false;
-    this.#operations.putOff();
-    farewells.putOff(this, false);
-    return true;
-  }
-
   /** Has a safe state applied while the turn's time lasts, or else first. */
   #enforce(kind: RuleKind, want: () => void): void {
-    const operations = this.#operations;
-    const { isPutOff } = operations;
     // What asks nothing of the source takes no time.
-    if (this.farewells === undefined || !this.#rules.asksFor(kind)) {
-      return want();
-    }
-    const isNow = this.farewells.take();
-    if (isNow && isPutOff) {
-      // Before what it waits with.
-      operations.ended();
-      want();
-      if (!operations.isBusy) operations.putOff();
-      return;
-    }
-    if (!isNow && (isPutOff || !operations.isBusy)) {
-      operations.putOff();
-      this.farewells.putOff(this, true);
-    }
-    want();
-  }
-
-  /** Does now what was put off: the line is not waited for any more. */
-  #endPuttingOff(): void {
-    this.farewells = undefined;
-    if (this.isPutOff) this.#operations.ended();
+    if (this.#rules.asksFor(kind)) this.#postponement.enforce(want);
+    else want();
   }
 
   /**
@@ -451,7 +404,7 @@ export class AggregatorLine
     if (this.#isWithdrawn) return;
     this.#isWithdrawn = true;
     this.#listener = undefined;
-    this.#endPuttingOff();
+    this.#postponement.end();
     this.guestGone();
   }
 
@@ -466,7 +419,7 @@ export class AggregatorLine
     this.#listener = undefined;
     this.#observation.observe(undefined);
     this.reporter = undefined;
-    this.#endPuttingOff();
+    this.#postponement.end();
     if (!this.#isWithdrawn) this.guestGone();
     this.drop();
   }
@@ -523,17 +476,6 @@ export class AggregatorLine
     return wrapper;
   }
 
-  #find<T extends LineSource>(
-    kind: new (...args: never[]) => T,
-  ): T | undefined {
-    for (
-      let at: LineSource | undefined = this.#source;
-      at !== undefined;
-      at = at.wrapped
-    ) if (at instanceof kind) return at;
-    return undefined;
-  }
-
   /** The line is there again, and may be active beside one that excludes it. */
   #checkInterlock(): void {
     const { interlock } = this;
@@ -558,7 +500,7 @@ export class AggregatorLine
   }
 
   #answer(result: number): void {
-    this.#guard?.answered(result);
+    this.#guardListener?.answered(result);
     this.#listener?.completed(this.#listenerNumber, result);
   }
 

@@ -37,7 +37,7 @@ function rig(count: number, kind: "output" | "input") {
       return result;
     };
     source.taken();
-    line.farewells = farewells;
+    line.useFarewells(farewells);
     return { line, source, heard };
   });
   return {
@@ -124,7 +124,7 @@ Deno.test("a line that throws keeps no other from its safe state", () => {
   const { leave, lines, turn, loop, values } = rig(PER_TURN + 3, "output");
   leave();
   const { line } = lines[PER_TURN]!;
-  Object.defineProperty(line, "goOn", {
+  Object.defineProperty(line, "completed", {
     value: () => {
       throw new TypeError("a bug");
     },

@@ -13,7 +13,8 @@ import {
   PENDING,
   UNSPECIFIED,
 } from "../line/port.ts";
-import type { AggregatorLine, GuardListener } from "./aggregator_line.ts";
+import type { AggregatorLine } from "./aggregator_line.ts";
+import type { GuardListener } from "./guard.ts";
 
 /** The clock of the rules. **Units**: milliseconds, monotonic. */
 export type Clock = () => number;

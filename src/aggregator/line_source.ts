@@ -95,3 +95,16 @@ export function innermost(source: LineSource): LineSource {
   while (at.wrapped !== undefined) at = at.wrapped;
   return at;
 }
+
+/** Returns the source of this kind that `source` is or wraps, if any. */
+export function findSource<T extends LineSource>(
+  source: LineSource,
+  kind: new (...args: never[]) => T,
+): T | undefined {
+  for (
+    let at: LineSource | undefined = source;
+    at !== undefined;
+    at = at.wrapped
+  ) if (at instanceof kind) return at;
+  return undefined;
+}

@@ -1,0 +1,17 @@
+/**
+ * Seam between a line and a rule that looks at each request of its guest.
+ *
+ * @module
+ */
+import type { LineOperation } from "../line/port.ts";
+
+/** Receiver of a line's operations, for a guard. Must be cheap. */
+export interface GuardListener {
+  /** The guest's operation that answered `PENDING` is done. */
+  answered(result: number): void;
+  /** A rule drove the line, not the guest. */
+  ruleDrove(): void;
+}
+
+/** Guard of a line's operations; the line goes on in `admit`. */
+export type Guard = (operation: LineOperation, argument: number) => number;
