@@ -28,6 +28,17 @@ export async function run(
   args: readonly string[],
   calledAs: string,
 ): Promise<number> {
+  try {
+    return await dispatch(args, calledAs);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+async function dispatch(
+  args: readonly string[],
+  calledAs: string,
+): Promise<number> {
   if (Object.hasOwn(TOOL_NAMES, calledAs)) {
     return await runCommand(TOOL_NAMES[calledAs]!, args, calledAs);
   }
@@ -38,7 +49,7 @@ export async function run(
   if (name === "--help" || name === "-h" || name === "help") {
     const [topic] = rest;
     if (name === "help" && topic !== undefined) {
-      return await run([topic, "--help"], calledAs);
+      return await dispatch([topic, "--help"], calledAs);
     }
     writeOutput(help());
     return args.length === 0 ? 2 : 0;
@@ -62,14 +73,9 @@ async function runCommand(
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  try {
-    const { main, USAGE } = await COMMANDS[command]!.load();
-    const isHelp = args.length === 1 && args[0] === "help" &&
-      takesNoNames(USAGE);
-    return await main(isHelp ? ["--help"] : args, programName, COMMANDS);
-  } catch (error) {
-    return report(error);
-  }
+  const { main, USAGE } = await COMMANDS[command]!.load();
+  const isHelp = args.length === 1 && args[0] === "help" && takesNoNames(USAGE);
+  return await main(isHelp ? ["--help"] : args, programName, COMMANDS);
 }
 
 /** Returns true if `help` cannot be the name of anything for a command. */

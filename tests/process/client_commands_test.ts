@@ -156,3 +156,20 @@ Deno.test("create ends within its limit, though its service stands still", async
   // It goes on: the lease has no holder any more.
   assert((await call("list", "--api", api)).code === 0);
 });
+
+Deno.test("every text of help that a disk has no room for is told, in one line", async () => {
+  for (const args of ["--help", "help list", "list --help", "--version", ""]) {
+    await using process = new ChildProcess({
+      command: "sh",
+      args: [
+        ...["-c", 'exec "$@" >/dev/full', "sh"],
+        ...[PROGRAM_FILE, ...PROGRAM, ...args.split(" ").filter(Boolean)],
+      ],
+    });
+    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+    assertEquals([code, process.stderr], [
+      1,
+      "gpioagg: cannot write to standard output: No space left on device\n",
+    ]);
+  }
+});

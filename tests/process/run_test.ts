@@ -24,6 +24,7 @@ Deno.test("run gives the VM its socket, and ends with its status", async () => {
 Deno.test("run refuses what it cannot do, and starts nothing", async () => {
   const wrong: readonly (readonly [string[], string[], string])[] = [
     [["--line", "sim/1"], [], "no VMM to run"],
+    [["--line", "sim/1"], ["", "{socket}"], "no VMM to run"],
     [
       ["--line", "sim/1", "--respawn=often"],
       ["true"],

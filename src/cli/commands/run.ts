@@ -126,7 +126,9 @@ otherwise the VM runs on without its lines.`,
 export async function main(args: readonly string[]): Promise<number> {
   const end = args.indexOf("--");
   const own = end < 0 ? args : args.slice(0, end);
-  const [program, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
+  const [word, ...vmmArgs] = end < 0 ? [] : args.slice(end + 1);
+  // An empty word is a variable of a script that was not set.
+  const program = word || undefined;
   const { respawn, rest: others } = takeRespawn(own);
   const attachments = takeAttach(others);
   const { rest } = attachments;
