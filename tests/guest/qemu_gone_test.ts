@@ -104,8 +104,9 @@ const ENDS: Record<
   "panics": ({ tell }) => tell("nmi"),
   // The reset is that of the bus: nothing of the machine is.
   "starts another kernel": ({ guest }) => guest.sendLast(KEXEC),
-  // rmmod ends in the same virtio_gpio_remove(), but is refused as long as a line
-  // is requested.
+  // As rmmod, which no kernel here can do: the driver is built into the guests'
+  // and is in none of Debian's. It ends in the same virtio_gpio_remove(), but is
+  // refused as long as a line is requested.
   "unbinds its driver": ({ guest }) =>
     guest.run("echo virtio0 >/sys/bus/virtio/drivers/gpio_virtio/unbind"),
 };

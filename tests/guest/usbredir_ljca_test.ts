@@ -56,6 +56,15 @@ for (const qemu of ["old", "new"] as const) {
         }
         await guest.run("killall gpiomon");
       }
+
+      // Its driver is unloaded and loaded again: outputs stay, as those of a
+      // real adapter, and the lines work.
+      await guest.run("rmmod gpio_ljca");
+      assertEquals((await service.lines("plc0"))["sim3"]?.value, 1);
+      await guest.run("insmod /lib/modules/gpio_ljca.ko");
+      await guest.run("gpioset -t 0 -c 0 3=0");
+      assertEquals((await service.lines("plc0"))["sim3"]?.value, 0);
+      assertEquals(await guest.run("gpioget --numeric -c 0 38"), "0");
     },
   });
 }
