@@ -270,6 +270,9 @@ Deno.test("check --live finds all that this host lacks for a configuration", asy
   c:
     vhost-user: ${path}/served.sock
     lines: [sim/1]
+  d:
+    usbredir: { connect: ${path}/qemu/usb.sock }
+    lines: [sim/1]
 api: { socket: ${path}/gone/api.sock, audit-log: ${path}/logs/audit.log }
 `,
   );
@@ -304,10 +307,13 @@ api: { socket: ${path}/gone/api.sock, audit-log: ${path}/logs/audit.log }
       [0, "api.audit-log", `directory ${path}/logs does not exist`],
     ],
   );
-  assertEquals(notes.map(({ path, problem }: Shown) => [path, problem]), [[
-    "aggregators.c.vhost-user",
-    `a process listens at ${path}/served.sock: a service uses it`,
-  ]]);
+  assertEquals(notes.map(({ path, problem }: Shown) => [path, problem]), [
+    [
+      "aggregators.c.vhost-user",
+      `a process listens at ${path}/served.sock: a service uses it`,
+    ],
+    ["aggregators.d.usbredir", `directory ${path}/qemu does not exist`],
+  ]);
 });
 
 Deno.test("check --live says that the kernel makes no chips", async () => {

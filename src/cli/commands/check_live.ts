@@ -105,6 +105,19 @@ function kernelProblem(
   }
 }
 
+/** QEMU makes these sockets, and possibly their directories. */
+function qemuPlaces(sockets: readonly string[]): FileFinding[] {
+  const directories = new Set(
+    sockets.map((path) => splitPath(path).directory),
+  );
+  return [...directories]
+    .filter((directory) => fileStatus(directory)?.kind !== "directory")
+    .map((directory) => ({
+      problem: `directory ${directory} does not exist`,
+      isNote: true,
+    }));
+}
+
 class LiveCheck implements LiveFindings {
   readonly errors: ConfigError[] = [];
   readonly notes: ConfigError[] = [];
@@ -150,6 +163,10 @@ class LiveCheck implements LiveFindings {
         ...checkAccess(usbredir.access ?? {}),
       ]);
     }
+    if (usbredir?.connects === true) {
+      const sockets = usbredirSockets(usbredir, aggregator.lines.length);
+      this.#found(at, "usbredir", qemuPlaces(sockets));
+    }
     if (control !== undefined) {
       this.#found(at, "control", [
         ...(control.path === undefined ? [] : checkSocket(control.path)),
@@ -157,14 +174,7 @@ class LiveCheck implements LiveFindings {
       ]);
     }
     if (qemuPins !== undefined) {
-      const directories = [qemuPins.qtest, qemuPins.qmp]
-        .map((path) => splitPath(path).directory);
-      for (const directory of new Set(directories)) {
-        if (fileStatus(directory)?.kind === "directory") continue;
-        // QEMU makes the sockets, and possibly their directory.
-        const problem = `directory ${directory} does not exist`;
-        this.#found(at, "qemu-pins", [{ problem, isNote: true }]);
-      }
+      this.#found(at, "qemu-pins", qemuPlaces([qemuPins.qtest, qemuPins.qmp]));
     }
     if (kernelChip !== undefined) {
       this.#found(at, "kernel-chip", [

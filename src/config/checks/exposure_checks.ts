@@ -64,6 +64,8 @@ function checkEndpoints(
   const claim = (endpoints: readonly Endpoint[]) => {
     let isToldOf = false;
     for (const endpoint of endpoints) {
+      // One that could not be read is reported as that.
+      if (endpoint.at === "") continue;
       const key = plainPath(endpoint.at);
       const other = taken.get(key);
       taken.set(key, endpoint);

@@ -519,6 +519,11 @@ const API: readonly Malformed[] = [
     "api.look: /run/api.sock is the control API's socket already",
   ],
   [
+    `${SIM}api: { socket: »{ mode: "660" }, look: »{ mode: "660" } }\n`,
+    `api.socket: the key "path" is missing`,
+    `api.look: the key "path" is missing`,
+  ],
+  [
     `${SIM}api: { »socket: /run/a.sock, »look: /run//a.sock.control }\n`,
     "api.socket: /run/a.sock is a's vhost-user socket already",
     "api.look: /run//a.sock.control is a's control socket already",
