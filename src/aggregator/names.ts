@@ -12,7 +12,7 @@ import {
 /** One line's claim to a name. */
 export interface NameClaim {
   /** The line; its specification says which name was asked for, if any. */
-  line: Pick<LineSpecification, "origin" | "place" | "name">;
+  line: Pick<LineSpecification, "origin" | "position" | "name">;
   /** The name that the host line has; empty for none. */
   own: string;
 }
@@ -36,7 +36,7 @@ export function guestNames(claims: readonly NameClaim[]): string[] {
       throw new ConfigError(
         `the name "${name}" is taken by ${other.line.origin}`,
         {
-          ...(claim.line.place ?? { path: `--line ${claim.line.origin}` }),
+          ...(claim.line.position ?? { path: `--line ${claim.line.origin}` }),
           hint: "Names are unique in an aggregator; choose another with as=",
         },
       );

@@ -10,7 +10,7 @@ import {
   splitLines,
   type UsbModel,
 } from "../usb/core/models.ts";
-import type { ConfigPlace } from "./document/config_error.ts";
+import type { ConfigPosition } from "./document/config_error.ts";
 
 /** Source of a line. */
 export type SourceSpecification =
@@ -47,7 +47,7 @@ export type SourceSpecification =
     name: string;
     description: string;
     /** The host line in words, the same for the same line; absent: unknown. */
-    place?: string | undefined;
+    hostLine?: string | undefined;
     /** Names of the line in references, from its source before. */
     knownAs?: readonly string[] | undefined;
   };
@@ -84,8 +84,8 @@ export type DirectionRule = "input" | "output" | "any";
 export interface LineSpecification {
   /** Text of the user; every message about this line quotes it. */
   readonly origin: string;
-  /** Place where it is written; absent for a command line. */
-  readonly place?: ConfigPlace | undefined;
+  /** Position where it is written; absent for a command line. */
+  readonly position?: ConfigPosition | undefined;
   readonly source: SourceSpecification;
   /** The name the guest sees; absent: the source's own name. */
   readonly name?: string | undefined;
@@ -120,14 +120,14 @@ export interface LineSpecification {
 /** Lines of which at most one is active at any time. */
 export interface InterlockSpecification {
   readonly exclusive: readonly LineReference[];
-  readonly place: ConfigPlace;
+  readonly position: ConfigPosition;
 }
 
 /** One aggregator and where it is presented: just one of the exposures. */
 export interface AggregatorSpecification {
   readonly name: string;
-  /** Place where it is written; absent for a command line. */
-  readonly place?: ConfigPlace | undefined;
+  /** Position where it is written; absent for a command line. */
+  readonly position?: ConfigPosition | undefined;
   readonly vhostUser?: VhostUserSpecification | undefined;
   readonly qemuPins?: QemuPinsSpecification | undefined;
   readonly vfioUser?: VfioUserSpecification | undefined;
@@ -161,11 +161,11 @@ export interface Specification {
 /** The control API of a service, as far as it is said. */
 export interface ApiSpecification {
   /** Socket for changes. */
-  readonly socket?: FilePlace | undefined;
+  readonly socket?: SocketFile | undefined;
   /** Look-only socket. */
-  readonly look?: FilePlace | undefined;
+  readonly look?: SocketFile | undefined;
   /** The directory for sockets of aggregators that clients make. */
-  readonly sockets?: FilePlace | undefined;
+  readonly sockets?: SocketFile | undefined;
   /** Directories of QEMU sockets that clients may name. */
   readonly qemuSockets?: readonly string[] | undefined;
   /** The file that changes are written to. */
@@ -173,7 +173,7 @@ export interface ApiSpecification {
 }
 
 /** A file or directory, and who may use it or what is made in it. */
-export interface FilePlace {
+export interface SocketFile {
   path: string;
   access: FileAccess;
 }
@@ -314,18 +314,18 @@ export function kernelNameProblem(
   };
 }
 
-/** Returns the place of a line as errors take it. */
-export function placeOfLine(
-  { place, origin }: LineSpecification,
-): Partial<ConfigPlace> {
-  return place ?? { path: `--line ${origin}` };
+/** Returns the position of a line as errors take it. */
+export function linePosition(
+  { position, origin }: LineSpecification,
+): Partial<ConfigPosition> {
+  return position ?? { path: `--line ${origin}` };
 }
 
 /**
  * Returns the title of a line in messages: where it is written, or its SPEC.
  */
 export function lineTitle(line: LineSpecification): string {
-  if (line.place === undefined) return `--line ${line.origin}`;
-  const { file, line: row, column, path } = line.place;
+  if (line.position === undefined) return `--line ${line.origin}`;
+  const { file, line: row, column, path } = line.position;
   return `${file}:${row}:${column}: ${path}`;
 }

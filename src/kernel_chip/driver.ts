@@ -79,7 +79,7 @@ function availableInterfaces(): Record<Interface, boolean> {
  * @throws {ConfigError} At the first such line.
  */
 export function checkForSysfs(lines: readonly KernelLine[]): void {
-  for (const { place, key, offset, name, nameAsked } of lines) {
+  for (const { position, key, offset, name, nameAsked } of lines) {
     const reason = nameAsked
       ? `cannot name a line (as=${name})`
       : offset < 0
@@ -92,7 +92,7 @@ export function checkForSysfs(lines: readonly KernelLine[]): void {
       : undefined;
     if (reason !== undefined) {
       throw new ConfigError(`the kernel's sysfs interface ${reason}`, {
-        ...place,
+        ...position,
         hint: `Linux 6.16 and newer can, through ${CONFIGFS}`,
       });
     }

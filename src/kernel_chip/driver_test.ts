@@ -5,7 +5,7 @@ import { checkForSysfs, newDeviceText } from "./driver.ts";
 function lines(...wanted: [key: string, offset: number, name?: string][]) {
   return wanted.map(([key, offset, name]) => ({
     title: `--line ${key}/${offset}`,
-    place: {},
+    position: {},
     key,
     offset,
     name: name ?? "",

@@ -246,8 +246,8 @@ export class Records {
         `Cannot make ${this.pathOf({ id })}: it exists already`,
       );
     }
-    using place = openPlace(directory, id)!;
-    return LifeMark.set(place, LIFE_MARK);
+    using recordDirectory = openRecordDirectory(directory, id)!;
+    return LifeMark.set(recordDirectory, LIFE_MARK);
   }
 
   /** Returns all records, by name; others' files are ignored. */
@@ -257,10 +257,10 @@ export class Records {
     if (directory === undefined) return [];
     const records: FoundRecord[] = [];
     for (const id of this.#ids(directory)) {
-      using place = openPlace(directory, id);
-      const record = place && readRecord(place, id);
+      using recordDirectory = openRecordDirectory(directory, id);
+      const record = recordDirectory && readRecord(recordDirectory, id);
       if (record === undefined) continue;
-      const isAlive = isMakerAlive(place!, record);
+      const isAlive = isMakerAlive(recordDirectory!, record);
       records.push({ ...record, state: stateOf(record, isAlive) });
     }
     return records.sort((a, b) => a.name < b.name ? -1 : 1);
@@ -282,18 +282,19 @@ export class Records {
       );
     }
     using directory = this.#open();
-    using place = directory && openPlace(directory, record.id);
-    if (place === undefined) {
+    using recordDirectory = directory &&
+      openRecordDirectory(directory, record.id);
+    if (recordDirectory === undefined) {
       throw new Error(`Cannot write ${this.pathOf(record)}: it is gone`);
     }
-    replaceFileAt(place, RECORD, text, 0o644);
+    replaceFileAt(recordDirectory, RECORD, text, 0o644);
   }
 
   /** Removes a record; does nothing if it is gone. */
   // deno-lint-ignore require-await -- its callers wait, as for a slower disk
   async remove({ id }: Pick<ChipRecord, "id">): Promise<void> {
     using directory = this.#open();
-    if (directory !== undefined) removePlace(directory, id);
+    if (directory !== undefined) removeRecordDirectory(directory, id);
   }
 
   /**
@@ -305,12 +306,15 @@ export class Records {
     using directory = this.#open();
     if (directory === undefined) return;
     for (const id of this.#ids(directory)) {
-      using place = openPlace(directory, id);
-      if (place === undefined || statusAt(place, RECORD) !== undefined) {
+      using recordDirectory = openRecordDirectory(directory, id);
+      if (
+        recordDirectory === undefined ||
+        statusAt(recordDirectory, RECORD) !== undefined
+      ) {
         continue;
       }
       try {
-        removePlace(directory, id);
+        removeRecordDirectory(directory, id);
       } catch (error) {
         // It contains files that no maker has put there.
         if (!isOsError(error, "ENOTEMPTY", "EISDIR", "EPERM")) throw error;
@@ -341,40 +345,49 @@ export class Records {
  * Returns the directory of a record; undefined if there is none, or another
  * user has planted it: this user's rights are used for what a record says.
  */
-function openPlace(directory: OwnedFd, id: string): OwnedFd | undefined {
-  let place: OwnedFd;
+function openRecordDirectory(
+  directory: OwnedFd,
+  id: string,
+): OwnedFd | undefined {
+  let recordDirectory: OwnedFd;
   try {
-    place = openAt(directory, id, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    recordDirectory = openAt(directory, id, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   } catch (error) {
     if (isOsError(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
   }
-  const { uid } = fdStatus(place.fd);
-  if (uid === 0 || uid === effectiveUserId()) return place;
-  place.close();
+  const { uid } = fdStatus(recordDirectory.fd);
+  if (uid === 0 || uid === effectiveUserId()) return recordDirectory;
+  recordDirectory.close();
   return undefined;
 }
 
 /** Removes the directory of a record, and the files in it. */
-function removePlace(directory: OwnedFd, id: string): void {
-  using place = openPlace(directory, id);
-  if (place === undefined) return;
+function removeRecordDirectory(directory: OwnedFd, id: string): void {
+  using recordDirectory = openRecordDirectory(directory, id);
+  if (recordDirectory === undefined) return;
   // Of more files than gpioagg makes the rest stays, and the directory too.
-  const files = listEntries(`/proc/self/fd/${place.fd}`, MAX_FILES);
-  for (const { name } of files) unlinkAt(place, name);
+  const files = listEntries(`/proc/self/fd/${recordDirectory.fd}`, MAX_FILES);
+  for (const { name } of files) unlinkAt(recordDirectory, name);
   unlinkAt(directory, id, { isDirectory: true });
 }
 
-function isMakerAlive(place: OwnedFd, { maker }: ChipRecord): boolean {
-  const isHeld = LifeMark.isHeld(place, LIFE_MARK);
+function isMakerAlive(
+  recordDirectory: OwnedFd,
+  { maker }: ChipRecord,
+): boolean {
+  const isHeld = LifeMark.isHeld(recordDirectory, LIFE_MARK);
   if (isHeld !== undefined) return isHeld;
   // It cannot be read. An invisible maker does not count as dead.
   return !isOfThisNamespace(maker) || isAlive(maker);
 }
 
-function readRecord(place: OwnedFd, id: string): ChipRecord | undefined {
+function readRecord(
+  recordDirectory: OwnedFd,
+  id: string,
+): ChipRecord | undefined {
   try {
-    using file = openRegularAt(place, RECORD, O_RDONLY);
+    using file = openRegularAt(recordDirectory, RECORD, O_RDONLY);
     const text = file && readOpenFile(file, MAX_RECORD_BYTES);
     // Being made or removed at this moment, or invalid.
     if (text === undefined) return undefined;

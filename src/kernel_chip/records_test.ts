@@ -143,8 +143,8 @@ Deno.test("Records takes a maker for alive that holds its mark, whatever its num
   // Without a mark only a maker that can be seen is given up.
   await Deno.remove(path);
   {
-    using place = openDirectory(records.pathOf(mine));
-    assertEquals(LifeMark.isHeld(place, "alive"), undefined);
+    using recordDirectory = openDirectory(records.pathOf(mine));
+    assertEquals(LifeMark.isHeld(recordDirectory, "alive"), undefined);
   }
   assertEquals(await states(), ["held"]);
   await records.write({ ...mine, maker: { ...SELF, startTime: "1" } });

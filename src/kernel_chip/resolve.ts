@@ -6,12 +6,12 @@
  */
 import {
   ConfigError,
-  type ConfigPlace,
+  type ConfigPosition,
 } from "../config/document/config_error.ts";
 import {
+  linePosition,
   type LineSpecification,
   lineTitle,
-  placeOfLine,
 } from "../config/specification.ts";
 import { listedPath } from "../gpio/chip_nodes.ts";
 import { AbsentError, AmbiguousError } from "../gpio/errors.ts";
@@ -25,7 +25,7 @@ export interface KernelLine {
   /** Title in messages: its position in a file, or its SPEC. */
   readonly title: string;
   /** Position in the file. */
-  readonly place: Partial<ConfigPlace>;
+  readonly position: Partial<ConfigPosition>;
   /** The chip's label, or the line's own name when `offset` is -1. */
   readonly key: string;
   /**
@@ -61,21 +61,23 @@ export function resolveLines(
   return lines.map((line) => {
     const [chip, offset] = find(line, chips);
     const host = chip.lines[offset]!;
-    const place = `${chip.name} line ${offset}`;
-    const other = taken.get(place);
+    const position = `${chip.name} line ${offset}`;
+    const other = taken.get(position);
     if (other !== undefined) {
-      throw specError(line, `${place} is requested twice, also by ${other}`);
+      throw specError(line, `${position} is requested twice, also by ${other}`);
     }
-    taken.set(place, line.origin);
+    taken.set(position, line.origin);
     if (host.used) {
       throw new Error(
-        `Cannot request ${lineTitle(line)}: ${place} is busy (EBUSY), held ` +
+        `Cannot request ${
+          lineTitle(line)
+        }: ${position} is busy (EBUSY), held ` +
           `by "${host.consumer}"`,
       );
     }
     return {
       title: lineTitle(line),
-      place: placeOfLine(line),
+      position: linePosition(line),
       ...keyOf(line, chip, offset, chips),
       name: line.name ?? host.name,
       nameAsked: line.name !== undefined,
@@ -109,7 +111,9 @@ function find(
   if (chip === undefined) {
     // `ETH/0` may be a line's name.
     const name = `${wanted}/${offset}`;
-    if (placesOf(name, chips).length > 0) return findByName(line, name, chips);
+    if (positionsOf(name, chips).length > 0) {
+      return findByName(line, name, chips);
+    }
     throw specError(
       line,
       `there is no chip "${wanted}"`,
@@ -178,7 +182,7 @@ function findByName(
   chips: readonly HostChip[],
 ): [HostChip, number] {
   // A name on an aggregated chip is a copy, unless it is the only one.
-  const all = placesOf(lineName, chips);
+  const all = positionsOf(lineName, chips);
   const originals = all.filter(([chip]) => !AGGREGATED.test(chip.label));
   const found = originals.length > 0 ? originals : all;
   const [first] = found;
@@ -214,7 +218,7 @@ function keyOf(
   const isUnique = chips.filter((other) => other.label === label).length === 1;
   if (isUnique && isKey(label)) return { key: label, offset };
   const { name } = chip.lines[offset]!;
-  if (isKey(name) && placesOf(name, chips).length === 1) {
+  if (isKey(name) && positionsOf(name, chips).length === 1) {
     return { key: name, offset: -1 };
   }
   throw specError(
@@ -241,7 +245,7 @@ function isKey(text: string): boolean {
     last !== 0xa0 && !text.includes("\ufffd");
 }
 
-function placesOf(
+function positionsOf(
   lineName: string,
   chips: readonly HostChip[],
 ): [HostChip, number][] {
@@ -257,5 +261,5 @@ function specError(
   problem: string,
   hint = "",
 ): ConfigError {
-  return new ConfigError(problem, { ...placeOfLine(line), hint });
+  return new ConfigError(problem, { ...linePosition(line), hint });
 }

@@ -39,7 +39,7 @@ Deno.test("resolveLines() finds lines by a chip's name, number, path and label",
   }
   assertEquals(resolve("soc/0,as=GO")[0], {
     title: "--line soc/0,as=GO",
-    place: { path: "--line soc/0,as=GO" },
+    position: { path: "--line soc/0,as=GO" },
     key: "soc",
     offset: 0,
     name: "GO",

@@ -78,7 +78,7 @@ export function isRingSize(size: number): boolean {
 }
 
 /** Returns true if two addresses of a ring are the same. */
-export function isSamePlace(a: VringAddress, b: VringAddress): boolean {
+export function isSameAddress(a: VringAddress, b: VringAddress): boolean {
   return a.descriptor === b.descriptor && a.available === b.available &&
     a.used === b.used;
 }

@@ -34,7 +34,7 @@ import {
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
   VHOST_VRING_F_LOG_MASK,
 } from "./protocol.ts";
-import { isRingSize, isSamePlace, locateRing } from "./ring_address.ts";
+import { isRingSize, isSameAddress, locateRing } from "./ring_address.ts";
 import { type RingHost, type RingStart, Vring } from "./vring.ts";
 
 const MAX_RING_INDEX = 0xffff;
@@ -241,7 +241,7 @@ export class RingSet implements Disposable {
       return "logging of writes was not offered";
     }
     if (ring.isActive) {
-      return isSamePlace(ring.address!, address)
+      return isSameAddress(ring.address!, address)
         ? undefined
         : "a ring cannot move while it runs";
     }

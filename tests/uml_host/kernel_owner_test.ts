@@ -82,7 +82,7 @@ function wanted({ lines }: Pick<ChipRecord, "lines">): KernelLine[] {
   return lines.map((line) => ({
     ...line,
     title: `${line.key}/${line.offset}`,
-    place: {},
+    position: {},
     nameAsked: false,
   }));
 }

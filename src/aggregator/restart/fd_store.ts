@@ -41,8 +41,8 @@ export function lineFdName(chipName: string, offset: number): string {
 }
 
 /** Returns the name of one aggregator's wish for a combined output. */
-export function voteFdName(place: string, aggregator: string): string {
-  return `wish.${escaped(place)}.${escaped(aggregator)}`;
+export function voteFdName(hostLine: string, aggregator: string): string {
+  return `wish.${escaped(hostLine)}.${escaped(aggregator)}`;
 }
 
 /** Is kept while a guest is served. */

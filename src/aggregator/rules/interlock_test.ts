@@ -13,7 +13,7 @@ import {
 } from "../../line/port.ts";
 import { Interlocks } from "./interlock.ts";
 
-const PLACE = { file: "f", line: 1, column: 1, path: "interlocks[0]" };
+const POSITION = { file: "f", line: 1, column: 1, path: "interlocks[0]" };
 
 /** Lines of aggregators `a` and `b` that exclude each other. */
 function rig(
@@ -30,7 +30,7 @@ function rig(
   const names = ["a", "b"];
   interlocks.set([{
     exclusive: rules.map((_, i) => ({ aggregator: names[i]!, line: `L${i}` })),
-    place: PLACE,
+    position: POSITION,
   }]);
   for (const [i, { line }] of lines.entries()) {
     interlocks.add(names[i]!, [line]);
@@ -127,7 +127,7 @@ Deno.test("interlocks can be taken back, and made anew", () => {
       { aggregator: "b", line: "L1" },
       { aggregator: "a", line: "L0" },
     ],
-    place: PLACE,
+    position: POSITION,
   }]);
   assertEquals(b!.line.source.peek() + a!.line.source.peek(), 1);
 });

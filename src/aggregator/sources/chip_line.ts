@@ -59,7 +59,7 @@ export interface ChipLineOptions {
   /** Keeps the request across a restart of this process, if anybody does. */
   store?: FdStore;
   /** Called with where the line is, each time that is somewhere else. */
-  onPlace: (place: LocatedLine | undefined) => void;
+  onLocated: (hostLine: LocatedLine | undefined) => void;
   /** Called when the line is let go for good. */
   onClosed: () => void;
 }
@@ -268,9 +268,9 @@ export class ChipLine implements LineSource, PresentLine {
   /** Which direction a line that was let go is left with. */
   #look(): void {
     try {
-      const place = this.#options.locate();
-      using chip = Chip.open(place.chipPath);
-      this.#direction = directionOf(chip.lineInfo(place.offset));
+      const hostLine = this.#options.locate();
+      using chip = Chip.open(hostLine.chipPath);
+      this.#direction = directionOf(chip.lineInfo(hostLine.offset));
     } catch (error) {
       // The chip is gone: what it was is the best guess.
       if (!(error instanceof LineError)) throw error;
@@ -281,19 +281,22 @@ export class ChipLine implements LineSource, PresentLine {
   #lose(): void {
     this.#letGo();
     this.#isAbsent = true;
-    this.#options.onPlace(undefined);
+    this.#options.onLocated(undefined);
     this.#options.presence.lost();
     this.#listener?.presence(false);
   }
 
   /** Finds the line and requests it, as it is or as it was left. */
   #acquire(): void {
-    const place = this.#options.locate();
-    using chip = Chip.open(place.chipPath);
-    const info = chip.lineInfo(place.offset);
+    const hostLine = this.#options.locate();
+    using chip = Chip.open(hostLine.chipPath);
+    const info = chip.lineInfo(hostLine.offset);
     const { store, consumer } = this.#options;
-    const kept = this.#takeKept(chip.name, place.offset);
-    const lines = [{ offset: place.offset, settings: this.#presentSettings() }];
+    const kept = this.#takeKept(chip.name, hostLine.offset);
+    const lines = [{
+      offset: hostLine.offset,
+      settings: this.#presentSettings(),
+    }];
     this.#request = kept ?? chip.requestLines({
       consumer,
       lines,
@@ -307,13 +310,13 @@ export class ChipLine implements LineSource, PresentLine {
     // What was kept stays kept: a manager on a kernel without kcmp(2) does not
     // see that it has this request already.
     if (kept !== undefined) this.#adopt(kept, info);
-    else store?.keep(lineFdName(chip.name, place.offset), this.#request.fd);
+    else store?.keep(lineFdName(chip.name, hostLine.offset), this.#request.fd);
     if (!this.#configured) this.#direction = directionOf(info);
     const { name } = info;
     this.#name = name;
-    this.#description = `${chip.name} line ${place.offset}` +
+    this.#description = `${chip.name} line ${hostLine.offset}` +
       (name === "" ? "" : ` "${nameText(name)}"`);
-    this.#options.onPlace(place);
+    this.#options.onLocated(hostLine);
     if (
       this.#configured && this.#direction === Direction.Output &&
       this.#driven < 0

@@ -3,13 +3,11 @@
  *
  * @module
  */
+import { ConfigError } from "../../config/document/config_error.ts";
 import {
-  ConfigError,
-  type ConfigPlace,
-} from "../../config/document/config_error.ts";
-import type {
-  LineSpecification,
-  SourceSpecification,
+  linePosition,
+  type LineSpecification,
+  type SourceSpecification,
 } from "../../config/specification.ts";
 import {
   AbsentError,
@@ -152,11 +150,6 @@ export function isSlowIdentity(source: SourceSpecification): boolean {
     SLOW_BUS.test(`${identity?.device ?? ""}/`);
 }
 
-/** Returns the place where a line is written, as errors take it. */
-export function placeOf(line: LineSpecification): Partial<ConfigPlace> {
-  return line.place ?? { path: `--line ${line.origin}` };
-}
-
 /** Beginning of the consumer label of every line that an aggregator holds. */
 export const CONSUMER_PREFIX = "gpioagg/";
 
@@ -168,10 +161,10 @@ export function prefixed<T>(line: LineSpecification, action: () => T): T {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof ConfigError) throw error;
     if (error instanceof AmbiguousError) {
-      throw new ConfigError(message, { ...placeOf(line), cause: error });
+      throw new ConfigError(message, { ...linePosition(line), cause: error });
     }
     const whole = `${message}${sharingAdvice(error)}${suggestionFor(error)}`;
-    throw new Error(new ConfigError(whole, placeOf(line)).message, {
+    throw new Error(new ConfigError(whole, linePosition(line)).message, {
       cause: error,
     });
   }

@@ -6,6 +6,7 @@
 import { ConfigError } from "../../config/document/config_error.ts";
 import { sharingConflict } from "../../config/checks/host_lines.ts";
 import {
+  linePosition,
   type LineSpecification,
   lineTitle,
 } from "../../config/specification.ts";
@@ -25,7 +26,6 @@ import {
   type LocatedLine,
   locateIfThere,
   locator,
-  placeOf,
   prefixed,
 } from "./locate.ts";
 import { SharedInput } from "../sharing/shared_input.ts";
@@ -36,8 +36,8 @@ const CONSUMER_LENGTH = 31;
 
 /** A host line that is in use. */
 interface HostLine {
-  /** Host line in words; undefined while its chip is away. */
-  place: string | undefined;
+  /** Its chip and offset in words; undefined while its chip is away. */
+  address: string | undefined;
   /** Its first user. */
   readonly specification: LineSpecification;
   /** Aggregators that use it. */
@@ -59,7 +59,7 @@ export class SourceFactory implements Disposable {
   readonly #loop: EventLoop;
   readonly #presence: ChipPresence;
   readonly #store: FdStore | undefined;
-  /** By place, those that are there. */
+  /** By hostLine, those that are there. */
   readonly #hostLines = new Map<string, HostLine>();
   /** Kept lines that wait until all their users have come again. */
   readonly #waiting = new Set<SharedInput | CombinedOutput>();
@@ -98,11 +98,11 @@ export class SourceFactory implements Disposable {
       case "lane":
         return this.#openLaneLine(specification, source, owner, lanes);
       default: {
-        const place = placeText(locateIfThere(specification));
+        const hostLine = hostLineText(locateIfThere(specification));
         return this.#openHostLine(
           specification,
           owner,
-          place,
+          hostLine,
           (host) => this.#openChipLine(specification, owner, host, share),
         );
       }
@@ -121,7 +121,7 @@ export class SourceFactory implements Disposable {
 
   #openLaneLine(
     specification: LineSpecification,
-    { lane, slot, name, description, place }: LaneSource,
+    { lane, slot, name, description, hostLine }: LaneSource,
     owner: string,
     lanes: readonly LaneEndpoint[],
   ): LineSource {
@@ -132,7 +132,7 @@ export class SourceFactory implements Disposable {
     };
     // What a lane has alone, the lane keeps apart from other lines.
     return isShareable(specification)
-      ? this.#openHostLine(specification, owner, place, open)
+      ? this.#openHostLine(specification, owner, hostLine, open)
       : open();
   }
 
@@ -154,7 +154,7 @@ export class SourceFactory implements Disposable {
         share: isShareable(specification) ? this.#loop.share() : share,
         presence: this.#presence,
         ...(this.#store === undefined ? {} : { store: this.#store }),
-        onPlace: (place) => this.#move(host, placeText(place)),
+        onLocated: (hostLine) => this.#move(host, hostLineText(hostLine)),
         onClosed: () => this.#move(host, undefined),
       }));
   }
@@ -163,29 +163,31 @@ export class SourceFactory implements Disposable {
   #openHostLine(
     specification: LineSpecification,
     owner: string,
-    place: string | undefined,
+    hostLine: string | undefined,
     open: (host: HostLine) => LineSource,
   ): LineSource {
-    const other = place === undefined ? undefined : this.#hostLines.get(place);
+    const other = hostLine === undefined
+      ? undefined
+      : this.#hostLines.get(hostLine);
     if (other !== undefined) return this.#openMore(other, specification, owner);
     const host: HostLine = {
-      place: undefined,
+      address: undefined,
       specification,
       owners: new Set([owner]),
       openMore: undefined,
     };
-    const source = this.#shareable(host, owner, open(host), place);
-    if (place !== undefined) this.#move(host, place);
+    const source = this.#shareable(host, owner, open(host), hostLine);
+    if (hostLine !== undefined) this.#move(host, hostLine);
     return source;
   }
 
   /** The line is somewhere else now, or nowhere. */
-  #move(host: HostLine, place: string | undefined): void {
+  #move(host: HostLine, hostLine: string | undefined): void {
     if (
-      host.place !== undefined && this.#hostLines.get(host.place) === host
-    ) this.#hostLines.delete(host.place);
-    host.place = place;
-    if (place !== undefined) this.#hostLines.set(place, host);
+      host.address !== undefined && this.#hostLines.get(host.address) === host
+    ) this.#hostLines.delete(host.address);
+    host.address = hostLine;
+    if (hostLine !== undefined) this.#hostLines.set(hostLine, host);
   }
 
   #openMore(
@@ -198,9 +200,9 @@ export class SourceFactory implements Disposable {
       : sharingConflict(host.specification, specification);
     if (conflict !== undefined || host.openMore === undefined) {
       throw new ConfigError(
-        `${host.place} is taken by ${lineTitle(host.specification)} already` +
+        `${host.address} is taken by ${lineTitle(host.specification)} already` +
           (conflict?.problem ?? ""),
-        { ...placeOf(specification), hint: conflict?.hint ?? "" },
+        { ...linePosition(specification), hint: conflict?.hint ?? "" },
       );
     }
     host.owners.add(owner);
@@ -212,7 +214,7 @@ export class SourceFactory implements Disposable {
     host: HostLine,
     owner: string,
     source: LineSource,
-    place: string | undefined,
+    hostLine: string | undefined,
   ): LineSource {
     const { shared, combine, activeLow } = host.specification;
     const onUnused = () => this.#move(host, undefined);
@@ -242,9 +244,9 @@ export class SourceFactory implements Disposable {
       host.openMore = (use, user) =>
         output.open({
           keepsFound: use.initial === "as-is",
-          kept: store === undefined || place === undefined
+          kept: store === undefined || hostLine === undefined
             ? undefined
-            : PersistedVote.open(store, voteFdName(place, user)),
+            : PersistedVote.open(store, voteFdName(hostLine, user)),
           onClose: leaver(user),
         });
     } else return source;
@@ -259,8 +261,8 @@ export function isShareable({ shared, combine }: LineSpecification): boolean {
   return shared === true || combine !== undefined;
 }
 
-function placeText(place: LocatedLine | undefined): string | undefined {
-  return place && lineText(place);
+function hostLineText(hostLine: LocatedLine | undefined): string | undefined {
+  return hostLine && lineText(hostLine);
 }
 
 /** A host line in words. */

@@ -36,9 +36,9 @@ export interface QemuPinsArgument extends Omit<QemuPinsSpecification, "pins"> {
  */
 export function readQemuPins(text: string): QemuPinsArgument {
   const problems = new Problems();
-  const place = { path: `--qemu-pins ${text}` };
+  const position = { path: `--qemu-pins ${text}` };
   const report = (problem: string, hint = "") =>
-    problems.add(place, problem, hint === "" ? HOW : hint);
+    problems.add(position, problem, hint === "" ? HOW : hint);
   const given = new Map<string, string>();
   const pins: NamedPin[] = [];
   for (const item of text.split(",")) {
@@ -51,8 +51,8 @@ export function readQemuPins(text: string): QemuPinsArgument {
     else if (reading !== undefined) {
       pins.push({
         key: reading.value,
-        keyPlace: place,
-        value: { value, place },
+        keyPosition: position,
+        value: { value, position },
       });
     }
     given.set(key, value);
@@ -109,8 +109,8 @@ export function withPinSockets(
   let count = 0;
   const filled = (text: string) => {
     if (/(^|,)(qtest|qmp)=/.test(text)) return text;
-    const place = `${directory}/pins${count++}`;
-    return `qtest=${place}.qtest,qmp=${place}.qmp,${text}`;
+    const stem = `${directory}/pins${count++}`;
+    return `qtest=${stem}.qtest,qmp=${stem}.qmp,${text}`;
   };
   return args.map((arg, i) =>
     args[i - 1] === "--qemu-pins"

@@ -26,31 +26,34 @@ const SETTING = /^(device=|mode=|owner=|group=|connect(=|$))/;
  */
 export function readUsbredir(text: string): UsbredirSpecification {
   const switchName = "--usbredir";
-  const place = { path: `${switchName} ${text}`, hint: HOW };
+  const position = { path: `${switchName} ${text}`, hint: HOW };
   const [first = ""] = text.split(",");
   if (SETTING.test(first)) {
-    throw new ConfigError(`has no path before "${first}"`, place);
+    throw new ConfigError(`has no path before "${first}"`, position);
   }
   let device: UsbDeviceName | undefined;
   let connects = false;
   const rest = text.split(",").filter((part, i) => {
     if (i === 0) return true;
     if (part === "connect") {
-      if (connects) throw new ConfigError("connect is given twice", place);
+      if (connects) throw new ConfigError("connect is given twice", position);
       connects = true;
       return false;
     }
     if (!part.startsWith("device=")) return true;
     if (device !== undefined) {
-      throw new ConfigError("device is given twice", place);
+      throw new ConfigError("device is given twice", position);
     }
-    device = readUsbDevice(part.slice("device=".length), place.path);
+    device = readUsbDevice(part.slice("device=".length), position.path);
     return false;
   });
   const { path, access } = readSocketPlace(rest.join(","), switchName);
   const [key] = Object.keys(access);
   if (connects && key !== undefined) {
-    throw new ConfigError(`${key} is for a socket of ours, not QEMU's`, place);
+    throw new ConfigError(
+      `${key} is for a socket of ours, not QEMU's`,
+      position,
+    );
   }
   return {
     socketPath: path,

@@ -7,7 +7,7 @@ import { fileStatus } from "../../../ffi/file_status.ts";
 import { splitPath } from "../../../ffi/trusted_path.ts";
 import {
   ConfigError,
-  type ConfigPlace,
+  type ConfigPosition,
 } from "../../config/document/config_error.ts";
 import { needsUsb } from "../../config/checks/kernel_lines.ts";
 import { sharingConflict } from "../../config/checks/host_lines.ts";
@@ -78,7 +78,7 @@ function check(specification: Specification): LiveFindings {
   }
   if (specification.api !== undefined) {
     live.files("api", apiFiles(specification.api));
-    live.api(specification.api, aggregators[0]?.place?.file);
+    live.api(specification.api, aggregators[0]?.position?.file);
   }
   return live;
 }
@@ -143,7 +143,8 @@ class LiveCheck implements LiveFindings {
     const { vhostUser, qemuPins, vfioUser, usbredir, kernelChip, control } =
       aggregator;
     // A second exposure has its own entry, at the position of the first.
-    const at = aggregator.place ?? { path: `aggregators.${aggregator.name}` };
+    const at = aggregator.position ??
+      { path: `aggregators.${aggregator.name}` };
     if (vhostUser !== undefined && "socketPath" in vhostUser) {
       this.#found(at, "vhost-user", [
         ...checkSocket(vhostUser.socketPath),
@@ -190,11 +191,13 @@ class LiveCheck implements LiveFindings {
     file: string | undefined,
   ): void {
     const at = { path: "api", ...(file === undefined ? {} : { file }) };
-    for (const [key, place] of [["socket", socket], ["look", look]] as const) {
-      if (place === undefined) continue;
+    for (
+      const [key, file] of [["socket", socket], ["look", look]] as const
+    ) {
+      if (file === undefined) continue;
       this.#found(at, key, [
-        ...checkSocket(place.path),
-        ...checkAccess(place.access),
+        ...checkSocket(file.path),
+        ...checkAccess(file.access),
       ]);
     }
     if (sockets !== undefined) {
@@ -215,7 +218,7 @@ class LiveCheck implements LiveFindings {
   }
 
   #found(
-    at: Partial<ConfigPlace> & { path: string },
+    at: Partial<ConfigPosition> & { path: string },
     key: string,
     findings: readonly FileFinding[],
   ): void {
@@ -274,8 +277,8 @@ class LiveCheck implements LiveFindings {
     this.#add(
       this.errors,
       line,
-      `line ${offset} of ${chipPath} is also that of ${other.place?.path}` +
-        ` (line ${other.place?.line})${conflict.problem}`,
+      `line ${offset} of ${chipPath} is also that of ${other.position?.path}` +
+        ` (line ${other.position?.line})${conflict.problem}`,
       conflict.hint,
     );
   }
@@ -286,8 +289,8 @@ class LiveCheck implements LiveFindings {
     problem: string,
     hint = "",
   ): void {
-    const place: Partial<ConfigPlace> = line.place ?? {};
+    const position: Partial<ConfigPosition> = line.position ?? {};
     // The lines of a range have one position: the message tells them apart.
-    list.push(new ConfigError(problem, { ...place, hint }));
+    list.push(new ConfigError(problem, { ...position, hint }));
   }
 }

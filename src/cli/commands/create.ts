@@ -14,7 +14,7 @@ import type {
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { switchOf } from "../arguments/create_switches.ts";
-import { placeOf } from "../output/aggregator_text.ts";
+import { accessPath } from "../output/aggregator_text.ts";
 import { readArguments } from "../arguments/arguments.ts";
 import { helpText } from "../usage/help_text.ts";
 import {
@@ -126,7 +126,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const tell = (state: AggregatorState) =>
     given.json
       ? writeOutput(printableJson(state))
-      : writeLine(placeOf(state) ?? name);
+      : writeLine(accessPath(state) ?? name);
   const client = clientOf(given.api, "change");
   if (given.detach) {
     tell(await client.createLasting(request).catch(refused));
@@ -267,7 +267,7 @@ function pinsRequest(text: string): QemuPinsRequest {
  * @throws {ConfigError} If a key is unknown or invalid.
  */
 function usbredirRequest(text: string): UsbredirRequest {
-  const place = {
+  const position = {
     path: `--usbredir ${text}`,
     hint: "--usbredir device=ljca|cp2112[,connect=PATH]",
   };
@@ -275,13 +275,13 @@ function usbredirRequest(text: string): UsbredirRequest {
   for (const item of text.split(",")) {
     const [key = "", value = ""] = item.split(/=(.*)/s);
     if (key !== "device" && key !== "connect") {
-      throw new ConfigError(`unknown key "${key}"`, place);
+      throw new ConfigError(`unknown key "${key}"`, position);
     }
-    if (value === "") throw new ConfigError(`"${key}" has no value`, place);
+    if (value === "") throw new ConfigError(`"${key}" has no value`, position);
     if (request[key] !== undefined) {
-      throw new ConfigError(`"${key}" is given twice`, place);
+      throw new ConfigError(`"${key}" is given twice`, position);
     }
-    if (key === "device") request.device = readUsbDevice(value, place.path);
+    if (key === "device") request.device = readUsbDevice(value, position.path);
     else request.connect = absolutePath(value);
   }
   return request;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AggregatorState } from "../../client/protocol.ts";
-import { placeOf, useOf } from "../output/aggregator_text.ts";
+import { accessPath, useOf } from "../output/aggregator_text.ts";
 import { noRest, readArguments } from "../arguments/arguments.ts";
 import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -68,7 +68,7 @@ export async function main(args: readonly string[]): Promise<number> {
     String(one.lines.length),
     useOf(one),
     one.lease,
-    placeOf(one) ?? "-",
+    accessPath(one) ?? "-",
   ]);
   const head = ["SERVICE", "NAME", "LINES", "STATE", "LEASE", "AT"];
   writeOutput(

@@ -6,7 +6,7 @@
 import type { AggregatorState } from "../../client/protocol.ts";
 
 /** Returns the path by which a program uses it: a socket, or a device node. */
-export function placeOf(
+export function accessPath(
   { socketPath, kernelChip, qemuPins, vfioUser, usbredir }: AggregatorState,
 ): string | undefined {
   return socketPath ?? vfioUser?.socketPath ?? usbredir?.sockets[0] ??

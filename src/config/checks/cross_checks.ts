@@ -5,7 +5,7 @@
  * @module
  */
 import { MAX_FOLLOWED_LINES } from "../references/follow_index.ts";
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { knownNames } from "../references/known_names.ts";
 import type { Problems } from "../document/problems.ts";
@@ -26,8 +26,8 @@ import type {
   Specification,
 } from "../specification.ts";
 import {
-  keyPlace,
-  valuePlace,
+  keyPosition,
+  valuePosition,
   where,
   type WrittenAggregator,
   type WrittenConfig,
@@ -62,11 +62,11 @@ export function crossCheck(
   checkIsolation(config, interlocks, problems);
   return {
     aggregators: config.aggregators.flatMap((
-      { name, place, exposure, lines },
+      { name, position, exposure, lines },
     ) =>
       presentedTwice({
         name,
-        place,
+        position,
         ...exposure,
         lines: lines.map(({ line }) => line),
       })
@@ -108,13 +108,13 @@ class Names {
   resolve(
     text: string,
     own: string,
-    place: ConfigPlace,
+    position: ConfigPosition,
     follower?: WrittenLine,
   ): { reference: LineReference; written: WrittenLine } | undefined {
     const readings = readingsOf(text, own);
     if (readings.length === 0) {
       this.#problems.add(
-        place,
+        position,
         `"${text}" names no aggregator`,
         "Write AGGREGATOR.LINE",
       );
@@ -128,7 +128,7 @@ class Names {
     const others = found.filter(({ written }) => written !== follower);
     const [match, another] = others.length > 0 ? others : found;
     if (match === undefined) {
-      this.#reportUnknown(text, readings, own, place);
+      this.#reportUnknown(text, readings, own, position);
       return undefined;
     }
     if (another !== undefined) {
@@ -136,7 +136,7 @@ class Names {
         text,
         others.map(({ reference }) => reference),
       );
-      this.#problems.add(place, problem, hint);
+      this.#problems.add(position, problem, hint);
       return undefined;
     }
     const { aggregator } = match.reference;
@@ -148,7 +148,7 @@ class Names {
       !needsUsb(kernelChip, lines.map(({ line }) => line))
     ) {
       this.#problems.add(
-        place,
+        position,
         `"${text}" is a line of a kernel chip, which cannot be followed`,
         "Present its aggregator by vhost-user instead, or use interface: usb",
       );
@@ -164,8 +164,8 @@ class Names {
     const { source } = written.line;
     const own = referenceOf(source);
     if (own === undefined) return written.line;
-    const place = valuePlace(written, source.kind);
-    const found = this.resolve(own.line, name, place, written);
+    const position = valuePosition(written, source.kind);
+    const found = this.resolve(own.line, name, position, written);
     if (found === undefined) return written.line;
     return { ...written.line, source: withReference(source, found.reference) };
   }
@@ -181,8 +181,8 @@ class Names {
       const other = name === undefined ? undefined : found.get(name);
       if (other === undefined || other === written) continue;
       this.#problems.add(
-        valuePlace(written, "as"),
-        `the name "${name}" is taken already, ${where(other.place)}`,
+        valuePosition(written, "as"),
+        `the name "${name}" is taken already, ${where(other.position)}`,
         "Names are unique in an aggregator; choose another with as",
       );
     }
@@ -193,7 +193,7 @@ class Names {
     text: string,
     readings: readonly LineReference[],
     own: string,
-    place: ConfigPlace,
+    position: ConfigPosition,
   ): void {
     const others = readings.filter(({ aggregator }) => aggregator !== own);
     const known = others.filter(({ aggregator }) =>
@@ -213,7 +213,7 @@ class Names {
     if (known.length === 0 && others.length > 0) {
       const { aggregator } = others[0]!;
       this.#problems.add(
-        place,
+        position,
         `"${text}": there is no aggregator "${aggregator}"` +
           (own === "" ? "" : `, and ${own} has no line "${text}"`),
         near === undefined
@@ -224,7 +224,7 @@ class Names {
     }
     const { aggregator, line } = near?.reading ?? candidates[0]!;
     this.#problems.add(
-      place,
+      position,
       `"${text}": ${aggregator} has no line "${line}"`,
       near === undefined
         ? "A line is referred to by the name that as: gives it, or by what its " +
@@ -314,7 +314,7 @@ function checkChains(
       }
       if (length <= MAX_FOLLOWED_LINES) continue;
       problems.add(
-        valuePlace(written, written.line.source.kind),
+        valuePosition(written, written.line.source.kind),
         `is at the end of more than ${MAX_FOLLOWED_LINES} lines that follow ` +
           "each other",
         "Let it follow the first line of the chain",
@@ -329,11 +329,11 @@ function reportCycle(
   problems: Problems,
 ): void {
   const [first] = cycle as [WrittenLine];
-  const titles = [...cycle, first].map(({ line, place }) =>
-    line.name ?? place.path
+  const titles = [...cycle, first].map(({ line, position }) =>
+    line.name ?? position.path
   );
   problems.add(
-    valuePlace(first, first.line.source.kind),
+    valuePosition(first, first.line.source.kind),
     cycle.length === 1
       ? "refers to itself"
       : `is part of a cycle: ${titles.join(" -> ")}`,
@@ -353,7 +353,7 @@ function checkWire(
   if (target === undefined || !target.isSound) return;
   if (target.line.direction !== "input") return;
   problems.add(
-    valuePlace(written, "wire"),
+    valuePosition(written, "wire"),
     `${source.to.aggregator}.${source.to.line} is an input, ` +
       `so nothing drives this wire`,
     `Use copy: to see the value of an input`,
@@ -361,32 +361,32 @@ function checkWire(
 }
 
 function readInterlock(
-  { aggregator, exclusive, place }: WrittenInterlock,
+  { aggregator, exclusive, position }: WrittenInterlock,
   names: Names,
   problems: Problems,
 ): InterlockSpecification {
   const members = new Map<WrittenLine, LineReference>();
-  for (const { value, place } of exclusive) {
-    const found = names.resolve(value, aggregator, place);
+  for (const { value, position } of exclusive) {
+    const found = names.resolve(value, aggregator, position);
     if (found === undefined) continue;
     const { reference, written } = found;
     if (members.has(written)) {
-      problems.add(place, `"${value}" is listed twice`);
+      problems.add(position, `"${value}" is listed twice`);
     } else if (written.isSound && written.line.direction === "input") {
       problems.add(
-        place,
+        position,
         `"${value}" is an input, but only outputs can exclude each other`,
       );
     } else if (written.line.combine !== undefined) {
       problems.add(
-        place,
+        position,
         `"${value}" is combined with other aggregators' outputs`,
         "An interlock needs outputs that one guest alone decides",
       );
     }
     members.set(written, reference);
   }
-  return { exclusive: [...members.values()], place };
+  return { exclusive: [...members.values()], position };
 }
 
 /** Lines that exclude each other must not begin, or end, both active. */
@@ -404,10 +404,10 @@ function checkInterlockedValues(
       const [first, ...others] = active;
       for (const other of others) {
         problems.add(
-          keyPlace(other, key),
+          keyPosition(other, key),
           `${key}=1 makes this line active together with ` +
             `${first!.line.name}, but the two exclude each other`,
-          `${first!.line.name} is ${where(keyPlace(first!, key))}`,
+          `${first!.line.name} is ${where(keyPosition(first!, key))}`,
         );
       }
     }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type {
   AggregatorSpecification,
   ApiSpecification,
@@ -15,12 +15,12 @@ import type {
 export interface WrittenLine {
   /** References in it are what the user wrote until they are resolved. */
   line: LineSpecification;
-  /** Place of the whole entry. */
-  readonly place: ConfigPlace;
+  /** Position of the whole entry. */
+  readonly position: ConfigPosition;
   /** Places of its keys; a SPEC's keys stand where the SPEC does. */
-  readonly keys: ReadonlyMap<string, ConfigPlace>;
+  readonly keys: ReadonlyMap<string, ConfigPosition>;
   /** Places of the keys' values. */
-  readonly values: ReadonlyMap<string, ConfigPlace>;
+  readonly values: ReadonlyMap<string, ConfigPosition>;
   /** True if all of its rules were understood and agree. */
   readonly isSound: boolean;
 }
@@ -28,10 +28,10 @@ export interface WrittenLine {
 /** An aggregator with where its parts stand. */
 export interface WrittenAggregator {
   readonly name: string;
-  /** Place of its name. */
-  readonly place: ConfigPlace;
+  /** Position of its name. */
+  readonly position: ConfigPosition;
   /** Places of its keys, `vhost-user` and the like. */
-  readonly places: ReadonlyMap<string, ConfigPlace>;
+  readonly positions: ReadonlyMap<string, ConfigPosition>;
   readonly exposure: Pick<
     AggregatorSpecification,
     | "vhostUser"
@@ -51,15 +51,15 @@ export interface WrittenAggregator {
 /** A control API with where its parts stand. */
 export interface WrittenApi {
   readonly specification: ApiSpecification;
-  readonly places: ReadonlyMap<string, ConfigPlace>;
+  readonly positions: ReadonlyMap<string, ConfigPosition>;
 }
 
 /** An interlock before its lines are looked up. */
 export interface WrittenInterlock {
   /** The aggregator that it stands in; empty for none. */
   readonly aggregator: string;
-  readonly place: ConfigPlace;
-  readonly exclusive: readonly { value: string; place: ConfigPlace }[];
+  readonly position: ConfigPosition;
+  readonly exclusive: readonly { value: string; position: ConfigPosition }[];
 }
 
 /** A configuration before the checks that look at several lines at once. */
@@ -71,25 +71,25 @@ export interface WrittenConfig {
   readonly api?: WrittenApi;
 }
 
-/** The place of an aggregator's key, or of its name. */
-export function placeIn(
-  { places, place }: WrittenAggregator,
+/** The position of an aggregator's key, or of its name. */
+export function positionIn(
+  { positions, position }: WrittenAggregator,
   key: string,
-): ConfigPlace {
-  return places.get(key) ?? place;
+): ConfigPosition {
+  return positions.get(key) ?? position;
 }
 
-/** The place of a line's key, or of the whole line. */
-export function keyPlace(line: WrittenLine, key: string): ConfigPlace {
-  return line.keys.get(key) ?? line.place;
+/** The position of a line's key, or of the whole line. */
+export function keyPosition(line: WrittenLine, key: string): ConfigPosition {
+  return line.keys.get(key) ?? line.position;
 }
 
-/** The place of the value of a line's key, or of the whole line. */
-export function valuePlace(line: WrittenLine, key: string): ConfigPlace {
-  return line.values.get(key) ?? line.place;
+/** The position of the value of a line's key, or of the whole line. */
+export function valuePosition(line: WrittenLine, key: string): ConfigPosition {
+  return line.values.get(key) ?? line.position;
 }
 
-/** A place, for a sentence. */
-export function where({ line, path }: ConfigPlace): string {
+/** A position, for a sentence. */
+export function where({ line, path }: ConfigPosition): string {
   return line > 0 ? `in line ${line} (${path})` : `by ${path}`;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
 import {
   checkKernelDevice,
@@ -16,8 +16,8 @@ import { checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
 import { AGGREGATOR_NAME, CHIP_NAME, readValue } from "../values/values.ts";
 import {
-  keyPlace,
-  placeIn,
+  keyPosition,
+  positionIn,
   where,
   type WrittenAggregator,
   type WrittenConfig,
@@ -34,7 +34,7 @@ export function checkExposures(
     checkTogether(aggregator, problems);
     checkPausedFor(aggregator, problems);
     for (const each of presentExposures(aggregator.exposure)) {
-      const report = problems.at(placeIn(aggregator, each.name));
+      const report = problems.at(positionIn(aggregator, each.name));
       each.check(aggregator.lines.length, report);
     }
     if (aggregator.exposure.kernelChip !== undefined) {
@@ -49,7 +49,7 @@ interface Endpoint {
   at: string;
   /** Subject of messages: `a's QMP socket`. */
   what: string;
-  place: ConfigPlace;
+  position: ConfigPosition;
 }
 
 /**
@@ -73,9 +73,9 @@ function checkEndpoints(
       if (other === undefined || isToldOf) continue;
       isToldOf = true;
       problems.add(
-        endpoint.place,
+        endpoint.position,
         `${endpoint.at} is ${other.what} already`,
-        `That one is ${where(other.place)}; each socket serves one`,
+        `That one is ${where(other.position)}; each socket serves one`,
       );
     }
   };
@@ -85,7 +85,7 @@ function checkEndpoints(
     claim(
       path === undefined
         ? []
-        : [{ at: path, what, place: api!.places.get(key)! }],
+        : [{ at: path, what, position: api!.positions.get(key)! }],
     );
   ofApi("socket", "the control API's socket", socket?.path);
   ofApi("look", "the control API's socket to look at", look?.path);
@@ -98,7 +98,7 @@ function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
     endpoints.push({
       at,
       what: `${name}'s ${title}`,
-      place: placeIn(aggregator, key),
+      position: positionIn(aggregator, key),
     });
   for (const [i, each] of presentExposures(exposure).entries()) {
     for (const { path, title } of each.sockets(lines.length)) {
@@ -129,7 +129,7 @@ function checkPausedFor(
     return;
   }
   problems.add(
-    placeIn(aggregator, "paused-for"),
+    positionIn(aggregator, "paused-for"),
     "paused-for is for vhost-user only",
     "Leave it out: " +
       (exposure.kernelChip !== undefined
@@ -146,25 +146,25 @@ function checkKernelChip(
   aggregator: WrittenAggregator,
   problems: Problems,
 ): void {
-  const { name, place, lines, exposure } = aggregator;
+  const { name, position, lines, exposure } = aggregator;
   // Another invalid name has been reported already.
   if ("value" in AGGREGATOR_NAME.read(name)) {
-    readValue(CHIP_NAME, name, problems.at(place));
+    readValue(CHIP_NAME, name, problems.at(position));
   }
   checkKernelDevice(
     exposure.kernelChip!,
     problems,
-    placeIn(aggregator, "kernel-chip"),
+    positionIn(aggregator, "kernel-chip"),
   );
   if (needsUsb(exposure.kernelChip!, lines.map(({ line }) => line))) {
     return checkUsb(
       lines.length,
-      problems.at(placeIn(aggregator, "kernel-chip")),
+      problems.at(positionIn(aggregator, "kernel-chip")),
     );
   }
   if (exposure.control !== undefined) {
     problems.add(
-      placeIn(aggregator, "control"),
+      positionIn(aggregator, "control"),
       "a kernel chip has no control socket",
       "Leave control out: the kernel serves the chip",
     );
@@ -175,17 +175,18 @@ function checkKernelChip(
     problems,
     (line, key) =>
       key === undefined
-        ? placeIn(aggregator, "kernel-chip")
-        : keyPlace(written.get(line)!, key),
+        ? positionIn(aggregator, "kernel-chip")
+        : keyPosition(written.get(line)!, key),
   );
   /** A SPEC or mapping of several lines is reported once. */
-  const entries = new Map(lines.map((each) => [each.place, each]));
+  const entries = new Map(lines.map((each) => [each.position, each]));
   for (const entry of entries.values()) {
     if (!entry.isSound) continue;
     checkKernelKeys(
       entry.line,
       entry.keys.keys(),
-      (key, problem, hint) => problems.add(keyPlace(entry, key), problem, hint),
+      (key, problem, hint) =>
+        problems.add(keyPosition(entry, key), problem, hint),
     );
   }
 }

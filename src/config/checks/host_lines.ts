@@ -11,7 +11,7 @@ import type {
   SourceSpecification,
 } from "../specification.ts";
 import {
-  keyPlace,
+  keyPosition,
   where,
   type WrittenConfig,
   type WrittenLine,
@@ -106,15 +106,15 @@ function isConflict(first: User, second: User, problems: Problems): boolean {
   const b = second.written;
   if (!a.isSound || !b.isSound) return false;
   const other = `the line is taken by ${first.aggregator} already, ` +
-    where(a.place);
+    where(a.position);
   if (first.aggregator === second.aggregator) {
-    problems.add(b.place, other, "An aggregator has each line once");
+    problems.add(b.position, other, "An aggregator has each line once");
     return true;
   }
   const conflict = sharingConflict(a.line, b.line, { isTaken: false });
   if (conflict === undefined) return false;
   problems.add(
-    conflict.key === undefined ? b.place : keyPlace(b, conflict.key),
+    conflict.key === undefined ? b.position : keyPosition(b, conflict.key),
     `${other}${conflict.problem}`,
     conflict.hint,
   );

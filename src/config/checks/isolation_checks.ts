@@ -8,8 +8,8 @@ import type { Problems } from "../document/problems.ts";
 import { referenceOf } from "../references/references.ts";
 import type { InterlockSpecification } from "../specification.ts";
 import {
-  keyPlace,
-  valuePlace,
+  keyPosition,
+  valuePosition,
   type WrittenAggregator,
   type WrittenConfig,
   type WrittenLine,
@@ -34,12 +34,14 @@ export function checkIsolation(
       checkReference(aggregator.name, written, isolated, problems);
     }
   }
-  for (const { exclusive, place } of interlocks) {
+  for (const { exclusive, position } of interlocks) {
     const names = new Set(exclusive.map(({ aggregator }) => aggregator));
     const [name] = names.intersection(isolated);
-    if (names.size < 2 || name === undefined || place === undefined) continue;
+    if (names.size < 2 || name === undefined || position === undefined) {
+      continue;
+    }
     problems.add(
-      place,
+      position,
       `an interlock cannot reach into the process of ${name} (isolate: process)`,
       HINT,
     );
@@ -47,19 +49,19 @@ export function checkIsolation(
 }
 
 function checkIsolated(
-  { name, place, places, exposure, lines }: WrittenAggregator,
+  { name, position, positions, exposure, lines }: WrittenAggregator,
   problems: Problems,
 ): void {
   if (exposure.kernelChip !== undefined) {
     problems.add(
-      places.get("isolate") ?? place,
+      positions.get("isolate") ?? position,
       "the kernel serves a kernel chip: no process of its own can",
       "Leave isolate out",
     );
   }
   if (exposure.vhostUser !== undefined && "fd" in exposure.vhostUser) {
     problems.add(
-      places.get("isolate") ?? place,
+      positions.get("isolate") ?? position,
       "a socket that is given as fd is the service's own",
       "Write socket: and a path",
     );
@@ -73,7 +75,7 @@ function checkIsolated(
       : undefined;
     if (key === undefined) continue;
     problems.add(
-      keyPlace(written, key),
+      keyPosition(written, key),
       `${key} works within one process, but ${name} has a process of its own`,
       HINT,
     );
@@ -92,7 +94,7 @@ function checkReference(
   const name = isolated.has(own) ? own : target;
   if (!isolated.has(name)) return;
   problems.add(
-    valuePlace(written, source.kind),
+    valuePosition(written, source.kind),
     `a ${source.kind} line cannot reach ${
       name === own ? "out of" : "into"
     } the process of ${name} (isolate: process)`,

@@ -3,26 +3,26 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type { Problems } from "../document/problems.ts";
 import {
   type KernelChipSpecification,
   kernelNameProblem,
+  linePosition,
   type LineSpecification,
   MAX_KERNEL_CHIP_LINES,
-  placeOfLine,
 } from "../specification.ts";
 import type { LineRules } from "../values/rules.ts";
 
 /**
- * Returns the place of a line's key in the user's text. The key of a line's
- * source is the kind of the source; without a key it is the place of what says
+ * Returns the position of a line's key in the user's text. The key of a line's
+ * source is the kind of the source; without a key it is the position of what says
  * that the lines are a kernel chip's.
  */
 export type PlaceOfKey = (
   line: LineSpecification,
   key?: string,
-) => Partial<ConfigPlace>;
+) => Partial<ConfigPosition>;
 
 const RULE_HINT =
   "Omit the rule and leave it to the chip's user, or use interface usb, where " +
@@ -35,12 +35,12 @@ const RULE_HINT =
 export function checkKernelLines(
   lines: readonly LineSpecification[],
   problems: Problems,
-  place: PlaceOfKey = placeOfLine,
+  position: PlaceOfKey = linePosition,
 ): void {
   const excess = lines[MAX_KERNEL_CHIP_LINES];
   if (excess !== undefined) {
     problems.add(
-      place(excess),
+      position(excess),
       `has ${lines.length} lines, but the kernel supports at most ` +
         `${MAX_KERNEL_CHIP_LINES}`,
     );
@@ -49,7 +49,7 @@ export function checkKernelLines(
     const { kind } = line.source;
     if (!isOfChip(line)) {
       problems.add(
-        place(line, kind),
+        position(line, kind),
         "a kernel chip cannot have such a line: its lines are lines of this " +
           "host's chips",
         "Name a line of a chip, as CHIP/OFFSET or LINE_NAME, or use interface " +
@@ -58,7 +58,7 @@ export function checkKernelLines(
     }
     for (const [key, reason] of refusalsOf(line)) {
       problems.add(
-        place(line, key),
+        position(line, key),
         `a kernel chip cannot ${reason}`,
         RULE_HINT,
       );
@@ -68,7 +68,7 @@ export function checkKernelLines(
       : kernelNameProblem(line.name);
     if (found !== undefined) {
       problems.add(
-        place(line, "as"),
+        position(line, "as"),
         `${found.problem} (as=${line.name})`,
         found.hint,
       );
@@ -148,11 +148,11 @@ export function needsUsb(
 export function checkKernelDevice(
   { interface: wanted, device }: KernelChipSpecification,
   problems: Problems,
-  place: Partial<ConfigPlace> & { path: string },
+  position: Partial<ConfigPosition> & { path: string },
 ): void {
   if (device === undefined || wanted === undefined || wanted === "usb") return;
   problems.add(
-    place,
+    position,
     `makes no sense with interface ${wanted}`,
     "It is a model of USB adapters: leave it out, or use interface usb",
   );
@@ -173,7 +173,7 @@ export function checkKernelNames(
     const other = names.get(line.name);
     if (other !== undefined) {
       problems.add(
-        placeOfLine(line),
+        linePosition(line),
         `the name "${line.name}" is taken by ${other.origin}`,
         "Names must be unique in a chip: choose another",
       );

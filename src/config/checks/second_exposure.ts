@@ -10,7 +10,7 @@ import type {
   LineSpecification,
 } from "../specification.ts";
 import { presentExposures } from "./exposures.ts";
-import { placeIn, valuePlace, type WrittenAggregator } from "./draft.ts";
+import { positionIn, valuePosition, type WrittenAggregator } from "./draft.ts";
 
 /** Returns the name of the second exposure of an aggregator. */
 function secondName(name: string): string {
@@ -29,7 +29,7 @@ export function checkSecondNames(
     const other = names.get(secondName(name));
     if (other === undefined) continue;
     problems.add(
-      other.place,
+      other.position,
       `is the name of the second exposure of "${name}"`,
       "Choose another name",
     );
@@ -47,7 +47,7 @@ export function checkTogether(
     for (const { name: other } of present) {
       if (other === "kernel-chip") continue;
       problems.add(
-        placeIn(aggregator, other),
+        positionIn(aggregator, other),
         `${name} is a kernel chip, whose lines the kernel has for itself`,
         "Make two aggregators, of different lines",
       );
@@ -58,7 +58,7 @@ export function checkTogether(
   const other = present.find((each) => each !== alone);
   if (alone !== undefined && other !== undefined) {
     problems.add(
-      placeIn(aggregator, alone.name),
+      positionIn(aggregator, alone.name),
       `${name} is presented by ${other.name} already, and a line has one master`,
       "Make a second aggregator, for inputs with copy:",
     );
@@ -69,22 +69,22 @@ export function checkTogether(
   }
   const refused = new Set<unknown>();
   for (const written of lines) {
-    const { line, place, isSound } = written;
-    if (!isSound || refused.has(place)) continue;
+    const { line, position, isSound } = written;
+    if (!isSound || refused.has(position)) continue;
     const title = line.name ?? line.origin;
     if (line.direction !== "input") {
-      refused.add(place);
+      refused.add(position);
       problems.add(
-        valuePlace(written, "direction"),
+        valuePosition(written, "direction"),
         `"${title}" may be driven, by the guest behind vhost-user and by the ` +
           "one behind qemu-pins: an output has one master",
         `Give it direction: input, or make a second aggregator with ` +
           `copy: ${name}.${line.name ?? "LINE"}`,
       );
     } else if (line.onDisconnect === "release") {
-      refused.add(place);
+      refused.add(position);
       problems.add(
-        valuePlace(written, "on-disconnect"),
+        valuePosition(written, "on-disconnect"),
         `"${title}" would be taken from the other guest when one is gone`,
         "Leave on-disconnect out: an input drives nothing",
       );
@@ -116,13 +116,13 @@ export function presentedTwice(
 }
 
 function copyOf(
-  { origin, place, name }: LineSpecification,
+  { origin, position, name }: LineSpecification,
   aggregator: string,
   lineNumber: number,
 ): LineSpecification {
   return {
     origin,
-    ...(place === undefined ? {} : { place }),
+    ...(position === undefined ? {} : { position }),
     ...(name === undefined ? {} : { name }),
     source: {
       kind: "copy",

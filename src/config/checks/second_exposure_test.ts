@@ -20,7 +20,7 @@ aggregators:
   if ("errors" in result) throw result.errors[0];
   const [press, pins, ...others] = result.specification.aggregators;
   assertEquals(others, []);
-  const { lines, place: _place, ...first } = press!;
+  const { lines, position: _place, ...first } = press!;
   assertEquals(first, {
     name: "press",
     vhostUser: { socketPath: "/run/press.sock", access: { group: "kvm" } },
@@ -32,8 +32,8 @@ aggregators:
     "line-name",
     "const",
   ]);
-  const { lines: copies, place, ...second } = pins!;
-  assertEquals(place, press!.place);
+  const { lines: copies, position, ...second } = pins!;
+  assertEquals(position, press!.position);
   assertEquals(second, {
     name: "press.pins",
     secondOf: "press",
@@ -45,8 +45,8 @@ aggregators:
     },
   });
   assertEquals(
-    copies.map(({ source, origin, place, ...rules }, i) => {
-      assertEquals([origin, place], [lines[i]!.origin, lines[i]!.place]);
+    copies.map(({ source, origin, position, ...rules }, i) => {
+      assertEquals([origin, position], [lines[i]!.origin, lines[i]!.position]);
       return { ...source, ...rules };
     }),
     ["0", "1", "START", "3"].map((line, lineNumber) => ({

@@ -9,7 +9,7 @@ import { printable } from "../../text/printable.ts";
 const TEXT_LIMIT = 2048;
 
 /** Position in a configuration. */
-export interface ConfigPlace {
+export interface ConfigPosition {
   /** The file, or `command line`. */
   file: string;
   /** First line is 1; 0 where there are no lines (a command line). */
@@ -21,7 +21,7 @@ export interface ConfigPlace {
 }
 
 /** Options of {@linkcode ConfigError}. */
-export interface ConfigErrorOptions extends Partial<ConfigPlace> {
+export interface ConfigErrorOptions extends Partial<ConfigPosition> {
   /** One line that says what to do. */
   hint?: string | undefined;
   /** Error that caused this one. */
@@ -31,9 +31,9 @@ export interface ConfigErrorOptions extends Partial<ConfigPlace> {
 /**
  * An invalid configuration, command line or request; exit status 2.
  *
- * The message is one line: the place, then the problem.
+ * The message is one line: the position, then the problem.
  */
-export class ConfigError extends Error implements ConfigPlace {
+export class ConfigError extends Error implements ConfigPosition {
   override readonly name = "ConfigError";
   readonly file: string;
   readonly line: number;
@@ -41,10 +41,10 @@ export class ConfigError extends Error implements ConfigPlace {
   readonly path: string;
   /** One line that says what to do; may be empty. */
   readonly hint: string;
-  /** Problem, without the place. */
+  /** Problem, without the position. */
   readonly problem: string;
 
-  /** Makes the error for `problem` at a place. */
+  /** Makes the error for `problem` at a position. */
   constructor(problem: string, options: ConfigErrorOptions = {}) {
     const { file = "command line", line = 0, column = 0 } = options;
     // All texts may quote input of others.

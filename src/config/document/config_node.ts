@@ -1,5 +1,5 @@
 /**
- * A YAML document as a tree of nodes, each with its text and its place.
+ * A YAML document as a tree of nodes, each with its text and its position.
  *
  * Scalars stay the text that was written: its meaning is for the code that
  * reads it to say, so that a serial number `0123` never turns into 83.
@@ -7,7 +7,7 @@
  * @module
  */
 import { parse } from "@std/yaml";
-import type { ConfigPlace } from "./config_error.ts";
+import type { ConfigPosition } from "./config_error.ts";
 import { LineIndex } from "./line_index.ts";
 import type { Problems } from "./problems.ts";
 import {
@@ -38,7 +38,7 @@ export interface ConfigEntry {
   /** True for a key that YAML reads as null: no text, unlike a number's digits. */
   readonly isNullKey: boolean;
   /** Place of the key. */
-  readonly place: ConfigPlace;
+  readonly position: ConfigPosition;
   readonly node: ConfigNode;
 }
 
@@ -72,7 +72,7 @@ const KIND_WORDS = {
 /** One value of the document. */
 export class ConfigNode {
   readonly kind: NodeKind;
-  readonly place: ConfigPlace;
+  readonly position: ConfigPosition;
   readonly #document: Document;
   readonly #value: Value;
   /** Structure of its inside; undefined where that could not be found. */
@@ -83,19 +83,19 @@ export class ConfigNode {
   private constructor(
     document: Document,
     value: Value,
-    position: YamlNode | undefined,
-    fallback: ConfigPlace,
+    yamlNode: YamlNode | undefined,
+    fallback: ConfigPosition,
   ) {
     this.#document = document;
     this.#value = value;
     this.kind = kindOf(value);
-    this.#isQuoted = position !== undefined &&
-      /["'|>&!*]/.test(document.source[position.offset] ?? "");
-    this.#inside = matching(position, this.kind);
-    // Nothing is written: the key before it is the nearest place there is.
-    this.place = position === undefined || position.kind === "empty"
+    this.#isQuoted = yamlNode !== undefined &&
+      /["'|>&!*]/.test(document.source[yamlNode.offset] ?? "");
+    this.#inside = matching(yamlNode, this.kind);
+    // Nothing is written: the key before it is the nearest position there is.
+    this.position = yamlNode === undefined || yamlNode.kind === "empty"
       ? fallback
-      : { ...fallback, ...document.index.at(position.offset) };
+      : { ...fallback, ...document.index.at(yamlNode.offset) };
   }
 
   /**
@@ -141,20 +141,20 @@ export class ConfigNode {
     try {
       value = parse(text, {
         schema: "failsafe",
-        // The scanner finds all of them, with their places.
+        // The scanner finds all of them, with their positions.
         allowDuplicateKeys: structure !== undefined,
       }) as Value;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const control = text.search(CONTROL_CHARACTERS);
       const unclosed = loss?.unclosed;
-      const [fault, place] = control >= 0
+      const [fault, position] = control >= 0
         ? [CONTROL_CHARACTER, index.at(control)]
         : unclosed !== undefined
         ? [unclosedFault(text[unclosed]!), index.at(unclosed)]
         : [yamlFault(error.message), markOf(error)];
       problems.add(
-        { ...start, ...place },
+        { ...start, ...position },
         `this is not valid YAML: ${fault.problem}`,
         fault.hint,
         error,
@@ -202,11 +202,11 @@ export class ConfigNode {
     if (!Array.isArray(this.#value) || !this.#mayRead(this.#value.length)) {
       return [];
     }
-    const positions = this.#inside?.kind === "list" ? this.#inside.items : [];
+    const yamlNodes = this.#inside?.kind === "list" ? this.#inside.items : [];
     return this.#value.map((value, i) =>
-      new ConfigNode(this.#document, value, positions[i], {
-        ...this.place,
-        path: `${this.place.path}[${i}]`,
+      new ConfigNode(this.#document, value, yamlNodes[i], {
+        ...this.position,
+        path: `${this.position.path}[${i}]`,
       })
     );
   }
@@ -229,28 +229,28 @@ export class ConfigNode {
     if (!this.#mayRead(0)) return [];
     const members = Object.entries(value);
     if (!this.#mayRead(members.length)) return [];
-    const positions = this.#positions();
+    const yamlEntries = this.#yamlEntries();
     const entries = members.map(([key, member]) => {
-      const position = positions.get(key);
-      const path = pathOf(this.place.path, key);
-      const place = position === undefined ? { ...this.place, path } : {
-        ...this.place,
-        ...this.#document.index.at(position.keyOffset),
+      const yamlEntry = yamlEntries.get(key);
+      const path = pathOf(this.position.path, key);
+      const position = yamlEntry === undefined ? { ...this.position, path } : {
+        ...this.position,
+        ...this.#document.index.at(yamlEntry.keyOffset),
         path,
       };
       const node = new ConfigNode(
         this.#document,
         member,
-        position?.value,
-        place,
+        yamlEntry?.value,
+        position,
       );
-      const isNullKey = position !== undefined &&
-        NULL_SOURCE.test(position.keySource);
-      return { key, isNullKey, place, node };
+      const isNullKey = yamlEntry !== undefined &&
+        NULL_SOURCE.test(yamlEntry.keySource);
+      return { key, isNullKey, position, node };
     });
     if (!("<<" in value)) return entries;
     if (this.#document.merging.has(value)) {
-      this.#document.problems.add(this.place, "this mapping merges itself");
+      this.#document.problems.add(this.position, "this mapping merges itself");
       return [];
     }
     this.#document.merging.add(value);
@@ -271,36 +271,36 @@ export class ConfigNode {
     document.valuesLeft -= count;
     if (document.valuesLeft >= 0) return true;
     document.problems.add(
-      this.place,
+      this.position,
       `its aliases stand for more than ${MAX_ALIASED_VALUES} values`,
       "Write less by aliases (*name) and merges (<<)",
     );
     return false;
   }
 
-  /** Each key's place; of a key that is given twice, the last one's. */
-  #positions(): Map<string, YamlEntry> {
-    const positions = new Map<string, YamlEntry>();
+  /** Each key's position; of a key that is given twice, the last one's. */
+  #yamlEntries(): Map<string, YamlEntry> {
+    const yamlEntries = new Map<string, YamlEntry>();
     const entries = this.#inside?.kind === "map" ? this.#inside.entries : [];
     for (const entry of entries) {
       const key = keyText(entry.keySource);
       if (key === undefined) continue;
-      const first = positions.get(key);
+      const first = yamlEntries.get(key);
       if (first !== undefined) {
         const { index, problems } = this.#document;
         problems.add(
           {
-            ...this.place,
+            ...this.position,
             ...index.at(entry.keyOffset),
-            path: pathOf(this.place.path, key),
+            path: pathOf(this.position.path, key),
           },
           `the key "${key}" is given twice`,
           `The first one is in line ${index.at(first.keyOffset).line} already`,
         );
       }
-      positions.set(key, entry);
+      yamlEntries.set(key, entry);
     }
-    return positions;
+    return yamlEntries;
   }
 
   /** Adds what the YAML merge key `<<` brings in. */
@@ -315,7 +315,7 @@ export class ConfigNode {
     for (const source of sources) {
       if (source.kind !== "map") {
         this.#document.problems.add(
-          source.place,
+          source.position,
           `expected a mapping to merge, found ${source.description}`,
           "<< is followed by an alias such as *defaults",
         );
@@ -336,12 +336,12 @@ function kindOf(value: Value): NodeKind {
   return Array.isArray(value) ? "list" : "map";
 }
 
-/** The inside of a position, if it is of the kind that the value is. */
+/** The inside of a YAML node, if it is of the kind that the value is. */
 function matching(
-  position: YamlNode | undefined,
+  yamlNode: YamlNode | undefined,
   kind: NodeKind,
 ): YamlNode | undefined {
-  let inside = position;
+  let inside = yamlNode;
   while (inside?.kind === "alias") inside = inside.target;
   return inside?.kind === kind ? inside : undefined;
 }
@@ -363,7 +363,7 @@ function pathOf(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
 }
 
-/** Returns the place where `@std/yaml` failed; its syntax errors carry that. */
+/** Returns the position where `@std/yaml` failed; its syntax errors carry that. */
 function markOf(error: Error): { line?: number; column?: number } {
   return "line" in error && typeof error.line === "number" &&
       "column" in error && typeof error.column === "number"

@@ -2,17 +2,17 @@ import { assertEquals } from "@std/assert";
 import { ConfigNode } from "./config_node.ts";
 import { Problems } from "./problems.ts";
 
-/** Every key and value with its place, as `path=text@line:column/line:column`. */
-function placesOf(text: string): string[] {
+/** Every key and value with its position, as `path=text@line:column/line:column`. */
+function positionsOf(text: string): string[] {
   const problems = new Problems();
   const root = ConfigNode.parse(text, "test.yaml", problems);
   assertEquals(problems.sorted().map(({ message }) => message), []);
   const found: string[] = [];
   const visit = (node: ConfigNode) => {
-    const { line, column } = node.place;
-    found.push(`${node.place.path}=${node.text}@${line}:${column}`);
-    for (const { place, node: value } of node.entries()) {
-      found.push(`${place.path}@${place.line}:${place.column}`);
+    const { line, column } = node.position;
+    found.push(`${node.position.path}=${node.text}@${line}:${column}`);
+    for (const { position, node: value } of node.entries()) {
+      found.push(`${position.path}@${position.line}:${position.column}`);
       visit(value);
     }
     for (const item of node.items()) visit(item);
@@ -21,9 +21,9 @@ function placesOf(text: string): string[] {
   return found;
 }
 
-Deno.test("ConfigNode places keys and values of block style", () => {
+Deno.test("ConfigNode positions keys and values of block style", () => {
   assertEquals(
-    placesOf(`# a comment
+    positionsOf(`# a comment
 one: 1   # behind
 "two" : 'it''s'
 three:
@@ -61,9 +61,9 @@ four:
   );
 });
 
-Deno.test("ConfigNode places keys and values of flow style", () => {
+Deno.test("ConfigNode positions keys and values of flow style", () => {
   assertEquals(
-    placesOf(`{ a: [1, "x, y", {b: c}], # comment, with {
+    positionsOf(`{ a: [1, "x, y", {b: c}], # comment, with {
   'd' : { e:
     f }, g, h: [i: j] }`),
     [
@@ -90,9 +90,9 @@ Deno.test("ConfigNode places keys and values of flow style", () => {
   );
 });
 
-Deno.test("ConfigNode places what stands behind anchors, tags and aliases", () => {
+Deno.test("ConfigNode positions what stands behind anchors, tags and aliases", () => {
   assertEquals(
-    placesOf(`--- # begin
+    positionsOf(`--- # begin
 base: &base
   x: &one !!str 1
 use: *base
@@ -118,9 +118,9 @@ more: { <<: *base, y: *one }
   );
 });
 
-Deno.test("ConfigNode places texts that go on in further lines", () => {
+Deno.test("ConfigNode positions texts that go on in further lines", () => {
   assertEquals(
-    placesOf(`a: one
+    positionsOf(`a: one
   two
   three
 b: "x
@@ -158,7 +158,7 @@ g: 1
 });
 
 Deno.test("ConfigNode counts every kind of line end once, and no byte order mark", () => {
-  assertEquals(placesOf("\ufeffa: 1\r\nb: 2\rc: 3\n"), [
+  assertEquals(positionsOf("\ufeffa: 1\r\nb: 2\rc: 3\n"), [
     "=@1:1",
     "a@1:1",
     "a=1@1:4",
@@ -171,8 +171,8 @@ Deno.test("ConfigNode counts every kind of line end once, and no byte order mark
 
 Deno.test("ConfigNode keeps scalars as they are written", () => {
   assertEquals(
-    placesOf("[0123, 1e3, null, ~, yes, 2001-01-01, 0x10]").slice(1)
-      .map((place) => place.replace(/^.*=(.*)@.*$/, "$1")),
+    positionsOf("[0123, 1e3, null, ~, yes, 2001-01-01, 0x10]").slice(1)
+      .map((position) => position.replace(/^.*=(.*)@.*$/, "$1")),
     ["0123", "1e3", "null", "~", "yes", "2001-01-01", "0x10"],
   );
 });
@@ -183,12 +183,12 @@ Deno.test("ConfigNode is not harmed by a document that refers to itself", () => 
   assertEquals(root.items()[0]!.items()[1]!.kind, "map");
 });
 
-Deno.test("ConfigNode falls back to the enclosing place where it is lost", () => {
+Deno.test("ConfigNode falls back to the enclosing position where it is lost", () => {
   // The scanner does not resolve an alias that is a key.
   const problems = new Problems();
   const root = ConfigNode.parse("- &k x\n- { *k : 1 }\n", "f", problems)!;
   const [entry] = root.items()[1]!.entries();
-  assertEquals([entry!.key, entry!.place.line, entry!.place.column], [
+  assertEquals([entry!.key, entry!.position.line, entry!.position.column], [
     "x",
     2,
     3,
@@ -209,7 +209,7 @@ function random(seed: number): (below: number) => number {
 /** Writes a random document, and where it put everything. */
 class Writer {
   text = "";
-  readonly places: string[] = [];
+  readonly positions: string[] = [];
   readonly #random: (below: number) => number;
   #line = 1;
   #column = 1;
@@ -234,8 +234,8 @@ class Writer {
     return choices[this.#random(choices.length)]!;
   }
 
-  #place(what: string): void {
-    this.places.push(`${what}@${this.#line}:${this.#column}`);
+  #position(what: string): void {
+    this.positions.push(`${what}@${this.#line}:${this.#column}`);
   }
 
   #comments(indentation: string): void {
@@ -262,7 +262,7 @@ class Writer {
       [`${word} & *z`, `${word} & *z`],
       [`-${word}`, `-${word}`],
     );
-    this.#place(`${path}=${value}`);
+    this.#position(`${path}=${value}`);
     this.#put(source!);
   }
 
@@ -295,14 +295,14 @@ class Writer {
     const count = 1 + this.#random(4);
     for (let i = 0; i < count; i++) {
       this.#put(indentation);
-      if (i === 0) this.#place(`${path}=`);
+      if (i === 0) this.#position(`${path}=`);
       if (isList) {
         this.#put("-");
         this.#value(`${path}[${i}]`, depth, indent);
       } else {
         const key = this.#word();
         const inner = path === "" ? key : `${path}.${key}`;
-        this.#place(inner);
+        this.#position(inner);
         this.#put(`${this.#quotedOrNot(key)}${this.#pick("", " ")}:`);
         this.#value(inner, depth, indent);
       }
@@ -312,7 +312,7 @@ class Writer {
 
   #flow(path: string, depth: number): void {
     const isList = this.#random(2) === 0;
-    this.#place(`${path}=`);
+    this.#position(`${path}=`);
     this.#put(isList ? "[" : "{");
     const count = this.#random(4);
     for (let i = 0; i < count; i++) {
@@ -320,7 +320,7 @@ class Writer {
       const key = this.#word();
       const inner = isList ? `${path}[${i}]` : `${path}.${key}`;
       if (!isList) {
-        this.#place(inner);
+        this.#position(inner);
         this.#put(`${this.#quotedOrNot(key)}: `);
       }
       if (depth > 1 && this.#random(3) === 0) this.#flow(inner, depth - 1);
@@ -339,14 +339,14 @@ class Writer {
       [`'${word}: {'`, `${word}: {`],
       [`${word} ${word}`, `${word} ${word}`],
     );
-    this.#place(`${path}=${value}`);
+    this.#position(`${path}=${value}`);
     this.#put(source!);
   }
 }
 
 Deno.test("ConfigNode finds every node of random documents", () => {
   for (let seed = 1; seed <= 1500; seed++) {
-    const { text, places } = new Writer(seed);
-    assertEquals(placesOf(text), places, `seed ${seed}:\n${text}`);
+    const { text, positions } = new Writer(seed);
+    assertEquals(positionsOf(text), positions, `seed ${seed}:\n${text}`);
   }
 });

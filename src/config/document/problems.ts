@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { ConfigError, type ConfigPlace } from "./config_error.ts";
+import { ConfigError, type ConfigPosition } from "./config_error.ts";
 
-/** A value and the place where it is written. */
+/** A value and the position where it is written. */
 export interface Located<T> {
   readonly value: T;
-  readonly place: ConfigPlace;
+  readonly position: ConfigPosition;
 }
 
 /** Limit of the problems that are kept. */
@@ -20,12 +20,12 @@ const MAX_PROBLEMS = 1000;
  */
 const MAX_SUGGESTIONS = 100;
 
-/** Adds a problem at a known place. */
+/** Adds a problem at a known position. */
 export type Report = (problem: string, hint?: string) => void;
 
-/** A problem before it is made an error, which quotes its place. */
+/** A problem before it is made an error, which quotes its position. */
 interface Problem {
-  readonly place: Partial<ConfigPlace>;
+  readonly position: Partial<ConfigPosition>;
   readonly problem: string;
   readonly hint: string;
   readonly cause: unknown;
@@ -36,9 +36,9 @@ export class Problems {
   readonly #found: Problem[] = [];
   #count = 0;
 
-  /** Adds a problem at a place, with one line that says what to do. */
+  /** Adds a problem at a position, with one line that says what to do. */
   add(
-    place: Partial<ConfigPlace>,
+    position: Partial<ConfigPosition>,
     problem: string,
     hint = "",
     cause?: unknown,
@@ -47,12 +47,12 @@ export class Problems {
     if (this.#found.length >= MAX_PROBLEMS) return;
     const isLast = this.#found.length === MAX_PROBLEMS - 1;
     const text = isLast ? `${problem}; further errors are not shown` : problem;
-    this.#found.push({ place, problem: text, hint, cause });
+    this.#found.push({ position, problem: text, hint, cause });
   }
 
-  /** Returns the function that adds problems at one place. */
-  at(place: Partial<ConfigPlace>): Report {
-    return (problem, hint) => this.add(place, problem, hint);
+  /** Returns the function that adds problems at one position. */
+  at(position: Partial<ConfigPosition>): Report {
+    return (problem, hint) => this.add(position, problem, hint);
   }
 
   /** Number of problems so far, those that are not kept included. */
@@ -89,6 +89,6 @@ export class Problems {
   }
 }
 
-function errorOf({ place, problem, hint, cause }: Problem): ConfigError {
-  return new ConfigError(problem, { ...place, hint, cause });
+function errorOf({ position, problem, hint, cause }: Problem): ConfigError {
+  return new ConfigError(problem, { ...position, hint, cause });
 }

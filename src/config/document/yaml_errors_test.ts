@@ -17,7 +17,7 @@ const TEXT = `aggregators:
 `;
 const PIECES = [..."[]{},:-?&*!|>'\"%@` \t\n#", "---\n", "!!x", "&a", "*b"];
 
-Deno.test("errors of YAML texts have a place, and no words of the parser", () => {
+Deno.test("errors of YAML texts have a position, and no words of the parser", () => {
   let seed = 1;
   const random = (below: number) => {
     seed = Math.imul(seed, 1664525) + 1013904223 >>> 0;

@@ -32,7 +32,7 @@ export interface YamlStructure {
   root: YamlNode;
   /** Beginning of a second document, if there is one. */
   secondDocument: number | undefined;
-  /** Place of a tab in the indentation of block style, if there is one. */
+  /** Position of a tab in the indentation of block style, if there is one. */
   tab: number | undefined;
 }
 
@@ -40,12 +40,12 @@ export interface YamlStructure {
 export interface YamlLoss {
   /** Values are nested deeper than {@linkcode MAX_YAML_DEPTH}. */
   isTooDeep: boolean;
-  /** Place of the bracket or quote that is not closed, if that is why. */
+  /** Position of the bracket or quote that is not closed, if that is why. */
   unclosed: number | undefined;
 }
 
 /**
- * Scans a YAML text (without byte order mark) for the places of its nodes, or
+ * Scans a YAML text (without byte order mark) for the positions of its nodes, or
  * for the reason why they cannot be found.
  */
 export function scanYaml(
@@ -66,7 +66,7 @@ export function scanYaml(
 
 /** The scanner does not understand what it sees. */
 class LostError extends Error {
-  /** Place of what the text's end leaves open, if that is why. */
+  /** Position of what the text's end leaves open, if that is why. */
   readonly unclosed: number | undefined;
 
   constructor(unclosed?: number) {

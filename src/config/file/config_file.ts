@@ -6,7 +6,7 @@
  */
 import { identityText } from "../chip_identity.ts";
 import { printableError } from "../../text/printable.ts";
-import { ConfigError, type ConfigPlace } from "../document/config_error.ts";
+import { ConfigError, type ConfigPosition } from "../document/config_error.ts";
 import { ConfigNode } from "../document/config_node.ts";
 import { crossCheck } from "../checks/cross_checks.ts";
 import { readApi, readExposure } from "./exposure_values.ts";
@@ -65,11 +65,11 @@ function read(text: string, file: string): ConfigResult {
   const root = ConfigNode.parse(text, file, problems);
   const reading = root && FILE.read(root, problems);
   if (reading === undefined) return { errors: problems.sorted() };
-  const { values, keys, suggestedKeys, place } = reading;
+  const { values, keys, suggestedKeys, position } = reading;
   const given = [...keys.keys(), ...suggestedKeys];
   if (!given.includes("aggregators") && !given.includes("api")) {
     problems.add(
-      place,
+      position,
       'the key "aggregators" is missing',
       "aggregators: the aggregators, by name",
     );
@@ -81,7 +81,7 @@ function read(text: string, file: string): ConfigResult {
   const aggregators = (values.aggregators?.value ?? []).map((member) =>
     readAggregator(
       member.key,
-      member.keyPlace,
+      member.keyPosition,
       member.value,
       defaults,
       problems,
@@ -110,7 +110,7 @@ function read(text: string, file: string): ConfigResult {
 function namesIn(
   root: ConfigNode | undefined,
   read: readonly WrittenAggregator[],
-  keys: ReadonlyMap<string, ConfigPlace>,
+  keys: ReadonlyMap<string, ConfigPosition>,
 ): Set<string> {
   if (!keys.has("aggregators")) return new Set();
   const node = root?.entries().find(({ key }) => key === "aggregators")?.node;
@@ -123,9 +123,9 @@ function readInterlocks(
   aggregator: string,
   reading: InterlocksReading | undefined,
 ): WrittenInterlock[] {
-  return (reading ?? []).flatMap(({ value, place }) => {
+  return (reading ?? []).flatMap(({ value, position }) => {
     const exclusive = value.values.exclusive?.value;
-    return exclusive === undefined ? [] : [{ aggregator, place, exclusive }];
+    return exclusive === undefined ? [] : [{ aggregator, position, exclusive }];
   });
 }
 
@@ -146,7 +146,7 @@ interface FileDefaults {
 
 function readAggregator(
   name: string,
-  place: ConfigPlace,
+  position: ConfigPosition,
   reading: AggregatorReading,
   fileDefaults: FileDefaults,
   problems: Problems,
@@ -168,19 +168,19 @@ function readAggregator(
   const lines: WrittenLine[] = [];
   let isComplete = true;
   let simCount = 0;
-  for (const { value, place } of values.lines?.value ?? []) {
-    const made = readLine(value, place, defaults, simCount, problems);
+  for (const { value, position } of values.lines?.value ?? []) {
+    const made = readLine(value, position, defaults, simCount, problems);
     if (made.length === 0) isComplete = false;
     if (made[0]?.line.source.kind === "sim") simCount += made.length;
     for (const line of made) lines.push(line);
   }
   if (lines.length > MAX_LINES) {
     problems.add(
-      values.lines?.place ?? place,
+      values.lines?.position ?? position,
       `has ${lines.length} lines, but a controller has at most ${MAX_LINES}`,
     );
   }
-  const { exposure, places } = readExposure(
+  const { exposure, positions } = readExposure(
     name,
     reading,
     lines,
@@ -192,8 +192,8 @@ function readAggregator(
     (isKernelChip ? "none" : fileDefaults.isolate);
   return {
     name,
-    place,
-    places,
+    position,
+    positions,
     exposure: isolate === "process" ? { ...exposure, isolate } : exposure,
     lines,
     isComplete: isComplete && values.lines !== undefined,
@@ -203,7 +203,7 @@ function readAggregator(
 /** The lines of one entry; none if it cannot be understood. */
 function readLine(
   reading: LineReading,
-  place: ConfigPlace,
+  position: ConfigPosition,
   defaults: RuleValues,
   simCount: number,
   problems: Problems,
@@ -212,20 +212,22 @@ function readLine(
   const isSpec = reading.kind === "spec";
   const spec = isSpec
     ? reading.spec
-    : readKeys(reading.fields, place, problems);
+    : readKeys(reading.fields, position, problems);
   const kind = spec?.sources[0]?.kind;
   if (spec === undefined || kind === undefined) return [];
-  const keys: ReadonlyMap<string, ConfigPlace> = isSpec
-    ? new Map(Object.keys(spec.values).map((key) => [key, place]))
+  const keys: ReadonlyMap<string, ConfigPosition> = isSpec
+    ? new Map(Object.keys(spec.values).map((key) => [key, position]))
     : reading.fields.keys;
-  const valuePlaces: ReadonlyMap<string, ConfigPlace> = isSpec ? keys : new Map(
-    Object.entries(reading.fields.values).map((
-      [key, { place }],
-    ) => [key, place]),
-  );
+  const valuePlaces: ReadonlyMap<string, ConfigPosition> = isSpec
+    ? keys
+    : new Map(
+      Object.entries(reading.fields.values).map((
+        [key, { position }],
+      ) => [key, position]),
+    );
   const contradictions = contradictionsOf(spec.values, kind);
   for (const { key, problem, hint } of contradictions) {
-    problems.add(keys.get(key) ?? place, problem, hint);
+    problems.add(keys.get(key) ?? position, problem, hint);
   }
   const values = contradictions.length > 0 ? {} : spec.values;
   const isSound = contradictions.length === 0 &&
@@ -234,15 +236,15 @@ function readLine(
         !reading.fields.keys.has(key) ||
         reading.fields.values[key] !== undefined
       ));
-  const asPlace = valuePlaces.get("as") ?? place;
+  const asPlace = valuePlaces.get("as") ?? position;
   return linesOf(
-    { origin: isSpec ? reading.text : place.path, place },
+    { origin: isSpec ? reading.text : position.path, position },
     { sources: spec.sources, values: { ...values, ...asOf(spec.values) } },
     defaults,
     simCount,
     (problem, hint) => problems.add(asPlace, problem, hint),
     isSpec ? undefined : namesOf(reading.fields, spec.sources, problems),
-  ).map((line) => ({ line, place, keys, values: valuePlaces, isSound }));
+  ).map((line) => ({ line, position, keys, values: valuePlaces, isSound }));
 }
 
 function asOf(values: RuleValues): RuleValues {
@@ -258,7 +260,7 @@ function namesOf(
   if (names === undefined || typeof names.value === "string") return undefined;
   if (names.value.length !== sources.length) {
     problems.add(
-      names.place,
+      names.position,
       `${names.value.length} names for ${sources.length} lines`,
       "Give each line its name, or one name for all to be counted",
     );
@@ -268,7 +270,7 @@ function namesOf(
 
 function readKeys(
   fields: LineFields,
-  place: ConfigPlace,
+  position: ConfigPosition,
   problems: Problems,
 ): SpecReading | undefined {
   const values: Record<string, unknown> = {};
@@ -276,7 +278,7 @@ function readKeys(
     const value: unknown = fields.values[key]?.value;
     if (value !== undefined && !Array.isArray(value)) values[key] = value;
   }
-  const sources = readSources(fields, place, problems);
+  const sources = readSources(fields, position, problems);
   return sources === undefined ? undefined : { sources, values };
 }
 
@@ -287,14 +289,14 @@ const ORIGIN_KEYS = SOURCE_KEYS.filter((key) =>
 
 function readSources(
   fields: LineFields,
-  place: ConfigPlace,
+  position: ConfigPosition,
   problems: Problems,
 ): SourceSpecification[] | undefined {
   const { keys } = fields;
   const [origin, ...others] = ORIGIN_KEYS.filter((key) => keys.has(key));
   if (origin === undefined) {
     problems.add(
-      place,
+      position,
       "has no source",
       `Add one of ${ORIGIN_KEYS.join(", ")}`,
     );

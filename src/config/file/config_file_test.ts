@@ -18,11 +18,11 @@ function linesOf(lines: string, before = ""): Partial<LineSpecification>[] {
       lines.replace(/^/gm, "      ")
     }\n`,
   );
-  return aggregators[0]!.lines.map(withoutPlace);
+  return aggregators[0]!.lines.map(withoutPosition);
 }
 
-function withoutPlace(
-  { origin: _origin, place: _place, ...line }: LineSpecification,
+function withoutPosition(
+  { origin: _origin, position: _place, ...line }: LineSpecification,
 ) {
   return line;
 }
@@ -89,9 +89,9 @@ interlocks:
   - exclusive: [plc0.FORWARD, plc0.REVERSE]
 `);
   assertEquals(
-    aggregators.map(({ name, place, lines, ...exposure }) => ({
+    aggregators.map(({ name, position, lines, ...exposure }) => ({
       name,
-      line: place?.line,
+      line: position?.line,
       count: lines.length,
       ...exposure,
     })),
@@ -151,7 +151,7 @@ interlocks:
     { aggregator: "plc0", line: "REVERSE" },
   ]]);
   const [plc0] = aggregators as [typeof aggregators[0]];
-  assertEquals(plc0!.lines.map(withoutPlace), [
+  assertEquals(plc0!.lines.map(withoutPosition), [
     ...[0, 1].map((offset) => ({
       ...PLAIN,
       source: { kind: "chip" as const, chip: "gpiochip0", offset },
@@ -316,7 +316,7 @@ for (const [spec, keys] of EQUAL) {
     const quoted = JSON.stringify(spec);
     const inKeys = linesOf(`${lines}- ${keys}`);
     assertEquals(inKeys, linesOf(`${lines}- ${quoted}`));
-    const alone = parseLineSpec(spec).map(withoutPlace);
+    const alone = parseLineSpec(spec).map(withoutPosition);
     const isReference = /^(copy|invert|wire)/.test(spec);
     if (!isReference) assertEquals(inKeys.slice(lines === "" ? 0 : 1), alone);
   });
@@ -416,8 +416,8 @@ Deno.test("parseConfig() says where each line is written", () => {
       "      - chip0/0-1\n      - { sim: 1 }\n",
   );
   assertEquals(
-    aggregators[0]!.lines.map(({ place }) =>
-      `${place?.file}:${place?.line}:${place?.column} ${place?.path}`
+    aggregators[0]!.lines.map(({ position }) =>
+      `${position?.file}:${position?.line}:${position?.column} ${position?.path}`
     ),
     [
       "test.yaml:5:9 aggregators.a.lines[0]",

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type {
   ApiReading,
   ControlReading,
   KernelChipReading,
-  PlaceReading,
   QemuPinsReading,
+  SocketFileReading,
   UsbredirReading,
   VfioUserReading,
   VhostUserReading,
@@ -24,8 +24,8 @@ import type {
   ApiSpecification,
   ControlSpecification,
   FileAccess,
-  FilePlace,
   KernelChipSpecification,
+  SocketFile,
 } from "../specification.ts";
 import type {
   WrittenAggregator,
@@ -36,15 +36,15 @@ import type {
 /** Reads how an aggregator is presented. */
 export function readExposure(
   name: string,
-  { place, values, keys, suggestedKeys }: AggregatorReading,
+  { position, values, keys, suggestedKeys }: AggregatorReading,
   lines: readonly WrittenLine[],
   isComplete: boolean,
   problems: Problems,
-): Pick<WrittenAggregator, "exposure" | "places"> {
+): Pick<WrittenAggregator, "exposure" | "positions"> {
   const given = [...keys.keys(), ...suggestedKeys];
   if (!given.some((key) => EXPOSURE_NAMES.includes(key))) {
     problems.add(
-      place,
+      position,
       `${name} has no exposure`,
       `Add one of ${EXPOSURE_NAMES.join(", ")}: for instance ` +
         `vhost-user: /run/gpioagg/${name}.sock`,
@@ -58,7 +58,7 @@ export function readExposure(
   const { control } = values;
   const pausedFor = values["paused-for"];
   return {
-    places: keys,
+    positions: keys,
     exposure: {
       ...(vhostUser === undefined ? {} : readVhostUser(vhostUser, problems)),
       ...(qemuPins === undefined
@@ -76,7 +76,7 @@ export function readExposure(
 }
 
 function readVhostUser(
-  { value, place }: Located<VhostUserReading>,
+  { value, position }: Located<VhostUserReading>,
   problems: Problems,
 ): WrittenAggregator["exposure"] {
   if (typeof value === "string") return { vhostUser: { socketPath: value } };
@@ -93,7 +93,7 @@ function readVhostUser(
     }
   } else if (!keys.has("socket")) {
     problems.add(
-      place,
+      position,
       "has neither socket nor fd",
       "Write socket: and a path, or fd: and a number",
     );
@@ -115,7 +115,7 @@ function readVfioUser(
 }
 
 function readUsbredir(
-  { value, place }: Located<UsbredirReading>,
+  { value, position }: Located<UsbredirReading>,
   problems: Problems,
 ): WrittenAggregator["exposure"] {
   if (typeof value === "string") {
@@ -125,7 +125,7 @@ function readUsbredir(
   const { socket, connect } = values;
   if (!keys.has("socket") && !keys.has("connect")) {
     problems.add(
-      place,
+      position,
       "has neither socket nor connect",
       "Write socket: and a path to listen at, or connect: and the path of " +
         "QEMU's own socket",
@@ -219,12 +219,12 @@ function readQemuPins(
 
 /** Reads the control API of a service. */
 export function readApi(
-  { values, keys, place }: ApiReading,
+  { values, keys, position }: ApiReading,
   problems: Problems,
 ): WrittenApi {
   if (!keys.has("socket") && !keys.has("look")) {
     problems.add(
-      place,
+      position,
       "has neither socket nor look",
       "Write socket: and a path, for instance /run/gpioagg/api.sock",
     );
@@ -232,13 +232,15 @@ export function readApi(
   const { socket, look, sockets } = values;
   const qemuSockets = values["qemu-sockets"]?.value;
   const auditLog = values["audit-log"];
-  const places = new Map<string, ConfigPlace>(keys);
+  const positions = new Map<string, ConfigPosition>(keys);
   return {
-    places,
+    positions,
     specification: {
-      ...(socket === undefined ? {} : { socket: readPlace(socket.value) }),
-      ...(look === undefined ? {} : { look: readPlace(look.value) }),
-      ...(sockets === undefined ? {} : { sockets: readPlace(sockets.value) }),
+      ...(socket === undefined ? {} : { socket: readSocketFile(socket.value) }),
+      ...(look === undefined ? {} : { look: readSocketFile(look.value) }),
+      ...(sockets === undefined
+        ? {}
+        : { sockets: readSocketFile(sockets.value) }),
       ...(qemuSockets === undefined ? {} : {
         qemuSockets: typeof qemuSockets === "string"
           ? [qemuSockets]
@@ -249,7 +251,7 @@ export function readApi(
   };
 }
 
-function readPlace(reading: PlaceReading): FilePlace {
+function readSocketFile(reading: SocketFileReading): SocketFile {
   if (typeof reading === "string") return { path: reading, access: {} };
   const { path, ...access } = reading.values;
   return { path: path?.value ?? "", access: readAccess(access) };

@@ -9,9 +9,9 @@ import { knownNames } from "./known_names.ts";
 import { referenceOf } from "./references.ts";
 import {
   type AggregatorSpecification,
+  linePosition,
   type LineReference,
   type LineSpecification,
-  placeOfLine,
 } from "../specification.ts";
 
 /**
@@ -130,7 +130,7 @@ function shown(chain: readonly Follower[]): string {
 
 function problemOf({ line }: Follower, problem: string): ConfigError {
   return new ConfigError(problem, {
-    ...placeOfLine(line),
+    ...linePosition(line),
     hint: "Let it follow the first line of the chain",
   });
 }

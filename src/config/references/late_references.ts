@@ -15,8 +15,8 @@ import {
 } from "./references.ts";
 import {
   type AggregatorSpecification,
+  linePosition,
   type LineReference,
-  placeOfLine,
 } from "../specification.ts";
 
 /**
@@ -48,7 +48,7 @@ export function resolveLate(
       ? unknownLine(text, [...own.keys()].filter((each) => each !== line.name))
       : ambiguityOf(text, matches);
     throw new ConfigError(problem, {
-      ...placeOfLine(line),
+      ...linePosition(line),
       hint,
     });
   });

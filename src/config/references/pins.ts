@@ -3,20 +3,22 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type { Located, Problems } from "../document/problems.ts";
 import type { LineSpecification, QemuPin } from "../specification.ts";
 import type { PinReading } from "../values/pin.ts";
 import { knownNames } from "./known_names.ts";
 
-/** Place in a file, or the path of a command line or request. */
-type Place = Partial<ConfigPlace>;
+/** Position in a file, or the path of a command line or request. */
+type Position = Partial<ConfigPosition>;
 
 /** A pin with the name of the line that is at it. */
 export interface NamedPin {
   readonly key: PinReading;
-  readonly keyPlace: Place;
-  readonly value: Pick<Located<string>, "value"> & { readonly place: Place };
+  readonly keyPosition: Position;
+  readonly value: Pick<Located<string>, "value"> & {
+    readonly position: Position;
+  };
 }
 
 /**
@@ -35,11 +37,11 @@ export function tiePins(
   const byLine = new Map<number, PinReading>();
   const byPin = new Map<number, PinReading>();
   const known = knownNames(lines);
-  for (const { key, keyPlace, value: name } of pins) {
+  for (const { key, keyPosition, value: name } of pins) {
     const samePin = byPin.get(key.pin);
     if (samePin !== undefined) {
       problems.add(
-        keyPlace,
+        keyPosition,
         `this is pin ${titleOf(samePin)}, which has a line already`,
         "Each pin has one line",
       );
@@ -50,7 +52,7 @@ export function tiePins(
     if (lineNumber === undefined) {
       if (!isComplete) continue;
       problems.add(
-        name.place,
+        name.position,
         `no line here has the name "${name.value}"`,
         "The names are those that as gives, or the host's own",
       );
@@ -59,7 +61,7 @@ export function tiePins(
     const other = byLine.get(lineNumber);
     if (other !== undefined) {
       problems.add(
-        keyPlace,
+        keyPosition,
         `line "${name.value}" is at pin ${titleOf(other)} already`,
         "Each line is at one pin",
       );

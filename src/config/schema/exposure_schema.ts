@@ -124,7 +124,7 @@ export const CONTROL = either(
   }),
 );
 
-function place(expected: string, kind: TextKind<string>, help: string) {
+function position(expected: string, kind: TextKind<string>, help: string) {
   return either(
     `${expected}, or a mapping with path, mode, owner and group`,
     single(kind),
@@ -135,7 +135,7 @@ function place(expected: string, kind: TextKind<string>, help: string) {
   );
 }
 
-const API_SOCKET = place(
+const API_SOCKET = position(
   "a socket path",
   absolutePath("an absolute socket path", MAX_SOCKET_PATH),
   "path of the socket to listen at",
@@ -151,7 +151,7 @@ export const API = mapping("a control API, with socket or look", {
   sockets: field(
     "directory for sockets of aggregators that clients make, and who may use " +
       "those (beside the API's socket, mode 0660)",
-    place(
+    position(
       "a directory",
       absolutePath("an absolute path of a directory"),
       "path of the directory",
@@ -191,4 +191,4 @@ export type ControlReading = Read<typeof CONTROL>;
 /** A control API, as its shape reads it. */
 export type ApiReading = Read<typeof API>;
 /** A file with who may use it, as its shape reads it. */
-export type PlaceReading = Read<typeof API_SOCKET>;
+export type SocketFileReading = Read<typeof API_SOCKET>;

@@ -104,7 +104,7 @@ function nameLike<T>(kind: TextKind<T>): Shape<T> {
         return shape.read(node, problems);
       }
       problems.add(
-        node.place,
+        node.position,
         `${node.text} is not ${kind.expected}`,
         `If it is called so, write it in quotes: "${node.text}"`,
       );
@@ -172,7 +172,7 @@ const CHIP_IDENTITY: Shape<ChipReading> = {
       // A key that was not understood has been reported already.
       if (known === fields.keys.size) {
         problems.add(
-          node.place,
+          node.position,
           known === 0 ? "has no key" : "has no key other than lines",
           "Add what it is known by, such as label or usb-serial",
         );
@@ -196,19 +196,19 @@ const OFFSETS: Shape<number[]> = {
         continue;
       }
       problems.add(
-        member.place,
+        member.position,
         `expected ${OFFSETS.expected}, found ${member.description}`,
       );
       return undefined;
     }
     if (texts.length === 0) {
-      problems.add(node.place, "has no offset", `Write ${OFFSETS.expected}`);
+      problems.add(node.position, "has no offset", `Write ${OFFSETS.expected}`);
       return undefined;
     }
     const before = problems.count;
     const offsets = readOffsets(
       texts,
-      (problem, hint) => problems.add(node.place, problem, hint),
+      (problem, hint) => problems.add(node.position, problem, hint),
     );
     return problems.count === before ? offsets : undefined;
   },
@@ -319,7 +319,7 @@ const LINE: Shape<LineReading> = {
       const before = problems.count;
       if (!node.isQuoted && NO_SPEC.test(node.text)) {
         problems.add(
-          node.place,
+          node.position,
           `${node.text} is not a line`,
           `For a line of that name, write it in quotes: "${node.text}"`,
         );
@@ -327,7 +327,7 @@ const LINE: Shape<LineReading> = {
       }
       const spec = readSpec(
         node.text,
-        (problem, hint) => problems.add(node.place, problem, hint),
+        (problem, hint) => problems.add(node.position, problem, hint),
       );
       return problems.count > before
         ? { kind: "broken" }
@@ -336,7 +336,7 @@ const LINE: Shape<LineReading> = {
     if (node.kind === "list" && node.items().length > 0) {
       // YAML's list, where a name such as [PMU0_SSI] was meant.
       problems.add(
-        node.place,
+        node.position,
         `expected ${LINE_FIELDS.expected}, found a list`,
         "A name that begins with [ is written in quotes: '[SDA0]'",
       );

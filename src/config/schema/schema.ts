@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import type { ConfigNode } from "../document/config_node.ts";
 import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import type { Located, Problems } from "../document/problems.ts";
@@ -28,7 +28,7 @@ function mismatch(
   problems: Problems,
 ): undefined {
   problems.add(
-    node.place,
+    node.position,
     `expected ${shape.expected}, found ${node.description}`,
   );
   return undefined;
@@ -40,7 +40,7 @@ export function single<T>(kind: TextKind<T>): Shape<T> {
     expected: kind.expected,
     read(node, problems) {
       if (node.kind !== "text") return mismatch(shape, node, problems);
-      return readValue(kind, node.text, problems.at(node.place));
+      return readValue(kind, node.text, problems.at(node.position));
     },
     schema: () => kind.schema,
   };
@@ -60,11 +60,13 @@ export function list<T>(
       const items = node.items();
       const values = items.flatMap((member) => {
         const value = item.read(member, problems);
-        return value === undefined ? [] : [{ value, place: member.place }];
+        return value === undefined
+          ? []
+          : [{ value, position: member.position }];
       });
       if (items.length >= least) return values;
       problems.add(
-        node.place,
+        node.position,
         `expected ${expected}, found ${
           items.length === 0 ? "an empty list" : `only ${items.length}`
         }`,
@@ -99,7 +101,7 @@ export function wholeList<T>(
 /** A member of a mapping whose keys are free. */
 export interface Named<T> extends Located<T> {
   readonly key: string;
-  readonly keyPlace: ConfigPlace;
+  readonly keyPosition: ConfigPosition;
 }
 
 /** A mapping whose keys are names. */
@@ -114,24 +116,24 @@ export function named<T>(
       if (node.kind !== "map") return mismatch(shape, node, problems);
       const entries = node.entries();
       if (entries.length === 0) {
-        problems.add(node.place, `expected ${expected}, found none`);
+        problems.add(node.position, `expected ${expected}, found none`);
       }
       return entries.flatMap((entry) => {
         if (entry.isNullKey) {
           problems.add(
-            entry.place,
+            entry.position,
             `expected ${key.expected}, found null`,
             `If it is the name, write it in quotes: "${entry.key}"`,
           );
           return [];
         }
-        readValue(key, entry.key, problems.at(entry.place));
+        readValue(key, entry.key, problems.at(entry.position));
         const read = value.read(entry.node, problems);
         return read === undefined ? [] : [{
           key: entry.key,
-          keyPlace: entry.place,
+          keyPosition: entry.position,
           value: read,
-          place: entry.node.place,
+          position: entry.node.position,
         }];
       });
     },
@@ -165,11 +167,11 @@ export function required<T>(help: string, shape: Shape<T>): Field<T> & {
 
 /** Result of reading a mapping with fixed keys. */
 export interface Fields<F> {
-  readonly place: ConfigPlace;
+  readonly position: ConfigPosition;
   /** Each key that was given and understood. */
   readonly values: { readonly [K in keyof F]?: Located<FieldValue<F[K]>> };
   /** Places of the keys that were given, understood or not. */
-  readonly keys: ReadonlyMap<string, ConfigPlace>;
+  readonly keys: ReadonlyMap<string, ConfigPosition>;
   /** Known keys that unknown ones were probably slips of. */
   readonly suggestedKeys: ReadonlySet<string>;
 }
@@ -193,29 +195,31 @@ export function mapping<
       if (node.kind !== "map" && !isEmpty) {
         return mismatch(shape, node, problems);
       }
-      const keys = new Map<string, ConfigPlace>();
+      const keys = new Map<string, ConfigPosition>();
       const suggestedKeys = new Set<string>();
       const values: Record<string, Located<unknown>> = {};
       for (const entry of node.entries()) {
-        keys.set(entry.key, entry.place);
+        keys.set(entry.key, entry.position);
         if (!Object.hasOwn(fields, entry.key)) {
-          const key = unknownKey(entry.key, entry.place, names, problems);
+          const key = unknownKey(entry.key, entry.position, names, problems);
           if (key !== undefined) suggestedKeys.add(key);
           continue;
         }
         const value = fields[entry.key]!.shape.read(entry.node, problems);
         if (value === undefined) continue;
-        values[entry.key] = { value, place: entry.node.place };
+        values[entry.key] = { value, position: entry.node.position };
       }
       for (const name of required) {
         if (keys.has(name) || suggestedKeys.has(name)) continue;
         problems.add(
-          node.place,
+          node.position,
           `the key "${name}" is missing`,
           `${name}: ${fields[name]!.help}`,
         );
       }
-      return { place: node.place, values, keys, suggestedKeys } as Fields<F>;
+      return { position: node.position, values, keys, suggestedKeys } as Fields<
+        F
+      >;
     },
     schema: () => ({
       type: options.mayBeEmpty === true ? ["object", "null"] : "object",
@@ -236,14 +240,14 @@ export function mapping<
 /** Reports an unknown key, and returns the one that was probably meant. */
 function unknownKey(
   key: string,
-  place: ConfigPlace,
+  position: ConfigPosition,
   names: readonly string[],
   problems: Problems,
 ): string | undefined {
   const suggestion = problems.isSuggesting
     ? suggestedKey(key, names)
     : undefined;
-  problems.add(place, `unknown key "${key}"`, keyHint(suggestion, names));
+  problems.add(position, `unknown key "${key}"`, keyHint(suggestion, names));
   return suggestion;
 }
 
@@ -253,7 +257,7 @@ export function keyed<K, T>(
   key: TextKind<K>,
   pattern: string,
   value: Shape<T>,
-): Shape<{ key: K; keyPlace: ConfigPlace; value: Located<T> }[]> {
+): Shape<{ key: K; keyPosition: ConfigPosition; value: Located<T> }[]> {
   const inner = named(expected, key, value);
   return {
     expected,
@@ -263,7 +267,7 @@ export function keyed<K, T>(
         return "value" in reading
           ? [{
             key: reading.value,
-            keyPlace: member.keyPlace,
+            keyPosition: member.keyPosition,
             value: member,
           }]
           : [];

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ConfigPlace } from "../document/config_error.ts";
+import type { ConfigPosition } from "../document/config_error.ts";
 import { crossCheck } from "../checks/cross_checks.ts";
 import { Problems } from "../document/problems.ts";
 import { RULE_KEYS } from "../values/rules.ts";
@@ -24,19 +24,19 @@ export function checkAggregators(
   const problems = new Problems();
   const specification = crossCheck({
     aggregators: aggregators.map(({ name, lines, ...exposure }) => {
-      const place = placeOf(`--name ${name}`);
+      const position = positionOf(`--name ${name}`);
       return {
         name,
-        place,
-        places: new Map(),
+        position,
+        positions: new Map(),
         exposure,
         lines: lines.map((line) => {
-          const linePlace = placeOf(`--line ${line.origin}`);
+          const linePlace = positionOf(`--line ${line.origin}`);
           // A SPEC is one word: all of its keys stand where it does.
           const keys = new Map(RULE_KEYS.map((key) => [key, linePlace]));
           return {
             line,
-            place: linePlace,
+            position: linePlace,
             keys,
             values: keys,
             isSound: true,
@@ -53,11 +53,11 @@ export function checkAggregators(
   return {
     ...specification,
     aggregators: specification.aggregators.map((
-      { place: _place, ...aggregator },
+      { position: _place, ...aggregator },
     ) => aggregator),
   };
 }
 
-function placeOf(path: string): ConfigPlace {
+function positionOf(path: string): ConfigPosition {
   return { file: "command line", line: 0, column: 0, path };
 }

@@ -113,7 +113,7 @@ export function readLineSpec(
  * The rules must not contradict each other.
  */
 export function linesOf(
-  written: Pick<LineSpecification, "origin" | "place">,
+  written: Pick<LineSpecification, "origin" | "position">,
   { sources, values }: SpecReading,
   defaults: RuleValues,
   simCount: number,

@@ -302,7 +302,7 @@ export function withDefaults(
 /** A line's rules as its specification holds them. */
 export type LineRules = Omit<
   LineSpecification,
-  "origin" | "place" | "source" | "name"
+  "origin" | "position" | "source" | "name"
 >;
 
 /** Fills in what is implied. The values must not contradict each other. */

@@ -133,8 +133,8 @@ function pinsOf(
   checkQemuSocket(qmp, "qemuPins.qmp", allowed, problems);
   const named = pins?.map(({ key, path, value }) => ({
     key,
-    keyPlace: { path },
-    value: { value, place: { path } },
+    keyPosition: { path },
+    value: { value, position: { path } },
   }));
   const specification: QemuPinsSpecification = {
     qtest,

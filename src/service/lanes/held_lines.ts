@@ -63,7 +63,7 @@ interface LineUse {
 /** One line of a lane. */
 export class HeldLine {
   /** The host line as text; undefined if its chip was absent. */
-  readonly place: string | undefined;
+  readonly hostLine: string | undefined;
   readonly uses = new Set<LineUse>();
   readonly #gone = Promise.withResolvers<void>();
   readonly #opened = Promise.withResolvers<void>();
@@ -71,8 +71,8 @@ export class HeldLine {
   #title: LaneLineTitle | undefined;
 
   /** A line that is about to be opened; `isShared`: for all users. */
-  constructor(place: string | undefined, isShared: boolean) {
-    this.place = place;
+  constructor(hostLine: string | undefined, isShared: boolean) {
+    this.hostLine = hostLine;
     this.#isShared = isShared;
   }
 
@@ -128,19 +128,22 @@ export class HeldLines {
     line.gone.then(() => this.#lines.delete(line));
   }
 
-  /** Returns the line at `place` if another aggregator may use it too. */
-  joinable(place: string | undefined): HeldLine | undefined {
-    if (place === undefined) return undefined;
+  /** Returns the line at `hostLine` if another aggregator may use it too. */
+  joinable(hostLine: string | undefined): HeldLine | undefined {
+    if (hostLine === undefined) return undefined;
     return [...this.#lines].find((line) =>
-      line.place === place && line.isJoinable
+      line.hostLine === hostLine && line.isJoinable
     );
   }
 
-  /** Returns a line at one of `places` that is being opened or released. */
-  moving(places: ReadonlySet<string>): HeldLine | undefined {
+  /** Returns a line at one of `hostLines` that is being opened or released. */
+  moving(hostLines: ReadonlySet<string>): HeldLine | undefined {
     for (const line of this.#lines) {
-      const { place, settled } = line;
-      if (place !== undefined && places.has(place) && settled !== undefined) {
+      const { hostLine, settled } = line;
+      if (
+        hostLine !== undefined && hostLines.has(hostLine) &&
+        settled !== undefined
+      ) {
         return line;
       }
     }

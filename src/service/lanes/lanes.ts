@@ -69,7 +69,7 @@ interface SlowLine extends ChipUse {
   aggregator: number;
   line: number;
   /** The host line as text; undefined while its chip is absent. */
-  place: string | undefined;
+  hostLine: string | undefined;
 }
 
 /** Slow lines of one chip, and the lanes' lines for them. */
@@ -146,10 +146,10 @@ export class Lanes {
     aggregators: readonly AggregatorSpecification[],
   ): Promise<LanedAggregators> {
     const { byChip, uses } = slowLinesByChip(aggregators);
-    const places = uses.flatMap(({ located }) =>
+    const hostLines = uses.flatMap(({ located }) =>
       located === undefined ? [] : [lineText(located)]
     );
-    await this.#settled(new Set(places));
+    await this.#settled(new Set(hostLines));
     const addition = new PendingAdd();
     // Registered at once, so that no other addition plans with the same lines.
     const plans = [...byChip.values()].map((slow) =>
@@ -211,7 +211,7 @@ export class Lanes {
         left.map((line) => settlesWithin(line.gone, LET_GO_MS)),
       );
       return left.filter((_, i) => !isGone[i]).map((line) =>
-        line.place ?? line.title?.description ?? "a line"
+        line.hostLine ?? line.title?.description ?? "a line"
       );
     };
   }
@@ -225,12 +225,12 @@ export class Lanes {
    * Waits for lines that this service is opening or releasing, which takes a
    * moment.
    */
-  async #settled(places: ReadonlySet<string>): Promise<void> {
+  async #settled(hostLines: ReadonlySet<string>): Promise<void> {
     const deadline = performance.now() + OPEN_MS;
     for (
-      let line = this.#held.moving(places);
+      let line = this.#held.moving(hostLines);
       line !== undefined;
-      line = this.#held.moving(places)
+      line = this.#held.moving(hostLines)
     ) {
       const left = deadline - performance.now();
       const limit = line.isUsed ? left : Math.min(left, LET_GO_MS);
@@ -246,14 +246,14 @@ export class Lanes {
     const own: SlowLine[] = [];
     for (const use of slow) {
       const line = isShareable(use.specification)
-        ? this.#held.joinable(use.place)
+        ? this.#held.joinable(use.hostLine)
         : undefined;
       if (line === undefined) own.push(use);
       else plan.shared.push({ use, line });
     }
     for (const { use, line } of plan.shared) addition.use(line, use.owner);
     for (const use of firstUses(own)) {
-      const line = new HeldLine(use.place, isShareable(use.specification));
+      const line = new HeldLine(use.hostLine, isShareable(use.specification));
       this.#held.add(line);
       plan.firstUses.push({ use, line });
     }
@@ -307,7 +307,7 @@ export class Lanes {
 /** Replaces the chip's line by a lane's line. */
 function replace(
   laned: readonly { lines: LineSpecification[] }[],
-  { aggregator, line, specification, place }: SlowLine,
+  { aggregator, line, specification, hostLine }: SlowLine,
   source: { lane: number; slot: number } & LaneLineTitle,
 ): void {
   laned[aggregator]!.lines[line] = {
@@ -315,7 +315,7 @@ function replace(
     source: {
       kind: "lane",
       ...source,
-      ...(place === undefined ? {} : { place }),
+      ...(hostLine === undefined ? {} : { hostLine }),
       knownAs: sourceNames(specification.source),
     },
   };
@@ -323,7 +323,7 @@ function replace(
 
 /** True if two entries are one shared line. */
 function isSameLine(a: SlowLine, b: SlowLine): boolean {
-  return a === b || a.place !== undefined && a.place === b.place &&
+  return a === b || a.hostLine !== undefined && a.hostLine === b.hostLine &&
       isShareable(a.specification) && isShareable(b.specification);
 }
 
@@ -373,8 +373,8 @@ function findUses(
       // Lines of an absent chip belong to one chip if they name the same.
       const chip = located?.chipPath ?? `absent ${source.chip}`;
       const slow = byChip.get(chip) ?? [];
-      const place = located && lineText(located);
-      slow.push({ ...use, aggregator, line, place });
+      const hostLine = located && lineText(located);
+      slow.push({ ...use, aggregator, line, hostLine });
       byChip.set(chip, slow);
     }
   }

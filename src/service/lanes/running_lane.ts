@@ -182,7 +182,9 @@ export class RunningLane {
     const more = lines.length > 1 ? ` and ${lines.length - 1} more` : "";
     this.#events.lost(
       [...owners],
-      `the lane of ${lines[0]?.place ?? first?.specification.origin}${more} ` +
+      `the lane of ${
+        lines[0]?.hostLine ?? first?.specification.origin
+      }${more} ` +
         `has ended: ${printable(error.message, 512)}; its lines fail until ` +
         `another one serves them, which is tried with back-off`,
     );

@@ -26,16 +26,16 @@ export class Endpoints {
     using claimed = new DisposableStack();
     for (const aggregator of aggregators) {
       for (const path of pathsOf(aggregator)) {
-        const place = placeOf(path);
-        const owner = this.#owners.get(place);
+        const resolved = resolvedPath(path);
+        const owner = this.#owners.get(resolved);
         if (owner !== undefined) {
           throw new Error(
             `Cannot present ${aggregator.name} at ${path}: ${owner} is there ` +
               `already, and a socket serves one aggregator`,
           );
         }
-        claimed.defer(() => this.#owners.delete(place));
-        this.#owners.set(place, aggregator.name);
+        claimed.defer(() => this.#owners.delete(resolved));
+        this.#owners.set(resolved, aggregator.name);
       }
     }
     return claimed.move();
@@ -43,8 +43,8 @@ export class Endpoints {
 
   /** Releases the sockets of the aggregator of this name. */
   release(name: string): void {
-    for (const [place, owner] of this.#owners) {
-      if (owner === name) this.#owners.delete(place);
+    for (const [resolved, owner] of this.#owners) {
+      if (owner === name) this.#owners.delete(resolved);
     }
   }
 }
@@ -61,7 +61,7 @@ function pathsOf(
 }
 
 /** Returns the path without links, as far as it exists. */
-function placeOf(path: string): string {
+function resolvedPath(path: string): string {
   try {
     const whole = realPath(path);
     if (whole !== undefined) return whole;

@@ -95,22 +95,22 @@ export class ListenSocket implements Disposable {
     const { directory, name } = splitPath(path);
     using parent = openDirectory(directory);
     const made = makePrivateDirectory(parent);
-    using place = made.directory;
+    using staging = made.directory;
     const bound = name.length > MAX_BOUND_NAME ? "socket" : name;
     using listener = new DisposableStack();
     try {
       const socket = listener.use(
         listenUnix(
-          `/proc/self/fd/${place.fd}/${bound}`,
+          `/proc/self/fd/${staging.fd}/${bound}`,
           access.backlog === undefined ? {} : { backlog: access.backlog },
         ),
       );
-      const identity = grant(place, bound, access);
-      putInPlace(place, bound, parent, name, path);
+      const identity = grant(staging, bound, access);
+      putInPlace(staging, bound, parent, name, path);
       listener.move();
       return new ListenSocket(socket, path, identity);
     } catch (error) {
-      unlinkAt(place, bound);
+      unlinkAt(staging, bound);
       throw error;
     } finally {
       clearAway(parent, made.name);
@@ -137,9 +137,9 @@ export class ListenSocket implements Disposable {
 }
 
 /** Sets owner and mode of a socket that no other process can reach yet. */
-function grant(place: OwnedFd, name: string, access: SocketAccess): string {
+function grant(staging: OwnedFd, name: string, access: SocketAccess): string {
   const { mode, uid = UNCHANGED, gid = UNCHANGED } = access;
-  using file = openAt(place, name, O_PATH | O_NOFOLLOW);
+  using file = openAt(staging, name, O_PATH | O_NOFOLLOW);
   // The mode first: for another user's file it needs more rights.
   changeModeOf(file, mode);
   if (uid !== UNCHANGED || gid !== UNCHANGED) changeOwnerOf(file, uid, gid);
@@ -148,14 +148,14 @@ function grant(place: OwnedFd, name: string, access: SocketAccess): string {
 
 /** Moves a finished socket to its name; a dead one there is replaced. */
 function putInPlace(
-  place: OwnedFd,
+  staging: OwnedFd,
   bound: string,
   parent: OwnedFd,
   name: string,
   path: string,
 ): void {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
-    if (moveAt(place, bound, parent, name)) return;
+    if (moveAt(staging, bound, parent, name)) return;
     const dead = deadSocketAt(parent, name, path);
     if (dead !== undefined) removeExactly(parent, name, dead);
   }

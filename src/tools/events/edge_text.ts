@@ -7,7 +7,12 @@ import { csvRow } from "./csv.ts";
 import type { Edge } from "./edge_reader.ts";
 import { compileFormat } from "./event_format.ts";
 import { type TimeStyle, timeTextOf } from "./event_options.ts";
-import { jsonLine, placeMembers, quoted, UNNAMED } from "../lines/line_text.ts";
+import {
+  addressMembers,
+  jsonLine,
+  quoted,
+  UNNAMED,
+} from "../lines/line_text.ts";
 import type { SelectedLine } from "../lines/selection.ts";
 import { localText, secondsText, utcText, wallClock } from "./timestamps.ts";
 import { nameText } from "../../text/names.ts";
@@ -105,7 +110,7 @@ export function placeText(
 function edgeJson(line: SelectedLine, edge: Edge): string {
   const place = {
     line: line.id,
-    ...placeMembers(line.chip.name, line.info),
+    ...addressMembers(line.chip.name, line.info),
   };
   const lost = edge.lost === 0
     ? ""

@@ -70,7 +70,7 @@ export function lineMembers(
   info: LineInfo,
 ): Record<string, unknown> {
   return {
-    ...placeMembers(chip, info),
+    ...addressMembers(chip, info),
     used: info.used,
     consumer: jsonConsumer(info),
     direction: info.direction,
@@ -89,7 +89,7 @@ function jsonConsumer(info: LineInfo): string | null {
 }
 
 /** Returns a line's identification as the members of a JSON object. */
-export function placeMembers(
+export function addressMembers(
   chip: string,
   info: Pick<LineInfo, "offset" | "name">,
 ): Record<string, unknown> {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Value } from "../../gpio/line_settings.ts";
-import { jsonLine, placeMembers, quoted, valueText } from "./line_text.ts";
+import { addressMembers, jsonLine, quoted, valueText } from "./line_text.ts";
 import type { SelectedLine } from "./selection.ts";
 
 /** Style of printed values. */
@@ -29,7 +29,7 @@ export function valuesText(
       jsonLine({
         ...members,
         line: id,
-        ...placeMembers(chip.name, info),
+        ...addressMembers(chip.name, info),
         value: values[i],
       })
     ).join("");
