@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { listenUnix } from "../../ffi/unix_socket.ts";
+import * as library from "../../mod.ts";
 import { findServices, serviceDirectories } from "./services.ts";
 
 async function withRuntime(
@@ -76,4 +77,20 @@ Deno.test("findServices() takes a service with a full backlog for a running one"
       assertEquals(service?.apiState, "served");
     }
     assertEquals(listener.closed, false);
+  }));
+
+Deno.test("the library has the names of a service's sockets as values", () =>
+  withRuntime((runtime) => {
+    const directory = `${runtime}/gpioagg`;
+    Deno.mkdirSync(directory);
+    using _api = listenUnix(`${directory}/${library.API_SOCKET_NAME}`);
+    using _look = listenUnix(`${directory}/${library.LOOK_SOCKET_NAME}`);
+    assertEquals(
+      library.findServices([directory]).map(({ api, apiState, lookState }) => [
+        api,
+        apiState,
+        lookState,
+      ]),
+      [[`${directory}/api.sock`, "served", "served"]],
+    );
   }));

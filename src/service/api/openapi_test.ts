@@ -30,7 +30,14 @@ interface Schema {
   properties?: Record<string, { enum?: string[]; default?: unknown }>;
 }
 
-const { components: { schemas } } = openApi() as {
+interface Operation {
+  responses: Record<string, {
+    content?: Record<string, { schema: { $ref?: string } }>;
+  }>;
+}
+
+const { paths, components: { schemas } } = openApi() as {
+  paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
 };
 
@@ -66,4 +73,15 @@ Deno.test("what a request may leave out has no default, which makes it required 
       `${name} is optional: ${required}`,
     );
   }
+});
+
+Deno.test("the answer of a creation is told by its content type", () => {
+  const { content = {} } = paths["/v1/aggregators"]!["post"]!.responses["201"]!;
+  assertEquals(
+    Object.entries(content).map(([type, { schema }]) => [type, schema.$ref]),
+    [
+      ["application/json", "#/components/schemas/Aggregator"],
+      ["application/x-ndjson", "#/components/schemas/LeaseMessage"],
+    ],
+  );
 });
