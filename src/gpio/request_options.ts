@@ -70,6 +70,11 @@ export function readRequest(
   requireKeys("the request", options, REQUEST_KEYS, MEANT_REQUEST);
   const { consumer = DEFAULT_CONSUMER, eventBufferSize = 0 } = options;
   requireString("consumer", consumer);
+  if (consumer.includes("\0")) {
+    throw new TypeError(
+      `consumer ${JSON.stringify(consumer)} has a NUL, which would end it`,
+    );
+  }
   requireNumber("eventBufferSize", eventBufferSize);
   checkSelections(options.lines);
   const lines = linesOf(options.lines);
