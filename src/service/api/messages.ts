@@ -4,11 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  printable,
-  printableError,
-  printableJson,
-} from "../../text/printable.ts";
+import { printable, printableJson } from "../../text/printable.ts";
 
 /** Longest body that is read. **Units**: bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
@@ -69,17 +65,30 @@ export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
  * @throws {HttpError} If it is none, or nested too deep.
  */
 export function parseJson(body: Uint8Array): unknown {
+  const text = decode(body);
+  if (isDeep(text)) {
+    throw new HttpError(
+      400,
+      `The body is nested deeper than ${MAX_BODY_DEPTH} levels`,
+    );
+  }
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-    if (isDeep(text)) {
-      throw new SyntaxError(
-        `it is nested deeper than ${MAX_BODY_DEPTH} levels`,
-      );
-    }
     return JSON.parse(text);
-  } catch (error) {
-    const why = printableError(error);
-    throw new HttpError(400, `The body is not valid JSON: ${why}`);
+  } catch {
+    throw new HttpError(
+      400,
+      text.trim() === ""
+        ? "The body is empty, not JSON"
+        : "The body is not valid JSON",
+    );
+  }
+}
+
+function decode(body: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(body);
+  } catch {
+    throw new HttpError(400, "The body is not valid UTF-8");
   }
 }
 
