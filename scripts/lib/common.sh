@@ -1,13 +1,15 @@
 # Common ground of the scripts: messages, the cache, keys, locks, packages of
 # the machine. Sourced; needs REPOSITORY (the top of the checkout).
 
-# Where nobody set HOME it is what the passwd database has (the shell asks it for
-# ~), and all programs that are started here are told the same.
-if [[ -z ${HOME:-} ]]; then
+# Where HOME is not set, or is no absolute path, it is what the passwd database
+# has (the shell asks it for ~), and all programs that are started here are told
+# the same. A cache below the working directory would be another one each time.
+if [[ ${HOME:-} != /* ]]; then
   unset HOME
   HOME=~
 fi
 export HOME
+[[ ${XDG_CACHE_HOME:-/} == /* ]] || unset XDG_CACHE_HOME
 
 CACHE="${GPIOAGG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpioagg}"
 # sudo may keep another user's HOME, whose cache is not root's to use.

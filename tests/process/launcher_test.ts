@@ -182,6 +182,39 @@ Deno.test("without a home the launcher says what is missing, and no more", async
   });
 });
 
+Deno.test("the launcher works from a removed directory, and takes no relative home", async () => {
+  await withPrograms(async (directory, path) => {
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    const gone = `${directory}/gone`;
+    await Deno.mkdir(gone);
+    const home = await homeOfOwner();
+    // Neither the launcher nor its shell is told where it is.
+    const { code, stdout, stderr } = await new Deno.Command("/bin/bash", {
+      args: [
+        "-c",
+        'cd "$1" && rmdir "$1" && exec env -i PATH="$2" HOME="$3" "$4" --version',
+        ...["bash", gone, path, home, LAUNCHER],
+      ],
+      stdin: "null",
+    }).output();
+    const said = new TextDecoder().decode(stderr);
+    assertEquals(code, 0, said);
+    assert(/^gpioagg [\d.]+\n$/.test(new TextDecoder().decode(stdout)), said);
+    assert(!said.includes("unbound"), said);
+
+    const work = `${directory}/work`;
+    await Deno.mkdir(work);
+    await launch(["--version"], {
+      PATH: path,
+      HOME: "relative",
+      XDG_CACHE_HOME: "other",
+      // Nothing listens there.
+      NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/",
+    }, work);
+    assertEquals([...Deno.readDirSync(work)], []);
+  });
+});
+
 Deno.test("without its packages the program says which it cannot get, and what to do", async () => {
   await withPrograms(async (directory, path) => {
     await Deno.symlink(Deno.execPath(), `${path}/deno`);
