@@ -136,3 +136,72 @@ ensure_roots() {
       build_root "$release"
   done
 }
+
+# The releases that the packages are installed in, and what those need to have.
+DEBIAN_RELEASES=(bookworm trixie)
+DEBIAN_PACKAGES=(base-passwd coreutils dash diffutils dpkg findutils gpiod grep
+  gzip libc-bin sed systemd-standalone-sysusers)
+
+# debian_directory RELEASE
+debian_directory() {
+  printf '%s/debian-%s-%s' "$CACHE" "$1" "$(
+    {
+      declare -f build_debian unpack_debian
+      printf '%s\n' "${DEBIAN_PACKAGES[@]}"
+    } | key_of "$1"
+  )"
+}
+
+# unpack_debian RELEASE ROOT: a system of these packages, as they are unpacked.
+# Dpkg there takes them for installed.
+unpack_debian() {
+  local release=$1 root=$2 archive name directory archives="$CACHE/apt/archives"
+  # Settings of scripts/lib/debian.sh.
+  # shellcheck disable=SC2034
+  DEBIAN_SUITES=("$release") LISTS_ARE_FRESH=''
+  refresh_lists
+  rm -f "$archives"/*.deb
+  quietly "$CACHE/log/download" "cannot download ${DEBIAN_PACKAGES[*]}" \
+    "check the network and run the command again" \
+    private_apt "$release" apt-get -q -y --download-only install \
+    "${DEBIAN_PACKAGES[@]}"
+  mkdir -p "$root"/{dev,etc/alternatives,proc,run,tmp,usr,var/log} \
+    "$root"/var/lib/dpkg/{alternatives,info,triggers,updates}
+  for directory in bin lib lib64 sbin; do
+    mkdir "$root/usr/$directory"
+    ln -s "usr/$directory" "$root/$directory"
+  done
+  for archive in "$archives"/*.deb; do
+    # Some packages have /bin, which is a link here.
+    dpkg-deb --fsys-tarfile "$archive" |
+      tar -x --keep-directory-symlink -C "$root"
+    name=$(dpkg-deb -f "$archive" Package)
+    if [[ $(dpkg-deb -f "$archive" Multi-Arch) == same ]]; then
+      name+=:$(dpkg-deb -f "$archive" Architecture)
+    fi
+    dpkg-deb --fsys-tarfile "$archive" | tar -t |
+      sed 's|^\.||; s|/$||; s|^$|/.|' >"$root/var/lib/dpkg/info/$name.list"
+    dpkg-deb -f "$archive" |
+      sed 's/^Package: .*/&\nStatus: install ok installed/' >>"$root/var/lib/dpkg/status"
+    printf '\n' >>"$root/var/lib/dpkg/status"
+  done
+  rm -f "$archives"/*.deb
+  ln -sf dash "$root/usr/bin/sh"
+  cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
+  cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
+}
+
+# build_debian FINAL RELEASE
+build_debian() {
+  (unpack_debian "$2" "$1.new/root")
+}
+
+# ensure_debian: small Debian systems.
+ensure_debian() {
+  local release
+  for release in "${DEBIAN_RELEASES[@]}"; do
+    [[ -d $(debian_directory "$release") ]] || prepare_downloads
+    ensure_program "$(debian_directory "$release")" "a small Debian $release" \
+      build_debian "$release"
+  done
+}

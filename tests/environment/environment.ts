@@ -30,6 +30,8 @@ export const ARTEFACTS = [
   "bullseyeRoot",
   "bookwormRoot",
   "trixieRoot",
+  "bookwormSystem",
+  "trixieSystem",
 ] as const;
 
 /** Those that are not part of `scripts/environment all`. */

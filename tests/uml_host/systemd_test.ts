@@ -204,8 +204,9 @@ Deno.test("a client's first call starts the service, by its socket", async () =>
       async () => (await properties("gpioagg")).StatusText === text,
     );
   // Both clients come before the service does.
-  const look = new ServiceClient(LOOK_SOCKET).list();
-  const client = new ServiceClient(API_SOCKET);
+  const limit = { limitMs: TIMEOUT_MS };
+  const look = new ServiceClient(LOOK_SOCKET, limit).list();
+  const client = new ServiceClient(API_SOCKET, limit);
   {
     await using lamp = await client.create({
       name: "lamp",
@@ -232,6 +233,17 @@ Deno.test("a client's first call starts the service, by its socket", async () =>
   using watcher = Chip.open(chip.path);
   watcher.watchLineInfo(1);
   await shell("systemctl restart gpioagg");
+  assertEquals((await client.list()).map(({ name }) => name), ["valve"]);
+  assertEquals(await chip.level(1), 1);
+  assertEquals(requestsAndReleases(watcher), []);
+
+  // The package's upgrade does it so, since units that require the service stay.
+  const { MainPID: before } = await properties("gpioagg");
+  await shell("systemctl kill --kill-who=main --signal=SIGUSR2 gpioagg");
+  await until("another process serves", async () => {
+    const { MainPID, SubState } = await properties("gpioagg");
+    return MainPID !== before && SubState === "running";
+  });
   assertEquals((await client.list()).map(({ name }) => name), ["valve"]);
   assertEquals(await chip.level(1), 1);
   assertEquals(requestsAndReleases(watcher), []);

@@ -1,0 +1,398 @@
+/**
+ * Makes the Debian packages of one machine: gpioagg, the executable with its
+ * units, rules, completions and manual pages; and gpioagg-tools, the names of
+ * libgpiod's tools beside Debian's own.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import settings from "../deno.json" with { type: "json" };
+import { readElf } from "./executable/elf.ts";
+
+const HELP = `Usage: deno task package [--executable FILE] [--output DIR]
+
+Makes gpioagg_VERSION_ARCH.deb and gpioagg-tools_VERSION_all.deb. ARCH is that of
+the executable (deno task compile). Needs dpkg-deb and gzip.
+
+  --executable FILE  default: dist/gpioagg-x86_64 in the checkout
+  --output DIR       directory of the packages; default: dist
+  -h, --help         this text
+`;
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const MAINTAINER = "gpioagg developers <gpioagg@users.noreply.github.com>";
+/** Date of this version. */
+const DATE = "Sun, 29 Nov 2026 12:00:00 +0000";
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  "x86_64": "amd64",
+  "aarch64": "arm64",
+};
+const TOOLS = [
+  "gpiodetect",
+  "gpioget",
+  "gpioinfo",
+  "gpiomon",
+  "gpionotify",
+  "gpioset",
+];
+
+const EXAMPLE = `# /etc/gpioagg/NAME.yaml, served by gpioagg@NAME.service.
+# yaml-language-server: $schema=/usr/share/gpioagg/gpioagg.schema.json
+aggregators:
+  press:
+    vhost-user: /run/gpioagg-NAME/press.sock
+    lines:
+      # Simulated lines need no GPIO: gpioagg sim press START=1
+      - { sim: 1, as: START }
+      - { sim: 1, as: VALVE, direction: output, safe: 0 }
+`;
+
+/** The runtime that deno compile puts in comes as it was built. */
+const OVERRIDES = `gpioagg: embedded-library
+gpioagg: unstripped-binary-or-object
+gpioagg: hardening-no-pie
+gpioagg: hardening-no-relro
+`;
+
+/** Its scripts name the files of another package, in a loop. */
+const TOOLS_OVERRIDES = `gpioagg-tools: diversion-for-unknown-file
+`;
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
+
+async function main(args: readonly string[]): Promise<number> {
+  const unknown: string[] = [];
+  const given = parseArgs([...args], {
+    string: ["executable", "output"],
+    boolean: ["help"],
+    alias: { h: "help" },
+    unknown: (word: string) => {
+      unknown.push(word);
+      return false;
+    },
+  });
+  if (given.help) {
+    console.log(HELP.trimEnd());
+    return 0;
+  }
+  if (unknown.length > 0) {
+    console.error(`package: unknown argument "${unknown[0]}"; see --help`);
+    return 2;
+  }
+  const executable = given.executable ?? `${ROOT}dist/gpioagg-x86_64`;
+  const output = given.output ?? `${ROOT}dist`;
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-package-" });
+  try {
+    const elf = readElf(executable);
+    const arch = ARCHITECTURES[elf.machine];
+    if (arch === undefined) {
+      throw new Error(`no Debian architecture for ${elf.machine}`);
+    }
+    await Deno.mkdir(output, { recursive: true });
+    const texts = `${directory}/texts`;
+    await writeTexts(texts);
+    const programs = `${directory}/gpioagg`;
+    await stageProgram(programs, { executable, arch, texts });
+    const links = `${directory}/gpioagg-tools`;
+    await stageTools(links, texts);
+    const { version } = settings;
+    await build(programs, `${output}/gpioagg_${version}_${arch}.deb`);
+    await build(links, `${output}/gpioagg-tools_${version}_all.deb`);
+    return 0;
+  } catch (error) {
+    console.error(`package: ${(error as Error).message}`);
+    return 1;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Writes the texts that the program makes of its own tables. */
+async function writeTexts(directory: string): Promise<void> {
+  await Deno.mkdir(directory);
+  const own = async (...args: string[]) =>
+    await run(Deno.execPath(), [
+      "run",
+      "-q",
+      "--no-prompt",
+      "--config",
+      `${ROOT}deno.json`,
+      "-P=gpioagg",
+      `${ROOT}src/cli/main.ts`,
+      ...args,
+    ]);
+  await own("man", "--output", `${directory}/man`);
+  for (const shell of ["bash", "zsh", "fish"]) {
+    const text = await own("completions", shell);
+    await Deno.writeTextFile(`${directory}/${shell}`, text);
+  }
+  await Deno.writeTextFile(`${directory}/schema.json`, await own("schema"));
+}
+
+/** Stages the package of the program. */
+async function stageProgram(
+  tree: string,
+  { executable, arch, texts }: {
+    executable: string;
+    arch: string;
+    texts: string;
+  },
+): Promise<void> {
+  const put = (from: string, to: string, mode = 0o644) =>
+    install(from, `${tree}${to}`, mode);
+  await put(executable, "/usr/bin/gpioagg", 0o755);
+  const units = `${ROOT}scripts/systemd`;
+  for await (const { name } of Deno.readDir(units)) {
+    if (/\.(service|socket)$/.test(name)) {
+      await put(`${units}/${name}`, `/usr/lib/systemd/system/${name}`);
+    }
+  }
+  await put(
+    `${units}/gpioagg.sysusers.conf`,
+    "/usr/lib/sysusers.d/gpioagg.conf",
+  );
+  await put(
+    `${units}/60-gpioagg.rules`,
+    "/usr/lib/udev/rules.d/60-gpioagg.rules",
+  );
+  await put(
+    `${texts}/schema.json`,
+    "/usr/share/gpioagg/gpioagg.schema.json",
+  );
+  await put(
+    `${texts}/bash`,
+    "/usr/share/bash-completion/completions/gpioagg",
+  );
+  await put(`${texts}/zsh`, "/usr/share/zsh/vendor-completions/_gpioagg");
+  await put(
+    `${texts}/fish`,
+    "/usr/share/fish/vendor_completions.d/gpioagg.fish",
+  );
+  const docs = "/usr/share/doc/gpioagg";
+  await put(
+    `${units}/kernel-chips.conf`,
+    `${docs}/examples/kernel-chips.conf`,
+  );
+  await Deno.writeTextFile(
+    await place(`${tree}${docs}/examples/gpioagg.yaml`),
+    EXAMPLE,
+  );
+  await Deno.mkdir(`${tree}/etc/gpioagg`, { recursive: true });
+  for await (const { name } of Deno.readDir(`${ROOT}docs`)) {
+    await put(`${ROOT}docs/${name}`, `${docs}/${name}`);
+  }
+  await putManPages(
+    `${texts}/man`,
+    tree,
+    (name) => !TOOLS.some((tool) => name.startsWith(`${tool}.`)),
+  );
+  await putCommon(tree, "gpioagg");
+  await Deno.writeTextFile(
+    await place(`${tree}/usr/share/lintian/overrides/gpioagg`),
+    OVERRIDES,
+  );
+  await control(tree, {
+    Package: "gpioagg",
+    Version: settings.version,
+    Architecture: arch,
+    Maintainer: MAINTAINER,
+    Section: "admin",
+    Priority: "optional",
+    Depends:
+      "libc6 (>= 2.28), libgcc-s1, systemd | systemd-standalone-sysusers | systemd-sysusers",
+    Suggests: "gpioagg-tools, qemu-system",
+    Description: `present GPIO lines to virtual machines and containers
+ gpioagg takes GPIO lines of any chips of this host and presents chosen sets of
+ them to virtual machines, each set as one controller: as a virtio-gpio device,
+ as a controller that a stock kernel drives (PL061 pins, USB adapters, a PCI
+ card), or as a chip of this host's kernel. Lines have safe states, interlocks
+ and other rules, which hold when a guest dies.`,
+  });
+  for (const script of ["postinst", "prerm", "postrm"]) {
+    await install(
+      `${ROOT}scripts/debian/gpioagg.${script}`,
+      `${tree}/DEBIAN/${script}`,
+      0o755,
+    );
+  }
+}
+
+/** Stages the package of the tools' names. */
+async function stageTools(tree: string, texts: string): Promise<void> {
+  for (const tool of TOOLS) {
+    const link = await place(`${tree}/usr/lib/gpioagg/${tool}`);
+    await Deno.symlink("../../bin/gpioagg", link);
+    const page = `${tree}/usr/lib/gpioagg/man1/${tool}.1`;
+    await install(`${texts}/man/man1/${tool}.1`, page, 0o644);
+    await run("gzip", ["-9n", page]);
+  }
+  await putCommon(tree, "gpioagg-tools");
+  await Deno.writeTextFile(
+    await place(`${tree}/usr/share/lintian/overrides/gpioagg-tools`),
+    TOOLS_OVERRIDES,
+  );
+  await control(tree, {
+    Package: "gpioagg-tools",
+    Version: settings.version,
+    Architecture: "all",
+    Maintainer: MAINTAINER,
+    Section: "admin",
+    Priority: "optional",
+    Depends: `gpioagg (>= ${settings.version})`,
+    Enhances: "gpiod",
+    Description: `GPIO tools with the names of libgpiod's
+ gpiodetect, gpioget, gpioinfo, gpiomon, gpionotify and gpioset of gpioagg. They
+ take the options of libgpiod's and print the same. Where libgpiod's own are
+ installed, update-alternatives chooses between them.`,
+  });
+  const common = await Deno.readTextFile(
+    `${ROOT}scripts/debian/gpioagg-tools.common`,
+  );
+  for (const script of ["preinst", "postinst", "prerm", "postrm"]) {
+    const text = await Deno.readTextFile(
+      `${ROOT}scripts/debian/gpioagg-tools.${script}`,
+    );
+    const file = `${tree}/DEBIAN/${script}`;
+    await Deno.writeTextFile(
+      file,
+      text.replace("#COMMON#", () => common.trimEnd()),
+    );
+    await Deno.chmod(file, 0o755);
+  }
+  await Deno.writeTextFile(
+    `${tree}/DEBIAN/triggers`,
+    TOOLS.map((tool) => `interest-noawait /usr/bin/${tool}.gpiod\n`).join(""),
+  );
+}
+
+/** Installs the manual pages that are chosen, compressed. */
+async function putManPages(
+  from: string,
+  tree: string,
+  isWanted: (name: string) => boolean,
+): Promise<void> {
+  for (const section of ["man1", "man5", "man7"]) {
+    for await (
+      const { name, isSymlink } of Deno.readDir(`${from}/${section}`)
+    ) {
+      if (!isWanted(name)) continue;
+      const page = await place(`${tree}/usr/share/man/${section}/${name}`);
+      // The tools' pages are not here: gpioagg-get(1) is one of its own.
+      await Deno.copyFile(
+        isSymlink
+          ? await Deno.realPath(`${from}/${section}/${name}`)
+          : `${from}/${section}/${name}`,
+        page,
+      );
+      await Deno.chmod(page, 0o644);
+      await run("gzip", ["-9n", page]);
+    }
+  }
+}
+
+/** Installs what each package has: copyright and changelog. */
+async function putCommon(tree: string, name: string): Promise<void> {
+  const docs = `${tree}/usr/share/doc/${name}`;
+  const license = await Deno.readTextFile(`${ROOT}LICENSE`);
+  await Deno.writeTextFile(
+    await place(`${docs}/copyright`),
+    copyright(license),
+  );
+  await install(`${ROOT}CHANGELOG.md`, `${docs}/CHANGELOG.md`, 0o644);
+  await Deno.writeTextFile(
+    `${docs}/changelog`,
+    `${name} (${settings.version}) unstable; urgency=medium
+
+  * The changes are in CHANGELOG.md.
+
+ -- ${MAINTAINER}  ${DATE}
+`,
+  );
+  await run("gzip", ["-9n", `${docs}/changelog`]);
+}
+
+/** Returns the machine-readable copyright of Debian. */
+function copyright(license: string): string {
+  const holder = /^Copyright \(c\) (.*)$/m.exec(license)?.[1];
+  if (holder === undefined) throw new Error("LICENSE names no holder");
+  const text = license.slice(license.indexOf("Permission is")).trim()
+    .split("\n").map((line) => line === "" ? " ." : ` ${line}`).join("\n");
+  return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: gpioagg
+
+Files: *
+Copyright: ${holder}
+License: Expat
+
+License: Expat
+${text}
+`;
+}
+
+/** Writes DEBIAN/control and the checksums. */
+async function control(
+  tree: string,
+  fields: Readonly<Record<string, string>>,
+): Promise<void> {
+  const files = (await filesOf(tree)).sort();
+  let bytes = 0;
+  for (const file of files) bytes += (await Deno.lstat(file)).size;
+  const { Description: description, ...others } = fields;
+  const all = {
+    ...others,
+    "Installed-Size": String(Math.ceil(bytes / 1024)),
+    Description: description,
+  };
+  await Deno.writeTextFile(
+    await place(`${tree}/DEBIAN/control`),
+    Object.entries(all).map(([key, value]) => `${key}: ${value}\n`).join(""),
+  );
+  const regular = [];
+  for (const file of files) {
+    if ((await Deno.lstat(file)).isFile) {
+      regular.push(file.slice(tree.length + 1));
+    }
+  }
+  const sums = await run("md5sum", regular, tree);
+  await Deno.writeTextFile(`${tree}/DEBIAN/md5sums`, sums);
+}
+
+async function filesOf(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    if (isDirectory) found.push(...await filesOf(path));
+    else found.push(path);
+  }
+  return found;
+}
+
+async function build(tree: string, file: string): Promise<void> {
+  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, file]);
+  console.log(file);
+}
+
+async function install(from: string, to: string, mode: number): Promise<void> {
+  await Deno.copyFile(from, await place(to));
+  await Deno.chmod(to, mode);
+}
+
+/** Makes the directory of a file; returns the file's path. */
+async function place(path: string): Promise<string> {
+  await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  return path;
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  cwd?: string,
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    ...(cwd === undefined ? {} : { cwd }),
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${program}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}

@@ -1,0 +1,206 @@
+/** The Debian packages, as dpkg of Debian 12 and 13 takes them. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
+import { lacksTool, runTool } from "../environment/tool.ts";
+
+const ignore = lacksExecutable() ||
+  await mustSkip("bookwormSystem", "trixieSystem");
+
+const TOOLS = ["detect", "get", "info", "mon", "notify", "set"];
+
+/** The packages of the executable under test, made once. */
+let made: Promise<string> | undefined;
+
+async function make(): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-packages-" });
+  const { success, output } = (await runTool(Deno.execPath(), [
+    "run",
+    "-q",
+    "--config",
+    `${REPOSITORY}/deno.json`,
+    "-P=compile",
+    `${REPOSITORY}/scripts/package.ts`,
+    "--executable",
+    EXECUTABLE!,
+    "--output",
+    directory,
+  ]))!;
+  assert(success, output);
+  return directory;
+}
+
+async function packages(): Promise<{ program: string; tools: string }> {
+  const directory = await (made ??= make());
+  const files = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  assertEquals(files.length, 2);
+  assertMatch(files[0]!, /^gpioagg-tools_[\d.]+_all\.deb$/);
+  assertMatch(files[1]!, /^gpioagg_[\d.]+_amd64\.deb$/);
+  return {
+    tools: `${directory}/${files[0]}`,
+    program: `${directory}/${files[1]}`,
+  };
+}
+
+globalThis.addEventListener("unload", () => {
+  made?.then((directory) => Deno.removeSync(directory, { recursive: true }));
+});
+
+/** A Debian system of its own, to install packages in. */
+class System implements AsyncDisposable {
+  readonly root: string;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  static async copyOf(directory: string): Promise<System> {
+    const root = await Deno.makeTempDir({ prefix: "gpioagg-debian-" });
+    const { success, output } = (await runTool("cp", [
+      "-a",
+      `${directory}/.`,
+      root,
+    ]))!;
+    assert(success, output);
+    return new System(root);
+  }
+
+  /** Runs a command there; returns what it printed. */
+  async run(command: string): Promise<string> {
+    const { success, output } = (await runTool("unshare", [
+      ...["--mount", "--pid", "--fork", "--propagation=private"],
+      "/bin/sh",
+      "-euc",
+      `mount -t proc none "$1/proc"
+      mount --rbind /dev "$1/dev"
+      mount -t tmpfs none "$1/run"
+      exec env -i PATH=/usr/sbin:/usr/bin LC_ALL=C chroot "$1" sh -euc "$2"`,
+      "sh",
+      this.root,
+      command,
+    ]))!;
+    assert(success, `${command}: ${output}`);
+    return output;
+  }
+
+  /** Installs packages, as an upgrade where they are installed. */
+  async install(...files: string[]): Promise<void> {
+    for (const file of files) {
+      const name = file.slice(file.lastIndexOf("/") + 1);
+      await Deno.copyFile(file, `${this.root}/tmp/${name}`);
+      await this.run(`dpkg --install /tmp/${name}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.root, { recursive: true });
+  }
+}
+
+/** Returns the files that are named so, below the root. */
+async function found(system: System, word: string): Promise<string[]> {
+  const text = await system.run(
+    `find / -xdev -name '*${word}*' -not -path '/proc/*' -not -path '/tmp/*' ` +
+      `-not -path '/var/lib/dpkg/*'`,
+  );
+  return text.split("\n").filter((line) => line !== "").sort();
+}
+
+for (
+  const [release, name] of [["bookworm", "12"], ["trixie", "13"]] as const
+) {
+  Deno.test({
+    name: `Debian ${name} installs, upgrades, removes and purges the packages`,
+    ignore,
+    fn: async () => {
+      const { program, tools } = await packages();
+      await using system = await System.copyOf(
+        await artefact(`${release}System`),
+      );
+      await system.install(program);
+      assertEquals(await system.run("dpkg --verify gpioagg"), "");
+      assertMatch(await system.run("gpioagg --version"), /^gpioagg [\d.]+\n$/);
+      assertMatch(await system.run("gpioagg demo"), /LAMP|lamp|press/i);
+      assertMatch(
+        await system.run("grep gpioagg /etc/passwd"),
+        /^gpioagg:.*\ngpioagg-vm:/m,
+      );
+      await system.run("gpioagg check /usr/share/doc/gpioagg/examples/*.yaml");
+
+      // Theirs are moved aside, come back, and can be chosen.
+      const version = (tool = "gpioget") => system.run(`${tool} --version`);
+      assertMatch(await version(), /^gpioget \(libgpiod\)/);
+      await system.install(tools);
+      for (const tool of TOOLS) {
+        assertMatch(await version(`gpio${tool}`), /gpioagg/);
+      }
+      await system.run(
+        "update-alternatives --set gpioget /usr/bin/gpioget.gpiod",
+      );
+      assertMatch(await version(), /^gpioget \(libgpiod\)/);
+      await system.run("update-alternatives --auto gpioget");
+
+      // An upgrade of both leaves all as it is.
+      await system.install(program, tools);
+      assertMatch(await version(), /gpioagg/);
+      assertMatch(await version("gpioget.gpiod"), /libgpiod/);
+
+      await system.run("dpkg --remove gpioagg-tools");
+      assertMatch(await version(), /^gpioget \(libgpiod\)/);
+      assertEquals(await found(system, "gpioget.gpiod"), []);
+
+      // They may go while ours are there.
+      await system.install(tools);
+      await system.run("dpkg --remove gpiod");
+      assertMatch(await version(), /gpioagg/);
+      const choices = await system.run("update-alternatives --list gpioget");
+      assertEquals(choices, "/usr/lib/gpioagg/gpioget\n");
+
+      await system.run("dpkg --purge gpioagg-tools gpioagg");
+      assertEquals(await found(system, "gpioagg"), []);
+      assertEquals(await found(system, "gpioget"), []);
+    },
+  });
+}
+
+Deno.test({
+  name: "lintian finds no error in the packages",
+  ignore: ignore ||
+    await lacksTool("lintian", "run scripts/environment judges"),
+  fn: async () => {
+    const { program, tools } = await packages();
+    const { success, output } = (await runTool("lintian", [
+      "--allow-root",
+      "--fail-on=error",
+      program,
+      tools,
+    ]))!;
+    assert(success, output);
+  },
+});
+
+Deno.test({
+  name: "what cannot be packaged is refused",
+  ignore,
+  fn: async () => {
+    for (
+      const [args, says] of [
+        [["--executable", "/no/such"], /No such file/],
+        [["--executable", `${REPOSITORY}/README.md`], /not a 64-bit ELF/],
+        [["--exectuable", "x"], /unknown argument "--exectuable"/],
+      ] as const
+    ) {
+      const { success, output } = (await runTool(Deno.execPath(), [
+        "run",
+        "-q",
+        "--config",
+        `${REPOSITORY}/deno.json`,
+        "-P=compile",
+        `${REPOSITORY}/scripts/package.ts`,
+        ...args,
+      ]))!;
+      assert(!success);
+      assertMatch(output, says);
+    }
+  },
+});
