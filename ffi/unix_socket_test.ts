@@ -181,9 +181,9 @@ Deno.test("receive() closes the fds that came when not all could come", async ()
   const source = import.meta.resolve("./");
   // In a process of its own, with room for a few fds only.
   const code = `
-    import { listDirectory } from "${source}files.ts";
+    import { listDirectory } from "${source}directory_entries.ts";
     import { receive, send } from "${source}socket_message.ts";
-import { socketPair } from "${source}unix_socket.ts";
+    import { socketPair } from "${source}unix_socket.ts";
     import { createEventFd } from "${source}event_fd.ts";
     const [a, b] = socketPair();
     const fd = createEventFd().release();
