@@ -157,6 +157,8 @@ const SYMBOLS = {
   },
   /** int pipe2(int fds[2], int flags) */
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  /** int mincore(void *address, size_t length, unsigned char *vec) */
+  mincore: { parameters: ["usize", "usize", "buffer"], result: "i32" },
   /** int madvise(void *address, size_t length, int advice) */
   madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
   /** int mallopt(int param, int value) */

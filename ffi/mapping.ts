@@ -13,6 +13,8 @@ const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const MAP_NORESERVE = 0x4000;
+const PAGE_BYTES = 4096;
+const onePage = new Uint8Array(1);
 const MAP_FAILED = 2n ** 64n - 1n;
 
 let reportLeak: (what: string) => void = () => {};
@@ -162,6 +164,24 @@ export class Mapping implements Disposable {
       );
     }
     return this.#buffer;
+  }
+
+  /**
+   * Returns the number of pages in a range that the file does not have in memory
+   * now: a first access allocates them, as this process's memory. None where the
+   * kernel does not say.
+   *
+   * @param offset Where the range begins, in whole pages. **Units**: bytes.
+   */
+  absentPages(offset: number, length: number): number {
+    if (this.#pointer === null) return 0;
+    const count = Math.ceil(length / PAGE_BYTES);
+    const present = count === 1 ? onePage : new Uint8Array(count);
+    const address = Deno.UnsafePointer.value(this.#pointer) + BigInt(offset);
+    if (libc().mincore(address, BigInt(length), present) !== 0) return 0;
+    let absent = 0;
+    for (let i = 0; i < count; i++) if ((present[i]! & 1) === 0) absent++;
+    return absent;
   }
 
   /** True once it was disposed. */

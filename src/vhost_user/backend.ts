@@ -10,6 +10,7 @@ import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { BackendEvents } from "./events.ts";
 import { DEFAULT_PAUSED_FOR_MS, type PausedFor } from "./pause_watch.ts";
+import { PageBudget } from "./page_budget.ts";
 import { Session } from "./session.ts";
 
 export type { BackendEvents } from "./events.ts";
@@ -58,6 +59,7 @@ export class VhostUserBackend implements Disposable {
     this.pausedFor = options.pausedFor ?? DEFAULT_PAUSED_FOR_MS;
     const { device, endpoint, events, loop } = options;
     const now = options.now ?? (() => performance.now());
+    const pages = new PageBudget(now);
     this.#server = new PeerServer({
       loop,
       endpoint,
@@ -75,6 +77,7 @@ export class VhostUserBackend implements Disposable {
           share,
           connection,
           descriptors,
+          pages,
           events,
           pausedFor: () => this.pausedFor,
           peerTimes,

@@ -194,6 +194,12 @@ export class InflightRegion implements Disposable {
     ).fill(0);
   }
 
+  /** Returns the number of pages of the logs that do not exist yet. */
+  absentPages(): number {
+    const bytes = this.#numQueues * InflightLog.bytesFor(this.queueSize);
+    return this.#file.absentPages(0, bytes);
+  }
+
   /** Offset of an access that found no page of its file; undefined if all did. */
   get fault(): number | undefined {
     return this.#file.fault;

@@ -58,6 +58,11 @@ export class MemoryTable {
   /** The same as the rings see it. */
   readonly memory: GuestMemory = new GuestMemory();
 
+  /** Makes an empty table that reports pages which do not exist yet. */
+  constructor(onAbsentPages: (pages: number) => void) {
+    this.memory.onAbsentPages = onAbsentPages;
+  }
+
   /** Number of regions. */
   get size(): number {
     return this.#regions.size;
@@ -72,8 +77,9 @@ export class MemoryTable {
   static map(
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
+    onAbsentPages: (pages: number) => void,
   ): MemoryTable | string {
-    const table = new MemoryTable();
+    const table = new MemoryTable(onAbsentPages);
     let isComplete = false;
     try {
       for (const [i, description] of descriptions.entries()) {
@@ -115,6 +121,7 @@ export class MemoryTable {
       length: description.size,
       buffer: file.buffer,
       bufferOffset: file.offset,
+      absentPages: (offset, length) => file.absentPages(offset, length),
     });
     if (problem !== undefined) return problem;
     this.#regions.set(description.guestAddress, region);

@@ -49,6 +49,10 @@ export function locateRing(
     4,
   );
   if (typeof usedAddress === "string") return usedAddress;
+  // Before anything is read there.
+  memory.touch(descriptorAddress, size * DESCRIPTOR.size);
+  memory.touch(availAddress, AVAIL_HEADER.size + size * 2);
+  memory.touch(usedAddress, USED_HEADER.size + size * USED_ELEMENT.size);
   return { descriptorAddress, availAddress, usedAddress };
 }
 

@@ -47,6 +47,8 @@ export interface RingSetHost extends RingHost {
   guestGone(reason: string): void;
   /** A guest that was given up goes on after all. */
   guestReturned(): void;
+  /** The device is about to use pages of the guest that do not exist. */
+  pagesTaken(pages: number): void;
   /** Rings may have started that a request before had asked for. */
   startedLater(): void;
   /** The guest's first chain with this fault was given back unserved. */
@@ -63,7 +65,7 @@ export class RingSet implements Disposable {
   readonly #host: RingSetHost;
   readonly #device: VirtioDevice;
   readonly #rings: readonly Vring[];
-  #table = new MemoryTable();
+  #table: MemoryTable;
   readonly #guest: GuestState;
   readonly #logs: LogReader;
   #features = 0n;
@@ -78,6 +80,7 @@ export class RingSet implements Disposable {
   constructor(host: RingSetHost) {
     this.#host = host;
     this.#device = host.device;
+    this.#table = new MemoryTable(this.#pagesTaken);
     this.#guest = new GuestState(host.device);
     this.#rings = Array.from(
       { length: host.device.queueCount },
@@ -95,6 +98,8 @@ export class RingSet implements Disposable {
     this.#device.onRefusedChain = this.#onRefusedChain;
     this.#device.onMore = (index) => this.#rings[index]?.goOnLater();
   }
+
+  readonly #pagesTaken = (pages: number): void => this.#host.pagesTaken(pages);
 
   readonly #onRefusedChain = (index: number, fault: ChainFault): void => {
     const bit = 1 << fault;
@@ -171,7 +176,7 @@ export class RingSet implements Disposable {
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
   ): string | undefined {
-    const table = MemoryTable.map(descriptions, fds);
+    const table = MemoryTable.map(descriptions, fds, this.#pagesTaken);
     if (typeof table === "string") return table;
     let isUsed = false;
     try {
@@ -326,6 +331,7 @@ export class RingSet implements Disposable {
     const region = InflightRegion.map(fd, description);
     if (typeof region === "string") return region;
     this.#logs.cancel();
+    this.#host.pagesTaken(region.absentPages());
     this.#guest.setRegion(region);
     return undefined;
   }
@@ -390,7 +396,7 @@ export class RingSet implements Disposable {
     // The region first: its record of the guest is for the next back end.
     this.#guest.setRegion(undefined);
     this.#table.unmap();
-    this.#table = new MemoryTable();
+    this.#table = new MemoryTable(this.#pagesTaken);
     this.#discardGuest();
   }
 

@@ -36,6 +36,7 @@ import type { BackendEvents } from "./events.ts";
 import { GuestActivity } from "./guest_activity.ts";
 import { SharingCheck } from "./sharing_check.ts";
 import { type Message, MessageStream } from "./message_stream.ts";
+import { MAX_PAGES, type PageBudget } from "./page_budget.ts";
 import { type PausedFor, PauseWatch } from "./pause_watch.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import {
@@ -52,6 +53,15 @@ const ACK_FAILURE = 1n;
 const RETURNED = "it was paused for longer than paused-for, and counted as " +
   "gone: its lines stay where their rules put them until it sets them again";
 
+const NOTIFIER_WAITED =
+  "its notification fd was made blocking while no notification fits in, which " +
+  "would stop all other guests";
+
+const USES_ABSENT_PAGES =
+  "the guest has gpioagg use pages that it never used " +
+  `itself, more than ${MAX_PAGES}: they would count as gpioagg's memory. Have ` +
+  "the VMM allocate the guest's memory beforehand (QEMU: prealloc=on)";
+
 /** Options of a session. */
 export interface SessionOptions {
   /** The loop that it lives in. */
@@ -64,6 +74,8 @@ export interface SessionOptions {
   readonly connection: OwnedFd;
   /** Descriptors that it may have, those of a message included. */
   readonly descriptors: { readonly most: number; readonly ofLimit: number };
+  /** Pages that may be allocated because of the aggregator's frontends. */
+  readonly pages: PageBudget;
   /** Told of `started`, `stopped`, `gone` and `fault`. */
   readonly events: Pick<
     BackendEvents,
@@ -149,7 +161,8 @@ export class Session implements Disposable {
       share,
       ringFaulted: (index, fault) =>
         this.#report(new ProtocolError(`ring ${index}`, fault)),
-      notifierWaited: (index) => this.#endDetaining(index),
+      notifierWaited: (index) =>
+        this.#endDetaining(`ring ${index}`, NOTIFIER_WAITED),
       ringBroke: (index, error) => this.#endBroken(`ring ${index}`, error),
       guestGone: (reason) => {
         this.#goneReason = reason;
@@ -158,6 +171,11 @@ export class Session implements Disposable {
         this.#startDetail = RETURNED;
       },
       startedLater: () => this.#reportActivity(),
+      pagesTaken: (pages) => {
+        if (!this.#options.pages.take(pages)) {
+          this.#endDetaining("guest memory", USES_ABSENT_PAGES);
+        }
+      },
       chainRefused: (index, fault) =>
         this.#options.events.fault(
           new ProtocolError(`ring ${index}`, refusedChain(fault)),
@@ -416,18 +434,15 @@ export class Session implements Disposable {
     this.end(fault.message);
   }
 
-  /** Ends the session once what is under way, which is a ring, is done. */
-  #endDetaining(index: number): void {
+  /**
+   * Ends the session once what is under way, which may be a ring, is done. The
+   * socket rests then.
+   */
+  #endDetaining(subject: string, rule: string): void {
     if (this.#hasDetained) return;
     this.#hasDetained = true;
     this.#options.loop.defer(() =>
-      this.#endFaulty(
-        new ProtocolError(
-          `ring ${index}`,
-          "its notification fd was made blocking while no notification fits " +
-            "in, which would stop all other guests",
-        ),
-      )
+      this.#endFaulty(new ProtocolError(subject, rule))
     );
   }
 

@@ -1,7 +1,8 @@
 /** Guest memory: what is mapped, what is refused, and changes under running rings. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { O_RDWR, openFile } from "../../ffi/files.ts";
 import { libc } from "../../ffi/libc.ts";
+import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import {
   GUEST_AT,
@@ -351,4 +352,65 @@ Deno.test("a frontend cannot map more than its part of the addresses", () => {
   // What is removed makes room.
   rig.must(R.REM_MEM_REG, single([tib, tib / 2, 2 ** 44 + tib, 0]));
   assertEquals(add(3 * tib, tib / 2), 0);
+});
+
+const SPARSE_AT = 0x9000_0000;
+const PAGE = 4096;
+
+/** Returns the number of pages of a file that exist. */
+function pagesOf(fd: number, pages: number): number {
+  using mapping = Mapping.map(fd, { length: pages * PAGE, subject: "sparse" });
+  return pages - mapping.absentPages(0, pages * PAGE);
+}
+
+/** Has answers written to pages `first` to `end` of a region that nobody used. */
+function useAbsentPages(rig: VhostRig, first: number, end: number): void {
+  for (let page = first; page < end; page++) {
+    // Nothing comes back from a session that has ended.
+    if (rig.guest.rings[0]!.freeCount < 2) return;
+    rig.guest.rings[0]!.add([
+      { address: rig.guest.guestAddress, length: 8, writable: false },
+      { address: SPARSE_AT + page * PAGE, length: 2, writable: true },
+    ]);
+    rig.guest.rings[0]!.publish();
+    rig.guest.kick(0);
+    rig.turn(2);
+    rig.guest.rings[0]!.collect();
+  }
+}
+
+Deno.test("a guest has no more pages allocated here than its aggregator may", () => {
+  let now = 0;
+  using rig = new VhostRig({ now: () => now });
+  using file = createMemFd("sparse", 8192 * PAGE);
+  const allocated = () => pagesOf(file.fd, 8192);
+  const begin = () => {
+    rig.negotiate();
+    rig.must(
+      R.ADD_MEM_REG,
+      single([SPARSE_AT, 8192 * PAGE, SPARSE_AT, 0]),
+      [file.fd],
+    );
+    rig.startRings();
+  };
+  begin();
+  useAbsentPages(rig, 0, 4000);
+  // Pages that are there by now are free.
+  useAbsentPages(rig, 0, 500);
+  assertEquals(allocated(), 4000);
+  assertEquals(rig.isHungUp(), false);
+  useAbsentPages(rig, 4000, 4200);
+  assertEquals(rig.isHungUp(), true);
+  assertStringIncludes(rig.log.at(-1)!, "pages that it never used itself");
+  const before = allocated();
+  assert(before <= 4100, `${before} pages`);
+  // The socket rests, and the budget is the aggregator's, not the session's.
+  now += 20_000;
+  rig.guest.boot();
+  rig.reconnect();
+  begin();
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
+  useAbsentPages(rig, 5000, 5200);
+  assertEquals(rig.isHungUp(), true);
+  assert(allocated() <= before + 100);
 });

@@ -14,6 +14,7 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
  * Linux has on the supported targets (4, 16 and 64 KiB).
  */
 const PAGE_BYTES = 0x1_0000;
+const SMALLEST_PAGE_BYTES = 4096;
 
 const TIB = 2 ** 40;
 
@@ -52,7 +53,16 @@ export class SharedFile implements Disposable {
   /** **Units**: bytes. */
   readonly length: number;
 
-  private constructor(mapping: Mapping, offset: number, length: number) {
+  /** Bytes that a first access allocates: a page, or a huge one. */
+  readonly #blockBytes: number;
+
+  private constructor(
+    mapping: Mapping,
+    offset: number,
+    length: number,
+    blockBytes: number,
+  ) {
+    this.#blockBytes = blockBytes;
     this.#mapping = mapping;
     this.offset = offset;
     this.length = length;
@@ -114,7 +124,7 @@ export class SharedFile implements Disposable {
       guardUnit: unit,
       subject,
     });
-    return new SharedFile(mapping, offset - start, length);
+    return new SharedFile(mapping, offset - start, length, blockBytes);
   }
 
   /**
@@ -139,6 +149,20 @@ export class SharedFile implements Disposable {
   get fault(): number | undefined {
     const fault = this.#mapping.fault;
     return fault === undefined ? undefined : fault - this.offset;
+  }
+
+  /**
+   * Returns the number of pages in a range of the piece that do not exist yet: a
+   * first access allocates them, and they count as this process's memory. Huge
+   * ones are not looked for: those of hugetlbfs belong to no control group's memory.
+   *
+   * @param offset Where the range begins. **Units**: bytes.
+   */
+  absentPages(offset: number, length: number): number {
+    if (this.#blockBytes > PAGE_BYTES) return 0;
+    const start = this.offset + offset;
+    const page = start - start % SMALLEST_PAGE_BYTES;
+    return this.#mapping.absentPages(page, start + length - page);
   }
 
   /** Unmaps it; idempotent. No view of it may be used from here on. */

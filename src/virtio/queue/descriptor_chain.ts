@@ -13,7 +13,7 @@
  * @module
  */
 import { layout, LITTLE_ENDIAN, U16, U32, U64 } from "../../../ffi/layout.ts";
-import type { GuestMemory } from "./guest_memory.ts";
+import { type GuestMemory, PAGE_BYTES } from "./guest_memory.ts";
 
 /** `struct virtq_desc`. */
 export const DESCRIPTOR = layout("virtq_desc", 16, [
@@ -116,6 +116,17 @@ const MAX_PARTS = 1024;
  */
 const INITIAL_PARTS = 16;
 
+/**
+ * Bytes at the beginning of what is read, and of what is written, that a chain is
+ * used for at least: requests, answers and events are shorter.
+ */
+const TOUCHED_BYTES = 8;
+
+/** An indirect table of up to this size is taken for one page. */
+const SHORT_TABLE_BYTES = 1024;
+const LONGEST_TABLE_BYTES = MAX_CHAIN_DESCRIPTORS * DESCRIPTOR_SIZE;
+const PER_PAGE = 1 / PAGE_BYTES;
+
 /** Up to here a loop copies faster than making a view for it. */
 const FEW_BYTES = 64;
 
@@ -191,6 +202,32 @@ export class DescriptorChain {
     this.#totals[READABLE] = 0;
     this.#totals[WRITABLE] = 0;
     this.fault = this.#walk(head);
+    if (this.#memory.onAbsentPages !== undefined) this.#touch();
+  }
+
+  /** Is about to be read and written where requests and answers are. */
+  #touch(): void {
+    if (this.#parts === 2 && this.#readableParts === 1) {
+      const memory = this.#memory;
+      const readable = (this.#offsets[0]! * PER_PAGE) | 0;
+      const writable = (this.#offsets[1]! * PER_PAGE) | 0;
+      if (
+        memory.isKnown(this.#regions[0]!, readable) &&
+        memory.isKnown(this.#regions[1]!, writable)
+      ) return;
+    }
+    this.#touchParts(0, this.#readableParts);
+    this.#touchParts(this.#readableParts, this.#parts);
+  }
+
+  #touchParts(first: number, end: number): void {
+    let left = TOUCHED_BYTES;
+    for (let part = first; part < end && left > 0; part++) {
+      const bytes = Math.min(left, this.#lengths[part]!);
+      const start = this.#memory.start(this.#regions[part]!);
+      this.#memory.touch(start + this.#offsets[part]!, bytes);
+      left -= bytes;
+    }
   }
 
   #walk(head: number): ChainFault {
@@ -249,6 +286,11 @@ export class DescriptorChain {
           base = 0;
         }
         isIndirect = true;
+        if (
+          memory.onAbsentPages !== undefined &&
+          (region < 0 || length > SHORT_TABLE_BYTES ||
+            !memory.isKnown(region, (base * PER_PAGE) | 0))
+        ) memory.touch(address, Math.min(length, LONGEST_TABLE_BYTES));
         entries = length / DESCRIPTOR_SIZE;
         limit = Math.min(
           entries,
@@ -394,6 +436,10 @@ export class DescriptorChain {
           view.setUint8(offset + i, source[done + i]!);
         }
       } else {
+        if (this.#memory.onAbsentPages !== undefined) {
+          const start = this.#memory.start(this.#regions[part]!);
+          this.#memory.touch(start + offset, bytes);
+        }
         new Uint8Array(view.buffer, view.byteOffset + offset, bytes)
           .set(source.subarray(done, done + bytes));
       }

@@ -27,11 +27,20 @@ export interface GuestRegion {
   readonly buffer: ArrayBuffer;
   /** Offset of the region in `buffer`. **Units**: bytes. */
   readonly bufferOffset: number;
+  /**
+   * Returns the number of pages that a range of the region lacks, if that
+   * matters: see {@linkcode GuestMemory.onAbsentPages}. **Units**: bytes.
+   */
+  readonly absentPages?: (offset: number, length: number) => number;
 }
 
 /** Aliases of one user address that a translation looks at. */
 const MAX_ALIASES = 8;
 const INITIAL_REGIONS = 8;
+/** Pages of a region that are not looked at again while they are among so many. */
+const KNOWN_PAGES = 512;
+/** Smallest page that there is; a region has less than 2^31 of them. */
+export const PAGE_BYTES = 4096;
 
 /**
  * Guest-physical memory, made of regions that do not overlap.
@@ -44,14 +53,22 @@ const INITIAL_REGIONS = 8;
  * removed first, and everything that has a view of it stopped.
  */
 export class GuestMemory {
-  // Sorted by guest address, all five alike.
+  // Sorted by guest address, all alike.
   readonly #regions: GuestRegion[] = [];
   readonly #views: DataView[] = [];
+  /** Pages that exist, each at the place of its lowest bits. */
+  readonly #known: Int32Array[] = [];
   // Beyond the last region: empty ranges, so that the quick test in locate()
   // stays within bounds.
   #starts = new Float64Array(INITIAL_REGIONS).fill(1);
   #ends = new Float64Array(INITIAL_REGIONS);
   #recent = 0;
+  /**
+   * Notified of pages that do not exist and that the device is about to use: the
+   * kernel allocates them then, and counts them as this process's memory, not
+   * the guest's. Without it nothing is looked at.
+   */
+  onAbsentPages: ((pages: number) => void) | undefined;
   /** The regions by user address; undefined until they are needed. */
   #byUser: readonly GuestRegion[] | undefined;
 
@@ -107,6 +124,7 @@ export class GuestMemory {
       0,
       new DataView(region.buffer, region.bufferOffset, length),
     );
+    this.#known.splice(at, 0, new Int32Array(KNOWN_PAGES).fill(-1));
     this.#byUser = undefined;
     return undefined;
   }
@@ -122,6 +140,7 @@ export class GuestMemory {
     this.#ends[last] = 0;
     this.#regions.splice(at, 1);
     this.#views.splice(at, 1);
+    this.#known.splice(at, 1);
     this.#byUser = undefined;
   }
 
@@ -210,6 +229,48 @@ export class GuestMemory {
       done += bytes;
     }
     return true;
+  }
+
+  /** Returns true if a page of a region, by index, was found to exist. */
+  isKnown(region: number, page: number): boolean {
+    return this.#known[region]![page & (KNOWN_PAGES - 1)] === page;
+  }
+
+  /**
+   * Is called before the device uses `length` bytes at `address`, at least one:
+   * finds pages that do not exist yet.
+   */
+  touch(address: number, length: number): void {
+    let done = 0;
+    while (this.onAbsentPages !== undefined && done < length) {
+      const region = this.#search(address + done);
+      if (region < 0) return;
+      const offset = address + done - this.#starts[region]!;
+      const bytes = Math.min(
+        length - done,
+        this.#ends[region]! - address - done,
+      );
+      this.#touchPages(
+        region,
+        Math.floor(offset / PAGE_BYTES),
+        Math.floor((offset + bytes - 1) / PAGE_BYTES),
+      );
+      done += bytes;
+    }
+  }
+
+  #touchPages(region: number, first: number, last: number): void {
+    const known = this.#known[region]!;
+    let absent = 0;
+    for (let page = first; page <= last; page++) {
+      if (this.isKnown(region, page)) continue;
+      known[page & (KNOWN_PAGES - 1)] = page;
+      absent += this.#regions[region]!.absentPages?.(
+        page * PAGE_BYTES,
+        PAGE_BYTES,
+      ) ?? 0;
+    }
+    if (absent > 0) this.onAbsentPages?.(absent);
   }
 
   /** Reads one byte; -1 when there is no such address. */

@@ -197,3 +197,41 @@ Deno.test("GuestMemory translates user addresses that are mapped twice", () => {
   // It exceeds the small one, so that it must lie in the large one.
   assertEquals(memory.userToGuest(USER + 0x4000, 0x2000), 0x4000);
 });
+
+Deno.test("GuestMemory.touch() finds each page that does not exist once, and forgets them with their region", () => {
+  const asked: [number, number][] = [];
+  const region = {
+    guestAddress: 0x1_0000_0000,
+    userAddress: 0,
+    length: 0x8000,
+    buffer: new ArrayBuffer(0x8000),
+    bufferOffset: 0,
+    absentPages: (offset: number, length: number) => {
+      asked.push([offset, length]);
+      return offset >= 0x4000 ? 1 : 0;
+    },
+  };
+  const memory = new GuestMemory([region]);
+  const at = region.guestAddress;
+  // Nothing is looked at for a process that does not care.
+  memory.touch(at, 0x8000);
+  assertEquals(asked, []);
+  let absent = 0;
+  memory.onAbsentPages = (pages) => absent += pages;
+  memory.touch(at + 0x3ff8, 8);
+  assertEquals([asked, absent], [[[0x3000, 0x1000]], 0]);
+  memory.touch(at + 0x3ff8, 9);
+  memory.touch(at + 0x3000, 0x1001);
+  memory.touch(at + 0x4fff, 1);
+  assertEquals([asked.length, absent], [2, 1]);
+  assertEquals([memory.isKnown(0, 4), memory.isKnown(0, 5)], [true, false]);
+  memory.touch(at, 0x8000);
+  assertEquals([asked.length, absent], [8, 4]);
+  // Beyond all regions there is nothing.
+  memory.touch(at + 0x8000, 1);
+  assertEquals(asked.length, 8);
+  memory.remove(at);
+  memory.add(region);
+  memory.touch(at + 0x7000, 1);
+  assertEquals([asked.length, absent], [9, 5]);
+});
