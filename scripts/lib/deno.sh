@@ -22,6 +22,8 @@ find_deno() {
   local directory found='' pin='' path='' home='' version
   read_pin
   while IFS= read -r -d : directory; do
+    # The working directory, which others may have filled, is no place for it.
+    [[ $directory == /* ]] || continue
     if [[ -x $directory/deno && ! -d $directory/deno ]]; then
       found=$directory/deno
       break
@@ -81,7 +83,7 @@ check_owner() {
       fail "cannot look at $path" "check the cache directory $CACHE"
     if [[ ($owner -ne 0 && $owner -ne $EUID) || $((8#$mode & 2)) -ne 0 ]]; then
       fail "no program is run from $path: it has owner $owner and mode $mode" \
-        "set GPIOAGG_CACHE to a directory of your own"
+        "set ${OWNED_BY:-GPIOAGG_CACHE} to a directory of your own"
     fi
   done
 }
@@ -93,7 +95,10 @@ check_owner() {
 # either, and Deno uses its default.
 choose_deno_dir() {
   local directory=$CACHE/deno-dir
-  [[ -z ${DENO_DIR:-} ]] || return 1
+  if [[ -n ${DENO_DIR:-} ]]; then
+    [[ ! -e $DENO_DIR ]] || OWNED_BY=DENO_DIR check_owner "$DENO_DIR"
+    return 1
+  fi
   [[ -O $CACHE || ! -e $CACHE ]] || check_owner "$CACHE"
   if ! { mkdir -p "$CACHE" && { [[ -d $directory ]] || mkdir -m 700 "$directory"; }; } 2>/dev/null; then
     # The packages of the program are there, if it has ever run.

@@ -106,7 +106,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 mkdir '${directory}/package'
-printf '#!/bin/sh\\ntouch ${directory}/was-run\\necho deno ${PIN} x\\n' \\
+printf '#!/bin/sh\\n: >${directory}/was-run\\necho deno ${PIN} x\\n' \\
   >'${directory}/package/deno'
 chmod +x '${directory}/package/deno'
 for platform in linux-x64-glibc linux-arm64-glibc; do
@@ -265,6 +265,51 @@ Deno.test("both architectures have a pinned checksum of the pinned version", asy
   }
 });
 
+Deno.test("the launcher runs no Deno from the working directory", async () => {
+  await withPrograms(async (directory, path) => {
+    const work = `${directory}/work`;
+    await Deno.mkdir(`${work}/bin`, { recursive: true });
+    for (const place of [work, `${work}/bin`]) {
+      await Deno.writeTextFile(
+        `${place}/deno`,
+        `#!/bin/sh\n: >${directory}/was-run\necho deno ${PIN} x\n`,
+        { mode: 0o755 },
+      );
+    }
+    for (const relative of ["", ".", "bin", "./bin"]) {
+      // Another one may be found, or none.
+      await launch(["--version"], {
+        PATH: `${path}:${relative}`,
+        HOME: directory,
+        GPIOAGG_CACHE: "/dev/null/none",
+      }, work);
+      assert(!await exists(`${directory}/was-run`), relative);
+    }
+  });
+});
+
+Deno.test({
+  name: "the launcher uses no directory of Deno's that is another user's",
+  ignore: effectiveUserId() !== 0 && lacksRoot(),
+  fn: async () => {
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-launcher-" });
+    try {
+      await Deno.chown(directory, 65534, 65534);
+      const { code, stderr } = await launch(["--version"], {
+        PATH: `${Deno.execPath().replace(/\/[^/]*$/, "")}:/usr/bin:/bin`,
+        HOME: "/root",
+        DENO_DIR: directory,
+      });
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `no program is run from ${directory}`);
+      assertStringIncludes(stderr, "set DENO_DIR");
+      assertEquals([...Deno.readDirSync(directory)], []);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
 Deno.test("every base of the image is named by its contents", async () => {
   const text = await Deno.readTextFile(`${REPOSITORY}/scripts/Containerfile`);
   const values = new Map(
@@ -303,7 +348,7 @@ Deno.test({
       await Deno.mkdir(home, { recursive: true });
       await Deno.writeTextFile(
         `${home}/deno`,
-        `#!/bin/sh\ntouch ${directory}/was-run\n`,
+        `#!/bin/sh\n: >${directory}/was-run\n`,
         { mode: 0o755 },
       );
       for (const owned of [`${directory}/cache`, home, `${home}/deno`]) {
