@@ -66,6 +66,8 @@ export interface RequestHost {
   reply(request: number, payload: Uint8Array, fds?: OwnedFd[]): void;
   /** A new session begins on the connection: SET_OWNER came again. */
   renew(): void;
+  /** Memory of this process's was taken, in pages, for as long as the VMM likes. */
+  pagesTaken(pages: number): void;
 }
 
 /**
@@ -311,6 +313,8 @@ export class FrontendRequests implements Disposable {
         encodeInflight(made.description, payload.byteLength),
         [made.fd],
       );
+      // The file itself; the frontend may keep as many as it likes.
+      this.#host.pagesTaken(1);
     }
   }
 

@@ -64,7 +64,7 @@ export class InflightRegion implements Disposable {
   readonly #numQueues: number;
   /** Entries that each ring may have at most. */
   readonly queueSize: number;
-  /** What logs said when they were read last, and no ring used them. */
+  /** Records of logs that were read and that no ring has used since. */
   readonly #records: (LogRecord | undefined)[] = [];
   #isRead = false;
 

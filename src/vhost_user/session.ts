@@ -57,10 +57,11 @@ const NOTIFIER_WAITED =
   "its notification fd was made blocking while no notification fits in, which " +
   "would stop all other guests";
 
-const USES_ABSENT_PAGES =
-  "the guest has gpioagg use pages that it never used " +
-  `itself, more than ${MAX_PAGES}: they would count as gpioagg's memory. Have ` +
-  "the VMM allocate the guest's memory beforehand (QEMU: prealloc=on)";
+const TAKES_PAGES =
+  "gpioagg has allocated too many pages for the guest (more " +
+  `than ${MAX_PAGES} that it never used itself, or in-flight regions), which ` +
+  "count as gpioagg's memory. Have the VMM allocate the guest's memory " +
+  "beforehand (QEMU: prealloc=on)";
 
 /** Options of a session. */
 export interface SessionOptions {
@@ -133,6 +134,7 @@ export class Session implements Disposable {
       rings: () => this.#rings,
       reply: (request, payload, fds) => this.#reply(request, payload, fds),
       renew: () => this.#renew(),
+      pagesTaken: this.#takePages,
     });
     this.#closes = new CloseWait(options, {
       closed: () => this.#watch.update(EPOLLIN),
@@ -171,11 +173,7 @@ export class Session implements Disposable {
         this.#startDetail = RETURNED;
       },
       startedLater: () => this.#reportActivity(),
-      pagesTaken: (pages) => {
-        if (!this.#options.pages.take(pages)) {
-          this.#endDetaining("guest memory", USES_ABSENT_PAGES);
-        }
-      },
+      pagesTaken: this.#takePages,
       chainRefused: (index, fault) =>
         this.#options.events.fault(
           new ProtocolError(`ring ${index}`, refusedChain(fault)),
@@ -186,6 +184,11 @@ export class Session implements Disposable {
         ),
     });
   }
+
+  readonly #takePages = (pages: number): void => {
+    if (this.#options.pages.take(pages)) return;
+    this.#endDetaining("guest memory", TAKES_PAGES);
+  };
 
   /** See {@linkcode FrontendRequests.configChanged}. */
   configChanged(): boolean {

@@ -135,7 +135,7 @@ Deno.test("pages that a guest never used are allocated here in a bounded number"
       }
     }
     return undefined;
-  }, /pages that it never used itself, more than 4096/);
+  }, /more than 4096 that it never used itself/);
   using mapping = Mapping.map(file.fd, {
     length: pages * PAGE,
     subject: "sparse",

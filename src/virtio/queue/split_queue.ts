@@ -89,7 +89,7 @@ export interface SplitQueueOptions {
    * it knows to be in flight is resubmitted; with it, the log adopts that.
    */
   readonly inflight?: InflightLog;
-  /** What the log says, where it was read before: it is not read again. */
+  /** Record of the log, if it was read before: it is not read again. */
   readonly record?: LogRecord | undefined;
   /** Called once, when the ring turns out to make no sense. */
   readonly onFault?: (fault: string) => void;
