@@ -100,3 +100,26 @@ Deno.test("safe drives no input without direction=output, and fails for it", asy
     directions: ["output", "output", "input"],
   });
 });
+
+Deno.test("safe tells the lines of one SPEC apart", async () => {
+  using kernel = GpioKernel.install();
+  using _programs = runProgramsInside();
+  const chip = kernel.addChip({ lines: 4 });
+  using opened = Chip.open(chip.path);
+  const safe = async () => {
+    const { code, stderr } = await new Deno.Command(PROGRAM_FILE, {
+      args: [...PROGRAM, "safe", "--retry-for=1ms", "gpiochip0/1-3,safe=0"],
+    }).output();
+    assertEquals(code, 1);
+    return new TextDecoder().decode(stderr);
+  };
+  const told = (stderr: string) =>
+    [...stderr.matchAll(/--line gpiochip0\/1-3,safe=0 \(line (\d)\):/g)]
+      .map(([, offset]) => Number(offset)).sort();
+  assertEquals(told(await safe()), [1, 2, 3]);
+  using _held = opened.requestLines({
+    lines: [{ offset: 2, settings: { direction: "input" } }],
+  });
+  const partly = await safe();
+  assertEquals(told(partly), [1, 2, 3], partly);
+});

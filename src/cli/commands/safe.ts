@@ -106,7 +106,9 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   // Start values are for a guest: they must not appear here.
-  const lines = aggregator!.lines.map(({ initial: _, ...line }) => line);
+  const lines = namedApart(
+    aggregator!.lines.map(({ initial: _, ...line }) => line),
+  );
   const isWhole = await makeSafe(
     reactor,
     { ...aggregator!, lines },
@@ -116,6 +118,20 @@ export async function main(args: readonly string[]): Promise<number> {
   if (!isWhole) return 1;
   await reactor.shutdown();
   return 0;
+}
+
+/** Adds their offsets to the origins of lines that one SPEC names. */
+function namedApart(lines: readonly LineSpecification[]): LineSpecification[] {
+  const counts = new Map<string, number>();
+  for (const { origin } of lines) {
+    counts.set(origin, (counts.get(origin) ?? 0) + 1);
+  }
+  return lines.map((line) => {
+    const { origin, source } = line;
+    return counts.get(origin) === 1 || source.kind !== "chip"
+      ? line
+      : { ...line, origin: `${origin} (line ${source.offset})` };
+  });
 }
 
 /** @throws {ConfigError} If it is not a duration. */
