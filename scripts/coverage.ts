@@ -15,6 +15,12 @@
  */
 import { stripTypeScriptTypes } from "node:module";
 import { parseArgs } from "@std/cli/parse-args";
+import {
+  documentedModules,
+  PATHS,
+  runTests,
+  testModules,
+} from "./unit_tests.ts";
 
 /** Lowest share of covered lines of all files together. **Units**: percent. */
 const FLOOR = 85;
@@ -25,15 +31,8 @@ const WORST = 25;
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const PRODUCT = ["ffi", "src"];
-const TESTS = [
-  ...PRODUCT,
-  "mod.ts",
-  "tests/fuzz",
-  "tests/doubles",
-  "tests/bench",
-  "tests/soak",
-  "tests/inside",
-];
+/** Tests of whole programs, in this process. */
+const INSIDE = "tests/inside";
 
 /** Lines of one file. */
 interface Row {
@@ -53,7 +52,7 @@ function* productFiles(directory: string): Generator<string> {
 
 /** Counts the lines of a file that are neither types, comments nor blank. */
 function codeLines(source: string): number {
-  return stripTypeScriptTypes(source)
+  return stripTypeScriptTypes(source, { mode: "transform" })
     .replaceAll(/\/\*[^]*?\*\//g, (comment) => comment.replaceAll(/./g, " "))
     .split("\n")
     .filter((line) => !/^\s*(\/\/.*)?$/.test(line))
@@ -120,18 +119,17 @@ async function main(): Promise<boolean> {
   const paths = given._.map(String);
   const directory = given.keep ?? await Deno.makeTempDir();
   try {
-    const passed = await deno(
-      "test",
-      "-q",
+    using modules = testModules(
+      paths.length === 0 ? [...PATHS, INSIDE] : paths,
+    );
+    const examples = paths.length === 0 ? documentedModules() : [];
+    const passed = await runTests([...modules.paths, ...examples], [
       // The gate has checked the types by then.
       "--no-check",
       "--doc",
-      "-P=unit",
-      "--parallel",
       `--coverage=${directory}/profiles`,
       "--coverage-raw-data-only",
-      ...(paths.length === 0 ? TESTS : paths),
-    );
+    ]);
     const hasReport = await deno(
       "coverage",
       "-q",

@@ -85,14 +85,27 @@ Deno.test("ReactorHost.add() leaves nothing of what cannot be had, and takes pie
 
 const ACTIVE = "direction=output,initial=1,safe=0";
 const CHIP_LINES = 4;
+/** Time for which a line that was let go may be held. **Units**: ms. */
+const HELD_LIMIT_MS = 30_000;
 
-/** A chip, the levels of its lines, and those that are held. */
+/**
+ * A chip, the levels of its lines, and those that stay held: a process that
+ * another test is just starting may have a copy of their fds until it has begun.
+ */
 function chipRig(kernel: GpioKernel) {
   const chip = kernel.addChip({ lines: CHIP_LINES });
   const offsets = Array.from({ length: CHIP_LINES }, (_, i) => i);
+  const isHeld = (offset: number) => chip.consumer(offset) !== undefined;
+  const word = new Int32Array(new SharedArrayBuffer(4));
   return {
     levels: () => offsets.map((offset) => chip.level(offset)),
-    held: () => offsets.filter((i) => chip.consumer(i) !== undefined),
+    held: () => {
+      const deadline = performance.now() + HELD_LIMIT_MS;
+      while (offsets.some(isHeld) && performance.now() < deadline) {
+        Atomics.wait(word, 0, 0, 1);
+      }
+      return offsets.filter(isHeld);
+    },
   };
 }
 

@@ -1,0 +1,125 @@
+/**
+ * Runs the unit tests, with the files of a folder in one isolate.
+ *
+ * The start of an isolate and the modules that a test imports cost more than
+ * the tests of most files. Files whose tests must not see what others have
+ * loaded or left are run in isolates of their own.
+ *
+ *   deno task test [PATH...] [-- OPTION_OF_DENO_TEST...]
+ *
+ * @module
+ */
+
+/** Directories with unit tests. */
+export const PATHS: readonly string[] = [
+  "ffi",
+  "src",
+  "tests/fuzz",
+  "tests/doubles",
+  "tests/bench",
+  "tests/soak",
+];
+
+/** Directories of modules whose documentation has examples. */
+const DOCUMENTED: readonly string[] = ["ffi", "src"];
+const EXAMPLE = /^\s*\* ```ts$/m;
+/** Files that are run alone: those that measure allocation, and whole programs. */
+const ALONE = /allocation_test\.ts$|^tests\/(?:bench|inside|soak)\//;
+
+const ROOT = new URL("..", import.meta.url).pathname;
+
+/** Modules for `deno test`. Disposing removes those that were made. */
+export interface TestModules extends Disposable {
+  readonly paths: readonly string[];
+}
+
+/**
+ * Makes a module for the tests of each folder below `paths`.
+ *
+ * @param paths Files and directories, relative to the checkout.
+ */
+export function testModules(
+  paths: readonly string[] = PATHS,
+): TestModules {
+  const directory = Deno.makeTempDirSync({ prefix: "unit-tests-" });
+  const groups = new Map<string, string[]>();
+  const others: string[] = [];
+  for (const file of paths.flatMap((path) => [...filesOf(path)])) {
+    if (ALONE.test(file)) {
+      others.push(`${ROOT}${file}`);
+      continue;
+    }
+    const [top, folder = ""] = file.split("/");
+    const group = folder.endsWith(".ts") ? top! : `${top}_${folder}`;
+    groups.set(group, [...groups.get(group) ?? [], file]);
+  }
+  // The largest first: they take longest.
+  const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
+  const made = sorted.map(([group, files]) => {
+    const path = `${directory}/${group}_test.ts`;
+    const imports = files.map((file) =>
+      `import ${JSON.stringify(`file://${ROOT}${file}`)};\n`
+    );
+    Deno.writeTextFileSync(path, imports.join(""));
+    return path;
+  });
+  return {
+    paths: [...made, ...others],
+    [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
+  };
+}
+
+/** Returns the modules whose examples are tests too. */
+export function documentedModules(): string[] {
+  return DOCUMENTED.flatMap((path) => [...filesOf(path, /\.ts$/)])
+    .map((file) => `${ROOT}${file}`)
+    .filter((path) => EXAMPLE.test(Deno.readTextFileSync(path)));
+}
+
+/** Lists the files of this kind below a path; a file is itself. */
+function* filesOf(path: string, kind = /_test\.ts$/): Generator<string> {
+  if (Deno.statSync(`${ROOT}${path}`).isFile) {
+    yield path;
+    return;
+  }
+  for (const entry of Deno.readDirSync(`${ROOT}${path}`)) {
+    const below = `${path}/${entry.name}`;
+    if (entry.isDirectory) yield* filesOf(below, kind);
+    else if (kind.test(below)) yield below;
+  }
+}
+
+/** Runs `deno test` with these modules; returns true if all tests pass. */
+export async function runTests(
+  modules: readonly string[],
+  options: readonly string[],
+): Promise<boolean> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "--quiet",
+      "--permission-set=unit",
+      `--config=${ROOT}deno.json`,
+      "--parallel",
+      ...options,
+      ...modules,
+    ],
+    cwd: ROOT,
+  }).spawn().status;
+  return success;
+}
+
+async function main(): Promise<boolean> {
+  const end = Deno.args.indexOf("--");
+  const paths = end < 0 ? Deno.args : Deno.args.slice(0, end);
+  const options = end < 0 ? [] : Deno.args.slice(end + 1);
+  using modules = testModules(paths.length === 0 ? PATHS : paths);
+  return paths.length > 0
+    ? await runTests(modules.paths, options)
+    : await runTests([...modules.paths, ...documentedModules()], [
+      "--doc",
+      ...options,
+    ]);
+}
+
+if (import.meta.main) Deno.exit(await main() ? 0 : 1);
