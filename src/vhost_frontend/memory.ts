@@ -174,6 +174,8 @@ export class FrontendMemory implements Disposable {
       );
     }
     region.free = start + length;
+    // As drivers do: the pages are the guest's before the backend uses them.
+    new Uint8Array(region.buffer, start, length).fill(0);
     return region.guestAddress + start;
   }
 

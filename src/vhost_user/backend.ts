@@ -71,6 +71,7 @@ export class VhostUserBackend implements Disposable {
         : { descriptors: options.descriptors },
       begin: ({ connection, peer, share, descriptors, onEnd }) => {
         const { peerTimes = () => peer.times() } = options;
+        pages.beginSession();
         return new Session({
           device,
           loop,

@@ -11,10 +11,13 @@
  * @module
  */
 
-/** Pages that may be allocated at once: 16 MiB. */
+/** Pages that a session may have allocated at most: 16 MiB. */
 export const MAX_PAGES = 4096;
-/** Pages a second that may be allocated besides: VMs that are started again. */
-const PAGES_PER_SECOND = 4;
+/**
+ * Pages a second by which the next session may have more: of VMs that are started
+ * again, the memory of the one before is gone.
+ */
+const PAGES_PER_SECOND = 16;
 const MS_PER_S = 1000;
 
 /** The budget of one aggregator, whichever frontend it has. */
@@ -29,12 +32,17 @@ export class PageBudget {
     this.#at = now();
   }
 
-  /** Takes pages; false if there are not so many left, then none are left. */
-  take(pages: number): boolean {
+  /** Is called when a session begins; nothing is added while it lasts. */
+  beginSession(): void {
     const now = this.#now();
     const more = (now - this.#at) * PAGES_PER_SECOND / MS_PER_S;
     this.#at = now;
-    this.#pages = Math.min(MAX_PAGES, this.#pages + more) - pages;
+    this.#pages = Math.min(MAX_PAGES, this.#pages + more);
+  }
+
+  /** Takes pages; false if there are not so many left, then none are left. */
+  take(pages: number): boolean {
+    this.#pages -= pages;
     if (this.#pages >= 0) return true;
     this.#pages = 0;
     return false;

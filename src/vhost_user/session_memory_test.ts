@@ -413,9 +413,9 @@ Deno.test("a guest has no more pages allocated here than its aggregator may", ()
   rig.reconnect();
   begin();
   assertEquals(rig.gpio(GET_VALUE, 0), [0, 0]);
-  useAbsentPages(rig, 5000, 5200);
+  useAbsentPages(rig, 5000, 5500);
   assertEquals(rig.isHungUp(), true);
-  assert(allocated() <= before + 100);
+  assert(allocated() <= before + 400);
 });
 
 Deno.test("a VMM has no more in-flight regions made than its aggregator may", () => {
