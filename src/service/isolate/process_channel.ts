@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { ByteBuffer } from "../messages/byte_buffer.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../../ffi/readiness.ts";
 import {
@@ -58,8 +59,7 @@ export class ProcessChannel implements Disposable {
   readonly #takesFds: boolean;
   readonly #outgoing: Outgoing[] = [];
   readonly #fds: OwnedFd[] = [];
-  #bytes = new Uint8Array(PIECE_BYTES);
-  #filled = 0;
+  readonly #received = new ByteBuffer(PIECE_BYTES);
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
@@ -158,7 +158,7 @@ export class ProcessChannel implements Disposable {
       }
       if (count === 0 || this.#fds.length > MAX_PENDING_FDS) return false;
       if (count < 0 || this.#isClosed) return true;
-      this.#append(piece.subarray(0, count));
+      this.#received.append(piece.subarray(0, count));
       if (!this.#deliver()) return false;
     }
   }
@@ -166,15 +166,15 @@ export class ProcessChannel implements Disposable {
   /** Passes frames on; false if one is invalid or its handler failed. */
   #deliver(): boolean {
     let at = 0;
-    while (this.#filled - at >= HEADER_BYTES) {
-      const view = new DataView(this.#bytes.buffer);
+    while (this.#received.length - at >= HEADER_BYTES) {
+      const view = new DataView(this.#received.bytes.buffer);
       const length = view.getUint32(at, true);
       if (length > MAX_FRAME_BYTES) return false;
       const end = at + HEADER_BYTES + length;
-      if (this.#filled < end) break;
+      if (this.#received.length < end) break;
       const fds = this.#fds.splice(0, view.getUint32(at + 4, true));
       const text = new TextDecoder().decode(
-        this.#bytes.subarray(at + HEADER_BYTES, end),
+        this.#received.bytes.subarray(at + HEADER_BYTES, end),
       );
       at = end;
       try {
@@ -185,21 +185,8 @@ export class ProcessChannel implements Disposable {
       }
       if (this.#isClosed) return true;
     }
-    this.#bytes.copyWithin(0, at, this.#filled);
-    this.#filled -= at;
+    this.#received.drop(at);
     return true;
-  }
-
-  #append(piece: Uint8Array): void {
-    const needed = this.#filled + piece.length;
-    if (needed > this.#bytes.length) {
-      // Doubled, so that a large frame is not copied once per piece.
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-      larger.set(this.#bytes.subarray(0, this.#filled));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(piece, this.#filled);
-    this.#filled = needed;
   }
 }
 

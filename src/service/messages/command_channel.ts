@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ByteBuffer } from "./byte_buffer.ts";
 import type { CommandFrame } from "./messages.ts";
 
 const HEADER_BYTES = 4;
@@ -21,8 +22,7 @@ export function encodeFrame(frame: CommandFrame): Uint8Array {
 
 /** Assembles frames from the pieces that a stream socket delivers. */
 export class FrameAssembler {
-  #bytes = new Uint8Array(1024);
-  #filled = 0;
+  readonly #received = new ByteBuffer(1024);
 
   /**
    * Takes a piece and returns the frames that it completes.
@@ -30,38 +30,29 @@ export class FrameAssembler {
    * @throws {RangeError} If a length exceeds the largest frame.
    */
   push(piece: Uint8Array): CommandFrame[] {
-    this.#append(piece);
-    const view = new DataView(this.#bytes.buffer, 0, this.#filled);
+    this.#received.append(piece);
+    const view = new DataView(
+      this.#received.bytes.buffer,
+      0,
+      this.#received.length,
+    );
     const frames: CommandFrame[] = [];
     let at = 0;
-    while (this.#filled - at >= HEADER_BYTES) {
+    while (this.#received.length - at >= HEADER_BYTES) {
       const length = view.getUint32(at, true);
       if (length > MAX_FRAME_BYTES) {
         throw new RangeError(`Cannot take a command of ${length} bytes`);
       }
       const end = at + HEADER_BYTES + length;
-      if (this.#filled < end) break;
+      if (this.#received.length < end) break;
       frames.push(
         JSON.parse(new TextDecoder().decode(
-          this.#bytes.subarray(at + HEADER_BYTES, end),
+          this.#received.bytes.subarray(at + HEADER_BYTES, end),
         )),
       );
       at = end;
     }
-    this.#bytes.copyWithin(0, at, this.#filled);
-    this.#filled -= at;
+    this.#received.drop(at);
     return frames;
-  }
-
-  #append(piece: Uint8Array): void {
-    const needed = this.#filled + piece.length;
-    if (needed > this.#bytes.length) {
-      // Doubled, so that a large frame is not copied once per piece.
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
-      larger.set(this.#bytes.subarray(0, this.#filled));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(piece, this.#filled);
-    this.#filled = needed;
   }
 }
