@@ -5,7 +5,9 @@
  * the tests of most files. Files whose tests must not see what others have
  * loaded or left are run in isolates of their own.
  *
- *   deno task test [PATH...] [-- OPTION_OF_DENO_TEST...]
+ *   deno task test [--quick] [PATH...] [-- OPTION_OF_DENO_TEST...]
+ *
+ * `--quick` leaves out the tests that measure allocation, and hostile input.
  *
  * @module
  */
@@ -26,6 +28,10 @@ const EXAMPLE = /^\s*\* ```ts$/m;
 /** Files that are run alone: those that measure allocation, and whole programs. */
 const ALONE = /allocation_test\.ts$|^tests\/(?:bench|inside|soak)\//;
 
+/** Files that take long, and rarely notice anything alone. */
+const SLOW = /allocation_test\.ts$|\/hostile\w*_test\.ts$/;
+const QUICK = "--quick";
+
 const ROOT = new URL("..", import.meta.url).pathname;
 
 /** Modules for `deno test`. Disposing removes those that were made. */
@@ -37,14 +43,17 @@ export interface TestModules extends Disposable {
  * Makes a module for the tests of each folder below `paths`.
  *
  * @param paths Files and directories, relative to the checkout.
+ * @param isWanted False for files to leave out.
  */
 export function testModules(
-  paths: readonly string[] = PATHS,
+  paths: readonly string[],
+  isWanted: (file: string) => boolean = () => true,
 ): TestModules {
   const directory = Deno.makeTempDirSync({ prefix: "unit-tests-" });
   const groups = new Map<string, string[]>();
   const others: string[] = [];
-  for (const file of paths.flatMap((path) => [...filesOf(path)])) {
+  const files = paths.flatMap((path) => [...filesOf(path)]).filter(isWanted);
+  for (const file of files) {
     if (ALONE.test(file)) {
       others.push(`${ROOT}${file}`);
       continue;
@@ -111,9 +120,14 @@ export async function runTests(
 
 async function main(): Promise<boolean> {
   const end = Deno.args.indexOf("--");
-  const paths = end < 0 ? Deno.args : Deno.args.slice(0, end);
+  const given = end < 0 ? Deno.args : Deno.args.slice(0, end);
+  const isQuick = given.includes(QUICK);
+  const paths = given.filter((path) => path !== QUICK);
   const options = end < 0 ? [] : Deno.args.slice(end + 1);
-  using modules = testModules(paths.length === 0 ? PATHS : paths);
+  using modules = testModules(
+    paths.length === 0 ? PATHS : paths,
+    (file) => !isQuick || !SLOW.test(file),
+  );
   return paths.length > 0
     ? await runTests(modules.paths, options)
     : await runTests([...modules.paths, ...documentedModules()], [
