@@ -25,8 +25,12 @@ export const PATHS: readonly string[] = [
 /** Directories of modules whose documentation has examples. */
 const DOCUMENTED: readonly string[] = ["ffi", "src"];
 const EXAMPLE = /^\s*\* ```ts$/m;
-/** Files that are run alone: those that measure allocation, and whole programs. */
-const ALONE = /allocation_test\.ts$|^tests\/(?:bench|inside|soak)\//;
+/**
+ * Files that are run alone: those that measure allocation, listen for what
+ * nothing has caught, or run whole programs.
+ */
+const ALONE =
+  /(?:allocation|unexpected)_test\.ts$|^tests\/(?:bench|inside|soak)\//;
 
 /** Files that take long, and rarely notice anything alone. */
 const SLOW = /allocation_test\.ts$|\/hostile\w*_test\.ts$/;
