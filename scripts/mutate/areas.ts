@@ -96,8 +96,8 @@ export const KNOWN: readonly {
   {
     area: "restart",
     path: "src/vhost_user/guest_identity.ts",
-    before: "log.inFlight - unlogged <= awaited",
-    after: "log.inFlight - unlogged <= size",
+    before: "log.taken.count - unlogged <= awaited",
+    after: "log.taken.count - unlogged <= size",
     tests: RESTART,
   },
   {
