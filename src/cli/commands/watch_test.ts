@@ -1,0 +1,114 @@
+/** `gpioagg watch`, at a service whose events are known. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  aggregatorState,
+  CannedService,
+  lineState,
+} from "../../../tests/doubles/canned_service.ts";
+import { gpioagg } from "../../../tests/doubles/program/captured.ts";
+import type { ApiEvent } from "../../client/protocol.ts";
+
+const PRESS = aggregatorState("press", { connected: true });
+const PANEL = aggregatorState("panel", {
+  kernelChip: { path: "/dev/gpiochip5", label: "panel", present: true },
+  lines: [lineState(0), lineState(1)],
+});
+
+const EVENTS: readonly ApiEvent[] = [
+  { event: "snapshot", aggregators: [PRESS, PANEL] },
+  { event: "stopped", aggregator: "press", detail: "" },
+  { event: "fault", aggregator: "press", detail: "DOOR: EREMOTEIO" },
+  {
+    event: "lines",
+    aggregator: "press",
+    lines: [
+      {
+        lineNumber: 0,
+        name: "DOOR",
+        direction: "input",
+        value: 1,
+        changes: 1,
+      },
+      { lineNumber: 1, name: "", direction: "output", changes: 3 },
+    ],
+  },
+  { event: "lost", count: 4 },
+];
+
+/** Watches a service with these events, until it ends. */
+async function watch(
+  events: readonly ApiEvent[],
+  ...args: readonly string[]
+) {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const api = `${directory}/api.sock`;
+    using service = new CannedService(api, [PRESS, PANEL], events);
+    const result = await gpioagg(["watch", "--api", api, ...args]);
+    return { ...result, asked: service.asked };
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+Deno.test("watch prints each event on a line, until the service ends", async () => {
+  const { code, stdout, stderr, asked } = await watch(EVENTS);
+  assertEquals(stdout.split("\n"), [
+    "press: 1 line, VMM connected",
+    "panel: 2 lines, chip not in use",
+    "press: stopped",
+    "press: fault: DOOR: EREMOTEIO",
+    "press: line 0 DOOR input 1",
+    "press: line 1 output ? (3 changes)",
+    "4 events were lost: read faster",
+    "",
+  ]);
+  assertEquals([code, stderr], [1, "gpioagg: the service has ended\n"]);
+  assertEquals(asked, ["/v1/events"]);
+});
+
+Deno.test("watch --json prints each event as the service sends it", async () => {
+  const { stdout } = await watch(EVENTS, "--json");
+  const lines = stdout.trimEnd().split("\n");
+  assertEquals(lines.map((line) => JSON.parse(line)), EVENTS);
+});
+
+Deno.test("watch NAME waits for an aggregator that is not there, and says so", async () => {
+  const none: ApiEvent = { event: "snapshot", aggregators: [] };
+  const created: ApiEvent = {
+    event: "created",
+    aggregator: "pres",
+    detail: "at /run/pres.sock",
+  };
+  const { stdout, stderr, asked } = await watch([none, created], "pres");
+  assertEquals(stdout, "pres: created: at /run/pres.sock\n");
+  assertStringIncludes(
+    stderr,
+    'waiting for aggregator "pres", which does not exist yet; did you mean ' +
+      "press?\n",
+  );
+  assertEquals(asked, ["/v1/events?aggregator=pres", "/v1/aggregators"]);
+  const other = await watch([none], "somewhere-else");
+  assertMatch(other.stderr, /which does not exist yet\n/);
+  const there: ApiEvent = { event: "snapshot", aggregators: [PRESS] };
+  const known = await watch([there], "press");
+  assertEquals(known.stderr, "gpioagg: the service has ended\n");
+});
+
+Deno.test("what an event says cannot control the terminal, nor forge a line", async () => {
+  const { stdout } = await watch([
+    { event: "snapshot", aggregators: [] },
+    { event: "fault", aggregator: "press", detail: "\x1b[2J\npanel: removed" },
+  ]);
+  assertEquals(stdout.includes("\x1b"), false);
+  assertEquals(stdout.split("\n").length, 2, stdout);
+});
+
+Deno.test("watch takes one name, and has a help", async () => {
+  const { code, stdout, stderr, asked } = await watch([], "press", "panel");
+  assertEquals([code, stdout, asked], [2, "", []]);
+  assertMatch(stderr, /unexpected argument "panel"\n.*watch \[NAME\]/);
+  const help = await watch([], "--help");
+  assertEquals([help.code, help.stderr, help.asked], [0, "", []]);
+  assertMatch(help.stdout, /^Usage: gpioagg watch \[NAME\]/);
+});
