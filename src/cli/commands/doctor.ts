@@ -151,11 +151,9 @@ class ThisHost implements HostAccess {
       }).output();
       return success ? new TextDecoder().decode(stdout) : undefined;
     } catch (error) {
-      if (
-        error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.PermissionDenied
-      ) return undefined;
-      throw error;
+      // Whatever is in its place, there is no such program.
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      return undefined;
     }
   }
 

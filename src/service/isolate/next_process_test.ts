@@ -1,0 +1,121 @@
+/** What the process that takes the place of one that died is told to do. */
+import { assertEquals } from "@std/assert";
+import { duplicate } from "../../../ffi/files.ts";
+import { until } from "../../../tests/environment/wait.ts";
+import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import type { AggregatorSpecification } from "../../config/specification.ts";
+import type { ServiceEvent } from "../messages/messages.ts";
+import { IsolatedAggregator } from "./isolated_aggregator.ts";
+import type { ToProcess } from "./messages.ts";
+import { ProcessChannel } from "./process_channel.ts";
+
+/** A process that notes its commands and does nothing. */
+class ProcessDouble {
+  readonly calls: { name: string; args: unknown[] }[] = [];
+  readonly #channel: ProcessChannel;
+
+  constructor(socketFd: number) {
+    this.#channel = new ProcessChannel(duplicate(socketFd), {
+      message: (value) => this.#hear(value as ToProcess),
+      ended: () => {},
+    });
+  }
+
+  /** Dies. */
+  [Symbol.dispose](): void {
+    this.#channel[Symbol.dispose]();
+  }
+
+  /** The aggregators of each `add`, in order. */
+  get added(): AggregatorSpecification[][] {
+    return this.calls.filter(({ name }) => name === "add")
+      .map(({ args }) => args[0] as AggregatorSpecification[]);
+  }
+
+  #hear(message: ToProcess): void {
+    if (message.kind === "start") this.#channel.send({ kind: "ready" });
+    if (message.kind !== "call") return;
+    const { id, name, args } = message;
+    this.calls.push({ name, args });
+    const result = name === "add"
+      ? (args[0] as AggregatorSpecification[]).map(({ name }) => ({
+        name,
+        presentation: "nowhere",
+        connected: false,
+        lines: [],
+      }))
+      : null;
+    this.#channel.send({ kind: "done", id, result });
+  }
+}
+
+const LINES = parseLineSpec("sim/2,direction=output,initial=1,safe=0");
+
+const EXPOSED: readonly AggregatorSpecification[] = [
+  {
+    name: "press",
+    vhostUser: { socketPath: "/run/press.sock" },
+    control: { path: "/run/press.control", access: {} },
+    isolate: "process",
+    lines: LINES,
+  },
+  { name: "card", vfioUser: { socketPath: "/run/card.sock" }, lines: LINES },
+  {
+    name: "adapter",
+    usbredir: { socketPath: "/run/adapter.sock", device: "cp2112" },
+    lines: LINES,
+  },
+  {
+    name: "pins",
+    qemuPins: { qtest: "/run/qtest", qmp: "/run/qmp", device: "pl061" },
+    lines: LINES,
+  },
+];
+
+Deno.test("after a process died, lines are made safe before a guest can come, and not as at first", async () => {
+  const processes: ProcessDouble[] = [];
+  const events: ServiceEvent[] = [];
+  const isolated = await IsolatedAggregator.start({
+    events: { service: (event) => void events.push(event) },
+    store: undefined,
+    startProcess: (socketFd) => {
+      processes.push(new ProcessDouble(socketFd));
+      return { pid: 0 };
+    },
+  });
+  try {
+    await isolated.add([...EXPOSED], {});
+    const [first] = processes;
+    assertEquals(first!.added, [JSON.parse(JSON.stringify(EXPOSED))]);
+    first![Symbol.dispose]();
+    await until(
+      "all are served again",
+      () => events.filter(({ event }) => event === "enforced").length === 4,
+    );
+    const [, second] = processes;
+    assertEquals(second!.calls.map(({ name }) => name), [
+      "add",
+      ...EXPOSED.map(() => "remove"),
+      ...EXPOSED.map(() => "add"),
+      "dropUnused",
+    ]);
+    // The rules, and nothing that a guest could connect to.
+    const lines = LINES.map(({ initial: _, ...line }) => line);
+    assertEquals(lines.map(({ safe }) => safe), [0, 0]);
+    const [safe, ...exposed] = second!.added;
+    assertEquals(
+      safe,
+      JSON.parse(JSON.stringify(
+        EXPOSED.map(({ name, isolate }) => ({ name, isolate, lines })),
+      )),
+    );
+    // The exposures as they were; no line becomes active by that.
+    assertEquals(
+      exposed.flat(),
+      JSON.parse(JSON.stringify(EXPOSED.map((one) => ({ ...one, lines })))),
+    );
+  } finally {
+    isolated.end();
+    for (const process of processes) process[Symbol.dispose]();
+  }
+});
