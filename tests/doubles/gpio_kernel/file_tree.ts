@@ -9,6 +9,9 @@ import type { ChipState } from "./state.ts";
 /** Device number of chips here: that of a usual kernel's. */
 export const MAJOR = 254;
 
+/** Paths of what this machine's kernel may have, and the double's has not. */
+const OURS = /gpio|vhci_hcd|\/bus\/usb\//;
+
 /** The files, and the paths that lead to them. */
 export class FileTree {
   /** Path of the directory. */
@@ -83,7 +86,7 @@ export class FileTree {
       return mapped;
     }
     if (!/^\/(dev|sys)\//.test(path)) return path;
-    const isOurs = /gpio/.test(path) || exists(mapped);
+    const isOurs = OURS.test(path) || exists(mapped);
     return isOurs ? mapped : path;
   }
 
