@@ -173,6 +173,12 @@ async function stageProgram(
     `${units}/kernel-chips.conf`,
     `${docs}/examples/kernel-chips.conf`,
   );
+  for (const name of ["alerts.yml", "dashboard.json"]) {
+    await put(
+      `${ROOT}scripts/prometheus/${name}`,
+      `${docs}/examples/prometheus/${name}`,
+    );
+  }
   await Deno.writeTextFile(
     await place(`${tree}${docs}/examples/gpioagg.yaml`),
     EXAMPLE,

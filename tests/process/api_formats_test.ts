@@ -8,7 +8,7 @@ import { RunningQemu } from "../doubles/running_qemu.ts";
 import type { AnySchema } from "../../src/client/message_schema.ts";
 import { ANSWERS, MESSAGES } from "../../src/client/messages.ts";
 import { ApiService } from "../environment/api_service.ts";
-import { artefact } from "../environment/environment.ts";
+import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { lacksTool, runTool } from "../environment/tool.ts";
 import { until } from "../environment/wait.ts";
@@ -74,6 +74,42 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "promtool accepts the alerts, and they are raised when they should",
+  ignore: noPromtool,
+  fn: async () => {
+    const cwd = `${REPOSITORY}/scripts/prometheus`;
+    const rules = await runTool("promtool", ["check", "rules", "alerts.yml"], {
+      cwd,
+    });
+    assert(rules!.success, rules!.output);
+    const tests = await runTool(
+      "promtool",
+      ["test", "rules", "alerts_test.yml"],
+      { cwd },
+    );
+    assert(tests!.success, tests!.output);
+  },
+});
+
+Deno.test("alerts and the dashboard use metrics that exist", async () => {
+  await using service = await ApiService.start();
+  const text = await service.lookClient.metrics();
+  const known = new Set(
+    [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!),
+  );
+  for (const file of ["alerts.yml", "dashboard.json"]) {
+    const content = await Deno.readTextFile(
+      `${REPOSITORY}/scripts/prometheus/${file}`,
+    );
+    const names = [...content.matchAll(/\b(?:gpioagg|process)_[a-z_]+/g)].map((
+      [name],
+    ) => name.replace(/_bucket$/, ""));
+    assert(names.length > 5, file);
+    for (const name of names) assert(known.has(name), `${file}: ${name}`);
+  }
+});
+
 Deno.test("metrics count what a guest did", () =>
   withTraffic(async (service) => {
     const text = await service.lookClient.metrics();
@@ -84,6 +120,7 @@ Deno.test("metrics count what a guest did", () =>
         'gpioagg_interrupts_total{aggregator="own",line="0",name="BUTTON",outcome="delivered"} 1',
         'gpioagg_connections_total{aggregator="made"} 1',
         "gpioagg_aggregators 3",
+        'gpioagg_line_present{aggregator="made",line="1",name="sim1"} 1',
         'gpioagg_request_duration_seconds_count{aggregator="own",line="0",name="BUTTON"} 1',
       ]
     ) {

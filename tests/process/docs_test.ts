@@ -343,6 +343,8 @@ Deno.test("metrics.md has every metric, with the type and help of the code", () 
         eventListeners: 0,
         eventsMissed: 0,
         residentBytes: 0,
+        startedAt: 0,
+        version: "0.1.0",
       }),
     ),
   );

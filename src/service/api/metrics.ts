@@ -31,6 +31,10 @@ export interface ServiceCounts {
   /** Events that listeners missed. */
   eventsMissed: number;
   residentBytes: number;
+  /** Start of the process. **Units**: seconds since 1970. */
+  startedAt: number;
+  /** Version of gpioagg. */
+  version: string;
 }
 
 /** The content type of {@linkcode encodeMetrics}. */
@@ -72,6 +76,7 @@ export function* encodeMetrics(
   );
   addGuests(page, served);
   yield;
+  yield* addLines(page, served);
   yield* addRequests(page, served);
   yield* addDurations(page, served);
   yield* addRefusals(page, served);
@@ -86,8 +91,15 @@ export function* encodeMetrics(
 function addService(
   page: Page,
   aggregators: number,
-  { residentBytes, eventListeners, eventsMissed }: ServiceCounts,
+  { residentBytes, eventListeners, eventsMissed, startedAt, version }:
+    ServiceCounts,
 ): void {
+  page.metric(
+    "gpioagg_build_info",
+    "gauge",
+    "1, with the version of gpioagg and of Deno as labels.",
+  );
+  page.sample({ version, deno: Deno.version.deno }, 1);
   page.metric("gpioagg_aggregators", "gauge", "Aggregators that are served.");
   page.sample({}, aggregators);
   page.metric(
@@ -109,6 +121,12 @@ function addService(
     "Resident memory of the service.",
   );
   page.sample({}, residentBytes);
+  page.metric(
+    "process_start_time_seconds",
+    "gauge",
+    "Start of the service, in seconds since 1970.",
+  );
+  page.sample({}, startedAt);
 }
 
 function addAggregators(
@@ -193,6 +211,30 @@ function addGuests(page: Page, served: readonly Served[]): void {
       page.sample({ aggregator: name, queue }, device.refusedChains[i]!);
     }
   }
+}
+
+function* addLines(page: Page, served: readonly Served[]): Writing {
+  page.metric(
+    "gpioagg_line_value",
+    "gauge",
+    "1 if the line is active. Left out where it is not known without waiting, " +
+      "as on a chip that is absent.",
+  );
+  yield* eachLine(page, served, ({ counts: { value }, labels }) => {
+    if (value !== undefined) page.sample(labels(), value);
+  });
+  page.metric("gpioagg_line_output", "gauge", "1 while the line is an output.");
+  yield* eachLine(page, served, ({ counts: { isOutput }, labels }) => {
+    page.sample(labels(), isOutput ? 1 : 0);
+  });
+  page.metric(
+    "gpioagg_line_present",
+    "gauge",
+    "0 while the line's chip is absent.",
+  );
+  yield* eachLine(page, served, ({ counts: { isPresent }, labels }) => {
+    page.sample(labels(), isPresent ? 1 : 0);
+  });
 }
 
 function* addRequests(page: Page, served: readonly Served[]): Writing {

@@ -14,6 +14,8 @@ const SERVICE = {
   eventListeners: 2,
   eventsMissed: 7,
   residentBytes: 1000,
+  startedAt: 1_800_000_000.5,
+  version: "1.2.3",
 };
 
 function metricsText(aggregators: readonly AggregatorCounts[]): string {
@@ -22,14 +24,16 @@ function metricsText(aggregators: readonly AggregatorCounts[]): string {
   );
 }
 
-/** The samples of a page, without those of the service itself. */
+/** The samples of a page, without those of the service and of lines as they are. */
 function samples(...aggregators: AggregatorCounts[]): string[] {
   return metricsText(aggregators).trimEnd().split("\n").filter((
     line,
-  ) => line.includes("aggregator="));
+  ) => line.includes("aggregator=") && !line.startsWith("gpioagg_line_"));
 }
 
 const COUNTS = {
+  isOutput: false,
+  isPresent: true,
   refusals: 0,
   isRulePending: false,
   ruleFailures: 0,
@@ -69,10 +73,12 @@ Deno.test("encodeMetrics() has help and type of every metric, and those of the s
   const typed = lines.filter((line) => line.startsWith("# TYPE"));
   assertEquals(helped.length, typed.length);
   assertEquals(lines.filter((line) => !line.startsWith("#")), [
+    `gpioagg_build_info{version="1.2.3",deno="${Deno.version.deno}"} 1`,
     "gpioagg_aggregators 0",
     "gpioagg_event_listeners 2",
     "gpioagg_event_listeners_missed_total 7",
     "process_resident_memory_bytes 1000",
+    "process_start_time_seconds 1800000000.5",
   ]);
 });
 
@@ -88,6 +94,25 @@ Deno.test("encodeMetrics() tells of a kernel chip whether it is there, and nothi
     'gpioagg_aggregator_uptime_seconds{aggregator="chip"} 61.5',
     'gpioagg_kernel_chip_present{aggregator="chip"} 0',
     'gpioagg_kernel_chip_lost_chips{aggregator="chip"} 1',
+  ]);
+});
+
+Deno.test("encodeMetrics() shows lines as they are", () => {
+  const lines = [
+    { ...COUNTS, name: "LAMP", isOutput: true, value: 1 },
+    { ...COUNTS, name: "IN", isPresent: false },
+  ];
+  const shown = metricsText([served({ lines })]).split("\n").filter((line) =>
+    line.startsWith("gpioagg_line_")
+  );
+  const lamp = 'aggregator="plc",line="0",name="LAMP"';
+  const input = 'aggregator="plc",line="1",name="IN"';
+  assertEquals(shown, [
+    `gpioagg_line_value{${lamp}} 1`,
+    `gpioagg_line_output{${lamp}} 1`,
+    `gpioagg_line_output{${input}} 0`,
+    `gpioagg_line_present{${lamp}} 1`,
+    `gpioagg_line_present{${input}} 0`,
   ]);
 });
 

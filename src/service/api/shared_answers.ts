@@ -4,6 +4,7 @@
  *
  * @module
  */
+import settings from "../../../deno.json" with { type: "json" };
 import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
@@ -16,6 +17,7 @@ import type { WorkTurns } from "./work_turns.ts";
 /** Answers that take less are made as often as they are requested. */
 const SHORT_ANSWER_MS = 5;
 const MAX_REST_MS = 100;
+const MS_PER_S = 1000;
 
 /** Parts of the API that answers are made of. */
 export interface AnswerSources {
@@ -110,6 +112,8 @@ export class SharedAnswers {
         eventListeners: hub.size,
         eventsMissed: hub.lost,
         residentBytes: Deno.memoryUsage().rss,
+        startedAt: performance.timeOrigin / MS_PER_S,
+        version: settings.version,
       }),
     );
   }

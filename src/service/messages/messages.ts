@@ -142,6 +142,12 @@ export interface GuestCounts {
 /** Counters of one line, for all presentations. */
 export interface LineCounts {
   name: string;
+  /** 1 is active. Absent where it is not known without waiting. */
+  value?: number;
+  /** True while it is an output. */
+  isOutput: boolean;
+  /** False while its chip is absent. */
+  isPresent: boolean;
   /** Requests that a rule rejected. */
   refusals: number;
   /** True while a rule that could not be applied is retried. */

@@ -28,12 +28,17 @@ export function describeLine(
 
 /** Returns what was counted of a line. */
 export function countLine(
-  { name, refusals, source, ruleFailures, pendingRule }: AggregatorLine,
+  { name, refusals, source, direction, ruleFailures, pendingRule }:
+    AggregatorLine,
 ): LineCounts {
   const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
   const isRulePending = pendingRule !== undefined;
+  const value = source.peek();
   return {
     name,
+    ...(value === FAILED ? {} : { value }),
+    isOutput: direction === Direction.Output,
+    isPresent: source.isAbsent !== true,
     refusals,
     isRulePending,
     ruleFailures,
