@@ -209,8 +209,7 @@ export class GuestMemory {
 
   /**
    * Returns the number of the `length` bytes at `address` that lie in that
-   * address's region;
-   * 0 when the address is in none.
+   * address's region; 0 when the address is in none.
    */
   reach(address: number, length: number): number {
     const region = this.#search(address);
