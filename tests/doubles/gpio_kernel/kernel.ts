@@ -19,7 +19,7 @@ import { cString, libc } from "../../../ffi/libc.ts";
 import { POLLHUP } from "../../../ffi/poll.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
 import { ChipDouble } from "./chip_double.ts";
-import { addDriver, writeDriver } from "./aggregator_driver.ts";
+import { addDriver, writeAttribute } from "./attributes.ts";
 import { answerIoctl, type Host, release } from "./ioctls.ts";
 import { FileTree, MAJOR, showDevices } from "./file_tree.ts";
 import {
@@ -401,14 +401,14 @@ export class GpioKernel implements Disposable {
     };
   }
 
-  /** A write to an attribute of the aggregator driver does what it says. */
+  /** A write to an attribute of a driver does what it says. */
   #write(fd: number, bytes: Uint8Array, length: number): number {
     const path = this.#linkOf(fd);
     if (path?.startsWith(`${this.#tree.root}/sys/`) !== true) {
       return this.#real.write(fd, bytes, length);
     }
     const text = decoder.decode(bytes.subarray(0, length)).trim();
-    const errno = writeDriver(this, path.slice(this.#tree.root.length), text);
+    const errno = writeAttribute(this, this.#tree.shown(path), text);
     return errno === 0 ? length : this.#fail(errno);
   }
 

@@ -10,8 +10,12 @@
 import { activeKernel } from "../gpio_kernel/kernel.ts";
 import type { ProgramOrder, ProgramReport, ProgramStart } from "./worker.ts";
 
-/** Has gpioagg's command lines run in Workers, until disposed. */
-export function runProgramsInside(): Disposable {
+/**
+ * Has gpioagg's command lines run in Workers, until disposed.
+ *
+ * @param userId User that they believe to be; absent: this process's.
+ */
+export function runProgramsInside(userId?: number): Disposable {
   const RealCommand = Deno.Command;
   const replacement = function (
     command: string | URL,
@@ -25,7 +29,7 @@ export function runProgramsInside(): Disposable {
     const isLauncher = `${command}`.endsWith("/scripts/gpioagg");
     return entry < 0 && !isLauncher
       ? new RealCommand(command, options)
-      : commandInside(args.slice(entry + 1), options);
+      : commandInside(args.slice(entry + 1), options, userId);
   };
   Object.assign(Deno, { Command: replacement });
   return {
@@ -48,12 +52,14 @@ function answering(text: string): Deno.Command {
 function commandInside(
   args: readonly string[],
   options: Deno.CommandOptions,
+  userId: number | undefined,
 ): Deno.Command {
   const start = (hasInput: boolean): ProgramStart => ({
     args,
     env: { ...Deno.env.toObject(), ...options.env },
     hasInput,
     kernel: activeKernel()?.address,
+    userId,
   });
   const command: Pick<Deno.Command, "spawn" | "output"> = {
     spawn: () => childInside(start(options.stdin === "piped")),

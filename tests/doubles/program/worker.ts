@@ -6,6 +6,7 @@
  */
 import { GpioKernel, type KernelAddress } from "../gpio_kernel/kernel.ts";
 import { shareKernel } from "../gpio_kernel/workers.ts";
+import { replaceRelays } from "./relay_process.ts";
 
 /** Start of the program. */
 export interface ProgramStart {
@@ -13,6 +14,8 @@ export interface ProgramStart {
   readonly env: Readonly<Record<string, string>>;
   readonly hasInput: boolean;
   readonly kernel: KernelAddress | undefined;
+  /** User that it believes to be; absent: this process's. */
+  readonly userId: number | undefined;
 }
 
 /** Messages to the Worker: its start first. */
@@ -110,11 +113,24 @@ function replaceProcess({ env }: ProgramStart): void {
   });
 }
 
+/** Root's records are the machine's: tests have users with records elsewhere. */
+function replaceUser(userId: number): void {
+  const { dlopen } = Deno;
+  Object.assign(Deno, {
+    dlopen: (file: string, wanted: Deno.ForeignLibraryInterface) => {
+      const library = dlopen(file, wanted);
+      if (!("geteuid" in wanted)) return library;
+      return { symbols: { ...library.symbols, geteuid: () => userId } };
+    },
+  });
+}
+
 async function runProgram(start: ProgramStart): Promise<void> {
   if (start.kernel !== undefined) {
-    GpioKernel.join(start.kernel);
+    replaceRelays(GpioKernel.join(start.kernel));
     shareKernel();
   }
+  if (start.userId !== undefined) replaceUser(start.userId);
   replaceStreams(start.hasInput);
   replaceProcess(start);
   globalThis.addEventListener("unhandledrejection", (event) => {

@@ -1,0 +1,134 @@
+/** `gpioagg kernel create --interface usb` on the kernel double. */
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { effectiveUserId } from "../../../ffi/sysfs.ts";
+import {
+  addHostController,
+  detachAdapter,
+} from "../../../tests/doubles/gpio_kernel/host_controller.ts";
+import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import { runProgramsInside } from "../../../tests/doubles/program/command.ts";
+import { ChildProcess } from "../../../tests/environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../../../tests/environment/program.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { takeDown } from "../../kernel_chip/janitor.ts";
+import { Records, RECORDS_DIRECTORY } from "../../kernel_chip/records.ts";
+import { createUsbChip } from "./kernel_usb.ts";
+
+/** A user whose records are in a directory of its own. */
+const USER = effectiveUserId() || 1000;
+
+/** A kernel with a USB host controller, and the program as a user's. */
+function rig() {
+  const stack = new DisposableStack();
+  const kernel = stack.use(GpioKernel.install());
+  addHostController(kernel.root);
+  stack.use(runProgramsInside(USER));
+  const runtime = Deno.makeTempDirSync();
+  stack.defer(() => Deno.removeSync(runtime, { recursive: true }));
+  return {
+    kernel,
+    records: new Records(`${runtime}/gpioagg/${RECORDS_DIRECTORY}`),
+    create: (...args: readonly string[]) =>
+      new ChildProcess({
+        command: PROGRAM_FILE,
+        args: [
+          ...PROGRAM,
+          ..."kernel create --interface usb --device cp2112".split(" "),
+          ...args,
+        ],
+        env: { XDG_RUNTIME_DIR: runtime },
+      }),
+    /** Labels of the kernel's chips. */
+    chips: () =>
+      kernel.look().chips.filter(({ isPlugged }) => isPlugged)
+        .map(({ label }) => label),
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+Deno.test("a chip by USB is there until its maker is told to end", async () => {
+  using it = rig();
+  const spec = "sim/2,as=LAMP,direction=output,safe=0";
+  await using maker = it.create("--name", "panel", "--line", spec);
+  const [table] = await maker.waitFor(/^panel[^]*^ {2}1 .*$/m);
+  assertEquals(table.split("\n").map((line) => line.split(/ {2,}/)), [
+    [
+      "panel",
+      "/dev/gpiochip0",
+      "usb",
+      "2 lines",
+      `held by process ${Deno.pid}`,
+    ],
+    ["", "0", "LAMP0", spec],
+    ["", "1", "LAMP1", spec],
+  ]);
+  assertEquals(it.chips(), ["cp2112_gpio"]);
+  await using other = it.create("--name", "panel", "--line", "sim/1");
+  assertEquals((await other.waitForExit()).code, 2);
+  assertMatch(
+    other.stderr,
+    /--name: the name "panel" is taken by a chip that process \d+ holds/,
+  );
+  maker.kill("SIGTERM");
+  assertEquals((await maker.waitForExit()).code, 0);
+  assertEquals(maker.stderr, "");
+  assertEquals(it.chips(), []);
+  assertEquals(await it.records.list(), []);
+});
+
+Deno.test("the maker of a chip by USB tells that it is lost, made again, and removed", async () => {
+  using it = rig();
+  await using maker = it.create("--json", "--line", "sim/1");
+  await maker.waitFor("\n");
+  const { name, state, path, lines } = JSON.parse(maker.stdout);
+  assertEquals([name, state, path, lines.length], [
+    "agg0",
+    "held",
+    "/dev/gpiochip0",
+    1,
+  ]);
+  detachAdapter(it.kernel, 0);
+  await maker.waitFor("is there again\n", { stream: "stderr" });
+  assertEquals(maker.stderr.trimEnd().split("\n"), [
+    "gpioagg: agg0: /dev/gpiochip0 is gone: the kernel has detached the device",
+    "gpioagg: agg0: /dev/gpiochip0 is there again",
+  ]);
+  assertEquals(it.chips(), ["cp2112_gpio"]);
+  {
+    using _lock = await it.records.lock();
+    const [record] = await it.records.list();
+    await takeDown(it.records, record!);
+  }
+  assertEquals((await maker.waitForExit()).code, 1);
+  // It may see that the adapter is gone before the record is.
+  assertEquals(
+    maker.stderr.trimEnd().split("\n").at(-1),
+    "gpioagg: agg0: /dev/gpiochip0 was removed by another process",
+  );
+  assertEquals(it.chips(), []);
+});
+
+Deno.test("a chip by USB of a line that is not there leaves nothing", async () => {
+  using it = rig();
+  await using maker = it.create("--line", "sim/1", "--line", "gpiochip4000/0");
+  assertEquals((await maker.waitForExit()).code, 1);
+  assertEquals(maker.stdout, "");
+  assertStringIncludes(maker.stderr, "gpiochip4000");
+  assertEquals(it.chips(), []);
+  assertEquals(await it.records.list(), []);
+});
+
+Deno.test("a chip by USB needs a line", async () => {
+  const error = await assertRejects(
+    () =>
+      createUsbChip({ name: "panel", lines: [], kernelChip: {}, json: false }),
+    ConfigError,
+    "--line: a chip must have at least one line",
+  );
+  assertEquals(error.hint, "Add lines with --line SPEC");
+});
