@@ -5,19 +5,19 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { effectiveUserId } from "../../../ffi/sysfs.ts";
+import { effectiveUserId } from "../../ffi/sysfs.ts";
 import {
   addHostController,
   detachAdapter,
-} from "../../../tests/doubles/gpio_kernel/host_controller.ts";
-import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
-import { runProgramsInside } from "../../../tests/doubles/program/command.ts";
-import { ChildProcess } from "../../../tests/environment/process.ts";
-import { PROGRAM, PROGRAM_FILE } from "../../../tests/environment/program.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
-import { takeDown } from "../../kernel_chip/janitor.ts";
-import { Records, RECORDS_DIRECTORY } from "../../kernel_chip/records.ts";
-import { createUsbChip } from "./kernel_usb.ts";
+} from "../doubles/gpio_kernel/host_controller.ts";
+import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
+import { runProgramsInside } from "../doubles/program/command.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { ConfigError } from "../../src/config/document/config_error.ts";
+import { takeDown } from "../../src/kernel_chip/janitor.ts";
+import { Records, RECORDS_DIRECTORY } from "../../src/kernel_chip/records.ts";
+import { createUsbChip } from "../../src/cli/commands/kernel_usb.ts";
 
 /** A user whose records are in a directory of its own. */
 const USER = effectiveUserId() || 1000;
