@@ -47,9 +47,16 @@ export class HostChips implements AsyncDisposable {
   /** Start times of the kernel's. **Units**: ms on the monotonic clock. */
   readonly #since = new Map<string, number>();
 
-  /** Reports to `listener`. */
-  constructor(listener: HostChipListener) {
+  readonly #records: string | undefined;
+
+  /**
+   * Reports to `listener`.
+   *
+   * @param records Directory of the records; default: the user's.
+   */
+  constructor(listener: HostChipListener, records?: string) {
     this.#listener = listener;
+    this.#records = records;
   }
 
   /**
@@ -95,7 +102,7 @@ export class HostChips implements AsyncDisposable {
     this.#kernel ??= new KernelChips({
       gone: (name, path) => this.#removed(name, path),
       lost: unplugged,
-    });
+    }, this.#records);
     const made = await this.#kernel.add(aggregators);
     const now = performance.now();
     for (const { name } of made) this.#since.set(name, now);
@@ -112,7 +119,7 @@ export class HostChips implements AsyncDisposable {
       unplugged,
       plugged,
       gone: (name, path) => this.#removed(name, path),
-    });
+    }, this.#records === undefined ? {} : { runtimeDirectory: this.#records });
     const served: AggregatorSpecification[] = [];
     try {
       for (const one of aggregators) served.push(await this.#usb.prepare(one));

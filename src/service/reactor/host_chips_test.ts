@@ -31,13 +31,6 @@ function rig(): Rig {
   const kernel = stack.use(GpioKernel.install());
   kernel.addAggregatorDriver();
   kernel.addChip({ lines: 4, label: "soc" });
-  const { env } = Deno;
-  const setEnvironment = (value: unknown) =>
-    Object.defineProperty(Deno, "env", { configurable: true, value });
-  setEnvironment({
-    get: (name: string) => name === "XDG_RUNTIME_DIR" ? runtime : env.get(name),
-  });
-  stack.defer(() => void setEnvironment(env));
   const usb = new UsbKernelDouble();
   const { chooseModel, startRelay, chips, labelOf, isUsed } = HOST_KERNEL;
   const real = { chooseModel, startRelay, chips, labelOf, isUsed };
@@ -55,7 +48,7 @@ function rig(): Rig {
       unplugged: (name, detail) => told.push(`${name} unplugged: ${detail}`),
       plugged: (name, detail) => told.push(`${name} plugged: ${detail}`),
       removed: (name) => told.push(`${name} removed`),
-    }),
+    }, runtime),
   );
   return {
     chips: host,
