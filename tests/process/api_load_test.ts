@@ -6,10 +6,11 @@ import { connectUnix } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
+import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
 import { residentMb, settledFdCount } from "./server_usage.ts";
 
-const CYCLES = 10_000;
+const CYCLES = rounds(10_000, 6000);
 /** Cycles after which the service has grown as far as it will. */
 const WARM_UP = 4000;
 const AT_ONCE = 4;
