@@ -7,6 +7,9 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import settings from "../deno.json" with { type: "json" };
+import { TOOL_NAMES } from "../src/cli/commands.ts";
+import { DATE } from "../src/cli/man/roff.ts";
+import { GLIBC } from "./compile.ts";
 import { readElf } from "./executable/elf.ts";
 
 const HELP = `Usage: deno task package [--executable FILE] [--output DIR]
@@ -21,20 +24,11 @@ the executable (deno task compile). Needs dpkg-deb and gzip.
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const MAINTAINER = "gpioagg developers <gpioagg@users.noreply.github.com>";
-/** Date of this version. */
-const DATE = "Sun, 29 Nov 2026 12:00:00 +0000";
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   "x86_64": "amd64",
   "aarch64": "arm64",
 };
-const TOOLS = [
-  "gpiodetect",
-  "gpioget",
-  "gpioinfo",
-  "gpiomon",
-  "gpionotify",
-  "gpioset",
-];
+const TOOLS = Object.keys(TOOL_NAMES);
 
 const EXAMPLE = `# /etc/gpioagg/NAME.yaml, served by gpioagg@NAME.service.
 # yaml-language-server: $schema=/usr/share/gpioagg/gpioagg.schema.json
@@ -204,8 +198,8 @@ async function stageProgram(
     Maintainer: MAINTAINER,
     Section: "admin",
     Priority: "optional",
-    Depends:
-      "libc6 (>= 2.28), libgcc-s1, systemd | systemd-standalone-sysusers | systemd-sysusers",
+    Depends: `libc6 (>= ${GLIBC}), libgcc-s1, ` +
+      "systemd | systemd-standalone-sysusers | systemd-sysusers",
     Suggests: "gpioagg-tools, qemu-system",
     Description: `present GPIO lines to virtual machines and containers
  gpioagg takes GPIO lines of any chips of this host and presents chosen sets of
@@ -279,17 +273,12 @@ async function putManPages(
 ): Promise<void> {
   for (const section of ["man1", "man5", "man7"]) {
     for await (
-      const { name, isSymlink } of Deno.readDir(`${from}/${section}`)
+      const { name } of Deno.readDir(`${from}/${section}`)
     ) {
       if (!isWanted(name)) continue;
       const page = await place(`${tree}/usr/share/man/${section}/${name}`);
-      // The tools' pages are not here: gpioagg-get(1) is one of its own.
-      await Deno.copyFile(
-        isSymlink
-          ? await Deno.realPath(`${from}/${section}/${name}`)
-          : `${from}/${section}/${name}`,
-        page,
-      );
+      // The target of a link: the tools' pages are in another package.
+      await Deno.copyFile(`${from}/${section}/${name}`, page);
       await Deno.chmod(page, 0o644);
       await run("gzip", ["-9n", page]);
     }
@@ -311,7 +300,7 @@ async function putCommon(tree: string, name: string): Promise<void> {
 
   * The changes are in CHANGELOG.md.
 
- -- ${MAINTAINER}  ${DATE}
+ -- ${MAINTAINER}  ${new Date(DATE).toUTCString().replace("GMT", "+0000")}
 `,
   );
   await run("gzip", ["-9n", `${docs}/changelog`]);

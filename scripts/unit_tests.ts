@@ -22,8 +22,8 @@ export const PATHS: readonly string[] = [
   "tests/soak",
 ];
 
-/** Directories of modules whose documentation has examples. */
-const DOCUMENTED: readonly string[] = ["ffi", "src"];
+/** Modules, and directories of them, whose documentation may have examples. */
+const DOCUMENTED: readonly string[] = ["ffi", "src", "mod.ts"];
 const EXAMPLE = /^\s*\* ```ts$/m;
 /**
  * Files that are run alone: those that measure allocation, listen for what

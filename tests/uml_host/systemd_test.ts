@@ -237,7 +237,7 @@ Deno.test("a client's first call starts the service, by its socket", async () =>
   assertEquals(await chip.level(1), 1);
   assertEquals(requestsAndReleases(watcher), []);
 
-  // The package's upgrade does it so, since units that require the service stay.
+  // The signal alone, without a job of the manager's, does the same.
   const { MainPID: before } = await properties("gpioagg");
   await shell("systemctl kill --kill-who=main --signal=SIGUSR2 gpioagg");
   await until("another process serves", async () => {

@@ -5,7 +5,7 @@
  */
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand } from "../usage/catalog.ts";
-import { type Context, contextsOf, quoted } from "./contexts.ts";
+import { type Context, contextsOf, isRepeated, quoted } from "./contexts.ts";
 
 /** Returns the script, for `source` or bash-completion's directory. */
 export function bashCompletion(commands: readonly CatalogCommand[]): string {
@@ -208,13 +208,6 @@ function operandCases({ words, operands }: Context): string[] {
       : quoted(`${words} ${i}`);
     return `    ${place}) echo ${quoted(kindOf(completes))} ;;`;
   });
-}
-
-/** Returns true if operands of this kind can follow each other. */
-export function isRepeated(completes: Completes): boolean {
-  return ["pull", "chip", "line", "line-value", "spec", "kernel-chip"].some((
-    kind,
-  ) => kind === completes);
 }
 
 function kindOf(completes: Completes | undefined): string {

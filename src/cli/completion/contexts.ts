@@ -29,6 +29,13 @@ export function contextsOf(commands: readonly CatalogCommand[]): Context[] {
   ]);
 }
 
+/** Returns true if operands of this kind can follow each other. */
+export function isRepeated(completes: Completes): boolean {
+  return ["pull", "chip", "line", "line-value", "spec", "kernel-chip"].some((
+    kind,
+  ) => kind === completes);
+}
+
 /** Returns a string that a POSIX shell takes as one word. */
 export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text)

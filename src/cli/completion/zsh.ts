@@ -5,7 +5,7 @@
  */
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand, CatalogOption } from "../usage/catalog.ts";
-import { isRepeated } from "./bash.ts";
+import { isRepeated, quoted } from "./contexts.ts";
 
 /** Returns the function `_gpioagg`, for a directory of `$fpath`. */
 export function zshCompletion(commands: readonly CatalogCommand[]): string {
@@ -178,8 +178,4 @@ function actionOf(completes: Completes): string {
 /** Returns text in which the characters of a spec have no meaning. */
 function escaped(text: string): string {
   return text.replaceAll(/[\\[\]:]/g, "\\$&");
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -32,8 +32,8 @@ export function page(
   ].join("\n") + "\n";
 }
 
-/** Date of the texts, which pages must have. */
-const DATE = "2026-11-29";
+/** Date of the texts, which pages and packages must have. */
+export const DATE = "2026-11-29";
 
 /** Returns a section with a title. */
 export function section(title: string, body: string): string {
