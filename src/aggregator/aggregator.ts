@@ -11,16 +11,17 @@ import { lineTitle } from "../config/specification.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
-import {
-  AggregatorLine,
-  type LineReporter,
-  type UnsafeLine,
-} from "./aggregator_line.ts";
+import { AggregatorLine } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
 import { Farewells } from "./farewells.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
 import type { LineDirectory } from "./sharing/follow.ts";
+import type {
+  LineReporter,
+  ReportedLine,
+  UnsafeLine,
+} from "./line_reporter.ts";
 import { innermost, type LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
@@ -47,7 +48,7 @@ const RETURN_LIMIT_MS = 60_000;
 /** Receiver of what the rules of an aggregator's lines did. */
 export interface AggregatorReporter extends LineReporter {
   /** A line got its safe value because the guest said nothing for too long. */
-  silent(line: AggregatorLine): void;
+  silent(line: ReportedLine): void;
   /** The guest of an earlier process did not come back. */
   notBack(limitMs: number): void;
 }

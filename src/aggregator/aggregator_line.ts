@@ -21,6 +21,7 @@ import type { EventLoop } from "../reactor/event_loop.ts";
 import { LineObservation, type LineObserver } from "./line_observation.ts";
 import type { Farewells } from "./farewells.ts";
 import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
+import type { LineReporter, UnsafeLine } from "./line_reporter.ts";
 import { Postponement } from "./postponement.ts";
 import type { Guard, GuardListener } from "./guard.ts";
 import {
@@ -31,39 +32,9 @@ import {
 } from "./line_source.ts";
 import { InterlockedSource } from "./rules/interlock.ts";
 import { KernelRefusals } from "./rules/kernel_refusals.ts";
-import {
-  LineRules,
-  type RuledLine,
-  type UnsafeState,
-} from "./rules/line_rules.ts";
+import { LineRules, type RuledLine } from "./rules/line_rules.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
 import { FollowedSource } from "./sharing/follow.ts";
-
-/** Receiver of what a line's rules did, and of its chip. Must be cheap. */
-export interface LineReporter {
-  /** A rule refused a request. */
-  refused(line: AggregatorLine, reason: string): void;
-  /**
-   * The kernel refused what the guest asked. Once for each operation and error
-   * number, until the operation succeeds again.
-   */
-  kernelRefused(
-    line: AggregatorLine,
-    operation: LineOperation,
-    errno: number,
-  ): void;
-  /** The line's chip went, or came back. */
-  presence(line: AggregatorLine, isPresent: boolean): void;
-  /** A rule could not be applied, and is retried. At a bounded rate. */
-  rulePending(line: AggregatorLine, rule: string, reason: string): void;
-  /** A rule that could not be applied before holds now, after `effort`. */
-  ruleHolds(line: AggregatorLine, rule: string, effort: string): void;
-}
-
-/** A line that is not in the state that its rules want without a guest. */
-export interface UnsafeLine extends UnsafeState {
-  readonly line: AggregatorLine;
-}
 
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
@@ -255,11 +226,6 @@ export class AggregatorLine
     );
   }
 
-  /** True if other lines exclude it. */
-  get isInterlocked(): boolean {
-    return this.interlock !== undefined;
-  }
-
   /** Takes an output back that should not be active. */
   makeInactive(): void {
     this.#rules.want(RuleKind.Inactive);
@@ -321,14 +287,6 @@ export class AggregatorLine
     this.#listener?.restored?.(this.#listenerNumber);
     this.#observation.present();
     this.idle();
-  }
-
-  unsettled(rule: string, reason: string): void {
-    this.rulePending(rule, reason);
-  }
-
-  settled(rule: string, effort: string): void {
-    this.ruleHolds(rule, effort);
   }
 
   rulePending(rule: string, reason: string): void {
@@ -490,13 +448,9 @@ export class AggregatorLine
   /** Reports what the kernel refused to a guest. */
   #noteResult(operation: LineOperation, result: number): void {
     if (result !== FAILED) return this.#kernelRefusals?.succeeded(operation);
-    const { errno = 0, isAbsent } = this.#source;
-    // A chip that is away is reported once for all.
-    if (errno === 0 || isAbsent === true) return;
     this.#kernelRefusals ??= new KernelRefusals();
-    if (this.#kernelRefusals.refused(operation, errno)) {
-      this.reporter?.kernelRefused(this, operation, errno);
-    }
+    const errno = this.#kernelRefusals.refused(operation, this.#source);
+    if (errno !== 0) this.reporter?.kernelRefused(this, operation, errno);
   }
 
   #answer(result: number): void {

@@ -34,9 +34,9 @@ export interface SourceListener {
    * A state that the source is to have by itself could not be applied, and is
    * retried. At a bounded rate.
    */
-  unsettled?(rule: string, reason: string): void;
+  rulePending?(rule: string, reason: string): void;
   /** That state holds now, after `effort` in words. */
-  settled?(rule: string, effort: string): void;
+  ruleHolds?(rule: string, effort: string): void;
 }
 
 /**

@@ -169,12 +169,12 @@ export class InterlockedSource implements LineSource, SourceListener {
     this.#listener?.restored();
   }
 
-  unsettled(rule: string, reason: string): void {
-    this.#listener?.unsettled?.(rule, reason);
+  rulePending(rule: string, reason: string): void {
+    this.#listener?.rulePending?.(rule, reason);
   }
 
-  settled(rule: string, effort: string): void {
-    this.#listener?.settled?.(rule, effort);
+  ruleHolds(rule: string, effort: string): void {
+    this.#listener?.ruleHolds?.(rule, effort);
   }
 
   /** The first line that is active and excludes this one. */

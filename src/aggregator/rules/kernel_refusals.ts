@@ -26,11 +26,17 @@ export class KernelRefusals {
   /** By operation: the error number that was reported; 0 for none. */
   readonly #reported = new Uint16Array(OPERATIONS);
 
-  /** Records a refusal; returns true if it is to be reported. */
-  refused(operation: LineOperation, errno: number): boolean {
-    if (this.#reported[operation] === errno) return false;
-    this.#reported[operation] = errno;
-    return true;
+  /**
+   * Records what `source` could not do just now.
+   *
+   * @returns The error number that is to be reported; 0 if none is.
+   */
+  refused(operation: LineOperation, source: LineSource): number {
+    const { errno = 0, isAbsent } = source;
+    // A chip that is away is reported once for all.
+    if (isAbsent === true || this.#reported[operation] === errno) return 0;
+    if (errno !== 0) this.#reported[operation] = errno;
+    return errno;
   }
 
   /** Records a success: the next refusal is reported again. */

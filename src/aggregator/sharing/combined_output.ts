@@ -166,7 +166,7 @@ export class CombinedOutput extends SharedSource {
     const rule = `combined value ${this.#combined()}`;
     const reason = failureReason(this.source.errno ?? 0);
     if (this.#retries.failed(rule, reason, true)) {
-      this.#taps[0]?.listener?.unsettled?.(rule, reason);
+      this.#taps[0]?.listener?.rulePending?.(rule, reason);
     }
   }
 
@@ -174,7 +174,7 @@ export class CombinedOutput extends SharedSource {
     const { state } = this.#retries;
     const effort = this.#retries.over();
     if (state !== undefined && effort !== undefined) {
-      this.#taps[0]?.listener?.settled?.(state.rule, effort);
+      this.#taps[0]?.listener?.ruleHolds?.(state.rule, effort);
     }
   }
 

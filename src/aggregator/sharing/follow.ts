@@ -195,12 +195,12 @@ export class FollowedSource extends SharedSource
     this.#followers.tell();
   }
 
-  unsettled(rule: string, reason: string): void {
-    this.#listener?.unsettled?.(rule, reason);
+  rulePending(rule: string, reason: string): void {
+    this.#listener?.rulePending?.(rule, reason);
   }
 
-  settled(rule: string, effort: string): void {
-    this.#listener?.settled?.(rule, effort);
+  ruleHolds(rule: string, effort: string): void {
+    this.#listener?.ruleHolds?.(rule, effort);
   }
 
   [Symbol.dispose](): void {

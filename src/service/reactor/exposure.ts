@@ -423,7 +423,7 @@ function pinRetryMs(
   // silence.
   if (isWatched) return undefined;
   // One rule never becomes active because another one ended.
-  if (level === 1 && line.isInterlocked) return undefined;
+  if (level === 1 && line.interlock !== undefined) return undefined;
   const { minIntervalUs = 0 } = line.specification;
   return Math.max(PIN_RETRY_MS, minIntervalUs / 1000);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import type { ReportedLine } from "../../aggregator/line_reporter.ts";
 import { innermost } from "../../aggregator/line_source.ts";
 import { Direction, FAILED } from "../../line/port.ts";
 import type { Line } from "../../client/protocol.ts";
@@ -48,6 +49,6 @@ export function countLine(
 }
 
 /** Returns the name of a line, or its number if it has none. */
-export function titleOf({ name, lineNumber }: AggregatorLine): string {
+export function titleOf({ name, lineNumber }: ReportedLine): string {
   return name === "" ? `line ${lineNumber}` : name;
 }

@@ -10,7 +10,7 @@ import {
   type AggregatorContext,
   type AggregatorReporter,
 } from "../../aggregator/aggregator.ts";
-import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import type { ReportedLine } from "../../aggregator/line_reporter.ts";
 import type { LineSource } from "../../aggregator/line_source.ts";
 import { refusalText } from "../../aggregator/rules/kernel_refusals.ts";
 import {
@@ -373,12 +373,12 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     this.#exposure.changeRules(specification);
   }
 
-  refused(line: AggregatorLine, reason: string): void {
+  refused(line: ReportedLine, reason: string): void {
     this.#report("refused", `${titleOf(line)}: ${reason}`);
   }
 
   kernelRefused(
-    line: AggregatorLine,
+    line: ReportedLine,
     operation: LineOperation,
     errno: number,
   ): void {
@@ -390,11 +390,11 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     );
   }
 
-  silent(line: AggregatorLine): void {
+  silent(line: ReportedLine): void {
     this.#report("silent", `${titleOf(line)} has its safe value now`);
   }
 
-  rulePending(line: AggregatorLine, rule: string, reason: string): void {
+  rulePending(line: ReportedLine, rule: string, reason: string): void {
     this.#events.report({
       aggregator: this.name,
       event: "fault",
@@ -403,7 +403,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     });
   }
 
-  ruleHolds(line: AggregatorLine, rule: string, effort: string): void {
+  ruleHolds(line: ReportedLine, rule: string, effort: string): void {
     this.#report(
       "enforced",
       `${titleOf(line)}: its rule (${rule}) holds now, after ${effort}`,
@@ -418,7 +418,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     });
   }
 
-  presence(line: AggregatorLine, isPresent: boolean): void {
+  presence(line: ReportedLine, isPresent: boolean): void {
     const what = `${titleOf(line)}, ${line.source.description}`;
     this.#report(isPresent ? "plugged" : "unplugged", what);
   }
