@@ -55,4 +55,5 @@ export { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./src/client/protocol.ts";
 export { ServiceEvents } from "./src/client/service_events.ts";
 export type { CallOptions } from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
+export type * from "./src/client/edges.ts";
 export { isOsError, OsError } from "./ffi/os_error.ts";
