@@ -37,6 +37,7 @@ export const AREAS: readonly Area[] = [
     files: [
       "src/virtio/gpio/device.ts",
       "src/virtio/gpio/line.ts",
+      "src/virtio/gpio/line_interrupt.ts",
       "src/virtio/gpio/deferred_requests.ts",
     ],
   },

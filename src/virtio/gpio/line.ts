@@ -20,19 +20,18 @@
  *   Linux consumers with `interrupts-extended` never request the line as GPIO.
  * * SET_IRQ_TYPE with the type that is set already is OK and changes nothing. A
  *   change from one type to another without NONE works; a kept edge is
- * discarded. * SET_IRQ_TYPE NONE always succeeds: from the guest's view the
- *   interrupt is off, whatever becomes of the port.
+ *   discarded.
+ * * SET_IRQ_TYPE NONE always succeeds: from the guest's view the interrupt is
+ *   off, whatever becomes of the port.
  * * Level interrupts are served with both edges as hints: the level is read
  *   when a buffer arrives and at each edge, and never kept.
- * * A level that cannot be read (the chip is gone) is no interrupt: the buffer
- *   stays held, since giving it back would make Linux send it again at once.
  * * What a guest made of its lines comes back (`restore`) after a lost
  *   connection or process that it did not notice, if the frontend kept it. A
  *   restore never drives a line: an output whose rule gave it its safe value
  *   stays there, and one that a rule made an input stays an input, until the
  *   driver's next SET_VALUE, which then makes it an output again. Edges that
  *   came while no one served the guest are lost, unless the port reports them
- *   before the restore (see `edge`); levels are looked at again.
+ *   before the restore (see `LineInterrupt.edge`); levels are looked at again.
  *
  * **Source**: virtio 1.3, section 5.18.6 "Device Operation".
  *
@@ -40,8 +39,8 @@
  */
 import { NO_HEAD } from "./deferred_requests.ts";
 import type { EventBuffers } from "./event_buffers.ts";
-import { EventCount, type GpioCounters } from "./counters.ts";
-import { EventStatus, IrqType, MessageType } from "./protocol.ts";
+import type { GpioCounters } from "./counters.ts";
+import { IrqType, MessageType } from "./protocol.ts";
 import {
   directionIn,
   type GuestState,
@@ -51,7 +50,9 @@ import {
   NO_STATE,
   packState,
 } from "./guest_state.ts";
-import { edgesFor, isLevelType } from "./irq_type.ts";
+import { edgesFor } from "./irq_type.ts";
+import { LineInterrupt } from "./line_interrupt.ts";
+import { Step } from "./line_step.ts";
 import {
   Departure,
   Direction,
@@ -62,32 +63,6 @@ import {
   PENDING,
   UNSPECIFIED,
 } from "../../line/port.ts";
-
-/** Purpose of the operation that the port works on. */
-const Step = {
-  Idle: 0,
-  Read: 1,
-  Drive: 2,
-  Input: 3,
-  Output: 4,
-  Deactivate: 5,
-  /** First half of SET_IRQ_TYPE: the line becomes an input. */
-  IrqInput: 6,
-  /** Second half of SET_IRQ_TYPE: its edges are asked for. */
-  IrqEdges: 7,
-  IrqOff: 8,
-  /** The level is read for a level interrupt, not for a request. */
-  LevelCheck: 9,
-  /** The same, but the buffer it was for is gone: the level is read again. */
-  StaleCheck: 10,
-  /** The guest is gone. */
-  Leave: 11,
-  /** A guest that never noticed is back: the line becomes an input again. */
-  RestoreInput: 12,
-  /** The same: the edges of its interrupt are asked for again. */
-  RestoreEdges: 13,
-} as const;
-type Step = typeof Step[keyof typeof Step];
 
 /** The guest's side of one line. */
 export class GpioLine {
@@ -101,26 +76,19 @@ export class GpioLine {
   lastWaiting = NO_HEAD;
 
   readonly #port: LinePort;
-  readonly #buffers: EventBuffers;
-  readonly #counters: GpioCounters;
+  readonly #interrupt: LineInterrupt;
   readonly #state: GuestState;
   #step: Step = Step.Idle;
   /** The level, or the interrupt type, that the step under way is about. */
   #argument = 0;
   /** The level the guest set last, or UNSPECIFIED. */
   #level = UNSPECIFIED;
-  #irqType: number = IrqType.None;
   /** The edges that the port reports. */
   #edges: Edges = Edges.None;
-  /** Set if the guest, or its interrupt, made the line an input. */
-  #isInput = false;
-  /** Set if the guest made the line an output. */
-  #isOutput = false;
+  /** Direction that the guest, or its interrupt, gave the line. */
+  #direction: Direction = Direction.None;
   /** Set if that is from before a restore, and the host undid it since. */
   #mustRetake = false;
-  #isLatched = false;
-  /** Edges reported while no interrupt was enabled. */
-  #missed: number = Edges.None;
   #wantsCheck = false;
   #isLeaving = false;
   /**
@@ -140,8 +108,7 @@ export class GpioLine {
   ) {
     this.lineNumber = lineNumber;
     this.#port = port;
-    this.#buffers = buffers;
-    this.#counters = counters;
+    this.#interrupt = new LineInterrupt(lineNumber, buffers, counters);
     this.#state = state;
   }
 
@@ -152,12 +119,12 @@ export class GpioLine {
 
   /** The interrupt type that the guest set. */
   get irqType(): number {
-    return this.#irqType;
+    return this.#interrupt.type;
   }
 
   /** True if an edge is kept until the interrupt is unmasked. */
   get isLatched(): boolean {
-    return this.#isLatched;
+    return this.#interrupt.isLatched;
   }
 
   /**
@@ -219,7 +186,7 @@ export class GpioLine {
       case Step.IrqEdges:
         return this.#edgesAskedFor(result);
       case Step.LevelCheck:
-        this.#judge(result);
+        this.#interrupt.judge(result);
         return 0;
       case Step.StaleCheck:
       case Step.IrqOff:
@@ -266,7 +233,9 @@ export class GpioLine {
     this.#toRestore = NO_STATE;
     if (value === Direction.Input) {
       // An input that reports edges stays as it is, so that none gets lost.
-      if (this.#isInput && this.#edges !== Edges.None) return 0;
+      if (this.#direction === Direction.Input && this.#edges !== Edges.None) {
+        return 0;
+      }
       const result = this.#port.submit(LineOperation.Input, 0);
       return result === PENDING
         ? this.#wait(Step.Input, 0)
@@ -275,7 +244,7 @@ export class GpioLine {
     if (value === Direction.Output) return this.#makeOutput();
     if (value !== Direction.None) return FAILED;
     this.#discardState();
-    this.#buffers.flush();
+    this.#interrupt.flush();
     const result = this.#port.submit(
       LineOperation.Deactivate,
       Departure.LineReleased,
@@ -286,8 +255,7 @@ export class GpioLine {
 
   #madeInput(result: number): number {
     if (result < 0) return FAILED;
-    this.#isInput = true;
-    this.#isOutput = false;
+    this.#direction = Direction.Input;
     this.#mustRetake = false;
     this.save();
     return 0;
@@ -302,13 +270,12 @@ export class GpioLine {
 
   #madeOutput(result: number): number {
     if (result < 0) return FAILED;
-    this.#isInput = false;
-    this.#isOutput = true;
+    this.#direction = Direction.Output;
     this.#mustRetake = false;
     this.#edges = Edges.None;
-    if (this.#irqType !== IrqType.None) {
+    if (this.#interrupt.type !== IrqType.None) {
       this.#disableIrq();
-      this.#buffers.flush();
+      this.#interrupt.flush();
     }
     this.save();
     return 0;
@@ -318,9 +285,9 @@ export class GpioLine {
     if (edgesFor(type) === undefined) return FAILED;
     this.#toRestore = NO_STATE;
     if (type === IrqType.None) return this.#switchOffIrq();
-    if (type === this.#irqType) return 0;
+    if (type === this.#interrupt.type) return 0;
     if (this.#port.direction === Direction.Output) return FAILED;
-    if (this.#isInput) return this.#askForEdges(type);
+    if (this.#direction === Direction.Input) return this.#askForEdges(type);
     const result = this.#port.submit(LineOperation.Input, 0);
     if (result === PENDING) return this.#wait(Step.IrqInput, type);
     if (this.#madeInput(result) === FAILED) return FAILED;
@@ -340,13 +307,12 @@ export class GpioLine {
   #edgesAskedFor(result: number): number {
     if (result < 0) return FAILED;
     this.#edges = edgesFor(this.#argument)!;
-    this.#dropLatch();
-    this.#irqType = this.#argument;
+    const interrupt = this.#interrupt;
+    interrupt.enable(this.#argument);
     this.save();
     // A buffer that came before the interrupt was enabled has not been looked
     // at. That is done once the request is answered.
-    this.#wantsCheck = isLevelType(this.#irqType) &&
-      this.#buffers.isHeld(this.lineNumber);
+    this.#wantsCheck = interrupt.isLevel && interrupt.isUnmasked;
     return 0;
   }
 
@@ -354,7 +320,7 @@ export class GpioLine {
     // The driver must see its buffer come back before the answer: Linux warns
     // of a buffer that is still queued when the interrupt is enabled again.
     this.#disableIrq();
-    this.#buffers.flush();
+    this.#interrupt.flush();
     if (this.#edges === Edges.None) return 0;
     this.#edges = Edges.None;
     const result = this.#port.submit(LineOperation.SetEdges, Edges.None);
@@ -362,28 +328,18 @@ export class GpioLine {
   }
 
   #disableIrq(): void {
-    this.#irqType = IrqType.None;
     this.#wantsCheck = false;
-    this.#dropLatch();
+    this.#interrupt.disable();
     this.save();
-    if (this.#buffers.giveBack(this.lineNumber, EventStatus.Invalid)) {
-      this.#counters.countEvent(this.lineNumber, EventCount.Returned);
-    }
-  }
-
-  #dropLatch(): void {
-    if (!this.#isLatched) return;
-    this.#isLatched = false;
-    this.#counters.countEvent(this.lineNumber, EventCount.Discarded);
+    this.#interrupt.returnBuffer();
   }
 
   /** Everything the guest made of the line is gone; the port is not told. */
   #discardState(): void {
     this.#toRestore = NO_STATE;
-    this.#missed = Edges.None;
+    this.#interrupt.forgetMissed();
     this.#level = UNSPECIFIED;
-    this.#isInput = false;
-    this.#isOutput = false;
+    this.#direction = Direction.None;
     this.#mustRetake = false;
     this.#edges = Edges.None;
     this.#disableIrq();
@@ -394,17 +350,12 @@ export class GpioLine {
     // What could not be restored yet is still what the guest believes.
     if (this.#toRestore !== NO_STATE) return;
     const isOutput = this.#port.direction === Direction.Output;
-    const direction = this.#isInput
-      ? Direction.Input
-      : this.#isOutput
-      ? Direction.Output
-      : Direction.None;
     this.#state.store(
       this.lineNumber,
       packState(
-        this.#irqType,
-        this.#isLatched,
-        direction,
+        this.#interrupt.type,
+        this.#interrupt.isLatched,
+        this.#direction,
         isOutput ? UNSPECIFIED : this.#level,
       ),
     );
@@ -425,8 +376,8 @@ export class GpioLine {
   #restoreNow(): void {
     const word = this.#toRestore;
     if (directionIn(word) !== Direction.Input) {
-      this.#isOutput = directionIn(word) === Direction.Output;
-      this.#mustRetake = this.#isOutput &&
+      this.#direction = directionIn(word);
+      this.#mustRetake = this.#direction === Direction.Output &&
         this.#port.direction !== Direction.Output;
       this.#finishRestore();
       return;
@@ -438,7 +389,7 @@ export class GpioLine {
 
   #restoredInput(result: number): number {
     if (result < 0) return FAILED;
-    this.#isInput = true;
+    this.#direction = Direction.Input;
     const edges = edgesFor(irqTypeIn(this.#toRestore))!;
     if (edges === Edges.None) return this.#finishRestore();
     const asked = this.#port.submit(LineOperation.SetEdges, edges);
@@ -450,10 +401,8 @@ export class GpioLine {
   #restoredEdges(result: number): number {
     if (result < 0) return FAILED;
     const word = this.#toRestore;
-    this.#irqType = irqTypeIn(word);
-    this.#edges = edgesFor(this.#irqType)!;
-    const wanted = isLevelType(this.#irqType) ? Edges.None : this.#edges;
-    this.#isLatched = isLatchedIn(word) || (this.#missed & wanted) !== 0;
+    this.#edges = edgesFor(irqTypeIn(word))!;
+    this.#interrupt.restore(irqTypeIn(word), isLatchedIn(word));
     return this.#finishRestore();
   }
 
@@ -461,10 +410,10 @@ export class GpioLine {
     // Newer where the guest has set one before the chip came back.
     if (this.#level === UNSPECIFIED) this.#level = levelIn(this.#toRestore);
     this.#toRestore = NO_STATE;
-    this.#missed = Edges.None;
+    this.#interrupt.forgetMissed();
     this.save();
     // The buffer may have come first.
-    if (this.#buffers.isHeld(this.lineNumber)) this.unmasked();
+    if (this.#interrupt.isUnmasked) this.unmasked();
     return 0;
   }
 
@@ -492,11 +441,8 @@ export class GpioLine {
 
   /** The line's buffer arrived and is held: its interrupt is unmasked. */
   unmasked(): void {
-    if (this.#isLatched) {
-      this.#isLatched = false;
-      this.#deliver();
-      this.save();
-    } else if (isLevelType(this.#irqType)) {
+    if (this.#interrupt.deliverLatched()) this.save();
+    else if (this.#interrupt.isLevel) {
       // The queue was stopped and started again while the level was read.
       if (this.#step === Step.LevelCheck) this.#step = Step.StaleCheck;
       this.#checkLevel();
@@ -508,36 +454,13 @@ export class GpioLine {
     if (this.#toRestore !== NO_STATE) {
       this.#mayRestore = true;
       this.settle();
-    } else if (isLevelType(this.#irqType)) this.#checkLevel();
+    } else if (this.#interrupt.isLevel) this.#checkLevel();
   }
 
-  /**
-   * The port reports a change. What it reports before the guest is back whose
-   * interrupt was armed in an earlier process is for that guest, and for no one
-   * else: an interrupt that is enabled afresh knows nothing of it.
-   */
+  /** The port reports a change. */
   edge(level: number): void {
-    const type = this.#irqType;
-    if (isLevelType(type)) {
-      this.#checkLevel();
-      return;
-    }
-    const isWanted = type === IrqType.EdgeBoth ||
-      type === (level === 0 ? IrqType.EdgeFalling : IrqType.EdgeRising);
-    if (!isWanted) {
-      if (type === IrqType.None) {
-        this.#missed |= level === 0 ? Edges.Falling : Edges.Rising;
-      }
-      this.#counters.countEvent(this.lineNumber, EventCount.Dropped);
-    } else if (this.#buffers.isHeld(this.lineNumber)) {
-      this.#deliver();
-    } else if (this.#isLatched) {
-      this.#counters.countEvent(this.lineNumber, EventCount.Coalesced);
-    } else {
-      this.#isLatched = true;
-      this.save();
-      this.#counters.countEvent(this.lineNumber, EventCount.Latched);
-    }
+    if (this.#interrupt.isLevel) this.#checkLevel();
+    else if (this.#interrupt.edge(level)) this.save();
   }
 
   /** Does now what had to wait for the port or an answer. */
@@ -556,29 +479,12 @@ export class GpioLine {
 
   #checkLevel(): void {
     // Masked: the level is looked at when the buffer comes.
-    this.#wantsCheck = this.#buffers.isHeld(this.lineNumber);
+    this.#wantsCheck = this.#interrupt.isUnmasked;
     if (!this.#wantsCheck || this.#step !== Step.Idle) return;
     this.#wantsCheck = false;
     const result = this.#port.submit(LineOperation.GetValue, 0);
     if (result === PENDING) this.#wait(Step.LevelCheck, 0);
-    else this.#judge(result);
-  }
-
-  #judge(level: number): void {
-    const type = this.#irqType;
-    if (
-      level >= 0 &&
-      (type === IrqType.LevelHigh && level !== 0 ||
-        type === IrqType.LevelLow && level === 0)
-    ) {
-      this.#deliver();
-    }
-  }
-
-  #deliver(): void {
-    if (this.#buffers.giveBack(this.lineNumber, EventStatus.Valid)) {
-      this.#counters.countEvent(this.lineNumber, EventCount.Delivered);
-    }
+    else this.#interrupt.judge(result);
   }
 }
 
