@@ -38,6 +38,7 @@ export const AREAS: readonly Area[] = [
       "src/virtio/gpio/device.ts",
       "src/virtio/gpio/line.ts",
       "src/virtio/gpio/line_interrupt.ts",
+      "src/virtio/gpio/event_queue.ts",
       "src/virtio/gpio/deferred_requests.ts",
     ],
   },

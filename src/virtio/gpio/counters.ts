@@ -81,6 +81,16 @@ export class GpioCounters extends RequestCounters {
     this.events = new Float64Array(lineCount * EVENT_STRIDE);
   }
 
+  /** Counts a chain that is given back unserved. */
+  countRefusedChain(queueIndex: number): void {
+    this.refusedChains[queueIndex] = this.refusedChains[queueIndex]! + 1;
+  }
+
+  /** Counts a completion that no operation waited for. */
+  countStrayCompletion(): void {
+    this.strayCompletions[0] = this.strayCompletions[0]! + 1;
+  }
+
   /** Counts one answered request of no line. */
   countUnattributed(type: number, isOk: boolean): void {
     const slot = type < MESSAGE_TYPE_COUNT ? type * 2 : 0;

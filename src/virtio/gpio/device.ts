@@ -10,10 +10,6 @@
  * * GET_LINE_NAMES without room for the whole block: an ordinary response with
  *   status ERR, length 2 (or 1), since part of a block would be taken for all.
  *
- * An event buffer comes back at once, as INVALID, for a line that does not exist
- * or has one already. For a line whose interrupt is not enabled it is held: Linux
- * ignores a failed SET_IRQ_TYPE and sends an INVALID buffer again at once, for ever.
- *
  * **Source**: virtio 1.3, section 5.18 "GPIO Device".
  *
  * @module
@@ -23,15 +19,13 @@ import { DeferredRequests, NO_HEAD } from "./deferred_requests.ts";
 import { ChainFault, type DescriptorChain } from "../queue/descriptor_chain.ts";
 import type { Pace, VirtioDevice } from "../device.ts";
 import { EventBuffers } from "./event_buffers.ts";
+import { EventQueue } from "./event_queue.ts";
 import { VIRTIO_GPIO_F_IRQ_MASK } from "../queue/features.ts";
-import { EventCount, GpioCounters } from "./counters.ts";
+import { GpioCounters } from "./counters.ts";
 import { GpioLine } from "./line.ts";
 import {
   EVENT_QUEUE,
-  EventStatus,
   GPIO_CONFIG,
-  GPIO_IRQ_REQUEST,
-  GPIO_IRQ_RESPONSE,
   GPIO_REQUEST,
   GPIO_RESPONSE,
   MessageType,
@@ -46,12 +40,12 @@ import {
   type LinePort,
   PENDING,
 } from "../../line/port.ts";
+import { answer, costOf } from "./request_chain.ts";
 import type { RequestTimes } from "./request_times.ts";
 import type { SplitQueue } from "../queue/split_queue.ts";
 
 const MAX_LINES = 0xffff;
-/** Descriptors, and bytes of names, that cost as much as one plain request. */
-const DESCRIPTORS_PER_UNIT_SHIFT = 4;
+/** Bytes of names that cost as much as one plain request. */
 const NAME_BYTES_PER_UNIT_SHIFT = 10;
 
 /** Event buffers that a request which may switch interrupts off waits for. */
@@ -90,7 +84,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
   readonly #times: RequestTimes | undefined;
   #hasInterrupts = false;
   #requests: SplitQueue | undefined;
-  #events: SplitQueue | undefined;
+  readonly #events: EventQueue;
   /** Made when the first request of a queue's run is kept. */
   #deferred: DeferredRequests | undefined;
   /** Idle lines with requests that wait for a later turn. */
@@ -133,6 +127,9 @@ export class GpioDevice implements VirtioDevice, LineListener {
     this.#lines = ports.map((port, lineNumber) =>
       new GpioLine(lineNumber, port, this.#buffers, this.counters, state)
     );
+    this.#events = new EventQueue(this.#lines, this.#buffers, this.counters);
+    this.#events.onRefused = (fault) =>
+      this.onRefusedChain?.(EVENT_QUEUE, fault);
     for (const [lineNumber, port] of ports.entries()) {
       port.attach(this, lineNumber);
     }
@@ -148,7 +145,6 @@ export class GpioDevice implements VirtioDevice, LineListener {
     if (index === REQUEST_QUEUE) {
       this.#requests = queue;
     } else if (index === EVENT_QUEUE) {
-      this.#events = queue;
       this.#buffers.start(queue);
     }
   }
@@ -163,7 +159,6 @@ export class GpioDevice implements VirtioDevice, LineListener {
       for (const line of this.#lines) line.forgetRequests();
     } else if (index === EVENT_QUEUE) {
       this.#buffers.flush();
-      this.#events = undefined;
       this.#buffers.stop();
     }
   }
@@ -208,8 +203,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
   completed(lineNumber: number, result: number): void {
     const line = this.#lines[lineNumber];
     if (line === undefined || !line.isBusy) {
-      const stray = this.counters.strayCompletions;
-      stray[0] = stray[0]! + 1;
+      this.counters.countStrayCompletion();
       return;
     }
     this.#depth++;
@@ -307,7 +301,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
 
   /** Serves one request; returns what it cost of the budget. */
   #serveRequest(queue: SplitQueue, chain: DescriptorChain): number {
-    const cost = 1 + (chain.descriptorCount >>> DESCRIPTORS_PER_UNIT_SHIFT);
+    const cost = costOf(chain);
     if (
       chain.fault !== ChainFault.None ||
       chain.readableBytes < GPIO_REQUEST.size ||
@@ -327,13 +321,13 @@ export class GpioDevice implements VirtioDevice, LineListener {
     }
     if (lineNumber >= this.#lines.length) {
       this.counters.countUnattributed(type, false);
-      this.#answer(queue, chain, FAILED);
+      answer(queue, chain, FAILED);
       return cost;
     }
     const line = this.#lines[lineNumber]!;
     if (type === MessageType.SetIrqType && !this.#hasInterrupts) {
       this.#countAnswer(lineNumber, type, false);
-      this.#answer(queue, chain, FAILED);
+      answer(queue, chain, FAILED);
       return cost;
     }
     // A buffer that the driver queued before this request may still lie in the
@@ -354,7 +348,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
       return cost;
     }
     this.#countAnswer(lineNumber, type, result >= 0);
-    this.#answer(queue, chain, result);
+    answer(queue, chain, result);
     if (line.wantsCheck) line.settle();
     return cost;
   }
@@ -377,32 +371,18 @@ export class GpioDevice implements VirtioDevice, LineListener {
   /** A request that is malformed, too short, or cannot be answered in full. */
   #serveOddRequest(queue: SplitQueue, chain: DescriptorChain): void {
     if (chain.fault !== ChainFault.None || chain.writableBytes === 0) {
-      this.#refuse(queue, chain, REQUEST_QUEUE);
+      this.counters.countRefusedChain(REQUEST_QUEUE);
+      this.onRefusedChain?.(REQUEST_QUEUE, chain.fault);
+      queue.push(chain.head, 0);
       return;
     }
     this.counters.countUnattributed(0, false);
     if (chain.writableBytes >= GPIO_RESPONSE.size) {
-      this.#answer(queue, chain, FAILED);
+      answer(queue, chain, FAILED);
       return;
     }
     chain.writeUint8(GPIO_RESPONSE.at.status, Status.Err);
     queue.push(chain.head, 1);
-  }
-
-  #refuse(queue: SplitQueue, chain: DescriptorChain, index: number): void {
-    const refused = this.counters.refusedChains;
-    refused[index] = refused[index]! + 1;
-    this.onRefusedChain?.(index, chain.fault);
-    queue.push(chain.head, 0);
-  }
-
-  /** Writes both bytes of the response at once; `result` is a value or FAILED. */
-  #answer(queue: SplitQueue, chain: DescriptorChain, result: number): void {
-    chain.writeUint16(
-      GPIO_RESPONSE.at.status,
-      result < 0 ? Status.Err : Status.Ok | result << 8,
-    );
-    queue.push(chain.head, GPIO_RESPONSE.size);
   }
 
   #answerLineNames(queue: SplitQueue, chain: DescriptorChain): void {
@@ -410,7 +390,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     const isOk = chain.writableBytes >= length;
     this.counters.countUnattributed(MessageType.GetLineNames, isOk);
     if (!isOk) {
-      this.#answer(queue, chain, FAILED);
+      answer(queue, chain, FAILED);
       return;
     }
     chain.writeUint8(0, Status.Ok);
@@ -490,7 +470,8 @@ export class GpioDevice implements VirtioDevice, LineListener {
   }
 
   #processEvents(budget: number, pace: Pace | undefined): boolean {
-    const queue = this.#events;
+    const events = this.#events;
+    const { queue } = events;
     if (queue === undefined || this.#isServingEvents) return false;
     this.#isServingEvents = true;
     let left = budget;
@@ -499,63 +480,16 @@ export class GpioDevice implements VirtioDevice, LineListener {
       do {
         this.#depth++;
         try {
-          left = this.#takeEventBuffers(queue, left, pace);
+          left = events.take(left, pace);
         } finally {
           this.#leave();
         }
-        hasMore = queue === this.#events &&
+        hasMore = queue === events.queue &&
           (queue.hasBuffered || queue.rearm());
       } while (hasMore && left > 0);
     } finally {
       this.#isServingEvents = false;
     }
     return hasMore;
-  }
-
-  /** Returns what is left of the budget: 0 as well when the time is up. */
-  #takeEventBuffers(
-    queue: SplitQueue,
-    budget: number,
-    pace: Pace | undefined,
-  ): number {
-    let left = budget;
-    while (left > 0) {
-      const chain = queue.pop();
-      if (chain === undefined) break;
-      const cost = 1 + (chain.descriptorCount >>> DESCRIPTORS_PER_UNIT_SHIFT);
-      left -= cost;
-      this.#takeEventBuffer(queue, chain);
-      if (pace !== undefined && !pace.take(cost)) return 0;
-      if (!queue.hasBuffered || queue !== this.#events) break;
-    }
-    return left;
-  }
-
-  #takeEventBuffer(queue: SplitQueue, chain: DescriptorChain): void {
-    if (
-      chain.fault !== ChainFault.None ||
-      chain.writableBytes < GPIO_IRQ_RESPONSE.size
-    ) {
-      this.#refuse(queue, chain, EVENT_QUEUE);
-      return;
-    }
-    const lineNumber = chain.readableBytes < GPIO_IRQ_REQUEST.size
-      ? MAX_LINES
-      : chain.readUint16(GPIO_IRQ_REQUEST.at.gpio);
-    const line = this.#lines[lineNumber];
-    if (line === undefined || this.#buffers.isHeld(lineNumber)) {
-      if (line !== undefined) {
-        this.counters.countEvent(lineNumber, EventCount.Returned);
-      }
-      chain.writeUint8(GPIO_IRQ_RESPONSE.at.status, EventStatus.Invalid);
-      queue.push(chain.head, GPIO_IRQ_RESPONSE.size);
-      return;
-    }
-    this.#buffers.hold(
-      lineNumber,
-      chain.head,
-      chain.writableAddress(GPIO_IRQ_RESPONSE.at.status),
-    );
-    line.unmasked();
   }
 }

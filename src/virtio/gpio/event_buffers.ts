@@ -25,6 +25,11 @@ export class EventBuffers {
     this.#addresses = new Float64Array(lineCount);
   }
 
+  /** The queue that buffers come from; undefined while there is none. */
+  get queue(): SplitQueue | undefined {
+    return this.#queue;
+  }
+
   /** Buffers come from and go back to this queue from now on. */
   start(queue: SplitQueue): void {
     this.stop();
