@@ -12,6 +12,7 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
+import { measureExposures } from "./exposures.ts";
 import { measureHostile } from "./hostile.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
@@ -121,6 +122,7 @@ async function measureAll(
     measures.push(measureInflight(server, effort));
     measures.push(...measureMemory(server, floor, atRest));
   }
+  measures.push(...await measureExposures(command, directory, effort));
   measures.push(await measureMany(command, directory, effort));
   measures.push(await measureStart(command, directory, effort));
   return measures;

@@ -58,20 +58,33 @@ export class Server implements AsyncDisposable {
       { length: aggregators },
       (_, i) => `${directory}/${aggregators}-${i}.sock`,
     );
+    return await Server.run(
+      command,
+      sockets.flatMap((socket) => [
+        "--socket-path",
+        socket,
+        "--line",
+        `sim/${lines}`,
+      ]),
+      sockets,
+    );
+  }
+
+  /**
+   * Starts a server and waits until the last of its vhost-user `sockets` answers.
+   *
+   * @param options Arguments of serve.
+   */
+  static async run(
+    command: ServerCommand,
+    options: readonly string[],
+    sockets: readonly string[],
+  ): Promise<Server> {
     const [program, ...args] = command;
     const before = performance.now();
     const process = new ChildProcess({
       command: program,
-      args: [
-        ...args,
-        "serve",
-        ...sockets.flatMap((socket) => [
-          "--socket-path",
-          socket,
-          "--line",
-          `sim/${lines}`,
-        ]),
-      ],
+      args: [...args, "serve", ...options],
     });
     try {
       await answers(process, sockets.at(-1)!, before + START_LIMIT_MS);
