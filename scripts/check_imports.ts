@@ -18,6 +18,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "ffi": [],
   "src/text": [],
   "src/async": ["ffi"],
+  // Pure: files of edges.
+  "src/recording": ["src/text"],
   "src/line": ["src/reactor/event_loop.ts"],
   // Pure: USB devices made of lines, whichever wire carries them.
   "src/usb": ["src/line", "src/reactor/event_loop.ts"],
@@ -150,6 +152,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/async",
     "src/config",
     "src/gpio",
+    "src/recording",
     "src/text",
   ],
   // Pure: the command gives it access to the host.
@@ -164,6 +167,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/gpio",
     "src/kernel_chip",
     "src/qemu/arguments.ts",
+    "src/recording",
     "src/service",
     "src/text",
     "src/tools",

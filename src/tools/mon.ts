@@ -48,7 +48,7 @@ import {
   VERSION_OPTION,
 } from "./program/usage.ts";
 import { valuesText } from "./lines/values_text.ts";
-import { type Timescale, TIMESCALES } from "./events/vcd.ts";
+import { type Timescale, TIMESCALES } from "../recording/vcd_writer.ts";
 import { VcdFile } from "./events/vcd_file.ts";
 
 const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];

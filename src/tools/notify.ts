@@ -34,12 +34,8 @@ import {
 import { writeOut } from "./program/output.ts";
 import { type SelectedLine, selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
-import {
-  localText,
-  secondsText,
-  utcText,
-  wallClock,
-} from "./events/timestamps.ts";
+import { localText, wallClock } from "./events/timestamps.ts";
+import { secondsText, utcText } from "../recording/time_text.ts";
 import { reasonOf, ToolError } from "./program/tool_error.ts";
 import {
   BANNER_OPTION,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { csvRow } from "./csv.ts";
+import { csvRow } from "../../recording/csv.ts";
 import type { Edge } from "./edge_reader.ts";
 import { compileFormat } from "./event_format.ts";
 import { type TimeStyle, timeTextOf } from "./event_options.ts";
@@ -14,7 +14,8 @@ import {
   UNNAMED,
 } from "../lines/line_text.ts";
 import type { SelectedLine } from "../lines/selection.ts";
-import { localText, secondsText, utcText, wallClock } from "./timestamps.ts";
+import { secondsText, utcText } from "../../recording/time_text.ts";
+import { localText, wallClock } from "./timestamps.ts";
 import { nameText } from "../../text/names.ts";
 
 /** Format of edges. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { parseCount, parsePeriod } from "../program/numbers.ts";
-import { localText, secondsText, utcText } from "./timestamps.ts";
+import { secondsText, utcText } from "../../recording/time_text.ts";
+import { localText } from "./timestamps.ts";
 import { printable } from "../../text/printable.ts";
 
 /** Format of timestamps. */

@@ -4,21 +4,9 @@
  * @module
  */
 import { clockNs, localTime } from "../../../ffi/clock.ts";
+import { fraction } from "../../recording/time_text.ts";
 
 const NS_PER_S = 1_000_000_000n;
-
-/** Formats a timestamp as seconds and nanoseconds: `10002.907638045`. */
-export function secondsText(ns: bigint): string {
-  return `${ns / NS_PER_S}.${fraction(ns)}`;
-}
-
-/**
- * Formats a timestamp as date and time, UTC: `2022-11-15T03:05:23.807090687Z`.
- */
-export function utcText(ns: bigint): string {
-  // "YYYY-MM-DDTHH:MM:SS" of the ISO form, before its milliseconds.
-  return `${dateOf(ns).toISOString().slice(0, -5)}.${fraction(ns)}Z`;
-}
 
 /**
  * Formats a timestamp as date and time in the local zone, without a suffix.
@@ -37,14 +25,6 @@ export function localText(ns: bigint): string {
  */
 export function wallClock(monotonicNs: bigint): bigint {
   return monotonicNs + clockNs("realtime") - clockNs("monotonic");
-}
-
-function dateOf(ns: bigint): Date {
-  return new Date(Number(ns / NS_PER_S) * 1000);
-}
-
-function fraction(ns: bigint): string {
-  return (ns % NS_PER_S).toString().padStart(9, "0");
 }
 
 function twoDigits(number: number): string {

@@ -11,7 +11,7 @@ import type { Edge } from "./edge_reader.ts";
 import { type ByteSink, writeAll } from "../program/output.ts";
 import type { SelectedLine } from "../lines/selection.ts";
 import { reasonOf, ToolError } from "../program/tool_error.ts";
-import { type Timescale, VcdWriter } from "./vcd.ts";
+import { type Timescale, VcdWriter } from "../../recording/vcd_writer.ts";
 
 const encoder = new TextEncoder();
 

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { LineInfo } from "../../gpio/line_info.ts";
 import { bannerText } from "../events/event_options.ts";
 import { attributesText, jsonLine, lineMembers, quoted } from "./line_text.ts";
-import { VcdWriter } from "../events/vcd.ts";
+import { VcdWriter } from "../../recording/vcd_writer.ts";
 
 const EVIL = "a\x1b[2J\n\x9b\u202eb";
 const HARMLESS = /^[^\p{Cc}\p{Cf}]*$/u;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { printable } from "../../text/printable.ts";
+import { printable } from "../text/printable.ts";
 
 /** Possible lengths of one tick of a dump, in nanoseconds. */
 export const TIMESCALES = {
@@ -20,14 +20,20 @@ export const TIMESCALES = {
 /** Length of a tick, in the dump's notation. */
 export type Timescale = keyof typeof TIMESCALES;
 
+/** Value of a wire; undefined while it is unknown. */
+export type WireValue = 0 | 1 | undefined;
+
 /** A wire of a dump. */
 export interface Wire {
+  /** The scope that a viewer shows it in; absent: `gpio`. */
+  readonly scope?: string | undefined;
   /** The name that a viewer shows. */
   readonly name: string;
   /** Its value at the beginning. */
-  readonly value: 0 | 1;
+  readonly value: WireValue;
 }
 
+const DEFAULT_SCOPE = "gpio";
 // The printable characters of identifiers.
 const FIRST_CODE = 33;
 const CODES = 94;
@@ -59,21 +65,22 @@ export class VcdWriter {
     this.#tickNs = TIMESCALES[timescale];
   }
 
-  /** Returns the head of the dump: the wires and their initial values. */
-  header(program: string, date: Date): string {
-    const names = uniqueNames(this.#wires.map((wire) => wire.name));
-    const variables = this.#wires.map((_, index) =>
-      `$var wire 1 ${identifier(index)} ${names[index]} $end\n`
+  /**
+   * Returns the head of the dump: the wires and their initial values.
+   *
+   * @param comment A line for readers, such as the time of tick 0.
+   */
+  header(program: string, date: Date, comment?: string): string {
+    const values = this.#wires.map(({ value }, index) =>
+      `${value ?? "x"}${identifier(index)}\n`
     );
-    const values = this.#wires.map((wire, index) =>
-      `${wire.value}${identifier(index)}\n`
-    );
+    const note = comment === undefined
+      ? ""
+      : `$comment ${printable(comment).replaceAll("$", "_")} $end\n`;
     return `$date ${date.toISOString()} $end
 $version ${program} $end
 $timescale ${this.#timescale.replace(/(?<=\d)(?=\D)/, " ")} $end
-$scope module gpio $end
-${variables.join("")}$upscope $end
-$enddefinitions $end
+${note}${declarations(this.#wires)}$enddefinitions $end
 #0
 $dumpvars
 ${values.join("")}$end
@@ -81,8 +88,8 @@ ${values.join("")}$end
   }
 
   /** Returns the entry of one edge of the `index`-th wire. */
-  change(index: number, value: 0 | 1, timestampNs: bigint): string {
-    const entry = `${value}${identifier(index)}\n`;
+  change(index: number, value: WireValue, timestampNs: bigint): string {
+    const entry = `${value ?? "x"}${identifier(index)}\n`;
     const stamp = this.#advance(timestampNs);
     return stamp + entry;
   }
@@ -92,7 +99,7 @@ ${values.join("")}$end
    * `timestampNs`: its value up to there is unknown.
    */
   gap(index: number, timestampNs: bigint): string {
-    return this.#advance(timestampNs) + `x${identifier(index)}\n`;
+    return this.change(index, undefined, timestampNs);
   }
 
   /**
@@ -119,6 +126,26 @@ ${values.join("")}$end
   }
 }
 
+/** Returns the scopes, in the order of their first wires, with the wires. */
+function declarations(wires: readonly Wire[]): string {
+  const members = new Map<string, number[]>();
+  for (const [index, { scope = DEFAULT_SCOPE }] of wires.entries()) {
+    const known = members.get(scope);
+    if (known === undefined) members.set(scope, [index]);
+    else known.push(index);
+  }
+  const scopes = uniqueNames([...members.keys()]);
+  return [...members.values()].map((indices, i) => {
+    const names = uniqueNames(indices.map((index) => wires[index]!.name));
+    const variables = indices.map((index, k) =>
+      `$var wire 1 ${identifier(index)} ${names[k]} $end\n`
+    );
+    return `$scope module ${scopes[i]} $end\n${
+      variables.join("")
+    }$upscope $end\n`;
+  }).join("");
+}
+
 function identifier(index: number): string {
   let text = "";
   for (let rest = index + 1; rest > 0; rest = Math.floor((rest - 1) / CODES)) {
@@ -133,10 +160,14 @@ function identifier(index: number): string {
  */
 function uniqueNames(names: readonly string[]): string[] {
   const taken = new Set<string>();
+  const lastNumbers = new Map<string, number>();
   return names.map((name) => {
-    const plain = printable(name).replace(/[\s$[\]]/g, "_");
+    const plain = printable(name).replace(/[\s$[\]]/g, "_") || "_";
     let unique = plain;
-    for (let n = 2; taken.has(unique); n++) unique = `${plain}_${n}`;
+    for (let n = lastNumbers.get(plain) ?? 1; taken.has(unique);) {
+      unique = `${plain}_${++n}`;
+      lastNumbers.set(plain, n);
+    }
     taken.add(unique);
     return unique;
   });

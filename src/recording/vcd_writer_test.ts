@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { VcdWriter } from "./vcd.ts";
+import { VcdWriter } from "./vcd_writer.ts";
 
 const date = new Date(0);
 
