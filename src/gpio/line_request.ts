@@ -15,20 +15,13 @@ import {
   GPIO_V2_LINES_MAX,
   LINE_CONFIG,
   LINE_EVENT,
-  LINE_VALUES,
 } from "../../ffi/gpio_v2.ts";
 import { packConfig, packLineConfig } from "../../ffi/gpio_v2_config.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollReadable } from "../../ffi/poll.ts";
-import {
-  describe,
-  requireArray,
-  requireNumber,
-  requireTimeout,
-  requireValue,
-} from "../text/arguments.ts";
+import { requireArray, requireTimeout } from "../text/arguments.ts";
 import { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
-import { kernelError, LineError } from "./errors.ts";
+import { LineError } from "./errors.ts";
 import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
 import {
   areSettings,
@@ -41,9 +34,8 @@ import {
   problemOf,
   type Value,
 } from "./line_settings.ts";
-
-const BITS = LINE_VALUES.at.bits / 4;
-const MASK = LINE_VALUES.at.mask / 4;
+import { LineValues, valuesByOffset } from "./line_values.ts";
+import { RequestLines } from "./request_lines.ts";
 
 /** Stands in {@linkcode LineRequest}'s record of outputs for "never set". */
 const UNKNOWN = 2;
@@ -97,12 +89,11 @@ export class LineRequest implements Disposable {
 
   readonly #owned: OwnedFd;
   #fd: number;
-  readonly #bitOf: ReadonlyMap<number, number>;
+  readonly #lines: RequestLines;
   #settings: readonly LineSettings[];
   /** Value that each output was last set to, or UNKNOWN. */
   readonly #outputs: Uint8Array;
-  readonly #values = new Uint8Array(LINE_VALUES.size);
-  readonly #words = new Uint32Array(this.#values.buffer);
+  readonly #values = new LineValues();
   readonly #config = new Uint8Array(LINE_CONFIG.size);
   readonly #configView = new DataView(this.#config.buffer);
   readonly #streams = new Set<EventStream<EdgeEvent>>();
@@ -122,7 +113,7 @@ export class LineRequest implements Disposable {
     this.chipName = chipName;
     this.#owned = new OwnedFd(fd, `lines ${this.offsets} of ${chipName}`);
     this.#fd = fd;
-    this.#bitOf = new Map(this.offsets.map((offset, bit) => [offset, bit]));
+    this.#lines = new RequestLines(chipName, this.offsets);
     this.#settings = lines.map(({ settings }) => settings);
     this.#outputs = Uint8Array.from(
       lines,
@@ -138,7 +129,7 @@ export class LineRequest implements Disposable {
    * @throws {LineError} If the lines were let go.
    */
   get fd(): number {
-    if (this.#fd < 0) throw this.#released("use");
+    if (this.#fd < 0) throw this.#lines.released("use");
     return this.#fd;
   }
 
@@ -147,15 +138,7 @@ export class LineRequest implements Disposable {
     return this.#fd < 0;
   }
 
-  #released(operation: string, offsets = this.offsets): LineError {
-    return new LineError({
-      chip: this.chipName,
-      offsets,
-      operation,
-      reason: "they were let go: this request is closed",
-    });
-  }
-
+  /** Returns the error of a call that returned -errno. */
   #failed(
     operation: string,
     syscall: string,
@@ -163,37 +146,9 @@ export class LineRequest implements Disposable {
     offsets: readonly number[],
     detail?: string,
   ): LineError {
-    if (this.#fd < 0) return this.#released(operation, offsets);
-    return kernelError({
-      chip: this.chipName,
-      offsets,
-      operation,
-      syscall,
-      errno: -result,
-      detail,
-    });
-  }
-
-  #bit(offset: number, operation: string): number {
-    const bit = this.#bitOf.get(offset);
-    if (bit === undefined) {
-      requireNumber("offset", offset);
-      throw new LineError({
-        chip: this.chipName,
-        offsets: [offset],
-        operation,
-        reason: `it is not in this request, which has ${
-          this.offsets.join(", ")
-        }`,
-      });
-    }
-    return bit;
-  }
-
-  #mask(bits: readonly number[]): void {
-    const words = this.#words;
-    words.fill(0);
-    for (const bit of bits) words[MASK + (bit >>> 5)]! |= 1 << (bit & 31);
+    return this.#fd < 0
+      ? this.#lines.released(operation, offsets)
+      : this.#lines.refused(operation, syscall, -result, offsets, detail);
   }
 
   /**
@@ -202,7 +157,7 @@ export class LineRequest implements Disposable {
    * @throws {LineError} If it is not in the request, or the chip is gone.
    */
   getValue(offset: number): Value {
-    const value = this.readBit(this.#bit(offset, "read"));
+    const value = this.readBit(this.#lines.bitOf(offset, "read"));
     if (value < 0) {
       throw this.#failed(
         "read",
@@ -223,9 +178,10 @@ export class LineRequest implements Disposable {
   getValues(offsets: readonly number[] = this.offsets): Value[] {
     requireArray("offsets", offsets);
     if (offsets.length === 0) return [];
-    const bits = offsets.map((offset) => this.#bit(offset, "read"));
-    this.#mask(bits);
-    const result = getLineValues(this.#fd, this.#values);
+    const bits = offsets.map((offset) => this.#lines.bitOf(offset, "read"));
+    const values = this.#values;
+    values.select(bits);
+    const result = getLineValues(this.#fd, values.bytes);
     if (result < 0) {
       throw this.#failed(
         "read",
@@ -234,9 +190,7 @@ export class LineRequest implements Disposable {
         offsets,
       );
     }
-    return bits.map((bit) =>
-      (this.#words[BITS + (bit >>> 5)]! >>> (bit & 31) & 1) as Value
-    );
+    return bits.map((bit) => values.valueOf(bit));
   }
 
   /**
@@ -263,32 +217,14 @@ export class LineRequest implements Disposable {
   setValues(
     values: ReadonlyMap<number, Value> | Readonly<Record<number, Value>>,
   ): void {
-    if (
-      typeof values !== "object" || values === null || Array.isArray(values)
-    ) {
-      throw new TypeError(
-        `values must be a map or an object, not ${describe(values)}`,
-      );
-    }
-    const entries: [number, Value][] = values instanceof Map
-      ? [...values]
-      : Object.entries(values).map(([offset, value]) => [
-        Number(offset),
-        value as Value,
-      ]);
+    const entries = valuesByOffset(values);
     if (entries.length === 0) return;
-    for (const [offset, value] of entries) {
-      if (value !== 0 && value !== 1) {
-        requireValue(`the value of line ${offset}`, value);
-      }
-    }
-    const bits = entries.map(([offset]) => this.#bit(offset, "set"));
-    this.#mask(bits);
+    const bits = entries.map(([offset]) => this.#lines.bitOf(offset, "set"));
+    this.#values.select(bits);
     for (const [i, [, value]] of entries.entries()) {
-      const bit = bits[i]!;
-      if (value !== 0) this.#words[BITS + (bit >>> 5)]! |= 1 << (bit & 31);
+      if (value !== 0) this.#values.activate(bits[i]!);
     }
-    const result = setLineValues(this.#fd, this.#values);
+    const result = setLineValues(this.#fd, this.#values.bytes);
     if (result < 0) {
       throw this.#failed(
         "set",
@@ -323,7 +259,7 @@ export class LineRequest implements Disposable {
     const settings = [...this.#settings];
     const named = new Set<number>();
     for (const line of linesOf(lines)) {
-      const bit = this.#bit(line.offset, "reconfigure");
+      const bit = this.#lines.bitOf(line.offset, "reconfigure");
       const problem = named.has(bit)
         ? "it is named twice"
         : problemOf(line.settings);
@@ -394,14 +330,10 @@ export class LineRequest implements Disposable {
    */
   readBit(bit: number): number {
     if (!this.#hasBit(bit)) return -EINVAL;
-    const words = this.#words;
-    const high = bit >>> 5;
-    words[MASK] = 0;
-    words[MASK + 1] = 0;
-    words[MASK + high] = 1 << (bit & 31);
-    const result = getLineValues(this.#fd, this.#values);
-    if (result < 0) return result;
-    return words[BITS + high]! >>> (bit & 31) & 1;
+    const values = this.#values;
+    values.selectOne(bit, 0);
+    const result = getLineValues(this.#fd, values.bytes);
+    return result < 0 ? result : values.valueOf(bit);
   }
 
   /**
@@ -413,12 +345,8 @@ export class LineRequest implements Disposable {
   writeBit(bit: number, value: Value): number {
     if (!this.#hasBit(bit)) return -EINVAL;
     if (value !== 0 && value !== 1) return -EINVAL;
-    const words = this.#words;
-    const high = bit >>> 5;
-    words.fill(0);
-    words[MASK + high] = 1 << (bit & 31);
-    words[BITS + high] = value << (bit & 31);
-    const result = setLineValues(this.#fd, this.#values);
+    this.#values.selectOne(bit, value);
+    const result = setLineValues(this.#fd, this.#values.bytes);
     if (result === 0) this.#outputs[bit] = value;
     return result;
   }
@@ -471,21 +399,6 @@ export class LineRequest implements Disposable {
     return length === -EAGAIN ? 0 : length;
   }
 
-  #event(batch: EdgeEventBatch, i: number): EdgeEvent {
-    const event = batch.eventAt(i);
-    if (event === undefined) {
-      throw new LineError({
-        chip: this.chipName,
-        offsets: [batch.offsetAt(i)],
-        operation: "read events of",
-        reason: `the kernel sent an event of the unknown kind ${
-          batch.kindAt(i)
-        }`,
-      });
-    }
-    return event;
-  }
-
   #readBatch(batch: EdgeEventBatch): number {
     const count = this.readEvents(batch);
     if (count < 0) {
@@ -504,7 +417,10 @@ export class LineRequest implements Disposable {
   readEdgeEvents(max: number = GPIO_V2_LINES_MAX): EdgeEvent[] {
     const batch = new EdgeEventBatch(max);
     const count = this.#readBatch(batch);
-    return Array.from({ length: count }, (_, i) => this.#event(batch, i));
+    return Array.from(
+      { length: count },
+      (_, i) => this.#lines.eventAt(batch, i),
+    );
   }
 
   /**
@@ -561,7 +477,7 @@ export class LineRequest implements Disposable {
         read: () =>
           this.#readBatch(this.#one) === 0
             ? undefined
-            : this.#event(this.#one, 0),
+            : this.#lines.eventAt(this.#one, 0),
       },
       (ended) => this.#streams.delete(ended),
       signal,
