@@ -23,17 +23,18 @@ import {
   checkLevels,
 } from "./request_checks.ts";
 import { ServiceEvents } from "./service_events.ts";
-import { TimeoutError } from "../async/wait.ts";
+import { checkedAnswer, errorOf, quoted, ServiceError } from "./answers.ts";
+import { LeasedAggregator } from "./leased_aggregator.ts";
 import type { AnySchema } from "./message_schema.ts";
 import { ANSWERS, MESSAGES } from "./messages.ts";
 import type {
   AggregatorState,
-  ApiErrorBody,
   ApiEvent,
   CreateRequest,
-  LeaseMessage,
   ReloadState,
 } from "./protocol.ts";
+
+export { LeasedAggregator, ServiceError };
 
 /** Limit of an answer to a question. **Units**: milliseconds. */
 const LOOK_LIMIT_MS = 10_000;
@@ -42,36 +43,10 @@ const LOOK_LIMIT_MS = 10_000;
  * seconds. **Units**: milliseconds.
  */
 const CHANGE_LIMIT_MS = 30_000;
-/** Limit of the end of an aggregator, and interval of looks. **Units**: ms. */
+/** Limit of the end of an aggregator. **Units**: milliseconds. */
 const RELEASE_LIMIT_MS = 5000;
-const RELEASE_LOOK_MS = 10;
 /** HTTP status of an aggregator that was removed. */
 const NO_CONTENT = 204;
-/** Length of an answer that a message quotes. **Units**: UTF-16 units. */
-const QUOTED_LENGTH = 60;
-
-/** A service refused, or could not do, what a client asked for. */
-export class ServiceError extends Error {
-  /** Tells it from other errors. */
-  override readonly name = "ServiceError";
-  /** The HTTP status. */
-  readonly status: number;
-  /** One line that says what to do; may be empty. */
-  readonly hint: string;
-  /**
-   * Invalid value, by its path in the request's body, or as `--line SPEC`; may be
-   * empty. The message begins with it.
-   */
-  readonly path: string;
-
-  /** Makes the error of an answer. */
-  constructor(status: number, message: string, hint = "", path = "") {
-    super(message);
-    this.status = status;
-    this.hint = hint;
-    this.path = path;
-  }
-}
 
 /**
  * A client of one service. Holds no connection between calls.
@@ -183,11 +158,12 @@ export class ServiceClient {
       path: "/v1/aggregators",
       body: { ...request, lease: "stream" },
     }, options);
-    return await LeasedAggregator.open(
-      this.socketPath,
-      answer,
-      this.#limitMs ?? RELEASE_LIMIT_MS,
-    );
+    return await LeasedAggregator.open({
+      socketPath: this.socketPath,
+      limitMs: this.#limitMs ?? RELEASE_LIMIT_MS,
+      show: (name, limitMs) =>
+        new ServiceClient(this.socketPath, { limitMs }).show(name),
+    }, answer);
   }
 
   /**
@@ -384,155 +360,6 @@ export class ServiceClient {
   }
 }
 
-/**
- * An aggregator that lives as long as this object is not disposed, and no
- * longer than this process.
- */
-export class LeasedAggregator implements AsyncDisposable {
-  /** State when it was made. */
-  readonly state: AggregatorState;
-  readonly #apiPath: string;
-  readonly #answer: ApiAnswer;
-  readonly #releaseLimitMs: number;
-  readonly #ended: Promise<string>;
-
-  private constructor(
-    apiPath: string,
-    state: AggregatorState,
-    answer: ApiAnswer,
-    lines: AsyncIterator<string>,
-    releaseLimitMs: number,
-  ) {
-    this.#apiPath = apiPath;
-    this.state = state;
-    this.#answer = answer;
-    this.#releaseLimitMs = releaseLimitMs;
-    this.#ended = untilEnded(lines);
-  }
-
-  /** @ignore What {@linkcode ServiceClient.create} takes over as the lease. */
-  static async open(
-    apiPath: string,
-    answer: ApiAnswer,
-    releaseLimitMs: number,
-  ): Promise<LeasedAggregator> {
-    const lines = readLines(answer.body);
-    const first = await answer.inTime(lines.next());
-    let message: LeaseMessage;
-    try {
-      message = checkedAnswer(
-        apiPath,
-        first.done ? "" : first.value,
-        MESSAGES.LeaseMessage,
-      );
-      if ("ended" in message) {
-        throw new ServiceError(answer.status, "The service ended at once");
-      }
-    } catch (error) {
-      answer.close();
-      throw error;
-    }
-    const { aggregator } = message;
-    return new LeasedAggregator(
-      apiPath,
-      aggregator,
-      answer,
-      lines,
-      releaseLimitMs,
-    );
-  }
-
-  /** Its name. */
-  get name(): string {
-    return this.state.name;
-  }
-
-  /**
-   * The vhost-user socket to give to a VMM.
-   *
-   * @throws {TypeError} If it is presented in another way.
-   */
-  get socketPath(): string {
-    return this.#place(this.state.socketPath, "vhost-user socket");
-  }
-
-  /**
-   * The device node of its kernel chip: `/dev/gpiochip5`.
-   *
-   * @throws {TypeError} If it is presented in another way.
-   */
-  get chipPath(): string {
-    return this.#place(this.state.kernelChip?.path, "kernel chip");
-  }
-
-  /** Resolves with the reason once it is gone, whatever ended it. */
-  get ended(): Promise<string> {
-    return this.#ended;
-  }
-
-  /**
-   * Gives the lease up, and waits until the aggregator is gone: its lines are
-   * free then.
-   *
-   * @throws {Error} If it is still there after 5 s (or the client's `limitMs`),
-   * or there is no answer: a service that lives on ends it as soon as it can.
-   */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#answer.close();
-    await this.#ended;
-    const limitMs = this.#releaseLimitMs;
-    const deadline = performance.now() + limitMs;
-    for (let looks = 0; await this.#isServed(deadline, looks > 0); looks++) {
-      await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
-      if (performance.now() >= deadline) {
-        throw new Error(
-          `${this.name} is still served ${limitMs / 1000} s after its lease ` +
-            "was given up",
-        );
-      }
-    }
-  }
-
-  #place(path: string | undefined, what: string): string {
-    if (path !== undefined) return path;
-    const { name, presentation } = this.state;
-    throw new TypeError(`${name} has no ${what}: it is served ${presentation}`);
-  }
-
-  /** @param wasServed The last answer; it stands where there is no other. */
-  async #isServed(deadline: number, wasServed: boolean): Promise<boolean> {
-    const limitMs = Math.max(0, deadline - performance.now());
-    try {
-      const client = new ServiceClient(this.#apiPath, { limitMs });
-      const { servedSince } = await client.show(this.name);
-      // Another one of the same name is of another maker.
-      return servedSince === this.state.servedSince;
-    } catch (cause) {
-      // Otherwise it is gone, or the service is.
-      if (!(cause instanceof TimeoutError)) return false;
-      if (wasServed) return true;
-      const { message } = new TimeoutError(this.#apiPath, this.#releaseLimitMs);
-      throw new Error(`Cannot tell whether ${this.name} is gone. ${message}`, {
-        cause,
-      });
-    }
-  }
-}
-
-async function untilEnded(lines: AsyncIterator<string>): Promise<string> {
-  try {
-    for (;;) {
-      const { value, done } = await lines.next();
-      if (done) return "the service is gone";
-      const message: LeaseMessage = JSON.parse(value);
-      if ("ended" in message) return message.ended;
-    }
-  } catch {
-    // The stream was closed, from either side, in the middle.
-    return "the connection is closed";
-  }
-}
-
 /** As node:http tells of a connection that ended before its answer did. */
 function isConnectionLoss(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
@@ -551,45 +378,4 @@ function pathOf(name: string): string {
     throw new ServiceError(404, `There is no aggregator "${name}"`);
   }
   return `/v1/aggregators/${encodeURIComponent(name)}`;
-}
-
-/** Returns the error that a service names; undefined if it names none. */
-function errorOf(status: number, text: string): ServiceError | undefined {
-  const body = parsed(text);
-  if (!MESSAGES.Error.check(body, "", () => {})) return undefined;
-  const { message, hint, path } = (body as unknown as ApiErrorBody).error;
-  return new ServiceError(status, message, hint, path);
-}
-
-/**
- * Returns the message that a text is.
- *
- * @throws {Error} If it is not what `schema` describes; names the first defect.
- */
-function checkedAnswer<T>(path: string, text: string, schema: AnySchema): T {
-  const value = parsed(text);
-  schema.check(value, "", ({ path: at, problem }) => {
-    const why = at === ""
-      ? `it answers ${quoted(text)}`
-      : `in its answer, ${at} ${problem}`;
-    throw strangeAnswer(path, why);
-  });
-  return value as T;
-}
-
-/** Returns the object that a JSON text is; undefined if it is none. */
-function parsed(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null
-      ? value as Record<string, unknown>
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** An answer as a message quotes it. */
-function quoted(text: string): string {
-  return text === "" ? "nothing" : JSON.stringify(text.slice(0, QUOTED_LENGTH));
 }
