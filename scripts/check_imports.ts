@@ -108,6 +108,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/client/message_schema.ts",
     "src/client/messages.ts",
     "src/client/protocol.ts",
+    "src/client/requests.ts",
     "src/config",
     "src/gpio",
     "src/kernel_chip",

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { AnySchema, Finding } from "./message_schema.ts";
-import { CREATE_REQUEST, MESSAGES, PULL_REQUEST } from "./messages.ts";
+import { MESSAGES } from "./messages.ts";
+import { CREATE_REQUEST, PULL_REQUEST } from "./requests.ts";
 
 /** Returns what check() reports, as `path: problem`. */
 function checked(schema: AnySchema, value: unknown): string[] {

@@ -11,7 +11,7 @@ import {
   unknownKeyText,
 } from "../text/arguments.ts";
 import type { AnySchema } from "./message_schema.ts";
-import { CREATE_REQUEST, PULL_REQUEST } from "./messages.ts";
+import { CREATE_REQUEST, PULL_REQUEST } from "./requests.ts";
 
 /** Options of each call. */
 export interface CallOptions {

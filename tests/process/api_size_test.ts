@@ -1,7 +1,7 @@
 /** Many lines: they are all told of, and no guest waits long for it. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ServiceError } from "../../src/client/client.ts";
-import { MAX_CREATED_LINES } from "../../src/client/messages.ts";
+import { MAX_CREATED_LINES } from "../../src/client/requests.ts";
 import { ApiService } from "../environment/api_service.ts";
 
 Deno.test("a list and the metrics tell of all aggregators, in turns", async () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { CREATE_REQUEST } from "../../client/messages.ts";
+import { CREATE_REQUEST } from "../../client/requests.ts";
 import { switchOf } from "./create_switches.ts";
 
 Deno.test("switchOf() returns the option that sets a key of the request", () => {

@@ -7,7 +7,7 @@ import {
   CREATE_REQUEST,
   MAX_CREATED_LINES,
   PULL_REQUEST,
-} from "../../client/messages.ts";
+} from "../../client/requests.ts";
 import type { Meaning } from "../../client/message_schema.ts";
 import { Problems } from "../../config/document/problems.ts";
 import { readLineSpec } from "../../config/spec/line_spec.ts";

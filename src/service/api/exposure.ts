@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CREATE_REQUEST } from "../../client/messages.ts";
+import type { CREATE_REQUEST } from "../../client/requests.ts";
 import type { Meaning } from "../../client/message_schema.ts";
 import {
   checkCard,

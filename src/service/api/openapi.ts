@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { ANSWERS, MESSAGES, PULL_REQUEST } from "../../client/messages.ts";
+import { ANSWERS, MESSAGES } from "../../client/messages.ts";
+import { PULL_REQUEST } from "../../client/requests.ts";
 import type { JsonSchema } from "../../config/values/values.ts";
 
 const text = { type: "string" } as const;

@@ -1,0 +1,223 @@
+/**
+ * Requests of the control API, by the same table as its other messages
+ * (`messages.ts`).
+ *
+ * @module
+ */
+import { PIN } from "../config/values/pin.ts";
+import {
+  AGGREGATOR_NAME,
+  anyText,
+  choice,
+  DEFAULT_QEMU_DEVICE,
+  DEFAULT_USB_DEVICE,
+  DEVICE_INDEX,
+  ISOLATE,
+  LINE_NAME,
+  MODE,
+  PAUSED_FOR,
+  QEMU_DEVICE,
+  SOCKET_PATH,
+  type TextKind,
+  USB_DEVICE,
+} from "../config/values/values.ts";
+import {
+  type Describes,
+  hinted,
+  keyed,
+  list,
+  object,
+  oneOf,
+  optional,
+  parsed,
+  parsedInteger,
+  text,
+  word,
+} from "./message_schema.ts";
+import type {
+  CreateRequest,
+  KernelChipRequest,
+  QemuPinsRequest,
+  SocketAccess,
+  UsbredirRequest,
+} from "./protocol.ts";
+
+/**
+ * Lines of a client's aggregator. Opening them is one turn of the reactor, in
+ * which no guest is served: about 10 us for each. (The service's own
+ * aggregators may have the 65535 of a virtio-gpio device.)
+ */
+export const MAX_CREATED_LINES = 4096;
+
+const MODE_WORDS = optional(parsed(MODE, {
+  description: "Permission bits, in octal",
+  examples: ["660"],
+}));
+const USER = optional(parsed(anyText("a user's name or number"), {
+  description: "User name or number",
+}));
+const GROUP = optional(parsed(anyText("a group's name or number"), {
+  description: "Group name or number",
+}));
+const ACCESS = { mode: MODE_WORDS, owner: USER, group: GROUP };
+const MISTAKEN = { user: "owner" };
+
+const socketAccess = (description: string) =>
+  object(ACCESS, {
+    isClosed: true,
+    mistaken: MISTAKEN,
+    notes: { description },
+  }) satisfies Describes<SocketAccess>;
+
+const KERNEL_CHIP_REQUEST = object({
+  interface: optional(word(choice("configfs", "sysfs", "usb"), {
+    description: "Interface of the kernel: those of its aggregator, or its " +
+      "drivers of USB adapters, with rules; absent: what the lines need",
+  })),
+  device: optional(word(USB_DEVICE, {
+    description: "Model of the USB adapters; absent: what the kernel has",
+  })),
+  ...ACCESS,
+}, {
+  isClosed: true,
+  mistaken: MISTAKEN,
+  notes: {
+    description:
+      "Present it as a chip of the host's kernel: access to its device " +
+      "node, and the interface of the kernel",
+  },
+}) satisfies Describes<KernelChipRequest>;
+
+const QEMU_PINS_REQUEST = object({
+  qtest: parsed(SOCKET_PATH, { description: "QEMU's qtest socket" }),
+  qmp: parsed(SOCKET_PATH, { description: "QEMU's QMP socket" }),
+  device: optional(parsed(QEMU_DEVICE, {
+    description: "A QOM type, or a QOM path",
+    default: DEFAULT_QEMU_DEVICE,
+  })),
+  index: optional(parsedInteger(DEVICE_INDEX, {
+    description: "Index among several devices of that type",
+  })),
+  pins: optional(hinted(
+    keyed(PIN, parsed(LINE_NAME), {
+      description:
+        "Pin to line name; absent: pin 0 is the first line, and so on",
+    }, { least: 1 }),
+    'Send {"0": "START", "1": "STOP"}, or leave it out: pin 0 is the first line',
+  )),
+}, {
+  isClosed: true,
+  notes: {
+    description: "Present it as the pins of a controller inside the QEMU " +
+      "behind these sockets. No other aggregator uses them, and they are below " +
+      "a directory that the service allows to clients (--api-qemu-sockets)",
+  },
+}) satisfies Describes<QemuPinsRequest>;
+
+const USBREDIR_REQUEST = object({
+  device: optional(word(USB_DEVICE, {
+    description: "ljca: up to 64 lines; cp2112: 8 lines each",
+    default: DEFAULT_USB_DEVICE,
+  })),
+  connect: optional(parsed(SOCKET_PATH, {
+    description: "Socket that QEMU listens at, to connect to; absent: the " +
+      "service listens at a socket of its own",
+  })),
+  ...ACCESS,
+}, {
+  isClosed: true,
+  mistaken: MISTAKEN,
+  notes: {
+    description: "Present it as GPIO adapters on USB, at usbredir sockets of " +
+      "the service or of a QEMU; those of a QEMU are below a directory that " +
+      "the service allows to clients (--api-qemu-sockets)",
+  },
+}) satisfies Describes<UsbredirRequest>;
+
+const CREATE_HINT =
+  'Send {"name": "plc0", "lines": ["gpiochip0/0-7", "sim/4"]}';
+
+/** Request to create an aggregator. */
+export const CREATE_REQUEST = hinted(
+  object({
+    name: hinted(parsed(AGGREGATOR_NAME), CREATE_HINT),
+    lines: hinted(
+      list(
+        text({
+          description: "A SPEC, as gpioagg serve --line takes it",
+          examples: ["gpiochip0/0-7,direction=output,safe=0", "sim/4"],
+        }),
+        { description: `At most ${MAX_CREATED_LINES} lines in all` },
+        { least: 1 },
+      ),
+      CREATE_HINT,
+    ),
+    // No "default" here: generators of typed clients make it a required field.
+    lease: optional(word(choice("stream", "none"), {
+      description: "Absent: stream",
+    })),
+    socket: optional(socketAccess(
+      "Present it at a vhost-user socket, the default: access to that socket",
+    )),
+    pausedFor: optional(parsed(PAUSED_FOR, {
+      description: "At a vhost-user socket: time for which a stopped driver " +
+        "counts as paused, not as gone; keep: no limit. Absent: 3s",
+    })),
+    isolate: optional(word(ISOLATE, {
+      description: "process: served by a process of its own, so that its VMM " +
+        "cannot affect other aggregators. Absent: none",
+    })),
+    kernelChip: optional(KERNEL_CHIP_REQUEST),
+    qemuPins: optional(QEMU_PINS_REQUEST),
+    usbredir: optional(USBREDIR_REQUEST),
+    vfioUser: optional(socketAccess(
+      "Present it as a PCI card (ML7213 IOH) at a vfio-user socket: access to " +
+        "that socket",
+    )),
+  }, {
+    isClosed: true,
+    mistaken: {
+      line: "lines",
+      specs: "lines",
+      id: "name",
+      socketPath: "socket",
+      vhostUser: "socket",
+      kernel: "kernelChip",
+      chip: "kernelChip",
+      pins: "qemuPins",
+      qemu: "qemuPins",
+      vfio: "vfioUser",
+      pci: "vfioUser",
+      usb: "usbredir",
+      ...MISTAKEN,
+    },
+    exclusive: {
+      keys: ["socket", "kernelChip", "qemuPins", "vfioUser", "usbredir"],
+      problem: (first) =>
+        `the aggregator is presented by ${first} already, and a line has one ` +
+        "master",
+      hint: "Make two aggregators",
+    },
+  }),
+  CREATE_HINT,
+) satisfies Describes<CreateRequest>;
+
+const ANY_LINE: TextKind<string> = {
+  expected: "a line",
+  read: (value) => ({ value }),
+  schema: { type: "string" },
+};
+
+const PULL_HINT = 'Send {"pull": {"START": 1}}';
+const LEVEL = oneOf([0, 1], {}, "0 (low) or 1 (high)");
+
+/** Request to set simulated lines. */
+export const PULL_REQUEST = hinted(
+  object({
+    pull: hinted(
+      keyed(ANY_LINE, LEVEL, { description: "Level by line name or number" }),
+      PULL_HINT,
+    ),
+  }, { isClosed: true }),
+  PULL_HINT,
+);
