@@ -44,6 +44,10 @@ export const COMMANDS: Commands = {
     summary: "print the events of a running service",
     load: () => import("./commands/watch.ts"),
   },
+  wait: {
+    summary: "wait until lines of a running service have values",
+    load: () => import("./commands/wait.ts"),
+  },
   remove: {
     summary: "end an aggregator of a running service",
     load: () => import("./commands/remove.ts"),

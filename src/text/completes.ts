@@ -12,6 +12,10 @@ export type Completes =
   | "sim"
   /** `LINE=LEVEL` of the simulated lines of the first operand. */
   | "pull"
+  /** Lines of aggregators of running services: `NAME.LINE`. */
+  | "served-line"
+  /** The same with `=` and a value or an edge. */
+  | "line-condition"
   /** Chips of this host. */
   | "chip"
   /** Lines of this host: names, and `CHIP/`. */

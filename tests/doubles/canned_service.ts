@@ -34,26 +34,38 @@ export function aggregatorState(
   };
 }
 
-/** The service. Each connection ends with its answer. */
+/** The service. Each connection ends with its answer, but maybe of events. */
 export class CannedService implements Disposable {
   /** Paths that were asked for, in order. */
   readonly asked: string[] = [];
   readonly #answers: Readonly<Record<string, string>>;
   readonly #listener: OwnedFd;
   readonly #connections = new Map<OwnedFd, string>();
+  /** Streams of events that do not end. */
+  readonly #open: OwnedFd[] = [];
+  readonly #staysOpen: boolean;
   readonly #timer: ReturnType<typeof setInterval>;
 
   /**
    * Listens at `path`.
    *
    * @param events Stream of events, whatever aggregator they are asked for of.
+   * @param options `staysOpen`: the stream of events does not end.
    */
   constructor(
     path: string,
     aggregators: readonly AggregatorState[],
     events: readonly ApiEvent[] = [],
+    options: { staysOpen?: boolean } = {},
   ) {
+    this.#staysOpen = options.staysOpen === true;
     this.#answers = {
+      ...Object.fromEntries(
+        aggregators.map((one) => [
+          `/v1/aggregators/${encodeURIComponent(one.name)}`,
+          answer("application/json", one),
+        ]),
+      ),
       "/v1/aggregators": answer("application/json", { aggregators }),
       "/v1/events": answer("text/event-stream") +
         events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""),
@@ -65,7 +77,8 @@ export class CannedService implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#listener.close();
-    for (const connection of this.#connections.keys()) connection.close();
+    const connections = [...this.#connections.keys(), ...this.#open];
+    for (const connection of connections) connection.close();
   }
 
   #look(): void {
@@ -78,11 +91,14 @@ export class CannedService implements Disposable {
       const text = before + new TextDecoder().decode(piece.subarray(0, count));
       this.#connections.set(connection, text);
       const isWhole = text.endsWith("\r\n\r\n");
-      if (isWhole) this.#answer(connection, text.split(" ")[1]!);
+      const path = text.split(" ")[1]!;
+      if (isWhole) this.#answer(connection, path);
       // A connection without a question only looks for a service.
       if (!isWhole && count > 0) continue;
       this.#connections.delete(connection);
-      connection.close();
+      if (isWhole && this.#staysOpen && path.startsWith("/v1/events")) {
+        this.#open.push(connection);
+      } else connection.close();
     }
   }
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { AggregatorState } from "../../client/protocol.ts";
 import { writeOutput } from "../output/output.ts";
 import type { Commands } from "../usage/command.ts";
 
@@ -64,7 +65,16 @@ async function wordsOf(
     case "pull":
       return await pulls(text, first);
     case "aggregator":
-      return await aggregators();
+      return (await aggregators()).map(({ name }) => name);
+    case "served-line":
+      return await servedLines();
+    case "line-condition": {
+      const equals = text.lastIndexOf("=");
+      const { CONDITION_WORDS } = await import("../live/conditions.ts");
+      return equals < 0
+        ? (await servedLines()).map((line) => `${line}=`)
+        : CONDITION_WORDS.map((word) => text.slice(0, equals + 1) + word);
+    }
     case "service": {
       const { findServices } = await import("../../client/services.ts");
       return findServices().map(({ name }) => name);
@@ -99,7 +109,13 @@ async function pulls(text: string, name: string): Promise<string[]> {
     .map(({ name, lineNumber }) => `${name || lineNumber}=`);
 }
 
-async function aggregators(): Promise<string[]> {
+async function servedLines(): Promise<string[]> {
+  return (await aggregators()).flatMap(({ name, lines }) =>
+    lines.map((line) => `${name}.${line.name || line.lineNumber}`)
+  );
+}
+
+async function aggregators(): Promise<AggregatorState[]> {
   const { ServiceClient } = await import("../../client/client.ts");
   const { findServices } = await import("../../client/services.ts");
   const found = await Promise.all(
@@ -112,7 +128,7 @@ async function aggregators(): Promise<string[]> {
       if (path === undefined) return [];
       const client = new ServiceClient(path, { limitMs: SERVICE_LIMIT_MS });
       try {
-        return (await client.list()).map(({ name }) => name);
+        return await client.list();
       } catch {
         // A service that does not answer has no words.
         return [];

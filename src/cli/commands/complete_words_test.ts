@@ -56,6 +56,20 @@ Deno.test("aggregators of all services are completed, each once", async () => {
   assertEquals(await words("aggregator", `${OWN}p`), [`${OWN}press`]);
 });
 
+Deno.test("lines of aggregators are completed, and conditions on them", async () => {
+  using _services = rig();
+  const press = `${OWN}press.0`;
+  assertEquals(await words("served-line", `${OWN}p`), [press]);
+  assertEquals(await words("line-condition", `${OWN}p`), [`${press}=`]);
+  assertEquals(await words("line-condition", `${press}=`), [
+    `${press}=0`,
+    `${press}=1`,
+    `${press}=edge`,
+    `${press}=falling`,
+    `${press}=rising`,
+  ]);
+});
+
 Deno.test("services are completed by the names that --api takes", async () => {
   using _services = rig();
   assertEquals(await words("service", OWN), [`${OWN}plc0`, `${OWN}plc1`]);

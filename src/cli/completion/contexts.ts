@@ -31,7 +31,16 @@ export function contextsOf(commands: readonly CatalogCommand[]): Context[] {
 
 /** Returns true if operands of this kind can follow each other. */
 export function isRepeated(completes: Completes): boolean {
-  return ["pull", "chip", "line", "line-value", "spec", "kernel-chip"].some((
+  return [
+    "pull",
+    "served-line",
+    "line-condition",
+    "chip",
+    "line",
+    "line-value",
+    "spec",
+    "kernel-chip",
+  ].some((
     kind,
   ) => kind === completes);
 }

@@ -1,0 +1,222 @@
+/**
+ * `gpioagg wait`.
+ *
+ * @module
+ */
+import type { ServiceClient } from "../../client/client.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { nearest } from "../../text/nearest.ts";
+import { readPeriodUs } from "../../text/period.ts";
+import { printableJson } from "../../text/printable.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import {
+  Conditions,
+  type ConditionState,
+  type ConditionText,
+  parseCondition,
+} from "../live/conditions.ts";
+import { findLine, splitsOf } from "../live/line_names.ts";
+import { LiveLines } from "../live/live_lines.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { clientsOf, type ServiceWithClient } from "../service_client.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
+
+/** Exit status if the conditions are not met in time. */
+const NOT_IN_TIME = 3;
+/** Longest time of a timer. **Units**: milliseconds. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** The command line. */
+export const USAGE = {
+  name: "wait",
+  synopsis: ["NAME.LINE=VALUE... [--any] [--timeout TIME]"],
+  about:
+    `Waits until lines of a running service have values, or edges happen. LINE is a
+name or number; VALUE is 0, 1 (active), rising, falling or edge. Of several
+conditions all must hold at one moment; an edge counts once it has happened. An
+aggregator may be created meanwhile.`,
+  operands: ["line-condition"],
+  options: {
+    any: { kind: "flag", help: "one of the conditions is enough" },
+    timeout: {
+      kind: "value",
+      value: "TIME",
+      help: "wait this long, such as 500ms or 10s; 0: only look (default: no " +
+        "limit)",
+    },
+    json: JSON_OPTION,
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+  after:
+    "Exit status: 0 the conditions are met, 1 failed (the service has ended, …), " +
+    "2 wrong\nusage, 3 they are not met in time.",
+} as const satisfies CommandUsage;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, USAGE.options);
+  if (given.help) {
+    writeOutput(helpText(USAGE));
+    return 0;
+  }
+  if (given.rest.length === 0) {
+    throw new ConfigError("missing NAME.LINE=VALUE argument", {
+      hint: "gpioagg wait press.READY=1 --timeout 10s",
+    });
+  }
+  const texts = given.rest.map(parseCondition);
+  const timeoutMs = readTimeout(given.timeout);
+  const client = await clientOfLines(texts, given.api);
+  const startMs = performance.now();
+  const conditions = new Conditions(texts, !given.any);
+  const outcome = await waitFor(client, conditions, texts, timeoutMs);
+  if (outcome === "ended") {
+    writeError("the service has ended");
+    return 1;
+  }
+  if (given.json) {
+    writeOutput(printableJson({
+      reached: outcome === "met",
+      afterMs: Math.round(performance.now() - startMs),
+      conditions: conditions.states.map(({ line, wanted, value, isMet }) => ({
+        line,
+        wanted,
+        ...(value === undefined ? {} : { value }),
+        met: isMet,
+      })),
+    }));
+  }
+  if (outcome === "met") return 0;
+  for (const state of conditions.states) {
+    if (!state.isMet) writeError(`not in time: ${textOf(state)}`);
+  }
+  return NOT_IN_TIME;
+}
+
+function readTimeout(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const us = readPeriodUs(text);
+  if (us === undefined || us / 1000 > MAX_TIMEOUT_MS) {
+    throw new ConfigError(`"${text}" is not a valid time`, {
+      path: "--timeout",
+      hint: "Write 500ms, 10s or 2m; at most 596h",
+    });
+  }
+  return us / 1000;
+}
+
+function textOf({ line, wanted, value }: ConditionState): string {
+  const now = value === undefined ? "its value is not known" : `it is ${value}`;
+  return `${line}=${wanted} (${now})`;
+}
+
+/**
+ * Returns the client of the service that has the conditions' aggregators; of
+ * the only one if they are not there yet.
+ */
+async function clientOfLines(
+  conditions: readonly ConditionText[],
+  api: string | undefined,
+): Promise<ServiceClient> {
+  const services = clientsOf(api, "look");
+  const [only, ...others] = services;
+  if (others.length === 0) return only!.client;
+  const names = new Set(
+    conditions.flatMap(({ line }) => splitsOf(line).map(([name]) => name)),
+  );
+  const having: ServiceWithClient[] = [];
+  for (const service of services) {
+    const aggregators = await service.client.list();
+    if (aggregators.some(({ name }) => names.has(name))) having.push(service);
+  }
+  if (having.length === 1) return having[0]!.client;
+  throw new ConfigError(
+    having.length === 0
+      ? `none of the ${services.length} running services has ${
+        [...names].join(" or ")
+      }`
+      : "several services have these aggregators",
+    { hint: "Choose one with --api PATH or --api NAME" },
+  );
+}
+
+async function waitFor(
+  client: ServiceClient,
+  conditions: Conditions,
+  texts: readonly ConditionText[],
+  timeoutMs: number | undefined,
+): Promise<"met" | "late" | "ended"> {
+  const abort = new AbortController();
+  const lines = new LiveLines(client);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let indices = new Map<string, number[]>();
+  try {
+    for await (
+      const event of client.events(undefined, { signal: abort.signal })
+    ) {
+      const values = await lines.take(event);
+      if (event.event === "snapshot" || event.event === "created") {
+        indices = placesOf(texts, lines);
+      }
+      for (const { aggregator, lineNumber, value } of values) {
+        const places = indices.get(`${aggregator}/${lineNumber}`) ?? [];
+        for (const index of places) conditions.set(index, value);
+        // Between two changes too: values hold at one moment.
+        if (event.event !== "snapshot" && conditions.areMet) return "met";
+      }
+      if (conditions.areMet) return "met";
+      if (event.event !== "snapshot") continue;
+      // A look is complete, however slow the service is.
+      if (timeoutMs === 0) return "late";
+      reportAbsent(texts, lines);
+      if (timeoutMs !== undefined) {
+        timer = setTimeout(() => abort.abort(), timeoutMs);
+      }
+    }
+  } catch (error) {
+    if (error !== abort.signal.reason) throw error;
+    return "late";
+  } finally {
+    clearTimeout(timer);
+  }
+  return "ended";
+}
+
+/** Returns the conditions' indices by their lines. */
+function placesOf(
+  texts: readonly ConditionText[],
+  lines: LiveLines,
+): Map<string, number[]> {
+  const { aggregators } = lines;
+  const indices = new Map<string, number[]>();
+  for (const [i, { line }] of texts.entries()) {
+    const found = findLine(line, aggregators);
+    if (found === undefined) continue;
+    const key = `${found.aggregator}/${found.line.lineNumber}`;
+    indices.set(key, [...indices.get(key) ?? [], i]);
+  }
+  return indices;
+}
+
+function reportAbsent(
+  texts: readonly ConditionText[],
+  lines: LiveLines,
+): void {
+  const { aggregators } = lines;
+  for (const { line } of texts) {
+    if (findLine(line, aggregators) !== undefined) continue;
+    const [name] = splitsOf(line)[0]!;
+    const near = nearest(name, aggregators.map((one) => one.name));
+    writeError(
+      `waiting for aggregator "${name}", which does not exist yet` +
+        (near === undefined ? "" : `; did you mean ${near}?`),
+    );
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Lines of a service's aggregators, as a command line names them:
+ * `NAME.LINE`, where LINE is a name or a number.
+ *
+ * @module
+ */
+import type { AggregatorState, Line } from "../../client/protocol.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { nearest } from "../../text/nearest.ts";
+
+/** A line of an aggregator. */
+export interface NamedLine {
+  readonly aggregator: string;
+  readonly line: Line;
+}
+
+/** Returns a line's name; its number if it has none. */
+export function nameOf({ name, lineNumber }: Line): string {
+  return name === "" ? String(lineNumber) : name;
+}
+
+/**
+ * Returns what `NAME.LINE` may be: both may have dots.
+ *
+ * @returns Names of an aggregator and of a line.
+ */
+export function splitsOf(text: string): [string, string][] {
+  const splits: [string, string][] = [];
+  for (
+    let dot = text.indexOf(".");
+    dot >= 0;
+    dot = text.indexOf(".", dot + 1)
+  ) {
+    const name = text.slice(0, dot);
+    const line = text.slice(dot + 1);
+    if (!/^(\.|$)/.test(name) && line !== "") splits.push([name, line]);
+  }
+  return splits;
+}
+
+/**
+ * Returns the line that is meant; undefined if there is no such aggregator.
+ *
+ * @throws {ConfigError} If there is, but it has no such line.
+ */
+export function findLine(
+  text: string,
+  aggregators: readonly AggregatorState[],
+): NamedLine | undefined {
+  let owner: AggregatorState | undefined;
+  let missing = "";
+  for (const [name, wanted] of splitsOf(text)) {
+    const one = aggregators.find((aggregator) => aggregator.name === name);
+    if (one === undefined) continue;
+    const line = one.lines.find(({ name }) => name === wanted) ??
+      one.lines.find(({ lineNumber }) => String(lineNumber) === wanted);
+    if (line !== undefined) return { aggregator: one.name, line };
+    owner = one;
+    missing = wanted;
+  }
+  if (owner === undefined) return undefined;
+  const near = nearest(missing, owner.lines.map(({ name }) => name));
+  throw new ConfigError(`${owner.name} has no line "${missing}"`, {
+    hint: near === undefined
+      ? `gpioagg show ${owner.name} lists its lines`
+      : `Did you mean ${owner.name}.${near}?`,
+  });
+}
