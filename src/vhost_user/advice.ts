@@ -3,10 +3,7 @@
  *
  * @module
  */
-import {
-  CHAIN_FAULT_TEXTS,
-  ChainFault,
-} from "../virtio/queue/descriptor_chain.ts";
+import { CHAIN_FAULT_TEXTS, ChainFault } from "../virtio/queue/chain_fault.ts";
 import { MAX_VRING_SIZE } from "./protocol.ts";
 
 /** Ways to share memory, by VMM. */

@@ -16,7 +16,7 @@
  */
 import { closeElsewhere } from "../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { ChainFault } from "../virtio/queue/descriptor_chain.ts";
+import type { ChainFault } from "../virtio/queue/chain_fault.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import { RING_FEATURES_MASK } from "../virtio/queue/features.ts";
 import { badBase, badSize, noRegion, unofferedFeatures } from "./advice.ts";

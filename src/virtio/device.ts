@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { ChainFault } from "./queue/descriptor_chain.ts";
+import type { ChainFault } from "./queue/chain_fault.ts";
 import type { SplitQueue } from "./queue/split_queue.ts";
 
 /** The time of one turn, as far as a peer may use it. */

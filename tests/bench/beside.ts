@@ -9,6 +9,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import type { RequestQueue } from "../../src/vhost_frontend/request_queue.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { pin } from "./pin.ts";
+import { cpuTimeUs } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import { Server, type ServerCommand } from "./server.ts";
@@ -18,6 +19,8 @@ import { median, medianRatio } from "./statistics.ts";
 class Contestant implements AsyncDisposable {
   readonly tripsUs: number[] = [];
   readonly deepUs: number[] = [];
+  readonly tripCpuUs: number[] = [];
+  readonly deepCpuUs: number[] = [];
   readonly #server: Server;
   readonly #frontend: Frontend;
   readonly #requests: RequestQueue;
@@ -49,8 +52,12 @@ class Contestant implements AsyncDisposable {
   }
 
   measure(times: Float64Array, requests: number): void {
+    const start = cpuTimeUs(this.pid);
     this.tripsUs.push(roundTrips(this.#requests, LINES, times).p50);
+    const between = cpuTimeUs(this.pid);
     this.deepUs.push(throughput(this.#requests, LINES, DEPTH, requests));
+    this.tripCpuUs.push((between - start) / times.length);
+    this.deepCpuUs.push((cpuTimeUs(this.pid) - between) / requests);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -95,5 +102,11 @@ export async function measureBeside(
   return [
     row("round trip p50, depth 1", ours.tripsUs, theirs.tripsUs),
     row(`request at depth ${DEPTH}`, ours.deepUs, theirs.deepUs),
+    row("server CPU of a request, depth 1", ours.tripCpuUs, theirs.tripCpuUs),
+    row(
+      `server CPU of a request, depth ${DEPTH}`,
+      ours.deepCpuUs,
+      theirs.deepCpuUs,
+    ),
   ];
 }

@@ -16,7 +16,8 @@
  */
 import { LITTLE_ENDIAN } from "../../../ffi/layout.ts";
 import { DeferredRequests, NO_HEAD } from "./deferred_requests.ts";
-import { ChainFault, type DescriptorChain } from "../queue/descriptor_chain.ts";
+import { ChainFault } from "../queue/chain_fault.ts";
+import type { DescriptorChain } from "../queue/descriptor_chain.ts";
 import type { Pace, VirtioDevice } from "../device.ts";
 import { EventBuffers } from "./event_buffers.ts";
 import { EventQueue } from "./event_queue.ts";

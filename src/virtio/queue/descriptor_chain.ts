@@ -13,6 +13,7 @@
  * @module
  */
 import { layout, LITTLE_ENDIAN, U16, U32, U64 } from "../../../ffi/layout.ts";
+import { ChainFault } from "./chain_fault.ts";
 import { type GuestMemory, PAGE_BYTES } from "./guest_memory.ts";
 
 /** `struct virtq_desc`. */
@@ -29,57 +30,6 @@ export const VIRTQ_DESC_F_NEXT = 1;
 export const VIRTQ_DESC_F_WRITE = 2;
 /** The buffer is a table of descriptors. */
 export const VIRTQ_DESC_F_INDIRECT = 4;
-
-/** Why a chain cannot be used. */
-export const ChainFault = {
-  /** It can be used. */
-  None: 0,
-  /** More descriptors than a chain may have: a loop, most likely. */
-  TooLong: 1,
-  /** `next` names a descriptor that is not in the table. */
-  NextOutOfRange: 2,
-  /** A buffer is not in the guest's memory, or not all of it. */
-  BufferOutOfRange: 3,
-  /** A readable descriptor follows a writable one. */
-  ReadableAfterWritable: 4,
-  /** An indirect descriptor, and the feature was not negotiated. */
-  IndirectNotNegotiated: 5,
-  /** An indirect descriptor inside an indirect table. */
-  IndirectNested: 6,
-  /** A descriptor with both INDIRECT and NEXT. */
-  IndirectWithNext: 7,
-  /** An indirect table whose length is 0 or no multiple of 16. */
-  IndirectLength: 8,
-  /** An indirect table that is not in the guest's memory, or not all of it. */
-  IndirectOutOfRange: 9,
-  /** The buffers add up to more than 2^32 - 1 bytes. */
-  TooManyBytes: 10,
-  /** The buffers lie in more pieces of guest memory than are served. */
-  TooManyParts: 11,
-} as const;
-/** One of the {@linkcode ChainFault} numbers. */
-export type ChainFault = typeof ChainFault[keyof typeof ChainFault];
-
-/** Each {@linkcode ChainFault} in words. */
-export const CHAIN_FAULT_TEXTS: Readonly<Record<ChainFault, string>> = {
-  [ChainFault.None]: "it has no room for a response",
-  [ChainFault.TooLong]: "it has more descriptors than a chain may have",
-  [ChainFault.NextOutOfRange]: "a descriptor continues outside the table",
-  [ChainFault.BufferOutOfRange]: "a buffer is not in the memory that the VMM " +
-    "shares",
-  [ChainFault.ReadableAfterWritable]: "a readable descriptor follows a " +
-    "writable one",
-  [ChainFault.IndirectNotNegotiated]:
-    "it is indirect, which was not negotiated",
-  [ChainFault.IndirectNested]: "an indirect table contains another one",
-  [ChainFault.IndirectWithNext]: "an indirect descriptor continues in another",
-  [ChainFault.IndirectLength]: "an indirect table has an invalid length",
-  [ChainFault.IndirectOutOfRange]: "an indirect table is not in the memory " +
-    "that the VMM shares",
-  [ChainFault.TooManyBytes]: "its buffers add up to more than 2^32 - 1 bytes",
-  [ChainFault.TooManyParts]:
-    "its buffers lie in more pieces of memory than are served",
-};
 
 const DESCRIPTOR_SIZE = DESCRIPTOR.size;
 const AT_ADDRESS_LOW = DESCRIPTOR.at.addr;
@@ -122,16 +72,18 @@ const INITIAL_PARTS = 16;
  */
 const TOUCHED_BYTES = 8;
 
-/** An indirect table of up to this size is taken for one page. */
-const SHORT_TABLE_BYTES = 1024;
 const LONGEST_TABLE_BYTES = MAX_CHAIN_DESCRIPTORS * DESCRIPTOR_SIZE;
-const PER_PAGE = 1 / PAGE_BYTES;
+/** Length of a window, at most: a driver has its buffers in fewer pages. */
+const MAX_WINDOW_BYTES = 512 * PAGE_BYTES;
 
 /** Up to here a loop copies faster than making a view for it. */
 const FEW_BYTES = 64;
 
 const READABLE = 0;
 const WRITABLE = 1;
+/** An indirect table. */
+const TABLE = 2;
+const KINDS = 3;
 
 /**
  * The chain that a queue popped last: one object per queue, filled again by
@@ -155,6 +107,16 @@ export class DescriptorChain {
   #parts = 0;
   // Typed, since a sum beyond 2^31 must not become a heap number.
   readonly #totals = new Float64Array(2);
+  // For each kind of memory a window within a region, where the driver had its
+  // last ones: adjacent pages that exist. What lies in it needs no other look,
+  // neither for its region nor for its pages. Empty: 1 to 0.
+  readonly #windowStarts = new Float64Array(KINDS).fill(1);
+  readonly #windowEnds = new Float64Array(KINDS);
+  readonly #windowRegions = new Int32Array(KINDS);
+  readonly #windowBases = new Float64Array(KINDS);
+  #tableView: DataView;
+  #generation = -1;
+  #isOutside = false;
 
   /** The descriptor the chain begins with: how the queue knows it. */
   head = 0;
@@ -176,6 +138,7 @@ export class DescriptorChain {
   ) {
     this.#memory = memory;
     this.#ring = ring;
+    this.#tableView = ring;
     this.#queueSize = queueSize;
     this.#indirectAllowed = indirectAllowed;
   }
@@ -201,37 +164,79 @@ export class DescriptorChain {
     this.#readableParts = 0;
     this.#totals[READABLE] = 0;
     this.#totals[WRITABLE] = 0;
+    if (this.#generation !== this.#memory.generation) this.#closeWindows();
+    this.#isOutside = false;
     this.fault = this.#walk(head);
-    if (this.#memory.onAbsentPages !== undefined) this.#touch();
+    if (this.#isOutside) this.#touch();
+  }
+
+  #closeWindows(): void {
+    this.#generation = this.#memory.generation;
+    this.#windowStarts.fill(1);
+    this.#windowEnds.fill(0);
+    this.#tableView = this.#ring;
   }
 
   /** Is about to be read and written where requests and answers are. */
   #touch(): void {
-    if (this.#parts === 2 && this.#readableParts === 1) {
-      const memory = this.#memory;
-      const readable = (this.#offsets[0]! * PER_PAGE) | 0;
-      const writable = (this.#offsets[1]! * PER_PAGE) | 0;
-      if (
-        memory.isKnown(this.#regions[0]!, readable) &&
-        memory.isKnown(this.#regions[1]!, writable)
-      ) return;
-    }
-    this.#touchParts(0, this.#readableParts);
-    this.#touchParts(this.#readableParts, this.#parts);
+    this.#touchParts(0, this.#readableParts, READABLE);
+    this.#touchParts(this.#readableParts, this.#parts, WRITABLE);
   }
 
-  #touchParts(first: number, end: number): void {
+  #touchParts(first: number, end: number, kind: 0 | 1): void {
     let left = TOUCHED_BYTES;
     for (let part = first; part < end && left > 0; part++) {
       const bytes = Math.min(left, this.#lengths[part]!);
-      const start = this.#memory.start(this.#regions[part]!);
-      this.#memory.touch(start + this.#offsets[part]!, bytes);
+      const region = this.#regions[part]!;
+      const address = this.#memory.start(region) + this.#offsets[part]!;
+      this.#memory.touch(address, bytes);
+      if (part === first) this.#openWindow(kind, region, address, bytes);
       left -= bytes;
     }
   }
 
+  /**
+   * Is called for bytes of a region that were touched: their pages, and the
+   * window so far if it lies beside them, become the window.
+   */
+  #openWindow(
+    kind: number,
+    region: number,
+    address: number,
+    length: number,
+  ): void {
+    const memory = this.#memory;
+    const starts = this.#windowStarts;
+    const ends = this.#windowEnds;
+    let start = memory.start(region);
+    let end = memory.end(region);
+    if (memory.onAbsentPages !== undefined) {
+      const last = address + length - 1;
+      start = Math.max(start, address - address % PAGE_BYTES);
+      end = Math.min(end, last - last % PAGE_BYTES + PAGE_BYTES);
+      if (
+        this.#windowRegions[kind] === region &&
+        starts[kind]! <= end && start <= ends[kind]!
+      ) {
+        const from = Math.min(start, starts[kind]!);
+        const to = Math.max(end, ends[kind]!);
+        if (to - from <= MAX_WINDOW_BYTES) {
+          start = from;
+          end = to;
+        }
+      }
+    }
+    this.#windowRegions[kind] = region;
+    this.#windowBases[kind] = memory.start(region);
+    if (kind === TABLE) this.#tableView = memory.view(region);
+    starts[kind] = start;
+    ends[kind] = end;
+  }
+
   #walk(head: number): ChainFault {
     const memory = this.#memory;
+    const starts = this.#windowStarts;
+    const ends = this.#windowEnds;
     let table = this.#ring;
     let base = 0;
     let entries = this.#queueSize;
@@ -273,24 +278,28 @@ export class DescriptorChain {
         if (length === 0 || length % DESCRIPTOR_SIZE !== 0) {
           return ChainFault.IndirectLength;
         }
-        const region = memory.locate(address, length);
-        if (region >= 0) {
-          table = memory.view(region);
-          base = address - memory.start(region);
+        if (address >= starts[TABLE]! && address + length <= ends[TABLE]!) {
+          table = this.#tableView;
+          base = address - this.#windowBases[TABLE]!;
         } else {
-          if (!memory.covers(address, length)) {
-            return ChainFault.IndirectOutOfRange;
+          const region = memory.locate(address, length);
+          const bytes = Math.min(length, LONGEST_TABLE_BYTES);
+          if (region >= 0) {
+            table = memory.view(region);
+            base = address - memory.start(region);
+            memory.touch(address, bytes);
+            this.#openWindow(TABLE, region, address, bytes);
+          } else {
+            if (!memory.covers(address, length)) {
+              return ChainFault.IndirectOutOfRange;
+            }
+            memory.touch(address, bytes);
+            isSpanning = true;
+            tableAddress = address;
+            base = 0;
           }
-          isSpanning = true;
-          tableAddress = address;
-          base = 0;
         }
         isIndirect = true;
-        if (
-          memory.onAbsentPages !== undefined &&
-          (region < 0 || length > SHORT_TABLE_BYTES ||
-            !memory.isKnown(region, (base * PER_PAGE) | 0))
-        ) memory.touch(address, Math.min(length, LONGEST_TABLE_BYTES));
         entries = length / DESCRIPTOR_SIZE;
         limit = Math.min(
           entries,
@@ -306,12 +315,12 @@ export class DescriptorChain {
       else if (seenWritable) return ChainFault.ReadableAfterWritable;
       // An empty buffer adds nothing, wherever it claims to be.
       if (length !== 0) {
-        const region = memory.locate(address, length);
-        if (region >= 0) {
-          const offset = address - memory.start(region);
-          this.#addPart(region, offset, length, kind);
+        if (address >= starts[kind]! && address + length <= ends[kind]!) {
+          const offset = address - this.#windowBases[kind]!;
+          this.#addPart(this.#windowRegions[kind]!, offset, length, kind);
         } else {
-          const fault = this.#addSpanning(address, length, kind);
+          this.#isOutside = true;
+          const fault = this.#addOutside(address, length, kind);
           if (fault !== ChainFault.None) return fault;
         }
         if (
@@ -322,6 +331,14 @@ export class DescriptorChain {
       index = flagsNext >>> NEXT_SHIFT;
       if (index >= entries) return ChainFault.NextOutOfRange;
     }
+  }
+
+  #addOutside(address: number, length: number, kind: 0 | 1): ChainFault {
+    const region = this.#memory.locate(address, length);
+    if (region < 0) return this.#addSpanning(address, length, kind);
+    const offset = address - this.#memory.start(region);
+    this.#addPart(region, offset, length, kind);
+    return ChainFault.None;
   }
 
   /** A buffer that lies across adjacent regions becomes one part in each. */
@@ -431,15 +448,16 @@ export class DescriptorChain {
       );
       const view = this.#memory.view(this.#regions[part]!);
       const offset = this.#offsets[part]! + within;
+      // Also of short ones: each may lie in a page of its own.
+      this.#memory.touch(
+        this.#memory.start(this.#regions[part]!) + offset,
+        bytes,
+      );
       if (bytes <= FEW_BYTES) {
         for (let i = 0; i < bytes; i++) {
           view.setUint8(offset + i, source[done + i]!);
         }
       } else {
-        if (this.#memory.onAbsentPages !== undefined) {
-          const start = this.#memory.start(this.#regions[part]!);
-          this.#memory.touch(start + offset, bytes);
-        }
         new Uint8Array(view.buffer, view.byteOffset + offset, bytes)
           .set(source.subarray(done, done + bytes));
       }

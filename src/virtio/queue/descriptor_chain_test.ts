@@ -3,7 +3,8 @@ import {
   type DriverBuffer,
   RingDriver,
 } from "../../../tests/doubles/ring_driver.ts";
-import { ChainFault, DescriptorChain } from "./descriptor_chain.ts";
+import { ChainFault } from "./chain_fault.ts";
+import { DescriptorChain } from "./descriptor_chain.ts";
 import { GuestMemory } from "./guest_memory.ts";
 
 const SIZE = 8;

@@ -36,10 +36,15 @@ export interface GuestRegion {
 
 /** Aliases of one user address that a translation looks at. */
 const MAX_ALIASES = 8;
+/** Generations are small integers; none is met again after so many changes. */
+const MAX_GENERATION = 0x3fff_ffff;
 const INITIAL_REGIONS = 8;
-/** Pages of a region that are not looked at again while they are among so many. */
-const KNOWN_PAGES = 512;
-/** Smallest page that there is; a region has less than 2^31 of them. */
+/**
+ * Pages that are not looked at again while they are among so many. A frontend can
+ * take pages away that are known and have them allocated here instead.
+ */
+const KNOWN_PAGES = 1024;
+/** Smallest page that there is. */
 export const PAGE_BYTES = 4096;
 
 /**
@@ -56,19 +61,15 @@ export class GuestMemory {
   // Sorted by guest address, all alike.
   readonly #regions: GuestRegion[] = [];
   readonly #views: DataView[] = [];
-  /** Pages that exist, each at the place of its lowest bits. */
-  readonly #known: Int32Array[] = [];
+  /** Numbers of pages that exist, each at the place of its lowest bits. */
+  readonly #known = new Float64Array(KNOWN_PAGES).fill(-1);
   // Beyond the last region: empty ranges, so that the quick test in locate()
   // stays within bounds.
   #starts = new Float64Array(INITIAL_REGIONS).fill(1);
   #ends = new Float64Array(INITIAL_REGIONS);
   #recent = 0;
-  /**
-   * Notified of pages that do not exist and that the device is about to use: the
-   * kernel allocates them then, and counts them as this process's memory, not
-   * the guest's. Without it nothing is looked at.
-   */
-  onAbsentPages: ((pages: number) => void) | undefined;
+  #onAbsentPages: ((pages: number) => void) | undefined;
+  #generation = 0;
   /** The regions by user address; undefined until they are needed. */
   #byUser: readonly GuestRegion[] | undefined;
 
@@ -87,6 +88,34 @@ export class GuestMemory {
   /** Number of regions. */
   get regionCount(): number {
     return this.#regions.length;
+  }
+
+  /**
+   * Notified of pages that do not exist and that the device is about to use: the
+   * kernel allocates them then, and counts them as this process's memory, not
+   * the guest's. Without it nothing is looked at.
+   */
+  get onAbsentPages(): ((pages: number) => void) | undefined {
+    return this.#onAbsentPages;
+  }
+
+  set onAbsentPages(onAbsentPages: ((pages: number) => void) | undefined) {
+    this.#onAbsentPages = onAbsentPages;
+    this.#change();
+  }
+
+  /**
+   * Another number once regions, their indices, or what is known of their pages
+   * may be others than before.
+   */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What was remembered of pages and indices is void. */
+  #change(): void {
+    this.#known.fill(-1);
+    this.#generation = (this.#generation + 1) & MAX_GENERATION;
   }
 
   /**
@@ -124,8 +153,8 @@ export class GuestMemory {
       0,
       new DataView(region.buffer, region.bufferOffset, length),
     );
-    this.#known.splice(at, 0, new Int32Array(KNOWN_PAGES).fill(-1));
     this.#byUser = undefined;
+    this.#change();
     return undefined;
   }
 
@@ -140,8 +169,8 @@ export class GuestMemory {
     this.#ends[last] = 0;
     this.#regions.splice(at, 1);
     this.#views.splice(at, 1);
-    this.#known.splice(at, 1);
     this.#byUser = undefined;
+    this.#change();
   }
 
   /** Index of the first region that does not begin below `address`. */
@@ -230,9 +259,14 @@ export class GuestMemory {
     return true;
   }
 
-  /** Returns true if a page of a region, by index, was found to exist. */
-  isKnown(region: number, page: number): boolean {
-    return this.#known[region]![page & (KNOWN_PAGES - 1)] === page;
+  /** Address of the first byte behind a region, by index. */
+  end(region: number): number {
+    return this.#ends[region]!;
+  }
+
+  /** Returns true if a page, by its guest-physical number, was found to exist. */
+  isKnown(page: number): boolean {
+    return this.#known[page & (KNOWN_PAGES - 1)] === page;
   }
 
   /**
@@ -240,36 +274,23 @@ export class GuestMemory {
    * finds pages that do not exist yet.
    */
   touch(address: number, length: number): void {
-    let done = 0;
-    while (this.onAbsentPages !== undefined && done < length) {
-      const region = this.#search(address + done);
-      if (region < 0) return;
-      const offset = address + done - this.#starts[region]!;
-      const bytes = Math.min(
-        length - done,
-        this.#ends[region]! - address - done,
-      );
-      this.#touchPages(
-        region,
-        Math.floor(offset / PAGE_BYTES),
-        Math.floor((offset + bytes - 1) / PAGE_BYTES),
-      );
-      done += bytes;
+    if (this.#onAbsentPages === undefined) return;
+    const last = Math.floor((address + length - 1) / PAGE_BYTES);
+    let absent = 0;
+    for (let page = Math.floor(address / PAGE_BYTES); page <= last; page++) {
+      if (!this.isKnown(page)) absent += this.#learn(page);
     }
+    if (absent > 0) this.#onAbsentPages(absent);
   }
 
-  #touchPages(region: number, first: number, last: number): void {
-    const known = this.#known[region]!;
-    let absent = 0;
-    for (let page = first; page <= last; page++) {
-      if (this.isKnown(region, page)) continue;
-      known[page & (KNOWN_PAGES - 1)] = page;
-      absent += this.#regions[region]!.absentPages?.(
-        page * PAGE_BYTES,
-        PAGE_BYTES,
-      ) ?? 0;
-    }
-    if (absent > 0) this.onAbsentPages?.(absent);
+  /** Returns the number of pages of the file that did not exist. */
+  #learn(page: number): number {
+    const address = page * PAGE_BYTES;
+    const index = this.#search(address);
+    if (index < 0) return 0;
+    this.#known[page & (KNOWN_PAGES - 1)] = page;
+    return this.#regions[index]!
+      .absentPages?.(address - this.#starts[index]!, PAGE_BYTES) ?? 0;
   }
 
   /** Reads one byte; -1 when there is no such address. */

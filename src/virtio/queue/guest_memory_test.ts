@@ -224,7 +224,10 @@ Deno.test("GuestMemory.touch() finds each page that does not exist once, and for
   memory.touch(at + 0x3000, 0x1001);
   memory.touch(at + 0x4fff, 1);
   assertEquals([asked.length, absent], [2, 1]);
-  assertEquals([memory.isKnown(0, 4), memory.isKnown(0, 5)], [true, false]);
+  assertEquals([memory.isKnown(0x10_0004), memory.isKnown(0x10_0005)], [
+    true,
+    false,
+  ]);
   memory.touch(at, 0x8000);
   assertEquals([asked.length, absent], [8, 4]);
   // Beyond all regions there is nothing.

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { RingDriver } from "../../../tests/doubles/ring_driver.ts";
-import { ChainFault } from "./descriptor_chain.ts";
+import { ChainFault } from "./chain_fault.ts";
 import {
   VIRTIO_F_EVENT_IDX_MASK,
   VIRTIO_F_INDIRECT_DESC_MASK,
