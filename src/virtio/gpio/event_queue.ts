@@ -8,7 +8,8 @@
  *
  * @module
  */
-import { ChainFault, type DescriptorChain } from "../queue/descriptor_chain.ts";
+import { ChainFault } from "../queue/chain_fault.ts";
+import type { DescriptorChain } from "../queue/descriptor_chain.ts";
 import type { SplitQueue } from "../queue/split_queue.ts";
 import type { Pace } from "../device.ts";
 import { EventCount, type GpioCounters } from "./counters.ts";
