@@ -56,11 +56,23 @@ export function faultsOf(report: SoakReport): string[] {
   if (report.requests === 0) faults.push("no request was made");
   if (report.lost > 0) faults.push(`${report.lost} requests were lost`);
   if (report.wrong > 0) faults.push(`${report.wrong} values were wrong`);
-  const grew = (what: string, before: number, now: number, slack: number) => {
+  const grew = (
+    what: string,
+    before: number,
+    now: number,
+    slack: number,
+    detail = "",
+  ) => {
     if (now <= before + slack) return;
-    faults.push(`${what} grew from ${round(before)} to ${round(now)}`);
+    faults.push(`${what} grew from ${round(before)} to ${round(now)}${detail}`);
   };
-  grew("descriptors", warm.descriptors, end.descriptors, 0);
+  grew(
+    "descriptors",
+    warm.descriptors,
+    end.descriptors,
+    0,
+    changedKinds(warm, end),
+  );
   grew("mappings", warm.mappings, end.mappings, MAPPING_SLACK);
   grew("memory", warm.residentMb, end.residentMb, RESIDENT_SLACK_MB);
   grew("threads", warm.threads, end.threads, THREAD_SLACK);
@@ -70,8 +82,21 @@ export function faultsOf(report: SoakReport): string[] {
     start.descriptors,
     after.descriptors,
     2,
+    changedKinds(start, after),
   );
   return [...faults, ...report.problems];
+}
+
+/** Kinds of descriptors that became more or fewer, such as " (socket +1)". */
+function changedKinds(before: Usage, now: Usage): string {
+  const changes = [...new Set([...before.kinds.keys(), ...now.kinds.keys()])]
+    .map((kind) => ({
+      kind,
+      change: (now.kinds.get(kind) ?? 0) - (before.kinds.get(kind) ?? 0),
+    }))
+    .filter(({ change }) => change !== 0)
+    .map(({ kind, change }) => `${kind} ${change > 0 ? "+" : ""}${change}`);
+  return changes.length === 0 ? "" : ` (${changes.join(", ")})`;
 }
 
 /** The table. */

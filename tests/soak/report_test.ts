@@ -4,6 +4,7 @@ import { slopeOf, type Usage } from "./usage.ts";
 
 const USAGE: Usage = {
   descriptors: 100,
+  kinds: new Map([["socket", 90], ["anon_inode:[eventfd]", 10]]),
   mappings: 500,
   residentMb: 120,
   threads: 8,
@@ -47,8 +48,14 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
       [{ wrong: 2 }, "2 values were wrong"],
       [{ requests: 0 }, "no request was made"],
       [
-        { end: { ...USAGE, descriptors: 101 } },
-        "descriptors grew from 100 to 101",
+        {
+          end: {
+            ...USAGE,
+            descriptors: 101,
+            kinds: new Map([["socket", 92], ["anon_inode:[eventfd]", 9]]),
+          },
+        },
+        "descriptors grew from 100 to 101 (socket +2, anon_inode:[eventfd] -1)",
       ],
       [{ end: { ...USAGE, mappings: 900 } }, "mappings grew from 500 to 900"],
       [{ end: { ...USAGE, residentMb: 200 } }, "memory grew from 120 to 200"],

@@ -5,13 +5,21 @@
  *
  * @module
  */
-import { O_RDONLY, openFile, readSmallFile } from "../../ffi/files.ts";
+import {
+  O_RDONLY,
+  openFile,
+  readLink,
+  readSmallFile,
+} from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { libc } from "../../ffi/libc.ts";
+import { isOsError } from "../../ffi/os_error.ts";
 
 /** Resources of a process at one moment. */
 export interface Usage {
   readonly descriptors: number;
+  /** Descriptors of each kind, by the path or the kind of their files. */
+  readonly kinds: ReadonlyMap<string, number>;
   readonly mappings: number;
   /** Memory of its own, without what guests share. **Units**: MB. */
   readonly residentMb: number;
@@ -37,13 +45,34 @@ export function usageOf(pid: number): Usage {
   if (status === undefined) throw new Error(`the service (${pid}) has ended`);
   const field = (name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  const kinds = descriptorKinds(pid);
   return {
-    descriptors: listDirectory(`/proc/${pid}/fd`).length,
+    descriptors: kinds.values().reduce((sum, count) => sum + count, 0),
+    kinds,
     mappings: lineCount(`/proc/${pid}/maps`),
     residentMb: field("RssAnon") / 1024,
     threads: field("Threads"),
     children: childCount(pid),
   };
+}
+
+function descriptorKinds(pid: number): Map<string, number> {
+  const kinds = new Map<string, number>();
+  for (const fd of listDirectory(`/proc/${pid}/fd`)) {
+    const kind = kindOf(`/proc/${pid}/fd/${fd}`);
+    if (kind !== undefined) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  return kinds;
+}
+
+/** Returns what a descriptor is; undefined if it is closed by now. */
+function kindOf(path: string): string | undefined {
+  try {
+    return readLink(path)?.replace(/:\[\d+\]$/, "");
+  } catch (error) {
+    if (isOsError(error, "ENOENT")) return undefined;
+    throw error;
+  }
 }
 
 /** Deno's own functions may read nothing of other processes. */
