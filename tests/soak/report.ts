@@ -71,32 +71,40 @@ export function faultsOf(report: SoakReport): string[] {
     warm.descriptors,
     end.descriptors,
     0,
-    changedKinds(warm, end),
+    changes(warm.kinds, end.kinds),
   );
   grew("mappings", warm.mappings, end.mappings, MAPPING_SLACK);
   grew("memory", warm.residentMb, end.residentMb, RESIDENT_SLACK_MB);
-  grew("threads", warm.threads, end.threads, THREAD_SLACK);
+  grew(
+    "threads",
+    warm.threads,
+    end.threads,
+    THREAD_SLACK,
+    changes(warm.threadNames, end.threadNames),
+  );
   grew("child processes", start.children, end.children, 0);
   grew(
     "descriptors of guests that are gone",
     start.descriptors,
     after.descriptors,
     2,
-    changedKinds(start, after),
+    changes(start.kinds, after.kinds),
   );
   return [...faults, ...report.problems];
 }
 
-/** Kinds of descriptors that became more or fewer, such as " (socket +1)". */
-function changedKinds(before: Usage, now: Usage): string {
-  const changes = [...new Set([...before.kinds.keys(), ...now.kinds.keys()])]
+type Kinds = ReadonlyMap<string, number>;
+
+/** Kinds that became more or fewer, such as " (socket +1)". */
+function changes(before: Kinds, now: Kinds): string {
+  const list = [...new Set([...before.keys(), ...now.keys()])]
     .map((kind) => ({
       kind,
-      change: (now.kinds.get(kind) ?? 0) - (before.kinds.get(kind) ?? 0),
+      change: (now.get(kind) ?? 0) - (before.get(kind) ?? 0),
     }))
     .filter(({ change }) => change !== 0)
     .map(({ kind, change }) => `${kind} ${change > 0 ? "+" : ""}${change}`);
-  return changes.length === 0 ? "" : ` (${changes.join(", ")})`;
+  return list.length === 0 ? "" : ` (${list.join(", ")})`;
 }
 
 /** The table. */
@@ -114,6 +122,10 @@ export function tableOf(report: SoakReport): string {
     usage("threads", ({ threads }) => threads),
     usage("child processes", ({ children }) => children),
   ];
+  const left = [
+    `descriptors${changes(start.kinds, after.kinds)}`,
+    `threads${changes(start.threadNames, after.threadNames)}`,
+  ].join(", ");
   const facts: readonly (readonly [string, number])[] = [
     ["aggregators", report.aggregators],
     ["well-behaved guests", report.guests],
@@ -144,6 +156,7 @@ export function tableOf(report: SoakReport): string {
     "",
     "start: no guest yet; warm and end: only the well-behaved guests; " +
     "left: none any more",
+    `change from start to left: ${left}`,
   ].join("\n");
 }
 

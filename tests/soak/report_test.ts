@@ -8,6 +8,7 @@ const USAGE: Usage = {
   mappings: 500,
   residentMb: 120,
   threads: 8,
+  threadNames: new Map([["deno", 8]]),
   children: 0,
 };
 
@@ -39,6 +40,11 @@ Deno.test("faultsOf() finds nothing in a service that held", () => {
   assertEquals(faultsOf(REPORT), []);
   assertStringIncludes(tableOf(REPORT), "own memory, MB             120");
   assertStringIncludes(tableOf({ ...REPORT, rounds: 0 }), "lost requests");
+  const after = { ...USAGE, threadNames: new Map([["deno", 7], ["late", 1]]) };
+  assertStringIncludes(
+    tableOf({ ...REPORT, after }),
+    "from start to left: descriptors, threads (deno -1, late +1)",
+  );
 });
 
 Deno.test("faultsOf() names what was lost, wrong or left", () => {
@@ -59,7 +65,12 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
       ],
       [{ end: { ...USAGE, mappings: 900 } }, "mappings grew from 500 to 900"],
       [{ end: { ...USAGE, residentMb: 200 } }, "memory grew from 120 to 200"],
-      [{ end: { ...USAGE, threads: 20 } }, "threads grew from 8 to 20"],
+      [
+        {
+          end: { ...USAGE, threads: 20, threadNames: new Map([["deno", 20]]) },
+        },
+        "threads grew from 8 to 20 (deno +12)",
+      ],
       [
         { end: { ...USAGE, children: 1 } },
         "child processes grew from 0 to 1",

@@ -24,6 +24,8 @@ export interface Usage {
   /** Memory of its own, without what guests share. **Units**: MB. */
   readonly residentMb: number;
   readonly threads: number;
+  /** Threads of each name. */
+  readonly threadNames: ReadonlyMap<string, number>;
   /** Child processes. */
   readonly children: number;
 }
@@ -52,6 +54,7 @@ export function usageOf(pid: number): Usage {
     mappings: lineCount(`/proc/${pid}/maps`),
     residentMb: field("RssAnon") / 1024,
     threads: field("Threads"),
+    threadNames: threadNames(pid),
     children: childCount(pid),
   };
 }
@@ -63,6 +66,15 @@ function descriptorKinds(pid: number): Map<string, number> {
     if (kind !== undefined) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
   return kinds;
+}
+
+function threadNames(pid: number): Map<string, number> {
+  const names = new Map<string, number>();
+  for (const thread of listDirectory(`/proc/${pid}/task`)) {
+    const name = readSmallFile(`/proc/${pid}/task/${thread}/comm`)?.trim();
+    if (name !== undefined) names.set(name, (names.get(name) ?? 0) + 1);
+  }
+  return names;
 }
 
 /** Returns what a descriptor is; undefined if it is closed by now. */
