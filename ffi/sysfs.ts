@@ -44,15 +44,40 @@ export const UNCHANGED = 0xffff_ffff;
  * **Safety**: the text is copied by the kernel.
  */
 export function writeAttribute(path: string, text: string): void {
-  // A line feed at the end is part of the attribute's format.
-  checkProtocolText(text.endsWith("\n") ? text.slice(0, -1) : text, path);
-  const bytes = new TextEncoder().encode(text);
+  checkText(path, text);
   using file = openFile(path, O_WRONLY);
-  let written = libc().write(file.fd, bytes, bytes.length);
+  writeOnce(file.fd, text, path);
+}
+
+/**
+ * Writes `text` to an attribute that is open already, as
+ * {@linkcode writeAttribute} does.
+ *
+ * @throws {OsError} EBADF, and whatever the attribute's own code answers.
+ * @throws {RangeError} If the text has a control character.
+ *
+ * **Blocking**: as long as the kernel takes for what the attribute does.
+ * **Ownership**: the fd stays the caller's. **Safety**: the text is copied by
+ * the kernel.
+ */
+export function writeOpenAttribute(fd: number, text: string): void {
+  const subject = `fd ${fd}`;
+  checkText(subject, text);
+  writeOnce(fd, text, subject);
+}
+
+function checkText(subject: string, text: string): void {
+  // A line feed at the end is part of the attribute's format.
+  checkProtocolText(text.endsWith("\n") ? text.slice(0, -1) : text, subject);
+}
+
+function writeOnce(fd: number, text: string, subject: string): void {
+  const bytes = new TextEncoder().encode(text);
+  let written = libc().write(fd, bytes, bytes.length);
   while (written < 0) {
     const errno = lastErrno();
-    if (errno !== EINTR) throw new OsError("write", errno, path);
-    written = libc().write(file.fd, bytes, bytes.length);
+    if (errno !== EINTR) throw new OsError("write", errno, subject);
+    written = libc().write(fd, bytes, bytes.length);
   }
 }
 

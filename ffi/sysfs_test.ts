@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { groupIdOf, userIdOf } from "./accounts.ts";
-import { O_PATH, openFile } from "./files.ts";
+import { O_PATH, O_RDONLY, O_WRONLY, openFile } from "./files.ts";
 import { fileStatus } from "./file_status.ts";
 import { changeModeOf, changeOwnerOf } from "./directory.ts";
 import { OsError } from "./os_error.ts";
@@ -10,6 +10,7 @@ import {
   removeDirectory,
   UNCHANGED,
   writeAttribute,
+  writeOpenAttribute,
 } from "./sysfs.ts";
 
 Deno.test("writeAttribute() writes, and says what has no such attribute", async () => {
@@ -34,6 +35,24 @@ Deno.test("writeAttribute() writes, and says what has no such attribute", async 
     assertEquals(await Deno.readTextFile(`${directory}/live`), "1\n00\n");
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("writeOpenAttribute() writes to what is open for it", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    using file = openFile(path, O_WRONLY);
+    writeOpenAttribute(file.fd, "3 9 4 3");
+    assertEquals(await Deno.readTextFile(path), "3 9 4 3");
+    assertThrows(() => writeOpenAttribute(file.fd, "1\n2"), RangeError);
+    using readable = openFile(path, O_RDONLY);
+    const error = assertThrows(
+      () => writeOpenAttribute(readable.fd, "1"),
+      OsError,
+    );
+    assertEquals([error.syscall, error.code], ["write", "EBADF"]);
+  } finally {
+    await Deno.remove(path);
   }
 });
 

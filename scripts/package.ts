@@ -150,6 +150,11 @@ async function stageProgram(
     "/usr/lib/udev/rules.d/60-gpioagg.rules",
   );
   await put(
+    `${units}/gpioagg.sleep`,
+    "/usr/lib/systemd/system-sleep/gpioagg",
+    0o755,
+  );
+  await put(
     `${texts}/schema.json`,
     "/usr/share/gpioagg/gpioagg.schema.json",
   );

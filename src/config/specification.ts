@@ -271,6 +271,11 @@ export interface KernelChipSpecification {
   interface?: KernelInterface | undefined;
   /** Model of the USB adapters; absent: the better one. */
   device?: UsbModel | undefined;
+  /**
+   * The USB host controller's `attach`, open for writing, which this process
+   * inherited; absent: it opens the file.
+   */
+  attachFd?: number | undefined;
   /** Access to the chip's device node. */
   access?: FileAccess | undefined;
 }

@@ -95,7 +95,7 @@ export interface FoundRecord extends ChipRecord {
 /** Directory of records in gpioagg's runtime directory. */
 export const RECORDS_DIRECTORY = "kernel-chips";
 /** The machine's directory of records. */
-const MACHINE_DIRECTORY =
+export const MACHINE_RECORDS: string =
   `${MACHINE_RUNTIME_DIRECTORY}/gpioagg/${RECORDS_DIRECTORY}`;
 /** Limit of the number of records; more are not gpioagg's. */
 const MAX_RECORDS = 1024;
@@ -166,11 +166,11 @@ export function stateOf(
  * user.
  */
 function defaultRuntimeDirectory(): string {
-  if (effectiveUserId() === 0) return MACHINE_DIRECTORY;
+  if (effectiveUserId() === 0) return MACHINE_RECORDS;
   const { path, problem } = ownRuntimeDirectory();
   if (problem !== undefined) throw new UntrustedPathError(problem);
   return path === undefined
-    ? MACHINE_DIRECTORY
+    ? MACHINE_RECORDS
     : `${path}/gpioagg/${RECORDS_DIRECTORY}`;
 }
 
@@ -179,7 +179,7 @@ function defaultRuntimeDirectory(): string {
  * machine, which root's gpioagg writes and all may read.
  */
 export async function visibleRecords(): Promise<FoundRecord[]> {
-  const directories = new Set([defaultRuntimeDirectory(), MACHINE_DIRECTORY]);
+  const directories = new Set([defaultRuntimeDirectory(), MACHINE_RECORDS]);
   const found: FoundRecord[] = [];
   for (const directory of directories) {
     try {

@@ -28,6 +28,8 @@ import {
 import { type ChipRecord, usbSerials } from "./records.ts";
 import { UsbRelay } from "./usb_relay.ts";
 
+export { attachFdProblem } from "../usbip/host_controller.ts";
+
 /** hidraw devices that are left to others. */
 const SPARE_HIDRAW = 8;
 /** Vendor and product of an LJCA, of which a kernel takes one. */
@@ -51,8 +53,12 @@ export interface AttachedAdapter {
 export interface UsbKernel {
   /** See {@linkcode chooseModel}. */
   chooseModel(lineCount: number, wanted?: UsbModel): UsbModel;
-  /** Starts the process that relays for these sockets. */
-  startRelay(sockets: readonly string[]): Relay;
+  /**
+   * Starts the process that relays for these sockets.
+   *
+   * @param attachFd The controller's `attach`, if another process opened it.
+   */
+  startRelay(sockets: readonly string[], attachFd?: number): Relay;
   /**
    * Returns the chips of adapters, each by its port and serial number; fewer
    * than that while there are not all.
@@ -72,12 +78,20 @@ export type Relay =
 /** This machine's kernel. */
 export const HOST_KERNEL: UsbKernel = {
   chooseModel,
-  startRelay: (sockets) => UsbRelay.start(sockets),
+  startRelay: (sockets, attachFd) => UsbRelay.start(sockets, attachFd),
   chips: hostChips,
   labelOf: (path) => {
-    // The kernel answers this without asking the adapter.
-    using chip = Chip.open(path);
-    return chip.label;
+    try {
+      // The kernel answers this without asking the adapter.
+      using chip = Chip.open(path);
+      return chip.label;
+    } catch (error) {
+      // A maker without rights may have none to its chip either.
+      if (error instanceof LineError && isOsError(error.cause, "EACCES")) {
+        return "";
+      }
+      throw error;
+    }
   },
   isUsed: (path) => {
     try {

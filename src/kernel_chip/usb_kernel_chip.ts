@@ -29,6 +29,7 @@ import {
   type Relay,
   type UsbKernel,
 } from "./usb_adapter.ts";
+import { HOLD_S, isHeld } from "./suspend.ts";
 import { waitUntil } from "../async/wait.ts";
 
 /** Limit of the appearance of the chips, and more for each adapter. */
@@ -41,6 +42,8 @@ export interface UsbKernelChipOptions extends NodeAccessOptions {
   /** Its lines, in order: their names and sources in words. */
   readonly lines: readonly { name: string; source: string }[];
   readonly model?: UsbModel | undefined;
+  /** The host controller's `attach`, if another process opened it. */
+  readonly attachFd?: number | undefined;
   /** Directory of the records. */
   readonly runtimeDirectory?: string | undefined;
   /** The kernel; tests bring their own. */
@@ -55,6 +58,9 @@ export class UsbKernelChip implements AsyncDisposable {
   readonly #lifeMark: LifeMark;
   #record: ChipRecord;
   readonly #kernel: UsbKernel;
+  readonly #attachFd: number | undefined;
+  /** Directory of records that says when the host suspends. */
+  readonly #holdDirectory: string | undefined;
   #relay: Relay | undefined;
   #chips: readonly AdapterChip[] = [];
   #label = "";
@@ -65,9 +71,11 @@ export class UsbKernelChip implements AsyncDisposable {
     lifeMark: LifeMark,
     model: UsbModel,
     access: NodeAccess,
-    kernel: UsbKernel,
+    { kernel = HOST_KERNEL, attachFd, runtimeDirectory }: UsbKernelChipOptions,
   ) {
     this.#kernel = kernel;
+    this.#attachFd = attachFd;
+    this.#holdDirectory = runtimeDirectory;
     this.#records = records;
     this.#record = record;
     this.#lifeMark = lifeMark;
@@ -118,7 +126,7 @@ export class UsbKernelChip implements AsyncDisposable {
       lifeMark,
       model,
       access,
-      kernel,
+      options,
     );
   }
 
@@ -152,6 +160,11 @@ export class UsbKernelChip implements AsyncDisposable {
     return this.#chips.some(({ path }) => this.#kernel.isUsed(path));
   }
 
+  /** True while the host is about to suspend, and takes no adapters. */
+  get isHeld(): boolean {
+    return isHeld(this.#holdDirectory);
+  }
+
   /** True while the kernel has all of them. */
   get isPresent(): boolean {
     return adapterChips(this.#record, this.#kernel) !== undefined;
@@ -164,14 +177,20 @@ export class UsbKernelChip implements AsyncDisposable {
    * @param sockets Sockets of the adapters, in order.
    * @param onLost Called once if the adapters are gone before they are disposed
    * of.
-   * @throws {Error} If the kernel does not take them, or has no driver. Then
-   * they are detached again.
+   * @throws {Error} If the host is about to suspend, or if the kernel does not
+   * take them, or has no driver. Then they are detached again.
    */
   async attach(
     sockets: readonly string[],
     onLost: (reason: string) => void,
   ): Promise<void> {
-    const relay = this.#kernel.startRelay(sockets);
+    if (this.isHeld) {
+      throw new Error(
+        "This host is about to suspend, and takes no USB adapters until it " +
+          `has resumed, or for ${HOLD_S} s (gpioagg kernel resume ends that)`,
+      );
+    }
+    const relay = this.#kernel.startRelay(sockets, this.#attachFd);
     this.#relay = relay;
     try {
       await this.#becomeChips(relay);

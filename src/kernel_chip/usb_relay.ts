@@ -9,6 +9,8 @@ import type { RelayReport } from "../usbip/relay_process.ts";
 
 /** The hidden command that runs the process. */
 export const RELAY_COMMAND = "usb-relay";
+/** Beginning of its argument with the number of a descriptor. */
+export const ATTACH_FD = "--attach-fd=";
 
 /** **Ownership**: disposing ends the process, and with it the adapters. */
 export class UsbRelay implements AsyncDisposable {
@@ -26,18 +28,26 @@ export class UsbRelay implements AsyncDisposable {
   /**
    * Starts the process for the devices behind these sockets.
    *
+   * @param attachFd The controller's `attach`, which this process inherited, as
+   * the new one does then; absent: it opens the file.
    * @param command This program; tests bring their own.
    * @throws {Error} If it cannot be started.
    */
   static start(
     sockets: readonly string[],
+    attachFd?: number,
     command: OwnCommand & Disposable = startableCommand(Deno.args.length),
   ): UsbRelay {
     using stack = new DisposableStack();
     stack.use(command);
     const [, ...words] = command.argv;
     const child = new Deno.Command(command.path, {
-      args: [...words, RELAY_COMMAND, ...sockets],
+      args: [
+        ...words,
+        RELAY_COMMAND,
+        ...attachFd === undefined ? [] : [`${ATTACH_FD}${attachFd}`],
+        ...sockets,
+      ],
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",

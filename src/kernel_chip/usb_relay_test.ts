@@ -2,8 +2,8 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { UsbRelay } from "./usb_relay.ts";
 
 /** Starts a shell script as the process that relays. */
-function start(script: string): UsbRelay {
-  return UsbRelay.start(["/run/usb.sock"], {
+function start(script: string, attachFd?: number): UsbRelay {
+  return UsbRelay.start(["/run/usb.sock"], attachFd, {
     path: "/bin/sh",
     argv: ["sh", "-c", script, "sh"],
     [Symbol.dispose]() {},
@@ -22,6 +22,14 @@ Deno.test("the relay reports its ports, and the reason of its end", async () => 
 Deno.test("the relay gets its sockets", async () => {
   await using relay = start(`echo '{"kind":"ended","reason":"'$1,$2'"}'`);
   assertEquals(await relay.ended, "usb-relay,/run/usb.sock");
+});
+
+Deno.test("the relay gets the number of a descriptor", async () => {
+  await using relay = start(
+    `echo '{"kind":"ended","reason":"'$1,$2,$3'"}'`,
+    7,
+  );
+  assertEquals(await relay.ended, "usb-relay,--attach-fd=7,/run/usb.sock");
 });
 
 Deno.test("a relay that cannot attach is reported", async () => {

@@ -6,15 +6,16 @@
  *
  * @module
  */
-import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { openFor, readLink, readSmallFile } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
-import { writeAttribute } from "../../ffi/sysfs.ts";
+import { writeAttribute, writeOpenAttribute } from "../../ffi/sysfs.ts";
 
 /** Directory of the first controller, which speaks for all of them. */
 export const HOST_CONTROLLER = "/sys/devices/platform/vhci_hcd.0";
-const USB_DEVICES = "/sys/bus/usb/devices";
+/** Directory of the kernel's USB devices. */
+export const USB_DEVICES = "/sys/bus/usb/devices";
 const HIDRAW = "/sys/class/hidraw";
 
 /** Speed of a device: high, in the numbers of the kernel. */
@@ -92,16 +93,21 @@ export function freePorts(ports: readonly Port[]): Port[] {
  * reference to the socket of its own; the chips appear later.
  *
  * @param fd Connected stream socket of this process.
+ * @param attachFd The controller's `attach`, which another process opened;
+ * absent: this process may open it.
  * @throws {OsError} EACCES, EROFS, EINVAL, …
  * @throws {Error} If no port is free.
  */
-export function attach(fd: number, directory = HOST_CONTROLLER): Port {
+export function attach(
+  fd: number,
+  directory = HOST_CONTROLLER,
+  attachFd?: number,
+): Port {
   for (const port of freePorts(readPorts(directory))) {
+    const text = `${port.port} ${fd} ${port.port + 1} ${SPEED_HIGH}`;
     try {
-      writeAttribute(
-        `${directory}/attach`,
-        `${port.port} ${fd} ${port.port + 1} ${SPEED_HIGH}`,
-      );
+      if (attachFd === undefined) writeAttribute(`${directory}/attach`, text);
+      else writeOpenAttribute(attachFd, text);
       return port;
     } catch (error) {
       // Another program was faster.
@@ -109,6 +115,28 @@ export function attach(fd: number, directory = HOST_CONTROLLER): Port {
     }
   }
   throw new Error("No port of the kernel's virtual USB hubs is free");
+}
+
+/** End of the path of a controller's `attach`, wherever sysfs is mounted. */
+const ATTACH_FILE = /(^|\/)devices\/platform\/vhci_hcd\.0\/attach$/;
+
+/**
+ * Returns why a descriptor that was inherited is not the controller's `attach`,
+ * open for writing; undefined if it is. What is written there is an order to the
+ * kernel, and in any other file the ruin of its contents.
+ *
+ * @param path Link to the open file; tests bring their own.
+ */
+export function attachFdProblem(
+  fd: number,
+  path = `/proc/self/fd/${fd}`,
+): string | undefined {
+  const target = readLink(path);
+  if (target === undefined) return "is not an open file of this process";
+  if (!ATTACH_FILE.test(target)) {
+    return `is ${target}, not ${HOST_CONTROLLER}/attach`;
+  }
+  return openFor(fd).write ? undefined : "is not open for writing";
 }
 
 /**
@@ -123,6 +151,11 @@ export function detach(port: number, directory = HOST_CONTROLLER): void {
   } catch (error) {
     if (!isOsError(error, "EINVAL", "ENOENT")) throw error;
   }
+}
+
+/** Returns true if a port has no device. */
+export function isPortFree({ state }: Pick<Port, "state">): boolean {
+  return state === PORT_FREE;
 }
 
 /** Returns the device of a port, once the kernel has given it an address. */

@@ -1,9 +1,14 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { O_RDONLY, O_WRONLY, openFile } from "../../ffi/files.ts";
+import { addHostController } from "../../tests/doubles/gpio_kernel/host_controller.ts";
+import { GpioKernel } from "../../tests/doubles/gpio_kernel/kernel.ts";
 import {
   attach,
+  attachFdProblem,
   busIdAt,
   chipOf,
   freePorts,
+  HOST_CONTROLLER,
   readPorts,
   serialOf,
 } from "./host_controller.ts";
@@ -59,6 +64,27 @@ Deno.test("a device is attached at high speed, to the first free port", async ()
   });
   assertEquals(attach(9, directory.path).port, 1);
   assertEquals(await Deno.readTextFile(`${directory.path}/attach`), "1 9 2 3");
+});
+
+Deno.test("an inherited descriptor is the controller's attach, open for writing", () => {
+  using kernel = GpioKernel.install();
+  addHostController(kernel.root, 2);
+  using file = openFile(`${HOST_CONTROLLER}/attach`, O_WRONLY);
+  assertEquals(attachFdProblem(file.fd), undefined);
+  assertEquals(attach(9, undefined, file.fd).port, 0);
+  // The file is the same for every device.
+  assertEquals(attach(9, undefined, file.fd).port, 1);
+  using readable = openFile(`${HOST_CONTROLLER}/attach`, O_RDONLY);
+  assertEquals(attachFdProblem(readable.fd), "is not open for writing");
+  using other = openFile(`${HOST_CONTROLLER}/detach`, O_WRONLY);
+  assertMatch(
+    attachFdProblem(other.fd)!,
+    /^is .*\/detach, not \/sys\/.*\/vhci_hcd\.0\/attach$/,
+  );
+  assertEquals(
+    attachFdProblem(1_000_000),
+    "is not an open file of this process",
+  );
 });
 
 Deno.test("a chip is found below its USB device", async () => {

@@ -27,20 +27,29 @@ export type RelayReport =
   | { readonly kind: "attached"; readonly ports: readonly number[] }
   | { readonly kind: "ended"; readonly reason: string };
 
+/** Options of {@linkcode relayDevices}. */
+export interface RelayOptions {
+  /** The controller's `attach`, open for writing; absent: it is opened. */
+  readonly attachFd?: number | undefined;
+  /**
+   * Gives the kernel a socket, and returns the port; tests bring their own.
+   */
+  readonly attachDevice?: (fd: number, loop: EventLoop) => number;
+}
+
 /**
  * Attaches the device behind each of the sockets, and relays until one of them
  * ends.
- *
- * @param attachDevice Gives the kernel a socket, and returns the port; tests
- * bring their own.
  *
  * **Blocking**: its thread, until then.
  */
 export function relayDevices(
   paths: readonly string[],
   report: (report: RelayReport) => void,
-  attachDevice: (fd: number, loop: EventLoop) => number = (fd) =>
-    attach(fd).port,
+  {
+    attachFd,
+    attachDevice = (fd) => attach(fd, undefined, attachFd).port,
+  }: RelayOptions = {},
 ): void {
   let failure: unknown;
   using loop = new Reactor({

@@ -21,7 +21,7 @@ async function relayed(
   using owned = new DisposableStack();
   const listener = owned.use(listenUnix(path));
   try {
-    relayDevices([path], (report) => reports.push(report), (fd, loop) => {
+    const attachDevice = (fd: number, loop: EventLoop) => {
       const kernel = owned.use(duplicate(fd));
       const service = owned.use(acceptUnix(listener.fd)!);
       let turn = 0;
@@ -32,7 +32,8 @@ async function relayed(
       };
       again(loop);
       return 30;
-    });
+    };
+    relayDevices([path], (report) => reports.push(report), { attachDevice });
     return reports;
   } finally {
     await Deno.remove(directory, { recursive: true });

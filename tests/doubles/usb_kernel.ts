@@ -44,6 +44,7 @@ class RelayDouble implements Relay {
 export class UsbKernelDouble implements UsbKernel {
   readonly relays: RelayDouble[] = [];
   readonly sockets: string[][] = [];
+  readonly attachFds: (number | undefined)[] = [];
   /** Answer to an attach; an Error is thrown. */
   refusal: Error | undefined;
   /** False: adapters become no chips. */
@@ -56,8 +57,9 @@ export class UsbKernelDouble implements UsbKernel {
     return wanted ?? this.model;
   }
 
-  startRelay(sockets: readonly string[]): Relay {
+  startRelay(sockets: readonly string[], attachFd?: number): Relay {
     this.sockets.push([...sockets]);
+    this.attachFds.push(attachFd);
     const relay = new RelayDouble(() => {
       if (this.refusal !== undefined) throw this.refusal;
       return sockets.map((_, i) => 30 * i);

@@ -9,14 +9,17 @@ import { effectiveUserId } from "../../ffi/sysfs.ts";
 import {
   addHostController,
   detachAdapter,
+  plugAdapter,
 } from "../doubles/gpio_kernel/host_controller.ts";
 import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
+import { gpioagg } from "../doubles/program/captured.ts";
 import { runProgramsInside } from "../doubles/program/command.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { ConfigError } from "../../src/config/document/config_error.ts";
 import { takeDown } from "../../src/kernel_chip/janitor.ts";
 import { Records, RECORDS_DIRECTORY } from "../../src/kernel_chip/records.ts";
+import { isHeld } from "../../src/kernel_chip/suspend.ts";
 import { createUsbChip } from "../../src/cli/commands/kernel_usb.ts";
 
 /** A user whose records are in a directory of its own. */
@@ -110,6 +113,61 @@ Deno.test("the maker of a chip by USB tells that it is lost, made again, and rem
     maker.stderr.trimEnd().split("\n").at(-1),
     "gpioagg: agg0: /dev/gpiochip0 was removed by another process",
   );
+  assertEquals(it.chips(), []);
+});
+
+Deno.test("kernel suspend detaches adapters, and keeps makers from attaching them", async () => {
+  using it = rig();
+  const directory = Deno.makeTempDirSync();
+  try {
+    const kernel = (action: string, ...args: string[]) =>
+      gpioagg(["kernel", action, "--directory", directory, ...args]);
+    plugAdapter(it.kernel, "plc0.0123456789abcdef", 8);
+    assertEquals(await kernel("suspend"), {
+      code: 0,
+      stdout: "detached plc0.0123456789abcdef (port 0)\n",
+      stderr: "",
+    });
+    assertEquals(it.chips(), []);
+    const records = `${directory}/${RECORDS_DIRECTORY}`;
+    assertEquals(isHeld(records), true);
+    assertEquals(await kernel("resume"), { code: 0, stdout: "", stderr: "" });
+    assertEquals(isHeld(records), false);
+    const again = await kernel("suspend");
+    assertEquals(again.stdout, "no adapter was attached\n");
+    const { stdout } = await kernel("suspend", "--json");
+    assertEquals(JSON.parse(stdout), { adapters: [] });
+    for (const action of ["suspend", "resume"]) {
+      assertEquals((await kernel(action, "now")).code, 2);
+    }
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("a descriptor that is not the host controller's is refused", async () => {
+  using it = rig();
+  for (
+    const [args, problem] of [
+      ["--attach-fd 1000000", "1000000: is not an open file"],
+      ["--attach-fd nine", "nine: is not a valid file descriptor number"],
+      [
+        "--attach-fd 0 --interface sysfs",
+        "makes no sense with interface sysfs",
+      ],
+      ["--attach-fd 0", "/attach"],
+    ] as const
+  ) {
+    const { code, stderr } = await gpioagg(
+      ["kernel", "create", "--line", "sim/1", ...args.split(" ")],
+    );
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, problem);
+    assertStringIncludes(
+      stderr,
+      args.endsWith("sysfs") ? "leave --attach-fd out" : "9>/sys/devices",
+    );
+  }
   assertEquals(it.chips(), []);
 });
 

@@ -61,7 +61,7 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   "gpioagg se": ["serve", "set"],
   "gpioagg help ker": ["kernel"],
   "gpioagg show --": ["--api", "--help", "--json"],
-  "gpioagg kernel re": ["remove"],
+  "gpioagg kernel re": ["remove", "resume"],
   "gpioagg kernel create --interface ": ["configfs", "sysfs", "usb"],
   "gpioagg kernel list --d": ["--directory"],
   "gpioagg probe /tmp/x --order cl": ["cloud-hypervisor"],

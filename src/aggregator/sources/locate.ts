@@ -19,8 +19,8 @@ import {
 import { chipDirectory, deviceNumber } from "../../gpio/chip_nodes.ts";
 import { stableProperties } from "../../gpio/identity.ts";
 import { suggestionFor } from "../../gpio/similar_names.ts";
-import { readSmallFile } from "../../../ffi/files.ts";
 import { locateWanted } from "../../gpio/locate_line.ts";
+import { isOwnAdapter } from "../../gpio/own_adapter.ts";
 
 export type { LocatedLine } from "../../gpio/mod.ts";
 
@@ -113,10 +113,7 @@ function locateSource(wanted: WantedLine): LocatedLine {
   const device = deviceNumber(located.chipPath);
   const directory = device === undefined ? undefined : chipDirectory(device);
   const adapter = VIRTUAL_USB.exec(directory ?? "")?.[1];
-  if (
-    adapter !== undefined &&
-    readSmallFile(`${adapter}/manufacturer`)?.trim() === "gpioagg"
-  ) {
+  if (adapter !== undefined && isOwnAdapter(adapter)) {
     // A program that waits inside the kernel for its own answer cannot be
     // killed. The way through a second gpioagg leads back just the same.
     throw new LineError({

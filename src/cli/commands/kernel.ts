@@ -5,19 +5,6 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
-import { checkKernelDevice } from "../../config/checks/kernel_lines.ts";
-import { checkKernelSpecs } from "../../config/spec/kernel_specs.ts";
-import { parseLineSpec } from "../../config/spec/line_spec.ts";
-import { nearest } from "../../text/nearest.ts";
-import { Problems } from "../../config/document/problems.ts";
-import type { KernelInterface } from "../../config/specification.ts";
-import {
-  MODE,
-  readValue,
-  USB_DEVICE,
-  type UsbDeviceName,
-} from "../../config/values/values.ts";
-import { goesByUsb } from "../../kernel_chip/choice.ts";
 import { describeRecord, listInventory } from "../../kernel_chip/inventory.ts";
 import {
   collectGarbage,
@@ -25,8 +12,6 @@ import {
   isForbidden,
   takeDown,
 } from "../../kernel_chip/janitor.ts";
-import { KernelChip } from "../../kernel_chip/kernel_chip.ts";
-import { lostChipsText } from "../../kernel_chip/lost_chips.ts";
 import {
   type ChipRecord,
   type FoundRecord,
@@ -35,136 +20,23 @@ import {
   RECORDS_DIRECTORY,
   visibleRecords,
 } from "../../kernel_chip/records.ts";
+import {
+  beginHold,
+  detachOwnAdapters,
+  endHold,
+} from "../../kernel_chip/suspend.ts";
+import { nearest } from "../../text/nearest.ts";
+import { printable, printableJson } from "../../text/printable.ts";
 import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
-import {
-  type CommandUsage,
-  HELP_OPTION,
-  JSON_OPTION,
-  LINE_OPTION,
-  type OptionUsage,
-} from "../usage/usage.ts";
 import { chipTable } from "../output/chip_table.ts";
-import {
-  writeError,
-  writeInBackground,
-  writeOutput,
-} from "../output/output.ts";
-import { printableJson } from "../../text/printable.ts";
+import { writeError, writeOutput } from "../output/output.ts";
+import { helpText } from "../usage/help_text.ts";
+import { create } from "./kernel_create.ts";
+import { USAGE } from "./kernel_usage.ts";
 
-const ACTIONS = { list, create, remove, gc } as const;
+export { USAGE } from "./kernel_usage.ts";
 
-/** Interval of checks of a held chip. */
-const LOOK_MS = 500;
-
-const DIRECTORY_OPTION = {
-  kind: "value",
-  value: "DIR",
-  help: "use this directory instead of /run/gpioagg, such as that of a " +
-    "container. Each container has a directory of its own, and its contents " +
-    "are the container's claims",
-  completes: "directory",
-} as const satisfies OptionUsage;
-
-/** The command line. */
-export const USAGE = {
-  name: "kernel",
-  synopsis: [
-    "create --line SPEC... [--name NAME] [OPTION...]",
-    "list [--json] [--directory DIR]",
-    "remove NAME... [--force] [--json]",
-    "gc [--json] [--directory DIR]",
-  ],
-  about:
-    `Makes a chip of this host, /dev/gpiochipN, from lines of its other chips: for one
-user, one container, or a VMM that opens a GPIO chip itself. It is made with the
-kernel's gpio-aggregator; or, where the kernel has none or a line has rules, with
-the kernel's drivers of USB adapters (interface usb). Requires root.`,
-  actions: {
-    create: {
-      about:
-        "makes the chip and holds it until SIGTERM or SIGINT. When gpioagg " +
-        "dies in any other way, SIGKILL included, the chip is removed.",
-      operands: [],
-      options: {
-        line: {
-          ...LINE_OPTION,
-          help: "add lines: gpiochip0/0-7,9 or LINE_NAME, with as=NAME to " +
-            "rename. Interface usb has all sources and rules of gpioagg " +
-            "serve, and no names.",
-        },
-        name: {
-          kind: "value",
-          value: "NAME",
-          help: "its name in remove and list (agg0, agg1, …)",
-        },
-        owner: {
-          kind: "value",
-          value: "USER",
-          help: "give the device node to this user",
-          completes: "user",
-        },
-        group: {
-          kind: "value",
-          value: "GROUP",
-          help: "… and to this group",
-          completes: "group",
-        },
-        mode: {
-          kind: "value",
-          value: "MODE",
-          help: "… with these permissions, such as 660",
-        },
-        detach: {
-          kind: "flag",
-          help: "make the chip and exit: only remove removes it",
-        },
-        interface: {
-          kind: "value",
-          value: "NAME",
-          help: "configfs (Linux 6.16 and newer), sysfs (5.8 and newer, no " +
-            "names) or usb (needs the module vhci-hcd); default: the first " +
-            "that is there and has what the lines need",
-          completes: ["configfs", "sysfs", "usb"],
-        },
-        device: {
-          kind: "value",
-          value: "MODEL",
-          help:
-            "with usb: ljca (Linux 6.7 and newer: 64 lines, one such chip) " +
-            "or cp2112 (a chip for each 8 lines); default: ljca where the " +
-            "kernel has it",
-          completes: ["ljca", "cp2112"],
-        },
-        json: JSON_OPTION,
-      },
-    },
-    list: {
-      about:
-        'shows all chips of the kernel\'s gpio-aggregator; "foreign" ones ' +
-        "were not made by a gpioagg whose records this user can read",
-      operands: [],
-      options: { directory: DIRECTORY_OPTION, json: JSON_OPTION },
-    },
-    remove: {
-      about: "removes chips, and prints each",
-      operands: ["kernel-chip"],
-      options: {
-        force: { kind: "flag", help: "even while a process holds them" },
-        json: JSON_OPTION,
-      },
-    },
-    gc: {
-      about:
-        "removes the chips that dead processes left, and prints each, or " +
-        "that no chip was left over; status 1 if one cannot be removed. create " +
-        "does so too",
-      operands: [],
-      options: { directory: DIRECTORY_OPTION, json: JSON_OPTION },
-    },
-  },
-  options: { help: HELP_OPTION },
-} as const satisfies CommandUsage;
+const ACTIONS = { list, create, remove, gc, suspend, resume } as const;
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -189,8 +61,13 @@ export async function main(args: readonly string[]): Promise<number> {
     return await ACTIONS[action as keyof typeof ACTIONS](rest);
   } catch (error) {
     if (!isForbidden(error)) throw error;
+    const isGiven = rest.some((word) => word.startsWith("--attach-fd"));
     throw new Error(
-      `${(error as Error).message}; kernel chips require root`,
+      `${(error as Error).message}; ` +
+        (isGiven
+          ? "a maker without root's rights needs a directory of its own in " +
+            "$XDG_RUNTIME_DIR, and leaves --owner, --group and --mode to udev"
+          : "kernel chips require root"),
       { cause: error },
     );
   }
@@ -233,11 +110,43 @@ async function gc(args: readonly string[]): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
+async function suspend(args: readonly string[]): Promise<number> {
+  const { json, directory, rest } = readArguments(
+    args,
+    USAGE.actions.suspend.options,
+  );
+  refuseStray(rest);
+  // Makers look at it before they attach again what is detached now.
+  beginHold(recordsDirectory(directory));
+  const detached = await detachOwnAdapters();
+  if (json) writeOutput(printableJson({ adapters: detached }));
+  else if (detached.length === 0) writeOutput("no adapter was attached");
+  else {
+    for (const { port, serial } of detached) {
+      writeOutput(`detached ${printable(serial)} (port ${port})`);
+    }
+  }
+  return 0;
+}
+
+// deno-lint-ignore require-await -- as the other actions
+async function resume(args: readonly string[]): Promise<number> {
+  const { directory, rest } = readArguments(args, USAGE.actions.resume.options);
+  refuseStray(rest);
+  endHold(recordsDirectory(directory));
+  return 0;
+}
+
 /** Returns the records of this user, or those in a container's directory. */
 function recordsIn(directory: string | undefined): Records {
+  return new Records(recordsDirectory(directory));
+}
+
+/** Returns the directory of records in a container's directory. */
+function recordsDirectory(directory: string | undefined): string | undefined {
   return directory === undefined
-    ? new Records()
-    : new Records(`${directory}/${RECORDS_DIRECTORY}`);
+    ? undefined
+    : `${directory}/${RECORDS_DIRECTORY}`;
 }
 
 async function collect(records: Records): Promise<Collection> {
@@ -315,119 +224,6 @@ async function unknownChip(
 function tellRemoved({ name, path, device }: ChipRecord): void {
   const what = path ?? device;
   writeOutput(`removed ${name}` + (what === undefined ? "" : ` (${what})`));
-}
-
-async function create(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.actions.create.options);
-  refuseStray(given.rest);
-  const { name, owner, group, mode } = given;
-  const through = interfaceOf(given.interface);
-  const device = modelOf(given.device);
-  const lines = given.line.flatMap((spec) => parseLineSpec(spec));
-  // A chip depends on this process, which handles signals.
-  writeInBackground();
-  const kernelChip = {
-    ...(through === undefined ? {} : { interface: through }),
-    ...(device === undefined ? {} : { device }),
-  };
-  const problems = new Problems();
-  checkKernelDevice(kernelChip, problems, { path: "--device" });
-  problems.throwFirst();
-  if (goesByUsb({ kernelChip, lines })) {
-    if (given.detach) {
-      throw new ConfigError("is not possible with interface usb", {
-        path: "--detach",
-        hint: "Its lines are served by this process: leave --detach out, or " +
-          "use a service (gpioagg serve)",
-      });
-    }
-    const { createUsbChip } = await import("./kernel_usb.ts");
-    return await createUsbChip({
-      name,
-      lines,
-      json: given.json,
-      kernelChip: {
-        ...kernelChip,
-        access: { owner, group, mode: modeOf(mode) },
-      },
-    });
-  }
-  checkKernelSpecs(given.line, problems);
-  problems.throwFirst();
-  await using chip = await KernelChip.create({
-    lines,
-    isDetached: given.detach,
-    ...(name === undefined ? {} : { name }),
-    ...(owner === undefined ? {} : { owner }),
-    ...(group === undefined ? {} : { group }),
-    ...(mode === undefined ? {} : { mode }),
-    ...(through === undefined || through === "usb"
-      ? {}
-      : { interface: through }),
-  });
-  const described = describeRecord(
-    chip.record,
-    given.detach ? "detached" : "held",
-  );
-  if (given.json) writeOutput(printableJson(described));
-  else writeOutput(chipTable([described], true));
-  return given.detach ? 0 : await hold(chip);
-}
-
-/** Waits for a signal, or for the removal of the chip by another process. */
-async function hold(chip: KernelChip): Promise<number> {
-  const over = Promise.withResolvers<number>();
-  const onSignal = () => over.resolve(0);
-  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
-  let lostBefore = 0;
-  const timer = setInterval(() => {
-    if (chip.isPresent) {
-      const lost = chip.lostChips;
-      if (lost.length > lostBefore) {
-        writeError(`${chip.record.name}: ${lostChipsText(lost, chip.path)}`);
-      }
-      lostBefore = lost.length;
-      return;
-    }
-    writeError(
-      `${chip.record.name}: the chip was removed by another process`,
-    );
-    over.resolve(1);
-  }, LOOK_MS);
-  try {
-    return await over.promise;
-  } finally {
-    clearInterval(timer);
-    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
-  }
-}
-
-function interfaceOf(text: string | undefined): KernelInterface | undefined {
-  if (
-    text === undefined || text === "configfs" || text === "sysfs" ||
-    text === "usb"
-  ) return text;
-  throw new ConfigError(`"${text}" is not a valid interface`, {
-    path: "--interface",
-    hint: "configfs (Linux 6.16 and newer), sysfs (5.8 and newer) or usb",
-  });
-}
-
-function modelOf(text: string | undefined): UsbDeviceName | undefined {
-  if (text === undefined) return undefined;
-  const problems = new Problems();
-  const model = readValue(USB_DEVICE, text, problems.at({ path: "--device" }));
-  problems.throwFirst();
-  return model;
-}
-
-function modeOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const problems = new Problems();
-  const mode = readValue(MODE, text, problems.at({ path: "--mode" }));
-  problems.throwFirst();
-  return mode;
 }
 
 function refuseStray([stray]: readonly string[]): void {

@@ -1,22 +1,30 @@
 /**
- * `gpioagg usb-relay SOCKET...`: the process between the kernel's USB host
+ * `gpioagg usb-relay [--attach-fd=N] SOCKET...`: the process between the kernel's USB host
  * controller and a service, which starts it. Not for users.
  *
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
+import { ATTACH_FD } from "../../kernel_chip/usb_relay.ts";
 import { relayDevices, type RelayReport } from "../../usbip/relay_process.ts";
 
 /** Runs the command. */
 export function main(args: readonly string[]): number {
-  if (args.length === 0 || !args.every((path) => path.startsWith("/"))) {
+  const [first = ""] = args;
+  const attachFd = first.startsWith(ATTACH_FD)
+    ? Number(first.slice(ATTACH_FD.length))
+    : undefined;
+  const sockets = attachFd === undefined ? args : args.slice(1);
+  if (
+    sockets.length === 0 || !sockets.every((path) => path.startsWith("/"))
+  ) {
     throw new ConfigError("is an internal command of gpioagg", {
       path: "usb-relay",
       hint: "gpioagg kernel create --interface usb makes a chip",
     });
   }
   try {
-    relayDevices(args, report);
+    relayDevices(sockets, report, { attachFd });
     return 0;
   } catch (error) {
     report({ kind: "ended", reason: (error as Error).message });

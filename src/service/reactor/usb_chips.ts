@@ -75,6 +75,7 @@ export class UsbChips implements AsyncDisposable {
       name,
       lines: lines.map(({ name = "", origin }) => ({ name, source: origin })),
       model: kernelChip.device,
+      attachFd: kernelChip.attachFd,
       ...kernelChip.access,
       ...this.#options,
     });
@@ -188,6 +189,12 @@ export class UsbChips implements AsyncDisposable {
     if (served.isRemoved) return;
     // A process that removes it detaches it first.
     if (await this.#isOver(name, served) || served.isRemoved) return;
+    if (served.chip.isHeld) {
+      // The host suspends: it is made as soon as that is over.
+      served.retryMs = FIRST_RETRY_MS;
+      this.#makeLater(name, served);
+      return;
+    }
     try {
       await this.attach(name);
       this.#listener.plugged(name, `${pathsOf(served)} is there again`);

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { UsbKernelDouble } from "../../../tests/doubles/usb_kernel.ts";
 import { Records } from "../../kernel_chip/records.ts";
+import { beginHold, endHold } from "../../kernel_chip/suspend.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import { UsbChips } from "./usb_chips.ts";
@@ -23,6 +24,7 @@ async function withChips(
       kernel: UsbKernelDouble;
       told: string[];
       records: Records;
+      directory: string;
     },
   ) => Promise<void>,
 ): Promise<void> {
@@ -40,6 +42,7 @@ async function withChips(
       kernel,
       told,
       records: new Records(runtimeDirectory),
+      directory: runtimeDirectory,
     });
   } finally {
     await Deno.remove(runtimeDirectory, { recursive: true });
@@ -108,6 +111,40 @@ Deno.test("a chip whose relay ends is made again", () =>
       "plc0: the chip cannot be made again: no port is free",
       "plc0 plugged: /dev/gpiochip7 and /dev/gpiochip8 is there again",
     ]);
+  }));
+
+Deno.test("a chip is not made while the host suspends, and is made after", () =>
+  withChips(async ({ chips, kernel, told, directory }) => {
+    await chips.prepare(AGGREGATOR);
+    beginHold(directory);
+    await assertRejects(
+      () => chips.attach("plc0"),
+      Error,
+      "This host is about to suspend",
+    );
+    endHold(directory);
+    await chips.attach("plc0");
+    beginHold(directory);
+    kernel.relays[0]!.end("the kernel has detached the device");
+    await until(() => told.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    // It was tried, and put off without a word.
+    assertEquals([kernel.relays.length, told.length], [1, 1]);
+    endHold(directory);
+    await until(() => told.length === 2);
+    assertEquals(told, [
+      "plc0: /dev/gpiochip7 and /dev/gpiochip8 is gone: the kernel has " +
+      "detached the device",
+      "plc0 plugged: /dev/gpiochip7 and /dev/gpiochip8 is there again",
+    ]);
+  }));
+
+Deno.test("a maker passes on the descriptor that it was given", () =>
+  withChips(async ({ chips, kernel }) => {
+    const kernelChip = { ...AGGREGATOR.kernelChip, attachFd: 9 };
+    await chips.prepare({ ...AGGREGATOR, kernelChip });
+    await chips.attach("plc0");
+    assertEquals(kernel.attachFds, [9]);
   }));
 
 Deno.test("a chip that is removed is not made again", () =>

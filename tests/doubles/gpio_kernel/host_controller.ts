@@ -59,6 +59,7 @@ export function plugAdapter(
   kernel: GpioKernel,
   serial: string,
   lines: number,
+  manufacturer = "gpioagg",
 ): number {
   const { root } = kernel;
   const ports = readPorts(root);
@@ -70,7 +71,9 @@ export function plugAdapter(
     device: `usb/${busId}/${busId}:1.0`,
   });
   const device = `${root}/sys/devices/usb/${busId}`;
-  Deno.writeTextFileSync(`${device}/serial`, `${serial}\n`);
+  for (const [name, text] of Object.entries({ serial, manufacturer })) {
+    Deno.writeTextFileSync(`${device}/${name}`, `${text}\n`);
+  }
   Deno.symlinkSync(device, `${root}${USB_DEVICES}/${busId}`);
   ports[number] = { state: USED, busId };
   writePorts(root, ports);
