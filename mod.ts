@@ -56,4 +56,5 @@ export { ServiceEvents } from "./src/client/service_events.ts";
 export type { CallOptions } from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
 export type * from "./src/client/edges.ts";
+export type * from "./src/client/play.ts";
 export { isOsError, OsError } from "./ffi/os_error.ts";

@@ -107,6 +107,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/async",
     "src/client/message_schema.ts",
     "src/client/messages.ts",
+    "src/client/play.ts",
     "src/client/protocol.ts",
     "src/client/requests.ts",
     "src/config",
@@ -128,6 +129,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/service/messages": [
     "ffi",
     "src/aggregator",
+    "src/client/play.ts",
     "src/client/protocol.ts",
     "src/config",
     "src/service/restart",

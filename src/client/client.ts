@@ -21,7 +21,9 @@ import {
   callSignal,
   checkCreateRequest,
   checkLevels,
+  checkPlayRequest,
 } from "./request_checks.ts";
+import type { PlayRequest, PlayState } from "./play.ts";
 import { ServiceEvents } from "./service_events.ts";
 import { checkedAnswer, errorOf, quoted, ServiceError } from "./answers.ts";
 import { LeasedAggregator } from "./leased_aggregator.ts";
@@ -243,6 +245,62 @@ export class ServiceClient {
       },
       options,
       MESSAGES.Aggregator,
+    );
+  }
+
+  /**
+   * Plays values into simulated lines at given times: a timer of the service
+   * decides when. Steps with the same `from` follow those that wait.
+   *
+   * @throws {ServiceError} If there is no such line, it is not simulated,
+   * another play is under way, or too many steps wait.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async play(
+    name: string,
+    request: PlayRequest,
+    options: CallOptions = {},
+  ): Promise<PlayState> {
+    checkPlayRequest(request);
+    return await this.#ask(
+      { method: "POST", path: `${pathOf(name)}/play`, body: request },
+      options,
+      MESSAGES.Play,
+    );
+  }
+
+  /**
+   * Returns the state of the last play of an aggregator.
+   *
+   * @throws {ServiceError} With status 404 if there is none of this name.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async playState(
+    name: string,
+    options: CallOptions = {},
+  ): Promise<PlayState> {
+    return await this.#ask(
+      { method: "GET", path: `${pathOf(name)}/play` },
+      options,
+      MESSAGES.Play,
+    );
+  }
+
+  /**
+   * Cancels the steps that wait; lines stay as they are.
+   *
+   * @throws {ServiceError} With status 404 if there is none of this name.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async cancelPlay(
+    name: string,
+    options: CallOptions = {},
+  ): Promise<PlayState> {
+    return await this.#ask(
+      { method: "DELETE", path: `${pathOf(name)}/play` },
+      options,
+      MESSAGES.Play,
     );
   }
 

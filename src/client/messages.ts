@@ -22,6 +22,7 @@ import {
   text,
   word,
 } from "./message_schema.ts";
+import type { PlayState } from "./play.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -204,6 +205,18 @@ const RELOAD = object({
   refused: list(object({ aggregator: text(), reasons: names() })),
 }) satisfies Describes<ReloadState>;
 
+const PLAY = object({
+  waiting: integer({ description: "Number of steps that wait for their time" }),
+  played: integer({ description: "Number of steps that were played" }),
+  medianLateUs: number({
+    description:
+      "Median of the lateness of the last 1024 steps, in microseconds",
+  }),
+  worstLateUs: number({
+    description: "Greatest lateness, in microseconds",
+  }),
+}) satisfies Describes<PlayState>;
+
 const LEASE_MESSAGE = either([
   object({ aggregator }),
   object({ ended: text() }),
@@ -293,6 +306,7 @@ export const MESSAGES = {
   Health: HEALTH,
   CreateRequest: CREATE_REQUEST,
   Reload: RELOAD,
+  Play: PLAY,
   LeaseMessage: LEASE_MESSAGE,
   Event: EVENT,
   ...EVENTS,

@@ -11,7 +11,7 @@ import {
   unknownKeyText,
 } from "../text/arguments.ts";
 import type { AnySchema } from "./message_schema.ts";
-import { CREATE_REQUEST, PULL_REQUEST } from "./requests.ts";
+import { CREATE_REQUEST, PLAY_REQUEST, PULL_REQUEST } from "./requests.ts";
 
 /** Options of each call. */
 export interface CallOptions {
@@ -60,6 +60,15 @@ export function checkCreateRequest(request: unknown): void {
  */
 export function checkLevels(levels: unknown): void {
   requireMessage("levels", levels, PULL_REQUEST.fields.pull);
+}
+
+/**
+ * Checks the keys and types of a request to play values.
+ *
+ * @throws {TypeError} That names the first wrong value.
+ */
+export function checkPlayRequest(request: unknown): void {
+  requireMessage("the play", request, PLAY_REQUEST);
 }
 
 /**

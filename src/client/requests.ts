@@ -24,6 +24,7 @@ import {
 import {
   type Describes,
   hinted,
+  integer,
   keyed,
   list,
   object,
@@ -34,6 +35,7 @@ import {
   text,
   word,
 } from "./message_schema.ts";
+import type { PlayRequest } from "./play.ts";
 import type {
   CreateRequest,
   KernelChipRequest,
@@ -207,6 +209,34 @@ const ANY_LINE: TextKind<string> = {
   read: (value) => ({ value }),
   schema: { type: "string" },
 };
+
+const PLAY_HINT = 'Send {"from": "1764429039000000000", "steps": ' +
+  '[{"afterNs": 0, "line": "START", "value": 1}]}';
+
+/** Request to play values into simulated lines. */
+export const PLAY_REQUEST = hinted(
+  object({
+    from: text({
+      description:
+        "Time 0 of the steps, in nanoseconds since 1970. Steps with " +
+        "the same one follow those that wait; another one begins another play",
+      pattern: "^\\d{1,19}$",
+    }),
+    steps: list(
+      object({
+        afterNs: integer({
+          minimum: 0,
+          description: "Time after from, in nanoseconds",
+        }),
+        line: text({ description: "Name or number of a simulated line" }),
+        value: oneOf([0, 1], {}, "0 or 1 (active)"),
+      }, { isClosed: true }),
+      { description: "In order of time" },
+      { least: 1 },
+    ),
+  }, { isClosed: true }),
+  PLAY_HINT,
+) satisfies Describes<PlayRequest>;
 
 const PULL_HINT = 'Send {"pull": {"START": 1}}';
 const LEVEL = oneOf([0, 1], {}, "0 (low) or 1 (high)");

@@ -77,6 +77,11 @@ export class SimLine implements LineSource {
     this.#listener = listener;
   }
 
+  /** Returns the level that means a value. */
+  levelFor(value: Value): Value {
+    return levelOfValue(value, this.#activeLow);
+  }
+
   /** Pulls the pin from the outside, as a switch or sensor on it would. */
   pull(level: Value): void {
     this.#pull = level;

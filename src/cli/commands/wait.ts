@@ -17,8 +17,8 @@ import {
 } from "../live/conditions.ts";
 import { findLine, splitsOf } from "../live/line_names.ts";
 import { LiveLines } from "../live/live_lines.ts";
+import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { clientsOf, type ServiceWithClient } from "../service_client.ts";
 import { helpText } from "../usage/help_text.ts";
 import {
   API_OPTION,
@@ -73,7 +73,11 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const texts = given.rest.map(parseCondition);
   const timeoutMs = readTimeout(given.timeout);
-  const client = await clientOfLines(texts, given.api);
+  const client = await serviceOfLines(
+    texts.map(({ line }) => line),
+    given.api,
+    "look",
+  );
   const startMs = performance.now();
   const conditions = new Conditions(texts, !given.any);
   const outcome = await waitFor(client, conditions, texts, timeoutMs);
@@ -115,36 +119,6 @@ function readTimeout(text: string | undefined): number | undefined {
 function textOf({ line, wanted, value }: ConditionState): string {
   const now = value === undefined ? "its value is not known" : `it is ${value}`;
   return `${line}=${wanted} (${now})`;
-}
-
-/**
- * Returns the client of the service that has the conditions' aggregators; of
- * the only one if they are not there yet.
- */
-async function clientOfLines(
-  conditions: readonly ConditionText[],
-  api: string | undefined,
-): Promise<ServiceClient> {
-  const services = clientsOf(api, "look");
-  const [only, ...others] = services;
-  if (others.length === 0) return only!.client;
-  const names = new Set(
-    conditions.flatMap(({ line }) => splitsOf(line).map(([name]) => name)),
-  );
-  const having: ServiceWithClient[] = [];
-  for (const service of services) {
-    const aggregators = await service.client.list();
-    if (aggregators.some(({ name }) => names.has(name))) having.push(service);
-  }
-  if (having.length === 1) return having[0]!.client;
-  throw new ConfigError(
-    having.length === 0
-      ? `none of the ${services.length} running services has ${
-        [...names].join(" or ")
-      }`
-      : "several services have these aggregators",
-    { hint: "Choose one with --api PATH or --api NAME" },
-  );
 }
 
 async function waitFor(

@@ -5,7 +5,9 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import { clockNs } from "../../../ffi/clock.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
+import type { PlayState } from "../../client/play.ts";
 import { printableJson } from "../../text/printable.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
@@ -13,7 +15,7 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { ReloadAnswer } from "../reload.ts";
 import type { AuditLog } from "./audit_log.ts";
-import { readCreation, readPulls } from "./create.ts";
+import { readCreation, readPlay, readPulls } from "./create.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
@@ -131,6 +133,31 @@ export class ApiRoutes {
       action: "pull",
       takesBody: true,
       handle: (exchange) => this.#pull(exchange),
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/aggregators\/([^/]+)\/play$/,
+      action: "play",
+      takesBody: true,
+      handle: (exchange) => this.#play(exchange),
+    },
+    {
+      method: "GET",
+      path: /^\/v1\/aggregators\/([^/]+)\/play$/,
+      handle: async ({ response, name }) => {
+        await this.#show(name);
+        reply(response, 200, await this.#reactor.play(name, {}));
+      },
+    },
+    {
+      method: "DELETE",
+      path: /^\/v1\/aggregators\/([^/]+)\/play$/,
+      action: "play",
+      handle: async ({ response, name }) => {
+        await this.#show(name);
+        const state = await this.#reactor.play(name, { isCancelled: true });
+        reply(response, 200, state);
+      },
     },
     {
       method: "POST",
@@ -276,6 +303,36 @@ export class ApiRoutes {
       outcome: "done",
     });
     reply(response, 200, this.#answers.stateOf(pulled));
+  }
+
+  async #play(
+    { request, response, peer, name, attempt }: Exchange,
+  ): Promise<void> {
+    const { read } = await this.#readBody(request, peer, readPlay);
+    const { from: id, steps: list } = read;
+    attempt.lines = [...new Set(list.map(({ line }) => line))];
+    await this.#show(name);
+    const from = Number(
+      BigInt(id) - clockNs("realtime") + clockNs("monotonic"),
+    );
+    let state: PlayState;
+    try {
+      state = await this.#reactor.play(name, { steps: { id, from, list } });
+    } catch (error) {
+      throw new HttpError(
+        409,
+        error instanceof Error ? error.message : String(error),
+      );
+    }
+    // Once for a play, which may be as long as it likes.
+    if (state.played + state.waiting <= list.length) {
+      await this.#audit.record(peer, {
+        action: "play",
+        ...attempt,
+        outcome: "done",
+      });
+    }
+    reply(response, 200, state);
   }
 
   async #reloadNow({ response, peer }: Exchange): Promise<void> {

@@ -6,9 +6,12 @@
 import {
   CREATE_REQUEST,
   MAX_CREATED_LINES,
+  PLAY_REQUEST,
   PULL_REQUEST,
 } from "../../client/requests.ts";
+import type { PlayRequest } from "../../client/play.ts";
 import type { Meaning } from "../../client/message_schema.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
 import { Problems } from "../../config/document/problems.ts";
 import { readLineSpec } from "../../config/spec/line_spec.ts";
 import type {
@@ -59,6 +62,32 @@ export function readCreation(body: unknown, rules: CreationRules): Creation {
 export function readPulls(body: unknown): [line: string, level: 0 | 1][] {
   const { pull } = readMessage(PULL_REQUEST, body);
   return pull.map(({ key, value }) => [key, value]);
+}
+
+/**
+ * Reads the body of a request to play values into simulated lines.
+ *
+ * @throws {ConfigError} If the body is invalid.
+ */
+export function readPlay(body: unknown): PlayRequest {
+  const request = readMessage(PLAY_REQUEST, body) as PlayRequest;
+  if (!/^\d{1,19}$/.test(request.from)) {
+    throw new ConfigError("is not a time in nanoseconds", {
+      path: "from",
+      hint: "Send nanoseconds since 1970 as a string",
+    });
+  }
+  let last = 0;
+  for (const [i, { afterNs }] of request.steps.entries()) {
+    if (!Number.isSafeInteger(afterNs) || afterNs < last) {
+      throw new ConfigError("is before the step in front of it", {
+        path: `steps.${i}.afterNs`,
+        hint: "Send steps in order of time, 0 or later",
+      });
+    }
+    last = afterNs;
+  }
+  return request;
 }
 
 /** Limits the chips of a client's line to device files. */

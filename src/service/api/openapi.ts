@@ -5,7 +5,7 @@
  * @module
  */
 import { ANSWERS, MESSAGES } from "../../client/messages.ts";
-import { PULL_REQUEST } from "../../client/requests.ts";
+import { PLAY_REQUEST, PULL_REQUEST } from "../../client/requests.ts";
 import type { JsonSchema } from "../../config/values/values.ts";
 
 const text = { type: "string" } as const;
@@ -145,6 +145,42 @@ const LINES = {
   },
 };
 
+const PLAY_STATE = {
+  "200": answer("State of the play", reference("Play")),
+  ...NOT_THERE,
+};
+
+const PLAY = {
+  parameters: [NAME_PARAMETER],
+  post: {
+    operationId: "play",
+    summary: "Play values into simulated lines at given times",
+    description: "Steps wait in the service, at most 65536 of an aggregator, " +
+      "until a timer of the kernel tells their time. A client sends the next " +
+      "ones while the former are played.",
+    requestBody: { required: true, content: json(PLAY_REQUEST.json) },
+    responses: {
+      ...PLAY_STATE,
+      ...INVALID_BODY,
+      ...LOOK_ONLY,
+      "409": refusal(
+        "No such line, a line is not simulated, another play is under way, or " +
+          "too many steps wait",
+      ),
+    },
+  },
+  get: {
+    operationId: "readPlay",
+    summary: "Read the state of the last play",
+    responses: PLAY_STATE,
+  },
+  delete: {
+    operationId: "cancelPlay",
+    summary: "Cancel the steps that wait",
+    responses: { ...PLAY_STATE, ...LOOK_ONLY },
+  },
+};
+
 const EVENTS = {
   get: {
     operationId: "watch",
@@ -235,6 +271,7 @@ export function openApi(): unknown {
       "/v1/aggregators": COLLECTION,
       "/v1/aggregators/{name}": ONE,
       "/v1/aggregators/{name}/lines": LINES,
+      "/v1/aggregators/{name}/play": PLAY,
       "/v1/events": EVENTS,
       "/v1/reload": RELOAD,
       "/healthz": HEALTH,

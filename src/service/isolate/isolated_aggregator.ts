@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PlayState } from "../../client/play.ts";
 import { sleep } from "../../async/wait.ts";
 import { withoutExposure, withoutInitial } from "./specifications.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
@@ -16,6 +17,7 @@ import { keptNames } from "../lanes/lanes.ts";
 import type {
   AggregatorDescription,
   PendingLine,
+  PlayCommand,
 } from "../messages/messages.ts";
 import type { ReactorEvents } from "../reactor/reactor_client.ts";
 import {
@@ -191,6 +193,11 @@ export class IsolatedAggregator {
   /** Pulls simulated lines. */
   async pull(name: string, changes: unknown): Promise<AggregatorDescription> {
     return await this.#call("pull", [name, changes]) as AggregatorDescription;
+  }
+
+  /** Plays values into simulated lines. */
+  async play(name: string, play: PlayCommand): Promise<PlayState> {
+    return await this.#call("play", [name, play]) as PlayState;
   }
 
   /**

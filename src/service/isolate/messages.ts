@@ -27,6 +27,7 @@ export const CALLS = [
   "setInterlocks",
   "describe",
   "pull",
+  "play",
   "observe",
   "count",
   "dropUnused",

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PlayState } from "../../client/play.ts";
 import type {
   AggregatorSpecification,
   InterlockSpecification,
@@ -15,6 +16,7 @@ import type {
   AggregatorCounts,
   AggregatorDescription,
   PendingLine,
+  PlayCommand,
 } from "../messages/messages.ts";
 import {
   ReactorClient,
@@ -34,6 +36,7 @@ export type AggregatorServer = Pick<
   | "setInterlocks"
   | "describe"
   | "pull"
+  | "play"
   | "observe"
   | "count"
   | "dropUnused"
@@ -229,6 +232,11 @@ export class Reactors implements AggregatorServer, Disposable {
     changes: [line: string, level: 0 | 1][],
   ): Promise<AggregatorDescription> {
     return await (this.#isolated.get(name) ?? this.#own).pull(name, changes);
+  }
+
+  /** Plays values into simulated lines of one aggregator. */
+  async play(name: string, play: PlayCommand): Promise<PlayState> {
+    return await (this.#isolated.get(name) ?? this.#own).play(name, play);
   }
 
   /** Starts or stops reports of changed lines. */

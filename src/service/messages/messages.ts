@@ -13,6 +13,7 @@ import type {
   LineChangeState,
   PendingRuleState,
 } from "../../client/protocol.ts";
+import type { PlayState, PlayStep } from "../../client/play.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type {
   AggregatorSpecification,
@@ -59,6 +60,8 @@ export type Command =
   | { kind: "describe"; name?: string }
   /** Pulls simulated lines of one aggregator: all, or none. */
   | { kind: "pull"; name: string; changes: [line: string, level: 0 | 1][] }
+  /** Plays values into simulated lines of one aggregator. */
+  | { kind: "play"; name: string; play: PlayCommand }
   /** Starts or stops reports of changed lines. */
   | { kind: "observe"; on: boolean }
   /** Returns the counters, in parts. */
@@ -67,6 +70,19 @@ export type Command =
   | { kind: "taken-over" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
+
+/** Steps of a play; without anything only its state is returned. */
+export interface PlayCommand {
+  steps?: {
+    /** Tells one play from another. */
+    id: string;
+    /** Time 0 of the steps. **Units**: nanoseconds, monotonic. */
+    from: number;
+    list: readonly PlayStep[];
+  };
+  /** True to cancel the steps that wait. */
+  isCancelled?: boolean;
+}
 
 /** A running lane with its lines open. All fds stay the main isolate's. */
 export interface LaneHandover {
@@ -261,6 +277,7 @@ export interface Answer {
   counts?: AggregatorCounts[];
   pending?: PendingLine[];
   unsafe?: UnsafeLineState[];
+  play?: PlayState;
   /** More lines of the last described aggregator. */
   moreLines?: Line[];
   /** More lines of the aggregator whose counters came last. */
@@ -271,10 +288,12 @@ export interface Answer {
 export function joinAnswer(parts: readonly Answer[]): Answer {
   const whole: Answer = { aggregators: [] };
   for (
-    const { aggregators, counts, pending, unsafe, moreLines, moreLineCounts }
-      of parts
+    const part of parts
   ) {
+    const { aggregators, counts, pending, unsafe, play } = part;
+    const { moreLines, moreLineCounts } = part;
     whole.aggregators.push(...aggregators);
+    if (play !== undefined) whole.play = play;
     if (counts !== undefined) (whole.counts ??= []).push(...counts);
     if (pending !== undefined) (whole.pending ??= []).push(...pending);
     if (unsafe !== undefined) (whole.unsafe ??= []).push(...unsafe);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PlayState } from "../../client/play.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
 import type {
@@ -23,6 +24,7 @@ import {
   errorOf,
   type LineChanges,
   type PendingLine,
+  type PlayCommand,
   type Report,
   type ServiceEvent,
   type UnsafeLineState,
@@ -372,6 +374,16 @@ export class ReactorClient implements Disposable {
     changes: [line: string, level: 0 | 1][],
   ): Promise<AggregatorDescription> {
     return (await this.#ask({ kind: "pull", name, changes })).aggregators[0]!;
+  }
+
+  /**
+   * Plays values into simulated lines of one aggregator, and returns the state.
+   *
+   * @throws {Error} If there is no such aggregator or line, a line is not
+   * simulated, or it is being played into already.
+   */
+  async play(name: string, play: PlayCommand): Promise<PlayState> {
+    return (await this.#ask({ kind: "play", name, play })).play!;
   }
 
   /** Starts or stops reports of changed lines. */

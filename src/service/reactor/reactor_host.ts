@@ -19,7 +19,11 @@ import type {
 import { OneScan } from "../../gpio/lookup.ts";
 import type { EventLoop } from "../../reactor/event_loop.ts";
 import { atOnce, eachPart, type Pieces } from "../../reactor/pieces.ts";
-import type { Answer, LaneHandover } from "../messages/messages.ts";
+import type {
+  Answer,
+  LaneHandover,
+  PlayCommand,
+} from "../messages/messages.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import { type HostEvents, ServedAggregator } from "./served_aggregator.ts";
 
@@ -192,6 +196,15 @@ export class ReactorHost implements Disposable {
     const served = this.#find(name);
     served.pull(changes);
     yield* served.describe();
+  }
+
+  /**
+   * Plays values into simulated lines of one aggregator.
+   *
+   * @throws {RangeError} If that cannot be done.
+   */
+  play(name: string, command: PlayCommand): Answer {
+    return { aggregators: [], play: this.#find(name).play(command) };
   }
 
   /** Replaces all interlocks. */

@@ -154,6 +154,8 @@ function runReactor(
         return yield* host.describe(command.name);
       case "pull":
         return yield* host.pull(command.name, command.changes);
+      case "play":
+        return yield host.play(command.name, command.play);
       case "observe":
         return yield* host.observe(command.on);
       case "count":

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PlayState } from "../../client/play.ts";
 import type { Line } from "../../client/protocol.ts";
 import {
   Aggregator,
@@ -39,12 +40,14 @@ import type {
   LineChanges,
   LineCounts,
   PendingLine,
+  PlayCommand,
   ServiceEvent,
   UnsafeLineState,
 } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import { countLine, describeLine, titleOf } from "./line_reports.ts";
+import { AggregatorPlay } from "./aggregator_play.ts";
 import { pinsOf, pullPin } from "./pin_changes.ts";
 import { ChangeCollector } from "./change_collector.ts";
 import { EventLimiter } from "./event_limiter.ts";
@@ -111,6 +114,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   #aggregator!: Aggregator;
   #exposure!: Exposure;
   #changes!: ChangeCollector;
+  #play: AggregatorPlay | undefined;
   #isOpen = false;
   readonly #servedSince = Date.now();
   readonly #began = performance.now();
@@ -485,6 +489,14 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     }
     yield "]}" +
       (driven.length === 0 ? "" : `,"driven":${JSON.stringify(driven)}`) + "}";
+  }
+
+  /** Plays values into simulated lines, or returns the state of that. */
+  play(command: PlayCommand): PlayState {
+    this.#play ??= this.#resources.use(
+      new AggregatorPlay(this.#loop, this.#aggregator),
+    );
+    return this.#play.obey(command);
   }
 
   /** Pulls simulated lines: all, or none. */

@@ -1,0 +1,205 @@
+/**
+ * `gpioagg play`.
+ *
+ * @module
+ */
+import { clockNs } from "../../../ffi/clock.ts";
+import { errnoText } from "../../../ffi/errno.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { readRecording } from "../../recording/read_recording.ts";
+import {
+  type Recording,
+  RecordingError,
+  type Signal,
+  signalText,
+} from "../../recording/recording.ts";
+import { readPeriodUs } from "../../text/period.ts";
+import { printableJson } from "../../text/printable.ts";
+import { readArguments } from "../arguments/arguments.ts";
+import { serviceOfLines } from "../live/service_of_lines.ts";
+import { writeError, writeLine, writeOutput } from "../output/output.ts";
+import { parseMap, planOf } from "../play/plan.ts";
+import { playPlan, type PlayResult } from "../play/play_plan.ts";
+import { readPieces } from "../play/read_pieces.ts";
+import { helpText } from "../usage/help_text.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
+
+/** Slowest and fastest play. */
+const MIN_SPEED = 0.001;
+const MAX_SPEED = 1000;
+
+/** The command line. */
+export const USAGE = {
+  name: "play",
+  synopsis: ["FILE [--map SIGNAL=NAME.LINE...] [--speed N] [--loop]"],
+  about:
+    `Plays a recording into simulated lines of a running service: a value change dump
+of any program, comma-separated values, or JSON lines, as gpioagg record and
+gpioagg mon write them; - is standard input. Without --map, signals go to the
+simulated inputs of the same names (press.START). The service's own timer decides
+when a line changes; how late it was is printed at the end.`,
+  operands: ["file"],
+  options: {
+    map: {
+      kind: "values",
+      value: "SIGNAL=NAME.LINE",
+      help: "play this signal of the file into a line, and no others",
+    },
+    speed: {
+      kind: "value",
+      value: "N",
+      help: "play N times as fast (1)",
+    },
+    loop: { kind: "flag", help: "begin again at the end, until interrupted" },
+    from: {
+      kind: "value",
+      value: "TIME",
+      help: "begin this long after the beginning of the file, such as 10s",
+    },
+    to: {
+      kind: "value",
+      value: "TIME",
+      help: "end this long after the beginning of the file",
+    },
+    json: JSON_OPTION,
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, USAGE.options);
+  if (given.help) {
+    writeOutput(helpText(USAGE));
+    return 0;
+  }
+  const [path, ...others] = given.rest;
+  if (path === undefined || others.length > 0) {
+    throw new ConfigError(
+      path === undefined
+        ? "missing FILE argument"
+        : `unexpected argument "${others[0]}"`,
+      { hint: "gpioagg play FILE --map A=press.START" },
+    );
+  }
+  const map = parseMap(given.map);
+  const fromNs = readTime("from", given.from) ?? 0;
+  const toNs = readTime("to", given.to);
+  const speed = readSpeed(given.speed);
+  const recording = readFile(path, map);
+  const words = map.size > 0
+    ? [...map.values()]
+    : recording.signals.map(signalText);
+  const client = await serviceOfLines(words, given.api, "change");
+  const plan = planOf(recording, await client.list(), {
+    map,
+    speed,
+    fromNs,
+    toNs,
+  });
+  if (given.loop && plan.durationNs === 0) {
+    throw new ConfigError("a file without a duration cannot be repeated", {
+      path: "--loop",
+    });
+  }
+  for (const text of plan.leftOut) writeError(`not played: ${text}`);
+  const result = await untilSignal((signal) =>
+    playPlan(client, plan, {
+      loop: given.loop,
+      signal,
+      now: () => clockNs("realtime"),
+      sleep: (ms) => sleep(ms, signal),
+    })
+  );
+  report(result, given.json);
+  return 0;
+}
+
+function readFile(path: string, map: ReadonlyMap<string, string>): Recording {
+  const isWanted = (signal: Signal) =>
+    map.size === 0 || map.has(signal.name) || map.has(signalText(signal));
+  try {
+    return readRecording(readPieces(path), isWanted);
+  } catch (error) {
+    const name = path === "-" ? "standard input" : path;
+    if (error instanceof RecordingError) {
+      throw new ConfigError(`cannot read ${name}: ${error.message}`, {
+        hint: "It is no value change dump, and no table of gpioagg record",
+        cause: error,
+      });
+    }
+    if (!isOsError(error)) throw error;
+    throw new Error(
+      `Cannot read ${name}: ${errnoText(error.errno)} (${error.code})`,
+      { cause: error },
+    );
+  }
+}
+
+function readTime(key: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ns = (readPeriodUs(text) ?? NaN) * 1000;
+  if (Number.isSafeInteger(ns)) return ns;
+  throw new ConfigError(`"${text}" is not a valid time`, {
+    path: `--${key}`,
+    hint: "Write 500ms, 10s or 2m",
+  });
+}
+
+function readSpeed(text: string | undefined): number {
+  if (text === undefined) return 1;
+  const speed = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  if (speed >= MIN_SPEED && speed <= MAX_SPEED) return speed;
+  throw new ConfigError(`"${text}" is not a valid speed`, {
+    path: "--speed",
+    hint: `Write ${MIN_SPEED} to ${MAX_SPEED}`,
+  });
+}
+
+function report(result: PlayResult, isJson: boolean): void {
+  const { played, medianLateUs, worstLateUs } = result;
+  if (isJson) {
+    writeOutput(printableJson({ played, medianLateUs, worstLateUs }));
+    return;
+  }
+  writeLine(
+    `played ${played} ${played === 1 ? "change" : "changes"}, late by ` +
+      `${usText(medianLateUs)} (median), ${usText(worstLateUs)} (worst)`,
+  );
+}
+
+function usText(us: number): string {
+  return us < 10_000 ? `${us} us` : `${(us / 1000).toFixed(0)} ms`;
+}
+
+/** Runs an action with a signal that SIGINT and SIGTERM abort. */
+async function untilSignal<T>(
+  action: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const abort = new AbortController();
+  const onSignal = () => abort.abort();
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  try {
+    return await action(abort.signal);
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, onSignal);
+  }
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}

@@ -1,0 +1,51 @@
+/**
+ * Finds the running service that has the lines of a command line.
+ *
+ * @module
+ */
+import type { ServiceClient } from "../../client/client.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import {
+  type Access,
+  clientsOf,
+  type ServiceWithClient,
+} from "../service_client.ts";
+import { splitsOf } from "./line_names.ts";
+
+/**
+ * Returns the client of the service that has aggregators of these words (`NAME`
+ * or `NAME.LINE`); of the only service, whatever it has.
+ *
+ * @throws {Error} If there is no service, or not exactly one of several has them.
+ */
+export async function serviceOfLines(
+  words: readonly string[],
+  api: string | undefined,
+  access: Access,
+): Promise<ServiceClient> {
+  const services = clientsOf(api, access);
+  const [only, ...others] = services;
+  if (others.length === 0) return only!.client;
+  const names = new Set(
+    words.flatMap((word) => [word, ...splitsOf(word).map(([name]) => name)]),
+  );
+  const having: ServiceWithClient[] = [];
+  for (const service of services) {
+    const aggregators = await service.client.list();
+    if (words.length > 0 && !aggregators.some(({ name }) => names.has(name))) {
+      continue;
+    }
+    having.push(service);
+  }
+  if (having.length === 1) return having[0]!.client;
+  throw new ConfigError(
+    having.length === 0
+      ? `none of the ${services.length} running services has ${
+        words.join(", ")
+      }`
+      : `several services can do this: ${
+        having.map(({ name }) => name).join(", ")
+      }`,
+    { hint: "Choose one with --api PATH or --api NAME" },
+  );
+}
