@@ -158,6 +158,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/recording",
     "src/text",
   ],
+  "src/web": ["ffi", "src/client/http_request.ts", "src/text"],
   // Pure: the command gives it access to the host.
   "src/doctor": ["src/qemu/arguments.ts", "src/text"],
   "src/cli": [
@@ -177,6 +178,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/usbip/relay_process.ts",
     "src/vhost_frontend",
     "src/vm",
+    "src/web",
   ],
 };
 

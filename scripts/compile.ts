@@ -53,6 +53,8 @@ export const LIBRARIES: readonly string[] = [
 export const GLIBC = "2.27";
 
 const ROOT = new URL("..", import.meta.url).pathname;
+/** An older Deno takes the files of the page only if that is said. */
+const OLD = isOlder(Deno.version.deno, "2.9") ? ["--unstable-raw-imports"] : [];
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
 
@@ -182,8 +184,9 @@ async function judge(file: string, target: string): Promise<void> {
 
 /** Runs this Deno; gives its output. */
 async function deno(cwd: string, args: string[]): Promise<string> {
+  const [command, ...others] = args;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
+    args: [command!, ...OLD, ...others],
     cwd,
     stdin: "null",
     env: { NO_COLOR: "1" },

@@ -227,8 +227,8 @@ ensure_podman() {
 # ensure_judges: other people's programs that say whether our output, and our
 # scripts, are right.
 ensure_judges() {
-  install_packages fish libvirt-clients libxml2-utils lintian mandoc shellcheck \
-    sigrok-cli systemd zsh
+  install_packages chromium-headless-shell fish libvirt-clients libxml2-utils \
+    lintian mandoc shellcheck sigrok-cli systemd zsh
   ensure_program "$(promtool_directory)" promtool build_promtool
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-/** What an executable is made of. */
+/** Parts of an executable. */
 export interface Materials {
   readonly version: string;
   readonly architecture: string;

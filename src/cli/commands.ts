@@ -52,6 +52,10 @@ export const COMMANDS: Commands = {
     summary: "play a recording into simulated lines of a running service",
     load: () => import("./commands/play.ts"),
   },
+  ui: {
+    summary: "show a running service in a browser",
+    load: () => import("./commands/ui.ts"),
+  },
   remove: {
     summary: "end an aggregator of a running service",
     load: () => import("./commands/remove.ts"),

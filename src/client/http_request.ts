@@ -31,11 +31,15 @@ export interface ApiRequest {
   path: string;
   /** Sent as JSON. */
   body?: unknown;
+  /** Further headers, in lower case. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 /** An answer whose body is still to be read. */
 export interface ApiAnswer {
   status: number;
+  /** The header of that name; `application/octet-stream` if there is none. */
+  contentType: string;
   /** The body, as it comes. */
   body: AsyncIterable<Uint8Array>;
   /**
@@ -74,17 +78,15 @@ export async function sendRequest(
   const end = () => {
     socket.destroy();
   };
-  const { status, body, close } = await limit.hold(
-    ask(socket, socketPath, request),
-    end,
-  );
-  return { status, body, close, inTime: (step) => limit.hold(step, close) };
+  const answer = await limit.hold(ask(socket, socketPath, request), end);
+  const { close } = answer;
+  return { ...answer, inTime: (step) => limit.hold(step, close) };
 }
 
 function ask(
   socket: Socket,
   socketPath: string,
-  { method, path, body }: ApiRequest,
+  { method, path, body, headers = {} }: ApiRequest,
 ): Promise<Omit<ApiAnswer, "inTime">> {
   const { promise, resolve, reject } = Promise.withResolvers<
     Omit<ApiAnswer, "inTime">
@@ -94,6 +96,7 @@ function ask(
     method,
     path,
     headers: {
+      ...headers,
       host: "gpioagg",
       connection: "close",
       ...(text === undefined ? {} : {
@@ -105,6 +108,8 @@ function ask(
   }, (response: IncomingMessage) => {
     resolve({
       status: response.statusCode ?? 0,
+      contentType: response.headers["content-type"] ??
+        "application/octet-stream",
       body: bodyOf(response as AsyncIterable<Uint8Array>, socketPath),
       close: () => {
         response.destroy();

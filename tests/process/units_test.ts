@@ -39,7 +39,7 @@ Deno.test({
         // Without it guests' unused memory could use the first of these up.
         assert(/^SystemCallFilter=.*\bmincore\b/m.test(installed), name);
       }
-      assertEquals(files.length, 5);
+      assertEquals(files.length, 7);
       await Deno.mkdir(`${directory}/gpioagg.service.d`);
       await Deno.copyFile(
         `${UNITS}/kernel-chips.conf`,

@@ -1,0 +1,120 @@
+/**
+ * TCP listeners on the loopback interface.
+ *
+ * @module
+ */
+import { EAGAIN, ECONNABORTED, EINTR } from "./errno.ts";
+import { check, lastErrno, libc } from "./libc.ts";
+import { OsError } from "./os_error.ts";
+import { OwnedFd } from "./owned_fd.ts";
+
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_TYPE = 3;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
+const SOCKADDR_IN_BYTES = 16;
+const BACKLOG = 64;
+/** First byte of the addresses of the loopback interface. */
+const LOOPBACK = 127;
+
+/**
+ * Makes a listening socket at a port of 127.0.0.1, nonblocking and
+ * close-on-exec.
+ *
+ * @param port 0 for any that is free.
+ * @throws {OsError} EADDRINUSE, EACCES.
+ *
+ * **Ownership**: the caller's. **Safety**: a plain fd.
+ */
+export function listenLoopback(port: number): OwnedFd {
+  const what = `127.0.0.1:${port}`;
+  const flags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const listener = new OwnedFd(
+    check(libc().socket(AF_INET, flags, 0), "socket", what),
+    what,
+  );
+  try {
+    const on = new Uint8Array(new Int32Array([1]).buffer);
+    const { setsockopt, bind, listen } = libc();
+    check(
+      setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, on, on.length),
+      "setsockopt(SO_REUSEADDR)",
+      what,
+    );
+    const address = new Uint8Array(SOCKADDR_IN_BYTES);
+    address.set([AF_INET, 0, port >> 8, port & 0xff, LOOPBACK, 0, 0, 1]);
+    check(bind(listener.fd, address, address.length), "bind", what);
+    check(listen(listener.fd, BACKLOG), "listen", what);
+    return listener;
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+/**
+ * Returns the port of a listening TCP socket of the loopback interface that was
+ * handed over; undefined if it is another socket.
+ *
+ * @throws {OsError} ENOTSOCK, EBADF.
+ *
+ * **Safety**: looks only.
+ */
+export function loopbackPort(fd: number): number | undefined {
+  const isTcp = numberOption(fd, SO_DOMAIN) === AF_INET &&
+    numberOption(fd, SO_TYPE) === SOCK_STREAM &&
+    numberOption(fd, SO_ACCEPTCONN) === 1;
+  if (!isTcp) return undefined;
+  const address = new Uint8Array(SOCKADDR_IN_BYTES);
+  const length = new Uint32Array([address.length]);
+  check(
+    libc().getsockname(fd, address, new Uint8Array(length.buffer)),
+    "getsockname",
+    `fd ${fd}`,
+  );
+  return address[4] === LOOPBACK ? address[2]! << 8 | address[3]! : undefined;
+}
+
+function numberOption(fd: number, option: number): number {
+  const value = new Int32Array(1);
+  check(
+    libc().getsockopt(
+      fd,
+      SOL_SOCKET,
+      option,
+      new Uint8Array(value.buffer),
+      new Uint32Array([value.byteLength]),
+    ),
+    `getsockopt(${option})`,
+    `fd ${fd}`,
+  );
+  return value[0]!;
+}
+
+/**
+ * Accepts a connection, nonblocking and close-on-exec; undefined if none waits.
+ *
+ * @throws {OsError} EMFILE, ENFILE, ENOMEM.
+ *
+ * **Ownership**: the caller's. **Safety**: a plain fd.
+ */
+export function acceptTcp(listenerFd: number): OwnedFd | undefined {
+  for (;;) {
+    const fd = libc().accept4(
+      listenerFd,
+      null,
+      null,
+      SOCK_NONBLOCK | SOCK_CLOEXEC,
+    );
+    if (fd >= 0) return new OwnedFd(fd, "a connection of a browser");
+    const errno = lastErrno();
+    if (errno === EAGAIN) return undefined;
+    if (errno === EINTR || errno === ECONNABORTED) continue;
+    throw new OsError("accept4", errno, `listener fd ${listenerFd}`);
+  }
+}

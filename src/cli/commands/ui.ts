@@ -1,0 +1,148 @@
+/**
+ * `gpioagg ui`.
+ *
+ * @module
+ */
+import { isOsError } from "../../../ffi/os_error.ts";
+import type { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { listenLoopback, loopbackPort } from "../../../ffi/tcp_socket.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { ServiceManager } from "../../service/restart/service_manager.ts";
+import { Gate, newToken } from "../../web/gate.ts";
+import { WebServer } from "../../web/web_server.ts";
+import { noRest, readArguments } from "../arguments/arguments.ts";
+import { writeError, writeLine, writeOutput } from "../output/output.ts";
+import { clientOf } from "../service_client.ts";
+import { helpText } from "../usage/help_text.ts";
+import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+
+const DEFAULT_PORT = 9464;
+const MAX_PORT = 65_535;
+/** Name of the socket that a service manager hands over. */
+const WEB_SOCKET = "web";
+const TOKEN = /^[\w-]{16,128}$/;
+
+/** The command line. */
+export const USAGE = {
+  name: "ui",
+  synopsis: ["[--port N] [--change] [--token-file FILE]"],
+  about:
+    `Shows a running service in a browser of this host: lines, waves, events. Listens
+on 127.0.0.1 until interrupted, and prints the address, whose last part is the
+token that a browser needs. Read only, unless --change lets it pull simulated
+lines. From another host: ssh -L ${DEFAULT_PORT}:127.0.0.1:${DEFAULT_PORT} HOST.
+
+A service manager may hand over the listening socket by the name "${WEB_SOCKET}"
+(gpioagg-web.socket).`,
+  operands: [],
+  options: {
+    port: {
+      kind: "value",
+      value: "N",
+      help: `TCP port (default: ${DEFAULT_PORT}); 0: any that is free`,
+    },
+    change: {
+      kind: "flag",
+      help: "offer to pull simulated lines; needs access to the control socket",
+    },
+    "token-file": {
+      kind: "value",
+      value: "FILE",
+      help: "the token is in FILE; made there (mode 0600) if it does not exist",
+      completes: "file",
+    },
+    api: API_OPTION,
+    help: HELP_OPTION,
+  },
+} as const satisfies CommandUsage;
+
+/** Runs the command. */
+export async function main(args: readonly string[]): Promise<number> {
+  const given = readArguments(args, USAGE.options);
+  if (given.help) {
+    writeOutput(helpText(USAGE));
+    return 0;
+  }
+  noRest(given, "gpioagg ui");
+  const port = readPort(given.port);
+  const file = given["token-file"];
+  const upstream = {
+    look: clientOf(given.api, "look").socketPath,
+    change: given.change ? clientOf(given.api, "change").socketPath : undefined,
+  };
+  const token = file === undefined ? newToken() : await tokenIn(file);
+  using manager = new ServiceManager(writeError);
+  const listener = manager.takeListeners().get(WEB_SOCKET) ?? listen(port);
+  const bound = loopbackPort(listener.fd);
+  if (bound === undefined) {
+    throw new Error(
+      `The service manager's socket "${WEB_SOCKET}" is not a TCP socket that ` +
+        "listens on the loopback interface: use ListenStream=127.0.0.1:" +
+        `${DEFAULT_PORT}`,
+    );
+  }
+  using _server = new WebServer(listener, new Gate(token), upstream);
+  const address = `http://127.0.0.1:${bound}/`;
+  writeLine(file === undefined ? `${address}#${token}` : address);
+  manager.ready(`at ${address}`, () => Promise.resolve());
+  await interrupted();
+  manager.stopping();
+  return 0;
+}
+
+function readPort(text: string | undefined): number {
+  const port = text === undefined ? DEFAULT_PORT : Number(text);
+  if (text !== undefined && !/^\d{1,5}$/.test(text) || port > MAX_PORT) {
+    throw new ConfigError(`"${text}" is not a valid port`, {
+      path: "--port",
+      hint: `Write 0 to ${MAX_PORT}`,
+    });
+  }
+  return port;
+}
+
+function listen(port: number): OwnedFd {
+  try {
+    return listenLoopback(port);
+  } catch (error) {
+    if (!isOsError(error, "EADDRINUSE")) throw error;
+    throw new Error(
+      `Port ${port} of 127.0.0.1 is in use; take another one: --port 0`,
+      { cause: error },
+    );
+  }
+}
+
+/** Returns the token of a file, which is made if it does not exist. */
+async function tokenIn(file: string): Promise<string> {
+  const made = newToken();
+  try {
+    await Deno.writeTextFile(file, `${made}\n`, {
+      createNew: true,
+      mode: 0o600,
+    });
+    return made;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  const text = (await Deno.readTextFile(file)).trim();
+  if (TOKEN.test(text)) return text;
+  throw new ConfigError("holds no token", {
+    path: file,
+    hint: "A token is 16 to 128 letters, digits, - and _; remove the file to " +
+      "have one made",
+  });
+}
+
+/** Resolves at SIGINT or SIGTERM. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      for (const signal of SIGNALS) Deno.removeSignalListener(signal, end);
+      resolve();
+    };
+    for (const signal of SIGNALS) Deno.addSignalListener(signal, end);
+  });
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;

@@ -1,0 +1,184 @@
+/**
+ * Edges of lines, as the page keeps them. Times are microseconds since 1970,
+ * which a number has exactly.
+ *
+ * @module
+ */
+
+/** Level of a line that is absent, or whose value is not known. */
+export const UNKNOWN = 2;
+/** Edges of a line that are kept; older ones are asked for again. */
+const MAX_EDGES = 200_000;
+
+/** Edges of one line, by time. */
+export class LineEdges {
+  /** Time of each edge. */
+  times = [];
+  /** Level after each edge: 0, 1 or UNKNOWN. */
+  levels = [];
+  /** Cause of each edge. */
+  causes = [];
+  /** Order number of each edge, for those that come twice. */
+  numbers = [];
+  /** Since when the edges are complete. */
+  since = Infinity;
+  /** Number of edges that were kept and are not any more. */
+  dropped = 0;
+
+  /** Adds an edge. Those of one line come in order; one that is there counts once. */
+  add(time, level, cause, number) {
+    const at = this.#place(time, number);
+    if (at < 0) return;
+    if (at === this.times.length) {
+      this.times.push(time);
+      this.levels.push(level);
+      this.causes.push(cause);
+      this.numbers.push(number);
+    } else {
+      this.times.splice(at, 0, time);
+      this.levels.splice(at, 0, level);
+      this.causes.splice(at, 0, cause);
+      this.numbers.splice(at, 0, number);
+    }
+    this.since = Math.min(this.since, time);
+    if (this.times.length > MAX_EDGES * 1.25) this.#dropOldest();
+  }
+
+  /** Number of edges up to a time, it included. */
+  countTo(time) {
+    let low = 0;
+    let high = this.times.length;
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (this.times[middle] <= time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Level at a time; UNKNOWN before the first edge. */
+  levelAt(time) {
+    const count = this.countTo(time);
+    return count === 0 ? UNKNOWN : this.levels[count - 1];
+  }
+
+  /** Where an edge belongs; -1 if it is there. */
+  #place(time, number) {
+    let at = this.times.length;
+    while (at > 0 && this.times[at - 1] >= time) {
+      if (this.times[at - 1] === time && this.numbers[at - 1] === number) {
+        return -1;
+      }
+      if (this.times[at - 1] === time && this.numbers[at - 1] < number) break;
+      at--;
+    }
+    return at;
+  }
+
+  #dropOldest() {
+    const surplus = this.times.length - MAX_EDGES;
+    for (const list of [this.times, this.levels, this.causes, this.numbers]) {
+      list.splice(0, surplus);
+    }
+    this.dropped += surplus;
+    this.since = this.times[0];
+  }
+}
+
+/**
+ * What a lane shows, from left to right: runs of one kind, in pixels.
+ *
+ * - `low`, `high`, `unknown`: nothing changes, `edges` is 0. Such a run begins
+ *   with a vertical stroke if it follows one of another level.
+ * - `dense`: two edges or more in each pixel. It has a count, and no level: which
+ *   one it had at a pixel is not to be seen.
+ */
+export function runsOf(line, from, to, width) {
+  const runs = [];
+  const perPixel = (to - from) / width;
+  let count = line.countTo(from);
+  let level = count === 0 ? UNKNOWN : line.levels[count - 1];
+  for (let x = 0; x < width; x++) {
+    // A pixel has the edges before the next one's begin; the last one has all.
+    const end = x === width - 1 ? to : Math.ceil(from + (x + 1) * perPixel) - 1;
+    let next = count;
+    // Most pixels have no edge; those that have many are not walked through.
+    if (next < line.times.length && line.times[next] <= end) {
+      next = line.countTo(end);
+    }
+    const edges = next - count;
+    const last = runs.at(-1);
+    if (edges >= 2) {
+      if (last?.kind === "dense") {
+        last.end = x + 1;
+        last.edges += edges;
+      } else {runs.push({
+          kind: "dense",
+          start: x,
+          end: x + 1,
+          edges,
+          cause: "",
+        });}
+    } else {
+      const before = level;
+      if (edges === 1) level = line.levels[next - 1];
+      const kind = KINDS[level];
+      const cause = next === 0 ? "" : line.causes[next - 1];
+      if (edges === 0 && last?.kind === kind && last.cause === cause) {
+        last.end = x + 1;
+      } else {
+        runs.push({
+          kind,
+          start: x,
+          end: x + 1,
+          edges: 0,
+          cause,
+          rises: edges === 1 && before !== level,
+        });
+      }
+    }
+    if (next > 0) level = line.levels[next - 1];
+    count = next;
+  }
+  return runs;
+}
+
+const KINDS = ["low", "high", "unknown"];
+
+/** Time of the edge that is nearest to a time; undefined if there is none. */
+export function nearestEdge(line, time) {
+  const count = line.countTo(time);
+  const before = line.times[count - 1];
+  const after = line.times[count];
+  if (before === undefined) return after;
+  if (after === undefined) return before;
+  return time - before <= after - time ? before : after;
+}
+
+/** Microseconds of a time of the API: decimal nanoseconds. */
+export function microseconds(nanoseconds) {
+  return Number(BigInt(nanoseconds) / 1000n);
+}
+
+/** A period as text: `1.234 ms`. */
+export function periodText(us) {
+  const size = Math.abs(us);
+  if (size < 1000) return `${us.toFixed(0)} µs`;
+  if (size < 1e6) return `${(us / 1000).toFixed(3)} ms`;
+  if (size < 60e6) return `${(us / 1e6).toFixed(3)} s`;
+  const minutes = Math.floor(size / 60e6);
+  const sign = us < 0 ? "-" : "";
+  if (minutes < 60) {
+    return `${sign}${minutes} m ${Math.floor(size / 1e6) % 60} s`;
+  }
+  return `${sign}${Math.floor(minutes / 60)} h ${minutes % 60} m`;
+}
+
+/** A time of the day as text: `17:14:00.482731`. */
+export function clockText(us, digits = 3) {
+  const date = new Date(us / 1000);
+  const two = (value) => String(value).padStart(2, "0");
+  const fraction = String(Math.floor(us) % 1e6).padStart(6, "0");
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()];
+  return `${clock.map(two).join(":")}.${fraction.slice(0, digits)}`;
+}

@@ -1,0 +1,175 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { listenUnix } from "../../ffi/unix_socket.ts";
+import {
+  aggregatorState,
+  CannedService,
+} from "../../tests/doubles/canned_service.ts";
+import { UnixStream } from "../../tests/environment/unix_stream.ts";
+import { PAGE_FILES } from "./files.ts";
+import { Gate } from "./gate.ts";
+import { WebServer } from "./web_server.ts";
+
+const TOKEN = "0123456789abcdef";
+const HOST = "host: localhost:9464\r\n";
+const BEARER = `authorization: Bearer ${TOKEN}\r\n`;
+
+/** A server at a unix socket: what it serves does not depend on the kind. */
+class Rig implements Disposable {
+  readonly service: CannedService;
+  readonly #directory = Deno.makeTempDirSync({ prefix: "gpioagg-web-" });
+  readonly #server: WebServer;
+
+  constructor(change?: string, staysOpen = false) {
+    const look = `${this.#directory}/look`;
+    this.service = new CannedService(
+      look,
+      [aggregatorState("press")],
+      [{ event: "snapshot", aggregators: [] }],
+      { staysOpen },
+    );
+    this.#server = new WebServer(
+      listenUnix(`${this.#directory}/web`, { backlog: 128 }),
+      new Gate(TOKEN),
+      { look, change },
+    );
+  }
+
+  connect(): UnixStream {
+    return UnixStream.connect(`${this.#directory}/web`);
+  }
+
+  /** Sends a request and returns the whole answer. */
+  async ask(request: string, body = ""): Promise<string> {
+    using stream = this.connect();
+    await stream.write(
+      new TextEncoder().encode(
+        `${request}connection: close\r\ncontent-length: ${body.length}` +
+          `\r\n\r\n${body}`,
+      ),
+    );
+    let text = "";
+    for (;;) {
+      const piece = await stream.read();
+      if (piece === null) return text;
+      text += new TextDecoder().decode(piece);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#server[Symbol.dispose]();
+    this.service[Symbol.dispose]();
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
+
+const statusOf = (answer: string) => Number(answer.split(" ")[1]);
+
+Deno.test("the page's files are served to browsers of this host, small and safe", async () => {
+  using rig = new Rig();
+  let size = 0;
+  for (const [path, { type, text }] of PAGE_FILES) {
+    const answer = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}`);
+    assertEquals(statusOf(answer), 200);
+    assertStringIncludes(answer, `content-type: ${type}`);
+    assertStringIncludes(answer, "default-src 'none'");
+    assertStringIncludes(answer, "frame-ancestors 'none'");
+    size += text.length;
+    // Nothing is loaded from elsewhere, and nothing needs an exception.
+    assertEquals(/https?:\/\/|\bon\w+="|style="|javascript:/.test(text), false);
+  }
+  assert(size < 100_000, String(size));
+  assertEquals(rig.service.asked, []);
+});
+
+Deno.test("the service's answers need the token, and are passed on as they are", async () => {
+  using rig = new Rig();
+  const path = "/v1/aggregators/press";
+  const refused = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}`);
+  assertEquals(statusOf(refused), 401);
+  assertEquals(rig.service.asked, []);
+  const answer = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}${BEARER}`);
+  assertEquals(statusOf(answer), 200);
+  assertStringIncludes(answer, '"name":"press"');
+  assertStringIncludes(answer, "content-type: application/json");
+  assertEquals(rig.service.asked, [path]);
+});
+
+Deno.test("a token becomes a cookie, which is as good", async () => {
+  using rig = new Rig();
+  const login = (token: string, more = "") =>
+    rig.ask(`POST /session HTTP/1.1\r\n${HOST}${more}`, token);
+  assertEquals(statusOf(await login("wrong")), 403);
+  assertEquals(statusOf(await login("x".repeat(100_000))), 403);
+  const foreign = await login(TOKEN, "origin: http://evil.example\r\n");
+  assertEquals(statusOf(foreign), 403);
+  const answer = await login(TOKEN);
+  assertEquals(statusOf(answer), 204);
+  const cookie = /set-cookie: ([^;]+);/i.exec(answer)![1];
+  const read = await rig.ask(
+    `GET /v1/aggregators HTTP/1.1\r\n${HOST}cookie: ${cookie}\r\n`,
+  );
+  assertEquals(statusOf(read), 200);
+});
+
+Deno.test("other hosts, origins, methods and paths are refused", async () => {
+  using rig = new Rig();
+  for (
+    const [request, status] of [
+      ["GET / HTTP/1.1\r\nhost: evil.example\r\n", 421],
+      [`GET /v1/aggregators HTTP/1.1\r\nhost: evil\r\n${BEARER}`, 421],
+      [`GET / HTTP/1.1\r\n${HOST}origin: http://evil.example\r\n`, 403],
+      [
+        `GET /v1/events HTTP/1.1\r\n${HOST}${BEARER}sec-fetch-site: cross-site\r\n`,
+        403,
+      ],
+      [`POST / HTTP/1.1\r\n${HOST}${BEARER}`, 405],
+      [`GET /session HTTP/1.1\r\n${HOST}`, 405],
+      [`GET /../etc/passwd HTTP/1.1\r\n${HOST}${BEARER}`, 404],
+      [`POST /v1/aggregators HTTP/1.1\r\n${HOST}${BEARER}`, 404],
+      [`DELETE /v1/aggregators/press HTTP/1.1\r\n${HOST}${BEARER}`, 404],
+      [`PATCH /v1/aggregators/press HTTP/1.1\r\n${HOST}${BEARER}`, 404],
+      // A read-only page.
+      [`PATCH /v1/aggregators/press/lines HTTP/1.1\r\n${HOST}${BEARER}`, 403],
+    ] as const
+  ) assertEquals(statusOf(await rig.ask(request)), status, request);
+  assertEquals(rig.service.asked, []);
+  assertEquals(statusOf(await rig.ask("NONSENSE\r\n")), 400);
+});
+
+Deno.test("a service that is gone is an answer, not the end", async () => {
+  using rig = new Rig("/nonexistent/api.sock");
+  const patch =
+    `PATCH /v1/aggregators/press/lines HTTP/1.1\r\n${HOST}${BEARER}`;
+  assertEquals(statusOf(await rig.ask(patch, "{}")), 415);
+  const json = "content-type: application/json\r\n";
+  assertEquals(statusOf(await rig.ask(patch + json, "{}")), 502);
+  const long = await rig.ask(patch + json, "x".repeat(70_000));
+  assertEquals(statusOf(long), 413);
+  rig.service[Symbol.dispose]();
+  const answer = await rig.ask(
+    `GET /v1/aggregators HTTP/1.1\r\n${HOST}${BEARER}`,
+  );
+  assertEquals(statusOf(answer), 502);
+  const page = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
+  assertEquals(statusOf(page), 200);
+});
+
+Deno.test("connections that say nothing do not keep others out for good", async () => {
+  using rig = new Rig(undefined, true);
+  const idle = Array.from({ length: 63 }, () => rig.connect());
+  try {
+    const answer = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
+    assertEquals(statusOf(answer), 200);
+  } finally {
+    for (const stream of idle) stream[Symbol.dispose]();
+  }
+  // Events go through while they come, and end with their reader.
+  using stream = rig.connect();
+  await stream.write(
+    new TextEncoder().encode(`GET /v1/events HTTP/1.1\r\n${HOST}${BEARER}\r\n`),
+  );
+  let text = "";
+  while (!text.includes("snapshot")) {
+    text += new TextDecoder().decode(await stream.read() ?? undefined);
+  }
+});

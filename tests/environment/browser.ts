@@ -1,0 +1,251 @@
+/**
+ * A real Chromium without a screen, told what to do over a pair of FIFOs.
+ *
+ * **Source**: Chrome DevTools Protocol.
+ *
+ * @module
+ */
+import { ChildProcess } from "./process.ts";
+import { runTool } from "./tool.ts";
+
+/** The program, of Debian's package of that name. */
+export const BROWSER = "chromium-headless-shell";
+
+const NUL = 0;
+
+/** An answer or an event of the browser. */
+interface Message {
+  id?: number;
+  method?: string;
+  params?: Record<string, unknown>;
+  result?: Record<string, unknown>;
+  error?: { message: string };
+  sessionId?: string;
+}
+
+/** **Ownership**: disposing ends the browser and removes its directory. */
+export class Browser implements AsyncDisposable {
+  /** Console output of the page, and errors that nothing caught. */
+  readonly said: string[] = [];
+  /** Addresses that were asked for. */
+  readonly requested: string[] = [];
+  readonly #directory: string;
+  readonly #process: ChildProcess;
+  readonly #in: Deno.FsFile;
+  readonly #out: Deno.FsFile;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Message>>();
+  #id = 0;
+  #session = "";
+
+  private constructor(
+    directory: string,
+    process: ChildProcess,
+    input: Deno.FsFile,
+    output: Deno.FsFile,
+  ) {
+    this.#directory = directory;
+    this.#process = process;
+    this.#in = input;
+    this.#out = output;
+    void this.#read();
+  }
+
+  /** Starts a browser with one page of this size, in CSS pixels. */
+  static async start(
+    width: number,
+    height: number,
+    { isDark = false }: { isDark?: boolean } = {},
+  ): Promise<Browser> {
+    const directory = await Deno.makeTempDir({ prefix: "gpioagg-browser-" });
+    const fifos = [`${directory}/in`, `${directory}/out`];
+    await runTool("mkfifo", fifos);
+    const process = new ChildProcess({
+      command: "sh",
+      args: [
+        "-c",
+        'exec "$@" 3<"$IN" 4>"$OUT"',
+        "sh",
+        BROWSER,
+        "--remote-debugging-pipe",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        `--user-data-dir=${directory}/profile`,
+        `--window-size=${width},${height}`,
+        "about:blank",
+      ],
+      env: { IN: fifos[0]!, OUT: fifos[1]! },
+    });
+    const input = await Deno.open(fifos[0]!, { write: true });
+    const output = await Deno.open(fifos[1]!, { read: true });
+    const browser = new Browser(directory, process, input, output);
+    try {
+      await browser.#attach(width, height, isDark);
+      return browser;
+    } catch (error) {
+      await browser[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Opens an address, and waits until it is loaded. */
+  async open(url: string): Promise<void> {
+    const { errorText } = await this.#tell("Page.navigate", { url });
+    if (errorText !== undefined) throw new Error(`${url}: ${errorText}`);
+  }
+
+  /** Returns the value of an expression, which may be a promise, in the page. */
+  async evaluate<T>(expression: string): Promise<T> {
+    const { result, exceptionDetails } = await this.#tell("Runtime.evaluate", {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    }) as {
+      result: { value: T };
+      exceptionDetails?: { text: string; exception?: { description: string } };
+    };
+    if (exceptionDetails !== undefined) {
+      throw new Error(
+        exceptionDetails.exception?.description ?? exceptionDetails.text,
+      );
+    }
+    return result.value;
+  }
+
+  /** Presses and releases a key, as `KeyboardEvent.key` names it. */
+  async press(key: string): Promise<void> {
+    const text = key.length === 1 ? { text: key } : {};
+    await this.#tell("Input.dispatchKeyEvent", {
+      type: "keyDown",
+      key,
+      ...text,
+    });
+    await this.#tell("Input.dispatchKeyEvent", { type: "keyUp", key });
+  }
+
+  /** Clicks at a place, in CSS pixels. */
+  async click(x: number, y: number, isShift = false): Promise<void> {
+    for (const type of ["mousePressed", "mouseReleased"]) {
+      await this.#tell("Input.dispatchMouseEvent", {
+        type,
+        x,
+        y,
+        button: "left",
+        clickCount: 1,
+        modifiers: isShift ? 8 : 0,
+      });
+    }
+  }
+
+  /** Returns a picture of the page, as PNG. */
+  async picture(): Promise<Uint8Array> {
+    const { data } = await this.#tell("Page.captureScreenshot", {
+      format: "png",
+    }) as { data: string };
+    return Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process[Symbol.asyncDispose]();
+    this.#in.close();
+    await Deno.remove(this.#directory, { recursive: true }).catch(() => {});
+  }
+
+  async #attach(width: number, height: number, isDark: boolean): Promise<void> {
+    const { targetInfos } = await this.#tell("Target.getTargets", {}) as {
+      targetInfos: { targetId: string; type: string }[];
+    };
+    const { targetId } = targetInfos.find(({ type }) => type === "page")!;
+    const { sessionId } = await this.#tell("Target.attachToTarget", {
+      targetId,
+      flatten: true,
+    }) as { sessionId: string };
+    this.#session = sessionId;
+    for (const domain of ["Page", "Runtime", "Network", "Log"]) {
+      await this.#tell(`${domain}.enable`, {});
+    }
+    await this.#tell("Emulation.setDeviceMetricsOverride", {
+      width,
+      height,
+      deviceScaleFactor: 1,
+      mobile: false,
+    });
+    await this.#tell("Emulation.setEmulatedMedia", {
+      features: [
+        { name: "prefers-color-scheme", value: isDark ? "dark" : "light" },
+      ],
+    });
+  }
+
+  async #tell(
+    method: string,
+    params: Record<string, unknown>,
+  ): Promise<Record<string, unknown>> {
+    const id = ++this.#id;
+    const answer = Promise.withResolvers<Message>();
+    this.#waiting.set(id, answer);
+    const message = {
+      id,
+      method,
+      params,
+      ...this.#session === "" ? {} : { sessionId: this.#session },
+    };
+    let bytes = new TextEncoder().encode(`${JSON.stringify(message)}\0`);
+    while (bytes.length > 0) {
+      bytes = bytes.subarray(await this.#in.write(bytes));
+    }
+    const { result, error } = await answer.promise;
+    if (error !== undefined) throw new Error(`${method}: ${error.message}`);
+    return result ?? {};
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = new Uint8Array(0);
+    try {
+      for await (const piece of this.#out.readable) {
+        const bytes = new Uint8Array(rest.length + piece.length);
+        bytes.set(rest);
+        bytes.set(piece, rest.length);
+        let start = 0;
+        for (;;) {
+          const end = bytes.indexOf(NUL, start);
+          if (end < 0) break;
+          this.#take(JSON.parse(decoder.decode(bytes.subarray(start, end))));
+          start = end + 1;
+        }
+        rest = bytes.slice(start);
+      }
+    } finally {
+      for (const { reject } of this.#waiting.values()) {
+        reject(new Error(`The browser has ended: ${this.#process.stderr}`));
+      }
+    }
+  }
+
+  #take({ id, method, params = {}, ...message }: Message): void {
+    if (id !== undefined) {
+      this.#waiting.get(id)?.resolve(message);
+      this.#waiting.delete(id);
+      return;
+    }
+    switch (method) {
+      case "Runtime.exceptionThrown":
+      case "Runtime.consoleAPICalled":
+        this.said.push(JSON.stringify(params));
+        break;
+      case "Log.entryAdded": {
+        // An answer that is an error is for the page to judge.
+        const { source } = (params as { entry: { source: string } }).entry;
+        if (source !== "network") this.said.push(JSON.stringify(params));
+        break;
+      }
+      case "Network.requestWillBeSent":
+        this.requested.push(
+          (params as { request: { url: string } }).request.url,
+        );
+        break;
+    }
+  }
+}

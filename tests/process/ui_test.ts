@@ -1,0 +1,196 @@
+/** The page of gpioagg ui, in a real browser. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ApiService } from "../environment/api_service.ts";
+import { BROWSER, Browser } from "../environment/browser.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { lacksTool } from "../environment/tool.ts";
+import { until } from "../environment/wait.ts";
+
+const ignore = await lacksTool(BROWSER, "run scripts/environment judges");
+
+/** Starts gpioagg ui for a service; its address. */
+async function startUi(
+  service: ApiService,
+  ...args: string[]
+): Promise<{ url: string; process: ChildProcess }> {
+  const process = new ChildProcess({
+    command: PROGRAM_FILE,
+    args: [
+      ...PROGRAM,
+      "ui",
+      ...["--port", "0", "--api", `${service.directory}/api.sock`],
+      ...args,
+    ],
+  });
+  const [url] = await process.waitFor(/http:\/\/127\.0\.0\.1:\d+\/\S*/);
+  return { url, process };
+}
+
+/** Texts of the elements that a selector finds. */
+const texts = (browser: Browser, selector: string) =>
+  browser.evaluate<string[]>(
+    `[...document.querySelectorAll(${
+      JSON.stringify(selector)
+    })].map((one) => one.textContent)`,
+  );
+
+async function untilText(
+  browser: Browser,
+  selector: string,
+  wanted: readonly string[],
+): Promise<void> {
+  let found: string[] = [];
+  try {
+    await until(`${selector} to be ${wanted}`, async () => {
+      found = await texts(browser, selector);
+      return JSON.stringify(found) === JSON.stringify(wanted);
+    });
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; last: ${found}`);
+  }
+}
+
+/** Number of pixels of a colour in the lane of a line. */
+const painted = (browser: Browser, key: string) =>
+  browser.evaluate<number>(`(() => {
+    const canvas = document.querySelector('[data-key="${key}"] canvas');
+    const { data } = canvas.getContext("2d")
+      .getImageData(0, 0, canvas.width, canvas.height);
+    return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+  })()`);
+
+Deno.test({
+  name: "the page shows lines, follows them and pulls simulated ones",
+  ignore,
+  fn: async () => {
+    await using service = await ApiService.start({
+      aggregators: {
+        press: ["sim/1,as=START", "sim/1,as=VALVE,direction=output"],
+        crane: ["copy/press.START,as=FOLLOWS"],
+      },
+    });
+    const ui = await startUi(service, "--change");
+    await using _process = ui.process;
+    await using browser = await Browser.start(1200, 800);
+    await browser.open(ui.url);
+    await untilText(browser, ".name", ["FOLLOWS", "START", "VALVE"]);
+    assertEquals(await texts(browser, "#badge"), ["may pull"]);
+    assertEquals(await texts(browser, ".value"), ["0", "0", "0"]);
+
+    // By its button, and by another client.
+    await browser.evaluate(
+      `document.querySelector('[data-key="press.START"] button + button').click()`,
+    );
+    await untilText(browser, ".value", ["1", "1", "0"]);
+    assertEquals((await service.client.show("press")).lines[0]!.value, 1);
+    await service.client.pull("press", { START: 0 });
+    await untilText(browser, ".value", ["0", "0", "0"]);
+    await until(
+      "the wave",
+      async () => await painted(browser, "press.START") > 50,
+    );
+
+    // What comes and goes.
+    {
+      await using _made = await service.client.create({
+        name: "oven",
+        lines: ["sim/1"],
+      });
+      await until(
+        "the new aggregator",
+        async () => (await texts(browser, "#log")).join().includes("oven"),
+      );
+    }
+    await until(
+      "its end",
+      async () => !(await texts(browser, "h2")).join().includes("oven"),
+    );
+
+    // Keys: pause, and what is filtered.
+    await browser.press(" ");
+    await untilText(browser, "#pause", ["Live"]);
+    await browser.press(" ");
+    await untilText(browser, "#pause", ["Pause"]);
+    await browser.evaluate(`(() => {
+      const filter = document.getElementById("filter");
+      filter.value = "press.V*";
+      filter.dispatchEvent(new Event("input"));
+    })()`);
+    assertEquals(
+      await browser.evaluate(
+        `[...document.querySelectorAll(".line")].filter((one) => !one.hidden).length`,
+      ),
+      1,
+    );
+
+    // Nothing failed, nothing came from elsewhere, and the token is in no
+    // address that was asked for.
+    assertEquals(browser.said, []);
+    const { origin, hash } = new URL(ui.url);
+    for (const url of browser.requested) {
+      assert(url.startsWith(origin), url);
+      assert(!url.includes(hash.slice(1)), url);
+    }
+    assertEquals(await browser.evaluate("location.hash"), "");
+  },
+});
+
+Deno.test({
+  name:
+    "a page without --change is read only, fits a phone, and says when its " +
+    "service has ended",
+  ignore,
+  fn: async () => {
+    await using service = await ApiService.start({
+      aggregators: { press: ["sim/2,as=START"] },
+    });
+    const ui = await startUi(service);
+    await using _process = ui.process;
+    await using browser = await Browser.start(360, 640, { isDark: true });
+    await browser.open(ui.url);
+    await untilText(browser, ".name", ["START0", "START1"]);
+    assertEquals(await texts(browser, "#badge"), ["read only"]);
+    assertEquals(await texts(browser, ".line button"), []);
+    assertEquals(
+      await browser.evaluate("document.documentElement.scrollWidth <= 360"),
+      true,
+    );
+    assertMatch(
+      await browser.evaluate("getComputedStyle(document.body).backgroundColor"),
+      /^rgb\(1\d, 1\d, 2\d\)$/,
+    );
+    service.process.kill("SIGKILL");
+    await until(
+      "the problem",
+      async () => (await texts(browser, "#problem")).join() !== "",
+    );
+  },
+});
+
+Deno.test({
+  name: "a page with a wrong token shows nothing but the way in",
+  ignore,
+  fn: async () => {
+    await using service = await ApiService.start({
+      aggregators: { press: ["sim/1,as=SECRET"] },
+    });
+    const token = `${service.directory}/token`;
+    const ui = await startUi(service, "--token-file", token);
+    await using _process = ui.process;
+    // The address is no secret here: the token is in the file.
+    assertMatch(ui.url, /:\d+\/$/);
+    assertMatch(await Deno.readTextFile(token), /^[0-9a-f]{32}\n$/);
+    assertEquals((await Deno.stat(token)).mode! & 0o777, 0o600);
+    await using browser = await Browser.start(800, 600);
+    await browser.open(`${ui.url}#wrong`);
+    await until(
+      "the problem",
+      async () => (await texts(browser, "#problem")).join().includes("wrong"),
+    );
+    assertEquals(await texts(browser, ".name"), []);
+    await browser.open("about:blank");
+    await browser.open(`${ui.url}#${(await Deno.readTextFile(token)).trim()}`);
+    await untilText(browser, ".name", ["SECRET"]);
+  },
+});
