@@ -125,17 +125,27 @@ build_uml() {
   cp "$LINUX_BUILD/version" "$1/version"
 }
 
-# build_guest_kernel TARGET: TARGET/bzImage.
+# build_guest_kernel TARGET: TARGET/bzImage, and beside it gpio-virtio.ko, which
+# is the driver that the kernel has built in: for guests that load and remove it.
 build_guest_kernel() {
-  local objects=$LINUX_BUILD/guest
-  mkdir -p "$objects" "$1"
+  local objects=$LINUX_BUILD/guest module=$LINUX_BUILD/gpio-virtio
+  mkdir -p "$objects" "$module" "$1"
   configure_kernel "$objects" allnoconfig "$KERNEL_FILES/guest.config" \
     ARCH=x86_64
   quietly "$CACHE/log/guest-kernel" "cannot build the QEMU guests' kernel" \
     "read the output; 'scripts/environment clean' makes it begin again" \
     nice make -s -C "$LINUX_BUILD/source" "O=$objects" ARCH=x86_64 \
-    "-j$(nproc)" bzImage
-  cp "$objects/arch/x86/boot/bzImage" "$1/bzImage"
+    "-j$(nproc)" bzImage modules
+  # Under another name: what keeps the kernel from starting its own driver
+  # (initcall_blacklist) would keep the module from it as well.
+  sed 's/virtio_gpio_driver/virtio_gpio_module/g' \
+    "$LINUX_BUILD/source/drivers/gpio/gpio-virtio.c" >"$module/gpio-virtio.c"
+  printf 'obj-m := gpio-virtio.o\n' >"$module/Kbuild"
+  quietly "$CACHE/log/gpio-virtio" "cannot build the driver as a module" \
+    "read the output; 'scripts/environment clean' makes it begin again" \
+    nice make -s -C "$LINUX_BUILD/source" "O=$objects" ARCH=x86_64 \
+    "M=$module" modules
+  cp "$objects/arch/x86/boot/bzImage" "$module/gpio-virtio.ko" "$1/"
   cp "$objects/.config" "$1/config"
   cp "$LINUX_BUILD/version" "$1/version"
 }

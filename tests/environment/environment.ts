@@ -11,6 +11,7 @@ export const ARTEFACTS = [
   "uml",
   "dtc",
   "guestKernel",
+  "guestDriver",
   "initramfs",
   "qemuOld",
   "qemuNew",

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { artefact } from "./environment.ts";
+import { extendInitramfs } from "./initramfs.ts";
 
 /** Command in a guest whose files {@linkcode withKexec} made; nothing answers. */
 export const KEXEC = "/kexec/run 3</kexec/kernel 4</kexec/initrd";
@@ -32,23 +32,7 @@ export async function withKexec(
   });
   await Deno.copyFile(kernel, `${tree}/kexec/kernel`);
   await Deno.copyFile(initrd, `${tree}/kexec/initrd`);
-  const whole = `${directory}/initrd`;
-  // The kernel unpacks one archive after another.
-  const { success, stderr } = await new Deno.Command("sh", {
-    args: [
-      "-c",
-      '(cd "$1" && find . | "$2" cpio -o -H newc; cat "$3") >"$4"',
-      "sh",
-      tree,
-      await artefact("busybox"),
-      initrd,
-      whole,
-    ],
-    stdin: "null",
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  await Deno.remove(tree, { recursive: true });
-  return whole;
+  return await extendInitramfs(directory, initrd, tree);
 }
 
 /**

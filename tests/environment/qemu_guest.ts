@@ -5,6 +5,7 @@
  */
 import { artefact } from "./environment.ts";
 import { CommandSession, type GuestSession } from "./guest_session.ts";
+import { NO_BUILT_IN_DRIVER, withDriverModule } from "./initramfs.ts";
 import { withKexec } from "./kexec.ts";
 import { ChildProcess } from "./process.ts";
 
@@ -39,6 +40,11 @@ export interface QemuGuestOptions {
   readonly prefix?: readonly string[];
   /** Set if the guest can start its kernel anew by {@linkcode KEXEC}. */
   readonly kexec?: boolean;
+  /**
+   * Set if the driver of virtio-gpio is a module, which the guest loads when it
+   * boots, so that `rmmod gpio_virtio` removes it. Only of the small kernel.
+   */
+  readonly driverModule?: boolean;
   /** Ends a guest that does not come up. */
   readonly signal?: AbortSignal;
   /** Limit of its start, in milliseconds. Default: 120 s. */
@@ -59,8 +65,11 @@ export async function bootQemuGuest(
 ): Promise<GuestSession> {
   const qemu = await artefact(QEMUS[options.qemu]);
   const { kernel, initramfs } = await guestFiles(options.kernel);
-  const commandLine = [KERNEL_ARGUMENTS, ...options.kernelArguments ?? []]
-    .join(" ");
+  const commandLine = [
+    KERNEL_ARGUMENTS,
+    ...options.driverModule ? [NO_BUILT_IN_DRIVER] : [],
+    ...options.kernelArguments ?? [],
+  ].join(" ");
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-qemu-" });
   const cleanUp = () => Deno.remove(directory, { recursive: true });
   const log = `${directory}/kernel-log`;
@@ -92,6 +101,8 @@ export async function bootQemuGuest(
         "-initrd",
         options.kexec
           ? await withKexec(directory, kernel, initramfs, commandLine)
+          : options.driverModule
+          ? await withDriverModule(directory, initramfs)
           : initramfs,
         "-append",
         commandLine,
