@@ -71,6 +71,11 @@ const READY = `${MARK}ready${MARK}`;
 export interface SessionOptions {
   /** Limit of its start, in milliseconds. */
   readonly bootTimeoutMs: number;
+  /**
+   * Set for a machine that goes on with the state of another one: its command
+   * loop runs already.
+   */
+  readonly isUp?: boolean;
   /** The machine's kernel messages, where its process does not write them. */
   readonly log?: () => string;
   /** Called when the session ends, after the process. */
@@ -103,6 +108,7 @@ export class CommandSession implements GuestSession {
     options: SessionOptions,
   ): Promise<CommandSession> {
     const session = new CommandSession(process, options);
+    if (options.isUp) return session;
     try {
       await process.waitFor(READY, { timeoutMs: options.bootTimeoutMs });
     } catch (cause) {

@@ -34,6 +34,11 @@ export interface QemuGuestOptions {
   readonly memoryBackend?: string;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
+  /**
+   * Set if it goes on with the state of another guest, which the further
+   * arguments say: nothing is waited for.
+   */
+  readonly isRestored?: boolean;
   /** Further words of the guest kernel's command line. */
   readonly kernelArguments?: readonly string[];
   /** A command, with arguments, that runs QEMU. */
@@ -130,6 +135,7 @@ export async function bootQemuGuest(
     options.signal?.addEventListener("abort", () => process.kill("SIGKILL"));
     return await CommandSession.open(process, {
       bootTimeoutMs: options.bootTimeoutMs ?? 120_000,
+      isUp: options.isRestored === true,
       log: () => readLog(log),
       dispose: cleanUp,
     });

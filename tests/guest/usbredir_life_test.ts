@@ -5,8 +5,12 @@
 import { assertEquals } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
+import { Monitor } from "../environment/qemu_monitor.ts";
 import { Service } from "../environment/service.ts";
-import { UnixStream } from "../environment/unix_stream.ts";
+import {
+  snapshotDisk,
+  writeSnapshotDisk,
+} from "../environment/snapshot_disk.ts";
 import { until } from "../environment/wait.ts";
 import {
   bootUsbGuest,
@@ -16,60 +20,6 @@ import {
 } from "./usbredir_rig.ts";
 
 const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockTrixie");
-
-/** QEMU's monitor, one command after another. */
-class Monitor implements AsyncDisposable {
-  readonly path: string;
-  readonly #directory: string;
-
-  private constructor(directory: string) {
-    this.#directory = directory;
-    this.path = `${directory}/monitor`;
-  }
-
-  static async prepare(): Promise<Monitor> {
-    return new Monitor(await Deno.makeTempDir({ prefix: "gpioagg-hmp-" }));
-  }
-
-  get arguments(): string[] {
-    return ["-monitor", `unix:${this.path},server=on,wait=off`];
-  }
-
-  get stateFile(): string {
-    return `${this.#directory}/state`;
-  }
-
-  /** Runs a command; its output. */
-  async run(command: string): Promise<string> {
-    using connection = UnixStream.connect(this.path);
-    await this.#prompt(connection);
-    await connection.write(new TextEncoder().encode(`${command}\n`));
-    return await this.#prompt(connection);
-  }
-
-  /** Waits until a QEMU has taken the state of another one, and lets it run. */
-  async resume(): Promise<void> {
-    await until("QEMU goes on", async () => {
-      const status = await this.run("info status").catch(() => "");
-      if (/VM status: paused\s*\n/.test(status)) await this.run("cont");
-      return status.includes("running");
-    }, 60_000);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#directory, { recursive: true });
-  }
-
-  async #prompt(connection: UnixStream): Promise<string> {
-    let text = "";
-    while (!/\(qemu\) ?$/.test(text)) {
-      const piece = await connection.read();
-      if (piece === null) throw new Error(`QEMU's monitor ended: ${text}`);
-      text += new TextDecoder().decode(piece);
-    }
-    return text;
-  }
-}
 
 const SPECS = ["sim/2,safe=0", "sim/1"];
 
@@ -91,11 +41,12 @@ async function valueOf(service: Service, name: string) {
   return (await service.lines("plc0"))[name]?.value;
 }
 
-/** Waits until the guest's lines can be driven. */
+/** Waits until the guest's lines can be driven, which no guest does now. */
 async function untilDriven(
   service: Service,
   guest: GuestSession,
 ): Promise<void> {
+  assertEquals(await valueOf(service, "sim1"), 0);
   await until("the chip is back", async () => {
     await guest.exec("gpioset -t 0 -c $(gpiodetect | cut -d' ' -f1) 1=1");
     return await valueOf(service, "sim1") === 1;
@@ -136,34 +87,84 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a QEMU with the state of another one has its chip again",
+  name: "snapshots have their chip again, and QEMUs that are killed safe lines",
   ignore,
   fn: async () => {
-    await using service = await Service.start({ plc0: SPECS }, "--usbredir");
+    // A running QEMU that loads a snapshot with an LJCA ends at an assertion of
+    // its own (7.2 and 10): the test of the other QEMU below has one.
+    await using service = await Service.start(
+      { plc0: SPECS },
+      "--usbredir",
+      ",device=cp2112",
+    );
     await using hmp = await Monitor.prepare();
-    {
-      await using guest = await guestAt(service, hmp);
+    const disk = hmp.file("disk");
+    await writeSnapshotDisk(disk);
+    const start = (more: Partial<UsbGuestOptions> = {}) =>
+      guestAt(service, hmp, {
+        ...more,
+        arguments: [...snapshotDisk(disk), ...more.arguments ?? []],
+      });
+    const kill = async (guest: GuestSession) => {
       await untilDriven(service, guest);
-      // Its command loop begins anew, and says so, in the QEMU that goes on.
-      await guest.run("(sleep 5; killall session) >/dev/null 2>&1 &");
-      await hmp.run("stop");
-      await hmp.run(`migrate "exec:cat >${hmp.stateFile}"`);
-      await until(
-        "the state is saved",
-        async () => (await hmp.run("info migrate")).includes("completed"),
-        60_000,
-      );
       guest.process.kill("SIGKILL");
       await until(
         "the line is safe",
         async () => await valueOf(service, "sim1") === 0,
       );
+    };
+    {
+      await using guest = await start();
+      assertEquals((await hmp.run("savevm booted")).includes("rror"), false);
+      await untilDriven(service, guest);
+      await guest.run("gpioset -t 0 -c 0 1=0");
+      await hmp.run("loadvm booted");
+      await kill(guest);
     }
-    const booting = guestAt(service, hmp, {
-      arguments: ["-incoming", `exec:cat ${hmp.stateFile}`],
+    // Each of them begins with the snapshot, so none has to boot.
+    for (let round = 1; round < 5; round++) {
+      await using guest = await start({
+        isRestored: true,
+        arguments: ["-loadvm", "booted"],
+      });
+      await kill(guest);
+    }
+  },
+});
+
+Deno.test({
+  name: "a guest that moves to another running QEMU has its chip again",
+  ignore,
+  fn: async () => {
+    await using service = await Service.start({ plc0: SPECS }, "--usbredir");
+    await using here = await Monitor.prepare();
+    await using there = await Monitor.prepare();
+    const socket = `unix:${there.file("migration")}`;
+    await using source = await guestAt(service, here);
+    await untilDriven(service, source);
+    await source.run("gpioset -t 0 -c 0 1=0");
+    await using target = await guestAt(service, there, {
+      isRestored: true,
+      arguments: ["-incoming", socket],
     });
-    const [second] = await Promise.all([booting, hmp.resume()]);
-    await using guest = second;
-    await untilDriven(service, guest);
+    await until(
+      "the other QEMU listens",
+      async () => (await there.run("info status").catch(() => "")) !== "",
+      60_000,
+    );
+    await here.run(`migrate -d ${socket}`);
+    await until(
+      "the guest has moved",
+      async () => (await here.run("info migrate")).includes("completed"),
+      60_000,
+    );
+    await until(
+      "the guest goes on",
+      async () => (await there.run("info status")).includes("running"),
+      60_000,
+    );
+    // It is at gpioagg's socket until it ends.
+    await here.run("quit").catch(() => {});
+    await untilDriven(service, target);
   },
 });

@@ -15,14 +15,25 @@ export interface UsbGuestOptions {
   readonly sockets: readonly string[];
   /** QEMU listens at the sockets. Default: it connects, again and again. */
   readonly listens?: boolean;
+  /** It goes on with the state of another one. Default: it boots. */
+  readonly isRestored?: boolean;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
 }
 
-/** Boots a guest, and waits until it has a chip for each adapter. */
+/**
+ * Boots a guest, and waits until it has a chip for each adapter; one that is
+ * restored is only started.
+ */
 export async function bootUsbGuest(
-  { kernel, qemu, sockets, listens = false, arguments: more = [] }:
-    UsbGuestOptions,
+  {
+    kernel,
+    qemu,
+    sockets,
+    listens = false,
+    isRestored = false,
+    arguments: more = [],
+  }: UsbGuestOptions,
 ): Promise<GuestSession> {
   const how = listens
     ? "server=on,wait=off"
@@ -33,6 +44,7 @@ export async function bootUsbGuest(
     qemu,
     kernel,
     memoryMiB: 256,
+    isRestored,
     bootTimeoutMs: 120_000,
     arguments: [
       ...["-device", "qemu-xhci"],
@@ -45,7 +57,8 @@ export async function bootUsbGuest(
     ],
   });
   try {
-    await untilChips(guest, sockets.length);
+    // One that is restored may not run yet.
+    if (!isRestored) await untilChips(guest, sockets.length);
     return guest;
   } catch (error) {
     await guest[Symbol.asyncDispose]();
