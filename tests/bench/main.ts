@@ -13,6 +13,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
 import { measureExposures } from "./exposures.ts";
+import { measureForms } from "./forms.ts";
 import { measureHostile } from "./hostile.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
@@ -37,7 +38,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      scheduler puts them; this makes runs comparable
   --quick            a tenth of the requests, or of the time: for seeing that
                      all works
-  --executable PATH  measure this gpioagg instead of the checkout
+  --executable PATH  measure this gpioagg instead of the checkout, and its start
+                     and memory beside the checkout's
   --beside PATH      only the requests, in turns with another gpioagg, such as
                      scripts/gpioagg of an older checkout: what did a change
                      cost?
@@ -125,6 +127,11 @@ async function measureAll(
   measures.push(...await measureExposures(command, directory, effort));
   measures.push(await measureMany(command, directory, effort));
   measures.push(await measureStart(command, directory, effort));
+  if (command !== CHECKOUT_COMMAND) {
+    measures.push(
+      ...await measureForms(command, CHECKOUT_COMMAND, directory, effort),
+    );
+  }
   return measures;
 }
 
