@@ -53,7 +53,11 @@ export {
 } from "./src/client/services.ts";
 export { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./src/client/protocol.ts";
 export { ServiceEvents } from "./src/client/service_events.ts";
-export type { CallOptions } from "./src/client/request_checks.ts";
+export type {
+  CallOptions,
+  EventOptions,
+  HistoryOptions,
+} from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
 export type * from "./src/client/edges.ts";
 export type * from "./src/client/play.ts";

@@ -103,6 +103,18 @@ function readUs(clock: number): number {
 }
 
 /**
+ * Reads the monotonic clock into the first element of `into`: for timestamps on
+ * hot paths, which must compare with those of GPIO events. Exact to 1 ns for 104
+ * days after the boot, and to 2 ns for as long again.
+ *
+ * **Units**: nanoseconds. **Safety**: a call that only fills a buffer of ours.
+ */
+export function readMonotonicNs(into: Float64Array): void {
+  symbols().clockGettime(CLOCKS.monotonic, ticks);
+  into[0] = tickWords[SECONDS_LOW]! * 1e9 + tickWords[NANOSECONDS_LOW]!;
+}
+
+/**
  * A date and time in the local zone.
  *
  * **Safety**: plain data.

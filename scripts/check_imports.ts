@@ -39,6 +39,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/virtio/queue",
   ],
   "src/reactor": ["ffi", "src/text"],
+  // Pure: edges in shared memory.
+  "src/edges": [],
   // Peers of any protocol: their processes, descriptors and connections.
   "src/peer": ["ffi", "src/reactor"],
   // Cards know lines, not how a VMM reaches them.
@@ -50,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     // What its lines report is what the API says of them.
     "src/client/protocol.ts",
     "src/config",
+    "src/edges",
     "src/gpio",
     "src/line",
     "src/reactor",
@@ -108,9 +111,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/client/message_schema.ts",
     "src/client/messages.ts",
     "src/client/play.ts",
+    "src/client/edges.ts",
     "src/client/protocol.ts",
     "src/client/requests.ts",
     "src/config",
+    "src/edges",
     "src/gpio",
     "src/kernel_chip",
     "src/line",
@@ -118,6 +123,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/peer",
     "src/qemu",
     "src/reactor",
+    "src/recording",
     "src/text",
     "src/usb_host",
     "src/usbip/wire.ts",

@@ -9,6 +9,7 @@ import type {
 } from "../config/specification.ts";
 import { lineTitle } from "../config/specification.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import type { EdgeRecorder } from "../edges/edge_recorder.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
@@ -28,6 +29,13 @@ import { guestNames } from "./names.ts";
 /** Opens the source of one line. @throws If it cannot be had. */
 export type SourceOpener = (specification: LineSpecification) => LineSource;
 
+/** Record of edges, and what of them is recorded. */
+export interface EdgeRecord {
+  readonly recorder: EdgeRecorder;
+  /** True to record inputs that their guests do not watch. */
+  readonly withInputs: boolean;
+}
+
 /** Surroundings of an aggregator. */
 export interface AggregatorContext {
   loop: EventLoop;
@@ -40,6 +48,8 @@ export interface AggregatorContext {
   reporter: AggregatorReporter;
   /** Keeps across a restart of this process that a guest was served. */
   store?: FdStore | undefined;
+  /** Records the edges of its lines; absent: they are not recorded. */
+  record?: EdgeRecord | undefined;
 }
 
 /** Time in which the guest of an earlier process can come back. */
@@ -63,6 +73,8 @@ export class Aggregator implements Disposable {
   readonly name: string;
   /** In lineNumber order. */
   readonly lines: readonly AggregatorLine[];
+  /** Id of the first line in the record of edges; the others follow. */
+  readonly firstEdgeId: number;
   /** The lines by name, once one was looked for. */
   #byName: ReadonlyMap<string, AggregatorLine> | undefined;
   readonly #context: AggregatorContext;
@@ -79,8 +91,10 @@ export class Aggregator implements Disposable {
     name: string,
     lines: readonly AggregatorLine[],
     context: AggregatorContext,
+    firstEdgeId: number,
   ) {
     this.name = name;
+    this.firstEdgeId = firstEdgeId;
     this.lines = lines;
     this.#context = context;
     const { loop, reporter } = context;
@@ -104,7 +118,8 @@ export class Aggregator implements Disposable {
     { name: aggregator, lines: specifications }: AggregatorSpecification,
     context: AggregatorContext,
   ): Pieces<Aggregator> {
-    const { openSource, directory, interlocks, reporter, loop } = context;
+    const { openSource, directory, interlocks, reporter, loop, record } =
+      context;
     // What was started goes where its rules say, if the rest cannot be had; the
     // others are let go as they are.
     const undo = new Undo();
@@ -128,6 +143,7 @@ export class Aggregator implements Disposable {
         line,
         own: sources[i]!.name,
       })));
+      const firstEdgeId = record?.recorder.takeIds(specifications.length) ?? 0;
       for (const [i, specification] of specifications.entries()) {
         const line = new AggregatorLine(
           names[i]!,
@@ -138,17 +154,22 @@ export class Aggregator implements Disposable {
         line.lineNumber = i;
         line.reporter = reporter;
         line.useFarewells(farewells);
+        if (record !== undefined) {
+          const { recorder, withInputs } = record;
+          line.edges.record(recorder, firstEdgeId + i, withInputs);
+        }
         lines.push(line);
       }
       interlocks.add(aggregator, lines);
       for (const line of lines) {
         started++;
         start(line);
+        line.heard();
         yield;
       }
       undo.add(() => directory.remove(aggregator));
       directory.add(aggregator, lines);
-      const made = new Aggregator(aggregator, lines, context);
+      const made = new Aggregator(aggregator, lines, context, firstEdgeId);
       undo.clear();
       return made;
     } finally {

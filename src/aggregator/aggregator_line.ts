@@ -20,6 +20,7 @@ import {
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { LineObservation, type LineObserver } from "./line_observation.ts";
 import type { Farewells } from "./farewells.ts";
+import { LineEdges } from "./line_edges.ts";
 import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import type { LineReporter, UnsafeLine } from "./line_reporter.ts";
 import { Postponement } from "./postponement.ts";
@@ -49,8 +50,8 @@ export class AggregatorLine
   reporter: LineReporter | undefined;
   /** Number of requests that the rules refused. */
   refusals = 0;
-  /** Number of the line in its aggregator. */
-  lineNumber = 0;
+  /** Its state as it was last told, and the edges since. */
+  readonly edges: LineEdges;
   #specification: LineSpecification;
   #source: LineSource;
   readonly #loop: EventLoop;
@@ -79,11 +80,25 @@ export class AggregatorLine
     this.#loop = loop;
     this.#rules = new LineRules(this, loop, source.isAbsent !== true);
     this.#observation = new LineObservation(source.keptEdges ?? Edges.None);
+    this.edges = new LineEdges(
+      source,
+      specification,
+      this.#observation,
+    );
     this.#postponement = new Postponement(
       this.#operations,
       () => this.completed(0),
     );
     source.attach(this);
+  }
+
+  /** Number of the line in its aggregator. */
+  get lineNumber(): number {
+    return this.edges.lineNumber;
+  }
+
+  set lineNumber(lineNumber: number) {
+    this.edges.lineNumber = lineNumber;
   }
 
   /** The rules, and where the line comes from. */
@@ -145,12 +160,13 @@ export class AggregatorLine
       this.#observation.isReleased;
     if (isOver) return 0;
     const { refusals } = this;
+    this.edges.byGuest();
     const result = this.#ask(operation, argument);
     if (result !== PENDING && this.refusals === refusals) {
       this.#noteResult(operation, result);
     }
     if (result === FAILED || argument === UNSPECIFIED) this.#rules.checkLearn();
-    if (result === 0) this.#observeResult(operation);
+    if (result === 0) this.#observeResult();
     return result;
   }
 
@@ -164,9 +180,15 @@ export class AggregatorLine
     this.idle();
   }
 
+  /** Has its edges heard as the record wants it, and takes note of its state. */
+  heard(): void {
+    this.edges.heardAs(this.#source);
+    this.idle();
+  }
+
   /** The line's pin was moved from outside, which no edge reports. */
   pulled(): void {
-    if (!this.#observation.isWide) this.#changed();
+    this.edges.moved(this.#source.peek());
   }
 
   /** Counts and reports that a rule forbids a request; always `FAILED`. */
@@ -252,12 +274,11 @@ export class AggregatorLine
     const rule = this.#rules.takeUnderWay();
     operations.ended();
     if (!isOwn) this.#noteResult(operation as LineOperation, result);
-    if (operation === OBSERVING) this.#observation.adjusted(result);
+    if (operation === OBSERVING) this.#adjusted(result);
     else if (operation === PUT_OFF) {
       // Its source was not asked for anything.
     } else if (result !== FAILED) {
-      this.#observation.done(operation, argument);
-      if (isChange(operation)) this.#changed();
+      this.#done(operation, argument);
       if (argument === UNSPECIFIED) this.#rules.wantToLearn();
     } else if (rule === RuleKind.None) this.#rules.wantToLearn();
     const wasDropped = operations.takeDropped();
@@ -272,14 +293,22 @@ export class AggregatorLine
   }
 
   edge(value: number): void {
-    this.#changed();
+    this.edges.edge(value);
     if (this.#observation.isForGuest(value)) {
       this.#listener?.edge(this.#listenerNumber, value);
     }
   }
 
+  applied(operation: SourceOperation, argument: number): void {
+    this.edges.done(operation, argument, this.#source);
+  }
+
+  moved(value: number): void {
+    this.edges.moved(value);
+  }
+
   presence(isPresent: boolean): void {
-    this.#changed();
+    this.edges.presence(this.#source);
     this.reporter?.presence(this, isPresent);
     this.#rules.presence(isPresent);
     if (!isPresent) return;
@@ -302,7 +331,7 @@ export class AggregatorLine
   }
 
   restored(): void {
-    this.#changed();
+    this.edges.heardAs(this.#source);
     this.#listener?.restored?.(this.#listenerNumber);
   }
 
@@ -388,10 +417,11 @@ export class AggregatorLine
     this.#source[Symbol.dispose]();
   }
 
-  apply(operation: SourceOperation, argument: number): number {
+  apply(operation: SourceOperation, argument: number, kind: RuleKind): number {
+    this.edges.byRule(kind);
     const result = this.#ask(operation, argument);
     this.#operations.isOwn = this.#operations.isBusy;
-    if (result === 0) this.#observeResult(operation);
+    if (result === 0) this.#observeResult();
     return result;
   }
 
@@ -403,7 +433,7 @@ export class AggregatorLine
     if (result === PENDING) {
       this.#operations.began(OBSERVING, 0);
       this.#operations.isOwn = true;
-    } else this.#observation.adjusted(result);
+    } else this.#adjusted(result);
   }
 
   #ask(operation: SourceOperation, argument: number): number {
@@ -415,8 +445,20 @@ export class AggregatorLine
       isCovered ? Edges.Both : argument,
     );
     if (result === PENDING) this.#operations.began(operation, argument);
-    else if (result !== FAILED) this.#observation.done(operation, argument);
+    else if (result !== FAILED) this.#done(operation, argument);
     return result;
+  }
+
+  /** The source has done what was asked of it. */
+  #done(operation: SourceOperation, argument: number): void {
+    this.#observation.done(operation, argument);
+    this.edges.done(operation, argument, this.#source);
+  }
+
+  /** The source reports other edges than before, or does not. */
+  #adjusted(result: number): void {
+    this.#observation.adjusted(result);
+    this.edges.heardAs(this.#source);
   }
 
   /** The edges that the source reports, or is just asked for. */
@@ -458,14 +500,8 @@ export class AggregatorLine
     this.#listener?.completed(this.#listenerNumber, result);
   }
 
-  #changed(): void {
-    this.#observation.observer?.lineChanged(this.lineNumber);
-  }
-
-  #observeResult(operation: SourceOperation): void {
-    if (this.#observation.observer === undefined) return;
-    if (isChange(operation)) this.#changed();
-    this.idle();
+  #observeResult(): void {
+    if (this.#observation.isObserved) this.idle();
   }
 
   #submitWaiting(): void {
@@ -479,10 +515,4 @@ export class AggregatorLine
       : this.admit(operation, waitingArgument);
     if (result !== PENDING) this.#answer(result);
   }
-}
-
-/** Returns true if an operation may change a line's direction or value. */
-function isChange(operation: SourceOperation): boolean {
-  return operation !== SourceOperation.GetValue &&
-    operation !== SourceOperation.SetEdges;
 }

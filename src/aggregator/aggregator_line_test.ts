@@ -90,7 +90,7 @@ Deno.test("AggregatorLine keeps its own number, whichever its listener gave", ()
   source.result = PENDING;
   line.submit(LineOperation.SetEdges, 3);
   source.listener!.completed(0);
-  source.listener!.edge(0);
+  source.listener!.edge(1);
   source.listener!.presence(true);
   line.restored();
   assertEquals(line.lineNumber, 11);

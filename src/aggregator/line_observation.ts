@@ -17,6 +17,8 @@ export interface LineObserver {
 export class LineObservation {
   /** Change observer, if any. Without one the cost is a single field check. */
   observer: LineObserver | undefined;
+  /** Set if all edges are recorded, whatever the guest wants. */
+  isRecorded = false;
   /** The edges that the guest or its successor wants to be notified of. */
   #edges: Edges;
   /** They are an earlier process's guest's, who has not come back yet. */
@@ -69,7 +71,7 @@ export class LineObservation {
   /** The chip came: it may be another, and have other edges remembered. */
   present(): void {
     this.#isDeaf = false;
-    if (this.observer !== undefined) this.#isWide = false;
+    if (this.isObserved) this.#isWide = false;
   }
 
   /** Keeps up with what an operation made of the line. */
@@ -99,7 +101,7 @@ export class LineObservation {
    */
   adjust(source: LineSource): number | undefined {
     // What waits for a guest who comes back must not be taken for an observer.
-    const isObserved = this.observer !== undefined && !this.#isDeaf &&
+    const isObserved = this.isObserved && !this.#isDeaf &&
       !this.#hasKeptEdges;
     if (this.#isReleased || isObserved === this.#isWide) return undefined;
     if (source.direction !== Direction.Input || source.isAbsent === true) {
@@ -112,6 +114,11 @@ export class LineObservation {
       SourceOperation.SetEdges,
       isObserved ? Edges.Both : this.#edges,
     );
+  }
+
+  /** True if all edges are wanted. */
+  get isObserved(): boolean {
+    return this.observer !== undefined || this.isRecorded;
   }
 
   /** The source has done what `adjust` asked for. */

@@ -31,6 +31,13 @@ export interface SourceListener {
   /** The value can be read again: a level interrupt may be due. */
   restored(): void;
   /**
+   * The operation that was asked for took effect: said before the lines that
+   * follow this one are told, where there may be such.
+   */
+  applied?(operation: SourceOperation, argument: number): void;
+  /** The line has another value, which its guest is not to hear of. */
+  moved?(value: number): void;
+  /**
    * A state that the source is to have by itself could not be applied, and is
    * retried. At a bounded rate.
    */
@@ -69,6 +76,11 @@ export interface LineSource extends Disposable {
   submit(operation: SourceOperation, argument: number): number;
   /** The value as far as it is known without waiting; `FAILED` if it is not. */
   peek(): number;
+  /**
+   * The value that a probe would show, of a source that always knows it; `FAILED`
+   * if it has none. What is driven need not be what is shown.
+   */
+  readonly shown?: number;
   /** Error number of the last operation that failed; 0 if there is none. */
   readonly errno?: number;
   /** Set if a driver had the line as an interrupt when it was requested. */

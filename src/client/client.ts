@@ -22,6 +22,10 @@ import {
   checkCreateRequest,
   checkLevels,
   checkPlayRequest,
+  type EventOptions,
+  eventQuery,
+  type HistoryOptions,
+  historyQuery,
 } from "./request_checks.ts";
 import type { PlayRequest, PlayState } from "./play.ts";
 import { ServiceEvents } from "./service_events.ts";
@@ -34,7 +38,9 @@ import type {
   ApiEvent,
   CreateRequest,
   ReloadState,
+  ServiceLine,
 } from "./protocol.ts";
+import type { History } from "./edges.ts";
 
 export { LeasedAggregator, ServiceError };
 
@@ -305,10 +311,43 @@ export class ServiceClient {
   }
 
   /**
+   * The lines of all aggregators, with their present values.
+   *
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async lines(options: CallOptions = {}): Promise<ServiceLine[]> {
+    const { lines } = await this.#ask<{ lines: ServiceLine[] }>(
+      { method: "GET", path: "/v1/lines" },
+      options,
+      ANSWERS.allLines,
+    );
+    return lines;
+  }
+
+  /**
+   * Edges of the past, as far as the service keeps them. If the answer has
+   * `next`, it is the `from` of the next call.
+   *
+   * @throws {ServiceError} If a time or a line is not valid, or the service
+   * records no edges.
+   * @throws {Error} If there is no service, or no answer in time.
+   * @throws {TypeError} For an unknown option, or a value of another type.
+   */
+  async history(options: HistoryOptions = {}): Promise<History> {
+    const { query, signal } = historyQuery(options);
+    return await this.#ask(
+      { method: "GET", path: `/v1/history${query}` },
+      { signal },
+      MESSAGES.History,
+    );
+  }
+
+  /**
    * Returns the events of the service from now on, beginning with a snapshot.
    * Ends with the service, when the caller leaves the loop, or with the signal.
    *
    * @param name Only what concerns this aggregator.
+   * @param options With `edges`, edges are told of too.
    * @throws {Error} As a rejection, if there is no service, or no answer in
    * time.
    * @throws {TypeError} For an unknown option, or a value of another type.
@@ -333,14 +372,11 @@ export class ServiceClient {
    * }
    * ```
    */
-  events(name?: string, options: CallOptions = {}): ServiceEvents {
-    if (name !== undefined) requireString("name", name);
-    const query = name === undefined
-      ? ""
-      : `?aggregator=${encodeURIComponent(name)}`;
+  events(name?: string, options: EventOptions = {}): ServiceEvents {
+    const { query, signal } = eventQuery(name, options);
     return new ServiceEvents(
       (signal) => this.#events(`/v1/events${query}`, signal),
-      callSignal(options),
+      signal,
     );
   }
 

@@ -70,6 +70,8 @@ export interface Edge extends LineLevel {
 export interface EdgesEvent {
   /** Always `edges`. */
   event: "edges";
+  /** Time when it was sent. **Units**: milliseconds since 1970. */
+  time?: number;
   /** At least one. */
   edges: Edge[];
 }
@@ -80,11 +82,14 @@ export interface History {
   from: string;
   /** End of it: the end that was asked for, or the time of the answer. */
   to: string;
-  /** State of each line at `from`, as far as it is known. */
+  /** State of each line at `from`, or where it begins later. */
   lines: LineLevel[];
   /** Edges between `from` and `to`, by time. */
   edges: Edge[];
-  /** Edges of that time that are not kept any more; 0 if it is complete. */
+  /**
+   * Edges that are not kept any more, some of which may be of that time and of
+   * these lines; 0 if the answer is complete.
+   */
   lost: number;
   /**
    * Set if there are more than `limit`: `from` of the next request. Edges of

@@ -23,6 +23,7 @@ import {
   word,
 } from "./message_schema.ts";
 import type { PlayState } from "./play.ts";
+import type { Edge, History, LineLevel } from "./edges.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -34,6 +35,7 @@ import type {
   PendingRuleState,
   QemuPinsState,
   ReloadState,
+  ServiceLine,
   UsbredirState,
   VfioUserState,
 } from "./protocol.ts";
@@ -58,7 +60,8 @@ const pendingRule = optional(reference("PendingRule", PENDING_RULE));
 const lineNumber = integer({ minimum: 0 });
 const direction = oneOf(["input", "output"]);
 
-const LINE = object({
+/** Keys of a line in the order of the OpenAPI document. */
+const LINE_FIELDS = {
   lineNumber,
   name: words("Name that the guest sees; may be empty"),
   source: words("Source of the line, in words"),
@@ -68,7 +71,14 @@ const LINE = object({
     description: "1 is active; absent if it cannot be read without waiting",
   })),
   pendingRule,
-}) satisfies Describes<Line>;
+};
+
+const LINE = object(LINE_FIELDS) satisfies Describes<Line>;
+
+const SERVICE_LINE = object({
+  aggregator: words("Name of the aggregator"),
+  ...LINE_FIELDS,
+}) satisfies Describes<ServiceLine>;
 
 const LINE_CHANGE = object({
   lineNumber,
@@ -77,10 +87,81 @@ const LINE_CHANGE = object({
   value: optional(integer({ enum: [0, 1] })),
   pendingRule,
   changes: integer({
-    description: "Edges, and times that the guest or a rule set the line, " +
-      "since the line's last event; a line may be set to the value that it has",
+    description: "Times that the value, direction or presence changed since " +
+      "the line's last event",
   }),
 }) satisfies Describes<LineChangeState>;
+
+const moment = optional(
+  time("Time of the event, in milliseconds since 1970"),
+);
+const nanoseconds = (description: string) =>
+  text({
+    description: `${description}, in nanoseconds since 1970`,
+    pattern: "^\\d+$",
+    examples: ["1764428400123456789"],
+  });
+
+/** Keys of a line at one moment. */
+const LEVEL_FIELDS = {
+  aggregator: text(),
+  line: words("Name of the line; its number if it has none"),
+  lineNumber,
+  value: optional(oneOf([0, 1], {
+    description:
+      "1 is active; absent if it is not known, or the chip is absent",
+  })),
+  direction,
+  present: flag({ description: "False while the chip is absent" }),
+};
+
+const LINE_LEVEL = object(LEVEL_FIELDS) satisfies Describes<LineLevel>;
+
+const EDGE = object({
+  number: integer({
+    minimum: 0,
+    description: "Order number: rises by 1 from edge to edge of one process, " +
+      "the service or that of an isolated aggregator",
+  }),
+  time: nanoseconds("Time of the edge, the kernel's where it has one"),
+  ...LEVEL_FIELDS,
+  kind: oneOf(["presence", "direction", "value"], {
+    description: "Change; the first that applies",
+  }),
+  cause: oneOf(["world", "guest", "rule", "operator", "follow"], {
+    description: "Origin: the hardware, the guest, a rule of the line, a " +
+      "request of an operator, or a line that this one follows",
+  }),
+  rule: optional(words("Rule that changed the line", [
+    "safe-after",
+    "on-disconnect",
+    "interlock",
+    "start",
+  ])),
+}, {
+  notes: { description: "A change of a line, with its state afterwards" },
+}) satisfies Describes<Edge>;
+
+const edges = list(reference("Edge", EDGE));
+
+const HISTORY = object({
+  from: nanoseconds("Begin of what the answer covers"),
+  to: nanoseconds("End of what was asked for, or the time of the answer"),
+  lines: list(reference("LineLevel", LINE_LEVEL), {
+    description:
+      "State of each line at the begin, or where the line begins later",
+  }),
+  edges,
+  lost: integer({
+    minimum: 0,
+    description: "Number of edges that are not kept any more, some of which " +
+      "may belong here; 0 if the answer is complete",
+  }),
+  next: optional(nanoseconds(
+    "Begin of the next request, if there are more edges than its limit; edges " +
+      "of that very time may come twice, with the same number",
+  )),
+}) satisfies Describes<History>;
 
 const KERNEL_CHIP = object({
   path: words("Device node", ["/dev/gpiochip5"]),
@@ -184,6 +265,7 @@ const aggregator = reference("Aggregator", AGGREGATOR);
 export const ANSWERS = {
   aggregators: object({ aggregators: list(aggregator) }),
   lines: object({ lines: list(reference("Line", LINE)) }),
+  allLines: object({ lines: list(reference("ServiceLine", SERVICE_LINE)) }),
 };
 
 const HEALTH = object({
@@ -244,21 +326,30 @@ const AGGREGATOR_EVENTS = [
 const EVENTS = {
   SnapshotEvent: object({
     event: oneOf(["snapshot"]),
+    time: moment,
     aggregators: list(aggregator),
   }),
   AggregatorEvent: object({
     event: oneOf(AGGREGATOR_EVENTS),
+    time: moment,
     aggregator: text(),
     detail: words("In words; may be empty"),
   }),
   LinesEvent: object({
     event: oneOf(["lines"]),
+    time: moment,
     aggregator: text(),
     lines: list(reference("LineChange", LINE_CHANGE)),
   }),
   LostEvent: object({
     event: oneOf(["lost"]),
-    count: integer({ description: "Number of events that were lost" }),
+    time: moment,
+    count: integer({ description: "Number of events or edges that were lost" }),
+  }),
+  EdgesEvent: object({
+    event: oneOf(["edges"]),
+    time: moment,
+    edges,
   }),
 };
 
@@ -301,8 +392,12 @@ export const MESSAGES = {
   VfioUser: VFIO_USER,
   Usbredir: USBREDIR,
   Line: LINE,
+  ServiceLine: SERVICE_LINE,
   LineChange: LINE_CHANGE,
   PendingRule: PENDING_RULE,
+  Edge: EDGE,
+  LineLevel: LINE_LEVEL,
+  History: HISTORY,
   Health: HEALTH,
   CreateRequest: CREATE_REQUEST,
   Reload: RELOAD,

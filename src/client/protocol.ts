@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { EdgesEvent } from "./edges.ts";
+
 /** File name of the control API's socket in a service's runtime directory. */
 export const API_SOCKET_NAME = "api.sock";
 /** File name of the control API's look-only socket in the same directory. */
@@ -114,6 +116,12 @@ export interface Line {
   pendingRule?: PendingRuleState;
 }
 
+/** A line among those of all aggregators. */
+export interface ServiceLine extends Line {
+  /** Name of its aggregator. */
+  aggregator: string;
+}
+
 /** A rule that could not be applied to a line, and is retried. */
 export interface PendingRuleState {
   /** The line state that the rule wants: `safe value 0`. */
@@ -210,19 +218,22 @@ export interface UsbredirState {
 /** A line after a change. */
 export interface LineChangeState extends Omit<Line, "source"> {
   /**
-   * Edges, and times that its guest or a rule set it, since the last event of
-   * this line; what was set may be what was there.
+   * Times that its value, direction or presence changed since the last event of
+   * this line.
    */
   changes: number;
 }
 
-/** Something that happened in a service. */
+/**
+ * Something that happened in a service. `time` is in milliseconds since 1970.
+ */
 export type ApiEvent =
   /** First of all: how everything is now. */
-  | { event: "snapshot"; aggregators: AggregatorState[] }
-  | { event: "created" | "removed"; aggregator: string; detail: string }
+  | { event: "snapshot"; time?: number; aggregators: AggregatorState[] }
   | {
     event:
+      | "created"
+      | "removed"
       | "connected"
       | "disconnected"
       | "started"
@@ -235,12 +246,20 @@ export type ApiEvent =
       | "enforced"
       | "unplugged"
       | "plugged";
+    time?: number;
     aggregator: string;
     detail: string;
   }
-  | { event: "lines"; aggregator: string; lines: LineChangeState[] }
-  /** The listener was too slow; so many events are missing here. */
-  | { event: "lost"; count: number };
+  | {
+    event: "lines";
+    time?: number;
+    aggregator: string;
+    lines: LineChangeState[];
+  }
+  /** Edges, if they were asked for. */
+  | EdgesEvent
+  /** The listener was too slow; so many events or edges are missing here. */
+  | { event: "lost"; time?: number; count: number };
 
 /** A line of a lease's stream. */
 export type LeaseMessage =

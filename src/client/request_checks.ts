@@ -5,9 +5,13 @@
  * @module
  */
 import {
+  requireBoolean,
   requireKeys,
+  requireNumber,
   requireObject,
   requireSignal,
+  requireString,
+  requireStrings,
   unknownKeyText,
 } from "../text/arguments.ts";
 import type { AnySchema } from "./message_schema.ts";
@@ -20,6 +24,27 @@ export interface CallOptions {
    * its reason. The service may have done what the call asked for.
    */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of a stream of events. */
+export interface EventOptions extends CallOptions {
+  /** True to have each edge too, complete and with its time. */
+  readonly edges?: boolean | undefined;
+}
+
+/** Options of a question for edges of the past. */
+export interface HistoryOptions extends CallOptions {
+  /**
+   * Begin: nanoseconds since 1970 as edges have them, a date and time, or
+   * `-10m` for ten minutes ago. Default: all that is kept.
+   */
+  readonly from?: string | undefined;
+  /** End, written in the same way. Default: now. */
+  readonly to?: string | undefined;
+  /** Aggregators, and lines such as `press.START`. Default: all. */
+  readonly lines?: readonly string[] | undefined;
+  /** Most edges, up to 1000000. Default: 10000. */
+  readonly limit?: number | undefined;
 }
 
 /**
@@ -69,6 +94,55 @@ export function checkLevels(levels: unknown): void {
  */
 export function checkPlayRequest(request: unknown): void {
   requireMessage("the play", request, PLAY_REQUEST);
+}
+
+/**
+ * Returns the query of a stream of events, and its signal.
+ *
+ * @throws {TypeError} For an unknown option, or a value of another type.
+ */
+export function eventQuery(
+  name: string | undefined,
+  { edges, ...others }: EventOptions,
+): { query: string; signal: AbortSignal | undefined } {
+  const query = new URLSearchParams();
+  if (name !== undefined) {
+    requireString("name", name);
+    query.set("aggregator", name);
+  }
+  if (edges !== undefined) requireBoolean("edges", edges);
+  if (edges === true) query.set("edges", "1");
+  return { query: queryText(query), signal: callSignal(others) };
+}
+
+/**
+ * Returns the query of a question for edges of the past, and its signal.
+ *
+ * @throws {TypeError} For an unknown option, or a value of another type.
+ */
+export function historyQuery(
+  { from, to, lines, limit, ...others }: HistoryOptions,
+): { query: string; signal: AbortSignal | undefined } {
+  const query = new URLSearchParams();
+  for (const [key, value] of [["from", from], ["to", to]] as const) {
+    if (value === undefined) continue;
+    requireString(key, value);
+    query.set(key, value);
+  }
+  if (lines !== undefined) {
+    requireStrings("lines", lines);
+    query.set("lines", lines.join(","));
+  }
+  if (limit !== undefined) {
+    requireNumber("limit", limit);
+    query.set("limit", String(limit));
+  }
+  return { query: queryText(query), signal: callSignal(others) };
+}
+
+function queryText(query: URLSearchParams): string {
+  const text = query.toString();
+  return text === "" ? "" : `?${text}`;
 }
 
 /**

@@ -26,6 +26,8 @@ import {
   Reactors,
   type ServedCount,
 } from "./isolate/reactors.ts";
+import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
+import { EdgeStore, type RecordSettings } from "./record/edge_store.ts";
 import { declaredState } from "./reactor/reactor_client.ts";
 import { printableError } from "../text/printable.ts";
 import { reportUnexpected } from "./unexpected.ts";
@@ -71,7 +73,15 @@ export interface ServiceOptions {
   configuration?: ServiceConfiguration;
   /** Ends the service, as SIGTERM does, once it resolves. */
   end?: Promise<void>;
+  /** Record of edges; absent: as by default. Needs a control API. */
+  record?: RecordSettings | "off";
 }
+
+/** Record of edges unless it is set. */
+const DEFAULT_RECORD: RecordSettings = {
+  keep: DEFAULT_EDGES,
+  withInputs: false,
+};
 
 /**
  * Serves aggregators until SIGTERM or SIGINT (or SIGHUP, if there is no
@@ -87,7 +97,8 @@ export interface ServiceOptions {
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings, configuration, end }: ServiceOptions = {},
+  { api: settings, configuration, end, record = DEFAULT_RECORD }:
+    ServiceOptions = {},
 ): Promise<void> {
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
@@ -102,26 +113,34 @@ export async function serve(
     api?.publish(event);
     if (HEALTH_EVENTS.has(event.event)) showHealth();
   };
+  // Without the API there is no way to read it.
+  using edges = record === "off" || settings === undefined
+    ? undefined
+    : new EdgeStore(record);
   // `add` reports a failure before its answer.
   over.promise.catch(() => {});
-  using reactor = await Reactors.start({
-    service: report,
-    changes: (changes) => api?.publishChanges(changes),
-    chipGone: (name) => {
-      api?.chipGone(name);
-      events.chipGone?.(name);
+  using reactor = await Reactors.start(
+    {
+      service: report,
+      changes: (changes) => api?.publishChanges(changes),
+      chipGone: (name) => {
+        api?.chipGone(name);
+        events.chipGone?.(name);
+      },
+      removedLate: (name) => api?.removedLate(name),
+      servedChanged: (served) => {
+        count = served;
+        showHealth();
+      },
+      idle: () => {
+        if (settings === undefined) over.resolve("end");
+      },
+      problem: (text) => events.problem(text),
+      crashed: (error) => over.reject(error),
     },
-    removedLate: (name) => api?.removedLate(name),
-    servedChanged: (served) => {
-      count = served;
-      showHealth();
-    },
-    idle: () => {
-      if (settings === undefined) over.resolve("end");
-    },
-    problem: (text) => events.problem(text),
-    crashed: (error) => over.reject(error),
-  }, manager.store);
+    manager.store,
+    edges,
+  );
   const isTimed = settings !== undefined;
   const shared = new SharedDirectories();
   const warn = (files: Iterable<string>) => {
@@ -186,6 +205,7 @@ export async function serve(
         ...(keeper === undefined ? {} : { keeper }),
         restored,
         report,
+        edges,
       });
     }
     if (settings !== undefined) {

@@ -169,6 +169,14 @@ export class InterlockedSource implements LineSource, SourceListener {
     this.#listener?.restored();
   }
 
+  applied(operation: SourceOperation, argument: number): void {
+    this.#listener?.applied?.(operation, argument);
+  }
+
+  moved(value: number): void {
+    this.#listener?.moved?.(value);
+  }
+
   rulePending(rule: string, reason: string): void {
     this.#listener?.rulePending?.(rule, reason);
   }

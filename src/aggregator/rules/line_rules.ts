@@ -31,8 +31,11 @@ export interface RuledLine {
   readonly isBusy: boolean;
   /** The interlock before the source, if there is one. */
   readonly interlock: InterlockedSource | undefined;
-  /** Asks the source for a rule's operation: 0, a value, FAILED or PENDING. */
-  apply(operation: SourceOperation, argument: number): number;
+  /**
+   * Asks the source for the operation of a rule of this kind: 0, a value, FAILED
+   * or PENDING.
+   */
+  apply(operation: SourceOperation, argument: number, kind: RuleKind): number;
   /** Counts and reports that something is refused. */
   refuse(reason: string): typeof FAILED;
   /** Reports a rule that could not be applied, and is retried. */
@@ -277,7 +280,7 @@ export class LineRules implements Disposable {
       }
       this.#title = step.title;
       if (this.#line.source.isAbsent === true) return FAILED;
-      const result = this.#line.apply(step.operation, step.argument);
+      const result = this.#line.apply(step.operation, step.argument, kind);
       if (result === PENDING) {
         this.#underWay = kind;
         return PENDING;

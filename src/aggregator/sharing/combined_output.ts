@@ -143,10 +143,12 @@ export class CombinedOutput extends SharedSource {
   }
 
   /** The source drives it, or does not: then that is tried again. */
-  finishDriving(result: number): number {
+  finishDriving(result: number, asker?: OutputTap): number {
     if (result !== FAILED) {
+      const isOther = this.#value !== this.#asked;
       this.#value = this.#asked;
       this.#isUnsure = false;
+      if (isOther) this.#tellOthers(asker);
       this.#holds();
     } else {
       this.#isUnsure = true;
@@ -160,6 +162,19 @@ export class CombinedOutput extends SharedSource {
   /** Value of all wishes together, while the line has not taken it. */
   get pendingRule(): PendingRuleState | undefined {
     return this.#retries.state;
+  }
+
+  /** Value that the line has, as far as it is known. */
+  get value(): number {
+    return this.#value ?? FAILED;
+  }
+
+  #tellOthers(asker: OutputTap | undefined): void {
+    // A cause before its effects.
+    asker?.listener?.applied?.(SourceOperation.SetValue, this.#asked);
+    for (const tap of this.#taps) {
+      if (tap !== asker) tap.listener?.moved?.(this.#asked);
+    }
   }
 
   #failed(): void {
@@ -276,6 +291,10 @@ class OutputTap implements LineSource, SharedUser {
     return this.#source.isAbsent === true;
   }
 
+  get shown(): number {
+    return this.#source.isAbsent === true ? FAILED : this.#combined.value;
+  }
+
   get errno(): number {
     return this.#source.errno ?? 0;
   }
@@ -331,7 +350,7 @@ class OutputTap implements LineSource, SharedUser {
     if (this.isAsking) return result;
     // Nothing starts by itself later; what is to end, ends as soon as it can.
     if (result === FAILED && this.vote !== 0) this.vote = this.#before;
-    return this.#combined.finishDriving(result);
+    return this.#combined.finishDriving(result, this);
   }
 
   tell(result: number): void {

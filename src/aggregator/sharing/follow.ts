@@ -181,6 +181,7 @@ export class FollowedSource extends SharedSource
   edge(value: number): void {
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#guestEdges & edge) !== 0) this.#listener?.edge(value);
+    else this.#listener?.moved?.(value);
     this.#followers.tell(value);
   }
 
@@ -193,6 +194,10 @@ export class FollowedSource extends SharedSource
   restored(): void {
     this.#listener?.restored();
     this.#followers.tell();
+  }
+
+  moved(value: number): void {
+    this.#listener?.moved?.(value);
   }
 
   rulePending(rule: string, reason: string): void {
@@ -235,6 +240,8 @@ export class FollowedSource extends SharedSource
         break;
     }
     this.#isReleased = operation === SourceOperation.Release;
+    // A cause before its effects.
+    this.#listener?.applied?.(operation, argument);
     this.#syncEdges();
     this.#followers.tell();
   }
@@ -421,6 +428,10 @@ export class FollowerLine implements LineSource, Follower {
     }
   }
 
+  get shown(): number {
+    return this.peek();
+  }
+
   peek(): number {
     const followed = this.#followed;
     return followed === undefined ? this.#alone : this.#view(followed);
@@ -435,6 +446,7 @@ export class FollowerLine implements LineSource, Follower {
     const before = this.#value;
     if (value === before) return;
     this.#value = value;
+    this.#listener?.moved?.(value);
     if (value < 0) return;
     if (before < 0) this.#listener?.restored();
     const edge = value === 1 ? Edges.Rising : Edges.Falling;

@@ -9,6 +9,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN } from "../../../ffi/epoll.ts";
 import { EdgeEventBatch, type LineRequest } from "../../gpio/mod.ts";
 import { Edges, UNSPECIFIED } from "../../line/port.ts";
 import type { EventLoop, TimeShare, Watch } from "../../reactor/event_loop.ts";
+import { edgeStamp } from "../../edges/edge_recorder.ts";
 import { LostEdges } from "./lost_edges.ts";
 
 /** Receiver of a line's edges. */
@@ -119,16 +120,19 @@ export class ChipEdges implements Disposable {
    */
   hearKept(): void {
     const request = this.#request!;
-    const values: number[] = [];
+    const kept: { value: Value; stamp: number }[] = [];
     for (let i = 0; i < MAX_READS; i++) {
       const count = this.#read();
       if (count <= 0) break;
-      for (let i = 0; i < count; i++) values.push(valueAfter(events.kindAt(i)));
+      for (let i = 0; i < count; i++) {
+        const value = valueAfter(events.kindAt(i));
+        kept.push({ value, stamp: Number(events.timestampAt(i)) });
+      }
     }
     this.#loop.defer(() => {
-      for (const value of values) {
+      for (const { value, stamp } of kept) {
         if (this.#request !== request) return;
-        if (this.#isWanted(value)) this.#listener.edge(value);
+        if (this.#isWanted(value)) this.#tell(value, stamp);
       }
       if (this.#request === request && this.wanted !== Edges.None) {
         this.listen();
@@ -153,6 +157,15 @@ export class ChipEdges implements Disposable {
     return (this.wanted & edge) !== 0;
   }
 
+  #tell(value: number, stamp: number): void {
+    edgeStamp[0] = stamp;
+    try {
+      this.#listener.edge(value);
+    } finally {
+      edgeStamp[0] = 0;
+    }
+  }
+
   /** Reads edges into `events`: how many, or what went wrong. */
   #read(): number {
     const count = this.#request!.readEvents(events);
@@ -168,7 +181,12 @@ export class ChipEdges implements Disposable {
       this.#seen = value;
       // More may have been asked for when it was queued, by an observer.
       if (!this.#isWanted(value)) continue;
-      this.#listener.edge(value);
+      events.readStamp(i, edgeStamp);
+      try {
+        this.#listener.edge(value);
+      } finally {
+        edgeStamp[0] = 0;
+      }
       // An edge may make a rule drive or release this very line.
       if (this.#watch !== watch) return;
     }

@@ -36,6 +36,10 @@ export class ConstLine implements LineSource {
     }
   }
 
+  get shown(): Value {
+    return this.#value;
+  }
+
   peek(): number {
     return this.#value;
   }

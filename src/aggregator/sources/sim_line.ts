@@ -123,6 +123,10 @@ export class SimLine implements LineSource {
     }
   }
 
+  get shown(): Value {
+    return this.peek();
+  }
+
   peek(): Value {
     return valueOfLevel(
       this.#direction === Direction.Input ? this.#settled : this.level,
@@ -157,5 +161,6 @@ export class SimLine implements LineSource {
     const value = valueOfLevel(level, this.#activeLow);
     const wanted = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#edges & wanted) !== 0) this.#listener?.edge(value);
+    else this.#listener?.moved?.(value);
   }
 }

@@ -84,6 +84,8 @@ function formatEvent(event: ApiEvent): string[] {
           changes > 1 ? ` (${changes} changes)` : ""
         }`
       );
+    case "edges":
+      return [];
     case "lost":
       return [`${event.count} events were lost: read faster`];
     default:

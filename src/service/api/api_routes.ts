@@ -18,6 +18,9 @@ import type { AuditLog } from "./audit_log.ts";
 import { readCreation, readPlay, readPulls } from "./create.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
+import { edgeWish } from "./history_query.ts";
+import { HistoryRoute } from "./history_route.ts";
+import type { EdgeStore } from "../record/edge_store.ts";
 import type { CreationRules } from "./exposure.ts";
 import { Lease } from "./lease.ts";
 import type { Peer } from "./listener.ts";
@@ -47,6 +50,8 @@ export interface RequestContext {
   readonly hub: EventHub;
   readonly observation: Observation;
   readonly audit: AuditLog;
+  /** Records of edges; absent: none are recorded. */
+  readonly edges: EdgeStore | undefined;
 }
 
 /** Bodies of one user that are read at the same time; others wait unread. */
@@ -65,6 +70,8 @@ export class ApiRoutes {
   readonly #work = new WorkTurns<number | "answers">();
   readonly #bodies = new UserSlots(BODIES_PER_USER);
   readonly #unread = new UnreadAnswers();
+  readonly #edges: EdgeStore | undefined;
+  readonly #history: HistoryRoute;
 
   /** Makes the handlers. */
   constructor(context: RequestContext) {
@@ -76,6 +83,8 @@ export class ApiRoutes {
     this.#hub = hub;
     this.#observation = context.observation;
     this.#audit = context.audit;
+    this.#edges = context.edges;
+    this.#history = new HistoryRoute(context.edges, this.#work);
     this.#answers = new SharedAnswers({
       reactor,
       hub,
@@ -167,13 +176,28 @@ export class ApiRoutes {
     },
     {
       method: "GET",
+      path: /^\/v1\/lines$/,
+      handle: async (exchange) =>
+        this.#send(exchange, await this.#answers.allLines()),
+    },
+    {
+      method: "GET",
+      path: /^\/v1\/history$/,
+      handle: (exchange) => this.#history.answer(exchange),
+    },
+    {
+      method: "GET",
       path: /^\/v1\/events$/,
       handle: async ({ request, response, peer, query }) => {
+        const aggregator = query.get("aggregator") || undefined;
+        const after = this.#hub.placeOf(
+          request.headers["last-event-id"]?.toString() ?? "",
+        );
+        const edges = edgeWish(query, after, this.#edges);
         if (request.method === "HEAD") {
           response.writeHead(200, { "content-type": EVENT_STREAM_TYPE }).end();
           return;
         }
-        const aggregator = query.get("aggregator") || undefined;
         await this.#observation.begin();
         const { bytes, since } = await this.#answers.snapshot(aggregator);
         const read = this.#unread.add(
@@ -182,7 +206,10 @@ export class ApiRoutes {
           () => response.destroy(),
         );
         response.on("close", read);
-        this.#hub.add(response, aggregator, bytes, since, read);
+        this.#hub.add(response, aggregator, bytes, since, read, {
+          edges,
+          after,
+        });
       },
     },
     {

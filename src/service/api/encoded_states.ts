@@ -43,6 +43,27 @@ export function* encodeLines(
   return yield* parts.joined();
 }
 
+/** Encodes the lines of aggregators, each with the aggregator's name. */
+export function* encodeAllLines(
+  aggregators: readonly Pick<AggregatorState, "name" | "lines">[],
+): Generator<void, Uint8Array> {
+  const parts = new EncodedParts();
+  const { add } = parts;
+  add('{"lines":[');
+  let isFirst = true;
+  for (const { name: aggregator, lines } of aggregators) {
+    for (let at = 0; at < lines.length; at += LINES_AT_ONCE) {
+      const some = lines.slice(at, at + LINES_AT_ONCE)
+        .map((line) => ({ aggregator, ...line }));
+      add((isFirst ? "" : ",") + printableJson(some).slice(1, -1));
+      isFirst = false;
+      yield;
+    }
+  }
+  add("]}");
+  return yield* parts.joined();
+}
+
 function* addLines(
   lines: AggregatorState["lines"],
   add: (text: string) => void,

@@ -8,6 +8,9 @@
 import type { ServerResponse } from "node:http";
 import type { ApiEvent } from "../../client/protocol.ts";
 import { beginStream, EVENT_STREAM_TYPE } from "./paced_connection.ts";
+import { EdgeFeeds, type EdgeWish } from "./edge_feed.ts";
+import { EventLog, type EventPlace } from "./event_log.ts";
+import type { EdgeStore } from "../record/edge_store.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Bytes that a listener may leave unread before events are left out. */
@@ -21,6 +24,16 @@ const STALL_LIMIT_MS = 60_000;
  * larger than what is kept of any other. **Units**: ms.
  */
 const FIRST_LIMIT_MS = 10_000;
+/** Interval of comments that keep a connection alive. **Units**: ms. */
+const COMMENT_MS = 15_000;
+
+/** What a listener wants beside events. */
+export interface EventWish {
+  /** Edges too. */
+  readonly edges?: EdgeWish | undefined;
+  /** Place of the last event that it had. */
+  readonly after?: EventPlace | undefined;
+}
 
 interface Listener {
   response: ServerResponse;
@@ -63,6 +76,9 @@ export class EventHub implements Disposable {
   readonly #onInterest: (isWatched: boolean) => void;
   readonly #firstLimitMs: number;
   readonly #gathering = new Set<EventsSince>();
+  readonly #log = new EventLog<ApiEvent>();
+  readonly #feeds: EdgeFeeds | undefined;
+  #comments: ReturnType<typeof setInterval> | undefined;
   #lost = 0;
 
   /**
@@ -70,13 +86,25 @@ export class EventHub implements Disposable {
    *
    * @param onInterest Called when the first listener comes and the last one goes.
    * @param firstLimitMs Time that a listener has to read its first event.
+   * @param edges Records of edges; without them there are no edges to send.
    */
   constructor(
     onInterest: (isWatched: boolean) => void,
     firstLimitMs = FIRST_LIMIT_MS,
+    edges?: EdgeStore,
   ) {
     this.#onInterest = onInterest;
     this.#firstLimitMs = firstLimitMs;
+    this.#feeds = edges && new EdgeFeeds(
+      edges,
+      (cursor) => this.#log.id(cursor),
+      (count) => this.#lost += count,
+    );
+  }
+
+  /** Place of the event with this id; undefined for none of this service. */
+  placeOf(id: string): EventPlace | undefined {
+    return this.#log.placeOf(id);
   }
 
   /** Number of listeners. */
@@ -99,7 +127,7 @@ export class EventHub implements Disposable {
   /**
    * Makes a response an event stream, until its connection closes.
    *
-   * @param first Snapshot as {@linkcode encodeEvent} makes it; it is shared.
+   * @param first Snapshot from its list of aggregators on; it is shared.
    * @param since Events that happened while it was made.
    * @param onRead Called once the client has read the snapshot, if it does.
    */
@@ -109,6 +137,7 @@ export class EventHub implements Disposable {
     first: Uint8Array,
     since?: EventsSince,
     onRead: () => void = () => {},
+    { edges, after }: EventWish = {},
   ): void {
     const { socket } = response;
     // It may have gone while its snapshot was made: it would never be removed.
@@ -120,6 +149,9 @@ export class EventHub implements Disposable {
       stalled: undefined,
     };
     beginStream(response, 200, EVENT_STREAM_TYPE);
+    if (edges !== undefined) this.#feeds?.add(response, edges);
+    if (after !== undefined) this.#resume(listener, after);
+    response.write(`${this.#idLine(listener)}${SNAPSHOT_HEAD}${Date.now()},`);
     if (response.write(first, onRead) === false) {
       this.#stall(listener, this.#firstLimitMs);
     }
@@ -127,8 +159,13 @@ export class EventHub implements Disposable {
     response.on("close", () => this.#remove(listener));
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#onInterest(true);
+    this.#comments ??= setInterval(() => this.#comment(), COMMENT_MS);
     for (const { event, bytes } of since?.events ?? []) {
-      if (concerns(listener, event)) this.#write(listener, bytes);
+      // What is kept it has already, if it came back.
+      const isNew = after === undefined || event.event === "lines";
+      if (isNew && concerns(listener, event)) {
+        this.#write(listener, joined(this.#idLine(listener), bytes));
+      }
     }
     if (since !== undefined && since.lost > 0) this.#lose(listener, since.lost);
     // One that is gone has said all, and nothing else tells before an event does.
@@ -141,26 +178,69 @@ export class EventHub implements Disposable {
   }
 
   /** Tells everybody whom it concerns. */
-  publish(event: ApiEvent): void {
-    if (this.#listeners.size === 0 && this.#gathering.size === 0) return;
+  publish(happened: ApiEvent): void {
+    const event = { time: Date.now(), ...happened };
+    // A snapshot says what lines are.
+    const isKept = event.event !== "lines";
+    const isHeard = this.#listeners.size > 0 || this.#gathering.size > 0;
+    if (!isKept && !isHeard) return;
     // Once for all: what waits for a thousand listeners is one piece of memory.
     const bytes = encodeEvent(event);
+    this.#feeds?.look();
+    if (isKept) this.#log.add(event, bytes);
+    const withId = joined(`id: ${this.#log.id()}\n`, bytes);
     for (const since of this.#gathering) since.push(event, bytes);
     const limit = this.#limit();
     for (const listener of this.#listeners) {
-      if (concerns(listener, event)) this.#send(listener, bytes, limit);
+      if (!concerns(listener, event)) continue;
+      const id = this.#feeds?.idLine(listener.response);
+      this.#send(
+        listener,
+        id === undefined ? withId : joined(id, bytes),
+        limit,
+      );
     }
   }
 
   /** Ends all streams. */
   [Symbol.dispose](): void {
+    this.#feeds?.[Symbol.dispose]();
+    clearInterval(this.#comments);
     for (const { response } of this.#listeners) response.end();
+  }
+
+  /** Sends the events that a listener has missed since it was there. */
+  #resume(listener: Listener, { number }: EventPlace): void {
+    const { events, lost } = this.#log.after(number);
+    if (lost > 0) {
+      listener.response.write(
+        encodeEvent({ event: "lost", count: lost, time: Date.now() }),
+      );
+    }
+    for (const { event, bytes } of events) {
+      if (concerns(listener, event)) listener.response.write(bytes);
+    }
+  }
+
+  #idLine({ response }: Listener): string {
+    return this.#feeds?.idLine(response) ?? `id: ${this.#log.id()}\n`;
+  }
+
+  /** Tells proxies, and listeners that have gone, that the stream is alive. */
+  #comment(): void {
+    for (const { response } of this.#listeners) {
+      if (response.writableLength === 0) response.write(COMMENT);
+    }
   }
 
   #remove(listener: Listener): void {
     clearTimeout(listener.stalled);
+    this.#feeds?.remove(listener.response);
     if (!this.#listeners.delete(listener)) return;
-    if (this.#listeners.size === 0) this.#onInterest(false);
+    if (this.#listeners.size > 0) return;
+    clearInterval(this.#comments);
+    this.#comments = undefined;
+    this.#onInterest(false);
   }
 
   /** Returns what each listener may leave unread by now. **Units**: bytes. */
@@ -211,9 +291,23 @@ export class EventHub implements Disposable {
     if (listener.lost === 0 || !this.#listeners.has(listener)) return;
     const count = listener.lost;
     listener.lost = 0;
-    listener.response.write(encodeEvent({ event: "lost", count }));
+    listener.response.write(
+      encodeEvent({ event: "lost", count, time: Date.now() }),
+    );
   }
 }
+
+/** Returns an event with the line of its id before it. */
+function joined(idLine: string, bytes: Uint8Array): Uint8Array {
+  const line = new TextEncoder().encode(idLine);
+  const all = new Uint8Array(line.length + bytes.length);
+  all.set(line);
+  all.set(bytes, line.length);
+  return all;
+}
+
+/** Begin of a snapshot; its time and the aggregators follow. */
+const SNAPSHOT_HEAD = 'event: snapshot\ndata: {"event":"snapshot","time":';
 
 /** Line that clients ignore. */
 const COMMENT = new TextEncoder().encode(":\n");

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import { assertEquals } from "@std/assert";
-import { encodeEvent, EventHub } from "./events.ts";
+import { EventHub } from "./events.ts";
 
 /** An answer whose client takes nothing, so that it ends late, if at all. */
 class Answer extends EventEmitter {
@@ -10,11 +10,16 @@ class Answer extends EventEmitter {
     readableEnded: false,
   });
   destroyed = false;
-  readonly written: string[] = [];
+  text = "";
   writableLength = 0;
   hasEnded = false;
 
   writeHead(): void {}
+
+  /** Names of the events that were written. */
+  get written(): string[] {
+    return [...this.text.matchAll(/^event: (\w+)/gm)].map(([, name]) => name!);
+  }
 
   destroy(): void {
     this.destroyed = true;
@@ -24,11 +29,13 @@ class Answer extends EventEmitter {
   /** Ends of comments, which follow once everything before them is read. */
   readonly afterComments: (() => void)[] = [];
 
-  write(bytes: Uint8Array, done: () => void = () => {}): boolean {
+  write(piece: Uint8Array | string, done: () => void = () => {}): boolean {
     if (this.hasEnded) throw new Error("write after end");
-    const text = new TextDecoder().decode(bytes);
+    const text = typeof piece === "string"
+      ? piece
+      : new TextDecoder().decode(piece);
     if (text === ":\n") this.afterComments.push(done);
-    else this.written.push(/event: (\w+)/.exec(text)![1]!);
+    this.text += text;
     return this.writableLength === 0;
   }
 
@@ -37,7 +44,7 @@ class Answer extends EventEmitter {
   }
 }
 
-const FIRST = encodeEvent({ event: "snapshot", aggregators: [] });
+const FIRST = new TextEncoder().encode('"aggregators":[]}\n\n');
 
 function rig(firstLimitMs?: number) {
   const interest: boolean[] = [];
@@ -51,11 +58,18 @@ function rig(firstLimitMs?: number) {
   };
   const publish = () =>
     hub.publish({ event: "removed", aggregator: "a", detail: "" });
-  return { hub, listen, publish, interest };
+  return {
+    hub,
+    listen,
+    publish,
+    interest,
+    [Symbol.dispose]: () => hub[Symbol.dispose](),
+  };
 }
 
 Deno.test("EventHub writes nothing to one who says no more, though he reads nothing", () => {
-  const { hub, listen, publish, interest } = rig();
+  using made = rig();
+  const { hub, listen, publish, interest } = made;
   const gone = listen();
   const other = listen();
   publish();
@@ -73,7 +87,8 @@ Deno.test("EventHub writes nothing to one who says no more, though he reads noth
 });
 
 Deno.test("EventHub gives one who has said all a snapshot, and that is it", () => {
-  const { hub, listen } = rig();
+  using made = rig();
+  const { hub, listen } = made;
   const answer = new Answer();
   answer.socket.readableEnded = true;
   listen(answer);
@@ -82,7 +97,8 @@ Deno.test("EventHub gives one who has said all a snapshot, and that is it", () =
 });
 
 Deno.test("EventHub tells one who reads again what he missed", () => {
-  const { hub, listen, publish } = rig();
+  using made = rig();
+  const { hub, listen, publish } = made;
   const slow = listen();
   slow.writableLength = 100_000;
   publish();
@@ -95,7 +111,8 @@ Deno.test("EventHub tells one who reads again what he missed", () => {
 });
 
 Deno.test("EventHub goes on where no drain follows: the limit was below its mark", () => {
-  const { hub, listen, publish } = rig();
+  using made = rig();
+  const { hub, listen, publish } = made;
   const slow = listen();
   slow.writableLength = 100_000;
   publish();
@@ -109,7 +126,8 @@ Deno.test("EventHub goes on where no drain follows: the limit was below its mark
 });
 
 Deno.test("EventHub lets one go that does not read its first event in time", async () => {
-  const { hub, listen } = rig(20);
+  using made = rig(20);
+  const { hub, listen } = made;
   const stalled = new Answer();
   const slow = new Answer();
   stalled.writableLength = slow.writableLength = 100_000;
@@ -129,7 +147,8 @@ Deno.test("EventHub lets one go that does not read its first event in time", asy
 });
 
 Deno.test("EventHub sends what happened while a snapshot was made, and no more of it", () => {
-  const { hub, publish } = rig();
+  using made = rig();
+  const { hub, publish } = made;
   const since = hub.since();
   publish();
   since.close();
@@ -137,7 +156,7 @@ Deno.test("EventHub sends what happened while a snapshot was made, and no more o
   hub.add(
     answer as unknown as ServerResponse,
     undefined,
-    encodeEvent({ event: "snapshot", aggregators: [] }),
+    FIRST,
     since,
   );
   publish();
@@ -145,7 +164,8 @@ Deno.test("EventHub sends what happened while a snapshot was made, and no more o
 });
 
 Deno.test("EventHub: what all listeners leave unread is bounded too", () => {
-  const { listen, publish } = rig();
+  using made = rig();
+  const { listen, publish } = made;
   const slow = Array.from({ length: 1000 }, () => listen());
   for (const answer of slow) answer.writableLength = 20_000;
   // 20 MB in all, of which each may have 16 kB.

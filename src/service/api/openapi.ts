@@ -181,25 +181,105 @@ const PLAY = {
   },
 };
 
+const ALL_LINES = {
+  get: {
+    operationId: "readAllLines",
+    summary: "Read the lines of all aggregators",
+    responses: { "200": answer("List of lines", ANSWERS.allLines.json) },
+  },
+};
+
+const parameter = (
+  name: string,
+  description: string,
+  schema: JsonSchema = text,
+  place: "query" | "header" = "query",
+) => ({ name, in: place, required: false, description, schema });
+
+const CHOSEN_LINES = parameter(
+  "lines",
+  "Aggregators and lines that are wanted, separated by commas: " +
+    "press,crane.READY. A line is named by its name or number. Default: all",
+);
+const NOTHING_RECORDED = { "409": refusal("The service records no edges") };
+
+const HISTORY = {
+  get: {
+    operationId: "history",
+    summary: "Read edges of the past",
+    description:
+      "Edges are kept in memory, the newest of each process: of the " +
+      "service, and of each isolated aggregator. Outputs are always recorded, " +
+      "inputs while a guest or a client watches them, or if the service is set " +
+      "so. The answer is as fast as the client reads; one that reads nothing " +
+      "for 30 s is disconnected.",
+    parameters: [
+      parameter(
+        "from",
+        "Begin: nanoseconds since 1970, a date and time, or -10m for ten " +
+          "minutes ago. Default: all that is kept",
+      ),
+      parameter("to", "End, written in the same way. Default: now"),
+      CHOSEN_LINES,
+      parameter("limit", "Most edges. Default: 10000 in JSON, otherwise all", {
+        type: "integer",
+        minimum: 1,
+        maximum: 1_000_000,
+      }),
+      parameter("format", "Overrides the header Accept. Default: json", {
+        enum: ["json", "csv", "vcd"],
+      }),
+    ],
+    responses: {
+      "200": {
+        description: "Edges by time",
+        content: {
+          ...json(reference("History")),
+          "text/csv": { schema: text },
+          "application/x-vcd": { schema: text },
+        },
+      },
+      "400": refusal("Invalid query"),
+      "404": refusal("A line is not in the record"),
+      ...NOTHING_RECORDED,
+    },
+  },
+};
+
 const EVENTS = {
   get: {
     operationId: "watch",
     summary: "Watch events as server-sent events",
     description: "The first event is a snapshot. Changes of lines are " +
       "collected for 20 ms. A client that does not read loses events, receives " +
-      "their number, and is disconnected after a minute.",
-    parameters: [{
-      name: "aggregator",
-      in: "query",
-      required: false,
-      description: "Only events of this aggregator",
-      schema: text,
-    }],
+      "their number, and is disconnected after a minute. Edges come out of the " +
+      "record: a client that reads slowly gets all of them as long as they are " +
+      "kept. A comment follows every 15 s.",
+    parameters: [
+      parameter("aggregator", "Only events of this aggregator"),
+      parameter("edges", "1 for each edge, as edges events", {
+        enum: ["0", "1"],
+      }),
+      parameter(
+        "lines",
+        "With edges=1: aggregators and lines whose edges are wanted, as in " +
+          "/v1/history",
+      ),
+      parameter(
+        "Last-Event-ID",
+        "Id of the last event of an earlier stream: what was missed since " +
+          "comes before the snapshot, if it is kept",
+        text,
+        "header",
+      ),
+    ],
     responses: {
       "200": {
         description: "Events until one side ends the stream",
         content: { "text/event-stream": { schema: reference("Event") } },
       },
+      "400": refusal("Invalid query"),
+      ...NOTHING_RECORDED,
     },
   },
 };
@@ -272,6 +352,8 @@ export function openApi(): unknown {
       "/v1/aggregators/{name}": ONE,
       "/v1/aggregators/{name}/lines": LINES,
       "/v1/aggregators/{name}/play": PLAY,
+      "/v1/lines": ALL_LINES,
+      "/v1/history": HISTORY,
       "/v1/events": EVENTS,
       "/v1/reload": RELOAD,
       "/healthz": HEALTH,

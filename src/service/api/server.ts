@@ -19,6 +19,7 @@ import { ApiRoutes } from "./api_routes.ts";
 import { AuditLog, type AuditWriter } from "./audit_log.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import type { KeptCreations } from "./kept_creations.ts";
+import type { EdgeStore } from "../record/edge_store.ts";
 import { findRoute, type Route } from "./routes.ts";
 import type {
   AggregatorDescription,
@@ -57,6 +58,8 @@ export interface ApiSurroundings {
   restored?: readonly AggregatorDescription[];
   /** Reports an event of an aggregator, also to listeners of the API. */
   report?: (event: ServiceEvent) => void;
+  /** Records of edges; absent: none are recorded. */
+  edges?: EdgeStore | undefined;
 }
 
 /** Reason that clients with leases receive at the end of the service. */
@@ -88,7 +91,8 @@ export class ApiServer implements AsyncDisposable {
   constructor(
     reactor: AggregatorServer,
     settings: ApiSettings,
-    { reload, takeListener, keeper, restored, report }: ApiSurroundings = {},
+    { reload, takeListener, keeper, restored, report, edges }: ApiSurroundings =
+      {},
   ) {
     this.#creations = new Creations({
       target: reactor,
@@ -101,7 +105,11 @@ export class ApiServer implements AsyncDisposable {
       new Observation((on) => reactor.observe(on)),
     );
     this.#hub = made.use(
-      new EventHub((isWatched) => this.#observation.setListeners(isWatched)),
+      new EventHub(
+        (isWatched) => this.#observation.setListeners(isWatched),
+        undefined,
+        edges,
+      ),
     );
     this.#routes = new ApiRoutes({
       reactor,
@@ -111,6 +119,7 @@ export class ApiServer implements AsyncDisposable {
       hub: this.#hub,
       observation: this.#observation,
       audit: this.#audit,
+      edges,
     }).all;
     const { change, look } = settings;
     for (

@@ -9,7 +9,12 @@ import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import { CoalescedQuery } from "./coalesced_query.ts";
-import { encodeLines, encodeStates, LastAnswers } from "./encoded_states.ts";
+import {
+  encodeAllLines,
+  encodeLines,
+  encodeStates,
+  LastAnswers,
+} from "./encoded_states.ts";
 import type { EventHub, EventsSince } from "./events.ts";
 import { encodeMetrics } from "./metrics.ts";
 import type { WorkTurns } from "./work_turns.ts";
@@ -43,6 +48,7 @@ export class SharedAnswers {
   readonly #list = new CoalescedQuery(() => this.#makeList(), restMs);
   readonly #one = new CoalescedQuery((name) => this.#makeOne(name), restMs);
   readonly #lines = new CoalescedQuery((name) => this.#makeLines(name), restMs);
+  readonly #allLines = new CoalescedQuery(() => this.#makeAllLines(), restMs);
   readonly #snapshot = new CoalescedQuery(
     (name) => this.#makeSnapshot(name),
     restMs,
@@ -72,6 +78,11 @@ export class SharedAnswers {
   /** Returns one aggregator; undefined if there is none. */
   one(name: string): Promise<Uint8Array | undefined> {
     return this.#one.ask(name);
+  }
+
+  /** Returns the lines of all aggregators. */
+  allLines(): Promise<Uint8Array> {
+    return this.#allLines.ask("");
   }
 
   /** Returns the lines of one aggregator; undefined if there is none. */
@@ -138,6 +149,11 @@ export class SharedAnswers {
     return await this.#encode("lines", steps);
   }
 
+  async #makeAllLines(): Promise<Uint8Array> {
+    const all = await this.#describe("");
+    return await this.#encode("all lines", encodeAllLines(all));
+  }
+
   async #makeSnapshot(name: string): Promise<Snapshot> {
     const all = await this.#describe(name);
     const since = this.#sources.hub.since();
@@ -145,7 +161,8 @@ export class SharedAnswers {
       const bytes = await this.#encode(
         "snapshot",
         encodeStates(
-          'event: snapshot\ndata: {"event":"snapshot","aggregators":[',
+          // Its head is each listener's own.
+          '"aggregators":[',
           all.map((one) => this.stateOf(one)),
           "]}\n\n",
         ),

@@ -13,6 +13,7 @@ import {
   type ToProcess,
   unpackError,
 } from "./messages.ts";
+import type { RecordMemory } from "../record/record_memory.ts";
 import { ProcessChannel } from "./process_channel.ts";
 
 /** The hidden command that runs {@linkcode serveIsolated}. */
@@ -64,6 +65,8 @@ export interface ChildOptions {
   readonly startProcess?: StartProcess | undefined;
   /** Socket of the manager that keeps fds across restarts, if one does. */
   readonly notifySocket?: string | undefined;
+  /** Memory for its edges. **Ownership**: of the fd, lent for the start. */
+  readonly record?: RecordMemory | undefined;
 }
 
 /** Starts this program as the process that serves at a socket. */
@@ -106,7 +109,7 @@ export class AggregatorChild {
    */
   constructor(
     events: ChildEvents,
-    { startProcess = startServer, notifySocket }: ChildOptions,
+    { startProcess = startServer, notifySocket, record }: ChildOptions,
   ) {
     const [ours, theirs] = socketPair();
     using _theirs = theirs;
@@ -130,7 +133,10 @@ export class AggregatorChild {
     this.say({
       kind: "start",
       ...(notifySocket === undefined ? {} : { notifySocket }),
-    });
+      ...(record === undefined ? {} : {
+        record: { bytes: record.bytes, withInputs: record.withInputs },
+      }),
+    }, record === undefined ? [] : [record.fd]);
   }
 
   /** Process id; 0 once it is abandoned. */

@@ -42,7 +42,7 @@ export async function serveIsolated(socketFd: number): Promise<number> {
     message: (value, fds) => {
       const message = value as ToProcess;
       if (message.kind === "start") {
-        Server.start(message.notifySocket, tell, over.reject).then(
+        Server.start(message, fds[0], tell, over.reject).then(
           (started) => {
             server = started;
             tell({ kind: "ready" });
@@ -82,22 +82,32 @@ class Server {
   }
 
   static async start(
-    notifySocket: string | undefined,
+    { notifySocket, record }: ToProcess & { kind: "start" },
+    recordFd: OwnedFd | undefined,
     tell: (message: FromProcess) => void,
     crashed: (error: Error) => void,
   ): Promise<Server> {
+    using memory = recordFd;
     const problem = (text: string) => tell({ kind: "problem", text });
     const store = notifySocket === undefined
       ? undefined
       : new ManagerFdStore(notifySocket, problem);
-    const reactor = await ReactorClient.start({
-      service: (event) => tell({ kind: "event", event }),
-      changes: (changes) => tell({ kind: "changes", changes }),
-      removedLate: (name) => tell({ kind: "removed-late", name }),
-      idle: () => {},
-      problem,
-      crashed,
-    }, store);
+    const reactor = await ReactorClient.start(
+      {
+        service: (event) => tell({ kind: "event", event }),
+        changes: (changes) => tell({ kind: "changes", changes }),
+        recorded: (lines) => tell({ kind: "recorded", lines }),
+        unrecorded: (firstId, count) =>
+          tell({ kind: "unrecorded", firstId, count }),
+        removedLate: (name) => tell({ kind: "removed-late", name }),
+        idle: () => {},
+        problem,
+        crashed,
+      },
+      store,
+      undefined,
+      memory && record && { ...record, fd: memory.fd },
+    );
     return new Server(reactor, store);
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { PlayState } from "../../client/play.ts";
+import type { EdgeSource } from "../record/edge_source.ts";
 import { sleep } from "../../async/wait.ts";
 import { withoutExposure, withoutInitial } from "./specifications.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
@@ -45,6 +46,8 @@ export interface IsolatedOptions {
     ReactorEvents,
     "service" | "changes" | "removedLate" | "problem"
   >;
+  /** Record of its edges, which goes on with its next process. */
+  readonly record?: EdgeSource | undefined;
   /** The manager that keeps fds across restarts, if there is one. */
   readonly store: Pick<ManagerFdStore, "notifySocket" | "drop"> | undefined;
   /**
@@ -298,14 +301,19 @@ export class IsolatedAggregator {
     for (const listener of this.#listeners.values()) listener.close();
     this.#listeners.clear();
     this.#child?.abandon(new Error("The process of the aggregator is ended"));
+    this.#options.record?.close();
   }
 
   async #start(): Promise<void> {
-    const { startProcess, store } = this.#options;
+    const { startProcess, store, record } = this.#options;
     this.#child = new AggregatorChild({
       hear: (notice) => this.#hear(notice),
       ended: () => this.#died("ended unexpectedly"),
-    }, { startProcess, notifySocket: store?.notifySocket });
+    }, {
+      startProcess,
+      notifySocket: store?.notifySocket,
+      record: record?.memory,
+    });
     await this.#child.untilReady();
   }
 
@@ -349,6 +357,11 @@ export class IsolatedAggregator {
       case "changes":
         if (!this.#isOwn(message.changes.aggregator)) return;
         return events.changes?.(message.changes);
+      case "recorded":
+        if (!this.#isOwn(message.lines.aggregator)) return;
+        return this.#options.record?.began(message.lines);
+      case "unrecorded":
+        return this.#options.record?.ended(message.firstId, message.count);
       case "removed-late":
         if (!this.#isOwn(message.name)) return;
         this.#forget(message.name);
@@ -365,6 +378,7 @@ export class IsolatedAggregator {
 
   #died(how: string): void {
     this.#abandon(how);
+    this.#options.record?.allEnded();
     if (this.#down !== undefined || this.#isOver) return;
     const reason = `its process ${how}, and is restarted`;
     this.#down = { reason, since: Date.now() };

@@ -10,10 +10,12 @@ import {
   type ErrorReport,
   errorReport,
   type LineChanges,
+  type RecordedLines,
   type ServiceEvent,
   type UnsafeLineState,
 } from "../messages/messages.ts";
 import { errorOf } from "../messages/messages.ts";
+import type { RecordMemory } from "../record/record_memory.ts";
 import type { ReactorClient } from "../reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 
@@ -40,7 +42,12 @@ export type CallName = typeof CALLS[number];
 /** A message of the service. */
 export type ToProcess =
   /** Always the first message. */
-  | { kind: "start"; notifySocket?: string }
+  | {
+    kind: "start";
+    notifySocket?: string;
+    /** Memory for edges, whose fd is attached; absent: they are not recorded. */
+    record?: Omit<RecordMemory, "fd">;
+  }
   /** Names of the attached fds, which an earlier process kept. */
   | { kind: "kept"; names: readonly string[] }
   | { kind: "call"; id: number; name: CallName; args: unknown[] }
@@ -55,6 +62,8 @@ export type FromProcess =
   | { kind: "failed"; id: number; error: TravellingError }
   | { kind: "event"; event: ServiceEvent }
   | { kind: "changes"; changes: LineChanges }
+  | { kind: "recorded"; lines: RecordedLines }
+  | { kind: "unrecorded"; firstId: number; count: number }
   | { kind: "removed-late"; name: string }
   | { kind: "problem"; text: string };
 

@@ -10,6 +10,7 @@ import type {
   InterlockSpecification,
 } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
+import type { EdgeStore } from "../record/edge_store.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { keptNames, LinesHeldError } from "../lanes/lanes.ts";
 import type {
@@ -61,6 +62,7 @@ export class Reactors implements AggregatorServer, Disposable {
   readonly #own: ReactorClient;
   readonly #events: ReactorsEvents;
   readonly #store: ManagerFdStore | undefined;
+  readonly #edges: EdgeStore | undefined;
   /** By the name of the aggregator, and of its second exposure. */
   readonly #isolated = new Map<string, IsolatedAggregator>();
   /** Number of lines of each aggregator. */
@@ -75,17 +77,24 @@ export class Reactors implements AggregatorServer, Disposable {
     events: ReactorsEvents,
     store: ManagerFdStore | undefined,
     lineCounts: Map<string, number>,
+    edges: EdgeStore | undefined,
   ) {
+    this.#edges = edges;
     this.#own = own;
     this.#events = events;
     this.#store = store;
     this.#lineCounts = lineCounts;
   }
 
-  /** Starts the service's own reactor; see {@linkcode ReactorClient.start}. */
+  /**
+   * Starts the service's own reactor; see {@linkcode ReactorClient.start}.
+   *
+   * @param edges Records of edges: one for each reactor.
+   */
   static async start(
     events: ReactorsEvents,
     store?: ManagerFdStore,
+    edges?: EdgeStore,
   ): Promise<Reactors> {
     const lineCounts = new Map<string, number>();
     const all: ReactorsEvents = {
@@ -96,8 +105,18 @@ export class Reactors implements AggregatorServer, Disposable {
         events.servedChanged?.(sizeOf(lineCounts));
       },
     };
-    const own = await ReactorClient.start(all, store);
-    return new Reactors(own, all, store, lineCounts);
+    const record = edges?.open();
+    const own = await ReactorClient.start(
+      {
+        ...all,
+        recorded: (lines) => record?.began(lines),
+        unrecorded: (firstId, count) => record?.ended(firstId, count),
+      },
+      store,
+      undefined,
+      record?.memory,
+    );
+    return new Reactors(own, all, store, lineCounts, edges);
   }
 
   /** Makes aggregators and serves them: all, or none. */
@@ -345,6 +364,7 @@ export class Reactors implements AggregatorServer, Disposable {
           },
         },
         store: this.#store,
+        record: this.#edges?.open(),
       });
       if (this.#isObserved) await isolated.observe(true);
       return isolated;

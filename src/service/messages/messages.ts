@@ -125,6 +125,21 @@ export interface LineChanges {
   lines: LineChangeState[];
 }
 
+/** Lines whose edges are recorded, by the ids of the record. */
+export interface RecordedLines {
+  aggregator: string;
+  /** Number of the first line in its aggregator. */
+  firstLine: number;
+  /** Id of the first line; the others follow. */
+  firstId: number;
+  /** Names in order; empty for a line that has none. */
+  names: string[];
+  /** States at the beginning, as `edges/record.ts` has them. */
+  states: number[];
+  /** Time of these states. **Units**: nanoseconds, monotonic. */
+  time: number;
+}
+
 /** Counters of one aggregator. */
 export interface AggregatorCounts {
   name: string;
@@ -323,6 +338,10 @@ export type Report =
   | { kind: "event"; event: ServiceEvent }
   /** Lines changed while changes are observed. */
   | { kind: "changes"; changes: LineChanges }
+  /** Edges of these lines are recorded from now on. */
+  | { kind: "recorded"; lines: RecordedLines }
+  /** Edges of so many lines are not recorded any more. */
+  | { kind: "unrecorded"; firstId: number; count: number }
   /** Nothing is left to serve: all given connections have ended. */
   | { kind: "idle" };
 

@@ -13,6 +13,7 @@ import type {
 } from "../../config/specification.ts";
 import { Endpoints } from "../sockets/endpoints.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
+import type { RecordMemory } from "../record/record_memory.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import { HostChips } from "./host_chips.ts";
 import { Lanes, LinesHeldError } from "../lanes/lanes.ts";
@@ -25,6 +26,7 @@ import {
   type LineChanges,
   type PendingLine,
   type PlayCommand,
+  type RecordedLines,
   type Report,
   type ServiceEvent,
   type UnsafeLineState,
@@ -43,6 +45,10 @@ export interface ReactorEvents {
   service(event: ServiceEvent): void;
   /** Lines changed while {@linkcode ReactorClient.observe} is on. */
   changes?(changes: LineChanges): void;
+  /** Edges of these lines are recorded from now on. */
+  recorded?(lines: RecordedLines): void;
+  /** Edges of so many lines are not recorded any more. */
+  unrecorded?(firstId: number, count: number): void;
   /**
    * Another process removed a kernel chip; it stays listed until it is removed
    * here.
@@ -117,11 +123,14 @@ export class ReactorClient implements Disposable {
    * @param store Store of fds across restarts, if any.
    * **Ownership**: lent, for as long as the reactor runs.
    * @param laneProgram Program of lanes' Workers; tests bring their own.
+   * @param record Memory for edges; without it they are not recorded.
+   * **Ownership**: of its fd, lent until the reactor accepts commands.
    */
   static async start(
     events: ReactorEvents,
     store?: ManagerFdStore,
     laneProgram?: URL,
+    record?: RecordMemory,
   ): Promise<ReactorClient> {
     const [ours, theirs] = socketPair();
     const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
@@ -150,6 +159,7 @@ export class ReactorClient implements Disposable {
     const start: ReactorStart = {
       commandFd: theirs.release(),
       ...(store === undefined ? {} : { notifySocket: store.notifySocket }),
+      ...(record === undefined ? {} : { record }),
     };
     worker.postMessage(start);
     await ready.promise;
@@ -454,6 +464,10 @@ export class ReactorClient implements Disposable {
         return this.#events.service(report.event);
       case "changes":
         return this.#events.changes?.(report.changes);
+      case "recorded":
+        return this.#events.recorded?.(report.lines);
+      case "unrecorded":
+        return this.#events.unrecorded?.(report.firstId, report.count);
       case "crashed":
         return this.#crash(
           new Error(`The reactor failed: ${report.error.message}`),

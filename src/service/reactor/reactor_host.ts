@@ -5,6 +5,7 @@
  * @module
  */
 import { Mapping } from "../../../ffi/mapping.ts";
+import type { EdgeRecord } from "../../aggregator/aggregator.ts";
 import { LaneEndpoint } from "../../aggregator/lane/lane_line.ts";
 import type { FdStore } from "../../aggregator/restart/fd_store.ts";
 import { Interlocks } from "../../aggregator/rules/interlock.ts";
@@ -39,16 +40,23 @@ export class ReactorHost implements Disposable {
   readonly #served = new Map<string, ServedAggregator>();
   readonly #sources: SourceFactory;
   readonly #store: FdStore | undefined;
+  readonly #record: EdgeRecord | undefined;
   readonly #interlocks = new Interlocks();
   readonly #following = new FollowIndex();
   #nextSerial = 0;
   #isObserved = false;
 
-  /** Makes a host that serves nothing yet. */
-  constructor(loop: EventLoop, events: HostEvents, store?: FdStore) {
+  /** Makes a host that serves nothing yet, and records edges in `record`. */
+  constructor(
+    loop: EventLoop,
+    events: HostEvents,
+    store?: FdStore,
+    record?: EdgeRecord,
+  ) {
     this.#loop = loop;
     this.#events = events;
     this.#store = store;
+    this.#record = record;
     this.#sources = new SourceFactory(loop, store);
   }
 
@@ -109,6 +117,7 @@ export class ReactorHost implements Disposable {
             directory: this.#sources.directory,
             interlocks: this.#interlocks,
             store: this.#store,
+            record: this.#record,
           },
           events: this.#events,
           onOver: () => {

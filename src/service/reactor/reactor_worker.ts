@@ -4,12 +4,15 @@
  *
  * @module
  */
+import { readMonotonicNs } from "../../../ffi/clock.ts";
 import { EPOLLIN } from "../../../ffi/epoll.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { receiveBytes } from "../../../ffi/socket_message.ts";
+import { EdgeRecorder } from "../../edges/edge_recorder.ts";
 import { abandon } from "../../reactor/pieces.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { FrameAssembler } from "../messages/command_channel.ts";
+import { mapRecord, type RecordMemory } from "../record/record_memory.ts";
 import { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import {
   type Answer,
@@ -28,6 +31,8 @@ export interface ReactorStart {
   commandFd: number;
   /** Socket of the manager that keeps fds across restarts, if any. */
   notifySocket?: string;
+  /** Memory for edges; absent: they are not recorded. */
+  record?: RecordMemory;
 }
 
 /** The parts of a Worker's global scope that are used here. */
@@ -57,7 +62,7 @@ const NOTHING: Answer = { aggregators: [] };
 const FAILURE_REST_MS = 1000;
 
 function runReactor(
-  { commandFd, notifySocket }: ReactorStart,
+  { commandFd, notifySocket, record }: ReactorStart,
   tell: (report: Report) => void,
 ): void {
   let toldAt = -FAILURE_REST_MS;
@@ -78,11 +83,23 @@ function runReactor(
     ? undefined
     : new ManagerFdStore(notifySocket, (text) =>
       tell({ kind: "problem", text }));
-  using host = new ReactorHost(reactor, {
-    service: (event) => tell({ kind: "event", event }),
-    changes: (changes) => tell({ kind: "changes", changes }),
-    idle: () => tell({ kind: "idle" }),
-  }, store);
+  using memory = record === undefined ? undefined : mapRecord(record);
+  using host = new ReactorHost(
+    reactor,
+    {
+      service: (event) => tell({ kind: "event", event }),
+      changes: (changes) => tell({ kind: "changes", changes }),
+      recorded: (lines) => tell({ kind: "recorded", lines }),
+      unrecorded: (firstId, count) =>
+        tell({ kind: "unrecorded", firstId, count }),
+      idle: () => tell({ kind: "idle" }),
+    },
+    store,
+    memory && record && {
+      recorder: new EdgeRecorder(memory.buffer, readMonotonicNs),
+      withInputs: record.withInputs,
+    },
+  );
   const frames = new FrameAssembler();
   const piece = new Uint8Array(64 * 1024);
   const share = reactor.share();

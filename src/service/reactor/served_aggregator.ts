@@ -19,6 +19,7 @@ import {
   controlPathOf,
   type LineSpecification,
 } from "../../config/specification.ts";
+import type { EdgeRecorder } from "../../edges/edge_recorder.ts";
 import type { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { GuardedLoop } from "../../reactor/guarded_loop.ts";
@@ -41,6 +42,7 @@ import type {
   LineCounts,
   PendingLine,
   PlayCommand,
+  RecordedLines,
   ServiceEvent,
   UnsafeLineState,
 } from "../messages/messages.ts";
@@ -64,6 +66,10 @@ export interface HostEvents {
   service(event: ServiceEvent): void;
   /** Lines changed while changes are observed. */
   changes(changes: LineChanges): void;
+  /** Edges of these lines are recorded from now on. */
+  recorded?(lines: RecordedLines): void;
+  /** Edges of so many lines are not recorded any more. */
+  unrecorded?(firstId: number, count: number): void;
   /** The last aggregator that could serve a guest has ended. */
   idle(): void;
 }
@@ -170,11 +176,36 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
         openSource: (line) => context.openSource(line, share),
         reporter: served,
       });
+      const { record } = surroundings;
+      if (record !== undefined) {
+        yield* served.#tellRecorded(record.recorder, events);
+      }
       served.#serve(specification, context, loop, share, fds);
       served.#isOpen = true;
       return served;
     } finally {
       if (!served.#isOpen) yield* served.ending();
+    }
+  }
+
+  /** Tells which lines are recorded, before any guest can come. */
+  *#tellRecorded(
+    recorder: EdgeRecorder,
+    { recorded, unrecorded }: HostEvents,
+  ): Pieces {
+    const { firstEdgeId, lines } = this.#aggregator;
+    this.#resources.defer(() => unrecorded?.(firstEdgeId, lines.length));
+    for (let i = 0; i < lines.length; i += LINES_PER_PART) {
+      const some = lines.slice(i, i + LINES_PER_PART);
+      recorded?.({
+        aggregator: this.name,
+        firstLine: i,
+        firstId: firstEdgeId + i,
+        names: some.map(({ name }) => name),
+        states: some.map(({ edges }) => edges.state),
+        time: recorder.now,
+      });
+      yield;
     }
   }
 

@@ -1,0 +1,209 @@
+/**
+ * A bounded ring of edges in memory that a reactor and the reader of its edges
+ * share: one writer, which never waits and allocates nothing, and any number of
+ * readers, which notice what was overwritten before they came.
+ *
+ * The memory begins with a header of 64 bytes: the number of edges so far (64
+ * bits, low word first), and the next free line id. Records of 16 bytes follow:
+ * time (64-bit float, nanoseconds of CLOCK_MONOTONIC), line id, edge.
+ *
+ * @module
+ */
+
+const HEADER_BYTES = 64;
+const RECORD_BYTES = 16;
+const LOW = 0;
+const HIGH = 1;
+const NEXT_ID = 2;
+const HEADER_WORDS = HEADER_BYTES / 4;
+const HEADER_TIMES = HEADER_BYTES / 8;
+const WORDS = RECORD_BYTES / 4;
+const TIMES = RECORD_BYTES / 8;
+const ID = 2;
+const BITS = 3;
+const TWO_32 = 2 ** 32;
+
+/** Edges of a ring unless that is set. 16 MB, which fill up as edges come. */
+export const DEFAULT_EDGES = 1_000_000;
+/** Most edges of a ring. **Units**: 16 bytes each. */
+export const MAX_EDGES = 64_000_000;
+
+/** Returns the size of the memory for so many edges. **Units**: bytes. */
+export function ringBytes(edges: number): number {
+  return HEADER_BYTES + edges * RECORD_BYTES;
+}
+
+/** Memory of a ring: of a file that several map, or of this process. */
+export type RingMemory = ArrayBuffer | SharedArrayBuffer;
+
+/** Writer of a ring. There is one at a time. */
+export class EdgeWriter {
+  readonly #words: Int32Array;
+  readonly #times: Float64Array;
+  readonly #size: number;
+  /** Slot of the next edge. */
+  #slot: number;
+  #low: number;
+
+  /** Goes on behind what `memory` has. */
+  constructor(memory: RingMemory) {
+    const words = new Int32Array(memory);
+    this.#words = words;
+    this.#times = new Float64Array(memory);
+    this.#size = sizeOf(memory);
+    this.#low = Atomics.load(words, LOW);
+    this.#slot = headOf(words) % this.#size;
+  }
+
+  /** Takes ids for so many lines; returns the first. */
+  takeIds(count: number): number {
+    const first = this.#words[NEXT_ID]!;
+    this.#words[NEXT_ID] = first + count;
+    return first;
+  }
+
+  /**
+   * Writes an edge.
+   *
+   * @param stamp Array whose first element is the time: a number on its way
+   * would be an object. **Units**: nanoseconds, monotonic.
+   */
+  write(stamp: Float64Array, lineId: number, bits: number): void {
+    const words = this.#words;
+    const slot = this.#slot;
+    const at = HEADER_WORDS + slot * WORDS;
+    this.#times[HEADER_TIMES + slot * TIMES] = stamp[0]!;
+    words[at + ID] = lineId;
+    words[at + BITS] = bits;
+    this.#slot = slot + 1 === this.#size ? 0 : slot + 1;
+    const low = (this.#low + 1) | 0;
+    this.#low = low;
+    if (low === 0) Atomics.add(words, HIGH, 1);
+    Atomics.store(words, LOW, low);
+  }
+}
+
+/** One edge as a ring has it. */
+export interface RawEdge {
+  /** Order number, from 0. */
+  number: number;
+  /** **Units**: nanoseconds, monotonic. */
+  time: number;
+  lineId: number;
+  /** See `record.ts`. */
+  bits: number;
+}
+
+/** Reader of a ring. */
+export class EdgeReader {
+  readonly #words: Int32Array;
+  readonly #times: Float64Array;
+  /** Number of edges that it has room for. */
+  readonly size: number;
+
+  /** Reads `memory`, which another thread or process writes. */
+  constructor(memory: RingMemory) {
+    this.#words = new Int32Array(memory);
+    this.#times = new Float64Array(memory);
+    this.size = sizeOf(memory);
+  }
+
+  /** Number of the next edge: so many were written. */
+  get head(): number {
+    return headOf(this.#words);
+  }
+
+  /** Number of the oldest edge that can still be read. */
+  get tail(): number {
+    // The one that is overwritten just now is not read.
+    return Math.max(0, this.head - this.size + 1);
+  }
+
+  /**
+   * Reads at most `count` edges from number `from` on.
+   *
+   * @returns The edges in order. The first has a larger number than `from` if
+   * those before it were overwritten.
+   */
+  read(from: number, count: number): RawEdge[] {
+    const { head } = this;
+    const begin = Math.max(from, head - this.size + 1, 0);
+    const end = Math.min(head, begin + count);
+    const edges: RawEdge[] = [];
+    for (let number = begin; number < end; number++) {
+      edges.push(this.#at(number));
+    }
+    // The writer may have caught up meanwhile.
+    const { tail } = this;
+    return tail <= begin ? edges : edges.filter(({ number }) => number >= tail);
+  }
+
+  /**
+   * Calls `see` for at most `count` edges from number `from` on, without objects.
+   *
+   * @returns Number of the edge after the last one. Edges that were overwritten
+   * meanwhile may be wrong: the caller looks at {@linkcode EdgeReader.tail}.
+   */
+  scan(
+    from: number,
+    count: number,
+    see: (lineId: number, bits: number) => void,
+  ): number {
+    const begin = Math.max(from, this.tail);
+    const end = Math.min(this.head, begin + count);
+    let at = HEADER_WORDS + (begin % this.size) * WORDS;
+    const over = HEADER_WORDS + this.size * WORDS;
+    for (let number = begin; number < end; number++) {
+      see(this.#words[at + ID]!, this.#words[at + BITS]!);
+      at += WORDS;
+      if (at === over) at = HEADER_WORDS;
+    }
+    return end;
+  }
+
+  /** Time of an edge that can still be read. **Units**: nanoseconds. */
+  timeOf(number: number): number {
+    return this.#at(number).time;
+  }
+
+  /**
+   * Returns the number of the first edge that is not earlier than `time`.
+   * **Units**: nanoseconds, monotonic.
+   *
+   * Edges of the kernel have the kernel's times, and may be out of order by
+   * their delay: the result may be off by as much.
+   */
+  firstSince(time: number): number {
+    let low = this.tail;
+    let high = this.head;
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2);
+      if (this.#at(middle).time < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #at(number: number): RawEdge {
+    const slot = number % this.size;
+    const at = HEADER_WORDS + slot * WORDS;
+    return {
+      number,
+      time: this.#times[HEADER_TIMES + slot * TIMES]!,
+      lineId: this.#words[at + ID]!,
+      bits: this.#words[at + BITS]!,
+    };
+  }
+}
+
+function sizeOf(memory: RingMemory): number {
+  return Math.floor((memory.byteLength - HEADER_BYTES) / RECORD_BYTES);
+}
+
+function headOf(words: Int32Array): number {
+  for (;;) {
+    const high = Atomics.load(words, HIGH);
+    const low = Atomics.load(words, LOW) >>> 0;
+    if (Atomics.load(words, HIGH) === high) return (high >>> 0) * TWO_32 + low;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The place up to which a reader has read all records of a service.
+ *
+ * @module
+ */
+import type { EdgeSource, RecordedLine } from "./edge_source.ts";
+import type { EdgeStore } from "./edge_store.ts";
+import type { StoredEdge } from "./stored_edge.ts";
+
+/** Lines that a reader wants; absent: all. */
+export type LineFilter = (line: RecordedLine) => boolean;
+
+/** Edges that were read at a time. */
+export interface EdgeBatch {
+  readonly edges: readonly StoredEdge[];
+  /** Edges before them that were overwritten, whichever lines they were of. */
+  readonly lost: number;
+}
+
+/** A reader of all records, each in its order. */
+export class EdgeCursor {
+  readonly #store: EdgeStore;
+  /** Number of the next edge by the serial number of a source. */
+  readonly #next = new Map<number, number>();
+
+  /** Begins with what comes from now on. */
+  constructor(store: EdgeStore) {
+    this.#store = store;
+    for (const { serial, reader } of store.sources) {
+      if (reader !== undefined) this.#next.set(serial, reader.head);
+    }
+  }
+
+  /**
+   * Returns a reader that goes on where {@linkcode EdgeCursor.toString} said;
+   * undefined if the text is not one of those.
+   */
+  static of(text: string, store: EdgeStore): EdgeCursor | undefined {
+    const cursor = new EdgeCursor(store);
+    // Records that began since are read from their beginning.
+    cursor.#next.clear();
+    for (const part of text === "" ? [] : text.split("_")) {
+      const match = /^(\d{1,9}):(\d{1,15})$/.exec(part);
+      if (match === null) return undefined;
+      cursor.#next.set(Number(match[1]), Number(match[2]));
+    }
+    return cursor;
+  }
+
+  /** Text from which a later reader can go on. */
+  toString(): string {
+    return this.#store.sources.map(({ serial }) =>
+      `${serial}:${this.#next.get(serial) ?? 0}`
+    ).join("_");
+  }
+
+  /** True if there may be edges to read. */
+  get isBehind(): boolean {
+    return this.#store.sources.some(({ serial, reader }) =>
+      reader !== undefined && reader.head !== (this.#next.get(serial) ?? 0)
+    );
+  }
+
+  /**
+   * Reads at most `count` edges of each record.
+   *
+   * @returns Those of the lines that are wanted, by time.
+   */
+  read(count: number, filter?: LineFilter): EdgeBatch {
+    const edges: StoredEdge[] = [];
+    let lost = 0;
+    let records = 0;
+    for (const source of this.#store.sources) {
+      const before = edges.length;
+      lost += this.#readSource(source, count, filter, edges);
+      if (edges.length > before) records++;
+    }
+    // Within a record the order is that of causes and effects.
+    if (records > 1) edges.sort((a, b) => a.time - b.time);
+    return { edges, lost };
+  }
+
+  #readSource(
+    source: EdgeSource,
+    count: number,
+    filter: LineFilter | undefined,
+    edges: StoredEdge[],
+  ): number {
+    const { serial, reader } = source;
+    if (reader === undefined) return 0;
+    let next = this.#next.get(serial) ?? 0;
+    // What another process wrote may be nonsense.
+    if (next > reader.head) next = reader.head;
+    let lost = 0;
+    for (const { number, time, lineId, bits } of reader.read(next, count)) {
+      const line = source.lineOf(lineId);
+      if (line === undefined && source.isToCome(lineId)) break;
+      lost += number - next + (line === undefined ? 1 : 0);
+      next = number + 1;
+      if (line === undefined || filter?.(line) === false) continue;
+      edges.push({ number, time, line, bits });
+    }
+    this.#next.set(serial, next);
+    return lost;
+  }
+}

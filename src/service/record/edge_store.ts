@@ -1,0 +1,84 @@
+/**
+ * The records of all reactors of a service, and the times of their edges.
+ *
+ * @module
+ */
+import { clockNs } from "../../../ffi/clock.ts";
+import { EdgeSource } from "./edge_source.ts";
+
+/** Settings of the record. */
+export interface RecordSettings {
+  /** Edges that each reactor has room for. **Units**: 16 bytes each. */
+  readonly keep: number;
+  /** True to record inputs that their guests do not watch. */
+  readonly withInputs: boolean;
+}
+
+/** Records of reactors that have ended. */
+const MAX_CLOSED = 8;
+/** A larger step of the wall clock moves the times of all edges. */
+const STEP_NS = 1_000_000n;
+
+/** All records of a service. **Ownership**: of their memory. */
+export class EdgeStore implements Disposable {
+  readonly #settings: RecordSettings;
+  readonly #sources: EdgeSource[] = [];
+  readonly #closed: EdgeSource[] = [];
+  #nextSerial = 0;
+  #offset = offsetNow();
+
+  /** Has no record yet. */
+  constructor(settings: RecordSettings) {
+    this.#settings = settings;
+  }
+
+  /** All records in the order in which they began. */
+  get sources(): readonly EdgeSource[] {
+    return this.#sources;
+  }
+
+  /** Makes the record of one more reactor. @throws {OsError} If it cannot. */
+  open(): EdgeSource {
+    const { keep, withInputs } = this.#settings;
+    const source: EdgeSource = new EdgeSource(
+      this.#nextSerial++,
+      keep,
+      withInputs,
+      () => this.#closedNow(source),
+    );
+    this.#sources.push(source);
+    return source;
+  }
+
+  /**
+   * Time since 1970 minus monotonic time, as the wall clock is set now.
+   * **Units**: nanoseconds.
+   *
+   * All times are by the clock as it is set now: one that is set after the boot
+   * corrects those before.
+   */
+  get offset(): bigint {
+    const now = offsetNow();
+    const step = now - this.#offset;
+    if (step > STEP_NS || step < -STEP_NS) this.#offset = now;
+    return this.#offset;
+  }
+
+  [Symbol.dispose](): void {
+    for (const source of this.#sources) source[Symbol.dispose]();
+  }
+
+  #closedNow(source: EdgeSource): void {
+    this.#closed.push(source);
+    if (this.#closed.length <= MAX_CLOSED) return;
+    const oldest = this.#closed.shift()!;
+    this.#sources.splice(this.#sources.indexOf(oldest), 1);
+    oldest[Symbol.dispose]();
+  }
+}
+
+function offsetNow(): bigint {
+  const before = clockNs("monotonic");
+  const wall = clockNs("realtime");
+  return wall - (before + clockNs("monotonic")) / 2n;
+}

@@ -1,0 +1,283 @@
+/**
+ * Edges of the past from all records, by time, and the state before them; in
+ * pieces, between which others are served.
+ *
+ * @module
+ */
+import {
+  Cause,
+  EdgeRule,
+  type LineState,
+  lineState,
+  packEdge,
+  stateAfter,
+  stateBefore,
+  StateBits,
+} from "../../edges/record.ts";
+import type { LineFilter } from "./edge_cursor.ts";
+import type { EdgeSource, RecordedLine } from "./edge_source.ts";
+import type { EdgeStore } from "./edge_store.ts";
+import type { StoredEdge } from "./stored_edge.ts";
+
+/** Edges that are read at a time: one or two milliseconds. */
+const EDGES_PER_PIECE = 2048;
+/** The same where nothing but the state of a line is looked for. */
+const STATES_PER_PIECE = 65_536;
+/**
+ * Longest delay of the kernel's report of an edge, so that edges of different
+ * lines are in the order of time. **Units**: nanoseconds.
+ */
+const WINDOW_NS = 250e6;
+
+/** Edges that wait for earlier ones, at most. */
+const MAX_WAITING = 4096;
+
+/** Part of the past. */
+export interface Span {
+  /** Begin; absent: of all that is kept. **Units**: nanoseconds, monotonic. */
+  readonly from: number | undefined;
+  /** End. **Units**: nanoseconds, monotonic. */
+  readonly to: number;
+  /** Lines that are wanted; absent: all. */
+  readonly filter: LineFilter | undefined;
+}
+
+/** A line at the begin of a span. */
+export interface LineAt {
+  readonly line: RecordedLine;
+  readonly state: LineState;
+  /** Its first state, if it begins later. */
+  readonly later?: LineState;
+}
+
+/** What is known before the edges of a span. */
+export interface Beginning {
+  /** Begin of what is kept of the span. **Units**: nanoseconds, monotonic. */
+  readonly from: number;
+  readonly lines: readonly LineAt[];
+  /** Edges before `from` that are not kept; 0 if `from` is as it was wanted. */
+  readonly lost: number;
+}
+
+/** Reads a span of all records of a service. */
+export class HistoryReader {
+  readonly #span: Span;
+  readonly #places: Place[];
+  /** Edges that are missing within the span. */
+  lost = 0;
+
+  /** Reads what `store` has now. */
+  constructor(store: EdgeStore, span: Span) {
+    this.#span = span;
+    this.#places = store.sources.map((source) => new Place(source, span.from));
+  }
+
+  /** Looks for the state of the lines at the begin. */
+  *begin(): Generator<void, Beginning> {
+    const { from } = this.#span;
+    let first = Infinity;
+    let earliest = from ?? Infinity;
+    let lost = 0;
+    const lines: LineAt[] = [];
+    for (const place of this.#places) {
+      lines.push(...yield* place.states(this.#span.filter));
+      first = Math.min(first, place.firstTime);
+      if (from === undefined || place.firstTime > from) {
+        lost += place.overwritten;
+      }
+    }
+    if (from === undefined || lost > 0) earliest = first;
+    return { from: Math.min(earliest, this.#span.to), lines, lost };
+  }
+
+  /** Returns the edges by time, in pieces. */
+  *edges(): Generator<StoredEdge[], void> {
+    const { from = -Infinity, to, filter } = this.#span;
+    let waiting = this.#places.flatMap((place) => place.bounds(this.#span));
+    for (;;) {
+      // Only those that are behind: the others' edges would pile up.
+      const least = Math.min(...this.#places.map(({ known }) => known));
+      for (const place of this.#places) {
+        if (place.known === least) this.lost += place.read(waiting, filter, to);
+      }
+      const known = Math.min(...this.#places.map(({ known }) => known));
+      // Stable: edges of one time stay in the order of causes and effects.
+      waiting.sort((a, b) => a.time - b.time);
+      let count = waiting.findIndex(({ time }) => time > known);
+      if (count < 0) count = waiting.length;
+      count = Math.max(count, waiting.length - MAX_WAITING);
+      const piece = waiting.slice(0, count)
+        .filter(({ time }) => time >= from && time <= to);
+      waiting = waiting.slice(count);
+      yield piece;
+      if (known === Infinity) return;
+    }
+  }
+}
+
+/** A reader's place in one record. */
+class Place {
+  readonly #source: EdgeSource;
+  /** Time of the begin. **Units**: nanoseconds, monotonic. */
+  readonly #from: number;
+  readonly #begin: number;
+  readonly #end: number;
+  #next: number;
+  /** Time up to which edges are known. */
+  known = -Infinity;
+  /** Time of the first edge that is kept. */
+  readonly firstTime: number;
+  /** Edges that were overwritten before this reader came. */
+  readonly overwritten: number;
+
+  constructor(source: EdgeSource, from: number | undefined) {
+    this.#source = source;
+    const { reader } = source;
+    this.#end = reader?.head ?? 0;
+    this.overwritten = reader?.tail ?? 0;
+    this.firstTime = reader === undefined || this.overwritten >= this.#end
+      ? Infinity
+      : reader.timeOf(this.overwritten);
+    this.#from = from ?? this.firstTime;
+    this.#begin = reader === undefined
+      ? 0
+      : from === undefined
+      ? this.overwritten
+      : reader.firstSince(from - WINDOW_NS);
+    this.#next = this.#begin;
+  }
+
+  /** Looks for the state of each line before the first edge that is read. */
+  *states(filter: LineFilter | undefined): Generator<void, LineAt[]> {
+    const wanted = new Map<number, { line: RecordedLine; begin: number }>();
+    for (const { lines, firstId, begin, end } of this.#source.blocks) {
+      if (end !== undefined && end < this.#from) continue;
+      for (const [i, line] of lines.entries()) {
+        if (filter?.(line) !== false) wanted.set(firstId + i, { line, begin });
+      }
+    }
+    const states = new Map<number, LineState>();
+    yield* this.#scan(this.overwritten, this.#begin, (id, bits) => {
+      if (wanted.has(id)) states.set(id, stateAfter(bits));
+    });
+    // What a line was is what its next edge began with.
+    const left = new Set([...wanted.keys()].filter((id) => !states.has(id)));
+    yield* this.#scan(this.#begin, this.#end, (id, bits) => {
+      if (left.delete(id)) states.set(id, stateBefore(bits));
+    }, () => left.size === 0);
+    return [...wanted].map(([id, { line, begin }]): LineAt =>
+      begin > this.#from
+        ? {
+          line,
+          state: lineState(-1, (line.first & StateBits.Output) !== 0, false),
+          later: line.first,
+        }
+        : {
+          line,
+          // It never changed, unless its edges were overwritten.
+          state: states.get(id) ??
+            (this.overwritten === 0 ? line.first : unknown(line.first)),
+        }
+    );
+  }
+
+  /** Returns the begin and the end of lines as edges. */
+  bounds({ from = -Infinity, to, filter }: Span): StoredEdge[] {
+    const edges: StoredEdge[] = [];
+    const isWithin = (time: number) => time > from && time <= to;
+    for (const { lines, begin, end } of this.#source.blocks) {
+      const marks = lines.filter((line) => filter?.(line) !== false);
+      for (const line of marks) {
+        const absent = lineState(
+          -1,
+          (line.first & StateBits.Output) !== 0,
+          false,
+        );
+        const bits = (before: number, after: number) =>
+          packEdge(before, after, Cause.Seen, EdgeRule.None);
+        if (isWithin(begin)) {
+          edges.push({
+            number: 0,
+            time: begin,
+            line,
+            bits: bits(absent, line.first),
+          });
+        }
+        if (end !== undefined && isWithin(end)) {
+          edges.push({
+            number: 0,
+            time: end,
+            line,
+            bits: bits(line.first, absent),
+          });
+        }
+      }
+    }
+    return edges;
+  }
+
+  /** Reads more edges into `into`; returns the number of lost ones. */
+  read(
+    into: StoredEdge[],
+    filter: LineFilter | undefined,
+    to: number,
+  ): number {
+    const { reader } = this.#source;
+    if (reader === undefined || this.#next >= this.#end) {
+      this.known = Infinity;
+      return 0;
+    }
+    let lost = 0;
+    const count = Math.min(EDGES_PER_PIECE, this.#end - this.#next);
+    let last = this.known;
+    for (
+      const { number, time, lineId, bits } of reader.read(this.#next, count)
+    ) {
+      lost += number - this.#next;
+      this.#next = number + 1;
+      last = time - WINDOW_NS;
+      const line = this.#source.lineOf(lineId);
+      if (line === undefined) lost++;
+      else if (filter?.(line) !== false) {
+        into.push({
+          number,
+          time,
+          line,
+          bits,
+        });
+      }
+    }
+    this.known = this.#next >= this.#end || last > to ? Infinity : last;
+    if (last > to) this.#next = this.#end;
+    return lost;
+  }
+
+  *#scan(
+    from: number,
+    to: number,
+    see: (id: number, bits: number) => void,
+    isDone: () => boolean = () => false,
+  ): Generator<void, void> {
+    for (let next = from; next < to && !isDone();) {
+      const { reader } = this.#source;
+      if (reader === undefined) return;
+      const end = reader.scan(
+        next,
+        Math.min(STATES_PER_PIECE, to - next),
+        see,
+      );
+      if (end <= next) return;
+      next = end;
+      yield;
+    }
+  }
+}
+
+/** The same direction and presence, with a value that is not known. */
+function unknown(state: LineState): LineState {
+  return lineState(
+    -1,
+    (state & StateBits.Output) !== 0,
+    (state & StateBits.Present) !== 0,
+  );
+}

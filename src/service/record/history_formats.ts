@@ -1,0 +1,163 @@
+/**
+ * Edges of the past as text: JSON, CSV and VCD, piece by piece.
+ *
+ * @module
+ */
+import type { History } from "../../client/edges.ts";
+import { stateAfter } from "../../edges/record.ts";
+import type { Signal, SignalValue } from "../../recording/recording.ts";
+import {
+  type RecordingWriter,
+  recordingWriter,
+} from "../../recording/recording_writer.ts";
+import { printableJson } from "../../text/printable.ts";
+import type { RecordedLine } from "./edge_source.ts";
+import type { Beginning } from "./history.ts";
+import {
+  causeText,
+  edgeOf,
+  isEdge,
+  levelOf,
+  type StoredEdge,
+  valueOf,
+  wallTime,
+} from "./stored_edge.ts";
+
+/** End of an answer. */
+export interface Ending {
+  readonly lost: number;
+  /** Begin of the next request; absent if there is nothing more. */
+  readonly next: string | undefined;
+}
+
+/** Text of a span of edges. */
+export interface HistoryText {
+  /** The text before the edges. */
+  head(beginning: Beginning, to: bigint): string;
+  /** The text of some edges. */
+  edges(edges: readonly StoredEdge[]): string;
+  /** The text after the edges. */
+  tail(ending: Ending): string;
+}
+
+/** Content types by the name of a format. */
+export const HISTORY_TYPES = {
+  json: "application/json",
+  csv: "text/csv",
+  vcd: "application/x-vcd",
+} as const;
+/** A format of the history. */
+export type HistoryFormat = keyof typeof HISTORY_TYPES;
+
+/** Returns the text of a format; times are `offset` later than monotonic ones. */
+export function historyText(
+  format: HistoryFormat,
+  offset: bigint,
+  program: string,
+): HistoryText {
+  switch (format) {
+    case "json":
+      return new JsonText(offset);
+    default:
+      return new RecordingText(format, offset, program);
+  }
+}
+
+class JsonText implements HistoryText {
+  readonly #offset: bigint;
+  #isFirst = true;
+
+  constructor(offset: bigint) {
+    this.#offset = offset;
+  }
+
+  head({ from, lines }: Beginning, to: bigint): string {
+    const head: Omit<History, "edges" | "lost"> = {
+      from: String(wallTime(from, this.#offset)),
+      to: String(to),
+      lines: lines.map(({ line, state, later }) =>
+        levelOf(line, later ?? state)
+      ),
+    };
+    return `${printableJson(head).slice(0, -1)},"edges":[`;
+  }
+
+  edges(edges: readonly StoredEdge[]): string {
+    const texts = edges.filter(isEdge)
+      .map((edge) => printableJson(edgeOf(edge, this.#offset)));
+    if (texts.length === 0) return "";
+    const comma = this.#isFirst ? "" : ",";
+    this.#isFirst = false;
+    return comma + texts.join(",\n");
+  }
+
+  tail({ lost, next }: Ending): string {
+    return `],"lost":${lost}` +
+      (next === undefined ? "" : `,"next":"${next}"`) + "}";
+  }
+}
+
+/** A table, or a dump with a scope for each aggregator. */
+class RecordingText implements HistoryText {
+  readonly #format: "csv" | "vcd";
+  readonly #offset: bigint;
+  readonly #program: string;
+  readonly #signals = new Map<RecordedLine, number>();
+  readonly #values: SignalValue[] = [];
+  #writer: RecordingWriter | undefined;
+  #to = 0n;
+
+  constructor(format: "csv" | "vcd", offset: bigint, program: string) {
+    this.#format = format;
+    this.#offset = offset;
+    this.#program = program;
+  }
+
+  head({ from, lines }: Beginning, to: bigint): string {
+    this.#to = to;
+    const signals: Signal[] = [];
+    const known = new Map<string, number>();
+    for (const { line, state } of lines) {
+      const { aggregator, title } = line;
+      // A line that came again goes on as the same signal.
+      const key = `${aggregator}.${title}`;
+      let signal = known.get(key);
+      if (signal === undefined) {
+        signal = signals.push({ scope: aggregator, name: title }) - 1;
+        known.set(key, signal);
+      }
+      this.#values[signal] = valueOf(state);
+      this.#signals.set(line, signal);
+    }
+    this.#writer = recordingWriter(this.#format, {
+      signals,
+      values: this.#values.slice(),
+      startNs: wallTime(from, this.#offset),
+      program: this.#program,
+      timescale: "1ns",
+    });
+    return this.#writer.head();
+  }
+
+  edges(edges: readonly StoredEdge[]): string {
+    let text = "";
+    for (const edge of edges) {
+      const { line, bits } = edge;
+      const signal = this.#signals.get(line);
+      const value = valueOf(stateAfter(bits));
+      if (signal === undefined || this.#values[signal] === value) continue;
+      this.#values[signal] = value;
+      const time = wallTime(edge.time, this.#offset);
+      text += this.#writer!.edge(signal, value, time, causeText(bits));
+    }
+    return text;
+  }
+
+  tail({ lost }: Ending): string {
+    // Readers of tables know no comments.
+    const note = lost > 0 && this.#format === "vcd"
+      ? `$comment ${lost} edges are not kept any more $end\n`
+      : "";
+    return note + this.#writer!.end(this.#to);
+  }
+}

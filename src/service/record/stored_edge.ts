@@ -1,0 +1,111 @@
+/**
+ * Edges as the API tells of them.
+ *
+ * @module
+ */
+import type {
+  Edge,
+  EdgeCause,
+  EdgeKind,
+  LineLevel,
+} from "../../client/edges.ts";
+import {
+  Cause,
+  causeOf,
+  EdgeRule,
+  type LineState,
+  ruleOf,
+  stateAfter,
+  stateBefore,
+  StateBits,
+} from "../../edges/record.ts";
+import type { RecordedLine } from "./edge_source.ts";
+
+/** One edge of a record, with its line. */
+export interface StoredEdge {
+  readonly number: number;
+  /** **Units**: nanoseconds, monotonic. */
+  readonly time: number;
+  readonly line: RecordedLine;
+  /** See `edges/record.ts`. */
+  readonly bits: number;
+}
+
+const CAUSES: Readonly<Record<number, EdgeCause>> = {
+  [Cause.World]: "world",
+  [Cause.Guest]: "guest",
+  [Cause.Rule]: "rule",
+  [Cause.Operator]: "operator",
+  [Cause.Follow]: "follow",
+};
+
+const RULES: Readonly<Record<number, string>> = {
+  [EdgeRule.Start]: "start",
+  [EdgeRule.Interlock]: "interlock",
+  [EdgeRule.SafeAfter]: "safe-after",
+  [EdgeRule.OnDisconnect]: "on-disconnect",
+};
+
+/** False for a value that became known, or unknown, without an edge. */
+export function isEdge({ bits }: StoredEdge): boolean {
+  return CAUSES[causeOf(bits)] !== undefined;
+}
+
+/** Returns what an edge changed. */
+export function kindOf(bits: number): EdgeKind {
+  const changed = stateBefore(bits) ^ stateAfter(bits);
+  if ((changed & StateBits.Present) !== 0) return "presence";
+  return (changed & StateBits.Output) !== 0 ? "direction" : "value";
+}
+
+/** Returns the value of a state; undefined if it is not known. */
+export function valueOf(state: LineState): 0 | 1 | undefined {
+  const value = state & StateBits.Value;
+  const isPresent = (state & StateBits.Present) !== 0;
+  return isPresent && (value === 0 || value === 1) ? value : undefined;
+}
+
+/** Returns a line in a state. */
+export function levelOf(
+  { aggregator, title, lineNumber }: RecordedLine,
+  state: LineState,
+): LineLevel {
+  const value = valueOf(state);
+  return {
+    aggregator,
+    line: title,
+    lineNumber,
+    ...(value === undefined ? {} : { value }),
+    direction: (state & StateBits.Output) !== 0 ? "output" : "input",
+    present: (state & StateBits.Present) !== 0,
+  };
+}
+
+/** Returns a monotonic time as nanoseconds since 1970. */
+export function wallTime(time: number, offset: bigint): bigint {
+  // Memory of another process may have anything.
+  return Number.isFinite(time) ? BigInt(Math.round(time)) + offset : 0n;
+}
+
+/** Returns an edge as clients get it. */
+export function edgeOf(
+  { number, time, line, bits }: StoredEdge,
+  offset: bigint,
+): Edge {
+  const rule = RULES[ruleOf(bits)];
+  return {
+    number,
+    time: String(wallTime(time, offset)),
+    ...levelOf(line, stateAfter(bits)),
+    kind: kindOf(bits),
+    cause: CAUSES[causeOf(bits)] ?? "world",
+    ...(rule === undefined ? {} : { rule }),
+  };
+}
+
+/** Returns the cause of an edge in a word; the rule with it. */
+export function causeText(bits: number): string {
+  const cause = CAUSES[causeOf(bits)] ?? "";
+  const rule = RULES[ruleOf(bits)];
+  return rule === undefined ? cause : `${cause} (${rule})`;
+}
