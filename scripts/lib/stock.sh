@@ -9,6 +9,8 @@ STOCK_RELEASES=(
 )
 # Modules for a machine that gpioagg runs on: its test loads them.
 STOCK_HOST_MODULES="virtio-pci 9pnet-virtio 9p overlay vhci-hcd"
+# Of Debian 13's arm64 kernel: modules of a guest.
+STOCK_ARM64_MODULES="xhci-pci hid-generic usbhid hid-cp2112"
 
 # stock_directory RELEASE
 stock_directory() {
@@ -95,6 +97,56 @@ add_module() {
   printf '%s\n' "$name" >>"$2/$4"
 }
 
+stock_arm64_directory() {
+  printf '%s/stock-trixie-arm64-%s' "$CACHE" "$(key_of "$STOCK_ARM64_MODULES" \
+    "$(declare -f build_stock_arm64 unpack_stock_arm64 add_module module_file)" \
+    "$(arm_initramfs_directory arm64)" </dev/null)"
+}
+
+# build_stock_arm64 FINAL: as build_stock, for the arm64 guests' initial file
+# system, which loads /lib/*.ko in the order of their names.
+build_stock_arm64() {
+  local initrd=$1.new/initrd module number=10
+  foreign arm64 unpack_stock_arm64 "$1.new"
+  mkdir -p "$1.new/modules" "$initrd/lib"
+  for module in $STOCK_ARM64_MODULES; do
+    add_module "$1.new/tree" "$1.new/modules" "$module" order
+  done
+  while IFS= read -r module; do
+    mv "$1.new/modules/$module.ko" "$initrd/lib/$number-$module.ko"
+    number=$((number + 1))
+  done <"$1.new/modules/order"
+  {
+    cat "$(arm_initramfs_directory arm64)/initrd.gz"
+    (cd "$initrd" && find . | LC_ALL=C sort |
+      "$(busybox_directory)/bin/busybox" cpio -o -H newc 2>/dev/null | gzip -9)
+  } >"$1.new/initrd.gz"
+  rm -rf "$1.new/tree" "$1.new/modules" "$initrd"
+}
+
+# unpack_stock_arm64 TARGET: in foreign; as unpack_stock_kernel.
+unpack_stock_arm64() {
+  local package archive
+  refresh_lists
+  package=$(private_apt trixie apt-cache depends linux-image-arm64 |
+    sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  [[ -n $package ]] ||
+    fail "Debian trixie has no kernel linux-image-arm64" \
+      "set GPIOAGG_DEBIAN_MIRROR to a complete mirror"
+  mkdir -p "$1/package" "$1/tree"
+  (cd "$1/package" &&
+    quietly "$CACHE/log-kernel" "cannot download $package" \
+      "check the network and run the command again" \
+      private_apt trixie apt-get -q download "$package")
+  archive=("$1/package"/*.deb)
+  quietly "$CACHE/log-kernel" "cannot unpack ${archive[0]}" \
+    "check that the disk has 1 GB free" \
+    dpkg-deb -x "${archive[0]}" "$1/tree"
+  mv "$1/tree"/boot/vmlinuz-* "$1/vmlinuz"
+  rm -rf "$1/package"
+  printf '%s\n' "$package" >"$1/version"
+}
+
 ensure_stock() {
   local release modules line
   ensure_initramfs
@@ -104,4 +156,14 @@ ensure_stock() {
     ensure_program "$(stock_directory "$release")" \
       "the stock kernel of Debian $release" build_stock "$release" "$modules"
   done
+}
+
+# ensure_stock_arm64: after ensure_arm.
+ensure_stock_arm64() {
+  local directory
+  directory=$(stock_arm64_directory)
+  install_packages xz-utils
+  [[ -d $directory ]] || prepare_downloads
+  ensure_program "$directory" "the stock kernel of Debian trixie for arm64" \
+    build_stock_arm64
 }

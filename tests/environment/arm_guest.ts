@@ -11,6 +11,9 @@ import { ChildProcess } from "./process.ts";
 /** The boards that the tests know. */
 export type ArmBoard = "virt" | "highbank" | "ast2600-evb";
 
+/** Releases of Debian whose kernel a board boots. */
+export type ArmKernel = "bookworm" | "trixie";
+
 interface Board {
   readonly program: string;
   readonly architecture: "arm64" | "armhf";
@@ -60,6 +63,11 @@ export interface ArmGuestOptions {
   readonly board: ArmBoard;
   /** Which QEMU: "old" is 7.2, "new" is 10. Default: "old". */
   readonly qemu?: "old" | "new";
+  /**
+   * Which kernel: Debian 12's, or Debian 13's for arm64, with the drivers of USB
+   * adapters. Default: "bookworm".
+   */
+  readonly kernel?: ArmKernel;
   /** Words to add to the board's `-M`: `secure=on`. */
   readonly machineOptions?: string;
   /** Further arguments of QEMU. */
@@ -74,12 +82,15 @@ export interface ArmGuestOptions {
 export function artefactsOf(
   board: ArmBoard,
   qemu: "old" | "new" = "old",
+  kernel: ArmKernel = "bookworm",
 ): Artefact[] {
   const { architecture } = BOARDS[board];
   return [
     qemu === "old" ? "qemuArmOld" : "qemuArmNew",
-    `${architecture}Kernel`,
-    `${architecture}Initramfs`,
+    ...(kernel === "trixie" ? ["stockTrixieArm64" as const] : [
+      `${architecture}Kernel` as const,
+      `${architecture}Initramfs` as const,
+    ]),
     ...(BOARDS[board].adapt === undefined ? [] : ["dtc" as const]),
   ];
 }
@@ -90,9 +101,10 @@ async function commandOf(
   directory: string,
 ): Promise<{ command: string; args: string[] }> {
   const board = BOARDS[options.board];
-  const [qemu, kernel, initramfs] = await Promise.all(
-    artefactsOf(options.board, options.qemu).map(artefact),
+  const [qemu, kernel, given] = await Promise.all(
+    artefactsOf(options.board, options.qemu, options.kernel).map(artefact),
   );
+  const initramfs = options.kernel === "trixie" ? `${kernel}/initrd.gz` : given;
   const machine = [...board.machine];
   if (options.machineOptions !== undefined) {
     machine[1] += `,${options.machineOptions}`;

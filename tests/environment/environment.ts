@@ -18,6 +18,7 @@ export const ARTEFACTS = [
   "qemuNewest",
   "stockBookworm",
   "stockTrixie",
+  "stockTrixieArm64",
   "gpiod",
   "busybox",
   "udevd",
