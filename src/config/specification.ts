@@ -140,6 +140,13 @@ export interface AggregatorSpecification {
    * gone; absent: 3 s. **Units**: microseconds.
    */
   readonly pausedForUs?: number | "keep" | undefined;
+  /**
+   * Time for which a vhost-user guest's rings are looked at after a request,
+   * instead of waiting for its kicks; absent: not at all. **Units**: microseconds.
+   */
+  readonly pollUs?: number | undefined;
+  /** Part of a CPU that this takes at most; absent: half. **Units**: percent. */
+  readonly pollShare?: number | undefined;
   /** Served by a process of its own; absent: by the service's. */
   readonly isolate?: "process" | undefined;
   /**

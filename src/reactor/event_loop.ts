@@ -55,6 +55,41 @@ export interface TimeShare {
   defer(task: () => void): void;
 }
 
+/** How long, and how much, a target is looked at. May change at any time. */
+export interface PollSettings {
+  /** Time without news after which polling ends; 0: never polled. **Units**: µs. */
+  periodUs: number;
+  /** Part of a CPU that polling takes at most. **Units**: percent, from 1. */
+  sharePercent: number;
+}
+
+/** Shared memory that can be looked at instead of waiting for a notification. */
+export interface PollTarget {
+  /** True if there is work. Read again and again: some loads. */
+  readonly hasNews: boolean;
+  /** Does the work that was found. */
+  serveNews(): void;
+  /** Puts it off to the peer's next turn. Idempotent. */
+  serveLater(): void;
+  /** Polling is over: asks for notifications, and does what came meanwhile. */
+  pollEnded(): void;
+}
+
+/** The polling of one target. */
+export interface Poll {
+  /** True while the target is looked at. */
+  readonly isActive: boolean;
+  /**
+   * Is called after work that a notification announced: looks at the target from
+   * now on, if that is likely to be worth it.
+   *
+   * @returns True if it is looked at now: no notification is needed.
+   */
+  begin(): boolean;
+  /** Looks at it no more; {@linkcode PollTarget.pollEnded} is not called. */
+  stop(): void;
+}
+
 /** The single-threaded loop that every line and every session runs in. */
 export interface EventLoop {
   /**
@@ -84,6 +119,15 @@ export interface EventLoop {
    * @param onError Takes what its handlers and tasks throw.
    */
   share(onError?: (error: unknown) => void): TimeShare;
+  /**
+   * Makes the polling of a target of the peer with this share; absent, or without
+   * a result, in loops that only wait.
+   */
+  poll?(
+    target: PollTarget,
+    settings: PollSettings,
+    share: TimeShare,
+  ): Poll | undefined;
   /**
    * Calls `check` at the end of each turn in which a guarded mapping turned out
    * to lack pages of its file, see {@linkcode ../../ffi/mapping.ts}. Disposing

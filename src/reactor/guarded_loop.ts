@@ -4,7 +4,15 @@
  *
  * @module
  */
-import type { EventLoop, Timer, TimeShare, Watch } from "./event_loop.ts";
+import type {
+  EventLoop,
+  Poll,
+  PollSettings,
+  PollTarget,
+  Timer,
+  TimeShare,
+  Watch,
+} from "./event_loop.ts";
 
 /** Tasks of one part that are run per turn. */
 const TASKS_PER_TURN = 16;
@@ -54,6 +62,15 @@ export class GuardedLoop implements EventLoop {
   /** See {@linkcode EventLoop.share}. */
   share(onError = this.#onError): TimeShare {
     return this.#loop.share(onError);
+  }
+
+  /** See {@linkcode EventLoop.poll}. What a target throws is its share's. */
+  poll(
+    target: PollTarget,
+    settings: PollSettings,
+    share: TimeShare,
+  ): Poll | undefined {
+    return this.#loop.poll?.(target, settings, share);
   }
 
   /** See {@linkcode EventLoop.onMemoryFault}. */

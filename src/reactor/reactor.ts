@@ -10,7 +10,16 @@ import { monotonicUs, threadUs } from "../../ffi/clock.ts";
 import { Epoll, EPOLLET } from "../../ffi/epoll.ts";
 import { areCallsKept, tendHelpers } from "../../ffi/helper_thread.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { EventLoop, Timer, TimeShare, Watch } from "./event_loop.ts";
+import type {
+  EventLoop,
+  Poll,
+  PollSettings,
+  PollTarget,
+  Timer,
+  TimeShare,
+  Watch,
+} from "./event_loop.ts";
+import { Polls } from "./polls.ts";
 import { Share, TimeShares } from "./time_shares.ts";
 
 /** Tasks of no peer that are run per turn. */
@@ -141,6 +150,7 @@ export class Reactor implements EventLoop, Disposable {
   readonly #freeSlots: number[] = [];
   readonly #deadlines: Deadlines;
   readonly #shares: TimeShares;
+  readonly #polls: Polls;
   /** Microseconds modulo 2^32. */
   readonly #clock: () => number;
   readonly #onError: (error: unknown) => void;
@@ -162,6 +172,7 @@ export class Reactor implements EventLoop, Disposable {
       options.onError,
       now === undefined ? threadUs : this.#clock,
     );
+    this.#polls = new Polls(this.#clock, this.#shares);
   }
 
   /** See {@linkcode EventLoop.watch}. */
@@ -171,9 +182,7 @@ export class Reactor implements EventLoop, Disposable {
     onReady: (events: number) => void,
     share?: TimeShare,
   ): Watch {
-    if (share !== undefined && !(share instanceof Share)) {
-      throw new TypeError("the share is one of another loop");
-    }
+    const own = share && checkOwn(share);
     let index = this.#freeSlots.pop();
     if (index === undefined) {
       index = this.#slots.length;
@@ -187,7 +196,7 @@ export class Reactor implements EventLoop, Disposable {
       throw error;
     }
     slot.handler = onReady;
-    slot.share = share;
+    slot.share = own;
     slot.fd = fd;
     slot.mask = events;
     return new EpollWatch(slot, index, this.#freeSlots);
@@ -206,6 +215,11 @@ export class Reactor implements EventLoop, Disposable {
   /** See {@linkcode EventLoop.share}. */
   share(onError?: (error: unknown) => void): TimeShare {
     return this.#shares.add(onError);
+  }
+
+  /** See {@linkcode EventLoop.poll}. */
+  poll(target: PollTarget, settings: PollSettings, share: TimeShare): Poll {
+    return this.#polls.add(target, settings, checkOwn(share));
   }
 
   /** See {@linkcode EventLoop.onMemoryFault}. */
@@ -228,10 +242,12 @@ export class Reactor implements EventLoop, Disposable {
   turn(maxWaitMs: number): void {
     const epoll = this.#epoll;
     const shares = this.#shares;
+    const isPolling = this.#polls.isActive;
+    if (isPolling) this.#polls.spin();
     // What handlers of this turn put off waits for the next one.
     const deferred = this.#deferred;
     const isAnyDeferred = deferred.length > 0;
-    const ready = epoll.wait(this.#timeout(maxWaitMs));
+    const ready = epoll.wait(isPolling ? 0 : this.#timeout(maxWaitMs));
     if (isAnyDeferred) this.#deferred = [];
     shares.beginTurn();
     for (let i = 0; i < ready; i++) {
@@ -321,6 +337,11 @@ export class Reactor implements EventLoop, Disposable {
       this.#deferred = tasks.slice(done).concat(this.#deferred);
     }
   }
+}
+
+function checkOwn(share: TimeShare): Share {
+  if (share instanceof Share) return share;
+  throw new TypeError("the share is one of another loop");
 }
 
 /** One watched fd of a {@linkcode Reactor}. */

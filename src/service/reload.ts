@@ -331,7 +331,8 @@ function changeOf(
     );
     return reasons;
   }
-  let hasOtherRules = !isSame(old.pausedForUs, next.pausedForUs);
+  let hasOtherRules = !isSame(old.pausedForUs, next.pausedForUs) ||
+    old.pollUs !== next.pollUs || old.pollShare !== next.pollShare;
   for (const [i, line] of next.lines.entries()) {
     const before = old.lines[i]!;
     const title = `line ${i}${

@@ -6,7 +6,11 @@
 import type { SessionDescriptors } from "../../ffi/descriptor_budget.ts";
 import { type PeerEndpoint, PeerServer } from "../peer/peer_server.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
-import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
+import type {
+  EventLoop,
+  PollSettings,
+  TimeShare,
+} from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { BackendEvents } from "./events.ts";
 import { DEFAULT_PAUSED_FOR_MS, type PausedFor } from "./pause_watch.ts";
@@ -31,6 +35,8 @@ export interface VhostUserBackendOptions {
   readonly events: BackendEvents;
   /** Time for which a stopped driver counts as paused. Default: 3 s. */
   readonly pausedFor?: PausedFor | undefined;
+  /** How long rings are looked at after a request; absent: never. */
+  readonly polling?: PollSettings | undefined;
   /** Descriptors of all VMMs; tests bring their own. */
   readonly descriptors?: SessionDescriptors;
   /** Reads the times of a VMM's process; tests bring their own. */
@@ -81,6 +87,7 @@ export class VhostUserBackend implements Disposable {
           pages,
           events,
           pausedFor: () => this.pausedFor,
+          polling: options.polling,
           peerTimes,
           now,
           onEnd,

@@ -24,7 +24,12 @@ import { EPOLLET, EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
 import { closeElsewhere, isBehindWithCloses } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
+import type {
+  EventLoop,
+  PollSettings,
+  TimeShare,
+  Watch,
+} from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import { encodeReply, encodeU64 } from "./codec.ts";
 import { REQUEST_FORMS } from "./request_forms.ts";
@@ -84,6 +89,8 @@ export interface SessionOptions {
   >;
   /** Time for which a stopped driver counts as paused, as it is by then. */
   readonly pausedFor: () => PausedFor;
+  /** How long its rings are looked at after a request; absent: never. */
+  readonly polling?: PollSettings | undefined;
   /** Reads the times of the VMM's process. */
   readonly peerTimes: () => PeerTimes | undefined;
   /** Monotonic milliseconds. */
@@ -156,10 +163,11 @@ export class Session implements Disposable {
   }
 
   #newRings(): RingSet {
-    const { device, loop, share } = this.#options;
+    const { device, loop, polling, share } = this.#options;
     return new RingSet({
       device,
       loop,
+      polling,
       share,
       ringFaulted: (index, fault) =>
         this.#report(new ProtocolError(`ring ${index}`, fault)),

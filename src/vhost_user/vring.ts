@@ -9,7 +9,12 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
+import type {
+  EventLoop,
+  PollSettings,
+  TimeShare,
+  Watch,
+} from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import type { InflightLog, LogRecord } from "../virtio/queue/inflight.ts";
@@ -28,6 +33,7 @@ import type { InflightRegion } from "./inflight_region.ts";
 import { CallFd, KickFd } from "../peer/notify_fds.ts";
 import { locateRing } from "./ring_address.ts";
 import type { Pause, RingLog } from "./ring_pause.ts";
+import { RingPoll } from "./ring_poll.ts";
 
 /** Entries served per turn at most; the peer's time usually ends before. */
 export const BUDGET_PER_TURN = 256;
@@ -38,6 +44,8 @@ export interface RingHost {
   readonly loop: EventLoop;
   /** The frontend's time in the loop. */
   readonly share: TimeShare;
+  /** How long it is looked at after a request; absent: never. */
+  readonly polling?: PollSettings | undefined;
   /** The device that gets its queue. */
   readonly device: VirtioDevice;
   /** The driver's ring makes no sense; it stands still until its next start. */
@@ -97,12 +105,15 @@ export class Vring implements Disposable {
   /** Set if the ring's past in this session is void: the device was reset. */
   #isForgotten = false;
   #willGoOn = false;
+  readonly #poll: RingPoll | undefined;
 
   /** Makes a ring that is stopped and disabled. */
   constructor(index: number, host: RingHost) {
     this.#index = index;
     this.#host = host;
     this.#device = host.device;
+    const { loop, polling, share } = host;
+    this.#poll = polling && new RingPoll(this, polling, loop, share);
   }
 
   /** Descriptors of the frontend that it has. */
@@ -143,6 +154,14 @@ export class Vring implements Disposable {
    * nothing on its way allocates.
    */
   readonly serve = (): void => {
+    this.process();
+    if (this.#poll !== undefined && this.#queue !== undefined) {
+      this.#poll.begin(this.#queue);
+    }
+  };
+
+  /** Serves the ring for one turn, whatever announced that. */
+  process(): void {
     if (this.#queue === undefined) return;
     try {
       const hasMore = this.#device.processQueue(
@@ -154,7 +173,7 @@ export class Vring implements Disposable {
     } catch (error) {
       this.#host.ringBroke(this.#index, error);
     }
-  };
+  }
 
   /** Serves the ring once more when the frontend's turn comes. */
   goOnLater(): void {
@@ -165,7 +184,7 @@ export class Vring implements Disposable {
 
   readonly #goOn = (): void => {
     this.#willGoOn = false;
-    this.serve();
+    this.process();
   };
 
   readonly #takeKick = (events: number): void => {
@@ -430,6 +449,7 @@ export class Vring implements Disposable {
     const queue = this.#queue;
     if (queue === undefined) return;
     this.#queue = undefined;
+    this.#poll?.stop();
     try {
       queue.flush();
       this.#device.stopQueue(this.#index);

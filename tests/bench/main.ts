@@ -19,6 +19,7 @@ import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
 import { cpuTimeUs, memoryOf, sleepCounts, wakeUps } from "./process_usage.ts";
+import { measurePolling } from "./polling.ts";
 import { isGood, type Measure, tableOf } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
@@ -125,6 +126,9 @@ async function measureAll(
     measures.push(...measureMemory(server, floor, atRest));
   }
   measures.push(...await measureExposures(command, directory, effort));
+  measures.push(
+    ...await measurePolling(command, directory, floor, effort, oneCpu),
+  );
   measures.push(await measureMany(command, directory, effort));
   measures.push(await measureStart(command, directory, effort));
   if (command !== CHECKOUT_COMMAND) {

@@ -10,6 +10,8 @@ import { median, type Round, roundOf } from "./statistics.ts";
 const LIMIT_MS = 5000;
 /** Requests that are timed together: well under a millisecond's worth. */
 const STRETCH = 2000;
+/** Looks at the used ring between two at the clock. */
+const LOOKS = 100_000;
 
 /**
  * One GET_VALUE after another, each from its kick to its call. Lines take
@@ -45,6 +47,33 @@ export function roundTrips(
     if (++slot === slots) slot = 0;
   } while (count < times.length && before < end);
   return roundOf(times.subarray(0, count));
+}
+
+/**
+ * One GET_VALUE after another, each until its answer is seen in the used ring:
+ * the device is asked for no calls. **Units**: microseconds.
+ */
+export function polledTrips(
+  queue: RequestQueue,
+  lineCount: number,
+  times: Float64Array,
+): Round {
+  const slots = Math.min(lineCount, queue.depth);
+  for (let slot = 0; slot < slots; slot++) {
+    queue.prepare(slot, MessageType.GetValue, slot, 0);
+  }
+  let before = performance.now();
+  for (let i = 0; i < times.length; i++) {
+    queue.submit(i % slots);
+    queue.flush();
+    for (let looks = 1; queue.reap() === 0; looks++) {
+      if (looks % LOOKS === 0) checkLimit(before);
+    }
+    const now = performance.now();
+    times[i] = (now - before) * 1000;
+    before = now;
+  }
+  return roundOf(times);
 }
 
 /**

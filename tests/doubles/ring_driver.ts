@@ -212,6 +212,11 @@ export class RingDriver {
     return this.#view.getUint16(this.#used + 2, true);
   }
 
+  /** The flags of the used ring (1: no kicks). */
+  usedFlags(): number {
+    return this.#view.getUint16(this.#used, true);
+  }
+
   /** The entry for which the device wants a kick. */
   availEvent(): number {
     return this.#view.getUint16(this.#used + 4 + 8 * this.size, true);

@@ -8,6 +8,7 @@
 import type { SessionDescriptors } from "../../ffi/descriptor_budget.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { connectUnix, listenUnix, socketPair } from "../../ffi/unix_socket.ts";
+import type { PollSettings } from "../../src/reactor/event_loop.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
 import type { PeerTimes } from "../../src/peer/peer_process.ts";
@@ -54,6 +55,8 @@ export interface RigOptions extends VhostGuestOptions {
   now?: () => number;
   /** Time for which a stopped driver counts as paused. */
   pausedFor?: number | "keep";
+  /** How long rings are looked at after a request. */
+  polling?: PollSettings;
   /** Descriptors of all VMMs. */
   descriptors?: SessionDescriptors;
   /** Times of the VMM's process. */
@@ -95,6 +98,7 @@ export class VhostRig implements Disposable {
       endpoint: { listener: listenUnix(`${this.#directory}/sock`) },
       name: "rig",
       pausedFor: options.pausedFor,
+      polling: options.polling,
       ...(options.descriptors === undefined
         ? {}
         : { descriptors: options.descriptors }),

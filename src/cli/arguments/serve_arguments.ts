@@ -11,6 +11,7 @@ import {
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { POLL, POLL_SHARE } from "../../config/values/polling.ts";
 import { AGGREGATOR_NAME, PAUSED_FOR } from "../../config/values/values.ts";
 import {
   type AggregatorSpecification,
@@ -114,6 +115,18 @@ export const AGGREGATOR_OPTIONS = {
     kind: "flag",
     help: "serve this aggregator in a process of its own; before any " +
       "--socket-path: each of them",
+  },
+  poll: {
+    kind: "value",
+    value: "PERIOD",
+    help: "look at a vhost-user guest's rings for this long after a request, " +
+      "instead of waiting for its next one: 50us (0: never); before any " +
+      "--socket-path: of each",
+  },
+  "poll-share": {
+    kind: "value",
+    value: "PERCENT",
+    help: "part of a CPU that --poll takes at most (50%)",
   },
   "paused-for": {
     kind: "value",
@@ -220,6 +233,7 @@ export function readServeArguments(
   }
   // Before any socket it applies to all of them.
   let isolatesAll = false;
+  let polls: Polling = {};
   for (const group of groupsOf(args)) {
     const given = readArguments(group, SERVE_OPTIONS);
     result.json ||= given.json;
@@ -247,14 +261,29 @@ export function readServeArguments(
       });
     }
     const aggregator = readAggregator(given, how);
-    if (aggregator === undefined) isolatesAll ||= given.isolate;
-    else if (!isolatesAll) aggregators.push(aggregator);
-    else aggregators.push({ ...aggregator, isolate: "process" });
+    const polling = readPolling(given.poll, given["poll-share"]);
+    if (aggregator === undefined) {
+      isolatesAll ||= given.isolate;
+      polls = { ...polls, ...polling };
+    } else {
+      aggregators.push({
+        ...(aggregator.vhostUser === undefined ? {} : polls),
+        ...aggregator,
+        ...polling,
+        ...(isolatesAll ? { isolate: "process" } : {}),
+      });
+    }
   }
   if (result.config !== undefined && isolatesAll) {
     throw new ConfigError("applies to aggregators on the command line only", {
       path: "--isolate",
       hint: "Add isolate: process to the file",
+    });
+  }
+  if (result.config !== undefined && Object.keys(polls).length > 0) {
+    throw new ConfigError("applies to aggregators on the command line only", {
+      path: "--poll",
+      hint: "Add poll: 50us to the file",
     });
   }
   checkUnique(aggregators);
@@ -350,6 +379,22 @@ function readAggregator(given: {
     ...readPausedFor(given["paused-for"]),
     ...(given.isolate ? { isolate: "process" as const } : {}),
     lines,
+  };
+}
+
+type Polling = Pick<AggregatorSpecification, "pollUs" | "pollShare">;
+
+function readPolling(
+  poll: string | undefined,
+  share: string | undefined,
+): Polling {
+  return {
+    ...(poll === undefined
+      ? {}
+      : { pollUs: parseArgument(POLL, poll, "--poll") }),
+    ...(share === undefined
+      ? {}
+      : { pollShare: parseArgument(POLL_SHARE, share, "--poll-share") }),
   };
 }
 

@@ -197,6 +197,28 @@ Deno.test("readServeArguments() suggests the switch that was meant", () => {
   assertEquals(error.hint, "Did you mean --socket-path?");
 });
 
+Deno.test("readServeArguments() takes --poll of all, and of each aggregator", () => {
+  const read = (text: string) =>
+    readServeArguments(text.split(" ")).aggregators
+      .map(({ pollUs, pollShare }) => [pollUs, pollShare]);
+  assertEquals(
+    read(
+      "--poll 50us --poll-share 20% --socket-path a --line sim/1 " +
+        "--socket-path b --line sim/1 --poll=1ms " +
+        "--vfio-user c --line sim/1",
+    ),
+    [[50, 20], [1000, 20], [undefined, undefined]],
+  );
+  for (
+    const [text, problem] of [
+      ["--socket-path a --line sim/1 --poll 1s", "at most 10ms"],
+      ["--socket-path a --line sim/1 --poll-share 0%", "from 1% to 100%"],
+      ["--vfio-user a --line sim/1 --poll 50us", "for vhost-user only"],
+      ["--poll 50us --config x", "on the command line only"],
+    ] as const
+  ) assertThrows(() => read(text), ConfigError, problem);
+});
+
 Deno.test("readServeArguments() takes --paused-for of each vhost-user aggregator", () => {
   const read = (text: string) =>
     readServeArguments(text.split(" ")).aggregators.map((one) =>

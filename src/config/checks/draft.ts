@@ -41,6 +41,8 @@ export interface WrittenAggregator {
     | "kernelChip"
     | "control"
     | "pausedForUs"
+    | "pollUs"
+    | "pollShare"
     | "isolate"
   >;
   readonly lines: readonly WrittenLine[];

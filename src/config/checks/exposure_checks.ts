@@ -33,6 +33,7 @@ export function checkExposures(
   for (const aggregator of config.aggregators) {
     checkTogether(aggregator, problems);
     checkPausedFor(aggregator, problems);
+    checkPolling(aggregator, problems);
     for (const each of presentExposures(aggregator.exposure)) {
       const report = problems.at(positionIn(aggregator, each.name));
       each.check(aggregator.lines.length, report);
@@ -136,6 +137,23 @@ function checkPausedFor(
         ? "the kernel serves the chip"
         : "QEMU itself reports pauses and resets"),
   );
+}
+
+/** Only rings in shared memory can be looked at. */
+function checkPolling(
+  aggregator: WrittenAggregator,
+  problems: Problems,
+): void {
+  const { vhostUser, pollUs, pollShare } = aggregator.exposure;
+  if (vhostUser !== undefined) return;
+  for (const [key, value] of [["poll", pollUs], ["poll-share", pollShare]]) {
+    if (value === undefined) continue;
+    problems.add(
+      positionIn(aggregator, `${key}`),
+      `${key} is for vhost-user only`,
+      "Leave it out: other exposures have no rings in shared memory",
+    );
+  }
 }
 
 /**

@@ -100,8 +100,15 @@ export function checkTogether(
 export function presentedTwice(
   aggregator: AggregatorSpecification,
 ): AggregatorSpecification[] {
-  const { vhostUser, qemuPins, control: _, pausedForUs: _paused, ...common } =
-    aggregator;
+  const {
+    vhostUser,
+    qemuPins,
+    control: _,
+    pausedForUs: _paused,
+    pollUs: _poll,
+    pollShare: _share,
+    ...common
+  } = aggregator;
   if (vhostUser === undefined || qemuPins === undefined) return [aggregator];
   const { qemuPins: _pins, ...first } = aggregator;
   return [first, {

@@ -21,6 +21,7 @@ import {
 } from "../schema/file_schema.ts";
 import { linesOf, type SpecReading } from "../spec/line_spec.ts";
 import { Problems } from "../document/problems.ts";
+import { pollingOf } from "../values/polling.ts";
 import {
   contradictionsOf,
   RULE_KEYS,
@@ -77,6 +78,8 @@ function read(text: string, file: string): ConfigResult {
   const defaults = {
     rules: valuesOf(values.defaults?.value),
     isolate: values.isolate?.value ?? "none",
+    pollUs: values.poll?.value,
+    pollShare: values["poll-share"]?.value,
   };
   const aggregators = (values.aggregators?.value ?? []).map((member) =>
     readAggregator(
@@ -142,6 +145,8 @@ function valuesOf(reading: DefaultsReading | undefined): RuleValues {
 interface FileDefaults {
   readonly rules: RuleValues;
   readonly isolate: "process" | "none";
+  readonly pollUs: number | undefined;
+  readonly pollShare: number | undefined;
 }
 
 function readAggregator(
@@ -187,6 +192,14 @@ function readAggregator(
     isComplete,
     problems,
   );
+  const { pollUs, pollShare } = fileDefaults;
+  const polling = pollingOf(
+    values.poll?.value ?? pollUs,
+    values["poll-share"]?.value ?? pollShare,
+  );
+  // Defaults of the file concern those that can be polled.
+  const isPollable = exposure.vhostUser !== undefined || keys.has("poll") ||
+    keys.has("poll-share");
   // The kernel serves its own chips, whatever the file says of the others.
   const isolate = values.isolate?.value ??
     (isKernelChip ? "none" : fileDefaults.isolate);
@@ -194,7 +207,11 @@ function readAggregator(
     name,
     position,
     positions,
-    exposure: isolate === "process" ? { ...exposure, isolate } : exposure,
+    exposure: {
+      ...exposure,
+      ...(isolate === "process" ? { isolate } : {}),
+      ...(isPollable ? polling : {}),
+    },
     lines,
     isComplete: isComplete && values.lines !== undefined,
   };

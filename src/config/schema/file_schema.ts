@@ -34,6 +34,7 @@ import {
   VALUE,
   wholeNumber,
 } from "../values/values.ts";
+import { POLL, POLL_SHARE } from "../values/polling.ts";
 import { RULE_KEYS, type RuleKey, RULES } from "../values/rules.ts";
 import {
   either,
@@ -386,6 +387,14 @@ const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
     "how long a stopped vhost-user driver counts as paused; keep: for ever (3s)",
     single(PAUSED_FOR),
   ),
+  "poll": field(
+    "how long a vhost-user guest's rings are looked at after a request, instead of waiting for its next one; 0: not at all (0)",
+    single(POLL),
+  ),
+  "poll-share": field(
+    "part of a CPU that this takes at most (50%)",
+    single(POLL_SHARE),
+  ),
   "isolate": field(
     "the process that serves it: process: one of its own; none: the service's",
     single(ISOLATE),
@@ -410,6 +419,14 @@ export const FILE = mapping(
     isolate: field(
       "the process that serves each aggregator that does not say otherwise",
       single(ISOLATE),
+    ),
+    poll: field(
+      "the same of each aggregator that does not say otherwise",
+      single(POLL),
+    ),
+    "poll-share": field(
+      "the same of each aggregator that does not say otherwise",
+      single(POLL_SHARE),
     ),
     interlocks: field("lines that exclude each other", INTERLOCKS),
     api: field("the service's control API", API),

@@ -23,7 +23,12 @@ import type {
 import type { SessionPart, SessionStore } from "../../peer/session_store.ts";
 import { MlIoh } from "../../pci/ml_ioh.ts";
 import { QemuPins } from "../../qemu/qemu_pins.ts";
-import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
+import { DEFAULT_POLL_SHARE } from "../../config/values/polling.ts";
+import type {
+  EventLoop,
+  PollSettings,
+  TimeShare,
+} from "../../reactor/event_loop.ts";
 import { VfioUserBackend } from "../../vfio_user/backend.ts";
 import { VhostUserBackend } from "../../vhost_user/backend.ts";
 import {
@@ -148,6 +153,15 @@ function pausedForOf(
     : pausedForUs / 1000;
 }
 
+/** Sets how long rings are looked at after a request. */
+function setPolling(
+  polling: PollSettings,
+  { pollUs = 0, pollShare = DEFAULT_POLL_SHARE }: AggregatorSpecification,
+): void {
+  polling.periodUs = pollUs;
+  polling.sharePercent = pollShare;
+}
+
 function exposeDevice(
   specification: AggregatorSpecification,
   vhostUser: VhostUserSpecification,
@@ -164,6 +178,8 @@ function exposeDevice(
     }
     : listenAt(vhostUser.socketPath, vhostUser.access ?? {}, resources);
   const device = new AggregatorDevice(aggregator, times);
+  const polling = { periodUs: 0, sharePercent: DEFAULT_POLL_SHARE };
+  setPolling(polling, specification);
   const isConnection = "fd" in vhostUser && !isListening(listener.fd);
   const backend = resources.use(
     new VhostUserBackend({
@@ -172,6 +188,7 @@ function exposeDevice(
       device,
       name: specification.name,
       pausedFor: pausedForOf(specification),
+      polling,
       endpoint: isConnection ? { connection: listener } : { listener },
       events: {
         connected: () => events.report("connected"),
@@ -199,6 +216,7 @@ function exposeDevice(
     endSession: (reason) => backend.endSession(reason),
     changeRules: (specification) => {
       backend.pausedFor = pausedForOf(specification);
+      setPolling(polling, specification);
     },
     count: () => {
       const { requests, unattributed, events, refusedChains } = device.counters;

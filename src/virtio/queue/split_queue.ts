@@ -53,6 +53,8 @@ const AVAIL_RING = AVAIL_HEADER.size / WORD;
 const USED_FLAGS = USED_HEADER.at.flags / WORD;
 const USED_INDEX = USED_HEADER.at.idx / WORD;
 const USED_HEADER_WORDS = USED_HEADER.size / WORD;
+/** The device asks for no kicks (only without EVENT_IDX). */
+const VIRTQ_USED_F_NO_NOTIFY = 1;
 const INDEX_MASK = 0xffff;
 const MAX_QUEUE_SIZE = 32768;
 
@@ -142,6 +144,7 @@ export class SplitQueue {
   #publishedUsed: number;
   #fault: string | undefined;
   #isClosed = false;
+  #isPolled = false;
 
   private constructor(
     options: SplitQueueOptions,
@@ -359,13 +362,48 @@ export class SplitQueue {
    */
   rearm(): boolean {
     if (this.#isHalted()) return false;
+    if (!this.#isPolled) this.#askForKicks();
+    return this.#resubmit !== this.size || this.#look();
+  }
+
+  #askForKicks(): void {
     if (this.#hasEventIndex) {
       storeRelease16(this.#used, this.#availEvent, this.#nextAvail);
     } else if (this.#used[USED_FLAGS] !== 0) {
       // An earlier owner of the ring may have switched kicks off.
       storeRelease16(this.#used, USED_FLAGS, 0);
     }
-    return this.#resubmit !== this.size || this.#look();
+  }
+
+  /**
+   * Asks the driver for no kicks until {@linkcode SplitQueue.endPolling}: its
+   * index is looked at instead. A driver may kick all the same, and does once in
+   * 2^16 entries with EVENT_IDX.
+   */
+  beginPolling(): void {
+    if (this.#isHalted()) return;
+    this.#isPolled = true;
+    if (this.#hasEventIndex) {
+      // The driver is beyond this entry.
+      const event = (this.#nextAvail - 1) & INDEX_MASK;
+      storeRelease16(this.#used, this.#availEvent, event);
+    } else storeRelease16(this.#used, USED_FLAGS, VIRTQ_USED_F_NO_NOTIFY);
+  }
+
+  /**
+   * Asks the driver for kicks again; entries that came before it knew are found
+   * by {@linkcode SplitQueue.rearm}.
+   */
+  endPolling(): void {
+    if (!this.#isPolled) return;
+    this.#isPolled = false;
+    if (!this.#isHalted()) this.#askForKicks();
+  }
+
+  /** True if the driver has made entries available since the last look. */
+  get hasNews(): boolean {
+    return loadAcquire16(this.#avail, AVAIL_INDEX) !== this.#seenAvail &&
+      !this.#isHalted();
   }
 
   /**
