@@ -48,6 +48,10 @@ export const COMMANDS: Commands = {
     summary: "wait until lines of a running service have values",
     load: () => import("./commands/wait.ts"),
   },
+  record: {
+    summary: "record the edges of a running service's lines",
+    load: () => import("./commands/record.ts"),
+  },
   play: {
     summary: "play a recording into simulated lines of a running service",
     load: () => import("./commands/play.ts"),

@@ -39,7 +39,7 @@ export function readArguments<const O extends Options>(
     names.filter((name) => options[name]!.kind === kind);
   const valued = [...ofKind("value"), ...ofKind("values")];
   checkValues(args, valued);
-  const given: Record<string, unknown> = parseArgs([...args], {
+  const given: Record<string, unknown> = parseArgs(withDashes(args, valued), {
     boolean: ofKind("flag"),
     string: [...valued, "_"],
     // All occurrences: otherwise the last one would win silently.
@@ -63,6 +63,23 @@ export function readArguments<const O extends Options>(
       : value;
   }
   return result as Given<O>;
+}
+
+/** Ties a value of `-` to its option: the parser would take it for an operand. */
+function withDashes(
+  args: readonly string[],
+  valued: readonly string[],
+): string[] {
+  const tied: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--") return [...tied, ...args.slice(i)];
+    const isTied = args[i + 1] === "-" && arg.startsWith("--") &&
+      valued.includes(arg.slice(2));
+    tied.push(isTied ? `${arg}=-` : arg);
+    if (isTied) i++;
+  }
+  return tied;
 }
 
 /** @throws {ConfigError} If there are arguments beside the options. */

@@ -6,7 +6,9 @@
 import { clockNs } from "../../../ffi/clock.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
+import type { ServiceClient } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
+import { type Difference, firstDifference } from "../../recording/compare.ts";
 import { readRecording } from "../../recording/read_recording.ts";
 import {
   type Recording,
@@ -14,11 +16,16 @@ import {
   type Signal,
   signalText,
 } from "../../recording/recording.ts";
+import { recordingWriter } from "../../recording/recording_writer.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { printableJson } from "../../text/printable.ts";
 import { readArguments } from "../arguments/arguments.ts";
+import { edgeSourceOf } from "../live/edge_source.ts";
+import { selectLines } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
+import { OutputFile } from "../output/output_file.ts";
+import { observe, type Observed } from "../play/observe.ts";
 import { parseMap, planOf } from "../play/plan.ts";
 import { playPlan, type PlayResult } from "../play/play_plan.ts";
 import { readPieces } from "../play/read_pieces.ts";
@@ -33,11 +40,15 @@ import {
 /** Slowest and fastest play. */
 const MIN_SPEED = 0.001;
 const MAX_SPEED = 1000;
+const TOLERANCE_NS = 5e6;
 
 /** The command line. */
 export const USAGE = {
   name: "play",
-  synopsis: ["FILE [--map SIGNAL=NAME.LINE...] [--speed N] [--loop]"],
+  synopsis: [
+    "FILE [--map SIGNAL=NAME.LINE...] [--speed N] [--loop]",
+    "FILE --expect FILE [--tolerance TIME]",
+  ],
   about:
     `Plays a recording into simulated lines of a running service: a value change dump
 of any program, comma-separated values, or JSON lines, as gpioagg record and
@@ -67,10 +78,32 @@ when a line changes; how late it was is printed at the end.`,
       value: "TIME",
       help: "end this long after the beginning of the file",
     },
+    save: {
+      kind: "value",
+      value: "FILE",
+      help:
+        "write what all lines of the aggregators did meanwhile as a VCD file",
+      completes: "file",
+    },
+    expect: {
+      kind: "value",
+      value: "FILE",
+      help:
+        "compare with this file (of --save), and fail at the first difference",
+      completes: "file",
+    },
+    tolerance: {
+      kind: "value",
+      value: "TIME",
+      help: "let an edge come this much earlier or later than expected (5ms)",
+    },
     json: JSON_OPTION,
     api: API_OPTION,
     help: HELP_OPTION,
   },
+  after:
+    "Exit status: 0 played, and as expected; 1 failed, or not as expected; 2 wrong " +
+    "usage.",
 } as const satisfies CommandUsage;
 
 /** Runs the command. */
@@ -93,17 +126,31 @@ export async function main(args: readonly string[]): Promise<number> {
   const fromNs = readTime("from", given.from) ?? 0;
   const toNs = readTime("to", given.to);
   const speed = readSpeed(given.speed);
+  const toleranceNs = readTime("tolerance", given.tolerance) ?? TOLERANCE_NS;
   const recording = readFile(path, map);
+  const expected = given.expect === undefined
+    ? undefined
+    : readFile(given.expect, new Map());
+  const isObserved = given.save !== undefined || expected !== undefined;
+  if (given.loop && isObserved) {
+    throw new ConfigError("does not go with --save and --expect", {
+      path: "--loop",
+    });
+  }
   const words = map.size > 0
     ? [...map.values()]
     : recording.signals.map(signalText);
   const client = await serviceOfLines(words, given.api, "change");
-  const plan = planOf(recording, await client.list(), {
+  const aggregators = await client.list();
+  const plan = planOf(recording, aggregators, {
     map,
     speed,
     fromNs,
     toNs,
   });
+  const expectedWords = (expected?.signals ?? []).map(signalText);
+  // A line that does not exist is told before anything is changed.
+  if (expected !== undefined) selectLines(expectedWords, aggregators);
   if (given.loop && plan.durationNs === 0) {
     throw new ConfigError("a file without a duration cannot be repeated", {
       path: "--loop",
@@ -118,8 +165,50 @@ export async function main(args: readonly string[]): Promise<number> {
       sleep: (ms) => sleep(ms, signal),
     })
   );
-  report(result, given.json);
-  return 0;
+  if (!isObserved || result.isCut) {
+    report(result, given.json, undefined);
+    return result.isCut && isObserved ? 1 : 0;
+  }
+  const lastNs = Math.max(plan.durationNs, expected?.endNs ?? 0) + toleranceNs;
+  const observed = await observeRun(client, {
+    words: [...plan.parts.map((part) => part.aggregator), ...expectedWords],
+    fromNs: result.startNs,
+    lastNs,
+    save: given.save,
+  });
+  const difference = expected === undefined
+    ? undefined
+    : firstDifference(expected, observed, toleranceNs);
+  report(result, given.json, difference);
+  return difference === undefined ? 0 : 1;
+}
+
+/** Waits for the end of a run, and returns what lines did in it. */
+async function observeRun(
+  client: ServiceClient,
+  { save, words, fromNs, lastNs }: Pick<Observed, "words" | "fromNs"> & {
+    /** End of what is expected. **Units**: nanoseconds after `fromNs`. */
+    readonly lastNs: number;
+    readonly save: string | undefined;
+  },
+): Promise<Recording> {
+  const endNs = fromNs + BigInt(lastNs);
+  const ms = Number((endNs - clockNs("realtime")) / 1_000_000n) + 1;
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  // The last steps may have been late.
+  const nowNs = clockNs("realtime");
+  const toNs = nowNs > endNs ? nowNs : endNs;
+  using stack = new DisposableStack();
+  const file = save === undefined ? undefined : stack.use(new OutputFile(save));
+  return await observe(edgeSourceOf(client), {
+    words: [...new Set(words)],
+    fromNs,
+    toNs,
+    files: file === undefined ? [] : [{
+      writerOf: (start) => recordingWriter("vcd", start),
+      write: (text) => file.write(text),
+    }],
+  });
 }
 
 function readFile(path: string, map: ReadonlyMap<string, string>): Recording {
@@ -163,10 +252,22 @@ function readSpeed(text: string | undefined): number {
   });
 }
 
-function report(result: PlayResult, isJson: boolean): void {
+function report(
+  result: PlayResult,
+  isJson: boolean,
+  difference: Difference | undefined,
+): void {
   const { played, medianLateUs, worstLateUs } = result;
+  if (difference !== undefined) {
+    writeError(`not as expected: ${difference.text}`);
+  }
   if (isJson) {
-    writeOutput(printableJson({ played, medianLateUs, worstLateUs }));
+    writeOutput(printableJson({
+      played,
+      medianLateUs,
+      worstLateUs,
+      ...(difference === undefined ? {} : { difference: difference.text }),
+    }));
     return;
   }
   writeLine(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServiceClient } from "../../client/client.ts";
+import { type ServiceClient, ServiceError } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { readPeriodUs } from "../../text/period.ts";
@@ -80,7 +80,12 @@ export async function main(args: readonly string[]): Promise<number> {
   );
   const startMs = performance.now();
   const conditions = new Conditions(texts, !given.any);
-  const outcome = await waitFor(client, conditions, texts, timeoutMs);
+  const wait = { client, conditions, texts, timeoutMs };
+  const outcome = await waitFor({ ...wait, hasEdges: true }).catch((error) => {
+    if (!(error instanceof ServiceError) || error.status !== 409) throw error;
+    // A service that records no edges tells of values, a moment later.
+    return waitFor({ ...wait, hasEdges: false });
+  });
   if (outcome === "ended") {
     writeError("the service has ended");
     return 1;
@@ -121,19 +126,28 @@ function textOf({ line, wanted, value }: ConditionState): string {
   return `${line}=${wanted} (${now})`;
 }
 
+interface Wait {
+  readonly client: ServiceClient;
+  readonly conditions: Conditions;
+  readonly texts: readonly ConditionText[];
+  readonly timeoutMs: number | undefined;
+  /** True to ask for each edge. */
+  readonly hasEdges: boolean;
+}
+
 async function waitFor(
-  client: ServiceClient,
-  conditions: Conditions,
-  texts: readonly ConditionText[],
-  timeoutMs: number | undefined,
+  { client, conditions, texts, timeoutMs, hasEdges }: Wait,
 ): Promise<"met" | "late" | "ended"> {
   const abort = new AbortController();
-  const lines = new LiveLines(client);
+  const lines = new LiveLines(client, hasEdges);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let indices = new Map<string, number[]>();
   try {
     for await (
-      const event of client.events(undefined, { signal: abort.signal })
+      const event of client.events(undefined, {
+        signal: abort.signal,
+        ...(hasEdges ? { edges: true } : {}),
+      })
     ) {
       const values = await lines.take(event);
       if (event.event === "snapshot" || event.event === "created") {

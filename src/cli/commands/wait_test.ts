@@ -19,14 +19,18 @@ const START: ApiEvent = { event: "snapshot", aggregators: [PRESS] };
 
 function lines(...values: readonly [number, 0 | 1 | undefined][]): ApiEvent {
   return {
-    event: "lines",
-    aggregator: "press",
-    lines: values.map(([lineNumber, value]) => ({
+    event: "edges",
+    edges: values.map(([lineNumber, value]) => ({
+      aggregator: "press",
+      line: "",
       lineNumber,
-      name: "",
       direction: "input",
       ...(value === undefined ? {} : { value }),
-      changes: 1,
+      present: true,
+      number: 0,
+      time: "0",
+      kind: "value",
+      cause: "world",
     })),
   };
 }
@@ -116,7 +120,26 @@ Deno.test("wait waits for an aggregator that is not there yet", async () => {
     stderr,
     'aggregator "press", which does not exist yet\n',
   );
-  assertEquals(asked, ["/v1/events", "/v1/aggregators/press"]);
+  assertEquals(asked, ["/v1/events?edges=1", "/v1/aggregators/press"]);
+});
+
+Deno.test("wait sees a pulse in one event, and not the older report of it", async () => {
+  const pulse = lines([0, 1], [0, 0]);
+  const report: ApiEvent = {
+    event: "lines",
+    aggregator: "press",
+    lines: [{
+      lineNumber: 0,
+      name: "READY",
+      direction: "input",
+      value: 1,
+      changes: 2,
+    }],
+  };
+  assertEquals((await wait([START, pulse], ["press.READY=falling"])).code, 0);
+  assertEquals((await wait([START, pulse], ["press.READY=1"])).code, 0);
+  const { code } = await wait([START, report], ["press.READY=1"]);
+  assertEquals(code, 1);
 });
 
 Deno.test("a line that was removed has no value", async () => {

@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { clockNs } from "../../../ffi/clock.ts";
+import { type ServiceClient, ServiceError } from "../../client/client.ts";
+import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { useOf } from "../output/aggregator_text.ts";
@@ -11,21 +14,34 @@ import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, clientOf } from "../service_client.ts";
+import { edgeSourceOf, pagesOf, ReadEdges } from "../live/edge_source.ts";
+import { causeText } from "../live/tape.ts";
+import { readPeriodUs } from "../../text/period.ts";
+import { localText } from "../../tools/events/timestamps.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
+
+/** Edges of the past that are printed as one JSON object. */
+const EDGES_PER_EVENT = 256;
 
 /** The command line. */
 export const USAGE = {
   name: "watch",
-  synopsis: ["[NAME]"],
+  synopsis: ["[NAME] [--since TIME]"],
   about:
     `Prints the events of a running service, or of one of its aggregators, until
-interrupted: added and removed aggregators, connected VMMs, changed lines,
-faults. Changes of a line (edges, and each time that it was set) are collected
-for 20 ms. Of a kernel chip only its creation and removal are reported: the
-kernel serves its lines (gpioagg notify).`,
+interrupted: added and removed aggregators, connected VMMs, faults, and each edge
+of a line with its time and cause (world, guest, rule, operator, follow). Of a
+service that records no edges, changes of a line are collected for 20 ms. Of a
+kernel chip only its creation and removal are reported: the kernel serves its
+lines (gpioagg notify).`,
   operands: ["aggregator"],
   options: {
+    since: {
+      kind: "value",
+      value: "TIME",
+      help: "print the edges from this long ago first, such as 10m",
+    },
     json: { kind: "flag", help: "one JSON object a line" },
     api: API_OPTION,
     help: HELP_OPTION,
@@ -45,54 +61,140 @@ export async function main(args: readonly string[]): Promise<number> {
       hint: "gpioagg watch [NAME]",
     });
   }
+  const fromNs = given.since === undefined
+    ? undefined
+    : clockNs("realtime") - readSince(given.since);
   const client = name === undefined
     ? clientOf(given.api, "look")
     : await clientFor(name, given.api, "look");
-  for await (const event of client.events(name)) {
-    if (
-      name !== undefined && event.event === "snapshot" &&
-      event.aggregators.length === 0
-    ) {
-      const near = nearest(name, (await client.list()).map((one) => one.name));
-      writeError(
-        `waiting for aggregator "${name}", which does not exist yet` +
-          (near === undefined ? "" : `; did you mean ${near}?`),
-      );
-    }
-    if (given.json) writeOutput(printableJson(event));
-    else for (const line of formatEvent(event)) writeLine(line);
+  const watch = { client, name, fromNs, isJson: given.json };
+  try {
+    await printEvents(watch, true);
+  } catch (error) {
+    const isOff = error instanceof ServiceError && error.status === 409;
+    if (!isOff || fromNs !== undefined) throw error;
+    await printEvents(watch, false);
   }
   writeError("the service has ended");
   return 1;
 }
 
+function readSince(text: string): bigint {
+  const us = readPeriodUs(text);
+  if (us !== undefined && Number.isSafeInteger(us)) return BigInt(us) * 1000n;
+  throw new ConfigError(`"${text}" is not a valid time`, {
+    path: "--since",
+    hint: "Write 10s, 10m or 2h",
+  });
+}
+
+/** What is watched. */
+interface Watch {
+  readonly client: ServiceClient;
+  readonly name: string | undefined;
+  /** Begin of the past that is printed. **Units**: nanoseconds since 1970. */
+  readonly fromNs: bigint | undefined;
+  readonly isJson: boolean;
+}
+
+async function printEvents(
+  { client, name, fromNs, isJson }: Watch,
+  hasEdges: boolean,
+): Promise<void> {
+  const read = new ReadEdges();
+  const print = (event: ApiEvent) => {
+    // The edges tell each of these changes.
+    if (!isJson && hasEdges && event.event === "lines") return;
+    if (isJson) writeOutput(printableJson(event));
+    else for (const line of formatEvent(event)) writeLine(line);
+  };
+  const options = hasEdges ? { edges: true } : {};
+  for await (const event of client.events(name, options)) {
+    if (event.event === "edges") {
+      const edges = event.edges.filter((edge) => !read.has(edge));
+      if (edges.length > 0) print({ ...event, edges });
+      continue;
+    }
+    print(event);
+    if (event.event !== "snapshot") continue;
+    if (name !== undefined && event.aggregators.length === 0) {
+      await reportAbsent(client, name);
+    }
+    if (fromNs !== undefined) {
+      await printPast(client, name, fromNs, read, print);
+    }
+  }
+}
+
+async function reportAbsent(client: ServiceClient, name: string) {
+  const near = nearest(name, (await client.list()).map((one) => one.name));
+  writeError(
+    `waiting for aggregator "${name}", which does not exist yet` +
+      (near === undefined ? "" : `; did you mean ${near}?`),
+  );
+}
+
+async function printPast(
+  client: ServiceClient,
+  name: string | undefined,
+  fromNs: bigint,
+  read: ReadEdges,
+  print: (event: ApiEvent) => void,
+): Promise<void> {
+  const query = { from: String(fromNs) };
+  for await (const page of pagesOf(edgeSourceOf(client), query)) {
+    read.add(page);
+    if (page.lost > 0) print({ event: "lost", count: page.lost });
+    const edges = page.edges.filter(({ aggregator }) =>
+      name === undefined || aggregator === name
+    );
+    for (let i = 0; i < edges.length; i += EDGES_PER_EVENT) {
+      print({ event: "edges", edges: edges.slice(i, i + EDGES_PER_EVENT) });
+    }
+  }
+}
+
 function formatEvent(event: ApiEvent): string[] {
+  const at = timeText(BigInt(event.time ?? Date.now()) * 1_000_000n);
   switch (event.event) {
     case "snapshot":
       return event.aggregators.map((one) => {
         const { name, lines } = one;
         const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
-        return `${name}: ${count}, ${useOf(one)}`;
+        return `${at} ${name}: ${count}, ${useOf(one)}`;
       });
+    case "edges":
+      return event.edges.map(edgeText);
     case "lines":
       return event.lines.map((
         { lineNumber, name, direction, value, changes },
       ) =>
-        `${event.aggregator}: line ${lineNumber}${
+        `${at} ${event.aggregator}: line ${lineNumber}${
           name === "" ? "" : ` ${name}`
         } ${direction} ${value ?? "?"}${
           changes > 1 ? ` (${changes} changes)` : ""
         }`
       );
-    case "edges":
-      return [];
     case "lost":
-      return [`${event.count} events were lost: read faster`];
+      return [`${at} ${event.count} events were lost`];
     default:
       return [
-        `${event.aggregator}: ${event.event}${
+        `${at} ${event.aggregator}: ${event.event}${
           event.detail === "" ? "" : `: ${event.detail}`
         }`,
       ];
   }
+}
+
+function edgeText(edge: Edge): string {
+  const { aggregator, lineNumber, line, present, direction, value } = edge;
+  const name = line === String(lineNumber) ? "" : ` ${line}`;
+  const state = present ? `${direction} ${value ?? "?"}` : "absent";
+  return `${timeText(BigInt(edge.time))} ${aggregator}: ` +
+    `line ${lineNumber}${name} ${state} (${causeText(edge)})`;
+}
+
+/** Returns a time of the day: `17:14:01.123`. */
+function timeText(ns: bigint): string {
+  return localText(ns).slice("2026-11-29T".length, -"456789".length);
 }

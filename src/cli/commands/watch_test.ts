@@ -6,6 +6,7 @@ import {
   lineState,
 } from "../../../tests/doubles/canned_service.ts";
 import { gpioagg } from "../../../tests/doubles/program/captured.ts";
+import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
 
 const PRESS = aggregatorState("press", { connected: true });
@@ -33,7 +34,38 @@ const EVENTS: readonly ApiEvent[] = [
     ],
   },
   { event: "lost", count: 4 },
+  {
+    event: "edges",
+    time: 1,
+    edges: [
+      edge(0, "DOOR", { value: 1, cause: "world" }),
+      edge(1, "1", { direction: "output", cause: "rule", rule: "safe-after" }),
+      edge(0, "DOOR", { present: false, kind: "presence" }),
+    ],
+  },
 ];
+
+function edge(lineNumber: number, line: string, more: Partial<Edge>): Edge {
+  return {
+    aggregator: "press",
+    line,
+    lineNumber,
+    direction: "input",
+    present: true,
+    number: 1,
+    time: "1764429039123456789",
+    kind: "value",
+    cause: "world",
+    ...more,
+  };
+}
+
+/** Lines without their times. */
+function untimed(text: string): string[] {
+  return text.split("\n").map((line) =>
+    line.replace(/^\d\d:\d\d:\d\d\.\d{3} /, "")
+  );
+}
 
 /** Watches a service with these events, until it ends. */
 async function watch(
@@ -53,18 +85,24 @@ async function watch(
 
 Deno.test("watch prints each event on a line, until the service ends", async () => {
   const { code, stdout, stderr, asked } = await watch(EVENTS);
-  assertEquals(stdout.split("\n"), [
+  assertMatch(stdout, /^\d\d:\d\d:\d\d\.\d{3} press: 1 line/);
+  assertMatch(
+    stdout,
+    /\d\d:\d\d:39\.123 press: line 0 DOOR input 1 \(world\)$/m,
+  );
+  assertEquals(untimed(stdout), [
     "press: 1 line, VMM connected",
     "panel: 2 lines, chip not in use",
     "press: stopped",
     "press: fault: DOOR: EREMOTEIO",
-    "press: line 0 DOOR input 1",
-    "press: line 1 output ? (3 changes)",
-    "4 events were lost: read faster",
+    "4 events were lost",
+    "press: line 0 DOOR input 1 (world)",
+    "press: line 1 output ? (rule (safe-after))",
+    "press: line 0 DOOR absent (world)",
     "",
   ]);
   assertEquals([code, stderr], [1, "gpioagg: the service has ended\n"]);
-  assertEquals(asked, ["/v1/events"]);
+  assertEquals(asked, ["/v1/events?edges=1"]);
 });
 
 Deno.test("watch --json prints each event as the service sends it", async () => {
@@ -81,13 +119,16 @@ Deno.test("watch NAME waits for an aggregator that is not there, and says so", a
     detail: "at /run/pres.sock",
   };
   const { stdout, stderr, asked } = await watch([none, created], "pres");
-  assertEquals(stdout, "pres: created: at /run/pres.sock\n");
+  assertEquals(untimed(stdout), ["pres: created: at /run/pres.sock", ""]);
   assertStringIncludes(
     stderr,
     'waiting for aggregator "pres", which does not exist yet; did you mean ' +
       "press?\n",
   );
-  assertEquals(asked, ["/v1/events?aggregator=pres", "/v1/aggregators"]);
+  assertEquals(asked, [
+    "/v1/events?aggregator=pres&edges=1",
+    "/v1/aggregators",
+  ]);
   const other = await watch([none], "somewhere-else");
   assertMatch(other.stderr, /which does not exist yet\n/);
   const there: ApiEvent = { event: "snapshot", aggregators: [PRESS] };
@@ -110,5 +151,8 @@ Deno.test("watch takes one name, and has a help", async () => {
   assertMatch(stderr, /unexpected argument "panel"\n.*watch \[NAME\]/);
   const help = await watch([], "--help");
   assertEquals([help.code, help.stderr, help.asked], [0, "", []]);
-  assertMatch(help.stdout, /^Usage: gpioagg watch \[NAME\]/);
+  assertMatch(help.stdout, /^Usage: gpioagg watch \[NAME\] \[--since TIME\]/);
+  const late = await watch([], "--since", "x");
+  assertEquals(late.code, 2);
+  assertMatch(late.stderr, /--since: "x" is not a valid time/);
 });

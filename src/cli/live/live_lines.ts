@@ -18,11 +18,17 @@ export interface LineValue {
 /** Aggregators of a service with their lines' values. */
 export class LiveLines {
   readonly #client: ServiceClient;
+  readonly #hasEdges: boolean;
   readonly #aggregators = new Map<string, AggregatorState>();
 
-  /** Begins without aggregators; those that come are asked for at `client`. */
-  constructor(client: ServiceClient) {
+  /**
+   * Begins without aggregators; those that come are asked for at `client`.
+   *
+   * @param hasEdges True if the events have each edge.
+   */
+  constructor(client: ServiceClient, hasEdges: boolean) {
     this.#client = client;
+    this.#hasEdges = hasEdges;
   }
 
   /** The aggregators; the values in them are those of their first sight. */
@@ -49,7 +55,13 @@ export class LiveLines {
           value: undefined,
         }));
       }
+      case "edges":
+        return event.edges.map((
+          { aggregator, lineNumber, present, value },
+        ) => ({ aggregator, lineNumber, value: present ? value : undefined }));
       case "lines":
+        // They are older than the edges that came before.
+        if (this.#hasEdges) return [];
         return event.lines.map(({ lineNumber, value }) => ({
           aggregator: event.aggregator,
           lineNumber,

@@ -10,7 +10,7 @@ import type { Plan, PlannedPart } from "./plan.ts";
 /** Steps are sent this long before their time. **Units**: nanoseconds. */
 const AHEAD_NS = 2e9;
 /** Time between the first request and the first step. **Units**: ns. */
-const LEAD_NS = 50_000_000n;
+const LEAD_NS = 250_000_000n;
 /** Most steps of a request, which keeps it below the size of a body. */
 const STEPS_PER_REQUEST = 1024;
 /** Most steps that wait in the service. */
@@ -50,6 +50,8 @@ export interface PlayResult {
   readonly medianLateUs: number;
   /** **Units**: microseconds. */
   readonly worstLateUs: number;
+  /** True if the signal ended it. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -84,6 +86,7 @@ export async function playPlan(
   const states = feeds.map(({ state }) => state);
   return {
     startNs,
+    isCut: signal.aborted,
     played: states.reduce((sum, { played }) => sum + played, 0),
     medianLateUs: Math.max(...states.map((one) => one.medianLateUs)),
     worstLateUs: Math.max(...states.map((one) => one.worstLateUs)),

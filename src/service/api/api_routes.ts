@@ -339,9 +339,10 @@ export class ApiRoutes {
     const { from: id, steps: list } = read;
     attempt.lines = [...new Set(list.map(({ line }) => line))];
     await this.#show(name);
-    const from = Number(
-      BigInt(id) - clockNs("realtime") + clockNs("monotonic"),
-    );
+    // The clock of edges, so that a record has the times of the play.
+    const offset = this.#edges?.offset ??
+      clockNs("realtime") - clockNs("monotonic");
+    const from = Number(BigInt(id) - offset);
     let state: PlayState;
     try {
       state = await this.#reactor.play(name, { steps: { id, from, list } });

@@ -1,0 +1,260 @@
+/**
+ * Records lines of a service: from what it keeps, then as it happens.
+ *
+ * @module
+ */
+import type { LineLevel } from "../../client/edges.ts";
+import type { AggregatorState } from "../../client/protocol.ts";
+import type { SignalValue } from "../../recording/recording.ts";
+import {
+  type EdgeSource,
+  EventBuffer,
+  type LiveEvent,
+  pagesOf,
+  ReadEdges,
+} from "./edge_source.ts";
+import { lineKey, selectLines } from "./selection.ts";
+import { Tape, type TapeFile } from "./tape.ts";
+
+/** Time by which edges may be out of order. **Units**: nanoseconds. */
+const OVERLAP_NS = 1_000_000_000n;
+
+/** Options of a recording. */
+export interface RecordOptions {
+  /** Lines, as {@linkcode selectLines} takes them. */
+  readonly words: readonly string[];
+  /**
+   * Begin of the past that is recorded; undefined: none of it.
+   * **Units**: nanoseconds since 1970; 0: all that the service keeps.
+   */
+  readonly fromNs: bigint | undefined;
+  /** End of the past; absent: now. **Units**: nanoseconds since 1970. */
+  readonly toNs?: bigint;
+  /** Set if edges are recorded as they happen, until `ended`. */
+  readonly follow: boolean;
+  /** Resolves when the recording shall end. */
+  readonly ended: Promise<void>;
+  readonly files: readonly TapeFile[];
+  readonly program: string;
+  /** Receives messages about what is missing. */
+  readonly tell: (text: string) => void;
+  /** Returns the present time. **Units**: nanoseconds since 1970. */
+  readonly now: () => bigint;
+}
+
+/** End of a recording. */
+export interface RecordResult {
+  /** Number of changes that were recorded. */
+  readonly count: number;
+  /** Set if the service ended first. */
+  readonly isCutShort: boolean;
+}
+
+/**
+ * Records until the past is read, or what follows is ended. The files are
+ * complete then, whatever happened.
+ *
+ * @throws {Error} If there is no such line, the service fails, or a file cannot
+ * be written.
+ */
+export async function recordLines(
+  source: EdgeSource,
+  options: RecordOptions,
+): Promise<RecordResult> {
+  const { words, fromNs, follow, now } = options;
+  if (!follow) return await recordPast(source, options);
+  await using events = new EventBuffer(source);
+  void options.ended.then(() => events.stop());
+  const [first, ...others] = await events.take() ?? [];
+  if (first?.event !== "snapshot") {
+    throw new Error("The service does not begin its events with a snapshot");
+  }
+  const startNs = now();
+  const read = new ReadEdges();
+  const tape = fromNs === undefined
+    ? new Tape(options.files, {
+      lines: selectLines(words, first.aggregators),
+      values: valuesOf(first.aggregators),
+      startNs,
+      program: options.program,
+    })
+    : await pastTape(source, options, first.aggregators, read);
+  const live = new LiveTape(source, tape, options, {
+    read,
+    startNs: fromNs === undefined ? startNs : read.toNs,
+  });
+  await live.take(others);
+  for (;;) {
+    const taken = await events.take();
+    if (taken === undefined) break;
+    await live.take(taken);
+  }
+  const isCutShort = !await isSettled(options.ended);
+  const endNs = now();
+  if (!isCutShort) await live.finish(endNs);
+  tape.end(endNs);
+  return { count: tape.count, isCutShort };
+}
+
+async function recordPast(
+  source: EdgeSource,
+  options: RecordOptions,
+): Promise<RecordResult> {
+  const read = new ReadEdges();
+  const tape = await pastTape(source, options, await source.list(), read);
+  tape.end(read.toNs);
+  return { count: tape.count, isCutShort: false };
+}
+
+/** Writes what the service keeps; `read` gets what that was. */
+async function pastTape(
+  source: EdgeSource,
+  { words, fromNs, toNs, files, program, tell }: RecordOptions,
+  aggregators: readonly AggregatorState[],
+  read: ReadEdges,
+): Promise<Tape> {
+  let tape: Tape | undefined;
+  let lost = 0;
+  for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
+    tape ??= new Tape(files, {
+      lines: selectLines(
+        words,
+        withPast(aggregators, [...page.lines, ...page.edges]),
+      ),
+      values: new Map(page.lines.map((line) => [keyOf(line), levelOf(line)])),
+      startNs: BigInt(page.from),
+      program,
+    });
+    lost += page.lost;
+    read.add(page);
+    tape.add(page.edges);
+  }
+  if (lost > 0) tell(`${lost} older edges are not kept any more`);
+  return tape!;
+}
+
+/** Takes events into a tape. */
+class LiveTape {
+  readonly #source: EdgeSource;
+  readonly #tape: Tape;
+  readonly #options: RecordOptions;
+  readonly #read: ReadEdges;
+  readonly #startNs: bigint;
+  /** Time of the last edge that came. */
+  #lastNs = 0n;
+
+  constructor(
+    source: EdgeSource,
+    tape: Tape,
+    options: RecordOptions,
+    { read, startNs }: { read: ReadEdges; startNs: bigint },
+  ) {
+    this.#source = source;
+    this.#tape = tape;
+    this.#options = options;
+    this.#read = read;
+    this.#startNs = startNs;
+  }
+
+  async take(events: readonly LiveEvent[]): Promise<void> {
+    for (const event of events) {
+      switch (event.event) {
+        case "edges":
+          this.#tape.add(
+            event.edges.filter((edge) => !this.#read.has(edge)),
+          );
+          this.#read.note(event.edges);
+          this.#lastNs = BigInt(event.edges.at(-1)!.time);
+          break;
+        case "removed":
+          this.#tape.forget(this.#options.now(), event.aggregator);
+          break;
+        case "created":
+          this.#tape.set(
+            valuesOf(await this.#source.list()),
+            this.#options.now(),
+          );
+          break;
+        case "lost":
+          await this.#recover(event.count);
+      }
+    }
+  }
+
+  /** Adds what has happened, but has not come yet. */
+  async finish(nowNs: bigint): Promise<void> {
+    const fromNs = this.#lastNs - OVERLAP_NS;
+    const query = {
+      from: String(fromNs > this.#startNs ? fromNs : this.#startNs),
+      to: String(nowNs),
+    };
+    for await (const { edges } of pagesOf(this.#source, query)) {
+      this.#tape.add(edges.filter((edge) => this.#read.isNew(edge)));
+    }
+  }
+
+  async #recover(count: number): Promise<void> {
+    const { tell, now } = this.#options;
+    tell(`${count} events were lost: the values meanwhile are not known`);
+    this.#tape.forget(now());
+    this.#tape.set(valuesOf(await this.#source.list()), now());
+  }
+}
+
+function queryOf(fromNs = 0n, toNs?: bigint): { from?: string; to?: string } {
+  return {
+    ...(fromNs === 0n ? {} : { from: String(fromNs) }),
+    ...(toNs === undefined ? {} : { to: String(toNs) }),
+  };
+}
+
+/** Adds lines of which only the past is known. */
+function withPast(
+  aggregators: readonly AggregatorState[],
+  levels: readonly LineLevel[],
+): AggregatorState[] {
+  const all = new Map(aggregators.map((one) => [one.name, one]));
+  for (const { aggregator, line, lineNumber, direction } of levels) {
+    const one = all.get(aggregator) ?? {
+      name: aggregator,
+      lease: "none",
+      presentation: "",
+      connected: false,
+      lines: [],
+    };
+    if (one.lines.some((known) => known.lineNumber === lineNumber)) continue;
+    const name = line === String(lineNumber) ? "" : line;
+    all.set(aggregator, {
+      ...one,
+      lines: [...one.lines, { lineNumber, name, source: "", direction }],
+    });
+  }
+  return [...all.values()];
+}
+
+function valuesOf(
+  aggregators: readonly AggregatorState[],
+): Map<string, SignalValue> {
+  return new Map(
+    aggregators.flatMap(({ name, lines }) =>
+      lines.map(({ lineNumber, value }) => [
+        lineKey(name, lineNumber),
+        value === 0 || value === 1 ? value : undefined,
+      ])
+    ),
+  );
+}
+
+function keyOf({ aggregator, lineNumber }: LineLevel): string {
+  return lineKey(aggregator, lineNumber);
+}
+
+function levelOf({ present, value }: LineLevel): SignalValue {
+  return present ? value : undefined;
+}
+
+/** Returns true if a promise is settled already. */
+async function isSettled(promise: Promise<void>): Promise<boolean> {
+  const not = Symbol();
+  return await Promise.race([promise, Promise.resolve(not)]) !== not;
+}

@@ -1,0 +1,288 @@
+/** Edges of a service's lines in files, and a test bench made of them. */
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { readRecording } from "../../src/recording/read_recording.ts";
+import { type Recording, signalText } from "../../src/recording/recording.ts";
+import { ApiService } from "../environment/api_service.ts";
+import { ChildProcess } from "../environment/process.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+
+const AGGREGATORS = {
+  press: ["sim/1,as=START", "sim/1,as=STOP"],
+  panel: ["copy/press.START,as=LAMP"],
+};
+
+function start(service: ApiService, ...args: readonly string[]): ChildProcess {
+  return new ChildProcess({
+    command: PROGRAM_FILE,
+    args: [...PROGRAM, ...args, "--api", service.client.socketPath],
+  });
+}
+
+async function call(service: ApiService, ...args: readonly string[]) {
+  await using process = start(service, ...args);
+  const { code } = await process.waitForExit({ timeoutMs: 60_000 });
+  return { code, stdout: process.stdout, stderr: process.stderr };
+}
+
+function read(path: string): Recording {
+  return readRecording([Deno.readFileSync(path)]);
+}
+
+/** Edges as `NAME=VALUE`, in order. */
+function edgesOf({ signals, edges }: Recording): string[] {
+  return Array.from(
+    { length: edges.length },
+    (_, i) =>
+      `${signalText(signals[edges.signal(i)]!)}=${edges.value(i) ?? "x"}`,
+  );
+}
+
+async function pull(service: ApiService, ...values: readonly (0 | 1)[]) {
+  for (const value of values) {
+    await service.client.pull("press", { START: value });
+  }
+}
+
+const PULLED = [
+  "press.START=1",
+  "panel.LAMP=1",
+  "press.START=0",
+  "panel.LAMP=0",
+];
+
+Deno.test("the past is recorded in every format, complete and in order", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  await pull(service, 1, 0, 1, 0);
+  const path = (end: string) => `${service.directory}/r.${end}`;
+  const { code, stdout, stderr } = await call(
+    service,
+    "record",
+    "--vcd",
+    path("vcd"),
+    "--csv",
+    path("csv"),
+    "--jsonl",
+    path("jsonl"),
+  );
+  assertEquals([code, stdout], [0, ""], stderr);
+  assertMatch(
+    stderr,
+    /^gpioagg: 8 edges in .*r\.vcd and .*r\.csv and .*jsonl\n$/,
+  );
+  for (const end of ["vcd", "csv", "jsonl"]) {
+    assertEquals(edgesOf(read(path(end))), [
+      "press.START=0",
+      "press.STOP=0",
+      "panel.LAMP=0",
+      ...PULLED,
+      ...PULLED,
+    ], end);
+  }
+  assertMatch(
+    Deno.readTextFileSync(path("csv")),
+    /^2\d{3}-[-T:.\d]+Z,press,START,1,operator\n2.*Z,panel,LAMP,1,follow$/m,
+  );
+  const chosen = await call(
+    service,
+    "record",
+    "press.STOP",
+    "panel",
+    "--csv",
+    "-",
+  );
+  assertEquals(
+    chosen.stdout.split("\n").slice(1, 3).map((row) =>
+      row.replace(/^\S+Z,/, "")
+    ),
+    ["press,STOP,0,", "panel,LAMP,0,"],
+  );
+});
+
+Deno.test("what happens is recorded until a signal, and the file is whole", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  await pull(service, 1, 0);
+  for (
+    const [last, signal] of [[[], "SIGINT"], [
+      ["--last", "1h"],
+      "SIGTERM",
+    ]] as const
+  ) {
+    const file = `${service.directory}/f.vcd`;
+    await using process = start(
+      service,
+      "record",
+      "--follow",
+      "--vcd",
+      file,
+      ...last,
+    );
+    const isWritten = () => {
+      try {
+        return Deno.readTextFileSync(file).includes("$dumpvars");
+      } catch {
+        return false;
+      }
+    };
+    while (!isWritten()) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await pull(service, 1, 0);
+    process.kill(signal);
+    const { code } = await process.waitForExit();
+    assertEquals(code, 0, process.stderr);
+    const edges = edgesOf(read(file)).slice(3);
+    assertEquals(edges.slice(-4), PULLED, "those after the file was begun");
+    assertEquals(edges.length, last.length === 0 ? 4 : 12);
+    assertMatch(Deno.readTextFileSync(file), /\n#\d+\n#\d+\n$/, "its end");
+    Deno.removeSync(file);
+  }
+});
+
+Deno.test("a record that cannot be written or goes on without a service fails", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  for (
+    const [args, status, says] of [
+      [["--vcd", "/dev/full"], 1, "Cannot write to /dev/full: no space left"],
+      [["--csv", "/no/such/file"], 1, "Cannot write to /no/such/file: no such"],
+      [["--csv", "-", "--vcd", "-"], 2, "only one format can go to standard"],
+      [["--last", "soon"], 2, '--last: "soon" is not a valid time'],
+      [["--timescale", "2ns"], 2, '"2ns" is not a valid tick'],
+      [["pres"], 2, 'there is no aggregator "pres"\n.*Did you mean press'],
+      [["press.STRT"], 2, 'press has no line "STRT"'],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await call(service, "record", ...args);
+    assertMatch(stderr, new RegExp(says));
+    assertEquals([code, stdout], [status, ""], stderr);
+  }
+  await using process = start(service, "record", "--follow", "--csv", "-");
+  await process.waitFor("panel,LAMP,0,\n");
+  service.process.kill("SIGTERM");
+  const { code } = await process.waitForExit();
+  assertEquals(code, 1);
+  assertStringIncludes(process.stderr, "the service has ended");
+});
+
+const TRACE = `$timescale 1 ms $end
+$scope module press $end
+$var wire 1 a START $end
+$upscope $end
+$enddefinitions $end
+#0 0a
+#300 1a
+#600 0a
+#900
+`;
+
+Deno.test("a play is compared with what is expected of it", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  const path = (name: string) => `${service.directory}/${name}.vcd`;
+  Deno.writeTextFileSync(path("trace"), TRACE);
+  const saved = await call(
+    service,
+    "play",
+    path("trace"),
+    "--save",
+    path("out"),
+  );
+  assertEquals([saved.code, saved.stderr], [0, ""]);
+  const out = read(path("out"));
+  assertEquals(edgesOf(out), [
+    "press.START=0",
+    "press.STOP=0",
+    "press.START=1",
+    "press.START=0",
+  ]);
+  // Order, and the lateness that was told; the machine may be slow.
+  const { worstLateUs } = JSON.parse(
+    (await call(service, "play", path("trace"), "--json")).stdout,
+  );
+  assert(worstLateUs >= 0);
+  const expected = `$timescale 1 ms $end
+$scope module panel $end
+$var wire 1 b LAMP $end
+$upscope $end
+$enddefinitions $end
+#0 xb
+#300 1b
+#600 0b
+#900
+`;
+  Deno.writeTextFileSync(path("expected"), expected);
+  const good = await call(
+    service,
+    "play",
+    path("trace"),
+    "--expect",
+    path("expected"),
+    "--tolerance",
+    "290ms",
+  );
+  assertEquals([good.code, good.stderr], [0, ""]);
+  Deno.writeTextFileSync(path("expected"), expected.replace("#600 0b", ""));
+  const bad = await call(
+    service,
+    "play",
+    path("trace"),
+    "--expect",
+    path("expected"),
+    "--tolerance",
+    "200ms",
+    "--json",
+  );
+  assertEquals(bad.code, 1);
+  assertMatch(
+    bad.stderr,
+    /not as expected: panel.LAMP became 0 at \d+\.\d+ ms/,
+  );
+  assertMatch(JSON.parse(bad.stdout).difference, /^panel.LAMP became 0/);
+  Deno.writeTextFileSync(path("expected"), expected.replace("LAMP", "LAMB"));
+  const none = await call(
+    service,
+    "play",
+    path("trace"),
+    "--expect",
+    path("expected"),
+  );
+  assertEquals(none.code, 2);
+  assertStringIncludes(none.stderr, 'panel has no line "LAMB"');
+});
+
+Deno.test("a record of a play is the file that was played", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  const count = 400;
+  let dump = TRACE.split("#0")[0]! + "#0 0a\n";
+  for (let i = 1; i <= count; i++) dump += `#${i * 5} ${i % 2}a\n`;
+  const trace = `${service.directory}/t.vcd`;
+  const out = `${service.directory}/o.vcd`;
+  Deno.writeTextFileSync(trace, `${dump}#${count * 5 + 5}\n`);
+  const { code, stdout, stderr } = await call(
+    service,
+    "play",
+    trace,
+    "--save",
+    out,
+    "--json",
+  );
+  assertEquals(code, 0, stderr);
+  const { played, worstLateUs } = JSON.parse(stdout);
+  assertEquals(played, count + 1);
+  const { signals, edges } = read(out);
+  const times: number[] = [];
+  for (let i = 0; i < edges.length; i++) {
+    if (signals[edges.signal(i)]!.name !== "START") continue;
+    assertEquals(edges.value(i), times.length % 2);
+    times.push(edges.timeNs(i));
+  }
+  assertEquals(times.length, count + 1);
+  // No edge is earlier than in the file, and none later than what was told.
+  times.slice(1).forEach((ns, i) => {
+    const lateUs = ns / 1000 - (i + 1) * 5000;
+    assert(-2 <= lateUs && lateUs <= worstLateUs + 1000, `${i}: ${lateUs} us`);
+  });
+});
