@@ -48,6 +48,10 @@ export const COMMANDS: Commands = {
     summary: "wait until lines of a running service have values",
     load: () => import("./commands/wait.ts"),
   },
+  top: {
+    summary: "show the lines of a running service as they change",
+    load: () => import("./commands/top.ts"),
+  },
   record: {
     summary: "record the edges of a running service's lines",
     load: () => import("./commands/record.ts"),

@@ -1,0 +1,340 @@
+/**
+ * `gpioagg top` on a terminal: events, keys, signals and pictures.
+ *
+ * @module
+ */
+import { clockNs } from "../../../ffi/clock.ts";
+import { ServiceError } from "../../client/client.ts";
+import type { ServiceClient } from "../../client/client.ts";
+import type { AggregatorState } from "../../client/protocol.ts";
+import { recordingWriter } from "../../recording/recording_writer.ts";
+import { localText } from "../../tools/events/timestamps.ts";
+import {
+  type EdgeSource,
+  EventBuffer,
+  type LiveEvent,
+  pagesOf,
+  ReadEdges,
+} from "../live/edge_source.ts";
+import { recordLines } from "../live/record_lines.ts";
+import { lineKey } from "../live/selection.ts";
+import { OutputFile } from "../output/output_file.ts";
+import { frame } from "./frame.ts";
+import { readKeys } from "./keys.ts";
+import { type TopAction, TopModel } from "./model.ts";
+import { Screen } from "./screen.ts";
+
+/** Interval of pictures. **Units**: milliseconds. */
+const PICTURE_MS = 100;
+const PULSE_MS = 200;
+const USUAL_SIZE = { columns: 80, rows: 24 };
+const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+
+/** What is shown, and how. */
+export interface TopOptions {
+  readonly source: EdgeSource;
+  /** The only aggregator; undefined: all. */
+  readonly name: string | undefined;
+  /** Time of the waves at first. **Units**: milliseconds. */
+  readonly windowMs: number | undefined;
+  /** Returns a client that may pull lines. */
+  readonly changing: () => Promise<ServiceClient>;
+}
+
+/** End of a session. */
+export type TopEnd =
+  | { readonly kind: "quit" | "service" }
+  | { readonly kind: "signal"; readonly number: number };
+
+/** Prints one picture. */
+export async function showOnce(options: TopOptions): Promise<void> {
+  const model = modelOf(options);
+  const aggregators = await options.source.list();
+  for (const one of aggregators) model.add(one, nowMs());
+  requireName(options, aggregators);
+  await readPast(options.source, model, new ReadEdges());
+  const rows = frame(model, {
+    columns: Deno.stdout.isTerminal() ? terminalSize().columns : 80,
+    rows: undefined,
+    hasColor: Deno.stdout.isTerminal() && !Deno.noColor,
+    hasKeys: false,
+    ...now(),
+  });
+  using output = new OutputFile("-");
+  output.write(`${rows.map((row) => row.trimEnd()).join("\n")}\n`);
+}
+
+/** Shows the lines until a key, a signal or the service ends it. */
+export async function showTop(options: TopOptions): Promise<TopEnd> {
+  await using events = new EventBuffer(options.source);
+  const [first, ...others] = await events.take() ?? [];
+  if (first?.event !== "snapshot") {
+    throw new Error("The service does not begin its events with a snapshot");
+  }
+  requireName(options, first.aggregators);
+  const model = modelOf(options);
+  for (const one of first.aggregators) model.add(one, nowMs());
+  const read = new ReadEdges();
+  await readPast(options.source, model, read);
+  await using session = new Session(options, model);
+  const take = async (some: readonly LiveEvent[]) => {
+    for (const event of some) {
+      await takeEvent(options.source, model, event, read);
+    }
+    session.draw();
+  };
+  await take(others);
+  const following = (async (): Promise<TopEnd> => {
+    for (;;) {
+      const some = await events.take();
+      if (some === undefined) return { kind: "service" };
+      await take(some);
+    }
+  })();
+  return await Promise.race([following, session.ended]);
+}
+
+function modelOf({ name, windowMs }: TopOptions): TopModel {
+  const model = new TopModel(name);
+  if (windowMs !== undefined) model.view.windowMs = windowMs;
+  return model;
+}
+
+function requireName(
+  { name }: TopOptions,
+  aggregators: readonly AggregatorState[],
+): void {
+  if (name === undefined || aggregators.some((one) => one.name === name)) {
+    return;
+  }
+  throw new ServiceError(
+    404,
+    `There is no aggregator "${name}"`,
+    "gpioagg list shows the aggregators",
+  );
+}
+
+async function readPast(
+  source: EdgeSource,
+  model: TopModel,
+  read: ReadEdges,
+): Promise<void> {
+  const fromNs = clockNs("realtime") - BigInt(model.view.windowMs) * 1_000_000n;
+  let isFirst = true;
+  for await (const page of pagesOf(source, { from: String(fromNs) })) {
+    if (isFirst) {
+      const levels = page.lines.map((
+        { aggregator, lineNumber, present, value },
+      ) => ({
+        key: lineKey(aggregator, lineNumber),
+        value: present ? value : undefined,
+      }));
+      model.begin(levels, Number(BigInt(page.from) / 1_000_000n));
+    }
+    isFirst = false;
+    read.add(page);
+    model.edges(page.edges);
+  }
+  model.forgetCounts();
+}
+
+async function takeEvent(
+  source: EdgeSource,
+  model: TopModel,
+  event: LiveEvent,
+  read: ReadEdges,
+): Promise<void> {
+  if (event.event === "edges") {
+    model.edges(event.edges.filter((edge) => !read.has(edge)));
+    return;
+  }
+  model.event(event, now().timeText);
+  if (event.event === "created") {
+    const all = await source.list();
+    const one = all.find(({ name }) => name === event.aggregator);
+    if (one !== undefined) model.add(one, nowMs());
+  } else if (event.event === "lost") {
+    model.correct(await source.list(), nowMs());
+  }
+}
+
+/** The terminal, while pictures are shown on it. */
+class Session implements AsyncDisposable {
+  readonly #options: TopOptions;
+  readonly #model: TopModel;
+  readonly #screen = new Screen({
+    write: writeWhole,
+    setRaw: (isRaw) => Deno.stdin.setRaw(isRaw, { cbreak: isRaw }),
+  });
+  readonly #ended = Promise.withResolvers<TopEnd>();
+  readonly #listeners = new DisposableStack();
+  /** Pulses and files that are not finished. */
+  readonly #pending = new Set<Promise<void>>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(options: TopOptions, model: TopModel) {
+    this.#options = options;
+    this.#model = model;
+    for (const [signal, number] of Object.entries(SIGNALS)) {
+      this.#listen(
+        signal as Deno.Signal,
+        () => this.#ended.resolve({ kind: "signal", number }),
+      );
+    }
+    this.#listen("SIGWINCH", () => {
+      this.#screen.clear();
+      this.draw();
+    });
+    this.#listen("SIGTSTP", () => {
+      this.#screen.leave();
+      Deno.kill(Deno.pid, "SIGSTOP");
+    });
+    this.#listen("SIGCONT", () => {
+      this.#screen.enter();
+      this.draw();
+    });
+    this.#screen.enter();
+    this.#timer = setInterval(() => this.draw(), PICTURE_MS);
+    void this.#readKeys();
+  }
+
+  /** Resolves when a key or a signal ends the session. */
+  get ended(): Promise<TopEnd> {
+    return this.#ended.promise;
+  }
+
+  /** Shows the present state. */
+  draw(): void {
+    try {
+      this.#screen.show(frame(this.#model, {
+        ...terminalSize(),
+        hasColor: !Deno.noColor,
+        hasKeys: true,
+        ...now(),
+      }));
+    } catch (error) {
+      this.#ended.reject(error);
+    }
+  }
+
+  #listen(signal: Deno.Signal, handler: () => void): void {
+    Deno.addSignalListener(signal, handler);
+    this.#listeners.defer(() => Deno.removeSignalListener(signal, handler));
+  }
+
+  async #readKeys(): Promise<void> {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(256);
+    try {
+      for (;;) {
+        const count = await Deno.stdin.read(buffer);
+        // The terminal is gone.
+        if (count === null) break;
+        const text = decoder.decode(buffer.subarray(0, count), {
+          stream: true,
+        });
+        for (const key of readKeys(text)) {
+          const action = this.#model.key(key, nowMs());
+          if (action !== undefined) this.#act(action);
+        }
+        this.draw();
+      }
+      this.#ended.resolve({ kind: "quit" });
+    } catch (error) {
+      this.#ended.reject(error);
+    }
+  }
+
+  #act(action: TopAction): void {
+    if (action.kind === "quit") return this.#ended.resolve({ kind: "quit" });
+    const done = (action.kind === "save" ? this.#save() : this.#pull(action))
+      .catch((error) => this.#model.tell(`failed: ${messageOf(error)}`))
+      .finally(() => {
+        this.#pending.delete(done);
+        this.draw();
+      });
+    this.#pending.add(done);
+  }
+
+  async #pull(
+    { kind, aggregator, line, level }: TopAction & { kind: "pull" | "pulse" },
+  ): Promise<void> {
+    const client = await this.#options.changing();
+    await client.pull(aggregator, { [line]: level });
+    if (kind === "pull") return;
+    await new Promise((resolve) => setTimeout(resolve, PULSE_MS));
+    await client.pull(aggregator, { [line]: level === 1 ? 0 : 1 });
+  }
+
+  async #save(): Promise<void> {
+    const { lines } = this.#model;
+    const stamp = localText(clockNs("realtime")).slice(0, 19);
+    const path = `gpioagg-${
+      stamp.replaceAll(/[-:]/g, "").replace("T", "-")
+    }.vcd`;
+    using stack = new DisposableStack();
+    let file: OutputFile | undefined;
+    const { count } = await recordLines(this.#options.source, {
+      words: lines.map(({ aggregator, name }) => `${aggregator}.${name}`),
+      fromNs: 0n,
+      follow: false,
+      ended: Promise.resolve(),
+      files: [{
+        writerOf: (start) => recordingWriter("vcd", start),
+        write: (text) => (file ??= stack.use(new OutputFile(path))).write(text),
+      }],
+      program: "gpioagg",
+      tell: (text) => this.#model.tell(text),
+      now: () => clockNs("realtime"),
+    });
+    this.#model.tell(`saved ${count} edges in ${path}`);
+  }
+
+  /** Gives the terminal back; a pulse ends first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#listeners.dispose();
+    try {
+      this.#screen.leave();
+    } catch {
+      // The terminal is gone.
+    }
+    await Promise.allSettled(this.#pending);
+  }
+}
+
+function writeWhole(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length;) {
+    at += Deno.stdout.writeSync(bytes.subarray(at));
+  }
+}
+
+function terminalSize(): { columns: number; rows: number } {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    return {
+      // 0 if the terminal's size is unknown.
+      columns: columns || USUAL_SIZE.columns,
+      rows: rows || USUAL_SIZE.rows,
+    };
+  } catch {
+    return USUAL_SIZE;
+  }
+}
+
+function nowMs(): number {
+  return Number(clockNs("realtime") / 1000n) / 1000;
+}
+
+function now(): { nowMs: number; timeText: string } {
+  const ns = clockNs("realtime");
+  return {
+    nowMs: Number(ns / 1000n) / 1000,
+    timeText: localText(ns).slice(11, 19),
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
