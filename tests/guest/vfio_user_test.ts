@@ -2,13 +2,25 @@
  * A PCI card for Debian's own kernels, which have no virtio-gpio.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  ConfigService,
+  type ServiceLine,
+} from "../environment/config_service.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { ChildProcess } from "../environment/process.ts";
-import { bootQemuGuest } from "../environment/qemu_guest.ts";
+import {
+  bootQemuGuest,
+  type QemuGuestOptions,
+} from "../environment/qemu_guest.ts";
+import { Monitor } from "../environment/qemu_monitor.ts";
 import { Service } from "../environment/service.ts";
 import { linesAt, pullLines } from "../environment/served_lines.ts";
+import {
+  snapshotDisk,
+  writeSnapshotDisk,
+} from "../environment/snapshot_disk.ts";
 import { until } from "../environment/wait.ts";
 
 const ignore = await mustSkip(
@@ -18,25 +30,37 @@ const ignore = await mustSkip(
   "stockTrixie",
 );
 
+/** A look at the card is taken each 30 s. */
+const LIMIT_MS = 180_000;
+
 /** The chip that has the first 16 lines. */
 const CHIP = "gpiochip2";
 
 function boot(
   kernel: "bookworm" | "trixie",
   sockets: readonly string[],
+  more: Pick<QemuGuestOptions, "arguments" | "isRestored"> = {},
 ): Promise<GuestSession> {
   return bootQemuGuest({
     qemu: "newest",
     kernel,
     memoryMiB: 256,
-    arguments: sockets.flatMap((path) => [
-      "-device",
-      JSON.stringify({
-        driver: "vfio-user-pci",
-        socket: { type: "unix", path },
-      }),
-    ]),
+    ...more,
+    arguments: [
+      ...sockets.flatMap((path) => [
+        "-device",
+        JSON.stringify({
+          driver: "vfio-user-pci",
+          socket: { type: "unix", path },
+        }),
+      ]),
+      ...more.arguments ?? [],
+    ],
   });
+}
+
+function isWithoutAddress({ detail = "" }: ServiceLine): boolean {
+  return detail.includes("has not given the card an address");
 }
 
 /** Waits until `gpiomon` in the guest has written so many events. */
@@ -87,24 +111,59 @@ for (const kernel of ["bookworm", "trixie"] as const) {
 }
 
 Deno.test({
-  name: "a PCI card has 109 lines, in eight chips",
+  name:
+    "a PCI card of a process of its own has 109 lines; a restored one is told",
   ignore,
   fn: async () => {
-    await using service = await Service.start(
-      { plc0: ["sim/109"] },
-      "--vfio-user",
+    await using service = await ConfigService.start((directory) => `
+aggregators:
+  plc0:
+    isolate: process
+    vfio-user: ${directory}/plc0.sock
+    lines:
+      - { sim: 109 }
+`);
+    await using hmp = await Monitor.prepare();
+    const disk = hmp.file("disk");
+    await writeSnapshotDisk(disk);
+    const start = (
+      more: Pick<QemuGuestOptions, "isRestored">,
+      ...args: string[]
+    ) =>
+      boot("trixie", [service.socket("plc0")], {
+        ...more,
+        arguments: [...hmp.arguments, ...snapshotDisk(disk), ...args],
+      });
+    const value = async (lineNumber: number) =>
+      (await linesAt(service.socket("plc0")))[lineNumber]?.value;
+    {
+      await using guest = await start({});
+      const sizes = (await guest.run("gpiodetect")).match(/\d+(?= lines)/g);
+      assertEquals(
+        sizes?.map(Number),
+        [6, 12, 16, 16, 15, 16, 16, 12],
+      );
+      // The last lines are on the smallest chip.
+      await service.pull("plc0", "sim108=1");
+      assertEquals(await guest.run("gpioget --numeric -c gpiochip0 5"), "1");
+      await guest.run("gpioset -t 0 -c gpiochip0 0=1");
+      assertEquals(await value(103), 1);
+
+      // QEMU refuses no snapshot of a machine with a card, and the card of the
+      // machine that goes on with it has no addresses.
+      await guest.run("while :; do :; done >/dev/null 2>&1 &");
+      assertEquals(/error/i.test(await hmp.run("savevm booted")), false);
+      guest.process.kill("SIGKILL");
+    }
+    await using _restored = await start(
+      { isRestored: true },
+      ...["-loadvm", "booted"],
     );
-    await using guest = await boot("trixie", [service.socket("plc0")]);
-    const sizes = (await guest.run("gpiodetect")).match(/\d+(?= lines)/g);
-    assertEquals(
-      sizes?.map(Number),
-      [6, 12, 16, 16, 15, 16, 16, 12],
+    await until(
+      "the card without addresses is told",
+      () => service.said("fault").some(isWithoutAddress),
+      LIMIT_MS,
     );
-    // The last lines are on the smallest chip.
-    await service.pull("plc0", "sim108=1");
-    assertEquals(await guest.run("gpioget --numeric -c gpiochip0 5"), "1");
-    await guest.run("gpioset -t 0 -c gpiochip0 0=1");
-    assertEquals((await service.lines("plc0"))["sim103"]?.value, 1);
   },
 });
 
