@@ -1,9 +1,11 @@
 /** The page of gpioagg ui, in a real browser. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { readText, sendRequest } from "../../src/client/http_request.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { BROWSER, Browser } from "../environment/browser.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { rounds } from "../environment/rounds.ts";
 import { lacksTool } from "../environment/tool.ts";
 import { until } from "../environment/wait.ts";
 
@@ -167,6 +169,98 @@ Deno.test({
     );
   },
 });
+
+/** Seconds of a run with many edges; a minute before a release. */
+const BUSY_S = rounds(60, 3);
+const BUSY_LINES = 40;
+/** Edges a second, of all lines together. */
+const BUSY_RATE = 2000;
+
+/** A value change dump in which each line changes in its turn. */
+function busyDump(): string {
+  const lines = Array.from({ length: BUSY_LINES }, (_, i) => `l${i}`);
+  const count = BUSY_S * BUSY_RATE;
+  const step = 1e6 / BUSY_RATE;
+  const changes = Array.from({ length: count }, (_, i) => {
+    const level = Math.floor(i / BUSY_LINES) % 2 === 0 ? 1 : 0;
+    return `#${(i + 1) * step}\n${level}${lines[i % BUSY_LINES]}`;
+  });
+  return [
+    "$timescale 1us $end",
+    ...lines.map((id, i) => `$var wire 1 ${id} busy.L${i} $end`),
+    "$enddefinitions $end",
+    "#0",
+    ...lines.map((id) => `0${id}`),
+    ...changes,
+    "",
+  ].join("\n");
+}
+
+Deno.test({
+  name: `the page misses no edge of ${BUSY_LINES} lines with ${BUSY_RATE} ` +
+    "a second in all",
+  ignore,
+  fn: async () => {
+    await using service = await ApiService.start({
+      aggregators: { busy: [`sim/${BUSY_LINES},as=L`] },
+    });
+    const ui = await startUi(service);
+    await using _process = ui.process;
+    await using browser = await Browser.start(1280, 1300);
+    await browser.open(ui.url);
+    await until(
+      "the lines",
+      async () => (await texts(browser, ".name")).length === BUSY_LINES,
+    );
+    await using play = new ChildProcess({
+      command: PROGRAM_FILE,
+      args: [...PROGRAM, "play", "--api", `${service.directory}/api.sock`, "-"],
+      input: true,
+    });
+    await play.write(busyDump());
+    await play.closeInput();
+    assertEquals((await play.waitForExit()).code, 0, play.stderr);
+
+    const dump = await readWhole(service, "/v1/history?format=vcd");
+    assert(dump.includes("$enddefinitions $end"), dump.slice(0, 500));
+    // Levels at the beginning are in two parts: not known yet, and found.
+    const changes = dump.split(/\n#\d+\n/).slice(3).join("\n");
+    const inDump = [...changes.matchAll(/^[01]\S/gm)].length;
+    assertEquals(inDump, BUSY_S * BUSY_RATE);
+    const onPage = () =>
+      browser.evaluate<number>(
+        `[...globalThis.gpioagg.aggregators.get("busy").lines.values()]
+          .reduce((sum, { edges }) =>
+            sum + edges.numbers.filter((one) => one >= 0).length, 0)`,
+      );
+    await until("all edges", async () => await onPage() >= inDump);
+    assertEquals(await onPage(), inDump);
+    assertEquals(
+      await browser.evaluate("globalThis.gpioagg.counters.lost"),
+      0,
+    );
+    // In their order, each the other level.
+    assertEquals(
+      await browser.evaluate(
+        `[...globalThis.gpioagg.aggregators.get("busy").lines.values()]
+          .every(({ edges: { levels, times } }) =>
+            levels.every((level, i) => i === 0 || level !== levels[i - 1]) &&
+            times.every((time, i) => i === 0 || time >= times[i - 1]))`,
+      ),
+      true,
+    );
+    assertEquals(browser.said, []);
+  },
+});
+
+/** Returns an answer of the look-only socket. */
+async function readWhole(service: ApiService, path: string): Promise<string> {
+  const answer = await sendRequest(service.lookClient.socketPath, {
+    method: "GET",
+    path,
+  });
+  return await answer.inTime(readText(answer.body));
+}
 
 Deno.test({
   name: "a page with a wrong token shows nothing but the way in",

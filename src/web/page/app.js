@@ -89,8 +89,7 @@ function putAggregator(state, timeUs) {
   for (const line of state.lines) {
     const before = known?.lines.get(line.lineNumber);
     const edges = before?.edges ?? new LineEdges();
-    const level = line.value ?? UNKNOWN;
-    if (edges.levelAt(timeUs) !== level) edges.add(timeUs, level, "", -1);
+    edges.note(timeUs, line.value ?? UNKNOWN);
     lines.set(line.lineNumber, { ...line, edges, row: before?.row });
   }
   const missingSince = state.connected ? undefined : known?.missingSince ??
@@ -214,9 +213,7 @@ async function fillHistory() {
       const line = aggregators.get(state.aggregator)?.lines
         .get(state.lineNumber)?.edges;
       const level = state.present ? state.value ?? UNKNOWN : UNKNOWN;
-      if (line !== undefined && line.levelAt(from) !== level) {
-        line.add(from, level, "", -1);
-      }
+      line?.note(from, level);
     }
     for (const edge of edges) {
       aggregators.get(edge.aggregator)?.lines.get(edge.lineNumber)?.edges.add(
@@ -230,6 +227,7 @@ async function fillHistory() {
     for (const { lines } of aggregators.values()) {
       for (const { edges: line } of lines.values()) {
         line.since = Math.min(line.since, complete);
+        line.dropNeedlessNotes();
       }
     }
   } catch (error) {
@@ -723,9 +721,7 @@ function takeLines({ aggregator, lines, time }) {
     if (line === undefined) continue;
     Object.assign(line, { direction, value, pendingRule, isStale: true });
     const level = value ?? UNKNOWN;
-    if (!hasHistory && line.edges.levelAt(time * 1000) !== level) {
-      line.edges.add(time * 1000, level, "", -1);
-    }
+    if (!hasHistory) line.edges.note(time * 1000, level);
   }
   isDirty = true;
 }
@@ -734,6 +730,7 @@ try {
   await login();
   ({ mayPull } = await get("/access"));
   byId("badge").textContent = mayPull ? "may pull" : "read only";
+  document.body.classList.toggle("pulling", mayPull);
   onCanvas(byId("axis"), undefined);
   await askForHistory();
   listen();

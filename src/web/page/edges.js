@@ -44,6 +44,26 @@ export class LineEdges {
     if (this.times.length > MAX_EDGES * 1.25) this.#dropOldest();
   }
 
+  /**
+   * Notes the level at a moment, which no edge brought (its number is -1); where
+   * the edges say the same, nothing.
+   */
+  note(time, level) {
+    if (this.levelAt(time) !== level) this.add(time, level, "", -1);
+  }
+
+  /** Forgets notes that earlier edges, which came later, have made needless. */
+  dropNeedlessNotes() {
+    for (let i = this.times.length - 1; i > 0; i--) {
+      if (this.numbers[i] !== -1 || this.levels[i] !== this.levels[i - 1]) {
+        continue;
+      }
+      for (const list of [this.times, this.levels, this.causes, this.numbers]) {
+        list.splice(i, 1);
+      }
+    }
+  }
+
   /** Number of edges up to a time, it included. */
   countTo(time) {
     let low = 0;

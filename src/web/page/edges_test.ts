@@ -104,6 +104,19 @@ Deno.test("the oldest edges go first, and it is said since when they are there",
   assertEquals(edges.times.at(-1), 299_999);
 });
 
+Deno.test("a level that is known without an edge counts until the edges come", () => {
+  const edges = new LineEdges();
+  edges.note(1000, 1);
+  edges.note(1500, 1);
+  assertEquals(edges.times, [1000]);
+  // The past comes later: it was so since 700.
+  edges.note(500, 0);
+  edges.add(700, 1, "guest", 3);
+  edges.dropNeedlessNotes();
+  assertEquals(edges.times, [500, 700]);
+  assertEquals(edges.causes, ["", "guest"]);
+});
+
 Deno.test("times and periods are text of their size", () => {
   assertEquals(microseconds("1795967407317482731"), 1795967407317482);
   assertEquals(periodText(17), "17 µs");
