@@ -72,7 +72,7 @@ const keyOf = ({ aggregator, lineNumber }) => `${aggregator}.${lineNumber}`;
 
 // --- what the service says ---------------------------------------------------
 
-function takeSnapshot({ aggregators: all, time = Date.now() }) {
+function takeSnapshot({ aggregators: all, time = nowUs() / 1000 }) {
   skewUs = time * 1000 - Date.now() * 1000;
   const names = new Set(all.map(({ name }) => name));
   for (const name of aggregators.keys()) {
@@ -154,7 +154,17 @@ function takeTold(event) {
 function takeLost({ count }) {
   counters.lost += count;
   tell(nowUs(), `${count} edges or events are missing here`);
-  void fillHistory();
+  void refreshAll();
+}
+
+/** Reads anew what events would have told. */
+async function refreshAll() {
+  try {
+    const { aggregators: all } = await get("/v1/aggregators");
+    takeSnapshot({ aggregators: all });
+  } catch (error) {
+    showProblem(error.message);
+  }
 }
 
 async function get(path) {
