@@ -81,7 +81,7 @@ Deno.test({
     });
     const ui = await startUi(service, "--change");
     await using _process = ui.process;
-    await using browser = await Browser.start(1000, 560);
+    await using browser = await Browser.start(1000, 380);
     await browser.open(ui.url);
     await untilText(browser, ".name", ["FOLLOWS", "START", "VALVE"]);
     assertEquals(await texts(browser, "#badge"), ["may pull"]);
