@@ -20,7 +20,7 @@ import { createMemFd } from "./mem_fd.ts";
 import { isOsError } from "./os_error.ts";
 import { receive, send } from "./socket_message.ts";
 import { socketPair } from "./unix_socket.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 
 const LIMIT_MS = 10_000;
 

@@ -3,7 +3,7 @@ import { O_RDONLY, openFile } from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 
 const F_GETFD = 1;
 const isOpen = (fd: number) => libc().fcntl(fd, F_GETFD, 0) >= 0;

@@ -5,7 +5,7 @@ import { listDirectory } from "./directory_entries.ts";
 import { OsError } from "./os_error.ts";
 import { whenReadable } from "./readiness.ts";
 import { socketPair } from "./unix_socket.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
 

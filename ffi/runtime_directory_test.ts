@@ -5,7 +5,7 @@ import {
   ownRuntimeDirectory,
 } from "./runtime_directory.ts";
 import { effectiveUserId } from "./sysfs.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 import { UntrustedPathError } from "./trusted_path.ts";
 
 /** A user that owns nothing. */
@@ -24,9 +24,14 @@ testAlone(
   "openRuntimeDirectory() makes directories that only their owner may write to",
   () => {
     using it = scratch();
-    Deno.umask(0);
-    assertEquals(openRuntimeDirectory(`${it.path}/a/b`), undefined);
-    using made = openRuntimeDirectory(`${it.path}/a/b`, { make: true });
+    const umask = Deno.umask(0);
+    try {
+      assertEquals(openRuntimeDirectory(`${it.path}/a/b`), undefined);
+      openRuntimeDirectory(`${it.path}/a/b`, { make: true })!.close();
+    } finally {
+      Deno.umask(umask);
+    }
+    using made = openRuntimeDirectory(`${it.path}/a/b`);
     assertEquals(fdStatus(made!.fd).inode, fileStatus(`${it.path}/a/b`)?.inode);
     for (const path of ["a", "a/b"]) {
       assertEquals(fileStatus(`${it.path}/${path}`)?.mode, 0o755);

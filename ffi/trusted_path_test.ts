@@ -13,7 +13,7 @@ import { listDirectory } from "./directory_entries.ts";
 import { fdStatus, fileStatus, statusAt } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
 import { effectiveUserId } from "./sysfs.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 import {
   makePrivateDirectory,
   openDirectory,

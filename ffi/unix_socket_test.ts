@@ -24,7 +24,7 @@ import {
   socketPair,
   socketPath,
 } from "./unix_socket.ts";
-import { testAlone } from "./test_alone.ts";
+import { testAlone } from "../tests/doubles/test_alone.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 const openFds = () => listDirectory("/proc/self/fd").length;

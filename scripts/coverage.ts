@@ -15,12 +15,7 @@
  */
 import { stripTypeScriptTypes } from "node:module";
 import { parseArgs } from "@std/cli/parse-args";
-import {
-  documentedModules,
-  PATHS,
-  runTests,
-  testModules,
-} from "./unit_tests.ts";
+import { PATHS, runTests, testModules } from "./unit_tests.ts";
 
 /** Lowest share of covered lines of all files together. **Units**: percent. */
 const FLOOR = 85;
@@ -119,14 +114,13 @@ async function main(): Promise<boolean> {
   const paths = given._.map(String);
   const directory = given.keep ?? await Deno.makeTempDir();
   try {
-    using modules = testModules(
-      paths.length === 0 ? [...PATHS, INSIDE] : paths,
-    );
-    const examples = paths.length === 0 ? documentedModules() : [];
-    const passed = await runTests([...modules.paths, ...examples], [
+    const isAll = paths.length === 0;
+    using modules = testModules(isAll ? [...PATHS, INSIDE] : paths, {
+      examples: isAll,
+    });
+    const passed = await runTests(modules, [
       // The gate has checked the types by then.
       "--no-check",
-      "--doc",
       `--coverage=${directory}/profiles`,
       "--coverage-raw-data-only",
     ]);

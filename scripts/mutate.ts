@@ -90,19 +90,23 @@ async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
   try {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
-        "test",
+        "run",
         "-q",
+        "-P=unit",
+        "scripts/unit_tests.ts",
+        ...mutation.tests,
+        "--",
         "--no-check",
         "--fail-fast",
-        "-P=unit",
-        ...mutation.tests,
       ],
       cwd: tree,
       stdin: "null",
       stdout: "null",
       stderr: "null",
+      // A group of its own, which is ended as a whole.
+      detached: true,
     }).spawn();
-    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+    const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), LIMIT_MS);
     const { success } = await child.status;
     clearTimeout(timer);
     return !success;

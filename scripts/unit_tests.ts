@@ -1,9 +1,10 @@
 /**
- * Runs the unit tests, with the files of a folder in one isolate.
+ * Runs the unit tests in a few isolates, the files of a folder in the same.
  *
  * The start of an isolate and the modules that a test imports cost more than
  * the tests of most files. Files whose tests must not see what others have
- * loaded or left are run in isolates of their own.
+ * loaded or left are run in isolates of their own; tests that count what the
+ * process has, in a second process without other threads (`testAlone`).
  *
  *   deno task test [--quick] [PATH...] [-- OPTION_OF_DENO_TEST...]
  *
@@ -11,6 +12,8 @@
  *
  * @module
  */
+
+import { ALONE_FILTER, ALONE_VARIABLE } from "../tests/doubles/test_alone.ts";
 
 /** Directories with unit tests. */
 export const PATHS: readonly string[] = [
@@ -24,13 +27,16 @@ export const PATHS: readonly string[] = [
 
 /** Modules, and directories of them, whose documentation may have examples. */
 const DOCUMENTED: readonly string[] = ["ffi", "src", "mod.ts"];
-const EXAMPLE = /^\s*\* ```ts$/m;
+const EXAMPLE = /^ *\* ```ts\n([^]*?)^ *\* ```$/gm;
+const PACKAGE = '"@gpioagg/gpioagg"';
 /**
- * Files that are run alone: those that measure allocation, listen for what
- * nothing has caught, or run whole programs.
+ * Files with an isolate of their own: those that measure allocation, listen for
+ * what nothing has caught, or run whole programs.
  */
-const ALONE =
-  /(?:allocation|unexpected)_test\.ts$|^tests\/(?:bench|inside|soak)\//;
+const OWN_ISOLATE = /(?:allocation|unexpected)_test\.ts$|^tests\/inside\//;
+/** Isolates for all other files, and files that are worth one. */
+const MAX_ISOLATES = 6;
+const FILES_OF_ISOLATE = 40;
 
 /** Files that take long, and rarely notice anything alone. */
 const SLOW = /allocation_test\.ts$|\/hostile\w*_test\.ts$/;
@@ -40,53 +46,98 @@ const ROOT = new URL("..", import.meta.url).pathname;
 
 /** Modules for `deno test`. Disposing removes those that were made. */
 export interface TestModules extends Disposable {
-  readonly paths: readonly string[];
+  /** Modules whose tests may run on several threads. */
+  readonly parallel: readonly string[];
+  /** Modules with tests for a process without other threads. */
+  readonly alone: readonly string[];
+}
+
+/** Choice of {@linkcode testModules}. */
+export interface TestChoice {
+  /** False for files to leave out. */
+  readonly isWanted?: (file: string) => boolean;
+  /** Adds the examples of the documentation. */
+  readonly examples?: boolean;
 }
 
 /**
- * Makes a module for the tests of each folder below `paths`.
+ * Makes modules that import the tests below `paths`.
  *
  * @param paths Files and directories, relative to the checkout.
- * @param isWanted False for files to leave out.
  */
 export function testModules(
   paths: readonly string[],
-  isWanted: (file: string) => boolean = () => true,
+  { isWanted = () => true, examples = false }: TestChoice = {},
 ): TestModules {
   const directory = Deno.makeTempDirSync({ prefix: "unit-tests-" });
-  const groups = new Map<string, string[]>();
-  const others: string[] = [];
-  const files = paths.flatMap((path) => [...filesOf(path)]).filter(isWanted);
-  for (const file of files) {
-    if (ALONE.test(file)) {
-      others.push(`${ROOT}${file}`);
-      continue;
-    }
-    const [top, folder = ""] = file.split("/");
-    const group = folder.endsWith(".ts") ? top! : `${top}_${folder}`;
-    groups.set(group, [...groups.get(group) ?? [], file]);
-  }
-  // The largest first: they take longest.
-  const sorted = [...groups].sort(([, a], [, b]) => b.length - a.length);
-  const made = sorted.map(([group, files]) => {
-    const path = `${directory}/${group}_test.ts`;
+  const moduleOf = (name: string, files: readonly string[]) => {
+    const path = `${directory}/${name}_test.ts`;
     const imports = files.map((file) =>
       `import ${JSON.stringify(`file://${ROOT}${file}`)};\n`
     );
     Deno.writeTextFileSync(path, imports.join(""));
     return path;
-  });
+  };
+  const files = paths.flatMap((path) => [...filesOf(path)]).filter(isWanted);
+  const own = files.filter((file) => OWN_ISOLATE.test(file));
+  const together = files.filter((file) => !OWN_ISOLATE.test(file));
+  const alone = files.filter((file) =>
+    Deno.readTextFileSync(`${ROOT}${file}`).includes("testAlone(")
+  );
   return {
-    paths: [...made, ...others],
+    parallel: [
+      ...groups(together).map((group, i) => moduleOf(`unit_${i + 1}`, group)),
+      ...own.map((file) => `${ROOT}${file}`),
+      ...(examples ? [exampleModule(directory)] : []),
+    ],
+    alone: alone.length === 0 ? [] : [moduleOf("alone", alone)],
     [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
   };
 }
 
-/** Returns the modules whose examples are tests too. */
-export function documentedModules(): string[] {
-  return DOCUMENTED.flatMap((path) => [...filesOf(path, /\.ts$/)])
-    .map((file) => `${ROOT}${file}`)
-    .filter((path) => EXAMPLE.test(Deno.readTextFileSync(path)));
+/** Divides files among isolates, those of a folder together. */
+function groups(files: readonly string[]): string[][] {
+  const folders = Map.groupBy(files, (file) => {
+    const [top, folder = ""] = file.split("/");
+    return folder.endsWith(".ts") ? top : `${top}/${folder}`;
+  });
+  const count = Math.min(
+    MAX_ISOLATES,
+    Math.ceil(files.length / FILES_OF_ISOLATE),
+  );
+  const made = Array.from({ length: count }, (): string[] => []);
+  const largest = [...folders.values()].sort((a, b) => b.length - a.length);
+  for (const folder of largest) {
+    made.sort((a, b) => a.length - b.length)[0]!.push(...folder);
+  }
+  return made.filter((group) => group.length > 0)
+    .sort((a, b) => b.length - a.length);
+}
+
+/** Makes a module with a test for each example of the documentation. */
+function exampleModule(directory: string): string {
+  const tests: string[] = [];
+  const files = DOCUMENTED.flatMap((path) => [...filesOf(path, /\.ts$/)]);
+  for (const file of files) {
+    const source = Deno.readTextFileSync(`${ROOT}${file}`);
+    for (const { 1: code, index } of source.matchAll(EXAMPLE)) {
+      const module = `example_${tests.length + 1}.ts`;
+      Deno.writeTextFileSync(
+        `${directory}/${module}`,
+        code!.replaceAll(/^ *\* ?/gm, "")
+          .replaceAll(PACKAGE, JSON.stringify(`file://${ROOT}mod.ts`))
+          .replaceAll(/(?<=from ")\.\//g, `file://${ROOT}${file}/../`),
+      );
+      const line = source.slice(0, index).split("\n").length;
+      tests.push(
+        `Deno.test("example of ${file}:${line}", async () => {\n` +
+          `  await import("./${module}");\n});\n`,
+      );
+    }
+  }
+  const path = `${directory}/examples_test.ts`;
+  Deno.writeTextFileSync(path, tests.join(""));
+  return path;
 }
 
 /** Lists the files of this kind below a path; a file is itself. */
@@ -104,8 +155,19 @@ function* filesOf(path: string, kind = /_test\.ts$/): Generator<string> {
 
 /** Runs `deno test` with these modules; returns true if all tests pass. */
 export async function runTests(
-  modules: readonly string[],
+  { parallel, alone }: TestModules,
   options: readonly string[],
+): Promise<boolean> {
+  const passed = await denoTest("none", ["--parallel", ...options], parallel);
+  if (alone.length === 0) return passed;
+  const only = ["--filter", ALONE_FILTER, ...options];
+  return await denoTest("only", only, alone) && passed;
+}
+
+async function denoTest(
+  mode: "none" | "only",
+  options: readonly string[],
+  modules: readonly string[],
 ): Promise<boolean> {
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -113,11 +175,11 @@ export async function runTests(
       "--quiet",
       "--permission-set=unit",
       `--config=${ROOT}deno.json`,
-      "--parallel",
       ...options,
       ...modules,
     ],
     cwd: ROOT,
+    env: { [ALONE_VARIABLE]: mode },
   }).spawn().status;
   return success;
 }
@@ -127,17 +189,12 @@ async function main(): Promise<boolean> {
   const given = end < 0 ? Deno.args : Deno.args.slice(0, end);
   const isQuick = given.includes(QUICK);
   const paths = given.filter((path) => path !== QUICK);
-  const options = end < 0 ? [] : Deno.args.slice(end + 1);
-  using modules = testModules(
-    paths.length === 0 ? PATHS : paths,
-    (file) => !isQuick || !SLOW.test(file),
-  );
-  return paths.length > 0
-    ? await runTests(modules.paths, options)
-    : await runTests([...modules.paths, ...documentedModules()], [
-      "--doc",
-      ...options,
-    ]);
+  const isAll = paths.length === 0;
+  using modules = testModules(isAll ? PATHS : paths, {
+    isWanted: (file) => !isQuick || !SLOW.test(file),
+    examples: isAll,
+  });
+  return await runTests(modules, end < 0 ? [] : Deno.args.slice(end + 1));
 }
 
 if (import.meta.main) Deno.exit(await main() ? 0 : 1);

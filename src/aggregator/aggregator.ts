@@ -39,6 +39,8 @@ export interface EdgeRecord {
 /** Surroundings of an aggregator. */
 export interface AggregatorContext {
   loop: EventLoop;
+  /** Clock of the turns of `loop`, in milliseconds; absent: the system's. */
+  now?: () => number;
   openSource: SourceOpener;
   /** Directory for lines that follow its lines. */
   directory: LineDirectory;
@@ -126,7 +128,7 @@ export class Aggregator implements Disposable {
     try {
       const sources: LineSource[] = [];
       const lines: AggregatorLine[] = [];
-      const farewells = new Farewells(loop);
+      const farewells = new Farewells(loop, context.now);
       let started = 0;
       undo.add(() => interlocks.remove(aggregator));
       for (const [i, specification] of specifications.entries()) {

@@ -27,6 +27,7 @@ function rig(
   );
   const aggregator = Aggregator.open({ name: "a", lines }, {
     loop,
+    now: () => loop.now,
     store,
     openSource: () => source,
     directory: new LineDirectory(),

@@ -3,7 +3,7 @@ import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { EventStream } from "./event_stream.ts";
 import { whenEvents } from "./wait.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
 

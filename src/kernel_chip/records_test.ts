@@ -6,7 +6,7 @@ import {
   assertRejects,
 } from "@std/assert";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { CHIP_NAME } from "../config/values/values.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import {
   MAX_PASSED_FDS,
   receiveBytes,

@@ -4,7 +4,7 @@ import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
 import { listenUnix, socketPath } from "../../ffi/unix_socket.ts";
 import { QemuError } from "./errors.ts";

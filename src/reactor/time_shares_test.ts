@@ -8,7 +8,7 @@ import {
   helpersAreDone,
 } from "../../ffi/helper_thread.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import type { TimeShare } from "./event_loop.ts";
 import { Reactor } from "./reactor.ts";

@@ -9,7 +9,7 @@ import {
   descriptorsElsewhere,
   helpersAreDone,
 } from "../../ffi/helper_thread.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { LingeringSocket } from "../../tests/doubles/lingering_socket.ts";
 import { R, u64 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";

@@ -7,7 +7,7 @@ import {
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { join, R, u32, u64 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 

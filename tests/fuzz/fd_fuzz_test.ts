@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { testAlone } from "../../ffi/test_alone.ts";
+import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { runFdFuzz } from "./fd_fuzz.ts";
 
 testAlone(

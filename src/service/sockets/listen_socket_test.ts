@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { listDirectory } from "../../../ffi/directory_entries.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
-import { testAlone } from "../../../ffi/test_alone.ts";
+import { testAlone } from "../../../tests/doubles/test_alone.ts";
 import {
   connectUnix,
   isListening,
