@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { libc } from "../../../ffi/libc.ts";
 import { Mapping } from "../../../ffi/mapping.ts";
 import { createMemFd } from "../../../ffi/mem_fd.ts";
+import { pollReadable } from "../../../ffi/poll.ts";
 
 /** A line of a chip. */
 export interface LineState {
@@ -82,6 +84,26 @@ const VERSION = 1;
 const LENGTH = 2;
 const TEXT_AT = 16;
 
+/** Tries to take the lock without a pause; further ones are 1 ms apart. */
+const SPINS = 20;
+/** Tries after which the holder of the lock is looked for. */
+const LOOKS_FOR_HOLDER = 50;
+/** Tries until the lock is given up. */
+const MAX_TRIES = 60_000;
+
+/** Number of the system call "gettid". */
+const NR_GETTID = Deno.build.arch === "aarch64" ? 178 : 186;
+
+/** Returns true if this process has a thread of this number. */
+function isThread(number: number): boolean {
+  try {
+    Deno.statSync(`/proc/self/task/${number}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The state, and who may change it. **Ownership**: of its mapping. */
 export class SharedState implements Disposable {
   /** Memory that other isolates map too. */
@@ -89,6 +111,7 @@ export class SharedState implements Disposable {
   readonly #mapping: Mapping;
   readonly #words: Int32Array;
   readonly #text: Uint8Array;
+  readonly #thread = libc().gettid(NR_GETTID);
   #seen = 0;
   #state: KernelState = { chips: [], files: {}, nodes: {}, failures: [] };
 
@@ -141,8 +164,28 @@ export class SharedState implements Disposable {
     }
   }
 
+  /**
+   * Takes the lock. A Worker that is terminated runs no `finally`: its lock is
+   * taken from it once its thread has ended.
+   *
+   * @throws {Error} If a thread that lives keeps the lock for too long.
+   */
   #lock(): void {
-    while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0);
+    const words = this.#words;
+    for (let tries = 1;; tries++) {
+      const holder = Atomics.compareExchange(words, LOCK, 0, this.#thread);
+      if (holder === 0) return;
+      if (tries % LOOKS_FOR_HOLDER === 0 && !isThread(holder)) {
+        Atomics.compareExchange(words, LOCK, holder, 0);
+      }
+      if (tries === MAX_TRIES) {
+        throw new Error(
+          `thread ${holder} keeps the kernel double's lock for ` +
+            `${MAX_TRIES / 1000} s`,
+        );
+      }
+      if (tries > SPINS) pollReadable([], 1);
+    }
   }
 
   #read(): KernelState {
