@@ -91,42 +91,6 @@ Deno.test({
   },
 });
 
-/** Runs a program with this folder's modules; returns the signal that ended it. */
-function signalOf(body: string): string | null {
-  const program = `
-    import { Mapping } from "${import.meta.resolve("./mapping.ts")}";
-    import { createMemFd } from "${import.meta.resolve("./mem_fd.ts")}";
-    import { libc } from "${import.meta.resolve("./libc.ts")}";
-    const file = createMemFd("m", 4096);
-    const guarded = Mapping.map(file.fd, { length: 4096, guardUnit: 4096, subject: "m" });
-    libc().ftruncate(file.fd, 0n);
-    new Uint8Array(guarded.buffer)[0] = 1;
-    ${body}
-    Deno.exit(0);
-  `;
-  const { signal, code, stderr } = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--no-check", "--cached-only", "--no-lock", program],
-    env: { NO_COLOR: "1" },
-  }).outputSync();
-  if (signal === null && code !== 0) {
-    throw new Error(new TextDecoder().decode(stderr));
-  }
-  return signal;
-}
-
-Deno.test("a fault outside of guarded mappings ends the process as ever", () => {
-  assertEquals(signalOf(""), null);
-  assertEquals(
-    signalOf(`
-      const other = createMemFd("o", 4096);
-      const mapping = Mapping.map(other.fd, { length: 4096, subject: "o" });
-      libc().ftruncate(other.fd, 0n);
-      new Uint8Array(mapping.buffer)[0] = 1;
-    `),
-    "SIGBUS",
-  );
-});
-
 Deno.test("a guard ends with its mapping", () => {
   using file = createMemFd("brief", PAGE);
   const mapping = Mapping.map(file.fd, {
@@ -139,41 +103,4 @@ Deno.test("a guard ends with its mapping", () => {
   assertEquals(mapping.fault, 0);
   mapping[Symbol.dispose]();
   assertEquals(mapping.fault, undefined);
-});
-
-Deno.test("a fault on another thread is survived, also with many guards in the process", () => {
-  assertEquals(
-    signalOf(`
-      const source = ${"`"}
-        import { Mapping } from "${import.meta.resolve("./mapping.ts")}";
-        import { createMemFd } from "${import.meta.resolve("./mem_fd.ts")}";
-        import { libc } from "${import.meta.resolve("./libc.ts")}";
-        const file = createMemFd("m", 4096);
-        const mapping = Mapping.map(
-          file.fd,
-          { length: 4096, guardUnit: 4096, subject: "m" },
-        );
-        libc().ftruncate(file.fd, 0n);
-        new Uint8Array(mapping.buffer)[3] = 1;
-        self.postMessage(mapping.fault);
-      ${"`"};
-      const url = "data:text/javascript," + encodeURIComponent(source);
-      const faults = await Promise.all([1, 2].map(() =>
-        new Promise((resolve) => {
-          const worker = new Worker(url, { type: "module" });
-          worker.onmessage = (event) => resolve(event.data);
-        })
-      ));
-      // The workers' handlers stand before ours, and pass our faults on.
-      const last = createMemFd("m", 4096);
-      const mapping = Mapping.map(
-        last.fd,
-        { length: 4096, guardUnit: 4096, subject: "m" },
-      );
-      libc().ftruncate(last.fd, 0n);
-      new Uint8Array(mapping.buffer)[3] = 1;
-      if ([...faults, mapping.fault].join() !== "3,3,3") Deno.exit(1);
-    `),
-    null,
-  );
 });

@@ -143,22 +143,3 @@ testAlone(import.meta, "unmapElsewhere() unmaps", () => {
   assert(helpersAreDone(LIMIT_MS));
   assert(!maps().includes("/memfd:brief"));
 });
-
-Deno.test("the process ends while a close hangs", async () => {
-  const program = `
-    import { closeElsewhere, helpersAreDone } from "${
-    import.meta.resolve("./helper_thread.ts")
-  }";
-    import { LingeringSocket } from "${
-    import.meta.resolve("../tests/doubles/lingering_socket.ts")
-  }";
-    const lingering = new LingeringSocket(60);
-    closeElsewhere([lingering.socket]);
-    if (helpersAreDone(50)) Deno.exit(1);
-    Deno.exit(7);
-  `;
-  const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--no-check", "--cached-only", program],
-  }).output();
-  assertEquals(code, 7);
-});

@@ -68,39 +68,3 @@ Deno.test("OwnedFd refuses what is no fd", () => {
   assertThrows(() => new OwnedFd(-1, "nothing"), RangeError, "fd -1 (nothing)");
   assertThrows(() => new OwnedFd(1.5, "nothing"), RangeError);
 });
-
-Deno.test("OwnedFd reports an fd that was dropped, and only such a one", async () => {
-  const source = import.meta.resolve("./");
-  const code = `
-    import { onLeakedFd } from "${source}owned_fd.ts";
-    import { O_RDONLY, openFile } from "${source}files.ts";
-    const heard = [];
-    onLeakedFd((fd, what) => heard.push(what));
-    (() => {
-      openFile("/dev/null", O_RDONLY);
-      openFile("/dev/zero", O_RDONLY).close();
-      openFile("/dev/full", O_RDONLY).release();
-    })();
-    for (let i = 0; i < 50 && heard.length === 0; i++) {
-      gc();
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    console.log(JSON.stringify(heard));
-  `;
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-check",
-      "--allow-ffi",
-      "--v8-flags=--expose-gc",
-      `data:text/javascript,${encodeURIComponent(code)}`,
-    ],
-  }).output();
-  assertEquals(
-    [
-      new TextDecoder().decode(stdout).trim(),
-      new TextDecoder().decode(stderr),
-    ],
-    ['["/dev/null"]', ""],
-  );
-});

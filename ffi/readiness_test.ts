@@ -91,26 +91,3 @@ testAlone(
     assertEquals(openFds(), before + 1);
   },
 );
-
-Deno.test("a cancelled wait does not hold the process", async () => {
-  const source = import.meta.resolve("./");
-  const code = `
-    import { createEventFd } from "${source}event_fd.ts";
-    import { whenReadable } from "${source}readiness.ts";
-    using fd = createEventFd();
-    const wait = whenReadable(fd.fd);
-    setTimeout(() => wait.cancel(), 10);
-    console.log(await wait.ready);
-  `;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--no-check",
-      "--allow-ffi",
-      `data:text/javascript,${encodeURIComponent(code)}`,
-    ],
-    signal: AbortSignal.timeout(20_000),
-  });
-  const { code: status, stdout } = await child.output();
-  assertEquals([status, new TextDecoder().decode(stdout)], [0, "false\n"]);
-});

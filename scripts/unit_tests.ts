@@ -42,6 +42,9 @@ const FILES_OF_ISOLATE = 40;
 const SLOW = /allocation_test\.ts$|\/hostile\w*_test\.ts$/;
 const QUICK = "--quick";
 
+/** Tests that take longer hang. **Units**: milliseconds. */
+const LIMIT_MS = 900_000;
+
 const ROOT = new URL("..", import.meta.url).pathname;
 
 /** Modules for `deno test`. Disposing removes those that were made. */
@@ -169,7 +172,7 @@ async function denoTest(
   options: readonly string[],
   modules: readonly string[],
 ): Promise<boolean> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
+  const tests = new Deno.Command(Deno.execPath(), {
     args: [
       "test",
       "--quiet",
@@ -180,7 +183,16 @@ async function denoTest(
     ],
     cwd: ROOT,
     env: { [ALONE_VARIABLE]: mode },
-  }).spawn().status;
+  }).spawn();
+  const timer = setTimeout(() => {
+    console.error(
+      `The unit tests have not ended within ${LIMIT_MS / 1000} s. Tests that ` +
+        "are named above as running for over a minute may wait for ever",
+    );
+    tests.kill("SIGKILL");
+  }, LIMIT_MS);
+  const { success } = await tests.status;
+  clearTimeout(timer);
   return success;
 }
 

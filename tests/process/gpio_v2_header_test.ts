@@ -17,8 +17,8 @@ import {
   LINE_REQUEST,
   LINE_VALUES,
   LineFlag,
-} from "./gpio_v2.ts";
-import { GPIO_IOCTLS } from "./gpio_ioctl.ts";
+} from "../../ffi/gpio_v2.ts";
+import { GPIO_IOCTLS } from "../../ffi/gpio_ioctl.ts";
 
 const STRUCTS = [
   GPIOCHIP_INFO,

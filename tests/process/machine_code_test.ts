@@ -5,7 +5,7 @@ import {
   type CodeLine,
   routineOffset,
   X86_64_CODE,
-} from "./machine_code.ts";
+} from "../../ffi/machine_code.ts";
 
 const TOOLS = {
   x86_64: {
