@@ -8,14 +8,13 @@
 import {
   DIRECTION_IN,
   NO_DATA,
-  type Setup,
   TransferStatus,
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
-import { InputBuffer } from "../usb_host/input_buffer.ts";
 import type { UsbProtocol } from "../usb_host/adapter_server.ts";
 import type { UsbWire } from "../usb_host/session.ts";
+import { WireEnd } from "../usb_host/wire_end.ts";
 import { AnswerBuffer } from "./answer_buffer.ts";
 import { Field, HEADER, MAX_TRANSFER, Message, UrbStatus } from "./protocol.ts";
 import { NO_SLOT, SLOTS, TransfersUnderWay } from "./transfers_under_way.ts";
@@ -39,60 +38,18 @@ export const USBIP: UsbProtocol = {
 };
 
 /** One connection. **Ownership**: borrows the device. */
-export class UsbipWire implements UsbHost, UsbWire {
-  readonly #device: UsbDevice;
-  readonly #onOutput: () => void;
-  readonly #out = new AnswerBuffer();
-  readonly #in = new InputBuffer(IN_BYTES);
-  readonly #bytes = this.#in.bytes;
-  readonly #view = this.#in.view;
-  #hasHello = false;
-  #isClosed = false;
-  #fault = "";
+export class UsbipWire extends WireEnd<AnswerBuffer>
+  implements UsbHost, UsbWire {
   /** A slot's number is the token of its transfer. */
   readonly #transfers = new TransfersUnderWay();
   /** The transfer that is being taken back: it has no answer of its own. */
   #unlinking = NO_SLOT;
-  readonly #setup: Setup = {
-    requestType: 0,
-    request: 0,
-    value: 0,
-    index: 0,
-    length: 0,
-  };
 
   /** Attaches the device; `onOutput` is called when there is more to send. */
   constructor(device: UsbDevice, onOutput: () => void) {
-    this.#device = device;
-    this.#onOutput = onOutput;
+    super(device, onOutput, new AnswerBuffer(), IN_BYTES);
     device.attach(this);
-  }
-
-  /** Why the peer is given up; empty: it is not. */
-  get fault(): string {
-    return this.#fault === "" && this.#out.hasOverflowed
-      ? "it does not read what it asks for"
-      : this.#fault;
-  }
-
-  /** True once the peer has sent a message. */
-  get hasHello(): boolean {
-    return this.#hasHello;
-  }
-
-  /** Bytes to send. */
-  get output(): AnswerBuffer {
-    return this.#out;
-  }
-
-  /** Room for what is received, lent until `received`. */
-  get room(): Uint8Array {
-    return this.#in.room;
-  }
-
-  /** That many bytes came into the room. */
-  received(count: number): void {
-    this.#in.received(count);
+    this.isAttached = true;
   }
 
   /**
@@ -101,42 +58,35 @@ export class UsbipWire implements UsbHost, UsbWire {
    * @returns False if there is no whole one, or the peer is given up.
    */
   next(): boolean {
-    if (this.fault !== "" || this.#isClosed) return false;
-    const { start: at, available } = this.#in;
+    if (this.fault !== "" || this.isClosed) return false;
+    const { start: at, available } = this.input;
     if (available < HEADER) return false;
-    const view = this.#view;
+    const view = this.view;
     const message = view.getUint32(at + Field.Message);
     const seqnum = view.getUint32(at + Field.Seqnum);
     if (message === Message.Unlink) {
-      this.#in.take(HEADER);
-      this.#hasHello = true;
+      this.input.take(HEADER);
+      this.hasHello = true;
       this.#unlink(seqnum, view.getUint32(at + Field.Victim));
       return this.fault === "";
     }
     if (message !== Message.Submit) {
-      return this.#fail(`it sent a message of type ${message}`);
+      return this.fail(`it sent a message of type ${message}`);
     }
     const isIn = view.getUint32(at + Field.Direction) !== 0;
     const endpoint = view.getUint32(at + Field.Endpoint);
     const length = view.getUint32(at + Field.Length);
     if (endpoint > 15 || length > MAX_TRANSFER) {
-      return this.#fail(
+      return this.fail(
         `it sent a transfer of ${length} bytes for endpoint ${endpoint}`,
       );
     }
     const dataLength = isIn ? 0 : length;
     if (available < HEADER + dataLength) return false;
-    this.#in.take(HEADER + dataLength);
-    this.#hasHello = true;
+    this.input.take(HEADER + dataLength);
+    this.hasHello = true;
     this.#submit(seqnum, endpoint, isIn, length, at);
     return this.fault === "";
-  }
-
-  /** The connection is over: the device has no host any more. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#device.detach();
   }
 
   done(
@@ -146,25 +96,20 @@ export class UsbipWire implements UsbHost, UsbWire {
     length: number,
   ): void {
     const transfers = this.#transfers;
-    if (this.#isClosed || !transfers.has(token)) return;
+    if (this.isClosed || !transfers.has(token)) return;
     transfers.free(token);
     if (token === this.#unlinking) return;
     const isIn = transfers.isIn[token] === 1;
     const most = Math.min(length, transfers.lengths[token]!);
     const isOk = status === TransferStatus.Success;
-    this.#out.answer(
+    this.output.answer(
       Message.SubmitDone,
       transfers.seqnums[token]!,
       STATUSES[status],
       isOk ? most : 0,
       isIn && isOk ? data : NO_DATA,
     );
-    this.#onOutput();
-  }
-
-  #fail(reason: string): false {
-    if (this.#fault === "") this.#fault = reason;
-    return false;
+    this.onOutput();
   }
 
   #submit(
@@ -175,24 +120,24 @@ export class UsbipWire implements UsbHost, UsbWire {
     at: number,
   ): void {
     if (this.#transfers.find(seqnum) !== NO_SLOT) {
-      return void this.#fail(`it used the number ${seqnum} twice`);
+      return void this.fail(`it used the number ${seqnum} twice`);
     }
     const slot = this.#transfers.take(seqnum, isIn, length);
     if (slot === NO_SLOT) {
-      return void this.#fail(`it has ${SLOTS} transfers under way`);
+      return void this.fail(`it has ${SLOTS} transfers under way`);
     }
     const from = at + HEADER;
-    const data = isIn ? NO_DATA : this.#bytes.subarray(from, from + length);
+    const data = isIn ? NO_DATA : this.bytes.subarray(from, from + length);
     if (endpoint === 0) this.#control(slot, at + Field.Setup, isIn, data);
-    else if (isIn) this.#device.in(slot, endpoint | DIRECTION_IN, length);
-    else this.#device.out(slot, endpoint, data);
+    else if (isIn) this.device.in(slot, endpoint | DIRECTION_IN, length);
+    else this.device.out(slot, endpoint, data);
   }
 
   #control(slot: number, at: number, isIn: boolean, data: Uint8Array): void {
-    const setup = this.#setup;
-    const view = this.#view;
-    setup.requestType = this.#bytes[at]!;
-    setup.request = this.#bytes[at + 1]!;
+    const setup = this.setup;
+    const view = this.view;
+    setup.requestType = this.bytes[at]!;
+    setup.request = this.bytes[at + 1]!;
     setup.value = view.getUint16(at + 2, true);
     setup.index = view.getUint16(at + 4, true);
     setup.length = view.getUint16(at + 6, true);
@@ -204,7 +149,7 @@ export class UsbipWire implements UsbHost, UsbWire {
     ) {
       return this.done(slot, TransferStatus.Stall, NO_DATA, 0);
     }
-    this.#device.control(slot, setup, data);
+    this.device.control(slot, setup, data);
   }
 
   #unlink(seqnum: number, victim: number): void {
@@ -212,12 +157,12 @@ export class UsbipWire implements UsbHost, UsbWire {
     let status: number = UrbStatus.Ok;
     if (slot !== NO_SLOT) {
       this.#unlinking = slot;
-      this.#device.cancel(slot);
+      this.device.cancel(slot);
       this.#unlinking = NO_SLOT;
       this.#transfers.free(slot);
       status = UrbStatus.Unlinked;
     }
-    this.#out.answer(Message.UnlinkDone, seqnum, status, 0, NO_DATA);
-    this.#onOutput();
+    this.output.answer(Message.UnlinkDone, seqnum, status, 0, NO_DATA);
+    this.onOutput();
   }
 }

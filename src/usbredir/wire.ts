@@ -13,13 +13,12 @@ import {
   DIRECTION_IN,
   EndpointType,
   NO_DATA,
-  type Setup,
   TransferStatus,
   type UsbDevice,
   type UsbHost,
 } from "../usb/core/transfers.ts";
-import { InputBuffer } from "../usb_host/input_buffer.ts";
 import type { UsbWire } from "../usb_host/session.ts";
+import { WireEnd } from "../usb_host/wire_end.ts";
 import { announce } from "./announcement.ts";
 import { PacketWriter } from "./packet_writer.ts";
 import {
@@ -43,27 +42,12 @@ const FREE = 0;
 const NO_SLOT = -1;
 
 /** One connection. **Ownership**: borrows the device. */
-export class UsbredirWire implements UsbHost, UsbWire {
-  readonly #device: UsbDevice;
-  readonly #onOutput: () => void;
-  readonly #out = new PacketWriter();
+export class UsbredirWire extends WireEnd<PacketWriter>
+  implements UsbHost, UsbWire {
   readonly #table = new TransferTable();
-  readonly #in = new InputBuffer(IN_BYTES);
-  readonly #bytes = this.#in.bytes;
-  readonly #view = this.#in.view;
-  #hasHello = false;
   #capabilities = 0;
-  #fault = "";
-  #isClosed = false;
   readonly #isReceiving = new Uint8Array(16);
   #receivedId = 0;
-  readonly #setup: Setup = {
-    requestType: 0,
-    request: 0,
-    value: 0,
-    index: 0,
-    length: 0,
-  };
 
   /**
    * Begins with a hello.
@@ -72,41 +56,13 @@ export class UsbredirWire implements UsbHost, UsbWire {
    * device: it must not close this, see {@linkcode UsbHost.done}.
    */
   constructor(device: UsbDevice, onOutput: () => void) {
-    this.#device = device;
-    this.#onOutput = onOutput;
-    const out = this.#out;
+    super(device, onOutput, new PacketWriter(), IN_BYTES);
+    const out = this.output;
     out.begin(Packet.Hello, 0, 0, MAX_HELLO);
     out.bytes(VERSION, VERSION.length);
     out.zeros(VERSION_BYTES - VERSION.length);
     out.u32(OWN_CAPABILITIES);
     out.finish();
-  }
-
-  /** Why the peer is given up; empty: it is not. */
-  get fault(): string {
-    return this.#fault === "" && this.#out.hasOverflowed
-      ? "it does not read what it asks for"
-      : this.#fault;
-  }
-
-  /** True once the peer has said hello. */
-  get hasHello(): boolean {
-    return this.#hasHello;
-  }
-
-  /** Bytes to send. */
-  get output(): PacketWriter {
-    return this.#out;
-  }
-
-  /** Room for what is received, lent until `received`. */
-  get room(): Uint8Array {
-    return this.#in.room;
-  }
-
-  /** That many bytes came into the room. */
-  received(count: number): void {
-    this.#in.received(count);
   }
 
   /**
@@ -115,33 +71,30 @@ export class UsbredirWire implements UsbHost, UsbWire {
    * @returns False if there is no whole one, or the peer is given up.
    */
   next(): boolean {
-    if (this.fault !== "" || this.#isClosed) return false;
-    const header = this.#hasHello && this.#has(Capability.Ids64)
+    if (this.fault !== "" || this.isClosed) return false;
+    const header = this.hasHello && this.#has(Capability.Ids64)
       ? LONG_HEADER
       : SHORT_HEADER;
-    const { start: at, available } = this.#in;
+    const { start: at, available } = this.input;
     if (available < header) return false;
-    const type = this.#view.getUint32(at, true);
-    const length = this.#view.getUint32(at + 4, true);
-    if (!this.#hasHello && type !== Packet.Hello) return this.#fail(NO_HELLO);
-    if (length > (this.#hasHello ? MAX_BODY : MAX_HELLO)) {
-      return this.#fail(`it sent a packet of ${length} bytes`);
+    const type = this.view.getUint32(at, true);
+    const length = this.view.getUint32(at + 4, true);
+    if (!this.hasHello && type !== Packet.Hello) return this.fail(NO_HELLO);
+    if (length > (this.hasHello ? MAX_BODY : MAX_HELLO)) {
+      return this.fail(`it sent a packet of ${length} bytes`);
     }
     if (available < header + length) return false;
-    const idLow = this.#view.getUint32(at + 8, true);
+    const idLow = this.view.getUint32(at + 8, true);
     const idHigh = header === LONG_HEADER
-      ? this.#view.getUint32(at + 12, true)
+      ? this.view.getUint32(at + 12, true)
       : 0;
-    this.#in.take(header + length);
+    this.input.take(header + length);
     this.#serve(type, idLow, idHigh, at + header, length);
     return this.fault === "";
   }
 
-  /** The connection is over: the device has no host any more. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    if (this.#hasHello) this.#device.detach();
+  override close(): void {
+    super.close();
     this.#table.clear();
   }
 
@@ -151,20 +104,15 @@ export class UsbredirWire implements UsbHost, UsbWire {
     data: Uint8Array,
     length: number,
   ): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     if (token >= STREAM_TOKEN) {
       this.#streamed(token - STREAM_TOKEN, status, data, length);
     } else this.#answer(token, status, data, length);
-    this.#onOutput();
+    this.onOutput();
   }
 
   #has(capability: number): boolean {
     return (this.#capabilities & capability) !== 0;
-  }
-
-  #fail(reason: string): false {
-    if (this.#fault === "") this.#fault = reason;
-    return false;
   }
 
   #serve(
@@ -174,7 +122,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
     at: number,
     length: number,
   ): void {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     switch (type) {
       case Packet.Hello:
         return this.#hello(at, length);
@@ -182,13 +130,13 @@ export class UsbredirWire implements UsbHost, UsbWire {
         if (!this.#expect(type, length, 0)) return;
         this.#table.clear();
         this.#isReceiving.fill(0);
-        return this.#device.reset();
+        return this.device.reset();
       case Packet.SetConfiguration:
         if (!this.#expect(type, length, 1)) return;
         return this.#configured(
           idLow,
           idHigh,
-          this.#device.configure(bytes[at]!),
+          this.device.configure(bytes[at]!),
         );
       case Packet.GetConfiguration:
         if (!this.#expect(type, length, 0)) return;
@@ -240,32 +188,33 @@ export class UsbredirWire implements UsbHost, UsbWire {
       case Packet.DisconnectAck:
         return;
       default:
-        this.#fail(`it sent a packet of type ${type}`);
+        this.fail(`it sent a packet of type ${type}`);
     }
   }
 
   #expect(type: number, length: number, expected: number): boolean {
     if (length === expected) return true;
-    return this.#fail(
+    return this.fail(
       `it sent a packet of type ${type} with ${length} bytes instead of ` +
         `${expected}`,
     );
   }
 
   #hello(at: number, length: number): void {
-    if (this.#hasHello) return void this.#fail("it said hello twice");
+    if (this.hasHello) return void this.fail("it said hello twice");
     if (length < VERSION_BYTES || length % 4 !== 0) {
-      return void this.#fail(`it sent a hello of ${length} bytes`);
+      return void this.fail(`it sent a hello of ${length} bytes`);
     }
-    this.#hasHello = true;
+    this.hasHello = true;
     const own = length > VERSION_BYTES
-      ? this.#view.getUint32(at + VERSION_BYTES, true)
+      ? this.view.getUint32(at + VERSION_BYTES, true)
       : 0;
     this.#capabilities = own & OWN_CAPABILITIES;
-    this.#out.hasLongIds = this.#has(Capability.Ids64);
-    this.#device.attach(this);
-    announce(this.#out, this.#device.description, this.#capabilities);
-    this.#onOutput();
+    this.output.hasLongIds = this.#has(Capability.Ids64);
+    this.device.attach(this);
+    this.isAttached = true;
+    announce(this.output, this.device.description, this.#capabilities);
+    this.onOutput();
   }
 
   #tell(
@@ -275,12 +224,12 @@ export class UsbredirWire implements UsbHost, UsbWire {
     first: number,
     second: number,
   ): void {
-    const out = this.#out;
+    const out = this.output;
     if (!out.begin(type, idLow, idHigh, 2)) return;
     out.u8(first);
     out.u8(second);
     out.finish();
-    this.#onOutput();
+    this.onOutput();
   }
 
   #configured(idLow: number, idHigh: number, isOk: boolean): void {
@@ -289,7 +238,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
       idLow,
       idHigh,
       isOk ? TransferStatus.Success : TransferStatus.Invalid,
-      this.#device.configuration,
+      this.device.configuration,
     );
   }
 
@@ -299,15 +248,15 @@ export class UsbredirWire implements UsbHost, UsbWire {
     number: number,
     setting: number,
   ): void {
-    const out = this.#out;
-    const isOk = number < this.#device.description.interfaces.length &&
+    const out = this.output;
+    const isOk = number < this.device.description.interfaces.length &&
       setting === 0;
     if (!out.begin(Packet.AltSettingStatus, idLow, idHigh, 3)) return;
     out.u8(isOk ? TransferStatus.Success : TransferStatus.Invalid);
     out.u8(number);
     out.u8(0);
     out.finish();
-    this.#onOutput();
+    this.onOutput();
   }
 
   /** Begins or ends to send whatever an endpoint has, without being asked. */
@@ -330,16 +279,16 @@ export class UsbredirWire implements UsbHost, UsbWire {
     if (!isOk || isReceiving === isStart) return;
     this.#isReceiving[number] = isStart ? 1 : 0;
     if (isStart) this.#askFor(endpoint);
-    else this.#device.cancel(STREAM_TOKEN + endpoint);
+    else this.device.cancel(STREAM_TOKEN + endpoint);
   }
 
   #askFor(endpoint: number): void {
-    this.#device.in(STREAM_TOKEN + endpoint, endpoint, MAX_MESSAGE);
+    this.device.in(STREAM_TOKEN + endpoint, endpoint, MAX_MESSAGE);
   }
 
   #isInterrupt(endpoint: number): boolean {
     if ((endpoint & DIRECTION_IN) === 0) return false;
-    for (const { endpoints } of this.#device.description.interfaces) {
+    for (const { endpoints } of this.device.description.interfaces) {
       for (const { address, type } of endpoints) {
         if (address === endpoint) return type === EndpointType.Interrupt;
       }
@@ -358,7 +307,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
       this.#isReceiving[endpoint & 0x0f] = 0;
       return;
     }
-    const out = this.#out;
+    const out = this.output;
     if (!out.begin(Packet.Interrupt, this.#receivedId++, 0, 4 + length)) {
       return;
     }
@@ -373,7 +322,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
   #cancel(idLow: number, idHigh: number): void {
     const slot = this.#table.find(idLow, idHigh);
     // It may be answered already, on its way to the peer.
-    if (slot !== NO_SLOT) this.#device.cancel(slot);
+    if (slot !== NO_SLOT) this.device.cancel(slot);
   }
 
   #control(
@@ -383,10 +332,10 @@ export class UsbredirWire implements UsbHost, UsbWire {
     length: number,
   ): void {
     const header = 10;
-    const bytes = this.#bytes;
-    const view = this.#view;
+    const bytes = this.bytes;
+    const view = this.view;
     if (length < header) return void this.#expect(Packet.Control, length, 10);
-    const setup = this.#setup;
+    const setup = this.setup;
     setup.request = bytes[at + 1]!;
     setup.requestType = bytes[at + 2]!;
     setup.value = view.getUint16(at + 4, true);
@@ -399,14 +348,14 @@ export class UsbredirWire implements UsbHost, UsbWire {
     if (slot === NO_SLOT) return;
     this.#table.keepSetup(slot, setup);
     const from = at + header;
-    this.#device.control(slot, setup, bytes.subarray(from, from + dataLength));
+    this.device.control(slot, setup, bytes.subarray(from, from + dataLength));
   }
 
   #bulk(idLow: number, idHigh: number, at: number, length: number): void {
     const hasHigh = this.#has(Capability.BulkLength32);
     const header = hasHigh ? 10 : 8;
-    const bytes = this.#bytes;
-    const view = this.#view;
+    const bytes = this.bytes;
+    const view = this.view;
     if (length < header) return void this.#expect(Packet.Bulk, length, header);
     const endpoint = bytes[at]!;
     const size = view.getUint16(at + 2, true) +
@@ -418,24 +367,24 @@ export class UsbredirWire implements UsbHost, UsbWire {
     if (slot === NO_SLOT) return;
     this.#table.streams[slot] = view.getUint32(at + 4, true);
     const from = at + header;
-    if (isIn) this.#device.in(slot, endpoint, size);
-    else this.#device.out(slot, endpoint, bytes.subarray(from, from + size));
+    if (isIn) this.device.in(slot, endpoint, size);
+    else this.device.out(slot, endpoint, bytes.subarray(from, from + size));
   }
 
   #interrupt(idLow: number, idHigh: number, at: number, length: number): void {
     const header = 4;
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     if (length < header) return void this.#expect(Packet.Interrupt, length, 4);
     const endpoint = bytes[at]!;
-    const size = this.#view.getUint16(at + 2, true);
+    const size = this.view.getUint16(at + 2, true);
     if ((endpoint & DIRECTION_IN) !== 0) {
-      return void this.#fail("it sent data of an endpoint that sends to it");
+      return void this.fail("it sent data of an endpoint that sends to it");
     }
     if (!this.#expect(Packet.Interrupt, length, header + size)) return;
     const slot = this.#take(Packet.Interrupt, idLow, idHigh, endpoint);
     if (slot === NO_SLOT) return;
     const from = at + header;
-    this.#device.out(slot, endpoint, bytes.subarray(from, from + size));
+    this.device.out(slot, endpoint, bytes.subarray(from, from + size));
   }
 
   #take(
@@ -446,7 +395,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
   ): number {
     const slot = this.#table.take(type, idLow, idHigh, endpoint);
     if (slot === NO_SLOT) {
-      this.#fail(
+      this.fail(
         "it has more transfers under way than the device has room for",
       );
     }
@@ -463,7 +412,7 @@ export class UsbredirWire implements UsbHost, UsbWire {
     const type = table.types[slot]!;
     // The peer has reset the device meanwhile.
     if (type === FREE) return;
-    const out = this.#out;
+    const out = this.output;
     const endpoint = table.endpoints[slot]!;
     const sent = data === NO_DATA ? 0 : length;
     const isBegun = out.begin(
