@@ -26,7 +26,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/usb/core": ["src/line", "src/reactor/event_loop.ts"],
   "src/usb/ljca": ["src/line", "src/reactor/event_loop.ts", "src/usb/core"],
   "src/usb/cp2112": ["src/line", "src/reactor/event_loop.ts", "src/usb/core"],
-  "src/config": ["src/text", "src/usb/core/models.ts"],
+  "src/config": [
+    "src/gpio/chip_properties.ts",
+    "src/text",
+    "src/usb/core/models.ts",
+  ],
   "src/config/document": ["src/text"],
   "src/gpio": ["ffi", "src/text"],
   // Pure: the guest-facing side runs in tests without a kernel.

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { LIBGPIOD_NAMES } from "./libgpiod_names.ts";
 import type { Commands } from "./usage/command.ts";
 
 /** All commands, in the order of `--help`. */
@@ -98,32 +99,32 @@ export const COMMANDS: Commands = {
   },
   detect: {
     summary: "list the GPIO chips of this host (gpiodetect)",
-    toolName: "gpiodetect",
+    toolName: LIBGPIOD_NAMES.detect,
     load: () => import("../tools/detect.ts"),
   },
   info: {
     summary: "show the lines of chips (gpioinfo)",
-    toolName: "gpioinfo",
+    toolName: LIBGPIOD_NAMES.info,
     load: () => import("../tools/info.ts"),
   },
   get: {
     summary: "read lines (gpioget)",
-    toolName: "gpioget",
+    toolName: LIBGPIOD_NAMES.get,
     load: () => import("../tools/get.ts"),
   },
   set: {
     summary: "drive lines (gpioset)",
-    toolName: "gpioset",
+    toolName: LIBGPIOD_NAMES.set,
     load: () => import("../tools/set.ts"),
   },
   mon: {
     summary: "watch lines for edges (gpiomon)",
-    toolName: "gpiomon",
+    toolName: LIBGPIOD_NAMES.mon,
     load: () => import("../tools/mon.ts"),
   },
   notify: {
     summary: "watch lines being requested and released (gpionotify)",
-    toolName: "gpionotify",
+    toolName: LIBGPIOD_NAMES.notify,
     load: () => import("../tools/notify.ts"),
   },
   man: {

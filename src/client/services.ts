@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { listDirectory } from "../../ffi/directory_entries.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import {
   MACHINE_RUNTIME_DIRECTORY,
@@ -12,6 +11,7 @@ import {
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { requireStrings } from "../text/arguments.ts";
 import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./protocol.ts";
+import { entriesOf } from "./similar_socket.ts";
 
 /**
  * `gpioagg` of `gpioagg.service` and of services without a unit, `gpioagg-NAME`
@@ -98,15 +98,6 @@ function defaultRuntimeDirectories(): string[] {
   return path === undefined
     ? [MACHINE_RUNTIME_DIRECTORY]
     : [path, MACHINE_RUNTIME_DIRECTORY];
-}
-
-function entriesOf(directory: string): string[] {
-  try {
-    return listDirectory(directory);
-  } catch (error) {
-    if (!isOsError(error)) throw error;
-    return [];
-  }
 }
 
 function stateOf(path: string): SocketState {

@@ -29,7 +29,8 @@ export function socketSuggestion(path: string): string {
   return similar === undefined ? "" : `; did you mean ${similar}?`;
 }
 
-function entriesOf(directory: string): string[] {
+/** Lists the names in a directory; none if it cannot be read. */
+export function entriesOf(directory: string): string[] {
   try {
     return listDirectory(directory);
   } catch (error) {

@@ -5,31 +5,12 @@
  * @module
  */
 
-/**
- * Stable properties of a chip. All that are given must be true of it, and of
- * no other chip.
- */
-export interface ChipIdentity {
-  /** The label that the driver gave it. */
-  readonly label?: string;
-  /** A path under `/dev`, usually a link that udev keeps. */
-  readonly path?: string;
-  /** The device's path in sysfs, with or without `/sys`. */
-  readonly device?: string;
-  /** The serial number of the USB device that it is part of. */
-  readonly usbSerial?: string;
-  /** I2C bus and address as sysfs writes them: `1-0020`. */
-  readonly i2c?: string;
-  /** The path of its node in the device tree: `/soc/gpio@fe200000`. */
-  readonly deviceTree?: string;
-  /** Number of its lines: tells apart chips that are alike otherwise. */
-  readonly lines?: number;
-}
+import type { ChipProperties } from "../gpio/chip_properties.ts";
 
 /** One way to know a chip. */
 export interface IdentityKey {
   readonly help: string;
-  readonly property: keyof ChipIdentity;
+  readonly property: keyof ChipProperties;
   /** Puts the text in order; undefined if it is not of this kind. */
   readonly read: (text: string) => string | number | undefined;
   readonly expected: string;
@@ -100,7 +81,7 @@ function readI2c(text: string): string | undefined {
 }
 
 /** Returns true if these are enough to identify a chip. */
-export function isIdentity(identity: ChipIdentity): boolean {
+export function isIdentity(identity: ChipProperties): boolean {
   return Object.keys(identity).some((key) => key !== "lines");
 }
 
@@ -112,7 +93,10 @@ export function isIdentity(identity: ChipIdentity): boolean {
  */
 export function parseChipIdentity(
   text: string,
-): { identity: ChipIdentity } | { problem: string; hint: string } | undefined {
+):
+  | { identity: ChipProperties }
+  | { problem: string; hint: string }
+  | undefined {
   if (!startsWithKey(text)) return undefined;
   const identity: Record<string, string | number> = {};
   // A plus sign in a value is a value's own unless a key follows it.
@@ -148,7 +132,7 @@ export function startsWithKey(text: string): boolean {
 }
 
 /** The identity as it is written in a SPEC. */
-export function identityText(identity: ChipIdentity): string {
+export function identityText(identity: ChipProperties): string {
   return Object.entries(IDENTITY_KEYS)
     .map(([key, { property }]) => [key, identity[property]])
     .filter(([, value]) => value !== undefined)

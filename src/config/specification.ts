@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ChipIdentity } from "./chip_identity.ts";
+import type { ChipProperties } from "../gpio/chip_properties.ts";
 import {
   LINES_PER_ADAPTER,
   splitLines,
@@ -21,7 +21,7 @@ export type SourceSpecification =
     /** The line's number on its chip. */
     offset: number;
     /** Stable identity of the chip; absent: `chip` says it. */
-    identity?: ChipIdentity | undefined;
+    identity?: ChipProperties | undefined;
     /** An API client's: only chips below `/dev`, and no word of other files. */
     devicesOnly?: true | undefined;
   }
@@ -31,7 +31,7 @@ export type SourceSpecification =
     lineName: string;
     /** The chip that the line must be on, in words; absent: any. */
     chip?: string | undefined;
-    identity?: ChipIdentity | undefined;
+    identity?: ChipProperties | undefined;
     /** As for a chip's line. */
     devicesOnly?: true | undefined;
   }

@@ -26,25 +26,8 @@ import {
   type DeviceProperties,
   deviceProperties,
 } from "./device_properties.ts";
+import type { ChipProperties } from "./chip_properties.ts";
 import { AmbiguousError, LineError } from "./errors.ts";
-
-/** Properties of a chip; all that are given must be true of it. */
-export interface ChipProperties {
-  /** The label that the driver gave it. */
-  readonly label?: string | undefined;
-  /** A path under `/dev`: its device file, or a link to it. */
-  readonly path?: string | undefined;
-  /** The device's path in sysfs, with or without `/sys`. */
-  readonly device?: string | undefined;
-  /** The serial number of the USB device that it is part of. */
-  readonly usbSerial?: string | undefined;
-  /** I2C bus and address as sysfs writes them: `1-0020`. */
-  readonly i2c?: string | undefined;
-  /** The path of its node in the device tree. */
-  readonly deviceTree?: string | undefined;
-  /** Number of its lines. */
-  readonly lines?: number | undefined;
-}
 
 const PROPERTY_CHECKS: Readonly<
   Record<keyof ChipProperties, (what: string, value: unknown) => void>

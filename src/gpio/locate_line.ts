@@ -18,10 +18,10 @@ import { whyNotChip } from "./device_file.ts";
 import { AbsentError, AmbiguousError, LineError } from "./errors.ts";
 import {
   checkProperties,
-  type ChipProperties,
   findChipByProperties,
   propertiesText,
 } from "./identity.ts";
+import type { ChipProperties } from "./chip_properties.ts";
 import { findChip, linesNamed, openChip } from "./lookup.ts";
 
 /** A line as it is asked for: a chip's by number, or one by its own name. */

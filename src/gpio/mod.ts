@@ -25,10 +25,10 @@ export {
 export {
   type ChipIdentities,
   chipIdentities,
-  type ChipProperties,
   findChipByProperties,
   identityTexts,
 } from "./identity.ts";
+export type { ChipProperties } from "./chip_properties.ts";
 export type { LineInfo, LineInfoEvent } from "./line_info.ts";
 export {
   type LocatedLine,

@@ -6,20 +6,13 @@
  */
 import { readLink } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
 import { runCommand } from "../../tools/program/command.ts";
 import { complain, writeOut } from "../../tools/program/output.ts";
 import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";
 import { HELP_OPTION, VERSION_OPTION } from "../../tools/program/usage.ts";
 
-/** The names, which are libgpiod's. */
-const TOOLS = [
-  "gpiodetect",
-  "gpioget",
-  "gpioinfo",
-  "gpiomon",
-  "gpionotify",
-  "gpioset",
-];
+const TOOLS = Object.values(LIBGPIOD_NAMES);
 
 const OPTIONS = [
   { long: "force", short: "f", help: ["replace what is there"] },

@@ -5,7 +5,7 @@
  * @module
  */
 import { shownName } from "../../text/names.ts";
-import type { ChipIdentity } from "../chip_identity.ts";
+import type { ChipProperties } from "../../gpio/chip_properties.ts";
 import type {
   LineSpecification,
   SourceSpecification,
@@ -35,7 +35,7 @@ export function sourceNames(source: SourceSpecification): readonly string[] {
 function wordNames(
   { chip, identity }: {
     chip?: string | undefined;
-    identity?: ChipIdentity | undefined;
+    identity?: ChipProperties | undefined;
   },
   tail: string,
 ): string[] {

@@ -5,12 +5,12 @@
  * @module
  */
 import {
-  type ChipIdentity,
   IDENTITY_KEYS,
   type IdentityKey,
   isIdentity,
   parseChipIdentity,
 } from "../chip_identity.ts";
+import type { ChipProperties } from "../../gpio/chip_properties.ts";
 import { readOffsets, readSpec, type SpecReading } from "../spec/line_spec.ts";
 import type { ConfigNode } from "../document/config_node.ts";
 import type { Problems } from "../document/problems.ts";
@@ -55,7 +55,7 @@ import { nameOfText } from "../../text/names.ts";
 /** A chip as it is written: words, and perhaps an identity. */
 export interface ChipReading {
   chip: string;
-  identity?: ChipIdentity | undefined;
+  identity?: ChipProperties | undefined;
 }
 
 const REFERENCE = anyText("a line such as READY or plc1.READY");

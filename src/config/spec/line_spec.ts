@@ -16,11 +16,11 @@
  * @module
  */
 import {
-  type ChipIdentity,
   identityText,
   parseChipIdentity,
   startsWithKey,
 } from "../chip_identity.ts";
+import type { ChipProperties } from "../../gpio/chip_properties.ts";
 import { Problems, type Report } from "../document/problems.ts";
 import {
   OFFSETS_ITEM,
@@ -246,7 +246,10 @@ function readSources(
   }];
 }
 
-function readIdentity(text: string, report: Report): ChipIdentity | undefined {
+function readIdentity(
+  text: string,
+  report: Report,
+): ChipProperties | undefined {
   const parsed = parseChipIdentity(text);
   if (parsed === undefined || "identity" in parsed) return parsed?.identity;
   report(parsed.problem, parsed.hint);
