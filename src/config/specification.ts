@@ -163,6 +163,18 @@ export interface Specification {
   readonly aggregators: readonly AggregatorSpecification[];
   readonly interlocks: readonly InterlockSpecification[];
   readonly api?: ApiSpecification | undefined;
+  readonly record?: RecordSpecification | undefined;
+}
+
+/** Record of the edges of a service's lines. */
+export interface RecordSpecification {
+  /**
+   * Edges that each process of the service keeps; 0: none are recorded; absent:
+   * one million. **Units**: 16 bytes each.
+   */
+  readonly keep?: number;
+  /** True to record inputs that their guests do not watch. */
+  readonly withInputs: boolean;
 }
 
 /** The control API of a service, as far as it is said. */

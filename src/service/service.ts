@@ -27,7 +27,8 @@ import {
   type ServedCount,
 } from "./isolate/reactors.ts";
 import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
-import { EdgeStore, type RecordSettings } from "./record/edge_store.ts";
+import type { RecordSpecification } from "../config/specification.ts";
+import { EdgeStore } from "./record/edge_store.ts";
 import { declaredState } from "./reactor/reactor_client.ts";
 import { printableError } from "../text/printable.ts";
 import { reportUnexpected } from "./unexpected.ts";
@@ -74,14 +75,8 @@ export interface ServiceOptions {
   /** Ends the service, as SIGTERM does, once it resolves. */
   end?: Promise<void>;
   /** Record of edges; absent: as by default. Needs a control API. */
-  record?: RecordSettings | "off";
+  record?: RecordSpecification;
 }
-
-/** Record of edges unless it is set. */
-const DEFAULT_RECORD: RecordSettings = {
-  keep: DEFAULT_EDGES,
-  withInputs: false,
-};
 
 /**
  * Serves aggregators until SIGTERM or SIGINT (or SIGHUP, if there is no
@@ -97,8 +92,7 @@ const DEFAULT_RECORD: RecordSettings = {
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings, configuration, end, record = DEFAULT_RECORD }:
-    ServiceOptions = {},
+  { api: settings, configuration, end, record }: ServiceOptions = {},
 ): Promise<void> {
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
@@ -114,9 +108,10 @@ export async function serve(
     if (HEALTH_EVENTS.has(event.event)) showHealth();
   };
   // Without the API there is no way to read it.
-  using edges = record === "off" || settings === undefined
+  const { keep = DEFAULT_EDGES, withInputs = false } = record ?? {};
+  using edges = keep === 0 || settings === undefined
     ? undefined
-    : new EdgeStore(record);
+    : new EdgeStore({ keep, withInputs });
   // `add` reports a failure before its answer.
   over.promise.catch(() => {});
   using reactor = await Reactors.start(

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { RecordSpecification } from "../../config/specification.ts";
+import { RECORD } from "../../config/values/record.ts";
 import {
   EXPOSURE_OPTIONS,
   presentExposures,
@@ -50,6 +52,8 @@ export interface ServeArguments {
   apiQemuSockets: string[];
   /** File to which the audit log is appended. */
   auditLog: string | undefined;
+  /** Record of edges. */
+  record: RecordSpecification | undefined;
 }
 
 const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
@@ -198,12 +202,28 @@ aggregator:`,
       "also when FILE cannot be written)",
     completes: "file",
   },
+  record: {
+    kind: "value",
+    value: "WHAT",
+    help: "edges that the control API can tell of later: off, a number " +
+      "(1000000), inputs (those that no guest watches too), or NUMBER,inputs",
+  },
   "print-capabilities": {
     kind: "flag",
     help: "print the vhost-user capabilities, as JSON",
   },
   help: HELP_OPTION,
 } as const satisfies Options;
+
+/** @throws {ConfigError} If it is not a valid record of edges. */
+function readRecord(text: string): RecordSpecification {
+  const reading = RECORD.read(text);
+  if ("value" in reading) return reading.value;
+  throw new ConfigError(`"${text}" ${reading.problem}`, {
+    path: "--record",
+    hint: reading.hint ?? "",
+  });
+}
 
 /**
  * Reads the options of `serve`, or of another command that takes them.
@@ -227,6 +247,7 @@ export function readServeArguments(
     apiSockets: undefined,
     apiQemuSockets: [],
     auditLog: undefined,
+    record: undefined,
   };
   if (args.includes("--help") || args.includes("-h")) {
     return { ...result, help: true, aggregators };
@@ -253,6 +274,9 @@ export function readServeArguments(
       result.apiQemuSockets.push(absolutePath(directory));
     }
     result.auditLog ??= given["audit-log"];
+    if (given.record !== undefined) {
+      result.record ??= readRecord(given.record);
+    }
     result.config ??= given.config;
     const [stray] = given.rest;
     if (stray !== undefined) {

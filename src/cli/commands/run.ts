@@ -294,7 +294,7 @@ function takeRespawn(
 
 /** Options of `serve` that do not apply to a VM's own aggregators. */
 const OF_SERVICE =
-  /^--(config|json|api|api-look|api-sockets|api-qemu-sockets|audit-log|print-capabilities)(=|$)/;
+  /^--(config|json|api|api-look|api-sockets|api-qemu-sockets|audit-log|record|print-capabilities)(=|$)/;
 
 /** Options of one aggregator may be repeated: there can be several. */
 function repeated(options: Options): Options {

@@ -104,7 +104,10 @@ export async function main(args: readonly string[]): Promise<number> {
     await serve(
       [...aggregators],
       json ? jsonEvents : textEvents,
-      api === undefined ? {} : { api },
+      {
+        ...(api === undefined ? {} : { api }),
+        ...(given.record === undefined ? {} : { record: given.record }),
+      },
     );
   } finally {
     await flush();
@@ -126,6 +129,7 @@ async function serveFile(
   }
   const { specification } = first;
   const api = apiSettings(given, specification.api);
+  const record = given.record ?? specification.record;
   const events = given.json ? jsonEvents : textEvents;
   try {
     await serve([...specification.aggregators], events, {
@@ -134,6 +138,7 @@ async function serveFile(
         read: () => readConfig(file, { fromPipe: false }),
       },
       ...(api === undefined ? {} : { api }),
+      ...(record === undefined ? {} : { record }),
     });
   } finally {
     await flush();

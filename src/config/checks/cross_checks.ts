@@ -73,6 +73,7 @@ export function crossCheck(
     ),
     interlocks,
     ...(config.api === undefined ? {} : { api: config.api.specification }),
+    ...(config.record === undefined ? {} : { record: config.record }),
   };
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { RecordSpecification } from "../specification.ts";
 import type { ConfigPosition } from "../document/config_error.ts";
 import type {
   AggregatorSpecification,
@@ -71,6 +72,7 @@ export interface WrittenConfig {
   /** Aggregators that were named but not understood. */
   readonly brokenAggregators: ReadonlySet<string>;
   readonly api?: WrittenApi;
+  readonly record?: RecordSpecification;
 }
 
 /** The position of an aggregator's key, or of its name. */

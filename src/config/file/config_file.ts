@@ -102,6 +102,7 @@ function read(text: string, file: string): ConfigResult {
     ...(values.api === undefined
       ? {}
       : { api: readApi(values.api.value, problems) }),
+    ...(values.record === undefined ? {} : { record: values.record.value }),
   };
   const specification = crossCheck(written, problems);
   return problems.count === 0

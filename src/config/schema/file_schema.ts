@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { RECORD } from "../values/record.ts";
 import {
   IDENTITY_KEYS,
   type IdentityKey,
@@ -430,6 +431,12 @@ export const FILE = mapping(
     ),
     interlocks: field("lines that exclude each other", INTERLOCKS),
     api: field("the service's control API", API),
+    record: field(
+      "edges that the control API can tell of later: off, a number of them " +
+        "(1000000), inputs to record inputs that no guest watches too, or both: " +
+        "2000000,inputs",
+      single(RECORD),
+    ),
   },
   {
     schema: { anyOf: [{ required: ["aggregators"] }, { required: ["api"] }] },
