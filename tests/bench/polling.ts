@@ -19,6 +19,10 @@ import { median, medianRatio, type Round } from "./statistics.ts";
 /** Longer than a frontend needs for its next request on a busy machine. */
 const POLL = ["--poll", "1ms", "--poll-share", "100%"];
 
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /**
  * Measures both kinds of frontends in turns with their floors.
  *
@@ -71,8 +75,10 @@ export async function measurePolling(
   }
   const p50 = (list: readonly Round[]) => list.map((each) => each.p50);
   const count = effort.rounds * effort.roundTrips;
+  // As with the other measure: Deno's helper threads end after ten seconds.
+  sleep(effort.settleMs);
   const before = sleepCounts(server.pid);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, effort.idleMs);
+  sleep(effort.idleMs);
   const idle = wakeUps(before, sleepCounts(server.pid));
   return [
     {

@@ -19,6 +19,8 @@ export const CHECKOUT_COMMAND: ServerCommand = [
   "--quiet",
   "--no-prompt",
   "--permission-set=gpioagg",
+  // As scripts/gpioagg has it.
+  "--v8-flags=--max-semi-space-size=4",
   `${import.meta.dirname}/../../src/cli/main.ts`,
 ];
 
