@@ -17,10 +17,14 @@ const US = 1 / 1000;
 class Rig implements Disposable {
   now = 0;
   stepUs = 1;
+  onRead = () => {};
   readonly errors: string[] = [];
   readonly reactor = new Reactor({
     onError: (error) => this.errors.push(String(error)),
-    now: () => this.now += this.stepUs * US,
+    now: () => {
+      this.onRead();
+      return this.now += this.stepUs * US;
+    },
   });
 
   target(settings: Partial<PollSettings> = {}): Target {
@@ -108,12 +112,18 @@ Deno.test("what comes when polling ends is served", () => {
   using rig = new Rig();
   const target = rig.target();
   target.poll.begin();
+  // After the last look, while the clock is read that ends polling.
+  rig.onRead = () => {
+    rig.onRead = () => {};
+    target.news = 3;
+    rig.now += 1;
+  };
   rig.reactor.turn(0);
-  target.news = 3;
-  const { hasNews } = target;
-  assert(hasNews);
-  target.pollEnded();
-  assertEquals(target.served, 3);
+  assertEquals([target.poll.isActive, target.ends, target.served], [
+    false,
+    1,
+    3,
+  ]);
 });
 
 Deno.test("periods that pass in vain become shorter, down to none, and return with the traffic", () => {
@@ -151,6 +161,22 @@ Deno.test("looking takes no more than its share of a CPU", () => {
   // What was saved at first comes on top of it.
   assert(looking > all * 0.05, `${looking} of ${all}`);
   assert(looking < all * 0.1 + 20_000, `${looking} of ${all}`);
+});
+
+Deno.test("looking ends when its share is used up, though work keeps coming", () => {
+  using rig = new Rig();
+  const target = rig.target({ sharePercent: 10 });
+  target.poll.begin();
+  let turns = 0;
+  while (target.poll.isActive && turns++ < 100_000) {
+    if (turns % 5 === 0) target.news = 1;
+    rig.reactor.turn(Infinity);
+  }
+  assertEquals([target.poll.isActive, target.ends], [false, 1]);
+  // And does not begin before some of it is saved.
+  assertEquals(target.poll.begin(), false);
+  rig.now += 500_000 * US;
+  assertEquals(target.poll.begin(), true);
 });
 
 Deno.test("a target that has work all the time keeps neither fds nor deadlines waiting", () => {

@@ -8,10 +8,10 @@ const US = 1 / 1000;
 const EVENT_INDEX = 1n << 29n;
 
 /** A rig whose clock advances by a microsecond each time it is read. */
-function pollingRig(features: bigint): VhostRig {
+function pollingRig(features: bigint, onRead = () => 0): VhostRig {
   let now = 0;
   const rig = new VhostRig({
-    now: () => now += US,
+    now: () => now += US + onRead(),
     polling: { periodUs: 1000, sharePercent: 100 },
   });
   rig.negotiate(features);
@@ -70,8 +70,28 @@ for (
   });
 }
 
+Deno.test("a request that comes while polling ends needs no kick", () => {
+  let onRead = () => 0;
+  using rig = pollingRig(GUEST_FEATURES | EVENT_INDEX, () => onRead());
+  rig.gpio(GET_VALUE, 0);
+  // After the last look at the ring, while the clock is read that ends it.
+  onRead = () => {
+    onRead = () => 0;
+    rig.guest.request(GET_VALUE, 0);
+    return 2;
+  };
+  rig.turn(1);
+  assertEquals(rig.guest.responses().length, 1);
+  const ring = rig.guest.rings[0]!;
+  assertEquals(ring.availEvent(), ring.availIndex);
+});
+
 Deno.test("a malformed ring is not looked at for ever", () => {
-  using rig = pollingRig(GUEST_FEATURES);
+  let reads = 0;
+  using rig = pollingRig(GUEST_FEATURES, () => {
+    reads++;
+    return 0;
+  });
   rig.gpio(GET_VALUE, 0);
   const ring = rig.guest.rings[0]!;
   ring.setAvailIndex(ring.availIndex + 1000);
@@ -80,6 +100,9 @@ Deno.test("a malformed ring is not looked at for ever", () => {
   const before = rig.log.length;
   untilQuiet(rig);
   assertEquals(rig.log.length, before);
+  reads = 0;
+  rig.reactor.turn(0);
+  assert(reads < 5, `${reads} readings of the clock in a turn`);
   assertEquals(rig.isHungUp(), false);
 });
 

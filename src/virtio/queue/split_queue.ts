@@ -402,8 +402,8 @@ export class SplitQueue {
 
   /** True if the driver has made entries available since the last look. */
   get hasNews(): boolean {
-    return loadAcquire16(this.#avail, AVAIL_INDEX) !== this.#seenAvail &&
-      !this.#isHalted();
+    return !this.#isHalted() &&
+      loadAcquire16(this.#avail, AVAIL_INDEX) !== this.#seenAvail;
   }
 
   /**
