@@ -103,6 +103,48 @@ Deno.test("the past is recorded in every format, complete and in order", async (
   );
 });
 
+const sigrokReason = await withoutSigrok();
+if (sigrokReason !== undefined) console.warn(`skipped: ${sigrokReason}`);
+
+async function withoutSigrok(): Promise<string | undefined> {
+  try {
+    const { code } = await new Deno.Command("sigrok-cli", {
+      args: ["--version"],
+    }).output();
+    return code === 0 ? undefined : "sigrok-cli does not run on this machine";
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return "sigrok-cli is not on this machine: apt-get install sigrok-cli";
+  }
+}
+
+Deno.test({
+  name: "sigrok reads a record of several aggregators",
+  ignore: sigrokReason !== undefined,
+  fn: async () => {
+    await using service = await ApiService.start({ aggregators: AGGREGATORS });
+    await pull(service, 1, 0, 1);
+    const file = `${service.directory}/s.vcd`;
+    // A tick for each of sigrok's samples: short records are read quickly.
+    const { code } = await call(
+      service,
+      "record",
+      "--vcd",
+      file,
+      "--timescale=100us",
+    );
+    assertEquals(code, 0);
+    const { stdout } = await new Deno.Command("sigrok-cli", {
+      args: ["-I", "vcd", "-i", file, "-O", "csv"],
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    assertMatch(text, /Channels \(3\/3\): START, STOP, LAMP/);
+    const rows = text.split("\n").filter((row) => /^[01],[01],[01]$/.test(row));
+    assertEquals(rows.at(-1), "1,0,1");
+    assert(rows.includes("0,0,0"), rows.slice(0, 10).join("\n"));
+  },
+});
+
 Deno.test("what happens is recorded until a signal, and the file is whole", async () => {
   await using service = await ApiService.start({ aggregators: AGGREGATORS });
   await pull(service, 1, 0);
