@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import { runApiFuzz } from "./api_fuzz.ts";
 
 Deno.test("hostile API clients: each gets an answer or a hang-up, and a guest is served", async () => {
-  const report = await runApiFuzz({ seed: 1, iterations: 150, limitMs: 6000 });
+  const report = await runApiFuzz({ seed: 1, iterations: 60 });
   const summary = JSON.stringify(report);
   // A run that reaches nothing would prove nothing.
   assert(report.connections >= 10, summary);

@@ -8,8 +8,7 @@ testAlone(
   () => {
     const report = runQemuFuzz({
       seed: 1,
-      iterations: 400,
-      limitMs: 5000,
+      iterations: 12,
       countsFds: true,
     });
     const summary = JSON.stringify(report);
