@@ -45,8 +45,7 @@ export class LineEdges {
   /** Cause of the operation under way. */
   #cause: Cause = Cause.Guest;
   #rule: EdgeRule = EdgeRule.None;
-  /** Edges since the line is there. */
-  changes = 0;
+  readonly #counts: number[] = [0, 0, 0, 0, 0, 0];
 
   /** Begins with `source`, the source of `specification`, as it is. */
   constructor(
@@ -61,6 +60,11 @@ export class LineEdges {
       : inner as { readonly shown: number };
     this.#sourceCause = causeOf(specification);
     this.#state = stateOf(source, this.#shown?.shown ?? UNKNOWN_VALUE);
+  }
+
+  /** Edges since the line is there, by {@linkcode Cause}. */
+  get counts(): readonly number[] {
+    return this.#counts;
   }
 
   /** The line as it was last told. */
@@ -126,7 +130,7 @@ export class LineEdges {
   edge(value: number): void {
     if (this.#isHeard) this.moved(value);
     // Half of the edges would look as if the line never went back.
-    else this.#tell();
+    else this.#tell(this.#sourceCause);
   }
 
   /** The value changed for a cause that lies in the source. */
@@ -141,7 +145,7 @@ export class LineEdges {
     }
     this.#state = after;
     const isSeen = (after & StateBits.Value) === UNKNOWN_VALUE;
-    if (!isSeen) this.#tell();
+    if (!isSeen) this.#tell(this.#sourceCause);
     this.#recorder?.recordStamped(
       this.#id,
       packEdge(before, after, isSeen ? Cause.Seen : this.#sourceCause, 0),
@@ -210,12 +214,12 @@ export class LineEdges {
     const before = this.#state;
     if (after === before) return;
     this.#state = after;
-    this.#tell();
+    this.#tell(cause);
     this.#recorder?.record(this.#id, packEdge(before, after, cause, rule));
   }
 
-  #tell(): void {
-    this.changes++;
+  #tell(cause: Cause): void {
+    this.#counts[cause]!++;
     this.#observation.observer?.lineChanged(this.lineNumber);
   }
 }

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Cause } from "../../edges/record.ts";
 import {
   EVENT_STRIDE,
   EventCount,
@@ -235,7 +236,25 @@ function* addLines(page: Page, served: readonly Served[]): Writing {
   yield* eachLine(page, served, ({ counts: { isPresent }, labels }) => {
     page.sample(labels(), isPresent ? 1 : 0);
   });
+  page.metric(
+    "gpioagg_line_edges_total",
+    "counter",
+    "Changes of the line's value, direction or presence, by cause.",
+  );
+  yield* eachLine(page, served, ({ counts: { edges = [] }, labels }) => {
+    for (const [cause, code] of EDGE_CAUSES) {
+      page.sample({ ...labels(), cause }, edges[code] ?? 0);
+    }
+  });
 }
+
+const EDGE_CAUSES = [
+  ["world", Cause.World],
+  ["guest", Cause.Guest],
+  ["rule", Cause.Rule],
+  ["operator", Cause.Operator],
+  ["follow", Cause.Follow],
+] as const;
 
 function* addRequests(page: Page, served: readonly Served[]): Writing {
   const kinds = (counts: Float64Array, from: number, labels: () => Labels) => {

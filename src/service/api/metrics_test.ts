@@ -99,7 +99,13 @@ Deno.test("encodeMetrics() tells of a kernel chip whether it is there, and nothi
 
 Deno.test("encodeMetrics() shows lines as they are", () => {
   const lines = [
-    { ...COUNTS, name: "LAMP", isOutput: true, value: 1 },
+    {
+      ...COUNTS,
+      name: "LAMP",
+      isOutput: true,
+      value: 1,
+      edges: [9, 0, 5, 2, 1, 0],
+    },
     { ...COUNTS, name: "IN", isPresent: false },
   ];
   const shown = metricsText([served({ lines })]).split("\n").filter((line) =>
@@ -113,6 +119,14 @@ Deno.test("encodeMetrics() shows lines as they are", () => {
     `gpioagg_line_output{${input}} 0`,
     `gpioagg_line_present{${lamp}} 1`,
     `gpioagg_line_present{${input}} 0`,
+    `gpioagg_line_edges_total{${lamp},cause="world"} 0`,
+    `gpioagg_line_edges_total{${lamp},cause="guest"} 5`,
+    `gpioagg_line_edges_total{${lamp},cause="rule"} 2`,
+    `gpioagg_line_edges_total{${lamp},cause="operator"} 1`,
+    `gpioagg_line_edges_total{${lamp},cause="follow"} 0`,
+    ...["world", "guest", "rule", "operator", "follow"].map((cause) =>
+      `gpioagg_line_edges_total{${input},cause="${cause}"} 0`
+    ),
   ]);
 });
 

@@ -179,6 +179,8 @@ export interface LineCounts {
   isOutput: boolean;
   /** False while its chip is absent. */
   isPresent: boolean;
+  /** Edges by their cause, as `edges/record.ts` numbers them. */
+  edges?: readonly number[];
   /** Requests that a rule rejected. */
   refusals: number;
   /** True while a rule that could not be applied is retried. */

@@ -29,7 +29,7 @@ export function describeLine(
 
 /** Returns what was counted of a line. */
 export function countLine(
-  { name, refusals, source, direction, ruleFailures, pendingRule }:
+  { name, refusals, source, edges, direction, ruleFailures, pendingRule }:
     AggregatorLine,
 ): LineCounts {
   const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
@@ -40,6 +40,7 @@ export function countLine(
     ...(value === FAILED ? {} : { value }),
     isOutput: direction === Direction.Output,
     isPresent: source.isAbsent !== true,
+    edges: edges.counts.slice(),
     refusals,
     isRulePending,
     ruleFailures,
