@@ -17,6 +17,8 @@ export const POLLOUT = 0x004;
 export const POLLERR = 0x008;
 /** Hung up; reported whether asked for or not. **Safety**: a constant. */
 export const POLLHUP = 0x010;
+/** A socket's peer sends no more. **Safety**: a constant. */
+export const POLLRDHUP = 0x2000;
 /** The fd is not open. **Safety**: a constant. */
 export const POLLNVAL = 0x020;
 

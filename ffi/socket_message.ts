@@ -17,10 +17,13 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const SO_PASSRIGHTS = 83;
+const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
+/** FIONREAD, of sockets also SIOCINQ. */
+const FIONREAD = 0x541b;
 
 /**
  * The most fds that one message carries (the kernel's SCM_MAX_FD).
@@ -183,6 +186,31 @@ export function receive(
   target: Uint8Array,
   fds: OwnedFd[],
 ): number {
+  return receiveWith(fd, target, fds, 0);
+}
+
+/**
+ * Returns what {@linkcode receive} would, and leaves it in the socket: the fds
+ * are further copies.
+ *
+ * @throws {OsError} As {@linkcode receive}.
+ *
+ * **Ownership**: each copy is the caller's. **Safety**: as {@linkcode receive}.
+ */
+export function receiveCopy(
+  fd: number,
+  target: Uint8Array,
+  fds: OwnedFd[],
+): number {
+  return receiveWith(fd, target, fds, MSG_PEEK);
+}
+
+function receiveWith(
+  fd: number,
+  target: Uint8Array,
+  fds: OwnedFd[],
+  flags: number,
+): number {
   const received = message();
   const { recvmsg } = libc();
   for (;;) {
@@ -190,7 +218,7 @@ export function receive(
     const count = recvmsg(
       fd,
       received.header,
-      MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
+      MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags,
     );
     if (count < 0) {
       const errno = lastErrno();
@@ -278,14 +306,41 @@ export function closeConnection(connection: OwnedFd): void {
   else hangUpElsewhere(connection);
 }
 
-function receivePlain(fd: number, target: Uint8Array): number {
+/**
+ * Copies the next bytes of a stream, and leaves them in the socket, with the fds
+ * that came with them.
+ *
+ * @returns As {@linkcode receiveBytes}; fewer bytes than there are where fds
+ * were sent with later ones.
+ * @throws {OsError} ECONNRESET and the like.
+ *
+ * **Safety**: `target` is pinned by this call only.
+ */
+export function peekBytes(fd: number, target: Uint8Array): number {
+  return receivePlain(fd, target, MSG_PEEK);
+}
+
+/**
+ * Returns the number of bytes that wait in a stream socket.
+ *
+ * @throws {OsError} If the fd is no socket.
+ *
+ * **Safety**: looks only.
+ */
+export function waitingBytes(fd: number): number {
+  const count = new Int32Array(1);
+  check(libc().ioctl(fd, FIONREAD, count), "ioctl(FIONREAD)", `fd ${fd}`);
+  return count[0]!;
+}
+
+function receivePlain(fd: number, target: Uint8Array, flags = 0): number {
   const { recv } = libc();
   for (;;) {
     const count = recv(
       fd,
       target as Uint8Array<ArrayBuffer>,
       target.length,
-      MSG_DONTWAIT,
+      MSG_DONTWAIT | flags,
     );
     if (count >= 0) return count;
     const errno = lastErrno();

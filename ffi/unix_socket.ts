@@ -16,6 +16,7 @@ export { pollFd } from "./poll.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_SEQPACKET = 5;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -197,11 +198,27 @@ function hasDescriptorsLeft(fd: number, leave: number): boolean {
  * **Ownership**: the caller's, both. **Safety**: plain fds.
  */
 export function socketPair(): [OwnedFd, OwnedFd] {
+  return pairOf(SOCK_STREAM);
+}
+
+/**
+ * A pair of connected, nonblocking sockets for messages, each of which is
+ * received whole.
+ *
+ * @throws {OsError} EMFILE, ENFILE.
+ *
+ * **Ownership**: both are the caller's. **Safety**: plain fds.
+ */
+export function packetPair(): [OwnedFd, OwnedFd] {
+  return pairOf(SOCK_SEQPACKET);
+}
+
+function pairOf(type: number): [OwnedFd, OwnedFd] {
   const fds = new Int32Array(2);
   check(
     libc().socketpair(
       AF_UNIX,
-      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+      type | SOCK_NONBLOCK | SOCK_CLOEXEC,
       0,
       fds,
     ),

@@ -11,9 +11,19 @@ export const SessionPart = {
   Memory: "state",
   /** The eventfd that interrupts the guest. */
   Trigger: "irq",
+  /** The ends of the pair of a {@linkcode ../peer/session_keeper.ts}. */
+  Sender: "in",
+  Receiver: "out",
 } as const;
 /** One of the {@linkcode SessionPart} names. */
 export type SessionPart = typeof SessionPart[keyof typeof SessionPart];
+
+/** Parts of a session with a PCI card. */
+export const CARD_PARTS = [
+  SessionPart.Connection,
+  SessionPart.Memory,
+  SessionPart.Trigger,
+] as const;
 
 /** Keeps copies of a session's fds outside this process, by their part in it. */
 export interface SessionStore {

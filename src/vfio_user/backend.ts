@@ -3,11 +3,16 @@
  *
  * @module
  */
+import { hangUpElsewhere } from "../../ffi/helper_thread.ts";
 import type { PciCard } from "../pci/pci_card.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import { type PeerEndpoint, PeerServer } from "../peer/peer_server.ts";
 import type { ProtocolError } from "../peer/protocol_error.ts";
-import { SessionPart, type SessionStore } from "../peer/session_store.ts";
+import {
+  CARD_PARTS,
+  SessionPart,
+  type SessionStore,
+} from "../peer/session_store.ts";
 import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ResumedSession, Session } from "./session.ts";
@@ -33,6 +38,8 @@ export interface VfioUserBackendOptions {
    * again.
    */
   readonly store?: SessionStore | undefined;
+  /** Called if the session of an earlier process cannot go on. */
+  readonly onLost?: () => void;
   /** Monotonic milliseconds; tests bring their own clock. */
   readonly now?: () => number;
 }
@@ -51,7 +58,9 @@ export class VfioUserBackend implements Disposable {
    */
   constructor(options: VfioUserBackendOptions) {
     const { card, endpoint, events, store, loop } = options;
-    let left = store && takeSession(store, card.stateWords);
+    const found = store && takeSession(store, card.stateWords);
+    if (found === "lost") options.onLost?.();
+    let left = found === "lost" ? undefined : found;
     this.#server = new PeerServer({
       loop,
       endpoint,
@@ -95,25 +104,30 @@ export class VfioUserBackend implements Disposable {
 
 /**
  * Takes what an earlier process left of its session; undefined if there is
- * nothing, or it cannot be used. **Ownership**: the caller's.
+ * nothing, "lost" if it cannot be used: its VMM is hung up then. **Ownership**:
+ * the caller's.
  */
 function takeSession(
   store: SessionStore,
   cardWords: number,
-): ResumedSession & { connection: OwnedFd } | undefined {
+): ResumedSession & { connection: OwnedFd } | "lost" | undefined {
   const connection = takeLast(store, SessionPart.Connection);
   const file = takeLast(store, SessionPart.Memory);
   const trigger = takeLast(store, SessionPart.Trigger);
-  if (connection === undefined || file === undefined) {
-    for (const fd of [connection, file, trigger]) fd?.close();
-    return undefined;
+  const all = [connection, file, trigger];
+  if (all.every((fd) => fd === undefined)) return undefined;
+  let fault = "its connection or its state is missing";
+  if (connection !== undefined && file !== undefined) {
+    const memory = SessionMemory.resume(file, cardWords);
+    if (typeof memory !== "string") return { connection, memory, trigger };
+    fault = memory;
   }
-  const memory = SessionMemory.resume(file, cardWords);
-  if (typeof memory !== "string") return { connection, memory, trigger };
-  store.report(`a VMM's session ends with the restart: ${memory}`);
-  connection.close();
-  trigger?.close();
-  return undefined;
+  store.report(`a VMM's session ends with the restart: ${fault}`);
+  // The manager has copies: the VMM would wait for ever.
+  if (connection !== undefined) hangUpElsewhere(connection);
+  for (const fd of all) fd?.close();
+  for (const part of CARD_PARTS) store.drop(part);
+  return "lost";
 }
 
 /** Takes the newest of the fds that were kept as this part. */

@@ -114,6 +114,9 @@ Deno.test("state of another version ends the session, with a word", () => {
     "a VMM's session ends with the restart: its state is that of another " +
     "version",
   ]);
+  // Whatever copies there are of its connection.
+  assertEquals(rig.peer.read(), "ended");
+  assertEquals([next.names, rig.losses], [[], 1]);
 });
 
 Deno.test("what is kept is dropped with the session", () => {

@@ -14,7 +14,11 @@ import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { PciCard } from "../pci/pci_card.ts";
 import type { PeerSession } from "../peer/peer_server.ts";
-import { SessionPart, type SessionStore } from "../peer/session_store.ts";
+import {
+  CARD_PARTS,
+  SessionPart,
+  type SessionStore,
+} from "../peer/session_store.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
@@ -135,7 +139,7 @@ export class Session implements PeerSession {
       this.#intx[Symbol.dispose]();
       card.disconnect();
     } finally {
-      for (const part of Object.values(SessionPart)) store?.drop(part);
+      for (const part of CARD_PARTS) store?.drop(part);
       this.#stream[Symbol.dispose]();
       this.#memory[Symbol.dispose]();
       onEnd(reason, this.#hasDetained);

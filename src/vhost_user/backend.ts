@@ -15,6 +15,9 @@ import type { VirtioDevice } from "../virtio/device.ts";
 import type { BackendEvents } from "./events.ts";
 import { DEFAULT_PAUSED_FOR_MS, type PausedFor } from "./pause_watch.ts";
 import { PageBudget } from "./page_budget.ts";
+import { SessionKeeper } from "../peer/session_keeper.ts";
+import type { SessionStore } from "../peer/session_store.ts";
+import { resumeSession } from "./kept_session.ts";
 import { Session } from "./session.ts";
 
 export type { BackendEvents } from "./events.ts";
@@ -37,6 +40,11 @@ export interface VhostUserBackendOptions {
   readonly pausedFor?: PausedFor | undefined;
   /** How long rings are looked at after a request; absent: never. */
   readonly polling?: PollSettings | undefined;
+  /**
+   * Keeps the session across a restart of this process; absent: it ends with
+   * this process.
+   */
+  readonly store?: SessionStore | undefined;
   /** Descriptors of all VMMs; tests bring their own. */
   readonly descriptors?: SessionDescriptors;
   /** Reads the times of a VMM's process; tests bring their own. */
@@ -52,6 +60,7 @@ export interface VhostUserBackendOptions {
 export class VhostUserBackend implements Disposable {
   readonly #options: VhostUserBackendOptions;
   readonly #server: PeerServer<Session>;
+  readonly #keeper: SessionKeeper | undefined;
   /** Time for which a stopped driver counts as paused; of the next stop. */
   pausedFor: PausedFor;
 
@@ -66,6 +75,12 @@ export class VhostUserBackend implements Disposable {
     const { device, endpoint, events, loop } = options;
     const now = options.now ?? (() => performance.now());
     const pages = new PageBudget(now);
+    const keeper = options.store && SessionKeeper.open(options.store);
+    this.#keeper = keeper;
+    const found = keeper && resumeSession(keeper, device);
+    let left = found === "lost" ? undefined : found;
+    // Its VMM is hung up: no guest drives the lines any more.
+    if (found === "lost") device.reset();
     this.#server = new PeerServer({
       loop,
       endpoint,
@@ -75,11 +90,16 @@ export class VhostUserBackend implements Disposable {
       ...options.descriptors === undefined
         ? {}
         : { descriptors: options.descriptors },
+      resumed: left?.connection,
       begin: ({ connection, peer, share, descriptors, onEnd }) => {
         const { peerTimes = () => peer.times() } = options;
         pages.beginSession();
+        const resumed = connection === left?.connection ? left : undefined;
+        left = undefined;
         return new Session({
           device,
+          keeper,
+          resumed,
           loop,
           share,
           connection,
@@ -123,5 +143,6 @@ export class VhostUserBackend implements Disposable {
   /** Ends the session, if there is one, and stops listening. Idempotent. */
   [Symbol.dispose](): void {
     this.#server[Symbol.dispose]();
+    this.#keeper?.[Symbol.dispose]();
   }
 }

@@ -45,6 +45,11 @@ import {
   VERSION,
 } from "./protocol.ts";
 import type { RingSet } from "./ring_set.ts";
+import {
+  FdName,
+  type NegotiatedRecord,
+  type SessionFds,
+} from "./session_record.ts";
 import { MAX_MEM_SLOTS } from "./memory_table.ts";
 
 /** The protocol features that are offered. */
@@ -100,6 +105,32 @@ export class FrontendRequests implements Disposable {
   get descriptors(): number {
     return this.#host.rings().descriptors +
       (this.#backendChannel === undefined ? 0 : 1);
+  }
+
+  /** Describes what is negotiated for the next process. */
+  record(fds: SessionFds): NegotiatedRecord {
+    const channel = this.#backendChannel;
+    if (channel !== undefined) fds.set(FdName.Channel, channel.fd);
+    return {
+      isOwned: this.#isOwned,
+      protocolFeatures: this.#protocolFeatures,
+      status: this.#status,
+    };
+  }
+
+  /**
+   * Goes on from an earlier process.
+   *
+   * @returns Why it cannot. **Ownership**: of the channel, if there is one.
+   */
+  resume(
+    { isOwned, protocolFeatures, status }: NegotiatedRecord,
+    channel: OwnedFd | undefined,
+  ): string | undefined {
+    this.#isOwned = isOwned;
+    this.#status = status & 0xffn;
+    this.#backendChannel = channel;
+    return this.#setProtocolFeatures(protocolFeatures);
   }
 
   /** Closes the channel to the frontend. */

@@ -82,6 +82,21 @@ export class GuestState {
   }
 
   /**
+   * Goes on with the guest of an earlier process, by what the region says.
+   *
+   * @param isSame True unless the rings show that it is another guest by now.
+   */
+  resume(features: bigint, isAbandoned: boolean, isSame: boolean): void {
+    if (isAbandoned) {
+      const tail = this.#region?.tail(this.#device.stateBytes);
+      this.#abandoned = isSame ? tail?.slice() : undefined;
+      return;
+    }
+    this.#device.guestBegins?.(!isSame);
+    this.begin(features, () => isSame);
+  }
+
+  /**
    * Gives the guest up: the device is reset, and its state is kept in case that
    * it goes on after all.
    */

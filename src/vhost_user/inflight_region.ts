@@ -58,20 +58,50 @@ export function createInflightFile(
   };
 }
 
-/** A region that the frontend handed over. **Ownership**: owns its mapping. */
+/**
+ * A region that the frontend handed over, or one of this process's own.
+ * **Ownership**: owns the mapping of a frontend's.
+ */
 export class InflightRegion implements Disposable {
   readonly #file: SharedFile;
+  readonly #first: number;
   readonly #numQueues: number;
+  /** True if no frontend has it. */
+  readonly isOwn: boolean;
   /** Entries that each ring may have at most. */
   readonly queueSize: number;
   /** Records of logs that were read and that no ring has used since. */
   readonly #records: (LogRecord | undefined)[] = [];
   #isRead = false;
 
-  private constructor(file: SharedFile, numQueues: number, queueSize: number) {
+  private constructor(
+    file: SharedFile,
+    first: number,
+    numQueues: number,
+    queueSize: number,
+    isOwn: boolean,
+  ) {
     this.#file = file;
+    this.#first = file.offset + first;
     this.#numQueues = numQueues;
     this.queueSize = queueSize;
+    this.isOwn = isOwn;
+  }
+
+  /**
+   * A region of this process's own, in a file that is mapped already.
+   *
+   * @param first Offset of the region in the file. **Units**: bytes.
+   *
+   * **Ownership**: the file is lent.
+   */
+  static own(
+    file: SharedFile,
+    first: number,
+    numQueues: number,
+    queueSize: number,
+  ): InflightRegion {
+    return new InflightRegion(file, first, numQueues, queueSize, true);
   }
 
   /**
@@ -102,7 +132,7 @@ export class InflightRegion implements Disposable {
     );
     return typeof file === "string"
       ? file
-      : new InflightRegion(file, numQueues, queueSize);
+      : new InflightRegion(file, 0, numQueues, queueSize, false);
   }
 
   /**
@@ -141,17 +171,25 @@ export class InflightRegion implements Disposable {
 
   /** True if reading its logs takes a fraction of a turn of the reactor. */
   get isShort(): boolean {
-    return this.queueSize <= SHORT_LOG;
+    if (!this.isOwn) return this.queueSize <= SHORT_LOG;
+    for (let index = 0; index < this.#numQueues; index++) {
+      if (this.#sizeOf(index) > SHORT_LOG) return false;
+    }
+    return true;
+  }
+
+  /** Entries of the ring whose log it is. */
+  #sizeOf(index: number): number {
+    return new DataView(this.#file.buffer).getUint16(
+      this.#start(index) + INFLIGHT_QUEUE_REGION.at.desc_num,
+      LITTLE_ENDIAN,
+    );
   }
 
   /** Reads what the logs of the first rings say, in pieces. */
   *read(ringCount: number): Pieces {
     for (let index = 0; index < ringCount && this.covers(index); index++) {
-      const view = new DataView(this.#file.buffer);
-      const size = view.getUint16(
-        this.#start(index) + INFLIGHT_QUEUE_REGION.at.desc_num,
-        LITTLE_ENDIAN,
-      );
+      const size = this.#sizeOf(index);
       if (size > this.queueSize || !this.holds(index, size)) continue;
       const log = this.open(index, size);
       if (typeof log === "string") continue;
@@ -184,9 +222,21 @@ export class InflightRegion implements Disposable {
     return InflightLog.open(this.#file.buffer, this.#start(index), size);
   }
 
+  /** Has no log of one ring any more. */
+  forget(index: number): void {
+    this.forgetRecord(index);
+    new DataView(this.#file.buffer).setUint16(
+      this.#start(index) + INFLIGHT_QUEUE_REGION.at.version,
+      0,
+      LITTLE_ENDIAN,
+    );
+  }
+
   /** Forgets what was in flight on one ring. */
   wipe(index: number): void {
-    this.forgetRecord(index);
+    this.forget(index);
+    // Pages that nothing has used stay so.
+    if (this.isOwn) return;
     new Uint8Array(
       this.#file.buffer,
       this.#start(index),
@@ -207,10 +257,10 @@ export class InflightRegion implements Disposable {
 
   /** Unmaps it; no log of it may be used any more. Idempotent. */
   [Symbol.dispose](): void {
-    this.#file[Symbol.dispose]();
+    if (!this.isOwn) this.#file[Symbol.dispose]();
   }
 
   #start(index: number): number {
-    return this.#file.offset + index * InflightLog.bytesFor(this.queueSize);
+    return this.#first + index * InflightLog.bytesFor(this.queueSize);
   }
 }

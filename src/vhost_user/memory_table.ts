@@ -6,6 +6,8 @@
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import type { RegionDescription } from "./codec.ts";
+import type { NamedFds } from "./named_fds.ts";
+import type { RegionRecord, SessionFds } from "./session_record.ts";
 import { sessionLimitBytes, SharedFile } from "./shared_file.ts";
 
 /** A region that is mapped. **Ownership**: the holder disposes `file`. */
@@ -14,6 +16,8 @@ export interface MappedRegion {
   readonly description: RegionDescription;
   /** Mapping of the region. */
   readonly file: SharedFile;
+  /** Name by which its descriptor is kept. */
+  readonly name: string;
 }
 
 /** Regions that ADD_MEM_REG may make: as many as KVM has slots on most hosts. */
@@ -30,6 +34,7 @@ const PAGE_BYTES = 4096;
 function mapRegion(
   description: RegionDescription,
   fd: OwnedFd,
+  name: string,
 ): MappedRegion | string {
   const { guestAddress, mmapOffset, size } = description;
   const subject = `the region at guest address 0x${guestAddress.toString(16)}`;
@@ -38,7 +43,7 @@ function mapRegion(
     return `${subject} (${size} bytes) must consist of whole pages of ${PAGE_BYTES} bytes`;
   }
   const file = SharedFile.map(fd, mmapOffset, size, subject);
-  return typeof file === "string" ? file : { description, file };
+  return typeof file === "string" ? file : { description, file, name };
 }
 
 /** True if two descriptions mean the same region; where it lies in its file is not asked. */
@@ -58,8 +63,11 @@ export class MemoryTable {
   /** The same as the rings see it. */
   readonly memory: GuestMemory = new GuestMemory();
 
+  readonly #named: NamedFds;
+
   /** Makes an empty table that reports pages which do not exist yet. */
-  constructor(onAbsentPages: (pages: number) => void) {
+  constructor(onAbsentPages: (pages: number) => void, named: NamedFds) {
+    this.#named = named;
     this.memory.onAbsentPages = onAbsentPages;
   }
 
@@ -78,8 +86,9 @@ export class MemoryTable {
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
     onAbsentPages: (pages: number) => void,
+    named: NamedFds,
   ): MemoryTable | string {
-    const table = new MemoryTable(onAbsentPages);
+    const table = new MemoryTable(onAbsentPages, named);
     let isComplete = false;
     try {
       for (const [i, description] of descriptions.entries()) {
@@ -97,15 +106,29 @@ export class MemoryTable {
    * Maps a region and adds it; rings that run go on undisturbed. Takes no fd
    * over.
    *
+   * @param name Name of a descriptor that is kept already.
    * @returns The rule that it breaks, alone or beside the others.
    * @throws {OsError} If the kernel refuses to map it.
    */
-  addMapped(description: RegionDescription, fd: OwnedFd): string | undefined {
-    const region = mapRegion(description, fd);
+  addMapped(
+    description: RegionDescription,
+    fd: OwnedFd,
+    name?: string,
+  ): string | undefined {
+    const named = name ?? this.#named.bring("memory", fd.fd);
+    const region = mapRegion(description, fd, named);
     if (typeof region === "string") return region;
     const problem = this.#add(region);
     if (problem !== undefined) region.file[Symbol.dispose]();
     return problem;
+  }
+
+  /** Describes its regions for the next process, and names their descriptors. */
+  record(fds: SessionFds): RegionRecord[] {
+    return [...this.#regions.values()].map(({ description, name }) => {
+      fds.set(name, this.#named.fdOf(name));
+      return { ...description, file: name };
+    });
   }
 
   /** **Ownership**: taken over, unless it is refused. */

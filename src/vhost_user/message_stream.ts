@@ -7,7 +7,13 @@
 import { closeElsewhere, hangUpElsewhere } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send } from "../../ffi/socket_message.ts";
+import { pollFd, POLLHUP, POLLRDHUP } from "../../ffi/poll.ts";
+import {
+  peekBytes,
+  receive,
+  send,
+  waitingBytes,
+} from "../../ffi/socket_message.ts";
 import { decodeHeader, type MessageHeader } from "./codec.ts";
 import {
   headerFault,
@@ -36,8 +42,8 @@ export type NoMessage = "waiting" | "ended";
  * A vhost-user connection as a stream of messages.
  *
  * A read never crosses the end of a message: the fds of the next one would be
- * lost with it. A frontend that stops in the middle of a message costs a buffer
- * and nothing else. **Ownership**: owns the socket, and the fds of a message
+ * lost with it. A message stays in the socket, where the next process finds it,
+ * until it is there whole. **Ownership**: owns the socket, and the fds of a message
  * that has not arrived whole.
  */
 export class MessageStream implements Disposable {
@@ -48,6 +54,9 @@ export class MessageStream implements Disposable {
   #header: MessageHeader | undefined;
   #fds: OwnedFd[] = [];
   #outgoing: { bytes: Uint8Array; fds: OwnedFd[] } | undefined;
+  #hasPart = false;
+  /** Called before a message is taken out of the socket. */
+  onTake: (() => void) | undefined;
 
   /** Takes over a connected, nonblocking socket. */
   constructor(socket: OwnedFd) {
@@ -68,6 +77,14 @@ export class MessageStream implements Disposable {
   }
 
   /**
+   * True if a part of a message lies in the socket, which is readable therefore:
+   * only what comes after it is news.
+   */
+  get hasPart(): boolean {
+    return this.#hasPart;
+  }
+
+  /**
    * Reads on.
    *
    * @returns The next whole message, `"waiting"` for more bytes, `"ended"` when
@@ -75,6 +92,10 @@ export class MessageStream implements Disposable {
    * be told from the next one after that.
    */
   read(): Message | NoMessage | ProtocolError {
+    if (this.#filled === 0) {
+      this.#hasPart = this.#isPart();
+      if (this.#hasPart) return "waiting";
+    }
     for (;;) {
       const wanted = HEADER.size + (this.#header?.size ?? 0);
       if (this.#filled < wanted) {
@@ -90,6 +111,33 @@ export class MessageStream implements Disposable {
         return new ProtocolError(requestName(decoded.request), fault);
       }
       this.#header = decoded;
+    }
+  }
+
+  /** Returns true if a message has begun in the socket and can become whole. */
+  #isPart(): boolean {
+    const { fd } = this.#socket;
+    try {
+      const count = peekBytes(fd, this.#buffer.subarray(0, HEADER.size));
+      // What is wrong, or the end, is found by reading.
+      if (count <= 0) return false;
+      const waiting = waitingBytes(fd);
+      if (waiting >= HEADER.size) {
+        // Cut by descriptors in its midst.
+        if (count < HEADER.size) return false;
+        const header = decodeHeader(this.#view);
+        if (
+          headerFault(header) !== undefined ||
+          waiting >= HEADER.size + header.size
+        ) {
+          this.onTake?.();
+          return false;
+        }
+      }
+      return (pollFd(fd, POLLRDHUP, 0) & (POLLRDHUP | POLLHUP)) === 0;
+    } catch (error) {
+      if (!isOsError(error)) throw error;
+      return false;
     }
   }
 

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { duplicate } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send } from "../../ffi/socket_message.ts";
+import { receive, send, waitingBytes } from "../../ffi/socket_message.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import { countCopies } from "../../tests/doubles/open_fds.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
@@ -111,8 +111,31 @@ Deno.test("MessageStream.read() does not collect fds beyond what a message carri
   withStream((stream, peer, event) => {
     const many = Array.from({ length: 9 }, () => event.fd);
     send(peer.fd, Uint8Array.of(1), many);
+    // Until it is whole it stays in the socket, fds included.
+    assertEquals([stream.read(), stream.hasPart], ["waiting", true]);
+    assertEquals(countCopies(event.fd), 1);
+    send(peer.fd, new Uint8Array(11));
     const error = refusal(stream.read());
     assertEquals(error.rule, "a message carries at most 8 fds, not 9");
+  });
+});
+
+Deno.test("MessageStream leaves a message in the socket until it is whole", () => {
+  withStream((stream, peer) => {
+    let takes = 0;
+    stream.onTake = () => void takes++;
+    const message = bytes(5, [1, 2, 3]);
+    for (const end of [5, 12, 14]) {
+      const start = end === 5 ? 0 : end === 12 ? 5 : 12;
+      send(peer.fd, message.subarray(start, end));
+      assertEquals([stream.read(), stream.hasPart], ["waiting", true]);
+      assertEquals(waitingBytes(stream.fd), end);
+    }
+    send(peer.fd, message.subarray(14));
+    assertEquals(takes, 0);
+    assertEquals(contents(whole(stream.read())), [5, 1, 2, 3]);
+    assertEquals([stream.hasPart, takes], [false, 1]);
+    assertEquals([stream.read(), stream.hasPart], ["waiting", false]);
   });
 });
 

@@ -30,11 +30,23 @@ import { GuestState } from "./guest_state.ts";
 import { InflightRegion } from "./inflight_region.ts";
 import { LogReader } from "./log_reader.ts";
 import { MAX_MEM_SLOTS, MemoryTable } from "./memory_table.ts";
+import type { NamedFds } from "./named_fds.ts";
 import {
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
   VHOST_VRING_F_LOG_MASK,
 } from "./protocol.ts";
 import { isRingSize, isSameAddress, locateRing } from "./ring_address.ts";
+import {
+  recordRings,
+  resumeRings,
+  type RingSetParts,
+} from "./ring_set_record.ts";
+import type {
+  InflightRecord,
+  RingSetRecord,
+  SessionFds,
+} from "./session_record.ts";
+import type { StateMemory } from "./state_memory.ts";
 import { type RingHost, type RingStart, Vring } from "./vring.ts";
 
 const MAX_RING_INDEX = 0xffff;
@@ -55,6 +67,10 @@ export interface RingSetHost extends RingHost {
   chainRefused(index: number, fault: ChainFault): void;
   /** The guest goes on from another session, and its interrupts do not. */
   interruptsLost(): void;
+  /** Memory in which the next process finds what the device holds. */
+  readonly state?: StateMemory | undefined;
+  /** Names of descriptors of memory. */
+  readonly named: NamedFds;
 }
 
 /**
@@ -75,13 +91,16 @@ export class RingSet implements Disposable {
   #isUnlogged = false;
   /** Faults of chains that were reported, as bits. */
   #refusals = 0;
+  /** The frontend's in-flight region, if there is one. */
+  #inflight: InflightRecord | undefined;
 
   /** Makes rings that are all stopped and disabled, without memory. */
   constructor(host: RingSetHost) {
     this.#host = host;
     this.#device = host.device;
-    this.#table = new MemoryTable(this.#pagesTaken);
+    this.#table = new MemoryTable(this.#pagesTaken, host.named);
     this.#guest = new GuestState(host.device);
+    this.#guest.setRegion(host.state?.region());
     this.#rings = Array.from(
       { length: host.device.queueCount },
       (_, index) => new Vring(index, host),
@@ -176,7 +195,12 @@ export class RingSet implements Disposable {
     descriptions: readonly RegionDescription[],
     fds: readonly OwnedFd[],
   ): string | undefined {
-    const table = MemoryTable.map(descriptions, fds, this.#pagesTaken);
+    const table = MemoryTable.map(
+      descriptions,
+      fds,
+      this.#pagesTaken,
+      this.#host.named,
+    );
     if (typeof table === "string") return table;
     let isUsed = false;
     try {
@@ -333,7 +357,45 @@ export class RingSet implements Disposable {
     this.#logs.cancel();
     this.#host.pagesTaken(region.absentPages());
     this.#guest.setRegion(region);
+    const file = this.#host.named.bring("inflight", fd.fd);
+    this.#inflight = { ...description, file };
     return undefined;
+  }
+
+  get #parts(): RingSetParts {
+    return {
+      rings: this.#rings,
+      table: this.#table,
+      guest: this.#guest,
+      named: this.#host.named,
+    };
+  }
+
+  /** Describes the rings for the next process, and names the descriptors. */
+  record(fds: SessionFds): RingSetRecord {
+    const numbers = {
+      features: this.#features,
+      run: this.#run,
+      inflight: this.#inflight,
+    };
+    return recordRings(this.#parts, numbers, fds);
+  }
+
+  /**
+   * Goes on from an earlier process, see {@linkcode resumeRings}.
+   *
+   * @returns Why it cannot.
+   */
+  resume(
+    record: RingSetRecord,
+    fds: Map<string, OwnedFd>,
+  ): string | undefined {
+    const unknown = record.features & ~this.offeredFeatures;
+    if (unknown !== 0n) return unofferedFeatures(unknown);
+    this.#features = record.features;
+    this.#run = record.run;
+    this.#inflight = record.inflight;
+    return resumeRings(this.#parts, record, fds) ?? this.#startAll();
   }
 
   /** Stops all rings and discards the guest's state: RESET_DEVICE, or status 0. */
@@ -396,7 +458,7 @@ export class RingSet implements Disposable {
     // The region first: its record of the guest is for the next back end.
     this.#guest.setRegion(undefined);
     this.#table.unmap();
-    this.#table = new MemoryTable(this.#pagesTaken);
+    this.#table = new MemoryTable(this.#pagesTaken, this.#host.named);
     this.#discardGuest();
   }
 
@@ -477,8 +539,9 @@ export class RingSet implements Disposable {
       (kind !== "first" ||
         isOtherGuest(this.#rings, this.#table.memory, this.#guest.region));
     this.#device.guestBegins?.(isNew);
+    // One of our own has seen nothing of a guest that it did not come with.
     this.#isUnlogged = !isNew && kind === "first" &&
-      this.#guest.region === undefined;
+      this.#guest.region?.isOwn !== false;
   }
 
   /**

@@ -31,9 +31,14 @@ import type {
   Watch,
 } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import { encodeReply, encodeU64 } from "./codec.ts";
+import { encodeU64 } from "./codec.ts";
 import { REQUEST_FORMS } from "./request_forms.ts";
 import { LOST_INTERRUPTS, refusedChain } from "./advice.ts";
+import type { SessionKeeper } from "../peer/session_keeper.ts";
+import { KeptSession, type ResumedSession } from "./kept_session.ts";
+import { NamedFds } from "./named_fds.ts";
+import { Outbox } from "./outbox.ts";
+import { FdName } from "./session_record.ts";
 import { CloseWait } from "./close_wait.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import { FrontendRequests } from "./frontend_requests.ts";
@@ -95,6 +100,10 @@ export interface SessionOptions {
   readonly peerTimes: () => PeerTimes | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Keeps the session for the next process; absent: it ends with this one. */
+  readonly keeper?: SessionKeeper | undefined;
+  /** An earlier process's session, which goes on. **Ownership**: taken over. */
+  readonly resumed?: ResumedSession | undefined;
   /**
    * Told once that the session is over and all that it had is released.
    *
@@ -122,6 +131,11 @@ export class Session implements Disposable {
   #hasDetained = false;
   #isOver = false;
   readonly #closes: CloseWait;
+  readonly #kept: KeptSession | undefined;
+  readonly #named: NamedFds;
+  readonly #outbox: Outbox;
+  #isPartial = false;
+  #isResuming: boolean;
 
   /**
    * Begins to serve a frontend.
@@ -130,7 +144,21 @@ export class Session implements Disposable {
    */
   constructor(options: SessionOptions) {
     this.#options = options;
+    const { device, keeper, resumed } = options;
     this.#stream = new MessageStream(options.connection);
+    this.#named = resumed?.named ?? new NamedFds();
+    this.#isResuming = resumed !== undefined;
+    try {
+      this.#kept = keeper && KeptSession.begin(keeper, device, resumed);
+    } catch (error) {
+      this.#stream[Symbol.dispose]();
+      throw error;
+    }
+    this.#outbox = new Outbox(
+      this.#stream,
+      this.#kept,
+      () => this.end("the frontend is gone"),
+    );
     this.#sharingCheck = new SharingCheck(
       options.loop,
       () => this.#rings,
@@ -139,7 +167,7 @@ export class Session implements Disposable {
     this.#requests = new FrontendRequests({
       device: options.device,
       rings: () => this.#rings,
-      reply: (request, payload, fds) => this.#reply(request, payload, fds),
+      reply: (request, payload, fds) => this.#outbox.add(request, payload, fds),
       renew: () => this.#renew(),
       pagesTaken: this.#takePages,
     });
@@ -157,9 +185,42 @@ export class Session implements Disposable {
       );
     } catch (error) {
       this.#stream[Symbol.dispose]();
+      this.#kept?.[Symbol.dispose]();
       throw error;
     }
     this.#memoryCheck = options.loop.onMemoryFault(this.#checkMemory);
+    if (resumed !== undefined) options.share.defer(() => this.#resume(resumed));
+  }
+
+  /** Goes on in the midst of an earlier process's session. */
+  #resume({ record, fds }: ResumedSession): void {
+    this.#isResuming = false;
+    if (this.#isOver) {
+      closeElsewhere(fds.values());
+      return;
+    }
+    let fault: string | undefined;
+    try {
+      const channel = fds.get(FdName.Channel);
+      fds.delete(FdName.Channel);
+      fault = this.#requests.resume(record, channel) ??
+        this.#rings.resume(record, fds);
+    } catch (error) {
+      if (!isOsError(error)) throw error;
+      fault = error.message;
+    } finally {
+      closeElsewhere(fds.values());
+    }
+    if (fault === undefined) {
+      this.#reportActivity();
+      if (!this.#rings.isAnyActive && this.#rings.isPaused) this.#beginPause();
+    } else {
+      this.#endFaulty(
+        new ProtocolError("its session of before the restart", fault),
+      );
+      // Whatever of it was not taken over yet.
+      this.#options.device.reset();
+    }
   }
 
   #newRings(): RingSet {
@@ -190,6 +251,8 @@ export class Session implements Disposable {
         this.#options.events.fault(
           new ProtocolError("the guest's interrupts", LOST_INTERRUPTS),
         ),
+      state: this.#kept?.state,
+      named: this.#named,
     });
   }
 
@@ -217,10 +280,12 @@ export class Session implements Disposable {
     this.#sharingCheck[Symbol.dispose]();
     this.#memoryCheck[Symbol.dispose]();
     this.#closes[Symbol.dispose]();
+    this.#kept?.forget();
     try {
       this.#rings[Symbol.dispose]();
     } finally {
       this.#stream[Symbol.dispose]();
+      this.#kept?.[Symbol.dispose]();
       this.#requests[Symbol.dispose]();
       this.#reportActivity();
       this.#options.onEnd(reason, this.#hasDetained);
@@ -241,9 +306,9 @@ export class Session implements Disposable {
   };
 
   #serve(): void {
-    if (this.#closes.isWaiting) return;
+    if (this.#closes.isWaiting || this.#isResuming) return;
     if (this.#stream.isBlocked) {
-      if (!this.#flush()) return;
+      if (!this.#outbox.flush()) return;
       this.#watch.update(EPOLLIN);
     }
     // What is left when the time is up is reported again.
@@ -254,7 +319,11 @@ export class Session implements Disposable {
         return;
       }
       const message = this.#stream.read();
-      if (message === "waiting") return;
+      if (message === "waiting") {
+        this.#awaitMore(this.#stream.hasPart);
+        return;
+      }
+      this.#awaitMore(false);
       if (message === "ended") {
         this.end("the frontend closed the connection");
         return;
@@ -273,26 +342,22 @@ export class Session implements Disposable {
     } while (!this.#options.share.isSpent);
   }
 
-  #flush(): boolean {
-    try {
-      return this.#stream.flush();
-    } catch (error) {
-      return this.#lost(error);
-    }
+  /** Has a part of a message, which stays in the socket, wake nothing. */
+  #awaitMore(isPartial: boolean): void {
+    if (isPartial === this.#isPartial) return;
+    this.#isPartial = isPartial;
+    this.#watch.update(isPartial ? EPOLLIN | EPOLLET : EPOLLIN);
   }
 
-  #reply(request: number, payload: Uint8Array, fds: OwnedFd[] = []): void {
-    try {
-      this.#stream.send(encodeReply(request, payload), fds);
-    } catch (error) {
-      this.#lost(error);
+  /** The message is served: it is kept before the frontend is told so. */
+  #served(request: number): void {
+    if (!this.#isOver) {
+      const parts = { requests: this.#requests, rings: this.#rings };
+      this.#kept?.keepAfter(request, parts, this.#stream.fd);
     }
-  }
-
-  #lost(error: unknown): false {
-    if (!isOsError(error)) throw error;
-    this.end("the frontend is gone");
-    return false;
+    this.#named.forget();
+    if (this.#isOver) this.#outbox.drop();
+    else this.#outbox.send();
   }
 
   #handle(message: Message): void {
@@ -318,13 +383,14 @@ export class Session implements Disposable {
       if (fault !== undefined) this.#report(fault);
       if (!form.hasReply && wantsAck()) {
         const value = fault === undefined ? ACK_SUCCESS : ACK_FAILURE;
-        this.#reply(request, encodeU64(value));
+        this.#outbox.add(request, encodeU64(value));
       } else if (
         fault !== undefined && request !== FrontendRequest.SET_CONFIG
       ) {
         this.#endFaulty(fault);
       }
     } finally {
+      this.#served(request);
       closeElsewhere(message.fds);
     }
   }
@@ -351,7 +417,7 @@ export class Session implements Disposable {
       return;
     }
     this.#report(fault);
-    if (wantsAck) this.#reply(request, encodeU64(ACK_FAILURE));
+    if (wantsAck) this.#outbox.add(request, encodeU64(ACK_FAILURE));
   }
 
   /**
@@ -366,6 +432,7 @@ export class Session implements Disposable {
     this.#endPause();
     this.#sharingCheck.renew();
     this.#rings[Symbol.dispose]();
+    this.#kept?.state.clear();
     this.#rings = this.#newRings();
     this.#hasReported = false;
     if (wasPaused) this.#goneReason = "its VMM began a new session";

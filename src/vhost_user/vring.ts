@@ -9,12 +9,7 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type {
-  EventLoop,
-  PollSettings,
-  TimeShare,
-  Watch,
-} from "../reactor/event_loop.ts";
+import type { PollSettings } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import type { InflightLog, LogRecord } from "../virtio/queue/inflight.ts";
@@ -30,31 +25,29 @@ import {
   ringSignature,
 } from "./guest_identity.ts";
 import type { InflightRegion } from "./inflight_region.ts";
-import { CallFd, KickFd } from "../peer/notify_fds.ts";
-import { locateRing } from "./ring_address.ts";
-import type { Pause, RingLog } from "./ring_pause.ts";
+import { badSize } from "./advice.ts";
+import { isRingSize, locateRing } from "./ring_address.ts";
+import { RingFds, type RingFdsHost } from "./ring_fds.ts";
+import {
+  type Pause,
+  pauseRecord,
+  resumedPause,
+  type RingLog,
+} from "./ring_pause.ts";
 import { RingPoll } from "./ring_poll.ts";
+import type { RingRecord, SessionFds } from "./session_record.ts";
 
 /** Entries served per turn at most; the peer's time usually ends before. */
 export const BUDGET_PER_TURN = 256;
 
 /** Needs of a ring. */
-export interface RingHost {
-  /** The loop that its kick is watched in. */
-  readonly loop: EventLoop;
-  /** The frontend's time in the loop. */
-  readonly share: TimeShare;
+export interface RingHost extends RingFdsHost {
   /** How long it is looked at after a request; absent: never. */
   readonly polling?: PollSettings | undefined;
   /** The device that gets its queue. */
   readonly device: VirtioDevice;
   /** The driver's ring makes no sense; it stands still until its next start. */
   ringFaulted(index: number, fault: string): void;
-  /**
-   * A kick, call or error fd was made blocking and let a call wait. Called in the midst of
-   * serving the ring: to be acted on later.
-   */
-  notifierWaited(index: number): void;
   /** Serving the ring threw, which it must not: the session cannot go on. */
   ringBroke(index: number, error: unknown): void;
 }
@@ -93,15 +86,12 @@ export class Vring implements Disposable {
   /** Set if SET_VRING_ENABLE (or its absence from the protocol) enabled it. */
   isEnabled = false;
 
-  #kick: KickFd | undefined;
-  #watch: Watch | undefined;
-  #call: CallFd | undefined;
-  #err: CallFd | undefined;
+  readonly #fds: RingFds;
   #queue: SplitQueue | undefined;
   #running: RingStart | undefined;
   #pause: Pause | undefined;
-  /** The log of the running ring. */
-  #log: RingLog | undefined;
+  /** The region that has, or may have, the log of the running ring. */
+  #region: InflightRegion | undefined;
   /** Set if the ring's past in this session is void: the device was reset. */
   #isForgotten = false;
   #willGoOn = false;
@@ -114,19 +104,19 @@ export class Vring implements Disposable {
     this.#device = host.device;
     const { loop, polling, share } = host;
     this.#poll = polling && new RingPoll(this, polling, loop, share);
+    this.#fds = new RingFds(index, host, this.serve);
   }
 
   /** Descriptors of the frontend that it has. */
   get descriptors(): number {
-    return (this.#kick === undefined ? 0 : 1) +
-      (this.#call === undefined ? 0 : 1) + (this.#err === undefined ? 0 : 1);
+    return this.#fds.count;
   }
 
   /**
    * True if the frontend handed over a kick and has not stopped the ring since.
    */
   get isStarted(): boolean {
-    return this.#kick !== undefined;
+    return this.#fds.hasKick;
   }
 
   /** True while the device has the ring's queue. */
@@ -187,23 +177,8 @@ export class Vring implements Disposable {
     this.process();
   };
 
-  readonly #takeKick = (events: number): void => {
-    if (this.#kick?.take(events) === false) {
-      if (this.#kick.hasWaited) this.#host.notifierWaited(this.#index);
-      this.#endWatch();
-    }
-    this.serve();
-  };
-
-  readonly #notify = (): void => {
-    // Absent when the driver polls.
-    if (this.#call !== undefined && !this.#call.signal()) {
-      this.#host.notifierWaited(this.#index);
-    }
-  };
-
   readonly #onFault = (fault: string): void => {
-    if (this.#err?.signal() === false) this.#host.notifierWaited(this.#index);
+    this.#fds.tellError();
     this.#host.ringFaulted(this.#index, fault);
   };
 
@@ -214,24 +189,7 @@ export class Vring implements Disposable {
    * @throws {OsError} If the kernel will not watch it.
    */
   setKick(fd: OwnedFd): string | undefined {
-    const kick = KickFd.open(fd);
-    if (typeof kick === "string") return kick;
-    let watch: Watch;
-    try {
-      watch = this.#host.loop.watch(
-        kick.fd,
-        kick.events,
-        kick.mustBeTaken ? this.#takeKick : this.serve,
-        this.#host.share,
-      );
-    } catch (error) {
-      kick[Symbol.dispose]();
-      throw error;
-    }
-    this.#endKick();
-    this.#kick = kick;
-    this.#watch = watch;
-    return undefined;
+    return this.#fds.setKick(fd);
   }
 
   /**
@@ -240,13 +198,11 @@ export class Vring implements Disposable {
    * @returns Why the fd cannot be one; it is closed then, as when this throws.
    */
   setCall(fd: OwnedFd | undefined): string | undefined {
-    const call = fd === undefined ? undefined : CallFd.open(fd);
-    if (typeof call === "string") return call;
-    this.#call?.[Symbol.dispose]();
-    this.#call = call;
+    const fault = this.#fds.setCall(fd);
+    if (fault !== undefined) return fault;
     // The old one may have been told what the new one's owner waits for: an
     // interrupt too many costs a look at the ring, one too few hangs the guest.
-    if (this.isActive) this.#notify();
+    if (this.isActive) this.#fds.notify();
     return undefined;
   }
 
@@ -256,11 +212,7 @@ export class Vring implements Disposable {
    * @returns Why the fd cannot be one; it is closed then, as when this throws.
    */
   setErr(fd: OwnedFd | undefined): string | undefined {
-    const err = fd === undefined ? undefined : CallFd.open(fd);
-    if (typeof err === "string") return err;
-    this.#err?.[Symbol.dispose]();
-    this.#err = err;
-    return undefined;
+    return this.#fds.setErr(fd);
   }
 
   /**
@@ -318,7 +270,7 @@ export class Vring implements Disposable {
     const place = this.isActive ? this.#running?.place : undefined;
     if (place === undefined) return "unknown";
     if (!isRingBlank(memory, place, this.size)) return "used";
-    return this.#kick?.wasKicked === true ? "foreign" : "unknown";
+    return this.#fds.wasKicked ? "foreign" : "unknown";
   }
 
   /** True if the running ring was used before it was started. */
@@ -387,6 +339,10 @@ export class Vring implements Disposable {
       : log?.isOld
       ? undefined
       : [];
+    // Answers in order need no log: what is not used is not taken.
+    const isLater = region?.isOwn === true && log?.isOld === false &&
+      (kind !== "resumed" || this.#pause!.taken.count === 0) &&
+      this.#device.answersInOrder?.(this.#index) === true;
     // From here on the log is this ring's to write.
     region?.forgetRecord(this.#index);
     const queue = SplitQueue.create({
@@ -395,15 +351,18 @@ export class Vring implements Disposable {
       ...place,
       features,
       nextAvail: this.base,
-      notify: this.#notify,
+      notify: this.#fds.notify,
       onFault: this.#onFault,
       ...(resubmit === undefined ? {} : { resubmit }),
-      ...(log === undefined ? {} : { inflight: log.log, record: log.record }),
+      ...log === undefined
+        ? {}
+        : isLater
+        ? { laterLog: log.log }
+        : { inflight: log.log, record: log.record },
     });
     if (typeof queue === "string") return queue;
-    this.#log = log === undefined || region === undefined
-      ? undefined
-      : { region, log: log.log };
+    if (isLater) region.forget(this.#index);
+    this.#region = region;
     this.#pause = undefined;
     this.#queue = queue;
     this.#running = start;
@@ -411,7 +370,7 @@ export class Vring implements Disposable {
     // The previous back end of this ring may have died between publishing an
     // entry and notifying the driver, which would then wait for ever.
     if (kind === "first" && !isUsedRingBlank(memory, place, this.size)) {
-      this.#notify();
+      this.#fds.notify();
     }
     this.serve();
     return undefined;
@@ -466,10 +425,58 @@ export class Vring implements Disposable {
       nextAvail: queue.nextAvail,
       usedIndex: readUsedIndex(queue.memory, place),
       taken,
-      log: this.#log,
+      log: this.#logOf(queue),
       signature: ringSignature(queue.memory, place, this.size, taken),
       run,
     };
+  }
+
+  #logOf({ log }: SplitQueue): RingLog | undefined {
+    const region = this.#region;
+    return log === undefined || region === undefined
+      ? undefined
+      : { region, log };
+  }
+
+  /** Describes the ring for the next process, and names its descriptors. */
+  record(fds: SessionFds): RingRecord {
+    this.#fds.collect(fds);
+    const { size, base, isEnabled, isActive, address } = this;
+    const pause = this.#pause && pauseRecord(this.#pause);
+    return { size, base, isEnabled, isActive, address, pause };
+  }
+
+  /**
+   * Goes on from an earlier process, with its memory and before its descriptors.
+   *
+   * @returns Why it cannot.
+   */
+  resume(
+    record: RingRecord,
+    memory: GuestMemory,
+    region: InflightRegion,
+  ): string | undefined {
+    const { size, address, pause } = record;
+    if (size !== 0 && !isRingSize(size)) return badSize(size);
+    this.size = size;
+    this.address = address;
+    this.base = record.base;
+    this.isEnabled = record.isEnabled;
+    if (pause !== undefined) {
+      this.#pause = resumedPause(pause, this.#index, region);
+    }
+    if (!record.isActive) return undefined;
+    if (address === undefined) return "a ring that ran has no addresses";
+    const place = locateRing(memory, address, size);
+    if (typeof place === "string") return place;
+    // Unless a log says otherwise, what is not used was not taken.
+    this.base = readUsedIndex(memory, place);
+    return undefined;
+  }
+
+  /** Takes its descriptors out of an earlier process's. */
+  takeFds(fds: Map<string, OwnedFd>): string | undefined {
+    return this.#fds.resume(fds);
   }
 
   /**
@@ -479,7 +486,7 @@ export class Vring implements Disposable {
    */
   stop(run?: number): void {
     // The kick first, so that nothing serves the ring once its base is told.
-    this.#endKick();
+    this.#fds.endKick();
     this.pause(run);
   }
 
@@ -500,20 +507,6 @@ export class Vring implements Disposable {
   /** Stops the ring and closes its fds. Idempotent. */
   [Symbol.dispose](): void {
     this.stop();
-    this.#call?.[Symbol.dispose]();
-    this.#call = undefined;
-    this.#err?.[Symbol.dispose]();
-    this.#err = undefined;
-  }
-
-  #endKick(): void {
-    this.#endWatch();
-    this.#kick?.[Symbol.dispose]();
-    this.#kick = undefined;
-  }
-
-  #endWatch(): void {
-    this.#watch?.[Symbol.dispose]();
-    this.#watch = undefined;
+    this.#fds[Symbol.dispose]();
   }
 }

@@ -32,6 +32,16 @@ export interface VirtioDevice {
    */
   readonly stateBytes: number;
   /**
+   * Tells the device from others that a driver may know instead: by its
+   * configuration, and by what each of its parts is called.
+   */
+  readonly identity: string;
+  /**
+   * Returns true if the device answers the requests of a queue in the order in
+   * which it takes them, until it asks the queue for its log.
+   */
+  answersInOrder?(index: number): boolean;
+  /**
    * A guest is served from now on: called before its first queue starts, again
    * after each reset.
    *

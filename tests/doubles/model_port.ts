@@ -56,6 +56,14 @@ export class ModelPort implements LinePort {
     return this.direction === Direction.Output ? this.driven : this.pulled;
   }
 
+  /** Goes on as a line whose request was kept over a restart. */
+  adopt(before: ModelPort): void {
+    this.direction = before.direction;
+    this.driven = before.driven;
+    this.pulled = before.pulled;
+    this.#edges = before.#edges;
+  }
+
   /** The edges that are reported. */
   get edges(): Edges {
     return this.#edges;

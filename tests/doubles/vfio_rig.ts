@@ -44,6 +44,8 @@ export class VfioRig implements Disposable {
   readonly backend: VfioUserBackend;
   readonly peer: VfioPeer;
   readonly log: string[] = [];
+  /** Sessions of killed processes that could not go on. */
+  losses = 0;
   /** Errors that escaped into the loop; must stay empty. */
   readonly escaped: unknown[] = [];
   readonly #killed: VfioRig | undefined;
@@ -89,6 +91,7 @@ export class VfioRig implements Disposable {
         ? { listener: mine }
         : { connection: mine },
       store,
+      onLost: () => void this.losses++,
       events: {
         connected: () => void this.log.push("connected"),
         disconnected: (reason) => void this.log.push(`ended: ${reason}`),

@@ -14,6 +14,7 @@ import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
 import type { PeerTimes } from "../../src/peer/peer_process.ts";
 import { mappedFileCount } from "../../src/vhost_user/shared_file.ts";
 import { GpioDevice } from "../../src/virtio/gpio/device.ts";
+import type { FdStoreDouble } from "./fd_store_double.ts";
 import { ModelPort } from "./model_port.ts";
 import { countCopies } from "./open_fds.ts";
 import {
@@ -61,6 +62,10 @@ export interface RigOptions extends VhostGuestOptions {
   descriptors?: SessionDescriptors;
   /** Times of the VMM's process. */
   peerTimes?: () => PeerTimes | undefined;
+  /** Keeps the session; it is kept as this process would, whatever ends it. */
+  store?: FdStoreDouble;
+  /** Rig of a process that was killed: its VMM goes on with this one. */
+  killed?: VhostRig;
 }
 
 /** A reactor with one backend, its lines, and one frontend with its guest. */
@@ -80,8 +85,11 @@ export class VhostRig implements Disposable {
   #ended = 0;
   readonly #directory: string;
   readonly #guests: VhostGuest[] = [];
+  readonly #killed: VhostRig | undefined;
 
   constructor(options: RigOptions = {}) {
+    const { killed } = options;
+    this.#killed = killed;
     this.reactor = new Reactor({
       onError: (error) => void this.escaped.push(error),
       now: options.now ?? (() => 0),
@@ -90,6 +98,10 @@ export class VhostRig implements Disposable {
       { length: options.lines ?? 4 },
       (_, i) => new ModelPort(`line${i}`),
     );
+    for (const [i, port] of this.ports.entries()) {
+      const before = killed?.ports[i];
+      if (before !== undefined) port.adopt(before);
+    }
     this.device = new CountingDevice(this.ports);
     this.#directory = Deno.makeTempDirSync({ prefix: "vhost-rig-" });
     this.backend = new VhostUserBackend({
@@ -99,6 +111,7 @@ export class VhostRig implements Disposable {
       name: "rig",
       pausedFor: options.pausedFor,
       polling: options.polling,
+      store: options.store,
       ...(options.descriptors === undefined
         ? {}
         : { descriptors: options.descriptors }),
@@ -124,8 +137,8 @@ export class VhostRig implements Disposable {
         fault: (error) => void this.log.push(`fault: ${error.message}`),
       },
     });
-    this.guest = this.newGuest(options);
-    this.peer = this.connect();
+    this.guest = killed?.guest ?? this.newGuest(options);
+    this.peer = killed?.peer ?? this.connect();
   }
 
   /** Another guest's memory and fds, closed with the rig. */
@@ -320,5 +333,6 @@ export class VhostRig implements Disposable {
     for (const guest of this.#guests) guest[Symbol.dispose]();
     this.reactor[Symbol.dispose]();
     Deno.removeSync(this.#directory, { recursive: true });
+    this.#killed?.[Symbol.dispose]();
   }
 }

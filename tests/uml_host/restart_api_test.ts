@@ -60,12 +60,8 @@ for (const signal of RESTARTS) {
     other.driver.arm(1);
     using watch = new WireWatch(chip, [0, 2]);
     await manager.stop(signal);
-    guest.disconnect();
-    other.disconnect();
     for (const line of [1, 3]) await chip.pull(line, "up");
     await manager.start(serving(manager));
-    guest.reconnect();
-    other.reconnect();
     const heard = [1, 2].map(() =>
       guest.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber
     );

@@ -70,10 +70,17 @@ export function sessionFdNames(aggregator: string): string[] {
   );
 }
 
-/** Returns true if a name is that of a connection with a VMM. */
-export function isConnectionName(name: string): boolean {
+/** Parts of a session that are sockets. */
+const SOCKETS = [
+  SessionPart.Connection,
+  SessionPart.Sender,
+  SessionPart.Receiver,
+];
+
+/** Returns true if a name is that of a socket of a session with a VMM. */
+export function isSessionSocketName(name: string): boolean {
   return name.startsWith("session.") &&
-    name.endsWith(`.${SessionPart.Connection}`);
+    SOCKETS.some((part) => name.endsWith(`.${part}`));
 }
 
 /** Returns the name of a client's request for an aggregator. */

@@ -50,8 +50,9 @@ export async function serveIsolated(socketFd: number): Promise<number> {
           over.reject,
         );
       } else if (message.kind === "hand-over") {
-        // Ends at once: the guest's next message is for the next process.
-        Deno.exit(0);
+        // The guest's next message is for the next process.
+        (server?.handOver() ?? Promise.resolve()).catch(() => {})
+          .then(() => Deno.exit(0));
       } else if (server === undefined) {
         for (const fd of fds) fd.close();
       } else if (message.kind === "kept") server.offer(message.names, fds);
@@ -136,6 +137,11 @@ class Server {
       for (const fd of fds) fd.close();
       tell({ kind: "failed", id, error: packError(error) });
     }
+  }
+
+  /** Serves nothing from now on, and leaves all as it is. */
+  async handOver(): Promise<void> {
+    await this.#reactor.handOver();
   }
 
   /** The service has ended. */

@@ -11,6 +11,7 @@ import type {
 } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
+import { StoreRoom } from "./store_room.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { keptNames, LinesHeldError } from "../lanes/lanes.ts";
 import type {
@@ -67,6 +68,7 @@ export class Reactors implements AggregatorServer, Disposable {
   readonly #isolated = new Map<string, IsolatedAggregator>();
   /** Number of lines of each aggregator. */
   readonly #lineCounts: Map<string, number>;
+  readonly #room: StoreRoom | undefined;
   /** Names that are being added. */
   readonly #coming = new Set<string>();
   #interlocks: readonly InterlockSpecification[] = [];
@@ -78,8 +80,10 @@ export class Reactors implements AggregatorServer, Disposable {
     store: ManagerFdStore | undefined,
     lineCounts: Map<string, number>,
     edges: EdgeStore | undefined,
+    room: StoreRoom | undefined,
   ) {
     this.#edges = edges;
+    this.#room = room;
     this.#own = own;
     this.#events = events;
     this.#store = store;
@@ -97,10 +101,15 @@ export class Reactors implements AggregatorServer, Disposable {
     edges?: EdgeStore,
   ): Promise<Reactors> {
     const lineCounts = new Map<string, number>();
+    const limit = store?.limit;
+    const room = limit === undefined
+      ? undefined
+      : new StoreRoom(limit, (problem) => events.problem?.(problem));
     const all: ReactorsEvents = {
       ...events,
       removedLate: (name) => {
         lineCounts.delete(name);
+        room?.remove(name);
         events.removedLate?.(name);
         events.servedChanged?.(sizeOf(lineCounts));
       },
@@ -116,7 +125,7 @@ export class Reactors implements AggregatorServer, Disposable {
       undefined,
       record?.memory,
     );
-    return new Reactors(own, all, store, lineCounts, edges);
+    return new Reactors(own, all, store, lineCounts, edges, room);
   }
 
   /** Makes aggregators and serves them: all, or none. */
@@ -125,6 +134,7 @@ export class Reactors implements AggregatorServer, Disposable {
     options: { isTimed?: boolean } = {},
   ): Promise<AggregatorDescription[]> {
     const added = await this.#add(aggregators, options);
+    this.#room?.add(aggregators);
     for (const { name, lines } of added) {
       this.#lineCounts.set(name, lines.length);
     }
@@ -199,7 +209,10 @@ export class Reactors implements AggregatorServer, Disposable {
       if (error instanceof LinesHeldError) removed = error.removed;
       throw error;
     } finally {
-      for (const { name } of removed) this.#lineCounts.delete(name);
+      for (const { name } of removed) {
+        this.#lineCounts.delete(name);
+        this.#room?.remove(name);
+      }
       this.#events.servedChanged?.(sizeOf(this.#lineCounts));
     }
   }

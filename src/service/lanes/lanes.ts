@@ -381,11 +381,14 @@ function findUses(
   return { byChip, uses };
 }
 
-/** Returns the names of sessions with VMMs that cannot connect again. */
+/** Returns the names of sessions with VMMs. */
 function sessionNames(
   aggregators: readonly AggregatorSpecification[],
 ): string[] {
-  return aggregators.filter(({ vfioUser }) => vfioUser !== undefined)
+  return aggregators
+    .filter(({ vfioUser, vhostUser }) =>
+      vfioUser !== undefined || vhostUser !== undefined
+    )
     .flatMap(({ name }) => sessionFdNames(name));
 }
 

@@ -68,6 +68,8 @@ export type Command =
   | { kind: "count" }
   /** The takeover from an earlier process is complete. */
   | { kind: "taken-over" }
+  /** The next process goes on: nothing is served any more. */
+  | { kind: "hand-over" }
   /** Ends everything: lines to their declared state, sockets removed. */
   | { kind: "shutdown" };
 

@@ -165,7 +165,7 @@ function setPolling(
 function exposeDevice(
   specification: AggregatorSpecification,
   vhostUser: VhostUserSpecification,
-  { aggregator, loop, share, events }: ExposureContext,
+  { aggregator, loop, share, events, store }: ExposureContext,
   times: Times,
 ): Exposure {
   using resources = new DisposableStack();
@@ -189,6 +189,8 @@ function exposeDevice(
       name: specification.name,
       pausedFor: pausedForOf(specification),
       polling,
+      // A connection that was given has no socket for the next process.
+      store: isConnection ? undefined : sessionStore(store, aggregator.name),
       endpoint: isConnection ? { connection: listener } : { listener },
       events: {
         connected: () => events.report("connected"),
@@ -317,7 +319,11 @@ function exposePins(
 }
 
 /** Returns the store of what one aggregator's session has. */
-function sessionStore(store: FdStore, aggregator: string): SessionStore {
+function sessionStore(
+  store: FdStore | undefined,
+  aggregator: string,
+): SessionStore | undefined {
+  if (store === undefined) return undefined;
   const nameOf = (part: SessionPart) => sessionFdName(aggregator, part);
   return {
     take: (part) => store.take(nameOf(part)),
@@ -367,7 +373,8 @@ function exposeCard(
       share,
       card,
       endpoint: { listener },
-      store: store && sessionStore(store, aggregator.name),
+      store: sessionStore(store, aggregator.name),
+      onLost: () => aggregator.guestGone(),
       events: {
         connected: () => events.report("connected"),
         disconnected: (reason) => events.report("disconnected", reason),

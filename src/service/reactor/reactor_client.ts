@@ -73,6 +73,8 @@ const LOOK_MS = 100;
 const FINISH_LOOK_MS = 1000;
 /** Additional time for lanes to release their lines. **Units**: ms. */
 const LANES_LIMIT_MS = 1000;
+/** Time for the reactor to stop for the next process. **Units**: ms. */
+const HAND_OVER_MS = 1000;
 /** Time limit of all of this. **Units**: milliseconds. */
 const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
 
@@ -415,10 +417,15 @@ export class ReactorClient implements Disposable {
 
   /**
    * Ends what the next process cannot take over. It takes over the rest as it
-   * is, by the kept fds.
+   * is, by the kept fds: nothing is served from now on.
    */
   async handOver(): Promise<void> {
     await this.#chips[Symbol.asyncDispose]();
+    // One that hangs leaves its lines and sessions as a crash does.
+    await settlesWithin(
+      this.#ask({ kind: "hand-over" }).catch(() => {}),
+      HAND_OVER_MS,
+    );
   }
 
   /**

@@ -61,6 +61,15 @@ const NOTHING: Answer = { aggregators: [] };
 /** Interval of reports of failures. **Units**: milliseconds. */
 const FAILURE_REST_MS = 1000;
 
+/**
+ * Waits for the end of the process: what comes from here on is for the next one,
+ * and nothing is left half done.
+ */
+function waitForEnd(): never {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) Atomics.wait(never, 0, 0);
+}
+
 function runReactor(
   { commandFd, notifySocket, record }: ReactorStart,
   tell: (report: Report) => void,
@@ -106,6 +115,7 @@ function runReactor(
   const waiting: CommandFrame[] = [];
   let current: { id: number; parts: Steps } | undefined;
   let isPutOff = false;
+  let isHandedOver = false;
   using _watch = reactor.watch(commands.fd, EPOLLIN, () => {
     const count = receiveBytes(commands.fd, piece);
     if (count < 0) return;
@@ -141,6 +151,7 @@ function runReactor(
       const { done, value } = parts.next();
       if (done === true) current = undefined;
       if (done === true) tell({ kind: "done", id, ...NOTHING });
+      if (isHandedOver) waitForEnd();
       else if (value !== undefined) tell({ kind: "part", id, ...value });
     } catch (error) {
       current = undefined;
@@ -183,6 +194,9 @@ function runReactor(
         return yield* host.changeRules(command.aggregators);
       case "taken-over":
         return host.takenOver();
+      case "hand-over":
+        isHandedOver = true;
+        return;
       case "shutdown":
         try {
           return host[Symbol.dispose]();

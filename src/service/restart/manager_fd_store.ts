@@ -32,6 +32,8 @@ const MAX_NAME_LENGTH = 255;
 export class ManagerFdStore implements FdStore, Disposable {
   /** The manager's socket. */
   readonly notifySocket: string;
+  /** Descriptors that the manager keeps at most, where it says so. */
+  limit: number | undefined;
   readonly #manager: OwnedFd;
   readonly #onProblem: (problem: string) => void;
   /** Fds of an earlier process that are not taken yet. */

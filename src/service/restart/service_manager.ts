@@ -2,7 +2,8 @@
  * The service manager that started this process, if any: readiness, watchdog,
  * listening sockets and kept fds.
  *
- * **Source**: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+ * **Source**: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3); FDSTORE in
+ * systemd.exec(5), systemd 254 or newer.
  *
  * @module
  */
@@ -19,8 +20,8 @@ import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { printable } from "../../text/printable.ts";
 import { send } from "../../../ffi/socket_message.ts";
 import {
-  isConnectionName,
   isKeptName,
+  isSessionSocketName,
 } from "../../aggregator/restart/fd_store.ts";
 import { ManagerFdStore } from "./manager_fd_store.ts";
 import { encodeNotification } from "./notification.ts";
@@ -47,6 +48,8 @@ export interface ManagerEnvironment {
   watchdogUs: number | undefined;
   /** Names of the fds from 3 on. */
   fdNames: string[];
+  /** Descriptors that it keeps at most, where it says so. */
+  storeLimit: number | undefined;
 }
 
 /**
@@ -72,6 +75,7 @@ export function readManagerEnvironment(
     : 0;
   const names = (variables.get("LISTEN_FDNAMES") ?? "").split(":");
   const watchdog = wholeNumber(variables.get("WATCHDOG_USEC"));
+  const limit = wholeNumber(variables.get("FDSTORE"));
   return {
     notifySocket: variables.get("NOTIFY_SOCKET") || undefined,
     watchdogUs: watchdog > 0 && isOurs("WATCHDOG_PID") ? watchdog : undefined,
@@ -79,6 +83,7 @@ export function readManagerEnvironment(
       { length: count <= MAX_FDS ? count : 0 },
       (_, i) => names[i] ?? "unknown",
     ),
+    storeLimit: limit > 0 ? limit : undefined,
   };
 }
 
@@ -104,14 +109,16 @@ export class ServiceManager implements Disposable {
    * counts as none.
    */
   constructor(onProblem: (problem: string) => void) {
-    const { notifySocket, watchdogUs, fdNames } = readManagerEnvironment(
+    const environment = readManagerEnvironment(
       readSmallFile("/proc/self/environ") ?? "",
       Deno.pid,
     );
+    const { notifySocket, watchdogUs, fdNames, storeLimit } = environment;
     this.#watchdogUs = watchdogUs;
     try {
       if (notifySocket !== undefined) {
         this.store = new ManagerFdStore(notifySocket, onProblem);
+        this.store.limit = storeLimit;
         this.#notify = connectDatagram(notifySocket);
       }
     } catch (error) {
@@ -133,7 +140,7 @@ export class ServiceManager implements Disposable {
       // A socket is one to listen at, whatever its name.
       const isSocket = fdStatus(fd.fd).kind === "socket";
       const isKept = isKeptName(name) &&
-        (!isSocket || isConnectionName(name));
+        (!isSocket || isSessionSocketName(name));
       if (isKept && this.store !== undefined) {
         this.store.offer([[name, fd.release()]]);
       } else {

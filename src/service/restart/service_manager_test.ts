@@ -3,7 +3,12 @@ import { bindDatagram } from "../../../ffi/datagram.ts";
 import { receive } from "../../../ffi/socket_message.ts";
 import { readManagerEnvironment } from "./service_manager.ts";
 
-const NONE = { notifySocket: undefined, watchdogUs: undefined, fdNames: [] };
+const NONE = {
+  notifySocket: undefined,
+  watchdogUs: undefined,
+  fdNames: [],
+  storeLimit: undefined,
+};
 
 function read(variables: Record<string, string>) {
   const text = Object.entries(variables)
@@ -25,11 +30,13 @@ Deno.test("readManagerEnvironment() reads fds by name, and the watchdog", () => 
       LISTEN_FDNAMES: "api:line.gpiochip0.4",
       WATCHDOG_USEC: "500000",
       WATCHDOG_PID: "42",
+      FDSTORE: "2048",
     }),
     {
       notifySocket: "@manager",
       watchdogUs: 500_000,
       fdNames: ["api", "line.gpiochip0.4", "unknown"],
+      storeLimit: 2048,
     },
   );
   assertEquals(read({ WATCHDOG_USEC: "100" }).watchdogUs, 100);

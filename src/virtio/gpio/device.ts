@@ -73,6 +73,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
   readonly queueCount: number;
   readonly configSpace: Uint8Array;
   readonly stateBytes: number;
+  readonly identity: string;
   /** Counters of what guests caused so far. */
   readonly counters: GpioCounters;
   onRefusedChain: ((index: number, fault: ChainFault) => void) | undefined;
@@ -125,6 +126,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     this.#buffers = new EventBuffers(ports.length);
     const state = this.#state = new GuestState(ports.length, this.#names);
     this.stateBytes = state.byteLength;
+    this.identity = state.identity;
     this.#lines = ports.map((port, lineNumber) =>
       new GpioLine(lineNumber, port, this.#buffers, this.counters, state)
     );
@@ -139,6 +141,10 @@ export class GpioDevice implements VirtioDevice, LineListener {
   setFeatures(features: bigint): void {
     this.#hasInterrupts =
       (features & this.deviceFeatures & VIRTIO_GPIO_F_IRQ_MASK) !== 0n;
+  }
+
+  answersInOrder(index: number): boolean {
+    return index === REQUEST_QUEUE;
   }
 
   startQueue(index: number, queue: SplitQueue): void {
@@ -365,7 +371,11 @@ export class GpioDevice implements VirtioDevice, LineListener {
   #keep(chain: DescriptorChain, type: number, value: number): void {
     const times = this.#times;
     const arrival = times === undefined ? 0 : times.start;
-    this.#deferred ??= new DeferredRequests(this.#requests!);
+    if (this.#deferred === undefined) {
+      // From here on answers are out of order.
+      this.#requests!.beginLog();
+      this.#deferred = new DeferredRequests(this.#requests!);
+    }
     this.#deferred.keep(chain, type, value, arrival);
   }
 

@@ -119,6 +119,11 @@ export class GuestState {
     this.#names = checksum(names);
   }
 
+  /** Tells the device from those with other lines. */
+  get identity(): string {
+    return `gpio ${this.#lineCount} ${this.#names.toString(16)}`;
+  }
+
   /** Memory that the state takes. **Units**: bytes. */
   get byteLength(): number {
     const exact = GUEST_STATE_HEAD.size + this.#lineCount * WORD;

@@ -91,6 +91,11 @@ export interface SplitQueueOptions {
    * it knows to be in flight is resubmitted; with it, the log adopts that.
    */
   readonly inflight?: InflightLog;
+  /**
+   * Log that the queue keeps from {@linkcode SplitQueue.beginLog} on: until then
+   * what it took and did not give back is what comes after the used index.
+   */
+  readonly laterLog?: InflightLog | undefined;
   /** Record of the log, if it was read before: it is not read again. */
   readonly record?: LogRecord | undefined;
   /** Called once, when the ring turns out to make no sense. */
@@ -132,7 +137,8 @@ export class SplitQueue {
   readonly #usedEvent: number;
   readonly #availEvent: number;
   readonly #notify: () => void;
-  readonly #inflight: InflightLog | undefined;
+  #inflight: InflightLog | undefined;
+  readonly #laterLog: InflightLog | undefined;
   /** The heads taken and not given back. */
   readonly taken: TakenHeads;
   /** The next head to resubmit, or the size of the ring. */
@@ -165,6 +171,7 @@ export class SplitQueue {
       this.size * (USED_ELEMENT.size / WORD);
     this.#notify = options.notify;
     this.#inflight = options.inflight;
+    this.#laterLog = options.laterLog;
     this.#nextAvail = nextAvail;
     this.#seenAvail = nextAvail;
     this.#nextUsed = nextUsed;
@@ -236,6 +243,24 @@ export class SplitQueue {
   /** The heads taken and not given back, oldest first. */
   inFlightHeads(): number[] {
     return this.taken.list();
+  }
+
+  /**
+   * Keeps the log from now on, if it has one that it does not keep yet: an entry
+   * that was taken is about to be overtaken by others.
+   */
+  beginLog(): void {
+    const log = this.#laterLog;
+    if (log === undefined || this.#inflight !== undefined) return;
+    // What is used and not published would count as not taken.
+    this.flush();
+    log.adopt(this.#publishedUsed, this.taken);
+    this.#inflight = log;
+  }
+
+  /** The log that it keeps. */
+  get log(): InflightLog | undefined {
+    return this.#inflight;
   }
 
   /**

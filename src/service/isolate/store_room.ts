@@ -1,0 +1,66 @@
+/**
+ * Room in the service manager's store: whether all that the next process needs
+ * fits in.
+ *
+ * @module
+ */
+import type { AggregatorSpecification } from "../../config/specification.ts";
+
+/** Marks of a guest that is served, and of one that is gone. */
+const MARKS = 2;
+/** The pair that a vhost-user session is kept in. */
+const VHOST_USER = 2;
+/** Connection, state and interrupt of a PCI card's session. */
+const VFIO_USER = 3;
+/** A client's request for the aggregator. */
+const REQUEST = 1;
+
+/** Returns the descriptors that an aggregator may have in the store. */
+export function storeNeeds(
+  { lines, vhostUser, vfioUser }: AggregatorSpecification,
+): number {
+  const ofLines = lines.map(({ source: { kind }, combine }) => {
+    const isHostLine = kind === "chip" || kind === "line-name" ||
+      kind === "lane";
+    return (isHostLine ? 1 : 0) + (combine === undefined ? 0 : 1);
+  });
+  return ofLines.reduce((sum, count) => sum + count, MARKS + REQUEST) +
+    (vhostUser === undefined ? 0 : VHOST_USER) +
+    (vfioUser === undefined ? 0 : VFIO_USER);
+}
+
+/** Counts what the aggregators of a service need. */
+export class StoreRoom {
+  readonly #limit: number;
+  readonly #report: (problem: string) => void;
+  readonly #needs = new Map<string, number>();
+  #isReported = false;
+
+  /** Has room for `limit` descriptors; `report` is told when that is too few. */
+  constructor(limit: number, report: (problem: string) => void) {
+    this.#limit = limit;
+    this.#report = report;
+  }
+
+  /** Counts aggregators that are served from now on. */
+  add(aggregators: readonly AggregatorSpecification[]): void {
+    for (const one of aggregators) this.#needs.set(one.name, storeNeeds(one));
+    const needed = this.#needs.values().reduce((sum, one) => sum + one, 0);
+    if (needed <= this.#limit) {
+      this.#isReported = false;
+      return;
+    }
+    if (this.#isReported) return;
+    this.#isReported = true;
+    this.#report(
+      `the service manager keeps ${this.#limit} descriptors for a restart, and ` +
+        `${needed} may be needed: lines and sessions that find no room change ` +
+        `or end with the next restart. Set FileDescriptorStoreMax=${needed}`,
+    );
+  }
+
+  /** An aggregator is served no more. */
+  remove(name: string): void {
+    this.#needs.delete(name);
+  }
+}

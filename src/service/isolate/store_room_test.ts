@@ -1,0 +1,44 @@
+import { assertEquals } from "@std/assert";
+import type { AggregatorSpecification } from "../../config/specification.ts";
+import { storeNeeds, StoreRoom } from "./store_room.ts";
+
+const made = (
+  name: string,
+  kinds: readonly string[],
+  more: Record<string, unknown> = {},
+) =>
+  ({
+    name,
+    lines: kinds.map((kind) => ({ source: { kind } })),
+    ...more,
+  }) as unknown as AggregatorSpecification;
+
+const vhostUser = { socketPath: "/run/a.sock" };
+
+Deno.test("storeNeeds() counts what an aggregator has in the store", () => {
+  assertEquals(storeNeeds(made("a", ["sim", "wire", "const"])), 3);
+  assertEquals(storeNeeds(made("a", ["chip", "line-name", "lane"])), 6);
+  assertEquals(storeNeeds(made("a", ["chip"], { vhostUser })), 6);
+  assertEquals(storeNeeds(made("a", ["chip"], { vfioUser: vhostUser })), 7);
+  const shared = made("a", ["chip"]);
+  Object.assign(shared.lines[0]!, { combine: "or" });
+  assertEquals(storeNeeds(shared), 5);
+});
+
+Deno.test("StoreRoom tells once that there is too little, and again after there was enough", () => {
+  const problems: string[] = [];
+  const room = new StoreRoom(10, (problem) => void problems.push(problem));
+  room.add([made("a", ["chip"], { vhostUser })]);
+  assertEquals(problems, []);
+  room.add([made("b", ["chip"], { vhostUser })]);
+  room.add([made("c", ["chip"])]);
+  assertEquals(problems, [
+    "the service manager keeps 10 descriptors for a restart, and 12 may be " +
+    "needed: lines and sessions that find no room change or end with the next " +
+    "restart. Set FileDescriptorStoreMax=12",
+  ]);
+  for (const name of ["b", "c"]) room.remove(name);
+  room.add([made("b", [])]);
+  room.add([made("c", ["chip"])]);
+  assertEquals(problems.length, 2);
+});

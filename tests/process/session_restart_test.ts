@@ -1,0 +1,164 @@
+/** VMMs that cannot connect again: they never notice a restart. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { ManagerDouble } from "../environment/manager_double.ts";
+import { RawGuest } from "../environment/raw_guest.ts";
+import { rounds } from "../environment/rounds.ts";
+import { until } from "../environment/wait.ts";
+import { encode, R } from "../doubles/vhost_peer.ts";
+import { settledFdCount } from "./server_usage.ts";
+
+const SET_DIRECTION = 3;
+const GET_VALUE = 4;
+const SET_VALUE = 5;
+const SET_IRQ_TYPE = 6;
+const OUT = 1;
+const BOTH = 3;
+
+/** A line that the guest drives, and one that follows it. */
+const args = (manager: ManagerDouble, more: readonly string[] = []) => [
+  "--socket-path",
+  `${manager.directory}/plc0.sock`,
+  "--name=plc0",
+  "--line=sim/1,as=OUT,direction=output,initial=0",
+  "--line=wire/plc0.OUT,as=IN",
+  ...more,
+];
+
+const socketOf = ({ directory }: ManagerDouble) => `${directory}/plc0.sock`;
+
+for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+  Deno.test(`a guest goes on over restarts by ${signal}, with what it asked in between`, async () => {
+    await using manager = new ManagerDouble();
+    await manager.start(args(manager));
+    using guest = await RawGuest.start(socketOf(manager));
+    await guest.request(SET_IRQ_TYPE, 1, BOTH);
+    guest.arm(1);
+    const pulse = async () => {
+      for (const level of [1, 0]) {
+        await guest.request(SET_VALUE, 0, level);
+        assertEquals(await guest.interrupts(1), [1]);
+        guest.arm(1);
+      }
+    };
+    let fds: number | undefined;
+    for (let round = 0; round < rounds(50, 4); round++) {
+      await pulse();
+      // Half of a message, and a request that is answered for certain.
+      const status = encode(R.GET_STATUS, new Uint8Array(0));
+      guest.peer.raw(status.subarray(0, 5));
+      await guest.request(GET_VALUE, 1);
+      await manager.stop(signal);
+      guest.peer.raw(status.subarray(5));
+      guest.ask(SET_VALUE, 0, 1);
+      guest.ask(GET_VALUE, 1);
+      await manager.start(args(manager));
+      assertEquals(await guest.settle(), 1);
+      assertEquals((await guest.answer()).request, R.GET_STATUS);
+      assertEquals(await guest.interrupts(1), [1]);
+      guest.arm(1);
+      await guest.request(SET_VALUE, 0, 0);
+      assertEquals(await guest.interrupts(1), [1]);
+      guest.arm(1);
+      fds ??= await settledFdCount(manager.pid);
+      assertEquals(await settledFdCount(manager.pid), fds);
+      assertEquals(manager.stored("session."), [
+        "session.plc0.in",
+        "session.plc0.out",
+      ]);
+    }
+    assert(!manager.log.includes("disconnected"), manager.log);
+    await manager.stop("SIGTERM");
+    await until("the store is empty", () => manager.store.size === 0);
+    await until("the end", () => guest.peer.read() === "ended");
+  });
+}
+
+Deno.test("no request is lost or answered twice, whenever the service is killed", async () => {
+  await using manager = new ManagerDouble();
+  await manager.start(args(manager));
+  using guest = await RawGuest.start(socketOf(manager));
+  let state = 1;
+  const random = (limit: number) =>
+    (state = Math.imul(state, 1103515245) + 12345 >>> 0) % limit;
+  for (let round = 0; round < rounds(40, 4); round++) {
+    let left = 20 + random(2000);
+    const ask = () => {
+      // Whatever the ring has room for.
+      while (guest.asked - guest.answered < 30 && left > 0) {
+        guest.ask(random(2) === 0 ? GET_VALUE : SET_VALUE, 0, random(2));
+        left--;
+      }
+    };
+    while (left > 0) {
+      ask();
+      guest.take();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    Deno.kill(manager.pid, "SIGKILL");
+    left = random(30);
+    ask();
+    await until("the service's end", () => !manager.isRunning);
+    await manager.start(args(manager));
+    await guest.settle();
+  }
+  assert(!manager.log.includes("disconnected"), manager.log);
+});
+
+Deno.test("a VM that is gone by the time of the next process is gone", async () => {
+  await using manager = new ManagerDouble();
+  await manager.start(args(manager));
+  {
+    using guest = await RawGuest.start(socketOf(manager));
+    await guest.request(SET_DIRECTION, 0, OUT);
+    await manager.stop("SIGKILL");
+  }
+  await manager.start(args(manager));
+  await until("it is told", () => manager.log.includes("VMM disconnected"));
+  assertStringIncludes(manager.log, "VMM connected");
+  // The next one is served, and outlives a restart too.
+  using guest = await RawGuest.start(socketOf(manager));
+  await manager.stop("SIGUSR2");
+  await manager.start(args(manager));
+  await guest.request(GET_VALUE, 1);
+});
+
+Deno.test("a guest of lines that the next process does not have is hung up", async () => {
+  await using manager = new ManagerDouble();
+  await manager.start(args(manager));
+  using guest = await RawGuest.start(socketOf(manager));
+  await guest.request(GET_VALUE, 0);
+  await manager.stop("SIGUSR2");
+  await manager.start(args(manager, ["--line=sim/1,as=NEW"]));
+  await until("the end", () => guest.peer.read() === "ended");
+  await until("why", () => manager.log.includes("knows other lines"));
+  // Without its aggregator it is hung up as well.
+  using next = await RawGuest.start(socketOf(manager));
+  await manager.stop("SIGKILL");
+  await manager.start([
+    "--socket-path",
+    `${manager.directory}/other.sock`,
+    "--name=other",
+    "--line=sim/1",
+  ]);
+  await until("the end", () => next.peer.read() === "ended");
+  assertEquals(manager.stored("session.plc0"), []);
+});
+
+Deno.test("a process of its own keeps its aggregator's session as well", async () => {
+  await using manager = new ManagerDouble();
+  const file = `${manager.directory}/plant.yaml`;
+  await Deno.writeTextFile(
+    file,
+    "aggregators:\n  plc0:\n    isolate: process\n" +
+      `    vhost-user: ${socketOf(manager)}\n    lines: [sim/2]\n`,
+  );
+  await manager.start(["--config", file]);
+  using guest = await RawGuest.start(socketOf(manager));
+  for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
+    await guest.request(GET_VALUE, 0);
+    await manager.stop(signal);
+    guest.ask(GET_VALUE, 1);
+    await manager.start(["--config", file]);
+    await guest.settle();
+  }
+});
