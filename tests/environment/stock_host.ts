@@ -20,7 +20,21 @@ export interface StockHost extends GuestSession {
   /** Runs gpioagg with arguments, as a shell takes them, and waits for its end. */
   gpioagg(args: string, options?: ExecOptions): Promise<ExecResult>;
   /** Starts gpioagg, with its output in a file; its process id. */
-  start(args: string, output: string): Promise<number>;
+  start(args: string, output: string, how?: StartOptions): Promise<number>;
+}
+
+/** Options of a start. */
+export interface StartOptions {
+  /** User id that it has, with a runtime directory; default: root. */
+  readonly uid?: number;
+  /** Redirections of the shell, which is root's: `9>FILE`. */
+  readonly redirections?: string;
+}
+
+/** Options of a machine. */
+export interface StockHostOptions {
+  /** Socket of a PCI card, whose chips the machine has (QEMU 11). */
+  readonly vfioUser?: string;
 }
 
 /**
@@ -30,10 +44,11 @@ export interface StockHost extends GuestSession {
  */
 export async function bootStockHost(
   kernel: "bookworm" | "trixie",
+  { vfioUser }: StockHostOptions = {},
 ): Promise<StockHost> {
   await cacheProgram();
   const session = await bootQemuGuest({
-    qemu: "new",
+    qemu: vfioUser === undefined ? "new" : "newest",
     kernel,
     memoryMiB: MEMORY_MIB,
     arguments: [
@@ -42,6 +57,7 @@ export async function bootStockHost(
       "-virtfs",
       "local,path=/,mount_tag=host,security_model=none,readonly=on," +
       "multidevs=remap",
+      ...vfioUser === undefined ? [] : ["-device", vfioUserDevice(vfioUser)],
     ],
   });
   try {
@@ -50,21 +66,56 @@ export async function bootStockHost(
     await session[Symbol.asyncDispose]();
     throw error;
   }
-  const command = `chroot ${ROOT} /usr/bin/env -i ${await environment()} ` +
-    `'${await artefact("deno")}' run -q --no-check --cached-only -P=gpioagg ` +
-    `--config '${REPOSITORY}/deno.json' '${REPOSITORY}/src/cli/main.ts'`;
+  const words = await environment();
+  const program = `'${await artefact("deno")}' run -q --no-check ` +
+    `--cached-only -P=gpioagg --config '${REPOSITORY}/deno.json' ` +
+    `'${REPOSITORY}/src/cli/main.ts'`;
+  const commandOf = (uid?: number) =>
+    `chroot ${ROOT} /usr/bin/env -i ${words} ` +
+    (uid === undefined ? "" : `XDG_RUNTIME_DIR=/run/user-${uid} ` +
+      `/usr/bin/setpriv --reuid ${uid} --regid ${uid} --clear-groups `) +
+    program;
+  // What its hook for the host's sleep calls.
+  await session.run(
+    `cat >${ROOT}/usr/bin/gpioagg <<'END'
+#!/bin/sh
+exec /usr/bin/env -i ${words} ${program} "$@"
+END
+     chmod 755 ${ROOT}/usr/bin/gpioagg`,
+  );
   return Object.assign(session, {
     gpioagg: (args: string, options: ExecOptions = {}) =>
-      session.exec(`${command} ${args}`, {
+      session.exec(`${commandOf()} ${args}`, {
         timeoutMs: PROGRAM_LIMIT_MS,
         ...options,
       }),
-    start: async (args: string, output: string) =>
-      Number(
+    start: async (
+      args: string,
+      output: string,
+      { uid, redirections = "" }: StartOptions = {},
+    ) => {
+      if (uid !== undefined) {
+        // The runtime and the compiled modules may be in root's home.
         await session.run(
-          `${command} ${args} >${output} 2>&1 </dev/null & echo $!`,
+          `directory=${ROOT}/run/user-${uid} &&
+           chmod 755 ${ROOT}/root && mkdir $directory &&
+           chmod 700 $directory && chown ${uid} $directory`,
+        );
+      }
+      return Number(
+        await session.run(
+          `${commandOf(uid)} ${args} ${redirections} ` +
+            `>${output} 2>&1 </dev/null & echo $!`,
         ),
-      ),
+      );
+    },
+  });
+}
+
+function vfioUserDevice(path: string): string {
+  return JSON.stringify({
+    driver: "vfio-user-pci",
+    socket: { type: "unix", path },
   });
 }
 
