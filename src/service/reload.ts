@@ -150,6 +150,12 @@ export class Reloader {
         reasons: ["the control API's sockets and files need a restart"],
       });
     }
+    if (!isSame(this.#current.record, next.record)) {
+      outcome.refused.push({
+        aggregator: "",
+        reasons: ["the size and extent of the record need a restart"],
+      });
+    }
     await step("", () => this.#setInterlocks(next, outcome));
     for (const { aggregator, old, change } of plans) {
       const { name } = aggregator;

@@ -129,6 +129,22 @@ Deno.test("Reloader.apply() says that another control API needs a restart", asyn
   assertEquals(log, []);
 });
 
+Deno.test("Reloader.apply() says that another record needs a restart", async () => {
+  const one = "aggregators: { a: { vhost-user: /a.sock, lines: [sim/1] } }\n";
+  const { log, apply } = rig(`${one}record: 1000`, []);
+  assertEquals(await apply(`${one}record: "1000"`), NOTHING);
+  for (const next of [one, `${one}record: off`]) {
+    assertEquals(await apply(next), {
+      ...NOTHING,
+      refused: [{
+        aggregator: "",
+        reasons: ["the size and extent of the record need a restart"],
+      }],
+    });
+  }
+  assertEquals(log, []);
+});
+
 Deno.test("Reloader.apply() does not change who may use a control socket under a guest", async () => {
   const of = (mode: string) =>
     "aggregators: { a: { vhost-user: /a.sock, lines: [sim/1], " +
