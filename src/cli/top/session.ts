@@ -22,13 +22,26 @@ import { OutputFile } from "../output/output_file.ts";
 import { frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
 import { type TopAction, TopModel } from "./model.ts";
-import { Screen } from "./screen.ts";
+import { Screen, type Terminal } from "./screen.ts";
 
 /** Interval of pictures. **Units**: milliseconds. */
 const PICTURE_MS = 100;
 const PULSE_MS = 200;
 const USUAL_SIZE = { columns: 80, rows: 24 };
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+
+/** The terminal of a session, with its keys. */
+export interface KeyTerminal extends Terminal {
+  /** Waits for keys; null when there will be no more. */
+  read(into: Uint8Array): Promise<number | null>;
+}
+
+/** The one of this process. */
+const OWN_TERMINAL: KeyTerminal = {
+  write: writeWhole,
+  setRaw: (isRaw) => Deno.stdin.setRaw(isRaw, { cbreak: isRaw }),
+  read: (into) => Deno.stdin.read(into),
+};
 
 /** What is shown, and how. */
 export interface TopOptions {
@@ -38,7 +51,9 @@ export interface TopOptions {
   /** Time of the waves at first. **Units**: milliseconds. */
   readonly windowMs: number | undefined;
   /** Returns a client that may pull lines. */
-  readonly changing: () => Promise<ServiceClient>;
+  readonly changing: () => Promise<Pick<ServiceClient, "pull">>;
+  /** Default: that of this process. */
+  readonly terminal?: KeyTerminal;
 }
 
 /** End of a session. */
@@ -162,10 +177,8 @@ async function takeEvent(
 class Session implements AsyncDisposable {
   readonly #options: TopOptions;
   readonly #model: TopModel;
-  readonly #screen = new Screen({
-    write: writeWhole,
-    setRaw: (isRaw) => Deno.stdin.setRaw(isRaw, { cbreak: isRaw }),
-  });
+  readonly #terminal: KeyTerminal;
+  readonly #screen: Screen;
   readonly #ended = Promise.withResolvers<TopEnd>();
   readonly #listeners = new DisposableStack();
   /** Pulses and files that are not finished. */
@@ -175,6 +188,8 @@ class Session implements AsyncDisposable {
   constructor(options: TopOptions, model: TopModel) {
     this.#options = options;
     this.#model = model;
+    this.#terminal = options.terminal ?? OWN_TERMINAL;
+    this.#screen = new Screen(this.#terminal);
     for (const [signal, number] of Object.entries(SIGNALS)) {
       this.#listen(
         signal as Deno.Signal,
@@ -227,7 +242,7 @@ class Session implements AsyncDisposable {
     const buffer = new Uint8Array(256);
     try {
       for (;;) {
-        const count = await Deno.stdin.read(buffer);
+        const count = await this.#terminal.read(buffer);
         // The terminal is gone.
         if (count === null) break;
         const text = decoder.decode(buffer.subarray(0, count), {
