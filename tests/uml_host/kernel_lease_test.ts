@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient, ServiceError } from "../../src/client/client.ts";
+import type { ApiEvent } from "../../src/client/protocol.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import {
@@ -156,20 +157,30 @@ async function useByTools(chip: SimChip, path: string): Promise<void> {
   assert(/line +0:.*consumer="?test"?/.test(info.stdout), info.stdout);
 }
 
+/** Returns the next event, without its time. */
+async function told(
+  events: AsyncIterator<ApiEvent>,
+): Promise<Omit<ApiEvent, "time">> {
+  const { value } = await events.next();
+  const { time, ...event } = value as ApiEvent & { time: number };
+  assert(Math.abs(Date.now() - time) < 600_000, String(time));
+  return event;
+}
+
 Deno.test("create, list, show, watch, kernel list, cdi and remove know kernel chips", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 2 });
   await using service = await ApiService.start();
   const events = service.lookClient.events("press");
   assertEquals((await events.next()).value?.event, "snapshot");
-  const told = await command(
+  const printed = await command(
     service,
     ...["create", "press", "--line", `${chip.name}/1,as=VALVE`, "--detach"],
     ...["--kernel-chip=configfs", "--mode", "660"],
   );
-  const path = told.trim();
-  assert(/^\/dev\/gpiochip\d+$/.test(path), told);
+  const path = printed.trim();
+  assert(/^\/dev\/gpiochip\d+$/.test(path), printed);
   assertEquals(fileStatus(path)!.mode & 0o777, 0o660);
-  assertEquals((await events.next()).value, {
+  assertEquals(await told(events), {
     event: "created",
     aggregator: "press",
     detail: `as ${path}`,
@@ -201,7 +212,7 @@ Deno.test("create, list, show, watch, kernel list, cdi and remove know kernel ch
   }]);
   await command(service, "remove", "press");
   assertEquals(fileStatus(path), undefined);
-  assertEquals((await events.next()).value, {
+  assertEquals(await told(events), {
     event: "removed",
     aggregator: "press",
     detail: "removed by uid 0",
@@ -225,12 +236,12 @@ Deno.test("a kernel chip that others take down ends its lease, and is told of", 
   const removed = await gpioagg("kernel", "remove", "press", "--force");
   assertEquals(removed.code, 0, removed.stderr);
   assertEquals(await lease.ended, "its chip was taken down");
-  assertEquals((await events.next()).value, {
+  assertEquals(await told(events), {
     event: "unplugged",
     aggregator: "press",
     detail: `${lease.chipPath} was removed by another process`,
   });
-  assertEquals((await events.next()).value, {
+  assertEquals(await told(events), {
     event: "removed",
     aggregator: "press",
     detail: "its chip was taken down",
