@@ -438,12 +438,17 @@ export class FollowerLine implements LineSource, Follower {
   }
 
   followedChanged(told?: number): void {
-    // Edges of a kept line may have come and gone: its value does not tell.
-    if (this.#isFresh && told !== undefined && this.#edgeView !== undefined) {
-      this.#listener?.edge(this.#edgeView(told));
-    }
     const value = this.peek();
     const before = this.#value;
+    // Edges of a kept line may have come and gone, also before a session that
+    // goes on asked for them again: its value does not tell.
+    if (told !== undefined && this.#edgeView !== undefined && before >= 0) {
+      this.#value = value;
+      const seen = this.#edgeView(told);
+      if (this.#wants(seen)) this.#listener?.edge(seen);
+      else if (value !== before) this.#listener?.moved?.(value);
+      return;
+    }
     if (value === before) return;
     this.#value = value;
     this.#listener?.moved?.(value);
@@ -451,6 +456,12 @@ export class FollowerLine implements LineSource, Follower {
     if (before < 0) this.#listener?.restored();
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.#edges & edge) !== 0) this.#listener?.edge(value);
+  }
+
+  /** Returns true if the edge to a value is asked for, or may still be. */
+  #wants(value: number): boolean {
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    return this.#isFresh || (this.#edges & edge) !== 0;
   }
 
   [Symbol.dispose](): void {

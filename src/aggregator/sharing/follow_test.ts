@@ -213,6 +213,19 @@ Deno.test("edges of a kept line are told to followers that have not asked yet", 
   assertEquals(copy.taken(), ["edge 1"]);
 });
 
+Deno.test("edges of a kept line reach followers that a session has asked again", () => {
+  const { directory, source } = rig();
+  const copy = follower(directory, { kind: "copy", of: TARGET });
+  const opposite = follower(directory, { kind: "invert", of: TARGET });
+  // It rose and fell while no process was there: its value is what it was.
+  copy.line.submit(LineOperation.SetEdges, Edges.Rising);
+  opposite.line.submit(LineOperation.SetEdges, Edges.Rising);
+  source.listener!.edge(1);
+  source.listener!.edge(0);
+  assertEquals(copy.taken(), ["edge 1"]);
+  assertEquals(opposite.taken(), ["edge 1"]);
+});
+
 Deno.test("a followed line is asked again for edges that its chip refused", () => {
   const directory = new LineDirectory();
   const source = new SourceDouble();
