@@ -282,7 +282,7 @@ Deno.test("listeners that read and leave are listeners no more", async () => {
     () => new Connection(client.socketPath),
   );
   for (const listener of listeners) listener.say(get("/v1/events"));
-  for (const listener of listeners) listener.hear(/event: snapshot\n.*\n/);
+  for (const listener of listeners) listener.hear(/event: snapshot\n[^]*\n\n/);
   for (const listener of listeners) listener[Symbol.dispose]();
   await until(
     "no listener is left",
