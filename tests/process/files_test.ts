@@ -115,11 +115,12 @@ Deno.test({
   fn: async () => {
     await using it = await scratch();
     await Deno.mkdir(`${it.runtime}/gpioagg`);
-    using planted = ListenSocket.open(`${it.runtime}/gpioagg/plc0.control`, {
+    // A name that no service of this host has.
+    using planted = ListenSocket.open(`${it.runtime}/gpioagg/planted.control`, {
       mode: 0o666,
     });
     await Deno.chown(it.runtime, OTHER, OTHER);
-    const { code, stderr } = await call(it.path, "sim", "plc0");
+    const { code, stderr } = await call(it.path, "sim", "planted");
     assertEquals(code, 1);
     assertStringIncludes(stderr, `is not used: user ${OTHER} owns it`);
 
