@@ -3,10 +3,12 @@
  *
  * @module
  */
-import { EAGAIN, ECONNABORTED, EINTR } from "./errno.ts";
-import { check, lastErrno, libc } from "./libc.ts";
-import { OsError } from "./os_error.ts";
+import { check, libc } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import { isListening, numberOption } from "./unix_socket.ts";
+
+// It accepts from a listener of any family, and keeps the reserve of fds.
+export { acceptUnix as acceptTcp } from "./unix_socket.ts";
 
 const AF_INET = 2;
 const SOCK_STREAM = 1;
@@ -15,7 +17,6 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_TYPE = 3;
-const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const SOCKADDR_IN_BYTES = 16;
 const BACKLOG = 64;
@@ -66,9 +67,9 @@ export function listenLoopback(port: number): OwnedFd {
  * **Safety**: looks only.
  */
 export function loopbackPort(fd: number): number | undefined {
-  const isTcp = numberOption(fd, SO_DOMAIN) === AF_INET &&
-    numberOption(fd, SO_TYPE) === SOCK_STREAM &&
-    numberOption(fd, SO_ACCEPTCONN) === 1;
+  const isTcp = numberOption(fd, SO_DOMAIN, "SO_DOMAIN") === AF_INET &&
+    numberOption(fd, SO_TYPE, "SO_TYPE") === SOCK_STREAM &&
+    isListening(fd);
   if (!isTcp) return undefined;
   const address = new Uint8Array(SOCKADDR_IN_BYTES);
   const length = new Uint32Array([address.length]);
@@ -78,43 +79,4 @@ export function loopbackPort(fd: number): number | undefined {
     `fd ${fd}`,
   );
   return address[4] === LOOPBACK ? address[2]! << 8 | address[3]! : undefined;
-}
-
-function numberOption(fd: number, option: number): number {
-  const value = new Int32Array(1);
-  check(
-    libc().getsockopt(
-      fd,
-      SOL_SOCKET,
-      option,
-      new Uint8Array(value.buffer),
-      new Uint32Array([value.byteLength]),
-    ),
-    `getsockopt(${option})`,
-    `fd ${fd}`,
-  );
-  return value[0]!;
-}
-
-/**
- * Accepts a connection, nonblocking and close-on-exec; undefined if none waits.
- *
- * @throws {OsError} EMFILE, ENFILE, ENOMEM.
- *
- * **Ownership**: the caller's. **Safety**: a plain fd.
- */
-export function acceptTcp(listenerFd: number): OwnedFd | undefined {
-  for (;;) {
-    const fd = libc().accept4(
-      listenerFd,
-      null,
-      null,
-      SOCK_NONBLOCK | SOCK_CLOEXEC,
-    );
-    if (fd >= 0) return new OwnedFd(fd, "a connection of a browser");
-    const errno = lastErrno();
-    if (errno === EAGAIN) return undefined;
-    if (errno === EINTR || errno === ECONNABORTED) continue;
-    throw new OsError("accept4", errno, `listener fd ${listenerFd}`);
-  }
 }

@@ -269,8 +269,14 @@ const SOCKET_FAMILIES: Readonly<Record<number, string>> = {
   40: "a vsock",
 };
 
-/** An option of a socket that is a number. */
-function numberOption(fd: number, option: number, name: string): number {
+/**
+ * Returns an option of a socket, of any family, that is a number.
+ *
+ * @throws {OsError} ENOTSOCK, EBADF.
+ *
+ * **Safety**: looks only.
+ */
+export function numberOption(fd: number, option: number, name: string): number {
   const value = new Int32Array(1);
   check(
     libc().getsockopt(

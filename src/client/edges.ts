@@ -55,7 +55,7 @@ export interface Edge extends LineLevel {
    * are not exact enough. **Units**: nanoseconds since 1970.
    */
   time: string;
-  /** What changed. */
+  /** Part that changed. */
   kind: EdgeKind;
   /** Origin. */
   cause: EdgeCause;

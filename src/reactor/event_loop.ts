@@ -55,7 +55,7 @@ export interface TimeShare {
   defer(task: () => void): void;
 }
 
-/** How long, and how much, a target is looked at. May change at any time. */
+/** Time and share for which a target is looked at. May change at any time. */
 export interface PollSettings {
   /** Time without news after which polling ends; 0: never polled. **Units**: µs. */
   periodUs: number;

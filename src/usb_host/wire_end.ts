@@ -17,7 +17,7 @@ export abstract class WireEnd<Out extends { readonly hasOverflowed: boolean }> {
   /** To be called when there is more to send. */
   protected readonly onOutput: () => void;
   protected readonly input: InputBuffer;
-  /** What was received. */
+  /** Bytes that were received. */
   protected readonly bytes: Uint8Array;
   /** The same. */
   protected readonly view: DataView;

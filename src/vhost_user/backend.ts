@@ -38,7 +38,7 @@ export interface VhostUserBackendOptions {
   readonly events: BackendEvents;
   /** Time for which a stopped driver counts as paused. Default: 3 s. */
   readonly pausedFor?: PausedFor | undefined;
-  /** How long rings are looked at after a request; absent: never. */
+  /** Time for which rings are looked at after a request; absent: never. */
   readonly polling?: PollSettings | undefined;
   /**
    * Keeps the session across a restart of this process; absent: it ends with

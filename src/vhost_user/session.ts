@@ -94,7 +94,7 @@ export interface SessionOptions {
   >;
   /** Time for which a stopped driver counts as paused, as it is by then. */
   readonly pausedFor: () => PausedFor;
-  /** How long its rings are looked at after a request; absent: never. */
+  /** Time for which its rings are looked at after a request; absent: never. */
   readonly polling?: PollSettings | undefined;
   /** Reads the times of the VMM's process. */
   readonly peerTimes: () => PeerTimes | undefined;

@@ -42,7 +42,7 @@ export const BUDGET_PER_TURN = 256;
 
 /** Needs of a ring. */
 export interface RingHost extends RingFdsHost {
-  /** How long it is looked at after a request; absent: never. */
+  /** Time for which it is looked at after a request; absent: never. */
   readonly polling?: PollSettings | undefined;
   /** The device that gets its queue. */
   readonly device: VirtioDevice;

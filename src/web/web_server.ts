@@ -14,6 +14,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Socket } from "node:net";
+import { pipeline } from "node:stream/promises";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
@@ -39,7 +40,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_BODY_BYTES = 64 * 1024;
 /** Rest of a listener while there is no room. **Units**: milliseconds. */
 const REST_MS = 50;
-/** What the look side answers; the rest is the service's to refuse. */
+/** Paths that the look side answers; the rest is the service's to refuse. */
 const LOOK = /^\/(?:v1\/|metrics$|openapi\.json$)/;
 /** The one change that is passed on. */
 const PULL = /^\/v1\/aggregators\/[^/?]{1,255}\/lines$/;
@@ -108,7 +109,10 @@ export class WebServer implements Disposable {
   #begin(socket: Socket): void {
     this.#connections.add(socket);
     socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#connections.delete(socket));
+    socket.on("close", () => {
+      clearLimit(socket);
+      this.#connections.delete(socket);
+    });
     awaitRequest(socket);
     this.#server.emit("connection", socket);
   }
@@ -226,15 +230,7 @@ async function forward(
       response.end();
       return;
     }
-    for await (const piece of answer.body) {
-      if (response.destroyed) return;
-      if (response.write(piece)) continue;
-      await new Promise<void>((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
-    }
-    response.end();
+    await pipeline(answer.body, response);
   } finally {
     close();
   }
@@ -277,7 +273,6 @@ function awaitRequest(socket: Socket): void {
   clearLimit(socket);
   if (socket.destroyed) return;
   limits.set(socket, setTimeout(() => socket.destroy(), ARRIVAL_MS));
-  socket.once("close", () => clearLimit(socket));
 }
 
 function clearLimit(socket: Socket): void {

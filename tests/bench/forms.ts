@@ -12,7 +12,7 @@ import { median, medianRatio } from "./statistics.ts";
 
 const MEGABYTE = 1_000_000;
 
-/** What was measured of one of the two. */
+/** Measurements of one of the two. */
 class Form {
   readonly getMs: number[] = [];
   readonly serveMs: number[] = [];

@@ -56,7 +56,7 @@ export interface RigOptions extends VhostGuestOptions {
   now?: () => number;
   /** Time for which a stopped driver counts as paused. */
   pausedFor?: number | "keep";
-  /** How long rings are looked at after a request. */
+  /** Time for which rings are looked at after a request. */
   polling?: PollSettings;
   /** Descriptors of all VMMs. */
   descriptors?: SessionDescriptors;

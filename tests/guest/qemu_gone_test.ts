@@ -115,7 +115,7 @@ const ENDS: Record<
     guest.run("echo virtio0 >/sys/bus/virtio/drivers/gpio_virtio/unbind"),
 };
 
-/** What brings the driver back, in the same kernel. */
+/** Commands that bring the driver back, in the same kernel. */
 const BACK: Readonly<Record<string, string>> = {
   "removes its driver": "insmod /lib/modules/gpio-virtio.ko",
   "unbinds its driver":

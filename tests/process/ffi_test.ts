@@ -1,4 +1,4 @@
-/** What `ffi` does to a process as a whole: how it ends, and what it reports. */
+/** Tests of what `ffi` does to a process as a whole: how it ends, and what it reports. */
 import { assertEquals } from "@std/assert";
 
 /** Runs a program with modules of `ffi`; returns the signal that ended it. */

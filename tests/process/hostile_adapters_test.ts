@@ -56,7 +56,7 @@ function session(
 const times = <A>(count: number, make: (i: number) => A) =>
   Array.from({ length: count }, (_, i) => make(i));
 
-/** What comes at an adapter's socket, by what is wrong with it. */
+/** Bytes that come at an adapter's socket, by what is wrong with them. */
 const AT_ADAPTER: Readonly<Record<string, readonly Uint8Array[]>> = {
   "nothing at all": [],
   "no hello": [new UsbredirPeer().packet(T.bulk, 1)],

@@ -226,7 +226,7 @@ class Scratch implements AsyncDisposable {
     return { code, said: text.decode(stderr) + text.decode(stdout) };
   }
 
-  /** What the steps were asked. */
+  /** Requests to the steps. */
   async log(): Promise<string> {
     return await Deno.readTextFile(`${this.#directory}/log`).catch(() => "");
   }

@@ -88,7 +88,7 @@ function readSince(text: string): bigint {
   });
 }
 
-/** What is watched. */
+/** Choice of what is watched. */
 interface Watch {
   readonly client: ServiceClient;
   readonly name: string | undefined;

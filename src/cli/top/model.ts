@@ -96,7 +96,7 @@ export class TopModel {
     return [...this.#aggregators.values()];
   }
 
-  /** What happened, the newest last. */
+  /** Messages of what happened, the newest last. */
   get messages(): readonly string[] {
     return this.#messages;
   }

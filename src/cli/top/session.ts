@@ -43,7 +43,7 @@ const OWN_TERMINAL: KeyTerminal = {
   read: (into) => Deno.stdin.read(into),
 };
 
-/** What is shown, and how. */
+/** Options of a session. */
 export interface TopOptions {
   readonly source: EdgeSource;
   /** The only aggregator; undefined: all. */

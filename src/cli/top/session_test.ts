@@ -15,7 +15,7 @@ const LIMIT_MS = 60_000;
 
 /** A service that tells what the test has it tell, and a terminal. */
 class Rig {
-  /** What was written to the terminal. */
+  /** Text that was written to the terminal. */
   written = "";
   isRaw = false;
   /** Lines that were pulled. */

@@ -21,7 +21,7 @@ const MAX_UNREAD_BYTES = 128 * 1024;
 /** Time for which a listener may read nothing while there are edges. **Units**: ms. */
 const STALL_LIMIT_MS = 60_000;
 
-/** What a listener of edges wants, and where it is. */
+/** Wish of a listener of edges, and its place. */
 export interface EdgeWish {
   readonly cursor: EdgeCursor;
   readonly filter: LineFilter | undefined;

@@ -27,7 +27,7 @@ const FIRST_LIMIT_MS = 10_000;
 /** Interval of comments that keep a connection alive. **Units**: ms. */
 const COMMENT_MS = 15_000;
 
-/** What a listener wants beside events. */
+/** Wishes of a listener beside events. */
 export interface EventWish {
   /** Edges too. */
   readonly edges?: EdgeWish | undefined;

@@ -50,7 +50,7 @@ export interface LineAt {
   readonly later?: LineState;
 }
 
-/** What is known before the edges of a span. */
+/** State before the edges of a span. */
 export interface Beginning {
   /** Begin of what is kept of the span. **Units**: nanoseconds, monotonic. */
   readonly from: number;

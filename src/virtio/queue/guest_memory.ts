@@ -112,7 +112,7 @@ export class GuestMemory {
     return this.#generation;
   }
 
-  /** What was remembered of pages and indices is void. */
+  /** Makes void what was remembered of pages and indices. */
   #change(): void {
     this.#known.fill(-1);
     this.#generation = (this.#generation + 1) & MAX_GENERATION;

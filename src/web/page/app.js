@@ -419,7 +419,7 @@ function list(id, texts) {
   );
 }
 
-/** What changes slowly. */
+/** Shows what changes slowly. */
 function showRest() {
   const all = [...aggregators.entries()];
   const count = all.reduce((sum, [, { lines }]) => sum + lines.size, 0);

@@ -82,7 +82,7 @@ export class LineEdges {
     return count === 0 ? UNKNOWN : this.levels[count - 1];
   }
 
-  /** Where an edge belongs; -1 if it is there. */
+  /** Returns the place of an edge; -1 if it is there. */
   #place(time, number) {
     let at = this.times.length;
     while (at > 0 && this.times[at - 1] >= time) {
@@ -106,7 +106,7 @@ export class LineEdges {
 }
 
 /**
- * What a lane shows, from left to right: runs of one kind, in pixels.
+ * Returns the parts of a lane, from left to right: runs of one kind, in pixels.
  *
  * - `low`, `high`, `unknown`: nothing changes, `edges` is 0. Such a run begins
  *   with a vertical stroke if it follows one of another level.
