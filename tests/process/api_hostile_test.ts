@@ -45,6 +45,7 @@ function sayAll(fd: number, bytes: Uint8Array): void {
 }
 
 const POST = "POST /v1/aggregators HTTP/1.1\r\nhost: x\r\n";
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 const withBody = (body: string) =>
   `${POST}content-length: ${body.length}\r\n\r\n${body}`;
 
@@ -199,6 +200,33 @@ Deno.test("half-sent requests do not delay others, and are dropped in time", asy
   }
   assertEquals(await service.client.list(), []);
   await assertFdCount(service.process.pid, fds);
+});
+
+Deno.test("a client that goes in the middle of a body is gone at once", async () => {
+  await using service = await ApiService.start();
+  await service.client.list();
+  const pid = service.process.pid;
+  const fds = await settledFdCount(pid);
+  // It stays until its time is over: those before it must be gone by then.
+  using slow = connectUnix(service.client.socketPath);
+  send(slow.fd, new TextEncoder().encode(`${POST}content-length: 9\r\n\r\n{`));
+  for (
+    const text of [
+      `${POST}content-length: 100\r\n\r\n{"name":`,
+      `${POST}content-length: 200000\r\n\r\n${"[".repeat(100_000)}`,
+      `${POST}transfer-encoding: chunked\r\n\r\n5\r\n{"na`,
+      // The next one of a connection, behind one that is answered.
+      `${get("/v1/aggregators")}${POST}content-length: 100\r\n\r\n{"name":`,
+    ]
+  ) {
+    for (let i = 0; i < 5; i++) {
+      using fd = connectUnix(service.client.socketPath);
+      sayAll(fd.fd, new TextEncoder().encode(text));
+    }
+  }
+  // The slow one's is the only one that is left.
+  await assertFdCount(pid, fds + 1);
+  assertEquals(pollFd(slow.fd, POLLIN, 0), 0, "the slow client lost its place");
 });
 
 Deno.test("clients that leave in the middle of a creation leave nothing", async () => {

@@ -256,6 +256,10 @@ export class ApiListener implements Disposable {
     );
     this.#connections.set(socket, connection);
     socket.on("error", () => {});
+    socket.on("end", () => {
+      const { unanswered: [first] } = connection;
+      if (first !== undefined) endIfCutOff(socket, first.request);
+    });
     socket.on("close", () => {
       this.#connections.delete(socket);
       this.#places.release(socket);
@@ -344,6 +348,7 @@ export class ApiListener implements Disposable {
     });
     limit(socket, connection);
     this.#answer(first, socket, connection);
+    endIfCutOff(socket, request);
   }
 
   #answer(
@@ -378,6 +383,17 @@ function refuseNow(fd: OwnedFd, uid: number): void {
     if (!isOsError(error)) throw error;
   }
   closeConnection(fd);
+}
+
+/**
+ * Ends a connection whose client has gone, or says no more, in the middle of a
+ * body: Node would wait for the rest.
+ */
+function endIfCutOff(
+  socket: PacedConnection,
+  { complete }: IncomingMessage,
+): void {
+  if (socket.readableEnded && !complete) socket.destroy();
 }
 
 /**

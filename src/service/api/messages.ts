@@ -40,15 +40,22 @@ export class HttpError extends Error {
 export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of request as AsyncIterable<Uint8Array>) {
-    length += piece.length;
-    if (length > MAX_BODY_BYTES) {
-      throw new HttpError(
-        413,
-        `A body is at most ${MAX_BODY_BYTES} bytes long`,
-      );
+  try {
+    for await (const piece of request as AsyncIterable<Uint8Array>) {
+      length += piece.length;
+      if (length > MAX_BODY_BYTES) {
+        throw new HttpError(
+          413,
+          `A body is at most ${MAX_BODY_BYTES} bytes long`,
+        );
+      }
+      pieces.push(piece);
     }
-    pieces.push(piece);
+  } catch (cause) {
+    if (cause instanceof HttpError) throw cause;
+    throw new Error("The client left before its request was complete", {
+      cause,
+    });
   }
   const body = new Uint8Array(length);
   let at = 0;
