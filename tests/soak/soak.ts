@@ -83,7 +83,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const { pid } = service;
   const client = apiClient(`${directory}/api.sock`);
   const poke = () => client.show(`c0${CELL[0]}`);
-  const settled = () => settledUsage(pid, poke, settledLooks);
+  const settled = (most?: number) =>
+    settledUsage(pid, poke, settledLooks, most);
   const start = await settled();
   log(`serving ${options.aggregators} aggregators, process ${pid}`);
   const guests: ChildProcess[] = [];
@@ -114,15 +115,15 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       },
     });
   await disturb(totalMs * WARM_UP, false);
-  const warm = await atRest(guests, settled);
+  const warm = await atRest(guests, () => settled());
   log("warmed up");
   const rest = performance.now();
   await disturb(totalMs * (1 - WARM_UP), true);
   const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
-  const end = await atRest(guests, settled);
+  const end = await atRest(guests, () => settled(warm.descriptors));
   log("letting all go");
   const reports = await Promise.all(guests.map(reportOf));
-  const after = await settled();
+  const after = await settled(start.descriptors);
   const sum = (of: (report: GuestsReport) => number) =>
     reports.reduce((total, report) => total + of(report), 0);
   if (service.status !== undefined) {

@@ -119,17 +119,25 @@ function childCount(pid: number): number {
  *
  * @param poke Asks the service for a little.
  * @param looks Looks without a change.
+ * @param most Descriptors that there should be at most in the end: while there
+ * are more, as of sessions whose closes take seconds, it looks on.
  */
 export async function settledUsage(
   pid: number,
   poke: () => Promise<unknown>,
   looks = SETTLED_LOOKS,
+  most = Infinity,
 ): Promise<Usage> {
   let last = usageOf(pid);
   let unchanged = 0;
-  for (let i = 0; i < MAX_LOOKS && unchanged < looks; i++) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  for (
+    let i = 0;
+    i < MAX_LOOKS && (unchanged < looks || last.descriptors > most);
+    i++
+  ) {
     for (let j = 0; j < POKES; j++) await poke();
+    // The service closes the last one's connection a moment after its answer.
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     const now = usageOf(pid);
     const isSame = now.descriptors === last.descriptors &&
       now.threads === last.threads &&
