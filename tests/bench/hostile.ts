@@ -15,7 +15,6 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { LIKE_QEMU } from "./effort.ts";
-import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import type { Measure } from "./report.ts";
 import { roundTrips } from "./round_trip.ts";
 import type { ServerCommand } from "./server.ts";
@@ -40,15 +39,16 @@ const MOST_RATIO = 2;
 const MOST_P99_US = 1000;
 const MOST_API_MS = 50;
 
-/** Measures each kind of peer, one after another. */
+/** Measures some kinds of peers, one after another. */
 export async function measureHostile(
   command: ServerCommand,
   directory: string,
+  kinds: readonly string[],
   rounds: number,
   scale: number,
 ): Promise<Measure[]> {
   const measures: Measure[] = [];
-  for (const kind of HOSTILE_KINDS) {
+  for (const kind of kinds) {
     // A server of its own: nothing of one peer is left for the next.
     const place = await Deno.makeTempDir({ dir: directory });
     measures.push(...await measureKind(command, place, kind, rounds, scale));
@@ -98,6 +98,10 @@ async function measureKind(
   for (let round = 0; round < rounds; round++) {
     alone.push(trips());
     slowestAlone = Math.max(slowestAlone, slowestAnswerMs(api));
+    // Sockets that the last one listened at.
+    for (const name of ["qmp.sock", "qtest.sock"]) {
+      await Deno.remove(`${directory}/${name}`).catch(() => {});
+    }
     await using _peer = await started({
       command: Deno.execPath(),
       args: ["run", "-q", "-P=unit", "--no-prompt", PEER, kind, directory],

@@ -15,6 +15,7 @@ import { measureBeside } from "./beside.ts";
 import { measureExposures } from "./exposures.ts";
 import { measureForms } from "./forms.ts";
 import { measureHostile } from "./hostile.ts";
+import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
@@ -30,7 +31,8 @@ import { bareStartMs } from "./start_up.ts";
 const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                        [--one-cpu] [--executable PATH] [--beside PATH]
                        [--rounds N]
-       deno task bench --hostile [--quick] [--json] [--check] [--rounds N]
+       deno task bench --hostile [--only KIND] [--quick] [--json] [--check]
+                       [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -46,6 +48,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      cost?
   --hostile          instead: round trips of a guest alone and beside each kind
                      of hostile peer, and how long the API takes meanwhile
+  --only KIND        the hostile peers of this kind alone
   --rounds N         rounds of each measure, 15 unless told`;
 
 /** Rounds of a kind of hostile peer: each starts a process. */
@@ -58,13 +61,16 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
     boolean: ["json", "check", "quick", "one-cpu", "hostile", "help"],
-    string: ["executable", "beside", "rounds"],
+    string: ["executable", "beside", "rounds", "only"],
     alias: { help: "h" },
     default: { rounds: "15" },
     unknown: (arg: string) => {
       throw new Error(`Unknown argument ${arg}\n${USAGE}`);
     },
   });
+  if (given.only !== undefined && !HOSTILE_KINDS.includes(given.only)) {
+    throw new Error(`--only is one of: ${HOSTILE_KINDS.join(", ")}`);
+  }
   if (given.help) {
     console.log(USAGE);
     return 0;
@@ -89,6 +95,7 @@ async function main(args: readonly string[]): Promise<number> {
       ? await measureHostile(
         command,
         directory,
+        given.only === undefined ? HOSTILE_KINDS : [given.only],
         Math.min(effort.rounds, HOSTILE_ROUNDS),
         scale,
       )
