@@ -44,6 +44,10 @@ const SYMBOLS = {
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   /** int prctl(int option, unsigned long argument, ...); variadic */
   prctl: { parameters: ["i32", "usize", "usize", "usize"], result: "i32" },
+  /** int getpriority(int which, id_t who) */
+  getpriority: { parameters: ["i32", "u32"], result: "i32" },
+  /** int setpriority(int which, id_t who, int value) */
+  setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
   /** int fchmod(int fd, mode_t mode) */
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   /** int chmod(const char *path, mode_t mode) */

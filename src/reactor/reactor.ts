@@ -21,6 +21,7 @@ import type {
 } from "./event_loop.ts";
 import { Polls } from "./polls.ts";
 import { Share, TimeShares } from "./time_shares.ts";
+import { Urgency } from "./urgency.ts";
 
 /** Tasks of no peer that are run per turn. */
 const TASKS_PER_TURN = 64;
@@ -45,6 +46,8 @@ export interface ReactorOptions {
   onError: (error: unknown) => void;
   /** Monotonic milliseconds; tests bring their own clock. */
   now?: () => number;
+  /** Raises the priority of the thread, and takes that back. */
+  setRaised?: (isRaised: boolean) => void;
 }
 
 /** A slot of the handler table: what is called for one watched fd. */
@@ -151,6 +154,7 @@ export class Reactor implements EventLoop, Disposable {
   readonly #deadlines: Deadlines;
   readonly #shares: TimeShares;
   readonly #polls: Polls;
+  readonly #urgency: Urgency | undefined;
   /** Microseconds modulo 2^32. */
   readonly #clock: () => number;
   readonly #onError: (error: unknown) => void;
@@ -173,6 +177,8 @@ export class Reactor implements EventLoop, Disposable {
       now === undefined ? threadUs : this.#clock,
     );
     this.#polls = new Polls(this.#clock, this.#shares);
+    this.#urgency = options.setRaised &&
+      new Urgency(this.#clock, options.setRaised);
   }
 
   /** See {@linkcode EventLoop.watch}. */
@@ -213,8 +219,11 @@ export class Reactor implements EventLoop, Disposable {
   }
 
   /** See {@linkcode EventLoop.share}. */
-  share(onError?: (error: unknown) => void): TimeShare {
-    return this.#shares.add(onError);
+  share(
+    onError?: (error: unknown) => void,
+    partner?: TimeShare,
+  ): TimeShare {
+    return this.#shares.add(onError, partner && checkOwn(partner));
   }
 
   /** See {@linkcode EventLoop.poll}. */
@@ -247,7 +256,9 @@ export class Reactor implements EventLoop, Disposable {
     // What handlers of this turn put off waits for the next one.
     const deferred = this.#deferred;
     const isAnyDeferred = deferred.length > 0;
-    const ready = epoll.wait(isPolling ? 0 : this.#timeout(maxWaitMs));
+    const waitMs = isPolling ? 0 : this.#timeout(maxWaitMs);
+    this.#urgency?.turn(waitMs !== 0);
+    const ready = epoll.wait(waitMs);
     if (isAnyDeferred) this.#deferred = [];
     shares.beginTurn();
     for (let i = 0; i < ready; i++) {

@@ -75,7 +75,8 @@ export class TimeShares {
   readonly #putOff: Share[] = [];
   /** The time as read last. */
   #now = 0;
-  #last: Share | undefined;
+  /** The peer that was served last. */
+  #last: object | undefined;
   #isContended = false;
   #contendedAt = 0;
   #restUntil = 0;
@@ -95,9 +96,14 @@ export class TimeShares {
     this.#onError = onError;
   }
 
-  /** Makes one more peer. */
-  add(onError: OnError = this.#onError): Share {
-    return new Share(this.#clock, this.#putOff, onError);
+  /**
+   * Makes one more peer.
+   *
+   * @param partner Another share of the same peer: neither of them makes the
+   * other's slices shorter.
+   */
+  add(onError: OnError = this.#onError, partner?: Share): Share {
+    return new Share(this.#clock, this.#putOff, onError, partner?.peer);
   }
 
   /** Begins a turn, before its first event. */
@@ -182,13 +188,13 @@ export class TimeShares {
 
   #begin(share: Share): void {
     chargeCloses(share.closes);
-    if (share !== this.#last) {
+    if (share.peer !== this.#last) {
       if (this.#last !== undefined) {
         if (!this.#isContended) this.#now = this.#clock();
         this.#isContended = true;
         this.#contendedAt = this.#now;
       }
-      this.#last = share;
+      this.#last = share.peer;
     }
     if (!this.#isContended) {
       share.begin(LONE_SLICE_US);
@@ -216,6 +222,8 @@ export class TimeShares {
 export class Share implements TimeShare {
   /** Takes what the peer's handlers and tasks throw. */
   readonly onError: OnError;
+  /** The same object for all shares of a peer. */
+  readonly peer: object;
   /** Work of the peer that is left to helper threads. */
   readonly closes = new CloseQueue();
   readonly #clock: () => number;
@@ -240,7 +248,13 @@ export class Share implements TimeShare {
   #restUntil = 0;
 
   /** Makes the share of a peer; `queue` is where those put off wait in line. */
-  constructor(clock: () => number, queue: Share[], onError: OnError) {
+  constructor(
+    clock: () => number,
+    queue: Share[],
+    onError: OnError,
+    peer: object = {},
+  ) {
+    this.peer = peer;
     this.onError = onError;
     this.#clock = clock;
     this.#queue = queue;

@@ -40,8 +40,8 @@ function rig() {
     return units;
   };
   /** A peer that always has more to do, from now on. */
-  const busy = (name: string) => {
-    const share = reactor.share();
+  const busy = (name: string, partner?: TimeShare) => {
+    const share = reactor.share(undefined, partner);
     const served: number[] = [];
     const go = () => {
       served.push(work(share));
@@ -69,6 +69,18 @@ Deno.test("a peer that is alone has a long slice, one beside others a short one"
   assertEquals(second.served.length, 8);
   for (const units of second.served) {
     assertEquals(units <= 2 * SHARED_SLICE_US, true, `${units} units`);
+  }
+});
+
+Deno.test("shares of one peer leave each other's slices long", () => {
+  const { reactor, busy } = rig();
+  using _reactor = reactor;
+  const first = busy("first");
+  const second = busy("second", first.share);
+  for (let i = 0; i < 8; i++) reactor.turn(0);
+  assertEquals([first.served.length, second.served.length], [4, 4]);
+  for (const units of [...first.served, ...second.served]) {
+    assertEquals(units >= LONE_SLICE_US, true, `${units} units`);
   }
 });
 

@@ -1,21 +1,36 @@
 /**
  * Framing of commands on the socket pair from the main isolate to the reactor:
- * a 32-bit length, then that many bytes of JSON.
+ * a 32-bit length, a byte for the queue, then that many bytes of JSON.
  *
  * @module
  */
 import { ByteBuffer } from "./byte_buffer.ts";
-import type { CommandFrame } from "./messages.ts";
+import type { Command, CommandFrame } from "./messages.ts";
 
-const HEADER_BYTES = 4;
+const HEADER_BYTES = 5;
+const QUEUE_AT = 4;
 /** Largest frame; a larger one is a bug of ours, not a large configuration. */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+
+/** Commands that change nothing that other commands see: they need not wait. */
+const QUESTIONS: ReadonlySet<Command["kind"]> = new Set(
+  ["describe", "count", "pending", "observe"] as const,
+);
+
+/** A frame that has arrived; to parse it may take milliseconds. */
+export interface ReceivedFrame {
+  /** True if it changes nothing that other commands see. */
+  readonly isQuestion: boolean;
+  /** Reads it. */
+  parse(): CommandFrame;
+}
 
 /** Encodes one command. */
 export function encodeFrame(frame: CommandFrame): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(frame));
   const bytes = new Uint8Array(HEADER_BYTES + json.length);
   new DataView(bytes.buffer).setUint32(0, json.length, true);
+  bytes[QUEUE_AT] = Number(QUESTIONS.has(frame.command.kind));
   bytes.set(json, HEADER_BYTES);
   return bytes;
 }
@@ -29,27 +44,24 @@ export class FrameAssembler {
    *
    * @throws {RangeError} If a length exceeds the largest frame.
    */
-  push(piece: Uint8Array): CommandFrame[] {
+  push(piece: Uint8Array): ReceivedFrame[] {
     this.#received.append(piece);
-    const view = new DataView(
-      this.#received.bytes.buffer,
-      0,
-      this.#received.length,
-    );
-    const frames: CommandFrame[] = [];
+    const { bytes, length: received } = this.#received;
+    const view = new DataView(bytes.buffer, 0, received);
+    const frames: ReceivedFrame[] = [];
     let at = 0;
-    while (this.#received.length - at >= HEADER_BYTES) {
+    while (received - at >= HEADER_BYTES) {
       const length = view.getUint32(at, true);
       if (length > MAX_FRAME_BYTES) {
         throw new RangeError(`Cannot take a command of ${length} bytes`);
       }
       const end = at + HEADER_BYTES + length;
-      if (this.#received.length < end) break;
-      frames.push(
-        JSON.parse(new TextDecoder().decode(
-          this.#received.bytes.subarray(at + HEADER_BYTES, end),
-        )),
-      );
+      if (received < end) break;
+      const json = bytes.slice(at + HEADER_BYTES, end);
+      frames.push({
+        isQuestion: bytes[at + QUEUE_AT] === 1,
+        parse: () => JSON.parse(new TextDecoder().decode(json)),
+      });
       at = end;
     }
     this.#received.drop(at);

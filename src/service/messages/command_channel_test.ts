@@ -1,18 +1,37 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { encodeFrame, FrameAssembler } from "./command_channel.ts";
-import type { CommandFrame } from "./messages.ts";
+import {
+  encodeFrame,
+  FrameAssembler,
+  type ReceivedFrame,
+} from "./command_channel.ts";
+import type { Command, CommandFrame } from "./messages.ts";
 
 const FRAMES: CommandFrame[] = [
   { id: 1, command: { kind: "add", aggregators: [], lanes: [] } },
   { id: 2, command: { kind: "shutdown" } },
 ];
 
+function parsed(frames: readonly ReceivedFrame[]): CommandFrame[] {
+  return frames.map((frame) => frame.parse());
+}
+
+Deno.test("what only asks is marked: it does not wait for what changes", () => {
+  const isQuestion = (command: Command) =>
+    new FrameAssembler().push(encodeFrame({ id: 1, command }))
+      .map((frame) => frame.isQuestion);
+  assertEquals(isQuestion({ kind: "describe" }), [true]);
+  assertEquals(isQuestion({ kind: "count" }), [true]);
+  assertEquals(isQuestion({ kind: "remove", name: "a", isWhole: true }), [
+    false,
+  ]);
+});
+
 Deno.test("FrameAssembler.push() puts frames together from single bytes", () => {
   const assembler = new FrameAssembler();
   const seen: CommandFrame[] = [];
   for (const frame of FRAMES) {
     for (const byte of encodeFrame(frame)) {
-      seen.push(...assembler.push(Uint8Array.of(byte)));
+      seen.push(...parsed(assembler.push(Uint8Array.of(byte))));
     }
   }
   assertEquals(seen, FRAMES);
@@ -22,14 +41,15 @@ Deno.test("FrameAssembler.push() takes several frames and a part at once", () =>
   const assembler = new FrameAssembler();
   const [first, second] = FRAMES.map(encodeFrame) as [Uint8Array, Uint8Array];
   const both = Uint8Array.of(...first, ...second);
-  assertEquals(assembler.push(both.subarray(0, first.length + 5)), [FRAMES[0]]);
-  assertEquals(assembler.push(both.subarray(first.length + 5)), [FRAMES[1]]);
+  const end = first.length + 5;
+  assertEquals(parsed(assembler.push(both.subarray(0, end))), [FRAMES[0]]);
+  assertEquals(parsed(assembler.push(both.subarray(end))), [FRAMES[1]]);
 });
 
 Deno.test("FrameAssembler.push() refuses an absurd length", () => {
   const assembler = new FrameAssembler();
   assertThrows(
-    () => assembler.push(Uint8Array.of(255, 255, 255, 255)),
+    () => assembler.push(Uint8Array.of(255, 255, 255, 255, 0)),
     RangeError,
     "4294967295 bytes",
   );
@@ -48,7 +68,7 @@ Deno.test("FrameAssembler.push() copies a large frame a few times, not once per 
   try {
     const frames: CommandFrame[] = [];
     for (let at = 0; at < bytes.length; at += 4096) {
-      frames.push(...assembler.push(bytes.subarray(at, at + 4096)));
+      frames.push(...parsed(assembler.push(bytes.subarray(at, at + 4096))));
     }
     assertEquals(frames, [{ id: 1, command: { kind: "describe", name } }]);
   } finally {

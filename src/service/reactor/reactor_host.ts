@@ -141,7 +141,7 @@ export class ReactorHost implements Disposable {
         }
       }
     }
-    for (const served of added) yield* served.observing(this.#isObserved);
+    for (const served of added) yield* served.observing(() => this.#isObserved);
     for (const served of added) yield* served.describe();
     for (const name of overEarly) this.#over(name);
   }
@@ -244,7 +244,9 @@ export class ReactorHost implements Disposable {
   /** Turns reports of changed lines on or off. */
   *observe(on: boolean): Pieces {
     this.#isObserved = on;
-    for (const served of this.#select()) yield* served.observing(on);
+    for (const served of this.#select()) {
+      yield* served.observing(() => this.#isObserved);
+    }
   }
 
   /** The takeover from an earlier process is complete. */

@@ -8,19 +8,18 @@ import { readMonotonicNs } from "../../../ffi/clock.ts";
 import { EPOLLIN } from "../../../ffi/epoll.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { receiveBytes } from "../../../ffi/socket_message.ts";
+import { ThreadPriority } from "../../../ffi/thread_priority.ts";
 import { EdgeRecorder } from "../../edges/edge_recorder.ts";
-import { abandon } from "../../reactor/pieces.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { FrameAssembler } from "../messages/command_channel.ts";
 import { mapRecord, type RecordMemory } from "../record/record_memory.ts";
 import { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import {
-  type Answer,
   type Command,
-  type CommandFrame,
   errorReport,
   type Report,
 } from "../messages/messages.ts";
+import { CommandQueue, type Steps } from "./command_queue.ts";
 import { reportLeaks } from "./leaks.ts";
 import { printableError } from "../../text/printable.ts";
 import { ReactorHost } from "./reactor_host.ts";
@@ -54,10 +53,8 @@ scope.onmessage = (event) => {
   scope.close();
 };
 
-/** Pieces of a command, some of which are parts of its answer. */
-type Steps = Generator<Answer | void, void>;
-
-const NOTHING: Answer = { aggregators: [] };
+/** Steps of nice before other threads, where that is allowed. */
+const PRIORITY_STEPS = 10;
 /** Interval of reports of failures. **Units**: milliseconds. */
 const FAILURE_REST_MS = 1000;
 
@@ -83,10 +80,12 @@ function runReactor(
     tell({ kind: "problem", text });
   };
   reportLeaks((text) => tell({ kind: "problem", text }));
+  const priority = new ThreadPriority();
   using commands = new OwnedFd(commandFd, "command socket");
   using reactor = new Reactor({
     // Not an aggregator's: reported, and all are served on.
     onError: (error) => tellFailure(error),
+    setRaised: (isRaised) => priority.set(isRaised ? PRIORITY_STEPS : 0),
   });
   using store = notifySocket === undefined
     ? undefined
@@ -111,11 +110,16 @@ function runReactor(
   );
   const frames = new FrameAssembler();
   const piece = new Uint8Array(64 * 1024);
-  const share = reactor.share();
-  const waiting: CommandFrame[] = [];
-  let current: { id: number; parts: Steps } | undefined;
-  let isPutOff = false;
   let isHandedOver = false;
+  const answer = (report: Report) => {
+    tell(report);
+    if (isHandedOver) waitForEnd();
+  };
+  // A client that changes much does not delay those that only look.
+  const share = reactor.share();
+  const partner = () => reactor.share(undefined, share);
+  const questions = new CommandQueue(partner(), obey, answer);
+  const changes = new CommandQueue(partner(), obey, answer);
   using _watch = reactor.watch(commands.fd, EPOLLIN, () => {
     const count = receiveBytes(commands.fd, piece);
     if (count < 0) return;
@@ -123,42 +127,9 @@ function runReactor(
     // declared.
     if (count === 0) return reactor.stop();
     for (const frame of frames.push(piece.subarray(0, count))) {
-      waiting.push(frame);
+      (frame.isQuestion ? questions : changes).add(frame);
     }
-    if (!isPutOff) serve();
   }, share);
-
-  /** Executes commands one after another while the share has time left. */
-  function serve(): void {
-    isPutOff = false;
-    while (serveOne()) {
-      if (!share.isSpent) continue;
-      isPutOff = true;
-      share.defer(serve);
-      return;
-    }
-  }
-
-  /** Executes a piece of a command; false if there is none. */
-  function serveOne(): boolean {
-    if (current === undefined) {
-      const next = waiting.shift();
-      if (next === undefined) return false;
-      current = { id: next.id, parts: obey(next.command) };
-    }
-    const { id, parts } = current;
-    try {
-      const { done, value } = parts.next();
-      if (done === true) current = undefined;
-      if (done === true) tell({ kind: "done", id, ...NOTHING });
-      if (isHandedOver) waitForEnd();
-      else if (value !== undefined) tell({ kind: "part", id, ...value });
-    } catch (error) {
-      current = undefined;
-      tell({ kind: "failed", id, error: errorReport(error) });
-    }
-    return true;
-  }
 
   function* obey(command: Command): Steps {
     switch (command.kind) {
@@ -209,5 +180,5 @@ function runReactor(
   tell({ kind: "ready" });
   reactor.run();
   // The main isolate is gone in the midst of it: what is half made is undone.
-  if (current !== undefined) abandon(current.parts);
+  for (const queue of [questions, changes]) queue.abandon();
 }

@@ -368,9 +368,9 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   }
 
   /** Turns reports of changed lines on or off. */
-  *observing(on: boolean): Pieces {
+  *observing(isOn: () => boolean): Pieces {
     for (const line of this.#aggregator.lines) {
-      line.observe(on ? this.#changes : undefined);
+      line.observe(isOn() ? this.#changes : undefined);
       yield;
     }
   }
