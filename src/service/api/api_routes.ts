@@ -56,6 +56,10 @@ export interface RequestContext {
 
 /** Bodies of one user that are read at the same time; others wait unread. */
 const BODIES_PER_USER = 8;
+/** Bodies that may be longer than this are read one at a time of each user. */
+const LONG_BODY_BYTES = 16 * 1024;
+/** Length of such a body for which a user's next one waits a millisecond. */
+const LONG_BODY_BYTES_PER_MS = 8 * 1024;
 
 /** The routes of one control API. **Ownership**: borrows its context. */
 export class ApiRoutes {
@@ -69,6 +73,7 @@ export class ApiRoutes {
   readonly #answers: SharedAnswers;
   readonly #work = new WorkTurns<number | "answers">();
   readonly #bodies = new UserSlots(BODIES_PER_USER);
+  readonly #longBodies = new UserSlots(1);
   readonly #unread = new UnreadAnswers();
   readonly #edges: EdgeStore | undefined;
   readonly #history: HistoryRoute;
@@ -409,12 +414,30 @@ export class ApiRoutes {
     read: (body: unknown) => T,
   ): Promise<{ body: unknown; read: T }> {
     using _slot = await this.#bodies.take(uid);
-    const bytes = await readBody(request);
+    const bytes = await this.#readBytes(request, uid);
     const body = await this.#work.run(uid, atOnce(() => parseJson(bytes)));
     return {
       body,
       read: await this.#work.run(uid, atOnce(() => read(body))),
     };
+  }
+
+  /** Reads a body: of long ones, pieces alone keep others waiting. */
+  async #readBytes(request: IncomingMessage, uid: number): Promise<Uint8Array> {
+    const announced = Number(request.headers["content-length"] ?? Infinity);
+    if (announced <= LONG_BODY_BYTES) return await readBody(request);
+    const slot = await this.#longBodies.take(uid);
+    let length = 0;
+    try {
+      const bytes = await readBody(request);
+      length = bytes.length;
+      return bytes;
+    } finally {
+      setTimeout(
+        () => slot[Symbol.dispose](),
+        length / LONG_BODY_BYTES_PER_MS,
+      );
+    }
   }
 
   async #show(name: string): Promise<AggregatorState> {

@@ -18,18 +18,19 @@ interface Turn<Answer> {
 export class CoalescedQuery<Answer> {
   readonly #find: (subject: string) => Promise<Answer>;
   readonly #turns = new Map<string, Turn<Answer>>();
-  readonly #restMs: (tookMs: number) => number;
+  readonly #restMs: (tookMs: number, answer?: Answer) => number;
   #restsUntil = 0;
 
   /**
    * Asks through `find`, which returns an answer that is true when it is called,
    * or later.
    *
-   * @param restMs How long nothing is asked after an answer that took this long.
+   * @param restMs How long nothing is asked after an answer that took this long;
+   * without the answer, after an error.
    */
   constructor(
     find: (subject: string) => Promise<Answer>,
-    restMs: (tookMs: number) => number = () => 0,
+    restMs: (tookMs: number, answer?: Answer) => number = () => 0,
   ) {
     this.#find = find;
     this.#restMs = restMs;
@@ -77,11 +78,11 @@ export class CoalescedQuery<Answer> {
   #findNow(subject: string): Promise<Answer> {
     const from = performance.now();
     const answer = this.#find(subject);
-    const end = () => {
+    const end = (answer?: Answer) => {
       const now = performance.now();
-      this.#restsUntil = now + this.#restMs(now - from);
+      this.#restsUntil = now + this.#restMs(now - from, answer);
     };
-    answer.then(end, end);
+    answer.then(end, () => end());
     return answer;
   }
 }

@@ -22,6 +22,8 @@ import type { WorkTurns } from "./work_turns.ts";
 /** Answers that take less are made as often as they are requested. */
 const SHORT_ANSWER_MS = 5;
 const MAX_REST_MS = 100;
+/** Part of an answer that is made in a millisecond, on a slow machine. */
+const BYTES_PER_MS = 4096;
 const MS_PER_S = 1000;
 
 /** Parts of the API that answers are made of. */
@@ -46,12 +48,18 @@ export class SharedAnswers {
   readonly #described: CoalescedQuery<AggregatorDescription[]>;
   readonly #metrics = new CoalescedQuery(() => this.#makeMetrics(), restMs);
   readonly #list = new CoalescedQuery(() => this.#makeList(), restMs);
-  readonly #one = new CoalescedQuery((name) => this.#makeOne(name), restMs);
-  readonly #lines = new CoalescedQuery((name) => this.#makeLines(name), restMs);
+  readonly #one = new CoalescedQuery<Uint8Array | undefined>(
+    (name) => this.#makeOne(name),
+    restMs,
+  );
+  readonly #lines = new CoalescedQuery<Uint8Array | undefined>(
+    (name) => this.#makeLines(name),
+    restMs,
+  );
   readonly #allLines = new CoalescedQuery(() => this.#makeAllLines(), restMs);
   readonly #snapshot = new CoalescedQuery(
     (name) => this.#makeSnapshot(name),
-    restMs,
+    (tookMs, answer) => restMs(tookMs, answer?.bytes),
   );
 
   /** Makes answers from the parts of one API. */
@@ -177,8 +185,11 @@ export class SharedAnswers {
 
 /**
  * Returns the time during which an answer is not made again after one that took
- * this long, so that answers take at most half of the time.
+ * this long, so that answers take at most half of the time. Most of what a short
+ * one takes is waiting for others.
  */
-function restMs(tookMs: number): number {
-  return tookMs < SHORT_ANSWER_MS ? 0 : Math.min(tookMs, MAX_REST_MS);
+function restMs(tookMs: number, answer?: Uint8Array): number {
+  const workMs = (answer?.length ?? 0) / BYTES_PER_MS;
+  const longestMs = Math.min(tookMs, workMs, MAX_REST_MS);
+  return longestMs < SHORT_ANSWER_MS ? 0 : longestMs;
 }
