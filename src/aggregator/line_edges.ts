@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ActiveTime } from "../edges/active_time.ts";
 import type { EdgeRecorder } from "../edges/edge_recorder.ts";
 import {
   Cause,
@@ -46,6 +47,7 @@ export class LineEdges {
   #cause: Cause = Cause.Guest;
   #rule: EdgeRule = EdgeRule.None;
   readonly #counts: number[] = [0, 0, 0, 0, 0, 0];
+  readonly #activeTime = new ActiveTime();
 
   /** Begins with `source`, the source of `specification`, as it is. */
   constructor(
@@ -67,6 +69,18 @@ export class LineEdges {
     return this.#counts;
   }
 
+  /**
+   * Time for which the line was known to be active; undefined if its edges are
+   * not recorded, or its value is not known now. **Units**: seconds.
+   */
+  get activeSeconds(): number | undefined {
+    const recorder = this.#recorder;
+    const state = this.#state;
+    if (recorder === undefined) return undefined;
+    if ((state & StateBits.Value) === UNKNOWN_VALUE) return undefined;
+    return this.#activeTime.secondsUntilNow(state, recorder);
+  }
+
   /** The line as it was last told. */
   get state(): LineState {
     return this.#state;
@@ -86,6 +100,7 @@ export class LineEdges {
     this.#recorder = recorder;
     this.#id = id;
     this.#observation.isRecorded = withInputs;
+    if (recorder !== undefined) this.#activeTime.begin(this.#state, recorder);
   }
 
   /** The operations that follow are the guest's. */
@@ -146,10 +161,13 @@ export class LineEdges {
     this.#state = after;
     const isSeen = (after & StateBits.Value) === UNKNOWN_VALUE;
     if (!isSeen) this.#tell(this.#sourceCause);
-    this.#recorder?.recordStamped(
+    const recorder = this.#recorder;
+    if (recorder === undefined) return;
+    recorder.recordStamped(
       this.#id,
       packEdge(before, after, isSeen ? Cause.Seen : this.#sourceCause, 0),
     );
+    this.#activeTime.recorded(state, after, recorder);
   }
 
   /** The line's chip went or came back. */
@@ -170,10 +188,7 @@ export class LineEdges {
     if ((state & ~StateBits.Value) !== (after & ~StateBits.Value)) return;
     if (state === after) return;
     this.#state = after;
-    this.#recorder?.record(
-      this.#id,
-      packEdge(state, after, Cause.Seen, EdgeRule.None),
-    );
+    this.#record(state, after, Cause.Seen, EdgeRule.None);
   }
 
   /** True if each edge of an input is told of. */
@@ -215,7 +230,19 @@ export class LineEdges {
     if (after === before) return;
     this.#state = after;
     this.#tell(cause);
-    this.#recorder?.record(this.#id, packEdge(before, after, cause, rule));
+    this.#record(before, after, cause, rule);
+  }
+
+  #record(
+    before: LineState,
+    after: LineState,
+    cause: Cause,
+    rule: EdgeRule,
+  ): void {
+    const recorder = this.#recorder;
+    if (recorder === undefined) return;
+    recorder.record(this.#id, packEdge(before, after, cause, rule));
+    this.#activeTime.recorded(before, after, recorder);
   }
 
   #tell(cause: Cause): void {

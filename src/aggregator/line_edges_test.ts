@@ -249,3 +249,66 @@ Deno.test("a combined output has the value that it has, at all its users", () =>
     "A output 0 follow",
   ]);
 });
+
+Deno.test("the time for which a line is active goes from edge to edge, and on until now", () => {
+  const { line, record } = rig("");
+  // An output that was never driven has no value yet.
+  assertEquals(line.edges.activeSeconds, undefined);
+  line.submit(LineOperation.Output, 0);
+  assertEquals(line.edges.activeSeconds, 0);
+  for (let i = 0; i < 3; i++) {
+    record.now += 7e9;
+    line.submit(LineOperation.SetValue, 1);
+    record.now += 2e9;
+    // What the line has already is no edge.
+    line.submit(LineOperation.SetValue, 1);
+    record.now += 0.5e9;
+    line.submit(LineOperation.SetValue, 0);
+  }
+  assertEquals(line.edges.activeSeconds, 7.5);
+  line.submit(LineOperation.SetValue, 1);
+  record.now += 1e9;
+  assertEquals(line.edges.activeSeconds, 8.5);
+  assertEquals(line.edges.activeSeconds, 8.5);
+  line.submit(LineOperation.Input, 0);
+  // Its edges are not heard: it may have any value.
+  assertEquals(line.edges.activeSeconds, undefined);
+  record.now += 5e9;
+  line.submit(LineOperation.Output, 0);
+  assertEquals(line.edges.activeSeconds, 8.5);
+});
+
+Deno.test("a line that is active from the beginning has been since then", () => {
+  const record = new EdgeRecordDouble();
+  const { line, pull } = sim(record, "DOOR", "sim/1,bias=pull-up");
+  record.now += 3e9;
+  assertEquals(line.edges.activeSeconds, 3);
+  pull(0);
+  record.now += 3e9;
+  assertEquals(line.edges.activeSeconds, 3);
+});
+
+Deno.test("the time of being active is by the kernel's times, and never falls", () => {
+  const { line, source, record } = rig(",direction=input");
+  line.submit(LineOperation.SetEdges, Edges.Both);
+  const edge = (value: 0 | 1, time: number) => {
+    edgeStamp[0] = time;
+    source.change(value);
+    edgeStamp[0] = 0;
+  };
+  edge(1, 10e9);
+  record.now = 12e9;
+  assertEquals(line.edges.activeSeconds, 2);
+  // It fell before that question, which the kernel's report followed.
+  edge(0, 11.5e9);
+  assertEquals(line.edges.activeSeconds, 2);
+  edge(1, 13e9);
+  edge(0, 14e9);
+  assertEquals(line.edges.activeSeconds, 2.5);
+});
+
+Deno.test("a line whose edges are not recorded has no time of being active", () => {
+  const { line } = new LineRig("T", "", new SourceDouble());
+  line.submit(LineOperation.Output, 1);
+  assertEquals(line.edges.activeSeconds, undefined);
+});

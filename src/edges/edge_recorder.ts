@@ -22,6 +22,7 @@ export class EdgeRecorder {
   readonly #writer: EdgeWriter;
   readonly #clock: StampClock;
   readonly #now = new Float64Array(1);
+  #last = this.#now;
 
   /** Writes into `memory`. */
   constructor(memory: RingMemory, clock: StampClock) {
@@ -40,15 +41,25 @@ export class EdgeRecorder {
     return this.#now[0]!;
   }
 
+  /**
+   * Array whose first element is the time of the edge that was recorded last; it
+   * is the next one's after that. **Units**: nanoseconds, monotonic.
+   */
+  get lastTime(): Float64Array {
+    return this.#last;
+  }
+
   /** Records an edge that comes just now. */
   record(lineId: number, bits: number): void {
     this.#clock(this.#now);
+    this.#last = this.#now;
     this.#writer.write(this.#now, lineId, bits);
   }
 
   /** Records an edge at the time of {@linkcode edgeStamp}, if it has one. */
   recordStamped(lineId: number, bits: number): void {
-    if (edgeStamp[0] === 0) this.record(lineId, bits);
-    else this.#writer.write(edgeStamp, lineId, bits);
+    if (edgeStamp[0] === 0) return this.record(lineId, bits);
+    this.#last = edgeStamp;
+    this.#writer.write(edgeStamp, lineId, bits);
   }
 }

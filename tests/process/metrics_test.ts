@@ -189,14 +189,15 @@ Deno.test("counters go on when rules change and guests come and go; a removed ag
       "gpioagg_requests_total",
       `${DURATION}_count`,
       "gpioagg_connections_total",
+      "gpioagg_respawns_total",
     ].map((name) => page.sum(name));
   };
-  assertEquals(await count(), [3, 3, 1]);
+  assertEquals(await count(), [3, 3, 1, 0]);
   const { code, stderr } = await service.reload(config(",safe=0"));
   assertEquals(code, 0, stderr);
-  assertEquals(await count(), [3, 3, 1]);
+  assertEquals(await count(), [3, 3, 1, 0]);
   drive();
-  assertEquals(await count(), [6, 6, 2]);
+  assertEquals(await count(), [6, 6, 2, 1]);
   await service.reload((directory) =>
     config("")(directory).replaceAll("plc", "other")
   );
@@ -227,4 +228,33 @@ Deno.test("events that are too many to be told are counted", async () => {
   // Some were told: the first ones, and one now and then.
   assert(leftOut >= 50 && leftOut < 90, `${leftOut} were left out`);
   assertEquals(page.sum("gpioagg_event_listeners_missed_total"), 0);
+});
+
+Deno.test("the time for which lines are active is that of their edges", async () => {
+  await using service = await ApiService.start({
+    aggregators: { plc: ["sim/1,as=LAMP", "sim/1,as=IN,direction=input"] },
+  });
+  using frontend = Frontend.open(service.socket("plc"), { timeoutMs: 120_000 });
+  const driver = GpioDriver.attach(frontend);
+  driver.setOutput(0, 0, Direction.Output);
+  for (let i = 1; i <= 40; i++) driver.setValue(0, i & 1);
+  await service.client.pull("plc", { IN: 1 });
+  const { edges, to } = await service.client.history();
+  const active = (line: string): number => {
+    let total = 0n;
+    let since: bigint | undefined;
+    for (const edge of edges.filter((edge) => edge.line === line)) {
+      if (since !== undefined) total += BigInt(edge.time) - since;
+      since = edge.value === 1 ? BigInt(edge.time) : undefined;
+    }
+    if (since !== undefined) total += BigInt(to) - since;
+    return Number(total) / 1e9;
+  };
+  const page = await pageOf(service.lookClient);
+  const shown = (name: string) =>
+    page.sum("gpioagg_line_active_seconds_total", { name });
+  const lamp = shown("LAMP");
+  assert(lamp > 0 && Math.abs(lamp - active("LAMP")) < 1e-8, `${lamp} s`);
+  // It is still active: more than when the history was asked for.
+  assert(shown("IN") >= active("IN") && active("IN") > 0);
 });

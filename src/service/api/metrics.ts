@@ -78,6 +78,7 @@ export function* encodeMetrics(
   addGuests(page, served);
   yield;
   yield* addLines(page, served);
+  yield* addActiveTime(page, served);
   yield* addRequests(page, served);
   yield* addDurations(page, served);
   yield* addRefusals(page, served);
@@ -182,6 +183,15 @@ function addGuests(page: Page, served: readonly Served[]): void {
     page.sample({ aggregator: name }, connections);
   }
   page.metric(
+    "gpioagg_respawns_total",
+    "counter",
+    "Guests that started after an earlier one: VMs that were started again, " +
+      "and reboots.",
+  );
+  for (const { name, respawns } of served) {
+    page.sample({ aggregator: name }, respawns);
+  }
+  page.metric(
     "gpioagg_faults_total",
     "counter",
     "Events fault: protocol violations by VMMs or guests, unusable QEMU " +
@@ -245,6 +255,19 @@ function* addLines(page: Page, served: readonly Served[]): Writing {
     for (const [cause, code] of EDGE_CAUSES) {
       page.sample({ ...labels(), cause }, edges[code] ?? 0);
     }
+  });
+}
+
+function* addActiveTime(page: Page, served: readonly Served[]): Writing {
+  page.metric(
+    "gpioagg_line_active_seconds_total",
+    "counter",
+    "Time for which the line was known to be active, by its edges. Left out " +
+      "while its value is not known without waiting, and where no edges are " +
+      "recorded.",
+  );
+  yield* eachLine(page, served, ({ counts: { activeSeconds }, labels }) => {
+    if (activeSeconds !== undefined) page.sample(labels(), activeSeconds);
   });
 }
 

@@ -50,6 +50,7 @@ function served(guests: Partial<GuestCounts>): AggregatorCounts {
     uptimeMs: 60_000,
     guests: {
       connections: 0,
+      respawns: 0,
       faults: 0,
       eventsLeftOut: {},
       lines: [{ ...line, name: "LAMP" }, { ...line, name: "IN" }],
@@ -64,6 +65,7 @@ const ALWAYS = [
   'gpioagg_aggregator_connected{aggregator="plc"} 1',
   'gpioagg_aggregator_uptime_seconds{aggregator="plc"} 60',
   'gpioagg_connections_total{aggregator="plc"} 0',
+  'gpioagg_respawns_total{aggregator="plc"} 0',
   'gpioagg_faults_total{aggregator="plc"} 0',
 ];
 
@@ -105,6 +107,7 @@ Deno.test("encodeMetrics() shows lines as they are", () => {
       isOutput: true,
       value: 1,
       edges: [9, 0, 5, 2, 1, 0],
+      activeSeconds: 12.25,
     },
     { ...COUNTS, name: "IN", isPresent: false },
   ];
@@ -127,6 +130,7 @@ Deno.test("encodeMetrics() shows lines as they are", () => {
     ...["world", "guest", "rule", "operator", "follow"].map((cause) =>
       `gpioagg_line_edges_total{${input},cause="${cause}"} 0`
     ),
+    `gpioagg_line_active_seconds_total{${lamp}} 12.25`,
   ]);
 });
 

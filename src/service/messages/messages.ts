@@ -164,6 +164,8 @@ export interface AggregatorCounts {
 /** Counters of one aggregator's guests since it is served. */
 export interface GuestCounts {
   connections: number;
+  /** Starts of guests after the first. */
+  respawns: number;
   faults: number;
   /** By kind: events that were suppressed because there were too many. */
   eventsLeftOut: Record<string, number>;
@@ -183,6 +185,11 @@ export interface LineCounts {
   isPresent: boolean;
   /** Edges by their cause, as `edges/record.ts` numbers them. */
   edges?: readonly number[];
+  /**
+   * Time for which it was known to be active, if its edges are recorded and its
+   * value is known now. **Units**: seconds.
+   */
+  activeSeconds?: number;
   /** Requests that a rule rejected. */
   refusals: number;
   /** True while a rule that could not be applied is retried. */

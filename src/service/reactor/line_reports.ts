@@ -35,9 +35,11 @@ export function countLine(
   const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
   const isRulePending = pendingRule !== undefined;
   const value = source.peek();
+  const { activeSeconds } = edges;
   return {
     name,
     ...(value === FAILED ? {} : { value }),
+    ...(activeSeconds === undefined ? {} : { activeSeconds }),
     isOutput: direction === Direction.Output,
     isPresent: source.isAbsent !== true,
     edges: edges.counts.slice(),

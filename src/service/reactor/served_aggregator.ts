@@ -129,6 +129,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   #connectedSince: number | undefined;
   #isEnding = false;
   #connections = 0;
+  #starts = 0;
   #faults = 0;
 
   private constructor(
@@ -384,6 +385,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
       uptimeMs: performance.now() - this.#began,
       guests: {
         connections: this.#connections,
+        respawns: Math.max(0, this.#starts - 1),
         faults: this.#faults,
         eventsLeftOut: this.#events.leftOut,
         lines: this.#countLines(0),
@@ -491,6 +493,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
       this.#connections++;
     }
     if (event === "disconnected") this.#connectedSince = undefined;
+    if (event === "started") this.#starts++;
     if (event === "fault") this.#faults++;
     this.#events.report({
       aggregator: this.name,
