@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "ffi": [],
   "src/text": [],
   "src/async": ["ffi"],
+  "src/http": [],
   // Pure: files of edges.
   "src/recording": ["src/text"],
   "src/line": ["src/reactor/event_loop.ts"],
@@ -121,6 +122,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/config",
     "src/edges",
     "src/gpio",
+    "src/http",
     "src/kernel_chip",
     "src/line",
     "src/pci",
@@ -168,7 +170,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/recording",
     "src/text",
   ],
-  "src/web": ["ffi", "src/client/http_request.ts", "src/text"],
+  "src/web": ["ffi", "src/client/http_request.ts", "src/http", "src/text"],
   // Pure: the command gives it access to the host.
   "src/doctor": ["src/qemu/arguments.ts", "src/text"],
   "src/cli": [

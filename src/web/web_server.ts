@@ -14,12 +14,18 @@ import {
   type ServerResponse,
 } from "node:http";
 import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { limitSendBuffer } from "../../ffi/client_connection.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
 import { acceptTcp } from "../../ffi/tcp_socket.ts";
 import { type ApiAnswer, sendRequest } from "../client/http_request.ts";
+import {
+  EVENT_STREAM_TYPE,
+  PacedConnection,
+} from "../http/paced_connection.ts";
 import { printableError } from "../text/printable.ts";
 import { PAGE_FILES, SAFE_HEADERS } from "./files.ts";
 import type { Gate } from "./gate.ts";
@@ -34,9 +40,14 @@ export interface Upstream {
 
 /** Connections at a time; a browser makes six. */
 const MAX_CONNECTIONS = 64;
-/** Limit of a request to arrive whole. **Units**: milliseconds. */
-const ARRIVAL_MS = 10_000;
+/**
+ * Limit of a request to arrive whole, and of its answer to be taken unless it is
+ * the service's. **Units**: milliseconds.
+ */
+const MESSAGE_LIMIT_MS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
+/** Bytes that the kernel holds for a browser that does not read. */
+const SEND_BUFFER_BYTES = 128 * 1024;
 const MAX_BODY_BYTES = 64 * 1024;
 /** Rest of a listener while there is no room. **Units**: milliseconds. */
 const REST_MS = 50;
@@ -47,13 +58,22 @@ const PULL = /^\/v1\/aggregators\/[^/?]{1,255}\/lines$/;
 /** Headers that are passed on to the service. */
 const PASSED_ON = ["accept", "last-event-id"];
 
+/** A browser's connection. */
+interface Connection {
+  readonly socket: PacedConnection;
+  /** The request that is being answered; the next one waits as bytes. */
+  request: IncomingMessage | undefined;
+  limit: ReturnType<typeof setTimeout> | undefined;
+}
+
 /** **Ownership**: owns the listener. */
 export class WebServer implements Disposable {
   readonly #listener: OwnedFd;
   readonly #gate: Gate;
   readonly #upstream: Upstream;
   readonly #server: Server;
-  readonly #connections = new Set<Socket>();
+  /** By their sockets, the oldest first. */
+  readonly #connections = new Map<unknown, Connection>();
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
@@ -68,7 +88,8 @@ export class WebServer implements Disposable {
     );
     // It is this class that listens: see the control API's own listener.
     Object.defineProperty(this.#server, "listening", { value: true });
-    this.#server.on("clientError", (_error: Error, socket: Socket) => {
+    this.#server.on("clientError", (_error: Error, socket: Duplex) => {
+      if (!socket.writable) return void socket.destroy();
       socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
     });
     void this.#acceptAll();
@@ -79,7 +100,7 @@ export class WebServer implements Disposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#wait?.cancel();
-    for (const socket of this.#connections) socket.destroy();
+    for (const { socket } of this.#connections.values()) socket.destroy();
     this.#listener.close();
   }
 
@@ -95,10 +116,11 @@ export class WebServer implements Disposable {
   /** Returns false if there is no room for more. */
   #acceptSome(): boolean {
     try {
-      while (this.#connections.size < MAX_CONNECTIONS) {
+      while (this.#connections.size < MAX_CONNECTIONS || this.#endIdle()) {
         const fd = acceptTcp(this.#listener.fd);
         if (fd === undefined) return true;
-        this.#begin(new Socket({ fd: fd.release() }));
+        limitSendBuffer(fd.fd, SEND_BUFFER_BYTES);
+        this.#begin(fd);
       }
     } catch (error) {
       if (!isOsError(error)) throw error;
@@ -106,35 +128,70 @@ export class WebServer implements Disposable {
     return false;
   }
 
-  #begin(socket: Socket): void {
-    this.#connections.add(socket);
+  /** Ends the oldest connection without a request; false if all have one. */
+  #endIdle(): boolean {
+    for (const [socket, connection] of this.#connections) {
+      if (connection.request !== undefined) continue;
+      this.#connections.delete(socket);
+      connection.socket.destroy();
+      return true;
+    }
+    return false;
+  }
+
+  #begin(fd: OwnedFd): void {
+    const socket = new PacedConnection(
+      new Socket({ fd: fd.release(), allowHalfOpen: true }),
+      () => connection.request?.complete !== true,
+    );
+    const connection: Connection = {
+      socket,
+      request: undefined,
+      limit: undefined,
+    };
+    this.#connections.set(socket, connection);
     socket.on("error", () => socket.destroy());
+    socket.on("end", () => {
+      // In the middle of a body: Node would wait for the rest.
+      if (connection.request?.complete === false) socket.destroy();
+    });
     socket.on("close", () => {
-      clearLimit(socket);
+      clearTimeout(connection.limit);
       this.#connections.delete(socket);
     });
-    awaitRequest(socket);
+    limit(connection);
     this.#server.emit("connection", socket);
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    const { socket } = request;
+    const connection = this.#connections.get(request.socket);
+    // It lost its place.
+    if (connection === undefined) return void request.socket.destroy();
+    const { socket } = connection;
     response.on("error", () => socket.destroy());
-    // Its head is here. The next request has as long again.
-    clearLimit(socket);
-    response.on("finish", () => awaitRequest(socket));
+    connection.request = request;
+    // Until its answer is taken; the next request has as long again.
+    limit(connection);
+    response.on("finish", () => {
+      connection.request = undefined;
+      limit(connection);
+      socket.goOn();
+    });
     for (const [name, value] of Object.entries(SAFE_HEADERS)) {
       response.setHeader(name, value);
     }
-    this.#answer(request, response).catch((error: unknown) => {
+    const endless = () => clearTimeout(connection.limit);
+    this.#answer(request, response, endless).catch((error: unknown) => {
       if (response.headersSent || socket.destroyed) socket.destroy();
       else fail(response, 502, printableError(error));
     });
   }
 
+  /** @param endless Is called when an answer may take as long as it likes. */
   async #answer(
     request: IncomingMessage,
     response: ServerResponse,
+    endless: () => void,
   ): Promise<void> {
     const { method = "", url = "" } = request;
     const [path = ""] = url.split("?", 1);
@@ -166,6 +223,7 @@ export class WebServer implements Disposable {
       return;
     }
     if (isReading && LOOK.test(path)) {
+      endless();
       return await forward(request, response, look, "GET");
     }
     if (method !== "PATCH" || !PULL.test(path)) {
@@ -226,6 +284,11 @@ async function forward(
       "content-type": answer.contentType,
       "cache-control": "no-store",
     });
+    const socket: unknown = response.socket;
+    if (
+      socket instanceof PacedConnection &&
+      answer.contentType.startsWith(EVENT_STREAM_TYPE)
+    ) socket.beginStream(EVENT_STREAM_TYPE);
     if (request.method === "HEAD") {
       response.end();
       return;
@@ -240,15 +303,10 @@ async function forward(
 async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   const pieces: Uint8Array[] = [];
   let left = MAX_BODY_BYTES;
-  const limit = setTimeout(() => request.socket.destroy(), ARRIVAL_MS);
-  try {
-    for await (const piece of request as AsyncIterable<Uint8Array>) {
-      left -= piece.length;
-      if (left < 0) return undefined;
-      pieces.push(piece);
-    }
-  } finally {
-    clearTimeout(limit);
+  for await (const piece of request as AsyncIterable<Uint8Array>) {
+    left -= piece.length;
+    if (left < 0) return undefined;
+    pieces.push(piece);
   }
   const decoder = new TextDecoder();
   return pieces.map((piece) => decoder.decode(piece, { stream: true })).join(
@@ -266,18 +324,12 @@ function parse(text: string): unknown {
   }
 }
 
-const limits = new WeakMap<Socket, ReturnType<typeof setTimeout>>();
-
-/** Ends a connection that brings no request in time. */
-function awaitRequest(socket: Socket): void {
-  clearLimit(socket);
+/** Ends a connection that does not do in time what it has to do next. */
+function limit(connection: Connection): void {
+  const { socket } = connection;
+  clearTimeout(connection.limit);
   if (socket.destroyed) return;
-  limits.set(socket, setTimeout(() => socket.destroy(), ARRIVAL_MS));
-}
-
-function clearLimit(socket: Socket): void {
-  clearTimeout(limits.get(socket));
-  limits.delete(socket);
+  connection.limit = setTimeout(() => socket.destroy(), MESSAGE_LIMIT_MS);
 }
 
 function fail(response: ServerResponse, status: number, message: string): void {

@@ -156,10 +156,17 @@ Deno.test("a service that is gone is an answer, not the end", async () => {
 
 Deno.test("connections that say nothing do not keep others out for good", async () => {
   using rig = new Rig(undefined, true);
-  const idle = Array.from({ length: 63 }, () => rig.connect());
+  const idle = Array.from({ length: 64 }, () => rig.connect());
   try {
     const answer = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
     assertEquals(statusOf(answer), 200);
+    // The oldest has given up its place, and the others have not.
+    assertEquals(await idle[0]!.read(), null);
+    const youngest = idle[63]!;
+    await youngest.write(
+      new TextEncoder().encode(`GET / HTTP/1.1\r\n${HOST}\r\n`),
+    );
+    assert(await youngest.read() !== null);
   } finally {
     for (const stream of idle) stream[Symbol.dispose]();
   }
@@ -172,4 +179,25 @@ Deno.test("connections that say nothing do not keep others out for good", async 
   while (!text.includes("snapshot")) {
     text += new TextDecoder().decode(await stream.read() ?? undefined);
   }
+});
+
+Deno.test("a request waits as bytes until the one before it was answered", async () => {
+  using rig = new Rig(undefined, true);
+  using stream = rig.connect();
+  const request = (path: string) =>
+    `GET ${path} HTTP/1.1\r\n${HOST}${BEARER}\r\n`;
+  await stream.write(
+    new TextEncoder().encode(
+      request("/v1/aggregators") + request("/v1/events") +
+        request("/v1/lines").repeat(100),
+    ),
+  );
+  let text = "";
+  while (!text.includes("snapshot")) {
+    text += new TextDecoder().decode(await stream.read() ?? undefined);
+  }
+  // Others are served meanwhile; the stream has no end.
+  const other = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
+  assertEquals(statusOf(other), 200);
+  assertEquals(rig.service.asked, ["/v1/aggregators", "/v1/events"]);
 });

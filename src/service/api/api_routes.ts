@@ -34,7 +34,7 @@ import {
 import { METRICS_CONTENT_TYPE } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { openApi } from "./openapi.ts";
-import { EVENT_STREAM_TYPE } from "./paced_connection.ts";
+import { EVENT_STREAM_TYPE } from "../../http/paced_connection.ts";
 import type { Exchange, Route } from "./routes.ts";
 import { SharedAnswers } from "./shared_answers.ts";
 import { UnreadAnswers } from "./unread_answers.ts";

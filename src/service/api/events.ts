@@ -7,7 +7,7 @@
  */
 import type { ServerResponse } from "node:http";
 import type { ApiEvent } from "../../client/protocol.ts";
-import { beginStream, EVENT_STREAM_TYPE } from "./paced_connection.ts";
+import { beginStream, EVENT_STREAM_TYPE } from "../../http/paced_connection.ts";
 import { EdgeFeeds, type EdgeWish } from "./edge_feed.ts";
 import { EventLog, type EventPlace } from "./event_log.ts";
 import type { EdgeStore } from "../record/edge_store.ts";

@@ -11,7 +11,7 @@ import { HistoryReader } from "../record/history.ts";
 import { HISTORY_TYPES, historyText } from "../record/history_formats.ts";
 import { isEdge, wallTime } from "../record/stored_edge.ts";
 import { readHistoryQuery, recordOf } from "./history_query.ts";
-import { beginStream } from "./paced_connection.ts";
+import { beginStream } from "../../http/paced_connection.ts";
 import type { Exchange } from "./routes.ts";
 import { atOnce, UserSlots, type WorkTurns } from "./work_turns.ts";
 

@@ -7,7 +7,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AggregatorState, LeaseMessage } from "../../client/protocol.ts";
-import { beginStream } from "./paced_connection.ts";
+import { beginStream } from "../../http/paced_connection.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** One lease. The kernel closes a dead client's connection, so it ends it. */

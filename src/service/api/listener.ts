@@ -34,7 +34,7 @@ import {
 import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
-import { PacedConnection } from "./paced_connection.ts";
+import { PacedConnection } from "../../http/paced_connection.ts";
 import { printableError } from "../../text/printable.ts";
 
 /** Process at the other end, as the kernel saw it when it connected. */
