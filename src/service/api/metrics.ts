@@ -23,8 +23,7 @@ import type {
   GuestCounts,
   LineCounts,
 } from "../messages/messages.ts";
-import { printable } from "../../text/printable.ts";
-import { EncodedParts } from "./encoded_parts.ts";
+import { type Labels, MetricsPage } from "./metrics_page.ts";
 
 /** Figures of the service itself. */
 export interface ServiceCounts {
@@ -59,8 +58,6 @@ const RESULTS = ["ok", "error"] as const;
 
 const QUEUES = ["request", "event"] as const;
 
-type Labels = Readonly<Record<string, string | number>>;
-
 /** An aggregator that guests are served by. */
 type Served = { name: string } & GuestCounts;
 
@@ -69,7 +66,7 @@ export function* encodeMetrics(
   aggregators: readonly AggregatorCounts[],
   service: ServiceCounts,
 ): Generator<void, Uint8Array> {
-  const page = new Page();
+  const page = new MetricsPage();
   addService(page, aggregators.length, service);
   addAggregators(page, aggregators);
   const served = aggregators.flatMap(({ name, guests }) =>
@@ -91,7 +88,7 @@ export function* encodeMetrics(
 }
 
 function addService(
-  page: Page,
+  page: MetricsPage,
   aggregators: number,
   { residentBytes, eventListeners, eventsMissed, startedAt, version }:
     ServiceCounts,
@@ -132,7 +129,7 @@ function addService(
 }
 
 function addAggregators(
-  page: Page,
+  page: MetricsPage,
   aggregators: readonly AggregatorCounts[],
 ): void {
   page.metric(
@@ -173,7 +170,7 @@ function addAggregators(
   }
 }
 
-function addGuests(page: Page, served: readonly Served[]): void {
+function addGuests(page: MetricsPage, served: readonly Served[]): void {
   page.metric(
     "gpioagg_connections_total",
     "counter",
@@ -224,7 +221,7 @@ function addGuests(page: Page, served: readonly Served[]): void {
   }
 }
 
-function* addLines(page: Page, served: readonly Served[]): Writing {
+function* addLines(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_line_value",
     "gauge",
@@ -258,7 +255,7 @@ function* addLines(page: Page, served: readonly Served[]): Writing {
   });
 }
 
-function* addActiveTime(page: Page, served: readonly Served[]): Writing {
+function* addActiveTime(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_line_active_seconds_total",
     "counter",
@@ -279,7 +276,7 @@ const EDGE_CAUSES = [
   ["follow", Cause.Follow],
 ] as const;
 
-function* addRequests(page: Page, served: readonly Served[]): Writing {
+function* addRequests(page: MetricsPage, served: readonly Served[]): Writing {
   const kinds = (counts: Float64Array, from: number, labels: () => Labels) => {
     for (const [type, kind] of REQUEST_KINDS.entries()) {
       for (const [i, result] of RESULTS.entries()) {
@@ -308,7 +305,7 @@ function* addRequests(page: Page, served: readonly Served[]): Writing {
   }
 }
 
-function* addDurations(page: Page, served: readonly Served[]): Writing {
+function* addDurations(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_request_duration_seconds",
     "histogram",
@@ -333,7 +330,7 @@ function* addDurations(page: Page, served: readonly Served[]): Writing {
   });
 }
 
-function* addRefusals(page: Page, served: readonly Served[]): Writing {
+function* addRefusals(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_refusals_total",
     "counter",
@@ -342,7 +339,7 @@ function* addRefusals(page: Page, served: readonly Served[]): Writing {
   yield* addByLine(page, served, ({ counts }) => counts.refusals);
 }
 
-function* addRules(page: Page, served: readonly Served[]): Writing {
+function* addRules(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_rule_pending",
     "gauge",
@@ -363,7 +360,7 @@ function* addRules(page: Page, served: readonly Served[]): Writing {
   yield* addByLine(page, served, ({ counts }) => counts.ruleFailures);
 }
 
-function* addInterrupts(page: Page, served: readonly Served[]): Writing {
+function* addInterrupts(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_interrupts_total",
     "counter",
@@ -378,7 +375,7 @@ function* addInterrupts(page: Page, served: readonly Served[]): Writing {
   });
 }
 
-function* addPins(page: Page, served: readonly Served[]): Writing {
+function* addPins(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_pin_levels_total",
     "counter",
@@ -410,7 +407,7 @@ function* addPins(page: Page, served: readonly Served[]): Writing {
   }
 }
 
-function addUsb(page: Page, served: readonly Served[]): void {
+function addUsb(page: MetricsPage, served: readonly Served[]): void {
   page.metric(
     "gpioagg_usb_refused_transfers_total",
     "counter",
@@ -424,7 +421,7 @@ function addUsb(page: Page, served: readonly Served[]): void {
   }
 }
 
-function* addLost(page: Page, served: readonly Served[]): Writing {
+function* addLost(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_lost_changes_total",
     "counter",
@@ -462,7 +459,7 @@ type CountOf = (line: CountedLine) => number | undefined;
 
 /** Writes each line of all aggregators, some at a time. */
 function* eachLine(
-  page: Page,
+  page: MetricsPage,
   served: readonly Served[],
   write: (line: CountedLine) => void,
 ): Writing {
@@ -480,7 +477,7 @@ function* eachLine(
 
 /** One sample per line, of those that are not 0. */
 function* addByLine(
-  page: Page,
+  page: MetricsPage,
   served: readonly Served[],
   countOf: CountOf,
   more: Labels = {},
@@ -489,54 +486,6 @@ function* addByLine(
     const count = countOf(line) ?? 0;
     if (count !== 0) page.sample({ ...line.labels(), ...more }, count);
   });
-}
-
-/** A page of metrics under construction. */
-class Page {
-  #metric = "";
-  #lines: string[] = [];
-  readonly #parts = new EncodedParts();
-
-  /** Encodes what was added since the last call. */
-  encode(): void {
-    if (this.#lines.length === 0) return;
-    this.#parts.add(this.#lines.join("\n") + "\n");
-    this.#lines = [];
-  }
-
-  /** Returns the whole page; yields often. */
-  bytes(): Generator<void, Uint8Array> {
-    this.encode();
-    return this.#parts.joined();
-  }
-
-  metric(
-    name: string,
-    type: "gauge" | "counter" | "histogram",
-    help: string,
-  ): void {
-    this.#metric = name;
-    this.#lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-  }
-
-  sample(labels: Labels, value: number, suffix = ""): void {
-    const pairs = Object.entries(labels).map(([name, text]) =>
-      `${name}="${escaped(String(text))}"`
-    );
-    const shown = pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
-    this.#lines.push(`${this.#metric}${suffix}${shown} ${value}`);
-  }
-}
-
-/** Longest label value. **Units**: UTF-16 code units. */
-const LABEL_LIMIT = 1024;
-
-function escaped(text: string): string {
-  // The format escapes line feeds only; the rest would reach terminals.
-  return printable(text, LABEL_LIMIT).replaceAll("\\", "\\\\").replaceAll(
-    '"',
-    '\\"',
-  );
 }
 
 function snakeCase(name: string): string {
