@@ -17,7 +17,7 @@ import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
 import { Farewells } from "./farewells.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
-import type { LineDirectory } from "./sharing/follow.ts";
+import type { LineDirectory } from "./sharing/line_directory.ts";
 import type {
   LineReporter,
   ReportedLine,

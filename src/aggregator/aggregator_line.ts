@@ -35,7 +35,7 @@ import { InterlockedSource } from "./rules/interlock.ts";
 import { KernelRefusals } from "./rules/kernel_refusals.ts";
 import { LineRules, type RuledLine } from "./rules/line_rules.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
-import { FollowedSource } from "./sharing/follow.ts";
+import { FollowedSource } from "./sharing/followed_source.ts";
 
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the

@@ -6,7 +6,7 @@ import { parseLineSpec } from "../config/spec/line_spec.ts";
 import { Direction } from "../line/port.ts";
 import { atOnce } from "../reactor/pieces.ts";
 import { Aggregator } from "./aggregator.ts";
-import { LineDirectory } from "./sharing/follow.ts";
+import { LineDirectory } from "./sharing/line_directory.ts";
 import { Interlocks } from "./rules/interlock.ts";
 
 const LIMIT_MS = 60_000;

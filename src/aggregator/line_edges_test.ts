@@ -17,7 +17,8 @@ import {
 } from "../line/port.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { CombinedOutput } from "./sharing/combined_output.ts";
-import { FollowerLine, LineDirectory } from "./sharing/follow.ts";
+import { FollowerLine } from "./sharing/follower_line.ts";
+import { LineDirectory } from "./sharing/line_directory.ts";
 import { ConstLine } from "./sources/const_line.ts";
 import { SimLine } from "./sources/sim_line.ts";
 

@@ -7,7 +7,8 @@ import {
   LineOperation,
   PENDING,
 } from "../line/port.ts";
-import { FollowerLine, LineDirectory } from "./sharing/follow.ts";
+import { FollowerLine } from "./sharing/follower_line.ts";
+import { LineDirectory } from "./sharing/line_directory.ts";
 
 /** A line, what it is made of, and what its observer hears. */
 function rig(rules = ",direction=input") {

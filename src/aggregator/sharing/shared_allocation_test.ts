@@ -3,7 +3,7 @@ import { assertAllocatesNothing } from "../../../tests/doubles/allocation.ts";
 import { LoopDouble } from "../../../tests/doubles/line_doubles.ts";
 import { Direction, Edges, PENDING, UNSPECIFIED } from "../../line/port.ts";
 import { CombinedOutput } from "./combined_output.ts";
-import { FollowedSource } from "./follow.ts";
+import { FollowedSource } from "./followed_source.ts";
 import {
   type LineSource,
   type SourceListener,

@@ -6,7 +6,7 @@ import {
 } from "../../../tests/doubles/line_doubles.ts";
 import { Aggregator } from "../../aggregator/aggregator.ts";
 import { Interlocks } from "../../aggregator/rules/interlock.ts";
-import { LineDirectory } from "../../aggregator/sharing/follow.ts";
+import { LineDirectory } from "../../aggregator/sharing/line_directory.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { pinsOf } from "./pin_changes.ts";
 

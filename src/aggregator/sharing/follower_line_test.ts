@@ -13,7 +13,8 @@ import {
   LineOperation,
   PENDING,
 } from "../../line/port.ts";
-import { FollowerLine, LineDirectory } from "./follow.ts";
+import { FollowerLine } from "./follower_line.ts";
+import { LineDirectory } from "./line_directory.ts";
 import { SourceOperation } from "../line_source.ts";
 
 const TARGET = { aggregator: "a", line: "T" };
