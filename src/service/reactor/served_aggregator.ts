@@ -9,18 +9,14 @@ import type { Line } from "../../client/protocol.ts";
 import {
   Aggregator,
   type AggregatorContext,
-  type AggregatorReporter,
 } from "../../aggregator/aggregator.ts";
-import type { ReportedLine } from "../../aggregator/line_reporter.ts";
 import type { LineSource } from "../../aggregator/line_source.ts";
-import { refusalText } from "../../aggregator/rules/kernel_refusals.ts";
 import {
   type AggregatorSpecification,
   controlPathOf,
   type LineSpecification,
 } from "../../config/specification.ts";
 import type { EdgeRecorder } from "../../edges/edge_recorder.ts";
-import type { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { GuardedLoop } from "../../reactor/guarded_loop.ts";
 import {
@@ -30,7 +26,7 @@ import {
   onePiece,
   type Pieces,
 } from "../../reactor/pieces.ts";
-import { printable, printableError } from "../../text/printable.ts";
+import { printableError } from "../../text/printable.ts";
 import { ControlName } from "../control/control_names.ts";
 import type { ControlRequest } from "../control/control_protocol.ts";
 import { ControlSocket } from "../control/control_socket.ts";
@@ -50,9 +46,9 @@ import { listenFor } from "../sockets/file_access.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
 import { countLine, describeLine, titleOf } from "./line_reports.ts";
 import { AggregatorPlay } from "./aggregator_play.ts";
+import { AggregatorReports } from "./aggregator_reports.ts";
 import { pinsOf, pullPin } from "./pin_changes.ts";
 import { ChangeCollector } from "./change_collector.ts";
-import { EventLimiter } from "./event_limiter.ts";
 import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
 import {
   type ExposureStates,
@@ -98,11 +94,9 @@ const LINES_PER_PART = 32;
 const MAX_FAILURES = 5;
 /** **Units**: milliseconds. */
 const FAILURES_MS = 10_000;
-/** Longest detail of an event. **Units**: UTF-16 code units. */
-const DETAIL_LIMIT = 1024;
 
 /** One aggregator with its exposure and its control socket. */
-export class ServedAggregator implements AggregatorReporter, Disposable {
+export class ServedAggregator implements Disposable {
   readonly name: string;
   /** Order of creation. */
   readonly serial: number;
@@ -112,7 +106,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   /** Path of a given listening socket. */
   readonly #givenPath: string | undefined;
   readonly #loop: EventLoop;
-  readonly #events: EventLimiter;
+  readonly #reports: AggregatorReports;
   readonly #resources = new DisposableStack();
   /** Its exposure and its control socket. */
   readonly #outside = new DisposableStack();
@@ -126,11 +120,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   readonly #began = performance.now();
   /** Times of recent exceptions. **Units**: ms on the monotonic clock. */
   #failures: number[] = [];
-  #connectedSince: number | undefined;
   #isEnding = false;
-  #connections = 0;
-  #starts = 0;
-  #faults = 0;
 
   private constructor(
     specification: AggregatorSpecification,
@@ -144,7 +134,9 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     this.#states = statesOf(specification);
     this.#givenPath = givenPathOf(specification);
     this.#loop = outerLoop;
-    this.#events = this.#resources.use(new EventLimiter(outerLoop, events));
+    this.#reports = this.#resources.use(
+      new AggregatorReports(this.name, outerLoop, events),
+    );
   }
 
   /**
@@ -175,7 +167,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
         ...surroundings,
         loop,
         openSource: (line) => context.openSource(line, share),
-        reporter: served,
+        reporter: served.#reports,
       });
       const { record } = surroundings;
       if (record !== undefined) {
@@ -238,7 +230,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
         loop,
         share,
         events: {
-          report: (event, detail) => this.#report(event, detail),
+          report: (event, detail) => this.#reports.report(event, detail),
           over: onOver,
         },
         isTimed,
@@ -302,6 +294,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     const given = this.#givenPath;
     const states = this.#states;
     const { socketPath = given } = this.#exposure;
+    const { connectedSince } = this.#reports;
     return {
       name: this.name,
       presentation: given === undefined
@@ -314,11 +307,9 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
       ...states,
       ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
       ...(this.#isEnding ? { ending: true } : {}),
-      connected: this.#connectedSince !== undefined,
+      connected: connectedSince !== undefined,
       servedSince: this.#servedSince,
-      ...(this.#connectedSince === undefined
-        ? {}
-        : { connectedSince: this.#connectedSince }),
+      ...(connectedSince === undefined ? {} : { connectedSince }),
     };
   }
 
@@ -380,14 +371,11 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
   #count(): AggregatorCounts {
     return {
       name: this.name,
-      connected: this.#connectedSince !== undefined,
+      connected: this.#reports.connectedSince !== undefined,
       servedSince: this.#servedSince,
       uptimeMs: performance.now() - this.#began,
       guests: {
-        connections: this.#connections,
-        respawns: Math.max(0, this.#starts - 1),
-        faults: this.#faults,
-        eventsLeftOut: this.#events.leftOut,
+        ...this.#reports.counts,
         lines: this.#countLines(0),
         exposure: this.#exposure.count(),
       },
@@ -410,56 +398,6 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     this.#exposure.changeRules(specification);
   }
 
-  refused(line: ReportedLine, reason: string): void {
-    this.#report("refused", `${titleOf(line)}: ${reason}`);
-  }
-
-  kernelRefused(
-    line: ReportedLine,
-    operation: LineOperation,
-    errno: number,
-  ): void {
-    const { source, specification } = line;
-    this.#report(
-      "refused",
-      `${titleOf(line)}, ${source.description}: ` +
-        refusalText(operation, errno, source, specification),
-    );
-  }
-
-  silent(line: ReportedLine): void {
-    this.#report("silent", `${titleOf(line)} has its safe value now`);
-  }
-
-  rulePending(line: ReportedLine, rule: string, reason: string): void {
-    this.#events.report({
-      aggregator: this.name,
-      event: "fault",
-      detail: `${titleOf(line)}, ${line.source.description}: its rule ` +
-        `(${rule}) does not hold: ${reason}; it is retried`,
-    });
-  }
-
-  ruleHolds(line: ReportedLine, rule: string, effort: string): void {
-    this.#report(
-      "enforced",
-      `${titleOf(line)}: its rule (${rule}) holds now, after ${effort}`,
-    );
-  }
-
-  notBack(limitMs: number): void {
-    this.#events.report({
-      aggregator: this.name,
-      event: "stopped",
-      detail: `it did not return within ${limitMs / 1000} s of the restart`,
-    });
-  }
-
-  presence(line: ReportedLine, isPresent: boolean): void {
-    const what = `${titleOf(line)}, ${line.source.description}`;
-    this.#report(isPresent ? "plugged" : "unplugged", what);
-  }
-
   /**
    * A handler threw, which is a bug of ours. The guest's session ends; after
    * repeated exceptions the aggregator serves no guest any more. Others are
@@ -471,7 +409,7 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
     this.#failures.push(now);
     const isLast = this.#failures.length >= MAX_FAILURES;
     if (this.#failures.length > MAX_FAILURES) return;
-    this.#report(
+    this.#reports.report(
       "fault",
       `internal error: ${printableError(error)}; ` +
         (isLast
@@ -484,21 +422,6 @@ export class ServedAggregator implements AggregatorReporter, Disposable {
       if (!this.#isOpen) return;
       if (isLast) atOnce(this.withdrawing());
       else this.#exposure.endSession?.("an internal error");
-    });
-  }
-
-  #report(event: ServiceEvent["event"], detail = ""): void {
-    if (event === "connected") {
-      this.#connectedSince = Date.now();
-      this.#connections++;
-    }
-    if (event === "disconnected") this.#connectedSince = undefined;
-    if (event === "started") this.#starts++;
-    if (event === "fault") this.#faults++;
-    this.#events.report({
-      aggregator: this.name,
-      event,
-      detail: printable(detail, DETAIL_LIMIT),
     });
   }
 
