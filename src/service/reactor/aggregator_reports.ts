@@ -89,12 +89,11 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
   }
 
   rulePending(line: ReportedLine, rule: string, reason: string): void {
-    this.#events.report({
-      aggregator: this.#name,
-      event: "fault",
-      detail: `${titleOf(line)}, ${line.source.description}: its rule ` +
-        `(${rule}) does not hold: ${reason}; it is retried`,
-    });
+    this.report(
+      "fault",
+      `${titleOf(line)}, ${line.source.description}: its rule (${rule}) does ` +
+        `not hold: ${reason}; it is retried`,
+    );
   }
 
   ruleHolds(line: ReportedLine, rule: string, effort: string): void {
@@ -105,11 +104,10 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
   }
 
   notBack(limitMs: number): void {
-    this.#events.report({
-      aggregator: this.#name,
-      event: "stopped",
-      detail: `it did not return within ${limitMs / 1000} s of the restart`,
-    });
+    this.report(
+      "stopped",
+      `it did not return within ${limitMs / 1000} s of the restart`,
+    );
   }
 
   presence(line: ReportedLine, isPresent: boolean): void {
