@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { rounds } from "../../../tests/environment/rounds.ts";
 import { ConfigNode } from "./config_node.ts";
 import { Problems } from "./problems.ts";
 
@@ -345,7 +346,7 @@ class Writer {
 }
 
 Deno.test("ConfigNode finds every node of random documents", () => {
-  for (let seed = 1; seed <= 1500; seed++) {
+  for (let seed = 1; seed <= rounds(1500, 500); seed++) {
     const { text, positions } = new Writer(seed);
     assertEquals(positionsOf(text), positions, `seed ${seed}:\n${text}`);
   }

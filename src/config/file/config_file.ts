@@ -185,6 +185,9 @@ function readAggregator(
       values.lines?.position ?? position,
       `has ${lines.length} lines, but a controller has at most ${MAX_LINES}`,
     );
+    // Comparing them with each other costs more than it tells.
+    lines.length = 0;
+    isComplete = false;
   }
   const { exposure, positions } = readExposure(
     name,
