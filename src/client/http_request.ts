@@ -218,50 +218,52 @@ function kindOf(path: string): FileKind | undefined {
 }
 
 /**
- * A whole body as text.
+ * A whole body as text, of at most `limitBytes`.
  *
  * @throws {RangeError} If it has no end.
  */
 export async function readText(
   body: AsyncIterable<Uint8Array>,
+  limitBytes: number = MAX_ANSWER_BYTES,
 ): Promise<string> {
   const decoder = new TextDecoder();
   const pieces: string[] = [];
-  let left = MAX_ANSWER_BYTES;
+  let left = limitBytes;
   for await (const piece of body) {
-    if ((left -= piece.length) < 0) throw tooMuch();
+    if ((left -= piece.length) < 0) throw tooMuch(limitBytes);
     pieces.push(decoder.decode(piece, { stream: true }));
   }
   return pieces.join("") + decoder.decode();
 }
 
 /**
- * A body line by line, without the line feeds.
+ * A body line by line, without the line feeds; a line has at most `limitBytes`.
  *
  * @throws {RangeError} If a line has no end.
  */
 export async function* readLines(
   body: AsyncIterable<Uint8Array>,
+  limitBytes: number = MAX_ANSWER_BYTES,
 ): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   // Pieces of a line are joined once, at its end.
   let pieces: string[] = [];
-  let left = MAX_ANSWER_BYTES;
+  let left = limitBytes;
   for await (const piece of body) {
     const [first = "", ...others] = decoder.decode(piece, { stream: true })
       .split("\n");
     pieces.push(first);
-    if ((left -= piece.length) < 0) throw tooMuch();
+    if ((left -= piece.length) < 0) throw tooMuch(limitBytes);
     for (const next of others) {
       yield pieces.join("");
       pieces = [next];
-      left = MAX_ANSWER_BYTES;
+      left = limitBytes;
     }
   }
 }
 
-function tooMuch(): RangeError {
+function tooMuch(limitBytes: number): RangeError {
   return new RangeError(
-    `The service answers with more than ${MAX_ANSWER_BYTES / 2 ** 20} MiB`,
+    `The service answers with more than ${limitBytes / 2 ** 20} MiB`,
   );
 }
