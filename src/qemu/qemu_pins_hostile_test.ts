@@ -1,5 +1,6 @@
 /** A QEMU that its guest has broken into, and sockets that are none of QEMU's. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { rounds } from "../../tests/environment/rounds.ts";
 import { listenUnix } from "../../ffi/unix_socket.ts";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import { Direction, LineOperation } from "../line/port.ts";
@@ -470,7 +471,8 @@ Deno.test("QemuPins keeps no endless queue for a slow line whose direction chang
   using it = pinsRig();
   const { gpio } = it.boot();
   it.port.slow = true;
-  const changes = 20_000;
+  // How many may wait is a matter of PinLine, and of its tests.
+  const changes = rounds(20_000, 1000);
   for (let i = 0; i < changes; i++) {
     gpio.setDirections(1);
     gpio.setData(1);
@@ -481,7 +483,8 @@ Deno.test("QemuPins keeps no endless queue for a slow line whose direction chang
     // It is not idle, only slower.
     it.port.finish();
   }
-  assert(it.pins.counters.lostRequests[0]! > 0);
+  const isLimited = changes === 20_000;
+  assertEquals(it.pins.counters.lostRequests[0]! > 0, isLimited);
   let operations = 0;
   while (it.port.isPending) {
     it.port.finish();
