@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { rounds } from "../tests/environment/rounds.ts";
 import { EAGAIN, EBADF, EINVAL, ENOENT } from "./errno.ts";
 import { check, cString, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
@@ -25,7 +26,7 @@ Deno.test("lastErrno() is right under garbage-collection pressure", () => {
   let garbage: unknown[] = [];
   let wrong = 0;
   try {
-    for (let i = 0; i < 30_000; i++) {
+    for (let i = 0; i < rounds(30_000, 10_000); i++) {
       garbage.push({ i, block: new Array(64).fill(i) });
       if (close(-1) !== -1 || lastErrno() !== EBADF) wrong++;
       garbage.push(new Uint8Array(4096));
@@ -47,7 +48,7 @@ Deno.test("lastErrno() is its own in every Worker", async () => {
   const code = `
     import { lastErrno, libc } from ${JSON.stringify(source)};
     let wrong = 0;
-    for (let i = 0; i < 20000; i++) {
+    for (let i = 0; i < ${rounds(20_000, 5000)}; i++) {
       if (libc().close(-1) !== -1 || lastErrno() !== 9) wrong++;
     }
     self.postMessage(wrong);
@@ -96,7 +97,7 @@ Deno.test("a 32-bit count reaches C whole, however it was computed", () => {
   ];
   let wrong = 0;
   for (const way of ways) {
-    for (let i = 0; i < 30_000; i++) {
+    for (let i = 0; i < rounds(30_000, 10_000); i++) {
       if (write(fd, one, way(i)) !== 8) wrong++;
       if (i % 100 === 0) read(fd, one.subarray(8), 8);
     }

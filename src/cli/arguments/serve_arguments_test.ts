@@ -133,7 +133,7 @@ const BROKEN: readonly (readonly [string, string])[] = [
     'the name "a" is given twice',
   ],
   ["--sockt-path a --line sim/1", "unknown option --sockt-path"],
-  ["--socket-path a --line sim/60000 --line sim/60000", "at most 65535"],
+  ["--socket-path a --line sim/32768 --line sim/32768", "at most 65535"],
   ["-x", "unknown option -x"],
   ["--qemu-pins qtest=/q --line sim/1", 'the key "qmp" is missing'],
   ["--qemu-pins qtest=/q,qmp= --line sim/1", '"qmp" has no value'],

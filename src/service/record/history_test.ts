@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { rounds } from "../../../tests/environment/rounds.ts";
 import {
   EdgeSourceDouble,
   edgeStore,
@@ -138,10 +139,13 @@ Deno.test("a line is absent before its aggregator and after it", () => {
   );
 });
 
-Deno.test("a million edges are read back complete, in every format", () => {
+Deno.test("a long record is read back complete, in every format", () => {
   const offset = 1_700_000_000_000_000_000n;
   for (
-    const [format, count] of [["json", 1_000_000], ["csv", 10_000], [
+    const [format, count] of [["json", rounds(1_000_000, 200_000)], [
+      "csv",
+      10_000,
+    ], [
       "vcd",
       10_000,
     ]] as const
