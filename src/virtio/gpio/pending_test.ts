@@ -208,6 +208,7 @@ Deno.test("NONE on a slow port returns the buffer at once and answers later", ()
   assertEquals(guest.interrupts(), []);
   slow.finish();
   assertEquals(guest.responses().length, 1);
+  assertEquals(slow.isPending, false, "no interrupt wants its level");
 });
 
 Deno.test("A completion after the queue was stopped does not touch the ring", () => {
