@@ -29,7 +29,6 @@ import {
   type RecordedLines,
   type Report,
   type ServiceEvent,
-  type UnsafeLineState,
 } from "../messages/messages.ts";
 import {
   SAFE_LIMIT_MS,
@@ -37,7 +36,8 @@ import {
 } from "../messages/unsafe_lines_error.ts";
 import { ReactorCommands } from "./reactor_commands.ts";
 import type { ReactorStart } from "./reactor_worker.ts";
-import { settlesWithin, sleep } from "../../async/wait.ts";
+import { Withdrawals } from "./withdrawals.ts";
+import { settlesWithin } from "../../async/wait.ts";
 
 /** Events of a reactor. */
 export interface ReactorEvents {
@@ -66,11 +66,6 @@ export interface ReactorEvents {
   crashed(error: Error): void;
 }
 
-/** First and longest interval of checks. **Units**: milliseconds. */
-const FIRST_LOOK_MS = 5;
-const LOOK_MS = 100;
-/** Interval of checks of lines that did not reach it in time. **Units**: ms. */
-const FINISH_LOOK_MS = 1000;
 /** Additional time for lanes to release their lines. **Units**: ms. */
 const LANES_LIMIT_MS = 1000;
 /** Time for the reactor to stop for the next process. **Units**: ms. */
@@ -87,8 +82,7 @@ export class ReactorClient implements Disposable {
   readonly #store: ManagerFdStore | undefined;
   readonly #endpoints = new Endpoints();
   readonly #chips: HostChips;
-  /** Aggregators that are removed as soon as their lines are safe. */
-  readonly #finishing = new Set<string>();
+  readonly #withdrawals: Withdrawals;
 
   private constructor(
     worker: Worker,
@@ -99,6 +93,7 @@ export class ReactorClient implements Disposable {
   ) {
     this.#worker = worker;
     this.#commands = new ReactorCommands(commands);
+    this.#withdrawals = new Withdrawals(this.#commands);
     this.#events = events;
     this.#store = store;
     this.#chips = new HostChips({
@@ -209,7 +204,7 @@ export class ReactorClient implements Disposable {
   /** Removes what was added a moment ago, and was not reported yet. */
   async #takeBack(name: string): Promise<void> {
     try {
-      await this.#untilSafe({ name });
+      await this.#withdrawals.untilSafe({ name });
       await this.#letGo(name, false);
     } catch {
       // The reason for taking it back is what the caller is told.
@@ -276,9 +271,15 @@ export class ReactorClient implements Disposable {
       this.#endpoints.release(name);
       return [chip];
     }
-    const unsafe = await this.#untilSafe({ name, isWhole }, limitMs);
+    const unsafe = await this.#withdrawals.untilSafe(
+      { name, isWhole },
+      limitMs,
+    );
     if (unsafe.length > 0) {
-      this.#finishLater(name, isWhole);
+      this.#withdrawals.finishLater(name, isWhole, {
+        remove: () => this.#letGo(name, isWhole),
+        removed: () => this.#events.removedLate?.(name),
+      });
       throw new UnsafeLinesError(name, unsafe, limitMs);
     }
     return await this.#letGo(name, isWhole);
@@ -295,49 +296,6 @@ export class ReactorClient implements Disposable {
     const held = await untilFree();
     if (held.length > 0) throw new LinesHeldError(aggregators, held);
     return aggregators;
-  }
-
-  /**
-   * Ends guests' use of an aggregator, or of all, and waits until the lines are
-   * as declared, which is retried; the wait has a limit.
-   *
-   * @returns Lines that are not.
-   */
-  async #untilSafe(
-    which: { name?: string; isWhole?: boolean },
-    limitMs = SAFE_LIMIT_MS,
-  ): Promise<UnsafeLineState[]> {
-    const deadline = performance.now() + limitMs;
-    for (let lookMs = FIRST_LOOK_MS;; lookMs = Math.min(2 * lookMs, LOOK_MS)) {
-      const { unsafe = [] } = await this.#ask({ kind: "withdraw", ...which });
-      const isOver = !unsafe.some(({ isRetried }) => isRetried) ||
-        performance.now() + lookMs > deadline;
-      if (isOver) return unsafe;
-      await sleep(lookMs);
-    }
-  }
-
-  /** Removes an aggregator as soon as its lines are in their declared state. */
-  #finishLater(name: string, isWhole: boolean): void {
-    if (this.#finishing.has(name)) return;
-    this.#finishing.add(name);
-    const finish = async () => {
-      for (;;) {
-        const { unsafe = [] } = await this.#ask({
-          kind: "withdraw",
-          name,
-          isWhole,
-        });
-        if (unsafe.length === 0) break;
-        await sleep(FINISH_LOOK_MS);
-      }
-      await this.#letGo(name, isWhole);
-    };
-    finish().then(
-      () => this.#events.removedLate?.(name),
-      // Another request removed it meanwhile, or the reactor has ended.
-      () => {},
-    ).finally(() => this.#finishing.delete(name));
   }
 
   /** Returns the rules that do not hold and are retried. */
@@ -438,7 +396,7 @@ export class ReactorClient implements Disposable {
     const chips = this.#chips[Symbol.asyncDispose]();
     // The lines come first, whatever the outcome of the removals.
     chips.catch(() => {});
-    const unsafe = await this.#untilSafe({});
+    const unsafe = await this.#withdrawals.untilSafe({});
     await this.#ask({ kind: "shutdown" });
     if (unsafe.length > 0) {
       // A chip that does not answer has had its time.
