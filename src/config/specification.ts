@@ -175,6 +175,16 @@ export interface RecordSpecification {
   readonly keep?: number;
   /** True to record inputs that their guests do not watch. */
   readonly withInputs: boolean;
+  /** File that edges are written to. */
+  readonly file?: RecordFileSpecification;
+}
+
+/** File of edges. */
+export interface RecordFileSpecification {
+  /** Absolute. The older edges are in a file beside it, `PATH.1`. */
+  readonly path: string;
+  /** Size limit of both together. **Units**: bytes. */
+  readonly size: number;
 }
 
 /** The control API of a service, as far as it is said. */

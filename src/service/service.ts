@@ -28,6 +28,7 @@ import {
 } from "./isolate/reactors.ts";
 import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
 import type { RecordSpecification } from "../config/specification.ts";
+import { EdgeFile, type EdgeSink } from "./record/edge_file.ts";
 import { EdgeStore } from "./record/edge_store.ts";
 import { declaredState } from "./reactor/reactor_client.ts";
 import { printableError } from "../text/printable.ts";
@@ -74,8 +75,10 @@ export interface ServiceOptions {
   configuration?: ServiceConfiguration;
   /** Ends the service, as SIGTERM does, once it resolves. */
   end?: Promise<void>;
-  /** Record of edges; absent: as by default. Needs a control API. */
+  /** Record of edges; absent: as by default. Needs a control API, or a file. */
   record?: RecordSpecification;
+  /** The file of `record`, open. **Ownership**: the service's. */
+  recordSink?: EdgeSink;
 }
 
 /**
@@ -92,7 +95,8 @@ export interface ServiceOptions {
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings, configuration, end, record }: ServiceOptions = {},
+  { api: settings, configuration, end, record, recordSink }: ServiceOptions =
+    {},
 ): Promise<void> {
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
@@ -107,11 +111,20 @@ export async function serve(
     api?.publish(event);
     if (HEALTH_EVENTS.has(event.event)) showHealth();
   };
-  // Without the API there is no way to read it.
-  const { keep = DEFAULT_EDGES, withInputs = false } = record ?? {};
-  using edges = keep === 0 || settings === undefined
+  // Without the API or a file there is no way to read it.
+  const { keep = DEFAULT_EDGES, withInputs = false, file } = record ?? {};
+  const isRead = settings !== undefined || file !== undefined;
+  using edges = keep === 0 || !isRead
     ? undefined
     : new EdgeStore({ keep, withInputs });
+  const edgeFile =
+    edges === undefined || file === undefined || recordSink === undefined
+      ? undefined
+      : new EdgeFile(edges, recordSink, {
+        path: file.path,
+        limit: file.size,
+        tell: (text) => events.problem(text),
+      });
   // `add` reports a failure before its answer.
   over.promise.catch(() => {});
   using reactor = await Reactors.start(
@@ -236,6 +249,7 @@ export async function serve(
       // next process.
       await api?.endLeases();
       await reactor.handOver();
+      await edgeFile?.close(FILE_LIMIT_MS);
       await events.flush?.();
       Deno.exit(0);
     }
@@ -247,12 +261,16 @@ export async function serve(
     if (!isShutDown) await declaredState(reactor.shutdown()).catch(() => {});
     throw error;
   } finally {
+    await edgeFile?.close(FILE_LIMIT_MS);
     unexpected.dispose();
     for (const [signal, heard] of signals) {
       Deno.removeSignalListener(signal, heard);
     }
   }
 }
+
+/** Time limit of writing the last edges to a file. **Units**: milliseconds. */
+const FILE_LIMIT_MS = 1000;
 
 /** Store of clients' aggregators, if there is a control API and a manager. */
 async function keptCreations(

@@ -213,6 +213,12 @@ Deno.test("config.md has every key of a configuration, and no other", () => {
   const file = configSchema() as unknown as Schema;
   assertEquals(keysIn(section(text, "Top-level keys")), sorted(keysOf(file)));
 
+  const record = file.properties["record"]!.anyOf.at(-1)!;
+  assertEquals(
+    keysIn(section(text, "Keys of `record`")),
+    sorted(keysOf(record)),
+  );
+
   const aggregator = file.properties["aggregators"]!.additionalProperties;
   const [main, ...exposures] = section(text, "Keys of an aggregator").split(
     /^\*\*`/m,

@@ -28,6 +28,7 @@ import {
   SERVE_OPTIONS,
   type ServeArguments,
 } from "../arguments/serve_arguments.ts";
+import { RecordFile } from "../output/record_file.ts";
 import { helpText } from "../usage/help_text.ts";
 import type { CommandUsage } from "../usage/usage.ts";
 import { printableJson } from "../../text/printable.ts";
@@ -129,7 +130,13 @@ async function serveFile(
   }
   const { specification } = first;
   const api = apiSettings(given, specification.api);
-  const record = given.record ?? specification.record;
+  // An option says nothing of the file.
+  const record = specification.record === undefined
+    ? given.record
+    : { ...specification.record, ...given.record };
+  const recordSink = record?.file === undefined || record.keep === 0
+    ? undefined
+    : RecordFile.open(record.file.path);
   const events = given.json ? jsonEvents : textEvents;
   try {
     await serve([...specification.aggregators], events, {
@@ -139,6 +146,7 @@ async function serveFile(
       },
       ...(api === undefined ? {} : { api }),
       ...(record === undefined ? {} : { record }),
+      ...(recordSink === undefined ? {} : { recordSink }),
     });
   } finally {
     await flush();

@@ -5,10 +5,8 @@
  * @module
  */
 import { errnoText } from "../../../ffi/errno.ts";
-import { O_APPEND, O_WRONLY } from "../../../ffi/files.ts";
-import { fdStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
-import { openOutput } from "../../../ffi/trusted_path.ts";
+import { checkAppended, identityOf } from "./checked_file.ts";
 import { LineQueue, type LineSink } from "./line_queue.ts";
 import { printableJson } from "../../text/printable.ts";
 
@@ -27,6 +25,8 @@ export interface AuditFileOptions {
 
 const MAX_BYTES = 1024 * 1024;
 const WAIT_MS = 1000;
+/** For the service's own user only. */
+const MODE = 0o600;
 
 /**
  * Queue of entries for a file. Entries that cannot be written, or that do not
@@ -177,13 +177,8 @@ class AppendedFile implements LineSink {
     this.#take(file, file.statSync());
   }
 
-  /**
-   * Makes the file if it is not there, and checks that no other user chose it.
-   */
   #check(): void {
-    using log = openOutput(this.#path, O_WRONLY | O_APPEND, { mode: 0o600 });
-    const [major, minor, inode] = fdStatus(log.fd).identity.split(":");
-    this.#checked = `${deviceNumber(Number(major), Number(minor))}:${inode}`;
+    this.#checked = checkAppended(this.#path, MODE);
   }
 
   async write(bytes: Uint8Array): Promise<number> {
@@ -194,8 +189,8 @@ class AppendedFile implements LineSink {
   /** False if log rotation has moved the file away. */
   async #isInPlace(): Promise<boolean> {
     try {
-      const { dev, ino } = await Deno.stat(this.#path);
-      return this.#file !== undefined && this.#checked === `${dev}:${ino}`;
+      const identity = identityOf(await Deno.stat(this.#path));
+      return this.#file !== undefined && this.#checked === identity;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;
@@ -211,19 +206,13 @@ class AppendedFile implements LineSink {
     this.#take(file, await file.stat());
   }
 
-  #take(file: Deno.FsFile, { dev, ino }: Deno.FileInfo): void {
-    if (`${dev}:${ino}` !== this.#checked) {
+  #take(file: Deno.FsFile, status: Deno.FileInfo): void {
+    if (identityOf(status) !== this.#checked) {
       file.close();
       throw new Error("another process replaced the file at the same time");
     }
     this.#file = file;
   }
-}
-
-/** Returns a device number in the form of `stat`. */
-function deviceNumber(major: number, minor: number): number {
-  return major * 0x100 + (minor % 0x100) +
-    Math.floor(minor / 0x100) * 0x100000;
 }
 
 function cannotWrite(path: string, cause: unknown): string {

@@ -17,10 +17,12 @@ import {
   type InterlocksReading,
   type LineFields,
   type LineReading,
+  type RecordReading,
   SOURCE_KEYS,
 } from "../schema/file_schema.ts";
 import { linesOf, type SpecReading } from "../spec/line_spec.ts";
 import { Problems } from "../document/problems.ts";
+import { recordOf } from "../values/record.ts";
 import { pollingOf } from "../values/polling.ts";
 import {
   contradictionsOf,
@@ -29,6 +31,7 @@ import {
 } from "../values/rules.ts";
 import {
   MAX_LINES,
+  type RecordSpecification,
   type SourceSpecification,
   type Specification,
 } from "../specification.ts";
@@ -102,12 +105,35 @@ function read(text: string, file: string): ConfigResult {
     ...(values.api === undefined
       ? {}
       : { api: readApi(values.api.value, problems) }),
-    ...(values.record === undefined ? {} : { record: values.record.value }),
+    ...(values.record === undefined
+      ? {}
+      : { record: readRecord(values.record.value, problems) }),
   };
   const specification = crossCheck(written, problems);
   return problems.count === 0
     ? { specification }
     : { errors: problems.sorted() };
+}
+
+function readRecord(
+  reading: RecordReading,
+  problems: Problems,
+): RecordSpecification {
+  if ("withInputs" in reading) return reading;
+  const { keep, inputs, file, size } = reading.values;
+  if (size !== undefined && !reading.keys.has("file")) {
+    problems.add(
+      size.position,
+      "there is no file",
+      "file: /var/lib/gpioagg/edges.jsonl",
+    );
+  }
+  return recordOf({
+    keep: keep?.value,
+    inputs: inputs?.value,
+    file: file?.value,
+    size: size?.value,
+  });
 }
 
 /** Aggregators that the file names but that could not be read. */

@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { RECORD } from "../values/record.ts";
+import {
+  EDGE_COUNT,
+  RECORD,
+  RECORD_PATH,
+  RECORD_SIZE,
+} from "../values/record.ts";
 import {
   IDENTITY_KEYS,
   type IdentityKey,
@@ -27,6 +32,7 @@ import {
 import {
   AGGREGATOR_NAME,
   anyText,
+  FLAG,
   ISOLATE,
   type JsonSchema,
   LINE_NAME,
@@ -35,6 +41,7 @@ import {
   VALUE,
   wholeNumber,
 } from "../values/values.ts";
+import type { RecordSpecification } from "../specification.ts";
 import { POLL, POLL_SHARE } from "../values/polling.ts";
 import { RULE_KEYS, type RuleKey, RULES } from "../values/rules.ts";
 import {
@@ -408,6 +415,16 @@ const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
   "interlocks": field("lines that exclude each other", INTERLOCKS),
 });
 
+const RECORD_KEYS = mapping("a record of edges: file, size, keep, inputs", {
+  file: field("file that edges are written to", single(RECORD_PATH)),
+  size: field(
+    "size of that file and the older one beside it together (64MB)",
+    single(RECORD_SIZE),
+  ),
+  keep: field("number of edges in memory (1000000)", single(EDGE_COUNT)),
+  inputs: field("record inputs that no guest watches too", single(FLAG)),
+});
+
 /** The whole file: without aggregators, clients of its API make them all. */
 export const FILE = mapping(
   "a configuration: a mapping with aggregators",
@@ -434,8 +451,12 @@ export const FILE = mapping(
     record: field(
       "edges that the control API can tell of later: off, a number of them " +
         "(1000000), inputs to record inputs that no guest watches too, or both: " +
-        "2000000,inputs",
-      single(RECORD),
+        "2000000,inputs; or a mapping, to write them to a file too",
+      either(
+        "off, a number of edges, inputs, or a mapping",
+        single(RECORD),
+        RECORD_KEYS,
+      ),
     ),
   },
   {
@@ -443,6 +464,8 @@ export const FILE = mapping(
   },
 );
 
+/** A record of edges as the shape reads it. */
+export type RecordReading = RecordSpecification | Read<typeof RECORD_KEYS>;
 /** An aggregator in a file, as the shape reads it. */
 export type AggregatorReading = Read<typeof AGGREGATOR>;
 /** A line's keys, as the shape reads them. */

@@ -4,10 +4,13 @@
  * @module
  */
 import type { RecordSpecification } from "../specification.ts";
-import type { TextKind } from "./values.ts";
+import { absolutePath, type TextKind } from "./values.ts";
 
 const MIN_EDGES = 1000;
 const MAX_EDGES = 64_000_000;
+const DEFAULT_SIZE = 64_000_000;
+const MAX_SIZE = 1e12;
+const SIZE = /^(\d{1,6})(MB|GB)$/;
 const TEXT = /^(?:(\d{4,8})(,inputs)?|(inputs))$/;
 
 /** A record of edges. */
@@ -40,3 +43,54 @@ export const RECORD: TextKind<RecordSpecification> = {
     ],
   },
 };
+
+/** A number of edges that are kept. */
+export const EDGE_COUNT: TextKind<number> = {
+  expected: "a number of edges",
+  read: (text) => {
+    const count = /^\d{4,8}$/.test(text) ? Number(text) : 0;
+    return count >= MIN_EDGES && count <= MAX_EDGES ? { value: count } : {
+      problem: "is not a valid number of edges",
+      hint: `It is from ${MIN_EDGES} to ${MAX_EDGES}`,
+    };
+  },
+  schema: { type: "integer", minimum: MIN_EDGES, maximum: MAX_EDGES },
+};
+
+/** Path of the file of edges. */
+export const RECORD_PATH: TextKind<string> = absolutePath(
+  "an absolute path of a file",
+);
+
+/** Size of the files of edges. **Units**: bytes. */
+export const RECORD_SIZE: TextKind<number> = {
+  expected: "a size such as 64MB",
+  read: (text) => {
+    const [, count = "0", unit] = SIZE.exec(text) ?? [];
+    const size = Number(count) * (unit === "GB" ? 1e9 : 1e6);
+    return size > 0 && size <= MAX_SIZE ? { value: size } : {
+      problem: "is not a valid size",
+      hint: "It is from 1MB to 1000GB",
+    };
+  },
+  schema: { type: "string", pattern: SIZE.source },
+};
+
+/** A record of edges as keys say it. */
+export interface RecordKeys {
+  readonly keep?: number | undefined;
+  readonly inputs?: boolean | undefined;
+  readonly file?: string | undefined;
+  readonly size?: number | undefined;
+}
+
+/** Returns the record that keys mean. */
+export function recordOf(
+  { keep, inputs = false, file, size = DEFAULT_SIZE }: RecordKeys,
+): RecordSpecification {
+  return {
+    ...(keep === undefined ? {} : { keep }),
+    withInputs: inputs,
+    ...(file === undefined ? {} : { file: { path: file, size } }),
+  };
+}

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { RECORD } from "./record.ts";
+import { EDGE_COUNT, RECORD, RECORD_SIZE, recordOf } from "./record.ts";
 
 Deno.test("a record of edges is off, a number, inputs, or both", () => {
   const read = (text: string) => {
@@ -14,5 +14,26 @@ Deno.test("a record of edges is off, a number, inputs, or both", () => {
     const bad of ["", "0", "999", "64000001", "on", "inputs,5000", "-1", "1e6"]
   ) {
     assertEquals(read(bad), "is not a valid record of edges", bad);
+  }
+});
+
+Deno.test("a record in keys has a file of 64 MB unless its size is given", () => {
+  assertEquals(recordOf({}), { withInputs: false });
+  assertEquals(recordOf({ file: "/a", keep: 5000, inputs: true }), {
+    keep: 5000,
+    withInputs: true,
+    file: { path: "/a", size: 64_000_000 },
+  });
+  const sizeOf = (text: string) => {
+    const reading = RECORD_SIZE.read(text);
+    return "value" in reading ? reading.value : reading.problem;
+  };
+  assertEquals(sizeOf("1MB"), 1_000_000);
+  assertEquals(sizeOf("1000GB"), 1e12);
+  for (const bad of ["", "0MB", "64", "64mb", "1001GB", "1.5GB", "1TB"]) {
+    assertEquals(sizeOf(bad), "is not a valid size", bad);
+  }
+  for (const bad of ["999", "64000001", "off", "1e6"]) {
+    assertEquals("problem" in EDGE_COUNT.read(bad), true, bad);
   }
 });

@@ -1,0 +1,76 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { RecordFile } from "./record_file.ts";
+
+function rig() {
+  const directory = Deno.makeTempDirSync({ prefix: "gpioagg-record-" });
+  const path = `${directory}/edges.jsonl`;
+  const encoder = new TextEncoder();
+  return {
+    path,
+    text: (suffix = "") => Deno.readTextFileSync(path + suffix),
+    bytes: (text: string) => encoder.encode(text),
+    [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
+  };
+}
+
+Deno.test("RecordFile goes on behind what an earlier process wrote", async () => {
+  using test = rig();
+  const first = RecordFile.open(test.path);
+  assertEquals(first.size, 0);
+  await first.append(test.bytes('{"a":1}\n'));
+  first.close();
+  const second = RecordFile.open(test.path);
+  assertEquals(second.size, 8);
+  await second.append(test.bytes('{"b":2}\n'));
+  second.close();
+  assertEquals(test.text(), '{"a":1}\n{"b":2}\n');
+  assertEquals(Deno.statSync(test.path).mode! & 0o777, 0o640);
+});
+
+Deno.test("RecordFile removes the rest of a line that a crash has left", async () => {
+  using test = rig();
+  Deno.writeTextFileSync(test.path, `${'{"a":1}\n'.repeat(20_000)}{"b":`);
+  const file = RecordFile.open(test.path);
+  assertEquals(file.size, 160_000);
+  await file.append(test.bytes('{"c":3}\n'));
+  file.close();
+  assertEquals(test.text().slice(-16), '{"a":1}\n{"c":3}\n');
+  Deno.writeTextFileSync(test.path, '{"b":');
+  const other = RecordFile.open(test.path);
+  other.close();
+  assertEquals(test.text(), "");
+});
+
+Deno.test("RecordFile keeps one older file", async () => {
+  using test = rig();
+  const file = RecordFile.open(test.path);
+  for (const text of ['{"a":1}\n', '{"b":2}\n', '{"c":3}\n']) {
+    if (file.size > 0) await file.rotate();
+    assertEquals(file.size, 0);
+    await file.append(test.bytes(text));
+  }
+  assertEquals([test.text(".1"), test.text()], ['{"b":2}\n', '{"c":3}\n']);
+  // Another process removed it.
+  Deno.removeSync(test.path);
+  await file.rotate();
+  await file.append(test.bytes('{"d":4}\n'));
+  file.close();
+  assertEquals([test.text(".1"), test.text()], ['{"b":2}\n', '{"d":4}\n']);
+});
+
+Deno.test("RecordFile touches no file of something else", () => {
+  using test = rig();
+  for (const text of ["root:x:0:0\n", "{}\nabc", "x", `{${"x".repeat(1e5)}`]) {
+    Deno.writeTextFileSync(test.path, text);
+    assertThrows(
+      () => RecordFile.open(test.path),
+      Error,
+      `Cannot write the record of edges to ${test.path}: it exists, and is ` +
+        "not a file of edges",
+    );
+    assertEquals(test.text(), text);
+  }
+  Deno.removeSync(test.path);
+  Deno.mkdirSync(test.path);
+  assertThrows(() => RecordFile.open(test.path), Error, "EISDIR");
+});

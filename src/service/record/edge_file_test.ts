@@ -1,0 +1,210 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  EdgeSourceDouble,
+  edgeStore,
+} from "../../../tests/doubles/edge_store.ts";
+import { readRecording } from "../../recording/read_recording.ts";
+import { signalText } from "../../recording/recording.ts";
+import { EdgeFile, type EdgeSink } from "./edge_file.ts";
+import type { EdgeStore } from "./edge_store.ts";
+
+const SECOND = 1e9;
+
+/** A disk that can be full. */
+class SinkDouble implements EdgeSink {
+  older = "";
+  text = "";
+  rotations = 0;
+  isClosed = false;
+  isFull = false;
+  attempts = 0;
+
+  get size(): number {
+    return this.text.length;
+  }
+
+  append(bytes: Uint8Array): Promise<void> {
+    this.attempts++;
+    if (this.isFull) return Promise.reject(new Error("no space left"));
+    this.text += new TextDecoder().decode(bytes);
+    return Promise.resolve();
+  }
+
+  rotate(): Promise<void> {
+    this.rotations++;
+    this.older = this.text;
+    this.text = "";
+    return Promise.resolve();
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+function rig({ keep = 1000, limit = 1e6 } = {}) {
+  const store: EdgeStore = edgeStore(keep);
+  const source = new EdgeSourceDouble(store);
+  const sink = new SinkDouble();
+  const told: string[] = [];
+  const file = new EdgeFile(store, sink, {
+    path: "/var/edges",
+    limit,
+    tell: (text) => told.push(text),
+    intervals: { look: 1, retry: 1 },
+  });
+  return {
+    source,
+    sink,
+    told,
+    file,
+    /** Waits until the file has looked, and something holds. */
+    until: async (isSo: () => boolean) => {
+      while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
+    },
+    [Symbol.asyncDispose]: async () => {
+      await file.close(60_000);
+      source[Symbol.dispose]();
+      store[Symbol.dispose]();
+    },
+  };
+}
+
+/** Entries as `START 1 world`, and others by their event. */
+function entries(text: string): string[] {
+  return text.trimEnd().split("\n").filter((line) => line !== "").map(
+    (line) => {
+      const { event, count, line: name, value, cause } = JSON.parse(line);
+      if (event !== undefined) return `${event} ${count}`;
+      return `${name} ${value}${cause ? ` ${cause}` : ""}`;
+    },
+  );
+}
+
+Deno.test("EdgeFile writes lines as they begin, their edges, and their end", async () => {
+  await using test = rig();
+  const { source, sink } = test;
+  const start = source.begin("press", ["START", "STOP"], SECOND);
+  source.write(2 * SECOND, start, 1);
+  source.write(3 * SECOND, start, 0);
+  source.write(4 * SECOND, start + 1, 1);
+  await test.until(() => entries(sink.text).length === 5);
+  source.source.ended(start, 2);
+  await test.file.close(60_000);
+  assertEquals(entries(sink.text), [
+    "START 0",
+    "STOP 0",
+    "START 1 world",
+    "START 0 world",
+    "STOP 1 world",
+    "START null",
+    "STOP null",
+  ]);
+  assert(sink.isClosed);
+  const { signals, edges } = readRecording([
+    new TextEncoder().encode(sink.text),
+  ]);
+  assertEquals(signals.map(signalText), ["press.START", "press.STOP"]);
+  const times = Array.from({ length: 5 }, (_, i) => edges.timeNs(i) / SECOND)
+    .map(Math.round);
+  assertEquals(times, [0, 0, 1, 2, 3]);
+});
+
+Deno.test("EdgeFile has what came before its end", async () => {
+  await using test = rig();
+  const start = test.source.begin("press", ["START"]);
+  test.source.write(SECOND, start, 1);
+  await test.file.close(60_000);
+  assertEquals(entries(test.sink.text), ["START 0", "START 1 world"]);
+});
+
+Deno.test("EdgeFile stays within its size, and each file begins with all values", async () => {
+  const limit = 8000;
+  await using test = rig({ limit });
+  const { source, sink } = test;
+  const start = source.begin("press", ["START", "STOP"]);
+  source.write(SECOND, start + 1, 1);
+  await test.until(() => sink.text !== "");
+  const [begin] = seconds(sink.text);
+  let written = 2;
+  while (sink.rotations < 5) {
+    for (let i = 0; i < 7; i++) {
+      source.write((1 + written) * SECOND, start, (written & 1) === 0 ? 1 : 0);
+      written++;
+    }
+    await test.until(() => seconds(sink.text).at(-1) === begin! + written);
+    assert(sink.text.length + sink.older.length <= limit);
+  }
+  assertEquals(entries(sink.text)[1], "STOP 1");
+});
+
+/** Times of entries in whole seconds. */
+function seconds(text: string): number[] {
+  return text.split("\n").filter((line) => line !== "").map((line) =>
+    Math.round(Date.parse(JSON.parse(line).time) / 1000)
+  );
+}
+
+Deno.test("EdgeFile reports a full disk once, waits with the edges, and goes on", async () => {
+  await using test = rig();
+  const { source, sink, told } = test;
+  const start = source.begin("press", ["START"]);
+  await test.until(() => sink.text !== "");
+  sink.isFull = true;
+  source.write(SECOND, start, 1);
+  const before = sink.attempts;
+  await test.until(() => sink.attempts >= before + 3);
+  source.write(2 * SECOND, start, 0);
+  assertEquals(told, [
+    "Cannot write the record of edges to /var/edges: no space left; it is " +
+    "retried, and edges wait in memory",
+  ]);
+  sink.isFull = false;
+  await test.until(() => entries(sink.text).length === 3);
+  assertEquals(entries(sink.text), [
+    "START 0",
+    "START 1 world",
+    "START 0 world",
+  ]);
+  await test.until(() => told.length === 2);
+  assertEquals(told[1], "the record of edges /var/edges is written again");
+});
+
+Deno.test("EdgeFile counts edges for which there was no memory, and tells what lines are after them", async () => {
+  await using test = rig({ keep: 8 });
+  const { source, sink, told } = test;
+  const start = source.begin("press", ["START", "STOP", "IDLE"]);
+  await test.until(() => sink.text !== "");
+  sink.isFull = true;
+  source.write(SECOND, start, 1);
+  await test.until(() => told.length === 1);
+  // These do not fit.
+  source.write(2 * SECOND, start + 1, 1);
+  for (let i = 0; i < 21; i++) {
+    source.write((3 + i) * SECOND, start, (i & 1) as 0 | 1);
+  }
+  sink.isFull = false;
+  await test.until(() => told.length === 3);
+  assertEquals(entries(sink.text), [
+    "START 0",
+    "STOP 0",
+    "IDLE 0",
+    "START 1 world",
+    "lost 15",
+    // Nothing is left that says what these have been since.
+    "STOP null",
+    "IDLE null",
+    "START 0 world",
+    "START 1 world",
+    "START 0 world",
+    "START 1 world",
+    "START 0 world",
+    "START 1 world",
+    "START 0 world",
+  ]);
+  assertEquals(told.slice(1), [
+    "the record of edges /var/edges is written again",
+    "the record of edges /var/edges: 15 edges are missing, which were more " +
+    "than memory holds",
+  ]);
+});
