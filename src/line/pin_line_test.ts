@@ -145,14 +145,18 @@ Deno.test("PinLine keeps nothing of what is done, for a line that is never idle"
   line.drive(1, 0, true);
   for (let i = 0; i < 10; i++) line.drive(i & 1, 0, false);
   const before = Deno.memoryUsage().heapUsed;
+  // Garbage comes and goes: the least towards the end is what is kept.
+  let least = Infinity;
   for (let i = 0; i < 1_500_000; i++) {
     line.drive(i & 1, 0, false);
     port.finish();
     if ((i & 1023) > 0) continue;
     port.calls.length = 0;
     told.length = 0;
+    if (i < 1_300_000) continue;
+    least = Math.min(least, Deno.memoryUsage().heapUsed);
   }
-  const grownBytes = Deno.memoryUsage().heapUsed - before;
+  const grownBytes = least - before;
   // Kept, they would be more than 100 MB.
   assert(grownBytes < 80e6, `${grownBytes} bytes`);
 });
