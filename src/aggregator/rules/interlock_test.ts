@@ -11,7 +11,8 @@ import {
   PENDING,
   UNSPECIFIED,
 } from "../../line/port.ts";
-import { Interlocks } from "./interlock.ts";
+import { SourceOperation } from "../line_source.ts";
+import { InterlockedSource, Interlocks } from "./interlock.ts";
 
 const POSITION = { file: "f", line: 1, column: 1, path: "interlocks[0]" };
 
@@ -278,4 +279,107 @@ Deno.test("a line that is released while its chip drives it on excludes", () => 
   };
   a!.line.guestGone();
   assertEquals(drive(b!, 1), FAILED);
+});
+
+Deno.test("a line that stays inactive while its chip is away excludes none", () => {
+  const { lines: [a, b], sources } = rig([",safe=0", ""]);
+  drive(a!, 0);
+  sources[0]!.isAbsent = true;
+  a!.line.guestGone();
+  assertEquals(sources[0]!.log.at(-1), "remember SetValue 0");
+  assertEquals(drive(b!, 1), 0);
+});
+
+Deno.test("an active line excludes on when it cannot be made active again", () => {
+  const { lines: [a, b], sources } = rig();
+  drive(a!, 1);
+  sources[0]!.isAbsent = true;
+  assertEquals(a!.line.submit(LineOperation.SetValue, 1), FAILED);
+  assertEquals(drive(b!, 1), FAILED);
+});
+
+Deno.test("an active line excludes on when reading it fails", () => {
+  const { lines: [a, b], sources } = rig();
+  sources[0]!.isSlow = true;
+  assertEquals(drive(a!, 1), PENDING);
+  sources[0]!.answer();
+  assertEquals(a!.line.submit(LineOperation.GetValue, 0), PENDING);
+  sources[0]!.isAbsent = true;
+  sources[0]!.answer();
+  assertEquals(drive(b!, 1), FAILED);
+});
+
+Deno.test("an absent line that is excluded is not made active on its return", () => {
+  const { lines: [a, b], sources: [, late] } = rig(
+    ["", ",direction=output,initial=1"],
+    (source, i) => source.isAbsent = i === 1,
+  );
+  drive(a!, 1);
+  b!.line.start();
+  assertEquals(late!.log, []);
+  assertEquals(b!.reports, ["L1: a.L0 is active, which excludes it"]);
+  assertEquals(a!.line.submit(LineOperation.SetValue, 0), 0);
+  b!.line.start();
+  assertEquals(late!.log, ["remember Output 1"]);
+  assertEquals(a!.line.submit(LineOperation.SetValue, 1), FAILED);
+});
+
+Deno.test("a line is in the interlocks that were set last only", () => {
+  const { interlocks, lines: [a, b] } = rig();
+  interlocks.set([]);
+  drive(a!, 1);
+  // Its lines are gone: a later interlock cannot name them.
+  interlocks.remove("a");
+  interlocks.set([{
+    exclusive: [
+      { aggregator: "a", line: "L0" },
+      { aggregator: "b", line: "L1" },
+    ],
+    position: POSITION,
+  }]);
+  assertEquals(drive(b!, 1), 0);
+});
+
+Deno.test("an interlocked source reports all that its source does", () => {
+  const source = new SourceDouble();
+  const heard: string[] = [];
+  const interlocked = new InterlockedSource("a.L0", source, () => {});
+  const note = (what: string) => (...rest: unknown[]) => {
+    heard.push([what, ...rest].join(" "));
+  };
+  interlocked.attach({
+    completed: note("completed"),
+    edge: note("edge"),
+    presence: note("presence"),
+    restored: note("restored"),
+    applied: note("applied"),
+    moved: note("moved"),
+    rulePending: note("pending"),
+    ruleHolds: note("holds"),
+  });
+  const reportAll = () => {
+    const listener = source.listener!;
+    listener.completed(1);
+    listener.edge(0);
+    listener.presence(true);
+    listener.restored();
+    listener.applied!(SourceOperation.SetValue, 1);
+    listener.moved!(1);
+    listener.rulePending!("safe", "busy");
+    listener.ruleHolds!("safe", "2 attempts");
+    return heard.splice(0);
+  };
+  assertEquals(reportAll(), [
+    "completed 1",
+    "edge 0",
+    "presence true",
+    "restored",
+    `applied ${SourceOperation.SetValue} 1`,
+    "moved 1",
+    "pending safe busy",
+    "holds safe 2 attempts",
+  ]);
+  interlocked[Symbol.dispose]();
+  assertEquals(source.taken(), ["dispose"]);
+  assertEquals(reportAll(), []);
 });
