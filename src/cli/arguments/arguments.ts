@@ -90,17 +90,29 @@ export function noRest({ rest }: { rest: string[] }, how: string): void {
 }
 
 /**
+ * Returns the argument beside the options, if there is one.
+ *
+ * @throws {ConfigError} If there are several.
+ */
+export function optionalName(
+  { rest }: { rest: string[] },
+  how: string,
+): string | undefined {
+  const [name, ...others] = rest;
+  noRest({ rest: others }, how);
+  return name;
+}
+
+/**
  * Returns the one argument beside the options.
  *
  * @throws {ConfigError} If there are none or several.
  */
 export function onlyName({ rest }: { rest: string[] }, how: string): string {
-  const [name, ...others] = rest;
-  if (name === undefined) {
+  if (rest.length === 0) {
     throw new ConfigError("missing NAME argument", { hint: how });
   }
-  noRest({ rest: others }, how);
-  return name;
+  return optionalName({ rest }, how)!;
 }
 
 /**

@@ -17,8 +17,8 @@ import {
   listInventory,
 } from "../../kernel_chip/inventory.ts";
 import { visibleRecords } from "../../kernel_chip/records.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { clientsOf } from "../service_client.ts";
@@ -106,11 +106,8 @@ service was restarted.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   noRest(given, "gpioagg cdi [--output FILE]");
   const told = given["kernel-only"] ? [] : await listAll(given.api);
   const { aggregators, refused } = withoutForeignFiles(told);

@@ -5,13 +5,12 @@
  */
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { Specification } from "../../config/specification.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
 import { readConfig } from "../arguments/read_config.ts";
 import { printableJson } from "../../text/printable.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -39,11 +38,8 @@ path. Opens nothing else; - reads standard input.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const [file, stray] = given.rest;
   if (file === undefined || stray !== undefined) {
     throw new ConfigError(

@@ -5,14 +5,14 @@
  */
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import type { Commands } from "../usage/command.ts";
 import { bashCompletion } from "../completion/bash.ts";
 import { fishCompletion } from "../completion/fish.ts";
 import { zshCompletion } from "../completion/zsh.ts";
 import { writeOutput } from "../output/output.ts";
 import { catalogOf } from "../usage/catalog.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const SHELLS = {
@@ -50,11 +50,8 @@ export async function main(
   _programName: string,
   commands: Commands,
 ): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const [shell, ...others] = given.rest;
   if (shell === undefined) {
     throw new ConfigError("missing SHELL argument", { hint: HOW });

@@ -15,8 +15,6 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { switchOf } from "../arguments/create_switches.ts";
 import { accessPath } from "../output/aggregator_text.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import {
   ACCESS_OPTIONS,
   API_OPTION,
@@ -34,6 +32,7 @@ import { readQemuPins } from "../arguments/qemu_pins_argument.ts";
 import { readUsbDevice } from "../arguments/usbredir_argument.ts";
 import { clientOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -103,11 +102,8 @@ the socket, or the chip, is removed.`,
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const { kernelChip, rest } = takeKernelChip(args);
-  const given = readArguments(rest, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(rest, USAGE);
+  if (given === undefined) return 0;
   const [name, ...others] = given.rest;
   if (name === undefined || others.length > 0 || given.line.length === 0) {
     throw new ConfigError("needs one NAME, and lines", {

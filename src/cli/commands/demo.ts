@@ -15,12 +15,11 @@ import {
 } from "../../vhost_frontend/driver.ts";
 import { Frontend } from "../../vhost_frontend/frontend.ts";
 
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { runDemoVm } from "./demo_vm.ts";
 import { writeOutput } from "../output/output.ts";
 import { readServeArguments } from "../arguments/serve_arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 const LINES = [
   "sim/2,as=LAMP,direction=output,safe=0",
@@ -52,11 +51,8 @@ watches lines, and prints the result. Needs no GPIO, no VMM, no privileges.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   // From here on there is something to remove at the end.
   using stack = new DisposableStack();
   const end = new AbortController();

@@ -18,8 +18,8 @@ import { chooseInterface } from "../../kernel_chip/driver.ts";
 import { whyNoUsb } from "../../kernel_chip/usb_adapter.ts";
 import { nearest } from "../../text/nearest.ts";
 import { plainMessage } from "../../text/plain_error.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeOutput } from "../output/output.ts";
 
@@ -63,11 +63,8 @@ nothing.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   noRest(given, "gpioagg doctor --guest debian-13");
   const guests = given.guest.flatMap(findGuests);
   const host = await examineHost(

@@ -5,8 +5,8 @@
  */
 import type { AggregatorState } from "../../client/protocol.ts";
 import { accessPath, useOf } from "../output/aggregator_text.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
@@ -36,11 +36,8 @@ each row names its own.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   noRest(given, "gpioagg list");
   const services = clientsOf(given.api, "look");
   const areSeveral = services.length > 1;

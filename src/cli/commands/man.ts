@@ -8,14 +8,14 @@ import settings from "../../../deno.json" with { type: "json" };
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import type { Commands } from "../usage/command.ts";
 import { commandPages, mainPage, type ManPage } from "../man/command_pages.ts";
 import { filePage, specPage } from "../man/format_pages.ts";
 import { writeOutput } from "../output/output.ts";
 import { makePrivateDirectory } from "../private_directory.ts";
 import { catalogOf } from "../usage/catalog.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const HOW = "gpioagg man [PAGE]";
@@ -50,11 +50,8 @@ export async function main(
   _programName: string,
   commands: Commands,
 ): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const [name, ...others] = given.rest;
   noRest({ rest: others }, HOW);
   const pages = await allPages(commands);

@@ -19,7 +19,6 @@ import {
 import { recordingWriter } from "../../recording/recording_writer.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { printableJson } from "../../text/printable.ts";
-import { readArguments } from "../arguments/arguments.ts";
 import { edgeSourceOf } from "../live/edge_source.ts";
 import { selectLines } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
@@ -29,13 +28,13 @@ import { observe, type Observed } from "../play/observe.ts";
 import { parseMap, planOf } from "../play/plan.ts";
 import { playPlan, type PlayResult } from "../play/play_plan.ts";
 import { readPieces } from "../play/read_pieces.ts";
-import { helpText } from "../usage/help_text.ts";
 import {
   API_OPTION,
   type CommandUsage,
   HELP_OPTION,
   JSON_OPTION,
 } from "../usage/usage.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Slowest and fastest play. */
 const MIN_SPEED = 0.001;
@@ -108,11 +107,8 @@ when a line changes; how late it was is printed at the end.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const [path, ...others] = given.rest;
   if (path === undefined || others.length > 0) {
     throw new ConfigError(

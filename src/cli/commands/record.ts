@@ -9,15 +9,14 @@ import type { RecordingFormat } from "../../recording/read_recording.ts";
 import { recordingWriter } from "../../recording/recording_writer.ts";
 import { type Timescale, TIMESCALES } from "../../recording/vcd_writer.ts";
 import { readPeriodUs } from "../../text/period.ts";
-import { readArguments } from "../arguments/arguments.ts";
 import { edgeSourceOf } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import type { TapeFile } from "../live/tape.ts";
 import { OutputFile } from "../output/output_file.ts";
-import { writeError, writeOutput } from "../output/output.ts";
-import { helpText } from "../usage/help_text.ts";
+import { writeError } from "../output/output.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -78,11 +77,8 @@ const FORMATS: readonly RecordingFormat[] = ["vcd", "csv", "jsonl"];
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const { follow, rest: words } = given;
   const startNs = clockNs("realtime");
   const fromNs = given.last !== undefined

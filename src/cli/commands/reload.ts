@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/document/config_error.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { reloadLines } from "../output/reload_text.ts";
 import { clientOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -32,17 +31,9 @@ connected. An invalid file changes nothing.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
-  const [stray] = given.rest;
-  if (stray !== undefined) {
-    throw new ConfigError(`unexpected argument "${stray}"`, {
-      hint: "gpioagg reload [--api PATH]: the file is the service's",
-    });
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
+  noRest(given, "gpioagg reload [--api PATH]: the file is the service's");
   const outcome = await clientOf(given.api, "change").reload();
   if (given.json) writeOutput(printableJson(outcome));
   else for (const line of reloadLines(outcome)) writeLine(line);

@@ -4,10 +4,9 @@
  * @module
  */
 import type { AggregatorState } from "../../client/protocol.ts";
-import { onlyName, readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
+import { onlyName } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
-import { writeOutput } from "../output/output.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
 
 /** The command line. */
@@ -31,11 +30,8 @@ removed with --force: it would return with the next start.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const name = onlyName(given, "gpioagg remove NAME");
   await withSuggestion(
     await clientFor(name, given.api, "change"),

@@ -16,15 +16,10 @@ import {
 import { ReportedError } from "../../service/messages/messages.ts";
 import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
-import {
-  writeError,
-  writeInBackground,
-  writeOutput,
-} from "../output/output.ts";
+import { writeError, writeInBackground } from "../output/output.ts";
 import { readLines } from "../arguments/serve_arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Interval of retries of a line that could not be requested. **Units**: ms. */
 const LOOK_MS = 100;
@@ -69,11 +64,8 @@ direction=output in its SPEC; otherwise it stays an input, which is an error:
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const specs = [...given.line, ...given.rest];
   const limitMs = readLimitMs(given["retry-for"] ?? RETRY_FOR);
   if (specs.length === 0) {

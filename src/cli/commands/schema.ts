@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/document/config_error.ts";
 import { configSchema } from "../../config/schema/file_schema.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeOutput } from "../output/output.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -28,16 +27,9 @@ keys and marks mistakes while you type; with the YAML language server:
 
 /** Runs the command. */
 export function main(args: readonly string[]): number {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
-  if (given.rest.length > 0) {
-    throw new ConfigError(`unexpected argument "${given.rest[0]}"`, {
-      hint: "gpioagg schema > gpioagg.schema.json",
-    });
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
+  noRest(given, "gpioagg schema > gpioagg.schema.json");
   writeOutput(JSON.stringify(configSchema(), undefined, 2));
   return 0;
 }

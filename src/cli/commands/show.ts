@@ -4,8 +4,8 @@
  * @module
  */
 import { useOf } from "../output/aggregator_text.ts";
-import { onlyName, readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
+import { onlyName } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import {
   API_OPTION,
   type CommandUsage,
@@ -29,11 +29,8 @@ export const USAGE = {
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const name = onlyName(given, "gpioagg show NAME");
   const state = await withSuggestion(
     await clientFor(name, given.api, "look"),

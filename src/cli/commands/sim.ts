@@ -13,10 +13,8 @@ import { serviceDirectories } from "../../client/services.ts";
 import { controlledNames } from "../../service/control/control_names.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
-import { readArguments } from "../arguments/arguments.ts";
 import { controlSocketOf, usualControlPath } from "../control_path.ts";
 import { clientsOf } from "../service_client.ts";
-import { helpText } from "../usage/help_text.ts";
 import {
   API_OPTION,
   type CommandUsage,
@@ -27,6 +25,7 @@ import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -57,11 +56,8 @@ them.`,
 
 /** Runs the command. */
 export function main(args: readonly string[]): number {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   const [socket, ...changes] = given.rest;
   if (socket === undefined) {
     throw new ConfigError("missing SOCKET or NAME argument", {

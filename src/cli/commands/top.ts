@@ -5,13 +5,13 @@
  */
 import { ConfigError } from "../../config/document/config_error.ts";
 import { readPeriodUs } from "../../text/period.ts";
-import { readArguments } from "../arguments/arguments.ts";
 import { edgeSourceOf } from "../live/edge_source.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
-import { writeError, writeOutput } from "../output/output.ts";
+import { writeError } from "../output/output.ts";
 import { showOnce, showTop } from "../top/session.ts";
-import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+import { optionalName } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Shortest and longest time of the waves. **Units**: milliseconds. */
 const MIN_WINDOW_MS = 10;
@@ -53,17 +53,9 @@ A character with several edges is drawn as a block, never as a level.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
-  const [name, ...others] = given.rest;
-  if (others.length > 0) {
-    throw new ConfigError(`unexpected argument "${others[0]}"`, {
-      hint: "gpioagg top [NAME]",
-    });
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
+  const name = optionalName(given, "gpioagg top [NAME]");
   const hasTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   if (!given.once && !hasTerminal) {
     throw Object.assign(

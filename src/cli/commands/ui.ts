@@ -10,10 +10,10 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { ServiceManager } from "../../service/restart/service_manager.ts";
 import { Gate, newToken } from "../../web/gate.ts";
 import { WebServer } from "../../web/web_server.ts";
-import { noRest, readArguments } from "../arguments/arguments.ts";
-import { writeError, writeLine, writeOutput } from "../output/output.ts";
+import { noRest } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
+import { writeError, writeLine } from "../output/output.ts";
 import { clientOf } from "../service_client.ts";
-import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const DEFAULT_PORT = 9464;
@@ -58,11 +58,8 @@ A service manager may hand over the listening socket by the name "${WEB_SOCKET}"
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   noRest(given, "gpioagg ui");
   const port = readPort(given.port);
   const file = given["token-file"];

@@ -8,7 +8,6 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { printableJson } from "../../text/printable.ts";
-import { readArguments } from "../arguments/arguments.ts";
 import {
   Conditions,
   type ConditionState,
@@ -19,13 +18,13 @@ import { findLine, splitsOf } from "../live/line_names.ts";
 import { LiveLines } from "../live/live_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { helpText } from "../usage/help_text.ts";
 import {
   API_OPTION,
   type CommandUsage,
   HELP_OPTION,
   JSON_OPTION,
 } from "../usage/usage.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Exit status if the conditions are not met in time. */
 const NOT_IN_TIME = 3;
@@ -61,11 +60,8 @@ aggregator may be created meanwhile.`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
   if (given.rest.length === 0) {
     throw new ConfigError("missing NAME.LINE=VALUE argument", {
       hint: "gpioagg wait press.READY=1 --timeout 10s",

@@ -9,8 +9,6 @@ import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { useOf } from "../output/aggregator_text.ts";
-import { readArguments } from "../arguments/arguments.ts";
-import { helpText } from "../usage/help_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, clientOf } from "../service_client.ts";
@@ -20,6 +18,8 @@ import { readPeriodUs } from "../../text/period.ts";
 import { localText } from "../../tools/events/timestamps.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
+import { optionalName } from "../arguments/arguments.ts";
+import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Edges of the past that are printed as one JSON object. */
 const EDGES_PER_EVENT = 256;
@@ -50,17 +50,9 @@ lines (gpioagg notify).`,
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, USAGE.options);
-  if (given.help) {
-    writeOutput(helpText(USAGE));
-    return 0;
-  }
-  const [name, ...others] = given.rest;
-  if (others.length > 0) {
-    throw new ConfigError(`unexpected argument "${others[0]}"`, {
-      hint: "gpioagg watch [NAME]",
-    });
-  }
+  const given = argumentsOrHelp(args, USAGE);
+  if (given === undefined) return 0;
+  const name = optionalName(given, "gpioagg watch [NAME]");
   const fromNs = given.since === undefined
     ? undefined
     : clockNs("realtime") - readSince(given.since);
