@@ -5,11 +5,9 @@
  */
 import { check, libc } from "./libc.ts";
 import { pollFd, POLLHUP, POLLIN } from "./poll.ts";
+import { MSG_DONTWAIT, MSG_PEEK, SOL_SOCKET } from "./socket_constants.ts";
 
-const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
-const MSG_PEEK = 0x2;
-const MSG_DONTWAIT = 0x40;
 
 /**
  * Limits what the kernel holds of bytes that the peer has not read yet.

@@ -3,28 +3,24 @@
  *
  * @module
  */
-import { array, layout, LITTLE_ENDIAN, U16, U8 } from "./layout.ts";
+import { LITTLE_ENDIAN } from "./layout.ts";
 import { check, libc } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
-
-const AF_UNIX = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const MAX_PATH = 107;
-
-const SOCKADDR_UN = layout("sockaddr_un", 110, [
-  ["sun_family", U16],
-  ["sun_path", array(U8, 108)],
-]);
+import {
+  AF_UNIX,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+} from "./socket_constants.ts";
+import { MAX_SOCKET_PATH, SOCKADDR_UN } from "./unix_socket.ts";
 
 /** An address; one that begins with `@` is in the abstract namespace. */
 function address(path: string): Uint8Array<ArrayBuffer> {
   const name = new TextEncoder().encode(path);
-  if (name.length === 0 || name.length > MAX_PATH) {
+  if (name.length === 0 || name.length > MAX_SOCKET_PATH) {
     throw new RangeError(
       `Cannot use ${JSON.stringify(path)} as a socket's address: it has ` +
-        `${name.length} bytes, and 1 to ${MAX_PATH} are possible`,
+        `${name.length} bytes, and 1 to ${MAX_SOCKET_PATH} are possible`,
     );
   }
   const isAbstract = path.startsWith("@");

@@ -9,11 +9,9 @@ import { EINVAL } from "./errno.ts";
 import { openFor, readLink } from "./files.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
+import { AF_UNIX, SO_DOMAIN, SOL_SOCKET } from "./socket_constants.ts";
 
 const F_GET_SEALS = 1034;
-const SOL_SOCKET = 1;
-const SO_DOMAIN = 39;
-const AF_UNIX = 1;
 
 /**
  * Kinds of descriptors that are served: `memory` is a file on the kernel's own

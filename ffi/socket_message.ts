@@ -10,16 +10,18 @@ import { I32, layout, LITTLE_ENDIAN, PADDING, U32, U64 } from "./layout.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import {
+  AF_UNIX,
+  MSG_DONTWAIT,
+  MSG_PEEK,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./socket_constants.ts";
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
 const SO_PASSRIGHTS = 83;
-const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
-const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 /** FIONREAD, of sockets also SIOCINQ. */

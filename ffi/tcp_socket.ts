@@ -5,19 +5,21 @@
  */
 import { check, libc } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import {
+  SO_DOMAIN,
+  SO_TYPE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./socket_constants.ts";
 import { isListening, numberOption } from "./unix_socket.ts";
 
 // It accepts from a listener of any family, and keeps the reserve of fds.
 export { acceptUnix as acceptTcp } from "./unix_socket.ts";
 
 const AF_INET = 2;
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
-const SO_TYPE = 3;
-const SO_DOMAIN = 39;
 const SOCKADDR_IN_BYTES = 16;
 const BACKLOG = 64;
 /** First byte of the addresses of the loopback interface. */

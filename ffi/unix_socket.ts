@@ -10,20 +10,22 @@ import { array, I32, layout, LITTLE_ENDIAN, U16, U32, U8 } from "./layout.ts";
 import { check, cString, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
+import {
+  AF_UNIX,
+  SO_DOMAIN,
+  SO_TYPE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./socket_constants.ts";
 import { refuseDescriptors } from "./socket_message.ts";
 
 export { pollFd } from "./poll.ts";
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
 const SOCK_SEQPACKET = 5;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
-const SO_DOMAIN = 39;
 const SO_PEERCRED = 17;
 
 /**
@@ -33,7 +35,8 @@ const SO_PEERCRED = 17;
  */
 export const MAX_SOCKET_PATH = 107;
 
-const SOCKADDR_UN = layout("sockaddr_un", 110, [
+/** The address of a Unix socket. **Safety**: plain data. */
+export const SOCKADDR_UN = layout("sockaddr_un", 110, [
   ["sun_family", U16],
   ["sun_path", array(U8, 108)],
 ]);
