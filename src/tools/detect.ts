@@ -5,7 +5,7 @@
  */
 import type { Chip } from "../gpio/chip.ts";
 import { openAllChips, openNamedChip } from "./lines/chips.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import { jsonLine, jsonName } from "./lines/line_text.ts";
 import { complain, complainOfSlips, writeOut } from "./program/output.ts";
 import { ToolError } from "./program/tool_error.ts";
@@ -33,21 +33,11 @@ export const USAGE = {
 } as const;
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (keys, { json }) => detect(keys, json, programName),
-  });
-}
+export const main: ToolMain = toolMain(USAGE, detect);
 
 function detect(
   keys: readonly string[],
-  json: boolean,
+  { json }: { json: boolean },
   programName: string,
 ): number {
   using stack = new DisposableStack();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { LineSettings } from "../gpio/line_settings.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import { parsePeriod } from "./program/numbers.ts";
 import { writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
@@ -72,17 +72,7 @@ active.`,
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (words, config) => get(words, config, programName),
-  });
-}
+export const main: ToolMain = toolMain(USAGE, get);
 
 function get(
   words: readonly string[],

@@ -7,7 +7,7 @@ import type { Chip } from "../gpio/chip.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
 import { identitiesOutput } from "./lines/chip_ids.ts";
 import { openAllChips, openNamedChip } from "./lines/chips.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import {
   attributesText,
   jsonLine,
@@ -74,21 +74,17 @@ type Config = SettingsOf<typeof OPTIONS>;
 const NAME_WIDTH = 16;
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
+export const main: ToolMain = toolMain(USAGE, info);
+
+function info(
+  words: readonly string[],
+  config: Config,
   programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (words, config) =>
-      config.ids
-        ? showIds(words, config, programName)
-        : words.length === 0
-        ? showChips(config, programName)
-        : showLines(words, config, programName),
-  });
+): number {
+  if (config.ids) return showIds(words, config, programName);
+  return words.length === 0
+    ? showChips(config, programName)
+    : showLines(words, config, programName);
 }
 
 /** Prints the stable identities of chips. */

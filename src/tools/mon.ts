@@ -9,7 +9,7 @@ import type {
   EventClock,
   LineSettings,
 } from "../gpio/line_settings.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import { EdgeReader } from "./events/edge_reader.ts";
 import { CSV_HEADER, type EdgeText, edgeTextOf } from "./events/edge_text.ts";
 import {
@@ -175,17 +175,7 @@ const LOST_REPORT_MS = 1000;
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (words, config) => monitor(words, config, programName),
-  });
-}
+export const main: ToolMain = toolMain(USAGE, monitor);
 
 function parseDebounce(text: string): number {
   const us = parsePeriod(text);

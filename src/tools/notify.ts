@@ -7,7 +7,7 @@ import type { Chip } from "../gpio/chip.ts";
 import { LineError } from "../gpio/errors.ts";
 import type { LineInfoEvent } from "../gpio/line_info.ts";
 import { waitForEvents } from "../gpio/wait.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import { placeText } from "./events/edge_text.ts";
 import { compileFormat } from "./events/event_format.ts";
 import {
@@ -115,17 +115,7 @@ interface Change {
 }
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (words, config) => notify(words, config),
-  });
-}
+export const main: ToolMain = toolMain(USAGE, notify);
 
 function notify(words: readonly string[], config: Config): number {
   if (words.length === 0) {

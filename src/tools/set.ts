@@ -8,7 +8,7 @@ import type {
   LineSettings,
   Value,
 } from "../gpio/line_settings.ts";
-import { runCommand } from "./program/command.ts";
+import { type ToolMain, toolMain } from "./program/command.ts";
 import { bannerText } from "./events/event_options.ts";
 import { outputJson } from "./lines/output_lines.ts";
 import { parseAssignment } from "./lines/line_values.ts";
@@ -154,17 +154,7 @@ for each line that is set, and again whenever it is toggled.`,
 type Config = SettingsOf<typeof OPTIONS>;
 
 /** Runs the tool. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: (words, config) => set(words, config, programName, args),
-  });
-}
+export const main: ToolMain = toolMain(USAGE, set);
 
 async function set(
   words: readonly string[],

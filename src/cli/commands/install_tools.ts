@@ -7,7 +7,7 @@
 import { readLink } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
-import { runCommand } from "../../tools/program/command.ts";
+import { type ToolMain, toolMain } from "../../tools/program/command.ts";
 import { complain, writeOut } from "../../tools/program/output.ts";
 import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";
 import { HELP_OPTION, VERSION_OPTION } from "../../tools/program/usage.ts";
@@ -34,25 +34,18 @@ and ${TOOLS.at(-1)} in a directory: links to this program.`,
 } as const;
 
 /** Runs the command. */
-export function main(
-  args: readonly string[],
-  programName: string,
-): Promise<number> {
-  return runCommand({
-    args,
-    programName,
-    usage: USAGE,
-    body: ([directory, ...more], { force }) => {
-      if (directory === undefined || more.length > 0) {
-        complain(programName, "one directory must be specified");
-        complain(programName, `try ${programName} --help`);
-        return 2;
-      }
-      install(directory, force);
-      return 0;
-    },
-  });
-}
+export const main: ToolMain = toolMain(
+  USAGE,
+  ([directory, ...more], { force }, programName) => {
+    if (directory === undefined || more.length > 0) {
+      complain(programName, "one directory must be specified");
+      complain(programName, `try ${programName} --help`);
+      return 2;
+    }
+    install(directory, force);
+    return 0;
+  },
+);
 
 /**
  * Makes the links.

@@ -8,29 +8,39 @@ import { runTool } from "./output.ts";
 import { readRequest, type SettingsOf } from "./settings.ts";
 import { printHelp, printVersion, type Usage } from "./usage.ts";
 
-/** One call of a tool. */
-export interface Command<Table extends readonly OptionSpec[]> {
-  readonly args: readonly string[];
-  readonly programName: string;
-  readonly usage: Usage & { readonly options: Table };
-  /** Does the work. */
-  readonly body: (
+/** Entry of a tool: runs its command line and returns its exit status. */
+export type ToolMain = (
+  args: readonly string[],
+  programName: string,
+) => Promise<number>;
+
+/**
+ * Makes the entry of a tool.
+ *
+ * @param body Does the work, and returns the exit status.
+ */
+export function toolMain<const Table extends readonly OptionSpec[]>(
+  usage: Usage & { readonly options: Table },
+  body: (
     operands: readonly string[],
     settings: SettingsOf<Table>,
-  ) => number | Promise<number>;
-}
-
-/** Runs a tool and returns its exit status. */
-export function runCommand<const Table extends readonly OptionSpec[]>(
-  { args, programName, usage, body }: Command<Table>,
-): Promise<number> {
-  return runTool(programName, async () => {
-    const request = readRequest(usage.options, args);
-    if ("settings" in request) {
-      return await body(request.operands, request.settings);
-    }
-    if (request.question === "version") await printVersion(programName);
-    else printHelp(programName, usage);
-    return 0;
-  });
+    programName: string,
+    args: readonly string[],
+  ) => number | Promise<number>,
+): ToolMain {
+  return (args, programName) =>
+    runTool(programName, async () => {
+      const request = readRequest(usage.options, args);
+      if ("settings" in request) {
+        return await body(
+          request.operands,
+          request.settings,
+          programName,
+          args,
+        );
+      }
+      if (request.question === "version") await printVersion(programName);
+      else printHelp(programName, usage);
+      return 0;
+    });
 }
