@@ -31,6 +31,14 @@ const RULES: Readonly<Record<RuleKind, EdgeRule>> = {
   [RuleKind.Gone]: EdgeRule.OnDisconnect,
 };
 
+/** A line's last edge. */
+export interface LastEdge {
+  /** Its cause, which is not {@linkcode Cause.Seen}. */
+  readonly cause: Cause;
+  /** Time since. **Units**: nanoseconds. */
+  readonly ageNs: number;
+}
+
 /** Tells of one line's edges. */
 export class LineEdges {
   /** Number of the line in its aggregator. */
@@ -48,6 +56,9 @@ export class LineEdges {
   #rule: EdgeRule = EdgeRule.None;
   readonly #counts: number[] = [0, 0, 0, 0, 0, 0];
   readonly #activeTime = new ActiveTime();
+  /** Time of the last edge. **Units**: nanoseconds, monotonic. */
+  readonly #changedAt = new Float64Array(1);
+  #lastCause: Cause = Cause.Seen;
 
   /** Begins with `source`, the source of `specification`, as it is. */
   constructor(
@@ -79,6 +90,18 @@ export class LineEdges {
     if (recorder === undefined) return undefined;
     if ((state & StateBits.Value) === UNKNOWN_VALUE) return undefined;
     return this.#activeTime.secondsUntilNow(state, recorder);
+  }
+
+  /** The last edge that was recorded; undefined if there is none. */
+  get last(): LastEdge | undefined {
+    const recorder = this.#recorder;
+    if (recorder === undefined || this.#lastCause === Cause.Seen) {
+      return undefined;
+    }
+    return {
+      cause: this.#lastCause,
+      ageNs: Math.max(0, recorder.now - this.#changedAt[0]!),
+    };
   }
 
   /** The line as it was last told. */
@@ -163,11 +186,9 @@ export class LineEdges {
     if (!isSeen) this.#tell(this.#sourceCause);
     const recorder = this.#recorder;
     if (recorder === undefined) return;
-    recorder.recordStamped(
-      this.#id,
-      packEdge(before, after, isSeen ? Cause.Seen : this.#sourceCause, 0),
-    );
-    this.#activeTime.recorded(state, after, recorder);
+    const cause = isSeen ? Cause.Seen : this.#sourceCause;
+    recorder.recordStamped(this.#id, packEdge(before, after, cause, 0));
+    this.#recorded(state, after, cause, recorder);
   }
 
   /** The line's chip went or came back. */
@@ -242,7 +263,19 @@ export class LineEdges {
     const recorder = this.#recorder;
     if (recorder === undefined) return;
     recorder.record(this.#id, packEdge(before, after, cause, rule));
+    this.#recorded(before, after, cause, recorder);
+  }
+
+  #recorded(
+    before: LineState,
+    after: LineState,
+    cause: Cause,
+    recorder: EdgeRecorder,
+  ): void {
     this.#activeTime.recorded(before, after, recorder);
+    if (cause === Cause.Seen) return;
+    this.#lastCause = cause;
+    this.#changedAt[0] = recorder.lastTime[0]!;
   }
 
   #tell(cause: Cause): void {

@@ -32,6 +32,8 @@ import type {
   LeaseMessage,
   Line,
   LineChangeState,
+  LineOrigin,
+  LineRules,
   PendingRuleState,
   QemuPinsState,
   ReloadState,
@@ -60,11 +62,67 @@ const pendingRule = optional(reference("PendingRule", PENDING_RULE));
 const lineNumber = integer({ minimum: 0 });
 const direction = oneOf(["input", "output"]);
 
+const level = (description: string) => optional(oneOf([0, 1], { description }));
+const microseconds = (description: string) =>
+  optional(integer({ minimum: 0, description: `${description}, in us` }));
+const CAUSES = ["world", "guest", "rule", "operator", "follow"] as const;
+
+const LINE_ORIGIN = object({
+  kind: oneOf(
+    ["chip", "line-name", "sim", "wire", "copy", "invert", "const"],
+    { description: "Kind; line-name: a chip's line by its name" },
+  ),
+  chip: optional(words("Chip, as the SPEC names it", ["gpiochip0"])),
+  offset: optional(integer({
+    minimum: 0,
+    description: "Number of the line on its chip",
+  })),
+  lineName: optional(words("Own name of the line on the host")),
+  of: optional(words("Line that this one follows", ["crane.READY"])),
+  value: level("Value of a constant"),
+}, {
+  notes: { description: "Source of a line" },
+}) satisfies Describes<LineOrigin>;
+
+const LINE_RULES = object({
+  direction: optional(oneOf(["input", "output"], {
+    description: "The only direction",
+  })),
+  activeLow: optional(mark()),
+  bias: optional(oneOf(["disabled", "pull-up", "pull-down"])),
+  drive: optional(oneOf(["push-pull", "open-drain", "open-source"])),
+  debounceUs: microseconds("Debounce period"),
+  initial: optional(oneOf([0, 1, "as-is"], {
+    description: "Value at the start",
+  })),
+  safe: level("Value while there is no guest, or it is silent"),
+  onDisconnect: optional(oneOf(["safe", "input", "release"], {
+    description: "State without a guest; absent: as the guest left it",
+  })),
+  safeAfterUs: microseconds("Time without a request until the line is safe"),
+  minIntervalUs: microseconds("Least time between two changes"),
+  shared: optional(mark()),
+  combine: optional(oneOf(["or", "and"])),
+}, {
+  notes: { description: "Rules of a line that differ from the defaults" },
+}) satisfies Describes<LineRules>;
+
 /** Keys of a line in the order of the OpenAPI document. */
 const LINE_FIELDS = {
   lineNumber,
   name: words("Name that the guest sees; may be empty"),
   source: words("Source of the line, in words"),
+  origin: optional(reference("LineOrigin", LINE_ORIGIN)),
+  rules: optional(reference("LineRules", LINE_RULES)),
+  interlocks: optional(list(text(), {
+    description: "Lines that exclude this one, at most 32 of them",
+  })),
+  drivenBy: optional(oneOf(CAUSES, {
+    description: "Cause of the last recorded change; absent if there is none",
+  })),
+  since: optional(
+    time("Time of that change, in milliseconds since 1970"),
+  ),
   direction,
   value: optional(integer({
     enum: [0, 1],
@@ -128,7 +186,7 @@ const EDGE = object({
   kind: oneOf(["presence", "direction", "value"], {
     description: "Change; the first that applies",
   }),
-  cause: oneOf(["world", "guest", "rule", "operator", "follow"], {
+  cause: oneOf(CAUSES, {
     description: "Origin: the hardware, the guest, a rule of the line, a " +
       "request of an operator, or a line that this one follows",
   }),
@@ -393,6 +451,8 @@ export const MESSAGES = {
   Usbredir: USBREDIR,
   Line: LINE,
   ServiceLine: SERVICE_LINE,
+  LineOrigin: LINE_ORIGIN,
+  LineRules: LINE_RULES,
   LineChange: LINE_CHANGE,
   PendingRule: PENDING_RULE,
   Edge: EDGE,

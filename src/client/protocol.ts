@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { EdgesEvent } from "./edges.ts";
+import type { EdgeCause, EdgesEvent } from "./edges.ts";
 
 /** File name of the control API's socket in a service's runtime directory. */
 export const API_SOCKET_NAME = "api.sock";
@@ -108,12 +108,69 @@ export interface Line {
   name: string;
   /** Source, in words. */
   source: string;
+  /** Source as data. */
+  origin?: LineOrigin;
+  /** Rules that differ from the defaults; absent if there are none. */
+  rules?: LineRules;
+  /**
+   * Lines that exclude this one, as the configuration names them, at most 32 of
+   * them: `press.REVERSE`.
+   */
+  interlocks?: string[];
+  /** Cause of the last recorded change; absent if there is none. */
+  drivenBy?: EdgeCause;
+  /** Time of that change. **Units**: milliseconds since 1970. */
+  since?: number;
   /** Which way it goes now. */
   direction: "input" | "output";
   /** 1 is active. Absent where it is not known without waiting. */
   value?: number;
   /** A rule that could not be applied to the line, and is retried. */
   pendingRule?: PendingRuleState;
+}
+
+/** Source of a line as data. */
+export interface LineOrigin {
+  /** Kind of source; `line-name` is a chip's line by its name. */
+  kind: "chip" | "line-name" | "sim" | "wire" | "copy" | "invert" | "const";
+  /** Chip, as the SPEC names it. */
+  chip?: string;
+  /** Number of the line on its chip. */
+  offset?: number;
+  /** The line's own name on the host. */
+  lineName?: string;
+  /** Line that this one follows: `crane.READY`. */
+  of?: string;
+  /** Value of a constant. */
+  value?: 0 | 1;
+}
+
+/** Rules of a line that differ from the defaults; names are those of a SPEC. */
+export interface LineRules {
+  /** The only direction. */
+  direction?: "input" | "output";
+  /** Set if the guest's high is low on the host. */
+  activeLow?: true;
+  /** Bias of the pin. */
+  bias?: "disabled" | "pull-up" | "pull-down";
+  /** Drive of the pin. */
+  drive?: "push-pull" | "open-drain" | "open-source";
+  /** **Units**: microseconds. */
+  debounceUs?: number;
+  /** Value at the start. */
+  initial?: 0 | 1 | "as-is";
+  /** Value while there is no guest, or it is silent. */
+  safe?: 0 | 1;
+  /** State without a guest. */
+  onDisconnect?: "safe" | "input" | "release";
+  /** Time without a request after which the line is safe. **Units**: microseconds. */
+  safeAfterUs?: number;
+  /** Least time between two changes. **Units**: microseconds. */
+  minIntervalUs?: number;
+  /** Set if the host input is shared by several aggregators. */
+  shared?: true;
+  /** Combination of the values of several aggregators. */
+  combine?: "or" | "and";
 }
 
 /** A line among those of all aggregators. */
@@ -216,7 +273,11 @@ export interface UsbredirState {
 }
 
 /** A line after a change. */
-export interface LineChangeState extends Omit<Line, "source"> {
+export interface LineChangeState extends
+  Pick<
+    Line,
+    "lineNumber" | "name" | "direction" | "value" | "pendingRule"
+  > {
   /**
    * Times that its value, direction or presence changed since the last event of
    * this line.

@@ -50,6 +50,8 @@ export type SourceSpecification =
     hostLine?: string | undefined;
     /** Names of the line in references, from its source before. */
     knownAs?: readonly string[] | undefined;
+    /** Its source before, for reports. */
+    origin?: SourceSpecification | undefined;
   };
 
 /** A line made of nothing, or of another line. Always an input to its guest. */

@@ -50,6 +50,8 @@ type Group = Set<InterlockedSource>;
  * **Ownership**: owns its source.
  */
 export class InterlockedSource implements LineSource, SourceListener {
+  /** Name in messages: `plc0.FORWARD`. */
+  readonly title: string;
   /** Why others are refused while this one is active. */
   readonly exclusion: string;
   /** The groups that the line is in. */
@@ -77,6 +79,7 @@ export class InterlockedSource implements LineSource, SourceListener {
     source: LineSource,
     refused: (reason: string) => void,
   ) {
+    this.title = title;
     this.exclusion = `${title} is active, which excludes it`;
     this.wrapped = source;
     this.#refused = refused;

@@ -317,6 +317,7 @@ function replace(
       ...source,
       ...(hostLine === undefined ? {} : { hostLine }),
       knownAs: sourceNames(specification.source),
+      origin: specification.source,
     },
   };
 }

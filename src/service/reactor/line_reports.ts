@@ -7,7 +7,8 @@ import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
 import type { ReportedLine } from "../../aggregator/line_reporter.ts";
 import { innermost } from "../../aggregator/line_source.ts";
 import { Direction, FAILED } from "../../line/port.ts";
-import type { Line } from "../../client/protocol.ts";
+import type { Line, LineChangeState } from "../../client/protocol.ts";
+import { detailsOf } from "./line_details.ts";
 import type { LineCounts } from "../messages/messages.ts";
 
 /** Returns a line as it is now. */
@@ -15,12 +16,28 @@ export function describeLine(
   line: AggregatorLine,
   lineNumber: number,
 ): Line {
-  const { name, source, direction, pendingRule } = line;
+  const { lineNumber: number, name, ...state } = describeState(
+    line,
+    lineNumber,
+  );
+  return {
+    lineNumber: number,
+    name,
+    source: line.source.description,
+    ...detailsOf(line),
+    ...state,
+  };
+}
+
+/** Returns the state of a line, without what hardly changes. */
+export function describeState(
+  { name, source, direction, pendingRule }: AggregatorLine,
+  lineNumber: number,
+): Omit<LineChangeState, "changes"> {
   const value = source.peek();
   return {
     lineNumber,
     name,
-    source: source.description,
     direction: direction === Direction.Output ? "output" : "input",
     ...(value === FAILED ? {} : { value }),
     ...(pendingRule === undefined ? {} : { pendingRule }),

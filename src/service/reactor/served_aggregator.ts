@@ -44,7 +44,12 @@ import type {
 } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import { GivenFds } from "../sockets/given_fds.ts";
-import { countLine, describeLine, titleOf } from "./line_reports.ts";
+import {
+  countLine,
+  describeLine,
+  describeState,
+  titleOf,
+} from "./line_reports.ts";
 import { AggregatorPlay } from "./aggregator_play.ts";
 import { AggregatorReports } from "./aggregator_reports.ts";
 import { pinsOf, pullPin } from "./pin_changes.ts";
@@ -217,8 +222,8 @@ export class ServedAggregator implements Disposable {
         changes({
           aggregator: this.name,
           lines: [...counts].map(([lineNumber, changes]) => {
-            const { source: _, ...line } = this.#describeLine(lineNumber);
-            return { ...line, changes };
+            const line = this.#aggregator.lines[lineNumber]!;
+            return { ...describeState(line, lineNumber), changes };
           }),
         })),
     );

@@ -1,0 +1,142 @@
+/**
+ * Source, rules and interlocks of a line as data.
+ *
+ * @module
+ */
+import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import type { LastEdge } from "../../aggregator/line_edges.ts";
+import type { EdgeCause } from "../../client/edges.ts";
+import type { Line, LineOrigin, LineRules } from "../../client/protocol.ts";
+import type {
+  LineReference,
+  LineSpecification,
+  SourceSpecification,
+} from "../../config/specification.ts";
+import { Cause } from "../../edges/record.ts";
+
+/** Names of excluded lines that are told; interlocks can have thousands. */
+const MAX_INTERLOCKS = 32;
+const NS_PER_MS = 1e6;
+
+/** What does not change unless the rules do. */
+type Fixed = Pick<Line, "origin" | "rules">;
+
+const CAUSES: Readonly<Record<Cause, EdgeCause | undefined>> = {
+  [Cause.Seen]: undefined,
+  [Cause.World]: "world",
+  [Cause.Guest]: "guest",
+  [Cause.Rule]: "rule",
+  [Cause.Operator]: "operator",
+  [Cause.Follow]: "follow",
+};
+
+/** The same object for each question: lists of thousands of lines are asked for. */
+const known = new WeakMap<LineSpecification, Fixed>();
+
+/** Returns the details of a line, as it is now. */
+export function detailsOf(
+  { specification, interlock, edges: { last } }: AggregatorLine,
+): Pick<Line, "origin" | "rules" | "interlocks" | "drivenBy" | "since"> {
+  const interlocks = interlock === undefined
+    ? []
+    : excludedBy(interlock).slice(0, MAX_INTERLOCKS);
+  return {
+    ...fixedOf(specification),
+    ...(interlocks.length === 0 ? {} : { interlocks }),
+    ...(last === undefined ? {} : changeOf(last)),
+  };
+}
+
+function changeOf(
+  { cause, ageNs }: LastEdge,
+): Pick<Line, "drivenBy" | "since"> {
+  const drivenBy = CAUSES[cause];
+  if (drivenBy === undefined) return {};
+  return { drivenBy, since: Math.round(Date.now() - ageNs / NS_PER_MS) };
+}
+
+function excludedBy(
+  interlock: NonNullable<AggregatorLine["interlock"]>,
+): string[] {
+  const titles = new Set<string>();
+  for (const group of interlock.groups) {
+    for (const other of group) {
+      if (other !== interlock) titles.add(other.title);
+      if (titles.size >= MAX_INTERLOCKS) return [...titles];
+    }
+  }
+  return [...titles];
+}
+
+function fixedOf(specification: LineSpecification): Fixed {
+  let fixed = known.get(specification);
+  if (fixed === undefined) {
+    const origin = originOf(specification.source);
+    const rules = rulesOf(specification);
+    fixed = {
+      ...(origin === undefined ? {} : { origin }),
+      ...(Object.keys(rules).length === 0 ? {} : { rules }),
+    };
+    known.set(specification, fixed);
+  }
+  return fixed;
+}
+
+function originOf(source: SourceSpecification): LineOrigin | undefined {
+  const { kind } = source;
+  switch (kind) {
+    case "chip":
+      return { kind, chip: source.chip, offset: source.offset };
+    case "line-name": {
+      const { lineName, chip } = source;
+      return { kind, lineName, ...(chip === undefined ? {} : { chip }) };
+    }
+    case "sim":
+      return { kind };
+    case "const":
+      return { kind, value: source.value };
+    case "wire":
+      return { kind, of: nameOf(source.to) };
+    case "copy":
+    case "invert":
+      return { kind, of: nameOf(source.of) };
+    case "lane":
+      return source.origin === undefined ? undefined : originOf(source.origin);
+  }
+}
+
+function nameOf({ aggregator, line }: LineReference): string {
+  return `${aggregator}.${line}`;
+}
+
+function rulesOf(
+  {
+    direction,
+    activeLow,
+    bias,
+    drive,
+    debounceUs,
+    initial,
+    safe,
+    onDisconnect,
+    safeAfterUs,
+    minIntervalUs,
+    shared,
+    combine,
+  }: LineSpecification,
+): LineRules {
+  return {
+    ...(direction === "any" ? {} : { direction }),
+    ...(activeLow ? { activeLow } : {}),
+    ...(bias === undefined ? {} : { bias }),
+    ...(drive === undefined ? {} : { drive }),
+    ...(debounceUs === 0 ? {} : { debounceUs }),
+    ...(initial === undefined ? {} : { initial }),
+    ...(safe === undefined ? {} : { safe }),
+    ...(onDisconnect === "keep" ? {} : { onDisconnect }),
+    ...(safeAfterUs === undefined ? {} : { safeAfterUs }),
+    ...(minIntervalUs === undefined ? {} : { minIntervalUs }),
+    ...(shared === undefined ? {} : { shared }),
+    ...(combine === undefined ? {} : { combine }),
+  };
+}
