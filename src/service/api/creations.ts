@@ -284,9 +284,8 @@ export class Creations {
       const message = messageOf(error);
       if (peer !== undefined) this.#events.leaseOver(name, peer, message);
       this.#events.stuck(name, message);
-      if (isOver) return;
       if (await settlesWithin(this.#closing.promise, retryMs)) return;
-      // Another call succeeded meanwhile.
+      // It is gone but for its lines, or another call succeeded meanwhile.
       if (this.#entries.get(name) !== entry) return;
     }
   }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { settlesWithin } from "../../async/wait.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
@@ -40,6 +41,7 @@ function rig(...own: string[]) {
   const served = new Set(own);
   const log: string[] = [];
   const errors: Error[] = [];
+  const refusals: Error[] = [];
   let gate: Promise<unknown> = Promise.resolve();
   const creations = new Creations({
     target: {
@@ -49,6 +51,8 @@ function rig(...own: string[]) {
       },
       add: async ([specification]) => {
         await gate;
+        const refusal = refusals.shift();
+        if (refusal !== undefined) throw refusal;
         served.add(specification!.name);
         return [describe(specification!.name)];
       },
@@ -91,6 +95,7 @@ function rig(...own: string[]) {
     lend,
     served,
     errors,
+    refusals,
     said: () => log.splice(0),
     /** Lets the reactor do nothing until the given promise resolves. */
     hold: (until: Promise<unknown>) => gate = until,
@@ -165,12 +170,43 @@ Deno.test("Creations stops retrying a removal that another call has done", async
 });
 
 Deno.test("Creations tries no more when the service ends", async () => {
-  const { creations, lend, errors, heard } = rig();
+  const { creations, lend, errors, heard, said } = rig();
   const lease = await lend("a");
   errors.push(...new Array(100_000).fill(new Error("it is in use")));
   lease.gone();
   await heard("stuck");
   await creations.close("the service ends");
+  said();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(said(), []);
+});
+
+Deno.test("Creations waits for removals that are under way when the service ends", async () => {
+  const { creations, lend, hold } = rig();
+  const lease = await lend("a");
+  const gate = Promise.withResolvers<void>();
+  hold(gate.promise);
+  lease.gone();
+  const closed = creations.close("the service ends");
+  assert(!await settlesWithin(closed, 10));
+  gate.resolve();
+  await closed;
+});
+
+Deno.test("Creations keeps nothing of what could not be made", async () => {
+  const { creations, refusals, said } = rig();
+  const invalid = new ConfigError("has no such line");
+  refusals.push(invalid, new Error("line 3 is busy"));
+  const error = await assertRejects(() => creations.add(...creationOf("a")));
+  assertEquals(error, invalid);
+  await assertRejects(
+    () => creations.add(...creationOf("a")),
+    HttpError,
+    "line 3 is busy",
+  );
+  assertEquals(said(), ["keep a", "drop a", "keep a", "drop a"]);
+  assertEquals(creations.has("a"), false);
+  await creations.add(...creationOf("a"));
 });
 
 Deno.test("Creations says of lines that are not free that their aggregator is gone", async () => {
@@ -293,4 +329,41 @@ Deno.test("Creations forgets once what two remove at once", async () => {
   await assertRejects(() => second);
   assertEquals(lease.ended, "first");
   assertEquals(said(), ["drop a", "removed a: first"]);
+});
+
+Deno.test("Creations removes an aggregator whose chip another process removed", async () => {
+  const { creations, lend, heard, said, served } = rig("own");
+  const lease = await lend("a");
+  said();
+  creations.chipGone("own");
+  creations.chipGone("a");
+  await heard("removed");
+  assertEquals(said(), ["drop a", "removed a: its chip was taken down"]);
+  assertEquals(lease.ended, "its chip was taken down");
+  assertEquals([...served], ["own"]);
+});
+
+Deno.test("Creations tells every maker that the service ends, and keeps none", async () => {
+  const { creations, lend, said } = rig();
+  const lease = await lend("a");
+  await creations.add(...creationOf("b", "none"));
+  said();
+  await creations.close("the service ends");
+  assertEquals(lease.ended, "the service ends");
+  assertEquals(said(), ["drop a", "drop b"]);
+  assertEquals([creations.has("a"), creations.has("b")], [false, false]);
+  await assertRejects(() => creations.add(...creationOf("c")), HttpError);
+});
+
+Deno.test("Creations ends the lease of what was removed before its maker was told", async () => {
+  const { creations } = rig();
+  const made = await creations.add(...creationOf("a"));
+  await creations.remove("a", "by hand");
+  const lease = new LeaseDouble();
+  creations.tie(
+    lease as unknown as Lease,
+    { ...made, lease: "stream" },
+    PEER,
+  );
+  assertEquals(lease.ended, "it was removed");
 });
