@@ -105,12 +105,12 @@ export const COMMANDS: Commands = {
   info: {
     summary: "show the lines of chips (gpioinfo)",
     toolName: LIBGPIOD_NAMES.info,
-    load: () => import("../tools/info.ts"),
+    load: () => import("./commands/info.ts"),
   },
   get: {
     summary: "read lines (gpioget)",
     toolName: LIBGPIOD_NAMES.get,
-    load: () => import("../tools/get.ts"),
+    load: () => import("./commands/get.ts"),
   },
   set: {
     summary: "drive lines (gpioset)",
@@ -120,7 +120,7 @@ export const COMMANDS: Commands = {
   mon: {
     summary: "watch lines for edges (gpiomon)",
     toolName: LIBGPIOD_NAMES.mon,
-    load: () => import("../tools/mon.ts"),
+    load: () => import("./commands/mon.ts"),
   },
   notify: {
     summary: "watch lines being requested and released (gpionotify)",

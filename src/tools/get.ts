@@ -4,7 +4,6 @@
  * @module
  */
 import type { LineSettings } from "../gpio/line_settings.ts";
-import { type ToolMain, toolMain } from "./program/command.ts";
 import { parsePeriod } from "./program/numbers.ts";
 import { writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
@@ -69,12 +68,10 @@ active.`,
 } as const;
 
 /** Settings of the command line. */
-type Config = SettingsOf<typeof OPTIONS>;
+export type Config = SettingsOf<typeof OPTIONS>;
 
-/** Runs the tool. */
-export const main: ToolMain = toolMain(USAGE, get);
-
-function get(
+/** Reads lines of this host. */
+export function get(
   words: readonly string[],
   config: Config,
   programName: string,

@@ -7,7 +7,6 @@ import type { Chip } from "../gpio/chip.ts";
 import type { LineInfo } from "../gpio/line_info.ts";
 import { identitiesOutput } from "./lines/chip_ids.ts";
 import { openAllChips, openNamedChip } from "./lines/chips.ts";
-import { type ToolMain, toolMain } from "./program/command.ts";
 import {
   attributesText,
   jsonLine,
@@ -68,15 +67,13 @@ name and consumer are null where there is none. With --ids:
 } as const;
 
 /** Settings of the command line. */
-type Config = SettingsOf<typeof OPTIONS>;
+export type Config = SettingsOf<typeof OPTIONS>;
 
 /** Columns of a line's name. */
 const NAME_WIDTH = 16;
 
-/** Runs the tool. */
-export const main: ToolMain = toolMain(USAGE, info);
-
-function info(
+/** Shows lines of this host. */
+export function info(
   words: readonly string[],
   config: Config,
   programName: string,
@@ -125,8 +122,9 @@ function showChips(config: Config, programName: string): number {
   return problems.length === 0 ? 0 : 1;
 }
 
-function chipText(
-  { name, lineCount }: Chip,
+/** Returns the text of a whole chip. */
+export function chipText(
+  { name, lineCount }: Pick<Chip, "name" | "lineCount">,
   lines: readonly LineInfo[],
   unquoted: boolean,
 ): string {
@@ -172,7 +170,8 @@ function showLines(
     : 1;
 }
 
-function lineText(info: LineInfo, unquoted: boolean): string {
+/** Returns the text of a line, without its place. */
+export function lineText(info: LineInfo, unquoted: boolean): string {
   const name = info.name === "" ? UNNAMED : quoted(info.name, unquoted);
   return `${name.padEnd(NAME_WIDTH)}\t${attributesText(info, unquoted)}`;
 }

@@ -9,7 +9,6 @@ import type {
   EventClock,
   LineSettings,
 } from "../gpio/line_settings.ts";
-import { type ToolMain, toolMain } from "./program/command.ts";
 import { EdgeReader } from "./events/edge_reader.ts";
 import { CSV_HEADER, type EdgeText, edgeTextOf } from "./events/edge_text.ts";
 import {
@@ -24,11 +23,11 @@ import {
   SILENT_OPTION,
   UTC_OPTION,
 } from "./events/event_options.ts";
-import { jsonLine } from "./lines/line_text.ts";
+import { jsonLine, type ShownLine } from "./lines/line_text.ts";
 import { parsePeriod } from "./program/numbers.ts";
 import { complain, writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
-import { type SelectedLine, selectLines } from "./lines/selection.ts";
+import { selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
 import {
@@ -172,10 +171,7 @@ const MOST_DEBOUNCE_US = 2 ** 32 - 1;
 const LOST_REPORT_MS = 1000;
 
 /** Settings of the command line. */
-type Config = SettingsOf<typeof OPTIONS>;
-
-/** Runs the tool. */
-export const main: ToolMain = toolMain(USAGE, monitor);
+export type Config = SettingsOf<typeof OPTIONS>;
 
 function parseDebounce(text: string): number {
   const us = parsePeriod(text);
@@ -187,7 +183,8 @@ function parseDebounce(text: string): number {
   return us;
 }
 
-function checkCombination(config: Config): void {
+/** @throws {ToolError} If options contradict each other. */
+export function checkCombination(config: Config): void {
   const { edges = "both" } = config;
   const styles = [
     config.json ? "json" : "",
@@ -202,7 +199,8 @@ function checkCombination(config: Config): void {
   }
 }
 
-function monitor(
+/** Watches lines of this host. */
+export function monitor(
   words: readonly string[],
   config: Config,
   programName: string,
@@ -325,7 +323,8 @@ function watch(
   reportLost();
 }
 
-function printBanner(lines: readonly SelectedLine[], config: Config): void {
+/** Tells that the lines are watched. */
+export function printBanner(lines: readonly ShownLine[], config: Config): void {
   const ids = lines.map(({ id }) => id);
   // A file of values or a dump has no place for a sentence.
   if (config.csv || config.vcd === "-") return;

@@ -11,9 +11,9 @@ import {
   addressMembers,
   jsonLine,
   quoted,
+  type ShownLine,
   UNNAMED,
 } from "../lines/line_text.ts";
-import type { SelectedLine } from "../lines/selection.ts";
 import { secondsText, utcText } from "../../recording/time_text.ts";
 import { localText, wallClock } from "./timestamps.ts";
 import { nameText } from "../../text/names.ts";
@@ -47,7 +47,7 @@ const KINDS = ["falling", "rising"] as const;
 
 /** Returns the function that formats edges of these lines. */
 export function edgeTextOf(
-  lines: readonly SelectedLine[],
+  lines: readonly ShownLine[],
   options: EdgeTextOptions,
 ): EdgeText {
   const text = textOf(lines, options);
@@ -57,7 +57,7 @@ export function edgeTextOf(
 }
 
 function textOf(
-  lines: readonly SelectedLine[],
+  lines: readonly ShownLine[],
   { style, format, time, unquoted }: EdgeTextOptions,
 ): EdgeText {
   const timeText = timeTextOf(time);
@@ -99,7 +99,7 @@ function textOf(
  * sufficient.
  */
 export function placeText(
-  { chip, info, knownByName }: SelectedLine,
+  { chip, info, knownByName }: ShownLine,
   unquoted: boolean,
 ): string {
   const name = quoted(info.name, unquoted);
@@ -108,7 +108,7 @@ export function placeText(
   return info.name === "" ? place : `${place} ${name}`;
 }
 
-function edgeJson(line: SelectedLine, edge: Edge): string {
+function edgeJson(line: ShownLine, edge: Edge): string {
   const place = {
     line: line.id,
     ...addressMembers(line.chip.name, line.info),

@@ -9,6 +9,16 @@ import { formatPeriod } from "../program/numbers.ts";
 import { hasRawBytes, nameText } from "../../text/names.ts";
 import { printableJson } from "../../text/printable.ts";
 
+/** A line as texts show it. */
+export interface ShownLine {
+  /** The line as the user named it. */
+  readonly id: string;
+  readonly chip: { readonly name: string };
+  readonly info: Pick<LineInfo, "offset" | "name">;
+  /** True if the name alone identifies the line. */
+  readonly knownByName: boolean;
+}
+
 /** Text in place of a missing name. */
 export const UNNAMED = "unnamed";
 /** Consumer of a line that the kernel uses without a label. */

@@ -4,8 +4,13 @@
  * @module
  */
 import type { Value } from "../../gpio/line_settings.ts";
-import { addressMembers, jsonLine, quoted, valueText } from "./line_text.ts";
-import type { SelectedLine } from "./selection.ts";
+import {
+  addressMembers,
+  jsonLine,
+  quoted,
+  type ShownLine,
+  valueText,
+} from "./line_text.ts";
 
 /** Style of printed values. */
 export interface ValuesStyle {
@@ -19,7 +24,7 @@ export interface ValuesStyle {
  * which begins with `members`.
  */
 export function valuesText(
-  lines: readonly SelectedLine[],
+  lines: readonly ShownLine[],
   values: readonly Value[],
   { json, numeric, unquoted }: ValuesStyle,
   members: Readonly<Record<string, unknown>> = {},

@@ -83,6 +83,18 @@ export const UNQUOTED_OPTION = {
   help: ["print names without quotes"],
 } as const;
 
+/** `--api`. */
+export const API_OPTION = {
+  long: "api",
+  value: "service",
+  completes: "service",
+  help: [
+    "take each <line> as AGGREGATOR.LINE of a running gpioagg service,",
+    "given by its name or the path of its control socket",
+  ],
+  extension: true,
+} as const;
+
 /** `--banner`. */
 export const BANNER_OPTION = {
   long: "banner",
