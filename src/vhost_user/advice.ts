@@ -4,6 +4,7 @@
  * @module
  */
 import { CHAIN_FAULT_TEXTS, ChainFault } from "../virtio/queue/chain_fault.ts";
+import { MAX_PAGES } from "./page_budget.ts";
 import { MAX_VRING_SIZE } from "./protocol.ts";
 
 /** Ways to share memory, by VMM. */
@@ -30,6 +31,37 @@ export const OUTSIDE_MEMORY = "All of the guest's memory must be shared, " +
 export const LOST_INTERRUPTS = "it goes on from an earlier session, and its " +
   "VMM handed over no in-flight log: interrupts that it armed before are " +
   "dead until its driver is loaded again, or the guest is restarted";
+
+/** Of a guest that starts again after it counted as gone. */
+export const RETURNED = "it was paused for longer than paused-for, and " +
+  "counted as gone: its lines stay where their rules put them until it sets " +
+  "them again";
+
+/** Of a notification fd that would stop the reactor. */
+export const NOTIFIER_WAITED = "its notification fd was made blocking while " +
+  "no notification fits in, which would stop all other guests";
+
+/** Of memory that the VMM shares and the guest never used. */
+export const TAKES_PAGES =
+  "gpioagg has allocated too many pages for the guest (more " +
+  `than ${MAX_PAGES} that it never used itself, or in-flight regions), which ` +
+  "count as gpioagg's memory. Have the VMM allocate the guest's memory " +
+  "beforehand (QEMU: prealloc=on)";
+
+/** Of shared memory that lost a page. */
+export const MISSING_PAGE = "its file has no page there any more: it was " +
+  "truncated, or its file system (tmpfs, hugetlbfs) is full";
+
+/** Of a VMM with more descriptors than its part of the process's. */
+export function tooManyDescriptors(
+  coming: number,
+  held: number,
+  { most, ofLimit }: { readonly most: number; readonly ofLimit: number },
+): string {
+  return `it brings ${coming} descriptors and has ${held}: an aggregator's ` +
+    `VMM may have ${most} of the ${ofLimit} of the process (LimitNOFILE=, ` +
+    "ulimit -n)";
+}
 
 /**
  * Feature bits that some VMMs let a guest accept although they were not

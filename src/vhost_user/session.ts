@@ -33,7 +33,15 @@ import type {
 import type { VirtioDevice } from "../virtio/device.ts";
 import { encodeU64 } from "./codec.ts";
 import { REQUEST_FORMS } from "./request_forms.ts";
-import { LOST_INTERRUPTS, refusedChain } from "./advice.ts";
+import {
+  LOST_INTERRUPTS,
+  MISSING_PAGE,
+  NOTIFIER_WAITED,
+  refusedChain,
+  RETURNED,
+  TAKES_PAGES,
+  tooManyDescriptors,
+} from "./advice.ts";
 import type { SessionKeeper } from "../peer/session_keeper.ts";
 import { KeptSession, type ResumedSession } from "./kept_session.ts";
 import { NamedFds } from "./named_fds.ts";
@@ -46,7 +54,7 @@ import type { BackendEvents } from "./events.ts";
 import { GuestActivity } from "./guest_activity.ts";
 import { SharingCheck } from "./sharing_check.ts";
 import { type Message, MessageStream } from "./message_stream.ts";
-import { MAX_PAGES, type PageBudget } from "./page_budget.ts";
+import type { PageBudget } from "./page_budget.ts";
 import { type PausedFor, PauseWatch } from "./pause_watch.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import {
@@ -59,19 +67,6 @@ import { RingSet } from "./ring_set.ts";
 
 const ACK_SUCCESS = 0n;
 const ACK_FAILURE = 1n;
-
-const RETURNED = "it was paused for longer than paused-for, and counted as " +
-  "gone: its lines stay where their rules put them until it sets them again";
-
-const NOTIFIER_WAITED =
-  "its notification fd was made blocking while no notification fits in, which " +
-  "would stop all other guests";
-
-const TAKES_PAGES =
-  "gpioagg has allocated too many pages for the guest (more " +
-  `than ${MAX_PAGES} that it never used itself, or in-flight regions), which ` +
-  "count as gpioagg's memory. Have the VMM allocate the guest's memory " +
-  "beforehand (QEMU: prealloc=on)";
 
 /** Options of a session. */
 export interface SessionOptions {
@@ -397,12 +392,9 @@ export class Session implements Disposable {
 
   #tooManyDescriptors(coming: number): string | undefined {
     if (coming === 0) return undefined;
-    const { most, ofLimit } = this.#options.descriptors;
     const held = 1 + this.#requests.descriptors;
-    if (held + coming <= most) return undefined;
-    return `it brings ${coming} descriptors and has ${held}: an aggregator's ` +
-      `VMM may have ${most} of the ${ofLimit} of the process (LimitNOFILE=, ` +
-      "ulimit -n)";
+    if (held + coming <= this.#options.descriptors.most) return undefined;
+    return tooManyDescriptors(coming, held, this.#options.descriptors);
   }
 
   /** A request that is not in the table. */
@@ -493,11 +485,7 @@ export class Session implements Disposable {
   #memoryFault(): ProtocolError | undefined {
     const missing = this.#rings.missingMemory;
     if (missing === undefined) return undefined;
-    return new ProtocolError(
-      missing,
-      "its file has no page there any more: it was truncated, or its file " +
-        "system (tmpfs, hugetlbfs) is full",
-    );
+    return new ProtocolError(missing, MISSING_PAGE);
   }
 
   #report(fault: ProtocolError): void {
