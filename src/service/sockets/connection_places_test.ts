@@ -91,3 +91,27 @@ Deno.test("ConnectionPlaces: root alone may have all places, and gives them up f
   places.release("other");
   assertEquals(places.size, 14);
 });
+
+Deno.test("ConnectionPlaces: a user at its share takes from no other", () => {
+  const { places, busy, fill } = rig(16);
+  fill(1, 6);
+  fill(ROOT, 8);
+  assertEquals(places.admit("new", 1).displaced, "1-0");
+  for (let i = 1; i < 6; i++) busy.add(`1-${i}`);
+  busy.add("new");
+  assertEquals(places.admit("refused", 1).isAdmitted, false);
+});
+
+Deno.test("ConnectionPlaces: users with as many places take none from each other", () => {
+  const { places, busy, fill } = rig(16);
+  for (const uid of [1, 2, 3, 4]) fill(uid, 3);
+  for (let i = 0; i < 3; i++) busy.add(`1-${i}`);
+  assertEquals(places.admit("refused", 1), {
+    isAdmitted: false,
+    displaced: undefined,
+  });
+  // One that has fewer takes from one that has the most.
+  places.release("1-0");
+  places.admit("2-3", 2);
+  assertEquals(places.admit("new", 1).displaced, "2-0");
+});
