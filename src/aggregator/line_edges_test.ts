@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { assertAllocatesNothing } from "../../tests/doubles/allocation.ts";
 import { EdgeRecordDouble } from "../../tests/doubles/edge_record.ts";
 import {
   LineRig,
@@ -9,7 +8,6 @@ import {
 import { parseLineSpec } from "../config/spec/line_spec.ts";
 import type { LineSpecification } from "../config/specification.ts";
 import { edgeStamp } from "../edges/edge_recorder.ts";
-import { Cause } from "../edges/record.ts";
 import {
   Departure,
   Edges,
@@ -314,16 +312,4 @@ Deno.test("a line whose edges are not recorded has no time of being active", () 
   const { line } = new LineRig("T", "", new SourceDouble());
   line.submit(LineOperation.Output, 1);
   assertEquals(line.edges.activeSeconds, undefined);
-});
-
-Deno.test("an edge of a recorded line allocates nothing", () => {
-  const record = new EdgeRecordDouble();
-  const { line } = sim(record, "LAMP");
-  line.submit(LineOperation.Output, 0);
-  assertAllocatesNothing((count) => {
-    for (let i = 0; i < count; i++) {
-      line.submit(LineOperation.SetValue, i & 1);
-    }
-  });
-  assertEquals(line.edges.last?.cause, Cause.Guest);
 });

@@ -1,5 +1,4 @@
 import { assertEquals } from "@std/assert";
-import { assertAllocatesNothing } from "../../tests/doubles/allocation.ts";
 import { ActiveTime } from "./active_time.ts";
 import { EdgeRecorder } from "./edge_recorder.ts";
 import { ringBytes } from "./edge_ring.ts";
@@ -44,15 +43,4 @@ Deno.test("a line is active while its value is 1 and its chip is present", () =>
     return it.time.secondsUntilNow(after, it.recorder);
   });
   assertEquals(seconds, [1, 2, 2, 3, 3, 4]);
-});
-
-Deno.test("adding up the time of being active allocates nothing", () => {
-  const it = rig();
-  assertAllocatesNothing((count) => {
-    for (let i = 0; i < count; i++) {
-      it.now = (it.now + 1) & 0xffff;
-      if ((i & 1) === 0) it.edge(LOW, HIGH);
-      else it.edge(HIGH, LOW);
-    }
-  });
 });
