@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import type { PinRule } from "../../src/qemu/session_pin.ts";
 import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
@@ -22,6 +23,39 @@ export interface RigOptions extends Partial<QemuPinsOptions> {
   board?: readonly ControllerModelOptions[];
 }
 
+/** Turns in a row in which nothing was ready, after which nothing is. */
+const IDLE_TURNS = 3;
+/** Limit of the helper threads that close what was given. **Units**: ms. */
+const HELPERS_LIMIT_MS = 30_000;
+
+/** A reactor that counts what it serves. */
+class CountingReactor extends Reactor {
+  served = 0;
+
+  override watch(
+    ...[fd, events, handler, share]: Parameters<Reactor["watch"]>
+  ) {
+    return super.watch(fd, events, (ready) => {
+      this.served++;
+      handler(ready);
+    }, share);
+  }
+
+  override after(ms: number, onElapsed: () => void) {
+    return super.after(ms, () => {
+      this.served++;
+      onElapsed();
+    });
+  }
+
+  override defer(task: () => void) {
+    super.defer(() => {
+      this.served++;
+      task();
+    });
+  }
+}
+
 /** An exposure of a few lines, and QEMUs that come and go. */
 export function pinsRig(options: RigOptions = {}) {
   const { rules = ["any", "any"], board = [PL061], ...rest } = options;
@@ -30,7 +64,7 @@ export function pinsRig(options: RigOptions = {}) {
   const stack = new DisposableStack();
   stack.defer(() => Deno.removeSync(directory, { recursive: true }));
   const loop = stack.use(
-    new Reactor({
+    new CountingReactor({
       onError: (error) => {
         throw error;
       },
@@ -76,9 +110,17 @@ export function pinsRig(options: RigOptions = {}) {
     pins,
     directory,
     loop,
-    /** Lets everything that is under way come to an end. */
+    /** Lets everything that is under way come to an end, in `times` turns. */
     turn(times = 60) {
-      for (let i = 0; i < times; i++) loop.turn(0);
+      let idle = 0;
+      for (let i = 0; i < times && idle < IDLE_TURNS; i++) {
+        const { served } = loop;
+        loop.turn(0);
+        if (loop.served !== served) idle = 0;
+        else if (++idle === 1 && !helpersAreDone(HELPERS_LIMIT_MS)) {
+          throw new Error("a close hangs");
+        }
+      }
     },
     /** Lets time pass, in steps that no deadline is skipped by. */
     pass(ms: number) {
