@@ -1,4 +1,5 @@
 import { assert } from "@std/assert";
+import { rounds } from "../environment/rounds.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { runFdFuzz } from "./fd_fuzz.ts";
 
@@ -6,7 +7,7 @@ testAlone(
   import.meta,
   "descriptors of every kind at every message: each session is followed by a good one, and nothing leaks",
   () => {
-    const report = runFdFuzz({ seed: 1, iterations: 12 });
+    const report = runFdFuzz({ seed: 1, iterations: rounds(12, 10) });
     const summary = JSON.stringify(report);
     // A run that reaches nothing would prove nothing.
     assert(report.sessions >= 10, summary);

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { rounds } from "../environment/rounds.ts";
 import { EventCount } from "../../src/virtio/gpio/counters.ts";
 import { GpioDevice } from "../../src/virtio/gpio/device.ts";
 import { SplitQueue } from "../../src/virtio/queue/split_queue.ts";
@@ -11,18 +12,20 @@ import { Random } from "./ring_fuzz_random.ts";
 import { FuzzMemory, REGIONS, type RingState } from "./ring_fuzz_world.ts";
 
 Deno.test("The ring fuzzer finds nothing, and reaches what it should", () => {
-  const report = runRingFuzz({ seed: 20260101, iterations: 8000 });
-  assertEquals(report.steps, 8000);
-  assert(report.returned > 1000, `${report.returned} entries came back`);
-  assert(report.refused > 100, `${report.refused} chains were refused`);
-  assert(report.faults > 10, `${report.faults} rings were malformed`);
-  assert(report.delivered > 20, `${report.delivered} interrupts came`);
+  const steps = rounds(8000, 4000);
+  const report = runRingFuzz({ seed: 20260101, iterations: steps });
+  assertEquals(report.steps, steps);
+  assert(report.returned > steps / 8, `${report.returned} entries came back`);
+  assert(report.refused > steps / 80, `${report.refused} chains were refused`);
+  assert(report.faults > steps / 800, `${report.faults} rings were malformed`);
+  assert(report.delivered > steps / 400, `${report.delivered} interrupts came`);
 });
 
 Deno.test("The device agrees with the reference, whatever the guest asks", () => {
-  const report = runModelFuzz({ seed: 20260102, iterations: 6000 });
-  assert(report.requests > 8000, `${report.requests} requests`);
-  assert(report.events > 1000, `${report.events} events`);
+  const steps = rounds(6000, 3000);
+  const report = runModelFuzz({ seed: 20260102, iterations: steps });
+  assert(report.requests > 4 * steps / 3, `${report.requests} requests`);
+  assert(report.events > steps / 6, `${report.events} events`);
 });
 
 Deno.test("Both fuzzers repeat a run exactly", () => {

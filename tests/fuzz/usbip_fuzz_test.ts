@@ -1,8 +1,9 @@
 import { assert } from "@std/assert";
+import { rounds } from "../environment/rounds.ts";
 import { runUsbipFuzz } from "./usbip_fuzz.ts";
 
 Deno.test("hostile kernels: each transfer has one answer, and lines are left", () => {
-  const report = runUsbipFuzz({ seed: 1, iterations: 200 });
+  const report = runUsbipFuzz({ seed: 1, iterations: rounds(200, 80) });
   const summary = JSON.stringify(report);
   // A run that reaches nothing would prove nothing.
   assert(report.messages > 10 * report.sessions, summary);

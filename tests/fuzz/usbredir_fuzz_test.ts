@@ -1,8 +1,9 @@
 import { assert } from "@std/assert";
+import { rounds } from "../environment/rounds.ts";
 import { runUsbredirFuzz } from "./usbredir_fuzz.ts";
 
 Deno.test("hostile USB hosts: each leaves the lines, and is followed by a good one", () => {
-  const report = runUsbredirFuzz({ seed: 1, iterations: 200 });
+  const report = runUsbredirFuzz({ seed: 1, iterations: rounds(200, 80) });
   const summary = JSON.stringify(report);
   // A run that reaches nothing would prove nothing.
   assert(report.packets > 10 * report.sessions, summary);

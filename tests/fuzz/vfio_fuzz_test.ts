@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
+import { rounds } from "../environment/rounds.ts";
 import { runVfioFuzz } from "./vfio_fuzz.ts";
 
 Deno.test("hostile vfio-user sessions leave a card that works", () => {
-  const report = runVfioFuzz({ seed: 1, iterations: 90 });
+  const report = runVfioFuzz({ seed: 1, iterations: rounds(90, 40) });
   const summary = JSON.stringify(report);
   // A run that reaches nothing would prove nothing.
   assert(report.messages > 5 * report.sessions, summary);
