@@ -281,13 +281,25 @@ Deno.test("Records follows no link to records elsewhere, and uses no directory o
   await assertRejects(() => records.lock(), UntrustedPathError, "every user");
 });
 
+/** Makes entries that `seq` names, much faster than one by one. */
+async function fill(
+  directory: string,
+  command: "mkdir" | "touch",
+  count: number,
+  name: string,
+): Promise<void> {
+  const { success } = await new Deno.Command("sh", {
+    args: ["-c", `seq -f ${name} ${count} | xargs ${command} --`],
+    cwd: directory,
+  }).output();
+  assert(success);
+}
+
 Deno.test("Records are read in a bounded number", async () => {
   await using it = await rig();
   const { records, directory } = it;
   records.begin(record())[Symbol.dispose]();
-  for (let i = 0; i < 1024; i++) {
-    await Deno.mkdir(`${directory}/a/b/${newId("x")}`);
-  }
+  await fill(`${directory}/a/b`, "mkdir", 1024, "x.%016.0f");
   await assertRejects(() => records.list(), Error, "more than 1024");
 });
 
@@ -296,9 +308,7 @@ Deno.test("Records are not hidden behind other files", async () => {
   const { records, directory } = it;
   using _mark = records.begin(record());
   await records.write(record());
-  for (let i = 0; i < 4096; i++) {
-    Deno.writeTextFileSync(`${directory}/a/b/-${i}`, "");
-  }
+  await fill(`${directory}/a/b`, "touch", 4096, "-%.0f");
   await assertRejects(() => records.list(), Error, "or other files");
 });
 
@@ -306,9 +316,7 @@ Deno.test("Records removes a bounded number of files with a record", async () =>
   await using it = await rig();
   const { records } = it;
   records.begin(record())[Symbol.dispose]();
-  for (let i = 0; i < 4096; i++) {
-    Deno.writeTextFileSync(`${records.pathOf(record())}/${i}`, "");
-  }
+  await fill(records.pathOf(record()), "touch", 4096, "-%.0f");
   await records.sweep();
   assertNotEquals(fileStatus(records.pathOf(record())), undefined);
   await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");

@@ -183,7 +183,7 @@ Deno.test("QemuPins keeps the last level for a QEMU that takes no properties, an
   using it = pinsRig({ board: [BY_PROPERTIES] });
   const { gpio } = it.boot();
   gpio.inputs.length = 0;
-  const edges = 100_001;
+  const edges = 60_001;
   for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
   it.turn(4000);
   assert(gpio.inputs.length < edges);
