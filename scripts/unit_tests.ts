@@ -35,7 +35,7 @@ const PACKAGE = '"@gpioagg/gpioagg"';
  */
 const OWN_ISOLATE = /(?:allocation|unexpected)_test\.ts$|^tests\/inside\//;
 /** Isolates for all other files, and files that are worth one. */
-const MAX_ISOLATES = 6;
+const MAX_ISOLATES = 3;
 const FILES_OF_ISOLATE = 40;
 
 /** Files that take long, and rarely notice anything alone. */
