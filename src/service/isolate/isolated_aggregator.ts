@@ -27,6 +27,7 @@ import {
   type Notice,
   type StartProcess,
 } from "./aggregator_child.ts";
+import { AddedAggregators, type Down } from "./added_aggregators.ts";
 import { type CallName, packFds } from "./messages.ts";
 
 /** First and longest delay before it is restarted. **Units**: ms. */
@@ -57,23 +58,12 @@ export interface IsolatedOptions {
   readonly startProcess?: StartProcess | undefined;
 }
 
-/** An aggregator as it was added. */
-interface Added {
-  specification: AggregatorSpecification;
-  options: { isTimed?: boolean };
-  last: AggregatorDescription;
-}
-
 /**
  * One process, and the aggregator (with its second exposure) that it serves.
  */
 export class IsolatedAggregator {
   readonly #options: IsolatedOptions;
-  readonly #added = new Map<string, Added>();
-  /** Names that are being added: the process reports them already. */
-  readonly #coming = new Set<string>();
-  /** Listening sockets of a service manager; each process gets a copy. */
-  readonly #listeners = new Map<string, OwnedFd>();
+  readonly #added = new AddedAggregators();
   #interlocks: readonly InterlockSpecification[] = [];
   #isObserved = false;
   /** The process, or the last one. */
@@ -81,7 +71,7 @@ export class IsolatedAggregator {
   #retryMs = FIRST_RETRY_MS;
   #isOver = false;
   /** Set while there is no process. */
-  #down: { reason: string; since: number } | undefined;
+  #down: Down | undefined;
 
   private constructor(options: IsolatedOptions) {
     this.#options = options;
@@ -110,7 +100,7 @@ export class IsolatedAggregator {
 
   /** Names of the aggregators that it serves. */
   get names(): string[] {
-    return [...this.#added.keys()];
+    return this.#added.names;
   }
 
   /**
@@ -123,11 +113,7 @@ export class IsolatedAggregator {
     options: { isTimed?: boolean },
     kept: readonly KeptFd[] = [],
   ): Promise<AggregatorDescription[]> {
-    for (const { name, vhostUser } of aggregators) {
-      if (vhostUser === undefined || !("fd" in vhostUser)) continue;
-      this.#listeners.set(name, new OwnedFd(vhostUser.fd, `socket of ${name}`));
-    }
-    for (const { name } of aggregators) this.#coming.add(name);
+    this.#added.begin(aggregators);
     try {
       for (let first = 0; first < kept.length; first += FDS_AT_ONCE) {
         const some = kept.slice(first, first + FDS_AT_ONCE);
@@ -135,16 +121,13 @@ export class IsolatedAggregator {
         this.#child?.say({ kind: "kept", names }, some.map(([, fd]) => fd));
       }
       const added = await this.#add(aggregators, options);
-      for (const [i, specification] of aggregators.entries()) {
-        const { name } = specification;
-        this.#added.set(name, { specification, options, last: added[i]! });
-      }
+      this.#added.set(aggregators, options, added);
       return this.#withPid(added);
     } catch (error) {
-      for (const { name } of aggregators) this.#forget(name);
+      for (const { name } of aggregators) this.#added.delete(name);
       throw error;
     } finally {
-      for (const { name } of aggregators) this.#coming.delete(name);
+      this.#added.end(aggregators);
       for (const [, fd] of kept) new OwnedFd(fd, "a kept fd").close();
     }
   }
@@ -161,7 +144,7 @@ export class IsolatedAggregator {
     const result = await this.#call(how, [name, ...rest]);
     const removed =
       (Array.isArray(result) ? result : [result]) as AggregatorDescription[];
-    for (const one of removed) this.#forget(one.name);
+    for (const one of removed) this.#added.delete(one.name);
     return removed;
   }
 
@@ -223,9 +206,7 @@ export class IsolatedAggregator {
         if (this.#down === undefined) throw error;
       }
     }
-    return [...this.#added.values()].filter(({ last }) =>
-      name === undefined || last.name === name
-    ).map(({ last }) => this.#asDown(last));
+    return this.#added.asDown(this.#down, name);
   }
 
   /** Returns rules that do not hold; without a process all are unknown. */
@@ -237,10 +218,10 @@ export class IsolatedAggregator {
         if (this.#down === undefined) throw error;
       }
     }
-    return [...this.#added.values()].flatMap(({ last }) =>
-      this.#asDown(last).lines.map(({ name, lineNumber, pendingRule }) => ({
-        aggregator: last.name,
-        line: name || String(lineNumber),
+    return this.#added.asDown(this.#down).flatMap(({ name, lines }) =>
+      lines.map(({ name: line, lineNumber, pendingRule }) => ({
+        aggregator: name,
+        line: line || String(lineNumber),
         ...pendingRule!,
       }))
     );
@@ -298,8 +279,7 @@ export class IsolatedAggregator {
   /** Ends the process as the service's death does. Idempotent. */
   end(): void {
     this.#isOver = true;
-    for (const listener of this.#listeners.values()) listener.close();
-    this.#listeners.clear();
+    this.#added.closeListeners();
     this.#child?.abandon(new Error("The process of the aggregator is ended"));
     this.#options.record?.close();
   }
@@ -333,18 +313,12 @@ export class IsolatedAggregator {
     ) as AggregatorDescription[];
   }
 
-  #forget(name: string): void {
-    this.#added.delete(name);
-    this.#listeners.get(name)?.close();
-    this.#listeners.delete(name);
-  }
-
   #hear(message: Notice): void {
     const { events } = this.#options;
     switch (message.kind) {
       case "event": {
         const { event } = message;
-        if (!this.#isOwn(event.aggregator)) return;
+        if (!this.#added.isOwn(event.aggregator)) return;
         const added = this.#added.get(event.aggregator);
         if (added !== undefined && event.event === "connected") {
           added.last.connected = true;
@@ -355,25 +329,20 @@ export class IsolatedAggregator {
         return events.service(event);
       }
       case "changes":
-        if (!this.#isOwn(message.changes.aggregator)) return;
+        if (!this.#added.isOwn(message.changes.aggregator)) return;
         return events.changes?.(message.changes);
       case "recorded":
-        if (!this.#isOwn(message.lines.aggregator)) return;
+        if (!this.#added.isOwn(message.lines.aggregator)) return;
         return this.#options.record?.began(message.lines);
       case "unrecorded":
         return this.#options.record?.ended(message.firstId, message.count);
       case "removed-late":
-        if (!this.#isOwn(message.name)) return;
-        this.#forget(message.name);
+        if (!this.#added.isOwn(message.name)) return;
+        this.#added.delete(message.name);
         return events.removedLate?.(message.name);
       case "problem":
         return events.problem?.(message.text);
     }
-  }
-
-  /** True for names that this process serves; it does not report others. */
-  #isOwn(name: string): boolean {
-    return this.#added.has(name) || this.#coming.has(name);
   }
 
   #died(how: string): void {
@@ -382,7 +351,7 @@ export class IsolatedAggregator {
     if (this.#down !== undefined || this.#isOver) return;
     const reason = `its process ${how}, and is restarted`;
     this.#down = { reason, since: Date.now() };
-    for (const { last } of this.#added.values()) {
+    for (const { last } of this.#added.all) {
       const { name: aggregator } = last;
       if (last.connected) {
         const detail = `its process ${how}`;
@@ -432,12 +401,12 @@ export class IsolatedAggregator {
    * continues.
    */
   async #resume(): Promise<void> {
-    const added = [...this.#added.values()];
+    const added = this.#added.all;
     // The manager's copies keep the lines busy.
     const all = added.map(({ specification }) => specification);
     for (const name of keptNames(all)) this.#options.store?.drop(name);
     const specifications = added.map(({ specification }) =>
-      withoutInitial(this.#withListener(specification))
+      withoutInitial(this.#added.withListener(specification))
     );
     const unexposed = specifications.filter(({ secondOf }) => !secondOf)
       .map(withoutExposure);
@@ -466,29 +435,8 @@ export class IsolatedAggregator {
     this.#child?.abandon(new Error(`The process of ${this.names} ${how}`));
   }
 
-  #withListener(
-    specification: AggregatorSpecification,
-  ): AggregatorSpecification {
-    const listener = this.#listeners.get(specification.name);
-    return listener === undefined
-      ? specification
-      : { ...specification, vhostUser: { fd: listener.fd } };
-  }
-
   #withPid(described: AggregatorDescription[]): AggregatorDescription[] {
     return described.map((one) => ({ ...one, pid: this.pid }));
-  }
-
-  #asDown(last: AggregatorDescription): AggregatorDescription {
-    const { reason, since } = this.#down!;
-    return {
-      ...last,
-      connected: false,
-      lines: last.lines.map(({ value: _value, ...line }) => ({
-        ...line,
-        pendingRule: { rule: "declared state", reason, since },
-      })),
-    };
   }
 
   #call(
