@@ -474,3 +474,20 @@ aggregators:
     ["007", "5", "null"],
   );
 });
+
+Deno.test("parseConfig() reads a record of edges in a word or in keys", () => {
+  const recordOf = (text: string) =>
+    specificationOf(
+      `record: ${text}\naggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }\n`,
+    ).record;
+  assertEquals(recordOf("off"), { keep: 0, withInputs: false });
+  assertEquals(
+    recordOf("{ file: /var/edges, size: 2GB, keep: 5000, inputs: true }"),
+    {
+      keep: 5000,
+      withInputs: true,
+      file: { path: "/var/edges", size: 2_000_000_000 },
+    },
+  );
+  assertEquals(recordOf("{ inputs: true }"), { withInputs: true });
+});

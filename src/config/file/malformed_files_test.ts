@@ -126,6 +126,20 @@ aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
     `defaults.shared: unknown key "shared"`,
   ],
   [
+    `record: { size: »1MB }
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `record.size: there is no file`,
+  ],
+  [
+    `record: { file: »edges, size: »1TB, keep: »10 }
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `record.file: "edges" is not an absolute path`,
+    `record.size: "1TB" is not a valid size`,
+    `record.keep: "10" is not a valid number of edges`,
+  ],
+  [
     `<<: »3
 aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
 `,
