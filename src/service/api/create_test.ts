@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../config/document/config_error.ts";
-import { readCreation } from "./create.ts";
+import { readCreation, readPlay } from "./create.ts";
 
 const RULES = {
   socketDirectory: "/run/agg",
@@ -299,5 +299,71 @@ Deno.test("readCreation() reads how long a driver may be stopped", () => {
   ) {
     const error = assertThrows(() => exposureOf(keys), ConfigError);
     assertEquals(error.path, "pausedFor");
+  }
+});
+
+function linesOf(...lines: string[]) {
+  return readCreation({ name: "a", lines }, RULES).specification.lines;
+}
+
+Deno.test("readCreation() limits a client's chips to device files", () => {
+  assertEquals(
+    linesOf("gpiochip0/3", "ESTOP", "const/1").map((l) => l.source),
+    [
+      { kind: "chip", chip: "gpiochip0", offset: 3, devicesOnly: true },
+      { kind: "line-name", lineName: "ESTOP", devicesOnly: true },
+      { kind: "const", value: 1 },
+    ],
+  );
+});
+
+Deno.test("readCreation() numbers the simulated lines of all specs", () => {
+  assertEquals(
+    linesOf("sim/2", "const/1,as=ONE", "sim/1").map(({ name }) => name),
+    ["sim0", "sim1", "ONE", "sim2"],
+  );
+});
+
+Deno.test("readCreation() takes 4096 lines and no more", () => {
+  const specs = new Array<string>(8).fill("sim/512");
+  assertEquals(linesOf(...specs).length, 4096);
+  assertThrows(
+    () => linesOf(...specs, "sim/1"),
+    ConfigError,
+    "lines: has more than the 4096 lines",
+  );
+});
+
+Deno.test("readCreation() gives a process of its own to what stays within it", () => {
+  assertEquals(exposureOf({ isolate: "process" }).isolate, "process");
+  const kernelChip = { interface: "usb", device: "cp2112" };
+  const cases: [keys: object, says: string][] = [
+    [{ kernelChip, lines: ["sim/1"] }, "isolate: is not possible"],
+    [{ lines: ["gpiochip0/0,shared"] }, "shared works within one process"],
+    [
+      { lines: ["gpiochip0/0,combine=or"] },
+      "combine works within one process",
+    ],
+  ];
+  for (const [keys, says] of cases) {
+    assertThrows(
+      () => exposureOf({ isolate: "process", ...keys }),
+      ConfigError,
+      says,
+    );
+    exposureOf(keys);
+  }
+});
+
+Deno.test("readPlay() takes steps in order of time", () => {
+  const play = (...times: number[]) =>
+    readPlay({
+      from: "5",
+      steps: times.map((afterNs) => ({ afterNs, line: "A", value: 1 })),
+    });
+  assertEquals(play(0, 7, 7).steps.length, 3);
+  for (const times of [[7, 6], [0, 2 ** 53]]) {
+    const error = assertThrows(() => play(...times), ConfigError);
+    assertEquals(error.path, "steps.1.afterNs");
   }
 });
