@@ -157,3 +157,45 @@ Deno.test("KeptCreations waits for chips that are away, if it will know them aga
   await restore();
   assertEquals(optional, ["panel/2", "usb-serial:F1/3"]);
 });
+
+Deno.test("KeptCreations does not make a kernel chip again whose client is gone", async () => {
+  using given = rig();
+  const { creations, restart, restore, calls, dropped, problems } = given;
+  creations.keep("k", { name: "k", lines: ["panel/3"], kernelChip: {} });
+  restart();
+  assertEquals(await restore(), []);
+  restart();
+  assertEquals([calls, dropped, problems], [[], ["aggregator.k"], []]);
+});
+
+Deno.test("KeptCreations has the manager drop what it keeps no longer", () => {
+  using given = rig();
+  const { creations, restart, dropped } = given;
+  creations.keep("a", { name: "a", lines: ["sim/1"] });
+  creations.drop("a");
+  restart();
+  assertEquals(dropped, ["aggregator.a"]);
+});
+
+Deno.test("KeptCreations reads no other version, nor what is not an object", async () => {
+  using given = rig();
+  const { store, restore, problems } = given;
+  const path = Deno.makeTempFileSync();
+  try {
+    for (
+      const [text, version] of [
+        ["5", "undefined"],
+        ["null", "undefined"],
+        ["{}", "undefined"],
+        ['{"version": 2}', "2"],
+      ] as const
+    ) {
+      Deno.writeTextFileSync(path, text);
+      store.offer([[creationFdName("a"), openFile(path, O_RDONLY).release()]]);
+      assertEquals(await restore(), []);
+      assertStringIncludes(problems.pop()!, `It is of version ${version}, and`);
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
+});
