@@ -103,7 +103,7 @@ function given(
 Deno.test("VhostUserBackend serves one connection that it was given, and no other", () => {
   const { backend, log, peer, reactor } = given((connection) => ({
     connection,
-  }));
+  }), () => 0);
   using _reactor = reactor;
   using _backend = backend;
   using _peer = peer;
