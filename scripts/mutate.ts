@@ -15,6 +15,14 @@ import { parseArgs } from "@std/cli/parse-args";
 import { AREAS, KNOWN } from "./mutate/areas.ts";
 import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
 
+const USAGE =
+  `Usage: deno task mutate [--seed N] [--count N] [--only TEXT] [--list]
+
+  --seed N     which mutations are chosen (default: 1)
+  --count N    how many, at most (default: 50)
+  --only TEXT  those of files whose path has TEXT, or of the area TEXT
+  --list       list them and try none`;
+
 /** Mutations of a usual run. */
 const COUNT = 50;
 /** Most of them that may survive: one in so many. */
@@ -123,9 +131,17 @@ function textOf({ path, line, before, after }: Mutation): string {
 
 async function main(): Promise<boolean> {
   const given = parseArgs(Deno.args, {
-    boolean: ["list"],
+    boolean: ["list", "help"],
     string: ["only", "seed", "count"],
+    alias: { help: "h" },
+    unknown: (argument: string) => {
+      throw new Error(`Unknown argument ${argument}\n${USAGE}`);
+    },
   });
+  if (given.help) {
+    console.log(USAGE);
+    return true;
+  }
   const seed = Number(given.seed ?? 1);
   const only = given.only ?? "";
   const mutations = choose(seed, Number(given.count ?? COUNT))
