@@ -379,6 +379,7 @@ interface OpenApi {
   components: {
     schemas: {
       CreateRequest: { properties: Record<string, unknown> };
+      Line: { properties: Record<string, unknown> };
       Event: { discriminator: { mapping: Record<string, string> } };
     };
   };
@@ -397,6 +398,10 @@ Deno.test("api.md has every request, member and event of the API", () => {
           .map((method) => `${method.toUpperCase()} ${path}`)
       ),
     ),
+  );
+  assertEquals(
+    firstCodes("Lines"),
+    sorted(Object.keys(schemas.Line.properties)),
   );
   assertEquals(
     firstCodes("Creating an aggregator"),
