@@ -119,7 +119,7 @@ Deno.test("Many references to nothing cost little", () => {
     (_, i) =>
       `${name(i)}: {vhost-user: /x${i}, lines: [wire/${name(i + 9000)}.y]}`,
   );
-  const errors = errorsOf(`aggregators: {${aggregators.join()}}\n`, 1500);
+  const errors = errorsOf(`aggregators: {${aggregators.join()}}\n`, 8000);
   assertStringIncludes(errors[0]!, "there is no aggregator");
   assertEquals(errors.length, 1000);
 });
