@@ -116,10 +116,13 @@ export class WebServer implements Disposable {
   /** Returns false if there is no room for more. */
   #acceptSome(): boolean {
     try {
-      while (this.#connections.size < MAX_CONNECTIONS || this.#endIdle()) {
+      for (;;) {
+        const isFull = this.#connections.size >= MAX_CONNECTIONS;
+        const idle = isFull ? this.#oldestIdle() : undefined;
+        if (isFull && idle === undefined) return false;
         const fd = acceptTcp(this.#listener.fd);
         if (fd === undefined) return true;
-        limitSendBuffer(fd.fd, SEND_BUFFER_BYTES);
+        if (idle !== undefined) this.#end(idle);
         this.#begin(fd);
       }
     } catch (error) {
@@ -128,18 +131,25 @@ export class WebServer implements Disposable {
     return false;
   }
 
-  /** Ends the oldest connection without a request; false if all have one. */
-  #endIdle(): boolean {
-    for (const [socket, connection] of this.#connections) {
-      if (connection.request !== undefined) continue;
-      this.#connections.delete(socket);
-      connection.socket.destroy();
-      return true;
-    }
-    return false;
+  /** The oldest connection without a request. */
+  #oldestIdle(): Connection | undefined {
+    return this.#connections.values().find(({ request }) =>
+      request === undefined
+    );
+  }
+
+  #end({ socket }: Connection): void {
+    this.#connections.delete(socket);
+    socket.destroy();
   }
 
   #begin(fd: OwnedFd): void {
+    try {
+      limitSendBuffer(fd.fd, SEND_BUFFER_BYTES);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
     const socket = new PacedConnection(
       new Socket({ fd: fd.release(), allowHalfOpen: true }),
       () => connection.request?.complete !== true,

@@ -157,16 +157,26 @@ Deno.test("a service that is gone is an answer, not the end", async () => {
 Deno.test("connections that say nothing do not keep others out for good", async () => {
   using rig = new Rig(undefined, true);
   const idle = Array.from({ length: 64 }, () => rig.connect());
+  const [oldest, youngest] = [idle[0]!, idle[63]!];
+  const isServed = async (stream: UnixStream) => {
+    await stream.write(
+      new TextEncoder().encode(
+        `GET /nothing HTTP/1.1\r\n${HOST}${BEARER}content-length: 0\r\n\r\n`,
+      ),
+    );
+    return await stream.read() !== null;
+  };
   try {
+    // As many as there are places have one each.
+    assertEquals([await isServed(youngest), await isServed(oldest)], [
+      true,
+      true,
+    ]);
     const answer = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
     assertEquals(statusOf(answer), 200);
     // The oldest has given up its place, and the others have not.
-    assertEquals(await idle[0]!.read(), null);
-    const youngest = idle[63]!;
-    await youngest.write(
-      new TextEncoder().encode(`GET / HTTP/1.1\r\n${HOST}\r\n`),
-    );
-    assert(await youngest.read() !== null);
+    assertEquals(await oldest.read(), null);
+    assert(await isServed(idle[62]!));
   } finally {
     for (const stream of idle) stream[Symbol.dispose]();
   }
