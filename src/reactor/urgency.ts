@@ -1,17 +1,20 @@
 /**
  * Priority of the reactor's thread: before others while its work is short and it
- * waits in between, like theirs when it never waits.
+ * waits in between, like theirs while it works for long without a wait.
  *
  * A guest waits for each of its requests, and the kernel would have the reactor
  * wait for its turn behind threads that only compute: for milliseconds, where the
- * work takes microseconds. A guest that keeps the reactor busy all the time gains
- * nothing by that: other guests' vCPUs need the processor too.
+ * work takes microseconds. A guest that keeps the reactor busy gains nothing by
+ * that: other guests' vCPUs need the processor too.
  *
  * @module
  */
 
 /** Time without a wait after which the reactor is busy. **Units**: µs. */
 const BUSY_US = 2000;
+
+/** Time after that for which it has no priority, waits or not. **Units**: µs. */
+const CALM_US = 100_000;
 
 /** Decides on the priority; {@linkcode Urgency.turn} costs next to nothing. */
 export class Urgency {
@@ -20,6 +23,8 @@ export class Urgency {
   #isRaised = false;
   #isBusy = false;
   #busySince = 0;
+  /** It was busy, at the time of {@linkcode Urgency.#busySince} or later. */
+  #wasBusy = false;
 
   /**
    * Begins with the priority as it is.
@@ -34,25 +39,42 @@ export class Urgency {
 
   /** Takes note of a turn; `mayWait` if it has nothing to do now. */
   turn(mayWait: boolean): void {
-    if (mayWait) {
+    if (!mayWait) this.#look();
+    else {
       this.#isBusy = false;
-      if (!this.#isRaised) this.#set(true);
-    } else if (this.#isRaised) this.#look();
+      if (!this.#isRaised) this.#calm();
+    }
   }
 
+  /** It has work: for how long without a wait? */
   #look(): void {
     const now = this.#clock();
     if (!this.#isBusy) {
       this.#isBusy = true;
       this.#busySince = now;
-      return;
+    } else if (elapsedUs(this.#busySince, now) >= BUSY_US) {
+      this.#busySince = now;
+      this.#wasBusy = true;
+      if (this.#isRaised) this.#set(false);
     }
-    const elapsed = (now - this.#busySince) | 0;
-    if (elapsed >= BUSY_US || elapsed < 0) this.#set(false);
+  }
+
+  /** It waits: is it long enough since it was busy? */
+  #calm(): void {
+    if (
+      this.#wasBusy && elapsedUs(this.#busySince, this.#clock()) < CALM_US
+    ) return;
+    this.#wasBusy = false;
+    this.#set(true);
   }
 
   #set(isRaised: boolean): void {
     this.#isRaised = isRaised;
     this.#setRaised(isRaised);
   }
+}
+
+/** Time between two readings; the longest possible for a negative one. */
+function elapsedUs(from: number, to: number): number {
+  return (to - from) >>> 0;
 }
