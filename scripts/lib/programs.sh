@@ -44,6 +44,10 @@ promtool_directory() {
   program_directory promtool bookworm "$(declare -f build_promtool)"
 }
 
+gtkwave_directory() {
+  program_directory gtkwave bookworm "$(declare -f build_gtkwave)"
+}
+
 udev_directory() {
   program_directory udev bookworm "$(declare -f build_udev)"
 }
@@ -93,6 +97,31 @@ build_promtool() {
   rm -rf "$1.new/root"
   "$1.new/bin/promtool" --version >/dev/null 2>&1 ||
     fail "the unpacked promtool does not run" "look at $1.new"
+}
+
+# build_gtkwave FINAL: GTKWave's converters, without the window system that its
+# package depends on.
+build_gtkwave() {
+  local root=$1.new/root archive tool
+  refresh_lists
+  mkdir -p "$root"
+  (
+    cd "$1.new" || exit
+    quietly "$CACHE/log/download" "cannot download gtkwave" \
+      "check the network and run the command again" \
+      private_apt bookworm apt-get -q download gtkwave libc6 libjudydebian1 \
+      zlib1g
+  )
+  for archive in "$1.new"/*.deb; do
+    quietly "$CACHE/log/unpack" "cannot unpack $archive" \
+      "check that the disk is not full" dpkg-deb -x "$archive" "$root"
+  done
+  rm -rf "$1.new"/*.deb "${root:?}/usr/share"
+  for tool in vcd2fst fst2vcd; do
+    write_wrapper "$1" "$tool"
+    run_unpublished "$1" "$tool" --help >/dev/null ||
+      fail "the unpacked $tool does not run" "look at $1.new"
+  done
 }
 
 # build_udev FINAL: udev's daemon, whose package would start it here, and its
@@ -230,6 +259,7 @@ ensure_judges() {
   install_packages chromium-headless-shell fish libvirt-clients libxml2-utils \
     lintian mandoc shellcheck sigrok-cli systemd zsh
   ensure_program "$(promtool_directory)" promtool build_promtool
+  ensure_program "$(gtkwave_directory)" "GTKWave's converters" build_gtkwave
 }
 
 ensure_initramfs() {

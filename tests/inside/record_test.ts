@@ -1,6 +1,6 @@
 import { inside } from "./inside.ts";
 
 await inside(() => import("../process/record_test.ts"), [
-  // A program of others.
-  "sigrok reads a record of several aggregators",
+  // Programs of others.
+  "sigrok and GTKWave's tools read a record of several aggregators",
 ]);

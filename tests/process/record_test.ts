@@ -10,6 +10,7 @@ import { type Recording, signalText } from "../../src/recording/recording.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { lacksTool, runTool } from "../environment/tool.ts";
 
 const AGGREGATORS = {
   press: ["sim/1,as=START", "sim/1,as=STOP"],
@@ -40,6 +41,13 @@ function edgesOf({ signals, edges }: Recording): string[] {
     (_, i) =>
       `${signalText(signals[edges.signal(i)]!)}=${edges.value(i) ?? "x"}`,
   );
+}
+
+/** Edges with their times; those of one time by name. */
+function datedEdgesOf(recording: Recording): string[] {
+  return edgesOf(recording).map((text, i) =>
+    `${String(recording.edges.timeNs(i)).padStart(20)} ${text}`
+  ).toSorted();
 }
 
 async function pull(service: ApiService, ...values: readonly (0 | 1)[]) {
@@ -103,24 +111,14 @@ Deno.test("the past is recorded in every format, complete and in order", async (
   );
 });
 
-const sigrokReason = await withoutSigrok();
-if (sigrokReason !== undefined) console.warn(`skipped: ${sigrokReason}`);
-
-async function withoutSigrok(): Promise<string | undefined> {
-  try {
-    const { code } = await new Deno.Command("sigrok-cli", {
-      args: ["--version"],
-    }).output();
-    return code === 0 ? undefined : "sigrok-cli does not run on this machine";
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return "sigrok-cli is not on this machine: apt-get install sigrok-cli";
-  }
-}
+const lacksReaders = await lacksTool(
+  "sigrok-cli",
+  "run scripts/environment judges",
+) || await lacksTool("vcd2fst", "run scripts/environment judges");
 
 Deno.test({
-  name: "sigrok reads a record of several aggregators",
-  ignore: sigrokReason !== undefined,
+  name: "sigrok and GTKWave's tools read a record of several aggregators",
+  ignore: lacksReaders,
   fn: async () => {
     await using service = await ApiService.start({ aggregators: AGGREGATORS });
     await pull(service, 1, 0, 1);
@@ -142,6 +140,25 @@ Deno.test({
     const rows = text.split("\n").filter((row) => /^[01],[01],[01]$/.test(row));
     assertEquals(rows.at(-1), "1,0,1");
     assert(rows.includes("0,0,0"), rows.slice(0, 10).join("\n"));
+
+    // GTKWave's own form of it, and back: nothing is different.
+    const fst = `${service.directory}/s.fst`;
+    const back = `${service.directory}/back.vcd`;
+    for (
+      const [tool, ...args] of [
+        ["vcd2fst", file, fst],
+        ["fst2vcd", "-o", back, fst],
+      ] as const
+    ) {
+      const { success, output } = (await runTool(tool, args))!;
+      assert(success, `${tool}: ${output}`);
+    }
+    const [ours, theirs] = [read(file), read(back)].map((recording) => ({
+      edges: datedEdgesOf(recording),
+      endNs: recording.endNs,
+    }));
+    assertEquals(theirs, ours);
+    assertEquals(ours!.edges.length, 3 + 6);
   },
 });
 
