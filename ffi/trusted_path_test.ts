@@ -12,7 +12,6 @@ import {
 import { listDirectory } from "./directory_entries.ts";
 import { fdStatus, fileStatus, statusAt } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
-import { effectiveUserId } from "./sysfs.ts";
 import { testAlone } from "../tests/doubles/test_alone.ts";
 import {
   makePrivateDirectory,
@@ -26,10 +25,11 @@ import {
   writableByOthers,
   writeWhole,
 } from "./trusted_path.ts";
+import { lacksRoot } from "../tests/doubles/skipped.ts";
 
 /** A user that owns nothing. */
 const OTHER = 65534;
-const isRoot = effectiveUserId() === 0;
+const isUser = lacksRoot("links of other users");
 
 function scratch() {
   // Its whole path: links are what these tests are about.
@@ -65,7 +65,7 @@ Deno.test("openDirectory() follows this user's links, relative and absolute", ()
 
 Deno.test({
   name: "openDirectory() does not follow another user's link",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: () => {
     using it = scratch();
     Deno.mkdirSync(`${it.path}/theirs`);
@@ -199,7 +199,7 @@ Deno.test("openOutput() appends or empties, and refuses what is no file", () => 
 
 Deno.test({
   name: "openOutput() writes to no file that another user's link leads to",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: () => {
     using it = scratch();
     const [victim, link] = [`${it.path}/victim`, `${it.path}/link`];

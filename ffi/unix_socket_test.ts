@@ -25,6 +25,7 @@ import {
   socketPath,
 } from "./unix_socket.ts";
 import { testAlone } from "../tests/doubles/test_alone.ts";
+import { mustIgnore } from "../tests/doubles/skipped.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 const openFds = () => listDirectory("/proc/self/fd").length;
@@ -243,40 +244,49 @@ function canRefuse(): boolean {
   using _b = b;
   return refuseDescriptors(a.fd);
 }
+const cannotRefuse = mustIgnore(
+  canRefuse() ? undefined : "this kernel has no SO_PASSRIGHTS (Linux 6.16)",
+);
 
-Deno.test("refuseDescriptors() makes the sender of fds fail", () => {
-  if (!canRefuse()) return console.log("skipped: SO_PASSRIGHTS is 6.16's");
-  const [a, b] = socketPair();
-  using eventFd = createEventFd();
-  assertEquals(refuseDescriptors(b.fd), true);
-  const error = assertThrows(
-    () => send(a.fd, text("x"), [eventFd.fd]),
-    OsError,
-  );
-  assertEquals([error.syscall, error.code], ["sendmsg", "EPERM"]);
-  assertEquals(send(a.fd, text("x")), 1);
-  assertEquals(receiveBytes(b.fd, new Uint8Array(8)), 1);
-  a.close();
-  b.close();
-  assertThrows(() => refuseDescriptors(eventFd.fd), OsError, "ENOTSOCK");
+Deno.test({
+  name: "refuseDescriptors() makes the sender of fds fail",
+  ignore: cannotRefuse,
+  fn: () => {
+    const [a, b] = socketPair();
+    using eventFd = createEventFd();
+    assertEquals(refuseDescriptors(b.fd), true);
+    const error = assertThrows(
+      () => send(a.fd, text("x"), [eventFd.fd]),
+      OsError,
+    );
+    assertEquals([error.syscall, error.code], ["sendmsg", "EPERM"]);
+    assertEquals(send(a.fd, text("x")), 1);
+    assertEquals(receiveBytes(b.fd, new Uint8Array(8)), 1);
+    a.close();
+    b.close();
+    assertThrows(() => refuseDescriptors(eventFd.fd), OsError, "ENOTSOCK");
+  },
 });
 
-Deno.test("sockets made with descriptors: false refuse fds from the start", () => {
-  if (!canRefuse()) return console.log("skipped: SO_PASSRIGHTS is 6.16's");
-  withDirectory((directory) => {
-    using eventFd = createEventFd();
-    const refused = (fd: OwnedFd) =>
-      assertThrows(() => send(fd.fd, text("x"), [eventFd.fd]), OsError).code;
-    using refusing = listenUnix(`${directory}/a`, { descriptors: false });
-    using client = connectUnix(`${directory}/a`);
-    // Before it is accepted: it was made by the listener.
-    assertEquals(refused(client), "EPERM");
-    using _server = acceptUnix(refusing.fd)!;
-    using taking = listenUnix(`${directory}/b`);
-    using _client = connectUnix(`${directory}/b`, { descriptors: false });
-    using server = acceptUnix(taking.fd)!;
-    assertEquals(refused(server), "EPERM");
-  });
+Deno.test({
+  name: "sockets made with descriptors: false refuse fds from the start",
+  ignore: cannotRefuse,
+  fn: () => {
+    withDirectory((directory) => {
+      using eventFd = createEventFd();
+      const refused = (fd: OwnedFd) =>
+        assertThrows(() => send(fd.fd, text("x"), [eventFd.fd]), OsError).code;
+      using refusing = listenUnix(`${directory}/a`, { descriptors: false });
+      using client = connectUnix(`${directory}/a`);
+      // Before it is accepted: it was made by the listener.
+      assertEquals(refused(client), "EPERM");
+      using _server = acceptUnix(refusing.fd)!;
+      using taking = listenUnix(`${directory}/b`);
+      using _client = connectUnix(`${directory}/b`, { descriptors: false });
+      using server = acceptUnix(taking.fd)!;
+      assertEquals(refused(server), "EPERM");
+    });
+  },
 });
 
 Deno.test("peerCredentials() tells who is at the other end", () => {

@@ -8,11 +8,11 @@ import {
 import { fileStatus } from "../../ffi/file_status.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
 import { LifeMark } from "./life_mark.ts";
 import { type ChipRecord, newId, Records, stateOf } from "./records.ts";
+import { lacksRoot } from "../../tests/doubles/skipped.ts";
 
 const SELF = identityOf(Deno.pid)!;
 
@@ -346,7 +346,7 @@ testAlone(
 
 Deno.test({
   name: "Records ignores files that another user has planted",
-  ignore: effectiveUserId() !== 0,
+  ignore: lacksRoot("files of another user"),
   fn: async () => {
     await using it = await rig();
     const { records } = it;

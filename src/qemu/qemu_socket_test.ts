@@ -3,12 +3,12 @@ import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
 import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
 import { listenUnix, socketPath } from "../../ffi/unix_socket.ts";
 import { QemuError } from "./errors.ts";
 import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
+import { lacksRoot } from "../../tests/doubles/skipped.ts";
 
 /** Any user that is not this one. */
 const OTHER = 65533;
@@ -121,15 +121,12 @@ Deno.test("connectToQemu() leaves the directories for clients in no way", () => 
   });
 });
 
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn("skipped: links of other users. Only root can make them");
-}
+const isUser = lacksRoot("links of other users");
 
 Deno.test({
   name:
     "connectToQemu() follows no link of another user, who owns the directory",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: () => {
     withSocket(({ path }) => {
       Deno.mkdirSync(`${path}/theirs`);

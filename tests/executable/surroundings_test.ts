@@ -10,17 +10,16 @@ import {
 } from "@std/assert";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { GLIBC, LIBRARIES } from "../../scripts/compile.ts";
 import { readElf } from "../../scripts/executable/elf.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
 import { Installation, run, shell } from "./executable_rig.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 const ignore = lacksExecutable();
-const isUser = effectiveUserId() !== 0;
-if (isUser) console.warn("skipped: some tests need root");
+const isUser = lacksRoot("other users and surroundings");
 
 /** The last line that the demo prints of a guest's interrupts. */
 const DEMO_WORKED = "guest: interrupt of line 2, reads 0";

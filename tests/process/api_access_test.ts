@@ -9,17 +9,12 @@ import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 /** A user that owns nothing: "nobody" on most machines, but any will do. */
 const OTHER = 65534;
 
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn(
-    "skipped: what another user may do. Only root can ask as another user: run " +
-      "these tests as root (this is uid " + effectiveUserId() + ")",
-  );
-}
+const isUser = lacksRoot("requests of another user");
 
 interface Answer {
   status: number;
@@ -79,7 +74,7 @@ const MUTATIONS: readonly (readonly string[])[] = [
 
 Deno.test({
   name: "another user may look where the mode lets him, and change nothing",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     await using service = await ApiService.start({
       aggregators: { own: ["sim/1"] },
@@ -122,7 +117,7 @@ Deno.test({
 
 Deno.test({
   name: "sockets belong to whom they are set to, and the caller is known",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     await using service = await ApiService.start({
       apiAccess: `,owner=${OTHER},mode=600`,
@@ -211,7 +206,7 @@ Deno.test("no socket of a service is a network's", async () => {
 
 Deno.test({
   name: "a network's socket would be found",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: () => {
     const AF_INET = 2;
     const AF_PACKET = 17;

@@ -2,7 +2,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
@@ -10,18 +9,13 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { residentMb } from "./server_usage.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 /** Users that own nothing. */
 const HOLDER = 65534;
 const OTHER = 65533;
 
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn(
-    "skipped: what users take from one another. Only root can connect as other " +
-      "users: run these tests as root (this is uid " + effectiveUserId() + ")",
-  );
-}
+const isUser = lacksRoot("connections of other users");
 
 const EVENTS = "GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n";
 const LIST = "GET /v1/aggregators HTTP/1.1\r\nhost: x\r\n" +
@@ -67,7 +61,7 @@ async function ask(uid: number, path: string, text: string): Promise<string> {
 
 Deno.test({
   name: "idle streams of one user lock out no other user, nor root, nor itself",
-  ignore: !isRoot,
+  ignore: isUser,
   async fn() {
     await using service = await ApiService.start({
       aggregators: { own: ["sim/1"] },

@@ -7,23 +7,17 @@ import {
 } from "@std/assert";
 import { ServiceError } from "../../src/client/client.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { acceptUnix } from "../../ffi/unix_socket.ts";
 import { ListenSocket } from "../../src/service/sockets/listen_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { lacksRoot, mustIgnore } from "../doubles/skipped.ts";
 
 /** A user that owns nothing. */
 const OTHER = 65534;
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn(
-    "skipped: files of other users. Only root can make them: run these tests as " +
-      `root (this is uid ${effectiveUserId()})`,
-  );
-}
+const isUser = lacksRoot("files of other users");
 
 /** A directory for files, with a runtime directory in it. */
 async function scratch() {
@@ -111,7 +105,7 @@ Deno.test("sim NAME and --api NAME do not believe a socket in the working direct
 
 Deno.test({
   name: "a runtime directory of another user is not used, and it is told why",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     await using it = await scratch();
     await Deno.mkdir(`${it.runtime}/gpioagg`);
@@ -131,7 +125,7 @@ Deno.test({
 Deno.test({
   name:
     "an audit log and a CDI file are not written through another user's link",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     await using it = await scratch();
     const victim = `${it.path}/victim`;
@@ -317,21 +311,28 @@ api: { socket: ${path}/gone/api.sock, audit-log: ${path}/logs/audit.log }
   ]);
 });
 
-Deno.test("check --live says that the kernel makes no chips", async () => {
-  if (fileStatus("/sys/bus/platform/drivers/gpio-aggregator") !== undefined) {
-    console.warn("skipped: this kernel has gpio-aggregator");
-    return;
-  }
-  await using it = await scratch();
-  const config = `${it.path}/config.yaml`;
-  await Deno.writeTextFile(
-    config,
-    `aggregators:
+Deno.test({
+  name: "check --live says that the kernel makes no chips",
+  ignore: mustIgnore(
+    fileStatus("/sys/bus/platform/drivers/gpio-aggregator") === undefined
+      ? undefined
+      : "this kernel has gpio-aggregator",
+  ),
+  fn: async () => {
+    await using it = await scratch();
+    const config = `${it.path}/config.yaml`;
+    await Deno.writeTextFile(
+      config,
+      `aggregators:
   k: { kernel-chip: {}, lines: [gpiochip99/0] }
 `,
-  );
-  const { stderr } = await call(it.path, "check", "--live", config);
-  assertStringIncludes(stderr, "k.kernel-chip: This kernel has no gpio-aggreg");
+    );
+    const { stderr } = await call(it.path, "check", "--live", config);
+    assertStringIncludes(
+      stderr,
+      "k.kernel-chip: This kernel has no gpio-aggreg",
+    );
+  },
 });
 
 Deno.test("serve says which directory is missing for a socket", async () => {

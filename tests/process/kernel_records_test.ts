@@ -8,17 +8,20 @@ import { identityOf } from "../../src/kernel_chip/process_identity.ts";
 import { leaseFile } from "../doubles/leased_file.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { mustIgnore } from "../doubles/skipped.ts";
 
 /** More than any of the commands waits for others, on a slow machine. */
 const LIMIT_MS = 120_000;
 const ID = "plc0.0123456789abcdef";
 
 /** Changing what `/run` is takes rights that only root has. */
-const noMounts = !(await new Deno.Command("unshare", {
+const { success: hasMounts } = await new Deno.Command("unshare", {
   args: ["--mount", "true"],
   stderr: "null",
-}).output().catch(() => ({ success: false }))).success;
-if (noMounts) console.error("skipped: unshare --mount needs root");
+}).output().catch(() => ({ success: false }));
+const noMounts = mustIgnore(
+  hasMounts ? undefined : "unshare --mount needs root",
+);
 
 /** A directory that is `/run` for the commands. */
 async function runtimeDirectory() {

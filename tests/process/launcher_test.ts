@@ -5,8 +5,8 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { REPOSITORY } from "../environment/environment.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 const LAUNCHER = `${REPOSITORY}/scripts/gpioagg`;
 /** Files of a checkout that decide what the launcher runs. */
@@ -290,7 +290,7 @@ Deno.test("the launcher runs no Deno from the working directory", async () => {
 
 Deno.test({
   name: "the launcher uses no directory of Deno's that is another user's",
-  ignore: effectiveUserId() !== 0 && lacksRoot(),
+  ignore: lacksRoot("files of another user"),
   fn: async () => {
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-launcher-" });
     try {
@@ -341,7 +341,7 @@ Deno.test("every base of the image is named by its contents", async () => {
 
 Deno.test({
   name: "the launcher runs no program from a cache of another user",
-  ignore: effectiveUserId() !== 0 && lacksRoot(),
+  ignore: lacksRoot("files of another user"),
   fn: async () => {
     await withPrograms(async (directory, path) => {
       const home = `${directory}/cache/deno-${PIN}`;
@@ -458,11 +458,6 @@ Deno.test("a VMM gets none of the variables of the launcher and of Deno", async 
     assertStringIncludes(stdout, "\nKEPT=yes\n");
   });
 });
-
-function lacksRoot(): boolean {
-  console.error("skipped: giving a file to another user needs root");
-  return true;
-}
 
 /** Proxies and certificate stores that this machine needs. */
 function machineEnvironment(): Record<string, string> {

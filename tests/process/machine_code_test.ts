@@ -6,6 +6,7 @@ import {
   routineOffset,
   X86_64_CODE,
 } from "../../ffi/machine_code.ts";
+import { mustIgnore } from "../doubles/skipped.ts";
 
 const TOOLS = {
   x86_64: {
@@ -47,12 +48,12 @@ function missing(...programs: string[]): string | undefined {
   });
 }
 
-/** Defines a test that is skipped, and says why, where a program is missing. */
+/** Defines a test that needs these programs. */
 function testWith(programs: string[], name: string, body: () => void): void {
   const lacking = missing(...programs);
   Deno.test({
-    name: lacking === undefined ? name : `${name} (skipped: no ${lacking})`,
-    ignore: lacking !== undefined,
+    name,
+    ignore: mustIgnore(lacking && `${lacking} is not installed`),
     fn: body,
   });
 }

@@ -4,6 +4,7 @@ import { listDirectory } from "../../ffi/directory_entries.ts";
 import { sleep } from "../../src/async/wait.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { mustIgnore } from "../doubles/skipped.ts";
 
 /** Runs a command in a mount namespace in which `hide` cannot be written. */
 async function callWithout(
@@ -33,11 +34,13 @@ async function callWithout(
 }
 
 /** Mounting takes rights that only root has. */
-const noMounts = !(await new Deno.Command("unshare", {
+const { success: hasMounts } = await new Deno.Command("unshare", {
   args: ["--mount", "true"],
   stderr: "null",
-}).output().catch(() => ({ success: false }))).success;
-if (noMounts) console.error("skipped: unshare --mount needs root");
+}).output().catch(() => ({ success: false }));
+const noMounts = mustIgnore(
+  hasMounts ? undefined : "unshare --mount needs root",
+);
 
 Deno.test("safe needs no directory", async () => {
   await using process = new ChildProcess({

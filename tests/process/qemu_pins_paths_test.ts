@@ -3,7 +3,6 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
 import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { ServiceError } from "../../src/client/client.ts";
@@ -14,15 +13,13 @@ import { ConfigService } from "../environment/config_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 const OTHER = 65534;
 /** Time in which a service would have tried again, several times. */
 const RETRIES_MS = 2500;
 
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn("skipped: paths of other users. Only root can make them");
-}
+const isUser = lacksRoot("paths of other users");
 
 const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
@@ -80,7 +77,7 @@ Deno.test("a client's path is used below a directory that is allowed, and nowher
 Deno.test({
   name:
     "a QEMU that owns the directory of its sockets leads nowhere else by links",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     const scratch = await Deno.makeTempDir({ prefix: "gpioagg-links-" });
     try {
@@ -115,7 +112,7 @@ aggregators:
 Deno.test({
   name:
     "below a client's directory only its owner, root and this user are spoken to",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     const scratch = await Deno.makeTempDir({ prefix: "gpioagg-peer-" });
     try {

@@ -16,6 +16,7 @@ import {
   withDirectory,
 } from "./run_rig.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { mustIgnore } from "../doubles/skipped.ts";
 
 Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
   for (const trap of ["trap 'exit 0' TERM", "trap '' TERM"]) {
@@ -96,7 +97,9 @@ const SAYS_PID = `echo pid $$; ${waiting("trap 'exit 0' TERM")}`;
 
 Deno.test({
   name: "when run is killed together with its guardian, the kernel ends the VM",
-  ignore: !hasSetpriv,
+  ignore: mustIgnore(
+    hasSetpriv ? undefined : "setpriv, of util-linux, is not installed",
+  ),
   fn: () =>
     withDirectory(async (directory) => {
       const socket = `${directory}/vm.sock`;

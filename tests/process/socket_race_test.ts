@@ -1,27 +1,21 @@
 /** Sockets made in a directory of a user who wants more than the socket. */
 import { assert, assertEquals } from "@std/assert";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { listenFor } from "../../src/service/sockets/file_access.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 /** A user that owns nothing: "nobody" on most machines, but any will do. */
 const OTHER = 65534;
 const RACE_MS = 4000;
 
-const isRoot = effectiveUserId() === 0;
-if (!isRoot) {
-  console.warn(
-    "skipped: races for sockets. Only root has rights that others lack: run " +
-      `these tests as root (this is uid ${effectiveUserId()})`,
-  );
-}
+const isUser = lacksRoot("races for sockets of other users");
 
 Deno.test({
   name:
     "a socket in a VMM's directory is given away, and no file that the VMM's user puts in its place",
-  ignore: !isRoot,
+  ignore: isUser,
   fn: async () => {
     const scratch = await Deno.makeTempDir({ prefix: "gpioagg-race-" });
     try {

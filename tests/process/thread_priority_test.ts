@@ -2,9 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { readSmallFile } from "../../ffi/files.ts";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
+import { lacksRoot } from "../doubles/skipped.ts";
 
 const REACTOR_STEPS = 10;
 
@@ -17,15 +17,9 @@ function niceValues(pid: number): number[] {
     });
 }
 
-function isUnprivileged(): boolean {
-  if (effectiveUserId() === 0) return false;
-  console.log("skipped: an unprivileged service takes a limit for a priority");
-  return true;
-}
-
 Deno.test({
   name: "a guest's thread has a lower nice value than all others",
-  ignore: isUnprivileged(),
+  ignore: lacksRoot("priorities above a limit"),
   fn: async () => {
     await using service = await ApiService.start();
     await service.client.list();

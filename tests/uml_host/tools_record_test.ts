@@ -12,11 +12,11 @@ import type { SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { settle, simChip, until } from "./gpio_sim.ts";
 import { ended, pulls, ready, Tools, twoChips } from "./tools_rig.ts";
+import { mustIgnore } from "../doubles/skipped.ts";
 
 const tools = await Tools.find();
 
-const sigrokReason = await withoutSigrok();
-if (sigrokReason !== undefined) console.warn(`skipped: ${sigrokReason}`);
+const noSigrok = mustIgnore(await withoutSigrok());
 
 async function withoutSigrok(): Promise<string | undefined> {
   try {
@@ -80,7 +80,7 @@ function statesOf(csv: string): string[] {
 
 Deno.test({
   name: "sigrok reads the edges that gpiomon --vcd has recorded",
-  ignore: sigrokReason !== undefined,
+  ignore: noSigrok,
   fn: async () => {
     for (const timescale of ["1us", "10us", "1ms"]) {
       const path = `${await Deno.makeTempDir()}/record.vcd`;
