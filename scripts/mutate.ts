@@ -2,12 +2,13 @@
  * Changes the program in small ways, one at a time, and reports the changes
  * that no unit test notices.
  *
- *   deno task mutate [--seed N] [--count N] [--only TEXT] [--list]
+ *   deno task mutate [--seed N] [--count N] [--only TEXT] [--jobs N] [--list]
  *
  * Each mutation is applied to a copy of the tree, and the unit tests of its
- * area are run there. One that makes them fail or hang is caught. The others
- * are printed with file, line and difference; more than one in ten of them is
- * a failure. The same seed gives the same mutations of the same sources.
+ * folder are run there, then those of its area. One that makes them fail or
+ * hang is caught. The others are printed with file, line and difference; more
+ * than one in ten of them is a failure. The same seed gives the same mutations
+ * of the same sources.
  *
  * @module
  */
@@ -16,11 +17,13 @@ import { AREAS, KNOWN } from "./mutate/areas.ts";
 import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
 
 const USAGE =
-  `Usage: deno task mutate [--seed N] [--count N] [--only TEXT] [--list]
+  `Usage: deno task mutate [--seed N] [--count N] [--only TEXT] [--jobs N]
+                        [--list]
 
   --seed N     which mutations are chosen (default: 1)
   --count N    how many, at most (default: 50)
-  --only TEXT  those of files whose path has TEXT, or of the area TEXT
+  --only TEXT  of files whose path has TEXT, or of the area TEXT
+  --jobs N     how many are tried at a time (default: one a CPU, at most 4)
   --list       list them and try none`;
 
 /** Mutations of a usual run. */
@@ -29,7 +32,7 @@ const COUNT = 50;
 const ONE_IN = 10;
 /** A test run that takes longer is one that hangs. **Units**: ms. */
 const LIMIT_MS = 120_000;
-/** Runs beside each other. */
+/** Mutations tried at a time. */
 const AT_ONCE = Math.max(1, Math.min(4, navigator.hardwareConcurrency));
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -46,14 +49,16 @@ function numbers(seed: number): (limit: number) => number {
 }
 
 /** Chooses mutations, of each area in turn. */
-function choose(seed: number, count: number): Mutation[] {
+function choose(seed: number, count: number, only: string): Mutation[] {
   const next = numbers(seed);
+  const isWanted = ({ area, path }: { area: string; path: string }) =>
+    path.includes(only) || area === only;
   const all = AREAS.map(({ files, tests }) =>
-    files.flatMap((path) =>
-      mutationsOf(path, Deno.readTextFileSync(`${ROOT}${path}`), tests)
-    )
+    files.filter((path) => isWanted({ area: tests.area, path })).flatMap((
+      path,
+    ) => mutationsOf(path, Deno.readTextFileSync(`${ROOT}${path}`), tests))
   );
-  const chosen: Mutation[] = KNOWN.map((known) => {
+  const chosen: Mutation[] = KNOWN.filter(isWanted).map((known) => {
     const source = Deno.readTextFileSync(`${ROOT}${known.path}`);
     const at = source.indexOf(known.before);
     if (at < 0) {
@@ -86,7 +91,10 @@ async function copyTree(): Promise<string> {
   return directory;
 }
 
-/** Runs the tests of one mutation: true if they noticed it. */
+/**
+ * Runs the tests of one mutation, those beside the file before those of the
+ * area: true if they noticed it.
+ */
 async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
   const path = `${tree}/${mutation.path}`;
   const source = await Deno.readTextFile(`${ROOT}${mutation.path}`);
@@ -95,32 +103,43 @@ async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
     path,
     source.slice(0, at) + after + source.slice(at + before.length),
   );
+  const folder = mutation.path.slice(0, mutation.path.lastIndexOf("/"));
+  const rest = mutation.tests.filter((tests) => tests !== folder);
   try {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-q",
-        "-P=unit",
-        "scripts/unit_tests.ts",
-        ...mutation.tests,
-        "--",
-        "--no-check",
-        "--fail-fast",
-      ],
-      cwd: tree,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-      // A group of its own, which is ended as a whole.
-      detached: true,
-    }).spawn();
-    const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), LIMIT_MS);
-    const { success } = await child.status;
-    clearTimeout(timer);
-    return !success;
+    return !await testsPass(tree, [folder]) ||
+      rest.length > 0 && !await testsPass(tree, rest);
   } finally {
     await Deno.writeTextFile(path, source);
   }
+}
+
+/** Runs the unit tests below these paths. */
+async function testsPass(
+  tree: string,
+  tests: readonly string[],
+): Promise<boolean> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-q",
+      "-P=unit",
+      "scripts/unit_tests.ts",
+      ...tests,
+      "--",
+      "--no-check",
+      "--fail-fast",
+    ],
+    cwd: tree,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    // A group of its own, which is ended as a whole.
+    detached: true,
+  }).spawn();
+  const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), LIMIT_MS);
+  const { success } = await child.status;
+  clearTimeout(timer);
+  return success;
 }
 
 function textOf({ path, line, before, after }: Mutation): string {
@@ -132,7 +151,7 @@ function textOf({ path, line, before, after }: Mutation): string {
 async function main(): Promise<boolean> {
   const given = parseArgs(Deno.args, {
     boolean: ["list", "help"],
-    string: ["only", "seed", "count"],
+    string: ["only", "seed", "count", "jobs"],
     alias: { help: "h" },
     unknown: (argument: string) => {
       throw new Error(`Unknown argument ${argument}\n${USAGE}`);
@@ -144,8 +163,8 @@ async function main(): Promise<boolean> {
   }
   const seed = Number(given.seed ?? 1);
   const only = given.only ?? "";
-  const mutations = choose(seed, Number(given.count ?? COUNT))
-    .filter(({ path, area }) => path.includes(only) || area === only);
+  const mutations = choose(seed, Number(given.count ?? COUNT), only);
+  const jobs = Number(given.jobs ?? AT_ONCE);
   console.log(`${mutations.length} mutations with seed ${seed}`);
   if (given.list) {
     for (const mutation of mutations) console.log(textOf(mutation));
@@ -165,7 +184,7 @@ async function main(): Promise<boolean> {
       await Deno.remove(tree, { recursive: true });
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: jobs }, work));
   const most = Math.floor(mutations.length / ONE_IN);
   console.log(
     `${mutations.length - survivors.length} caught, ${survivors.length} ` +
