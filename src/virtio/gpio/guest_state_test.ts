@@ -108,6 +108,13 @@ Deno.test("an input is an input again, also where the host began with an output"
     goOn(port, memory);
     assertEquals(port.direction, Direction.Input);
     assert(!hasDriven(port));
+    const asked = port.calls.map(({ operation }) => operation);
+    assertEquals(
+      asked,
+      type === 0
+        ? [LineOperation.Input]
+        : [LineOperation.Input, LineOperation.SetEdges],
+    );
   }
 });
 
@@ -131,6 +138,10 @@ Deno.test("an output is not driven by a restore, but by the driver's next SET_VA
   assertEquals([input.direction, input.level], [Direction.Output, 1]);
   other.request(SET_VALUE, 0, 0);
   assertEquals(input.history.at(-1), [LineOperation.SetValue, 0]);
+  // Once it was taken again, a host that makes it an input has its way.
+  input.direction = Direction.Input;
+  assertEquals(other.request(SET_VALUE, 0, 1), OK);
+  assertEquals(input.direction, Direction.Input);
 });
 
 Deno.test("a driver that makes a restored output an input does not get it back by SET_VALUE", () => {
@@ -353,6 +364,88 @@ Deno.test("what the driver says of a line whose chip is away goes before what wa
   assertEquals(memory[HEAD]! & 0xf, 0);
 });
 
+Deno.test("what the driver asks in vain of a line whose chip is away changes nothing of what was kept", () => {
+  for (
+    const [message, value] of [
+      [SET_DIRECTION, IN],
+      [SET_DIRECTION, OUT],
+      [SET_IRQ_TYPE, RISING],
+    ] as const
+  ) {
+    const { guest, memory } = begin(new ModelPort());
+    guest.request(SET_IRQ_TYPE, 0, BOTH);
+    const kept = memory.slice();
+    const port = new ModelPort();
+    port.broken = true;
+    const next = goOn(port, memory);
+    assertEquals(next.request(message, 0, value).status, 1);
+    assertEquals(memory, kept);
+    port.broken = false;
+    next.device.restored(0);
+    assertEquals(port.edges, Edges.Both);
+    next.unmask(0);
+    port.pull(1);
+    assertEquals(next.interrupts(), VALID);
+  }
+});
+
+Deno.test("a driver that makes something else of a line before its edges are back is followed", () => {
+  for (
+    const [message, value, edges] of [
+      [SET_DIRECTION, OUT, Edges.None],
+      [SET_DIRECTION, 0, Edges.None],
+      [SET_IRQ_TYPE, RISING, Edges.Rising],
+      [SET_DIRECTION, IN, Edges.Both], // no change: it has its interrupt
+    ] as const
+  ) {
+    const { guest, memory } = begin(new ModelPort());
+    guest.request(SET_IRQ_TYPE, 0, BOTH);
+    const port = new ModelPort();
+    port.refuses.add(LineOperation.SetEdges);
+    const next = goOn(port, memory);
+    port.refuses.clear();
+    assertEquals(next.request(message, 0, value), OK);
+    next.device.restored(0);
+    assertEquals(port.edges, edges, `${message} ${value}`);
+    assertEquals(
+      port.direction,
+      value === OUT && message === SET_DIRECTION
+        ? Direction.Output
+        : Direction.Input,
+    );
+  }
+});
+
+Deno.test("a restore that is refused is tried again when the chip is back, and not before", () => {
+  const { guest, memory } = begin(new ModelPort());
+  guest.request(SET_IRQ_TYPE, 0, BOTH);
+  const port = new ModelPort();
+  port.slow = true;
+  port.broken = true;
+  const next = goOn(port, memory);
+  port.finish();
+  assert(!port.isPending);
+  next.send(GET_VALUE, 0);
+  next.serve(0);
+  port.finish();
+  assert(!port.isPending);
+  assertEquals(next.responses().map(({ status }) => status), [1]);
+});
+
+Deno.test("a guest that has left is not restored when the chip is back", () => {
+  const { guest, memory } = begin(new ModelPort());
+  guest.request(SET_IRQ_TYPE, 0, BOTH);
+  const port = new ModelPort();
+  port.broken = true;
+  const { device } = goOn(port, memory);
+  device.keepState(undefined, false);
+  device.reset();
+  port.broken = false;
+  port.calls.length = 0;
+  device.restored(0);
+  assertEquals(port.history, []);
+});
+
 Deno.test("a level that the driver sets before the chip is back is the newer one", () => {
   const { guest, memory } = begin(new ModelPort());
   guest.request(SET_DIRECTION, 0, IN);
@@ -391,6 +484,27 @@ Deno.test("edges that a line reports before its guest is back are for that guest
     guest.unmask(0);
     assertEquals(guest.interrupts(), [], "once");
   }
+});
+
+Deno.test("an edge that was there before the guest was is kept until it is delivered", () => {
+  const { guest, memory } = begin(new ModelPort());
+  guest.request(SET_IRQ_TYPE, 0, BOTH);
+  const masked = new GpioGuest([new ModelPort()]);
+  masked.device.edge(0, 1);
+  masked.device.keepState(memory, true);
+  // Restarted once more, before the guest has unmasked its interrupt.
+  const next = goOn(new ModelPort(), memory);
+  next.unmask(0);
+  assertEquals(next.interrupts(), VALID);
+});
+
+Deno.test("identity tells devices with other lines apart", () => {
+  const identityOf = (...names: string[]) =>
+    new GpioDevice(names.map((name) => new ModelPort(name))).identity;
+  assertEquals(identityOf("a", "b"), identityOf("a", "b"));
+  const others = [["a"], ["a", "c"], ["b", "a"], ["a", "b", ""]];
+  const all = others.map((names) => identityOf(...names));
+  assertEquals(new Set([identityOf("a", "b"), ...all]).size, 5);
 });
 
 Deno.test("earlier edges do not reach a guest that enables the interrupt afresh", () => {

@@ -124,6 +124,12 @@ Deno.test("D12: SET_IRQ_TYPE NONE returns the buffer as INVALID", () => {
     line.pull(1);
     assertEquals(guest.interrupts(), []);
     assertEquals(line.edges, Edges.None);
+    // The same type again is a new request for it.
+    line.pull(0);
+    assertEquals(guest.request(SET_IRQ_TYPE, 0, type), OK);
+    guest.unmask(0);
+    line.pull(1);
+    assertEquals(guest.interrupts(), VALID);
   }
 });
 
@@ -303,7 +309,9 @@ Deno.test("SET_DIRECTION OUT disables an enabled interrupt and returns its buffe
   guest.unmask(0);
   guest.interrupts();
   guest.unmask(0);
+  guest.notifications.length = 0;
   assertEquals(guest.request(SET_DIRECTION, 0, OUT), OK);
+  assertEquals(guest.notifications, ["events", "requests"]);
   assertEquals(guest.interrupts(), INVALID);
   assertEquals(line.edges, Edges.None);
   assertEquals(guest.request(SET_DIRECTION, 0, IN), OK);
@@ -329,6 +337,14 @@ Deno.test("SET_DIRECTION IN keeps an enabled interrupt", () => {
   assertEquals(line.calls.length, calls, "a new request would lose edges");
   line.pull(1);
   assertEquals(guest.interrupts(), VALID);
+});
+
+Deno.test("SET_DIRECTION IN reaches an input that the host drives by now", () => {
+  const { guest, line } = rig();
+  assertEquals(guest.request(SET_DIRECTION, 0, IN), OK);
+  line.direction = OUT;
+  assertEquals(guest.request(SET_DIRECTION, 0, IN), OK);
+  assertEquals(line.direction, IN);
 });
 
 Deno.test("R7, R8: a type may change without NONE; what was kept is discarded", () => {
@@ -421,6 +437,31 @@ Deno.test("An event buffer for a line that does not exist comes back INVALID", (
       { line: lineNumber, status: 0, length: 1 },
     ]);
   }
+});
+
+Deno.test("No more event buffers are taken at a time than the budget has", () => {
+  const lines = Array.from({ length: 6 }, () => new ModelPort());
+  const guest = new GpioGuest(lines);
+  for (let line = 0; line < 6; line++) {
+    guest.request(SET_IRQ_TYPE, line, RISING);
+  }
+  for (let line = 0; line < 6; line++) guest.queueEvent(line);
+  assertEquals(guest.device.processQueue(1, 2), true);
+  const paused = { take: () => false };
+  assertEquals(guest.device.processQueue(1, 64, paused), true);
+  for (const line of lines) line.pull(1);
+  assertEquals(guest.interrupts().map(({ line }) => line), [0, 1, 2]);
+  assertEquals(guest.device.processQueue(1, 64), false);
+  assertEquals(guest.interrupts().map(({ line }) => line), [3, 4, 5]);
+});
+
+Deno.test("What is reported of lines that the device does not have is ignored", () => {
+  const { guest } = rig(HIGH);
+  guest.device.edge(2, 1);
+  guest.device.restored(2);
+  guest.device.completed(2, 0);
+  assertEquals(guest.interrupts(), []);
+  assertEquals(guest.device.counters.strayCompletions[0], 1);
 });
 
 Deno.test("Event buffers that are malformed come back at once, and the rest goes on", () => {

@@ -230,7 +230,6 @@ export class GpioLine {
   }
 
   #setDirection(value: number): number {
-    this.#toRestore = NO_STATE;
     if (value === Direction.Input) {
       // An input that reports edges stays as it is, so that none gets lost.
       if (this.#direction === Direction.Input && this.#edges !== Edges.None) {
@@ -270,6 +269,7 @@ export class GpioLine {
 
   #madeOutput(result: number): number {
     if (result < 0) return FAILED;
+    this.#toRestore = NO_STATE;
     this.#direction = Direction.Output;
     this.#mustRetake = false;
     this.#edges = Edges.None;
@@ -283,7 +283,6 @@ export class GpioLine {
 
   #setIrqType(type: number): number {
     if (edgesFor(type) === undefined) return FAILED;
-    this.#toRestore = NO_STATE;
     if (type === IrqType.None) return this.#switchOffIrq();
     if (type === this.#interrupt.type) return 0;
     if (this.#port.direction === Direction.Output) return FAILED;
@@ -306,6 +305,7 @@ export class GpioLine {
 
   #edgesAskedFor(result: number): number {
     if (result < 0) return FAILED;
+    this.#toRestore = NO_STATE;
     this.#edges = edgesFor(this.#argument)!;
     const interrupt = this.#interrupt;
     interrupt.enable(this.#argument);
@@ -319,6 +319,7 @@ export class GpioLine {
   #switchOffIrq(): number {
     // The driver must see its buffer come back before the answer: Linux warns
     // of a buffer that is still queued when the interrupt is enabled again.
+    this.#toRestore = NO_STATE;
     this.#disableIrq();
     this.#interrupt.flush();
     if (this.#edges === Edges.None) return 0;
@@ -365,7 +366,7 @@ export class GpioLine {
    * Takes up what was kept: the guest never noticed that it was not served. Its
    * interrupt is enabled again, and the line is an input again if it was one.
    * Nothing is ever driven. What the port refuses is tried again when its chip
-   * is back, unless the guest has said something else by then.
+   * is back, unless the guest has made something else of the line by then.
    */
   restore(word: number): void {
     this.#toRestore = word;

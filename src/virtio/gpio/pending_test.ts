@@ -425,3 +425,34 @@ Deno.test("A completion serves some of the requests that wait, and the transport
   }
   assertEquals([...first, ...rest], heads);
 });
+
+Deno.test("The transport is not asked to go on where nothing is left to serve", () => {
+  const { guest, slow } = rig();
+  guest.device.onMore = () => {
+    throw new Error("nothing is left");
+  };
+  guest.send(SET_DIRECTION, 0, 0);
+  for (let i = 0; i < 32; i++) guest.send(99, 0);
+  guest.serve(0);
+  slow.finish();
+  assertEquals(guest.responses().length, 33);
+});
+
+Deno.test("A level interrupt whose request had to wait looks at the level at once", () => {
+  const { guest, slow } = rig();
+  slow.pulled = 1;
+  guest.unmask(0);
+  guest.send(GET_VALUE, 0);
+  guest.send(SET_IRQ_TYPE, 0, HIGH);
+  guest.serve(0);
+  slow.slow = false;
+  slow.finish();
+  assertEquals(guest.responses().length, 2);
+  assertEquals(guest.interrupts(), VALID);
+});
+
+Deno.test("Answers of the request queue are in order until one comes later", () => {
+  const { guest } = rig();
+  assertEquals(guest.device.answersInOrder(0), true);
+  assertEquals(guest.device.answersInOrder(1), false);
+});
