@@ -1,12 +1,15 @@
 /** Edges of a service's lines by its API: as they come, and of the past. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { clockNs } from "../../ffi/clock.ts";
 import type { Edge } from "../../src/client/edges.ts";
 import { readText, sendRequest } from "../../src/client/http_request.ts";
 import type { ApiEvent } from "../../src/client/protocol.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction } from "../../src/virtio/gpio/protocol.ts";
+import { readRecording } from "../../src/recording/read_recording.ts";
 import { ApiService } from "../environment/api_service.ts";
+import { rounds } from "../environment/rounds.ts";
 import { UnixStream } from "../environment/unix_stream.ts";
 import { until } from "../environment/wait.ts";
 import { residentMb } from "./server_usage.ts";
@@ -212,6 +215,42 @@ Deno.test("questions for edges that make no sense are refused, and cost nothing"
       ["/v1/events?lines=press", 400],
     ] as const
   ) assertEquals((await get(service, path)).status, status, path.slice(0, 80));
+});
+
+/** As many as the service keeps, before a release. */
+const MANY = rounds(990_000, 20_000);
+
+Deno.test(`a record of ${MANY} edges is read back complete`, async () => {
+  await using service = await ApiService.start({
+    aggregators: {
+      press: ["sim/1,as=FORWARD,direction=output", "sim/1,as=BACK"],
+    },
+  });
+  const from = clockNs("realtime");
+  {
+    using frontend = Frontend.open(service.socket("press"), {
+      timeoutMs: 120_000,
+    });
+    const driver = GpioDriver.attach(frontend);
+    driver.setOutput(0, 0, Direction.Output);
+    for (let i = 1; i <= MANY; i++) driver.setValue(0, i & 1);
+  }
+  const { socketPath } = service.lookClient;
+  const answer = await sendRequest(socketPath, {
+    method: "GET",
+    path: `/v1/history?format=vcd&from=${from}`,
+  });
+  const { signals, edges } = readRecording(
+    await Array.fromAsync(answer.body),
+  );
+  assertEquals(edges.length, signals.length + MANY);
+  for (let i = 1; i <= MANY; i++) {
+    const at = signals.length + i - 1;
+    const isRight = edges.signal(at) === 0 && edges.value(at) === (i & 1) &&
+      edges.timeNs(at) >= edges.timeNs(at - 1);
+    if (!isRight) throw new Error(`edge ${i} differs`);
+  }
+  assertEquals(edges.timeNs(signals.length) > 0, true);
 });
 
 Deno.test("clients that ask for all and read nothing delay no other", async () => {
