@@ -69,6 +69,10 @@ export const COMMANDS: Commands = {
     summary: "end an aggregator of a running service",
     load: () => import("./commands/remove.ts"),
   },
+  "set-rule": {
+    summary: "change rules of a created aggregator's lines under its guest",
+    load: () => import("./commands/set_rule.ts"),
+  },
   cdi: {
     summary: "describe aggregators to container engines (CDI)",
     load: () => import("./commands/cdi.ts"),

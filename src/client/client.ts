@@ -22,6 +22,7 @@ import {
   checkCreateRequest,
   checkLevels,
   checkPlayRequest,
+  checkRules,
   type EventOptions,
   eventQuery,
   type HistoryOptions,
@@ -31,6 +32,7 @@ import type { PlayRequest, PlayState } from "./play.ts";
 import { ServiceEvents } from "./service_events.ts";
 import { checkedAnswer, errorOf, quoted, ServiceError } from "./answers.ts";
 import { LeasedAggregator } from "./leased_aggregator.ts";
+import { isConnectionLoss, pathOf } from "./paths.ts";
 import type { AnySchema } from "./message_schema.ts";
 import { ANSWERS, MESSAGES } from "./messages.ts";
 import type {
@@ -38,6 +40,7 @@ import type {
   ApiEvent,
   CreateRequest,
   ReloadState,
+  RuleChangeState,
   ServiceLine,
 } from "./protocol.ts";
 import type { History } from "./edges.ts";
@@ -255,6 +258,30 @@ export class ServiceClient {
   }
 
   /**
+   * Changes rules of lines of an aggregator that a client made, under its guest;
+   * null: as without the rule.
+   *
+   * @param rules Changes by line name or number.
+   * @throws {ServiceError} If there is no such line, the service's configuration
+   * made the aggregator, rules contradict each other, or a change is not
+   * possible under a guest.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async changeRules(
+    name: string,
+    rules: Readonly<Record<string, RuleChangeState>>,
+    options: CallOptions = {},
+  ): Promise<AggregatorState> {
+    checkRules(rules);
+    return await this.#ask(
+      { method: "PATCH", path: pathOf(name), body: { rules } },
+      options,
+      MESSAGES.Aggregator,
+    );
+  }
+
+  /**
    * Plays values into simulated lines at given times: a timer of the service
    * decides when. Steps with the same `from` follow those that wait.
    *
@@ -452,24 +479,4 @@ export class ServiceClient {
   #strange(text: string): Error {
     return strangeAnswer(this.socketPath, `it answers ${quoted(text)}`);
   }
-}
-
-/** As node:http tells of a connection that ended before its answer did. */
-function isConnectionLoss(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && "code" in cause &&
-    cause.code === "ECONNRESET";
-}
-
-/**
- * @throws {ServiceError} If nothing can have this name, nor be asked for by it.
- * @throws {TypeError} If it is no string.
- */
-function pathOf(name: string): string {
-  requireString("name", name);
-  // In a URL these are a directory, however they are written.
-  if (["", ".", ".."].includes(name)) {
-    throw new ServiceError(404, `There is no aggregator "${name}"`);
-  }
-  return `/v1/aggregators/${encodeURIComponent(name)}`;
 }

@@ -223,9 +223,7 @@ export function oneOf<const T extends readonly (string | number)[]>(
 ): Schema<T[number]> {
   return {
     json: {
-      type: values.every((value) => typeof value === "number")
-        ? "integer"
-        : "string",
+      ...typeOf(values),
       enum: values,
       ...notes,
     },
@@ -236,6 +234,16 @@ export function oneOf<const T extends readonly (string | number)[]>(
     },
     read: (value) => value as T[number],
   };
+}
+
+/** Returns the type of values; none if they have several. */
+function typeOf(values: readonly unknown[]): JsonSchema {
+  if (values.every((value) => typeof value === "number")) {
+    return { type: "integer" };
+  }
+  return values.every((value) => typeof value === "string")
+    ? { type: "string" }
+    : {};
 }
 
 /** A list. */
@@ -455,6 +463,19 @@ export function either<const S extends readonly AnySchema[]>(
     },
     read: (value, path, report) =>
       matching(value)!.read(value, path, report) as Meaning<S[number]>,
+  };
+}
+
+/** A schema of values that may be null. */
+export function nullable<W, V>(
+  schema: Schema<W, V>,
+): Schema<W | null, V | null> {
+  return {
+    json: { anyOf: [schema.json, { type: "null" }] },
+    check: (value, path, report) =>
+      value === null || schema.check(value, path, report),
+    read: (value, path, report) =>
+      value === null ? null : schema.read(value, path, report),
   };
 }
 

@@ -365,6 +365,7 @@ const LEASE_MESSAGE = either([
 /** Events of one aggregator as a whole, with a text in words. */
 const AGGREGATOR_EVENTS = [
   "created",
+  "changed",
   "removed",
   "connected",
   "disconnected",

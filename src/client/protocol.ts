@@ -54,6 +54,28 @@ export interface CreateRequest {
   usbredir?: UsbredirRequest;
 }
 
+/** New rules of lines; null: as without the rule. */
+export interface RuleChangeState {
+  /** The only direction, or `any`. */
+  direction?: "input" | "output" | "any" | null;
+  /** Value at the start. */
+  initial?: 0 | 1 | "as-is" | null;
+  /** Value while there is no guest, or it is silent. */
+  safe?: 0 | 1 | null;
+  /** State without a guest. */
+  onDisconnect?: "keep" | "safe" | "input" | "release" | null;
+  /** Time without a request until the line is safe, such as `10s`. */
+  safeAfter?: string | null;
+  /** Least time between two changes, such as `200ms`. */
+  minInterval?: string | null;
+}
+
+/** Request to change rules of an aggregator's lines. */
+export interface RulesRequest {
+  /** Changes by line name or number. */
+  rules: Record<string, RuleChangeState>;
+}
+
 /** Settings of a kernel chip: the users of its device node, and more. */
 export interface KernelChipRequest extends SocketAccess {
   /**
@@ -294,6 +316,7 @@ export type ApiEvent =
   | {
     event:
       | "created"
+      | "changed"
       | "removed"
       | "connected"
       | "disconnected"

@@ -15,7 +15,12 @@ import {
   unknownKeyText,
 } from "../text/arguments.ts";
 import type { AnySchema } from "./message_schema.ts";
-import { CREATE_REQUEST, PLAY_REQUEST, PULL_REQUEST } from "./requests.ts";
+import {
+  CREATE_REQUEST,
+  PLAY_REQUEST,
+  PULL_REQUEST,
+  RULES_REQUEST,
+} from "./requests.ts";
 
 /** Options of each call. */
 export interface CallOptions {
@@ -85,6 +90,15 @@ export function checkCreateRequest(request: unknown): void {
  */
 export function checkLevels(levels: unknown): void {
   requireMessage("levels", levels, PULL_REQUEST.fields.pull);
+}
+
+/**
+ * Checks the keys and types of changes of rules.
+ *
+ * @throws {TypeError} That names the first wrong value.
+ */
+export function checkRules(rules: unknown): void {
+  requireMessage("rules", rules, RULES_REQUEST.fields.rules);
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   DEVICE_INDEX,
   ISOLATE,
   LINE_NAME,
+  LONGER_PERIOD,
   MODE,
   PAUSED_FOR,
   QEMU_DEVICE,
@@ -27,6 +28,7 @@ import {
   integer,
   keyed,
   list,
+  nullable,
   object,
   oneOf,
   optional,
@@ -40,6 +42,8 @@ import type {
   CreateRequest,
   KernelChipRequest,
   QemuPinsRequest,
+  RuleChangeState,
+  RulesRequest,
   SocketAccess,
   UsbredirRequest,
 } from "./protocol.ts";
@@ -251,3 +255,55 @@ export const PULL_REQUEST = hinted(
   }, { isClosed: true }),
   PULL_HINT,
 );
+
+const RULE_CHANGE = object({
+  direction: optional(nullable(oneOf(["input", "output", "any"], {
+    description:
+      "Directions that the guest may choose; a limit that the line " +
+      "does not have yet is refused",
+  }))),
+  initial: optional(nullable(oneOf([0, 1, "as-is"], {
+    description: "Value at the start",
+  }))),
+  safe: optional(nullable(oneOf([0, 1], {
+    description: "Value while there is no guest, or it is silent",
+  }))),
+  onDisconnect: optional(nullable(
+    oneOf(["keep", "safe", "input", "release"], {
+      description: "State without a guest",
+    }),
+  )),
+  safeAfter: optional(nullable(parsed(LONGER_PERIOD, {
+    description: "Time without a request until the line is safe",
+    examples: ["10s"],
+  }))),
+  minInterval: optional(nullable(parsed(LONGER_PERIOD, {
+    description: "Least time between two changes",
+    examples: ["200ms"],
+  }))),
+}, {
+  isClosed: true,
+  mistaken: {
+    "on-disconnect": "onDisconnect",
+    "safe-after": "safeAfter",
+    "min-interval": "minInterval",
+    safeAfterUs: "safeAfter",
+    minIntervalUs: "minInterval",
+  },
+  notes: { description: "New rules of a line; null: as without the rule" },
+}) satisfies Describes<RuleChangeState>;
+
+const RULES_HINT = 'Send {"rules": {"RELAY": {"safe": 1}}}';
+
+/** Request to change rules of an aggregator's lines. */
+export const RULES_REQUEST = hinted(
+  object({
+    rules: hinted(
+      keyed(ANY_LINE, RULE_CHANGE, {
+        description: "Changes by line name or number",
+      }, { least: 1 }),
+      RULES_HINT,
+    ),
+  }, { isClosed: true }),
+  RULES_HINT,
+) satisfies Describes<RulesRequest>;

@@ -319,7 +319,7 @@ const RULES: readonly ((line: LineSpecification) => unknown)[] = [
  * Compares two specifications of an aggregator: `same`, `new`, `rules`, or the
  * reasons why it cannot change under a running guest.
  */
-function changeOf(
+export function changeOf(
   old: AggregatorSpecification | undefined,
   next: AggregatorSpecification,
 ): "same" | "new" | "rules" | string[] {

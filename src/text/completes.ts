@@ -16,6 +16,8 @@ export type Completes =
   | "served-line"
   /** The same with `=` and a value or an edge. */
   | "line-condition"
+  /** `KEY=VALUE` of a rule that may change under a guest. */
+  | "rule-change"
   /** Chips of this host. */
   | "chip"
   /** Lines of this host: names, and `CHIP/`. */

@@ -28,7 +28,14 @@ export interface FdStore {
 }
 
 /** Kinds of kept fds. */
-const KINDS = ["line", "wish", "guest", "aggregator", "session"] as const;
+const KINDS = [
+  "line",
+  "wish",
+  "guest",
+  "aggregator",
+  "rules",
+  "session",
+] as const;
 
 /** Returns true if an fd of this name is one that was kept. */
 export function isKeptName(name: string): boolean {
@@ -86,6 +93,16 @@ export function isSessionSocketName(name: string): boolean {
 /** Returns the name of a client's request for an aggregator. */
 export function creationFdName(aggregator: string): string {
   return `aggregator.${escaped(aggregator)}`;
+}
+
+/** Returns the name of clients' changes of an aggregator's rules. */
+export function rulesFdName(aggregator: string): string {
+  return `rules.${escaped(aggregator)}`;
+}
+
+/** Returns the name of the changes for what is kept as `creation`. */
+export function rulesFdNameFor(creation: string): string {
+  return `rules.${creation.slice("aggregator.".length)}`;
 }
 
 /** Returns true if a name is that of a client's request. */

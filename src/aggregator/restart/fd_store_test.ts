@@ -5,6 +5,8 @@ import {
   isCreationName,
   isKeptName,
   lineFdName,
+  rulesFdName,
+  rulesFdNameFor,
   sessionFdNames,
   voteFdName,
 } from "./fd_store.ts";
@@ -34,6 +36,7 @@ Deno.test("different things have different names, in characters that are allowed
     voteFdName(text, "a.a"),
     guestFdName(text),
     creationFdName(text),
+    rulesFdName(text),
     ...sessionFdNames(text),
   ]);
   assertEquals(new Set(names).size, names.length);
@@ -48,5 +51,6 @@ Deno.test("names of sockets are not those of what is kept", () => {
     assertEquals(isKeptName(name), false);
   }
   assert(isCreationName(creationFdName("a")));
+  assertEquals(rulesFdNameFor(creationFdName("a.b")), rulesFdName("a.b"));
   assertEquals(isCreationName(lineFdName("aggregator", 0)), false);
 });

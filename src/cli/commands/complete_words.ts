@@ -75,6 +75,10 @@ async function wordsOf(
         ? (await servedLines()).map((line) => `${line}=`)
         : CONDITION_WORDS.map((word) => text.slice(0, equals + 1) + word);
     }
+    case "rule-change": {
+      const { ruleWords } = await import("../completion/spec_words.ts");
+      return ruleWords(text);
+    }
     case "service": {
       const { findServices } = await import("../../client/services.ts");
       return findServices().map(({ name }) => name);

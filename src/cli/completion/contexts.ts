@@ -35,6 +35,7 @@ export function isRepeated(completes: Completes): boolean {
     "pull",
     "served-line",
     "line-condition",
+    "rule-change",
     "chip",
     "line",
     "line-value",

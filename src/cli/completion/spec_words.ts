@@ -4,6 +4,7 @@
  * @module
  */
 import { splitUnescaped } from "../../config/spec/line_word.ts";
+import { CHANGEABLE_RULES } from "../../config/values/rule_changes.ts";
 import { RULE_KEYS, type RuleKey, RULES } from "../../config/values/rules.ts";
 
 /** Heads of SPECs without a chip. */
@@ -40,6 +41,14 @@ export function specWords(
   return RULE_KEYS.filter((key) => key === last || !given.has(key)).map((key) =>
     before + key + ("isFlag" in RULES[key] ? "" : "=")
   );
+}
+
+/** Returns the changes of a rule that `text` may become. */
+export function ruleWords(text: string): string[] {
+  const equals = text.indexOf("=");
+  if (equals < 0) return CHANGEABLE_RULES.map((key) => `${key}=`);
+  const key = text.slice(0, equals);
+  return [...valuesOf(key), "none"].map((value) => `${key}=${value}`);
 }
 
 /** Returns the words that a rule can have as its value. */

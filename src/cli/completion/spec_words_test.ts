@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { RULE_KEYS } from "../../config/values/rules.ts";
-import { specWords } from "./spec_words.ts";
+import { ruleWords, specWords } from "./spec_words.ts";
 
 const lines = (text: string) =>
   ["gpiochip0/", "ESTOP"].filter((word) => word.startsWith(text));
@@ -42,4 +42,12 @@ Deno.test("specWords() knows the words of a key's value", () => {
 
 Deno.test("specWords() adds nothing to a list of offsets", () => {
   assertEquals(fitting("gpiochip0/1,2"), []);
+});
+
+Deno.test("ruleWords() knows the rules that may change under a guest", () => {
+  assertEquals(ruleWords("s").filter((word) => word.startsWith("s")), [
+    "safe=",
+    "safe-after=",
+  ]);
+  assertEquals(ruleWords("safe="), ["safe=0", "safe=1", "safe=none"]);
 });

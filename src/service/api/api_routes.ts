@@ -3,19 +3,19 @@
  *
  * @module
  */
-import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { clockNs } from "../../../ffi/clock.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import type { PlayState } from "../../client/play.ts";
-import { printableJson } from "../../text/printable.ts";
+import { printable, printableJson } from "../../text/printable.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { ReloadAnswer } from "../reload.ts";
 import type { AuditLog } from "./audit_log.ts";
-import { readCreation, readPlay, readPulls } from "./create.ts";
+import { readCreation, readPlay, readPulls, readRules } from "./create.ts";
+import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
 import { edgeWish } from "./history_query.ts";
@@ -23,22 +23,16 @@ import { HistoryRoute } from "./history_route.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import type { CreationRules } from "./exposure.ts";
 import { Lease } from "./lease.ts";
-import type { Peer } from "./listener.ts";
-import {
-  HttpError,
-  parseJson,
-  readBody,
-  reply,
-  sendBytes,
-} from "./messages.ts";
+import { HttpError, reply, sendBytes } from "./messages.ts";
 import { METRICS_CONTENT_TYPE } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { openApi } from "./openapi.ts";
 import { EVENT_STREAM_TYPE } from "../../http/paced_connection.ts";
 import type { Exchange, Route } from "./routes.ts";
+import { RequestBodies } from "./request_bodies.ts";
 import { SharedAnswers } from "./shared_answers.ts";
 import { UnreadAnswers } from "./unread_answers.ts";
-import { atOnce, UserSlots, WorkTurns } from "./work_turns.ts";
+import { WorkTurns } from "./work_turns.ts";
 
 /** Parts of the API and of the service that requests use. */
 export interface RequestContext {
@@ -54,12 +48,8 @@ export interface RequestContext {
   readonly edges: EdgeStore | undefined;
 }
 
-/** Bodies of one user that are read at the same time; others wait unread. */
-const BODIES_PER_USER = 8;
-/** Bodies that may be longer than this are read one at a time of each user. */
-const LONG_BODY_BYTES = 16 * 1024;
-/** Length of such a body for which a user's next one waits a millisecond. */
-const LONG_BODY_BYTES_PER_MS = 8 * 1024;
+/** Longest text of an event of changed rules. **Units**: UTF-16 units. */
+const DETAIL_LIMIT = 512;
 
 /** The routes of one control API. **Ownership**: borrows its context. */
 export class ApiRoutes {
@@ -72,8 +62,7 @@ export class ApiRoutes {
   readonly #audit: AuditLog;
   readonly #answers: SharedAnswers;
   readonly #work = new WorkTurns<number | "answers">();
-  readonly #bodies = new UserSlots(BODIES_PER_USER);
-  readonly #longBodies = new UserSlots(1);
+  readonly #bodies = new RequestBodies(this.#work);
   readonly #unread = new UnreadAnswers();
   readonly #edges: EdgeStore | undefined;
   readonly #history: HistoryRoute;
@@ -129,6 +118,13 @@ export class ApiRoutes {
       path: /^\/v1\/aggregators\/([^/]+)$/,
       action: "remove",
       handle: (exchange) => this.#remove(exchange),
+    },
+    {
+      method: "PATCH",
+      path: /^\/v1\/aggregators\/([^/]+)$/,
+      action: "rules",
+      takesBody: true,
+      handle: (exchange) => this.#changeRules(exchange),
     },
     {
       method: "GET",
@@ -253,7 +249,7 @@ export class ApiRoutes {
     { request, response, peer, attempt }: Exchange,
   ): Promise<void> {
     const lease = new Lease(response, request.socket as unknown as Socket);
-    const { body, read: creation } = await this.#readBody(
+    const { body, read: creation } = await this.#bodies.read(
       request,
       peer,
       (body) => readCreation(body, this.#rules),
@@ -314,10 +310,43 @@ export class ApiRoutes {
     response.writeHead(204).end();
   }
 
+  async #changeRules(
+    { request, response, peer, name, attempt }: Exchange,
+  ): Promise<void> {
+    const { read } = await this.#bodies.read(request, peer, readRules);
+    const texts = read.map(([line, change]) =>
+      `${line}: ${JSON.stringify(change)}`
+    );
+    attempt.lines = texts;
+    const changes = changesOf(await this.#show(name), read);
+    const changed = await this.#creations.changeRules(
+      name,
+      changes,
+      (before, next) => plannedChange(before, next, this.#rules),
+    );
+    await this.#audit.record(peer, {
+      action: "rules",
+      ...attempt,
+      outcome: "done",
+    });
+    if (changed === undefined) {
+      return reply(response, 200, await this.#show(name));
+    }
+    this.#hub.publish({
+      event: "changed",
+      aggregator: name,
+      detail: printable(
+        `rules by uid ${peer.uid}: ${texts.join(", ")}`,
+        DETAIL_LIMIT,
+      ),
+    });
+    reply(response, 200, this.#answers.stateOf(changed));
+  }
+
   async #pull(
     { request, response, peer, name, attempt }: Exchange,
   ): Promise<void> {
-    const { read: levels } = await this.#readBody(request, peer, readPulls);
+    const { read: levels } = await this.#bodies.read(request, peer, readPulls);
     attempt.lines = levels.map(([line, level]) => `${line}=${level}`);
     await this.#show(name);
     let pulled: AggregatorDescription;
@@ -340,7 +369,7 @@ export class ApiRoutes {
   async #play(
     { request, response, peer, name, attempt }: Exchange,
   ): Promise<void> {
-    const { read } = await this.#readBody(request, peer, readPlay);
+    const { read } = await this.#bodies.read(request, peer, readPlay);
     const { from: id, steps: list } = read;
     attempt.lines = [...new Set(list.map(({ line }) => line))];
     await this.#show(name);
@@ -405,39 +434,6 @@ export class ApiRoutes {
     response.on("finish", read);
     response.on("close", read);
     sendBytes(response, 200, bytes, contentType);
-  }
-
-  /** Reads a body and its meaning, for each user one after the other. */
-  async #readBody<T>(
-    request: IncomingMessage,
-    { uid }: Peer,
-    read: (body: unknown) => T,
-  ): Promise<{ body: unknown; read: T }> {
-    using _slot = await this.#bodies.take(uid);
-    const bytes = await this.#readBytes(request, uid);
-    const body = await this.#work.run(uid, atOnce(() => parseJson(bytes)));
-    return {
-      body,
-      read: await this.#work.run(uid, atOnce(() => read(body))),
-    };
-  }
-
-  /** Reads a body: of long ones, pieces alone keep others waiting. */
-  async #readBytes(request: IncomingMessage, uid: number): Promise<Uint8Array> {
-    const announced = Number(request.headers["content-length"] ?? Infinity);
-    if (announced <= LONG_BODY_BYTES) return await readBody(request);
-    const slot = await this.#longBodies.take(uid);
-    let length = 0;
-    try {
-      const bytes = await readBody(request);
-      length = bytes.length;
-      return bytes;
-    } finally {
-      setTimeout(
-        () => slot[Symbol.dispose](),
-        length / LONG_BODY_BYTES_PER_MS,
-      );
-    }
   }
 
   async #show(name: string): Promise<AggregatorState> {

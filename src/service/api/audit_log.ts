@@ -8,7 +8,14 @@ import type { Peer } from "./listener.ts";
 
 /** One entry, before it is written. */
 export interface AuditEntry {
-  action: "create" | "remove" | "pull" | "play" | "lease-end" | "reload";
+  action:
+    | "create"
+    | "remove"
+    | "rules"
+    | "pull"
+    | "play"
+    | "lease-end"
+    | "reload";
   aggregator: string;
   /** `failed` is what was let do, and did not work. */
   outcome: "done" | "refused" | "failed";

@@ -8,8 +8,10 @@ import {
   MAX_CREATED_LINES,
   PLAY_REQUEST,
   PULL_REQUEST,
+  RULES_REQUEST,
 } from "../../client/requests.ts";
 import type { PlayRequest } from "../../client/play.ts";
+import type { RuleChangeState } from "../../client/protocol.ts";
 import type { Meaning } from "../../client/message_schema.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { Problems } from "../../config/document/problems.ts";
@@ -18,6 +20,7 @@ import type {
   AggregatorSpecification,
   LineSpecification,
 } from "../../config/specification.ts";
+import { changedLine } from "../../config/values/rule_changes.ts";
 import { readMessage } from "./body.ts";
 import { type CreationRules, exposureOf } from "./exposure.ts";
 
@@ -29,18 +32,28 @@ export interface Creation {
 
 type CreateMeaning = Meaning<typeof CREATE_REQUEST>;
 
+/** Changes of rules by lineNumber, as clients sent them. */
+export type RuleChanges = Readonly<Record<string, RuleChangeState>>;
+
 /**
  * Reads the body of a request to create an aggregator.
  *
+ * @param changes Changes of its rules since.
  * @throws {ConfigError} If the body is invalid; its path is that of the value
  * in the body.
  */
-export function readCreation(body: unknown, rules: CreationRules): Creation {
+export function readCreation(
+  body: unknown,
+  rules: CreationRules,
+  changes: RuleChanges = {},
+): Creation {
   const request = readMessage(CREATE_REQUEST, body);
   const problems = new Problems();
   const { name, lease = "stream" } = request;
-  const lines = readLines(request.lines, problems);
+  const written = readLines(request.lines, problems);
   // A line that is not understood would be reported again by what follows.
+  problems.throwFirst();
+  const lines = changedLines(written, changes, problems);
   problems.throwFirst();
   const exposure = exposureOf(request, lines, rules, problems);
   const specification = {
@@ -52,6 +65,44 @@ export function readCreation(body: unknown, rules: CreationRules): Creation {
   };
   problems.throwFirst();
   return { lease, specification };
+}
+
+/**
+ * Reads the body of a request to change rules of lines.
+ *
+ * @throws {ConfigError} If the body is invalid.
+ */
+export function readRules(body: unknown): [string, RuleChangeState][] {
+  const read = readMessage(RULES_REQUEST, body);
+  const { rules } = body as { rules: Record<string, RuleChangeState> };
+  return read.rules.map(({ key }) => [key, rules[key]!]);
+}
+
+/** Applies changes of rules to lines. */
+function changedLines(
+  lines: readonly LineSpecification[],
+  changes: RuleChanges,
+  problems: Problems,
+): readonly LineSpecification[] {
+  if (Object.keys(changes).length === 0) return lines;
+  const { rules } = readMessage(RULES_REQUEST, { rules: changes });
+  const result = [...lines];
+  for (const { key, path, value } of rules) {
+    const line = result[Number(key)];
+    if (line === undefined) {
+      throw new ConfigError("is not the number of a line", { path });
+    }
+    const changed = changedLine(line, {
+      direction: value.direction,
+      initial: value.initial,
+      safe: value.safe,
+      "on-disconnect": value.onDisconnect,
+      "safe-after": value.safeAfter,
+      "min-interval": value.minInterval,
+    }, problems.at({ path }));
+    if (changed !== undefined) result[Number(key)] = changed;
+  }
+  return result;
 }
 
 /**

@@ -6,12 +6,12 @@
 import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
-import type { KeptCreations } from "./kept_creations.ts";
+import type { KeptCreation, KeptCreations } from "./kept_creations.ts";
 import { settlesWithin } from "../../async/wait.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
-import type { Creation } from "./create.ts";
+import type { Creation, RuleChanges } from "./create.ts";
 import type { Lease } from "./lease.ts";
 import type { Peer } from "./listener.ts";
 import { HttpError } from "./messages.ts";
@@ -24,6 +24,9 @@ export interface CreationTarget {
     options: { isTimed?: boolean },
   ): Promise<AggregatorDescription[]>;
   removeWhole(name: string): Promise<AggregatorDescription[]>;
+  changeRules(
+    aggregators: AggregatorSpecification[],
+  ): Promise<AggregatorDescription[]>;
 }
 
 /** Reports of creations. */
@@ -41,7 +44,9 @@ export interface CreationsOptions {
   target: CreationTarget;
   events: CreationEvents;
   /** Keeps them across a restart. */
-  keeper?: Pick<KeptCreations, "keep" | "drop"> | undefined;
+  keeper?:
+    | Pick<KeptCreations, "keep" | "keepRules" | "drop" | "restored">
+    | undefined;
   /** Interval at which a removal that failed is retried. **Units**: ms. */
   retryMs?: { first: number; most: number };
 }
@@ -50,6 +55,8 @@ export interface CreationsOptions {
 interface Entry {
   /** Its lease, or what it is to be. */
   lease: Lease | "stream" | "none";
+  /** As its client asked for it, with later changes of its rules. */
+  made: KeptCreation;
 }
 
 /** Time limit for creations under way at the end. **Units**: ms. */
@@ -69,6 +76,7 @@ export class Creations {
   /** Ends of leases, until they are done. */
   readonly #ends = new Set<Promise<void>>();
   readonly #closing = Promise.withResolvers<void>();
+  #lastChange: Promise<unknown> = Promise.resolve();
   #isClosing = false;
 
   /** `restored` outlived an earlier process, and their makers. */
@@ -80,7 +88,10 @@ export class Creations {
     this.#events = events;
     this.#keeper = keeper;
     this.#retryMs = retryMs;
-    for (const { name } of restored) this.#entries.set(name, { lease: "none" });
+    for (const { name } of restored) {
+      const made = keeper?.restored(name) ?? { body: undefined, rules: {} };
+      this.#entries.set(name, { lease: "none", made });
+    }
   }
 
   /** Returns true if the aggregator of this name is a client's. */
@@ -118,6 +129,63 @@ export class Creations {
     } finally {
       this.#making.delete(name);
     }
+  }
+
+  /**
+   * Changes rules of a client's aggregator, under its guest.
+   *
+   * @param planned Returns the specification with all changes, those of earlier
+   * calls included; throws if it is not possible.
+   * @throws {HttpError} If no client made it, or the lines refuse.
+   */
+  async changeRules(
+    name: string,
+    changes: RuleChanges,
+    planned: (
+      made: KeptCreation,
+      next: KeptCreation,
+    ) => AggregatorSpecification | undefined,
+  ): Promise<AggregatorDescription | undefined> {
+    const change = this.#lastChange.then(() =>
+      this.#changeRules(name, changes, planned)
+    );
+    // One after another: each begins with what the one before made.
+    this.#lastChange = change.catch(() => {});
+    return await change;
+  }
+
+  async #changeRules(
+    name: string,
+    changes: RuleChanges,
+    planned: (
+      made: KeptCreation,
+      next: KeptCreation,
+    ) => AggregatorSpecification | undefined,
+  ): Promise<AggregatorDescription | undefined> {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) {
+      throw new HttpError(
+        409,
+        `The rules of ${name} are those of the service's own configuration`,
+        "Change them there, and reload (gpioagg reload)",
+      );
+    }
+    const { made } = entry;
+    const rules = merged(made.rules, changes);
+    const next = { ...made, rules };
+    const specification = planned(made, next);
+    if (specification === undefined) return undefined;
+    let changed: AggregatorDescription | undefined;
+    try {
+      [changed] = await this.#target.changeRules([specification]);
+    } catch (error) {
+      throw new HttpError(409, messageOf(error));
+    }
+    // Another one of its name is not this one.
+    if (this.#entries.get(name) !== entry) return undefined;
+    entry.made = next;
+    this.#keeper?.keepRules(name, rules);
+    return changed;
   }
 
   /**
@@ -209,7 +277,7 @@ export class Creations {
     this.#keeper?.keep(name, body);
     try {
       const [made] = await this.#target.add([specification], { isTimed: true });
-      this.#entries.set(name, { lease });
+      this.#entries.set(name, { lease, made: { body, rules: {} } });
       return made!;
     } catch (error) {
       this.#keeper?.drop(name);
@@ -298,6 +366,15 @@ export class Creations {
       return false;
     }
   }
+}
+
+/** Returns changes with later ones. */
+function merged(before: RuleChanges, later: RuleChanges): RuleChanges {
+  const result = { ...before };
+  for (const [line, change] of Object.entries(later)) {
+    result[line] = { ...result[line], ...change };
+  }
+  return result;
 }
 
 function taken(name: string): HttpError {

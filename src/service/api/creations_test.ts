@@ -1,13 +1,19 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { settlesWithin } from "../../async/wait.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
-import { type Creation, readCreation } from "./create.ts";
+import { type Creation, readCreation, type RuleChanges } from "./create.ts";
 import { Creations } from "./creations.ts";
 import type { Lease } from "./lease.ts";
 import { HttpError } from "./messages.ts";
+import { plannedChange } from "./rules_route.ts";
 
 const PEER = { pid: 7, uid: 1000, gid: 100 };
 const RULES = { socketDirectory: "/run/x", socketAccess: {} };
@@ -56,6 +62,11 @@ function rig(...own: string[]) {
         served.add(specification!.name);
         return [describe(specification!.name)];
       },
+      changeRules: ([specification]) => {
+        const { name, lines } = specification!;
+        log.push(`change ${name} to safe=${lines[0]!.safe}`);
+        return Promise.resolve([describe(name)]);
+      },
       removeWhole: async (name) => {
         await gate;
         const error = errors.shift();
@@ -69,7 +80,10 @@ function rig(...own: string[]) {
     },
     keeper: {
       keep: (name) => log.push(`keep ${name}`),
+      keepRules: (name, rules) =>
+        log.push(`keep rules of ${name} ${JSON.stringify(rules)}`),
       drop: (name) => log.push(`drop ${name}`),
+      restored: () => undefined,
     },
     events: {
       removed: (name, reason) => log.push(`removed ${name}: ${reason}`),
@@ -366,4 +380,41 @@ Deno.test("Creations ends the lease of what was removed before its maker was tol
     PEER,
   );
   assertEquals(lease.ended, "it was removed");
+});
+
+Deno.test("changes of rules follow each other, and are kept together", async () => {
+  const { creations, said } = rig("own");
+  await creations.add(...creationOf("a", "none"));
+  said();
+  const change = (name: string, rules: RuleChanges) =>
+    creations.changeRules(
+      name,
+      rules,
+      (before, next) => plannedChange(before, next, RULES),
+    );
+  await Promise.all([
+    change("a", { 0: { safe: 1 } }),
+    change("a", { 0: { minInterval: "5ms" } }),
+  ]);
+  assertEquals(said(), [
+    "change a to safe=1",
+    'keep rules of a {"0":{"safe":1}}',
+    "change a to safe=1",
+    'keep rules of a {"0":{"safe":1,"minInterval":"5ms"}}',
+  ]);
+  assertEquals(await change("a", { 0: { safe: 1 } }), undefined);
+  assertEquals(said(), [], "nothing changes");
+  const { message } = await assertRejects(
+    () => change("a", { 0: { onDisconnect: "input", safe: 1 } }),
+    ConfigError,
+  );
+  assertStringIncludes(message, "safe=1 is never used");
+  const fixed = await assertRejects(
+    () => change("a", { 0: { direction: "output" } }),
+    HttpError,
+  );
+  assertEquals(fixed.status, 409);
+  assertStringIncludes(fixed.message, "direction=output may not hold");
+  await assertRejects(() => change("own", { 0: { safe: 1 } }), HttpError);
+  assertEquals(said(), []);
 });

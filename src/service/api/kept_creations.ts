@@ -14,13 +14,15 @@ import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import {
   creationFdName,
   isCreationName,
+  rulesFdName,
+  rulesFdNameFor,
 } from "../../aggregator/restart/fd_store.ts";
 import {
   isChipSource,
   isKnownForGood,
 } from "../../aggregator/sources/locate.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
-import { type Creation, readCreation } from "./create.ts";
+import { type Creation, readCreation, type RuleChanges } from "./create.ts";
 import type { CreationRules } from "./exposure.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
@@ -37,10 +39,19 @@ export interface CreationTarget {
   remove(name: string): Promise<unknown>;
 }
 
+/** A creation as its client asked for it, with later changes of its rules. */
+export interface KeptCreation {
+  readonly body: unknown;
+  readonly rules: RuleChanges;
+}
+
 /** Creations of the clients of one service. */
 export class KeptCreations {
   readonly #store: ManagerFdStore;
   readonly #rules: CreationRules;
+  readonly #restored = new Map<string, KeptCreation>();
+  /** Names by which changes of rules are kept. */
+  readonly #withRules = new Set<string>();
 
   /** Keeps in `store`; `rules` are those for what clients send. */
   constructor(store: ManagerFdStore, rules: CreationRules) {
@@ -50,9 +61,24 @@ export class KeptCreations {
 
   /** Keeps what a client sent to make the aggregator `name`. */
   keep(name: string, body: unknown): void {
-    const text = JSON.stringify({ version: VERSION, create: body });
+    this.#keep(creationFdName(name), { create: body });
+  }
+
+  /** Keeps changes of an aggregator's rules, and no earlier ones. */
+  keepRules(name: string, rules: RuleChanges): void {
+    this.#dropRules(name);
+    this.#keep(rulesFdName(name), { rules });
+    this.#withRules.add(rulesFdName(name));
+  }
+
+  /** Returns what was kept of an aggregator that was made again. */
+  restored(name: string): KeptCreation | undefined {
+    return this.#restored.get(name);
+  }
+
+  #keep(fdName: string, content: Record<string, unknown>): void {
+    const text = JSON.stringify({ version: VERSION, ...content });
     const bytes = new TextEncoder().encode(text);
-    const fdName = creationFdName(name);
     using file = createMemFd(fdName, bytes.length, { seal: true });
     using memory = Mapping.map(file.fd, {
       length: bytes.length,
@@ -65,6 +91,12 @@ export class KeptCreations {
   /** Keeps it no longer. */
   drop(name: string): void {
     this.#store.drop(creationFdName(name));
+    this.#dropRules(name);
+  }
+
+  #dropRules(name: string): void {
+    const fdName = rulesFdName(name);
+    if (this.#withRules.delete(fdName)) this.#store.drop(fdName);
   }
 
   /**
@@ -91,17 +123,24 @@ export class KeptCreations {
   ): Promise<AggregatorDescription | undefined> {
     using _file = file;
     try {
-      const { specification, lease } = this.#read(fdName, file);
+      const { creation: { specification, lease }, kept } = this.#read(
+        fdName,
+        file,
+      );
+      const { name } = specification;
       // A kernel chip has gone with its process, and nothing of it is kept.
       const isOver = lease !== "none" && specification.kernelChip !== undefined;
       if (isOver) return this.#end(fdName);
       const [made] = await target.add([withoutChips(specification)], {
         isTimed: true,
       });
-      if (lease === "none") return made;
+      if (lease === "none") {
+        this.#restored.set(name, kept);
+        return made;
+      }
       // Its client's connection is gone with the process that had it: what it
       // made has its lines again, to put them where their rules say.
-      await target.remove(specification.name);
+      await target.remove(name);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#store.report(
@@ -114,32 +153,56 @@ export class KeptCreations {
 
   #end(fdName: string): undefined {
     this.#store.drop(fdName);
+    const rulesName = rulesFdNameFor(fdName);
+    if (this.#withRules.delete(rulesName)) this.#store.drop(rulesName);
   }
 
-  #read(fdName: string, file: OwnedFd): Creation {
-    if (fdStatus(file.fd).kind !== "regular file" || !openFor(file.fd).read) {
-      throw new Error("It is not a file that is open for reading");
-    }
-    // Opened anew, so that reading does not move the kept file's position.
-    const text = readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
-    const value: unknown = JSON.parse(text);
-    const isObject = typeof value === "object" && value !== null;
-    const version = isObject && "version" in value ? value.version : undefined;
-    if (version !== VERSION) {
-      throw new Error(
-        `It is of version ${JSON.stringify(version)}, and ${VERSION} is read`,
-      );
-    }
-    const creation = readCreation(
-      isObject && "create" in value ? value.create : undefined,
-      this.#rules,
-    );
-    const { name } = creation.specification;
+  /** Reads a creation with the changes of its rules. */
+  #read(
+    fdName: string,
+    file: OwnedFd,
+  ): { creation: Creation; kept: KeptCreation } {
+    const { create: body } = readKept(file);
+    const original = readCreation(body, this.#rules);
+    const { name } = original.specification;
     if (creationFdName(name) !== fdName) {
       throw new Error(`It is of another aggregator, "${name}"`);
     }
-    return creation;
+    for (const changes of this.#store.take(rulesFdName(name))) {
+      using _changes = changes;
+      this.#withRules.add(rulesFdName(name));
+      try {
+        const rules = readKept(changes).rules as RuleChanges;
+        const creation = readCreation(body, this.#rules, rules);
+        return { creation, kept: { body, rules } };
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#store.report(
+          `changes of the rules of ${name} cannot be read, and it has those of ` +
+            `its creation: ${why}`,
+        );
+      }
+    }
+    return { creation: original, kept: { body, rules: {} } };
   }
+}
+
+/** Reads what was kept by {@linkcode KeptCreations}. */
+function readKept(file: OwnedFd): { create?: unknown; rules?: unknown } {
+  if (fdStatus(file.fd).kind !== "regular file" || !openFor(file.fd).read) {
+    throw new Error("It is not a file that is open for reading");
+  }
+  // Opened anew, so that reading does not move the kept file's position.
+  const text = readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
+  const value: unknown = JSON.parse(text);
+  const content = typeof value === "object" && value !== null ? value : {};
+  const version = "version" in content ? content.version : undefined;
+  if (version !== VERSION) {
+    throw new Error(
+      `It is of version ${JSON.stringify(version)}, and ${VERSION} is read`,
+    );
+  }
+  return content;
 }
 
 /**

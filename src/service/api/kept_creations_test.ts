@@ -28,17 +28,23 @@ function rig() {
       if (count < 0) return;
       const text = new TextDecoder().decode(piece.subarray(0, count));
       const name = text.slice(text.indexOf("FDNAME=") + 7);
-      if (fds.length === 0) dropped.push(name);
+      if (fds.length === 0) {
+        dropped.push(name);
+        for (const fd of store.take(name)) fd.close();
+      }
       for (const fd of fds) store.offer([[name, fd.release()]]);
     }
   };
   const calls: string[] = [];
   const optional: string[] = [];
+  const safe: (number | undefined)[] = [];
+  let restored: KeptCreations | undefined;
   const restore = () =>
-    new KeptCreations(store, RULES).restore({
+    (restored = new KeptCreations(store, RULES)).restore({
       add: ([specification]) => {
         const { name, vhostUser, lines } = specification!;
         calls.push(`add ${name} ${JSON.stringify(vhostUser)} ${lines.length}`);
+        safe.push(lines[0]?.safe);
         optional.push(
           ...lines.filter(({ optional }) => optional).map(({ origin }) =>
             origin
@@ -59,10 +65,13 @@ function rig() {
   return {
     store,
     creations: new KeptCreations(store, RULES),
+    /** What the next process read of one that it made again. */
+    readAgain: (name: string) => restored?.restored(name),
     restart,
     restore,
     calls,
     optional,
+    safe,
     dropped,
     problems,
     [Symbol.dispose]: dispose,
@@ -198,4 +207,28 @@ Deno.test("KeptCreations reads no other version, nor what is not an object", asy
   } finally {
     Deno.removeSync(path);
   }
+});
+
+Deno.test("KeptCreations makes an aggregator again with the rules that it had last", async () => {
+  using given = rig();
+  const { creations, restart, restore, safe, dropped, problems } = given;
+  const body = { name: "a", lines: ["sim/1,safe=0"], lease: "none" };
+  creations.keep("a", body);
+  creations.keepRules("a", { 0: { safe: null } });
+  creations.keepRules("a", { 0: { safe: 1 } });
+  restart();
+  // Read by what it takes over: the name of the first was dropped.
+  assertEquals(dropped, ["rules.a"]);
+  await restore();
+  assertEquals(safe.at(-1), 1);
+  assertEquals(given.readAgain("a"), { body, rules: { 0: { safe: 1 } } });
+  creations.keep("b", { ...body, name: "b" });
+  given.creations.keepRules("b", { 5: { safe: 1 } });
+  restart();
+  await restore();
+  assertEquals(safe.at(-1), 0, "as it was created");
+  assertStringIncludes(problems[0]!, "changes of the rules of b");
+  creations.drop("b");
+  restart();
+  assertEquals(dropped.slice(1), ["aggregator.b", "rules.b"]);
 });

@@ -5,7 +5,11 @@
  * @module
  */
 import { ANSWERS, MESSAGES } from "../../client/messages.ts";
-import { PLAY_REQUEST, PULL_REQUEST } from "../../client/requests.ts";
+import {
+  PLAY_REQUEST,
+  PULL_REQUEST,
+  RULES_REQUEST,
+} from "../../client/requests.ts";
 import type { JsonSchema } from "../../config/values/values.ts";
 
 const text = { type: "string" } as const;
@@ -99,6 +103,24 @@ const ONE = {
     responses: {
       "200": answer("The aggregator", reference("Aggregator")),
       ...NOT_THERE,
+    },
+  },
+  patch: {
+    operationId: "changeRules",
+    summary: "Change rules of lines under a running guest",
+    description: "Of aggregators that a client made. An event tells of the " +
+      "change, and a restart of the service keeps it. Rules of the service's " +
+      "own aggregators are those of its configuration.",
+    requestBody: { required: true, content: json(RULES_REQUEST.json) },
+    responses: {
+      "200": answer("The aggregator after the change", reference("Aggregator")),
+      ...INVALID_BODY,
+      ...LOOK_ONLY,
+      ...NOT_THERE,
+      "409": refusal(
+        "No such line, the service's configuration made the aggregator, or " +
+          "the change is not possible under a guest",
+      ),
     },
   },
   delete: {

@@ -6,6 +6,7 @@ import { openApi } from "./openapi.ts";
 const EVENTS: Record<ApiEvent["event"], string> = {
   snapshot: "SnapshotEvent",
   created: "AggregatorEvent",
+  changed: "AggregatorEvent",
   removed: "AggregatorEvent",
   connected: "AggregatorEvent",
   disconnected: "AggregatorEvent",

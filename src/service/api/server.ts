@@ -53,7 +53,7 @@ export interface ApiSurroundings {
   reload?: () => Promise<ReloadAnswer>;
   takeListener?: (name: string) => OwnedFd | undefined;
   /** Keeps what clients have made across a restart. */
-  keeper?: Pick<KeptCreations, "keep" | "drop">;
+  keeper?: KeptCreations;
   /** Aggregators of an earlier process whose clients wanted them to last. */
   restored?: readonly AggregatorDescription[];
   /** Reports an event of an aggregator, also to listeners of the API. */
