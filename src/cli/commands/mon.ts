@@ -4,22 +4,10 @@
  * @module
  */
 import { monitor, USAGE as TOOL } from "../../tools/mon.ts";
-import { type ToolMain, toolMain } from "../../tools/program/command.ts";
-import { API_OPTION } from "../../tools/program/usage.ts";
+import { servedTool } from "../served/served_tool.ts";
 
-/** The command line. */
-export const USAGE = {
-  ...TOOL,
-  options: [...TOOL.options, API_OPTION],
-} as const;
-
-/** Runs the tool. */
-export const main: ToolMain = toolMain(
-  USAGE,
-  async (words, { api, ...settings }, programName) => {
-    if (api === undefined) return monitor(words, settings, programName);
-    // Loaded only when it is used.
-    const { monitorServed } = await import("../served/mon.ts");
-    return await monitorServed({ words, api, programName }, settings);
-  },
-);
+/** The command line, and the entry of the tool. */
+export const { USAGE, main } = servedTool(TOOL, {
+  host: monitor,
+  loadServed: async () => (await import("../served/mon.ts")).monitorServed,
+});
