@@ -5,10 +5,10 @@
  *   deno task mutate [--seed N] [--count N] [--only TEXT] [--jobs N] [--list]
  *
  * Each mutation is applied to a copy of the tree, and the unit tests of its
- * folder are run there, then those of its area. One that makes them fail or
- * hang is caught. The others are printed with file, line and difference; more
- * than one in ten of them is a failure. The same seed gives the same mutations
- * of the same sources.
+ * file are run there, then those of its folder, then those of its area. One
+ * that makes them fail or hang is caught. The others are printed with file,
+ * line and difference; more than one in ten of them is a failure. The same seed
+ * gives the same mutations of the same sources.
  *
  * @module
  */
@@ -92,8 +92,8 @@ async function copyTree(): Promise<string> {
 }
 
 /**
- * Runs the tests of one mutation, those beside the file before those of the
- * area: true if they noticed it.
+ * Runs the tests of one mutation, the nearest to the file first: true if they
+ * noticed it.
  */
 async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
   const path = `${tree}/${mutation.path}`;
@@ -103,13 +103,35 @@ async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
     path,
     source.slice(0, at) + after + source.slice(at + before.length),
   );
-  const folder = mutation.path.slice(0, mutation.path.lastIndexOf("/"));
-  const rest = mutation.tests.filter((tests) => tests !== folder);
   try {
-    return !await testsPass(tree, [folder]) ||
-      rest.length > 0 && !await testsPass(tree, rest);
+    for (const tests of stagesOf(mutation)) {
+      if (!await testsPass(tree, tests)) return true;
+    }
+    return false;
   } finally {
     await Deno.writeTextFile(path, source);
+  }
+}
+
+/** Lists the tests of a mutation: the file's own, its folder's, its area's. */
+function stagesOf({ path, tests }: Mutation): (readonly string[])[] {
+  const own = path.replace(/\.ts$/, "_test.ts");
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  const hasOwn = isFile(`${ROOT}${own}`);
+  const rest = tests.filter((each) => each !== folder);
+  return [
+    ...(hasOwn ? [[own]] : []),
+    [folder],
+    ...(rest.length > 0 ? [rest] : []),
+  ];
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 
