@@ -15,13 +15,9 @@ import type {
   LineSpecification,
 } from "../../config/specification.ts";
 import { Direction, FAILED, PENDING, UNSPECIFIED } from "../../line/port.ts";
-import {
-  type LineSource,
-  type SourceListener,
-  SourceOperation,
-} from "../line_source.ts";
+import { type LineSource, SourceOperation } from "../line_source.ts";
+import { WrappingSource } from "../wrapping_source.ts";
 import { isDrive } from "./rule_steps.ts";
-import type { PendingRuleState } from "../../client/protocol.ts";
 
 /** Interface of an aggregator's line for an interlock. */
 export interface InterlockableLine {
@@ -46,10 +42,8 @@ type Group = Set<InterlockedSource>;
  *
  * A line counts as active from when it is asked to be until it has been made
  * inactive: also while a slow chip works on it, and while its chip is away.
- *
- * **Ownership**: owns its source.
  */
-export class InterlockedSource implements LineSource, SourceListener {
+export class InterlockedSource extends WrappingSource {
   /** Name in messages: `plc0.FORWARD`. */
   readonly title: string;
   /** Why others are refused while this one is active. */
@@ -60,9 +54,7 @@ export class InterlockedSource implements LineSource, SourceListener {
   isActive: boolean;
   /** True while the line counts as active since its value is not known. */
   isUnknown = false;
-  readonly wrapped: LineSource;
   readonly #refused: (reason: string) => void;
-  #listener: SourceListener | undefined;
   /** The operation under way, if it may change what is known of the line. */
   #underWay: SourceOperation | undefined;
   /** The value that it leads to; negative: it is not known. */
@@ -79,48 +71,16 @@ export class InterlockedSource implements LineSource, SourceListener {
     source: LineSource,
     refused: (reason: string) => void,
   ) {
+    super(source);
     this.title = title;
     this.exclusion = `${title} is active, which excludes it`;
-    this.wrapped = source;
     this.#refused = refused;
     this.isActive = false;
     if (source.isAbsent !== true) this.#look();
     source.attach(this);
   }
 
-  get description(): string {
-    return this.wrapped.description;
-  }
-
-  get name(): string {
-    return this.wrapped.name;
-  }
-
-  get direction(): Direction {
-    return this.wrapped.direction;
-  }
-
-  get isAbsent(): boolean {
-    return this.wrapped.isAbsent === true;
-  }
-
-  get errno(): number {
-    return this.wrapped.errno ?? 0;
-  }
-
-  get isUsedAsInterrupt(): boolean {
-    return this.wrapped.isUsedAsInterrupt === true;
-  }
-
-  get pendingRule(): PendingRuleState | undefined {
-    return this.wrapped.pendingRule;
-  }
-
-  attach(listener: SourceListener): void {
-    this.#listener = listener;
-  }
-
-  submit(operation: SourceOperation, argument: number): number {
+  override submit(operation: SourceOperation, argument: number): number {
     switch (operation) {
       case SourceOperation.SetValue:
       case SourceOperation.Output:
@@ -137,15 +97,11 @@ export class InterlockedSource implements LineSource, SourceListener {
     }
   }
 
-  peek(): number {
-    return this.wrapped.peek();
-  }
-
   /**
    * An active line that is to be inactive counts as active until its chip is
    * back: it is not known what its wire does meanwhile.
    */
-  remember(operation: SourceOperation, argument: number): void {
+  override remember(operation: SourceOperation, argument: number): void {
     if (isDrive(operation) && argument !== 0) {
       if (this.#isExcluded()) return;
       this.isActive = true;
@@ -154,38 +110,14 @@ export class InterlockedSource implements LineSource, SourceListener {
     this.wrapped.remember?.(operation, argument);
   }
 
-  completed(result: number): void {
+  override completed(result: number): void {
     this.#settle(result);
-    this.#listener?.completed(result);
+    super.completed(result);
   }
 
-  edge(value: number): void {
-    this.#listener?.edge(value);
-  }
-
-  presence(isPresent: boolean): void {
+  override presence(isPresent: boolean): void {
     if (isPresent) this.#look();
-    this.#listener?.presence(isPresent);
-  }
-
-  restored(): void {
-    this.#listener?.restored();
-  }
-
-  applied(operation: SourceOperation, argument: number): void {
-    this.#listener?.applied?.(operation, argument);
-  }
-
-  moved(value: number): void {
-    this.#listener?.moved?.(value);
-  }
-
-  rulePending(rule: string, reason: string): void {
-    this.#listener?.rulePending?.(rule, reason);
-  }
-
-  ruleHolds(rule: string, effort: string): void {
-    this.#listener?.ruleHolds?.(rule, effort);
+    super.presence(isPresent);
   }
 
   /** The first line that is active and excludes this one. */
@@ -198,10 +130,9 @@ export class InterlockedSource implements LineSource, SourceListener {
     return undefined;
   }
 
-  [Symbol.dispose](): void {
+  override [Symbol.dispose](): void {
     for (const group of this.groups) group.delete(this);
-    this.#listener = undefined;
-    this.wrapped[Symbol.dispose]();
+    super[Symbol.dispose]();
   }
 
   #drive(operation: SourceOperation, argument: number): number {

@@ -21,7 +21,8 @@ import {
   SourceOperation,
 } from "../line_source.ts";
 import { failureReason, PendingRule } from "../rules/pending_rule.ts";
-import { SharedSource, type SharedUser } from "./shared_source.ts";
+import { SharedSource } from "./shared_source.ts";
+import type { SharedUser } from "./source_turns.ts";
 
 /** Line as one user sees it. */
 export interface CombinedOutputUse {
@@ -78,7 +79,10 @@ export class CombinedOutput extends SharedSource {
     loop: EventLoop,
   ) {
     super(source);
-    this.#retries = new PendingRule(loop, () => this.perform(this.#ownDrive));
+    this.#retries = new PendingRule(
+      loop,
+      () => this.turns.perform(this.#ownDrive),
+    );
     this.#isAnd = combine === "and";
     this.#onUnused = onUnused;
     this.#isHeld = source.isKept === true &&
@@ -90,7 +94,7 @@ export class CombinedOutput extends SharedSource {
   takenOver(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.perform(this.#ownDrive);
+    this.turns.perform(this.#ownDrive);
   }
 
   /** One more user. **Ownership**: the caller's. */
@@ -122,7 +126,7 @@ export class CombinedOutput extends SharedSource {
       case SourceOperation.Release:
         tap.requestValue(0);
     }
-    return this.perform(tap);
+    return this.turns.perform(tap);
   }
 
   /** Reads the line, for a user. */
@@ -201,7 +205,7 @@ export class CombinedOutput extends SharedSource {
     this.#taps = this.#taps.filter((other) => other !== tap);
     tap.onClose();
     if (this.#taps.length > 0) {
-      this.perform(this.#ownDrive);
+      this.turns.perform(this.#ownDrive);
       return;
     }
     this.#retries[Symbol.dispose]();
@@ -219,7 +223,7 @@ export class CombinedOutput extends SharedSource {
 
   presence(isPresent: boolean): void {
     // The wishes may be others than when the chip went.
-    if (isPresent) this.perform(this.#ownDrive);
+    if (isPresent) this.turns.perform(this.#ownDrive);
     for (const tap of this.#taps) tap.listener?.presence(isPresent);
   }
 

@@ -3,28 +3,22 @@
  *
  * @module
  */
-import type { PendingRuleState } from "../../client/protocol.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../../line/port.ts";
 import type { EventLoop } from "../../reactor/event_loop.ts";
-import {
-  type LineSource,
-  type SourceListener,
-  SourceOperation,
-} from "../line_source.ts";
+import { type LineSource, SourceOperation } from "../line_source.ts";
 import { Backoff } from "../rules/backoff.ts";
 import { type Follower, Followers } from "./followers.ts";
-import { SharedSource, type SharedUser } from "./shared_source.ts";
+import { WrappingSource } from "../wrapping_source.ts";
+import { type SharedUser, SourceTurns } from "./source_turns.ts";
 
 /**
  * Stands before the source of a line that others follow, and tells them of its
  * changes, whatever its own guest wants to hear of.
- *
- * **Ownership**: owns its source.
  */
-export class FollowedSource extends SharedSource
-  implements LineSource, SharedUser {
+export class FollowedSource extends WrappingSource implements SharedUser {
+  /** Operations of the line's own guest, and edges for the followers. */
+  readonly #turns = new SourceTurns();
   readonly #followers: Followers;
-  #listener: SourceListener | undefined;
   /** The edges that the line's own guest wants. */
   #guestEdges: Edges;
   /** The edges that the source reports. */
@@ -64,59 +58,27 @@ export class FollowedSource extends SharedSource
     edges: Edges,
     loop: EventLoop,
   ) {
-    super(source, isBusy);
+    super(source);
+    if (isBusy) {
+      this.#turns.follow((result) => this.listener?.completed(result));
+    }
     this.#followers = new Followers(loop);
     this.#retry = new Backoff(loop, () => this.#syncEdges());
     this.#guestEdges = edges;
     this.#edges = edges;
-  }
-
-  get description(): string {
-    return this.source.description;
-  }
-
-  get name(): string {
-    return this.source.name;
-  }
-
-  get direction(): Direction {
-    return this.source.direction;
-  }
-
-  get isAbsent(): boolean {
-    return this.source.isAbsent === true;
-  }
-
-  get errno(): number {
-    return this.source.errno ?? 0;
-  }
-
-  get isUsedAsInterrupt(): boolean {
-    return this.source.isUsedAsInterrupt === true;
-  }
-
-  get pendingRule(): PendingRuleState | undefined {
-    return this.source.pendingRule;
-  }
-
-  get wrapped(): LineSource {
-    return this.source;
+    source.attach(this);
   }
 
   /** The line's value as its followers see it; `FAILED` if it is not known. */
   get value(): number {
     return this.direction === Direction.Output && this.#driven >= 0
       ? this.#driven
-      : this.source.peek();
+      : this.wrapped.peek();
   }
 
   /** True if the line is driven. */
   get isDriven(): boolean {
     return !this.#isReleased && this.direction === Direction.Output;
-  }
-
-  attach(listener: SourceListener): void {
-    this.#listener = listener;
   }
 
   /** Tells `follower` of changes until the result is disposed. */
@@ -130,7 +92,7 @@ export class FollowedSource extends SharedSource
     };
   }
 
-  submit(operation: SourceOperation, argument: number): number {
+  override submit(operation: SourceOperation, argument: number): number {
     this.#operation = operation;
     this.#argument = argument;
     if (operation === SourceOperation.SetEdges) {
@@ -141,13 +103,13 @@ export class FollowedSource extends SharedSource
         this.#operation = SourceOperation.SetEdges;
       }
     }
-    return this.perform(this);
+    return this.#turns.perform(this);
   }
 
   start(): number {
     return this.#operation === SourceOperation.SetEdges
       ? this.#startEdges()
-      : this.source.submit(this.#operation, this.#argument);
+      : this.wrapped.submit(this.#operation, this.#argument);
   }
 
   finish(result: number): number {
@@ -159,56 +121,35 @@ export class FollowedSource extends SharedSource
   }
 
   tell(result: number): void {
-    this.#listener?.completed(result);
+    this.listener?.completed(result);
   }
 
-  peek(): number {
-    return this.source.peek();
+  override completed(result: number): void {
+    this.#turns.completed(result);
   }
 
-  remember(operation: SourceOperation, argument: number): void {
-    this.source.remember?.(operation, argument);
-  }
-
-  edge(value: number): void {
+  override edge(value: number): void {
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
-    if ((this.#guestEdges & edge) !== 0) this.#listener?.edge(value);
-    else this.#listener?.moved?.(value);
+    if ((this.#guestEdges & edge) !== 0) this.listener?.edge(value);
+    else this.listener?.moved?.(value);
     this.#followers.tell(value);
   }
 
-  presence(isPresent: boolean): void {
-    this.#listener?.presence(isPresent);
+  override presence(isPresent: boolean): void {
+    this.listener?.presence(isPresent);
     this.#followers.tell();
     if (isPresent) this.#syncEdges();
   }
 
-  restored(): void {
-    this.#listener?.restored();
+  override restored(): void {
+    this.listener?.restored();
     this.#followers.tell();
   }
 
-  moved(value: number): void {
-    this.#listener?.moved?.(value);
-  }
-
-  rulePending(rule: string, reason: string): void {
-    this.#listener?.rulePending?.(rule, reason);
-  }
-
-  ruleHolds(rule: string, effort: string): void {
-    this.#listener?.ruleHolds?.(rule, effort);
-  }
-
-  [Symbol.dispose](): void {
+  override [Symbol.dispose](): void {
     this.#retry[Symbol.dispose]();
     this.#followers.stop();
-    this.#listener = undefined;
-    this.source[Symbol.dispose]();
-  }
-
-  protected override earlierCompleted(result: number): void {
-    this.#listener?.completed(result);
+    super[Symbol.dispose]();
   }
 
   /** Keeps up with what an operation made of the line. */
@@ -233,7 +174,7 @@ export class FollowedSource extends SharedSource
     }
     this.#isReleased = operation === SourceOperation.Release;
     // A cause before its effects.
-    this.#listener?.applied?.(operation, argument);
+    this.listener?.applied?.(operation, argument);
     this.#syncEdges();
     this.#followers.tell();
   }
@@ -247,7 +188,7 @@ export class FollowedSource extends SharedSource
     this.#asked = wanted;
     return wanted === this.#edges
       ? 0
-      : this.source.submit(SourceOperation.SetEdges, wanted);
+      : this.wrapped.submit(SourceOperation.SetEdges, wanted);
   }
 
   #finishEdges(result: number): number {
@@ -262,7 +203,7 @@ export class FollowedSource extends SharedSource
     const isInput = this.direction === Direction.Input && !this.#isReleased;
     if (isInput && this.#wanted() !== this.#edges && !this.isAbsent) {
       this.#retry.cancel();
-      this.perform(this.#forFollowers);
+      this.#turns.perform(this.#forFollowers);
     }
   }
 }

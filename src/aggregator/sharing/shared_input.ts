@@ -15,7 +15,8 @@ import {
   type SourceListener,
   SourceOperation,
 } from "../line_source.ts";
-import { SharedSource, type SharedUser } from "./shared_source.ts";
+import { SharedSource } from "./shared_source.ts";
+import type { SharedUser } from "./source_turns.ts";
 
 /** Operation of the source for a user: edges are requested on behalf of all. */
 type Step =
@@ -116,7 +117,7 @@ export class SharedInput extends SharedSource {
           ? SourceOperation.Release
           : SourceOperation.SetEdges;
     }
-    return this.perform(tap);
+    return this.turns.perform(tap);
   }
 
   /** Has the source do its part of what a user asked. */
@@ -145,7 +146,7 @@ export class SharedInput extends SharedSource {
     this.#taps = this.#taps.filter((other) => other !== tap);
     tap.onClose();
     if (this.#taps.length > 0) {
-      this.perform(this.#closing);
+      this.turns.perform(this.#closing);
       return;
     }
     this.source[Symbol.dispose]();
