@@ -26,28 +26,27 @@ export function limitSendBuffer(fd: number, bytes: number): void {
   );
 }
 
-/** First bytes that {@linkcode isAbandoned} looks at, at most. */
-const FIRST_BYTES = 8;
+/** Bytes that {@linkcode isAbandoned} looks at, at most. */
+const MOST_PEEKED = 4096;
+const peeked = new Uint8Array(MOST_PEEKED);
 
 /**
- * Returns true if the peer has closed the connection and has sent nothing, or
- * something that begins with one of `prefixes`.
+ * Returns true if the peer has closed the connection and has sent nothing.
  *
- * @param prefixes ASCII, of 8 characters at most.
+ * @param isVain Is asked, with what is there of what it has sent, and whether
+ * that is all, if that is as good as nothing; absent: it is not.
  *
  * **Blocking**: never. **Safety**: takes nothing out of the socket; a peer that
- * is there may be gone by the time this returns.
+ * is there may be gone by the time this returns. The bytes are valid during the
+ * call only.
  */
-export function isAbandoned(fd: number, prefixes: readonly string[]): boolean {
+export function isAbandoned(
+  fd: number,
+  isVain?: (sent: Uint8Array, isAll: boolean) => boolean,
+): boolean {
   if ((pollFd(fd, POLLIN, 0) & POLLHUP) === 0) return false;
-  const first = new Uint8Array(FIRST_BYTES);
-  const count = libc().recv(
-    fd,
-    first,
-    first.length,
-    MSG_PEEK | MSG_DONTWAIT,
-  );
+  const length = isVain === undefined ? 1 : MOST_PEEKED;
+  const count = libc().recv(fd, peeked, length, MSG_PEEK | MSG_DONTWAIT);
   if (count <= 0) return true;
-  const text = String.fromCharCode(...first.subarray(0, count));
-  return prefixes.some((prefix) => text.startsWith(prefix));
+  return isVain?.(peeked.subarray(0, count), count < length) ?? false;
 }

@@ -19,13 +19,17 @@ import { EMFILE } from "../../ffi/errno.ts";
 import { closeElsewhere, isBehindWithCloses } from "../../ffi/helper_thread.ts";
 import { isOsError, OsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { acceptUnix } from "../../ffi/unix_socket.ts";
 import type {
   EventLoop,
   Timer,
   TimeShare,
   Watch,
 } from "../reactor/event_loop.ts";
+import {
+  acceptPresent,
+  FRUITLESS_REST_MS,
+  FruitlessConnections,
+} from "./accept_present.ts";
 import { PeerProcess } from "./peer_process.ts";
 import { ProtocolError } from "./protocol_error.ts";
 import { MAX_WAITING, WaitingLine } from "./waiting_line.ts";
@@ -45,6 +49,8 @@ const IDLE_LIMIT_MS = 5000;
  * peer can take one part in five hundred of the others' time. **Units**: ms.
  */
 const DETAINED_REST_MS = 10_000;
+/** A session that ends this soon came to nothing. **Units**: ms. */
+const BRIEF_MS = 50;
 
 /** Source of peers. **Ownership**: the server takes the fd over. */
 export type PeerEndpoint =
@@ -115,6 +121,7 @@ export class PeerServer<S extends PeerSession> implements Disposable {
   readonly #share: TimeShare;
   readonly #descriptors: SessionDescriptors;
   readonly #listener: OwnedFd | undefined;
+  readonly #fruitless = new FruitlessConnections();
   #watch: Watch | undefined;
   #retry: Timer | undefined;
   #session: S | undefined;
@@ -208,7 +215,11 @@ export class PeerServer<S extends PeerSession> implements Disposable {
     using reserved = new DisposableStack();
     reserved.use(room);
     try {
-      const connection = acceptUnix(this.#listener!.fd);
+      const connection = acceptPresent(
+        this.#listener!,
+        this.#share,
+        this.#cameToNothing,
+      );
       if (connection === undefined) return;
       if (isServed) this.#wait(connection, room);
       else this.#begin(connection, room);
@@ -305,7 +316,6 @@ export class PeerServer<S extends PeerSession> implements Disposable {
 
   /** Most likely the process has no fd left: accepts again a little later. */
   #pauseListening(cause: Error): void {
-    this.#rest();
     this.#options.events.fault(
       new ProtocolError(
         "a new connection",
@@ -313,10 +323,17 @@ export class PeerServer<S extends PeerSession> implements Disposable {
         { cause },
       ),
     );
-    this.#listenIn(ACCEPT_RETRY_MS);
+    this.#restFor(ACCEPT_RETRY_MS);
   }
 
-  #listenIn(ms: number): void {
+  /** Counts a peer that came for nothing; rests if there are many. */
+  readonly #cameToNothing = (): void => {
+    const isFlood = this.#fruitless.count(this.#now());
+    if (isFlood && this.#retry === undefined) this.#restFor(FRUITLESS_REST_MS);
+  };
+
+  #restFor(ms: number): void {
+    this.#rest();
     this.#retry?.[Symbol.dispose]();
     this.#retry = this.#options.loop.after(ms, () => {
       this.#retry = undefined;
@@ -344,9 +361,11 @@ export class PeerServer<S extends PeerSession> implements Disposable {
         this.#session = undefined;
         events.disconnected(reason);
         if (this.#isDisposed) return;
-        if (hasDetained && this.#listener !== undefined) {
-          this.#rest();
-          this.#listenIn(DETAINED_REST_MS);
+        if (this.#listener !== undefined) {
+          if (hasDetained) this.#restFor(DETAINED_REST_MS);
+          else if (this.#now() - this.#begunAt < BRIEF_MS) {
+            this.#cameToNothing();
+          }
         }
         // Not from inside the session that ends.
         loop.defer(this.#next);

@@ -1,12 +1,15 @@
-import { assert, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   descriptorShares,
   SessionDescriptors,
 } from "../../ffi/descriptor_budget.ts";
 import { EMFILE } from "../../ffi/errno.ts";
-import { OsError } from "../../ffi/os_error.ts";
-import { socketPair } from "../../ffi/unix_socket.ts";
+import { isOsError, OsError } from "../../ffi/os_error.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { send } from "../../ffi/socket_message.ts";
+import { connectUnix, listenUnix, socketPair } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../reactor/reactor.ts";
+import { FRUITLESS_REST_MS } from "./accept_present.ts";
 import { PeerServer } from "./peer_server.ts";
 
 const LIMIT = 1024;
@@ -44,3 +47,61 @@ for (const kind of ["connection", "resumed"] as const) {
     assert(descriptors.reserve(sessions) !== undefined);
   });
 }
+
+Deno.test("PeerServer serves few of a flood of short sessions, and the next VMM after a rest", () => {
+  using stack = new DisposableStack();
+  const directory = Deno.makeTempDirSync();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const path = `${directory}/a`;
+  let now = 0;
+  const reactor = stack.use(new Reactor({ now: () => now, onError: () => {} }));
+  let begun = 0;
+  stack.use(
+    new PeerServer({
+      loop: reactor,
+      endpoint: { listener: listenUnix(path) },
+      now: () => now,
+      events: {
+        connected: () => {},
+        disconnected: () => {},
+        waiting: () => {},
+        fault: (error) => {
+          throw error;
+        },
+      },
+      begin: ({ connection, onEnd }) => {
+        begun++;
+        const end = () => {
+          connection.close();
+          onEnd("it is over", false);
+        };
+        // What a flooding peer causes: a session that ends at once.
+        reactor.defer(end);
+        return { isIdle: true, end, [Symbol.dispose]: end };
+      },
+    }),
+  );
+  const flood = () => {
+    for (let i = 0; i < 500; i++) {
+      let peer: OwnedFd;
+      try {
+        peer = connectUnix(path, { wait: false });
+      } catch (error) {
+        // The backlog is full.
+        if (!isOsError(error, "EAGAIN")) throw error;
+        return;
+      }
+      using _peer = peer;
+      send(peer.fd, Uint8Array.of(1));
+      for (let turns = 0; turns < 4; turns++) reactor.turn(0);
+    }
+  };
+  flood();
+  const first = begun;
+  assert(first > 10 && first < 200, `${first} sessions were begun`);
+  reactor.turn(0);
+  assertEquals(begun, first);
+  now += FRUITLESS_REST_MS;
+  for (let turns = 0; turns < 8; turns++) reactor.turn(0);
+  assert(begun > first && begun <= first + 2, `${begun} after ${first}`);
+});

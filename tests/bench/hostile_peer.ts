@@ -170,6 +170,19 @@ const KINDS: Readonly<Record<string, (directory: string) => () => void>> = {
       connected(`${directory}/${name}`)?.close();
     }
   },
+  "first words": (directory) => {
+    const words = Object.entries({
+      "hostile.sock": encode(R.SET_OWNER, new Uint8Array(0)),
+      "hostile.sock.control": new TextEncoder().encode('{"pull'),
+      "api.sock": new TextEncoder().encode("DELETE /v1/x HTTP/1.1\r\n"),
+    });
+    return () => {
+      for (const [name, first] of words) {
+        using peer = connected(`${directory}/${name}`);
+        if (peer !== undefined) send(peer.fd, first);
+      }
+    };
+  },
 };
 
 /** The kinds of hostile peers. */

@@ -9,6 +9,7 @@ import type { SessionDescriptors } from "../../ffi/descriptor_budget.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { connectUnix, listenUnix, socketPair } from "../../ffi/unix_socket.ts";
 import type { PollSettings } from "../../src/reactor/event_loop.ts";
+import { FRUITLESS_REST_MS } from "../../src/peer/accept_present.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
 import type { PeerTimes } from "../../src/peer/peer_process.ts";
@@ -166,6 +167,11 @@ export class VhostRig implements Disposable {
   connect(): VhostPeer {
     const peer = new VhostPeer(connectUnix(`${this.#directory}/sock`));
     this.turn();
+    if (!this.#isConnected) {
+      // The listener rests after many short sessions.
+      this.reactor.turn(FRUITLESS_REST_MS + 1);
+      this.turn();
+    }
     return peer;
   }
 

@@ -33,6 +33,7 @@ import {
 } from "../../../ffi/socket_message.ts";
 import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
 import { Arrivals } from "./arrivals.ts";
+import { isVain } from "./vain_request.ts";
 import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
 import { PacedConnection } from "../../http/paced_connection.ts";
 import { printableError } from "../../text/printable.ts";
@@ -66,10 +67,15 @@ const REST_MS = 50;
 const SHORT_REST_MS = 5;
 /** Time for which a listener accepts before others have their turn. **Units**: ms. */
 const ACCEPT_MS = 2;
+/**
+ * Rest after connections that came to nothing. Such connections, at full speed,
+ * would otherwise keep a CPU busy that guests wait for. **Units**: ms.
+ */
+const FRUITLESS_REST_MS = 6;
 /** Connections of a listener that wait to be begun, at most. */
 const MAX_ARRIVALS = 1024;
 /** Connections that are begun before others have their turn, at most. */
-const BEGUN_AT_ONCE = 32;
+const BEGUN_AT_ONCE = 8;
 /**
  * Bytes of an answer that the kernel holds for a client that does not read: by
  * default they would be 200 KB, which count as the service's memory.
@@ -85,9 +91,6 @@ const IDLE_RANK = 2;
  */
 const FAREWELL_MS = 100;
 const MAX_FAREWELLS = 16;
-
-/** Requests that change nothing: a client that is gone gets nothing of them. */
-const ONLY_TO_HEAR = ["GET ", "HEAD "];
 
 /** A request, and where its answer goes. */
 interface Exchange {
@@ -124,6 +127,8 @@ export class ApiListener implements Disposable {
   readonly #places: ConnectionPlaces<PacedConnection>;
   readonly #arrivals: Arrivals<{ fd: OwnedFd; peer: Peer }>;
   #farewells = 0;
+  /** Connections came to nothing since the last look. */
+  #isFlooded = false;
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
@@ -177,8 +182,12 @@ export class ApiListener implements Disposable {
         if (!await this.#wait.ready) return;
         if (this.#isClosed) return;
       }
-      const restMs = this.#acceptSome();
+      let restMs = this.#acceptSome();
       this.#beginSome();
+      if (this.#isFlooded) {
+        this.#isFlooded = false;
+        restMs = Math.max(restMs ?? 0, FRUITLESS_REST_MS);
+      }
       if (restMs === undefined && this.#arrivals.size === 0) continue;
       await new Promise((resolve) => setTimeout(resolve, restMs));
     }
@@ -191,7 +200,8 @@ export class ApiListener implements Disposable {
       while (performance.now() < end) {
         const fd = acceptUnix(this.#listener.fd);
         if (fd === undefined) return undefined;
-        this.#arrive(fd);
+        if (isAbandoned(fd.fd, isVain)) this.#drop(fd);
+        else this.#arrive(fd);
       }
     } catch (error) {
       if (!isOsError(error)) throw error;
@@ -202,6 +212,12 @@ export class ApiListener implements Disposable {
     }
     // A flood of connections has half of the time.
     return ACCEPT_MS;
+  }
+
+  /** Closes the connection of a client that is gone. */
+  #drop(fd: OwnedFd): void {
+    this.#isFlooded = true;
+    closeConnection(fd);
   }
 
   /** Puts a connection in line. */
@@ -228,7 +244,7 @@ export class ApiListener implements Disposable {
     for (let i = 0; i < BEGUN_AT_ONCE && performance.now() < end;) {
       const next = this.#arrivals.take();
       if (next === undefined) return;
-      if (isAbandoned(next.fd.fd, ONLY_TO_HEAR)) closeConnection(next.fd);
+      if (isAbandoned(next.fd.fd, isVain)) this.#drop(next.fd);
       else {
         this.#begin(next.fd, next.peer);
         i++;
@@ -263,6 +279,7 @@ export class ApiListener implements Disposable {
     socket.on("close", () => {
       this.#connections.delete(socket);
       this.#places.release(socket);
+      if (!connection.wasServed) this.#isFlooded = true;
       clearTimeout(connection.limit);
     });
     const { isAdmitted, displaced } = this.#places.admit(socket, peer.uid);

@@ -19,7 +19,12 @@ import {
   refuseDescriptors,
   send,
 } from "../../../ffi/socket_message.ts";
-import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
+import { peerCredentials } from "../../../ffi/unix_socket.ts";
+import {
+  acceptPresent,
+  FRUITLESS_REST_MS,
+  FruitlessConnections,
+} from "../../peer/accept_present.ts";
 import type {
   EventLoop,
   Timer,
@@ -78,6 +83,7 @@ export class ControlSocket implements Disposable {
   readonly #places: ConnectionPlaces<Connection>;
   /** All of this isolate, which share the fds that are left. */
   static readonly #all = new Set<ControlSocket>();
+  readonly #fruitless = new FruitlessConnections();
   #rest: Timer | undefined;
 
   /** Serves `socket` in `loop` until disposed. */
@@ -105,31 +111,46 @@ export class ControlSocket implements Disposable {
   /** Ends all connections, stops listening and removes the file. */
   [Symbol.dispose](): void {
     ControlSocket.#all.delete(this);
-    this.#rest?.[Symbol.dispose]();
     for (const connection of this.#connections) connection.close();
+    this.#rest?.[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
   }
 
   #accept(): void {
-    let restMs = REST_MS;
     try {
       for (;;) {
         ControlSocket.#checkRoom();
-        const fd = acceptUnix(this.#socket.listener.fd, LEFT_TO_OTHERS);
+        const fd = acceptPresent(
+          this.#socket.listener,
+          this.#share,
+          this.#cameToNothing,
+          LEFT_TO_OTHERS,
+        );
         if (fd === undefined) return;
         // A client that connected before the listener began to refuse fds.
         refuseDescriptors(fd.fd);
         this.#begin(fd);
         // The others are reported again.
-        if (this.#share.isSpent) return;
+        if (this.#rest !== undefined || this.#share.isSpent) return;
       }
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      if (ControlSocket.#closeOneIdle()) restMs = SHORT_REST_MS;
+      this.#restFor(ControlSocket.#closeOneIdle() ? SHORT_REST_MS : REST_MS);
     }
+  }
+
+  /** Counts a client that asked nothing; rests if there are many. */
+  readonly #cameToNothing = (): void => {
+    const isFlood = this.#fruitless.count(performance.now());
+    if (isFlood) this.#restFor(FRUITLESS_REST_MS);
+  };
+
+  /** Accepts nothing for a while; a rest that has begun is not made longer. */
+  #restFor(ms: number): void {
+    if (this.#rest !== undefined) return;
     this.#watch.update(0);
-    this.#rest = this.#loop.after(restMs, () => {
+    this.#rest = this.#loop.after(ms, () => {
       this.#rest = undefined;
       this.#watch.update(EPOLLIN);
     });
@@ -180,6 +201,7 @@ export class ControlSocket implements Disposable {
       (self) => {
         this.#connections.delete(self);
         this.#places.release(self);
+        if (!self.hasAsked) this.#cameToNothing();
       },
     );
     this.#connections.add(connection);
@@ -218,6 +240,7 @@ class Connection {
    */
   #output = NOTHING;
   #events = EPOLLIN;
+  #hasAsked = false;
   /** Time of the last request or answer. **Units**: ms, monotonic. */
   #since = performance.now();
 
@@ -245,6 +268,11 @@ class Connection {
     if (this.#answer !== undefined && this.#output.length === 0) return 0;
     if (performance.now() - this.#since >= FRESH_MS) return IDLE_RANK;
     return this.#output.length > 0 ? 0 : 1;
+  }
+
+  /** True once it has sent a request. */
+  get hasAsked(): boolean {
+    return this.#hasAsked;
   }
 
   /** Disconnects a client that gets no place, with the reason. */
@@ -334,6 +362,7 @@ class Connection {
       this.#input.subarray(this.#begin, end),
     );
     this.#begin = this.#searched = end + 1;
+    this.#hasAsked = true;
     this.#since = performance.now();
     try {
       this.#answer = this.#handler(parseControlRequest(text));

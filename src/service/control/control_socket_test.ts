@@ -68,6 +68,7 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
     }
     return text;
   };
+  const turn = () => reactor.turn(0);
   const pass = (ms: number) => {
     now += ms;
     reactor.turn(0);
@@ -76,6 +77,7 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
     connect,
     say,
     hear,
+    turn,
     pass,
     log,
     [Symbol.dispose]: () => stack.dispose(),
@@ -166,6 +168,26 @@ Deno.test("ControlSocket has few clients at a time, and none that say nothing fo
   assertEquals(control.hear(idle[2]!), "<end>");
   control.say(idle[1]!, "{}\n");
   assertEquals(control.hear(idle[1]!), ANSWER, "it spoke in time");
+});
+
+Deno.test("ControlSocket rests after many clients that asked nothing, and serves the next one", () => {
+  using control = rig();
+  for (let i = 0; i < 72; i++) {
+    // One that says nothing, and one whose request has no end.
+    const client = control.connect();
+    if (i % 2 === 0) control.say(client, '{"pull');
+    client.close();
+    control.turn();
+  }
+  const client = control.connect();
+  control.say(client, '{"pull":[]}\n');
+  control.turn();
+  assertEquals(control.log, []);
+  for (let rests = 0; control.log.length === 0 && rests < 10; rests++) {
+    control.pass(5);
+    control.turn();
+  }
+  assertEquals(control.hear(client), ANSWER);
 });
 
 Deno.test("ControlSocket serves one client's requests in parts, and others between them", () => {
