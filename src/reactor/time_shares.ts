@@ -54,6 +54,11 @@ const LONG_REPAYMENT_SHIFT = 7;
 const MAX_LONG_REST_US = 1_000_000;
 /** Time of suspicion after a long unit. **Units**: microseconds. */
 const SUSPICION_US = 10_000_000;
+/**
+ * Age up to which a reading of the processor's time serves more slices: far
+ * below a long unit. Each reading is a system call. **Units**: microseconds.
+ */
+const THREAD_AGE_US = 100;
 /** Units between two looks at the clock, at most. */
 const MAX_STRIDE = 128;
 /** Units of a peer that is alone before its time is measured, at least. */
@@ -80,6 +85,9 @@ export class TimeShares {
   #isContended = false;
   #contendedAt = 0;
   #restUntil = 0;
+  /** The processor's time as read last, and when that was. */
+  #threadUs = 0;
+  #threadReadAt = 0;
 
   /**
    * Makes a table without peers. Clocks return µs modulo 2^32, as an i32.
@@ -201,7 +209,16 @@ export class TimeShares {
       return;
     }
     share.begin(SHARED_SLICE_US, this.#now);
-    if (share.isSuspect(this.#now)) share.threadBegunAt = this.#threadClock();
+    if (share.isSuspect(this.#now)) share.threadBegunAt = this.#threadNow();
+  }
+
+  /** The processor's time of the thread, or a little more. */
+  #threadNow(): number {
+    const age = elapsedUs(this.#threadReadAt, this.#now);
+    // The thread has not worked for longer than has passed.
+    if (age >= 0 && age <= THREAD_AGE_US) return (this.#threadUs + age) | 0;
+    this.#threadReadAt = this.#now;
+    return this.#threadUs = this.#threadClock();
   }
 
   #end(share: Share): void {
@@ -239,7 +256,7 @@ export class Share implements TimeShare {
   #left = 0;
   #owedUs = 0;
   #owedAt = 0;
-  /** Thread's time at the beginning of a slice of a suspect. */
+  /** Thread's time at the beginning of a slice of a suspect, at most. */
   threadBegunAt = 0;
   #isSuspect = false;
   #longAt = 0;

@@ -224,6 +224,35 @@ Deno.test("a peer whose units the machine made long does not rest for long", () 
   assertEquals(units > 500, true, `${units} units`);
 });
 
+Deno.test("peers that had a long unit do not cost a reading of the thread's time each", () => {
+  let now = 0;
+  let readings = 0;
+  const shares = new TimeShares(
+    () => now | 0,
+    (error) => {
+      throw error;
+    },
+    () => {
+      readings++;
+      return now | 0;
+    },
+  );
+  const peers = Array.from({ length: 64 }, () => shares.add());
+  const serve = (us: number) => {
+    shares.beginTurn();
+    for (const peer of peers) shares.run(peer, () => void (now += us), 0);
+  };
+  serve(10);
+  serve(1000);
+  now += 10_000;
+  readings = 0;
+  const begin = now;
+  for (let turns = 0; turns < 100; turns++) serve(4);
+  // 6400 requests; each reading is good for 100 µs.
+  assertEquals(readings > 0, true);
+  assertEquals(readings <= (now - begin) / 100 + 1, true, `${readings}`);
+});
+
 Deno.test("a peer that rests wakes nothing, and goes on by itself", () => {
   const { reactor, clock, log, taken } = rig();
   using _reactor = reactor;
