@@ -219,6 +219,14 @@ export class RequestQueue {
     return this.reap();
   }
 
+  /**
+   * Asks for a call at the next answer, for those who wait for the call fds of
+   * several queues; {@linkcode RequestQueue.wait} does so by itself.
+   */
+  enableCalls(): void {
+    this.#ring.enableCalls();
+  }
+
   /** The status of a slot's answer. */
   statusOf(slot: number): number {
     return this.#responses[slot]! & 0xff;

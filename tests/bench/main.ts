@@ -19,6 +19,8 @@ import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
+import { pictureOf } from "./growth_picture.ts";
+import { measureScale } from "./scale.ts";
 import { cpuTimeUs, memoryOf, sleepCounts, wakeUps } from "./process_usage.ts";
 import { measurePolling } from "./polling.ts";
 import { isGood, type Measure, tableOf } from "./report.ts";
@@ -32,6 +34,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                        [--one-cpu] [--executable PATH] [--beside PATH]
                        [--rounds N]
        deno task bench --hostile [--only KIND] [--quick] [--json] [--check]
+                       [--rounds N]
+       deno task bench --scale [--picture FILE] [--quick] [--json] [--check]
                        [--rounds N]
 
   --json             one JSON object instead of the table
@@ -49,10 +53,13 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --hostile          instead: round trips of a guest alone and beside each kind
                      of hostile peer, and how long the API takes meanwhile
   --only KIND        the hostile peers of this kind alone
+  --scale            instead: 1 to 200 guests at once, and the start and memory
+                     of files with 1 to 200 aggregators
+  --picture FILE     draws how they grow, as SVG
   --rounds N         rounds of each measure, 15 unless told`;
 
-/** Rounds of a kind of hostile peer: each starts a process. */
-const HOSTILE_ROUNDS = 5;
+/** Most rounds of a kind of hostile peer, or of a number of guests. */
+const SLOW_ROUNDS = 5;
 
 const MEGABYTE = 1_000_000;
 
@@ -60,8 +67,8 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 
 async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
-    boolean: ["json", "check", "quick", "one-cpu", "hostile", "help"],
-    string: ["executable", "beside", "rounds", "only"],
+    boolean: ["json", "check", "quick", "one-cpu", "hostile", "scale", "help"],
+    string: ["executable", "beside", "rounds", "only", "picture"],
     alias: { help: "h" },
     default: { rounds: "15" },
     unknown: (arg: string) => {
@@ -91,13 +98,22 @@ async function main(args: readonly string[]): Promise<number> {
     : [given.executable];
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-bench-" });
   try {
+    const slowRounds = Math.min(effort.rounds, SLOW_ROUNDS);
     const measures = given.hostile
       ? await measureHostile(
         command,
         directory,
         given.only === undefined ? HOSTILE_KINDS : [given.only],
-        Math.min(effort.rounds, HOSTILE_ROUNDS),
+        slowRounds,
         scale,
+      )
+      : given.scale
+      ? await measureGrowth(
+        command,
+        directory,
+        slowRounds,
+        scale,
+        given.picture,
       )
       : given.beside === undefined
       ? await measureAll(command, directory, effort, given["one-cpu"])
@@ -114,6 +130,25 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+}
+
+async function measureGrowth(
+  command: ServerCommand,
+  directory: string,
+  rounds: number,
+  scale: number,
+  picture: string | undefined,
+): Promise<Measure[]> {
+  const { measures, growth } = await measureScale(
+    command,
+    directory,
+    rounds,
+    scale,
+  );
+  if (picture !== undefined) {
+    await Deno.writeTextFile(picture, pictureOf(growth));
+  }
+  return measures;
 }
 
 async function measureAll(
