@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { LITTLE_ENDIAN } from "./layout.ts";
 import { check, libc } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
 import {
@@ -12,7 +11,7 @@ import {
   SOCK_DGRAM,
   SOCK_NONBLOCK,
 } from "./socket_constants.ts";
-import { MAX_SOCKET_PATH, SOCKADDR_UN } from "./unix_socket.ts";
+import { MAX_SOCKET_PATH, SOCKADDR_UN, unixAddress } from "./unix_socket.ts";
 
 /** An address; one that begins with `@` is in the abstract namespace. */
 function address(path: string): Uint8Array<ArrayBuffer> {
@@ -26,16 +25,10 @@ function address(path: string): Uint8Array<ArrayBuffer> {
   const isAbstract = path.startsWith("@");
   if (isAbstract) name[0] = 0;
   // An abstract name ends where the address does, a path with a NUL.
-  const buffer = new Uint8Array(
+  return unixAddress(
+    name,
     SOCKADDR_UN.at.sun_path + name.length + (isAbstract ? 0 : 1),
   );
-  new DataView(buffer.buffer).setUint16(
-    SOCKADDR_UN.at.sun_family,
-    AF_UNIX,
-    LITTLE_ENDIAN,
-  );
-  buffer.set(name, SOCKADDR_UN.at.sun_path);
-  return buffer;
 }
 
 function datagramSocket(what: string): OwnedFd {

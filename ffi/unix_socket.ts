@@ -64,7 +64,22 @@ function address(path: string): Uint8Array<ArrayBuffer> {
       } bytes, and 1 to ${MAX_SOCKET_PATH} are possible`,
     );
   }
-  const buffer = new Uint8Array(SOCKADDR_UN.size);
+  return unixAddress(name, SOCKADDR_UN.size);
+}
+
+/**
+ * Encodes the address of a Unix socket.
+ *
+ * @param name Path with its NUL, or an abstract name that begins with one.
+ * @param size Bytes of the result.
+ *
+ * **Safety**: bytes only.
+ */
+export function unixAddress(
+  name: Uint8Array,
+  size: number,
+): Uint8Array<ArrayBuffer> {
+  const buffer = new Uint8Array(size);
   new DataView(buffer.buffer).setUint16(
     SOCKADDR_UN.at.sun_family,
     AF_UNIX,

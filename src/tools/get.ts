@@ -7,7 +7,7 @@ import type { LineSettings } from "../gpio/line_settings.ts";
 import { parsePeriod } from "./program/numbers.ts";
 import { writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
-import { selectLines } from "./lines/selection.ts";
+import { needLines, selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { sleepBlocking } from "../async/wait.ts";
 import { ToolError } from "./program/tool_error.ts";
@@ -76,9 +76,7 @@ export function get(
   config: Config,
   programName: string,
 ): number {
-  if (words.length === 0) {
-    throw new ToolError("at least one GPIO line must be specified");
-  }
+  needLines(words);
   if (config.asIs && config.bias !== undefined) {
     throw new ToolError("can't combine as-is with bias");
   }

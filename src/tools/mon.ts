@@ -27,7 +27,7 @@ import { jsonLine, type ShownLine } from "./lines/line_text.ts";
 import { parsePeriod } from "./program/numbers.ts";
 import { complain, writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
-import { selectLines } from "./lines/selection.ts";
+import { needLines, selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
 import {
@@ -205,9 +205,7 @@ export function monitor(
   config: Config,
   programName: string,
 ): number {
-  if (words.length === 0) {
-    throw new ToolError("at least one GPIO line must be specified");
-  }
+  needLines(words);
   checkCombination(config);
   using stack = new DisposableStack();
   let clock = config.clock ??

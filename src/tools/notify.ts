@@ -32,7 +32,11 @@ import {
   UNNAMED,
 } from "./lines/line_text.ts";
 import { writeOut } from "./program/output.ts";
-import { type SelectedLine, selectLines } from "./lines/selection.ts";
+import {
+  needLines,
+  type SelectedLine,
+  selectLines,
+} from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { localText, wallClock } from "./events/timestamps.ts";
 import { secondsText, utcText } from "../recording/time_text.ts";
@@ -118,9 +122,7 @@ interface Change {
 export const main: ToolMain = toolMain(USAGE, notify);
 
 function notify(words: readonly string[], config: Config): number {
-  if (words.length === 0) {
-    throw new ToolError("at least one GPIO line must be specified");
-  }
+  needLines(words);
   if (config.json && config.format !== undefined) {
     throw new ToolError("can't combine json with format");
   }

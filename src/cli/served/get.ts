@@ -5,6 +5,7 @@
  */
 import type { Config } from "../../tools/get.ts";
 import { valuesText } from "../../tools/lines/values_text.ts";
+import { needLines } from "../../tools/lines/selection.ts";
 import { writeOut } from "../../tools/program/output.ts";
 import { ToolError } from "../../tools/program/tool_error.ts";
 import {
@@ -21,9 +22,7 @@ export async function getServed(
   call: ServedCall,
   config: Config,
 ): Promise<number> {
-  if (call.words.length === 0) {
-    throw new ToolError("at least one GPIO line must be specified");
-  }
+  needLines(call.words);
   refuseOptions(config, {
     activeLow: "active-low",
     asIs: "as-is",

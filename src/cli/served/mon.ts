@@ -12,6 +12,7 @@ import {
 } from "../../tools/events/edge_text.ts";
 import { Limits } from "../../tools/events/event_options.ts";
 import type { ShownLine } from "../../tools/lines/line_text.ts";
+import { needLines } from "../../tools/lines/selection.ts";
 import { valuesText } from "../../tools/lines/values_text.ts";
 import { checkCombination, type Config, printBanner } from "../../tools/mon.ts";
 import { complain, writeOut } from "../../tools/program/output.ts";
@@ -35,9 +36,7 @@ export async function monitorServed(
   call: ServedCall,
   config: Config,
 ): Promise<number> {
-  if (call.words.length === 0) {
-    throw new ToolError("at least one GPIO line must be specified");
-  }
+  needLines(call.words);
   checkCombination(config);
   refuseOptions(config, {
     activeLow: "active-low",

@@ -332,6 +332,17 @@ function specOffset(id: string): [offset?: number, chip?: string] {
 }
 
 /**
+ * Checks that lines are named at all.
+ *
+ * @throws {ToolError} If there is no word.
+ */
+export function needLines(words: readonly string[]): void {
+  if (words.length === 0) {
+    throw new ToolError("at least one GPIO line must be specified");
+  }
+}
+
+/**
  * Finds the lines that `words` name, each of which must exist once.
  *
  * @throws {ToolError} If a line is missing, ambiguous or repeated, or its chip
