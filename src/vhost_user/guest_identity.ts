@@ -139,8 +139,9 @@ export function isRingBlank(
 /**
  * Returns a checksum of all that no driver may change while it uses the ring:
  * what was used last, and the descriptors of the heads that the device has had
- * for longest. Another checksum means another driver, or memory that is used for something else.
- * Returns `undefined` while the ring's memory is not mapped.
+ * for longest. Another checksum means another driver, or memory that is used
+ * for something else. Returns `undefined` while the ring's memory is not
+ * mapped.
  */
 export function ringSignature(
   memory: GuestMemory,

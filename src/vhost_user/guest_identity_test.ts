@@ -7,6 +7,7 @@ import { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import { TakenHeads } from "../virtio/queue/taken_heads.ts";
 import {
   compareWithLog,
+  isRingBlank,
   isUsedRingBlank,
   type RingAddress,
   ringSignature,
@@ -177,8 +178,10 @@ function ring(size = SIZE) {
     available(index: number) {
       view.setUint16(place.availAddress + 2, index, true);
     },
-    descriptor(head: number, address: bigint) {
-      view.setBigUint64(place.descriptorAddress + head * 16, address, true);
+    descriptor(head: number, address: bigint, rest = 0n) {
+      const at = place.descriptorAddress + head * 16;
+      view.setBigUint64(at, address, true);
+      view.setBigUint64(at + 8, rest, true);
     },
   };
 }
@@ -253,10 +256,20 @@ Deno.test("ringSignature() changes with what a driver may not touch, and with no
   const sign = () => ringSignature(it.memory, it.place, SIZE, taken);
   const before = sign();
   it.available(3);
-  it.descriptor(1, 0x1234n);
+  for (const other of [1, 3]) it.descriptor(other, 0x1234n, 0x5678n);
   assertEquals(sign(), before);
-  it.descriptor(2, 0x1234n);
-  assertEquals(sign() === before, false);
+  for (
+    const [address, rest] of [
+      [0x1234n, 0n],
+      [1n << 32n, 0n],
+      [0n, 8n], // its length
+      [0n, 1n << 32n], // its flags
+      [0n, 1n << 48n], // the next one
+    ] as const
+  ) {
+    it.descriptor(2, address, rest);
+    assertEquals(sign() === before, false);
+  }
   it.descriptor(2, 0n);
   assertEquals(sign(), before);
   it.used(0, [1, 0]);
@@ -265,6 +278,29 @@ Deno.test("ringSignature() changes with what a driver may not touch, and with no
     ringSignature(new GuestMemory([]), it.place, SIZE, taken),
     undefined,
   );
+});
+
+Deno.test("isRingBlank() is true until driver or device has written", () => {
+  const it = ring();
+  const isBlank = () => isRingBlank(it.memory, it.place, SIZE);
+  assertEquals(isBlank(), true);
+  it.available(1);
+  assertEquals(isBlank(), false);
+  it.available(0);
+  for (const head of [0, SIZE - 1]) {
+    it.descriptor(head, 0x1000n);
+    assertEquals(isBlank(), false, "a request that was taken back");
+    it.descriptor(head, 0n);
+  }
+  it.used(1);
+  assertEquals(isBlank(), false);
+  it.used(0, [0, 2]);
+  assertEquals(isBlank(), false, "65,536 were used");
+  it.used(0, [0, 0]);
+  assertEquals(isBlank(), true);
+  const nowhere = new GuestMemory([]);
+  assertEquals(isRingBlank(nowhere, it.place, SIZE), false);
+  assertEquals(isUsedRingBlank(nowhere, it.place, SIZE), true);
 });
 
 Deno.test("a look at a ring of 32,768 entries is one at what was written last", () => {
@@ -293,6 +329,7 @@ Deno.test("a look at a ring of 32,768 entries is one at what was written last", 
   assertEquals(sign(), before);
   // An index of 0 is at both ends of the ring.
   it.used(0);
+  // What was written above in the middle does not count.
   assertEquals(isUsedRingBlank(it.memory, it.place, size), true);
   for (const index of [0, 255, size - 256, size - 1]) {
     write(index);
