@@ -25,7 +25,11 @@ const LINES = [
   "sim/2,as=LAMP,direction=output,safe=0",
   "sim/2,as=BUTTON,direction=input",
 ];
-const EVENT_LIMIT_MS = 2000;
+/**
+ * Limit of each wait: an emulated processor takes some seconds for what others do
+ * in some milliseconds.
+ */
+const LIMIT_MS = 60_000;
 /** Signals that end it. The numbers are Linux's. */
 const ENDING = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const;
 
@@ -105,7 +109,7 @@ async function serveDuring(
 
 /** Acts as a guest's driver and as a person at the machine. */
 function playGuest(socket: string): void {
-  using frontend = Frontend.open(socket);
+  using frontend = Frontend.open(socket, { timeoutMs: LIMIT_MS });
   const driver = GpioDriver.attach(frontend);
   const names = driver.names();
   say("\nA guest's driver attaches (gpioagg's own driver, as in probe):");
@@ -136,7 +140,7 @@ function playGuest(socket: string): void {
   for (const level of [1, 0] as const) {
     driver.arm(button);
     control.ask({ pull: [["BUTTON0", level]] });
-    const event = driver.waitEvent(EVENT_LIMIT_MS);
+    const event = driver.waitEvent(LIMIT_MS);
     if (
       event?.lineNumber !== button || event.status !== EventStatus.Valid
     ) throw new Error("The interrupt did not arrive");
