@@ -32,6 +32,7 @@ import { EdgeFile, type EdgeSink } from "./record/edge_file.ts";
 import { EdgeStore } from "./record/edge_store.ts";
 import { declaredState } from "./reactor/reactor_client.ts";
 import { printableError } from "../text/printable.ts";
+import { ServiceWords } from "./service_words.ts";
 import { reportUnexpected } from "./unexpected.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
 import {
@@ -106,6 +107,7 @@ export async function serve(
   using listeners = new GivenListeners(manager.takeListeners());
   let count: ServedCount = { aggregators: 0, lines: 0 };
   let showHealth = () => {};
+  let words: ServiceWords | undefined;
   const report = (event: ServiceEvent) => {
     events.event(event);
     api?.publish(event);
@@ -139,6 +141,7 @@ export async function serve(
       servedChanged: (served) => {
         count = served;
         showHealth();
+        words?.changed();
       },
       idle: () => {
         if (settings === undefined) over.resolve("end");
@@ -239,6 +242,11 @@ export async function serve(
         () => {},
       );
     };
+    words = settings && ServiceWords.begin({
+      directory: settings.creation.socketDirectory,
+      look: settings.look?.access,
+      describe: () => reactor.describe(),
+    });
     dropStartUpPages();
     const how = await over.promise;
     manager.stopping();
@@ -261,6 +269,7 @@ export async function serve(
     if (!isShutDown) await declaredState(reactor.shutdown()).catch(() => {});
     throw error;
   } finally {
+    words?.[Symbol.dispose]();
     await edgeFile?.close(FILE_LIMIT_MS);
     unexpected.dispose();
     for (const [signal, heard] of signals) {

@@ -1,8 +1,11 @@
 /** Completion in real shells, and the manual pages as other programs read them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { readSmallFile } from "../../ffi/files.ts";
+import { fileStatus } from "../../ffi/file_status.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { LAUNCHER, PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { lacksTool, runTool } from "../environment/tool.ts";
+import { until } from "../environment/wait.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { withDirectory } from "./run_rig.ts";
 
@@ -37,7 +40,13 @@ async function withShell(
   action: (check: Check) => Promise<void>,
 ): Promise<void> {
   await withDirectory(async (directory) => {
-    await Deno.symlink(LAUNCHER, `${directory}/gpioagg`);
+    const calls = `${directory}/calls`;
+    // A call takes longer than a user waits: none is made for these words.
+    await Deno.writeTextFile(
+      `${directory}/gpioagg`,
+      `#!/bin/sh\nprintf '%s\\n' "$*" >>${calls}\nexec '${LAUNCHER}' "$@"\n`,
+      { mode: 0o755 },
+    );
     const script = `${directory}/${file}`;
     await Deno.writeTextFile(script, await gpioagg("completions", shell));
     await action(async (expected, env = {}) => {
@@ -52,6 +61,7 @@ async function withShell(
       for (const [i, [line, words]] of Object.entries(expected).entries()) {
         assertEquals([...new Set(found[i])].sort(), [...words].sort(), line);
       }
+      assertEquals(readSmallFile(calls), undefined);
     });
   });
 }
@@ -84,6 +94,10 @@ async function withService(
       directory,
       env: { XDG_RUNTIME_DIR: runtime },
     });
+    await until(
+      "the words of the service",
+      () => fileStatus(`${directory}/words`) !== undefined,
+    );
     await action({ XDG_RUNTIME_DIR: runtime });
   });
 }
@@ -93,6 +107,8 @@ const LIVE: Readonly<Record<string, readonly string[]>> = {
   "gpioagg remove ": ["crane", "press"],
   "gpioagg sim cr": ["crane"],
   "gpioagg sim press START": ["START0=", "START1="],
+  "gpioagg safe sim/2,act": ["sim/2,active-low"],
+  "gpioagg wait cr": ["crane.sim0="],
   "gpioagg list --api ": ["plc0"],
 };
 

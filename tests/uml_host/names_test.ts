@@ -3,6 +3,9 @@
  */
 import { assertEquals } from "@std/assert";
 import { Chip, findLines } from "../../src/gpio/mod.ts";
+import { chipWords, lineWords } from "../../src/cli/completion/host_words.ts";
+import { liveWords } from "../../src/cli/completion/live_words.ts";
+import { specWords } from "../../src/cli/completion/spec_words.ts";
 import { bytesOfName, nameText, specText } from "../../src/text/names.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
@@ -136,6 +139,55 @@ Deno.test("names of any bytes go from each command to all others", async () => {
     offsetsOf(await gpioagg("get", "--json", "--", ...NAMES.slice(4, 13))),
     expected.slice(4, 13),
   );
+});
+
+Deno.test("completion knows lines without a gpioagg until chips change", async () => {
+  const script = liveWords([]);
+  const runtime = await Deno.makeTempDir();
+  const live = async (program: string, kind: string, text: string) => {
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", script, "gpioagg-words", program, kind, text],
+      env: { XDG_RUNTIME_DIR: runtime },
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals(decoder.decode(stderr), "");
+    return decoder.decode(stdout).split("\n").filter((word) => word !== "")
+      .sort();
+  };
+  try {
+    await using first = await chipOf(["FOO", "A=B", "two words", "BAR"]);
+    // The first time gpioagg looks, and remembers.
+    assertEquals(await live(LAUNCHER, "line", "FO"), ["FOO"]);
+    const none = "/bin/false";
+    const lines = (text: string) => lineWords(text);
+    for (
+      const [kind, text, known] of [
+        ["chip", "", chipWords()],
+        ["line", "", lines("")],
+        ["line", `${first.name}/1`, lines(`${first.name}/`)],
+        ["line", `/dev/${first.name}/F`, lines(`/dev/${first.name}/`)],
+        ["line", "no-such-chip/", []],
+        ["line-value", "B", ["BAR="]],
+        ["spec", "", specWords("", lines)],
+        ["spec", `${first.name}/`, lines(`${first.name}/`)],
+      ] as const
+    ) {
+      assertEquals(
+        await live(none, kind, text),
+        known.filter((word) => word.startsWith(text)).sort(),
+        `${kind} ${text}`,
+      );
+    }
+    await using second = await chipOf(["LATER"]);
+    assertEquals(await live(none, "line", "LAT"), []);
+    assertEquals(await live(LAUNCHER, "line", "LAT"), ["LATER"]);
+    assertEquals(await live(none, "line", `${second.name}/L`), [
+      `${second.name}/LATER`,
+    ]);
+  } finally {
+    await Deno.remove(runtime, { recursive: true });
+  }
 });
 
 Deno.test("names of any bytes are served, from a SPEC and from a file", async () => {

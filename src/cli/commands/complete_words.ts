@@ -1,11 +1,13 @@
 /**
- * `gpioagg complete-words KIND TEXT [FIRST]`: prints the words that begin with
- * TEXT, one a line. Shells call it at each Tab: a kind's modules are loaded
- * only for it, and errors are none.
+ * `gpioagg complete-words KIND TEXT [FIRST [STATE]]`: prints the words that
+ * begin with TEXT, one a line. Shells call it where they find no answer without
+ * it: a kind's modules are loaded only for it, and errors are none. With STATE,
+ * the chips that are there, it remembers their lines for them.
  *
  * @module
  */
 import type { AggregatorState } from "../../client/protocol.ts";
+import { isPrintable } from "../../text/words_file.ts";
 import { writeOutput } from "../output/output.ts";
 import type { Commands } from "../usage/command.ts";
 
@@ -14,15 +16,20 @@ const SERVICE_LIMIT_MS = 1000;
 
 /** Runs the command. */
 export async function main(
-  [kind = "", text = "", first = ""]: readonly string[],
+  [kind = "", text = "", first = "", state = ""]: readonly string[],
   _programName: string,
   commands: Commands,
 ): Promise<number> {
   const words = await wordsOf(kind, text, first, commands).catch(() => []);
   const fitting = words.filter((word) =>
-    word.startsWith(text) && !/[\n\r]/.test(word)
+    word.startsWith(text) && isPrintable(word)
   );
   if (fitting.length > 0) writeOutput([...new Set(fitting)].join("\n"));
+  if (state !== "") {
+    const { hostLines } = await import("../completion/host_words.ts");
+    const { rememberLines } = await import("../completion/lines_file.ts");
+    rememberLines(state, hostLines());
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 /** Words that shells complete, of services that run and of chips that are there. */
 import { assertEquals } from "@std/assert";
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import {
   aggregatorState,
@@ -40,7 +41,7 @@ function rig() {
   const control = `${runtime}/press.sock.control`;
   stack.use(listenUnix(control));
   stack.use(ControlName.publish(`${OWN}press`, control)!);
-  return { [Symbol.dispose]: () => stack.dispose() };
+  return { runtime, [Symbol.dispose]: () => stack.dispose() };
 }
 
 /** Words of a kind; a shell gets neither errors nor a status. */
@@ -97,6 +98,28 @@ Deno.test("lines are completed by chip and name, and with values", async () => {
   assertEquals(await words("line-value", "gpiochip0/0"), ["gpiochip0/0="]);
   assertEquals(await words("line-value", "LED="), ["LED=0", "LED=1"]);
   assertEquals(await words("spec", "LED,op"), ["LED,optional"]);
+});
+
+Deno.test("lines are remembered for the chips that a shell has seen", async () => {
+  using services = rig();
+  using kernel = GpioKernel.install();
+  kernel.addChip({ lines: 2, names: { 0: "LED", 1: "a b" } });
+  const file = `${services.runtime}/gpioagg/lines`;
+  assertEquals(await words("line", "L", ""), ["LED"]);
+  assertEquals(fileStatus(file), undefined);
+  // Nothing that a shell would take for more than one line.
+  assertEquals(await words("line", "L", "", "boot\n1 chip"), ["LED"]);
+  assertEquals(fileStatus(file), undefined);
+  assertEquals(await words("line", "L", "", "boot 1 chip "), ["LED"]);
+  assertEquals(
+    Deno.readTextFileSync(file),
+    "boot 1 chip \ngpiochip0\t0\tLED\ngpiochip0\t1\t\n",
+  );
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+  // Where it cannot be written, words are there all the same.
+  Deno.removeSync(file);
+  Deno.mkdirSync(file);
+  assertEquals(await words("line", "L", "", "boot 1 chip "), ["LED"]);
 });
 
 Deno.test("a kind that is not known has no words", async () => {

@@ -6,6 +6,7 @@
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand } from "../usage/catalog.ts";
 import { type Context, contextsOf, isRepeated, quoted } from "./contexts.ts";
+import { liveWords } from "./live_words.ts";
 
 /** Returns the script, for `source` or bash-completion's directory. */
 export function bashCompletion(commands: readonly CatalogCommand[]): string {
@@ -48,6 +49,9 @@ ${
   esac
 }
 
+# Prints live words: see the comments in it.
+_gpioagg_live=${quoted(liveWords(commands.map(({ name }) => name)))}
+
 # _gpioagg_reply KIND WORD: sets COMPREPLY. $first is the first operand.
 _gpioagg_reply() {
   COMPREPLY=()
@@ -69,7 +73,8 @@ _gpioagg_reply() {
     group) mapfile -t COMPREPLY < <(compgen -g -- "$2") ;;
     *)
       mapfile -t COMPREPLY < <(
-        command "$program" complete-words "$1" "$2" "$first" 2>/dev/null
+        sh -c "$_gpioagg_live" gpioagg-words "$program" "$1" "$2" "$first" \\
+          2>/dev/null
       )
       ;;
   esac

@@ -6,6 +6,7 @@
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand, CatalogOption } from "../usage/catalog.ts";
 import { type Context, contextsOf } from "./contexts.ts";
+import { liveWords } from "./live_words.ts";
 
 /** Returns the script, for fish's directory of completions. */
 export function fishCompletion(commands: readonly CatalogCommand[]): string {
@@ -21,7 +22,8 @@ export function fishCompletion(commands: readonly CatalogCommand[]): string {
     "            break",
     "        end",
     "    end",
-    "    command gpioagg complete-words $argv[1] (commandline -ct | string replace -r '^--[a-z-]+=' '') $first 2>/dev/null",
+    `    set -l live ${quoted(liveWords(commands.map(({ name }) => name)))}`,
+    "    sh -c $live gpioagg-words gpioagg $argv[1] (commandline -ct | string replace -r '^--[a-z-]+=' '') $first 2>/dev/null",
     "end",
     "",
     "# True within the command that these words name.",

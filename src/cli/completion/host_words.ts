@@ -6,6 +6,7 @@
 import { Chip } from "../../gpio/chip.ts";
 import { LineError } from "../../gpio/errors.ts";
 import { listChips } from "../../gpio/lookup.ts";
+import { isPrintable } from "../../text/words_file.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 
 /** Names of chips. */
@@ -18,6 +19,20 @@ export function chipWords(): string[] {
   }
 }
 
+/** A line of a chip that this user may open. */
+export interface HostLine {
+  /** Name of the chip's device file. */
+  readonly chip: string;
+  readonly offset: number;
+  /** Empty if it has none that can be typed as it is. */
+  readonly name: string;
+}
+
+/** All lines of this host. */
+export function hostLines(): HostLine[] {
+  return chipWords().flatMap((chip) => linesOf(`/dev/${chip}`, chip));
+}
+
 /**
  * Names of lines, and chips with a slash; after a chip its offsets and names.
  * Chips that this user may not open are left out.
@@ -27,25 +42,36 @@ export function lineWords(text: string): string[] {
   if (slash >= 0) {
     const head = text.slice(0, slash);
     const chip = head.startsWith("/") ? head : `/dev/${head}`;
-    return namesOf(chip, true).map((name) => `${head}/${name}`);
+    const lines = linesOf(chip, head);
+    return [
+      ...lines.map(({ offset }) => `${head}/${offset}`),
+      ...namesOf(lines).map((name) => `${head}/${name}`),
+    ];
   }
-  const chips = chipWords();
   return [
-    ...chips.map((chip) => `${chip}/`),
-    ...new Set(chips.flatMap((chip) => namesOf(`/dev/${chip}`, false))),
+    ...chipWords().map((chip) => `${chip}/`),
+    ...new Set(namesOf(hostLines())),
   ];
 }
 
-function namesOf(path: string, withOffsets: boolean): string[] {
+function namesOf(lines: readonly HostLine[]): string[] {
+  return lines.map(({ name }) => name).filter((name) => name !== "");
+}
+
+function linesOf(path: string, chip: string): HostLine[] {
   try {
-    using chip = Chip.open(path);
-    const offsets = Array.from({ length: chip.lineCount }, (_, i) => i);
-    const names = offsets.map((offset) => chip.lineInfo(offset).name)
-      // Names with a separator must be escaped: they are rather typed.
-      .filter((name) => /^[^\s,\\/=]+$/.test(name));
-    return [...withOffsets ? offsets.map(String) : [], ...names];
+    using opened = Chip.open(path);
+    return Array.from({ length: opened.lineCount }, (_, offset) => {
+      const { name } = opened.lineInfo(offset);
+      return { chip, offset, name: isTypeable(name) ? name : "" };
+    });
   } catch (error) {
     if (!(error instanceof LineError)) throw error;
     return [];
   }
+}
+
+/** Names with a separator must be escaped: they are rather typed. */
+function isTypeable(name: string): boolean {
+  return /^[^\s,\\/=]+$/.test(name) && isPrintable(name);
 }

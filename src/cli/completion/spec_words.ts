@@ -8,14 +8,14 @@ import { CHANGEABLE_RULES } from "../../config/values/rule_changes.ts";
 import { RULE_KEYS, type RuleKey, RULES } from "../../config/values/rules.ts";
 
 /** Heads of SPECs without a chip. */
-const VIRTUAL_HEADS = [
+export const VIRTUAL_HEADS = [
   "sim/",
   "const/0",
   "const/1",
   "copy/",
   "invert/",
   "wire/",
-];
+] as const;
 
 /**
  * Returns the SPECs that `text` may become.
@@ -52,7 +52,7 @@ export function ruleWords(text: string): string[] {
 }
 
 /** Returns the words that a rule can have as its value. */
-function valuesOf(key: string): string[] {
+export function valuesOf(key: string): string[] {
   if (!Object.hasOwn(RULES, key)) return [];
   const { schema } = RULES[key as RuleKey].kind;
   const words = "enum" in schema && Array.isArray(schema.enum)

@@ -6,6 +6,7 @@
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand, CatalogOption } from "../usage/catalog.ts";
 import { isRepeated, quoted } from "./contexts.ts";
+import { liveWords } from "./live_words.ts";
 
 /** Returns the function `_gpioagg`, for a directory of `$fpath`. */
 export function zshCompletion(commands: readonly CatalogCommand[]): string {
@@ -17,7 +18,8 @@ export function zshCompletion(commands: readonly CatalogCommand[]): string {
 _gpioagg_words() {
   local -a found plain open
   local prefix=$PREFIX
-  found=("\${(@f)$(command gpioagg complete-words $1 "$prefix" "\${line[1]-}" 2>/dev/null)}")
+  local live=${quoted(liveWords(commands.map(({ name }) => name)))}
+  found=("\${(@f)$(sh -c $live gpioagg-words gpioagg $1 "$prefix" "\${line[1]-}" 2>/dev/null)}")
   found=(\${found:#})
   open=(\${(M)found:#*[/=,]})
   plain=(\${found:#*[/=,]})
