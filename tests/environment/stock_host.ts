@@ -1,11 +1,12 @@
 /**
  * A machine with Debian's own kernel that gpioagg runs on: this machine's files,
- * read-only, below a QEMU guest's kernel.
+ * read-only, below a QEMU guest's kernel, or a copy of those that gpioagg needs.
  *
  * @module
  */
 import { artefact, REPOSITORY } from "./environment.ts";
 import type { ExecOptions, ExecResult, GuestSession } from "./guest_session.ts";
+import { HOST_FILES, withHostFiles } from "./host_files.ts";
 import { bootQemuGuest } from "./qemu_guest.ts";
 import { cacheProgram } from "./uml_host.ts";
 
@@ -35,6 +36,13 @@ export interface StartOptions {
 export interface StockHostOptions {
   /** Socket of a PCI card, whose chips the machine has (QEMU 11). */
   readonly vfioUser?: string;
+  /**
+   * Set if it has its files in memory, where they survive that it is suspended;
+   * of this machine's it has gpioagg's alone, and no `setpriv`.
+   */
+  readonly inMemory?: boolean;
+  /** Further arguments of QEMU. */
+  readonly arguments?: readonly string[];
 }
 
 /**
@@ -44,29 +52,37 @@ export interface StockHostOptions {
  */
 export async function bootStockHost(
   kernel: "bookworm" | "trixie",
-  { vfioUser }: StockHostOptions = {},
+  { vfioUser, inMemory = false, arguments: more = [] }: StockHostOptions = {},
 ): Promise<StockHost> {
   await cacheProgram();
-  const session = await bootQemuGuest({
-    qemu: vfioUser === undefined ? "new" : "newest",
-    kernel,
-    memoryMiB: MEMORY_MIB,
-    arguments: [
-      "-smp",
-      "2",
-      "-virtfs",
-      "local,path=/,mount_tag=host,security_model=none,readonly=on," +
-      "multidevs=remap",
-      ...vfioUser === undefined ? [] : ["-device", vfioUserDevice(vfioUser)],
-    ],
-  });
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-host-" });
+  let session: GuestSession;
   try {
-    await session.run(SET_UP, { timeoutMs: PROGRAM_LIMIT_MS });
+    session = await bootQemuGuest({
+      qemu: vfioUser === undefined ? "new" : "newest",
+      kernel,
+      memoryMiB: MEMORY_MIB,
+      arguments: [
+        ...["-smp", "2"],
+        ...inMemory
+          ? ["-initrd", await initialFiles(directory, kernel)]
+          : THIS_MACHINE,
+        ...vfioUser === undefined ? [] : ["-device", vfioUserDevice(vfioUser)],
+        ...more,
+      ],
+    });
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  try {
+    await session.run(LOAD_MODULES + (inMemory ? SHOW_MEMORY : SHOW_MACHINE), {
+      timeoutMs: PROGRAM_LIMIT_MS,
+    });
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw error;
   }
-  const words = await environment();
+  const words = environment();
   const program = `'${await artefact("deno")}' run -q --no-check ` +
     `--cached-only -P=gpioagg --config '${REPOSITORY}/deno.json' ` +
     `'${REPOSITORY}/src/cli/main.ts'`;
@@ -112,6 +128,17 @@ END
   });
 }
 
+/** An initial file system with gpioagg's files. */
+async function initialFiles(
+  directory: string,
+  kernel: "bookworm" | "trixie",
+): Promise<string> {
+  const stock = await artefact(
+    kernel === "trixie" ? "stockTrixie" : "stockBookworm",
+  );
+  return await withHostFiles(directory, `${stock}/initrd.gz`, denoCache());
+}
+
 function vfioUserDevice(path: string): string {
   return JSON.stringify({
     driver: "vfio-user-pci",
@@ -119,35 +146,51 @@ function vfioUserDevice(path: string): string {
   });
 }
 
-/** Loads the modules, and puts this machine's files below a writable layer. */
-const SET_UP = `
+const THIS_MACHINE = [
+  "-virtfs",
+  "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
+];
+
+const LOAD_MODULES = `
   while read -r module; do
     insmod /lib/modules/$module.ko || exit
   done </lib/modules/order.host
-  mkdir /tmp/lower /tmp/above /tmp/work ${ROOT}
+  mkdir ${ROOT}`;
+
+const SHOW_KERNEL = `
+  for directory in proc sys dev; do
+    mount -o bind /$directory ${ROOT}/$directory || exit
+  done &&
+  mount -t tmpfs -o mode=755 none ${ROOT}/run`;
+
+/** Puts this machine's files below a writable layer. */
+const SHOW_MACHINE = `
+  mkdir /tmp/lower /tmp/above /tmp/work
   mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=262144 \\
     host /tmp/lower &&
   mount -t tmpfs none /tmp/above &&
   mkdir /tmp/above/files /tmp/above/work &&
   mount -t overlay \\
     -o lowerdir=/tmp/lower,upperdir=/tmp/above/files,workdir=/tmp/above/work \\
-    none ${ROOT} &&
-  for directory in proc sys dev; do
-    mount -o bind /$directory ${ROOT}/$directory || exit
-  done &&
-  mount -t tmpfs -o mode=755 none ${ROOT}/run`;
+    none ${ROOT} &&${SHOW_KERNEL}`;
 
-async function environment(): Promise<string> {
+const SHOW_MEMORY = `
+  mount -o bind ${HOST_FILES} ${ROOT} &&${SHOW_KERNEL}`;
+
+function denoCache(): string {
   const home = Deno.env.get("HOME") ?? "/root";
+  return Deno.env.get("DENO_DIR") ?? `${home}/.cache/deno`;
+}
+
+/** Variables of gpioagg, as words of a shell. */
+function environment(): string {
   const variables = {
-    HOME: home,
+    HOME: Deno.env.get("HOME") ?? "/root",
     PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
-    DENO_DIR: Deno.env.get("DENO_DIR") ?? `${home}/.cache/deno`,
+    DENO_DIR: denoCache(),
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
   };
-  return await Promise.resolve(
-    Object.entries(variables).map(([name, value]) => `'${name}=${value}'`)
-      .join(" "),
-  );
+  return Object.entries(variables).map(([name, value]) => `'${name}=${value}'`)
+    .join(" ");
 }
