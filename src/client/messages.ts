@@ -303,6 +303,9 @@ const AGGREGATOR_FIELDS = {
   connectedSince: optional(
     time("Time when the VMM connected, in milliseconds since 1970"),
   ),
+  startedSince: optional(
+    time("Time when the guest's driver started, in milliseconds since 1970"),
+  ),
   lines: list(reference("Line", LINE)),
 };
 

@@ -246,6 +246,11 @@ export interface AggregatorState {
   servedSince?: number;
   /** Since when the VMM is connected. **Units**: milliseconds since 1970. */
   connectedSince?: number;
+  /**
+   * Since when the guest's driver runs; absent while it does not. **Units**:
+   * milliseconds since 1970.
+   */
+  startedSince?: number;
   /** In lineNumber order. */
   lines: Line[];
 }

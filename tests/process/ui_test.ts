@@ -1,6 +1,9 @@
 /** The page of gpioagg ui, in a real browser. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readText, sendRequest } from "../../src/client/http_request.ts";
+import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
+import { Frontend } from "../../src/vhost_frontend/frontend.ts";
+import { Direction } from "../../src/virtio/gpio/protocol.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { BROWSER, Browser } from "../environment/browser.ts";
 import { ChildProcess } from "../environment/process.ts";
@@ -44,6 +47,27 @@ const texts = (browser: Browser, selector: string) =>
     })].map((one) => one.textContent)`,
   );
 
+/** Clicks what a selector finds first. */
+const click = (browser: Browser, selector: string) =>
+  browser.evaluate(
+    `document.querySelector(${JSON.stringify(selector)}).click()`,
+  );
+
+/** Gives a field a value. */
+const choose = (browser: Browser, id: string, value: string) =>
+  browser.evaluate(`(() => {
+    const field = document.getElementById("${id}");
+    field.value = "${value}";
+    field.dispatchEvent(new Event(field.tagName === "INPUT" ? "input" : "change"));
+  })()`);
+
+/** Names of the lines that can be seen. */
+const shownLines = (browser: Browser) =>
+  browser.evaluate<string[]>(
+    `[...document.querySelectorAll(".line")]
+      .filter((one) => one.checkVisibility()).map((one) => one.dataset.key)`,
+  );
+
 async function untilText(
   browser: Browser,
   selector: string,
@@ -75,13 +99,13 @@ Deno.test({
   fn: async () => {
     await using service = await ApiService.start({
       aggregators: {
-        press: ["sim/1,as=START", "sim/1,as=VALVE,direction=output"],
+        press: ["sim/1,as=START", "sim/1,as=VALVE,direction=output,safe=0"],
         crane: ["copy/press.START,as=FOLLOWS"],
       },
     });
     const ui = await startUi(service, "--change");
     await using _process = ui.process;
-    await using browser = await Browser.start(1000, 380);
+    await using browser = await Browser.start(1150, 620);
     await browser.open(ui.url);
     await untilText(browser, ".name", ["FOLLOWS", "START", "VALVE"]);
     assertEquals(await texts(browser, "#badge"), ["may pull"]);
@@ -103,6 +127,15 @@ Deno.test({
       async () => await painted(browser, "press.START") > 50,
     );
 
+    // All about a line.
+    await click(browser, '[data-key="crane.FOLLOWS"] .name');
+    const facts = () => texts(browser, ".details dd");
+    await until(
+      "the details",
+      async () => (await facts()).includes("copy press.START"),
+    );
+    assert((await facts()).includes("follow"), (await facts()).join("; "));
+
     await keepPicture(browser, "ui.png");
 
     // What comes and goes.
@@ -121,21 +154,95 @@ Deno.test({
       async () => !(await texts(browser, "h2")).join().includes("oven"),
     );
 
+    // A guest that comes and goes.
+    const pressHead = async () =>
+      (await texts(browser, ".group h2")).find((one) => one.includes("press"))!;
+    {
+      using frontend = Frontend.open(service.socket("press"), {
+        timeoutMs: 120_000,
+      });
+      GpioDriver.attach(frontend).setOutput(1, 1, Direction.Output);
+      await until(
+        "the guest",
+        async () => /● press.*guest started since/.test(await pressHead()),
+      );
+      await untilText(browser, ".value", ["0", "0", "1"]);
+      assert(
+        (await texts(browser, '[data-key="press.VALVE"] .driver'))[0]!
+          .endsWith(" guest"),
+      );
+    }
+    await until(
+      "its end",
+      async () => /○ press.*no VMM/.test(await pressHead()),
+    );
+    assert((await texts(browser, "#log")).join().includes("disconnected"));
+    await untilText(browser, ".value", ["0", "0", "0"]);
+
     // Keys: pause, and what is filtered.
     await browser.press(" ");
     await untilText(browser, "#pause", ["Live"]);
     await browser.press(" ");
     await untilText(browser, "#pause", ["Pause"]);
-    await browser.evaluate(`(() => {
-      const filter = document.getElementById("filter");
-      filter.value = "press.V*";
-      filter.dispatchEvent(new Event("input"));
-    })()`);
-    assertEquals(
-      await browser.evaluate(
-        `[...document.querySelectorAll(".line")].filter((one) => !one.hidden).length`,
-      ),
-      1,
+    await choose(browser, "filter", "press.V*");
+    assertEquals(await shownLines(browser), ["press.VALVE"]);
+
+    await choose(browser, "filter", "");
+
+    // Names and keys lead to other lines.
+    await click(browser, ".details .link");
+    await until(
+      "the details of what it follows",
+      async () => (await facts())[0]!.startsWith("press.START,"),
+    );
+    assert((await facts()).includes("crane.FOLLOWS"), "followed by");
+    await browser.press("j");
+    await until(
+      "the next line",
+      async () => (await facts())[0]!.startsWith("press.VALVE,"),
+    );
+    assert((await facts()).includes("direction=output, safe=0"), "rules");
+    await browser.press("Escape");
+    assertEquals(await facts(), []);
+    assertEquals(await texts(browser, "#wiring li"), [
+      "press.START ⇉ crane.FOLLOWS",
+    ]);
+
+    // A pinned line, another grouping and a closed group outlive the page.
+    await click(browser, '[data-key="press.VALVE"] .name');
+    await browser.press("*");
+    await browser.press("Escape");
+    await choose(browser, "group", "source");
+    const GROUPS = [
+      "▾ pinned1 line",
+      "▾ lines that follow others1 line",
+      "▾ simulated lines1 line",
+    ];
+    await untilText(browser, ".group h2", GROUPS);
+    await untilText(browser, ".name", [
+      "press.VALVE",
+      "crane.FOLLOWS",
+      "press.START",
+    ]);
+    await click(browser, ".group + .group h2");
+    GROUPS[1] = GROUPS[1]!.replace("▾", "▸");
+    await untilText(browser, ".group h2", GROUPS);
+    await browser.evaluate("globalThis.isOld = true; location.reload()");
+    await until(
+      "the page again",
+      () => browser.evaluate<boolean>("!globalThis.isOld"),
+    );
+    await untilText(browser, ".group h2", GROUPS);
+    assertEquals(await shownLines(browser), ["press.VALVE", "press.START"]);
+
+    // An event leads to its moment in the diagrams.
+    await click(browser, '[data-key="press.START"] button + button');
+    await untilText(browser, '[data-key="press.START"] .value', ["1"]);
+    await click(browser, '[data-key="press.START"] .name');
+    await browser.press("p");
+    await until(
+      "a cursor at the edge",
+      async () => /^A \d\d:/.test((await texts(browser, "#cursor"))[0]!),
     );
 
     // Nothing failed, nothing came from elsewhere, and the token is in no
@@ -165,7 +272,7 @@ Deno.test({
     await browser.open(ui.url);
     await untilText(browser, ".name", ["START0", "START1"]);
     assertEquals(await texts(browser, "#badge"), ["read only"]);
-    assertEquals(await texts(browser, ".line button"), []);
+    assertEquals(await texts(browser, ".buttons button"), []);
     assertEquals(
       await browser.evaluate("document.documentElement.scrollWidth <= 360"),
       true,
@@ -249,11 +356,14 @@ Deno.test({
     assertEquals(
       await browser.evaluate(
         `[...globalThis.gpioagg.aggregators.get("busy").lines.values()]
-          .every(({ edges: { levels, times } }) =>
-            levels.every((level, i) => i === 0 || level !== levels[i - 1]) &&
-            times.every((time, i) => i === 0 || time >= times[i - 1]))`,
+          .flatMap(({ name, edges: { levels, times, numbers } }) =>
+            times.flatMap((time, i) =>
+              i > 0 && (time < times[i - 1] || levels[i] === levels[i - 1])
+                ? [[name, i, time - times[i - 1], levels[i], numbers[i - 1],
+                  numbers[i]].join(" ")]
+                : []))`,
       ),
-      true,
+      [],
     );
     assertEquals(browser.said, []);
   },

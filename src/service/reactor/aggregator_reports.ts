@@ -17,11 +17,19 @@ import { titleOf } from "./line_reports.ts";
 /** Longest detail of an event. **Units**: UTF-16 code units. */
 const DETAIL_LIMIT = 1024;
 
+/** Events after which no driver runs. */
+const ENDS_OF_GUESTS: ReadonlySet<ServiceEvent["event"]> = new Set([
+  "stopped",
+  "gone",
+  "disconnected",
+]);
+
 /** Reports what happens to an aggregator, at a limited rate, and counts it. */
 export class AggregatorReports implements AggregatorReporter, Disposable {
   readonly #name: string;
   readonly #events: EventLimiter;
   #connectedSince: number | undefined;
+  #startedSince: number | undefined;
   #connections = 0;
   #starts = 0;
   #faults = 0;
@@ -41,6 +49,11 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
     return this.#connectedSince;
   }
 
+  /** Time since which the guest's driver runs; undefined while it does not. */
+  get startedSince(): number | undefined {
+    return this.#startedSince;
+  }
+
   /** Counts of events so far. */
   get counts(): Omit<GuestCounts, "lines" | "exposure"> {
     return {
@@ -58,7 +71,11 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
       this.#connections++;
     }
     if (event === "disconnected") this.#connectedSince = undefined;
-    if (event === "started") this.#starts++;
+    if (event === "started") {
+      this.#startedSince = Date.now();
+      this.#starts++;
+    }
+    if (ENDS_OF_GUESTS.has(event)) this.#startedSince = undefined;
     if (event === "fault") this.#faults++;
     this.#events.report({
       aggregator: this.#name,

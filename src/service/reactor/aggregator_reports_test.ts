@@ -45,6 +45,14 @@ Deno.test("connections, respawns and faults are counted", () => {
   assertEquals(reports.counts.respawns, 0);
   reports.report("connected");
   assertEquals(reports.connectedSince !== undefined, true);
+  assertEquals(reports.startedSince, undefined);
+  for (const end of ["stopped", "gone", "disconnected"] as const) {
+    using other = rig().reports;
+    other.report("started");
+    assertEquals(other.startedSince !== undefined, true);
+    other.report(end);
+    assertEquals(other.startedSince, undefined, end);
+  }
   reports.report("started");
   assertEquals(reports.counts.respawns, 0);
   reports.report("disconnected");

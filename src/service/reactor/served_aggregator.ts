@@ -299,7 +299,7 @@ export class ServedAggregator implements Disposable {
     const given = this.#givenPath;
     const states = this.#states;
     const { socketPath = given } = this.#exposure;
-    const { connectedSince } = this.#reports;
+    const { connectedSince, startedSince } = this.#reports;
     return {
       name: this.name,
       presentation: given === undefined
@@ -315,6 +315,7 @@ export class ServedAggregator implements Disposable {
       connected: connectedSince !== undefined,
       servedSince: this.#servedSince,
       ...(connectedSince === undefined ? {} : { connectedSince }),
+      ...(startedSince === undefined ? {} : { startedSince }),
     };
   }
 

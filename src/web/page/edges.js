@@ -9,6 +9,11 @@
 export const UNKNOWN = 2;
 /** Edges of a line that are kept; older ones are asked for again. */
 const MAX_EDGES = 200_000;
+/**
+ * Two answers of the service may have an edge at slightly different times: its
+ * clocks are read for each of them.
+ */
+const SAME_US = 1000;
 
 /** Edges of one line, by time. */
 export class LineEdges {
@@ -27,20 +32,54 @@ export class LineEdges {
 
   /** Adds an edge. Those of one line come in order; one that is there counts once. */
   add(time, level, cause, number) {
-    const at = this.#place(time, number);
-    if (at < 0) return;
-    if (at === this.times.length) {
-      this.times.push(time);
-      this.levels.push(level);
-      this.causes.push(cause);
-      this.numbers.push(number);
-    } else {
-      this.times.splice(at, 0, time);
-      this.levels.splice(at, 0, level);
-      this.causes.splice(at, 0, cause);
-      this.numbers.splice(at, 0, number);
-    }
+    const { times, numbers } = this;
+    const last = times.at(-1);
+    // A process that was started again counts from the beginning.
+    const isNext = last === undefined ||
+      last <= time && (numbers.at(-1) < number || last + SAME_US < time);
+    if (!isNext) return this.addAll([{ time, level, cause, number }]);
+    times.push(time);
+    this.levels.push(level);
+    this.causes.push(cause);
+    numbers.push(number);
     this.since = Math.min(this.since, time);
+    if (times.length > MAX_EDGES * 1.25) this.#dropOldest();
+  }
+
+  /**
+   * Adds edges of the past, in any order: as many as there are in one go. Those
+   * that are there count once.
+   */
+  addAll(edges) {
+    const added = edges.filter((edge) => !this.#has(edge))
+      .toSorted((a, b) => a.time - b.time || a.number - b.number);
+    if (added.length === 0) return;
+    const { times, levels, causes, numbers } = this;
+    const merged = { times: [], levels: [], causes: [], numbers: [] };
+    const push = (time, level, cause, number) => {
+      const { length } = merged.times;
+      if (
+        merged.numbers[length - 1] === number && number >= 0 &&
+        time - merged.times[length - 1] < SAME_US
+      ) return;
+      merged.times.push(time);
+      merged.levels.push(level);
+      merged.causes.push(cause);
+      merged.numbers.push(number);
+    };
+    let at = 0;
+    for (const { time, level, cause, number } of added) {
+      while (
+        at < times.length &&
+        (times[at] < time || times[at] === time && numbers[at] <= number)
+      ) push(times[at], levels[at], causes[at], numbers[at++]);
+      push(time, level, cause, number);
+    }
+    while (at < times.length) {
+      push(times[at], levels[at], causes[at], numbers[at++]);
+    }
+    Object.assign(this, merged);
+    this.since = Math.min(this.since, added[0].time);
     if (this.times.length > MAX_EDGES * 1.25) this.#dropOldest();
   }
 
@@ -54,14 +93,18 @@ export class LineEdges {
 
   /** Forgets notes that earlier edges, which came later, have made needless. */
   dropNeedlessNotes() {
+    const { numbers, levels } = this;
     for (let i = this.times.length - 1; i > 0; i--) {
-      if (this.numbers[i] !== -1 || this.levels[i] !== this.levels[i - 1]) {
-        continue;
-      }
-      for (const list of [this.times, this.levels, this.causes, this.numbers]) {
+      if (numbers[i] !== -1 || levels[i] !== levels[i - 1]) continue;
+      for (const list of [this.times, levels, this.causes, numbers]) {
         list.splice(i, 1);
       }
     }
+  }
+
+  /** Number of edges without what was only noted, those that were dropped too. */
+  get countOfEdges() {
+    return this.dropped + this.numbers.filter((one) => one >= 0).length;
   }
 
   /** Number of edges up to a time, it included. */
@@ -82,17 +125,14 @@ export class LineEdges {
     return count === 0 ? UNKNOWN : this.levels[count - 1];
   }
 
-  /** Returns the place of an edge; -1 if it is there. */
-  #place(time, number) {
-    let at = this.times.length;
-    while (at > 0 && this.times[at - 1] >= time) {
-      if (this.times[at - 1] === time && this.numbers[at - 1] === number) {
-        return -1;
-      }
-      if (this.times[at - 1] === time && this.numbers[at - 1] < number) break;
-      at--;
+  /** True if an edge is there: its number, at about its time. */
+  #has({ time, number }) {
+    if (number < 0) return false;
+    for (let i = this.countTo(time + SAME_US) - 1; i >= 0; i--) {
+      if (this.times[i] < time - SAME_US) return false;
+      if (this.numbers[i] === number) return true;
     }
-    return at;
+    return false;
   }
 
   #dropOldest() {
@@ -164,6 +204,14 @@ export function runsOf(line, from, to, width) {
 }
 
 const KINDS = ["low", "high", "unknown"];
+
+/** Time of the next edge after a time (1), or of the last one before it (-1). */
+export function neighbour(line, time, direction) {
+  if (direction > 0) return line.times[line.countTo(time)];
+  let at = line.countTo(time) - 1;
+  while (at >= 0 && line.times[at] >= time) at--;
+  return line.times[at];
+}
 
 /** Time of the edge that is nearest to a time; undefined if there is none. */
 export function nearestEdge(line, time) {

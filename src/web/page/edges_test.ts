@@ -4,6 +4,7 @@ import {
   LineEdges,
   microseconds,
   nearestEdge,
+  neighbour,
   periodText,
   runsOf,
   UNKNOWN,
@@ -115,6 +116,50 @@ Deno.test("a level that is known without an edge counts until the edges come", (
   edges.dropNeedlessNotes();
   assertEquals(edges.times, [500, 700]);
   assertEquals(edges.causes, ["", "guest"]);
+});
+
+Deno.test("edges of the past are merged in one go, each once", () => {
+  const edges = new LineEdges();
+  edges.add(300, 1, "guest", 3);
+  edges.add(400, 0, "guest", 4);
+  edges.add(400, 1, "guest", 6);
+  const edge = (time: number, level: number, number: number) => ({
+    time,
+    level,
+    cause: "world",
+    number,
+  });
+  edges.addAll([]);
+  edges.addAll([
+    edge(400, 1, 5),
+    edge(300, 1, 3),
+    edge(100, 1, 1),
+    edge(200, 0, 2),
+    edge(500, 0, 7),
+  ]);
+  assertEquals(edges.numbers, [1, 2, 3, 4, 5, 6, 7]);
+  assertEquals(edges.times, [100, 200, 300, 400, 400, 400, 500]);
+  assertEquals(edges.causes[2], "guest");
+  // At a slightly different time, as another answer has it.
+  edges.addAll([edge(102, 1, 1), edge(499, 0, 7)]);
+  edges.add(199, 0, "world", 2);
+  assertEquals(edges.times.length, 7);
+  assertEquals(edges.since, 100);
+  assertEquals(edges.countOfEdges, 7);
+});
+
+Deno.test("the edges before and after a time are found", () => {
+  const edges = new LineEdges();
+  for (const [i, time] of [100, 200, 200, 300].entries()) {
+    edges.add(time, i % 2, "guest", i);
+  }
+  const around = (time: number) => [
+    neighbour(edges, time, -1),
+    neighbour(edges, time, 1),
+  ];
+  assertEquals(around(50), [undefined, 100]);
+  assertEquals(around(200), [100, 300]);
+  assertEquals(around(300), [200, undefined]);
 });
 
 Deno.test("times and periods are text of their size", () => {

@@ -1,0 +1,276 @@
+/**
+ * What the service says, as it happens.
+ *
+ * @module
+ */
+import { showProblem } from "./dom.js";
+import { LineEdges, microseconds, UNKNOWN } from "./edges.js";
+import { fillHistory, past } from "./history.js";
+import { tell } from "./log.js";
+import { readMetrics } from "./metrics.js";
+import { metrics, showWiring } from "./panels.js";
+import { get, getText } from "./service.js";
+import {
+  aggregators,
+  allLines,
+  counters,
+  lineOf,
+  nowUs,
+  page,
+} from "./state.js";
+import { place, showGroups } from "./table.js";
+import { checkTrigger, fillTrigger } from "./trigger.js";
+import { lineOfDetail } from "./words.js";
+
+/** Events of a service that are told as text. */
+const TOLD = [
+  "created",
+  "removed",
+  "connected",
+  "disconnected",
+  "started",
+  "stopped",
+  "gone",
+  "waiting",
+  "fault",
+  "refused",
+  "silent",
+  "enforced",
+  "unplugged",
+  "plugged",
+];
+/** Signs of events in the lanes of their aggregator, or of their line. */
+const SIGNS = {
+  refused: "✗",
+  gone: "▒",
+  disconnected: "▒",
+  unplugged: "?",
+  fault: "!",
+};
+/** Events after which an aggregator is asked for anew. */
+const CHANGING = [
+  "created",
+  "connected",
+  "disconnected",
+  "started",
+  "stopped",
+  "gone",
+  "unplugged",
+  "plugged",
+];
+/** What an event says of the guest. */
+const GUEST = { started: undefined, stopped: "stopped", gone: "gone" };
+const MAX_MARKS = 1000;
+/** The end of a guest is told twice, as the end of its VMM too. */
+const SAME_US = 100e3;
+const RETRY_MS = 2000;
+
+function takeSnapshot({ aggregators: all, time = nowUs() / 1000 }) {
+  page.skewUs = time * 1000 - Date.now() * 1000;
+  takeStates(all, time * 1000, true);
+}
+
+function takeStates(all, timeUs, isWhole) {
+  const names = new Set(all.map(({ name }) => name));
+  for (const name of aggregators.keys()) {
+    if (!names.has(name)) aggregators.delete(name);
+  }
+  for (const state of all) putAggregator(state, timeUs, isWhole);
+  changedLines();
+  void fillHistory();
+}
+
+/** Shows lines that came or went. */
+function changedLines() {
+  place();
+  fillTrigger();
+  showWiring();
+}
+
+/**
+ * Takes the state of an aggregator. Of lines that are known it says nothing of
+ * the past, unless it `isWhole`, in the order of events.
+ */
+function putAggregator(state, timeUs, isWhole) {
+  const known = aggregators.get(state.name);
+  const lines = new Map();
+  for (const line of state.lines) {
+    const before = known?.lines.get(line.lineNumber);
+    const edges = before?.edges ?? new LineEdges();
+    if (isWhole || before === undefined || !past.isRecorded) {
+      edges.note(timeUs, line.value ?? UNKNOWN);
+    }
+    // What only edges have said, and what they have said since.
+    const { row, isAbsent, refused, rule } = before ?? {};
+    const isOlder = !isWhole && before?.since > line.since;
+    const isSame = before?.since >= line.since;
+    lines.set(line.lineNumber, {
+      aggregator: state.name,
+      ...line,
+      ...isOlder ? stateOf(before) : {},
+      edges,
+      row,
+      isAbsent,
+      refused,
+      rule: isSame ? rule : undefined,
+    });
+  }
+  const missingSince = state.connected ? undefined : known?.missingSince ??
+    timeUs;
+  const { marks = [], guest, counts, lastTold = {} } = known ?? {};
+  aggregators.set(state.name, {
+    state,
+    lines,
+    missingSince,
+    marks,
+    guest: state.connected ? guest : undefined,
+    counts,
+    lastTold,
+  });
+}
+
+const stateOf = ({ value, direction, drivenBy, since }) => ({
+  value,
+  direction,
+  drivenBy,
+  since,
+});
+
+function takeEdges({ edges }) {
+  for (const edge of edges) {
+    const line = lineOf(edge);
+    counters.edges++;
+    if (line === undefined) continue;
+    const time = microseconds(edge.time);
+    const level = edge.present ? edge.value ?? UNKNOWN : UNKNOWN;
+    const before = line.edges.levelAt(time);
+    line.edges.add(time, level, edge.cause, edge.number);
+    line.value = edge.value;
+    line.direction = edge.direction;
+    line.isAbsent = !edge.present;
+    line.drivenBy = edge.cause;
+    line.rule = edge.rule;
+    line.since = time / 1000;
+    line.isStale = true;
+    checkTrigger(edge, before, level, time);
+  }
+  page.isDirty = true;
+}
+
+/** Changes of lines; the only ones if edges are not recorded. */
+function takeLines({ aggregator, lines, time }) {
+  for (const { lineNumber, direction, value, pendingRule } of lines) {
+    const line = lineOf({ aggregator, lineNumber });
+    if (line === undefined) continue;
+    Object.assign(line, { direction, value, pendingRule, isStale: true });
+    if (!past.isRecorded) line.edges.note(time * 1000, value ?? UNKNOWN);
+  }
+  page.isDirty = true;
+}
+
+function takeTold(event) {
+  const { event: kind, aggregator, time, detail } = event;
+  const timeUs = time * 1000;
+  if (kind === "refused") counters.refused++;
+  if (kind === "fault") counters.faults++;
+  const known = aggregators.get(aggregator);
+  if (known !== undefined) {
+    const line = lineOfDetail(detail, known.lines.values());
+    mark(known.marks, kind, timeUs, line?.lineNumber);
+    if (kind === "refused" && line !== undefined) {
+      line.refused = { timeUs, text: detail };
+    }
+    if (kind === "refused" || kind === "fault" || kind === "gone") {
+      known.lastTold[kind] = { timeUs, detail };
+    }
+    if (kind in GUEST) known.guest = GUEST[kind];
+    showGroups();
+  }
+  tell(timeUs, `${aggregator}: ${kind}${detail === "" ? "" : `: ${detail}`}`);
+  if (kind === "removed") {
+    aggregators.delete(aggregator);
+    changedLines();
+  } else if (CHANGING.includes(kind)) void refresh(aggregator);
+  page.isDirty = true;
+}
+
+function mark(marks, kind, time, lineNumber) {
+  const sign = SIGNS[kind];
+  const last = marks.at(-1);
+  if (
+    sign === undefined ||
+    last?.sign === sign && last.lineNumber === lineNumber &&
+      time - last.time < SAME_US
+  ) return;
+  marks.push(
+    lineNumber === undefined ? { time, sign } : {
+      time,
+      sign,
+      lineNumber,
+    },
+  );
+  if (marks.length > MAX_MARKS) marks.shift();
+}
+
+async function takeLost({ count }) {
+  counters.lost += count;
+  tell(nowUs(), `${count} edges or events are missing here`);
+  // What they would have told, of now and of the past.
+  for (const { edges } of allLines()) edges.since = Infinity;
+  try {
+    const { aggregators: all } = await get("/v1/aggregators");
+    takeStates(all, nowUs(), false);
+  } catch (error) {
+    showProblem(error.message);
+  }
+}
+
+async function refresh(name) {
+  try {
+    const path = `/v1/aggregators/${encodeURIComponent(name)}`;
+    putAggregator(await get(path), nowUs(), false);
+  } catch (error) {
+    if (error.status !== 404) return showProblem(error.message);
+    aggregators.delete(name);
+  }
+  changedLines();
+  void fillHistory();
+}
+
+/** Asks for the service's own counters. */
+export async function askForMetrics() {
+  if (document.hidden) return;
+  try {
+    const read = readMetrics(await getText("/metrics"));
+    metrics.sums = read.sums;
+    for (const [name, known] of aggregators) {
+      known.counts = read.aggregators.get(name);
+    }
+    showGroups();
+  } catch {
+    // The stream of events says what is wrong.
+  }
+}
+
+/** Listens to the service, from now on. */
+export function listen() {
+  const source = new EventSource(
+    `/v1/events${past.isRecorded ? "?edges=1" : ""}`,
+  );
+  const on = (name, take) =>
+    source.addEventListener(name, ({ data }) => void take(JSON.parse(data)));
+  on("snapshot", (event) => {
+    showProblem("");
+    takeSnapshot(event);
+    void askForMetrics();
+  });
+  on("edges", takeEdges);
+  on("lost", takeLost);
+  on("lines", takeLines);
+  for (const name of TOLD) on(name, takeTold);
+  source.onerror = () => {
+    showProblem("The service does not answer; trying again");
+    if (source.readyState !== EventSource.CLOSED) return;
+    setTimeout(listen, RETRY_MS);
+  };
+}

@@ -1,0 +1,73 @@
+import { assert, assertEquals } from "@std/assert";
+import { LineEdges, UNKNOWN } from "./edges.js";
+import { fillHistory } from "./history.js";
+import { aggregators, view } from "./state.js";
+
+/** Begin of what the service has. **Units**: microseconds since 1970. */
+const BEGIN = 1_764_429_000_000_000;
+const STEP = 1000;
+
+/** A service with an edge each millisecond, which answers in parts. */
+function service(edges: number, perAnswer: number) {
+  const asked: number[] = [];
+  const answer = (address: string) => {
+    const query = new URL(address, "http://x").searchParams;
+    const first = Math.max(
+      0,
+      Math.round(Number(BigInt(query.get("from")!) / 1000n) - BEGIN) / STEP,
+    );
+    asked.push(first);
+    const last = Math.min(edges, first + perAnswer);
+    const state = { aggregator: "press", lineNumber: 0, present: true };
+    return Response.json({
+      lines: [{ ...state, value: 0 }],
+      edges: Array.from({ length: last - first }, (_, i) => ({
+        ...state,
+        value: (first + i + 1) % 2,
+        time: `${BEGIN + (first + i) * STEP}000`,
+        number: first + i,
+        cause: "guest",
+      })),
+      ...last < edges ? { next: `${BEGIN + last * STEP}000` } : {},
+    });
+  };
+  const real = globalThis.fetch;
+  globalThis.fetch = (address) => Promise.resolve(answer(String(address)));
+  const line = new LineEdges();
+  line.note(BEGIN + edges * STEP, edges % 2);
+  aggregators.set("press", { lines: new Map([[0, { edges: line }]]) });
+  Object.assign(view, {
+    span: edges * STEP + STEP,
+    end: BEGIN + edges * STEP,
+  });
+  return {
+    asked,
+    line,
+    [Symbol.dispose]() {
+      globalThis.fetch = real;
+      aggregators.clear();
+    },
+  };
+}
+
+Deno.test("the past is asked for in parts until it is complete, and once", async () => {
+  using made = service(1000, 300);
+  await fillHistory();
+  assertEquals(made.asked, [0, 300, 600, 900]);
+  const { numbers, levels, since } = made.line;
+  assertEquals(numbers.filter((one: number) => one >= 0).length, 1000);
+  assertEquals(levels.slice(0, 4), [0, 1, 0, 1]);
+  assert(since < BEGIN);
+  await fillHistory();
+  assertEquals(made.asked.length, 4);
+});
+
+Deno.test("what the service has more than is asked for is unknown, not a level", async () => {
+  using made = service(1000, 10);
+  await fillHistory();
+  assertEquals(made.asked.length, 50);
+  const at = (edge: number) => made.line.levelAt(BEGIN + edge * STEP);
+  assertEquals([at(498), at(499)], [1, 0]);
+  assertEquals([at(500), at(999)], [UNKNOWN, UNKNOWN]);
+  assertEquals(at(1000), 0);
+});

@@ -1,0 +1,111 @@
+import { assertEquals } from "@std/assert";
+import {
+  driverOf,
+  lineOfDetail,
+  originOf,
+  rulesOf,
+  sourceGroup,
+  wiringOf,
+} from "./words.js";
+
+Deno.test("rules are words of a SPEC", () => {
+  assertEquals(
+    rulesOf({
+      rules: {
+        direction: "output",
+        safe: 0,
+        onDisconnect: "safe",
+        safeAfterUs: 2_000_000,
+        minIntervalUs: 1500,
+        debounceUs: 5000,
+        activeLow: true,
+        shared: true,
+        combine: "or",
+      },
+    }),
+    [
+      "direction=output",
+      "safe=0",
+      "safe-after=2s",
+      "min-interval=1500us",
+      "debounce=5ms",
+      "active-low",
+      "shared",
+      "combine=or",
+    ],
+  );
+  assertEquals(rulesOf({ rules: { onDisconnect: "input" } }), [
+    "on-disconnect=input",
+  ]);
+  assertEquals(rulesOf({}), []);
+  // Of a later service.
+  assertEquals(rulesOf({ rules: { later: 3 } }), ["later=3"]);
+});
+
+Deno.test("what drives a line is said with the rule", () => {
+  assertEquals(driverOf({}), "");
+  assertEquals(driverOf({ drivenBy: "guest" }), "guest");
+  assertEquals(
+    driverOf({ drivenBy: "rule", rule: "safe-after" }),
+    "rule safe-after",
+  );
+});
+
+const ofChip = (offset: number) => ({
+  origin: { kind: "chip", chip: "gpiochip0", offset },
+});
+
+Deno.test("lines have a source and a group of it", () => {
+  const lines = [
+    ofChip(4),
+    { origin: { kind: "line-name", lineName: "PUMP" } },
+    { origin: { kind: "sim" } },
+    { origin: { kind: "const", value: 1 } },
+    { origin: { kind: "wire", of: "crane.READY" } },
+    { source: "something else" },
+  ];
+  assertEquals(lines.map((line) => [originOf(line), sourceGroup(line)]), [
+    ["gpiochip0/4", "gpiochip0"],
+    ['line "PUMP"', "lines by their names"],
+    ["sim", "simulated lines"],
+    ["const/1", "constants"],
+    ["wire/crane.READY", "lines that follow others"],
+    ["something else", "something else"],
+  ]);
+});
+
+Deno.test("the wiring has what is followed, shared and exclusive, once each", () => {
+  const lines = Object.entries({
+    "press.STOP": ofChip(4),
+    "crane.STOP": ofChip(4),
+    "press.FORWARD": { ...ofChip(1), interlocks: ["press.REVERSE"] },
+    "press.REVERSE": { ...ofChip(2), interlocks: ["press.FORWARD"] },
+    "crane.PEER": { origin: { kind: "wire", of: "press.FORWARD" } },
+    "oven.PEER": { origin: { kind: "wire", of: "press.FORWARD" } },
+    "oven.COPY": { origin: { kind: "copy", of: "press.FORWARD" } },
+    "oven.NOT": { origin: { kind: "invert", of: "press.FORWARD" } },
+  }).map(([title, line]) => ({ title, line }));
+  assertEquals(wiringOf(lines), [
+    "press.FORWARD → crane.PEER, oven.PEER",
+    "press.FORWARD ⇉ oven.COPY",
+    "press.FORWARD ⇾ not oven.NOT",
+    "gpiochip0/4 ⇉ press.STOP, crane.STOP",
+    "press.FORWARD ⊘ press.REVERSE",
+  ]);
+});
+
+Deno.test("an event's text names its line, or none", () => {
+  const lines = [
+    { name: "STOP", lineNumber: 0 },
+    { name: "STOP2", lineNumber: 1 },
+    { name: "", lineNumber: 12 },
+    { name: "", lineNumber: 1 },
+  ];
+  const numberOf = (detail: string) => lineOfDetail(detail, lines)?.lineNumber;
+  assertEquals(numberOf("STOP2: press.UP is active, which excludes it"), 1);
+  assertEquals(numberOf("STOP, pump:4: its rule does not hold"), 0);
+  assertEquals(numberOf("STOP has its safe value now"), 0);
+  assertEquals(numberOf("line 12: no"), 12);
+  assertEquals(numberOf("STOPPED by hand"), undefined);
+  assertEquals(numberOf(""), undefined);
+});
