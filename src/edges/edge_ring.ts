@@ -22,6 +22,12 @@ const TIMES = RECORD_BYTES / 8;
 const ID = 2;
 const BITS = 3;
 const TWO_32 = 2 ** 32;
+/** Bits of the upper word that count: numbers of edges stay exact. */
+const HIGH_MASK = 0xfffff;
+/** Latest time of an edge: 285 years after the boot. **Units**: nanoseconds. */
+export const MAX_TIME = 9e18;
+/** Looks at a head that changes meanwhile. */
+const MAX_LOOKS = 64;
 
 /** Edges of a ring unless that is set. 16 MB, which fill up as edges come. */
 export const DEFAULT_EDGES = 1_000_000;
@@ -189,21 +195,31 @@ export class EdgeReader {
     const at = HEADER_WORDS + slot * WORDS;
     return {
       number,
-      time: this.#times[HEADER_TIMES + slot * TIMES]!,
+      time: soundTime(this.#times[HEADER_TIMES + slot * TIMES]!),
       lineId: this.#words[at + ID]!,
       bits: this.#words[at + BITS]!,
     };
   }
 }
 
+/** Returns a time; 0 for a number that none of a kernel's can be. */
+function soundTime(time: number): number {
+  return time >= 0 && time <= MAX_TIME ? time : 0;
+}
+
 function sizeOf(memory: RingMemory): number {
   return Math.floor((memory.byteLength - HEADER_BYTES) / RECORD_BYTES);
 }
 
+/** What another process wrote may be nonsense, and change without end. */
 function headOf(words: Int32Array): number {
-  for (;;) {
-    const high = Atomics.load(words, HIGH);
-    const low = Atomics.load(words, LOW) >>> 0;
-    if (Atomics.load(words, HIGH) === high) return (high >>> 0) * TWO_32 + low;
+  let low = 0;
+  let high = Atomics.load(words, HIGH);
+  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+    low = Atomics.load(words, LOW) >>> 0;
+    const again = Atomics.load(words, HIGH);
+    if (again === high) break;
+    high = again;
   }
+  return (high & HIGH_MASK) * TWO_32 + low;
 }

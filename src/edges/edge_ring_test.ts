@@ -55,6 +55,22 @@ Deno.test("EdgeReader notices what was overwritten", () => {
   assertEquals(seen, [7, 8, 9]);
 });
 
+Deno.test("EdgeReader ends, and has times of edges, whatever another process wrote", () => {
+  const { memory, reader, write } = rig(8);
+  for (const time of [NaN, Infinity, -Infinity, -1, 1e300]) write(time, 1);
+  write(7, 1);
+  assertEquals(reader.read(0, 9).map(({ time }) => time), [0, 0, 0, 0, 0, 7]);
+  // So many that numbers of that size are not all there.
+  const words = new Int32Array(memory);
+  words.fill(-1, 0, 2);
+  const { head } = reader;
+  assertEquals(Number.isSafeInteger(head), true);
+  assertEquals(reader.read(0, 5).length, 5);
+  assertEquals(reader.read(head - 1, 5).length, 1);
+  assertEquals(reader.scan(0, 100, () => {}), head);
+  assertEquals(Number.isSafeInteger(reader.firstSince(1e18)), true);
+});
+
 Deno.test("EdgeReader finds the first edge since a time", () => {
   const { reader, write } = rig(8);
   assertEquals(reader.firstSince(5), 0);

@@ -29,6 +29,7 @@ import {
 } from "./aggregator_child.ts";
 import { AddedAggregators, type Down } from "./added_aggregators.ts";
 import { type CallName, packFds } from "./messages.ts";
+import { NoticeCheck } from "./notice_check.ts";
 
 /** First and longest delay before it is restarted. **Units**: ms. */
 const FIRST_RETRY_MS = 100;
@@ -70,6 +71,7 @@ export class IsolatedAggregator {
   #child: AggregatorChild | undefined;
   #retryMs = FIRST_RETRY_MS;
   #isOver = false;
+  readonly #check = new NoticeCheck();
   /** Set while there is no process. */
   #down: Down | undefined;
 
@@ -142,8 +144,9 @@ export class IsolatedAggregator {
       throw new Error(`Cannot remove ${name} now: ${this.#down.reason}`);
     }
     const result = await this.#call(how, [name, ...rest]);
-    const removed =
-      (Array.isArray(result) ? result : [result]) as AggregatorDescription[];
+    const removed = this.#own(
+      (Array.isArray(result) ? result : [result]) as AggregatorDescription[],
+    );
     for (const one of removed) this.#added.delete(one.name);
     return removed;
   }
@@ -193,10 +196,12 @@ export class IsolatedAggregator {
   async describe(name?: string): Promise<AggregatorDescription[]> {
     if (this.#down === undefined) {
       try {
-        const described = await this.#callInTime(
-          "describe",
-          name === undefined ? [] : [name],
-        ) as AggregatorDescription[];
+        const described = this.#own(
+          await this.#callInTime(
+            "describe",
+            name === undefined ? [] : [name],
+          ) as AggregatorDescription[],
+        );
         for (const one of described) {
           const added = this.#added.get(one.name);
           if (added !== undefined) added.last = one;
@@ -213,7 +218,8 @@ export class IsolatedAggregator {
   async pending(): Promise<PendingLine[]> {
     if (this.#down === undefined) {
       try {
-        return await this.#callInTime("pending", []) as PendingLine[];
+        const pending = await this.#callInTime("pending", []) as PendingLine[];
+        return pending.filter((one) => this.#added.isOwn(one.aggregator));
       } catch (error) {
         if (this.#down === undefined) throw error;
       }
@@ -228,10 +234,10 @@ export class IsolatedAggregator {
   }
 
   /** Returns its counters; none while there is no process. */
-  async count<T>(): Promise<T[]> {
+  async count<T extends { name: string }>(): Promise<T[]> {
     if (this.#down !== undefined) return [];
     try {
-      return await this.#callInTime("count", []) as T[];
+      return this.#own(await this.#callInTime("count", []) as T[]);
     } catch (error) {
       if (this.#down === undefined) throw error;
       return [];
@@ -313,8 +319,10 @@ export class IsolatedAggregator {
     ) as AggregatorDescription[];
   }
 
+  /** @throws {Error} If it reports what none of ours does: that ends it. */
   #hear(message: Notice): void {
     const { events } = this.#options;
+    this.#check.check(message);
     switch (message.kind) {
       case "event": {
         const { event } = message;
@@ -433,6 +441,11 @@ export class IsolatedAggregator {
   /** Abandons a process that is of no use any more. */
   #abandon(how: string): void {
     this.#child?.abandon(new Error(`The process of ${this.names} ${how}`));
+  }
+
+  /** Leaves out what the process says of aggregators that it does not have. */
+  #own<T extends { readonly name: string }>(said: readonly T[]): T[] {
+    return said.filter(({ name }) => this.#added.isOwn(name));
   }
 
   #withPid(described: AggregatorDescription[]): AggregatorDescription[] {

@@ -9,6 +9,7 @@ import { GpioDriver } from "../../vhost_frontend/driver.ts";
 import type { ServiceEvent } from "../messages/messages.ts";
 import { sleep } from "../../async/wait.ts";
 import { serveIsolated } from "./aggregator_process.ts";
+import { ProcessChannel } from "./process_channel.ts";
 import { IsolatedAggregator } from "./isolated_aggregator.ts";
 
 /** A server in place of a process, for a directory of sockets. */
@@ -119,4 +120,41 @@ Deno.test("what the start of a process needs is kept until it is ready", async (
   assertEquals(isFreed, true);
   isolated.end();
   await until("the server has ended", () => statuses.length > 0);
+});
+
+Deno.test("IsolatedAggregator leaves out what its process says of others' aggregators", async () => {
+  const said = (name: string) => ({ name, aggregator: name, lines: [] });
+  const both = [said("a"), said("press")];
+  const answers: Record<string, unknown> = { add: [said("a")] };
+  const problems: string[] = [];
+  let channel: ProcessChannel | undefined;
+  const isolated = await IsolatedAggregator.start({
+    events: { service: () => {}, problem: (text) => void problems.push(text) },
+    store: undefined,
+    startProcess: (socketFd) => {
+      const liar = new ProcessChannel(duplicate(socketFd), {
+        message: (value) => {
+          const { kind, id, name } = value as Record<string, string>;
+          if (kind === "start") return liar.send({ kind: "ready" });
+          const result = answers[name!] ?? both;
+          liar.send({ kind: "problem", text: name });
+          liar.send({ kind: "done", id, result });
+        },
+        ended: () => {},
+      });
+      channel = liar;
+      return { pid: 0 };
+    },
+  });
+  const lines = [...parseLineSpec("sim/1")];
+  await isolated.add([{ name: "a", lines }], {});
+  const namesOf = (all: { name: string }[]) => all.map(({ name }) => name);
+  assertEquals(namesOf(await isolated.describe()), ["a"]);
+  assertEquals(namesOf(await isolated.count()), ["a"]);
+  const pending = await isolated.pending();
+  assertEquals(pending.map(({ aggregator }) => aggregator), ["a"]);
+  assertEquals(namesOf(await isolated.remove("a", "removeWhole")), ["a"]);
+  assertEquals(problems.includes("describe"), true);
+  isolated.end();
+  channel?.[Symbol.dispose]();
 });

@@ -21,6 +21,8 @@ const HEADER_BYTES = 8;
 /** Largest frame; a larger one is a bug of ours. **Units**: bytes. */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
+/** Pieces that are read before others are served. */
+const PIECES_AT_ONCE = 16;
 /** Limit of fds of frames whose bytes have not arrived; more are not ours. */
 const MAX_PENDING_FDS = 1024;
 /**
@@ -145,9 +147,9 @@ export class ProcessChannel implements Disposable {
     }
   }
 
-  /** Reads what is available; false at the end. */
+  /** Reads what is available, some of it at a time; false at the end. */
   #receive(piece: Uint8Array): boolean {
-    for (;;) {
+    for (let pieces = 0; pieces < PIECES_AT_ONCE; pieces++) {
       let count: number;
       try {
         count = this.#takesFds
@@ -161,6 +163,7 @@ export class ProcessChannel implements Disposable {
       this.#received.append(piece.subarray(0, count));
       if (!this.#deliver()) return false;
     }
+    return true;
   }
 
   /** Passes frames on; false if one is invalid or its handler failed. */

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { until } from "../../../tests/environment/wait.ts";
 import { O_RDONLY, openFile } from "../../../ffi/files.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
@@ -74,6 +75,24 @@ Deno.test("a handler that throws ends its channel, and nothing else", () =>
       if (value === null) throw new TypeError("a bug");
     },
   ));
+
+Deno.test("a process that sends without end keeps nothing else waiting", () => {
+  const most = 100_000;
+  let heard = 0;
+  let sendMore = () => {};
+  return withChannel({}, async ({ peer }) => {
+    const bytes = frame(`"${"x".repeat(50_000)}"`);
+    sendMore = () => void send(peer.fd, bytes);
+    // Each message is followed by the next before it is served.
+    sendMore();
+    sendMore();
+    await until("the first is heard", () => heard > 0);
+    assertEquals(heard < most, true);
+    sendMore = () => {};
+  }, () => {
+    if (++heard < most) sendMore();
+  });
+});
 
 Deno.test("a channel that takes no fds gets none", () =>
   withChannel({ descriptors: false }, async ({ peer, messages, fds, over }) => {

@@ -17,15 +17,26 @@ export interface EdgeBatch {
   readonly lost: number;
 }
 
+/** Time within which a line of an edge becomes known. **Units**: ms. */
+const TO_COME_MS = 10_000;
+
 /** A reader of all records, each in its order. */
 export class EdgeCursor {
   readonly #store: EdgeStore;
+  readonly #now: () => number;
   /** Number of the next edge by the serial number of a source. */
   readonly #next = new Map<number, number>();
+  /** Edges whose lines are to come, and since when they are waited for. */
+  readonly #waits = new Map<number, { number: number; sinceMs: number }>();
 
-  /** Begins with what comes from now on. */
-  constructor(store: EdgeStore) {
+  /**
+   * Begins with what comes from now on.
+   *
+   * @param now Monotonic milliseconds; tests bring their own clock.
+   */
+  constructor(store: EdgeStore, now: () => number = () => performance.now()) {
     this.#store = store;
+    this.#now = now;
     for (const { serial, reader } of store.sources) {
       if (reader !== undefined) this.#next.set(serial, reader.head);
     }
@@ -94,7 +105,7 @@ export class EdgeCursor {
     let lost = 0;
     for (const { number, time, lineId, bits } of reader.read(next, count)) {
       const line = source.lineOf(lineId);
-      if (line === undefined && source.isToCome(lineId)) break;
+      if (line === undefined && this.#isAwaited(source, lineId, number)) break;
       lost += number - next + (line === undefined ? 1 : 0);
       next = number + 1;
       if (line === undefined || filter?.(line) === false) continue;
@@ -102,5 +113,15 @@ export class EdgeCursor {
     }
     this.#next.set(serial, next);
     return lost;
+  }
+
+  /** Returns true for an edge whose line will be known; another process may lie. */
+  #isAwaited(source: EdgeSource, lineId: number, number: number): boolean {
+    if (!source.isToCome(lineId)) return false;
+    const nowMs = this.#now();
+    const wait = this.#waits.get(source.serial);
+    if (wait?.number === number) return nowMs - wait.sinceMs < TO_COME_MS;
+    this.#waits.set(source.serial, { number, sinceMs: nowMs });
+    return true;
   }
 }

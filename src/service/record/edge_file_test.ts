@@ -208,3 +208,21 @@ Deno.test("EdgeFile counts edges for which there was no memory, and tells what l
     "than memory holds",
   ]);
 });
+
+Deno.test("EdgeFile goes on after times that no clock has", async () => {
+  await using test = rig();
+  const { source, sink } = test;
+  source.begin("lost", ["A"], 1e300);
+  const start = source.begin("press", ["START"], SECOND);
+  for (const time of [NaN, 1e300, -1e300]) {
+    source.write(time, start, 1);
+    source.write(2 * SECOND, start, 0);
+  }
+  await test.until(() => entries(sink.text).length === 8);
+  assertEquals(entries(sink.text).slice(0, 4), [
+    "A 0",
+    "START 0",
+    "START 1 world",
+    "START 0 world",
+  ]);
+});

@@ -108,6 +108,24 @@ Deno.test("edges of several records, and late ones of the kernel, are in the ord
   assertEquals(read(store, { filter }).edges.length, 2);
 });
 
+Deno.test("a history ends, whatever times another process wrote", () => {
+  using made = rig(10_000);
+  const { store, press, start } = made;
+  // Each piece that is read ends with one.
+  for (let i = 1; i <= 6000; i++) {
+    press.write(i % 512 === 0 ? NaN : i, start, i % 2 === 0 ? 0 : 1);
+  }
+  const reader = new HistoryReader(store, {
+    from: undefined,
+    to: SECOND,
+    filter: undefined,
+  });
+  atOnce(reader.begin());
+  let pieces = 0;
+  for (const _piece of reader.edges()) if (++pieces > 1000) break;
+  assertEquals(pieces < 1000, true);
+});
+
 Deno.test("a line is absent before its aggregator and after it", () => {
   using made = rig();
   const { store, press, start } = made;
@@ -209,6 +227,22 @@ Deno.test("EdgeCursor counts what was overwritten, and waits for lines that are 
   press.write(11, 40, 1);
   assertEquals(cursor.read(9), { edges: [], lost: 0 });
   assertEquals(cursor.isBehind, true);
+});
+
+Deno.test("EdgeCursor does not wait for ever for a line that another process claims", () => {
+  using made = rig();
+  const { store, press, start } = made;
+  let now = 0;
+  const cursor = new EdgeCursor(store, () => now);
+  press.write(1, 40, 1);
+  press.write(2, start, 1);
+  assertEquals(cursor.read(9), { edges: [], lost: 0 });
+  now += 9_000;
+  assertEquals(cursor.read(9), { edges: [], lost: 0 });
+  now += 2_000;
+  const { edges, lost } = cursor.read(9);
+  assertEquals([edges.map(({ time }) => time), lost], [[2], 1]);
+  assertEquals(cursor.isBehind, false);
 });
 
 Deno.test("a store frees the records of reactors that ended, but for the last ones", () => {

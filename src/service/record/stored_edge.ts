@@ -19,6 +19,7 @@ import {
   stateBefore,
   StateBits,
 } from "../../edges/record.ts";
+import { MAX_TIME } from "../../edges/edge_ring.ts";
 import type { RecordedLine } from "./edge_source.ts";
 
 /** One edge of a record, with its line. */
@@ -83,8 +84,10 @@ export function levelOf(
 
 /** Returns a monotonic time as nanoseconds since 1970. */
 export function wallTime(time: number, offset: bigint): bigint {
-  // Memory of another process may have anything.
-  return Number.isFinite(time) ? BigInt(Math.round(time)) + offset : 0n;
+  // Another process may say anything.
+  if (!(Math.abs(time) <= MAX_TIME)) return 0n;
+  const wall = BigInt(Math.round(time)) + offset;
+  return wall > 0n ? wall : 0n;
 }
 
 /** Returns an edge as clients get it. */
