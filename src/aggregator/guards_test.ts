@@ -11,6 +11,7 @@ import {
   FAILED,
   LineOperation,
   PENDING,
+  UNSPECIFIED,
 } from "../line/port.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { Guards } from "./guards.ts";
@@ -71,6 +72,27 @@ Deno.test("min-interval lets the same value be set as often as a guest likes", (
   assertEquals(line!.line.refusals, 0);
 });
 
+Deno.test("min-interval takes an output that keeps its level for no change", () => {
+  const { lines: [line], output } = rig(",min-interval=50ms");
+  output(0, 1);
+  assertEquals(line!.line.submit(LineOperation.Output, UNSPECIFIED), 0);
+  assertEquals(line!.line.refusals, 0);
+});
+
+Deno.test("min-interval compares with an input's level, not with what it drove before", () => {
+  const { loop, lines: [line], sources: [source], set, output } = rig(
+    ",min-interval=50ms",
+  );
+  output(0, 1);
+  loop.pass(100);
+  assertEquals(line!.line.submit(LineOperation.Input, 0), 0);
+  source!.value = 0;
+  // From 0 to 1 again.
+  assertEquals(output(0, 1), 0);
+  loop.pass(10);
+  assertEquals(set(0, 0), FAILED);
+});
+
 Deno.test("min-interval counts what a slow chip works on", () => {
   const { loop, sources: [source], set, output } = rig(",min-interval=50ms");
   source!.isSlow = true;
@@ -127,6 +149,19 @@ Deno.test("safe-after holds for a guest of before a restart that is never heard 
   loop.pass(1);
   assertEquals([source!.value, silent], [0, ["L0"]]);
   assertEquals(line!.taken(), []);
+});
+
+Deno.test("safe-after holds for the next guest as well", () => {
+  const { guards, loop, sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=2s",
+  );
+  output(0, 1);
+  guards.guestGone();
+  loop.pass(10_000);
+  assertEquals(silent, [], "no guest is silent");
+  output(0, 1);
+  loop.pass(2000);
+  assertEquals([source!.value, silent], [0, ["L0"]]);
 });
 
 Deno.test("safe-after is satisfied by any request, of any line", () => {

@@ -308,7 +308,7 @@ Deno.test("Records are not hidden behind other files", async () => {
   const { records, directory } = it;
   using _mark = records.begin(record());
   await records.write(record());
-  await fill(`${directory}/a/b`, "touch", 4096, "-%.0f");
+  await fill(`${directory}/a/b`, "touch", 2500, "-%.0f");
   await assertRejects(() => records.list(), Error, "or other files");
 });
 
@@ -316,7 +316,7 @@ Deno.test("Records removes a bounded number of files with a record", async () =>
   await using it = await rig();
   const { records } = it;
   records.begin(record())[Symbol.dispose]();
-  await fill(records.pathOf(record()), "touch", 4096, "-%.0f");
+  await fill(records.pathOf(record()), "touch", 2500, "-%.0f");
   await records.sweep();
   assertNotEquals(fileStatus(records.pathOf(record())), undefined);
   await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
