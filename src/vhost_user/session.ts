@@ -51,11 +51,11 @@ import { CloseWait } from "./close_wait.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import { FrontendRequests } from "./frontend_requests.ts";
 import type { BackendEvents } from "./events.ts";
-import { GuestActivity } from "./guest_activity.ts";
+import { GuestPresence } from "./guest_presence.ts";
 import { SharingCheck } from "./sharing_check.ts";
 import { type Message, MessageStream } from "./message_stream.ts";
 import type { PageBudget } from "./page_budget.ts";
-import { type PausedFor, PauseWatch } from "./pause_watch.ts";
+import type { PausedFor } from "./pause_watch.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import {
   FrontendRequest,
@@ -113,15 +113,10 @@ export class Session implements Disposable {
   readonly #stream: MessageStream;
   #rings: RingSet;
   readonly #watch: Watch;
-  #pause: PauseWatch | undefined;
-  /** Unusual property of the driver that starts. */
-  #startDetail: string | undefined;
+  readonly #presence: GuestPresence;
   readonly #sharingCheck: SharingCheck;
-  /** Reason of a guest's end that is not reported yet. */
-  #goneReason: string | undefined;
   readonly #memoryCheck: Disposable;
   readonly #requests: FrontendRequests;
-  #wasActive = false;
   #hasReported = false;
   #hasDetained = false;
   #isOver = false;
@@ -154,6 +149,7 @@ export class Session implements Disposable {
       this.#kept,
       () => this.end("the frontend is gone"),
     );
+    this.#presence = new GuestPresence(options, () => this.#rings);
     this.#sharingCheck = new SharingCheck(
       options.loop,
       () => this.#rings,
@@ -208,7 +204,7 @@ export class Session implements Disposable {
     }
     if (fault === undefined) {
       this.#reportActivity();
-      if (!this.#rings.isAnyActive && this.#rings.isPaused) this.#beginPause();
+      this.#presence.awaitReturn();
     } else {
       this.#endFaulty(
         new ProtocolError("its session of before the restart", fault),
@@ -230,12 +226,8 @@ export class Session implements Disposable {
       notifierWaited: (index) =>
         this.#endDetaining(`ring ${index}`, NOTIFIER_WAITED),
       ringBroke: (index, error) => this.#endBroken(`ring ${index}`, error),
-      guestGone: (reason) => {
-        this.#goneReason = reason;
-      },
-      guestReturned: () => {
-        this.#startDetail = RETURNED;
-      },
+      guestGone: (reason) => this.#presence.gone(reason),
+      guestReturned: () => this.#presence.startsWith(RETURNED),
       startedLater: () => this.#reportActivity(),
       pagesTaken: this.#takePages,
       chainRefused: (index, fault) =>
@@ -271,7 +263,7 @@ export class Session implements Disposable {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#watch[Symbol.dispose]();
-    this.#endPause();
+    this.#presence[Symbol.dispose]();
     this.#sharingCheck[Symbol.dispose]();
     this.#memoryCheck[Symbol.dispose]();
     this.#closes[Symbol.dispose]();
@@ -421,60 +413,18 @@ export class Session implements Disposable {
    */
   #renew(): void {
     const wasPaused = this.#rings.isPaused || this.#rings.isAnyActive;
-    this.#endPause();
+    this.#presence.endPause();
     this.#sharingCheck.renew();
     this.#rings[Symbol.dispose]();
     this.#kept?.state.clear();
     this.#rings = this.#newRings();
     this.#hasReported = false;
-    if (wasPaused) this.#goneReason = "its VMM began a new session";
+    if (wasPaused) this.#presence.gone("its VMM began a new session");
   }
 
   #reportActivity(): void {
-    const { events } = this.#options;
     if (!this.#isOver && this.#rings.isAnyStarted) this.#sharingCheck.begin();
-    const isActive = this.#rings.isAnyActive;
-    const isChanged = isActive !== this.#wasActive;
-    this.#wasActive = isActive;
-    if (isChanged && !isActive) events.stopped();
-    const reason = this.#goneReason;
-    if (reason !== undefined) {
-      this.#goneReason = undefined;
-      this.#endPause();
-      events.gone(reason);
-    }
-    if (!isChanged) return;
-    if (isActive) {
-      this.#endPause();
-      const detail = this.#startDetail;
-      this.#startDetail = undefined;
-      events.started(detail);
-    } else if (!this.#isOver && this.#rings.isPaused) this.#beginPause();
-  }
-
-  /** A guest whose rings have stopped is paused, or gone: time tells. */
-  #beginPause(): void {
-    const { loop, now, peerTimes, pausedFor } = this.#options;
-    const activity = new GuestActivity(peerTimes, now);
-    this.#endPause();
-    this.#pause = new PauseWatch({
-      loop,
-      pausedFor: pausedFor(),
-      look: () =>
-        this.#rings.isAnyOverwritten()
-          ? "the memory of its rings is used for something else"
-          : activity.look(),
-      onGone: (reason) => {
-        if (!this.#rings.isPaused) return;
-        this.#rings.abandonGuest();
-        this.#options.events.gone(reason);
-      },
-    });
-  }
-
-  #endPause(): void {
-    this.#pause?.[Symbol.dispose]();
-    this.#pause = undefined;
+    this.#presence.report();
   }
 
   readonly #checkMemory = (): void => {
