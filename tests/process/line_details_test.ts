@@ -1,5 +1,5 @@
 /** Lines as data: where they come from, their rules, and what drives them. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import type { Line } from "../../src/client/protocol.ts";
 import { Direction } from "../../src/virtio/gpio/protocol.ts";
@@ -70,4 +70,9 @@ Deno.test("lines of the API have their source, rules, interlocks and last cause 
     service.api,
   );
   assertEquals(JSON.parse(shown.stdout).lines[0].interlocks, ["press.REVERSE"]);
+  const { stdout } = await service.run("show", "press", "--api", service.api);
+  assertMatch(
+    stdout,
+    /^1 +REVERSE +output +0 +rule +\d[-T:.\d]{22} +simulated line REVERSE +direction=output,safe=0 +press\.FORWARD$/m,
+  );
 });

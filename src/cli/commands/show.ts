@@ -12,20 +12,28 @@ import {
   HELP_OPTION,
   JSON_OPTION,
 } from "../usage/usage.ts";
+import { ruleTexts } from "../output/line_facts.ts";
 import { table } from "../output/line_table.ts";
 import { writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+import { localText } from "../../tools/events/timestamps.ts";
 
 /** The command line. */
 export const USAGE = {
   name: "show",
   synopsis: ["NAME"],
   about:
-    "Shows an aggregator of a running service, with its lines' present values.",
+    `Shows an aggregator of a running service, with its lines' present values, what
+drives them since when, their sources and rules, and the lines that exclude them.`,
   operands: ["aggregator"],
   options: { json: JSON_OPTION, api: API_OPTION, help: HELP_OPTION },
 } as const satisfies CommandUsage;
+
+/** Returns a time of this host's zone, in milliseconds. */
+function timeText(ms: number): string {
+  return localText(BigInt(ms) * 1_000_000n).slice(0, 23);
+}
 
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -41,18 +49,28 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(printableJson(state));
     return 0;
   }
-  const { presentation, lease, lines } = state;
+  const { presentation, lease, lines, startedSince } = state;
   writeLine(`${state.name}: ${useOf(state)}`);
   writeLine(`  served  ${presentation}`);
   writeLine(`  lease   ${lease}`);
+  if (startedSince !== undefined) {
+    writeLine(`  guest   started ${timeText(startedSince)}`);
+  }
   writeOutput(table([
-    ["LINE", "NAME", "DIRECTION", "VALUE", "SOURCE"],
-    ...lines.map(({ lineNumber, name, direction, value, source }) => [
-      String(lineNumber),
-      name || "-",
-      direction,
-      value === undefined ? "?" : String(value),
-      source,
+    [
+      ...["LINE", "NAME", "DIRECTION", "VALUE", "DRIVEN BY", "SINCE"],
+      ...["SOURCE", "RULES", "EXCLUDES"],
+    ],
+    ...lines.map((line) => [
+      String(line.lineNumber),
+      line.name || "-",
+      line.direction,
+      line.value === undefined ? "?" : String(line.value),
+      line.drivenBy ?? "-",
+      line.since === undefined ? "-" : timeText(line.since),
+      line.source,
+      ruleTexts(line).join(",") || "-",
+      line.interlocks?.join(",") ?? "-",
     ]),
   ]));
   for (const { lineNumber, name, pendingRule } of lines) {

@@ -26,6 +26,7 @@ export const USAGE = {
 values and waves, as they change. Keys:
 
   up, down, j, k   select a line
+  enter            show all about it: source, rules, what drives it since when
   /                show lines with this in their name; Esc: all
   space            pause
   +, -             shorter, longer time

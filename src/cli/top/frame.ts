@@ -4,6 +4,7 @@
  * @module
  */
 import { printable } from "../../text/printable.ts";
+import { originText, ruleTexts } from "../output/line_facts.ts";
 import type { TopAggregator, TopLine, TopModel } from "./model.ts";
 import { periodText } from "./steps.ts";
 import { cut, fill, widthOf } from "./width.ts";
@@ -16,6 +17,10 @@ const MAX_NAME = 20;
 const MIN_NAME = 6;
 /** Largest part of the rows that messages get. */
 const MESSAGE_PART = 0.25;
+/** Largest part of the rows that the details of a line get. */
+const DETAIL_PART = 0.5;
+/** Width of what a detail is. **Units**: characters. */
+const DETAIL_COLUMNS = 13;
 const CAUSE_COLUMNS = 9;
 const COUNT_COLUMNS = 7;
 const AGE_COLUMNS = 7;
@@ -30,6 +35,8 @@ export interface FrameOptions {
   readonly nowMs: number;
   /** Present time in words. */
   readonly timeText: string;
+  /** Returns a time in words. **Units**: milliseconds since 1970. */
+  readonly timeOf: (ms: number) => string;
   readonly hasColor: boolean;
   /** Set if keys are read. */
   readonly hasKeys: boolean;
@@ -48,22 +55,24 @@ const HELP = [
   "space        pause                +/-  shorter, longer time",
   "0 1          pull the line        p  pulse it for 200 ms",
   "r            sort by last change  s  save a VCD file",
-  "q            quit                 pulls are for simulated lines",
+  "enter        all about the line   q  quit",
+  "pulls are for simulated lines",
 ];
 const KEYS =
-  "q quit  ? help  / filter  space pause  +- time  0 1 p pull  s save";
+  "q quit  ? help  / filter  space pause  +- time  0 1 p pull  s save  enter more";
 
 /** Returns the rows of the picture, none of them wider than the terminal. */
 export function frame(model: TopModel, options: FrameOptions): string[] {
   const { columns, rows, hasKeys } = options;
   const head = [headRow(model, options)];
   const foot = hasKeys ? footRows(model, options) : [];
+  const details = detailRows(model, options);
   const messages = messageRows(model, options);
-  const space = rows === undefined
-    ? Infinity
-    : Math.max(1, rows - head.length - foot.length - messages.length);
+  const others = [head, details, messages, foot]
+    .reduce((sum, { length }) => sum + length, 0);
+  const space = rows === undefined ? Infinity : Math.max(1, rows - others);
   const body = bodyRows(model, options, space);
-  const all = [...head, ...body, ...messages, ...foot];
+  const all = [...head, ...body, ...details, ...messages, ...foot];
   return all.slice(0, rows).map((row) => row(columns));
 }
 
@@ -106,6 +115,38 @@ function footRows({ view }: TopModel, options: FrameOptions): Row[] {
   if (view.isFiltering) return [plain(`/${printable(view.filter)}_`)];
   if (!view.isHelpShown) return [plain(KEYS, paint("dim"))];
   return HELP.map((text) => plain(text));
+}
+
+/** All about the selected line; what is not known is left out. */
+function detailRows(model: TopModel, options: FrameOptions): Row[] {
+  const { selected, view } = model;
+  const { hasKeys, hasColor, rows = 0, nowMs, timeOf } = options;
+  if (!hasKeys || !view.isDetailShown || selected === undefined) return [];
+  const { line, cause, sinceMs } = selected;
+  const { interlocks = [], pendingRule } = line;
+  const since = sinceMs === undefined
+    ? ""
+    : ` since ${timeOf(sinceMs)} (${ageText(sinceMs, nowMs)})`;
+  const facts: [string, string][] = [
+    ["source", originText(line)],
+    ["followed by", model.followers(selected).join(", ")],
+    ["rules", ruleTexts(line).join(", ")],
+    ["excludes", interlocks.join(", ")],
+    ["driven by", `${cause}${since}`],
+    [
+      "not applied",
+      pendingRule === undefined
+        ? ""
+        : `${pendingRule.rule}: ${pendingRule.reason}`,
+    ],
+  ];
+  const title = `${fullName(selected)}, number ${selected.lineNumber}`;
+  const texts = facts.filter(([, text]) => text !== "")
+    .map(([name, text]) => `  ${name.padEnd(DETAIL_COLUMNS)}${text}`);
+  return [
+    plain(printable(title), painter(hasColor)("bold")),
+    ...texts.map((text) => plain(printable(text, 1000))),
+  ].slice(0, Math.floor(rows * DETAIL_PART));
 }
 
 function messageRows(
@@ -183,7 +224,7 @@ function lineRow(
 ): Row {
   const { hasColor, hasKeys, nowMs, widest } = options;
   const paint = painter(hasColor);
-  const { value, lastMs } = line.wave;
+  const { value } = line.wave;
   const isSelected = hasKeys && line === selected;
   return (columns) => {
     const isWide = columns >= WIDE;
@@ -197,7 +238,7 @@ function lineRow(
     const tail = isWide
       ? ` ${String(line.changes).padStart(COUNT_COLUMNS)}  ${
         fill(line.cause, CAUSE_COLUMNS)
-      }${ageText(lastMs, nowMs).padStart(AGE_COLUMNS)}`
+      }${ageText(line.sinceMs, nowMs).padStart(AGE_COLUMNS)}`
       : "";
     const taken = widthOf(lead) + widthOf(name) + 1 + direction.length + 2 +
       widthOf(tail);

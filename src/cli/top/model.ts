@@ -32,6 +32,10 @@ export interface TopLine {
   changes: number;
   /** Cause of the last change; empty without one. */
   cause: string;
+  /** Time of the last change; undefined without one. **Units**: ms since 1970. */
+  sinceMs: number | undefined;
+  /** The line as it was when it was added: its source, rules and interlocks. */
+  readonly line: Line;
 }
 
 /** An aggregator, as it is shown. */
@@ -68,6 +72,8 @@ export interface TopView {
   /** Key of the selected line. */
   selected: string | undefined;
   isHelpShown: boolean;
+  /** True if all about the selected line is shown. */
+  isDetailShown: boolean;
 }
 
 /** The state. */
@@ -80,6 +86,7 @@ export class TopModel {
     isByChange: false,
     selected: undefined,
     isHelpShown: false,
+    isDetailShown: false,
   };
   readonly #only: string | undefined;
   readonly #aggregators = new Map<string, TopAggregator>();
@@ -111,6 +118,14 @@ export class TopModel {
     return isByChange
       ? lines.sort((a, b) => (b.wave.lastMs ?? 0) - (a.wave.lastMs ?? 0))
       : lines;
+  }
+
+  /** Names of the lines that follow a line. */
+  followers({ aggregator, name }: TopLine): string[] {
+    const title = `${aggregator}.${name}`;
+    return [...this.#lines.values()]
+      .filter(({ line }) => line.origin?.of === title)
+      .map((one) => `${one.aggregator}.${one.name}`);
   }
 
   /** The selected line; the first one if that is not shown. */
@@ -159,9 +174,11 @@ export class TopModel {
       line.direction = edge.direction;
       const value = edge.present ? edge.value : undefined;
       if (line.wave.value === value) continue;
-      line.wave.push(Number(BigInt(edge.time) / 1000n) / 1000, value);
+      const timeMs = Number(BigInt(edge.time) / 1000n) / 1000;
+      line.wave.push(timeMs, value);
       line.changes++;
       line.cause = edge.rule ?? edge.cause;
+      line.sinceMs = timeMs;
     }
   }
 
@@ -231,8 +248,12 @@ export class TopModel {
         return this.#select(-Infinity);
       case "end":
         return this.#select(Infinity);
+      case "enter":
+        view.isDetailShown = !view.isDetailShown;
+        return;
       case "escape":
         view.filter = "";
+        view.isDetailShown = false;
         return;
     }
     if (typeof key === "string") return;
@@ -316,7 +337,9 @@ function topLine(aggregator: string, line: Line, nowMs: number): TopLine {
     direction,
     wave: new LineWave(value === 0 || value === 1 ? value : undefined, nowMs),
     changes: 0,
-    cause: "",
+    cause: line.drivenBy ?? "",
+    sinceMs: line.since,
+    line,
   };
 }
 

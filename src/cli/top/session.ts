@@ -73,6 +73,7 @@ export async function showOnce(options: TopOptions): Promise<void> {
     rows: undefined,
     hasColor: Deno.stdout.isTerminal() && !Deno.noColor,
     hasKeys: false,
+    timeOf,
     ...now(),
   });
   using output = new OutputFile("-");
@@ -225,6 +226,7 @@ class Session implements AsyncDisposable {
         ...terminalSize(),
         hasColor: !Deno.noColor,
         hasKeys: true,
+        timeOf,
         ...now(),
       }));
     } catch (error) {
@@ -348,6 +350,10 @@ function now(): { nowMs: number; timeText: string } {
     nowMs: Number(ns / 1000n) / 1000,
     timeText: localText(ns).slice(11, 19),
   };
+}
+
+function timeOf(ms: number): string {
+  return localText(BigInt(Math.round(ms * 1000)) * 1000n).slice(0, 23);
 }
 
 function messageOf(error: unknown): string {

@@ -137,6 +137,7 @@ function shown(model: TopModel, options: Partial<FrameOptions> = {}): string[] {
     rows: undefined,
     nowMs: NOW_MS,
     timeText: "15:10:39",
+    timeOf: (ms) => new Date(ms).toISOString(),
     hasColor: false,
     hasKeys: false,
     ...options,
@@ -215,6 +216,60 @@ Deno.test("keys select a line, which stays in view", () => {
   assert(rows.some((row) => row.startsWith("> UP ")), rows.join("\n"));
   press(one, "\x1b[H");
   assertEquals(one.selected?.name, "START");
+});
+
+Deno.test("a key shows all about the selected line", () => {
+  const one = new TopModel();
+  one.add(
+    aggregatorState("press", {
+      lines: [{
+        ...lineState(0, "FORWARD"),
+        origin: { kind: "chip", chip: "gpiochip0", offset: 4 },
+        rules: { direction: "output", safe: 0, onDisconnect: "safe" },
+        interlocks: ["press.REVERSE"],
+        drivenBy: "guest",
+        since: NOW_MS - 5000,
+        pendingRule: { rule: "safe value 0", reason: "busy", since: NOW_MS },
+      }],
+    }),
+    NOW_MS,
+  );
+  one.add(
+    aggregatorState("crane", {
+      lines: [{
+        ...lineState(0, "PEER"),
+        origin: { kind: "wire", of: "press.FORWARD" },
+      }],
+    }),
+    NOW_MS,
+  );
+  press(one, "\r");
+  assertEquals(
+    shown(one, { hasKeys: true, rows: 24 }).slice(5, -1),
+    [
+      "press.FORWARD, number 0",
+      "  source       gpiochip0/4",
+      "  followed by  crane.PEER",
+      "  rules        direction=output, safe=0",
+      "  excludes     press.REVERSE",
+      "  driven by    guest since 2025-11-29T15:10:34.000Z (5 s)",
+      "  not applied  safe value 0: busy",
+    ],
+  );
+  assertEquals(shown(one, { hasKeys: true, rows: 8 }).length, 8);
+  one.edges([edge(NOW_MS - 1000, 0, 1, { cause: "world" })]);
+  const now = shown(one, { hasKeys: true, rows: 24 }).join("\n");
+  assert(
+    now.includes("driven by    world since 2025-11-29T15:10:38.000Z"),
+    now,
+  );
+  press(one, "j");
+  assertEquals(shown(one, { hasKeys: true, rows: 24 }).slice(5, -1), [
+    "crane.PEER, number 0",
+    "  source       wire/press.FORWARD",
+  ]);
+  press(one, "\x1b");
+  assertEquals(shown(one, { hasKeys: true, rows: 24 }).length, 6);
 });
 
 Deno.test("keys filter, pause, sort, and change the time", () => {
