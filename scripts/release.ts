@@ -49,6 +49,7 @@ const TIERS = [
   "executable:all",
   "environment",
   "arm64",
+  "uml-guest",
 ];
 const SOAK_MINUTES = 30;
 /** Programs that the steps need. */

@@ -19,6 +19,8 @@ export interface UsbGuestOptions {
   readonly isRestored?: boolean;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
+  /** Limit of its start, in milliseconds. Default: 120 s. */
+  readonly bootTimeoutMs?: number;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function bootUsbGuest(
     listens = false,
     isRestored = false,
     arguments: more = [],
+    bootTimeoutMs = 120_000,
   }: UsbGuestOptions,
 ): Promise<GuestSession> {
   const how = listens
@@ -45,7 +48,7 @@ export async function bootUsbGuest(
     kernel,
     memoryMiB: 256,
     isRestored,
-    bootTimeoutMs: 120_000,
+    bootTimeoutMs,
     arguments: [
       ...["-device", "qemu-xhci"],
       ...sockets.flatMap((path, i) => [

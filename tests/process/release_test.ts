@@ -283,7 +283,7 @@ Deno.test("a release has all files, a commit and a tag", async () => {
     "0.2.0",
   );
   const log = await it.log();
-  assert(/^1 unit .* executable:all .* arm64$/m.test(log), log);
+  assert(/^1 unit .* executable:all .* arm64 uml-guest$/m.test(log), log);
   assert(log.includes("--platform linux/arm64"), log);
 });
 
