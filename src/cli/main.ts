@@ -49,15 +49,24 @@ async function dispatch(
   if (name === "--help" || name === "-h" || name === "help") {
     const [topic] = rest;
     if (name === "help" && topic !== undefined) {
-      return await dispatch([topic, "--help"], calledAs);
+      return Object.hasOwn(TOOL_NAMES, topic)
+        ? await runCommand(TOOL_NAMES[topic]!, ["--help"], topic)
+        : await dispatch([topic, "--help"], calledAs);
     }
     writeOutput(help());
     return args.length === 0 ? 2 : 0;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
     const { nearest } = await import("../text/nearest.ts");
-    const near = nearest(name, Object.keys(COMMANDS));
-    writeError(`unknown command "${name}"`);
+    const isOption = name.startsWith("-");
+    const near = isOption
+      ? nearest(name, ["--help", "--version"])
+      : Object.hasOwn(TOOL_NAMES, name)
+      ? TOOL_NAMES[name]
+      : nearest(name, Object.keys(COMMANDS));
+    writeError(
+      isOption ? `unknown option ${name}` : `unknown command "${name}"`,
+    );
     writeError(
       near === undefined
         ? "gpioagg --help lists the commands"

@@ -38,7 +38,7 @@ export function readArguments<const O extends Options>(
   const ofKind = (kind: string) =>
     names.filter((name) => options[name]!.kind === kind);
   const valued = [...ofKind("value"), ...ofKind("values")];
-  checkValues(args, valued);
+  checkValues(args, valued, flagWords(ofKind("flag"), options));
   const given: Record<string, unknown> = parseArgs(withDashes(args, valued), {
     boolean: ofKind("flag"),
     string: [...valued, "_"],
@@ -142,16 +142,37 @@ function single(name: string, values: unknown): unknown {
   return values[0];
 }
 
-function checkValues(args: readonly string[], valued: readonly string[]): void {
+/** Returns the words of options without a value, in both forms. */
+function flagWords(flags: readonly string[], options: Options): Set<string> {
+  return new Set(flags.flatMap((name) => {
+    const { short } = options[name]!;
+    return short === undefined ? [`--${name}`] : [`--${name}`, `-${short}`];
+  }));
+}
+
+function checkValues(
+  args: readonly string[],
+  valued: readonly string[],
+  flags: ReadonlySet<string>,
+): void {
   for (const [i, arg] of args.entries()) {
     if (arg === "--") return;
+    const equals = arg.indexOf("=");
+    const word = equals < 0 ? arg : arg.slice(0, equals);
+    if (equals >= 0 && flags.has(word)) {
+      // The parser would take --force=no for --force.
+      throw new ConfigError("takes no value", {
+        path: word,
+        hint: `Write ${word} alone, or omit it`,
+      });
+    }
     const [name, value] = arg.startsWith("--")
       ? arg.slice(2).split("=", 2)
       : [];
     if (name === undefined || !valued.includes(name)) continue;
     const next = args[i + 1];
     const missing = value === undefined
-      ? next === undefined || next === "" || next.startsWith("--")
+      ? next === undefined || next === "" || /^-./.test(next)
       : value === "";
     if (missing) {
       throw new ConfigError("needs a value", {

@@ -61,6 +61,7 @@ function readText(
 ): string {
   const fail = (why: string, cause?: unknown) =>
     new ConfigError(`cannot read the configuration: ${why}`, {
+      file,
       path: file,
       cause,
     });

@@ -4,6 +4,7 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
+import type { ConfigResult } from "../../config/file/config_file.ts";
 import type { Specification } from "../../config/specification.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
@@ -49,7 +50,7 @@ export async function main(args: readonly string[]): Promise<number> {
       { hint: "gpioagg check [--live] [--json] FILE" },
     );
   }
-  const result = readConfig(file);
+  const result = readResult(file);
   const { errors, notes } = "errors" in result
     ? { errors: result.errors, notes: [] }
     : given.live
@@ -71,6 +72,16 @@ export async function main(args: readonly string[]): Promise<number> {
     }
   }
   return errors.length === 0 ? 0 : 2;
+}
+
+/** Reads the file; one that cannot be read is an error like others. */
+function readResult(file: string): ConfigResult {
+  try {
+    return readConfig(file);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { errors: [error] };
+  }
 }
 
 /** Checks against this host's chips; loads the GPIO library only then. */

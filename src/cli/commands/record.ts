@@ -95,6 +95,15 @@ export async function main(args: readonly string[]): Promise<number> {
   if (outputs.filter(({ path }) => path === "-").length > 1) {
     throw new ConfigError("only one format can go to standard output");
   }
+  const twice = outputs.find(({ path }, i) =>
+    outputs.slice(0, i).some((other) => other.path === path)
+  );
+  if (twice !== undefined) {
+    throw new ConfigError("is the file of another format already", {
+      path: `--${twice.format} ${twice.path}`,
+      hint: "Name a file for each format",
+    });
+  }
   const client = await serviceOfLines(words, given.api, "look");
   const source = edgeSourceOf(client);
   using stack = new DisposableStack();

@@ -125,6 +125,69 @@ Deno.test("an option's empty value is none", async () => {
   }
 });
 
+Deno.test("an option without a value takes none, in any command", async () => {
+  for (
+    const [args, option] of [
+      [["list", "--json=no"], "--json"],
+      [["remove", "press", "--force=false"], "--force"],
+      [["remove", "press", "--force="], "--force"],
+      [["create", "a", "--line", "sim/1", "--detach=0"], "--detach"],
+      [["serve", "--socket-path", "s", "--isolate=no"], "--isolate"],
+      [["run", "--isolate=no", "--line", "sim/1", "--", "true"], "--isolate"],
+      [["kernel", "remove", "a", "--force=no"], "--force"],
+      [["kernel", "create", "--detach=no", "--line", "a"], "--detach"],
+      [["demo", "--vm=no"], "--vm"],
+      [["record", "-f=no"], "-f"],
+      [["version", "--json=no"], "--json"],
+      [["list", "--help=no"], "--help"],
+    ] as const
+  ) {
+    assertStringIncludes(
+      await misused(...args),
+      `${option}: takes no value`,
+      args.join(" "),
+    );
+  }
+});
+
+Deno.test("an option behind a missing value is not its value", async () => {
+  for (
+    const args of [
+      ["wait", "press.A=1", "--timeout", "-1"],
+      ["record", "--csv", "-f"],
+    ]
+  ) assertStringIncludes(await misused(...args), ": needs a value");
+});
+
+Deno.test("record refuses one file for two formats", async () => {
+  assertStringIncludes(
+    await misused("record", "--vcd", "/tmp/night", "--csv", "/tmp/night"),
+    "--csv /tmp/night: is the file of another format already",
+  );
+});
+
+Deno.test("tools are known by libgpiod's names, and options as such", async () => {
+  const help = await gpioagg(["help", "gpioget"]);
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertStringIncludes(help.stdout, "gpioget [");
+  assertStringIncludes(await misused("gpioget"), "did you mean gpioagg get?");
+  const slip = await misused("--versoin");
+  assertStringIncludes(slip, "unknown option --versoin");
+  assertStringIncludes(slip, "did you mean gpioagg --version?");
+});
+
+Deno.test("check --json tells of a file that cannot be read", async () => {
+  const { code, stdout, stderr } = await gpioagg(["check", "--json", "/none"]);
+  assertEquals([code, stderr], [2, ""]);
+  const { file, valid, errors } = JSON.parse(stdout);
+  assertEquals([file, valid, errors.length], ["/none", false, 1]);
+  assertEquals(errors[0].file, "/none");
+  assertEquals(
+    errors[0].problem,
+    "cannot read the configuration: no such file",
+  );
+});
+
 async function misused(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await gpioagg(args);
   assertEquals([code, stdout], [2, ""], args.join(" "));

@@ -32,6 +32,13 @@ export interface Route {
   handle(exchange: Exchange): Promise<void> | void;
 }
 
+/** Parses a request target; two slashes at its beginning name no host. */
+function urlOf(target: string): URL | null {
+  return target.startsWith("/")
+    ? URL.parse(`http://gpioagg${target}`)
+    : URL.parse(target, "http://gpioagg");
+}
+
 /**
  * Finds the route of a request, and the name and query in its path.
  *
@@ -41,7 +48,7 @@ export function findRoute(
   routes: readonly Route[],
   request: IncomingMessage,
 ): { route: Route; name: string; query: URLSearchParams } {
-  const url = URL.parse(request.url ?? "", "http://gpioagg");
+  const url = urlOf(request.url ?? "");
   if (url === null) throw new HttpError(400, "Invalid request path");
   const { pathname } = url;
   const known = routes.filter(({ path }) => path.test(pathname));
