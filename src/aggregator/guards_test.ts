@@ -152,16 +152,30 @@ Deno.test("safe-after holds for a guest of before a restart that is never heard 
 });
 
 Deno.test("safe-after holds for the next guest as well", () => {
-  const { guards, loop, sources: [source], silent, output } = rig(
-    ",safe=0,safe-after=2s",
-  );
+  const { guards, loop, lines: [line], sources: [source], silent, output } =
+    rig(",safe=0,safe-after=2s");
   output(0, 1);
   guards.guestGone();
+  // The end of a guest is no request of one.
+  line!.line.submit(LineOperation.Deactivate, Departure.GuestGone);
   loop.pass(10_000);
   assertEquals(silent, [], "no guest is silent");
   output(0, 1);
   loop.pass(2000);
   assertEquals([source!.value, silent], [0, ["L0"]]);
+});
+
+Deno.test("safe-after holds again for a guest that is heard after a silence", () => {
+  const { loop, sources: [source], silent, output } = rig(
+    ",safe=0,safe-after=2s",
+  );
+  for (let times = 1; times <= 3; times++) {
+    output(0, 1);
+    loop.pass(1999);
+    assertEquals(source!.value, 1);
+    loop.pass(1);
+    assertEquals([source!.value, silent.length], [0, times]);
+  }
 });
 
 Deno.test("safe-after is satisfied by any request, of any line", () => {

@@ -75,7 +75,7 @@ Deno.test("ManagerFdStore gives what was kept once, to the first caller", () => 
 
 Deno.test("ManagerFdStore goes on without a manager that is stuck, or gone", () => {
   using given = rig();
-  const { store, heard, manager } = given;
+  const { store, heard, manager, problems } = given;
   using fd = memFd();
   const say = (count: number) => {
     for (let i = 0; i < count; i++) store.keep(`line.a.${i}`, fd.fd);
@@ -84,8 +84,11 @@ Deno.test("ManagerFdStore goes on without a manager that is stuck, or gone", () 
   say(2000);
   const [first] = heard();
   assertEquals(first, ["FDSTORE=1 FDNAME=line.a.0", 1]);
+  assertEquals(problems.length, 1, "once, not for each line");
+  assert(problems[0]!.includes("does not store fds"), problems[0]);
   say(1);
   assertEquals(heard(), [["FDSTORE=1 FDNAME=line.a.0", 1]]);
   manager.close();
   say(3);
+  assertEquals(problems.length, 2, "again, since it had come back");
 });
