@@ -112,7 +112,7 @@ Deno.test("the bill of materials names all that is in the executable", async () 
 /** Commands that a release runs; what they print and leave. */
 const STEPS: Readonly<Record<string, string>> = {
   "scripts/test":
-    `#!/bin/sh\necho "$GPIOAGG_STRICT $*" >>"$LOG"\necho "\${RESULT:-7 passed, 0 failed}"\n`,
+    `#!/bin/sh\necho "$GPIOAGG_ALL_ROUNDS $*" >>"$LOG"\necho "\${RESULT:-7 passed, 0 failed}"\n`,
   "scripts/compile.ts": `
 const [, target] = Deno.args;
 Deno.mkdirSync("dist", { recursive: true });
