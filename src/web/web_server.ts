@@ -61,6 +61,8 @@ const PASSED_ON = ["accept", "last-event-id"];
 /** A browser's connection. */
 interface Connection {
   readonly socket: PacedConnection;
+  /** True once it has shown the token: no stranger takes its place. */
+  isKnown: boolean;
   /** The request that is being answered; the next one waits as bytes. */
   request: IncomingMessage | undefined;
   limit: ReturnType<typeof setTimeout> | undefined;
@@ -72,14 +74,26 @@ export class WebServer implements Disposable {
   readonly #gate: Gate;
   readonly #upstream: Upstream;
   readonly #server: Server;
+  readonly #limitMs: number;
   /** By their sockets, the oldest first. */
   readonly #connections = new Map<unknown, Connection>();
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
-  /** Begins to serve. */
-  constructor(listener: OwnedFd, gate: Gate, upstream: Upstream) {
+  /**
+   * Begins to serve.
+   *
+   * @param limitMs Time for what a connection has to do next; tests bring their
+   * own.
+   */
+  constructor(
+    listener: OwnedFd,
+    gate: Gate,
+    upstream: Upstream,
+    limitMs: number = MESSAGE_LIMIT_MS,
+  ) {
     this.#listener = listener;
+    this.#limitMs = limitMs;
     this.#gate = gate;
     this.#upstream = upstream;
     this.#server = createServer(
@@ -118,11 +132,11 @@ export class WebServer implements Disposable {
     try {
       for (;;) {
         const isFull = this.#connections.size >= MAX_CONNECTIONS;
-        const idle = isFull ? this.#oldestIdle() : undefined;
-        if (isFull && idle === undefined) return false;
+        const least = isFull ? this.#leastNeeded() : undefined;
+        if (isFull && least === undefined) return false;
         const fd = acceptTcp(this.#listener.fd);
         if (fd === undefined) return true;
-        if (idle !== undefined) this.#end(idle);
+        if (least !== undefined) this.#end(least);
         this.#begin(fd);
       }
     } catch (error) {
@@ -131,11 +145,16 @@ export class WebServer implements Disposable {
     return false;
   }
 
-  /** The oldest connection without a request. */
-  #oldestIdle(): Connection | undefined {
-    return this.#connections.values().find(({ request }) =>
-      request === undefined
-    );
+  /**
+   * The connection whose place another one gets, the oldest of its kind: one
+   * without a request, but first those without the token. Every user of the host
+   * can make these, and keep a request unfinished.
+   */
+  #leastNeeded(): Connection | undefined {
+    const all = [...this.#connections.values()];
+    const isIdle = ({ request }: Connection) => request === undefined;
+    const strangers = all.filter(({ isKnown }) => !isKnown);
+    return strangers.find(isIdle) ?? strangers[0] ?? all.find(isIdle);
   }
 
   #end({ socket }: Connection): void {
@@ -156,6 +175,7 @@ export class WebServer implements Disposable {
     );
     const connection: Connection = {
       socket,
+      isKnown: false,
       request: undefined,
       limit: undefined,
     };
@@ -169,7 +189,7 @@ export class WebServer implements Disposable {
       clearTimeout(connection.limit);
       this.#connections.delete(socket);
     });
-    limit(connection);
+    limit(connection, this.#limitMs);
     this.#server.emit("connection", socket);
   }
 
@@ -181,10 +201,10 @@ export class WebServer implements Disposable {
     response.on("error", () => socket.destroy());
     connection.request = request;
     // Until its answer is taken; the next request has as long again.
-    limit(connection);
+    limit(connection, this.#limitMs);
     response.on("finish", () => {
       connection.request = undefined;
-      limit(connection);
+      limit(connection, this.#limitMs);
       socket.goOn();
     });
     for (const [name, value] of Object.entries(SAFE_HEADERS)) {
@@ -226,6 +246,7 @@ export class WebServer implements Disposable {
     if (refused !== undefined) {
       return fail(response, refused.status, refused.message);
     }
+    this.#know(request);
     const { look, change } = this.#upstream;
     if (path === "/access" && isReading) {
       response.writeHead(200, { "content-type": "application/json" });
@@ -251,6 +272,12 @@ export class WebServer implements Disposable {
     await forward(request, response, change, "PATCH", parse(body));
   }
 
+  /** The connection has shown the token. */
+  #know({ socket }: IncomingMessage): void {
+    const connection = this.#connections.get(socket);
+    if (connection !== undefined) connection.isKnown = true;
+  }
+
   /** Has the browser keep a right token. */
   async #login(
     request: IncomingMessage,
@@ -261,6 +288,7 @@ export class WebServer implements Disposable {
     if (token === undefined || !this.#gate.isToken(token)) {
       return fail(response, 403, "The token is wrong");
     }
+    this.#know(request);
     const head = { method: "POST", headers: request.headers };
     response.setHeader("set-cookie", this.#gate.cookie(head, token));
     response.writeHead(204);
@@ -335,11 +363,11 @@ function parse(text: string): unknown {
 }
 
 /** Ends a connection that does not do in time what it has to do next. */
-function limit(connection: Connection): void {
+function limit(connection: Connection, limitMs: number): void {
   const { socket } = connection;
   clearTimeout(connection.limit);
   if (socket.destroyed) return;
-  connection.limit = setTimeout(() => socket.destroy(), MESSAGE_LIMIT_MS);
+  connection.limit = setTimeout(() => socket.destroy(), limitMs);
 }
 
 function fail(response: ServerResponse, status: number, message: string): void {

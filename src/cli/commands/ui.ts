@@ -14,13 +14,13 @@ import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { writeError, writeLine } from "../output/output.ts";
 import { clientOf } from "../service_client.ts";
+import { tokenIn } from "../token_file.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const DEFAULT_PORT = 9464;
 const MAX_PORT = 65_535;
 /** Name of the socket that a service manager hands over. */
 const WEB_SOCKET = "web";
-const TOKEN = /^[\w-]{16,128}$/;
 
 /** The command line. */
 export const USAGE = {
@@ -67,7 +67,7 @@ export async function main(args: readonly string[]): Promise<number> {
     look: clientOf(given.api, "look").socketPath,
     change: given.change ? clientOf(given.api, "change").socketPath : undefined,
   };
-  const token = file === undefined ? newToken() : await tokenIn(file);
+  const token = file === undefined ? newToken() : tokenIn(file, newToken());
   using manager = new ServiceManager(writeError);
   const listener = manager.takeListeners().get(WEB_SOCKET) ?? listen(port);
   const bound = loopbackPort(listener.fd);
@@ -108,27 +108,6 @@ function listen(port: number): OwnedFd {
       { cause: error },
     );
   }
-}
-
-/** Returns the token of a file, which is made if it does not exist. */
-async function tokenIn(file: string): Promise<string> {
-  const made = newToken();
-  try {
-    await Deno.writeTextFile(file, `${made}\n`, {
-      createNew: true,
-      mode: 0o600,
-    });
-    return made;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
-  const text = (await Deno.readTextFile(file)).trim();
-  if (TOKEN.test(text)) return text;
-  throw new ConfigError("holds no token", {
-    path: file,
-    hint: "A token is 16 to 128 letters, digits, - and _; remove the file to " +
-      "have one made",
-  });
 }
 
 /** Resolves at SIGINT or SIGTERM. */

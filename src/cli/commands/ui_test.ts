@@ -34,7 +34,7 @@ Deno.test("ui says what is wrong with a token file, and which port is in use", a
         "ä".repeat(20),
       ]
     ) {
-      await Deno.writeTextFile(file, text);
+      await Deno.writeTextFile(file, text, { mode: 0o600 });
       const error = await assertRejects(
         () => main([`--api=${api}`, `--token-file=${file}`]),
         ConfigError,
