@@ -138,21 +138,39 @@ Deno.test({
 
     await keepPicture(browser, "ui.png");
 
-    // What comes and goes.
+    // What comes and goes. An answer that comes after its end brings it not back.
+    await browser.evaluate(`(() => {
+      const real = globalThis.fetch;
+      const isGone = new Promise((resolve) => globalThis.letGo = resolve);
+      globalThis.held = [];
+      globalThis.fetch = async (...request) => {
+        const answer = await real(...request);
+        if (!String(request[0]).endsWith("/oven")) return answer;
+        globalThis.held.push(answer.status);
+        await isGone;
+        return answer;
+      };
+    })()`);
     {
       await using _made = await service.client.create({
         name: "oven",
         lines: ["sim/1"],
       });
       await until(
-        "the new aggregator",
-        async () => (await texts(browser, "#log")).join().includes("oven"),
+        "the answer about it",
+        () => browser.evaluate<boolean>("globalThis.held.includes(200)"),
       );
     }
     await until(
       "its end",
-      async () => !(await texts(browser, "h2")).join().includes("oven"),
+      async () =>
+        (await texts(browser, "#log")).join().includes("oven: removed"),
     );
+    await browser.evaluate(`globalThis.letGo()`);
+    await browser.evaluate(
+      "new Promise((resolve) => setTimeout(resolve, 200))",
+    );
+    assertEquals(await texts(browser, ".name"), ["FOLLOWS", "START", "VALVE"]);
 
     // A guest that comes and goes.
     const pressHead = async () =>
@@ -227,11 +245,17 @@ Deno.test({
     await click(browser, ".group + .group h2");
     GROUPS[1] = GROUPS[1]!.replace("▾", "▸");
     await untilText(browser, ".group h2", GROUPS);
-    await browser.evaluate("globalThis.isOld = true; location.reload()");
-    await until(
-      "the page again",
-      () => browser.evaluate<boolean>("!globalThis.isOld"),
+    await browser.evaluate(
+      "globalThis.isOld = true; setTimeout(() => location.reload())",
     );
+    await until("the page again", async () => {
+      try {
+        return await browser.evaluate<boolean>("!globalThis.isOld");
+      } catch {
+        // It goes just now.
+        return false;
+      }
+    });
     await untilText(browser, ".group h2", GROUPS);
     assertEquals(await shownLines(browser), ["press.VALVE", "press.START"]);
 

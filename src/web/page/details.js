@@ -8,7 +8,7 @@ import { clockText, periodText } from "./edges.js";
 import { allLines, nowUs, page, titleOf, view } from "./state.js";
 import { triggerOn } from "./trigger.js";
 import { jumpTo, stepEdge } from "./view.js";
-import { driverOf, rulesOf } from "./words.js";
+import { driverOf, forceOf, rulesOf } from "./words.js";
 
 const root = element("div", { className: "details" });
 const facts = element("dl");
@@ -64,6 +64,7 @@ export function showDetails(line, actions, select) {
     ["driven by", live.driver],
     ["since", [live.since, live.ago]],
     ["edges here", live.edges],
+    ...line.forced === undefined ? [] : [["forced", forceOf(line)]],
     ...pendingRule === undefined ? [] : [[
       "not applied",
       `${pendingRule.rule}: ${pendingRule.reason}`,

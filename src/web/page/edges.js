@@ -10,10 +10,10 @@ export const UNKNOWN = 2;
 /** Edges of a line that are kept; older ones are asked for again. */
 const MAX_EDGES = 200_000;
 /**
- * Two answers of the service may have an edge at slightly different times: its
- * clocks are read for each of them.
+ * Two answers of the service may have an edge at different times: they are those
+ * of the wall clock as it is set then.
  */
-const SAME_US = 1000;
+const SAME_US = 100_000;
 
 /** Edges of one line, by time. */
 export class LineEdges {

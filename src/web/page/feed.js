@@ -36,6 +36,9 @@ const TOLD = [
   "refused",
   "silent",
   "enforced",
+  "changed",
+  "forced",
+  "unforced",
   "unplugged",
   "plugged",
 ];
@@ -46,6 +49,8 @@ const SIGNS = {
   disconnected: "▒",
   unplugged: "?",
   fault: "!",
+  forced: "F",
+  unforced: "f",
 };
 /** Events after which an aggregator is asked for anew. */
 const CHANGING = [
@@ -55,6 +60,9 @@ const CHANGING = [
   "started",
   "stopped",
   "gone",
+  "changed",
+  "forced",
+  "unforced",
   "unplugged",
   "plugged",
 ];
@@ -65,8 +73,18 @@ const MAX_MARKS = 1000;
 const SAME_US = 100e3;
 const RETRY_MS = 2000;
 
+/** The last question about an aggregator; older answers are ignored. */
+const questions = new Map();
+let lastQuestion = 0;
+
+function newQuestion(name) {
+  questions.set(name, ++lastQuestion);
+  return lastQuestion;
+}
+
 function takeSnapshot({ aggregators: all, time = nowUs() / 1000 }) {
   page.skewUs = time * 1000 - Date.now() * 1000;
+  questions.clear();
   takeStates(all, time * 1000, true);
 }
 
@@ -188,6 +206,8 @@ function takeTold(event) {
   }
   tell(timeUs, `${aggregator}: ${kind}${detail === "" ? "" : `: ${detail}`}`);
   if (kind === "removed") {
+    lastQuestion++;
+    questions.delete(aggregator);
     aggregators.delete(aggregator);
     changedLines();
   } else if (CHANGING.includes(kind)) void refresh(aggregator);
@@ -217,22 +237,29 @@ async function takeLost({ count }) {
   tell(nowUs(), `${count} edges or events are missing here`);
   // What they would have told, of now and of the past.
   for (const { edges } of allLines()) edges.since = Infinity;
+  const asked = lastQuestion;
   try {
     const { aggregators: all } = await get("/v1/aggregators");
-    takeStates(all, nowUs(), false);
+    // What came or went meanwhile is asked for by its event.
+    if (lastQuestion === asked) takeStates(all, nowUs(), false);
+    else for (const { name } of all) void refresh(name);
   } catch (error) {
     showProblem(error.message);
   }
 }
 
+/** Asks for an aggregator anew. Only the answer to the last question counts. */
 async function refresh(name) {
+  const question = newQuestion(name);
+  let state;
   try {
-    const path = `/v1/aggregators/${encodeURIComponent(name)}`;
-    putAggregator(await get(path), nowUs(), false);
+    state = await get(`/v1/aggregators/${encodeURIComponent(name)}`);
   } catch (error) {
     if (error.status !== 404) return showProblem(error.message);
-    aggregators.delete(name);
   }
+  if (questions.get(name) !== question) return;
+  if (state === undefined) aggregators.delete(name);
+  else putAggregator(state, nowUs(), false);
   changedLines();
   void fillHistory();
 }

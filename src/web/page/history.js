@@ -6,7 +6,7 @@
 import { showProblem } from "./dom.js";
 import { microseconds, UNKNOWN } from "./edges.js";
 import { get } from "./service.js";
-import { allLines, lineOf, page, range } from "./state.js";
+import { aggregators, allLines, lineOf, page, range } from "./state.js";
 
 /** Edges that one request brings at most. */
 const HISTORY_LIMIT = 20_000;
@@ -18,6 +18,12 @@ export const past = { isRecorded: true, isAsked: false, isWanted: false };
 
 const nanoseconds = (us) => String(BigInt(Math.round(us)) * 1000n);
 const levelOf = ({ present, value }) => present ? value ?? UNKNOWN : UNKNOWN;
+
+/** When a line was there first; at the earliest the begin of the view. */
+function beginOf({ aggregator }, from) {
+  const { servedSince = 0 } = aggregators.get(aggregator)?.state ?? {};
+  return Math.max(from, servedSince * 1000);
+}
 
 /** Finds out whether the service records edges. */
 export async function askForHistory() {
@@ -72,7 +78,7 @@ async function fillRange() {
     const answer = await get(`/v1/history?${query}`);
     if (i === 0) {
       for (const state of answer.lines) {
-        lineOf(state)?.edges.note(from, levelOf(state));
+        lineOf(state)?.edges.note(beginOf(state, from), levelOf(state));
       }
     }
     for (const edge of answer.edges) {

@@ -62,6 +62,19 @@ Deno.test("the past is asked for in parts until it is complete, and once", async
   assertEquals(made.asked.length, 4);
 });
 
+Deno.test("a line has no level before it was there", async () => {
+  using made = service(3, 10);
+  Object.assign(aggregators.get("press"), {
+    state: { servedSince: BEGIN / 1000 - 1 },
+  });
+  view.span *= 10;
+  await fillHistory();
+  const levels = [-20, -2, -1, 0].map((ms) =>
+    made.line.levelAt(BEGIN + ms * STEP)
+  );
+  assertEquals(levels, [UNKNOWN, UNKNOWN, 0, 1]);
+});
+
 Deno.test("what the service has more than is asked for is unknown, not a level", async () => {
   using made = service(1000, 10);
   await fillHistory();

@@ -6,7 +6,7 @@
 import { byId, list, pairs } from "./dom.js";
 import { periodText } from "./edges.js";
 import { aggregators, allLines, counters, nowUs, titleOf } from "./state.js";
-import { wiringOf } from "./words.js";
+import { forceOf, wiringOf } from "./words.js";
 
 /** An aggregator without a VMM for so long is an alarm. */
 const MISSING_US = 30e6;
@@ -51,6 +51,8 @@ function alarms() {
   for (const line of allLines()) {
     const { pendingRule, isAbsent, rule } = line;
     const title = titleOf(line);
+    const force = forceOf(line);
+    if (force !== undefined) found.push(`${title}: ${force}`);
     if (pendingRule !== undefined) {
       found.push(`${title}: ${pendingRule.rule} is not applied yet`);
     }

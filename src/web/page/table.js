@@ -18,7 +18,7 @@ import {
   view,
 } from "./state.js";
 import { onCanvas } from "./view.js";
-import { driverOf, originOf, rulesOf, sourceGroup } from "./words.js";
+import { driverOf, forceOf, originOf, rulesOf, sourceGroup } from "./words.js";
 
 /** Length of a pulse of a simulated line. */
 const PULSE_MS = 200;
@@ -229,7 +229,11 @@ export function showLine(line) {
   setText(row.value, line.isAbsent || value === undefined ? "?" : `${value}`);
   row.root.classList.toggle("absent", line.isAbsent === true);
   row.root.classList.toggle("pending", pendingRule !== undefined);
-  const about = pendingRule === undefined
+  row.root.classList.toggle("forced", line.forced !== undefined);
+  const force = forceOf(line);
+  const about = force !== undefined
+    ? force
+    : pendingRule === undefined
     ? [originOf(line), ...rulesOf(line)].join(" · ")
     : `${pendingRule.rule}: ${pendingRule.reason}`;
   const excludes = (line.interlocks ?? []).map((other) => ` ⊘ ${other}`);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { clockText } from "./edges.js";
+
 /** A period of the API as a SPEC has it: `5ms`. */
 function specPeriod(us) {
   if (us % 1e6 === 0) return `${us / 1e6}s`;
@@ -41,6 +43,19 @@ export function rulesOf({ rules = {} }) {
 export function driverOf({ drivenBy, rule }) {
   if (drivenBy === undefined) return "";
   return rule === undefined ? drivenBy : `${drivenBy} ${rule}`;
+}
+
+/**
+ * Who holds a line at a value, and until when; undefined: nothing does.
+ *
+ * @param {{ forced?: { value: number, until: number, by: number,
+ *   reason: string } }} line
+ */
+export function forceOf({ forced }) {
+  if (forced === undefined) return undefined;
+  const { value, until, by, reason } = forced;
+  const end = clockText(until * 1000, 0).replace(/\.$/, "");
+  return `forced to ${value} until ${end} by user ${by}: ${reason}`;
 }
 
 /**
@@ -132,7 +147,7 @@ export function lineOfDetail(detail, lines) {
   for (const line of lines) {
     const title = line.name === "" ? `line ${line.lineNumber}` : line.name;
     if (
-      detail.startsWith(title) && /^(?:[:,]| has )/.test(
+      detail.startsWith(title) && /^(?:[:,=]| has )/.test(
         detail.slice(title.length),
       )
     ) return line;

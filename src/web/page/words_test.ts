@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import {
   driverOf,
+  forceOf,
   lineOfDetail,
   originOf,
   rulesOf,
@@ -48,6 +49,16 @@ Deno.test("what drives a line is said with the rule", () => {
   assertEquals(
     driverOf({ drivenBy: "rule", rule: "safe-after" }),
     "rule safe-after",
+  );
+});
+
+Deno.test("a force has its value, end, user and reason", () => {
+  assertEquals(forceOf({}), undefined);
+  const until = new Date(2026, 0, 31, 12, 5).getTime();
+  const forced = { value: 0, until, by: 1000, reason: "new gasket" };
+  assertEquals(
+    forceOf({ forced }),
+    "forced to 0 until 12:05:00 by user 1000: new gasket",
   );
 });
 
@@ -105,6 +116,7 @@ Deno.test("an event's text names its line, or none", () => {
   assertEquals(numberOf("STOP2: press.UP is active, which excludes it"), 1);
   assertEquals(numberOf("STOP, pump:4: its rule does not hold"), 0);
   assertEquals(numberOf("STOP has its safe value now"), 0);
+  assertEquals(numberOf("STOP2=0 for 10m: new gasket"), 1);
   assertEquals(numberOf("line 12: no"), 12);
   assertEquals(numberOf("STOPPED by hand"), undefined);
   assertEquals(numberOf(""), undefined);
