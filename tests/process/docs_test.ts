@@ -565,3 +565,19 @@ Deno.test("README.md is short, and has the two commands near its top", () => {
   assert(commands > 0 && commands < text.indexOf("## Install"));
   assert(text.indexOf("scripts/test") > 0);
 });
+
+/** What a stranger sees first: everything else has a folder. */
+const TOP_LEVEL = [
+  ...["deno.json", "deno.lock", "mod.ts", "README.md", "LICENSE"],
+  ...["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"],
+  ...["docs", "ffi", "scripts", "src", "tests"],
+];
+/** Made by tools, and ignored by git. */
+const MADE = ["coverage", "dist", "node_modules"];
+
+Deno.test("the top level has what it should, and nothing else", () => {
+  const found = [...Deno.readDirSync(new URL("../..", import.meta.url))]
+    .map(({ name }) => name)
+    .filter((name) => !name.startsWith(".") && !MADE.includes(name));
+  assertEquals(found.sort(), TOP_LEVEL.toSorted());
+});
