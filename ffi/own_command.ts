@@ -13,6 +13,7 @@ import {
 } from "./files.ts";
 import { fileStatus } from "./file_status.ts";
 import { ownRuntimeDirectory } from "./runtime_directory.ts";
+import { untrustedDirectories } from "./trusted_path.ts";
 
 /** A program's file and what it is called with. */
 export interface OwnCommand {
@@ -85,7 +86,10 @@ function isRemoved(path: string): boolean {
   return path.endsWith(DELETED) && fileStatus(path) === undefined;
 }
 
-/** Returns the new directory of a copy of what this process runs. */
+/**
+ * Returns the new directory of a copy of what this process runs: none that
+ * another user could replace.
+ */
 function copyOfProgram(): string {
   const { path: runtime } = ownRuntimeDirectory();
   const reasons: string[] = [];
@@ -97,7 +101,12 @@ function copyOfProgram(): string {
         prefix: "gpioagg-program-",
         ...(dir === undefined ? {} : { dir }),
       });
-      writeCopy(`${directory}/gpioagg`);
+      const path = `${Deno.realPathSync(directory)}/gpioagg`;
+      const [shared] = untrustedDirectories(path);
+      if (shared !== undefined) {
+        throw new Error(`${shared.path}: ${shared.reason}`);
+      }
+      writeCopy(path);
       return directory;
     } catch (error) {
       if (directory !== undefined) {

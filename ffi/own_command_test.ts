@@ -17,15 +17,23 @@ interface Rig extends Disposable {
  * @param link Target of `/proc/self/exe`, below a directory of its own.
  * @param options `text`: content of the running program; absent: it cannot be
  * read. `unusable`: directories in which nothing can be made; undefined is the
- * default one. `hasRuntime`: set if there is an `$XDG_RUNTIME_DIR`.
+ * default one. `hasRuntime`: set if there is an `$XDG_RUNTIME_DIR`. `isShared`:
+ * set if every user may replace files in the default directory.
  */
 function play(
   link: string,
-  { text, unusable = [], standalone = false, hasRuntime = false }: {
+  {
+    text,
+    unusable = [],
+    standalone = false,
+    hasRuntime = false,
+    isShared = false,
+  }: {
     text?: string;
     unusable?: readonly (string | undefined)[];
     standalone?: boolean;
     hasRuntime?: boolean;
+    isShared?: boolean;
   } = {},
 ): Rig {
   const stack = new DisposableStack();
@@ -47,6 +55,11 @@ function play(
     links: { "/proc/self/exe": `${directory}/${link}` },
   }));
   const made: string[] = [];
+  const shared = `${directory}/shared`;
+  if (isShared) {
+    Deno.mkdirSync(shared);
+    Deno.chmodSync(shared, 0o777);
+  }
   const runtime = `${directory}/runtime`;
   if (hasRuntime) Deno.mkdirSync(runtime, { mode: 0o700 });
   const { build, env } = Deno;
@@ -61,7 +74,11 @@ function play(
   Object.assign(Deno, {
     makeTempDirSync: (options: Deno.MakeTempOptions = {}) => {
       if (unusable.includes(options.dir)) throw new Error("it is full");
-      const path = makeTempDirSync(options);
+      const path = makeTempDirSync(
+        isShared && options.dir === undefined
+          ? { ...options, dir: shared }
+          : options,
+      );
       made.push(path);
       return path;
     },
@@ -154,6 +171,18 @@ Deno.test("a copy goes to the user's runtime directory if there is no other room
   using command = startableCommand(2);
   assertEquals(command.path.startsWith(`${it.directory}/runtime/`), true);
   assertEquals(Deno.readTextFileSync(command.path), "x");
+});
+
+Deno.test("no copy is made where another user could replace it", () => {
+  using it = play("gpioagg (deleted)", {
+    text: "x",
+    standalone: true,
+    hasRuntime: true,
+    isShared: true,
+  });
+  using command = startableCommand(2);
+  assertEquals(command.path.startsWith(`${it.directory}/runtime/`), true);
+  assertEquals(it.made.map(exists), [false, true]);
 });
 
 Deno.test("a program that cannot be copied anywhere leaves nothing, and says why", () => {

@@ -72,6 +72,17 @@ Deno.test({
   },
 });
 
+Deno.test("the package's removal ends all units", async () => {
+  const script = await Deno.readTextFile(
+    `${REPOSITORY}/scripts/debian/gpioagg.prerm`,
+  );
+  for await (const { name } of Deno.readDir(UNITS)) {
+    if (!/\.(service|socket)$/.test(name)) continue;
+    const unit = name.replace("@.", "@*.");
+    assert(script.split(/[\s']+/).includes(unit), unit);
+  }
+});
+
 Deno.test("cdi writes what a service serves, whole", async () => {
   await using service = await ApiService.start({
     aggregators: { plc0: ["sim/2"] },

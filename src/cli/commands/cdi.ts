@@ -11,7 +11,7 @@ import { replaceFile, splitPath } from "../../../ffi/trusted_path.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { SharedDirectories } from "../../service/sockets/shared_directories.ts";
-import { deviceNumber, listChipNodes } from "../../gpio/chip_nodes.ts";
+import { listChipNodes } from "../../gpio/chip_nodes.ts";
 import {
   type InventoryChip,
   listInventory,
@@ -162,17 +162,17 @@ async function listAll(api: string | undefined): Promise<AggregatorState[]> {
  * not obtain a disk for a container by calling it a chip, or the host's files
  * by a link.
  *
- * @param isChip Test for the device node of a GPIO chip. Default: one of this
- * machine.
+ * @param listNodes Lists device nodes of GPIO chips. Default: this machine's.
  */
 export function withoutForeignFiles(
   told: readonly AggregatorState[],
-  isChip: (path: string) => boolean = isChipNode,
+  listNodes: () => readonly { path: string }[] = listChipNodes,
 ): { aggregators: AggregatorState[]; refused: string[] } {
   const refused: string[] = [];
   const shared = new SharedDirectories();
   const aggregators = told.filter(({ name, socketPath, kernelChip }) => {
-    const problem = (kernelChip?.present === true && !isChip(kernelChip.path)
+    const problem = (kernelChip?.present === true &&
+        !isChipNode(kernelChip.path, listNodes())
       ? `${kernelChip.path} is not the device node of a GPIO chip`
       : undefined) ??
       (socketPath === undefined ? undefined : socketProblem(socketPath));
@@ -182,9 +182,7 @@ export function withoutForeignFiles(
     }
     if (socketPath?.startsWith("/")) {
       refused.push(
-        ...shared.look([socketPath]).map(({ warning }) =>
-          warning
-        ),
+        ...shared.look([socketPath]).map(({ warning }) => warning),
       );
     }
     return true;
@@ -206,10 +204,12 @@ function socketProblem(path: string): string | undefined {
   }
 }
 
-function isChipNode(path: string): boolean {
-  const device = deviceNumber(path);
-  return device !== undefined &&
-    listChipNodes().some((node) => node.device === device);
+/**
+ * Returns true for a path below /dev: at any other, which its service chose, the
+ * engine could find another device than was looked at here.
+ */
+function isChipNode(path: string, nodes: readonly { path: string }[]): boolean {
+  return nodes.some((node) => node.path === path);
 }
 
 /** Specification, and warnings about it. */

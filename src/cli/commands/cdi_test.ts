@@ -210,8 +210,15 @@ Deno.test("withoutForeignFiles() leaves out what is not what its service says", 
     ]);
     const both = { ...aggregator("chip"), ...chipAggregator("chip", "/dev/x") };
     assertEquals(
-      withoutForeignFiles([both], (path) => path === "/dev/x").aggregators,
+      withoutForeignFiles([both], () => [{ path: "/dev/x" }]).aggregators,
       [both],
+    );
+    // A link of its service's may lead elsewhere once the engine follows it.
+    await Deno.symlink("/dev/null", `${directory}/chip`);
+    const linked = chipAggregator("linked", `${directory}/chip`);
+    assertEquals(
+      withoutForeignFiles([linked], () => [{ path: "/dev/null" }]).refused,
+      [`"linked" is left out: ${directory}/chip ${no}`],
     );
   } finally {
     await Deno.remove(directory, { recursive: true });

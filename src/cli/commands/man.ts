@@ -6,6 +6,7 @@
  */
 import settings from "../../../deno.json" with { type: "json" };
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { hiddenName, replaceFile } from "../../../ffi/trusted_path.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { noRest } from "../arguments/arguments.ts";
@@ -19,6 +20,7 @@ import { catalogOf } from "../usage/catalog.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const HOW = "gpioagg man [PAGE]";
+const PAGE_MODE = 0o644;
 
 /** The command line. */
 export const USAGE = {
@@ -146,10 +148,13 @@ function writePages(directory: string, pages: readonly ManPage[]): void {
   for (const { file, text, target } of pages) {
     const place = `${directory}/man${file.at(-1)}`;
     Deno.mkdirSync(place, { recursive: true });
-    // Made beside it first: an older page may be open.
-    const fresh = `${place}/.${file}.new-${Deno.pid}`;
-    if (target === undefined) Deno.writeTextFileSync(fresh, text);
-    else Deno.symlinkSync(target, fresh);
+    // An older page may be open.
+    if (target === undefined) {
+      replaceFile(`${place}/${file}`, text, PAGE_MODE);
+      continue;
+    }
+    const fresh = `${place}/${hiddenName()}`;
+    Deno.symlinkSync(target, fresh);
     Deno.renameSync(fresh, `${place}/${file}`);
   }
 }
