@@ -9,6 +9,24 @@ const ignore = lacksExecutable() ||
 
 const TOOLS = ["detect", "get", "info", "mon", "notify", "set"];
 
+/**
+ * Function for sh: installs packages while a service runs, whose line has another
+ * value than at its start; tells the value after it.
+ */
+const UPGRADE_DURING_SERVICE = `
+upgrade() {
+  gpioagg serve --socket-path /run/x.sock --line sim/1,as=BUTTON >/run/log 2>&1 &
+  until [ -S /run/x.sock.control ]; do kill -0 $!; sleep 0.1; done
+  gpioagg sim /run/x.sock BUTTON=1 >/dev/null
+  for package; do dpkg --install "$package" >/dev/null; done
+  value=$(gpioagg sim /run/x.sock --json | sed -n 's/.*"value":\\([01]\\).*/\\1/p')
+  case $(readlink /proc/$!/exe) in *deleted*) what=replaced ;; *) what=kept ;; esac
+  kill $!
+  wait $! || { cat /run/log; return 1; }
+  echo "BUTTON is $value, of a program that was $what"
+}
+`;
+
 /** The packages of the executable under test, made once. */
 let made: Promise<string> | undefined;
 
@@ -83,13 +101,16 @@ class System implements AsyncDisposable {
     return output;
   }
 
-  /** Installs packages, as an upgrade where they are installed. */
-  async install(...files: string[]): Promise<void> {
-    for (const file of files) {
-      const name = file.slice(file.lastIndexOf("/") + 1);
-      await Deno.copyFile(file, `${this.root}/tmp/${name}`);
-      await this.run(`dpkg --install /tmp/${name}`);
-    }
+  /** Copies a file into the system; returns its path there. */
+  async put(file: string): Promise<string> {
+    const path = `/tmp/${file.slice(file.lastIndexOf("/") + 1)}`;
+    await Deno.copyFile(file, this.root + path);
+    return path;
+  }
+
+  /** Installs a package. */
+  async install(file: string): Promise<void> {
+    await this.run(`dpkg --install ${await this.put(file)}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -140,8 +161,14 @@ for (
       assertMatch(await version(), /^gpioget \(libgpiod\)/);
       await system.run("update-alternatives --auto gpioget");
 
-      // An upgrade of both leaves all as it is.
-      await system.install(program, tools);
+      // An upgrade of both leaves all as it is, and what runs.
+      const upgrades = [await system.put(program), await system.put(tools)];
+      assertEquals(
+        await system.run(
+          `${UPGRADE_DURING_SERVICE} upgrade ${upgrades.join(" ")}`,
+        ),
+        "BUTTON is 1, of a program that was replaced\n",
+      );
       assertMatch(await version(), /gpioagg/);
       assertMatch(await version("gpioget.gpiod"), /libgpiod/);
 
