@@ -42,10 +42,14 @@ Deno.test("ManagerFdStore tells the manager what to keep, and what no longer", (
   const { store, heard } = given;
   using fd = memFd();
   store.keep("line.a.0", fd.fd);
-  store.keep("x".repeat(256), fd.fd);
+  // The longest name that systemd takes, and one that it would ignore.
+  const longest = "x".repeat(255);
+  store.keep(longest, fd.fd);
+  store.keep(`${longest}x`, fd.fd);
   store.drop("line.a.0");
   assertEquals(heard(), [
     ["FDSTORE=1 FDNAME=line.a.0", 1],
+    [`FDSTORE=1 FDNAME=${longest}`, 1],
     ["FDSTOREREMOVE=1 FDNAME=line.a.0", 0],
   ]);
 });
