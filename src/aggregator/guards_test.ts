@@ -117,6 +117,23 @@ Deno.test("min-interval holds after a rule has driven the line", () => {
   assertEquals(set(0, 1), 0);
 });
 
+Deno.test("min-interval holds after a guest's end that may have changed the line, not after others", () => {
+  for (const [rule, mayChange] of [["input", true], ["keep", false]] as const) {
+    const { guards, loop, lines: [line], sources: [source], output } = rig(
+      `,min-interval=50ms,on-disconnect=${rule}`,
+    );
+    output(0, 1);
+    loop.pass(100);
+    line!.line.guestGone();
+    guards.guestGone();
+    if (mayChange) source!.value = 0;
+    const next = mayChange ? 1 : 0;
+    assertEquals(output(0, next), mayChange ? FAILED : 0);
+    loop.pass(50);
+    assertEquals(output(0, next), 0);
+  }
+});
+
 Deno.test("min-interval never delays a safe value", () => {
   const { lines: [line], sources: [source], output } = rig(
     ",min-interval=1s,safe=0",
