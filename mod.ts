@@ -41,6 +41,7 @@
  */
 export * from "./src/gpio/mod.ts";
 export {
+  HeldForce,
   LeasedAggregator,
   ServiceClient,
   ServiceError,
@@ -60,5 +61,6 @@ export type {
 } from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
 export type * from "./src/client/edges.ts";
+export type * from "./src/client/force.ts";
 export type * from "./src/client/play.ts";
 export { isOsError, OsError } from "./ffi/os_error.ts";

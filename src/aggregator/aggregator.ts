@@ -14,6 +14,7 @@ import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
+import { type ForceReporter, Forces, type ForceWish } from "./forces.ts";
 import { Farewells } from "./farewells.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
@@ -58,7 +59,7 @@ export interface AggregatorContext {
 const RETURN_LIMIT_MS = 60_000;
 
 /** Receiver of what the rules of an aggregator's lines did. */
-export interface AggregatorReporter extends LineReporter {
+export interface AggregatorReporter extends LineReporter, ForceReporter {
   /** A line got its safe value because the guest said nothing for too long. */
   silent(line: ReportedLine): void;
   /** The guest of an earlier process did not come back. */
@@ -88,6 +89,8 @@ export class Aggregator implements Disposable {
   #isOver = false;
   /** Waits for the guest of an earlier process. */
   #wait: Timer | undefined;
+  #hasGuest = false;
+  readonly #forces: Forces;
 
   private constructor(
     name: string,
@@ -100,8 +103,20 @@ export class Aggregator implements Disposable {
     this.lines = lines;
     this.#context = context;
     const { loop, reporter } = context;
-    this.#guards = new Guards(lines, loop, (line) => reporter.silent(line));
+    this.#guards = new Guards(
+      lines,
+      loop,
+      (line) => reporter.silent(line),
+      context.now,
+    );
     this.#guards.update();
+    this.#forces = new Forces(name, lines, {
+      loop,
+      reporter,
+      store: context.store,
+      hasGuest: () => this.#hasGuest || this.awaitsGuest,
+      isSilent: (line) => this.#guards.isSilent(line),
+    });
     this.#awaitGuest();
   }
 
@@ -210,6 +225,29 @@ export class Aggregator implements Disposable {
     this.#guards.update();
   }
 
+  /**
+   * Holds lines at values: all, or none.
+   *
+   * @throws {RangeError} If a line cannot be forced, with the reason.
+   */
+  force(wish: ForceWish): void {
+    this.#forces.begin(wish, (name) => this.find(name));
+  }
+
+  /**
+   * Ends forces: of these lines, or all; of this id, or any.
+   *
+   * @throws {RangeError} If there is no such line.
+   */
+  endForces(reason: string, names?: readonly string[], id?: string): void {
+    const lines = names?.map((name) => {
+      const line = this.find(name);
+      if (line !== undefined) return line;
+      throw new RangeError(`cannot find line "${name}" of ${this.name}`);
+    });
+    this.#forces.end(reason, lines, id);
+  }
+
   /** The line with this guest-visible name or lineNumber, if there is one. */
   find(nameOrNumber: string): AggregatorLine | undefined {
     this.#byName ??= new Map(
@@ -229,6 +267,7 @@ export class Aggregator implements Disposable {
 
   /** A guest is served from now on. */
   guestBegan(): void {
+    this.#hasGuest = true;
     this.#endWait();
     if (this.unsafe.length === 0) this.#dropGone();
     if (this.#isGuestKept) return;
@@ -269,6 +308,7 @@ export class Aggregator implements Disposable {
 
   /** The guest is gone: every line goes where its rule says. */
   guestGone(): void {
+    this.#hasGuest = false;
     this.#endWait();
     if (this.#isGuestKept) this.#context.store?.drop(guestFdName(this.name));
     this.#isGuestKept = false;
@@ -324,6 +364,7 @@ export class Aggregator implements Disposable {
     const { store, directory, interlocks } = this.#context;
     yield* eachOf([
       () => this.#guards[Symbol.dispose](),
+      () => this.#forces[Symbol.dispose](),
       () => directory.remove(this.name),
       ...this.lines.map((line) => () => line[Symbol.dispose]()),
       // Those that are still active exclude others until then.

@@ -25,6 +25,7 @@ import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import type { LineReporter, UnsafeLine } from "./line_reporter.ts";
 import { Postponement } from "./postponement.ts";
 import type { Guard, GuardListener } from "./guard.ts";
+import { backStep, type GuestWish, type LineForce } from "./line_force.ts";
 import {
   findSource,
   type LineSource,
@@ -34,6 +35,7 @@ import {
 import { InterlockedSource } from "./rules/interlock.ts";
 import { KernelRefusals } from "./rules/kernel_refusals.ts";
 import { LineRules, type RuledLine } from "./rules/line_rules.ts";
+import type { RuleStep } from "./rules/rule_steps.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
 import { FollowedSource } from "./sharing/followed_source.ts";
 
@@ -66,6 +68,9 @@ export class AggregatorLine
   #guard: Guard | undefined;
   #guardListener: GuardListener | undefined;
   #isWithdrawn = false;
+  #force: LineForce | undefined;
+  /** Step that ends a force. */
+  #back: RuleStep | undefined;
 
   /** Puts the rules of `specification` before `source`; retries by `loop`. */
   constructor(
@@ -119,6 +124,33 @@ export class AggregatorLine
     return this.#operations.isBusy;
   }
 
+  /** The force that holds the line, if one does. */
+  get force(): LineForce | undefined {
+    return this.#force;
+  }
+
+  /** True from the moment on that guests do not use it any more. */
+  get isWithdrawn(): boolean {
+    return this.#isWithdrawn;
+  }
+
+  /** Time until the line may change again. **Units**: milliseconds. */
+  get restMs(): number {
+    return this.#guardListener?.restMs ?? 0;
+  }
+
+  get forceStep(): RuleStep | undefined {
+    return this.#force?.step ?? this.#back;
+  }
+
+  /** The value as its guest sees it; `FAILED` if it is not known. */
+  get value(): number {
+    const force = this.#force;
+    return force === undefined || force.isOutput
+      ? this.#source.peek()
+      : force.value;
+  }
+
   get interlock(): InterlockedSource | undefined {
     return findSource(this.#source, InterlockedSource);
   }
@@ -142,6 +174,15 @@ export class AggregatorLine
       if (rule === "input") return this.refuse("it is an input by rule");
     } else if (operation === LineOperation.Input) {
       if (rule === "output") return this.refuse("it is an output by rule");
+    }
+    const force = this.#force;
+    if (force !== undefined) {
+      if (force.isOutput) {
+        if (force.keep(operation, argument)) return 0;
+      } else if (operation === LineOperation.GetValue) return force.value;
+      else if (operation === LineOperation.Output) {
+        this.endForce("its guest made it an output", true);
+      }
     }
     const operations = this.#operations;
     if (operations.isBusy) return operations.queue(operation, argument);
@@ -248,8 +289,52 @@ export class AggregatorLine
     );
   }
 
+  /** Is held at a value from now on; retried until an output has it. */
+  beginForce(force: LineForce): void {
+    const before = this.value;
+    this.#force = force;
+    if (force.isOutput) return this.#rules.want(RuleKind.Force);
+    this.edges.force(force.value, this.#source);
+    if (before !== force.value) this.#tellGuest(force.value);
+  }
+
+  /**
+   * Ends a force.
+   *
+   * @param goesBack False if a rule puts an output elsewhere.
+   */
+  endForce(reason: string, goesBack: boolean): void {
+    const force = this.#force;
+    if (force === undefined) return;
+    this.#force = undefined;
+    if (!force.isOutput) {
+      this.edges.force(undefined, this.#source);
+      const value = this.#source.peek();
+      if (value === FAILED) this.#listener?.restored?.(this.#listenerNumber);
+      else if (value !== force.value) this.#tellGuest(value);
+    } else if (goesBack) this.goBack(force.wish);
+    force.ended(reason);
+  }
+
+  /** Goes to what its guest asked for, after a force; retried until it has it. */
+  goBack(wish: GuestWish): void {
+    this.#back = backStep(wish);
+    this.#rules.want(RuleKind.Back);
+  }
+
+  /** A rule takes a forced output. */
+  #overrule(reason: string): void {
+    if (this.#force?.isOutput === true) this.endForce(reason, false);
+  }
+
+  #tellGuest(value: number): void {
+    if (!this.#observation.isAskedFor(value)) return;
+    this.#listener?.edge(this.#listenerNumber, value);
+  }
+
   /** Takes an output back that should not be active. */
   makeInactive(): void {
+    this.#overrule("an interlock makes it inactive");
     this.#rules.want(RuleKind.Inactive);
   }
 
@@ -294,6 +379,7 @@ export class AggregatorLine
 
   edge(value: number): void {
     this.edges.edge(value);
+    if (this.#force !== undefined) return;
     if (this.#observation.isForGuest(value)) {
       this.#listener?.edge(this.#listenerNumber, value);
     }
@@ -362,6 +448,7 @@ export class AggregatorLine
     // What the guest asked is of no use any more.
     this.#operations.drop();
     if (this.#specification.onDisconnect !== "keep") {
+      this.#overrule("its guest is gone");
       this.#enforce(RuleKind.Gone, () => this.#rules.want(RuleKind.Gone));
     } else this.idle();
   }
@@ -380,6 +467,7 @@ export class AggregatorLine
    * @param onSafe Called once an output has it: now, or after retries.
    */
   goSafe(onSafe?: () => void): void {
+    this.#overrule("its guest is silent");
     this.#enforce(RuleKind.Safe, () => this.#rules.goSafe(onSafe));
   }
 
@@ -391,6 +479,7 @@ export class AggregatorLine
     if (this.#isWithdrawn) return;
     this.#isWithdrawn = true;
     this.#listener = undefined;
+    this.endForce("its aggregator ends", true);
     this.#postponement.end();
     this.guestGone();
   }
@@ -404,6 +493,7 @@ export class AggregatorLine
   /** Applies the rule for a missing guest, then lets the host line go. */
   [Symbol.dispose](): void {
     this.#listener = undefined;
+    this.endForce("its aggregator ends", true);
     this.#observation.observe(undefined);
     this.reporter = undefined;
     this.#postponement.end();

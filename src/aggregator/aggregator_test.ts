@@ -40,6 +40,8 @@ function rig(
       silent: () => told.push("silent"),
       rulePending: (_, rule) => told.push(`lacks ${rule}`),
       ruleHolds: (_, rule) => told.push(`has ${rule}`),
+      forced: (line, text) => told.push(`forced ${line.name}=${text}`),
+      unforced: (line, reason) => told.push(`unforced ${line.name}: ${reason}`),
       notBack: (ms) => told.push(`not back within ${ms}`),
     },
   });

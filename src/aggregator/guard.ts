@@ -11,6 +11,8 @@ export interface GuardListener {
   answered(result: number): void;
   /** A rule drove the line, not the guest. */
   ruleDrove(): void;
+  /** Time until the line may change again; 0: now. **Units**: milliseconds. */
+  readonly restMs: number;
 }
 
 /** Guard of a line's operations; the line goes on in `admit`. */

@@ -53,6 +53,12 @@ export class Guards implements Disposable {
     }
   }
 
+  /** True if the guest is silent for longer than this line's rule allows. */
+  isSilent({ specification: { safeAfterUs } }: AggregatorLine): boolean {
+    return safeAfterUs !== undefined &&
+      this.#watchdog.isSilentFor(safeAfterUs / 1000);
+  }
+
   /** A guest may be silent from now on, without ever having been heard. */
   awaitGuest(): void {
     if (this.#watchdog.isNeeded) this.#watchdog.heard();
@@ -80,7 +86,8 @@ function guardOf(
     const isRequest = operation !== LineOperation.Deactivate ||
       argument === Departure.LineReleased;
     if (isWatched && isRequest) watchdog.heard();
-    return interval === undefined
+    // What a force keeps back changes nothing.
+    return interval === undefined || line.force !== undefined
       ? line.admit(operation, argument)
       : interval.submit(operation, argument);
   };
@@ -135,6 +142,10 @@ class MinInterval implements GuardListener {
     this.#value = UNSPECIFIED;
   }
 
+  get restMs(): number {
+    return Math.max(0, this.#earliestMs - this.#now());
+  }
+
   /** A rule drove the line, which needs its rest as well. */
   ruleDrove(): void {
     this.#earliestMs = this.#now() + this.#intervalMs;
@@ -184,6 +195,11 @@ class SilenceWatchdog {
   /** True if any line has such a rule. */
   get isNeeded(): boolean {
     return this.#lines.length > 0;
+  }
+
+  /** Returns true if a silence of this time has had its consequences. */
+  isSilentFor(limitMs: number): boolean {
+    return this.#passedMs >= limitMs;
   }
 
   watch(lines: readonly AggregatorLine[]): void {

@@ -26,6 +26,8 @@ const RULES: Readonly<Record<RuleKind, EdgeRule>> = {
   [RuleKind.None]: EdgeRule.None,
   [RuleKind.Learn]: EdgeRule.None,
   [RuleKind.Start]: EdgeRule.Start,
+  [RuleKind.Force]: EdgeRule.None,
+  [RuleKind.Back]: EdgeRule.None,
   [RuleKind.Inactive]: EdgeRule.Interlock,
   [RuleKind.Safe]: EdgeRule.SafeAfter,
   [RuleKind.Gone]: EdgeRule.OnDisconnect,
@@ -59,6 +61,8 @@ export class LineEdges {
   /** Time of the last edge. **Units**: nanoseconds, monotonic. */
   readonly #changedAt = new Float64Array(1);
   #lastCause: Cause = Cause.Seen;
+  /** Value of an input that an operator holds it at. */
+  #forced: number | undefined;
 
   /** Begins with `source`, the source of `specification`, as it is. */
   constructor(
@@ -134,8 +138,21 @@ export class LineEdges {
 
   /** The operation that follows is a rule's. */
   byRule(kind: RuleKind): void {
-    this.#cause = Cause.Rule;
+    const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
+    this.#cause = isForce ? Cause.Operator : Cause.Rule;
     this.#rule = RULES[kind];
+  }
+
+  /**
+   * An operator holds an input at a value from now on; undefined: not any more.
+   */
+  force(value: number | undefined, source: LineSource): void {
+    this.#forced = value;
+    this.#become(
+      stateOf(source, this.#knownValue(source)),
+      Cause.Operator,
+      EdgeRule.None,
+    );
   }
 
   /** An operation took effect. */
@@ -166,6 +183,7 @@ export class LineEdges {
 
   /** An edge that the source told of. */
   edge(value: number): void {
+    if (this.#forced !== undefined) return;
     if (this.#isHeard) this.moved(value);
     // Half of the edges would look as if the line never went back.
     else this.#tell(this.#sourceCause);
@@ -173,6 +191,7 @@ export class LineEdges {
 
   /** The value changed for a cause that lies in the source. */
   moved(value: number): void {
+    if (this.#forced !== undefined) return;
     const state = this.#state;
     const after = state & ~StateBits.Value | valueBits(value);
     if (after === state) return;
@@ -220,6 +239,7 @@ export class LineEdges {
 
   /** The value as it can be told now; unknown if later edges are not heard. */
   #knownValue(source: LineSource): number {
+    if (this.#forced !== undefined) return this.#forced;
     if (this.#shown !== undefined) return this.#shown.shown;
     if (source.isAbsent === true) return UNKNOWN_VALUE;
     const isOutput = source.direction === Direction.Output;

@@ -63,6 +63,12 @@ export class LineObservation {
     return !this.#isWide || (this.#edges & edge) !== 0;
   }
 
+  /** Returns true if the guest asked for edges to `value`. */
+  isAskedFor(value: number): boolean {
+    const edge = value === 1 ? Edges.Rising : Edges.Falling;
+    return (this.#edges & edge) !== 0;
+  }
+
   /** Drops edges that waited for the guest of an earlier process. */
   guestGone(): void {
     this.#hasKeptEdges = false;

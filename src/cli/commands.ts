@@ -69,6 +69,10 @@ export const COMMANDS: Commands = {
     summary: "end an aggregator of a running service",
     load: () => import("./commands/remove.ts"),
   },
+  force: {
+    summary: "hold lines of a running service at values for a time",
+    load: () => import("./commands/force.ts"),
+  },
   "set-rule": {
     summary: "change rules of a created aggregator's lines under its guest",
     load: () => import("./commands/set_rule.ts"),

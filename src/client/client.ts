@@ -20,6 +20,7 @@ import {
   type CallOptions,
   callSignal,
   checkCreateRequest,
+  checkForceRequest,
   checkLevels,
   checkPlayRequest,
   checkRules,
@@ -31,6 +32,8 @@ import {
 import type { PlayRequest, PlayState } from "./play.ts";
 import { ServiceEvents } from "./service_events.ts";
 import { checkedAnswer, errorOf, quoted, ServiceError } from "./answers.ts";
+import type { ForceRequest } from "./force.ts";
+import { HeldForce } from "./held_force.ts";
 import { LeasedAggregator } from "./leased_aggregator.ts";
 import { isConnectionLoss, pathOf } from "./paths.ts";
 import type { AnySchema } from "./message_schema.ts";
@@ -45,7 +48,7 @@ import type {
 } from "./protocol.ts";
 import type { History } from "./edges.ts";
 
-export { LeasedAggregator, ServiceError };
+export { HeldForce, LeasedAggregator, ServiceError };
 
 /** Limit of an answer to a question. **Units**: milliseconds. */
 const LOOK_LIMIT_MS = 10_000;
@@ -334,6 +337,71 @@ export class ServiceClient {
       { method: "DELETE", path: `${pathOf(name)}/play` },
       options,
       MESSAGES.Play,
+    );
+  }
+
+  /**
+   * Holds lines at values until their time is over, what this returns is
+   * disposed, or this process ends; outputs then go back to what their guest
+   * asked for last.
+   *
+   * @throws {ServiceError} If a line cannot be forced, with the reason.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async force(
+    name: string,
+    request: Omit<ForceRequest, "lease">,
+    options: CallOptions = {},
+  ): Promise<HeldForce> {
+    checkForceRequest(request);
+    const body = { ...request, lease: "stream" };
+    const path = `${pathOf(name)}/force`;
+    const answer = await this.#send({ method: "POST", path, body }, options);
+    return await HeldForce.open(this.socketPath, answer);
+  }
+
+  /**
+   * Holds lines at values until their time is over.
+   *
+   * @throws {ServiceError} If a line cannot be forced, with the reason.
+   * @throws {TypeError} For an unknown key, or a value of another type.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async forceDetached(
+    name: string,
+    request: Omit<ForceRequest, "lease">,
+    options: CallOptions = {},
+  ): Promise<AggregatorState> {
+    checkForceRequest(request);
+    const body = { ...request, lease: "none" };
+    return await this.#ask(
+      { method: "POST", path: `${pathOf(name)}/force`, body },
+      options,
+      MESSAGES.Aggregator,
+    );
+  }
+
+  /**
+   * Ends forces, of whatever operator.
+   *
+   * @param lines Names or numbers; absent: all lines of the aggregator.
+   * @throws {ServiceError} If there is no such aggregator or line.
+   * @throws {Error} If there is no service, or no answer in time.
+   */
+  async endForce(
+    name: string,
+    lines: readonly string[] = [],
+    options: CallOptions = {},
+  ): Promise<AggregatorState> {
+    const query = new URLSearchParams(lines.map((line) => ["line", line]));
+    const path = `${pathOf(name)}/force${
+      lines.length === 0 ? "" : `?${query}`
+    }`;
+    return await this.#ask(
+      { method: "DELETE", path },
+      options,
+      MESSAGES.Aggregator,
     );
   }
 

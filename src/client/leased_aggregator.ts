@@ -151,7 +151,10 @@ export class LeasedAggregator implements AsyncDisposable {
   }
 }
 
-async function untilEnded(lines: AsyncIterator<string>): Promise<string> {
+/** Returns why a stream of a lease has ended, once it has. */
+export async function untilEnded(
+  lines: AsyncIterator<string>,
+): Promise<string> {
   try {
     for (;;) {
       const { value, done } = await lines.next();

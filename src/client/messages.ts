@@ -24,6 +24,7 @@ import {
 } from "./message_schema.ts";
 import type { PlayState } from "./play.ts";
 import type { Edge, History, LineLevel } from "./edges.ts";
+import type { ForcedState } from "./force.ts";
 import type {
   AggregatorState,
   ApiErrorBody,
@@ -107,6 +108,21 @@ const LINE_RULES = object({
   notes: { description: "Rules of a line that differ from the defaults" },
 }) satisfies Describes<LineRules>;
 
+const FORCED = object({
+  value: oneOf([0, 1], { description: "Value that the line is held at" }),
+  otherwise: level(
+    "Value that it would have without: what the guest of an output asked for " +
+      "last, or the value of an input; absent if it is not known",
+  ),
+  until: time("Time at which it ends, in milliseconds since 1970"),
+  reason: words("Reason, as the operator gave it"),
+  by: integer({ description: "User id of the operator" }),
+}, {
+  notes: {
+    description: "Force of a line: a value that an operator holds it at",
+  },
+}) satisfies Describes<ForcedState>;
+
 /** Keys of a line in the order of the OpenAPI document. */
 const LINE_FIELDS = {
   lineNumber,
@@ -129,6 +145,7 @@ const LINE_FIELDS = {
     description: "1 is active; absent if it cannot be read without waiting",
   })),
   pendingRule,
+  forced: optional(reference("Forced", FORCED)),
 };
 
 const LINE = object(LINE_FIELDS) satisfies Describes<Line>;
@@ -380,6 +397,8 @@ const AGGREGATOR_EVENTS = [
   "refused",
   "silent",
   "enforced",
+  "forced",
+  "unforced",
   "unplugged",
   "plugged",
 ] as const;
@@ -459,6 +478,7 @@ export const MESSAGES = {
   LineRules: LINE_RULES,
   LineChange: LINE_CHANGE,
   PendingRule: PENDING_RULE,
+  Forced: FORCED,
   Edge: EDGE,
   LineLevel: LINE_LEVEL,
   History: HISTORY,

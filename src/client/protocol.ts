@@ -6,6 +6,7 @@
  */
 
 import type { EdgeCause, EdgesEvent } from "./edges.ts";
+import type { ForcedState } from "./force.ts";
 
 /** File name of the control API's socket in a service's runtime directory. */
 export const API_SOCKET_NAME = "api.sock";
@@ -149,6 +150,8 @@ export interface Line {
   value?: number;
   /** A rule that could not be applied to the line, and is retried. */
   pendingRule?: PendingRuleState;
+  /** Set while an operator holds the line at a value. */
+  forced?: ForcedState;
 }
 
 /** Source of a line as data. */
@@ -333,6 +336,8 @@ export type ApiEvent =
       | "refused"
       | "silent"
       | "enforced"
+      | "forced"
+      | "unforced"
       | "unplugged"
       | "plugged";
     time?: number;

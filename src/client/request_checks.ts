@@ -17,6 +17,7 @@ import {
 import type { AnySchema } from "./message_schema.ts";
 import {
   CREATE_REQUEST,
+  FORCE_REQUEST,
   PLAY_REQUEST,
   PULL_REQUEST,
   RULES_REQUEST,
@@ -99,6 +100,22 @@ export function checkLevels(levels: unknown): void {
  */
 export function checkRules(rules: unknown): void {
   requireMessage("rules", rules, RULES_REQUEST.fields.rules);
+}
+
+/**
+ * Checks the keys and types of a request to force lines.
+ *
+ * @throws {TypeError} That names the first wrong value.
+ */
+export function checkForceRequest(request: unknown): void {
+  requireObject("the force", request);
+  if (request.lease !== undefined) {
+    throw new TypeError(
+      "The force has the key lease: force() makes one that ends with this " +
+        "program, forceDetached() one that does not",
+    );
+  }
+  requireMessage("the force", request, FORCE_REQUEST);
 }
 
 /**

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { readPeriodUs } from "../text/period.ts";
 import { PIN } from "../config/values/pin.ts";
 import {
   AGGREGATOR_NAME,
@@ -37,6 +38,7 @@ import {
   text,
   word,
 } from "./message_schema.ts";
+import type { ForceRequest } from "./force.ts";
 import type { PlayRequest } from "./play.ts";
 import type {
   CreateRequest,
@@ -307,3 +309,64 @@ export const RULES_REQUEST = hinted(
   }, { isClosed: true }),
   RULES_HINT,
 ) satisfies Describes<RulesRequest>;
+
+/** Longest force. **Units**: microseconds. */
+const MAX_FORCE_US = 24 * 3600e6;
+/** Longest reason of a force. **Units**: UTF-16 code units. */
+const MAX_REASON = 200;
+
+const FORCE_PERIOD: TextKind<number> = {
+  expected: "a period such as 10s",
+  read: (text) => {
+    const value = readPeriodUs(text);
+    return value === undefined || value === 0 || value > MAX_FORCE_US
+      ? {
+        problem: "is not a time for which a line can be forced",
+        hint: "Write 500ms, 10s, 5m or 1h; at most 24h",
+      }
+      : { value };
+  },
+  schema: { type: "string" },
+};
+
+const FORCE_REASON: TextKind<string> = {
+  expected: "a reason",
+  read: (text) =>
+    text.trim() === "" || text.length > MAX_REASON
+      ? {
+        problem: `is not a reason of 1 to ${MAX_REASON} characters`,
+        hint: "Say why, for those who see the line",
+      }
+      : { value: text },
+  schema: { type: "string", minLength: 1, maxLength: MAX_REASON },
+};
+
+const FORCE_HINT =
+  'Send {"lines": {"VALVE": 0}, "for": "10s", "reason": "maintenance"}';
+
+/** Request to force lines. */
+export const FORCE_REQUEST = hinted(
+  object({
+    lines: hinted(
+      keyed(ANY_LINE, oneOf([0, 1], {}, "0 or 1 (active)"), {
+        description: "Values by line name or number",
+      }, { least: 1 }),
+      FORCE_HINT,
+    ),
+    for: hinted(
+      parsed(FORCE_PERIOD, {
+        description: "Time until it ends, at most 24h",
+        examples: ["10s"],
+      }),
+      FORCE_HINT,
+    ),
+    reason: hinted(parsed(FORCE_REASON), FORCE_HINT),
+    lease: optional(word(choice("stream", "none"), {
+      description: "stream: it ends with the connection too. Absent: stream",
+    })),
+  }, {
+    isClosed: true,
+    mistaken: { line: "lines", time: "for", period: "for", why: "reason" },
+  }),
+  FORCE_HINT,
+) satisfies Describes<ForceRequest>;

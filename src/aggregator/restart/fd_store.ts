@@ -62,6 +62,11 @@ export function goneFdName(aggregator: string): string {
   return `${guestFdName(aggregator)}.gone`;
 }
 
+/** Is kept while outputs are forced: what their guest asked for. */
+export function forcedFdName(aggregator: string): string {
+  return `${guestFdName(aggregator)}.forced`;
+}
+
 /** Returns the name of a part of the session with an aggregator's VMM. */
 export function sessionFdName(
   aggregator: string,

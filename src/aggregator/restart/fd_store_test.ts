@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   creationFdName,
+  forcedFdName,
   guestFdName,
   isCreationName,
   isKeptName,
@@ -35,6 +36,7 @@ Deno.test("different things have different names, in characters that are allowed
     voteFdName(`${text}.a`, "a"),
     voteFdName(text, "a.a"),
     guestFdName(text),
+    forcedFdName(text),
     creationFdName(text),
     rulesFdName(text),
     ...sessionFdNames(text),

@@ -31,6 +31,8 @@ export interface RuledLine {
   readonly isBusy: boolean;
   /** The interlock before the source, if there is one. */
   readonly interlock: InterlockedSource | undefined;
+  /** The step of a force, or of its end; undefined if it wants none. */
+  readonly forceStep: RuleStep | undefined;
   /**
    * Asks the source for the operation of a rule of this kind: 0, a value, FAILED
    * or PENDING.
@@ -296,10 +298,16 @@ export class LineRules implements Disposable {
   /** The step that a rule wants now. An interlock wins over it. */
   #stepOf(kind: RuleKind): RuleStep | undefined {
     const { specification, source, interlock } = this.#line;
-    const step = ruleStep(kind, specification, source, {
-      isUnknown: interlock?.isUnknown === true,
-      startsSafe: this.#startsSafe,
-    });
+    const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
+    const step = isForce ? this.#line.forceStep : ruleStep(
+      kind,
+      specification,
+      source,
+      {
+        isUnknown: interlock?.isUnknown === true,
+        startsSafe: this.#startsSafe,
+      },
+    );
     if (step === undefined || interlock === undefined) return step;
     // The start of a line that is excluded is refused, and reported as that.
     if (kind === RuleKind.Start) return step;

@@ -19,12 +19,16 @@ export const RuleKind = {
   Learn: 1,
   /** Put the line where its specification starts it. */
   Start: 2,
+  /** Drive the value that an operator holds an output at. */
+  Force: 3,
+  /** Put an output where its guest wants it, after a force. */
+  Back: 4,
   /** Make an output inactive that another one excludes. */
-  Inactive: 3,
+  Inactive: 5,
   /** Drive the safe value: the guest was silent for too long. */
-  Safe: 4,
+  Safe: 6,
   /** Do what `on-disconnect` says: the guest is gone. */
-  Gone: 5,
+  Gone: 7,
 } as const;
 /** One of the {@linkcode RuleKind} numbers. */
 export type RuleKind = typeof RuleKind[keyof typeof RuleKind];

@@ -36,6 +36,9 @@ export function ruleStep(
 ): RuleStep | undefined {
   switch (kind) {
     case RuleKind.None:
+    // These are the line's own.
+    case RuleKind.Force:
+    case RuleKind.Back:
       return undefined;
     case RuleKind.Learn:
       return isUnknown ? LEARN : undefined;

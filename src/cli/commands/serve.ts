@@ -288,6 +288,8 @@ const EVENT_WORDS: Readonly<Record<ServiceEvent["event"], string>> = {
   refused: "refused",
   silent: "guest silent",
   enforced: "rule holds again",
+  forced: "forced",
+  unforced: "not forced any more",
   unplugged: "chip removed",
   plugged: "chip returned",
 };

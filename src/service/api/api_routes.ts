@@ -19,6 +19,7 @@ import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
 import { edgeWish } from "./history_query.ts";
+import { ForceRoute } from "./force_route.ts";
 import { HistoryRoute } from "./history_route.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import type { CreationRules } from "./exposure.ts";
@@ -66,6 +67,7 @@ export class ApiRoutes {
   readonly #unread = new UnreadAnswers();
   readonly #edges: EdgeStore | undefined;
   readonly #history: HistoryRoute;
+  readonly #forces: ForceRoute;
 
   /** Makes the handlers. */
   constructor(context: RequestContext) {
@@ -85,6 +87,18 @@ export class ApiRoutes {
       work: this.#work,
       leaseOf: (name) => creations.leaseOf(name),
     });
+    this.#forces = new ForceRoute({
+      reactor,
+      bodies: this.#bodies,
+      audit: context.audit,
+      show: (name) => this.#show(name),
+      stateOf: (description) => this.#answers.stateOf(description),
+    });
+  }
+
+  /** Forces that clients hold. */
+  get forces(): Pick<ForceRoute, "ended" | "close"> {
+    return this.#forces;
   }
 
   /** All routes. */
@@ -168,6 +182,19 @@ export class ApiRoutes {
         const state = await this.#reactor.play(name, { isCancelled: true });
         reply(response, 200, state);
       },
+    },
+    {
+      method: "POST",
+      path: /^\/v1\/aggregators\/([^/]+)\/force$/,
+      action: "force",
+      takesBody: true,
+      handle: (exchange) => this.#forces.begin(exchange),
+    },
+    {
+      method: "DELETE",
+      path: /^\/v1\/aggregators\/([^/]+)\/force$/,
+      action: "force-end",
+      handle: (exchange) => this.#forces.end(exchange),
     },
     {
       method: "POST",

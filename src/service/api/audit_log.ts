@@ -14,6 +14,8 @@ export interface AuditEntry {
     | "rules"
     | "pull"
     | "play"
+    | "force"
+    | "force-end"
     | "lease-end"
     | "reload";
   aggregator: string;
@@ -25,6 +27,8 @@ export interface AuditEntry {
   lines?: readonly string[];
   /** Presentation of a created aggregator, in words. */
   presentation?: string;
+  /** Reason of a force, as its operator gave it. */
+  why?: string;
 }
 
 /**
@@ -197,12 +201,13 @@ const LINES_LIMIT = 2048;
 
 /** An entry whose length does not depend on what a client sent. */
 function shortened(entry: AuditEntry): AuditEntry {
-  const { aggregator, reason, presentation, lines } = entry;
+  const { aggregator, reason, presentation, lines, why } = entry;
   return {
     ...entry,
     aggregator: shortenedText(aggregator),
     ...(reason === undefined ? {} : { reason: shortenedText(reason) }),
     ...(lines === undefined ? {} : { lines: shortenedLines(lines) }),
+    ...(why === undefined ? {} : { why: shortenedText(why) }),
     ...(presentation === undefined
       ? {}
       : { presentation: shortenedText(presentation) }),

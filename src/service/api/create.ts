@@ -5,6 +5,7 @@
  */
 import {
   CREATE_REQUEST,
+  FORCE_REQUEST,
   MAX_CREATED_LINES,
   PLAY_REQUEST,
   PULL_REQUEST,
@@ -76,6 +77,26 @@ export function readRules(body: unknown): [string, RuleChangeState][] {
   const read = readMessage(RULES_REQUEST, body);
   const { rules } = body as { rules: Record<string, RuleChangeState> };
   return read.rules.map(({ key }) => [key, rules[key]!]);
+}
+
+/**
+ * Reads the body of a request to force lines.
+ *
+ * @throws {ConfigError} If the body is invalid.
+ */
+export function readForce(body: unknown): {
+  lines: [line: string, value: 0 | 1][];
+  forMs: number;
+  reason: string;
+  isLeased: boolean;
+} {
+  const { lines, for: forUs, reason, lease } = readMessage(FORCE_REQUEST, body);
+  return {
+    lines: lines.map(({ key, value }) => [key, value]),
+    forMs: forUs / 1000,
+    reason,
+    isLeased: lease !== "none",
+  };
 }
 
 /** Applies changes of rules to lines. */

@@ -358,6 +358,12 @@ function* addRules(page: MetricsPage, served: readonly Served[]): Writing {
     "Failed attempts to apply a rule of the line.",
   );
   yield* addByLine(page, served, ({ counts }) => counts.ruleFailures);
+  page.metric(
+    "gpioagg_line_forced",
+    "gauge",
+    "1 while an operator holds the line at a value; other lines are left out.",
+  );
+  yield* addByLine(page, served, ({ counts }) => counts.isForced ? 1 : 0);
 }
 
 function* addInterrupts(page: MetricsPage, served: readonly Served[]): Writing {

@@ -6,6 +6,7 @@
  */
 import { ANSWERS, MESSAGES } from "../../client/messages.ts";
 import {
+  FORCE_REQUEST,
   PLAY_REQUEST,
   PULL_REQUEST,
   RULES_REQUEST,
@@ -203,6 +204,54 @@ const PLAY = {
   },
 };
 
+const FORCE = {
+  parameters: [NAME_PARAMETER],
+  post: {
+    operationId: "force",
+    summary: "Hold lines at values for a time",
+    description: "An output is driven, whatever its guest asks for, and goes " +
+      "back to what the guest asked for last; of an input, the guest sees the " +
+      "value. All lines are forced, or none. Interlocks, min-interval and safe " +
+      "states are not overridden: such a force is refused, and one that stands " +
+      'ends. With the lease "stream" the response is newline-delimited JSON ' +
+      "that stays open, as that of a creation, and the force ends with it.",
+    requestBody: { required: true, content: json(FORCE_REQUEST.json) },
+    responses: {
+      "201": {
+        description: 'The lines are forced. With the lease "stream" the ' +
+          'content is application/x-ndjson and stays open, with "none" it is ' +
+          "application/json",
+        content: {
+          ...json(reference("Aggregator")),
+          "application/x-ndjson": { schema: reference("LeaseMessage") },
+        },
+      },
+      ...INVALID_BODY,
+      ...LOOK_ONLY,
+      ...NOT_THERE,
+      "409": refusal("No such line, or it cannot be forced, with the reason"),
+    },
+  },
+  delete: {
+    operationId: "endForce",
+    summary: "End forces, of whatever operator",
+    parameters: [{
+      name: "line",
+      in: "query",
+      required: false,
+      description: "Name or number of a line; repeatable. Default: all",
+      schema: { type: "array", items: text },
+    }],
+    responses: {
+      "200": answer("The aggregator after the end", reference("Aggregator")),
+      "400": refusal("Invalid query"),
+      ...LOOK_ONLY,
+      ...NOT_THERE,
+      "409": refusal("No such line"),
+    },
+  },
+};
+
 const ALL_LINES = {
   get: {
     operationId: "readAllLines",
@@ -374,6 +423,7 @@ export function openApi(): unknown {
       "/v1/aggregators/{name}": ONE,
       "/v1/aggregators/{name}/lines": LINES,
       "/v1/aggregators/{name}/play": PLAY,
+      "/v1/aggregators/{name}/force": FORCE,
       "/v1/lines": ALL_LINES,
       "/v1/history": HISTORY,
       "/v1/events": EVENTS,

@@ -18,6 +18,8 @@ const EVENTS: Record<ApiEvent["event"], string> = {
   refused: "AggregatorEvent",
   silent: "AggregatorEvent",
   enforced: "AggregatorEvent",
+  forced: "AggregatorEvent",
+  unforced: "AggregatorEvent",
   unplugged: "AggregatorEvent",
   plugged: "AggregatorEvent",
   lines: "LinesEvent",

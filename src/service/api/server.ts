@@ -79,6 +79,7 @@ export class ApiServer implements AsyncDisposable {
   readonly #resources = new DisposableStack();
   readonly #creations: Creations;
   readonly #routes: readonly Route[];
+  readonly #forces: ApiRoutes["forces"];
 
   /**
    * Begins to serve.
@@ -111,7 +112,7 @@ export class ApiServer implements AsyncDisposable {
         edges,
       ),
     );
-    this.#routes = new ApiRoutes({
+    const routes = new ApiRoutes({
       reactor,
       rules: settings.creation,
       reload,
@@ -120,7 +121,9 @@ export class ApiServer implements AsyncDisposable {
       observation: this.#observation,
       audit: this.#audit,
       edges,
-    }).all;
+    });
+    this.#routes = routes.all;
+    this.#forces = routes.forces;
     const { change, look } = settings;
     for (
       const [socket, mayChange, mode, name] of [
@@ -146,7 +149,8 @@ export class ApiServer implements AsyncDisposable {
   }
 
   /** Sends an event to listeners. */
-  publish(event: ServiceEvent): void {
+  publish({ force, ...event }: ServiceEvent): void {
+    if (force !== undefined) this.#forces.ended({ ...event, force });
     this.#hub.publish(event);
   }
 
@@ -188,6 +192,7 @@ export class ApiServer implements AsyncDisposable {
 
   /** Ends all leases and connections, and removes the sockets. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#forces.close(SERVICE_ENDS);
     await this.#creations.close(SERVICE_ENDS);
     this.#resources[Symbol.dispose]();
   }

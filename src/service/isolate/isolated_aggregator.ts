@@ -17,6 +17,7 @@ import type { KeptFd, ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { keptNames } from "../lanes/lanes.ts";
 import type {
   AggregatorDescription,
+  ForceCommand,
   PendingLine,
   PlayCommand,
 } from "../messages/messages.ts";
@@ -187,6 +188,14 @@ export class IsolatedAggregator {
   /** Plays values into simulated lines. */
   async play(name: string, play: PlayCommand): Promise<PlayState> {
     return await this.#call("play", [name, play]) as PlayState;
+  }
+
+  /** Holds lines at values, or ends that. */
+  async force(
+    name: string,
+    force: ForceCommand,
+  ): Promise<AggregatorDescription> {
+    return await this.#call("force", [name, force]) as AggregatorDescription;
   }
 
   /**

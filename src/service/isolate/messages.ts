@@ -30,6 +30,7 @@ export const CALLS = [
   "describe",
   "pull",
   "play",
+  "force",
   "observe",
   "count",
   "dropUnused",

@@ -17,6 +17,7 @@ import { keptNames, LinesHeldError } from "../lanes/lanes.ts";
 import type {
   AggregatorCounts,
   AggregatorDescription,
+  ForceCommand,
   PendingLine,
   PlayCommand,
 } from "../messages/messages.ts";
@@ -39,6 +40,7 @@ export type AggregatorServer = Pick<
   | "describe"
   | "pull"
   | "play"
+  | "force"
   | "observe"
   | "count"
   | "dropUnused"
@@ -269,6 +271,14 @@ export class Reactors implements AggregatorServer, Disposable {
   /** Plays values into simulated lines of one aggregator. */
   async play(name: string, play: PlayCommand): Promise<PlayState> {
     return await (this.#isolated.get(name) ?? this.#own).play(name, play);
+  }
+
+  /** Holds lines of one aggregator at values, or ends that. */
+  async force(
+    name: string,
+    force: ForceCommand,
+  ): Promise<AggregatorDescription> {
+    return await (this.#isolated.get(name) ?? this.#own).force(name, force);
   }
 
   /** Starts or stops reports of changed lines. */

@@ -6,14 +6,14 @@
  */
 import type { AggregatorSpecification } from "../../config/specification.ts";
 
-/** Marks of a guest that is served, and of one that is gone. */
-const MARKS = 2;
+/** Marks of a guest that is served, of one that is gone, and of forces. */
+const MARKS = 3;
 /** The pair that a vhost-user session is kept in. */
 const VHOST_USER = 2;
 /** Connection, state and interrupt of a PCI card's session. */
 const VFIO_USER = 3;
-/** A client's request for the aggregator. */
-const REQUEST = 1;
+/** A client's request for the aggregator, and changes of its rules. */
+const REQUEST = 2;
 
 /** Returns the descriptors that an aggregator may have in the store. */
 export function storeNeeds(

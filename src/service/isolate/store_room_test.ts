@@ -16,26 +16,26 @@ const made = (
 const vhostUser = { socketPath: "/run/a.sock" };
 
 Deno.test("storeNeeds() counts what an aggregator has in the store", () => {
-  assertEquals(storeNeeds(made("a", ["sim", "wire", "const"])), 3);
-  assertEquals(storeNeeds(made("a", ["chip", "line-name", "lane"])), 6);
-  assertEquals(storeNeeds(made("a", ["chip"], { vhostUser })), 6);
-  assertEquals(storeNeeds(made("a", ["chip"], { vfioUser: vhostUser })), 7);
+  assertEquals(storeNeeds(made("a", ["sim", "wire", "const"])), 5);
+  assertEquals(storeNeeds(made("a", ["chip", "line-name", "lane"])), 8);
+  assertEquals(storeNeeds(made("a", ["chip"], { vhostUser })), 8);
+  assertEquals(storeNeeds(made("a", ["chip"], { vfioUser: vhostUser })), 9);
   const shared = made("a", ["chip"]);
   Object.assign(shared.lines[0]!, { combine: "or" });
-  assertEquals(storeNeeds(shared), 5);
+  assertEquals(storeNeeds(shared), 7);
 });
 
 Deno.test("StoreRoom tells once that there is too little, and again after there was enough", () => {
   const problems: string[] = [];
-  const room = new StoreRoom(10, (problem) => void problems.push(problem));
+  const room = new StoreRoom(13, (problem) => void problems.push(problem));
   room.add([made("a", ["chip"], { vhostUser })]);
   assertEquals(problems, []);
   room.add([made("b", ["chip"], { vhostUser })]);
   room.add([made("c", ["chip"])]);
   assertEquals(problems, [
-    "the service manager keeps 10 descriptors for a restart, and 12 may be " +
+    "the service manager keeps 13 descriptors for a restart, and 16 may be " +
     "needed: lines and sessions that find no room change or end with the next " +
-    "restart. Set FileDescriptorStoreMax=12",
+    "restart. Set FileDescriptorStoreMax=16",
   ]);
   for (const name of ["b", "c"]) room.remove(name);
   room.add([made("b", [])]);

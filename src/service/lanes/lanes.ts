@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  forcedFdName,
   goneFdName,
   guestFdName,
   lineFdName,
@@ -183,7 +184,7 @@ export class Lanes {
     const kept = this.#shareOf(() => [
       ...aggregators.flatMap((
         { name },
-      ) => [guestFdName(name), goneFdName(name)]),
+      ) => [guestFdName(name), goneFdName(name), forcedFdName(name)]),
       ...uses.flatMap((use) => [...lineNames(use), ...voteNames(use)]),
       ...sessionNames(aggregators),
     ]);
@@ -402,6 +403,7 @@ export function keptNames(
     ...aggregators.flatMap(({ name }) => [
       guestFdName(name),
       goneFdName(name),
+      forcedFdName(name),
     ]),
     ...sessionNames(aggregators),
     ...uses.flatMap((use) => [...lineNames(use), ...voteNames(use)]),

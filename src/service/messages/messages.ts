@@ -6,6 +6,7 @@
  * @module
  */
 import { isOsError } from "../../../ffi/os_error.ts";
+import type { ForceWish } from "../../aggregator/forces.ts";
 import { LineStartError } from "../../aggregator/rules/rule_steps.ts";
 import type {
   AggregatorState,
@@ -62,6 +63,8 @@ export type Command =
   | { kind: "pull"; name: string; changes: [line: string, level: 0 | 1][] }
   /** Plays values into simulated lines of one aggregator. */
   | { kind: "play"; name: string; play: PlayCommand }
+  /** Holds lines of one aggregator at values, or ends that. */
+  | { kind: "force"; name: string; force: ForceCommand }
   /** Starts or stops reports of changed lines. */
   | { kind: "observe"; on: boolean }
   /** Returns the counters, in parts. */
@@ -84,6 +87,18 @@ export interface PlayCommand {
   };
   /** True to cancel the steps that wait. */
   isCancelled?: boolean;
+}
+
+/** Begin or end of forces of lines. */
+export interface ForceCommand {
+  wish?: ForceWish;
+  end?: {
+    reason: string;
+    /** Absent: all. */
+    lines?: readonly string[];
+    /** Only those of this wish. */
+    id?: string;
+  };
 }
 
 /** A running lane with its lines open. All fds stay the main isolate's. */
@@ -192,6 +207,8 @@ export interface LineCounts {
   activeSeconds?: number;
   /** Requests that a rule rejected. */
   refusals: number;
+  /** Set while an operator holds it at a value. */
+  isForced?: true;
   /** True while a rule that could not be applied is retried. */
   isRulePending: boolean;
   /** Failed attempts to apply rules. */
@@ -380,10 +397,16 @@ export interface ServiceEvent {
      * A rule that could not be applied before, which was a fault, holds now.
      */
     | "enforced"
+    /** An operator holds a line at a value. */
+    | "forced"
+    /** A line is not held any more. */
+    | "unforced"
     /** A line's chip was removed. */
     | "unplugged"
     /** A line's chip returned, and the line works again. */
     | "plugged";
   /** Text; empty if the event says it all. */
   detail: string;
+  /** Of `unforced`: id of the force. */
+  force?: string;
 }

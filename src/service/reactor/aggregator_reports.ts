@@ -28,6 +28,7 @@ const ENDS_OF_GUESTS: ReadonlySet<ServiceEvent["event"]> = new Set([
 export class AggregatorReports implements AggregatorReporter, Disposable {
   readonly #name: string;
   readonly #events: EventLimiter;
+  readonly #pass: (event: ServiceEvent) => void;
   #connectedSince: number | undefined;
   #startedSince: number | undefined;
   #connections = 0;
@@ -41,6 +42,7 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
     pass: (event: ServiceEvent) => void,
   ) {
     this.#name = name;
+    this.#pass = pass;
     this.#events = new EventLimiter(loop, pass);
   }
 
@@ -118,6 +120,24 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
       "enforced",
       `${titleOf(line)}: its rule (${rule}) holds now, after ${effort}`,
     );
+  }
+
+  forced(line: ReportedLine, text: string): void {
+    this.#tell("forced", `${titleOf(line)}=${text}`);
+  }
+
+  unforced(line: ReportedLine, reason: string, id: string): void {
+    this.#tell("unforced", `${titleOf(line)}: ${reason}`, id);
+  }
+
+  /** Reports what an operator did: each once, however many there are. */
+  #tell(event: ServiceEvent["event"], detail: string, force?: string): void {
+    this.#pass({
+      aggregator: this.#name,
+      event,
+      detail: printable(detail, DETAIL_LIMIT),
+      ...(force === undefined ? {} : { force }),
+    });
   }
 
   notBack(limitMs: number): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
+import type { LineForce } from "../../aggregator/line_force.ts";
 import type { LastEdge } from "../../aggregator/line_edges.ts";
 import type { EdgeCause } from "../../client/edges.ts";
 import type { Line, LineOrigin, LineRules } from "../../client/protocol.ts";
@@ -35,8 +36,12 @@ const known = new WeakMap<LineSpecification, Fixed>();
 
 /** Returns the details of a line, as it is now. */
 export function detailsOf(
-  { specification, interlock, edges: { last } }: AggregatorLine,
-): Pick<Line, "origin" | "rules" | "interlocks" | "drivenBy" | "since"> {
+  line: AggregatorLine,
+): Pick<
+  Line,
+  "origin" | "rules" | "interlocks" | "drivenBy" | "since" | "forced"
+> {
+  const { specification, interlock, edges: { last }, force } = line;
   const interlocks = interlock === undefined
     ? []
     : excludedBy(interlock).slice(0, MAX_INTERLOCKS);
@@ -44,6 +49,19 @@ export function detailsOf(
     ...fixedOf(specification),
     ...(interlocks.length === 0 ? {} : { interlocks }),
     ...(last === undefined ? {} : changeOf(last)),
+    ...(force === undefined ? {} : { forced: forcedOf(force, line) }),
+  };
+}
+
+function forcedOf(
+  { value, info, isOutput, wish }: LineForce,
+  { source }: AggregatorLine,
+): NonNullable<Line["forced"]> {
+  const otherwise = isOutput ? wish.argument : source.peek();
+  return {
+    value,
+    ...(otherwise === 0 || otherwise === 1 ? { otherwise } : {}),
+    ...info,
   };
 }
 

@@ -31,10 +31,9 @@ export function describeLine(
 
 /** Returns the state of a line, without what hardly changes. */
 export function describeState(
-  { name, source, direction, pendingRule }: AggregatorLine,
+  { name, value, direction, pendingRule }: AggregatorLine,
   lineNumber: number,
 ): Omit<LineChangeState, "changes"> {
-  const value = source.peek();
   return {
     lineNumber,
     name,
@@ -46,12 +45,12 @@ export function describeState(
 
 /** Returns what was counted of a line. */
 export function countLine(
-  { name, refusals, source, edges, direction, ruleFailures, pendingRule }:
-    AggregatorLine,
+  line: AggregatorLine,
 ): LineCounts {
+  const { name, refusals, source, edges, direction } = line;
+  const { ruleFailures, pendingRule, value, force } = line;
   const { lostEdges = 0, mergedEdges = 0 } = innermost(source);
   const isRulePending = pendingRule !== undefined;
-  const value = source.peek();
   const { activeSeconds } = edges;
   return {
     name,
@@ -61,6 +60,7 @@ export function countLine(
     isPresent: source.isAbsent !== true,
     edges: edges.counts.slice(),
     refusals,
+    ...(force === undefined ? {} : { isForced: true as const }),
     isRulePending,
     ruleFailures,
     lostEdges,

@@ -28,6 +28,8 @@ function aggregatorOf(names: readonly string[]): Aggregator {
       silent: ignore,
       rulePending: ignore,
       ruleHolds: ignore,
+      forced: ignore,
+      unforced: ignore,
       notBack: ignore,
     },
   });

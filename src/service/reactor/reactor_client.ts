@@ -23,6 +23,7 @@ import {
   type Answer,
   type Command,
   errorOf,
+  type ForceCommand,
   type LineChanges,
   type PendingLine,
   type PlayCommand,
@@ -354,6 +355,19 @@ export class ReactorClient implements Disposable {
    */
   async play(name: string, play: PlayCommand): Promise<PlayState> {
     return (await this.#ask({ kind: "play", name, play })).play!;
+  }
+
+  /**
+   * Holds lines of one aggregator at values, or ends that.
+   *
+   * @throws {Error} If there is no such aggregator or line, or a line cannot be
+   * forced, with the reason.
+   */
+  async force(
+    name: string,
+    force: ForceCommand,
+  ): Promise<AggregatorDescription> {
+    return (await this.#ask({ kind: "force", name, force })).aggregators[0]!;
   }
 
   /** Starts or stops reports of changed lines. */

@@ -22,6 +22,7 @@ import type { EventLoop } from "../../reactor/event_loop.ts";
 import { atOnce, eachPart, type Pieces } from "../../reactor/pieces.ts";
 import type {
   Answer,
+  ForceCommand,
   LaneHandover,
   PlayCommand,
 } from "../messages/messages.ts";
@@ -214,6 +215,18 @@ export class ReactorHost implements Disposable {
    */
   play(name: string, command: PlayCommand): Answer {
     return { aggregators: [], play: this.#find(name).play(command) };
+  }
+
+  /**
+   * Holds lines of one aggregator at values, or ends that, and describes it.
+   *
+   * @throws {RangeError} If there is no such aggregator or line, or a line
+   * cannot be forced.
+   */
+  *force(name: string, command: ForceCommand): Generator<Step, void> {
+    const served = this.#find(name);
+    served.force(command);
+    yield* served.describe();
   }
 
   /** Replaces all interlocks. */

@@ -155,6 +155,8 @@ function runReactor(
         return yield* host.pull(command.name, command.changes);
       case "play":
         return yield host.play(command.name, command.play);
+      case "force":
+        return yield* host.force(command.name, command.force);
       case "observe":
         return yield* host.observe(command.on);
       case "count":

@@ -34,6 +34,7 @@ import type {
   AggregatorCounts,
   AggregatorDescription,
   Answer,
+  ForceCommand,
   LineChanges,
   LineCounts,
   PendingLine,
@@ -460,6 +461,14 @@ export class ServedAggregator implements Disposable {
       new AggregatorPlay(this.#loop, this.#aggregator),
     );
     return this.#play.obey(command);
+  }
+
+  /** Holds lines at values, or ends that. */
+  force({ wish, end }: ForceCommand): void {
+    if (wish !== undefined) this.#aggregator.force(wish);
+    if (end !== undefined) {
+      this.#aggregator.endForces(end.reason, end.lines, end.id);
+    }
   }
 
   /** Pulls simulated lines: all, or none. */

@@ -1,0 +1,278 @@
+/**
+ * Forces of one aggregator's lines: an operator holds lines at values, for a
+ * limited time. What protects (safe states, interlocks, `min-interval`) is
+ * never overridden: such a force is refused, or ends.
+ *
+ * @module
+ */
+import type { Value } from "../config/specification.ts";
+import { Direction } from "../line/port.ts";
+import type { EventLoop, Timer } from "../reactor/event_loop.ts";
+import type { AggregatorLine } from "./aggregator_line.ts";
+import { type GuestWish, LineForce } from "./line_force.ts";
+import { innermost, SourceOperation } from "./line_source.ts";
+import type { ReportedLine } from "./line_reporter.ts";
+import type { FdStore } from "./restart/fd_store.ts";
+import { ForceMemory, takeForced } from "./force_memory.ts";
+
+/** Wish of an operator. */
+export interface ForceWish {
+  /** Lines by name or number, with their values. */
+  readonly lines: readonly (readonly [line: string, value: Value])[];
+  /** **Units**: milliseconds. */
+  readonly forMs: number;
+  readonly reason: string;
+  /** User that asks for it. */
+  readonly by: number;
+  /** Tells it from others. */
+  readonly id: string;
+}
+
+/** Receiver of reports of forces. */
+export interface ForceReporter {
+  /** A line is forced from now on. */
+  forced(line: ReportedLine, text: string): void;
+  /** A line is not forced any more; `id` is that of the wish. */
+  unforced(line: ReportedLine, reason: string, id: string): void;
+}
+
+/** Surroundings of forces. */
+export interface ForcesContext {
+  readonly loop: EventLoop;
+  readonly reporter: ForceReporter;
+  readonly store: FdStore | undefined;
+  /** True while a guest is served, or awaited after a restart. */
+  readonly hasGuest: () => boolean;
+  /** True if the guest is silent, and the line has its safe value therefore. */
+  readonly isSilent: (line: AggregatorLine) => boolean;
+}
+
+/** A force that lasts. */
+interface Active {
+  readonly id: string;
+  /** Ends all lines of the wish. */
+  readonly timer: Timer;
+}
+
+/** The forces of one aggregator. */
+export class Forces implements Disposable {
+  readonly #name: string;
+  readonly #lines: readonly AggregatorLine[];
+  readonly #context: ForcesContext;
+  readonly #active = new Map<AggregatorLine, Active>();
+  #memory: ForceMemory | undefined;
+
+  /** Makes none, and ends those of an earlier process. */
+  constructor(
+    name: string,
+    lines: readonly AggregatorLine[],
+    context: ForcesContext,
+  ) {
+    this.#name = name;
+    this.#lines = lines;
+    this.#context = context;
+    const { store, reporter } = context;
+    if (store === undefined) return;
+    for (const [lineNumber, wish] of takeForced(store, name)) {
+      const line = lines[lineNumber];
+      if (line === undefined) continue;
+      // One that was requested anew begins as its rules say.
+      if (innermost(line.source).isKept === true) line.goBack(wish);
+      reporter.unforced(line, "the service was restarted", "");
+    }
+  }
+
+  /**
+   * Begins a force: of all lines, or of none.
+   *
+   * @param find Returns the line of a name or number.
+   * @throws {RangeError} If a line cannot be forced, with the reason.
+   */
+  begin(
+    wish: ForceWish,
+    find: (name: string) => AggregatorLine | undefined,
+  ): void {
+    const wanted = new Map<AggregatorLine, Value>();
+    for (const [name, value] of wish.lines) {
+      const line = find(name);
+      if (line === undefined) {
+        throw new RangeError(`cannot find line "${name}" of ${this.#name}`);
+      }
+      if (wanted.has(line)) {
+        throw new RangeError(
+          `line ${line.lineNumber} of ${this.#name} is named twice`,
+        );
+      }
+      const reason = this.#refusal(line, value);
+      if (reason !== undefined) throw this.#refused(line, reason);
+      wanted.set(line, value);
+    }
+    const { forMs, id } = wish;
+    const begun: AggregatorLine[] = [];
+    const timer = this.#context.loop.after(forMs, () => this.#elapsed(id));
+    // What becomes inactive may let another one be active.
+    const inOrder = [...wanted].sort(([, a], [, b]) => a - b);
+    for (const [line, value] of inOrder) {
+      const reason = exclusionOf(line, value);
+      if (reason !== undefined) {
+        for (const other of begun) other.endForce("it was not complete", true);
+        timer[Symbol.dispose]();
+        throw this.#refused(line, reason);
+      }
+      this.#begin(line, value, wish, timer);
+      begun.push(line);
+    }
+  }
+
+  /**
+   * Ends forces.
+   *
+   * @param lines Those of these lines; absent: of all.
+   * @param id Those of this wish only; absent: of any.
+   */
+  end(
+    reason: string,
+    lines: readonly AggregatorLine[] = [...this.#active.keys()],
+    id?: string,
+  ): void {
+    for (const line of lines) {
+      const active = this.#active.get(line);
+      if (active === undefined || id !== undefined && active.id !== id) {
+        continue;
+      }
+      line.endForce(reason, true);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.end("its aggregator ends");
+    this.#memory?.[Symbol.dispose]();
+    this.#memory = undefined;
+  }
+
+  #begin(
+    line: AggregatorLine,
+    value: Value,
+    { forMs, reason, by, id }: ForceWish,
+    timer: Timer,
+  ): void {
+    const { reporter } = this.#context;
+    const before = line.force;
+    const isOutput = line.direction === Direction.Output;
+    const wish: GuestWish | undefined = !isOutput
+      ? undefined
+      : before === undefined
+      ? { operation: SourceOperation.Output, argument: line.source.peek() }
+      : { ...before.wish };
+    before?.ended("another force");
+    const { lineNumber } = line;
+    const until = Date.now() + forMs;
+    const memory = isOutput ? this.#memoryOf() : undefined;
+    const force = new LineForce(value, wish, { until, reason, by }, {
+      kept: (wish) => memory?.set(lineNumber, wish),
+      ended: (why) => this.#ended(line, why),
+    });
+    this.#active.set(line, { id, timer });
+    reporter.forced(
+      line,
+      `${value} until ${new Date(until).toISOString()} by uid ${by}: ${reason}`,
+    );
+    line.beginForce(force);
+  }
+
+  /** The time of a wish is over. */
+  #elapsed(id: string): void {
+    const lines = [...this.#active].flatMap(([line, active]) =>
+      active.id === id ? [line] : []
+    );
+    let restMs = 0;
+    const later: AggregatorLine[] = [];
+    for (const line of inEndOrder(lines)) {
+      // The way back is a change of the output, too.
+      if (line.restMs > 0) {
+        restMs = Math.max(restMs, line.restMs);
+        later.push(line);
+      } else line.endForce("its time is over", true);
+    }
+    if (later.length === 0) return;
+    const timer = this.#context.loop.after(
+      Math.ceil(restMs),
+      () => this.#elapsed(id),
+    );
+    for (const line of later) this.#active.set(line, { id, timer });
+  }
+
+  #ended(line: AggregatorLine, reason: string): void {
+    const active = this.#active.get(line);
+    if (active === undefined) return;
+    this.#active.delete(line);
+    const { id, timer } = active;
+    const isLast = !this.#active.values().some((other) => other.id === id);
+    if (isLast) timer[Symbol.dispose]();
+    this.#memory?.clear(line.lineNumber);
+    this.#context.reporter.unforced(line, reason, id);
+  }
+
+  #memoryOf(): ForceMemory | undefined {
+    const { store } = this.#context;
+    if (store === undefined) return undefined;
+    return this.#memory ??= new ForceMemory(
+      store,
+      this.#name,
+      this.#lines.length,
+    );
+  }
+
+  #refused(line: AggregatorLine, reason: string): RangeError {
+    const title = line.name === "" ? String(line.lineNumber) : line.name;
+    return new RangeError(`cannot force ${this.#name}.${title}: ${reason}`);
+  }
+
+  /** Returns why a line cannot be forced; undefined if it can. */
+  #refusal(line: AggregatorLine, value: Value): string | undefined {
+    if (line.isWithdrawn) return "its aggregator ends";
+    if (line.source.isAbsent === true) return "its chip is away";
+    const { pendingRule, specification } = line;
+    if (pendingRule !== undefined && line.force === undefined) {
+      return `its rule (${pendingRule.rule}) does not hold yet: ` +
+        pendingRule.reason;
+    }
+    if (line.direction !== Direction.Output) return undefined;
+    const { onDisconnect, safe, combine } = specification;
+    if (combine !== undefined) {
+      return "it is combined with lines of other aggregators";
+    }
+    const { hasGuest, isSilent } = this.#context;
+    const isSafe = value === safe;
+    if (onDisconnect !== "keep" && !hasGuest() && !isSafe) {
+      return "it has no guest, and its safe state is not overridden";
+    }
+    if (isSilent(line) && !isSafe) {
+      return "its guest is silent, and its safe value is not overridden";
+    }
+    const present = line.source.peek();
+    if (present < 0) return "its value is not known";
+    if (present !== value && line.restMs > 0) {
+      return `it changed a moment ago: min-interval has ${
+        Math.ceil(line.restMs)
+      } ms left`;
+    }
+    return undefined;
+  }
+}
+
+/** Those that become inactive come first: others may be active then. */
+function inEndOrder(lines: readonly AggregatorLine[]): AggregatorLine[] {
+  const wishOf = ({ force }: AggregatorLine) => force?.wish.argument ?? 0;
+  return lines.toSorted((a, b) => wishOf(a) - wishOf(b));
+}
+
+/** Returns what excludes a value at the moment; undefined if nothing does. */
+function exclusionOf(
+  { direction, interlock }: AggregatorLine,
+  value: Value,
+): string | undefined {
+  return value === 1 && direction === Direction.Output
+    ? interlock?.blocker()?.exclusion
+    : undefined;
+}
