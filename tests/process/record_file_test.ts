@@ -61,6 +61,17 @@ Deno.test("a service that is killed leaves a file of all edges, which the next o
     "press.FITTED": [1],
     "crane.LIMIT": wave(PULLS + 1),
   });
+  const { code, stdout } = await new Deno.Command(PROGRAM_FILE, {
+    args: [...PROGRAM, "record", "--file", file, "press.START", "--jsonl", "-"],
+    cwd: REPOSITORY,
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  const read = new TextDecoder().decode(stdout);
+  assertEquals([code, valuesIn(read)], [0, {
+    "press.START": [undefined, ...wave(PULLS + 1)],
+  }]);
+  assertEquals(read.split('"operator"').length, PULLS + 1);
   // As a crash in the midst of a write would leave it.
   Deno.writeTextFileSync(file, '{"time":"2026', { append: true });
   const before = text().length;

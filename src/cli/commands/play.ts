@@ -27,7 +27,7 @@ import { OutputFile } from "../output/output_file.ts";
 import { observe, type Observed } from "../play/observe.ts";
 import { parseMap, planOf } from "../play/plan.ts";
 import { playPlan, type PlayResult } from "../play/play_plan.ts";
-import { readPieces } from "../play/read_pieces.ts";
+import { readPieces } from "../live/read_pieces.ts";
 import {
   API_OPTION,
   type CommandUsage,

@@ -7,9 +7,11 @@ import { clockNs } from "../../../ffi/clock.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { RecordingFormat } from "../../recording/read_recording.ts";
 import { recordingWriter } from "../../recording/recording_writer.ts";
+import { readTime } from "../../recording/time_text.ts";
 import { type Timescale, TIMESCALES } from "../../recording/vcd_writer.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { edgeSourceOf } from "../live/edge_source.ts";
+import { recordFileLines } from "../live/record_file_lines.ts";
 import { recordLines } from "../live/record_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import type { TapeFile } from "../live/tape.ts";
@@ -23,12 +25,17 @@ export const USAGE = {
   name: "record",
   synopsis: [
     "[NAME[.LINE]...] [--last TIME] [--follow] [--vcd|--csv|--jsonl FILE]",
+    "[NAME[.LINE]...] --file FILE [--from TIME] [--to TIME] [...]",
   ],
   about:
     `Writes the edges of a running service's lines, those that it keeps in memory and
 those that happen, to a file: of all aggregators, of some, or of single lines.
 The service keeps about one million edges. Without a file it prints
-comma-separated values.`,
+comma-separated values.
+
+With --file, out of the file that a service writes (record: { file } of its
+configuration), and of the older one beside it, also after a crash and without
+the service.`,
   operands: ["served-line"],
   options: {
     last: {
@@ -36,6 +43,24 @@ comma-separated values.`,
       value: "TIME",
       help: "record the past from this long ago, such as 10m (default: all " +
         "that the service keeps; with --follow: nothing)",
+    },
+    from: {
+      kind: "value",
+      value: "TIME",
+      help:
+        "begin at this time, such as 2026-11-29T15:00:00Z; --from=-10m: ten " +
+        "minutes ago",
+    },
+    to: {
+      kind: "value",
+      value: "TIME",
+      help: "end the past at this time, written in the same way",
+    },
+    file: {
+      kind: "value",
+      value: "FILE",
+      help: "read a service's file of edges, not a service",
+      completes: "file",
     },
     follow: {
       kind: "flag",
@@ -79,13 +104,8 @@ const FORMATS: readonly RecordingFormat[] = ["vcd", "csv", "jsonl"];
 export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
-  const { follow, rest: words } = given;
-  const startNs = clockNs("realtime");
-  const fromNs = given.last !== undefined
-    ? startNs - BigInt(readPast(given.last)) * 1000n
-    : follow
-    ? undefined
-    : 0n;
+  const { follow, rest: words, file } = given;
+  const { fromNs, toNs } = readSpan(given);
   const timescale = readTimescale(given.timescale);
   const outputs = FORMATS.flatMap((format) => {
     const path = given[format];
@@ -104,8 +124,24 @@ export async function main(args: readonly string[]): Promise<number> {
       hint: "Name a file for each format",
     });
   }
-  const client = await serviceOfLines(words, given.api, "look");
-  const source = edgeSourceOf(client);
+  if (file !== undefined && (follow || given.api !== undefined)) {
+    throw new ConfigError(
+      `--file cannot be combined with ${follow ? "--follow" : "--api"}`,
+      { hint: "It is read without a service" },
+    );
+  }
+  const same = outputs.find(({ path }) =>
+    file !== undefined && isSameFile(path, file)
+  );
+  if (same !== undefined) {
+    throw new ConfigError("is the file that is read", {
+      path: `--${same.format} ${same.path}`,
+      hint: "Write to another one",
+    });
+  }
+  const source = file === undefined
+    ? edgeSourceOf(await serviceOfLines(words, given.api, "look"))
+    : undefined;
   using stack = new DisposableStack();
   const files = outputs.map(({ format, path }): TapeFile => {
     let file: OutputFile | undefined;
@@ -115,6 +151,15 @@ export async function main(args: readonly string[]): Promise<number> {
       write: (text) => (file ??= stack.use(new OutputFile(path))).write(text),
     };
   });
+  const program = "gpioagg";
+  if (source === undefined) {
+    const options = { words, fromNs: fromNs ?? 0n, toNs, files, program };
+    tellCount(
+      recordFileLines(file!, { ...options, tell: writeError }),
+      outputs,
+    );
+    return 0;
+  }
   const ended = Promise.withResolvers<void>();
   const onSignal = () => ended.resolve();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -125,30 +170,94 @@ export async function main(args: readonly string[]): Promise<number> {
   const { count, isCutShort } = await recordLines(source, {
     words,
     fromNs,
+    ...(toNs === undefined ? {} : { toNs }),
     follow,
     ended: ended.promise,
     files,
-    program: "gpioagg",
+    program,
     tell: writeError,
     now: () => clockNs("realtime"),
   });
   if (isCutShort) writeError("the service has ended");
-  if (outputs.every(({ path }) => path !== "-")) {
-    const paths = outputs.map(({ path }) => path).join(" and ");
-    writeError(`${count} ${count === 1 ? "edge" : "edges"} in ${paths}`);
-  }
+  tellCount(count, outputs);
   return isCutShort ? 1 : 0;
 }
 
-function readPast(text: string): number {
+/** Returns true if a file is the file of edges, or the older one beside it. */
+function isSameFile(path: string, file: string): boolean {
+  const real = (one: string) => {
+    try {
+      return Deno.realPathSync(one);
+    } catch {
+      return undefined;
+    }
+  };
+  const at = path === "-" ? undefined : real(path);
+  return at !== undefined &&
+    [file, `${file}.1`].some((one) => real(one) === at);
+}
+
+/** Says what files have by now. */
+function tellCount(count: number, outputs: readonly { path: string }[]): void {
+  if (outputs.some(({ path }) => path === "-")) return;
+  const paths = outputs.map(({ path }) => path).join(" and ");
+  writeError(`${count} ${count === 1 ? "edge" : "edges"} in ${paths}`);
+}
+
+/** Returns the begin and the end of the past, in nanoseconds since 1970. */
+function readSpan(
+  { last, from, to, follow }: {
+    last: string | undefined;
+    from: string | undefined;
+    to: string | undefined;
+    follow: boolean;
+  },
+): { fromNs: bigint | undefined; toNs: bigint | undefined } {
+  if (last !== undefined && from !== undefined) {
+    throw new ConfigError("--last cannot be combined with --from", {
+      hint: "Write one of the two",
+    });
+  }
+  if (follow && to !== undefined) {
+    throw new ConfigError("--follow cannot be combined with --to", {
+      hint: "It ends with SIGINT or SIGTERM",
+    });
+  }
+  const nowNs = clockNs("realtime");
+  const fromNs = last !== undefined
+    ? nowNs - readPast(last, "--last")
+    : from !== undefined
+    ? readMoment(from, "--from", nowNs)
+    : follow
+    ? undefined
+    : 0n;
+  const toNs = to === undefined ? undefined : readMoment(to, "--to", nowNs);
+  if (fromNs !== undefined && toNs !== undefined && fromNs > toNs) {
+    throw new ConfigError("--from is later than --to");
+  }
+  return { fromNs, toNs };
+}
+
+function readMoment(text: string, option: string, nowNs: bigint): bigint {
+  if (text.startsWith("-")) return nowNs - readPast(text.slice(1), option);
+  const ns = readTime(text);
+  if (ns !== undefined) return ns;
+  throw new ConfigError(`"${text}" is not a valid time`, {
+    path: option,
+    hint: `Write a date such as 2026-11-29T15:00:00Z, or ${option}=-10m`,
+  });
+}
+
+/** Returns a period in nanoseconds. */
+function readPast(text: string, option: string): bigint {
   const us = readPeriodUs(text);
   if (us === undefined || !Number.isSafeInteger(us)) {
     throw new ConfigError(`"${text}" is not a valid time`, {
-      path: "--last",
+      path: option,
       hint: "Write 500ms, 10s, 10m or 2h",
     });
   }
-  return us;
+  return BigInt(us) * 1000n;
 }
 
 function readTimescale(text: string | undefined): Timescale | undefined {

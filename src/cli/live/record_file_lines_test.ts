@@ -1,0 +1,124 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { recordingWriter } from "../../recording/recording_writer.ts";
+import type { RecordingFormat } from "../../recording/read_recording.ts";
+import { jsonText } from "../../recording/table.ts";
+import { recordFileLines } from "./record_file_lines.ts";
+
+const START_NS = 1_764_429_000_000_000_000n;
+
+/** An entry so many milliseconds after the start. */
+function entry(
+  ms: number,
+  signal: string,
+  value: 0 | 1 | undefined,
+  cause = "",
+): string {
+  const [scope, name] = signal.split("/") as [string, string];
+  const timeNs = START_NS + BigInt(ms) * 1_000_000n;
+  return jsonText({ timeNs, scope, name, value, cause });
+}
+
+const OLDER = entry(0, "press/A", 0) + entry(0, "crane/B", 1) +
+  entry(10, "press/A", 1, "guest");
+const NEWER = entry(10, "press/A", 1) + entry(10, "crane/B", 1) +
+  entry(20, "press/A", 0, "operator") +
+  `{"event":"lost","count":3,"at":"2025-11-29T15:10:00Z"}\n` +
+  entry(19, "crane/B", 0, "world") + entry(30, "press/A", 1, "rule (start)") +
+  '{"time":"2025';
+
+/** Records out of files with these contents. */
+function record(
+  words: readonly string[],
+  {
+    older = OLDER,
+    newer = NEWER,
+    from = 0,
+    to = undefined as number | undefined,
+    format = "csv" as RecordingFormat,
+  } = {},
+) {
+  const directory = Deno.makeTempDirSync();
+  const path = `${directory}/edges.jsonl`;
+  try {
+    Deno.writeTextFileSync(path, newer);
+    if (older !== "") Deno.writeTextFileSync(`${path}.1`, older);
+    let text = "";
+    const told: string[] = [];
+    const at = (ms: number) => START_NS + BigInt(ms) * 1_000_000n;
+    const count = recordFileLines(path, {
+      words,
+      fromNs: from === 0 ? 0n : at(from),
+      toNs: to === undefined ? undefined : at(to),
+      files: [{
+        writerOf: (start) => recordingWriter(format, start),
+        write: (more) => text += more,
+      }],
+      program: "test",
+      tell: (text) => told.push(text),
+    });
+    const rows = text.trim().split("\n").slice(1).map((row) =>
+      row.replace(/^\S*?:\d\d\.(\d{3})\d*Z,/, "$1 ")
+    );
+    return { count, rows, text, told };
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+Deno.test("a file of edges is read with the older one, and without what a crash left", () => {
+  const { count, rows, told } = record([]);
+  assertEquals(rows, [
+    "000 press,A,x,",
+    "000 crane,B,x,",
+    "000 press,A,0,",
+    "000 crane,B,1,",
+    "010 press,A,1,guest",
+    "020 press,A,0,operator",
+    "020 crane,B,0,world",
+    "030 press,A,1,rule (start)",
+  ]);
+  assertEquals([count, told], [6, ["3 edges are missing in the file"]]);
+});
+
+Deno.test("a part of a file begins with the values of that time", () => {
+  assertEquals(record([], { from: 15, to: 25 }).rows, [
+    "015 press,A,1,",
+    "015 crane,B,1,",
+    "020 press,A,0,operator",
+    "020 crane,B,0,world",
+  ]);
+  assertEquals(record(["crane"], { from: 15 }).rows, [
+    "015 crane,B,1,",
+    "019 crane,B,0,world",
+  ]);
+  assertEquals(record(["press.A"], { from: 25, older: "" }).rows, [
+    "025 press,A,0,",
+    "030 press,A,1,rule (start)",
+  ]);
+  const { text } = record(["press.A"], { format: "vcd" });
+  assertStringIncludes(text, "$scope module press $end");
+});
+
+Deno.test("a file that is not one of edges, or has no such line, is refused", () => {
+  const cases: [words: string[], newer: string, says: string][] = [
+    [["pres"], NEWER, 'no line of "pres"'],
+    [["press.C"], NEWER, 'no line of "press.C"'],
+    [[], "{}\n", "row 1: it has no valid time"],
+    [[], "\nno\n", "row 2: no is not valid JSON"],
+    [[], "5\n", "row 1: it is not an object"],
+    [
+      [],
+      `{"time":"2025-11-29T15:10:00Z","aggregator":"a","line":"b","value":2}\n`,
+      "row 1: it has no line with a value",
+    ],
+    [[], "x".repeat(70_000), "it is too long"],
+  ];
+  for (const [words, newer, says] of cases) {
+    const { message } = assertThrows(
+      () => record(words, { newer, older: "" }),
+      Error,
+    );
+    assertStringIncludes(message, says);
+  }
+  assertEquals(record([], { newer: "", older: "" }).count, 0);
+});
