@@ -1,6 +1,7 @@
 /** A restart under a service manager changes nothing on a line. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
@@ -101,6 +102,54 @@ for (const signal of RESTARTS) {
     }
   });
 }
+
+Deno.test("a force ends with its process: lines go where their guest wants them", async () => {
+  await using chip = await SimChip.create(localFiles, { lines: 3 });
+  await using manager = new ManagerDouble();
+  const { directory } = manager;
+  const socket = `${directory}/a.sock`;
+  const api = `${directory}/api.sock`;
+  const args = [
+    `--api=${api}`,
+    "--socket-path",
+    socket,
+    "--line",
+    `${chip.name}/0-2`,
+  ];
+  await manager.start(args);
+  const client = new ServiceClient(api);
+  using frontend = Frontend.open(socket, { timeoutMs: 120_000 });
+  const driver = GpioDriver.attach(frontend);
+  driver.setOutput(0, 0, Direction.Output);
+  driver.setOutput(1, 0, Direction.Output);
+  driver.setInterruptType(2, IrqType.EdgeBoth);
+  driver.arm(2);
+  await client.forceDetached("a", {
+    lines: { "0": 1, "1": 1, "2": 1 },
+    for: "1h",
+    reason: "test",
+  });
+  assertEquals([await chip.level(0), await chip.level(1)], [1, 1]);
+  assertEquals(driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 2);
+  assertEquals(driver.getValue(2), 1);
+  // It waits for the end of the force.
+  driver.setValue(1, 1);
+  driver.setValue(1, 0);
+  driver.setValue(0, 1);
+  await manager.stop("SIGKILL");
+  await manager.start(args);
+  await until("the way back", async () => await chip.level(1) === 0);
+  assertEquals(await chip.level(0), 1);
+  const { lines } = await client.show("a");
+  assertEquals(lines.map(({ forced }) => forced), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assertEquals([0, 1, 2].map((line) => driver.getValue(line)), [1, 0, 0]);
+  driver.setValue(0, 0);
+  assertEquals(await chip.level(0), 0);
+});
 
 Deno.test("a line that the next process does not want is let go", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 2 });
