@@ -68,7 +68,7 @@ async function withShell(
 
 /** Command lines and the words that all shells complete. */
 const CASES: Readonly<Record<string, readonly string[]>> = {
-  "gpioagg se": ["serve", "set"],
+  "gpioagg se": ["serve", "set", "set-rule"],
   "gpioagg help ker": ["kernel"],
   "gpioagg show --": ["--api", "--help", "--json"],
   "gpioagg kernel re": ["remove", "resume"],
