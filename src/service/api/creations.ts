@@ -12,6 +12,7 @@ import { LinesHeldError } from "../lanes/lanes.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import type { Creation, RuleChanges } from "./create.ts";
+import { CreationRoom } from "./creation_room.ts";
 import type { Lease } from "./lease.ts";
 import type { Peer } from "./listener.ts";
 import { HttpError } from "./messages.ts";
@@ -57,6 +58,8 @@ interface Entry {
   lease: Lease | "stream" | "none";
   /** As its client asked for it, with later changes of its rules. */
   made: KeptCreation;
+  /** Its part of what clients may have. */
+  readonly place: Disposable;
 }
 
 /** Time limit for creations under way at the end. **Units**: ms. */
@@ -70,6 +73,7 @@ export class Creations {
   readonly #keeper: CreationsOptions["keeper"];
   readonly #retryMs: { first: number; most: number };
   readonly #entries = new Map<string, Entry>();
+  readonly #room = new CreationRoom();
   /** Creations under way, by name, which is reserved meanwhile. */
   readonly #making = new Map<string, Promise<unknown>>();
   readonly #removing = new Map<string, Promise<unknown>>();
@@ -88,9 +92,13 @@ export class Creations {
     this.#events = events;
     this.#keeper = keeper;
     this.#retryMs = retryMs;
-    for (const { name } of restored) {
+    for (const { name, lines, pid } of restored) {
       const made = keeper?.restored(name) ?? { body: undefined, rules: {} };
-      this.#entries.set(name, { lease: "none", made });
+      const place = this.#room.keep({
+        lines: lines.length,
+        isIsolated: pid !== undefined,
+      });
+      this.#entries.set(name, { lease: "none", made, place });
     }
   }
 
@@ -272,12 +280,18 @@ export class Creations {
     body: unknown,
   ): Promise<AggregatorDescription> {
     const { name } = specification;
+    using places = new DisposableStack();
+    const place = places.use(this.#room.take({
+      lines: specification.lines.length,
+      isIsolated: specification.isolate !== undefined,
+    }));
     if ((await this.#target.describe(name)).length > 0) throw taken(name);
     // First, so that a crash in between leaves no line without its rules.
     this.#keeper?.keep(name, body);
     try {
       const [made] = await this.#target.add([specification], { isTimed: true });
-      this.#entries.set(name, { lease, made: { body, rules: {} } });
+      this.#entries.set(name, { lease, made: { body, rules: {} }, place });
+      places.move();
       return made!;
     } catch (error) {
       this.#keeper?.drop(name);
@@ -312,6 +326,7 @@ export class Creations {
   #forget(name: string, entry: Entry, reason: string): void {
     if (this.#entries.get(name) !== entry) return;
     this.#entries.delete(name);
+    entry.place[Symbol.dispose]();
     this.#keeper?.drop(name);
     if (typeof entry.lease !== "string") entry.lease.end(reason);
   }

@@ -140,6 +140,31 @@ Deno.test("Creations knows whose a name is", async () => {
   assertEquals(creations.has("own"), false);
 });
 
+Deno.test("Creations gives the room of what is gone, or was not made, to others", async () => {
+  const { creations, refusals } = rig();
+  const large = (name: string): [Creation, unknown] => {
+    const body = { name, lines: ["sim/4096"], lease: "none" };
+    return [readCreation(body, RULES), body];
+  };
+  for (let i = 0; i < 16; i++) await creations.add(...large(`a${i}`));
+  const refused = () =>
+    assertRejects(
+      () => creations.add(...creationOf("more")),
+      HttpError,
+      "65536 lines",
+    );
+  await refused();
+  await creations.remove("a0", "by hand");
+  refusals.push(new Error("a line is in use"));
+  await assertRejects(
+    () => creations.add(...large("b")),
+    HttpError,
+    "in use",
+  );
+  await creations.add(...large("b"));
+  await refused();
+});
+
 Deno.test("Creations ends with the lease, and says so", async () => {
   const { lend, said, heard, served } = rig();
   const lease = await lend("a");
