@@ -12,8 +12,8 @@ export const HOST_FILES = "/host";
 
 /**
  * Writes an initial file system that has, beside what is in `initrd`, below
- * {@linkcode HOST_FILES} Deno with its libraries, gpioagg, and a shell, at the
- * paths that they have on this machine. Returns its path, in `directory`.
+ * {@linkcode HOST_FILES} Deno with its libraries, gpioagg, a shell, and udev, at
+ * the paths that they have on this machine. Returns its path, in `directory`.
  *
  * @param cache Deno's cache, in which gpioagg is compiled.
  * @throws {Error} if a file is missing.
@@ -26,7 +26,7 @@ export async function withHostFiles(
   const tree = `${directory}/tree`;
   const script = `
     set -e
-    root=$1 deno=$2 program=$3 busybox=$4 cache=$5
+    root=$1 deno=$2 program=$3 busybox=$4 cache=$5 udev=$6
     mkdir -p "$root/bin" "$root/tmp" "$root/usr/bin"
     mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/root"
     cp "$busybox" "$root/bin/sh"
@@ -36,6 +36,18 @@ export async function withHostFiles(
     for library in $(ldd "$program" | grep -o '/[^ ]*'); do
       cp -L --parents "$library" "$root"
     done
+    for wrapper in "$udev/systemd-udevd" "$udev/udevadm"; do
+      # The loader, its option, the libraries' places, the program.
+      eval "set -- $(sed -n 's/^exec //p' "$wrapper")"
+      cp --parents "$wrapper" "$1" "$4" "$root"
+      for library in $("$1" "$2" "$3" --list "$4" | grep -o '/[^ ]*'); do
+        cp -L --parents "$library" "$root"
+      done
+    done
+    # udevadm waits for nothing where it finds itself in another root.
+    printf '#!/bin/sh\nSYSTEMD_IGNORE_CHROOT=1 exec %s "$@"\n' \
+      "$udev/udevadm" >"$root/usr/bin/udevadm"
+    chmod 755 "$root/usr/bin/udevadm"
     cp -r --parents src ffi mod.ts deno.json deno.lock scripts/systemd \\
       "$root/$REPOSITORY"
     cd "$cache"
@@ -55,6 +67,7 @@ export async function withHostFiles(
       Deno.execPath(),
       await artefact("busybox"),
       cache,
+      (await artefact("udevd")).replace(/\/[^/]*$/, ""),
     ],
     cwd: REPOSITORY,
     env: { REPOSITORY },

@@ -1,13 +1,21 @@
 /**
- * A kernel chip by USB on Debian 13's own kernel, and a host that is suspended.
+ * A kernel chip by USB on Debian 13's own kernel: its access beside udev's rules,
+ * and a host that is suspended.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { mustSkip, REPOSITORY } from "../environment/environment.ts";
+import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
 import { bootStockHost, type StockHost } from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
+import { tool } from "./kernel_usb_rig.ts";
 
-const ignore = await mustSkip("deno", "qemuNew", "stockTrixie", "busybox");
+const ignore = await mustSkip(
+  "deno",
+  "qemuNew",
+  "stockTrixie",
+  "busybox",
+  "udevd",
+);
 
 const LIMIT_MS = 240_000;
 
@@ -17,7 +25,7 @@ const ROOT = "/tmp/host";
 const CONFIG = `
 aggregators:
   plc0:
-    kernel-chip: { interface: usb, device: cp2112, mode: "640" }
+    kernel-chip: { interface: usb, device: cp2112, owner: "1234", mode: "640" }
     lines:
       - { sim: 1, as: RELAY, safe: 0 }
       - { copy: plc0.RELAY, as: SEEN }
@@ -36,6 +44,32 @@ async function untilChips(host: StockHost, count: number): Promise<string[]> {
   return found;
 }
 
+/** Starts udev, with a rule that says less than the configuration, and more. */
+async function startUdev(host: StockHost): Promise<void> {
+  await host.run(
+    `mkdir -p ${ROOT}/etc/udev/rules.d
+     cat >${ROOT}/etc/udev/rules.d/60-test.rules <<'END'
+SUBSYSTEM=="gpio", KERNEL=="gpiochip[0-9]*", GROUP="77", MODE="0664"
+END
+     chroot ${ROOT} '${await artefact("udevd")}' --daemon`,
+    { timeoutMs: LIMIT_MS },
+  );
+}
+
+/**
+ * Waits until a chip's access is that of the configuration, and of udev's rule
+ * where that says nothing.
+ */
+async function untilAccess(host: StockHost, chip: string): Promise<void> {
+  let access = "";
+  await until(`the access of ${chip}`, async () => {
+    access = await host.run(`stat -c '%u %g %a' /dev/${chip}`);
+    return access === "1234 77 640";
+  }, LIMIT_MS).catch((cause) => {
+    throw new Error(`${chip} has ${access}`, { cause });
+  });
+}
+
 /** Suspends that succeeded, and that failed. */
 async function suspends(host: StockHost): Promise<string[]> {
   return (await host.run("cd /sys/power/suspend_stats; cat success fail"))
@@ -52,6 +86,7 @@ Deno.test({
       arguments: hmp.arguments,
     });
     await host.run(`cat >${ROOT}/run/plant.yaml <<'END'\n${CONFIG}\nEND`);
+    await startUdev(host);
     await host.start("serve --config /run/plant.yaml", "/tmp/serve");
     await until(
       "the service",
@@ -61,9 +96,10 @@ Deno.test({
       throw new Error(await host.run("cat /tmp/serve"), { cause });
     });
     const [chip] = await untilChips(host, 1);
-    await host.run(`gpioset -t 0 -c ${chip} 0=1 2=1`);
+    await untilAccess(host, chip!);
+    await tool(host, `gpioset -t 0 -c ${chip} 0=1 2=1`);
     assertEquals(
-      await host.run(`gpioget --numeric -c ${chip} 1 3`),
+      await tool(host, `gpioget --numeric -c ${chip} 1 3`),
       "1 1",
     );
 
@@ -94,13 +130,10 @@ Deno.test({
     // The chip is back with its access; one line is safe, the other one was
     // kept, and both work.
     const [again] = await untilChips(host, 1);
-    await until(
-      "the access",
-      async () => (await host.run(`stat -c %a /dev/${again}`)) === "640",
-    );
-    const read = () => host.run(`gpioget --numeric -c ${again} 1 3`);
+    await untilAccess(host, again!);
+    const read = () => tool(host, `gpioget --numeric -c ${again} 1 3`);
     assertEquals(await read(), "0 1");
-    await host.run(`gpioset -t 0 -c ${again} 0=1 2=0`);
+    await tool(host, `gpioset -t 0 -c ${again} 0=1 2=0`);
     assertEquals(await read(), "1 0");
   },
 });

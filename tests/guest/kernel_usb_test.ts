@@ -6,6 +6,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
 import { bootStockHost, type StockHost } from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
+import { tool } from "./kernel_usb_rig.ts";
 
 const ignore = await mustSkip(
   "deno",
@@ -71,20 +72,6 @@ async function relays(host: StockHost): Promise<string[]> {
      done`,
   );
   return output.split("\n").filter((line) => line !== "");
-}
-
-/**
- * Runs a tool of libgpiod until it succeeds: LJCA's driver waits for an answer for
- * a fraction of a second, which is short under emulation.
- */
-async function tool(host: StockHost, command: string): Promise<string> {
-  let text = "";
-  await until(command, async () => {
-    const { code, output } = await host.exec(command, { timeoutMs: LIMIT_MS });
-    text = output.trim();
-    return code === 0;
-  }, LIMIT_MS);
-  return text;
 }
 
 /** Reads the line that follows RELAY. */
