@@ -69,16 +69,14 @@ export async function measureExposures(
     waiting.set(i, stack.use(attach(paths[i]!)));
   }
   stack.use(
-    await Server.run(command, [
-      ...["--socket-path", `${directory}/peer.sock`],
-      ...paths.flatMap((_, i) => ["--line", `sim/1,as=OUT${i}`]),
-      ...paths.flatMap((_, i) => ["--line", `wire/e${i}.OUT,as=IN${i}`]),
-      ...EXPOSURES.flatMap(({ option }, i) => [
-        ...option(paths[i]!),
-        ...["--name", `e${i}`],
-        ...["--line", "sim/1,as=OUT", "--line", `wire/peer.OUT${i},as=IN`],
-      ]),
-    ], [`${directory}/peer.sock`]),
+    await Server.run(
+      command,
+      wiredArguments(
+        `${directory}/peer.sock`,
+        EXPOSURES.map(({ option }, i) => option(paths[i]!)),
+      ),
+      [`${directory}/peer.sock`],
+    ),
   );
   const peer = stack.use(
     new VirtioGuest(`${directory}/peer.sock`, EXPOSURES.length),
@@ -139,8 +137,31 @@ export async function measureExposures(
   return measures;
 }
 
+/**
+ * Arguments of serve for aggregators, each with an output and an input, that are
+ * wired to one with virtio-gpio: first the lines that it drives, then as many that
+ * it reads.
+ *
+ * @param options Options that say how each of them is presented.
+ */
+export function wiredArguments(
+  peer: string,
+  options: readonly (readonly string[])[],
+): string[] {
+  return [
+    ...["--socket-path", peer],
+    ...options.flatMap((_, i) => ["--line", `sim/1,as=OUT${i}`]),
+    ...options.flatMap((_, i) => ["--line", `wire/e${i}.OUT,as=IN${i}`]),
+    ...options.flatMap((option, i) => [
+      ...option,
+      ...["--name", `e${i}`],
+      ...["--line", "sim/1,as=OUT", "--line", `wire/peer.OUT${i},as=IN`],
+    ]),
+  ];
+}
+
 /** Changes a level to and fro, and waits each time until it has arrived. */
-function timed(
+export function timed(
   times: Float64Array,
   set: (level: number) => void,
   wait: (level: number) => void,

@@ -14,6 +14,7 @@ import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
 import { measureExposures } from "./exposures.ts";
 import { measureForms } from "./forms.ts";
+import { measureGuests } from "./real_guests.ts";
 import { measureHostile } from "./hostile.ts";
 import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import { edgesToCall } from "./edge.ts";
@@ -37,6 +38,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                        [--rounds N]
        deno task bench --scale [--picture FILE] [--quick] [--json] [--check]
                        [--rounds N]
+       deno task bench --guest [--quick] [--json] [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -56,6 +58,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --scale            instead: 1 to 200 guests at once, and the start and memory
                      of files with 1 to 200 aggregators
   --picture FILE     draws how they grow, as SVG
+  --guest            instead: each exposure in a real guest of QEMU, from its
+                     input to its program and back at its output
   --rounds N         rounds of each measure, 15 unless told`;
 
 /** Most rounds of a kind of hostile peer, or of a number of guests. */
@@ -67,7 +71,10 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 
 async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
-    boolean: ["json", "check", "quick", "one-cpu", "hostile", "scale", "help"],
+    boolean: [
+      ...["json", "check", "quick", "one-cpu", "help"],
+      ...["hostile", "scale", "guest"],
+    ],
     string: ["executable", "beside", "rounds", "only", "picture"],
     alias: { help: "h" },
     default: { rounds: "15" },
@@ -115,6 +122,8 @@ async function main(args: readonly string[]): Promise<number> {
         scale,
         given.picture,
       )
+      : given.guest
+      ? await measureGuests(command, directory, effort)
       : given.beside === undefined
       ? await measureAll(command, directory, effort, given["one-cpu"])
       : await measureBeside(

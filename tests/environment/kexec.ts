@@ -5,13 +5,11 @@
  * @module
  */
 import { extendInitramfs } from "./initramfs.ts";
+import { dataAddress, staticProgram, u32 } from "./static_program.ts";
 
 /** Command in a guest whose files {@linkcode withKexec} made; nothing answers. */
 export const KEXEC = "/kexec/run 3</kexec/kernel 4</kexec/initrd";
 
-/** Address of the program in memory. */
-const BASE = 0x40_0000;
-const HEADER_BYTES = 64 + 56;
 /** Length of the instructions below. */
 const CODE_BYTES = 71;
 
@@ -41,13 +39,7 @@ export async function withKexec(
  */
 function program(commandLine: string): Uint8Array {
   const words = new TextEncoder().encode(`${commandLine}\0`);
-  const text = BASE + HEADER_BYTES + CODE_BYTES;
-  const u16 = (value: number) => [value & 0xff, value >> 8];
-  const u32 = (value: number) => [
-    ...u16(value & 0xffff),
-    ...u16(value >>> 16),
-  ];
-  const u64 = (value: number) => [...u32(value), ...u32(0)];
+  const text = dataAddress(CODE_BYTES);
   const code = [
     ...[0xb8, ...u32(320)], // mov eax, kexec_file_load
     ...[0xbf, ...u32(3)], // mov edi, 3
@@ -69,18 +61,5 @@ function program(commandLine: string): Uint8Array {
     ...[0xb8, ...u32(60)], // mov eax, exit
     ...[0x0f, 0x05], // syscall
   ];
-  const size = HEADER_BYTES + code.length + words.length;
-  return new Uint8Array([
-    ...[0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0], // ELF, 64 bits
-    ...u64(0),
-    ...[...u16(2), ...u16(62), ...u32(1)], // an executable for x86-64
-    ...u64(BASE + HEADER_BYTES), // entry
-    ...[...u64(64), ...u64(0), ...u32(0)], // program headers
-    ...[...u16(64), ...u16(56), ...u16(1), ...u16(0), ...u16(0), ...u16(0)],
-    ...[...u32(1), ...u32(5)], // loaded, read, executed
-    ...[...u64(0), ...u64(BASE), ...u64(BASE), ...u64(size), ...u64(size)],
-    ...u64(0x1000),
-    ...code,
-    ...words,
-  ]);
+  return staticProgram(code, words);
 }
