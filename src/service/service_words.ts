@@ -26,6 +26,8 @@ const LOOK_MODE = 0o660;
 const LEAST_PAUSE_MS = 100;
 /** The same, as a multiple of the time that the last one took. */
 const PAUSES = 20;
+/** Longest pause. **Units**: milliseconds. */
+const MOST_PAUSE_MS = 5000;
 
 /** Settings of a service's words. */
 export interface WordsSettings {
@@ -76,7 +78,9 @@ export class ServiceWords implements Disposable {
       const found = await this.#settings.describe().catch(() => undefined);
       if (found !== undefined && !this.#isOver) this.#replace(found);
       const spent = performance.now() - start;
-      await pause(Math.max(LEAST_PAUSE_MS, PAUSES * spent));
+      await pause(
+        Math.min(Math.max(LEAST_PAUSE_MS, PAUSES * spent), MOST_PAUSE_MS),
+      );
     }
     this.#isWriting = false;
   }
