@@ -11,6 +11,9 @@ import { runTool } from "./tool.ts";
 /** The program, of Debian's package of that name. */
 export const BROWSER = "chromium-headless-shell";
 
+/** A name that the browser takes for this host's, as of a hostile DNS server. */
+export const OTHER_HOST = "hostile.test";
+
 const NUL = 0;
 
 /** An answer or an event of the browser. */
@@ -70,6 +73,7 @@ export class Browser implements AsyncDisposable {
         "--no-sandbox",
         "--disable-gpu",
         "--disable-dev-shm-usage",
+        `--host-resolver-rules=MAP ${OTHER_HOST} 127.0.0.1`,
         `--user-data-dir=${directory}/profile`,
         `--window-size=${width},${height}`,
         "about:blank",

@@ -5,7 +5,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction } from "../../src/virtio/gpio/protocol.ts";
 import { ApiService } from "../environment/api_service.ts";
-import { BROWSER, Browser } from "../environment/browser.ts";
+import { BROWSER, Browser, OTHER_HOST } from "../environment/browser.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -438,5 +438,14 @@ Deno.test({
     await browser.open("about:blank");
     await browser.open(`${ui.url}#${(await Deno.readTextFile(token)).trim()}`);
     await untilText(browser, ".name", ["SECRET"]);
+
+    // Nor with a name that another site has given to this host.
+    const { port } = new URL(ui.url);
+    await browser.open(`http://${OTHER_HOST}:${port}/`);
+    await until(
+      "the other name to be refused",
+      async () =>
+        (await texts(browser, "body")).join().includes("open it as localhost"),
+    );
   },
 });
