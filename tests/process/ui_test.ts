@@ -172,6 +172,29 @@ Deno.test({
     );
     assertEquals(await texts(browser, ".name"), ["FOLLOWS", "START", "VALVE"]);
 
+    // A line that is forced is marked, and an alarm.
+    await service.client.forceDetached("press", {
+      lines: { START: 1 },
+      for: "1h",
+      reason: "a test",
+    });
+    const sources = () => texts(browser, ".line.forced .source");
+    await until(
+      "the force",
+      async () =>
+        /^forced to 1 until .* by user \d+: a test$/
+          .test((await sources()).join()),
+    );
+    await until(
+      "the alarm",
+      async () =>
+        (await texts(browser, "#alarms")).join().includes(
+          "press.START: forced to 1",
+        ),
+    );
+    await service.client.endForce("press");
+    await until("its end", async () => (await sources()).length === 0);
+
     // A guest that comes and goes.
     const pressHead = async () =>
       (await texts(browser, ".group h2")).find((one) => one.includes("press"))!;

@@ -16,7 +16,7 @@ import { ruleTexts } from "../output/line_facts.ts";
 import { table } from "../output/line_table.ts";
 import { writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
-import { printableJson } from "../../text/printable.ts";
+import { printable, printableJson } from "../../text/printable.ts";
 import { localText } from "../../tools/events/timestamps.ts";
 
 /** The command line. */
@@ -73,7 +73,14 @@ export async function main(args: readonly string[]): Promise<number> {
       line.interlocks?.join(",") ?? "-",
     ]),
   ]));
-  for (const { lineNumber, name, pendingRule } of lines) {
+  for (const { lineNumber, name, pendingRule, forced } of lines) {
+    if (forced !== undefined) {
+      const { value, until, by, reason } = forced;
+      writeOutput(
+        `line ${name || lineNumber}: forced to ${value} until ` +
+          `${timeText(until)} by user ${by}: ${printable(reason)}`,
+      );
+    }
     if (pendingRule === undefined) continue;
     const { rule, reason, since } = pendingRule;
     writeOutput(

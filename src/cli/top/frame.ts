@@ -123,7 +123,7 @@ function detailRows(model: TopModel, options: FrameOptions): Row[] {
   const { hasKeys, hasColor, rows = 0, nowMs, timeOf } = options;
   if (!hasKeys || !view.isDetailShown || selected === undefined) return [];
   const { line, cause, sinceMs } = selected;
-  const { interlocks = [], pendingRule } = line;
+  const { interlocks = [], pendingRule, forced } = line;
   const since = sinceMs === undefined
     ? ""
     : ` since ${timeOf(sinceMs)} (${ageText(sinceMs, nowMs)})`;
@@ -133,6 +133,13 @@ function detailRows(model: TopModel, options: FrameOptions): Row[] {
     ["rules", ruleTexts(line).join(", ")],
     ["excludes", interlocks.join(", ")],
     ["driven by", `${cause}${since}`],
+    [
+      "forced",
+      forced === undefined
+        ? ""
+        : `to ${forced.value} until ${timeOf(forced.until)} by user ` +
+          `${forced.by}: ${forced.reason}`,
+    ],
     [
       "not applied",
       pendingRule === undefined

@@ -34,8 +34,8 @@ export interface TopLine {
   cause: string;
   /** Time of the last change; undefined without one. **Units**: ms since 1970. */
   sinceMs: number | undefined;
-  /** The line as it was when it was added: its source, rules and interlocks. */
-  readonly line: Line;
+  /** The line as the service described it last: source, rules, interlocks. */
+  line: Line;
 }
 
 /** An aggregator, as it is shown. */
@@ -196,6 +196,14 @@ export class TopModel {
   /** Counts changes from now on: those of the past may not be all. */
   forgetCounts(): void {
     for (const line of this.#lines.values()) line.changes = 0;
+  }
+
+  /** Takes rules and forces that were looked up. */
+  describe({ name, lines }: AggregatorState): void {
+    for (const line of lines) {
+      const known = this.#lines.get(lineKey(name, line.lineNumber));
+      if (known !== undefined) known.line = line;
+    }
   }
 
   /** Takes values that were looked up, after edges were lost. */

@@ -30,6 +30,13 @@ const PULSE_MS = 200;
 const USUAL_SIZE = { columns: 80, rows: 24 };
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 
+/** Events after which lines have other rules or forces. */
+const NEW_DESCRIPTION: ReadonlySet<LiveEvent["event"]> = new Set([
+  "changed",
+  "forced",
+  "unforced",
+]);
+
 /** The terminal of a session, with its keys. */
 export interface KeyTerminal extends Terminal {
   /** Waits for keys; null when there will be no more. */
@@ -165,10 +172,13 @@ async function takeEvent(
     return;
   }
   model.event(event, now().timeText);
-  if (event.event === "created") {
+  if (event.event === "created" || NEW_DESCRIPTION.has(event.event)) {
+    const { aggregator } = event as { aggregator: string };
     const all = await source.list();
-    const one = all.find(({ name }) => name === event.aggregator);
-    if (one !== undefined) model.add(one, nowMs());
+    const one = all.find(({ name }) => name === aggregator);
+    if (one === undefined) return;
+    if (event.event === "created") model.add(one, nowMs());
+    else model.describe(one);
   } else if (event.event === "lost") {
     model.correct(await source.list(), nowMs());
   }

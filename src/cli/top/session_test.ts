@@ -181,8 +181,10 @@ Deno.test("a session tells of aggregators that come, and of what was lost", asyn
   rig.tell(
     { event: "created", time, aggregator: "press", detail: "" },
     { event: "lost", time, count: 3 },
+    { event: "forced", time, aggregator: "press", detail: "START=1 for 10 s" },
     { event: "fault", time, aggregator: "press", detail: "a broken ring" },
   );
+  await rig.untilWritten("START=1 for 10 s");
   await rig.untilWritten("a broken ring");
   rig.press("q");
   await shown;

@@ -263,6 +263,19 @@ Deno.test("a key shows all about the selected line", () => {
     now.includes("driven by    world since 2025-11-29T15:10:38.000Z"),
     now,
   );
+  one.describe(aggregatorState("press", {
+    lines: [{
+      ...lineState(0, "FORWARD"),
+      forced: { value: 1, until: NOW_MS, by: 7, reason: "new gasket" },
+    }],
+  }));
+  const forced = shown(one, { hasKeys: true, rows: 24 }).join("\n");
+  assert(
+    forced.includes(
+      "forced       to 1 until 2025-11-29T15:10:39.000Z by user 7: new gasket",
+    ),
+    forced,
+  );
   press(one, "j");
   assertEquals(shown(one, { hasKeys: true, rows: 24 }).slice(5, -1), [
     "crane.PEER, number 0",
