@@ -349,7 +349,8 @@ export class ApiRoutes {
     const changed = await this.#creations.changeRules(
       name,
       changes,
-      (before, next) => plannedChange(before, next, this.#rules),
+      (before, next) =>
+        this.#work.run(peer.uid, plannedChange(before, next, this.#rules)),
     );
     await this.#audit.record(peer, {
       action: "rules",

@@ -62,6 +62,15 @@ interface Entry {
   readonly place: Disposable;
 }
 
+/**
+ * Returns the specification of a changed aggregator, undefined if nothing
+ * changes; in pieces, between which others are served.
+ */
+type PlanChange = (
+  made: KeptCreation,
+  next: KeptCreation,
+) => Promise<AggregatorSpecification | undefined>;
+
 /** Time limit for creations under way at the end. **Units**: ms. */
 const CLOSE_LIMIT_MS = 3000;
 const RETRY_MS = { first: 1000, most: 60_000 };
@@ -80,7 +89,8 @@ export class Creations {
   /** Ends of leases, until they are done. */
   readonly #ends = new Set<Promise<void>>();
   readonly #closing = Promise.withResolvers<void>();
-  #lastChange: Promise<unknown> = Promise.resolve();
+  /** Ends of the last changes of rules, by name, while they are under way. */
+  readonly #changing = new Map<string, Promise<void>>();
   #isClosing = false;
 
   /** `restored` outlived an earlier process, and their makers. */
@@ -149,26 +159,25 @@ export class Creations {
   async changeRules(
     name: string,
     changes: RuleChanges,
-    planned: (
-      made: KeptCreation,
-      next: KeptCreation,
-    ) => AggregatorSpecification | undefined,
+    planned: PlanChange,
   ): Promise<AggregatorDescription | undefined> {
-    const change = this.#lastChange.then(() =>
+    const change = (this.#changing.get(name) ?? Promise.resolve()).then(() =>
       this.#changeRules(name, changes, planned)
     );
     // One after another: each begins with what the one before made.
-    this.#lastChange = change.catch(() => {});
-    return await change;
+    const settled = change.then(() => {}, () => {});
+    this.#changing.set(name, settled);
+    try {
+      return await change;
+    } finally {
+      if (this.#changing.get(name) === settled) this.#changing.delete(name);
+    }
   }
 
   async #changeRules(
     name: string,
     changes: RuleChanges,
-    planned: (
-      made: KeptCreation,
-      next: KeptCreation,
-    ) => AggregatorSpecification | undefined,
+    planned: PlanChange,
   ): Promise<AggregatorDescription | undefined> {
     const entry = this.#entries.get(name);
     if (entry === undefined) {
@@ -181,8 +190,11 @@ export class Creations {
     const { made } = entry;
     const rules = merged(made.rules, changes);
     const next = { ...made, rules };
-    const specification = planned(made, next);
-    if (specification === undefined) return undefined;
+    const specification = await planned(made, next);
+    // Nothing changes, or another one of its name is not this one.
+    if (specification === undefined || this.#entries.get(name) !== entry) {
+      return undefined;
+    }
     let changed: AggregatorDescription | undefined;
     try {
       [changed] = await this.#target.changeRules([specification]);

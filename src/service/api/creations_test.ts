@@ -14,6 +14,7 @@ import { Creations } from "./creations.ts";
 import type { Lease } from "./lease.ts";
 import { HttpError } from "./messages.ts";
 import { plannedChange } from "./rules_route.ts";
+import { WorkTurns } from "./work_turns.ts";
 
 const PEER = { pid: 7, uid: 1000, gid: 100 };
 const RULES = { socketDirectory: "/run/x", socketAccess: {} };
@@ -409,13 +410,14 @@ Deno.test("Creations ends the lease of what was removed before its maker was tol
 
 Deno.test("changes of rules follow each other, and are kept together", async () => {
   const { creations, said } = rig("own");
+  const work = new WorkTurns<number>();
   await creations.add(...creationOf("a", "none"));
   said();
   const change = (name: string, rules: RuleChanges) =>
     creations.changeRules(
       name,
       rules,
-      (before, next) => plannedChange(before, next, RULES),
+      (before, next) => work.run(1, plannedChange(before, next, RULES)),
     );
   await Promise.all([
     change("a", { 0: { safe: 1 } }),
@@ -441,5 +443,36 @@ Deno.test("changes of rules follow each other, and are kept together", async () 
   assertEquals(fixed.status, 409);
   assertStringIncludes(fixed.message, "direction=output may not hold");
   await assertRejects(() => change("own", { 0: { safe: 1 } }), HttpError);
+  assertEquals(said(), []);
+});
+
+Deno.test("a change of rules that takes long keeps no other waiting, and outlives no removal", async () => {
+  const { creations, said } = rig();
+  for (const name of ["a", "b"]) {
+    await creations.add(...creationOf(name, "none"));
+  }
+  said();
+  const slow = Promise.withResolvers<void>();
+  const first = creations.changeRules("a", {}, async (before, next) => {
+    await slow.promise;
+    return [...plannedChange(before, next, RULES)].length > 0
+      ? creationOf("a")[0].specification
+      : undefined;
+  });
+  const changes = { 0: { safe: 1 } } as const;
+  const work = new WorkTurns<number>();
+  await creations.changeRules(
+    "b",
+    changes,
+    (before, next) => work.run(1, plannedChange(before, next, RULES)),
+  );
+  assertEquals(said(), [
+    "change b to safe=1",
+    'keep rules of b {"0":{"safe":1}}',
+  ]);
+  await creations.remove("a", "by hand");
+  said();
+  slow.resolve();
+  assertEquals(await first, undefined);
   assertEquals(said(), []);
 });

@@ -43,18 +43,20 @@ function lineOf(lines: readonly Line[], text: string): Line | undefined {
 
 /**
  * Returns the specification of a changed aggregator; undefined if nothing
- * changes.
+ * changes. Thousands of lines take some time: others are served where it yields.
  *
  * @throws {ConfigError} If rules contradict each other.
  * @throws {HttpError} If something cannot change under a guest.
  */
-export function plannedChange(
+export function* plannedChange(
   before: KeptCreation,
   next: KeptCreation,
   rules: CreationRules,
-): AggregatorSpecification | undefined {
+): Generator<void, AggregatorSpecification | undefined> {
   const { specification } = readCreation(next.body, rules, next.rules);
+  yield;
   const old = readCreation(before.body, rules, before.rules).specification;
+  yield;
   const change = changeOf(old, specification);
   if (typeof change !== "string") {
     throw new HttpError(
