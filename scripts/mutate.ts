@@ -13,7 +13,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { AREAS, KNOWN } from "./mutate/areas.ts";
+import { AREAS, EQUIVALENT, KNOWN } from "./mutate/areas.ts";
 import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
 
 const USAGE =
@@ -57,6 +57,7 @@ function choose(seed: number, count: number, only: string): Mutation[] {
     files.filter((path) => isWanted({ area: tests.area, path })).flatMap((
       path,
     ) => mutationsOf(path, Deno.readTextFileSync(`${ROOT}${path}`), tests))
+      .filter((mutation) => !isEquivalent(mutation))
   );
   const chosen: Mutation[] = KNOWN.filter(isWanted).map((known) => {
     const source = Deno.readTextFileSync(`${ROOT}${known.path}`);
@@ -74,6 +75,14 @@ function choose(seed: number, count: number, only: string): Mutation[] {
     }
   }
   return chosen.slice(0, count);
+}
+
+/** Returns true for a change that no test can notice. */
+function isEquivalent({ path, before, after }: Mutation): boolean {
+  return EQUIVALENT.some((known) =>
+    known.path === path && known.before === before.trim() &&
+    known.after === after.trim()
+  );
 }
 
 /** Makes a copy of what git knows of the tree. */
