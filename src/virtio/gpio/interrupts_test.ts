@@ -318,6 +318,9 @@ Deno.test("SET_DIRECTION OUT disables an enabled interrupt and returns its buffe
   guest.unmask(0);
   line.pull(0);
   assertEquals(guest.interrupts(), [], "the guest has to enable it anew");
+  assertEquals(guest.request(SET_IRQ_TYPE, 0, BOTH), OK);
+  line.pull(1);
+  assertEquals(guest.interrupts(), VALID);
 });
 
 Deno.test("SET_DIRECTION OUT that is refused leaves the interrupt as it is", () => {
