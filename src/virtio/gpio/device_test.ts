@@ -406,6 +406,14 @@ Deno.test("A budget that ends with the ring leaves the driver asked for kicks", 
   assertEquals(guest.requests.availEvent(), 8);
 });
 
+Deno.test("A driver is asked for the kick of its next event buffer", () => {
+  const guest = new GpioGuest([new ModelPort(), new ModelPort()]);
+  for (const line of [0, 1]) {
+    guest.unmask(line);
+    assertEquals(guest.events.availEvent(), line + 1);
+  }
+});
+
 Deno.test("Long chains use up the budget faster", () => {
   const { guest } = guestWith();
   const spend = () => {

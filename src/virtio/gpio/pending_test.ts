@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { GpioGuest } from "../../../tests/doubles/gpio_guest.ts";
 import { ModelPort } from "../../../tests/doubles/model_port.ts";
+import { InflightLog } from "../queue/inflight.ts";
 import { Departure, Edges, LineOperation } from "../../line/port.ts";
 
 // Numbers of the specification, on purpose not the device's own constants.
@@ -455,4 +456,22 @@ Deno.test("Answers of the request queue are in order until one comes later", () 
   const { guest } = rig();
   assertEquals(guest.device.answersInOrder(0), true);
   assertEquals(guest.device.answersInOrder(1), false);
+});
+
+Deno.test("A log begins with the first answer that comes later, and knows what is in flight", () => {
+  const buffer = new ArrayBuffer(InflightLog.bytesFor(64));
+  const laterLog = InflightLog.open(buffer, 0, 64);
+  if (typeof laterLog === "string") throw new Error(laterLog);
+  const slow = new ModelPort();
+  slow.slow = true;
+  const guest = new GpioGuest([slow, new ModelPort()], {
+    queueOptions: { laterLog, resubmit: [] },
+  });
+  guest.request(GET_VALUE, 1);
+  assertEquals(guest.queues[0].log, undefined);
+  guest.send(GET_VALUE, 0);
+  guest.serve(0);
+  assertEquals(guest.queues[0].log, laterLog);
+  slow.finish();
+  assertEquals(guest.responses().length, 1);
 });
