@@ -3,6 +3,7 @@
  * requests, events and files that they name exist, and all that exist are named.
  */
 import { assert, assertEquals } from "@std/assert";
+import { ServiceClient } from "../../mod.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { type CatalogCommand, catalogOf } from "../../src/cli/usage/catalog.ts";
 import { parseConfig } from "../../src/config/file/config_file.ts";
@@ -162,6 +163,14 @@ for (const [path, text] of PAGES) {
       await follow(shown, directory);
     }));
 }
+
+Deno.test("docs/api.md names each method of ServiceClient", () => {
+  const [, listed = ""] = /`ServiceClient` has ([^.]*)\./
+    .exec(section(page("docs/api.md"), "The client library")) ?? [];
+  const methods = Object.getOwnPropertyNames(ServiceClient.prototype)
+    .filter((name) => name !== "constructor");
+  assertEquals(sorted(codes(listed)), sorted(methods));
+});
 
 Deno.test("three pages have commands that run", () => {
   const counts = [...PAGES].map(([path, text]) =>

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { printable, printableJson } from "../../text/printable.ts";
+import { countKeys, examineJson, keyGivenTwice } from "./json_text.ts";
 
 /** Longest body that is read. **Units**: bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
@@ -69,18 +70,20 @@ export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
 /**
  * Returns the value of a JSON text.
  *
- * @throws {HttpError} If it is none, or nested too deep.
+ * @throws {HttpError} If it is none, nested too deep, or has a key twice.
  */
 export function parseJson(body: Uint8Array): unknown {
   const text = decode(body);
-  if (isDeep(text)) {
+  const { isDeep, keys } = examineJson(text, MAX_BODY_DEPTH);
+  if (isDeep) {
     throw new HttpError(
       400,
       `The body is nested deeper than ${MAX_BODY_DEPTH} levels`,
     );
   }
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw new HttpError(
       400,
@@ -89,6 +92,14 @@ export function parseJson(body: Uint8Array): unknown {
         : "The body is not valid JSON",
     );
   }
+  if (countKeys(value) !== keys) {
+    const key = printable(keyGivenTwice(text) ?? "");
+    throw new HttpError(
+      400,
+      `The body has the key "${key}" twice in an object`,
+    );
+  }
+  return value;
 }
 
 function decode(body: Uint8Array): string {
@@ -97,23 +108,6 @@ function decode(body: Uint8Array): string {
   } catch {
     throw new HttpError(400, "The body is not valid UTF-8");
   }
-}
-
-/** Returns true if a JSON text has more brackets open at once than it may. */
-function isDeep(text: string): boolean {
-  let depth = 0;
-  let isString = false;
-  for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (isString) {
-      if (char === "\\") i++;
-      else if (char === '"') isString = false;
-    } else if (char === '"') isString = true;
-    else if (char === "[" || char === "{") {
-      if (++depth > MAX_BODY_DEPTH) return true;
-    } else if (char === "]" || char === "}") depth--;
-  }
-  return false;
 }
 
 /** Answers with JSON, all at once. */

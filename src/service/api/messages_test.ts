@@ -19,6 +19,11 @@ for (
       "The body is not valid UTF-8",
     ],
     [
+      "a key that is given twice",
+      encode('{"pull": {"VALVE": 1, "VALVE": 0}}'),
+      'The body has the key "VALVE" twice in an object',
+    ],
+    [
       "many brackets",
       encode("[".repeat(1000)),
       "The body is nested deeper than 32 levels",

@@ -18,7 +18,7 @@ import {
 } from "../../../ffi/directory.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { O_NOFOLLOW, O_PATH } from "../../../ffi/files.ts";
-import { fdStatus } from "../../../ffi/file_status.ts";
+import { fdStatus, fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError, OsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { UNCHANGED } from "../../../ffi/sysfs.ts";
@@ -234,7 +234,9 @@ function reasonOf({ errno, code }: OsError, path: string): string {
   const { directory } = splitPath(path);
   switch (code) {
     case "ENOENT":
-      return `directory ${directory} does not exist`;
+      return fileStatus(directory) === undefined
+        ? `directory ${directory} does not exist`
+        : `directory ${directory} takes no sockets (${code})`;
     case "ENOTDIR":
       return `${directory} is not a directory`;
     case "EACCES":

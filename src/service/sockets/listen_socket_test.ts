@@ -133,6 +133,12 @@ Deno.test("ListenSocket.open() says that the directory is missing", () => {
     Error,
     "does not exist",
   );
+  // One that is there, and where no file can be made.
+  assertThrows(
+    () => ListenSocket.open("/proc/x.sock", { mode: 0o600 }),
+    Error,
+    "directory /proc takes no sockets (ENOENT)",
+  );
 });
 
 Deno.test("isListening() tells a listener from a connection", () => {
