@@ -65,6 +65,8 @@ const PATHS = [
   "/v1/aggregators/own",
   "/v1/aggregators/own/lines",
   "/v1/aggregators/made",
+  "/v1/aggregators/own/force",
+  "/v1/aggregators/made/force?line=0",
   "/v1/aggregators/%2e%2e",
   "/v1/aggregators/%00",
   "/v1/aggregators/%ff%fe",
@@ -166,6 +168,9 @@ const KEYS = [
   "interlocks",
   "pausedFor",
   "pull",
+  "for",
+  "reason",
+  "rules",
   "__proto__",
   "constructor",
   "",
@@ -236,11 +241,34 @@ class HostileClient {
     ) + "\r\n\r\n";
   }
 
+  /** The good guest drives line 0 itself: that one is left alone. */
+  #forceOrRules(): Record<string, unknown> {
+    const random = this.#random;
+    const line = random.pick(["1", "IN", "sim1", "9"]);
+    return random.oneIn(2)
+      ? {
+        lines: { [line]: random.below(3) },
+        for: random.pick(["1ms", "1s", "24h", "25h", "x"]),
+        reason: random.pick(["x", "\u001b[2J\n", " "]),
+        lease: random.pick(["none", "stream"]),
+      }
+      : {
+        rules: {
+          [line]: {
+            safe: random.below(3),
+            minInterval: random.pick([null, "1ms", "x"]),
+          },
+        },
+      };
+  }
+
   /** A body that would do, and then perhaps not any more. */
   #body(): string {
     const random = this.#random;
     const good: Record<string, unknown> = random.oneIn(3)
       ? { pull: { [random.pick(["0", "IN", "OUT", "9"])]: random.below(3) } }
+      : random.oneIn(4)
+      ? this.#forceOrRules()
       : {
         name: random.pick(["made", "own", "made", "x y", "a.b"]),
         lines: Array.from(
