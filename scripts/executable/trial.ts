@@ -37,7 +37,12 @@ export async function askVersion(program: string): Promise<Version> {
  * The first Deno on which the control API works: node:http serves any stream,
  * and takes a socket's descriptor.
  */
-const API_SINCE = "2.7.14";
+export const API_SINCE = "2.7.14";
+
+/** Returns true if the control API works on a version of Deno. */
+export function hasApi(deno: string): boolean {
+  return deno.localeCompare(API_SINCE, "en", { numeric: true }) >= 0;
+}
 
 /**
  * Runs the demo, and a service whose sockets are spoken to.
@@ -48,16 +53,16 @@ const API_SINCE = "2.7.14";
 export async function tryExecutable(program: string): Promise<string[]> {
   await output(program, ["demo"]);
   const { deno } = await askVersion(program);
-  const hasApi = deno.localeCompare(API_SINCE, "en", { numeric: true }) >= 0;
+  const isApiTried = hasApi(deno);
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-trial-" });
   try {
-    await tryService(program, directory, hasApi);
+    await tryService(program, directory, isApiTried);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
   return [
     "tried: demo, serve with a lane, isolated aggregator",
-    hasApi
+    isApiTried
       ? "tried: control API"
       : `not tried: control API, which needs Deno ${API_SINCE} or newer`,
   ];

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { API_SINCE, hasApi } from "../../scripts/executable/trial.ts";
 import { REPOSITORY } from "./environment.ts";
 
 /** Variable that names an executable. */
@@ -55,4 +56,28 @@ export function lacksExecutable(): boolean {
       `${EXECUTABLE_VARIABLE}`,
   );
   return true;
+}
+
+let apiAnswer: boolean | undefined;
+
+/**
+ * Returns true, after saying so, if the executable's runtime is too old for the
+ * control API. Files that ask this run with such an executable too.
+ */
+export function lacksApi(): boolean {
+  if (EXECUTABLE === undefined) return false;
+  if (apiAnswer === undefined) {
+    const { stdout } = new Deno.Command(EXECUTABLE, {
+      args: ["version", "--json"],
+    }).outputSync();
+    const { deno } = JSON.parse(new TextDecoder().decode(stdout));
+    apiAnswer = !hasApi(deno);
+    if (apiAnswer) {
+      console.warn(
+        `skipped: the control API needs Deno ${API_SINCE}, and the ` +
+          `executable's runtime is ${deno}`,
+      );
+    }
+  }
+  return apiAnswer;
 }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { EXECUTABLE } from "./program.ts";
 import { denoTestInUml } from "./uml_host.ts";
 
 /** Long enough for the slowest of machines; a hang is found by it. */
@@ -15,6 +16,9 @@ const LIMIT_MS = 15 * 60_000;
 
 /** For virtual machines under systemd. */
 const SYSTEMD_MEMORY_MIB = 1792;
+
+/** For images and containers, of which each has a copy of the executable. */
+const CONTAINER_MEMORY_MIB = 3072;
 
 if (import.meta.main) {
   const files = Deno.args.filter((word) => !word.startsWith("-"));
@@ -28,6 +32,10 @@ if (import.meta.main) {
     uml: {
       ...(files.some((file) => /(^|\/)systemd[^/]*$/.test(file))
         ? { systemd: true, memoryMiB: SYSTEMD_MEMORY_MIB }
+        : {}),
+      ...(EXECUTABLE !== undefined &&
+          files.some((file) => /(^|\/)container_test[^/]*$/.test(file))
+        ? { memoryMiB: CONTAINER_MEMORY_MIB }
         : {}),
       ...(deviceTree === undefined ? {} : { deviceTree }),
     },

@@ -48,7 +48,7 @@ export class Podman {
         mount --rbind /$place $place
       done
       mount -t tmpfs none tmp
-      mount -t tmpfs none var
+      mount -t tmpfs -o size=75% none var
       mkdir -p var/tmp
       echo 'root:x:0:0::/root:/bin/sh' >etc/passwd
       cat >etc/containers/containers.conf <<END

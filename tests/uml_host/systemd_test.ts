@@ -7,6 +7,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";
+import { lacksApi } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
 import { simChip } from "./gpio_sim.ts";
 import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
@@ -59,6 +60,11 @@ async function configure(chip: string): Promise<void> {
       - ${chip}/2,as=SPARE
 `,
   );
+}
+
+/** A test of the control API. */
+function apiTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, fn, ignore: lacksApi() });
 }
 
 Deno.test("the units and their user can be installed", installUnits);
@@ -186,7 +192,7 @@ Deno.test("systemctl reload has a file read again, unless there is a mistake in 
   await until("the safe value", async () => await chip.level(0) === 1);
 });
 
-Deno.test("a client's first call starts the service, by its socket", async () => {
+apiTest("a client's first call starts the service, by its socket", async () => {
   await using chip = await serviceChip(2);
   const sockets = ["gpioagg.socket", "gpioagg-look.socket"];
   await using _end = stopAtEnd(...sockets, "gpioagg");
@@ -253,64 +259,70 @@ Deno.test("a client's first call starts the service, by its socket", async () =>
   assertEquals(fileStatus(API_SOCKET), undefined);
 });
 
-Deno.test("with its drop-in, the service makes chips of the kernel, and takes them down", async () => {
-  await using chip = await serviceChip(2);
-  await using valve = await holdChip(
-    "--name",
-    "valve",
-    "--line",
-    `${chip.name}/1`,
-  );
-  await using _dropIn = await dropIn("gpioagg.service", "kernel-chips.conf");
-  await using _end = stopAtEnd(
-    "gpioagg.socket",
-    "gpioagg-look.socket",
-    "gpioagg",
-  );
-  await shell("systemctl start gpioagg");
-  // What is asked for holds, though udev has its own idea, and comes late.
-  await using _slow = await slowUdev();
-  // The end of a lease asks whether the chip is gone. After a stop that starts
-  // the service again, by its socket, which takes some seconds here.
-  const client = new ServiceClient(API_SOCKET, { limitMs: 120_000 });
-  const create = (name: string) => ({
-    name,
-    lines: [`${chip.name}/0`],
-    kernelChip: { group: "vmm", mode: "0640" },
-  });
-  const { kernelChip } = await client.createLasting(create("lasting"));
-  assertEquals(
-    await shell(`stat -c '%U %G %a' ${kernelChip!.path}`),
-    "root vmm 640",
-  );
-  assertEquals(await gpioagg("get", "--numeric", "-c", kernelChip!.path, "0"), {
-    code: 0,
-    stdout: "0\n",
-    stderr: "",
-  });
-  // A maker that the service does not know lives, and keeps its chip.
-  const before = (await properties("gpioagg")).MainPID;
-  await shell(`kill -KILL ${before}`);
-  await until(
-    "the service again",
-    async () => {
-      const { MainPID, SubState } = await properties("gpioagg");
-      return MainPID !== before && SubState === "running";
-    },
-    120_000,
-  );
-  const [again] = await client.list();
-  assertEquals(again?.kernelChip?.present, true);
-  assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
-  await client.remove("lasting");
-  {
-    await using leased = await client.create(create("leased"));
-    assertEquals(fileStatus(leased.chipPath)?.kind, "character device");
-    await shell("systemctl stop gpioagg");
-    assertEquals(fileStatus(leased.chipPath), undefined);
-  }
-  assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
-});
+apiTest(
+  "with its drop-in, the service makes chips of the kernel, and takes them down",
+  async () => {
+    await using chip = await serviceChip(2);
+    await using valve = await holdChip(
+      "--name",
+      "valve",
+      "--line",
+      `${chip.name}/1`,
+    );
+    await using _dropIn = await dropIn("gpioagg.service", "kernel-chips.conf");
+    await using _end = stopAtEnd(
+      "gpioagg.socket",
+      "gpioagg-look.socket",
+      "gpioagg",
+    );
+    await shell("systemctl start gpioagg");
+    // What is asked for holds, though udev has its own idea, and comes late.
+    await using _slow = await slowUdev();
+    // The end of a lease asks whether the chip is gone. After a stop that starts
+    // the service again, by its socket, which takes some seconds here.
+    const client = new ServiceClient(API_SOCKET, { limitMs: 120_000 });
+    const create = (name: string) => ({
+      name,
+      lines: [`${chip.name}/0`],
+      kernelChip: { group: "vmm", mode: "0640" },
+    });
+    const { kernelChip } = await client.createLasting(create("lasting"));
+    assertEquals(
+      await shell(`stat -c '%U %G %a' ${kernelChip!.path}`),
+      "root vmm 640",
+    );
+    assertEquals(
+      await gpioagg("get", "--numeric", "-c", kernelChip!.path, "0"),
+      {
+        code: 0,
+        stdout: "0\n",
+        stderr: "",
+      },
+    );
+    // A maker that the service does not know lives, and keeps its chip.
+    const before = (await properties("gpioagg")).MainPID;
+    await shell(`kill -KILL ${before}`);
+    await until(
+      "the service again",
+      async () => {
+        const { MainPID, SubState } = await properties("gpioagg");
+        return MainPID !== before && SubState === "running";
+      },
+      120_000,
+    );
+    const [again] = await client.list();
+    assertEquals(again?.kernelChip?.present, true);
+    assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
+    await client.remove("lasting");
+    {
+      await using leased = await client.create(create("leased"));
+      assertEquals(fileStatus(leased.chipPath)?.kind, "character device");
+      await shell("systemctl stop gpioagg");
+      assertEquals(fileStatus(leased.chipPath), undefined);
+    }
+    assertEquals(fileStatus(valve.chip.path!)?.kind, "character device");
+  },
+);
 
 Deno.test("a service waits for a chip that comes late", async () => {
   await configure("plant");
