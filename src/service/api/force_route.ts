@@ -33,6 +33,7 @@ const LATE_MS = 1000;
 
 /** A force that a connection holds. */
 interface Held {
+  readonly aggregator: string;
   readonly lease: Lease;
   /** Lines that are still forced. */
   left: number;
@@ -69,7 +70,7 @@ export class ForceRoute {
     await show(name);
     const id = `${this.#nextId++}`;
     // It may be over before it is answered.
-    if (isLeased) this.#hold(id, lease, lines.length, forMs);
+    if (isLeased) this.#hold(id, name, lease, lines.length, forMs);
     let forced: AggregatorDescription;
     try {
       const wish = { lines, forMs, reason, by: peer.uid, id };
@@ -136,9 +137,10 @@ export class ForceRoute {
   }
 
   /** A line is not forced any more. */
-  ended({ force = "", detail }: ServiceEvent): void {
+  ended({ aggregator, force = "", detail }: ServiceEvent): void {
     const held = this.#held.get(force);
-    if (held === undefined || --held.left > 0) return;
+    // A process of another aggregator has no say.
+    if (held?.aggregator !== aggregator || --held.left > 0) return;
     this.#over(force, detail);
   }
 
@@ -158,14 +160,26 @@ export class ForceRoute {
     }
   }
 
-  #hold(id: string, lease: Lease, lines: number, forMs: number): void {
+  #hold(
+    id: string,
+    aggregator: string,
+    lease: Lease,
+    lines: number,
+    forMs: number,
+  ): void {
     // The process that had the lines may be gone, and tell nothing.
     const timer = setTimeout(
       () => this.#over(id, "its time is over"),
       forMs + LATE_MS,
     );
     Deno.unrefTimer(timer);
-    this.#held.set(id, { lease, left: lines, isGranted: false, timer });
+    this.#held.set(id, {
+      aggregator,
+      lease,
+      left: lines,
+      isGranted: false,
+      timer,
+    });
   }
 
   #forget(id: string): boolean {
