@@ -1,11 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { effectiveUserId } from "../../ffi/sysfs.ts";
+import { lacksRoot } from "../../tests/doubles/skipped.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { tokenIn } from "./token_file.ts";
 
 const MADE = "0123456789abcdef";
-const isRoot = effectiveUserId() === 0;
-
 async function withDirectory(body: (path: string) => Promise<void>) {
   const directory = await Deno.makeTempDir();
   try {
@@ -52,7 +50,7 @@ Deno.test("a token that others may know, or chose, is refused", () =>
 
 Deno.test({
   name: "a token's file that another user planted is refused",
-  ignore: !isRoot,
+  ignore: lacksRoot("files of other users"),
   fn: () =>
     withDirectory(async (directory) => {
       const file = `${directory}/token`;
