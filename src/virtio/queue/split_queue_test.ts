@@ -514,3 +514,73 @@ Deno.test("SplitQueue goes on with the heads and the log of a closed one as they
   const reopened = made(InflightLog.open(buffer, 0, 8));
   assertEquals(reopened.recover(1).list(), [heads[0]!, heads[2]!]);
 });
+
+Deno.test("SplitQueue takes every base that an index can be", () => {
+  for (const firstIndex of [0, 1, 0x7fff, 0xffff]) {
+    const { ring, queue } = rig({ firstIndex });
+    ring.add([BUFFER]);
+    ring.publish();
+    assert(queue.pop() !== undefined, `base ${firstIndex}`);
+    assertEquals(queue.nextAvail, (firstIndex + 1) & 0xffff);
+  }
+});
+
+Deno.test("SplitQueue yields nothing of what it had seen once it is closed", () => {
+  const { ring, queue } = rig();
+  for (let i = 0; i < 3; i++) ring.add([BUFFER]);
+  ring.publish();
+  queue.pop();
+  assertEquals(queue.hasBuffered, true);
+  queue.close();
+  assertEquals(queue.hasBuffered, false);
+  assertEquals(queue.pop(), undefined);
+});
+
+Deno.test("SplitQueue does not yield again what was given back before its turn", () => {
+  const { ring, queue, options } = rig();
+  const heads = [0, 1, 2].map(() => ring.add([BUFFER]));
+  ring.publish();
+  for (const _ of heads) queue.pop();
+  queue.close();
+  const next = made(
+    SplitQueue.create({ ...options, nextAvail: 3, resubmit: heads }),
+  );
+  next.push(heads[0]!, 0);
+  assertEquals(next.pop()?.head, heads[1]);
+  next.push(heads[2]!, 0);
+  assertEquals(next.pop(), undefined);
+});
+
+Deno.test("SplitQueue asks for kicks as ever once it is not polled any more", () => {
+  const { ring, queue } = rig();
+  queue.beginPolling();
+  queue.endPolling();
+  ring.add([BUFFER]);
+  ring.publish();
+  queue.pop();
+  assertEquals(queue.rearm(), false);
+  assertEquals(ring.availEvent(), 1);
+});
+
+Deno.test("SplitQueue begins its later log once, with what it has taken by then", () => {
+  const region = new ArrayBuffer(InflightLog.bytesFor(8));
+  const laterLog = made(InflightLog.open(region, 0, 8));
+  const { ring, queue } = rig({ more: { laterLog, resubmit: [] } });
+  const heads = [0, 1].map(() => ring.add([BUFFER]));
+  ring.publish();
+  for (const _ of heads) queue.pop();
+  queue.push(heads[0]!, 0);
+  assertEquals(queue.log, undefined);
+  queue.beginLog();
+  assertEquals(queue.log, laterLog);
+  assertEquals(ring.usedIndex(), 1, "it is published first");
+  const kept = region.slice(0);
+  queue.beginLog();
+  assertEquals(new Uint8Array(region), new Uint8Array(kept));
+  const known = made(InflightLog.open(region, 0, 8));
+  assertEquals(known.recover(1).list(), [heads[1]!]);
+  // Without one there is nothing to begin.
+  const other = rig();
+  other.queue.beginLog();
+  assertEquals(other.queue.log, undefined);
+});
