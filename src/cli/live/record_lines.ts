@@ -115,6 +115,7 @@ async function pastTape(
 ): Promise<Tape> {
   let tape: Tape | undefined;
   let lost = 0;
+  const again = new Set<string>();
   for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
     tape ??= new Tape(files, {
       lines: selectLines(
@@ -126,11 +127,30 @@ async function pastTape(
       program,
     });
     lost += page.lost;
+    for (const name of comeAgain(page.lines)) again.add(name);
     read.add(page);
     tape.add(page.edges);
   }
   if (lost > 0) tell(`${lost} older edges are not kept any more`);
+  for (const name of again) {
+    tell(
+      `${name} was removed and made again: values from then to each line's ` +
+        "next edge may be wrong",
+    );
+  }
   return tape!;
+}
+
+/** Returns the aggregators that have a line several times, one for each life. */
+function comeAgain(lines: readonly LineLevel[]): Set<string> {
+  const seen = new Set<string>();
+  const again = new Set<string>();
+  for (const line of lines) {
+    const key = keyOf(line);
+    if (seen.has(key)) again.add(line.aggregator);
+    seen.add(key);
+  }
+  return again;
 }
 
 /** Takes events into a tape. */

@@ -145,6 +145,24 @@ Deno.test("the past of all lines is recorded, page by page and once", async () =
   ]);
 });
 
+Deno.test("an aggregator that was made again is told, once", async () => {
+  const lines = [
+    level("press.START", 0),
+    level("crane.UP", 1),
+    level("press.START", 0),
+    level("press.START", 0),
+  ];
+  const { source } = sourceOf([
+    { lines, edges: [edge(1, 10, "press.START", 1)], next: "10" },
+    { lines, edges: [edge(2, 20, "press.START", 0)] },
+  ]);
+  const { told } = await record(source, { fromNs: 0n, follow: false });
+  assertEquals(told, [
+    "press was removed and made again: values from then to each line's next " +
+    "edge may be wrong",
+  ]);
+});
+
 Deno.test("what happens follows the past without a gap and without doubles", async () => {
   const { source } = sourceOf([{
     lines: [level("press.START", 0)],
