@@ -153,7 +153,8 @@ export class ServiceClient {
    * Makes an aggregator that lives as long as what this returns, and no longer
    * than this process: when it dies, however it dies, the guest is
    * disconnected, the lines get their safe state and are released, and the
-   * socket, or the kernel chip, is removed.
+   * socket, or the kernel chip, is removed. A restart of a service whose lines a
+   * service manager keeps does not end it.
    *
    * @param options With `signal`, making it can be called off; an aggregator
    * that is there is ended by disposing it.
@@ -177,6 +178,12 @@ export class ServiceClient {
       limitMs: this.#limitMs ?? RELEASE_LIMIT_MS,
       show: (name, limitMs) =>
         new ServiceClient(this.socketPath, { limitMs }).show(name),
+      resume: (name, token, limitMs) =>
+        new ServiceClient(this.socketPath, { limitMs }).#send({
+          method: "POST",
+          path: `${pathOf(name)}/lease`,
+          body: { token },
+        }, {}),
     }, answer);
   }
 

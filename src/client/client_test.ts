@@ -10,7 +10,12 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { send } from "../../ffi/socket_message.ts";
 import { acceptUnix, connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
-import { ServiceClient, ServiceError } from "./client.ts";
+import { sleep } from "../async/wait.ts";
+import {
+  type LeasedAggregator,
+  ServiceClient,
+  ServiceError,
+} from "./client.ts";
 
 /** Shorter than anybody's patience, longer than any answer here takes. */
 const LIMIT_MS = 300;
@@ -51,18 +56,40 @@ class SilentService implements Disposable {
     }
   }
 
-  /** Accepts waiting clients, and gives each the same answer. */
-  answer(text: string): void {
-    for (;;) {
+  /** Accepts waiting clients, and gives each the same answer; false if none. */
+  answer(text: string): boolean {
+    for (let count = 0;; count++) {
       const connection = acceptUnix(this.#listener.fd);
-      if (connection === undefined) return;
+      if (connection === undefined) return count > 0;
       this.#connections.push(connection);
-      send(connection.fd, new TextEncoder().encode(text));
+      if (text !== "") send(connection.fd, new TextEncoder().encode(text));
     }
   }
 
+  /** Answers the client that came last. */
+  say(text: string): void {
+    send(this.#connections.at(-1)!.fd, new TextEncoder().encode(text));
+  }
+
+  /** Answers every client that comes, until the test is over. */
+  keepAnswering(text: string): Disposable {
+    const timer = setInterval(() => this.answer(text), 1);
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  }
+
+  /** Ends all connections, as a restart does. */
+  hangUp(): void {
+    for (const fd of this.#connections.splice(0)) fd.close();
+  }
+
+  /** Is there no more. */
+  close(): void {
+    this.hangUp();
+    this.#listener.close();
+  }
+
   [Symbol.dispose](): void {
-    for (const fd of [this.#listener, ...this.#connections]) fd.close();
+    this.close();
     Deno.removeSync(this.#directory, { recursive: true });
   }
 }
@@ -190,6 +217,74 @@ Deno.test("a lease that is given up is waited for, for as long as its limit says
   } finally {
     clearInterval(timer);
   }
+});
+
+/** A lease that may be taken back after a restart. */
+async function restartableLease(
+  service: SilentService,
+): Promise<LeasedAggregator> {
+  const client = new ServiceClient(service.path, { limitMs: LONG_MS });
+  const creation = client.create({ name: "plc0", lines: ["sim/1"] });
+  const first = JSON.stringify({ aggregator: STATE, token: "secret" });
+  service.answer(http("content-length: 10000", `${first}\n`));
+  return await creation;
+}
+
+Deno.test("a lease is taken back after a restart, whatever it takes until then", async () => {
+  using service = new SilentService(16);
+  const lease = await restartableLease(service);
+  let hasEnded = false;
+  void lease.ended.then(() => hasEnded = true);
+  service.hangUp();
+  const refusal = JSON.stringify({ error: { message: "The service ends" } });
+  const busy = `HTTP/1.1 503 Busy\r\ncontent-length: ${refusal.length}\r\n\r\n`;
+  for (const text of ["", "SSH-2.0", busy + refusal]) {
+    using _answers = service.keepAnswering(text);
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      service.hangUp();
+    }
+  }
+  assert(!hasEnded);
+  const taken = `${JSON.stringify({ aggregator: STATE })}\n`;
+  const ended = `${taken}{"ended":"by hand"}\n`;
+  using _answers = service.keepAnswering(
+    http(`content-length: ${ended.length}`, ended),
+  );
+  assertEquals(await lease.ended, "by hand");
+});
+
+Deno.test("a lease that is refused after a restart has ended, with the reason", async () => {
+  using service = new SilentService(16);
+  const lease = await restartableLease(service);
+  service.hangUp();
+  const refusal = JSON.stringify({ error: { message: "It is over" } });
+  const head = `HTTP/1.1 409 Gone\r\ncontent-length: ${refusal.length}\r\n\r\n`;
+  using _answers = service.keepAnswering(head + refusal);
+  assertEquals(await lease.ended, "it did not outlive a restart: It is over");
+});
+
+Deno.test("a lease that is given up during a restart is ended once the service is back", async () => {
+  using service = new SilentService(16);
+  const lease = await restartableLease(service);
+  service.hangUp();
+  // It has noticed, and tries.
+  while (!service.answer("")) await sleep(1);
+  const gone = lease[Symbol.asyncDispose]();
+  const other = { ...STATE, servedSince: 2 };
+  const taken = `${JSON.stringify({ aggregator: other })}\n`;
+  service.say(http("content-length: 10000", taken));
+  assertEquals(await lease.ended, "the connection is closed");
+  let isGone = false;
+  void gone.then(() => isGone = true);
+  // It is still there, and its end is waited for.
+  for (let looks = 0; looks < 3;) {
+    await sleep(1);
+    if (service.answer(json(other))) looks++;
+  }
+  assert(!isGone);
+  service.close();
+  await gone;
 });
 
 Deno.test("ServiceClient asks for no name that is a directory in a URL", async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TimeoutError } from "../async/wait.ts";
+import { settlesWithin, sleep, TimeoutError } from "../async/wait.ts";
 import { checkedAnswer, ServiceError } from "./answers.ts";
 import { type ApiAnswer, readLines } from "./http_request.ts";
 import { MESSAGES } from "./messages.ts";
@@ -11,6 +11,14 @@ import type { AggregatorState, LeaseMessage } from "./protocol.ts";
 
 /** Interval of looks for the end of an aggregator. **Units**: milliseconds. */
 const RELEASE_LOOK_MS = 10;
+/**
+ * Time for a service to come back after a restart, and interval of attempts to
+ * reach it. **Units**: milliseconds.
+ */
+const RESTART_LIMIT_MS = 60_000;
+const RESTART_LOOK_MS = 50;
+/** HTTP statuses from here on may be others soon: the service ends just now. */
+const TEMPORARY = 500;
 
 /** Service that an aggregator is leased from. */
 export interface LeasingService {
@@ -25,29 +33,52 @@ export interface LeasingService {
    * @throws {Error} If there is no such aggregator, or no service.
    */
   show(name: string, limitMs: number): Promise<AggregatorState>;
+  /**
+   * Takes a lease back after a restart.
+   *
+   * @throws {ServiceError} If the service refuses.
+   * @throws {Error} If there is no service, or no answer in `limitMs`.
+   */
+  resume(name: string, token: string, limitMs: number): Promise<ApiAnswer>;
+}
+
+/** A lease's stream. */
+interface Stream {
+  readonly answer: ApiAnswer;
+  readonly lines: AsyncIterator<string>;
 }
 
 /**
  * An aggregator that lives as long as this object is not disposed, and no
- * longer than this process.
+ * longer than this process. It goes on over restarts of the service that keep its
+ * lines.
  */
 export class LeasedAggregator implements AsyncDisposable {
   /** State when it was made. */
   readonly state: AggregatorState;
   readonly #service: LeasingService;
-  readonly #answer: ApiAnswer;
+  /** Proves after a restart that the lease is this one; absent: it ends then. */
+  readonly #token: string | undefined;
   readonly #ended: Promise<string>;
+  #stream: Stream;
+  /** Tells it from another one of its name; each process has its own. */
+  #servedSince: number | undefined;
+  /** End of attempts to reach the service. **Units**: ms of the monotonic clock. */
+  #deadline = Infinity;
+  #isGivenUp = false;
 
   private constructor(
     service: LeasingService,
     state: AggregatorState,
-    answer: ApiAnswer,
-    lines: AsyncIterator<string>,
+    token: string | undefined,
+    stream: Stream,
   ) {
     this.#service = service;
     this.state = state;
-    this.#answer = answer;
-    this.#ended = untilEnded(lines);
+    this.#token = token;
+    this.#stream = stream;
+    this.#servedSince = state.servedSince;
+    this.#ended = this.#untilEnded();
   }
 
   /** @ignore What {@linkcode ServiceClient.create} takes over as the lease. */
@@ -55,23 +86,14 @@ export class LeasedAggregator implements AsyncDisposable {
     service: LeasingService,
     answer: ApiAnswer,
   ): Promise<LeasedAggregator> {
-    const lines = readLines(answer.body);
-    const first = await answer.inTime(lines.next());
-    let message: LeaseMessage;
-    try {
-      message = checkedAnswer(
-        service.socketPath,
-        first.done ? "" : first.value,
-        MESSAGES.LeaseMessage,
-      );
-      if ("ended" in message) {
-        throw new ServiceError(answer.status, "The service ended at once");
-      }
-    } catch (error) {
+    const stream = { answer, lines: readLines(answer.body) };
+    const message = await firstMessage(service, stream);
+    if ("ended" in message) {
       answer.close();
-      throw error;
+      throw new ServiceError(answer.status, "The service ended at once");
     }
-    return new LeasedAggregator(service, message.aggregator, answer, lines);
+    const { aggregator, token } = message;
+    return new LeasedAggregator(service, aggregator, token, stream);
   }
 
   /** Its name. */
@@ -110,18 +132,56 @@ export class LeasedAggregator implements AsyncDisposable {
    * or there is no answer: a service that lives on ends it as soon as it can.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#answer.close();
-    await this.#ended;
     const { limitMs } = this.#service;
     const deadline = performance.now() + limitMs;
+    this.#isGivenUp = true;
+    // While the service restarts, it is told as soon as it is back.
+    this.#deadline = Math.min(this.#deadline, deadline);
+    this.#stream.answer.close();
+    await settlesWithin(this.#ended, limitMs);
     for (let looks = 0; await this.#isServed(deadline, looks > 0); looks++) {
-      await new Promise((resolve) => setTimeout(resolve, RELEASE_LOOK_MS));
+      await sleep(RELEASE_LOOK_MS);
       if (performance.now() >= deadline) {
         throw new Error(
           `${this.name} is still served ${limitMs / 1000} s after its lease ` +
             "was given up",
         );
       }
+    }
+  }
+
+  /** Follows the lease over restarts, and returns the reason of its end. */
+  async #untilEnded(): Promise<string> {
+    for (;;) {
+      const { reason, isSaid } = await endOf(this.#stream.lines);
+      if (isSaid || this.#isGivenUp || this.#token === undefined) return reason;
+      const refusal = await this.#resume(this.#token);
+      if (refusal !== undefined) return refusal;
+    }
+  }
+
+  /** Takes the lease back. Returns why it cannot be had, if so. */
+  async #resume(token: string): Promise<string | undefined> {
+    this.#deadline = performance.now() + RESTART_LIMIT_MS;
+    for (;;) {
+      const leftMs = this.#deadline - performance.now();
+      if (leftMs <= 0) return "the service is gone";
+      try {
+        const answer = await this.#service.resume(this.name, token, leftMs);
+        const stream = { answer, lines: readLines(answer.body) };
+        const message = await firstMessage(this.#service, stream);
+        if ("ended" in message) return message.ended;
+        this.#stream = stream;
+        this.#servedSince = message.aggregator.servedSince;
+        this.#deadline = Infinity;
+        if (this.#isGivenUp) answer.close();
+        return undefined;
+      } catch (error) {
+        const isFinal = error instanceof ServiceError &&
+          error.status < TEMPORARY;
+        if (isFinal) return `it did not outlive a restart: ${error.message}`;
+      }
+      await sleep(RESTART_LOOK_MS);
     }
   }
 
@@ -137,7 +197,7 @@ export class LeasedAggregator implements AsyncDisposable {
     try {
       const { servedSince } = await this.#service.show(this.name, limitMs);
       // Another one of the same name is of another maker.
-      return servedSince === this.state.servedSince;
+      return servedSince === this.#servedSince;
     } catch (cause) {
       // Otherwise it is gone, or the service is.
       if (!(cause instanceof TimeoutError)) return false;
@@ -151,19 +211,48 @@ export class LeasedAggregator implements AsyncDisposable {
   }
 }
 
+/**
+ * Returns the first message of a lease.
+ *
+ * @throws {Error} If there is none; the stream is closed then.
+ */
+async function firstMessage(
+  { socketPath }: LeasingService,
+  { answer, lines }: Stream,
+): Promise<LeaseMessage> {
+  try {
+    const first = await answer.inTime(lines.next());
+    return checkedAnswer(
+      socketPath,
+      first.done ? "" : first.value,
+      MESSAGES.LeaseMessage,
+    );
+  } catch (error) {
+    answer.close();
+    throw error;
+  }
+}
+
 /** Returns why a stream of a lease has ended, once it has. */
 export async function untilEnded(
   lines: AsyncIterator<string>,
 ): Promise<string> {
+  return (await endOf(lines)).reason;
+}
+
+/** Waits for the end of a stream: the reason, and if the service gave it. */
+async function endOf(
+  lines: AsyncIterator<string>,
+): Promise<{ reason: string; isSaid: boolean }> {
   try {
     for (;;) {
       const { value, done } = await lines.next();
-      if (done) return "the service is gone";
+      if (done) return { reason: "the service is gone", isSaid: false };
       const message: LeaseMessage = JSON.parse(value);
-      if ("ended" in message) return message.ended;
+      if ("ended" in message) return { reason: message.ended, isSaid: true };
     }
   } catch {
     // The stream was closed, from either side, in the middle.
-    return "the connection is closed";
+    return { reason: "the connection is closed", isSaid: false };
   }
 }

@@ -378,7 +378,13 @@ const PLAY = object({
 }) satisfies Describes<PlayState>;
 
 const LEASE_MESSAGE = either([
-  object({ aggregator }),
+  object({
+    aggregator,
+    token: optional(words(
+      "Secret by which the client takes its lease back after a restart of the " +
+        "service; absent: the aggregator ends with the service",
+    )),
+  }),
   object({ ended: text() }),
 ]) satisfies Describes<LeaseMessage>;
 

@@ -357,8 +357,21 @@ export type ApiEvent =
 
 /** A line of a lease's stream. */
 export type LeaseMessage =
-  | { aggregator: AggregatorState }
+  | {
+    aggregator: AggregatorState;
+    /**
+     * Secret by which the client takes its lease back after a restart of the
+     * service; absent where the aggregator ends with the service.
+     */
+    token?: string;
+  }
   | { ended: string };
+
+/** Request to take a lease back after a restart of the service. */
+export interface LeaseRequest {
+  /** Token of the lease. */
+  token: string;
+}
 
 /** Problem of a request. */
 export interface ApiErrorBody {

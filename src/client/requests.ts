@@ -43,6 +43,7 @@ import type { PlayRequest } from "./play.ts";
 import type {
   CreateRequest,
   KernelChipRequest,
+  LeaseRequest,
   QemuPinsRequest,
   RuleChangeState,
   RulesRequest,
@@ -209,6 +210,14 @@ export const CREATE_REQUEST = hinted(
   }),
   CREATE_HINT,
 ) satisfies Describes<CreateRequest>;
+
+/** Request to take a lease back after a restart. */
+export const LEASE_REQUEST = hinted(
+  object({
+    token: text({ description: "Token of the lease's first message" }),
+  }, { isClosed: true }),
+  'Send {"token": TOKEN}, with the token of the lease\'s first message',
+) satisfies Describes<LeaseRequest>;
 
 const ANY_LINE: TextKind<string> = {
   expected: "a line",

@@ -252,8 +252,8 @@ export async function serve(
     manager.stopping();
     showHealth = () => {};
     if (how === "hand-over") {
-      // Ends what is tied to a client and what cannot be kept. The rest stays
-      // as it is: the kernel closes our copies, and the manager's go to the
+      // Ends what cannot be kept, such as kernel chips. The rest stays as it
+      // is: the kernel closes our copies, and the manager's go to the
       // next process.
       await api?.endLeases();
       await reactor.handOver();

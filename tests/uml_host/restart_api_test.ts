@@ -6,9 +6,9 @@ import { createMemFd } from "../../ffi/mem_fd.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
-import { startLeaseHolder } from "../environment/api_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
+import { RawLease } from "../environment/raw_lease.ts";
 import { until } from "../environment/wait.ts";
 import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { MovingChip } from "./moving_chip.ts";
@@ -89,22 +89,21 @@ for (const signal of RESTARTS) {
     await until("the store is empty", () => manager.store.size === 0);
   });
 
-  Deno.test(`what has a lease ends with a restart by ${signal}: its lines are safe, and free`, async () => {
+  Deno.test(`what has a lease goes on over a restart by ${signal}, and ends if its client does not: its lines are safe, and free`, async () => {
     await using chip = await SimChip.create(localFiles, { lines: 4 });
     await using manager = new ManagerDouble();
     await manager.start(serving(manager));
-    await using holder = await startLeaseHolder(
-      `${manager.directory}/api.sock`,
-      {
-        name: "leased",
-        lines: [
-          `${chip.name}/0,direction=output,initial=0,safe=1`,
-          `${chip.name}/1,direction=output,initial=1,safe=0,lane`,
-          `${chip.name}/2,direction=output,combine=or,safe=0`,
-        ],
-      },
-    );
-    const { socketPath } = holder.state;
+    const api = `${manager.directory}/api.sock`;
+    using lease = await RawLease.create(api, {
+      name: "leased",
+      lines: [
+        `${chip.name}/0,direction=output,initial=0,safe=1`,
+        `${chip.name}/1,direction=output,initial=1,safe=0,lane`,
+        `${chip.name}/2,direction=output,combine=or,safe=0`,
+      ],
+    });
+    const { token = "" } = lease;
+    const { socketPath } = lease.state;
     // A line of this chip that is not requested shows its pull.
     await chip.pull(0, "down");
     for (const line of [1, 2]) await chip.pull(line, "up");
@@ -117,11 +116,20 @@ for (const signal of RESTARTS) {
         Promise.all([0, 1, 2].map((offset) => chip.level(offset)));
       assertEquals(await levels(), [0, 1, 1]);
       await until("a guest is kept", () => manager.stored("guest.").length > 0);
+      using watch = new WireWatch(chip, [0, 1, 2]);
+      await manager.stop(signal);
+      await manager.start(serving(manager));
+      using _again = await RawLease.resume(api, "leased", token);
+      await watch.end("011");
       // As long as the manager has the requests, the chip shows what they drive.
       manager.isSlow = true;
       await manager.stop(signal);
       await manager.start(serving(manager));
-      assertEquals(await levels(), [1, 0, 0], "the safe values");
+      assertEquals(await levels(), [0, 1, 1], "its client may come back");
+      await until(
+        "the safe values",
+        async () => (await levels()).join("") === "100",
+      );
       manager.isSlow = false;
     }
     using watcher = Chip.open(chip.path);

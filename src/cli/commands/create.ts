@@ -47,7 +47,8 @@ export const USAGE = {
 the path for its user: its vhost-user socket, its device node, or QEMU's qtest
 socket. It lives as long as this command: when that ends, for any reason, the
 guest is disconnected, the lines get their safe state and are released, and
-the socket, or the chip, is removed.`,
+the socket, or the chip, is removed. A restart of the service under systemd does
+not end it, unless it is a chip.`,
   // The name is a new one.
   operands: [[]],
   options: {

@@ -14,7 +14,13 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { ReloadAnswer } from "../reload.ts";
 import type { AuditLog } from "./audit_log.ts";
-import { readCreation, readPlay, readPulls, readRules } from "./create.ts";
+import {
+  readCreation,
+  readPlay,
+  readPulls,
+  readRules,
+  readToken,
+} from "./create.ts";
 import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
@@ -152,6 +158,13 @@ export class ApiRoutes {
       },
     },
     {
+      method: "POST",
+      path: /^\/v1\/aggregators\/([^/]+)\/lease$/,
+      action: "lease-resume",
+      takesBody: true,
+      handle: (exchange) => this.#resumeLease(exchange),
+    },
+    {
       method: "PATCH",
       path: /^\/v1\/aggregators\/([^/]+)\/lines$/,
       action: "pull",
@@ -284,7 +297,7 @@ export class ApiRoutes {
     const { name, lines } = creation.specification;
     attempt.aggregator = name;
     attempt.lines = [...new Set(lines.map(({ origin }) => origin))];
-    const made = await this.#creations.add(creation, body);
+    const made = await this.#creations.add(creation, body, peer);
     const { presentation } = made;
     await this.#audit.record(peer, {
       action: "create",
@@ -305,6 +318,22 @@ export class ApiRoutes {
       ...this.#answers.stateOf(made),
       lease: "stream",
     }, peer);
+  }
+
+  async #resumeLease(
+    { request, response, peer, name, attempt }: Exchange,
+  ): Promise<void> {
+    const socket = request.socket as unknown as Socket;
+    const lease = new Lease(response, socket, 200);
+    const { read: token } = await this.#bodies.read(request, peer, readToken);
+    const state = await this.#show(name);
+    await this.#creations.claim(name, token, peer);
+    await this.#audit.record(peer, {
+      action: "lease-resume",
+      ...attempt,
+      outcome: "done",
+    });
+    this.#creations.tie(lease, state, peer);
   }
 
   async #remove({ response, peer, name, attempt }: Exchange): Promise<void> {

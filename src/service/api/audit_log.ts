@@ -17,6 +17,7 @@ export interface AuditEntry {
     | "force"
     | "force-end"
     | "lease-end"
+    | "lease-resume"
     | "reload";
   aggregator: string;
   /** `failed` is what was let do, and did not work. */

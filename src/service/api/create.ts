@@ -6,6 +6,7 @@
 import {
   CREATE_REQUEST,
   FORCE_REQUEST,
+  LEASE_REQUEST,
   MAX_CREATED_LINES,
   PLAY_REQUEST,
   PULL_REQUEST,
@@ -134,6 +135,16 @@ function changedLines(
 export function readPulls(body: unknown): [line: string, level: 0 | 1][] {
   const { pull } = readMessage(PULL_REQUEST, body);
   return pull.map(({ key, value }) => [key, value]);
+}
+
+/**
+ * Reads the body of a request to take a lease back.
+ *
+ * @returns Its token.
+ * @throws {ConfigError} If the body is invalid.
+ */
+export function readToken(body: unknown): string {
+  return readMessage(LEASE_REQUEST, body).token;
 }
 
 /**

@@ -14,6 +14,7 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import type { Creation, RuleChanges } from "./create.ts";
 import { CreationRoom } from "./creation_room.ts";
 import type { Lease } from "./lease.ts";
+import { isClaimed, newClaim } from "./lease_claim.ts";
 import type { Peer } from "./listener.ts";
 import { HttpError } from "./messages.ts";
 
@@ -50,6 +51,11 @@ export interface CreationsOptions {
     | undefined;
   /** Interval at which a removal that failed is retried. **Units**: ms. */
   retryMs?: { first: number; most: number };
+  /**
+   * Calls `over` once clients of an earlier process had the time to take their
+   * leases back; what it returns calls that off. Default: after 10 s.
+   */
+  grace?: (over: () => void) => () => void;
 }
 
 /** One aggregator of a client; another one of the same name is another. */
@@ -60,6 +66,10 @@ interface Entry {
   made: KeptCreation;
   /** Its part of what clients may have. */
   readonly place: Disposable;
+  /** Token of the claim, until the client has it. */
+  token?: string | undefined;
+  /** Set while it waits for its client after a restart: ends the wait. */
+  endWait?: (() => void) | undefined;
 }
 
 /**
@@ -74,6 +84,12 @@ type PlanChange = (
 /** Time limit for creations under way at the end. **Units**: ms. */
 const CLOSE_LIMIT_MS = 3000;
 const RETRY_MS = { first: 1000, most: 60_000 };
+const GRACE_MS = 10_000;
+
+function grace(over: () => void): () => void {
+  const timer = setTimeout(over, GRACE_MS);
+  return () => clearTimeout(timer);
+}
 
 /** All that the clients of one service have made. */
 export class Creations {
@@ -93,9 +109,10 @@ export class Creations {
   readonly #changing = new Map<string, Promise<void>>();
   #isClosing = false;
 
-  /** `restored` outlived an earlier process, and their makers. */
+  /** `restored` outlived an earlier process. */
   constructor(
-    { target, events, keeper, retryMs = RETRY_MS }: CreationsOptions,
+    { target, events, keeper, retryMs = RETRY_MS, grace: begin = grace }:
+      CreationsOptions,
     restored: readonly AggregatorDescription[] = [],
   ) {
     this.#target = target;
@@ -108,7 +125,14 @@ export class Creations {
         lines: lines.length,
         isIsolated: pid !== undefined,
       });
-      this.#entries.set(name, { lease: "none", made, place });
+      const { claim } = made;
+      const entry: Entry = {
+        lease: claim === undefined ? "none" : "stream",
+        made,
+        place,
+      };
+      this.#entries.set(name, entry);
+      if (claim !== undefined) this.#wait(name, entry, claim.peer, begin);
     }
   }
 
@@ -129,18 +153,22 @@ export class Creations {
   }
 
   /**
-   * Makes what a client asked for in `body`.
+   * Makes what the client `peer` asked for in `body`.
    *
    * @throws {ConfigError} If it is the client's to mend.
    * @throws {HttpError} If there is one of this name, or a line cannot be had.
    */
-  async add(creation: Creation, body: unknown): Promise<AggregatorDescription> {
+  async add(
+    creation: Creation,
+    body: unknown,
+    peer: Peer,
+  ): Promise<AggregatorDescription> {
     const { name } = creation.specification;
     // The lines of one that goes are free in a moment.
     await this.settled(name);
     if (this.#isClosing) throw new HttpError(503, "The service ends");
     if (this.#entries.has(name) || this.#making.has(name)) throw taken(name);
-    const made = this.#make(creation, body);
+    const made = this.#make(creation, body, peer);
     this.#making.set(name, made.catch(() => {}));
     try {
       return await made;
@@ -222,7 +250,36 @@ export class Creations {
     const onGone = () => this.#end(name, entry, "its lease is over", peer);
     // The client may have died while its lines were taken.
     if (lease.isGone) onGone();
-    else lease.grant(state, onGone);
+    else lease.grant(state, onGone, entry.token);
+    entry.token = undefined;
+  }
+
+  /**
+   * Lets a client take back the lease that it had from an earlier process: it is
+   * to be tied next.
+   *
+   * @throws {HttpError} If it is not its own, or not to be had.
+   */
+  async claim(name: string, token: string, peer: Peer): Promise<void> {
+    const entry = this.#entries.get(name);
+    const claim = entry?.made.claim;
+    const isIts = claim !== undefined && await isClaimed(claim, token, peer);
+    if (!isIts) {
+      throw new HttpError(
+        403,
+        `The lease of "${name}" is not to be had with this token`,
+        "Only the user that made it takes it back, with the token of its lease",
+      );
+    }
+    if (this.#isClosing) throw new HttpError(503, "The service ends");
+    if (entry?.endWait === undefined || this.#entries.get(name) !== entry) {
+      throw new HttpError(
+        409,
+        `The lease of "${name}" has its client, or is over`,
+      );
+    }
+    entry.endWait();
+    entry.endWait = undefined;
   }
 
   /**
@@ -261,23 +318,45 @@ export class Creations {
     this.#events.removed(name, reason);
   }
 
-  /** Ends every aggregator whose client has its lease. */
+  /**
+   * The next process goes on: ends every aggregator with a lease, but for those
+   * whose clients can take it back.
+   */
   async endLeases(reason: string): Promise<void> {
     await this.#beginToClose();
-    const names = [...this.#entries]
-      .filter(([, { lease }]) => lease !== "none").map(([name]) => name);
+    const names: string[] = [];
+    for (const [name, { lease, made, endWait }] of this.#entries) {
+      endWait?.();
+      if (lease !== "none" && made.claim === undefined) names.push(name);
+      else if (typeof lease !== "string") lease.leave();
+    }
     await Promise.allSettled(names.map((name) => this.remove(name, reason)));
   }
 
   /** The service ends, and all that it serves with it: the makers hear of it. */
   async close(reason: string): Promise<void> {
     await this.#beginToClose();
-    for (const [name, { lease }] of this.#entries) {
+    for (const [name, { lease, endWait }] of this.#entries) {
+      endWait?.();
       if (typeof lease !== "string") lease.end(reason);
       this.#keeper?.drop(name);
     }
     this.#entries.clear();
     await settlesWithin(Promise.all(this.#ends), CLOSE_LIMIT_MS);
+  }
+
+  /** Ends one whose client does not come back in time. */
+  #wait(
+    name: string,
+    entry: Entry,
+    peer: Peer,
+    begin: (over: () => void) => () => void,
+  ): void {
+    entry.endWait = begin(() => {
+      entry.endWait = undefined;
+      const reason = "its client did not come back after a restart";
+      this.#end(name, entry, reason, peer);
+    });
   }
 
   /** Nothing more is made; what is being made has its entry. */
@@ -290,6 +369,7 @@ export class Creations {
   async #make(
     { specification, lease }: Creation,
     body: unknown,
+    peer: Peer,
   ): Promise<AggregatorDescription> {
     const { name } = specification;
     using places = new DisposableStack();
@@ -297,12 +377,18 @@ export class Creations {
       lines: specification.lines.length,
       isIsolated: specification.isolate !== undefined,
     }));
+    // Nothing of a kernel chip is kept.
+    const isKept = this.#keeper !== undefined && lease === "stream" &&
+      specification.kernelChip === undefined;
+    const claimed = isKept ? await newClaim(peer) : undefined;
     if ((await this.#target.describe(name)).length > 0) throw taken(name);
     // First, so that a crash in between leaves no line without its rules.
-    this.#keeper?.keep(name, body);
+    this.#keeper?.keep(name, body, claimed?.claim);
     try {
       const [made] = await this.#target.add([specification], { isTimed: true });
-      this.#entries.set(name, { lease, made: { body, rules: {} }, place });
+      const kept = { body, rules: {}, claim: claimed?.claim };
+      const token = claimed?.token;
+      this.#entries.set(name, { lease, made: kept, place, token });
       places.move();
       return made!;
     } catch (error) {
@@ -339,6 +425,7 @@ export class Creations {
     if (this.#entries.get(name) !== entry) return;
     this.#entries.delete(name);
     entry.place[Symbol.dispose]();
+    entry.endWait?.();
     this.#keeper?.drop(name);
     if (typeof entry.lease !== "string") entry.lease.end(reason);
   }

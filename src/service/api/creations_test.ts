@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
@@ -11,7 +12,10 @@ import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 import { type Creation, readCreation, type RuleChanges } from "./create.ts";
 import { Creations } from "./creations.ts";
+import type { KeptCreation } from "./kept_creations.ts";
 import type { Lease } from "./lease.ts";
+import { newClaim } from "./lease_claim.ts";
+import type { Peer } from "./listener.ts";
 import { HttpError } from "./messages.ts";
 import { plannedChange } from "./rules_route.ts";
 import { WorkTurns } from "./work_turns.ts";
@@ -23,19 +27,25 @@ function describe(name: string): AggregatorDescription {
   return { name, presentation: "", connected: false, lines: [] };
 }
 
-function creationOf(name: string, lease?: "none"): [Creation, unknown] {
+function creationOf(name: string, lease?: "none"): [Creation, unknown, Peer] {
   const body = { name, lines: ["sim/1"], ...(lease && { lease }) };
-  return [readCreation(body, RULES), body];
+  return [readCreation(body, RULES), body, PEER];
 }
 
 /** The maker's side of a lease. */
 class LeaseDouble {
   isGone = false;
   ended: string | undefined;
-  gone = () => {};
+  token: string | undefined;
+  gone: (() => void) | undefined;
 
-  grant(_state: unknown, onGone: () => void): void {
+  grant(_state: unknown, onGone: () => void, token?: string): void {
     this.gone = onGone;
+    this.token = token;
+  }
+
+  leave(): void {
+    this.gone = undefined;
   }
 
   end(reason: string): void {
@@ -45,7 +55,23 @@ class LeaseDouble {
 
 /** Clients of a service that has some aggregators of its own. */
 function rig(...own: string[]) {
-  const served = new Set(own);
+  return rigOf(own);
+}
+
+/** One that outlived an earlier process. */
+interface Restored {
+  readonly made: AggregatorDescription;
+  readonly claim?: KeptCreation["claim"];
+}
+
+/** The same, in which some outlived an earlier process. */
+function rigOf(
+  own: readonly string[],
+  restored: readonly Restored[] = [],
+) {
+  /** Ends of grace times that are to come. */
+  const graces = new Set<() => void>();
+  const served = new Set([...own, ...restored.map(({ made }) => made.name)]);
   const log: string[] = [];
   const errors: Error[] = [];
   const refusals: Error[] = [];
@@ -84,7 +110,11 @@ function rig(...own: string[]) {
       keepRules: (name, rules) =>
         log.push(`keep rules of ${name} ${JSON.stringify(rules)}`),
       drop: (name) => log.push(`drop ${name}`),
-      restored: () => undefined,
+      restored: (name) => ({
+        body: undefined,
+        rules: {},
+        claim: restored.find(({ made }) => made.name === name)?.claim,
+      }),
     },
     events: {
       removed: (name, reason) => log.push(`removed ${name}: ${reason}`),
@@ -93,7 +123,11 @@ function rig(...own: string[]) {
       stuck: (name, error) => log.push(`stuck ${name}: ${error}`),
     },
     retryMs: { first: 1, most: 2 },
-  });
+    grace: (over) => {
+      graces.add(over);
+      return () => graces.delete(over);
+    },
+  }, restored.map(({ made }) => made));
   /** Makes one with a lease. */
   const lend = async (name: string): Promise<LeaseDouble> => {
     const made = await creations.add(...creationOf(name));
@@ -109,6 +143,7 @@ function rig(...own: string[]) {
     creations,
     lend,
     served,
+    graces,
     errors,
     refusals,
     said: () => log.splice(0),
@@ -143,9 +178,9 @@ Deno.test("Creations knows whose a name is", async () => {
 
 Deno.test("Creations gives the room of what is gone, or was not made, to others", async () => {
   const { creations, refusals } = rig();
-  const large = (name: string): [Creation, unknown] => {
+  const large = (name: string): [Creation, unknown, Peer] => {
     const body = { name, lines: ["sim/4096"], lease: "none" };
-    return [readCreation(body, RULES), body];
+    return [readCreation(body, RULES), body, PEER];
   };
   for (let i = 0; i < 16; i++) await creations.add(...large(`a${i}`));
   const refused = () =>
@@ -170,7 +205,7 @@ Deno.test("Creations ends with the lease, and says so", async () => {
   const { lend, said, heard, served } = rig();
   const lease = await lend("a");
   assertEquals(said(), ["keep a"]);
-  lease.gone();
+  lease.gone!();
   await heard("lease of");
   assertEquals(said(), [
     "drop a",
@@ -185,7 +220,7 @@ Deno.test("Creations tells of what would not go, and tries again until it goes",
   const lease = await lend("a");
   said();
   for (let i = 0; i < 5; i++) errors.push(new Error("the chip is in use"));
-  lease.gone();
+  lease.gone!();
   await heard("lease of 1000 for a: done");
   const lines = said();
   const told = (text: string) => lines.filter((line) => line === text).length;
@@ -199,7 +234,7 @@ Deno.test("Creations stops retrying a removal that another call has done", async
   const { creations, lend, errors, heard, said } = rig();
   const lease = await lend("a");
   errors.push(new Error("the chip is in use"));
-  lease.gone();
+  lease.gone!();
   await heard("stuck");
   await creations.remove("a", "by hand");
   said();
@@ -213,7 +248,7 @@ Deno.test("Creations tries no more when the service ends", async () => {
   const { creations, lend, errors, heard, said } = rig();
   const lease = await lend("a");
   errors.push(...new Array(100_000).fill(new Error("it is in use")));
-  lease.gone();
+  lease.gone!();
   await heard("stuck");
   await creations.close("the service ends");
   said();
@@ -226,7 +261,7 @@ Deno.test("Creations waits for removals that are under way when the service ends
   const lease = await lend("a");
   const gate = Promise.withResolvers<void>();
   hold(gate.promise);
-  lease.gone();
+  lease.gone!();
   const closed = creations.close("the service ends");
   assert(!await settlesWithin(closed, 10));
   gate.resolve();
@@ -259,7 +294,7 @@ Deno.test("Creations says of lines that are not free that their aggregator is go
   assertEquals(said(), ["keep a", "drop a", "removed a: by hand"]);
   const next = await lend("a");
   errors.push(held);
-  next.gone();
+  next.gone!();
   await heard("stuck");
   assertEquals(said(), [
     "keep a",
@@ -309,13 +344,139 @@ Deno.test("Creations forgets aggregators that another process removed", async ()
   await creations.add(...creationOf("a"));
 });
 
-Deno.test("Creations ends leases before a restart, and leaves the rest", async () => {
+Deno.test("Creations ends what a restart cannot keep, and leaves the rest", async () => {
   const { creations, lend, served } = rig("own");
   const lease = await lend("a");
+  const body = { name: "k", lines: ["gpiochip0/1"], kernelChip: {} };
+  const made = await creations.add(readCreation(body, RULES), body, PEER);
+  const chip = new LeaseDouble();
+  creations.tie(chip as unknown as Lease, { ...made, lease: "stream" }, PEER);
   await creations.add(...creationOf("last", "none"));
   await creations.endLeases("the service ends");
-  assertEquals(lease.ended, "the service ends");
-  assertEquals([...served], ["own", "last"]);
+  assertEquals([chip.ended, chip.token], ["the service ends", undefined]);
+  assertEquals([lease.ended, lease.gone], [undefined, undefined]);
+  assertEquals([...served], ["own", "a", "last"]);
+});
+
+Deno.test("Creations gives a token only where the next process goes on", async () => {
+  const { lend } = rig();
+  const tokens = [(await lend("a")).token!, (await lend("b")).token!];
+  for (const token of tokens) assertMatch(token, /^[\w-]{43}$/);
+  assert(tokens[0] !== tokens[1]);
+  const creations = new Creations({
+    target: {
+      describe: () => Promise.resolve([]),
+      add: ([specification]) =>
+        Promise.resolve([describe(specification!.name)]),
+      removeWhole: () => Promise.resolve([]),
+      changeRules: () => Promise.resolve([]),
+    },
+    events: { removed() {}, leaseOver() {}, stuck() {} },
+  });
+  const made = await creations.add(...creationOf("a"));
+  const lease = new LeaseDouble();
+  creations.tie(lease as unknown as Lease, { ...made, lease: "stream" }, PEER);
+  assertEquals(lease.token, undefined);
+});
+
+/** One whose client has a lease from an earlier process. */
+async function restored(name = "a") {
+  const { token, claim } = await newClaim(PEER);
+  return { token, kept: { made: describe(name), claim } };
+}
+
+Deno.test("Creations gives a lease back to its client, once", async () => {
+  const { token, kept } = await restored();
+  const { creations, graces, heard, said } = rigOf([], [kept]);
+  assertEquals(creations.leaseOf("a"), "stream");
+  assertEquals(graces.size, 1);
+  await creations.claim("a", token, { ...PEER, pid: 8 });
+  assertEquals(graces.size, 0);
+  const again = await assertRejects(
+    () => creations.claim("a", token, PEER),
+    HttpError,
+    "has its client",
+  );
+  assertEquals(again.status, 409);
+  const lease = new LeaseDouble();
+  const state = { ...kept.made, lease: "stream" } as const;
+  creations.tie(lease as unknown as Lease, state, PEER);
+  assertEquals(lease.token, undefined, "its client has it");
+  lease.gone!();
+  await heard("lease of");
+  assertEquals(said(), [
+    "drop a",
+    "removed a: its lease is over",
+    "lease of 1000 for a: done",
+  ]);
+});
+
+Deno.test("Creations gives a lease to no other user, and for no other token", async () => {
+  const { token, kept } = await restored();
+  const { kept: other } = await restored("b");
+  const lasting = { made: describe("last") };
+  const { creations, graces } = rigOf(["own"], [kept, other, lasting]);
+  const flipped = (token[0] === "A" ? "B" : "A") + token.slice(1);
+  for (
+    const [name, tried, peer] of [
+      ["a", flipped, PEER],
+      ["a", token.slice(1), PEER],
+      ["a", kept.claim.digest, PEER],
+      ["a", "", PEER],
+      ["a", token, { ...PEER, uid: 0 }],
+      ["b", token, PEER],
+      ["last", token, PEER],
+      ["own", token, PEER],
+      ["none", token, PEER],
+    ] as const
+  ) {
+    const error = await assertRejects(
+      () => creations.claim(name, tried, peer),
+      HttpError,
+    );
+    assertEquals(error.status, 403);
+    assert(tried === "" || !error.message.includes(tried));
+  }
+  await creations.claim("a", token, PEER);
+  assertEquals(graces.size, 1);
+  await creations.close("the service ends");
+  assertEquals(graces.size, 0);
+});
+
+Deno.test("Creations ends what its client does not take back in time", async () => {
+  const { token, kept } = await restored();
+  const { creations, graces, heard, said, served } = rigOf([], [kept]);
+  for (const over of graces) over();
+  await heard("lease of");
+  assertEquals(said(), [
+    "drop a",
+    "removed a: its client did not come back after a restart",
+    "lease of 1000 for a: done",
+  ]);
+  assertEquals([...served], []);
+  await assertRejects(() => creations.claim("a", token, PEER), HttpError);
+});
+
+Deno.test("Creations leaves what waits for its client to a next restart", async () => {
+  const { token, kept } = await restored();
+  const { creations, graces, said, served } = rigOf([], [kept]);
+  await creations.endLeases("the service ends");
+  const error = await assertRejects(
+    () => creations.claim("a", token, PEER),
+    HttpError,
+  );
+  assertEquals(error.status, 503);
+  assertEquals([said(), [...served], graces.size], [[], ["a"], 0]);
+});
+
+Deno.test("Creations waits for the client of what was removed no longer", async () => {
+  const { token, kept } = await restored();
+  const { creations, graces, said } = rigOf([], [kept]);
+  await creations.remove("a", "by hand");
+  assertEquals(graces.size, 0);
+  await assertRejects(() => creations.claim("a", token, PEER), HttpError);
+  await creations.add(...creationOf("a", "none"));
+  assertEquals(said(), ["drop a", "removed a: by hand", "keep a"]);
 });
 
 const UNSAFE = new UnsafeLinesError("a", [{
@@ -350,7 +511,7 @@ Deno.test("Creations does not call a lease's end done while lines are not safe",
   const { creations, lend, errors, heard, said, served } = rig();
   const lease = await lend("a");
   errors.push(UNSAFE);
-  lease.gone();
+  lease.gone!();
   await heard("lease of 1000 for a");
   assertEquals(said().slice(1), [`lease of 1000 for a: ${UNSAFE.message}`]);
   assert(creations.has("a"));

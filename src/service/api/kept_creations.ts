@@ -1,6 +1,7 @@
 /**
  * Creations of clients, kept across a restart: those that were to outlive
- * their maker are made again, the others end as their rules say.
+ * their maker are made again, and so are those whose client can take its lease
+ * back. The others end as their rules say.
  *
  * Kept is what each client sent, so that it is read and judged like any request.
  *
@@ -24,10 +25,14 @@ import {
 import type { AggregatorSpecification } from "../../config/specification.ts";
 import { type Creation, readCreation, type RuleChanges } from "./create.ts";
 import type { CreationRules } from "./exposure.ts";
+import { type LeaseClaim, readClaim } from "./lease_claim.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
 
-/** The form of what is kept; no other is read. */
+/**
+ * The form of what is kept; no other is read. An older process ignores the claim
+ * of a lease, and ends what is leased.
+ */
 const VERSION = 1;
 
 /** Requirements for making aggregators again. */
@@ -43,6 +48,8 @@ export interface CreationTarget {
 export interface KeptCreation {
   readonly body: unknown;
   readonly rules: RuleChanges;
+  /** Of a lease that its client may take back after a restart. */
+  readonly claim?: LeaseClaim | undefined;
 }
 
 /** Creations of the clients of one service. */
@@ -59,9 +66,13 @@ export class KeptCreations {
     this.#rules = rules;
   }
 
-  /** Keeps what a client sent to make the aggregator `name`. */
-  keep(name: string, body: unknown): void {
-    this.#keep(creationFdName(name), { create: body });
+  /**
+   * Keeps what a client sent to make the aggregator `name`.
+   *
+   * @param claim Of a lease that the client may take back.
+   */
+  keep(name: string, body: unknown, claim?: LeaseClaim): void {
+    this.#keep(creationFdName(name), { create: body, claim });
   }
 
   /** Keeps changes of an aggregator's rules, and no earlier ones. */
@@ -100,8 +111,9 @@ export class KeptCreations {
   }
 
   /**
-   * Makes again what was to outlive its maker, and ends what was not. Whatever
-   * cannot be made is reported, and its lines are let go.
+   * Makes again what was to outlive its maker or may have its client again, and
+   * ends what was not. Whatever cannot be made is reported, and its lines are let
+   * go.
    *
    * @returns What was made again.
    */
@@ -134,7 +146,7 @@ export class KeptCreations {
       const [made] = await target.add([withoutChips(specification)], {
         isTimed: true,
       });
-      if (lease === "none") {
+      if (lease === "none" || kept.claim !== undefined) {
         this.#restored.set(name, kept);
         return made;
       }
@@ -162,9 +174,11 @@ export class KeptCreations {
     fdName: string,
     file: OwnedFd,
   ): { creation: Creation; kept: KeptCreation } {
-    const { create: body } = readKept(file);
+    const { create: body, claim: lastClaim } = readKept(file);
     const original = readCreation(body, this.#rules);
     const { name } = original.specification;
+    const claim = original.lease === "none" ? undefined : readClaim(lastClaim);
+    const claimed = claim === undefined ? {} : { claim };
     if (creationFdName(name) !== fdName) {
       throw new Error(`It is of another aggregator, "${name}"`);
     }
@@ -174,7 +188,7 @@ export class KeptCreations {
       try {
         const rules = readKept(changes).rules as RuleChanges;
         const creation = readCreation(body, this.#rules, rules);
-        return { creation, kept: { body, rules } };
+        return { creation, kept: { body, rules, ...claimed } };
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         this.#store.report(
@@ -183,12 +197,14 @@ export class KeptCreations {
         );
       }
     }
-    return { creation: original, kept: { body, rules: {} } };
+    return { creation: original, kept: { body, rules: {}, ...claimed } };
   }
 }
 
 /** Reads what was kept by {@linkcode KeptCreations}. */
-function readKept(file: OwnedFd): { create?: unknown; rules?: unknown } {
+function readKept(
+  file: OwnedFd,
+): { create?: unknown; claim?: unknown; rules?: unknown } {
   if (fdStatus(file.fd).kind !== "regular file" || !openFor(file.fd).read) {
     throw new Error("It is not a file that is open for reading");
   }

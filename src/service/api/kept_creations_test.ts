@@ -6,6 +6,7 @@ import { receive } from "../../../ffi/socket_message.ts";
 import { creationFdName } from "../../aggregator/restart/fd_store.ts";
 import { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { KeptCreations } from "./kept_creations.ts";
+import { newClaim } from "./lease_claim.ts";
 
 const RULES = { socketDirectory: "/run/x", socketAccess: { mode: 0o600 } };
 
@@ -98,6 +99,55 @@ Deno.test("KeptCreations makes again what was to last, and ends what was leased"
   restart();
   assertEquals(dropped, ["aggregator.lent"]);
   assertEquals(problems, []);
+});
+
+Deno.test("KeptCreations makes again what its client can take back, with no token kept", async () => {
+  using given = rig();
+  const { creations, restart, restore, calls, dropped } = given;
+  const { claim } = await newClaim({ pid: 7, uid: 1000, gid: 100 });
+  const body = { name: "lent", lines: ["sim/1"] };
+  creations.keep("lent", body, claim);
+  const chip = { name: "k", lines: ["panel/3"], kernelChip: {} };
+  creations.keep("k", chip, claim);
+  restart();
+  const restored = await restore();
+  assertEquals(restored.map(({ name }) => name), ["lent"]);
+  assertEquals(given.readAgain("lent"), { body, rules: {}, claim });
+  assertEquals(calls.length, 1);
+  restart();
+  assertEquals(dropped, ["aggregator.k"]);
+});
+
+Deno.test("KeptCreations ends what is leased by a claim that is none", async () => {
+  using given = rig();
+  const { store, restore, calls } = given;
+  const peer = { pid: 7, uid: 1000, gid: 100 };
+  const digest = "0".repeat(64);
+  const path = Deno.makeTempFileSync();
+  try {
+    for (
+      const claim of [
+        null,
+        digest,
+        { digest },
+        { digest: digest.slice(1), peer },
+        { digest, peer: { ...peer, uid: "1000" } },
+        { digest, peer: { ...peer, uid: -1 } },
+        { digest, peer: null },
+      ]
+    ) {
+      const create = { name: "a", lines: ["sim/1"] };
+      Deno.writeTextFileSync(
+        path,
+        JSON.stringify({ version: 1, create, claim }),
+      );
+      store.offer([[creationFdName("a"), openFile(path, O_RDONLY).release()]]);
+      assertEquals(await restore(), []);
+      assertEquals(calls.splice(0).at(-1), "remove a");
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("KeptCreations tells of what cannot be made again, and keeps it no longer", async () => {

@@ -13,12 +13,14 @@ import { printableJson } from "../../text/printable.ts";
 /** One lease. The kernel closes a dead client's connection, so it ends it. */
 export class Lease {
   readonly #response: ServerResponse;
+  readonly #status: number;
   #onGone: (() => void) | undefined;
   #isGone = false;
 
-  /** Watches the connection of `response` from now on. */
-  constructor(response: ServerResponse, socket: Socket) {
+  /** Watches the connection of `response`, of this HTTP status, from now on. */
+  constructor(response: ServerResponse, socket: Socket, status = 201) {
     this.#response = response;
+    this.#status = status;
     const gone = () => {
       // The connection may carry other requests after this one's answer.
       socket.off("end", gone);
@@ -39,10 +41,23 @@ export class Lease {
     return this.#isGone;
   }
 
-  /** Answers with the aggregator; `onGone` is called once the client is gone. */
-  grant(aggregator: AggregatorState, onGone: () => void): void {
+  /**
+   * Answers with the aggregator; `onGone` is called once the client is gone.
+   *
+   * @param token Proves after a restart that the lease is the client's.
+   */
+  grant(
+    aggregator: AggregatorState,
+    onGone: () => void,
+    token?: string | undefined,
+  ): void {
     this.#onGone = onGone;
-    this.#say({ aggregator });
+    this.#say({ aggregator, ...(token === undefined ? {} : { token }) });
+  }
+
+  /** Lets the next process decide: the client comes back to it, or not. */
+  leave(): void {
+    this.#onGone = undefined;
   }
 
   /** Reports to the client why its aggregator was ended. */
@@ -56,7 +71,7 @@ export class Lease {
 
   #say(message: LeaseMessage): void {
     if (!this.#response.headersSent) {
-      beginStream(this.#response, 201, "application/x-ndjson");
+      beginStream(this.#response, this.#status, "application/x-ndjson");
     }
     this.#response.write(printableJson(message) + "\n");
   }

@@ -7,6 +7,7 @@
 import { ANSWERS, MESSAGES } from "../../client/messages.ts";
 import {
   FORCE_REQUEST,
+  LEASE_REQUEST,
   PLAY_REQUEST,
   PULL_REQUEST,
   RULES_REQUEST,
@@ -140,6 +141,36 @@ const ONE = {
           "succeeds. Or it is removed, and a slow chip has not released its " +
           "lines in time. The message names the line",
       ),
+    },
+  },
+};
+
+const LEASE = {
+  parameters: [NAME_PARAMETER],
+  post: {
+    operationId: "resumeLease",
+    summary: "Take a lease back after a restart of the service",
+    description: "A restart ends all connections. A client whose lease began " +
+      "with a token has 10 s from the start of the next process to take the " +
+      "lease back, which goes on in the response as it began in that of its " +
+      "creation. After that the aggregator ends. The token is valid for the " +
+      "user that made the aggregator only, and does not change.",
+    requestBody: { required: true, content: json(LEASE_REQUEST.json) },
+    responses: {
+      "200": {
+        description: "The lease goes on",
+        content: {
+          "application/x-ndjson": { schema: reference("LeaseMessage") },
+        },
+      },
+      ...INVALID_BODY,
+      "403": refusal(
+        "The token is not that of this lease, its user is another one, or this " +
+          "socket is for reading only",
+      ),
+      ...NOT_THERE,
+      "409": refusal("The lease has its client, or is over"),
+      "503": refusal("The service ends: ask the next process"),
     },
   },
 };
@@ -421,6 +452,7 @@ export function openApi(): unknown {
     paths: {
       "/v1/aggregators": COLLECTION,
       "/v1/aggregators/{name}": ONE,
+      "/v1/aggregators/{name}/lease": LEASE,
       "/v1/aggregators/{name}/lines": LINES,
       "/v1/aggregators/{name}/play": PLAY,
       "/v1/aggregators/{name}/force": FORCE,

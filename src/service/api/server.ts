@@ -54,7 +54,7 @@ export interface ApiSurroundings {
   takeListener?: (name: string) => OwnedFd | undefined;
   /** Keeps what clients have made across a restart. */
   keeper?: KeptCreations;
-  /** Aggregators of an earlier process whose clients wanted them to last. */
+  /** Aggregators that clients of an earlier process have made. */
   restored?: readonly AggregatorDescription[];
   /** Reports an event of an aggregator, also to listeners of the API. */
   report?: (event: ServiceEvent) => void;
