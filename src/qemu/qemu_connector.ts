@@ -42,6 +42,8 @@ export interface QemuConnectorOptions {
    * @throws {OsError} If the connection cannot be used; it is tried again.
    */
   begin(connection: OwnedFd): void;
+  /** True if a connection of an earlier process goes on: `connectLater` follows. */
+  readonly isBegun?: boolean;
   /** A problem; reported once until `succeeded`. */
   fault(error: QemuError): void;
   /** An unexpected, but valid state; reported once. */
@@ -63,6 +65,7 @@ export class QemuConnector implements Disposable {
   /** Begins; the first attempt comes in the loop's next turn. */
   constructor(options: QemuConnectorOptions) {
     this.#options = options;
+    if (options.isBegun === true) return;
     options.loop.defer(() => this.#connect());
     this.#absence = options.loop.after(ABSENCE_MS, () => this.#missed());
   }

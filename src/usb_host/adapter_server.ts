@@ -7,6 +7,7 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { PeerProcess } from "../peer/peer_process.ts";
 import { PeerServer } from "../peer/peer_server.ts";
 import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
+import type { Saved } from "../usb/core/saved_state.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
 import { type MakeWire, UsbSession } from "./session.ts";
 
@@ -37,12 +38,23 @@ export interface AdapterOptions {
   /** **Ownership**: borrowed. */
   readonly device: UsbDevice;
   readonly events: AdapterSocketEvents;
+  /** Host that an earlier process has served: the first to be served. */
+  readonly resumed?: ResumedHost | undefined;
 }
 
 /** One adapter's place, for one host after another. */
 export interface AdapterSocket extends Disposable {
   /** Ends what a host has begun; the next one is served. */
   endSession(reason: string): void;
+  /** Returns the state of the session, for the next process, if it can go on. */
+  save(): { connection: OwnedFd; state: Saved } | undefined;
+}
+
+/** Session of an earlier process. */
+export interface ResumedHost {
+  /** **Ownership**: taken over. */
+  readonly connection: OwnedFd;
+  readonly state: unknown;
 }
 
 /** Returns the words for a peer that broke the protocol. */
@@ -67,11 +79,12 @@ export function serveAdapter(
     readonly protocol: UsbProtocol;
   },
 ): AdapterSocket {
-  const { loop, device, events, listener, protocol } = options;
-  return new PeerServer({
+  const { loop, device, events, listener, protocol, resumed } = options;
+  const server = new PeerServer({
     loop,
     ...options.share === undefined ? {} : { share: options.share },
     endpoint: { listener },
+    resumed: resumed?.connection,
     events: {
       connected: () => events.connected(""),
       disconnected: (reason) => events.disconnected(reason),
@@ -85,6 +98,9 @@ export function serveAdapter(
         connection,
         device,
         makeWire: protocol.makeWire,
+        ...(connection === resumed?.connection
+          ? { resumed: resumed.state }
+          : {}),
         onEnd: (reason, isFault) => {
           if (isFault && protocol.isFault(reason)) {
             events.fault(brokenBy(peer, protocol, reason));
@@ -93,4 +109,9 @@ export function serveAdapter(
         },
       }),
   });
+  return {
+    endSession: (reason) => server.endSession(reason),
+    save: () => server.session?.save(),
+    [Symbol.dispose]: () => server[Symbol.dispose](),
+  };
 }

@@ -28,7 +28,7 @@ export interface Adapter extends AdapterLines {
 
 /** Receiver of what guests do with the adapters. */
 export interface AdapterEvents {
-  began(adapter: Adapter): void;
+  began(adapter: Adapter, isResumed: boolean): void;
   gone(adapter: Adapter): void;
   answered(
     lineNumber: number,
@@ -60,7 +60,7 @@ export function makeAdapters(
       now: () => performance.now(),
       after: (ms, onElapsed) => loop.after(ms, onElapsed),
       events: {
-        began: () => events.began(adapter),
+        began: (isResumed) => events.began(adapter, isResumed),
         gone: () => events.gone(adapter),
         answered: (line, operation, isOk, since) =>
           events.answered(firstLine + line, operation, isOk, since),

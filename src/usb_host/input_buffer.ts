@@ -43,6 +43,11 @@ export class InputBuffer {
     this.#end += count;
   }
 
+  /** Bytes that were not taken yet, lent until the next call. */
+  get waiting(): Uint8Array {
+    return this.bytes.subarray(this.#start, this.#end);
+  }
+
   /** Takes so many bytes; they stay in place until `room` is asked for. */
   take(count: number): void {
     this.#start += count;

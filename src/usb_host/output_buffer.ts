@@ -34,6 +34,13 @@ export class OutputBuffer {
     return this.buffer.subarray(this.#start, this.end);
   }
 
+  /** Has these bytes waiting, and nothing else. */
+  replace(bytes: Uint8Array): void {
+    this.#start = 0;
+    this.end = 0;
+    if (this.makeRoom(bytes.length)) this.append(bytes, bytes.length);
+  }
+
   /** That many bytes are sent. */
   sent(count: number): void {
     this.#start += count;

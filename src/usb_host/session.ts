@@ -13,6 +13,7 @@ import {
 } from "../../ffi/socket_message.ts";
 import type { PeerSession } from "../peer/peer_server.ts";
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
+import { type Saved, SavedReader } from "../usb/core/saved_state.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
 import type { OutputBuffer } from "./output_buffer.ts";
 
@@ -34,6 +35,15 @@ export interface UsbWire {
   received(count: number): void;
   /** Serves one message; false: there is no whole one, or no peer any more. */
   next(): boolean;
+  /** Returns all that the next process needs to go on, if it can. */
+  save?(): Saved | undefined;
+  /**
+   * Goes on as an earlier process has left it. `onFailed` is called, also later,
+   * if a line cannot.
+   *
+   * @throws {RangeError} If that is not the state of such a connection.
+   */
+  restore?(saved: SavedReader, onFailed: () => void): void;
   /** The connection is over: the device has no host any more. */
   close(): void;
 }
@@ -52,6 +62,8 @@ export interface UsbSessionOptions {
   readonly device: UsbDevice;
   /** Makes the wire of the connection. */
   readonly makeWire: MakeWire;
+  /** State that an earlier process has left of this connection. */
+  readonly resumed?: unknown;
   /** Called once the peer has said hello. */
   readonly onHello?: () => void;
   /** Called once, when it is over and everything of it is released. */
@@ -91,6 +103,37 @@ export class UsbSession implements PeerSession {
     } catch (error) {
       closeConnection(connection);
       throw error;
+    }
+    if (options.resumed !== undefined) this.#resume(options.resumed);
+  }
+
+  /** Returns the state of the connection, for the next process, if it can go on. */
+  save(): { connection: OwnedFd; state: Saved } | undefined {
+    const state = this.#isOpen && !this.#hasFailed
+      ? this.#wire.save?.()
+      : undefined;
+    return state && { connection: this.#options.connection, state };
+  }
+
+  #resume(resumed: unknown): void {
+    this.#isGreeted = true;
+    const fail = (why: string) => {
+      this.#hasFailed = true;
+      // Not from inside the device, nor from the constructor.
+      this.#options.share.defer(() => this.#end(why, false));
+    };
+    // What it has to say is sent by the loop.
+    this.#isServing = true;
+    try {
+      this.#wire.restore?.(
+        new SavedReader(resumed),
+        () => fail("a line does not go on after the restart"),
+      );
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      fail(`it cannot go on after the restart: ${error.message}`);
+    } finally {
+      this.#isServing = false;
     }
   }
 

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { type Saved, SavedReader } from "../usb/core/saved_state.ts";
 import type { Setup } from "../usb/core/transfers.ts";
 
 /** Transfers under way at most. */
-const SLOTS = 256;
+export const SLOTS = 256;
+const MAX_32 = 2 ** 32 - 1;
 const NO_SLOT = -1;
 
 /** The table. A slot's number is the token of its transfer. */
@@ -69,6 +71,51 @@ export class TransferTable {
       ) return slot;
     }
     return NO_SLOT;
+  }
+
+  /** Returns the transfers under way, with their slots. */
+  save(): Saved[] {
+    const saved: Saved[] = [];
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (this.types[slot] === 0) continue;
+      saved.push({
+        slot,
+        type: this.types[slot]!,
+        idLow: this.idsLow[slot]!,
+        idHigh: this.idsHigh[slot]!,
+        endpoint: this.endpoints[slot]!,
+        stream: this.streams[slot]!,
+        request: this.requests[slot]!,
+        value: this.values[slot]!,
+        index: this.indices[slot]!,
+      });
+    }
+    return saved;
+  }
+
+  /**
+   * Has these transfers under way, in an empty table.
+   *
+   * @throws {RangeError} If they are none.
+   */
+  restore(saved: readonly unknown[]): void {
+    for (const transfer of saved) {
+      const read = new SavedReader(transfer);
+      const slot = read.integer("slot", 0, SLOTS - 1);
+      if (this.types[slot] !== 0) throw new RangeError("a slot is taken twice");
+      this.types[slot] = read.integer("type", 1, 0xff);
+      this.idsLow[slot] = read.integer("idLow", 0, MAX_32);
+      this.idsHigh[slot] = read.integer("idHigh", 0, MAX_32);
+      this.endpoints[slot] = read.integer("endpoint", 0, 0xff);
+      this.streams[slot] = read.integer("stream", 0, MAX_32);
+      this.requests[slot] = read.integer("request", 0, 0xffff);
+      this.values[slot] = read.integer("value", 0, 0xffff);
+      this.indices[slot] = read.integer("index", 0, 0xffff);
+    }
+    this.#freeCount = 0;
+    for (let slot = SLOTS - 1; slot >= 0; slot--) {
+      if (this.types[slot] === 0) this.#free[this.#freeCount++] = slot;
+    }
   }
 
   /** Forgets all transfers. */

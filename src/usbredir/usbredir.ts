@@ -70,12 +70,15 @@ export class UsbredirConnector implements AdapterSocket {
       socket: this.#socket,
       allowed,
       begin: (connection) => this.#begin(connection),
+      isBegun: options.resumed !== undefined,
       fault: ({ message, hint }) =>
         events.fault(hint === "" ? message : `${message}. ${hint}`),
       notice: (text) => {
         this.#notice = text;
       },
     });
+    const { resumed } = options;
+    if (resumed !== undefined) this.#begin(resumed.connection, resumed.state);
   }
 
   [Symbol.dispose](): void {
@@ -87,16 +90,22 @@ export class UsbredirConnector implements AdapterSocket {
     this.#session?.end(reason);
   }
 
-  #begin(connection: OwnedFd): void {
+  save(): ReturnType<AdapterSocket["save"]> {
+    return this.#session?.save();
+  }
+
+  #begin(connection: OwnedFd, resumed?: unknown): void {
     const { loop, device, events } = this.#options;
     const peer = PeerProcess.of(connection.fd);
-    let isGreeted = false;
+    let isGreeted = resumed !== undefined;
+    if (isGreeted) events.connected("");
     this.#session = new UsbSession({
       loop,
       share: this.#share,
       connection,
       device,
       makeWire: USBREDIR.makeWire,
+      resumed,
       onHello: () => {
         isGreeted = true;
         events.connected(this.#notice);

@@ -10,6 +10,11 @@
  */
 import { MAX_MESSAGE } from "../usb/core/in_pipe.ts";
 import {
+  type Saved,
+  savedBytes,
+  type SavedReader,
+} from "../usb/core/saved_state.ts";
+import {
   DIRECTION_IN,
   EndpointType,
   NO_DATA,
@@ -32,7 +37,7 @@ import {
   SHORT_HEADER,
   VERSION_BYTES,
 } from "./protocol.ts";
-import { TransferTable } from "./transfer_table.ts";
+import { SLOTS, TransferTable } from "./transfer_table.ts";
 
 const IN_BYTES = LONG_HEADER + MAX_BODY;
 const VERSION = new TextEncoder().encode("gpioagg");
@@ -40,6 +45,8 @@ const VERSION = new TextEncoder().encode("gpioagg");
 const STREAM_TOKEN = 1000;
 const FREE = 0;
 const NO_SLOT = -1;
+/** Longest output that an earlier process may leave. **Units**: bytes. */
+const MAX_SAVED_OUTPUT = 64 * 1024;
 
 /** One connection. **Ownership**: borrows the device. */
 export class UsbredirWire extends WireEnd<PacketWriter>
@@ -109,6 +116,43 @@ export class UsbredirWire extends WireEnd<PacketWriter>
       this.#streamed(token - STREAM_TOKEN, status, data, length);
     } else this.#answer(token, status, data, length);
     this.onOutput();
+  }
+
+  /** Returns all that the next process needs to go on; undefined before a hello. */
+  save(): Saved | undefined {
+    if (!this.isAttached) return undefined;
+    return {
+      capabilities: this.#capabilities,
+      receiving: savedBytes(this.#isReceiving),
+      receivedId: this.#receivedId,
+      transfers: this.#table.save(),
+      input: savedBytes(this.input.waiting),
+      output: savedBytes(this.output.waiting),
+      device: this.device.save?.(),
+    };
+  }
+
+  /**
+   * Goes on as an earlier process has left it, in place of a hello; `onFailed` is
+   * called if a line cannot.
+   *
+   * @throws {RangeError} If that is not the state of such a connection.
+   */
+  restore(saved: SavedReader, onFailed: () => void): void {
+    this.#capabilities = saved.integer("capabilities", 0, 2 ** 31 - 1) &
+      OWN_CAPABILITIES;
+    saved.fill("receiving", this.#isReceiving, 0, 1);
+    this.#receivedId = saved.integer("receivedId", 0, Number.MAX_SAFE_INTEGER);
+    this.#table.restore(saved.list("transfers", SLOTS));
+    const input = saved.bytes("input", IN_BYTES);
+    this.room.set(input);
+    this.received(input.length);
+    this.output.replace(saved.bytes("output", MAX_SAVED_OUTPUT));
+    this.output.hasLongIds = this.#has(Capability.Ids64);
+    this.hasHello = true;
+    this.device.attach(this);
+    this.isAttached = true;
+    this.device.restore!(saved.part("device"), onFailed);
   }
 
   #has(capability: number): boolean {

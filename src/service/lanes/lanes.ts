@@ -388,8 +388,9 @@ function sessionNames(
   aggregators: readonly AggregatorSpecification[],
 ): string[] {
   return aggregators
-    .filter(({ vfioUser, vhostUser }) =>
-      vfioUser !== undefined || vhostUser !== undefined
+    .filter(({ vfioUser, vhostUser, usbredir }) =>
+      vfioUser !== undefined || vhostUser !== undefined ||
+      usbredir !== undefined
     )
     .flatMap(({ name }) => sessionFdNames(name));
 }

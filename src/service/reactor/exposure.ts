@@ -68,6 +68,8 @@ export interface Exposure extends Disposable {
   readonly access: FileAccess;
   /** Takes over the settings that may change under a guest. */
   changeRules(specification: AggregatorSpecification): void;
+  /** Leaves what goes on in the next process: nothing is served from now on. */
+  handOver?(): void;
   /** Ends the current session; absent where that is not possible. */
   endSession?(reason: string): void;
   /** Returns counters of what guests caused. */
@@ -398,13 +400,22 @@ function exposeCard(
 
 function exposeAdapters(
   usbredir: UsbredirSpecification,
-  { aggregator, loop, share, events }: ExposureContext,
+  { aggregator, loop, share, events, store }: ExposureContext,
   times: Times,
 ): Exposure {
   const counters = new RequestCounters(aggregator.lines.length);
   const adapters = exposeUsb(
     usbredir,
-    { aggregator, loop, share, mode: SOCKET_MODE },
+    {
+      aggregator,
+      loop,
+      share,
+      mode: SOCKET_MODE,
+      // A kernel chip goes with this process.
+      store: usbredir.serial === undefined
+        ? sessionStore(store, aggregator.name)
+        : undefined,
+    },
     {
       report: (event, detail) => events.report(event, detail),
       answered: (lineNumber, type, isOk, since) => {

@@ -267,6 +267,11 @@ export class ReactorHost implements Disposable {
     this.#sources.takenOver();
   }
 
+  /** Leaves what goes on in the next process: nothing is served from now on. */
+  handOver(): void {
+    for (const served of this.#served.values()) served.handOver();
+  }
+
   /** Returns the counters, in parts. */
   *count(): Generator<Answer, void> {
     for (const served of this.#select()) {

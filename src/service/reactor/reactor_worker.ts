@@ -169,7 +169,7 @@ function runReactor(
         return host.takenOver();
       case "hand-over":
         isHandedOver = true;
-        return;
+        return host.handOver();
       case "shutdown":
         try {
           return host[Symbol.dispose]();

@@ -405,6 +405,15 @@ export class ServedAggregator implements Disposable {
     this.#exposure.changeRules(specification);
   }
 
+  /** Leaves what goes on in the next process: nothing is served from now on. */
+  handOver(): void {
+    try {
+      this.#exposure.handOver?.();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   /**
    * A handler threw, which is a bug of ours. The guest's session ends; after
    * repeated exceptions the aggregator serves no guest any more. Others are

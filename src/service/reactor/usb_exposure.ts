@@ -11,11 +11,14 @@ import {
 } from "../../config/specification.ts";
 import { LineOperation } from "../../line/port.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
+import type { SessionStore } from "../../peer/session_store.ts";
 import {
   type AdapterSocket,
   type AdapterSocketEvents,
+  type ResumedHost,
   serveAdapter,
 } from "../../usb_host/adapter_server.ts";
+import { KeptAdapters } from "../../usb_host/kept_adapters.ts";
 import { type Adapter, makeAdapters } from "../../usb_host/adapters.ts";
 import { USBIP } from "../../usbip/wire.ts";
 import { USBREDIR, UsbredirConnector } from "../../usbredir/usbredir.ts";
@@ -44,6 +47,8 @@ export interface UsbExposure extends Disposable {
   readonly access: FileAccess;
   /** Ends what guests have begun. */
   endSession(reason: string): void;
+  /** Keeps the sessions of guests for the next process. */
+  handOver(): void;
   /** Returns counters of all adapters. */
   count(): NonNullable<ExposureCounts["usb"]>;
 }
@@ -56,6 +61,8 @@ export interface UsbExposureContext {
   readonly share: TimeShare;
   /** Permissions of sockets that are made, if nothing else is said. */
   readonly mode: number;
+  /** Keeps sessions across a restart. */
+  readonly store?: SessionStore | undefined;
 }
 
 /** Requests of a guest, in the terms of virtio-gpio. */
@@ -81,12 +88,13 @@ class UsbGuest {
     this.#report = report;
   }
 
-  began(adapter: Adapter): void {
+  began(adapter: Adapter, isResumed: boolean): void {
     const isFirst = this.#used.size === 0;
     this.#used.add(adapter);
     if (!isFirst) return;
     // It has lost its device meanwhile, and with it what it made of the lines.
-    if (this.#aggregator.awaitsGuest) this.#aggregator.guestGone();
+    const hasLost = !isResumed && this.#aggregator.awaitsGuest;
+    if (hasLost) this.#aggregator.guestGone();
     this.#aggregator.guestBegan();
     this.#report("started");
   }
@@ -129,7 +137,7 @@ class UsbGuest {
  */
 export function exposeUsb(
   specification: UsbredirSpecification,
-  { aggregator, loop, share, mode }: UsbExposureContext,
+  { aggregator, loop, share, mode, store }: UsbExposureContext,
   events: UsbExposureEvents,
 ): UsbExposure {
   const { device, connects, access = {}, allowed, serial } = specification;
@@ -148,7 +156,7 @@ export function exposeUsb(
     })),
     loop,
     {
-      began: (adapter) => guest.began(adapter),
+      began: (adapter, isResumed) => guest.began(adapter, isResumed),
       gone: (adapter) => guest.gone(adapter),
       answered: (lineNumber, operation, isOk, since) =>
         events.answered(lineNumber, MESSAGE_TYPES[operation], isOk, since),
@@ -160,6 +168,18 @@ export function exposeUsb(
   );
   const paths = usbredirSockets(specification, aggregator.lines.length);
   using resources = new DisposableStack();
+  const kept = store && resources.use(
+    new KeptAdapters(
+      store,
+      aggregator.lines.map(({ specification: { name, source } }) =>
+        JSON.stringify([name, source])
+      ),
+    ),
+  );
+  const left = kept?.take() ?? new Map<number, ResumedHost>();
+  resources.defer(() => {
+    for (const { connection } of left.values()) connection.close();
+  });
   const sockets: AdapterSocket[] = [];
   for (const [i, adapter] of adapters.entries()) {
     const path = paths[i]!;
@@ -168,7 +188,10 @@ export function exposeUsb(
       share,
       device: adapter.device,
       events: guest.socketEvents(adapter.title),
+      resumed: left.get(i),
     };
+    // Its session owns the connection from here on.
+    left.delete(i);
     const socket = connects === true
       ? new UsbredirConnector({
         ...options,
@@ -197,6 +220,7 @@ export function exposeUsb(
     endSession: (reason) => {
       for (const socket of sockets) socket.endSession(reason);
     },
+    handOver: () => kept?.keep(sockets),
     count: () => countsOf(adapters, aggregator.lines.length),
     [Symbol.dispose]: () => owned.dispose(),
   };

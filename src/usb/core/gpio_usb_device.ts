@@ -5,14 +5,22 @@
  * @module
  */
 import type { Timer } from "../../reactor/event_loop.ts";
-import { type LineOperation, type LinePort, PENDING } from "../../line/port.ts";
+import {
+  type Edges,
+  type LineOperation,
+  type LinePort,
+  PENDING,
+} from "../../line/port.ts";
 import {
   type Descriptors,
   DescriptorType,
   makeDescriptors,
 } from "./descriptors.ts";
+import { DriverRequest, MAX_REQUEST, NO_TOKEN } from "./driver_request.ts";
 import type { InPipe } from "./in_pipe.ts";
 import { LineBank, type LineBankOwner } from "./line_bank.ts";
+import { RestoringLines } from "./restoring_lines.ts";
+import { type Saved, SavedReader } from "./saved_state.ts";
 import {
   DIRECTION_IN,
   NO_DATA,
@@ -34,8 +42,11 @@ export interface UsbLine {
 
 /** Receiver of what a guest does with an adapter. */
 export interface UsbDeviceEvents {
-  /** A guest has taken the device into use. */
-  began(): void;
+  /**
+   * A guest has taken the device into use; `isResumed`: one of an earlier process
+   * goes on with it.
+   */
+  began(isResumed: boolean): void;
   /** The guest is gone; the lines have been told. */
   gone(): void;
   /** A request of the guest's, which came at `since`, was done, or was not. */
@@ -73,12 +84,8 @@ export interface UsbDeviceCounters {
   readonly lostEdges: Float64Array;
 }
 
-/** Longest request. **Units**: bytes. */
-const MAX_REQUEST = 64;
 /** Requests that wait for the one under way. */
 const MAX_REQUESTS = 16;
-/** No token: the host does not want the answer any more. */
-const NO_TOKEN = -1;
 
 const REQUEST_KIND = 0x60;
 const CLASS_REQUEST = 0x20;
@@ -98,23 +105,6 @@ const StandardRequest = {
   GetInterface: 10,
   SetInterface: 11,
 } as const;
-
-/** A request of the driver's, kept until it is answered. */
-export class DriverRequest {
-  token = NO_TOKEN;
-  /** Number of the endpoint; 0: a control transfer, with the fields below. */
-  endpoint = 0;
-  requestType = 0;
-  request = 0;
-  value = 0;
-  index = 0;
-  /** Bytes that the host takes at most, or has sent. */
-  length = 0;
-  readonly data = new Uint8Array(MAX_REQUEST);
-  dataLength = 0;
-  /** Time of its arrival. **Units**: monotonic milliseconds. */
-  since = 0;
-}
 
 /** A device with lines. Nothing is made for each transfer. */
 export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
@@ -136,6 +126,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   #head = 0;
   #count = 0;
   #isServing = false;
+  readonly #restoring = new RestoringLines();
   #configuration = 0;
   readonly #answer = new Uint8Array(2);
 
@@ -175,6 +166,16 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   protected abstract begin(request: DriverRequest): number;
   /** Forgets everything that a guest has made of the device. */
   protected abstract forget(): void;
+  /** Returns what a guest has made of the device. */
+  protected abstract saveOwn(): Saved;
+  /**
+   * Goes on with what was saved; `restoreLine` follows for each line.
+   *
+   * @throws {RangeError} If it does not fit.
+   */
+  protected abstract restoreOwn(saved: SavedReader): void;
+  /** Edges that a line reports; undefined: it is not made an input. */
+  protected abstract inputEdgesOf(line: number): Edges | undefined;
   abstract lineDone(line: number, result: number, purpose: number): void;
   abstract edge(line: number, level: number): void;
   abstract restored(line: number): void;
@@ -209,11 +210,70 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
     this.#deconfigure();
     if (configuration === 0) return true;
     this.#configuration = configuration;
-    this.options.events.began();
+    this.options.events.began(false);
     return true;
   }
 
+  /**
+   * Returns all that a host and its guest have made of the device, for the next
+   * process. What is under way is begun anew there.
+   */
+  save(): Saved {
+    const requests: Saved[] = [];
+    for (let i = 0; i < this.#count; i++) {
+      const request = this.#requestAt(i);
+      if (request.token !== NO_TOKEN) requests.push(request.save());
+    }
+    const pipes = [...this.#pipes].map(([number, pipe]) => [
+      String(number),
+      pipe.save(),
+    ]);
+    return {
+      product: this.description.product,
+      lines: this.bank.length,
+      configuration: this.#configuration,
+      requests,
+      pipes: Object.fromEntries(pipes),
+      own: this.saveOwn(),
+    };
+  }
+
+  /**
+   * Goes on with the host that is attached, as an earlier process has left it;
+   * `onFailed` is called if a line cannot.
+   *
+   * @throws {RangeError} If that is not the state of this device.
+   */
+  restore(saved: SavedReader, onFailed: () => void): void {
+    const { product } = this.description;
+    saved.integer("product", product, product);
+    saved.integer("lines", this.bank.length, this.bank.length);
+    this.#configuration = saved.integer("configuration", 0, 1);
+    for (const request of saved.list("requests", MAX_REQUESTS)) {
+      const place = this.#requestAt(this.#count++);
+      place.restore(new SavedReader(request), this.options.now());
+    }
+    for (const [number, pipe] of this.#pipes) {
+      pipe.restore(saved.part("pipes").part(String(number)));
+    }
+    this.restoreOwn(saved.part("own"));
+    if (this.#configuration !== 0) this.options.events.began(true);
+    this.#restoring.begin(this.bank, (line) => this.inputEdgesOf(line), {
+      failed: onFailed,
+      done: () => {
+        this.#serve();
+        this.drained();
+      },
+    });
+  }
+
+  /** An operation with the purpose `RESTORE` is done. */
+  protected restoredLine(result: number): void {
+    this.#restoring.stepDone(result);
+  }
+
   #deconfigure(): void {
+    this.#restoring.forget();
     if (this.#configuration === 0) return;
     this.#configuration = 0;
     // What is under way belongs to the guest that is gone.
@@ -357,6 +417,8 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   }
 
   #serve(): void {
+    // A line has room for one operation beside the one under way.
+    if (this.#restoring.isUnderWay) return;
     while (!this.#isServing && this.#count > 0) {
       const request = this.#requests[this.#head]!;
       if (request.token === NO_TOKEN) {

@@ -4,12 +4,16 @@
  *
  * @module
  */
+import { type Saved, savedBytes, SavedReader } from "./saved_state.ts";
 import { NO_DATA, TransferStatus, type UsbHost } from "./transfers.ts";
 
 /** Longest message. **Units**: bytes. */
 export const MAX_MESSAGE = 64;
 /** Transfers that wait; more of them fail. */
 const MAX_WAITING = 64;
+/** Limits of what is believed of an earlier process. */
+export const MAX_TOKEN = 2 ** 31 - 1;
+const MAX_ROOM = 2 ** 32 - 1;
 
 /** One endpoint. Everything that it needs is made once. */
 export class InPipe {
@@ -86,6 +90,45 @@ export class InPipe {
   /** Forgets messages; transfers wait on. */
   drop(): void {
     this.#count = 0;
+  }
+
+  /** Returns messages and transfers that wait. */
+  save(): Saved {
+    const messages: string[] = [];
+    for (let i = 0; i < this.#count; i++) {
+      const slot = (this.#head + i) % this.#capacity;
+      const at = slot * MAX_MESSAGE;
+      messages.push(
+        savedBytes(this.#messages.subarray(at, at + this.#lengths[slot]!)),
+      );
+    }
+    const transfers: Saved[] = [];
+    for (let i = 0; i < this.#tokenCount; i++) {
+      const slot = (this.#tokenHead + i) % MAX_WAITING;
+      transfers.push({
+        token: this.#tokens[slot]!,
+        room: this.#rooms[slot]!,
+      });
+    }
+    return { messages, transfers };
+  }
+
+  /**
+   * Goes on with what was saved, into an endpoint that has nothing.
+   *
+   * @throws {RangeError} If it does not fit.
+   */
+  restore(saved: SavedReader): void {
+    for (const message of saved.list("messages", this.#capacity)) {
+      const bytes = new SavedReader({ message }).bytes("message", MAX_MESSAGE);
+      this.push(bytes, bytes.length, undefined);
+    }
+    for (const transfer of saved.list("transfers", MAX_WAITING)) {
+      const read = new SavedReader(transfer);
+      const slot = this.#tokenCount++;
+      this.#tokens[slot] = read.integer("token", 0, MAX_TOKEN);
+      this.#rooms[slot] = read.integer("room", 0, MAX_ROOM);
+    }
   }
 
   #send(host: UsbHost | undefined): void {

@@ -62,6 +62,34 @@ export class LevelQueues {
     return 0;
   }
 
+  /** Returns the levels of all lines, each as text. */
+  save(): string[] {
+    return Array.from(this.#counts, (count, line) => {
+      const at = line * this.#capacity;
+      return Array.from(
+        { length: count },
+        (_, i) => this.#levels[at + (this.#heads[line]! + i) % this.#capacity],
+      ).join("");
+    });
+  }
+
+  /**
+   * Adds levels that were saved.
+   *
+   * @throws {RangeError} If they are of other lines, or no levels.
+   */
+  restore(saved: readonly unknown[]): void {
+    if (saved.length !== this.#counts.length) {
+      throw new RangeError("levels of other lines were kept");
+    }
+    for (const [line, levels] of saved.entries()) {
+      const isFit = typeof levels === "string" && /^[01]*$/.test(levels) &&
+        levels.length <= this.#capacity;
+      if (!isFit) throw new RangeError("levels that are none were kept");
+      for (const level of levels) this.push(line, Number(level));
+    }
+  }
+
   /** Forgets the levels of a line. */
   clear(line: number): void {
     this.#counts[line] = 0;

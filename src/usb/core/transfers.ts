@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { Saved, SavedReader } from "./saved_state.ts";
+
 /** Outcome of a transfer. */
 export const TransferStatus = {
   Success: 0,
@@ -109,6 +111,15 @@ export interface UsbDevice {
   cancel(token: number): boolean;
   /** The configuration in force; 0: none. */
   readonly configuration: number;
+  /** Returns the state for the next process; absent: it cannot go on there. */
+  save?(): Saved;
+  /**
+   * Goes on with the attached host as an earlier process has left it. `onFailed` is
+   * called, also later, if a line cannot: the host is to be given up then.
+   *
+   * @throws {RangeError} If that is not the state of this device.
+   */
+  restore?(saved: SavedReader, onFailed: () => void): void;
   /** Chooses the configuration. @returns False if there is none of that number. */
   configure(configuration: number): boolean;
 }

@@ -23,14 +23,20 @@ import {
 } from "../../line/port.ts";
 import type { Timer } from "../../reactor/event_loop.ts";
 import { endpointPair, hidDescriptor } from "../core/descriptors.ts";
+import type { DriverRequest } from "../core/driver_request.ts";
 import {
-  type DriverRequest,
   GpioUsbDevice,
   type UsbDeviceOptions,
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
 import { checkLineCount } from "../core/models.ts";
+import { RESTORE } from "../core/restoring_lines.ts";
+import {
+  type Saved,
+  savedBytes,
+  type SavedReader,
+} from "../core/saved_state.ts";
 import {
   DIRECTION_IN,
   EndpointType,
@@ -169,6 +175,47 @@ export class Cp2112Device extends GpioUsbDevice {
     this.#forgetLevels();
   }
 
+  protected override saveOwn(): Saved {
+    return {
+      edges: savedBytes(this.#edges),
+      directions: this.#directions,
+      hasDirections: this.#hasDirections,
+      pushPull: this.#pushPull,
+      special: this.#special,
+      divider: this.#divider,
+      smbus: savedBytes(this.#smbus),
+      lastLevels: this.#lastLevels,
+      shown: savedBytes(this.#shown),
+      levels: this.#levels.save(),
+      isPolled: this.#polling !== undefined,
+    };
+  }
+
+  protected override restoreOwn(saved: SavedReader): void {
+    saved.fill("edges", this.#edges, Edges.None, Edges.Both);
+    this.#directions = saved.integer("directions", 0, 0xff);
+    this.#hasDirections = saved.flag("hasDirections");
+    this.#pushPull = saved.integer("pushPull", 0, 0xff);
+    this.#special = saved.integer("special", 0, 0xff);
+    this.#divider = saved.integer("divider", 0, 0xff);
+    saved.fill("smbus", this.#smbus, 0, 0xff);
+    this.#lastLevels = saved.integer("lastLevels", 0, 0xff);
+    saved.fill("shown", this.#shown, -1, 1);
+    this.#levels.restore(saved.list("levels", this.bank.length));
+    if (!saved.flag("isPolled")) return;
+    // The driver polled all the time, and goes on.
+    this.#lastReadAt = this.options.now();
+    this.#polling = this.options.after(POLLING_MS, this.#lookForPolls);
+  }
+
+  protected override inputEdgesOf(line: number): Edges | undefined {
+    const isInput = this.#hasDirections &&
+      (this.#directions >>> line & 1) === 0;
+    return isInput && this.#edges[line] !== Edges.None
+      ? this.#edges[line] as Edges
+      : undefined;
+  }
+
   #forgetLevels(): void {
     this.#shown.fill(-1);
     for (let line = 0; line < this.bank.length; line++) {
@@ -187,6 +234,7 @@ export class Cp2112Device extends GpioUsbDevice {
   restored(): void {}
 
   lineDone(line: number, result: number, purpose: number): void {
+    if (purpose === RESTORE) return this.restoredLine(result);
     if (purpose === Purpose.Edges) return this.#edgesAsked(line, result);
     this.#lineAnswered(line, result, purpose);
     if (--this.#left === 0) this.finish(this.#finished());

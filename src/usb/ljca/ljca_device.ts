@@ -24,14 +24,20 @@ import {
   PENDING,
 } from "../../line/port.ts";
 import type { Timer } from "../../reactor/event_loop.ts";
+import type { DriverRequest } from "../core/driver_request.ts";
 import {
-  type DriverRequest,
   GpioUsbDevice,
   type UsbDeviceOptions,
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
 import { LevelQueues } from "../core/level_queues.ts";
 import { checkLineCount, LINES_PER_ADAPTER } from "../core/models.ts";
+import { RESTORE } from "../core/restoring_lines.ts";
+import {
+  type Saved,
+  savedBytes,
+  type SavedReader,
+} from "../core/saved_state.ts";
 import { TransferStatus } from "../core/transfers.ts";
 import {
   Config,
@@ -175,6 +181,37 @@ export class LjcaDevice extends GpioUsbDevice {
     this.#readLine = -1;
   }
 
+  protected override saveOwn(): Saved {
+    return {
+      isInput: savedBytes(this.#isInput),
+      wantsOutput: savedBytes(this.#wantsOutput),
+      triggers: savedBytes(this.#triggers),
+      edges: savedBytes(this.#edges),
+      isArmed: savedBytes(this.#isArmed),
+      held: savedBytes(this.#held),
+      levels: this.#levels.save(),
+      readLine: this.#readLine,
+    };
+  }
+
+  protected override restoreOwn(saved: SavedReader): void {
+    saved.fill("isInput", this.#isInput, 0, 1);
+    saved.fill("wantsOutput", this.#wantsOutput, 0, 1);
+    saved.fill("triggers", this.#triggers, Trigger.None, Trigger.Low);
+    saved.fill("edges", this.#edges, Edges.None, Edges.Both);
+    saved.fill("isArmed", this.#isArmed, 0, 1);
+    saved.fill("held", this.#held, -1, 1);
+    this.#levels.restore(saved.list("levels", MAX_LINES));
+    this.#readLine = saved.integer("readLine", -1, this.bank.length - 1);
+    this.#heldUntil.fill(this.options.now() + READ_LIMIT_MS);
+    // Delivered once the lines go on.
+    this.#hasWaitingEvents = true;
+  }
+
+  protected override inputEdgesOf(line: number): Edges | undefined {
+    return this.#isInput[line] === 1 ? this.#edges[line] as Edges : undefined;
+  }
+
   #forgetInterrupts(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
@@ -207,7 +244,8 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   lineDone(line: number, result: number, purpose: number): void {
-    if (purpose === Purpose.Check) this.#checked(line, result);
+    if (purpose === RESTORE) this.restoredLine(result);
+    else if (purpose === Purpose.Check) this.#checked(line, result);
     else {
       const status = this.#stepDone(line, result, purpose);
       if (status !== PENDING) this.finish(status);
