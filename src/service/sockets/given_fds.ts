@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isOsError } from "../../../ffi/os_error.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { streamSocketProblem } from "../../../ffi/unix_socket.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
@@ -18,17 +19,15 @@ export class GivenFds implements Disposable {
   /**
    * Takes over the fds of `aggregators`.
    *
-   * @throws {OsError} EBADF if one is not open, which the user must fix;
-   * ENOTSOCK if one is not a socket.
-   * @throws {ConfigError} If one is not a unix stream socket that listens or is
-   * connected.
+   * @throws {ConfigError} If one is not an open unix stream socket that listens
+   * or is connected.
    */
   constructor(aggregators: readonly AggregatorSpecification[]) {
     const fds = aggregators.flatMap(({ vhostUser }) =>
       vhostUser !== undefined && "fd" in vhostUser ? [vhostUser.fd] : []
     );
     for (const fd of fds) {
-      const problem = streamSocketProblem(fd);
+      const problem = problemOf(fd);
       if (problem !== undefined) {
         throw new ConfigError(`Cannot serve fd ${fd}: ${problem}`);
       }
@@ -43,5 +42,15 @@ export class GivenFds implements Disposable {
 
   [Symbol.dispose](): void {
     for (const fd of this.#fds.splice(0)) fd.close();
+  }
+}
+
+function problemOf(fd: number): string | undefined {
+  try {
+    return streamSocketProblem(fd);
+  } catch (error) {
+    if (isOsError(error, "EBADF")) return "this process has no such fd (EBADF)";
+    if (isOsError(error, "ENOTSOCK")) return "it is not a socket (ENOTSOCK)";
+    throw error;
   }
 }
