@@ -179,3 +179,13 @@ Deno.test("InflightLog.adopt() makes the log say what the queue knows", () => {
     assertEquals(open(buffer).recover(index).list(), [...heads]);
   }
 });
+
+Deno.test("InflightLog.open() takes the sizes that a ring can have", () => {
+  for (const size of [1, 2, 32768]) {
+    open(new ArrayBuffer(InflightLog.bytesFor(size)), 0, size);
+  }
+  const region = new ArrayBuffer(InflightLog.bytesFor(32769));
+  for (const size of [0, -1, 1.5, 32769]) {
+    assertEquals(typeof InflightLog.open(region, 0, size), "string");
+  }
+});
