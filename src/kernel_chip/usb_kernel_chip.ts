@@ -35,6 +35,16 @@ import { waitUntil } from "../async/wait.ts";
 /** Limit of the appearance of the chips, and more for each adapter. */
 const APPEARANCE_LIMIT_MS = 10_000;
 const MORE_MS = 2000;
+/**
+ * Attempts to attach an LJCA. Its driver asks once for the number of lines, and
+ * makes no chip if the answer takes more than 20 ms, as on a busy host.
+ */
+const LJCA_ATTEMPTS = 3;
+/** Limit of the appearance of its chip in all of them but the last. */
+const LJCA_ATTEMPT_MS = 4000;
+
+/** The kernel has the adapters, and makes no chips of them. */
+class NoChipError extends Error {}
 
 /** Options of a chip. */
 export interface UsbKernelChipOptions extends NodeAccessOptions {
@@ -48,6 +58,8 @@ export interface UsbKernelChipOptions extends NodeAccessOptions {
   readonly runtimeDirectory?: string | undefined;
   /** The kernel; tests bring their own. */
   readonly kernel?: UsbKernel;
+  /** Limit of an attempt that is not the last one, in milliseconds; likewise. */
+  readonly attemptMs?: number;
 }
 
 /** **Ownership**: disposing removes the chip, and its record. */
@@ -59,6 +71,7 @@ export class UsbKernelChip implements AsyncDisposable {
   #record: ChipRecord;
   readonly #kernel: UsbKernel;
   readonly #attachFd: number | undefined;
+  readonly #attemptMs: number;
   /** Directory of records that says when the host suspends. */
   readonly #holdDirectory: string | undefined;
   #relay: Relay | undefined;
@@ -71,8 +84,14 @@ export class UsbKernelChip implements AsyncDisposable {
     lifeMark: LifeMark,
     model: UsbModel,
     access: NodeAccess,
-    { kernel = HOST_KERNEL, attachFd, runtimeDirectory }: UsbKernelChipOptions,
+    {
+      kernel = HOST_KERNEL,
+      attachFd,
+      runtimeDirectory,
+      attemptMs = LJCA_ATTEMPT_MS,
+    }: UsbKernelChipOptions,
   ) {
+    this.#attemptMs = attemptMs;
     this.#kernel = kernel;
     this.#attachFd = attachFd;
     this.#holdDirectory = runtimeDirectory;
@@ -190,24 +209,41 @@ export class UsbKernelChip implements AsyncDisposable {
           `has resumed, or for ${HOLD_S} s (gpioagg kernel resume ends that)`,
       );
     }
-    const relay = this.#kernel.startRelay(sockets, this.#attachFd);
-    this.#relay = relay;
-    try {
-      await this.#becomeChips(relay);
-    } catch (error) {
-      await relay[Symbol.asyncDispose]();
-      throw error;
-    }
+    const attempts = this.model === "ljca" ? LJCA_ATTEMPTS : 1;
+    const relay = await this.#tryToAttach(sockets, attempts);
     void relay.ended.then((reason) => {
       if (this.#relay === relay) onLost(reason);
     });
   }
 
+  /** Attaches the adapters; the relay, when the kernel has their chips. */
+  async #tryToAttach(
+    sockets: readonly string[],
+    attempts: number,
+  ): Promise<Relay> {
+    const relay = this.#kernel.startRelay(sockets, this.#attachFd);
+    this.#relay = relay;
+    try {
+      await this.#becomeChips(
+        relay,
+        attempts > 1
+          ? this.#attemptMs
+          : APPEARANCE_LIMIT_MS + MORE_MS * sockets.length,
+      );
+      return relay;
+    } catch (error) {
+      await relay[Symbol.asyncDispose]();
+      // Disposed of meanwhile, no attempt is left, or the host suspends.
+      const isOver = this.#relay !== relay || attempts <= 1 || this.isHeld;
+      if (isOver || !(error instanceof NoChipError)) throw error;
+    }
+    return await this.#tryToAttach(sockets, attempts - 1);
+  }
+
   /** Waits for the chips of attached adapters, and notes them. */
-  async #becomeChips(relay: Relay): Promise<void> {
+  async #becomeChips(relay: Relay, limitMs: number): Promise<void> {
     const ports = await relay.attached();
     await this.#note({ ports });
-    const limitMs = APPEARANCE_LIMIT_MS + MORE_MS * ports.length;
     let chips: AdapterChip[] | undefined;
     const reason = await Promise.race([
       relay.ended,
@@ -220,11 +256,10 @@ export class UsbKernelChip implements AsyncDisposable {
       const driver = this.model === "ljca"
         ? "usb_ljca and gpio_ljca (Linux 6.7 and newer)"
         : "hid_cp2112";
-      throw new Error(
-        typeof reason === "string"
-          ? reason
-          : `The kernel has the USB adapter, but makes no chip of it within ` +
-            `${limitMs / 1000} s: it needs the driver ${driver}`,
+      if (typeof reason === "string") throw new Error(reason);
+      throw new NoChipError(
+        `The kernel has the USB adapter, but makes no chip of it within ` +
+          `${limitMs / 1000} s: it needs the driver ${driver}`,
       );
     }
     for (const { path } of chips) await grantAccess(path, this.#access);

@@ -85,6 +85,56 @@ Deno.test("what keeps the kernel from having the chip is told", () =>
     assertEquals(kernel.relays.at(-1)!.isDisposed, true);
   }));
 
+Deno.test("an LJCA whose driver has given it up is attached again", async () => {
+  const runtimeDirectory = await Deno.makeTempDir();
+  try {
+    const kernel = new UsbKernelDouble();
+    // The first adapter gets no chip: each relay that is started is seen here.
+    const start = kernel.startRelay.bind(kernel);
+    kernel.startRelay = (...args) => {
+      kernel.hasDriver = kernel.relays.length > 0;
+      return start(...args);
+    };
+    await using chip = await UsbKernelChip.prepare({
+      lines: LINES,
+      model: "ljca",
+      runtimeDirectory,
+      kernel,
+      attemptMs: 1,
+    });
+    const reasons: string[] = [];
+    await chip.attach(["a"], (reason) => reasons.push(reason));
+    assert(chip.isPresent);
+    assertEquals(kernel.relays.map((one) => one.isDisposed), [true, false]);
+    assertEquals(kernel.sockets, [["a"], ["a"]]);
+    // The first one's end was no loss.
+    assertEquals(reasons, []);
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+});
+
+Deno.test("an LJCA that is disposed of while it waits is not attached again", async () => {
+  const runtimeDirectory = await Deno.makeTempDir();
+  try {
+    const kernel = new UsbKernelDouble();
+    kernel.hasDriver = false;
+    const chip = await UsbKernelChip.prepare({
+      lines: LINES,
+      model: "ljca",
+      runtimeDirectory,
+      kernel,
+      attemptMs: 60_000,
+    });
+    const attached = chip.attach(["a"], () => {});
+    await chip[Symbol.asyncDispose]();
+    await assertRejects(() => attached, Error);
+    assertEquals(kernel.relays.map((one) => one.isDisposed), [true]);
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+});
+
 Deno.test("a name that is a path is refused, and makes nothing", async () => {
   const runtimeDirectory = await Deno.makeTempDir();
   try {
