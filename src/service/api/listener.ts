@@ -68,10 +68,12 @@ const SHORT_REST_MS = 5;
 /** Time for which a listener accepts before others have their turn. **Units**: ms. */
 const ACCEPT_MS = 2;
 /**
- * Rest after connections that came to nothing. Such connections, at full speed,
- * would otherwise keep a CPU busy that guests wait for. **Units**: ms.
+ * The same, and the rest after it, while connections come to nothing. At full
+ * speed they would otherwise keep a CPU busy that guests wait for; a guest that
+ * meets such a turn waits for less than a millisecond. **Units**: ms.
  */
-const FRUITLESS_REST_MS = 6;
+const FLOODED_ACCEPT_MS = 0.5;
+const FLOODED_REST_MS = 2;
 /** Connections of a listener that wait to be begun, at most. */
 const MAX_ARRIVALS = 1024;
 /** Connections that are begun before others have their turn, at most. */
@@ -127,7 +129,7 @@ export class ApiListener implements Disposable {
   readonly #places: ConnectionPlaces<PacedConnection>;
   readonly #arrivals: Arrivals<{ fd: OwnedFd; peer: Peer }>;
   #farewells = 0;
-  /** Connections came to nothing since the last look. */
+  /** Connections came to nothing in the last turn, or since. */
   #isFlooded = false;
   #wait: ReadinessWait | undefined;
   #isClosed = false;
@@ -182,20 +184,19 @@ export class ApiListener implements Disposable {
         if (!await this.#wait.ready) return;
         if (this.#isClosed) return;
       }
-      let restMs = this.#acceptSome();
-      this.#beginSome();
-      if (this.#isFlooded) {
-        this.#isFlooded = false;
-        restMs = Math.max(restMs ?? 0, FRUITLESS_REST_MS);
-      }
+      const turnMs = this.#isFlooded ? FLOODED_ACCEPT_MS : ACCEPT_MS;
+      this.#isFlooded = false;
+      let restMs = this.#acceptSome(turnMs);
+      this.#beginSome(turnMs);
+      if (this.#isFlooded) restMs = Math.max(restMs ?? 0, FLOODED_REST_MS);
       if (restMs === undefined && this.#arrivals.size === 0) continue;
       await new Promise((resolve) => setTimeout(resolve, restMs));
     }
   }
 
   /** Returns how long to rest before more is accepted, if at all. */
-  #acceptSome(): number | undefined {
-    const end = performance.now() + ACCEPT_MS;
+  #acceptSome(turnMs: number): number | undefined {
+    const end = performance.now() + turnMs;
     try {
       while (performance.now() < end) {
         const fd = acceptUnix(this.#listener.fd);
@@ -211,7 +212,7 @@ export class ApiListener implements Disposable {
       return idle === undefined ? REST_MS : SHORT_REST_MS;
     }
     // A flood of connections has half of the time.
-    return ACCEPT_MS;
+    return turnMs;
   }
 
   /** Closes the connection of a client that is gone. */
@@ -239,8 +240,8 @@ export class ApiListener implements Disposable {
   }
 
   /** Begins connections whose turn has come; clients that are gone are not. */
-  #beginSome(): void {
-    const end = performance.now() + ACCEPT_MS;
+  #beginSome(turnMs: number): void {
+    const end = performance.now() + turnMs;
     for (let i = 0; i < BEGUN_AT_ONCE && performance.now() < end;) {
       const next = this.#arrivals.take();
       if (next === undefined) return;

@@ -36,6 +36,7 @@ import {
   MAX_REQUEST_BYTES,
   parseControlRequest,
 } from "./control_protocol.ts";
+import { ClientEffort } from "./client_effort.ts";
 import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
 import type { ListenSocket } from "../sockets/listen_socket.ts";
 import { printableError } from "../../text/printable.ts";
@@ -83,16 +84,29 @@ export class ControlSocket implements Disposable {
   readonly #places: ConnectionPlaces<Connection>;
   /** All of this isolate, which share the fds that are left. */
   static readonly #all = new Set<ControlSocket>();
+  readonly #now: () => number;
   readonly #fruitless = new FruitlessConnections();
+  readonly #effort: ClientEffort;
   #rest: Timer | undefined;
 
-  /** Serves `socket` in `loop` until disposed. */
-  constructor(loop: EventLoop, socket: ListenSocket, handler: ControlHandler) {
+  /**
+   * Serves `socket` in `loop` until disposed.
+   *
+   * @param now Monotonic milliseconds; tests bring their own clock.
+   */
+  constructor(
+    loop: EventLoop,
+    socket: ListenSocket,
+    handler: ControlHandler,
+    now: () => number = () => performance.now(),
+  ) {
     this.#loop = loop;
+    this.#now = now;
     this.#socket = socket;
     this.#handler = handler;
     refuseDescriptors(socket.listener.fd);
     this.#share = loop.share();
+    this.#effort = new ClientEffort(loop, now);
     ControlSocket.#all.add(this);
     const own = effectiveUserId();
     this.#places = new ConnectionPlaces({
@@ -113,6 +127,7 @@ export class ControlSocket implements Disposable {
     ControlSocket.#all.delete(this);
     for (const connection of this.#connections) connection.close();
     this.#rest?.[Symbol.dispose]();
+    this.#effort[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
   }
@@ -142,7 +157,7 @@ export class ControlSocket implements Disposable {
 
   /** Counts a client that asked nothing; rests if there are many. */
   readonly #cameToNothing = (): void => {
-    const isFlood = this.#fruitless.count(performance.now());
+    const isFlood = this.#fruitless.count(this.#now());
     if (isFlood) this.#restFor(FRUITLESS_REST_MS);
   };
 
@@ -197,6 +212,7 @@ export class ControlSocket implements Disposable {
       this.#loop,
       fd,
       this.#share,
+      this.#effort,
       this.#handler,
       (self) => {
         this.#connections.delete(self);
@@ -221,6 +237,7 @@ class Connection {
   readonly #loop: EventLoop;
   readonly #fd: OwnedFd;
   readonly #share: TimeShare;
+  readonly #effort: ClientEffort;
   readonly #watch: Watch;
   #limit: Timer;
   readonly #handler: ControlHandler;
@@ -240,6 +257,8 @@ class Connection {
    */
   #output = NOTHING;
   #events = EPOLLIN;
+  /** The events that it waits for, unless it rests. */
+  #wanted = EPOLLIN;
   #hasAsked = false;
   /** Time of the last request or answer. **Units**: ms, monotonic. */
   #since = performance.now();
@@ -248,12 +267,14 @@ class Connection {
     loop: EventLoop,
     fd: OwnedFd,
     share: TimeShare,
+    effort: ClientEffort,
     handler: ControlHandler,
     onClose: (self: Connection) => void,
   ) {
     this.#loop = loop;
     this.#fd = fd;
     this.#share = share;
+    this.#effort = effort;
     this.#handler = handler;
     this.#onClose = onClose;
     this.#limit = loop.after(IDLE_LIMIT_MS, () => this.close());
@@ -287,6 +308,7 @@ class Connection {
   }
 
   close(): void {
+    this.#effort.forget(this);
     this.#limit[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     closeConnection(this.#fd);
@@ -295,16 +317,27 @@ class Connection {
 
   /** Reads, answers and sends while the share has time left. */
   serve(): void {
+    const begin = this.#effort.now;
     let hasMore: boolean;
     try {
-      if (this.#events === EPOLLIN && !this.#read()) return this.close();
+      if (this.#wanted === EPOLLIN && !this.#read()) return this.close();
       do hasMore = this.#serveOne(); while (hasMore && !this.#share.isSpent);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       return this.close();
     }
+    this.#effort.add(begin);
     // Writability is reported as long as there is room: the rest follows then.
-    const events = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
+    this.#wanted = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
+    this.#watchFor(this.#effort.delay(this) ? 0 : this.#wanted);
+  }
+
+  /** Is served again, after a rest. */
+  goOn(): void {
+    this.#watchFor(this.#wanted);
+  }
+
+  #watchFor(events: number): void {
     if (events === this.#events) return;
     this.#events = events;
     this.#watch.update(events);

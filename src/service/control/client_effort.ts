@@ -1,0 +1,72 @@
+/**
+ * The time that the clients of a control socket take.
+ *
+ * @module
+ */
+import type { EventLoop, Timer } from "../../reactor/event_loop.ts";
+
+/**
+ * Work for clients that costs them no rest, and the part of the time that they
+ * have beyond: requests without end would otherwise keep a CPU busy that guests
+ * wait for. **Units** of the former: milliseconds.
+ */
+const WORK_BURST_MS = 10;
+const WORK_PART = 0.25;
+/** A client that can rest. */
+interface Client {
+  /** Is served again. */
+  goOn(): void;
+}
+
+/** The time that the clients of a socket took, and those that rest for it. */
+export class ClientEffort implements Disposable {
+  readonly #loop: EventLoop;
+  #workMs = 0;
+  #since = 0;
+  #rest: Timer | undefined;
+  readonly #resting = new Set<Client>();
+  readonly #now: () => number;
+
+  /** Lets them rest in `loop`; `now` returns monotonic milliseconds. */
+  constructor(loop: EventLoop, now: () => number) {
+    this.#loop = loop;
+    this.#now = now;
+  }
+
+  /** Now. **Units**: monotonic milliseconds. */
+  get now(): number {
+    return this.#now();
+  }
+
+  /** Those that rest are not served again. */
+  [Symbol.dispose](): void {
+    this.#rest?.[Symbol.dispose]();
+  }
+
+  /** Counts the time since `begin` as work. */
+  add(begin: number): void {
+    const now = this.#now();
+    const paid = (now - this.#since) * WORK_PART;
+    this.#workMs = Math.max(0, this.#workMs - paid) + now - begin;
+    this.#since = now;
+  }
+
+  /** Lets a client rest if there was too much work; false if it need not. */
+  delay(connection: Client): boolean {
+    const excessMs = this.#workMs - WORK_BURST_MS;
+    if (excessMs <= 0) return false;
+    this.#resting.add(connection);
+    this.#rest ??= this.#loop.after(excessMs / WORK_PART, () => {
+      this.#rest = undefined;
+      const rested = [...this.#resting];
+      this.#resting.clear();
+      for (const one of rested) one.goOn();
+    });
+    return true;
+  }
+
+  /** Forgets a client that is closed. */
+  forget(connection: Client): void {
+    this.#resting.delete(connection);
+  }
+}
