@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { childEnd } from "../async/child_end.ts";
 import { identityOf, type ProcessIdentity } from "./process_identity.ts";
 
 /**
@@ -150,8 +151,7 @@ export class Guardian implements AsyncDisposable {
     } catch {
       // It has ended.
     }
-    this.#child.ref();
-    await this.#child.status;
+    await childEnd(this.#child);
     await this.#pipe.abort().catch(() => {});
   }
 }

@@ -15,6 +15,7 @@
  * @module
  */
 import { readSmallFile } from "../../ffi/files.ts";
+import { childEnd } from "../async/child_end.ts";
 import { USABLE_PATH } from "./usable_path.ts";
 
 const SHELL = "/bin/sh";
@@ -236,8 +237,7 @@ export class VmGuardian implements AsyncDisposable {
     clearTimeout(this.#renewal);
     await this.#say("done");
     await this.#pipe.close().catch(() => {});
-    this.#child.ref();
-    await this.#child.status;
+    await childEnd(this.#child);
   }
 
   /** Waits for the end of a guardian, and replaces it. */

@@ -233,9 +233,9 @@ $var wire 1 a START $end
 $upscope $end
 $enddefinitions $end
 #0 0a
-#300 1a
-#600 0a
-#900
+#1000 1a
+#2000 0a
+#3000
 `;
 
 Deno.test("a play is compared with what is expected of it", async () => {
@@ -268,9 +268,9 @@ $var wire 1 b LAMP $end
 $upscope $end
 $enddefinitions $end
 #0 xb
-#300 1b
-#600 0b
-#900
+#1000 1b
+#2000 0b
+#3000
 `;
   Deno.writeTextFileSync(path("expected"), expected);
   const good = await call(
@@ -280,10 +280,10 @@ $enddefinitions $end
     "--expect",
     path("expected"),
     "--tolerance",
-    "290ms",
+    "990ms",
   );
   assertEquals([good.code, good.stderr], [0, ""]);
-  Deno.writeTextFileSync(path("expected"), expected.replace("#600 0b", ""));
+  Deno.writeTextFileSync(path("expected"), expected.replace("#2000 0b", ""));
   const bad = await call(
     service,
     "play",
