@@ -1,22 +1,30 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { childEnd } from "./child_end.ts";
+import { sleep } from "./wait.ts";
 
 function shell(script: string): Deno.ChildProcess {
   const child = new Deno.Command("/bin/sh", {
     args: ["-c", script],
-    stdin: "null",
+    stdin: "piped",
   }).spawn();
   child.unref();
   return child;
 }
 
 Deno.test("childEnd() waits for a child", async () => {
-  assertEquals((await childEnd(shell("exit 3"))).code, 3);
+  const child = shell("read -r word; exit 3");
+  const end = childEnd(child);
+  await child.stdin.close();
+  assertEquals((await end).code, 3);
+  assertEquals((await childEnd(child)).code, 3);
 });
 
-Deno.test("childEnd() returns how a child ended that is gone already", async () => {
-  const child = shell("exit 4");
-  assertEquals((await childEnd(child)).code, 4);
-  assertThrows(() => child.ref(), Deno.errors.BadResource);
-  assertEquals((await childEnd(child)).code, 4);
+Deno.test("childEnd() returns how a child ended that is just going", async () => {
+  for (let i = 0; i < 10; i++) {
+    const child = shell("read -r word; exit 4");
+    await child.stdin.close();
+    // Deno throws at some of these moments: it has seen the end, and not told it.
+    await sleep(i % 5);
+    assertEquals((await childEnd(child)).code, 4);
+  }
 });
