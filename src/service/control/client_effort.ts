@@ -6,12 +6,13 @@
 import type { EventLoop, Timer } from "../../reactor/event_loop.ts";
 
 /**
- * Work for clients that costs them no rest, and the part of the time that they
- * have beyond: requests without end would otherwise keep a CPU busy that guests
- * wait for. **Units** of the former: milliseconds.
+ * Work for clients with more than a slice of it that costs them no rest, and the
+ * part of the time that they have beyond: requests without end would otherwise
+ * keep a CPU busy that guests wait for. **Units** of the former: milliseconds.
  */
 const WORK_BURST_MS = 10;
-const WORK_PART = 0.25;
+const WORK_PART = 0.05;
+
 /** A client that can rest. */
 interface Client {
   /** Is served again. */

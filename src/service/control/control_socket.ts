@@ -326,10 +326,11 @@ class Connection {
       if (!(error instanceof OsError)) throw error;
       return this.close();
     }
-    this.#effort.add(begin);
+    // Who waits for each answer is as slow as the service.
+    if (hasMore) this.#effort.add(begin);
     // Writability is reported as long as there is room: the rest follows then.
     this.#wanted = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
-    this.#watchFor(this.#effort.delay(this) ? 0 : this.#wanted);
+    this.#watchFor(hasMore && this.#effort.delay(this) ? 0 : this.#wanted);
   }
 
   /** Is served again, after a rest. */

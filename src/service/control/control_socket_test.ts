@@ -238,7 +238,7 @@ Deno.test("ControlSocket serves one client's requests in parts, and others betwe
   let largest = 0;
   const answers = new Uint8Array(1 << 16);
   while (pieces < 300 * 100) {
-    assert(++turns < 60_000, `${pieces} pieces in ${turns} turns`);
+    assert(++turns < 100_000, `${pieces} pieces in ${turns} turns`);
     const before = pieces;
     signalFd(other.fd);
     reactor.turn(0);
@@ -246,10 +246,10 @@ Deno.test("ControlSocket serves one client's requests in parts, and others betwe
     if (turns > 10) largest = Math.max(largest, pieces - before);
     receive(client.fd, answers, []);
     // The time of others.
-    clock.now += 0.02;
+    clock.now += 0.05;
   }
   // 5 µs each, and a slice of 25 µs.
   assert(largest <= 12, `${largest} pieces in one turn`);
-  // 150 ms of work: a quarter of the time, but for the first.
-  assert(clock.now > 500 && clock.now < 800, `${clock.now} ms`);
+  // 150 ms of work: a twentieth of the time, but for the first.
+  assert(clock.now > 2000 && clock.now < 4000, `${clock.now} ms`);
 });
