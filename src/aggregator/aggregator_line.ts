@@ -25,7 +25,8 @@ import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import type { LineReporter, UnsafeLine } from "./line_reporter.ts";
 import { Postponement } from "./postponement.ts";
 import type { Guard, GuardListener } from "./guard.ts";
-import { backStep, type GuestWish, type LineForce } from "./line_force.ts";
+import type { LineForce } from "./line_force.ts";
+import { type ForcibleLine, LineForcing } from "./line_forcing.ts";
 import {
   findSource,
   type LineSource,
@@ -46,7 +47,7 @@ import { FollowedSource } from "./sharing/followed_source.ts";
  * **Ownership**: owns the source and disposes it.
  */
 export class AggregatorLine
-  implements LinePort, SourceListener, RuledLine, Disposable {
+  implements LinePort, SourceListener, RuledLine, ForcibleLine, Disposable {
   readonly name: string;
   /** Told of what the rules did. */
   reporter: LineReporter | undefined;
@@ -54,6 +55,8 @@ export class AggregatorLine
   refusals = 0;
   /** Its state as it was last told, and the edges since. */
   readonly edges: LineEdges;
+  /** Holds it at a value, for an operator. */
+  readonly forcing: LineForcing = new LineForcing(this);
   #specification: LineSpecification;
   #source: LineSource;
   readonly #loop: EventLoop;
@@ -68,9 +71,6 @@ export class AggregatorLine
   #guard: Guard | undefined;
   #guardListener: GuardListener | undefined;
   #isWithdrawn = false;
-  #force: LineForce | undefined;
-  /** Step that ends a force. */
-  #back: RuleStep | undefined;
 
   /** Puts the rules of `specification` before `source`; retries by `loop`. */
   constructor(
@@ -126,7 +126,7 @@ export class AggregatorLine
 
   /** The force that holds the line, if one does. */
   get force(): LineForce | undefined {
-    return this.#force;
+    return this.forcing.current;
   }
 
   /** True from the moment on that guests do not use it any more. */
@@ -140,15 +140,12 @@ export class AggregatorLine
   }
 
   get forceStep(): RuleStep | undefined {
-    return this.#force?.step ?? this.#back;
+    return this.forcing.step;
   }
 
   /** The value as its guest sees it; `FAILED` if it is not known. */
   get value(): number {
-    const force = this.#force;
-    return force === undefined || force.isOutput
-      ? this.#source.peek()
-      : force.value;
+    return this.forcing.value;
   }
 
   get interlock(): InterlockedSource | undefined {
@@ -175,14 +172,10 @@ export class AggregatorLine
     } else if (operation === LineOperation.Input) {
       if (rule === "output") return this.refuse("it is an output by rule");
     }
-    const force = this.#force;
+    const force = this.forcing.current;
     if (force !== undefined) {
-      if (force.isOutput) {
-        if (force.keep(operation, argument)) return 0;
-      } else if (operation === LineOperation.GetValue) return force.value;
-      else if (operation === LineOperation.Output) {
-        this.endForce("its guest made it an output", true);
-      }
+      const result = this.forcing.answer(force, operation, argument);
+      if (result !== undefined) return result;
     }
     const operations = this.#operations;
     if (operations.isBusy) return operations.queue(operation, argument);
@@ -289,52 +282,22 @@ export class AggregatorLine
     );
   }
 
-  /** Is held at a value from now on; retried until an output has it. */
-  beginForce(force: LineForce): void {
-    const before = this.value;
-    this.#force = force;
-    if (force.isOutput) return this.#rules.want(RuleKind.Force);
-    this.edges.force(force.value, this.#source);
-    if (before !== force.value) this.#tellGuest(force.value);
+  want(kind: RuleKind): void {
+    this.#rules.want(kind);
   }
 
-  /**
-   * Ends a force.
-   *
-   * @param goesBack False if a rule puts an output elsewhere.
-   */
-  endForce(reason: string, goesBack: boolean): void {
-    const force = this.#force;
-    if (force === undefined) return;
-    this.#force = undefined;
-    if (!force.isOutput) {
-      this.edges.force(undefined, this.#source);
-      const value = this.#source.peek();
-      if (value === FAILED) this.#listener?.restored?.(this.#listenerNumber);
-      else if (value !== force.value) this.#tellGuest(value);
-    } else if (goesBack) this.goBack(force.wish);
-    force.ended(reason);
-  }
-
-  /** Goes to what its guest asked for, after a force; retried until it has it. */
-  goBack(wish: GuestWish): void {
-    this.#back = backStep(wish);
-    this.#rules.want(RuleKind.Back);
-  }
-
-  /** A rule takes a forced output. */
-  #overrule(reason: string): void {
-    if (this.#force?.isOutput === true) this.endForce(reason, false);
-  }
-
-  #tellGuest(value: number): void {
+  tellGuest(value: number): void {
     if (!this.#observation.isAskedFor(value)) return;
     this.#listener?.edge(this.#listenerNumber, value);
   }
 
+  tellRestored(): void {
+    this.#listener?.restored?.(this.#listenerNumber);
+  }
+
   /** Takes an output back that should not be active. */
   makeInactive(): void {
-    this.#overrule("an interlock makes it inactive");
+    this.forcing.overrule("an interlock makes it inactive");
     this.#rules.want(RuleKind.Inactive);
   }
 
@@ -379,7 +342,7 @@ export class AggregatorLine
 
   edge(value: number): void {
     this.edges.edge(value);
-    if (this.#force !== undefined) return;
+    if (this.forcing.current !== undefined) return;
     if (this.#observation.isForGuest(value)) {
       this.#listener?.edge(this.#listenerNumber, value);
     }
@@ -399,7 +362,7 @@ export class AggregatorLine
     this.#rules.presence(isPresent);
     if (!isPresent) return;
     this.#checkInterlock();
-    this.#listener?.restored?.(this.#listenerNumber);
+    this.tellRestored();
     this.#observation.present();
     this.idle();
   }
@@ -418,7 +381,7 @@ export class AggregatorLine
 
   restored(): void {
     this.edges.heardAs(this.#source);
-    this.#listener?.restored?.(this.#listenerNumber);
+    this.tellRestored();
   }
 
   /**
@@ -448,7 +411,7 @@ export class AggregatorLine
     // What the guest asked is of no use any more.
     this.#operations.drop();
     if (this.#specification.onDisconnect !== "keep") {
-      this.#overrule("its guest is gone");
+      this.forcing.overrule("its guest is gone");
       this.#enforce(RuleKind.Gone, () => this.#rules.want(RuleKind.Gone));
     } else this.idle();
   }
@@ -467,7 +430,7 @@ export class AggregatorLine
    * @param onSafe Called once an output has it: now, or after retries.
    */
   goSafe(onSafe?: () => void): void {
-    this.#overrule("its guest is silent");
+    this.forcing.overrule("its guest is silent");
     this.#enforce(RuleKind.Safe, () => this.#rules.goSafe(onSafe));
   }
 
@@ -479,7 +442,7 @@ export class AggregatorLine
     if (this.#isWithdrawn) return;
     this.#isWithdrawn = true;
     this.#listener = undefined;
-    this.endForce("its aggregator ends", true);
+    this.forcing.end("its aggregator ends", true);
     this.#postponement.end();
     this.guestGone();
   }
@@ -493,7 +456,7 @@ export class AggregatorLine
   /** Applies the rule for a missing guest, then lets the host line go. */
   [Symbol.dispose](): void {
     this.#listener = undefined;
-    this.endForce("its aggregator ends", true);
+    this.forcing.end("its aggregator ends", true);
     this.#observation.observe(undefined);
     this.reporter = undefined;
     this.#postponement.end();

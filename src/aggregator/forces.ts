@@ -77,7 +77,7 @@ export class Forces implements Disposable {
       const line = lines[lineNumber];
       if (line === undefined) continue;
       // One that was requested anew begins as its rules say.
-      if (innermost(line.source).isKept === true) line.goBack(wish);
+      if (innermost(line.source).isKept === true) line.forcing.goBack(wish);
       reporter.unforced(line, "the service was restarted", "");
     }
   }
@@ -115,7 +115,9 @@ export class Forces implements Disposable {
     for (const [line, value] of inOrder) {
       const reason = exclusionOf(line, value);
       if (reason !== undefined) {
-        for (const other of begun) other.endForce("it was not complete", true);
+        for (const other of begun) {
+          other.forcing.end("it was not complete", true);
+        }
         timer[Symbol.dispose]();
         throw this.#refused(line, reason);
       }
@@ -140,7 +142,7 @@ export class Forces implements Disposable {
       if (active === undefined || id !== undefined && active.id !== id) {
         continue;
       }
-      line.endForce(reason, true);
+      line.forcing.end(reason, true);
     }
   }
 
@@ -177,7 +179,7 @@ export class Forces implements Disposable {
       line,
       `${value} until ${new Date(until).toISOString()} by uid ${by}: ${reason}`,
     );
-    line.beginForce(force);
+    line.forcing.begin(force);
   }
 
   /** The time of a wish is over. */
@@ -192,7 +194,7 @@ export class Forces implements Disposable {
       if (line.restMs > 0) {
         restMs = Math.max(restMs, line.restMs);
         later.push(line);
-      } else line.endForce("its time is over", true);
+      } else line.forcing.end("its time is over", true);
     }
     if (later.length === 0) return;
     const timer = this.#context.loop.after(
