@@ -1,5 +1,5 @@
 /**
- * What the guests of forced outputs asked for last, for the next process: it
+ * Memory of the last wishes of guests of forced outputs, for the next process: it
  * finds the lines at their forced values, and ends the forces.
  *
  * @module

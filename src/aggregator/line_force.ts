@@ -61,7 +61,7 @@ export class LineForce {
     if (wish !== undefined) listener.kept(this.#wish);
   }
 
-  /** What the guest asked for last; it changes while the force lasts. */
+  /** Last wish of the guest; it changes while the force lasts. */
   get wish(): GuestWish {
     return this.#wish;
   }

@@ -211,7 +211,7 @@ function sizeOf(memory: RingMemory): number {
   return Math.floor((memory.byteLength - HEADER_BYTES) / RECORD_BYTES);
 }
 
-/** What another process wrote may be nonsense, and change without end. */
+/** A number of another process: it may be nonsense, and change without end. */
 function headOf(words: Int32Array): number {
   let low = 0;
   let high = Atomics.load(words, HIGH);

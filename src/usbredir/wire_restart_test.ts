@@ -26,7 +26,7 @@ class Connection {
     while (this.wire.next());
   }
 
-  /** What was sent since. */
+  /** Packets that were sent since. */
   heard() {
     const { output } = this.wire;
     const bytes = output.waiting.slice();

@@ -25,7 +25,7 @@ const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockTrixie");
 
 const SPECS = ["sim/2,safe=0", "sim/1"];
 
-/** What is asked of a service here. */
+/** A service, as far as it is asked here. */
 type Served = Pick<Service, "socket" | "lines" | "pull">;
 
 /** A service whose manager keeps its descriptors. */

@@ -7,6 +7,7 @@ import { check, libc } from "../../ffi/libc.ts";
 import { OwnedFd } from "../../ffi/owned_fd.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { ServiceError } from "../../src/client/client.ts";
+import { sendRequest } from "../../src/client/http_request.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { artefact, REPOSITORY } from "../environment/environment.ts";
 import { lacksRoot } from "../doubles/skipped.ts";
@@ -273,6 +274,14 @@ Deno.test("every call that would change something is written down, done or refus
     [() => client.remove("a"), ["remove", "a", "done", undefined]],
     [() => client.remove("a"), ["remove", "a", "refused", undefined]],
     [() => client.reload(), ["reload", "", "refused", undefined]],
+    [async () => {
+      const path = "/v1/aggregators/own?force=1";
+      const { status } = await sendRequest(client.socketPath, {
+        method: "DELETE",
+        path,
+      });
+      assertEquals(status, 400);
+    }, ["remove", "own", "refused", undefined]],
   ];
   for (const [call] of calls) {
     await call().catch((error) => {

@@ -575,7 +575,7 @@ Deno.test("README.md is short, and has the two commands near its top", () => {
   assert(text.indexOf("scripts/test") > 0);
 });
 
-/** What a stranger sees first: everything else has a folder. */
+/** Entries that a stranger sees first: everything else has a folder. */
 const TOP_LEVEL = [
   ...["deno.json", "deno.lock", "mod.ts", "README.md", "LICENSE"],
   ...["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"],

@@ -20,7 +20,7 @@ const CONFIG = (directory: string) =>
     lines: [ "sim/1,as=HOOK", "const/1,as=FITTED" ]
 `;
 
-/** What a line is, without what it has at present. */
+/** Members of a line that stay, without its present state. */
 function fixed(
   { name, origin, rules, interlocks }: Line,
 ): unknown[] {

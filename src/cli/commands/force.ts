@@ -8,7 +8,7 @@ import type { ForceRequest } from "../../client/force.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf } from "../live/line_names.ts";
+import { findLine, nameOf, unknownAggregator } from "../live/line_names.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeInBackground, writeLine } from "../output/output.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -154,7 +154,7 @@ async function endForces(
     else if (found !== undefined) {
       const { aggregator, line } = found;
       await client.endForce(aggregator, [String(line.lineNumber)]);
-    } else throw unknownLine(word);
+    } else throw unknownAggregator(word);
   }
 }
 
@@ -166,7 +166,7 @@ function byAggregator(
   const wanted = new Map<string, Record<string, 0 | 1>>();
   for (const [text, value] of values) {
     const found = findLine(text, aggregators);
-    if (found === undefined) throw unknownLine(text);
+    if (found === undefined) throw unknownAggregator(text);
     const lines = wanted.get(found.aggregator) ?? {};
     const key = String(found.line.lineNumber);
     if (lines[key] !== undefined) {
@@ -187,12 +187,6 @@ function parseValue(text: string): [string, 0 | 1] {
     });
   }
   return [text.slice(0, equals), value === "1" ? 1 : 0];
-}
-
-function unknownLine(text: string): ConfigError {
-  return new ConfigError(`there is no aggregator for "${text}"`, {
-    hint: "Write NAME.LINE, such as press.VALVE; gpioagg list shows names",
-  });
 }
 
 /** @throws {ConfigError} If a service rejected the command line. */

@@ -14,7 +14,7 @@ import { parseValue, readValue } from "../../config/values/values.ts";
 import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { printableJson } from "../../text/printable.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf } from "../live/line_names.ts";
+import { findLine, nameOf, unknownAggregator } from "../live/line_names.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeOutput } from "../output/output.ts";
 import {
@@ -25,7 +25,7 @@ import {
 } from "../usage/usage.ts";
 
 /** Value that takes a rule away. */
-export const NO_RULE = "none";
+const NO_RULE = "none";
 
 /** The command line. */
 export const USAGE = {
@@ -70,11 +70,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const change = readChange(texts);
   const client = await serviceOfLines([word], given.api, "change");
   const found = findLine(word, await client.list());
-  if (found === undefined) {
-    throw new ConfigError(`there is no aggregator for "${word}"`, {
-      hint: "Write NAME.LINE, such as press.RELAY; gpioagg list shows names",
-    });
-  }
+  if (found === undefined) throw unknownAggregator(word);
   const { aggregator, line } = found;
   const key = String(line.lineNumber);
   const changed = await client.changeRules(aggregator, { [key]: change });
@@ -87,7 +83,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Reads `KEY=VALUE` words. */
-export function readChange(texts: readonly string[]): RuleChangeState {
+function readChange(texts: readonly string[]): RuleChangeState {
   const change: Record<string, unknown> = {};
   for (const text of texts) {
     const equals = text.indexOf("=");

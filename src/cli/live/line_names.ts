@@ -66,3 +66,10 @@ export function findLine(
       : `Did you mean ${owner.name}.${near}?`,
   });
 }
+
+/** Returns the error for a line whose aggregator there is not. */
+export function unknownAggregator(text: string): ConfigError {
+  return new ConfigError(`there is no aggregator for "${text}"`, {
+    hint: "Write NAME.LINE, such as press.START; gpioagg list shows names",
+  });
+}

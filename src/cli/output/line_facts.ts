@@ -1,5 +1,5 @@
 /**
- * What the service says of a line, as short texts.
+ * Members of a line of the API, as short texts.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What the control API does for each request: its routes and their handlers.
+ * Routes of the control API, and their handlers.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import { HistoryRoute } from "./history_route.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import type { CreationRules } from "./exposure.ts";
 import { Lease } from "./lease.ts";
-import { HttpError, reply, sendBytes } from "./messages.ts";
+import { HttpError, refusedByLines, reply, sendBytes } from "./messages.ts";
 import { METRICS_CONTENT_TYPE } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { openApi } from "./openapi.ts";
@@ -207,6 +207,7 @@ export class ApiRoutes {
       method: "DELETE",
       path: /^\/v1\/aggregators\/([^/]+)\/force$/,
       action: "force-end",
+      query: ["line"],
       handle: (exchange) => this.#forces.end(exchange),
     },
     {
@@ -410,10 +411,7 @@ export class ApiRoutes {
     try {
       pulled = await this.#reactor.pull(name, levels);
     } catch (error) {
-      throw new HttpError(
-        409,
-        error instanceof Error ? error.message : String(error),
-      );
+      throw refusedByLines(error);
     }
     await this.#audit.record(peer, {
       action: "pull",
@@ -438,10 +436,7 @@ export class ApiRoutes {
     try {
       state = await this.#reactor.play(name, { steps: { id, from, list } });
     } catch (error) {
-      throw new HttpError(
-        409,
-        error instanceof Error ? error.message : String(error),
-      );
+      throw refusedByLines(error);
     }
     // Once for a play, which may be as long as it likes.
     if (state.played + state.waiting <= list.length) {

@@ -16,7 +16,7 @@ import { CreationRoom } from "./creation_room.ts";
 import type { Lease } from "./lease.ts";
 import { isClaimed, newClaim } from "./lease_claim.ts";
 import type { Peer } from "./listener.ts";
-import { HttpError } from "./messages.ts";
+import { HttpError, messageOf, refusedByLines } from "./messages.ts";
 
 /** Server of creations. */
 export interface CreationTarget {
@@ -227,7 +227,7 @@ export class Creations {
     try {
       [changed] = await this.#target.changeRules([specification]);
     } catch (error) {
-      throw new HttpError(409, messageOf(error));
+      throw refusedByLines(error);
     }
     // Another one of its name is not this one.
     if (this.#entries.get(name) !== entry) return undefined;
@@ -394,7 +394,7 @@ export class Creations {
     } catch (error) {
       this.#keeper?.drop(name);
       if (error instanceof ConfigError) throw error;
-      throw new HttpError(409, messageOf(error));
+      throw refusedByLines(error);
     }
   }
 
@@ -497,8 +497,4 @@ function taken(name: string): HttpError {
     `There is an aggregator "${name}" already`,
     "Choose another name, or remove that one first",
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

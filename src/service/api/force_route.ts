@@ -14,7 +14,7 @@ import type {
 import type { AuditLog } from "./audit_log.ts";
 import { readForce } from "./create.ts";
 import { Lease } from "./lease.ts";
-import { HttpError, reply } from "./messages.ts";
+import { refusedByLines, reply } from "./messages.ts";
 import type { RequestBodies } from "./request_bodies.ts";
 import type { Exchange } from "./routes.ts";
 
@@ -77,10 +77,7 @@ export class ForceRoute {
       forced = await reactor.force(name, { wish });
     } catch (error) {
       this.#forget(id);
-      throw new HttpError(
-        409,
-        error instanceof Error ? error.message : String(error),
-      );
+      throw refusedByLines(error);
     }
     await audit.record(peer, { action: "force", ...attempt, outcome: "done" });
     if (!isLeased) return reply(response, 201, stateOf(forced));
@@ -108,10 +105,6 @@ export class ForceRoute {
   async end({ response, peer, name, query, attempt }: Exchange): Promise<void> {
     const { reactor, audit, show, stateOf } = this.#context;
     const lines = query.getAll("line");
-    for (const key of query.keys()) {
-      if (key === "line") continue;
-      throw new HttpError(400, `Unknown query parameter "${key}"`, "Use line");
-    }
     if (lines.length > 0) attempt.lines = lines;
     await show(name);
     let freed: AggregatorDescription;
@@ -123,10 +116,7 @@ export class ForceRoute {
         },
       });
     } catch (error) {
-      throw new HttpError(
-        409,
-        error instanceof Error ? error.message : String(error),
-      );
+      throw refusedByLines(error);
     }
     await audit.record(peer, {
       action: "force-end",

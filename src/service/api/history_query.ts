@@ -16,6 +16,7 @@ import {
   type HistoryFormat,
 } from "../record/history_formats.ts";
 import { HttpError } from "./messages.ts";
+import { checkParameters } from "./routes.ts";
 
 /** Edges of a JSON answer unless that is said, and at most. */
 const DEFAULT_LIMIT = 10_000;
@@ -117,19 +118,13 @@ export function recordOf(store: EdgeStore | undefined): EdgeStore {
 }
 
 /** @throws {HttpError} For a key that a query does not have, or twice. */
-export function checkKeys(
+function checkKeys(
   query: URLSearchParams,
   known: readonly string[],
 ): void {
+  checkParameters(query, known);
   const seen = new Set<string>();
   for (const key of query.keys()) {
-    if (!known.includes(key)) {
-      throw new HttpError(
-        400,
-        `Unknown query parameter "${printable(key, 64)}"`,
-        `There are ${known.join(", ")}`,
-      );
-    }
     if (seen.has(key)) throw new HttpError(400, `${key} is given twice`);
     seen.add(key);
   }

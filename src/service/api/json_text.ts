@@ -1,5 +1,5 @@
 /**
- * What `JSON.parse` does not tell of a JSON text: how deep it is nested, and
+ * Facts that `JSON.parse` does not tell of a JSON text: how deep it is nested, and
  * keys that an object has twice, of which it would keep the last one only.
  *
  * @module

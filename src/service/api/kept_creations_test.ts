@@ -66,7 +66,7 @@ function rig() {
   return {
     store,
     creations: new KeptCreations(store, RULES),
-    /** What the next process read of one that it made again. */
+    /** Content that the next process read of one that it made again. */
     readAgain: (name: string) => restored?.restored(name),
     restart,
     restore,

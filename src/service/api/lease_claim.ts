@@ -14,7 +14,7 @@ const TOKEN_BYTES = 32;
 /** A digest, as text. */
 const DIGEST = /^[0-9a-f]{64}$/;
 
-/** What a lease is claimed by after a restart. */
+/** Proof by which a lease is claimed after a restart. */
 export interface LeaseClaim {
   /** Digest of the token. */
   readonly digest: string;

@@ -67,6 +67,16 @@ export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
   return body;
 }
 
+/** Returns the refusal of a request that the aggregator's lines refused. */
+export function refusedByLines(error: unknown): HttpError {
+  return new HttpError(409, messageOf(error));
+}
+
+/** Returns the message of what was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * Returns the value of a JSON text.
  *

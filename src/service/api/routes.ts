@@ -27,6 +27,8 @@ export interface Route {
   path: RegExp;
   /** Action in the audit log; absent for a route that changes nothing. */
   action?: AuditEntry["action"];
+  /** Query parameters of a route that changes something; it refuses others. */
+  query?: readonly string[];
   /** Set if it reads the request's body; the body of others is discarded. */
   takesBody?: true;
   handle(exchange: Exchange): Promise<void> | void;
@@ -79,5 +81,20 @@ export function findRoute(
     return { route, name, query: url.searchParams };
   } catch {
     throw new HttpError(400, `"${printable(part)}" is not a valid name`);
+  }
+}
+
+/** @throws {HttpError} For a parameter that a query does not have. */
+export function checkParameters(
+  query: URLSearchParams,
+  known: readonly string[],
+): void {
+  for (const key of query.keys()) {
+    if (known.includes(key)) continue;
+    throw new HttpError(
+      400,
+      `Unknown query parameter "${printable(key, 64)}"`,
+      known.length === 0 ? "There are none" : `There are ${known.join(", ")}`,
+    );
   }
 }

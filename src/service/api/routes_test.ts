@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { HttpError } from "./messages.ts";
-import { findRoute, type Route } from "./routes.ts";
+import { checkParameters, findRoute, type Route } from "./routes.ts";
 
 const ROUTES = [{
   method: "GET",
@@ -46,4 +46,22 @@ Deno.test("findRoute() takes no part of a path for a host", () => {
       `There is nothing at ${target.replaceAll("\\", "/")}`,
     );
   }
+});
+
+Deno.test("checkParameters() refuses what a route does not take, as text", () => {
+  checkParameters(new URLSearchParams("line=A&line=B"), ["line"]);
+  checkParameters(new URLSearchParams(""), []);
+  const refused = (query: string, known: readonly string[]) =>
+    assertThrows(
+      () => checkParameters(new URLSearchParams(query), known),
+      HttpError,
+    );
+  assertEquals(
+    refused("line=A&lin=B", ["line"]).message,
+    'Unknown query parameter "lin"',
+  );
+  assertEquals(
+    refused("%1b[2J%0aforged=1", []).message,
+    'Unknown query parameter "\\x1b[2J\\nforged"',
+  );
 });

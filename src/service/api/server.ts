@@ -13,14 +13,14 @@ import { type CreationEvents, Creations } from "./creations.ts";
 import { EventHub } from "./events.ts";
 import type { CreationRules } from "./exposure.ts";
 import { ApiListener, type Peer } from "./listener.ts";
-import { HttpError, reply } from "./messages.ts";
+import { HttpError, messageOf, reply } from "./messages.ts";
 import { Observation } from "./observation.ts";
 import { ApiRoutes } from "./api_routes.ts";
 import { AuditLog, type AuditWriter } from "./audit_log.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import type { KeptCreations } from "./kept_creations.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
-import { findRoute, type Route } from "./routes.ts";
+import { checkParameters, findRoute, type Route } from "./routes.ts";
 import type {
   AggregatorDescription,
   LineChanges,
@@ -230,13 +230,17 @@ export class ApiServer implements AsyncDisposable {
         if (route.action !== undefined && !mayChange) {
           throw lookOnly(route.action);
         }
+        // What a change is not made by must not seem to be.
+        if (route.action !== undefined) {
+          checkParameters(query, route.query ?? []);
+        }
         // The listener waits for the end of the body.
         if (!route.takesBody) request.resume();
         await route.handle({ request, response, peer, name, query, attempt });
       } catch (error) {
         const { action } = route;
         if (action !== undefined) {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = messageOf(error);
           const outcome = error instanceof HttpError && error.status < 500 ||
               error instanceof ConfigError
             ? "refused"

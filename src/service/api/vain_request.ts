@@ -1,5 +1,5 @@
 /**
- * What clients that have gone again wanted, seen before any of it is read: the
+ * Wishes of clients that have gone again, seen before any of them is read: the
  * cost of a connection is most of what a flood of them takes.
  *
  * @module

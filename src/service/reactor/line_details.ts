@@ -19,7 +19,7 @@ import { Cause } from "../../edges/record.ts";
 const MAX_INTERLOCKS = 32;
 const NS_PER_MS = 1e6;
 
-/** What does not change unless the rules do. */
+/** Members that change with the rules only. */
 type Fixed = Pick<Line, "origin" | "rules">;
 
 const CAUSES: Readonly<Record<Cause, EdgeCause | undefined>> = {

@@ -1,5 +1,5 @@
 /**
- * What the service says, as it happens.
+ * Events of the service, as they come.
  *
  * @module
  */
@@ -66,7 +66,7 @@ const CHANGING = [
   "unplugged",
   "plugged",
 ];
-/** What an event says of the guest. */
+/** State of the guest after an event. */
 const GUEST = { started: undefined, stopped: "stopped", gone: "gone" };
 const MAX_MARKS = 1000;
 /** The end of a guest is told twice, as the end of its VMM too. */

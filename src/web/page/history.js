@@ -13,7 +13,7 @@ const HISTORY_LIMIT = 20_000;
 /** Requests for one view; what they do not bring is drawn as unknown. */
 const MAX_REQUESTS = 50;
 
-/** Whether the service records edges, and whether it is being asked. */
+/** State of the record: the service has one, and is being asked. */
 export const past = { isRecorded: true, isAsked: false, isWanted: false };
 
 const nanoseconds = (us) => String(BigInt(Math.round(us)) * 1000n);

@@ -1,5 +1,5 @@
 /**
- * What happened, as text.
+ * Events as text.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What changes slowly: wiring, alarms, counters.
+ * Panels that change slowly: wiring, alarms, counters.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { forceOf, wiringOf } from "./words.js";
 
 /** An aggregator without a VMM for so long is an alarm. */
 const MISSING_US = 30e6;
-/** What has just happened is one for so long. */
+/** Time for which an event is an alarm. */
 const FRESH_US = 60e6;
 
 /** Sums of the service's own counters, once they are known. */
@@ -25,7 +25,7 @@ export function showWiring() {
   );
 }
 
-/** What is not as it should be. */
+/** Alarms: states that should not be. */
 function alarms() {
   const now = nowUs();
   const found = [];

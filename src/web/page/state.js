@@ -1,5 +1,5 @@
 /**
- * What the page knows: aggregators, their lines, and what of them is shown.
+ * State of the page: aggregators, their lines, and what of them is shown.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export const view = {
   /** Key of the selected line. */
   selected: undefined,
 };
-/** What the page may do, and what changed since it was painted. */
+/** Rights of the page, and what changed since it was painted. */
 export const page = {
   mayPull: false,
   isDirty: true,

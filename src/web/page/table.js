@@ -143,7 +143,7 @@ const sinceText = (ms) =>
     ? ""
     : ` since ${clockText(ms * 1000, 0).replace(/\.$/, "")}`;
 
-/** What is known of an aggregator. */
+/** State of an aggregator. */
 function factsOf({ state, guest, counts, lines }) {
   const { connectedSince, startedSince } = state;
   const at = sinceText(connectedSince);

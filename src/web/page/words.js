@@ -1,5 +1,5 @@
 /**
- * What is known of a line, as text. Pure.
+ * State of a line, as text. Pure.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export function rulesOf({ rules = {} }) {
 }
 
 /**
- * What drove a line last: `guest`, `rule safe-after`.
+ * Last driver of a line: `guest`, `rule safe-after`.
  *
  * @param {{ drivenBy?: string, rule?: string }} line
  */
@@ -46,7 +46,7 @@ export function driverOf({ drivenBy, rule }) {
 }
 
 /**
- * Who holds a line at a value, and until when; undefined: nothing does.
+ * Holder of a line at a value, and the end of that; undefined: nothing does.
  *
  * @param {{ forced?: { value: number, until: number, by: number,
  *   reason: string } }} line
@@ -113,7 +113,7 @@ function hostLine({ origin }) {
 const FOLLOWS = { wire: "→", copy: "⇉", invert: "⇾ not" };
 
 /**
- * Who is wired to whom: each line that others follow, host lines that several
+ * Wires between lines: each line that others follow, host lines that several
  * have, and lines that exclude each other. `lines`: `{ title, line }` of all.
  */
 export function wiringOf(lines) {
