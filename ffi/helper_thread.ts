@@ -165,9 +165,25 @@ export function closeElsewhere(fds: Iterable<OwnedFd>): void {
  */
 export function hangUpElsewhere(socket: OwnedFd): void {
   if (socket.closed) return;
-  // Fails if the peer is gone, which is as well.
-  libc().shutdown(socket.fd, SHUT_RDWR);
+  shutDown(socket);
   closeElsewhere([socket]);
+}
+
+/**
+ * The same for a unix socket at whose end a read has been: nothing of its peer's
+ * is left in it, and closing cannot wait.
+ *
+ * **Ownership**: taken over. **Blocking**: never. **Safety**: end watches before.
+ */
+export function hangUpAtEnd(socket: OwnedFd): void {
+  if (socket.closed) return;
+  shutDown(socket);
+  socket.close();
+}
+
+/** Fails if the peer is gone, which is as well. */
+function shutDown(socket: OwnedFd): void {
+  libc().shutdown(socket.fd, SHUT_RDWR);
 }
 
 /**

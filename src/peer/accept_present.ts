@@ -5,6 +5,7 @@
  * @module
  */
 import { isAbandoned } from "../../ffi/client_connection.ts";
+import { closeElsewhere } from "../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { acceptUnix } from "../../ffi/unix_socket.ts";
 import type { TimeShare } from "../reactor/event_loop.ts";
@@ -21,6 +22,10 @@ export const FRUITLESS_REST_MS = 5;
  * begun again and again is not delayed.
  */
 const TOLERATED = 64;
+/** Connections that come to nothing now and then; more of them are a flood. */
+const USUAL = 8;
+/** Connections that are closed together with what they have sent, at most. */
+const MOST_UNREAD = 32;
 
 /**
  * The connections of one listener that came to nothing: some may at any time,
@@ -29,6 +34,15 @@ const TOLERATED = 64;
 export class FruitlessConnections {
   #count = 0;
   #last = 0;
+
+  /**
+   * True if more than usual came to nothing lately.
+   *
+   * @param now Monotonic milliseconds.
+   */
+  isFlood(now: number): boolean {
+    return this.#count - (now - this.#last) / FRUITLESS_REST_MS > USUAL;
+  }
 
   /**
    * Counts one.
@@ -47,30 +61,47 @@ export class FruitlessConnections {
   }
 }
 
+/** How {@linkcode acceptPresent} accepts. */
+export interface AcceptOptions {
+  /** Time for those that are closed on the way. */
+  readonly share: TimeShare;
+  /** Is called for each of them. */
+  readonly gone: () => void;
+  /**
+   * Returns true if what a client that is gone has sent is as good as nothing,
+   * see {@linkcode isAbandoned}; absent: it is not.
+   */
+  readonly isVain?: ((sent: Uint8Array, isAll: boolean) => boolean) | undefined;
+  /** Descriptors that are left to other listeners, see {@linkcode acceptUnix}. */
+  readonly leave?: number;
+}
+
 /**
- * Accepts the next connection whose client is still there. Those that have hung
- * up and sent nothing are closed on the way, while the share has time left.
+ * Accepts the next connection whose client is still there, or has left something
+ * to do. Others are closed on the way, while the share has time left.
  *
- * @param gone Is called for each of them.
- * @param leave Descriptors that are left to other listeners, see
- * {@linkcode acceptUnix}.
  * @returns The connection, the caller's; `undefined` if there is none now.
  * @throws {OsError} As {@linkcode acceptUnix}.
  */
 export function acceptPresent(
   listener: OwnedFd,
-  share: TimeShare,
-  gone: () => void,
-  leave?: number,
+  { share, gone, isVain, leave }: AcceptOptions,
 ): OwnedFd | undefined {
-  for (;;) {
-    const connection = acceptUnix(listener.fd, leave);
-    if (connection === undefined || !isAbandoned(connection.fd)) {
-      return connection;
+  // What they have sent may hold descriptors, which are closed with them.
+  const unread: OwnedFd[] = [];
+  try {
+    for (;;) {
+      const connection = acceptUnix(listener.fd, leave);
+      if (connection === undefined) return undefined;
+      // Nothing waits in it that closing could wait for.
+      if (isAbandoned(connection.fd)) connection.close();
+      else if (isVain !== undefined && isAbandoned(connection.fd, isVain)) {
+        unread.push(connection);
+      } else return connection;
+      gone();
+      if (share.isSpent || unread.length >= MOST_UNREAD) return undefined;
     }
-    // Nothing waits in it that closing could wait for.
-    connection.close();
-    gone();
-    if (share.isSpent) return undefined;
+  } finally {
+    closeElsewhere(unread);
   }
 }

@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { send } from "../../ffi/socket_message.ts";
+import { createEventFd } from "../../ffi/event_fd.ts";
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
+import { receiveBytes, send } from "../../ffi/socket_message.ts";
 import { connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import { countCopies } from "../../tests/doubles/open_fds.ts";
 import type { TimeShare } from "../reactor/event_loop.ts";
 import {
   acceptPresent,
@@ -41,7 +44,10 @@ Deno.test("acceptPresent() passes over clients that went without a word", () => 
   using present = at.connect();
   let gone = 0;
   const accept = () =>
-    acceptPresent(at.listener, shareOf(100), () => void gone++);
+    acceptPresent(at.listener, {
+      share: shareOf(100),
+      gone: () => void gone++,
+    });
   // It said something, which must be heard.
   accept()!.close();
   assertEquals(gone, 3);
@@ -57,11 +63,54 @@ Deno.test("acceptPresent() ends when its share is spent", () => {
   for (let i = 0; i < 9; i++) at.connect().close();
   using _present = at.connect();
   let gone = 0;
-  const count = () => void gone++;
-  assertEquals(acceptPresent(at.listener, shareOf(2), count), undefined);
+  const accept = (units: number) =>
+    acceptPresent(at.listener, {
+      share: shareOf(units),
+      gone: () => void gone++,
+    });
+  assertEquals(accept(2), undefined);
   assertEquals(gone, 3);
-  acceptPresent(at.listener, shareOf(100), count)!.close();
+  accept(100)!.close();
   assertEquals(gone, 9);
+});
+
+Deno.test("acceptPresent() closes what vain words came with elsewhere", () => {
+  using at = listening();
+  using brought = createEventFd();
+  const before = countCopies(brought.fd);
+  for (const first of [1, 2, 1]) {
+    using peer = at.connect();
+    send(peer.fd, Uint8Array.of(first), [brought.fd]);
+  }
+  let gone = 0;
+  using connection = acceptPresent(at.listener, {
+    share: shareOf(100),
+    gone: () => void gone++,
+    isVain: ([first], isAll) => isAll && first === 1,
+  })!;
+  assertEquals(gone, 1);
+  assertEquals(receiveBytes(connection.fd, new Uint8Array(9)), 1);
+  assertEquals(
+    acceptPresent(at.listener, {
+      share: shareOf(100),
+      gone: () => void gone++,
+      isVain: () => true,
+    }),
+    undefined,
+  );
+  assertEquals(gone, 2);
+  assert(helpersAreDone(30_000));
+  assertEquals(countCopies(brought.fd), before);
+});
+
+Deno.test("FruitlessConnections tells a flood from what is usual", () => {
+  const connections = new FruitlessConnections();
+  for (let i = 0; i < 8; i++) connections.count(1000);
+  assertEquals(connections.isFlood(1000), false);
+  connections.count(1000);
+  connections.count(1000);
+  assertEquals(connections.isFlood(1000), true);
+  assertEquals(connections.isFlood(1000 + 3 * FRUITLESS_REST_MS), false);
 });
 
 Deno.test("FruitlessConnections lets some pass, and then one for each rest", () => {

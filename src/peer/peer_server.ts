@@ -215,11 +215,13 @@ export class PeerServer<S extends PeerSession> implements Disposable {
     using reserved = new DisposableStack();
     reserved.use(room);
     try {
-      const connection = acceptPresent(
-        this.#listener!,
-        this.#share,
-        this.#cameToNothing,
-      );
+      const connection = acceptPresent(this.#listener!, {
+        share: this.#share,
+        gone: this.#cameToNothing,
+        isVain: this.#fruitless.isFlood(this.#now())
+          ? isAnythingVain
+          : undefined,
+      });
       if (connection === undefined) return;
       if (isServed) this.#wait(connection, room);
       else this.#begin(connection, room);
@@ -405,4 +407,9 @@ export class PeerServer<S extends PeerSession> implements Disposable {
       this.#pauseListening(cause);
     }
   };
+}
+
+/** Of a flood, not even what was sent counts: each peer waits for an answer. */
+function isAnythingVain(): boolean {
+  return true;
 }

@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { closeElsewhere, hangUpElsewhere } from "../../ffi/helper_thread.ts";
+import {
+  closeElsewhere,
+  hangUpAtEnd,
+  hangUpElsewhere,
+} from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { pollFd, POLLHUP, POLLRDHUP } from "../../ffi/poll.ts";
@@ -55,6 +59,7 @@ export class MessageStream implements Disposable {
   #fds: OwnedFd[] = [];
   #outgoing: { bytes: Uint8Array; fds: OwnedFd[] } | undefined;
   #hasPart = false;
+  #isAtEnd = false;
   /** Called before a message is taken out of the socket. */
   onTake: (() => void) | undefined;
 
@@ -158,6 +163,7 @@ export class MessageStream implements Disposable {
     }
     if (count < 0) return "waiting";
     if (count === 0) {
+      this.#isAtEnd = true;
       return this.#filled === 0 ? "ended" : new ProtocolError(
         this.#what(),
         `the connection ended after ${this.#filled} bytes of the message`,
@@ -234,6 +240,7 @@ export class MessageStream implements Disposable {
     for (const one of this.#outgoing?.fds ?? []) one.close();
     this.#fds = [];
     this.#outgoing = undefined;
-    hangUpElsewhere(this.#socket);
+    if (this.#isAtEnd) hangUpAtEnd(this.#socket);
+    else hangUpElsewhere(this.#socket);
   }
 }

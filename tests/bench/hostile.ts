@@ -15,6 +15,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { LIKE_QEMU } from "./effort.ts";
+import { cpuTimeUs } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { roundTrips } from "./round_trip.ts";
 import type { ServerCommand } from "./server.ts";
@@ -31,6 +32,10 @@ const TURN_MS = 1000;
 const MAX_TRIPS = 400_000;
 /** Time until a peer's start is over. **Units**: milliseconds. */
 const SETTLE_MS = 300;
+/** A process rests that computes less than this in a period, which is awaited. */
+const REST_US = 10_000;
+const REST_MS = 200;
+const REST_LIMIT_MS = 10_000;
 /** Questions to the API per turn, and the time after which none follows. */
 const QUESTIONS = 10;
 const QUESTIONS_MS = 1000;
@@ -63,7 +68,7 @@ async function measureKind(
   rounds: number,
   scale: number,
 ): Promise<Measure[]> {
-  await using _server = await started({
+  await using server = await started({
     command: program,
     args: [
       ...args,
@@ -96,6 +101,8 @@ async function measureKind(
   let slowestAlone = 0;
   let slowest = 0;
   for (let round = 0; round < rounds; round++) {
+    // What the last peer left, such as a backlog of connections, is no peace.
+    waitForRest(server.pid);
     alone.push(trips());
     slowestAlone = Math.max(slowestAlone, slowestAnswerMs(api));
     // Sockets that the last one listened at.
@@ -143,6 +150,18 @@ async function measureKind(
       target: { most: MOST_API_MS, of: "value" },
     },
   ];
+}
+
+/** Waits until a process has nothing to do any more. */
+function waitForRest(pid: number): void {
+  const end = performance.now() + REST_LIMIT_MS;
+  let before = cpuTimeUs(pid);
+  while (performance.now() < end) {
+    pollFd(-1, 0, REST_MS);
+    const after = cpuTimeUs(pid);
+    if (after - before < REST_US) return;
+    before = after;
+  }
 }
 
 /** Starts a process and waits until it says so. */

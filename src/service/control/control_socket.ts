@@ -136,12 +136,12 @@ export class ControlSocket implements Disposable {
     try {
       for (;;) {
         ControlSocket.#checkRoom();
-        const fd = acceptPresent(
-          this.#socket.listener,
-          this.#share,
-          this.#cameToNothing,
-          LEFT_TO_OTHERS,
-        );
+        const fd = acceptPresent(this.#socket.listener, {
+          share: this.#share,
+          gone: this.#cameToNothing,
+          isVain: isNoRequest,
+          leave: LEFT_TO_OTHERS,
+        });
         if (fd === undefined) return;
         // A client that connected before the listener began to refuse fds.
         refuseDescriptors(fd.fd);
@@ -438,4 +438,9 @@ class Connection {
 function errorText(error: unknown): string {
   const text = typeof error === "string" ? error : printableError(error);
   return JSON.stringify({ error: text });
+}
+
+/** True if a client that is gone has left no whole request. */
+function isNoRequest(sent: Uint8Array, isAll: boolean): boolean {
+  return isAll && !sent.includes(NEWLINE);
 }
