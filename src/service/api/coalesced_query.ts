@@ -5,6 +5,14 @@
  * @module
  */
 
+/** Answers that take less are made as often as they are requested. */
+const SHORT_ANSWER_MS = 5;
+const MAX_REST_MS = 100;
+/** Rest after an answer that takes more, in times of what it took. */
+const REST_RATIO = 4;
+/** Part of an answer that is made in a millisecond, on a slow machine. */
+const BYTES_PER_MS = 4096;
+
 /** Query under way for a subject, and the next one. */
 interface Turn<Answer> {
   /** The question is asked by now: before, others may join. */
@@ -85,4 +93,17 @@ export class CoalescedQuery<Answer> {
     answer.then(end, () => end());
     return answer;
   }
+}
+
+/**
+ * Returns the time during which an answer is not made again after one that took
+ * this long, so that answers take a fifth of the time at most: guests wait for
+ * the CPU. Most of what a short one takes is waiting for others.
+ *
+ * @param answer What was made; without it there was an error.
+ */
+export function restMs(tookMs: number, answer?: Uint8Array): number {
+  const workMs = Math.min(tookMs, (answer?.length ?? 0) / BYTES_PER_MS);
+  if (workMs < SHORT_ANSWER_MS) return 0;
+  return Math.min(workMs * REST_RATIO, MAX_REST_MS);
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CoalescedQuery } from "./coalesced_query.ts";
+import { CoalescedQuery, restMs } from "./coalesced_query.ts";
 
 /** A question whose answers come when the test wants them. */
 function rig() {
@@ -68,4 +68,14 @@ Deno.test("CoalescedQuery rests after a long answer, and asks once for all who c
   ]);
   assertEquals(answers, [2, 2, 2]);
   assert(performance.now() - from >= 20);
+});
+
+Deno.test("restMs() leaves four fifths of the time to others", () => {
+  const large = new Uint8Array(200_000);
+  assertEquals(restMs(10, large), 40);
+  assertEquals(restMs(1000, large), 100);
+  // A short answer waited for others, and an error is none.
+  assertEquals(restMs(1000, new Uint8Array(100)), 0);
+  assertEquals(restMs(4, large), 0);
+  assertEquals(restMs(1000), 0);
 });

@@ -8,7 +8,7 @@ import settings from "../../../deno.json" with { type: "json" };
 import type { AggregatorState, LeaseKind } from "../../client/protocol.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
-import { CoalescedQuery } from "./coalesced_query.ts";
+import { CoalescedQuery, restMs } from "./coalesced_query.ts";
 import {
   encodeAllLines,
   encodeLines,
@@ -19,11 +19,6 @@ import type { EventHub, EventsSince } from "./events.ts";
 import { encodeMetrics } from "./metrics.ts";
 import type { WorkTurns } from "./work_turns.ts";
 
-/** Answers that take less are made as often as they are requested. */
-const SHORT_ANSWER_MS = 5;
-const MAX_REST_MS = 100;
-/** Part of an answer that is made in a millisecond, on a slow machine. */
-const BYTES_PER_MS = 4096;
 const MS_PER_S = 1000;
 
 /** Parts of the API that answers are made of. */
@@ -181,15 +176,4 @@ export class SharedAnswers {
       setTimeout(() => since.close());
     }
   }
-}
-
-/**
- * Returns the time during which an answer is not made again after one that took
- * this long, so that answers take at most half of the time. Most of what a short
- * one takes is waiting for others.
- */
-function restMs(tookMs: number, answer?: Uint8Array): number {
-  const workMs = (answer?.length ?? 0) / BYTES_PER_MS;
-  const longestMs = Math.min(tookMs, workMs, MAX_REST_MS);
-  return longestMs < SHORT_ANSWER_MS ? 0 : longestMs;
 }
