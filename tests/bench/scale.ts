@@ -13,6 +13,8 @@ import { median, medianRatio } from "./statistics.ts";
 
 /** Guests at once, and aggregators of a file. */
 const COUNTS = [1, 16, 64, 200];
+/** Guests that are served by one thread and by a process each, in turns. */
+const ISOLATED_COUNT = 4;
 /** Lines of an aggregator of the file: 4000 of the largest one. */
 const FILE_LINES = 20;
 const ROUND_MS = 1000;
@@ -49,6 +51,12 @@ export async function measureScale(
       await measureGuests(command, directory, count, rounds, ROUND_MS * scale),
     );
   }
+  const isolated = await measureIsolated(
+    command,
+    directory,
+    rounds,
+    ROUND_MS * scale,
+  );
   const files = [];
   for (const count of COUNTS) {
     files.push(await measureFile(command, directory, count, rounds, scale));
@@ -67,6 +75,7 @@ export async function measureScale(
   return {
     measures: [
       ...guests.flatMap(({ measures }) => measures),
+      isolated,
       ...files.flatMap(({ measures }) => measures),
       {
         name: "start-up of one more aggregator of a file",
@@ -189,6 +198,45 @@ async function measureGuests(
     });
   }
   return { count, measures, rate, floorRate, p50, p99, floorP50 };
+}
+
+/** What a process for each aggregator brings where there are CPUs for them. */
+async function measureIsolated(
+  command: ServerCommand,
+  directory: string,
+  rounds: number,
+  ms: number,
+): Promise<Measure> {
+  const count = ISOLATED_COUNT;
+  const places = ["together", "isolated"].map((name) => `${directory}/${name}`);
+  for (const place of places) await Deno.mkdir(place);
+  const [together, isolated] = places as [string, string];
+  await using one = await Server.start(command, together, count, LINES);
+  await using each = await Server.start(command, isolated, count, LINES, [
+    "--isolate",
+  ]);
+  await using shared = await Crowd.ofGuests(one.sockets, LINES);
+  await using alone = await Crowd.ofGuests(each.sockets, LINES);
+  const times = new Float64Array(MAX_TRIPS);
+  for (let i = 0; i < 2; i++) {
+    shared.round(ms / 4, times);
+    alone.round(ms / 4, times);
+  }
+  const floors: number[] = [];
+  const rates: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    floors.push(shared.round(ms, times).rate);
+    rates.push(alone.round(ms, times).rate);
+  }
+  return {
+    name: `${count} guests at once, isolate: process`,
+    value: Math.round(median(rates)),
+    unit: "/s",
+    floor: Math.round(median(floors)),
+    ratio: medianRatio(floors, rates),
+    note: "floor: the same guests of one service; the ratio is that of the " +
+      `times, on ${navigator.hardwareConcurrency} CPUs that the guests use too`,
+  };
 }
 
 async function measureFile(

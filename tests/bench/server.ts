@@ -49,12 +49,14 @@ export class Server implements AsyncDisposable {
    *
    * @param directory Where its sockets may stand.
    * @param aggregators How many, with `lines` simulated lines each.
+   * @param options More arguments of serve.
    */
   static async start(
     command: ServerCommand,
     directory: string,
     aggregators: number,
     lines: number,
+    options: readonly string[] = [],
   ): Promise<Server> {
     const sockets = Array.from(
       { length: aggregators },
@@ -62,12 +64,13 @@ export class Server implements AsyncDisposable {
     );
     return await Server.run(
       command,
-      sockets.flatMap((socket) => [
-        "--socket-path",
-        socket,
-        "--line",
-        `sim/${lines}`,
-      ]),
+      [
+        ...options,
+        ...sockets.flatMap((socket) => [
+          ...["--socket-path", socket],
+          ...["--line", `sim/${lines}`],
+        ]),
+      ],
       sockets,
     );
   }
