@@ -52,6 +52,10 @@ udev_directory() {
   program_directory udev bookworm "$(declare -f build_udev)"
 }
 
+systemd_directory() {
+  program_directory systemd trixie "$(declare -f build_systemd)"
+}
+
 podman_directory() {
   program_directory podman bookworm "$(declare -f build_podman)"
 }
@@ -132,6 +136,22 @@ build_udev() {
   ln "$1.new/root/usr/bin/udevadm" "$1.new/root/usr/bin/systemd-udevd"
   write_wrapper "$1" udevadm
   write_wrapper "$1" systemd-udevd
+}
+
+# build_systemd FINAL: Debian 13's udev, and what suspends a machine there.
+build_systemd() {
+  local programs=$1.new/root/usr/bin
+  unpack_packages trixie "$1.new/root" systemd udev
+  ln "$programs/udevadm" "$programs/systemd-udevd"
+  ln "$1.new/root/usr/lib/systemd/systemd-sleep" "$programs/systemd-sleep"
+  # Its place is known to the programs, but as one below /.
+  ln "$1.new/root"/usr/lib/*-linux-gnu/systemd/libsystemd-shared-*.so \
+    "$(echo "$1.new/root"/usr/lib/*-linux-gnu)/"
+  write_wrapper "$1" udevadm
+  write_wrapper "$1" systemd-udevd
+  write_wrapper "$1" systemd-sleep
+  run_unpublished "$1" udevadm --version >/dev/null ||
+    fail "the unpacked udevadm does not run" "look at $1.new"
 }
 
 # build_podman FINAL: a root file system with podman and its libraries, without
@@ -247,6 +267,8 @@ ensure_busybox() {
 ensure_systemd() {
   install_packages systemd
   ensure_program "$(udev_directory)" udev build_udev
+  ensure_program "$(systemd_directory)" "Debian 13's udev and systemd-sleep" \
+    build_systemd
 }
 
 ensure_podman() {

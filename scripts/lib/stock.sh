@@ -6,6 +6,7 @@
 STOCK_RELEASES=(
   "bookworm|gpio-ml-ioh xhci-pci hid-generic usbhid hid-cp2112"
   "trixie|gpio-ml-ioh xhci-pci hid-generic usbhid hid-cp2112 usb-ljca gpio-ljca"
+  "trixie-backports|gpio-ml-ioh i2c-i801 lm90"
 )
 # Modules for a machine that gpioagg runs on: its test loads them.
 STOCK_HOST_MODULES="virtio-pci 9pnet-virtio 9p overlay vhci-hcd"
@@ -45,23 +46,27 @@ build_stock() {
 # unpack_stock_kernel TARGET RELEASE: TARGET/vmlinuz, and the package's files in
 # TARGET/tree.
 unpack_stock_kernel() {
-  local package archive
+  local package archive parts
   refresh_lists
   package=$(private_apt "$2" apt-cache depends linux-image-amd64 |
     sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
   [[ -n $package ]] ||
     fail "Debian $2 has no kernel linux-image-amd64" \
       "set GPIOAGG_DEBIAN_MIRROR to a complete mirror"
+  # The files of newer ones are in packages that theirs depends on.
+  mapfile -t parts < <(private_apt "$2" apt-cache depends "$package" |
+    sed -nE 's/^ *Depends: (linux-(base|binary|modules)-[0-9].*)/\1/p')
   mkdir -p "$1/package" "$1/tree"
   (cd "$1/package" &&
     quietly "$CACHE/log/stock-kernel" "cannot download $package" \
       "check the network and run the command again" \
-      private_apt "$2" apt-get -q download "$package")
-  archive=("$1/package"/*.deb)
-  quietly "$CACHE/log/stock-kernel" "cannot unpack ${archive[0]}" \
-    "check that the disk has 1 GB free" \
-    dpkg-deb -x "${archive[0]}" "$1/tree"
-  mv "$1/tree"/boot/vmlinuz-* "$1/vmlinuz"
+      private_apt "$2" apt-get -q download "$package" "${parts[@]}")
+  for archive in "$1/package"/*.deb; do
+    quietly "$CACHE/log/stock-kernel" "cannot unpack $archive" \
+      "check that the disk has 1 GB free" dpkg-deb -x "$archive" "$1/tree"
+  done
+  find "$1/tree" -type f \( -path '*/boot/vmlinuz-*' -o -name vmlinuz \) \
+    -exec mv {} "$1/vmlinuz" \;
   rm -rf "$1/package"
   printf '%s\n' "$package" >"$1/version"
 }

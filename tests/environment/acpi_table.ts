@@ -1,7 +1,7 @@
 /**
- * ACPI tables for guests: lines of a GPIO adapter on USB whose level interrupts
- * the guest's kernel handles by itself, since its character device requests edges
- * only.
+ * ACPI tables for guests: lines of a GPIO adapter on USB, or of a PCI card, whose
+ * level interrupts the guest's kernel handles by itself, since its character device
+ * requests edges only.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function levelInterruptTable(
   const names = ["_SB_", "PCI0", "S08_", "RHUB", "PORT", "GPIO"];
   const path = "\\" + names.map((each) => each.replace(/_$/, "")).join(".");
   const gpio = device("GPIO", [
-    ...name("_HID", [STRING, ...text("INTC1074"), 0]),
+    ...name("_HID", string("INTC1074")),
     ...name(
       "_AEI",
       buffer([
@@ -55,11 +55,53 @@ export function levelInterruptTable(
   );
 }
 
+/**
+ * Returns a table (SSDT) that connects each line, of the first chip of a PCI card
+ * in the first slot, with a sensor on the bus of i2c-i801: driver `lm90`, which
+ * takes the kind of its interrupt from the table. The sensors are where that bus has
+ * memories of 256 bytes in QEMU's machine q35, which are enough for the driver.
+ *
+ * The kernel finds the card's chips by a table from 7.x on.
+ */
+export function cardInterruptTable(
+  interrupts: readonly LevelInterrupt[],
+): Uint8Array<ArrayBuffer> {
+  const bus = ["_SB_", "PCI0", "SFB_"];
+  const sensors = interrupts.flatMap((each, i) =>
+    device(`SEN${i}`, [
+      ...name("_HID", string("PRP0001")),
+      ...name(
+        "_DSD",
+        list(
+          buffer(DEVICE_PROPERTIES),
+          list(list(string("compatible"), string("national,lm90"))),
+        ),
+      ),
+      ...name(
+        "_CRS",
+        buffer([
+          ...i2cDevice(FIRST_SENSOR + i, "\\_SB.PCI0.SFB"),
+          ...gpioInt(each, "\\_SB.PCI0.S08"),
+          ...END_TAG,
+        ]),
+      ),
+    ])
+  );
+  return table(
+    withLength([SCOPE], [
+      ...[ROOT, MULTI_NAME, bus.length],
+      ...bus.flatMap(text),
+      ...sensors,
+    ]),
+  );
+}
+
 const ZERO = 0x00;
 const BYTE = 0x0a;
 const STRING = 0x0d;
 const SCOPE = 0x10;
 const BUFFER = 0x11;
+const PACKAGE = 0x12;
 const METHOD = 0x14;
 const NAME = 0x08;
 const DEVICE = [0x5b, 0x82];
@@ -72,9 +114,24 @@ const HANDLER_MS = 20;
 /** Ports of USB 3 come first. */
 const FIRST_USB2_PORT = 5;
 const HEADER_BYTES = 36;
+/** The last two of eight memories. */
+const FIRST_SENSOR = 0x56;
+/** daffd814-6eba-4d8c-8a91-bc9bbf4aa301 */
+const DEVICE_PROPERTIES = [
+  ...[0x14, 0xd8, 0xff, 0xda, 0xba, 0x6e, 0x8c, 0x4d],
+  ...[0x8a, 0x91, 0xbc, 0x9b, 0xbf, 0x4a, 0xa3, 0x01],
+];
 
 function text(word: string): number[] {
   return [...new TextEncoder().encode(word)];
+}
+
+function string(word: string): number[] {
+  return [STRING, ...text(word), 0];
+}
+
+function list(...elements: readonly (readonly number[])[]): number[] {
+  return withLength([PACKAGE], [elements.length, ...elements.flat()]);
 }
 
 function name(word: string, value: readonly number[]): number[] {
@@ -118,6 +175,21 @@ function gpioInt({ line, active }: LevelInterrupt, path: string): number[] {
     ...[0, ...u16(source), ...u16(end), ...u16(0)],
     ...u16(line),
     ...[...text(path), 0],
+  ];
+}
+
+/** I2C connection descriptor. */
+function i2cDevice(address: number, path: string): number[] {
+  const specific = 6;
+  const source = [...text(path), 0];
+  return [
+    ...[0x8e, ...u16(9 + specific + source.length)],
+    // Revision, index of the controller, I2C, a consumer.
+    ...[2, 0, 1, 2],
+    // No flags, revision, length of what is I2C's own: speed, address.
+    ...[...u16(0), 1, ...u16(specific)],
+    ...[...u16(100_000 & 0xffff), ...u16(100_000 >> 16), ...u16(address)],
+    ...source,
   ];
 }
 

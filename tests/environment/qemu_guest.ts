@@ -11,6 +11,15 @@ import { ChildProcess } from "./process.ts";
 
 export { KEXEC } from "./kexec.ts";
 
+/** Debian's own kernels. */
+export type StockKernel = keyof typeof STOCK_KERNELS;
+
+const STOCK_KERNELS = {
+  bookworm: "stockBookworm",
+  trixie: "stockTrixie",
+  backports: "stockBackports",
+} as const;
+
 /** Options of a QEMU guest. */
 export interface QemuGuestOptions {
   /**
@@ -20,9 +29,10 @@ export interface QemuGuestOptions {
   readonly qemu: "old" | "new" | "newest";
   /**
    * Which kernel: the small one of the tests, which has virtio-gpio, or the
-   * stock kernel of a Debian release. Default: the small one.
+   * stock kernel of a Debian release; "backports" is trixie's of its backports.
+   * Default: the small one.
    */
-  readonly kernel?: "bookworm" | "trixie";
+  readonly kernel?: StockKernel;
   /** The vhost-user sockets of its GPIO controllers, in order. */
   readonly sockets?: readonly string[];
   /** Its memory in MiB. Default: 128. */
@@ -167,9 +177,7 @@ async function guestFiles(release: QemuGuestOptions["kernel"]) {
       initramfs: await artefact("initramfs"),
     };
   }
-  const directory = await artefact(
-    release === "trixie" ? "stockTrixie" : "stockBookworm",
-  );
+  const directory = await artefact(STOCK_KERNELS[release]);
   return {
     kernel: `${directory}/vmlinuz`,
     initramfs: `${directory}/initrd.gz`,
