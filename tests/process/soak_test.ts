@@ -16,11 +16,12 @@ Deno.test("a soak of some seconds loses nothing and leaves no descriptor", async
     guests: 4,
     settledLooks: 4,
   });
-  const { start, warm, end, after, problems } = report;
+  const { start, warm, end, restarted, after, problems } = report;
   const table = tableOf(report);
   assertEquals(problems, [], table);
   assertEquals([report.lost, report.wrong], [0, 0], table);
   assert(end.descriptors <= warm.descriptors, table);
+  assert(restarted.descriptors <= warm.descriptors, table);
   assert(after.descriptors <= start.descriptors, table);
   assert(after.children <= start.children, table);
   // There was something to lose.
@@ -32,6 +33,8 @@ Deno.test("a soak of some seconds loses nothing and leaves no descriptor", async
       report.kills,
       report.creations,
       report.reloads,
+      report.restarts,
+      report.pauses,
       report.hostileActs,
       report.hostileKinds,
     ]

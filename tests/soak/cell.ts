@@ -56,15 +56,30 @@ export class Cell implements Disposable {
     this.#random = random;
     try {
       for (const part of CELL) this.#connect(part);
-      // What an earlier cell's guests left: nothing else has a rule.
-      this.#pull(this.#input);
-      this.#set("b", B.OUT, this.#bOut);
-      this.#set("c", C.OUT, this.#cOut);
-      this.#check();
+      this.begin();
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /**
+   * Sets all values, whatever an earlier cell's guests, or an earlier process of
+   * the service, left.
+   */
+  begin(): void {
+    this.#forward =
+      this.#reverse =
+      this.#out =
+      this.#any =
+        0;
+    for (const line of [A.FORWARD, A.REVERSE, A.OUT, A.ANY]) {
+      this.#set("a", line, 0);
+    }
+    this.#pull(this.#input);
+    this.#set("b", B.OUT, this.#bOut);
+    this.#set("c", C.OUT, this.#cOut);
+    this.#check();
   }
 
   /** Changes some values, then checks what every guest reads. */

@@ -1,7 +1,7 @@
 /**
  * Well-behaved guests of some cells, in a process of their own: works until its
- * standard input is closed, rests while told `rest` there and not yet `work`, and
- * tells what it saw as lines of JSON.
+ * standard input is closed, rests while told `rest` there and not yet `work`, or
+ * `begin` after a restart of the service, and tells what it saw as lines of JSON.
  *
  * Usage: guests_peer.ts DIRECTORY FIRST_CELL COUNT SEED
  *
@@ -53,10 +53,16 @@ class Guests {
    * Whatever goes wrong is counted, and the cell begins anew.
    */
   work(index: number): void {
-    try {
+    this.#guarded(index, () => {
       const cell = this.#cells.get(index);
-      if (cell === undefined) this.#begin(index);
+      if (cell === undefined) this.#connect(index);
       else this.#round(cell);
+    });
+  }
+
+  #guarded(index: number, action: () => void): void {
+    try {
+      action();
     } catch (error) {
       const { report } = this;
       if (error instanceof WrongValue) report.wrong++;
@@ -66,6 +72,11 @@ class Guests {
       }
       this.leave(index);
     }
+  }
+
+  /** The service was restarted: its simulated lines have begun anew. */
+  begin(index: number): void {
+    this.#guarded(index, () => this.#cells.get(index)?.begin());
   }
 
   /** Has the guests of a cell leave. */
@@ -78,7 +89,7 @@ class Guests {
     cell[Symbol.dispose]();
   }
 
-  #begin(index: number): void {
+  #connect(index: number): void {
     const cell = new Cell(this.#directory, index, this.#random);
     this.#cells.set(index, cell);
   }
@@ -101,10 +112,12 @@ if (import.meta.main) {
   const guests = new Guests(directory, new Random(Number(seed)));
   let isOver = false;
   let isResting = false;
+  let isToBegin = false;
   const input = (async () => {
     const words = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
     for await (const word of words) {
       isResting = word.trimEnd().endsWith("rest");
+      isToBegin ||= word.includes("begin");
       // What it says of a rest is said between two rounds.
       if (isResting) console.log(JSON.stringify({ event: "resting" }));
     }
@@ -113,7 +126,11 @@ if (import.meta.main) {
   for (const index of indices) guests.work(index);
   console.log(JSON.stringify({ event: "ready", ...guests.report }));
   while (!isOver) {
-    if (!isResting) { for (const index of indices) guests.work(index); }
+    if (!isResting) {
+      if (isToBegin) { for (const index of indices) guests.begin(index); }
+      isToBegin = false;
+      for (const index of indices) guests.work(index);
+    }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
   for (const index of indices) guests.leave(index);

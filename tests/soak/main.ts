@@ -17,8 +17,9 @@ const USAGE = `Usage: deno task soak [--minutes N] [--seed N] [--aggregators N]
 
 Starts a service with simulated lines, wires, copies, interlocks and safe
 values; beside the guests others come, go and are killed, API clients make and
-remove aggregators, the configuration is reloaded, and hostile peers do what
-they can. Exit status: 0 if nothing was lost, wrong or leaked, else 1; 2 for a
+remove aggregators, the configuration is reloaded, hostile peers do what they
+can, and the service is stopped for moments; at last it is restarted and killed
+while the guests stay connected. Exit status: 0 if nothing was lost, wrong or leaked, else 1; 2 for a
 wrong option.`;
 
 const KEYS = ["minutes", "seed", "aggregators", "guests"] as const;

@@ -24,14 +24,20 @@ export interface SoakReport {
   /** Aggregators that API clients made and removed. */
   readonly creations: number;
   readonly reloads: number;
+  /** Restarts of the service, and SIGKILLs. */
+  readonly restarts: number;
+  /** Times that it was stopped for a moment. */
+  readonly pauses: number;
   readonly hostileActs: number;
   readonly hostileKinds: number;
   /** Before the first guest came. */
   readonly start: Usage;
   /** With the well-behaved guests, and nothing else. */
   readonly warm: Usage;
-  /** The same, at the end. */
+  /** The same, before the restarts. */
   readonly end: Usage;
+  /** The same, of the last process. */
+  readonly restarted: Usage;
   /** Once all have gone. */
   readonly after: Usage;
   /** The largest memory of its own while hostile peers were there. */
@@ -51,7 +57,7 @@ const THREAD_SLACK = 6;
 
 /** Returns the violations; empty if the service held. */
 export function faultsOf(report: SoakReport): string[] {
-  const { warm, end, start, after } = report;
+  const { warm, end, restarted, start, after } = report;
   const faults: string[] = [];
   if (report.requests === 0) faults.push("no request was made");
   if (report.lost > 0) faults.push(`${report.lost} requests were lost`);
@@ -72,6 +78,19 @@ export function faultsOf(report: SoakReport): string[] {
     end.descriptors,
     0,
     changes(warm.kinds, end.kinds),
+  );
+  grew(
+    "descriptors over restarts",
+    warm.descriptors,
+    restarted.descriptors,
+    0,
+    changes(warm.kinds, restarted.kinds),
+  );
+  grew(
+    "child processes over restarts",
+    warm.children,
+    restarted.children,
+    0,
   );
   grew("mappings", warm.mappings, end.mappings, MAPPING_SLACK);
   grew("memory", warm.residentMb, end.residentMb, RESIDENT_SLACK_MB);
@@ -109,13 +128,16 @@ function changes(before: Kinds, now: Kinds): string {
 
 /** The table. */
 export function tableOf(report: SoakReport): string {
-  const { start, warm, end, after } = report;
+  const { start, warm, end, restarted, after } = report;
   const usage = (
     name: string,
     of: (usage: Usage) => number,
-  ) => [name, ...[start, warm, end, after].map((each) => round(of(each)))];
+  ) => [
+    name,
+    ...[start, warm, end, restarted, after].map((each) => round(of(each))),
+  ];
   const rows = [
-    ["", "start", "warm", "end", "left"],
+    ["", "start", "warm", "end", "restarted", "left"],
     usage("descriptors", ({ descriptors }) => descriptors),
     usage("mappings", ({ mappings }) => mappings),
     usage("own memory, MB", ({ residentMb }) => residentMb),
@@ -139,6 +161,8 @@ export function tableOf(report: SoakReport): string {
     ["processes of guests killed", report.kills],
     ["aggregators made and removed", report.creations],
     ["reloads", report.reloads],
+    ["moments for which the service was stopped", report.pauses],
+    ["restarts and SIGKILLs of the service", report.restarts],
     ["kinds of hostile peers", report.hostileKinds],
     ["acts of hostile peers", report.hostileActs],
     ["own memory beside them, MB at most", report.peakMb],
@@ -154,8 +178,8 @@ export function tableOf(report: SoakReport): string {
       name.padEnd(20) + values.map((value) => value.padStart(10)).join("")
     ),
     "",
-    "start: no guest yet; warm and end: only the well-behaved guests; " +
-    "left: none any more",
+    "start: no guest yet; warm, end and, after the restarts, restarted: only " +
+    "the well-behaved guests; left: none any more",
     `change from start to left: ${left}`,
   ].join("\n");
 }

@@ -25,11 +25,14 @@ const REPORT: SoakReport = {
   kills: 5,
   creations: 50,
   reloads: 4,
+  restarts: 3,
+  pauses: 9,
   hostileActs: 1000,
   hostileKinds: 5,
   start: USAGE,
   warm: USAGE,
   end: USAGE,
+  restarted: USAGE,
   after: USAGE,
   peakMb: 300,
   slopeMbPerMinute: 0,
@@ -53,6 +56,10 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
       [{ lost: 1 }, "1 requests were lost"],
       [{ wrong: 2 }, "2 values were wrong"],
       [{ requests: 0 }, "no request was made"],
+      [
+        { restarted: { ...USAGE, children: 1 } },
+        "child processes over restarts grew from 0 to 1",
+      ],
       [
         {
           end: {

@@ -1,13 +1,12 @@
 /**
  * Runs a soak: a real `gpioagg serve` with many aggregators, well-behaved guests
  * whose every answer is checked, guests that come, go and are killed, API
- * clients, reloads, and hostile peers among them.
+ * clients, reloads, hostile peers among them, stops of the service, and restarts.
  *
  * @module
  */
 import { ServiceClient } from "../../src/client/client.ts";
 import { HOSTILE_KINDS } from "../bench/hostile_peer.ts";
-import { CHECKOUT_COMMAND } from "../bench/server.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { Random } from "../fuzz/ring_fuzz_random.ts";
 import type { GuestsReport } from "./guests_peer.ts";
@@ -20,6 +19,7 @@ import {
   TARGETS,
 } from "./plan.ts";
 import type { SoakReport } from "./report.ts";
+import { SoakService } from "./service.ts";
 import { type Sample, settledUsage, slopeOf, usageOf } from "./usage.ts";
 
 /** Options of a run. */
@@ -42,6 +42,8 @@ export interface SoakOptions {
 const GUEST_PROCESSES = 4;
 /** Part of the time after which memory should not grow any more. */
 const WARM_UP = 0.35;
+/** Part of the time in which the service is restarted: memory begins anew. */
+const RESTARTING = 0.15;
 const START_LIMIT_MS = 120_000;
 const END_LIMIT_MS = 60_000;
 /** Limit for an answer to an API client: the machine may be busy. */
@@ -52,6 +54,10 @@ const LIFE_MS = 3000;
 const SPELL_MS = 4000;
 const RELOAD_MS = 5000;
 const CREATE_MS = 100;
+/** Work between two restarts, and between two stops of at most so long. */
+const RESTART_MS = 2000;
+const PAUSE_EVERY_MS = 4000;
+const MAX_PAUSE_MS = 500;
 const SAMPLE_MS = 1000;
 /** Aggregators that a reload brings or takes away, at most. */
 const MAX_EXTRA = 6;
@@ -80,13 +86,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   stack.defer(() => Deno.remove(directory, { recursive: true }));
   const soak = plan(directory, options.aggregators, options.guests);
   const service = stack.use(await startService(soak));
-  const { pid } = service;
   const client = apiClient(`${directory}/api.sock`);
   const poke = () => client.show(`c0${CELL[0]}`);
   const settled = (most?: number) =>
-    settledUsage(pid, poke, settledLooks, most);
+    settledUsage(service.pid, poke, settledLooks, most);
   const start = await settled();
-  log(`serving ${options.aggregators} aggregators, process ${pid}`);
+  log(`serving ${options.aggregators} aggregators, process ${service.pid}`);
   const guests: ChildProcess[] = [];
   const perProcess = Math.ceil(soak.cells / GUEST_PROCESSES);
   for (let first = 0; first < soak.cells; first += perProcess) {
@@ -106,11 +111,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const disturb = (ms: number, isMeasured: boolean) =>
     disturbUntil(performance.now() + ms, {
       soak,
+      service,
       random,
       tally,
       sample: () => {
         if (!isMeasured) return;
-        const { residentMb } = usageOf(pid);
+        const { residentMb } = usageOf(service.pid);
         samples.push({ atMs: performance.now() - begin, residentMb });
       },
     });
@@ -118,16 +124,25 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const warm = await atRest(guests, () => settled());
   log("warmed up");
   const rest = performance.now();
-  await disturb(totalMs * (1 - WARM_UP), true);
-  const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
+  await disturb(totalMs * (1 - WARM_UP - RESTARTING), true);
   const end = await atRest(guests, () => settled(warm.descriptors));
+  log("restarting");
+  await restarts(performance.now() + totalMs * RESTARTING, guests, {
+    soak,
+    service,
+    random,
+    tally,
+  });
+  const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
+  const restarted = await atRest(guests, () => settled(warm.descriptors));
   log("letting all go");
   const reports = await Promise.all(guests.map(reportOf));
   const after = await settled(start.descriptors);
   const sum = (of: (report: GuestsReport) => number) =>
     reports.reduce((total, report) => total + of(report), 0);
-  if (service.status !== undefined) {
-    tally.problems.push(`the service ended: ${service.stderr.slice(-2000)}`);
+  const { lastWords } = service;
+  if (lastWords !== undefined) {
+    tally.problems.push(`the service ended: ${lastWords}`);
   }
   return {
     aggregators: options.aggregators,
@@ -142,23 +157,26 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     kills: tally.kills,
     creations: tally.creations,
     reloads: tally.reloads,
+    restarts: service.restarts,
+    pauses: service.pauses,
     hostileActs: tally.hostileActs,
     hostileKinds: tally.kinds.size,
     start,
     warm,
     end,
+    restarted,
     after,
     peakMb: Math.max(0, ...samples.map(({ residentMb }) => residentMb)),
     slopeMbPerMinute: slopeOf(samples),
     problems: [
       ...tally.problems,
       ...reports.flatMap(({ problems }) => problems),
-      ...await unsafeEnd(service),
+      ...lastWords === undefined ? await unsafeEnd(service) : [],
     ],
   };
 }
 
-async function startService(soak: SoakPlan): Promise<ChildProcess> {
+async function startService(soak: SoakPlan): Promise<SoakService> {
   const { directory } = soak;
   for (let i = 0; i < TARGETS; i++) {
     const place = targetDirectory(soak, i);
@@ -167,62 +185,16 @@ async function startService(soak: SoakPlan): Promise<ChildProcess> {
   }
   const file = `${directory}/soak.yaml`;
   await Deno.writeTextFile(file, configText(soak, 0));
-  const [program, ...args] = CHECKOUT_COMMAND;
-  const service = new ChildProcess({
-    command: "sh",
-    args: [
-      "-c",
-      // What it reports is bounded, but kept for good by this process.
-      'exec "$@" >"$0" 2>&1',
-      `${directory}/service.log`,
-      program,
-      ...args,
-      "serve",
-      "--config",
-      file,
-      "--api",
-      `${directory}/api.sock`,
-      "--api-sockets",
-      directory,
-      "--audit-log",
-      `${directory}/audit.log`,
-    ],
-    graceMs: END_LIMIT_MS,
-  });
-  try {
-    await untilServed(service, directory);
-    return service;
-  } catch (error) {
-    await service[Symbol.asyncDispose]();
-    throw error;
-  }
+  return await SoakService.start([
+    ...["--config", file],
+    ...["--api", `${directory}/api.sock`],
+    ...["--api-sockets", directory],
+    ...["--audit-log", `${directory}/audit.log`],
+  ]);
 }
 
 function apiClient(socket: string): ServiceClient {
   return new ServiceClient(socket, { limitMs: API_LIMIT_MS });
-}
-
-async function untilServed(
-  service: ChildProcess,
-  directory: string,
-): Promise<void> {
-  const client = apiClient(`${directory}/api.sock`);
-  const deadline = performance.now() + START_LIMIT_MS;
-  for (;;) {
-    try {
-      await client.list();
-      return;
-    } catch (cause) {
-      if (service.status !== undefined || performance.now() > deadline) {
-        const log = await Deno.readTextFile(`${directory}/service.log`)
-          .catch(() => "");
-        throw new Error(`the service does not start: ${log.slice(-2000)}`, {
-          cause,
-        });
-      }
-    }
-    await sleep(100);
-  }
 }
 
 function startPeer(file: string, args: readonly string[]): ChildProcess {
@@ -235,10 +207,15 @@ function startPeer(file: string, args: readonly string[]): ChildProcess {
   });
 }
 
-/** Does something while the guests are connected and ask for nothing. */
+/**
+ * Does something while the guests are connected and ask for nothing.
+ *
+ * @param word Tells them to go on, or to begin with new values.
+ */
 async function atRest<T>(
   guests: readonly ChildProcess[],
   action: () => Promise<T>,
+  word: "work" | "begin" = "work",
 ): Promise<T> {
   for (const each of guests) {
     const from = each.stdout.length;
@@ -246,7 +223,7 @@ async function atRest<T>(
     await each.waitFor('"event":"resting"', { timeoutMs: END_LIMIT_MS, from });
   }
   const result = await action();
-  for (const each of guests) await each.write("work\n");
+  for (const each of guests) await each.write(`${word}\n`);
   return result;
 }
 
@@ -259,11 +236,45 @@ async function reportOf(process: ChildProcess): Promise<GuestsReport> {
   return JSON.parse(line);
 }
 
-interface Disturbance {
+interface Restarting {
   readonly soak: SoakPlan;
+  readonly service: SoakService;
   readonly random: Random;
   readonly tally: Tally;
+}
+
+interface Disturbance extends Restarting {
   readonly sample: () => void;
+}
+
+/**
+ * Ends the service again and again, by a restart and by SIGKILL: the guests'
+ * connections go on, and simulated lines begin anew.
+ */
+async function restarts(
+  endMs: number,
+  guests: readonly ChildProcess[],
+  { soak, service, random, tally }: Restarting,
+): Promise<void> {
+  const goesOn = () => performance.now() < endMs;
+  const passing = passingGuests(goesOn, { soak, random, tally });
+  while (goesOn()) {
+    const signal = random.oneIn(2) ? "SIGUSR2" : "SIGKILL";
+    await atRest(guests, () => service.restart(signal), "begin");
+    await spell(goesOn, RESTART_MS);
+  }
+  await passing;
+}
+
+/** Stops the service for moments. */
+async function pauses(
+  goesOn: () => boolean,
+  { service, random }: Disturbance,
+): Promise<void> {
+  while (goesOn()) {
+    await service.pause(random.below(MAX_PAUSE_MS));
+    await spell(goesOn, PAUSE_EVERY_MS);
+  }
 }
 
 /** Everything that may disturb, until a time; all of it is over afterwards. */
@@ -277,6 +288,7 @@ async function disturbUntil(
     creations(goesOn, disturbance),
     reloads(goesOn, disturbance),
     samples(goesOn, disturbance),
+    pauses(goesOn, disturbance),
     ...Array.from(
       { length: TARGETS },
       (_, i) => hostilePeers(i, goesOn, disturbance),
@@ -287,7 +299,7 @@ async function disturbUntil(
 /** Guests that come and go, and are killed in their midst. */
 async function passingGuests(
   goesOn: () => boolean,
-  { soak, random, tally }: Disturbance,
+  { soak, random, tally }: Omit<Restarting, "service">,
 ): Promise<void> {
   while (goesOn()) {
     const peer = startPeer("passing_guest.ts", [
@@ -411,12 +423,9 @@ async function countActs(peer: ChildProcess, tally: Tally): Promise<void> {
 }
 
 /** The service's end: outputs safe, status 0. */
-async function unsafeEnd(service: ChildProcess): Promise<string[]> {
-  service.kill("SIGTERM");
-  const { code, signal } = await service.waitForExit({
-    timeoutMs: END_LIMIT_MS,
-  });
-  return code === 0 ? [] : [`the service ended with ${signal ?? code}`];
+async function unsafeEnd(service: SoakService): Promise<string[]> {
+  const status = await service.end();
+  return status === 0 ? [] : [`the service ended with wait status ${status}`];
 }
 
 async function spell(goesOn: () => boolean, ms: number): Promise<void> {

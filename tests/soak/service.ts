@@ -1,0 +1,90 @@
+/**
+ * The service of a soak, under a manager that keeps its descriptors.
+ *
+ * @module
+ */
+import { readSmallFile } from "../../ffi/files.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
+import { until } from "../environment/wait.ts";
+
+/** Limit for the end of a service, which waits for closes that hang. */
+const END_LIMIT_MS = 60_000;
+/** Descriptors that the manager keeps, more than any soak has. */
+const MAX_STORED = 16_384;
+/** Field of the exit status in proc(5)'s `stat`, after the command's name. */
+const EXIT_STATUS_FIELD = 49;
+const LOG_TAIL = 2000;
+
+/** **Ownership**: `await using` ends it. */
+export class SoakService implements AsyncDisposable {
+  readonly #manager = new ManagerDouble();
+  readonly #args: readonly string[];
+  /** Number of times that it was ended and started again. */
+  restarts = 0;
+  /** Number of times that it was stopped for a while. */
+  pauses = 0;
+
+  private constructor(args: readonly string[]) {
+    this.#args = args;
+    this.#manager.maxStored = MAX_STORED;
+  }
+
+  /** Starts `gpioagg serve` and waits until it is ready. */
+  static async start(args: readonly string[]): Promise<SoakService> {
+    await using stack = new AsyncDisposableStack();
+    const service = stack.use(new SoakService(args));
+    await service.#manager.start(args);
+    stack.move();
+    return service;
+  }
+
+  /** Its process, another one after each restart. */
+  get pid(): number {
+    return this.#manager.pid;
+  }
+
+  /** The end of what it reported; undefined while it runs. */
+  get lastWords(): string | undefined {
+    return this.#manager.isRunning
+      ? undefined
+      : this.#manager.log.slice(-LOG_TAIL);
+  }
+
+  /** Ends it by a signal after which a manager starts it again. */
+  async restart(signal: "SIGUSR2" | "SIGKILL"): Promise<void> {
+    await this.#manager.stop(signal);
+    await this.#manager.start(this.#args);
+    this.restarts++;
+  }
+
+  /** Stops it for a while, as a debugger or a busy host does. */
+  async pause(ms: number): Promise<void> {
+    const { pid } = this;
+    Deno.kill(pid, "SIGSTOP");
+    try {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    } finally {
+      Deno.kill(pid, "SIGCONT");
+    }
+    this.pauses++;
+  }
+
+  /** Ends it for good. @returns Its wait status: 0 if all is safe. */
+  async end(): Promise<number> {
+    const { pid } = this;
+    Deno.kill(pid, "SIGTERM");
+    await until(
+      "the service's end",
+      () => !this.#manager.isRunning,
+      END_LIMIT_MS,
+    );
+    // It was not waited for: its status is there until this process ends.
+    const stat = readSmallFile(`/proc/${pid}/stat`) ?? "";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(fields[EXIT_STATUS_FIELD]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#manager[Symbol.asyncDispose]();
+  }
+}
