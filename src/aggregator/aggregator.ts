@@ -168,8 +168,8 @@ export class Aggregator implements Disposable {
           sources[i]!,
           loop,
         );
-        line.lineNumber = i;
-        line.reporter = reporter;
+        line.edges.lineNumber = i;
+        line.reports.reporter = reporter;
         line.useFarewells(farewells);
         if (record !== undefined) {
           const { recorder, withInputs } = record;

@@ -18,11 +18,13 @@ import {
   UNSPECIFIED,
 } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
-import { LineObservation, type LineObserver } from "./line_observation.ts";
+import type { LineObservation, LineObserver } from "./line_observation.ts";
 import type { Farewells } from "./farewells.ts";
-import { LineEdges } from "./line_edges.ts";
-import { LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
-import type { LineReporter, UnsafeLine } from "./line_reporter.ts";
+import type { LineEdges } from "./line_edges.ts";
+import { type LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
+import type { UnsafeLine } from "./line_reporter.ts";
+import { LineReports } from "./line_reports.ts";
+import { ObservedSource } from "./observed_source.ts";
 import { Postponement } from "./postponement.ts";
 import type { Guard, GuardListener } from "./guard.ts";
 import type { LineForce } from "./line_force.ts";
@@ -31,14 +33,13 @@ import {
   findSource,
   type LineSource,
   type SourceListener,
-  SourceOperation,
+  type SourceOperation,
 } from "./line_source.ts";
 import { InterlockedSource } from "./rules/interlock.ts";
-import { KernelRefusals } from "./rules/kernel_refusals.ts";
 import { LineRules, type RuledLine } from "./rules/line_rules.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
-import { FollowedSource } from "./sharing/followed_source.ts";
+import type { FollowedSource } from "./sharing/followed_source.ts";
 
 /**
  * A {@linkcode LinePort} that enforces a line's rules on its way to the
@@ -49,25 +50,22 @@ import { FollowedSource } from "./sharing/followed_source.ts";
 export class AggregatorLine
   implements LinePort, SourceListener, RuledLine, ForcibleLine, Disposable {
   readonly name: string;
-  /** Told of what the rules did. */
-  reporter: LineReporter | undefined;
-  /** Number of requests that the rules refused. */
-  refusals = 0;
+  /** Reports of what the rules did, and of what is refused. */
+  readonly reports: LineReports = new LineReports(this);
   /** Its state as it was last told, and the edges since. */
   readonly edges: LineEdges;
   /** Holds it at a value, for an operator. */
   readonly forcing: LineForcing = new LineForcing(this);
   #specification: LineSpecification;
-  #source: LineSource;
   readonly #loop: EventLoop;
-  readonly #operations = new LineOperations();
+  readonly #observed: ObservedSource;
+  readonly #operations: LineOperations;
   readonly #observation: LineObservation;
   readonly #rules: LineRules;
   readonly #postponement: Postponement;
   #listener: LineListener | undefined;
   /** Number that the listener knows the line by: that of its adapter. */
   #listenerNumber = 0;
-  #kernelRefusals: KernelRefusals | undefined;
   #guard: Guard | undefined;
   #guardListener: GuardListener | undefined;
   #isWithdrawn = false;
@@ -81,15 +79,12 @@ export class AggregatorLine
   ) {
     this.name = name;
     this.#specification = specification;
-    this.#source = source;
     this.#loop = loop;
     this.#rules = new LineRules(this, loop, source.isAbsent !== true);
-    this.#observation = new LineObservation(source.keptEdges ?? Edges.None);
-    this.edges = new LineEdges(
-      source,
-      specification,
-      this.#observation,
-    );
+    const observed = this.#observed = new ObservedSource(source, specification);
+    this.#operations = observed.operations;
+    this.#observation = observed.observation;
+    this.edges = observed.edges;
     this.#postponement = new Postponement(
       this.#operations,
       () => this.completed(0),
@@ -102,8 +97,9 @@ export class AggregatorLine
     return this.edges.lineNumber;
   }
 
-  set lineNumber(lineNumber: number) {
-    this.edges.lineNumber = lineNumber;
+  /** Number of requests that the rules refused. */
+  get refusals(): number {
+    return this.reports.refusals;
   }
 
   /** The rules, and where the line comes from. */
@@ -113,11 +109,11 @@ export class AggregatorLine
 
   /** Source of the line. */
   get source(): LineSource {
-    return this.#source;
+    return this.#observed.source;
   }
 
   get direction(): Direction {
-    return this.#source.direction;
+    return this.source.direction;
   }
 
   get isBusy(): boolean {
@@ -149,7 +145,7 @@ export class AggregatorLine
   }
 
   get interlock(): InterlockedSource | undefined {
-    return findSource(this.#source, InterlockedSource);
+    return findSource(this.source, InterlockedSource);
   }
 
   attach(listener: LineListener, lineNumber: number): void {
@@ -193,14 +189,14 @@ export class AggregatorLine
     const isOver = operation === LineOperation.Deactivate &&
       this.#observation.isReleased;
     if (isOver) return 0;
-    const { refusals } = this;
+    const { refusals } = this.reports;
     this.edges.byGuest();
-    const result = this.#ask(operation, argument);
-    if (result !== PENDING && this.refusals === refusals) {
-      this.#noteResult(operation, result);
+    const result = this.#observed.ask(operation, argument);
+    if (result !== PENDING && this.reports.refusals === refusals) {
+      this.reports.kernelAnswered(operation, result);
     }
     if (result === FAILED || argument === UNSPECIFIED) this.#rules.checkLearn();
-    if (result === 0) this.#observeResult();
+    if (result === 0 && this.#observation.isObserved) this.#observed.idle();
     return result;
   }
 
@@ -211,25 +207,23 @@ export class AggregatorLine
    */
   observe(observer: LineObserver | undefined): void {
     this.#observation.observe(observer);
-    this.idle();
+    this.#observed.idle();
   }
 
   /** Has its edges heard as the record wants it, and takes note of its state. */
   heard(): void {
-    this.edges.heardAs(this.#source);
-    this.idle();
+    this.edges.heardAs(this.source);
+    this.#observed.idle();
   }
 
   /** The line's pin was moved from outside, which no edge reports. */
   pulled(): void {
-    this.edges.moved(this.#source.peek());
+    this.edges.moved(this.source.peek());
   }
 
   /** Counts and reports that a rule forbids a request; always `FAILED`. */
   refuse(reason: string): typeof FAILED {
-    this.refusals++;
-    this.reporter?.refused(this, reason);
-    return FAILED;
+    return this.reports.refuse(reason);
   }
 
   /** Puts a guard before the line, or takes it away. */
@@ -258,27 +252,18 @@ export class AggregatorLine
 
   /** Makes the line one that others can follow. */
   followable(): FollowedSource {
-    const found = findSource(this.#source, FollowedSource);
-    if (found !== undefined) return found;
-    const { isBusy, isPutOff } = this.#operations;
-    return this.#wrap(
-      new FollowedSource(
-        this.#source,
-        isBusy && !isPutOff,
-        this.#edgesOfSource(),
-        this.#loop,
-      ),
-    );
+    return this.#observed.followable(this, this.#loop);
   }
 
   /** Makes the line one that others can exclude; messages call it `title`. */
   interlocked(title: string): InterlockedSource {
     const found = this.interlock;
     if (found !== undefined) return found;
-    return this.#wrap(
-      new InterlockedSource(title, this.#source, (reason) => {
+    return this.#observed.wrap(
+      new InterlockedSource(title, this.source, (reason) => {
         this.refuse(reason);
       }),
+      this,
     );
   }
 
@@ -308,7 +293,7 @@ export class AggregatorLine
 
   /** The rule that could not be applied and is retried; undefined if none. */
   get pendingRule(): PendingRuleState | undefined {
-    return this.#rules.pending ?? this.#source.pendingRule;
+    return this.#rules.pending ?? this.source.pendingRule;
   }
 
   /** Attempts of rules that failed so far. */
@@ -321,12 +306,12 @@ export class AggregatorLine
     const { isOwn, operation, argument } = operations;
     const rule = this.#rules.takeUnderWay();
     operations.ended();
-    if (!isOwn) this.#noteResult(operation as LineOperation, result);
-    if (operation === OBSERVING) this.#adjusted(result);
+    if (!isOwn) this.reports.kernelAnswered(operation as LineOperation, result);
+    if (operation === OBSERVING) this.#observed.adjusted(result);
     else if (operation === PUT_OFF) {
       // Its source was not asked for anything.
     } else if (result !== FAILED) {
-      this.#done(operation, argument);
+      this.#observed.done(operation, argument);
       if (argument === UNSPECIFIED) this.#rules.wantToLearn();
     } else if (rule === RuleKind.None) this.#rules.wantToLearn();
     const wasDropped = operations.takeDropped();
@@ -337,7 +322,7 @@ export class AggregatorLine
     if (!isOwn) this.#answer(result);
     else if (wasDropped) this.#answer(FAILED);
     this.#submitWaiting();
-    this.idle();
+    this.#observed.idle();
   }
 
   edge(value: number): void {
@@ -349,7 +334,7 @@ export class AggregatorLine
   }
 
   applied(operation: SourceOperation, argument: number): void {
-    this.edges.done(operation, argument, this.#source);
+    this.edges.done(operation, argument, this.source);
   }
 
   moved(value: number): void {
@@ -357,22 +342,22 @@ export class AggregatorLine
   }
 
   presence(isPresent: boolean): void {
-    this.edges.presence(this.#source);
-    this.reporter?.presence(this, isPresent);
+    this.edges.presence(this.source);
+    this.reports.reporter?.presence(this, isPresent);
     this.#rules.presence(isPresent);
     if (!isPresent) return;
     this.#checkInterlock();
     this.tellRestored();
     this.#observation.present();
-    this.idle();
+    this.#observed.idle();
   }
 
   rulePending(rule: string, reason: string): void {
-    this.reporter?.rulePending(this, rule, reason);
+    this.reports.reporter?.rulePending(this, rule, reason);
   }
 
   ruleHolds(rule: string, effort: string): void {
-    this.reporter?.ruleHolds(this, rule, effort);
+    this.reports.reporter?.ruleHolds(this, rule, effort);
   }
 
   ruleDrove(): void {
@@ -380,7 +365,7 @@ export class AggregatorLine
   }
 
   restored(): void {
-    this.edges.heardAs(this.#source);
+    this.edges.heardAs(this.source);
     this.tellRestored();
   }
 
@@ -413,7 +398,7 @@ export class AggregatorLine
     if (this.#specification.onDisconnect !== "keep") {
       this.forcing.overrule("its guest is gone");
       this.#enforce(RuleKind.Gone, () => this.#rules.want(RuleKind.Gone));
-    } else this.idle();
+    } else this.#observed.idle();
   }
 
   /** Has a safe state applied while the turn's time lasts, or else first. */
@@ -458,7 +443,7 @@ export class AggregatorLine
     this.#listener = undefined;
     this.forcing.end("its aggregator ends", true);
     this.#observation.observe(undefined);
-    this.reporter = undefined;
+    this.reports.reporter = undefined;
     this.#postponement.end();
     if (!this.#isWithdrawn) this.guestGone();
     this.drop();
@@ -467,66 +452,19 @@ export class AggregatorLine
   /** Lets the host line go as it is. */
   drop(): void {
     this.#rules[Symbol.dispose]();
-    this.#source[Symbol.dispose]();
+    this.source[Symbol.dispose]();
   }
 
   apply(operation: SourceOperation, argument: number, kind: RuleKind): number {
     this.edges.byRule(kind);
-    const result = this.#ask(operation, argument);
+    const result = this.#observed.ask(operation, argument);
     this.#operations.isOwn = this.#operations.isBusy;
-    if (result === 0) this.#observeResult();
+    if (result === 0 && this.#observation.isObserved) this.#observed.idle();
     return result;
   }
 
-  /** Has the source report the edges that are wanted, if it does nothing else. */
   idle(): void {
-    if (this.#operations.isBusy) return;
-    const result = this.#observation.adjust(this.#source);
-    if (result === undefined) return;
-    if (result === PENDING) {
-      this.#operations.began(OBSERVING, 0);
-      this.#operations.isOwn = true;
-    } else this.#adjusted(result);
-  }
-
-  #ask(operation: SourceOperation, argument: number): number {
-    // All edges include those that a guest asks for.
-    const isCovered = operation === SourceOperation.SetEdges &&
-      this.#observation.isWide;
-    const result = this.#source.submit(
-      operation,
-      isCovered ? Edges.Both : argument,
-    );
-    if (result === PENDING) this.#operations.began(operation, argument);
-    else if (result !== FAILED) this.#done(operation, argument);
-    return result;
-  }
-
-  /** The source has done what was asked of it. */
-  #done(operation: SourceOperation, argument: number): void {
-    this.#observation.done(operation, argument);
-    this.edges.done(operation, argument, this.#source);
-  }
-
-  /** The source reports other edges than before, or does not. */
-  #adjusted(result: number): void {
-    this.#observation.adjusted(result);
-    this.edges.heardAs(this.#source);
-  }
-
-  /** The edges that the source reports, or is just asked for. */
-  #edgesOfSource(): Edges {
-    const { isBusy, operation, argument } = this.#operations;
-    const isAsked = isBusy && operation === SourceOperation.SetEdges;
-    return isAsked && !this.#observation.isWide
-      ? argument as Edges
-      : this.#observation.sourceEdges;
-  }
-
-  #wrap<T extends LineSource>(wrapper: T): T {
-    this.#source = wrapper;
-    wrapper.attach(this);
-    return wrapper;
+    this.#observed.idle();
   }
 
   /** The line is there again, and may be active beside one that excludes it. */
@@ -540,21 +478,9 @@ export class AggregatorLine
     } else if (interlock.isUnknown) this.learn();
   }
 
-  /** Reports what the kernel refused to a guest. */
-  #noteResult(operation: LineOperation, result: number): void {
-    if (result !== FAILED) return this.#kernelRefusals?.succeeded(operation);
-    this.#kernelRefusals ??= new KernelRefusals();
-    const errno = this.#kernelRefusals.refused(operation, this.#source);
-    if (errno !== 0) this.reporter?.kernelRefused(this, operation, errno);
-  }
-
   #answer(result: number): void {
     this.#guardListener?.answered(result);
     this.#listener?.completed(this.#listenerNumber, result);
-  }
-
-  #observeResult(): void {
-    if (this.#observation.isObserved) this.idle();
   }
 
   #submitWaiting(): void {

@@ -78,7 +78,7 @@ Deno.test("AggregatorLine reports edges and completions under its listener's num
 
 Deno.test("AggregatorLine keeps its own number, whichever its listener gave", () => {
   const { line, source, completed } = rig();
-  line.lineNumber = 11;
+  line.edges.lineNumber = 11;
   const listener = {
     completed: (number: number) => completed.push(`done ${number}`),
     edge: (number: number) => completed.push(`edge ${number}`),

@@ -3,14 +3,7 @@
  *
  * @module
  */
-import {
-  type ApiAnswer,
-  type ApiRequest,
-  readLines,
-  readText,
-  sendRequest,
-  strangeAnswer,
-} from "./http_request.ts";
+import { readText } from "./http_request.ts";
 import {
   requireKeys,
   requireString,
@@ -18,7 +11,6 @@ import {
 } from "../text/arguments.ts";
 import {
   type CallOptions,
-  callSignal,
   checkCreateRequest,
   checkForceRequest,
   checkLevels,
@@ -30,17 +22,16 @@ import {
   historyQuery,
 } from "./request_checks.ts";
 import type { PlayRequest, PlayState } from "./play.ts";
+import { ServiceCalls } from "./service_calls.ts";
 import { ServiceEvents } from "./service_events.ts";
-import { checkedAnswer, errorOf, quoted, ServiceError } from "./answers.ts";
+import { ServiceError } from "./answers.ts";
 import type { ForceRequest } from "./force.ts";
 import { HeldForce } from "./held_force.ts";
 import { LeasedAggregator } from "./leased_aggregator.ts";
-import { isConnectionLoss, pathOf } from "./paths.ts";
-import type { AnySchema } from "./message_schema.ts";
+import { pathOf } from "./paths.ts";
 import { ANSWERS, MESSAGES } from "./messages.ts";
 import type {
   AggregatorState,
-  ApiEvent,
   CreateRequest,
   ReloadState,
   RuleChangeState,
@@ -50,13 +41,6 @@ import type { History } from "./edges.ts";
 
 export { HeldForce, LeasedAggregator, ServiceError };
 
-/** Limit of an answer to a question. **Units**: milliseconds. */
-const LOOK_LIMIT_MS = 10_000;
-/**
- * The same for a change: chips of the kernel appear, and QEMUs answer, within
- * seconds. **Units**: milliseconds.
- */
-const CHANGE_LIMIT_MS = 30_000;
 /** Limit of the end of an aggregator. **Units**: milliseconds. */
 const RELEASE_LIMIT_MS = 5000;
 /** HTTP status of an aggregator that was removed. */
@@ -89,6 +73,7 @@ export class ServiceClient {
   /** Path of the service's control API. */
   readonly socketPath: string;
   readonly #limitMs: number | undefined;
+  readonly #calls: ServiceCalls;
 
   /**
    * Makes a client of the service at `socketPath`; nothing is opened yet.
@@ -115,6 +100,7 @@ export class ServiceClient {
     }
     this.socketPath = socketPath;
     this.#limitMs = options.limitMs;
+    this.#calls = new ServiceCalls(socketPath, options.limitMs);
   }
 
   /**
@@ -124,7 +110,7 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async list(options: CallOptions = {}): Promise<AggregatorState[]> {
-    const answer = await this.#ask<{ aggregators: AggregatorState[] }>(
+    const answer = await this.#calls.ask<{ aggregators: AggregatorState[] }>(
       { method: "GET", path: "/v1/aggregators" },
       options,
       ANSWERS.aggregators,
@@ -142,7 +128,7 @@ export class ServiceClient {
     name: string,
     options: CallOptions = {},
   ): Promise<AggregatorState> {
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "GET", path: pathOf(name) },
       options,
       MESSAGES.Aggregator,
@@ -168,7 +154,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<LeasedAggregator> {
     checkCreateRequest(request);
-    const answer = await this.#send({
+    const answer = await this.#calls.send({
       method: "POST",
       path: "/v1/aggregators",
       body: { ...request, lease: "stream" },
@@ -179,7 +165,7 @@ export class ServiceClient {
       show: (name, limitMs) =>
         new ServiceClient(this.socketPath, { limitMs }).show(name),
       resume: (name, token, limitMs) =>
-        new ServiceClient(this.socketPath, { limitMs }).#send({
+        new ServiceCalls(this.socketPath, limitMs).send({
           method: "POST",
           path: `${pathOf(name)}/lease`,
           body: { token },
@@ -200,7 +186,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     checkCreateRequest(request);
-    return await this.#ask(
+    return await this.#calls.ask(
       {
         method: "POST",
         path: "/v1/aggregators",
@@ -218,13 +204,13 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async remove(name: string, options: CallOptions = {}): Promise<void> {
-    const answer = await this.#send(
+    const answer = await this.#calls.send(
       { method: "DELETE", path: pathOf(name) },
       options,
     );
     const text = await answer.inTime(readText(answer.body));
     // Another program's socket may have no objection to anything.
-    if (answer.status !== NO_CONTENT) throw this.#strange(text);
+    if (answer.status !== NO_CONTENT) throw this.#calls.strange(text);
   }
 
   /**
@@ -236,7 +222,7 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   reload(options: CallOptions = {}): Promise<ReloadState> {
-    return this.#ask(
+    return this.#calls.ask(
       { method: "POST", path: "/v1/reload" },
       options,
       MESSAGES.Reload,
@@ -256,7 +242,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     checkLevels(levels);
-    return await this.#ask(
+    return await this.#calls.ask(
       {
         method: "PATCH",
         path: `${pathOf(name)}/lines`,
@@ -284,7 +270,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     checkRules(rules);
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "PATCH", path: pathOf(name), body: { rules } },
       options,
       MESSAGES.Aggregator,
@@ -306,7 +292,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<PlayState> {
     checkPlayRequest(request);
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "POST", path: `${pathOf(name)}/play`, body: request },
       options,
       MESSAGES.Play,
@@ -323,7 +309,7 @@ export class ServiceClient {
     name: string,
     options: CallOptions = {},
   ): Promise<PlayState> {
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "GET", path: `${pathOf(name)}/play` },
       options,
       MESSAGES.Play,
@@ -340,7 +326,7 @@ export class ServiceClient {
     name: string,
     options: CallOptions = {},
   ): Promise<PlayState> {
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "DELETE", path: `${pathOf(name)}/play` },
       options,
       MESSAGES.Play,
@@ -364,7 +350,10 @@ export class ServiceClient {
     checkForceRequest(request);
     const body = { ...request, lease: "stream" };
     const path = `${pathOf(name)}/force`;
-    const answer = await this.#send({ method: "POST", path, body }, options);
+    const answer = await this.#calls.send(
+      { method: "POST", path, body },
+      options,
+    );
     return await HeldForce.open(this.socketPath, answer);
   }
 
@@ -382,7 +371,7 @@ export class ServiceClient {
   ): Promise<AggregatorState> {
     checkForceRequest(request);
     const body = { ...request, lease: "none" };
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "POST", path: `${pathOf(name)}/force`, body },
       options,
       MESSAGES.Aggregator,
@@ -405,7 +394,7 @@ export class ServiceClient {
     const path = `${pathOf(name)}/force${
       lines.length === 0 ? "" : `?${query}`
     }`;
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "DELETE", path },
       options,
       MESSAGES.Aggregator,
@@ -418,7 +407,7 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async lines(options: CallOptions = {}): Promise<ServiceLine[]> {
-    const { lines } = await this.#ask<{ lines: ServiceLine[] }>(
+    const { lines } = await this.#calls.ask<{ lines: ServiceLine[] }>(
       { method: "GET", path: "/v1/lines" },
       options,
       ANSWERS.allLines,
@@ -437,7 +426,7 @@ export class ServiceClient {
    */
   async history(options: HistoryOptions = {}): Promise<History> {
     const { query, signal } = historyQuery(options);
-    return await this.#ask(
+    return await this.#calls.ask(
       { method: "GET", path: `/v1/history${query}` },
       { signal },
       MESSAGES.History,
@@ -477,34 +466,9 @@ export class ServiceClient {
   events(name?: string, options: EventOptions = {}): ServiceEvents {
     const { query, signal } = eventQuery(name, options);
     return new ServiceEvents(
-      (signal) => this.#events(`/v1/events${query}`, signal),
+      (signal) => this.#calls.events(`/v1/events${query}`, signal),
       signal,
     );
-  }
-
-  async *#events(
-    path: string,
-    signal: AbortSignal,
-  ): AsyncGenerator<ApiEvent, void> {
-    const answer = await this.#send({ method: "GET", path }, { signal });
-    let isStrange = true;
-    signal.addEventListener("abort", () => answer.close(), { once: true });
-    try {
-      for await (const line of readLines(answer.body)) {
-        if (!line.startsWith("data:")) continue;
-        const event = this.#checked<ApiEvent>(line.slice(5), MESSAGES.Event);
-        isStrange = false;
-        yield event;
-      }
-      if (isStrange) {
-        throw strangeAnswer(this.socketPath, "it sends no event");
-      }
-    } catch (error) {
-      // A service that was killed ends its streams in the middle.
-      if (!isConnectionLoss(error)) throw error;
-    } finally {
-      answer.close();
-    }
   }
 
   /**
@@ -513,45 +477,10 @@ export class ServiceClient {
    * @throws {Error} If there is no service, or no answer in time.
    */
   async metrics(options: CallOptions = {}): Promise<string> {
-    const answer = await this.#send(
+    const answer = await this.#calls.send(
       { method: "GET", path: "/metrics" },
       options,
     );
     return await answer.inTime(readText(answer.body));
-  }
-
-  async #send(request: ApiRequest, options: CallOptions): Promise<ApiAnswer> {
-    const signal = callSignal(options);
-    const limitMs = this.#limitMs ??
-      (request.method === "GET" ? LOOK_LIMIT_MS : CHANGE_LIMIT_MS);
-    const answer = await sendRequest(
-      this.socketPath,
-      request,
-      limitMs,
-      signal,
-    );
-    if (answer.status < 400) return answer;
-    const text = await answer.inTime(readText(answer.body));
-    throw errorOf(answer.status, text) ??
-      strangeAnswer(this.socketPath, `it answers ${answer.status}`);
-  }
-
-  async #ask<T>(
-    request: ApiRequest,
-    options: CallOptions,
-    schema: AnySchema,
-  ): Promise<T> {
-    const answer = await this.#send(request, options);
-    const text = await answer.inTime(readText(answer.body));
-    return this.#checked<T>(text, schema);
-  }
-
-  /** @throws {Error} If a text is not the message that `schema` describes. */
-  #checked<T>(text: string, schema: AnySchema): T {
-    return checkedAnswer<T>(this.socketPath, text, schema);
-  }
-
-  #strange(text: string): Error {
-    return strangeAnswer(this.socketPath, `it answers ${quoted(text)}`);
   }
 }

@@ -138,19 +138,6 @@ export class LineRequest implements Disposable {
     return this.#fd < 0;
   }
 
-  /** Returns the error of a call that returned -errno. */
-  #failed(
-    operation: string,
-    syscall: string,
-    result: number,
-    offsets: readonly number[],
-    detail?: string,
-  ): LineError {
-    return this.#fd < 0
-      ? this.#lines.released(operation, offsets)
-      : this.#lines.refused(operation, syscall, -result, offsets, detail);
-  }
-
   /**
    * Reads a line.
    *
@@ -159,7 +146,7 @@ export class LineRequest implements Disposable {
   getValue(offset: number): Value {
     const value = this.readBit(this.#lines.bitOf(offset, "read"));
     if (value < 0) {
-      throw this.#failed(
+      throw this.#lines.failed(
         "read",
         "GPIO_V2_LINE_GET_VALUES_IOCTL",
         value,
@@ -183,7 +170,7 @@ export class LineRequest implements Disposable {
     values.select(bits);
     const result = getLineValues(this.#fd, values.bytes);
     if (result < 0) {
-      throw this.#failed(
+      throw this.#lines.failed(
         "read",
         "GPIO_V2_LINE_GET_VALUES_IOCTL",
         result,
@@ -226,7 +213,7 @@ export class LineRequest implements Disposable {
     }
     const result = setLineValues(this.#fd, this.#values.bytes);
     if (result < 0) {
-      throw this.#failed(
+      throw this.#lines.failed(
         "set",
         "GPIO_V2_LINE_SET_VALUES_IOCTL",
         result,
@@ -282,7 +269,7 @@ export class LineRequest implements Disposable {
       }
       const value = this.#presentOutput(bit);
       if (value < 0) {
-        throw this.#failed(
+        throw this.#lines.failed(
           "reconfigure",
           "GPIO_V2_LINE_GET_VALUES_IOCTL",
           value,
@@ -294,7 +281,7 @@ export class LineRequest implements Disposable {
     packConfig(this.#configView, 0, packed);
     const result = setLineConfig(this.#fd, this.#config);
     if (result < 0) {
-      throw this.#failed(
+      throw this.#lines.failed(
         "reconfigure",
         "GPIO_V2_LINE_SET_CONFIG_IOCTL",
         result,
@@ -402,7 +389,7 @@ export class LineRequest implements Disposable {
   #readBatch(batch: EdgeEventBatch): number {
     const count = this.readEvents(batch);
     if (count < 0) {
-      throw this.#failed("read events of", "read", count, this.offsets);
+      throw this.#lines.failed("read events of", "read", count, this.offsets);
     }
     return count;
   }
@@ -491,6 +478,7 @@ export class LineRequest implements Disposable {
     if (this.#fd < 0) return;
     for (const stream of this.#streams) stream.end();
     this.#fd = -1;
+    this.#lines.isReleased = true;
     this.#owned.close();
   }
 

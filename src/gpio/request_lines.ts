@@ -9,6 +9,8 @@ import { kernelError, LineError } from "./errors.ts";
 
 /** Lines of one request. */
 export class RequestLines {
+  /** True once the request was closed. */
+  isReleased = false;
   readonly #chip: string;
   readonly #offsets: readonly number[];
   readonly #bits: ReadonlyMap<number, number>;
@@ -66,20 +68,21 @@ export class RequestLines {
     });
   }
 
-  /** Returns the error of a call that the kernel refused. */
-  refused(
+  /** Returns the error of a call that returned `result`: -errno. */
+  failed(
     operation: string,
     syscall: string,
-    errno: number,
+    result: number,
     offsets: readonly number[],
     detail?: string,
   ): LineError {
+    if (this.isReleased) return this.released(operation, offsets);
     return kernelError({
       chip: this.#chip,
       offsets,
       operation,
       syscall,
-      errno,
+      errno: -result,
       detail,
     });
   }

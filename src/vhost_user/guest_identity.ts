@@ -17,7 +17,7 @@ import {
   AVAIL_HEADER,
   USED_ELEMENT,
   USED_HEADER,
-} from "../virtio/queue/split_queue.ts";
+} from "../virtio/queue/ring_layout.ts";
 import type { TakenHeads } from "../virtio/queue/taken_heads.ts";
 import type { LogRecord } from "../virtio/queue/inflight.ts";
 

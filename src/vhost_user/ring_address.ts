@@ -9,7 +9,7 @@ import {
   AVAIL_HEADER,
   USED_ELEMENT,
   USED_HEADER,
-} from "../virtio/queue/split_queue.ts";
+} from "../virtio/queue/ring_layout.ts";
 import { OUTSIDE_MEMORY } from "./advice.ts";
 import type { VringAddress } from "./codec.ts";
 import type { RingAddress } from "./guest_identity.ts";

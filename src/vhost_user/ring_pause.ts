@@ -3,9 +3,15 @@
  *
  * @module
  */
+import type { GuestMemory } from "../virtio/queue/guest_memory.ts";
 import type { InflightLog } from "../virtio/queue/inflight.ts";
+import type { SplitQueue } from "../virtio/queue/split_queue.ts";
 import { TakenHeads } from "../virtio/queue/taken_heads.ts";
-import type { RingAddress } from "./guest_identity.ts";
+import {
+  readUsedIndex,
+  type RingAddress,
+  ringSignature,
+} from "./guest_identity.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 import type { PauseRecord } from "./session_record.ts";
 
@@ -29,6 +35,47 @@ export interface Pause {
   readonly signature: number | undefined;
   /** Number of the device's run that it was part of. */
   readonly run: number;
+}
+
+/**
+ * Returns the state of a ring whose queue was just closed.
+ *
+ * @param region The region that has, or may have, its log.
+ * @param run Number of the device's run.
+ */
+export function pauseOf(
+  queue: SplitQueue,
+  { place, features }: Pick<Pause, "place" | "features">,
+  region: InflightRegion | undefined,
+  run: number,
+): Pause {
+  const { memory, size, taken, nextAvail, log } = queue;
+  return {
+    place,
+    size,
+    features,
+    nextAvail,
+    usedIndex: readUsedIndex(memory, place),
+    taken,
+    log: log === undefined || region === undefined
+      ? undefined
+      : { region, log },
+    signature: ringSignature(memory, place, size, taken),
+    run,
+  };
+}
+
+/**
+ * Returns true if the memory of a paused ring has changed in a way that its
+ * driver has no right to.
+ */
+export function isOverwritten(
+  { place, signature, size, taken }: Pause,
+  memory: GuestMemory,
+): boolean {
+  if (signature === undefined) return false;
+  const found = ringSignature(memory, place, size, taken);
+  return found !== undefined && found !== signature;
 }
 
 /** Describes a paused ring for the next process. */

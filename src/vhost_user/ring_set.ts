@@ -25,10 +25,8 @@ import type {
   RegionDescription,
   VringAddress,
 } from "./codec.ts";
-import { isOtherGuest, isSameGuest } from "./guest_comparison.ts";
 import { GuestState } from "./guest_state.ts";
 import { InflightRegion } from "./inflight_region.ts";
-import { LogReader } from "./log_reader.ts";
 import { MAX_MEM_SLOTS, MemoryTable } from "./memory_table.ts";
 import type { NamedFds } from "./named_fds.ts";
 import {
@@ -41,32 +39,23 @@ import {
   resumeRings,
   type RingSetParts,
 } from "./ring_set_record.ts";
+import { RingStarter, type RingStarterHost } from "./ring_starter.ts";
 import type {
   InflightRecord,
   RingSetRecord,
   SessionFds,
 } from "./session_record.ts";
 import type { StateMemory } from "./state_memory.ts";
-import { type RingHost, type RingStart, Vring } from "./vring.ts";
+import { Vring } from "./vring.ts";
 
 const MAX_RING_INDEX = 0xffff;
 
-const RESTARTED = "it was restarted, or its driver was loaded again";
-
 /** Needs of a set of rings. */
-export interface RingSetHost extends RingHost {
-  /** The guest's state was discarded while the session goes on. */
-  guestGone(reason: string): void;
-  /** A guest that was given up goes on after all. */
-  guestReturned(): void;
+export interface RingSetHost extends RingStarterHost {
   /** The device is about to use pages of the guest that do not exist. */
   pagesTaken(pages: number): void;
-  /** Rings may have started that a request before had asked for. */
-  startedLater(): void;
   /** The guest's first chain with this fault was given back unserved. */
   chainRefused(index: number, fault: ChainFault): void;
-  /** The guest goes on from another session, and its interrupts do not. */
-  interruptsLost(): void;
   /** Memory in which the next process finds what the device holds. */
   readonly state?: StateMemory | undefined;
   /** Names of descriptors of memory. */
@@ -83,12 +72,7 @@ export class RingSet implements Disposable {
   readonly #rings: readonly Vring[];
   #table: MemoryTable;
   readonly #guest: GuestState;
-  readonly #logs: LogReader;
-  #features = 0n;
-  /** Number of the device's run: it ends when the last ring stops. */
-  #run = 0;
-  /** True if the guest was served before, and no log says what it was given. */
-  #isUnlogged = false;
+  readonly #starter: RingStarter;
   /** Faults of chains that were reported, as bits. */
   #refusals = 0;
   /** The frontend's in-flight region, if there is one. */
@@ -105,14 +89,11 @@ export class RingSet implements Disposable {
       { length: host.device.queueCount },
       (_, index) => new Vring(index, host),
     );
-    this.#logs = new LogReader({
-      share: host.share,
-      ringCount: this.#rings.length,
-      read: () => {
-        this.#goOn();
-        host.startedLater();
-      },
-      broke: (error) => host.ringBroke(0, error),
+    this.#starter = new RingStarter({
+      host,
+      rings: this.#rings,
+      guest: this.#guest,
+      memory: () => this.#table.size === 0 ? undefined : this.#table.memory,
     });
     this.#device.onRefusedChain = this.#onRefusedChain;
     this.#device.onMore = (index) => this.#rings[index]?.goOnLater();
@@ -140,7 +121,7 @@ export class RingSet implements Disposable {
 
   /** True if any ring runs. While none does, the device is suspended. */
   get isAnyActive(): boolean {
-    return this.#rings.some((ring) => ring.isActive);
+    return this.#starter.isAnyActive;
   }
 
   /** Descriptors of the frontend that the rings have. */
@@ -175,19 +156,19 @@ export class RingSet implements Disposable {
   setFeatures(features: bigint): string | undefined {
     const unknown = features & ~this.offeredFeatures;
     if (unknown !== 0n) return unofferedFeatures(unknown);
-    const changed = (features ^ this.#features) &
+    const changed = (features ^ this.#starter.features) &
       ~VHOST_USER_F_PROTOCOL_FEATURES_MASK;
-    if (changed !== 0n && this.isAnyActive) {
+    if (changed !== 0n && this.#starter.isAnyActive) {
       return "features cannot change while a ring runs";
     }
     if (changed !== 0n) this.#guest.forgetFeatures();
-    this.#features = features;
+    this.#starter.features = features;
     if ((features & VHOST_USER_F_PROTOCOL_FEATURES_MASK) !== 0n) {
       return undefined;
     }
     // A frontend that knows nothing of SET_VRING_ENABLE (QEMU before 7.2).
     for (const ring of this.#rings) ring.isEnabled = true;
-    return this.#startAll();
+    return this.#starter.startAll();
   }
 
   /** SET_MEM_TABLE, also under running rings. Takes no fd over. */
@@ -205,14 +186,14 @@ export class RingSet implements Disposable {
     let isUsed = false;
     try {
       // If one throws, some ring may still reach into the old memory.
-      for (const ring of this.#rings) ring.pause(this.#run);
+      for (const ring of this.#rings) ring.pause(this.#starter.run);
       isUsed = true;
     } finally {
       if (!isUsed) table.unmap();
     }
     this.#table.unmap();
     this.#table = table;
-    this.#goOn();
+    this.#starter.goOn();
     return undefined;
   }
 
@@ -225,7 +206,7 @@ export class RingSet implements Disposable {
       return `there are ${MAX_MEM_SLOTS} regions at most`;
     }
     const problem = this.#table.addMapped(description, fd);
-    if (problem === undefined) this.#goOn();
+    if (problem === undefined) this.#starter.goOn();
     return problem;
   }
 
@@ -235,19 +216,13 @@ export class RingSet implements Disposable {
     if (region === undefined) return noRegion(description.guestAddress);
     const { guestAddress, size } = description;
     for (const ring of this.#rings) {
-      if (ring.liesIn(guestAddress, guestAddress + size)) ring.pause(this.#run);
+      if (ring.liesIn(guestAddress, guestAddress + size)) {
+        ring.pause(this.#starter.run);
+      }
     }
     this.#table.remove(region);
-    this.#goOn();
+    this.#starter.goOn();
     return undefined;
-  }
-
-  /** Starts the rings that the memory lets run now. */
-  #goOn(): void {
-    for (const [index, ring] of this.#rings.entries()) {
-      const fault = this.#start(ring);
-      if (fault !== undefined) this.#host.ringFaulted(index, fault);
-    }
   }
 
   /** SET_VRING_NUM. */
@@ -280,7 +255,7 @@ export class RingSet implements Disposable {
       if (typeof located === "string") return located;
     }
     ring.address = address;
-    return this.#start(ring);
+    return this.#starter.start(ring);
   }
 
   /** SET_VRING_BASE. */
@@ -297,7 +272,7 @@ export class RingSet implements Disposable {
   takeBase(index: number): number | string {
     const ring = this.#ring(index);
     if (typeof ring === "string") return ring;
-    this.#stop(ring, true);
+    this.#starter.stop(ring, true);
     return ring.base;
   }
 
@@ -309,7 +284,7 @@ export class RingSet implements Disposable {
     const ring = this.#ringFor(fd, index);
     return typeof ring === "string"
       ? ring
-      : ring.setKick(fd) ?? this.#start(ring);
+      : ring.setKick(fd) ?? this.#starter.start(ring);
   }
 
   /** SET_VRING_CALL. Takes the fd over, whatever comes of it. */
@@ -330,18 +305,9 @@ export class RingSet implements Disposable {
     if (typeof ring === "string") return ring;
     if (value > 1) return `a ring is enabled (1) or disabled (0), not ${value}`;
     ring.isEnabled = value === 1;
-    if (ring.isEnabled) return this.#start(ring);
-    this.#stop(ring, false);
+    if (ring.isEnabled) return this.#starter.start(ring);
+    this.#starter.stop(ring, false);
     return undefined;
-  }
-
-  /** Pauses a ring, for good (until its next kick) or until it is enabled. */
-  #stop(ring: Vring, isForGood: boolean): void {
-    if (!ring.isActive && !isForGood) return;
-    const wasAnyActive = this.isAnyActive;
-    if (isForGood) ring.stop(this.#run);
-    else ring.pause(this.#run);
-    if (wasAnyActive && !this.isAnyActive) this.#run++;
   }
 
   /** SET_INFLIGHT_FD. Takes no fd over. */
@@ -349,12 +315,12 @@ export class RingSet implements Disposable {
     description: InflightDescription,
     fd: OwnedFd,
   ): string | undefined {
-    if (this.isAnyActive) {
+    if (this.#starter.isAnyActive) {
       return "the in-flight region cannot change while a ring runs";
     }
     const region = InflightRegion.map(fd, description);
     if (typeof region === "string") return region;
-    this.#logs.cancel();
+    this.#starter.cancel();
     this.#host.pagesTaken(region.absentPages());
     this.#guest.setRegion(region);
     const file = this.#host.named.bring("inflight", fd.fd);
@@ -374,8 +340,8 @@ export class RingSet implements Disposable {
   /** Describes the rings for the next process, and names the descriptors. */
   record(fds: SessionFds): RingSetRecord {
     const numbers = {
-      features: this.#features,
-      run: this.#run,
+      features: this.#starter.features,
+      run: this.#starter.run,
       inflight: this.#inflight,
     };
     return recordRings(this.#parts, numbers, fds);
@@ -392,18 +358,18 @@ export class RingSet implements Disposable {
   ): string | undefined {
     const unknown = record.features & ~this.offeredFeatures;
     if (unknown !== 0n) return unofferedFeatures(unknown);
-    this.#features = record.features;
-    this.#run = record.run;
+    this.#starter.features = record.features;
+    this.#starter.run = record.run;
     this.#inflight = record.inflight;
-    return resumeRings(this.#parts, record, fds) ?? this.#startAll();
+    return resumeRings(this.#parts, record, fds) ?? this.#starter.startAll();
   }
 
   /** Stops all rings and discards the guest's state: RESET_DEVICE, or status 0. */
   resetDevice(): void {
-    const isEnabled = this.#features !== 0n &&
-      (this.#features & VHOST_USER_F_PROTOCOL_FEATURES_MASK) === 0n;
+    const isEnabled = this.#starter.features !== 0n &&
+      (this.#starter.features & VHOST_USER_F_PROTOCOL_FEATURES_MASK) === 0n;
     for (const ring of this.#rings) ring.reset(isEnabled);
-    this.#discardGuest("its VMM reset the device");
+    this.#starter.discardGuest("its VMM reset the device");
   }
 
   /** True if the frontend has started a ring and handed over no memory. */
@@ -424,7 +390,7 @@ export class RingSet implements Disposable {
 
   /** True while no ring runs and the device holds a guest's state. */
   get isPaused(): boolean {
-    return this.#guest.isKnown && !this.isAnyActive;
+    return this.#guest.isKnown && !this.#starter.isAnyActive;
   }
 
   /**
@@ -454,12 +420,12 @@ export class RingSet implements Disposable {
     this.#device.onRefusedChain = undefined;
     this.#device.onMore = undefined;
     for (const ring of this.#rings) ring[Symbol.dispose]();
-    this.#logs.cancel();
+    this.#starter.cancel();
     // The region first: its record of the guest is for the next back end.
     this.#guest.setRegion(undefined);
     this.#table.unmap();
     this.#table = new MemoryTable(this.#pagesTaken, this.#host.named);
-    this.#discardGuest();
+    this.#starter.discardGuest();
   }
 
   #ring(index: number): Vring | string {
@@ -472,89 +438,5 @@ export class RingSet implements Disposable {
     const ring = this.#ring(index);
     if (typeof ring === "string" && fd !== undefined) closeElsewhere([fd]);
     return ring;
-  }
-
-  #startAll(): string | undefined {
-    let first: string | undefined;
-    for (const ring of this.#rings) {
-      const fault = this.#start(ring);
-      first ??= fault;
-    }
-    return first;
-  }
-
-  /** Starts a ring if it is complete; returns why it cannot run then. */
-  #start(ring: Vring): string | undefined {
-    if (!ring.isWanted || ring.isActive || this.#table.size === 0) {
-      return undefined;
-    }
-    if (!this.#logs.isReady(this.#guest.region)) return undefined;
-    const { memory } = this.#table;
-    const start = ring.prepare(memory, this.#features);
-    if (typeof start === "string") return start;
-    if (start.kind === "anew") {
-      if (!this.isAnyActive) this.#discardGuest(RESTARTED);
-      else if (ring.pausedRun! < this.#run && this.#isAnyResumed) {
-        return this.#startAnew();
-      }
-    }
-    if (!this.#guest.isKnown) this.#begin(start.kind);
-    const isTakenUp = this.#guest.begin(
-      this.#features & ~VHOST_USER_F_PROTOCOL_FEATURES_MASK,
-      (region) =>
-        start.kind === "first" && isSameGuest(this.#rings, memory, region),
-    );
-    if (isTakenUp) this.#host.guestReturned();
-    const fault = ring.start(start, memory, this.#guest.region);
-    // A ring that gives buffers back out of order: what it held is lost.
-    const isLost = this.#isUnlogged && fault === undefined && ring.wasUsed &&
-      this.#rings.indexOf(ring) > 0;
-    if (isLost) {
-      this.#isUnlogged = false;
-      this.#host.interruptsLost();
-    }
-    return fault;
-  }
-
-  /** True if a running ring passed for one that went on after a pause. */
-  get #isAnyResumed(): boolean {
-    return this.#rings.some((ring) => ring.isResumed);
-  }
-
-  /**
-   * Begins with another guest although some of its rings run already: those that
-   * no guest had used look the same for any guest.
-   */
-  #startAnew(): string | undefined {
-    const running = this.#rings.filter((ring) => ring.isActive);
-    for (const ring of running) ring.pause(this.#run);
-    // What they have taken since is the new guest's.
-    this.#discardGuest(RESTARTED, running);
-    return this.#startAll();
-  }
-
-  /** Tells the device whose rings are about to run. */
-  #begin(kind: RingStart["kind"]): void {
-    const isNew = !this.#guest.isAbandoned &&
-      (kind !== "first" ||
-        isOtherGuest(this.#rings, this.#table.memory, this.#guest.region));
-    this.#device.guestBegins?.(isNew);
-    // One of our own has seen nothing of a guest that it did not come with.
-    this.#isUnlogged = !isNew && kind === "first" &&
-      this.#guest.region?.isOwn !== false;
-  }
-
-  /**
-   * Resets the device if a guest has used it; no ring may be active.
-   *
-   * @param reason Told to the host; absent if the session ends.
-   * @param others Rings that are the next guest's already.
-   */
-  #discardGuest(reason?: string, others: readonly Vring[] = []): void {
-    for (const ring of this.#rings) {
-      if (!others.includes(ring)) ring.forget();
-    }
-    const wasKnown = this.#guest.discard();
-    if (wasKnown && reason !== undefined) this.#host.guestGone(reason);
   }
 }

@@ -20,21 +20,21 @@ import {
   isRingBlank,
   isUsedRingBlank,
   readUsedIndex,
-  type RingAddress,
   type RingIdentity,
-  ringSignature,
 } from "./guest_identity.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 import { badSize } from "./advice.ts";
 import { isRingSize, locateRing } from "./ring_address.ts";
 import { RingFds, type RingFdsHost } from "./ring_fds.ts";
 import {
+  isOverwritten,
   type Pause,
+  pauseOf,
   pauseRecord,
   resumedPause,
-  type RingLog,
 } from "./ring_pause.ts";
 import { RingPoll } from "./ring_poll.ts";
+import { planStart, type RingStart } from "./ring_start.ts";
 import type { RingRecord, SessionFds } from "./session_record.ts";
 
 /** Entries served per turn at most; the peer's time usually ends before. */
@@ -50,24 +50,6 @@ export interface RingHost extends RingFdsHost {
   ringFaulted(index: number, fault: string): void;
   /** Serving the ring threw, which it must not: the session cannot go on. */
   ringBroke(index: number, error: unknown): void;
-}
-
-/** Consequences of starting a ring. */
-export interface RingStart {
-  /** Place of the ring. */
-  readonly place: RingAddress;
-  /** `used.idx` as it stands in guest memory. **Units**: entries, modulo 2^16. */
-  readonly usedIndex: number;
-  /** The negotiated features. */
-  readonly features: bigint;
-  /** Position at which the driver goes on, by the frontend. */
-  readonly base: number;
-  /**
-   * `first`: nothing is known of the ring in this session. `resumed`: it goes on
-   * where it was paused. `anew`: it was paused elsewhere, so the guest was
-   * rebooted or its driver loaded again. `fresh`: the device was reset since.
-   */
-  readonly kind: "first" | "resumed" | "anew" | "fresh";
 }
 
 /** One ring of a session. **Ownership**: owns its fds. */
@@ -221,26 +203,7 @@ export class Vring implements Disposable {
    * @returns What starting it would mean, or why it cannot be started.
    */
   prepare(memory: GuestMemory, features: bigint): RingStart | string {
-    if (this.address === undefined) return "it has no addresses yet";
-    const place = locateRing(memory, this.address, this.size);
-    if (typeof place === "string") return place;
-    const usedIndex = readUsedIndex(memory, place);
-    const { base } = this;
-    const pause = this.#pause;
-    if (pause === undefined) {
-      const kind = this.#isForgotten ? "fresh" : "first";
-      return { place, usedIndex, features, base, kind };
-    }
-    // The frontend names where the driver goes on; the ring itself says whether
-    // it is still the one that was left.
-    const isSame = this.base === pause.nextAvail && this.size === pause.size &&
-      usedIndex === pause.usedIndex && features === pause.features &&
-      place.descriptorAddress === pause.place.descriptorAddress &&
-      place.availAddress === pause.place.availAddress &&
-      place.usedAddress === pause.place.usedAddress &&
-      !this.#isOverwritten(pause, memory);
-    const kind = isSame ? "resumed" : "anew";
-    return { place, usedIndex, features, base, kind };
+    return planStart(this, this.#pause, this.#isForgotten, memory, features);
   }
 
   /**
@@ -249,17 +212,7 @@ export class Vring implements Disposable {
    * used for something else. A guest that is paused changes nothing.
    */
   isOverwritten(memory: GuestMemory): boolean {
-    return this.#pause !== undefined &&
-      this.#isOverwritten(this.#pause, memory);
-  }
-
-  #isOverwritten(
-    { place, signature, size, taken }: Pause,
-    memory: GuestMemory,
-  ): boolean {
-    if (signature === undefined) return false;
-    const found = ringSignature(memory, place, size, taken);
-    return found !== undefined && found !== signature;
+    return this.#pause !== undefined && isOverwritten(this.#pause, memory);
   }
 
   /**
@@ -415,27 +368,8 @@ export class Vring implements Disposable {
     } finally {
       queue.close();
     }
-    const { features, place } = this.#running!;
-    const { taken } = queue;
     this.base = queue.nextAvail;
-    this.#pause = {
-      place,
-      size: this.size,
-      features,
-      nextAvail: queue.nextAvail,
-      usedIndex: readUsedIndex(queue.memory, place),
-      taken,
-      log: this.#logOf(queue),
-      signature: ringSignature(queue.memory, place, this.size, taken),
-      run,
-    };
-  }
-
-  #logOf({ log }: SplitQueue): RingLog | undefined {
-    const region = this.#region;
-    return log === undefined || region === undefined
-      ? undefined
-      : { region, log };
+    this.#pause = pauseOf(queue, this.#running!, this.#region, run);
   }
 
   /** Describes the ring for the next process, and names its descriptors. */

@@ -164,7 +164,7 @@ export class LineRig {
       edge: (_, value) => this.heard.push(`edge ${value}`),
       restored: () => this.heard.push("restored"),
     }, 0);
-    this.line.reporter = {
+    this.line.reports.reporter = {
       refused: (line, reason) => this.reports.push(`${line.name}: ${reason}`),
       kernelRefused: (line, operation, errno) =>
         this.reports.push(

@@ -4,9 +4,7 @@
  * @module
  */
 import type { Socket } from "node:net";
-import { clockNs } from "../../../ffi/clock.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
-import type { PlayState } from "../../client/play.ts";
 import { printable, printableJson } from "../../text/printable.ts";
 import type { AggregatorServer } from "../isolate/reactors.ts";
 import { LinesHeldError } from "../lanes/lanes.ts";
@@ -14,13 +12,7 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import type { ReloadAnswer } from "../reload.ts";
 import type { AuditLog } from "./audit_log.ts";
-import {
-  readCreation,
-  readPlay,
-  readPulls,
-  readRules,
-  readToken,
-} from "./create.ts";
+import { readCreation, readPulls, readRules, readToken } from "./create.ts";
 import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
@@ -35,6 +27,7 @@ import { METRICS_CONTENT_TYPE } from "./metrics.ts";
 import type { Observation } from "./observation.ts";
 import { openApi } from "./openapi.ts";
 import { EVENT_STREAM_TYPE } from "../../http/paced_connection.ts";
+import { PlayRoute } from "./play_route.ts";
 import type { Exchange, Route } from "./routes.ts";
 import { RequestBodies } from "./request_bodies.ts";
 import { SharedAnswers } from "./shared_answers.ts";
@@ -74,6 +67,7 @@ export class ApiRoutes {
   readonly #edges: EdgeStore | undefined;
   readonly #history: HistoryRoute;
   readonly #forces: ForceRoute;
+  readonly #plays: PlayRoute;
 
   /** Makes the handlers. */
   constructor(context: RequestContext) {
@@ -92,6 +86,13 @@ export class ApiRoutes {
       hub,
       work: this.#work,
       leaseOf: (name) => creations.leaseOf(name),
+    });
+    this.#plays = new PlayRoute({
+      reactor,
+      bodies: this.#bodies,
+      audit: context.audit,
+      edges: context.edges,
+      show: (name) => this.#show(name),
     });
     this.#forces = new ForceRoute({
       reactor,
@@ -176,25 +177,18 @@ export class ApiRoutes {
       path: /^\/v1\/aggregators\/([^/]+)\/play$/,
       action: "play",
       takesBody: true,
-      handle: (exchange) => this.#play(exchange),
+      handle: (exchange) => this.#plays.begin(exchange),
     },
     {
       method: "GET",
       path: /^\/v1\/aggregators\/([^/]+)\/play$/,
-      handle: async ({ response, name }) => {
-        await this.#show(name);
-        reply(response, 200, await this.#reactor.play(name, {}));
-      },
+      handle: (exchange) => this.#plays.show(exchange),
     },
     {
       method: "DELETE",
       path: /^\/v1\/aggregators\/([^/]+)\/play$/,
       action: "play",
-      handle: async ({ response, name }) => {
-        await this.#show(name);
-        const state = await this.#reactor.play(name, { isCancelled: true });
-        reply(response, 200, state);
-      },
+      handle: (exchange) => this.#plays.cancel(exchange),
     },
     {
       method: "POST",
@@ -419,34 +413,6 @@ export class ApiRoutes {
       outcome: "done",
     });
     reply(response, 200, this.#answers.stateOf(pulled));
-  }
-
-  async #play(
-    { request, response, peer, name, attempt }: Exchange,
-  ): Promise<void> {
-    const { read } = await this.#bodies.read(request, peer, readPlay);
-    const { from: id, steps: list } = read;
-    attempt.lines = [...new Set(list.map(({ line }) => line))];
-    await this.#show(name);
-    // The clock of edges, so that a record has the times of the play.
-    const offset = this.#edges?.offset ??
-      clockNs("realtime") - clockNs("monotonic");
-    const from = Number(BigInt(id) - offset);
-    let state: PlayState;
-    try {
-      state = await this.#reactor.play(name, { steps: { id, from, list } });
-    } catch (error) {
-      throw refusedByLines(error);
-    }
-    // Once for a play, which may be as long as it likes.
-    if (state.played + state.waiting <= list.length) {
-      await this.#audit.record(peer, {
-        action: "play",
-        ...attempt,
-        outcome: "done",
-      });
-    }
-    reply(response, 200, state);
   }
 
   async #reloadNow({ response, peer }: Exchange): Promise<void> {

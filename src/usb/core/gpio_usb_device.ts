@@ -1,6 +1,6 @@
 /**
- * Everything that the GPIO adapters have in common: standard requests, one
- * request of the driver's after another, and the guest's coming and going.
+ * Everything that the GPIO adapters have in common: one request of the driver's
+ * after another, and the guest's coming and going.
  *
  * @module
  */
@@ -11,16 +11,17 @@ import {
   type LinePort,
   PENDING,
 } from "../../line/port.ts";
-import {
-  type Descriptors,
-  DescriptorType,
-  makeDescriptors,
-} from "./descriptors.ts";
 import { DriverRequest, MAX_REQUEST, NO_TOKEN } from "./driver_request.ts";
 import type { InPipe } from "./in_pipe.ts";
 import { LineBank, type LineBankOwner } from "./line_bank.ts";
 import { RestoringLines } from "./restoring_lines.ts";
 import { type Saved, SavedReader } from "./saved_state.ts";
+import {
+  RECIPIENT,
+  RECIPIENT_INTERFACE,
+  StandardRequest,
+  StandardRequests,
+} from "./standard_requests.ts";
 import {
   DIRECTION_IN,
   NO_DATA,
@@ -89,23 +90,6 @@ const MAX_REQUESTS = 16;
 
 const REQUEST_KIND = 0x60;
 const CLASS_REQUEST = 0x20;
-const RECIPIENT = 0x1f;
-const RECIPIENT_DEVICE = 0;
-const RECIPIENT_INTERFACE = 1;
-const RECIPIENT_ENDPOINT = 2;
-
-const StandardRequest = {
-  GetStatus: 0,
-  ClearFeature: 1,
-  SetFeature: 3,
-  SetAddress: 5,
-  GetDescriptor: 6,
-  GetConfiguration: 8,
-  SetConfiguration: 9,
-  GetInterface: 10,
-  SetInterface: 11,
-} as const;
-
 /** A device with lines. Nothing is made for each transfer. */
 export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   readonly description: UsbDescription;
@@ -116,8 +100,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   protected readonly reply = new Uint8Array(MAX_REQUEST);
   protected replyLength = 0;
   #host: UsbHost | undefined;
-  readonly #descriptors: Descriptors;
-  readonly #reports: readonly Uint8Array[];
+  readonly #standardRequests: StandardRequests;
   readonly #pipes: ReadonlyMap<number, InPipe>;
   readonly #requests = Array.from(
     { length: MAX_REQUESTS },
@@ -128,7 +111,6 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   #isServing = false;
   readonly #restoring = new RestoringLines();
   #configuration = 0;
-  readonly #answer = new Uint8Array(2);
 
   /**
    * Makes the device and attaches it to the lines.
@@ -144,11 +126,11 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   ) {
     this.description = description;
     this.options = options;
-    this.#descriptors = makeDescriptors(
+    this.#standardRequests = new StandardRequests(
       description,
       options.isHighSpeed === true,
+      reports,
     );
-    this.#reports = reports;
     this.#pipes = pipes;
     this.counters = {
       invalid: 0,
@@ -472,11 +454,12 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   }
 
   #standard(token: number, setup: Setup): void {
-    const { requestType, request, value, length } = setup;
-    const isIn = (requestType & DIRECTION_IN) !== 0;
-    const answer = isIn ? this.#standardIn(setup) : undefined;
+    const isIn = (setup.requestType & DIRECTION_IN) !== 0;
+    const answer = isIn
+      ? this.#standardRequests.answer(setup, this.#configuration)
+      : undefined;
     if (answer !== undefined) {
-      const sent = Math.min(answer.length, length);
+      const sent = Math.min(answer.length, setup.length);
       this.#host?.done(
         token,
         TransferStatus.Success,
@@ -485,72 +468,10 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
       );
       return;
     }
-    let isOk = false;
-    if (!isIn && length === 0) {
-      const recipient = requestType & RECIPIENT;
-      switch (request) {
-        case StandardRequest.ClearFeature:
-        case StandardRequest.SetFeature:
-          isOk = recipient <= RECIPIENT_ENDPOINT;
-          break;
-        case StandardRequest.SetAddress:
-          isOk = recipient === RECIPIENT_DEVICE;
-          break;
-        case StandardRequest.SetConfiguration:
-          isOk = recipient === RECIPIENT_DEVICE && this.configure(value);
-          break;
-        case StandardRequest.SetInterface:
-          isOk = recipient === RECIPIENT_INTERFACE && value === 0 &&
-            setup.index < this.description.interfaces.length;
-      }
-    }
+    const isOk = !isIn && this.#standardRequests.accepts(setup) &&
+      (setup.request !== StandardRequest.SetConfiguration ||
+        this.configure(setup.value));
     if (!isOk) return this.#refuse(token);
     this.#host?.done(token, TransferStatus.Success, NO_DATA, 0);
-  }
-
-  /** Answer of a standard request to the host; undefined: it is refused. */
-  #standardIn(setup: Setup): Uint8Array | undefined {
-    const { requestType, request, value, index } = setup;
-    const recipient = requestType & RECIPIENT;
-    const answer = this.#answer;
-    switch (request) {
-      case StandardRequest.GetStatus:
-        if (recipient > RECIPIENT_ENDPOINT) return undefined;
-        answer[0] = recipient === RECIPIENT_DEVICE ? 1 : 0;
-        answer[1] = 0;
-        return answer;
-      case StandardRequest.GetConfiguration:
-        answer[0] = this.#configuration;
-        return answer.subarray(0, 1);
-      case StandardRequest.GetInterface:
-        answer[0] = 0;
-        return index < this.description.interfaces.length
-          ? answer.subarray(0, 1)
-          : undefined;
-      case StandardRequest.GetDescriptor:
-        return recipient === RECIPIENT_INTERFACE
-          ? this.#classDescriptor(value >>> 8, index)
-          : this.#descriptor(value >>> 8, value & 0xff);
-      default:
-        return undefined;
-    }
-  }
-
-  #descriptor(type: number, index: number): Uint8Array | undefined {
-    const { device, configuration, strings } = this.#descriptors;
-    if (type === DescriptorType.Device && index === 0) return device;
-    if (type === DescriptorType.Configuration && index === 0) {
-      return configuration;
-    }
-    return type === DescriptorType.String ? strings[index] : undefined;
-  }
-
-  #classDescriptor(type: number, index: number): Uint8Array | undefined {
-    const report = this.#reports[index];
-    if (report === undefined || report.length === 0) return undefined;
-    if (type === DescriptorType.HidReport) return report;
-    return type === DescriptorType.Hid
-      ? this.description.interfaces[index]!.classDescriptor
-      : undefined;
   }
 }

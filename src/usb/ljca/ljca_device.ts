@@ -1,16 +1,12 @@
 /**
  * An Intel La Jolla Cove Adapter with GPIO lines: 1 to 64 lines of any
- * direction, with interrupts that the adapter reports.
+ * direction. Its interrupts are in `interrupts.ts`.
  *
  * The driver has these habits, which decide how lines are served:
  * * It makes an output by a configuration and a write, in this order. The line
  *   is driven by the write, so that it never has a level that no one asked for.
  * * Bits of bias and of an interrupt stay set in later configurations of a
  *   direction. The direction comes first then, and nothing else is done.
- * * An event disarms the line until the driver unmasks it again. What changes
- *   meanwhile is kept, in order.
- * * For both edges it reads the line after an event, to tell which one it was.
- *   The level of the event is held for that, and the next event waits for it.
  * * A request that is refused is a transfer that stalls: EPIPE in the guest.
  *
  * @module
@@ -23,14 +19,12 @@ import {
   LineOperation,
   PENDING,
 } from "../../line/port.ts";
-import type { Timer } from "../../reactor/event_loop.ts";
 import type { DriverRequest } from "../core/driver_request.ts";
 import {
   GpioUsbDevice,
   type UsbDeviceOptions,
 } from "../core/gpio_usb_device.ts";
 import { InPipe } from "../core/in_pipe.ts";
-import { LevelQueues } from "../core/level_queues.ts";
 import { checkLineCount, LINES_PER_ADAPTER } from "../core/models.ts";
 import { RESTORE } from "../core/restoring_lines.ts";
 import {
@@ -47,9 +41,9 @@ import {
   HEADER,
   ManagementCommand,
   MessageType,
-  newEvent,
 } from "./protocol.ts";
 import { ADAPTER_ENDPOINT, descriptionOf } from "./description.ts";
+import { CHECK, LjcaInterrupts } from "./interrupts.ts";
 import { answerManagement } from "./management.ts";
 import { KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
 import { edgesOf, Trigger, triggerOf } from "./trigger.ts";
@@ -57,10 +51,6 @@ import { edgesOf, Trigger, triggerOf } from "./trigger.ts";
 const MAX_LINES = LINES_PER_ADAPTER.ljca;
 /** Events of all lines, and as many answers as requests can wait. */
 const MAX_MESSAGES = MAX_LINES + 32;
-/** Changes of a line that wait for the driver, which takes them at once. */
-const MAX_LEVELS = 128;
-/** Time that a driver has to read a line after it has unmasked it. */
-const READ_LIMIT_MS = 50;
 
 /** Purposes of a line's operation. */
 const Purpose = {
@@ -74,32 +64,18 @@ const Purpose = {
   /** Second half: its edges are asked for. */
   TriggerEdges: 6,
   Mask: 7,
-  /** The level is read for a level interrupt. */
-  Check: 8,
 } as const;
 
 /** The adapter. */
 export class LjcaDevice extends GpioUsbDevice {
   readonly #pipe: InPipe;
   readonly #enumeration: Uint8Array;
-  readonly #event = newEvent();
-  readonly #levels: LevelQueues;
+  readonly #interrupts: LjcaInterrupts;
   readonly #isInput: Uint8Array;
   readonly #wantsOutput: Uint8Array;
-  readonly #triggers: Uint8Array;
   readonly #edges: Uint8Array;
-  readonly #isArmed: Uint8Array;
-  readonly #wantsCheck: Uint8Array;
-  /** Level of the last event, until the driver has read it; -1: none. */
-  readonly #held: Int8Array;
-  /** When an event need not wait for that any more. */
-  readonly #heldUntil: Float64Array;
-  #timer: Timer | undefined;
   /** Configuration that is under way. */
   #trigger = Trigger.None;
-  /** Event that waits for the answer under way to be sent; -1: none. */
-  #readLine = -1;
-  #hasWaitingEvents = false;
 
   /**
    * Makes the adapter.
@@ -121,15 +97,15 @@ export class LjcaDevice extends GpioUsbDevice {
     );
     this.#pipe = pipe;
     this.#enumeration = enumerationOf(count);
-    this.#levels = new LevelQueues(count, MAX_LEVELS);
     this.#isInput = new Uint8Array(count);
     this.#wantsOutput = new Uint8Array(count);
-    this.#triggers = new Uint8Array(count);
     this.#edges = new Uint8Array(count);
-    this.#isArmed = new Uint8Array(count);
-    this.#wantsCheck = new Uint8Array(count);
-    this.#held = new Int8Array(count).fill(-1);
-    this.#heldUntil = new Float64Array(count);
+    this.#interrupts = new LjcaInterrupts({
+      bank: this.bank,
+      clock: options,
+      lostEdges: this.counters.lostEdges,
+      send: (event) => pipe.push(event, event.length, this.host),
+    });
   }
 
   protected override begin(request: DriverRequest): number {
@@ -161,96 +137,57 @@ export class LjcaDevice extends GpioUsbDevice {
       const length = HEADER.size + this.replyLength;
       if (!this.#pipe.push(reply, length, this.host)) this.counters.overflows++;
     }
-    const line = this.#readLine;
-    this.#readLine = -1;
     // Behind the answer, which the driver waits for.
-    if (line >= 0) this.#deliver(line);
+    this.#interrupts.answered();
   }
 
   protected override drained(): void {
-    if (!this.#hasWaitingEvents) return;
-    this.#hasWaitingEvents = false;
-    for (let line = 0; line < this.bank.length; line++) this.#deliver(line);
+    this.#interrupts.drained();
   }
 
   protected override forget(): void {
-    this.#forgetInterrupts();
+    this.#interrupts.forget();
     this.#isInput.fill(0);
     this.#wantsOutput.fill(0);
     this.#edges.fill(Edges.None);
-    this.#readLine = -1;
   }
 
   protected override saveOwn(): Saved {
     return {
       isInput: savedBytes(this.#isInput),
       wantsOutput: savedBytes(this.#wantsOutput),
-      triggers: savedBytes(this.#triggers),
       edges: savedBytes(this.#edges),
-      isArmed: savedBytes(this.#isArmed),
-      held: savedBytes(this.#held),
-      levels: this.#levels.save(),
-      readLine: this.#readLine,
+      ...this.#interrupts.save(),
     };
   }
 
   protected override restoreOwn(saved: SavedReader): void {
     saved.fill("isInput", this.#isInput, 0, 1);
     saved.fill("wantsOutput", this.#wantsOutput, 0, 1);
-    saved.fill("triggers", this.#triggers, Trigger.None, Trigger.Low);
     saved.fill("edges", this.#edges, Edges.None, Edges.Both);
-    saved.fill("isArmed", this.#isArmed, 0, 1);
-    saved.fill("held", this.#held, -1, 1);
-    this.#levels.restore(saved.list("levels", MAX_LINES));
-    this.#readLine = saved.integer("readLine", -1, this.bank.length - 1);
-    this.#heldUntil.fill(this.options.now() + READ_LIMIT_MS);
-    // Delivered once the lines go on.
-    this.#hasWaitingEvents = true;
+    this.#interrupts.restore(saved);
   }
 
   protected override inputEdgesOf(line: number): Edges | undefined {
     return this.#isInput[line] === 1 ? this.#edges[line] as Edges : undefined;
   }
 
-  #forgetInterrupts(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = undefined;
-    this.#triggers.fill(Trigger.None);
-    this.#isArmed.fill(0);
-    this.#wantsCheck.fill(0);
-    this.#held.fill(-1);
-    for (let line = 0; line < this.bank.length; line++) {
-      this.#levels.clear(line);
-    }
-    this.#hasWaitingEvents = false;
-  }
-
   edge(line: number, level: number): void {
-    const trigger = this.#triggers[line]!;
-    if (trigger === Trigger.None) return;
-    if (trigger >= Trigger.High) return this.#check(line);
-    const edge = level === 0 ? Edges.Falling : Edges.Rising;
-    if ((trigger & edge) === 0) return;
-    const lost = this.#levels.push(line, level);
-    if (lost > 0) {
-      const { lostEdges } = this.counters;
-      lostEdges[line] = lostEdges[line]! + lost;
-    }
-    this.#deliver(line);
+    this.#interrupts.edge(line, level);
   }
 
   restored(line: number): void {
-    if (this.#triggers[line]! >= Trigger.High) this.#check(line);
+    this.#interrupts.restored(line);
   }
 
   lineDone(line: number, result: number, purpose: number): void {
     if (purpose === RESTORE) this.restoredLine(result);
-    else if (purpose === Purpose.Check) this.#checked(line, result);
+    else if (purpose === CHECK) this.#interrupts.checked(line, result);
     else {
       const status = this.#stepDone(line, result, purpose);
       if (status !== PENDING) this.finish(status);
     }
-    if (this.#wantsCheck[line] === 1) this.#check(line);
+    this.#interrupts.settled(line);
   }
 
   /** Requests to the keyboard: it has nothing to say, and takes anything. */
@@ -273,7 +210,7 @@ export class LjcaDevice extends GpioUsbDevice {
     if (replyLength < 0) return this.invalid();
     this.replyLength = replyLength;
     // A driver begins, and cannot take events yet.
-    if (command === ManagementCommand.Reset) this.#forgetInterrupts();
+    if (command === ManagementCommand.Reset) this.#interrupts.forget();
     return TransferStatus.Success;
   }
 
@@ -294,7 +231,8 @@ export class LjcaDevice extends GpioUsbDevice {
       case GpioCommand.Mask:
         return this.#mask(line);
       case GpioCommand.Unmask:
-        return this.#unmask(line);
+        this.#interrupts.unmask(line);
+        return TransferStatus.Success;
       default:
         return this.invalid();
     }
@@ -367,13 +305,10 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #read(line: number): number {
-    const held = this.#held[line]!;
-    if (held < 0) {
-      return this.#step(line, LineOperation.GetValue, 0, Purpose.Read);
-    }
-    this.#held[line] = -1;
-    this.#readLine = line;
-    return this.#stepDone(line, held, Purpose.Read);
+    const held = this.#interrupts.takeHeld(line);
+    return held < 0
+      ? this.#step(line, LineOperation.GetValue, 0, Purpose.Read)
+      : this.#stepDone(line, held, Purpose.Read);
   }
 
   #write(line: number, level: number): number {
@@ -387,10 +322,7 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #mask(line: number): number {
-    this.#triggers[line] = Trigger.None;
-    this.#isArmed[line] = 0;
-    this.#held[line] = -1;
-    this.#levels.clear(line);
+    this.#interrupts.mask(line);
     if (this.#edges[line] === Edges.None) return TransferStatus.Success;
     return this.#step(
       line,
@@ -398,17 +330,6 @@ export class LjcaDevice extends GpioUsbDevice {
       Edges.None,
       Purpose.Mask,
     );
-  }
-
-  #unmask(line: number): number {
-    if (this.#triggers[line] === Trigger.None) return TransferStatus.Success;
-    this.#isArmed[line] = 1;
-    if (this.#held[line]! >= 0) {
-      this.#heldUntil[line] = this.options.now() + READ_LIMIT_MS;
-    }
-    // Once this is answered.
-    this.#readLine = line;
-    return TransferStatus.Success;
   }
 
   #stepDone(line: number, result: number, purpose: number): number {
@@ -426,8 +347,7 @@ export class LjcaDevice extends GpioUsbDevice {
         if (isOk) {
           this.#isInput[line] = 0;
           this.#edges[line] = Edges.None;
-          this.#triggers[line] = Trigger.None;
-          this.#isArmed[line] = 0;
+          this.#interrupts.disable(line);
         }
         this.answered(line, LineOperation.SetValue, isOk);
         break;
@@ -446,9 +366,7 @@ export class LjcaDevice extends GpioUsbDevice {
         this.answered(line, LineOperation.SetEdges, isOk);
         if (!isOk) break;
         this.#edges[line] = edgesOf(this.#trigger);
-        this.#triggers[line] = this.#trigger;
-        this.#levels.clear(line);
-        this.#held[line] = -1;
+        this.#interrupts.enable(line, this.#trigger);
         break;
       case Purpose.Mask:
         // Off in any case, for the guest.
@@ -461,74 +379,8 @@ export class LjcaDevice extends GpioUsbDevice {
         this.#isInput[line] = 0;
         this.#wantsOutput[line] = 0;
         this.#edges[line] = Edges.None;
-        this.#triggers[line] = Trigger.None;
-        this.#isArmed[line] = 0;
+        this.#interrupts.disable(line);
     }
     return isOk ? TransferStatus.Success : TransferStatus.Stall;
-  }
-
-  /** Sends the event that is due, if the driver can take it. */
-  #deliver(line: number): void {
-    if (this.#isArmed[line] === 0) return;
-    const trigger = this.#triggers[line]!;
-    if (trigger >= Trigger.High) return this.#check(line);
-    if (this.#levels.count(line) === 0) return;
-    if (this.#held[line]! >= 0) {
-      const leftMs = this.#heldUntil[line]! - this.options.now();
-      if (leftMs > 0) return this.#deliverIn(leftMs);
-    }
-    const level = this.#levels.first(line);
-    if (!this.#send(line, level)) return;
-    this.#levels.shift(line);
-    if (trigger === Trigger.Both) this.#held[line] = level;
-  }
-
-  #deliverIn(ms: number): void {
-    this.#timer ??= this.options.after(ms, () => {
-      this.#timer = undefined;
-      for (let line = 0; line < this.bank.length; line++) {
-        if (this.#held[line]! >= 0) this.#deliver(line);
-      }
-    });
-  }
-
-  #send(line: number, level: number): boolean {
-    this.#event[HEADER.size + 1] = line;
-    this.#event[HEADER.size + 2] = level;
-    // Before it is sent: the host may answer at once.
-    this.#isArmed[line] = 0;
-    if (this.#pipe.push(this.#event, this.#event.length, this.host)) {
-      return true;
-    }
-    this.#isArmed[line] = 1;
-    this.#hasWaitingEvents = true;
-    return false;
-  }
-
-  /** Reads a line for its level interrupt. */
-  #check(line: number): void {
-    this.#wantsCheck[line] = 0;
-    if (this.#isArmed[line] === 0 || this.#triggers[line]! < Trigger.High) {
-      return;
-    }
-    if (this.bank.isBusy(line)) {
-      this.#wantsCheck[line] = 1;
-      return;
-    }
-    const result = this.bank.submit(
-      line,
-      LineOperation.GetValue,
-      0,
-      Purpose.Check,
-    );
-    if (result !== PENDING) this.#checked(line, result);
-  }
-
-  #checked(line: number, level: number): void {
-    // A level that cannot be read is no interrupt.
-    if (level === FAILED || this.#isArmed[line] === 0) return;
-    const trigger = this.#triggers[line]!;
-    const active = trigger === Trigger.High ? 1 : 0;
-    if (trigger >= Trigger.High && level === active) this.#send(line, level);
   }
 }

@@ -14,7 +14,6 @@
  *
  * @module
  */
-import { LITTLE_ENDIAN } from "../../../ffi/layout.ts";
 import { DeferredRequests, NO_HEAD } from "./deferred_requests.ts";
 import { ChainFault } from "../queue/chain_fault.ts";
 import type { DescriptorChain } from "../queue/descriptor_chain.ts";
@@ -25,8 +24,8 @@ import { VIRTIO_GPIO_F_IRQ_MASK } from "../queue/features.ts";
 import { GpioCounters } from "./counters.ts";
 import { GpioLine } from "./line.ts";
 import {
+  encodeConfig,
   EVENT_QUEUE,
-  GPIO_CONFIG,
   GPIO_REQUEST,
   GPIO_RESPONSE,
   MessageType,
@@ -41,7 +40,7 @@ import {
   type LinePort,
   PENDING,
 } from "../../line/port.ts";
-import { answer, costOf } from "./request_chain.ts";
+import { answer, answerNames, costOf } from "./request_chain.ts";
 import type { RequestTimes } from "./request_times.ts";
 import type { SplitQueue } from "../queue/split_queue.ts";
 
@@ -113,14 +112,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
     this.deviceFeatures = offersIrq ? VIRTIO_GPIO_F_IRQ_MASK : 0n;
     this.queueCount = offersIrq ? 2 : 1;
     this.#names = encodeLineNames(ports.map((port) => port.name));
-    this.configSpace = new Uint8Array(GPIO_CONFIG.size);
-    const config = new DataView(this.configSpace.buffer);
-    config.setUint16(GPIO_CONFIG.at.ngpio, ports.length, LITTLE_ENDIAN);
-    config.setUint32(
-      GPIO_CONFIG.at.gpio_names_size,
-      this.#names.length,
-      LITTLE_ENDIAN,
-    );
+    this.configSpace = encodeConfig(ports.length, this.#names.length);
     this.counters = new GpioCounters(ports.length);
     this.#times = options.times;
     this.#buffers = new EventBuffers(ports.length);
@@ -397,16 +389,8 @@ export class GpioDevice implements VirtioDevice, LineListener {
   }
 
   #answerLineNames(queue: SplitQueue, chain: DescriptorChain): void {
-    const length = 1 + this.#names.length;
-    const isOk = chain.writableBytes >= length;
+    const isOk = answerNames(queue, chain, this.#names);
     this.counters.countUnattributed(MessageType.GetLineNames, isOk);
-    if (!isOk) {
-      answer(queue, chain, FAILED);
-      return;
-    }
-    chain.writeUint8(0, Status.Ok);
-    chain.writeBytes(1, this.#names);
-    queue.push(chain.head, length);
   }
 
   /** Answers what a completion finished, and goes on with what waited. */

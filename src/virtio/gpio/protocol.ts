@@ -5,7 +5,14 @@
  *
  * @module
  */
-import { bytes, layout, U16, U32, U8 } from "../../../ffi/layout.ts";
+import {
+  bytes,
+  layout,
+  LITTLE_ENDIAN,
+  U16,
+  U32,
+  U8,
+} from "../../../ffi/layout.ts";
 
 export { Direction } from "../../line/port.ts";
 
@@ -23,6 +30,15 @@ export const GPIO_CONFIG = layout("virtio_gpio_config", 8, [
   ["padding", bytes(2)], // zero
   ["gpio_names_size", U32], // bytes of the names block; 0 if no line has a name
 ]);
+
+/** Encodes the configuration space of a device; `namesSize` is in bytes. */
+export function encodeConfig(lineCount: number, namesSize: number): Uint8Array {
+  const config = new Uint8Array(GPIO_CONFIG.size);
+  const view = new DataView(config.buffer);
+  view.setUint16(GPIO_CONFIG.at.ngpio, lineCount, LITTLE_ENDIAN);
+  view.setUint32(GPIO_CONFIG.at.gpio_names_size, namesSize, LITTLE_ENDIAN);
+  return config;
+}
 
 /** `struct virtio_gpio_request`: what the driver sends on the request queue. */
 export const GPIO_REQUEST = layout("virtio_gpio_request", 8, [

@@ -11,7 +11,7 @@ import {
   AVAIL_HEADER,
   USED_ELEMENT,
   USED_HEADER,
-} from "../queue/split_queue.ts";
+} from "../queue/ring_layout.ts";
 
 Deno.test("The constants are those of the specification", () => {
   assertEquals(protocol.VIRTIO_GPIO_DEVICE_ID, 41);

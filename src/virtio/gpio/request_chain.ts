@@ -6,6 +6,7 @@
  */
 import type { DescriptorChain } from "../queue/descriptor_chain.ts";
 import type { SplitQueue } from "../queue/split_queue.ts";
+import { FAILED } from "../../line/port.ts";
 import { GPIO_RESPONSE, Status } from "./protocol.ts";
 
 /** Descriptors that cost as much as one plain request. */
@@ -27,4 +28,26 @@ export function answer(
     result < 0 ? Status.Err : Status.Ok | result << 8,
   );
   queue.push(chain.head, GPIO_RESPONSE.size);
+}
+
+/**
+ * Answers GET_LINE_NAMES with the names block. Without room for all of it the
+ * status is ERR, since part of a block would be taken for all.
+ *
+ * @returns True if there was room.
+ */
+export function answerNames(
+  queue: SplitQueue,
+  chain: DescriptorChain,
+  names: Uint8Array,
+): boolean {
+  const length = 1 + names.length;
+  if (chain.writableBytes < length) {
+    answer(queue, chain, FAILED);
+    return false;
+  }
+  chain.writeUint8(0, Status.Ok);
+  chain.writeBytes(1, names);
+  queue.push(chain.head, length);
+  return true;
 }

@@ -14,64 +14,37 @@
  *
  * @module
  */
-import { array, layout, U16, U32 } from "../../../ffi/layout.ts";
 import { loadAcquire16, storeRelease16 } from "./atomic16.ts";
-import { DESCRIPTOR, DescriptorChain } from "./descriptor_chain.ts";
+import { DescriptorChain } from "./descriptor_chain.ts";
 import {
   VIRTIO_F_EVENT_IDX_MASK,
   VIRTIO_F_INDIRECT_DESC_MASK,
 } from "./features.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import type { InflightLog, LogRecord } from "./inflight.ts";
+import {
+  AVAIL_HEADER,
+  type RingOptions,
+  type RingViews,
+  USED_ELEMENT,
+  USED_HEADER,
+  viewRing,
+  VIRTQ_AVAIL_F_NO_INTERRUPT,
+  VIRTQ_USED_F_NO_NOTIFY,
+  WORD,
+} from "./ring_layout.ts";
 import { TakenHeads } from "./taken_heads.ts";
 
-/** `struct virtq_avail` without its ring: `flags`, `idx`. */
-export const AVAIL_HEADER = layout("virtq_avail", 4, [
-  ["flags", U16],
-  ["idx", U16],
-]);
-
-/** `struct virtq_used` without its ring: `flags`, `idx`. */
-export const USED_HEADER = layout("virtq_used", 4, [
-  ["flags", U16],
-  ["idx", U16],
-]);
-
-/** `struct virtq_used_elem`. */
-export const USED_ELEMENT = layout("virtq_used_elem", 8, [
-  ["id", U32], // the head
-  ["len", U32], // bytes written
-]);
-
-/** The driver asks for no notifications (only without EVENT_IDX). */
-export const VIRTQ_AVAIL_F_NO_INTERRUPT = 1;
-
-const WORD = array(U16, 1).size;
 const AVAIL_FLAGS = AVAIL_HEADER.at.flags / WORD;
 const AVAIL_INDEX = AVAIL_HEADER.at.idx / WORD;
 const AVAIL_RING = AVAIL_HEADER.size / WORD;
 const USED_FLAGS = USED_HEADER.at.flags / WORD;
 const USED_INDEX = USED_HEADER.at.idx / WORD;
 const USED_HEADER_WORDS = USED_HEADER.size / WORD;
-/** The device asks for no kicks (only without EVENT_IDX). */
-const VIRTQ_USED_F_NO_NOTIFY = 1;
 const INDEX_MASK = 0xffff;
-const MAX_QUEUE_SIZE = 32768;
 
 /** Options of a {@linkcode SplitQueue}. */
-export interface SplitQueueOptions {
-  /** The guest's memory as it stands; a new memory table needs a new queue. */
-  readonly memory: GuestMemory;
-  /** Entries of the ring: a power of two, 1 to 32768. */
-  readonly size: number;
-  /** Guest-physical address of the descriptor table. */
-  readonly descriptorAddress: number;
-  /** Guest-physical address of the available ring. */
-  readonly availAddress: number;
-  /** Guest-physical address of the used ring. */
-  readonly usedAddress: number;
-  /** Negotiated features; INDIRECT_DESC and EVENT_IDX matter here. */
-  readonly features: bigint;
+export interface SplitQueueOptions extends RingOptions {
   /**
    * Index of the next entry to take from the available ring. With `inflight`
    * and without `resubmit` the log knows better (used.idx plus what is in
@@ -154,7 +127,7 @@ export class SplitQueue {
 
   private constructor(
     options: SplitQueueOptions,
-    rings: Rings,
+    rings: RingViews,
     nextAvail: number,
     nextUsed: number,
     taken: TakenHeads,
@@ -192,7 +165,7 @@ export class SplitQueue {
    * @returns The queue, or why these rings cannot be used.
    */
   static create(options: SplitQueueOptions): SplitQueue | string {
-    const rings = locateRings(options);
+    const rings = viewRing(options);
     if (typeof rings === "string") return rings;
     const { size, inflight } = options;
     const usedIndex = loadAcquire16(rings.used, USED_INDEX);
@@ -462,93 +435,4 @@ function takenOf(
     taken.add(head);
   }
   return taken;
-}
-
-/** The parts of a ring as views of guest memory. */
-interface Rings {
-  descriptors: DataView;
-  avail: Uint16Array;
-  used: Uint16Array;
-  usedRing: Uint32Array;
-}
-
-function locateRings(options: SplitQueueOptions): Rings | string {
-  const { size, features } = options;
-  if (
-    !Number.isInteger(size) || size < 1 || size > MAX_QUEUE_SIZE ||
-    (size & (size - 1)) !== 0
-  ) {
-    return `Cannot start a queue of ${size} entries: ` +
-      `the size must be a power of two from 1 to ${MAX_QUEUE_SIZE}`;
-  }
-  // Without EVENT_IDX nothing is read or written behind the rings.
-  const eventBytes = (features & VIRTIO_F_EVENT_IDX_MASK) !== 0n ? WORD : 0;
-  const descriptors = locatePart(
-    options,
-    "descriptor table",
-    options.descriptorAddress,
-    size * DESCRIPTOR.size,
-    16,
-  );
-  if (typeof descriptors === "string") return descriptors;
-  const avail = locatePart(
-    options,
-    "available ring",
-    options.availAddress,
-    AVAIL_HEADER.size + size * WORD + eventBytes,
-    2,
-  );
-  if (typeof avail === "string") return avail;
-  const used = locatePart(
-    options,
-    "used ring",
-    options.usedAddress,
-    USED_HEADER.size + size * USED_ELEMENT.size + eventBytes,
-    4,
-  );
-  if (typeof used === "string") return used;
-  return {
-    descriptors,
-    avail: new Uint16Array(
-      avail.buffer,
-      avail.byteOffset,
-      avail.byteLength / WORD,
-    ),
-    used: new Uint16Array(
-      used.buffer,
-      used.byteOffset,
-      used.byteLength / WORD,
-    ),
-    usedRing: new Uint32Array(
-      used.buffer,
-      used.byteOffset + USED_HEADER.size,
-      size * 2,
-    ),
-  };
-}
-
-function locatePart(
-  options: SplitQueueOptions,
-  what: string,
-  address: number,
-  length: number,
-  alignment: number,
-): DataView | string {
-  const where = `the ${what} at 0x${address.toString(16)}`;
-  if (!Number.isSafeInteger(address) || address % alignment !== 0) {
-    return `Cannot start the queue: ${where} is not aligned to ${alignment} bytes`;
-  }
-  const { memory } = options;
-  const region = memory.locate(address, length);
-  if (region < 0) {
-    return `Cannot start the queue: ${where} (${length} bytes) does not lie ` +
-      "in one region of the guest's memory";
-  }
-  const view = memory.view(region);
-  const byteOffset = view.byteOffset + (address - memory.start(region));
-  if (byteOffset % alignment !== 0) {
-    return `Cannot start the queue: ${where} is mapped where it is not ` +
-      `aligned to ${alignment} bytes`;
-  }
-  return new DataView(view.buffer, byteOffset, length);
 }

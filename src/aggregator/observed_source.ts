@@ -1,0 +1,109 @@
+/**
+ * The source of a line, and what the line knows of it: the operation under way,
+ * the edges that it reports, and its state as it was last told.
+ *
+ * @module
+ */
+import type { LineSpecification } from "../config/specification.ts";
+import { Edges, FAILED, PENDING } from "../line/port.ts";
+import type { EventLoop } from "../reactor/event_loop.ts";
+import { LineEdges } from "./line_edges.ts";
+import { LineObservation } from "./line_observation.ts";
+import { LineOperations, OBSERVING } from "./line_operations.ts";
+import {
+  findSource,
+  type LineSource,
+  type SourceListener,
+  SourceOperation,
+} from "./line_source.ts";
+import { FollowedSource } from "./sharing/followed_source.ts";
+
+/** One line's source. **Ownership**: the line disposes the source. */
+export class ObservedSource {
+  /** Operations of the source. */
+  readonly operations: LineOperations = new LineOperations();
+  /** Edges of the guest, and those of an observer. */
+  readonly observation: LineObservation;
+  /** State of the line as it was last told, and the edges since. */
+  readonly edges: LineEdges;
+  #source: LineSource;
+
+  /** Begins with the source of `specification`, as it is. */
+  constructor(source: LineSource, specification: LineSpecification) {
+    this.#source = source;
+    this.observation = new LineObservation(source.keptEdges ?? Edges.None);
+    this.edges = new LineEdges(source, specification, this.observation);
+  }
+
+  /** The source, with all that stands before it. */
+  get source(): LineSource {
+    return this.#source;
+  }
+
+  /** Puts a source that wraps this one before it. */
+  wrap<T extends LineSource>(wrapper: T, listener: SourceListener): T {
+    this.#source = wrapper;
+    wrapper.attach(listener);
+    return wrapper;
+  }
+
+  /** Makes the source one that other lines can follow. */
+  followable(listener: SourceListener, loop: EventLoop): FollowedSource {
+    const found = findSource(this.#source, FollowedSource);
+    if (found !== undefined) return found;
+    const { isBusy, isPutOff } = this.operations;
+    const followed = new FollowedSource(
+      this.#source,
+      isBusy && !isPutOff,
+      this.#edges(),
+      loop,
+    );
+    return this.wrap(followed, listener);
+  }
+
+  /** Asks the source for an operation: 0, a value, `FAILED` or `PENDING`. */
+  ask(operation: SourceOperation, argument: number): number {
+    // All edges include those that a guest asks for.
+    const isCovered = operation === SourceOperation.SetEdges &&
+      this.observation.isWide;
+    const result = this.#source.submit(
+      operation,
+      isCovered ? Edges.Both : argument,
+    );
+    if (result === PENDING) this.operations.began(operation, argument);
+    else if (result !== FAILED) this.done(operation, argument);
+    return result;
+  }
+
+  /** The source has done what was asked of it. */
+  done(operation: SourceOperation, argument: number): void {
+    this.observation.done(operation, argument);
+    this.edges.done(operation, argument, this.#source);
+  }
+
+  /** Has the source report the edges that are wanted, if it does nothing else. */
+  idle(): void {
+    if (this.operations.isBusy) return;
+    const result = this.observation.adjust(this.#source);
+    if (result === undefined) return;
+    if (result === PENDING) {
+      this.operations.began(OBSERVING, 0);
+      this.operations.isOwn = true;
+    } else this.adjusted(result);
+  }
+
+  /** The source reports other edges than before, or does not. */
+  adjusted(result: number): void {
+    this.observation.adjusted(result);
+    this.edges.heardAs(this.#source);
+  }
+
+  /** The edges that the source reports, or is just asked for. */
+  #edges(): Edges {
+    const { isBusy, operation, argument } = this.operations;
+    const isAsked = isBusy && operation === SourceOperation.SetEdges;
+    return isAsked && !this.observation.isWide
+      ? argument as Edges
+      : this.observation.sourceEdges;
+  }
+}
