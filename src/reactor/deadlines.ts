@@ -41,6 +41,11 @@ export class Deadlines {
     return this.#heap.length;
   }
 
+  /** The time. **Units**: milliseconds. */
+  get now(): number {
+    return this.#now();
+  }
+
   /** Calls `onElapsed` from `run`, once, `ms` milliseconds from now. */
   after(ms: number, onElapsed: () => void): Timer {
     const entry: Entry = {

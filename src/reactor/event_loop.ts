@@ -92,6 +92,8 @@ export interface Poll {
 
 /** The single-threaded loop that every line and every session runs in. */
 export interface EventLoop {
+  /** Clock of its deadlines. **Units**: milliseconds, monotonic. */
+  readonly now: number;
   /**
    * Calls `onReady` with the epoll events each time `fd` is ready.
    *

@@ -29,6 +29,11 @@ export class GuardedLoop implements EventLoop {
     this.#onError = onError;
   }
 
+  /** See {@linkcode EventLoop.now}. */
+  get now(): number {
+    return this.#loop.now;
+  }
+
   /** See {@linkcode EventLoop.watch}. */
   watch(
     fd: number,

@@ -181,6 +181,11 @@ export class Reactor implements EventLoop, Disposable {
       new Urgency(this.#clock, options.setRaised);
   }
 
+  /** See {@linkcode EventLoop.now}. */
+  get now(): number {
+    return this.#deadlines.now;
+  }
+
   /** See {@linkcode EventLoop.watch}. */
   watch(
     fd: number,

@@ -32,6 +32,7 @@ class SessionRig implements Disposable {
       defer: (task) => void this.tasks.push(task),
     };
     const loop: EventLoop = {
+      now: 0,
       watch: (_fd, mask, onReady) => {
         this.mask = mask;
         this.#onReady = onReady;

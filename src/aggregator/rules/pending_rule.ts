@@ -43,7 +43,7 @@ export class PendingRule implements Disposable {
   /** Attempts that failed, of this and earlier rules of the line. */
   failures = 0;
   readonly #backoff: Backoff;
-  readonly #now: () => number;
+  readonly #loop: EventLoop;
   #state: PendingRuleState | undefined;
   #attempts = 0;
   #beganMs = 0;
@@ -51,13 +51,9 @@ export class PendingRule implements Disposable {
   #reportMs = REPORT_AGAIN_MS;
 
   /** Calls `onDue` when the rule is to be tried again. */
-  constructor(
-    loop: EventLoop,
-    onDue: () => void,
-    now: () => number = () => performance.now(),
-  ) {
+  constructor(loop: EventLoop, onDue: () => void) {
     this.#backoff = new Backoff(loop, onDue);
-    this.#now = now;
+    this.#loop = loop;
   }
 
   /** The rule that failed and does not hold yet; undefined if none. */
@@ -77,7 +73,7 @@ export class PendingRule implements Disposable {
    * @returns True if the failure is to be reported now.
    */
   failed(rule: string, reason: string, isRetried: boolean): boolean {
-    const now = this.#now();
+    const now = this.#loop.now;
     const before = this.#state;
     const isFirst = before === undefined;
     const isOther = before?.rule !== rule || before.reason !== reason;
@@ -118,7 +114,7 @@ export class PendingRule implements Disposable {
   over(): string | undefined {
     this.#backoff[Symbol.dispose]();
     if (this.#state === undefined) return undefined;
-    const seconds = ((this.#now() - this.#beganMs) / 1000).toFixed(1);
+    const seconds = ((this.#loop.now - this.#beganMs) / 1000).toFixed(1);
     const attempts = this.#attempts === 1
       ? "1 failed attempt"
       : `${this.#attempts} failed attempts`;

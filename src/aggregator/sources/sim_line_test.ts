@@ -10,6 +10,9 @@ function rig(rules = "") {
   const clock = { now: 0 };
   const deadlines = new Deadlines(() => clock.now);
   const loop: EventLoop = {
+    get now() {
+      return clock.now;
+    },
     watch: () => {
       throw new Error("a simulated line watches no fd");
     },

@@ -8,6 +8,9 @@ function rig() {
   const clock = { now: 0 };
   const deadlines = new Deadlines(() => clock.now);
   const loop: EventLoop = {
+    get now() {
+      return clock.now;
+    },
     watch: () => {
       throw new Error("no fd is watched");
     },
