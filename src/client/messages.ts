@@ -25,22 +25,23 @@ import {
 import type { PlayState } from "./play.ts";
 import type { Edge, History, LineLevel } from "./edges.ts";
 import type { ForcedState } from "./force.ts";
-import type {
-  AggregatorState,
-  ApiErrorBody,
-  ApiEvent,
-  KernelChipState,
-  LeaseMessage,
-  Line,
-  LineChangeState,
-  LineOrigin,
-  LineRules,
-  PendingRuleState,
-  QemuPinsState,
-  ReloadState,
-  ServiceLine,
-  UsbredirState,
-  VfioUserState,
+import {
+  AGGREGATOR_EVENTS,
+  type AggregatorState,
+  type ApiErrorBody,
+  type ApiEvent,
+  type KernelChipState,
+  type LeaseMessage,
+  type Line,
+  type LineChangeState,
+  type LineOrigin,
+  type LineRules,
+  type PendingRuleState,
+  type QemuPinsState,
+  type ReloadState,
+  type ServiceLine,
+  type UsbredirState,
+  type VfioUserState,
 } from "./protocol.ts";
 import { CREATE_REQUEST } from "./requests.ts";
 
@@ -387,27 +388,6 @@ const LEASE_MESSAGE = either([
   }),
   object({ ended: text() }),
 ]) satisfies Describes<LeaseMessage>;
-
-/** Events of one aggregator as a whole, with a text in words. */
-const AGGREGATOR_EVENTS = [
-  "created",
-  "changed",
-  "removed",
-  "connected",
-  "disconnected",
-  "started",
-  "stopped",
-  "gone",
-  "waiting",
-  "fault",
-  "refused",
-  "silent",
-  "enforced",
-  "forced",
-  "unforced",
-  "unplugged",
-  "plugged",
-] as const;
 
 /** Events by the name of their schema, told apart by `event`. */
 const EVENTS = {

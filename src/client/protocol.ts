@@ -315,6 +315,42 @@ export interface LineChangeState extends
   changes: number;
 }
 
+/** Events of an aggregator while it is served: its guest, rules and chips. */
+export const SERVED_EVENTS = [
+  "connected",
+  "disconnected",
+  "started",
+  "stopped",
+  // A guest is gone although its VMM is not: the detail has the evidence.
+  "gone",
+  // A second VMM is connected, and is not served; the detail identifies it.
+  "waiting",
+  "fault",
+  // A rule or the kernel rejected a guest's request: which line, and why.
+  "refused",
+  // The guest made no request for too long: a line has its safe value.
+  "silent",
+  // A rule that could not be applied before, which was a fault, holds now.
+  "enforced",
+  // An operator holds a line at a value, or does not any more.
+  "forced",
+  "unforced",
+  // A line's chip was removed, or has returned.
+  "unplugged",
+  "plugged",
+] as const;
+
+/** Events of an aggregator: its life, and all while it is served. */
+export const AGGREGATOR_EVENTS = [
+  "created",
+  "changed",
+  "removed",
+  ...SERVED_EVENTS,
+] as const;
+
+/** Name of an event of an aggregator. */
+export type AggregatorEventName = typeof AGGREGATOR_EVENTS[number];
+
 /**
  * Something that happened in a service. `time` is in milliseconds since 1970.
  */
@@ -322,24 +358,7 @@ export type ApiEvent =
   /** First of all: how everything is now. */
   | { event: "snapshot"; time?: number; aggregators: AggregatorState[] }
   | {
-    event:
-      | "created"
-      | "changed"
-      | "removed"
-      | "connected"
-      | "disconnected"
-      | "started"
-      | "stopped"
-      | "gone"
-      | "waiting"
-      | "fault"
-      | "refused"
-      | "silent"
-      | "enforced"
-      | "forced"
-      | "unforced"
-      | "unplugged"
-      | "plugged";
+    event: AggregatorEventName;
     time?: number;
     aggregator: string;
     detail: string;

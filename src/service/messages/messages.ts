@@ -13,6 +13,7 @@ import type {
   Line,
   LineChangeState,
   PendingRuleState,
+  SERVED_EVENTS,
 } from "../../client/protocol.ts";
 import type { PlayState, PlayStep } from "../../client/play.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
@@ -376,35 +377,7 @@ export type Report =
 /** Event that the operator of the service should know. */
 export interface ServiceEvent {
   aggregator: string;
-  event:
-    | "connected"
-    | "disconnected"
-    | "started"
-    | "stopped"
-    /** A guest is gone although its VMM is not: `detail` has the evidence. */
-    | "gone"
-    /** A second VMM is connected, and is not served; `detail` identifies it. */
-    | "waiting"
-    | "fault"
-    /**
-     * A rule or the kernel rejected a guest's request; `detail` has the line
-     * and the reason.
-     */
-    | "refused"
-    /** The guest made no request for too long: a line has its safe value. */
-    | "silent"
-    /**
-     * A rule that could not be applied before, which was a fault, holds now.
-     */
-    | "enforced"
-    /** An operator holds a line at a value. */
-    | "forced"
-    /** A line is not held any more. */
-    | "unforced"
-    /** A line's chip was removed. */
-    | "unplugged"
-    /** A line's chip returned, and the line works again. */
-    | "plugged";
+  event: typeof SERVED_EVENTS[number];
   /** Text; empty if the event says it all. */
   detail: string;
   /** Of `unforced`: id of the force. */
