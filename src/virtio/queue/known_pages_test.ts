@@ -13,11 +13,26 @@ const PAGES = 1024;
 /** The ring and its tables lie before the pages that are asked for. */
 const FIRST = 16;
 
+/** Guest memory that counts looks for regions and pages. */
+class CountedMemory extends GuestMemory {
+  looks = 0;
+
+  override locate(address: number, length: number): number {
+    this.looks++;
+    return super.locate(address, length);
+  }
+
+  override touch(address: number, length: number): void {
+    this.looks++;
+    super.touch(address, length);
+  }
+}
+
 /** A guest of 4 MiB whose pages are recorded when they are looked at. */
 class Guest {
   readonly asked: number[] = [];
   absent = 0;
-  readonly memory: GuestMemory;
+  readonly memory: CountedMemory;
   readonly chain: DescriptorChain;
   readonly region: GuestRegion;
 
@@ -35,7 +50,7 @@ class Guest {
         return 1;
       },
     };
-    this.memory = new GuestMemory([this.region]);
+    this.memory = new CountedMemory([this.region]);
     this.memory.onAbsentPages = (pages) => this.absent += pages;
     const table = new DataView(buffer, 0, SIZE * 16);
     this.chain = new DescriptorChain(this.memory, table, SIZE, true);
@@ -93,6 +108,16 @@ Deno.test("a chain's pages are looked at before their first use, and not again",
   assertEquals(guest.load([502], [502], { tablePage: 502 }), [502]);
   assertEquals(guest.load([501], [501], here), [501]);
   assertEquals(guest.absent, 9);
+});
+
+Deno.test("buffers that are used again cost no look for their region or pages", () => {
+  const guest = new Guest();
+  const here = { tablePage: FIRST, bytes: 8 };
+  guest.load([20], [21], here);
+  guest.memory.looks = 0;
+  guest.load([20], [21], here);
+  guest.load([20, 20], [21, 21], here);
+  assertEquals(guest.memory.looks, 0);
 });
 
 Deno.test("no page between two that exist is taken for one that does", () => {
