@@ -74,7 +74,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/reactor",
     "src/text",
   ],
-  "src/qemu": ["ffi", "src/config", "src/line", "src/reactor", "src/text"],
+  "src/qemu": [
+    "ffi",
+    "src/config",
+    "src/line",
+    "src/peer",
+    "src/reactor",
+    "src/text",
+  ],
   // An aggregator's adapters, and a host that is connected to one of them.
   "src/usb_host": ["ffi", "src/line", "src/peer", "src/reactor", "src/usb"],
   "src/usbredir": [

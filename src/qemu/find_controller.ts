@@ -40,6 +40,30 @@ export interface Controller {
   readonly keyPins: readonly number[];
 }
 
+/**
+ * Returns true if that is a controller which may be named to QEMU, as one that
+ * was found.
+ */
+export function isController(
+  found: Readonly<Record<string, unknown>>,
+): found is Readonly<Record<string, unknown>> & Controller {
+  const { path, type, address, inputs, outputs, properties } = found;
+  const { isSecure, keyPins } = found;
+  const isCount = (value: unknown) =>
+    Number.isSafeInteger(value) && value as number >= 0;
+  return typeof path === "string" && path.length <= MAX_PATH_CHARACTERS &&
+    path.startsWith("/") &&
+    path.slice(1).split("/").every((name) => QOM_NAME.test(name)) &&
+    typeof type === "string" && QOM_TYPE.test(type) &&
+    (address === -1 || isCount(address)) && isCount(inputs) &&
+    isCount(outputs) && typeof isSecure === "boolean" &&
+    Array.isArray(keyPins) && keyPins.every(isCount) &&
+    properties instanceof Map &&
+    [...properties].every(([pin, name]) =>
+      isCount(pin) && typeof name === "string" && pinOfProperty(name) === pin
+    );
+}
+
 interface Property {
   readonly name: string;
   readonly type: string;

@@ -1,14 +1,26 @@
 /**
  * Lines of text over a connected unix socket, both ways, in the reactor.
  *
+ * A process that is killed leaves the connection between two lines, where the
+ * next one can go on: a line stays in the socket until it was handed on, and
+ * whole lines are sent at once.
+ *
  * @module
  */
-import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import {
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+} from "../../ffi/epoll.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { controlCharacterAt } from "../../ffi/protocol_text.ts";
 import {
   closeConnection,
+  peekBytes,
   receiveBytes,
   send,
 } from "../../ffi/socket_message.ts";
@@ -24,22 +36,41 @@ export interface LineStreamListener {
   tooLong?(): void;
   /** The peer had fallen behind, and all queued data has been sent. */
   drained?(): void;
+  /** A line was sent in part, which another process could not complete. */
+  cut?(): void;
   /** The peer has ended. Called once, from the loop, never after disposal. */
   closed(reason: string): void;
   /** The same, if the stream ended it because of an invalid line. */
   failed(reason: string): void;
 }
 
-const PIECE_BYTES = 16 * 1024;
+/** Room for what lies in the socket, at first. **Units**: bytes. */
+const FIRST_ROOM = 4096;
+/** The same, beyond the longest line, at most. */
+const MORE_ROOM = 16 * 1024;
+/**
+ * Limit of lines that were handed on and are held in the socket, in bytes: a
+ * peer waits when its socket is full.
+ */
+const MAX_HELD_BYTES = 1024;
+/**
+ * Text that is sent at once. The kernel takes 32 KiB whole, or nothing.
+ * **Units**: UTF-16 code units.
+ */
+const MAX_SENT = 8192;
 /** Limit of `drain`, in bytes: a socket may hold more, from a hostile peer. */
 const MAX_DRAINED_BYTES = 64 * 1024;
 /** An overlong line is skipped up to this length; then the connection ends. */
-const MAX_SKIPPED_CHARACTERS = 4 * 1024 * 1024;
+const MAX_SKIPPED_BYTES = 4 * 1024 * 1024;
+const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const CLOSED = "it closed the connection";
+/** What lies in the socket is no news: only what comes after it. */
+const READING = EPOLLIN | EPOLLRDHUP | EPOLLET;
+const GONE = EPOLLHUP | EPOLLERR | EPOLLRDHUP;
 
-const piece = new Uint8Array(PIECE_BYTES);
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** Parts of a stream. */
 export interface LineStreamOptions {
@@ -48,7 +79,7 @@ export interface LineStreamOptions {
   readonly fd: OwnedFd;
   /** The peer's share of the loop's time. */
   readonly share: TimeShare;
-  /** Longest accepted line. **Units**: UTF-16 code units. */
+  /** Longest accepted line. **Units**: bytes. */
   readonly maxLineLength: number;
 }
 
@@ -63,15 +94,24 @@ export class LineStream implements Disposable {
   readonly #fd: OwnedFd;
   readonly #listener: LineStreamListener;
   readonly #watch: Watch;
-  readonly #decoder = new TextDecoder();
   readonly #share: TimeShare;
   readonly #maxLineLength: number;
-  /** Text that arrived and was not handed on, from `at` on. */
-  #text = "";
+  /** What lies in the socket, as far as it was read, and where that ends. */
+  #bytes = new Uint8Array(FIRST_ROOM);
+  #end = 0;
+  /** Where what was not handed on begins. */
   #at = 0;
-  /** The rest of `text` waits for the peer's share. */
+  /** Bytes of the connection before these. */
+  #before = 0;
+  /** Beginning of the line that was handed on last. */
+  #lineStart = 0;
+  /** From here on, nothing is taken out of the socket. */
+  #heldFrom: number | undefined;
+  /** The rest waits for the peer's share. */
   #isDeferred = false;
-  /** Length of the line that is being skipped; 0 if none is. */
+  /** Nothing more will come than what lies in the socket. */
+  #isHungUp = false;
+  /** Bytes of the line that is being skipped; 0 if none is. */
   #skipped = 0;
   /** Bytes that are being sent, and the following ones. */
   #outgoing = new Uint8Array(0);
@@ -100,7 +140,7 @@ export class LineStream implements Disposable {
     try {
       this.#watch = loop.watch(
         fd.fd,
-        EPOLLIN,
+        READING,
         (events) => this.#ready(events),
         share,
       );
@@ -116,6 +156,30 @@ export class LineStream implements Disposable {
    */
   get backlog(): number {
     return this.#outgoing.length + this.#queued.length;
+  }
+
+  /** The socket's number, as long as it is open. */
+  get fd(): number {
+    return this.#fd.fd;
+  }
+
+  /** Beginning of the line that is being handed on, in the connection. */
+  get lineStart(): number {
+    return this.#lineStart;
+  }
+
+  /**
+   * Leaves lines from a position on in the socket, some of them, after they were
+   * handed on: the next process finds what this one has not done yet. An earlier
+   * position counts, until `release`.
+   */
+  hold(from: number): void {
+    this.#heldFrom = Math.min(from, this.#heldFrom ?? from);
+  }
+
+  /** Leaves lines in the socket from this position on only, or none. */
+  release(from?: number): void {
+    this.#heldFrom = from;
   }
 
   /**
@@ -157,14 +221,14 @@ export class LineStream implements Disposable {
     this.#isOpen = false;
     this.#outgoing = new Uint8Array(0);
     this.#queued = "";
-    this.#text = "";
-    this.#at = 0;
+    this.#at = this.#end = 0;
     this.#watch[Symbol.dispose]();
     closeConnection(this.#fd);
   }
 
   #ready(events: number): void {
     if ((events & EPOLLOUT) !== 0) this.#write();
+    if ((events & GONE) !== 0) this.#isHungUp = true;
     if ((events & ~EPOLLOUT) !== 0) this.#serve();
   }
 
@@ -172,15 +236,21 @@ export class LineStream implements Disposable {
    * Passes lines on until there are no more, or the peer's share is used up.
    */
   #serve(): void {
-    while (this.#isOpen) {
-      if (!this.#takeLine() && this.#receive() <= 0) return;
-      if (this.#share.isSpent) return this.#serveLater();
+    let isDone = false;
+    try {
+      while (this.#isOpen) {
+        if (!this.#takeLine() && this.#receive() <= 0) break;
+        if (this.#share.isSpent) return;
+      }
+      isDone = true;
+    } finally {
+      if (!isDone) this.#serveLater();
     }
   }
 
-  /** Reports again what is still in the socket; the rest is deferred. */
+  /** What is in the socket is not reported again. */
   #serveLater(): void {
-    if (this.#isDeferred || this.#at === this.#text.length) return;
+    if (this.#isDeferred || !this.#isOpen) return;
     this.#isDeferred = true;
     this.#share.defer(() => {
       this.#isDeferred = false;
@@ -188,55 +258,87 @@ export class LineStream implements Disposable {
     });
   }
 
-  /** Receives a piece; 0 or less if there is none. */
+  /** Reads what has come; 0 or less if there is nothing. */
   #receive(): number {
     // What was read before may have ended the connection.
     if (!this.#isOpen) return 0;
     try {
-      const count = receiveBytes(this.#fd.fd, piece);
-      if (count === 0) this.#end(CLOSED);
-      if (count > 0) {
-        this.#text += this.#decoder.decode(piece.subarray(0, count), {
-          stream: true,
-        });
+      this.#takeOut();
+      if (this.#end === this.#bytes.length) this.#grow();
+      const count = peekBytes(this.#fd.fd, this.#bytes);
+      const fresh = count - this.#end;
+      if (count > 0 && fresh > 0) {
+        this.#end = count;
+        return fresh;
       }
-      return count;
+      if (count === 0 || this.#isHungUp) this.#finish(CLOSED);
+      return 0;
     } catch (error) {
       this.#fail(error);
       return 0;
     }
   }
 
+  #grow(): void {
+    const most = this.#maxLineLength + MORE_ROOM;
+    const larger = new Uint8Array(Math.min(2 * this.#end, most));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+  }
+
+  /** Takes what was handed on, and is not held, out of the socket. */
+  #takeOut(): void {
+    const at = this.#before + this.#at;
+    const isTooMuch = this.#heldFrom !== undefined &&
+      at - this.#heldFrom > MAX_HELD_BYTES;
+    if (isTooMuch || this.#isHungUp) this.#heldFrom = undefined;
+    const until = Math.min(this.#heldFrom ?? at, at);
+    const count = until - this.#before;
+    if (count <= 0) return;
+    for (let taken = 0; taken < count;) {
+      const some = receiveBytes(
+        this.#fd.fd,
+        this.#bytes.subarray(taken, count),
+      );
+      if (some <= 0) return this.#refuse("another program reads its lines");
+      taken += some;
+    }
+    this.#bytes.copyWithin(0, count, this.#end);
+    this.#before = until;
+    this.#at -= count;
+    this.#end -= count;
+  }
+
   /** Passes one line on; false if there is no complete one. */
   #takeLine(): boolean {
     const start = this.#at;
-    const end = this.#text.indexOf("\n", start);
-    if (end < 0) {
-      this.#text = this.#text.slice(start);
-      this.#at = 0;
+    const end = this.#bytes.indexOf(LINE_FEED, start);
+    // What was there before lies behind the end.
+    if (end < 0 || end >= this.#end) {
       this.#skipLongLine();
       return false;
     }
     this.#at = end + 1;
+    this.#lineStart = this.#before + start;
     const isSkipped = this.#skipped > 0;
     this.#skipped = 0;
     if (isSkipped || end - start > this.#maxLineLength) this.#tooLong();
     else {
       const isCarriageReturn = end > start &&
-        this.#text.charCodeAt(end - 1) === CARRIAGE_RETURN;
-      const line = this.#text.slice(start, isCarriageReturn ? end - 1 : end);
-      this.#listener.line(line);
+        this.#bytes[end - 1] === CARRIAGE_RETURN;
+      const last = isCarriageReturn ? end - 1 : end;
+      this.#listener.line(decoder.decode(this.#bytes.subarray(start, last)));
     }
     return true;
   }
 
   /** Discards the beginning of a line that is already too long. */
   #skipLongLine(): void {
-    const { length } = this.#text;
+    const length = this.#end - this.#at;
     if (this.#skipped === 0 && length <= this.#maxLineLength) return;
     this.#skipped += length;
-    this.#text = "";
-    if (this.#skipped > MAX_SKIPPED_CHARACTERS) {
+    this.#at = this.#end;
+    if (this.#skipped > MAX_SKIPPED_BYTES) {
       this.#refuse("it sent a line that does not end");
     } else if (this.#listener.tooLong === undefined) this.#tooLong();
   }
@@ -253,12 +355,12 @@ export class LineStream implements Disposable {
     try {
       while (this.backlog > 0) {
         if (this.#outgoing.length === 0) {
-          this.#outgoing = encoder.encode(this.#queued);
-          this.#queued = "";
+          this.#outgoing = encoder.encode(this.#nextLines());
         }
         const sent = send(this.#fd.fd, this.#outgoing);
         if (sent < 0) return this.#setFull(true);
         this.#outgoing = this.#outgoing.subarray(sent);
+        if (this.#outgoing.length > 0) this.#listener.cut?.();
       }
       if (!this.#isFull) return;
       this.#setFull(false);
@@ -273,18 +375,29 @@ export class LineStream implements Disposable {
     }
   }
 
+  /** Takes whole lines off the queue, not more than are sent at once. */
+  #nextLines(): string {
+    const queued = this.#queued;
+    const last = queued.length <= MAX_SENT
+      ? queued.length - 1
+      : queued.lastIndexOf("\n", MAX_SENT - 1);
+    const end = (last < 0 ? queued.indexOf("\n") : last) + 1;
+    this.#queued = queued.slice(end);
+    return queued.slice(0, end);
+  }
+
   #setFull(isFull: boolean): void {
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
-    this.#watch.update(isFull ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    this.#watch.update(isFull ? READING | EPOLLOUT : READING);
   }
 
   #fail(error: unknown): void {
     if (!isOsError(error)) throw error;
-    this.#end(isGone(error) ? CLOSED : error.message);
+    this.#finish(isGone(error) ? CLOSED : error.message);
   }
 
-  #end(reason: string): void {
+  #finish(reason: string): void {
     if (!this.#isOpen) return;
     this.#shut();
     // A current sender need not be ready for it.

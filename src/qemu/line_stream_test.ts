@@ -4,6 +4,7 @@ import { listDirectory } from "../../ffi/directory_entries.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import {
   MAX_PASSED_FDS,
+  peekBytes,
   receiveBytes,
   send,
 } from "../../ffi/socket_message.ts";
@@ -22,7 +23,11 @@ function rig() {
     share: reactor.share(),
     maxLineLength: 100,
   }, {
-    line: (text) => log.push(text),
+    line: (text) => {
+      log.push(text);
+      if (text.startsWith("hold")) stream.hold(stream.lineStart);
+    },
+    cut: () => log.push("cut"),
     closed: (reason) => log.push(`closed: ${reason}`),
     failed: (reason) => log.push(`failed: ${reason}`),
   });
@@ -41,6 +46,12 @@ function rig() {
     },
     turn(count = 1) {
       for (let i = 0; i < count; i++) reactor.turn(0);
+    },
+    /** What a process after this one would find. */
+    left() {
+      const target = new Uint8Array(8192);
+      const count = peekBytes(stream.fd, target);
+      return new TextDecoder().decode(target.subarray(0, Math.max(0, count)));
     },
     /** Receives what the stream sent. */
     hear() {
@@ -149,4 +160,56 @@ Deno.test("LineStream hands lines on within the share, and drains all at once", 
   for (let i = 0; i < 300; i++) reactor.turn(0);
   assertEquals(log, [...lines, ...lines, ...lines, "closed"]);
   reactor[Symbol.dispose]();
+});
+
+Deno.test("LineStream leaves in the socket what was not handed on, or is held", () => {
+  using it = rig();
+  it.say("one\ntw");
+  assertEquals(it.left(), "tw");
+  it.say("o\nhold\nthree\nfo");
+  assertEquals(it.log.splice(0), ["one", "two", "hold", "three"]);
+  assertEquals(it.left(), "hold\nthree\nfo");
+  it.stream.release(it.stream.lineStart);
+  it.say("ur\n");
+  assertEquals(it.left(), "three\nfour\n");
+  it.stream.release();
+  it.say("five\n");
+  assertEquals(it.left(), "");
+  // What is held is limited, since the peer waits for room.
+  it.say("hold on\n");
+  const line = `${"x".repeat(99)}\n`;
+  for (let i = 0; i < 10; i++) it.say(line);
+  assertEquals(it.left(), `hold on\n${line.repeat(10)}`);
+  it.say(line);
+  assertEquals(it.left(), "");
+  assertEquals(it.log.length, 3 + 11);
+});
+
+Deno.test("LineStream ends with what is held, and with half a line", () => {
+  using it = rig();
+  it.say("hold\nhal");
+  it.peer.close();
+  it.turn(5);
+  assertEquals(it.log, ["hold", "closed: it closed the connection"]);
+});
+
+Deno.test("LineStream sends whole lines, and tells when it could not", () => {
+  using it = rig();
+  const line = "y".repeat(99);
+  let sent = 0;
+  while (it.stream.backlog === 0) {
+    it.stream.sendLine(line);
+    sent++;
+  }
+  for (let i = 0; i < 500; i++, sent++) it.stream.sendLine(line);
+  let heard = "";
+  for (let piece = "-"; piece !== ""; it.turn(2)) {
+    piece = it.hear();
+    heard += piece;
+  }
+  assertEquals(heard, `${line}\n`.repeat(sent));
+  assertEquals(it.log, []);
+  // More than the kernel takes at once.
+  it.stream.sendLine("z".repeat(2_000_000));
+  assertEquals(it.log[0], "cut");
 });

@@ -49,6 +49,8 @@ export interface PinSessionOptions {
    * which has not returned yet.
    */
   readonly isAwaited: () => boolean;
+  /** The guest of an earlier process goes on: what it drives, it still does. */
+  readonly isContinued?: boolean;
   /** That guest, returned or replaced, no longer drives a line that it did. */
   readonly onLeft: (lineNumber: number) => void;
   /**
@@ -101,6 +103,8 @@ export class PinSession implements Disposable {
   #lookedAt = 0;
   /** Number of those that arrived before the directions that are being read. */
   #confirmed = 0;
+  /** The report after those is behind this position. */
+  #confirmedAt = 0;
   #isReading = false;
   #settling: Settling | undefined;
   /** Number of resets: answers to earlier commands are ignored after one. */
@@ -232,6 +236,7 @@ export class PinSession implements Disposable {
       if (pin.rule === "output") this.#drive(pin, level, now);
       return;
     }
+    this.#options.qtest.hold();
     this.#reports.push(2 * number + level);
     this.#reportTimes.push(now);
     this.#look();
@@ -279,9 +284,10 @@ export class PinSession implements Disposable {
 
   /** A pin is not an output at the first poll, or its direction is unknown. */
   #beginInput({ line, rule }: SessionPin): void {
-    const { isAwaited, onLeft } = this.#options;
+    const { isAwaited, isContinued = false, onLeft } = this.#options;
     const wasDriven = line.port.direction === Direction.Output;
-    if (rule !== "input" && wasDriven && isAwaited()) {
+    const isKept = isContinued && this.#banks.isEmpty;
+    if (rule !== "input" && wasDriven && !isKept && isAwaited()) {
       line.guestGone();
       onLeft(line.lineNumber);
     }
@@ -290,13 +296,22 @@ export class PinSession implements Disposable {
 
   #linked(): void {
     this.#isLinked = true;
+    this.#tellDone();
     this.#options.onLinked();
+  }
+
+  /** Reports that were applied need not be found by the next process. */
+  #tellDone(): void {
+    const { qtest } = this.#options;
+    if (this.#reports.length === 0) qtest.done();
+    else qtest.done(this.#confirmedAt);
   }
 
   #forgetReports(): void {
     this.#reports = [];
     this.#reportTimes = [];
     this.#settling = undefined;
+    this.#options.qtest.done();
   }
 
   /** Reads the registers, unless that is in progress. */
@@ -309,7 +324,10 @@ export class PinSession implements Disposable {
     const era = this.#era;
     this.#banks.read(
       (offset, take) => this.#read(era, offset, take),
-      () => this.#confirmed = this.#reports.length,
+      () => {
+        this.#confirmed = this.#reports.length;
+        this.#confirmedAt = this.#options.qtest.position;
+      },
       () => this.#settle(),
     );
   }
@@ -371,6 +389,7 @@ export class PinSession implements Disposable {
     }
     if (released.length > 0) this.#release(released);
     if (isFirst) this.#linked();
+    else this.#tellDone();
     if (this.#reports.length > 0) this.#look();
     else if (!this.#isResting && !this.#isOver) {
       this.#timer = this.#options.loop.after(LOOK_MS, () => this.#look());

@@ -108,15 +108,18 @@ export class QemuConnector implements Disposable {
    * @param make Takes the connection over, also when it throws.
    * @param isExpected True if another socket of this QEMU exists, and both do
    * before it answers: its absence is a fault.
+   * @param given A connection of an earlier process. **Ownership**: as of one
+   * that is made.
    * @returns The result; undefined if there is none.
    */
   open<T>(
     { path, hint }: QemuSocket,
     make: (connection: OwnedFd) => T,
     isExpected = false,
+    given?: OwnedFd,
   ): T | undefined {
     try {
-      return make(connectToQemu(path, this.#options.allowed));
+      return make(given ?? connectToQemu(path, this.#options.allowed));
     } catch (error) {
       if (error instanceof QemuError) {
         this.fault(error);

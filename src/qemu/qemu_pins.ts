@@ -10,14 +10,16 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
+import { closeConnection } from "../../ffi/socket_message.ts";
 import type { QemuPin } from "../config/specification.ts";
-import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
-import type { LineListener, LinePort } from "../line/port.ts";
+import type { TimeShare } from "../reactor/event_loop.ts";
+import type { LineListener } from "../line/port.ts";
 import type { ControllerModel } from "./controllers.ts";
 import { QemuError } from "./errors.ts";
 import { type Controller, findController } from "./find_controller.ts";
+import { KeptPins, type KeptQemu } from "./kept_pins.ts";
 import { PinCounters } from "./pin_counters.ts";
-import { PinLine, type PinRequest } from "../line/pin_line.ts";
+import { PinLine } from "../line/pin_line.ts";
 import {
   checkPins,
   keyNotice,
@@ -25,94 +27,11 @@ import {
   readableModel,
 } from "./pin_checks.ts";
 import { PinSession } from "./pin_session.ts";
-import type { LinkedPin, PinRule } from "./session_pin.ts";
+import type { QemuPinsOptions } from "./pins_options.ts";
+import type { LinkedPin } from "./session_pin.ts";
 import { QemuConnector, type QemuSocket } from "./qemu_connector.ts";
 import { QmpClient } from "./qmp.ts";
 import { QtestClient, type QtestListener } from "./qtest.ts";
-
-/** One line of the exposure. */
-export interface QemuLine {
-  readonly port: LinePort;
-  /** Directions that the guest may give the line; read each time. */
-  readonly rule: PinRule;
-  /**
-   * Returns the delay before a `level` of the guest that the line did not take
-   * is retried; undefined: not at all. Absent: always one second.
-   * **Units**: milliseconds.
-   */
-  retryMs?(level: number): number | undefined;
-}
-
-/** Events of an exposure. */
-export interface QemuPinsEvents {
-  /** QEMU was reached, and has the controller. */
-  connected(): void;
-  /** QEMU has ended; the next one is waited for. */
-  disconnected(reason: string): void;
-  /** Lines and pins are tied together. */
-  started(): void;
-  /** The guest was reset or has shut down: lines go to their declared state. */
-  stopped(): void;
-  /** A problem; reported once until it is resolved. */
-  fault(error: QemuError): void;
-  /** An unexpected, but valid state; reported once. */
-  notice(text: string): void;
-  /**
-   * A request of the guest was executed, or failed.
-   *
-   * @param since Time at which the request was seen, if there is a clock.
-   */
-  answered(
-    lineNumber: number,
-    request: PinRequest,
-    isOk: boolean,
-    since: number,
-  ): void;
-  /** The guest made a pin an output whose line is an input by rule. */
-  refused(lineNumber: number): void;
-}
-
-/** Parts of an exposure. */
-export interface QemuPinsOptions {
-  readonly loop: EventLoop;
-  /** QEMU's time in the loop; absent: a share of its own. */
-  readonly share?: TimeShare;
-  /** By lineNumber. */
-  readonly lines: readonly QemuLine[];
-  /** Path of QEMU's qtest socket. */
-  readonly qtestPath: string;
-  /** Path of a QMP socket that no other client uses. */
-  readonly qmpPath: string;
-  /**
-   * Directories that both paths must be in, if an API client named them;
-   * absent: an administrator did.
-   */
-  readonly allowed?: readonly string[];
-  /** The controller: a type such as `pl061`, or an object's path. */
-  readonly device: string;
-  /** Which of several controllers of that type, by rising address. */
-  readonly index?: number;
-  /** The line of each pin; absent: pin n is line n. */
-  readonly pins?: readonly QemuPin[];
-  /**
-   * The guest is gone, by a reset, a shutdown or the end of QEMU: called after
-   * the lines were notified, for code that knows their rules.
-   */
-  readonly onGuestGone: () => void;
-  /**
-   * Returns true if the guest of an earlier process may return, and the lines
-   * are as it left them. Absent: there was none.
-   */
-  readonly awaitsGuest?: () => boolean;
-  /**
-   * The awaited guest no longer drives a line that it did: called like
-   * `onGuestGone`, for this line only.
-   */
-  readonly onLineLeft?: (lineNumber: number) => void;
-  readonly events: QemuPinsEvents;
-  /** Clock for the duration of requests; absent: they are not measured. */
-  readonly now?: () => number;
-}
 
 /** Interval of retries at a line that did not take the guest's level. */
 const LINE_RETRY_MS = 1000;
@@ -165,6 +84,16 @@ export class QemuPins implements LineListener, Disposable {
   #link: Link | undefined;
   readonly #connector: QemuConnector;
   readonly #sockets: { readonly qmp: QemuSocket; readonly qtest: QemuSocket };
+  /** Keeps the session, if there is a store. */
+  readonly #kept: KeptPins | undefined;
+  /** Connection of an earlier process to qtest, until it is used. */
+  #leftQtest: OwnedFd | undefined;
+  /** The session is that of an earlier process. */
+  #isContinued = false;
+  /** The guest was reset before it was known what it drives. */
+  #wasReset = false;
+  /** A command was sent in part: this session ends with the process. */
+  #isCut = false;
   #isConnected = false;
   /** QEMU's run state, until `isConnected`. */
   #status: unknown;
@@ -181,6 +110,7 @@ export class QemuPins implements LineListener, Disposable {
    *
    * @throws {RangeError} If `pins` names a line that does not exist, or one
    * twice.
+   * @throws {OsError} If there are no descriptors for the `store`.
    */
   constructor(options: QemuPinsOptions) {
     checkPins(options.lines.length, options.pins ?? []);
@@ -211,8 +141,12 @@ export class QemuPins implements LineListener, Disposable {
       qmp: socketOf("qmp", qmpPath),
       qtest: socketOf("qtest", qtestPath),
     };
+    const { store } = options;
+    this.#kept = store && new KeptPins(store, identityOf(options));
+    const kept = this.#kept?.take();
     this.#connector = new QemuConnector({
       loop,
+      isBegun: kept !== undefined,
       socket: this.#sockets.qmp,
       otherPaths: [qtestPath],
       allowed,
@@ -220,6 +154,7 @@ export class QemuPins implements LineListener, Disposable {
       fault: (error) => events.fault(error),
       notice: (text) => this.#notice(text),
     });
+    if (kept !== undefined) this.#resume(kept);
   }
 
   completed(lineNumber: number, result: number): void {
@@ -239,17 +174,48 @@ export class QemuPins implements LineListener, Disposable {
     this.#isOver = true;
     this.#connector[Symbol.dispose]();
     this.#disconnect("");
+    this.#kept?.[Symbol.dispose]();
   }
 
   #reached(connection: OwnedFd): void {
+    this.#speak(connection, () => this.#find());
+  }
+
+  /** Goes on with the QEMU of an earlier process. */
+  #resume({ qmp, qtest, controller }: KeptQemu): void {
+    this.#leftQtest = qtest;
+    this.#isContinued = true;
+    const pins = this.#pinsOf(controller);
+    if (pins === undefined) {
+      closeConnection(qmp);
+      return this.#lost("");
+    }
+    this.#link = { controller, pins, model: readableModel(controller) };
+    // Before anything is asked: who comes next must not take the answer.
+    this.#kept!.keep({ qmp: qmp.fd, qtest: qtest.fd }, controller, false);
+    const isBegun = this.#connector.open(
+      this.#sockets.qmp,
+      (connection) => {
+        this.#speak(connection, () => this.#begin(), this.#kept!.generation);
+        return true;
+      },
+      false,
+      qmp,
+    );
+    if (isBegun !== true) this.#lost("");
+  }
+
+  /** Speaks QMP on a connection. */
+  #speak(connection: OwnedFd, ready: () => void, generation = 0): void {
     const { loop, qmpPath } = this.#options;
     const qmp = new QmpClient(loop, connection, this.#share, {
-      ready: () => this.#find(),
+      ready,
+      cut: () => this.#cut(),
       event: (name) => this.#heard(name),
       drained: () => this.#session?.drained(qmp),
       closed: (reason) => this.#ended(`${qmpPath}: ${reason}`),
       failed: (reason) => this.#failed(this.#sockets.qmp, reason),
-    });
+    }, generation);
     this.#qmp = qmp;
   }
 
@@ -283,14 +249,33 @@ export class QemuPins implements LineListener, Disposable {
   /** Both sockets are those of a QEMU that has the controller. */
   #beginSession(session: PinSession): void {
     this.#isConnected = true;
+    this.#keep();
     this.#connector.succeeded();
     this.#refused.clear();
     this.#options.events.connected();
+    if (this.#wasReset) {
+      // The guest that an earlier process served is gone.
+      this.#wasReset = false;
+      this.#guestGone();
+      if (this.#mustForget) return this.#restart();
+    }
     if (this.#status === "shutdown") {
       session.halt();
       if (this.#options.awaitsGuest?.() === true) this.#leaveLines();
     } else if (RESTING.has(this.#status)) session.rest();
     session.start();
+  }
+
+  /** Keeps the session as it is. */
+  #keep(): void {
+    if (this.#isCut) return;
+    const fds = { qmp: this.#qmp!.fd, qtest: this.#qtest!.fd };
+    this.#kept?.keep(fds, this.#link!.controller, true);
+  }
+
+  #cut(): void {
+    this.#isCut = true;
+    this.#kept?.forget();
   }
 
   /**
@@ -309,11 +294,17 @@ export class QemuPins implements LineListener, Disposable {
       drained: () => this.#session?.drained(qtest!),
       closed: (reason) => this.#ended(`${qtestPath}: ${reason}`),
       failed: (reason) => this.#failed(this.#sockets.qtest, reason),
+      cut: () => this.#cut(),
     };
+    const left = this.#leftQtest;
+    this.#leftQtest = undefined;
+    const isLeft = left !== undefined;
     const qtest = this.#connector.open(
       this.#sockets.qtest,
-      (connection) => new QtestClient(loop, connection, this.#share, listener),
+      (connection) =>
+        new QtestClient(loop, connection, this.#share, listener, isLeft),
       true,
+      left,
     );
     if (qtest === undefined) {
       return this.#lost(`${qtestPath}: it cannot be connected to`);
@@ -330,6 +321,7 @@ export class QemuPins implements LineListener, Disposable {
       counters: this.counters,
       now: this.#options.now ?? (() => 0),
       isAwaited: awaitsGuest ?? (() => false),
+      isContinued: this.#isContinued && !this.#wasReset,
       onLeft: onLineLeft ?? (() => {}),
       onTurned: (lineNumber, isOutput, since) => {
         const { events } = this.#options;
@@ -347,17 +339,26 @@ export class QemuPins implements LineListener, Disposable {
     this.#session = session;
   }
 
+  /** QEMU does not report that a reset lowers the pins. */
+  get #mustForget(): boolean {
+    const { controller, model } = this.#link!;
+    return model?.reportsReset !== true && controller.outputs > 0;
+  }
+
   /** The guest starts anew, with pins that are low. */
   #restart(): void {
-    const { controller, model } = this.#link!;
-    if (model?.reportsReset === true || controller.outputs === 0) {
-      return this.#session!.reset();
-    }
+    this.#isContinued = false;
+    if (!this.#mustForget) return this.#session!.reset();
     // QEMU forgets the pins' levels when a client connects, and its reports
     // from before the reset are not read any more.
+    // A copy of the connection would keep it open.
+    this.#kept?.forget();
     this.#session![Symbol.dispose]();
     this.#qtest![Symbol.dispose]();
-    this.#openSession((session) => session.start());
+    this.#openSession((session) => {
+      this.#keep();
+      session.start();
+    });
   }
 
   /** Returns the pins of the lines; reports a fault if that is impossible. */
@@ -391,13 +392,14 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   #heard(event: string): void {
-    const session = this.#session;
-    if (session === undefined) return;
     if (!this.#isConnected) {
       // The peer at qtest has not identified itself yet.
       this.#status = STATUS_AFTER.get(event) ?? this.#status;
+      if (event === "RESET") this.#wasReset = this.#isContinued;
       return;
     }
+    const session = this.#session;
+    if (session === undefined) return;
     switch (event) {
       case "RESET":
         this.#guestGone();
@@ -448,10 +450,18 @@ export class QemuPins implements LineListener, Disposable {
     this.#qtest?.drain();
     this.#session?.finish();
     this.#isEnding = false;
+    // The QEMU of an earlier process has ended with its guest.
+    if (this.#isContinued && !this.#isConnected) this.#leaveLines();
     this.#lost(reason);
   }
 
   #disconnect(reason: string): void {
+    this.#kept?.over();
+    if (this.#leftQtest !== undefined) closeConnection(this.#leftQtest);
+    this.#leftQtest = undefined;
+    this.#isContinued = false;
+    this.#wasReset = false;
+    this.#isCut = false;
     this.#session?.[Symbol.dispose]();
     this.#session = undefined;
     this.#qtest?.[Symbol.dispose]();
@@ -469,6 +479,13 @@ export class QemuPins implements LineListener, Disposable {
     this.#lastNotice = text;
     this.#options.events.notice(text);
   }
+}
+
+/** Returns what a session must be about to go on in this process. */
+function identityOf(
+  { qmpPath, qtestPath, device, index, pins, identity = "" }: QemuPinsOptions,
+): string {
+  return JSON.stringify([qmpPath, qtestPath, device, index, pins, identity]);
 }
 
 /** Returns a socket with the option of QEMU that makes it. */

@@ -20,6 +20,8 @@ export interface QmpListener {
   event(name: string): void;
   /** All queued commands have been sent. */
   drained?(): void;
+  /** No other process can go on with this connection. */
+  cut?(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
   /** The same, but not by QEMU: there is none, or it does not answer. */
@@ -38,6 +40,9 @@ const ANSWER_LIMIT_MS = 10_000;
  * controller has hundreds, an interrupt controller for many CPUs thousands.
  */
 const MAX_LINE_LENGTH = 64 * 1024;
+/** Ids of commands that a process has, behind those of earlier ones. */
+const IDS = 2 ** 32;
+const GREETING = "send a greeting: QEMU is stopped, or serves another program";
 /** Nesting depth that QEMU's answers do not reach. */
 const MAX_DEPTH = 16;
 
@@ -56,37 +61,54 @@ export class QmpClient implements Disposable {
   readonly #listener: QmpListener;
   readonly #stream: LineStream;
   readonly #waiting = new Map<number, Waiting>();
-  #nextId = 1;
+  #nextId: number;
   #limit: Timer | undefined;
-  #isGreeted = false;
-  #isReady = false;
+  #isGreeted: boolean;
+  #isReady: boolean;
+  /** Answers of an earlier process may come, also the rest of one. */
+  #isResuming: boolean;
   #isOver = false;
 
   /**
-   * Waits for QEMU's greeting on a connected, nonblocking socket.
+   * Waits for QEMU's greeting on a connected, nonblocking socket, or goes on
+   * with the connection of an earlier process: its answers are ignored, and its
+   * events are heard, up to the answer to a command without effect.
    *
    * @param share QEMU's share of the loop's time.
+   * @param generation Number of earlier processes that had the connection.
    */
   constructor(
     loop: EventLoop,
     fd: OwnedFd,
     share: TimeShare,
     listener: QmpListener,
+    generation = 0,
   ) {
     this.#loop = loop;
     this.#listener = listener;
+    this.#nextId = generation * IDS + 1;
+    this.#isResuming = generation > 0;
+    this.#isGreeted = this.#isResuming;
+    this.#isReady = this.#isResuming;
     const maxLineLength = MAX_LINE_LENGTH;
     this.#stream = new LineStream({ loop, fd, share, maxLineLength }, {
       line: (text) => this.#take(text),
       tooLong: () => this.#takeTooLong(),
       drained: () => listener.drained?.(),
+      cut: () => listener.cut?.(),
       closed: (reason) => {
         this[Symbol.dispose]();
         listener.closed(reason);
       },
       failed: (reason) => this.#fail(reason),
     });
-    this.#expect("send a greeting: QEMU is stopped, or serves another program");
+    if (this.#isResuming) this.#resume();
+    else this.#expect(GREETING);
+  }
+
+  /** The socket's number. */
+  get fd(): number {
+    return this.#stream.fd;
   }
 
   /** Commands that QEMU has not read. **Units**: bytes, approximately. */
@@ -125,6 +147,15 @@ export class QmpClient implements Disposable {
     this.#stream[Symbol.dispose]();
   }
 
+  #resume(): void {
+    this.execute("query-status", {}, (result, error) => {
+      if (error !== undefined) return this.#fail(error.message);
+      if (!isObject(result)) return this.#fail("it does not speak QMP");
+      this.#isResuming = false;
+      this.#listener.ready();
+    });
+  }
+
   /** Starts the time limit of QEMU's next answer. */
   #expect(what: string): void {
     this.#limit?.[Symbol.dispose]();
@@ -136,7 +167,9 @@ export class QmpClient implements Disposable {
 
   #take(text: string): void {
     const message = objectIn(text);
-    if (message === undefined) return this.#fail("it does not speak QMP");
+    if (message === undefined) {
+      return this.#isResuming ? undefined : this.#fail("it does not speak QMP");
+    }
     if (typeof message["event"] === "string") {
       if (this.#isReady) this.#listener.event(message["event"]);
     } else if (isObject(message["QMP"])) {

@@ -26,6 +26,8 @@ export interface QtestListener {
   pin(number: number, level: 0 | 1): void;
   /** All queued commands have been sent. */
   drained(): void;
+  /** No other process can go on with this connection. */
+  cut?(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
   /** The same, but not by QEMU: there is none, or it does not answer. */
@@ -52,6 +54,8 @@ const MAX_EARLY_REPORTS = 4096;
 /** Reads the target's byte order: every QEMU answers one of the two. */
 const HELLO = "endianness";
 const HELLO_ANSWER = /^(little|big)$/;
+/** No other command is answered so. */
+const HELLO_LINE = /^OK (little|big)$/;
 const REPORT = /^IRQ (raise|lower) (\d{1,4})$/;
 const WORD = /^0x[0-9a-f]{1,16}$/i;
 const IGNORE: QtestAnswer = () => {};
@@ -75,6 +79,8 @@ export class QtestClient implements Disposable {
   #answered = 0;
   #reportsSinceAnswer = 0;
   #isReady = false;
+  /** Answers of an earlier process may come before the first one. */
+  #isResuming: boolean;
   /** Commands and reports that wait for the first answer. */
   #heldCommands: string[] = [];
   #heldReports: (readonly [pin: number, level: 0 | 1])[] = [];
@@ -86,26 +92,55 @@ export class QtestClient implements Disposable {
    * Uses a connected, nonblocking socket.
    *
    * @param share QEMU's share of the loop's time.
+   * @param isResumed True if an earlier process has used it: what was to be
+   * answered to that one is ignored, and reports are taken.
    */
   constructor(
     loop: EventLoop,
     fd: OwnedFd,
     share: TimeShare,
     listener: QtestListener,
+    isResumed = false,
   ) {
     this.#loop = loop;
     this.#listener = listener;
+    this.#isResuming = isResumed;
     const maxLineLength = MAX_LINE_LENGTH;
     this.#stream = new LineStream({ loop, fd, share, maxLineLength }, {
       line: (text) => this.#take(text),
       drained: () => this.#listener.drained(),
+      cut: () => this.#listener.cut?.(),
       closed: (reason) => {
         this[Symbol.dispose]();
         listener.closed(reason);
       },
       failed: (reason) => this.#fail(reason),
     });
+    if (isResumed) this.#stream.hold(0);
     this.#send(HELLO, (value, failure) => this.#greeted(value, failure));
+  }
+
+  /** The socket's number. */
+  get fd(): number {
+    return this.#stream.fd;
+  }
+
+  /** Position of the message that is being handed on. */
+  get position(): number {
+    return this.#stream.lineStart;
+  }
+
+  /**
+   * The report that is being handed on is not done yet: the next process should
+   * find it, and those after it.
+   */
+  hold(): void {
+    this.#stream.hold(this.#stream.lineStart);
+  }
+
+  /** Reports before this position are done; absent: all are. */
+  done(position?: number): void {
+    this.#stream.release(position);
   }
 
   /** Commands that QEMU has not read. **Units**: bytes, approximately. */
@@ -204,6 +239,10 @@ export class QtestClient implements Disposable {
       if (this.#isReady) this.#listener.pin(pin, level);
       else this.#heldReports.push([pin, level]);
       return;
+    }
+    if (this.#isResuming) {
+      if (!HELLO_LINE.test(text)) return;
+      this.#isResuming = false;
     }
     const isOk = text === "OK" || text.startsWith("OK ");
     const answer = this.#waiting[this.#head];

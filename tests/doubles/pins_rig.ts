@@ -7,7 +7,8 @@
 import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import type { PinRule } from "../../src/qemu/session_pin.ts";
-import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
+import type { QemuPinsOptions } from "../../src/qemu/pins_options.ts";
+import { QemuPins } from "../../src/qemu/qemu_pins.ts";
 import { ModelPort } from "./model_port.ts";
 import { type ControllerModelOptions, QemuDouble } from "./qemu_double.ts";
 

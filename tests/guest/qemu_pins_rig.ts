@@ -12,7 +12,8 @@ import { parseLineSpec } from "../../src/config/spec/line_spec.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { QmpClient } from "../../src/qemu/qmp.ts";
-import { QemuPins, type QemuPinsOptions } from "../../src/qemu/qemu_pins.ts";
+import type { QemuPinsOptions } from "../../src/qemu/pins_options.ts";
+import { QemuPins } from "../../src/qemu/qemu_pins.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import {
   type LineListener,

@@ -5,19 +5,30 @@ import { ControlClient } from "../../src/service/control/control_client.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
 import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
+import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import { ManagerDouble } from "../environment/manager_double.ts";
 import { MetricsPage } from "../environment/metrics.ts";
 import { ChildProcess } from "../environment/process.ts";
+import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const ignore = await mustSkip(...artefactsOf("virt", "new"));
 
+/** Restarts, some of which are crashes. */
+const ENDS: readonly Deno.Signal[] = [
+  ...Array.from({ length: rounds(50, 2) }, () => "SIGUSR2" as const),
+  ...Array.from({ length: rounds(10, 2) }, () => "SIGKILL" as const),
+];
+
 Deno.test({
-  name: "serve --config: lines are a PL061's pins, and safe when QEMU is gone",
+  name:
+    "serve --config: lines are a PL061's pins over restarts and crashes, and safe when QEMU is gone",
   ignore,
   fn: async () => {
-    const directory = await Deno.makeTempDir();
+    await using service = new ManagerDouble();
+    const { directory } = service;
     const sockets = { qtest: `${directory}/qtest`, qmp: `${directory}/qmp` };
     const config = `${directory}/plant.yaml`;
     await Deno.writeTextFile(
@@ -30,22 +41,23 @@ Deno.test({
       - { sim: 2, as: BUTTON, direction: input }
 `,
     );
-    try {
-      await using service = new ChildProcess({
-        command: PROGRAM_FILE,
-        args: [
-          ...PROGRAM,
-          ..."serve --json --config".split(" "),
-          config,
-          "--api",
-          `${directory}/api.sock`,
-        ],
-        cwd: REPOSITORY,
-      });
-      await service.waitFor('"event":"ready"', { timeoutMs: 120_000 });
-      using control = new ControlClient(controlPathOf(sockets.qtest));
+    const args = [
+      "--json",
+      "--config",
+      config,
+      "--api",
+      `${directory}/api.sock`,
+    ];
+    const heard = (event: string) =>
+      until(event, () => service.log.includes(`"event":"${event}"`), 120_000);
+    await service.start(args);
+    {
+      const ask = (pull: [string, 0 | 1][] = []) => {
+        using control = new ControlClient(controlPathOf(sockets.qtest));
+        return control.ask({ pull });
+      };
       const value = (name: string) =>
-        control.ask({}).lines.find((line) => line.name === name)?.value;
+        ask().lines.find((line) => line.name === name)?.value;
       const client = new ServiceClient(`${directory}/api.sock`);
       const look = async () => new MetricsPage(await client.metrics());
       {
@@ -54,7 +66,7 @@ Deno.test({
           qemu: "new",
           arguments: qemuArguments(sockets),
         });
-        await service.waitFor('"event":"started"', { timeoutMs: 120_000 });
+        await heard("started");
         assertStringIncludes(await guest.run("gpiodetect"), "(8 lines)");
         await guest.run("gpioset -t 0 -c gpiochip0 0=1");
         await until("the guest's output", () => value("LAMP0") === 1);
@@ -71,7 +83,7 @@ Deno.test({
         assertEquals(driven.sum("gpioagg_pin_levels_total", lamp), 0);
         const button = { aggregator: "press", name: "BUTTON0" };
         const handed = driven.sum("gpioagg_pin_levels_total", button);
-        control.ask({ pull: [["BUTTON0", 1]] });
+        ask([["BUTTON0", 1]]);
         await until(
           "the host's level in the guest",
           async () =>
@@ -83,15 +95,41 @@ Deno.test({
           handed + 1,
         );
         assertEquals(pulled.sum("gpioagg_aggregator_connected"), 1);
+
+        // The guest drives and watches its pins all the time.
+        // Simulated lines start anew with each process.
+        ask([["BUTTON0", 0]]);
+        const monitor = await EdgeMonitor.start(guest, "-c gpiochip0 2");
+        await guest.run(
+          `(while gpioset -t 0 -c gpiochip0 1=1 && gpioset -t 0 -c gpiochip0 1=0
+          do :; done; echo failed >/tmp/failed) >/dev/null 2>&1 &`,
+        );
+        const edges: string[] = [];
+        for (const [i, signal] of ENDS.entries()) {
+          const level = i % 2;
+          await service.stop(signal);
+          await guest.run(`gpioset -t 0 -c gpiochip0 0=${level}`);
+          await service.start(args);
+          await until("the gap's level", () => value("LAMP0") === level);
+          for (const pull of [1, 0] as const) {
+            ask([["BUTTON0", pull]]);
+            edges.push(pull === 1 ? "rising" : "falling");
+            assertEquals(await monitor.seen(edges.length), edges);
+          }
+          for (const level of [1, 0]) {
+            await until("it is driven on", () => value("LAMP1") === level);
+          }
+        }
+        assertEquals(await guest.run("cat /tmp/failed 2>/dev/null || :"), "");
+        assert(!service.log.includes('"disconnected"'), service.log);
       }
-      await service.waitFor('"event":"disconnected"');
+      await heard("disconnected");
       await until("the safe state", () => value("LAMP0") === 0);
-      assertEquals(value("BUTTON0"), 1);
       const after = await look();
       assertEquals(after.sum("gpioagg_aggregator_connected"), 0);
       assertEquals(after.sum("gpioagg_connections_total"), 1);
-    } finally {
-      await Deno.remove(directory, { recursive: true });
+      await service.stop("SIGTERM");
+      await until("the store is empty", () => service.store.size === 0);
     }
   },
 });

@@ -1,5 +1,7 @@
 /** VMMs that cannot connect again: they never notice a restart. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { RunningQemu } from "../doubles/running_qemu.ts";
+import { linesAt } from "../environment/served_lines.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { RawGuest } from "../environment/raw_guest.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -161,4 +163,53 @@ Deno.test("a process of its own keeps its aggregator's session as well", async (
     await manager.start(["--config", file]);
     await guest.settle();
   }
+});
+
+Deno.test("a QEMU's pins go on over a restart and a crash, on the same connections", async () => {
+  await using manager = new ManagerDouble();
+  const { directory } = manager;
+  using qemu = new RunningQemu(directory);
+  const { model } = qemu;
+  const pinArgs = (more: readonly string[] = []) => [
+    "--qemu-pins",
+    `qtest=${directory}/qtest,qmp=${directory}/qmp,device=pl061`,
+    "--name=plc0",
+    "--line=sim/1,as=OUT,direction=output,safe=0",
+    "--line=wire/plc0.OUT,as=IN",
+    ...more,
+  ];
+  /** Each change of the output is one of the guest's input. */
+  const becomes = (level: number) =>
+    until(`level ${level}`, () => {
+      const [pin, last] = model.gpio.inputs.at(-1) ?? [];
+      return pin === 1 && last === level;
+    });
+  await manager.start(pinArgs());
+  await until("it is served", () => manager.log.includes("driver started"));
+  model.gpio.setDirections(1);
+  let level = 0;
+  const ends: Deno.Signal[] = ["SIGUSR2", "SIGKILL", "SIGKILL"];
+  for (const signal of ends) {
+    model.gpio.setData(level ^= 1);
+    await becomes(level);
+    await manager.stop(signal);
+    model.gpio.setData(level ^= 1);
+    await manager.start(pinArgs());
+    await becomes(level);
+    model.gpio.setData(level ^= 1);
+    await becomes(level);
+  }
+  assertEquals(model.qtestClients, 1);
+  assert(!manager.log.includes("disconnected"), manager.log);
+  // With other lines it is connected to again.
+  await manager.stop("SIGKILL");
+  await manager.start(pinArgs(["--line=sim/1,as=NEW"]));
+  await until("another connection", () => model.qtestClients === 2);
+  assertStringIncludes(manager.log, "its lines, or its QEMU, are others");
+  await until("it is served", async () => {
+    const [out] = await linesAt(`${directory}/qtest`);
+    return out?.value === level;
+  });
+  await manager.stop("SIGTERM");
+  await until("the store is empty", () => manager.store.size === 0);
 });

@@ -12,14 +12,14 @@ const MARKS = 3;
 const VHOST_USER = 2;
 /** Connection, state and interrupt of a PCI card's session. */
 const VFIO_USER = 3;
-/** The pair that sessions with USB adapters are kept in. */
-const USBREDIR = 2;
+/** The pair that a session with a QEMU's pins, or its adapters, is kept in. */
+const QEMU = 2;
 /** A client's request for the aggregator, and changes of its rules. */
 const REQUEST = 2;
 
 /** Returns the descriptors that an aggregator may have in the store. */
 export function storeNeeds(
-  { lines, vhostUser, vfioUser, usbredir }: AggregatorSpecification,
+  { lines, vhostUser, vfioUser, qemuPins, usbredir }: AggregatorSpecification,
 ): number {
   const ofLines = lines.map(({ source: { kind }, combine }) => {
     const isHostLine = kind === "chip" || kind === "line-name" ||
@@ -29,7 +29,8 @@ export function storeNeeds(
   return ofLines.reduce((sum, count) => sum + count, MARKS + REQUEST) +
     (vhostUser === undefined ? 0 : VHOST_USER) +
     (vfioUser === undefined ? 0 : VFIO_USER) +
-    (usbredir === undefined ? 0 : USBREDIR);
+    (qemuPins === undefined ? 0 : QEMU) +
+    (usbredir === undefined ? 0 : QEMU);
 }
 
 /** Counts what the aggregators of a service need. */

@@ -20,6 +20,8 @@ Deno.test("storeNeeds() counts what an aggregator has in the store", () => {
   assertEquals(storeNeeds(made("a", ["chip", "line-name", "lane"])), 8);
   assertEquals(storeNeeds(made("a", ["chip"], { vhostUser })), 8);
   assertEquals(storeNeeds(made("a", ["chip"], { vfioUser: vhostUser })), 9);
+  const qemuPins = { qtest: "/run/qtest", qmp: "/run/qmp", device: "pl061" };
+  assertEquals(storeNeeds(made("a", ["chip"], { qemuPins })), 8);
   const shared = made("a", ["chip"]);
   Object.assign(shared.lines[0]!, { combine: "or" });
   assertEquals(storeNeeds(shared), 7);

@@ -388,9 +388,9 @@ function sessionNames(
   aggregators: readonly AggregatorSpecification[],
 ): string[] {
   return aggregators
-    .filter(({ vfioUser, vhostUser, usbredir }) =>
+    .filter(({ vfioUser, vhostUser, qemuPins, usbredir }) =>
       vfioUser !== undefined || vhostUser !== undefined ||
-      usbredir !== undefined
+      qemuPins !== undefined || usbredir !== undefined
     )
     .flatMap(({ name }) => sessionFdNames(name));
 }

@@ -253,7 +253,7 @@ const MESSAGE_TYPES = {
 
 function exposePins(
   { qtest, qmp, device, index, pins, allowed }: QemuPinsSpecification,
-  { aggregator, loop, share, events }: ExposureContext,
+  { aggregator, loop, share, events, store }: ExposureContext,
   times: Times,
 ): Exposure {
   const counters = new RequestCounters(aggregator.lines.length);
@@ -274,6 +274,13 @@ function exposePins(
       },
       retryMs: (level) => pinRetryMs(aggregator, port, level),
     })),
+    store: sessionStore(store, aggregator.name),
+    identity: JSON.stringify(
+      aggregator.lines.map(({ specification: { name, source } }) => [
+        name,
+        source,
+      ]),
+    ),
     onGuestGone: () => aggregator.guestGone(),
     awaitsGuest: () => aggregator.awaitsGuest,
     onLineLeft: (lineNumber) => aggregator.lines[lineNumber]!.guestGone(),
