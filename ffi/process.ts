@@ -12,7 +12,7 @@ import { pollFd, POLLIN } from "./poll.ts";
 const SYMBOLS = {
   /** long syscall(long number, ...); variadic */
   syscall: {
-    parameters: ["isize", "isize", "isize", "isize", "isize"],
+    parameters: ["isize", "isize", "isize", "isize", "isize", "isize"],
     result: "isize",
   },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -20,6 +20,10 @@ const SYMBOLS = {
 /** The same on both targets. */
 const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SYS_PIDFD_OPEN = 434n;
+const SYS_PRCTL = Deno.build.arch === "aarch64" ? 167n : 157n;
+const PR_SET_PDEATHSIG = 1n;
+const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
+const KCMP_FILE = 0n;
 const SIGKILL = 9n;
 
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
@@ -41,7 +45,9 @@ function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
  * pidfd_open(2), Linux 5.3.
  */
 export function openProcess(pid: number): OwnedFd | undefined {
-  const fd = Number(symbols().syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n));
+  const fd = Number(
+    symbols().syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n, 0n, 0n),
+  );
   if (fd >= 0) return new OwnedFd(fd, `process ${pid}`);
   const errno = lastErrno();
   if (errno === ESRCH) return undefined;
@@ -72,10 +78,52 @@ export function killProcess(process: OwnedFd): void {
     SIGKILL,
     0n,
     0n,
+    0n,
   );
   if (result === 0n) return;
   const errno = lastErrno();
   if (errno !== ESRCH) {
     throw new OsError("pidfd_send_signal", errno, process.what);
   }
+}
+
+/**
+ * Has the kernel kill this process, with SIGKILL, when the process that started
+ * it ends in any way. One that has ended already is not noticed: the caller
+ * looks at its parent's number afterwards.
+ *
+ * @throws {OsError} EPERM, where a sandbox forbids it.
+ *
+ * **Safety**: for this process only, and not for those that it starts.
+ * **Source**: PR_SET_PDEATHSIG(2const).
+ */
+export function endWithParent(): void {
+  const result = symbols().syscall(
+    SYS_PRCTL,
+    PR_SET_PDEATHSIG,
+    SIGKILL,
+    0n,
+    0n,
+    0n,
+  );
+  if (result !== 0n) throw new OsError("prctl", lastErrno(), "PDEATHSIG");
+}
+
+/**
+ * Returns true if two fds of this process are known to be copies of one open
+ * file; false also where the kernel does not tell.
+ *
+ * **Safety**: looks only. **Source**: kcmp(2), CONFIG_KCMP.
+ */
+export function isSameOpenFile(one: number, other: number): boolean {
+  const pid = BigInt(Deno.pid);
+  const result = symbols().syscall(
+    SYS_KCMP,
+    pid,
+    pid,
+    KCMP_FILE,
+    BigInt(one),
+    BigInt(other),
+  );
+  return result === 0n;
 }

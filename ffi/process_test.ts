@@ -1,5 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { hasEnded, killProcess, openProcess } from "./process.ts";
+import { createEventFd } from "./event_fd.ts";
+import { duplicate } from "./files.ts";
+import {
+  hasEnded,
+  isSameOpenFile,
+  killProcess,
+  openProcess,
+} from "./process.ts";
 
 Deno.test("a process is killed by its handle, and only once", async () => {
   const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
@@ -10,4 +17,12 @@ Deno.test("a process is killed by its handle, and only once", async () => {
   assertEquals(hasEnded(process), true);
   killProcess(process);
   assertEquals(openProcess(child.pid), undefined);
+});
+
+Deno.test("isSameOpenFile() tells copies of one open file from other files of one kind", () => {
+  using one = createEventFd();
+  using copy = duplicate(one.fd);
+  using other = createEventFd();
+  assertEquals(isSameOpenFile(one.fd, copy.fd), true);
+  assertEquals(isSameOpenFile(one.fd, other.fd), false);
 });

@@ -89,7 +89,18 @@ export interface SpawnOptions {
   readonly inherit?: readonly number[];
   /** Leaves standard error open too, for its last words. */
   readonly keepStandardError?: boolean;
+  /** Leaves standard output open too. */
+  readonly keepStandardOutput?: boolean;
 }
+
+/**
+ * End of a process: its exit status, or the signal that ended it.
+ *
+ * **Safety**: plain data.
+ */
+export type ProcessEnd = { readonly status: number } | {
+  readonly signal: number;
+};
 
 /**
  * Starts a program in a session of its own, without a terminal: its standard
@@ -131,7 +142,11 @@ export function spawnDetached(
     must(actionsInit(actions));
     try {
       const devNull = cString("/dev/null");
-      const replaced = options.keepStandardError === true ? [0, 1] : [0, 1, 2];
+      const replaced = [
+        0,
+        ...(options.keepStandardOutput === true ? [] : [1]),
+        ...(options.keepStandardError === true ? [] : [2]),
+      ];
       for (const fd of replaced) {
         must(actionsAddOpen(actions, fd, devNull, O_RDWR, 0));
       }
@@ -176,9 +191,26 @@ export function spawnDetached(
  * counts as ended.
  */
 export function reapChild(pid: number): boolean {
+  return childEnd(pid) !== undefined;
+}
+
+/**
+ * Returns the end of a process that {@linkcode spawnDetached} started, as
+ * {@linkcode reapChild} takes note of it; undefined while it runs. A number that
+ * is not that of a child of this process counts as ended with status 1.
+ *
+ * **Safety**: never waits.
+ */
+export function childEnd(pid: number): ProcessEnd | undefined {
   const libc = Deno.dlopen("libc.so.6", SYMBOLS);
   try {
-    return libc.symbols.waitpid(pid, new Uint8Array(4), WNOHANG) !== 0;
+    const bytes = new Uint8Array(4);
+    const result = libc.symbols.waitpid(pid, bytes, WNOHANG);
+    if (result === 0) return undefined;
+    if (result < 0) return { status: 1 };
+    const word = new DataView(bytes.buffer).getInt32(0, LITTLE_ENDIAN);
+    const signal = word & 0x7f;
+    return signal === 0 ? { status: word >> 8 & 0xff } : { signal };
   } finally {
     libc.close();
   }

@@ -3,7 +3,7 @@ import { readSmallFile } from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { pollFd, POLLHUP, POLLIN } from "./poll.ts";
-import { spawnDetached } from "./spawn.ts";
+import { childEnd, spawnDetached } from "./spawn.ts";
 import { socketPair } from "./unix_socket.ts";
 
 // bash, because dash knows no fds above 9.
@@ -89,4 +89,23 @@ Deno.test("spawnDetached() says when no such program", () => {
     "/nonexistent/program",
   );
   assertEquals(error.code, "ENOENT");
+});
+
+Deno.test("childEnd() tells a child's exit status, or the signal that ended it", async () => {
+  for (
+    const [command, end] of [
+      ["exit 3", { status: 3 }],
+      ["kill -KILL $$", { signal: 9 }],
+    ] as const
+  ) {
+    const pid = spawnDetached("/bin/bash", ["bash", "-c", command]);
+    let found = childEnd(pid);
+    while (found === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      found = childEnd(pid);
+    }
+    assertEquals(found, end);
+    // Reaped: not a child any more.
+    assertEquals(childEnd(pid), { status: 1 });
+  }
 });

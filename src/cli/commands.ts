@@ -153,6 +153,11 @@ export const COMMANDS: Commands = {
     isHidden: true,
     load: () => import("./commands/serve_isolated.ts"),
   },
+  "serve-standby": {
+    summary: "serve once the service's keeper says so",
+    isHidden: true,
+    load: () => import("./commands/serve_standby.ts"),
+  },
   "usb-relay": {
     summary: "relay between the kernel's USB host controller and a service",
     isHidden: true,

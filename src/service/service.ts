@@ -40,7 +40,10 @@ import {
   SharedDirectories,
   socketFiles,
 } from "./sockets/shared_directories.ts";
-import { ServiceManager } from "./restart/service_manager.ts";
+import {
+  type GivenManager,
+  ServiceManager,
+} from "./restart/service_manager.ts";
 
 /** Events of the service. */
 export interface ServiceEvents {
@@ -76,6 +79,8 @@ export interface ServiceOptions {
   configuration?: ServiceConfiguration;
   /** Ends the service, as SIGTERM does, once it resolves. */
   end?: Promise<void>;
+  /** Its manager, if not that of the environment. */
+  manager?: GivenManager;
   /** Record of edges; absent: as by default. Needs a control API, or a file. */
   record?: RecordSpecification;
   /** The file of `record`, open. **Ownership**: the service's. */
@@ -96,14 +101,17 @@ export interface ServiceOptions {
 export async function serve(
   aggregators: AggregatorSpecification[],
   events: ServiceEvents,
-  { api: settings, configuration, end, record, recordSink }: ServiceOptions =
-    {},
+  options: ServiceOptions = {},
 ): Promise<void> {
+  const { api: settings, configuration, end, record, recordSink } = options;
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
   let api: ApiServer | undefined;
   const over = Promise.withResolvers<"end" | "hand-over">();
-  using manager = new ServiceManager((text) => events.problem(text));
+  using manager = new ServiceManager(
+    (text) => events.problem(text),
+    options.manager,
+  );
   using listeners = new GivenListeners(manager.takeListeners());
   let count: ServedCount = { aggregators: 0, lines: 0 };
   let showHealth = () => {};

@@ -252,11 +252,13 @@ Deno.test("complete-words prints chips, lines and SPECs of the host", async () =
   assertEquals(await words("nothing"), []);
 });
 
-Deno.test("serve-isolated is for services, and takes their sockets only", async () => {
-  for (const args of [[], ["x"], ["99999"], ["0", "1"]]) {
-    const { code, stderr } = await gpioagg(["serve-isolated", ...args]);
-    assertEquals(code, 2);
-    assertMatch(stderr, /internal command/);
+Deno.test("commands of services are for services, and take their sockets only", async () => {
+  for (const command of ["serve-isolated", "serve-standby"]) {
+    for (const args of [[], ["x"], ["99999"], ["0", "1"]]) {
+      const { code, stderr } = await gpioagg([command, ...args]);
+      assertEquals(code, 2);
+      assertMatch(stderr, /internal command/);
+    }
   }
 });
 

@@ -54,6 +54,8 @@ export interface ServeArguments {
   auditLog: string | undefined;
   /** Record of edges. */
   record: RecordSpecification | undefined;
+  /** A spare process shall take over from the service. */
+  standby: boolean;
 }
 
 const HOW = "gpioagg serve --socket-path PATH --line SPEC...";
@@ -208,6 +210,12 @@ aggregator:`,
     help: "edges that the control API can tell of later: off, a number " +
       "(1000000), inputs (those that no guest watches too), or NUMBER,inputs",
   },
+  standby: {
+    kind: "flag",
+    help:
+      "keep a spare process that takes over within milliseconds when this " +
+      "restarts (SIGUSR1) or crashes; costs the memory of two more processes",
+  },
   "print-capabilities": {
     kind: "flag",
     help: "print the vhost-user capabilities, as JSON",
@@ -248,6 +256,7 @@ export function readServeArguments(
     apiQemuSockets: [],
     auditLog: undefined,
     record: undefined,
+    standby: false,
   };
   if (args.includes("--help") || args.includes("-h")) {
     return { ...result, help: true, aggregators };
@@ -258,6 +267,7 @@ export function readServeArguments(
   for (const group of groupsOf(args)) {
     const given = readArguments(group, SERVE_OPTIONS);
     result.json ||= given.json;
+    result.standby ||= given.standby;
     result.printCapabilities ||= given["print-capabilities"];
     const place = (
       name: "api" | "api-look" | "api-sockets",
@@ -310,6 +320,7 @@ export function readServeArguments(
       hint: "Add poll: 50us to the file",
     });
   }
+  if (result.standby) checkStandby(result);
   checkUnique(aggregators);
   if (result.config !== undefined && aggregators.length > 0) {
     throw new ConfigError(
@@ -470,6 +481,26 @@ function socketAt(text: string, key: string): VfioUserSpecification {
   return Object.keys(access).length === 0
     ? { socketPath: path }
     : { socketPath: path, access };
+}
+
+/** @throws {ConfigError} If another process could not serve the same. */
+function checkStandby({ config, aggregators }: ServeArguments): void {
+  const given = aggregators.find(({ vhostUser }) =>
+    vhostUser !== undefined && "fd" in vhostUser
+  );
+  if (given !== undefined) {
+    throw new ConfigError("cannot be combined with --fd", {
+      path: "--standby",
+      hint: "Give the aggregator a --socket-path; a service manager can " +
+        "listen at it, by the aggregator's name",
+    });
+  }
+  if (config === "-") {
+    throw new ConfigError("cannot be combined with --config -", {
+      path: "--standby",
+      hint: "Give the name of a file: each process reads it",
+    });
+  }
 }
 
 function checkUnique(aggregators: readonly AggregatorSpecification[]): void {

@@ -12,7 +12,7 @@ import type {
 } from "../../service/messages/messages.ts";
 import type { ApiSettings } from "../../service/api/server.ts";
 import type { ReloadAnswer } from "../../service/reload.ts";
-import { serve } from "../../service/service.ts";
+import type { Standby } from "../../service/standby/spare.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { AuditFile } from "../output/audit_file.ts";
 import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
@@ -31,7 +31,7 @@ import {
 import { RecordFile } from "../output/record_file.ts";
 import { helpText } from "../usage/help_text.ts";
 import type { CommandUsage } from "../usage/usage.ts";
-import { printableJson } from "../../text/printable.ts";
+import { printableError, printableJson } from "../../text/printable.ts";
 
 /** Time limit of writing the last lines. **Units**: ms. */
 const FLUSH_LIMIT_MS = 1000;
@@ -82,7 +82,7 @@ it. safe= implies on-disconnect=safe; otherwise a line keeps its state.`,
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
   const given = readServeArguments(args);
-  const { help, json, printCapabilities, aggregators } = given;
+  const { help, printCapabilities } = given;
   if (help) {
     writeOutput(helpText(USAGE));
     return 0;
@@ -93,7 +93,62 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   // Guests depend on this process: from here on it does not wait for readers.
   writeInBackground();
-  if (given.config !== undefined) return await serveFile(given.config, given);
+  if (given.standby) {
+    const { keepService } = await import("../keep_service.ts");
+    return await keepService(args);
+  }
+  return await serveGiven(given, {});
+}
+
+/** Serves as a process that its keeper started, with the same arguments. */
+export async function serveAs(
+  args: readonly string[],
+  standby: Standby,
+): Promise<number> {
+  const { manager, end } = standby;
+  return await serveGiven(readServeArguments(args), { manager, end });
+}
+
+/**
+ * Does ahead what {@linkcode serveAs} needs: loads it, and unless it is to serve
+ * already, rehearses it.
+ */
+export async function warmUp(
+  args: readonly string[],
+  isToServe: () => boolean,
+): Promise<void> {
+  writeInBackground();
+  const given = readServeArguments(args);
+  const { serve } = await import("../../service/service.ts");
+  const { rehearse, startReactorThread } = await import(
+    "../../service/reactor/reactor_thread.ts"
+  );
+  await startReactorThread();
+  if (isToServe()) return;
+  let hasApi = given.api !== undefined || given.apiLook !== undefined;
+  try {
+    if (given.config !== undefined) {
+      const { readConfig } = await import("../arguments/read_config.ts");
+      const result = readConfig(given.config, { fromPipe: false });
+      hasApi ||= "specification" in result &&
+        result.specification.api !== undefined;
+    }
+    const { rehearseService } = await import("../rehearsal.ts");
+    await rehearse(() => rehearseService(serve, hasApi));
+  } catch (error) {
+    // It can serve all the same, if the file can be read by then.
+    writeError(`the spare process is not warm: ${printableError(error)}`);
+  }
+}
+
+async function serveGiven(
+  given: ServeArguments,
+  standby: Partial<Pick<Standby, "manager" | "end">>,
+): Promise<number> {
+  if (given.config !== undefined) {
+    return await serveFile(given.config, given, standby);
+  }
+  const { json, aggregators } = given;
   const api = apiSettings(given);
   if (aggregators.length === 0 && api === undefined) {
     throw new ConfigError("nothing to serve", {
@@ -101,11 +156,13 @@ export async function main(args: readonly string[]): Promise<number> {
         "sim/8 is a SPEC for eight simulated lines",
     });
   }
+  const { serve } = await import("../../service/service.ts");
   try {
     await serve(
       [...aggregators],
       json ? jsonEvents : textEvents,
       {
+        ...standby,
         ...(api === undefined ? {} : { api }),
         ...(given.record === undefined ? {} : { record: given.record }),
       },
@@ -120,6 +177,7 @@ export async function main(args: readonly string[]): Promise<number> {
 async function serveFile(
   file: string,
   given: ServeArguments,
+  standby: Partial<Pick<Standby, "manager" | "end">>,
 ): Promise<number> {
   // Loaded only for a file: `serve` without one needs no YAML.
   const { readConfig } = await import("../arguments/read_config.ts");
@@ -138,8 +196,10 @@ async function serveFile(
     ? undefined
     : RecordFile.open(record.file.path);
   const events = given.json ? jsonEvents : textEvents;
+  const { serve } = await import("../../service/service.ts");
   try {
     await serve([...specification.aggregators], events, {
+      ...standby,
       configuration: {
         first: specification,
         read: () => readConfig(file, { fromPipe: false }),

@@ -54,7 +54,10 @@ export interface StartedProcess {
 }
 
 /** Starter of a process that serves at a socket. */
-export type StartProcess = (socketFd: number) => StartedProcess;
+export type StartProcess = (
+  socketFd: number,
+  lifeFd?: number,
+) => StartedProcess;
 
 /** Starter of a process. */
 export interface ChildOptions {
@@ -65,19 +68,24 @@ export interface ChildOptions {
   readonly startProcess?: StartProcess | undefined;
   /** Socket of the manager that keeps fds across restarts, if one does. */
   readonly notifySocket?: string | undefined;
+  /** Descriptor that it keeps open for as long as it lives, if any. */
+  readonly lifeFd?: number | undefined;
   /** Memory for its edges. **Ownership**: of the fd, lent for the start. */
   readonly record?: RecordMemory | undefined;
 }
 
 /** Starts this program as the process that serves at a socket. */
-function startServer(socketFd: number): StartedProcess {
+function startServer(socketFd: number, lifeFd?: number): StartedProcess {
   using stack = new DisposableStack();
   const { path, argv } = stack.use(startableCommand(Deno.args.length));
   const pid = spawnDetached(path, [
     ...argv,
     ISOLATED_COMMAND,
     String(socketFd),
-  ], { inherit: [socketFd], keepStandardError: true });
+  ], {
+    inherit: lifeFd === undefined ? [socketFd] : [socketFd, lifeFd],
+    keepStandardError: true,
+  });
   // A compiled executable reads its own file only after it was started.
   const file = stack.move();
   return { pid, started: () => file.dispose() };
@@ -109,7 +117,7 @@ export class AggregatorChild {
    */
   constructor(
     events: ChildEvents,
-    { startProcess = startServer, notifySocket, record }: ChildOptions,
+    { startProcess = startServer, notifySocket, lifeFd, record }: ChildOptions,
   ) {
     const [ours, theirs] = socketPair();
     using _theirs = theirs;
@@ -124,7 +132,7 @@ export class AggregatorChild {
       },
     }, { descriptors: false });
     try {
-      this.#process = startProcess(theirs.fd);
+      this.#process = startProcess(theirs.fd, lifeFd);
       this.#pid = this.#process.pid;
     } catch (error) {
       this.#channel[Symbol.dispose]();

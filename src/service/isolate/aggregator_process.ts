@@ -23,7 +23,13 @@ import {
 import { ProcessChannel } from "./process_channel.ts";
 
 /** Signals to the whole group: the service decides what they mean. */
-const IGNORED = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"] as const;
+const IGNORED = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+] as const;
 
 /**
  * Serves until the service ends.

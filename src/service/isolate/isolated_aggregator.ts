@@ -52,7 +52,12 @@ export interface IsolatedOptions {
   /** Record of its edges, which goes on with its next process. */
   readonly record?: EdgeSource | undefined;
   /** The manager that keeps fds across restarts, if there is one. */
-  readonly store: Pick<ManagerFdStore, "notifySocket" | "drop"> | undefined;
+  readonly store:
+    | (
+      & Pick<ManagerFdStore, "notifySocket" | "drop">
+      & Partial<Pick<ManagerFdStore, "lifeFd">>
+    )
+    | undefined;
   /**
    * Starts a process that serves at a socket. Default: this program, with
    * `serve-isolated`.
@@ -307,6 +312,7 @@ export class IsolatedAggregator {
     }, {
       startProcess,
       notifySocket: store?.notifySocket,
+      lifeFd: store?.lifeFd,
       record: record?.memory,
     });
     await this.#child.untilReady();

@@ -353,6 +353,8 @@ export function joinAnswer(parts: readonly Answer[]): Answer {
 
 /** Reports of the reactor to the main isolate. */
 export type Report =
+  /** The Worker's program is loaded. */
+  | { kind: "loaded" }
   /** The reactor runs and accepts commands. */
   | { kind: "ready" }
   /** A kept fd cannot be used, with the reason. */

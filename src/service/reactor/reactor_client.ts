@@ -37,6 +37,11 @@ import {
 } from "../messages/unsafe_lines_error.ts";
 import { ReactorCommands } from "./reactor_commands.ts";
 import type { ReactorStart } from "./reactor_worker.ts";
+import {
+  giveBackThread,
+  type ReactorThread,
+  takeReactorThread,
+} from "./reactor_thread.ts";
 import { Withdrawals } from "./withdrawals.ts";
 import { settlesWithin } from "../../async/wait.ts";
 
@@ -76,7 +81,7 @@ const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
 
 /** A running reactor. **Ownership**: ends its Worker when disposed. */
 export class ReactorClient implements Disposable {
-  readonly #worker: Worker;
+  readonly #thread: ReactorThread;
   readonly #commands: ReactorCommands;
   readonly #events: ReactorEvents;
   readonly #lanes: Lanes;
@@ -86,13 +91,13 @@ export class ReactorClient implements Disposable {
   readonly #withdrawals: Withdrawals;
 
   private constructor(
-    worker: Worker,
+    thread: ReactorThread,
     commands: OwnedFd,
     events: ReactorEvents,
     store: ManagerFdStore | undefined,
     laneProgram: URL | undefined,
   ) {
-    this.#worker = worker;
+    this.#thread = thread;
     this.#commands = new ReactorCommands(commands);
     this.#withdrawals = new Withdrawals(this.#commands);
     this.#events = events;
@@ -131,12 +136,10 @@ export class ReactorClient implements Disposable {
     record?: RecordMemory,
   ): Promise<ReactorClient> {
     const [ours, theirs] = socketPair();
-    const worker = new Worker(new URL("./reactor_worker.ts", import.meta.url), {
-      type: "module",
-      name: "reactor",
-    });
+    const thread = takeReactorThread();
+    const { worker, isRehearsal } = thread;
     const client = new ReactorClient(
-      worker,
+      thread,
       ours,
       events,
       store,
@@ -146,7 +149,7 @@ export class ReactorClient implements Disposable {
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
       if (data.kind === "crashed") ready.reject(errorOf(data.error));
       if (data.kind === "ready") ready.resolve();
-      else client.#hear(data);
+      else if (data.kind !== "loaded") client.#hear(data);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -156,6 +159,7 @@ export class ReactorClient implements Disposable {
     };
     const start: ReactorStart = {
       commandFd: theirs.release(),
+      ...(isRehearsal ? { isRehearsal } : {}),
       ...(store === undefined ? {} : { notifySocket: store.notifySocket }),
       ...(record === undefined ? {} : { record }),
     };
@@ -424,14 +428,14 @@ export class ReactorClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#commands[Symbol.dispose]();
-    this.#worker.terminate();
+    giveBackThread(this.#thread);
   }
 
   #ask(command: Command): Promise<Answer> {
     return this.#commands.ask(command);
   }
 
-  #hear(report: Exclude<Report, { kind: "ready" }>): void {
+  #hear(report: Exclude<Report, { kind: "ready" | "loaded" }>): void {
     switch (report.kind) {
       case "part":
       case "done":

@@ -28,6 +28,8 @@ import { ReactorHost } from "./reactor_host.ts";
 export interface ReactorStart {
   /** **Ownership**: the reactor's. */
   commandFd: number;
+  /** Set if another reactor runs in this Worker afterwards. */
+  isRehearsal?: boolean;
   /** Socket of the manager that keeps fds across restarts, if any. */
   notifySocket?: string;
   /** Memory for edges; absent: they are not recorded. */
@@ -50,8 +52,10 @@ scope.onmessage = (event) => {
     // Deno would write it to standard error first, which may block.
     scope.postMessage({ kind: "crashed", error: errorReport(error) });
   }
-  scope.close();
+  if (event.data.isRehearsal !== true) scope.close();
 };
+
+scope.postMessage({ kind: "loaded" });
 
 /** Steps of nice before other threads, where that is allowed. */
 const PRIORITY_STEPS = 10;
@@ -178,7 +182,6 @@ function runReactor(
         }
     }
   }
-
   tell({ kind: "ready" });
   reactor.run();
   // The main isolate is gone in the midst of it: what is half made is undone.

@@ -34,6 +34,11 @@ export class ManagerFdStore implements FdStore, Disposable {
   readonly notifySocket: string;
   /** Descriptors that the manager keeps at most, where it says so. */
   limit: number | undefined;
+  /**
+   * Descriptor that each process which holds lines keeps open too, if a keeper
+   * waits for the last of them.
+   */
+  lifeFd: number | undefined;
   readonly #manager: OwnedFd;
   readonly #onProblem: (problem: string) => void;
   /** Fds of an earlier process that are not taken yet. */

@@ -23,7 +23,7 @@ import {
   isKeptName,
   isSessionSocketName,
 } from "../../aggregator/restart/fd_store.ts";
-import { ManagerFdStore } from "./manager_fd_store.ts";
+import { type KeptFd, ManagerFdStore } from "./manager_fd_store.ts";
 import { encodeNotification } from "./notification.ts";
 
 /** The first fd that a manager passes. */
@@ -92,6 +92,54 @@ function wholeNumber(text = ""): number {
   return /^\d{1,20}$/.test(text) ? Number(text) : 0;
 }
 
+/** Settings and descriptors of a manager. */
+export interface GivenManager {
+  readonly notifySocket: string | undefined;
+  /** Interval in which it expects a ping. **Units**: microseconds. */
+  readonly watchdogUs: number | undefined;
+  /** Descriptors that it keeps at most, where it says so. */
+  readonly storeLimit: number | undefined;
+  /** Fds that it passes: kept ones and listening sockets. */
+  readonly fds: readonly KeptFd[];
+  /** See {@linkcode ManagerFdStore.lifeFd}. */
+  readonly lifeFd?: number;
+}
+
+/**
+ * Returns the manager that started this process, as its environment and its
+ * descriptors from 3 on tell; `onProblem` receives the text of what cannot be
+ * used. **Ownership**: of the fds, the caller's; once only.
+ */
+export function takeManager(
+  onProblem: (problem: string) => void,
+): GivenManager {
+  const { fdNames, ...environment } = readManagerEnvironment(
+    readSmallFile("/proc/self/environ") ?? "",
+    Deno.pid,
+  );
+  const fds: KeptFd[] = [];
+  for (const [i, name] of fdNames.entries()) {
+    if (!isInherited(FIRST_FD + i)) {
+      onProblem(
+        `the service manager passes ${fdNames.length} ` +
+          `descriptors, but ${FIRST_FD + i} is not one of them`,
+      );
+      break;
+    }
+    using given = new OwnedFd(FIRST_FD + i, `${name}, from the manager`);
+    // A copy that no VM inherits; the manager's own stays with the manager.
+    fds.push([name, duplicate(given.fd).release()]);
+  }
+  return { ...environment, fds };
+}
+
+/** Returns true for a descriptor that a process kept, by its name and kind. */
+export function isStoredFd([name, fd]: KeptFd): boolean {
+  // A socket is one to listen at, whatever its name.
+  return isKeptName(name) &&
+    (fdStatus(fd).kind !== "socket" || isSessionSocketName(name));
+}
+
 /** The manager of this process. **Ownership**: of the fds that it passed. */
 export class ServiceManager implements Disposable {
   /** Its fd store for this process; undefined without a manager. */
@@ -107,18 +155,20 @@ export class ServiceManager implements Disposable {
    * Takes over the fds that the manager passed, if there is one; `onProblem`
    * receives the text of each that cannot be used. An unreachable manager
    * counts as none.
+   *
+   * @param given The manager, if not that of the environment.
    */
-  constructor(onProblem: (problem: string) => void) {
-    const environment = readManagerEnvironment(
-      readSmallFile("/proc/self/environ") ?? "",
-      Deno.pid,
-    );
-    const { notifySocket, watchdogUs, fdNames, storeLimit } = environment;
+  constructor(
+    onProblem: (problem: string) => void,
+    given: GivenManager = takeManager(onProblem),
+  ) {
+    const { notifySocket, watchdogUs, storeLimit, lifeFd } = given;
     this.#watchdogUs = watchdogUs;
     try {
       if (notifySocket !== undefined) {
         this.store = new ManagerFdStore(notifySocket, onProblem);
         this.store.limit = storeLimit;
+        this.store.lifeFd = lifeFd;
         this.#notify = connectDatagram(notifySocket);
       }
     } catch (error) {
@@ -126,33 +176,21 @@ export class ServiceManager implements Disposable {
       if (!isOsError(error) && !(error instanceof RangeError)) throw error;
       onProblem(`the service manager cannot be notified: ${error.message}`);
     }
-    for (const [i, name] of fdNames.entries()) {
-      if (!isInherited(FIRST_FD + i)) {
+    for (const kept of given.fds) {
+      if (this.store !== undefined && isStoredFd(kept)) {
+        this.store.offer([kept]);
+        continue;
+      }
+      const [name, number] = kept;
+      const fd = new OwnedFd(number, `${name}, from the manager`);
+      makeNonblocking(fd);
+      if (this.#listeners.has(name)) {
         onProblem(
-          `the service manager passes ${fdNames.length} ` +
-            `descriptors, but ${FIRST_FD + i} is not one of them`,
+          `the service manager listens at two sockets by the name ${name}: ` +
+            "only the first is served",
         );
-        break;
-      }
-      using given = new OwnedFd(FIRST_FD + i, `${name}, from the manager`);
-      // A copy that no VM inherits; the manager's own stays with the manager.
-      const fd = duplicate(given.fd);
-      // A socket is one to listen at, whatever its name.
-      const isSocket = fdStatus(fd.fd).kind === "socket";
-      const isKept = isKeptName(name) &&
-        (!isSocket || isSessionSocketName(name));
-      if (isKept && this.store !== undefined) {
-        this.store.offer([[name, fd.release()]]);
-      } else {
-        makeNonblocking(fd);
-        if (this.#listeners.has(name)) {
-          onProblem(
-            `the service manager listens at two sockets by the name ${name}: ` +
-              "only the first is served",
-          );
-          fd.close();
-        } else this.#listeners.set(name, fd);
-      }
+        fd.close();
+      } else this.#listeners.set(name, fd);
     }
   }
 

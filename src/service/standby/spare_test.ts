@@ -1,0 +1,72 @@
+import { assertEquals } from "@std/assert";
+import { createEventFd } from "../../../ffi/event_fd.ts";
+import { socketPair } from "../../../ffi/unix_socket.ts";
+import { OwnedFd } from "../../../ffi/owned_fd.ts";
+import { playSignals } from "../../../tests/doubles/raised_signals.ts";
+import { ProcessChannel } from "../isolate/process_channel.ts";
+import { waitAsSpare } from "./spare.ts";
+
+/** A keeper's end of the channel to a spare in this process. */
+function channel() {
+  const [ours, theirs] = socketPair();
+  const heard: unknown[] = [];
+  const warm = Promise.withResolvers<void>();
+  const keeper = new ProcessChannel(ours, {
+    message: (value) => {
+      heard.push(value);
+      warm.resolve();
+    },
+    ended: () => {},
+  });
+  return { keeper, heard, warm: warm.promise, fd: theirs.release() };
+}
+
+Deno.test("a spare is warm, then serves with what it is given, and ends when told", async () => {
+  using _signals = playSignals();
+  const { keeper, heard, warm, fd } = channel();
+  using _keeper = keeper;
+  const told: boolean[] = [];
+  const spare = waitAsSpare(fd, (isToServe) => {
+    told.push(isToServe());
+    return Promise.resolve();
+  });
+  await warm;
+  assertEquals([heard, told], [[{ kind: "warm" }], [false]]);
+  using one = createEventFd();
+  keeper.send({ kind: "fds", names: ["line.a"] }, [one.fd]);
+  keeper.send({ kind: "serve", notifySocket: "/n", storeLimit: 7 });
+  using standby = await spare;
+  const { fds, lifeFd, ...manager } = standby!.manager;
+  assertEquals(manager, {
+    notifySocket: "/n",
+    watchdogUs: undefined,
+    storeLimit: 7,
+  });
+  assertEquals(fds.map(([name]) => name), ["line.a"]);
+  assertEquals(typeof lifeFd, "number");
+  for (const [name, number] of fds) new OwnedFd(number, name).close();
+  keeper.send({ kind: "end" });
+  await standby!.end;
+});
+
+Deno.test("a spare without a keeper ends", async () => {
+  using _signals = playSignals();
+  const { keeper, fd } = channel();
+  const spare = waitAsSpare(fd, () => Promise.resolve());
+  keeper[Symbol.dispose]();
+  assertEquals(await spare, undefined);
+});
+
+Deno.test("a service whose keeper has ended ends, and a signal is one too", async () => {
+  using signals = playSignals();
+  for (const isSignal of [false, true]) {
+    const { keeper, fd } = channel();
+    using _keeper = keeper;
+    const spare = waitAsSpare(fd, () => Promise.resolve());
+    keeper.send({ kind: "serve", notifySocket: "/n", storeLimit: 7 });
+    using standby = await spare;
+    if (isSignal) assertEquals(signals.raise("SIGTERM"), 1);
+    else keeper[Symbol.dispose]();
+    await standby!.end;
+  }
+});

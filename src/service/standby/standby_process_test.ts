@@ -1,0 +1,65 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { createEventFd } from "../../../ffi/event_fd.ts";
+import { spawnDetached } from "../../../ffi/spawn.ts";
+import { StandbyProcess } from "./standby_process.ts";
+
+/** A frame of the channel, as printf writes it. */
+const WARM = `\\x0f\\0\\0\\0\\0\\0\\0\\0{"kind":"warm"}`;
+
+/** A shell in place of the program; FD is its end of the channel. */
+function started(script: string) {
+  const frees: string[] = [];
+  const process = new StandbyProcess([], (fd) => {
+    const command = script.replaceAll("FD", String(fd));
+    const pid = spawnDetached("/bin/bash", ["bash", "-c", command], {
+      inherit: [fd],
+    });
+    return { pid, started: () => void frees.push("freed") };
+  });
+  return { process, frees };
+}
+
+Deno.test("StandbyProcess tells when it is warm, and how it ended", async () => {
+  const { process, frees } = started(
+    // It goes on once it has something to read.
+    `printf '${WARM}' >&FD; for i in {1..6000}; do ` +
+      "read -r -N 1 -u FD && exit 3; sleep 0.01; done",
+  );
+  await process.warm;
+  assertEquals([frees, process.hasEnded], [["freed"], false]);
+  process.end();
+  assertEquals(await process.ended, { status: 3 });
+  assertEquals(process.hasEnded, true);
+  // Nothing is meant by its number any more.
+  process.signal("SIGTERM");
+  process.kill();
+});
+
+Deno.test("StandbyProcess is killed, and told by signals", async () => {
+  for (const how of ["kill", "signal"] as const) {
+    const { process } = started("exec sleep 600");
+    assertEquals([process.hasEnded, process.isOutdated], [false, false]);
+    using fd = createEventFd();
+    process.serve({
+      notifySocket: "/n",
+      watchdogUs: 5,
+      storeLimit: 7,
+      fds: Array.from({ length: 250 }, (_, i) => [`line.${i}`, fd.fd]),
+    });
+    process.end();
+    if (how === "kill") process.kill();
+    else process.signal("SIGTERM");
+    assertEquals(await process.ended, { signal: how === "kill" ? 9 : 15 });
+  }
+});
+
+Deno.test("a program that cannot be started is an error", () => {
+  assertThrows(
+    () =>
+      new StandbyProcess([], () => {
+        throw new Error("no such program");
+      }),
+    Error,
+    "no such program",
+  );
+});
