@@ -7,8 +7,8 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import settings from "../deno.json" with { type: "json" };
-import { TOOL_NAMES } from "../src/cli/commands.ts";
 import { DATE } from "../src/cli/man/roff.ts";
+import { TOOL_NAMES } from "../src/cli/tool_commands.ts";
 import { GLIBC } from "./compile.ts";
 import { readElf } from "./executable/elf.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LIBGPIOD_NAMES } from "./libgpiod_names.ts";
+import { TOOL_COMMANDS } from "./tool_commands.ts";
 import type { Commands } from "./usage/command.ts";
 
 /** All commands, in the order of `--help`. */
@@ -105,36 +105,7 @@ export const COMMANDS: Commands = {
     summary: "make chips of the host's own kernel from lines",
     load: () => import("./commands/kernel.ts"),
   },
-  detect: {
-    summary: "list the GPIO chips of this host (gpiodetect)",
-    toolName: LIBGPIOD_NAMES.detect,
-    load: () => import("../tools/detect.ts"),
-  },
-  info: {
-    summary: "show the lines of chips (gpioinfo)",
-    toolName: LIBGPIOD_NAMES.info,
-    load: () => import("./commands/info.ts"),
-  },
-  get: {
-    summary: "read lines (gpioget)",
-    toolName: LIBGPIOD_NAMES.get,
-    load: () => import("./commands/get.ts"),
-  },
-  set: {
-    summary: "drive lines (gpioset)",
-    toolName: LIBGPIOD_NAMES.set,
-    load: () => import("../tools/set.ts"),
-  },
-  mon: {
-    summary: "watch lines for edges (gpiomon)",
-    toolName: LIBGPIOD_NAMES.mon,
-    load: () => import("./commands/mon.ts"),
-  },
-  notify: {
-    summary: "watch lines being requested and released (gpionotify)",
-    toolName: LIBGPIOD_NAMES.notify,
-    load: () => import("../tools/notify.ts"),
-  },
+  ...TOOL_COMMANDS,
   man: {
     summary: "show a manual page, or write all of them",
     load: () => import("./commands/man.ts"),
@@ -172,10 +143,3 @@ export const COMMANDS: Commands = {
     load: () => import("./commands/install_tools.ts"),
   },
 };
-
-/** The libgpiod names of commands. */
-export const TOOL_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(COMMANDS).flatMap(([name, { toolName }]) =>
-    toolName === undefined ? [] : [[toolName, name]]
-  ),
-);

@@ -5,34 +5,23 @@
  *
  * @module
  */
-import type { CommandModule } from "./usage/command.ts";
-import { COMMANDS, TOOL_NAMES } from "./commands.ts";
-import { flushOutput, writeError, writeOutput } from "./output/output.ts";
-import { plainMessage } from "../text/plain_error.ts";
+import { COMMANDS } from "./commands.ts";
+import { writeError, writeOutput } from "./output/output.ts";
 import { calledAs } from "./program_name.ts";
+import { exit, reportErrors, runCommand as runOne } from "./run_command.ts";
+import { TOOL_NAMES } from "./tool_commands.ts";
 
-/** Time limit of writing the last lines. **Units**: ms. */
-const FLUSH_LIMIT_MS = 1000;
-
-if (import.meta.main) {
-  const status = await run(Deno.args, calledAs());
-  await flushOutput(FLUSH_LIMIT_MS);
-  Deno.exit(status);
-}
+if (import.meta.main) await exit(await run(Deno.args, calledAs()));
 
 /**
  * Runs one command line; `calledAs` is the name by which the program was
  * called.
  */
-export async function run(
+export function run(
   args: readonly string[],
   calledAs: string,
 ): Promise<number> {
-  try {
-    return await dispatch(args, calledAs);
-  } catch (error) {
-    return report(error);
-  }
+  return reportErrors(() => dispatch(args, calledAs));
 }
 
 async function dispatch(
@@ -77,32 +66,12 @@ async function dispatch(
   return await runCommand(name, rest, `gpioagg ${name}`);
 }
 
-async function runCommand(
+function runCommand(
   command: string,
   args: readonly string[],
   programName: string,
 ): Promise<number> {
-  const { main, USAGE } = await COMMANDS[command]!.load();
-  const isHelp = args.length === 1 && args[0] === "help" && takesNoNames(USAGE);
-  return await main(isHelp ? ["--help"] : args, programName, COMMANDS);
-}
-
-/** Returns true if `help` cannot be the name of anything for a command. */
-function takesNoNames(usage: CommandModule["USAGE"]): boolean {
-  if (usage === undefined || !("synopsis" in usage)) return false;
-  const [first] = usage.operands ?? [];
-  return typeof first !== "string" || first === "command" ||
-    first === "program";
-}
-
-/** Prints an error: one line for the problem, one for the remedy. */
-function report(error: unknown): number {
-  if (!(error instanceof Error)) throw error;
-  // Messages of the runtime are not for users.
-  writeError(plainMessage(error.message));
-  const hint = "hint" in error ? String(error.hint) : "";
-  if (hint !== "") writeError(hint);
-  return error.name === "ConfigError" ? 2 : 1;
+  return runOne(COMMANDS, command, args, programName);
 }
 
 function help(): string {

@@ -5,94 +5,19 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { LIBGPIOD_NAMES } from "../../src/cli/libgpiod_names.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { lacksRoot } from "../doubles/skipped.ts";
+import {
+  launch,
+  LAUNCHER,
+  machineEnvironment,
+  makeCheckout,
+  withPrograms,
+} from "./launcher_rig.ts";
 
-const LAUNCHER = `${REPOSITORY}/scripts/gpioagg`;
-/** Files of a checkout that decide what the launcher runs. */
-const CHECKOUT = [
-  ".deno-version",
-  "deno.json",
-  "deno.lock",
-  "scripts/gpioagg",
-  "scripts/lib/common.sh",
-  "scripts/lib/deno.sh",
-];
+const TOOLS = Object.values(LIBGPIOD_NAMES);
 const PIN = (await Deno.readTextFile(`${REPOSITORY}/.deno-version`)).trim();
-/** Programs that the launcher uses; Deno and Node.js are not among them. */
-const NEEDED = [
-  "bash",
-  "cat",
-  "chmod",
-  "env",
-  "flock",
-  "grep",
-  "gzip",
-  "mkdir",
-  "mv",
-  "readlink",
-  "rm",
-  "sed",
-  "sh",
-  "sha512sum",
-  "sleep",
-  "stat",
-  "tail",
-  "tar",
-  "uname",
-];
-
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function launch(
-  args: readonly string[],
-  env: Record<string, string>,
-  cwd = "/",
-  launcher = LAUNCHER,
-): Promise<Result> {
-  const { code, stdout, stderr } = await new Deno.Command(launcher, {
-    args: [...args],
-    env,
-    cwd,
-    clearEnv: true,
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
-}
-
-/** Runs `action` with an empty directory and a PATH without Deno. */
-async function withPrograms(
-  action: (directory: string, path: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "gpioagg-launcher-" });
-  try {
-    const path = `${directory}/bin`;
-    await Deno.mkdir(path);
-    for (const name of NEEDED) {
-      for (const place of ["/usr/bin", "/bin"]) {
-        const found = await Deno.stat(`${place}/${name}`).then(
-          () => true,
-          () => false,
-        );
-        if (!found) continue;
-        await Deno.symlink(`${place}/${name}`, `${path}/${name}`);
-        break;
-      }
-    }
-    await action(directory, path);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 /** An `npm` that packs a program of its own and records how it was called. */
 async function addNpm(directory: string, path: string): Promise<void> {
@@ -145,12 +70,7 @@ async function homeOfOwner(): Promise<string> {
 
 Deno.test("without a home the launcher says what is missing, and no more", async () => {
   await withPrograms(async (directory, path) => {
-    const checkout = `${directory}/checkout`;
-    for (const file of CHECKOUT) {
-      const to = `${checkout}/${file}`;
-      await Deno.mkdir(to.slice(0, to.lastIndexOf("/")), { recursive: true });
-      await Deno.copyFile(`${REPOSITORY}/${file}`, to);
-    }
+    const checkout = await makeCheckout(directory, {});
     // A version that no cache has.
     await Deno.writeTextFile(`${checkout}/.deno-version`, "99.0.0\n");
     const { code, stdout, stderr } = await launch(
@@ -377,17 +297,10 @@ Deno.test({
 
 Deno.test("no configuration above the checkout decides what is run", async () => {
   await withPrograms(async (directory, path) => {
-    const checkout = `${directory}/checkout`;
-    for (const file of CHECKOUT) {
-      const to = `${checkout}/${file}`;
-      await Deno.mkdir(to.slice(0, to.lastIndexOf("/")), { recursive: true });
-      await Deno.copyFile(`${REPOSITORY}/${file}`, to);
-    }
-    await Deno.mkdir(`${checkout}/src/cli`, { recursive: true });
-    await Deno.writeTextFile(
-      `${checkout}/src/cli/main.ts`,
-      'import * as yaml from "@std/yaml"; console.log(Object.keys(yaml));',
-    );
+    const checkout = await makeCheckout(directory, {
+      main:
+        'import * as yaml from "@std/yaml"; console.log(Object.keys(yaml));',
+    });
     const planted = `${directory}/node_modules/deno-std`;
     await Deno.mkdir(`${planted}/yaml`, { recursive: true });
     await Deno.writeTextFile(
@@ -425,6 +338,50 @@ Deno.test("no configuration above the checkout decides what is run", async () =>
   });
 });
 
+Deno.test("by the name of a tool the tools alone are run, which is little to load", async () => {
+  await withPrograms(async (directory, path) => {
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    const checkout = await makeCheckout(directory, {
+      main: 'console.log("all")',
+      tools: 'console.log("tools")',
+    });
+    for (
+      const [name, runs] of [
+        [TOOLS[0]!, "tools"],
+        [TOOLS.at(-1)!, "tools"],
+        ["gpioagg", "all"],
+      ] as const
+    ) {
+      const link = `${directory}/${name}`;
+      await Deno.symlink(`${checkout}/scripts/gpioagg`, link);
+      const { stdout, stderr } = await launch(
+        [],
+        {
+          PATH: path,
+          HOME: directory,
+          GPIOAGG_CACHE: `${directory}/cache`,
+          ...machineEnvironment(),
+        },
+        "/",
+        link,
+      );
+      assertEquals([stdout, stderr], [`${runs}\n`, ""], name);
+    }
+  });
+  const text = await Deno.readTextFile(LAUNCHER);
+  for (const tool of TOOLS) assertMatch(text, new RegExp(`\\b${tool}\\b`));
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "src/cli/tools.ts"],
+    cwd: REPOSITORY,
+  }).output();
+  const { modules } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals(
+    modules.map(({ specifier }: { specifier: string }) => specifier)
+      .filter((name: string) => /^npm:|\/src\/(service|vm|web)\//.test(name)),
+    [],
+  );
+});
+
 Deno.test("a VMM gets none of the variables of the launcher and of Deno", async () => {
   await withPrograms(async (directory, path) => {
     // The program alone, without Node.js beside it: Deno puts a substitute of
@@ -458,15 +415,6 @@ Deno.test("a VMM gets none of the variables of the launcher and of Deno", async 
     assertStringIncludes(stdout, "\nKEPT=yes\n");
   });
 });
-
-/** Proxies and certificate stores that this machine needs. */
-function machineEnvironment(): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(Deno.env.toObject()).filter(([name]) =>
-      /proxy|cert|^SSL_|^npm_config_|^NODE_EXTRA|^DENO_TLS/i.test(name)
-    ),
-  );
-}
 
 function exists(path: string): Promise<boolean> {
   return Deno.lstat(path).then(() => true, () => false);

@@ -1,0 +1,23 @@
+/**
+ * The tools alone, by the names of libgpiod's: what `scripts/gpioagg` runs when it
+ * is called by one.
+ *
+ * At each start Deno reads every file that an import of the program could load,
+ * whether it will or not: those of all commands are four times as many.
+ *
+ * @module
+ */
+import { calledAs } from "./program_name.ts";
+import { exit, reportErrors, runCommand } from "./run_command.ts";
+import { TOOL_COMMANDS, TOOL_NAMES } from "./tool_commands.ts";
+
+if (import.meta.main) {
+  const name = calledAs();
+  const command = TOOL_NAMES[name];
+  if (command === undefined) throw new Error(`${name} is not a tool's name`);
+  await exit(
+    await reportErrors(() =>
+      runCommand(TOOL_COMMANDS, command, Deno.args, name)
+    ),
+  );
+}
