@@ -12,13 +12,15 @@ import { TOOL_NAMES } from "../src/cli/tool_commands.ts";
 import { GLIBC } from "./compile.ts";
 import { readElf } from "./executable/elf.ts";
 
-const HELP = `Usage: deno task package [--executable FILE] [--output DIR]
+const HELP = `Usage: deno task package [OPTION...]
 
 Makes gpioagg_VERSION_ARCH.deb and gpioagg-tools_VERSION_all.deb. ARCH is that of
 the executable (deno task compile). Needs dpkg-deb and gzip.
 
   --executable FILE  default: dist/gpioagg-x86_64 in the checkout
   --output DIR       directory of the packages; default: dist
+  --compression xz|gzip
+                     default: xz; gzip takes seconds, and half as much room again
   -h, --help         this text
 `;
 
@@ -29,6 +31,11 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   "aarch64": "arm64",
 };
 const TOOLS = Object.keys(TOOL_NAMES);
+/** Options of dpkg-deb, by compression. */
+const COMPRESSIONS: Readonly<Record<string, readonly string[]>> = {
+  xz: ["-Zxz"],
+  gzip: ["-Zgzip", "-z1"],
+};
 
 const EXAMPLE = `# /etc/gpioagg/NAME.yaml, served by gpioagg@NAME.service.
 # yaml-language-server: $schema=/usr/share/gpioagg/gpioagg.schema.json
@@ -57,7 +64,7 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 async function main(args: readonly string[]): Promise<number> {
   const unknown: string[] = [];
   const given = parseArgs([...args], {
-    string: ["executable", "output"],
+    string: ["executable", "output", "compression"],
     boolean: ["help"],
     alias: { h: "help" },
     unknown: (word: string) => {
@@ -71,6 +78,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (unknown.length > 0) {
     console.error(`package: unknown argument "${unknown[0]}"; see --help`);
+    return 2;
+  }
+  const compression = given.compression ?? "xz";
+  const how = COMPRESSIONS[compression];
+  if (how === undefined) {
+    console.error(
+      `package: unknown compression "${compression}"; use xz or gzip`,
+    );
     return 2;
   }
   const executable = given.executable ?? `${ROOT}dist/gpioagg-x86_64`;
@@ -90,8 +105,8 @@ async function main(args: readonly string[]): Promise<number> {
     const links = `${directory}/gpioagg-tools`;
     await stageTools(links, texts);
     const { version } = settings;
-    await build(programs, `${output}/gpioagg_${version}_${arch}.deb`);
-    await build(links, `${output}/gpioagg-tools_${version}_all.deb`);
+    await build(programs, `${output}/gpioagg_${version}_${arch}.deb`, how);
+    await build(links, `${output}/gpioagg-tools_${version}_all.deb`, how);
     return 0;
   } catch (error) {
     console.error(`package: ${(error as Error).message}`);
@@ -367,8 +382,18 @@ async function filesOf(directory: string): Promise<string[]> {
   return found;
 }
 
-async function build(tree: string, file: string): Promise<void> {
-  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "--build", tree, file]);
+async function build(
+  tree: string,
+  file: string,
+  compression: readonly string[],
+): Promise<void> {
+  await run("dpkg-deb", [
+    "--root-owner-group",
+    ...compression,
+    "--build",
+    tree,
+    file,
+  ]);
   console.log(file);
 }
 

@@ -1,6 +1,10 @@
 /** The Debian packages, as dpkg of Debian 12 and 13 takes them. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import {
+  OTHER_VERSION,
+  TO_OTHER_VERSION,
+} from "../environment/other_version.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
 import { lacksTool, runTool } from "../environment/tool.ts";
 
@@ -27,7 +31,24 @@ upgrade() {
 }
 `;
 
-/** The packages of the executable under test, made once. */
+/** Has a package, in place, be of the other version, as its program is. */
+const CHANGE_VERSION = `
+tree=$(mktemp -d)
+trap 'rm -r "$tree"' EXIT
+dpkg-deb --raw-extract "$1" "$tree"
+sed -i 's/^Version: .*/Version: ${OTHER_VERSION}/' "$tree/DEBIAN/control"
+program=usr/bin/gpioagg
+if [ -f "$tree/$program" ]; then
+  ${TO_OTHER_VERSION} <"$tree/$program" >"$tree.program"
+  cat "$tree.program" >"$tree/$program"
+  rm "$tree.program"
+  sum=$(cd "$tree" && md5sum $program)
+  sed -i "s|.* $program\$|$sum|" "$tree/DEBIAN/md5sums"
+fi
+dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$1"
+`;
+
+/** The packages of the executable under test, and the next ones, made once. */
 let made: Promise<string> | undefined;
 
 async function make(): Promise<string> {
@@ -43,21 +64,41 @@ async function make(): Promise<string> {
     EXECUTABLE!,
     "--output",
     directory,
+    "--compression",
+    "gzip",
   ]))!;
   assert(success, output);
+  await Deno.mkdir(`${directory}/next`);
+  for await (const { name, isFile } of Deno.readDir(directory)) {
+    if (!isFile) continue;
+    const next = `${directory}/next/${name}`;
+    await Deno.copyFile(`${directory}/${name}`, next);
+    const changed =
+      (await runTool("sh", ["-euc", CHANGE_VERSION, "sh", next]))!;
+    assert(changed.success, changed.output);
+  }
   return directory;
 }
 
-async function packages(): Promise<{ program: string; tools: string }> {
+interface Packages {
+  readonly program: string;
+  readonly tools: string;
+}
+
+/** The packages, and those of the other version. */
+async function packages(): Promise<Packages & { readonly next: Packages }> {
   const directory = await (made ??= make());
-  const files = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  const files = [...Deno.readDirSync(directory)].map(({ name }) => name)
+    .filter((name) => name !== "next").sort();
   assertEquals(files.length, 2);
-  assertMatch(files[0]!, /^gpioagg-tools_[\d.]+_all\.deb$/);
-  assertMatch(files[1]!, /^gpioagg_[\d.]+_amd64\.deb$/);
-  return {
-    tools: `${directory}/${files[0]}`,
-    program: `${directory}/${files[1]}`,
-  };
+  const [tools = "", program = ""] = files;
+  assertMatch(tools, /^gpioagg-tools_[\d.]+_all\.deb$/);
+  assertMatch(program, /^gpioagg_[\d.]+_amd64\.deb$/);
+  const inside = (path: string): Packages => ({
+    tools: `${path}/${tools}`,
+    program: `${path}/${program}`,
+  });
+  return { ...inside(directory), next: inside(`${directory}/next`) };
 }
 
 globalThis.addEventListener("unload", () => {
@@ -134,7 +175,7 @@ for (
     name: `Debian ${name} installs, upgrades, removes and purges the packages`,
     ignore,
     fn: async () => {
-      const { program, tools } = await packages();
+      const { program, tools, next } = await packages();
       await using system = await System.copyOf(
         await artefact(`${release}System`),
       );
@@ -161,14 +202,22 @@ for (
       assertMatch(await version(), /^gpioget \(libgpiod\)/);
       await system.run("update-alternatives --auto gpioget");
 
-      // An upgrade of both leaves all as it is, and what runs.
-      const upgrades = [await system.put(program), await system.put(tools)];
+      // An upgrade of both to another version leaves all as it is, and what runs.
+      const upgrades = [
+        await system.put(next.program),
+        await system.put(next.tools),
+      ];
       assertEquals(
         await system.run(
           `${UPGRADE_DURING_SERVICE} upgrade ${upgrades.join(" ")}`,
         ),
         "BUTTON is 1, of a program that was replaced\n",
       );
+      assertEquals(
+        await system.run("gpioagg --version"),
+        `gpioagg ${OTHER_VERSION}\n`,
+      );
+      assertEquals(await system.run("dpkg --verify gpioagg gpioagg-tools"), "");
       assertMatch(await version(), /gpioagg/);
       assertMatch(await version("gpioget.gpiod"), /libgpiod/);
 
@@ -177,7 +226,7 @@ for (
       assertEquals(await found(system, "gpioget.gpiod"), []);
 
       // They may go while ours are there.
-      await system.install(tools);
+      await system.install(next.tools);
       await system.run("dpkg --remove gpiod");
       assertMatch(await version(), /gpioagg/);
       const choices = await system.run("update-alternatives --list gpioget");
@@ -215,6 +264,7 @@ Deno.test({
         [["--executable", "/no/such"], /No such file/],
         [["--executable", `${REPOSITORY}/README.md`], /not a 64-bit ELF/],
         [["--exectuable", "x"], /unknown argument "--exectuable"/],
+        [["--compression", "zip"], /unknown compression "zip"; use xz or gzip/],
       ] as const
     ) {
       const { success, output } = (await runTool(Deno.execPath(), [
