@@ -29,4 +29,13 @@ export class PinCounters {
     this.lostLevels = new Float64Array(lineCount);
     this.lostRequests = new Float64Array(lineCount);
   }
+  /** Counts a level that a pin was given. */
+  countLevel(lineNumber: number): void {
+    this.levels[lineNumber]!++;
+  }
+
+  /** Counts a level that a pin did not get. */
+  countLostLevel(lineNumber: number): void {
+    this.lostLevels[lineNumber]!++;
+  }
 }

@@ -246,7 +246,7 @@ export class PinSession implements Disposable {
   lineChanged(lineNumber: number, level: number): void {
     const pin = this.#byLine.get(lineNumber);
     if (pin === undefined || pin.level === level) return;
-    if (pin.isLate) count(this.#options.counters.lostLevels, lineNumber);
+    if (pin.isLate) this.#options.counters.countLostLevel(lineNumber);
     pin.level = level;
     pin.isLate = this.#channelOf(pin).backlog > MAX_BACKLOG_BYTES;
     if (!pin.isLate) this.#push(pin);
@@ -479,7 +479,7 @@ export class PinSession implements Disposable {
     const property = controller.properties.get(pin.pin);
     if (pin.pin < controller.inputs) {
       qtest.drive(controller.path, pin.pin, pin.level);
-      count(counters.levels, pin.line.lineNumber);
+      counters.countLevel(pin.line.lineNumber);
     } else if (property !== undefined) this.#pushProperty(pin, property);
   }
 
@@ -490,15 +490,11 @@ export class PinSession implements Disposable {
     const { qmp, controller: { path }, counters, onRefused } = this.#options;
     const value = level === 1;
     qmp.execute("qom-set", { path, property, value }, (_result, error) => {
-      if (error === undefined) count(counters.levels, lineNumber);
+      if (error === undefined) counters.countLevel(lineNumber);
       else {
-        count(counters.lostLevels, lineNumber);
+        counters.countLostLevel(lineNumber);
         onRefused(property, `${path}, ${property}: ${error.message}`);
       }
     });
   }
-}
-
-function count(counts: Float64Array, lineNumber: number): void {
-  counts[lineNumber] = counts[lineNumber]! + 1;
 }

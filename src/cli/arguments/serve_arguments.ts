@@ -30,6 +30,7 @@ import {
 } from "./absolute_path.ts";
 import { parseArgument, readArguments } from "./arguments.ts";
 import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
+import { checkStandby, checkUnique } from "./serve_checks.ts";
 import { readUsbredir } from "./usbredir_argument.ts";
 import { readSocketPlace } from "./socket_place.ts";
 import { HELP_OPTION, type Options } from "../usage/usage.ts";
@@ -320,7 +321,7 @@ export function readServeArguments(
       hint: "Add poll: 50us to the file",
     });
   }
-  if (result.standby) checkStandby(result);
+  if (result.standby) checkStandby(result.config, aggregators);
   checkUnique(aggregators);
   if (result.config !== undefined && aggregators.length > 0) {
     throw new ConfigError(
@@ -481,44 +482,4 @@ function socketAt(text: string, key: string): VfioUserSpecification {
   return Object.keys(access).length === 0
     ? { socketPath: path }
     : { socketPath: path, access };
-}
-
-/** @throws {ConfigError} If another process could not serve the same. */
-function checkStandby({ config, aggregators }: ServeArguments): void {
-  const given = aggregators.find(({ vhostUser }) =>
-    vhostUser !== undefined && "fd" in vhostUser
-  );
-  if (given !== undefined) {
-    throw new ConfigError("cannot be combined with --fd", {
-      path: "--standby",
-      hint: "Give the aggregator a --socket-path; a service manager can " +
-        "listen at it, by the aggregator's name",
-    });
-  }
-  if (config === "-") {
-    throw new ConfigError("cannot be combined with --config -", {
-      path: "--standby",
-      hint: "Give the name of a file: each process reads it",
-    });
-  }
-}
-
-function checkUnique(aggregators: readonly AggregatorSpecification[]): void {
-  const names = new Set<string>();
-  const endpoints = new Set<string>();
-  for (const aggregator of aggregators) {
-    const { name } = aggregator;
-    const { argument } = presentExposures(aggregator)[0]!;
-    if (endpoints.has(argument)) {
-      throw new ConfigError("is given twice", { path: argument });
-    }
-    if (names.has(name)) {
-      throw new ConfigError(`the name "${name}" is given twice`, {
-        path: argument,
-        hint: "Give the aggregators different names with --name",
-      });
-    }
-    endpoints.add(argument);
-    names.add(name);
-  }
 }
