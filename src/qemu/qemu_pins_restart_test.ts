@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { receiveBytes } from "../../ffi/socket_message.ts";
 import { helpersAreDone } from "../../ffi/helper_thread.ts";
-import { libc } from "../../ffi/libc.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { FdStoreDouble } from "../../tests/doubles/fd_store_double.ts";
+import { MortalReactor } from "../../tests/doubles/mortal_reactor.ts";
 import { ModelPort } from "../../tests/doubles/model_port.ts";
 import { PL061 } from "../../tests/doubles/pins_rig.ts";
 import {
@@ -33,35 +33,14 @@ const storeOf = (store: FdStoreDouble) => ({
   report: (problem: string) => store.report(problem),
 });
 
-/** A loop that knows what it watches. */
-class WatchingReactor extends Reactor {
-  readonly watched = new Set<number>();
-
-  override watch(...args: Parameters<Reactor["watch"]>) {
-    const [fd] = args;
-    const watch = super.watch(...args);
-    this.watched.add(fd);
-    return {
-      update: (events: number) => watch.update(events),
-      failed: () => watch.failed(),
-      [Symbol.dispose]: () => {
-        this.watched.delete(fd);
-        watch[Symbol.dispose]();
-      },
-    };
-  }
-}
-
-/** What a killed process had is closed by the kernel, and not by its owners. */
-const killed: Process[] = [];
-
 /** One process. */
 class Process implements Disposable {
-  readonly loop: WatchingReactor;
+  readonly loop: MortalReactor;
   readonly ports: readonly ModelPort[];
   readonly log: string[] = [];
   readonly pins: QemuPins;
   isAwaiting: boolean;
+  isKilled = false;
 
   constructor(
     it: Restarts,
@@ -69,12 +48,7 @@ class Process implements Disposable {
     options: Partial<QemuPinsOptions>,
     before: Process | undefined,
   ) {
-    this.loop = new WatchingReactor({
-      onError: (error) => {
-        throw error;
-      },
-      now: () => it.now,
-    });
+    this.loop = new MortalReactor(() => it.now);
     this.ports = rules.map(() => new ModelPort());
     for (const [i, port] of this.ports.entries()) {
       const earlier = before?.ports[i];
@@ -123,8 +97,8 @@ class Process implements Disposable {
 
   /** Ends as by SIGKILL: its connections are closed, and nothing else is done. */
   kill(): void {
-    for (const fd of this.loop.watched) libc().close(fd);
-    killed.push(this);
+    this.loop.kill(this);
+    this.isKilled = true;
   }
 
   [Symbol.dispose](): void {
@@ -231,7 +205,7 @@ class Restarts implements Disposable {
 
   [Symbol.dispose](): void {
     this.endQemu();
-    if (!killed.includes(this.process)) this.process[Symbol.dispose]();
+    if (!this.process.isKilled) this.process[Symbol.dispose]();
     this.store[Symbol.dispose]();
     this.#loop[Symbol.dispose]();
     Deno.removeSync(this.directory, { recursive: true });

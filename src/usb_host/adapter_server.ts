@@ -7,9 +7,8 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { PeerProcess } from "../peer/peer_process.ts";
 import { PeerServer } from "../peer/peer_server.ts";
 import type { EventLoop, TimeShare } from "../reactor/event_loop.ts";
-import type { Saved } from "../usb/core/saved_state.ts";
 import type { UsbDevice } from "../usb/core/transfers.ts";
-import { type MakeWire, UsbSession } from "./session.ts";
+import { type AdapterJournal, type MakeWire, UsbSession } from "./session.ts";
 
 /** Protocol of a host's connection. */
 export interface UsbProtocol {
@@ -40,14 +39,16 @@ export interface AdapterOptions {
   readonly events: AdapterSocketEvents;
   /** Host that an earlier process has served: the first to be served. */
   readonly resumed?: ResumedHost | undefined;
+  /** Keeps the sessions for the next process. */
+  readonly journal?: AdapterJournal | undefined;
 }
 
 /** One adapter's place, for one host after another. */
 export interface AdapterSocket extends Disposable {
   /** Ends what a host has begun; the next one is served. */
   endSession(reason: string): void;
-  /** Returns the state of the session, for the next process, if it can go on. */
-  save(): { connection: OwnedFd; state: Saved } | undefined;
+  /** Keeps the session as it is now, for the next process. */
+  keep(): void;
 }
 
 /** Session of an earlier process. */
@@ -79,7 +80,8 @@ export function serveAdapter(
     readonly protocol: UsbProtocol;
   },
 ): AdapterSocket {
-  const { loop, device, events, listener, protocol, resumed } = options;
+  const { loop, device, events, listener, protocol } = options;
+  const { resumed, journal } = options;
   const server = new PeerServer({
     loop,
     ...options.share === undefined ? {} : { share: options.share },
@@ -98,6 +100,7 @@ export function serveAdapter(
         connection,
         device,
         makeWire: protocol.makeWire,
+        journal,
         ...(connection === resumed?.connection
           ? { resumed: resumed.state }
           : {}),
@@ -111,7 +114,7 @@ export function serveAdapter(
   });
   return {
     endSession: (reason) => server.endSession(reason),
-    save: () => server.session?.save(),
+    keep: () => server.session?.keep(),
     [Symbol.dispose]: () => server[Symbol.dispose](),
   };
 }

@@ -38,6 +38,28 @@ export class InputBuffer {
     return this.bytes.subarray(this.#end);
   }
 
+  /**
+   * The whole buffer, for a copy of what waits in the socket: nothing is in it
+   * any more.
+   */
+  get whole(): Uint8Array {
+    this.#start = 0;
+    this.#end = 0;
+    return this.bytes;
+  }
+
+  /** Number of bytes that were taken since `whole`, and not put out. */
+  get taken(): number {
+    return this.#start;
+  }
+
+  /** What was taken is out of the socket. */
+  putOut(): void {
+    this.bytes.copyWithin(0, this.#start, this.#end);
+    this.#end -= this.#start;
+    this.#start = 0;
+  }
+
   /** That many bytes came into the room. */
   received(count: number): void {
     this.#end += count;

@@ -1,41 +1,50 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { receiveBytes } from "../../ffi/socket_message.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
+import { receiveBytes, send, waitingBytes } from "../../ffi/socket_message.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import { FdStoreDouble } from "../../tests/doubles/fd_store_double.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { SessionKeeper } from "../peer/session_keeper.ts";
-import type { AdapterSocket } from "./adapter_server.ts";
 import { KeptAdapters } from "./kept_adapters.ts";
+import { JOURNAL_BYTES } from "./state_journal.ts";
 
 const LINES = ["A", "B"];
+const ADAPTERS = 3;
+/** Limit of the helper threads that close copies. **Units**: ms. */
+const HELPERS_LIMIT_MS = 30_000;
+const NOTHING = new Uint8Array(0);
+const bytes = (text: string) => new TextEncoder().encode(text);
+const stateOf = (more: Record<string, unknown>, output = "") => ({
+  output: bytes(output).toBase64(),
+  ...more,
+});
 
-/** Adapters of a process, with the other ends of their connections. */
+/** One process after the other, with the other ends of their connections. */
 class Rig implements Disposable {
   readonly stack = new DisposableStack();
   store = this.stack.use(new FdStoreDouble());
-  readonly peers: OwnedFd[] = [];
+  kept = new KeptAdapters(this.store, LINES, ADAPTERS);
+  readonly peers = new Map<number, OwnedFd>();
 
-  /** A socket whose session has this state; undefined: it has none. */
-  socket(state: Record<string, unknown> | undefined): AdapterSocket {
+  /** An adapter's connection. */
+  connect(index: number): OwnedFd {
     const [connection, peer] = socketPair();
-    this.peers.push(this.stack.use(peer));
-    this.stack.use(connection);
-    return {
-      endSession: () => {},
-      save: () => state && { connection, state },
-      [Symbol.dispose]: () => connection.close(),
-    };
+    this.peers.set(index, this.stack.use(peer));
+    return connection;
   }
 
-  /** The next process: what was kept, by adapter. */
+  /** The process is killed, and the next one begins. */
   restart(): KeptAdapters {
     this.store = this.stack.use(this.store.restart());
-    return new KeptAdapters(this.store, LINES);
+    this.kept = new KeptAdapters(this.store, LINES, ADAPTERS);
+    return this.kept;
   }
 
   /** Returns true if an adapter's connection has ended. */
   hasEnded(index: number): boolean {
-    return receiveBytes(this.peers[index]!.fd, new Uint8Array(1)) === 0;
+    assert(helpersAreDone(HELPERS_LIMIT_MS), "a close hangs");
+    return receiveBytes(this.peers.get(index)!.fd, new Uint8Array(1)) === 0;
   }
 
   [Symbol.dispose](): void {
@@ -43,54 +52,110 @@ class Rig implements Disposable {
   }
 }
 
-Deno.test("KeptAdapters gives the sessions of all adapters to the next process, once", () => {
+Deno.test("KeptAdapters gives the sessions of all adapters to the next process, again and again", () => {
   using rig = new Rig();
-  const first = new KeptAdapters(rig.store, LINES);
-  assertEquals(first.take().size, 0);
-  const sockets = [{ a: 1 }, undefined, { c: 3 }].map((state) =>
-    rig.socket(state)
-  );
-  first.keep(sockets);
-  for (const socket of sockets) socket[Symbol.dispose]();
-  const hosts = rig.restart().take();
-  assertEquals([...hosts].map(([index, { state }]) => [index, state]), [
-    [0, { a: 1 }],
-    [2, { c: 3 }],
-  ]);
-  assertEquals([0, 1, 2].map((index) => rig.hasEnded(index)), [
-    false,
-    true,
-    false,
-  ]);
-  // A process that is killed leaves nothing: its state is not what it was.
-  assertEquals(rig.restart().take().size, 0);
-  for (const { connection } of hosts.values()) connection.close();
+  assertEquals(rig.kept.take().size, 0);
+  const connections = [0, 2].map((index) => {
+    const connection = rig.connect(index);
+    const journal = rig.kept.journal(index);
+    journal.write(connection, stateOf({ is: "old" }), NOTHING, 0);
+    journal.write(connection, stateOf({ is: index }, "answer"), NOTHING, 0);
+    journal.sent(4);
+    return connection;
+  });
+  for (const connection of connections) connection.close();
+  for (let round = 0; round < 3; round++) {
+    const hosts = rig.restart().take();
+    assertEquals([...hosts].map(([index, { state }]) => [index, state]), [
+      [0, stateOf({ is: 0 }, "er")],
+      [2, stateOf({ is: 2 }, "er")],
+    ]);
+    for (const { connection } of hosts.values()) connection.close();
+    assertEquals([0, 2].map((index) => rig.hasEnded(index)), [false, false]);
+  }
+  // Those that are over are over for the next process too.
+  const hosts = rig.restart();
+  const left = hosts.take();
+  assertEquals(left.size, 0);
+  assertStringIncludes(rig.store.problems.join(), "several processes ended");
   assertEquals([0, 2].map((index) => rig.hasEnded(index)), [true, true]);
+});
+
+Deno.test("KeptAdapters keeps the others when a session is over", () => {
+  using rig = new Rig();
+  const connections = [0, 1].map((index) => {
+    const connection = rig.connect(index);
+    const journal = rig.kept.journal(index);
+    journal.write(connection, stateOf({ index }), NOTHING, 0);
+    return { connection, journal };
+  });
+  connections[0]!.journal.over();
+  for (const { connection } of connections) connection.close();
+  assertEquals(rig.hasEnded(0), true);
+  const next = rig.restart();
+  const hosts = next.take();
+  assertEquals([...hosts.keys()], [1]);
+  next.journal(1).over();
+  hosts.get(1)!.connection.close();
+  assertEquals(rig.hasEnded(1), true);
+  assertEquals(rig.restart().take().size, 0);
   assertEquals(rig.store.problems, []);
 });
 
-Deno.test("KeptAdapters ends connections whose record it does not read, and says so", () => {
-  const one = { index: 0, state: {} };
+Deno.test("KeptAdapters has messages served once, whenever the process was killed", () => {
   for (
-    const [record, fds] of [
-      [{ version: 2, lines: LINES, adapters: [one] }, ["0"]],
-      [{ lines: LINES, adapters: [one] }, ["0"]],
-      [{ version: 1, lines: LINES }, ["0"]],
-      [{ version: 1, adapters: [one] }, ["0"]],
-      [{ version: 1, lines: ["A", "C"], adapters: [one] }, ["0"]],
-      [{ version: 1, lines: ["A"], adapters: [one] }, ["0"]],
-      [null, ["0"]],
-      [{ version: 1, lines: LINES, adapters: [one, one] }, ["0"]],
-      [{ version: 1, lines: LINES, adapters: [one, { index: 1 }] }, ["0"]],
-      [{ version: 1, lines: LINES, adapters: [{ index: -1 }] }, ["-1"]],
-      [{ version: 1, lines: LINES, adapters: [one] }, ["7"]],
+    const killedAt of ["before it takes them", "before it says so", "later"]
+  ) {
+    using rig = new Rig();
+    const connection = rig.connect(0);
+    send(rig.peers.get(0)!.fd, bytes("request 1 request 2"));
+    const journal = rig.kept.journal(0);
+    journal.write(connection, stateOf({}), bytes("request 1"), 10);
+    if (killedAt !== "before it takes them") {
+      receiveBytes(connection.fd, new Uint8Array(10));
+    }
+    if (killedAt === "later") journal.tookOut();
+    connection.close();
+    const host = rig.restart().take().get(0)!;
+    assertEquals(waitingBytes(host.connection.fd), 9, killedAt);
+    host.connection.close();
+  }
+});
+
+Deno.test("KeptAdapters ends connections whose record it does not read, and says so", () => {
+  const good = { version: 2, lines: LINES, adapters: ADAPTERS };
+  for (
+    const [record, names, size] of [
+      [{ ...good, version: 1 }, ["0", "memory"]],
+      [{ ...good, version: 3 }, ["0", "memory"]],
+      [{ ...good, version: undefined }, ["0", "memory"]],
+      [{ ...good, lines: undefined }, ["0", "memory"]],
+      [{ ...good, lines: ["A", "C"] }, ["0", "memory"]],
+      [{ ...good, lines: ["A"] }, ["0", "memory"]],
+      [{ ...good, adapters: 2 }, ["0", "memory"]],
+      [null, ["0", "memory"]],
+      [good, ["0"]],
+      [good, ["3", "memory"]],
+      [good, ["-1", "memory"]],
+      [good, ["0", "memory"]],
+      [good, ["0", "memory"], 4096],
     ] as const
   ) {
     using rig = new Rig();
-    const [connection, peer] = socketPair();
-    rig.peers.push(rig.stack.use(peer));
+    const connection = rig.connect(0);
+    const memory = rig.stack.use(
+      createMemFd("kept", size ?? ADAPTERS * JOURNAL_BYTES),
+    );
     const keeper = SessionKeeper.open(rig.store);
-    keeper.keep(record, new Map(fds.map((name) => [name, connection.fd])));
+    keeper.keep(
+      record,
+      new Map(
+        names.map((name) => [
+          name,
+          name === "memory" ? memory.fd : connection.fd,
+        ]),
+      ),
+    );
     connection.close();
     assertEquals(rig.restart().take().size, 0);
     assertEquals(rig.hasEnded(0), true, JSON.stringify(record));
@@ -100,8 +165,15 @@ Deno.test("KeptAdapters ends connections whose record it does not read, and says
 
 Deno.test("KeptAdapters tells of a state that is too long, and keeps none", () => {
   using rig = new Rig();
-  const kept = new KeptAdapters(rig.store, LINES);
-  kept.keep([rig.socket({ text: "x".repeat(70_000) })]);
-  assertStringIncludes(rig.store.problems.join(), "bytes, more than");
+  const connection = rig.connect(0);
+  const journal = rig.kept.journal(0);
+  journal.write(connection, stateOf({}), NOTHING, 0);
+  const long = stateOf({ text: "x".repeat(300_000) });
+  for (let i = 0; i < 2; i++) journal.write(connection, long, NOTHING, 0);
+  assertEquals(rig.store.problems, [
+    "a VMM's session will end with the next restart: its state is too long",
+  ]);
+  connection.close();
   assertEquals(rig.restart().take().size, 0);
+  assertEquals(rig.hasEnded(0), true);
 });

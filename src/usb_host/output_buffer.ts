@@ -34,6 +34,19 @@ export class OutputBuffer {
     return this.buffer.subarray(this.#start, this.end);
   }
 
+  /** Position of the first byte that waits. */
+  protected get start(): number {
+    return this.#start;
+  }
+
+  /**
+   * Returns the length of whole messages that wait, of `most` bytes if there is
+   * more than one.
+   */
+  wholeMessages(most: number): number {
+    return Math.min(most, this.backlog);
+  }
+
   /** Has these bytes waiting, and nothing else. */
   replace(bytes: Uint8Array): void {
     this.#start = 0;

@@ -61,6 +61,11 @@ export abstract class WireEnd<Out extends { readonly hasOverflowed: boolean }> {
     return this.input.room;
   }
 
+  /** The bytes that are taken from the socket when they are served. */
+  get copy(): InputBuffer {
+    return this.input;
+  }
+
   /** That many bytes came into the room. */
   received(count: number): void {
     this.input.received(count);

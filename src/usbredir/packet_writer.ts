@@ -4,7 +4,7 @@
  * @module
  */
 import { OutputBuffer } from "../usb_host/output_buffer.ts";
-import { LONG_HEADER, SHORT_HEADER } from "./protocol.ts";
+import { LONG_HEADER, Packet, SHORT_HEADER } from "./protocol.ts";
 
 /** Bytes that wait for the peer at most. */
 const CAPACITY = 128 * 1024;
@@ -33,6 +33,20 @@ export class PacketWriter extends OutputBuffer {
     this.u32(idLow);
     if (this.hasLongIds) this.u32(idHigh);
     return true;
+  }
+
+  override wholeMessages(most: number): number {
+    let at = this.start;
+    while (at < this.end) {
+      // The hello is written before it is known which ids both sides take.
+      const isLong = this.hasLongIds &&
+        this.view.getUint32(at, true) !== Packet.Hello;
+      const next = at + (isLong ? LONG_HEADER : SHORT_HEADER) +
+        this.view.getUint32(at + 4, true);
+      if (next - this.start > most && at > this.start) break;
+      at = next;
+    }
+    return at - this.start;
   }
 
   /** Ends the packet. */

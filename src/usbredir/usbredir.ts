@@ -22,7 +22,8 @@ import { NO_HELLO } from "./protocol.ts";
 /** Wire of a QEMU. */
 export const USBREDIR: UsbProtocol = {
   name: "usbredir",
-  makeWire: (device, onOutput) => new UsbredirWire(device, onOutput),
+  makeWire: (device, onOutput, onChange) =>
+    new UsbredirWire(device, onOutput, onChange),
   isFault: (reason) => reason !== NO_HELLO,
 };
 
@@ -90,12 +91,12 @@ export class UsbredirConnector implements AdapterSocket {
     this.#session?.end(reason);
   }
 
-  save(): ReturnType<AdapterSocket["save"]> {
-    return this.#session?.save();
+  keep(): void {
+    this.#session?.keep();
   }
 
   #begin(connection: OwnedFd, resumed?: unknown): void {
-    const { loop, device, events } = this.#options;
+    const { loop, device, events, journal } = this.#options;
     const peer = PeerProcess.of(connection.fd);
     let isGreeted = resumed !== undefined;
     if (isGreeted) events.connected("");
@@ -106,6 +107,7 @@ export class UsbredirConnector implements AdapterSocket {
       device,
       makeWire: USBREDIR.makeWire,
       resumed,
+      journal,
       onHello: () => {
         isGreeted = true;
         events.connected(this.#notice);

@@ -3,8 +3,7 @@
  * what goes out. A pure state machine; sockets are the session's.
  *
  * A peer that breaks the protocol is given up: `fault` says why. The limits are
- * those of the protocol itself (64 KiB of data in a packet), and what a device
- * does not take is refused by a status.
+ * the protocol's (64 KiB of data); what a device does not take has a status.
  *
  * @module
  */
@@ -52,6 +51,7 @@ const MAX_SAVED_OUTPUT = 64 * 1024;
 export class UsbredirWire extends WireEnd<PacketWriter>
   implements UsbHost, UsbWire {
   readonly #table = new TransferTable();
+  readonly #onChange: (() => void) | undefined;
   #capabilities = 0;
   readonly #isReceiving = new Uint8Array(16);
   #receivedId = 0;
@@ -61,9 +61,15 @@ export class UsbredirWire extends WireEnd<PacketWriter>
    *
    * @param onOutput Called when there is more to send, also from inside the
    * device: it must not close this, see {@linkcode UsbHost.done}.
+   * @param onChange The same, when the device may have changed without that.
    */
-  constructor(device: UsbDevice, onOutput: () => void) {
+  constructor(
+    device: UsbDevice,
+    onOutput: () => void,
+    onChange?: () => void,
+  ) {
     super(device, onOutput, new PacketWriter(), IN_BYTES);
+    this.#onChange = onChange;
     const out = this.output;
     out.begin(Packet.Hello, 0, 0, MAX_HELLO);
     out.bytes(VERSION, VERSION.length);
@@ -116,6 +122,10 @@ export class UsbredirWire extends WireEnd<PacketWriter>
       this.#streamed(token - STREAM_TOKEN, status, data, length);
     } else this.#answer(token, status, data, length);
     this.onOutput();
+  }
+
+  changed(): void {
+    if (!this.isClosed) this.#onChange?.();
   }
 
   /** Returns all that the next process needs to go on; undefined before a hello. */

@@ -174,6 +174,7 @@ export function exposeUsb(
       aggregator.lines.map(({ specification: { name, source } }) =>
         JSON.stringify([name, source])
       ),
+      adapters.length,
     ),
   );
   const left = kept?.take() ?? new Map<number, ResumedHost>();
@@ -189,6 +190,7 @@ export function exposeUsb(
       device: adapter.device,
       events: guest.socketEvents(adapter.title),
       resumed: left.get(i),
+      journal: kept?.journal(i),
     };
     // Its session owns the connection from here on.
     left.delete(i);
@@ -220,7 +222,9 @@ export function exposeUsb(
     endSession: (reason) => {
       for (const socket of sockets) socket.endSession(reason);
     },
-    handOver: () => kept?.keep(sockets),
+    handOver: () => {
+      for (const socket of sockets) socket.keep();
+    },
     count: () => countsOf(adapters, aggregator.lines.length),
     [Symbol.dispose]: () => owned.dispose(),
   };

@@ -162,6 +162,10 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   abstract edge(line: number, level: number): void;
   abstract restored(line: number): void;
 
+  changed(): void {
+    this.#host?.changed?.();
+  }
+
   get configuration(): number {
     return this.#configuration;
   }

@@ -21,6 +21,8 @@ export interface LineBankOwner {
   lineDone(line: number, result: number, purpose: number): void;
   /** A line changed to `level`. */
   edge(line: number, level: number): void;
+  /** What was told before may have changed the device. */
+  changed(): void;
   /** A line is back after its chip was away. */
   restored(line: number): void;
 }
@@ -137,6 +139,7 @@ export class LineBank implements LineListener {
 
   edge(line: number, level: number): void {
     this.#owner.edge(line, level);
+    this.#owner.changed();
   }
 
   restored(line: number): void {

@@ -86,6 +86,8 @@ export interface UsbHost {
     data: Uint8Array,
     length: number,
   ): void;
+  /** A line has changed, which may have changed the device. */
+  changed?(): void;
 }
 
 /** A USB device. Everything comes from one host at a time. */
