@@ -22,7 +22,7 @@ import { receive, send } from "./socket_message.ts";
 import { socketPair } from "./unix_socket.ts";
 import { testAlone } from "../tests/doubles/test_alone.ts";
 
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 /** True at the end of a stream, also where its peer had not read all. */
 function isHungUp(fd: number): boolean {

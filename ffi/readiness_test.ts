@@ -5,6 +5,7 @@ import { listDirectory } from "./directory_entries.ts";
 import { OsError } from "./os_error.ts";
 import { whenReadable } from "./readiness.ts";
 import { socketPair } from "./unix_socket.ts";
+import { settledFds } from "../tests/doubles/open_fds.ts";
 import { testAlone } from "../tests/doubles/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
@@ -66,8 +67,7 @@ testAlone(
     assertEquals(await otherWait.ready, true);
     otherWait.cancel();
     other.close();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    assertEquals(openFds(), before);
+    assertEquals(await settledFds(before), before);
   },
 );
 

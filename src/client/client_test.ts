@@ -20,7 +20,7 @@ import {
 /** Shorter than anybody's patience, longer than any answer here takes. */
 const LIMIT_MS = 300;
 /** The same where an answer comes before it. */
-const LEASE_LIMIT_MS = 1500;
+const LEASE_LIMIT_MS = 3000;
 /** For what is answered. */
 const LONG_MS = 60_000;
 

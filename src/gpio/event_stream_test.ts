@@ -3,6 +3,7 @@ import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { EventStream } from "./event_stream.ts";
 import { whenEvents } from "./wait.ts";
+import { settledFds } from "../../tests/doubles/open_fds.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 
 const openFds = () => listDirectory("/proc/self/fd").length;
@@ -75,8 +76,7 @@ testAlone(import.meta, "EventStream.end() ends a loop that waits", async () => {
   fd.close();
   assertEquals(await loop, 0);
   assertEquals(ends(), 1);
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  assertEquals(openFds(), before);
+  assertEquals(await settledFds(before), before);
 });
 
 Deno.test("EventStream.return() ends a next() that waits", async () => {

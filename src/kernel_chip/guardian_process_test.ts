@@ -6,7 +6,7 @@ import { waitUntil } from "../async/wait.ts";
 
 const PATH = "/run/gpioagg/kernel-chips/plc0.0123456789abcdef";
 const SELF = identityOf(Deno.pid)!;
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 60_000;
 
 /** The same once the shell has replaced the process that was forked. */
 async function found(

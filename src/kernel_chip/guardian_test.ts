@@ -6,7 +6,7 @@ import { isAlive, type ProcessIdentity } from "./process_identity.ts";
 import { waitUntil } from "../async/wait.ts";
 
 /** For what takes no time on a machine at rest. */
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 const MAKER = `
   import { Guardian } from "${import.meta.resolve("./guardian.ts")}";

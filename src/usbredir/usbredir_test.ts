@@ -84,7 +84,7 @@ class SocketRig implements Disposable {
 
   /** Turns the loop until something holds. */
   until(holds: () => boolean, what: string): void {
-    const end = performance.now() + 10_000;
+    const end = performance.now() + 60_000;
     while (!holds()) {
       if (performance.now() > end) {
         throw new Error(`waited in vain: ${what}; ${this.log.join("; ")}`);

@@ -15,7 +15,7 @@ import { R, u64 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 
 const UNKNOWN_REQUEST = 200;
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 testAlone(
   import.meta,

@@ -5,7 +5,7 @@ import { waitUntil } from "../async/wait.ts";
 import { VmGuardian } from "./guardian.ts";
 
 /** Limit of what is only waited for. **Units**: ms. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 const LINES_LEFT = "its lines are left as they are";
 
 interface Rig extends AsyncDisposable {

@@ -10,7 +10,7 @@ import { VmSignals } from "./signals.ts";
 import { checkProgram, runVm } from "./vm.ts";
 
 /** Limit of what is only waited for. **Units**: ms. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 interface Rig extends AsyncDisposable {
   readonly process: RaisedSignals;

@@ -29,6 +29,22 @@ function identity(fd: number | string): string | undefined {
   }
 }
 
+/** Limit of what closes fds later. **Units**: ms. */
+const CLOSE_LIMIT_MS = 60_000;
+
+/**
+ * Returns the number of all fds of this process, once there are `expected`, or
+ * after a minute: for a process in which nothing else runs (`testAlone`).
+ */
+export async function settledFds(expected: number): Promise<number> {
+  const deadline = performance.now() + CLOSE_LIMIT_MS;
+  for (;;) {
+    const { length } = listDirectory("/proc/self/fd");
+    if (length === expected || performance.now() > deadline) return length;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** Limit of the helper threads that close what was given. **Units**: ms. */
 const HELPERS_LIMIT_MS = 30_000;
 

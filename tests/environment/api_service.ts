@@ -90,7 +90,7 @@ export class ApiService implements AsyncDisposable {
     });
     const service = new ApiService(process, directory);
     try {
-      await process.waitFor('"event":"ready"', { timeoutMs: 60_000 });
+      await process.waitFor('"event":"ready"', { timeoutMs: 120_000 });
     } catch (error) {
       await service[Symbol.asyncDispose]();
       throw error;
@@ -152,7 +152,7 @@ export async function startLeaseHolder(
     ],
   });
   try {
-    const [line] = await process.waitFor(/^\{.*\}\n/, { timeoutMs: 60_000 });
+    const [line] = await process.waitFor(/^\{.*\}\n/, { timeoutMs: 120_000 });
     return {
       process,
       state: JSON.parse(line),

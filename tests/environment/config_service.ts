@@ -12,7 +12,7 @@ import { until } from "./wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "./program.ts";
 
 /** Time that a slow machine needs to start a service. */
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 120_000;
 
 /** One line of what `serve --json` says. */
 export interface ServiceLine {

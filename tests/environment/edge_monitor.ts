@@ -7,7 +7,7 @@ import type { ExecOptions, GuestSession } from "./guest_session.ts";
 import { until } from "./wait.ts";
 
 /** For what a guest under emulation makes of a busy machine. */
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 120_000;
 
 let count = 0;
 

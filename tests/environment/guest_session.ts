@@ -16,7 +16,7 @@ export interface ExecResult {
 
 /** Options of a command in a test machine. */
 export interface ExecOptions {
-  /** Limit of its time, in milliseconds. Default: 60 s. */
+  /** Limit of its time, in milliseconds. Default: two minutes. */
   readonly timeoutMs?: number;
   /** Called with all its output so far whenever there is more. */
   readonly onOutput?: (output: string) => void;
@@ -63,7 +63,7 @@ const MARK = "\x1e";
 const PART_BYTES = 2000;
 
 /** For what a guest under emulation makes of a busy machine. */
-const COMMAND_LIMIT_MS = 60_000;
+const COMMAND_LIMIT_MS = 120_000;
 
 const READY = `${MARK}ready${MARK}`;
 

@@ -42,7 +42,7 @@ const DEFAULT_TIMEOUT_MS = 120_000;
  * Silence after the process's own end that ends its outputs, where children of
  * its own have them open.
  */
-const LAST_OUTPUT_MS = 300;
+const LAST_OUTPUT_MS = 1000;
 
 /** Part of an output that an error message shows. */
 const SHOWN_CHARACTERS = 4000;

@@ -62,7 +62,7 @@ export interface QemuGuestOptions {
   readonly driverModule?: boolean;
   /** Ends a guest that does not come up. */
   readonly signal?: AbortSignal;
-  /** Limit of its start, in milliseconds. Default: 120 s. */
+  /** Limit of its start, in milliseconds. Default: 240 s. */
   readonly bootTimeoutMs?: number;
 }
 
@@ -144,7 +144,7 @@ export async function bootQemuGuest(
     });
     options.signal?.addEventListener("abort", () => process.kill("SIGKILL"));
     return await CommandSession.open(process, {
-      bootTimeoutMs: options.bootTimeoutMs ?? 120_000,
+      bootTimeoutMs: options.bootTimeoutMs ?? 240_000,
       isUp: options.isRestored === true,
       log: () => readLog(log),
       dispose: cleanUp,

@@ -11,7 +11,7 @@ import { linesAt, pullLines, type ServedLine } from "./served_lines.ts";
 export type { ServedLine } from "./served_lines.ts";
 
 /** Time that a slow machine needs to start a service. */
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 120_000;
 
 /** A service with its sockets in a directory of its own. */
 export class Service implements AsyncDisposable {

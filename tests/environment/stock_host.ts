@@ -14,7 +14,7 @@ import { cacheProgram } from "./uml_host.ts";
 const ROOT = "/tmp/host";
 /** The runtime and its compiled modules, under emulation. */
 const MEMORY_MIB = 1536;
-const PROGRAM_LIMIT_MS = 90_000;
+const PROGRAM_LIMIT_MS = 240_000;
 
 /** A running machine. */
 export interface StockHost extends GuestSession {

@@ -37,7 +37,7 @@ export interface UmlOptions {
    * units that a test brings.
    */
   readonly systemd?: boolean;
-  /** Limit of its start, in milliseconds. Default: 30 s. */
+  /** Limit of its start, in milliseconds. Default: 240 s. */
   readonly bootTimeoutMs?: number;
 }
 
@@ -106,7 +106,7 @@ export async function bootUml(options: UmlOptions = {}): Promise<UmlSession> {
       input: true,
     });
     const session = await CommandSession.open(process, {
-      bootTimeoutMs: options.bootTimeoutMs ?? 120_000,
+      bootTimeoutMs: options.bootTimeoutMs ?? 240_000,
       dispose: cleanUp,
     });
     return Object.assign(session, { share });

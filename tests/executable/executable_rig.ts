@@ -8,7 +8,7 @@ import { ChildProcess, type ProcessOptions } from "../environment/process.ts";
 import { EXECUTABLE } from "../environment/program.ts";
 
 /** Limit of a command. **Units**: ms. */
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
 
 /** Result of a command. */
 export interface Ran {

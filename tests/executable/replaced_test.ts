@@ -11,7 +11,7 @@ import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
 import { Installation, run } from "./executable_rig.ts";
 
 const ignore = lacksExecutable();
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 /** Change of the file. */
 const CHANGES: Readonly<Record<string, (program: string) => void>> = {

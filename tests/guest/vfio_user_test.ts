@@ -63,6 +63,27 @@ function isWithoutAddress({ detail = "" }: ServiceLine): boolean {
   return detail.includes("has not given the card an address");
 }
 
+/**
+ * Waits until gpioagg has what the guest has written so far: QEMU does not wait
+ * for an answer to a write, but to a read that follows. Line 15 is none of the
+ * tests'.
+ */
+async function written(guest: GuestSession): Promise<void> {
+  await guest.run(`gpioget --numeric -c ${CHIP} 15`);
+}
+
+/** Starts `gpiomon` for a line of the guest. */
+async function monitor(guest: GuestSession, offset: number): Promise<void> {
+  await guest.run(
+    `gpiomon --banner -F 'event %E' -c ${CHIP} ${offset} >/tmp/events 2>&1 &`,
+  );
+  await until(
+    "gpiomon is ready",
+    async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
+  );
+  await written(guest);
+}
+
 /** Waits until `gpiomon` in the guest has written so many events. */
 async function events(guest: GuestSession, count: number): Promise<string[]> {
   let lines: string[] = [];
@@ -88,18 +109,13 @@ for (const kernel of ["bookworm", "trixie"] as const) {
         `${CHIP} [0000:00:01.0] (16 lines)`,
       );
       await guest.run(`gpioset -t 0 -c ${CHIP} 3=1 9=0`);
+      await written(guest);
       const lines = await service.lines("plc0");
       assertEquals([lines["sim3"]?.value, lines["sim9"]?.value], [1, 0]);
       await service.pull("plc0", "sim5=1");
       assertEquals(await guest.run(`gpioget --numeric -c ${CHIP} 4 5`), "0 1");
 
-      await guest.run(
-        `gpiomon --banner -F 'event %E' -c ${CHIP} 12 >/tmp/events 2>&1 &`,
-      );
-      await until(
-        "gpiomon is ready",
-        async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
-      );
+      await monitor(guest, 12);
       const expected: string[] = [];
       for (const level of [1, 0, 1, 0]) {
         await service.pull("plc0", `sim12=${level}`);
@@ -147,7 +163,7 @@ aggregators:
       await service.pull("plc0", "sim108=1");
       assertEquals(await guest.run("gpioget --numeric -c gpiochip0 5"), "1");
       await guest.run("gpioset -t 0 -c gpiochip0 0=1");
-      assertEquals(await value(103), 1);
+      await until("the output", async () => await value(103) === 1);
 
       // QEMU refuses no snapshot of a machine with a card, and the card of the
       // machine that goes on with it has no addresses.
@@ -179,7 +195,7 @@ Deno.test({
     for (let i = 0; i < 2; i++) {
       await using guest = await boot("trixie", [service.socket("plc0")]);
       await guest.run(`gpioset -z -c ${CHIP} 0=1`);
-      assertEquals(await level(), 1);
+      await until("the output", async () => await level() === 1);
       if (i === 0) await guest.sendLast("echo b >/proc/sysrq-trigger");
       else guest.process.kill("SIGKILL");
       await until("the line is safe", async () => await level() === 0);
@@ -201,6 +217,7 @@ Deno.test({
     await using guest = await boot("trixie", [service.socket("plc0")]);
     const level = async () => (await service.lines("plc0"))["sim0"]?.value;
     await guest.run(`gpioset -z -c ${CHIP} 0=1`);
+    await written(guest);
     // A chip with a line in use keeps its driver.
     assertEquals((await guest.exec("rmmod gpio_ml_ioh")).code === 0, false);
     await guest.run("killall gpioset");
@@ -281,13 +298,7 @@ Deno.test({
       manager.start(["--vfio-user", socket, "--line", "sim/2,safe=0"]);
     await start();
     await using guest = await boot("trixie", [socket]);
-    await guest.run(
-      `gpiomon --banner -F 'event %E' -c ${CHIP} 1 >/tmp/events 2>&1 &`,
-    );
-    await until(
-      "gpiomon is ready",
-      async () => (await guest.run("cat /tmp/events")).includes("Monitoring"),
-    );
+    await monitor(guest, 1);
     const expected: string[] = [];
     for (const signal of ["SIGUSR2", "SIGKILL", "SIGKILL"] as const) {
       await guest.run(`gpioset -t 0 -c ${CHIP} 0=1`);

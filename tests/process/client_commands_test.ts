@@ -166,7 +166,7 @@ Deno.test("every text of help that a disk has no room for is told, in one line",
         ...[PROGRAM_FILE, ...PROGRAM, ...args.split(" ").filter(Boolean)],
       ],
     });
-    const { code } = await process.waitForExit({ timeoutMs: 30_000 });
+    const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals([code, process.stderr], [
       1,
       "gpioagg: cannot write to standard output: No space left on device\n",

@@ -25,7 +25,7 @@ import {
 import { Service } from "../environment/service.ts";
 import { settledFdCount } from "./server_usage.ts";
 
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 120_000;
 /** Long enough for an interrupt that should not come to come. */
 const QUIET_MS = 50;
 

@@ -41,7 +41,7 @@ async function play(
     command: PROGRAM_FILE,
     args: [...PROGRAM, "play", "--api", api, ...args],
   });
-  const { code } = await process.waitForExit({ timeoutMs: 60_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 

@@ -26,7 +26,7 @@ class CountingGuest implements Disposable {
   unkicked = 0;
 
   constructor(socket: string) {
-    this.#frontend = Frontend.open(socket, { timeoutMs: 60_000 });
+    this.#frontend = Frontend.open(socket, { timeoutMs: 120_000 });
     this.#driver = GpioDriver.attach(this.#frontend);
   }
 

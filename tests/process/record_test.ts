@@ -26,7 +26,7 @@ function start(service: ApiService, ...args: readonly string[]): ChildProcess {
 
 async function call(service: ApiService, ...args: readonly string[]) {
   await using process = start(service, ...args);
-  const { code } = await process.waitForExit({ timeoutMs: 60_000 });
+  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
   return { code, stdout: process.stdout, stderr: process.stderr };
 }
 

@@ -48,7 +48,7 @@ Deno.test("the soak's command refuses what it does not know", async () => {
       command: Deno.execPath(),
       args: ["run", "-q", "-P=unit", "--no-check", script, ...args],
     });
-    assertEquals((await soak.waitForExit({ timeoutMs: 60_000 })).code, 2);
+    assertEquals((await soak.waitForExit({ timeoutMs: 120_000 })).code, 2);
     assertStringIncludes(soak.stderr, "--aggregators N");
   }
 });

@@ -134,7 +134,8 @@ Deno.test({
       "the details",
       async () => (await facts()).includes("copy press.START"),
     );
-    assert((await facts()).includes("follow"), (await facts()).join("; "));
+    // Edges tell who drives a line, after the values are there.
+    await until("its driver", async () => (await facts()).includes("follow"));
 
     await keepPicture(browser, "ui.png");
 
@@ -208,9 +209,11 @@ Deno.test({
         async () => /● press.*guest started since/.test(await pressHead()),
       );
       await untilText(browser, ".value", ["0", "0", "1"]);
-      assert(
-        (await texts(browser, '[data-key="press.VALVE"] .driver'))[0]!
-          .endsWith(" guest"),
+      await until(
+        "who drives it",
+        async () =>
+          (await texts(browser, '[data-key="press.VALVE"] .driver'))[0]!
+            .endsWith(" guest"),
       );
     }
     await until(
@@ -286,11 +289,11 @@ Deno.test({
     await click(browser, '[data-key="press.START"] button + button');
     await untilText(browser, '[data-key="press.START"] .value', ["1"]);
     await click(browser, '[data-key="press.START"] .name');
-    await browser.press("p");
-    await until(
-      "a cursor at the edge",
-      async () => /^A \d\d:/.test((await texts(browser, "#cursor"))[0]!),
-    );
+    await until("a cursor at an edge", async () => {
+      // It leads nowhere before the edge has come.
+      await browser.press("p");
+      return /^A \d\d:/.test((await texts(browser, "#cursor"))[0]!);
+    });
 
     // Nothing failed, nothing came from elsewhere, and the token is in no
     // address that was asked for.
@@ -378,6 +381,8 @@ Deno.test({
       "the lines",
       async () => (await texts(browser, ".name")).length === BUSY_LINES,
     );
+    // What a slow machine loses is asked for again, as far as it is shown.
+    await choose(browser, "window", "600000000");
     await using play = new ChildProcess({
       command: PROGRAM_FILE,
       args: [...PROGRAM, "play", "--api", `${service.directory}/api.sock`, "-"],

@@ -245,7 +245,7 @@ Deno.test("Lane has a rule that its chip refuses retried, and tells why", async 
   lane.heard();
   assertEquals(line.unsafe?.reason, "remote I/O error (EREMOTEIO)");
   assertEquals(lane.pins[0]!.level, 1);
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 60_000;
   while (line.unsafe !== undefined && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
     lane.heard();
@@ -261,7 +261,7 @@ Deno.test("Lane makes lines safe that the reactor did not want after all", async
   }, []);
   lane.heard();
   assertEquals(lane.letGo, []);
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 60_000;
   while (lane.emptied() === 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
     lane.heard();

@@ -13,6 +13,19 @@ const REST_RATIO = 4;
 /** Part of an answer that is made in a millisecond, on a slow machine. */
 const BYTES_PER_MS = 4096;
 
+/** Clock and timer of a {@linkcode CoalescedQuery}; tests have their own. */
+export interface QueryClock {
+  /** Monotonic time. **Units**: milliseconds. */
+  now(): number;
+  /** Resolves after `ms` milliseconds. */
+  rest(ms: number): Promise<void>;
+}
+
+const CLOCK: QueryClock = {
+  now: () => performance.now(),
+  rest: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
+
 /** Query under way for a subject, and the next one. */
 interface Turn<Answer> {
   /** The question is asked by now: before, others may join. */
@@ -27,6 +40,7 @@ export class CoalescedQuery<Answer> {
   readonly #find: (subject: string) => Promise<Answer>;
   readonly #turns = new Map<string, Turn<Answer>>();
   readonly #restMs: (tookMs: number, answer?: Answer) => number;
+  readonly #clock: QueryClock;
   #restsUntil = 0;
 
   /**
@@ -39,8 +53,10 @@ export class CoalescedQuery<Answer> {
   constructor(
     find: (subject: string) => Promise<Answer>,
     restMs: (tookMs: number, answer?: Answer) => number = () => 0,
+    clock: QueryClock = CLOCK,
   ) {
     this.#find = find;
+    this.#clock = clock;
     this.#restMs = restMs;
   }
 
@@ -62,16 +78,15 @@ export class CoalescedQuery<Answer> {
   }
 
   #begin(subject: string): Promise<Answer> {
-    const restMs = this.#restsUntil - performance.now();
+    const restMs = this.#restsUntil - this.#clock.now();
     const turn: Turn<Answer> = {
       isAsked: restMs <= 0,
       current: restMs <= 0
         ? this.#findNow(subject)
-        : new Promise<void>((resolve) => setTimeout(resolve, restMs))
-          .then(() => {
-            turn.isAsked = true;
-            return this.#findNow(subject);
-          }),
+        : this.#clock.rest(restMs).then(() => {
+          turn.isAsked = true;
+          return this.#findNow(subject);
+        }),
       next: undefined,
     };
     this.#turns.set(subject, turn);
@@ -84,10 +99,10 @@ export class CoalescedQuery<Answer> {
   }
 
   #findNow(subject: string): Promise<Answer> {
-    const from = performance.now();
+    const from = this.#clock.now();
     const answer = this.#find(subject);
     const end = (answer?: Answer) => {
-      const now = performance.now();
+      const now = this.#clock.now();
       this.#restsUntil = now + this.#restMs(now - from, answer);
     };
     answer.then(end, () => end());

@@ -74,7 +74,7 @@ Deno.test("IsolatedAggregator hands on its guest's events, and its errors", asyn
   const { isolated } = it;
   await isolated.add([it.aggregator("a", "sim/1,as=P")], { isTimed: true });
   {
-    using frontend = Frontend.open(it.socket("a"), { timeoutMs: 10_000 });
+    using frontend = Frontend.open(it.socket("a"), { timeoutMs: 60_000 });
     assertEquals(GpioDriver.attach(frontend).names(), ["P"]);
     await until(
       "the guest was reported",

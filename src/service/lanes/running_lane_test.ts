@@ -10,7 +10,7 @@ import { Reactor } from "../../reactor/reactor.ts";
 import { HeldLine, PendingAdd } from "./held_lines.ts";
 import { RunningLane } from "./running_lane.ts";
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /** A lane of simulated lines in a Worker that dies when told to. */
 class Rig implements AsyncDisposable {

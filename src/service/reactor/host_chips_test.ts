@@ -11,7 +11,7 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 import { HostChips } from "./host_chips.ts";
 
 /** Limit of what is only waited for. **Units**: ms. */
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 const DRIVER = "/sys/bus/platform/drivers/gpio-aggregator";
 
 interface Rig extends AsyncDisposable {
