@@ -14,7 +14,7 @@ import { array, bytes, I32, type Layout, layout, U32, U64 } from "./layout.ts";
 /**
  * Bytes of every name field, the closing NUL included. **Safety**: a constant.
  */
-export const GPIO_MAX_NAME_SIZE = 32;
+const GPIO_MAX_NAME_SIZE = 32;
 /** The most lines that one request can have. **Safety**: a constant. */
 export const GPIO_V2_LINES_MAX = 64;
 /**

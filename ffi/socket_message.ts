@@ -270,7 +270,7 @@ export function receiveBytes(fd: number, target: Uint8Array): number {
  *
  * **Safety**: as {@linkcode receiveBytes}.
  */
-export function receiveStrays(fd: number, target: Uint8Array): number {
+function receiveStrays(fd: number, target: Uint8Array): number {
   const strays: OwnedFd[] = [];
   const count = receive(fd, target, strays);
   if (strays.length > 0) closeElsewhere(strays);

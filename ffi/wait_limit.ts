@@ -24,7 +24,7 @@ import { SIGACTION } from "./sigaction.ts";
  *
  * **Safety**: a constant.
  */
-export const WAIT_LIMIT_MS = 20;
+const WAIT_LIMIT_MS = 20;
 
 const SIGURG = 23;
 const SA_ONSTACK = 0x0800_0000;

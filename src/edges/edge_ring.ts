@@ -29,10 +29,8 @@ export const MAX_TIME = 9e18;
 /** Looks at a head that changes meanwhile. */
 const MAX_LOOKS = 64;
 
-/** Edges of a ring unless that is set. 16 MB, which fill up as edges come. */
+/** Edges of a ring unless that is set: 16 MB, which fill up as edges come. */
 export const DEFAULT_EDGES = 1_000_000;
-/** Most edges of a ring. **Units**: 16 bytes each. */
-export const MAX_EDGES = 64_000_000;
 
 /** Returns the size of the memory for so many edges. **Units**: bytes. */
 export function ringBytes(edges: number): number {

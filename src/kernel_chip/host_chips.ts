@@ -40,7 +40,7 @@ export function readHostChips(): HostChip[] {
  *
  * @throws {LineError} EACCES.
  */
-export function readHostChip(nameOrPath: string): HostChip | undefined {
+function readHostChip(nameOrPath: string): HostChip | undefined {
   try {
     using chip = Chip.open(nameOrPath);
     const { name, path, label } = chip;

@@ -23,7 +23,7 @@ const STEP_MS = 20;
  * Time limit of other holders: a chip and its node appear within some seconds,
  * and several processes may wait for each other. **Units**: ms.
  */
-export const LOCK_LIMIT_MS = 15_000;
+const LOCK_LIMIT_MS = 15_000;
 
 /**
  * Locks a directory of records. **Ownership**: disposing releases it.

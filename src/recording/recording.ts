@@ -5,7 +5,7 @@
  */
 
 /** Most edges of a recording, which are 130 MB. */
-export const MAX_EDGES = 10_000_000;
+const MAX_EDGES = 10_000_000;
 /** Most signals of a recording. */
 export const MAX_SIGNALS = 100_000;
 

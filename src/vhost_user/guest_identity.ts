@@ -58,7 +58,7 @@ export function readUsedIndex(
 }
 
 /** Returns the ring's `avail.idx`; the place was translated as a range before. */
-export function readAvailIndex(
+function readAvailIndex(
   memory: GuestMemory,
   { availAddress }: RingAddress,
 ): number {

@@ -97,9 +97,7 @@ export const NEED_REPLY_MASK = 0x8;
 /** The flags of every reply, exactly: some frontends compare for equality. */
 export const REPLY_FLAGS = VERSION | REPLY_MASK;
 
-/** Virtio feature bit by which both sides agree to speak of protocol features. */
-export const VHOST_USER_F_PROTOCOL_FEATURES_BIT = 30;
-/** Mask of {@linkcode VHOST_USER_F_PROTOCOL_FEATURES_BIT}. */
+/** Virtio feature by which both sides agree to speak of protocol features. */
 export const VHOST_USER_F_PROTOCOL_FEATURES_MASK = 1n << 30n;
 
 /** Protocol feature bit 0: GET_QUEUE_NUM tells how many rings there are. */

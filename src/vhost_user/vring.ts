@@ -38,7 +38,7 @@ import { planStart, type RingStart } from "./ring_start.ts";
 import type { RingRecord, SessionFds } from "./session_record.ts";
 
 /** Entries served per turn at most; the peer's time usually ends before. */
-export const BUDGET_PER_TURN = 256;
+const BUDGET_PER_TURN = 256;
 
 /** Needs of a ring. */
 export interface RingHost extends RingFdsHost {

@@ -6,9 +6,9 @@
 import type { EventLoop, Timer } from "../../reactor/event_loop.ts";
 
 /** First interval of a retry. **Units**: milliseconds. */
-export const FIRST_RETRY_MS = 10;
+const FIRST_RETRY_MS = 10;
 /** Longest interval of a retry. **Units**: milliseconds. */
-export const LAST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 1000;
 
 /** A retry that waits 10 ms at first, and twice as long each time up to 1 s. */
 export class Backoff implements Disposable {

@@ -45,7 +45,7 @@ export function isChipSource(
  * @throws {Error} If there is none (the cause is an `AbsentError`); the
  * message says which line it is about.
  */
-export function locateLine(line: LineSpecification): LocatedLine | undefined {
+function locateLine(line: LineSpecification): LocatedLine | undefined {
   const { source } = line;
   return isChipSource(source)
     ? prefixed(line, () => locateSource(source))

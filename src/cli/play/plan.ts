@@ -84,7 +84,7 @@ export function parseMap(texts: readonly string[]): Map<string, string> {
  *
  * @throws {ConfigError} If the file has no such signal, or several.
  */
-export function mappedSignals(
+function mappedSignals(
   signals: readonly Signal[],
   map: ReadonlyMap<string, string>,
 ): Map<number, string> {

@@ -9,8 +9,6 @@ import type { TopAggregator, TopLine, TopModel } from "./model.ts";
 import { periodText } from "./steps.ts";
 import { cut, fill, widthOf } from "./width.ts";
 
-/** Narrowest terminal that waves are drawn for. **Units**: characters. */
-export const MIN_COLUMNS = 20;
 /** Below this a line shows its name, value and wave only. */
 const WIDE = 60;
 const MAX_NAME = 20;

@@ -9,7 +9,7 @@ import type { SignalValue } from "../../recording/recording.ts";
 export const KEPT_EDGES = 4096;
 
 /** Characters of a wave. */
-export const WAVE = {
+const WAVE = {
   low: "▁",
   high: "▔",
   rising: "┌",

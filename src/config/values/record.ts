@@ -7,6 +7,7 @@ import type { RecordSpecification } from "../specification.ts";
 import { absolutePath, type TextKind } from "./values.ts";
 
 const MIN_EDGES = 1000;
+/** Most edges of a ring, of 16 bytes each. */
 const MAX_EDGES = 64_000_000;
 const DEFAULT_SIZE = 64_000_000;
 const MAX_SIZE = 1e12;

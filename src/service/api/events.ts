@@ -313,7 +313,7 @@ const SNAPSHOT_HEAD = 'event: snapshot\ndata: {"event":"snapshot","time":';
 const COMMENT = new TextEncoder().encode(":\n");
 
 /** Encodes an event, once for all listeners. */
-export function encodeEvent(event: ApiEvent): Uint8Array {
+function encodeEvent(event: ApiEvent): Uint8Array {
   return new TextEncoder().encode(
     `event: ${event.event}\ndata: ${printableJson(event)}\n\n`,
   );

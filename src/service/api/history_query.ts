@@ -185,7 +185,7 @@ function readFormat(format: string | null, accept: string): HistoryFormat {
  *
  * @throws {HttpError} If one of them is in no record.
  */
-export function readLines(
+function readLines(
   text: string | null,
   store: EdgeStore,
 ): LineFilter | undefined {

@@ -53,7 +53,7 @@ export function isEdge({ bits }: StoredEdge): boolean {
 }
 
 /** Returns what an edge changed. */
-export function kindOf(bits: number): EdgeKind {
+function kindOf(bits: number): EdgeKind {
   const changed = stateBefore(bits) ^ stateAfter(bits);
   if ((changed & StateBits.Present) !== 0) return "presence";
   return (changed & StateBits.Output) !== 0 ? "direction" : "value";

@@ -33,7 +33,7 @@ const SELF_POWERED = 0xc0;
 const MAX_STRING = 126;
 
 /** Returns the two bytes of a number as they are sent. */
-export function word(value: number): [number, number] {
+function word(value: number): [number, number] {
   return [value & 0xff, value >>> 8];
 }
 

@@ -22,7 +22,7 @@ import { edgesFor, isLevelType } from "./irq_type.ts";
 import { Direction, UNSPECIFIED } from "../../line/port.ts";
 
 /** Head of the state, before the lines' words. */
-export const GUEST_STATE_HEAD = layout("gpioagg_guest_state", 16, [
+const GUEST_STATE_HEAD = layout("gpioagg_guest_state", 16, [
   ["magic", U32], // "gpio"; 0 while the rest is being written
   ["version", U16],
   ["line_count", U16],
@@ -31,9 +31,9 @@ export const GUEST_STATE_HEAD = layout("gpioagg_guest_state", 16, [
 ]);
 
 /** `magic` of a head that is complete: "gpio" in memory. */
-export const GUEST_STATE_MAGIC = 0x6f69_7067;
+const GUEST_STATE_MAGIC = 0x6f69_7067;
 /** The version that is written, and the only one that is read. */
-export const GUEST_STATE_VERSION = 1;
+const GUEST_STATE_VERSION = 1;
 
 const WORD = 2; // bytes of a Uint16Array element
 const LONG = 4; // bytes of a Uint32Array element

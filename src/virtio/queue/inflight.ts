@@ -30,7 +30,7 @@ export const INFLIGHT_QUEUE_REGION = layout("QueueRegionSplit", 16, [
 ]);
 
 /** State that is kept per descriptor (`DescStateSplit`). */
-export const INFLIGHT_DESCRIPTOR_STATE = layout("DescStateSplit", 16, [
+const INFLIGHT_DESCRIPTOR_STATE = layout("DescStateSplit", 16, [
   ["inflight", U8], // 1 while the device has the head
   ["padding", bytes(5)],
   ["next", U16], // the head given back before this one

@@ -261,7 +261,7 @@ export function select(line) {
 }
 
 /** Shows the details of the selected line anew. */
-export function showSelected() {
+function showSelected() {
   const selected = selectedLine();
   for (const { row } of allLines()) {
     if (row === undefined || row === selected?.row) continue;
@@ -286,7 +286,7 @@ export function togglePin(line) {
 }
 
 /** Lines that are shown, from top to bottom. */
-export function shownLines() {
+function shownLines() {
   return [...groups.values()].flatMap(({ key, lines }) =>
     prefs.closed.has(key) ? [] : lines.filter(({ row }) => !row.root.hidden)
   );
