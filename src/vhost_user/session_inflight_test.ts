@@ -456,6 +456,7 @@ Deno.test("a log that claims all heads of large rings is read in short turns", (
   rig.guest.rings[0]!.publish();
   rig.peer.send(R.SET_VRING_ENABLE, u32(0, 1));
   const turns = it.turnsUntil(() => rig.log.includes("started"));
+  assert(rig.log.includes("started"), "told without another request");
   // Of 8192 entries in steps of 1024: looks, passes and lists.
   assert(turns > 20, `${turns} turns`);
   it.turnsUntil(() => rig.guest.rings[0]!.usedIndex() >= 100);

@@ -184,6 +184,25 @@ Deno.test("a paused guest goes on after a restart, with its interrupts", () => {
   assertEquals(rig.device.resets, 0);
 });
 
+Deno.test("a guest that reboots while it is paused over a restart begins anew", () => {
+  using restarts = new Restarts({ pausedFor: "keep" });
+  use(restarts.rig);
+  for (const index of [0, 1]) restarts.rig.takeBase(index);
+  const rig = restarts.kill();
+  rig.turn();
+  assertEquals(rig.device.resets, 0);
+  rig.guest.boot();
+  rig.startRings();
+  assertEquals(rig.device.resets, 1);
+  assertStringIncludes(rig.log.join(), "gone: it was restarted");
+  // The interrupt of the guest that was there before is not armed.
+  rig.guest.arm(1);
+  rig.guest.kick(1);
+  rig.ports[1]!.pull(1);
+  rig.turn();
+  assertEquals(rig.guest.interrupts(), []);
+});
+
 Deno.test("a guest that stays paused over a restart is given up in time", () => {
   let now = 0;
   using restarts = new Restarts({ now: () => now, pausedFor: 3000 });

@@ -1,8 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { bindDatagram } from "../../../ffi/datagram.ts";
+import { bindDatagram, connectDatagram } from "../../../ffi/datagram.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
 import { createMemFd } from "../../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
-import { receive } from "../../../ffi/socket_message.ts";
+import { receive, send } from "../../../ffi/socket_message.ts";
+import { settledFds } from "../../../tests/doubles/open_fds.ts";
+import { testAlone } from "../../../tests/doubles/test_alone.ts";
 import { ManagerFdStore } from "./manager_fd_store.ts";
 
 /** A store and the socket of its manager. */
@@ -32,7 +35,8 @@ function rig() {
     manager.close();
     Deno.removeSync(directory, { recursive: true });
   };
-  return { store, manager, problems, heard, [Symbol.dispose]: dispose };
+  const path = `${directory}/notify`;
+  return { store, manager, path, problems, heard, [Symbol.dispose]: dispose };
 }
 
 const memFd = () => createMemFd("test", 8);
@@ -96,3 +100,32 @@ Deno.test("ManagerFdStore goes on without a manager that is stuck, or gone", () 
   say(3);
   assertEquals(problems.length, 2, "again, since it had come back");
 });
+
+Deno.test("ManagerFdStore waits for a manager that is busy with others' messages", () => {
+  using given = rig();
+  const { store, path, problems } = given;
+  assertEquals(store.notifySocket, path, "threads connect there");
+  using other = connectDatagram(path);
+  while (send(other.fd, new Uint8Array(1)) > 0) {
+    // Until its queue is full.
+  }
+  using fd = memFd();
+  const from = performance.now();
+  store.keep("line.a.0", fd.fd);
+  // A manager that reads within 200 ms loses nothing.
+  assert(performance.now() - from >= 150);
+  assertEquals(problems.length, 1);
+});
+
+testAlone(
+  import.meta,
+  "ManagerFdStore leaves nothing open when it is disposed",
+  async () => {
+    const before = listDirectory("/proc/self/fd").length;
+    {
+      using given = rig();
+      given.store.offer([["one", memFd().release()]]);
+    }
+    assertEquals(await settledFds(before), before);
+  },
+);
