@@ -143,6 +143,44 @@ Deno.test("a rebooted guest is another one, in whichever order its rings start",
   }
 });
 
+Deno.test("a ring that is set up anew beside a running one is the same guest's", () => {
+  using rig = new VhostRig();
+  rig.negotiate();
+  rig.startRings();
+  rig.gpio(3, 0, 1);
+  rig.armLine(1, BOTH);
+  // Paused, and gone on with.
+  rig.startRings([rig.takeBase(0), rig.takeBase(1)]);
+  // A reset of one queue: its buffer is given anew.
+  rig.takeBase(1);
+  rig.setUp(1, 0);
+  rig.enable(1);
+  assertEquals(rig.device.resets, 0);
+  rig.ports[1]!.pull(1);
+  assertEquals(rig.guest.interrupts(), [[1, 1]]);
+});
+
+Deno.test("interrupts that are lost with a session are told of once", () => {
+  using rig = new VhostRig();
+  const told = () => rig.log.filter((line) => line.includes("are dead")).length;
+  rig.negotiate();
+  rig.startRings();
+  rig.armLine(1, BOTH);
+  rig.ports[1]!.pull(1);
+  assertEquals(rig.guest.interrupts(), [[1, 1]]);
+  rig.guest.arm(1);
+  rig.guest.kick(1);
+  rig.turn();
+  // Its VMM comes back without an in-flight log.
+  const bases = [0, 1].map((index) => rig.guest.rings[index]!.usedIndex());
+  rig.reconnect();
+  rig.negotiate();
+  rig.startRings(bases);
+  assertEquals(told(), 1);
+  rig.startRings([rig.takeBase(0), rig.takeBase(1)]);
+  assertEquals(told(), 1);
+});
+
 /** A ring in memory of its own, with its driver. */
 function ring(size = SIZE) {
   const bytes = 0x2000 + size * 32;

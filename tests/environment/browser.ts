@@ -15,6 +15,8 @@ export const BROWSER = "chromium-headless-shell";
 export const OTHER_HOST = "hostile.test";
 
 const NUL = 0;
+/** Limit of one answer of the browser. **Units**: milliseconds. */
+const ANSWER_LIMIT_MS = 120_000;
 
 /** An answer or an event of the browser. */
 interface Message {
@@ -37,6 +39,9 @@ export class Browser implements AsyncDisposable {
   readonly #in: Deno.FsFile;
   readonly #out: Deno.FsFile;
   readonly #waiting = new Map<number, PromiseWithResolvers<Message>>();
+  /** Expressions under way, which end without an answer if their page goes. */
+  readonly #evaluations = new Set<number>();
+  #loaded = Promise.withResolvers<void>();
   #id = 0;
   #session = "";
 
@@ -94,11 +99,34 @@ export class Browser implements AsyncDisposable {
 
   /** Opens an address, and waits until it is loaded. */
   async open(url: string): Promise<void> {
-    const { errorText } = await this.#tell("Page.navigate", { url });
-    if (errorText !== undefined) throw new Error(`${url}: ${errorText}`);
+    await this.#load(async () => {
+      const { errorText, loaderId } = await this.#tell("Page.navigate", {
+        url,
+      });
+      if (errorText !== undefined) throw new Error(`${url}: ${errorText}`);
+      return loaderId !== undefined;
+    });
   }
 
-  /** Returns the value of an expression, which may be a promise, in the page. */
+  /** Loads the page anew, and waits for that. */
+  async reload(): Promise<void> {
+    await this.#load(async () => {
+      await this.#tell("Page.reload", {});
+      return true;
+    });
+  }
+
+  /** Waits for a page, if `begin` says that one is loaded. */
+  async #load(begin: () => Promise<boolean>): Promise<void> {
+    const { promise } = this.#loaded = Promise.withResolvers<void>();
+    if (await begin()) await within(promise, "the page is not loaded");
+  }
+
+  /**
+   * Returns the value of an expression, which may be a promise, in the page.
+   *
+   * @throws {Error} If the page goes before.
+   */
   async evaluate<T>(expression: string): Promise<T> {
     const { result, exceptionDetails } = await this.#tell("Runtime.evaluate", {
       expression,
@@ -189,6 +217,9 @@ export class Browser implements AsyncDisposable {
     const id = ++this.#id;
     const answer = Promise.withResolvers<Message>();
     this.#waiting.set(id, answer);
+    // It may fail while the rest of the message is written.
+    answer.promise.catch(() => {});
+    if (method === "Runtime.evaluate") this.#evaluations.add(id);
     const message = {
       id,
       method,
@@ -199,7 +230,10 @@ export class Browser implements AsyncDisposable {
     while (bytes.length > 0) {
       bytes = bytes.subarray(await this.#in.write(bytes));
     }
-    const { result, error } = await answer.promise;
+    const { result, error } = await within(
+      answer.promise,
+      `no answer to ${method}`,
+    );
     if (error !== undefined) throw new Error(`${method}: ${error.message}`);
     return result ?? {};
   }
@@ -232,9 +266,20 @@ export class Browser implements AsyncDisposable {
     if (id !== undefined) {
       this.#waiting.get(id)?.resolve(message);
       this.#waiting.delete(id);
+      this.#evaluations.delete(id);
       return;
     }
     switch (method) {
+      case "Page.loadEventFired":
+        this.#loaded.resolve();
+        break;
+      case "Runtime.executionContextsCleared":
+        for (const id of this.#evaluations) {
+          this.#waiting.get(id)?.reject(new Error("The page has gone"));
+          this.#waiting.delete(id);
+        }
+        this.#evaluations.clear();
+        break;
       case "Runtime.exceptionThrown":
       case "Runtime.consoleAPICalled":
         this.said.push(JSON.stringify(params));
@@ -251,5 +296,21 @@ export class Browser implements AsyncDisposable {
         );
         break;
     }
+  }
+}
+
+/** Waits for what the browser does; an error says what it did not do. */
+async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`${what} within ${ANSWER_LIMIT_MS} ms`)),
+      ANSWER_LIMIT_MS,
+    );
+  });
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
   }
 }

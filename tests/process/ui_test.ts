@@ -271,17 +271,7 @@ Deno.test({
     await click(browser, ".group + .group h2");
     GROUPS[1] = GROUPS[1]!.replace("▾", "▸");
     await untilText(browser, ".group h2", GROUPS);
-    await browser.evaluate(
-      "globalThis.isOld = true; setTimeout(() => location.reload())",
-    );
-    await until("the page again", async () => {
-      try {
-        return await browser.evaluate<boolean>("!globalThis.isOld");
-      } catch {
-        // It goes just now.
-        return false;
-      }
-    });
+    await browser.reload();
     await untilText(browser, ".group h2", GROUPS);
     assertEquals(await shownLines(browser), ["press.VALVE", "press.START"]);
 
