@@ -54,6 +54,7 @@ export {
 } from "./src/client/services.ts";
 export { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./src/client/protocol.ts";
 export { ServiceEvents } from "./src/client/service_events.ts";
+export type { ConfigProblem } from "./src/client/protocol.ts";
 export type {
   CallOptions,
   EventOptions,

@@ -1,7 +1,8 @@
 /**
  * The executable: runs a command line and exits with its status.
  *
- * 0 done, 1 failed, 2 wrong usage or configuration.
+ * 0 done, 1 failed, 2 wrong usage or configuration. An aggregator, a line, a chip
+ * or a service that is not there is a failure: it may be there at another time.
  *
  * @module
  */
@@ -91,5 +92,6 @@ Commands:
 ${rows.join("\n")}
 
 gpioagg COMMAND --help describes a command; gpioagg --version prints the version.
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration.`;
+Exit status: 0 done, 1 failed, also for names that are not there, 2 wrong usage
+or configuration.`;
 }

@@ -54,5 +54,6 @@ function report(error: unknown): number {
   writeError(plainMessage(error.message));
   const hint = "hint" in error ? String(error.hint) : "";
   if (hint !== "") writeError(hint);
-  return error.name === "ConfigError" ? 2 : 1;
+  const isAbsent = "isAbsent" in error && error.isAbsent === true;
+  return error.name === "ConfigError" && !isAbsent ? 2 : 1;
 }

@@ -13,6 +13,7 @@ import {
 } from "../client/services.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { nearest } from "../text/nearest.ts";
+import { noAggregator, NotThereError } from "./not_there.ts";
 
 /** Kind of access: reading also works at the look-only socket. */
 export type Access = "look" | "change";
@@ -84,13 +85,10 @@ export async function clientFor(
   const [only, ...others] = having;
   if (only === undefined) {
     const near = nearest(name, names);
-    throw new ConfigError(
-      `no running service has an aggregator "${name}" (${listOf(services)})`,
-      {
-        hint: near === undefined
-          ? "gpioagg list shows them"
-          : `Did you mean ${near}?`,
-      },
+    throw new NotThereError(
+      `No running service has an aggregator "${name}" (${listOf(services)})`,
+      "gpioagg list shows them",
+      near,
     );
   }
   if (others.length > 0) throw severalServices(having);
@@ -101,6 +99,7 @@ export async function clientFor(
  * Queries a service about its aggregator `name`. If there is none of that name,
  * the error suggests a similar one.
  *
+ * @throws {NotThereError} If there is none.
  * @throws {ServiceError} As `ask` does.
  */
 export async function withSuggestion<T>(
@@ -112,15 +111,7 @@ export async function withSuggestion<T>(
     return await ask(client);
   } catch (error) {
     if (!(error instanceof ServiceError) || error.status !== 404) throw error;
-    const names = (await client.list()).map((one) => one.name);
-    const near = nearest(name, names);
-    throw new ServiceError(
-      error.status,
-      error.message,
-      near === undefined
-        ? "gpioagg list shows the aggregators"
-        : `Did you mean ${near}?`,
-    );
+    throw noAggregator(name, (await client.list()).map((one) => one.name));
   }
 }
 
@@ -184,17 +175,15 @@ function noService(): Error {
 function unknownService(
   api: string,
   found: readonly FoundService[],
-): ConfigError {
+): NotThereError {
   const names = found.map(({ name }) => name);
-  const near = nearest(api, names);
-  return new ConfigError(`no service "${api}" is running`, {
-    path: "--api",
-    hint: near !== undefined
-      ? `Did you mean ${near}?`
-      : names.length === 0
+  return new NotThereError(
+    `--api: no service "${api}" is running`,
+    names.length === 0
       ? "No service is running; a path needs a slash"
       : `Running: ${names.join(", ")}; a path needs a slash`,
-  });
+    nearest(api, names),
+  );
 }
 
 function severalServices(services: readonly ServiceWithClient[]): ConfigError {

@@ -7,7 +7,7 @@
 import { strangeAnswer } from "./http_request.ts";
 import type { AnySchema } from "./message_schema.ts";
 import { MESSAGES } from "./messages.ts";
-import type { ApiErrorBody } from "./protocol.ts";
+import type { ApiErrorBody, ConfigProblem } from "./protocol.ts";
 
 /** Length of an answer that a message quotes. **Units**: UTF-16 units. */
 const QUOTED_LENGTH = 60;
@@ -25,13 +25,22 @@ export class ServiceError extends Error {
    * empty. The message begins with it.
    */
   readonly path: string;
+  /** Errors of the service's configuration file, for a reload of an invalid one. */
+  readonly errors: readonly ConfigProblem[];
 
   /** Makes the error of an answer. */
-  constructor(status: number, message: string, hint = "", path = "") {
+  constructor(
+    status: number,
+    message: string,
+    hint = "",
+    path = "",
+    errors: readonly ConfigProblem[] = [],
+  ) {
     super(message);
     this.status = status;
     this.hint = hint;
     this.path = path;
+    this.errors = errors;
   }
 }
 
@@ -42,8 +51,9 @@ export function errorOf(
 ): ServiceError | undefined {
   const body = parsed(text);
   if (!MESSAGES.Error.check(body, "", () => {})) return undefined;
-  const { message, hint, path } = (body as unknown as ApiErrorBody).error;
-  return new ServiceError(status, message, hint, path);
+  const { error } = body as unknown as ApiErrorBody;
+  const { message, hint, path, errors } = error;
+  return new ServiceError(status, message, hint, path, errors);
 }
 
 /**

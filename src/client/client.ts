@@ -218,7 +218,8 @@ export class ServiceClient {
    * running guests is changed, the rest is refused with the reason.
    *
    * @throws {ServiceError} With status 400 if the file is not valid: then
-   * nothing was changed; with 409 if the service has none.
+   * nothing was changed, and `errors` has what is wrong; with 409 if the service
+   * has none.
    * @throws {Error} If there is no service, or no answer in time.
    */
   reload(options: CallOptions = {}): Promise<ReloadState> {

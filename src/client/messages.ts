@@ -30,6 +30,7 @@ import {
   type AggregatorState,
   type ApiErrorBody,
   type ApiEvent,
+  type ConfigProblem,
   type KernelChipState,
   type LeaseMessage,
   type Line,
@@ -439,6 +440,18 @@ const EVENT = either(
   },
 ) satisfies Describes<ApiEvent>;
 
+const CONFIG_PROBLEM = object({
+  file: text(),
+  line: integer({
+    minimum: 0,
+    description: "First line is 1; 0 if the file could not be read",
+  }),
+  column: integer({ minimum: 0, description: "First column is 1" }),
+  path: words("Keys from the root", ["aggregators.plc0.lines[2].safe"]),
+  problem: words("Problem, without the position"),
+  hint: words("One line that says what to do; may be empty"),
+}) satisfies Describes<ConfigProblem>;
+
 const ERROR = object({
   error: object({
     message: text(),
@@ -448,6 +461,9 @@ const ERROR = object({
         "begins with it",
       ["socket.mode"],
     )),
+    errors: optional(list(reference("ConfigProblem", CONFIG_PROBLEM), {
+      description: "Errors of the service's configuration file: the first 100",
+    })),
   }),
 }) satisfies Describes<ApiErrorBody>;
 
@@ -475,5 +491,6 @@ export const MESSAGES = {
   LeaseMessage: LEASE_MESSAGE,
   Event: EVENT,
   ...EVENTS,
+  ConfigProblem: CONFIG_PROBLEM,
   Error: ERROR,
 };

@@ -392,6 +392,22 @@ export interface LeaseRequest {
   token: string;
 }
 
+/** An error of a configuration file. */
+export interface ConfigProblem {
+  /** The file. */
+  file: string;
+  /** First line is 1; 0 if the file could not be read. */
+  line: number;
+  /** First column is 1; 0 if the file could not be read. */
+  column: number;
+  /** Keys from the root (`aggregators.plc0.lines[2].safe`). */
+  path: string;
+  /** Problem, without the position. */
+  problem: string;
+  /** One line that says what to do; may be empty. */
+  hint: string;
+}
+
 /** Problem of a request. */
 export interface ApiErrorBody {
   /** The problem, and what to do. */
@@ -405,6 +421,8 @@ export interface ApiErrorBody {
      * `--line SPEC`. The message begins with it.
      */
     path?: string;
+    /** Errors of the service's configuration file: the first 100. */
+    errors?: ConfigProblem[];
   };
 }
 

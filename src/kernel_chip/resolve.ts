@@ -114,7 +114,7 @@ function find(
     if (positionsOf(name, chips).length > 0) {
       return findByName(line, name, chips);
     }
-    throw specError(
+    throw absent(
       line,
       `there is no chip "${wanted}"`,
       "gpioagg detect lists the chips of this host",
@@ -130,7 +130,7 @@ function find(
     );
   }
   if (offset >= chip.lines.length) {
-    throw specError(
+    throw absent(
       line,
       `${chip.name} has no line ${offset}, its last is ` +
         `${chip.lines.length - 1}`,
@@ -172,7 +172,8 @@ function findByIdentity(
     if (!(error instanceof AmbiguousError || error instanceof AbsentError)) {
       throw error;
     }
-    throw specError(line, `${error.message}${suggestionFor(error)}`);
+    const refusal = error instanceof AbsentError ? absent : specError;
+    throw refusal(line, `${error.message}${suggestionFor(error)}`);
   }
 }
 
@@ -187,7 +188,7 @@ function findByName(
   const found = originals.length > 0 ? originals : all;
   const [first] = found;
   if (first === undefined) {
-    throw specError(
+    throw absent(
       line,
       `no chip of this host has a line named "${lineName}"`,
       "gpioagg info lists the lines of this host",
@@ -262,4 +263,17 @@ function specError(
   hint = "",
 ): ConfigError {
   return new ConfigError(problem, { ...linePosition(line), hint });
+}
+
+/** Returns the error for a chip or line that this host does not have. */
+function absent(
+  line: LineSpecification,
+  problem: string,
+  hint = "",
+): ConfigError {
+  return new ConfigError(problem, {
+    ...linePosition(line),
+    hint,
+    isAbsent: true,
+  });
 }

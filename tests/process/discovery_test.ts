@@ -78,7 +78,7 @@ Deno.test("services of units are found; of several the one that has the aggregat
       assertStringIncludes(shown.stdout, `gpioagg${directory}/${name}.sock`);
     }
     const slip = await call(runtime, "show", "pres");
-    assertEquals(slip.code, 2);
+    assertEquals(slip.code, 1);
     assertStringIncludes(slip.stderr, "Did you mean press?");
     // Either could make it.
     const create = await call(runtime, "create", "x", "--line", "sim/1");
@@ -93,7 +93,7 @@ Deno.test("services of units are found; of several the one that has the aggregat
       assertEquals(/press/.test(stdout) && !/crane/.test(stdout), true, stdout);
     }
     const unknown = await call(runtime, "list", "--api", "plc1");
-    assertEquals(unknown.code, 2);
+    assertEquals(unknown.code, 1);
     assertStringIncludes(unknown.stderr, "Did you mean plc0?");
   }));
 

@@ -1,5 +1,12 @@
 /** Configuration files that must not end, nor hang, a service that runs. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { ServiceClient, ServiceError } from "../../src/client/client.ts";
+import type { ConfigProblem } from "../../src/client/protocol.ts";
 import { ConfigService } from "../environment/config_service.ts";
 
 const good = (directory: string) =>
@@ -37,6 +44,32 @@ Deno.test("a reload of a hostile file is refused, and the guest is served on", a
   }
   const { added, changed, refused } = await service.hangUp(good);
   assertEquals([added, changed, refused], [[], [], []]);
+});
+
+Deno.test("gpioagg reload shows each error of a file with its hint, also as JSON", async () => {
+  await using service = await ConfigService.start(good);
+  const bad = (directory: string) =>
+    good(directory).replace("[sim/4]", "[sim/0, { sim: 1, sefe: 1 }]");
+  const text = await service.reload(bad);
+  assertEquals([text.code, text.stdout], [2, ""]);
+  const lines = text.stderr.trimEnd().split("\n");
+  assertEquals(lines.length, 5, text.stderr);
+  assertStringIncludes(lines[0]!, `${service.file}:4:13: aggregators.p.lines`);
+  assertStringIncludes(lines[2]!, 'unknown key "sefe"');
+  assertStringIncludes(lines[3]!, "Did you mean safe?");
+  assertStringIncludes(lines[4]!, "nothing was changed");
+  const check = await service.run("check", "--json", service.file);
+  const json = await service.run("reload", "--json", "--api", service.api);
+  assertEquals([json.code, json.stderr], [2, ""]);
+  assertEquals(JSON.parse(json.stdout), {
+    errors: JSON.parse(check.stdout).errors,
+  });
+  const error = await assertRejects(
+    () => new ServiceClient(service.api).reload(),
+    ServiceError,
+    "; and 1 more error",
+  );
+  assertEquals(error.errors.map(({ line }: ConfigProblem) => line), [4, 4]);
 });
 
 Deno.test("a reload waits for no FIFO and reads no device", async () => {

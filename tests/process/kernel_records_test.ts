@@ -71,7 +71,7 @@ const CDI = ["cdi", "--kernel-only"] as const;
 const WITHOUT_CHIP = [
   [LIST, 0, ""],
   [GC, 0, "no chip was left over"],
-  [CDI, 2, "there is no aggregator to describe"],
+  [CDI, 1, "There is no aggregator to describe"],
 ] as const;
 
 for (

@@ -117,7 +117,8 @@ Deno.test("rules of a created aggregator change under its guest, by API and comm
         [["sefe=1"], "mean safe?"],
         [["bias=disabled"], "cannot change under a guest"],
         [["direction=output"], "may not hold for its present direction"],
-        [["on-disconnect=input"], "safe=1 is never used"],
+        [["on-disconnect=input"], "gpioagg: a.1: safe=1 is never used"],
+        [["safe-after=1us", "safe=none"], 'gpioagg: a.1: "safe-after" needs'],
       ] as const
     ) {
       const { code, stderr } = await gpioagg("set-rule", ...args, ...words);
@@ -125,6 +126,12 @@ Deno.test("rules of a created aggregator change under its guest, by API and comm
       assertStringIncludes(stderr, says);
     }
   }
+  const contradicting = await assertRejects(
+    () => client.changeRules("a", { sim0: { safe: null, safeAfter: "1s" } }),
+    ServiceError,
+    'rules.sim0: "safe-after" needs a value',
+  );
+  assertEquals(contradicting.path, "rules.sim0");
   // The guest is gone: the new safe value.
   await until(
     "the new safe value",

@@ -211,8 +211,8 @@ Deno.test("a record that cannot be written or goes on without a service fails", 
       [["--csv", "-", "--vcd", "-"], 2, "only one format can go to standard"],
       [["--last", "soon"], 2, '--last: "soon" is not a valid time'],
       [["--timescale", "2ns"], 2, '"2ns" is not a valid tick'],
-      [["pres"], 2, 'there is no aggregator "pres"\n.*Did you mean press'],
-      [["press.STRT"], 2, 'press has no line "STRT"'],
+      [["pres"], 1, 'There is no aggregator "pres"\n.*Did you mean press'],
+      [["press.STRT"], 1, 'press has no line "STRT"'],
     ] as const
   ) {
     const { code, stdout, stderr } = await call(service, "record", ...args);
@@ -308,7 +308,7 @@ $enddefinitions $end
     "--expect",
     path("expected"),
   );
-  assertEquals(none.code, 2);
+  assertEquals(none.code, 1);
   assertStringIncludes(none.stderr, 'panel has no line "LAMB"');
 });
 

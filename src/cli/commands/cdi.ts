@@ -21,6 +21,7 @@ import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
+import { NotThereError } from "../not_there.ts";
 import { clientsOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
 
@@ -227,7 +228,7 @@ export interface CdiOutcome {
  * chips of the host's own kernel that `gpioagg kernel` made. Devices that CDI
  * cannot name are left out, with a warning.
  *
- * @throws {ConfigError} If there is no aggregator.
+ * @throws {NotThereError} If there is no aggregator.
  */
 export function cdiSpecification(
   aggregators: readonly AggregatorState[],
@@ -244,9 +245,10 @@ export function cdiSpecification(
   });
   if (devices.length === 0) {
     const hint = "Make one: gpioagg create, or gpioagg kernel create";
-    throw new ConfigError("there is no aggregator to describe", {
-      hint: warnings.join("\n") || hint,
-    });
+    throw new NotThereError(
+      "There is no aggregator to describe",
+      warnings.join("\n") || hint,
+    );
   }
   return {
     specification: { cdiVersion: CDI_VERSION, kind: KIND, devices },

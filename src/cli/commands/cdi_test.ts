@@ -2,7 +2,7 @@ import { fileStatus } from "../../../ffi/file_status.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { AggregatorState } from "../../client/protocol.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
+import { NotThereError } from "../not_there.ts";
 import type { InventoryChip } from "../../kernel_chip/inventory.ts";
 import {
   type CdiSpecification,
@@ -226,10 +226,10 @@ Deno.test("withoutForeignFiles() leaves out what is not what its service says", 
 });
 
 Deno.test("cdiSpecification() refuses to hand over nothing", () => {
-  assertThrows(() => cdiSpecification([], []), ConfigError, "no aggregator");
+  assertThrows(() => cdiSpecification([], []), NotThereError, "no aggregator");
   const error = assertThrows(
     () => cdiSpecification([aggregator("_a")], []),
-    ConfigError,
+    NotThereError,
     "no aggregator",
   );
   assertEquals(

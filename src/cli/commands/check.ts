@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/document/config_error.ts";
+import { ConfigError, problemOf } from "../../config/document/config_error.ts";
 import type { ConfigResult } from "../../config/file/config_file.ts";
 import type { Specification } from "../../config/specification.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
+import { writeConfigErrors } from "../output/config_errors.ts";
 import { readConfig } from "../arguments/read_config.ts";
 import { printableJson } from "../../text/printable.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
@@ -60,8 +60,8 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(printableJson({
       file,
       valid: errors.length === 0,
-      errors: errors.map(errorJson),
-      ...(given.live ? { notes: notes.map(errorJson) } : {}),
+      errors: errors.map(problemOf),
+      ...(given.live ? { notes: notes.map(problemOf) } : {}),
     }));
   } else {
     writeConfigErrors(errors);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { ServiceError } from "../../client/client.ts";
 import type {
   AggregatorState,
   CreateRequest,
@@ -32,6 +31,7 @@ import { readQemuPins } from "../arguments/qemu_pins_argument.ts";
 import { readUsbDevice } from "../arguments/usbredir_argument.ts";
 import { clientOf } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
+import { refusedAs } from "../arguments/refused_as.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** The command line. */
@@ -149,12 +149,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 /** @throws {ConfigError} If a service rejected the command line. */
 function refused(error: unknown): never {
-  if (!(error instanceof ServiceError) || error.status !== 400) throw error;
-  const { message, hint, path } = error;
-  throw new ConfigError(
-    path === "" ? message : `${switchOf(path)}${message.slice(path.length)}`,
-    { hint, cause: error },
-  );
+  return refusedAs(error, switchOf);
 }
 
 /** Removes `--kernel-chip[=INTERFACE]` from the arguments, at any position. */

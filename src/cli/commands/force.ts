@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { type ServiceClient, ServiceError } from "../../client/client.ts";
+import type { ServiceClient } from "../../client/client.ts";
 import type { ForceRequest } from "../../client/force.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
+import { refusedAs } from "../arguments/refused_as.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf, unknownAggregator } from "../live/line_names.ts";
+import { findLine, nameOf, noSuchLine } from "../live/line_names.ts";
+import { noSuchSelection } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeInBackground, writeLine } from "../output/output.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -154,7 +156,7 @@ async function endForces(
     else if (found !== undefined) {
       const { aggregator, line } = found;
       await client.endForce(aggregator, [String(line.lineNumber)]);
-    } else throw unknownAggregator(word);
+    } else throw noSuchSelection(word, aggregators);
   }
 }
 
@@ -166,7 +168,7 @@ function byAggregator(
   const wanted = new Map<string, Record<string, 0 | 1>>();
   for (const [text, value] of values) {
     const found = findLine(text, aggregators);
-    if (found === undefined) throw unknownAggregator(text);
+    if (found === undefined) throw noSuchLine(text, aggregators);
     const lines = wanted.get(found.aggregator) ?? {};
     const key = String(found.line.lineNumber);
     if (lines[key] !== undefined) {
@@ -191,10 +193,5 @@ function parseValue(text: string): [string, 0 | 1] {
 
 /** @throws {ConfigError} If a service rejected the command line. */
 function refused(error: unknown): never {
-  if (!(error instanceof ServiceError) || error.status !== 400) throw error;
-  const { message, hint, path } = error;
-  throw new ConfigError(
-    path === "" ? message : `--${path}${message.slice(path.length)}`,
-    { hint, cause: error },
-  );
+  return refusedAs(error, (path) => `--${path}`);
 }

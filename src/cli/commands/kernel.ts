@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { NotThereError } from "../not_there.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { describeRecord, listInventory } from "../../kernel_chip/inventory.ts";
 import {
@@ -214,11 +215,11 @@ async function unknownChip(
     );
   }
   const near = nearest(name, known.map((record) => record.name));
-  return new ConfigError(`there is no chip "${name}" of gpioagg's`, {
-    hint: near === undefined
-      ? "gpioagg kernel list shows the chips"
-      : `Did you mean ${near}?`,
-  });
+  return new NotThereError(
+    `There is no chip "${name}" of gpioagg's`,
+    "gpioagg kernel list shows the chips",
+    near,
+  );
 }
 
 function tellRemoved({ name, path, device }: ChipRecord): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/document/config_error.ts";
+import { NotThereError } from "../not_there.ts";
 import { nearest } from "../../text/nearest.ts";
 import { runTool, writeOut } from "../../tools/program/output.ts";
 import {
@@ -172,14 +172,11 @@ class Probe {
       return Number(key);
     }
     const near = nearest(key, this.#names.filter((name) => name !== ""));
-    throw new ConfigError(
-      `the device has no line "${key}"`,
-      {
-        hint: near === undefined
-          ? `It has ${this.#driver.lineCount} lines; ` +
-            "gpioagg probe SOCKET shows them"
-          : `Did you mean "${near}"?`,
-      },
+    throw new NotThereError(
+      `The device has no line "${key}"`,
+      `It has ${this.#driver.lineCount} lines; ` +
+        "gpioagg probe SOCKET shows them",
+      near,
     );
   }
 

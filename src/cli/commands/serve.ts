@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigError } from "../../config/document/config_error.ts";
+import { ConfigError, problemOf } from "../../config/document/config_error.ts";
 import { SPEC_KEYS } from "../../config/spec/line_spec.ts";
 import type { ApiSpecification } from "../../config/specification.ts";
 import type {
@@ -15,7 +15,7 @@ import type { ReloadAnswer } from "../../service/reload.ts";
 import type { Standby } from "../../service/standby/spare.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { AuditFile } from "../output/audit_file.ts";
-import { errorJson, writeConfigErrors } from "../output/config_errors.ts";
+import { INVALID_FILE, writeConfigErrors } from "../output/config_errors.ts";
 import { reloadLines } from "../output/reload_text.ts";
 import {
   flushOutput,
@@ -295,7 +295,7 @@ const jsonEvents = {
     writeOutput(printableJson({
       event: "reloaded",
       ...("errors" in answer
-        ? { errors: answer.errors.map(errorJson) }
+        ? { errors: answer.errors.map(problemOf) }
         : answer.outcome),
     }));
   },
@@ -323,7 +323,7 @@ const textEvents = {
   reloaded(answer: ReloadAnswer) {
     if ("errors" in answer) {
       writeConfigErrors(answer.errors);
-      writeError("the configuration is not valid: nothing was changed");
+      writeError(INVALID_FILE);
     } else for (const line of reloadLines(answer.outcome)) writeError(line);
   },
 };

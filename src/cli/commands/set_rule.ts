@@ -13,8 +13,9 @@ import { RULES } from "../../config/values/rules.ts";
 import { parseValue, readValue } from "../../config/values/values.ts";
 import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { printableJson } from "../../text/printable.ts";
+import { refusedAs } from "../arguments/refused_as.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf, unknownAggregator } from "../live/line_names.ts";
+import { findLine, nameOf, noSuchLine } from "../live/line_names.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeOutput } from "../output/output.ts";
 import {
@@ -69,17 +70,26 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const change = readChange(texts);
   const client = await serviceOfLines([word], given.api, "change");
-  const found = findLine(word, await client.list());
-  if (found === undefined) throw unknownAggregator(word);
+  const aggregators = await client.list();
+  const found = findLine(word, aggregators);
+  if (found === undefined) throw noSuchLine(word, aggregators);
   const { aggregator, line } = found;
   const key = String(line.lineNumber);
-  const changed = await client.changeRules(aggregator, { [key]: change });
+  const changed = await client.changeRules(aggregator, { [key]: change })
+    .catch((error) => refusedAs(error, (path) => switchOf(path, word)));
   if (given.json) {
     const { rules = {} } = changed.lines[line.lineNumber]!;
     const name = nameOf(line);
     writeOutput(printableJson({ aggregator, line: name, rules }));
   }
   return 0;
+}
+
+/** Returns what the user wrote for a path in the request: the line, a key. */
+function switchOf(path: string, word: string): string {
+  const [, key = ""] = /^rules\.[^.]+\.?(.*)$/.exec(path) ?? [];
+  const rule = CHANGEABLE_RULES.find((one) => API_KEYS[one] === key);
+  return rule === undefined ? word : `${word} ${rule}`;
 }
 
 /** Reads `KEY=VALUE` words. */
@@ -116,6 +126,12 @@ function isChangeable(key: string): key is ChangeableRule {
 }
 
 function unknownKey(key: string): ConfigError {
+  if (key.includes(".")) {
+    return new ConfigError(`"${key}" is not a KEY=VALUE`, {
+      hint: "One line at a time, and it comes first: gpioagg set-rule " +
+        "press.RELAY safe=1",
+    });
+  }
   if (Object.hasOwn(RULES, key)) {
     return new ConfigError(`the rule "${key}" cannot change under a guest`, {
       hint: "Remove the aggregator and create it again",

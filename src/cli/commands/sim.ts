@@ -6,11 +6,15 @@
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
+import { splitPath } from "../../../ffi/trusted_path.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
 import { similarSocket } from "../../client/similar_socket.ts";
 import { serviceDirectories } from "../../client/services.ts";
-import { controlledNames } from "../../service/control/control_names.ts";
+import {
+  controlledNames,
+  controlledNamesIn,
+} from "../../service/control/control_names.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
 import { controlSocketOf, usualControlPath } from "../control_path.ts";
@@ -54,6 +58,9 @@ them.`,
   },
 } as const satisfies CommandUsage;
 
+/** Names that an error lists, at most. */
+const MAX_SHOWN_NAMES = 8;
+
 /** Runs the command. */
 export function main(args: readonly string[]): number {
   const given = argumentsOrHelp(args, USAGE);
@@ -95,7 +102,7 @@ export function connectControl(
   } catch (error) {
     if (!isOsError(error)) throw error;
     const why = isOsError(error, "ENOENT")
-      ? absentText(socket)
+      ? absentText(socket, path, api !== undefined)
       : isOsError(error, "ECONNREFUSED")
       ? "its gpioagg serve has ended"
       : isOsError(error, "EACCES", "EPERM")
@@ -144,19 +151,44 @@ function pathAtService(name: string, api: string): string {
   }`;
 }
 
-/** Returns what may be meant instead of a control socket that is not there. */
-function absentText(socket: string): string {
+/**
+ * Returns what may be meant instead of a control socket that is not there.
+ *
+ * @param path Where it was looked for.
+ * @param isOfService True if another service's is not meant.
+ */
+function absentText(
+  socket: string,
+  path: string,
+  isOfService: boolean,
+): string {
   const isPath = socket.includes("/");
   if (isPath && fileStatus(socket)?.kind === "socket") {
     return `${socket} is another socket, not a vhost-user socket of a ` +
       "gpioagg serve (gpioagg list --api takes that of a control API)";
   }
-  const near = isPath
-    ? similarSocket(socket)
-    : nearest(socket, controlledNames(serviceDirectories()));
-  return near === undefined
+  const names = isPath ? [] : [
+    ...new Set(
+      isOfService
+        ? controlledNamesIn([splitPath(path).directory])
+        : controlledNames(serviceDirectories()),
+    ),
+  ].toSorted();
+  const near = isPath ? similarSocket(socket) : nearest(socket, names);
+  if (near !== undefined) return `did you mean ${near}?`;
+  const owner = names.find((name) => socket.startsWith(`${name}.`));
+  if (owner !== undefined) {
+    return `write the line apart: ${owner} ${socket.slice(owner.length + 1)}`;
+  }
+  return names.length === 0
     ? "is a gpioagg serve running with this --socket-path or --name?"
-    : `did you mean ${near}?`;
+    : `there ${names.length === 1 ? "is" : "are"} ${listOf(names)}`;
+}
+
+function listOf(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_SHOWN_NAMES).join(", ");
+  const others = names.length - MAX_SHOWN_NAMES;
+  return others > 0 ? `${shown} and ${others} more` : shown;
 }
 
 /** Returns other meanings of a name without a service. */

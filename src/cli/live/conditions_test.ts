@@ -1,3 +1,4 @@
+import { NotThereError } from "../not_there.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   aggregatorState,
@@ -78,7 +79,7 @@ Deno.test("findLine() finds lines by name and number, with dots in either", () =
   assertEquals(found("crane.1"), undefined);
   const error = assertThrows(
     () => found("press.A.BB"),
-    ConfigError,
+    NotThereError,
     "has no line",
   );
   assertEquals(error.hint.includes("press"), true, error.hint);

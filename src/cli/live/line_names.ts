@@ -5,8 +5,8 @@
  * @module
  */
 import type { AggregatorState, Line } from "../../client/protocol.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
+import { noAggregator, NotThereError } from "../not_there.ts";
 
 /** A line of an aggregator. */
 export interface NamedLine {
@@ -41,7 +41,7 @@ export function splitsOf(text: string): [string, string][] {
 /**
  * Returns the line that is meant; undefined if there is no such aggregator.
  *
- * @throws {ConfigError} If there is, but it has no such line.
+ * @throws {NotThereError} If there is, but it has no such line.
  */
 export function findLine(
   text: string,
@@ -60,16 +60,38 @@ export function findLine(
   }
   if (owner === undefined) return undefined;
   const near = nearest(missing, owner.lines.map(({ name }) => name));
-  throw new ConfigError(`${owner.name} has no line "${missing}"`, {
-    hint: near === undefined
-      ? `gpioagg show ${owner.name} lists its lines`
-      : `Did you mean ${owner.name}.${near}?`,
-  });
+  throw new NotThereError(
+    `${owner.name} has no line "${missing}"`,
+    `gpioagg show ${owner.name} lists its lines`,
+    near === undefined ? undefined : `${owner.name}.${near}`,
+  );
 }
 
-/** Returns the error for a line whose aggregator there is not. */
-export function unknownAggregator(text: string): ConfigError {
-  return new ConfigError(`there is no aggregator for "${text}"`, {
-    hint: "Write NAME.LINE, such as press.START; gpioagg list shows names",
-  });
+/** Returns the error for a word that is a line of no aggregator. */
+export function noSuchLine(
+  text: string,
+  aggregators: readonly AggregatorState[],
+): NotThereError {
+  const names = aggregators.map(({ name }) => name);
+  if (names.includes(text)) {
+    return new NotThereError(
+      `"${text}" is an aggregator, not a line of one`,
+      `Write ${text}.LINE; gpioagg show ${text} lists its lines`,
+    );
+  }
+  const [[first] = [text]] = splitsOf(text);
+  const error = noAggregator(first!, names);
+  const line = nearest(
+    text,
+    aggregators.flatMap(({ name, lines }) =>
+      lines.map((line) => `${name}.${nameOf(line)}`)
+    ),
+  );
+  if (line !== undefined) return new NotThereError(error.message, "", line);
+  return first === text && nearest(text, names) === undefined
+    ? new NotThereError(
+      error.message,
+      "Write NAME.LINE, such as press.START; gpioagg list shows the aggregators",
+    )
+    : error;
 }

@@ -4,7 +4,6 @@
  * @module
  */
 import { fileStatus } from "../../../ffi/file_status.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
 import { type EdgeLine, readEdgeLines } from "../../recording/edge_lines.ts";
 import {
   MAX_SIGNALS,
@@ -14,6 +13,7 @@ import {
 } from "../../recording/recording.ts";
 import type { RecordingWriter } from "../../recording/recording_writer.ts";
 import { nearest } from "../../text/nearest.ts";
+import { NotThereError } from "../not_there.ts";
 import { readPieces } from "./read_pieces.ts";
 import { splitsOf } from "./line_names.ts";
 import type { TapeFile } from "./tape.ts";
@@ -48,7 +48,7 @@ interface Survey {
  *
  * @returns The number of edges.
  * @throws {RecordingError} If a file is not valid.
- * @throws {ConfigError} If it has no such line.
+ * @throws {NotThereError} If it has no such line.
  * @throws {Error} If a file cannot be read or written.
  */
 export function recordFileLines(
@@ -169,11 +169,11 @@ function wordOf(
   );
 }
 
-function absent(word: string, scopes: ReadonlySet<string>): ConfigError {
+function absent(word: string, scopes: ReadonlySet<string>): NotThereError {
   const near = nearest(splitsOf(word)[0]?.[0] ?? word, scopes);
-  return new ConfigError(`the file has no line of "${word}"`, {
-    ...(near === undefined || near === word
-      ? { hint: "Without names, all lines of the file are written" }
-      : { hint: `Did you mean ${near}?` }),
-  });
+  return new NotThereError(
+    `The file has no line of "${word}"`,
+    "Without names, all lines of the file are written",
+    near === word ? undefined : near,
+  );
 }

@@ -1,3 +1,4 @@
+import { NotThereError } from "../not_there.ts";
 import { assertEquals, assertRejects } from "@std/assert";
 import {
   aggregatorState,
@@ -256,8 +257,8 @@ Deno.test("errors end a record: of the service, of a file, of a name", async () 
   const { source } = sourceOf([]);
   await assertRejects(
     () => record(source, { words: ["pres"] }),
-    Error,
-    'there is no aggregator "pres"',
+    NotThereError,
+    'There is no aggregator "pres"',
   );
   const failing: EdgeSource = {
     ...source,

@@ -5,16 +5,21 @@
  * @module
  */
 import type { AggregatorState } from "../../client/protocol.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
 import type { Signal } from "../../recording/recording.ts";
-import { nearest } from "../../text/nearest.ts";
-import { findLine, type NamedLine, nameOf, splitsOf } from "./line_names.ts";
+import { noAggregator, type NotThereError } from "../not_there.ts";
+import {
+  findLine,
+  type NamedLine,
+  nameOf,
+  noSuchLine,
+  splitsOf,
+} from "./line_names.ts";
 
 /**
  * Returns the selected lines in the order of the words, each once; all lines
  * without a word.
  *
- * @throws {ConfigError} If there is no such aggregator or line.
+ * @throws {NotThereError} If there is no such aggregator or line.
  */
 export function selectLines(
   words: readonly string[],
@@ -34,7 +39,7 @@ export function selectLines(
     const line = whole === undefined ? findLine(word, aggregators) : undefined;
     if (whole !== undefined) addAll(whole);
     else if (line !== undefined) add(line);
-    else throw notThere(word, aggregators);
+    else throw noSuchSelection(word, aggregators);
   }
   return [...selected.values()];
 }
@@ -50,16 +55,11 @@ export function signalOf({ aggregator, line }: NamedLine): Signal {
   return { scope: aggregator, name: nameOf(line) };
 }
 
-function notThere(
+/** Returns the error for a word that is neither an aggregator nor a line. */
+export function noSuchSelection(
   word: string,
   aggregators: readonly AggregatorState[],
-): ConfigError {
-  const names = aggregators.map(({ name }) => name);
-  const [[first] = [word]] = splitsOf(word);
-  const near = nearest(first!, names);
-  return new ConfigError(`there is no aggregator "${first}"`, {
-    hint: near === undefined
-      ? "gpioagg list shows the aggregators"
-      : `Did you mean ${near}?`,
-  });
+): NotThereError {
+  if (splitsOf(word).length > 0) return noSuchLine(word, aggregators);
+  return noAggregator(word, aggregators.map(({ name }) => name));
 }

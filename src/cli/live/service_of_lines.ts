@@ -5,12 +5,14 @@
  */
 import type { ServiceClient } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
+import { nearest } from "../../text/nearest.ts";
 import {
   type Access,
   clientsOf,
   type ServiceWithClient,
 } from "../service_client.ts";
-import { splitsOf } from "./line_names.ts";
+import { NotThereError } from "../not_there.ts";
+import { nameOf, splitsOf } from "./line_names.ts";
 
 /**
  * Returns the client of the service that has aggregators of these words (`NAME`
@@ -29,23 +31,31 @@ export async function serviceOfLines(
   const names = new Set(
     words.flatMap((word) => [word, ...splitsOf(word).map(([name]) => name)]),
   );
+  const offered: string[] = [];
   const having: ServiceWithClient[] = [];
   for (const service of services) {
     const aggregators = await service.client.list();
+    for (const { name, lines } of aggregators) {
+      offered.push(name, ...lines.map((line) => `${name}.${nameOf(line)}`));
+    }
     if (words.length > 0 && !aggregators.some(({ name }) => names.has(name))) {
       continue;
     }
     having.push(service);
   }
   if (having.length === 1) return having[0]!.client;
+  const hint = "Choose one with --api PATH or --api NAME";
+  if (having.length === 0) {
+    throw new NotThereError(
+      `None of the ${services.length} running services has ${words.join(", ")}`,
+      hint,
+      nearest(words[0] ?? "", offered),
+    );
+  }
   throw new ConfigError(
-    having.length === 0
-      ? `none of the ${services.length} running services has ${
-        words.join(", ")
-      }`
-      : `several services can do this: ${
-        having.map(({ name }) => name).join(", ")
-      }`,
-    { hint: "Choose one with --api PATH or --api NAME" },
+    `several services can do this: ${
+      having.map(({ name }) => name).join(", ")
+    }`,
+    { hint },
   );
 }

@@ -27,7 +27,11 @@ export interface ManPage {
 
 const STATUS: readonly (readonly [string, string])[] = [
   ["0", "Done."],
-  ["1", "Failed; the error is on standard error."],
+  [
+    "1",
+    "Failed; the error is on standard error. An aggregator, a line, a chip or a " +
+    "service that is not there is a failure too.",
+  ],
   ["2", "Wrong usage or configuration."],
 ];
 

@@ -11,7 +11,13 @@ import {
   signalText,
 } from "../../recording/recording.ts";
 import { nearest } from "../../text/nearest.ts";
-import { findLine, type NamedLine, nameOf } from "../live/line_names.ts";
+import { NotThereError } from "../not_there.ts";
+import {
+  findLine,
+  type NamedLine,
+  nameOf,
+  noSuchLine,
+} from "../live/line_names.ts";
 
 /** Signals of a file that are compared with a slip of the pen. */
 const MAX_SUGGESTED = 1000;
@@ -186,10 +192,7 @@ function mappedTargets(
   for (const [signal, text] of mappedSignals(signals, map)) {
     const found = findLine(text, aggregators);
     if (found === undefined) {
-      throw new ConfigError(`there is no aggregator for ${text}`, {
-        path: "--map",
-        hint: "gpioagg list shows the aggregators",
-      });
+      throw noSuchLine(text, aggregators);
     }
     if (!isSimulated(found)) {
       throw new ConfigError(`${text} is not a simulated line`, {
@@ -228,7 +231,7 @@ function lineOf(
   try {
     return findLine(text, aggregators);
   } catch (error) {
-    if (error instanceof ConfigError) return undefined;
+    if (error instanceof NotThereError) return undefined;
     throw error;
   }
 }

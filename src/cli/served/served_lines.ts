@@ -10,6 +10,7 @@ import type { ShownLine } from "../../tools/lines/line_text.ts";
 import { ToolError } from "../../tools/program/tool_error.ts";
 import type { NamedLine } from "../live/line_names.ts";
 import { nameOf } from "../live/line_names.ts";
+import { NotThereError } from "../not_there.ts";
 import { selectLines } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 
@@ -73,6 +74,7 @@ export async function asTool<T>(body: () => Promise<T>): Promise<T> {
     return await body();
   } catch (error) {
     const isService = error instanceof ConfigError ||
+      error instanceof NotThereError ||
       error instanceof ServiceError;
     if (!isService) throw error;
     const { message, hint } = error;

@@ -4,7 +4,6 @@
  * @module
  */
 import { clockNs } from "../../../ffi/clock.ts";
-import { ServiceError } from "../../client/client.ts";
 import type { ServiceClient } from "../../client/client.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { recordingWriter } from "../../recording/recording_writer.ts";
@@ -18,6 +17,7 @@ import {
 } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
 import { lineKey } from "../live/selection.ts";
+import { noAggregator } from "../not_there.ts";
 import { OutputFile } from "../output/output_file.ts";
 import { frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
@@ -130,11 +130,7 @@ function requireName(
   if (name === undefined || aggregators.some((one) => one.name === name)) {
     return;
   }
-  throw new ServiceError(
-    404,
-    `There is no aggregator "${name}"`,
-    "gpioagg list shows the aggregators",
-  );
+  throw noAggregator(name, aggregators.map((one) => one.name));
 }
 
 async function readPast(

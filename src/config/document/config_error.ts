@@ -24,12 +24,18 @@ export interface ConfigPosition {
 export interface ConfigErrorOptions extends Partial<ConfigPosition> {
   /** One line that says what to do. */
   hint?: string | undefined;
+  /**
+   * True if it is about something that may be there at another time, as a chip:
+   * the exit status is 1.
+   */
+  isAbsent?: boolean;
   /** Error that caused this one. */
   cause?: unknown;
 }
 
 /**
- * An invalid configuration, command line or request; exit status 2.
+ * An invalid configuration, command line or request; exit status 2, or 1 if what
+ * it names is absent.
  *
  * The message is one line: the position, then the problem.
  */
@@ -43,6 +49,8 @@ export class ConfigError extends Error implements ConfigPosition {
   readonly hint: string;
   /** Problem, without the position. */
   readonly problem: string;
+  /** True if it is about something that may be there at another time. */
+  readonly isAbsent: boolean;
 
   /** Makes the error for `problem` at a position. */
   constructor(problem: string, options: ConfigErrorOptions = {}) {
@@ -62,10 +70,18 @@ export class ConfigError extends Error implements ConfigPosition {
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.problem = shown;
+    this.isAbsent = options.isAbsent === true;
     this.file = file;
     this.line = line;
     this.column = column;
     this.path = path;
     this.hint = printable(options.hint ?? "", TEXT_LIMIT);
   }
+}
+
+/** Returns an error of a configuration file as plain data. */
+export function problemOf(
+  { file, line, column, path, problem, hint }: ConfigError,
+): ConfigPosition & { problem: string; hint: string } {
+  return { file, line, column, path, problem, hint };
 }

@@ -16,7 +16,11 @@ import { readCreation, readPulls, readRules, readToken } from "./create.ts";
 import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "./creations.ts";
 import type { EventHub } from "./events.ts";
-import { edgeWish } from "./history_query.ts";
+import {
+  edgeWish,
+  EVENT_PARAMETERS,
+  HISTORY_PARAMETERS,
+} from "./history_query.ts";
 import { ForceRoute } from "./force_route.ts";
 import { HistoryRoute } from "./history_route.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
@@ -28,6 +32,7 @@ import type { Observation } from "./observation.ts";
 import { openApi } from "./openapi.ts";
 import { EVENT_STREAM_TYPE } from "../../http/paced_connection.ts";
 import { PlayRoute } from "./play_route.ts";
+import { reloadNow } from "./reload_route.ts";
 import type { Exchange, Route } from "./routes.ts";
 import { RequestBodies } from "./request_bodies.ts";
 import { SharedAnswers } from "./shared_answers.ts";
@@ -201,14 +206,14 @@ export class ApiRoutes {
       method: "DELETE",
       path: /^\/v1\/aggregators\/([^/]+)\/force$/,
       action: "force-end",
-      query: ["line"],
+      query: { line: "repeatable" },
       handle: (exchange) => this.#forces.end(exchange),
     },
     {
       method: "POST",
       path: /^\/v1\/reload$/,
       action: "reload",
-      handle: (exchange) => this.#reloadNow(exchange),
+      handle: (exchange) => reloadNow(exchange, this.#reload, this.#audit),
     },
     {
       method: "GET",
@@ -219,11 +224,13 @@ export class ApiRoutes {
     {
       method: "GET",
       path: /^\/v1\/history$/,
+      query: HISTORY_PARAMETERS,
       handle: (exchange) => this.#history.answer(exchange),
     },
     {
       method: "GET",
       path: /^\/v1\/events$/,
+      query: EVENT_PARAMETERS,
       handle: async ({ request, response, peer, query }) => {
         const aggregator = query.get("aggregator") || undefined;
         const after = this.#hub.placeOf(
@@ -369,12 +376,15 @@ export class ApiRoutes {
       `${line}: ${JSON.stringify(change)}`
     );
     attempt.lines = texts;
-    const changes = changesOf(await this.#show(name), read);
+    const { changes, names } = changesOf(await this.#show(name), read);
     const changed = await this.#creations.changeRules(
       name,
       changes,
       (before, next) =>
-        this.#work.run(peer.uid, plannedChange(before, next, this.#rules)),
+        this.#work.run(
+          peer.uid,
+          plannedChange(before, next, this.#rules, names),
+        ),
     );
     await this.#audit.record(peer, {
       action: "rules",
@@ -413,29 +423,6 @@ export class ApiRoutes {
       outcome: "done",
     });
     reply(response, 200, this.#answers.stateOf(pulled));
-  }
-
-  async #reloadNow({ response, peer }: Exchange): Promise<void> {
-    if (this.#reload === undefined) {
-      throw new HttpError(
-        409,
-        "This service has no configuration file",
-        "It was started with lines on its command line",
-      );
-    }
-    const answer = await this.#reload();
-    if ("errors" in answer) {
-      throw new HttpError(
-        400,
-        answer.errors.map(({ message }) => message).join("\n"),
-      );
-    }
-    await this.#audit.record(peer, {
-      action: "reload",
-      aggregator: "",
-      outcome: "done",
-    });
-    reply(response, 200, answer.outcome);
   }
 
   /** Sends bytes that other clients may receive too. */

@@ -16,7 +16,7 @@ import {
   type HistoryFormat,
 } from "../record/history_formats.ts";
 import { HttpError } from "./messages.ts";
-import { checkParameters } from "./routes.ts";
+import type { QueryParameters } from "./routes.ts";
 
 /** Edges of a JSON answer unless that is said, and at most. */
 const DEFAULT_LIMIT = 10_000;
@@ -24,6 +24,22 @@ const MAX_LIMIT = 1_000_000;
 /** Most lines that a query names. */
 const MAX_LINES = 1024;
 const NS_PER_US = 1000n;
+
+/** Parameters of a history. */
+export const HISTORY_PARAMETERS = {
+  from: "once",
+  to: "once",
+  lines: "once",
+  limit: "once",
+  format: "once",
+} as const satisfies QueryParameters;
+
+/** Parameters of a stream of events. */
+export const EVENT_PARAMETERS = {
+  aggregator: "once",
+  edges: "once",
+  lines: "once",
+} as const satisfies QueryParameters;
 
 /** A query of the history. Times are nanoseconds since 1970. */
 export interface HistoryQuery {
@@ -38,7 +54,7 @@ export interface HistoryQuery {
 }
 
 /**
- * Reads a query.
+ * Reads a query of {@linkcode HISTORY_PARAMETERS}.
  *
  * @param accept The header of that name.
  * @param now Time since 1970. **Units**: nanoseconds.
@@ -50,7 +66,6 @@ export function readHistoryQuery(
   now: bigint,
   store: EdgeStore,
 ): HistoryQuery {
-  checkKeys(query, ["from", "to", "lines", "limit", "format"]);
   const from = readMoment(query, "from", now);
   const to = readMoment(query, "to", now);
   if (from !== undefined && to !== undefined && from > to) {
@@ -78,7 +93,6 @@ export function edgeWish(
   after: EventPlace | undefined,
   store: EdgeStore | undefined,
 ): EdgeWish | undefined {
-  checkKeys(query, ["aggregator", "edges", "lines"]);
   const edges = query.get("edges") ?? "0";
   if (edges !== "0" && edges !== "1") {
     throw new HttpError(
@@ -115,19 +129,6 @@ export function recordOf(store: EdgeStore | undefined): EdgeStore {
     "This service records no edges",
     "It was started with the record off (record: off, or --record off)",
   );
-}
-
-/** @throws {HttpError} For a key that a query does not have, or twice. */
-function checkKeys(
-  query: URLSearchParams,
-  known: readonly string[],
-): void {
-  checkParameters(query, known);
-  const seen = new Set<string>();
-  for (const key of query.keys()) {
-    if (seen.has(key)) throw new HttpError(400, `${key} is given twice`);
-    seen.add(key);
-  }
 }
 
 /** A time as edges have it. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ConfigProblem } from "../../client/protocol.ts";
 import { printable, printableJson } from "../../text/printable.ts";
 import { countKeys, examineJson, keyGivenTwice } from "./json_text.ts";
 
@@ -15,11 +16,15 @@ const MAX_BODY_DEPTH = 32;
 
 /** An error response. */
 export class HttpError extends Error {
+  /** Errors of a configuration file that caused it. */
+  readonly errors: readonly ConfigProblem[] | undefined;
+
   /**
    * Makes the error of an HTTP status.
    *
    * @param hint One line that says what to do.
    * @param path Invalid value in the body; the message begins with it.
+   * @param errors Errors of a configuration file that caused it.
    */
   constructor(
     readonly status: number,
@@ -27,8 +32,10 @@ export class HttpError extends Error {
     readonly hint = "",
     readonly headers: Record<string, string> = {},
     readonly path = "",
+    errors?: readonly ConfigProblem[],
   ) {
     super(printable(message, 2048));
+    this.errors = errors;
   }
 }
 

@@ -13,18 +13,14 @@ import {
   RULES_REQUEST,
 } from "../../client/requests.ts";
 import type { JsonSchema } from "../../config/values/values.ts";
-
-const text = { type: "string" } as const;
-const reference = (name: keyof typeof MESSAGES) => ({
-  $ref: `#/components/schemas/${name}`,
-});
-const json = (schema: JsonSchema) => ({ "application/json": { schema } });
-const answer = (description: string, schema: JsonSchema) => ({
-  description,
-  content: json(schema),
-});
-const refusal = (description: string) =>
-  answer(description, reference("Error"));
+import {
+  answer,
+  json,
+  reference,
+  refusal,
+  text,
+  withQueryRefusal,
+} from "./openapi_parts.ts";
 
 const NAME_PARAMETER = {
   name: "name",
@@ -44,8 +40,8 @@ const DESCRIPTION =
   "Creates, shows and removes aggregators of a running service. It is served " +
   "on Unix sockets only: one with all rights, one for reading only. Every GET " +
   "also supports HEAD. A request must arrive within 10 s, and a body has at " +
-  "most 256 KiB. The audit log also records refused requests that would have " +
-  "changed something.\n\n" +
+  "most 256 KiB. Unknown query parameters are refused. The audit log also " +
+  "records refused requests that would have changed something.\n\n" +
   "A client of the socket with all rights can do with GPIO lines what the " +
   "service can: take any line of any chip that the service can open, create " +
   "kernel chips and give their device nodes to any user, make the service " +
@@ -439,6 +435,21 @@ const DOCUMENT = {
 
 /** Returns the document as plain data. */
 export function openApi(): unknown {
+  const paths: Record<string, Readonly<Record<string, object>>> = {
+    "/v1/aggregators": COLLECTION,
+    "/v1/aggregators/{name}": ONE,
+    "/v1/aggregators/{name}/lease": LEASE,
+    "/v1/aggregators/{name}/lines": LINES,
+    "/v1/aggregators/{name}/play": PLAY,
+    "/v1/aggregators/{name}/force": FORCE,
+    "/v1/lines": ALL_LINES,
+    "/v1/history": HISTORY,
+    "/v1/events": EVENTS,
+    "/v1/reload": RELOAD,
+    "/healthz": HEALTH,
+    "/metrics": METRICS,
+    "/openapi.json": DOCUMENT,
+  };
   return {
     openapi: "3.1.0",
     info: {
@@ -449,21 +460,9 @@ export function openApi(): unknown {
     },
     servers: [{ url: "http://gpioagg", description: "Over the Unix socket" }],
     security: [],
-    paths: {
-      "/v1/aggregators": COLLECTION,
-      "/v1/aggregators/{name}": ONE,
-      "/v1/aggregators/{name}/lease": LEASE,
-      "/v1/aggregators/{name}/lines": LINES,
-      "/v1/aggregators/{name}/play": PLAY,
-      "/v1/aggregators/{name}/force": FORCE,
-      "/v1/lines": ALL_LINES,
-      "/v1/history": HISTORY,
-      "/v1/events": EVENTS,
-      "/v1/reload": RELOAD,
-      "/healthz": HEALTH,
-      "/metrics": METRICS,
-      "/openapi.json": DOCUMENT,
-    },
+    paths: Object.fromEntries(
+      Object.entries(paths).map(([path, one]) => [path, withQueryRefusal(one)]),
+    ),
     components: {
       schemas: Object.fromEntries(
         Object.entries(MESSAGES).map(([name, { json }]) => [name, json]),

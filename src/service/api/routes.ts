@@ -4,6 +4,7 @@
  * @module
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { printable } from "../../text/printable.ts";
 import type { AuditEntry } from "./audit_log.ts";
 import type { Peer } from "./listener.ts";
@@ -21,14 +22,17 @@ export interface Exchange {
   attempt: Omit<AuditEntry, "action" | "outcome">;
 }
 
+/** Query parameters by name: how often a request may give each. */
+export type QueryParameters = Readonly<Record<string, "once" | "repeatable">>;
+
 /** A method and path of the API. */
 export interface Route {
   method: string;
   path: RegExp;
   /** Action in the audit log; absent for a route that changes nothing. */
   action?: AuditEntry["action"];
-  /** Query parameters of a route that changes something; it refuses others. */
-  query?: readonly string[];
+  /** Query parameters that the route has; all others are refused. */
+  query?: QueryParameters;
   /** Set if it reads the request's body; the body of others is discarded. */
   takesBody?: true;
   handle(exchange: Exchange): Promise<void> | void;
@@ -84,17 +88,34 @@ export function findRoute(
   }
 }
 
-/** @throws {HttpError} For a parameter that a query does not have. */
+/**
+ * Refuses what a route would ignore: a request must not seem to be answered as
+ * it was written.
+ *
+ * @throws {HttpError} For a parameter that the route does not have, or has once
+ * and is given twice.
+ */
 export function checkParameters(
   query: URLSearchParams,
-  known: readonly string[],
+  known: QueryParameters,
 ): void {
+  const seen = new Set<string>();
   for (const key of query.keys()) {
-    if (known.includes(key)) continue;
-    throw new HttpError(
-      400,
-      `Unknown query parameter "${printable(key, 64)}"`,
-      known.length === 0 ? "There are none" : `There are ${known.join(", ")}`,
-    );
+    if (!Object.hasOwn(known, key)) throw unknownParameter(key, known);
+    if (seen.has(key) && known[key] === "once") {
+      throw new HttpError(400, `${key} is given twice`);
+    }
+    seen.add(key);
   }
+}
+
+function unknownParameter(key: string, known: QueryParameters): HttpError {
+  const names = Object.keys(known);
+  return new HttpError(
+    400,
+    `Unknown query parameter "${printable(key, 64)}"`,
+    names.length === 0
+      ? "This path has no query parameters"
+      : keyHint(suggestedKey(key, names), names).replace("keys", "parameters"),
+  );
 }

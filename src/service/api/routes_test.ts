@@ -1,5 +1,7 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ApiRoutes, type RequestContext } from "./api_routes.ts";
 import { HttpError } from "./messages.ts";
+import { openApi } from "./openapi.ts";
 import { checkParameters, findRoute, type Route } from "./routes.ts";
 
 const ROUTES = [{
@@ -8,6 +10,11 @@ const ROUTES = [{
   mayLook: true,
   handle() {},
 }] as unknown as readonly Route[];
+
+interface Operation {
+  parameters?: { name: string; in: string; schema: { type?: string } }[];
+  responses: object;
+}
 
 function find(url: string) {
   return findRoute(
@@ -48,20 +55,69 @@ Deno.test("findRoute() takes no part of a path for a host", () => {
   }
 });
 
-Deno.test("checkParameters() refuses what a route does not take, as text", () => {
-  checkParameters(new URLSearchParams("line=A&line=B"), ["line"]);
-  checkParameters(new URLSearchParams(""), []);
-  const refused = (query: string, known: readonly string[]) =>
-    assertThrows(
+Deno.test("checkParameters() refuses what a route does not have, as text", () => {
+  const LINE = { line: "repeatable", limit: "once" } as const;
+  checkParameters(new URLSearchParams("line=A&line=B&limit=1"), LINE);
+  checkParameters(new URLSearchParams(""), {});
+  for (
+    const [query, known, message, hint] of [
+      ["line=A&lin=B", LINE, 'Unknown query parameter "lin"', "mean line?"],
+      ["LIMIT=1", LINE, 'Unknown query parameter "LIMIT"', "mean limit?"],
+      ["x=1", LINE, 'Unknown query parameter "x"', "are line, limit"],
+      ["limit=1&limit=2", LINE, "limit is given twice", ""],
+      ["toString=1", LINE, 'Unknown query parameter "toString"', "are line"],
+      [
+        "%1b[2J%0aforged=1",
+        {},
+        'Unknown query parameter "\\x1b[2J\\nforged"',
+        "no query parameters",
+      ],
+    ] as const
+  ) {
+    const error = assertThrows(
       () => checkParameters(new URLSearchParams(query), known),
       HttpError,
     );
-  assertEquals(
-    refused("line=A&lin=B", ["line"]).message,
-    'Unknown query parameter "lin"',
+    assertEquals([error.status, error.message], [400, message]);
+    assertStringIncludes(error.hint, hint);
+  }
+});
+
+Deno.test("the OpenAPI document has each route, with its parameters", () => {
+  const context = { hub: {}, creations: {} } as unknown as RequestContext;
+  const inTable = new ApiRoutes(context).all.map(({ method, path, query }) => [
+    `${method} ${path.source}`,
+    query ?? {},
+  ]);
+  const { paths } = openApi() as {
+    paths: Record<string, Record<string, Operation>>;
+  };
+  const inDocument = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).flatMap(([method, operation]) => {
+      if (method === "parameters") return [];
+      assertEquals(
+        Object.hasOwn(operation.responses, "400"),
+        true,
+        `${method} ${path} refuses unknown parameters with 400`,
+      );
+      const { source } = new RegExp(
+        `^${path.replaceAll(/[/.]/g, "\\$&").replace("{name}", "([^/]+)")}$`,
+      );
+      const parameters = (operation.parameters ?? []).filter((one) =>
+        one.in === "query"
+      );
+      return [[
+        `${method.toUpperCase()} ${source}`,
+        Object.fromEntries(parameters.map(({ name, schema }) => [
+          name,
+          schema.type === "array" ? "repeatable" : "once",
+        ])),
+      ]];
+    })
   );
-  assertEquals(
-    refused("%1b[2J%0aforged=1", []).message,
-    'Unknown query parameter "\\x1b[2J\\nforged"',
-  );
+  const sorted = (all: unknown[][]) =>
+    Object.entries(Object.fromEntries(all)).toSorted(([a], [b]) =>
+      a < b ? -1 : 1
+    );
+  assertEquals(sorted(inDocument), sorted(inTable));
 });

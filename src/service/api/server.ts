@@ -230,10 +230,7 @@ export class ApiServer implements AsyncDisposable {
         if (route.action !== undefined && !mayChange) {
           throw lookOnly(route.action);
         }
-        // What a change is not made by must not seem to be.
-        if (route.action !== undefined) {
-          checkParameters(query, route.query ?? []);
-        }
+        checkParameters(query, route.query ?? {});
         // The listener waits for the end of the body.
         if (!route.takesBody) request.resume();
         await route.handle({ request, response, peer, name, query, attempt });
@@ -253,7 +250,7 @@ export class ApiServer implements AsyncDisposable {
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal === undefined || response.headersSent) throw error;
-      const { message, hint, status, headers, path } = refusal;
+      const { message, hint, status, headers, path, errors } = refusal;
       // The rest of an unread body is not waited for.
       const close = request.complete ? {} : { connection: "close" };
       const body: ApiErrorBody = {
@@ -261,6 +258,7 @@ export class ApiServer implements AsyncDisposable {
           message,
           ...(hint === "" ? {} : { hint }),
           ...(path === "" ? {} : { path }),
+          ...(errors === undefined ? {} : { errors: [...errors] }),
         },
       };
       reply(response, status, body, { ...headers, ...close });

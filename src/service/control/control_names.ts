@@ -63,13 +63,17 @@ const CONTROL_FILE = /^(.+?)(?:\.sock)?\.control$/;
  * @param directories Further directories in which services have sockets.
  */
 export function controlledNames(directories: readonly string[]): string[] {
-  const places = new Set([
+  return controlledNamesIn([
     `${runtimeDirectory()}/gpioagg`,
     `${MACHINE_RUNTIME_DIRECTORY}/gpioagg`,
     `${MACHINE_RUNTIME_DIRECTORY}/gpioagg/vm`,
     ...directories,
   ]);
-  return [...places].flatMap((place) => {
+}
+
+/** Returns the names of aggregators with control sockets in these directories. */
+export function controlledNamesIn(directories: readonly string[]): string[] {
+  return [...new Set(directories)].flatMap((place) => {
     try {
       return listDirectory(place)
         .filter((file) => fileStatus(`${place}/${file}`) !== undefined)

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { OptionSpec } from "./options.ts";
+import { misplacedOption, type OptionSpec, UsageError } from "./options.ts";
 import { runTool } from "./output.ts";
+import { ToolError } from "./tool_error.ts";
 import { readRequest, type SettingsOf } from "./settings.ts";
 import { printHelp, printVersion, type Usage } from "./usage.ts";
 
@@ -32,15 +33,34 @@ export function toolMain<const Table extends readonly OptionSpec[]>(
     runTool(programName, async () => {
       const request = readRequest(usage.options, args);
       if ("settings" in request) {
-        return await body(
-          request.operands,
-          request.settings,
-          programName,
-          args,
-        );
+        const { operands, settings } = request;
+        try {
+          return await body(operands, settings, programName, args);
+        } catch (error) {
+          throw withAdvice(error, usage.options, operands);
+        }
       }
       if (request.question === "version") await printVersion(programName);
       else printHelp(programName, usage);
       return 0;
     });
+}
+
+/**
+ * Returns an error with advice if an operand is an option: options come first, as
+ * with libgpiod's tools, and later ones are lines.
+ */
+function withAdvice(
+  error: unknown,
+  table: readonly OptionSpec[],
+  operands: readonly string[],
+): unknown {
+  const isPlain = error instanceof ToolError && !(error instanceof UsageError);
+  const option = isPlain ? misplacedOption(table, operands) : undefined;
+  if (!isPlain || option === undefined) return error;
+  return new ToolError(error.lines, {
+    cause: error,
+    suggest: error.suggest,
+    advice: `options come before the lines: write ${option} first`,
+  });
 }

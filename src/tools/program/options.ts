@@ -150,3 +150,16 @@ function* shortOptions(
     yield { option, value, shown: letter };
   }
 }
+
+/** Returns the first operand that is written like an option of the table. */
+export function misplacedOption(
+  table: readonly OptionSpec[],
+  operands: readonly string[],
+): string | undefined {
+  return operands.map((word) => word.replace(/=.*/s, "")).find((word) =>
+    table.some(({ long, short, hidden }) =>
+      hidden !== true &&
+      (word === `--${long}` || short !== undefined && word === `-${short}`)
+    )
+  );
+}

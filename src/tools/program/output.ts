@@ -61,10 +61,15 @@ export function complain(programName: string, message: string): void {
  * name: then its output is libgpiod's.
  */
 export function complainOfSlips(programName: string, suggest: Suggest): void {
-  if (!programName.startsWith("gpioagg")) return;
+  if (!isOwnName(programName)) return;
   for (const name of suggest()) {
     complain(programName, `did you mean '${name}'?`);
   }
+}
+
+/** Returns false for a tool that was called by its libgpiod name. */
+function isOwnName(programName: string): boolean {
+  return programName.startsWith("gpioagg");
 }
 
 /** A destination of bytes: standard output, a file. */
@@ -116,6 +121,9 @@ export async function runTool(
     if (error instanceof ToolError) {
       for (const line of error.lines) complain(programName, line);
       complainOfSlips(programName, error.suggest);
+      if (error.advice !== undefined && isOwnName(programName)) {
+        complain(programName, error.advice);
+      }
       if (error instanceof UsageError) {
         complain(programName, `try ${programName} --help`);
       }

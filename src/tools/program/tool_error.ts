@@ -22,17 +22,23 @@ export class ToolError extends Error {
   readonly lines: readonly string[];
   /** Finds names that were probably meant. */
   readonly suggest: Suggest;
+  /** One line that says what to do; undefined if there is nothing to say. */
+  readonly advice: string | undefined;
 
   /** Takes one line, or several for several failures. */
   constructor(
     lines: string | readonly string[],
-    options: ErrorOptions & { readonly suggest?: Suggest | undefined } = {},
+    options: ErrorOptions & {
+      readonly suggest?: Suggest | undefined;
+      readonly advice?: string | undefined;
+    } = {},
   ) {
     const all = typeof lines === "string" ? [lines] : [...lines];
     super(all.join("; "), options);
     this.name = "ToolError";
     this.lines = all;
     this.suggest = options.suggest ?? (() => []);
+    this.advice = options.advice;
   }
 }
 
