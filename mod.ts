@@ -59,6 +59,7 @@ export type {
   CallOptions,
   EventOptions,
   HistoryOptions,
+  LeaseOptions,
 } from "./src/client/request_checks.ts";
 export type * from "./src/client/protocol.ts";
 export type * from "./src/client/edges.ts";

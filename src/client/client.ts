@@ -20,6 +20,8 @@ import {
   eventQuery,
   type HistoryOptions,
   historyQuery,
+  type LeaseOptions,
+  leaseOptions,
 } from "./request_checks.ts";
 import type { PlayRequest, PlayState } from "./play.ts";
 import { ServiceCalls } from "./service_calls.ts";
@@ -143,7 +145,7 @@ export class ServiceClient {
    * service manager keeps does not end it.
    *
    * @param options With `signal`, making it can be called off; an aggregator
-   * that is there is ended by disposing it.
+   * that is there is ended by disposing it. `onWait` is told of restarts.
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
    * @throws {TypeError} For an unknown key, or a value of another type.
@@ -151,16 +153,18 @@ export class ServiceClient {
    */
   async create(
     request: Omit<CreateRequest, "lease">,
-    options: CallOptions = {},
+    options: LeaseOptions = {},
   ): Promise<LeasedAggregator> {
     checkCreateRequest(request);
+    const { onWait, call } = leaseOptions(options);
     const answer = await this.#calls.send({
       method: "POST",
       path: "/v1/aggregators",
       body: { ...request, lease: "stream" },
-    }, options);
+    }, call);
     return await LeasedAggregator.open({
       socketPath: this.socketPath,
+      onWait,
       limitMs: this.#limitMs ?? RELEASE_LIMIT_MS,
       show: (name, limitMs) =>
         new ServiceClient(this.socketPath, { limitMs }).show(name),

@@ -26,6 +26,8 @@ export interface LeasingService {
   readonly socketPath: string;
   /** Time for the end of an aggregator. **Units**: milliseconds. */
   readonly limitMs: number;
+  /** Is told when the return of the service is waited for, and when it is back. */
+  readonly onWait: (isWaiting: boolean) => void;
   /**
    * Asks for an aggregator's state.
    *
@@ -155,9 +157,16 @@ export class LeasedAggregator implements AsyncDisposable {
     for (;;) {
       const { reason, isSaid } = await endOf(this.#stream.lines);
       if (isSaid || this.#isGivenUp || this.#token === undefined) return reason;
+      this.#tellWait(true);
       const refusal = await this.#resume(this.#token);
       if (refusal !== undefined) return refusal;
+      this.#tellWait(false);
     }
+  }
+
+  /** What its user throws is no affair of the lease. */
+  #tellWait(isWaiting: boolean): void {
+    queueMicrotask(() => this.#service.onWait(isWaiting));
   }
 
   /** Takes the lease back. Returns why it cannot be had, if so. */

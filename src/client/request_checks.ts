@@ -6,6 +6,7 @@
  */
 import {
   requireBoolean,
+  requireFunction,
   requireKeys,
   requireNumber,
   requireObject,
@@ -30,6 +31,15 @@ export interface CallOptions {
    * its reason. The service may have done what the call asked for.
    */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of an aggregator that ends with its maker. */
+export interface LeaseOptions extends CallOptions {
+  /**
+   * Is called with true when the service is gone and its return is waited for,
+   * up to 60 s, and with false when it is back and the aggregator goes on.
+   */
+  readonly onWait?: ((isWaiting: boolean) => void) | undefined;
 }
 
 /** Options of a stream of events. */
@@ -174,6 +184,22 @@ export function historyQuery(
 function queryText(query: URLSearchParams): string {
   const text = query.toString();
   return text === "" ? "" : `?${text}`;
+}
+
+/**
+ * Returns the options of a lease, and those of the call that begins it.
+ *
+ * @throws {TypeError} For a value of another type.
+ */
+export function leaseOptions(
+  { onWait, ...call }: LeaseOptions,
+): { onWait: (isWaiting: boolean) => void; call: CallOptions } {
+  if (onWait !== undefined) requireFunction("onWait", onWait);
+  requireKeys("the options", call, ["signal"], {
+    abort: "signal",
+    onRestart: "onWait",
+  });
+  return { onWait: onWait ?? (() => {}), call };
 }
 
 /**

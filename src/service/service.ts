@@ -45,10 +45,25 @@ import {
   ServiceManager,
 } from "./restart/service_manager.ts";
 
+/** Sockets of a control API, as they are set. */
+export interface ApiPlaces {
+  /** Socket with all rights. */
+  readonly socket?: string;
+  /** Socket for reading only. */
+  readonly look?: string;
+}
+
 /** Events of the service. */
 export interface ServiceEvents {
-  /** All sockets are open and all lines are held. */
-  ready(aggregators: readonly AggregatorDescription[]): void;
+  /**
+   * All sockets are open and all lines are held.
+   *
+   * @param api Sockets of the control API; undefined if there is none.
+   */
+  ready(
+    aggregators: readonly AggregatorDescription[],
+    api?: ApiPlaces,
+  ): void;
   /** Something happened to an aggregator. */
   event(event: ServiceEvent): void;
   /** Another process has removed a kernel chip. */
@@ -240,7 +255,7 @@ export async function serve(
     }
     for (const problem of listeners.closeUnused()) events.problem(problem);
     const served = [...added, ...restored];
-    events.ready(served);
+    events.ready(served, settings && placesOf(settings));
     const status = () => statusOf(count, settings !== undefined);
     manager.ready(status(), () => reactor.describe(""));
     showHealth = () => {
@@ -353,5 +368,12 @@ function reloadTarget(
       }),
     changeRules: (aggregators) => reactor.changeRules(aggregators),
     setInterlocks: (interlocks) => reactor.setInterlocks(interlocks),
+  };
+}
+
+function placesOf({ change, look }: ApiSettings): ApiPlaces {
+  return {
+    ...(change === undefined ? {} : { socket: change.path }),
+    ...(look === undefined ? {} : { look: look.path }),
   };
 }

@@ -160,6 +160,15 @@ export function requireBoolean(
 }
 
 /**
+ * Refuses all but functions.
+ *
+ * @throws {TypeError} That names what was given.
+ */
+export function requireFunction(what: string, value: unknown): void {
+  if (typeof value !== "function") throw wrong(what, "a function", value);
+}
+
+/**
  * Refuses all but arrays.
  *
  * @throws {TypeError} That names what was given.

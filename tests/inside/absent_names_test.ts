@@ -12,8 +12,8 @@ import { ConfigService } from "../environment/config_service.ts";
 /** Commands that name no aggregator, line, chip or service that may be absent. */
 const NAMELESS: ReadonlySet<string> = new Set([
   ...["check", "schema", "doctor", "demo", "man", "completions"],
-  ...["complete-words", "serve-isolated", "usb-relay", "version"],
-  ...["install-tools"],
+  ...["complete-words", "serve-isolated", "serve-standby", "usb-relay"],
+  ...["version", "install-tools"],
 ]);
 
 /** Names that are not there, by command: arguments, and what is said. */

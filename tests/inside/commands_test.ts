@@ -45,6 +45,7 @@ aggregators:
     vhost-user: ${directory}/plc0.sock
     lines: [{ sim: 1, as: DOOR }, { sim: 1, as: LAMP, direction: output, safe: 0 }]
 `);
+  assertEquals(service.said("ready")[0]!["api"], { socket: service.api });
   const out = async (...args: string[]) => {
     const result = await gpioagg([...args, "--api", service.api]);
     assertEquals([result.code, result.stderr], [0, ""], args.join(" "));

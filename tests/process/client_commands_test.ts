@@ -29,9 +29,14 @@ async function call(
 Deno.test("clients are told of whole paths, also where the service was not", () =>
   withDirectory(async (given) => {
     const directory = await Deno.realPath(given);
-    const args = "serve --api api.sock --socket-path a.sock --line sim/1";
+    const args = "serve --api api.sock --api-look look.sock " +
+      "--socket-path a.sock --line sim/1";
     await using service = await start(args.split(" "), directory);
-    await service.waitFor("a: serving 1 line", { stream: "stderr" });
+    await service.waitFor(
+      "control API at api.sock and look.sock (for reading only)\n",
+      { stream: "stderr" },
+    );
+    assertStringIncludes(service.stderr, "gpioagg: a: serving 1 line");
     const client = new ServiceClient(`${directory}/api.sock`);
     const made = await client.createLasting({ name: "b", lines: ["sim/1"] });
     assertEquals(made.socketPath, `${directory}/b.sock`);

@@ -1,5 +1,10 @@
 /** Leases of clients go on over a restart under a service manager. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import {
   type ApiAnswer,
@@ -86,6 +91,10 @@ Deno.test("leases and their guests go on over restarts; those of clients that di
     } else maker.kill("SIGKILL");
     await manager.start(serving(manager));
     await guest.settle();
+    if (signal === "SIGUSR2") {
+      await maker.waitFor("other: the service is back", { stream: "stderr" });
+      assertStringIncludes(maker.stderr, "other: the service is gone; waiting");
+    }
     assertEquals(await names(), ["other", "own"]);
     assertEquals((await client.show("own")).lease, "stream");
   }

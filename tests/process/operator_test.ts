@@ -346,7 +346,7 @@ Deno.test("gpioagg force holds lines while it runs, and ends forces", async () =
       [["press.START=1"], 2, "needs --for TIME and --reason TEXT"],
       [["press.START=2", ...manner, "1s"], 2, "NAME.LINE=0"],
       [["press.START=1", ...manner, "1x"], 2, "--for"],
-      [["press.STRAT=1", ...manner, "1s"], 2, "Did you mean press.START?"],
+      [["press.STRAT=1", ...manner, "1s"], 1, "Did you mean press.START?"],
       [["--end"], 2, "--end needs"],
     ] as const
   ) {

@@ -95,7 +95,7 @@ Deno.test("a reload of a file that is not valid changes nothing and says why", a
     "11 aggregators.b.lines[0].colour",
   ]);
   const { code, stderr } = await service.reload(broken);
-  assertEquals(code, 1);
+  assertEquals(code, 2);
   assert(stderr.includes(":11:"), stderr);
   assert(stderr.includes(`unknown key "colour"`), stderr);
   guest.driver.setValue(0, 1);

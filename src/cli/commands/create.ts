@@ -131,7 +131,13 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   // An aggregator depends on this process, which handles signals.
   writeInBackground();
-  await using lease = await client.create(request).catch(refused);
+  const onWait = (isWaiting: boolean) =>
+    writeError(
+      isWaiting
+        ? `${name}: the service is gone; waiting up to 60 s for its return`
+        : `${name}: the service is back`,
+    );
+  await using lease = await client.create(request, { onWait }).catch(refused);
   const told = Promise.withResolvers<void>();
   const onSignal = () => told.resolve();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -13,6 +13,7 @@ import type {
 import type { ApiSettings } from "../../service/api/server.ts";
 import type { ReloadAnswer } from "../../service/reload.ts";
 import type { Standby } from "../../service/standby/spare.ts";
+import type { ApiPlaces } from "../../service/service.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { AuditFile } from "../output/audit_file.ts";
 import { INVALID_FILE, writeConfigErrors } from "../output/config_errors.ts";
@@ -282,8 +283,12 @@ async function flush(): Promise<void> {
 
 const jsonEvents = {
   flush,
-  ready(aggregators: readonly AggregatorDescription[]) {
-    writeOutput(printableJson({ event: "ready", aggregators }));
+  ready(aggregators: readonly AggregatorDescription[], api?: ApiPlaces) {
+    writeOutput(printableJson({
+      event: "ready",
+      aggregators,
+      ...(api === undefined ? {} : { api: wholePaths(api) }),
+    }));
   },
   event(event: ServiceEvent) {
     writeOutput(printableJson(event));
@@ -304,7 +309,7 @@ const jsonEvents = {
 const textEvents = {
   flush,
   problem: writeError,
-  ready(aggregators: readonly AggregatorDescription[]) {
+  ready(aggregators: readonly AggregatorDescription[], api?: ApiPlaces) {
     for (const { name, lines, presentation, socketPath } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
       const shown = socketPath === undefined
@@ -312,6 +317,13 @@ const textEvents = {
         : `at ${fromHere(socketPath)}`;
       writeError(`${name}: serving ${count} ${shown}`);
     }
+    if (api === undefined) return;
+    const { socket, look } = wholePaths(api);
+    const places = [
+      ...(socket === undefined ? [] : [fromHere(socket)]),
+      ...(look === undefined ? [] : [`${fromHere(look)} (for reading only)`]),
+    ];
+    writeError(`control API at ${places.join(" and ")}`);
   },
   event({ aggregator, event, detail }: ServiceEvent) {
     writeError(
@@ -327,6 +339,13 @@ const textEvents = {
     } else for (const line of reloadLines(answer.outcome)) writeError(line);
   },
 };
+
+function wholePaths({ socket, look }: ApiPlaces): ApiPlaces {
+  return {
+    ...(socket === undefined ? {} : { socket: absolutePath(socket) }),
+    ...(look === undefined ? {} : { look: absolutePath(look) }),
+  };
+}
 
 /** Returns the path of a socket, relative if it is in this directory. */
 function fromHere(path: string): string {
