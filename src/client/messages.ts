@@ -22,6 +22,7 @@ import {
   text,
   word,
 } from "./message_schema.ts";
+import { microseconds, time } from "./time_schema.ts";
 import type { PlayState } from "./play.ts";
 import type { Edge, History, LineLevel } from "./edges.ts";
 import type { ForcedState } from "./force.ts";
@@ -46,7 +47,6 @@ import {
 } from "./protocol.ts";
 import { CREATE_REQUEST } from "./requests.ts";
 
-const time = (description: string) => number({ description });
 const words = (description: string, examples?: readonly string[]) =>
   text({ description, ...(examples === undefined ? {} : { examples }) });
 
@@ -66,8 +66,6 @@ const lineNumber = integer({ minimum: 0 });
 const direction = oneOf(["input", "output"]);
 
 const level = (description: string) => optional(oneOf([0, 1], { description }));
-const microseconds = (description: string) =>
-  optional(integer({ minimum: 0, description: `${description}, in us` }));
 const CAUSES = ["world", "guest", "rule", "operator", "follow"] as const;
 
 const LINE_ORIGIN = object({
@@ -157,7 +155,8 @@ const SERVICE_LINE = object({
   ...LINE_FIELDS,
 }) satisfies Describes<ServiceLine>;
 
-const LINE_CHANGE = object({
+/** A line after a change. */
+export const LINE_CHANGE = object({
   lineNumber,
   name: text(),
   direction,
@@ -348,12 +347,15 @@ export const ANSWERS = {
   allLines: object({ lines: list(reference("ServiceLine", SERVICE_LINE)) }),
 };
 
+/** Rules that do not hold, with their lines. */
+export const PENDING_LINES = list(
+  object({ aggregator: text(), line: text(), ...PENDING_RULE.fields }),
+  { description: "Rules that could not be applied, and are retried" },
+);
+
 const HEALTH = object({
   status: oneOf(["ok", "rules-pending"]),
-  pending: list(
-    object({ aggregator: text(), line: text(), ...PENDING_RULE.fields }),
-    { description: "Rules that could not be applied, and are retried" },
-  ),
+  pending: PENDING_LINES,
 });
 
 const names = (description?: string) =>
@@ -367,7 +369,8 @@ const RELOAD = object({
   refused: list(object({ aggregator: text(), reasons: names() })),
 }) satisfies Describes<ReloadState>;
 
-const PLAY = object({
+/** State of a play. */
+export const PLAY = object({
   waiting: integer({ description: "Number of steps that wait for their time" }),
   played: integer({ description: "Number of steps that were played" }),
   medianLateUs: number({

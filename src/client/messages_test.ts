@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import type { AnySchema, Finding } from "./message_schema.ts";
-import { MESSAGES } from "./messages.ts";
+import { DESCRIPTION, MESSAGES } from "./messages.ts";
 import { CREATE_REQUEST, PULL_REQUEST } from "./requests.ts";
 
 /** Returns what check() reports, as `path: problem`. */
@@ -136,5 +136,22 @@ Deno.test("answers and events may have more keys than are known", () => {
     "presentation: is missing",
     "connected: is missing",
     "lines: is missing",
+  ]);
+});
+
+Deno.test("DESCRIPTION has no time that no date has", () => {
+  const described = {
+    name: "a",
+    presentation: "nowhere",
+    connected: false,
+    lines: [],
+  };
+  const isValid = (servedSince: number) =>
+    DESCRIPTION.check({ ...described, servedSince }, "", () => {});
+  assertEquals([0, 8.64e15, 8.65e15, Infinity].map(isValid), [
+    true,
+    true,
+    false,
+    false,
   ]);
 });

@@ -54,7 +54,8 @@ services() {
     file=$directory/${WORDS_FILE}
     [ -e "$file" ] || file=$directory/vm/${WORDS_FILE}
     # Otherwise it is of a service that is gone, or of other users.
-    [ -r "$file" ] && read -r form pid rest <"$file" &&
+    # One that is no file could keep the reader waiting.
+    [ -f "$file" ] && [ -r "$file" ] && read -r form pid rest <"$file" &&
       [ "$form" = ${WORDS_FORM} ] && [ -d "/proc/$pid" ] || ask
     set -- "$@" "$file"
     name=\${directory##*/}
@@ -129,7 +130,7 @@ lines() {
   read -r boot </proc/sys/kernel/random/boot_id
   state="$boot $(ls -di "$@" | tr "\\n" " ")"
   file=\${own:-/run}/gpioagg/${LINES_FILE}
-  [ -O "$file" ] && IFS= read -r known <"$file" && [ "$known" = "$state" ] ||
+  [ -f "$file" ] && [ -O "$file" ] && IFS= read -r known <"$file" && [ "$known" = "$state" ] ||
     ask "$state"
   select_words '
     FNR == 1 { next }

@@ -104,6 +104,16 @@ Deno.test("gpioagg is asked for words that no file has", async () => {
   assertEquals(await rig.words("no-such-kind"), [ASKED]);
 });
 
+Deno.test("a FIFO in place of a file of words keeps no shell waiting", async () => {
+  using rig = new Rig();
+  rig.service(`gpioagg-${OWN}a`);
+  const { success } = await new Deno.Command("mkfifo", {
+    args: [`${rig.runtime}/gpioagg-${OWN}a/words`],
+  }).output();
+  assertEquals(success, true);
+  assertEquals(await rig.words("aggregator"), [ASKED]);
+});
+
 Deno.test("words that need no service are offered", async () => {
   using rig = new Rig();
   assertEquals(await rig.words("command", "se"), ["serve", "set"]);

@@ -6,7 +6,10 @@
  */
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
-import type { AggregatorDescription } from "../messages/messages.ts";
+import type {
+  AggregatorDescription,
+  PendingLine,
+} from "../messages/messages.ts";
 
 /** An aggregator as it was added, and as it was described last. */
 export interface Added {
@@ -30,8 +33,17 @@ export class AddedAggregators {
   readonly #added = new Map<string, Added>();
   /** Names that are being added: the process reports them already. */
   readonly #coming = new Set<string>();
+  /** Names of those that were to be removed. */
+  readonly #ending = new Set<string>();
   /** Listening sockets of a service manager; each process gets a copy. */
   readonly #listeners = new Map<string, OwnedFd>();
+
+  #mostLines = 0;
+
+  /** Most lines that were there at a time, with those that were being added. */
+  get mostLines(): number {
+    return this.#mostLines;
+  }
 
   /** Names of those that are added. */
   get names(): string[] {
@@ -64,6 +76,10 @@ export class AddedAggregators {
       this.#listeners.set(name, new OwnedFd(vhostUser.fd, `socket of ${name}`));
     }
     for (const { name } of aggregators) this.#coming.add(name);
+    const specifications = this.all.map(({ specification }) => specification);
+    const lines = [...specifications, ...aggregators]
+      .reduce((sum, { lines }) => sum + lines.length, 0);
+    this.#mostLines = Math.max(this.#mostLines, lines);
   }
 
   /** The process has added them, and described them as `added`. */
@@ -86,8 +102,22 @@ export class AddedAggregators {
   /** Forgets an aggregator, and closes its listening socket. */
   delete(name: string): void {
     this.#added.delete(name);
+    this.#ending.delete(name);
     this.#listeners.get(name)?.close();
     this.#listeners.delete(name);
+  }
+
+  /** One is to be removed, with its second exposure or alone. */
+  ending(name: string): void {
+    for (const { specification } of this.#added.values()) {
+      const { name: own, secondOf } = specification;
+      if (own === name || secondOf === name) this.#ending.add(own);
+    }
+  }
+
+  /** Returns true for one that was to be removed. */
+  isEnding(name: string): boolean {
+    return this.#ending.has(name);
   }
 
   /** Closes the listening sockets. */
@@ -123,5 +153,17 @@ export class AddedAggregators {
           pendingRule: { rule: "declared state", reason, since },
         })),
       }));
+  }
+
+  /** Returns the rules of all their lines: none is known to hold. */
+  pendingAsDown(down: Down | undefined): PendingLine[] {
+    if (down === undefined) return [];
+    return this.asDown(down).flatMap(({ name, lines }) =>
+      lines.map(({ name: line, lineNumber, pendingRule }) => ({
+        aggregator: name,
+        line: line || String(lineNumber),
+        ...pendingRule!,
+      }))
+    );
   }
 }

@@ -7,6 +7,8 @@
 import { startableCommand } from "../../../ffi/own_command.ts";
 import { reapChild, spawnDetached } from "../../../ffi/spawn.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
+import { checkAnswer, checkError } from "./answer_check.ts";
+import { roomOf } from "./frame_text.ts";
 import {
   type CallName,
   type FromProcess,
@@ -21,8 +23,30 @@ const ISOLATED_COMMAND = "serve-isolated";
 
 /** Limit of the start of a process. **Units**: milliseconds. */
 const START_LIMIT_MS = 30_000;
-/** Limit of the answer to a simple command. **Units**: milliseconds. */
-const ANSWER_LIMIT_MS = 10_000;
+/**
+ * Limits of the answers to commands: to those that only ask, to those that lines
+ * take part in, and to the request of many lines of slow chips. The end of all
+ * has a limit of its own. **Units**: milliseconds.
+ */
+const ASK_LIMIT_MS = 10_000;
+const LINES_LIMIT_MS = 30_000;
+const ADD_LIMIT_MS = 300_000;
+const LIMITS_MS: Readonly<Record<CallName, number>> = {
+  add: ADD_LIMIT_MS,
+  removeWhole: LINES_LIMIT_MS,
+  remove: LINES_LIMIT_MS,
+  pending: ASK_LIMIT_MS,
+  changeRules: LINES_LIMIT_MS,
+  setInterlocks: LINES_LIMIT_MS,
+  describe: ASK_LIMIT_MS,
+  pull: LINES_LIMIT_MS,
+  play: LINES_LIMIT_MS,
+  force: LINES_LIMIT_MS,
+  observe: ASK_LIMIT_MS,
+  count: ASK_LIMIT_MS,
+  dropUnused: LINES_LIMIT_MS,
+  shutdown: Infinity,
+};
 const REAP_LOOK_MS = 20;
 const REAP_LOOKS = 500;
 
@@ -41,6 +65,7 @@ export interface ChildEvents {
 }
 
 interface Waiting {
+  readonly name: CallName;
   resolve(result: unknown): void;
   reject(error: Error): void;
 }
@@ -72,6 +97,8 @@ export interface ChildOptions {
   readonly lifeFd?: number | undefined;
   /** Memory for its edges. **Ownership**: of the fd, lent for the start. */
   readonly record?: RecordMemory | undefined;
+  /** Returns the most lines that it has had. */
+  readonly lines: () => number;
 }
 
 /** Starts this program as the process that serves at a socket. */
@@ -91,7 +118,7 @@ function startServer(socketFd: number, lifeFd?: number): StartedProcess {
   return { pid, started: () => file.dispose() };
 }
 
-/** A process did not answer a simple command within 10 s. */
+/** A process did not answer a command in time. */
 export class NoAnswerError extends Error {
   override readonly name = "NoAnswerError";
 }
@@ -103,6 +130,7 @@ export class AggregatorChild {
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   readonly #process: StartedProcess;
+  readonly #lines: () => number;
   #pid: number;
   #nextId = 1;
   /** The reason that commands are refused with once it is abandoned. */
@@ -117,20 +145,29 @@ export class AggregatorChild {
    */
   constructor(
     events: ChildEvents,
-    { startProcess = startServer, notifySocket, lifeFd, record }: ChildOptions,
+    {
+      startProcess = startServer,
+      notifySocket,
+      lifeFd,
+      record,
+      lines,
+    }: ChildOptions,
   ) {
+    this.#lines = lines;
     const [ours, theirs] = socketPair();
     using _theirs = theirs;
     // The caller reports its failure.
     this.#ready.promise.catch(() => {});
     this.#channel = new ProcessChannel(ours, {
       message: (value) => this.#receive(value as FromProcess, events),
-      ended: () => {
+      ended: (how) => {
+        // It puts no line into its declared state.
+        if (how === "invalid") this.kill();
         this.#ready.reject(new Error("the process ended while it started"));
         this.#ended.resolve();
         events.ended();
       },
-    }, { descriptors: false });
+    }, { descriptors: false, room: () => roomOf(lines()) });
     try {
       this.#process = startProcess(theirs.fd, lifeFd);
       this.#pid = this.#process.pid;
@@ -170,29 +207,22 @@ export class AggregatorChild {
   /**
    * Sends a command, and returns the answer.
    *
+   * @throws {NoAnswerError} If it is not answered in time; it is killed then.
    * @throws {Error} If the command fails, or the process is abandoned.
    */
-  call(
+  async call(
     name: CallName,
     args: unknown[],
     fds: readonly number[] = [],
   ): Promise<unknown> {
-    if (this.#abandoned !== undefined) return Promise.reject(this.#abandoned);
+    if (this.#abandoned !== undefined) throw this.#abandoned;
     const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+    const answer = new Promise((resolve, reject) => {
+      this.#waiting.set(id, { name, resolve, reject });
       this.say({ kind: "call", id, name, args }, fds);
     });
-  }
-
-  /**
-   * Sends a simple command.
-   *
-   * @throws {NoAnswerError} If it is not answered in time; it is killed then.
-   */
-  async callInTime(name: CallName, args: unknown[]): Promise<unknown> {
     try {
-      return await inTime(this.call(name, args), ANSWER_LIMIT_MS);
+      return await inTime(answer, LIMITS_MS[name]);
     } catch (error) {
       if (error instanceof NoAnswerError) this.kill();
       throw error;
@@ -222,28 +252,40 @@ export class AggregatorChild {
     if (pid > 0) void reap(pid);
   }
 
-  #receive(message: FromProcess, events: ChildEvents): void {
+  /** @throws {Error} If it says what no process of ours does: that ends it. */
+  #receive(message: FromProcess, events: ChildEvents): "unasked" | void {
     switch (message.kind) {
       case "ready":
         this.#process.started?.();
         return this.#ready.resolve();
-      case "done":
-        return this.#take(message.id)?.resolve(message.result);
-      case "failed":
-        return this.#take(message.id)?.reject(unpackError(message.error));
+      case "done": {
+        const { name, resolve } = this.#asked(message.id);
+        checkAnswer(name, message.result, this.#lines());
+        this.#waiting.delete(message.id);
+        return resolve(message.result);
+      }
+      case "failed": {
+        const { reject } = this.#asked(message.id);
+        checkError(message.error);
+        this.#waiting.delete(message.id);
+        return reject(unpackError(message.error));
+      }
       default:
-        return events.hear(message);
+        events.hear(message);
+        return "unasked";
     }
   }
 
-  #take(id: number): Waiting | undefined {
+  /** @throws {Error} If nothing asked for the answer. */
+  #asked(id: number): Waiting {
     const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
+    if (waiting === undefined) throw new Error("An answer to no command");
     return waiting;
   }
 }
 
 async function inTime<T>(step: Promise<T>, limitMs: number): Promise<T> {
+  if (limitMs === Infinity) return await step;
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => reject(new NoAnswerError(`No answer in ${limitMs / 1000} s`)),

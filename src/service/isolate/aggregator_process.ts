@@ -13,6 +13,7 @@ import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
 import { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { declaredState, ReactorClient } from "../reactor/reactor_client.ts";
+import { ChangesOutbox } from "./changes_outbox.ts";
 import {
   CALLS,
   type FromProcess,
@@ -69,9 +70,12 @@ export async function serveIsolated(socketFd: number): Promise<number> {
       else server.end().then(() => over.resolve(0), over.reject);
     },
   });
-  const tell = (message: FromProcess) => channel.send(message);
+  const tell: Tell = (message, sent) => channel.send(message, [], sent);
   return await over.promise;
 }
+
+/** Sends a message; `sent` runs once the service has it. */
+type Tell = (message: FromProcess, sent?: () => void) => void;
 
 /** The reactor and its channel, for as long as the service lives. */
 class Server {
@@ -91,7 +95,7 @@ class Server {
   static async start(
     { notifySocket, record }: ToProcess & { kind: "start" },
     recordFd: OwnedFd | undefined,
-    tell: (message: FromProcess) => void,
+    tell: Tell,
     crashed: (error: Error) => void,
   ): Promise<Server> {
     using memory = recordFd;
@@ -99,10 +103,13 @@ class Server {
     const store = notifySocket === undefined
       ? undefined
       : new ManagerFdStore(notifySocket, problem);
+    const outbox = new ChangesOutbox((changes, sent) =>
+      tell({ kind: "changes", changes }, sent)
+    );
     const reactor = await ReactorClient.start(
       {
         service: (event) => tell({ kind: "event", event }),
-        changes: (changes) => tell({ kind: "changes", changes }),
+        changes: (changes) => outbox.add(changes),
         recorded: (lines) => tell({ kind: "recorded", lines }),
         unrecorded: (firstId, count) =>
           tell({ kind: "unrecorded", firstId, count }),

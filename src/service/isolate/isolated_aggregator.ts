@@ -5,8 +5,7 @@
  * @module
  */
 import type { PlayState } from "../../client/play.ts";
-import type { EdgeSource } from "../record/edge_source.ts";
-import { sleep } from "../../async/wait.ts";
+import { settlesWithin, sleep } from "../../async/wait.ts";
 import { withoutExposure, withoutInitial } from "./specifications.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type {
@@ -14,6 +13,7 @@ import type {
   InterlockSpecification,
 } from "../../config/specification.ts";
 import type { KeptFd, ManagerFdStore } from "../restart/manager_fd_store.ts";
+import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import { keptNames } from "../lanes/lanes.ts";
 import type {
   AggregatorDescription,
@@ -25,12 +25,15 @@ import type { ReactorEvents } from "../reactor/reactor_client.ts";
 import {
   AggregatorChild,
   NoAnswerError,
-  type Notice,
   type StartProcess,
 } from "./aggregator_child.ts";
-import { AddedAggregators, type Down } from "./added_aggregators.ts";
+import {
+  type Added,
+  AddedAggregators,
+  type Down,
+} from "./added_aggregators.ts";
 import { type CallName, packFds } from "./messages.ts";
-import { NoticeCheck } from "./notice_check.ts";
+import { Notices, type NoticesOptions } from "./notices.ts";
 
 /** First and longest delay before it is restarted. **Units**: ms. */
 const FIRST_RETRY_MS = 100;
@@ -40,17 +43,15 @@ const LONGEST_RETRY_MS = 30_000;
  * **Units**: ms.
  */
 const STEADY_MS = 60_000;
+/** Limit of a process's end before a restart. **Units**: milliseconds. */
+const HAND_OVER_MS = 3000;
+/** Limit of a sign of life at the end of the service. **Units**: milliseconds. */
+const AWAKE_MS = 2500;
 /** Fds of one message; the kernel takes 253. */
 const FDS_AT_ONCE = 200;
 
 /** Events of an isolated aggregator, and what it needs of the service. */
-export interface IsolatedOptions {
-  readonly events: Pick<
-    ReactorEvents,
-    "service" | "changes" | "removedLate" | "problem"
-  >;
-  /** Record of its edges, which goes on with its next process. */
-  readonly record?: EdgeSource | undefined;
+export interface IsolatedOptions extends NoticesOptions {
   /** The manager that keeps fds across restarts, if there is one. */
   readonly store:
     | (
@@ -77,12 +78,15 @@ export class IsolatedAggregator {
   #child: AggregatorChild | undefined;
   #retryMs = FIRST_RETRY_MS;
   #isOver = false;
-  readonly #check = new NoticeCheck();
+  readonly #notices: Notices;
   /** Set while there is no process. */
   #down: Down | undefined;
+  /** Set while another one takes its place. */
+  #attempt: Promise<void> | undefined;
 
   private constructor(options: IsolatedOptions) {
     this.#options = options;
+    this.#notices = new Notices(this.#added, options);
   }
 
   /**
@@ -149,6 +153,8 @@ export class IsolatedAggregator {
     if (this.#down !== undefined) {
       throw new Error(`Cannot remove ${name} now: ${this.#down.reason}`);
     }
+    // What it cannot put into its declared state in time is removed later.
+    this.#added.ending(name);
     const result = await this.#call(how, [name, ...rest]);
     const removed = this.#own(
       (Array.isArray(result) ? result : [result]) as AggregatorDescription[],
@@ -211,7 +217,7 @@ export class IsolatedAggregator {
     if (this.#down === undefined) {
       try {
         const described = this.#own(
-          await this.#callInTime(
+          await this.#call(
             "describe",
             name === undefined ? [] : [name],
           ) as AggregatorDescription[],
@@ -232,26 +238,20 @@ export class IsolatedAggregator {
   async pending(): Promise<PendingLine[]> {
     if (this.#down === undefined) {
       try {
-        const pending = await this.#callInTime("pending", []) as PendingLine[];
+        const pending = await this.#call("pending", []) as PendingLine[];
         return pending.filter((one) => this.#added.isOwn(one.aggregator));
       } catch (error) {
         if (this.#down === undefined) throw error;
       }
     }
-    return this.#added.asDown(this.#down).flatMap(({ name, lines }) =>
-      lines.map(({ name: line, lineNumber, pendingRule }) => ({
-        aggregator: name,
-        line: line || String(lineNumber),
-        ...pendingRule!,
-      }))
-    );
+    return this.#added.pendingAsDown(this.#down);
   }
 
   /** Returns its counters; none while there is no process. */
   async count<T extends { name: string }>(): Promise<T[]> {
     if (this.#down !== undefined) return [];
     try {
-      return this.#own(await this.#callInTime("count", []) as T[]);
+      return this.#own(await this.#call("count", []) as T[]);
     } catch (error) {
       if (this.#down === undefined) throw error;
       return [];
@@ -272,16 +272,50 @@ export class IsolatedAggregator {
   async shutdown(): Promise<void> {
     this.#isOver = true;
     try {
-      if (this.#down !== undefined) {
-        const names = this.names.join(", ");
-        throw new Error(
-          `The lines of ${names} may not be in their declared state: ` +
-            this.#down.reason,
-        );
-      }
-      await this.#call("shutdown", []);
+      const attempt = this.#attempt?.catch(() => {});
+      if (attempt !== undefined) await settlesWithin(attempt, AWAKE_MS);
+      if (this.#down === undefined && await this.#shutsDown()) return;
+      await this.#replaceAtEnd();
     } finally {
       this.end();
+    }
+  }
+
+  /** Returns false if the process is gone, or does not answer and is killed. */
+  async #shutsDown(): Promise<boolean> {
+    const child = this.#child!;
+    const end = child.call("shutdown", []);
+    const answers = Promise.race([child.call("pending", []), end]);
+    try {
+      if (await settlesWithin(answers, AWAKE_MS)) {
+        await end;
+        return true;
+      }
+    } catch (error) {
+      if (child.pid !== 0 || error instanceof UnsafeLinesError) throw error;
+    }
+    end.catch(() => {});
+    answers.catch(() => {});
+    child.kill();
+    this.#abandon("did not answer at its end, and was killed");
+    return false;
+  }
+
+  /** Puts the lines of a process that is gone into their declared state. */
+  async #replaceAtEnd(): Promise<void> {
+    if (this.#added.size === 0) return;
+    try {
+      await this.#start();
+      await this.#makeSafe();
+      await this.#call("shutdown", []);
+    } catch (error) {
+      if (error instanceof UnsafeLinesError) throw error;
+      const names = this.names.join(", ");
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `The lines of ${names} may not be in their declared state: ${why}`,
+        { cause: error },
+      );
     }
   }
 
@@ -292,8 +326,11 @@ export class IsolatedAggregator {
   async handOver(): Promise<void> {
     this.#isOver = true;
     if (this.#down !== undefined) return;
-    this.#child?.say({ kind: "hand-over" });
-    await this.#child?.ended;
+    const child = this.#child;
+    if (child === undefined) return;
+    child.say({ kind: "hand-over" });
+    // One that hangs would keep its lines from the next process.
+    if (!await settlesWithin(child.ended, HAND_OVER_MS)) child.kill();
   }
 
   /** Ends the process as the service's death does. Idempotent. */
@@ -307,13 +344,14 @@ export class IsolatedAggregator {
   async #start(): Promise<void> {
     const { startProcess, store, record } = this.#options;
     this.#child = new AggregatorChild({
-      hear: (notice) => this.#hear(notice),
+      hear: (notice) => this.#notices.hear(notice),
       ended: () => this.#died("ended unexpectedly"),
     }, {
       startProcess,
       notifySocket: store?.notifySocket,
       lifeFd: store?.lifeFd,
       record: record?.memory,
+      lines: () => this.#added.mostLines,
     });
     await this.#child.untilReady();
   }
@@ -327,62 +365,30 @@ export class IsolatedAggregator {
       await this.#call("setInterlocks", [this.#interlocks]);
     }
     const { aggregators: packed, fds } = packFds(aggregators);
-    return await this.#call(
+    const added = await this.#call(
       "add",
       [packed, options],
       fds,
     ) as AggregatorDescription[];
-  }
-
-  /** @throws {Error} If it reports what none of ours does: that ends it. */
-  #hear(message: Notice): void {
-    const { events } = this.#options;
-    this.#check.check(message);
-    switch (message.kind) {
-      case "event": {
-        const { event } = message;
-        if (!this.#added.isOwn(event.aggregator)) return;
-        const added = this.#added.get(event.aggregator);
-        if (added !== undefined && event.event === "connected") {
-          added.last.connected = true;
-        }
-        if (added !== undefined && event.event === "disconnected") {
-          added.last.connected = false;
-        }
-        return events.service(event);
-      }
-      case "changes":
-        if (!this.#added.isOwn(message.changes.aggregator)) return;
-        return events.changes?.(message.changes);
-      case "recorded":
-        if (!this.#added.isOwn(message.lines.aggregator)) return;
-        return this.#options.record?.began(message.lines);
-      case "unrecorded":
-        return this.#options.record?.ended(message.firstId, message.count);
-      case "removed-late":
-        if (!this.#added.isOwn(message.name)) return;
-        this.#added.delete(message.name);
-        return events.removedLate?.(message.name);
-      case "problem":
-        return events.problem?.(message.text);
-    }
+    const isWhole = added.length === aggregators.length &&
+      added.every(({ name }, i) => name === aggregators[i]!.name);
+    if (!isWhole) throw new Error("Its process does not have what was added");
+    return added;
   }
 
   #died(how: string): void {
     this.#abandon(how);
-    this.#options.record?.allEnded();
+    this.#notices.processEnded();
     if (this.#down !== undefined || this.#isOver) return;
     const reason = `its process ${how}, and is restarted`;
     this.#down = { reason, since: Date.now() };
+    const detail = `its process ${how}`;
+    const fault = `${detail}: restarted, lines made safe first`;
     for (const { last } of this.#added.all) {
-      const { name: aggregator } = last;
-      if (last.connected) {
-        const detail = `its process ${how}`;
-        this.#tell({ aggregator, event: "disconnected", detail });
-      }
+      const { name: aggregator, connected } = last;
       last.connected = false;
-      const detail = `its process ${how}: restarted, lines made safe first`;
-      this.#tell({ aggregator, event: "fault", detail });
+      if (connected) this.#tell({ aggregator, event: "disconnected", detail });
+      this.#tell({ aggregator, event: "fault", detail: fault });
     }
     if (performance.now() - (this.#child?.startedMs ?? 0) > STEADY_MS) {
       this.#retryMs = FIRST_RETRY_MS;
@@ -401,8 +407,8 @@ export class IsolatedAggregator {
       this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
       if (this.#isOver) return;
       try {
-        await this.#start();
-        await this.#resume();
+        this.#attempt = this.#start().then(() => this.#resume());
+        await this.#attempt;
         this.#down = undefined;
         this.#tellServed();
         return;
@@ -415,6 +421,8 @@ export class IsolatedAggregator {
         // A process that starts but cannot serve is replaced.
         this.#child?.kill();
         this.#abandon("failed after its start");
+      } finally {
+        this.#attempt = undefined;
       }
     }
   }
@@ -424,6 +432,19 @@ export class IsolatedAggregator {
    * continues.
    */
   async #resume(): Promise<void> {
+    const { added, specifications } = await this.#makeSafe();
+    for (const [i, one] of added.entries()) {
+      const [last] = await this.#add([specifications[i]!], one.options);
+      one.last = last!;
+    }
+    await this.#call("dropUnused", []);
+    if (this.#isObserved) await this.#call("observe", [true]);
+  }
+
+  /** Makes its lines safe, and serves nothing. */
+  async #makeSafe(): Promise<
+    { added: Added[]; specifications: AggregatorSpecification[] }
+  > {
     const added = this.#added.all;
     // The manager's copies keep the lines busy.
     const all = added.map(({ specification }) => specification);
@@ -435,21 +456,13 @@ export class IsolatedAggregator {
       .map(withoutExposure);
     await this.#add(unexposed, {});
     for (const { name } of unexposed) await this.#call("remove", [name]);
-    for (const [i, one] of added.entries()) {
-      const [last] = await this.#add([specifications[i]!], one.options);
-      one.last = last!;
-    }
-    await this.#call("dropUnused", []);
-    if (this.#isObserved) await this.#call("observe", [true]);
+    return { added, specifications };
   }
 
   #tellServed(): void {
+    const detail = "served again by a new process; its lines are as declared";
     for (const aggregator of this.names) {
-      this.#tell({
-        aggregator,
-        event: "enforced",
-        detail: "served again by a new process; its lines are as declared",
-      });
+      this.#tell({ aggregator, event: "enforced", detail });
     }
   }
 
@@ -467,20 +480,17 @@ export class IsolatedAggregator {
     return described.map((one) => ({ ...one, pid: this.pid }));
   }
 
-  #call(
+  /** Sends a command: a process that does not answer in time is killed. */
+  async #call(
     name: CallName,
     args: unknown[],
     fds: readonly number[] = [],
   ): Promise<unknown> {
-    return this.#child!.call(name, args, fds);
-  }
-
-  /** Sends a simple command: a process that does not answer it is killed. */
-  async #callInTime(name: CallName, args: unknown[]): Promise<unknown> {
+    const child = this.#child!;
     try {
-      return await this.#child!.callInTime(name, args);
+      return await child.call(name, args, fds);
     } catch (error) {
-      if (error instanceof NoAnswerError) {
+      if (error instanceof NoAnswerError && child === this.#child) {
         this.#died("did not answer, and was killed");
       }
       throw error;

@@ -123,7 +123,18 @@ Deno.test("what the start of a process needs is kept until it is ready", async (
 });
 
 Deno.test("IsolatedAggregator leaves out what its process says of others' aggregators", async () => {
-  const said = (name: string) => ({ name, aggregator: name, lines: [] });
+  const said = (name: string) => ({
+    name,
+    presentation: "nowhere",
+    connected: false,
+    servedSince: 0,
+    lines: [],
+    aggregator: name,
+    line: "P",
+    rule: "safe value 0",
+    reason: "none",
+    since: 0,
+  });
   const both = [said("a"), said("press")];
   const answers: Record<string, unknown> = { add: [said("a")] };
   const problems: string[] = [];
@@ -132,8 +143,8 @@ Deno.test("IsolatedAggregator leaves out what its process says of others' aggreg
     events: { service: () => {}, problem: (text) => void problems.push(text) },
     store: undefined,
     startProcess: (socketFd) => {
-      const liar = new ProcessChannel(duplicate(socketFd), {
-        message: (value) => {
+      const liar: ProcessChannel = new ProcessChannel(duplicate(socketFd), {
+        message: (value): void => {
           const { kind, id, name } = value as Record<string, string>;
           if (kind === "start") return liar.send({ kind: "ready" });
           const result = answers[name!] ?? both;

@@ -12,6 +12,8 @@ import { ProcessChannel } from "./process_channel.ts";
 /** A process that notes its commands and does nothing. */
 class ProcessDouble {
   readonly calls: { name: string; args: unknown[] }[] = [];
+  /** Set if it stands still, and its channel with it. */
+  isStopped = false;
   readonly #channel: ProcessChannel;
 
   constructor(socketFd: number) {
@@ -34,16 +36,21 @@ class ProcessDouble {
 
   #hear(message: ToProcess): void {
     if (message.kind === "start") this.#channel.send({ kind: "ready" });
-    if (message.kind !== "call") return;
+    if (message.kind !== "call" || this.isStopped) return;
     const { id, name, args } = message;
     this.calls.push({ name, args });
+    const described = (name: string) => ({
+      name,
+      presentation: "nowhere",
+      connected: false,
+      lines: [],
+    });
     const result = name === "add"
-      ? (args[0] as AggregatorSpecification[]).map(({ name }) => ({
-        name,
-        presentation: "nowhere",
-        connected: false,
-        lines: [],
-      }))
+      ? (args[0] as AggregatorSpecification[]).map(({ name }) =>
+        described(name)
+      )
+      : name === "remove"
+      ? described(String(args[0]))
       : null;
     this.#channel.send({ kind: "done", id, result });
   }
@@ -119,3 +126,35 @@ Deno.test("after a process died, lines are made safe before a guest can come, an
     for (const process of processes) process[Symbol.dispose]();
   }
 });
+
+for (const how of ["stands still", "dies"]) {
+  Deno.test(`lines are made safe at the end by another process if theirs ${how}`, async () => {
+    const processes: ProcessDouble[] = [];
+    const isolated = await IsolatedAggregator.start({
+      events: { service: () => {} },
+      store: undefined,
+      startProcess: (socketFd) => {
+        processes.push(new ProcessDouble(socketFd));
+        return { pid: 0 };
+      },
+    });
+    const [press] = EXPOSED;
+    await isolated.add([press!], {});
+    const [first] = processes;
+    first!.isStopped = true;
+    const end = isolated.shutdown();
+    if (how === "dies") first![Symbol.dispose]();
+    await end;
+    const [, second] = processes;
+    assertEquals(second!.calls.map(({ name }) => name), [
+      "add",
+      "remove",
+      "shutdown",
+    ]);
+    const lines = LINES.map(({ initial: _, ...line }) => line);
+    assertEquals(second!.added, [[
+      JSON.parse(JSON.stringify({ name: "press", isolate: "process", lines })),
+    ]]);
+    for (const process of processes) process[Symbol.dispose]();
+  });
+}

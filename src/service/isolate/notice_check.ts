@@ -4,8 +4,28 @@
  *
  * @module
  */
+import {
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  text,
+} from "../../client/message_schema.ts";
+import { LINE_CHANGE } from "../../client/messages.ts";
+import { SERVED_EVENTS } from "../../client/protocol.ts";
 import type { RecordedLines } from "../messages/messages.ts";
 import type { Notice } from "./aggregator_child.ts";
+import { checkMessage } from "./answer_check.ts";
+
+const EVENT = object({
+  aggregator: text(),
+  event: oneOf(SERVED_EVENTS),
+  detail: text(),
+  force: optional(text()),
+});
+const CHANGES = object({ aggregator: text(), lines: list(LINE_CHANGE) });
+const UNRECORDED = object({ firstId: integer(), count: integer() });
 
 /** Texts for the log that pass at once: one for each kept fd, and more. */
 const MAX_TEXTS = 4096;
@@ -15,7 +35,7 @@ const TEXTS_PER_S = 5;
 const MAX_TEXT = 8192;
 /** Lines of one report, more than an aggregator can have, and their names. */
 const MAX_LINES = 65_536;
-const MAX_NAME = 1024;
+const MAX_NAME = 256;
 
 /** Notices of one aggregator's processes, one after the other. */
 export class NoticeCheck {
@@ -35,9 +55,23 @@ export class NoticeCheck {
    * @throws {Error} If no process of gpioagg's reports such, or so often.
    */
   check(notice: Notice): void {
-    if (notice.kind === "problem") this.#count(notice.text);
-    if (notice.kind === "event") this.#count(notice.event.detail);
-    if (notice.kind === "recorded") checkLines(notice.lines);
+    switch (notice.kind) {
+      case "problem":
+        return this.#count(notice.text);
+      case "event":
+        checkMessage(EVENT, notice.event, "An event");
+        return this.#count(notice.event.detail);
+      case "changes":
+        return checkMessage(CHANGES, notice.changes, "A report of changes");
+      case "recorded":
+        return checkLines(notice.lines);
+      case "unrecorded":
+        return checkMessage(UNRECORDED, notice, "A report of lines");
+      case "removed-late":
+        return checkMessage(text(), notice.name, "A report of a removal");
+      default:
+        throw new TypeError("A report is of no known kind");
+    }
   }
 
   #count(text: unknown): void {

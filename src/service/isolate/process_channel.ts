@@ -8,6 +8,13 @@
  * @module
  */
 import { ByteBuffer } from "../messages/byte_buffer.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type FrameRoom,
+  MAX_FRAME_BYTES,
+} from "./frame_text.ts";
+import { TimePart } from "./time_part.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../../ffi/readiness.ts";
 import {
@@ -18,11 +25,11 @@ import {
 } from "../../../ffi/socket_message.ts";
 
 const HEADER_BYTES = 8;
-/** Largest frame; a larger one is a bug of ours. **Units**: bytes. */
-const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
 /** Pieces that are read before others are served. */
 const PIECES_AT_ONCE = 16;
+/** Time after which no further piece is. **Units**: milliseconds. */
+const TURN_MS = 2;
 /** Limit of fds of frames whose bytes have not arrived; more are not ours. */
 const MAX_PENDING_FDS = 1024;
 /**
@@ -35,17 +42,27 @@ export interface ChannelEvents {
   /**
    * A message arrived. An exception ends the channel, as does an invalid frame.
    * **Ownership**: of the fds, the handler's.
+   *
+   * @returns `unasked` for a message that answers nothing: with such the other
+   * side has a part of the time only.
    */
-  message(value: unknown, fds: OwnedFd[]): void;
-  /** The other side has closed the channel, died, or sent an invalid frame. */
-  ended(): void;
+  message(value: unknown, fds: OwnedFd[]): "unasked" | void;
+  /**
+   * The other side has closed the channel or died, or sent what is not valid.
+   */
+  ended(how: "closed" | "invalid"): void;
 }
 
 /** Settings of a channel. */
 export interface ChannelOptions {
   /** False if the other side cannot send fds. Default: true. */
   readonly descriptors?: boolean;
+  /** Returns the most that a frame may have. Default: a large one. */
+  readonly room?: () => FrameRoom;
 }
+
+/** Room for what a process of ours says whose program is not a guest's. */
+const LARGEST: FrameRoom = { bytes: MAX_FRAME_BYTES, values: Infinity };
 
 interface Outgoing {
   bytes: Uint8Array;
@@ -59,21 +76,25 @@ export class ProcessChannel implements Disposable {
   readonly #socket: OwnedFd;
   readonly #events: ChannelEvents;
   readonly #takesFds: boolean;
+  readonly #room: () => FrameRoom;
+  readonly #unasked = new TimePart();
   readonly #outgoing: Outgoing[] = [];
   readonly #fds: OwnedFd[] = [];
   readonly #received = new ByteBuffer(PIECE_BYTES);
   #wait: ReadinessWait | undefined;
+  #endRest: () => void = () => {};
   #isClosed = false;
 
   /** Starts reading. */
   constructor(
     socket: OwnedFd,
     events: ChannelEvents,
-    { descriptors = true }: ChannelOptions = {},
+    { descriptors = true, room = () => LARGEST }: ChannelOptions = {},
   ) {
     this.#socket = socket;
     this.#events = events;
     this.#takesFds = descriptors;
+    this.#room = room;
     if (!descriptors) refuseDescriptors(socket.fd);
     void this.#read();
   }
@@ -89,7 +110,7 @@ export class ProcessChannel implements Disposable {
     sent: () => void = () => {},
   ): void {
     if (this.#isClosed) return sent();
-    const json = new TextEncoder().encode(JSON.stringify(value, replacer));
+    const json = encodeFrame(value);
     const bytes = new Uint8Array(HEADER_BYTES + json.length);
     const view = new DataView(bytes.buffer);
     view.setUint32(0, json.length, true);
@@ -104,6 +125,7 @@ export class ProcessChannel implements Disposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#wait?.cancel();
+    this.#endRest();
     this.#socket.close();
     for (const fd of this.#fds.splice(0)) fd.close();
     for (const { sent } of this.#outgoing.splice(0)) sent();
@@ -139,49 +161,69 @@ export class ProcessChannel implements Disposable {
     while (!this.#isClosed) {
       this.#wait = whenReadable(this.#socket.fd);
       if (!await this.#wait.ready || this.#isClosed) return;
-      if (!this.#receive(piece)) {
+      const end = this.#receive(piece);
+      if (end !== undefined) {
         this[Symbol.dispose]();
-        this.#events.ended();
+        this.#events.ended(end);
         return;
       }
+      await this.#rest();
     }
   }
 
-  /** Reads what is available, some of it at a time; false at the end. */
-  #receive(piece: Uint8Array): boolean {
+  /** Reads nothing for a time if there was too much that nothing asked for. */
+  async #rest(): Promise<void> {
+    const ms = this.#unasked.restMs;
+    if (ms <= 0 || this.#isClosed) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endRest = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Reads what is available, some of it at a time; returns how it ended. */
+  #receive(piece: Uint8Array): "closed" | "invalid" | undefined {
+    const end = performance.now() + TURN_MS;
     for (let pieces = 0; pieces < PIECES_AT_ONCE; pieces++) {
+      if (pieces > 0 && performance.now() >= end) return undefined;
       let count: number;
       try {
         count = this.#takesFds
           ? receive(this.#socket.fd, piece, this.#fds)
           : receiveBytes(this.#socket.fd, piece);
       } catch {
-        return false;
+        return "closed";
       }
-      if (count === 0 || this.#fds.length > MAX_PENDING_FDS) return false;
-      if (count < 0 || this.#isClosed) return true;
+      if (count === 0) return "closed";
+      if (this.#fds.length > MAX_PENDING_FDS) return "invalid";
+      if (count < 0 || this.#isClosed) return undefined;
       this.#received.append(piece.subarray(0, count));
-      if (!this.#deliver()) return false;
+      if (!this.#deliver()) return "invalid";
     }
-    return true;
+    return undefined;
   }
 
   /** Passes frames on; false if one is invalid or its handler failed. */
   #deliver(): boolean {
+    const room = this.#room();
     let at = 0;
     while (this.#received.length - at >= HEADER_BYTES) {
       const view = new DataView(this.#received.bytes.buffer);
       const length = view.getUint32(at, true);
-      if (length > MAX_FRAME_BYTES) return false;
+      if (length > room.bytes) return false;
       const end = at + HEADER_BYTES + length;
       if (this.#received.length < end) break;
       const fds = this.#fds.splice(0, view.getUint32(at + 4, true));
-      const text = new TextDecoder().decode(
-        this.#received.bytes.subarray(at + HEADER_BYTES, end),
-      );
+      const bytes = this.#received.bytes.subarray(at + HEADER_BYTES, end);
       at = end;
+      const begin = performance.now();
       try {
-        this.#events.message(JSON.parse(text, reviver), fds);
+        const value = decodeFrame(bytes, room.values);
+        const kind = this.#events.message(value, fds);
+        if (kind === "unasked") this.#unasked.add(begin, performance.now());
       } catch {
         for (const fd of fds) fd.close();
         return false;
@@ -191,20 +233,4 @@ export class ProcessChannel implements Disposable {
     this.#received.drop(at);
     return true;
   }
-}
-
-/** JSON has no typed arrays, which counters are. */
-const NUMBERS = "$float64";
-
-function replacer(_key: string, value: unknown): unknown {
-  return value instanceof Float64Array ? { [NUMBERS]: [...value] } : value;
-}
-
-function reviver(_key: string, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || !(NUMBERS in value)) {
-    return value;
-  }
-  const numbers = value[NUMBERS];
-  if (!Array.isArray(numbers)) throw new TypeError(`${NUMBERS} is not a list`);
-  return Float64Array.from(numbers);
 }

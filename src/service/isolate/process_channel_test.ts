@@ -17,7 +17,7 @@ interface Heard {
 async function withChannel(
   options: ChannelOptions,
   body: (heard: Heard) => Promise<void>,
-  onMessage: (value: unknown) => void = () => {},
+  onMessage: (value: unknown) => "unasked" | void = () => {},
 ): Promise<void> {
   const [ours, peer] = socketPair();
   using _peer = peer;
@@ -27,8 +27,9 @@ async function withChannel(
   using _channel = new ProcessChannel(ours, {
     message: (value, received) => {
       fds.push(...received);
-      onMessage(value);
+      const kind = onMessage(value);
       messages.push(value);
+      return kind;
     },
     ended: () => over.resolve(),
   }, options);
@@ -127,3 +128,21 @@ Deno.test("fds that no frame speaks of end a channel", () =>
     await over;
     assertEquals(messages.length <= 5, true);
   }));
+
+Deno.test("a process that nothing asked has a part of the time only", () => {
+  const work = 150;
+  const ends: number[] = [];
+  return withChannel({}, async ({ peer }) => {
+    send(peer.fd, frame("1"));
+    await until("the first is heard", () => ends.length === 1);
+    send(peer.fd, frame("2"));
+    await until("the second is heard", () => ends.length === 2);
+    // Ten times what was more than 100 ms.
+    assertEquals(ends[1]! - ends[0]! >= 450, true, `${ends}`);
+  }, () => {
+    const end = performance.now() + (ends.length === 0 ? work : 0);
+    while (performance.now() < end);
+    ends.push(performance.now());
+    return "unasked";
+  });
+});

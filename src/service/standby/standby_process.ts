@@ -97,7 +97,7 @@ export class StandbyProcess {
         started();
         warm.resolve();
       },
-      ended: closed.resolve,
+      ended: () => closed.resolve(),
     }, { descriptors: false });
     this.ended = this.#wait(closed.promise).finally(started);
   }
