@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { GUESTS } from "./guests.ts";
 import { examineHost, type HostAccess } from "./host.ts";
 import { guestReport, hostReport } from "./report.ts";
-import { WAYS, waysFor } from "./ways.ts";
+import { EXPOSURES, exposuresFor } from "./exposures.ts";
 
 const DEVICE_HELP = `Network devices:
 name "e1000", bus PCI, desc "Intel Gigabit Ethernet"
@@ -139,7 +139,7 @@ Deno.test("an exposure that only this host lacks is named, without a recipe", as
 
 Deno.test("every driver of the table belongs to an exposure", () => {
   for (const guest of GUESTS) {
-    const { known, unknown } = waysFor(guest);
+    const { known, unknown } = exposuresFor(guest);
     const drivers = new Set(known.map(({ driver }) => driver));
     assertEquals(
       [...drivers].toSorted(),
@@ -152,5 +152,5 @@ Deno.test("every driver of the table belongs to an exposure", () => {
     );
     assert(guest.drivers.length > 0 || guest.note !== undefined, guest.name);
   }
-  assert(WAYS.some(({ driver }) => driver === undefined));
+  assert(EXPOSURES.some(({ driver }) => driver === undefined));
 });

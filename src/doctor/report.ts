@@ -6,7 +6,12 @@
 import { printable } from "../text/printable.ts";
 import type { Guest, GuestArch } from "./guests.ts";
 import type { Host } from "./host.ts";
-import { type Recipe, type Way, WAYS, waysFor } from "./ways.ts";
+import {
+  EXPOSURES,
+  exposuresFor,
+  type HostExposure,
+  type Recipe,
+} from "./exposures.ts";
 
 /** Longest text of another program in the report. **Units**: UTF-16 code units. */
 const CELL_LIMIT = 200;
@@ -31,9 +36,12 @@ export function hostReport(host: Host): string[] {
     entry("KVM", host.hasKvm ? "/dev/kvm exists" : "no /dev/kvm"),
     "",
     "Exposures that this host can provide",
-    ...WAYS.map((way) => {
-      const reason = way.whyNot(host);
-      return entry(way.name, reason === undefined ? "yes" : `no: ${reason}`);
+    ...EXPOSURES.map((exposure) => {
+      const reason = exposure.whyNot(host);
+      return entry(
+        exposure.name,
+        reason === undefined ? "yes" : `no: ${reason}`,
+      );
     }),
   ];
 }
@@ -45,27 +53,35 @@ export function guestReport(host: Host, guests: readonly Guest[]): string[] {
 
 function oneGuest(host: Host, guest: Guest): string[] {
   const kernel = guest.kernel === undefined ? "" : `, Linux ${guest.kernel}`;
-  const { known, unknown } = waysFor(guest);
+  const { known, unknown } = exposuresFor(guest);
   const lines = ["", `Guest ${guest.name} (${guest.arch}${kernel})`];
   if (known.length === 0) {
     lines.push(`  no exposure works: ${guest.note ?? "it has no driver"}`);
   }
-  for (const way of known) lines.push(...oneWay(host, guest.arch, way));
-  for (const way of unknown) {
-    lines.push(entry(way.name, `not known: is ${way.driver} in its kernel?`));
+  for (const exposure of known) {
+    lines.push(...exposureLines(host, guest.arch, exposure));
+  }
+  for (const exposure of unknown) {
+    lines.push(
+      entry(exposure.name, `not known: is ${exposure.driver} in its kernel?`),
+    );
   }
   return lines;
 }
 
-function oneWay(host: Host, arch: GuestArch, way: Way): string[] {
-  const reason = way.whyNot(host);
-  const note = way.note === undefined ? "" : `; ${way.note}`;
+function exposureLines(
+  host: Host,
+  arch: GuestArch,
+  exposure: HostExposure,
+): string[] {
+  const reason = exposure.whyNot(host);
+  const note = exposure.note === undefined ? "" : `; ${exposure.note}`;
   const status = reason === undefined
-    ? `driver ${way.driver}${note}`
-    : `driver ${way.driver}, but not from this host: ${reason}`;
+    ? `driver ${exposure.driver}${note}`
+    : `driver ${exposure.driver}, but not from this host: ${reason}`;
   return [
-    entry(way.name, status),
-    ...reason === undefined ? recipeLines(way.recipe(host, arch)) : [],
+    entry(exposure.name, status),
+    ...reason === undefined ? recipeLines(exposure.recipe(host, arch)) : [],
   ];
 }
 

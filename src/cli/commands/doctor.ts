@@ -11,7 +11,7 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";
 import { examineHost, type Host, type HostAccess } from "../../doctor/host.ts";
 import { guestReport, hostReport } from "../../doctor/report.ts";
-import { WAYS, waysFor } from "../../doctor/ways.ts";
+import { EXPOSURES, exposuresFor } from "../../doctor/exposures.ts";
 import { Chip } from "../../gpio/chip.ts";
 import { listChips } from "../../gpio/lookup.ts";
 import { chooseInterface } from "../../kernel_chip/driver.ts";
@@ -77,7 +77,9 @@ export async function main(args: readonly string[]): Promise<number> {
       : [...hostReport(host), ...guestReport(host, guests)].join("\n"),
   );
   const isUseful = guests.every((guest) =>
-    waysFor(guest).known.some((way) => way.whyNot(host) === undefined)
+    exposuresFor(guest).known.some((exposure) =>
+      exposure.whyNot(host) === undefined
+    )
   );
   return isUseful ? 0 : 1;
 }
@@ -109,21 +111,21 @@ function asData(host: Host, guests: readonly Guest[]) {
       ...host,
       qemus: host.qemus.map(({ program, version }) => ({ program, version })),
     },
-    exposures: WAYS.map((way) => {
-      const reason = way.whyNot(host);
+    exposures: EXPOSURES.map((exposure) => {
+      const reason = exposure.whyNot(host);
       return {
-        name: way.name,
+        name: exposure.name,
         works: reason === undefined,
         ...reason === undefined ? {} : { reason },
       };
     }),
     guests: guests.map((guest) => ({
       ...guest,
-      exposures: waysFor(guest).known
-        .filter((way) => way.whyNot(host) === undefined)
-        .map((way) => ({
-          name: way.name,
-          ...way.recipe(host, guest.arch),
+      exposures: exposuresFor(guest).known
+        .filter((exposure) => exposure.whyNot(host) === undefined)
+        .map((exposure) => ({
+          name: exposure.name,
+          ...exposure.recipe(host, guest.arch),
         })),
     })),
   };

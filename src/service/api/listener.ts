@@ -33,7 +33,7 @@ import {
 } from "../../../ffi/socket_message.ts";
 import { acceptUnix, peerCredentials } from "../../../ffi/unix_socket.ts";
 import { Arrivals } from "./arrivals.ts";
-import { isVain } from "./vain_request.ts";
+import { isDroppable } from "./droppable_request.ts";
 import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
 import { PacedConnection } from "../../http/paced_connection.ts";
 import { printableError } from "../../text/printable.ts";
@@ -201,7 +201,7 @@ export class ApiListener implements Disposable {
       while (performance.now() < end) {
         const fd = acceptUnix(this.#listener.fd);
         if (fd === undefined) return undefined;
-        if (isAbandoned(fd.fd, isVain)) this.#drop(fd);
+        if (isAbandoned(fd.fd, isDroppable)) this.#drop(fd);
         else this.#arrive(fd);
       }
     } catch (error) {
@@ -245,7 +245,7 @@ export class ApiListener implements Disposable {
     for (let i = 0; i < BEGUN_AT_ONCE && performance.now() < end;) {
       const next = this.#arrivals.take();
       if (next === undefined) return;
-      if (isAbandoned(next.fd.fd, isVain)) this.#drop(next.fd);
+      if (isAbandoned(next.fd.fd, isDroppable)) this.#drop(next.fd);
       else {
         this.#begin(next.fd, next.peer);
         i++;

@@ -36,7 +36,7 @@ import {
   MAX_REQUEST_BYTES,
   parseControlRequest,
 } from "./control_protocol.ts";
-import { ClientEffort } from "./client_effort.ts";
+import { ClientBudget } from "./client_budget.ts";
 import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
 import type { ListenSocket } from "../sockets/listen_socket.ts";
 import { printableError } from "../../text/printable.ts";
@@ -86,7 +86,7 @@ export class ControlSocket implements Disposable {
   static readonly #all = new Set<ControlSocket>();
   readonly #now: () => number;
   readonly #fruitless = new FruitlessConnections();
-  readonly #effort: ClientEffort;
+  readonly #budget: ClientBudget;
   #rest: Timer | undefined;
 
   /**
@@ -106,7 +106,7 @@ export class ControlSocket implements Disposable {
     this.#handler = handler;
     refuseDescriptors(socket.listener.fd);
     this.#share = loop.share();
-    this.#effort = new ClientEffort(loop, now);
+    this.#budget = new ClientBudget(loop, now);
     ControlSocket.#all.add(this);
     const own = effectiveUserId();
     this.#places = new ConnectionPlaces({
@@ -127,7 +127,7 @@ export class ControlSocket implements Disposable {
     ControlSocket.#all.delete(this);
     for (const connection of this.#connections) connection.close();
     this.#rest?.[Symbol.dispose]();
-    this.#effort[Symbol.dispose]();
+    this.#budget[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
   }
@@ -212,7 +212,7 @@ export class ControlSocket implements Disposable {
       this.#loop,
       fd,
       this.#share,
-      this.#effort,
+      this.#budget,
       this.#handler,
       (self) => {
         this.#connections.delete(self);
@@ -237,7 +237,7 @@ class Connection {
   readonly #loop: EventLoop;
   readonly #fd: OwnedFd;
   readonly #share: TimeShare;
-  readonly #effort: ClientEffort;
+  readonly #budget: ClientBudget;
   readonly #watch: Watch;
   #limit: Timer;
   readonly #handler: ControlHandler;
@@ -267,14 +267,14 @@ class Connection {
     loop: EventLoop,
     fd: OwnedFd,
     share: TimeShare,
-    effort: ClientEffort,
+    budget: ClientBudget,
     handler: ControlHandler,
     onClose: (self: Connection) => void,
   ) {
     this.#loop = loop;
     this.#fd = fd;
     this.#share = share;
-    this.#effort = effort;
+    this.#budget = budget;
     this.#handler = handler;
     this.#onClose = onClose;
     this.#limit = loop.after(IDLE_LIMIT_MS, () => this.close());
@@ -308,7 +308,7 @@ class Connection {
   }
 
   close(): void {
-    this.#effort.forget(this);
+    this.#budget.forget(this);
     this.#limit[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
     closeConnection(this.#fd);
@@ -317,7 +317,7 @@ class Connection {
 
   /** Reads, answers and sends while the share has time left. */
   serve(): void {
-    const begin = this.#effort.now;
+    const begin = this.#budget.now;
     let hasMore: boolean;
     try {
       if (this.#wanted === EPOLLIN && !this.#read()) return this.close();
@@ -327,10 +327,10 @@ class Connection {
       return this.close();
     }
     // Who waits for each answer is as slow as the service.
-    if (hasMore) this.#effort.add(begin);
+    if (hasMore) this.#budget.add(begin);
     // Writability is reported as long as there is room: the rest follows then.
     this.#wanted = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
-    this.#watchFor(hasMore && this.#effort.delay(this) ? 0 : this.#wanted);
+    this.#watchFor(hasMore && this.#budget.delay(this) ? 0 : this.#wanted);
   }
 
   /** Is served again, after a rest. */

@@ -1,5 +1,5 @@
 /**
- * The time that the clients of a control socket take.
+ * Budget of time of all clients of a control socket.
  *
  * @module
  */
@@ -19,8 +19,8 @@ interface Client {
   goOn(): void;
 }
 
-/** The time that the clients of a socket took, and those that rest for it. */
-export class ClientEffort implements Disposable {
+/** Budget of the clients of one socket, and those that rest for it. */
+export class ClientBudget implements Disposable {
   readonly #loop: EventLoop;
   #workMs = 0;
   #since = 0;

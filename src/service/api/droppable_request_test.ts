@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isVain } from "./vain_request.ts";
+import { isDroppable } from "./droppable_request.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -18,12 +18,18 @@ for (
     ["GETS / HTTP/1.1\r\n\r\n", false],
   ] as const
 ) {
-  Deno.test(`isVain() is ${isExpected} of ${JSON.stringify(sent)}`, () => {
-    assertEquals(isVain(bytes(sent), true), isExpected);
+  Deno.test(`isDroppable() is ${isExpected} of ${JSON.stringify(sent)}`, () => {
+    assertEquals(isDroppable(bytes(sent), true), isExpected);
   });
 }
 
-Deno.test("isVain() does not judge a head that it does not see the end of", () => {
-  assertEquals(isVain(bytes("POST / HTTP/1.1\r\nhost: x\r\n"), false), false);
-  assertEquals(isVain(bytes("GET / HTTP/1.1\r\nhost: x\r\n"), false), true);
+Deno.test("isDroppable() does not judge a head that it does not see the end of", () => {
+  assertEquals(
+    isDroppable(bytes("POST / HTTP/1.1\r\nhost: x\r\n"), false),
+    false,
+  );
+  assertEquals(
+    isDroppable(bytes("GET / HTTP/1.1\r\nhost: x\r\n"), false),
+    true,
+  );
 });

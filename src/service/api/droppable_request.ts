@@ -1,12 +1,13 @@
 /**
- * Wishes of clients that have gone again, seen before any of them is read: the
- * cost of a connection is most of what a flood of them takes.
+ * Requests of clients that have gone again and that may be dropped, seen before
+ * any of them is read: the cost of a connection is most of what a flood of them
+ * takes.
  *
  * @module
  */
 
-/** Requests that change nothing: a client that is gone gets nothing of them. */
-const ONLY_TO_HEAR = ["GET ", "HEAD "];
+/** Methods that change nothing: a client that is gone gets nothing of them. */
+const READ_ONLY = ["GET ", "HEAD "];
 const LONGEST_METHOD = 8;
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
@@ -18,9 +19,9 @@ const CARRIAGE_RETURN = 13;
  * @param sent Beginning of what it has sent.
  * @param isAll False if there may be more.
  */
-export function isVain(sent: Uint8Array, isAll: boolean): boolean {
+export function isDroppable(sent: Uint8Array, isAll: boolean): boolean {
   const start = String.fromCharCode(...sent.subarray(0, LONGEST_METHOD));
-  if (ONLY_TO_HEAR.some((method) => start.startsWith(method))) return true;
+  if (READ_ONLY.some((method) => start.startsWith(method))) return true;
   return isAll && !hasEmptyLine(sent);
 }
 

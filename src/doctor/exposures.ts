@@ -9,7 +9,7 @@ import type { Guest, GuestArch, GuestDriver } from "./guests.ts";
 import type { Host, Qemu } from "./host.ts";
 
 /** An exposure on a host. */
-export interface Way {
+export interface HostExposure {
   /** Name of the exposure: `vhost-user`. */
   readonly name: string;
   /** Driver that the guest needs; undefined if it is no exposure to a guest. */
@@ -39,7 +39,7 @@ const MEMORY =
   "-object memory-backend-memfd,id=mem,size=1G,share=on -machine memory-backend=mem";
 
 /** All exposures, the most capable first. */
-export const WAYS: readonly Way[] = [
+export const EXPOSURES: readonly HostExposure[] = [
   {
     name: "vhost-user",
     driver: "gpio-virtio",
@@ -105,9 +105,11 @@ export const WAYS: readonly Way[] = [
  * Returns the exposures that a guest has a driver for, the most capable first,
  * and those of which this is not known.
  */
-export function waysFor(guest: Guest): { known: Way[]; unknown: Way[] } {
+export function exposuresFor(
+  guest: Guest,
+): { known: HostExposure[]; unknown: HostExposure[] } {
   const has = (drivers: readonly GuestDriver[] = []) =>
-    WAYS.filter(({ driver }) =>
+    EXPOSURES.filter(({ driver }) =>
       driver !== undefined && drivers.includes(driver)
     );
   return { known: has(guest.drivers), unknown: has(guest.unknown) };
