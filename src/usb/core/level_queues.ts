@@ -65,6 +65,8 @@ export class LevelQueues {
   /** Returns the levels of all lines, each as text. */
   save(): string[] {
     return Array.from(this.#counts, (count, line) => {
+      // Most lines have none, and this is done for each request.
+      if (count === 0) return "";
       const at = line * this.#capacity;
       return Array.from(
         { length: count },
