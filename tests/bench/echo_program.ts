@@ -9,20 +9,19 @@ import {
   u32,
   WRITABLE,
 } from "../environment/static_program.ts";
+import {
+  FD,
+  FLAGS,
+  GET_LINE,
+  INPUT,
+  MEMORY_BYTES,
+  NUM_LINES,
+  OUTPUT,
+  SET_VALUES,
+} from "./echo_kernel.ts";
 
 /** Length of the instructions below. */
 const CODE_BYTES = 230;
-const MEMORY_BYTES = 0x1000;
-
-const GET_LINE = 0xc250_b407;
-const SET_VALUES = 0xc010_b40f;
-/** Flags of a line: input with both edges, output. */
-const INPUT = 0x34;
-const OUTPUT = 0x08;
-/** Offsets in struct gpio_v2_line_request. */
-const FLAGS = 288;
-const NUM_LINES = 560;
-const FD = 588;
 
 /**
  * Returns the program: a static x86-64 executable, which goes on until it fails.

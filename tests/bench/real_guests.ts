@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { qemuArguments } from "../../src/qemu/arguments.ts";
+import { bootArmGuest } from "../environment/arm_guest.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import {
   bootQemuGuest,
@@ -11,6 +13,7 @@ import {
 } from "../environment/qemu_guest.ts";
 import { until } from "../environment/wait.ts";
 import { echoProgram } from "./echo_program.ts";
+import { echoProgramArm64 } from "./echo_program_arm64.ts";
 import type { Effort } from "./effort.ts";
 import { timed, wiredArguments } from "./exposures.ts";
 import { VirtioGuest } from "./guests.ts";
@@ -27,52 +30,79 @@ const SHARE = 0.2;
 const EXPOSURES: readonly {
   readonly name: string;
   readonly option: (path: string) => readonly string[];
-  readonly guest: (path: string) => QemuGuestOptions;
+  readonly boot: (path: string) => Promise<GuestSession>;
+  /** The program that answers. Default: that for x86-64. */
+  readonly program?: typeof echoProgram;
   /** Finds the chip among the lines of gpiodetect. */
   readonly find: (lines: readonly string[]) => string | undefined;
 }[] = [
   {
     name: "virtio-gpio",
     option: (path) => ["--socket-path", path],
-    guest: (path) => ({ qemu: "new", sockets: [path] }),
+    boot: (path) => boot({ qemu: "new", sockets: [path] }),
     find: (lines) => lines[0],
   },
   {
     name: "usbredir, LJCA",
     option: (path) => ["--usbredir", `${path},device=ljca`],
-    guest: usbGuest,
+    boot: bootUsb,
     find: (lines) => lines.find((line) => line.includes("[usb_ljca")),
   },
   {
     name: "usbredir, CP2112",
     option: (path) => ["--usbredir", `${path},device=cp2112`],
-    guest: usbGuest,
+    boot: bootUsb,
     find: (lines) => lines.find((line) => line.includes("[cp2112")),
   },
   {
     name: "vfio-user",
     option: (path) => ["--vfio-user", path],
-    guest: (path) => ({
-      ...STOCK,
-      qemu: "newest",
-      arguments: [
-        "-device",
-        JSON.stringify({
-          driver: "vfio-user-pci",
-          socket: { type: "unix", path },
-        }),
-      ],
-    }),
+    boot: (path) =>
+      boot({
+        ...STOCK,
+        qemu: "newest",
+        arguments: [
+          "-device",
+          JSON.stringify({
+            driver: "vfio-user-pci",
+            socket: { type: "unix", path },
+          }),
+        ],
+      }),
     // Up to 16 lines are on its third chip.
     find: (lines) => lines.filter((line) => line.includes("[0000:"))[2],
+  },
+  {
+    name: "qemu-pins",
+    option: (path) => [
+      "--qemu-pins",
+      `qtest=${path}.qtest,qmp=${path}.qmp,device=pl061`,
+    ],
+    boot: (path) =>
+      bootArmGuest({
+        board: "virt",
+        qemu: "new",
+        kernel: "trixie",
+        arguments: qemuArguments({
+          qtest: `${path}.qtest`,
+          qmp: `${path}.qmp`,
+        }),
+        bootTimeoutMs: BOOT_LIMIT_MS,
+      }),
+    program: echoProgramArm64,
+    find: (lines) => lines.find((line) => line.includes("pl061]")),
   },
 ];
 
 /** Debian 13's own kernel, which has no virtio-gpio. */
 const STOCK = { kernel: "trixie", memoryMiB: 256 } as const;
 
-function usbGuest(path: string): QemuGuestOptions {
-  return {
+function boot(options: QemuGuestOptions): Promise<GuestSession> {
+  return bootQemuGuest({ ...options, bootTimeoutMs: BOOT_LIMIT_MS });
+}
+
+function bootUsb(path: string): Promise<GuestSession> {
+  return boot({
     ...STOCK,
     qemu: "new",
     arguments: [
@@ -81,7 +111,7 @@ function usbGuest(path: string): QemuGuestOptions {
       `socket,id=usb,path=${path},reconnect-ms=500`,
       ...["-device", "usb-redir,chardev=usb"],
     ],
-  };
+  });
 }
 
 /**
@@ -109,9 +139,8 @@ export async function measureGuests(
     ),
   );
   const peer = stack.use(new VirtioGuest(peerPath, EXPOSURES.length));
-  for (const [i, { name, guest, find }] of EXPOSURES.entries()) {
-    const options = { ...guest(paths[i]!), bootTimeoutMs: BOOT_LIMIT_MS };
-    await startEcho(stack.use(await bootQemuGuest(options)), name, find);
+  for (const [i, exposure] of EXPOSURES.entries()) {
+    await startEcho(stack.use(await exposure.boot(paths[i]!)), exposure);
   }
 
   const times = new Float64Array(Math.ceil(effort.edges * SHARE));
@@ -160,8 +189,7 @@ function measureOf(
 /** Starts the program that answers, and waits until it has its lines. */
 async function startEcho(
   guest: GuestSession,
-  name: string,
-  find: (lines: readonly string[]) => string | undefined,
+  { name, find, program: make = echoProgram }: typeof EXPOSURES[number],
 ): Promise<void> {
   let chip: string | undefined;
   await until(`the guest's chip of ${name}`, async () => {
@@ -169,7 +197,7 @@ async function startEcho(
     chip = find(output.split("\n"))?.split(" ")[0];
     return chip !== undefined && chip !== "";
   });
-  const program = echoProgram(`/dev/${chip}`).toBase64();
+  const program = make(`/dev/${chip}`).toBase64();
   await guest.run(
     `echo ${program} | base64 -d >/tmp/echo-${chip} &&
      chmod 755 /tmp/echo-${chip} && { /tmp/echo-${chip} >/dev/null 2>&1 & }`,

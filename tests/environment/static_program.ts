@@ -1,5 +1,5 @@
 /**
- * Programs of machine code for x86-64 guests, which have no compiler.
+ * Programs of machine code for guests, which have no compiler.
  *
  * @module
  */
@@ -16,6 +16,10 @@ export function dataAddress(codeBytes: number): number {
 /** Address of the memory that a program may write, which is zero at first. */
 export const WRITABLE = BASE + 0x1000;
 
+/** Machines of programs, as ELF has them. */
+export const X86_64 = 62;
+export const AARCH64 = 183;
+
 /**
  * Returns a static executable: code from its first instruction on, data behind it,
  * and at {@linkcode WRITABLE} so many bytes of memory.
@@ -24,6 +28,7 @@ export function staticProgram(
   code: readonly number[],
   data: Uint8Array,
   writableBytes = 0,
+  machine = X86_64,
 ): Uint8Array<ArrayBuffer> {
   const size = HEADER_BYTES + code.length + data.length;
   const isWritten = writableBytes > 0;
@@ -31,7 +36,7 @@ export function staticProgram(
   return new Uint8Array([
     ...[0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0], // ELF, 64 bits
     ...u64(0),
-    ...[...u16(2), ...u16(62), ...u32(1)], // an executable for x86-64
+    ...[...u16(2), ...u16(machine), ...u32(1)], // an executable
     ...u64(BASE + HEADER_BYTES), // entry
     ...[...u64(64), ...u64(0), ...u32(0)], // program headers
     ...[...u16(64), ...u16(56), ...u16(1), ...u16(0), ...u16(0), ...u16(0)],
