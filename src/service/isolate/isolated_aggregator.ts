@@ -44,7 +44,7 @@ const LONGEST_RETRY_MS = 30_000;
  */
 const STEADY_MS = 60_000;
 /** Limit of a process's end before a restart. **Units**: milliseconds. */
-const HAND_OVER_MS = 3000;
+const HAND_OVER_MS = 5000;
 /** Limit of a sign of life at the end of the service. **Units**: milliseconds. */
 const AWAKE_MS = 2500;
 /** Fds of one message; the kernel takes 253. */
