@@ -30,3 +30,29 @@ export function readPeriodUs(text: string): number | undefined {
   const number = Number(text.slice(0, text.length - unit.length));
   return Math.round(number * UNITS_US[unit || "ms"]!);
 }
+
+/** Other ways in which people write units. */
+const UNITS_MEANT: readonly (readonly [RegExp, string])[] = [
+  [/^(?:\u00b5s|\u03bcs|usecs?|microseconds?)$/, "us"],
+  [/^(?:msecs?|millis|milliseconds?)$/, "ms"],
+  [/^(?:secs?|seconds?)$/, "s"],
+  [/^(?:mins|minutes?)$/, "min"],
+  [/^(?:hrs?|hours?)$/, "h"],
+];
+/** Longer texts are slips of nothing. */
+const MAX_MEANT = 32;
+
+/**
+ * Returns the period that was probably meant by a text that is none: `5ms` for
+ * `5 ms`, `5s` for `5 sec`; undefined if there is no likely one.
+ */
+export function periodMeant(text: string): string | undefined {
+  if (text.length > MAX_MEANT) return undefined;
+  const [, number = "", unit = ""] =
+    /^\s*(\d+(?:[.,]\d+)?)\s*(\S*)\s*$/.exec(text.toLowerCase()) ?? [];
+  const known = UNITS_MEANT.find(([form]) => form.test(unit))?.[1] ?? unit;
+  const meant = number.replace(",", ".") + known;
+  return meant !== text && readPeriodUs(meant) !== undefined
+    ? meant
+    : undefined;
+}

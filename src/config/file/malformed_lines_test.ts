@@ -174,7 +174,15 @@ const RULES: readonly Malformed[] = [
   ["{ sim: 1, active-low: »maybe }", `${L}.active-low: neither true nor false`],
   ["{ sim: 1, active-low: »yes }", `${L}.active-low: It is true or false`],
   ["{ sim: 1, »active-low: }", `${L}.active-low: found nothing`],
-  ["{ sim: 1, debounce: »5 ms }", `${L}.debounce: is not a valid period`],
+  [
+    "{ sim: 1, debounce: »5 ms }",
+    `${L}.debounce: is not a valid period | Did you mean 5ms?`,
+  ],
+  ["{ sim: 1, »name: X }", `${L}.name: unknown key "name" | Did you mean as?`],
+  [
+    "{ sim: 1, »pull: up }",
+    `${L}.pull: unknown key "pull" | Did you mean bias?`,
+  ],
   ["{ sim: 1, debounce: »5x }", `${L}.debounce: us, ms, s, m or h`],
   ["{ sim: 1, debounce: »-1ms }", `${L}.debounce: is not a valid period`],
   ["{ sim: 1, debounce: »5000s }", `${L}.debounce: below 71 minutes`],

@@ -237,6 +237,18 @@ export function mapping<
   return shape;
 }
 
+/** Keys of other programs' files, and those of this one. */
+const KEYS_MEANT: Readonly<Record<string, string>> = {
+  name: "as",
+  pull: "bias",
+  value: "initial",
+  default: "initial",
+  socket: "vhost-user",
+  "socket-path": "vhost-user",
+  path: "socket",
+  user: "owner",
+};
+
 /** Reports an unknown key, and returns the one that was probably meant. */
 function unknownKey(
   key: string,
@@ -245,10 +257,17 @@ function unknownKey(
   problems: Problems,
 ): string | undefined {
   const suggestion = problems.isSuggesting
-    ? suggestedKey(key, names)
+    ? suggestedKey(key, names, meantAmong(names))
     : undefined;
   problems.add(position, `unknown key "${key}"`, keyHint(suggestion, names));
   return suggestion;
+}
+
+/** Returns the keys of other programs that mean one of these. */
+function meantAmong(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(KEYS_MEANT).filter(([, meant]) => names.includes(meant)),
+  );
 }
 
 /** A mapping whose keys mean something, such as pins; `pattern` is for editors. */

@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { PERIOD_PATTERN, readPeriodUs } from "../../text/period.ts";
+import {
+  PERIOD_PATTERN,
+  periodMeant,
+  readPeriodUs,
+} from "../../text/period.ts";
 import type { UsbModel } from "../../usb/core/models.ts";
 import type { Report } from "../document/problems.ts";
 import {
@@ -134,12 +138,12 @@ export const PERIOD: TextKind<number> = {
   expected: "a period such as 5ms",
   read: (text) => {
     const value = parsePeriodUs(text);
-    return value === undefined
-      ? {
-        problem: "is not a valid period",
-        hint: PERIOD_HINT,
-      }
-      : { value };
+    if (value !== undefined) return { value };
+    const meant = periodMeant(text);
+    return {
+      problem: "is not a valid period",
+      hint: meant === undefined ? PERIOD_HINT : `Did you mean ${meant}?`,
+    };
   },
   schema: {
     type: ["string", "number"],
