@@ -89,8 +89,9 @@ the service.`,
     timescale: {
       kind: "value",
       value: "UNIT",
-      help: "tick of the dump: 1ns, 10ns, 100ns, 1us (default), 10us, 100us " +
-        "or 1ms",
+      help:
+        "tick of the dump (--vcd): 1ns, 10ns, 100ns, 1us (default), 10us, " +
+        "100us or 1ms",
       completes: Object.keys(TIMESCALES),
     },
     api: API_OPTION,
@@ -111,6 +112,12 @@ export async function main(args: readonly string[]): Promise<number> {
     const path = given[format];
     return path === undefined ? [] : [{ format, path }];
   });
+  if (timescale !== undefined && given.vcd === undefined) {
+    throw new ConfigError("is the tick of a dump, and none is written", {
+      path: "--timescale",
+      hint: "Write --vcd FILE too; tables have nanoseconds",
+    });
+  }
   if (outputs.length === 0) outputs.push({ format: "csv", path: "-" });
   if (outputs.filter(({ path }) => path === "-").length > 1) {
     throw new ConfigError("only one format can go to standard output");

@@ -166,6 +166,15 @@ Deno.test("record refuses one file for two formats", async () => {
   );
 });
 
+Deno.test("record refuses the tick of a dump that is not written", async () => {
+  for (const more of [[], ["--csv", "/tmp/night"], ["--file", "/none"]]) {
+    assertStringIncludes(
+      await misused("record", "--timescale", "1ms", ...more),
+      "--timescale: is the tick of a dump, and none is written",
+    );
+  }
+});
+
 Deno.test("tools are known by libgpiod's names, and options as such", async () => {
   const help = await gpioagg(["help", "gpioget"]);
   assertEquals([help.code, help.stderr], [0, ""]);
