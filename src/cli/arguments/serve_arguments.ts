@@ -213,8 +213,7 @@ aggregator:`,
   },
   standby: {
     kind: "flag",
-    help:
-      "keep a spare process that takes over within milliseconds when this " +
+    help: "keep a spare process that takes over soon when this " +
       "restarts (SIGUSR1) or crashes; costs the memory of two more processes",
   },
   "print-capabilities": {
