@@ -12,16 +12,19 @@ export const HOST_FILES = "/host";
 
 /**
  * Writes an initial file system that has, beside what is in `initrd`, below
- * {@linkcode HOST_FILES} Deno with its libraries, gpioagg, a shell, and udev, at
- * the paths that they have on this machine. Returns its path, in `directory`.
+ * {@linkcode HOST_FILES} Deno with its libraries, gpioagg, a shell, udev, and what
+ * it is unpacked with, at the paths that they have on this machine. Returns its
+ * path, in `directory`.
  *
  * @param cache Deno's cache, in which gpioagg is compiled.
+ * @param udevd udev's daemon.
  * @throws {Error} if a file is missing.
  */
 export async function withHostFiles(
   directory: string,
   initrd: string,
   cache: string,
+  udevd: string,
 ): Promise<string> {
   const tree = `${directory}/tree`;
   const script = `
@@ -36,7 +39,7 @@ export async function withHostFiles(
     for library in $(ldd "$program" | grep -o '/[^ ]*'); do
       cp -L --parents "$library" "$root"
     done
-    for wrapper in "$udev/systemd-udevd" "$udev/udevadm"; do
+    for wrapper in "$udev"/*; do
       # The loader, its option, the libraries' places, the program.
       eval "set -- $(sed -n 's/^exec //p' "$wrapper")"
       cp --parents "$wrapper" "$1" "$4" "$root"
@@ -67,7 +70,7 @@ export async function withHostFiles(
       Deno.execPath(),
       await artefact("busybox"),
       cache,
-      (await artefact("udevd")).replace(/\/[^/]*$/, ""),
+      udevd.replace(/\/[^/]*$/, ""),
     ],
     cwd: REPOSITORY,
     env: { REPOSITORY },

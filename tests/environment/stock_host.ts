@@ -10,11 +10,17 @@ import { HOST_FILES, withHostFiles } from "./host_files.ts";
 import { bootQemuGuest } from "./qemu_guest.ts";
 import { cacheProgram } from "./uml_host.ts";
 
-/** Top of the files that gpioagg sees; what it writes stays in memory. */
-const ROOT = "/tmp/host";
+/**
+ * Top of the files that gpioagg sees, as the shell of the machine has it; what it
+ * writes stays in memory.
+ */
+export const HOST_ROOT = "/tmp/host";
+const ROOT = HOST_ROOT;
 /** The runtime and its compiled modules, under emulation. */
 const MEMORY_MIB = 1536;
 const PROGRAM_LIMIT_MS = 240_000;
+/** Its initial file system is large. */
+const BOOT_LIMIT_MS = 300_000;
 
 /** A running machine. */
 export interface StockHost extends GuestSession {
@@ -62,6 +68,7 @@ export async function bootStockHost(
       qemu: vfioUser === undefined ? "new" : "newest",
       kernel,
       memoryMiB: MEMORY_MIB,
+      bootTimeoutMs: BOOT_LIMIT_MS,
       arguments: [
         ...["-smp", "2"],
         ...inMemory
@@ -76,7 +83,7 @@ export async function bootStockHost(
   }
   try {
     await session.run(LOAD_MODULES + (inMemory ? SHOW_MEMORY : SHOW_MACHINE), {
-      timeoutMs: PROGRAM_LIMIT_MS,
+      timeoutMs: BOOT_LIMIT_MS,
     });
   } catch (error) {
     await session[Symbol.asyncDispose]();
@@ -136,7 +143,17 @@ async function initialFiles(
   const stock = await artefact(
     kernel === "trixie" ? "stockTrixie" : "stockBookworm",
   );
-  return await withHostFiles(directory, `${stock}/initrd.gz`, denoCache());
+  return await withHostFiles(
+    directory,
+    `${stock}/initrd.gz`,
+    denoCache(),
+    await udevdOf(kernel),
+  );
+}
+
+/** Returns the path of the release's udev daemon in a machine with inMemory. */
+export function udevdOf(kernel: "bookworm" | "trixie"): Promise<string> {
+  return artefact(kernel === "trixie" ? "udevdTrixie" : "udevd");
 }
 
 function vfioUserDevice(path: string): string {

@@ -3,7 +3,11 @@
  *
  * @module
  */
-import type { StockHost } from "../environment/stock_host.ts";
+import {
+  HOST_ROOT,
+  type StockHost,
+  udevdOf,
+} from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
 
 const LIMIT_MS = 240_000;
@@ -23,4 +27,37 @@ export async function tool(host: StockHost, command: string): Promise<string> {
     throw new Error(`${command}: ${text}`, { cause });
   });
   return text;
+}
+
+/**
+ * Starts a release's udev, with a rule for chips that says less than their
+ * configuration, and more: group 77 and mode 664.
+ */
+export async function startUdev(
+  host: StockHost,
+  release: "bookworm" | "trixie",
+): Promise<void> {
+  await host.run(
+    `mkdir -p ${HOST_ROOT}/etc/udev/rules.d
+     cat >${HOST_ROOT}/etc/udev/rules.d/60-test.rules <<'END'
+SUBSYSTEM=="gpio", KERNEL=="gpiochip[0-9]*", GROUP="77", MODE="0664"
+END
+     chroot ${HOST_ROOT} '${await udevdOf(release)}' --daemon`,
+    { timeoutMs: LIMIT_MS },
+  );
+}
+
+/** Waits until a chip's node has this owner, group and mode: `1234 77 640`. */
+export async function untilAccess(
+  host: StockHost,
+  chip: string,
+  access: string,
+): Promise<void> {
+  let found = "";
+  await until(`the access of ${chip}`, async () => {
+    found = await host.run(`stat -c '%u %g %a' /dev/${chip}`);
+    return found === access;
+  }, LIMIT_MS).catch((cause) => {
+    throw new Error(`${chip} has ${found}`, { cause });
+  });
 }

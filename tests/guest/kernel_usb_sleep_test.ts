@@ -1,26 +1,28 @@
 /**
  * A kernel chip by USB on Debian 13's own kernel: its access beside udev's rules,
- * and a host that is suspended.
+ * and a host that systemd suspends, to memory and to idle.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
+import type { ExecResult } from "../environment/guest_session.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
-import { bootStockHost, type StockHost } from "../environment/stock_host.ts";
+import {
+  bootStockHost,
+  HOST_ROOT as ROOT,
+  type StockHost,
+} from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
-import { tool } from "./kernel_usb_rig.ts";
+import { startUdev, tool, untilAccess } from "./kernel_usb_rig.ts";
 
 const ignore = await mustSkip(
   "deno",
   "qemuNew",
   "stockTrixie",
   "busybox",
-  "udevd",
+  "udevdTrixie",
 );
 
 const LIMIT_MS = 240_000;
-
-/** Files as gpioagg sees them, and as the shell of the machine does. */
-const ROOT = "/tmp/host";
 
 const CONFIG = `
 aggregators:
@@ -44,31 +46,8 @@ async function untilChips(host: StockHost, count: number): Promise<string[]> {
   return found;
 }
 
-/** Starts udev, with a rule that says less than the configuration, and more. */
-async function startUdev(host: StockHost): Promise<void> {
-  await host.run(
-    `mkdir -p ${ROOT}/etc/udev/rules.d
-     cat >${ROOT}/etc/udev/rules.d/60-test.rules <<'END'
-SUBSYSTEM=="gpio", KERNEL=="gpiochip[0-9]*", GROUP="77", MODE="0664"
-END
-     chroot ${ROOT} '${await artefact("udevd")}' --daemon`,
-    { timeoutMs: LIMIT_MS },
-  );
-}
-
-/**
- * Waits until a chip's access is that of the configuration, and of udev's rule
- * where that says nothing.
- */
-async function untilAccess(host: StockHost, chip: string): Promise<void> {
-  let access = "";
-  await until(`the access of ${chip}`, async () => {
-    access = await host.run(`stat -c '%u %g %a' /dev/${chip}`);
-    return access === "1234 77 640";
-  }, LIMIT_MS).catch((cause) => {
-    throw new Error(`${chip} has ${access}`, { cause });
-  });
-}
+/** The access that the configuration asks for, and udev's rule beside it. */
+const ACCESS = "1234 77 640";
 
 /** Suspends that succeeded, and that failed. */
 async function suspends(host: StockHost): Promise<string[]> {
@@ -76,8 +55,60 @@ async function suspends(host: StockHost): Promise<string[]> {
     .trim().split("\n");
 }
 
+/** Installs gpioagg's hook, where systemd finds it. */
+async function installHook(host: StockHost): Promise<void> {
+  await host.run(
+    `hook=${ROOT}/usr/lib/systemd/system-sleep/gpioagg
+     mkdir -p \${hook%/*} &&
+     cp '${ROOT}${REPOSITORY}/scripts/systemd/gpioagg.sleep' $hook &&
+     chmod 755 $hook`,
+  );
+}
+
+/**
+ * Suspends as `systemctl suspend` does: the program of systemd's service of that
+ * name, which runs the hooks. It is told not to ask systemd, which this machine
+ * lacks, to freeze sessions first.
+ */
+async function suspend(
+  host: StockHost,
+  state: "mem" | "freeze",
+): Promise<ExecResult> {
+  const bin = (await artefact("udevdTrixie")).replace(/\/[^/]*$/, "");
+  await host.run(
+    `mkdir -p ${ROOT}/etc/systemd
+     printf '[Sleep]\\nSuspendState=%s\\n' ${state} \\
+       >${ROOT}/etc/systemd/sleep.conf`,
+  );
+  return await host.exec(
+    `SYSTEMD_SLEEP_FREEZE_USER_SESSIONS=false ` +
+      `chroot ${ROOT} '${bin}/systemd-sleep' suspend`,
+    { timeoutMs: LIMIT_MS },
+  );
+}
+
+/** Wakes the machine, again and again, until a command of it has ended. */
+async function wake(
+  hmp: Monitor,
+  command: Promise<ExecResult>,
+  how: "system_wakeup" | "sendkey a",
+): Promise<ExecResult> {
+  let result: ExecResult | undefined;
+  const ended = command.then((its) => void (result = its));
+  await until("the machine is awake", async () => {
+    // A machine that is suspended to idle runs, as QEMU sees it.
+    if (
+      how === "sendkey a" ||
+      (await hmp.run("info status")).includes("suspended")
+    ) await hmp.run(how);
+    await Promise.race([ended, new Promise((next) => setTimeout(next, 1000))]);
+    return result !== undefined;
+  }, LIMIT_MS);
+  return result!;
+}
+
 Deno.test({
-  name: "a host is suspended and resumed, and its chip by USB is back",
+  name: "systemd suspends a host and resumes it, and its chip by USB is back",
   ignore,
   fn: async () => {
     await using hmp = await Monitor.prepare();
@@ -86,7 +117,7 @@ Deno.test({
       arguments: hmp.arguments,
     });
     await host.run(`cat >${ROOT}/run/plant.yaml <<'END'\n${CONFIG}\nEND`);
-    await startUdev(host);
+    await startUdev(host, "trixie");
     await host.start("serve --config /run/plant.yaml", "/tmp/serve");
     await until(
       "the service",
@@ -95,45 +126,43 @@ Deno.test({
     ).catch(async (cause) => {
       throw new Error(await host.run("cat /tmp/serve"), { cause });
     });
-    const [chip] = await untilChips(host, 1);
-    await untilAccess(host, chip!);
-    await tool(host, `gpioset -t 0 -c ${chip} 0=1 2=1`);
-    assertEquals(
-      await tool(host, `gpioget --numeric -c ${chip} 1 3`),
-      "1 1",
-    );
+    let [chip] = await untilChips(host, 1);
+    const read = () => tool(host, `gpioget --numeric -c ${chip} 1 3`);
+    await untilAccess(host, chip!, ACCESS);
 
-    const suspend = "echo mem >/sys/power/state";
-    const refused = await host.exec(suspend, { timeoutMs: LIMIT_MS });
-    assertStringIncludes(refused.output, "Device or resource busy");
+    // Without the hook the kernel refuses.
+    assertEquals((await suspend(host, "mem")).code === 0, false);
     assertEquals(await suspends(host), ["0", "1"]);
-
-    // As systemd does: the hook, the suspend, the hook.
-    const hook = (half: string) =>
-      host.run(
-        `chroot ${ROOT} '${REPOSITORY}/scripts/systemd/gpioagg.sleep' ${half}`,
-        { timeoutMs: LIMIT_MS },
-      );
-    assertStringIncludes(await hook("pre suspend"), "detached ");
-    await untilChips(host, 0);
-    const suspended = host.exec(suspend, { timeoutMs: LIMIT_MS });
-    await until(
-      "the machine is suspended",
-      async () => (await hmp.run("info status")).includes("suspended"),
-      LIMIT_MS,
+    await installHook(host);
+    await host.run(
+      `for file in /sys/bus/serio/devices/*/power/wakeup; do
+         echo enabled >$file
+       done`,
     );
-    await hmp.run("system_wakeup");
-    assertEquals(await suspended, { code: 0, output: "" });
-    assertEquals(await suspends(host), ["1", "1"]);
-    await hook("post suspend");
 
-    // The chip is back with its access; one line is safe, the other one was
-    // kept, and both work.
-    const [again] = await untilChips(host, 1);
-    await untilAccess(host, again!);
-    const read = () => tool(host, `gpioget --numeric -c ${again} 1 3`);
-    assertEquals(await read(), "0 1");
-    await tool(host, `gpioset -t 0 -c ${again} 0=1 2=0`);
-    assertEquals(await read(), "1 0");
+    for (
+      const [i, [state, how, entry]] of ([
+        ["mem", "system_wakeup", "deep"],
+        ["freeze", "sendkey a", "s2idle"],
+      ] as const).entries()
+    ) {
+      await tool(host, `gpioset -t 0 -c ${chip} 0=1 2=1`);
+      assertEquals(await read(), "1 1");
+      const { code, output } = await wake(hmp, suspend(host, state), how);
+      assertEquals(code, 0, output);
+      assertEquals(await suspends(host), [`${i + 1}`, "1"]);
+      assertStringIncludes(
+        await host.run("dmesg | grep 'suspend entry' | tail -n 1"),
+        entry,
+      );
+
+      // The chip is back with its access; one line is safe, the other one was
+      // kept, and both work.
+      [chip] = await untilChips(host, 1);
+      await untilAccess(host, chip!, ACCESS);
+      assertEquals(await read(), "0 1");
+      await tool(host, `gpioset -t 0 -c ${chip} 0=1 2=0`);
+      assertEquals(await read(), "1 0");
+    }
   },
 });

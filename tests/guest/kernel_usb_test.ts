@@ -15,6 +15,7 @@ const ignore = await mustSkip(
   "stockTrixie",
   "busybox",
   "udevd",
+  "udevdTrixie",
 );
 
 const LIMIT_MS = 120_000;
