@@ -24,8 +24,10 @@ const SCRIPT = `
 fds=($1); export LISTEN_FDNAMES=$2 NOTIFY_SOCKET=$3 log=$5
 if [ -n "$4" ]; then export WATCHDOG_USEC=$4; fi
 shift 5
-for i in "\${!fds[@]}"; do eval "exec $((200 + i))<&\${fds[i]} \${fds[i]}<&-"; done
-for i in "\${!fds[@]}"; do eval "exec $((3 + i))<&$((200 + i)) $((200 + i))<&-"; done
+base=$((3 + \${#fds[@]}))
+for fd in "\${fds[@]}"; do if ((fd >= base)); then base=$((fd + 1)); fi; done
+for i in "\${!fds[@]}"; do eval "exec $((base + i))<&\${fds[i]} \${fds[i]}<&-"; done
+for i in "\${!fds[@]}"; do eval "exec $((3 + i))<&$((base + i)) $((base + i))<&-"; done
 if [ \${#fds[@]} -gt 0 ]; then export LISTEN_PID=$$ LISTEN_FDS=\${#fds[@]}; fi
 exec "$@" >>"$log" 2>&1
 `;
