@@ -2,6 +2,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
+import { reapChild, spawnDetached } from "../../ffi/spawn.ts";
+import { socketPair } from "../../ffi/unix_socket.ts";
+import { ProcessChannel } from "../../src/service/isolate/process_channel.ts";
+import { STANDBY_COMMAND } from "../../src/service/standby/messages.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
@@ -89,7 +93,7 @@ class BusyGuest implements Disposable {
   }
 }
 
-Deno.test("a spare takes over under a guest that goes on: restarts and SIGKILLs", async () => {
+Deno.test("a spare takes over under a guest that goes on: restarts, SIGKILLs, the keeper's own end", async () => {
   await using manager = new ManagerDouble();
   await manager.start(args(manager.directory), { watchdogUs: 400_000 });
   const keeper = manager.pid;
@@ -118,9 +122,55 @@ Deno.test("a spare takes over under a guest that goes on: restarts and SIGKILLs"
     "session.plc0.in",
     "session.plc0.out",
   ]);
+
+  // The keeper's end is a crash of the service, and of its spare.
+  for (const signal of ["SIGKILL", "SIGUSR2"] as const) {
+    const pids = await pairOf(manager.pid, undefined);
+    await manager.stop(signal);
+    await until("their end", () => !pids.some(isRunning));
+    await manager.start(args(manager.directory));
+    await guest.pulse();
+  }
   await manager.stop("SIGTERM");
   await until("the store is empty", () => manager.store.size === 0);
   await until("the end", () => guest.raw.peer.read() === "ended");
+});
+
+Deno.test("a service that sees its keeper's end before the kernel kills it gives up no session", async () => {
+  await using manager = new ManagerDouble();
+  const { directory, messages } = manager;
+  // This process is its keeper, and goes on when the channel ends.
+  const [ours, theirs] = socketPair();
+  using channel = new ProcessChannel(ours, {
+    message: () => {},
+    ended: () => {},
+  });
+  const service = spawnDetached(PROGRAM_FILE, [
+    PROGRAM_FILE,
+    ...PROGRAM,
+    STANDBY_COMMAND,
+    String(theirs.fd),
+    ...args(directory),
+  ], { inherit: [theirs.fd] });
+  theirs.close();
+  try {
+    channel.send({
+      kind: "serve",
+      notifySocket: `${directory}/notify`,
+      storeLimit: 100,
+    });
+    await until("READY=1", () => messages.includes("READY=1"));
+    using guest = await BusyGuest.start(`${directory}/plc0.sock`);
+    await guest.pulse();
+    channel[Symbol.dispose]();
+    await until("its end", () => !isRunning(service));
+    assert(!messages.includes("STOPPING=1"), messages.join());
+    await manager.start(args(directory));
+    await guest.pulse();
+  } finally {
+    Deno.kill(service, "SIGKILL");
+    await until("its end", () => reapChild(service));
+  }
 });
 
 Deno.test("a service that hangs is not well: the keeper does not speak for it", async () => {

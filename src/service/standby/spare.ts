@@ -18,6 +18,11 @@ export interface Standby extends Disposable {
   readonly end: Promise<void>;
 }
 
+/** Ends this process as if the kernel killed it. */
+function killThisProcess(): void {
+  Deno.kill(Deno.pid, "SIGKILL");
+}
+
 /** Signals to the whole group: the keeper decides what they mean. */
 const IGNORED = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 const ENDING = ["SIGTERM", "SIGINT"] as const;
@@ -29,10 +34,13 @@ const ENDING = ["SIGTERM", "SIGINT"] as const;
  * @param socketFd The end of the channel to the keeper. **Ownership**: taken.
  * @param warmUp Does ahead what serving needs, the less of it the sooner its
  * argument says that it is to serve.
+ * @param keeperLost Ends this process at once, which serves and has no keeper any
+ * more; tests bring their own.
  */
 export async function waitAsSpare(
   socketFd: number,
   warmUp: (isToServe: () => boolean) => Promise<void>,
+  keeperLost: () => void = killThisProcess,
 ): Promise<Standby | undefined> {
   using stack = new DisposableStack();
   const end = Promise.withResolvers<void>();
@@ -75,8 +83,10 @@ export async function waitAsSpare(
         }
       },
       ended: () => {
-        // The kernel kills this process then; unless it could not be asked to.
-        if (isServing) end.resolve();
+        // The kernel closes the channel of a keeper that it kills before it kills
+        // this process. An end in between would give up sessions and lines that
+        // the manager keeps for the next process.
+        if (isServing) keeperLost();
         else told.resolve(undefined);
       },
     }),

@@ -57,16 +57,29 @@ Deno.test("a spare without a keeper ends", async () => {
   assertEquals(await spare, undefined);
 });
 
-Deno.test("a service whose keeper has ended ends, and a signal is one too", async () => {
+Deno.test("a service ends by a signal", async () => {
   using signals = playSignals();
-  for (const isSignal of [false, true]) {
-    const { keeper, fd } = channel();
-    using _keeper = keeper;
-    const spare = waitAsSpare(fd, () => Promise.resolve());
-    keeper.send({ kind: "serve", notifySocket: "/n", storeLimit: 7 });
-    using standby = await spare;
-    if (isSignal) assertEquals(signals.raise("SIGTERM"), 1);
-    else keeper[Symbol.dispose]();
-    await standby!.end;
-  }
+  const { keeper, fd } = channel();
+  using _keeper = keeper;
+  const spare = waitAsSpare(fd, () => Promise.resolve());
+  keeper.send({ kind: "serve", notifySocket: "/n", storeLimit: 7 });
+  using standby = await spare;
+  assertEquals(signals.raise("SIGTERM"), 1);
+  await standby!.end;
+});
+
+Deno.test("a service whose keeper has ended is killed, and gives up nothing before", async () => {
+  using _signals = playSignals();
+  const { keeper, fd } = channel();
+  const lost = Promise.withResolvers<string>();
+  const spare = waitAsSpare(
+    fd,
+    () => Promise.resolve(),
+    () => lost.resolve("killed"),
+  );
+  keeper.send({ kind: "serve", notifySocket: "/n", storeLimit: 7 });
+  using standby = await spare;
+  keeper[Symbol.dispose]();
+  const ended = standby!.end.then(() => "ended");
+  assertEquals(await Promise.race([ended, lost.promise]), "killed");
 });
