@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { closeElsewhere } from "../../../ffi/helper_thread.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { ProcessEnd } from "../../../ffi/spawn.ts";
 import { settlesWithin, sleep } from "../../async/wait.ts";
@@ -163,7 +164,7 @@ export class Keeper implements Disposable {
     this.#socket[Symbol.dispose]();
     this.#link[Symbol.dispose]();
     this.#kept[Symbol.dispose]();
-    for (const [name, fd] of this.#listeners) new OwnedFd(fd, name).close();
+    closeElsewhere(this.#listeners.map(([name, fd]) => new OwnedFd(fd, name)));
   }
 
   /** Lets a process serve, and waits for its end. */
@@ -234,7 +235,7 @@ export class Keeper implements Disposable {
         if (this.#kept.keep(name, fd)) this.#link.keep(name, number);
       }
     } else {
-      for (const fd of fds) fd.close();
+      closeElsewhere(fds);
       if (store === "drop") {
         this.#kept.drop(name);
         this.#link.drop(name);

@@ -4,10 +4,16 @@
  * @module
  */
 import { bindDatagram } from "../../../ffi/datagram.ts";
+import {
+  closeElsewhere,
+  isBehindWithCloses,
+  tendHelpers,
+} from "../../../ffi/helper_thread.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../../ffi/readiness.ts";
 import { receive } from "../../../ffi/socket_message.ts";
+import { sleep } from "../../async/wait.ts";
 import {
   type ManagerMessage,
   MAX_MESSAGE_BYTES,
@@ -16,6 +22,10 @@ import {
 
 /** Messages that are read before others are served. */
 const AT_ONCE = 64;
+/** Most messages that an ended service has left: more than a queue holds. */
+const MOST_LEFT = 4096;
+/** Interval of looks at descriptors that are not closed yet. **Units**: ms. */
+const CLOSES_LOOK_MS = 20;
 
 /** The socket. **Ownership**: of its file too. */
 export class KeeperSocket implements Disposable {
@@ -46,7 +56,7 @@ export class KeeperSocket implements Disposable {
 
   /** Hears all that was said so far. */
   drain(): void {
-    while (!this.#isClosed && this.#read(AT_ONCE));
+    if (!this.#isClosed) this.#read(MOST_LEFT);
   }
 
   [Symbol.dispose](): void {
@@ -59,12 +69,18 @@ export class KeeperSocket implements Disposable {
     while (!this.#isClosed) {
       this.#wait = whenReadable(this.#socket.fd);
       if (!await this.#wait.ready || this.#isClosed) return;
+      // A message that is read brings more of them, even if it is refused.
+      while (isBehindWithCloses()) {
+        tendHelpers();
+        await sleep(CLOSES_LOOK_MS);
+        if (this.#isClosed) return;
+      }
       this.#read(AT_ONCE);
     }
   }
 
-  /** Reads so many messages; false once there are no more. */
-  #read(limit: number): boolean {
+  /** Reads so many messages at most. */
+  #read(limit: number): void {
     for (let i = 0; i < limit; i++) {
       const fds: OwnedFd[] = [];
       let count: number;
@@ -75,11 +91,10 @@ export class KeeperSocket implements Disposable {
         if (!isOsError(error)) throw error;
         continue;
       }
-      if (count < 0) return false;
+      if (count < 0) return;
       const message = readManagerMessage(this.#buffer.subarray(0, count));
-      if (message === undefined) { for (const fd of fds) fd.close(); }
+      if (message === undefined) closeElsewhere(fds);
       else this.#hear(message, fds);
     }
-    return true;
   }
 }

@@ -1,9 +1,14 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { bindDatagram, connectDatagram } from "../../../ffi/datagram.ts";
 import { createEventFd } from "../../../ffi/event_fd.ts";
+import {
+  descriptorsElsewhere,
+  helpersAreDone,
+} from "../../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { receive, send } from "../../../ffi/socket_message.ts";
 import type { ProcessEnd } from "../../../ffi/spawn.ts";
+import { LingeringSocket } from "../../../tests/doubles/lingering_socket.ts";
 import { waitUntil } from "../../async/wait.ts";
 import type { GivenManager } from "../restart/service_manager.ts";
 import { Keeper, type KeptProcess } from "./keeper.ts";
@@ -49,9 +54,14 @@ class ProcessDouble implements KeptProcess {
   }
 
   /** Says something to its manager. */
-  say(text: string, fds: readonly OwnedFd[] = []): void {
+  say(
+    text: string | Uint8Array<ArrayBuffer>,
+    fds: readonly OwnedFd[] = [],
+  ): void {
     using socket = connectDatagram(this.#manager!.notifySocket!);
-    const bytes = new TextEncoder().encode(text);
+    const bytes = typeof text === "string"
+      ? new TextEncoder().encode(text)
+      : text;
     send(socket.fd, bytes, fds.map(({ fd }) => fd));
   }
 
@@ -228,6 +238,27 @@ Deno.test("a restart without a next process is none", async () => {
   await restarted;
   assertStringIncludes(rig.texts.join(), "not restarted");
   assertEquals(service.told, ["serve"]);
+});
+
+Deno.test("a keeper does not wait for the close of what its service was given", async () => {
+  await using rig = new Rig();
+  const service = await rig.service(0);
+  using stack = new DisposableStack();
+  const texts = ["no message: \xff", "X=1", "FDSTORE=1\nFDNAME=guest.a"];
+  for (const [i, text] of texts.entries()) {
+    const lingering = stack.use(new LingeringSocket(600));
+    service.say(Uint8Array.from(text, (letter) => letter.charCodeAt(0)), [
+      lingering.socket,
+    ]);
+    // The message has the last copy.
+    lingering.socket.close();
+    if (i === 2) service.say("FDSTOREREMOVE=1\nFDNAME=guest.a");
+    await rig.until(() => descriptorsElsewhere() === i + 1);
+  }
+  service.finish({ status: 0 });
+  await rig.end;
+  stack.dispose();
+  assert(helpersAreDone(LIMIT_MS), "a close hangs");
 });
 
 Deno.test("the manager is told what concerns the unit, and keeps what the keeper keeps", async () => {

@@ -5,6 +5,7 @@
  * @module
  */
 import { fdStatus } from "../../../ffi/file_status.ts";
+import { closeElsewhere } from "../../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { isSameOpenFile } from "../../../ffi/process.ts";
 import type { KeptFd } from "../restart/manager_fd_store.ts";
@@ -36,7 +37,7 @@ export class KeptFds implements Disposable {
     if (
       this.#size >= this.limit || held.some((one) => isSame(one.fd, fd.fd))
     ) {
-      fd.close();
+      closeElsewhere([fd]);
       return false;
     }
     this.#byName.set(name, [...held, fd]);
@@ -46,11 +47,10 @@ export class KeptFds implements Disposable {
 
   /** Closes what has this name. */
   drop(name: string): void {
-    for (const fd of this.#byName.get(name) ?? []) {
-      fd.close();
-      this.#size--;
-    }
+    const fds = this.#byName.get(name) ?? [];
     this.#byName.delete(name);
+    this.#size -= fds.length;
+    closeElsewhere(fds);
   }
 
   /** Lists what it holds. **Ownership**: stays here. */
