@@ -7,6 +7,7 @@ import { dropStartUpPages, returnLargeMemory } from "../../ffi/memory.ts";
 import { takeManager } from "../service/restart/service_manager.ts";
 import { Keeper, type KeptProcess } from "../service/standby/keeper.ts";
 import { StandbyProcess } from "../service/standby/standby_process.ts";
+import { KEEPER_PREFIX, removeLeftDirectories } from "./left_directories.ts";
 import { writeError } from "./output/output.ts";
 import { makePrivateDirectory } from "./private_directory.ts";
 
@@ -25,7 +26,8 @@ export async function keepService(
   start: () => KeptProcess = () => new StandbyProcess(args),
 ): Promise<number> {
   returnLargeMemory();
-  const directory = makePrivateDirectory("gpioagg-keeper-");
+  const directory = makePrivateDirectory(KEEPER_PREFIX);
+  removeLeftDirectories(directory);
   const stack = new DisposableStack();
   stack.defer(() => {
     try {

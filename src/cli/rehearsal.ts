@@ -10,6 +10,7 @@ import { KeeperSocket } from "../service/standby/keeper_socket.ts";
 import { Direction, GpioDriver, IrqType } from "../vhost_frontend/driver.ts";
 import { Frontend } from "../vhost_frontend/frontend.ts";
 import { readServeArguments } from "./arguments/serve_arguments.ts";
+import { REHEARSAL_PREFIX } from "./left_directories.ts";
 import { makePrivateDirectory } from "./private_directory.ts";
 
 /** Time limit of an answer. **Units**: ms. */
@@ -22,7 +23,7 @@ export async function rehearseService(
   serveAll: typeof serve,
   hasApi: boolean,
 ): Promise<void> {
-  const directory = makePrivateDirectory("gpioagg-rehearsal-");
+  const directory = makePrivateDirectory(REHEARSAL_PREFIX);
   try {
     using socket = new KeeperSocket(directory, (_message, fds) => {
       for (const fd of fds) fd.close();
