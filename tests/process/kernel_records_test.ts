@@ -144,7 +144,7 @@ Deno.test({
       mode: 0o600,
     });
     await lock.lock(true);
-    for (const [command, expected] of [[LIST, 0], [CDI, 2]] as const) {
+    for (const [command, expected] of [[LIST, 0], [CDI, 1]] as const) {
       const { code, stderr } = await run.call(...command);
       assertEquals(code, expected, stderr);
     }

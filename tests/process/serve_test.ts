@@ -276,7 +276,7 @@ Deno.test("sim shows and pulls lines, and says what it cannot do", async () => {
     const [args, code, says] of [
       [[socket, "OUT=1"], 1, 'cannot find line "OUT"'],
       [[socket, "IN=7"], 2, 'invalid argument "IN=7"'],
-      [["nowhere.sock", "IN=1"], 1, "is a gpioagg serve running"],
+      [["nowhere.sock", "IN=1"], 1, "Cannot reach"],
       [[], 2, "missing SOCKET or NAME"],
     ] as const
   ) {

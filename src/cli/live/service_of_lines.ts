@@ -6,11 +6,7 @@
 import type { ServiceClient } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
-import {
-  type Access,
-  clientsOf,
-  type ServiceWithClient,
-} from "../service_client.ts";
+import { type Access, clientsOf } from "../service_client.ts";
 import { NotThereError } from "../not_there.ts";
 import { nameOf, splitsOf } from "./line_names.ts";
 
@@ -25,14 +21,27 @@ export async function serviceOfLines(
   api: string | undefined,
   access: Access,
 ): Promise<ServiceClient> {
-  const services = clientsOf(api, access);
+  return (await chooseService(clientsOf(api, access), words)).client;
+}
+
+/** A service that can be asked for what it has. */
+interface Candidate {
+  readonly name: string;
+  readonly client: Pick<ServiceClient, "list">;
+}
+
+/** The same among services that are given: the only one, or that with the lines. */
+export async function chooseService<Service extends Candidate>(
+  services: readonly Service[],
+  words: readonly string[],
+): Promise<Service> {
   const [only, ...others] = services;
-  if (others.length === 0) return only!.client;
+  if (only !== undefined && others.length === 0) return only;
   const names = new Set(
     words.flatMap((word) => [word, ...splitsOf(word).map(([name]) => name)]),
   );
   const offered: string[] = [];
-  const having: ServiceWithClient[] = [];
+  const having: Service[] = [];
   for (const service of services) {
     const aggregators = await service.client.list();
     for (const { name, lines } of aggregators) {
@@ -43,7 +52,7 @@ export async function serviceOfLines(
     }
     having.push(service);
   }
-  if (having.length === 1) return having[0]!.client;
+  if (having.length === 1) return having[0]!;
   const hint = "Choose one with --api PATH or --api NAME";
   if (having.length === 0) {
     throw new NotThereError(
