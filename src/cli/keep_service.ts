@@ -7,9 +7,13 @@ import { dropStartUpPages, returnLargeMemory } from "../../ffi/memory.ts";
 import { takeManager } from "../service/restart/service_manager.ts";
 import { Keeper, type KeptProcess } from "../service/standby/keeper.ts";
 import { StandbyProcess } from "../service/standby/standby_process.ts";
+import { ConfigError } from "../config/document/config_error.ts";
+import { readServeArguments } from "./arguments/serve_arguments.ts";
 import { KEEPER_PREFIX, removeLeftDirectories } from "./left_directories.ts";
+import { writeConfigErrors } from "./output/config_errors.ts";
 import { writeError } from "./output/output.ts";
 import { makePrivateDirectory } from "./private_directory.ts";
+import { printableError } from "../text/printable.ts";
 
 /** Exit status for the end by a signal, as a shell's: this plus its number. */
 const SIGNAL_STATUS = 128;
@@ -46,7 +50,9 @@ export async function keepService(
       tell: writeError,
     }),
   );
-  const restart = () => void keeper.restart();
+  const restart = async () => {
+    if (await canBeFollowed(args)) await keeper.restart();
+  };
   const signals = [
     ["SIGTERM", () => keeper.end()],
     ["SIGINT", () => keeper.end()],
@@ -67,4 +73,28 @@ export async function keepService(
   dropStartUpPages();
   const end = await keeper.run();
   return "status" in end ? end.status : SIGNAL_STATUS + end.signal;
+}
+
+/** Returns false, and reports why, if the next process would refuse its file. */
+async function canBeFollowed(args: readonly string[]): Promise<boolean> {
+  const { config } = readServeArguments(args);
+  if (config === undefined) return true;
+  // Loaded only for a file: a keeper without one needs no YAML.
+  const { readConfig } = await import("./arguments/read_config.ts");
+  let errors: readonly ConfigError[];
+  try {
+    const result = readConfig(config, { fromPipe: false });
+    if (!("errors" in result)) return true;
+    errors = result.errors;
+  } catch (error) {
+    // Whatever it is, the service goes on.
+    errors = [
+      error instanceof ConfigError
+        ? error
+        : new ConfigError(printableError(error), { path: config }),
+    ];
+  }
+  writeConfigErrors(errors);
+  writeError("not restarted: the configuration is not valid");
+  return false;
 }

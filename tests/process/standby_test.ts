@@ -217,6 +217,16 @@ Deno.test("without a manager a spare takes over too, and processes of aggregator
       await guest.pulse();
       before = service;
     }
+    // The next process would refuse the file, and the guest lose its lines.
+    const pair = await pairOf(process.pid, before);
+    await Deno.writeTextFile(file, "aggregators: { plc0: { lines: [sin/1] } }");
+    Deno.kill(process.pid, "SIGUSR1");
+    await process.waitFor("not restarted: the configuration is not valid", {
+      timeoutMs: LIMIT_MS,
+      stream: "stderr",
+    });
+    await guest.pulse();
+    assertEquals(childrenOf(process.pid), pair);
     Deno.kill(process.pid, "SIGTERM");
     const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals(code, 0);

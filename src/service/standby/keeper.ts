@@ -5,7 +5,7 @@
  *
  * It keeps the service's descriptors as the manager does, and hands all of them
  * on to the manager, if there is one: the keeper's own death is a crash of the
- * service. It serves nothing itself and reads no configuration.
+ * service. It serves nothing itself.
  *
  * @module
  */
