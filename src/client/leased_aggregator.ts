@@ -164,7 +164,7 @@ export class LeasedAggregator implements AsyncDisposable {
     }
   }
 
-  /** What its user throws is no affair of the lease. */
+  /** An exception of its user is no affair of the lease. */
   #tellWait(isWaiting: boolean): void {
     queueMicrotask(() => this.#service.onWait(isWaiting));
   }

@@ -41,7 +41,7 @@ export class FruitlessConnections {
    * @param now Monotonic milliseconds.
    */
   isFlood(now: number): boolean {
-    return this.#count - (now - this.#last) / FRUITLESS_REST_MS > USUAL;
+    return this.#left(now) > USUAL;
   }
 
   /**
@@ -51,17 +51,22 @@ export class FruitlessConnections {
    * @returns True if the listener should rest for {@linkcode FRUITLESS_REST_MS}.
    */
   count(now: number): boolean {
-    const forgotten = (now - this.#last) / FRUITLESS_REST_MS;
+    this.#count = this.#left(now) + 1;
     this.#last = now;
-    this.#count = Math.max(0, this.#count - forgotten) + 1;
     if (this.#count <= TOLERATED) return false;
     // However many came, it is one rest that each new one costs.
     this.#count = TOLERATED;
     return true;
   }
+
+  /** Returns how many are not forgotten: one is in each rest. */
+  #left(now: number): number {
+    const forgotten = (now - this.#last) / FRUITLESS_REST_MS;
+    return Math.max(0, this.#count - forgotten);
+  }
 }
 
-/** How {@linkcode acceptPresent} accepts. */
+/** Options of {@linkcode acceptPresent}. */
 export interface AcceptOptions {
   /** Time for those that are closed on the way. */
   readonly share: TimeShare;

@@ -65,7 +65,7 @@ const MAX_SKIPPED_BYTES = 4 * 1024 * 1024;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const CLOSED = "it closed the connection";
-/** What lies in the socket is no news: only what comes after it. */
+/** Bytes that lie in the socket are no news: only those after them. */
 const READING = EPOLLIN | EPOLLRDHUP | EPOLLET;
 const GONE = EPOLLHUP | EPOLLERR | EPOLLRDHUP;
 
@@ -96,10 +96,10 @@ export class LineStream implements Disposable {
   readonly #watch: Watch;
   readonly #share: TimeShare;
   readonly #maxLineLength: number;
-  /** What lies in the socket, as far as it was read, and where that ends. */
+  /** Bytes that lie in the socket, as far as they were read, and their end. */
   #bytes = new Uint8Array(FIRST_ROOM);
   #end = 0;
-  /** Where what was not handed on begins. */
+  /** Start of those that were not handed on. */
   #at = 0;
   /** Bytes of the connection before these. */
   #before = 0;
@@ -248,7 +248,7 @@ export class LineStream implements Disposable {
     }
   }
 
-  /** What is in the socket is not reported again. */
+  /** Goes on later: bytes in the socket are not reported again. */
   #serveLater(): void {
     if (this.#isDeferred || !this.#isOpen) return;
     this.#isDeferred = true;

@@ -47,7 +47,7 @@ function rig() {
     turn(count = 1) {
       for (let i = 0; i < count; i++) reactor.turn(0);
     },
-    /** What a process after this one would find. */
+    /** Bytes that a process after this one would find. */
     left() {
       const target = new Uint8Array(8192);
       const count = peekBytes(stream.fd, target);

@@ -53,7 +53,7 @@ export class InputBuffer {
     return this.#start;
   }
 
-  /** What was taken is out of the socket. */
+  /** Notes that the bytes which were taken are out of the socket. */
   putOut(): void {
     this.bytes.copyWithin(0, this.#start, this.#end);
     this.#end -= this.#start;

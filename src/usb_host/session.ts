@@ -44,7 +44,7 @@ export interface UsbWire {
   received(count: number): void;
   /** Serves one message; false: there is no whole one, or no peer any more. */
   next(): boolean;
-  /** What was received; for wires with `save`. */
+  /** Bytes that were received; for wires with `save`. */
   readonly copy?: InputBuffer;
   /** Returns all that the next process needs to go on, if it can. */
   save?(): Saved | undefined;

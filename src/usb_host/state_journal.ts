@@ -92,7 +92,7 @@ export class StateJournal {
     return true;
   }
 
-  /** What was to be taken out of the socket is. */
+  /** Notes that the socket has been read as far as it was to be. */
   tookOut(): void {
     this.#set(Of.isTaken, 1);
   }

@@ -200,7 +200,7 @@ async function measureGuests(
   return { count, measures, rate, floorRate, p50, p99, floorP50 };
 }
 
-/** What a process for each aggregator brings where there are CPUs for them. */
+/** Measures the gain of a process for each aggregator. */
 async function measureIsolated(
   command: ServerCommand,
   directory: string,

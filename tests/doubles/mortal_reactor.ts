@@ -7,7 +7,7 @@
 import { libc } from "../../ffi/libc.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 
-/** What killed processes had is not collected as garbage. */
+/** Objects of killed processes, which are not collected as garbage. */
 const remains: unknown[] = [];
 
 /** The loop. What it throws is a failure of the test. */

@@ -1,5 +1,5 @@
 /**
- * What the options of `gpioagg serve` may not be together.
+ * Options of `gpioagg serve` that contradict each other.
  *
  * @module
  */

@@ -90,7 +90,7 @@ const COUNTS = list(object({
 
 const DESCRIPTIONS = list(DESCRIPTION);
 
-/** What each command answers; the answers to others are not used. */
+/** Answers by command; those to others are not used. */
 const ANSWERS: Readonly<Partial<Record<CallName, AnySchema>>> = {
   add: DESCRIPTIONS,
   removeWhole: DESCRIPTIONS,

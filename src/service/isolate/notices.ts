@@ -1,5 +1,6 @@
 /**
- * What the process of an aggregator reports by itself, on its way to the service.
+ * Reports that the process of an aggregator makes by itself, on their way to the
+ * service.
  *
  * @module
  */
