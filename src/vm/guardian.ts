@@ -24,7 +24,8 @@ const SHELL = "/bin/sh";
  * Script of the guardian. Its input has the lines `vm PID START_TIME`, `none`,
  * or `done`. Its arguments are the directory of private sockets, the message
  * about lines without a safe state, the working directory, the kind of the
- * program, and the command that makes the lines safe, if any.
+ * program, the VM that runs already (PID and START_TIME, or two empty words), and
+ * the command that makes the lines safe, if any.
  *
  * Signals of a terminal or a service manager, which are meant for gpioagg, do
  * not end it. A VM is identified by its start time too: process ids are reused.
@@ -33,7 +34,7 @@ const SCRIPT = `${USABLE_PATH}
 trap '' HUP INT QUIT TERM PIPE TSTP
 # The running program, wherever its file is by the time that it is needed.
 [ -r "/proc/$PPID/exe" ] && exec 3<"/proc/$PPID/exe"
-vm= start=
+vm=$5 start=$6
 while read -r word first second; do
   case $word in
     vm) vm=$first start=$second ;;
@@ -50,7 +51,7 @@ runs() {
 # Not waited for: a reader may stand still, and the lines may not.
 say() { (echo "gpioagg: $1" >&2 &) }
 directory=$1 lines=$2 place=$3 kind=$4
-shift 4
+shift 6
 if [ -n "$vm" ]; then
   say "run has died; its VM (process $vm) is ended"
   # The kernel may have told it already.
@@ -256,7 +257,7 @@ export class VmGuardian implements AsyncDisposable {
 
   #renew(): void {
     try {
-      this.#child = spawn(this.#options);
+      this.#child = spawn(this.#options, this.#vm);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#options.report(`the VM has no guardian: ${why}`);
@@ -265,8 +266,6 @@ export class VmGuardian implements AsyncDisposable {
     this.#startedMs = performance.now();
     this.#pipe = this.#child.stdin.getWriter();
     void this.#watch(this.#child);
-    const start = this.#vm === undefined ? undefined : startTimeOf(this.#vm);
-    if (start !== undefined) void this.#say(`vm ${this.#vm} ${start}`);
   }
 
   async #say(text: string): Promise<void> {
@@ -276,9 +275,12 @@ export class VmGuardian implements AsyncDisposable {
   }
 }
 
+/** Starts a guardian that knows a VM from its first moment on, if there is one. */
 function spawn(
   { directory, linesLeft, workingDirectory, safeCommand }: GuardianOptions,
+  vm?: number,
 ): Deno.ChildProcess {
+  const start = vm === undefined ? undefined : startTimeOf(vm);
   const child = new Deno.Command(SHELL, {
     args: [
       "-c",
@@ -288,6 +290,7 @@ function spawn(
       linesLeft,
       workingDirectory,
       Deno.build.standalone ? "executable" : "script",
+      ...(start === undefined ? ["", ""] : [String(vm), start]),
       ...safeCommand,
     ],
     stdin: "piped",

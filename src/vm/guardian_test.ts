@@ -2,6 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { MortalRun } from "../../tests/doubles/mortal_run.ts";
 import { hasEnded, openProcess } from "../../ffi/process.ts";
 import { waitUntil } from "../async/wait.ts";
+import { readSmallFile } from "../../ffi/files.ts";
 import { VmGuardian } from "./guardian.ts";
 
 /** Limit of what is only waited for. **Units**: ms. */
@@ -211,6 +212,9 @@ Deno.test("there is no VM without a guardian, and a killed one has a successor t
   assertEquals([code, stdout.length], [1, 0]);
   await waitUntil(() => it.run.count === 2, LIMIT_MS);
   assertEquals(it.guardian.pid === first, false);
+  // From its first moment on: this process may be killed in the next one.
+  const words = readSmallFile(`/proc/${it.guardian.pid}/cmdline`)!.split("\0");
+  assertEquals(words.includes(String(vm.pid)), true, words.join(" "));
   const said = await it.run.die();
   assertMatch(said, RegExp(`its VM \\(process ${vm.pid}\\) is ended`));
   assertEquals((await vm.status).signal, "SIGTERM");
