@@ -88,7 +88,8 @@ Deno.test("with umask 0 gpioagg makes nothing that everybody may write to", asyn
 
 Deno.test("sim NAME and --api NAME do not believe a socket in the working directory", async () => {
   await using it = await scratch();
-  for (const name of ["plc0.control", "plc0", "api.sock"]) {
+  // Names that no service of this host has.
+  for (const name of ["planted0.control", "planted0", "api.sock"]) {
     using planted = ListenSocket.open(`${it.path}/${name}`, { mode: 0o666 });
     const command = name === "api.sock"
       ? ["list", "--api", "api.sock"]
@@ -99,7 +100,9 @@ Deno.test("sim NAME and --api NAME do not believe a socket in the working direct
     // No client connected.
 
     assertEquals(acceptUnix(planted.listener.fd), undefined, stderr);
-    if (name === "plc0") assertStringIncludes(stderr, "is ./plc0");
+    if (name === "planted0") {
+      assertStringIncludes(stderr, "is ./planted0");
+    }
   }
 });
 
