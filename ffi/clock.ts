@@ -68,6 +68,31 @@ export function clockNs(clock: keyof typeof CLOCKS): bigint {
     view.getBigInt64(TIMESPEC.at.tv_nsec, LITTLE_ENDIAN);
 }
 
+/** A slower reading of both clocks is repeated. **Units**: nanoseconds. */
+const SLOW_READ_NS = 50_000n;
+const MAX_READS = 8;
+
+/**
+ * Time since 1970 minus monotonic time, as the wall clock is set now.
+ *
+ * **Units**: nanoseconds. **Safety**: as of {@linkcode clockNs}.
+ */
+export function wallOffsetNs(): bigint {
+  let best: { took: bigint; offset: bigint } | undefined;
+  // A process that waits for a CPU between two clocks would see a step.
+  for (let i = 0; i < MAX_READS; i++) {
+    const before = clockNs("monotonic");
+    const wall = clockNs("realtime");
+    const after = clockNs("monotonic");
+    const took = after - before;
+    if (best === undefined || took < best.took) {
+      best = { took, offset: wall - (before + after) / 2n };
+    }
+    if (took <= SLOW_READ_NS) break;
+  }
+  return best!.offset;
+}
+
 const NS_PER_US = 1000;
 const US_PER_S = 1_000_000;
 const ticks = new Uint8Array(TIMESPEC.size);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { clockNs } from "../../../ffi/clock.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { ServiceClient } from "../../client/client.ts";
@@ -26,6 +25,7 @@ import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { OutputFile } from "../output/output_file.ts";
 import { observe, type Observed } from "../play/observe.ts";
 import { parseMap, planOf } from "../play/plan.ts";
+import { PlayClock } from "../play/play_clock.ts";
 import { playPlan, type PlayResult } from "../play/play_plan.ts";
 import { readPieces } from "../live/read_pieces.ts";
 import {
@@ -153,11 +153,12 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   for (const text of plan.leftOut) writeError(`not played: ${text}`);
+  const clock = new PlayClock();
   const result = await untilSignal((signal) =>
     playPlan(client, plan, {
       loop: given.loop,
       signal,
-      now: () => clockNs("realtime"),
+      now: () => clock.nowNs,
       sleep: (ms) => sleep(ms, signal),
     })
   );
@@ -171,6 +172,7 @@ export async function main(args: readonly string[]): Promise<number> {
     fromNs: result.startNs,
     lastNs,
     save: given.save,
+    clock,
   });
   const difference = expected === undefined
     ? undefined
@@ -182,24 +184,28 @@ export async function main(args: readonly string[]): Promise<number> {
 /** Waits for the end of a run, and returns what lines did in it. */
 async function observeRun(
   client: ServiceClient,
-  { save, words, fromNs, lastNs }: Pick<Observed, "words" | "fromNs"> & {
+  { save, words, fromNs, lastNs, clock }: Pick<Observed, "words"> & {
+    /** Begin of the play, on its clock. */
+    readonly fromNs: bigint;
     /** End of what is expected. **Units**: nanoseconds after `fromNs`. */
     readonly lastNs: number;
     readonly save: string | undefined;
+    readonly clock: PlayClock;
   },
 ): Promise<Recording> {
   const endNs = fromNs + BigInt(lastNs);
-  const ms = Number((endNs - clockNs("realtime")) / 1_000_000n) + 1;
+  const ms = Number((endNs - clock.nowNs) / 1_000_000n) + 1;
   if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
   // The last steps may have been late.
-  const nowNs = clockNs("realtime");
-  const toNs = nowNs > endNs ? nowNs : endNs;
+  const { nowNs } = clock;
+  // Edges of the past have the times of the wall clock as it is set now.
+  const stepNs = clock.stepNs();
   using stack = new DisposableStack();
   const file = save === undefined ? undefined : stack.use(new OutputFile(save));
   return await observe(edgeSourceOf(client), {
     words: [...new Set(words)],
-    fromNs,
-    toNs,
+    fromNs: fromNs + stepNs,
+    toNs: (nowNs > endNs ? nowNs : endNs) + stepNs,
     files: file === undefined ? [] : [{
       writerOf: (start) => recordingWriter("vcd", start),
       write: (text) => file.write(text),

@@ -203,9 +203,11 @@ class LiveTape {
 
   /** Adds what has happened, but has not come yet. */
   async finish(nowNs: bigint): Promise<void> {
-    const fromNs = this.#lastNs - OVERLAP_NS;
+    const earliestNs = earlier(this.#lastNs, nowNs) - OVERLAP_NS;
+    const fromNs = earliestNs > this.#startNs ? earliestNs : this.#startNs;
     const query = {
-      from: String(fromNs > this.#startNs ? fromNs : this.#startNs),
+      // The wall clock may have been set back since the beginning.
+      from: String(fromNs > nowNs ? nowNs - OVERLAP_NS : fromNs),
       to: String(nowNs),
     };
     for await (const { edges } of pagesOf(this.#source, query)) {
@@ -219,6 +221,10 @@ class LiveTape {
     this.#tape.forget(now());
     this.#tape.set(valuesOf(await this.#source.list()), now());
   }
+}
+
+function earlier(one: bigint, other: bigint): bigint {
+  return one < other ? one : other;
 }
 
 function queryOf(fromNs = 0n, toNs?: bigint): { from?: string; to?: string } {

@@ -253,6 +253,35 @@ Deno.test("a record that is ended is whole, with what had not come yet", async (
   assertEquals(result, { count: 2, isCutShort: false });
 });
 
+Deno.test("a record ends with what had not come yet if the wall clock was set back", async () => {
+  for (const lastNs of [2_000_002_000, 900]) {
+    const { source, asked } = sourceOf([{
+      edges: [edge(9, 1600, "crane.UP", 1)],
+    }], [edges(edge(8, lastNs, "crane.UP", 0))]);
+    const stop = Promise.withResolvers<void>();
+    // It began at 5 s, and ends at 1.7 s.
+    let nowNs = 5_000_000_000n;
+    const open: EdgeSource = {
+      ...source,
+      edges: async function* (signal) {
+        yield* source.edges(signal);
+        nowNs = 1_700_000_000n;
+        stop.resolve();
+        await new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason))
+        );
+      },
+    };
+    const { result } = await record(open, {
+      words: ["crane"],
+      ended: stop.promise,
+      now: () => nowNs,
+    });
+    assertEquals(asked, [{ from: "700000000", to: "1700000000" }]);
+    assertEquals(result, { count: 2, isCutShort: false });
+  }
+});
+
 Deno.test("errors end a record: of the service, of a file, of a name", async () => {
   const { source } = sourceOf([]);
   await assertRejects(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { clockNs } from "../../../ffi/clock.ts";
+import { wallOffsetNs } from "../../../ffi/clock.ts";
 import { EdgeSource } from "./edge_source.ts";
 
 /** Settings of the record. */
@@ -25,7 +25,7 @@ export class EdgeStore implements Disposable {
   readonly #sources: EdgeSource[] = [];
   readonly #closed: EdgeSource[] = [];
   #nextSerial = 0;
-  #offset = offsetNow();
+  #offset = wallOffsetNs();
 
   /** Has no record yet. */
   constructor(settings: RecordSettings) {
@@ -58,7 +58,7 @@ export class EdgeStore implements Disposable {
    * corrects those before.
    */
   get offset(): bigint {
-    const now = offsetNow();
+    const now = wallOffsetNs();
     const step = now - this.#offset;
     if (step > STEP_NS || step < -STEP_NS) this.#offset = now;
     return this.#offset;
@@ -75,24 +75,4 @@ export class EdgeStore implements Disposable {
     this.#sources.splice(this.#sources.indexOf(oldest), 1);
     oldest[Symbol.dispose]();
   }
-}
-
-/** A slower reading of both clocks is repeated. **Units**: nanoseconds. */
-const SLOW_READ_NS = 50_000n;
-const MAX_READS = 8;
-
-function offsetNow(): bigint {
-  let best: { took: bigint; offset: bigint } | undefined;
-  // A process that waits for a CPU between two clocks would see a step.
-  for (let i = 0; i < MAX_READS; i++) {
-    const before = clockNs("monotonic");
-    const wall = clockNs("realtime");
-    const after = clockNs("monotonic");
-    const took = after - before;
-    if (best === undefined || took < best.took) {
-      best = { took, offset: wall - (before + after) / 2n };
-    }
-    if (took <= SLOW_READ_NS) break;
-  }
-  return best!.offset;
 }
