@@ -21,10 +21,14 @@ export interface AuditFileOptions {
   maxBytes?: number;
   /** Time limit of waiting for an entry. **Units**: milliseconds. */
   waitMs?: number;
+  /** Set if the file ends without a line feed. */
+  isTorn?: boolean;
 }
 
 const MAX_BYTES = 1024 * 1024;
 const WAIT_MS = 1000;
+const NOTHING = new Uint8Array();
+const LINE_FEED = 0x0a;
 /** For the service's own user only. */
 const MODE = 0o600;
 
@@ -43,6 +47,10 @@ export class AuditFile {
   #done = 0;
   #waiting: { until: number; resolve: () => void }[] = [];
   #isStalled = false;
+  /** Part of an entry that the file took last. */
+  #part: Uint8Array = NOTHING;
+  /** The file ends with a part of an entry, which was reported instead. */
+  #isTorn: boolean;
 
   /**
    * Makes a log in front of `sink`.
@@ -52,15 +60,17 @@ export class AuditFile {
   constructor(
     name: string,
     sink: LineSink,
-    { tell, maxBytes = MAX_BYTES, waitMs = WAIT_MS }: AuditFileOptions,
+    { tell, maxBytes = MAX_BYTES, waitMs = WAIT_MS, isTorn = false }:
+      AuditFileOptions,
   ) {
+    this.#isTorn = isTorn;
     this.#name = name;
     this.#tell = tell;
     this.#waitMs = waitMs;
     this.#queue = new LineQueue({
       write: async (bytes) => {
         try {
-          const count = await sink.write(bytes);
+          const count = await this.#append(sink, bytes);
           this.#advance(count);
           return count;
         } catch (cause) {
@@ -95,7 +105,7 @@ export class AuditFile {
     } catch (cause) {
       throw new Error(cannotWrite(path, cause), { cause });
     }
-    return new AuditFile(path, file, options);
+    return new AuditFile(path, file, { ...options, isTorn: isTorn(path) });
   }
 
   /**
@@ -128,6 +138,20 @@ export class AuditFile {
     return await this.#queue.flush(limitMs);
   }
 
+  /** Appends what the file takes; the rest of an entry follows, or is diverted. */
+  async #append(sink: LineSink, bytes: Uint8Array): Promise<number> {
+    if (this.#isTorn) {
+      // The next entry is a line of its own, whatever is left of the last one.
+      if (await sink.write(Uint8Array.of(LINE_FEED)) === 0) return 0;
+      this.#isTorn = false;
+    }
+    const count = await sink.write(bytes);
+    const taken = bytes.subarray(0, count);
+    const last = taken.lastIndexOf(LINE_FEED);
+    this.#part = last < 0 ? joined(this.#part, taken) : taken.slice(last + 1);
+    return count;
+  }
+
   #advance(bytes: number): void {
     this.#done += bytes;
     if (this.#isStalled) {
@@ -153,7 +177,10 @@ export class AuditFile {
   #divert(bytes: Uint8Array, cause: unknown): void {
     // The change was made in any case: a full disk must not leave it half done.
     this.#tell(cannotWrite(this.#name, cause));
-    for (const line of new TextDecoder().decode(bytes).split("\n")) {
+    const whole = joined(this.#part, bytes);
+    this.#isTorn ||= this.#part.length > 0;
+    this.#part = NOTHING;
+    for (const line of new TextDecoder().decode(whole).split("\n")) {
       if (line !== "") this.#tell(`audit: ${line}`);
     }
   }
@@ -213,6 +240,27 @@ class AppendedFile implements LineSink {
     }
     this.#file = file;
   }
+}
+
+/** Returns true if a file ends within a line, as a full disk leaves it. */
+function isTorn(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const last = new Uint8Array(1);
+    if (file.statSync().size === 0) return false;
+    file.seekSync(-1, Deno.SeekMode.End);
+    return file.readSync(last) === 1 && last[0] !== LINE_FEED;
+  } catch {
+    // It may be written only, or is not a file on a disk.
+    return false;
+  }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
 }
 
 function cannotWrite(path: string, cause: unknown): string {

@@ -74,6 +74,60 @@ Deno.test("AuditFile tells what a full disk does not take", async () => {
   assertEquals(written, ["b"]);
 });
 
+Deno.test("an entry of which a full disk takes a part is told whole, and spoils no other", async () => {
+  let text = "";
+  let room = Infinity;
+  const told: string[] = [];
+  const log = new AuditFile("audit.log", {
+    write(bytes) {
+      const count = Math.min(room, bytes.length);
+      if (count === 0) return Promise.reject(new Error("No space left"));
+      text += new TextDecoder().decode(bytes.subarray(0, count));
+      room -= count;
+      return Promise.resolve(count);
+    },
+  }, { tell: (line) => told.push(line) });
+  await log.write("first");
+  room = 3;
+  await log.write("second");
+  await log.write("third");
+  assertEquals(text, "first\nsec");
+  assertEquals(
+    told.filter((line) => line.startsWith("audit: ")),
+    ["audit: second", "audit: third"],
+  );
+  // Room for the line feed only, then for a part that is written in two pieces.
+  room = 1;
+  await log.write("fourth");
+  room = 4;
+  const fifth = log.write("fifth");
+  while (room > 0) await Promise.resolve();
+  room = Infinity;
+  await fifth;
+  await log.write("last");
+  assertEquals(text, "first\nsec\nfifth\nlast\n");
+  assertEquals(told.filter((line) => line.startsWith("audit: ")), [
+    "audit: second",
+    "audit: third",
+    "audit: fourth",
+  ]);
+});
+
+Deno.test("AuditFile.open() begins a new line after a part of an entry", async () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const path = `${directory}/log`;
+    for (const [left, expected] of [["", "a\n"], ["x\n{", "x\n{\na\n"]]) {
+      Deno.writeTextFileSync(path, left!, { mode: 0o600 });
+      const log = AuditFile.open(path, { tell: () => {} });
+      await log.write("a");
+      assertEquals(Deno.readTextFileSync(path), expected);
+    }
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
 Deno.test("AuditFile.open() appends for this user alone, and follows a rotation", async () => {
   const directory = Deno.makeTempDirSync();
   try {
