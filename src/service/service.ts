@@ -286,10 +286,13 @@ export async function serve(
     }
     await api?.[Symbol.asyncDispose]();
     isShutDown = true;
-    await declaredState(reactor.shutdown());
+    await declaredState(reactor.shutdown(), reactor.shutdownLimitMs);
   } catch (error) {
     // On any end the lines come first: they go to their declared state.
-    if (!isShutDown) await declaredState(reactor.shutdown()).catch(() => {});
+    if (!isShutDown) {
+      await declaredState(reactor.shutdown(), reactor.shutdownLimitMs)
+        .catch(() => {});
+    }
     throw error;
   } finally {
     words?.[Symbol.dispose]();

@@ -147,6 +147,22 @@ Deno.test("with the service its processes end, by SIGTERM and by SIGKILL", () =>
     }
   }));
 
+Deno.test("a process that stands still does not keep the service from its orderly end", () =>
+  withDirectory(async (directory) => {
+    await using service = await serve(directory, [
+      "--isolate",
+      ...aggregator(directory, "a"),
+      ...aggregator(directory, "b"),
+    ]);
+    const client = new ServiceClient(`${directory}/api.sock`);
+    const pids = (await client.list()).map(({ pid }) => pid!);
+    Deno.kill(pids[0]!, "SIGSTOP");
+    service.kill("SIGTERM");
+    const { code } = await service.waitForExit({ timeoutMs: 120_000 });
+    assertEquals([code, service.stderr.includes("declared state")], [0, false]);
+    await until("no process is left", () => !pids.some(isRunning));
+  }));
+
 Deno.test("the process of an aggregator serves the service that started it only", async () => {
   // Descriptors of the runtime, a log, and one that is not open.
   for (const fd of ["0", "1", "3", "4", "99999"]) {

@@ -129,6 +129,7 @@ export class AggregatorChild {
   readonly #waiting = new Map<number, Waiting>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
   readonly #process: StartedProcess;
   readonly #lines: () => number;
   #pid: number;
@@ -194,6 +195,11 @@ export class AggregatorChild {
     return this.#ended.promise;
   }
 
+  /** Resolves once it is abandoned and has no descriptors any more. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
   /** Waits until it takes commands. @throws {Error} If it does not start. */
   async untilReady(): Promise<void> {
     await inTime(this.#ready.promise, START_LIMIT_MS);
@@ -249,7 +255,7 @@ export class AggregatorChild {
     // Once it is reaped, the id may be another process's.
     const pid = this.#pid;
     this.#pid = 0;
-    if (pid > 0) void reap(pid);
+    (pid > 0 ? reap(pid) : Promise.resolve()).then(this.#gone.resolve);
   }
 
   /** @throws {Error} If it says what no process of ours does: that ends it. */

@@ -34,6 +34,7 @@ import {
 } from "./added_aggregators.ts";
 import { type CallName, packFds } from "./messages.ts";
 import { Notices, type NoticesOptions } from "./notices.ts";
+import { endsItself, type MakeSafe, untilDead } from "./process_end.ts";
 
 /** First and longest delay before it is restarted. **Units**: ms. */
 const FIRST_RETRY_MS = 100;
@@ -45,8 +46,6 @@ const LONGEST_RETRY_MS = 30_000;
 const STEADY_MS = 60_000;
 /** Limit of a process's end before a restart. **Units**: milliseconds. */
 const HAND_OVER_MS = 5000;
-/** Limit of a sign of life at the end of the service. **Units**: milliseconds. */
-const AWAKE_MS = 2500;
 /** Fds of one message; the kernel takes 253. */
 const FDS_AT_ONCE = 200;
 
@@ -264,50 +263,33 @@ export class IsolatedAggregator {
   }
 
   /**
-   * Ends the process with its lines in their declared state.
+   * Ends the process with its lines in their declared state. A process that is
+   * gone, stands still or does not come to its end leaves that to `makeSafe`:
+   * the start of another one may take longer than a busy machine gives it.
    *
    * @throws {UnsafeLinesError} If some lines are not.
-   * @throws {Error} If there is no process at the moment.
+   * @throws {Error} If `makeSafe` fails.
    */
-  async shutdown(): Promise<void> {
+  async shutdown(makeSafe: MakeSafe): Promise<void> {
     this.#isOver = true;
     try {
-      const attempt = this.#attempt?.catch(() => {});
-      if (attempt !== undefined) await settlesWithin(attempt, AWAKE_MS);
-      if (this.#down === undefined && await this.#shutsDown()) return;
-      await this.#replaceAtEnd();
+      if (this.#down === undefined && await endsItself(this.#child!)) return;
+      await this.#leaveTo(makeSafe);
     } finally {
       this.end();
     }
   }
 
-  /** Returns false if the process is gone, or does not answer and is killed. */
-  async #shutsDown(): Promise<boolean> {
-    const child = this.#child!;
-    const end = child.call("shutdown", []);
-    const answers = Promise.race([child.call("pending", []), end]);
+  /** Has the lines of a process that cannot do it put into their state. */
+  async #leaveTo(makeSafe: MakeSafe): Promise<void> {
+    const child = this.#child;
+    child?.kill();
+    this.#abandon("did not come to its end, and was killed");
+    if (child !== undefined) await untilDead(child);
+    const unexposed = this.#unexposed(this.#added.all);
+    if (unexposed.length === 0) return;
     try {
-      if (await settlesWithin(answers, AWAKE_MS)) {
-        await end;
-        return true;
-      }
-    } catch (error) {
-      if (child.pid !== 0 || error instanceof UnsafeLinesError) throw error;
-    }
-    end.catch(() => {});
-    answers.catch(() => {});
-    child.kill();
-    this.#abandon("did not answer at its end, and was killed");
-    return false;
-  }
-
-  /** Puts the lines of a process that is gone into their declared state. */
-  async #replaceAtEnd(): Promise<void> {
-    if (this.#added.size === 0) return;
-    try {
-      await this.#start();
-      await this.#makeSafe();
-      await this.#call("shutdown", []);
+      await makeSafe(unexposed);
     } catch (error) {
       if (error instanceof UnsafeLinesError) throw error;
       const names = this.names.join(", ");
@@ -446,17 +428,22 @@ export class IsolatedAggregator {
     { added: Added[]; specifications: AggregatorSpecification[] }
   > {
     const added = this.#added.all;
-    // The manager's copies keep the lines busy.
-    const all = added.map(({ specification }) => specification);
-    for (const name of keptNames(all)) this.#options.store?.drop(name);
+    const unexposed = this.#unexposed(added);
     const specifications = added.map(({ specification }) =>
       withoutInitial(this.#added.withListener(specification))
     );
-    const unexposed = specifications.filter(({ secondOf }) => !secondOf)
-      .map(withoutExposure);
     await this.#add(unexposed, {});
     for (const { name } of unexposed) await this.#call("remove", [name]);
     return { added, specifications };
+  }
+
+  /** Returns what makes their lines safe, once each, and serves nothing. */
+  #unexposed(added: readonly Added[]): AggregatorSpecification[] {
+    const all = added.map(({ specification }) => specification);
+    // The manager's copies keep the lines busy.
+    for (const name of keptNames(all)) this.#options.store?.drop(name);
+    return all.filter(({ secondOf }) => !secondOf)
+      .map((one) => withoutExposure(withoutInitial(one)));
   }
 
   #tellServed(): void {

@@ -95,7 +95,7 @@ Deno.test("IsolatedAggregator hands on its guest's events, and its errors", asyn
 Deno.test("IsolatedAggregator ends its server with its lines as declared", async () => {
   await using it = await rig();
   await it.isolated.add([it.aggregator("a", "sim/1,safe=1")], {});
-  await it.isolated.shutdown();
+  await it.isolated.shutdown(() => Promise.reject(new Error("not its part")));
   await until("the server has ended", () => it.statuses.length > 0);
   assertEquals(it.statuses, [0]);
 });

@@ -24,9 +24,14 @@ import type {
 import {
   ReactorClient,
   type ReactorEvents,
+  SHUTDOWN_LIMIT_MS,
 } from "../reactor/reactor_client.ts";
-import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
+import {
+  SAFE_LIMIT_MS,
+  UnsafeLinesError,
+} from "../messages/unsafe_lines_error.ts";
 import { IsolatedAggregator } from "./isolated_aggregator.ts";
+import { PROCESS_END_MS } from "./process_end.ts";
 
 /** Serves aggregators, in this process or in processes of their own. */
 export type AggregatorServer = Pick<
@@ -307,24 +312,38 @@ export class Reactors implements AggregatorServer, Disposable {
     ]);
   }
 
+  /** Limit of {@linkcode Reactors.shutdown}. **Units**: milliseconds. */
+  get shutdownLimitMs(): number {
+    return this.#isolated.size === 0
+      ? SHUTDOWN_LIMIT_MS
+      : SHUTDOWN_LIMIT_MS - SAFE_LIMIT_MS + PROCESS_END_MS;
+  }
+
   /**
    * Ends everything that is served, in order.
    *
    * @throws {UnsafeLinesError} If a line is not in its declared state.
    */
   async shutdown(): Promise<void> {
-    const ends = await Promise.allSettled([
-      ...this.#processes().map((one) => one.shutdown()),
-      this.#own.shutdown(),
-    ]);
-    const errors = ends.flatMap((end) =>
-      end.status === "rejected" ? [end.reason as unknown] : []
+    const processes = Promise.allSettled(
+      this.#processes().map((one) =>
+        one.shutdown((aggregators) => this.#makeSafe(aggregators))
+      ),
     );
-    const unsafe = errors.flatMap((error) =>
-      error instanceof UnsafeLinesError ? error.lines : []
+    const [own] = await Promise.allSettled([this.#own.shutdown(processes)]);
+    throwFirst([...await processes, own]);
+  }
+
+  /** Puts the lines of processes that cannot do it into their declared state. */
+  async #makeSafe(aggregators: AggregatorSpecification[]): Promise<void> {
+    // Stored before the lines exist: none may be driven against one.
+    await this.#own.setInterlocks(this.#interlocks);
+    await this.#own.add(aggregators, {});
+    throwFirst(
+      await Promise.allSettled(
+        aggregators.map(({ name }) => this.#own.remove(name)),
+      ),
     );
-    if (unsafe.length > 0) throw new UnsafeLinesError(undefined, unsafe);
-    if (errors.length > 0) throw errors[0];
   }
 
   [Symbol.dispose](): void {
@@ -438,6 +457,18 @@ export class Reactors implements AggregatorServer, Disposable {
     );
     return answers.flat();
   }
+}
+
+/** @throws {UnsafeLinesError} For lines that are not safe, or the first error. */
+function throwFirst(ends: readonly PromiseSettledResult<unknown>[]): void {
+  const errors = ends.flatMap((end) =>
+    end.status === "rejected" ? [end.reason as unknown] : []
+  );
+  const unsafe = errors.flatMap((error) =>
+    error instanceof UnsafeLinesError ? error.lines : []
+  );
+  if (unsafe.length > 0) throw new UnsafeLinesError(undefined, unsafe);
+  if (errors.length > 0) throw errors[0];
 }
 
 function sizeOf(lineCounts: ReadonlyMap<string, number>): ServedCount {

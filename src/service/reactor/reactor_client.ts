@@ -77,7 +77,7 @@ const LANES_LIMIT_MS = 1000;
 /** Time for the reactor to stop for the next process. **Units**: ms. */
 const HAND_OVER_MS = 1000;
 /** Time limit of all of this. **Units**: milliseconds. */
-const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
+export const SHUTDOWN_LIMIT_MS = SAFE_LIMIT_MS + 2 * LANES_LIMIT_MS;
 
 /** A running reactor. **Ownership**: ends its Worker when disposed. */
 export class ReactorClient implements Disposable {
@@ -407,14 +407,17 @@ export class ReactorClient implements Disposable {
   /**
    * Ends everything that is served, in order.
    *
+   * @param others What else has to be safe before the reactor ends: until then
+   * it can be told to help.
    * @throws {UnsafeLinesError} If a line is not in its declared state after 5
    * s; it is released as it is.
    */
-  async shutdown(): Promise<void> {
+  async shutdown(others?: Promise<unknown>): Promise<void> {
     const chips = this.#chips[Symbol.asyncDispose]();
     // The lines come first, whatever the outcome of the removals.
     chips.catch(() => {});
     const unsafe = await this.#withdrawals.untilSafe({});
+    await others;
     await this.#ask({ kind: "shutdown" });
     if (unsafe.length > 0) {
       // A chip that does not answer has had its time.
@@ -472,10 +475,13 @@ export class ReactorClient implements Disposable {
  * @throws {Error} If a chip that does not answer prevents that for 5 s, and any
  * error of `shutdown`.
  */
-export async function declaredState(shutdown: Promise<void>): Promise<void> {
-  if (await settlesWithin(shutdown, SHUTDOWN_LIMIT_MS)) return;
+export async function declaredState(
+  shutdown: Promise<void>,
+  limitMs = SHUTDOWN_LIMIT_MS,
+): Promise<void> {
+  if (await settlesWithin(shutdown, limitMs)) return;
   throw new Error(
     `The lines did not reach their declared state within ` +
-      `${SHUTDOWN_LIMIT_MS / 1000} s: a chip does not answer`,
+      `${limitMs / 1000} s: a chip does not answer`,
   );
 }
