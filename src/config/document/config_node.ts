@@ -16,7 +16,12 @@ import {
   type YamlEntry,
   type YamlNode,
 } from "./yaml_positions.ts";
-import { CONTROL_CHARACTER, unclosedFault, yamlFault } from "./yaml_errors.ts";
+import {
+  CONTROL_CHARACTER,
+  missingBlank,
+  unclosedFault,
+  yamlFault,
+} from "./yaml_errors.ts";
 
 /** Characters that a YAML text cannot have. **Source**: YAML 1.2.2, 5.1. */
 const CONTROL_CHARACTERS =
@@ -78,6 +83,7 @@ export class ConfigNode {
   /** Structure of its inside; undefined where that could not be found. */
   readonly #inside: YamlNode | undefined;
   readonly #isQuoted: boolean;
+  readonly #isContinued: boolean;
   #entries: ConfigEntry[] | undefined;
 
   private constructor(
@@ -91,6 +97,10 @@ export class ConfigNode {
     this.kind = kindOf(value);
     this.#isQuoted = yamlNode !== undefined &&
       /["'|>&!*]/.test(document.source[yamlNode.offset] ?? "");
+    this.#isContinued = yamlNode?.kind === "scalar" && !this.#isQuoted &&
+      this.text.includes(" ") && /[\r\n]/.test(
+        document.source.slice(yamlNode.offset, yamlNode.end).trimEnd(),
+      );
     this.#inside = matching(yamlNode, this.kind);
     // Nothing is written: the key before it is the nearest position there is.
     this.position = yamlNode === undefined || yamlNode.kind === "empty"
@@ -148,11 +158,12 @@ export class ConfigNode {
       if (!(error instanceof Error)) throw error;
       const control = text.search(CONTROL_CHARACTERS);
       const unclosed = loss?.unclosed;
+      const mark = markOf(error);
       const [fault, position] = control >= 0
         ? [CONTROL_CHARACTER, index.at(control)]
         : unclosed !== undefined
         ? [unclosedFault(text[unclosed]!), index.at(unclosed)]
-        : [yamlFault(error.message), markOf(error)];
+        : missingBlank(text, mark.line) ?? [yamlFault(error.message), mark];
       problems.add(
         { ...start, ...position },
         `this is not valid YAML: ${fault.problem}`,
@@ -180,6 +191,18 @@ export class ConfigNode {
   /** True for a scalar in quotes. */
   get isQuoted(): boolean {
     return this.#isQuoted;
+  }
+
+  /** True for a mapping or list in brackets. */
+  get isFlow(): boolean {
+    const offset = this.#inside?.offset;
+    return offset !== undefined &&
+      /[[{]/.test(this.#document.source[offset] ?? "");
+  }
+
+  /** True for a scalar without quotes that further lines continue. */
+  get isContinued(): boolean {
+    return this.#isContinued;
   }
 
   /** The text of a scalar; empty for anything else. */

@@ -31,6 +31,38 @@ export const CONTROL_CHARACTER: YamlFault = {
   hint: 'Remove it, or write it as "\\xNN" in double quotes',
 };
 
+/** A key and its value without a blank between them, alone in a line. */
+const KEY_WITHOUT_BLANK = /^ *([a-z][a-z-]*):[^\s:][^:]*$/;
+
+/**
+ * Returns the fault of a key without a blank behind its colon, which the parser
+ * takes for a text and finds out in the line after it; undefined if neither
+ * `line` nor the one before has such a key.
+ */
+export function missingBlank(
+  text: string,
+  line: number | undefined,
+): [YamlFault, { line: number; column: number }] | undefined {
+  if (line === undefined) return undefined;
+  const lines = text.split(/\r\n|\r|\n/, line);
+  for (let at = lines.length; at > 0; at--) {
+    const shown = lines[at - 1]!;
+    if (/^\s*(#|$)/.test(shown)) continue;
+    const key = KEY_WITHOUT_BLANK.exec(shown)?.[1];
+    if (key !== undefined) {
+      return [
+        {
+          problem: `a blank is missing behind the colon of ${key}`,
+          hint: "A key is followed by a colon and a blank",
+        },
+        { line: at, column: shown.indexOf(":") + 1 },
+      ];
+    }
+    if (at < line) return undefined;
+  }
+  return undefined;
+}
+
 const QUOTE_HINT =
   'Quote a value that begins with a character of YAML or contains ": "';
 const COLUMN_HINT =

@@ -18,8 +18,8 @@ import {
   type LineFields,
   type LineReading,
   type RecordReading,
-  SOURCE_KEYS,
 } from "../schema/file_schema.ts";
+import { SOURCE_KEYS } from "../schema/source_schema.ts";
 import { linesOf, type SpecReading } from "../spec/line_spec.ts";
 import { Problems } from "../document/problems.ts";
 import { recordOf } from "../values/record.ts";
@@ -339,9 +339,11 @@ function readSources(
   position: ConfigPosition,
   problems: Problems,
 ): SourceSpecification[] | undefined {
-  const { keys } = fields;
+  const { keys, suggestedKeys } = fields;
   const [origin, ...others] = ORIGIN_KEYS.filter((key) => keys.has(key));
   if (origin === undefined) {
+    // A slip of a source's key has been reported as an unknown key.
+    if (ORIGIN_KEYS.some((key) => suggestedKeys.has(key))) return undefined;
     problems.add(
       position,
       "has no source",
@@ -366,15 +368,23 @@ function readSources(
 const LINE_OF_CHIP_KEYS = ["offset", "offsets", "line"] as const;
 
 function readChipLines(
-  { values, keys }: LineFields,
+  { values, keys, suggestedKeys }: LineFields,
   problems: Problems,
 ): SourceSpecification[] | undefined {
   const [which, ...others] = LINE_OF_CHIP_KEYS.filter((key) => keys.has(key));
   if (which === undefined) {
+    if (LINE_OF_CHIP_KEYS.some((key) => suggestedKeys.has(key))) {
+      return undefined;
+    }
+    const [, chip, tail] = /^([^/]+)\/([\d,-]+)$/.exec(
+      values.chip?.value.chip ?? "",
+    ) ?? [];
     problems.add(
       keys.get("chip")!,
       "does not name a line of the chip",
-      `Add one of ${LINE_OF_CHIP_KEYS.join(", ")}`,
+      chip === undefined
+        ? `Add one of ${LINE_OF_CHIP_KEYS.join(", ")}`
+        : `Write chip: ${chip}, offsets: "${tail}"`,
     );
     return undefined;
   }

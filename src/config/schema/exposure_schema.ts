@@ -37,10 +37,33 @@ const ACCESS = {
   group: field("group name or number", single(anyText("a group"))),
 } as const;
 
+/** Access behind a path, as a command line has it. */
+const PATH_WITH_ACCESS = /^([^,]+)((?:,(?:mode|owner|group)=[^,]*)+)$/;
+
+/** A path alone, which has its access in keys beside it. */
+function pathOnly(
+  kind: TextKind<string>,
+  key: "path" | "socket",
+): TextKind<string> {
+  return {
+    ...kind,
+    read: (text) => {
+      const [, path, access] = PATH_WITH_ACCESS.exec(text) ?? [];
+      if (path === undefined) return kind.read(text);
+      const keys = access!.slice(1).replaceAll(",", ", ")
+        .replace(/mode=([^,]*)/, 'mode: "$1"').replaceAll("=", ": ");
+      return {
+        problem: "has its access behind the path, as on a command line",
+        hint: `Write { ${key}: ${path}, ${keys} }`,
+      };
+    },
+  };
+}
+
 /** A vhost-user socket. */
 export const VHOST_USER = either(
   "a socket path, or a mapping with socket or fd",
-  single(SOCKET_PATH),
+  single(pathOnly(SOCKET_PATH, "socket")),
   mapping("a vhost-user socket", {
     socket: field("path of the socket to listen at", single(SOCKET_PATH)),
     fd: field(
@@ -54,7 +77,7 @@ export const VHOST_USER = either(
 /** A PCI card. */
 export const VFIO_USER = either(
   "a socket path, or a mapping with socket",
-  single(SOCKET_PATH),
+  single(pathOnly(SOCKET_PATH, "socket")),
   mapping("a vfio-user socket", {
     socket: required("path of the socket to listen at", single(SOCKET_PATH)),
     ...ACCESS,
@@ -64,7 +87,7 @@ export const VFIO_USER = either(
 /** GPIO adapters on USB. */
 export const USBREDIR = either(
   "a socket path, or a mapping with socket or connect",
-  single(SOCKET_PATH),
+  single(pathOnly(SOCKET_PATH, "socket")),
   mapping("a usbredir socket", {
     socket: field(
       "path of the socket to listen at, for QEMU to connect to",
@@ -93,9 +116,15 @@ export const QEMU_PINS = mapping("a mapping with qtest and qmp", {
   index: field("which of several such devices, from 0", single(DEVICE_INDEX)),
   pins: field(
     "pin number or name to line name (pin 0 is the first line, and so on)",
-    keyed("pins with line names", PIN, PIN_PATTERN, single(LINE_NAME)),
+    keyed(
+      "pins with line names",
+      PIN,
+      PIN_PATTERN,
+      single(LINE_NAME),
+      "{ 0: START, 1: STOP }",
+    ),
   ),
-});
+}, { example: "{ qtest: /run/vm.qtest, qmp: /run/vm.qmp }" });
 
 /** A chip of the host's kernel. */
 export const KERNEL_CHIP = mapping("a mapping such as {}", {
@@ -114,7 +143,9 @@ export const KERNEL_CHIP = mapping("a mapping such as {}", {
 /** The control socket of an aggregator. */
 export const CONTROL = either(
   "a socket path, or a mapping with path, mode, owner or group",
-  single(absolutePath("an absolute socket path", MAX_SOCKET_PATH)),
+  single(
+    pathOnly(absolutePath("an absolute socket path", MAX_SOCKET_PATH), "path"),
+  ),
   mapping("a control socket", {
     path: field(
       "path of the socket (beside the exposure's, with .control)",
@@ -127,7 +158,7 @@ export const CONTROL = either(
 function position(expected: string, kind: TextKind<string>, help: string) {
   return either(
     `${expected}, or a mapping with path, mode, owner and group`,
-    single(kind),
+    single(pathOnly(kind, "path")),
     mapping(`a mapping with ${expected}`, {
       path: required(help, single(kind)),
       ...ACCESS,
@@ -174,7 +205,7 @@ export const API = mapping("a control API, with socket or look", {
     "file that changes are written to, and by whom (standard error)",
     single(absolutePath("an absolute path of a file")),
   ),
-});
+}, { example: "{ socket: /run/gpioagg/api.sock }" });
 
 /** A vhost-user socket, as its shape reads it. */
 export type VhostUserReading = Read<typeof VHOST_USER>;

@@ -10,14 +10,7 @@ import {
   RECORD_PATH,
   RECORD_SIZE,
 } from "../values/record.ts";
-import {
-  IDENTITY_KEYS,
-  type IdentityKey,
-  isIdentity,
-  parseChipIdentity,
-} from "../chip_identity.ts";
-import type { ChipProperties } from "../../gpio/chip_properties.ts";
-import { readOffsets, readSpec, type SpecReading } from "../spec/line_spec.ts";
+import { readSpec, type SpecReading } from "../spec/line_spec.ts";
 import type { ConfigNode } from "../document/config_node.ts";
 import type { Problems } from "../document/problems.ts";
 import {
@@ -31,15 +24,12 @@ import {
 } from "./exposure_schema.ts";
 import {
   AGGREGATOR_NAME,
-  anyText,
   FLAG,
   ISOLATE,
   type JsonSchema,
   LINE_NAME,
   PAUSED_FOR,
   type TextKind,
-  VALUE,
-  wholeNumber,
 } from "../values/values.ts";
 import type { RecordSpecification } from "../specification.ts";
 import { POLL, POLL_SHARE } from "../values/polling.ts";
@@ -48,6 +38,7 @@ import {
   either,
   type Field,
   field,
+  isContinued,
   list,
   mapping,
   named,
@@ -57,16 +48,7 @@ import {
   single,
   wholeList,
 } from "./schema.ts";
-import { MAX_LINES } from "../specification.ts";
-import { nameOfText } from "../../text/names.ts";
-
-/** A chip as it is written: words, and perhaps an identity. */
-export interface ChipReading {
-  chip: string;
-  identity?: ChipProperties | undefined;
-}
-
-const REFERENCE = anyText("a line such as READY or plc1.READY");
+import { nameLike, REFERENCE, SOURCE_FIELDS } from "./source_schema.ts";
 
 type RuleFields<K extends RuleKey> = {
   [R in K]: typeof RULES[R] extends { kind: TextKind<infer T> } ? Field<T>
@@ -88,6 +70,7 @@ const DEFAULT_KEYS = RULE_KEYS.filter((key) => RULES[key].isDefault);
 const DEFAULTS = mapping(
   "rules for lines that do not say otherwise",
   ruleFields(DEFAULT_KEYS),
+  { example: "{ debounce: 5ms }" },
 );
 
 const INTERLOCKS = list(
@@ -95,183 +78,12 @@ const INTERLOCKS = list(
   mapping("an interlock such as { exclusive: [UP, DOWN] }", {
     exclusive: required(
       "lines of which at most one may be active",
-      list("at least two lines", single(REFERENCE), 2),
+      list("at least two lines", single(REFERENCE), 2, "[UP, DOWN]"),
     ),
   }),
+  0,
+  "- exclusive: [UP, DOWN]",
 );
-
-/** Texts that YAML takes for nothing or a truth value: hardly a name. */
-const NO_NAME = /^(?:~|null|true|false)$/i;
-
-/** A name, which is in quotes if YAML takes it for something else. */
-function nameLike<T>(kind: TextKind<T>): Shape<T> {
-  const shape = single(kind);
-  return {
-    ...shape,
-    read(node, problems) {
-      if (node.isQuoted || !NO_NAME.test(node.text)) {
-        return shape.read(node, problems);
-      }
-      problems.add(
-        node.position,
-        `${node.text} is not ${kind.expected}`,
-        `If it is called so, write it in quotes: "${node.text}"`,
-      );
-      return undefined;
-    },
-  };
-}
-
-const CHIP_TEXT: TextKind<ChipReading> = {
-  expected: "a chip's name, number, path or label",
-  read: (text) => {
-    if (text === "" || text.includes("\0")) {
-      return { problem: "is not a valid chip", hint: "Give its name or label" };
-    }
-    const parsed = parseChipIdentity(text);
-    if (parsed === undefined) return { value: { chip: text } };
-    return "identity" in parsed
-      ? { value: { chip: text, identity: parsed.identity } }
-      : {
-        problem: `is not a valid chip: ${parsed.problem}`,
-        hint: parsed.hint,
-      };
-  },
-  schema: { type: ["string", "integer"] },
-};
-
-const IDENTITY_FIELDS = Object.fromEntries(
-  Object.entries(IDENTITY_KEYS).map(([key, identityKey]) => [
-    key,
-    field(identityKey.help, single(identityKind(identityKey))),
-  ]),
-);
-
-function identityKind(key: IdentityKey): TextKind<string | number> {
-  return {
-    expected: key.expected,
-    read: (text) => {
-      const value = key.read(text);
-      return value === undefined
-        ? { problem: `is not ${key.expected}`, hint: "" }
-        : { value };
-    },
-    schema: key.schema,
-  };
-}
-
-const CHIP_FIELDS = mapping(
-  `a chip's identity: ${Object.keys(IDENTITY_KEYS).join(", ")}`,
-  IDENTITY_FIELDS,
-);
-
-/** A chip by all that it is known by. */
-const CHIP_IDENTITY: Shape<ChipReading> = {
-  expected: CHIP_FIELDS.expected,
-  read(node, problems) {
-    const fields = CHIP_FIELDS.read(node, problems);
-    if (fields === undefined) return undefined;
-    const identity: Record<string, unknown> = {};
-    for (const [key, { property }] of Object.entries(IDENTITY_KEYS)) {
-      const value = fields.values[key]?.value;
-      if (value !== undefined) identity[property] = value;
-    }
-    const known = Object.keys(identity).length;
-    if (!isIdentity(identity)) {
-      // A key that was not understood has been reported already.
-      if (known === fields.keys.size) {
-        problems.add(
-          node.position,
-          known === 0 ? "has no key" : "has no key other than lines",
-          "Add what it is known by, such as label or usb-serial",
-        );
-      }
-      return undefined;
-    }
-    return { chip: "", identity };
-  },
-  schema: () => ({ ...CHIP_FIELDS.schema(), minProperties: 1 }),
-};
-
-/** Offsets as a text (`0-3,7`) or as a list. */
-const OFFSETS: Shape<number[]> = {
-  expected: "offsets such as 0-3,7 or [0, 1, 7]",
-  read(node, problems) {
-    const members = node.kind === "list" ? node.items() : [node];
-    const texts: string[] = [];
-    for (const member of members) {
-      if (member.kind === "text") {
-        texts.push(...member.text.split(",").map((part) => part.trim()));
-        continue;
-      }
-      problems.add(
-        member.position,
-        `expected ${OFFSETS.expected}, found ${member.description}`,
-      );
-      return undefined;
-    }
-    if (texts.length === 0) {
-      problems.add(node.position, "has no offset", `Write ${OFFSETS.expected}`);
-      return undefined;
-    }
-    const before = problems.count;
-    const offsets = readOffsets(
-      texts,
-      (problem, hint) => problems.add(node.position, problem, hint),
-    );
-    return problems.count === before ? offsets : undefined;
-  },
-  schema: () => {
-    const range = { type: ["string", "integer"], minimum: 0 };
-    return {
-      anyOf: [range, { type: "array", minItems: 1, items: range }],
-    };
-  },
-};
-
-const HOST_NAME = anyText("a line's name");
-/** A line's own name, in which a byte can be written `\xNN`. */
-const LINE_NAME_OF_HOST: TextKind<string> = {
-  ...HOST_NAME,
-  read: (text) => {
-    const reading = HOST_NAME.read(text);
-    return "value" in reading ? { value: nameOfText(reading.value) } : reading;
-  },
-};
-
-/** The keys that say where a line comes from. */
-const SOURCE_FIELDS = {
-  chip: field(
-    "name, number, path or label of the chip, or a mapping of its identity",
-    either<ChipReading, ChipReading>(
-      "a chip, or a mapping of its identity",
-      nameLike(CHIP_TEXT),
-      CHIP_IDENTITY,
-    ),
-  ),
-  offset: field(
-    "the line's number on its chip",
-    single(wholeNumber("an offset", 0, MAX_LINES - 1)),
-  ),
-  offsets: field("several lines of the chip: 0-3,7", OFFSETS),
-  line: field(
-    "the line's own name, on any chip or on this one",
-    nameLike(LINE_NAME_OF_HOST),
-  ),
-  sim: field(
-    "this many simulated lines",
-    single(wholeNumber("a number of simulated lines", 1, MAX_LINES)),
-  ),
-  wire: field("follows this output of an aggregator", single(REFERENCE)),
-  const: field("always this value", single(VALUE)),
-  copy: field("the value of this line", single(REFERENCE)),
-  invert: field("the opposite of this line", single(REFERENCE)),
-} as const;
-
-/** The names of the keys that say where a line comes from. */
-export const SOURCE_KEYS = Object.keys(
-  SOURCE_FIELDS,
-) as readonly (keyof typeof SOURCE_FIELDS)[];
 
 const LINE_FIELDS = mapping(
   "a line: a SPEC, or a mapping with chip, line, sim, wire, const, copy or " +
@@ -334,6 +146,7 @@ const LINE: Shape<LineReading> = {
         );
         return { kind: "broken" };
       }
+      if (isContinued(node, problems)) return { kind: "broken" };
       const spec = readSpec(
         node.text,
         (problem, hint) => problems.add(node.position, problem, hint),
@@ -366,7 +179,7 @@ const LINE: Shape<LineReading> = {
   }),
 };
 
-const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
+const AGGREGATOR_FIELDS = {
   "vhost-user": field(
     "present it to a virtual machine as a virtio-gpio controller",
     VHOST_USER,
@@ -410,10 +223,35 @@ const AGGREGATOR = mapping("an aggregator: an exposure, and lines", {
   "defaults": field("rules for lines that do not say otherwise", DEFAULTS),
   "lines": required(
     "its lines, in the order in which the guest counts them",
-    list("at least one line", LINE, 1),
+    list(
+      "at least one line",
+      LINE,
+      1,
+      'a list: lines: [sim/8], or each line behind a "- " of its own',
+    ),
   ),
   "interlocks": field("lines that exclude each other", INTERLOCKS),
-});
+} as const;
+
+const AGGREGATOR = mapping(
+  "an aggregator: an exposure, and lines",
+  AGGREGATOR_FIELDS,
+  {
+    example: "{ vhost-user: /run/gpioagg/press.sock, lines: [sim/8] }",
+    misplaced: (key) =>
+      Object.hasOwn(RULES, key)
+        ? `"${key}" is a key of a line, or of defaults for all lines`
+        : undefined,
+  },
+);
+
+/** Returns the hint for an aggregator's key that stands outside of it. */
+function aggregatorKeyHint(key: string): string | undefined {
+  return Object.hasOwn(AGGREGATOR_FIELDS, key)
+    ? `"${key}" is a key of an aggregator: indent it below the ` +
+      "aggregator's name, which is indented below aggregators"
+    : undefined;
+}
 
 const RECORD_KEYS = mapping("a record of edges: file, size, keep, inputs", {
   file: field("file that edges are written to", single(RECORD_PATH)),
@@ -431,7 +269,11 @@ export const FILE = mapping(
   {
     aggregators: field(
       "the aggregators, by name",
-      named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR),
+      named("aggregators by name", AGGREGATOR_NAME, AGGREGATOR, {
+        example: "each with its name as its key, without a dash: press: " +
+          "{ vhost-user: /run/gpioagg/press.sock, lines: [sim/8] }",
+        misplaced: aggregatorKeyHint,
+      }),
     ),
     defaults: field("rules for lines that do not say otherwise", DEFAULTS),
     isolate: field(
@@ -460,6 +302,7 @@ export const FILE = mapping(
     ),
   },
   {
+    misplaced: aggregatorKeyHint,
     schema: { anyOf: [{ required: ["aggregators"] }, { required: ["api"] }] },
   },
 );

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ConfigPosition } from "../document/config_error.ts";
-import type { ConfigNode } from "../document/config_node.ts";
+import type { ConfigEntry, ConfigNode } from "../document/config_node.ts";
 import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import type { Located, Problems } from "../document/problems.ts";
 import { type JsonSchema, readValue, type TextKind } from "../values/values.ts";
@@ -14,6 +14,8 @@ import { type JsonSchema, readValue, type TextKind } from "../values/values.ts";
 export interface Shape<T> {
   /** Expected text, for "expected …". */
   readonly expected: string;
+  /** How it is written, for a hint. */
+  readonly example?: string | undefined;
   /** The node's meaning; undefined if it has none, and then it is reported. */
   read(node: ConfigNode, problems: Problems): T | undefined;
   schema(): JsonSchema;
@@ -30,16 +32,43 @@ function mismatch(
   problems.add(
     node.position,
     `expected ${shape.expected}, found ${node.description}`,
+    blankHint(node.text) ??
+      (shape.example === undefined ? "" : `Write ${shape.example}`),
   );
   return undefined;
 }
 
+/** Returns the hint for a key and its value that YAML takes for one text. */
+function blankHint(text: string): string | undefined {
+  const [, key, value] = /^([a-z][a-z-]*):(\S{1,60})/.exec(text) ?? [];
+  return key === undefined
+    ? undefined
+    : `A blank is missing behind the colon: ${key}: ${value}`;
+}
+
+/**
+ * Reports a text that its next line continues: the settings of a file have one
+ * line each, and YAML joins what is indented one column too far.
+ */
+export function isContinued(node: ConfigNode, problems: Problems): boolean {
+  if (!node.isContinued) return false;
+  problems.add(
+    node.position,
+    `${node.description} is written in more than one line`,
+    "YAML joins lines that are indented further than the first; write this " +
+      "in one line, and begin each element of a list in the same column",
+  );
+  return true;
+}
+
 /** A single value. */
-export function single<T>(kind: TextKind<T>): Shape<T> {
+export function single<T>(kind: TextKind<T>, example?: string): Shape<T> {
   const shape: Shape<T> = {
     expected: kind.expected,
+    example,
     read(node, problems) {
       if (node.kind !== "text") return mismatch(shape, node, problems);
+      if (isContinued(node, problems)) return undefined;
       return readValue(kind, node.text, problems.at(node.position));
     },
     schema: () => kind.schema,
@@ -52,9 +81,11 @@ export function list<T>(
   expected: string,
   item: Shape<T>,
   least = 0,
+  example?: string,
 ): Shape<Located<T>[]> {
   const shape: Shape<Located<T>[]> = {
     expected,
+    example,
     read(node, problems) {
       if (node.kind !== "list") return mismatch(shape, node, problems);
       const items = node.items();
@@ -98,6 +129,14 @@ export function wholeList<T>(
   };
 }
 
+/** Further properties of a mapping. */
+interface FormOptions {
+  /** How it is written, for a hint. */
+  readonly example?: string | undefined;
+  /** Returns the hint for a key that belongs somewhere else. */
+  readonly misplaced?: ((key: string) => string | undefined) | undefined;
+}
+
 /** A member of a mapping whose keys are free. */
 export interface Named<T> extends Located<T> {
   readonly key: string;
@@ -109,9 +148,11 @@ export function named<T>(
   expected: string,
   key: TextKind<unknown>,
   value: Shape<T>,
+  { example, misplaced }: FormOptions = {},
 ): Shape<Named<T>[]> {
   const shape: Shape<Named<T>[]> = {
     expected,
+    example,
     read(node, problems) {
       if (node.kind !== "map") return mismatch(shape, node, problems);
       const entries = node.entries();
@@ -125,6 +166,14 @@ export function named<T>(
             `expected ${key.expected}, found null`,
             `If it is the name, write it in quotes: "${entry.key}"`,
           );
+          return [];
+        }
+        const hint = entry.node.kind === "map"
+          ? undefined
+          : misplaced?.(entry.key);
+        if (hint !== undefined) {
+          const problem = `"${entry.key}" is not ${key.expected}`;
+          problems.add(entry.position, problem, hint);
           return [];
         }
         readValue(key, entry.key, problems.at(entry.position));
@@ -184,12 +233,13 @@ export function mapping<
 >(
   expected: string,
   fields: F,
-  options: { mayBeEmpty?: boolean; schema?: JsonSchema } = {},
+  options: FormOptions & { mayBeEmpty?: boolean; schema?: JsonSchema } = {},
 ): Shape<Fields<F>> {
   const names = Object.keys(fields);
   const required = names.filter((name) => fields[name]!.required === true);
   const shape: Shape<Fields<F>> = {
     expected,
+    example: options.example,
     read(node, problems) {
       const isEmpty = node.kind === "empty" && options.mayBeEmpty === true;
       if (node.kind !== "map" && !isEmpty) {
@@ -201,7 +251,12 @@ export function mapping<
       for (const entry of node.entries()) {
         keys.set(entry.key, entry.position);
         if (!Object.hasOwn(fields, entry.key)) {
-          const key = unknownKey(entry.key, entry.position, names, problems);
+          const key = unknownKey(
+            entry,
+            names,
+            problems,
+            options.misplaced?.(entry.key) ?? commaHint(entry, node),
+          );
           if (key !== undefined) suggestedKeys.add(key);
           continue;
         }
@@ -241,6 +296,7 @@ export function mapping<
 const KEYS_MEANT: Readonly<Record<string, string>> = {
   name: "as",
   pull: "bias",
+  pin: "offset",
   value: "initial",
   default: "initial",
   socket: "vhost-user",
@@ -251,16 +307,36 @@ const KEYS_MEANT: Readonly<Record<string, string>> = {
 
 /** Reports an unknown key, and returns the one that was probably meant. */
 function unknownKey(
-  key: string,
-  position: ConfigPosition,
+  { key, position, node }: ConfigEntry,
   names: readonly string[],
   problems: Problems,
+  elsewhere: string | undefined,
 ): string | undefined {
+  const problem = `unknown key "${key}"`;
+  const blank = node.kind === "empty" ? blankHint(key) : undefined;
+  if (blank !== undefined) {
+    problems.add(position, problem, blank);
+    return key.slice(0, key.indexOf(":"));
+  }
   const suggestion = problems.isSuggesting
     ? suggestedKey(key, names, meantAmong(names))
     : undefined;
-  problems.add(position, `unknown key "${key}"`, keyHint(suggestion, names));
+  problems.add(
+    position,
+    problem,
+    suggestion === undefined || /^\d/.test(key)
+      ? elsewhere ?? keyHint(suggestion, names)
+      : keyHint(suggestion, names),
+  );
   return suggestion;
+}
+
+/** Returns the hint for a value within { } that a comma has cut in two. */
+function commaHint(entry: ConfigEntry, mapping: ConfigNode) {
+  return mapping.isFlow && entry.node.kind === "empty"
+    ? "A comma ends a value within { }; quotes keep it whole, and several " +
+      "values are a list: [A, B]"
+    : undefined;
 }
 
 /** Returns the keys of other programs that mean one of these. */
@@ -276,10 +352,12 @@ export function keyed<K, T>(
   key: TextKind<K>,
   pattern: string,
   value: Shape<T>,
+  example?: string,
 ): Shape<{ key: K; keyPosition: ConfigPosition; value: Located<T> }[]> {
-  const inner = named(expected, key, value);
+  const inner = named(expected, key, value, { example });
   return {
     expected,
+    example,
     read: (node, problems) =>
       inner.read(node, problems)?.flatMap((member) => {
         const reading = key.read(member.key);
@@ -306,9 +384,11 @@ export function either<A, B>(
   text: Shape<A>,
   other: Shape<B>,
   otherKind: "map" | "list" = "map",
+  example?: string,
 ): Shape<A | B> {
   const shape: Shape<A | B> = {
     expected,
+    example,
     read(node, problems) {
       if (node.kind === "text") return text.read(node, problems);
       if (node.kind === otherKind) return other.read(node, problems);

@@ -64,6 +64,8 @@ const MAX_UNKNOWN_KEYS = 20;
 const MAX_ORIGIN_LENGTH = 200;
 
 const FORM = "CHIP/OFFSETS, LINE_NAME or sim/N, then ,key=value...";
+const NO_BLANKS =
+  "A SPEC has no blanks around its commas and =: sim/8,as=BUTTON,direction=input";
 const VIRTUAL_HEAD = /^(wire|const|copy|invert)(?:\/(.*))?$/s;
 
 /** Contents of a SPEC, before defaults. */
@@ -212,8 +214,10 @@ function readSources(
   if (head === "sim" || head.startsWith("sim/")) {
     report(
       `"${head}" has no number of simulated lines`,
-      "Simulated lines are asked for as sim/N, for instance sim/8; a line of " +
-        "that name as CHIP/sim",
+      OFFSETS_ITEM.test(tail.trim())
+        ? NO_BLANKS
+        : "Simulated lines are asked for as sim/N, for instance sim/8; a line of " +
+          "that name as CHIP/sim",
     );
     return [];
   }
@@ -392,6 +396,11 @@ function isRuleKey(key: string): key is RuleKey {
 }
 
 function reportUnknownKey(key: string, item: string, report: Report): void {
+  const trimmed = key.trim();
+  if (trimmed !== key && (isRuleKey(trimmed) || OFFSETS_ITEM.test(trimmed))) {
+    report(`"${key}" has a blank beside it`, NO_BLANKS);
+    return;
+  }
   if (OFFSETS_ITEM.test(item)) {
     report(
       `offset ${item} stands behind a key`,

@@ -71,11 +71,22 @@ export const RECORD_SIZE: TextKind<number> = {
     const size = Number(count) * (unit === "GB" ? 1e9 : 1e6);
     return size > 0 && size <= MAX_SIZE ? { value: size } : {
       problem: "is not a valid size",
-      hint: "It is from 1MB to 1000GB",
+      hint: sizeHint(text),
     };
   },
   schema: { type: "string", pattern: SIZE.source },
 };
+
+/** Sizes as other programs write them: `10M`, `1 GiB`. */
+const OTHER_SIZE = /^(\d{1,6}) ?([mg])(?:i?b)?$/i;
+
+function sizeHint(text: string): string {
+  const [, count, unit] = OTHER_SIZE.exec(text) ?? [];
+  const meant = count === undefined
+    ? ""
+    : `Did you mean ${count}${unit!.toUpperCase()}B? `;
+  return `${meant}It is from 1MB to 1000GB`;
+}
 
 /** A record of edges as keys say it. */
 export interface RecordKeys {

@@ -8,6 +8,7 @@ import {
   periodMeant,
   readPeriodUs,
 } from "../../text/period.ts";
+import { nearest } from "../../text/nearest.ts";
 import type { UsbModel } from "../../usb/core/models.ts";
 import type { Report } from "../document/problems.ts";
 import {
@@ -107,12 +108,13 @@ export function choice<const T extends string>(
     expected: list,
     read: (text) => {
       const value = choices.find((choice) => choice === text);
-      return value === undefined
-        ? {
-          problem: "is not known",
-          hint: `It is one of ${choices.join(", ")}`,
-        }
-        : { value };
+      if (value !== undefined) return { value };
+      const meant = nearest(text, choices);
+      return {
+        problem: "is not known",
+        hint: (meant === undefined ? "" : `Did you mean ${meant}? `) +
+          `It is one of ${choices.join(", ")}`,
+      };
     },
     schema: { enum: choices },
   };
