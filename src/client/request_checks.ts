@@ -144,8 +144,13 @@ export function checkPlayRequest(request: unknown): void {
  */
 export function eventQuery(
   name: string | undefined,
-  { edges, ...others }: EventOptions,
+  options: EventOptions,
 ): { query: string; signal: AbortSignal | undefined } {
+  requireKeys("the options", options, ["edges", "signal"], {
+    abort: "signal",
+  });
+  const { edges, signal } = options;
+  requireSignal("signal", signal);
   const query = new URLSearchParams();
   if (name !== undefined) {
     requireString("name", name);
@@ -153,7 +158,7 @@ export function eventQuery(
   }
   if (edges !== undefined) requireBoolean("edges", edges);
   if (edges === true) query.set("edges", "1");
-  return { query: queryText(query), signal: callSignal(others) };
+  return { query: queryText(query), signal };
 }
 
 /**
@@ -162,8 +167,16 @@ export function eventQuery(
  * @throws {TypeError} For an unknown option, or a value of another type.
  */
 export function historyQuery(
-  { from, to, lines, limit, ...others }: HistoryOptions,
+  options: HistoryOptions,
 ): { query: string; signal: AbortSignal | undefined } {
+  requireKeys(
+    "the options",
+    options,
+    ["from", "to", "lines", "limit", "signal"],
+    { abort: "signal", since: "from", until: "to", name: "lines" },
+  );
+  const { from, to, lines, limit, signal } = options;
+  requireSignal("signal", signal);
   const query = new URLSearchParams();
   for (const [key, value] of [["from", from], ["to", to]] as const) {
     if (value === undefined) continue;
@@ -178,7 +191,7 @@ export function historyQuery(
     requireNumber("limit", limit);
     query.set("limit", String(limit));
   }
-  return { query: queryText(query), signal: callSignal(others) };
+  return { query: queryText(query), signal };
 }
 
 function queryText(query: URLSearchParams): string {
@@ -192,13 +205,14 @@ function queryText(query: URLSearchParams): string {
  * @throws {TypeError} For a value of another type.
  */
 export function leaseOptions(
-  { onWait, ...call }: LeaseOptions,
+  options: LeaseOptions,
 ): { onWait: (isWaiting: boolean) => void; call: CallOptions } {
-  if (onWait !== undefined) requireFunction("onWait", onWait);
-  requireKeys("the options", call, ["signal"], {
+  requireKeys("the options", options, ["onWait", "signal"], {
     abort: "signal",
     onRestart: "onWait",
   });
+  const { onWait, ...call } = options;
+  if (onWait !== undefined) requireFunction("onWait", onWait);
   return { onWait: onWait ?? (() => {}), call };
 }
 

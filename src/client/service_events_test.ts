@@ -1,4 +1,9 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send } from "../../ffi/socket_message.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
@@ -156,6 +161,36 @@ Deno.test("ServiceClient names what is wrong with a request before it is sent", 
     () => client.list({ signl: 1 } as never),
     TypeError,
     'Unknown key "signl" in the options: did you mean signal?',
+  );
+  const notObject =
+    /^the options must be an object, not (null|the string "a")$/;
+  for (const options of [null, "a"] as never[]) {
+    for (
+      const call of [
+        () => client.list(options),
+        () => client.history(options),
+        () => client.create({ name: "a", lines: ["sim/1"] }, options),
+        async () => await client.events("a", options).next(),
+      ]
+    ) {
+      const error = await assertRejects(call, TypeError);
+      assertMatch(error.message, notObject);
+    }
+  }
+  await assertRejects(
+    () => client.history({ since: "1" } as never),
+    TypeError,
+    'Unknown key "since" in the options: did you mean from?',
+  );
+  await assertRejects(
+    () => client.history({ what: 1 } as never),
+    TypeError,
+    "the keys are from, to, lines, limit, signal",
+  );
+  assertThrows(
+    () => client.events("a", { edge: true } as never),
+    TypeError,
+    'Unknown key "edge" in the options: did you mean edges?',
   );
   assertThrows(
     () => new ServiceClient("/x", { limit: 5 } as never),

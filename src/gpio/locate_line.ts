@@ -235,6 +235,14 @@ function absentIdentity(identity: ChipProperties): AbsentError {
   });
 }
 
+/** Returns advice on a name that is a chip and an offset in another form. */
+function offsetHint(name: string): string {
+  const [, chip, offset] = /^(gpiochip\d+)[: .](\d+)$/.exec(name) ?? [];
+  return chip === undefined
+    ? ""
+    : `; a line by its offset is ${chip}/${offset}`;
+}
+
 function locateName(
   { chip, identity }: WantedLine,
   lineName: string,
@@ -250,7 +258,7 @@ function locateName(
       chip: `line "${nameText(lineName)}"`,
       operation: "find",
       reason: on === undefined
-        ? "no chip has a line of that name"
+        ? `no chip has a line of that name${offsetHint(lineName)}`
         : `chip ${on} has no line of that name`,
       absent: { lineName, chip: on },
     });

@@ -73,3 +73,13 @@ Deno.test("locateLine() keeps the whole name of a chip that is absent, and the r
     `Cannot find chip "rack 1: panel": ${error.reason}`,
   );
 });
+
+Deno.test("locateLine() knows how a line by its offset is written", () => {
+  for (const lineName of ["gpiochip970:3", "gpiochip970 3", "gpiochip970.3"]) {
+    assertThrows(
+      () => locateLine({ lineName }),
+      AbsentError,
+      "a line by its offset is gpiochip970/3",
+    );
+  }
+});

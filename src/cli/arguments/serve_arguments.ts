@@ -274,7 +274,11 @@ export function readServeArguments(
       whole: (path: string) => string,
     ) => {
       if (given[name] === undefined) return undefined;
-      const { path, access } = readSocketPlace(given[name], `--${name}`);
+      const { path, access } = readSocketPlace(
+        given[name],
+        `--${name}`,
+        name === "api-sockets",
+      );
       return { path: whole(path), access };
     };
     result.api ??= place("api", absoluteSocketPath);

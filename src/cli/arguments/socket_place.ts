@@ -12,11 +12,15 @@ const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
 /**
  * Reads `PATH[,mode=660][,owner=USER][,group=GROUP]`.
  *
- * @throws {ConfigError} If a key is unknown, given twice, or has no value.
+ * @param isDirectory True for the path of a directory, which may end in a slash.
+ *
+ * @throws {ConfigError} If a key is unknown, given twice, or has no value, or the
+ * path is a directory's.
  */
 export function readSocketPlace(
   text: string,
   switchName: string,
+  isDirectory = false,
 ): { path: string; access: FileAccess } {
   const problems = new Problems();
   const report = problems.at({ path: `${switchName} ${text}` });
@@ -25,6 +29,12 @@ export function readSocketPlace(
   const path = text.slice(0, settings);
   const access: FileAccess = {};
   if (path === "") report("has no path", HINT);
+  else if (path.endsWith("/") && !isDirectory) {
+    report(
+      "is the path of a directory",
+      `Add the name of the socket: ${path}NAME.sock`,
+    );
+  }
   for (const setting of text.slice(settings + 1).split(",")) {
     if (setting === "") continue;
     const equals = setting.indexOf("=");

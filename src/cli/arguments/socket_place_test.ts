@@ -15,6 +15,8 @@ Deno.test("readSocketPlace() reads a path, and who may use it", () => {
     },
   );
   assertEquals(readSocketPlace("/run/a,b.sock", "--api").path, "/run/a,b.sock");
+  const directory = readSocketPlace("/run/", "--api-sockets", true);
+  assertEquals(directory.path, "/run/");
 });
 
 for (
@@ -26,6 +28,8 @@ for (
     "/a,group=",
     "/a,colour=red",
     "/a,mode=660,x",
+    "/run/",
+    "/run/,mode=660",
   ]
 ) {
   Deno.test(`readSocketPlace() refuses "${text}"`, () => {

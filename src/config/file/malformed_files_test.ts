@@ -176,7 +176,10 @@ const EXPOSURES: readonly Malformed[] = [
     "vhost-user: »a.sock\nlines: [sim/1]",
     "aggregators.a.vhost-user: absolute socket path",
   ],
-  ["vhost-user: »/run/\nlines: [sim/1]", "aggregators.a.vhost-user: absolute"],
+  [
+    "vhost-user: »/run/\nlines: [sim/1]",
+    "aggregators.a.vhost-user: A path does not end in a slash",
+  ],
   [
     `vhost-user: »/run/${"x".repeat(100)}\nlines: [sim/1]`,
     "aggregators.a.vhost-user: is longer than 99 bytes",

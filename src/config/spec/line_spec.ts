@@ -66,6 +66,8 @@ const MAX_ORIGIN_LENGTH = 200;
 const FORM = "CHIP/OFFSETS, LINE_NAME or sim/N, then ,key=value...";
 const NO_BLANKS =
   "A SPEC has no blanks around its commas and =: sim/8,as=BUTTON,direction=input";
+/** A range of offsets as other programs have it: `0..3`, `0 - 3`. */
+const OTHER_RANGE = /^(\d+) *(?:-|\.\.\.?|:|to) *(\d+)$/;
 const VIRTUAL_HEAD = /^(wire|const|copy|invert)(?:\/(.*))?$/s;
 
 /** Contents of a SPEC, before defaults. */
@@ -210,6 +212,16 @@ function readSources(
     return chip === "sim"
       ? readSimulated(ranges, report)
       : readChipLines(chip, ranges, report);
+  }
+  const [, first, last] = OTHER_RANGE.exec(tail) ?? [];
+  if (word !== undefined && first !== undefined) {
+    // Names are bytes: the first one in hexadecimal makes it one.
+    const name = `\\x${tail.charCodeAt(0).toString(16)}${tail.slice(1)}`;
+    report(
+      `"${tail}" is not a valid range of offsets`,
+      `Write ${first}-${last}; a line of that name is ${chip}/${name}`,
+    );
+    return [];
   }
   if (head === "sim" || head.startsWith("sim/")) {
     report(

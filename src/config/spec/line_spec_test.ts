@@ -61,6 +61,18 @@ Deno.test("parseLineSpec() takes commas in the path of a device", () => {
   }
 });
 
+Deno.test("parseLineSpec() takes a name that looks like a range, as its hint says", () => {
+  const { hint } = assertThrows(
+    () => parseLineSpec("gpiochip0/0..3"),
+    ConfigError,
+  );
+  const name = "gpiochip0/\\x30..3";
+  assertEquals(hint, `Write 0-3; a line of that name is ${name}`);
+  assertEquals(sources(name), [
+    { kind: "line-name", lineName: "0..3", chip: "gpiochip0" },
+  ]);
+});
+
 Deno.test("parseLineSpec() refuses a chip without a line", () => {
   for (const spec of ["gpiochip0/", "/dev/gpiochip0/", "label:x/", "label:x"]) {
     assertThrows(
@@ -149,6 +161,8 @@ Deno.test("parsePeriodUs() reads us, ms and s, and ms without a unit", () => {
 const BROKEN: readonly (readonly [string, string])[] = [
   ["", "has no line"],
   [",as=x", "has no line"],
+  ["gpiochip0/0..3", '"0..3" is not a valid range of offsets'],
+  ["gpiochip0/0 - 3,as=x", '"0 - 3" is not a valid range of offsets'],
   ["sim", "has no number of simulated lines"],
   ["sim/x", "has no number of simulated lines"],
   ["sim/0", "is not a valid number of simulated lines"],

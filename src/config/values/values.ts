@@ -262,7 +262,7 @@ export function absolutePath(
     expected,
     read: (text) =>
       !text.startsWith("/") || text.endsWith("/") || text.includes("\0")
-        ? { problem: `is not ${expected}`, hint: "A path begins with a slash" }
+        ? { problem: `is not ${expected}`, hint: pathHint(text) }
         : new TextEncoder().encode(text).length > maxLength
         ? {
           problem: `is longer than ${maxLength} bytes`,
@@ -275,6 +275,12 @@ export function absolutePath(
       ...(maxLength < PATH_MAX ? { maxLength } : {}),
     },
   };
+}
+
+function pathHint(text: string): string {
+  return text.startsWith("/") && text.length > 1 && !text.includes("\0")
+    ? "A path does not end in a slash"
+    : "A path begins with a slash, and does not end in one";
 }
 
 /** Longest path of a unix socket: `sun_path` without its NUL. */
