@@ -43,6 +43,11 @@ export class RingStarter {
   run = 0;
   readonly #host: RingStarterHost;
   readonly #rings: readonly Vring[];
+  /**
+   * The last ring first: edges that requests of the first one lead to find the
+   * buffers that the driver had queued before.
+   */
+  readonly #startOrder: readonly Vring[];
   readonly #guest: GuestState;
   readonly #memory: () => GuestMemory | undefined;
   readonly #logs: LogReader;
@@ -53,6 +58,7 @@ export class RingStarter {
   constructor({ host, rings, guest, memory }: RingStarterParts) {
     this.#host = host;
     this.#rings = rings;
+    this.#startOrder = rings.toReversed();
     this.#guest = guest;
     this.#memory = memory;
     this.#logs = new LogReader({
@@ -78,9 +84,10 @@ export class RingStarter {
 
   /** Starts the rings that the memory lets run now. */
   goOn(): void {
-    for (const [index, ring] of this.#rings.entries()) {
+    for (const ring of this.#startOrder) {
       const fault = this.start(ring);
-      if (fault !== undefined) this.#host.ringFaulted(index, fault);
+      if (fault === undefined) continue;
+      this.#host.ringFaulted(this.#rings.indexOf(ring), fault);
     }
   }
 
@@ -96,7 +103,7 @@ export class RingStarter {
   /** Starts all rings that are complete; returns why the first cannot run. */
   startAll(): string | undefined {
     let first: string | undefined;
-    for (const ring of this.#rings) {
+    for (const ring of this.#startOrder) {
       const fault = this.start(ring);
       first ??= fault;
     }

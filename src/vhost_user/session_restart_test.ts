@@ -113,6 +113,26 @@ Deno.test("requests and edges of the gap are served, and no descriptor is left",
   assertEquals(rig.leftovers().mappings, 0);
 });
 
+Deno.test("edges that requests of the gap lead to find the buffer that was armed before", () => {
+  using restarts = new Restarts();
+  use(restarts.rig);
+  const rig = restarts.kill();
+  const { guest, ports: [output, input] } = rig;
+  input!.pulled = 1;
+  output!.onSubmit = ({ argument }) => input!.pull(argument);
+  for (const level of [0, 1]) guest.request(SET_VALUE, 0, level);
+  guest.kick(0);
+  rig.turn();
+  assertEquals(guest.responses(), [[0, 0], [0, 0]]);
+  for (const edge of ["falling", "rising"]) {
+    assertEquals(guest.interrupts(), [[1, 1]], edge);
+    guest.arm(1);
+    guest.kick(1);
+    rig.turn();
+  }
+  assertEquals(guest.interrupts(), []);
+});
+
 Deno.test("messages of the gap are answered, also one of which half had come", () => {
   using restarts = new Restarts();
   use(restarts.rig);
