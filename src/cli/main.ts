@@ -53,7 +53,7 @@ async function dispatch(
       ? nearest(name, ["--help", "--version"])
       : Object.hasOwn(TOOL_NAMES, name)
       ? TOOL_NAMES[name]
-      : nearest(name, Object.keys(COMMANDS));
+      : nearest(name, [...Object.keys(COMMANDS), "help"]);
     writeError(
       isOption ? `unknown option ${name}` : `unknown command "${name}"`,
     );

@@ -324,7 +324,8 @@ const MAX_FORCE_US = 24 * 3600e6;
 /** Longest reason of a force. **Units**: UTF-16 code units. */
 const MAX_REASON = 200;
 
-const FORCE_PERIOD: TextKind<number> = {
+/** Time until a force ends. */
+export const FORCE_PERIOD: TextKind<number> = {
   expected: "a period such as 10s",
   read: (text) => {
     const value = readPeriodUs(text);
@@ -338,7 +339,8 @@ const FORCE_PERIOD: TextKind<number> = {
   schema: { type: "string" },
 };
 
-const FORCE_REASON: TextKind<string> = {
+/** Reason of a force. */
+export const FORCE_REASON: TextKind<string> = {
   expected: "a reason",
   read: (text) =>
     text.trim() === "" || text.length > MAX_REASON

@@ -16,6 +16,10 @@ export type Completes =
   | "served-line"
   /** The same with `=` and a value or an edge. */
   | "line-condition"
+  /** The same with `=` and a value; behind `--end` without. */
+  | "forced-value"
+  /** `SIGNAL=` and a line of an aggregator of a running service. */
+  | "signal-map"
   /** `KEY=VALUE` of a rule that may change under a guest. */
   | "rule-change"
   /** Chips of this host. */
@@ -32,6 +36,12 @@ export type Completes =
   | "kernel-chip"
   /** Commands of gpioagg. */
   | "command"
+  /** The same, and other manual pages. */
+  | "page"
+  /** A file, behind a comma access to it: `mode=`, `owner=`, `group=`. */
+  | "socket"
+  /** The same, and settings of adapters on USB. */
+  | "adapter-socket"
   | "file"
   | "directory"
   | "program"

@@ -51,6 +51,7 @@ import { type Timescale, TIMESCALES } from "../recording/vcd_writer.ts";
 import { VcdFile } from "./events/vcd_file.ts";
 
 const EDGES: readonly EdgeSetting[] = ["falling", "rising", "both"];
+const TICKS = Object.keys(TIMESCALES) as Timescale[];
 const CLOCKS: readonly EventClock[] = ["monotonic", "realtime", "hte"];
 
 const OPTIONS = [
@@ -134,9 +135,9 @@ const OPTIONS = [
       "let a tick of the dump be 1ns, 10ns, 100ns, 1us, 10us, 100us or 1ms",
       "(default: 1us, with which sigrok can read long records)",
     ],
+    completes: TICKS,
     sets: "timescale",
-    read: (text: string) =>
-      oneOf(Object.keys(TIMESCALES) as Timescale[], text, "timescale"),
+    read: (text: string) => oneOf(TICKS, text, "timescale"),
     extension: true,
   },
   VERSION_OPTION,

@@ -24,6 +24,7 @@ import {
 } from "./set/daemon.ts";
 import {
   type Before,
+  LEAVE_WORDS,
   type LeaveState,
   LeaveStates,
   planLeave,
@@ -92,6 +93,7 @@ const OPTIONS = [
     value: "state",
     help: ["leave the lines in this state at the end (see below)"],
     extension: true,
+    completes: ["0", "1", ...LEAVE_WORDS],
     read: (text: string, before: LeaveStates = new LeaveStates()) => {
       before.add(text);
       return before;

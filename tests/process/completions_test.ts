@@ -80,6 +80,14 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   "gpioagg safe const/": ["const/0", "const/1"],
   "gpiomon --edges r": ["rising"],
   "gpioset --b": ["--banner", "--bias", "--by-name"],
+  "gpiomon --vcd-timescale 100": ["100ns", "100us"],
+  "gpioset --leave as": ["as-is"],
+  "gpioagg serve --st": ["--standby"],
+  "gpioagg serve --is": ["--isolate"],
+  "gpioagg serve --record i": ["inputs"],
+  "gpioagg serve --usbredir /tmp/x,de": ["/tmp/x,device="],
+  "gpioagg serve --usbredir /tmp/x,device=l": ["/tmp/x,device=ljca"],
+  "gpioagg man spe": ["spec"],
 };
 
 /** A service of this user with one aggregator, found by its directory. */
@@ -110,6 +118,12 @@ const LIVE: Readonly<Record<string, readonly string[]>> = {
   "gpioagg safe sim/2,act": ["sim/2,active-low"],
   "gpioagg wait cr": ["crane.sim0="],
   "gpioagg list --api ": ["plc0"],
+  "gpioagg force cr": ["crane.sim0="],
+  "gpioagg force crane.sim0=": ["crane.sim0=0", "crane.sim0=1"],
+  "gpioagg force --end cr": ["crane.sim0"],
+  "gpioagg get --api plc0 cr": ["crane.sim0"],
+  "gpiomon --api=plc0 cr": ["crane.sim0"],
+  "gpioagg play x.vcd --map A=cr": ["A=crane.sim0"],
 };
 
 async function checkAll(check: Check): Promise<void> {
@@ -129,12 +143,24 @@ done
 Deno.test("bash completes commands, options and live words", async () => {
   const args = ["--norc", "-c", BASH, "bash"];
   await withShell("bash", "gpioagg.bash", args, async (check) => {
-    await checkAll(check);
+    // It splits words at these characters, and replaces the last one.
+    await checkAll((expected, env) =>
+      check(
+        Object.fromEntries(
+          Object.entries(expected).map(([line, words]) => {
+            const head = /[^ ]*[=:]|$/.exec(line.split(" ").at(-1)!)![0];
+            return [line, words.map((word) => word.slice(head.length))];
+          }),
+        ),
+        env,
+      )
+    );
     await check({
-      // It splits words at these characters, and replaces the last one.
       "gpioagg run --respawn=": ["always", "on-failure"],
       "gpioagg serve --line=sim/2,safe=": ["0", "1"],
       "gpioagg run --line sim/1 -- cat /etc/hostna": ["/etc/hostname"],
+      "gpioagg serve --vfio-user /etc/hostna": ["/etc/hostname"],
+      "gpioagg list --api /etc/hostna": ["/etc/hostname"],
     });
   });
 });

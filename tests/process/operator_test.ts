@@ -334,8 +334,19 @@ Deno.test("gpioagg force holds lines while it runs, and ends forces", async () =
     ...manner,
     "1h",
     "--detach",
+    "--json",
   );
-  assertEquals([detached.code, detached.stdout], [0, ""]);
+  assertEquals(
+    [
+      detached.code,
+      detached.stdout.split("\n").map((line) => line && JSON.parse(line)),
+    ],
+    [0, [
+      { aggregator: "press", forced: { START: 1 }, for: "1h", reason: "test" },
+      { aggregator: "crane", forced: { STOP: 1 }, for: "1h", reason: "test" },
+      "",
+    ]],
+  );
   assertEquals(await forced(), [1, 1]);
   assertEquals((await gpioagg(...args, "--end", "press.START")).code, 0);
   assertEquals(await forced(), [undefined, 1]);

@@ -10,7 +10,7 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { Problems } from "../../config/document/problems.ts";
 import { readValue, type TextKind } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
-import type { Options } from "../usage/usage.ts";
+import { type Options, valueText } from "../usage/usage.ts";
 
 /**
  * Values of the options, by the same names. Those with an optional value are
@@ -38,7 +38,7 @@ export function readArguments<const O extends Options>(
   const ofKind = (kind: string) =>
     names.filter((name) => options[name]!.kind === kind);
   const valued = [...ofKind("value"), ...ofKind("values")];
-  checkValues(args, valued, flagWords(ofKind("flag"), options));
+  checkValues(args, valued, flagWords(ofKind("flag"), options), options);
   const given: Record<string, unknown> = parseArgs(withDashes(args, valued), {
     boolean: ofKind("flag"),
     string: [...valued, "_"],
@@ -154,6 +154,7 @@ function checkValues(
   args: readonly string[],
   valued: readonly string[],
   flags: ReadonlySet<string>,
+  options: Options,
 ): void {
   for (const [i, arg] of args.entries()) {
     if (arg === "--") return;
@@ -177,7 +178,7 @@ function checkValues(
     if (missing) {
       throw new ConfigError("needs a value", {
         path: `--${name}`,
-        hint: `Write --${name} VALUE`,
+        hint: `Write ${valueText(name, options[name]!)}`,
       });
     }
   }

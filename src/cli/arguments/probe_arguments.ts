@@ -9,7 +9,7 @@ import { parsePeriodUs } from "../../config/values/values.ts";
 import { nearest } from "../../text/nearest.ts";
 import { IrqType } from "../../vhost_frontend/driver.ts";
 import { ORDER_NAMES, type OrderName } from "../../vhost_frontend/orders.ts";
-import { HELP_OPTION, type Options } from "../usage/usage.ts";
+import { HELP_OPTION, type Options, valueText } from "../usage/usage.ts";
 
 /** One `--set` or `--get`. */
 export type LineAction =
@@ -210,7 +210,7 @@ function split(
     } else if (value === "" || !next || next.startsWith("--")) {
       throw new ConfigError("needs a value", {
         path: `--${name}`,
-        hint: `Write --${name} VALUE`,
+        hint: `Write ${valueText(name, OPTIONS[name]!)}`,
       });
     } else {
       switches.push({ name, value: next });

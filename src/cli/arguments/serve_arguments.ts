@@ -72,7 +72,7 @@ export const AGGREGATOR_OPTIONS = {
     kind: "value",
     value: "PATH",
     help: "listen there; PATH.control is for gpioagg sim",
-    completes: "file",
+    completes: "socket",
   },
   fd: {
     kind: "value",
@@ -96,7 +96,7 @@ export const AGGREGATOR_OPTIONS = {
     value: "PATH",
     help: "present the lines as a PCI card (ML7213 IOH, up to 109 lines) to " +
       "QEMU 10.1 and newer, which connects there",
-    completes: "file",
+    completes: "socket",
   },
   usbredir: {
     kind: "value",
@@ -105,7 +105,7 @@ export const AGGREGATOR_OPTIONS = {
       "usb-redir), which connects there, or with connect listens there; ljca " +
       "(Linux 6.7 and newer, x86-64): up to 64 lines; cp2112: 8 lines each, at " +
       "PATH, PATH.1, …",
-    completes: "file",
+    completes: "adapter-socket",
   },
   line: {
     kind: "values",
@@ -175,13 +175,13 @@ aggregator:`,
     kind: "value",
     value: "PATH",
     help: "serve a control API: gpioagg create, list, watch, …",
-    completes: "file",
+    completes: "socket",
   },
   "api-look": {
     kind: "value",
     value: "PATH",
     help: "a second, read-only socket of it",
-    completes: "file",
+    completes: "socket",
   },
   "api-sockets": {
     kind: "value",
@@ -210,6 +210,7 @@ aggregator:`,
     value: "WHAT",
     help: "edges that the control API can tell of later: off, a number " +
       "(1000000), inputs (those that no guest watches too), or NUMBER,inputs",
+    completes: ["off", "inputs", "1000000", "1000000,inputs"],
   },
   standby: {
     kind: "flag",
@@ -277,7 +278,7 @@ export function readServeArguments(
       const { path, access } = readSocketPlace(
         given[name],
         `--${name}`,
-        name === "api-sockets",
+        { isDirectory: name === "api-sockets" },
       );
       return { path: whole(path), access };
     };

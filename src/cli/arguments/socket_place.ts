@@ -12,6 +12,7 @@ const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
 /**
  * Reads `PATH[,mode=660][,owner=USER][,group=GROUP]`.
  *
+ * @param hint Form of the whole argument, for messages.
  * @param isDirectory True for the path of a directory, which may end in a slash.
  *
  * @throws {ConfigError} If a key is unknown, given twice, or has no value, or the
@@ -20,7 +21,10 @@ const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
 export function readSocketPlace(
   text: string,
   switchName: string,
-  isDirectory = false,
+  { hint = HINT, isDirectory = false }: {
+    readonly hint?: string;
+    readonly isDirectory?: boolean;
+  } = {},
 ): { path: string; access: FileAccess } {
   const problems = new Problems();
   const report = problems.at({ path: `${switchName} ${text}` });
@@ -28,7 +32,7 @@ export function readSocketPlace(
   const settings = /,(?=[a-z]+=)/.exec(text)?.index ?? text.length;
   const path = text.slice(0, settings);
   const access: FileAccess = {};
-  if (path === "") report("has no path", HINT);
+  if (path === "") report("has no path", hint);
   else if (path.endsWith("/") && !isDirectory) {
     report(
       "is the path of a directory",
@@ -41,10 +45,10 @@ export function readSocketPlace(
     const key = setting.slice(0, equals);
     const value = setting.slice(equals + 1);
     if (key !== "mode" && key !== "owner" && key !== "group") {
-      report(`unknown setting "${setting}"`, HINT);
+      report(`unknown setting "${setting}"`, hint);
     } else if (access[key] !== undefined) report(`${key} is given twice`);
     else if (key === "mode") access.mode = readValue(MODE, value, report);
-    else if (value === "") report(`${key} has no value`, HINT);
+    else if (value === "") report(`${key} has no value`, hint);
     else access[key] = value;
   }
   problems.throwFirst();

@@ -15,7 +15,9 @@ Deno.test("readSocketPlace() reads a path, and who may use it", () => {
     },
   );
   assertEquals(readSocketPlace("/run/a,b.sock", "--api").path, "/run/a,b.sock");
-  const directory = readSocketPlace("/run/", "--api-sockets", true);
+  const directory = readSocketPlace("/run/", "--api-sockets", {
+    isDirectory: true,
+  });
   assertEquals(directory.path, "/run/");
 });
 

@@ -15,6 +15,10 @@ import type { UsbredirSpecification } from "../../config/specification.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
 const HOW = "--usbredir PATH[,device=ljca|cp2112][,connect]";
+/** The same with access to a socket of ours. */
+const HOW_WITH_ACCESS =
+  "Write PATH[,device=ljca|cp2112][,connect], or PATH[,device=…][,mode=660]" +
+  "[,owner=USER][,group=GROUP]";
 /** A setting where the path should be. */
 const SETTING = /^(device=|mode=|owner=|group=|connect(=|$))/;
 
@@ -47,7 +51,11 @@ export function readUsbredir(text: string): UsbredirSpecification {
     device = readUsbDevice(part.slice("device=".length), position.path);
     return false;
   });
-  const { path, access } = readSocketPlace(rest.join(","), switchName);
+  const { path, access } = readSocketPlace(
+    rest.join(","),
+    switchName,
+    { hint: HOW_WITH_ACCESS },
+  );
   const [key] = Object.keys(access);
   if (connects && key !== undefined) {
     throw new ConfigError(

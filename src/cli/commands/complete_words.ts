@@ -82,6 +82,18 @@ async function wordsOf(
         ? (await servedLines()).map((line) => `${line}=`)
         : CONDITION_WORDS.map((word) => text.slice(0, equals + 1) + word);
     }
+    case "forced-value": {
+      const equals = text.lastIndexOf("=");
+      return equals < 0
+        ? (await servedLines()).map((line) => `${line}=`)
+        : ["0", "1"].map((value) => text.slice(0, equals + 1) + value);
+    }
+    case "signal-map": {
+      const equals = text.indexOf("=");
+      return equals < 0
+        ? []
+        : (await servedLines()).map((line) => text.slice(0, equals + 1) + line);
+    }
     case "rule-change": {
       const { ruleWords } = await import("../completion/spec_words.ts");
       return ruleWords(text);

@@ -19,6 +19,7 @@ import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { runDemoVm } from "./demo_vm.ts";
 import { writeOutput } from "../output/output.ts";
 import { readServeArguments } from "../arguments/serve_arguments.ts";
+import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 const LINES = [
@@ -57,6 +58,7 @@ watches lines, and prints the result. Needs no GPIO, no VMM, no privileges.`,
 export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
+  noRest(given, "gpioagg demo [--vm]");
   // From here on there is something to remove at the end.
   using stack = new DisposableStack();
   const end = new AbortController();

@@ -6,14 +6,22 @@
 import type { ServiceClient } from "../../client/client.ts";
 import type { ForceRequest } from "../../client/force.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
+import { FORCE_PERIOD, FORCE_REASON } from "../../client/requests.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { refusedAs } from "../arguments/refused_as.ts";
+import { printableJson } from "../../text/printable.ts";
+import { parseArgument } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { findLine, nameOf, noSuchLine } from "../live/line_names.ts";
 import { noSuchSelection } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeInBackground, writeLine } from "../output/output.ts";
-import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
 
 /** End of a force that was to be expected. */
 const IN_TIME = /: its time is over$|^its time is over$/;
@@ -22,7 +30,7 @@ const IN_TIME = /: its time is over$|^its time is over$/;
 export const USAGE = {
   name: "force",
   synopsis: [
-    "NAME.LINE=VALUE... --for TIME --reason TEXT [--detach]",
+    "NAME.LINE=VALUE... --for TIME --reason TEXT [--detach] [--json]",
     "NAME[.LINE]... --end",
   ],
   about:
@@ -36,7 +44,7 @@ Ends at its time, and with this command unless it is detached. What protects is
 never overridden: a force against an interlock, min-interval or the safe state of
 a line without a guest is refused, and one that stands ends when the guest is
 gone or silent. Events, gpioagg show --json and the audit log tell of forces.`,
-  operands: ["line-condition"],
+  operands: ["forced-value"],
   options: {
     for: {
       kind: "value",
@@ -55,6 +63,10 @@ gone or silent. Events, gpioagg show --json and the audit log tell of forces.`,
     end: {
       kind: "flag",
       help: "end forces: of these lines, or of all lines of NAME",
+    },
+    json: {
+      ...JSON_OPTION,
+      help: "print one JSON object an aggregator, once its lines are forced",
     },
     api: API_OPTION,
     help: HELP_OPTION,
@@ -87,26 +99,38 @@ export async function main(args: readonly string[]): Promise<number> {
     );
   }
   const values = rest.map(parseValue);
+  // A slip is one whether a service runs or not.
+  parseArgument(FORCE_PERIOD, time, "--for");
+  parseArgument(FORCE_REASON, reason, "--reason");
   const words = values.map(([line]) => line);
   const client = await serviceOfLines(words, given.api, "change");
   const wanted = byAggregator(values, await client.list());
-  return detach
-    ? await begin(client, wanted, { for: time, reason })
-    : await hold(client, wanted, { for: time, reason });
+  const manner = { for: time, reason };
+  if (!detach) return await hold(client, wanted, manner, given.json);
+  for (const [name, lines] of wanted) {
+    const state = await client.forceDetached(name, { lines, ...manner })
+      .catch(refused);
+    if (given.json) writeLine(jsonOf(state, lines, manner));
+  }
+  return 0;
 }
 
 type Wanted = ReadonlyMap<string, Record<string, 0 | 1>>;
 type Manner = Pick<ForceRequest, "for" | "reason">;
 
-async function begin(
-  client: ServiceClient,
-  wanted: Wanted,
+/** Returns what is forced in an aggregator, as JSON. */
+function jsonOf(
+  { name, lines }: AggregatorState,
+  values: Readonly<Record<string, 0 | 1>>,
   manner: Manner,
-): Promise<number> {
-  for (const [name, lines] of wanted) {
-    await client.forceDetached(name, { lines, ...manner }).catch(refused);
-  }
-  return 0;
+): string {
+  const forced = Object.fromEntries(
+    Object.entries(values).map(([line, value]) => [
+      nameOf(lines[Number(line)]!),
+      value,
+    ]),
+  );
+  return printableJson({ aggregator: name, forced, ...manner });
 }
 
 /** Holds lines until their time is over, or a signal comes. */
@@ -114,6 +138,7 @@ async function hold(
   client: ServiceClient,
   wanted: Wanted,
   manner: Manner,
+  asJson: boolean,
 ): Promise<number> {
   // The lines depend on this process, which handles signals.
   writeInBackground();
@@ -129,6 +154,10 @@ async function hold(
         await client.force(name, { lines, ...manner }).catch(refused),
       );
       ends.push(force.ended.then((why) => `${name}: ${why}`));
+      if (asJson) {
+        writeLine(jsonOf(force.state, lines, manner));
+        continue;
+      }
       const texts = Object.entries(lines).map(([line, value]) =>
         `${name}.${nameOf(force.state.lines[Number(line)]!)}=${value}`
       );

@@ -6,6 +6,7 @@
  */
 import { readLink } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { jsonLine } from "../../tools/lines/line_text.ts";
 import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
 import { type ToolMain, toolMain } from "../../tools/program/command.ts";
 import { complain, writeOut } from "../../tools/program/output.ts";
@@ -16,6 +17,7 @@ const TOOLS = Object.values(LIBGPIOD_NAMES);
 
 const OPTIONS = [
   { long: "force", short: "f", help: ["replace what is there"] },
+  { long: "json", help: ["print one JSON object a line"] },
   HELP_OPTION,
   VERSION_OPTION,
 ] as const;
@@ -36,24 +38,29 @@ and ${TOOLS.at(-1)} in a directory: links to this program.`,
 /** Runs the command. */
 export const main: ToolMain = toolMain(
   USAGE,
-  ([directory, ...more], { force }, programName) => {
+  ([directory, ...more], { force, json }, programName) => {
     if (directory === undefined || more.length > 0) {
       complain(programName, "one directory must be specified");
       complain(programName, `try ${programName} --help`);
       return 2;
     }
-    install(directory, force);
+    for (const { path, target } of install(directory, force)) {
+      writeOut(json ? jsonLine({ path, target }) : `${path} -> ${target}\n`);
+    }
     return 0;
   },
 );
 
 /**
- * Makes the links.
+ * Makes the links; returns all of them.
  *
  * @throws {ToolError} If the directory cannot be written, or contains one of
  * the names; then no link is made.
  */
-function install(directory: string, force: boolean): void {
+function install(
+  directory: string,
+  force: boolean,
+): { readonly path: string; readonly target: string }[] {
   const program = ownProgram();
   const kind = fileStatus(directory)?.kind;
   if (kind !== "directory") {
@@ -86,7 +93,7 @@ function install(directory: string, force: boolean): void {
       });
     }
   }
-  writeOut(paths.map((path) => `${path} -> ${program}\n`).join(""));
+  return paths.map((path) => ({ path, target: program }));
 }
 
 /**

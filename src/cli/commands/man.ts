@@ -33,7 +33,7 @@ that of gpioagg. It is shown by man(1); without that, and with --roff, its sourc
 is printed.
 
 With --output all pages are written into man1, man5 and man7 of DIR.`,
-  operands: ["command"],
+  operands: ["page"],
   options: {
     roff: { kind: "flag", help: "print the source of the page" },
     output: {

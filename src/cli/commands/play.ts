@@ -60,6 +60,7 @@ when a line changes; how late it was is printed at the end.`,
       kind: "values",
       value: "SIGNAL=NAME.LINE",
       help: "play this signal of the file into a line, and no others",
+      completes: "signal-map",
     },
     speed: {
       kind: "value",

@@ -2,6 +2,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { gpioagg } from "../../../tests/doubles/program/captured.ts";
+import { COMMANDS } from "../commands.ts";
+import { catalogOf } from "../usage/catalog.ts";
 import { ControlName } from "../../service/control/control_names.ts";
 
 /** Sockets of a service that answers nothing, below a runtime directory. */
@@ -183,6 +185,95 @@ Deno.test("tools are known by libgpiod's names, and options as such", async () =
   const slip = await misused("--versoin");
   assertStringIncludes(slip, "unknown option --versoin");
   assertStringIncludes(slip, "did you mean gpioagg --version?");
+});
+
+Deno.test("help is asked for by a word, where it is no name of anything", async () => {
+  for (
+    const [words, command] of [
+      [["serve", "help"], ["serve"]],
+      [["force", "help"], ["force"]],
+      [["wait", "help"], ["wait"]],
+      [["man", "help"], ["man"]],
+      [["kernel", "help"], ["kernel"]],
+      [["kernel", "help", "create"], ["kernel", "create"]],
+      [["kernel", "create", "help"], ["kernel", "create"]],
+      [["help", "kernel", "create"], ["kernel", "create"]],
+    ] as const
+  ) {
+    assertEquals(
+      await gpioagg([...words]),
+      await gpioagg([...command, "--help"]),
+      words.join(" "),
+    );
+  }
+  // An aggregator, a file or a line may be called so.
+  using _rig = rig();
+  for (const command of ["show", "check", "probe", "get", "kernel remove"]) {
+    const { code, stdout, stderr } = await gpioagg([
+      ...command.split(" "),
+      "help",
+    ]);
+    assertEquals([code > 0, stdout], [true, ""], command);
+    assertEquals(
+      stderr.includes(`gpioagg ${command} --help describes the command\n`),
+      command !== "kernel remove",
+      stderr,
+    );
+  }
+  assertStringIncludes(await misused("hlep"), "did you mean gpioagg help?");
+});
+
+Deno.test("a missing value is described as in --help", async () => {
+  for (
+    const [args, says] of [
+      [["watch", "--since"], "Write --since TIME"],
+      [["serve", "--usbredir"], "Write --usbredir PATH[,device=ljca|cp2112]"],
+      [["probe", "s", "--get"], "Write --get NAME"],
+      [["play", "a", "--map"], "Write --map SIGNAL=NAME.LINE"],
+    ] as const
+  ) assertStringIncludes(await misused(...args), says);
+});
+
+Deno.test("values are checked before a service or a terminal is looked for", async () => {
+  const forced = ["force", "a.b=1", "--for"];
+  for (
+    const [args, says] of [
+      [[...forced, "soon", "--reason", "a test"], "--for"],
+      [[...forced, "25h", "--reason", "a test"], "at most 24h"],
+      [[...forced, "1h", "--reason", " "], "--reason"],
+      [["top", "--window", "1d"], "--window"],
+      [["wait", "a.b=1", "--timeout", "soon"], "--timeout"],
+      [["demo", "x"], 'unexpected argument "x"'],
+      [
+        ["serve", "--usbredir", "/tmp/x,devise=ljca", "--line", "sim/1"],
+        "Write PATH[,device=ljca|cp2112]",
+      ],
+    ] as const
+  ) assertStringIncludes(await misused(...args), says);
+});
+
+Deno.test("tools say which words an option takes, under gpioagg's name", async () => {
+  for (
+    const [args, says] of [
+      [["mon", "--vcd-timescale", "3us", "x"], "100us or 1ms"],
+      [["set", "--leave", "low", "x=1"], "use 0, 1, input, previous or as-is"],
+      [["get", "--bias", "up", "x"], "use pull-up, pull-down or disabled"],
+    ] as const
+  ) assertStringIncludes(await refused(...args), says);
+});
+
+Deno.test("what a command prints it prints as JSON too", async () => {
+  // Texts and pictures, or nothing.
+  const others = [
+    ...["schema", "cdi", "man", "completions", "record", "demo", "top"],
+    ...["run", "remove", "safe"],
+  ];
+  const without = (await catalogOf(COMMANDS)).filter(({ options, actions }) =>
+    [options, ...actions.map(({ options }) => options)].every((all) =>
+      all.every(({ long }) => long !== "json")
+    )
+  ).map(({ name }) => name);
+  assertEquals(without.sort(), others.sort());
 });
 
 Deno.test("check --json tells of a file that cannot be read", async () => {

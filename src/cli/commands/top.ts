@@ -57,6 +57,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   const name = optionalName(given, "gpioagg top [NAME]");
+  const windowMs = readWindow(given.window);
   const hasTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   if (!given.once && !hasTerminal) {
     throw Object.assign(
@@ -69,7 +70,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const options = {
     source: edgeSourceOf(client),
     name,
-    windowMs: readWindow(given.window),
+    windowMs,
     /** Only when a line is pulled: looking needs less. */
     changing: () => serviceOfLines(words, given.api, "change"),
   };

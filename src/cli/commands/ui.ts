@@ -15,7 +15,13 @@ import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { writeError, writeLine } from "../output/output.ts";
 import { clientOf } from "../service_client.ts";
 import { tokenIn } from "../token_file.ts";
-import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
+import { printableJson } from "../../text/printable.ts";
+import {
+  API_OPTION,
+  type CommandUsage,
+  HELP_OPTION,
+  JSON_OPTION,
+} from "../usage/usage.ts";
 
 const DEFAULT_PORT = 9464;
 const MAX_PORT = 65_535;
@@ -25,7 +31,7 @@ const WEB_SOCKET = "web";
 /** The command line. */
 export const USAGE = {
   name: "ui",
-  synopsis: ["[--port N] [--change] [--token-file FILE]"],
+  synopsis: ["[--port N] [--change] [--token-file FILE] [--json]"],
   about:
     `Shows a running service in a browser of this host: lines, waves, events. Listens
 on 127.0.0.1 until interrupted, and prints the address, whose last part is the
@@ -50,6 +56,10 @@ A service manager may hand over the listening socket by the name "${WEB_SOCKET}"
       value: "FILE",
       help: "the token is in FILE; made there (mode 0600) if it does not exist",
       completes: "file",
+    },
+    json: {
+      ...JSON_OPTION,
+      help: "print the address as one JSON object",
     },
     api: API_OPTION,
     help: HELP_OPTION,
@@ -80,7 +90,8 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   using _server = new WebServer(listener, new Gate(token), upstream);
   const address = `http://127.0.0.1:${bound}/`;
-  writeLine(file === undefined ? `${address}#${token}` : address);
+  const shown = file === undefined ? `${address}#${token}` : address;
+  writeLine(given.json ? printableJson({ address: shown }) : shown);
   manager.ready(`at ${address}`, () => Promise.resolve());
   await interrupted();
   manager.stopping();

@@ -52,12 +52,23 @@ ${
 # Prints live words: see the comments in it.
 _gpioagg_live=${quoted(liveWords(commands.map(({ name }) => name)))}
 
-# _gpioagg_reply KIND WORD: sets COMPREPLY. $first is the first operand.
+# _gpioagg_reply KIND WORD: sets COMPREPLY. $first is the first operand; $api and
+# $ends are set behind these options.
 _gpioagg_reply() {
+  local kind=$1
   COMPREPLY=()
-  case $1 in
+  case "$kind $2" in
+    socket\\ *,* | adapter-socket\\ *,*) ;;
+    socket\\ * | adapter-socket\\ *) kind=file ;;
+    # Also known by their paths.
+    aggregator\\ */* | service\\ */* | sim\\ */*) kind=file ;;
+    # Lines of a service, not of this host.
+    line\\ *) if [[ -n $api ]]; then kind=served-line; fi ;;
+    forced-value\\ *) if [[ -n $ends ]]; then kind=served-line; fi ;;
+  esac
+  case $kind in
     '') return ;;
-    words:*) mapfile -t COMPREPLY < <(compgen -W "\${1#words:}" -- "$2") ;;
+    words:*) mapfile -t COMPREPLY < <(compgen -W "\${kind#words:}" -- "$2") ;;
     file)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$2")
@@ -73,7 +84,7 @@ _gpioagg_reply() {
     group) mapfile -t COMPREPLY < <(compgen -g -- "$2") ;;
     *)
       mapfile -t COMPREPLY < <(
-        sh -c "$_gpioagg_live" gpioagg-words "$program" "$1" "$2" "$first" \\
+        sh -c "$_gpioagg_live" gpioagg-words "$program" "$kind" "$2" "$first" \\
           2>/dev/null
       )
       ;;
@@ -90,7 +101,7 @@ _gpioagg_reply() {
 }
 
 _gpioagg() {
-  local program=gpioagg context='' first='' cur kind word before i n=0 ended=
+  local program=gpioagg context='' first='' cur kind word before i n=0 ended= api= ends=
   local -a words
   # The words as a command gets them: = and : separate none.
   if [[ -n \${COMP_LINE-} ]]; then
@@ -140,6 +151,10 @@ ${
   while [[ $i -lt $last ]]; do
     word=\${words[i]}
     i=$((i + 1))
+    case $ended$word in
+      --api | --api=*) api=1 ;;
+      --end) ends=1 ;;
+    esac
     if [[ -n $ended || $word != -* || $word == - ]]; then
       if [[ $n -eq 0 ]]; then first=$word; fi
       n=$((n + 1))

@@ -7,6 +7,9 @@
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand, CatalogOption } from "../usage/catalog.ts";
 
+/** Manual pages beside those of commands. */
+export const FORMAT_PAGES = ["gpioagg.yaml", "spec"] as const;
+
 /** A command, or an action of one. */
 export interface Context {
   /** Words after `gpioagg`: `show`, `kernel create`. */
@@ -35,6 +38,7 @@ export function isRepeated(completes: Completes): boolean {
     "pull",
     "served-line",
     "line-condition",
+    "forced-value",
     "rule-change",
     "chip",
     "line",

@@ -8,10 +8,15 @@
  */
 import { WORDS_FILE, WORDS_FORM } from "../../text/words_file.ts";
 import { RULE_KEYS, RULES } from "../../config/values/rules.ts";
+import { USB_DEVICE } from "../../config/values/values.ts";
 import { CONDITION_WORDS } from "../live/conditions.ts";
-import { quoted } from "./contexts.ts";
+import { FORMAT_PAGES, quoted } from "./contexts.ts";
 import { LINES_FILE } from "./lines_file.ts";
 import { valuesOf, VIRTUAL_HEADS } from "./spec_words.ts";
+
+const USB_DEVICES = (USB_DEVICE.schema as { readonly enum: string[] }).enum;
+/** Settings of a socket, behind its path. */
+const ACCESS_KEYS = "mode= owner= group=";
 
 /**
  * Returns the script, for `sh -c`. Its arguments are gpioagg, the kind of word,
@@ -175,6 +180,7 @@ case $own in
 esac
 case $kind in
   command) offer ${commands.map(quoted).join(" ")} ;;
+  page) offer ${[...commands, ...FORMAT_PAGES].map(quoted).join(" ")} ;;
   service) services '' ;;
   aggregator) services '$1 == "aggregator" { offer($2) }' ;;
   served-line) services '$1 == "line" { offer($2 "." $3) }' ;;
@@ -184,6 +190,28 @@ case $kind in
     CONDITION_WORDS.join(" ")
   }; do offer "\${text%=*}=$value"; done ;;
       *) services '$1 == "line" { offer($2 "." $3 "=") }' ;;
+    esac
+    ;;
+  forced-value)
+    case $text in
+      *=*) offer "\${text%=*}=0" "\${text%=*}=1" ;;
+      *) services '$1 == "line" { offer($2 "." $3 "=") }' ;;
+    esac
+    ;;
+  signal-map)
+    case $text in
+      *=*)
+        head=\${text%%=*}
+        services '$1 == "line" { offer(ENVIRON["head"] "=" $2 "." $3) }'
+        ;;
+    esac
+    ;;
+  socket) case $text in *,*) keys ${ACCESS_KEYS} ;; esac ;;
+  adapter-socket)
+    before=\${text%,*} last=\${text##*,}
+    case $text,$last in
+      *,*,device=*) values ${USB_DEVICES.join(" ")} ;;
+      *,*,*) keys device= connect ${ACCESS_KEYS} ;;
     esac
     ;;
   sim) controls ;;

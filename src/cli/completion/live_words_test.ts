@@ -78,6 +78,11 @@ Deno.test("services' words are offered without a gpioagg", async () => {
     await rig.words("line-condition"),
     lines.map((line) => `${line}=`),
   );
+  assertEquals(await rig.words("forced-value"), lines.map((it) => `${it}=`));
+  assertEquals(
+    await rig.words("signal-map", `A=${press}.S`),
+    [`A=${press}.START`],
+  );
   assertEquals(await rig.words("pull", "", press), ["START=", "2="]);
   assertEquals(await rig.words("service"), [`${OWN}a`, `${OWN}b`]);
 });
@@ -123,6 +128,20 @@ Deno.test("words that need no service are offered", async () => {
     await rig.words("line-condition", "p.a=b="),
     CONDITION_WORDS.map((word) => `p.a=b=${word}`),
   );
+  assertEquals(await rig.words("forced-value", "p.a="), ["p.a=0", "p.a=1"]);
+  assertEquals(await rig.words("page", "sp"), ["spec"]);
+  assertEquals(await rig.words("socket", "/run/x"), []);
+  assertEquals(await rig.words("socket", "/run/x,mode=660,"), [
+    "/run/x,mode=660,owner=",
+    "/run/x,mode=660,group=",
+  ]);
+  assertEquals(await rig.words("adapter-socket", "a,device="), [
+    "a,device=ljca",
+    "a,device=cp2112",
+  ]);
+  assertEquals(await rig.words("adapter-socket", "a,device=ljca,c"), [
+    "a,device=ljca,connect",
+  ]);
   const directory = `${rig.runtime}/gpioagg`;
   Deno.mkdirSync(directory);
   for (const name of ["press", "crane.sock"]) {

@@ -17,9 +17,18 @@ export function zshCompletion(commands: readonly CatalogCommand[]): string {
 # _gpioagg_words KIND: adds words that gpioagg knows.
 _gpioagg_words() {
   local -a found plain open
-  local prefix=$PREFIX
+  local prefix=$PREFIX kind=$1
+  case "$kind $prefix" in
+    socket\\ *,*|adapter-socket\\ *,*) ;;
+    socket\\ *|adapter-socket\\ *) _files; return ;;
+    # Also known by their paths.
+    aggregator\\ */*|service\\ */*|sim\\ */*) _files; return ;;
+    # Lines of a service, not of this host.
+    line\\ *) (( \${words[(I)--api*]} )) && kind=served-line ;;
+    forced-value\\ *) (( \${words[(I)--end]} )) && kind=served-line ;;
+  esac
   local live=${quoted(liveWords(commands.map(({ name }) => name)))}
-  found=("\${(@f)$(sh -c $live gpioagg-words gpioagg $1 "$prefix" "\${line[1]-}" 2>/dev/null)}")
+  found=("\${(@f)$(sh -c $live gpioagg-words gpioagg $kind "$prefix" "\${line[1]-}" 2>/dev/null)}")
   found=(\${found:#})
   open=(\${(M)found:#*[/=,]})
   plain=(\${found:#*[/=,]})

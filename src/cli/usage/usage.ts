@@ -99,6 +99,14 @@ export const ACCESS_OPTIONS = {
   },
 } as const satisfies Options;
 
+/** Returns an option with the placeholder of its value: `--since TIME`. */
+export function valueText(
+  name: string,
+  { value = "VALUE" }: OptionUsage,
+): string {
+  return `--${name} ${value}`;
+}
+
 /** Returns the option as `--help` shows it: `--respawn[=RULE]`. */
 export function optionText(name: string, option: OptionUsage): string {
   const { short, value = "VALUE", kind } = option;

@@ -201,6 +201,8 @@ export function oneOf<const Word extends string>(
   what: string,
 ): Word {
   const word = words.find((each) => each === text);
-  if (word === undefined) throw new ToolError(`invalid ${what}: ${text}`);
-  return word;
+  if (word !== undefined) return word;
+  throw new ToolError(`invalid ${what}: ${text}`, {
+    advice: `use ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
+  });
 }

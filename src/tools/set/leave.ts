@@ -16,7 +16,8 @@ import { ToolError } from "../program/tool_error.ts";
  */
 export type LeaveState = Value | "input" | "previous" | "as-is";
 
-const WORDS: readonly LeaveState[] = ["input", "previous", "as-is"];
+/** States that are no values, as they are written. */
+export const LEAVE_WORDS = ["input", "previous", "as-is"] as const;
 
 /** State of a line before it was requested. */
 export interface Before {
@@ -60,9 +61,11 @@ export class LeaveStates {
 }
 
 function parseState(text: string): LeaveState {
-  const state = valueOf(text) ?? WORDS.find((word) => word === text);
+  const state = valueOf(text) ?? LEAVE_WORDS.find((word) => word === text);
   if (state === undefined) {
-    throw new ToolError(`invalid state to leave: '${text}'`);
+    throw new ToolError(`invalid state to leave: '${text}'`, {
+      advice: "use 0, 1, input, previous or as-is; LINE=STATE for one line",
+    });
   }
   return state;
 }
