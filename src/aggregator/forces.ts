@@ -10,9 +10,10 @@ import { Direction } from "../line/port.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import type { AggregatorLine } from "./aggregator_line.ts";
 import { type GuestWish, LineForce } from "./line_force.ts";
-import { innermost, SourceOperation } from "./line_source.ts";
+import { findSource, innermost, SourceOperation } from "./line_source.ts";
 import type { ReportedLine } from "./line_reporter.ts";
 import type { FdStore } from "./restart/fd_store.ts";
+import { CombinedUser } from "./sharing/combined_output.ts";
 import { ForceMemory, takeForced } from "./force_memory.ts";
 
 /** Wish of an operator. */
@@ -113,7 +114,7 @@ export class Forces implements Disposable {
     // What becomes inactive may let another one be active.
     const inOrder = [...wanted].sort(([, a], [, b]) => a - b);
     for (const [line, value] of inOrder) {
-      const reason = exclusionOf(line, value);
+      const reason = exclusionOf(line, value) ?? combinedRefusal(line, value);
       if (reason !== undefined) {
         for (const other of begun) {
           other.forcing.end("it was not complete", true);
@@ -164,7 +165,7 @@ export class Forces implements Disposable {
     const wish: GuestWish | undefined = !isOutput
       ? undefined
       : before === undefined
-      ? { operation: SourceOperation.Output, argument: line.source.peek() }
+      ? { operation: SourceOperation.Output, argument: wishOf(line) }
       : { ...before.wish };
     before?.ended("another force");
     const { lineNumber } = line;
@@ -240,10 +241,7 @@ export class Forces implements Disposable {
         pendingRule.reason;
     }
     if (line.direction !== Direction.Output) return undefined;
-    const { onDisconnect, safe, combine } = specification;
-    if (combine !== undefined) {
-      return "it is combined with lines of other aggregators";
-    }
+    const { onDisconnect, safe } = specification;
     const { hasGuest, isSilent } = this.#context;
     const isSafe = value === safe;
     if (onDisconnect !== "keep" && !hasGuest() && !isSafe) {
@@ -259,8 +257,23 @@ export class Forces implements Disposable {
         Math.ceil(line.restMs)
       } ms left`;
     }
-    return undefined;
+    return combinedRefusal(line, value);
   }
+}
+
+/** Returns what the guest of an output has asked for. */
+function wishOf({ source }: AggregatorLine): number {
+  const user = findSource(source, CombinedUser);
+  // The output may have another value, since other guests want it so.
+  return user === undefined ? source.peek() : user.vote ?? 0;
+}
+
+/** Returns what other users of a combined output have against a value. */
+function combinedRefusal(
+  { source }: AggregatorLine,
+  value: Value,
+): string | undefined {
+  return findSource(source, CombinedUser)?.forceRefusal(value);
 }
 
 /** Those that become inactive come first: others may be active then. */

@@ -4,6 +4,8 @@ import { LoopDouble, SourceDouble } from "../../tests/doubles/line_doubles.ts";
 import { parseLineSpec } from "../config/spec/line_spec.ts";
 import { Departure, Direction, Edges, LineOperation } from "../line/port.ts";
 import { Aggregator } from "./aggregator.ts";
+import type { LineSource } from "./line_source.ts";
+import { CombinedOutput } from "./sharing/combined_output.ts";
 import { Interlocks } from "./rules/interlock.ts";
 import { LineDirectory } from "./sharing/line_directory.ts";
 
@@ -17,6 +19,14 @@ function rig(
     isKept = false,
     exclusive = false,
     hasGuest = true,
+    combined,
+  }: {
+    store?: FdStoreDouble;
+    isKept?: boolean;
+    exclusive?: boolean;
+    hasGuest?: boolean;
+    /** Makes its lines users of outputs that others use too. */
+    combined?: (line: number) => LineSource;
   } = {},
 ) {
   const loop = new LoopDouble();
@@ -41,6 +51,8 @@ function rig(
     now: () => loop.now,
     store,
     openSource: () => {
+      const user = combined?.(sources.length);
+      if (user !== undefined) return user;
       const source = new SourceDouble();
       source.isKept = isKept;
       if (isKept) {
@@ -336,11 +348,7 @@ Deno.test("what an earlier process left of forces is judged, not believed", () =
 });
 
 Deno.test("forces name what stands in their way", () => {
-  const { aggregator, sources, refusal } = rig([
-    OUTPUT,
-    ",combine=or,direction=output",
-  ]);
-  assertStringIncludes(refusal({ B: 1 }), "cannot force a.B: it is combined");
+  const { aggregator, sources, refusal } = rig([OUTPUT]);
   assertStringIncludes(refusal({ A: 1, "0": 1 }), "named twice");
   sources[0]!.isUnreadable = true;
   assertStringIncludes(refusal({ A: 1 }), "its value is not known");
@@ -363,4 +371,99 @@ Deno.test("a guest's farewell passes a force", () => {
   );
   assertEquals(source!.taken(), ["Deactivate 0"]);
   assertEquals(source!.value, 1);
+});
+
+/** Two aggregators whose lines A are users of one output. */
+function combinedRig(combine: "or" | "and", rules = "") {
+  const output = new SourceDouble();
+  const combined = new CombinedOutput(
+    output,
+    combine,
+    () => {},
+    new LoopDouble(),
+  );
+  const [one, other] = ["press", "panel"].map((user) =>
+    rig([`,combine=${combine},direction=output${rules}`], {
+      combined: () =>
+        combined.open({ user, keepsFound: false, onClose: () => {} }),
+    })
+  );
+  const set = (value: 0 | 1, { lines: [line] }: ReturnType<typeof rig>) =>
+    assertEquals(line!.submit(LineOperation.SetValue, value), 0);
+  return { output, one: one!, other: other!, set };
+}
+
+Deno.test("a force holds a combined output, whatever its users ask", () => {
+  for (const combine of ["or", "and"] as const) {
+    const { output, one, other, set } = combinedRig(combine);
+    const held = combine === "or" ? 0 : 1;
+    const free = combine === "or" ? 1 : 0;
+    set(free, other);
+    one.force({ A: held });
+    assertEquals(output.value, held, combine);
+    set(free, one);
+    set(held, other);
+    set(free, other);
+    assertEquals([output.value, one.lines[0]!.value], [held, held]);
+    assertEquals(other.lines[0]!.refusals, 0);
+    one.loop.pass(1000);
+    assertEquals(output.value, free, "what its users want by then");
+    set(held, one);
+    assertEquals(output.value, free, "the other one wants it");
+    set(held, other);
+    assertEquals(output.value, held);
+  }
+});
+
+Deno.test("the end of a force gives a combined output's users their own wishes", () => {
+  const { output, one, other, set } = combinedRig("or");
+  set(1, other);
+  // The output is 1, which its guest did not ask for.
+  one.force({ A: 1 });
+  set(0, other);
+  assertEquals(output.value, 1);
+  one.aggregator.endForces("over");
+  assertEquals(output.value, 0);
+});
+
+Deno.test("two forces of a combined output have one value, and both have to end", () => {
+  const { output, one, other, set } = combinedRig("or");
+  set(1, one);
+  one.force({ A: 0 });
+  assertEquals(
+    other.refusal({ A: 1 }),
+    "cannot force a.A: the same output is forced to 0 by press: end that first",
+  );
+  other.force({ A: 0 }, 2000);
+  one.loop.pass(1000);
+  assertEquals(output.value, 0);
+  other.loop.pass(2000);
+  assertEquals(output.value, 1);
+});
+
+Deno.test("a force does not stand before the rules of a combined output's other users", () => {
+  const { output, one, other, set } = combinedRig("or", ",safe=1");
+  set(0, other);
+  set(0, one);
+  one.force({ A: 0 });
+  other.aggregator.guestGone();
+  assertEquals([output.value, one.lines[0]!.force], [1, undefined]);
+  assertEquals(
+    one.told.at(-1),
+    "A free (1): a rule of panel has the same output at 1",
+  );
+  assertEquals(
+    one.refusal({ A: 0 }),
+    "cannot force a.A: the same output is 1 by a rule of panel, whose state " +
+      "is not overridden",
+  );
+  // What all may want is no obstacle.
+  const { one: first, other: second, output: line } = combinedRig(
+    "or",
+    ",safe=0",
+  );
+  set(1, first);
+  first.force({ A: 0 });
+  second.aggregator.guestGone();
+  assertEquals([line.value, first.lines[0]!.force?.value], [0, 0]);
 });

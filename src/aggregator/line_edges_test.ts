@@ -227,7 +227,11 @@ Deno.test("a combined output has the value that it has, at all its users", () =>
   const combined = new CombinedOutput(source, "or", () => {}, new LoopDouble());
   const [specification] = parseLineSpec("gpiochip0/0,combine=or");
   const lines = ["A", "B"].map((name) => {
-    const tap = combined.open({ keepsFound: false, onClose: () => {} });
+    const tap = combined.open({
+      user: "a",
+      keepsFound: false,
+      onClose: () => {},
+    });
     const line = new AggregatorLine(
       name,
       specification!,

@@ -6,9 +6,10 @@
 import { FAILED, LineOperation } from "../line/port.ts";
 import type { LineEdges } from "./line_edges.ts";
 import { backStep, type GuestWish, type LineForce } from "./line_force.ts";
-import type { LineSource } from "./line_source.ts";
+import { findSource, type LineSource } from "./line_source.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
+import { CombinedUser } from "./sharing/combined_output.ts";
 
 /** Parts of a line that its force uses. */
 export interface ForcibleLine {
@@ -75,7 +76,10 @@ export class LineForcing {
     const { source, edges } = this.#line;
     const before = this.value;
     this.#force = force;
-    if (force.isOutput) return this.#line.want(RuleKind.Force);
+    if (force.isOutput) {
+      findSource(source, CombinedUser)?.force(force.value);
+      return this.#line.want(RuleKind.Force);
+    }
     edges.force(force.value, source);
     if (before !== force.value) this.#line.tellGuest(force.value);
   }
@@ -89,6 +93,9 @@ export class LineForcing {
     const force = this.#force;
     if (force === undefined) return;
     this.#force = undefined;
+    if (force.isOutput) {
+      findSource(this.#line.source, CombinedUser)?.force(undefined);
+    }
     if (!force.isOutput) this.#release(force);
     else if (goesBack) this.goBack(force.wish);
     force.ended(reason);

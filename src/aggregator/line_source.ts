@@ -42,6 +42,8 @@ export interface SourceListener {
    * retried. At a bounded rate.
    */
   rulePending?(rule: string, reason: string): void;
+  /** An operator cannot hold the line any more, for this reason. */
+  overruled?(reason: string): void;
   /** That state holds now, after `effort` in words. */
   ruleHolds?(rule: string, effort: string): void;
 }

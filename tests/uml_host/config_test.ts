@@ -9,6 +9,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { ServiceClient } from "../../src/client/client.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { ConfigService } from "../environment/config_service.ts";
@@ -139,6 +140,20 @@ for (const lane of [false, true]) {
     assertEquals(await lamp(), 1, "plc1 lives and wants it");
     plc1.driver.setValue(LAMP, 0);
     assertEquals(await lamp(), 0);
+    const client = new ServiceClient(service.api);
+    {
+      using _force = await client.force("plc0", {
+        lines: { LAMP: 0 },
+        for: "1h",
+        reason: "new lamp",
+      });
+      plc1.driver.setValue(LAMP, 1);
+      assertEquals(await lamp(), 0, "an operator has it off");
+    }
+    await until(
+      "the lamp is as plc1 wants it",
+      async () => await lamp() === 1,
+    );
   });
 
   Deno.test(`an interlock, a minimum interval and a direction are refused and told (${how})`, async () => {

@@ -26,6 +26,8 @@ import type { SharedUser } from "./source_turns.ts";
 
 /** Line as one user sees it. */
 export interface CombinedOutputUse {
+  /** Name of the user's aggregator, for messages. */
+  user: string;
   /** Set if its first vote is the value that is found. */
   keepsFound: boolean;
   /**
@@ -40,7 +42,7 @@ export interface CombinedOutputUse {
 /** A host output with several users. **Ownership**: owns its source. */
 export class CombinedOutput extends SharedSource {
   /** Another list when a user comes or goes: who goes through it, goes on. */
-  #taps: readonly OutputTap[] = [];
+  #taps: readonly CombinedUser[] = [];
   readonly #isAnd: boolean;
   readonly #onUnused: () => void;
   /**
@@ -66,6 +68,8 @@ export class CombinedOutput extends SharedSource {
   };
   /** Not all users of the earlier process are there again. */
   #isHeld: boolean;
+  /** Value that operators hold the line at, through some of its users. */
+  #forced: number | undefined;
 
   /**
    * A source that was kept is held as it is until `takenOver`. `onUnused` is
@@ -99,13 +103,47 @@ export class CombinedOutput extends SharedSource {
 
   /** One more user. **Ownership**: the caller's. */
   open(use: CombinedOutputUse): LineSource {
-    const tap = new OutputTap(this, this.source, use);
+    const tap = new CombinedUser(this, this.source, use);
     this.#taps = [...this.#taps, tap];
     return tap;
   }
 
+  /** Has the line at a value for an operator, until the tap lets go of it. */
+  force(tap: CombinedUser, value: number | undefined): void {
+    tap.forced = value;
+    this.#forced = this.#taps.find(({ forced }) => forced !== undefined)
+      ?.forced;
+  }
+
+  /** Returns why a tap's operator cannot have the line at a value. */
+  forceRefusal(tap: CombinedUser, value: number): string | undefined {
+    for (const other of this.#taps) {
+      if (other === tap) continue;
+      const { user, forced, vote } = other;
+      if (forced !== undefined && forced !== value) {
+        return `the same output is forced to ${forced} by ${user}: end that ` +
+          "first";
+      }
+      if (other.isRuled && vote !== value && this.#decides(vote)) {
+        return `the same output is ${vote} by a rule of ${user}, whose state ` +
+          "is not overridden";
+      }
+    }
+    return undefined;
+  }
+
+  /** A tap's rule wants a value: a force of another one ends if it cannot be. */
+  ruled(tap: CombinedUser, value: number): void {
+    if (this.#forced === undefined || this.#forced === value) return;
+    if (!this.#decides(value)) return;
+    const reason = `a rule of ${tap.user} has the same output at ${value}`;
+    for (const other of this.#taps) {
+      if (other.forced !== undefined) other.listener?.overruled?.(reason);
+    }
+  }
+
   /** Takes a tap's request. */
-  ask(tap: OutputTap, operation: SourceOperation, argument: number): number {
+  ask(tap: CombinedUser, operation: SourceOperation, argument: number): number {
     switch (operation) {
       case SourceOperation.Input:
       case SourceOperation.SetEdges:
@@ -147,7 +185,7 @@ export class CombinedOutput extends SharedSource {
   }
 
   /** The source drives it, or does not: then that is tried again. */
-  finishDriving(result: number, asker?: OutputTap): number {
+  finishDriving(result: number, asker?: CombinedUser): number {
     if (result !== FAILED) {
       const isOther = this.#value !== this.#asked;
       this.#value = this.#asked;
@@ -173,7 +211,7 @@ export class CombinedOutput extends SharedSource {
     return this.#value ?? FAILED;
   }
 
-  #tellOthers(asker: OutputTap | undefined): void {
+  #tellOthers(asker: CombinedUser | undefined): void {
     // A cause before its effects.
     asker?.listener?.applied?.(SourceOperation.SetValue, this.#asked);
     for (const tap of this.#taps) {
@@ -198,10 +236,11 @@ export class CombinedOutput extends SharedSource {
   }
 
   /** A user goes, and its vote with it. */
-  close(tap: OutputTap): void {
+  close(tap: CombinedUser): void {
     // The last one's own rule has said what it is to be.
     if (!this.#taps.includes(tap)) return;
     if (this.#taps.length === 1) this.takenOver();
+    this.force(tap, undefined);
     this.#taps = this.#taps.filter((other) => other !== tap);
     tap.onClose();
     if (this.#taps.length > 0) {
@@ -227,29 +266,40 @@ export class CombinedOutput extends SharedSource {
     for (const tap of this.#taps) tap.listener?.presence(isPresent);
   }
 
+  /** Returns true for a wish that the others cannot change. */
+  #decides(vote: number | undefined): boolean {
+    return (vote === 1) !== this.#isAnd;
+  }
+
   #combined(): number {
+    if (this.#forced !== undefined) return this.#forced;
     // An "or" is decided by the first 1, an "and" by the first that is none.
     for (const { vote } of this.#taps) {
-      if ((vote === 1) !== this.#isAnd) return this.#isAnd ? 0 : 1;
+      if (this.#decides(vote)) return this.#isAnd ? 0 : 1;
     }
     return this.#isAnd ? 1 : 0;
   }
 
   /** A vote that holds once the chip is there again. */
-  remember(tap: OutputTap, value: number): void {
+  remember(tap: CombinedUser, value: number): void {
     tap.vote = value;
     this.source.remember?.(SourceOperation.Output, this.#combined());
   }
 }
 
 /** One user's end of a combined output. */
-class OutputTap implements LineSource, SharedUser {
+export class CombinedUser implements LineSource, SharedUser {
   readonly direction = Direction.Output;
   /** Set while the line is read for this user, not driven. */
   isAsking = false;
   /** Set if an earlier process knew what this user wants. */
   readonly isKept: boolean;
   listener: SourceListener | undefined;
+  /** Value that its operator holds the line at. */
+  forced: number | undefined;
+  /** True while its wish is that of a rule, not of its guest. */
+  isRuled = false;
+  readonly user: string;
   #kept: PersistedVote | undefined;
   #vote: number | undefined;
   /** Wish before the one that is being fulfilled. */
@@ -268,6 +318,7 @@ class OutputTap implements LineSource, SharedUser {
     this.#source = source;
     this.#keepsFound = use.keepsFound;
     this.onClose = use.onClose;
+    this.user = use.user;
     this.#kept = use.kept;
     this.#vote = use.kept?.vote;
     this.isKept = this.#vote !== undefined && source.isKept === true;
@@ -332,6 +383,26 @@ class OutputTap implements LineSource, SharedUser {
     }
   }
 
+  /** Holds the line at a value, for an operator; undefined: not any more. */
+  force(value: number | undefined): void {
+    this.#combined.force(this, value);
+  }
+
+  /** Returns why an operator cannot have that; undefined if it can. */
+  forceRefusal(value: number): string | undefined {
+    return this.#combined.forceRefusal(this, value);
+  }
+
+  /** A rule asks for this next: it does not stand behind an operator. */
+  ruled(operation: SourceOperation, argument: number): void {
+    if (operation === SourceOperation.Release) this.#combined.ruled(this, 0);
+    const isDrive = operation === SourceOperation.Output ||
+      operation === SourceOperation.SetValue;
+    if (isDrive && argument !== UNSPECIFIED) {
+      this.#combined.ruled(this, argument);
+    }
+  }
+
   /** Returns the vote of a user that says nothing: its last one, or none. */
   initialRequest(): number {
     return this.vote ?? (this.#keepsFound ? Math.max(0, this.peek()) : 0);
@@ -340,6 +411,7 @@ class OutputTap implements LineSource, SharedUser {
   /** Wants the line so, unless that turns out to be impossible. */
   requestValue(value: number): void {
     this.isAsking = false;
+    this.isRuled = false;
     this.#before = this.vote;
     this.vote = value;
   }

@@ -20,6 +20,7 @@ function rig(combine: "or" | "and", rules = [",safe=0", ",safe=0"]) {
       `user${i}`,
       `,combine=${combine}${rule}`,
       combined.open({
+        user: `user${i}`,
         keepsFound: rule.includes("as-is"),
         onClose: () => {},
       }),
@@ -92,7 +93,7 @@ Deno.test("CombinedOutput takes an active line over where a user says as-is", ()
   const user = new LineRig(
     "a",
     ",combine=or,initial=as-is",
-    combined.open({ keepsFound: true, onClose: () => {} }),
+    combined.open({ user: "a", keepsFound: true, onClose: () => {} }),
   );
   user.line.start();
   assertEquals(source.taken(), ["Output 1"]);
@@ -171,6 +172,7 @@ function keptRig(
       `user${i}`,
       `,combine=${combine},direction=output,safe=0`,
       combined.open({
+        user: "a",
         keepsFound: false,
         kept: PersistedVote.open(store, `vote.${i}`),
         onClose: () => {},

@@ -53,7 +53,12 @@ function attached<T extends LineSource>(source: T): T {
   return source;
 }
 
-const user = { isInverted: false, keepsFound: false, onClose: () => {} };
+const user = {
+  user: "a",
+  isInverted: false,
+  keepsFound: false,
+  onClose: () => {},
+};
 
 function sharedInput(source: LineSource): LineSource[] {
   const shared = new SharedInput(source, () => {}, () => {});

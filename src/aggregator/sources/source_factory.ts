@@ -244,6 +244,7 @@ export class SourceFactory implements Disposable {
       const store = this.#store;
       host.openMore = (use, user) =>
         output.open({
+          user,
           keepsFound: use.initial === "as-is",
           kept: store === undefined || hostLine === undefined
             ? undefined
