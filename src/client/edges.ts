@@ -76,6 +76,23 @@ export interface EdgesEvent {
   edges: Edge[];
 }
 
+/**
+ * A line of the past: one from its creation to its removal. A line that was
+ * removed and made again is there twice.
+ */
+export interface HistoryLine extends LineLevel {
+  /**
+   * Time when it begins, if that is after the begin of the answer; before it the
+   * line is absent. **Units**: nanoseconds since 1970.
+   */
+  begins?: string;
+  /**
+   * Time when it ends, if that is before the end of the answer.
+   * **Units**: nanoseconds since 1970.
+   */
+  ends?: string;
+}
+
 /** Edges of the past, the answer of `/v1/history`. */
 export interface History {
   /** Begin of what the answer covers. **Units**: nanoseconds since 1970. */
@@ -83,7 +100,7 @@ export interface History {
   /** End of it: the end that was asked for, or the time of the answer. */
   to: string;
   /** State of each line at `from`, or where it begins later. */
-  lines: LineLevel[];
+  lines: HistoryLine[];
   /** Edges between `from` and `to`, by time. */
   edges: Edge[];
   /**

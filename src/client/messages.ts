@@ -24,7 +24,7 @@ import {
 } from "./message_schema.ts";
 import { microseconds, time } from "./time_schema.ts";
 import type { PlayState } from "./play.ts";
-import type { Edge, History, LineLevel } from "./edges.ts";
+import type { Edge, History, HistoryLine } from "./edges.ts";
 import type { ForcedState } from "./force.ts";
 import {
   AGGREGATOR_EVENTS,
@@ -191,7 +191,22 @@ const LEVEL_FIELDS = {
   present: flag({ description: "False while the chip is absent" }),
 };
 
-const LINE_LEVEL = object(LEVEL_FIELDS) satisfies Describes<LineLevel>;
+const HISTORY_LINE = object({
+  ...LEVEL_FIELDS,
+  begins: optional(nanoseconds(
+    "Time when the line begins, if that is after the begin of the answer: it " +
+      "is absent before",
+  )),
+  ends: optional(nanoseconds(
+    "Time when the line ends, if that is before the end of the answer: it is " +
+      "absent from then on",
+  )),
+}, {
+  notes: {
+    description: "A line from its creation to its removal; one that was " +
+      "removed and made again is there twice",
+  },
+}) satisfies Describes<HistoryLine>;
 
 const EDGE = object({
   number: integer({
@@ -223,7 +238,7 @@ const edges = list(reference("Edge", EDGE));
 const HISTORY = object({
   from: nanoseconds("Begin of what the answer covers"),
   to: nanoseconds("End of what was asked for, or the time of the answer"),
-  lines: list(reference("LineLevel", LINE_LEVEL), {
+  lines: list(reference("HistoryLine", HISTORY_LINE), {
     description:
       "State of each line at the begin, or where the line begins later",
   }),
@@ -485,7 +500,7 @@ export const MESSAGES = {
   PendingRule: PENDING_RULE,
   Forced: FORCED,
   Edge: EDGE,
-  LineLevel: LINE_LEVEL,
+  HistoryLine: HISTORY_LINE,
   History: HISTORY,
   Health: HEALTH,
   CreateRequest: CREATE_REQUEST,

@@ -111,6 +111,33 @@ Deno.test("the past is recorded in every format, complete and in order", async (
   );
 });
 
+Deno.test("lines are x in a dump while their aggregator is away", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  const lines = ["sim/1,as=DOOR"];
+  for (const value of [1, 0] as const) {
+    await service.client.createLasting({ name: "gate", lines });
+    await service.client.pull("gate", { DOOR: value });
+    await service.client.remove("gate");
+  }
+  const { code, stdout, stderr } = await call(
+    service,
+    "record",
+    "gate",
+    "--csv",
+    "-",
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const rows = stdout.trimEnd().split("\n").slice(1);
+  assertEquals(rows.map((row) => row.replace(/^.*DOOR,/, "")), [
+    "0,",
+    "1,operator",
+    "x,",
+    "0,",
+    "x,",
+  ]);
+  assertEquals(rows.toSorted(), rows, "in order of time");
+});
+
 const lacksReaders = await lacksTool(
   "sigrok-cli",
   "run scripts/environment judges",

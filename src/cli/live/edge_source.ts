@@ -62,6 +62,8 @@ export async function* pagesOf(
 export class ReadEdges {
   /** Highest number of an edge that was read, by aggregator. */
   readonly #numbers = new Map<string, number>();
+  /** When those began that an aggregator has now: numbers begin anew then. */
+  readonly #begins = new Map<string, bigint>();
   #toNs = 0n;
 
   /** Time up to which edges were read. **Units**: nanoseconds since 1970. */
@@ -70,9 +72,19 @@ export class ReadEdges {
   }
 
   /** Takes a page that was read. */
-  add({ to, edges }: History): void {
+  add({ to, lines, edges }: History): void {
     this.#toNs = BigInt(to);
-    this.note(edges);
+    for (const { aggregator, begins } of lines) {
+      const begin = BigInt(begins ?? 0);
+      if (begin <= (this.#begins.get(aggregator) ?? 0n)) continue;
+      this.#begins.set(aggregator, begin);
+      this.#numbers.delete(aggregator);
+    }
+    this.note(
+      edges.filter(({ aggregator, time }) =>
+        BigInt(time) >= (this.#begins.get(aggregator) ?? 0n)
+      ),
+    );
   }
 
   /** Takes edges of the stream. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LineLevel } from "../../client/edges.ts";
+import type { Edge, LineLevel } from "../../client/edges.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import type { SignalValue } from "../../recording/recording.ts";
 import {
@@ -13,6 +13,7 @@ import {
   pagesOf,
   ReadEdges,
 } from "./edge_source.ts";
+import { type LifeMark, livesOf } from "./line_lives.ts";
 import { lineKey, selectLines } from "./selection.ts";
 import { Tape, type TapeFile } from "./tape.ts";
 
@@ -115,42 +116,56 @@ async function pastTape(
 ): Promise<Tape> {
   let tape: Tape | undefined;
   let lost = 0;
-  const again = new Set<string>();
+  let marks: readonly LifeMark[] = [];
   for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
-    tape ??= new Tape(files, {
-      lines: selectLines(
-        words,
-        withPast(aggregators, [...page.lines, ...page.edges]),
-      ),
-      values: new Map(page.lines.map((line) => [keyOf(line), levelOf(line)])),
-      startNs: BigInt(page.from),
-      program,
-    });
+    if (tape === undefined) {
+      const lives = livesOf(page.lines);
+      ({ marks } = lives);
+      tape = new Tape(files, {
+        lines: selectLines(
+          words,
+          withPast(aggregators, [...page.lines, ...page.edges]),
+        ),
+        values: lives.values,
+        startNs: BigInt(page.from),
+        program,
+      });
+    }
     lost += page.lost;
-    for (const name of comeAgain(page.lines)) again.add(name);
     read.add(page);
-    tape.add(page.edges);
+    marks = addEdges(tape, page.edges, marks);
   }
+  addMarks(tape!, marks);
   if (lost > 0) tell(`${lost} older edges are not kept any more`);
-  for (const name of again) {
-    tell(
-      `${name} was removed and made again: values from then to each line's ` +
-        "next edge may be wrong",
-    );
-  }
   return tape!;
 }
 
-/** Returns the aggregators that have a line several times, one for each life. */
-function comeAgain(lines: readonly LineLevel[]): Set<string> {
-  const seen = new Set<string>();
-  const again = new Set<string>();
-  for (const line of lines) {
-    const key = keyOf(line);
-    if (seen.has(key)) again.add(line.aggregator);
-    seen.add(key);
+/** Adds edges, and the lines that begin or end before them; returns the rest. */
+function addEdges(
+  tape: Tape,
+  edges: readonly Edge[],
+  marks: readonly LifeMark[],
+): readonly LifeMark[] {
+  let begun = 0;
+  let next = 0;
+  for (const [i, { time }] of edges.entries()) {
+    const timeNs = marks.length > next ? BigInt(time) : 0n;
+    let end = next;
+    while (end < marks.length && marks[end]!.timeNs <= timeNs) end++;
+    if (end === next) continue;
+    tape.add(edges.slice(begun, i));
+    addMarks(tape, marks.slice(next, end));
+    begun = i;
+    next = end;
   }
-  return again;
+  tape.add(edges.slice(begun));
+  return marks.slice(next);
+}
+
+function addMarks(tape: Tape, marks: readonly LifeMark[]): void {
+  for (const { key, value, timeNs } of marks) {
+    tape.set(new Map([[key, value]]), timeNs);
+  }
 }
 
 /** Takes events into a tape. */
@@ -269,14 +284,6 @@ function valuesOf(
       ])
     ),
   );
-}
-
-function keyOf({ aggregator, lineNumber }: LineLevel): string {
-  return lineKey(aggregator, lineNumber);
-}
-
-function levelOf({ present, value }: LineLevel): SignalValue {
-  return present ? value : undefined;
 }
 
 /** Returns true if a promise is settled already. */

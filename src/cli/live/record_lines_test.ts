@@ -146,21 +146,57 @@ Deno.test("the past of all lines is recorded, page by page and once", async () =
   ]);
 });
 
-Deno.test("an aggregator that was made again is told, once", async () => {
+Deno.test("lines have no value while their aggregator is away", async () => {
   const lines = [
-    level("press.START", 0),
+    { ...level("press.START", 0), ends: "15" },
     level("crane.UP", 1),
-    level("press.START", 0),
-    level("press.START", 0),
+    { ...level("press.START", 1), begins: "30", ends: "55" },
+    { ...level("press.START", 0), begins: "60" },
   ];
   const { source } = sourceOf([
-    { lines, edges: [edge(1, 10, "press.START", 1)], next: "10" },
-    { lines, edges: [edge(2, 20, "press.START", 0)] },
+    { lines, edges: [edge(7, 10, "press.START", 1)], next: "30" },
+    {
+      lines,
+      // The process of the aggregator is another one: numbers begin anew.
+      edges: [
+        edge(0, 40, "press.START", 0),
+        edge(1, 50, "press.START", 1),
+        edge(2, 70, "crane.UP", 0),
+      ],
+    },
   ]);
-  const { told } = await record(source, { fromNs: 0n, follow: false });
-  assertEquals(told, [
-    "press was removed and made again: values from then to each line's next " +
-    "edge may be wrong",
+  const { rows, told } = await record(source, { fromNs: 1n, follow: false });
+  assertEquals(told, []);
+  assertEquals(rows.slice(3), [
+    "0010 press START 1 guest",
+    "0015 press START x",
+    "0030 press START 1",
+    "0040 press START 0 guest",
+    "0050 press START 1 guest",
+    "0055 press START x",
+    "0060 press START 0",
+    "0070 crane UP 0 guest",
+  ]);
+});
+
+Deno.test("numbers that begin anew are no doubles", async () => {
+  const { source } = sourceOf([{
+    lines: [
+      { ...level("press.START", 0), ends: "15" },
+      { ...level("press.START", 0), begins: "20" },
+    ],
+    edges: [edge(70, 10, "press.START", 1), edge(0, 30, "press.START", 1)],
+  }], [
+    // It came too late for the answer.
+    edges(edge(0, 30, "press.START", 1), edge(1, 40, "press.START", 0)),
+  ]);
+  const { rows } = await record(source, {
+    words: ["press.START"],
+    fromNs: 1n,
+  });
+  assertEquals(rows.slice(-2), [
+    "0030 press START 1 guest",
+    "0040 press START 0 guest",
   ]);
 });
 

@@ -184,10 +184,9 @@ export class TopModel {
 
   /** Begins the waves with values that the lines had in the past. */
   begin(
-    levels: readonly { key: string; value: SignalValue }[],
-    sinceMs: number,
+    levels: readonly { key: string; value: SignalValue; sinceMs: number }[],
   ): void {
-    for (const { key, value } of levels) {
+    for (const { key, value, sinceMs } of levels) {
       const line = this.#lines.get(key);
       if (line !== undefined) line.wave = new LineWave(value, sinceMs);
     }

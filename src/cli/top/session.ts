@@ -16,7 +16,8 @@ import {
   ReadEdges,
 } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
-import { lineKey } from "../live/selection.ts";
+import { livesOf } from "../live/line_lives.ts";
+import type { SignalValue } from "../../recording/recording.ts";
 import { noAggregator } from "../not_there.ts";
 import { OutputFile } from "../output/output_file.ts";
 import { frame } from "./frame.ts";
@@ -142,13 +143,18 @@ async function readPast(
   let isFirst = true;
   for await (const page of pagesOf(source, { from: String(fromNs) })) {
     if (isFirst) {
-      const levels = page.lines.map((
-        { aggregator, lineNumber, present, value },
-      ) => ({
-        key: lineKey(aggregator, lineNumber),
-        value: present ? value : undefined,
-      }));
-      model.begin(levels, Number(BigInt(page.from) / 1_000_000n));
+      const { values, marks } = livesOf(page.lines);
+      const at = (key: string, value: SignalValue, sinceNs: bigint) => ({
+        key,
+        value,
+        sinceMs: Number(sinceNs / 1_000_000n),
+      });
+      const fromNs = BigInt(page.from);
+      // Of one that was made again, what it was before is left out.
+      model.begin([
+        ...[...values].map(([key, value]) => at(key, value, fromNs)),
+        ...marks.map(({ key, value, timeNs }) => at(key, value, timeNs)),
+      ]);
     }
     isFirst = false;
     read.add(page);

@@ -353,10 +353,11 @@ Deno.test("events come and go: guests, aggregators, what is lost", () => {
 Deno.test("the past comes before what a line has now", () => {
   const one = new TopModel();
   one.add(PRESS, NOW_MS);
-  one.begin(
-    [{ key: "press/0", value: 1 }, { key: "x/1", value: 1 }],
-    NOW_MS - 5000,
-  );
+  const sinceMs = NOW_MS - 5000;
+  one.begin([
+    { key: "press/0", value: 1, sinceMs },
+    { key: "x/1", value: 1, sinceMs },
+  ]);
   one.edges([edge(NOW_MS - 2500, 0, 0)]);
   assertEquals(shown(one, { columns: 18 })[2], "  START 0 ····▔▔┐▁");
 });

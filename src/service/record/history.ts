@@ -42,12 +42,16 @@ export interface Span {
   readonly filter: LineFilter | undefined;
 }
 
-/** A line at the begin of a span. */
+/** A line at the begin of a span. Times are nanoseconds, monotonic. */
 export interface LineAt {
   readonly line: RecordedLine;
   readonly state: LineState;
   /** Its first state, if it begins later. */
   readonly later?: LineState;
+  /** Time when it begins, if that is later. */
+  readonly begins?: number;
+  /** Time when it ends, if that is within the span. */
+  readonly ends?: number;
 }
 
 /** State before the edges of a span. */
@@ -75,13 +79,12 @@ export class HistoryReader {
   /** Looks for the state of the lines at the begin. */
   *begin(): Generator<void, Beginning> {
     const { from } = this.#span;
-    let first = Infinity;
+    const first = Math.min(...this.#places.map(({ firstTime }) => firstTime));
     let earliest = from ?? Infinity;
     let lost = 0;
     const lines: LineAt[] = [];
     for (const place of this.#places) {
-      lines.push(...yield* place.states(this.#span.filter));
-      first = Math.min(first, place.firstTime);
+      lines.push(...yield* place.states(this.#span, from ?? first));
       if (from === undefined || place.firstTime > from) {
         lost += place.overwritten;
       }
@@ -118,8 +121,6 @@ export class HistoryReader {
 /** A reader's place in one record. */
 class Place {
   readonly #source: EdgeSource;
-  /** Time of the begin. **Units**: nanoseconds, monotonic. */
-  readonly #from: number;
   readonly #begin: number;
   readonly #end: number;
   #next: number;
@@ -138,7 +139,6 @@ class Place {
     this.firstTime = reader === undefined || this.overwritten >= this.#end
       ? Infinity
       : reader.timeOf(this.overwritten);
-    this.#from = from ?? this.firstTime;
     this.#begin = reader === undefined
       ? 0
       : from === undefined
@@ -148,12 +148,17 @@ class Place {
   }
 
   /** Looks for the state of each line before the first edge that is read. */
-  *states(filter: LineFilter | undefined): Generator<void, LineAt[]> {
-    const wanted = new Map<number, { line: RecordedLine; begin: number }>();
+  *states({ to, filter }: Span, from: number): Generator<void, LineAt[]> {
+    const wanted = new Map<
+      number,
+      { line: RecordedLine; begin: number; ending: { ends?: number } }
+    >();
     for (const { lines, firstId, begin, end } of this.#source.blocks) {
-      if (end !== undefined && end < this.#from) continue;
+      if (end !== undefined && end < from || begin > to) continue;
+      const ending = end === undefined || end > to ? {} : { ends: end };
       for (const [i, line] of lines.entries()) {
-        if (filter?.(line) !== false) wanted.set(firstId + i, { line, begin });
+        if (filter?.(line) === false) continue;
+        wanted.set(firstId + i, { line, begin, ending });
       }
     }
     const states = new Map<number, LineState>();
@@ -165,15 +170,18 @@ class Place {
     yield* this.#scan(this.#begin, this.#end, (id, bits) => {
       if (left.delete(id)) states.set(id, stateBefore(bits));
     }, () => left.size === 0);
-    return [...wanted].map(([id, { line, begin }]): LineAt =>
-      begin > this.#from
+    return [...wanted].map(([id, { line, begin, ending }]): LineAt =>
+      begin > from
         ? {
           line,
-          state: lineState(-1, (line.first & StateBits.Output) !== 0, false),
+          state: absentState(line.first),
           later: line.first,
+          begins: begin,
+          ...ending,
         }
         : {
           line,
+          ...ending,
           // It never changed, unless its edges were overwritten.
           state: states.get(id) ??
             (this.overwritten === 0 ? line.first : unknown(line.first)),
@@ -188,11 +196,7 @@ class Place {
     for (const { lines, begin, end } of this.#source.blocks) {
       const marks = lines.filter((line) => filter?.(line) !== false);
       for (const line of marks) {
-        const absent = lineState(
-          -1,
-          (line.first & StateBits.Output) !== 0,
-          false,
-        );
+        const absent = absentState(line.first);
         const bits = (before: number, after: number) =>
           packEdge(before, after, Cause.Seen, EdgeRule.None);
         if (isWithin(begin)) {
@@ -271,6 +275,11 @@ class Place {
       yield;
     }
   }
+}
+
+/** The same direction, of a line that is not there. */
+export function absentState(state: LineState): LineState {
+  return lineState(-1, (state & StateBits.Output) !== 0, false);
 }
 
 /** The same direction and presence, with a value that is not known. */

@@ -75,11 +75,19 @@ class JsonText implements HistoryText {
     const head: Omit<History, "edges" | "lost"> = {
       from: String(wallTime(from, this.#offset)),
       to: String(to),
-      lines: lines.map(({ line, state, later }) =>
-        levelOf(line, later ?? state)
-      ),
+      lines: lines.map(({ line, state, later, begins, ends }) => ({
+        ...levelOf(line, later ?? state),
+        ...this.#moment("begins", begins),
+        ...this.#moment("ends", ends),
+      })),
     };
     return `${printableJson(head).slice(0, -1)},"edges":[`;
+  }
+
+  #moment<K extends string>(key: K, time: number | undefined) {
+    return time === undefined
+      ? {}
+      : { [key]: String(wallTime(time, this.#offset)) } as Record<K, string>;
   }
 
   edges(edges: readonly StoredEdge[]): string {

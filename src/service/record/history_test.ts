@@ -4,6 +4,7 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../tests/doubles/edge_store.ts";
+import type { History } from "../../client/edges.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
 import type { EdgeStore } from "./edge_store.ts";
 import { type Beginning, HistoryReader, type Span } from "./history.ts";
@@ -155,6 +156,42 @@ Deno.test("a line is absent before its aggregator and after it", () => {
     changes.split("\n").filter((line) => /^[01x]/.test(line)),
     ["0!", "1!", "x!"],
   );
+});
+
+Deno.test("JSON tells when lines begin and end", () => {
+  using made = rig();
+  const { store, press, start } = made;
+  press.write(1 * SECOND, start, 1);
+  const late = press.begin("late", ["L"], 2 * SECOND);
+  press.source.ended(late, 1);
+  press.begin("later", ["M"], 3 * SECOND);
+  press.begin("latest", ["N"], 9e18);
+  const { end } = press.source.blocks[1]!;
+  const { offset } = store;
+  const linesOf = (from: number, to: number) => {
+    const reader = new HistoryReader(store, { from, to, filter: undefined });
+    const text = historyText("json", offset, "test");
+    const json = text.head(atOnce(reader.begin()), offset) +
+      text.tail({ lost: 0, next: undefined });
+    const at = (time?: string) =>
+      time === undefined ? undefined : Number(BigInt(time) - offset);
+    return (JSON.parse(json) as History).lines.map((
+      { line, value, begins, ends },
+    ) => [line, value, at(begins), at(ends)]);
+  };
+  assertEquals(linesOf(1.5 * SECOND, 8e18), [
+    ["START", 1, undefined, undefined],
+    ["STOP", 0, undefined, undefined],
+    ["L", 0, 2 * SECOND, Math.round(end!)],
+    ["M", 0, 3 * SECOND, undefined],
+  ]);
+  // What is over before the begin is left out, and what begins after the end.
+  assertEquals(linesOf(2.5 * SECOND, 2.6 * SECOND), [
+    ["START", 1, undefined, undefined],
+    ["STOP", 0, undefined, undefined],
+    ["L", 0, undefined, undefined],
+  ]);
+  assertEquals(linesOf(end! + 1, end! + 2).length, 3);
 });
 
 Deno.test("a long record is read back complete, in every format", () => {

@@ -6,7 +6,7 @@
 import { showProblem } from "./dom.js";
 import { microseconds, UNKNOWN } from "./edges.js";
 import { get } from "./service.js";
-import { aggregators, allLines, lineOf, page, range } from "./state.js";
+import { allLines, lineOf, page, range } from "./state.js";
 
 /** Edges that one request brings at most. */
 const HISTORY_LIMIT = 20_000;
@@ -18,12 +18,6 @@ export const past = { isRecorded: true, isAsked: false, isWanted: false };
 
 const nanoseconds = (us) => String(BigInt(Math.round(us)) * 1000n);
 const levelOf = ({ present, value }) => present ? value ?? UNKNOWN : UNKNOWN;
-
-/** When a line was there first; at the earliest the begin of the view. */
-function beginOf({ aggregator }, from) {
-  const { servedSince = 0 } = aggregators.get(aggregator)?.state ?? {};
-  return Math.max(from, servedSince * 1000);
-}
 
 /** Finds out whether the service records edges. */
 export async function askForHistory() {
@@ -68,6 +62,8 @@ async function fillRange() {
     ...missing.map(({ since }) => Number.isFinite(since) ? since : to),
   );
   const found = new Map();
+  /** Lines that begin or end meanwhile. */
+  const marks = [];
   let next = nanoseconds(from);
   for (let i = 0; i < MAX_REQUESTS && next !== undefined; i++) {
     const query = new URLSearchParams({
@@ -78,7 +74,13 @@ async function fillRange() {
     const answer = await get(`/v1/history?${query}`);
     if (i === 0) {
       for (const state of answer.lines) {
-        lineOf(state)?.edges.note(beginOf(state, from), levelOf(state));
+        const { begins, ends } = state;
+        const line = lineOf(state)?.edges;
+        if (begins === undefined) line?.note(from, levelOf(state));
+        else marks.push([line, microseconds(begins), levelOf(state)]);
+        if (ends !== undefined) {
+          marks.push([line, microseconds(ends), UNKNOWN]);
+        }
       }
     }
     for (const edge of answer.edges) {
@@ -92,6 +94,7 @@ async function fillRange() {
     next = answer.next;
   }
   for (const [line, edges] of found) line.addAll(edges);
+  for (const [line, time, level] of marks) line?.note(time, level);
   for (const edges of missing) {
     if (next !== undefined) edges.note(microseconds(next), UNKNOWN);
     edges.since = Math.min(edges.since, from);

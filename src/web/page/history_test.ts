@@ -8,7 +8,11 @@ const BEGIN = 1_764_429_000_000_000;
 const STEP = 1000;
 
 /** A service with an edge each millisecond, which answers in parts. */
-function service(edges: number, perAnswer: number) {
+function service(
+  edges: number,
+  perAnswer: number,
+  lives: readonly Record<string, unknown>[] = [{ value: 0 }],
+) {
   const asked: number[] = [];
   const answer = (address: string) => {
     const query = new URL(address, "http://x").searchParams;
@@ -20,7 +24,7 @@ function service(edges: number, perAnswer: number) {
     const last = Math.min(edges, first + perAnswer);
     const state = { aggregator: "press", lineNumber: 0, present: true };
     return Response.json({
-      lines: [{ ...state, value: 0 }],
+      lines: lives.map((life) => ({ ...state, ...life })),
       edges: Array.from({ length: last - first }, (_, i) => ({
         ...state,
         value: (first + i + 1) % 2,
@@ -62,17 +66,18 @@ Deno.test("the past is asked for in parts until it is complete, and once", async
   assertEquals(made.asked.length, 4);
 });
 
-Deno.test("a line has no level before it was there", async () => {
-  using made = service(3, 10);
-  Object.assign(aggregators.get("press"), {
-    state: { servedSince: BEGIN / 1000 - 1 },
-  });
+Deno.test("a line has no level before it was there, and while it was away", async () => {
+  const at = (ms: number) => `${BEGIN + ms * STEP}000`;
+  using made = service(3, 10, [
+    { value: 1, ends: at(-15) },
+    { value: 0, begins: at(-1) },
+  ]);
   view.span *= 10;
   await fillHistory();
-  const levels = [-20, -2, -1, 0].map((ms) =>
+  const levels = [-20, -15, -2, -1, 0].map((ms) =>
     made.line.levelAt(BEGIN + ms * STEP)
   );
-  assertEquals(levels, [UNKNOWN, UNKNOWN, 0, 1]);
+  assertEquals(levels, [1, UNKNOWN, UNKNOWN, 0, 1]);
 });
 
 Deno.test("what the service has more than is asked for is unknown, not a level", async () => {

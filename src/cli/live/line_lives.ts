@@ -1,0 +1,50 @@
+/**
+ * Begins and ends of lines in the past, in the order of time.
+ *
+ * @module
+ */
+import type { HistoryLine } from "../../client/edges.ts";
+import type { SignalValue } from "../../recording/recording.ts";
+import { lineKey } from "./selection.ts";
+
+/** A line that begins or ends. */
+export interface LifeMark {
+  /** As {@linkcode lineKey} has it. */
+  readonly key: string;
+  /** Value from then on; undefined if it is not known, or the line is absent. */
+  readonly value: SignalValue;
+  /** **Units**: nanoseconds since 1970. */
+  readonly timeNs: bigint;
+}
+
+/** What lines were in the past. */
+export interface LineLives {
+  /** Values at the begin by {@linkcode lineKey}. */
+  readonly values: ReadonlyMap<string, SignalValue>;
+  /** By time; an end before a begin of the same time. */
+  readonly marks: readonly LifeMark[];
+}
+
+/** Returns what the lines of an answer tell. */
+export function livesOf(lines: readonly HistoryLine[]): LineLives {
+  const values = new Map<string, SignalValue>();
+  const marks: (LifeMark & { readonly isEnd: boolean })[] = [];
+  for (const line of lines) {
+    const { aggregator, lineNumber, present, begins, ends } = line;
+    const key = lineKey(aggregator, lineNumber);
+    const value = present ? line.value : undefined;
+    if (begins === undefined) values.set(key, value);
+    else marks.push({ key, value, timeNs: BigInt(begins), isEnd: false });
+    if (ends !== undefined) {
+      marks.push({ key, value: undefined, timeNs: BigInt(ends), isEnd: true });
+    }
+  }
+  marks.sort((a, b) =>
+    a.timeNs < b.timeNs
+      ? -1
+      : a.timeNs > b.timeNs
+      ? 1
+      : Number(b.isEnd) - Number(a.isEnd)
+  );
+  return { values, marks };
+}
