@@ -14,8 +14,30 @@ export interface MissingEdges {
   readonly lost: number;
 }
 
-/** An edge or a value of a file, or edges that are missing there. */
-export type EdgeLine = TableEdge | MissingEdges;
+/**
+ * All states follow. Where the run is another one, what lines were has ended
+ * with the entry before.
+ */
+export interface RecordBegin {
+  /** Tells a run of the service from others. */
+  readonly run: string;
+  readonly version: number;
+  readonly timeNs: bigint;
+}
+
+/** An edge or a state of a line, with what newer files tell of it. */
+export interface EdgeEntry extends TableEdge {
+  /** Order number of an edge. */
+  readonly number?: number;
+  readonly lineNumber?: number;
+  readonly direction?: "input" | "output";
+  readonly present?: boolean;
+  /** The line begins or ends here. */
+  readonly mark?: "begins" | "ends";
+}
+
+/** An entry of a file of edges. */
+export type EdgeLine = EdgeEntry | MissingEdges | RecordBegin;
 
 /** Longest line. **Units**: UTF-16 code units. */
 const MAX_LINE = 64 * 1024;
@@ -45,8 +67,12 @@ export function* readEdgeLines(
   }
 }
 
-/** Returns the entry of a line; undefined if it is of another kind. */
-function entryOf(line: string, row: number): EdgeLine | undefined {
+/**
+ * Returns the entry of a line; undefined if it is of another kind.
+ *
+ * @throws {RecordingError} If it is not valid.
+ */
+export function entryOf(line: string, row: number): EdgeLine | undefined {
   let object: unknown;
   try {
     object = JSON.parse(line);
@@ -56,25 +82,45 @@ function entryOf(line: string, row: number): EdgeLine | undefined {
   if (typeof object !== "object" || object === null) {
     throw invalid(row, "it is not an object");
   }
-  const { event, count, time, aggregator, line: name, value, cause = "" } =
+  const { event, time, aggregator, line: name, value, cause = "", ...more } =
     object as Record<string, unknown>;
-  if (event !== undefined) {
-    return event === "lost" && Number.isSafeInteger(count)
-      ? { lost: count as number }
-      : undefined;
-  }
+  if (event !== undefined) return eventOf(object as Record<string, unknown>);
   const timeNs = typeof time === "string" ? readTime(time) : undefined;
   if (timeNs === undefined) throw invalid(row, "it has no valid time");
   const isEdge = typeof aggregator === "string" && typeof name === "string" &&
     typeof cause === "string" && (value === 0 || value === 1 || value === null);
   if (!isEdge) throw invalid(row, "it has no line with a value");
+  const { number, lineNumber, direction, present, begins, ends } = more;
   return {
     timeNs,
     scope: aggregator,
     name,
     value: (value ?? undefined) as SignalValue,
     cause,
+    ...(isCount(number) ? { number } : {}),
+    ...(isCount(lineNumber) ? { lineNumber } : {}),
+    ...(direction === "input" || direction === "output" ? { direction } : {}),
+    ...(typeof present === "boolean" ? { present } : {}),
+    ...(begins === true
+      ? { mark: "begins" }
+      : ends === true
+      ? { mark: "ends" }
+      : {}),
   };
+}
+
+function eventOf(
+  { event, count, run, version, at }: Record<string, unknown>,
+): EdgeLine | undefined {
+  if (event === "lost" && isCount(count)) return { lost: count };
+  const timeNs = typeof at === "string" ? readTime(at) : undefined;
+  const isRecord = event === "record" && typeof run === "string" &&
+    isCount(version) && timeNs !== undefined;
+  return isRecord ? { run, version, timeNs } : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }
 
 function invalid(row: number, why: string): RecordingError {

@@ -5,7 +5,12 @@
  */
 import type { Mapping } from "../../ffi/mapping.ts";
 import { EdgeWriter } from "../../src/edges/edge_ring.ts";
-import { Cause, lineState, packEdge } from "../../src/edges/record.ts";
+import {
+  Cause,
+  type LineState,
+  lineState,
+  packEdge,
+} from "../../src/edges/record.ts";
 import type { EdgeSource } from "../../src/service/record/edge_source.ts";
 import { EdgeStore } from "../../src/service/record/edge_store.ts";
 import { mapRecord } from "../../src/service/record/record_memory.ts";
@@ -42,9 +47,18 @@ export class EdgeSourceDouble implements Disposable {
 
   /** Writes that the guest of an input's line changed its value. */
   write(time: number, lineId: number, value: 0 | 1): void {
-    stamp[0] = time;
     const before = lineState(1 - value, false, true);
-    const after = lineState(value, false, true);
+    this.change(time, lineId, before, lineState(value, false, true));
+  }
+
+  /** Writes any change of a line. */
+  change(
+    time: number,
+    lineId: number,
+    before: LineState,
+    after: LineState,
+  ): void {
+    stamp[0] = time;
     this.#writer.write(stamp, lineId, packEdge(before, after, Cause.World, 0));
   }
 

@@ -74,6 +74,16 @@ export function recordFileLines(
   for (const entry of entriesOf(path)) {
     if ("lost" in entry || entry.timeNs < startNs) continue;
     if (toNs !== undefined && entry.timeNs > toNs) continue;
+    if ("run" in entry) {
+      // A service that was killed could not tell the end of its lines.
+      for (const [signal, value] of values.entries()) {
+        if (value === undefined) continue;
+        values[signal] = undefined;
+        writeAll((writer) => writer.edge(signal, undefined, lastNs, ""));
+        count++;
+      }
+      continue;
+    }
     const { value, cause } = entry;
     const signal = indices.get(keyOf(entry));
     if (signal === undefined || values[signal] === value) continue;
@@ -107,6 +117,10 @@ function survey(
       lost += entry.lost;
       continue;
     }
+    if ("run" in entry) {
+      if (entry.timeNs < fromNs) values.fill(undefined);
+      continue;
+    }
     const { timeNs, scope, name } = entry;
     scopes.add(scope);
     if (toNs !== undefined && timeNs > toNs) continue;
@@ -136,13 +150,20 @@ function survey(
   };
 }
 
-/** The older file first. */
+/** The older file first; of the begins only those of another run. */
 function* entriesOf(path: string): Generator<EdgeLine, void> {
   const older = `${path}.1`;
   const paths = fileStatus(older) === undefined ? [path] : [older, path];
+  let run: string | undefined;
   for (const one of paths) {
     try {
-      yield* readEdgeLines(readPieces(one));
+      for (const entry of readEdgeLines(readPieces(one))) {
+        if ("run" in entry) {
+          if (entry.run === run) continue;
+          ({ run } = entry);
+        }
+        yield entry;
+      }
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
       throw new Error(`Cannot read ${one}: ${error.message}`, { cause: error });

@@ -99,6 +99,25 @@ Deno.test("a part of a file begins with the values of that time", () => {
   assertStringIncludes(text, "$scope module press $end");
 });
 
+Deno.test("what lines were ends with the run of a service, however that ended", () => {
+  const record1 =
+    `{"event":"record","version":2,"run":"a","at":"2025-11-29T15:10:00Z"}\n`;
+  const record2 = record1.replace('"a"', '"b"');
+  const older = record1 + entry(0, "press/A", 1) + entry(10, "press/B", 1);
+  // All states are repeated at the begin of a file, and within.
+  const newer = record1 + entry(10, "press/A", 1) + entry(10, "press/B", 1) +
+    record1 + entry(20, "press/B", 0, "guest") + record2 +
+    entry(40, "press/A", 1);
+  assertEquals(record([], { older, newer }).rows.slice(2), [
+    "000 press,A,1,",
+    "010 press,B,1,",
+    "020 press,B,0,guest",
+    "020 press,A,x,",
+    "020 press,B,x,",
+    "040 press,A,1,",
+  ]);
+});
+
 Deno.test("a file that is not one of edges, or has no such line, is refused", () => {
   const cases: [words: string[], newer: string, says: string][] = [
     [["pres"], NEWER, 'no line of "pres"'],

@@ -17,8 +17,20 @@ export interface EdgeBatch {
   readonly lost: number;
 }
 
+/** What is read of a record at a time. */
+interface Wish {
+  /** Most edges. */
+  readonly count: number;
+  /** Time of the last one. **Units**: nanoseconds, monotonic. */
+  readonly until: number;
+  readonly filter: LineFilter | undefined;
+}
+
 /** Time within which a line of an edge becomes known. **Units**: ms. */
 const TO_COME_MS = 10_000;
+
+/** Batches in which records wait for one that does not go on. */
+const SPARE_BATCHES = 16;
 
 /** A reader of all records, each in its order. */
 export class EdgeCursor {
@@ -26,6 +38,10 @@ export class EdgeCursor {
   readonly #now: () => number;
   /** Number of the next edge by the serial number of a source. */
   readonly #next = new Map<number, number>();
+  /** Heads of records up to which they are read in the order of time. */
+  readonly #ends = new Map<number, number>();
+  /** Batches within which they are reached. */
+  #batches = SPARE_BATCHES;
   /** Edges whose lines are to come, and since when they are waited for. */
   readonly #waits = new Map<number, { number: number; sinceMs: number }>();
 
@@ -65,6 +81,11 @@ export class EdgeCursor {
     ).join("_");
   }
 
+  /** Number of the next edge by the serial number of a source. */
+  get places(): ReadonlyMap<number, number> {
+    return new Map(this.#next);
+  }
+
   /** True if there may be edges to read. */
   get isBehind(): boolean {
     return this.#store.sources.some(({ serial, reader }) =>
@@ -78,12 +99,54 @@ export class EdgeCursor {
    * @returns Those of the lines that are wanted, by time.
    */
   read(count: number, filter?: LineFilter): EdgeBatch {
+    return this.#read(() => ({ count, until: Infinity, filter }));
+  }
+
+  /**
+   * Reads at most `count` edges of each record, so that all that is read is in
+   * the order of time, but for late reports of the kernel: a record that has
+   * more holds the others back, for what it has now.
+   */
+  readInOrder(count: number): EdgeBatch {
+    const { sources } = this.#store;
+    const next = ({ serial, reader }: EdgeSource) =>
+      Math.max(this.#next.get(serial) ?? 0, reader?.tail ?? 0);
+    const left = (source: EdgeSource) =>
+      Math.min(this.#ends.get(source.serial) ?? 0, source.reader?.head ?? 0) -
+      next(source);
+    // One that says nonsense, or whose lines do not come, does not hold others.
+    const isOver = this.#batches-- <= 0;
+    if (isOver || sources.every((source) => left(source) <= 0)) {
+      this.#batches = SPARE_BATCHES;
+      for (const source of sources) {
+        this.#ends.set(source.serial, source.reader?.head ?? 0);
+        this.#batches += Math.ceil(Math.max(0, left(source)) / count);
+      }
+    }
+    if (isOver) return this.read(count);
+    let until = Infinity;
+    let last: EdgeSource | undefined;
+    for (const source of sources) {
+      if (source.reader === undefined || left(source) <= count) continue;
+      const time = source.reader.timeOf(next(source) + count - 1);
+      if (time >= until) continue;
+      until = time;
+      last = source;
+    }
+    return this.#read((source) => ({
+      count: Math.max(0, Math.min(count, left(source))),
+      until: source === last ? Infinity : until,
+      filter: undefined,
+    }));
+  }
+
+  #read(wishOf: (source: EdgeSource) => Wish): EdgeBatch {
     const edges: StoredEdge[] = [];
     let lost = 0;
     let records = 0;
     for (const source of this.#store.sources) {
       const before = edges.length;
-      lost += this.#readSource(source, count, filter, edges);
+      lost += this.#readSource(source, wishOf(source), edges);
       if (edges.length > before) records++;
     }
     // Within a record the order is that of causes and effects.
@@ -93,8 +156,7 @@ export class EdgeCursor {
 
   #readSource(
     source: EdgeSource,
-    count: number,
-    filter: LineFilter | undefined,
+    { count, until, filter }: Wish,
     edges: StoredEdge[],
   ): number {
     const { serial, reader } = source;
@@ -104,6 +166,7 @@ export class EdgeCursor {
     if (next > reader.head) next = reader.head;
     let lost = 0;
     for (const { number, time, lineId, bits } of reader.read(next, count)) {
+      if (time > until) break;
       const line = source.lineOf(lineId);
       if (line === undefined && this.#isAwaited(source, lineId, number)) break;
       lost += number - next + (line === undefined ? 1 : 0);

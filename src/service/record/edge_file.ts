@@ -5,21 +5,20 @@
  * @module
  */
 import { atOnce } from "../../reactor/pieces.ts";
-import { stateAfter, stateBefore } from "../../edges/record.ts";
-import { jsonText } from "../../recording/table.ts";
-import type { SignalValue } from "../../recording/recording.ts";
-import { utcText } from "../../recording/time_text.ts";
-import { printableError, printableJson } from "../../text/printable.ts";
+import { type LineState, stateAfter, stateBefore } from "../../edges/record.ts";
+import { printableError } from "../../text/printable.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
+import {
+  edgeText,
+  lossText,
+  recordText,
+  type StateKind,
+  stateText,
+} from "./edge_file_text.ts";
 import type { RecordedBlock, RecordedLine } from "./edge_source.ts";
 import type { EdgeStore } from "./edge_store.ts";
-import { HistoryReader } from "./history.ts";
-import {
-  causeText,
-  type StoredEdge,
-  valueOf,
-  wallTime,
-} from "./stored_edge.ts";
+import { absentState, HistoryReader } from "./history.ts";
+import { isEdge, type StoredEdge, wallTime } from "./stored_edge.ts";
 
 /** Interval of looks for new edges. **Units**: milliseconds. */
 const LOOK_MS = 100;
@@ -33,6 +32,36 @@ const LOSS_MS = 60_000;
 const EDGES_PER_PIECE = 512;
 /** Text that is written at a time. **Units**: UTF-16 code units. */
 const TEXT_PER_WRITE = 64 * 1024;
+
+/**
+ * All states are repeated after so much text, for readers that begin within.
+ * **Units**: bytes.
+ */
+const STATES_EACH_BYTES = 1024 * 1024;
+/** States take at most this part of the file: one of so many. */
+const STATES_PART = 8;
+
+/** A line's block that begins or ends. */
+interface Mark {
+  readonly block: RecordedBlock;
+  /** **Units**: nanoseconds, monotonic. */
+  readonly time: number;
+  readonly isEnd: boolean;
+}
+
+/** What a file has by now. */
+export interface WrittenEdges {
+  /** Rises when the file becomes the older one, and another begins. */
+  readonly generation: number;
+  /** Size of the file. **Units**: bytes. */
+  readonly size: number;
+  /** Number of the next edge by the serial number of a source. */
+  readonly next: ReadonlyMap<number, number>;
+  /** True if the file tells of the begin of these lines. */
+  hasBegun(block: RecordedBlock): boolean;
+  /** True if the file tells of the end of these lines. */
+  hasEnded(block: RecordedBlock): boolean;
+}
 
 /** A file that is appended to, and the older one beside it. */
 export interface EdgeSink {
@@ -69,17 +98,29 @@ export class EdgeFile {
   readonly #options: EdgeFileOptions;
   readonly #cursor: EdgeCursor;
   readonly #looks: { readonly look: number; readonly retry: number };
-  /** Lines that are there, and their values as written or about to be. */
-  readonly #values = new Map<RecordedLine, SignalValue>();
-  readonly #blocks = new Set<RecordedBlock>();
-  /** Values before the text that waits, of lines that it changes. */
-  readonly #before = new Map<RecordedLine, SignalValue | "none">();
+  /** Tells this run of the service from others. */
+  readonly #runId = crypto.randomUUID().slice(0, 8);
+  /** Lines that are there, and their states as written or about to be. */
+  readonly #states = new Map<RecordedLine, LineState>();
+  readonly #begun = new WeakSet<RecordedBlock>();
+  readonly #ended = new WeakSet<RecordedBlock>();
+  /** States before the text that waits, of lines that it changes. */
+  readonly #before = new Map<RecordedLine, LineState | "none">();
   #text = "";
+  /** Blocks that the text tells of. */
+  #marked: Mark[] = [];
+  readonly #writtenBegun = new WeakSet<RecordedBlock>();
+  readonly #writtenEnded = new WeakSet<RecordedBlock>();
+  #written: WrittenEdges;
+  #generation = 0;
+  /** Bytes of the file since all states were written, and of those. */
+  #sinceStates = 0;
+  #statesBytes = 0;
   /** Times of the last entry and of the first that waits. **Units**: ns, 1970. */
   #timeNs = 0n;
   #headNs = 0n;
-  /** The file is a new one: it begins with all values. */
-  #isNew = false;
+  /** The file, or this run in it, is a new one: it begins with all states. */
+  #isNew = true;
   #isFailing = false;
   /** Edges that are missing, and were not reported yet. */
   #lost = 0;
@@ -87,6 +128,8 @@ export class EdgeFile {
   #lossToldAt = -Infinity;
   #isEnding = false;
   #wake: () => void = () => {};
+  /** Called after a look that begins from now on. */
+  #waiting: (() => void)[] = [];
   readonly #over: Promise<void>;
 
   /** Begins to write what `store` will have. **Ownership**: of `sink`. */
@@ -96,6 +139,7 @@ export class EdgeFile {
     this.#options = options;
     this.#looks = options.intervals ?? { look: LOOK_MS, retry: RETRY_MS };
     this.#cursor = new EdgeCursor(store);
+    this.#written = this.#nowWritten();
     this.#over = this.#run();
   }
 
@@ -115,10 +159,34 @@ export class EdgeFile {
     clearTimeout(timer);
   }
 
+  /** What the file has by now. */
+  get written(): WrittenEdges {
+    return this.#written;
+  }
+
+  /**
+   * Writes what has happened by now, if that can be.
+   *
+   * @param limitMs Time limit.
+   */
+  async catchUp(limitMs: number): Promise<void> {
+    if (this.#isFailing || this.#isEnding) return;
+    let timer;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+      timer = setTimeout(resolve, limitMs);
+      this.#wake();
+    });
+    clearTimeout(timer);
+  }
+
   async #run(): Promise<void> {
     for (let isLast = false; !isLast;) {
       isLast = this.#isEnding;
+      const waiting = this.#waiting;
+      this.#waiting = [];
       const isWritten = await this.#look();
+      for (const go of waiting) go();
       if (!isLast && !this.#isEnding) {
         await this.#pause(isWritten ? this.#looks.look : this.#looks.retry);
       }
@@ -128,6 +196,7 @@ export class EdgeFile {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#waiting.length > 0) return resolve();
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {
         clearTimeout(timer);
@@ -140,59 +209,90 @@ export class EdgeFile {
   async #look(): Promise<boolean> {
     // What could not be written comes first.
     if (!await this.#flush()) return false;
-    for (const block of this.#liveBlocks()) {
-      if (this.#blocks.has(block)) continue;
-      this.#began(block);
-      if (!await this.#flushIfLong()) return false;
-    }
     while (this.#cursor.isBehind) {
-      const { edges, lost } = this.#cursor.read(EDGES_PER_PIECE);
-      if (edges.length === 0 && lost === 0) break;
-      if (lost > 0) this.#missed(lost, edges);
-      for (const edge of edges) this.#edge(edge);
+      const { edges, lost } = this.#cursor.readInOrder(EDGES_PER_PIECE);
+      if (edges.length === 0 && lost === 0) return true;
+      this.#take(edges, lost);
       if (!await this.#flushIfLong()) return false;
       // Others are served between two pieces.
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
-    this.#endBlocks();
+    for (const mark of this.#marks()) {
+      this.#mark(mark);
+      if (!await this.#flushIfLong()) return false;
+    }
     return await this.#flush();
   }
 
-  *#liveBlocks(): Generator<RecordedBlock> {
-    for (const { blocks } of this.#store.sources) {
-      for (const block of blocks) if (block.end === undefined) yield block;
+  /** Writes edges, and lines that begin or end before each. */
+  #take(edges: readonly StoredEdge[], lost: number): void {
+    const marks = this.#marks();
+    let next = 0;
+    const markTo = (time: number) => {
+      for (; next < marks.length && marks[next]!.time <= time; next++) {
+        this.#mark(marks[next]!);
+      }
+    };
+    if (lost > 0) {
+      markTo(edges[0]?.time ?? -Infinity);
+      this.#missed(lost, edges);
     }
-  }
-
-  #began(block: RecordedBlock): void {
-    this.#blocks.add(block);
-    for (const line of block.lines) {
-      this.#values.set(line, undefined);
-      this.#before.set(line, "none");
-      this.#entry(line, valueOf(line.first), block.begin, "");
-    }
-  }
-
-  /** Lines of aggregators that ended have no value from now on. */
-  #endBlocks(): void {
-    if (this.#cursor.isBehind) return;
-    const live = new Set(this.#liveBlocks());
-    for (const block of this.#blocks) {
-      if (live.has(block)) continue;
-      this.#blocks.delete(block);
-      for (const line of block.lines) {
-        if (this.#values.get(line) !== undefined) {
-          this.#entry(line, undefined, block.end ?? 0, "");
-        }
-        this.#values.delete(line);
+    for (const edge of edges) {
+      markTo(edge.time);
+      const { line, bits, time } = edge;
+      // One of the kernel may be older than its line's begin.
+      if (!this.#states.has(line)) {
+        const begin = marks.find(({ block, isEnd }) =>
+          !isEnd && block.lines.includes(line)
+        );
+        if (begin !== undefined) this.#mark(begin);
+      }
+      const after = stateAfter(bits);
+      if (isEdge(edge) || this.#states.get(line) !== after) {
+        this.#entry(
+          line,
+          after,
+          time,
+          (timeNs) => edgeText(edge, timeNs),
+        );
       }
     }
   }
 
-  #edge({ line, bits, time }: StoredEdge): void {
-    const value = valueOf(stateAfter(bits));
-    if (this.#values.get(line) === value) return;
-    this.#entry(line, value, time, causeText(bits));
+  /** Lines that begin or end, and of which that is not told yet, by time. */
+  #marks(): Mark[] {
+    const marks: Mark[] = [];
+    for (const { blocks } of this.#store.sources) {
+      for (const block of blocks) {
+        const { begin, end } = block;
+        if (!this.#begun.has(block)) {
+          marks.push({ block, time: begin, isEnd: false });
+        }
+        if (end !== undefined && !this.#ended.has(block)) {
+          marks.push({ block, time: end, isEnd: true });
+        }
+      }
+    }
+    return marks.sort((a, b) =>
+      a.time - b.time || Number(b.isEnd) - Number(a.isEnd)
+    );
+  }
+
+  #mark(mark: Mark): void {
+    const { block, time, isEnd } = mark;
+    const known = isEnd ? this.#ended : this.#begun;
+    if (known.has(block)) return;
+    known.add(block);
+    this.#marked.push(mark);
+    for (const line of block.lines) {
+      if (isEnd) {
+        this.#state(line, absentState(line.first), time, "ends");
+        this.#states.delete(line);
+      } else {
+        this.#before.set(line, "none");
+        this.#state(line, line.first, time, "begins");
+      }
+    }
   }
 
   /** Edges are missing before these: tells what lines are at the first. */
@@ -202,39 +302,50 @@ export class EdgeFile {
     const time = edges[0]?.time;
     const at = time === undefined ? this.#timeNs : wallTime(time, offset);
     if (this.#text === "") this.#headNs = at;
-    const loss = { event: "lost", count: lost, at: utcText(at) };
-    this.#text += `${printableJson(loss)}\n`;
+    this.#text += lossText(lost, at);
     const from = time ?? Number(this.#timeNs - offset);
     const { lines } = atOnce(
       new HistoryReader(this.#store, { from, to: from, filter: undefined })
         .begin(),
     );
-    const values = new Map(
-      lines.map(({ line, state }) => [line, valueOf(state)]),
-    );
+    const states = new Map(lines.map(({ line, state }) => [line, state]));
     // The ring may have gone on: these are sure.
     for (const { line, bits } of edges.toReversed()) {
-      values.set(line, valueOf(stateBefore(bits)));
+      states.set(line, stateBefore(bits));
     }
-    for (const [line, known] of this.#values) {
-      const value = values.get(line);
-      if (value !== known) this.#entry(line, value, from, "");
+    for (const [line, known] of this.#states) {
+      const state = states.get(line) ?? absentState(known);
+      if (state !== known) this.#state(line, state, from, "value");
     }
+  }
+
+  #state(
+    line: RecordedLine,
+    state: LineState,
+    time: number,
+    kind: StateKind,
+  ): void {
+    this.#entry(
+      line,
+      state,
+      time,
+      (timeNs) => stateText(line, state, timeNs, kind),
+    );
   }
 
   #entry(
     line: RecordedLine,
-    value: SignalValue,
+    state: LineState,
     time: number,
-    cause: string,
+    textOf: (timeNs: bigint) => string,
   ): void {
     if (!this.#before.has(line)) {
-      this.#before.set(line, this.#values.get(line));
+      this.#before.set(line, this.#states.get(line) ?? "none");
     }
-    this.#values.set(line, value);
+    this.#states.set(line, state);
     this.#timeNs = wallTime(time, this.#store.offset);
     if (this.#text === "") this.#headNs = this.#timeNs;
-    this.#text += textOf(line, value, this.#timeNs, cause);
+    this.#text += textOf(this.#timeNs);
   }
 
   async #flushIfLong(): Promise<boolean> {
@@ -255,21 +366,46 @@ export class EdgeFile {
     }
     this.#text = "";
     this.#before.clear();
+    for (const { block, isEnd } of this.#marked) {
+      (isEnd ? this.#writtenEnded : this.#writtenBegun).add(block);
+    }
+    this.#marked = [];
+    this.#written = this.#nowWritten();
     this.#tellWritten();
     return true;
   }
 
+  #nowWritten(): WrittenEdges {
+    return {
+      generation: this.#generation,
+      size: this.#sink.size,
+      next: this.#cursor.places,
+      hasBegun: (block) => this.#writtenBegun.has(block),
+      hasEnded: (block) => this.#writtenEnded.has(block),
+    };
+  }
+
   async #write(bytes: Uint8Array): Promise<void> {
     const limit = this.#options.limit / 2;
-    if (this.#sink.size > 0 && this.#sink.size + bytes.length > limit) {
+    const { size } = this.#sink;
+    if (size > 0 && size + bytes.length > limit) {
       await this.#sink.rotate();
+      this.#generation++;
       this.#isNew = true;
     }
-    const head = new TextEncoder().encode(this.#isNew ? this.#head() : "");
-    // Otherwise each line's value comes with its next edge.
-    const hasRoom = head.length + bytes.length <= limit;
+    const isDue = this.#isNew ||
+      this.#sinceStates + bytes.length >
+        Math.max(STATES_EACH_BYTES, STATES_PART * this.#statesBytes);
+    const head = new TextEncoder().encode(isDue ? this.#head() : "");
+    // Otherwise each line's state comes with its next edge.
+    const hasRoom = this.#sink.size + head.length + bytes.length <= limit;
     await this.#sink.append(hasRoom ? joined(head, bytes) : bytes);
     this.#isNew = false;
+    if (isDue) {
+      this.#sinceStates = 0;
+      this.#statesBytes = head.length;
+    }
+    this.#sinceStates += bytes.length;
   }
 
   #fail(reason: string): void {
@@ -301,24 +437,17 @@ export class EdgeFile {
     this.#lost = 0;
   }
 
-  /** Values before the text that waits: the beginning of a new file. */
+  /** States before the text that waits: the beginning of a new file. */
   #head(): string {
-    let text = "";
-    for (const [line, now] of this.#values) {
-      const before = this.#before.has(line) ? this.#before.get(line) : now;
-      if (before !== "none") text += textOf(line, before, this.#headNs, "");
+    let text = recordText(this.#runId, this.#headNs);
+    const lines = new Set([...this.#states.keys(), ...this.#before.keys()]);
+    for (const line of lines) {
+      const state = this.#before.get(line) ?? this.#states.get(line);
+      if (state === undefined || state === "none") continue;
+      text += stateText(line, state, this.#headNs, "value");
     }
     return text;
   }
-}
-
-function textOf(
-  { aggregator, title }: RecordedLine,
-  value: SignalValue,
-  timeNs: bigint,
-  cause: string,
-): string {
-  return jsonText({ timeNs, scope: aggregator, name: title, value, cause });
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

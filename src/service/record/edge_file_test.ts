@@ -5,6 +5,7 @@ import {
 } from "../../../tests/doubles/edge_store.ts";
 import { readRecording } from "../../recording/read_recording.ts";
 import { signalText } from "../../recording/recording.ts";
+import { lineState } from "../../edges/record.ts";
 import { EdgeFile, type EdgeSink } from "./edge_file.ts";
 import type { EdgeStore } from "./edge_store.ts";
 
@@ -54,6 +55,7 @@ function rig({ keep = 1000, limit = 1e6 } = {}) {
     intervals: { look: 1, retry: 1 },
   });
   return {
+    store,
     source,
     sink,
     told,
@@ -70,15 +72,20 @@ function rig({ keep = 1000, limit = 1e6 } = {}) {
   };
 }
 
+/** Lines without those that say that all states follow. */
+function rows(text: string): string[] {
+  return text.split("\n").filter((line) =>
+    line !== "" && !line.startsWith('{"event":"record"')
+  );
+}
+
 /** Entries as `START 1 world`, and others by their event. */
 function entries(text: string): string[] {
-  return text.trimEnd().split("\n").filter((line) => line !== "").map(
-    (line) => {
-      const { event, count, line: name, value, cause } = JSON.parse(line);
-      if (event !== undefined) return `${event} ${count}`;
-      return `${name} ${value}${cause ? ` ${cause}` : ""}`;
-    },
-  );
+  return rows(text).map((row) => {
+    const { event, count, line: name, value, cause } = JSON.parse(row);
+    if (event !== undefined) return `${event} ${count}`;
+    return `${name} ${value}${cause ? ` ${cause}` : ""}`;
+  });
 }
 
 Deno.test("EdgeFile writes lines as they begin, their edges, and their end", async () => {
@@ -140,7 +147,7 @@ Deno.test("EdgeFile stays within its size, and each file begins with all values"
 
 /** Times of entries in whole seconds. */
 function seconds(text: string): number[] {
-  return text.split("\n").filter((line) => line !== "").map((line) =>
+  return rows(text).map((line) =>
     Math.round(Date.parse(JSON.parse(line).time) / 1000)
   );
 }
@@ -219,10 +226,117 @@ Deno.test("EdgeFile goes on after times that no clock has", async () => {
     source.write(2 * SECOND, start, 0);
   }
   await test.until(() => entries(sink.text).length === 8);
-  assertEquals(entries(sink.text).slice(0, 4), [
-    "A 0",
+  assertEquals(entries(sink.text).slice(0, 3), [
     "START 0",
     "START 1 world",
     "START 0 world",
+  ]);
+  assertEquals(entries(sink.text).at(-1), "A 0");
+});
+
+Deno.test("EdgeFile has what the history needs: numbers, directions, begins, ends", async () => {
+  await using test = rig();
+  const { source, sink } = test;
+  const start = source.begin("press", ["START"], SECOND);
+  source.write(2 * SECOND, start, 1);
+  const away = lineState(1, true, false);
+  source.change(3 * SECOND, start, lineState(1, false, true), away);
+  source.change(4 * SECOND, start, away, lineState(1, true, true));
+  source.source.ended(start, 1);
+  await test.file.close(60_000);
+  const line = { aggregator: "press", line: "START" };
+  const [record, ...others] = sink.text.trimEnd().split("\n")
+    .map((text) => JSON.parse(text));
+  assertEquals([record.event, record.version, record.run.length], [
+    "record",
+    2,
+    8,
+  ]);
+  assertEquals(others.map(({ time: _, ...entry }) => entry), [
+    { ...line, value: 0, lineNumber: 0, direction: "input", begins: true },
+    { ...line, value: 1, cause: "world", number: 0 },
+    {
+      ...line,
+      value: null,
+      cause: "world",
+      number: 1,
+      direction: "output",
+      present: false,
+    },
+    {
+      ...line,
+      value: 1,
+      cause: "world",
+      number: 2,
+      direction: "output",
+      present: true,
+    },
+    {
+      ...line,
+      value: null,
+      lineNumber: 0,
+      direction: "input",
+      present: false,
+      ends: true,
+    },
+  ]);
+});
+
+Deno.test("EdgeFile tells the end of lines before those that take their place", async () => {
+  await using test = rig();
+  const { source, sink } = test;
+  const first = source.begin("press", ["START"], SECOND);
+  source.write(2 * SECOND, first, 1);
+  source.source.ended(first, 1);
+  // The end was told later than it was.
+  const second = source.begin("press", ["START"], 3 * SECOND);
+  source.write(4 * SECOND, second, 1);
+  await test.file.close(60_000);
+  assertEquals(entries(sink.text), [
+    "START 0",
+    "START 1 world",
+    "START null",
+    "START 0",
+    "START 1 world",
+  ]);
+});
+
+Deno.test("EdgeFile has edges of several records in the order of time, however many wait", async () => {
+  await using test = rig({ keep: 4000 });
+  const { source, sink, store } = test;
+  using crane = new EdgeSourceDouble(store);
+  const start = source.begin("press", ["START"]);
+  const up = crane.begin("crane", ["UP"]);
+  sink.isFull = true;
+  crane.write(1, up, 1);
+  await test.until(() => sink.attempts > 0);
+  for (let i = 0; i < 3000; i++) {
+    source.write((2 + i) * SECOND, start, (i & 1) === 0 ? 1 : 0);
+  }
+  crane.write(2990.5 * SECOND, up, 0);
+  sink.isFull = false;
+  await test.until(() => rows(sink.text).length >= 3004);
+  const times = rows(sink.text).map((row) => JSON.parse(row).time);
+  assertEquals(times, times.toSorted());
+});
+
+Deno.test("EdgeFile repeats all states within a long file", async () => {
+  await using test = rig({ limit: 1e8, keep: 20_000 });
+  const { source, sink } = test;
+  const start = source.begin("press", ["START", "STOP"]);
+  source.write(SECOND, start + 1, 1);
+  for (let i = 0; i < 12_000; i++) {
+    source.write((2 + i) * SECOND, start, (i & 1) === 0 ? 1 : 0);
+  }
+  await test.file.close(60_000);
+  const texts = sink.text.split("\n");
+  const heads = texts.flatMap((text, i) =>
+    text.startsWith('{"event":"record"') ? [i] : []
+  );
+  assertEquals(heads.length, 2);
+  assertEquals(entries(texts.slice(heads[1]! + 1, heads[1]! + 3).join("\n")), [
+    // As it was before the edge behind these.
+    `START ${1 - JSON.parse(texts[heads[1]! + 3]!).value}`,
+    "STOP 1",
   ]);
 });

@@ -118,6 +118,12 @@ export class EdgeSource {
     { aggregator, firstLine, firstId, names, states, time }: RecordedLines,
   ): void {
     if (!this.isToCome(firstId)) return;
+    // Their end is told with the time at which it came here.
+    for (const block of this.#blocks) {
+      const isBefore = block.end !== undefined && block.end > time &&
+        block.lines[0]?.aggregator === aggregator;
+      if (isBefore) block.end = time;
+    }
     this.#blocks.push({
       firstId,
       begin: time,

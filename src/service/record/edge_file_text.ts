@@ -1,0 +1,84 @@
+/**
+ * Entries of a file of edges: JSON lines as `gpioagg record --jsonl` writes
+ * them, with what the history needs besides.
+ *
+ * @module
+ */
+import { type LineState, StateBits } from "../../edges/record.ts";
+import { utcText } from "../../recording/time_text.ts";
+import { printableJson } from "../../text/printable.ts";
+import type { RecordedLine } from "./edge_source.ts";
+import {
+  causeText,
+  isEdge,
+  kindOf,
+  type StoredEdge,
+  valueOf,
+} from "./stored_edge.ts";
+import { stateAfter } from "../../edges/record.ts";
+
+/** Version of the format. */
+export const FORMAT_VERSION = 2;
+
+/** Kind of a state in a file. */
+export type StateKind = "begins" | "ends" | "value";
+
+/** Returns the entry of a state of a line, without an edge. */
+export function stateText(
+  { aggregator, title, lineNumber }: RecordedLine,
+  state: LineState,
+  timeNs: bigint,
+  kind: StateKind,
+): string {
+  const isPresent = (state & StateBits.Present) !== 0;
+  return line({
+    time: utcText(timeNs),
+    aggregator,
+    line: title,
+    value: kind === "ends" ? null : valueOf(state) ?? null,
+    lineNumber,
+    direction: directionOf(state),
+    ...(isPresent ? {} : { present: false }),
+    ...(kind === "value" ? {} : { [kind]: true }),
+  });
+}
+
+/** Returns the entry of an edge. */
+export function edgeText(edge: StoredEdge, timeNs: bigint): string {
+  const { number, line: { aggregator, title }, bits } = edge;
+  const after = stateAfter(bits);
+  const kind = kindOf(bits);
+  const isPresent = (after & StateBits.Present) !== 0;
+  return line({
+    time: utcText(timeNs),
+    aggregator,
+    line: title,
+    value: valueOf(after) ?? null,
+    ...(isEdge(edge) ? { cause: causeText(bits), number } : {}),
+    ...(kind === "value" ? {} : { direction: directionOf(after) }),
+    ...(kind === "presence" ? { present: isPresent } : {}),
+  });
+}
+
+/** Returns the entry before all states: at the begin of a file, and within. */
+export function recordText(run: string, timeNs: bigint): string {
+  return line({
+    event: "record",
+    version: FORMAT_VERSION,
+    run,
+    at: utcText(timeNs),
+  });
+}
+
+/** Returns the entry of edges that are missing. */
+export function lossText(count: number, timeNs: bigint): string {
+  return line({ event: "lost", count, at: utcText(timeNs) });
+}
+
+function directionOf(state: LineState): "output" | "input" {
+  return (state & StateBits.Output) !== 0 ? "output" : "input";
+}
+
+function line(entry: object): string {
+  return `${printableJson(entry)}\n`;
+}
