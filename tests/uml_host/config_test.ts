@@ -140,18 +140,18 @@ for (const lane of [false, true]) {
     assertEquals(await lamp(), 1, "plc1 lives and wants it");
     plc1.driver.setValue(LAMP, 0);
     assertEquals(await lamp(), 0);
-    const client = new ServiceClient(service.api);
+    using plc0 = service.guest("plc0");
     {
-      using _force = await client.force("plc0", {
+      using _force = await new ServiceClient(service.api).force("plc1", {
         lines: { LAMP: 0 },
         for: "1h",
         reason: "new lamp",
       });
-      plc1.driver.setValue(LAMP, 1);
+      plc0.driver.setValue(LAMP, 1);
       assertEquals(await lamp(), 0, "an operator has it off");
     }
     await until(
-      "the lamp is as plc1 wants it",
+      "the lamp is as plc0 wants it",
       async () => await lamp() === 1,
     );
   });
