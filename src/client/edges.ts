@@ -108,6 +108,8 @@ export interface History {
    * these lines; 0 if the answer is complete.
    */
   lost: number;
+  /** Remarks on what could not be read of the file of edges, in words. */
+  notes?: string[];
   /**
    * Set if there are more than `limit`: `from` of the next request. Edges of
    * that very time may come twice; their numbers tell.

@@ -248,6 +248,9 @@ const HISTORY = object({
     description: "Number of edges that are not kept any more, some of which " +
       "may belong here; 0 if the answer is complete",
   }),
+  notes: optional(list(text(), {
+    description: "Remarks on what could not be read of the file of edges",
+  })),
   next: optional(nanoseconds(
     "Begin of the next request, if there are more edges than its limit; edges " +
       "of that very time may come twice, with the same number",

@@ -28,7 +28,9 @@ import {
 } from "./isolate/reactors.ts";
 import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
 import type { RecordSpecification } from "../config/specification.ts";
-import { EdgeFile, type EdgeSink } from "./record/edge_file.ts";
+import { EdgeArchive } from "./record/edge_archive.ts";
+import { EdgeFile } from "./record/edge_file.ts";
+import type { EdgeSink } from "./record/edge_sink.ts";
 import { EdgeStore } from "./record/edge_store.ts";
 import { declaredState } from "./reactor/reactor_client.ts";
 import { printableError } from "../text/printable.ts";
@@ -150,6 +152,8 @@ export async function serve(
         limit: file.size,
         tell: (text) => events.problem(text),
       });
+  const archive = edgeFile &&
+    new EdgeArchive(file!.path, edgeFile, recordSink!, edges!);
   // `add` reports a failure before its answer.
   over.promise.catch(() => {});
   using reactor = await Reactors.start(
@@ -240,6 +244,7 @@ export async function serve(
         restored,
         report,
         edges,
+        archive,
       });
     }
     if (settings !== undefined) {

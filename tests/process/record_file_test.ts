@@ -34,6 +34,39 @@ function valuesIn(text: string): Record<string, (0 | 1 | undefined)[]> {
   return values;
 }
 
+/** Looks at the history of a service and of the one before, which was killed. */
+async function goesBack(client: ServiceClient) {
+  const { edges, lines, lost, notes, ...others } = await client.history();
+  assertEquals([lost, notes, others.next], [0, undefined, undefined]);
+  const numbers = edges.filter(({ line }) => line === "START")
+    .map(({ number }) => number);
+  assertEquals(numbers, [
+    ...Array.from({ length: PULLS }, (_, i) => i),
+    0,
+  ]);
+  assertEquals(edges.length, 2 * PULLS + 1);
+  const times = edges.map(({ time }) => BigInt(time));
+  assertEquals(times, times.toSorted((a, b) => a < b ? -1 : 1));
+  // The first life of each line ended with the first service.
+  const lives = lines.filter(({ line }) => line === "START");
+  assertEquals(lives.length, 2);
+  const [first, second] = lives;
+  assert(BigInt(first!.ends!) < BigInt(second!.begins!));
+  const { stdout, stderr } = await new Deno.Command(PROGRAM_FILE, {
+    args: [...PROGRAM, "record", "press.START", "--api", client.socketPath],
+    cwd: REPOSITORY,
+    stdin: "null",
+  }).output();
+  const rows = new TextDecoder().decode(stdout).trimEnd().split("\n");
+  assertEquals(rows.slice(1).map((row) => row.split(",")[3]), [
+    ...Array.from({ length: PULLS + 1 }, (_, i) => String(i & 1)),
+    "x",
+    "0",
+    "1",
+  ]);
+  assertEquals(new TextDecoder().decode(stderr), "");
+}
+
 Deno.test("a service that is killed leaves a file of all edges, which the next one continues", async () => {
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-record-" });
   await using stack = new AsyncDisposableStack();
@@ -79,6 +112,7 @@ Deno.test("a service that is killed leaves a file of all edges, which the next o
     await using service = await ConfigService.start(config(file));
     const client = new ServiceClient(service.api);
     await client.pull("press", { START: 1 });
+    await goesBack(client);
     service.process.kill("SIGTERM");
     await service.process.waitForExit();
   }

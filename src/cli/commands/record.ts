@@ -28,14 +28,14 @@ export const USAGE = {
     "[NAME[.LINE]...] --file FILE [--from TIME] [--to TIME] [...]",
   ],
   about:
-    `Writes the edges of a running service's lines, those that it keeps in memory and
-those that happen, to a file: of all aggregators, of some, or of single lines.
-The service keeps about one million edges. Without a file it prints
+    `Writes the edges of a running service's lines, those that it keeps and those that
+happen, to a file: of all aggregators, of some, or of single lines. The service
+keeps about one million edges in memory, and more in the file that it writes
+(record: { file } of its configuration). Without a file it prints
 comma-separated values.
 
-With --file, out of the file that a service writes (record: { file } of its
-configuration), and of the older one beside it, also after a crash and without
-the service.`,
+With --file, out of such a file, and of the older one beside it, also after a
+crash and without the service.`,
   operands: ["served-line"],
   options: {
     last: {

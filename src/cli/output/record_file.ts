@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { EdgeSink } from "../../service/record/edge_file.ts";
+import type {
+  EdgeFileReader,
+  EdgeSink,
+} from "../../service/record/edge_sink.ts";
 import { checkAppended, identityOf } from "./checked_file.ts";
 
 /** The service's group may read it, as it may read the API. */
@@ -72,6 +75,33 @@ export class RecordFile implements EdgeSink {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
     this.#open();
+  }
+
+  async openReader(older: boolean): Promise<EdgeFileReader | undefined> {
+    const path = older ? `${this.#path}.1` : this.#path;
+    let checked: Deno.FileInfo;
+    try {
+      checked = await Deno.lstat(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+    // To open a pipe would wait for its other end.
+    if (!checked.isFile) throw new Error(OTHER);
+    const file = await Deno.open(path, { read: true });
+    const status = await file.stat();
+    if (identityOf(status) !== identityOf(checked)) {
+      file.close();
+      throw new Error("another process replaced it at the same time");
+    }
+    return {
+      size: status.size,
+      read: async (at, into) => {
+        await file.seek(at, Deno.SeekMode.Start);
+        return await file.read(into) ?? 0;
+      },
+      close: () => file.close(),
+    };
   }
 
   close(): void {

@@ -23,6 +23,7 @@ import {
 } from "./history_query.ts";
 import { ForceRoute } from "./force_route.ts";
 import { HistoryRoute } from "./history_route.ts";
+import type { EdgeArchive } from "../record/edge_archive.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import type { CreationRules } from "./exposure.ts";
 import { Lease } from "./lease.ts";
@@ -51,6 +52,8 @@ export interface RequestContext {
   readonly audit: AuditLog;
   /** Records of edges; absent: none are recorded. */
   readonly edges: EdgeStore | undefined;
+  /** The file of edges; absent: there is none. */
+  readonly archive: EdgeArchive | undefined;
 }
 
 /** Longest text of an event of changed rules. **Units**: UTF-16 units. */
@@ -85,7 +88,11 @@ export class ApiRoutes {
     this.#observation = context.observation;
     this.#audit = context.audit;
     this.#edges = context.edges;
-    this.#history = new HistoryRoute(context.edges, this.#work);
+    this.#history = new HistoryRoute(
+      context.edges,
+      context.archive,
+      this.#work,
+    );
     this.#answers = new SharedAnswers({
       reactor,
       hub,

@@ -51,6 +51,8 @@ export interface HistoryQuery {
   /** Most edges; a table or a dump has all unless that is said. */
   readonly limit: number;
   readonly filter: LineFilter | undefined;
+  /** Names of lines that are not in memory. */
+  readonly missing: ReadonlySet<string>;
 }
 
 /**
@@ -78,7 +80,7 @@ export function readHistoryQuery(
     format,
     limit: readLimit(query.get("limit")) ??
       (format === "json" ? DEFAULT_LIMIT : Infinity),
-    filter: readLines(query.get("lines"), store),
+    ...readLines(query.get("lines"), store),
   };
 }
 
@@ -184,33 +186,48 @@ function readFormat(format: string | null, accept: string): HistoryFormat {
 /**
  * Reads a list of aggregators, and of lines such as `press.START`.
  *
- * @throws {HttpError} If one of them is in no record.
+ * @throws {HttpError} If it has too many.
  */
 function readLines(
   text: string | null,
   store: EdgeStore,
-): LineFilter | undefined {
-  if (text === null || text === "") return undefined;
-  const names = new Set(text.split(","));
-  if (names.size > MAX_LINES) {
+): Pick<HistoryQuery, "filter" | "missing"> {
+  const missing = new Set(text === null || text === "" ? [] : text.split(","));
+  if (missing.size === 0) return { filter: undefined, missing };
+  if (missing.size > MAX_LINES) {
     throw new HttpError(400, `lines has more than ${MAX_LINES} names`);
   }
-  const filter = filterOf(names);
-  const left = new Set(names);
+  const filter = filterOf(new Set(missing));
   for (const source of store.sources) {
     for (const { lines } of source.blocks) {
-      for (const line of lines) {
-        for (const name of namesOf(line)) left.delete(name);
-        if (left.size === 0) return filter;
-      }
+      dropNames(missing, lines);
+      if (missing.size === 0) break;
     }
   }
+  return { filter, missing };
+}
+
+/** @throws {HttpError} If lines do not have all names. */
+export function requireNames(
+  names: ReadonlySet<string>,
+  lines: readonly RecordedLine[],
+): void {
+  const left = new Set(names);
+  dropNames(left, lines);
+  if (left.size === 0) return;
   const [unknown = ""] = left;
   throw new HttpError(
     404,
     `There is no aggregator or line "${printable(unknown, 128)}" in the record`,
     "/v1/lines lists those that are served",
   );
+}
+
+function dropNames(names: Set<string>, lines: readonly RecordedLine[]): void {
+  for (const line of lines) {
+    for (const name of namesOf(line)) names.delete(name);
+    if (names.size === 0) return;
+  }
 }
 
 /** Returns the filter of lines by their names, which is asked once for each. */

@@ -3,7 +3,7 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../tests/doubles/edge_store.ts";
-import { edgeWish, readHistoryQuery } from "./history_query.ts";
+import { edgeWish, readHistoryQuery, requireNames } from "./history_query.ts";
 import { HttpError } from "./messages.ts";
 
 const NOW = 1_764_428_400_000_000_000n;
@@ -49,13 +49,29 @@ Deno.test("what a history cannot answer is refused with the reason", () => {
       ["limit=99999999", 400, "not a valid limit"],
       ["limit=1e3", 400, "not a valid limit"],
       ["format=xml", 400, "not a valid format"],
-      ["lines=press.START,press.X", 404, 'line "press.X"'],
-      ["lines=%1b[31m", 404, "\\x1b[31m"],
       [`lines=${many}`, 400, "more than 1024 names"],
     ] as const
   ) {
     const error = assertThrows(() => read(query), HttpError, reason);
     assertEquals(error.status, status, query);
+  }
+});
+
+Deno.test("names that no line has are refused", () => {
+  const { missing } = read("lines=press.START,press.X,press");
+  assertEquals([...missing], ["press.X"]);
+  const line = { aggregator: "press", title: "X", lineNumber: 7, first: 0 };
+  requireNames(missing, [line]);
+  requireNames(new Set(["press", "press.7"]), [line]);
+  for (
+    const [name, shown] of [["press.X", "press.X"], ["\x1b[31m", "\\x1b[31m"]]
+  ) {
+    const error = assertThrows(
+      () => requireNames(new Set([name!]), []),
+      HttpError,
+      `line "${shown}"`,
+    );
+    assertEquals(error.status, 404);
   }
 });
 

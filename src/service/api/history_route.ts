@@ -7,10 +7,13 @@ import type { ServerResponse } from "node:http";
 import settings from "../../../deno.json" with { type: "json" };
 import { clockNs } from "../../../ffi/clock.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
-import { HistoryReader } from "../record/history.ts";
+import type { EdgeArchive } from "../record/edge_archive.ts";
+import { FileHistory } from "../record/file_history.ts";
+import { MemoryHistory } from "../record/history_stream.ts";
+import type { Run } from "../record/turns.ts";
 import { HISTORY_TYPES, historyText } from "../record/history_formats.ts";
 import { isEdge, wallTime } from "../record/stored_edge.ts";
-import { readHistoryQuery, recordOf } from "./history_query.ts";
+import { readHistoryQuery, recordOf, requireNames } from "./history_query.ts";
 import { beginStream } from "../../http/paced_connection.ts";
 import type { Exchange } from "./routes.ts";
 import { atOnce, UserSlots, type WorkTurns } from "./work_turns.ts";
@@ -23,15 +26,18 @@ const STALL_LIMIT_MS = 30_000;
 /** Answers of one API. */
 export class HistoryRoute {
   readonly #store: EdgeStore | undefined;
+  readonly #archive: EdgeArchive | undefined;
   readonly #work: WorkTurns<number | "answers">;
   readonly #slots = new UserSlots(ANSWERS_PER_USER);
 
-  /** Answers out of `store`, in turns of `work`. */
+  /** Answers out of `store` and the file, in turns of `work`. */
   constructor(
     store: EdgeStore | undefined,
+    archive: EdgeArchive | undefined,
     work: WorkTurns<number | "answers">,
   ) {
     this.#store = store;
+    this.#archive = archive;
     this.#work = work;
   }
 
@@ -49,47 +55,57 @@ export class HistoryRoute {
     const now = clockNs("realtime");
     const accept = request.headers.accept ?? "";
     const query = readHistoryQuery(parameters, accept, now, store);
-    const { from, to = now, filter, format, limit } = query;
+    const { from, to = now, filter, format, limit, missing } = query;
+    const run = <T>(work: Iterator<void, T>) => this.#work.run(peer.uid, work);
+    if (missing.size > 0) await this.#checkNames(missing, run);
     const type = HISTORY_TYPES[format];
     if (request.method === "HEAD") {
       response.writeHead(200, { "content-type": type }).end();
       return;
     }
-    const reader = new HistoryReader(store, {
+    const span = {
       from: from === undefined ? undefined : Number(from - offset),
       to: Number(to - offset),
       filter,
-    });
-    const beginning = await this.#work.run(peer.uid, reader.begin());
+    };
+    const archive = this.#archive;
+    const isInMemory = archive === undefined ||
+      span.from !== undefined && span.from >= store.keptSince;
+    using stream = isInMemory
+      ? new MemoryHistory(store, span, run)
+      : new FileHistory(store, archive, span, { offset, run });
+    const beginning = await stream.begin();
     const text = historyText(format, offset, `gpioagg ${settings.version}`);
     beginStream(response, 200, type);
     let isOpen = await written(response, text.head(beginning, to));
     let left = limit;
     let next: string | undefined;
-    const pieces = reader.edges();
     while (isOpen && next === undefined) {
-      const step = await this.#work.run(
-        peer.uid,
-        atOnce(() => {
-          const { value: edges, done } = pieces.next();
-          if (done === true) return undefined;
-          const some = edges.filter(isEdge);
-          const isOver = some.length > left;
-          if (isOver) {
-            next = String(wallTime(some[left]!.time, offset));
-            some.length = left;
-          }
-          left -= some.length;
-          // A value that became known is no edge, but part of a wave.
-          return text.edges(isOver ? some : edges);
-        }),
-      );
-      if (step === undefined) break;
-      if (step !== "") isOpen = await written(response, step);
+      const edges = await stream.next();
+      if (edges === undefined) break;
+      const piece = await run(atOnce(() => {
+        const some = edges.filter(isEdge);
+        const isOver = some.length > left;
+        if (isOver) {
+          next = String(wallTime(some[left]!.time, offset));
+          some.length = left;
+        }
+        left -= some.length;
+        // A value that became known is no edge, but part of a wave.
+        return text.edges(isOver ? some : edges);
+      }));
+      if (piece !== "") isOpen = await written(response, piece);
     }
     if (!isOpen) return;
-    const lost = beginning.lost + reader.lost;
-    response.end(text.tail({ lost, next }));
+    const lost = beginning.lost + stream.lost;
+    response.end(text.tail({ lost, next, notes: stream.notes }));
+  }
+
+  /** @throws {HttpError} If a name is not in the file of edges either. */
+  async #checkNames(names: ReadonlySet<string>, run: Run): Promise<void> {
+    const archive = this.#archive;
+    await archive?.search(run);
+    requireNames(names, archive?.lives.map(({ line }) => line) ?? []);
   }
 }
 

@@ -309,7 +309,8 @@ const HISTORY = {
       "Edges are kept in memory, the newest of each process: of the " +
       "service, and of each isolated aggregator. Outputs are always recorded, " +
       "inputs while a guest or a client watches them, or if the service is set " +
-      "so. The answer is as fast as the client reads; one that reads nothing " +
+      "so. What is older comes out of the file of edges, if the service writes " +
+      "one. The answer is as fast as the client reads; one that reads nothing " +
       "for 30 s is disconnected.",
     parameters: [
       parameter(

@@ -19,6 +19,7 @@ import { ApiRoutes } from "./api_routes.ts";
 import { AuditLog, type AuditWriter } from "./audit_log.ts";
 import { listenFor } from "../sockets/file_access.ts";
 import type { KeptCreations } from "./kept_creations.ts";
+import type { EdgeArchive } from "../record/edge_archive.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import { checkParameters, findRoute, type Route } from "./routes.ts";
 import type {
@@ -60,6 +61,8 @@ export interface ApiSurroundings {
   report?: (event: ServiceEvent) => void;
   /** Records of edges; absent: none are recorded. */
   edges?: EdgeStore | undefined;
+  /** The file of edges; absent: there is none. */
+  archive?: EdgeArchive | undefined;
 }
 
 /** Reason that clients with leases receive at the end of the service. */
@@ -92,8 +95,8 @@ export class ApiServer implements AsyncDisposable {
   constructor(
     reactor: AggregatorServer,
     settings: ApiSettings,
-    { reload, takeListener, keeper, restored, report, edges }: ApiSurroundings =
-      {},
+    { reload, takeListener, keeper, restored, report, edges, archive }:
+      ApiSurroundings = {},
   ) {
     this.#creations = new Creations({
       target: reactor,
@@ -121,6 +124,7 @@ export class ApiServer implements AsyncDisposable {
       observation: this.#observation,
       audit: this.#audit,
       edges,
+      archive,
     });
     this.#routes = routes.all;
     this.#forces = routes.forces;

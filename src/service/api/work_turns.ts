@@ -5,6 +5,7 @@
  *
  * @module
  */
+export { atOnce } from "../record/turns.ts";
 
 /** Longest time without a rest. **Units**: milliseconds. */
 const SLICE_MS = 4;
@@ -93,12 +94,6 @@ export class WorkTurns<Owner> {
       else this.#isBusy = false;
     });
   }
-}
-
-/** Work without a place to interrupt it. */
-// deno-lint-ignore require-yield
-export function* atOnce<T>(work: () => T): Generator<never, T> {
-  return work();
 }
 
 /** Requests of each user that are read at a time; more wait unread. */

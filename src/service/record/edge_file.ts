@@ -15,6 +15,7 @@ import {
   type StateKind,
   stateText,
 } from "./edge_file_text.ts";
+import type { EdgeSink, WrittenEdges } from "./edge_sink.ts";
 import type { RecordedBlock, RecordedLine } from "./edge_source.ts";
 import type { EdgeStore } from "./edge_store.ts";
 import { absentState, HistoryReader } from "./history.ts";
@@ -47,32 +48,6 @@ interface Mark {
   /** **Units**: nanoseconds, monotonic. */
   readonly time: number;
   readonly isEnd: boolean;
-}
-
-/** What a file has by now. */
-export interface WrittenEdges {
-  /** Rises when the file becomes the older one, and another begins. */
-  readonly generation: number;
-  /** Size of the file. **Units**: bytes. */
-  readonly size: number;
-  /** Number of the next edge by the serial number of a source. */
-  readonly next: ReadonlyMap<number, number>;
-  /** True if the file tells of the begin of these lines. */
-  hasBegun(block: RecordedBlock): boolean;
-  /** True if the file tells of the end of these lines. */
-  hasEnded(block: RecordedBlock): boolean;
-}
-
-/** A file that is appended to, and the older one beside it. */
-export interface EdgeSink {
-  /** Size of the file. **Units**: bytes. */
-  readonly size: number;
-  /** Appends whole lines: all of them, or it rejects with the reason. */
-  append(bytes: Uint8Array): Promise<void>;
-  /** Keeps the file as the older one, and begins another. */
-  rotate(): Promise<void>;
-  /** Ends the use of the file. */
-  close(): void;
 }
 
 /** Settings of an {@linkcode EdgeFile}. */
@@ -113,6 +88,7 @@ export class EdgeFile {
   readonly #writtenEnded = new WeakSet<RecordedBlock>();
   #written: WrittenEdges;
   #generation = 0;
+  #isRotating = false;
   /** Bytes of the file since all states were written, and of those. */
   #sinceStates = 0;
   #statesBytes = 0;
@@ -157,6 +133,16 @@ export class EdgeFile {
     });
     await Promise.race([this.#over, limit]);
     clearTimeout(timer);
+  }
+
+  /** Rises when the file becomes the older one, and another begins. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** True while the file becomes the older one. */
+  get isRotating(): boolean {
+    return this.#isRotating;
   }
 
   /** What the file has by now. */
@@ -389,8 +375,13 @@ export class EdgeFile {
     const limit = this.#options.limit / 2;
     const { size } = this.#sink;
     if (size > 0 && size + bytes.length > limit) {
-      await this.#sink.rotate();
-      this.#generation++;
+      this.#isRotating = true;
+      try {
+        await this.#sink.rotate();
+        this.#generation++;
+      } finally {
+        this.#isRotating = false;
+      }
       this.#isNew = true;
     }
     const isDue = this.#isNew ||

@@ -6,7 +6,8 @@ import {
 import { readRecording } from "../../recording/read_recording.ts";
 import { signalText } from "../../recording/recording.ts";
 import { lineState } from "../../edges/record.ts";
-import { EdgeFile, type EdgeSink } from "./edge_file.ts";
+import { EdgeFile } from "./edge_file.ts";
+import type { EdgeSink } from "./edge_sink.ts";
 import type { EdgeStore } from "./edge_store.ts";
 
 const SECOND = 1e9;
@@ -29,6 +30,10 @@ class SinkDouble implements EdgeSink {
     if (this.isFull) return Promise.reject(new Error("no space left"));
     this.text += new TextDecoder().decode(bytes);
     return Promise.resolve();
+  }
+
+  openReader(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   rotate(): Promise<void> {

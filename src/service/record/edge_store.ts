@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { wallOffsetNs } from "../../../ffi/clock.ts";
+import { clockNs, wallOffsetNs } from "../../../ffi/clock.ts";
 import { EdgeSource } from "./edge_source.ts";
 
 /** Settings of the record. */
@@ -26,6 +26,8 @@ export class EdgeStore implements Disposable {
   readonly #closed: EdgeSource[] = [];
   #nextSerial = 0;
   #offset = wallOffsetNs();
+  /** Time from which on no record was freed. **Units**: ns, monotonic. */
+  #keptSince = Number(clockNs("monotonic"));
 
   /** Has no record yet. */
   constructor(settings: RecordSettings) {
@@ -51,6 +53,19 @@ export class EdgeStore implements Disposable {
   }
 
   /**
+   * Time from which on all edges are in memory. **Units**: nanoseconds,
+   * monotonic.
+   */
+  get keptSince(): number {
+    let since = this.#keptSince;
+    for (const { reader } of this.#sources) {
+      if (reader === undefined || reader.tail === 0) continue;
+      since = Math.max(since, reader.timeOf(reader.tail));
+    }
+    return since;
+  }
+
+  /**
    * Time since 1970 minus monotonic time, as the wall clock is set now.
    * **Units**: nanoseconds.
    *
@@ -73,6 +88,9 @@ export class EdgeStore implements Disposable {
     if (this.#closed.length <= MAX_CLOSED) return;
     const oldest = this.#closed.shift()!;
     this.#sources.splice(this.#sources.indexOf(oldest), 1);
+    for (const { end = 0 } of oldest.blocks) {
+      this.#keptSince = Math.max(this.#keptSince, end);
+    }
     oldest[Symbol.dispose]();
   }
 }

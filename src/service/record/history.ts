@@ -15,6 +15,7 @@ import {
   StateBits,
 } from "../../edges/record.ts";
 import type { LineFilter } from "./edge_cursor.ts";
+import type { WrittenEdges } from "./edge_sink.ts";
 import type { EdgeSource, RecordedLine } from "./edge_source.ts";
 import type { EdgeStore } from "./edge_store.ts";
 import type { StoredEdge } from "./stored_edge.ts";
@@ -27,10 +28,10 @@ const STATES_PER_PIECE = 65_536;
  * Longest delay of the kernel's report of an edge, so that edges of different
  * lines are in the order of time. **Units**: nanoseconds.
  */
-const WINDOW_NS = 250e6;
+export const WINDOW_NS = 250e6;
 
 /** Edges that wait for earlier ones, at most. */
-const MAX_WAITING = 4096;
+export const MAX_WAITING = 4096;
 
 /** Part of the past. */
 export interface Span {
@@ -40,6 +41,14 @@ export interface Span {
   readonly to: number;
   /** Lines that are wanted; absent: all. */
   readonly filter: LineFilter | undefined;
+}
+
+/** Place at which a file ends, and memory goes on. */
+export interface Seam {
+  /** What the file has. */
+  readonly written: WrittenEdges;
+  /** Edges of the file that wait for earlier ones. */
+  readonly waiting: readonly StoredEdge[];
 }
 
 /** A line at the begin of a span. Times are nanoseconds, monotonic. */
@@ -67,13 +76,17 @@ export interface Beginning {
 export class HistoryReader {
   readonly #span: Span;
   readonly #places: Place[];
+  readonly #seam: Seam | undefined;
   /** Edges that are missing within the span. */
   lost = 0;
 
-  /** Reads what `store` has now. */
-  constructor(store: EdgeStore, span: Span) {
+  /** Reads what `store` has now; behind a seam, what the file does not have. */
+  constructor(store: EdgeStore, span: Span, seam?: Seam) {
     this.#span = span;
-    this.#places = store.sources.map((source) => new Place(source, span.from));
+    this.#seam = seam;
+    this.#places = store.sources.map((source) =>
+      new Place(source, span.from, seam?.written)
+    );
   }
 
   /** Looks for the state of the lines at the begin. */
@@ -96,7 +109,10 @@ export class HistoryReader {
   /** Returns the edges by time, in pieces. */
   *edges(): Generator<StoredEdge[], void> {
     const { from = -Infinity, to, filter } = this.#span;
-    let waiting = this.#places.flatMap((place) => place.bounds(this.#span));
+    let waiting = [
+      ...this.#seam?.waiting ?? [],
+      ...this.#places.flatMap((place) => place.bounds(this.#span)),
+    ];
     for (;;) {
       // Only those that are behind: the others' edges would pile up.
       const least = Math.min(...this.#places.map(({ known }) => known));
@@ -121,6 +137,7 @@ export class HistoryReader {
 /** A reader's place in one record. */
 class Place {
   readonly #source: EdgeSource;
+  readonly #written: WrittenEdges | undefined;
   readonly #begin: number;
   readonly #end: number;
   #next: number;
@@ -131,8 +148,13 @@ class Place {
   /** Edges that were overwritten before this reader came. */
   readonly overwritten: number;
 
-  constructor(source: EdgeSource, from: number | undefined) {
+  constructor(
+    source: EdgeSource,
+    from: number | undefined,
+    written: WrittenEdges | undefined,
+  ) {
     this.#source = source;
+    this.#written = written;
     const { reader } = source;
     this.#end = reader?.head ?? 0;
     this.overwritten = reader?.tail ?? 0;
@@ -141,6 +163,8 @@ class Place {
       : reader.timeOf(this.overwritten);
     this.#begin = reader === undefined
       ? 0
+      : written !== undefined
+      ? written.next.get(source.serial) ?? 0
       : from === undefined
       ? this.overwritten
       : reader.firstSince(from - WINDOW_NS);
@@ -193,13 +217,16 @@ class Place {
   bounds({ from = -Infinity, to, filter }: Span): StoredEdge[] {
     const edges: StoredEdge[] = [];
     const isWithin = (time: number) => time > from && time <= to;
-    for (const { lines, begin, end } of this.#source.blocks) {
+    for (const block of this.#source.blocks) {
+      const { lines, begin, end } = block;
+      const isBegun = this.#written?.hasBegun(block) === true;
+      const isEnded = this.#written?.hasEnded(block) === true;
       const marks = lines.filter((line) => filter?.(line) !== false);
       for (const line of marks) {
         const absent = absentState(line.first);
         const bits = (before: number, after: number) =>
           packEdge(before, after, Cause.Seen, EdgeRule.None);
-        if (isWithin(begin)) {
+        if (!isBegun && isWithin(begin)) {
           edges.push({
             number: 0,
             time: begin,
@@ -207,7 +234,7 @@ class Place {
             bits: bits(absent, line.first),
           });
         }
-        if (end !== undefined && isWithin(end)) {
+        if (!isEnded && end !== undefined && isWithin(end)) {
           edges.push({
             number: 0,
             time: end,
@@ -283,7 +310,7 @@ export function absentState(state: LineState): LineState {
 }
 
 /** The same direction and presence, with a value that is not known. */
-function unknown(state: LineState): LineState {
+export function unknown(state: LineState): LineState {
   return lineState(
     -1,
     (state & StateBits.Output) !== 0,

@@ -10,7 +10,7 @@ import {
   type RecordingWriter,
   recordingWriter,
 } from "../../recording/recording_writer.ts";
-import { printableJson } from "../../text/printable.ts";
+import { printable, printableJson } from "../../text/printable.ts";
 import type { RecordedLine } from "./edge_source.ts";
 import type { Beginning } from "./history.ts";
 import {
@@ -28,6 +28,8 @@ export interface Ending {
   readonly lost: number;
   /** Begin of the next request; absent if there is nothing more. */
   readonly next: string | undefined;
+  /** Remarks on what could not be read. */
+  readonly notes?: readonly string[];
 }
 
 /** Text of a span of edges. */
@@ -99,8 +101,9 @@ class JsonText implements HistoryText {
     return comma + texts.join(",\n");
   }
 
-  tail({ lost, next }: Ending): string {
+  tail({ lost, next, notes = [] }: Ending): string {
     return `],"lost":${lost}` +
+      (notes.length === 0 ? "" : `,"notes":${printableJson(notes)}`) +
       (next === undefined ? "" : `,"next":"${next}"`) + "}";
   }
 }
@@ -111,6 +114,8 @@ class RecordingText implements HistoryText {
   readonly #offset: bigint;
   readonly #program: string;
   readonly #signals = new Map<RecordedLine, number>();
+  /** Signals by the names of their lines. */
+  readonly #names = new Map<string, number>();
   readonly #values: SignalValue[] = [];
   #writer: RecordingWriter | undefined;
   #to = 0n;
@@ -124,17 +129,19 @@ class RecordingText implements HistoryText {
   head({ from, lines }: Beginning, to: bigint): string {
     this.#to = to;
     const signals: Signal[] = [];
-    const known = new Map<string, number>();
-    for (const { line, state } of lines) {
+    const known = this.#names;
+    for (const { line, state, later } of lines) {
       const { aggregator, title } = line;
       // A line that came again goes on as the same signal.
-      const key = `${aggregator}.${title}`;
+      const key = signalName(line);
       let signal = known.get(key);
       if (signal === undefined) {
         signal = signals.push({ scope: aggregator, name: title }) - 1;
         known.set(key, signal);
+        this.#values.push(undefined);
       }
-      this.#values[signal] = valueOf(state);
+      // One that is there later only says nothing of the begin.
+      if (later === undefined) this.#values[signal] = valueOf(state);
       this.#signals.set(line, signal);
     }
     this.#writer = recordingWriter(this.#format, {
@@ -151,7 +158,7 @@ class RecordingText implements HistoryText {
     let text = "";
     for (const edge of edges) {
       const { line, bits } = edge;
-      const signal = this.#signals.get(line);
+      const signal = this.#signalOf(line);
       const value = valueOf(stateAfter(bits));
       if (signal === undefined || this.#values[signal] === value) continue;
       this.#values[signal] = value;
@@ -161,11 +168,30 @@ class RecordingText implements HistoryText {
     return text;
   }
 
-  tail({ lost }: Ending): string {
+  tail({ lost, notes = [] }: Ending): string {
     // Readers of tables know no comments.
-    const note = lost > 0 && this.#format === "vcd"
-      ? `$comment ${lost} edges are not kept any more $end\n`
-      : "";
-    return note + this.#writer!.end(this.#to);
+    const all = this.#format !== "vcd"
+      ? []
+      : lost > 0
+      ? [`${lost} edges are not kept any more`, ...notes]
+      : notes;
+    const comments = all.map((note) =>
+      `$comment ${printable(note).replaceAll("$", "_")} $end\n`
+    );
+    return comments.join("") + this.#writer!.end(this.#to);
   }
+
+  /** Lines of a file are others than those in memory of the same name. */
+  #signalOf(line: RecordedLine): number | undefined {
+    const known = this.#signals.get(line);
+    if (known !== undefined) return known;
+    const signal = this.#names.get(signalName(line));
+    if (signal !== undefined) this.#signals.set(line, signal);
+    return signal;
+  }
+}
+
+function signalName({ aggregator, title }: RecordedLine): string {
+  // No name of an aggregator has a slash.
+  return `${aggregator}/${title}`;
 }

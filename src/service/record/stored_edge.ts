@@ -14,6 +14,7 @@ import {
   causeOf,
   EdgeRule,
   type LineState,
+  packEdge,
   ruleOf,
   stateAfter,
   stateBefore,
@@ -111,4 +112,18 @@ export function causeText(bits: number): string {
   const cause = CAUSES[causeOf(bits)] ?? "";
   const rule = RULES[ruleOf(bits)];
   return rule === undefined ? cause : `${cause} (${rule})`;
+}
+
+const CAUSES_OF_TEXTS = new Map(
+  Object.values(Cause).flatMap((cause) =>
+    Object.values(EdgeRule).map((rule) =>
+      [causeText(packEdge(0, 0, cause, rule)), { cause, rule }] as const
+    )
+  ),
+);
+
+/** Returns the cause of {@linkcode causeText}; `world` for one of the future. */
+export function causeOfText(text: string): { cause: Cause; rule: EdgeRule } {
+  return CAUSES_OF_TEXTS.get(text) ??
+    { cause: Cause.World, rule: EdgeRule.None };
 }

@@ -1,0 +1,47 @@
+/**
+ * What a file of edges is written to, and read from.
+ *
+ * @module
+ */
+import type { RecordedBlock } from "./edge_source.ts";
+
+/** An open file of edges. **Ownership**: its user's. */
+export interface EdgeFileReader {
+  /** **Units**: bytes. */
+  readonly size: number;
+  /** Reads from a place on; returns the number of bytes, 0 at the end. */
+  read(at: number, into: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+/** What a file has by now. */
+export interface WrittenEdges {
+  /** Rises when the file becomes the older one, and another begins. */
+  readonly generation: number;
+  /** Size of the file. **Units**: bytes. */
+  readonly size: number;
+  /** Number of the next edge by the serial number of a source. */
+  readonly next: ReadonlyMap<number, number>;
+  /** True if the file tells of the begin of these lines. */
+  hasBegun(block: RecordedBlock): boolean;
+  /** True if the file tells of the end of these lines. */
+  hasEnded(block: RecordedBlock): boolean;
+}
+
+/** A file that is appended to, and the older one beside it. */
+export interface EdgeSink {
+  /** Size of the file. **Units**: bytes. */
+  readonly size: number;
+  /** Appends whole lines: all of them, or it rejects with the reason. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Keeps the file as the older one, and begins another. */
+  rotate(): Promise<void>;
+  /**
+   * Opens the file, or the older one, for a reader; undefined if there is none.
+   *
+   * @throws {Error} If it cannot be read.
+   */
+  openReader(older: boolean): Promise<EdgeFileReader | undefined>;
+  /** Ends the use of the file. */
+  close(): void;
+}
