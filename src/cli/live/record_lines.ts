@@ -117,6 +117,7 @@ async function pastTape(
   let tape: Tape | undefined;
   let lost = 0;
   let marks: readonly LifeMark[] = [];
+  const notes = new Set<string>();
   for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
     if (tape === undefined) {
       const lives = livesOf(page.lines);
@@ -132,10 +133,12 @@ async function pastTape(
       });
     }
     lost += page.lost;
+    for (const note of page.notes ?? []) notes.add(note);
     read.add(page);
     marks = addEdges(tape, page.edges, marks);
   }
   addMarks(tape!, marks);
+  for (const note of notes) tell(`the service says: ${note}`);
   if (lost > 0) tell(`${lost} older edges are not kept any more`);
   return tape!;
 }

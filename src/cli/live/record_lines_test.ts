@@ -116,6 +116,7 @@ Deno.test("the past of all lines is recorded, page by page and once", async () =
       lines: [level("press.START", 0), level("press.1"), level("gone.X", 1)],
       edges: [edge(1, 200, "press.START", 1), edge(2, 300, "press.1", 1)],
       lost: 3,
+      notes: ["a remark"],
       next: "300",
     },
     {
@@ -132,7 +133,10 @@ Deno.test("the past of all lines is recorded, page by page and once", async () =
     follow: false,
   });
   assertEquals(asked, [{ from: "50" }, { from: "300", to: "1000" }]);
-  assertEquals(told, ["3 older edges are not kept any more"]);
+  assertEquals(told, [
+    "the service says: a remark",
+    "3 older edges are not kept any more",
+  ]);
   assertEquals(result, { count: 4, isCutShort: false });
   assertEquals(rows, [
     "0100 press START 0",
