@@ -26,7 +26,7 @@ const FIRST_NUMBER = 65_536;
 /** Time within which what happens just now is in the file. */
 const CATCH_UP_MS = 500;
 /** Time limit of a system call. **Units**: milliseconds. */
-export const FILE_LIMIT_MS = 10_000;
+const FILE_LIMIT_MS = 10_000;
 const ATTEMPTS = 8;
 const RECORD = '{"event":"record"';
 const CAUSE = '"cause":';
@@ -328,7 +328,7 @@ export function keyOf(scope: string, name: string): string {
 }
 
 /** Returns an entry; undefined for what is not one. */
-export function tolerantEntry(line: string) {
+function tolerantEntry(line: string) {
   try {
     return entryOf(line, 0);
   } catch {

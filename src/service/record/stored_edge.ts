@@ -54,7 +54,7 @@ export function isEdge({ bits }: StoredEdge): boolean {
 }
 
 /** Returns what an edge changed. */
-function kindOf(bits: number): EdgeKind {
+export function kindOf(bits: number): EdgeKind {
   const changed = stateBefore(bits) ^ stateAfter(bits);
   if ((changed & StateBits.Present) !== 0) return "presence";
   return (changed & StateBits.Output) !== 0 ? "direction" : "value";
