@@ -39,7 +39,6 @@ import { InterlockedSource } from "./rules/interlock.ts";
 import { LineRules, type RuledLine } from "./rules/line_rules.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
-import { CombinedUser } from "./sharing/combined_output.ts";
 import type { FollowedSource } from "./sharing/followed_source.ts";
 
 /**
@@ -462,12 +461,7 @@ export class AggregatorLine
 
   apply(operation: SourceOperation, argument: number, kind: RuleKind): number {
     this.edges.byRule(kind);
-    const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
-    const user = isForce ? undefined : findSource(this.source, CombinedUser);
-    user?.ruled(operation, argument);
-    const result = this.#observed.ask(operation, argument);
-    if (user !== undefined && result !== FAILED) user.isRuled = true;
-    this.#operations.isOwn = this.#operations.isBusy;
+    const result = this.#observed.askByRule(operation, argument, kind);
     if (result === 0 && this.#observation.isObserved) this.#observed.idle();
     return result;
   }

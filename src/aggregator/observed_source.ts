@@ -16,6 +16,8 @@ import {
   type SourceListener,
   SourceOperation,
 } from "./line_source.ts";
+import { RuleKind } from "./rules/pending_rule.ts";
+import { CombinedUser } from "./sharing/combined_output.ts";
 import { FollowedSource } from "./sharing/followed_source.ts";
 
 /** One line's source. **Ownership**: the line disposes the source. */
@@ -72,6 +74,21 @@ export class ObservedSource {
     );
     if (result === PENDING) this.operations.began(operation, argument);
     else if (result !== FAILED) this.done(operation, argument);
+    return result;
+  }
+
+  /** Asks for what a rule wants; an operator's force is one as well. */
+  askByRule(
+    operation: SourceOperation,
+    argument: number,
+    kind: RuleKind,
+  ): number {
+    const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
+    const user = isForce ? undefined : findSource(this.#source, CombinedUser);
+    user?.ruled(operation, argument);
+    const result = this.ask(operation, argument);
+    if (user !== undefined && result !== FAILED) user.isRuled = true;
+    this.operations.isOwn = this.operations.isBusy;
     return result;
   }
 

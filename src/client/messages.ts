@@ -24,7 +24,15 @@ import {
 } from "./message_schema.ts";
 import { microseconds, time } from "./time_schema.ts";
 import type { PlayState } from "./play.ts";
-import type { Edge, History, HistoryLine } from "./edges.ts";
+import {
+  CAUSES,
+  DIRECTION,
+  EDGE,
+  EDGES,
+  HISTORY,
+  HISTORY_LINE,
+  LINE_NUMBER,
+} from "./edge_messages.ts";
 import type { ForcedState } from "./force.ts";
 import {
   AGGREGATOR_EVENTS,
@@ -62,11 +70,8 @@ const PENDING_RULE = object({
 }) satisfies Describes<PendingRuleState>;
 
 const pendingRule = optional(reference("PendingRule", PENDING_RULE));
-const lineNumber = integer({ minimum: 0 });
-const direction = oneOf(["input", "output"]);
 
 const level = (description: string) => optional(oneOf([0, 1], { description }));
-const CAUSES = ["world", "guest", "rule", "operator", "follow"] as const;
 
 const LINE_ORIGIN = object({
   kind: oneOf(
@@ -125,7 +130,7 @@ const FORCED = object({
 
 /** Keys of a line in the order of the OpenAPI document. */
 const LINE_FIELDS = {
-  lineNumber,
+  lineNumber: LINE_NUMBER,
   name: words("Name that the guest sees; may be empty"),
   source: words("Source of the line, in words"),
   origin: optional(reference("LineOrigin", LINE_ORIGIN)),
@@ -139,7 +144,7 @@ const LINE_FIELDS = {
   since: optional(
     time("Time of that change, in milliseconds since 1970"),
   ),
-  direction,
+  direction: DIRECTION,
   value: optional(integer({
     enum: [0, 1],
     description: "1 is active; absent if it cannot be read without waiting",
@@ -157,9 +162,9 @@ const SERVICE_LINE = object({
 
 /** A line after a change. */
 export const LINE_CHANGE = object({
-  lineNumber,
+  lineNumber: LINE_NUMBER,
   name: text(),
-  direction,
+  direction: DIRECTION,
   value: optional(integer({ enum: [0, 1] })),
   pendingRule,
   changes: integer({
@@ -171,92 +176,6 @@ export const LINE_CHANGE = object({
 const moment = optional(
   time("Time of the event, in milliseconds since 1970"),
 );
-const nanoseconds = (description: string) =>
-  text({
-    description: `${description}, in nanoseconds since 1970`,
-    pattern: "^\\d+$",
-    examples: ["1764428400123456789"],
-  });
-
-/** Keys of a line at one moment. */
-const LEVEL_FIELDS = {
-  aggregator: text(),
-  line: words("Name of the line; its number if it has none"),
-  lineNumber,
-  value: optional(oneOf([0, 1], {
-    description:
-      "1 is active; absent if it is not known, or the chip is absent",
-  })),
-  direction,
-  present: flag({ description: "False while the chip is absent" }),
-};
-
-const HISTORY_LINE = object({
-  ...LEVEL_FIELDS,
-  begins: optional(nanoseconds(
-    "Time when the line begins, if that is after the begin of the answer: it " +
-      "is absent before",
-  )),
-  ends: optional(nanoseconds(
-    "Time when the line ends, if that is before the end of the answer: it is " +
-      "absent from then on",
-  )),
-}, {
-  notes: {
-    description: "A line from its creation to its removal; one that was " +
-      "removed and made again is there twice",
-  },
-}) satisfies Describes<HistoryLine>;
-
-const EDGE = object({
-  number: integer({
-    minimum: 0,
-    description: "Order number: rises by 1 from edge to edge of one process, " +
-      "the service or that of an isolated aggregator",
-  }),
-  time: nanoseconds("Time of the edge, the kernel's where it has one"),
-  ...LEVEL_FIELDS,
-  kind: oneOf(["presence", "direction", "value"], {
-    description: "Change; the first that applies",
-  }),
-  cause: oneOf(CAUSES, {
-    description: "Origin: the hardware, the guest, a rule of the line, a " +
-      "request of an operator, or a line that this one follows",
-  }),
-  rule: optional(words("Rule that changed the line", [
-    "safe-after",
-    "on-disconnect",
-    "interlock",
-    "start",
-  ])),
-}, {
-  notes: { description: "A change of a line, with its state afterwards" },
-}) satisfies Describes<Edge>;
-
-const edges = list(reference("Edge", EDGE));
-
-const HISTORY = object({
-  from: nanoseconds("Begin of what the answer covers"),
-  to: nanoseconds("End of what was asked for, or the time of the answer"),
-  lines: list(reference("HistoryLine", HISTORY_LINE), {
-    description:
-      "State of each line at the begin, or where the line begins later",
-  }),
-  edges,
-  lost: integer({
-    minimum: 0,
-    description: "Number of edges that are not kept any more, some of which " +
-      "may belong here; 0 if the answer is complete",
-  }),
-  notes: optional(list(text(), {
-    description: "Remarks on what could not be read of the file of edges",
-  })),
-  next: optional(nanoseconds(
-    "Begin of the next request, if there are more edges than its limit; edges " +
-      "of that very time may come twice, with the same number",
-  )),
-}) satisfies Describes<History>;
-
 const KERNEL_CHIP = object({
   path: words("Device node", ["/dev/gpiochip5"]),
   label: words("Label that the kernel gave it", ["gpio-aggregator.0"]),
@@ -438,7 +357,7 @@ const EVENTS = {
   EdgesEvent: object({
     event: oneOf(["edges"]),
     time: moment,
-    edges,
+    edges: EDGES,
   }),
 };
 
