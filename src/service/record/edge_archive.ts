@@ -309,12 +309,12 @@ export class EdgeArchive {
     this.#there.set(key, life);
   }
 
-  /** Another run of the service: the earlier one ended with its last entry. */
+  /** Another run of the service: the earlier one ended after its last entry. */
   #endAll(untilNs: bigint): void {
     if (this.#there.size === 0) return;
     const last = tolerantEntry(this.#lastLine);
     const endsNs = last !== undefined && "value" in last
-      ? last.timeNs
+      ? last.timeNs + 1n
       : untilNs;
     for (const life of this.#there.values()) life.endsNs = endsNs;
     this.#there.clear();

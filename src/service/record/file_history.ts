@@ -352,7 +352,7 @@ export class FileHistory implements HistoryStream {
     if (run === this.#runId) return;
     this.#runId = run;
     for (const line of this.#lines.values()) {
-      this.#push(endEdge(line, this.#last));
+      this.#push(endEdge(line, this.#last + 1));
     }
     this.#lines.clear();
   }

@@ -273,8 +273,15 @@ Deno.test("a history tells of lines that ended, also with an earlier run that wa
   await using second = runOf(disk);
   const two = second.press.begin("press", ["START"], 10 * SECOND);
   second.press.write(11 * SECOND, two, 1);
-  const { lines, edges, numbers, dump } = await second.read();
+  const { lines, edges, numbers, dump, history } = await second.read();
   assertEquals(edges, ["2 START 1", "3 G 1", "11 START 1"]);
+  const last = BigInt(history.edges[1]!.time);
+  assert(
+    history.lines.every(({ ends }) =>
+      ends === undefined || BigInt(ends) > last
+    ),
+    "no line ends before its last edge, nor with it",
+  );
   assertEquals(numbers, [0, 1, 0]);
   assertEquals(lines, [
     "START 0 to 3",

@@ -79,7 +79,8 @@ async function fillRange() {
         if (begins === undefined) line?.note(from, levelOf(state));
         else marks.push([line, microseconds(begins), levelOf(state)]);
         if (ends !== undefined) {
-          marks.push([line, microseconds(ends), UNKNOWN]);
+          // An edge of the same microsecond comes before.
+          marks.push([line, microseconds(ends) + 1, UNKNOWN]);
         }
       }
     }

@@ -74,10 +74,21 @@ Deno.test("a line has no level before it was there, and while it was away", asyn
   ]);
   view.span *= 10;
   await fillHistory();
-  const levels = [-20, -15, -2, -1, 0].map((ms) =>
+  const levels = [-20, -14, -2, -1, 0].map((ms) =>
     made.line.levelAt(BEGIN + ms * STEP)
   );
   assertEquals(levels, [1, UNKNOWN, UNKNOWN, 0, 1]);
+});
+
+Deno.test("a line that ends right after an edge has no level from then on", async () => {
+  using made = service(1, 10, [
+    { value: 0, ends: `${BEGIN}001` },
+    { value: 0, begins: `${BEGIN + STEP}000` },
+  ]);
+  view.span *= 10;
+  await fillHistory();
+  const levels = [-1, 0, 500, STEP].map((us) => made.line.levelAt(BEGIN + us));
+  assertEquals(levels, [0, 1, UNKNOWN, 0]);
 });
 
 Deno.test("what the service has more than is asked for is unknown, not a level", async () => {
