@@ -233,6 +233,7 @@ const AGGREGATOR_FIELDS = {
   }),
   presentation: words("Exposure, in words"),
   socketPath: optional(words("The vhost-user socket, for a VMM")),
+  controlPath: optional(words("The control socket, for gpioagg sim")),
   kernelChip: optional(reference("KernelChip", KERNEL_CHIP)),
   qemuPins: optional(reference("QemuPins", QEMU_PINS)),
   vfioUser: optional(reference("VfioUser", VFIO_USER)),

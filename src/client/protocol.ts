@@ -224,6 +224,8 @@ export interface AggregatorState {
   presentation: string;
   /** Its vhost-user socket; absent when it has none in the file system. */
   socketPath?: string;
+  /** Its control socket, where `gpioagg sim` connects; absent if it has none. */
+  controlPath?: string;
   /** Its chip of the host's kernel, if that is how it is presented. */
   kernelChip?: KernelChipState;
   /** Its place inside a QEMU, if that is how it is presented. */

@@ -104,14 +104,22 @@ export class CannedService implements Disposable {
 
   #answer(connection: OwnedFd, path: string): void {
     this.asked.push(path);
-    const text = this.#answers[path.split("?")[0]!];
+    const [plain = ""] = path.split("?");
+    const text = this.#answers[plain] ??
+      (plain.startsWith("/v1/aggregators/") ? NOT_FOUND : undefined);
     if (text === undefined) throw new Error(`nothing answers ${path}`);
     send(connection.fd, new TextEncoder().encode(text));
   }
 }
 
-function answer(type: string, body?: unknown): string {
+const NOT_FOUND = answer(
+  "application/json",
+  { error: { message: "There is no such aggregator" } },
+  "404 Not Found",
+);
+
+function answer(type: string, body?: unknown, status = "200 OK"): string {
   const text = body === undefined ? "" : JSON.stringify(body);
-  return `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\nconnection: close` +
+  return `HTTP/1.1 ${status}\r\ncontent-type: ${type}\r\nconnection: close` +
     `\r\n\r\n${text}`;
 }

@@ -218,6 +218,13 @@ Deno.test("sim finds an aggregator of any service; slips are suggested", () =>
     const shown = await call(runtime, "sim", "press");
     assertEquals(shown.code, 0, shown.stderr);
     assertStringIncludes(shown.stdout, "simulated line L");
+    const api = `${runtime}/gpioagg-plc0/api.sock`;
+    const named = await call(runtime, "sim", "press", "L=1", "--api", api);
+    assertEquals(named, { code: 0, stdout: "", stderr: "" });
+    // Not by a look at what else is in the directory.
+    const other = await call(runtime, "sim", "press", "--api", `${api}k`);
+    assertEquals([other.code, other.stdout], [1, ""]);
+    assertStringIncludes(other.stderr, `Cannot reach ${api}k: ENOENT`);
     const line = await call(runtime, "sim", "press", "LL=1");
     assertStringIncludes(line.stderr, "did you mean L?");
     for (const command of [["show"], ["remove"], ["run", "--attach"]]) {

@@ -6,18 +6,16 @@
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
-import { splitPath } from "../../../ffi/trusted_path.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
 import { similarSocket } from "../../client/similar_socket.ts";
 import { serviceDirectories } from "../../client/services.ts";
-import {
-  controlledNames,
-  controlledNamesIn,
-} from "../../service/control/control_names.ts";
+import { controlledNames } from "../../service/control/control_names.ts";
 import { controlPathOf } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
 import { controlSocketOf, usualControlPath } from "../control_path.ts";
+import { ServiceError } from "../../client/client.ts";
+import { noAggregator, NotThereError } from "../not_there.ts";
 import { clientsOf } from "../service_client.ts";
 import {
   API_OPTION,
@@ -51,8 +49,8 @@ them.`,
     json: JSON_OPTION,
     api: {
       ...API_OPTION,
-      help: "for NAME: look beside this control socket of a service, or at " +
-        "NAME of gpioagg@NAME.service only",
+      help: "for NAME: the aggregator of the service with this control " +
+        "socket, or of NAME of gpioagg@NAME.service",
     },
     help: HELP_OPTION,
   },
@@ -62,7 +60,7 @@ them.`,
 const MAX_SHOWN_NAMES = 8;
 
 /** Runs the command. */
-export function main(args: readonly string[]): number {
+export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   const [socket, ...changes] = given.rest;
@@ -72,7 +70,10 @@ export function main(args: readonly string[]): number {
     });
   }
   const pull = changes.map(parseChange);
-  using client = connectControl(socket, given.api);
+  using client = given.api === undefined ? connectControl(socket) : connectAt(
+    await pathAtService(socket, given.api),
+    () => ABSENT_AT_SERVICE,
+  );
   const { aggregator, driven } = client.pull(pull);
   if (given.json) writeOutput(printableJson(aggregator));
   else if (pull.length === 0) writeOutput(lineTable(aggregator));
@@ -90,19 +91,29 @@ export function main(args: readonly string[]): number {
  *
  * @throws {Error} If there is none, with advice.
  */
-export function connectControl(
-  socket: string,
-  api?: string,
+export function connectControl(socket: string): ControlClient {
+  return connectAt(
+    controlPath(socket),
+    () => absentText(socket),
+    socket.includes("/") ? [] : hintsFor(socket),
+  );
+}
+
+const ABSENT_AT_SERVICE =
+  "the service listens there; its file was removed, or is in a container";
+
+/** Connects to the control socket at `path`; `whyAbsent` tells why it is not there. */
+function connectAt(
+  path: string,
+  whyAbsent: () => string,
+  hints: readonly string[] = [],
 ): ControlClient {
-  const path = api === undefined
-    ? controlPath(socket)
-    : pathAtService(socket, api);
   try {
     return new ControlClient(path);
   } catch (error) {
     if (!isOsError(error)) throw error;
     const why = isOsError(error, "ENOENT")
-      ? absentText(socket, path, api !== undefined)
+      ? whyAbsent()
       : isOsError(error, "ECONNREFUSED")
       ? "its gpioagg serve has ended"
       : isOsError(error, "EACCES", "EPERM")
@@ -111,10 +122,7 @@ export function connectControl(
       ? "its gpioagg serve is overloaded"
       : String(error);
     throw new Error(
-      [
-        `Cannot reach ${path}: ${error.code}; ${why}`,
-        ...(socket.includes("/") ? [] : hintsFor(socket)),
-      ].join(". "),
+      [`Cannot reach ${path}: ${error.code}; ${why}`, ...hints].join(". "),
       { cause: error },
     );
   }
@@ -132,12 +140,12 @@ function controlPath(socket: string): string {
 }
 
 /**
- * Returns the path of the control socket that the aggregator `name` has at a
- * service.
+ * Asks a service for the path of the control socket of its aggregator `name`.
  *
- * @throws {ConfigError} If it is no name, or there is no such service.
+ * @throws {ConfigError} If it is a path.
+ * @throws {Error} If there is no such service, or no such aggregator of it.
  */
-function pathAtService(name: string, api: string): string {
+async function pathAtService(name: string, api: string): Promise<string> {
   if (name.includes("/")) {
     throw new ConfigError("is for a NAME", {
       path: "--api",
@@ -145,41 +153,49 @@ function pathAtService(name: string, api: string): string {
     });
   }
   const [service] = clientsOf(api, "look");
-  const path = service!.client.socketPath;
-  return `${path.slice(0, path.lastIndexOf("/") + 1)}${
-    controlPathOf(`${encodeURIComponent(name)}.sock`)
-  }`;
+  const client = service!.client;
+  try {
+    const { controlPath } = await client.show(name);
+    if (controlPath !== undefined) return controlPath;
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.status !== 404) throw error;
+    const names = (await client.list()).map((one) => one.name);
+    const apart = lineApart(name, names);
+    throw apart === undefined
+      ? noAggregator(name, names)
+      : new NotThereError(`There is no aggregator "${name}"`, apart);
+  }
+  throw new NotThereError(
+    `${name} has no socket for gpioagg sim`,
+    "control: and a path in its configuration makes one",
+  );
 }
 
-/**
- * Returns what may be meant instead of a control socket that is not there.
- *
- * @param path Where it was looked for.
- * @param isOfService True if another service's is not meant.
- */
-function absentText(
-  socket: string,
-  path: string,
-  isOfService: boolean,
-): string {
+/** Returns the advice for `press.START`, if `names` has `press`. */
+function lineApart(
+  name: string,
+  names: readonly string[],
+): string | undefined {
+  const owner = names.find((each) => name.startsWith(`${each}.`));
+  return owner === undefined
+    ? undefined
+    : `write the line apart: ${owner} ${name.slice(owner.length + 1)}`;
+}
+
+/** Returns what may be meant instead of a control socket that is not there. */
+function absentText(socket: string): string {
   const isPath = socket.includes("/");
   if (isPath && fileStatus(socket)?.kind === "socket") {
     return `${socket} is another socket, not a vhost-user socket of a ` +
       "gpioagg serve (gpioagg list --api takes that of a control API)";
   }
-  const names = isPath ? [] : [
-    ...new Set(
-      isOfService
-        ? controlledNamesIn([splitPath(path).directory])
-        : controlledNames(serviceDirectories()),
-    ),
-  ].toSorted();
+  const names = isPath
+    ? []
+    : [...new Set(controlledNames(serviceDirectories()))].toSorted();
   const near = isPath ? similarSocket(socket) : nearest(socket, names);
   if (near !== undefined) return `did you mean ${near}?`;
-  const owner = names.find((name) => socket.startsWith(`${name}.`));
-  if (owner !== undefined) {
-    return `write the line apart: ${owner} ${socket.slice(owner.length + 1)}`;
-  }
+  const apart = lineApart(socket, names);
+  if (apart !== undefined) return apart;
   return names.length === 0
     ? "is a gpioagg serve running with this --socket-path or --name?"
     : `there ${names.length === 1 ? "is" : "are"} ${listOf(names)}`;

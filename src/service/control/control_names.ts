@@ -72,7 +72,7 @@ export function controlledNames(directories: readonly string[]): string[] {
 }
 
 /** Returns the names of aggregators with control sockets in these directories. */
-export function controlledNamesIn(directories: readonly string[]): string[] {
+function controlledNamesIn(directories: readonly string[]): string[] {
   return [...new Set(directories)].flatMap((place) => {
     try {
       return listDirectory(place)

@@ -109,6 +109,7 @@ export class ServedAggregator implements Disposable {
   /** The aggregator whose second exposure it is. */
   readonly secondOf: string | undefined;
   readonly #states: ExposureStates;
+  #controlPath: string | undefined;
   /** Path of a given listening socket. */
   readonly #givenPath: string | undefined;
   readonly #loop: EventLoop;
@@ -256,6 +257,7 @@ export class ServedAggregator implements Disposable {
     outside.use(
       new ControlSocket(loop, control, (request) => this.#control(request)),
     );
+    this.#controlPath = control.path;
     outside.use(ControlName.publish(this.name, control.path));
   }
 
@@ -310,6 +312,9 @@ export class ServedAggregator implements Disposable {
           "usbredir" in states
         ? {}
         : { socketPath }),
+      ...(this.#controlPath === undefined
+        ? {}
+        : { controlPath: this.#controlPath }),
       ...states,
       ...(this.secondOf === undefined ? {} : { secondOf: this.secondOf }),
       ...(this.#isEnding ? { ending: true } : {}),

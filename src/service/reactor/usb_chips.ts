@@ -126,7 +126,8 @@ export class UsbChips implements AsyncDisposable {
       const paths = chip.chips.map(({ path }) => path);
       const present = chip.isPresent;
       const where = paths.length === 0 ? "a kernel chip" : paths.join(", ");
-      const { usbredir: _, socketPath: __, ...rest } = description;
+      const { usbredir: _, socketPath: __, controlPath: ___, ...rest } =
+        description;
       return {
         ...rest,
         presentation: `as ${where}${present ? "" : ", which is gone"}`,
