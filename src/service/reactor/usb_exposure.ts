@@ -210,10 +210,13 @@ export function exposeUsb(
   const owned = resources.move();
   const [first] = paths;
   const kind = device === "ljca" ? "LJCA" : "CP2112";
+  const what = paths.length === 1
+    ? `as a USB adapter (${kind})`
+    : `as ${paths.length} USB adapters (${kind})`;
   return {
-    presentation: connects === true
-      ? `as a USB adapter (${kind}) in the QEMU behind ${first}`
-      : `as a USB adapter (${kind}) at ${first}`,
+    presentation:
+      `${what} ${connects === true ? "in the QEMU behind" : "at"} ` +
+      listOf(paths),
     // Beside a path that a client chose nothing is made.
     ...(allowed === undefined && serial === undefined
       ? { controlBase: first! }
@@ -228,6 +231,13 @@ export function exposeUsb(
     count: () => countsOf(adapters, aggregator.lines.length),
     [Symbol.dispose]: () => owned.dispose(),
   };
+}
+
+/** Returns paths that differ by a number, as a text. */
+function listOf(paths: readonly string[]): string {
+  return paths.length > 3
+    ? `${paths[0]}, ${paths[1]}, … ${paths.at(-1)}`
+    : paths.join(", ");
 }
 
 /** Returns the counters of all adapters, by lineNumber where that applies. */

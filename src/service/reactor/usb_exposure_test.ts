@@ -18,6 +18,35 @@ function cp2112Rig(): HostRig & { path: string } {
   return Object.assign(rig, { path });
 }
 
+Deno.test("all adapters of an aggregator are named, with their sockets", () => {
+  using rig = new HostRig();
+  const said = (
+    name: string,
+    lines: string,
+    device: "ljca" | "cp2112",
+    connects?: true,
+  ) => {
+    const socketPath = `${rig.directory}/${name}`;
+    rig.add({
+      name,
+      lines: parseLineSpec(lines),
+      usbredir: { socketPath, device, ...connects && { connects } },
+    });
+    const [answer] = [...rig.host.describe(name)];
+    return answer!.aggregators![0]!.presentation
+      .replaceAll(socketPath, "PATH");
+  };
+  assertEquals(said("a", "sim/20", "ljca"), "as a USB adapter (LJCA) at PATH");
+  assertEquals(
+    said("b", "sim/20", "cp2112", true),
+    "as 3 USB adapters (CP2112) in the QEMU behind PATH, PATH.1, PATH.2",
+  );
+  assertEquals(
+    said("c", "sim/64", "cp2112"),
+    "as 8 USB adapters (CP2112) at PATH, PATH.1, … PATH.7",
+  );
+});
+
 Deno.test("a line of the second adapter is reported under its own number", () => {
   using rig = cp2112Rig();
   all(rig.host.observe(true));
