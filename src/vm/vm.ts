@@ -24,6 +24,8 @@ export interface VmOptions {
   signals: VmSignals;
   /** Receives a text about each end of a VM and its consequence. */
   report: (text: string) => void;
+  /** Returns advice after a VM that failed, if there is any. */
+  adviceAfterFailure?: () => string | undefined;
 }
 
 const STDIN = 0;
@@ -61,14 +63,17 @@ export async function runVm(options: VmOptions): Promise<number> {
     const ranMs = performance.now() - start;
     const how = signal === null ? `with status ${code}` : `by ${signal}`;
     const delayMs = policy.delayAfter({ success, ranMs });
+    const advice = success ? undefined : options.adviceAfterFailure?.();
     if (delayMs === undefined) {
       if (!success) report(`the VM ended ${how}`);
+      if (advice !== undefined) report(advice);
       return code;
     }
     report(
       `the VM ended ${how} after ${(ranMs / 1000).toFixed(1)} s; ` +
         `it is started again in ${delayMs / 1000} s`,
     );
+    if (advice !== undefined) report(advice);
     await signals.wait(delayMs);
     if (signals.endStatus !== undefined) return code;
   }

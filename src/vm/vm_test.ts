@@ -18,6 +18,8 @@ interface Rig extends AsyncDisposable {
   readonly reports: string[];
   /** Called with each report. */
   onReport: () => void;
+  /** What is said after a failure. */
+  advice: string | undefined;
   /** Runs a script as the VM; its first argument is the directory. */
   run(respawn: RespawnRule, script: string): Promise<number>;
   /** Number of lines of a file in the directory. */
@@ -46,6 +48,7 @@ async function rig(): Promise<Rig> {
     directory,
     reports,
     onReport: () => {},
+    advice: undefined,
     run: (respawn, script) =>
       runVm({
         command: ["/bin/sh", "-c", script, "vm", directory],
@@ -56,6 +59,7 @@ async function rig(): Promise<Rig> {
           reports.push(text);
           it.onReport();
         },
+        adviceAfterFailure: () => it.advice,
       }),
     lines: (name) => {
       try {
@@ -79,6 +83,15 @@ Deno.test("a VM that is not started again ends the run with its status", async (
   assertEquals(it.reports, ["the VM ended with status 3"]);
   assertEquals(await it.run("never", `${START} exit 0`), 0);
   assertEquals([it.lines("starts"), it.reports.length], [2, 1]);
+});
+
+Deno.test("advice follows the report of a VM that failed, and of no other", async () => {
+  await using it = await rig();
+  it.advice = "needs more";
+  assertEquals(await it.run("never", "exit 0"), 0);
+  assertEquals(it.reports, []);
+  assertEquals(await it.run("never", "exit 3"), 3);
+  assertEquals(it.reports, ["the VM ended with status 3", "needs more"]);
 });
 
 Deno.test("a VM that was killed is reported by its signal", async () => {

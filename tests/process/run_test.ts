@@ -21,6 +21,14 @@ Deno.test("run gives the VM its socket, and ends with its status", async () => {
   assert(run.stderr.includes("the VM ended with status 7"), run.stderr);
 });
 
+Deno.test("run says what a card needs if its VM fails before it has one", async () => {
+  await using run = await startRun(["--line", "sim/2"], [
+    ...["sh", "-c", "exit 1", "vm", "{vfio-user}"],
+  ]);
+  assertEquals((await run.waitForExit()).code, 1, run.stderr);
+  assert(run.stderr.includes("needs QEMU 10.1 or newer"), run.stderr);
+});
+
 Deno.test("run refuses what it cannot do, and starts nothing", async () => {
   const wrong: readonly (readonly [string[], string[], string])[] = [
     [["--line", "sim/1"], [], "no VMM to run"],

@@ -221,11 +221,24 @@ async function runWith(
     directory,
     report: writeError,
   });
+  // A QEMU that does not know the device says no more than that.
+  const unused = new Set(
+    aggregators.filter(({ vfioUser }) => vfioUser !== undefined)
+      .map(({ name }) => name),
+  );
   const vm = () =>
-    runVm({ command, respawn, guardian, signals, report: writeError });
+    runVm({
+      command,
+      respawn,
+      guardian,
+      signals,
+      report: writeError,
+      adviceAfterFailure: () => unused.size > 0 ? CARD_ADVICE : undefined,
+    });
   if (aggregators.length === 0) return await vm();
   using reactor = await ReactorClient.start({
     service: ({ aggregator, event, detail }) => {
+      if (event === "connected") unused.delete(aggregator);
       if (event === "fault") writeError(`${aggregator}: fault: ${detail}`);
       if (event === "enforced") {
         writeError(`${aggregator}: rule holds again: ${detail}`);
@@ -250,6 +263,9 @@ async function runWith(
     await declaredState(end).catch((error) => dieOf(error.message));
   }
 }
+
+const CARD_ADVICE = "It has not connected to its PCI card, which needs QEMU " +
+  "10.1 or newer; gpioagg doctor --qemu PROGRAM examines a QEMU";
 
 /** Directory of this process; / if it has been removed. */
 function workingDirectory(): string {
