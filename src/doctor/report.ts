@@ -14,8 +14,8 @@ import {
 } from "./exposures.ts";
 
 /** Longest text of another program in the report. **Units**: UTF-16 code units. */
-const CELL_LIMIT = 200;
-const NAME_WIDTH = 24;
+const CELL_LIMIT = 512;
+const NAME_WIDTH = Math.max(...EXPOSURES.map(({ name }) => name.length));
 
 /** Returns the lines about the host: what it has, and which exposures work. */
 export function hostReport(host: Host): string[] {

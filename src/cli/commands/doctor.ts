@@ -96,10 +96,18 @@ function findGuests(text: string): Guest[] {
   );
   if (found.length > 0) return found;
   const names = [...new Set(GUESTS.map((guest) => guest.name))];
+  if (names.includes(name!)) {
+    throw new ConfigError(`unknown architecture ${JSON.stringify(arch)}`, {
+      path: `--guest ${name}`,
+      hint: "Architectures: " +
+        GUESTS.filter((guest) => guest.name === name)
+          .map((guest) => guest.arch).join(", "),
+    });
+  }
   const near = nearest(name!, names);
   throw new ConfigError(`unknown guest ${JSON.stringify(text)}`, {
     path: "--guest",
-    hint: near === undefined || near === name
+    hint: near === undefined
       ? `Known guests: ${names.join(", ")}; architectures: amd64, arm64`
       : `Did you mean ${near}?`,
   });
