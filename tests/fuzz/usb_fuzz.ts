@@ -48,15 +48,33 @@ export function bytesOf(random: Random): number[] {
   return Array.from({ length }, () => odd(random));
 }
 
+/** Feature and output reports of a CP2112, and one that it does not have. */
+const REPORTS = [2, 3, 4, 5, 6, 0x10, 0x14, 0x20, 0x21, 0x22, 0x24, 0x77];
+
+/** Returns the number of a report, of which most are a CP2112's. */
+export function reportNumber(random: Random): number {
+  return random.oneIn(8) ? odd(random) : random.pick(REPORTS);
+}
+
 /** A feature report of a CP2112. */
 export function reportOf(random: Random): number[] {
+  if (random.oneIn(8)) {
+    const length = random.pick([4, 4, 5, 9, 10, 13, 61, 62, 63]);
+    return [reportNumber(random), ...Array.from({ length }, () => odd(random))];
+  }
   return random.oneIn(2)
     ? [2, odd(random), odd(random), 0, 0]
     : [4, odd(random), odd(random)];
 }
 
-/** A request of an LJCA. */
+/** A request of an LJCA, at times with one byte that is wrong. */
 export function messageOf(random: Random): number[] {
+  const message = goodMessageOf(random);
+  if (random.oneIn(10)) message[random.below(message.length)] = odd(random);
+  return message;
+}
+
+function goodMessageOf(random: Random): number[] {
   if (random.oneIn(6)) return [1, random.pick([2, 4, 5, 8]), 5, 0];
   const line = random.oneIn(8) ? odd(random) : random.below(4);
   const value = random.pick([0, 1, 0x12, 0x14, 0x40, 0xc8, 0xd0, 0x48, 0x50]);

@@ -27,6 +27,7 @@ import {
   messageOf,
   odd,
   ODD_LENGTHS,
+  reportNumber,
   reportOf,
 } from "./usb_fuzz.ts";
 
@@ -83,6 +84,8 @@ export function runUsbipFuzz(
 /** Transfers that wait for their answer, by number. */
 class Ledger {
   readonly #open = new Map<number, "in" | "out" | "unlink">();
+  /** Set if the bytes that follow are other messages than they were made as. */
+  isLost = false;
 
   /** Returns true if the number of a message waits for an answer. */
   awaits(bytes: Uint8Array): boolean {
@@ -94,13 +97,18 @@ class Ledger {
   sent(bytes: Uint8Array): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const seqnum = view.getUint32(Field.Seqnum);
-    const isUnlink = view.getUint32(Field.Message) === Message.Unlink;
+    const message = view.getUint32(Field.Message);
+    const isUnlink = message === Message.Unlink;
     const isIn = view.getUint32(Field.Direction) !== 0;
+    // What follows is taken for the data that it lacks.
+    const length = HEADER + (isIn ? 0 : view.getUint32(Field.Length));
+    if (message === Message.Submit && length > bytes.length) this.isLost = true;
     this.#open.set(seqnum, isUnlink ? "unlink" : isIn ? "in" : "out");
   }
 
   /** Checks and counts answers. */
   read(bytes: Uint8Array, report: UsbipFuzzReport): void {
+    if (this.isLost) return;
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     for (let at = 0; at < bytes.length;) {
       assert(at + HEADER <= bytes.length, "an answer is cut");
@@ -172,7 +180,9 @@ function hostileConnection(
       now += random.below(GIVE_UP_MS / 4);
       relay.tick();
     }
-    if (!random.oneIn(4)) hear();
+    // A number that was used twice is the end: which of them an answer is for
+    // is not known.
+    if (!isOver() && !random.oneIn(4)) hear();
   }
   if (!isOver()) hear();
   if (isOver()) report.ended++;
@@ -243,7 +253,7 @@ function hostileMessage(
       const [report = 0] = data;
       return random.oneIn(2)
         ? urb({ seqnum, direction: 1, length: 64 }, [
-          ...[0xa1, 1, odd(random) % 7, 3, 0, 0, 64, 0],
+          ...[0xa1, 1, reportNumber(random), 3, 0, 0, 64, 0],
         ])
         : urb({ seqnum }, [
           ...[0x21, 9, report, 3, 0, 0, data.length & 0xff, data.length >> 8],

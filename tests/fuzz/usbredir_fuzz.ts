@@ -4,8 +4,8 @@
  * A hostile session says hello, most of the time, and then sends packets in
  * which anything may be wrong: types, lengths, endpoints, ids, requests of the
  * adapter, where a packet is cut, when it ends. Lines change and answer late
- * meanwhile. After each session every line has been left, and a good session
- * finds the device as new.
+ * meanwhile. Every transfer is answered at most once, as what it was. After each
+ * session every line has been left, and a good session finds the device as new.
  *
  * Everything follows from the seed, so that a failure can be repeated.
  *
@@ -16,7 +16,7 @@ import { Cp2112Device } from "../../src/usb/cp2112/cp2112_device.ts";
 import { LjcaDevice } from "../../src/usb/ljca/ljca_device.ts";
 import { UsbredirWire } from "../../src/usbredir/wire.ts";
 import { UsbRig } from "../doubles/usb_rig.ts";
-import { T, UsbredirPeer } from "../doubles/usbredir_peer.ts";
+import { T, type UsbPacket, UsbredirPeer } from "../doubles/usbredir_peer.ts";
 import { Random } from "./ring_fuzz_random.ts";
 import {
   assertLeft,
@@ -25,6 +25,7 @@ import {
   messageOf,
   odd,
   ODD_LENGTHS,
+  reportNumber,
   reportOf,
 } from "./usb_fuzz.ts";
 
@@ -49,7 +50,7 @@ export interface UsbredirFuzzReport {
   broken: number;
 }
 
-const TYPES = [...Object.values(T), 7, 13, 22, 23, 24, 25, 102, 999];
+const TYPES = [...Object.values(T), 25, 102, 999, 0xffff_ffff];
 
 /** Runs hostile sessions; throws if one leaves anything behind. */
 export function runUsbredirFuzz(
@@ -87,10 +88,11 @@ function hostileSession(
   let isGone = false;
   const wire = new UsbredirWire(rig.device, () => {
     // The connection breaks, as a rule from inside the device.
-    isGone ||= random.oneIn(300);
+    isGone ||= random.oneIn(120);
   });
   if (!random.oneIn(16)) feed(wire, peer.hello());
   if (!random.oneIn(8)) feed(wire, peer.packet(T.setConfiguration, 1, [1]));
+  const ledger = new Ledger(peer);
   for (let step = random.below(80); step > 0 && wire.fault === ""; step--) {
     // Its end is deferred: something else may come first.
     if (isGone && random.oneIn(2)) break;
@@ -98,6 +100,8 @@ function hostileSession(
     const before = wire.output.backlog;
     const bytes = hostilePacket(peer, random, isLjca);
     const isCut = random.oneIn(40);
+    if (isCut) ledger.isLost = true;
+    else ledger.sent(bytes);
     feed(
       wire,
       isCut ? bytes.subarray(0, random.below(bytes.length)) : bytes,
@@ -106,13 +110,62 @@ function hostileSession(
     report.packets++;
     if (wire.output.backlog > before) report.answered++;
     // Some of it is read.
-    if (!isGone && random.oneIn(2)) wire.output.sent(wire.output.backlog);
+    if (!isGone && random.oneIn(2)) ledger.read(wire);
     if (random.oneIn(60)) break;
   }
   if (wire.fault !== "") report.ended++;
   if (isGone) report.broken++;
   assert(wire.output.backlog <= 128 * 1024);
+  if (wire.fault === "" && !isGone) ledger.read(wire);
   wire.close();
+}
+
+/** Transfers that wait for their answer. */
+class Ledger {
+  readonly #peer: UsbredirPeer;
+  readonly #open = new Map<string, number>();
+  #isFirst = true;
+  /** Set if the bytes that follow are other packets than they were made as. */
+  isLost = false;
+
+  constructor(peer: UsbredirPeer) {
+    this.#peer = peer;
+  }
+
+  /** Notes a packet that is a transfer, if it is one. */
+  sent(bytes: Uint8Array): void {
+    const [packet] = this.#peer.parse(bytes);
+    const key = keyOf(packet!);
+    if (key !== undefined) this.#open.set(key, this.#waiting(key) + 1);
+  }
+
+  /** Reads all packets, and checks those that are answers. */
+  read(wire: UsbredirWire): void {
+    const { output } = wire;
+    if (output.backlog === 0) return;
+    const packets = this.#peer.parse(output.waiting, this.#isFirst);
+    this.#isFirst = false;
+    output.sent(output.backlog);
+    for (const packet of packets) {
+      const { type, id, body } = packet;
+      const isStreamed = type === T.interrupt && (body[0]! & 0x80) !== 0;
+      const key = isStreamed ? undefined : keyOf(packet);
+      if (key === undefined || this.isLost) continue;
+      assert(this.#waiting(key) > 0, `${type} ${id} was not asked for`);
+      this.#open.set(key, this.#waiting(key) - 1);
+    }
+  }
+
+  #waiting(key: string): number {
+    return this.#open.get(key) ?? 0;
+  }
+}
+
+/** Type, id and endpoint of a transfer. */
+function keyOf({ type, id, body }: UsbPacket): string | undefined {
+  const isTransfer = type === T.control || type === T.bulk ||
+    type === T.interrupt;
+  return isTransfer ? `${type} ${id} ${body[0]}` : undefined;
 }
 
 /** Passes bytes on in pieces, as far as the peer is not given up. */
@@ -140,7 +193,8 @@ function hostilePacket(
   random: Random,
   isLjca: boolean,
 ): Uint8Array {
-  const id = random.below(12);
+  const id = random.below(12) +
+    (random.oneIn(8) ? (1 + random.below(0x1f_ffff)) * 2 ** 32 : 0);
   // Most of these are the end of the connection.
   if (random.oneIn(50)) {
     return peer.packet(random.pick(TYPES), id, bytesOf(random));
@@ -150,16 +204,20 @@ function hostilePacket(
   switch (kind) {
     case 0:
       return peer.packet(T.setConfiguration, id, [random.oneIn(4) ? 0 : 1]);
-    case 1: {
-      const type = random.oneIn(9) ? T.reset : random.pick([T.cancel, 7]);
-      return peer.packet(type, id);
-    }
+    case 1:
+      return smallPacket(peer, random, id);
     case 2: {
       const type = random.pick([T.startInterrupt, T.stopInterrupt]);
       return peer.packet(type, id, [random.pick([0x81, 0x82, odd(random)])]);
     }
     case 3:
-      return peer.bulk(id, random.pick([0x81, 0x81, 0x82, 0x8f]), [], 64);
+      return peer.bulk(
+        id,
+        random.pick([0x81, 0x81, 0x82, 0x8f]),
+        random.oneIn(40) ? bytesOf(random) : [],
+        random.oneIn(3) ? random.pick(ODD_LENGTHS) : 64,
+        random.oneIn(4) ? random.uint32() : 0,
+      );
     case 4: {
       const data = random.oneIn(2) ? bytesOf(random) : [0x15, 1];
       return peer.interrupt(id, random.pick([1, 1, 1, 2]), data);
@@ -168,7 +226,7 @@ function hostilePacket(
       const data = random.oneIn(6) ? bytesOf(random) : reportOf(random);
       const [report = 0] = data;
       return random.oneIn(2)
-        ? peer.control(id, 0xa1, 1, 0x0300 | odd(random) % 7, 0, 64)
+        ? peer.control(id, 0xa1, 1, 0x0300 | reportNumber(random), 0, 64)
         : peer.control(id, 0x21, 9, 0x0300 | report, 0, data.length, data);
     }
     case 6: {
@@ -181,17 +239,39 @@ function hostilePacket(
         request,
         odd(random) << 8 | odd(random),
         odd(random),
-        isIn === 0 ? data.length : random.pick(ODD_LENGTHS),
+        isIn === 0 && !random.oneIn(60)
+          ? data.length
+          : random.pick(ODD_LENGTHS),
         data,
       );
     }
-    default:
+    default: {
+      const data = random.oneIn(6) ? bytesOf(random) : messageOf(random);
+      const isLie = random.oneIn(300);
       return peer.bulk(
         id,
-        1,
-        random.oneIn(6) ? bytesOf(random) : messageOf(random),
+        random.oneIn(20) ? odd(random) & 0x7f : 1,
+        data,
+        isLie ? random.pick([...ODD_LENGTHS, 0xffff_ffff]) : data.length,
+        random.oneIn(8) ? random.uint32() : 0,
       );
+    }
   }
+}
+
+/** A packet without data, of the length that its type has. */
+function smallPacket(
+  peer: UsbredirPeer,
+  random: Random,
+  id: number,
+): Uint8Array {
+  const [type, length] = random.pick([
+    [random.oneIn(3) ? T.reset : T.cancel, 0],
+    ...[[T.cancel, 0], [T.cancel, 0], [T.getConfiguration, 0]],
+    ...[[T.setAlt, 2], [T.getAlt, 1], [T.startIso, 3], [T.stopIso, 1]],
+    ...[[T.disconnectAck, 0], [T.filterReject, 0], [T.filter, 5]],
+  ] as [number, number][]);
+  return peer.packet(type, id, Array.from({ length }, () => odd(random)));
 }
 
 /** The lines have been left, and a good QEMU finds a device as new. */
