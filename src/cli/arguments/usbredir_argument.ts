@@ -12,6 +12,7 @@ import {
 } from "../../config/values/values.ts";
 import { parseArgument } from "./arguments.ts";
 import type { UsbredirSpecification } from "../../config/specification.ts";
+import { nearest } from "../../text/nearest.ts";
 import { readSocketPlace } from "./socket_place.ts";
 
 const HOW = "--usbredir PATH[,device=ljca|cp2112][,connect]";
@@ -44,7 +45,14 @@ export function readUsbredir(text: string): UsbredirSpecification {
       connects = true;
       return false;
     }
-    if (!part.startsWith("device=")) return true;
+    if (!part.startsWith("device=")) {
+      // A path may contain commas, but hardly ends with such a slip.
+      if (nearest(part, ["connect"]) === undefined) return true;
+      throw new ConfigError(`unknown setting "${part}"`, {
+        path: position.path,
+        hint: "Did you mean connect?",
+      });
+    }
     if (device !== undefined) {
       throw new ConfigError("device is given twice", position);
     }

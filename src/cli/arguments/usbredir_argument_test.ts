@@ -30,6 +30,8 @@ const REFUSED = [
   ["/a,connect,connect", "connect is given twice"],
   ["/a,connect,mode=600", "mode is for a socket of ours"],
   ["/a,size=5", 'unknown setting "size=5"'],
+  ["/a,conect", 'unknown setting "conect"'],
+  ["/a,Connect,device=ljca", 'unknown setting "Connect"'],
 ] as const;
 
 for (const [text, message] of REFUSED) {
