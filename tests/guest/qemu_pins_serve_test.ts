@@ -14,7 +14,10 @@ import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
-const ignore = await mustSkip(...artefactsOf("virt", "new"));
+const ignore = await mustSkip(
+  ...artefactsOf("virt", "old"),
+  ...artefactsOf("virt", "new"),
+);
 
 /** Restarts, some of which are crashes. */
 const ENDS: readonly Deno.Signal[] = [
@@ -22,9 +25,9 @@ const ENDS: readonly Deno.Signal[] = [
   ...Array.from({ length: rounds(10, 2) }, () => "SIGKILL" as const),
 ];
 
-Deno.test({
+const restarts = (qemu: "old" | "new"): Deno.TestDefinition => ({
   name:
-    "serve --config: lines are a PL061's pins over restarts and crashes, and safe when QEMU is gone",
+    `serve --config: lines are a PL061's pins over restarts and crashes, and safe when QEMU is gone (QEMU ${qemu})`,
   ignore,
   fn: async () => {
     await using service = new ManagerDouble();
@@ -63,7 +66,7 @@ Deno.test({
       {
         await using guest = await bootArmGuest({
           board: "virt",
-          qemu: "new",
+          qemu,
           arguments: qemuArguments(sockets),
         });
         await heard("started");
@@ -133,6 +136,9 @@ Deno.test({
     }
   },
 });
+
+Deno.test(restarts("old"));
+Deno.test(restarts("new"));
 
 Deno.test({
   name: "run: {qemu-pins} makes QEMU open the sockets that the pins need",
