@@ -51,10 +51,13 @@ export class ManagerDouble implements AsyncDisposable {
   readonly #notify: OwnedFd;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #piece = new Uint8Array(4096);
+  readonly #log: string;
   #pid = 0;
 
-  constructor() {
+  /** @param options File for the output, if not in its directory. */
+  constructor(options: { readonly log?: string | undefined } = {}) {
     this.directory = Deno.makeTempDirSync({ prefix: "gpioagg-manager-" });
+    this.#log = options.log ?? `${this.directory}/log`;
     this.#notify = bindDatagram(`${this.directory}/notify`);
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
@@ -66,7 +69,7 @@ export class ManagerDouble implements AsyncDisposable {
 
   /** Output of the service. */
   get log(): string {
-    return readSmallFile(`${this.directory}/log`) ?? "";
+    return readSmallFile(this.#log) ?? "";
   }
 
   /** Names of what is stored that begin so: `line.`, `guest.`. */
@@ -110,19 +113,23 @@ export class ManagerDouble implements AsyncDisposable {
       handed.map(([name]) => name).join(":"),
       `${this.directory}/notify`,
       String(options.watchdogUs ?? ""),
-      `${this.directory}/log`,
+      this.#log,
       PROGRAM_FILE,
       ...PROGRAM,
       "serve",
       ...args,
     ], { inherit: handed.map(([, fd]) => fd.fd) });
-    await until(
-      "READY=1",
-      () => {
-        if (!this.isRunning) throw new Error(`It ended: ${this.log}`);
-        return this.messages.slice(before).includes("READY=1");
-      },
-    );
+    try {
+      await until(
+        "READY=1",
+        () => {
+          if (!this.isRunning) throw new Error("It ended");
+          return this.messages.slice(before).includes("READY=1");
+        },
+      );
+    } catch (cause) {
+      throw new Error(`The service does not start: ${this.log}`, { cause });
+    }
   }
 
   /** True while the service runs; it is reaped when this process ends. */

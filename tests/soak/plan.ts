@@ -14,11 +14,17 @@ export const SOCKETS_PER_TARGET = 4;
 /** Aggregators in each of them: those sockets, and pins inside a QEMU. */
 const AGGREGATORS_PER_TARGET = SOCKETS_PER_TARGET + 1;
 const HOSTILE_LINES = 1000;
+/** Few, so that a full disk costs some, which must be counted. */
+const KEPT_EDGES = 4000;
 
 /** Number of each kind. */
 export interface SoakPlan {
   /** Directory of the sockets. */
   readonly directory: string;
+  /** Socket of the control API. */
+  readonly api: string;
+  /** File of edges; absent if there is none. */
+  readonly edges: string | undefined;
   readonly cells: number;
   /** Aggregators for guests that come and go. */
   readonly passing: number;
@@ -29,6 +35,7 @@ export function plan(
   directory: string,
   aggregators: number,
   guests: number,
+  files: { readonly api: string; readonly edges?: string },
 ): SoakPlan {
   const others = TARGETS * AGGREGATORS_PER_TARGET + 1;
   const cells = Math.floor(
@@ -42,6 +49,8 @@ export function plan(
   }
   return {
     directory,
+    api: files.api,
+    edges: files.edges,
     cells,
     passing: aggregators - cells * CELL.length - others + 1,
   };
@@ -69,7 +78,10 @@ export function passingName(i: number): string {
  */
 export function configText(plan: SoakPlan, extra: number): string {
   const { directory } = plan;
-  const lines = ["aggregators:"];
+  const lines = plan.edges === undefined
+    ? []
+    : [`record: { keep: ${KEPT_EDGES}, file: ${plan.edges}, size: 4MB }`];
+  lines.push("aggregators:");
   const add = (
     name: string,
     socket: string,

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { faultsOf, type SoakReport, tableOf } from "./report.ts";
 import { slopeOf, type Usage } from "./usage.ts";
 
@@ -15,7 +15,7 @@ const USAGE: Usage = {
 const REPORT: SoakReport = {
   aggregators: 200,
   guests: 64,
-  seconds: 60,
+  seconds: 150,
   rounds: 6000,
   requests: 100_000,
   lost: 0,
@@ -35,7 +35,7 @@ const REPORT: SoakReport = {
   restarted: USAGE,
   after: USAGE,
   peakMb: 300,
-  slopeMbPerMinute: 0,
+  slope: { perMinute: 0, error: 1 },
   problems: [],
 };
 
@@ -71,7 +71,13 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
         "descriptors grew from 100 to 101 (socket +2, anon_inode:[eventfd] -1)",
       ],
       [{ end: { ...USAGE, mappings: 900 } }, "mappings grew from 500 to 900"],
-      [{ end: { ...USAGE, residentMb: 200 } }, "memory grew from 120 to 200"],
+      [
+        {
+          end: { ...USAGE, residentMb: 200 },
+          slope: { perMinute: 40, error: 5 },
+        },
+        "memory grew from 120 to 200",
+      ],
       [
         {
           end: { ...USAGE, threads: 20, threadNames: new Map([["deno", 20]]) },
@@ -91,11 +97,27 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
   ) assertEquals(faultsOf({ ...REPORT, ...change }), [fault]);
 });
 
-Deno.test("slopeOf() is in MB per minute", () => {
-  const samples = [0, 1, 2, 3].map((i) => ({
-    atMs: i * 1000,
-    residentMb: 100 + i,
-  }));
-  assertEquals(slopeOf(samples), 60);
-  assertEquals(slopeOf(samples.slice(0, 1)), 0);
+Deno.test("garbage that was not collected yet is no leak", () => {
+  const end = { ...USAGE, residentMb: 200 };
+  for (const perMinute of [-20, 9]) {
+    const slope = { perMinute, error: 5 };
+    assertEquals(faultsOf({ ...REPORT, end, slope }), []);
+  }
+  const slope = { perMinute: 40, error: 5 };
+  assertEquals(faultsOf({ ...REPORT, end, slope, seconds: 20 }), []);
+});
+
+Deno.test("slopeOf() is that of the smallest sizes, with its error", () => {
+  const samplesOf = (sizes: readonly number[]) =>
+    sizes.map((residentMb, i) => ({ atMs: i * 1000, residentMb }));
+  const rising = slopeOf(samplesOf([100, 101, 102, 103]));
+  assertEquals(rising, { perMinute: 60, error: 0 });
+  assertEquals(slopeOf(samplesOf([100])), { perMinute: 0, error: Infinity });
+  assertEquals(slopeOf(samplesOf([100, 101])).error, Infinity);
+  // Collections at ever later times.
+  const saw = Array.from({ length: 200 }, (_, i) => 100 + i * i / 50 % 90);
+  const { perMinute, error } = slopeOf(samplesOf(saw));
+  assert(Math.abs(perMinute) < 2 * error, `${perMinute} ± ${error}`);
+  const leak = slopeOf(samplesOf(saw.map((size, i) => size + i)));
+  assert(leak.perMinute > 2 * leak.error, `${leak.perMinute} ± ${leak.error}`);
 });

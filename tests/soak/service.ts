@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { listDirectory } from "../../ffi/directory_entries.ts";
 import { readSmallFile } from "../../ffi/files.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
@@ -14,25 +15,36 @@ const MAX_STORED = 16_384;
 /** Field of the exit status in proc(5)'s `stat`, after the command's name. */
 const EXIT_STATUS_FIELD = 49;
 const LOG_TAIL = 2000;
+const STOP_LIMIT_MS = 60_000;
 
 /** **Ownership**: `await using` ends it. */
 export class SoakService implements AsyncDisposable {
-  readonly #manager = new ManagerDouble();
+  readonly #manager: ManagerDouble;
   readonly #args: readonly string[];
+  /** Resolves once nothing is done to its process. */
+  #others: Promise<void> = Promise.resolve();
   /** Number of times that it was ended and started again. */
   restarts = 0;
   /** Number of times that it was stopped for a while. */
   pauses = 0;
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], log?: string) {
     this.#args = args;
+    this.#manager = new ManagerDouble({ log });
     this.#manager.maxStored = MAX_STORED;
   }
 
-  /** Starts `gpioagg serve` and waits until it is ready. */
-  static async start(args: readonly string[]): Promise<SoakService> {
+  /**
+   * Starts `gpioagg serve` and waits until it is ready.
+   *
+   * @param log File for its output, if it is to be another one than usual.
+   */
+  static async start(
+    args: readonly string[],
+    log?: string,
+  ): Promise<SoakService> {
     await using stack = new AsyncDisposableStack();
-    const service = stack.use(new SoakService(args));
+    const service = stack.use(new SoakService(args, log));
     await service.#manager.start(args);
     stack.move();
     return service;
@@ -52,21 +64,46 @@ export class SoakService implements AsyncDisposable {
 
   /** Ends it by a signal after which a manager starts it again. */
   async restart(signal: "SIGUSR2" | "SIGKILL"): Promise<void> {
-    await this.#manager.stop(signal);
-    await this.#manager.start(this.#args);
+    await this.#alone(async () => {
+      await this.#manager.stop(signal);
+      await this.#manager.start(this.#args);
+    });
     this.restarts++;
   }
 
   /** Stops it for a while, as a debugger or a busy host does. */
   async pause(ms: number): Promise<void> {
-    const { pid } = this;
-    Deno.kill(pid, "SIGSTOP");
-    try {
-      await new Promise((resolve) => setTimeout(resolve, ms));
-    } finally {
-      Deno.kill(pid, "SIGCONT");
-    }
+    await this.whileStopped(() =>
+      new Promise<void>((resolve) => setTimeout(resolve, ms))
+    );
     this.pauses++;
+  }
+
+  /** Does something while none of its threads runs. */
+  async whileStopped(action: () => Promise<void> | void): Promise<void> {
+    await this.#alone(async () => {
+      const { pid } = this;
+      Deno.kill(pid, "SIGSTOP");
+      try {
+        await until("the service stops", () => isStopped(pid), STOP_LIMIT_MS);
+        await action();
+      } finally {
+        Deno.kill(pid, "SIGCONT");
+      }
+    });
+  }
+
+  /** Waits for what is done to the process by others. */
+  async #alone(action: () => Promise<void>): Promise<void> {
+    const before = this.#others;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#others = promise;
+    await before;
+    try {
+      await action();
+    } finally {
+      resolve();
+    }
   }
 
   /** Ends it for good. @returns Its wait status: 0 if all is safe. */
@@ -87,4 +124,12 @@ export class SoakService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#manager[Symbol.asyncDispose]();
   }
+}
+
+/** Returns true if no thread of a process runs, or none will any more. */
+function isStopped(pid: number): boolean {
+  return listDirectory(`/proc/${pid}/task`).every((thread) => {
+    const stat = readSmallFile(`/proc/${pid}/task/${thread}/stat`) ?? ") X ";
+    return /\) [TtZX] /.test(stat);
+  });
 }

@@ -5,10 +5,19 @@
  *
  * @module
  */
-import { ServiceClient } from "../../src/client/client.ts";
-import { HOSTILE_KINDS } from "../bench/hostile_peer.ts";
-import { ChildProcess } from "../environment/process.ts";
+import type { ChildProcess } from "../environment/process.ts";
 import { Random } from "../fuzz/ring_fuzz_random.ts";
+import { diskPaths, DiskWitness } from "./disk_witness.ts";
+import {
+  apiClient,
+  disturbUntil,
+  fillings,
+  passingGuests,
+  spell,
+  startPeer,
+  type Surroundings,
+  Tally,
+} from "./disturbances.ts";
 import type { GuestsReport } from "./guests_peer.ts";
 import {
   CELL,
@@ -20,6 +29,7 @@ import {
 } from "./plan.ts";
 import type { SoakReport } from "./report.ts";
 import { SoakService } from "./service.ts";
+import type { SmallDisk } from "./small_disk.ts";
 import { type Sample, settledUsage, slopeOf, usageOf } from "./usage.ts";
 
 /** Options of a run. */
@@ -34,6 +44,8 @@ export interface SoakOptions {
    * usual for a short run.
    */
   readonly settledLooks?: number;
+  /** Disk that the service writes to, which is filled and freed. */
+  readonly disk?: SmallDisk | undefined;
   /** Told what begins. */
   readonly log?: (text: string) => void;
 }
@@ -46,37 +58,8 @@ const WARM_UP = 0.35;
 const RESTARTING = 0.15;
 const START_LIMIT_MS = 120_000;
 const END_LIMIT_MS = 60_000;
-/** Limit for an answer to an API client: the machine may be busy. */
-const API_LIMIT_MS = 60_000;
-/** Life of guests that come and go until they are killed. **Units**: ms. */
-const LIFE_MS = 3000;
-/** Duration of a kind of hostile peer. **Units**: milliseconds. */
-const SPELL_MS = 4000;
-const RELOAD_MS = 5000;
-const CREATE_MS = 100;
-/** Work between two restarts, and between two stops of at most so long. */
+/** Work between two restarts. **Units**: milliseconds. */
 const RESTART_MS = 2000;
-const PAUSE_EVERY_MS = 4000;
-const MAX_PAUSE_MS = 500;
-const SAMPLE_MS = 1000;
-/** Aggregators that a reload brings or takes away, at most. */
-const MAX_EXTRA = 6;
-
-/** Counts of one run. */
-class Tally {
-  kills = 0;
-  creations = 0;
-  reloads = 0;
-  lost = 0;
-  hostileActs = 0;
-  readonly problems: string[] = [];
-  readonly kinds = new Set<string>();
-
-  lose(what: string, error: unknown): void {
-    this.lost++;
-    if (this.problems.length < 10) this.problems.push(`${what}: ${error}`);
-  }
-}
 
 /** Runs a soak. **Ownership**: ends all that it starts. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
@@ -84,9 +67,20 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const { log = () => {}, seed, minutes, settledLooks } = options;
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-soak-" });
   stack.defer(() => Deno.remove(directory, { recursive: true }));
-  const soak = plan(directory, options.aggregators, options.guests);
-  const service = stack.use(await startService(soak));
-  const client = apiClient(`${directory}/api.sock`);
+  const paths = options.disk === undefined
+    ? undefined
+    : diskPaths(options.disk);
+  const soak = plan(
+    directory,
+    options.aggregators,
+    options.guests,
+    paths ?? { api: `${directory}/api.sock` },
+  );
+  const service = stack.use(await startService(soak, paths));
+  const disk = options.disk === undefined
+    ? undefined
+    : new DiskWitness(options.disk, service);
+  const client = apiClient(soak.api);
   const poke = () => client.show(`c0${CELL[0]}`);
   const settled = (most?: number) =>
     settledUsage(service.pid, poke, settledLooks, most);
@@ -114,6 +108,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       service,
       random,
       tally,
+      disk,
       sample: () => {
         if (!isMeasured) return;
         const { residentMb } = usageOf(service.pid);
@@ -121,20 +116,26 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       },
     });
   await disturb(totalMs * WARM_UP, false);
-  const warm = await atRest(guests, () => settled());
+  const atRestOf = (most?: number) =>
+    atRest(guests, async () => {
+      await disk?.settle(client);
+      return await settled(most);
+    });
+  const warm = await atRestOf();
   log("warmed up");
   const rest = performance.now();
   await disturb(totalMs * (1 - WARM_UP - RESTARTING), true);
-  const end = await atRest(guests, () => settled(warm.descriptors));
+  const end = await atRestOf(warm.descriptors);
   log("restarting");
   await restarts(performance.now() + totalMs * RESTARTING, guests, {
     soak,
     service,
     random,
     tally,
+    disk,
   });
   const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
-  const restarted = await atRest(guests, () => settled(warm.descriptors));
+  const restarted = await atRestOf(warm.descriptors);
   log("letting all go");
   const reports = await Promise.all(guests.map(reportOf));
   const after = await settled(start.descriptors);
@@ -161,50 +162,48 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     pauses: service.pauses,
     hostileActs: tally.hostileActs,
     hostileKinds: tally.kinds.size,
+    ...(disk === undefined ? {} : {
+      disk: {
+        fills: disk.fills,
+        diverted: disk.diverted,
+        lostMessages: disk.lostMessages,
+        lostEdges: disk.countLostEdges(),
+      },
+    }),
     start,
     warm,
     end,
     restarted,
     after,
     peakMb: Math.max(0, ...samples.map(({ residentMb }) => residentMb)),
-    slopeMbPerMinute: slopeOf(samples),
+    slope: slopeOf(samples),
     problems: [
       ...tally.problems,
+      ...disk?.problems ?? [],
       ...reports.flatMap(({ problems }) => problems),
       ...lastWords === undefined ? await unsafeEnd(service) : [],
     ],
   };
 }
 
-async function startService(soak: SoakPlan): Promise<SoakService> {
+async function startService(
+  soak: SoakPlan,
+  paths: ReturnType<typeof diskPaths> | undefined,
+): Promise<SoakService> {
   const { directory } = soak;
   for (let i = 0; i < TARGETS; i++) {
     const place = targetDirectory(soak, i);
     await Deno.mkdir(place);
-    await Deno.symlink(`${directory}/api.sock`, `${place}/api.sock`);
+    await Deno.symlink(soak.api, `${place}/api.sock`);
   }
   const file = `${directory}/soak.yaml`;
   await Deno.writeTextFile(file, configText(soak, 0));
   return await SoakService.start([
     ...["--config", file],
-    ...["--api", `${directory}/api.sock`],
+    ...["--api", soak.api],
     ...["--api-sockets", directory],
-    ...["--audit-log", `${directory}/audit.log`],
-  ]);
-}
-
-function apiClient(socket: string): ServiceClient {
-  return new ServiceClient(socket, { limitMs: API_LIMIT_MS });
-}
-
-function startPeer(file: string, args: readonly string[]): ChildProcess {
-  const path = file.startsWith("/") ? file : `${import.meta.dirname}/${file}`;
-  return new ChildProcess({
-    command: Deno.execPath(),
-    args: ["run", "-q", "-P=unit", "--no-prompt", "--no-check", path, ...args],
-    input: true,
-    graceMs: 2000,
-  });
+    ...["--audit-log", paths?.audit ?? `${directory}/audit.log`],
+  ], paths?.log);
 }
 
 /**
@@ -236,203 +235,28 @@ async function reportOf(process: ChildProcess): Promise<GuestsReport> {
   return JSON.parse(line);
 }
 
-interface Restarting {
-  readonly soak: SoakPlan;
-  readonly service: SoakService;
-  readonly random: Random;
-  readonly tally: Tally;
-}
-
-interface Disturbance extends Restarting {
-  readonly sample: () => void;
-}
-
 /**
  * Ends the service again and again, by a restart and by SIGKILL: the guests'
- * connections go on, and simulated lines begin anew.
+ * connections go on, and simulated lines begin anew. Its disk may be full.
  */
 async function restarts(
   endMs: number,
   guests: readonly ChildProcess[],
-  { soak, service, random, tally }: Restarting,
+  { soak, service, random, tally, disk }: Surroundings,
 ): Promise<void> {
   const goesOn = () => performance.now() < endMs;
-  const passing = passingGuests(goesOn, { soak, random, tally });
+  const others = [passingGuests(goesOn, { soak, random, tally })];
+  if (disk !== undefined) others.push(fillings(goesOn, { random }, disk));
   while (goesOn()) {
     const signal = random.oneIn(2) ? "SIGUSR2" : "SIGKILL";
     await atRest(guests, () => service.restart(signal), "begin");
     await spell(goesOn, RESTART_MS);
   }
-  await passing;
-}
-
-/** Stops the service for moments. */
-async function pauses(
-  goesOn: () => boolean,
-  { service, random }: Disturbance,
-): Promise<void> {
-  while (goesOn()) {
-    await service.pause(random.below(MAX_PAUSE_MS));
-    await spell(goesOn, PAUSE_EVERY_MS);
-  }
-}
-
-/** Everything that may disturb, until a time; all of it is over afterwards. */
-async function disturbUntil(
-  endMs: number,
-  disturbance: Disturbance,
-): Promise<void> {
-  const goesOn = () => performance.now() < endMs;
-  await Promise.all([
-    passingGuests(goesOn, disturbance),
-    creations(goesOn, disturbance),
-    reloads(goesOn, disturbance),
-    samples(goesOn, disturbance),
-    pauses(goesOn, disturbance),
-    ...Array.from(
-      { length: TARGETS },
-      (_, i) => hostilePeers(i, goesOn, disturbance),
-    ),
-  ]);
-}
-
-/** Guests that come and go, and are killed in their midst. */
-async function passingGuests(
-  goesOn: () => boolean,
-  { soak, random, tally }: Omit<Restarting, "service">,
-): Promise<void> {
-  while (goesOn()) {
-    const peer = startPeer("passing_guest.ts", [
-      soak.directory,
-      String(soak.passing),
-      String(random.uint32()),
-    ]);
-    await spell(goesOn, LIFE_MS);
-    if (peer.status !== undefined && peer.status.code !== 0) {
-      tally.problems.push(`a passing guest failed: ${peer.stderr}`);
-    }
-    peer.kill("SIGKILL");
-    await peer[Symbol.asyncDispose]();
-    tally.kills++;
-  }
-}
-
-/** Aggregators of API clients, with and without leases. */
-async function creations(
-  goesOn: () => boolean,
-  { soak, random, tally }: Disturbance,
-): Promise<void> {
-  const client = apiClient(`${soak.directory}/api.sock`);
-  for (let i = 0; goesOn(); i++) {
-    const name = `made${i}`;
-    try {
-      if (random.oneIn(2)) {
-        await using made = await client.create({
-          name,
-          lines: ["sim/4,safe=0"],
-        });
-        if (made.name !== name) throw new Error(`it is called ${made.name}`);
-      } else {
-        await client.createLasting({ name, lines: ["sim/2"] });
-        await client.show(name);
-        await client.remove(name);
-      }
-      tally.creations++;
-    } catch (error) {
-      tally.lose(`the API client of ${name}`, error);
-      // It may be there or not; the next one has another name.
-      await client.remove(name).catch(() => {});
-    }
-    await sleep(CREATE_MS);
-  }
-}
-
-/** Configurations that differ by aggregators without guests. */
-async function reloads(
-  goesOn: () => boolean,
-  { soak, random, tally }: Disturbance,
-): Promise<void> {
-  const client = apiClient(`${soak.directory}/api.sock`);
-  const reload = async (extra: number) => {
-    try {
-      await Deno.writeTextFile(
-        `${soak.directory}/soak.yaml`,
-        configText(soak, extra),
-      );
-      await client.reload();
-      tally.reloads++;
-    } catch (error) {
-      tally.lose("a reload", error);
-    }
-  };
-  while (goesOn()) {
-    await reload(random.below(MAX_EXTRA + 1));
-    await spell(goesOn, RELOAD_MS);
-  }
-  await reload(0);
-}
-
-async function samples(
-  goesOn: () => boolean,
-  { sample }: Disturbance,
-): Promise<void> {
-  while (goesOn()) {
-    sample();
-    await sleep(SAMPLE_MS);
-  }
-}
-
-/** Hostile peers at one target: those of the benchmark in turn with ours. */
-async function hostilePeers(
-  target: number,
-  goesOn: () => boolean,
-  { soak, random, tally }: Disturbance,
-): Promise<void> {
-  const place = targetDirectory(soak, target);
-  const bench = `${import.meta.dirname}/../bench/hostile_peer.ts`;
-  for (let i = target; goesOn(); i++) {
-    const isOurs = i % 2 === 0;
-    const kind = isOurs
-      ? "descriptors, memory, bodies, names"
-      : random.pick(HOSTILE_KINDS);
-    const peer = isOurs
-      ? startPeer("hostile_peer.ts", [place, String(random.uint32())])
-      : startPeer(bench, [kind, place]);
-    tally.kinds.add(kind);
-    await spell(goesOn, SPELL_MS);
-    if (isOurs) await countActs(peer, tally);
-    else peer.kill("SIGKILL");
-    await peer[Symbol.asyncDispose]();
-    // Sockets that a hostile QEMU listened at.
-    for (const name of ["qmp.sock", "qtest.sock"]) {
-      await Deno.remove(`${place}/${name}`).catch(() => {});
-    }
-  }
-}
-
-async function countActs(peer: ChildProcess, tally: Tally): Promise<void> {
-  try {
-    await peer.closeInput();
-    const [line] = await peer.waitFor(/^\{"event":"report".*$/m, {
-      timeoutMs: START_LIMIT_MS,
-    });
-    tally.hostileActs += JSON.parse(line).acts;
-  } catch (error) {
-    tally.problems.push(`a hostile peer could not go on: ${error}`);
-  }
+  await Promise.all(others);
 }
 
 /** The service's end: outputs safe, status 0. */
 async function unsafeEnd(service: SoakService): Promise<string[]> {
   const status = await service.end();
   return status === 0 ? [] : [`the service ended with wait status ${status}`];
-}
-
-async function spell(goesOn: () => boolean, ms: number): Promise<void> {
-  const end = performance.now() + ms;
-  while (goesOn() && performance.now() < end) await sleep(50);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -154,19 +154,55 @@ export interface Sample {
   readonly residentMb: number;
 }
 
-/** The slope of a line through samples. **Units**: MB per minute. */
-export function slopeOf(samples: readonly Sample[]): number {
-  const count = samples.length;
-  if (count < 2) return 0;
+/** Growth of memory. */
+export interface Slope {
+  /** **Units**: MB per minute. */
+  readonly perMinute: number;
+  /** Standard error of it; infinite if there are too few samples. */
+  readonly error: number;
+}
+
+/** Parts of the time, of each of which the smallest size counts. */
+const PARTS = 10;
+
+/**
+ * Returns the slope of a line through the smallest sizes of parts of the time:
+ * what is above them is garbage that was not collected yet.
+ */
+export function slopeOf(samples: readonly Sample[]): Slope {
+  const floors = floorsOf(samples);
+  const count = floors.length;
+  if (count < 2) return { perMinute: 0, error: Infinity };
   const mean = (of: (sample: Sample) => number) =>
-    samples.reduce((sum, sample) => sum + of(sample), 0) / count;
+    floors.reduce((sum, sample) => sum + of(sample), 0) / count;
   const meanTime = mean(({ atMs }) => atMs);
   const meanSize = mean(({ residentMb }) => residentMb);
   let above = 0;
   let below = 0;
-  for (const { atMs, residentMb } of samples) {
+  for (const { atMs, residentMb } of floors) {
     above += (atMs - meanTime) * (residentMb - meanSize);
     below += (atMs - meanTime) ** 2;
   }
-  return below === 0 ? 0 : 60_000 * above / below;
+  if (below === 0) return { perMinute: 0, error: Infinity };
+  const slope = above / below;
+  const rest = floors.reduce(
+    (sum, { atMs, residentMb }) =>
+      sum + (residentMb - meanSize - slope * (atMs - meanTime)) ** 2,
+    0,
+  );
+  const error = count === 2 ? Infinity : Math.sqrt(rest / (count - 2) / below);
+  return { perMinute: 60_000 * slope, error: 60_000 * error };
+}
+
+function floorsOf(samples: readonly Sample[]): Sample[] {
+  const length = Math.max(1, Math.ceil(samples.length / PARTS));
+  const floors: Sample[] = [];
+  for (let i = 0; i < samples.length; i += length) {
+    floors.push(
+      samples.slice(i, i + length).reduce((least, sample) =>
+        sample.residentMb < least.residentMb ? sample : least
+      ),
+    );
+  }
+  return floors;
 }
