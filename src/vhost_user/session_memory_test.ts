@@ -292,6 +292,30 @@ Deno.test("a region that is added disturbs no ring, removed only those that lie 
   assertAlive(rig);
 });
 
+Deno.test("a part of a ring lies in the region that it begins with, not in the one it begins after", () => {
+  // The descriptors of 256 entries are one page, 0x1000 to 0x2000.
+  using rig = new VhostRig({ queueSize: 256 });
+  const regions = [[0, 0x1000], [0x1000, 0x1000], [0x2000, MIB - 0x2000]]
+    .map(([at, size]): Region => [GUEST_AT + at!, size!, USER_AT + at!, at!]);
+  const [before, descriptors] = regions;
+  const { fd } = rig.guest.file;
+  rig.negotiate();
+  rig.must(R.SET_MEM_TABLE, memTable(...regions), [fd, fd, fd]);
+  rig.startRings();
+  const stopped: number[] = [];
+  const stop = rig.device.stopQueue.bind(rig.device);
+  rig.device.stopQueue = (index) => {
+    stopped.push(index);
+    stop(index);
+  };
+  rig.must(R.REM_MEM_REG, single(before!));
+  assertEquals(stopped, []);
+  rig.must(R.REM_MEM_REG, single(descriptors!));
+  assertEquals(stopped, [0]);
+  rig.must(R.ADD_MEM_REG, single(descriptors!), [fd]);
+  assertEquals(rig.gpio(GET_VALUE, 0), [0, rig.ports[0]!.level]);
+});
+
 Deno.test("a guest whose memory is truncated ends its session, and nothing else", () => {
   using other = new VhostRig();
   other.negotiate();
