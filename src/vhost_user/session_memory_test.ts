@@ -1,6 +1,7 @@
 /** Guest memory: what is mapped, what is refused, and changes under running rings. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { O_RDWR, openFile } from "../../ffi/files.ts";
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { libc } from "../../ffi/libc.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
@@ -17,6 +18,8 @@ import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 const BOTH_EDGES = 3;
 const GET_VALUE = 4;
 const MIB = 0x10_0000;
+/** Limit of the helper threads that close descriptors. **Units**: ms. */
+const HELPERS_LIMIT_MS = 60_000;
 
 /** Guest address, size, user address, offset. */
 type Region = readonly [
@@ -251,7 +254,12 @@ Deno.test("ADD_MEM_REG ends at the number of slots that was promised", () => {
       single([0x1000 * taken, 0x1000, 0x1000 * taken, 0]),
       [file.fd],
     ) === 0
-  ) taken++;
+  ) {
+    taken++;
+    // A frontend whose descriptors are closed late rests, and this rig's clock
+    // stands still.
+    assert(helpersAreDone(HELPERS_LIMIT_MS), "a close hangs");
+  }
   // One more than these came with SET_MEM_TABLE.
   assertEquals(taken, 508);
   assertStringIncludes(rig.log.at(-1)!, "there are 509 regions at most");
