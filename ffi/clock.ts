@@ -144,7 +144,7 @@ export function readMonotonicNs(into: Float64Array): void {
  *
  * **Safety**: plain data.
  */
-export interface LocalTime {
+interface LocalTime {
   /** Year, such as 2026. */
   readonly year: number;
   /** Month, from 1. */

@@ -35,7 +35,7 @@ const DIRENT_KINDS: Readonly<Record<number, FileKind>> = {
  *
  * **Safety**: plain data.
  */
-export interface DirectoryEntry {
+interface DirectoryEntry {
   /** The name within the directory. */
   readonly name: string;
   /**

@@ -20,28 +20,18 @@ export const EINTR = 4;
 export const EIO = 5;
 /** No such device or address. **Safety**: a constant. */
 export const ENXIO = 6;
-/** Argument list too long. **Safety**: a constant. */
-export const E2BIG = 7;
-/** Not an executable. **Safety**: a constant. */
-export const ENOEXEC = 8;
 /** Bad file descriptor. **Safety**: a constant. */
 export const EBADF = 9;
-/** No child process. **Safety**: a constant. */
-export const ECHILD = 10;
 /** Try again later. **Safety**: a constant. */
 export const EAGAIN = 11;
 /** Out of memory. **Safety**: a constant. */
 export const ENOMEM = 12;
 /** Permission denied. **Safety**: a constant. */
 export const EACCES = 13;
-/** Bad address. **Safety**: a constant. */
-export const EFAULT = 14;
 /** Busy. **Safety**: a constant. */
 export const EBUSY = 16;
 /** Already exists. **Safety**: a constant. */
 export const EEXIST = 17;
-/** Crosses file systems. **Safety**: a constant. */
-export const EXDEV = 18;
 /** The device is gone. **Safety**: a constant. */
 export const ENODEV = 19;
 /** Not a directory. **Safety**: a constant. */
@@ -50,80 +40,30 @@ export const ENOTDIR = 20;
 export const EISDIR = 21;
 /** Invalid argument. **Safety**: a constant. */
 export const EINVAL = 22;
-/** Too many open files in the system. **Safety**: a constant. */
-export const ENFILE = 23;
 /** Too many open files in the process. **Safety**: a constant. */
 export const EMFILE = 24;
 /** Not an operation of this kind of file. **Safety**: a constant. */
 export const ENOTTY = 25;
-/** Program file busy. **Safety**: a constant. */
-export const ETXTBSY = 26;
-/** File too large. **Safety**: a constant. */
-export const EFBIG = 27;
-/** No space left. **Safety**: a constant. */
-export const ENOSPC = 28;
-/** Not seekable. **Safety**: a constant. */
-export const ESPIPE = 29;
-/** Read-only file system. **Safety**: a constant. */
-export const EROFS = 30;
-/** Too many links. **Safety**: a constant. */
-export const EMLINK = 31;
 /** The other end is closed. **Safety**: a constant. */
 export const EPIPE = 32;
 /** Result out of range. **Safety**: a constant. */
 export const ERANGE = 34;
-/** Would deadlock. **Safety**: a constant. */
-export const EDEADLK = 35;
-/** Name too long. **Safety**: a constant. */
-export const ENAMETOOLONG = 36;
 /** Not implemented by this kernel. **Safety**: a constant. */
 export const ENOSYS = 38;
-/** Directory not empty. **Safety**: a constant. */
-export const ENOTEMPTY = 39;
 /** Too many symbolic links. **Safety**: a constant. */
 export const ELOOP = 40;
 /** Unexpected answer from the kernel. **Safety**: a constant. */
 export const EBADE = 52;
-/** Protocol error. **Safety**: a constant. */
-export const EPROTO = 71;
-/** Value too large. **Safety**: a constant. */
-export const EOVERFLOW = 75;
-/** Not a socket. **Safety**: a constant. */
-export const ENOTSOCK = 88;
-/** Message too long. **Safety**: a constant. */
-export const EMSGSIZE = 90;
-/** Protocol not supported. **Safety**: a constant. */
-export const EPROTONOSUPPORT = 93;
 /** Protocol option not available. **Safety**: a constant. */
 export const ENOPROTOOPT = 92;
 /** Operation not supported. **Safety**: a constant. */
 export const EOPNOTSUPP = 95;
-/** Address already in use. **Safety**: a constant. */
-export const EADDRINUSE = 98;
-/** Address not available. **Safety**: a constant. */
-export const EADDRNOTAVAIL = 99;
 /** Connection aborted. **Safety**: a constant. */
 export const ECONNABORTED = 103;
-/** Connection reset by the other end. **Safety**: a constant. */
-export const ECONNRESET = 104;
-/** No buffer space. **Safety**: a constant. */
-export const ENOBUFS = 105;
-/** Already connected. **Safety**: a constant. */
-export const EISCONN = 106;
 /** Not connected. **Safety**: a constant. */
 export const ENOTCONN = 107;
 /** Timed out. **Safety**: a constant. */
 export const ETIMEDOUT = 110;
-/** Connection refused: no listener. **Safety**: a constant. */
-export const ECONNREFUSED = 111;
-/** Already under way. **Safety**: a constant. */
-export const EALREADY = 114;
-/** Now under way. **Safety**: a constant. */
-export const EINPROGRESS = 115;
-/** Structure needs cleaning. **Safety**: a constant. */
-export const EUCLEAN = 117;
-/** Cancelled. **Safety**: a constant. */
-export const ECANCELED = 125;
 
 /**
  * Not supported by the driver: a number that the kernel keeps to itself, but

@@ -38,7 +38,7 @@ const LINE_GET_VALUES = request(READ | WRITE, 0x0e, LINE_VALUES.size);
 const LINE_SET_VALUES = request(READ | WRITE, 0x0f, LINE_VALUES.size);
 
 /**
- * The numbers of the ioctls, by their names in `linux/gpio.h`.
+ * Numbers of the ioctls by their names in `linux/gpio.h`, for tests.
  *
  * **Safety**: plain data.
  */

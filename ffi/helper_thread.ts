@@ -203,7 +203,7 @@ export function unmapElsewhere(
 }
 
 /**
- * Counts the descriptors that wait to be closed.
+ * Counts the descriptors that wait to be closed, for tests.
  *
  * **Safety**: looks only.
  */

@@ -38,7 +38,7 @@ export const LITTLE_ENDIAN = true;
  *
  * **Safety**: plain data; no memory is touched.
  */
-export interface FieldType {
+interface FieldType {
   /** Bytes that the field takes; 0 for {@linkcode PADDING}, which adapts. */
   readonly size: number;
   /** The field begins at a multiple of this many bytes. */
@@ -50,7 +50,7 @@ export interface FieldType {
  *
  * **Safety**: plain data; no memory is touched.
  */
-export type Field = readonly [name: string, type: FieldType];
+type Field = readonly [name: string, type: FieldType];
 
 /**
  * A checked struct layout; usable as the type of a field of another one.
@@ -128,7 +128,7 @@ function alignUp(offset: number, alignment: number): number {
  *
  * **Safety**: plain data; no memory is touched.
  */
-export interface LayoutOptions {
+interface LayoutOptions {
   /** `__attribute__((packed))`: no alignment, no holes. */
   readonly packed?: boolean;
 }

@@ -207,7 +207,7 @@ const SYMBOLS = {
  *
  * **Safety**: every one of them takes fds and memory on trust.
  */
-export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /**
  * Threads have a library of their own before glibc 2.34, and an empty one that

@@ -225,7 +225,7 @@ export const AARCH64_CODE: readonly CodeLine[] = [
  *
  * **Safety**: plain data.
  */
-export type Routine = "bus" | "interrupt" | "helper";
+type Routine = "bus" | "interrupt" | "helper";
 
 /** Bytes of the page that the code is put into; every page size divides it. */
 const CODE_BYTES = 0x1_0000;
@@ -311,7 +311,7 @@ export const TABLE_BYTES = 64 + 32 * 0x8000;
  * **Safety**: neither code nor table is ever unmapped: a signal handler, or a
  * thread, outlives the isolate that installed it.
  */
-export interface MachineCode {
+interface MachineCode {
   /** The table that `bus` reads, zeroed. */
   readonly table: Deno.PointerObject;
   /** Returns the address of a routine. */

@@ -36,7 +36,7 @@ const leaks = new FinalizationRegistry<string>((what) => reportLeak(what));
  *
  * **Safety**: plain data.
  */
-export interface MappingOptions {
+interface MappingOptions {
   /** Bytes to map; the last page is mapped whole. */
   readonly length: number;
   /** Offset of its first byte in the file; a multiple of the page size. */

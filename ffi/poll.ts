@@ -13,13 +13,13 @@ import { OsError } from "./os_error.ts";
 export const POLLIN = 0x001;
 /** Writing would not block. **Safety**: a constant. */
 export const POLLOUT = 0x004;
-/** An error; reported whether asked for or not. **Safety**: a constant. */
+/** An error, for tests; reported unasked. **Safety**: a constant. */
 export const POLLERR = 0x008;
 /** Hung up; reported whether asked for or not. **Safety**: a constant. */
 export const POLLHUP = 0x010;
 /** A socket's peer sends no more. **Safety**: a constant. */
 export const POLLRDHUP = 0x2000;
-/** The fd is not open. **Safety**: a constant. */
+/** The fd is not open; for tests. **Safety**: a constant. */
 export const POLLNVAL = 0x020;
 
 const POLL_FD = layout("pollfd", 8, [

@@ -20,7 +20,7 @@ import {
 export const MACHINE_RUNTIME_DIRECTORY = "/run";
 
 /** The user's, as the environment has it, or why that is not used. */
-export interface OwnRuntimeDirectory {
+interface OwnRuntimeDirectory {
   /** Absent if the environment names none, or one that is not safe. */
   readonly path?: string;
   /** Why the one of the environment is not used. */

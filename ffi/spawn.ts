@@ -81,7 +81,7 @@ const PID = layout("pid_t", 4, [["pid", I32]]);
 const WNOHANG = 1;
 
 /** Options of a new process. */
-export interface SpawnOptions {
+interface SpawnOptions {
   /**
    * Fds that stay open in it, under the same numbers. Others are closed, as far
    * as they are close-on-exec.

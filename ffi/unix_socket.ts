@@ -22,8 +22,6 @@ import {
 } from "./socket_constants.ts";
 import { refuseDescriptors } from "./socket_message.ts";
 
-export { pollFd } from "./poll.ts";
-
 const SOCK_SEQPACKET = 5;
 const SO_ACCEPTCONN = 30;
 const SO_PEERCRED = 17;

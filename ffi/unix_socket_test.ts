@@ -7,7 +7,7 @@ import { fileStatus } from "./file_status.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
-import { POLLIN } from "./poll.ts";
+import { pollFd, POLLIN } from "./poll.ts";
 import {
   MAX_PASSED_FDS,
   receive,
@@ -20,7 +20,6 @@ import {
   connectUnix,
   listenUnix,
   peerCredentials,
-  pollFd,
   socketPair,
   socketPath,
 } from "./unix_socket.ts";

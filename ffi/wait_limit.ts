@@ -81,7 +81,7 @@ export function relaxWaits(): void {
 }
 
 /**
- * True while the timer runs.
+ * Returns true while the timer runs, for tests.
  *
  * **Safety**: looks only.
  */

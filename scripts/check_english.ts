@@ -11,6 +11,12 @@
  *
  * @module
  */
+import {
+  type CheckResult,
+  runChecks,
+  type SourceTree,
+} from "./check/source_tree.ts";
+
 const PLACES = ["ffi", "src", "tests", "scripts", "docs", "mod.ts"];
 const PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"];
 /** Names this check's own words. */
@@ -29,62 +35,59 @@ const DOC_COMMENT = /\/\*\*([^]*?)\*\//g;
 /** End of a sentence, perhaps in brackets or as code. */
 const SENTENCE_END = /[.:!?…]["')`*]*$/;
 
-const root = new URL("../", import.meta.url);
-let docs = 0;
-const questions: string[] = [];
-const people: string[] = [];
-const cut: string[] = [];
-
-for (const place of [...PLACES, ...PAGES]) {
-  for (const file of filesOf(place)) check(file);
+/** What a check has found so far. */
+interface Findings {
+  docs: number;
+  readonly questions: string[];
+  readonly people: string[];
+  readonly cut: string[];
 }
 
-const share = questions.length / docs;
-const isGood = share <= LIMIT && people.length + cut.length === 0;
-if (!isGood || Deno.args.includes("--list")) {
-  for (const line of [...questions, ...people, ...cut]) console.log(line);
-}
-console.log(
-  `${docs} doc comments, ${questions.length} (${
-    (100 * share).toFixed(1)
-  } %) begin as a question; ${people.length} lines with ${PEOPLE.source}; ` +
-    `${cut.length} sentences without an end`,
-);
-Deno.exit(isGood ? 0 : 1);
-
-function* filesOf(path: string): Generator<string> {
-  if (/\.(ts|md)$/.test(path)) {
-    yield path;
-    return;
-  }
-  for (const entry of Deno.readDirSync(new URL(path, root))) {
-    const below = `${path}/${entry.name}`;
-    if (entry.isDirectory || /\.(ts|md)$/.test(entry.name)) {
-      yield* filesOf(below);
+/** Checks the English of all files. */
+export function checkEnglish(tree: SourceTree): CheckResult {
+  const found: Findings = { docs: 0, questions: [], people: [], cut: [] };
+  for (const place of [...PLACES, ...PAGES]) {
+    for (const file of tree.files(place, /\.(?:ts|md)$/)) {
+      checkFile(file, tree.text(file), found);
     }
   }
+  const { docs, questions, people, cut } = found;
+  const share = questions.length / docs;
+  const isGood = share <= LIMIT && people.length + cut.length === 0;
+  const places = [...questions, ...people, ...cut];
+  if (isGood && Deno.args.includes("--list")) {
+    for (const place of places) console.log(place);
+  }
+  const summary =
+    `${docs} doc comments, ${questions.length} (${
+      (100 * share).toFixed(1)
+    } %) begin as a question; ${people.length} lines with ${PEOPLE.source}; ` +
+    `${cut.length} sentences without an end`;
+  return { summary, problems: isGood ? [] : places };
 }
 
-function check(file: string): void {
-  const text = Deno.readTextFileSync(new URL(file, root));
+function checkFile(file: string, text: string, found: Findings): void {
   if (file.endsWith(".ts")) {
     for (const match of text.matchAll(DOC)) {
-      docs++;
+      found.docs++;
       const first = match[1] ?? match[2] ?? "";
       if (!QUESTION.test(first)) continue;
-      questions.push(`${file}:${lineAt(text, match.index)}: ${first}`);
+      found.questions.push(`${file}:${lineAt(text, match.index)}: ${first}`);
     }
   }
-  if (file.startsWith("src/") && file.endsWith(".ts")) checkEnds(file, text);
+  if (file.startsWith("src/") && file.endsWith(".ts")) {
+    found.cut.push(...cutSentences(file, text));
+  }
   if (file === OWN_FILE) return;
   for (const [i, line] of text.split("\n").entries()) {
     if (!PEOPLE.test(line.replaceAll(IGNORED, " "))) continue;
-    people.push(`${file}:${i + 1}: ${line.trim()}`);
+    found.people.push(`${file}:${i + 1}: ${line.trim()}`);
   }
 }
 
-/** Notes paragraphs of prose whose last sentence has no end. */
-function checkEnds(file: string, text: string): void {
+/** Lists paragraphs of prose whose last sentence has no end. */
+function cutSentences(file: string, text: string): string[] {
+  const cut: string[] = [];
   for (const match of text.matchAll(DOC_COMMENT)) {
     const prose = match[1]!.replaceAll(/\n[ \t]*\*(?= |\n|$)/g, "\n")
       .replaceAll(/```[^]*?```/g, "");
@@ -98,8 +101,11 @@ function checkEnds(file: string, text: string): void {
       cut.push(`${file}:${lineAt(text, match.index)}: … ${last}`);
     }
   }
+  return cut;
 }
 
 function lineAt(text: string, index: number): number {
   return text.slice(0, index).split("\n").length;
 }
+
+if (import.meta.main) runChecks(checkEnglish);

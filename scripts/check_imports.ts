@@ -9,6 +9,12 @@
  *
  * @module
  */
+import {
+  type CheckResult,
+  isCase,
+  runChecks,
+  type SourceTree,
+} from "./check/source_tree.ts";
 
 /**
  * Folder to the folders that its files may import (itself is implied). The rule
@@ -201,55 +207,35 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-const IMPORT =
-  /(?:from|import)\s*\(?\s*"(\.{1,2}\/[^"]+)"|new URL\("(\.{1,2}\/[^"]+\.ts)"/g;
 const POINTERS = /Deno\.(dlopen|UnsafePointer|UnsafeCallback|UnsafeFnPointer)/;
 
-const root = new URL("..", import.meta.url);
-const problems: string[] = [];
-const imports = new Map<string, string[]>();
-
-for (const folder of ["ffi/", "src/"]) collect(folder);
-for (const [file, targets] of imports) {
-  if (/_test\.ts$|_bench\.ts$/.test(file)) continue;
-  for (const target of targets) checkImport(file, target);
-}
-findCycles(imports, "import cycle");
-findCycles(importsOfFolders(), "import cycle of folders");
-
-if (problems.length > 0) {
-  for (const problem of problems) console.error(problem);
-  Deno.exit(1);
-}
-console.log(`Import rules hold in ${imports.size} files`);
-
-function collect(folder: string): void {
-  for (const entry of Deno.readDirSync(new URL(folder, root))) {
-    const path = folder + entry.name;
-    if (entry.isDirectory) collect(`${path}/`);
-    else if (path.endsWith(".ts")) read(path);
-  }
-}
-
-function read(path: string): void {
-  const text = Deno.readTextFileSync(new URL(path, root));
-  if (!path.startsWith("ffi/") && POINTERS.test(text)) {
-    problems.push(`${path}: names FFI that only ffi/ may name`);
-  }
-  const base = new URL(path, "file:///");
-  imports.set(
-    path,
-    [...withoutComments(text).matchAll(IMPORT)].map((match) =>
-      new URL(match[1] ?? match[2]!, base).pathname.slice(1)
-    ),
+/** Checks the imports of all product files. */
+export function checkImports(tree: SourceTree): CheckResult {
+  const files = ["ffi", "src"].flatMap((folder) => tree.files(folder, /\.ts$/));
+  const imports = new Map(
+    files.map((
+      file,
+    ) => [file, tree.imports(file).map(({ target }) => target)]),
   );
+  const problems: string[] = [];
+  for (const [file, targets] of imports) {
+    if (!file.startsWith("ffi/") && POINTERS.test(tree.text(file))) {
+      problems.push(`${file}: names FFI that only ffi/ may name`);
+    }
+    if (isCase(file)) continue;
+    for (const target of targets) {
+      const problem = importProblem(file, target);
+      if (problem !== undefined) problems.push(`${file}: ${problem}`);
+    }
+  }
+  problems.push(...cycles(imports, "import cycle"));
+  problems.push(
+    ...cycles(importsOfFolders(imports), "import cycle of folders"),
+  );
+  return { summary: `Imports of ${files.length} files`, problems };
 }
 
-/** Examples in documentation import what they like. */
-function withoutComments(text: string): string {
-  return text.replace(/\/\*\*[^]*?\*\//g, "");
-}
-
+/** Returns the folder whose rule applies to a file. */
 function houseOf(file: string): string {
   const houses = Object.keys(MAY_IMPORT).filter((house) =>
     file.startsWith(`${house}/`)
@@ -257,28 +243,26 @@ function houseOf(file: string): string {
   return houses.sort((a, b) => b.length - a.length)[0] ?? "";
 }
 
-function checkImport(file: string, target: string): void {
+function importProblem(file: string, target: string): string | undefined {
   const house = houseOf(file);
   const allowed = MAY_IMPORT[house];
-  if (allowed === undefined) {
-    problems.push(`${file}: no rule for its folder`);
-    return;
-  }
+  if (allowed === undefined) return "no rule for its folder";
   const isAllowed = [house, ...allowed]
     .some((prefix) => target === prefix || target.startsWith(`${prefix}/`));
-  if (!isAllowed) problems.push(`${file}: must not import ${target}`);
+  return isAllowed ? undefined : `must not import ${target}`;
 }
 
-function findCycles(
+function cycles(
   graph: ReadonlyMap<string, Iterable<string>>,
   title: string,
-): void {
+): string[] {
+  const found: string[] = [];
   const done = new Set<string>();
   const path: string[] = [];
   const visit = (node: string): void => {
     const at = path.indexOf(node);
     if (at >= 0) {
-      problems.push(`${title}: ${[...path.slice(at), node].join(" -> ")}`);
+      found.push(`${title}: ${[...path.slice(at), node].join(" -> ")}`);
       return;
     }
     if (done.has(node)) return;
@@ -288,32 +272,38 @@ function findCycles(
     done.add(node);
   };
   for (const node of graph.keys()) visit(node);
+  return found;
 }
 
 /**
  * Returns which folder imports which. A file directly in a folder that has
  * sub-folders is a node of its own, since it composes them.
  */
-function importsOfFolders(): Map<string, Set<string>> {
+function importsOfFolders(
+  imports: ReadonlyMap<string, readonly string[]>,
+): Map<string, Set<string>> {
+  const parents = new Set(
+    [...imports.keys()].map((file) => parentOf(parentOf(file))),
+  );
+  const nodeOf = (file: string) => {
+    const folder = parentOf(file);
+    return parents.has(folder) ? file : folder;
+  };
   const folders = new Map<string, Set<string>>();
   for (const [file, targets] of imports) {
-    if (/_test\.ts$|_bench\.ts$/.test(file)) continue;
+    if (isCase(file)) continue;
     const from = nodeOf(file);
     for (const target of targets) {
       const to = nodeOf(target);
       if (to === from) continue;
-      const known = folders.get(from) ?? new Set();
-      folders.set(from, known.add(to));
+      folders.set(from, (folders.get(from) ?? new Set()).add(to));
     }
   }
   return folders;
 }
 
-function nodeOf(file: string): string {
-  const folder = file.slice(0, file.lastIndexOf("/"));
-  const hasFolders = [...imports.keys()].some((other) =>
-    other.startsWith(`${folder}/`) &&
-    other.slice(folder.length + 1).includes("/")
-  );
-  return hasFolders ? file : folder;
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
+
+if (import.meta.main) runChecks(checkImports);

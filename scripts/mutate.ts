@@ -13,6 +13,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import type { CheckResult, SourceTree } from "./check/source_tree.ts";
 import { AREAS, EQUIVALENT, KNOWN } from "./mutate/areas.ts";
 import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
 
@@ -62,9 +63,7 @@ function choose(seed: number, count: number, only: string): Mutation[] {
   const chosen: Mutation[] = KNOWN.filter(isWanted).map((known) => {
     const source = Deno.readTextFileSync(`${ROOT}${known.path}`);
     const at = source.indexOf(known.before);
-    if (at < 0) {
-      throw new Error(`${known.path} no longer has: ${known.before}`);
-    }
+    if (at < 0) throw new Error(missing(known));
     return { ...known, line: source.slice(0, at).split("\n").length, at };
   });
   for (let area = 0; chosen.length < count; area++) {
@@ -75,6 +74,23 @@ function choose(seed: number, count: number, only: string): Mutation[] {
     }
   }
   return chosen.slice(0, count);
+}
+
+/**
+ * Checks that the sources still have what the known mutations change, and what
+ * is listed as equivalent.
+ */
+export function checkMutations(tree: SourceTree): CheckResult {
+  const problems = [...KNOWN, ...EQUIVALENT]
+    .filter(({ path, before }) => !tree.text(path).includes(before))
+    .map(missing);
+  const summary = `${KNOWN.length} known mutations and ${EQUIVALENT.length} ` +
+    `without effect, ${problems.length} of them of code that is gone`;
+  return { summary, problems };
+}
+
+function missing({ path, before }: { path: string; before: string }): string {
+  return `${path} no longer has: ${before}`;
 }
 
 /** Returns true for a change that no test can notice. */

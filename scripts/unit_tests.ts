@@ -23,6 +23,7 @@ export const PATHS: readonly string[] = [
   "tests/doubles",
   "tests/bench",
   "tests/soak",
+  "scripts",
 ];
 
 /** Modules, and directories of them, whose documentation may have examples. */

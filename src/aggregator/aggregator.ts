@@ -28,7 +28,7 @@ import { innermost, type LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
 
 /** Opens the source of one line. @throws If it cannot be had. */
-export type SourceOpener = (specification: LineSpecification) => LineSource;
+type SourceOpener = (specification: LineSpecification) => LineSource;
 
 /** Record of edges, and what of them is recorded. */
 export interface EdgeRecord {

@@ -38,7 +38,7 @@ export interface ForceReporter {
 }
 
 /** Surroundings of forces. */
-export interface ForcesContext {
+interface ForcesContext {
   readonly loop: EventLoop;
   readonly reporter: ForceReporter;
   readonly store: FdStore | undefined;

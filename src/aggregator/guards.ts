@@ -17,7 +17,7 @@ import type { AggregatorLine } from "./aggregator_line.ts";
 import type { GuardListener } from "./guard.ts";
 
 /** The clock of the rules. **Units**: milliseconds, monotonic. */
-export type Clock = () => number;
+type Clock = () => number;
 
 /** The rules of one aggregator's lines that look at its guest's requests. */
 export class Guards implements Disposable {

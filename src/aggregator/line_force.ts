@@ -11,7 +11,7 @@ import { SourceOperation } from "./line_source.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
 
 /** Reason and end of a force, as they are reported. */
-export interface ForceInfo {
+interface ForceInfo {
   /** Time at which it ends. **Units**: milliseconds since 1970. */
   readonly until: number;
   readonly reason: string;
@@ -28,7 +28,7 @@ export interface GuestWish {
 }
 
 /** Receiver of what happens to one line's force. Must be cheap. */
-export interface ForceListener {
+interface ForceListener {
   /** The guest asked for this, which waits for the end of the force. */
   kept(wish: GuestWish): void;
   /** It is over. */

@@ -10,7 +10,7 @@ import {
 } from "../config/specification.ts";
 
 /** One line's claim to a name. */
-export interface NameClaim {
+interface NameClaim {
   /** The line; its specification says which name was asked for, if any. */
   line: Pick<LineSpecification, "origin" | "position" | "name">;
   /** The name that the host line has; empty for none. */

@@ -19,7 +19,7 @@ import { noAggregator, NotThereError } from "./not_there.ts";
 export type Access = "look" | "change";
 
 /** A service and a client of it. */
-export interface ServiceWithClient {
+interface ServiceWithClient {
   /** Its name; its path if it was given by path. */
   readonly name: string;
   readonly client: ServiceClient;

@@ -21,7 +21,7 @@ const RESTART_LOOK_MS = 50;
 const TEMPORARY = 500;
 
 /** Service that an aggregator is leased from. */
-export interface LeasingService {
+interface LeasingService {
   /** Path of its control API. */
   readonly socketPath: string;
   /** Time for the end of an aggregator. **Units**: milliseconds. */

@@ -24,7 +24,7 @@ export interface Finding {
 }
 
 /** Receives problems. */
-export type ReportFinding = (finding: Finding) => void;
+type ReportFinding = (finding: Finding) => void;
 
 /** Schema of any value. */
 export interface AnySchema {
@@ -57,7 +57,7 @@ export interface Schema<W, V = W> extends AnySchema, Describes<W> {
 }
 
 /** Type of a message as it is sent. */
-export type Sent<S> = S extends Describes<infer W> ? W : never;
+type Sent<S> = S extends Describes<infer W> ? W : never;
 /** Type of the meaning of a message. */
 export type Meaning<S> = S extends { read(...given: never): infer V } ? V
   : never;
@@ -280,7 +280,7 @@ export function list<W, V>(
 }
 
 /** A member of an object whose keys are free. */
-export interface Entry<K, V> {
+interface Entry<K, V> {
   readonly key: K;
   /** Path of the value. */
   readonly path: string;
@@ -326,7 +326,7 @@ export function keyed<W, K, V>(
 }
 
 /** Options of an object. */
-export interface ObjectOptions {
+interface ObjectOptions {
   /** Further keywords of its JSON Schema. */
   readonly notes?: JsonSchema;
   /** Set for requests: other keys are refused. Answers may have more. */

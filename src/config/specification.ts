@@ -55,7 +55,7 @@ export type SourceSpecification =
   };
 
 /** A line made of nothing, or of another line. Always an input to its guest. */
-export type VirtualSource =
+type VirtualSource =
   /** Follows another line while that one is an output, else its own bias. */
   | { kind: "wire"; to: LineReference }
   /** Always this value. */
@@ -182,7 +182,7 @@ export interface RecordSpecification {
 }
 
 /** File of edges. */
-export interface RecordFileSpecification {
+interface RecordFileSpecification {
   /** Absolute. The older edges are in a file beside it, `PATH.1`. */
   readonly path: string;
   /** Size limit of both together. **Units**: bytes. */

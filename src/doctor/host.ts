@@ -42,7 +42,7 @@ export interface Qemu {
 }
 
 /** A chip of this host. */
-export interface HostChip {
+interface HostChip {
   path: string;
   /** Reason why this user cannot open it. */
   problem?: string;

@@ -15,7 +15,7 @@ import { EdgeWriter, type RingMemory } from "./edge_ring.ts";
 export const edgeStamp = new Float64Array(1);
 
 /** Reader of the clock into an array. **Units**: nanoseconds, monotonic. */
-export type StampClock = (into: Float64Array) => void;
+type StampClock = (into: Float64Array) => void;
 
 /** Writes edges with their time. */
 export class EdgeRecorder {

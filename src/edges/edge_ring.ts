@@ -88,7 +88,7 @@ export class EdgeWriter {
 }
 
 /** One edge as a ring has it. */
-export interface RawEdge {
+interface RawEdge {
   /** Order number, from 0. */
   number: number;
   /** **Units**: nanoseconds, monotonic. */

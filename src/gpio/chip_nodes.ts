@@ -20,7 +20,7 @@ import { baseName, whyNotChip } from "./device_file.ts";
 import { AmbiguousError } from "./errors.ts";
 
 /** The device file of a chip. */
-export interface ChipNode {
+interface ChipNode {
   /** Its path, which is no link. */
   readonly path: string;
   /** Its device number: `254:0`. */

@@ -86,7 +86,7 @@ function subject(chip: string, offsets: readonly number[]): string {
 }
 
 /** Call that failed, for {@linkcode kernelError}. */
-export interface KernelFailure {
+interface KernelFailure {
   /** The chip's name. */
   readonly chip: string;
   /** The lines' offsets; none when it is about the chip as a whole. */

@@ -10,7 +10,7 @@ import { LineError } from "../gpio/errors.ts";
 import { listChips } from "../gpio/lookup.ts";
 
 /** A line of the host: the properties that are used here. */
-export interface HostLine {
+interface HostLine {
   readonly name: string;
   readonly used: boolean;
   readonly consumer: string;

@@ -17,7 +17,7 @@ import type { ChipRecord, ChipState, FoundRecord } from "./records.ts";
 import { adapterChips } from "./usb_adapter.ts";
 
 /** One line of an aggregated chip. */
-export interface InventoryLine {
+interface InventoryLine {
   readonly lineNumber: number;
   /** Its name on the aggregated chip; empty for none. */
   readonly name: string;

@@ -29,7 +29,7 @@ import { Problems } from "../config/document/problems.ts";
 import { CHIP_NAME, readValue } from "../config/values/values.ts";
 
 /** Options of a kernel chip. */
-export interface KernelChipOptions extends NodeAccessOptions {
+interface KernelChipOptions extends NodeAccessOptions {
   /** Name in messages and for `gpioagg kernel`. Default: `agg0`, `agg1`, … */
   readonly name?: string | undefined;
   /** Its lines, in order. */

@@ -19,7 +19,7 @@ import type { ChipRecord, RecordedLine } from "./records.ts";
  * A device of the driver, and its mark that later ones of the same name do not
  * have.
  */
-export interface OwnDevice {
+interface OwnDevice {
   readonly device: string;
   readonly inode: string;
 }

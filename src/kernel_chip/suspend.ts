@@ -45,7 +45,7 @@ const MAX_MARK_BYTES = 64;
 const DETACH_LIMIT_MS = 5000;
 
 /** An adapter that was detached. */
-export interface DetachedAdapter {
+interface DetachedAdapter {
   readonly port: number;
   /** Name of its chip and a suffix, as the kernel shows it. */
   readonly serial: string;

@@ -22,7 +22,7 @@ import {
 export type PinRequest = "set_direction" | "set_value";
 
 /** Receiver of a line's changes. */
-export interface PinLineListener {
+interface PinLineListener {
   /** The line has this level, for the guest to see. */
   level(lineNumber: number, level: number): void;
   /**

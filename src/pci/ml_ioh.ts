@@ -53,7 +53,7 @@ const BAR = 1;
 const BAR_BYTES = 0x200;
 
 /** Reports of a card to its owner. None of these may throw. */
-export interface CardEvents {
+interface CardEvents {
   /** The guest's driver uses the card. */
   started(): void;
   /** The guest is gone. */
@@ -72,7 +72,7 @@ export interface CardEvents {
 }
 
 /** A line behind a pin of the card. */
-export interface CardLine {
+interface CardLine {
   readonly port: LinePort;
   /** Direction by rule, which the guest cannot change. */
   readonly rule: "input" | "output" | "any" | undefined;

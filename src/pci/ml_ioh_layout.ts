@@ -17,7 +17,7 @@ export const MAX_LINES = CHANNEL_PINS.reduce((sum, pins) => sum + pins, 0);
 const FILL_ORDER: readonly number[] = [2, 3, 5, 6, 4, 1, 7, 0];
 
 /** Pin of a channel. */
-export interface Pin {
+interface Pin {
   readonly channel: number;
   readonly bit: number;
 }

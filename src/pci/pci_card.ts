@@ -5,7 +5,7 @@
  */
 
 /** A base address register of a card. */
-export interface Bar {
+interface Bar {
   /** Number of the register, 0 to 5. */
   readonly index: number;
   /** **Units**: bytes; a power of two, at least 16. */

@@ -67,7 +67,7 @@ export class FruitlessConnections {
 }
 
 /** Options of {@linkcode acceptPresent}. */
-export interface AcceptOptions {
+interface AcceptOptions {
   /** Time for those that are closed on the way. */
   readonly share: TimeShare;
   /** Is called for each of them. */

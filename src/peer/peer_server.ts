@@ -68,7 +68,7 @@ export interface PeerSession extends Disposable {
 }
 
 /** A peer whose session begins. */
-export interface Arrival {
+interface Arrival {
   /** The connected, nonblocking socket. **Ownership**: the session's. */
   readonly connection: OwnedFd;
   readonly peer: PeerProcess;
@@ -85,7 +85,7 @@ export interface Arrival {
 }
 
 /** Options of a {@linkcode PeerServer}. */
-export interface PeerServerOptions<S extends PeerSession> {
+interface PeerServerOptions<S extends PeerSession> {
   readonly loop: EventLoop;
   /** The peers' time in the loop; absent: a share of their own. */
   readonly share?: TimeShare;

@@ -14,7 +14,7 @@ import type { PeerProcess } from "./peer_process.ts";
 export const MAX_WAITING = 4;
 
 /** One frontend that waits. */
-export interface Waiting {
+interface Waiting {
   /** Its connection. **Ownership**: the line's until it is taken. */
   readonly connection: OwnedFd;
   /** Its process. */

@@ -10,7 +10,7 @@ import type { QmpClient } from "./qmp.ts";
 import { printable } from "../text/printable.ts";
 
 /** The requested controller. */
-export interface WantedController {
+interface WantedController {
   /** A type (`pl061`), part of one (`aspeed.gpio`), or an object's path. */
   readonly device: string;
   /** Index among several, by rising address; absent: there must be only one. */
@@ -114,7 +114,7 @@ const SECURE_MEMORY = /\/secure-memory\[\d+\]$/;
 const SYSTEM_MEMORY = /\/system\[\d+\]$/;
 
 /** Receives the controller, or the error. */
-export type ControllerAnswer = (
+type ControllerAnswer = (
   controller: Controller | undefined,
   error: QemuError | undefined,
 ) => void;

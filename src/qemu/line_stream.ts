@@ -27,7 +27,7 @@ import {
 import type { EventLoop, TimeShare, Watch } from "../reactor/event_loop.ts";
 
 /** Receiver of lines. */
-export interface LineStreamListener {
+interface LineStreamListener {
   /**
    * A line, without its line feed (and without a carriage return before it).
    */
@@ -73,7 +73,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** Parts of a stream. */
-export interface LineStreamOptions {
+interface LineStreamOptions {
   readonly loop: EventLoop;
   /** Connected and nonblocking. */
   readonly fd: OwnedFd;

@@ -28,7 +28,7 @@ import type { QmpClient } from "./qmp.ts";
 import type { QtestClient } from "./qtest.ts";
 
 /** Parts of a session. */
-export interface PinSessionOptions {
+interface PinSessionOptions {
   readonly loop: EventLoop;
   /** QEMU's share of the loop's time. */
   readonly share: TimeShare;

@@ -12,7 +12,7 @@ import type { QemuError } from "./errors.ts";
 import type { PinRule } from "./session_pin.ts";
 
 /** One line of the exposure. */
-export interface QemuLine {
+interface QemuLine {
   readonly port: LinePort;
   /** Directions that the guest may give the line; read each time. */
   readonly rule: PinRule;
@@ -25,7 +25,7 @@ export interface QemuLine {
 }
 
 /** Events of an exposure. */
-export interface QemuPinsEvents {
+interface QemuPinsEvents {
   /** QEMU was reached, and has the controller. */
   connected(): void;
   /** QEMU has ended; the next one is waited for. */

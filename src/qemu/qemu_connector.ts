@@ -23,7 +23,7 @@ export interface QemuSocket {
 }
 
 /** Parts of a connector. */
-export interface QemuConnectorOptions {
+interface QemuConnectorOptions {
   readonly loop: EventLoop;
   /** The socket to connect to. */
   readonly socket: QemuSocket;

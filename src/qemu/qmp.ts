@@ -13,7 +13,7 @@ import { LineStream } from "./line_stream.ts";
 import { printable } from "../text/printable.ts";
 
 /** Receiver of QEMU's messages. */
-export interface QmpListener {
+interface QmpListener {
   /** QEMU accepts commands. */
   ready(): void;
   /** Something happened: `RESET`, `STOP`, `RESUME`, `SHUTDOWN`, … */
@@ -29,7 +29,7 @@ export interface QmpListener {
 }
 
 /** Receives a command's result: one of the two is undefined. */
-export type QmpAnswer = (result: unknown, error: QemuError | undefined) => void;
+type QmpAnswer = (result: unknown, error: QemuError | undefined) => void;
 
 /** QEMU answers in milliseconds; a machine that swaps may need longer. */
 const ANSWER_LIMIT_MS = 10_000;

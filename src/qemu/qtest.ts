@@ -35,7 +35,7 @@ export interface QtestListener {
 }
 
 /** Receives a command's result: the words after `OK`, or QEMU's error. */
-export type QtestAnswer = (value: string, failure: string | undefined) => void;
+type QtestAnswer = (value: string, failure: string | undefined) => void;
 
 const ANSWER_LIMIT_MS = 10_000;
 /** Interval of checks for answers, while some are due. */

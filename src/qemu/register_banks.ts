@@ -14,7 +14,7 @@ interface BankState {
 }
 
 /** Asks for the word at an offset; it arrives later, in the order of asking. */
-export type ReadWord = (offset: number, take: (word: number) => void) => void;
+type ReadWord = (offset: number, take: (word: number) => void) => void;
 
 /** The banks that have pins in use, as they were read last. */
 export class RegisterBanks {

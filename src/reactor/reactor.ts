@@ -41,7 +41,7 @@ const MAX_FAILURES = 8;
 const FAILURES_MS = 10_000;
 
 /** Options of a reactor. */
-export interface ReactorOptions {
+interface ReactorOptions {
   /** Told of an exception that escaped a handler; the loop goes on. */
   onError: (error: unknown) => void;
   /** Monotonic milliseconds; tests bring their own clock. */

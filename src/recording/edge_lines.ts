@@ -10,7 +10,7 @@ import type { TableEdge } from "./table.ts";
 import { readTime } from "./time_text.ts";
 
 /** Edges that are missing in a file. */
-export interface MissingEdges {
+interface MissingEdges {
   readonly lost: number;
 }
 
@@ -18,7 +18,7 @@ export interface MissingEdges {
  * All states follow. Where the run is another one, what lines were has ended
  * with the entry before.
  */
-export interface RecordBegin {
+interface RecordBegin {
   /** Tells a run of the service from others. */
   readonly run: string;
   readonly version: number;

@@ -21,10 +21,10 @@ export const TIMESCALES = {
 export type Timescale = keyof typeof TIMESCALES;
 
 /** Value of a wire; undefined while it is unknown. */
-export type WireValue = 0 | 1 | undefined;
+type WireValue = 0 | 1 | undefined;
 
 /** A wire of a dump. */
-export interface Wire {
+interface Wire {
   /** The scope that a viewer shows it in; absent: `gpio`. */
   readonly scope?: string | undefined;
   /** The name that a viewer shows. */

@@ -34,7 +34,7 @@ export interface ReloadTarget {
 }
 
 /** Dependencies and start state of a reloader. */
-export interface ReloaderOptions {
+interface ReloaderOptions {
   target: ReloadTarget;
   /** The current specification of the service. */
   current: Specification;

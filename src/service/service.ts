@@ -56,7 +56,7 @@ export interface ApiPlaces {
 }
 
 /** Events of the service. */
-export interface ServiceEvents {
+interface ServiceEvents {
   /**
    * All sockets are open and all lines are held.
    *
@@ -81,7 +81,7 @@ export interface ServiceEvents {
 }
 
 /** Configuration file of the service's aggregators. */
-export interface ServiceConfiguration {
+interface ServiceConfiguration {
   /** Its specification at the start of the service. */
   first: Specification;
   /** Reads the file in its present state. */
@@ -89,7 +89,7 @@ export interface ServiceConfiguration {
 }
 
 /** Optional parts of a service. */
-export interface ServiceOptions {
+interface ServiceOptions {
   /** Serve a control API; the service then runs without aggregators too. */
   api?: ApiSettings;
   /** Source of the aggregators, which SIGHUP reads again. */

@@ -30,7 +30,7 @@ const PAUSES = 20;
 const MOST_PAUSE_MS = 5000;
 
 /** Settings of a service's words. */
-export interface WordsSettings {
+interface WordsSettings {
   /** Directory of the sockets of clients' aggregators. */
   readonly directory: string;
   /** Access of the look-only socket; absent if there is none. */

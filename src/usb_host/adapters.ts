@@ -27,7 +27,7 @@ export interface Adapter extends AdapterLines {
 }
 
 /** Receiver of what guests do with the adapters. */
-export interface AdapterEvents {
+interface AdapterEvents {
   began(adapter: Adapter, isResumed: boolean): void;
   gone(adapter: Adapter): void;
   answered(

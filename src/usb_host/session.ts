@@ -90,7 +90,7 @@ export type MakeWire = (
 ) => UsbWire;
 
 /** Parts of a session. */
-export interface UsbSessionOptions {
+interface UsbSessionOptions {
   readonly loop: EventLoop;
   /** The peer's share of the loop's time. */
   readonly share: TimeShare;

@@ -179,7 +179,7 @@ export function serialOf(
 }
 
 /** A chip below a USB device. */
-export interface UsbChip {
+interface UsbChip {
   /** `gpiochip3`. */
   readonly name: string;
   /** Device number, as `MAJOR:MINOR`. */

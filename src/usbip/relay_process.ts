@@ -28,7 +28,7 @@ export type RelayReport =
   | { readonly kind: "ended"; readonly reason: string };
 
 /** Options of {@linkcode relayDevices}. */
-export interface RelayOptions {
+interface RelayOptions {
   /** The controller's `attach`, open for writing; absent: it is opened. */
   readonly attachFd?: number | undefined;
   /**

@@ -31,7 +31,7 @@ export const USBREDIR: UsbProtocol = {
 const MAX_SILENT = 2;
 
 /** Parts of a {@linkcode UsbredirConnector}. */
-export interface UsbredirConnectorOptions extends AdapterOptions {
+interface UsbredirConnectorOptions extends AdapterOptions {
   /** Path of the socket that QEMU listens at. */
   readonly path: string;
   /**

@@ -19,7 +19,7 @@ import { type ResumedSession, Session } from "./session.ts";
 import { SessionMemory } from "./session_memory.ts";
 
 /** Options of a {@linkcode VfioUserBackend}. */
-export interface VfioUserBackendOptions {
+interface VfioUserBackendOptions {
   readonly loop: EventLoop;
   /** The VMMs' time in the loop; absent: a share of their own. */
   readonly share?: TimeShare;

@@ -22,7 +22,7 @@ import {
 const SMALL_BYTES = 64;
 
 /** Outcome of {@linkcode MessageStream.read}. */
-export type ReadOutcome = "message" | "waiting" | "ended" | ProtocolError;
+type ReadOutcome = "message" | "waiting" | "ended" | ProtocolError;
 
 /**
  * A connection as a stream of messages. A read never crosses the end of a

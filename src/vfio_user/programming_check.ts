@@ -19,7 +19,7 @@ const ADVICE =
   "and add it again (device_add)";
 
 /** Options of a check. */
-export interface ProgrammingCheckOptions {
+interface ProgrammingCheckOptions {
   readonly loop: EventLoop;
   readonly peerTimes: () => PeerTimes | undefined;
   readonly isProgrammed: () => boolean;

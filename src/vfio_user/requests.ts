@@ -58,7 +58,7 @@ const CAPABILITIES = new TextEncoder().encode(
 );
 
 /** Parts of a session that requests use; all of them are lent. */
-export interface RequestsOptions {
+interface RequestsOptions {
   readonly card: PciCard;
   readonly config: ConfigSpace;
   readonly intx: Intx;

@@ -30,7 +30,7 @@ import { ProgrammingCheck } from "./programming_check.ts";
 import { Requests } from "./requests.ts";
 
 /** Options of a session. */
-export interface SessionOptions {
+interface SessionOptions {
   readonly loop: EventLoop;
   readonly share: TimeShare;
   readonly card: PciCard;

@@ -56,7 +56,7 @@ export interface InflightRegion {
 }
 
 /** Departures of {@linkcode Client.sendRaw} from a well-formed message. */
-export interface RawMessage {
+interface RawMessage {
   /** The whole flags word instead of version 1. */
   readonly flags?: number;
   /** Payload size that the header claims. **Units**: bytes. */

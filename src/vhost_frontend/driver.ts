@@ -22,7 +22,7 @@ import { EventQueue, type GpioEvent } from "./event_queue.ts";
 import type { Frontend } from "./frontend.ts";
 import { messageName, POISON, RequestQueue } from "./request_queue.ts";
 
-export { Direction, EventStatus, IrqType, MessageType };
+export { Direction, EventStatus, IrqType };
 
 /** Far more than any device has to say about its lines. **Units**: bytes. */
 const MAX_NAMES_BYTES = 0x10_0000;

@@ -31,7 +31,7 @@ const AVAIL_ALIGN = 2;
 const USED_ALIGN = 4;
 
 /** Sizes of the parts of a ring. **Units**: bytes. */
-export interface RingSizes {
+interface RingSizes {
   /** The descriptor table. */
   readonly descriptors: number;
   /** The available ring with `used_event`. */
@@ -72,7 +72,7 @@ export interface RingMemory {
 }
 
 /** Options of a ring. */
-export interface DriverRingOptions {
+interface DriverRingOptions {
   /** Memory that it lives in. */
   readonly memory: RingMemory;
   /** Entries; a power of two up to 32768. */

@@ -13,7 +13,7 @@ import type { Order } from "./orders.ts";
 export type ResumePoint = "used" | "avail" | readonly number[];
 
 /** One ring. */
-export interface FrontendQueue {
+interface FrontendQueue {
   readonly ring: DriverRing;
   readonly kick: KickPoint;
   readonly call: CallPoint;
@@ -22,7 +22,7 @@ export interface FrontendQueue {
 }
 
 /** Settings of rings that are made together. */
-export interface QueueSettings {
+interface QueueSettings {
   readonly memory: FrontendMemory;
   readonly order: Order;
   /** The backend's socket, whose end ends a wait for a call. */

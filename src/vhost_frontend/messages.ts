@@ -24,7 +24,7 @@ import type { Region } from "./memory.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Addresses of a region, without what holds it. */
-export type RegionAddress = Pick<
+type RegionAddress = Pick<
   Region,
   "guestAddress" | "userAddress" | "length" | "fileOffset"
 >;
@@ -44,7 +44,7 @@ export interface VringAddress {
 }
 
 /** Header of a message. */
-export interface Header {
+interface Header {
   /** The request code. */
   readonly request: number;
   /** Version, reply and need-reply bits. */

@@ -20,10 +20,8 @@ import type { SessionStore } from "../peer/session_store.ts";
 import { resumeSession } from "./kept_session.ts";
 import { Session } from "./session.ts";
 
-export type { BackendEvents } from "./events.ts";
-
 /** Options of a {@linkcode VhostUserBackend}. */
-export interface VhostUserBackendOptions {
+interface VhostUserBackendOptions {
   /** The loop that everything runs in. */
   readonly loop: EventLoop;
   /** The frontends' time in the loop; absent: a share of their own. */

@@ -13,7 +13,7 @@ const CLOSES_LOOK_MS = 20;
 const CLOSES_LIMIT_MS = 2000;
 
 /** Outcomes of a rest. */
-export interface CloseWaitEvents {
+interface CloseWaitEvents {
   /** Enough of them are closed. */
   closed(): void;
   /** They were not in time. */

@@ -45,7 +45,7 @@ export function decodeU64(payload: DataView): bigint {
 }
 
 /** A ring and a number: its size, its base, or whether it is enabled. */
-export interface VringState {
+interface VringState {
   /** The ring's index. */
   readonly index: number;
   /** The number. */
@@ -94,7 +94,7 @@ export function decodeVringAddress(payload: DataView): VringAddress {
 }
 
 /** Which ring an fd is for, and whether one comes along. */
-export interface VringFd {
+interface VringFd {
   /** The ring's index. */
   readonly index: number;
   /** False when bit 8 says that there is none. */
@@ -151,7 +151,7 @@ export function decodeSingleRegion(payload: DataView): RegionDescription {
 }
 
 /** A part of the configuration space. */
-export interface ConfigRange {
+interface ConfigRange {
   /** Offset. **Units**: bytes. */
   readonly offset: number;
   /** Size. **Units**: bytes. */

@@ -62,7 +62,7 @@ const OFFERED_PROTOCOL_FEATURES_MASK = PROTOCOL_FEATURE_MQ_MASK |
 const NOTHING = new Uint8Array(0);
 
 /** Surroundings of a frontend's requests. */
-export interface RequestHost {
+interface RequestHost {
   /** The device that is presented. */
   readonly device: VirtioDevice;
   /** The rings of the session that is under way. */

@@ -45,7 +45,7 @@ export interface RingAddress {
 export type RingIdentity = "same" | "other" | "unknown";
 
 /** The part of a log's record that identifies its ring. */
-export type LogSummary =
+type LogSummary =
   & Pick<LogRecord, "usedIndex" | "hasGivenBack">
   & { readonly taken: Pick<TakenHeads, "count"> };
 

@@ -12,7 +12,7 @@ import { type PausedFor, PauseWatch } from "./pause_watch.ts";
 import type { RingSet } from "./ring_set.ts";
 
 /** Options of a {@linkcode GuestPresence}. */
-export interface GuestPresenceOptions {
+interface GuestPresenceOptions {
   readonly loop: EventLoop;
   /** Told of `started`, `stopped` and `gone`. */
   readonly events: Pick<BackendEvents, "started" | "stopped" | "gone">;

@@ -102,7 +102,7 @@ function open(
 }
 
 /** Parts of a session that describe themselves. */
-export interface RecordedParts {
+interface RecordedParts {
   readonly requests: { record(fds: SessionFds): NegotiatedRecord };
   readonly rings: { record(fds: SessionFds): RingSetRecord };
 }

@@ -10,7 +10,7 @@ import { atOnce, type Pieces } from "../reactor/pieces.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 
 /** Needs of a reader. */
-export interface LogReaderHost {
+interface LogReaderHost {
   /** The frontend's time in the loop. */
   readonly share: TimeShare;
   /** Rings of the session. */

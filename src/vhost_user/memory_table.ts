@@ -11,7 +11,7 @@ import type { RegionRecord, SessionFds } from "./session_record.ts";
 import { sessionLimitBytes, SharedFile } from "./shared_file.ts";
 
 /** A region that is mapped. **Ownership**: the holder disposes `file`. */
-export interface MappedRegion {
+interface MappedRegion {
   /** Description by the frontend. */
   readonly description: RegionDescription;
   /** Mapping of the region. */

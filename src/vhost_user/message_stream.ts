@@ -40,7 +40,7 @@ export interface Message {
 }
 
 /** Why there is no message: not yet, or never again. */
-export type NoMessage = "waiting" | "ended";
+type NoMessage = "waiting" | "ended";
 
 /**
  * A vhost-user connection as a stream of messages.

@@ -19,7 +19,7 @@ export const DEFAULT_PAUSED_FOR_MS = 3000;
 export type PausedFor = number | "keep";
 
 /** Options of a {@linkcode PauseWatch}. */
-export interface PauseWatchOptions {
+interface PauseWatchOptions {
   /** The loop that it lives in. */
   readonly loop: EventLoop;
   /** Time for which the driver may be stopped. */

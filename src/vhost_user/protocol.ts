@@ -102,44 +102,20 @@ export const VHOST_USER_F_PROTOCOL_FEATURES_MASK = 1n << 30n;
 
 /** Protocol feature bit 0: GET_QUEUE_NUM tells how many rings there are. */
 export const PROTOCOL_FEATURE_MQ_MASK = 1n << 0n;
-/** Protocol feature bit 1: SET_LOG_BASE with shared memory (migration). */
-export const PROTOCOL_FEATURE_LOG_SHMFD_MASK = 1n << 1n;
-/** Protocol feature bit 2: SEND_RARP (network devices). */
-export const PROTOCOL_FEATURE_RARP_MASK = 1n << 2n;
 /** Protocol feature bit 3: the need-reply flag is honoured. */
 export const PROTOCOL_FEATURE_REPLY_ACK_MASK = 1n << 3n;
-/** Protocol feature bit 4: NET_SET_MTU (network devices). */
-export const PROTOCOL_FEATURE_MTU_MASK = 1n << 4n;
 /** Protocol feature bit 5: the backend may send requests over a channel of its own. */
 export const PROTOCOL_FEATURE_BACKEND_REQ_MASK = 1n << 5n;
-/** Protocol feature bit 6: SET_VRING_ENDIAN (legacy devices). */
-export const PROTOCOL_FEATURE_CROSS_ENDIAN_MASK = 1n << 6n;
-/** Protocol feature bit 7: crypto devices. */
-export const PROTOCOL_FEATURE_CRYPTO_SESSION_MASK = 1n << 7n;
-/** Protocol feature bit 8: postcopy migration. */
-export const PROTOCOL_FEATURE_PAGEFAULT_MASK = 1n << 8n;
 /** Protocol feature bit 9: GET_CONFIG and SET_CONFIG. */
 export const PROTOCOL_FEATURE_CONFIG_MASK = 1n << 9n;
-/** Protocol feature bit 10: backend requests may carry fds. */
-export const PROTOCOL_FEATURE_BACKEND_SEND_FD_MASK = 1n << 10n;
-/** Protocol feature bit 11: rings kicked through a mapped device register. */
-export const PROTOCOL_FEATURE_HOST_NOTIFIER_MASK = 1n << 11n;
 /** Protocol feature bit 12: what the backend has in flight lives in shared memory and survives it. */
 export const PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK = 1n << 12n;
 /** Protocol feature bit 13: RESET_DEVICE. */
 export const PROTOCOL_FEATURE_RESET_DEVICE_MASK = 1n << 13n;
-/** Protocol feature bit 14: kicks and calls as messages. */
-export const PROTOCOL_FEATURE_INBAND_NOTIFICATIONS_MASK = 1n << 14n;
 /** Protocol feature bit 15: regions come and go one by one. */
 export const PROTOCOL_FEATURE_CONFIGURE_MEM_SLOTS_MASK = 1n << 15n;
 /** Protocol feature bit 16: SET_STATUS and GET_STATUS. */
 export const PROTOCOL_FEATURE_STATUS_MASK = 1n << 16n;
-/** Protocol feature bit 17: regions of a Xen guest. */
-export const PROTOCOL_FEATURE_XEN_MMAP_MASK = 1n << 17n;
-/** Protocol feature bit 18: shared buffers between devices. */
-export const PROTOCOL_FEATURE_SHARED_OBJECT_MASK = 1n << 18n;
-/** Protocol feature bit 19: the device's internal state through a pipe (migration). */
-export const PROTOCOL_FEATURE_DEVICE_STATE_MASK = 1n << 19n;
 
 /** SET_VRING_KICK, _CALL and _ERR: bits of the payload that hold the index. */
 export const VRING_INDEX_MASK = 0xffn;

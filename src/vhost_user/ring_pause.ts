@@ -16,7 +16,7 @@ import type { InflightRegion } from "./inflight_region.ts";
 import type { PauseRecord } from "./session_record.ts";
 
 /** An open in-flight log. */
-export interface RingLog {
+interface RingLog {
   readonly region: InflightRegion;
   readonly log: InflightLog;
 }

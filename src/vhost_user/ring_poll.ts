@@ -14,7 +14,7 @@ import type {
 import type { SplitQueue } from "../virtio/queue/split_queue.ts";
 
 /** Actions of the ring that is polled. */
-export interface PolledRing {
+interface PolledRing {
   /** Serves the ring for one turn. */
   process(): void;
   /** Serves it in the peer's next turn. Idempotent. */

@@ -51,7 +51,7 @@ import { Vring } from "./vring.ts";
 const MAX_RING_INDEX = 0xffff;
 
 /** Needs of a set of rings. */
-export interface RingSetHost extends RingStarterHost {
+interface RingSetHost extends RingStarterHost {
   /** The device is about to use pages of the guest that do not exist. */
   pagesTaken(pages: number): void;
   /** The guest's first chain with this fault was given back unserved. */

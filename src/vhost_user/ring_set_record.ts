@@ -27,7 +27,7 @@ export interface RingSetParts {
 }
 
 /** State of a set of rings that is no part's. */
-export type RingSetNumbers = Pick<
+type RingSetNumbers = Pick<
   RingSetRecord,
   "features" | "run" | "inflight"
 >;

@@ -29,7 +29,7 @@ export interface RingStart {
 }
 
 /** A ring as the frontend has set it up. */
-export interface RingSettings {
+interface RingSettings {
   /** Entries, 0 before SET_VRING_NUM. */
   readonly size: number;
   /** Addresses of the ring, in the frontend's own address space. */

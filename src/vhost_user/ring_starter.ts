@@ -27,7 +27,7 @@ export interface RingStarterHost extends RingHost {
 }
 
 /** Parts of a session that its starter works with; all are lent. */
-export interface RingStarterParts {
+interface RingStarterParts {
   readonly host: RingStarterHost;
   readonly rings: readonly Vring[];
   readonly guest: GuestState;

@@ -69,7 +69,7 @@ const ACK_SUCCESS = 0n;
 const ACK_FAILURE = 1n;
 
 /** Options of a session. */
-export interface SessionOptions {
+interface SessionOptions {
   /** The loop that it lives in. */
   readonly loop: EventLoop;
   /** The frontend's time in the loop: of its messages and of its rings. */

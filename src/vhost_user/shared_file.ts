@@ -39,7 +39,7 @@ let mappedBytes = 0;
 
 /**
  * Returns the number of pieces of frontends' files that this process has mapped
- * at present, for metrics and leak checks.
+ * at present, for tests of leaks.
  */
 export function mappedFileCount(): number {
   return mapped;

@@ -13,7 +13,7 @@ const FIRST_LOOK_MS = 1000;
 const LOOKS = 5;
 
 /** Rings under the check. */
-export interface CheckedRings {
+interface CheckedRings {
   /** True if a ring was started and there is no memory. */
   readonly lacksMemory: boolean;
   /** Tells whether the driver's work is seen in the memory. */

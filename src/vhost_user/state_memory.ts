@@ -30,7 +30,7 @@ const HEAD_WORDS = 16;
 const HEAD_BYTES = 4 * HEAD_WORDS;
 
 /** The part of a device that decides how much memory there is. */
-export type DeviceShape = Pick<VirtioDevice, "queueCount" | "stateBytes">;
+type DeviceShape = Pick<VirtioDevice, "queueCount" | "stateBytes">;
 
 function bytesFor({ queueCount, stateBytes }: DeviceShape): number {
   return HEAD_BYTES + queueCount * InflightLog.bytesFor(MAX_VRING_SIZE) +

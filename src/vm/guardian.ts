@@ -149,7 +149,7 @@ const TIED_TO_PARENT = [
 const RENEWAL_MS = 1000;
 
 /** Actions of a guardian when gpioagg dies. */
-export interface GuardianOptions {
+interface GuardianOptions {
   /**
    * Command that puts the lines into their safe state; empty if no line has
    * one.

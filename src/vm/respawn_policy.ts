@@ -21,7 +21,7 @@ const LONGEST_DELAY_MS = 30_000;
 const GOOD_RUN_MS = 10_000;
 
 /** The end of a VM. */
-export interface VmEnd {
+interface VmEnd {
   success: boolean;
   /** Its runtime. **Units**: milliseconds. */
   ranMs: number;

@@ -14,7 +14,7 @@ import type { VmSignals } from "./signals.ts";
 import { USABLE_PATH } from "./usable_path.ts";
 
 /** The VMM, and how it is run. */
-export interface VmOptions {
+interface VmOptions {
   /** The VMM's program and its arguments. */
   command: readonly [program: string, ...args: string[]];
   respawn: RespawnRule;

@@ -27,7 +27,7 @@ import html from "./page/index.html" with { type: "text" };
 import style from "./page/style.css" with { type: "text" };
 
 /** A file. */
-export interface PageFile {
+interface PageFile {
   readonly type: string;
   readonly text: string;
 }

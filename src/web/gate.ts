@@ -15,13 +15,13 @@
 import { timingSafeEqual } from "node:crypto";
 
 /** Head of a request, as far as it matters here. */
-export interface RequestHead {
+interface RequestHead {
   readonly method: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
 /** Why a request is refused. */
-export interface Refused {
+interface Refused {
   readonly status: 401 | 403 | 421;
   readonly message: string;
 }

@@ -31,7 +31,7 @@ import { PAGE_FILES, SAFE_HEADERS } from "./files.ts";
 import type { Gate } from "./gate.ts";
 
 /** Sockets of the service. */
-export interface Upstream {
+interface Upstream {
   /** Its look-only socket. */
   readonly look: string;
   /** The socket at which lines may be pulled; undefined: read only. */

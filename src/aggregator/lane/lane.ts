@@ -16,7 +16,7 @@ import { Edges, FAILED, UNSPECIFIED } from "../../line/port.ts";
 import { type SourceListener, SourceOperation } from "../line_source.ts";
 
 /** Reports of a lane. */
-export interface LaneEvents {
+interface LaneEvents {
   /** The reactor has closed the line of this slot, which is free now. */
   letGo(slot: number): void;
   /** That was the last one. */

@@ -20,7 +20,7 @@ import { WrappingSource } from "../wrapping_source.ts";
 import { isDrive } from "./rule_steps.ts";
 
 /** Interface of an aggregator's line for an interlock. */
-export interface InterlockableLine {
+interface InterlockableLine {
   readonly name: string;
   readonly specification: Pick<LineSpecification, "name" | "source">;
   /** Makes the line one that others can exclude; messages call it `title`. */

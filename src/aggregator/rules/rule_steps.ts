@@ -17,7 +17,7 @@ export interface RuleStep {
 }
 
 /** State of a line that its rules depend on. */
-export interface RuleState {
+interface RuleState {
   /** Its interlock has to learn the line's value. */
   readonly isUnknown: boolean;
   /** It is started with its safe value: its guest was gone before that. */

@@ -25,7 +25,7 @@ import { SharedSource } from "./shared_source.ts";
 import type { SharedUser } from "./source_turns.ts";
 
 /** Line as one user sees it. */
-export interface CombinedOutputUse {
+interface CombinedOutputUse {
   /** Name of the user's aggregator, for messages. */
   user: string;
   /** Set if its first vote is the value that is found. */

@@ -11,7 +11,7 @@ import type {
 import type { FollowedSource } from "./followed_source.ts";
 
 /** Interface of a line for those that follow it. */
-export interface FollowableLine {
+interface FollowableLine {
   readonly name: string;
   readonly specification: Pick<LineSpecification, "name" | "source">;
   /** Makes the line one that can be followed. */

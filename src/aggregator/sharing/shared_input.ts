@@ -26,7 +26,7 @@ type Step =
   | typeof SourceOperation.Release;
 
 /** Line as one user sees it. */
-export interface SharedInputUse {
+interface SharedInputUse {
   /** Set if this user's value is the opposite of the source's. */
   isInverted: boolean;
   /** Called when this user goes. */

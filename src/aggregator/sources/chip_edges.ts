@@ -13,7 +13,7 @@ import { edgeStamp } from "../../edges/edge_recorder.ts";
 import { LostEdges } from "./lost_edges.ts";
 
 /** Receiver of a line's edges. */
-export interface EdgeListener {
+interface EdgeListener {
   /** The line changed to `value`, and such edges are wanted. */
   edge(value: number): void;
   /** The line's chip has gone. */

@@ -41,7 +41,7 @@ import {
 } from "./chip_line_settings.ts";
 
 /** Which line of which chip, and who asks for it. */
-export interface ChipLineOptions {
+interface ChipLineOptions {
   /**
    * Finds the line, also when its chip comes back.
    *

@@ -12,7 +12,7 @@ import { ORDER_NAMES, type OrderName } from "../../vhost_frontend/orders.ts";
 import { HELP_OPTION, type Options, valueText } from "../usage/usage.ts";
 
 /** One `--set` or `--get`. */
-export type LineAction =
+type LineAction =
   | { readonly kind: "set"; readonly line: string; readonly value: number }
   | { readonly kind: "get"; readonly line: string };
 

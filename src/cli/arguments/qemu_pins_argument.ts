@@ -24,7 +24,7 @@ const HOW =
   "--qemu-pins qtest=PATH,qmp=PATH[,device=TYPE][,index=N][,PIN=NAME...]";
 
 /** Contents of the argument; the meaning of its pins depends on the lines. */
-export interface QemuPinsArgument extends Omit<QemuPinsSpecification, "pins"> {
+interface QemuPinsArgument extends Omit<QemuPinsSpecification, "pins"> {
   /** Pins with line names; absent if none is given. */
   readonly pins?: readonly NamedPin[];
 }

@@ -33,7 +33,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const PIPE_LIMIT_MS = 5000;
 
 /** Options of reading a configuration. */
-export interface ReadConfigOptions {
+interface ReadConfigOptions {
   /**
    * Accept a pipe and wait for its writer, which must not happen while guests
    * are served. Default: true.

@@ -30,7 +30,7 @@ export interface Attached {
 }
 
 /** `--attach` and `--api`, taken out of the arguments of `run`. */
-export interface AttachArguments {
+interface AttachArguments {
   /** Names of aggregators, and paths of vhost-user sockets. */
   readonly targets: readonly string[];
   readonly api: string | undefined;

@@ -54,7 +54,7 @@ const CONSUMER_LENGTH = 31;
 const SUGGESTIONS = 50;
 
 /** Findings of this host about a configuration. */
-export interface LiveFindings {
+interface LiveFindings {
   errors: readonly ConfigError[];
   /** Notes that are not errors. */
   notes: readonly ConfigError[];

@@ -19,7 +19,7 @@ import { writeError, writeOutput } from "../output/output.ts";
 import { chipTable } from "../output/chip_table.ts";
 
 /** A chip to make. */
-export interface UsbChipCreation {
+interface UsbChipCreation {
   readonly name: string | undefined;
   readonly lines: readonly LineSpecification[];
   readonly kernelChip: KernelChipSpecification;

@@ -17,7 +17,7 @@ export const CONDITION_WORDS = [
 ] as const;
 
 /** Condition on a line: a value that it has, or an edge that happens. */
-export type Wanted = typeof CONDITION_WORDS[number];
+type Wanted = typeof CONDITION_WORDS[number];
 
 /** A condition as it was given. */
 export interface ConditionText {

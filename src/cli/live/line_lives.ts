@@ -18,7 +18,7 @@ export interface LifeMark {
 }
 
 /** What lines were in the past. */
-export interface LineLives {
+interface LineLives {
   /** Values at the begin by {@linkcode lineKey}. */
   readonly values: ReadonlyMap<string, SignalValue>;
   /** By time; an end before a begin of the same time. */

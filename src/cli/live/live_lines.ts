@@ -8,7 +8,7 @@ import { ServiceError } from "../../client/client.ts";
 import type { AggregatorState, ApiEvent } from "../../client/protocol.ts";
 
 /** A line's value from now on. */
-export interface LineValue {
+interface LineValue {
   readonly aggregator: string;
   readonly lineNumber: number;
   /** Undefined if it is not known, or the line is gone. */

@@ -19,7 +19,7 @@ import { splitsOf } from "./line_names.ts";
 import type { TapeFile } from "./tape.ts";
 
 /** Options of a recording out of a file. */
-export interface FileRecordOptions {
+interface FileRecordOptions {
   /** Aggregators and lines; none: all. */
   readonly words: readonly string[];
   /** Begin. **Units**: nanoseconds since 1970; 0: that of the file. */

@@ -44,7 +44,7 @@ export interface RecordOptions {
 }
 
 /** End of a recording. */
-export interface RecordResult {
+interface RecordResult {
   /** Number of changes that were recorded. */
   readonly count: number;
   /** Set if the service ended first. */

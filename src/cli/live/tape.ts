@@ -22,7 +22,7 @@ export interface TapeFile {
 }
 
 /** Beginning of a tape. */
-export interface TapeStart {
+interface TapeStart {
   readonly lines: readonly NamedLine[];
   /** Values at the beginning by {@linkcode lineKey}; others are unknown. */
   readonly values: ReadonlyMap<string, SignalValue>;

@@ -9,7 +9,7 @@ import { wrapped } from "../../text/wrap.ts";
 const WIDTH = 78;
 
 /** Heading of a page. */
-export interface PageHeading {
+interface PageHeading {
   readonly name: string;
   readonly section: number;
   /** Subject of the page, in one line. */

@@ -11,7 +11,7 @@ import { LineQueue, type LineSink } from "./line_queue.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Settings of an {@linkcode AuditFile}; the defaults are a service's. */
-export interface AuditFileOptions {
+interface AuditFileOptions {
   /**
    * Receives messages about the file, and entries that could not be written to
    * it.

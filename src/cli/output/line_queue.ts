@@ -12,7 +12,7 @@ export interface LineSink {
 }
 
 /** Settings of a {@linkcode LineQueue}; the defaults are a service's. */
-export interface LineQueueOptions {
+interface LineQueueOptions {
   /** Returns the line that reports the number of lost lines. */
   lost: (count: number) => string;
   /** Size limit of waiting lines. **Units**: bytes. */

@@ -35,7 +35,7 @@ export interface PlanOptions {
 }
 
 /** Change of a line. */
-export interface PlannedStep {
+interface PlannedStep {
   /** **Units**: nanoseconds since the start of the play. */
   readonly afterNs: number;
   /** Index in the lines of the aggregator's part. */

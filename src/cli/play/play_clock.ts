@@ -6,7 +6,7 @@
 import { clockNs, wallOffsetNs } from "../../../ffi/clock.ts";
 
 /** Clocks of the kernel; tests bring their own. **Units**: nanoseconds. */
-export interface KernelClocks {
+interface KernelClocks {
   /** Monotonic time. */
   readonly nowNs: () => bigint;
   /** Time since 1970 minus monotonic time. */

@@ -29,7 +29,7 @@ export interface PlayTarget {
 }
 
 /** Surroundings of a play. */
-export interface PlayOptions {
+interface PlayOptions {
   /** Set if it begins again at its end, until it is ended. */
   readonly loop: boolean;
   /** Aborted to end it. */

@@ -23,7 +23,7 @@ export interface ServedCall {
 }
 
 /** Lines that a call names. */
-export interface Served {
+interface Served {
   readonly client: ServiceClient;
   readonly aggregators: readonly AggregatorState[];
   readonly lines: readonly NamedLine[];

@@ -60,7 +60,7 @@ export type TopAction =
   };
 
 /** Chosen by keys. */
-export interface TopView {
+interface TopView {
   /** Time that the waves show. **Units**: milliseconds. */
   windowMs: number;
   /** Time at which the view stands still; undefined: it is live. */

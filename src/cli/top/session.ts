@@ -52,7 +52,7 @@ const OWN_TERMINAL: KeyTerminal = {
 };
 
 /** Options of a session. */
-export interface TopOptions {
+interface TopOptions {
   readonly source: EdgeSource;
   /** The only aggregator; undefined: all. */
   readonly name: string | undefined;
@@ -65,7 +65,7 @@ export interface TopOptions {
 }
 
 /** End of a session. */
-export type TopEnd =
+type TopEnd =
   | { readonly kind: "quit" | "service" }
   | { readonly kind: "signal"; readonly number: number };
 

@@ -24,7 +24,7 @@ export interface CatalogOption {
 }
 
 /** An action of a command, in the common form. */
-export interface CatalogAction {
+interface CatalogAction {
   readonly name: string;
   readonly about: string;
   readonly options: readonly CatalogOption[];

@@ -10,7 +10,7 @@ import type { CommandUsage } from "./usage.ts";
  * Runs one command with its arguments, the name by which it was called, and all
  * commands; returns the exit status.
  */
-export type Main = (
+type Main = (
   args: readonly string[],
   programName: string,
   commands: Commands,
@@ -24,7 +24,7 @@ export interface CommandModule {
 }
 
 /** A command in the table. */
-export interface Command {
+interface Command {
   readonly summary: string;
   /** True for internal commands, which `--help` does not list. */
   readonly isHidden?: true;

@@ -41,7 +41,7 @@ export interface CommandUsage {
 }
 
 /** Usage of an action of a command. */
-export interface ActionUsage {
+interface ActionUsage {
   readonly about: string;
   readonly operands?: readonly Completes[];
   readonly options: Options;

@@ -144,7 +144,7 @@ export const EXPOSURE_OPTIONS: readonly string[] = Object.values(EXPOSURES)
   .flatMap(({ options }) => options);
 
 /** An exposure of an aggregator. */
-export interface PresentExposure {
+interface PresentExposure {
   readonly name: string;
   readonly isAlone: boolean;
   readonly argument: string;

@@ -19,7 +19,7 @@ import type { LineRules } from "../values/rules.ts";
  * source is the kind of the source; without a key it is the position of what says
  * that the lines are a kernel chip's.
  */
-export type PlaceOfKey = (
+type PlaceOfKey = (
   line: LineSpecification,
   key?: string,
 ) => Partial<ConfigPosition>;

@@ -21,7 +21,7 @@ export interface ConfigPosition {
 }
 
 /** Options of {@linkcode ConfigError}. */
-export interface ConfigErrorOptions extends Partial<ConfigPosition> {
+interface ConfigErrorOptions extends Partial<ConfigPosition> {
   /** One line that says what to do. */
   hint?: string | undefined;
   /**

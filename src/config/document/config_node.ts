@@ -35,7 +35,7 @@ const NULL_SOURCE = /^(null|Null|NULL|~|)$/;
 const SHOWN_TEXT = 60;
 
 /** Kind of a node. */
-export type NodeKind = "map" | "list" | "text" | "empty";
+type NodeKind = "map" | "list" | "text" | "empty";
 
 /** A key of a mapping, with its value. */
 export interface ConfigEntry {

@@ -5,7 +5,7 @@
  */
 
 /** Fault of a YAML text. */
-export interface YamlFault {
+interface YamlFault {
   readonly problem: string;
   /** Advice; empty where the problem says it all. */
   readonly hint: string;

@@ -28,7 +28,7 @@ export interface YamlEntry {
 }
 
 /** Result of a scan. */
-export interface YamlStructure {
+interface YamlStructure {
   root: YamlNode;
   /** Beginning of a second document, if there is one. */
   secondDocument: number | undefined;
@@ -37,7 +37,7 @@ export interface YamlStructure {
 }
 
 /** Result of a scan that came to no structure: nothing can be placed. */
-export interface YamlLoss {
+interface YamlLoss {
   /** Values are nested deeper than {@linkcode MAX_YAML_DEPTH}. */
   isTooDeep: boolean;
   /** Position of the bracket or quote that is not closed, if that is why. */

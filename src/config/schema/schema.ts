@@ -138,7 +138,7 @@ interface FormOptions {
 }
 
 /** A member of a mapping whose keys are free. */
-export interface Named<T> extends Located<T> {
+interface Named<T> extends Located<T> {
   readonly key: string;
   readonly keyPosition: ConfigPosition;
 }
@@ -215,7 +215,7 @@ export function required<T>(help: string, shape: Shape<T>): Field<T> & {
 }
 
 /** Result of reading a mapping with fixed keys. */
-export interface Fields<F> {
+interface Fields<F> {
   readonly position: ConfigPosition;
   /** Each key that was given and understood. */
   readonly values: { readonly [K in keyof F]?: Located<FieldValue<F[K]>> };

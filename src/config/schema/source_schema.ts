@@ -23,7 +23,7 @@ import { MAX_LINES } from "../specification.ts";
 import { nameOfText } from "../../text/names.ts";
 
 /** A chip as it is written: words, and perhaps an identity. */
-export interface ChipReading {
+interface ChipReading {
   chip: string;
   identity?: ChipProperties | undefined;
 }

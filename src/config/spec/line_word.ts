@@ -13,7 +13,7 @@ import { nameOfText } from "../../text/names.ts";
 export const OFFSETS_ITEM = /^\d+(-\d+)?$/;
 
 /** A word with a slash. */
-export interface ChipWord {
+interface ChipWord {
   /** The chip, as it is written: escapes are still in it. */
   readonly chip: string;
   /** The text behind the slash, as it is written. */

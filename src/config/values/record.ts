@@ -89,7 +89,7 @@ function sizeHint(text: string): string {
 }
 
 /** A record of edges as keys say it. */
-export interface RecordKeys {
+interface RecordKeys {
   readonly keep?: number | undefined;
   readonly inputs?: boolean | undefined;
   readonly file?: string | undefined;

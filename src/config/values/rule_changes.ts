@@ -26,7 +26,7 @@ export const CHANGEABLE_RULES = [
 export type ChangeableRule = typeof CHANGEABLE_RULES[number];
 
 /** New values of some rules; null: as without the rule. */
-export type RuleChange = {
+type RuleChange = {
   readonly [K in ChangeableRule]?: RuleValues[K] | null | undefined;
 };
 

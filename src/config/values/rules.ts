@@ -112,7 +112,7 @@ export type RuleValues = {
 };
 
 /** Two rules that exclude each other. */
-export interface Contradiction {
+interface Contradiction {
   /** The one to blame. */
   key: RuleKey;
   problem: string;

@@ -18,7 +18,7 @@ import {
 } from "../specification.ts";
 
 /** A text made a value, or why it is none. */
-export type Reading<T> =
+type Reading<T> =
   | { value: T }
   /** `problem` follows the text: `is no period`. */
   | { problem: string; hint: string };

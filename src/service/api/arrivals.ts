@@ -7,7 +7,7 @@
  */
 
 /** The other end of a connection. */
-export interface Arrival {
+interface Arrival {
   readonly uid: number;
   readonly pid: number;
 }

@@ -14,7 +14,7 @@ const REST_RATIO = 4;
 const BYTES_PER_MS = 4096;
 
 /** Clock and timer of a {@linkcode CoalescedQuery}; tests have their own. */
-export interface QueryClock {
+interface QueryClock {
   /** Monotonic time. **Units**: milliseconds. */
   now(): number;
   /** Resolves after `ms` milliseconds. */

@@ -12,7 +12,7 @@ export const MAX_CLIENT_LINES = 65_536;
 export const MAX_CLIENT_PROCESSES = 32;
 
 /** Size of an aggregator. */
-export interface CreationSize {
+interface CreationSize {
   readonly lines: number;
   /** True if it has a process of its own. */
   readonly isIsolated: boolean;

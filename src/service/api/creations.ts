@@ -19,7 +19,7 @@ import type { Peer } from "./listener.ts";
 import { HttpError, messageOf, refusedByLines } from "./messages.ts";
 
 /** Server of creations. */
-export interface CreationTarget {
+interface CreationTarget {
   describe(name: string): Promise<AggregatorDescription[]>;
   add(
     aggregators: AggregatorSpecification[],
@@ -42,7 +42,7 @@ export interface CreationEvents {
 }
 
 /** Surroundings of creations. */
-export interface CreationsOptions {
+interface CreationsOptions {
   target: CreationTarget;
   events: CreationEvents;
   /** Keeps them across a restart. */

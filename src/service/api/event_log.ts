@@ -11,7 +11,7 @@ const MAX_EVENTS = 1024;
 const MAX_BYTES = 1024 * 1024;
 
 /** An event as it was sent. */
-export interface LoggedEvent<Event> {
+interface LoggedEvent<Event> {
   /** From 1 on, without a gap. */
   readonly number: number;
   readonly event: Event;

@@ -28,7 +28,7 @@ const FIRST_LIMIT_MS = 10_000;
 const COMMENT_MS = 15_000;
 
 /** Wishes of a listener beside events. */
-export interface EventWish {
+interface EventWish {
   /** Edges too. */
   readonly edges?: EdgeWish | undefined;
   /** Place of the last event that it had. */

@@ -19,7 +19,7 @@ import type { RequestBodies } from "./request_bodies.ts";
 import type { Exchange } from "./routes.ts";
 
 /** Parts of the API that forces use. */
-export interface ForceContext {
+interface ForceContext {
   readonly reactor: Pick<AggregatorServer, "force">;
   readonly bodies: RequestBodies;
   readonly audit: AuditLog;

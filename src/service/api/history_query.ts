@@ -42,7 +42,7 @@ export const EVENT_PARAMETERS = {
 } as const satisfies QueryParameters;
 
 /** A query of the history. Times are nanoseconds since 1970. */
-export interface HistoryQuery {
+interface HistoryQuery {
   /** Absent: all that is kept. */
   readonly from: bigint | undefined;
   /** Absent: now. */

@@ -6,7 +6,7 @@
  */
 
 /** Findings about a text. */
-export interface JsonText {
+interface JsonText {
   /** True if more brackets are open at once than may be. */
   isDeep: boolean;
   /** Number of keys of all its objects. */

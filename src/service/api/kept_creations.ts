@@ -37,7 +37,7 @@ import type { AggregatorDescription } from "../messages/messages.ts";
 const VERSION = 1;
 
 /** Requirements for making aggregators again. */
-export interface CreationTarget {
+interface CreationTarget {
   add(
     aggregators: AggregatorSpecification[],
     options: { isTimed?: boolean },

@@ -46,7 +46,7 @@ export interface Peer {
 }
 
 /** Answers one request. Exceptions are the listener's to answer. */
-export type ApiHandler = (
+type ApiHandler = (
   request: IncomingMessage,
   response: ServerResponse,
   peer: Peer,

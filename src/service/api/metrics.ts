@@ -26,7 +26,7 @@ import type {
 import { type Labels, MetricsPage } from "./metrics_page.ts";
 
 /** Figures of the service itself. */
-export interface ServiceCounts {
+interface ServiceCounts {
   eventListeners: number;
   /** Events that listeners missed. */
   eventsMissed: number;

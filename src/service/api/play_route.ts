@@ -14,7 +14,7 @@ import type { RequestBodies } from "./request_bodies.ts";
 import type { Exchange } from "./routes.ts";
 
 /** Parts of the API that plays use. */
-export interface PlayContext {
+interface PlayContext {
   readonly reactor: Pick<AggregatorServer, "play">;
   readonly bodies: RequestBodies;
   readonly audit: AuditLog;

@@ -14,7 +14,7 @@ import type { KeptCreation } from "./kept_creations.ts";
 import { HttpError } from "./messages.ts";
 
 /** Changes of one request. */
-export interface NumberedChanges {
+interface NumberedChanges {
   /** By lineNumber. */
   readonly changes: RuleChanges;
   /** Names of lines by lineNumber, as the client wrote them. */

@@ -50,7 +50,7 @@ export interface ApiSettings {
 }
 
 /** Parts of the service that a control API uses. */
-export interface ApiSurroundings {
+interface ApiSurroundings {
   reload?: () => Promise<ReloadAnswer>;
   takeListener?: (name: string) => OwnedFd | undefined;
   /** Keeps what clients have made across a restart. */

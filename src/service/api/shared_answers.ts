@@ -22,7 +22,7 @@ import type { WorkTurns } from "./work_turns.ts";
 const MS_PER_S = 1000;
 
 /** Parts of the API that answers are made of. */
-export interface AnswerSources {
+interface AnswerSources {
   readonly reactor: AggregatorServer;
   readonly hub: EventHub;
   readonly work: WorkTurns<number | "answers">;
@@ -31,7 +31,7 @@ export interface AnswerSources {
 }
 
 /** Events since a snapshot, and the snapshot as its first event. */
-export interface Snapshot {
+interface Snapshot {
   readonly bytes: Uint8Array;
   readonly since: EventsSince;
 }

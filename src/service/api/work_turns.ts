@@ -18,7 +18,7 @@ interface Task {
 }
 
 /** Clock and timer of {@linkcode WorkTurns}; tests have their own. */
-export interface WorkClock {
+interface WorkClock {
   /** Monotonic time. **Units**: milliseconds. */
   now(): number;
   /** Calls `then` after `ms` milliseconds and what is ready by then. */

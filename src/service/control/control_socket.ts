@@ -46,7 +46,7 @@ import { printableError } from "../../text/printable.ts";
  * microseconds each (an empty piece is work without text). An exception before
  * the first text becomes an error answer.
  */
-export type ControlHandler = (request: ControlRequest) => Iterator<string>;
+type ControlHandler = (request: ControlRequest) => Iterator<string>;
 
 const NEWLINE = 10;
 /** Size of the text that is sent at a time. **Units**: UTF-16 code units. */

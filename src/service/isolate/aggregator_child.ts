@@ -57,7 +57,7 @@ export type Notice = Exclude<
 >;
 
 /** Receiver of what a process reports. */
-export interface ChildEvents {
+interface ChildEvents {
   /** Receives a message. */
   hear(message: Notice): void;
   /** Reports that the process has ended by itself. */
@@ -71,7 +71,7 @@ interface Waiting {
 }
 
 /** Process that was just started. */
-export interface StartedProcess {
+interface StartedProcess {
   /** Process id. */
   readonly pid: number;
   /** Frees what its start needs; called when it is ready, or given up. */
@@ -85,7 +85,7 @@ export type StartProcess = (
 ) => StartedProcess;
 
 /** Starter of a process. */
-export interface ChildOptions {
+interface ChildOptions {
   /**
    * Starts a process that serves at a socket. Default: this program, with
    * `serve-isolated`.

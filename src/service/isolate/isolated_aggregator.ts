@@ -50,7 +50,7 @@ const HAND_OVER_MS = 5000;
 const FDS_AT_ONCE = 200;
 
 /** Events of an isolated aggregator, and what it needs of the service. */
-export interface IsolatedOptions extends NoticesOptions {
+interface IsolatedOptions extends NoticesOptions {
   /** The manager that keeps fds across restarts, if there is one. */
   readonly store:
     | (

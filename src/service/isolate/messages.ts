@@ -69,7 +69,7 @@ export type FromProcess =
   | { kind: "problem"; text: string };
 
 /** An error, with the fields that the service needs. */
-export interface TravellingError extends ErrorReport {
+interface TravellingError extends ErrorReport {
   readonly unsafe?: {
     readonly aggregator?: string;
     readonly lines: readonly UnsafeLineState[];

@@ -38,7 +38,7 @@ const MAX_PENDING_FDS = 1024;
 const AGAIN_MS = 1;
 
 /** Events of a channel. */
-export interface ChannelEvents {
+interface ChannelEvents {
   /**
    * A message arrived. An exception ends the channel, as does an invalid frame.
    * **Ownership**: of the fds, the handler's.

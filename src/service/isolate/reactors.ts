@@ -60,7 +60,7 @@ export interface ServedCount {
 }
 
 /** Events of all reactors. */
-export interface ReactorsEvents extends ReactorEvents {
+interface ReactorsEvents extends ReactorEvents {
   /** Aggregators were added or removed. */
   servedChanged?(count: ServedCount): void;
 }

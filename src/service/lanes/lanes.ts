@@ -48,7 +48,7 @@ import type {
 import { settlesWithin } from "../../async/wait.ts";
 
 /** Aggregators whose slow lines are served by lanes. */
-export interface LanedAggregators {
+interface LanedAggregators {
   aggregators: AggregatorSpecification[];
   lanes: LaneHandover[];
   /** Fds that an earlier process kept for the reactor. */

@@ -42,7 +42,7 @@ export interface LaneEvents {
 }
 
 /** Needs of a lane. */
-export interface LanePlan {
+interface LanePlan {
   /** Program of the Worker. */
   readonly program: URL;
   /** The lines, in slot order. */

@@ -49,7 +49,7 @@ import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 export const SOCKET_MODE = 0o660;
 
 /** Events of an exposure. */
-export interface ExposureEvents {
+interface ExposureEvents {
   /** Something happened. */
   report(event: ServiceEvent["event"], detail?: string): void;
   /** The given connection has ended: no other can be made. */
@@ -77,7 +77,7 @@ export interface Exposure extends Disposable {
 }
 
 /** Surroundings of an exposure. */
-export interface ExposureContext {
+interface ExposureContext {
   readonly aggregator: Aggregator;
   readonly loop: EventLoop;
   /** The guests' time in the loop. */

@@ -14,7 +14,7 @@ import type { KernelChips } from "./kernel_chips.ts";
 import type { UsbChips } from "./usb_chips.ts";
 
 /** Receiver of what happens to the chips. */
-export interface HostChipListener {
+interface HostChipListener {
   /** A chip, or one behind it, has gone. */
   unplugged(name: string, detail: string): void;
   /** It is there again. */
@@ -24,7 +24,7 @@ export interface HostChipListener {
 }
 
 /** Chips that are being made. */
-export interface ChipAddition {
+interface ChipAddition {
   /** Those that the kernel serves, which are there. */
   readonly made: readonly AggregatorDescription[];
   /** Those that the reactor is to serve, as it does. */

@@ -32,7 +32,7 @@ interface ServedChip {
 }
 
 /** Receiver of what other processes and unplugged chips did to the chips. */
-export interface KernelChipListener {
+interface KernelChipListener {
   /** Another process removed it. Once of each. */
   gone(name: string, path: string): void;
   /**

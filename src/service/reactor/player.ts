@@ -25,7 +25,7 @@ export interface PlayStep {
 }
 
 /** The timer of a player; tests have their own. */
-export interface PlayTimer extends Disposable {
+interface PlayTimer extends Disposable {
   readonly fd: number;
   /** See {@linkcode TimerFd.set}. */
   set(ns: number): void;

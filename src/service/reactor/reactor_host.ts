@@ -29,8 +29,6 @@ import type {
 import { GivenFds } from "../sockets/given_fds.ts";
 import { type HostEvents, ServedAggregator } from "./served_aggregator.ts";
 
-export type { HostEvents } from "./served_aggregator.ts";
-
 /** Part of an answer, or nothing after a piece of work. */
 type Step = Answer | void;
 

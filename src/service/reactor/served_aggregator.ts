@@ -77,7 +77,7 @@ export interface HostEvents {
 }
 
 /** Surroundings of a served aggregator. */
-export interface ServedContext {
+interface ServedContext {
   /** Its number in the order in which they were made. */
   serial: number;
   loop: EventLoop;

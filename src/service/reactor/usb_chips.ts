@@ -31,7 +31,7 @@ interface ServedChip {
 }
 
 /** Receiver of what happens to the chips. */
-export interface UsbChipListener {
+interface UsbChipListener {
   /** Its adapters are gone, or it cannot be made again; that is retried. */
   unplugged(name: string, detail: string): void;
   /** It is there again. */

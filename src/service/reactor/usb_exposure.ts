@@ -27,7 +27,7 @@ import type { ExposureCounts, ServiceEvent } from "../messages/messages.ts";
 import { listenFor } from "../sockets/file_access.ts";
 
 /** Reports of the adapters. */
-export interface UsbExposureEvents {
+interface UsbExposureEvents {
   /** Something happened. */
   report(event: ServiceEvent["event"], detail?: string): void;
   /** A request, in the terms of virtio-gpio, was done, or was not. */
@@ -40,7 +40,7 @@ export interface UsbExposureEvents {
 }
 
 /** The adapters as guests find them. Disposing ends them. */
-export interface UsbExposure extends Disposable {
+interface UsbExposure extends Disposable {
   readonly presentation: string;
   /** The file that the control socket stands beside, if there is one. */
   readonly controlBase?: string;
@@ -54,7 +54,7 @@ export interface UsbExposure extends Disposable {
 }
 
 /** Surroundings of the adapters. */
-export interface UsbExposureContext {
+interface UsbExposureContext {
   readonly aggregator: Aggregator;
   readonly loop: EventLoop;
   /** Time of the guests in the loop, at all adapters. */

@@ -32,7 +32,7 @@ const RECORD = '{"event":"record"';
 const CAUSE = '"cause":';
 
 /** A line of a file, from its begin to its end. */
-export interface FileLife {
+interface FileLife {
   readonly line: RecordedLine;
   /** Absent: it was there at the begin of the file. **Units**: ns since 1970. */
   readonly beginsNs: bigint | undefined;
@@ -40,7 +40,7 @@ export interface FileLife {
 }
 
 /** A place in a file at which all states follow. */
-export interface FilePlace {
+interface FilePlace {
   readonly generation: number;
   /** **Units**: bytes. */
   readonly offset: number;

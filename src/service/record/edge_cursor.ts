@@ -11,7 +11,7 @@ import type { StoredEdge } from "./stored_edge.ts";
 export type LineFilter = (line: RecordedLine) => boolean;
 
 /** Edges that were read at a time. */
-export interface EdgeBatch {
+interface EdgeBatch {
   readonly edges: readonly StoredEdge[];
   /** Edges before them that were overwritten, whichever lines they were of. */
   readonly lost: number;

@@ -51,7 +51,7 @@ interface Mark {
 }
 
 /** Settings of an {@linkcode EdgeFile}. */
-export interface EdgeFileOptions {
+interface EdgeFileOptions {
   /** Path for messages. */
   readonly path: string;
   /** Size limit of the file and the older one together. **Units**: bytes. */

@@ -7,7 +7,7 @@ import { clockNs, wallOffsetNs } from "../../../ffi/clock.ts";
 import { EdgeSource } from "./edge_source.ts";
 
 /** Settings of the record. */
-export interface RecordSettings {
+interface RecordSettings {
   /** Edges that each reactor has room for. **Units**: 16 bytes each. */
   readonly keep: number;
   /** True to record inputs that their guests do not watch. */

@@ -44,7 +44,7 @@ export interface Span {
 }
 
 /** Place at which a file ends, and memory goes on. */
-export interface Seam {
+interface Seam {
   /** What the file has. */
   readonly written: WrittenEdges;
   /** Edges of the file that wait for earlier ones. */

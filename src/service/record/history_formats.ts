@@ -24,7 +24,7 @@ import {
 } from "./stored_edge.ts";
 
 /** End of an answer. */
-export interface Ending {
+interface Ending {
   readonly lost: number;
   /** Begin of the next request; absent if there is nothing more. */
   readonly next: string | undefined;
@@ -33,7 +33,7 @@ export interface Ending {
 }
 
 /** Text of a span of edges. */
-export interface HistoryText {
+interface HistoryText {
   /** The text before the edges. */
   head(beginning: Beginning, to: bigint): string;
   /** The text of some edges. */

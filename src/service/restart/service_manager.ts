@@ -42,7 +42,7 @@ const MAX_STATUS_LENGTH = 1024;
 const AGAIN_MS = 50;
 
 /** Environment variables of a manager. */
-export interface ManagerEnvironment {
+interface ManagerEnvironment {
   notifySocket: string | undefined;
   /** Interval in which it expects a ping. **Units**: microseconds. */
   watchdogUs: number | undefined;

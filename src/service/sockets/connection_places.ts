@@ -7,7 +7,7 @@
  */
 
 /** Limits of a listener. **Units**: connections. */
-export interface PlaceLimits {
+interface PlaceLimits {
   /** All connections together. */
   all: number;
   /** Number reserved for root and the service's own user. */
@@ -30,7 +30,7 @@ export function placeLimits(all: number): PlaceLimits {
 }
 
 /** Properties of connections and users by which places are given. */
-export interface PlaceRules<Connection> {
+interface PlaceRules<Connection> {
   limits: PlaceLimits;
   /** True for root and the service's own user. */
   isPrivileged(uid: number): boolean;
@@ -42,7 +42,7 @@ export interface PlaceRules<Connection> {
 }
 
 /** Decision about a new connection. */
-export interface Admission<Connection> {
+interface Admission<Connection> {
   isAdmitted: boolean;
   /** Connection that lost its place to the new one; the caller ends it. */
   displaced: Connection | undefined;

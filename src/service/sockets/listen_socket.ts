@@ -36,7 +36,7 @@ import {
 } from "../../../ffi/unix_socket.ts";
 
 /** Owner and mode of a socket file. */
-export interface SocketAccess {
+interface SocketAccess {
   readonly mode: number;
   /** User id, if not this process's. */
   readonly uid?: number | undefined;

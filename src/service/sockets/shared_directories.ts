@@ -16,7 +16,7 @@ import {
 } from "../../config/specification.ts";
 
 /** A directory on the path of a socket or file, reported once. */
-export interface SharedDirectory {
+interface SharedDirectory {
   /** The directory. */
   readonly path: string;
   /** Its problem, as a sentence without a full stop. */

@@ -47,7 +47,7 @@ export type KeptProcess = Pick<
 >;
 
 /** Settings of a keeper, and its surroundings. */
-export interface KeeperOptions {
+interface KeeperOptions {
   /** Starts a process. @throws {Error} If that is not possible. */
   readonly start: () => KeptProcess;
   /** Directory for its socket, which only this user can enter. */

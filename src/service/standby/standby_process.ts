@@ -22,7 +22,7 @@ import { installedCommand, installedIdentity } from "./program.ts";
 const LEFT_LIMIT_MS = 10_000;
 
 /** A process that was just started. */
-export interface StartedProgram {
+interface StartedProgram {
   /** Process id. */
   readonly pid: number;
   /** Frees what its start needs, once it is warm or has ended. */

@@ -19,7 +19,7 @@ import { localText, wallClock } from "./timestamps.ts";
 import { nameText } from "../../text/names.ts";
 
 /** Format of edges. */
-export interface EdgeTextOptions {
+interface EdgeTextOptions {
   readonly style: "text" | "json" | "csv";
   /** The custom format, which overrides the other forms. */
   readonly format: string | undefined;

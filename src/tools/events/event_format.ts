@@ -6,7 +6,7 @@
  */
 
 /** Meaning of each letter after `%`. */
-export type Specifiers<Event> = Readonly<
+type Specifiers<Event> = Readonly<
   Record<string, (event: Event) => string>
 >;
 

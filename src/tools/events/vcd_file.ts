@@ -16,7 +16,7 @@ import { type Timescale, VcdWriter } from "../../recording/vcd_writer.ts";
 const encoder = new TextEncoder();
 
 /** Beginning of a dump. */
-export interface VcdStart {
+interface VcdStart {
   readonly programName: string;
   readonly lines: readonly SelectedLine[];
   /** The lines' values, in the same order. */

@@ -63,7 +63,7 @@ export function openNamedChip(key: string): Chip {
 /**
  * All chips of this machine, and the errors of those that could not be opened.
  */
-export interface AllChips {
+interface AllChips {
   readonly chips: readonly Chip[];
   /** One message for each chip that could not be opened. */
   readonly problems: readonly string[];

@@ -28,7 +28,7 @@ export interface RequestGroup {
 }
 
 /** Options of line requests. */
-export interface RequestHow {
+interface RequestHow {
   readonly consumer: string;
   /** Returns the settings of the line at `index` in the user's order. */
   readonly settings: (index: number) => LineSettings;

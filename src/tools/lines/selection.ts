@@ -14,7 +14,7 @@ import { parseNumber } from "../program/numbers.ts";
 import { type Suggest, ToolError } from "../program/tool_error.ts";
 
 /** Scope of a search for lines. */
-export interface Scope {
+interface Scope {
   /** `--chip`. */
   readonly chip: string | undefined;
   /** `--by-name`: offsets are not accepted. */
@@ -37,7 +37,7 @@ export interface SelectedLine {
 }
 
 /** Result of a search. */
-export interface Selection {
+interface Selection {
   /** In the order of the user's words; with `--strict` all that have a name. */
   readonly lines: readonly SelectedLine[];
   /** Problems, in the order of the user's words. */
@@ -60,7 +60,7 @@ const OFFSETS = /^\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*$/;
 const MAX_OFFSET = 65535;
 
 /** Lines of a chip that a word names as `CHIP/OFFSETS` or `CHIP/LINE_NAME`. */
-export interface ChipLines {
+interface ChipLines {
   readonly chip: string;
   /** Name after the slash. */
   readonly name: string;

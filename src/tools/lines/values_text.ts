@@ -13,7 +13,7 @@ import {
 } from "./line_text.ts";
 
 /** Style of printed values. */
-export interface ValuesStyle {
+interface ValuesStyle {
   readonly json: boolean;
   readonly numeric: boolean;
   readonly unquoted: boolean;

@@ -34,7 +34,7 @@ export type SettingsOf<Table extends readonly OptionSpec[]> = {
 };
 
 /** Parsed command line: a request to print something, or settings. */
-export type Request<Table extends readonly OptionSpec[]> =
+type Request<Table extends readonly OptionSpec[]> =
   | { readonly question: Question["long"] }
   | { readonly settings: SettingsOf<Table>; readonly operands: string[] };
 

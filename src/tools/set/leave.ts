@@ -71,7 +71,7 @@ function parseState(text: string): LeaveState {
 }
 
 /** States that lines get at the end. */
-export interface LeavePlan {
+interface LeavePlan {
   readonly values: ReadonlyMap<number, Value>;
   readonly settings: ReadonlyMap<number, LineSettings>;
 }

@@ -17,7 +17,7 @@ export function parseToggles(text: string): number[] {
 }
 
 /** Next step: a wait, after which the lines are toggled, or the end. */
-export interface ToggleStep {
+interface ToggleStep {
   readonly waitUs: number;
   readonly end: boolean;
 }

@@ -42,7 +42,7 @@ export interface UsbLine {
 }
 
 /** Receiver of what a guest does with an adapter. */
-export interface UsbDeviceEvents {
+interface UsbDeviceEvents {
   /**
    * A guest has taken the device into use; `isResumed`: one of an earlier process
    * goes on with it.
@@ -76,7 +76,7 @@ export interface UsbDeviceOptions {
 }
 
 /** Counters of an adapter since the start. */
-export interface UsbDeviceCounters {
+interface UsbDeviceCounters {
   /** Requests that are none: unknown, of a wrong length, of no line. */
   invalid: number;
   /** Transfers that found no room. */

@@ -10,7 +10,7 @@ import type { LineBank } from "./line_bank.ts";
 export const RESTORE = 100;
 
 /** Receiver of how that goes. */
-export interface RestoringEvents {
+interface RestoringEvents {
   /** A line cannot go on. */
   failed(): void;
   /** All lines go on, or have failed. */

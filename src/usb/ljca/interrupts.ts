@@ -33,7 +33,7 @@ const MAX_LEVELS = 128;
 const READ_LIMIT_MS = 50;
 
 /** Parts of an adapter that its interrupts use. */
-export interface InterruptParts {
+interface InterruptParts {
   readonly bank: LineBank;
   readonly clock: Pick<UsbDeviceOptions, "now" | "after">;
   /** Changes of lines that no guest was told of, by line. */

@@ -16,7 +16,7 @@ import type { SplitQueue } from "../queue/split_queue.ts";
 export const NO_HEAD = -1;
 
 /** A line's list of waiting requests; the links are in the table. */
-export interface WaitingList {
+interface WaitingList {
   /** Head of the oldest waiting request, or `NO_HEAD`. */
   firstWaiting: number;
   /** Head of the newest waiting request, or `NO_HEAD`. */

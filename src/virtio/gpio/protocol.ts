@@ -16,9 +16,6 @@ import {
 
 export { Direction } from "../../line/port.ts";
 
-/** The virtio device id of a GPIO controller. */
-export const VIRTIO_GPIO_DEVICE_ID = 41;
-
 /** Index of the queue that carries requests and their responses. */
 export const REQUEST_QUEUE = 0;
 /** Index of the queue whose buffers come back as interrupts (only with F_IRQ). */

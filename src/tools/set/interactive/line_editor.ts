@@ -7,7 +7,7 @@
  */
 
 /** Source of completions. */
-export interface Completer {
+interface Completer {
   /**
    * Returns the possible replacements of the word that ends at the cursor.
    *
@@ -22,12 +22,12 @@ export interface Completer {
 }
 
 /** Result of some bytes. */
-export type EditorEvent =
+type EditorEvent =
   | { readonly kind: "line"; readonly text: string }
   | { readonly kind: "end" };
 
 /** Options of a line editor. */
-export interface LineEditorOptions {
+interface LineEditorOptions {
   readonly prompt: string;
   readonly completer: Completer;
   /** Shows text on the terminal. */
