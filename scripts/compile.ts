@@ -8,6 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { readElf } from "./executable/elf.ts";
 import { stage } from "./executable/stage.ts";
 import { askVersion, tryExecutable } from "./executable/trial.ts";
+import { makeBeside, setOutputModes } from "./releasing/outputs.ts";
 
 const HELP =
   `Usage: deno task compile [--target ARCH] [--output FILE] [--for-tests]
@@ -90,11 +91,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   // Of the same name: the executable knows what it was compiled as.
   const file = absolute(output);
-  const beside = `${file}.new-${Deno.pid}`;
+  setOutputModes();
+  const beside = await makeBeside(file);
   const made = `${beside}${file.slice(file.lastIndexOf("/"))}`;
   const staged = await Deno.makeTempDir({ prefix: "gpioagg-compile-" });
   try {
-    await Deno.mkdir(beside, { recursive: true });
     await compile(staged, target, made);
     await judge(made, target);
     await Deno.rename(made, file);

@@ -11,6 +11,7 @@ import { DATE } from "../src/cli/man/roff.ts";
 import { TOOL_NAMES } from "../src/cli/tool_commands.ts";
 import { GLIBC } from "./compile.ts";
 import { readElf } from "./executable/elf.ts";
+import { setOutputModes } from "./releasing/outputs.ts";
 
 const HELP = `Usage: deno task package [OPTION...]
 
@@ -90,6 +91,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const executable = given.executable ?? `${ROOT}dist/gpioagg-x86_64`;
   const output = given.output ?? `${ROOT}dist`;
+  setOutputModes();
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-package-" });
   try {
     const elf = readElf(executable);

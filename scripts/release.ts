@@ -9,6 +9,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { readElf } from "./executable/elf.ts";
+import { makeBeside } from "./releasing/outputs.ts";
 import { billOf, hex } from "./releasing/sbom.ts";
 import {
   changesOf,
@@ -254,9 +255,9 @@ async function publish(
   made: string,
   output: string,
 ): Promise<void> {
-  const beside = `${output}.new-${Deno.pid}`;
-  await Deno.mkdir(beside, { recursive: true });
+  const beside = await makeBeside(output);
   await run(ROOT, "cp", "-r", `${made}/.`, beside);
+  await Deno.chmod(beside, 0o755);
   await run(ROOT, "git", "fetch", "-q", copy, "HEAD");
   await run(ROOT, "git", "merge", "-q", "--ff-only", "FETCH_HEAD");
   await run(

@@ -47,13 +47,38 @@ key_of() {
   printf '%s' "${sum:0:16}"
 }
 
+# make_cache: makes the cache directory, for its owner alone to write, whatever
+# the umask is.
+make_cache() {
+  [[ -d $CACHE ]] || (umask go-w && mkdir -p "$CACHE")
+}
+
+# check_owner PATH...: fails unless each belongs to this user or to root and is
+# not writable by everyone. A cache of another user (sudo may keep HOME) would
+# otherwise decide which program runs with this user's rights.
+check_owner() {
+  local path owner mode
+  for path in "$@"; do
+    read -r owner mode < <(stat --dereference --format='%u %a' "$path") ||
+      fail "cannot look at $path" "check the cache directory $CACHE"
+    if [[ ($owner -ne 0 && $owner -ne $EUID) || $((8#$mode & 2)) -ne 0 ]]; then
+      fail "no program is run from $path: it has owner $owner and mode $mode" \
+        "set ${OWNED_BY:-GPIOAGG_CACHE} to a directory of your own"
+    fi
+  done
+}
+
 # with_lock COMMAND...: runs a command while no other run of this program
 # changes the cache; with the command's status.
 with_lock() {
-  local status
-  { mkdir -p "$CACHE" && [[ -w $CACHE ]]; } 2>/dev/null ||
+  local status mask
+  { make_cache && [[ -w $CACHE ]]; } 2>/dev/null ||
     fail "the cache directory $CACHE cannot be made or written" \
       "set GPIOAGG_CACHE to a directory that can be written"
+  # What another user has put there may be a link to a file of this one's.
+  check_owner "$CACHE"
+  mask=$(umask)
+  umask go-w
   exec 9>"$CACHE/lock"
   if ! flock --nonblock 9; then
     say "waiting for another run that is filling $CACHE"
@@ -63,6 +88,7 @@ with_lock() {
   "$@"
   status=$?
   exec 9>&-
+  umask "$mask"
   return "$status"
 }
 

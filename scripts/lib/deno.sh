@@ -32,7 +32,7 @@ find_deno() {
   if [[ -n $found ]]; then
     # What was learned last time holds until something in the program's own
     # directory is replaced.
-    if [[ -r $CACHE/deno-on-path ]]; then
+    if [[ -f $CACHE/deno-on-path && -r $CACHE/deno-on-path ]]; then
       IFS=$'\t' read -r pin path home <"$CACHE/deno-on-path" || :
       if [[ $pin == "$DENO_PIN" && $path == "$found" &&
         $CACHE/deno-on-path -nt $home ]]; then
@@ -45,8 +45,7 @@ find_deno() {
     if [[ -n $version ]] && accept_version "${version%% *}"; then
       home=$(readlink -f "$found")
       # Only a memory: a cache that cannot be written costs a moment.
-      { mkdir -p "$CACHE" && printf '%s\t%s\t%s\n' "$DENO_PIN" "$found" \
-        "${home%/*}" >"$CACHE/deno-on-path"; } 2>/dev/null || :
+      remember_deno "$found" "${home%/*}" 2>/dev/null || :
       DENO=$found
       return 0
     fi
@@ -55,6 +54,19 @@ find_deno() {
   [[ -x $DENO ]] || return 1
   check_owner "$CACHE" "$CACHE/deno-$DENO_PIN" "$DENO"
 }
+
+# remember_deno PROGRAM HOME: writes down what was learned, in a cache of this
+# user: in another's, a link could have root write anywhere.
+remember_deno() (
+  make_cache && [[ -O $CACHE ]] || return 1
+  umask go-w
+  new=$CACHE/deno-on-path.$$
+  rm -f "$new"
+  # Makes the file, and follows no link.
+  set -o noclobber
+  printf '%s\t%s\t%s\n' "$DENO_PIN" "$1" "$2" >"$new" &&
+    mv -f "$new" "$CACHE/deno-on-path"
+)
 
 # find_cache_of_checkout: sets OWNERS_CACHE to the cache of the checkout's owner,
 # whose program this is anyway; false when there is none that only the owner (or
@@ -73,21 +85,6 @@ find_cache_of_checkout() {
   done
 }
 
-# check_owner PATH...: fails unless each belongs to this user or to root and is
-# not writable by everyone. A cache of another user (sudo may keep HOME) would
-# otherwise decide which program runs with this user's rights.
-check_owner() {
-  local path owner mode
-  for path in "$@"; do
-    read -r owner mode < <(stat --dereference --format='%u %a' "$path") ||
-      fail "cannot look at $path" "check the cache directory $CACHE"
-    if [[ ($owner -ne 0 && $owner -ne $EUID) || $((8#$mode & 2)) -ne 0 ]]; then
-      fail "no program is run from $path: it has owner $owner and mode $mode" \
-        "set ${OWNED_BY:-GPIOAGG_CACHE} to a directory of your own"
-    fi
-  done
-}
-
 # choose_deno_dir: sets DENO_DIR to a directory in the cache that only the
 # launcher's programs use, unless the user has chosen one: Deno keeps databases
 # in it, and other Deno processes of this user must not get in their way. Where none
@@ -100,7 +97,7 @@ choose_deno_dir() {
     return 1
   fi
   [[ -O $CACHE || ! -e $CACHE ]] || check_owner "$CACHE"
-  if ! { mkdir -p "$CACHE" && { [[ -d $directory ]] || mkdir -m 700 "$directory"; }; } 2>/dev/null; then
+  if ! { make_cache && { [[ -d $directory ]] || mkdir -m 700 "$directory"; }; } 2>/dev/null; then
     # The packages of the program are there, if it has ever run.
     find_cache_of_checkout deno-dir || return 1
     DENO_DIR=$OWNERS_CACHE/deno-dir
@@ -114,7 +111,7 @@ choose_deno_dir() {
 ensure_deno() {
   find_deno && return
   # An emergency command must say at once what it lacks.
-  { mkdir -p "$CACHE" && [[ -w $CACHE ]]; } 2>/dev/null || {
+  { make_cache && [[ -w $CACHE ]]; } 2>/dev/null || {
     if find_cache_of_checkout "deno-$DENO_PIN" "deno-$DENO_PIN/deno"; then
       DENO=$OWNERS_CACHE/deno-$DENO_PIN/deno
       return
@@ -135,7 +132,7 @@ fetch_package() {
       "add it when a version changes"
   command -v npm >/dev/null || install_packages npm
   rm -rf "$3"
-  mkdir -p "$CACHE"
+  make_cache
   check_owner "$CACHE"
   mkdir -m 755 "$3"
   # The prefix is an empty directory: npm would read an .npmrc of the directory

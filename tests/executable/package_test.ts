@@ -53,7 +53,9 @@ let made: Promise<string> | undefined;
 
 async function make(): Promise<string> {
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-packages-" });
-  const { success, output } = (await runTool(Deno.execPath(), [
+  // The umask of who makes them is no matter of those who install them.
+  const umask = Deno.umask(0);
+  const making = runTool(Deno.execPath(), [
     "run",
     "-q",
     "--config",
@@ -66,8 +68,16 @@ async function make(): Promise<string> {
     directory,
     "--compression",
     "gzip",
-  ]))!;
+  ]);
+  Deno.umask(umask);
+  const { success, output } = (await making)!;
   assert(success, output);
+  for await (const { name } of Deno.readDir(directory)) {
+    const file = `${directory}/${name}`;
+    const contents = (await runTool("dpkg-deb", ["--contents", file]))!.output;
+    // A file or directory that is for others to write.
+    assert(!/^[-d](.{4}|.{7})w.*/m.test(contents), contents);
+  }
   await Deno.mkdir(`${directory}/next`);
   for await (const { name, isFile } of Deno.readDir(directory)) {
     if (!isFile) continue;

@@ -419,3 +419,86 @@ Deno.test("a VMM gets none of the variables of the launcher and of Deno", async 
 function exists(path: string): Promise<boolean> {
   return Deno.lstat(path).then(() => true, () => false);
 }
+
+/** Settings of a launch with this test's Deno on PATH. */
+async function withDeno(
+  action: (
+    directory: string,
+    env: Record<string, string>,
+  ) => Promise<void>,
+): Promise<void> {
+  await withPrograms(async (directory, path) => {
+    await Deno.symlink(Deno.execPath(), `${path}/deno`);
+    await action(directory, {
+      PATH: path,
+      HOME: directory,
+      GPIOAGG_CACHE: `${directory}/cache`,
+      ...machineEnvironment(),
+    });
+  });
+}
+
+Deno.test("the launcher's cache is for its owner alone to write, whatever the umask", () =>
+  withDeno(async (directory, env) => {
+    const checkout = await makeCheckout(directory, { main: "" });
+    const before = Deno.umask(0);
+    try {
+      const { code, stderr } = await launch(
+        [],
+        env,
+        "/",
+        `${checkout}/scripts/gpioagg`,
+      );
+      assertEquals(code, 0, stderr);
+    } finally {
+      Deno.umask(before);
+    }
+    const cache = `${directory}/cache`;
+    const names = [...Deno.readDirSync(cache)].map(({ name }) => name);
+    assert(names.includes("deno-on-path"), names.join(" "));
+    for (const path of [cache, ...names.map((name) => `${cache}/${name}`)]) {
+      assertEquals([path, Deno.statSync(path).mode! & 0o022], [path, 0]);
+    }
+  }));
+
+Deno.test("the launcher does not wait for a FIFO in its cache, and replaces it", () =>
+  withDeno(async (directory, env) => {
+    const checkout = await makeCheckout(directory, { main: "" });
+    const memory = `${directory}/cache/deno-on-path`;
+    await Deno.mkdir(`${directory}/cache`);
+    await new Deno.Command("mkfifo", { args: [memory] }).output();
+    const { code, stderr } = await launch(
+      [],
+      env,
+      "/",
+      `${checkout}/scripts/gpioagg`,
+    );
+    assertEquals(code, 0, stderr);
+    assert(Deno.lstatSync(memory).isFile);
+  }));
+
+Deno.test({
+  name: "the launcher writes through no link in a cache of another user",
+  ignore: lacksRoot("files of another user"),
+  fn: () =>
+    withDeno(async (directory, env) => {
+      const cache = `${directory}/cache`;
+      await Deno.mkdir(cache);
+      await Deno.writeTextFile(`${directory}/precious`, "precious");
+      for (const name of ["deno-on-path", "lock"]) {
+        await Deno.symlink(`${directory}/precious`, `${cache}/${name}`);
+      }
+      await Deno.chown(cache, 65534, 65534);
+      for (const isThere of [true, false]) {
+        // Without a Deno one is to be got, which takes a lock.
+        if (!isThere) await Deno.remove(`${env.PATH}/deno`);
+        const { code, stderr } = await launch(["--version"], env);
+        assertEquals(code, 1);
+        assertStringIncludes(stderr, `no program is run from ${cache}`);
+        assertEquals(
+          await Deno.readTextFile(`${directory}/precious`),
+          "precious",
+        );
+      }
+    }),
+});

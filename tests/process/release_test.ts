@@ -1,5 +1,6 @@
 /** scripts/release, in a repository of its own whose steps are doubles. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { makeBeside, setOutputModes } from "../../scripts/releasing/outputs.ts";
 import { billOf } from "../../scripts/releasing/sbom.ts";
 import {
   changesOf,
@@ -322,4 +323,31 @@ Deno.test("a release that cannot be made leaves the checkout as it was", async (
   assertEquals(code, 1);
   // Everything at once.
   assert(said.includes("no entry") && said.includes("has changes"), said);
+});
+
+Deno.test("what is made beside an output is in a directory of this user's alone", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "gpioagg-release-" });
+  const before = Deno.umask(0);
+  try {
+    const output = `${directory}/dist/gpioagg`;
+    const made = [await makeBeside(output), await makeBeside(output)];
+    // Each has a name of its own, which is not that of the process either.
+    assertEquals(new Set(made).size, 2);
+    for (const path of made) {
+      assert(path.startsWith(`${output}.new-`), path);
+      assert(!path.endsWith(String(Deno.pid)), path);
+      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o700);
+    }
+    setOutputModes();
+    await Deno.writeTextFile(`${directory}/file`, "");
+    await Deno.mkdir(`${directory}/directory`);
+    assertEquals((await Deno.stat(`${directory}/file`)).mode! & 0o777, 0o644);
+    assertEquals(
+      (await Deno.stat(`${directory}/directory`)).mode! & 0o777,
+      0o755,
+    );
+  } finally {
+    Deno.umask(before);
+    await Deno.remove(directory, { recursive: true });
+  }
 });
