@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { outputOf } from "../async/program_output.ts";
 import { isQemuProgram, reconnectOptionOf } from "../qemu/arguments.ts";
 
 /** Limit of the question for the version. **Units**: milliseconds. */
@@ -18,19 +19,10 @@ const VERSION = /^QEMU emulator version (\d+)\.(\d+)/;
  */
 export async function reconnectOption(program: string): Promise<string> {
   if (!isQemuProgram(program)) return "";
-  try {
-    const { stdout } = await new Deno.Command(program, {
-      args: ["--version"],
-      stdin: "null",
-      stderr: "null",
-      signal: AbortSignal.timeout(LIMIT_MS),
-    }).output();
-    const found = VERSION.exec(new TextDecoder().decode(stdout));
-    return found === null
-      ? ""
-      : `,${reconnectOptionOf(Number(found[1]), Number(found[2]))}`;
-  } catch {
-    // It will be started all the same, and says itself what is wrong.
-    return "";
-  }
+  // One without an answer is started all the same, and says what is wrong.
+  const answer = await outputOf(program, ["--version"], LIMIT_MS);
+  const found = answer === undefined ? null : VERSION.exec(answer);
+  return found === null
+    ? ""
+    : `,${reconnectOptionOf(Number(found[1]), Number(found[2]))}`;
 }

@@ -7,6 +7,7 @@
 import { readSmallFile } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { effectiveUserId } from "../../../ffi/sysfs.ts";
+import { outputOf } from "../../async/program_output.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";
 import { examineHost, type Host, type HostAccess } from "../../doctor/host.ts";
@@ -144,24 +145,8 @@ class ThisHost implements HostAccess {
   readonly arch = Deno.build.arch;
   readonly isRoot = effectiveUserId() === 0;
 
-  async run(
-    program: string,
-    args: readonly string[],
-  ): Promise<string | undefined> {
-    const limit = AbortSignal.timeout(QEMU_LIMIT_MS);
-    try {
-      const { success, stdout } = await new Deno.Command(program, {
-        args: [...args],
-        stdin: "null",
-        stderr: "null",
-        signal: limit,
-      }).output();
-      return success ? new TextDecoder().decode(stdout) : undefined;
-    } catch (error) {
-      // Whatever is in its place, there is no such program.
-      if (error instanceof Deno.errors.NotCapable) throw error;
-      return undefined;
-    }
+  run(program: string, args: readonly string[]): Promise<string | undefined> {
+    return outputOf(program, args, QEMU_LIMIT_MS);
   }
 
   read(path: string): string | undefined {
