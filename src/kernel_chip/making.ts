@@ -92,7 +92,12 @@ class Making {
     if (isConfigfs) await this.#askThroughConfigfs(group);
     else await this.#askThroughSysfs();
     const path = await this.#nodeWhenThere();
-    await grantAccess(path, access);
+    const { device, inode } = this.#record;
+    await grantAccess(
+      path,
+      access,
+      () => nodeOf(device!) === path && inodeOf(device!) === inode,
+    );
     using chip = Chip.open(path);
     const { label } = chip;
     await this.#note({ path });

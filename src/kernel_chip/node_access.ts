@@ -57,12 +57,16 @@ export function readNodeAccess(options: NodeAccessOptions): NodeAccess {
  * Sets a node's owner, group and mode, after udev has applied its rules, if
  * there is an udev: it does so a moment after the node appears.
  *
+ * @param isOwn Returns true if the path is that of the chip's node now. Udev may
+ * take seconds, and a chip that was added meanwhile has the name and number of
+ * one that was removed.
  * @throws {OsError} EPERM.
- * @throws {Error} If it is not a character device.
+ * @throws {Error} If it is not a character device, or the chip's any more.
  */
 export async function grantAccess(
   path: string,
   access: NodeAccess,
+  isOwn: () => boolean,
 ): Promise<void> {
   const { uid, gid, mode } = access;
   if (uid === undefined && gid === undefined && mode === undefined) return;
@@ -72,6 +76,12 @@ export async function grantAccess(
   if (kind !== "character device") {
     throw new Error(
       `Cannot change the owner of ${path}: it is a ${kind}, not a chip`,
+    );
+  }
+  // Of a node that was opened before its chip was removed, nothing has any use.
+  if (!isOwn()) {
+    throw new Error(
+      `Cannot change the owner of ${path}: the chip was removed meanwhile`,
     );
   }
   // Closed to others first: the old owner must not get the wider mode.

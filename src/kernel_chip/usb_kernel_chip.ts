@@ -262,7 +262,15 @@ export class UsbKernelChip implements AsyncDisposable {
           `${limitMs / 1000} s: it needs the driver ${driver}`,
       );
     }
-    for (const { path } of chips) await grantAccess(path, this.#access);
+    for (const { path } of chips) {
+      await grantAccess(
+        path,
+        this.#access,
+        () =>
+          adapterChips(this.#record, this.#kernel)
+            ?.some((chip) => chip.path === path) === true,
+      );
+    }
     this.#chips = chips;
     this.#label = this.#kernel.labelOf(chips[0]!.path);
     await this.#note({ path: chips[0]!.path });
