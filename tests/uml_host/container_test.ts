@@ -119,6 +119,7 @@ async function servesChips(): Promise<void> {
 
     const written = await gpioagg(
       "cdi",
+      "--trust-services",
       "--output",
       `${podman.root}/etc/cdi/gpioagg.json`,
     );

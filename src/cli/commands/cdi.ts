@@ -23,6 +23,11 @@ import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { NotThereError } from "../not_there.ts";
 import { clientsOf } from "../service_client.ts";
+import {
+  serviceUser,
+  socketProblem,
+  type ToldAggregator,
+} from "../told_socket.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Paths that mean standard output, which must not be replaced by a file. */
@@ -86,8 +91,10 @@ ${IN_CONTAINER}/NAME.sock, for a VMM inside; of a kernel chip (gpioagg create
 group and mode that it has here. $GPIOAGG_NAME has the path; its name is in
 capitals, with _ for all but letters and digits. An aggregator that CDI cannot
 name is left out, with a warning, and so is a file that is not a socket or the
-node of a chip. Run it again when aggregators have been added or removed, or the
-service was restarted.`,
+node of a chip. An engine mounts with root's rights what it finds at a path
+later: a socket is left out too if its service, or another user, could have
+something else be there by then. Run it again when aggregators have been added
+or removed, or the service was restarted.`,
   operands: [],
   options: {
     output: {
@@ -100,6 +107,10 @@ service was restarted.`,
       kind: "flag",
       help: "kernel chips only, without any service",
     },
+    "trust-services": {
+      kind: "flag",
+      help: "also sockets that their services could exchange",
+    },
     api: API_OPTION,
     help: HELP_OPTION,
   },
@@ -111,7 +122,9 @@ export async function main(args: readonly string[]): Promise<number> {
   if (given === undefined) return 0;
   noRest(given, "gpioagg cdi [--output FILE]");
   const told = given["kernel-only"] ? [] : await listAll(given.api);
-  const { aggregators, refused } = withoutForeignFiles(told);
+  const { aggregators, refused } = withoutForeignFiles(told, {
+    areTrusted: given["trust-services"],
+  });
   for (const warning of refused) writeError(warning);
   const { specification, warnings } = cdiSpecification(
     aggregators,
@@ -152,8 +165,11 @@ export async function main(args: readonly string[]): Promise<number> {
 /**
  * Returns the aggregators of all services, or of the one that `--api` names.
  */
-async function listAll(api: string | undefined): Promise<AggregatorState[]> {
-  const lists = clientsOf(api, "look").map(({ client }) => client.list());
+async function listAll(api: string | undefined): Promise<ToldAggregator[]> {
+  const lists = clientsOf(api, "look").map(async ({ client }) => {
+    const user = serviceUser(client.socketPath);
+    return (await client.list()).map((state) => ({ state, user }));
+  });
   return (await Promise.all(lists)).flat();
 }
 
@@ -162,21 +178,27 @@ async function listAll(api: string | undefined): Promise<AggregatorState[]> {
  * engine passes files on with root's rights: a service, which has fewer, must
  * not obtain a disk for a container by calling it a chip, or the host's files
  * by a link.
- *
- * @param listNodes Lists device nodes of GPIO chips. Default: this machine's.
  */
 export function withoutForeignFiles(
-  told: readonly AggregatorState[],
-  listNodes: () => readonly { path: string }[] = listChipNodes,
+  told: readonly ToldAggregator[],
+  { areTrusted = false, listNodes = listChipNodes }: {
+    /** The services do not exchange their sockets for other files. */
+    areTrusted?: boolean;
+    /** Lists device nodes of GPIO chips. Default: this machine's. */
+    listNodes?: () => readonly { path: string }[];
+  } = {},
 ): { aggregators: AggregatorState[]; refused: string[] } {
   const refused: string[] = [];
   const shared = new SharedDirectories();
-  const aggregators = told.filter(({ name, socketPath, kernelChip }) => {
+  const aggregators = told.filter(({ state, user }) => {
+    const { name, socketPath, kernelChip } = state;
     const problem = (kernelChip?.present === true &&
         !isChipNode(kernelChip.path, listNodes())
       ? `${kernelChip.path} is not the device node of a GPIO chip`
       : undefined) ??
-      (socketPath === undefined ? undefined : socketProblem(socketPath));
+      (socketPath === undefined
+        ? undefined
+        : socketProblem(socketPath, areTrusted ? undefined : { user }));
     if (problem !== undefined) {
       refused.push(`"${name}" is left out: ${problem}`);
       return false;
@@ -188,21 +210,7 @@ export function withoutForeignFiles(
     }
     return true;
   });
-  return { aggregators, refused };
-}
-
-/** Returns why a file is not a socket; undefined if it may be one. */
-function socketProblem(path: string): string | undefined {
-  try {
-    const kind = fileStatus(path, { followLinks: false })?.kind;
-    return kind === undefined || kind === "socket"
-      ? undefined
-      : `${path} is a ${kind}, not a socket`;
-  } catch (error) {
-    if (!isOsError(error)) throw error;
-    // In a directory that this user may not search.
-    return undefined;
-  }
+  return { aggregators: aggregators.map(({ state }) => state), refused };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { lacksRoot } from "../../../tests/doubles/skipped.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { NotThereError } from "../not_there.ts";
 import type { InventoryChip } from "../../kernel_chip/inventory.ts";
@@ -179,6 +180,17 @@ Deno.test("cdiSpecification() tells of names that have one variable", () => {
   ]);
 });
 
+/** Of services that are trusted. */
+function trusted(
+  states: readonly AggregatorState[],
+  listNodes?: () => readonly { path: string }[],
+) {
+  return withoutForeignFiles(
+    states.map((state) => ({ state, user: undefined })),
+    { areTrusted: true, ...(listNodes === undefined ? {} : { listNodes }) },
+  );
+}
+
 Deno.test("withoutForeignFiles() leaves out what is not what its service says", async () => {
   const directory = await Deno.makeTempDir();
   const at = (name: string, socketPath: string) => ({
@@ -189,7 +201,7 @@ Deno.test("withoutForeignFiles() leaves out what is not what its service says", 
     using _socket = listenUnix(`${directory}/a.sock`);
     await Deno.writeTextFile(`${directory}/file`, "secret");
     await Deno.symlink(`${directory}/a.sock`, `${directory}/link`);
-    const { aggregators, refused } = withoutForeignFiles([
+    const { aggregators, refused } = trusted([
       at("a", `${directory}/a.sock`),
       at("file", `${directory}/file`),
       at("link", `${directory}/link`),
@@ -210,14 +222,14 @@ Deno.test("withoutForeignFiles() leaves out what is not what its service says", 
     ]);
     const both = { ...aggregator("chip"), ...chipAggregator("chip", "/dev/x") };
     assertEquals(
-      withoutForeignFiles([both], () => [{ path: "/dev/x" }]).aggregators,
+      trusted([both], () => [{ path: "/dev/x" }]).aggregators,
       [both],
     );
     // A link of its service's may lead elsewhere once the engine follows it.
     await Deno.symlink("/dev/null", `${directory}/chip`);
     const linked = chipAggregator("linked", `${directory}/chip`);
     assertEquals(
-      withoutForeignFiles([linked], () => [{ path: "/dev/null" }]).refused,
+      trusted([linked], () => [{ path: "/dev/null" }]).refused,
       [`"linked" is left out: ${directory}/chip ${no}`],
     );
   } finally {
@@ -236,4 +248,50 @@ Deno.test("cdiSpecification() refuses to hand over nothing", () => {
     error.hint,
     '"_a" is left out: a CDI name must begin and end with a letter or digit',
   );
+});
+
+const OTHER_USER = 65534;
+
+/** Returns why a socket of a service of this user is left out, if it is. */
+function left(socketPath: string, user: number | undefined): string {
+  const state = { ...aggregator("a"), socketPath };
+  const { aggregators, refused } = withoutForeignFiles([{ state, user }]);
+  assertEquals(aggregators.length, refused.length === 0 ? 1 : 0);
+  return refused.join("\n");
+}
+
+Deno.test({
+  name: "withoutForeignFiles() leaves out what its service could exchange",
+  ignore: lacksRoot("files of another user"),
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    try {
+      using _socket = listenUnix(`${directory}/a.sock`);
+      const path = `${directory}/a.sock`;
+      assertEquals(left(path, 0), "");
+      // One that the service did not make, such as that of a container engine.
+      assertMatch(
+        left(path, OTHER_USER),
+        /belongs to user 0, not to its service/,
+      );
+      assertMatch(left(path, undefined), /whose user is not known/);
+      await Deno.chown(path, OTHER_USER, OTHER_USER);
+      assertEquals(left(path, OTHER_USER), "");
+      // The root of services may give its sockets to others.
+      assertEquals(left(path, 0), "");
+      // Where all may add files, each may exchange its own.
+      await Deno.chmod(directory, 0o1777);
+      assertMatch(left(path, OTHER_USER), /every user may write to it/);
+      assertEquals(left(path, 0), "");
+      await Deno.chmod(directory, 0o755);
+      await Deno.chown(directory, OTHER_USER, OTHER_USER);
+      for (const user of [0, OTHER_USER]) {
+        assertMatch(left(path, user), /exchange .* before it is mounted/);
+      }
+      // What is not there yet may become anything.
+      assertMatch(left(`${directory}/b/b.sock`, 0), /is not there/);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
 });
