@@ -8,7 +8,8 @@
  * were. The guardian puts them into their safe state, and ends the VM, which is
  * of no use any more.
  *
- * A guardian that is killed is replaced, as long as gpioagg lives. If both are
+ * A guardian that is killed is replaced, as long as gpioagg lives; one that was
+ * stopped goes on when gpioagg dies, by the same `setpriv` as below. If both are
  * killed at once, the lines are not made safe; the kernel ends the VM itself,
  * on machines with util-linux' `setpriv`.
  *
@@ -16,9 +17,12 @@
  */
 import { readSmallFile } from "../../ffi/files.ts";
 import { childEnd } from "../async/child_end.ts";
+import { settlesWithin } from "../async/wait.ts";
 import { USABLE_PATH } from "./usable_path.ts";
 
 const SHELL = "/bin/sh";
+/** Name of the guardian's process. */
+const NAME = "gpioagg-guardian";
 
 /**
  * Script of the guardian. Its input has the lines `vm PID START_TIME`, `none`,
@@ -132,18 +136,27 @@ ${USABLE_PATH}exec "$@"
 `;
 
 /**
- * Has the kernel send SIGTERM to a process when the thread that started it
- * dies: Deno starts processes on its main thread, which lives as long as
- * gpioagg. Not SIGKILL: the VM may shut down if the guardian lives.
+ * Arguments of a shell that has the kernel send a signal to a process when the
+ * thread that started it dies: Deno starts processes on its main thread, which
+ * lives as long as gpioagg. TERM for the VM, not KILL: it may shut down if the
+ * guardian lives. CONT for the guardian, which may have been stopped.
  *
  * **Source**: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux 2.33; busybox'
  * setpriv does not have it.
  */
-const TIED_TO_PARENT = [
-  "-c",
-  `${USABLE_PATH}exec setpriv --pdeathsig TERM -- "$@"`,
-  "gpioagg-vm",
-] as const;
+function tiedToParent(signal: "TERM" | "CONT", name: string): string[] {
+  const script = `${USABLE_PATH}exec setpriv --pdeathsig ${signal} -- "$@"`;
+  return ["-c", script, name];
+}
+
+const TIED_VM = tiedToParent("TERM", "gpioagg-vm");
+const TIED_GUARDIAN = tiedToParent("CONT", NAME);
+
+/**
+ * Limit of the end of a guardian that was told to end. It is killed then: it
+ * stands still, and has nothing to do any more. **Units**: milliseconds.
+ */
+const END_LIMIT_MS = 2000;
 
 /** Least time between a killed guardian and its successor. **Units**: ms. */
 const RENEWAL_MS = 1000;
@@ -181,7 +194,7 @@ export class VmGuardian implements AsyncDisposable {
   private constructor(options: GuardianOptions, isTied: boolean) {
     this.#options = options;
     this.#isTied = isTied;
-    this.#child = spawn(options);
+    this.#child = spawn(options, isTied);
     this.#pipe = this.#child.stdin.getWriter();
     void this.#watch(this.#child);
   }
@@ -217,7 +230,7 @@ export class VmGuardian implements AsyncDisposable {
     ];
     return {
       program: SHELL,
-      args: this.#isTied ? [...TIED_TO_PARENT, SHELL, ...become] : become,
+      args: this.#isTied ? [...TIED_VM, SHELL, ...become] : become,
     };
   }
 
@@ -238,7 +251,14 @@ export class VmGuardian implements AsyncDisposable {
     clearTimeout(this.#renewal);
     await this.#say("done");
     await this.#pipe.close().catch(() => {});
-    await childEnd(this.#child);
+    const end = childEnd(this.#child);
+    if (await settlesWithin(end, END_LIMIT_MS)) return;
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It ended in this moment.
+    }
+    await end;
   }
 
   /** Waits for the end of a guardian, and replaces it. */
@@ -257,7 +277,7 @@ export class VmGuardian implements AsyncDisposable {
 
   #renew(): void {
     try {
-      this.#child = spawn(this.#options, this.#vm);
+      this.#child = spawn(this.#options, this.#isTied, this.#vm);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#options.report(`the VM has no guardian: ${why}`);
@@ -278,14 +298,16 @@ export class VmGuardian implements AsyncDisposable {
 /** Starts a guardian that knows a VM from its first moment on, if there is one. */
 function spawn(
   { directory, linesLeft, workingDirectory, safeCommand }: GuardianOptions,
+  isTied: boolean,
   vm?: number,
 ): Deno.ChildProcess {
   const start = vm === undefined ? undefined : startTimeOf(vm);
   const child = new Deno.Command(SHELL, {
     args: [
+      ...(isTied ? [...TIED_GUARDIAN, SHELL] : []),
       "-c",
       SCRIPT,
-      "gpioagg-guardian",
+      NAME,
       directory,
       linesLeft,
       workingDirectory,
@@ -310,7 +332,7 @@ function spawn(
  */
 async function canBeTied(): Promise<boolean> {
   const { success } = await new Deno.Command(SHELL, {
-    args: [...TIED_TO_PARENT, "true"],
+    args: [...TIED_VM, "true"],
     stdin: "null",
     stdout: "null",
     stderr: "null",

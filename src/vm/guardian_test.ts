@@ -194,6 +194,13 @@ Deno.test("a guardian that is not needed leaves everything as it is", async () =
   );
 });
 
+Deno.test("a guardian that stands still does not keep gpioagg from its end", async () => {
+  await using it = await rig("sh", "-c", "echo x >tried");
+  Deno.kill(it.guardian.pid, "SIGSTOP");
+  await it.guardian[Symbol.asyncDispose]();
+  assertEquals([it.made("tried"), it.reports], [undefined, []]);
+});
+
 Deno.test("there is no VM without a guardian, and a killed one has a successor that knows the VM", async () => {
   await using it = await rig();
   const vm = it.start("sh", "-c", WAITING);

@@ -77,6 +77,7 @@ export class MortalRun implements Disposable {
       pid: child.pid,
       status: child.status,
       stdin,
+      kill: (signal: Deno.Signal) => child.kill(signal),
       ref: () => child.ref(),
       unref: () => child.unref(),
     } as unknown as Deno.ChildProcess;
