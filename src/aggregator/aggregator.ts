@@ -14,8 +14,8 @@ import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
-import { type ForceReporter, Forces, type ForceWish } from "./forces.ts";
-import { Farewells } from "./farewells.ts";
+import { type ForceReporter, type ForceRequest, Forces } from "./forces.ts";
+import { GuestTeardown } from "./guest_teardown.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
 import type { LineDirectory } from "./sharing/line_directory.ts";
@@ -143,7 +143,7 @@ export class Aggregator implements Disposable {
     try {
       const sources: LineSource[] = [];
       const lines: AggregatorLine[] = [];
-      const farewells = new Farewells(loop, context.now);
+      const teardown = new GuestTeardown(loop, context.now);
       let started = 0;
       undo.add(() => interlocks.remove(aggregator));
       for (const [i, specification] of specifications.entries()) {
@@ -170,7 +170,7 @@ export class Aggregator implements Disposable {
         );
         line.edges.lineNumber = i;
         line.reports.reporter = reporter;
-        line.useFarewells(farewells);
+        line.useTeardown(teardown);
         if (record !== undefined) {
           const { recorder, withInputs } = record;
           line.edges.record(recorder, firstEdgeId + i, withInputs);
@@ -230,8 +230,8 @@ export class Aggregator implements Disposable {
    *
    * @throws {RangeError} If a line cannot be forced, with the reason.
    */
-  force(wish: ForceWish): void {
-    this.#forces.begin(wish, (name) => this.find(name));
+  force(request: ForceRequest): void {
+    this.#forces.begin(request, (name) => this.find(name));
   }
 
   /**

@@ -19,13 +19,13 @@ import {
 } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import type { LineObservation, LineObserver } from "./line_observation.ts";
-import type { Farewells } from "./farewells.ts";
+import type { GuestTeardown } from "./guest_teardown.ts";
 import type { LineEdges } from "./line_edges.ts";
 import { type LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import type { UnsafeLine } from "./line_reporter.ts";
 import { LineReports } from "./line_reports.ts";
 import { ObservedSource } from "./observed_source.ts";
-import { Postponement } from "./postponement.ts";
+import { LineTeardown } from "./line_teardown.ts";
 import type { Guard, GuardListener } from "./guard.ts";
 import type { LineForce } from "./line_force.ts";
 import { type ForcibleLine, LineForcing } from "./line_forcing.ts";
@@ -62,7 +62,7 @@ export class AggregatorLine
   readonly #operations: LineOperations;
   readonly #observation: LineObservation;
   readonly #rules: LineRules;
-  readonly #postponement: Postponement;
+  readonly #teardown: LineTeardown;
   #listener: LineListener | undefined;
   /** Number that the listener knows the line by: that of its adapter. */
   #listenerNumber = 0;
@@ -85,7 +85,7 @@ export class AggregatorLine
     this.#operations = observed.operations;
     this.#observation = observed.observation;
     this.edges = observed.edges;
-    this.#postponement = new Postponement(
+    this.#teardown = new LineTeardown(
       this.#operations,
       () => this.completed(0),
     );
@@ -178,7 +178,7 @@ export class AggregatorLine
     const isLeft = operation === LineOperation.Deactivate &&
       argument === Departure.GuestGone;
     const isLater = isLeft && this.#observation.sourceEdges !== Edges.None &&
-      this.#postponement.putOff();
+      this.#teardown.putOff();
     if (isLater) return operations.queue(operation, argument);
     if (this.#rules.holdsBack(operation)) {
       const result = this.#rules.first();
@@ -237,9 +237,9 @@ export class AggregatorLine
     return this.#guard !== undefined;
   }
 
-  /** Has the end of a guest take the time that `farewells` give. */
-  useFarewells(farewells: Farewells): void {
-    this.#postponement.farewells = farewells;
+  /** Has the end of a guest take the time that `teardown` give. */
+  useTeardown(teardown: GuestTeardown): void {
+    this.#teardown.teardown = teardown;
   }
 
   /** Has other rules from now on; where the line comes from stays. */
@@ -404,7 +404,7 @@ export class AggregatorLine
   /** Has a safe state applied while the turn's time lasts, or else first. */
   #enforce(kind: RuleKind, want: () => void): void {
     // What asks nothing of the source takes no time.
-    if (this.#rules.asksFor(kind)) this.#postponement.enforce(want);
+    if (this.#rules.asksFor(kind)) this.#teardown.enforce(want);
     else want();
   }
 
@@ -428,7 +428,7 @@ export class AggregatorLine
     this.#isWithdrawn = true;
     this.#listener = undefined;
     this.forcing.end("its aggregator ends", true);
-    this.#postponement.end();
+    this.#teardown.end();
     this.guestGone();
   }
 
@@ -444,7 +444,7 @@ export class AggregatorLine
     this.forcing.end("its aggregator ends", true);
     this.#observation.observe(undefined);
     this.reports.reporter = undefined;
-    this.#postponement.end();
+    this.#teardown.end();
     if (!this.#isWithdrawn) this.guestGone();
     this.drop();
   }

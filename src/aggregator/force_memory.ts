@@ -1,5 +1,5 @@
 /**
- * Memory of the last wishes of guests of forced outputs, for the next process: it
+ * Memory of the states that guests requested of forced outputs, for the next process: it
  * finds the lines at their forced values, and ends the forces.
  *
  * @module
@@ -8,7 +8,7 @@ import { createMemFd } from "../../ffi/mem_fd.ts";
 import { readSmallFile } from "../../ffi/files.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import type { GuestWish } from "./line_force.ts";
+import type { RequestedState } from "./line_force.ts";
 import { SourceOperation } from "./line_source.ts";
 import { type FdStore, forcedFdName } from "./restart/fd_store.ts";
 
@@ -42,7 +42,7 @@ export class ForceMemory implements Disposable {
   }
 
   /** Has a line go back to this. */
-  set(lineNumber: number, { operation, argument }: GuestWish): void {
+  set(lineNumber: number, { operation, argument }: RequestedState): void {
     this.#bytes[lineNumber] = MARK | (operation << 1) |
       (argument === 1 ? 1 : 0);
   }
@@ -63,9 +63,9 @@ export class ForceMemory implements Disposable {
 export function takeForced(
   store: FdStore,
   aggregator: string,
-): Map<number, GuestWish> {
+): Map<number, RequestedState> {
   const name = forcedFdName(aggregator);
-  const wishes = new Map<number, GuestWish>();
+  const states = new Map<number, RequestedState>();
   for (const fd of store.take(name)) {
     using file = fd;
     store.drop(name);
@@ -73,10 +73,10 @@ export function takeForced(
       const operation = (byte & ~MARK) >> 1;
       const known = OPERATIONS.find((one) => one === operation);
       if ((byte & MARK) === 0 || known === undefined) continue;
-      wishes.set(lineNumber, { operation: known, argument: byte & 1 });
+      states.set(lineNumber, { operation: known, argument: byte & 1 });
     }
   }
-  return wishes;
+  return states;
 }
 
 function bytesOf(file: OwnedFd, store: FdStore): number[] {

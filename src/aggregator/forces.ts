@@ -9,15 +9,15 @@ import type { Value } from "../config/specification.ts";
 import { Direction } from "../line/port.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import type { AggregatorLine } from "./aggregator_line.ts";
-import { type GuestWish, LineForce } from "./line_force.ts";
+import { LineForce, type RequestedState } from "./line_force.ts";
 import { findSource, innermost, SourceOperation } from "./line_source.ts";
 import type { ReportedLine } from "./line_reporter.ts";
 import type { FdStore } from "./restart/fd_store.ts";
 import { CombinedUser } from "./sharing/combined_output.ts";
 import { ForceMemory, takeForced } from "./force_memory.ts";
 
-/** Wish of an operator. */
-export interface ForceWish {
+/** Request of an operator. */
+export interface ForceRequest {
   /** Lines by name or number, with their values. */
   readonly lines: readonly (readonly [line: string, value: Value])[];
   /** **Units**: milliseconds. */
@@ -33,7 +33,7 @@ export interface ForceWish {
 export interface ForceReporter {
   /** A line is forced from now on. */
   forced(line: ReportedLine, text: string): void;
-  /** A line is not forced any more; `id` is that of the wish. */
+  /** A line is not forced any more; `id` is that of the request. */
   unforced(line: ReportedLine, reason: string, id: string): void;
 }
 
@@ -51,7 +51,7 @@ interface ForcesContext {
 /** A force that lasts. */
 interface Active {
   readonly id: string;
-  /** Ends all lines of the wish. */
+  /** Ends all lines of the request. */
   readonly timer: Timer;
 }
 
@@ -74,11 +74,13 @@ export class Forces implements Disposable {
     this.#context = context;
     const { store, reporter } = context;
     if (store === undefined) return;
-    for (const [lineNumber, wish] of takeForced(store, name)) {
+    for (const [lineNumber, requested] of takeForced(store, name)) {
       const line = lines[lineNumber];
       if (line === undefined) continue;
       // One that was requested anew begins as its rules say.
-      if (innermost(line.source).isKept === true) line.forcing.goBack(wish);
+      if (innermost(line.source).isKept === true) {
+        line.forcing.goBack(requested);
+      }
       reporter.unforced(line, "the service was restarted", "");
     }
   }
@@ -90,11 +92,11 @@ export class Forces implements Disposable {
    * @throws {RangeError} If a line cannot be forced, with the reason.
    */
   begin(
-    wish: ForceWish,
+    request: ForceRequest,
     find: (name: string) => AggregatorLine | undefined,
   ): void {
     const wanted = new Map<AggregatorLine, Value>();
-    for (const [name, value] of wish.lines) {
+    for (const [name, value] of request.lines) {
       const line = find(name);
       if (line === undefined) {
         throw new RangeError(`cannot find line "${name}" of ${this.#name}`);
@@ -108,7 +110,7 @@ export class Forces implements Disposable {
       if (reason !== undefined) throw this.#refused(line, reason);
       wanted.set(line, value);
     }
-    const { forMs, id } = wish;
+    const { forMs, id } = request;
     const begun: AggregatorLine[] = [];
     const timer = this.#context.loop.after(forMs, () => this.#elapsed(id));
     // What becomes inactive may let another one be active.
@@ -122,7 +124,7 @@ export class Forces implements Disposable {
         timer[Symbol.dispose]();
         throw this.#refused(line, reason);
       }
-      this.#begin(line, value, wish, timer);
+      this.#begin(line, value, request, timer);
       begun.push(line);
     }
   }
@@ -131,7 +133,7 @@ export class Forces implements Disposable {
    * Ends forces.
    *
    * @param lines Those of these lines; absent: of all.
-   * @param id Those of this wish only; absent: of any.
+   * @param id Those of this request only; absent: of any.
    */
   end(
     reason: string,
@@ -156,23 +158,23 @@ export class Forces implements Disposable {
   #begin(
     line: AggregatorLine,
     value: Value,
-    { forMs, reason, by, id }: ForceWish,
+    { forMs, reason, by, id }: ForceRequest,
     timer: Timer,
   ): void {
     const { reporter } = this.#context;
     const before = line.force;
     const isOutput = line.direction === Direction.Output;
-    const wish: GuestWish | undefined = !isOutput
+    const requested: RequestedState | undefined = !isOutput
       ? undefined
       : before === undefined
-      ? { operation: SourceOperation.Output, argument: wishOf(line) }
-      : { ...before.wish };
+      ? { operation: SourceOperation.Output, argument: requestedValue(line) }
+      : { ...before.requested };
     before?.ended("another force");
     const { lineNumber } = line;
     const until = Date.now() + forMs;
     const memory = isOutput ? this.#memoryOf() : undefined;
-    const force = new LineForce(value, wish, { until, reason, by }, {
-      kept: (wish) => memory?.set(lineNumber, wish),
+    const force = new LineForce(value, requested, { until, reason, by }, {
+      kept: (state) => memory?.set(lineNumber, state),
       ended: (why) => this.#ended(line, why),
     });
     this.#active.set(line, { id, timer });
@@ -183,7 +185,7 @@ export class Forces implements Disposable {
     line.forcing.begin(force);
   }
 
-  /** The time of a wish is over. */
+  /** The time of a request is over. */
   #elapsed(id: string): void {
     const lines = [...this.#active].flatMap(([line, active]) =>
       active.id === id ? [line] : []
@@ -262,7 +264,7 @@ export class Forces implements Disposable {
 }
 
 /** Returns what the guest of an output has asked for. */
-function wishOf({ source }: AggregatorLine): number {
+function requestedValue({ source }: AggregatorLine): number {
   const user = findSource(source, CombinedUser);
   // The output may have another value, since other guests want it so.
   return user === undefined ? source.peek() : user.vote ?? 0;
@@ -278,8 +280,9 @@ function combinedRefusal(
 
 /** Those that become inactive come first: others may be active then. */
 function inEndOrder(lines: readonly AggregatorLine[]): AggregatorLine[] {
-  const wishOf = ({ force }: AggregatorLine) => force?.wish.argument ?? 0;
-  return lines.toSorted((a, b) => wishOf(a) - wishOf(b));
+  const requestedValue = ({ force }: AggregatorLine) =>
+    force?.requested.argument ?? 0;
+  return lines.toSorted((a, b) => requestedValue(a) - requestedValue(b));
 }
 
 /** Returns what excludes a value at the moment; undefined if nothing does. */

@@ -115,7 +115,7 @@ Deno.test("a forced output has its value whatever its guest asks, then the guest
   source!.taken();
   force({ A: 0 });
   assertEquals([source!.value, line!.value], [0, 0]);
-  assertEquals(line!.force!.wish.argument, 1);
+  assertEquals(line!.force!.requested.argument, 1);
   // The guest does not notice, but by reading.
   assertEquals(line!.submit(LineOperation.SetValue, 1), 0);
   assertEquals(line!.submit(LineOperation.Output, 1), 0);
@@ -131,9 +131,9 @@ Deno.test("a forced output has its value whatever its guest asks, then the guest
   assertEquals(source!.value, 0);
 });
 
-Deno.test("the last wish of the guest is what a line goes back to", () => {
+Deno.test("the last request of the guest is what a line goes back to", () => {
   for (
-    const [wishes, direction, value] of [
+    const [requests, direction, value] of [
       [[], Direction.Output, 0],
       [[[LineOperation.SetValue, 1]], Direction.Output, 1],
       [[[LineOperation.Input, 0]], Direction.Input, 1],
@@ -158,7 +158,7 @@ Deno.test("the last wish of the guest is what a line goes back to", () => {
       ",initial=0",
     ]);
     force({ A: 1 });
-    for (const [operation, argument] of wishes) {
+    for (const [operation, argument] of requests) {
       line!.submit(operation, argument);
     }
     assertEquals(source!.value, 1);
@@ -361,7 +361,7 @@ Deno.test("forces name what stands in their way", () => {
   assertThrows(() => aggregator.endForces("over", ["X"]), RangeError);
 });
 
-Deno.test("a guest's farewell passes a force", () => {
+Deno.test("a guest's end passes a force", () => {
   const { sources: [source], force, lines: [line] } = rig([OUTPUT]);
   force({ A: 1 });
   source!.taken();
@@ -415,7 +415,7 @@ Deno.test("a force holds a combined output, whatever its users ask", () => {
   }
 });
 
-Deno.test("the end of a force gives a combined output's users their own wishes", () => {
+Deno.test("the end of a force gives a combined output's users their own requests", () => {
   const { output, one, other, set } = combinedRig("or");
   set(1, other);
   // The output is 1, which its guest did not ask for.

@@ -20,7 +20,7 @@ interface ForceInfo {
 }
 
 /** State that a forced output goes back to. */
-export interface GuestWish {
+export interface RequestedState {
   /** `SetValue`, `Output` or `Input`. */
   readonly operation: SourceOperation;
   /** Value, or 0. */
@@ -30,7 +30,7 @@ export interface GuestWish {
 /** Receiver of what happens to one line's force. Must be cheap. */
 interface ForceListener {
   /** The guest asked for this, which waits for the end of the force. */
-  kept(wish: GuestWish): void;
+  kept(requested: RequestedState): void;
   /** It is over. */
   ended(reason: string): void;
 }
@@ -42,28 +42,28 @@ export class LineForce {
   readonly isOutput: boolean;
   readonly info: ForceInfo;
   readonly #listener: ForceListener;
-  readonly #wish: { operation: SourceOperation; argument: number };
+  readonly #requested: { operation: SourceOperation; argument: number };
 
-  /** Holds a line at `value`; an output goes back to `wish`, an input has none. */
+  /** Holds a line at `value`; an output goes back to `requested`, an input has none. */
   constructor(
     value: Value,
-    wish: GuestWish | undefined,
+    requested: RequestedState | undefined,
     info: ForceInfo,
     listener: ForceListener,
   ) {
     this.value = value;
-    this.isOutput = wish !== undefined;
+    this.isOutput = requested !== undefined;
     this.info = info;
     this.#listener = listener;
-    this.#wish = {
-      ...(wish ?? { operation: SourceOperation.Input, argument: 0 }),
+    this.#requested = {
+      ...(requested ?? { operation: SourceOperation.Input, argument: 0 }),
     };
-    if (wish !== undefined) listener.kept(this.#wish);
+    if (requested !== undefined) listener.kept(this.#requested);
   }
 
-  /** Last wish of the guest; it changes while the force lasts. */
-  get wish(): GuestWish {
-    return this.#wish;
+  /** State that the guest requested last; it changes while the force lasts. */
+  get requested(): RequestedState {
+    return this.#requested;
   }
 
   /** The step that drives the value. */
@@ -81,23 +81,23 @@ export class LineForce {
    * @returns False if it is not one that drives or turns the line.
    */
   keep(operation: SourceOperation, argument: number): boolean {
-    const wish = this.#wish;
+    const requested = this.#requested;
     switch (operation) {
       case SourceOperation.SetValue:
         // An input takes it once it is an output.
-        wish.argument = argument;
+        requested.argument = argument;
         break;
       case SourceOperation.Output:
-        wish.operation = operation;
-        if (argument !== UNSPECIFIED) wish.argument = argument;
+        requested.operation = operation;
+        if (argument !== UNSPECIFIED) requested.argument = argument;
         break;
       case SourceOperation.Input:
-        wish.operation = operation;
+        requested.operation = operation;
         break;
       default:
         return false;
     }
-    this.#listener.kept(wish);
+    this.#listener.kept(requested);
     return true;
   }
 
@@ -108,7 +108,7 @@ export class LineForce {
 }
 
 /** Returns the step that leads to what a guest asked for. */
-export function backStep({ operation, argument }: GuestWish): RuleStep {
+export function backStep({ operation, argument }: RequestedState): RuleStep {
   const isInput = operation === SourceOperation.Input;
   return {
     operation,

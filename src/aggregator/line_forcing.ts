@@ -5,7 +5,7 @@
  */
 import { FAILED, LineOperation } from "../line/port.ts";
 import type { LineEdges } from "./line_edges.ts";
-import { backStep, type GuestWish, type LineForce } from "./line_force.ts";
+import { backStep, type LineForce, type RequestedState } from "./line_force.ts";
 import { findSource, type LineSource } from "./line_source.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
@@ -97,7 +97,7 @@ export class LineForcing {
       findSource(this.#line.source, CombinedUser)?.force(undefined);
     }
     if (!force.isOutput) this.#release(force);
-    else if (goesBack) this.goBack(force.wish);
+    else if (goesBack) this.goBack(force.requested);
     force.ended(reason);
   }
 
@@ -107,8 +107,8 @@ export class LineForcing {
   }
 
   /** Goes to what its guest asked for, after a force; retried until it has it. */
-  goBack(wish: GuestWish): void {
-    this.#back = backStep(wish);
+  goBack(requested: RequestedState): void {
+    this.#back = backStep(requested);
     this.#line.want(RuleKind.Back);
   }
 

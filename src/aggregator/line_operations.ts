@@ -66,7 +66,7 @@ export class LineOperations {
     return PENDING;
   }
 
-  /** Drops the request that waits, but for a guest's farewell. */
+  /** Drops the request that waits, but for a guest's end. */
   drop(): void {
     if (!this.isBusy || this.#waiting === NOTHING) return;
     if (this.#waiting !== LineOperation.Deactivate) this.#waiting = DROPPED;

@@ -126,7 +126,7 @@ Deno.test("a source that cannot tell edges is asked for them once", () => {
   assertEquals(source.taken(), ["no edges"]);
 });
 
-Deno.test("an observer's wish waits for an operation under way, and a guest's for it", () => {
+Deno.test("an observer's request waits for an operation under way, and a guest's for it", () => {
   const { source, guest, line, observe, changes } = rig();
   source.isSlow = true;
   assertEquals(line.submit(LineOperation.SetEdges, Edges.Rising), PENDING);

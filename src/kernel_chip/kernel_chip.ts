@@ -13,7 +13,7 @@ import {
   isBound,
 } from "./driver.ts";
 import { readHostChips } from "./host_chips.ts";
-import { collectGarbage, endChip, isForbidden } from "./janitor.ts";
+import { collectGarbage, endChip, isForbidden } from "./cleanup.ts";
 import { lostChips } from "./lost_chips.ts";
 import { type MadeChip, makeChip } from "./making.ts";
 import { type NodeAccessOptions, readNodeAccess } from "./node_access.ts";
@@ -123,7 +123,7 @@ export class KernelChip implements AsyncDisposable {
       };
       const made = await makeChip(records, intent, lines, access);
       // The lifetime of such a chip's maker does not matter.
-      if (intent.isDetached) made.lifeMark[Symbol.dispose]();
+      if (intent.isDetached) made.livenessLock[Symbol.dispose]();
       return new KernelChip(records, made);
     } catch (error) {
       if (!isForbidden(error)) throw error;
@@ -151,7 +151,7 @@ export class KernelChip implements AsyncDisposable {
     await endChip(this.#records, this.record);
     this.#isOver = true;
     await this.#made.guardian?.[Symbol.asyncDispose]();
-    this.#made.lifeMark[Symbol.dispose]();
+    this.#made.livenessLock[Symbol.dispose]();
   }
 }
 

@@ -19,8 +19,8 @@ import {
 } from "./driver.ts";
 import { Guardian } from "./guardian.ts";
 import { readHostChips } from "./host_chips.ts";
-import { endChip } from "./janitor.ts";
-import type { LifeMark } from "./life_mark.ts";
+import { endChip } from "./cleanup.ts";
+import type { LivenessLock } from "./liveness_lock.ts";
 import { grantAccess, type NodeAccess } from "./node_access.ts";
 import { deviceJustMade, holdsExactly, marksOfOthers } from "./own_device.ts";
 import { type ChipRecord, groupOf, type Records } from "./records.ts";
@@ -34,7 +34,7 @@ export interface MadeChip {
   readonly label: string;
   /** A detached chip has no guardian. */
   readonly guardian: Guardian | undefined;
-  readonly lifeMark: LifeMark;
+  readonly livenessLock: LivenessLock;
 }
 
 /** Limit of the appearance of the chip and its node. */
@@ -64,7 +64,7 @@ class Making {
   readonly #records: Records;
   readonly #lines: readonly KernelLine[];
   #record: ChipRecord;
-  #lifeMark: LifeMark | undefined;
+  #livenessLock: LivenessLock | undefined;
   #guardian: Guardian | undefined;
 
   constructor(
@@ -78,7 +78,7 @@ class Making {
   }
 
   async run(access: NodeAccess): Promise<MadeChip> {
-    const lifeMark = this.#lifeMark = this.#records.begin(this.#record);
+    const livenessLock = this.#livenessLock = this.#records.begin(this.#record);
     const isConfigfs = this.#record.interface === "configfs";
     const group = groupOf(this.#record);
     await this.#note({});
@@ -105,7 +105,7 @@ class Making {
       record: this.#record,
       label,
       guardian: this.#guardian,
-      lifeMark,
+      livenessLock,
     };
   }
 
@@ -126,7 +126,7 @@ class Making {
         { cause: error },
       );
     } finally {
-      this.#lifeMark?.[Symbol.dispose]();
+      this.#livenessLock?.[Symbol.dispose]();
     }
     throw error;
   }

@@ -29,7 +29,7 @@ import {
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { CONFIGFS, type Interface } from "./driver.ts";
-import { LifeMark } from "./life_mark.ts";
+import { LivenessLock } from "./liveness_lock.ts";
 import { lockRecords } from "./record_lock.ts";
 import {
   bootId,
@@ -109,7 +109,7 @@ const MAX_PORTS = 65_535;
 /** File of a record's directory: the description of the chip. */
 const RECORD = "record.json";
 /** File of a record's directory: the maker's lock. */
-const LIFE_MARK = "alive";
+const LIVENESS_FILE = "alive";
 const ID = /^(.+)\.[0-9a-f]{16}$/;
 
 /** Returns true if a text is the name of a chip. */
@@ -239,7 +239,7 @@ export class Records {
    * Makes the directory of a record before there is one, and marks from now on
    * that its maker, this process, lives.
    */
-  begin({ id }: Pick<ChipRecord, "id">): LifeMark {
+  begin({ id }: Pick<ChipRecord, "id">): LivenessLock {
     using directory = this.#open({ make: true })!;
     if (!makeDirectoryAt(directory, id, 0o755)) {
       throw new Error(
@@ -247,7 +247,7 @@ export class Records {
       );
     }
     using recordDirectory = openRecordDirectory(directory, id)!;
-    return LifeMark.set(recordDirectory, LIFE_MARK);
+    return LivenessLock.set(recordDirectory, LIVENESS_FILE);
   }
 
   /** Returns all records, by name; others' files are ignored. */
@@ -376,7 +376,7 @@ function isMakerAlive(
   recordDirectory: OwnedFd,
   { maker }: ChipRecord,
 ): boolean {
-  const isHeld = LifeMark.isHeld(recordDirectory, LIFE_MARK);
+  const isHeld = LivenessLock.isHeld(recordDirectory, LIVENESS_FILE);
   if (isHeld !== undefined) return isHeld;
   // It cannot be read. An invisible maker does not count as dead.
   return !isOfThisNamespace(maker) || isAlive(maker);

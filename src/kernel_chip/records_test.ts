@@ -10,7 +10,7 @@ import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
-import { LifeMark } from "./life_mark.ts";
+import { LivenessLock } from "./liveness_lock.ts";
 import { type ChipRecord, newId, Records, stateOf } from "./records.ts";
 import { lacksRoot } from "../../tests/doubles/skipped.ts";
 
@@ -144,7 +144,7 @@ Deno.test("Records takes a maker for alive that holds its mark, whatever its num
   await Deno.remove(path);
   {
     using recordDirectory = openDirectory(records.pathOf(mine));
-    assertEquals(LifeMark.isHeld(recordDirectory, "alive"), undefined);
+    assertEquals(LivenessLock.isHeld(recordDirectory, "alive"), undefined);
   }
   assertEquals(await states(), ["held"]);
   await records.write({ ...mine, maker: { ...SELF, startTime: "1" } });

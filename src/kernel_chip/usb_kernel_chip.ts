@@ -6,8 +6,8 @@
  * @module
  */
 import { splitLines, type UsbModel } from "../usb/core/models.ts";
-import type { LifeMark } from "./life_mark.ts";
-import { collectGarbage } from "./janitor.ts";
+import type { LivenessLock } from "./liveness_lock.ts";
+import { collectGarbage } from "./cleanup.ts";
 import { freeName } from "./kernel_chip.ts";
 import {
   grantAccess,
@@ -67,7 +67,7 @@ export class UsbKernelChip implements AsyncDisposable {
   readonly model: UsbModel;
   readonly #records: Records;
   readonly #access: NodeAccess;
-  readonly #lifeMark: LifeMark;
+  readonly #livenessLock: LivenessLock;
   #record: ChipRecord;
   readonly #kernel: UsbKernel;
   readonly #attachFd: number | undefined;
@@ -81,7 +81,7 @@ export class UsbKernelChip implements AsyncDisposable {
   private constructor(
     records: Records,
     record: ChipRecord,
-    lifeMark: LifeMark,
+    livenessLock: LivenessLock,
     model: UsbModel,
     access: NodeAccess,
     {
@@ -97,7 +97,7 @@ export class UsbKernelChip implements AsyncDisposable {
     this.#holdDirectory = runtimeDirectory;
     this.#records = records;
     this.#record = record;
-    this.#lifeMark = lifeMark;
+    this.#livenessLock = livenessLock;
     this.model = model;
     this.#access = access;
   }
@@ -132,17 +132,17 @@ export class UsbKernelChip implements AsyncDisposable {
         offset: -1,
       })),
     };
-    const lifeMark = records.begin(record);
+    const livenessLock = records.begin(record);
     try {
       await records.write(record);
     } catch (error) {
-      lifeMark[Symbol.dispose]();
+      livenessLock[Symbol.dispose]();
       throw error;
     }
     return new UsbKernelChip(
       records,
       record,
-      lifeMark,
+      livenessLock,
       model,
       access,
       options,
@@ -288,7 +288,7 @@ export class UsbKernelChip implements AsyncDisposable {
     this.#relay = undefined;
     await relay?.[Symbol.asyncDispose]();
     await this.#records.remove(this.#record);
-    this.#lifeMark[Symbol.dispose]();
+    this.#livenessLock[Symbol.dispose]();
   }
 
   async #note(news: Partial<ChipRecord>): Promise<void> {

@@ -56,18 +56,18 @@ Deno.test("QemuPins says what a line that is too slow has not done", () => {
   it.port.slow = true;
   gpio.setDirections(1);
   it.pass(40);
-  const wishes = 70_000;
-  for (let i = 1; i <= wishes; i++) {
+  const changes = 70_000;
+  for (let i = 1; i <= changes; i++) {
     gpio.setData(i & 1);
     if (i % 5000 === 0) it.turn(6);
   }
   it.turn();
   const lost = it.pins.counters.lostRequests[0]!;
-  assert(lost > 0 && lost < wishes, `${lost} lost`);
+  assert(lost > 0 && lost < changes, `${lost} lost`);
   assertEquals(it.requests.length, lost);
   assert(it.requests.every((request) => request.includes("value error")));
   while (it.port.isPending) it.port.finish();
-  assertEquals(it.port.level, wishes & 1);
+  assertEquals(it.port.level, changes & 1);
   // One more: the pin became an output first.
-  assertEquals(it.requests.length, wishes + 2);
+  assertEquals(it.requests.length, changes + 2);
 });

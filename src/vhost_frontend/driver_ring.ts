@@ -241,8 +241,8 @@ export class DriverRing {
     const old = this.#published;
     const next = this.#nextAvail;
     this.#published = next;
-    // Sequentially consistent both: the device's wish is read only after it
-    // can see the new index, or one of the two sides would sleep for ever.
+    // Sequentially consistent both: whether the device wants a kick is read only
+    // after it can see the new index, or one of the two would sleep for ever.
     Atomics.store(this.#avail, 1, next);
     if (this.#eventIndex) {
       const event = Atomics.load(this.#usedWords, this.#availEventAt);

@@ -17,7 +17,7 @@ import { runProgramsInside } from "../doubles/program/command.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { ConfigError } from "../../src/config/document/config_error.ts";
-import { takeDown } from "../../src/kernel_chip/janitor.ts";
+import { takeDown } from "../../src/kernel_chip/cleanup.ts";
 import { Records, RECORDS_DIRECTORY } from "../../src/kernel_chip/records.ts";
 import { isHeld } from "../../src/kernel_chip/suspend.ts";
 import { createUsbChip } from "../../src/cli/commands/kernel_usb.ts";

@@ -19,7 +19,7 @@ import {
   fillGroup,
   makeGroup,
 } from "../../src/kernel_chip/driver.ts";
-import { endChip, takeDown } from "../../src/kernel_chip/janitor.ts";
+import { endChip, takeDown } from "../../src/kernel_chip/cleanup.ts";
 import { makeChip } from "../../src/kernel_chip/making.ts";
 import { identityOf, isAlive } from "../../src/kernel_chip/process_identity.ts";
 import {
@@ -370,7 +370,7 @@ Deno.test("a disk that becomes full while a chip is made leaves nothing of it", 
         const made = await makeChip(records, intent, wanted(intent), {});
         await endChip(records, made.record);
         await made.guardian?.[Symbol.asyncDispose]();
-        made.lifeMark[Symbol.dispose]();
+        made.livenessLock[Symbol.dispose]();
         break;
       } catch (error) {
         assertStringIncludes((error as Error).message, "No space left");

@@ -66,10 +66,10 @@ Deno.test("lines that a QEMU's pins have share, combine, exclude and time out li
 
     // Combined: on while one of the two wants it.
     gpio.setData(PINS.valve);
-    await until("the pin's wish", levelIs(0, 1));
+    await until("the pin's request", levelIs(0, 1));
     crane.driver.setValue(0, 1);
     gpio.setData(0);
-    // Said long after the pin's wish has been dropped.
+    // Said long after the pin's request has been dropped.
     await service.heard("silent");
     assertEquals(await chip.level(0), 1);
     crane.driver.setValue(0, 0);
@@ -117,9 +117,9 @@ Deno.test("lines that a QEMU's pins have share, combine, exclude and time out li
 
     // A dead guest requests nothing any more, and blocks no other.
     gpio.setData(PINS.forward | PINS.valve);
-    await until("the pin's wish", levelIs(0, 1));
+    await until("the pin's request", levelIs(0, 1));
   }
-  await until("no wish of the dead", levelIs(0, 0));
+  await until("no request of a QEMU that is gone", levelIs(0, 0));
   await until("the safe state", levelIs(1, 0));
   assertEquals(await chip.level(2), 1);
   crane.driver.setValue(1, 1);

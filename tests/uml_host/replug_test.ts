@@ -236,5 +236,5 @@ aggregators:
   await chip.pull(0, "up");
   assertEquals(a.driver.waitEvent(EVENT_LIMIT_MS)?.lineNumber, 0);
   a.driver.setValue(1, 0);
-  assertEquals(await chip.level(1), 0, "b's wish went with it");
+  assertEquals(await chip.level(1), 0, "b's vote went with it");
 });

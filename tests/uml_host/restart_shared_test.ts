@@ -122,7 +122,7 @@ for (const signal of RESTARTS) {
       await manager.start(args);
       using a = guestOf(manager, "a");
       using b = guestOf(manager, "b");
-      // One of them wants the first, one has no wish; both want the second.
+      // One of them wants the first, one has no vote; both want the second.
       a.driver.setOutput(0, 1, Direction.Output);
       b.driver.setOutput(0, 0, Direction.Output);
       for (const { driver } of [a, b]) {
@@ -142,11 +142,11 @@ for (const signal of RESTARTS) {
       assertEquals([await chip.level(0), await chip.level(1)], [1, 0]);
       a.driver.setValue(0, 0);
       assertEquals([await chip.level(0), await chip.level(1)], [0, 0]);
-      // A guest that is gone has no wish, as ever.
+      // A guest that is gone has no vote, as ever.
       b.driver.setValue(0, 1);
       assertEquals(await chip.level(0), 1);
       b[Symbol.dispose]();
-      await until("its wish is gone", async () => await chip.level(0) === 0);
+      await until("its vote is gone", async () => await chip.level(0) === 0);
     });
   }
 

@@ -27,7 +27,10 @@ export interface FdStore {
   report(problem: string): void;
 }
 
-/** Kinds of kept fds. */
+/**
+ * Kinds of kept fds. A service manager keeps these names while the program is
+ * updated: a vote stays a `wish` there.
+ */
 const KINDS = [
   "line",
   "wish",
@@ -47,7 +50,7 @@ export function lineFdName(chipName: string, offset: number): string {
   return `line.${escaped(chipName)}.${offset}`;
 }
 
-/** Returns the name of one aggregator's wish for a combined output. */
+/** Returns the name of one aggregator's vote on a combined output. */
 export function voteFdName(hostLine: string, aggregator: string): string {
   return `wish.${escaped(hostLine)}.${escaped(aggregator)}`;
 }

@@ -333,7 +333,7 @@ Deno.test("a start that a slow chip refuses is retried", () => {
   assertEquals(source.taken(), ["Output 1", "Output 1"]);
 });
 
-Deno.test("a guest's farewell passes while a rule waits", () => {
+Deno.test("a guest's end passes while a rule waits", () => {
   const { source, line } = rig(",safe=0");
   source.refusals = 2;
   line.guestGone();

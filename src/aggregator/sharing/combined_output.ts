@@ -3,7 +3,7 @@
  * them, want it so (an alarm lamp that every guest may light).
  *
  * A user that let go of its vote counts as one that wants the line inactive. So
- * does one that asked for that in vain: what all wishes come to is driven until
+ * does one that asked for that in vain: what all votes come to is driven until
  * the line has taken it.
  *
  * What each user wants outlives a restart of this process where it is kept. The
@@ -54,7 +54,7 @@ export class CombinedOutput extends SharedSource {
   /** A drive failed since: the line may have either value. */
   #isUnsure = false;
   readonly #retries: PendingRule;
-  /** Drives what the wishes come to when no user asks for it. */
+  /** Drives what the votes come to when no user asks for it. */
   readonly #ownDrive: SharedUser = {
     start: () => {
       this.#retries.trying();
@@ -172,7 +172,7 @@ export class CombinedOutput extends SharedSource {
     return this.source.submit(SourceOperation.GetValue, 0);
   }
 
-  /** Has the source drive what all wishes come to. */
+  /** Has the source drive what all votes come to. */
   startDriving(): number {
     const value = this.#isHeld ? this.#value! : this.#combined();
     this.#asked = value;
@@ -201,7 +201,7 @@ export class CombinedOutput extends SharedSource {
     return result;
   }
 
-  /** Value of all wishes together, while the line has not taken it. */
+  /** Value of all votes together, while the line has not taken it. */
   get pendingRule(): PendingRuleState | undefined {
     return this.#retries.state;
   }
@@ -261,12 +261,12 @@ export class CombinedOutput extends SharedSource {
   }
 
   presence(isPresent: boolean): void {
-    // The wishes may be others than when the chip went.
+    // The votes may be others than when the chip went.
     if (isPresent) this.turns.perform(this.#ownDrive);
     for (const tap of this.#taps) tap.listener?.presence(isPresent);
   }
 
-  /** Returns true for a wish that the others cannot change. */
+  /** Returns true for a vote that the others cannot change. */
   #decides(vote: number | undefined): boolean {
     return (vote === 1) !== this.#isAnd;
   }
@@ -297,12 +297,12 @@ export class CombinedUser implements LineSource, SharedUser {
   listener: SourceListener | undefined;
   /** Value that its operator holds the line at. */
   forced: number | undefined;
-  /** True while its wish is that of a rule, not of its guest. */
+  /** True while its vote is that of a rule, not of its guest. */
   isRuled = false;
   readonly user: string;
   #kept: PersistedVote | undefined;
   #vote: number | undefined;
-  /** Wish before the one that is being fulfilled. */
+  /** Vote before the one that is being fulfilled. */
   #before: number | undefined;
   readonly #combined: CombinedOutput;
   readonly #source: LineSource;

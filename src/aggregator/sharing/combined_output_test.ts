@@ -121,7 +121,7 @@ Deno.test("CombinedOutput undoes a vote that failed", () => {
   assertEquals(source.value, 0);
 });
 
-Deno.test("CombinedOutput drops the wishes of guests that went while its chip was away", () => {
+Deno.test("CombinedOutput drops the votes of guests that went while its chip was away", () => {
   const { source, users: [a] } = rig("or");
   a!.line.submit(LineOperation.SetValue, 1);
   source.isAbsent = true;
@@ -144,18 +144,18 @@ Deno.test("CombinedOutput goes on without a user that was removed", () => {
   assertEquals(source.taken(), ["SetValue 0", "dispose"]);
 });
 
-/** A combined output that an earlier process drove, for users with wishes. */
+/** A combined output that an earlier process drove, for users with votes. */
 function keptRig(
   combine: "or" | "and",
   value: 0 | 1,
-  wishes: readonly (0 | 1 | undefined)[],
+  votes: readonly (0 | 1 | undefined)[],
 ) {
   const source = new SourceDouble();
   source.isKept = true;
   source.direction = Direction.Output;
   source.value = value;
   let store = new FdStoreDouble();
-  for (const [i, vote] of wishes.entries()) {
+  for (const [i, vote] of votes.entries()) {
     using earlier = PersistedVote.open(store, `vote.${i}`);
     earlier.vote = vote;
     store = store.restart();
@@ -202,7 +202,7 @@ Deno.test("CombinedOutput holds a kept line until all its users have come again"
   assertEquals(source.taken(), ["SetValue 1"]);
 });
 
-Deno.test("CombinedOutput does what was wished while a kept line was held", () => {
+Deno.test("CombinedOutput does what was requested while a kept line was held", () => {
   using rig = keptRig("or", 1, [1, 0]);
   const { source, combined, open } = rig;
   const [a] = [0, 1].map(open);
@@ -249,7 +249,7 @@ Deno.test("CombinedOutput that stays active without any guest is retried until i
   ]);
 });
 
-Deno.test("CombinedOutput drives what is left of the wishes when a user is removed", () => {
+Deno.test("CombinedOutput drives what is left of the votes when a user is removed", () => {
   const { source, users: [a, b], loop } = rig("or");
   a!.line.submit(LineOperation.SetValue, 1);
   source.refusals = 5;

@@ -56,8 +56,8 @@ export class FollowerLine implements LineSource, Follower {
     this.#view = view;
     this.#edgeView = edgeView;
     this.#alone = alone;
-    const isTwin = reference.lineNumber !== undefined;
-    this.name = (isTwin && directory.nameOf(reference)) || "";
+    const hasNumber = reference.lineNumber !== undefined;
+    this.name = (hasNumber && directory.nameOf(reference)) || "";
     this.description = `${title} ${reference.aggregator}.${
       this.name || reference.line
     }`;

@@ -261,7 +261,7 @@ class InputTap implements LineSource, SharedUser {
   }
 
   remember(operation: SourceOperation, argument: number): void {
-    // What one user wants when its guest goes must not undo another's wish.
+    // What one user wants when its guest goes must not undo another's request.
     if (operation === SourceOperation.Input) {
       this.#source.remember?.(operation, argument);
     }

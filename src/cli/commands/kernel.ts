@@ -12,7 +12,7 @@ import {
   type Collection,
   isForbidden,
   takeDown,
-} from "../../kernel_chip/janitor.ts";
+} from "../../kernel_chip/cleanup.ts";
 import {
   type ChipRecord,
   type FoundRecord,

@@ -10,7 +10,7 @@ import type {
 } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { describeRecord } from "../../kernel_chip/inventory.ts";
-import { collectGarbage } from "../../kernel_chip/janitor.ts";
+import { collectGarbage } from "../../kernel_chip/cleanup.ts";
 import { freeName } from "../../kernel_chip/kernel_chip.ts";
 import { Records } from "../../kernel_chip/records.ts";
 import { serve } from "../../service/service.ts";

@@ -73,8 +73,8 @@ export class ForceRoute {
     if (isLeased) this.#hold(id, name, lease, lines.length, forMs);
     let forced: AggregatorDescription;
     try {
-      const wish = { lines, forMs, reason, by: peer.uid, id };
-      forced = await reactor.force(name, { wish });
+      const request = { lines, forMs, reason, by: peer.uid, id };
+      forced = await reactor.force(name, { request });
     } catch (error) {
       this.#forget(id);
       throw refusedByLines(error);

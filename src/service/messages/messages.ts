@@ -6,7 +6,7 @@
  * @module
  */
 import { isOsError } from "../../../ffi/os_error.ts";
-import type { ForceWish } from "../../aggregator/forces.ts";
+import type { ForceRequest } from "../../aggregator/forces.ts";
 import { LineStartError } from "../../aggregator/rules/rule_steps.ts";
 import type {
   AggregatorState,
@@ -92,12 +92,12 @@ export interface PlayCommand {
 
 /** Begin or end of forces of lines. */
 export interface ForceCommand {
-  wish?: ForceWish;
+  request?: ForceRequest;
   end?: {
     reason: string;
     /** Absent: all. */
     lines?: readonly string[];
-    /** Only those of this wish. */
+    /** Only those of this request. */
     id?: string;
   };
 }

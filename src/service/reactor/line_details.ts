@@ -54,10 +54,10 @@ export function detailsOf(
 }
 
 function forcedOf(
-  { value, info, isOutput, wish }: LineForce,
+  { value, info, isOutput, requested }: LineForce,
   { source }: AggregatorLine,
 ): NonNullable<Line["forced"]> {
-  const otherwise = isOutput ? wish.argument : source.peek();
+  const otherwise = isOutput ? requested.argument : source.peek();
   return {
     value,
     ...(otherwise === 0 || otherwise === 1 ? { otherwise } : {}),

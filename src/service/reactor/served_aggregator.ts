@@ -478,8 +478,8 @@ export class ServedAggregator implements Disposable {
   }
 
   /** Holds lines at values, or ends that. */
-  force({ wish, end }: ForceCommand): void {
-    if (wish !== undefined) this.#aggregator.force(wish);
+  force({ request, end }: ForceCommand): void {
+    if (request !== undefined) this.#aggregator.force(request);
     if (end !== undefined) {
       this.#aggregator.endForces(end.reason, end.lines, end.id);
     }

@@ -87,7 +87,7 @@ Deno.test("its descriptors are a host's to read, cut to the length", () => {
   assertEquals(rig.controlled(0x80, 6, 0x0100, 0, 8).length, 8);
   const { data } = rig.controlled(0x80, 6, 0x0200, 0, 255);
   assertEquals(data.length, data[2]! + 256 * data[3]!);
-  // Two interfaces, power of its own, and no wish to wake the host.
+  // Two interfaces, power of its own, and no need to wake the host.
   assertEquals([data[4], data[7]], [2, 0xc0]);
   assertEquals(rig.controlled(0x80, 6, 0x0300, 0, 255).data, [4, 3, 9, 4]);
   const serial = rig.controlled(0x80, 6, 0x0303, 0x0409, 255).data;

@@ -221,7 +221,7 @@ Deno.test("SplitQueue.rearm() finds the entry whose kick was not sent (lost-kick
   popAll(queue);
   // The driver adds after the device's last look and before it asks for kicks.
   ring.add([BUFFER]);
-  assertEquals(ring.publish(), false, "the driver saw no wish for a kick");
+  assertEquals(ring.publish(), false, "the driver was not asked for a kick");
   assertEquals(queue.rearm(), true, "so the device must look again");
 });
 

@@ -12,7 +12,7 @@ import {
   LineOperation,
   PENDING,
 } from "../line/port.ts";
-import { Farewells } from "./farewells.ts";
+import { GuestTeardown } from "./guest_teardown.ts";
 
 const COST_MS = 0.06;
 /** Lines that a slice has time for. */
@@ -22,7 +22,7 @@ const PER_TURN = 4;
 function rig(count: number, kind: "output" | "input") {
   let now = 0;
   const loop = new LoopDouble();
-  const farewells = new Farewells(loop, () => now);
+  const teardown = new GuestTeardown(loop, () => now);
   const log: string[] = [];
   const lines = Array.from({ length: count }, (_, i) => {
     const source = new SourceDouble();
@@ -37,7 +37,7 @@ function rig(count: number, kind: "output" | "input") {
       return result;
     };
     source.taken();
-    line.useFarewells(farewells);
+    line.useTeardown(teardown);
     return { line, source, heard };
   });
   return {

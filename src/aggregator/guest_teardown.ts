@@ -11,7 +11,7 @@ import type { EventLoop } from "../reactor/event_loop.ts";
 const SLICE_MS = 0.2;
 
 /** A line that waits for a later turn. */
-export interface Leaver {
+export interface DeferredLine {
   /** True while it waits. */
   readonly isPutOff: boolean;
   /** Does what it has waited with, its rule first. */
@@ -19,13 +19,13 @@ export interface Leaver {
 }
 
 /** The lines of one aggregator that wait for a later turn. */
-export class Farewells {
+export class GuestTeardown {
   readonly #loop: EventLoop;
   readonly #now: () => number;
   /** Lines whose rule waits. */
-  #unsafe: Leaver[] = [];
+  #unsafe: DeferredLine[] = [];
   /** Others. */
-  #rest: Leaver[] = [];
+  #rest: DeferredLine[] = [];
   /** Begin of the turn's time; undefined: nothing was done in this turn. */
   #begunAt: number | undefined;
   #isDeferred = false;
@@ -44,7 +44,7 @@ export class Farewells {
   }
 
   /** Has a line go on in a later turn. */
-  putOff(line: Leaver, isUnsafe: boolean): void {
+  putOff(line: DeferredLine, isUnsafe: boolean): void {
     (isUnsafe ? this.#unsafe : this.#rest).push(line);
     this.#goOnLater();
   }
@@ -66,7 +66,7 @@ export class Farewells {
     this.#goOnLater();
     this.#begunAt = this.#now();
     let first: { error: unknown } | undefined;
-    const goOn = (lines: readonly Leaver[]): number => {
+    const goOn = (lines: readonly DeferredLine[]): number => {
       let done = 0;
       do {
         const line = lines[done++]!;

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { collectGarbage, takeDown } from "./janitor.ts";
+import { collectGarbage, takeDown } from "./cleanup.ts";
 import { identityOf, isAlive } from "./process_identity.ts";
 import {
   type ChipRecord,

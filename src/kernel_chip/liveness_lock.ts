@@ -1,5 +1,5 @@
 /**
- * Mark of a living maker that every PID namespace can check.
+ * Proof that a maker lives, which every PID namespace can check.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { openRegularAt } from "../../ffi/trusted_path.ts";
  *
  * **Ownership**: disposing releases the lock, as if the maker had ended.
  */
-export class LifeMark implements Disposable {
+export class LivenessLock implements Disposable {
   readonly #file: OwnedFd;
 
   private constructor(file: OwnedFd) {
@@ -36,10 +36,10 @@ export class LifeMark implements Disposable {
    *
    * @throws {Error} If another process has locked it at the same time.
    */
-  static set(directory: OwnedFd, name: string): LifeMark {
+  static set(directory: OwnedFd, name: string): LivenessLock {
     const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     const file = openAt(directory, name, flags, 0o600);
-    if (tryLock(file)) return new LifeMark(file);
+    if (tryLock(file)) return new LivenessLock(file);
     file.close();
     throw new Error(`Cannot lock ${file.what}: another process has locked it`);
   }

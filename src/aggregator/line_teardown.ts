@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { Farewells, Leaver } from "./farewells.ts";
+import type { DeferredLine, GuestTeardown } from "./guest_teardown.ts";
 import type { LineOperations } from "./line_operations.ts";
 
 /** Work of one line that waits for a later turn. */
-export class Postponement implements Leaver {
+export class LineTeardown implements DeferredLine {
   /** Time for the end of a guest; absent: as much as it takes. */
-  farewells: Farewells | undefined;
+  teardown: GuestTeardown | undefined;
   readonly #operations: LineOperations;
   readonly #onGoOn: () => void;
   /** Set while the line does what was put off. */
@@ -41,10 +41,10 @@ export class Postponement implements Leaver {
    * @returns False if that is done now.
    */
   putOff(): boolean {
-    const { farewells } = this;
-    if (farewells === undefined || this.#isGoingOn) return false;
+    const { teardown } = this;
+    if (teardown === undefined || this.#isGoingOn) return false;
     this.#operations.putOff();
-    farewells.putOff(this, false);
+    teardown.putOff(this, false);
     return true;
   }
 
@@ -52,8 +52,8 @@ export class Postponement implements Leaver {
   enforce(want: () => void): void {
     const operations = this.#operations;
     const { isPutOff } = operations;
-    if (this.farewells === undefined) return want();
-    const isNow = this.farewells.take();
+    if (this.teardown === undefined) return want();
+    const isNow = this.teardown.take();
     if (isNow && isPutOff) {
       // Before what it waits with.
       operations.ended();
@@ -63,14 +63,14 @@ export class Postponement implements Leaver {
     }
     if (!isNow && (isPutOff || !operations.isBusy)) {
       operations.putOff();
-      this.farewells.putOff(this, true);
+      this.teardown.putOff(this, true);
     }
     want();
   }
 
   /** Ends it: the line is not waited for any more. */
   end(): void {
-    this.farewells = undefined;
+    this.teardown = undefined;
     if (this.isPutOff) this.#operations.ended();
   }
 }
