@@ -185,6 +185,9 @@ export function historyQuery(
   }
   if (lines !== undefined) {
     requireStrings("lines", lines);
+    if (lines.length === 0) {
+      throw new TypeError("lines is empty: leave it out for all lines");
+    }
     query.set("lines", lines.join(","));
   }
   if (limit !== undefined) {

@@ -187,6 +187,11 @@ Deno.test("ServiceClient names what is wrong with a request before it is sent", 
     TypeError,
     "the keys are from, to, lines, limit, signal",
   );
+  await assertRejects(
+    () => client.history({ lines: [] }),
+    TypeError,
+    "lines is empty: leave it out for all lines",
+  );
   assertThrows(
     () => client.events("a", { edge: true } as never),
     TypeError,

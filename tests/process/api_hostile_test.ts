@@ -104,6 +104,21 @@ const REQUESTS: readonly (readonly [string, string, number])[] = [
   ],
   ["a negative length", `${POST}content-length: -1\r\n\r\n`, 400],
   [
+    "a length beyond the limit, before the body comes",
+    `${POST}content-length: 300000\r\n\r\n`,
+    413,
+  ],
+  [
+    "a change under a condition",
+    `${POST}if-match: "a"\r\ncontent-length: 2\r\n\r\n{}`,
+    412,
+  ],
+  [
+    "an empty parameter",
+    "GET /v1/events?aggregator= HTTP/1.1\r\nhost: x\r\n\r\n",
+    400,
+  ],
+  [
     "a body beyond the limit",
     withBody(`{"name":"${"x".repeat(300_000)}"}`),
     413,

@@ -239,7 +239,7 @@ export class ApiRoutes {
       path: /^\/v1\/events$/,
       query: EVENT_PARAMETERS,
       handle: async ({ request, response, peer, query }) => {
-        const aggregator = query.get("aggregator") || undefined;
+        const aggregator = query.get("aggregator") ?? undefined;
         const after = this.#hub.placeOf(
           request.headers["last-event-id"]?.toString() ?? "",
         );

@@ -46,17 +46,16 @@ export class HttpError extends Error {
  * @throws {Error} If the client leaves in its middle.
  */
 export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
+  // No answer after 10 s to a body that is refused anyway.
+  if (Number(request.headers["content-length"]) > MAX_BODY_BYTES) {
+    throw tooLong();
+  }
   const pieces: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const piece of request as AsyncIterable<Uint8Array>) {
       length += piece.length;
-      if (length > MAX_BODY_BYTES) {
-        throw new HttpError(
-          413,
-          `A body is at most ${MAX_BODY_BYTES} bytes long`,
-        );
-      }
+      if (length > MAX_BODY_BYTES) throw tooLong();
       pieces.push(piece);
     }
   } catch (cause) {
@@ -72,6 +71,10 @@ export async function readBody(request: IncomingMessage): Promise<Uint8Array> {
     at += piece.length;
   }
   return body;
+}
+
+function tooLong(): HttpError {
+  return new HttpError(413, `A body is at most ${MAX_BODY_BYTES} bytes long`);
 }
 
 /** Returns the refusal of a request that the aggregator's lines refused. */

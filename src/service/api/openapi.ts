@@ -30,7 +30,10 @@ const NAME_PARAMETER = {
   schema: text,
 };
 const NOT_THERE = { "404": refusal("No such aggregator") };
-const LOOK_ONLY = { "403": refusal("This socket is for reading only") };
+const LOOK_ONLY = {
+  "403": refusal("This socket is for reading only"),
+  "412": refusal("If-Match, If-Unmodified-Since: the API has no entity tags"),
+};
 const INVALID_BODY = {
   "400": refusal("Invalid body"),
   "413": refusal("Body too long"),

@@ -10,6 +10,9 @@ import type { AuditEntry } from "./audit_log.ts";
 import type { Peer } from "./listener.ts";
 import { HttpError } from "./messages.ts";
 
+/** Longest path that a hint quotes. **Units**: characters. */
+const MAX_SHOWN_PATH = 200;
+
 /** A request and its response, while it is handled. */
 export interface Exchange {
   request: IncomingMessage;
@@ -62,7 +65,7 @@ export function findRoute(
     throw new HttpError(
       404,
       `There is nothing at ${printable(pathname)}`,
-      "/openapi.json lists all paths",
+      nearPath(routes, pathname) ?? "/openapi.json lists all paths",
     );
   }
   // Every GET has a HEAD too; node:http leaves the body out.
@@ -88,20 +91,61 @@ export function findRoute(
   }
 }
 
+/** Returns the hint for a path with slashes or a version too many or too few. */
+function nearPath(
+  routes: readonly Route[],
+  pathname: string,
+): string | undefined {
+  const plain = pathname.replace(/\/{2,}/g, "/").replace(/(?<=.)\/$/, "");
+  const near = [plain, plain.replace(/^\/v\d+(?=\/)/, ""), `/v1${plain}`]
+    .find((each) => routes.some(({ path }) => path.test(each)));
+  return near === undefined
+    ? undefined
+    : `Did you mean ${printable(near, MAX_SHOWN_PATH)}?`;
+}
+
+/**
+ * Refuses a change under a condition that cannot be looked at: without it the
+ * change would be made, though its client has asked for it in a certain state.
+ *
+ * @throws {HttpError} With status 412.
+ */
+export function checkConditions(
+  { method, headers }: Pick<IncomingMessage, "method" | "headers">,
+): void {
+  const given = ["if-match", "if-unmodified-since"].find((name) =>
+    (headers[name] ?? "*") !== "*"
+  );
+  if (given === undefined) return;
+  throw new HttpError(
+    412,
+    `Cannot ${method} under the condition of ${given}: the API has no entity ` +
+      "tags and no times of modification",
+    "Leave the header out",
+  );
+}
+
 /**
  * Refuses what a route would ignore: a request must not seem to be answered as
  * it was written.
  *
- * @throws {HttpError} For a parameter that the route does not have, or has once
- * and is given twice.
+ * @throws {HttpError} For a parameter that the route does not have, that is
+ * empty, or that it has once and is given twice.
  */
 export function checkParameters(
   query: URLSearchParams,
   known: QueryParameters,
 ): void {
   const seen = new Set<string>();
-  for (const key of query.keys()) {
+  for (const [key, value] of query) {
     if (!Object.hasOwn(known, key)) throw unknownParameter(key, known);
+    if (value === "") {
+      throw new HttpError(
+        400,
+        `${key} is empty`,
+        "Leave it out, or give it a value",
+      );
+    }
     if (seen.has(key) && known[key] === "once") {
       throw new HttpError(400, `${key} is given twice`);
     }

@@ -2,7 +2,12 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ApiRoutes, type RequestContext } from "./api_routes.ts";
 import { HttpError } from "./messages.ts";
 import { openApi } from "./openapi.ts";
-import { checkParameters, findRoute, type Route } from "./routes.ts";
+import {
+  checkConditions,
+  checkParameters,
+  findRoute,
+  type Route,
+} from "./routes.ts";
 
 const ROUTES = [{
   method: "GET",
@@ -55,6 +60,39 @@ Deno.test("findRoute() takes no part of a path for a host", () => {
   }
 });
 
+Deno.test("findRoute() suggests the path that was probably meant", () => {
+  for (
+    const [target, hint] of [
+      ["/v1/aggregators/press/", "Did you mean /v1/aggregators/press?"],
+      ["/v1//aggregators//press", "Did you mean /v1/aggregators/press?"],
+      ["/aggregators/press", "Did you mean /v1/aggregators/press?"],
+      ["/v1/nothing", "/openapi.json lists all paths"],
+      ["/", "/openapi.json lists all paths"],
+    ] as const
+  ) {
+    const error = assertThrows(() => find(target), HttpError);
+    assertEquals([error.status, error.hint], [404, hint], target);
+  }
+});
+
+Deno.test("checkConditions() refuses conditions that cannot be looked at", () => {
+  const check = (headers: Record<string, string>) =>
+    checkConditions({ method: "DELETE", headers });
+  check({});
+  check({ "if-match": "*", "if-none-match": '"a"' });
+  for (const name of ["if-match", "if-unmodified-since"]) {
+    const { status, message } = assertThrows(
+      () => check({ [name]: '"a"' }),
+      HttpError,
+    );
+    assertEquals(status, 412);
+    assertStringIncludes(
+      message,
+      `Cannot DELETE under the condition of ${name}`,
+    );
+  }
+});
+
 Deno.test("checkParameters() refuses what a route does not have, as text", () => {
   const LINE = { line: "repeatable", limit: "once" } as const;
   checkParameters(new URLSearchParams("line=A&line=B&limit=1"), LINE);
@@ -65,6 +103,7 @@ Deno.test("checkParameters() refuses what a route does not have, as text", () =>
       ["LIMIT=1", LINE, 'Unknown query parameter "LIMIT"', "mean limit?"],
       ["x=1", LINE, 'Unknown query parameter "x"', "are line, limit"],
       ["limit=1&limit=2", LINE, "limit is given twice", ""],
+      ["line=", LINE, "line is empty", "Leave it out"],
       ["toString=1", LINE, 'Unknown query parameter "toString"', "are line"],
       [
         "%1b[2J%0aforged=1",

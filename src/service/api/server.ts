@@ -21,7 +21,12 @@ import { listenFor } from "../sockets/file_access.ts";
 import type { KeptCreations } from "./kept_creations.ts";
 import type { EdgeArchive } from "../record/edge_archive.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
-import { checkParameters, findRoute, type Route } from "./routes.ts";
+import {
+  checkConditions,
+  checkParameters,
+  findRoute,
+  type Route,
+} from "./routes.ts";
 import type {
   AggregatorDescription,
   LineChanges,
@@ -234,6 +239,7 @@ export class ApiServer implements AsyncDisposable {
         if (route.action !== undefined && !mayChange) {
           throw lookOnly(route.action);
         }
+        if (route.action !== undefined) checkConditions(request);
         checkParameters(query, route.query ?? {});
         // The listener waits for the end of the body.
         if (!route.takesBody) request.resume();
