@@ -32,10 +32,8 @@ import { reconnectOption } from "../../vm/qemu_reconnect.ts";
 import { withPinSockets } from "../arguments/qemu_pins_argument.ts";
 import { withAdapterSockets } from "../arguments/usbredir_argument.ts";
 import { readArguments } from "../arguments/arguments.ts";
-import {
-  AGGREGATOR_OPTIONS,
-  readServeArguments,
-} from "../arguments/serve_arguments.ts";
+import { readServeArguments } from "../arguments/serve_arguments.ts";
+import { AGGREGATOR_OPTIONS } from "../arguments/serve_options.ts";
 import { helpText } from "../usage/help_text.ts";
 import {
   API_OPTION,

@@ -18,7 +18,7 @@ import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeInBackground } from "../output/output.ts";
-import { readLines } from "../arguments/serve_arguments.ts";
+import { readLines } from "../arguments/aggregator_arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Interval of retries of a line that could not be requested. **Units**: ms. */

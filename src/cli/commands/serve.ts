@@ -26,9 +26,9 @@ import {
 } from "../output/output.ts";
 import {
   readServeArguments,
-  SERVE_OPTIONS,
   type ServeArguments,
 } from "../arguments/serve_arguments.ts";
+import { SERVE_OPTIONS } from "../arguments/serve_options.ts";
 import { RecordFile } from "../output/record_file.ts";
 import { helpText } from "../usage/help_text.ts";
 import type { CommandUsage } from "../usage/usage.ts";

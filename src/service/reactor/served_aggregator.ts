@@ -55,7 +55,8 @@ import { AggregatorPlay } from "./aggregator_play.ts";
 import { AggregatorReports } from "./aggregator_reports.ts";
 import { pinsOf, pullPin } from "./pin_changes.ts";
 import { ChangeCollector } from "./change_collector.ts";
-import { expose, type Exposure, SOCKET_MODE } from "./exposure.ts";
+import { expose } from "./expose.ts";
+import { type Exposure, SOCKET_MODE } from "./exposure.ts";
 import {
   type ExposureStates,
   givenPathOf,
