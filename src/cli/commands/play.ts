@@ -223,7 +223,7 @@ function readFile(path: string, map: ReadonlyMap<string, string>): Recording {
     const name = path === "-" ? "standard input" : path;
     if (error instanceof RecordingError) {
       throw new ConfigError(`cannot read ${name}: ${error.message}`, {
-        hint: "It is no value change dump, and no table of gpioagg record",
+        hint: "It must be a value change dump, or a table of gpioagg record",
         cause: error,
       });
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { sleep } from "../../async/wait.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import type { Line } from "../../client/protocol.ts";
@@ -62,8 +63,19 @@ direction=output in its SPEC; otherwise it stays an input, which is an error:
   },
 } as const satisfies CommandUsage;
 
+/** Advice to an operator with a configuration file: it may be what is broken. */
+const SPECS_HINT =
+  "This command depends on the chips only: write each line as a SPEC, " +
+  "for instance gpiochip0/4,safe=0";
+
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
+  if (args.some((arg) => /^--config(=|$)/.test(arg))) {
+    throw new ConfigError("reads no configuration file", {
+      path: "--config",
+      hint: SPECS_HINT,
+    });
+  }
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   const specs = [...given.line, ...given.rest];
@@ -78,6 +90,15 @@ export async function main(args: readonly string[]): Promise<number> {
   const { aggregators: [aggregator] } = checkAggregators([
     { name: "safe", lines: readLines(specs) },
   ]);
+  for (const { onDisconnect, origin } of aggregator!.lines) {
+    if (onDisconnect !== "keep") continue;
+    throw new ConfigError("has no safe state", {
+      path: origin,
+      hint: fileStatus(origin)?.kind === "regular file"
+        ? `It is a file. ${SPECS_HINT}`
+        : "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
+    });
+  }
   // The lines are made safe even if the output cannot be written.
   writeInBackground();
   using reactor = await ReactorClient.start({
@@ -90,13 +111,6 @@ export async function main(args: readonly string[]): Promise<number> {
       throw error;
     },
   });
-  for (const { onDisconnect, origin } of aggregator!.lines) {
-    if (onDisconnect !== "keep") continue;
-    throw new ConfigError("has no safe state", {
-      path: origin,
-      hint: "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
-    });
-  }
   // Start values are for a guest: they must not appear here.
   const lines = namedApart(
     aggregator!.lines.map(({ initial: _, ...line }) => line),

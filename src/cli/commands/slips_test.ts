@@ -111,6 +111,37 @@ Deno.test("run names an unknown option before what is missing", async () => {
   ) assertStringIncludes(await misused("run", ...args), says);
 });
 
+Deno.test("safe says that it takes SPECs where a configuration file is given", async () => {
+  using it = rig();
+  const file = `${it.path}/plant.yaml`;
+  Deno.writeTextFileSync(file, "aggregators: {}\n");
+  for (
+    const [args, says] of [
+      [["--config", file], "--config: reads no configuration file"],
+      [[`--config=${file}`], "--config: reads no configuration file"],
+      [[file], `${file}: has no safe state`],
+    ] as const
+  ) {
+    const text = await misused("safe", ...args);
+    assertStringIncludes(text, says);
+    assertStringIncludes(text, "write each line as a SPEC");
+  }
+});
+
+Deno.test("a recording that is none says what it must be", async () => {
+  using it = rig();
+  const file = `${it.path}/plant.yaml`;
+  Deno.writeTextFileSync(file, "aggregators: {}\n");
+  const text = await refused("record", "--file", file);
+  assertStringIncludes(text, `Cannot read ${file}: row 1`);
+  assertStringIncludes(text, "record: { file: PATH }");
+  const none = `${file}.none`;
+  assertEquals(
+    await refused("record", "--file", none),
+    `gpioagg: Cannot read ${none}: no such file or directory (ENOENT)\n`,
+  );
+});
+
 Deno.test("an option's empty value is none", async () => {
   for (
     const args of [

@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { listenLoopback, loopbackPort } from "../../../ffi/tcp_socket.ts";
+import { socketSuggestion } from "../../client/similar_socket.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ServiceManager } from "../../service/restart/service_manager.ts";
 import { Gate, newToken } from "../../web/gate.ts";
@@ -78,6 +80,14 @@ export async function main(args: readonly string[]): Promise<number> {
     change: given.change ? clientOf(given.api, "change").socketPath : undefined,
   };
   const token = file === undefined ? newToken() : tokenIn(file, newToken());
+  // A service may begin later, but a path may be a slip too.
+  if (fileStatus(upstream.look)?.kind !== "socket") {
+    writeError(
+      `there is no socket at ${upstream.look} yet` +
+        (socketSuggestion(upstream.look) ||
+          "; the page shows the service once it listens there"),
+    );
+  }
   using manager = new ServiceManager(writeError);
   const listener = manager.takeListeners().get(WEB_SOCKET) ?? listen(port);
   const bound = loopbackPort(listener.fd);

@@ -1,9 +1,10 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { listenLoopback, loopbackPort } from "../../../ffi/tcp_socket.ts";
 import {
   aggregatorState,
   CannedService,
 } from "../../../tests/doubles/canned_service.ts";
+import { gpioagg } from "../../../tests/doubles/program/captured.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { main } from "./ui.ts";
 
@@ -16,6 +17,29 @@ Deno.test("ui refuses ports that are none before it looks for a service", async 
     assertEquals(error.message.includes("not a valid port"), true, port);
   }
   await assertRejects(() => main(["press"]), ConfigError);
+});
+
+Deno.test("ui tells that there is no socket yet, with one of a similar name", async () => {
+  const directory = await Deno.makeTempDir();
+  const listener = listenLoopback(0);
+  try {
+    using _service = new CannedService(`${directory}/api.sock`, []);
+    const [api, port] = [`${directory}/apu.sock`, loopbackPort(listener.fd)];
+    const { code, stderr } = await gpioagg([
+      "ui",
+      "--api",
+      api,
+      `--port=${port}`,
+    ]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      `there is no socket at ${api} yet; did you mean ${directory}/api.sock?`,
+    );
+  } finally {
+    listener.close();
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("ui says what is wrong with a token file, and which port is in use", async () => {

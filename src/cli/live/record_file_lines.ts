@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { errnoText } from "../../../ffi/errno.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
 import { type EdgeLine, readEdgeLines } from "../../recording/edge_lines.ts";
 import {
   MAX_SIGNALS,
@@ -17,6 +19,9 @@ import { NotThereError } from "../not_there.ts";
 import { readPieces } from "./read_pieces.ts";
 import { splitsOf } from "./line_names.ts";
 import type { TapeFile } from "./tape.ts";
+
+const FILE_HINT =
+  "It must be the file that record: { file: PATH } has a service write";
 
 /** Options of a recording out of a file. */
 interface FileRecordOptions {
@@ -165,8 +170,17 @@ function* entriesOf(path: string): Generator<EdgeLine, void> {
         yield entry;
       }
     } catch (error) {
+      if (isOsError(error)) {
+        throw new Error(
+          `Cannot read ${one}: ${errnoText(error.errno)} (${error.code})`,
+          { cause: error },
+        );
+      }
       if (!(error instanceof RecordingError)) throw error;
-      throw new Error(`Cannot read ${one}: ${error.message}`, { cause: error });
+      throw Object.assign(
+        new Error(`Cannot read ${one}: ${error.message}`, { cause: error }),
+        { hint: FILE_HINT },
+      );
     }
   }
 }
