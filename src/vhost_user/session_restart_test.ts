@@ -113,6 +113,18 @@ Deno.test("requests and edges of the gap are served, and no descriptor is left",
   assertEquals(rig.leftovers().mappings, 0);
 });
 
+Deno.test("an edge that was latched is delivered to the buffer of the gap", () => {
+  using restarts = new Restarts();
+  use(restarts.rig);
+  const { guest, ports } = restarts.rig;
+  for (const level of [1, 0]) ports[1]!.pull(level);
+  assertEquals(guest.interrupts(), [[1, 1]]);
+  guest.arm(1);
+  guest.kick(1);
+  restarts.kill().turn();
+  assertEquals(guest.interrupts(), [[1, 1]]);
+});
+
 Deno.test("edges that requests of the gap lead to find the buffer that was armed before", () => {
   using restarts = new Restarts();
   use(restarts.rig);

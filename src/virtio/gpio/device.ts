@@ -240,10 +240,15 @@ export class GpioDevice implements VirtioDevice, LineListener {
    * Ends a call that may have pushed to either queue: the outermost publishes.
    * Answers go first, so that an interrupt is not seen before the answer to
    * whatever caused it; where the buffer must be first, it was flushed already.
+   * Both are published before either is notified of, which takes long: a process
+   * that is killed meanwhile leaves no answer without the edge that it led to.
    */
   #leave(): void {
     if (--this.#depth !== 0) return;
-    if (this.#requests !== undefined) this.#requests.flush();
+    const requests = this.#requests;
+    if (requests !== undefined) requests.publish();
+    this.#buffers.publish();
+    if (requests !== undefined) requests.flush();
     this.#buffers.flush();
     if (this.#times !== undefined) {
       this.#times.published(!this.#isServingRequests);

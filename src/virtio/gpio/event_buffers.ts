@@ -70,7 +70,12 @@ export class EventBuffers {
     return true;
   }
 
-  /** Publishes what was given back. */
+  /** Publishes what was given back; the driver is notified by `flush`. */
+  publish(): void {
+    if (this.#queue !== undefined) this.#queue.publish();
+  }
+
+  /** Publishes what was given back, and notifies the driver. */
   flush(): void {
     if (this.#queue !== undefined) this.#queue.flush();
   }

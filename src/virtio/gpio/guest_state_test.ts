@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { F_INDIRECT, GpioGuest } from "../../../tests/doubles/gpio_guest.ts";
 import { ModelPort } from "../../../tests/doubles/model_port.ts";
+import { SplitQueue } from "../queue/split_queue.ts";
 import { GpioDevice } from "./device.ts";
 import { Direction, Edges, LineOperation } from "../../line/port.ts";
 
@@ -82,6 +83,30 @@ Deno.test("an edge that was latched while masked is restored and delivered once"
   const last = goOn(new ModelPort(), memory);
   last.unmask(0);
   assertEquals(last.interrupts(), []);
+});
+
+Deno.test("an edge is kept as latched until its buffer is published", () => {
+  const port = new ModelPort();
+  const { guest, memory } = begin(port);
+  guest.request(SET_IRQ_TYPE, 0, BOTH);
+  port.pull(1);
+  const words = () => memory.slice(HEAD).join();
+  const latched = words();
+  const publish = SplitQueue.prototype.publish;
+  /** State when the buffer was published. */
+  let kept = "";
+  SplitQueue.prototype.publish = function () {
+    const before = guest.events.usedIndex();
+    publish.call(this);
+    if (guest.events.usedIndex() !== before) kept = words();
+  };
+  try {
+    guest.unmask(0);
+  } finally {
+    SplitQueue.prototype.publish = publish;
+  }
+  assertEquals(guest.interrupts(), VALID);
+  assertEquals([kept === latched, words() === latched], [true, false]);
 });
 
 Deno.test("a buffer that came before the restore is looked at", () => {

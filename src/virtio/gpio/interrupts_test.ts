@@ -577,3 +577,15 @@ Deno.test("An edge inside the serving of event buffers reaches another line", ()
     { line: 0, status: 1, length: 1 },
   ]);
 });
+
+Deno.test("an answer and the edge that it led to are published before the driver is notified of either", () => {
+  const { guest, line, other } = rig(BOTH);
+  guest.request(SET_DIRECTION, 1, OUT);
+  guest.unmask(0);
+  other.onSubmit = ({ argument }) => line.pull(argument);
+  const used: number[][] = [];
+  guest.notifications.push = () =>
+    used.push([guest.requests.usedIndex(), guest.events.usedIndex()]);
+  assertEquals(guest.request(SET_VALUE, 1, 1), OK);
+  assertEquals(used, [[3, 1], [3, 1]]);
+});

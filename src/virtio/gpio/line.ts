@@ -442,8 +442,11 @@ export class GpioLine {
 
   /** The line's buffer arrived and is held: its interrupt is unmasked. */
   unmasked(): void {
-    if (this.#interrupt.deliverLatched()) this.save();
-    else if (this.#interrupt.isLevel) {
+    if (this.#interrupt.deliverLatched()) {
+      // A process that is killed in between delivers it twice: better than never.
+      this.#interrupt.publish();
+      this.save();
+    } else if (this.#interrupt.isLevel) {
       // The queue was stopped and started again while the level was read.
       if (this.#step === Step.LevelCheck) this.#step = Step.StaleCheck;
       this.#checkLevel();

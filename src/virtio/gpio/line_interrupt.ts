@@ -75,7 +75,12 @@ export class LineInterrupt {
     }
   }
 
-  /** Publishes the buffers that were given back, of all lines. */
+  /** Publishes the buffers that were given back, as `EventBuffers` does. */
+  publish(): void {
+    this.#buffers.publish();
+  }
+
+  /** Publishes the buffers that were given back, of all lines, and notifies. */
   flush(): void {
     this.#buffers.flush();
   }

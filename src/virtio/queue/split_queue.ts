@@ -121,6 +121,8 @@ export class SplitQueue {
   #seenAvail: number;
   #nextUsed: number;
   #publishedUsed: number;
+  /** Published index up to which the driver was notified, where it wanted that. */
+  #notifiedUsed: number;
   #fault: string | undefined;
   #isClosed = false;
   #isPolled = false;
@@ -149,6 +151,7 @@ export class SplitQueue {
     this.#seenAvail = nextAvail;
     this.#nextUsed = nextUsed;
     this.#publishedUsed = nextUsed;
+    this.#notifiedUsed = nextUsed;
     this.taken = taken;
     this.#resubmit = taken.oldest();
     this.#chain = new DescriptorChain(
@@ -315,7 +318,7 @@ export class SplitQueue {
     if (!this.taken.has(head) || this.#isHalted()) return;
     // A driver that makes entries available before it saw them used could
     // otherwise lap the index that it waits for.
-    if (((this.#nextUsed - this.#publishedUsed) & INDEX_MASK) >= this.size) {
+    if (((this.#nextUsed - this.#notifiedUsed) & INDEX_MASK) >= this.size) {
       this.flush();
     }
     const at = (this.#nextUsed & (this.size - 1)) * 2;
@@ -332,17 +335,28 @@ export class SplitQueue {
   }
 
   /**
-   * Publishes what was pushed: one store of the used index, and one decision
-   * whether the driver wants to be notified of it. What was pushed before a
-   * fault is published as well.
+   * Shows the driver what was pushed, by one store of the used index. It is
+   * notified by the next `flush`. What was pushed before a fault is published as
+   * well.
    */
-  flush(): void {
+  publish(): void {
     const newIndex = this.#nextUsed;
-    const oldIndex = this.#publishedUsed;
-    if (newIndex === oldIndex || this.#isClosed) return;
+    if (newIndex === this.#publishedUsed || this.#isClosed) return;
     this.#publishedUsed = newIndex;
     storeRelease16(this.#used, USED_INDEX, newIndex);
     if (this.#inflight !== undefined) this.#inflight.published(newIndex);
+  }
+
+  /**
+   * Publishes what was pushed, and decides once whether the driver wants to be
+   * notified of all that was published since the last time.
+   */
+  flush(): void {
+    this.publish();
+    const newIndex = this.#publishedUsed;
+    const oldIndex = this.#notifiedUsed;
+    if (newIndex === oldIndex || this.#isClosed) return;
+    this.#notifiedUsed = newIndex;
     if (this.#hasEventIndex) {
       const event = loadAcquire16(this.#avail, this.#usedEvent);
       if (crossesEvent(event, newIndex, oldIndex)) this.#notify();

@@ -190,6 +190,22 @@ Deno.test("SplitQueue.flush() notifies once when the batch crosses used_event", 
   }
 });
 
+Deno.test("SplitQueue.publish() shows what was pushed, and the next flush() notifies of all", () => {
+  for (const eventIndex of [true, false]) {
+    const { ring, queue, notified } = rig({ eventIndex });
+    const heads = show(ring, 3);
+    popAll(queue);
+    for (const head of heads.slice(0, 2)) queue.push(head, 0);
+    queue.publish();
+    assertEquals([ring.usedIndex(), notified()], [2, 0]);
+    queue.push(heads[2]!, 0);
+    queue.flush();
+    assertEquals([ring.usedIndex(), notified()], [3, 1]);
+    queue.flush();
+    assertEquals(notified(), 1);
+  }
+});
+
 Deno.test("SplitQueue.flush() respects NO_INTERRUPT without EVENT_IDX", () => {
   const { ring, queue, notified } = rig({ eventIndex: false });
   const [first, second] = show(ring, 2);
