@@ -67,10 +67,14 @@ const SYMBOLS = {
     parameters: ["buffer", "i32", "i32"],
     result: "i32",
   },
-  /** pid_t waitpid(pid_t pid, int *status, int options) */
-  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   /** extern char **environ */
   environ: { type: "pointer" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** Apart, since each symbol takes time, and others wait for an end. */
+const WAIT_SYMBOLS = {
+  /** pid_t waitpid(pid_t pid, int *status, int options) */
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** Since glibc 2.26: the process begins a session of its own. */
@@ -202,7 +206,7 @@ export function reapChild(pid: number): boolean {
  * **Safety**: never waits.
  */
 export function childEnd(pid: number): ProcessEnd | undefined {
-  const libc = Deno.dlopen("libc.so.6", SYMBOLS);
+  const libc = Deno.dlopen("libc.so.6", WAIT_SYMBOLS);
   try {
     const bytes = new Uint8Array(4);
     const result = libc.symbols.waitpid(pid, bytes, WNOHANG);

@@ -13,6 +13,7 @@ Deno.test("keepService() returns the service's exit status, also for a signal", 
   ) {
     const found = await keepService([], () => ({
       warm: Promise.resolve(),
+      handedOver: new Promise<void>(() => {}),
       ended: Promise.resolve(end),
       isOutdated: false,
       hasEnded: true,
@@ -30,6 +31,7 @@ Deno.test("keepService() tells the service to end when it is told so", async () 
   const ended = Promise.withResolvers<ProcessEnd>();
   const found = keepService([], () => ({
     warm: Promise.resolve(),
+    handedOver: new Promise<void>(() => {}),
     ended: ended.promise,
     isOutdated: false,
     hasEnded: false,

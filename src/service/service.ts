@@ -37,6 +37,7 @@ import { printableError } from "../text/printable.ts";
 import { ServiceWords } from "./service_words.ts";
 import { reportUnexpected } from "./unexpected.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
+import { ListenSocket } from "./sockets/listen_socket.ts";
 import {
   apiFiles,
   SharedDirectories,
@@ -98,6 +99,13 @@ interface ServiceOptions {
   end?: Promise<void>;
   /** Its manager, if not that of the environment. */
   manager?: GivenManager;
+  /**
+   * Called before the process ends for the next one, if that need not wait for
+   * the end: nothing is served or said any more.
+   */
+  handedOver?: () => void;
+  /** True if the same code runs again soon: its pages stay in memory. */
+  isRehearsal?: boolean;
   /** Record of edges; absent: as by default. Needs a control API, or a file. */
   record?: RecordSpecification;
   /** The file of `record`, open. **Ownership**: the service's. */
@@ -275,7 +283,7 @@ export async function serve(
       look: settings.look?.access,
       describe: () => reactor.describe(),
     });
-    dropStartUpPages();
+    if (options.isRehearsal !== true) dropStartUpPages();
     const how = await over.promise;
     manager.stopping();
     showHealth = () => {};
@@ -284,9 +292,11 @@ export async function serve(
       // is: the kernel closes our copies, and the manager's go to the
       // next process.
       await api?.endLeases();
-      await reactor.handOver();
+      const isQuiet = await reactor.handOver();
       await edgeFile?.close(FILE_LIMIT_MS);
       await events.flush?.();
+      ListenSocket.leaveAll();
+      if (isQuiet) options.handedOver?.();
       Deno.exit(0);
     }
     await api?.[Symbol.asyncDispose]();

@@ -172,6 +172,14 @@ export class GpioDriver {
     return this.#eventQueue().wait(timeoutMs);
   }
 
+  /** Asks for the level of a line, and leaves the answer in `requests`. */
+  askValue(lineNumber: number): void {
+    const slot = this.#takeSlot();
+    this.requests.prepare(slot, MessageType.GetValue, lineNumber, 0);
+    this.requests.submit(slot);
+    this.requests.flush();
+  }
+
   /**
    * Sends any request and waits for its answer.
    *

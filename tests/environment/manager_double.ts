@@ -52,10 +52,20 @@ export class ManagerDouble implements AsyncDisposable {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #piece = new Uint8Array(4096);
   readonly #log: string;
+  readonly #command: readonly string[];
   #pid = 0;
 
-  /** @param options File for the output, if not in its directory. */
-  constructor(options: { readonly log?: string | undefined } = {}) {
+  /**
+   * Makes one whose service is `gpioagg serve`.
+   *
+   * @param options File for the output, if not in its directory, and the command
+   * of gpioagg, if not the one under test.
+   */
+  constructor(options: {
+    readonly log?: string | undefined;
+    readonly command?: readonly string[];
+  } = {}) {
+    this.#command = options.command ?? [PROGRAM_FILE, ...PROGRAM];
     this.directory = Deno.makeTempDirSync({ prefix: "gpioagg-manager-" });
     this.#log = options.log ?? `${this.directory}/log`;
     this.#notify = bindDatagram(`${this.directory}/notify`);
@@ -114,8 +124,7 @@ export class ManagerDouble implements AsyncDisposable {
       `${this.directory}/notify`,
       String(options.watchdogUs ?? ""),
       this.#log,
-      PROGRAM_FILE,
-      ...PROGRAM,
+      ...this.#command,
       "serve",
       ...args,
     ], { inherit: handed.map(([, fd]) => fd.fd) });

@@ -6,6 +6,7 @@ import { reapChild, spawnDetached } from "../../ffi/spawn.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import { ProcessChannel } from "../../src/service/isolate/process_channel.ts";
 import { STANDBY_COMMAND } from "../../src/service/standby/messages.ts";
+import { childrenOf, pairOf } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
@@ -29,28 +30,9 @@ const args = (directory: string) => [
   "--line=wire/plc0.OUT,as=IN",
 ];
 
-/** Children of a keeper, the service first. */
-function childrenOf(keeper: number): number[] {
-  const text = readSmallFile(`/proc/${keeper}/task/${keeper}/children`) ?? "";
-  return text.split(" ").filter((pid) => pid !== "").map(Number);
-}
-
 function isRunning(pid: number): boolean {
   const stat = readSmallFile(`/proc/${pid}/stat`);
   return stat !== undefined && !/\) [ZX] /.test(stat);
-}
-
-/** Waits until a keeper has a service and a spare, neither of `before`. */
-async function pairOf(
-  keeper: number,
-  before: number | undefined,
-): Promise<[service: number, spare: number]> {
-  let pids: number[] = [];
-  await until("a service and a spare", () => {
-    pids = childrenOf(keeper);
-    return pids.length === 2 && pids[0] !== before;
-  });
-  return [pids[0]!, pids[1]!];
 }
 
 /** A guest whose output is an input too, so that each change is an edge. */

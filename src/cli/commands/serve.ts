@@ -106,8 +106,12 @@ export async function serveAs(
   args: readonly string[],
   standby: Standby,
 ): Promise<number> {
-  const { manager, end } = standby;
-  return await serveGiven(readServeArguments(args), { manager, end });
+  const { manager, end, handedOver } = standby;
+  return await serveGiven(readServeArguments(args), {
+    manager,
+    end,
+    handedOver,
+  });
 }
 
 /**
@@ -144,7 +148,7 @@ export async function warmUp(
 
 async function serveGiven(
   given: ServeArguments,
-  standby: Partial<Pick<Standby, "manager" | "end">>,
+  standby: Partial<Omit<Standby, keyof Disposable>>,
 ): Promise<number> {
   if (given.config !== undefined) {
     return await serveFile(given.config, given, standby);
@@ -178,7 +182,7 @@ async function serveGiven(
 async function serveFile(
   file: string,
   given: ServeArguments,
-  standby: Partial<Pick<Standby, "manager" | "end">>,
+  standby: Partial<Omit<Standby, keyof Disposable>>,
 ): Promise<number> {
   // Loaded only for a file: `serve` without one needs no YAML.
   const { readConfig } = await import("../arguments/read_config.ts");

@@ -304,15 +304,19 @@ export class IsolatedAggregator {
   /**
    * Ends the process at once and leaves its lines as they are for the next
    * service.
+   *
+   * @returns False if it has not ended by now.
    */
-  async handOver(): Promise<void> {
+  async handOver(): Promise<boolean> {
     this.#isOver = true;
-    if (this.#down !== undefined) return;
     const child = this.#child;
-    if (child === undefined) return;
+    if (child === undefined) return true;
+    if (this.#down !== undefined) return false;
     child.say({ kind: "hand-over" });
     // One that hangs would keep its lines from the next process.
-    if (!await settlesWithin(child.ended, HAND_OVER_MS)) child.kill();
+    const hasEnded = await settlesWithin(child.ended, HAND_OVER_MS);
+    if (!hasEnded) child.kill();
+    return hasEnded;
   }
 
   /** Ends the process as the service's death does. Idempotent. */

@@ -305,11 +305,12 @@ export class Reactors implements AggregatorServer, Disposable {
   }
 
   /** Ends what the next process cannot take over. */
-  async handOver(): Promise<void> {
-    await Promise.all([
+  async handOver(): Promise<boolean> {
+    const isQuiet = await Promise.all([
       this.#own.handOver(),
       ...this.#processes().map((one) => one.handOver()),
     ]);
+    return !isQuiet.includes(false);
   }
 
   /** Limit of {@linkcode Reactors.shutdown}. **Units**: milliseconds. */

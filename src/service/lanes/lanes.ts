@@ -136,6 +136,11 @@ export class Lanes {
     this.#program = program;
   }
 
+  /** True while there is a lane. */
+  get isAnyRunning(): boolean {
+    return this.#running.size > 0;
+  }
+
   /**
    * Starts a lane for every slow chip among the lines, and returns the
    * aggregators with those lines replaced.

@@ -59,6 +59,11 @@ export class HostChips implements AsyncDisposable {
     this.#records = records;
   }
 
+  /** True if a chip was made, whatever became of it. */
+  get areUsed(): boolean {
+    return this.#kernel !== undefined || this.#usb !== undefined;
+  }
+
   /**
    * Makes chips as far as that is possible before the reactor serves lines: all
    * of them, or none.

@@ -394,14 +394,23 @@ export class ReactorClient implements Disposable {
   /**
    * Ends what the next process cannot take over. It takes over the rest as it
    * is, by the kept fds: nothing is served from now on.
+   *
+   * @returns False if something may go on until this process has ended: what a
+   * lane does, or a reactor that does not answer.
    */
-  async handOver(): Promise<void> {
+  async handOver(): Promise<boolean> {
+    const isOnlyReactor = !this.#lanes.isAnyRunning && !this.#chips.areUsed;
     await this.#chips[Symbol.asyncDispose]();
     // One that hangs leaves its lines and sessions as a crash does.
+    let hasAnswered = false;
     await settlesWithin(
-      this.#ask({ kind: "hand-over" }).catch(() => {}),
+      this.#ask({ kind: "hand-over" }).then(
+        () => hasAnswered = true,
+        () => {},
+      ),
       HAND_OVER_MS,
     );
+    return isOnlyReactor && hasAnswered;
   }
 
   /**

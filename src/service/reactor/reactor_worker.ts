@@ -19,6 +19,7 @@ import {
   errorReport,
   type Report,
 } from "../messages/messages.ts";
+import { ListenSocket } from "../sockets/listen_socket.ts";
 import { CommandQueue, type Steps } from "./command_queue.ts";
 import { reportLeaks } from "./leaks.ts";
 import { printableError } from "../../text/printable.ts";
@@ -173,7 +174,8 @@ function runReactor(
         return host.takenOver();
       case "hand-over":
         isHandedOver = true;
-        return host.handOver();
+        host.handOver();
+        return ListenSocket.leaveAll();
       case "shutdown":
         try {
           return host[Symbol.dispose]();

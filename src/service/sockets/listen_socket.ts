@@ -53,6 +53,8 @@ const MAX_BOUND_NAME = 64;
 
 /** The listening socket and its file. */
 export class ListenSocket implements Disposable {
+  /** Those of this isolate that listen. */
+  static readonly #all = new Set<ListenSocket>();
   /** **Ownership**: this object's; a borrower may close it early. */
   readonly listener: OwnedFd;
   readonly path: string;
@@ -66,6 +68,7 @@ export class ListenSocket implements Disposable {
     this.listener = listener;
     this.path = path;
     this.#identity = identity;
+    ListenSocket.#all.add(this);
   }
 
   /**
@@ -117,8 +120,20 @@ export class ListenSocket implements Disposable {
     }
   }
 
+  /**
+   * Has all of this isolate listen no more, and leaves their files: the next
+   * process replaces them.
+   */
+  static leaveAll(): void {
+    for (const socket of ListenSocket.#all) {
+      socket.#hasFile = false;
+      socket[Symbol.dispose]();
+    }
+  }
+
   /** Stops listening and removes the file, if it is still this socket's. */
   [Symbol.dispose](): void {
+    ListenSocket.#all.delete(this);
     this.listener.close();
     if (!this.#hasFile) return;
     this.#hasFile = false;

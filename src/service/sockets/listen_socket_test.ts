@@ -37,6 +37,18 @@ Deno.test("ListenSocket.open() replaces the socket of a dead process", () => {
   assertEquals(isListening(socket.listener.fd), true);
 });
 
+Deno.test("ListenSocket.leaveAll() leaves files for the next process to replace", () => {
+  using dir = scratch();
+  using socket = ListenSocket.open(dir.path, { mode: 0o600 });
+  ListenSocket.leaveAll();
+  assertEquals(socket.listener.closed, true);
+  assertEquals(fileStatus(dir.path)?.kind, "socket");
+  using next = ListenSocket.open(dir.path, { mode: 0o600 });
+  socket[Symbol.dispose]();
+  connectUnix(dir.path).close();
+  assertEquals(isListening(next.listener.fd), true);
+});
+
 Deno.test("ListenSocket.open() refuses a socket that is in use", () => {
   using dir = scratch();
   using first = ListenSocket.open(dir.path, { mode: 0o600 });

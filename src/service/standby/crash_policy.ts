@@ -6,21 +6,22 @@
 
 /** Delays before the next process, by the number of crashes. **Units**: ms. */
 const DELAYS_MS = [0, 100, 200, 400, 800] as const;
-/** Time of service after which earlier crashes do not count. **Units**: ms. */
-const STEADY_MS = 10_000;
+/** Time after which a crash does not count any more. **Units**: ms. */
+const WINDOW_MS = 30_000;
 
 /** Counts crashes of one service. */
 export class CrashPolicy {
-  #crashes = 0;
+  /** Times of the crashes that count. **Units**: ms. */
+  #crashes: number[] = [];
 
   /**
    * Returns the delay before the next process, undefined if there shall be
    * none. **Units**: milliseconds.
    *
-   * @param servedMs Time for which the process served; 0 if it did not begin.
+   * @param nowMs Time of the crash, monotonic.
    */
-  delayAfterCrash(servedMs: number): number | undefined {
-    if (servedMs >= STEADY_MS) this.#crashes = 0;
-    return DELAYS_MS[this.#crashes++];
+  delayAfterCrash(nowMs: number): number | undefined {
+    this.#crashes = this.#crashes.filter((at) => nowMs - at < WINDOW_MS);
+    return DELAYS_MS[this.#crashes.push(nowMs) - 1];
   }
 }

@@ -37,6 +37,7 @@ const WARM_LIMIT_MS = 60_000;
 export type KeptProcess = Pick<
   StandbyProcess,
   | "warm"
+  | "handedOver"
   | "ended"
   | "isOutdated"
   | "hasEnded"
@@ -56,6 +57,8 @@ interface KeeperOptions {
   readonly manager: GivenManager;
   /** Rest before the next spare. **Units**: ms. */
   readonly restMs?: number;
+  /** Sleeps after a crash; tests bring their own. */
+  readonly sleep?: (ms: number) => Promise<void>;
   /** Reports a problem, beside the service's own messages. */
   readonly tell: (text: string) => void;
 }
@@ -71,9 +74,11 @@ export class Keeper implements Disposable {
   readonly #policy = new CrashPolicy();
   readonly #cut = new AbortController();
   #service: KeptProcess | undefined;
-  /** Time at which it became ready. **Units**: ms, monotonic. */
-  #readyAt: number | undefined;
+  /** Set once it serves. */
+  #isReady = false;
   #spare: KeptProcess | undefined;
+  /** Set once the spare could serve at once. */
+  #isSpareWarm = false;
   /** Signals for when the service is ready. */
   readonly #deferred: Deno.Signal[] = [];
   /** Set while the service ends because another process follows. */
@@ -137,7 +142,7 @@ export class Keeper implements Disposable {
     if (this.#isRestarting || this.#ending !== undefined) return;
     const { tell } = this.#options;
     const service = this.#service;
-    if (service === undefined || this.#readyAt === undefined) {
+    if (service === undefined || !this.#isReady) {
       return tell("not restarted: the service is starting");
     }
     this.#isRestarting = true;
@@ -171,7 +176,7 @@ export class Keeper implements Disposable {
   async #serveBy(process: KeptProcess): Promise<ProcessEnd> {
     const { watchdogUs } = this.#options.manager;
     this.#service = process;
-    this.#readyAt = undefined;
+    this.#isReady = false;
     process.serve({
       notifySocket: this.#socket.path,
       watchdogUs,
@@ -180,27 +185,39 @@ export class Keeper implements Disposable {
     });
     // Its lines get their safe state by a process that has them.
     if (this.#ending === "safe") process.end();
-    const end = await process.ended;
+    const end = await Promise.race([process.ended, this.#handedOver(process)]);
     // All that it said comes before what the next one says.
     this.#socket.drain();
     return end;
   }
 
+  /**
+   * Waits until a service that was told to restart serves nothing any more: its
+   * own end takes longer, and nothing waits for that.
+   */
+  async #handedOver(process: KeptProcess): Promise<ProcessEnd> {
+    await process.handedOver;
+    return this.#isRestarting ? { status: 0 } : await process.ended;
+  }
+
   /** Returns the process that follows a service; undefined if none does. */
   async #follower(end: ProcessEnd): Promise<KeptProcess | undefined> {
-    const servedMs = this.#readyAt === undefined
-      ? 0
-      : performance.now() - this.#readyAt;
     const isRestart = this.#isRestarting && isSuccess(end);
     this.#isRestarting = false;
     this.#service = undefined;
-    this.#readyAt = undefined;
-    if (this.#isClosed || this.#ending !== undefined) return undefined;
-    if (isSuccess(end) && !isRestart) return undefined;
-    if (!isRestart) {
+    this.#isReady = false;
+    if (this.#isClosed || this.#ending === "as is") return undefined;
+    if (isRestart) {
+      // Told to end in the midst of it: the next one makes lines safe.
+      if (this.#ending === "safe" && this.#kept.size === 0) return undefined;
+    } else {
+      if (this.#ending !== undefined || isSuccess(end)) return undefined;
       // What cannot start for the first time is for the caller to mend.
       if (!this.#link.wasReady) return undefined;
-      const delayMs = this.#policy.delayAfterCrash(servedMs);
+      // What has served long enough for a spare to become warm is no loop.
+      const delayMs = this.#isSpareWarm
+        ? 0
+        : this.#policy.delayAfterCrash(performance.now());
       if (delayMs === undefined) {
         this.#options.tell(
           "the service ended unexpectedly too often: given up",
@@ -224,7 +241,8 @@ export class Keeper implements Disposable {
     if (ms === 0 || signal.aborted) return;
     const cut = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => cut.resolve(), { once: true });
-    await Promise.race([sleep(ms), cut.promise]);
+    const { sleep: sleepFor = sleep } = this.#options;
+    await Promise.race([sleepFor(ms), cut.promise]);
   }
 
   #hear(message: ManagerMessage, fds: OwnedFd[]): void {
@@ -246,8 +264,8 @@ export class Keeper implements Disposable {
   }
 
   #ready(): void {
-    if (this.#readyAt !== undefined) return;
-    this.#readyAt = performance.now();
+    if (this.#isReady) return;
+    this.#isReady = true;
     for (const signal of this.#deferred.splice(0)) {
       this.#service?.signal(signal);
     }
@@ -255,8 +273,8 @@ export class Keeper implements Disposable {
   }
 
   #signalWhenReady(signal: Deno.Signal): void {
-    if (this.#readyAt === undefined) this.#deferred.push(signal);
-    else this.#service?.signal(signal);
+    if (this.#isReady) this.#service?.signal(signal);
+    else this.#deferred.push(signal);
   }
 
   get #needsSpare(): boolean {
@@ -277,8 +295,10 @@ export class Keeper implements Disposable {
     try {
       const spare = this.#options.start();
       this.#spare = spare;
+      this.#isSpareWarm = false;
       void spare.warm.then(() => {
         this.#restMs = this.#options.restMs ?? SPARE_REST_MS;
+        if (this.#spare === spare) this.#isSpareWarm = true;
       });
       void spare.ended.then(() => this.#spareEnded(spare));
       return spare;
@@ -294,6 +314,7 @@ export class Keeper implements Disposable {
   #spareEnded(spare: KeptProcess | undefined): void {
     if (this.#spare !== spare) return;
     this.#spare = undefined;
+    this.#isSpareWarm = false;
     this.#restMs = Math.min(2 * this.#restMs, LONGEST_REST_MS);
     this.#planSpare();
   }
@@ -303,6 +324,7 @@ export class Keeper implements Disposable {
     clearTimeout(this.#spareTimer);
     const spare = this.#spare;
     this.#spare = undefined;
+    this.#isSpareWarm = false;
     if (spare === undefined || spare.hasEnded) return undefined;
     if (!spare.isOutdated) return spare;
     spare.kill();

@@ -18,8 +18,10 @@ const LIMIT_MS = 60_000;
 /** A process of the test: what it is told, and what it says. */
 class ProcessDouble implements KeptProcess {
   readonly #warm = Promise.withResolvers<void>();
+  readonly #handedOver = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<ProcessEnd>();
   readonly warm = this.#warm.promise;
+  readonly handedOver = this.#handedOver.promise;
   readonly ended = this.#ended.promise;
   isOutdated = false;
   hasEnded = false;
@@ -53,6 +55,10 @@ class ProcessDouble implements KeptProcess {
     this.#warm.resolve();
   }
 
+  handOver(): void {
+    this.#handedOver.resolve();
+  }
+
   /** Says something to its manager. */
   say(
     text: string | Uint8Array<ArrayBuffer>,
@@ -77,6 +83,8 @@ class Rig implements AsyncDisposable {
   readonly directory = Deno.makeTempDirSync({ prefix: "gpioagg-keeper-" });
   readonly processes: ProcessDouble[] = [];
   readonly texts: string[] = [];
+  /** Rests after crashes. **Units**: ms. */
+  readonly rests: number[] = [];
   readonly keeper: Keeper;
   readonly end: Promise<ProcessEnd>;
 
@@ -88,6 +96,10 @@ class Rig implements AsyncDisposable {
         return process;
       },
       restMs: 1,
+      sleep: (ms) => {
+        this.rests.push(ms);
+        return Promise.resolve();
+      },
       directory: this.directory,
       manager: {
         notifySocket: undefined,
@@ -150,6 +162,38 @@ Deno.test("a spare takes over what a service kept: after a crash, and for a rest
   assertEquals((await rig.service(2)).given, ["line.b"]);
 });
 
+Deno.test("the next process does not wait for the end of one that has handed over", async () => {
+  await using rig = new Rig();
+  const first = await rig.service(0);
+  using fd = createEventFd();
+  await rig.spare(1);
+  await rig.keeper.restart();
+  first.say("FDSTORE=1\nFDNAME=line.a", [fd]);
+  first.handOver();
+  const second = await rig.service(1);
+  assertEquals([second.given, first.hasEnded], [["line.a"], false]);
+  first.finish({ status: 0 });
+  // What was not asked to restart is followed by nothing.
+  second.handOver();
+  second.finish({ status: 0 });
+  assertEquals(await rig.end, { status: 0 });
+});
+
+Deno.test("a service is followed at once by a spare that is warm, however often it crashed", async () => {
+  await using rig = new Rig();
+  for (let crash = 0; crash < 8; crash++) {
+    const service = await rig.service(crash);
+    await rig.spare(crash + 1);
+    service.finish({ signal: 9 });
+  }
+  // These have none that is warm.
+  for (let crash = 8; crash < 10; crash++) {
+    (await rig.service(crash)).finish({ signal: 9 });
+  }
+  await rig.service(10);
+  assertEquals(rig.rests, [100]);
+});
+
 Deno.test("a service that ends by itself ends the keeper", async () => {
   await using rig = new Rig();
   const service = await rig.service(0);
@@ -170,7 +214,7 @@ Deno.test("a service that cannot start at all is not tried again", async () => {
 Deno.test("a crash loop ends with the service's status", async () => {
   await using rig = new Rig();
   await rig.service(0).then(() => rig.spare(1));
-  for (let crash = 0; crash < 6; crash++) {
+  for (let crash = 0; crash < 7; crash++) {
     await rig.until(() => rig.processes[crash]?.told[0] === "serve");
     rig.processes[crash]!.finish({ status: 1 });
   }
@@ -209,6 +253,22 @@ Deno.test("between two processes an end is one with safe lines: the next one mak
   await rig.until(() => last.told.length === 2);
   assertEquals([last.told, last.given], [["serve", "end"], ["line.a"]]);
   last.finish({ status: 0 });
+  assertEquals(await rig.end, { status: 0 });
+});
+
+Deno.test("an end in the midst of a restart is one with safe lines, too", async () => {
+  await using rig = new Rig();
+  const first = await rig.service(0);
+  using fd = createEventFd();
+  first.say("FDSTORE=1\nFDNAME=line.a", [fd]);
+  await rig.spare(1);
+  await rig.keeper.restart();
+  rig.keeper.end();
+  first.handOver();
+  const next = rig.processes[1]!;
+  await rig.until(() => next.told.length === 2);
+  assertEquals([next.told, next.given], [["serve", "end"], ["line.a"]]);
+  next.finish({ status: 0 });
   assertEquals(await rig.end, { status: 0 });
 });
 

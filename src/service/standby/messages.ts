@@ -28,4 +28,9 @@ export type FromKeeper =
 /** Messages to the keeper. */
 export type ToKeeper =
   /** The process can serve at once. */
-  { readonly kind: "warm" };
+  | { readonly kind: "warm" }
+  /**
+   * The process serves nothing any more, has said all, and is about to end: for
+   * a restart the next one need not wait for that.
+   */
+  | { readonly kind: "handed-over" };

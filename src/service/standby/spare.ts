@@ -16,6 +16,8 @@ export interface Standby extends Disposable {
   readonly manager: GivenManager;
   /** Resolves when it is told to end, from the first moment on. */
   readonly end: Promise<void>;
+  /** Tells the keeper that all is left to the next process. */
+  handedOver(): void;
 }
 
 /** Ends this process as if the kernel killed it. */
@@ -100,6 +102,9 @@ export async function waitAsSpare(
   return {
     manager,
     end: end.promise,
+    handedOver: () => {
+      channel.send({ kind: "handed-over" } satisfies ToKeeper);
+    },
     [Symbol.dispose]: () => held.dispose(),
   };
 }

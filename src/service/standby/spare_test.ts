@@ -1,10 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { createEventFd } from "../../../ffi/event_fd.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { playSignals } from "../../../tests/doubles/raised_signals.ts";
+import { waitUntil } from "../../async/wait.ts";
 import { ProcessChannel } from "../isolate/process_channel.ts";
 import { waitAsSpare } from "./spare.ts";
+
+const LIMIT_MS = 60_000;
 
 /** A keeper's end of the channel to a spare in this process. */
 function channel() {
@@ -47,6 +50,9 @@ Deno.test("a spare is warm, then serves with what it is given, and ends when tol
   for (const [name, number] of fds) new OwnedFd(number, name).close();
   keeper.send({ kind: "end" });
   await standby!.end;
+  standby!.handedOver();
+  assert(await waitUntil(() => heard.length === 2, LIMIT_MS));
+  assertEquals(heard[1], { kind: "handed-over" });
 });
 
 Deno.test("a spare without a keeper ends", async () => {

@@ -15,7 +15,7 @@ import { socketPair } from "../../../ffi/unix_socket.ts";
 import { settlesWithin } from "../../async/wait.ts";
 import { ProcessChannel } from "../isolate/process_channel.ts";
 import type { GivenManager } from "../restart/service_manager.ts";
-import { FDS_AT_ONCE, STANDBY_COMMAND } from "./messages.ts";
+import { FDS_AT_ONCE, STANDBY_COMMAND, type ToKeeper } from "./messages.ts";
 import { installedCommand, installedIdentity } from "./program.ts";
 
 /** Time limit of the processes that a dead service has left. **Units**: ms. */
@@ -54,12 +54,20 @@ function startProgram(
   return { pid, started: () => file.dispose() };
 }
 
+/** True for the last message of a process that another follows. */
+function isHandOver(value: unknown): boolean {
+  const kind = (value as Partial<ToKeeper> | null)?.kind;
+  return kind === "handed-over";
+}
+
 /** A child of this process. **Ownership**: until its end was awaited. */
 export class StandbyProcess {
   /** Process id. */
   readonly pid: number;
   /** Resolves once it could serve at once; never if it ends before. */
   readonly warm: Promise<void>;
+  /** Resolves once it has left all to the next process; never if it ends else. */
+  readonly handedOver: Promise<void>;
   /** Resolves to its end, once nothing is left of it. */
   readonly ended: Promise<ProcessEnd>;
   readonly #handle: OwnedFd;
@@ -76,8 +84,10 @@ export class StandbyProcess {
    */
   constructor(args: readonly string[], start = startProgram) {
     const warm = Promise.withResolvers<void>();
+    const handedOver = Promise.withResolvers<void>();
     const closed = Promise.withResolvers<void>();
     this.warm = warm.promise;
+    this.handedOver = handedOver.promise;
     const [ours, theirs] = socketPair();
     using _theirs = theirs;
     let program: StartedProgram;
@@ -92,10 +102,13 @@ export class StandbyProcess {
     // It is not reaped yet, so that the number is its own.
     this.#handle = openProcess(pid)!;
     this.#channel = new ProcessChannel(ours, {
-      // All that it can say is that it is warm.
-      message: () => {
-        started();
-        warm.resolve();
+      message: (value) => {
+        // An older program says one thing only: that it is warm.
+        if (isHandOver(value)) handedOver.resolve();
+        else {
+          started();
+          warm.resolve();
+        }
       },
       ended: () => closed.resolve(),
     }, { descriptors: false });

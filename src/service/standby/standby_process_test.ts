@@ -6,6 +6,9 @@ import { StandbyProcess } from "./standby_process.ts";
 /** A frame of the channel, as printf writes it. */
 const WARM = `\\x0f\\0\\0\\0\\0\\0\\0\\0{"kind":"warm"}`;
 
+/** The last one of a process that another follows. */
+const HANDED_OVER = `\\x16\\0\\0\\0\\0\\0\\0\\0{"kind":"handed-over"}`;
+
 /** A shell in place of the program; FD is its end of the channel. */
 function started(script: string) {
   const frees: string[] = [];
@@ -33,6 +36,17 @@ Deno.test("StandbyProcess tells when it is warm, and how it ended", async () => 
   // Nothing is meant by its number any more.
   process.signal("SIGTERM");
   process.kill();
+});
+
+Deno.test("StandbyProcess tells that it has handed over before it has ended", async () => {
+  const { process } = started(
+    `printf '${WARM}${HANDED_OVER}' >&FD; exec sleep 600`,
+  );
+  await process.warm;
+  await process.handedOver;
+  assertEquals(process.hasEnded, false);
+  process.kill();
+  assertEquals(await process.ended, { signal: 9 });
 });
 
 Deno.test("StandbyProcess is killed, and told by signals", async () => {

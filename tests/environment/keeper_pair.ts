@@ -1,0 +1,43 @@
+/**
+ * The processes of a `gpioagg serve --standby`.
+ *
+ * @module
+ */
+import { readSmallFile } from "../../ffi/files.ts";
+import { until } from "./wait.ts";
+
+/** Returns the children of a keeper, the service first. */
+export function childrenOf(keeper: number): number[] {
+  const text = readSmallFile(`/proc/${keeper}/task/${keeper}/children`) ?? "";
+  return text.split(" ").filter((pid) => pid !== "").map(Number);
+}
+
+/** Waits until a keeper has a service and a spare, neither of `before`. */
+export async function pairOf(
+  keeper: number,
+  before?: number,
+): Promise<[service: number, spare: number]> {
+  let pids: number[] = [];
+  await until("a service and a spare", () => {
+    pids = childrenOf(keeper);
+    return pids.length === 2 && pids[0] !== before;
+  });
+  return [pids[0]!, pids[1]!];
+}
+
+/**
+ * Has a spare take over: the service is restarted by its keeper, or killed.
+ *
+ * @param before The service that the last call has replaced, if any.
+ * @returns The service that was replaced, once its spare is the service.
+ */
+export async function replaceService(
+  keeper: number,
+  how: "SIGUSR1" | "SIGKILL",
+  before?: number,
+): Promise<number> {
+  const [service, spare] = await pairOf(keeper, before);
+  Deno.kill(how === "SIGKILL" ? service : keeper, how);
+  await until("the takeover", () => childrenOf(keeper)[0] === spare);
+  return service;
+}
