@@ -28,6 +28,7 @@ import { isGood, type Measure, tableOf } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
 import { pin } from "./pin.ts";
+import { measureRestarts } from "./restart.ts";
 import { median, medianRatio, type Round } from "./statistics.ts";
 import { bareStartMs } from "./start_up.ts";
 
@@ -39,6 +40,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
        deno task bench --scale [--picture FILE] [--quick] [--json] [--check]
                        [--rounds N]
        deno task bench --guest [--quick] [--json] [--rounds N]
+       deno task bench --restart [--json] [--check] [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -60,6 +62,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --picture FILE     draws how they grow, as SVG
   --guest            instead: each exposure in a real guest of QEMU, from its
                      input to its program and back at its output
+  --restart          instead: pauses of a guest over restarts of a service with
+                     a spare process, a round each, and a fifth as many SIGKILLs
   --rounds N         rounds of each measure, 15 unless told`;
 
 /** Most rounds of a kind of hostile peer, or of a number of guests. */
@@ -73,7 +77,7 @@ async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
     boolean: [
       ...["json", "check", "quick", "one-cpu", "help"],
-      ...["hostile", "scale", "guest"],
+      ...["hostile", "scale", "guest", "restart"],
     ],
     string: ["executable", "beside", "rounds", "only", "picture"],
     alias: { help: "h" },
@@ -124,6 +128,8 @@ async function main(args: readonly string[]): Promise<number> {
       )
       : given.guest
       ? await measureGuests(command, directory, effort)
+      : given.restart
+      ? await measureRestarts(command, directory, effort.rounds)
       : given.beside === undefined
       ? await measureAll(command, directory, effort, given["one-cpu"])
       : await measureBeside(
