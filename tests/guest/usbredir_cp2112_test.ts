@@ -4,19 +4,27 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
 import { Service } from "../environment/service.ts";
-import { bootUsbGuest, events, monitor, untilChips } from "./usbredir_rig.ts";
+import { ManagedService } from "./managed_service.ts";
+import {
+  bootUsbGuest,
+  events,
+  monitor,
+  untilBack,
+  untilChips,
+} from "./usbredir_rig.ts";
 
 const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockBookworm");
 
 Deno.test({
-  name: "20 lines are three CP2112 of one controller, in order",
+  name:
+    "20 lines are three CP2112 of one controller, in order; gpioagg is killed",
   ignore,
   fn: async () => {
-    await using service = await Service.start(
-      { plc0: ["sim/19,min-interval=1us", "sim/1,direction=input"] },
-      "--usbredir",
+    await using service = new ManagedService(
+      ["sim/19,min-interval=1us", "sim/1,direction=input"],
       ",device=cp2112",
     );
+    await service.start();
     const path = service.socket("plc0");
     await using guest = await bootUsbGuest({
       kernel: "bookworm",
@@ -49,11 +57,30 @@ Deno.test({
       expected.push(level === 1 ? "rising" : "falling");
       assertEquals(await events(guest, expected.length), expected);
     }
+
+    // Its manager starts it again: nothing is unplugged, what programs of the
+    // guest hold and wait for goes on.
+    await guest.run("gpioset -z -c 1 4=1");
+    for (const signal of ["SIGUSR2", "SIGKILL", "SIGKILL"] as const) {
+      await service.restart(signal);
+      for (const level of [1, 0]) {
+        await service.pull("plc0", `sim6=${level}`);
+        expected.push(level === 1 ? "rising" : "falling");
+        assertEquals(await events(guest, expected.length), expected);
+      }
+      await guest.run("grep -x gpioset /proc/[0-9]*/comm");
+      for (const level of [0, 1]) {
+        await guest.run(`gpioset -t 0 -c 2 2=${level}`);
+        assertEquals((await service.lines("plc0"))["sim18"]?.value, level);
+      }
+    }
+    assertEquals(await guest.run("dmesg | grep -i 'USB disconnect' || :"), "");
   },
 });
 
 Deno.test({
-  name: "8 lines are one CP2112, in QEMU 10 that listens",
+  name:
+    "8 lines are one CP2112, in QEMU 10 that listens; back after gpioagg is killed",
   ignore,
   fn: async () => {
     await using service = await Service.start(
@@ -70,5 +97,6 @@ Deno.test({
     await guest.run("gpioset -t 0 -c 0 7=1 0=0");
     const lines = await service.lines("plc0");
     assertEquals([lines["sim7"]?.value, lines["sim0"]?.value], [1, 0]);
+    await untilBack(service, guest, 7);
   },
 });

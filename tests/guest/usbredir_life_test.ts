@@ -6,14 +6,13 @@ import { assertEquals } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
-import { ManagerDouble } from "../environment/manager_double.ts";
-import { linesAt, pullLines } from "../environment/served_lines.ts";
 import { Service } from "../environment/service.ts";
 import {
   snapshotDisk,
   writeSnapshotDisk,
 } from "../environment/snapshot_disk.ts";
 import { until } from "../environment/wait.ts";
+import { ManagedService, type Served } from "./managed_service.ts";
 import {
   bootUsbGuest,
   events,
@@ -24,44 +23,6 @@ import {
 const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockTrixie");
 
 const SPECS = ["sim/2,safe=0", "sim/1"];
-
-/** A service, as far as it is asked here. */
-type Served = Pick<Service, "socket" | "lines" | "pull">;
-
-/** A service whose manager keeps its descriptors. */
-class ManagedService implements Served, AsyncDisposable {
-  readonly #manager = new ManagerDouble();
-
-  async start(): Promise<void> {
-    await this.#manager.start([
-      ...["--usbredir", this.socket("plc0"), "--name=plc0"],
-      ...SPECS.map((spec) => `--line=${spec}`),
-    ]);
-  }
-
-  /** Ends it by a signal, and starts it again. */
-  async restart(signal: Deno.Signal): Promise<void> {
-    await this.#manager.stop(signal);
-    await this.start();
-  }
-
-  socket(name: string): string {
-    return `${this.#manager.directory}/${name}.sock`;
-  }
-
-  async lines(name: string): ReturnType<Service["lines"]> {
-    const lines = await linesAt(this.socket(name));
-    return Object.fromEntries(lines.map((line) => [line.name, line]));
-  }
-
-  pull(name: string, ...changes: readonly string[]): Promise<void> {
-    return pullLines(this.socket(name), changes);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#manager[Symbol.asyncDispose]();
-  }
-}
 
 function guestAt(
   service: Served,
@@ -98,7 +59,7 @@ Deno.test({
     "a pause, a restart and a crash of gpioagg lose nothing; a reset is the end",
   ignore,
   fn: async () => {
-    await using service = new ManagedService();
+    await using service = new ManagedService(SPECS);
     await service.start();
     await using hmp = await Monitor.prepare();
     await using guest = await guestAt(service, hmp, {

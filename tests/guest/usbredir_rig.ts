@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { noteTime } from "../environment/figures.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
+import type { Service } from "../environment/service.ts";
 import { until } from "../environment/wait.ts";
 
 /** Options of a guest. */
@@ -81,6 +83,29 @@ export async function untilChips(
     return chips.length === count;
   }, 60_000);
   return chips;
+}
+
+/**
+ * Kills gpioagg (SIGKILL), starts it again without what it had, and waits until
+ * the guest drives line `simOFFSET` to 1 by its only chip.
+ */
+export async function untilBack(
+  service: Service,
+  guest: GuestSession,
+  offset: number,
+): Promise<void> {
+  await service.crash();
+  const since = performance.now();
+  await until("the chip is back", async () => {
+    await guest.exec(
+      `gpioset -t 0 -c $(gpiodetect | cut -d' ' -f1) ${offset}=1`,
+    );
+    return (await service.lines("plc0"))[`sim${offset}`]?.value === 1;
+  }, 120_000);
+  noteTime(
+    "from a killed gpioagg that is ready again to its chip in the guest",
+    performance.now() - since,
+  );
 }
 
 /** Starts `gpiomon` in the guest, and waits until it is ready. */
