@@ -25,19 +25,18 @@ function rig(programs: Programs = {}, chips: readonly ChipOptions[] = []) {
   const started = new Set<string>();
   const command = function (program: string, { args }: { args: string[] }) {
     started.add(program);
-    // deno-lint-ignore require-await
-    const output = async () => {
-      const found = program in programs
-        ? programs[program]
-        : new Deno.errors.NotFound(program);
+    const found = program in programs
+      ? programs[program]
+      : new Deno.errors.NotFound(program);
+    const spawn = () => {
       if (found instanceof Error) throw found;
-      const text = args.includes("--version") ? found : HELP;
+      const text = args.includes("--version") ? found ?? "" : HELP;
       return {
-        success: found !== undefined,
-        stdout: new TextEncoder().encode(text),
+        stdout: ReadableStream.from([new TextEncoder().encode(text)]),
+        status: Promise.resolve({ success: found !== undefined }),
       };
     };
-    return { output };
+    return { spawn };
   };
   stack.defer(() => Object.assign(Deno, { Command: RealCommand }));
   Object.assign(Deno, { Command: command });
