@@ -126,6 +126,10 @@ Deno.test("safe says that it takes SPECs where a configuration file is given", a
     assertStringIncludes(text, says);
     assertStringIncludes(text, "write each line as a SPEC");
   }
+  // What cannot be looked at is no reason for another error.
+  Deno.symlinkSync(`${it.path}/circle`, `${it.path}/circle`);
+  const text = await misused("safe", `${it.path}/circle/0`);
+  assertStringIncludes(text, `${it.path}/circle/0: has no safe state`);
 });
 
 Deno.test("a recording that is none says what it must be", async () => {

@@ -81,7 +81,7 @@ export async function main(args: readonly string[]): Promise<number> {
   };
   const token = file === undefined ? newToken() : tokenIn(file, newToken());
   // A service may begin later, but a path may be a slip too.
-  if (fileStatus(upstream.look)?.kind !== "socket") {
+  if (isAbsent(upstream.look)) {
     writeError(
       `there is no socket at ${upstream.look} yet` +
         (socketSuggestion(upstream.look) ||
@@ -106,6 +106,16 @@ export async function main(args: readonly string[]): Promise<number> {
   await interrupted();
   manager.stopping();
   return 0;
+}
+
+/** Returns true unless there is a socket, or it cannot be told. */
+function isAbsent(path: string): boolean {
+  try {
+    return fileStatus(path)?.kind !== "socket";
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    return false;
+  }
 }
 
 function readPort(text: string | undefined): number {
