@@ -4,7 +4,7 @@
  * A hostile session says hello, most of the time, and then sends packets in
  * which anything may be wrong: types, lengths, endpoints, ids, requests of the
  * adapter, where a packet is cut, when it ends. Lines change and answer late
- * meanwhile. Every transfer is answered at most once, as what it was. After each
+ * meanwhile, and gpioagg is started again. Every transfer is answered at most once, as what it was. After each
  * session every line has been left, and a good session finds the device as new.
  *
  * Everything follows from the seed, so that a failure can be repeated.
@@ -14,6 +14,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Cp2112Device } from "../../src/usb/cp2112/cp2112_device.ts";
 import { LjcaDevice } from "../../src/usb/ljca/ljca_device.ts";
+import { SavedReader } from "../../src/usb/core/saved_state.ts";
 import { UsbredirWire } from "../../src/usbredir/wire.ts";
 import { UsbRig } from "../doubles/usb_rig.ts";
 import { T, type UsbPacket, UsbredirPeer } from "../doubles/usbredir_peer.ts";
@@ -44,6 +45,8 @@ export interface UsbredirFuzzReport {
   answered: number;
   /** Requests that reached a line. */
   requests: number;
+  /** Restarts in the middle of a session. */
+  restarts: number;
   /** Sessions that were given up. */
   ended: number;
   /** Sessions whose connection broke while something was sent. */
@@ -62,40 +65,60 @@ export function runUsbredirFuzz(
     packets: 0,
     answered: 0,
     requests: 0,
+    restarts: 0,
     ended: 0,
     broken: 0,
   };
   for (let i = 0; i < iterations; i++) {
     const isLjca = random.oneIn(2);
-    const rig = isLjca
-      ? new UsbRig(LjcaDevice, 1 + random.below(64))
-      : new UsbRig(Cp2112Device, 1 + random.below(8));
-    hostileSession(rig, isLjca, random, report);
-    report.requests += rig.requests.length;
-    goodSession(rig, isLjca);
+    const rig = rigOf(isLjca, 1 + random.below(isLjca ? 64 : 8));
+    goodSession(hostileSession(rig, isLjca, random, report), isLjca);
     report.sessions++;
   }
   return report;
 }
 
+function rigOf(isLjca: boolean, lineCount: number): UsbRig {
+  return new UsbRig(isLjca ? LjcaDevice : Cp2112Device, lineCount);
+}
+
+/** Returns the device at the end: at times the next process goes on with it. */
 function hostileSession(
-  rig: UsbRig,
+  first: UsbRig,
   isLjca: boolean,
   random: Random,
   report: UsbredirFuzzReport,
-): void {
+): UsbRig {
   const peer = new UsbredirPeer(random.pick([0xff, 0xff, 0x7a, 0x20, 0]));
+  let rig = first;
   let isGone = false;
-  const wire = new UsbredirWire(rig.device, () => {
+  const broken = () => {
     // The connection breaks, as a rule from inside the device.
     isGone ||= random.oneIn(120);
-  });
+  };
+  let wire = new UsbredirWire(rig.device, broken);
   if (!random.oneIn(16)) feed(wire, peer.hello());
   if (!random.oneIn(8)) feed(wire, peer.packet(T.setConfiguration, 1, [1]));
   const ledger = new Ledger(peer);
   for (let step = random.below(80); step > 0 && wire.fault === ""; step--) {
     // Its end is deferred: something else may come first.
     if (isGone && random.oneIn(2)) break;
+    if (!isGone && random.oneIn(25)) {
+      const saved = wire.save();
+      if (saved !== undefined) {
+        report.requests += rig.requests.length;
+        rig = nextProcess(rig, isLjca);
+        wire = new UsbredirWire(rig.device, broken);
+        let hasFailed = false;
+        wire.restore(
+          new SavedReader(JSON.parse(JSON.stringify(saved))),
+          () => void (hasFailed = true),
+        );
+        report.restarts++;
+        // A line does not go on: neither does the session.
+        if (hasFailed) break;
+      }
+    }
     if (random.oneIn(3)) disturb(rig, random);
     const before = wire.output.backlog;
     const bytes = hostilePacket(peer, random, isLjca);
@@ -118,6 +141,22 @@ function hostileSession(
   assert(wire.output.backlog <= 128 * 1024);
   if (wire.fault === "" && !isGone) ledger.read(wire);
   wire.close();
+  report.requests += rig.requests.length;
+  return rig;
+}
+
+/** A device of the same lines, as they were kept over a restart. */
+function nextProcess(rig: UsbRig, isLjca: boolean): UsbRig {
+  const next = rigOf(isLjca, rig.ports.length);
+  for (const [line, port] of rig.ports.entries()) {
+    const kept = next.ports[line]!;
+    kept.adopt(port);
+    kept.broken = port.broken;
+    kept.slow = port.slow;
+    next.rules[line] = rig.rules[line]!;
+  }
+  next.device.detach();
+  return next;
 }
 
 /** Transfers that wait for their answer. */

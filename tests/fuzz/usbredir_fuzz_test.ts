@@ -9,6 +9,7 @@ Deno.test("hostile USB hosts: each leaves the lines, and is followed by a good o
   assert(report.packets > 10 * report.sessions, summary);
   assert(report.answered * 3 > report.packets, summary);
   assert(report.requests > report.sessions, summary);
+  assert(report.restarts * 5 > report.sessions, summary);
   assert(report.ended * 10 > report.sessions, summary);
   assert(report.ended < report.sessions, summary);
   assert(report.broken * 20 > report.sessions, summary);
