@@ -1,5 +1,5 @@
 /** Lines of a chip, of a kernel that the test plays. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
 import type { ChipDouble } from "../../../tests/doubles/gpio_kernel/chip_double.ts";
 import { EIO, EPERM, ESRCH } from "../../../ffi/errno.ts";
@@ -167,3 +167,58 @@ Deno.test("ChipEdges takes no error number for a level", () => {
   test.pass(100);
   assertEquals(test.heard, [1]);
 });
+
+for (
+  const [how, when] of [["shared", "at the start"], ["combine=or", "later"]]
+) {
+  Deno.test(`a line with ${how} has all of its users, whose chip was away ${when}`, () => {
+    using test = rig();
+    const spec = `late/1,${how},optional`;
+    const moved = when === "later"
+      ? test.kernel.addChip({ lines: 2, label: "late" })
+      : undefined;
+    using first = test.open(spec, "a");
+    moved?.unplug();
+    runUntil(test.reactor, () => first.isAbsent === true);
+    using second = test.open(spec, "b");
+    assertEquals(second.isAbsent, true);
+    const chip = moved ?? test.kernel.addChip({ lines: 2, label: "late" });
+    moved?.plug();
+    runUntil(
+      test.reactor,
+      () => first.isAbsent !== true && second.isAbsent !== true,
+    );
+    if (how === "shared") {
+      chip.pull(1, "up");
+      for (const source of [first, second]) {
+        assertEquals(source.submit(SourceOperation.GetValue, 0), 1);
+      }
+      return;
+    }
+    assertEquals(first.submit(SourceOperation.Output, 0), 0);
+    assertEquals(second.submit(SourceOperation.Output, 1), 0);
+    assertEquals(chip.level(1), 1);
+    second[Symbol.dispose]();
+    assertEquals(chip.level(1), 0);
+  });
+}
+
+Deno.test("a line whose chip is away is one aggregator's once", () => {
+  using test = rig();
+  const spec = "late/1,shared,optional";
+  using _line = test.open(spec, "a");
+  assertThrows(() => test.open(spec, "a"), Error, "taken by");
+  assertThrows(
+    () => test.open("late/1,combine=or,optional", "b"),
+    Error,
+    "taken by",
+  );
+});
+
+/** Runs a loop until something holds, for so many turns at most. */
+function runUntil(reactor: Reactor, holds: () => boolean): void {
+  for (let turn = 0; !holds(); turn++) {
+    assert(turn < 1000, "it never holds");
+    reactor.turn(20);
+  }
+}

@@ -70,6 +70,16 @@ export function locateIfThere(
   }
 }
 
+/** A chip's line as it is written, in words: the same if it is written alike. */
+export function wantedText(source: ChipSource): string {
+  const { chip = "any chip", identity } = source;
+  const line = source.kind === "chip"
+    ? String(source.offset)
+    : `"${source.lineName}"`;
+  const chipText = identity === undefined ? chip : JSON.stringify(identity);
+  return `line ${line} of ${chipText}, which is away`;
+}
+
 /** A name or number says nothing of the chip that has it after a replug. */
 const MOVING_NAME = /^(?:(?:\/dev\/)?gpiochip)?\d+$/;
 

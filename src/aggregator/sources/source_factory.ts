@@ -28,6 +28,7 @@ import {
   locateIfThere,
   locator,
   prefixed,
+  wantedText,
 } from "./locate.ts";
 import { SharedInput } from "../sharing/shared_input.ts";
 import { SimLine } from "./sim_line.ts";
@@ -62,6 +63,8 @@ export class SourceFactory implements Disposable {
   readonly #store: FdStore | undefined;
   /** By hostLine, those that are there. */
   readonly #hostLines = new Map<string, HostLine>();
+  /** Those with several users, as they are written, also while they are away. */
+  readonly #wanted = new Map<string, HostLine>();
   /** Kept lines that wait until all their users have come again. */
   readonly #waiting = new Set<SharedInput | CombinedOutput>();
 
@@ -168,7 +171,7 @@ export class SourceFactory implements Disposable {
     open: (host: HostLine) => LineSource,
   ): LineSource {
     const other = hostLine === undefined
-      ? undefined
+      ? this.#wanted.get(writtenText(specification) ?? "")
       : this.#hostLines.get(hostLine);
     if (other !== undefined) return this.#openMore(other, specification, owner);
     const host: HostLine = {
@@ -201,7 +204,8 @@ export class SourceFactory implements Disposable {
       : sharingConflict(host.specification, specification);
     if (conflict !== undefined || host.openMore === undefined) {
       throw new ConfigError(
-        `${host.address} is taken by ${lineTitle(host.specification)} already` +
+        `${host.address ?? lineTitle(specification)} is taken by ` +
+          `${lineTitle(host.specification)} already` +
           (conflict?.problem ?? ""),
         { ...linePosition(specification), hint: conflict?.hint ?? "" },
       );
@@ -218,7 +222,15 @@ export class SourceFactory implements Disposable {
     hostLine: string | undefined,
   ): LineSource {
     const { shared, combine, activeLow } = host.specification;
-    const onUnused = () => this.#move(host, undefined);
+    if (!isShareable(host.specification)) return source;
+    const written = writtenText(host.specification);
+    if (written !== undefined) this.#wanted.set(written, host);
+    const onUnused = () => {
+      this.#move(host, undefined);
+      if (written !== undefined && this.#wanted.get(written) === host) {
+        this.#wanted.delete(written);
+      }
+    };
     const leaver = (user: string) => () => host.owners.delete(user);
     if (shared === true) {
       const input = new SharedInput(
@@ -261,6 +273,14 @@ type LaneSource = Extract<LineSpecification["source"], { kind: "lane" }>;
 /** Returns true if a line may have several users. */
 export function isShareable({ shared, combine }: LineSpecification): boolean {
   return shared === true || combine !== undefined;
+}
+
+/** A chip's line as it is written; undefined for a line of another kind. */
+function writtenText({ source }: LineSpecification): string | undefined {
+  const origin = source.kind === "lane" ? source.origin : source;
+  return origin !== undefined && isChipSource(origin)
+    ? wantedText(origin)
+    : undefined;
 }
 
 function hostLineText(hostLine: LocatedLine | undefined): string | undefined {

@@ -18,6 +18,7 @@ import {
   isSlowIdentity,
   type LocatedLine,
   locateIfThere,
+  wantedText,
 } from "../../aggregator/sources/locate.ts";
 import {
   isShareable,
@@ -252,14 +253,14 @@ export class Lanes {
     const own: SlowLine[] = [];
     for (const use of slow) {
       const line = isShareable(use.specification)
-        ? this.#held.joinable(use.hostLine)
+        ? this.#held.joinable(placeOf(use))
         : undefined;
       if (line === undefined) own.push(use);
       else plan.shared.push({ use, line });
     }
     for (const { use, line } of plan.shared) addition.use(line, use.owner);
     for (const use of firstUses(own)) {
-      const line = new HeldLine(use.hostLine, isShareable(use.specification));
+      const line = new HeldLine(placeOf(use), isShareable(use.specification));
       this.#held.add(line);
       plan.firstUses.push({ use, line });
     }
@@ -328,9 +329,17 @@ function replace(
   };
 }
 
+/** Where a line is; if it is away, where it is written to be. */
+function placeOf({ hostLine, specification }: SlowLine): string | undefined {
+  if (hostLine !== undefined) return hostLine;
+  const { source } = specification;
+  return isChipSource(source) ? wantedText(source) : undefined;
+}
+
 /** True if two entries are one shared line. */
 function isSameLine(a: SlowLine, b: SlowLine): boolean {
-  return a === b || a.hostLine !== undefined && a.hostLine === b.hostLine &&
+  const place = placeOf(a);
+  return a === b || place !== undefined && place === placeOf(b) &&
       isShareable(a.specification) && isShareable(b.specification);
 }
 
