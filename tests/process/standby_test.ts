@@ -107,12 +107,17 @@ Deno.test("a spare takes over under a guest that goes on: restarts, SIGKILLs, th
 
   // The keeper's end is a crash of the service, and of its spare.
   for (const signal of ["SIGKILL", "SIGUSR2"] as const) {
-    const pids = await pairOf(manager.pid, undefined);
+    const pids = await pairOf(manager.pid);
+    // As systemd does: all processes of the unit.
+    if (signal !== "SIGKILL") {
+      for (const pid of pids) Deno.kill(pid, signal);
+    }
     await manager.stop(signal);
     await until("their end", () => !pids.some(isRunning));
     await manager.start(args(manager.directory));
     await guest.pulse();
   }
+  for (const pid of await pairOf(manager.pid)) Deno.kill(pid, "SIGTERM");
   await manager.stop("SIGTERM");
   await until("the store is empty", () => manager.store.size === 0);
   await until("the end", () => guest.raw.peer.read() === "ended");

@@ -107,6 +107,12 @@ aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
     `colour: unknown key "colour" | The keys are aggregators, defaults`,
   ],
   [
+    `»standby: true
+aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
+`,
+    `standby: unknown key "standby" | It is an option: gpioagg serve --standby`,
+  ],
+  [
     `defaults: »[]
 aggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }
 `,

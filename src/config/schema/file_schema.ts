@@ -245,6 +245,13 @@ const AGGREGATOR = mapping(
   },
 );
 
+/** Returns the hint for what only an option of `serve` can say. */
+function optionHint(key: string): string | undefined {
+  return key === "standby"
+    ? "It is an option: gpioagg serve --standby --config FILE"
+    : undefined;
+}
+
 /** Returns the hint for an aggregator's key that stands outside of it. */
 function aggregatorKeyHint(key: string): string | undefined {
   return Object.hasOwn(AGGREGATOR_FIELDS, key)
@@ -302,7 +309,7 @@ export const FILE = mapping(
     ),
   },
   {
-    misplaced: aggregatorKeyHint,
+    misplaced: (key) => aggregatorKeyHint(key) ?? optionHint(key),
     schema: { anyOf: [{ required: ["aggregators"] }, { required: ["api"] }] },
   },
 );
