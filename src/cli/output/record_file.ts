@@ -22,6 +22,10 @@ export class RecordFile implements EdgeSink {
   readonly #path: string;
   #file: Deno.FsFile | undefined;
   #size = 0;
+  /** Device and inode of the file. */
+  #identity = "";
+  /** Those of the older one, if this process has made it. */
+  #olderIdentity: string | undefined;
   /** Part of a line may stand behind the whole ones. */
   #isTorn = false;
 
@@ -74,6 +78,25 @@ export class RecordFile implements EdgeSink {
       // Another process removed it.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+    this.#olderIdentity = this.#identity;
+    this.#open();
+  }
+
+  async isWhole(): Promise<boolean> {
+    if (this.#file === undefined) return false;
+    try {
+      const status = await Deno.lstat(this.#path);
+      return identityOf(status) === this.#identity && status.size >= this.#size;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  restart(): void {
+    this.close();
+    // What was written is not the older file: it may be anywhere.
+    this.#olderIdentity = this.#identity;
     this.#open();
   }
 
@@ -93,6 +116,15 @@ export class RecordFile implements EdgeSink {
     if (identityOf(status) !== identityOf(checked)) {
       file.close();
       throw new Error("another process replaced it at the same time");
+    }
+    const known = older ? this.#olderIdentity : this.#identity;
+    if (known !== undefined && identityOf(status) !== known) {
+      file.close();
+      throw new Error("another process has replaced it");
+    }
+    if (!older && status.size < this.#size) {
+      file.close();
+      throw new Error("another process has truncated it");
     }
     return {
       size: status.size,
@@ -117,6 +149,7 @@ export class RecordFile implements EdgeSink {
       if (identityOf(status) !== checked) {
         throw new Error("another process replaced it at the same time");
       }
+      this.#identity = checked;
       this.#size = wholeSize(file, status.size);
       if (this.#size < status.size) file.truncateSync(this.#size);
     } catch (error) {

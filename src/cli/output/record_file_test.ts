@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { RecordFile } from "./record_file.ts";
 
 function rig() {
@@ -73,4 +73,61 @@ Deno.test("RecordFile touches no file of something else", () => {
   Deno.removeSync(test.path);
   Deno.mkdirSync(test.path);
   assertThrows(() => RecordFile.open(test.path), Error, "EISDIR");
+});
+
+Deno.test("RecordFile notices that another process took the file away", async () => {
+  using test = rig();
+  const { path } = test;
+  const file = RecordFile.open(path);
+  const read = async (older: boolean) => {
+    const reader = await file.openReader(older);
+    reader?.close();
+    return reader !== undefined;
+  };
+  const ways: [() => void, () => Promise<unknown>][] = [
+    [
+      () => Deno.removeSync(path),
+      async () => assertEquals(await read(false), false),
+    ],
+    [
+      () => Deno.renameSync(path, `${path}.1`),
+      async () => assertEquals(await read(false), false),
+    ],
+    [
+      () => Deno.truncateSync(path),
+      () => assertRejects(() => read(false), Error, "has truncated it"),
+    ],
+    [
+      () => {
+        Deno.removeSync(path);
+        Deno.writeTextFileSync(path, '{"other":1}\n');
+      },
+      () => assertRejects(() => read(false), Error, "has replaced it"),
+    ],
+  ];
+  for (const [takeAway, isRefused] of ways) {
+    await file.append(test.bytes('{"a":1}\n'));
+    assert(await file.isWhole() && await read(false));
+    takeAway();
+    assertEquals(await file.isWhole(), false);
+    await isRefused();
+    file.restart();
+    assert(await file.isWhole() && await read(false));
+    await file.append(test.bytes('{"b":2}\n'));
+    assertEquals(test.text().slice(-8), '{"b":2}\n');
+    assertEquals(file.size, test.text().length);
+  }
+  // The older file is not the one that was written before.
+  await assertRejects(() => read(true), Error, "has replaced it");
+  await file.rotate();
+  assert(await read(true));
+  // What is not a file of edges is not written to, and waited for.
+  Deno.removeSync(path);
+  Deno.writeTextFileSync(path, "root:x:0:0\n");
+  assertThrows(() => file.restart(), Error, "is not a file of edges");
+  assertEquals(await file.isWhole(), false);
+  Deno.removeSync(path);
+  file.restart();
+  assert(await file.isWhole());
+  file.close();
 });

@@ -174,12 +174,17 @@ export class EdgeArchive {
       if (generation !== current && generation !== current - 1) {
         return undefined;
       }
-      const opening = this.#sink.openReader(generation < current);
-      const reader = await limited(opening);
       // Another one may have the name by now.
-      const isSame = !this.#file.isRotating &&
-        this.#file.generation === current;
-      if (isSame) return reader;
+      const isSame = () =>
+        !this.#file.isRotating && this.#file.generation === current;
+      let reader: EdgeFileReader | undefined;
+      try {
+        reader = await limited(this.#sink.openReader(generation < current));
+      } catch (error) {
+        if (isSame()) throw error;
+        continue;
+      }
+      if (isSame()) return reader;
       reader?.close();
     }
     throw new Error("it is replaced all the time");

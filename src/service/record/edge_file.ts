@@ -373,6 +373,7 @@ export class EdgeFile {
 
   async #write(bytes: Uint8Array): Promise<void> {
     const limit = this.#options.limit / 2;
+    if (!await this.#sink.isWhole()) this.#restart();
     const { size } = this.#sink;
     if (size > 0 && size + bytes.length > limit) {
       this.#isRotating = true;
@@ -397,6 +398,19 @@ export class EdgeFile {
       this.#statesBytes = head.length;
     }
     this.#sinceStates += bytes.length;
+  }
+
+  /** Another process took the file away: the record goes on in another one. */
+  #restart(): void {
+    this.#sink.restart();
+    this.#generation++;
+    this.#isNew = true;
+    if (this.#isFailing) return;
+    const { path, tell } = this.#options;
+    tell(
+      `the record of edges ${path} was removed, moved or truncated: it begins ` +
+        "again",
+    );
   }
 
   #fail(reason: string): void {

@@ -19,6 +19,8 @@ class SinkDouble implements EdgeSink {
   rotations = 0;
   isClosed = false;
   isFull = false;
+  /** Another process took it away. */
+  isGone = false;
   attempts = 0;
 
   get size(): number {
@@ -41,6 +43,15 @@ class SinkDouble implements EdgeSink {
     this.older = this.text;
     this.text = "";
     return Promise.resolve();
+  }
+
+  isWhole(): Promise<boolean> {
+    return Promise.resolve(!this.isGone);
+  }
+
+  restart(): void {
+    this.text = "";
+    this.isGone = false;
   }
 
   close(): void {
@@ -128,6 +139,24 @@ Deno.test("EdgeFile has what came before its end", async () => {
   test.source.write(SECOND, start, 1);
   await test.file.close(60_000);
   assertEquals(entries(test.sink.text), ["START 0", "START 1 world"]);
+});
+
+Deno.test("EdgeFile begins again where another process took the file away", async () => {
+  await using test = rig();
+  const { source, sink, told } = test;
+  const start = source.begin("press", ["START", "STOP"]);
+  source.write(SECOND, start, 1);
+  await test.until(() => entries(sink.text).length === 3);
+  sink.text = "";
+  sink.isGone = true;
+  source.write(2 * SECOND, start + 1, 1);
+  await test.until(() => sink.text !== "");
+  assertEquals(entries(sink.text), ["START 1", "STOP 0", "STOP 1 world"]);
+  assertEquals(sink.text.split("\n")[0]!.includes("record"), true);
+  assertEquals(told, [
+    "the record of edges /var/edges was removed, moved or truncated: it " +
+    "begins again",
+  ]);
 });
 
 Deno.test("EdgeFile stays within its size, and each file begins with all values", async () => {

@@ -37,6 +37,19 @@ export interface EdgeSink {
   /** Keeps the file as the older one, and begins another. */
   rotate(): Promise<void>;
   /**
+   * Returns false if another process removed, moved or truncated the file, or if
+   * another one could not be begun.
+   *
+   * @throws {Error} If that cannot be told.
+   */
+  isWhole(): Promise<boolean>;
+  /**
+   * Begins another file in place of one that is not whole.
+   *
+   * @throws {Error} If it cannot be written.
+   */
+  restart(): void;
+  /**
    * Opens the file, or the older one, for a reader; undefined if there is none.
    *
    * @throws {Error} If it cannot be read.

@@ -22,6 +22,10 @@ class Disk implements EdgeSink {
   rotations = 0;
   isFull = false;
   isUnreadable = false;
+  /** Another process took it away. */
+  isGone = false;
+  /** What was written before is not the older file. */
+  isReplaced = false;
   open = 0;
 
   get size(): number {
@@ -41,7 +45,20 @@ class Disk implements EdgeSink {
     return Promise.resolve();
   }
 
+  isWhole(): Promise<boolean> {
+    return Promise.resolve(!this.isGone);
+  }
+
+  restart(): void {
+    this.bytes = new Uint8Array();
+    this.isGone = false;
+    this.isReplaced = true;
+  }
+
   openReader(older: boolean): Promise<EdgeFileReader | undefined> {
+    if (older ? this.isReplaced : this.isGone) {
+      return Promise.reject(new Error("another process has replaced it"));
+    }
     if (this.isUnreadable) return Promise.reject(new Error("EIO"));
     if (older && this.older === undefined) return Promise.resolve(undefined);
     this.open++;
@@ -412,4 +429,27 @@ Deno.test("damaged, cut and foreign files are notes of an answer", async () => {
   assertEquals(none.numbers.at(-1), 19, "what is in memory is there");
   assertEquals([none.lines, none.lost], [["START 0"], 13]);
   disk.isUnreadable = false;
+});
+
+Deno.test("a history of a file that another process took away is that of memory", async () => {
+  const disk = new Disk();
+  await using made = runOf(disk);
+  const { press, archive } = made;
+  const start = press.begin("press", ["START"], SECOND);
+  press.write(2 * SECOND, start, 1);
+  await made.read();
+  // What is there now is something else.
+  disk.text = '{"a":1}\n';
+  disk.isGone = true;
+  const gone = await made.read();
+  assertEquals(gone.edges, ["2 START 1"]);
+  assertStringIncludes(
+    gone.notes.join(),
+    "/var/edges cannot be read: another process has replaced it",
+  );
+  press.write(3 * SECOND, start, 0);
+  const again = await made.read();
+  assertEquals([disk.isGone, archive.written.generation], [false, 1]);
+  assertEquals(again.edges, ["2 START 1", "3 START 0"]);
+  assertStringIncludes(again.notes.join(), "/var/edges.1 cannot be read");
 });
