@@ -9,8 +9,9 @@ import { specWords } from "../../src/cli/completion/spec_words.ts";
 import { bytesOfName, nameText, specText } from "../../src/text/names.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
-import { shell } from "./shell.ts";
 import { LAUNCHER } from "../environment/program.ts";
+import { command } from "./command.ts";
+import { shell } from "./shell.ts";
 
 /** One character a byte. */
 const NAMES = [
@@ -83,6 +84,13 @@ async function chipOf(names: readonly string[]): Promise<SimChip> {
 }
 
 async function gpioagg(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await command(...args);
+  assertEquals(stderr, "");
+  return stdout;
+}
+
+/** The same by the launcher: names are arguments of a process. */
+async function launched(...args: string[]): Promise<string> {
   const { stdout, stderr } = await new Deno.Command(
     LAUNCHER,
     { args, stdin: "null" },
@@ -115,7 +123,7 @@ Deno.test("names of any bytes go from each command to all others", async () => {
   }
   // The tools print names that the tools take.
   const printed = [
-    ...(await gpioagg("info", "-c", sim.name)).matchAll(
+    ...(await launched("info", "-c", sim.name)).matchAll(
       /^\tline +\d+:\t"(.*)" *\t/gm,
     ),
   ].map(([, text]) => text!);
@@ -124,7 +132,7 @@ Deno.test("names of any bytes go from each command to all others", async () => {
     json.trim().split("\n").map((line) => JSON.parse(line).offset);
   const expected = names.map((_, offset) => offset);
   assertEquals(
-    offsetsOf(await gpioagg("get", "--by-name", "--json", "--", ...printed)),
+    offsetsOf(await launched("get", "--by-name", "--json", "--", ...printed)),
     expected,
   );
   for (const separators of [",", ",/"] as const) {
@@ -212,32 +220,41 @@ Deno.test("names of any bytes are served, from a SPEC and from a file", async ()
     (name) =>
       `{ chip: { label: 'odd, but \\true' }, line: ${yaml(nameText(name))} }`,
   ];
-  for (const form of forms) {
-    {
-      await using _service = await ConfigService.start((directory) => `
+  // One service has them all, in turn: each has the lines as an aggregator of its
+  // own, at another level than the one before.
+  const level = (turn: number) => (turn + 1) % 2;
+  const config = (turn: number) => (directory: string) => `
 aggregators:
-  a:
-    vhost-user: ${directory}/a.sock
-    defaults: { direction: output, initial: 1, on-disconnect: release }
+  a${turn}:
+    vhost-user: ${directory}/a${turn}.sock
+    defaults: { direction: output, initial: ${
+    level(turn)
+  }, on-disconnect: release }
     lines:
-${names.map((name, offset) => `      - ${form(name, offset)}`).join("\n")}
-`);
-      for (const offset of names.keys()) {
-        assertEquals(
-          await sim.level(offset),
-          1,
-          `${form(names[offset]!, offset)}`,
-        );
+${
+    names.map((name, offset) => `      - ${forms[turn]!(name, offset)}`)
+      .join("\n")
+  }
+`;
+  {
+    await using service = await ConfigService.start(config(0));
+    for (const [turn, form] of forms.entries()) {
+      if (turn > 0) {
+        const { added, refused } = await service.hangUp(config(turn));
+        assertEquals([added, refused], [[`a${turn}`], []]);
+      }
+      for (const [offset, name] of names.entries()) {
+        assertEquals(await sim.level(offset), level(turn), form(name, offset));
       }
     }
-    using outputs = chip.requestLines({
-      lines: [{
-        offsets: [...names.keys()],
-        settings: { direction: "output" },
-      }],
-    });
-    assertEquals(outputs.getValue(0), 0);
   }
+  using outputs = chip.requestLines({
+    lines: [{
+      offsets: [...names.keys()],
+      settings: { direction: "output" },
+    }],
+  });
+  assertEquals(outputs.getValue(0), 0);
 });
 
 Deno.test("what info --ids prints names the chip everywhere", async () => {

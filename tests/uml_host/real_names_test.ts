@@ -6,7 +6,7 @@ import { shownName, specText } from "../../src/text/names.ts";
 import { REAL_NAMES } from "../doubles/real_line_names.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
-import { LAUNCHER } from "../environment/program.ts";
+import { command } from "./command.ts";
 
 const yaml = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
@@ -15,12 +15,9 @@ const LONG = "9J3 Switch HDMI CEC/7J1 Header Pin11";
 const SLASH = "TF 3V3/1V8 En";
 
 async function tool(...args: string[]): Promise<string> {
-  const { stdout, stderr } = await new Deno.Command(
-    LAUNCHER,
-    { args, stdin: "null" },
-  ).output();
-  assertEquals(new TextDecoder().decode(stderr), "");
-  return new TextDecoder().decode(stdout);
+  const { stdout, stderr } = await command(...args);
+  assertEquals(stderr, "");
+  return stdout;
 }
 
 Deno.test("names of real boards are taken by tools, files, references and interlocks", async () => {
@@ -44,26 +41,32 @@ Deno.test("names of real boards are taken by tools, files, references and interl
     (name) => yaml(specText(name)),
     (name) => yaml(`${sim.name}/${specText(name)}`),
   ];
-  for (const form of forms) {
-    await using service = await ConfigService.start((directory) => `
+  // One service has both forms, in turn.
+  const config = (turn: number) => (directory: string) => `
 aggregators:
-  a:
-    vhost-user: ${directory}/a.sock
+  a${turn}:
+    vhost-user: ${directory}/a${turn}.sock
     defaults: { direction: output, on-disconnect: safe, safe: 0 }
     lines:
-${REAL_NAMES.map((name) => `      - ${form(name)}\n`).join("")}
-  b:
-    vhost-user: ${directory}/b.sock
+${REAL_NAMES.map((name) => `      - ${forms[turn]!(name)}\n`).join("")}
+  b${turn}:
+    vhost-user: ${directory}/b${turn}.sock
     lines:
 ${
-      REAL_NAMES.map((name) => `      - { copy: ${yaml(`a.${name}`)} }\n`)
-        .join("")
-    }
+    REAL_NAMES.map((name) => `      - { copy: ${yaml(`a${turn}.${name}`)} }\n`)
+      .join("")
+  }
 interlocks:
-  - exclusive: [ ${yaml(`a.${LONG}`)}, ${yaml(`a.${SLASH}`)} ]
-`);
-    using a = service.guest("a");
-    using b = service.guest("b");
+  - exclusive: [ ${yaml(`a${turn}.${LONG}`)}, ${yaml(`a${turn}.${SLASH}`)} ]
+`;
+  await using service = await ConfigService.start(config(0));
+  for (const turn of forms.keys()) {
+    if (turn > 0) {
+      const { added, refused } = await service.hangUp(config(turn));
+      assertEquals([added, refused], [[`a${turn}`, `b${turn}`], []]);
+    }
+    using a = service.guest(`a${turn}`);
+    using b = service.guest(`b${turn}`);
     assertEquals(a.driver.names(), REAL_NAMES.map(shownName));
     for (const lineNumber of REAL_NAMES.keys()) {
       if (lineNumber !== at(SLASH)) a.driver.setValue(lineNumber, 1);

@@ -1,17 +1,14 @@
 /** Slips in names of lines and chips, with what was probably meant. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
-import { ChildProcess } from "../environment/process.ts";
-import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { command, commandProcess } from "./command.ts";
 
+/** A service is a process, since it starts others. */
 async function failure(...args: string[]): Promise<string> {
-  await using process = new ChildProcess({
-    command: PROGRAM_FILE,
-    args: [...PROGRAM, ...args],
-  });
-  const { code } = await process.waitForExit({ timeoutMs: 120_000 });
-  assertEquals([code === 0, process.stdout], [false, ""]);
-  return process.stderr;
+  const run = args[0] === "serve" ? commandProcess : command;
+  const { code, stdout, stderr } = await run(...args);
+  assertEquals([code === 0, stdout], [false, ""]);
+  return stderr;
 }
 
 Deno.test("names of lines and chips that do not exist are followed by similar ones", async () => {
