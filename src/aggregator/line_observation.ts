@@ -24,10 +24,10 @@ export class LineObservation {
   /** They are an earlier process's guest's, who has not come back yet. */
   #hasKeptEdges: boolean;
   /** The source reports all edges, because the line is observed. */
-  #isWide = false;
-  #willBeWide = false;
-  /** It cannot: it is not asked again while it is observed. */
-  #isDeaf = false;
+  #reportsAllEdges = false;
+  #willReportAllEdges = false;
+  /** It refused to: it is not asked again while the line is observed. */
+  #cannotReportAllEdges = false;
   #isReleased = false;
 
   /** `kept` are the edges that an earlier process's guest asked for. */
@@ -39,12 +39,12 @@ export class LineObservation {
   /** Has another observer from now on, or none. */
   observe(observer: LineObserver | undefined): void {
     this.observer = observer;
-    this.#isDeaf = false;
+    this.#cannotReportAllEdges = false;
   }
 
   /** True while the source reports all edges. */
-  get isWide(): boolean {
-    return this.#isWide;
+  get reportsAllEdges(): boolean {
+    return this.#reportsAllEdges;
   }
 
   /** True if the line was released and not asked for since. */
@@ -54,13 +54,13 @@ export class LineObservation {
 
   /** The edges that the source reports. */
   get sourceEdges(): Edges {
-    return this.#isWide ? Edges.Both : this.#edges;
+    return this.#reportsAllEdges ? Edges.Both : this.#edges;
   }
 
   /** Returns true if an edge to `value` is for the guest too. */
   isForGuest(value: number): boolean {
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
-    return !this.#isWide || (this.#edges & edge) !== 0;
+    return !this.#reportsAllEdges || (this.#edges & edge) !== 0;
   }
 
   /** Returns true if the guest asked for edges to `value`. */
@@ -76,8 +76,8 @@ export class LineObservation {
 
   /** The chip came: it may be another, and have other edges remembered. */
   present(): void {
-    this.#isDeaf = false;
-    if (this.isObserved) this.#isWide = false;
+    this.#cannotReportAllEdges = false;
+    if (this.isObserved) this.#reportsAllEdges = false;
   }
 
   /** Keeps up with what an operation made of the line. */
@@ -93,7 +93,7 @@ export class LineObservation {
         break;
       default:
         this.#edges = Edges.None;
-        this.#isWide = false;
+        this.#reportsAllEdges = false;
     }
     this.#isReleased = operation === SourceOperation.Release;
     this.#hasKeptEdges &&= operation === SourceOperation.Input;
@@ -107,15 +107,17 @@ export class LineObservation {
    */
   adjust(source: LineSource): number | undefined {
     // What waits for a guest who comes back must not be taken for an observer.
-    const isObserved = this.isObserved && !this.#isDeaf &&
+    const isObserved = this.isObserved && !this.#cannotReportAllEdges &&
       !this.#hasKeptEdges;
-    if (this.#isReleased || isObserved === this.#isWide) return undefined;
+    if (this.#isReleased || isObserved === this.#reportsAllEdges) {
+      return undefined;
+    }
     if (source.direction !== Direction.Input || source.isAbsent === true) {
       return undefined;
     }
-    this.#willBeWide = isObserved;
+    this.#willReportAllEdges = isObserved;
     // What comes in between is not the guest's.
-    this.#isWide = true;
+    this.#reportsAllEdges = true;
     return source.submit(
       SourceOperation.SetEdges,
       isObserved ? Edges.Both : this.#edges,
@@ -129,10 +131,10 @@ export class LineObservation {
 
   /** The source has done what `adjust` asked for. */
   adjusted(result: number): void {
-    if (result !== FAILED) this.#isWide = this.#willBeWide;
-    else if (this.#willBeWide) {
-      this.#isWide = false;
-      this.#isDeaf = true;
+    if (result !== FAILED) this.#reportsAllEdges = this.#willReportAllEdges;
+    else if (this.#willReportAllEdges) {
+      this.#reportsAllEdges = false;
+      this.#cannotReportAllEdges = true;
     }
   }
 }

@@ -67,7 +67,7 @@ export class ObservedSource {
   ask(operation: SourceOperation, argument: number): number {
     // All edges include those that a guest asks for.
     const isCovered = operation === SourceOperation.SetEdges &&
-      this.observation.isWide;
+      this.observation.reportsAllEdges;
     const result = this.#source.submit(
       operation,
       isCovered ? Edges.Both : argument,
@@ -119,7 +119,7 @@ export class ObservedSource {
   #edges(): Edges {
     const { isBusy, operation, argument } = this.operations;
     const isAsked = isBusy && operation === SourceOperation.SetEdges;
-    return isAsked && !this.observation.isWide
+    return isAsked && !this.observation.reportsAllEdges
       ? argument as Edges
       : this.observation.sourceEdges;
   }

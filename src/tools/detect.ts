@@ -7,7 +7,7 @@ import type { Chip } from "../gpio/chip.ts";
 import { openAllChips, openNamedChip } from "./lines/chips.ts";
 import { type ToolMain, toolMain } from "./program/command.ts";
 import { jsonLine, jsonName } from "./lines/line_text.ts";
-import { complain, complainOfSlips, writeOut } from "./program/output.ts";
+import { printError, printSuggestions, writeOut } from "./program/output.ts";
 import { ToolError } from "./program/tool_error.ts";
 import {
   CHIPS_CHAPTER,
@@ -43,7 +43,7 @@ function detect(
   using stack = new DisposableStack();
   if (keys.length === 0) {
     const { chips, problems } = openAllChips(stack);
-    for (const problem of problems) complain(programName, problem);
+    for (const problem of problems) printError(programName, problem);
     for (const chip of chips) print(chip, json);
     return problems.length === 0 ? 0 : 1;
   }
@@ -53,8 +53,8 @@ function detect(
       print(stack.use(openNamedChip(key)), json);
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
-      for (const line of error.lines) complain(programName, line);
-      complainOfSlips(programName, error.suggest);
+      for (const line of error.lines) printError(programName, line);
+      printSuggestions(programName, error.suggest);
       status = 1;
     }
   }

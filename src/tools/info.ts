@@ -14,7 +14,7 @@ import {
   quoted,
   UNNAMED,
 } from "./lines/line_text.ts";
-import { complain, complainOfSlips, writeOut } from "./program/output.ts";
+import { printError, printSuggestions, writeOut } from "./program/output.ts";
 import { findSelection } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
 import { ToolError } from "./program/tool_error.ts";
@@ -95,7 +95,7 @@ function showIds(
   }
   using stack = new DisposableStack();
   const { chips, problems } = openAllChips(stack);
-  for (const problem of problems) complain(programName, problem);
+  for (const problem of problems) printError(programName, problem);
   const all = chips.map(({ path }) => path);
   const wanted = config.chip === undefined
     ? all
@@ -110,7 +110,7 @@ function showChips(config: Config, programName: string): number {
   const { chips, problems } = config.chip === undefined
     ? openAllChips(stack)
     : { chips: [stack.use(openNamedChip(config.chip))], problems: [] };
-  for (const problem of problems) complain(programName, problem);
+  for (const problem of problems) printError(programName, problem);
   for (const chip of chips) {
     const lines = chip.lines();
     writeOut(
@@ -144,9 +144,9 @@ function showLines(
   using stack = new DisposableStack();
   const selection = findSelection(words, config, stack);
   for (const problem of [...selection.unopened, ...selection.problems]) {
-    complain(programName, problem);
+    printError(programName, problem);
   }
-  complainOfSlips(programName, selection.suggest);
+  printSuggestions(programName, selection.suggest);
   // A line that is named twice is printed once.
   const places = new Map(
     selection.lines.map((

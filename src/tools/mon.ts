@@ -25,7 +25,7 @@ import {
 } from "./events/event_options.ts";
 import { jsonLine, type ShownLine } from "./lines/line_text.ts";
 import { parsePeriod } from "./program/numbers.ts";
-import { complain, writeOut } from "./program/output.ts";
+import { printError, writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
 import { needLines, selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
@@ -259,7 +259,7 @@ export function monitor(
   const limits = new Limits(config.events, config.idleUs);
   const report = config.quiet && dump === undefined
     ? () => {}
-    : (message: string) => complain(programName, message);
+    : (message: string) => printError(programName, message);
   watch(reader, limits, text, dump, report);
   if (clock !== "hte") dump?.end(clockNs(clock));
   return 0;

@@ -13,7 +13,7 @@ import { bannerText } from "./events/event_options.ts";
 import { outputJson } from "./lines/output_lines.ts";
 import { parseAssignment } from "./lines/line_values.ts";
 import { parsePeriod } from "./program/numbers.ts";
-import { complain, writeOut } from "./program/output.ts";
+import { printError, writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
 import { type SelectedLine, selectLines } from "./lines/selection.ts";
 import {
@@ -252,7 +252,7 @@ async function hold(
   let hasFailed = false;
   const report = (error: ToolError) => {
     hasFailed = true;
-    for (const line of error.lines) complain(programName, line);
+    for (const line of error.lines) printError(programName, line);
   };
   if (config.leave === undefined || waits === undefined) {
     try {
@@ -306,7 +306,7 @@ async function hold(
 
 /** Reports why the program ends; libgpiod's ends with success, and silently. */
 function chipGone(programName: string): number {
-  complain(programName, "the chip was removed, and the lines with it");
+  printError(programName, "the chip was removed, and the lines with it");
   return 0;
 }
 

@@ -9,7 +9,7 @@ import { fileStatus } from "../../../ffi/file_status.ts";
 import { jsonLine } from "../../tools/lines/line_text.ts";
 import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
 import { type ToolMain, toolMain } from "../../tools/program/command.ts";
-import { complain, writeOut } from "../../tools/program/output.ts";
+import { printError, writeOut } from "../../tools/program/output.ts";
 import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";
 import { HELP_OPTION, VERSION_OPTION } from "../../tools/program/usage.ts";
 
@@ -40,8 +40,8 @@ export const main: ToolMain = toolMain(
   USAGE,
   ([directory, ...more], { force, json }, programName) => {
     if (directory === undefined || more.length > 0) {
-      complain(programName, "one directory must be specified");
-      complain(programName, `try ${programName} --help`);
+      printError(programName, "one directory must be specified");
+      printError(programName, `try ${programName} --help`);
       return 2;
     }
     for (const { path, target } of install(directory, force)) {

@@ -15,7 +15,7 @@ import type { ShownLine } from "../../tools/lines/line_text.ts";
 import { needLines } from "../../tools/lines/selection.ts";
 import { valuesText } from "../../tools/lines/values_text.ts";
 import { checkCombination, type Config, printBanner } from "../../tools/mon.ts";
-import { complain, writeOut } from "../../tools/program/output.ts";
+import { printError, writeOut } from "../../tools/program/output.ts";
 import { ToolError } from "../../tools/program/tool_error.ts";
 import { findLine } from "../live/line_names.ts";
 import { lineKey } from "../live/selection.ts";
@@ -112,7 +112,7 @@ class Watch {
         if (event.event === "snapshot") this.#begin(event);
         else if (event.event === "edges") this.#take(event.edges);
         else if (event.event === "lost") {
-          complain(this.#programName, `${event.count} events were lost`);
+          printError(this.#programName, `${event.count} events were lost`);
         }
         if (this.#limits.eventsLeft <= 0) return 0;
         clearTimeout(this.#timer);

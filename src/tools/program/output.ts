@@ -40,7 +40,7 @@ export function writeOut(text: string): void {
 }
 
 /** Writes one message of a tool to standard error, after its name. */
-export function complain(programName: string, message: string): void {
+export function printError(programName: string, message: string): void {
   try {
     writeAll(
       Deno.stderr,
@@ -60,10 +60,10 @@ export function complain(programName: string, message: string): void {
  * Writes what was probably meant, unless the tool was called by its libgpiod
  * name: then its output is libgpiod's.
  */
-export function complainOfSlips(programName: string, suggest: Suggest): void {
+export function printSuggestions(programName: string, suggest: Suggest): void {
   if (!isOwnName(programName)) return;
   for (const name of suggest()) {
-    complain(programName, `did you mean '${name}'?`);
+    printError(programName, `did you mean '${name}'?`);
   }
 }
 
@@ -119,18 +119,18 @@ export async function runTool(
   } catch (error) {
     if (error instanceof ReaderGone) return ENDED_BY_SIGPIPE;
     if (error instanceof ToolError) {
-      for (const line of error.lines) complain(programName, line);
-      complainOfSlips(programName, error.suggest);
+      for (const line of error.lines) printError(programName, line);
+      printSuggestions(programName, error.suggest);
       if (error.advice !== undefined && isOwnName(programName)) {
-        complain(programName, error.advice);
+        printError(programName, error.advice);
       }
       if (error instanceof UsageError) {
-        complain(programName, `try ${programName} --help`);
+        printError(programName, `try ${programName} --help`);
       }
       return 1;
     }
     if (error instanceof Error && errnoCodeOf(error) !== undefined) {
-      complain(programName, error.message);
+      printError(programName, error.message);
       return 1;
     }
     throw error;

@@ -54,11 +54,11 @@ export class EventBuffers {
   }
 
   /**
-   * Gives a line's buffer back; the driver sees it after the next `flush`.
+   * Returns a line's buffer; the driver sees it after the next `flush`.
    *
    * @returns False when none is held, or its queue stands still.
    */
-  giveBack(lineNumber: number, status: EventStatus): boolean {
+  returnBuffer(lineNumber: number, status: EventStatus): boolean {
     const head = this.#heads[lineNumber]!;
     const queue = this.#queue;
     if (

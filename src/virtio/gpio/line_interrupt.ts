@@ -70,7 +70,7 @@ export class LineInterrupt {
 
   /** Gives the line's buffer back without an interrupt, if it is held. */
   returnBuffer(): void {
-    if (this.#buffers.giveBack(this.#lineNumber, EventStatus.Invalid)) {
+    if (this.#buffers.returnBuffer(this.#lineNumber, EventStatus.Invalid)) {
       this.#counters.countEvent(this.#lineNumber, EventCount.Returned);
     }
   }
@@ -156,7 +156,7 @@ export class LineInterrupt {
   }
 
   #deliver(): void {
-    if (this.#buffers.giveBack(this.#lineNumber, EventStatus.Valid)) {
+    if (this.#buffers.returnBuffer(this.#lineNumber, EventStatus.Valid)) {
       this.#counters.countEvent(this.#lineNumber, EventCount.Delivered);
     }
   }

@@ -297,7 +297,7 @@ export class InflightLog {
   /**
    * The device put `head` into the used ring; `used.idx` does not show it yet.
    */
-  giveBack(head: number): void {
+  markUsed(head: number): void {
     const words = this.#words;
     words[AT_NEXT + head * (STATE_SIZE / WORDS)] = words[AT_LAST_BATCH_HEAD]!;
     Atomics.store(words, AT_LAST_BATCH_HEAD, head);

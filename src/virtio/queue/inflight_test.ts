@@ -37,7 +37,7 @@ Deno.test("InflightLog keeps the order in which heads were taken", () => {
   const { buffer, log } = fresh();
   for (const head of [5, 1, 7, 0]) log.take(head);
   assertEquals(open(buffer).recover(0).list(), [5, 1, 7, 0]);
-  log.giveBack(1);
+  log.markUsed(1);
   log.published(1);
   const next = open(buffer);
   assertEquals(next.recover(1).list(), [5, 7, 0]);
@@ -51,18 +51,18 @@ Deno.test("InflightLog recovers wherever a batch of two was interrupted", () => 
   const steps: [name: string, run: (log: InflightLog) => void, used: number][] =
     [
       ["nothing done", () => {}, 10],
-      ["one entry listed", (log) => log.giveBack(4), 10],
+      ["one entry listed", (log) => log.markUsed(4), 10],
       ["both entries listed", (log) => {
-        log.giveBack(4);
-        log.giveBack(2);
+        log.markUsed(4);
+        log.markUsed(2);
       }, 10],
       ["used.idx published", (log) => {
-        log.giveBack(4);
-        log.giveBack(2);
+        log.markUsed(4);
+        log.markUsed(2);
       }, 12],
       ["batch struck off", (log) => {
-        log.giveBack(4);
-        log.giveBack(2);
+        log.markUsed(4);
+        log.markUsed(2);
         log.published(12);
       }, 12],
     ];
@@ -72,7 +72,7 @@ Deno.test("InflightLog recovers wherever a batch of two was interrupted", () => 
     log.recover(7);
     // An older batch, so that the list has a tail that must not be followed.
     for (const head of [1, 3, 5]) log.take(head);
-    for (const head of [3, 1, 5]) log.giveBack(head);
+    for (const head of [3, 1, 5]) log.markUsed(head);
     log.published(10);
     for (const head of [6, 4, 3, 2]) log.take(head);
     run(log);
@@ -86,8 +86,8 @@ Deno.test("InflightLog recovers wherever a batch of two was interrupted", () => 
 Deno.test("InflightLog recovers a batch that was struck off in part", () => {
   const { buffer, log, view } = fresh();
   for (const head of [0, 1, 2]) log.take(head);
-  log.giveBack(0);
-  log.giveBack(1);
+  log.markUsed(0);
+  log.markUsed(1);
   log.published(2);
   // Died between the two stores of the batch, and before used_idx.
   view.setUint8(16 + 1 * 16, 1);
@@ -100,7 +100,7 @@ Deno.test("InflightLog follows used.idx across its wrap", () => {
   const log = open(buffer);
   log.recover(0xfffe);
   for (const head of [0, 1, 2, 3]) log.take(head);
-  for (const head of [0, 1, 2]) log.giveBack(head);
+  for (const head of [0, 1, 2]) log.markUsed(head);
   assertEquals(open(buffer).recover(1).list(), [3]);
 });
 
@@ -124,7 +124,7 @@ Deno.test("InflightLog survives a region full of nonsense", () => {
     assert(heads.every((head) => head >= 0 && head < SIZE));
     assertEquals(new Set(heads).size, heads.length);
     for (let head = 0; head < SIZE; head++) log.take(head);
-    for (let head = 0; head < SIZE; head++) log.giveBack(head);
+    for (let head = 0; head < SIZE; head++) log.markUsed(head);
     log.published((seed + SIZE) & 0xffff);
     assertEquals(open(buffer).recover((seed + SIZE) & 0xffff).list(), []);
   }

@@ -327,7 +327,7 @@ export class SplitQueue {
     this.#nextUsed = (this.#nextUsed + 1) & INDEX_MASK;
     if (head === this.#resubmit) this.#resubmit = this.taken.after(head);
     this.taken.delete(head);
-    if (this.#inflight !== undefined) this.#inflight.giveBack(head);
+    if (this.#inflight !== undefined) this.#inflight.markUsed(head);
   }
 
   #isHalted(): boolean {
