@@ -42,6 +42,8 @@ export class RuleViolation extends Error {
 /** The device answered a request with the error status, as it may. */
 export class RequestRefused extends Error {
   override readonly name = "RequestRefused";
+  /** One line that says what to do. */
+  readonly hint = "The back end knows why: gpioagg serve writes it to its log";
   /**
    * @param request The message's name: "SET_DIRECTION out".
    * @param lineNumber The line that it was about.

@@ -214,4 +214,5 @@ Deno.test("probe reports a device that refuses, with exit status 1", async () =>
   );
   assertEquals(code, 1);
   assertStringIncludes(stderr, "refused SET_DIRECTION 1 on line 0");
+  assertStringIncludes(stderr, "gpioagg serve writes it to its log");
 });
