@@ -18,6 +18,7 @@ import {
 } from "./yaml_positions.ts";
 import {
   CONTROL_CHARACTER,
+  copiedCharacter,
   missingBlank,
   unclosedFault,
   yamlFault,
@@ -145,6 +146,13 @@ export class ConfigNode {
         "there is a tab in the indentation",
         "YAML is indented with spaces",
       );
+      return undefined;
+    }
+    const copied = copiedCharacter(text);
+    if (copied !== undefined) {
+      const { offset, fault } = copied;
+      const position = { ...start, ...index.at(offset) };
+      problems.add(position, fault.problem, fault.hint);
       return undefined;
     }
     let value: Value;

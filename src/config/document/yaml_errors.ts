@@ -31,6 +31,47 @@ export const CONTROL_CHARACTER: YamlFault = {
   hint: 'Remove it, or write it as "\\xNN" in double quotes',
 };
 
+/** Quoted texts and comments, in which any character may be. */
+const FREE_TEXT = /"[^"\n]*"|'[^'\n]*'|(?<=^|\s)#.*/gm;
+/** Blanks that YAML takes for letters; a byte order mark that is not the first. */
+const OTHER_BLANK = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]/;
+/** Quotes of other programs, where a value begins. */
+const OTHER_QUOTE = /(?<=(?:^|[-:,[{]) *)[\u2018-\u201f\u00ab]/m;
+
+/**
+ * Finds a character that is not what it looks like, as in text that was copied
+ * out of a page or a document; undefined if there is none.
+ */
+export function copiedCharacter(
+  text: string,
+): { offset: number; fault: YamlFault } | undefined {
+  if (!OTHER_BLANK.test(text) && !OTHER_QUOTE.test(text)) return undefined;
+  const bare = text.replace(FREE_TEXT, (part) => "x".repeat(part.length));
+  const blank = bare.search(OTHER_BLANK);
+  if (blank >= 0) {
+    return {
+      offset: blank,
+      fault: {
+        problem: `a blank that YAML does not know (${codeOf(text, blank)})`,
+        hint: "It comes with copied text: replace it by a plain blank",
+      },
+    };
+  }
+  const quote = bare.search(OTHER_QUOTE);
+  return quote < 0 ? undefined : {
+    offset: quote,
+    fault: {
+      problem: `a quote that YAML does not know (${codeOf(text, quote)})`,
+      hint: `It comes with copied text: replace it and its end by " or '`,
+    },
+  };
+}
+
+function codeOf(text: string, at: number): string {
+  const code = text.charCodeAt(at).toString(16).toUpperCase();
+  return `U+${code.padStart(4, "0")}`;
+}
+
 /** A key and its value without a blank between them, alone in a line. */
 const KEY_WITHOUT_BLANK = /^ *([a-z][a-z-]*):[^\s:][^:]*$/;
 

@@ -97,11 +97,32 @@ testMalformed("a line in another form, with this one's", [
   ["{ »chip: gpiochip0/3 }", `${L}.chip: Write chip: gpiochip0, offsets: "3"`],
   ["{ chip: c, »pin: 3 }", `${L}.pin: Did you mean offset?`],
   ["{ sim: 1, direction: »out }", `${L}.direction: Did you mean output?`],
+  ["»gpiochip0/0,pull-up", `${L}: Did you mean bias=pull-up?`],
+  ["»gpiochip0/0,output", `${L}: Did you mean direction=output?`],
   ["»sim/1\n        as=Y", `${L}: ${ONE_LINE}`],
   // YAML makes one text of these two, which would be a line of a chip.
   ["»sim/1\n       - sim/2", `${L}: ${ONE_LINE}`],
   ["{ sim: 1, as: »A\n        B }", `${L}.as: ${ONE_LINE}`],
 ], lineConfig);
+
+testMalformed("characters that are not what they look like", [
+  [
+    "# l’aile\u00a0: A\naggregators:\n»\u00a0 a: {}\n",
+    ": a blank that YAML does not know (U+00A0) | It comes with copied text",
+  ],
+  [
+    "aggregators: { a:»\u3000{} }\n",
+    ": a blank that YAML does not know (U+3000)",
+  ],
+  [
+    "aggregators:\n  a:\n    lines:\n      - »“sim/1”\n",
+    ": a quote that YAML does not know (U+201C)",
+  ],
+  [
+    "aggregators:\n  'a\u00a0b': { lines: [»‘X’] } # “c”\n",
+    ": a quote that YAML does not know (U+2018)",
+  ],
+]);
 
 testMalformed("a size in other units, with the one that was meant", [
   [

@@ -68,6 +68,12 @@ const NO_BLANKS =
   "A SPEC has no blanks around its commas and =: sim/8,as=BUTTON,direction=input";
 /** A range of offsets as other programs have it: `0..3`, `0 - 3`. */
 const OTHER_RANGE = /^(\d+) *(?:-|\.\.\.?|:|to) *(\d+)$/;
+/** An offset in another form: no line is called so. */
+const NO_OFFSET = /^(?:-\d+|\d+-|0x[\da-f]+)$/i;
+/** A number of simulated lines, in this form or another. */
+const SIMULATED = /^sim(?:$|\/|[ :=-]\d+$)/;
+/** A chip by the name of its node, without a line. */
+const CHIP_ALONE = /^(?:\/dev\/)?gpiochip\d+$/;
 const VIRTUAL_HEAD = /^(wire|const|copy|invert)(?:\/(.*))?$/s;
 
 /** Contents of a SPEC, before defaults. */
@@ -223,13 +229,27 @@ function readSources(
     );
     return [];
   }
-  if (head === "sim" || head.startsWith("sim/")) {
+  if (word !== undefined && NO_OFFSET.test(tail)) {
+    report(
+      `"${tail}" is not a valid offset or range of offsets`,
+      `Offsets are numbers and ranges such as 0-7,9, below ${MAX_LINES}`,
+    );
+    return [];
+  }
+  if (SIMULATED.test(head)) {
     report(
       `"${head}" has no number of simulated lines`,
       OFFSETS_ITEM.test(tail.trim())
         ? NO_BLANKS
         : "Simulated lines are asked for as sim/N, for instance sim/8; a line of " +
           "that name as CHIP/sim",
+    );
+    return [];
+  }
+  if (CHIP_ALONE.test(head)) {
+    report(
+      `"${head}" names a chip but no line of it`,
+      `Add the offsets or the name: ${head}/0-7, ${head}/ESTOP`,
     );
     return [];
   }
@@ -418,6 +438,15 @@ function reportUnknownKey(key: string, item: string, report: Report): void {
       `offset ${item} stands behind a key`,
       "The offsets come first: gpiochip0/0-3,7,direction=input",
     );
+    return;
+  }
+  const owner = RULE_KEYS.find((rule) => {
+    const words = RULES[rule].kind.schema.enum;
+    return Array.isArray(words) && words.includes(key) &&
+      words.every((word) => typeof word === "string");
+  });
+  if (owner !== undefined) {
+    report(`unknown key "${key}"`, `Did you mean ${owner}=${key}?`);
     return;
   }
   const suggestion = suggestedKey(key, RULE_KEYS);

@@ -161,6 +161,12 @@ Deno.test("parsePeriodUs() reads us, ms and s, and ms without a unit", () => {
 const BROKEN: readonly (readonly [string, string])[] = [
   ["", "has no line"],
   [",as=x", "has no line"],
+  ["gpiochip0/-1", '"-1" is not a valid offset'],
+  ["gpiochip0/0x10", '"0x10" is not a valid offset'],
+  ["gpiochip0/1-,as=X", '"1-" is not a valid offset'],
+  ["gpiochip0", "names a chip but no line of it"],
+  ["/dev/gpiochip12,as=X", "names a chip but no line of it"],
+  ["sim:4", "has no number of simulated lines"],
   ["gpiochip0/0..3", '"0..3" is not a valid range of offsets'],
   ["gpiochip0/0 - 3,as=x", '"0 - 3" is not a valid range of offsets'],
   ["sim", "has no number of simulated lines"],
