@@ -63,7 +63,7 @@ const ABSENT: Readonly<Record<string, readonly (readonly [string, RegExp])[]>> =
     ],
     sim: [
       ["pres {api}", /mean press\?/],
-      ["nothing.like.it {api}", /there is press/],
+      ["nothing.like.it {api}", /gpioagg list shows the aggregators/],
       ["press.START=1 {api}", /apart: press START=1/],
       ["press STRT=1 {api}", /mean START\?/],
     ],
