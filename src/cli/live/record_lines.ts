@@ -66,7 +66,16 @@ export async function recordLines(
   if (!follow) return await recordPast(source, options);
   await using events = new EventBuffer(source);
   void options.ended.then(() => events.stop());
-  const [first, ...others] = await events.take() ?? [];
+  const taken = await events.take();
+  if (taken === undefined) {
+    throw new Error(
+      "Nothing is recorded: " +
+        (await isSettled(options.ended)
+          ? "the recording was ended before the service had answered"
+          : "the service has ended"),
+    );
+  }
+  const [first, ...others] = taken;
   if (first?.event !== "snapshot") {
     throw new Error("The service does not begin its events with a snapshot");
   }

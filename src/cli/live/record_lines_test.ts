@@ -265,6 +265,30 @@ Deno.test("lost events make the values unknown until they are looked up", async 
   ]);
 });
 
+Deno.test("a record that ends before the service answers says what ended", async () => {
+  const { source } = sourceOf([], []);
+  const silent: EdgeSource = {
+    ...source,
+    edges: async function* (signal) {
+      await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason))
+      );
+      yield* source.edges(signal);
+    },
+  };
+  await assertRejects(
+    () => record(silent, { ended: Promise.resolve() }),
+    Error,
+    "Nothing is recorded: the recording was ended before",
+  );
+  const over: EdgeSource = { ...source, edges: async function* () {} };
+  await assertRejects(
+    () => record(over, {}),
+    Error,
+    "Nothing is recorded: the service has ended",
+  );
+});
+
 Deno.test("a record that is ended is whole, with what had not come yet", async () => {
   const stop = Promise.withResolvers<void>();
   const { source, asked } = sourceOf([{

@@ -91,7 +91,9 @@ export async function showOnce(options: TopOptions): Promise<void> {
 /** Shows the lines until a key, a signal or the service ends it. */
 export async function showTop(options: TopOptions): Promise<TopEnd> {
   await using events = new EventBuffer(options.source);
-  const [first, ...others] = await events.take() ?? [];
+  const taken = await events.take();
+  if (taken === undefined) return { kind: "service" };
+  const [first, ...others] = taken;
   if (first?.event !== "snapshot") {
     throw new Error("The service does not begin its events with a snapshot");
   }

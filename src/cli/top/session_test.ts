@@ -135,6 +135,18 @@ Deno.test("a session takes the terminal, shows lines and gives it back", async (
   assert(rig.written.endsWith("\x1b[?1049l"), "the screen is left");
 });
 
+Deno.test("a service that ends before it answers has ended, and the terminal is left alone", async () => {
+  const { source, terminal } = new Rig();
+  const end = await showTop({
+    source: { ...source, edges: async function* () {} },
+    name: undefined,
+    windowMs: undefined,
+    terminal,
+    changing: () => Promise.reject(new Error("not asked for")),
+  });
+  assertEquals(end, { kind: "service" });
+});
+
 Deno.test("keys pull and pulse simulated lines; what fails is shown", async () => {
   const rig = new Rig();
   const shown = rig.show();
