@@ -4,9 +4,10 @@
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
+import { noteTime } from "../environment/figures.ts";
 import { bootStockHost, type StockHost } from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
-import { tool } from "./kernel_usb_rig.ts";
+import { startUdev, tool, untilAccess } from "./kernel_usb_rig.ts";
 
 const ignore = await mustSkip(
   "deno",
@@ -18,7 +19,7 @@ const ignore = await mustSkip(
   "udevdTrixie",
 );
 
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 
 /** Files as gpioagg sees them, and as the shell of the machine does. */
 const ROOT = "/tmp/host";
@@ -114,9 +115,11 @@ async function createOfSeveralAdapters(host: StockHost): Promise<void> {
 }
 
 for (
-  const [kernel, label, tells] of [
-    ["bookworm", "cp2112_gpio", false],
-    ["trixie", "usb_ljca.ljca-gpio.0", true],
+  const [kernel, label, tells, access] of [
+    // Mode of the configuration, and group of udev's rule.
+    ["bookworm", "cp2112_gpio", false, "0 77 660"],
+    // udev of this one is in the test of the host's sleep.
+    ["trixie", "usb_ljca.ljca-gpio.0", true, "0 0 660"],
   ] as const
 ) {
   Deno.test({
@@ -124,14 +127,12 @@ for (
     ignore,
     fn: async () => {
       await using host = await bootStockHost(kernel, { inMemory: true });
+      if (kernel === "bookworm") await startUdev(host, kernel);
       const pid = await startService(host);
       const [found] = await untilChips(host, 1);
       assertStringIncludes(found!, label);
       const chip = found!.split(" ")[0]!;
-      assertEquals(
-        await host.run(`stat -c %a /dev/${chip}`),
-        "660",
-      );
+      await untilAccess(host, chip, access);
 
       // Sources of every kind are read, and outputs driven.
       assertEquals(
@@ -188,11 +189,22 @@ for (
         async () => (await relays(host)).some((one) => one !== old),
         LIMIT_MS,
       );
-      const [again] = await untilChips(host, 1);
-      assertEquals(await seen(host, again!.split(" ")[0]!), "0");
+      const [returned] = await untilChips(host, 1);
+      const again = returned!.split(" ")[0]!;
+      await untilAccess(host, again, access);
+      assertEquals(await seen(host, again), "0");
 
       // The maker is killed: nothing stays.
-      await host.run(`kill -KILL ${pid}`);
+      const times = await host.run(
+        `kill -KILL ${pid}; cut -d ' ' -f 1 /proc/uptime
+         while [ -e /dev/${again} ]; do :; done; cut -d ' ' -f 1 /proc/uptime`,
+        { timeoutMs: LIMIT_MS },
+      );
+      const [from, to] = times.trim().split("\n").map(Number);
+      noteTime(
+        `from SIGKILL of its maker to the end of ${label}`,
+        (to! - from!) * 1000,
+      );
       await untilChips(host, 0);
       await until(
         "the process that relays ends",
