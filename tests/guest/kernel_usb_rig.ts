@@ -55,7 +55,9 @@ export async function untilAccess(
 ): Promise<void> {
   let found = "";
   await until(`the access of ${chip}`, async () => {
-    found = await host.run(`stat -c '%u %g %a' /dev/${chip}`);
+    // One that was made again may be away for a moment.
+    const { output } = await host.exec(`stat -c '%u %g %a' /dev/${chip}`);
+    found = output.trim();
     return found === access;
   }, LIMIT_MS).catch((cause) => {
     throw new Error(`${chip} has ${found}`, { cause });
