@@ -8,8 +8,7 @@ import settings from "../../../deno.json" with { type: "json" };
 import { clockNs } from "../../../ffi/clock.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import type { EdgeArchive } from "../record/edge_archive.ts";
-import { FileHistory } from "../record/file_history.ts";
-import { MemoryHistory } from "../record/history_stream.ts";
+import { openHistory } from "../record/file_history.ts";
 import type { Run } from "../record/turns.ts";
 import { HISTORY_TYPES, historyText } from "../record/history_formats.ts";
 import { isEdge, wallTime } from "../record/stored_edge.ts";
@@ -68,12 +67,10 @@ export class HistoryRoute {
       to: Number(to - offset),
       filter,
     };
-    const archive = this.#archive;
-    const isInMemory = archive === undefined ||
-      span.from !== undefined && span.from >= store.keptSince;
-    using stream = isInMemory
-      ? new MemoryHistory(store, span, run)
-      : new FileHistory(store, archive, span, { offset, run });
+    using stream = await openHistory(store, this.#archive, span, {
+      offset,
+      run,
+    });
     const beginning = await stream.begin();
     const text = historyText(format, offset, `gpioagg ${settings.version}`);
     beginStream(response, 200, type);

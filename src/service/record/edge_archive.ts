@@ -101,6 +101,17 @@ export class EdgeArchive {
     return this.#lives;
   }
 
+  /**
+   * Time from which on the files have edges; 0 if that is not known, undefined if
+   * there is no file. **Units**: nanoseconds since 1970.
+   */
+  get beginNs(): bigint | undefined {
+    const [first] = this.#indices;
+    if (first === undefined) return undefined;
+    const [place] = first.places;
+    return place?.offset === first.begin ? place.timeNs : 0n;
+  }
+
   /** True if there are edges in the file, and it cannot be read. */
   get isUnreadable(): boolean {
     return this.#indices.length === 0 && this.written.size > 0;

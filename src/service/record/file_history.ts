@@ -29,13 +29,40 @@ import {
   unknown,
   WINDOW_NS,
 } from "./history.ts";
-import type { HistoryStream } from "./history_stream.ts";
+import { type HistoryStream, MemoryHistory } from "./history_stream.ts";
 import { type LineState, stateAfter } from "../../edges/record.ts";
 import type { StoredEdge } from "./stored_edge.ts";
 import { atOnce, type Run } from "./turns.ts";
 
 /** Bytes that are read at a time: some hundred edges, one or two ms. */
 const READ_BYTES = 48 * 1024;
+
+/**
+ * Reads a span out of memory, or where the files go back further, out of them.
+ *
+ * @param options Times are `offset` later than monotonic ones; work is done in
+ * turns of `run`.
+ */
+export async function openHistory(
+  store: EdgeStore,
+  archive: EdgeArchive | undefined,
+  span: Span,
+  { offset, run }: { offset: bigint; run: Run },
+): Promise<HistoryStream> {
+  const { keptSince } = store;
+  if (
+    archive === undefined || span.from !== undefined && span.from >= keptSince
+  ) {
+    return new MemoryHistory(store, span, run);
+  }
+  await archive.search(run);
+  const { beginNs } = archive;
+  // A file that another process took away begins after what is in memory.
+  const isMore = beginNs === undefined || Number(beginNs - offset) < keptSince;
+  return isMore
+    ? new FileHistory(store, archive, span, { offset, run })
+    : new MemoryHistory(store, span, run);
+}
 
 /** Reads a span, which begins before what is in memory. */
 export class FileHistory implements HistoryStream {

@@ -9,7 +9,7 @@ import { EdgeArchive } from "./edge_archive.ts";
 import { EdgeFile } from "./edge_file.ts";
 import type { EdgeFileReader, EdgeSink } from "./edge_sink.ts";
 import type { LineFilter } from "./edge_cursor.ts";
-import { FileHistory } from "./file_history.ts";
+import { FileHistory, openHistory } from "./file_history.ts";
 import { historyText } from "./history_formats.ts";
 import { isEdge, wallTime } from "./stored_edge.ts";
 
@@ -129,6 +129,8 @@ interface ReadOptions {
   from?: number | undefined;
   to?: number;
   filter?: LineFilter;
+  /** Reads what goes back further: the file, or memory. */
+  isAny?: boolean;
   /** Done between two pieces. */
   meanwhile?: () => Promise<void>;
 }
@@ -144,15 +146,12 @@ const run = <T>(work: Iterator<void, T>): Promise<T> => {
 async function readAll(
   store: ReturnType<typeof edgeStore>,
   archive: EdgeArchive,
-  { from, to = 1e15, filter, meanwhile }: ReadOptions,
+  { from, to = 1e15, filter, meanwhile, isAny = false }: ReadOptions,
 ) {
   const { offset } = store;
-  using stream = new FileHistory(
-    store,
-    archive,
-    { from, to, filter },
-    { offset, run },
-  );
+  using stream = isAny
+    ? await openHistory(store, archive, { from, to, filter }, { offset, run })
+    : new FileHistory(store, archive, { from, to, filter }, { offset, run });
   const beginning = await stream.begin();
   const json = historyText("json", offset, "test");
   const vcd = historyText("vcd", offset, "test");
@@ -452,4 +451,25 @@ Deno.test("a history of a file that another process took away is that of memory"
   assertEquals([disk.isGone, archive.written.generation], [false, 1]);
   assertEquals(again.edges, ["2 START 1", "3 START 0"]);
   assertStringIncludes(again.notes.join(), "/var/edges.1 cannot be read");
+});
+
+Deno.test("a history is that of memory where the file begins later", async () => {
+  const disk = new Disk();
+  await using made = runOf(disk);
+  const { press, store } = made;
+  const at = Number(store.keptSince) + SECOND;
+  const start = press.begin("press", ["START"], at);
+  press.write(at + SECOND, start, 1);
+  await made.file.catchUp(60_000);
+  // Moved before anyone has read it.
+  disk.isGone = true;
+  press.write(at + 2 * SECOND, start, 0);
+  await made.file.catchUp(60_000);
+  assertEquals(disk.isGone, false);
+  const options = { to: at + 1e12, isAny: true };
+  const { history, notes } = await made.read(options);
+  assertEquals(history.edges.map(({ value }) => value), [1, 0]);
+  assertEquals([history.lost, notes, history.lines.length], [0, [], 1]);
+  const { edges } = await made.read({ to: at + 1e12 });
+  assertEquals(edges.length, 1, "the file has less");
 });
