@@ -86,23 +86,13 @@ const TEXT_AT = 16;
 
 /** Tries to take the lock without a pause; further ones are 1 ms apart. */
 const SPINS = 20;
-/** Tries after which the holder of the lock is looked for. */
-const LOOKS_FOR_HOLDER = 50;
+/** Tries after which a holder that has changed nothing meanwhile is taken for dead. */
+const LOOKS_AT_HOLDER = 2000;
 /** Tries until the lock is given up. */
 const MAX_TRIES = 60_000;
 
 /** Number of the system call "gettid". */
 const NR_GETTID = Deno.build.arch === "aarch64" ? 178 : 186;
-
-/** Returns true if this process has a thread of this number. */
-function isThread(number: number): boolean {
-  try {
-    Deno.statSync(`/proc/self/task/${number}`);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The state, and who may change it. **Ownership**: of its mapping. */
 export class SharedState implements Disposable {
@@ -166,17 +156,25 @@ export class SharedState implements Disposable {
 
   /**
    * Takes the lock. A Worker that is terminated runs no `finally`: its lock is
-   * taken from it once its thread has ended.
+   * taken from it once it has changed nothing for long. One that waits for a CPU
+   * keeps it.
    *
-   * @throws {Error} If a thread that lives keeps the lock for too long.
+   * @throws {Error} If others keep the lock for too long.
    */
   #lock(): void {
     const words = this.#words;
+    let known = 0;
+    let version = -1;
+    let looks = 0;
     for (let tries = 1;; tries++) {
       const holder = Atomics.compareExchange(words, LOCK, 0, this.#thread);
       if (holder === 0) return;
-      if (tries % LOOKS_FOR_HOLDER === 0 && !isThread(holder)) {
+      const now = Atomics.load(words, VERSION);
+      if (holder !== known || now !== version) looks = 0;
+      [known, version] = [holder, now];
+      if (++looks === LOOKS_AT_HOLDER) {
         Atomics.compareExchange(words, LOCK, holder, 0);
+        looks = 0;
       }
       if (tries === MAX_TRIES) {
         throw new Error(
