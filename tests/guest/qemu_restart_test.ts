@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
+import { replaceService } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { bootQemuGuest } from "../environment/qemu_guest.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -92,13 +93,8 @@ for (const qemu of ["old", "new"] as const) {
         ? await EdgeMonitor.start(guest, "SEES")
         : undefined;
       const edges: string[] = [];
-      for (const signal of ENDS) {
-        await manager.stop(signal);
-        // Asked for while no process serves it.
-        await guest.run("gpioset -t 0 LAMP=1 >/tmp/lamp 2>&1 &");
-        await manager.start(args);
-        await busy.goesOn();
-        // The lamp is on, and off again: as edges, or else as levels.
+      /** The lamp is on, and off again: as edges, or else as levels. */
+      const seesLamp = async (): Promise<void> => {
         for (const level of [1, 0]) {
           if (level === 0) await guest.run("gpioset -t 0 LAMP=0");
           if (monitor === undefined) {
@@ -112,6 +108,29 @@ for (const qemu of ["old", "new"] as const) {
             assertEquals(await monitor.seen(edges.length), edges);
           }
         }
+      };
+      for (const signal of ENDS) {
+        await manager.stop(signal);
+        // Asked for while no process serves it.
+        await guest.run("gpioset -t 0 LAMP=1 >/tmp/lamp 2>&1 &");
+        await manager.start(args);
+        await busy.goesOn();
+        await seesLamp();
+      }
+      // With a spare from here on. A simulated line that is on would be off in
+      // the next process.
+      await manager.stop("SIGUSR2");
+      await manager.start(["--standby", ...args]);
+      let replaced: number | undefined;
+      for (const signal of ENDS) {
+        replaced = await replaceService(
+          manager.pid,
+          signal === "SIGKILL" ? signal : "SIGUSR1",
+          replaced,
+        );
+        await busy.goesOn();
+        await guest.run("gpioset -t 0 LAMP=1");
+        await seesLamp();
       }
       assertEquals(await busy.failures(), "");
       assertEquals(await guest.run("cat /tmp/lamp"), "");
