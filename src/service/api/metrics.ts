@@ -7,23 +7,21 @@
  * @module
  */
 import { Cause } from "../../edges/record.ts";
+import type { AggregatorCounts } from "../messages/messages.ts";
 import {
-  EVENT_STRIDE,
-  EventCount,
-  REQUEST_STRIDE,
-} from "../../virtio/gpio/counters.ts";
-import { MESSAGE_TYPE_COUNT, MessageType } from "../../virtio/gpio/protocol.ts";
+  addByLine,
+  type CountOf,
+  eachLine,
+  type Served,
+  type Writing,
+} from "./line_samples.ts";
+import { MetricsPage } from "./metrics_page.ts";
 import {
-  DURATION_BOUNDS,
-  DURATION_STRIDE,
-} from "../../virtio/gpio/request_times.ts";
-import type {
-  AggregatorCounts,
-  ExposureCounts,
-  GuestCounts,
-  LineCounts,
-} from "../messages/messages.ts";
-import { type Labels, MetricsPage } from "./metrics_page.ts";
+  addDurations,
+  addInterrupts,
+  addRefusals,
+  addRequests,
+} from "./request_metrics.ts";
 
 /** Figures of the service itself. */
 interface ServiceCounts {
@@ -40,26 +38,7 @@ interface ServiceCounts {
 /** The content type of {@linkcode encodeMetrics}. */
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-const REQUEST_KINDS: readonly string[] = (() => {
-  const kinds = new Array<string>(MESSAGE_TYPE_COUNT).fill("unknown");
-  for (const [name, type] of Object.entries(MessageType)) {
-    kinds[type] = snakeCase(name);
-  }
-  return kinds;
-})();
-
-const INTERRUPT_OUTCOMES: readonly (readonly [string, number])[] = Object
-  .entries(EventCount).map(([name, slot]) => [snakeCase(name), slot]);
-
-/** Lines that are written at a time: less than 1 ms with all their series. */
-const LINES_AT_ONCE = 64;
-
-const RESULTS = ["ok", "error"] as const;
-
 const QUEUES = ["request", "event"] as const;
-
-/** An aggregator that guests are served by. */
-type Served = { name: string } & GuestCounts;
 
 /** Encodes all counters as text; yields often. */
 export function* encodeMetrics(
@@ -276,69 +255,6 @@ const EDGE_CAUSES = [
   ["follow", Cause.Follow],
 ] as const;
 
-function* addRequests(page: MetricsPage, served: readonly Served[]): Writing {
-  const kinds = (counts: Float64Array, from: number, labels: () => Labels) => {
-    for (const [type, kind] of REQUEST_KINDS.entries()) {
-      for (const [i, result] of RESULTS.entries()) {
-        const count = counts[from + 2 * type + i]!;
-        if (count > 0) page.sample({ ...labels(), kind, result }, count);
-      }
-    }
-  };
-  page.metric(
-    "gpioagg_requests_total",
-    "counter",
-    "Requests of guests to a line, by kind and result. Of pins inside QEMU: " +
-      "changes of direction, and levels that the guest drove.",
-  );
-  yield* eachLine(page, served, ({ exposure, labels, line }) => {
-    kinds(exposure.requests, line * REQUEST_STRIDE, labels);
-  });
-  page.metric(
-    "gpioagg_requests_of_no_line_total",
-    "counter",
-    "Requests of guests for line names, or to lines that do not exist.",
-  );
-  for (const { name: aggregator, exposure: { device } } of served) {
-    if (device === undefined) continue;
-    kinds(device.unattributed, 0, () => ({ aggregator }));
-  }
-}
-
-function* addDurations(page: MetricsPage, served: readonly Served[]): Writing {
-  page.metric(
-    "gpioagg_request_duration_seconds",
-    "histogram",
-    "Time from the reactor turn that found a request to the turn that " +
-      "published its response. Of pins inside QEMU: from the report of a " +
-      "change to its completion on the line.",
-  );
-  yield* eachLine(page, served, ({ exposure: { durations }, labels, line }) => {
-    if (durations === undefined) return;
-    const from = line * DURATION_STRIDE;
-    const buckets = durations.buckets.subarray(from, from + DURATION_STRIDE);
-    if (buckets.every((count) => count === 0)) return;
-    const shown = labels();
-    let count = 0;
-    for (const [i, bucket] of buckets.entries()) {
-      count += bucket;
-      const le = DURATION_BOUNDS[i] ?? "+Inf";
-      page.sample({ ...shown, le }, count, "_bucket");
-    }
-    page.sample(shown, durations.sums[line]!, "_sum");
-    page.sample(shown, count, "_count");
-  });
-}
-
-function* addRefusals(page: MetricsPage, served: readonly Served[]): Writing {
-  page.metric(
-    "gpioagg_refusals_total",
-    "counter",
-    "Requests of guests that a line's rules refused.",
-  );
-  yield* addByLine(page, served, ({ counts }) => counts.refusals);
-}
-
 function* addRules(page: MetricsPage, served: readonly Served[]): Writing {
   page.metric(
     "gpioagg_rule_pending",
@@ -364,21 +280,6 @@ function* addRules(page: MetricsPage, served: readonly Served[]): Writing {
     "1 while an operator holds the line at a value; other lines are left out.",
   );
   yield* addByLine(page, served, ({ counts }) => counts.isForced ? 1 : 0);
-}
-
-function* addInterrupts(page: MetricsPage, served: readonly Served[]): Writing {
-  page.metric(
-    "gpioagg_interrupts_total",
-    "counter",
-    "Changes of a line, by the outcome of the guest's interrupt.",
-  );
-  yield* eachLine(page, served, ({ exposure: { device }, labels, line }) => {
-    if (device === undefined) return;
-    for (const [outcome, slot] of INTERRUPT_OUTCOMES) {
-      const count = device.events[line * EVENT_STRIDE + slot]!;
-      if (count > 0) page.sample({ ...labels(), outcome }, count);
-    }
-  });
 }
 
 function* addPins(page: MetricsPage, served: readonly Served[]): Writing {
@@ -447,53 +348,4 @@ function* addLost(page: MetricsPage, served: readonly Served[]): Writing {
   for (const [where, countOf] of lost) {
     yield* addByLine(page, served, countOf, { where });
   }
-}
-
-/** A part of a page, in pieces. */
-type Writing = Generator<void, void>;
-
-/** One line with its counters. */
-interface CountedLine {
-  readonly line: number;
-  readonly counts: LineCounts;
-  readonly exposure: ExposureCounts;
-  readonly labels: () => Labels;
-}
-
-/** Returns a count of a line; undefined where it does not exist. */
-type CountOf = (line: CountedLine) => number | undefined;
-
-/** Writes each line of all aggregators, some at a time. */
-function* eachLine(
-  page: MetricsPage,
-  served: readonly Served[],
-  write: (line: CountedLine) => void,
-): Writing {
-  let written = 0;
-  for (const { name: aggregator, lines, exposure } of served) {
-    for (const [line, counts] of lines.entries()) {
-      const labels = () => ({ aggregator, line, name: counts.name });
-      write({ line, counts, exposure, labels });
-      if (++written % LINES_AT_ONCE !== 0) continue;
-      page.encode();
-      yield;
-    }
-  }
-}
-
-/** One sample per line, of those that are not 0. */
-function* addByLine(
-  page: MetricsPage,
-  served: readonly Served[],
-  countOf: CountOf,
-  more: Labels = {},
-): Writing {
-  yield* eachLine(page, served, (line) => {
-    const count = countOf(line) ?? 0;
-    if (count !== 0) page.sample({ ...line.labels(), ...more }, count);
-  });
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
 }
