@@ -30,9 +30,9 @@ export const AREAS: readonly Area[] = [
       "src/virtio/queue/ring_layout.ts",
       "src/virtio/queue/descriptor_chain.ts",
       "src/virtio/queue/guest_memory.ts",
-      "src/vhost_user/vring.ts",
-      "src/vhost_user/ring_start.ts",
-      "src/vhost_user/ring_starter.ts",
+      "src/vhost_user/rings/vring.ts",
+      "src/vhost_user/rings/ring_start.ts",
+      "src/vhost_user/rings/ring_starter.ts",
     ],
   },
   {
@@ -59,8 +59,8 @@ export const AREAS: readonly Area[] = [
   {
     tests: { area: "rights", tests: RIGHTS },
     files: [
-      "src/service/api/create.ts",
-      "src/service/api/creations.ts",
+      "src/service/api/creations/create.ts",
+      "src/service/api/creations/creations.ts",
       "src/service/sockets/connection_places.ts",
       "src/service/sockets/file_access.ts",
     ],
@@ -68,10 +68,10 @@ export const AREAS: readonly Area[] = [
   {
     tests: { area: "restart", tests: RESTART },
     files: [
-      "src/vhost_user/guest_identity.ts",
+      "src/vhost_user/guest/guest_identity.ts",
       "src/virtio/queue/inflight.ts",
       "src/service/restart/manager_fd_store.ts",
-      "src/service/api/kept_creations.ts",
+      "src/service/api/creations/kept_creations.ts",
     ],
   },
 ];
@@ -101,7 +101,7 @@ export const KNOWN: readonly {
   },
   {
     area: "restart",
-    path: "src/vhost_user/guest_identity.ts",
+    path: "src/vhost_user/guest/guest_identity.ts",
     before: "log.taken.count - unlogged <= awaited",
     after: "log.taken.count - unlogged <= size",
     tests: RESTART,
@@ -115,7 +115,7 @@ export const KNOWN: readonly {
   },
   {
     area: "rights",
-    path: "src/service/api/creations.ts",
+    path: "src/service/api/creations/creations.ts",
     before: "    if (this.#entries.get(name) !== entry) return;\n",
     after: "",
     tests: RIGHTS,

@@ -18,7 +18,7 @@ import type {
 import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { ManagerFdStore } from "./restart/manager_fd_store.ts";
 import { GivenListeners } from "./sockets/given_listeners.ts";
-import type { KeptCreations } from "./api/kept_creations.ts";
+import type { KeptCreations } from "./api/creations/kept_creations.ts";
 import { LinesHeldError } from "./lanes/lanes.ts";
 import { reportLeaks } from "./reactor/leaks.ts";
 import {
@@ -328,7 +328,7 @@ async function keptCreations(
   settings: ApiSettings | undefined,
 ): Promise<KeptCreations | undefined> {
   if (store === undefined || settings === undefined) return undefined;
-  const { KeptCreations } = await import("./api/kept_creations.ts");
+  const { KeptCreations } = await import("./api/creations/kept_creations.ts");
   return new KeptCreations(store, settings.creation);
 }
 

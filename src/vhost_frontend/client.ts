@@ -18,7 +18,7 @@ import {
   REPLY_FLAGS,
   requestName,
   VERSION,
-} from "../vhost_user/protocol.ts";
+} from "../vhost_user/messages/protocol.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { ConnectionError, RuleViolation } from "./errors.ts";
 import {

@@ -16,7 +16,11 @@ import {
   RuleViolation,
   WaitTimeoutError,
 } from "./errors.ts";
-import { HEADER, VERSION, VERSION_MASK } from "../vhost_user/protocol.ts";
+import {
+  HEADER,
+  VERSION,
+  VERSION_MASK,
+} from "../vhost_user/messages/protocol.ts";
 import { decodeHeader } from "./messages.ts";
 
 /** A message from the backend. **Ownership**: the fds are the receiver's. */

@@ -13,7 +13,7 @@ import {
   PROTOCOL_FEATURE_RESET_DEVICE_MASK,
   PROTOCOL_FEATURE_STATUS_MASK,
   VHOST_USER_F_PROTOCOL_FEATURES_MASK,
-} from "../vhost_user/protocol.ts";
+} from "../vhost_user/messages/protocol.ts";
 import {
   VIRTIO_F_EVENT_IDX_MASK,
   VIRTIO_F_INDIRECT_DESC_MASK,

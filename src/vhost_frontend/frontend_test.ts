@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CannedBackend } from "../../tests/doubles/canned_backend.ts";
 import { countCopies } from "../../tests/doubles/open_fds.ts";
 import { duplicate } from "../../ffi/files.ts";
-import { requestName } from "../vhost_user/protocol.ts";
+import { requestName } from "../vhost_user/messages/protocol.ts";
 import { RuleViolation } from "./errors.ts";
 import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_options.ts";

@@ -18,7 +18,7 @@ import {
   VRING_ADDR,
   VRING_NOFD_MASK,
   VRING_STATE,
-} from "../vhost_user/protocol.ts";
+} from "../vhost_user/messages/protocol.ts";
 import type { Region } from "./memory.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

@@ -14,7 +14,7 @@ import type {
 import type { VirtioDevice } from "../virtio/device.ts";
 import type { BackendEvents } from "./events.ts";
 import { DEFAULT_PAUSED_FOR_MS, type PausedFor } from "./pause_watch.ts";
-import { PageBudget } from "./page_budget.ts";
+import { PageBudget } from "./memory/page_budget.ts";
 import { SessionKeeper } from "../peer/session_keeper.ts";
 import type { SessionStore } from "../peer/session_store.ts";
 import { resumeSession } from "./kept_session.ts";

@@ -24,11 +24,11 @@ import {
   encodeMessage,
   encodeU64,
   encodeVringState,
-} from "./codec.ts";
-import { formFault, type RequestForm } from "./request_forms.ts";
+} from "./messages/codec.ts";
+import { formFault, type RequestForm } from "./messages/request_forms.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
-import { createInflightFile } from "./inflight_region.ts";
-import type { Message } from "./message_stream.ts";
+import { createInflightFile } from "./memory/inflight_region.ts";
+import type { Message } from "./messages/message_stream.ts";
 import {
   BackendRequest,
   FrontendRequest,
@@ -43,14 +43,14 @@ import {
   PROTOCOL_FEATURE_STATUS_MASK,
   requestName,
   VERSION,
-} from "./protocol.ts";
-import type { RingSet } from "./ring_set.ts";
+} from "./messages/protocol.ts";
+import type { RingSet } from "./rings/ring_set.ts";
 import {
   FdName,
   type NegotiatedRecord,
   type SessionFds,
 } from "./session_record.ts";
-import { MAX_MEM_SLOTS } from "./memory_table.ts";
+import { MAX_MEM_SLOTS } from "./memory/memory_table.ts";
 
 /** The protocol features that are offered. */
 const OFFERED_PROTOCOL_FEATURES_MASK = PROTOCOL_FEATURE_MQ_MASK |

@@ -7,9 +7,9 @@
 import type { PeerTimes } from "../peer/peer_process.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import type { BackendEvents } from "./events.ts";
-import { GuestActivity } from "./guest_activity.ts";
+import { GuestActivity } from "./guest/guest_activity.ts";
 import { type PausedFor, PauseWatch } from "./pause_watch.ts";
-import type { RingSet } from "./ring_set.ts";
+import type { RingSet } from "./rings/ring_set.ts";
 
 /** Options of a {@linkcode GuestPresence}. */
 interface GuestPresenceOptions {

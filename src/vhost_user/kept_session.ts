@@ -9,8 +9,8 @@ import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { SessionKeeper } from "../peer/session_keeper.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import { NamedFds } from "./named_fds.ts";
-import { FrontendRequest } from "./protocol.ts";
+import { NamedFds } from "./messages/named_fds.ts";
+import { FrontendRequest } from "./messages/protocol.ts";
 import {
   decodeRecord,
   encodeRecord,
@@ -20,7 +20,7 @@ import {
   type SessionFds,
   type SessionRecord,
 } from "./session_record.ts";
-import { StateMemory } from "./state_memory.ts";
+import { StateMemory } from "./memory/state_memory.ts";
 
 /** Requests that change nothing which the next process has to know. */
 const READING_REQUESTS: ReadonlySet<number> = new Set([

@@ -7,9 +7,9 @@
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { encodeReply } from "./codec.ts";
+import { encodeReply } from "./messages/codec.ts";
 import type { KeptSession } from "./kept_session.ts";
-import type { MessageStream } from "./message_stream.ts";
+import type { MessageStream } from "./messages/message_stream.ts";
 
 /** Replies that wait. **Ownership**: of their fds. */
 export class Outbox {

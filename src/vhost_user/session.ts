@@ -31,8 +31,8 @@ import type {
   Watch,
 } from "../reactor/event_loop.ts";
 import type { VirtioDevice } from "../virtio/device.ts";
-import { encodeU64 } from "./codec.ts";
-import { REQUEST_FORMS } from "./request_forms.ts";
+import { encodeU64 } from "./messages/codec.ts";
+import { REQUEST_FORMS } from "./messages/request_forms.ts";
 import {
   LOST_INTERRUPTS,
   MISSING_PAGE,
@@ -41,10 +41,10 @@ import {
   RETURNED,
   TAKES_PAGES,
   tooManyDescriptors,
-} from "./advice.ts";
+} from "./memory/advice.ts";
 import type { SessionKeeper } from "../peer/session_keeper.ts";
 import { KeptSession, type ResumedSession } from "./kept_session.ts";
-import { NamedFds } from "./named_fds.ts";
+import { NamedFds } from "./messages/named_fds.ts";
 import { Outbox } from "./outbox.ts";
 import { FdName } from "./session_record.ts";
 import { CloseWait } from "./close_wait.ts";
@@ -52,9 +52,9 @@ import { ProtocolError } from "../peer/protocol_error.ts";
 import { FrontendRequests } from "./frontend_requests.ts";
 import type { BackendEvents } from "./events.ts";
 import { GuestPresence } from "./guest_presence.ts";
-import { SharingCheck } from "./sharing_check.ts";
-import { type Message, MessageStream } from "./message_stream.ts";
-import type { PageBudget } from "./page_budget.ts";
+import { SharingCheck } from "./memory/sharing_check.ts";
+import { type Message, MessageStream } from "./messages/message_stream.ts";
+import type { PageBudget } from "./memory/page_budget.ts";
 import type { PausedFor } from "./pause_watch.ts";
 import type { PeerTimes } from "../peer/peer_process.ts";
 import {
@@ -62,8 +62,8 @@ import {
   isKnownRequest,
   NEED_REPLY_MASK,
   requestName,
-} from "./protocol.ts";
-import { RingSet } from "./ring_set.ts";
+} from "./messages/protocol.ts";
+import { RingSet } from "./rings/ring_set.ts";
 
 const ACK_SUCCESS = 0n;
 const ACK_FAILURE = 1n;

@@ -13,8 +13,8 @@ import {
   u64,
 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
-import { REQUEST_FORMS } from "./request_forms.ts";
-import { requestName } from "./protocol.ts";
+import { REQUEST_FORMS } from "./messages/request_forms.ts";
+import { requestName } from "./messages/protocol.ts";
 
 const NOFD = 0x100;
 

@@ -13,8 +13,8 @@ import type {
   InflightDescription,
   RegionDescription,
   VringAddress,
-} from "./codec.ts";
-import type { RingAddress } from "./guest_identity.ts";
+} from "./messages/codec.ts";
+import type { RingAddress } from "./guest/guest_identity.ts";
 
 /** Version that is written, and the newest one that is read. */
 export const RECORD_VERSION = 1;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK } from "../../src/vhost_user/protocol.ts";
+import { PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK } from "../../src/vhost_user/messages/protocol.ts";
 import { SUPPORTED_PROTOCOL_FEATURES } from "../../src/vhost_frontend/features.ts";
 
 /** Lines of every aggregator. */

@@ -13,7 +13,7 @@ import { FRUITLESS_REST_MS } from "../../src/peer/accept_present.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { VhostUserBackend } from "../../src/vhost_user/backend.ts";
 import type { PeerTimes } from "../../src/peer/peer_process.ts";
-import { mappedFileCount } from "../../src/vhost_user/shared_file.ts";
+import { mappedFileCount } from "../../src/vhost_user/memory/shared_file.ts";
 import { GpioDevice } from "../../src/virtio/gpio/device.ts";
 import type { FdStoreDouble } from "./fd_store_double.ts";
 import { ModelPort } from "./model_port.ts";

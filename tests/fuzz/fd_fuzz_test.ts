@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { rounds } from "../environment/rounds.ts";
-import { testAlone } from "../../tests/doubles/test_alone.ts";
+import { testAlone } from "../doubles/test_alone.ts";
 import { runFdFuzz } from "./fd_fuzz.ts";
 
 testAlone(

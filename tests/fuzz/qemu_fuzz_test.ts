@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { testAlone } from "../../tests/doubles/test_alone.ts";
+import { testAlone } from "../doubles/test_alone.ts";
 import { runQemuFuzz } from "./qemu_fuzz.ts";
 
 testAlone(

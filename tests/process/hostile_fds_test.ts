@@ -10,7 +10,7 @@ import { connectUnix } from "../../ffi/unix_socket.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { encodeVringFd } from "../../src/vhost_frontend/messages.ts";
-import { FrontendRequest } from "../../src/vhost_user/protocol.ts";
+import { FrontendRequest } from "../../src/vhost_user/messages/protocol.ts";
 import { LingeringSocket } from "../doubles/lingering_socket.ts";
 import { Service } from "../environment/service.ts";
 

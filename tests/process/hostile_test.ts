@@ -33,7 +33,7 @@ import {
   encodeVringFd,
   encodeVringState,
 } from "../../src/vhost_frontend/messages.ts";
-import { FrontendRequest } from "../../src/vhost_user/protocol.ts";
+import { FrontendRequest } from "../../src/vhost_user/messages/protocol.ts";
 import { Service } from "../environment/service.ts";
 import { settledFdCount } from "./server_usage.ts";
 

@@ -9,16 +9,16 @@ import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { ApiErrorBody } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { FileAccess } from "../../config/specification.ts";
-import { type CreationEvents, Creations } from "./creations.ts";
-import { EventHub } from "./events.ts";
-import type { CreationRules } from "./exposure.ts";
-import { ApiListener, type Peer } from "./listener.ts";
-import { HttpError, messageOf, reply } from "./messages.ts";
-import { Observation } from "./observation.ts";
-import { ApiRoutes } from "./api_routes.ts";
-import { AuditLog, type AuditWriter } from "./audit_log.ts";
+import { type CreationEvents, Creations } from "./creations/creations.ts";
+import { EventHub } from "./events/events.ts";
+import type { CreationRules } from "./creations/exposure.ts";
+import { ApiListener, type Peer } from "./connections/listener.ts";
+import { HttpError, messageOf, reply } from "./requests/messages.ts";
+import { Observation } from "./events/observation.ts";
+import { ApiRoutes } from "./routes/api_routes.ts";
+import { AuditLog, type AuditWriter } from "./requests/audit_log.ts";
 import { listenFor } from "../sockets/file_access.ts";
-import type { KeptCreations } from "./kept_creations.ts";
+import type { KeptCreations } from "./creations/kept_creations.ts";
 import type { EdgeArchive } from "../record/edge_archive.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import {
@@ -26,7 +26,7 @@ import {
   checkParameters,
   findRoute,
   type Route,
-} from "./routes.ts";
+} from "./requests/routes.ts";
 import type {
   AggregatorDescription,
   LineChanges,
