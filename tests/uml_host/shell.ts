@@ -4,7 +4,7 @@
  * @module
  */
 
-import { artefact, REPOSITORY } from "../environment/environment.ts";
+import { REPOSITORY } from "../environment/environment.ts";
 import { EXECUTABLE } from "../environment/program.ts";
 
 /**
@@ -44,7 +44,8 @@ export async function showProgram(): Promise<void> {
     mount --bind "\${DENO_DIR:-\${XDG_CACHE_HOME:-$HOME/.cache}/deno}" \\
       ${TOP}/deno-cache
     touch ${TOP}/bin/deno
-    mount --bind "$(readlink -f '${await artefact("deno")}')" ${TOP}/bin/deno
+    # Not what PATH has, which may be a script that starts one in a home.
+    mount --bind '${Deno.execPath()}' ${TOP}/bin/deno
   `);
   if (EXECUTABLE === undefined) return;
   await shell(`

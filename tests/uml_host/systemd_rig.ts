@@ -9,6 +9,11 @@
  * @module
  */
 import { artefact, REPOSITORY } from "../environment/environment.ts";
+import {
+  OTHER_VERSION,
+  TO_OTHER_VERSION,
+} from "../environment/other_version.ts";
+import { EXECUTABLE } from "../environment/program.ts";
 import { INSTALLED, shell, showProgram, TOP } from "./shell.ts";
 
 /** Rules of udev that take their time. */
@@ -37,6 +42,7 @@ SupplementaryGroups=vmm
 StandardOutput=append:/run/units.log
 StandardError=append:/run/units.log
 WatchdogSec=3s
+TimeoutStartSec=5min
 END
     done
     install -D -m 644 60-gpioagg.rules /etc/udev/rules.d/60-gpioagg.rules
@@ -49,6 +55,66 @@ END
     mkdir -p /etc/gpioagg
     systemctl daemon-reload
   `);
+}
+
+/** Dpkg's database, in which nothing but gpioagg is installed. */
+const DPKG = "/run/dpkg";
+
+/**
+ * Upgrades gpioagg to a package of the other version, by dpkg: with the units,
+ * the scripts and the program of the real one. The program of this version is
+ * back when the object goes.
+ */
+export async function upgradePackage(): Promise<AsyncDisposable> {
+  // A checkout's version is that of its settings.
+  const [program, back] = EXECUTABLE === undefined
+    ? [
+      `${TO_OTHER_VERSION} <'${REPOSITORY}/deno.json' >/run/deno.json
+      mount --bind /run/deno.json ${TOP}/checkout/deno.json
+      ln -s ${INSTALLED} $tree/usr/bin/gpioagg`,
+      `umount ${TOP}/checkout/deno.json`,
+    ]
+    : [
+      `${TO_OTHER_VERSION} <${INSTALLED} >$tree/usr/bin/gpioagg
+      chmod 755 $tree/usr/bin/gpioagg`,
+      `ln -sf ${INSTALLED} /usr/bin/gpioagg`,
+    ];
+  await shell(`
+    PATH=$PATH:/usr/sbin:/sbin
+    tree=$(mktemp -d)
+    chmod 755 $tree
+    mkdir -p $tree/DEBIAN $tree/usr/bin ${DPKG}/info ${DPKG}/updates
+    ${program}
+    cd '${REPOSITORY}/scripts'
+    install -D -m 644 -t $tree/usr/lib/systemd/system \
+      systemd/*.service systemd/*.socket
+    install -D -m 644 systemd/gpioagg.sysusers.conf \
+      $tree/usr/lib/sysusers.d/gpioagg.conf
+    for script in postinst prerm postrm; do
+      install -m 755 debian/gpioagg.$script $tree/DEBIAN/$script
+      install -m 755 debian/gpioagg.$script ${DPKG}/info/gpioagg.$script
+    done
+    cat >$tree/DEBIAN/control <<END
+Package: gpioagg
+Version: ${OTHER_VERSION}
+Architecture: all
+Maintainer: a test <test@example.com>
+Description: a test
+END
+    # What is there is the package of this version.
+    sed '/^Package/a Status: install ok installed
+      s/^Version: .*/Version: 0~this/' $tree/DEBIAN/control >${DPKG}/status
+    printf '/.\n/usr\n/usr/bin\n/usr/bin/gpioagg\n' >${DPKG}/info/gpioagg.list
+    dpkg-deb --root-owner-group -Znone --build $tree $tree.deb
+    rm -r $tree
+    dpkg --admindir=${DPKG} --force-unsafe-io --install $tree.deb
+    rm $tree.deb
+  `);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await shell(back);
+    },
+  };
 }
 
 /** Installs a drop-in of the checkout for a unit; it goes with the object. */

@@ -3,11 +3,13 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient } from "../../src/client/client.ts";
+import { sendRequest } from "../../src/client/http_request.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";
-import { lacksApi } from "../environment/program.ts";
+import { OTHER_VERSION } from "../environment/other_version.ts";
+import { EXECUTABLE, lacksApi } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
 import { simChip } from "./gpio_sim.ts";
 import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
@@ -18,12 +20,14 @@ import {
   slowUdev,
   stopAtEnd,
   unitLog,
+  upgradePackage,
 } from "./systemd_rig.ts";
 import { shell } from "./shell.ts";
 
 const TIMEOUT_MS = 120_000;
 const PLC_FILE = "/etc/gpioagg/plc0.yaml";
 const PLC_SOCKET = "/run/gpioagg-plc0/plc0.sock";
+const PLC_API = "/run/gpioagg-plc0/api.sock";
 const API_SOCKET = "/run/gpioagg/api.sock";
 const LOOK_SOCKET = "/run/gpioagg/look.sock";
 
@@ -60,6 +64,19 @@ async function configure(chip: string): Promise<void> {
       - ${chip}/2,as=SPARE
 `,
   );
+}
+
+/** Returns the version of the process that serves plc0. */
+async function runs(pid: string | undefined): Promise<string> {
+  if (EXECUTABLE !== undefined) {
+    return (await shell(`/proc/${pid}/exe --version`)).replace("gpioagg ", "");
+  }
+  const { body } = await sendRequest(PLC_API, {
+    method: "GET",
+    path: "/metrics",
+  }, TIMEOUT_MS);
+  const text = await new Response(ReadableStream.from(body)).text();
+  return /^gpioagg_build_info\{version="([^"]*)"/m.exec(text)?.[1] ?? text;
 }
 
 /** A test of the control API. */
@@ -129,14 +146,23 @@ Deno.test("restarts by systemd, of whatever kind, change nothing on a line", asy
 
   let { MainPID: pid } = await properties("gpioagg@plc0");
   let restarts = 0;
+  await using upgrades = new AsyncDisposableStack();
   for (
-    const [way, result] of [
+    const [way, result, version] of [
       ["systemctl restart gpioagg@plc0"],
       ["systemctl kill --signal=SIGKILL gpioagg@plc0", "signal"],
       ["systemctl kill --signal=SIGSTOP gpioagg@plc0", "watchdog"],
-      ["systemctl restart gpioagg@plc0"],
+      ["systemctl restart gpioagg@plc0", undefined, OTHER_VERSION],
     ] as const
   ) {
+    if (version !== undefined) {
+      upgrades.use(await upgradePackage());
+      assertEquals(await shell("gpioagg --version"), `gpioagg ${version}`);
+      // What runs goes on, as the program that it was started with.
+      const { MainPID, SubState } = await properties("gpioagg@plc0");
+      assertEquals([MainPID, SubState], [pid, "running"]);
+      assertEquals(driver.getValue(0), 1);
+    }
     await shell(way);
     if (result !== undefined) restarts++;
     await until(way, async () => {
@@ -155,6 +181,7 @@ Deno.test("restarts by systemd, of whatever kind, change nothing on a line", asy
     assertEquals(driver.waitEvent(TIMEOUT_MS)?.lineNumber, 1, way);
     driver.arm(1);
     assertEquals(driver.getValue(0), 1, way);
+    if (version !== undefined) assertEquals(await runs(pid), version);
   }
   isOver = true;
   await watching;
