@@ -314,7 +314,7 @@ async function writeAll(text: string): Promise<void> {
 async function read(cwd: string, ...words: string[]): Promise<string> {
   const [program, ...args] = words;
   const { stdout } = await new Deno.Command(program!, { args, cwd }).output();
-  return new TextDecoder().decode(stdout).trim();
+  return new TextDecoder().decode(stdout).trimEnd();
 }
 
 async function textOf(directory: string, path: string): Promise<string> {
