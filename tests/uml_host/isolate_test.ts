@@ -45,9 +45,6 @@ for (const lane of ["", ",lane"]) {
         assertEquals(driver.getValue(0), 1);
       }
       await watch.end("1");
-      // One that stands still is killed, and its lines are safe all the same.
-      const [last] = childrenOf(manager.pid);
-      if (signal === "SIGUSR2") Deno.kill(last!, "SIGSTOP");
       await manager.stop("SIGTERM");
       await until("the store is empty", () => manager.store.size === 0);
       assertEquals(await chip.level(0), 0);

@@ -18,9 +18,12 @@ const AWAKE_MS = 2500;
 const OWN_END_MS = SAFE_LIMIT_MS + 1000;
 /** Limit of the death of a process that was killed. **Units**: milliseconds. */
 const DEATH_MS = 1000;
+/** Limit of the release of lines that a manager keeps. **Units**: ms. */
+export const RELEASE_MS = 2000;
 
 /** Most that all of it takes, whatever the process does. **Units**: ms. */
-export const PROCESS_END_MS = OWN_END_MS + DEATH_MS + SAFE_LIMIT_MS;
+export const PROCESS_END_MS = OWN_END_MS + DEATH_MS + RELEASE_MS +
+  SAFE_LIMIT_MS;
 
 /** Puts the lines of aggregators into their declared state, and frees them. */
 export type MakeSafe = (

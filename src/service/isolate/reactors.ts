@@ -31,7 +31,8 @@ import {
   UnsafeLinesError,
 } from "../messages/unsafe_lines_error.ts";
 import { IsolatedAggregator } from "./isolated_aggregator.ts";
-import { PROCESS_END_MS } from "./process_end.ts";
+import { PROCESS_END_MS, RELEASE_MS } from "./process_end.ts";
+import { sleep } from "../../async/wait.ts";
 
 /** Serves aggregators, in this process or in processes of their own. */
 export type AggregatorServer = Pick<
@@ -339,12 +340,25 @@ export class Reactors implements AggregatorServer, Disposable {
   async #makeSafe(aggregators: AggregatorSpecification[]): Promise<void> {
     // Stored before the lines exist: none may be driven against one.
     await this.#own.setInterlocks(this.#interlocks);
-    await this.#own.add(aggregators, {});
+    await this.#addReleased(aggregators);
     throwFirst(
       await Promise.allSettled(
         aggregators.map(({ name }) => this.#own.remove(name)),
       ),
     );
+  }
+
+  /** Adds them once a service manager has closed its copies of their lines. */
+  async #addReleased(aggregators: AggregatorSpecification[]): Promise<void> {
+    const deadline = performance.now() + RELEASE_MS;
+    for (;;) {
+      try {
+        return void await this.#own.add(aggregators, {});
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+        await sleep(50);
+      }
+    }
   }
 
   [Symbol.dispose](): void {
