@@ -25,7 +25,7 @@ const PIN_RETRY_MS = 1000;
  * value.
  */
 export function pinRetryMs(
-  { lines }: Aggregator,
+  { lines }: Pick<Aggregator, "lines">,
   line: AggregatorLine,
   level: number,
 ): number | undefined {
