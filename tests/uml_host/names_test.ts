@@ -53,7 +53,7 @@ const NAMES = [
   "x".repeat(31),
 ];
 /** Words of a SPEC that stand for something else without their chip. */
-const NEEDS_CHIP = new Set(["sim", "const"]);
+const NEEDS_CHIP = new Set(["sim", "const", "gpiochip0"]);
 
 function shown(bytes: string): string {
   return bytes.slice(0, 31);

@@ -68,7 +68,7 @@ const NO_BLANKS =
   "A SPEC has no blanks around its commas and =: sim/8,as=BUTTON,direction=input";
 /** A range of offsets as other programs have it: `0..3`, `0 - 3`. */
 const OTHER_RANGE = /^(\d+) *(?:-|\.\.\.?|:|to) *(\d+)$/;
-/** An offset in another form: no line is called so. */
+/** An offset in another form. */
 const NO_OFFSET = /^(?:-\d+|\d+-|0x[\da-f]+)$/i;
 /** A number of simulated lines, in this form or another. */
 const SIMULATED = /^sim(?:$|\/|[ :=-]\d+$)/;
@@ -193,6 +193,11 @@ function wholeHead(first: string, items: string[]): string {
   return head;
 }
 
+/** Returns a text as a name: its first byte in hexadecimal makes it one. */
+function asName(text: string): string {
+  return `\\x${text.charCodeAt(0).toString(16)}${text.slice(1)}`;
+}
+
 /** Reads what a SPEC begins with; takes further offsets from `items`. */
 function readSources(
   head: string,
@@ -221,18 +226,17 @@ function readSources(
   }
   const [, first, last] = OTHER_RANGE.exec(tail) ?? [];
   if (word !== undefined && first !== undefined) {
-    // Names are bytes: the first one in hexadecimal makes it one.
-    const name = `\\x${tail.charCodeAt(0).toString(16)}${tail.slice(1)}`;
     report(
       `"${tail}" is not a valid range of offsets`,
-      `Write ${first}-${last}; a line of that name is ${chip}/${name}`,
+      `Write ${first}-${last}; a line of that name is ${chip}/${asName(tail)}`,
     );
     return [];
   }
   if (word !== undefined && NO_OFFSET.test(tail)) {
     report(
       `"${tail}" is not a valid offset or range of offsets`,
-      `Offsets are numbers and ranges such as 0-7,9, below ${MAX_LINES}`,
+      `Offsets are numbers and ranges such as 0-7,9, below ${MAX_LINES}; a ` +
+        `line of that name is ${chip}/${asName(tail)}`,
     );
     return [];
   }
@@ -249,7 +253,8 @@ function readSources(
   if (CHIP_ALONE.test(head)) {
     report(
       `"${head}" names a chip but no line of it`,
-      `Add the offsets or the name: ${head}/0-7, ${head}/ESTOP`,
+      `Add the offsets or the name: ${head}/0-7, ${head}/ESTOP; a line of that ` +
+        `name is ${asName(head)}`,
     );
     return [];
   }
