@@ -185,6 +185,7 @@ class Scratch implements AsyncDisposable {
       const path of [
         "deno.lock",
         "scripts/release.ts",
+        "scripts/releasing/outputs.ts",
         "scripts/releasing/sbom.ts",
         "scripts/releasing/texts.ts",
         "scripts/executable/elf.ts",
