@@ -40,8 +40,8 @@ qemu_newest_directory() {
     "$(declare -f build_qemu)"
 }
 
-promtool_directory() {
-  program_directory promtool bookworm "$(declare -f build_promtool)"
+prometheus_directory() {
+  program_directory prometheus bookworm "$(declare -f build_prometheus)"
 }
 
 gtkwave_directory() {
@@ -92,15 +92,18 @@ build_busybox() {
     fail "the unpacked busybox does not run" "look at $1.new"
 }
 
-# build_promtool FINAL: Prometheus' own judge of metrics, without the server
-# that installing its package would start.
-build_promtool() {
+# build_prometheus FINAL: the server and its judge of metrics and rules, without
+# the service that installing the package would start.
+build_prometheus() {
+  local program
   unpack_packages bookworm "$1.new/root" prometheus
   mkdir -p "$1.new/bin"
-  mv "$1.new/root/usr/bin/promtool" "$1.new/bin/promtool"
+  for program in prometheus promtool; do
+    mv "$1.new/root/usr/bin/$program" "$1.new/bin/$program"
+    "$1.new/bin/$program" --version >/dev/null 2>&1 ||
+      fail "the unpacked $program does not run" "look at $1.new"
+  done
   rm -rf "$1.new/root"
-  "$1.new/bin/promtool" --version >/dev/null 2>&1 ||
-    fail "the unpacked promtool does not run" "look at $1.new"
 }
 
 # build_gtkwave FINAL: GTKWave's converters, without the window system that its
@@ -280,7 +283,7 @@ ensure_podman() {
 ensure_judges() {
   install_packages chromium-headless-shell fish libvirt-clients libxml2-utils \
     lintian mandoc shellcheck sigrok-cli systemd zsh
-  ensure_program "$(promtool_directory)" promtool build_promtool
+  ensure_program "$(prometheus_directory)" Prometheus build_prometheus
   ensure_program "$(gtkwave_directory)" "GTKWave's converters" build_gtkwave
 }
 
