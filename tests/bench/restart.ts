@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { childrenOf, pairOf } from "../environment/keeper_pair.ts";
+import { childrenOf } from "../environment/child_processes.ts";
+import { pairOf } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import { cpuTimeUs } from "./process_usage.ts";

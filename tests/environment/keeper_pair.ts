@@ -3,14 +3,8 @@
  *
  * @module
  */
-import { readSmallFile } from "../../ffi/files.ts";
+import { childrenOf } from "./child_processes.ts";
 import { until } from "./wait.ts";
-
-/** Returns the children of a keeper, the service first. */
-export function childrenOf(keeper: number): number[] {
-  const text = readSmallFile(`/proc/${keeper}/task/${keeper}/children`) ?? "";
-  return text.split(" ").filter((pid) => pid !== "").map(Number);
-}
 
 /** Waits until a keeper has a service and a spare, neither of `before`. */
 export async function pairOf(

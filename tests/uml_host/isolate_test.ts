@@ -1,11 +1,11 @@
 /** Aggregators with processes of their own, on simulated chips of the kernel. */
 import { assert, assertEquals } from "@std/assert";
-import { readSmallFile } from "../../ffi/files.ts";
 import { ServiceClient } from "../../src/client/client.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
+import { childrenOf } from "../environment/child_processes.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
@@ -90,9 +90,4 @@ for (const lane of ["", ",lane"]) {
     await client.remove("a");
     assertEquals(watcher.lineInfo(0).used, false);
   });
-}
-
-function childrenOf(pid: number): number[] {
-  return (readSmallFile(`/proc/${pid}/task/${pid}/children`) ?? "").trim()
-    .split(" ").filter((child) => child !== "").map(Number);
 }
