@@ -16,6 +16,9 @@ const MAX_STORED = 16_384;
 const EXIT_STATUS_FIELD = 49;
 const LOG_TAIL = 2000;
 const STOP_LIMIT_MS = 60_000;
+/** Limit of a start, for which the disk may have to be freed first. */
+const START_LIMIT_MS = 60_000;
+const START_AGAIN_MS = 200;
 
 /** **Ownership**: `await using` ends it. */
 export class SoakService implements AsyncDisposable {
@@ -66,9 +69,27 @@ export class SoakService implements AsyncDisposable {
   async restart(signal: "SIGUSR2" | "SIGKILL"): Promise<void> {
     await this.#alone(async () => {
       await this.#manager.stop(signal);
-      await this.#manager.start(this.#args);
+      await this.#startAgain();
     });
     this.restarts++;
+  }
+
+  /**
+   * Starts it as a manager does: again if it ends, as on a disk that has no room
+   * for its socket.
+   */
+  async #startAgain(): Promise<void> {
+    const deadline = performance.now() + START_LIMIT_MS;
+    for (;;) {
+      try {
+        return await this.#manager.start(this.#args);
+      } catch (error) {
+        if (this.#manager.isRunning || performance.now() > deadline) {
+          throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, START_AGAIN_MS));
+      }
+    }
   }
 
   /** Stops it for a while, as a debugger or a busy host does. */
