@@ -190,6 +190,21 @@ export function fileStatus(
 }
 
 /**
+ * Returns the kind of `path`; undefined if there is no such file, or that cannot
+ * be told.
+ *
+ * **Safety**: looks only.
+ */
+export function fileKind(path: string): FileKind | undefined {
+  try {
+    return fileStatus(path)?.kind;
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    return undefined;
+  }
+}
+
+/**
  * Returns the kind and properties of an open fd.
  *
  * @throws {OsError} EBADF if it is not open.

@@ -35,7 +35,7 @@ const DOC_COMMENT = /\/\*\*([^]*?)\*\//g;
 /** End of a sentence, perhaps in brackets or as code. */
 const SENTENCE_END = /[.:!?…]["')`*]*$/;
 
-/** What a check has found so far. */
+/** Findings of the check so far. */
 interface Findings {
   docs: number;
   readonly questions: string[];

@@ -14,7 +14,7 @@ export interface SourceImport {
 
 /** Outcome of a check. */
 export interface CheckResult {
-  /** What was counted, in one line. */
+  /** Counts, in one line. */
   readonly summary: string;
   /** Problems that fail the check, with their files. */
   readonly problems: readonly string[];

@@ -237,7 +237,7 @@ export class AggregatorLine
     return this.#guard !== undefined;
   }
 
-  /** Has the end of a guest take the time that `teardown` give. */
+  /** Has the end of a guest take the time that `teardown` gives. */
   useTeardown(teardown: GuestTeardown): void {
     this.#teardown.teardown = teardown;
   }

@@ -1,6 +1,6 @@
 /**
- * Memory of the states that guests requested of forced outputs, for the next process: it
- * finds the lines at their forced values, and ends the forces.
+ * Memory of the states that guests requested of forced outputs, for the next
+ * process: it finds the lines at their forced values, and ends the forces.
  *
  * @module
  */

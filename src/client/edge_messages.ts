@@ -16,7 +16,7 @@ import {
   text,
 } from "./message_schema.ts";
 
-/** What can change a line. */
+/** Causes of a change of a line. */
 export const CAUSES = ["world", "guest", "rule", "operator", "follow"] as const;
 /** Number of a line in its aggregator. */
 export const LINE_NUMBER = integer({ minimum: 0 });

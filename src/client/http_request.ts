@@ -7,7 +7,7 @@
 import settings from "../../deno.json" with { type: "json" };
 import { type IncomingMessage, request as startRequest } from "node:http";
 import { Socket } from "node:net";
-import { type FileKind, fileStatus } from "../../ffi/file_status.ts";
+import { fileKind } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { TimeLimit } from "../async/wait.ts";
@@ -189,7 +189,8 @@ function unreachable(
   error: Error & { code: string },
 ): Error {
   const kind = isOsError(error, "ECONNREFUSED")
-    ? kindOf(socketPath)
+    // connect() reports a file that is no socket as ECONNREFUSED.
+    ? fileKind(socketPath)
     : undefined;
   const why = kind !== undefined && kind !== "socket"
     ? `it is a ${kind}, not a socket`
@@ -203,18 +204,6 @@ function unreachable(
   return new Error(`Cannot reach ${socketPath}: ${error.code}; ${why}`, {
     cause: error,
   });
-}
-
-/**
- * The kind of file; connect() reports one that is no socket as ECONNREFUSED.
- */
-function kindOf(path: string): FileKind | undefined {
-  try {
-    return fileStatus(path)?.kind;
-  } catch (error) {
-    if (!isOsError(error)) throw error;
-    return undefined;
-  }
 }
 
 /**

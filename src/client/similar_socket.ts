@@ -4,7 +4,7 @@
  * @module
  */
 import { listDirectory } from "../../ffi/directory_entries.ts";
-import { fileStatus } from "../../ffi/file_status.ts";
+import { fileKind } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { nearest } from "../text/nearest.ts";
 
@@ -16,9 +16,9 @@ export function similarSocket(path: string): string | undefined {
   const slash = path.lastIndexOf("/") + 1;
   const directory = path.slice(0, slash);
   const sockets = entriesOf(directory || ".").filter((entry) =>
-    isSocket(directory + entry)
+    fileKind(directory + entry) === "socket"
   );
-  if (isSocket(path)) return undefined;
+  if (fileKind(path) === "socket") return undefined;
   const near = nearest(path.slice(slash), sockets);
   return near === undefined ? undefined : directory + near;
 }
@@ -36,14 +36,5 @@ export function entriesOf(directory: string): string[] {
   } catch (error) {
     if (!isOsError(error)) throw error;
     return [];
-  }
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return fileStatus(path)?.kind === "socket";
-  } catch (error) {
-    if (!isOsError(error)) throw error;
-    return false;
   }
 }

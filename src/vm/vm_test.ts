@@ -18,7 +18,7 @@ interface Rig extends AsyncDisposable {
   readonly reports: string[];
   /** Called with each report. */
   onReport: () => void;
-  /** What is said after a failure. */
+  /** Advice after a failure. */
   advice: string | undefined;
   /** Runs a script as the VM; its first argument is the directory. */
   run(respawn: RespawnRule, script: string): Promise<number>;

@@ -5,6 +5,7 @@
  */
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { readSmallFile } from "../../ffi/files.ts";
+import { sleep } from "../../src/async/wait.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 
@@ -87,7 +88,7 @@ export class SoakService implements AsyncDisposable {
         if (this.#manager.isRunning || performance.now() > deadline) {
           throw error;
         }
-        await new Promise((resolve) => setTimeout(resolve, START_AGAIN_MS));
+        await sleep(START_AGAIN_MS);
       }
     }
   }

@@ -5,6 +5,7 @@
  */
 import { errnoText } from "../../../ffi/errno.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
+import { sleep } from "../../async/wait.ts";
 import type { ServiceClient } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { type Difference, firstDifference } from "../../recording/compare.ts";
@@ -160,7 +161,7 @@ export async function main(args: readonly string[]): Promise<number> {
       loop: given.loop,
       signal,
       now: () => clock.nowNs,
-      sleep: (ms) => sleep(ms, signal),
+      sleep: (ms) => sleepUntil(ms, signal),
     })
   );
   if (!isObserved || result.isCut) {
@@ -196,7 +197,7 @@ async function observeRun(
 ): Promise<Recording> {
   const endNs = fromNs + BigInt(lastNs);
   const ms = Number((endNs - clock.nowNs) / 1_000_000n) + 1;
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  if (ms > 0) await sleep(ms);
   // The last steps may have been late.
   const { nowNs } = clock;
   // Edges of the past have the times of the wall clock as it is set now.
@@ -298,7 +299,8 @@ async function untilSignal<T>(
   }
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+/** Sleeps, but not beyond an abort. */
+function sleepUntil(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     signal.addEventListener("abort", () => {

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../../ffi/file_status.ts";
-import { isOsError } from "../../../ffi/os_error.ts";
+import { fileKind } from "../../../ffi/file_status.ts";
 import { sleep } from "../../async/wait.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import type { Line } from "../../client/protocol.ts";
@@ -95,7 +94,7 @@ export async function main(args: readonly string[]): Promise<number> {
     if (onDisconnect !== "keep") continue;
     throw new ConfigError("has no safe state", {
       path: origin,
-      hint: isFile(origin)
+      hint: fileKind(origin) === "regular file"
         ? `It is a file. ${SPECS_HINT}`
         : "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
     });
@@ -125,16 +124,6 @@ export async function main(args: readonly string[]): Promise<number> {
   if (!isWhole) return 1;
   await reactor.shutdown();
   return 0;
-}
-
-/** Returns true for the path of a regular file; false also if it cannot be told. */
-function isFile(path: string): boolean {
-  try {
-    return fileStatus(path)?.kind === "regular file";
-  } catch (error) {
-    if (!isOsError(error)) throw error;
-    return false;
-  }
 }
 
 /** Adds their offsets to the origins of lines that one SPEC names. */

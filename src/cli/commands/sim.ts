@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileStatus } from "../../../ffi/file_status.ts";
+import { fileKind } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { ownRuntimeDirectory } from "../../../ffi/runtime_directory.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
@@ -185,7 +185,7 @@ function lineApart(
 /** Returns what may be meant instead of a control socket that is not there. */
 function absentText(socket: string): string {
   const isPath = socket.includes("/");
-  if (isPath && fileStatus(socket)?.kind === "socket") {
+  if (isPath && fileKind(socket) === "socket") {
     return `${socket} is another socket, not a vhost-user socket of a ` +
       "gpioagg serve (gpioagg list --api takes that of a control API)";
   }
@@ -210,8 +210,8 @@ function listOf(names: readonly string[]): string {
 /** Returns other meanings of a name without a service. */
 function hintsFor(name: string): string[] {
   const { problem } = ownRuntimeDirectory();
-  const isFile = fileStatus(name)?.kind === "socket" ||
-    fileStatus(controlPathOf(name))?.kind === "socket";
+  const isFile = fileKind(name) === "socket" ||
+    fileKind(controlPathOf(name)) === "socket";
   return [
     ...(problem === undefined ? [] : [problem]),
     ...(isFile ? [`The socket in this directory is ./${name}`] : []),

@@ -17,7 +17,7 @@ export interface LifeMark {
   readonly timeNs: bigint;
 }
 
-/** What lines were in the past. */
+/** Lines of the past, and their times. */
 interface LineLives {
   /** Values at the begin by {@linkcode lineKey}. */
   readonly values: ReadonlyMap<string, SignalValue>;

@@ -8,6 +8,7 @@ import { errnoText } from "../../../ffi/errno.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { checkAppended, identityOf } from "./checked_file.ts";
 import { LineQueue, type LineSink } from "./line_queue.ts";
+import { joinBytes } from "../../text/join_bytes.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Settings of an {@linkcode AuditFile}; the defaults are a service's. */
@@ -148,7 +149,9 @@ export class AuditFile {
     const count = await sink.write(bytes);
     const taken = bytes.subarray(0, count);
     const last = taken.lastIndexOf(LINE_FEED);
-    this.#part = last < 0 ? joined(this.#part, taken) : taken.slice(last + 1);
+    this.#part = last < 0
+      ? joinBytes(this.#part, taken)
+      : taken.slice(last + 1);
     return count;
   }
 
@@ -177,7 +180,7 @@ export class AuditFile {
   #divert(bytes: Uint8Array, cause: unknown): void {
     // The change was made in any case: a full disk must not leave it half done.
     this.#tell(cannotWrite(this.#name, cause));
-    const whole = joined(this.#part, bytes);
+    const whole = joinBytes(this.#part, bytes);
     this.#isTorn ||= this.#part.length > 0;
     this.#part = NOTHING;
     for (const line of new TextDecoder().decode(whole).split("\n")) {
@@ -254,13 +257,6 @@ function isTorn(path: string): boolean {
     // It may be written only, or is not a file on a disk.
     return false;
   }
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
 }
 
 function cannotWrite(path: string, cause: unknown): string {

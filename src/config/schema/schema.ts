@@ -14,7 +14,7 @@ import { type JsonSchema, readValue, type TextKind } from "../values/values.ts";
 export interface Shape<T> {
   /** Expected text, for "expected …". */
   readonly expected: string;
-  /** How it is written, for a hint. */
+  /** Its written form, for a hint. */
   readonly example?: string | undefined;
   /** The node's meaning; undefined if it has none, and then it is reported. */
   read(node: ConfigNode, problems: Problems): T | undefined;
@@ -131,7 +131,7 @@ export function wholeList<T>(
 
 /** Further properties of a mapping. */
 interface FormOptions {
-  /** How it is written, for a hint. */
+  /** Its written form, for a hint. */
   readonly example?: string | undefined;
   /** Returns the hint for a key that belongs somewhere else. */
   readonly misplaced?: ((key: string) => string | undefined) | undefined;

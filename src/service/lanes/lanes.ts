@@ -329,7 +329,7 @@ function replace(
   };
 }
 
-/** Where a line is; if it is away, where it is written to be. */
+/** Place of a line; while it is away, the place that is written down. */
 function placeOf({ hostLine, specification }: SlowLine): string | undefined {
   if (hostLine !== undefined) return hostLine;
   const { source } = specification;

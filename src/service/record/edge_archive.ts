@@ -48,7 +48,7 @@ interface FilePlace {
   readonly timeNs: bigint;
 }
 
-/** What was found in one file. */
+/** Finds of the search of one file. */
 interface FileIndex {
   readonly generation: number;
   /** Place of the begin of what is searched. */
@@ -91,7 +91,7 @@ export class EdgeArchive {
     this.#store = store;
   }
 
-  /** What the file has by now. */
+  /** Contents of the file by now. */
   get written(): WrittenEdges {
     return this.#file.written;
   }

@@ -17,7 +17,7 @@ interface EdgeBatch {
   readonly lost: number;
 }
 
-/** What is read of a record at a time. */
+/** Edges that are read at a time. */
 interface Wish {
   /** Most edges. */
   readonly count: number;

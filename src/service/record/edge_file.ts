@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { settlesWithin } from "../../async/wait.ts";
 import { atOnce } from "../../reactor/pieces.ts";
 import { type LineState, stateAfter, stateBefore } from "../../edges/record.ts";
+import { joinBytes } from "../../text/join_bytes.ts";
 import { printableError } from "../../text/printable.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
 import {
@@ -127,12 +129,7 @@ export class EdgeFile {
   async close(limitMs: number): Promise<void> {
     this.#isEnding = true;
     this.#wake();
-    let timer;
-    const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limitMs);
-    });
-    await Promise.race([this.#over, limit]);
-    clearTimeout(timer);
+    await settlesWithin(this.#over, limitMs);
   }
 
   /** Rises when the file becomes the older one, and another begins. */
@@ -145,7 +142,7 @@ export class EdgeFile {
     return this.#isRotating;
   }
 
-  /** What the file has by now. */
+  /** Contents of the file by now. */
   get written(): WrittenEdges {
     return this.#written;
   }
@@ -157,13 +154,10 @@ export class EdgeFile {
    */
   async catchUp(limitMs: number): Promise<void> {
     if (this.#isFailing || this.#isEnding) return;
-    let timer;
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
-      timer = setTimeout(resolve, limitMs);
-      this.#wake();
-    });
-    clearTimeout(timer);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    this.#wake();
+    await settlesWithin(promise, limitMs);
   }
 
   async #run(): Promise<void> {
@@ -391,7 +385,7 @@ export class EdgeFile {
     const head = new TextEncoder().encode(isDue ? this.#head() : "");
     // Otherwise each line's state comes with its next edge.
     const hasRoom = this.#sink.size + head.length + bytes.length <= limit;
-    await this.#sink.append(hasRoom ? joined(head, bytes) : bytes);
+    await this.#sink.append(hasRoom ? joinBytes(head, bytes) : bytes);
     this.#isNew = false;
     if (isDue) {
       this.#sinceStates = 0;
@@ -453,11 +447,4 @@ export class EdgeFile {
     }
     return text;
   }
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
 }

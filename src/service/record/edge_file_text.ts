@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type LineState, StateBits } from "../../edges/record.ts";
+import { type LineState, stateAfter, StateBits } from "../../edges/record.ts";
 import { utcText } from "../../recording/time_text.ts";
 import { printableJson } from "../../text/printable.ts";
 import type { RecordedLine } from "./edge_source.ts";
@@ -15,7 +15,6 @@ import {
   type StoredEdge,
   valueOf,
 } from "./stored_edge.ts";
-import { stateAfter } from "../../edges/record.ts";
 
 /** Version of the format. */
 export const FORMAT_VERSION = 2;

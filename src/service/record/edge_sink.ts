@@ -1,5 +1,5 @@
 /**
- * What a file of edges is written to, and read from.
+ * Interfaces to the files that edges are written to, and read from.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface EdgeFileReader {
   close(): void;
 }
 
-/** What a file has by now. */
+/** Contents of a file by now. */
 export interface WrittenEdges {
   /** Rises when the file becomes the older one, and another begins. */
   readonly generation: number;

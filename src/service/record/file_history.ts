@@ -86,9 +86,9 @@ export class FileHistory implements HistoryStream {
   #last = -Infinity;
   /** The first edges of the span. */
   #first: StoredEdge[] | undefined;
-  /** What the file has, once all of it is read. */
+  /** Contents of the file, once all of it is read. */
   #readAll: WrittenEdges | undefined;
-  /** What is read after the file. */
+  /** Edges in memory, which are read after the file. */
   #rest: { reader: HistoryReader; pieces: Iterator<StoredEdge[]> } | undefined;
   #damaged = 0;
   #damagedAt = "";

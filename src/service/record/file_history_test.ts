@@ -24,7 +24,7 @@ class Disk implements EdgeSink {
   isUnreadable = false;
   /** Another process took it away. */
   isGone = false;
-  /** What was written before is not the older file. */
+  /** Edges of before are not in the older file. */
   isReplaced = false;
   open = 0;
 

@@ -45,7 +45,7 @@ export interface Span {
 
 /** Place at which a file ends, and memory goes on. */
 interface Seam {
-  /** What the file has. */
+  /** Contents of the file. */
   readonly written: WrittenEdges;
   /** Edges of the file that wait for earlier ones. */
   readonly waiting: readonly StoredEdge[];
