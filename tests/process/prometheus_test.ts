@@ -9,7 +9,14 @@ import { until } from "../environment/wait.ts";
 
 const ignore = await lacksTool("prometheus", "run scripts/environment judges");
 
-/** A Prometheus with two jobs: one has the token, the other a wrong one. */
+/** Returns the first file of Prometheus that docs/metrics.md shows. */
+async function scrapeConfigs(): Promise<string> {
+  const page = await Deno.readTextFile(`${REPOSITORY}/docs/metrics.md`);
+  const [, indent, block] = /^( *)```yaml\n([^]*?)^ *```$/m.exec(page)!;
+  return block!.replaceAll(new RegExp(`^${indent}`, "gm"), "").trimEnd();
+}
+
+/** A Prometheus with two jobs: the page's, with the token, and one with a wrong token. */
 class Prometheus implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #directory: string;
@@ -30,15 +37,15 @@ class Prometheus implements AsyncDisposable {
   static async start(target: string, token: string): Promise<Prometheus> {
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-prometheus-" });
     await Deno.writeTextFile(`${directory}/token`, token, { mode: 0o600 });
+    const shown = (await scrapeConfigs())
+      .replace("/etc/prometheus/gpioagg-token", `${directory}/token`)
+      .replace("127.0.0.1:9464", target);
     await Deno.writeTextFile(
       `${directory}/prometheus.yml`,
       `
 global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [${REPOSITORY}/scripts/prometheus/alerts.yml]
-scrape_configs:
-  - job_name: gpioagg
-    authorization: { credentials_file: ${directory}/token }
-    static_configs: [{ targets: ["${target}"] }]
+${shown}
   - job_name: stranger
     authorization: { credentials: no }
     static_configs: [{ targets: ["${target}"] }]
