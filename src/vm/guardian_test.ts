@@ -219,8 +219,14 @@ Deno.test("there is no VM without a guardian, and a killed one has a successor t
   assertEquals([code, stdout.length], [1, 0]);
   await waitUntil(() => it.run.count === 2, LIMIT_MS);
   assertEquals(it.guardian.pid === first, false);
-  // From its first moment on: this process may be killed in the next one.
-  const words = readSmallFile(`/proc/${it.guardian.pid}/cmdline`)!.split("\0");
+  // From its first moment on: this process may be killed in the next one. The
+  // kernel shows no words while a process becomes another program.
+  let words: string[] = [];
+  await waitUntil(() => {
+    const path = `/proc/${it.guardian.pid}/cmdline`;
+    words = readSmallFile(path)!.split("\0");
+    return words.length > 1;
+  }, LIMIT_MS);
   assertEquals(words.includes(String(vm.pid)), true, words.join(" "));
   const said = await it.run.die();
   assertMatch(said, RegExp(`its VM \\(process ${vm.pid}\\) is ended`));
