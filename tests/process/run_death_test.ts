@@ -73,7 +73,10 @@ Deno.test("a guardian that is killed is followed by one that knows the VM, also 
 async function stop(guardian: number): Promise<void> {
   const words = () => readSmallFile(`/proc/${guardian}/cmdline`) ?? "";
   // Until then it is the shell and the program that tie it to its run.
-  await until("the guardian itself", () => !words().includes("setpriv"));
+  await until(
+    "the guardian itself",
+    () => words() !== "" && !words().includes("setpriv"),
+  );
   Deno.kill(guardian, "SIGSTOP");
   await until(
     "it stands still",
