@@ -16,6 +16,7 @@ import { settlesWithin, sleep } from "../../async/wait.ts";
 import { type GivenManager, isStoredFd } from "../restart/service_manager.ts";
 import type { KeptFd } from "../restart/manager_fd_store.ts";
 import { CrashPolicy } from "./crash_policy.ts";
+import { GapPings } from "./gap_pings.ts";
 import { KeeperSocket } from "./keeper_socket.ts";
 import { KeptFds } from "./kept_fds.ts";
 import { ManagerLink } from "./manager_link.ts";
@@ -72,6 +73,7 @@ export class Keeper implements Disposable {
   readonly #link: ManagerLink;
   readonly #socket: KeeperSocket;
   readonly #policy = new CrashPolicy();
+  readonly #gapPings: GapPings;
   readonly #cut = new AbortController();
   #service: KeptProcess | undefined;
   /** Set once it serves. */
@@ -85,6 +87,8 @@ export class Keeper implements Disposable {
   #isRestarting = false;
   /** Set once the service is to end for good, with its lines safe or as is. */
   #ending: "safe" | "as is" | undefined;
+  /** End of a service after which none is to serve any more. */
+  #lastCrash: ProcessEnd | undefined;
   /** Grows while spares cannot be started. */
   #restMs: number;
   #spareTimer: ReturnType<typeof setTimeout> | undefined;
@@ -101,6 +105,10 @@ export class Keeper implements Disposable {
       this.#kept.keep(fd[0], new OwnedFd(fd[1], fd[0]));
     }
     this.#link = new ManagerLink(manager.notifySocket, options.tell);
+    this.#gapPings = new GapPings(
+      manager.watchdogUs,
+      () => this.#link.ping(),
+    );
     this.#socket = new KeeperSocket(
       directory,
       (message, fds) => this.#hear(message, fds),
@@ -113,7 +121,7 @@ export class Keeper implements Disposable {
     for (;;) {
       const end = await this.#serveBy(next);
       const follower = await this.#follower(end);
-      if (follower === undefined) return end;
+      if (follower === undefined) return this.#lastCrash ?? end;
       next = follower;
     }
   }
@@ -164,6 +172,7 @@ export class Keeper implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     clearTimeout(this.#spareTimer);
+    this.#gapPings[Symbol.dispose]();
     this.#spare?.kill();
     this.#service?.kill();
     this.#socket[Symbol.dispose]();
@@ -214,25 +223,40 @@ export class Keeper implements Disposable {
       if (this.#ending !== undefined || isSuccess(end)) return undefined;
       // What cannot start for the first time is for the caller to mend.
       if (!this.#link.wasReady) return undefined;
-      // What has served long enough for a spare to become warm is no loop.
-      const delayMs = this.#isSpareWarm
-        ? 0
-        : this.#policy.delayAfterCrash(performance.now());
-      if (delayMs === undefined) {
-        this.#options.tell(
-          "the service ended unexpectedly too often: given up",
-        );
-        return undefined;
-      }
+      const delayMs = this.#policy.delayAfterCrash(
+        performance.now(),
+        this.#isSpareWarm,
+      );
+      if (delayMs === undefined) return this.#giveUp(end);
       this.#options.tell(
         `the service ended unexpectedly (${endText(end)}): ` +
-          "the spare process takes over",
+          `the spare process takes over${
+            delayMs === 0 ? "" : ` in ${delayMs / 1000} s`
+          }`,
       );
+      this.#gapPings.begin();
       await this.#rest(delayMs);
       if (this.#ending === "as is") return undefined;
       if (this.#ending === "safe" && this.#kept.size === 0) return undefined;
     }
     return this.#takeSpare() ?? this.#options.start();
+  }
+
+  /**
+   * Ends with the end of a service that crashed too often: a manager that keeps
+   * its lines decides what follows. Without one, a last process makes them safe.
+   */
+  #giveUp(end: ProcessEnd): KeptProcess | undefined {
+    const { manager, start, tell } = this.#options;
+    tell(
+      `the service ended unexpectedly (${endText(end)}) too often: given up`,
+    );
+    if (manager.storeLimit !== undefined || this.#kept.size === 0) {
+      return undefined;
+    }
+    this.#lastCrash = end;
+    this.#ending = "safe";
+    return this.#takeSpare() ?? start();
   }
 
   /** Sleeps, unless the end comes first. */
@@ -266,6 +290,7 @@ export class Keeper implements Disposable {
   #ready(): void {
     if (this.#isReady) return;
     this.#isReady = true;
+    this.#gapPings.end();
     for (const signal of this.#deferred.splice(0)) {
       this.#service?.signal(signal);
     }

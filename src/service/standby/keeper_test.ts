@@ -194,6 +194,39 @@ Deno.test("a service is followed at once by a spare that is warm, however often 
   assertEquals(rig.rests, [100]);
 });
 
+Deno.test("the keeper pings between two services, and for none that is ready", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const path = `${directory}/manager`;
+    using socket = bindDatagram(path);
+    const buffer = new Uint8Array(100);
+    let pings = 0;
+    const heardPings = (count: number) => () => {
+      for (;;) {
+        const bytes = receive(socket.fd, buffer, []);
+        if (bytes < 0) return pings >= count;
+        const text = new TextDecoder().decode(buffer.subarray(0, bytes));
+        if (text === "WATCHDOG=1") pings++;
+      }
+    };
+    await using rig = new Rig({ notifySocket: path, watchdogUs: 30_000 });
+    const first = await rig.service(0);
+    await rig.spare(1);
+    assertEquals([heardPings(0)(), pings], [true, 0]);
+    first.finish({ signal: 9 });
+    // The next one takes its time.
+    await rig.until(heardPings(5));
+    await rig.service(1);
+    await rig.spare(2);
+    heardPings(0)();
+    pings = 0;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assertEquals([heardPings(0)(), pings], [true, 0]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("a service that ends by itself ends the keeper", async () => {
   await using rig = new Rig();
   const service = await rig.service(0);
@@ -220,6 +253,44 @@ Deno.test("a crash loop ends with the service's status", async () => {
   }
   assertEquals(await rig.end, { status: 1 });
   assertStringIncludes(rig.texts.at(-1)!, "too often");
+});
+
+/** Has a service crash, each time with a spare that is warm, until none follows. */
+async function crashForEver(rig: Rig, fd: OwnedFd): Promise<number> {
+  for (let crash = 0;; crash++) {
+    const service = await rig.service(crash);
+    if (crash === 0) service.say("FDSTORE=1\nFDNAME=line.a", [fd]);
+    await rig.spare(crash + 1);
+    service.finish({ signal: 11 });
+    await rig.until(() => rig.texts.length > crash);
+    if (rig.texts.at(-1)!.includes("given up")) return crash + 1;
+  }
+}
+
+Deno.test("a crash loop of services with warm spares is followed later, then no more: the last process makes lines safe", async () => {
+  await using rig = new Rig();
+  using fd = createEventFd();
+  const crashes = await crashForEver(rig, fd);
+  assertEquals(crashes, 31);
+  assertEquals(rig.rests, [1000, 2000, 4000, 8000, 16_000]);
+  assertEquals(
+    rig.texts.at(-2),
+    "the service ended unexpectedly (signal 11): the spare process takes over in 16 s",
+  );
+  const last = rig.processes[crashes]!;
+  await rig.until(() => last.told.length === 2);
+  assertEquals([last.told, last.given], [["serve", "end"], ["line.a"]]);
+  last.finish({ status: 0 });
+  // It is the end of a crash all the same.
+  assertEquals(await rig.end, { signal: 11 });
+});
+
+Deno.test("a manager that keeps the lines decides what follows a crash loop", async () => {
+  await using rig = new Rig({ storeLimit: 100 });
+  using fd = createEventFd();
+  const crashes = await crashForEver(rig, fd);
+  assertEquals(await rig.end, { signal: 11 });
+  assertEquals(rig.processes[crashes]!.told, []);
 });
 
 Deno.test("a service is told to end at once, to reload and to restart once it is ready", async () => {

@@ -65,6 +65,11 @@ export class ManagerLink implements Disposable {
     if (passedOn.length > 0) this.#say(...passedOn);
   }
 
+  /** Says that the unit is alive, while no service can. */
+  ping(): void {
+    this.#say("WATCHDOG=1");
+  }
+
   [Symbol.dispose](): void {
     this.#notify?.close();
     this.#store?.[Symbol.dispose]();
