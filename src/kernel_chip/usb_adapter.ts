@@ -18,10 +18,10 @@ import { listChipNodes } from "../gpio/chip_nodes.ts";
 import {
   busIdAt,
   chipOf,
-  countHidraw,
   detach,
+  hasDevice,
   hasHostController,
-  MAX_HIDRAW,
+  hidrawProblem,
   readPorts,
   serialOf,
 } from "../usbip/host_controller.ts";
@@ -30,8 +30,6 @@ import { UsbRelay } from "./usb_relay.ts";
 
 export { attachFdProblem } from "../usbip/host_controller.ts";
 
-/** hidraw devices that are left to others. */
-const SPARE_HIDRAW = 8;
 /** Vendor and product of an LJCA, of which a kernel takes one. */
 const LJCA_ID = ["8086", "0b63"];
 
@@ -64,6 +62,11 @@ export interface UsbKernel {
    * than that while there are not all.
    */
   chips(adapters: readonly AttachedAdapter[]): AdapterChip[];
+  /**
+   * Returns true if a device with one of the serial numbers is there, though its
+   * connection may have ended.
+   */
+  hasDevice(serials: readonly string[]): boolean;
   /** Returns the label of a chip. */
   labelOf(path: string): string;
   /** Returns true if a line of a chip is held. */
@@ -80,6 +83,7 @@ export const HOST_KERNEL: UsbKernel = {
   chooseModel,
   startRelay: (sockets, attachFd) => UsbRelay.start(sockets, attachFd),
   chips: hostChips,
+  hasDevice: (serials) => hasDevice(serials),
   labelOf: (path) => {
     try {
       // The kernel answers this without asking the adapter.
@@ -140,13 +144,9 @@ export function chooseModel(
       "This machine has an LJCA already, and a kernel takes one: use cp2112",
     );
   }
-  const needed = splitLines(model, lineCount).length;
-  if (countHidraw() + needed > MAX_HIDRAW - SPARE_HIDRAW) {
-    throw new Error(
-      `The kernel has room for ${MAX_HIDRAW} hidraw devices, of which each ` +
-        `CP2112 needs one, and too few are left`,
-    );
-  }
+  const { length } = splitLines(model, lineCount);
+  const tooMany = hidrawProblem(length, readPorts());
+  if (tooMany !== undefined) throw new Error(tooMany);
   return model;
 }
 

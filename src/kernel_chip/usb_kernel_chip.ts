@@ -21,6 +21,7 @@ import {
   newId,
   type RecordedLine,
   Records,
+  usbSerials,
 } from "./records.ts";
 import {
   type AdapterChip,
@@ -32,6 +33,8 @@ import {
 import { HOLD_S, isHeld } from "./suspend.ts";
 import { waitUntil } from "../async/wait.ts";
 
+export { DETACHED } from "../usbip/relay_process.ts";
+
 /** Limit of the appearance of the chips, and more for each adapter. */
 const APPEARANCE_LIMIT_MS = 10_000;
 const MORE_MS = 2000;
@@ -42,6 +45,9 @@ const MORE_MS = 2000;
 const LJCA_ATTEMPTS = 3;
 /** Limit of the appearance of its chip in all of them but the last. */
 const LJCA_ATTEMPT_MS = 4000;
+
+/** Limit of the end of earlier adapters of the same chip. **Units**: ms. */
+const END_LIMIT_MS = 2000;
 
 /** The kernel has the adapters, and makes no chips of them. */
 class NoChipError extends Error {}
@@ -221,6 +227,9 @@ export class UsbKernelChip implements AsyncDisposable {
     sockets: readonly string[],
     attempts: number,
   ): Promise<Relay> {
+    // A kernel refuses an LJCA while it has another one.
+    const serials = usbSerials(this.#record);
+    await waitUntil(() => !this.#kernel.hasDevice(serials), END_LIMIT_MS);
     const relay = this.#kernel.startRelay(sockets, this.#attachFd);
     this.#relay = relay;
     try {

@@ -114,6 +114,15 @@ Deno.test("an LJCA whose driver has given it up is attached again", async () => 
   }
 });
 
+Deno.test("a chip is attached once the kernel has none of its adapters any more", () =>
+  withChip(async ({ chip, kernel }) => {
+    kernel.lingering = 3;
+    const attached = chip.attach(["a", "b", "c"], () => {});
+    assertEquals(kernel.relays.length, 0);
+    await attached;
+    assertEquals([kernel.relays.length, kernel.lingering], [1, -1]);
+  }));
+
 Deno.test("an LJCA that is disposed of while it waits is not attached again", async () => {
   const runtimeDirectory = await Deno.makeTempDir();
   try {

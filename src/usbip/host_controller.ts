@@ -26,7 +26,9 @@ const PORT_FREE = 4;
  * hidraw devices of a kernel. A CP2112 takes one each; Linux 6.12 crashes in
  * the driver when there is none left. **Source**: Linux, `include/linux/hidraw.h`.
  */
-export const MAX_HIDRAW = 64;
+const MAX_HIDRAW = 64;
+/** hidraw devices that are left to others. */
+const SPARE_HIDRAW = 8;
 /** Depth of a chip below its device: interface, HID device, chip. */
 const CHIP_DEPTH = 5;
 
@@ -96,14 +98,17 @@ export function freePorts(ports: readonly Port[]): Port[] {
  * @param attachFd The controller's `attach`, which another process opened;
  * absent: this process may open it.
  * @throws {OsError} EACCES, EROFS, EINVAL, …
- * @throws {Error} If no port is free.
+ * @throws {Error} If no port is free, or no hidraw device is left.
  */
 export function attach(
   fd: number,
   directory = HOST_CONTROLLER,
   attachFd?: number,
 ): Port {
-  for (const port of freePorts(readPorts(directory))) {
+  const ports = readPorts(directory);
+  const problem = hidrawProblem(1, ports);
+  if (problem !== undefined) throw new Error(problem);
+  for (const port of freePorts(ports)) {
     const text = `${port.port} ${fd} ${port.port + 1} ${SPEED_HIGH}`;
     try {
       if (attachFd === undefined) writeAttribute(`${directory}/attach`, text);
@@ -220,12 +225,46 @@ function chipBelow(directory: string, depth: number): UsbChip | undefined {
   return undefined;
 }
 
-/** Returns how many hidraw devices this machine has. */
-export function countHidraw(directory = HIDRAW): number {
+/**
+ * Returns why the kernel must not take so many more adapters; undefined if it can.
+ * A device that was attached and is not known to its driver yet will need a hidraw
+ * device: it counts.
+ *
+ * @param directory Directory of hidraw devices; tests bring their own.
+ */
+export function hidrawProblem(
+  adapters: number,
+  ports: readonly Port[],
+  directory = HIDRAW,
+): string | undefined {
+  let names: string[] = [];
   try {
-    return listDirectory(directory).length;
+    names = listDirectory(directory);
   } catch (error) {
-    if (isOsError(error, "ENOENT")) return 0;
+    if (!isOsError(error, "ENOENT")) throw error;
+  }
+  const paths = names.map((name) => readLink(`${directory}/${name}`) ?? "");
+  const coming = ports.filter((port) =>
+    !isPortFree(port) &&
+    !paths.some((path) => path.split("/").includes(port.busId))
+  );
+  return names.length + coming.length + adapters <= MAX_HIDRAW - SPARE_HIDRAW
+    ? undefined
+    : `The kernel has room for ${MAX_HIDRAW} hidraw devices, of which each ` +
+      `USB adapter needs one, and too few are left`;
+}
+
+/** Returns true if a device with one of the serial numbers is there. */
+export function hasDevice(
+  serials: readonly string[],
+  devices = USB_DEVICES,
+): boolean {
+  let names: string[];
+  try {
+    names = listDirectory(devices);
+  } catch (error) {
+    if (isOsError(error, "ENOENT", "EACCES")) return false;
     throw error;
   }
+  return names.some((name) => serials.includes(serialOf(name, devices) ?? ""));
 }

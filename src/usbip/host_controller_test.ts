@@ -8,6 +8,8 @@ import {
   busIdAt,
   chipOf,
   freePorts,
+  hasDevice,
+  hidrawProblem,
   HOST_CONTROLLER,
   readPorts,
   serialOf,
@@ -100,4 +102,48 @@ Deno.test("a chip is found below its USB device", async () => {
   assertEquals(serialOf("1-1", directory.path), "plc0");
   assertEquals(chipOf("2-1", directory.path), undefined);
   assertEquals(serialOf("2-1", directory.path), undefined);
+});
+
+Deno.test("an adapter that is not known to its driver yet counts as hidraw", async () => {
+  const text = HEADLINE + row(0, 6, "1-1") + row(1, 5) + row(2, 6, "1-12") +
+    row(3, 4);
+  await using directory = await directoryWith({ status: text, "hidraw/x": "" });
+  const hidraw = `${directory.path}/hidraw`;
+  await Deno.remove(`${hidraw}/x`);
+  const ports = readPorts(directory.path);
+  for (let i = 0; i < 50; i++) {
+    const device = i === 0 ? "vhci_hcd.0/usb1/1-1/1-1:1.0" : `usb9/9-${i}`;
+    await Deno.symlink(
+      `../../devices/platform/${device}/hidraw/hidraw${i}`,
+      `${hidraw}/hidraw${i}`,
+    );
+  }
+  // 50 are there, two are coming, and eight are left to others.
+  assertEquals(hidrawProblem(4, ports, hidraw), undefined);
+  assertMatch(hidrawProblem(5, ports, hidraw)!, /room for 64 hidraw devices/);
+  assertEquals(hidrawProblem(54, ports, `${hidraw}/none`) === undefined, false);
+  assertEquals(hidrawProblem(53, ports, `${hidraw}/none`), undefined);
+});
+
+Deno.test("nothing is attached where no hidraw device is left", () => {
+  using kernel = GpioKernel.install();
+  addHostController(kernel.root);
+  const attached = `${kernel.root}/sys/class/hidraw`;
+  for (let i = 0; i < 56; i++) Deno.writeTextFileSync(`${attached}/${i}`, "");
+  assertThrows(() => attach(3), Error, "too few are left");
+  Deno.removeSync(`${attached}/0`);
+  assertEquals(attach(3).port, 0);
+  // That one has no hidraw device yet.
+  assertThrows(() => attach(3), Error, "too few are left");
+});
+
+Deno.test("devices are found by their serial numbers", async () => {
+  await using directory = await directoryWith({
+    "1-1/serial": "plc0.1\n",
+    "1-0:1.0/class": "09",
+  });
+  const { path } = directory;
+  assertEquals(hasDevice(["plc0.0", "plc0.1"], path), true);
+  assertEquals(hasDevice(["plc0"], path), false);
+  assertEquals(hasDevice(["plc0"], `${path}/none`), false);
 });

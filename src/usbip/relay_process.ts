@@ -22,6 +22,9 @@ import { MAX_BACKLOG, Relay } from "./relay.ts";
 /** Interval of looks at deadlines, while there are any. **Units**: ms. */
 const LOOK_MS = 200;
 
+/** Reason for an end that another program has ordered, such as one that suspends. */
+export const DETACHED = "the kernel has detached the device";
+
 /** Report of the process, a line of JSON on its standard output. */
 export type RelayReport =
   | { readonly kind: "attached"; readonly ports: readonly number[] }
@@ -122,7 +125,7 @@ class RunningRelay implements Disposable {
       if (relay.toService.backlog < MAX_BACKLOG) {
         const fromKernel = receiveBytes(this.#kernel.fd, relay.kernelRoom);
         if (fromKernel === 0) {
-          return this.#over("the kernel has detached the device");
+          return this.#over(DETACHED);
         }
         if (fromKernel > 0) relay.kernelSent(fromKernel);
       }

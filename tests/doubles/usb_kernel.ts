@@ -50,6 +50,8 @@ export class UsbKernelDouble implements UsbKernel {
   /** False: adapters become no chips. */
   hasDriver = true;
   model: UsbModel = "cp2112";
+  /** Looks at devices that are still there after their connection has ended. */
+  lingering = 0;
   /** Chips with a line that a program holds. */
   readonly used = new Set<string>();
 
@@ -66,6 +68,10 @@ export class UsbKernelDouble implements UsbKernel {
     });
     this.relays.push(relay);
     return relay;
+  }
+
+  hasDevice(_serials: readonly string[]): boolean {
+    return this.lingering-- > 0;
   }
 
   labelOf(_path: string): string {

@@ -9,6 +9,7 @@ import {
   usbredirSockets,
 } from "../../config/specification.ts";
 import {
+  DETACHED,
   UsbKernelChip,
   type UsbKernelChipOptions,
 } from "../../kernel_chip/usb_kernel_chip.ts";
@@ -20,6 +21,14 @@ import type {
 /** First and longest time before a lost chip is made again. **Units**: ms. */
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30_000;
+/**
+ * Time before a chip is made again whose relay alone was lost. One that another
+ * program detaches is about to be removed, or its host to suspend.
+ * **Units**: ms.
+ */
+const RELAY_RETRY_MS = 10;
+/** Age of a chip from which on the loss of its relay is no series. **Units**: ms. */
+const SERIES_MS = 5000;
 
 /** An aggregator whose chip is made, or to be made. */
 interface ServedChip {
@@ -27,6 +36,8 @@ interface ServedChip {
   readonly sockets: readonly string[];
   retry: ReturnType<typeof setTimeout> | undefined;
   retryMs: number;
+  /** Time at which its chips were there last. **Units**: monotonic ms. */
+  since: number;
   isRemoved: boolean;
 }
 
@@ -45,19 +56,23 @@ export class UsbChips implements AsyncDisposable {
   readonly #chips = new Map<string, ServedChip>();
   readonly #listener: UsbChipListener;
   readonly #options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory">;
+  readonly #now: () => number;
 
   /**
    * Reports to `listener`.
    *
    * @param options The kernel and the directory of records; tests bring their
    * own.
+   * @param now Monotonic milliseconds; likewise.
    */
   constructor(
     listener: UsbChipListener,
     options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory"> = {},
+    now: () => number = () => performance.now(),
   ) {
     this.#listener = listener;
     this.#options = options;
+    this.#now = now;
   }
 
   /**
@@ -91,6 +106,7 @@ export class UsbChips implements AsyncDisposable {
       sockets: usbredirSockets(usbredir, lines.length),
       retry: undefined,
       retryMs: FIRST_RETRY_MS,
+      since: 0,
       isRemoved: false,
     });
     return { ...rest, usbredir };
@@ -103,6 +119,7 @@ export class UsbChips implements AsyncDisposable {
       void this.#lost(name, served, reason);
     });
     served.retryMs = FIRST_RETRY_MS;
+    served.since = this.#now();
   }
 
   /** Removes the chip of an aggregator; does nothing if it has none. */
@@ -162,7 +179,12 @@ export class UsbChips implements AsyncDisposable {
   ): Promise<void> {
     if (served.isRemoved || await this.#isOver(name, served)) return;
     this.#listener.unplugged(name, `${pathsOf(served)} is gone: ${reason}`);
-    this.#makeLater(name, served);
+    const age = this.#now() - served.since;
+    this.#makeLater(
+      name,
+      served,
+      reason === DETACHED || age < SERIES_MS ? undefined : RELAY_RETRY_MS,
+    );
   }
 
   /** Reports a chip that another process has removed, for good. */
@@ -177,12 +199,13 @@ export class UsbChips implements AsyncDisposable {
     return true;
   }
 
-  #makeLater(name: string, served: ServedChip): void {
+  #makeLater(name: string, served: ServedChip, soonMs?: number): void {
     served.retry = setTimeout(
       () => void this.#again(name, served),
-      served.retryMs,
+      soonMs ?? served.retryMs,
     );
     Deno.unrefTimer(served.retry);
+    if (soonMs !== undefined) return;
     served.retryMs = Math.min(2 * served.retryMs, LAST_RETRY_MS);
   }
 

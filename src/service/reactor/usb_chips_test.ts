@@ -27,16 +27,21 @@ async function withChips(
       directory: string;
     },
   ) => Promise<void>,
+  now?: () => number,
 ): Promise<void> {
   const runtimeDirectory = await Deno.makeTempDir();
   const told: string[] = [];
   const kernel = new UsbKernelDouble();
   try {
-    await using chips = new UsbChips({
-      unplugged: (name, detail) => told.push(`${name}: ${detail}`),
-      plugged: (name, detail) => told.push(`${name} plugged: ${detail}`),
-      gone: (name, path) => told.push(`${name} gone: ${path}`),
-    }, { runtimeDirectory, kernel });
+    await using chips = new UsbChips(
+      {
+        unplugged: (name, detail) => told.push(`${name}: ${detail}`),
+        plugged: (name, detail) => told.push(`${name} plugged: ${detail}`),
+        gone: (name, path) => told.push(`${name} gone: ${path}`),
+      },
+      { runtimeDirectory, kernel },
+      now,
+    );
     await use({
       chips,
       kernel,
@@ -112,6 +117,38 @@ Deno.test("a chip whose relay ends is made again", () =>
       "plc0 plugged: /dev/gpiochip7 and /dev/gpiochip8 is there again",
     ]);
   }));
+
+Deno.test("a chip is made at once again if its relay alone is lost, but in no series", async () => {
+  const { setTimeout } = globalThis;
+  const delays: number[] = [];
+  let now = 0;
+  using stack = new DisposableStack();
+  stack.defer(() => void (globalThis.setTimeout = setTimeout));
+  await withChips(async ({ chips, kernel, told }) => {
+    await chips.prepare(AGGREGATOR);
+    await chips.attach("plc0");
+    for (
+      const [i, [age, reason, isSoon]] of ([
+        [5000, "killed", true],
+        [4999, "killed", false],
+        [5000, "the kernel has detached the device", false],
+      ] as const).entries()
+    ) {
+      now += age;
+      delays.length = 0;
+      globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+        delays.push(args[1] ?? 0);
+        return setTimeout(...args);
+      }) as typeof setTimeout;
+      kernel.relays.at(-1)!.end(reason);
+      await until(() => told.length === 2 * i + 1);
+      globalThis.setTimeout = setTimeout;
+      assertEquals(delays.includes(isSoon ? 10 : 1000), true, `${delays}`);
+      assertEquals(delays.includes(isSoon ? 1000 : 10), false, `${delays}`);
+      await until(() => told.length === 2 * i + 2);
+    }
+  }, () => now);
+});
 
 Deno.test("a chip is not made while the host suspends, and is made after", () =>
   withChips(async ({ chips, kernel, told, directory }) => {
