@@ -26,6 +26,7 @@ import type {
 } from "./line_reporter.ts";
 import { innermost, type LineSource } from "./line_source.ts";
 import { guestNames } from "./names.ts";
+import { unknownLine } from "./unknown_line.ts";
 
 /** Opens the source of one line. @throws If it cannot be had. */
 type SourceOpener = (specification: LineSpecification) => LineSource;
@@ -231,7 +232,7 @@ export class Aggregator implements Disposable {
    * @throws {RangeError} If a line cannot be forced, with the reason.
    */
   force(request: ForceRequest): void {
-    this.#forces.begin(request, (name) => this.find(name));
+    this.#forces.begin(request, (name) => this.#named(name));
   }
 
   /**
@@ -240,12 +241,14 @@ export class Aggregator implements Disposable {
    * @throws {RangeError} If there is no such line.
    */
   endForces(reason: string, names?: readonly string[], id?: string): void {
-    const lines = names?.map((name) => {
-      const line = this.find(name);
-      if (line !== undefined) return line;
-      throw new RangeError(`cannot find line "${name}" of ${this.name}`);
-    });
+    const lines = names?.map((name) => this.#named(name));
     this.#forces.end(reason, lines, id);
+  }
+
+  #named(name: string): AggregatorLine {
+    const line = this.find(name);
+    if (line === undefined) throw unknownLine(this, name);
+    return line;
   }
 
   /** The line with this guest-visible name or lineNumber, if there is one. */

@@ -88,19 +88,16 @@ export class Forces implements Disposable {
   /**
    * Begins a force: of all lines, or of none.
    *
-   * @param find Returns the line of a name or number.
+   * @param find Returns the line of a name or number, or throws.
    * @throws {RangeError} If a line cannot be forced, with the reason.
    */
   begin(
     request: ForceRequest,
-    find: (name: string) => AggregatorLine | undefined,
+    find: (name: string) => AggregatorLine,
   ): void {
     const wanted = new Map<AggregatorLine, Value>();
     for (const [name, value] of request.lines) {
       const line = find(name);
-      if (line === undefined) {
-        throw new RangeError(`cannot find line "${name}" of ${this.#name}`);
-      }
       if (wanted.has(line)) {
         throw new RangeError(
           `line ${line.lineNumber} of ${this.#name} is named twice`,

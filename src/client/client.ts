@@ -202,16 +202,19 @@ export class ServiceClient {
   }
 
   /**
-   * Ends an aggregator, of whatever maker.
+   * Ends an aggregator of any client, or, by `isForced`, one of the service's own
+   * configuration.
    *
-   * @throws {ServiceError} With status 404 if there is none of this name.
+   * @throws {ServiceError} With status 404 if there is none of this name, and
+   * 409 if it is of the service's own configuration.
    * @throws {Error} If there is no service, or no answer in time.
    */
-  async remove(name: string, options: CallOptions = {}): Promise<void> {
-    const answer = await this.#calls.send(
-      { method: "DELETE", path: pathOf(name) },
-      options,
-    );
+  async remove(
+    name: string,
+    { isForced = false, ...options }: CallOptions & { isForced?: boolean } = {},
+  ): Promise<void> {
+    const path = `${pathOf(name)}${isForced ? "?force=1" : ""}`;
+    const answer = await this.#calls.send({ method: "DELETE", path }, options);
     const text = await answer.inTime(readText(answer.body));
     // Another program's socket may have no objection to anything.
     if (answer.status !== NO_CONTENT) throw this.#calls.strange(text);

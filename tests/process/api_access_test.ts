@@ -263,7 +263,10 @@ Deno.test("every call that would change something is written down, done or refus
   const { client } = service;
   const a = { name: "a", lines: ["sim/1,safe=0"] };
   const bad = { name: "a", lines: ["sim/1,sefe=0"] };
-  const calls: readonly (readonly [() => Promise<unknown>, unknown[]])[] = [
+  const calls: readonly (readonly [
+    () => Promise<unknown>,
+    readonly unknown[],
+  ])[] = [
     [() => client.createLasting(a), ["create", "a", "done", a.lines]],
     [() => client.createLasting(a), ["create", "a", "refused", a.lines]],
     // What it is to be called is not known of a body that is not read.
@@ -274,14 +277,22 @@ Deno.test("every call that would change something is written down, done or refus
     [() => client.remove("a"), ["remove", "a", "done", undefined]],
     [() => client.remove("a"), ["remove", "a", "refused", undefined]],
     [() => client.reload(), ["reload", "", "refused", undefined]],
-    [async () => {
-      const path = "/v1/aggregators/own?force=1";
-      const { status } = await sendRequest(client.socketPath, {
-        method: "DELETE",
-        path,
-      });
-      assertEquals(status, 400);
-    }, ["remove", "own", "refused", undefined]],
+    // It would return with the next start.
+    ...([["", 409], ["?forced=1", 400], ["?force=yes", 400]] as const).map(
+      ([query, refused]) =>
+        [async () => {
+          const path = `/v1/aggregators/own${query}`;
+          const { status } = await sendRequest(client.socketPath, {
+            method: "DELETE",
+            path,
+          });
+          assertEquals(status, refused);
+        }, ["remove", "own", "refused", undefined]] as const,
+    ),
+    [
+      () => client.remove("own", { isForced: true }),
+      ["remove", "own", "done", undefined],
+    ],
   ];
   for (const [call] of calls) {
     await call().catch((error) => {

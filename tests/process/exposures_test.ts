@@ -165,7 +165,7 @@ Deno.test("an aggregator that is removed takes its second exposure along", async
   using _qemu = new RunningQemu();
   await service.heard("started");
   const client = new ServiceClient(service.api);
-  await client.remove("press");
+  await client.remove("press", { isForced: true });
   assertEquals(await client.list(), []);
   // Nothing is left of it, and its file still says that it shall be there.
   assertEquals((await service.reload(config)).code, 0);

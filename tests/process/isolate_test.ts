@@ -77,7 +77,7 @@ Deno.test("an isolated aggregator has a process of its own, and all that others 
     const metrics = await client.metrics();
     assertStringIncludes(metrics, 'aggregator="apart"');
     assertEquals(await events.saw("apart", "connected"), true);
-    await client.remove("apart");
+    await client.remove("apart", { isForced: true });
     assertEquals((await client.list()).map(({ name }) => name), ["own"]);
     // Nothing of it is left in the process table either.
     await until(

@@ -87,7 +87,7 @@ for (const lane of ["", ",lane"]) {
     assertEquals([neighbour.getValue(0), await chip.level(1)], [1, 1]);
     using watcher = Chip.open(chip.path);
     assert(watcher.lineInfo(0).used);
-    await client.remove("a");
+    await client.remove("a", { isForced: true });
     assertEquals(watcher.lineInfo(0).used, false);
   });
 }

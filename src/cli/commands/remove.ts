@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { AggregatorState } from "../../client/protocol.ts";
 import { onlyName } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -37,17 +36,18 @@ export async function main(args: readonly string[]): Promise<number> {
     await clientFor(name, given.api, "change"),
     name,
     async (client) => {
-      if (!given.force) refuseConfigured(await client.show(name));
-      await client.remove(name);
+      // Others are removed by services of earlier versions too.
+      const isOwn = (await client.show(name)).lease === "service";
+      if (isOwn && !given.force) throw configured(name);
+      await client.remove(name, { isForced: isOwn });
     },
   );
   return 0;
 }
 
-/** @throws {Error} If it would be made again by itself. */
-function refuseConfigured({ name, lease }: AggregatorState): void {
-  if (lease !== "service") return;
-  throw Object.assign(
+/** Returns the error about one that would be made again by itself. */
+function configured(name: string): Error {
+  return Object.assign(
     new Error(
       `${name} belongs to the service's own configuration: it would return with ` +
         "the next start, and with a reload of a file that has it",

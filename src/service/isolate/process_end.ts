@@ -59,3 +59,22 @@ export async function untilDead(
 ): Promise<void> {
   await settlesWithin(gone, DEATH_MS);
 }
+
+/**
+ * Throws what some ends failed with.
+ *
+ * @throws {UnsafeLinesError} For all lines that are not safe.
+ * @throws {Error} The first error, if there are none.
+ */
+export function throwFirst(
+  ends: readonly PromiseSettledResult<unknown>[],
+): void {
+  const errors = ends.flatMap((end) =>
+    end.status === "rejected" ? [end.reason as unknown] : []
+  );
+  const unsafe = errors.flatMap((error) =>
+    error instanceof UnsafeLinesError ? error.lines : []
+  );
+  if (unsafe.length > 0) throw new UnsafeLinesError(undefined, unsafe);
+  if (errors.length > 0) throw errors[0];
+}

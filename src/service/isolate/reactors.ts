@@ -26,33 +26,35 @@ import {
   type ReactorEvents,
   SHUTDOWN_LIMIT_MS,
 } from "../reactor/reactor_client.ts";
-import {
-  SAFE_LIMIT_MS,
-  UnsafeLinesError,
-} from "../messages/unsafe_lines_error.ts";
+import { SAFE_LIMIT_MS } from "../messages/unsafe_lines_error.ts";
 import { IsolatedAggregator } from "./isolated_aggregator.ts";
-import { PROCESS_END_MS, RELEASE_MS } from "./process_end.ts";
+import { PROCESS_END_MS, RELEASE_MS, throwFirst } from "./process_end.ts";
 import { sleep } from "../../async/wait.ts";
 
 /** Serves aggregators, in this process or in processes of their own. */
-export type AggregatorServer = Pick<
-  ReactorClient,
-  | "add"
-  | "remove"
-  | "removeWhole"
-  | "pending"
-  | "changeRules"
-  | "setInterlocks"
-  | "describe"
-  | "pull"
-  | "play"
-  | "force"
-  | "observe"
-  | "count"
-  | "dropUnused"
-  | "handOver"
-  | "shutdown"
->;
+export type AggregatorServer =
+  & Pick<
+    ReactorClient,
+    | "add"
+    | "remove"
+    | "removeWhole"
+    | "pending"
+    | "changeRules"
+    | "setInterlocks"
+    | "describe"
+    | "pull"
+    | "play"
+    | "force"
+    | "observe"
+    | "count"
+    | "dropUnused"
+    | "handOver"
+    | "shutdown"
+  >
+  & {
+    /** Names of the aggregators that are served. */
+    readonly names: Iterable<string>;
+  };
 
 /** Number of aggregators and lines that are served. */
 export interface ServedCount {
@@ -134,6 +136,10 @@ export class Reactors implements AggregatorServer, Disposable {
       record?.memory,
     );
     return new Reactors(own, all, store, lineCounts, edges, room);
+  }
+
+  get names(): Iterable<string> {
+    return this.#lineCounts.keys();
   }
 
   /** Makes aggregators and serves them: all, or none. */
@@ -472,18 +478,6 @@ export class Reactors implements AggregatorServer, Disposable {
     );
     return answers.flat();
   }
-}
-
-/** @throws {UnsafeLinesError} For lines that are not safe, or the first error. */
-function throwFirst(ends: readonly PromiseSettledResult<unknown>[]): void {
-  const errors = ends.flatMap((end) =>
-    end.status === "rejected" ? [end.reason as unknown] : []
-  );
-  const unsafe = errors.flatMap((error) =>
-    error instanceof UnsafeLinesError ? error.lines : []
-  );
-  if (unsafe.length > 0) throw new UnsafeLinesError(undefined, unsafe);
-  if (errors.length > 0) throw errors[0];
 }
 
 function sizeOf(lineCounts: ReadonlyMap<string, number>): ServedCount {

@@ -7,7 +7,7 @@ import type { Aggregator } from "../../aggregator/aggregator.ts";
 import type { AggregatorLine } from "../../aggregator/aggregator_line.ts";
 import { innermost } from "../../aggregator/line_source.ts";
 import { SimLine } from "../../aggregator/sources/sim_line.ts";
-import { nearest } from "../../text/nearest.ts";
+import { unknownLine } from "../../aggregator/unknown_line.ts";
 
 /** A simulated line and the level to pull it to. */
 export interface PinChange {
@@ -34,10 +34,7 @@ export function pinsOf(
   return changes.map(([name, level]) => {
     const line = aggregator.find(name);
     if (line === undefined) {
-      throw new RangeError(
-        `cannot find line "${name}" of ${aggregator.name}` +
-          suggestion(aggregator, name),
-      );
+      throw unknownLine(aggregator, name);
     }
     const pin = innermost(line.source);
     if (!(pin instanceof SimLine)) {
@@ -48,14 +45,4 @@ export function pinsOf(
     }
     return { line, pin, level };
   });
-}
-
-/** Search for a similar name in the reactor: about 0.1 ms, some 100 names. */
-const MAX_COMPARISONS = 25_000;
-
-/** Returns text after an unknown line's name; empty where none is similar. */
-function suggestion({ lines }: Aggregator, name: string): string {
-  const names = lines.map((line) => line.name).filter((one) => one !== "");
-  const near = nearest(name, new Set(names), MAX_COMPARISONS);
-  return near === undefined ? "" : `; did you mean ${near}?`;
 }

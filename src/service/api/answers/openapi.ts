@@ -12,10 +12,10 @@ import {
   PULL_REQUEST,
   RULES_REQUEST,
 } from "../../../client/requests.ts";
-import type { JsonSchema } from "../../../config/values/values.ts";
 import {
   answer,
   json,
+  parameter,
   reference,
   refusal,
   text,
@@ -127,6 +127,14 @@ const ONE = {
   delete: {
     operationId: "remove",
     summary: "Remove an aggregator of any creator",
+    parameters: [
+      parameter(
+        "force",
+        "1 to remove one of the service's own configuration too, which returns " +
+          "with the next start",
+        { enum: ["0", "1"] },
+      ),
+    ],
     responses: {
       "204": {
         description: "Its guest is disconnected, its lines are in their " +
@@ -134,6 +142,9 @@ const ONE = {
       },
       ...LOOK_ONLY,
       ...NOT_THERE,
+      "409": refusal(
+        "It is of the service's own configuration, and force is not 1",
+      ),
       "504": refusal(
         "A line is not in its declared state after 5 s: the aggregator has no " +
           "guest any more, is retried, and is removed as soon as that " +
@@ -289,13 +300,6 @@ const ALL_LINES = {
     responses: { "200": answer("List of lines", ANSWERS.allLines.json) },
   },
 };
-
-const parameter = (
-  name: string,
-  description: string,
-  schema: JsonSchema = text,
-  place: "query" | "header" = "query",
-) => ({ name, in: place, required: false, description, schema });
 
 const CHOSEN_LINES = parameter(
   "lines",

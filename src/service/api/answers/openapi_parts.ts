@@ -25,6 +25,14 @@ export const answer = (description: string, schema: JsonSchema) => ({
 export const refusal = (description: string) =>
   answer(description, reference("Error"));
 
+/** Returns a parameter that may be left out. */
+export const parameter = (
+  name: string,
+  description: string,
+  schema: JsonSchema = text,
+  place: "query" | "header" = "query",
+) => ({ name, in: place, required: false, description, schema });
+
 interface Operation {
   readonly responses: Readonly<Record<string, unknown>>;
 }

@@ -247,3 +247,12 @@ function readLines(
   }
   return lines;
 }
+
+/** Returns changes with later ones. */
+export function merged(before: RuleChanges, later: RuleChanges): RuleChanges {
+  const result = { ...before };
+  for (const [line, change] of Object.entries(later)) {
+    result[line] = { ...result[line], ...change };
+  }
+  return result;
+}

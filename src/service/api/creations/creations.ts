@@ -11,9 +11,10 @@ import { settlesWithin } from "../../../async/wait.ts";
 import { LinesHeldError } from "../../lanes/lanes.ts";
 import { UnsafeLinesError } from "../../messages/unsafe_lines_error.ts";
 import type { AggregatorDescription } from "../../messages/messages.ts";
-import type { Creation, RuleChanges } from "./create.ts";
+import { type Creation, merged, type RuleChanges } from "./create.ts";
 import { CreationRoom } from "./creation_room.ts";
 import type { Lease } from "./lease.ts";
+import { configured, rulesConfigured, taken } from "./refusals.ts";
 import { isClaimed, newClaim } from "./lease_claim.ts";
 import type { Peer } from "../connections/listener.ts";
 import { HttpError, messageOf, refusedByLines } from "../requests/messages.ts";
@@ -208,13 +209,7 @@ export class Creations {
     planned: PlanChange,
   ): Promise<AggregatorDescription | undefined> {
     const entry = this.#entries.get(name);
-    if (entry === undefined) {
-      throw new HttpError(
-        409,
-        `The rules of ${name} are those of the service's own configuration`,
-        "Change them there, and reload (gpioagg reload)",
-      );
-    }
+    if (entry === undefined) throw rulesConfigured(name);
     const { made } = entry;
     const rules = merged(made.rules, changes);
     const next = { ...made, rules };
@@ -286,15 +281,21 @@ export class Creations {
    * Ends an aggregator of any client. When this resolves, it is gone and its
    * lines are free.
    *
+   * @param isForced True if one of the service's own configuration goes too.
    * @throws {LinesHeldError} If it is gone, but a chip does not let a line go.
+   * @throws {HttpError} If it is of the service's own configuration.
    * @throws {Error} If there is none, or it would not go.
    */
-  async remove(name: string, reason: string): Promise<void> {
+  async remove(
+    name: string,
+    reason: string,
+    isForced = false,
+  ): Promise<void> {
     const making = this.#making.get(name);
     // What is being made is removed once it is, with what its maker is told.
     const removal = making === undefined
-      ? this.#remove(name, reason)
-      : making.then(() => this.#remove(name, reason));
+      ? this.#remove(name, reason, isForced)
+      : making.then(() => this.#remove(name, reason, isForced));
     const others = this.#removing.get(name);
     const all = Promise.allSettled([others, removal]);
     this.#removing.set(name, all);
@@ -398,9 +399,15 @@ export class Creations {
     }
   }
 
-  async #remove(name: string, reason: string): Promise<void> {
+  async #remove(
+    name: string,
+    reason: string,
+    isForced: boolean,
+  ): Promise<void> {
     // By the time that it is gone, another one may have its name.
     const entry = this.#entries.get(name);
+    const isOwn = entry === undefined && await this.#isThere(name);
+    if (isOwn && !isForced) throw configured(name);
     let removed: AggregatorDescription[];
     let held: LinesHeldError | undefined;
     try {
@@ -480,21 +487,4 @@ export class Creations {
       return false;
     }
   }
-}
-
-/** Returns changes with later ones. */
-function merged(before: RuleChanges, later: RuleChanges): RuleChanges {
-  const result = { ...before };
-  for (const [line, change] of Object.entries(later)) {
-    result[line] = { ...result[line], ...change };
-  }
-  return result;
-}
-
-function taken(name: string): HttpError {
-  return new HttpError(
-    409,
-    `There is an aggregator "${name}" already`,
-    "Choose another name, or remove that one first",
-  );
 }

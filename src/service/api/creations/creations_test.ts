@@ -172,8 +172,16 @@ Deno.test("Creations knows whose a name is", async () => {
   for (const name of names) {
     await assertRejects(() => creations.add(...creationOf(name)), HttpError);
   }
-  await creations.remove("own", "by hand");
+  // It would return with the next start.
+  const refused = await assertRejects(
+    () => creations.remove("own", "by hand"),
+    HttpError,
+    "own belongs to the service's own configuration",
+  );
+  assertEquals(refused.status, 409);
   assertEquals(creations.has("own"), false);
+  await creations.remove("own", "by hand", true);
+  await assertRejects(() => creations.remove("own", "by hand", true));
 });
 
 Deno.test("Creations gives the room of what is gone, or was not made, to others", async () => {
@@ -311,7 +319,7 @@ Deno.test("Creations has a name for the next one only when the last one is gone"
     if (name === "last") await creations.add(...creationOf(name, "none"));
     const gate = Promise.withResolvers<void>();
     hold(gate.promise);
-    const removal = creations.remove(name, "by hand");
+    const removal = creations.remove(name, "by hand", true);
     const next = creations.add(...creationOf(name, "none"));
     assert(!await settlesWithin(creations.settled(name), 0));
     gate.resolve();

@@ -6,7 +6,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ConfigProblem } from "../../../client/protocol.ts";
 import { printable, printableJson } from "../../../text/printable.ts";
-import { countKeys, examineJson, keyGivenTwice } from "./json_text.ts";
+import {
+  countKeys,
+  examineJson,
+  jsonFault,
+  keyGivenTwice,
+  positionAt,
+} from "./json_text.ts";
 
 /** Longest body that is read. **Units**: bytes. */
 const MAX_BODY_BYTES = 256 * 1024;
@@ -105,12 +111,7 @@ export function parseJson(body: Uint8Array): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new HttpError(
-      400,
-      text.trim() === ""
-        ? "The body is empty, not JSON"
-        : "The body is not valid JSON",
-    );
+    throw notJson(text);
   }
   if (countKeys(value) !== keys) {
     const key = printable(keyGivenTwice(text) ?? "");
@@ -120,6 +121,22 @@ export function parseJson(body: Uint8Array): unknown {
     );
   }
   return value;
+}
+
+function notJson(text: string): HttpError {
+  if (text.trim() === "") {
+    return new HttpError(400, "The body is empty, not JSON");
+  }
+  const { index, expected } = jsonFault(text) ?? { index: 0, expected: "JSON" };
+  const { line, column } = positionAt(text, index);
+  const found = index === text.length
+    ? "it ends"
+    : `there is "${String.fromCodePoint(text.codePointAt(index)!)}"`;
+  return new HttpError(
+    400,
+    `The body is not valid JSON: line ${line}, column ${column}: ${found} ` +
+      `instead of ${expected}`,
+  );
 }
 
 function decode(body: Uint8Array): string {

@@ -11,8 +11,24 @@ for (
   const [what, body, says] of [
     ["nothing", encode(""), "The body is empty, not JSON"],
     ["blanks", encode(" \n"), "The body is empty, not JSON"],
-    ["half an object", encode("{"), "The body is not valid JSON"],
-    ["a form", encode("name=a"), "The body is not valid JSON"],
+    [
+      "half an object",
+      encode("{"),
+      "The body is not valid JSON: line 1, column 2: it ends instead of a key " +
+      "in quotes",
+    ],
+    [
+      "a form",
+      encode("name=a"),
+      'The body is not valid JSON: line 1, column 1: there is "n" instead of a ' +
+      "value",
+    ],
+    [
+      "a stray character of another plane, and one for a terminal",
+      encode('{\n  "\u{1f980}": \x1b}'),
+      'The body is not valid JSON: line 2, column 9: there is "\\x1b" instead ' +
+      "of a value",
+    ],
     [
       "Latin-1",
       new Uint8Array([0x22, 0xe9, 0x22]),

@@ -163,3 +163,18 @@ function unknownParameter(key: string, known: QueryParameters): HttpError {
       : keyHint(suggestedKey(key, names), names).replace("keys", "parameters"),
   );
 }
+
+/**
+ * Returns the value of a parameter that is 1 or 0; false without it.
+ *
+ * @throws {HttpError} If it is something else.
+ */
+export function readFlag(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name) ?? "0";
+  if (value === "0" || value === "1") return value === "1";
+  throw new HttpError(
+    400,
+    `"${printable(value, 64)}" is not a valid value of ${name}`,
+    `Write ${name}=1, or leave it out`,
+  );
+}

@@ -7,9 +7,7 @@ import type { Socket } from "node:net";
 import type { AggregatorState } from "../../../client/protocol.ts";
 import { printable, printableJson } from "../../../text/printable.ts";
 import type { AggregatorServer } from "../../isolate/reactors.ts";
-import { LinesHeldError } from "../../lanes/lanes.ts";
 import type { AggregatorDescription } from "../../messages/messages.ts";
-import { UnsafeLinesError } from "../../messages/unsafe_lines_error.ts";
 import type { ReloadAnswer } from "../../reload.ts";
 import type { AuditLog } from "../requests/audit_log.ts";
 import {
@@ -33,7 +31,7 @@ import type { EdgeStore } from "../../record/edge_store.ts";
 import type { CreationRules } from "../creations/exposure.ts";
 import { Lease } from "../creations/lease.ts";
 import {
-  HttpError,
+  type HttpError,
   refusedByLines,
   reply,
   sendBytes,
@@ -42,8 +40,10 @@ import { METRICS_CONTENT_TYPE } from "../answers/metrics.ts";
 import type { Observation } from "../events/observation.ts";
 import { openApi } from "../answers/openapi.ts";
 import { EVENT_STREAM_TYPE } from "../../../http/paced_connection.ts";
+import { notThere } from "./not_there.ts";
 import { PlayRoute } from "./play_route.ts";
 import { reloadNow } from "./reload_route.ts";
+import { REMOVAL_PARAMETERS, removeNow } from "./removal_route.ts";
 import type { Exchange, Route } from "../requests/routes.ts";
 import { RequestBodies } from "../requests/request_bodies.ts";
 import { SharedAnswers } from "../answers/shared_answers.ts";
@@ -152,7 +152,7 @@ export class ApiRoutes {
         const { name } = exchange;
         await this.#creations.settled(name);
         const bytes = await this.#answers.one(name);
-        if (bytes === undefined) throw notThere(name);
+        if (bytes === undefined) throw this.#notThere(name);
         this.#send(exchange, bytes);
       },
     },
@@ -160,7 +160,13 @@ export class ApiRoutes {
       method: "DELETE",
       path: /^\/v1\/aggregators\/([^/]+)$/,
       action: "remove",
-      handle: (exchange) => this.#remove(exchange),
+      query: REMOVAL_PARAMETERS,
+      handle: (exchange) =>
+        removeNow(exchange, {
+          creations: this.#creations,
+          audit: this.#audit,
+          show: (name) => this.#show(name),
+        }),
     },
     {
       method: "PATCH",
@@ -176,7 +182,7 @@ export class ApiRoutes {
         const { name } = exchange;
         await this.#creations.settled(name);
         const bytes = await this.#answers.lines(name);
-        if (bytes === undefined) throw notThere(name);
+        if (bytes === undefined) throw this.#notThere(name);
         this.#send(exchange, bytes);
       },
     },
@@ -355,36 +361,6 @@ export class ApiRoutes {
     this.#creations.tie(lease, state, peer);
   }
 
-  async #remove({ response, peer, name, attempt }: Exchange): Promise<void> {
-    try {
-      await this.#creations.remove(name, `removed by uid ${peer.uid}`);
-    } catch (error) {
-      if (error instanceof UnsafeLinesError) {
-        throw new HttpError(
-          504,
-          error.message,
-          "See gpioagg list, or /healthz",
-        );
-      }
-      if (error instanceof LinesHeldError) {
-        throw new HttpError(
-          504,
-          error.message,
-          "They are released as soon as it answers",
-        );
-      }
-      // It may be gone since another client has removed it.
-      await this.#show(name);
-      throw error;
-    }
-    await this.#audit.record(peer, {
-      action: "remove",
-      ...attempt,
-      outcome: "done",
-    });
-    response.writeHead(204).end();
-  }
-
   async #changeRules(
     { request, response, peer, name, attempt }: Exchange,
   ): Promise<void> {
@@ -458,12 +434,16 @@ export class ApiRoutes {
     sendBytes(response, 200, bytes, contentType);
   }
 
+  #notThere(name: string): HttpError {
+    return notThere(name, this.#reactor.names);
+  }
+
   async #show(name: string): Promise<AggregatorState> {
     // Waits until a removal has finished: then its lines are free.
     await this.#creations.settled(name);
     const [aggregator] = await this.#answers.described(name);
     if (aggregator === undefined) {
-      throw notThere(name);
+      throw this.#notThere(name);
     }
     return this.#answers.stateOf(aggregator);
   }
@@ -471,7 +451,3 @@ export class ApiRoutes {
 
 /** The same for all services of a process. */
 let openApiBytes: Uint8Array | undefined;
-
-function notThere(name: string): HttpError {
-  return new HttpError(404, `There is no aggregator "${name}"`);
-}

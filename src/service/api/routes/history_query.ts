@@ -4,6 +4,7 @@
  * @module
  */
 import { readTime } from "../../../recording/time_text.ts";
+import { nearest } from "../../../text/nearest.ts";
 import { readPeriodUs } from "../../../text/period.ts";
 import { printable } from "../../../text/printable.ts";
 import { EdgeCursor, type LineFilter } from "../../record/edge_cursor.ts";
@@ -16,7 +17,7 @@ import {
   type HistoryFormat,
 } from "../../record/history_formats.ts";
 import { HttpError } from "../requests/messages.ts";
-import type { QueryParameters } from "../requests/routes.ts";
+import { type QueryParameters, readFlag } from "../requests/routes.ts";
 
 /** Edges of a JSON answer unless that is said, and at most. */
 const DEFAULT_LIMIT = 10_000;
@@ -24,6 +25,8 @@ const MAX_LIMIT = 1_000_000;
 /** Most lines that a query names. */
 const MAX_LINES = 1024;
 const NS_PER_US = 1000n;
+/** Letters that are compared for a suggestion: some 0.2 ms. */
+const MAX_COMPARISONS = 25_000;
 
 /** Parameters of a history. */
 export const HISTORY_PARAMETERS = {
@@ -95,16 +98,8 @@ export function edgeWish(
   after: EventPlace | undefined,
   store: EdgeStore | undefined,
 ): EdgeWish | undefined {
-  const edges = query.get("edges") ?? "0";
-  if (edges !== "0" && edges !== "1") {
-    throw new HttpError(
-      400,
-      `"${printable(edges, 64)}" is not a valid value of edges`,
-      "Write 1 for edges, or leave it out",
-    );
-  }
   const lines = query.get("lines");
-  if (edges === "0") {
+  if (!readFlag(query, "edges")) {
     if (lines === null) return undefined;
     throw new HttpError(400, "lines chooses edges: write edges=1 too");
   }
@@ -216,11 +211,21 @@ export function requireNames(
   dropNames(left, lines);
   if (left.size === 0) return;
   const [unknown = ""] = left;
+  const near = nearest(unknown, namesOfAll(lines), MAX_COMPARISONS);
   throw new HttpError(
     404,
     `There is no aggregator or line "${printable(unknown, 128)}" in the record`,
-    "/v1/lines lists those that are served",
+    near === undefined
+      ? "/v1/lines lists those that are served"
+      : `Did you mean ${printable(near)}?`,
   );
+}
+
+function* namesOfAll(lines: readonly RecordedLine[]): Generator<string, void> {
+  for (const { aggregator, title } of lines) {
+    yield aggregator;
+    yield `${aggregator}.${title}`;
+  }
 }
 
 function dropNames(names: Set<string>, lines: readonly RecordedLine[]): void {

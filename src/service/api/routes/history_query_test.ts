@@ -73,6 +73,11 @@ Deno.test("names that no line has are refused", () => {
     );
     assertEquals(error.status, 404);
   }
+  const near = assertThrows(
+    () => requireNames(new Set(["press.Y"]), [line]),
+    HttpError,
+  );
+  assertEquals(near.hint, "Did you mean press.X?");
 });
 
 Deno.test("lines are chosen by aggregator, name and number", () => {

@@ -7,6 +7,8 @@
 import type { AggregatorState, Line } from "../../../client/protocol.ts";
 import { ConfigError } from "../../../config/document/config_error.ts";
 import type { AggregatorSpecification } from "../../../config/specification.ts";
+import { nearest } from "../../../text/nearest.ts";
+import { printable } from "../../../text/printable.ts";
 import { changeOf } from "../../reload.ts";
 import {
   readCreation,
@@ -16,6 +18,9 @@ import {
 import type { CreationRules } from "../creations/exposure.ts";
 import type { KeptCreation } from "../creations/kept_creations.ts";
 import { HttpError } from "../requests/messages.ts";
+
+/** Letters that are compared for a suggestion: some 0.2 ms. */
+const MAX_COMPARISONS = 25_000;
 
 /** Changes of one request. */
 interface NumberedChanges {
@@ -39,7 +44,12 @@ export function changesOf(
   for (const [text, change] of wanted) {
     const line = lineOf(lines, text);
     if (line === undefined) {
-      throw new HttpError(409, `${name} has no line "${text}"`);
+      const near = nearest(text, lines.map((one) => one.name), MAX_COMPARISONS);
+      throw new HttpError(
+        409,
+        `${name} has no line "${text}"`,
+        near === undefined ? "" : `Did you mean ${printable(near)}?`,
+      );
     }
     const { lineNumber } = line;
     if (changes[lineNumber] !== undefined) {
