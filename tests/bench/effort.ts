@@ -11,6 +11,9 @@ export const LINES = 8;
 /** Requests under way where many are. */
 export const DEPTH = 64;
 
+/** Limit of every wait of a double. **Units**: milliseconds. */
+export const LIMIT_MS = 10_000;
+
 /** Features that QEMU negotiates for virtio-gpio: no in-flight log. */
 export const LIKE_QEMU = SUPPORTED_PROTOCOL_FEATURES &
   ~PROTOCOL_FEATURE_INFLIGHT_SHMFD_MASK;

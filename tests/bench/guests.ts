@@ -5,8 +5,6 @@
  * @module
  */
 import { pollFd, POLLIN } from "../../ffi/poll.ts";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { Reactor } from "../../src/reactor/reactor.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
@@ -14,14 +12,13 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { PL061 } from "../doubles/pins_rig.ts";
 import { QemuDouble } from "../doubles/qemu_double.ts";
-import { T, UsbredirPeer } from "../doubles/usbredir_peer.ts";
 import { C, versionBody, VfioPeer, words } from "../doubles/vfio_peer.ts";
-import { LIKE_QEMU } from "./effort.ts";
+import { LIKE_QEMU, LIMIT_MS } from "./effort.ts";
 
-/** Limit of every wait. **Units**: milliseconds. */
-const LIMIT_MS = 10_000;
-const OUTPUT = 0;
-const INPUT = 1;
+/** Line that a guest drives. */
+export const OUTPUT = 0;
+/** Line that it reads. */
+export const INPUT = 1;
 
 /** A guest that is measured. **Ownership**: disposing it ends its connection. */
 export interface BenchGuest extends Disposable {
@@ -33,6 +30,10 @@ export interface BenchGuest extends Disposable {
   waitInput(level: number): void;
   /** Does what its driver does then. */
   handleInput(): void;
+  /** Asks for the level of the output, and waits for the answer. */
+  get?(): void;
+  /** True if it is told of nothing, and asks. */
+  readonly isPolled?: boolean;
   /** Work of its QEMU, if that is in this process; does not wait. */
   readonly turn?: () => void;
 }
@@ -70,6 +71,10 @@ export class VirtioGuest implements BenchGuest {
 
   handleInput(): void {}
 
+  get(): void {
+    this.#driver.getValue(OUTPUT);
+  }
+
   /**
    * Waits for an interrupt of a line.
    *
@@ -93,120 +98,6 @@ export class VirtioGuest implements BenchGuest {
 
   [Symbol.dispose](): void {
     this.#frontend[Symbol.dispose]();
-  }
-}
-
-/** Messages of an LJCA, as its driver sends them. */
-const LJCA = {
-  gpio: 3,
-  config: 1,
-  read: 2,
-  write: 3,
-  event: 4,
-  unmask: 6,
-  acknowledge: 5,
-  output: 0x14,
-  input: 0x12,
-  bothEdges: 0x40,
-} as const;
-const BULK_OUT = 0x01;
-const BULK_IN = 0x81;
-const PIECE_BYTES = 64;
-
-/** A guest with an LJCA, whose QEMU has two IN transfers waiting at a time. */
-export class LjcaGuest implements BenchGuest {
-  readonly #socket: OwnedFd;
-  readonly #peer = new UsbredirPeer();
-  readonly #piece = new Uint8Array(16 * 1024);
-  #bytes = new Uint8Array(0);
-  #isFirst = true;
-  #id = 1;
-
-  constructor(path: string) {
-    this.#socket = connectUnix(path);
-    this.#send(this.#peer.hello());
-    this.#send(this.#peer.packet(T.setConfiguration, this.#id++, [1]));
-    this.#read();
-    this.#read();
-  }
-
-  ready(): void {
-    for (let i = 0; i < 2; i++) this.#listen();
-    this.#request(LJCA.config, OUTPUT, LJCA.output);
-    this.#request(LJCA.config, INPUT, LJCA.input);
-    this.#request(LJCA.config, INPUT, LJCA.bothEdges);
-    this.#request(LJCA.unmask, INPUT, 0);
-  }
-
-  set(level: number): void {
-    this.#request(LJCA.write, OUTPUT, level);
-  }
-
-  waitInput(level: number): void {
-    for (;;) {
-      for (const { type, body } of this.#read()) {
-        // Header of a bulk packet with 32 bits of length, then the message.
-        const message = type === T.bulk ? body.subarray(10) : body;
-        if (message.length === 0) continue;
-        this.#listen();
-        if (message[0] !== LJCA.gpio || message[1] !== LJCA.event) continue;
-        if (message[5] === INPUT && message[6] === level) return;
-      }
-    }
-  }
-
-  handleInput(): void {
-    this.#request(LJCA.read, INPUT, 0);
-    this.#request(LJCA.unmask, INPUT, 0);
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
-
-  #listen(): void {
-    this.#send(this.#peer.bulk(this.#id++, BULK_IN, [], PIECE_BYTES));
-  }
-
-  #request(command: number, line: number, value: number): void {
-    this.#send(
-      this.#peer.bulk(this.#id++, BULK_OUT, [
-        LJCA.gpio,
-        command,
-        LJCA.acknowledge,
-        3,
-        1,
-        line,
-        value,
-      ]),
-    );
-  }
-
-  #send(bytes: Uint8Array): void {
-    if (send(this.#socket.fd, bytes) !== bytes.length) {
-      throw new Error("the adapter's socket is full");
-    }
-  }
-
-  /** Waits for packets, and returns those that came whole. */
-  #read() {
-    if (pollFd(this.#socket.fd, POLLIN, LIMIT_MS) === 0) {
-      throw new Error("the adapter sends nothing");
-    }
-    const count = receive(this.#socket.fd, this.#piece, []);
-    if (count <= 0) throw new Error("the adapter's connection was closed");
-    const bytes = new Uint8Array(this.#bytes.length + count);
-    bytes.set(this.#bytes);
-    bytes.set(this.#piece.subarray(0, count), this.#bytes.length);
-    try {
-      const packets = this.#peer.parse(bytes, this.#isFirst);
-      this.#bytes = new Uint8Array(0);
-      this.#isFirst = false;
-      return packets;
-    } catch {
-      this.#bytes = bytes;
-      return [];
-    }
   }
 }
 
@@ -266,6 +157,10 @@ export class VfioGuest implements BenchGuest {
     this.#ask(C.DEVICE_SET_IRQS, words(20, UNMASK, 0, 0, 1));
     this.#ask(C.REGION_READ, words(IOH.base + IOH.status, 0, 1, 4));
     this.#write(IOH.clear, 1 << INPUT);
+    this.get();
+  }
+
+  get(): void {
     this.#ask(C.REGION_READ, words(IOH.base + IOH.input, 0, 1, 4));
   }
 

@@ -12,7 +12,7 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
-import { measureExposures } from "./exposures.ts";
+import { measureExposures, measureKernelChips } from "./exposures.ts";
 import { measureForms } from "./forms.ts";
 import { measureGuests } from "./real_guests.ts";
 import { measureHostile } from "./hostile.ts";
@@ -183,6 +183,7 @@ async function measureAll(
     measures.push(...measureMemory(server, floor, atRest));
   }
   measures.push(...await measureExposures(command, directory, effort));
+  measures.push(...await measureKernelChips(directory, effort));
   measures.push(
     ...await measurePolling(command, directory, floor, effort, oneCpu),
   );

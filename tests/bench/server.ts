@@ -12,17 +12,27 @@ import { ChildProcess } from "../environment/process.ts";
 /** Command of the server: a program and its first arguments. */
 export type ServerCommand = readonly [program: string, ...args: string[]];
 
-/** From the checkout, with the permissions that the task has. */
-export const CHECKOUT_COMMAND: ServerCommand = [
-  Deno.execPath(),
-  "run",
-  "--quiet",
-  "--no-prompt",
-  "--permission-set=gpioagg",
-  // As scripts/gpioagg has it.
-  "--v8-flags=--max-semi-space-size=4",
-  `${import.meta.dirname}/../../src/cli/main.ts`,
-];
+/**
+ * Returns the command of a program of the checkout, with the permissions that
+ * gpioagg has.
+ *
+ * @param path Its path, from this folder.
+ */
+export function programCommand(path: string): ServerCommand {
+  return [
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--permission-set=gpioagg",
+    // As scripts/gpioagg has it.
+    "--v8-flags=--max-semi-space-size=4",
+    `${import.meta.dirname}/${path}`,
+  ];
+}
+
+/** gpioagg from the checkout. */
+export const CHECKOUT_COMMAND = programCommand("../../src/cli/main.ts");
 
 const START_LIMIT_MS = 15_000;
 

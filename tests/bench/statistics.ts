@@ -34,6 +34,8 @@ export interface Round {
   readonly p99: number;
   /** The slowest. */
   readonly max: number;
+  /** The mean. */
+  readonly mean: number;
 }
 
 /** Sorts `times` in place and takes its quantiles. */
@@ -43,6 +45,7 @@ export function roundOf(times: Float64Array): Round {
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
     max: quantile(times, 1),
+    mean: times.reduce((sum, time) => sum + time, 0) / times.length,
   };
 }
 

@@ -20,6 +20,7 @@ Deno.test("roundOf() sorts by number", () => {
     p50: 10,
     p99: 100,
     max: 100,
+    mean: 30,
   });
 });
 
