@@ -105,7 +105,7 @@ interface ServiceOptions {
    */
   handedOver?: () => void;
   /** True if the same code runs again soon: its pages stay in memory. */
-  isRehearsal?: boolean;
+  isWarmUp?: boolean;
   /** Record of edges; absent: as by default. Needs a control API, or a file. */
   record?: RecordSpecification;
   /** The file of `record`, open. **Ownership**: the service's. */
@@ -283,7 +283,7 @@ export async function serve(
       look: settings.look?.access,
       describe: () => reactor.describe(),
     });
-    if (options.isRehearsal !== true) dropStartUpPages();
+    if (options.isWarmUp !== true) dropStartUpPages();
     const how = await over.promise;
     manager.stopping();
     showHealth = () => {};

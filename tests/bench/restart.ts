@@ -22,7 +22,7 @@ const MOST_PLAIN = 5;
 /** Longest pause that a guest shall notice. **Units**: ms. */
 const MOST_PAUSE_MS = 100;
 /**
- * A spare has done its rehearsal once it uses less than this in a look's time.
+ * A spare has warmed up once it uses less than this in a look's time.
  * **Units**: µs, ms.
  */
 const QUIET_US = 2000;
@@ -203,7 +203,7 @@ async function pausesWithoutSpare(
   return pauses.end();
 }
 
-/** Waits until a keeper has a service and a spare that has rehearsed. */
+/** Waits until a keeper has a service and a spare that has warmed up. */
 async function warmPair(
   keeper: number,
 ): Promise<[service: number, spare: number]> {

@@ -14,7 +14,7 @@ import { edgeSourceOf } from "../live/edge_source.ts";
 import { recordFileLines } from "../live/record_file_lines.ts";
 import { recordLines } from "../live/record_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
-import type { TapeFile } from "../live/tape.ts";
+import type { RecordingFile } from "../live/line_recorder.ts";
 import { OutputFile } from "../output/output_file.ts";
 import { writeError } from "../output/output.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -150,7 +150,7 @@ export async function main(args: readonly string[]): Promise<number> {
     ? edgeSourceOf(await serviceOfLines(words, given.api, "look"))
     : undefined;
   using stack = new DisposableStack();
-  const files = outputs.map(({ format, path }): TapeFile => {
+  const files = outputs.map(({ format, path }): RecordingFile => {
     let file: OutputFile | undefined;
     return {
       writerOf: (start) => recordingWriter(format, { ...start, timescale }),

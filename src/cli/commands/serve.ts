@@ -95,7 +95,7 @@ export async function main(args: readonly string[]): Promise<number> {
   // Guests depend on this process: from here on it does not wait for readers.
   writeInBackground();
   if (given.standby) {
-    const { keepService } = await import("../keep_service.ts");
+    const { keepService } = await import("../standby/keep_service.ts");
     return await keepService(args);
   }
   return await serveGiven(given, {});
@@ -116,7 +116,7 @@ export async function serveAs(
 
 /**
  * Does ahead what {@linkcode serveAs} needs: loads it, and unless it is to serve
- * already, rehearses it.
+ * already, runs it once.
  */
 export async function warmUp(
   args: readonly string[],
@@ -125,7 +125,7 @@ export async function warmUp(
   writeInBackground();
   const given = readServeArguments(args);
   const { serve } = await import("../../service/service.ts");
-  const { rehearse, startReactorThread } = await import(
+  const { startReactorThread, warmUpReactor } = await import(
     "../../service/reactor/reactor_thread.ts"
   );
   await startReactorThread();
@@ -138,8 +138,8 @@ export async function warmUp(
       hasApi ||= "specification" in result &&
         result.specification.api !== undefined;
     }
-    const { rehearseService } = await import("../rehearsal.ts");
-    await rehearse(() => rehearseService(serve, hasApi));
+    const { warmUpService } = await import("../standby/warm_up.ts");
+    await warmUpReactor(() => warmUpService(serve, hasApi));
   } catch (error) {
     // It can serve all the same, if the file can be read by then.
     writeError(`the spare process is not warm: ${printableError(error)}`);

@@ -13,7 +13,7 @@ import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, clientOf } from "../service_client.ts";
 import { edgeSourceOf, pagesOf, ReadEdges } from "../live/edge_source.ts";
-import { causeText } from "../live/tape.ts";
+import { causeText } from "../live/line_recorder.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { localText } from "../../tools/events/timestamps.ts";
 import { nearest } from "../../text/nearest.ts";

@@ -18,7 +18,7 @@ import { nearest } from "../../text/nearest.ts";
 import { NotThereError } from "../not_there.ts";
 import { readPieces } from "./read_pieces.ts";
 import { splitsOf } from "./line_names.ts";
-import type { TapeFile } from "./tape.ts";
+import type { RecordingFile } from "./line_recorder.ts";
 
 const FILE_HINT =
   "It must be the file that record: { file: PATH } has a service write";
@@ -31,7 +31,7 @@ interface FileRecordOptions {
   readonly fromNs: bigint;
   /** End; absent: that of the file. **Units**: nanoseconds since 1970. */
   readonly toNs: bigint | undefined;
-  readonly files: readonly TapeFile[];
+  readonly files: readonly RecordingFile[];
   readonly program: string;
   /** Receives messages about what is missing. */
   readonly tell: (text: string) => void;
@@ -67,7 +67,7 @@ export function recordFileLines(
     toNs,
   );
   const start = { signals, values: [...values], startNs, program };
-  const writers: [RecordingWriter, TapeFile["write"]][] = files.map((
+  const writers: [RecordingWriter, RecordingFile["write"]][] = files.map((
     { writerOf, write },
   ) => [writerOf(start), write]);
   const writeAll = (text: (writer: RecordingWriter) => string) => {

@@ -13,9 +13,9 @@ import {
   pagesOf,
   ReadEdges,
 } from "./edge_source.ts";
-import { type LifeMark, livesOf } from "./line_lives.ts";
+import { type PresenceChange, presenceOf } from "./line_presence.ts";
 import { lineKey, selectLines } from "./selection.ts";
-import { Tape, type TapeFile } from "./tape.ts";
+import { LineRecorder, type RecordingFile } from "./line_recorder.ts";
 
 /** Time by which edges may be out of order. **Units**: nanoseconds. */
 const OVERLAP_NS = 1_000_000_000n;
@@ -35,7 +35,7 @@ export interface RecordOptions {
   readonly follow: boolean;
   /** Resolves when the recording shall end. */
   readonly ended: Promise<void>;
-  readonly files: readonly TapeFile[];
+  readonly files: readonly RecordingFile[];
   readonly program: string;
   /** Receives messages about what is missing. */
   readonly tell: (text: string) => void;
@@ -81,15 +81,15 @@ export async function recordLines(
   }
   const startNs = now();
   const read = new ReadEdges();
-  const tape = fromNs === undefined
-    ? new Tape(options.files, {
+  const recorder = fromNs === undefined
+    ? new LineRecorder(options.files, {
       lines: selectLines(words, first.aggregators),
       values: valuesOf(first.aggregators),
       startNs,
       program: options.program,
     })
-    : await pastTape(source, options, first.aggregators, read);
-  const live = new LiveTape(source, tape, options, {
+    : await recorderOfPast(source, options, first.aggregators, read);
+  const live = new LiveRecorder(source, recorder, options, {
     read,
     startNs: fromNs === undefined ? startNs : read.toNs,
   });
@@ -102,8 +102,8 @@ export async function recordLines(
   const isCutShort = !await isSettled(options.ended);
   const endNs = now();
   if (!isCutShort) await live.finish(endNs);
-  tape.end(endNs);
-  return { count: tape.count, isCutShort };
+  recorder.end(endNs);
+  return { count: recorder.count, isCutShort };
 }
 
 async function recordPast(
@@ -111,32 +111,37 @@ async function recordPast(
   options: RecordOptions,
 ): Promise<RecordResult> {
   const read = new ReadEdges();
-  const tape = await pastTape(source, options, await source.list(), read);
-  tape.end(read.toNs);
-  return { count: tape.count, isCutShort: false };
+  const recorder = await recorderOfPast(
+    source,
+    options,
+    await source.list(),
+    read,
+  );
+  recorder.end(read.toNs);
+  return { count: recorder.count, isCutShort: false };
 }
 
 /** Writes what the service keeps; `read` gets what that was. */
-async function pastTape(
+async function recorderOfPast(
   source: EdgeSource,
   { words, fromNs, toNs, files, program, tell }: RecordOptions,
   aggregators: readonly AggregatorState[],
   read: ReadEdges,
-): Promise<Tape> {
-  let tape: Tape | undefined;
+): Promise<LineRecorder> {
+  let recorder: LineRecorder | undefined;
   let lost = 0;
-  let marks: readonly LifeMark[] = [];
+  let changes: readonly PresenceChange[] = [];
   const notes = new Set<string>();
   for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
-    if (tape === undefined) {
-      const lives = livesOf(page.lines);
-      ({ marks } = lives);
-      tape = new Tape(files, {
+    if (recorder === undefined) {
+      const presence = presenceOf(page.lines);
+      ({ changes } = presence);
+      recorder = new LineRecorder(files, {
         lines: selectLines(
           words,
           withPast(aggregators, [...page.lines, ...page.edges]),
         ),
-        values: lives.values,
+        values: presence.values,
         startNs: BigInt(page.from),
         program,
       });
@@ -144,46 +149,49 @@ async function pastTape(
     lost += page.lost;
     for (const note of page.notes ?? []) notes.add(note);
     read.add(page);
-    marks = addEdges(tape, page.edges, marks);
+    changes = addEdges(recorder, page.edges, changes);
   }
-  addMarks(tape!, marks);
+  addChanges(recorder!, changes);
   for (const note of notes) tell(`the service says: ${note}`);
   if (lost > 0) tell(`${lost} older edges are not kept any more`);
-  return tape!;
+  return recorder!;
 }
 
-/** Adds edges, and the lines that begin or end before them; returns the rest. */
+/** Adds edges, and the lines that appear or disappear before them; returns the rest. */
 function addEdges(
-  tape: Tape,
+  recorder: LineRecorder,
   edges: readonly Edge[],
-  marks: readonly LifeMark[],
-): readonly LifeMark[] {
+  changes: readonly PresenceChange[],
+): readonly PresenceChange[] {
   let begun = 0;
   let next = 0;
   for (const [i, { time }] of edges.entries()) {
-    const timeNs = marks.length > next ? BigInt(time) : 0n;
+    const timeNs = changes.length > next ? BigInt(time) : 0n;
     let end = next;
-    while (end < marks.length && marks[end]!.timeNs <= timeNs) end++;
+    while (end < changes.length && changes[end]!.timeNs <= timeNs) end++;
     if (end === next) continue;
-    tape.add(edges.slice(begun, i));
-    addMarks(tape, marks.slice(next, end));
+    recorder.add(edges.slice(begun, i));
+    addChanges(recorder, changes.slice(next, end));
     begun = i;
     next = end;
   }
-  tape.add(edges.slice(begun));
-  return marks.slice(next);
+  recorder.add(edges.slice(begun));
+  return changes.slice(next);
 }
 
-function addMarks(tape: Tape, marks: readonly LifeMark[]): void {
-  for (const { key, value, timeNs } of marks) {
-    tape.set(new Map([[key, value]]), timeNs);
+function addChanges(
+  recorder: LineRecorder,
+  changes: readonly PresenceChange[],
+): void {
+  for (const { key, value, timeNs } of changes) {
+    recorder.set(new Map([[key, value]]), timeNs);
   }
 }
 
-/** Takes events into a tape. */
-class LiveTape {
+/** Feeds events to a recorder. */
+class LiveRecorder {
   readonly #source: EdgeSource;
-  readonly #tape: Tape;
+  readonly #recorder: LineRecorder;
   readonly #options: RecordOptions;
   readonly #read: ReadEdges;
   readonly #startNs: bigint;
@@ -192,12 +200,12 @@ class LiveTape {
 
   constructor(
     source: EdgeSource,
-    tape: Tape,
+    recorder: LineRecorder,
     options: RecordOptions,
     { read, startNs }: { read: ReadEdges; startNs: bigint },
   ) {
     this.#source = source;
-    this.#tape = tape;
+    this.#recorder = recorder;
     this.#options = options;
     this.#read = read;
     this.#startNs = startNs;
@@ -207,17 +215,17 @@ class LiveTape {
     for (const event of events) {
       switch (event.event) {
         case "edges":
-          this.#tape.add(
+          this.#recorder.add(
             event.edges.filter((edge) => !this.#read.has(edge)),
           );
           this.#read.note(event.edges);
           this.#lastNs = BigInt(event.edges.at(-1)!.time);
           break;
         case "removed":
-          this.#tape.forget(this.#options.now(), event.aggregator);
+          this.#recorder.forget(this.#options.now(), event.aggregator);
           break;
         case "created":
-          this.#tape.set(
+          this.#recorder.set(
             valuesOf(await this.#source.list()),
             this.#options.now(),
           );
@@ -238,15 +246,15 @@ class LiveTape {
       to: String(nowNs),
     };
     for await (const { edges } of pagesOf(this.#source, query)) {
-      this.#tape.add(edges.filter((edge) => this.#read.isNew(edge)));
+      this.#recorder.add(edges.filter((edge) => this.#read.isNew(edge)));
     }
   }
 
   async #recover(count: number): Promise<void> {
     const { tell, now } = this.#options;
     tell(`${count} events were lost: the values meanwhile are not known`);
-    this.#tape.forget(now());
-    this.#tape.set(valuesOf(await this.#source.list()), now());
+    this.#recorder.forget(now());
+    this.#recorder.set(valuesOf(await this.#source.list()), now());
   }
 }
 

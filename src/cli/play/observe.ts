@@ -14,7 +14,7 @@ import type {
 } from "../../recording/recording_writer.ts";
 import type { EdgeSource } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
-import type { TapeFile } from "../live/tape.ts";
+import type { RecordingFile } from "../live/line_recorder.ts";
 
 /** Part of the past of a service. */
 export interface Observed {
@@ -25,7 +25,7 @@ export interface Observed {
   /** **Units**: nanoseconds since 1970. */
   readonly toNs: bigint;
   /** Files that it is written to as well. */
-  readonly files: readonly TapeFile[];
+  readonly files: readonly RecordingFile[];
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   ReadEdges,
 } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
-import { livesOf } from "../live/line_lives.ts";
+import { presenceOf } from "../live/line_presence.ts";
 import type { SignalValue } from "../../recording/recording.ts";
 import { noAggregator } from "../not_there.ts";
 import { OutputFile } from "../output/output_file.ts";
@@ -145,7 +145,7 @@ async function readPast(
   let isFirst = true;
   for await (const page of pagesOf(source, { from: String(fromNs) })) {
     if (isFirst) {
-      const { values, marks } = livesOf(page.lines);
+      const { values, changes } = presenceOf(page.lines);
       const at = (key: string, value: SignalValue, sinceNs: bigint) => ({
         key,
         value,
@@ -155,7 +155,7 @@ async function readPast(
       // Of one that was made again, what it was before is left out.
       model.begin([
         ...[...values].map(([key, value]) => at(key, value, fromNs)),
-        ...marks.map(({ key, value, timeNs }) => at(key, value, timeNs)),
+        ...changes.map(({ key, value, timeNs }) => at(key, value, timeNs)),
       ]);
     }
     isFirst = false;

@@ -137,7 +137,7 @@ export class ReactorClient implements Disposable {
   ): Promise<ReactorClient> {
     const [ours, theirs] = socketPair();
     const thread = takeReactorThread();
-    const { worker, isRehearsal } = thread;
+    const { worker, isWarmUp } = thread;
     const client = new ReactorClient(
       thread,
       ours,
@@ -159,7 +159,7 @@ export class ReactorClient implements Disposable {
     };
     const start: ReactorStart = {
       commandFd: theirs.release(),
-      ...(isRehearsal ? { isRehearsal } : {}),
+      ...(isWarmUp ? { isWarmUp } : {}),
       ...(store === undefined ? {} : { notifySocket: store.notifySocket }),
       ...(record === undefined ? {} : { record }),
     };

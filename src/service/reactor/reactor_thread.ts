@@ -8,8 +8,8 @@ import type { Report } from "../messages/messages.ts";
 
 /** A Worker that nothing uses yet. */
 let ahead: Worker | undefined;
-/** Set while what is served is a rehearsal: its Worker is used again. */
-let isRehearsal = false;
+/** Set during a warm-up: its Worker is used again. */
+let isWarmUp = false;
 
 function newThread(): Worker {
   return new Worker(new URL("./reactor_worker.ts", import.meta.url), {
@@ -34,15 +34,15 @@ export async function startReactorThread(): Promise<void> {
 }
 
 /**
- * Rehearses: a reactor that is started and shut down meanwhile leaves its
+ * Runs a warm-up: a reactor that is started and shut down meanwhile leaves its
  * Worker, with all that it has compiled, to the next one.
  */
-export async function rehearse(play: () => Promise<void>): Promise<void> {
-  isRehearsal = true;
+export async function warmUpReactor(run: () => Promise<void>): Promise<void> {
+  isWarmUp = true;
   try {
-    await play();
+    await run();
   } finally {
-    isRehearsal = false;
+    isWarmUp = false;
   }
 }
 
@@ -51,18 +51,18 @@ export interface ReactorThread {
   /** **Ownership**: until it is given back. */
   readonly worker: Worker;
   /** True if the Worker is used again. */
-  readonly isRehearsal: boolean;
+  readonly isWarmUp: boolean;
 }
 
 /** Returns the Worker of a new reactor. */
 export function takeReactorThread(): ReactorThread {
   const worker = ahead ?? newThread();
   ahead = undefined;
-  return { worker, isRehearsal };
+  return { worker, isWarmUp };
 }
 
 /** Takes back the Worker of a reactor that has ended. */
-export function giveBackThread({ worker, isRehearsal }: ReactorThread): void {
-  if (isRehearsal && ahead === undefined) ahead = worker;
+export function giveBackThread({ worker, isWarmUp }: ReactorThread): void {
+  if (isWarmUp && ahead === undefined) ahead = worker;
   else worker.terminate();
 }

@@ -30,7 +30,7 @@ export interface ReactorStart {
   /** **Ownership**: the reactor's. */
   commandFd: number;
   /** Set if another reactor runs in this Worker afterwards. */
-  isRehearsal?: boolean;
+  isWarmUp?: boolean;
   /** Socket of the manager that keeps fds across restarts, if any. */
   notifySocket?: string;
   /** Memory for edges; absent: they are not recorded. */
@@ -53,7 +53,7 @@ scope.onmessage = (event) => {
     // Deno would write it to standard error first, which may block.
     scope.postMessage({ kind: "crashed", error: errorReport(error) });
   }
-  if (event.data.isRehearsal !== true) scope.close();
+  if (event.data.isWarmUp !== true) scope.close();
 };
 
 scope.postMessage({ kind: "loaded" });

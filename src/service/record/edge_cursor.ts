@@ -18,7 +18,7 @@ interface EdgeBatch {
 }
 
 /** Edges that are read at a time. */
-interface Wish {
+interface ReadLimits {
   /** Most edges. */
   readonly count: number;
   /** Time of the last one. **Units**: nanoseconds, monotonic. */
@@ -140,13 +140,13 @@ export class EdgeCursor {
     }));
   }
 
-  #read(wishOf: (source: EdgeSource) => Wish): EdgeBatch {
+  #read(limitsOf: (source: EdgeSource) => ReadLimits): EdgeBatch {
     const edges: StoredEdge[] = [];
     let lost = 0;
     let records = 0;
     for (const source of this.#store.sources) {
       const before = edges.length;
-      lost += this.#readSource(source, wishOf(source), edges);
+      lost += this.#readSource(source, limitsOf(source), edges);
       if (edges.length > before) records++;
     }
     // Within a record the order is that of causes and effects.
@@ -156,7 +156,7 @@ export class EdgeCursor {
 
   #readSource(
     source: EdgeSource,
-    { count, until, filter }: Wish,
+    { count, until, filter }: ReadLimits,
     edges: StoredEdge[],
   ): number {
     const { serial, reader } = source;

@@ -1,5 +1,5 @@
 /**
- * Copy of the session that a service keeps, for a rehearsal of the next process:
+ * Copy of the session that a service keeps, for the warm-up of the next process:
  * the session itself ends with its service.
  *
  * @module

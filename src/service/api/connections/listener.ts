@@ -94,8 +94,8 @@ const IDLE_RANK = 2;
  * Time limit for the last answer to a client without a place to be read, and
  * for how many connections at a time. **Units**: ms.
  */
-const FAREWELL_MS = 100;
-const MAX_FAREWELLS = 16;
+const CLOSE_DELAY_MS = 100;
+const MAX_CLOSING = 16;
 
 /** A request, and where its answer goes. */
 interface Exchange {
@@ -131,7 +131,7 @@ export class ApiListener implements Disposable {
   readonly #connections = new Map<PacedConnection, Connection>();
   readonly #places: ConnectionPlaces<PacedConnection>;
   readonly #arrivals: Arrivals<{ fd: OwnedFd; peer: Peer }>;
-  #farewells = 0;
+  #closing = 0;
   /** Connections came to nothing in the last turn, or since. */
   #isFlooded = false;
   #wait: ReadinessWait | undefined;
@@ -303,25 +303,25 @@ export class ApiListener implements Disposable {
     const { unanswered: [first], wasServed, peer } = connection;
     if (socket.isEventStream && first !== undefined) {
       // As much as it may still read: a comment is no event.
-      this.#farewell(socket, () => first.response.end(CLOSED_COMMENT));
+      this.#closeSoon(socket, () => first.response.end(CLOSED_COMMENT));
     } else if (first === undefined && !wasServed) {
       this.#refuse(socket, peer.uid);
     } else socket.destroy();
   }
 
   #refuse(socket: PacedConnection, uid: number): void {
-    this.#farewell(socket, () => socket.end(noPlace(uid)));
+    this.#closeSoon(socket, () => socket.end(noPlace(uid)));
   }
 
   /** Ends a connection soon; only so many may still hear why. */
-  #farewell(socket: PacedConnection, say: () => void): void {
-    if (this.#farewells >= MAX_FAREWELLS) return void socket.destroy();
-    this.#farewells++;
+  #closeSoon(socket: PacedConnection, say: () => void): void {
+    if (this.#closing >= MAX_CLOSING) return void socket.destroy();
+    this.#closing++;
     say();
     setTimeout(() => {
-      this.#farewells--;
+      this.#closing--;
       socket.destroy();
-    }, FAREWELL_MS);
+    }, CLOSE_DELAY_MS);
   }
 
   /** Puts a request into its connection's queue. */

@@ -21,13 +21,13 @@ const MAX_UNREAD_BYTES = 128 * 1024;
 /** Time for which a listener may read nothing while there are edges. **Units**: ms. */
 const STALL_LIMIT_MS = 60_000;
 
-/** Wish of a listener of edges, and its place. */
-export interface EdgeWish {
+/** Edges that a listener wants, and its place among them. */
+export interface EdgeSubscription {
   readonly cursor: EdgeCursor;
   readonly filter: LineFilter | undefined;
 }
 
-interface Feed extends EdgeWish {
+interface Feed extends EdgeSubscription {
   readonly response: ServerResponse;
   /** Time since when it reads nothing; undefined: it reads. */
   stalledSince: number | undefined;
@@ -58,8 +58,12 @@ export class EdgeFeeds implements Disposable {
   }
 
   /** Sends edges too to a listener of events, until `remove`. */
-  add(response: ServerResponse, wish: EdgeWish): void {
-    this.#feeds.set(response, { ...wish, response, stalledSince: undefined });
+  add(response: ServerResponse, subscription: EdgeSubscription): void {
+    this.#feeds.set(response, {
+      ...subscription,
+      response,
+      stalledSince: undefined,
+    });
     this.#timer ??= setInterval(() => this.look(), LOOK_MS);
   }
 

@@ -11,7 +11,7 @@ import {
   beginStream,
   EVENT_STREAM_TYPE,
 } from "../../../http/paced_connection.ts";
-import { EdgeFeeds, type EdgeWish } from "./edge_feed.ts";
+import { EdgeFeeds, type EdgeSubscription } from "./edge_feed.ts";
 import { EventLog, type EventPlace } from "./event_log.ts";
 import type { EdgeStore } from "../../record/edge_store.ts";
 import { printableJson } from "../../../text/printable.ts";
@@ -30,10 +30,10 @@ const FIRST_LIMIT_MS = 10_000;
 /** Interval of comments that keep a connection alive. **Units**: ms. */
 const COMMENT_MS = 15_000;
 
-/** Wishes of a listener beside events. */
-interface EventWish {
+/** Choices of a listener of events. */
+interface EventSubscription {
   /** Edges too. */
-  readonly edges?: EdgeWish | undefined;
+  readonly edges?: EdgeSubscription | undefined;
   /** Place of the last event that it had. */
   readonly after?: EventPlace | undefined;
 }
@@ -140,7 +140,7 @@ export class EventHub implements Disposable {
     first: Uint8Array,
     since?: EventsSince,
     onRead: () => void = () => {},
-    { edges, after }: EventWish = {},
+    { edges, after }: EventSubscription = {},
   ): void {
     const { socket } = response;
     // It may have gone while its snapshot was made: it would never be removed.

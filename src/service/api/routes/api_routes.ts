@@ -20,7 +20,7 @@ import { changesOf, plannedChange } from "./rules_route.ts";
 import type { Creations } from "../creations/creations.ts";
 import type { EventHub } from "../events/events.ts";
 import {
-  edgeWish,
+  edgeSubscription,
   EVENT_PARAMETERS,
   HISTORY_PARAMETERS,
 } from "./history_query.ts";
@@ -259,7 +259,7 @@ export class ApiRoutes {
         const after = this.#hub.placeOf(
           request.headers["last-event-id"]?.toString() ?? "",
         );
-        const edges = edgeWish(query, after, this.#edges);
+        const edges = edgeSubscription(query, after, this.#edges);
         if (request.method === "HEAD") {
           response.writeHead(200, { "content-type": EVENT_STREAM_TYPE }).end();
           return;

@@ -8,7 +8,7 @@ import { nearest } from "../../../text/nearest.ts";
 import { readPeriodUs } from "../../../text/period.ts";
 import { printable } from "../../../text/printable.ts";
 import { EdgeCursor, type LineFilter } from "../../record/edge_cursor.ts";
-import type { EdgeWish } from "../events/edge_feed.ts";
+import type { EdgeSubscription } from "../events/edge_feed.ts";
 import type { EventPlace } from "../events/event_log.ts";
 import type { RecordedLine } from "../../record/edge_source.ts";
 import type { EdgeStore } from "../../record/edge_store.ts";
@@ -93,11 +93,11 @@ export function readHistoryQuery(
  * @param after Place of the last event that it had.
  * @throws {HttpError} If the query is not valid, or nothing is recorded.
  */
-export function edgeWish(
+export function edgeSubscription(
   query: URLSearchParams,
   after: EventPlace | undefined,
   store: EdgeStore | undefined,
-): EdgeWish | undefined {
+): EdgeSubscription | undefined {
   const lines = query.get("lines");
   if (!readFlag(query, "edges")) {
     if (lines === null) return undefined;

@@ -3,7 +3,11 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../../tests/doubles/edge_store.ts";
-import { edgeWish, readHistoryQuery, requireNames } from "./history_query.ts";
+import {
+  edgeSubscription,
+  readHistoryQuery,
+  requireNames,
+} from "./history_query.ts";
 import { HttpError } from "../requests/messages.ts";
 
 const NOW = 1_764_428_400_000_000_000n;
@@ -96,19 +100,27 @@ Deno.test("lines are chosen by aggregator, name and number", () => {
 
 Deno.test("a listener wants edges only where it says so, and they are recorded", () => {
   using store = edgeStore(16);
-  const wish = (query: string, record = true) =>
-    edgeWish(new URLSearchParams(query), undefined, record ? store : undefined);
-  assertEquals(wish(""), undefined);
-  assertEquals(wish("aggregator=a&edges=0", false), undefined);
-  assertEquals(typeof wish("edges=1")?.cursor, "object");
-  const filter = wish("edges=1&aggregator=a")!.filter!;
+  const subscription = (query: string, record = true) =>
+    edgeSubscription(
+      new URLSearchParams(query),
+      undefined,
+      record ? store : undefined,
+    );
+  assertEquals(subscription(""), undefined);
+  assertEquals(subscription("aggregator=a&edges=0", false), undefined);
+  assertEquals(typeof subscription("edges=1")?.cursor, "object");
+  const filter = subscription("edges=1&aggregator=a")!.filter!;
   const line = { aggregator: "b", title: "X", lineNumber: 0, first: 0 };
   assertEquals([filter(line), filter({ ...line, aggregator: "a" })], [
     false,
     true,
   ]);
   for (const bad of ["edges=yes", "lines=a"]) {
-    assertThrows(() => wish(bad), HttpError);
+    assertThrows(() => subscription(bad), HttpError);
   }
-  assertThrows(() => wish("edges=1", false), HttpError, "records no edges");
+  assertThrows(
+    () => subscription("edges=1", false),
+    HttpError,
+    "records no edges",
+  );
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { ProcessEnd } from "../../ffi/spawn.ts";
-import { playSignals } from "../../tests/doubles/raised_signals.ts";
+import type { ProcessEnd } from "../../../ffi/spawn.ts";
+import { playSignals } from "../../../tests/doubles/raised_signals.ts";
 import { keepService } from "./keep_service.ts";
 
 Deno.test("keepService() returns the service's exit status, also for a signal", async () => {

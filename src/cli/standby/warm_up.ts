@@ -1,31 +1,31 @@
 /**
- * Rehearsal of a service in a spare process: what is compiled and loaded only
- * when it is used is there when the process takes over.
+ * Warm-up of a spare process: what is compiled and loaded only when it is used
+ * is there when the process takes over.
  *
  * @module
  */
-import { listenUnix } from "../../ffi/unix_socket.ts";
+import { listenUnix } from "../../../ffi/unix_socket.ts";
 import {
   type AggregatorSpecification,
   controlPathOf,
-} from "../config/specification.ts";
-import { ControlName } from "../service/control/control_names.ts";
-import type { KeptFd } from "../service/restart/manager_fd_store.ts";
-import type { serve } from "../service/service.ts";
-import { KeeperSocket } from "../service/standby/keeper_socket.ts";
-import { KeptFds } from "../service/standby/kept_fds.ts";
-import { copyOfSession } from "../service/standby/session_copy.ts";
-import { Direction, GpioDriver, IrqType } from "../vhost_frontend/driver.ts";
-import { Frontend } from "../vhost_frontend/frontend.ts";
-import { readServeArguments } from "./arguments/serve_arguments.ts";
-import { REHEARSAL_PREFIX } from "./left_directories.ts";
-import { makePrivateDirectory } from "./private_directory.ts";
+} from "../../config/specification.ts";
+import { ControlName } from "../../service/control/control_names.ts";
+import type { KeptFd } from "../../service/restart/manager_fd_store.ts";
+import type { serve } from "../../service/service.ts";
+import { KeeperSocket } from "../../service/standby/keeper_socket.ts";
+import { KeptFds } from "../../service/standby/kept_fds.ts";
+import { copyOfSession } from "../../service/standby/session_copy.ts";
+import { Direction, GpioDriver, IrqType } from "../../vhost_frontend/driver.ts";
+import { Frontend } from "../../vhost_frontend/frontend.ts";
+import { readServeArguments } from "../arguments/serve_arguments.ts";
+import { WARM_UP_PREFIX } from "./left_directories.ts";
+import { makePrivateDirectory } from "../private_directory.ts";
 
 /** Time limit of an answer. **Units**: ms. */
 const LIMIT_MS = 10_000;
 /** Requests of the guest. */
 const REQUESTS = 4;
-const NAME = "rehearsal";
+const NAME = "warm-up";
 /** Descriptors that are kept, far more than there are. */
 const STORE_LIMIT = 100;
 
@@ -35,11 +35,11 @@ const STORE_LIMIT = 100;
  *
  * @throws {Error} If the session does not go on.
  */
-export async function rehearseService(
+export async function warmUpService(
   serveAll: typeof serve,
   hasApi: boolean,
 ): Promise<void> {
-  const directory = makePrivateDirectory(REHEARSAL_PREFIX);
+  const directory = makePrivateDirectory(WARM_UP_PREFIX);
   try {
     using kept = new KeptFds(STORE_LIMIT);
     using socket = new KeeperSocket(directory, ({ store, name }, fds) => {
@@ -77,7 +77,7 @@ export async function rehearseService(
           fds,
         },
         end: end.promise,
-        isRehearsal: true,
+        isWarmUp: true,
         ...(hasApi
           ? {
             api: {

@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { bindDatagram } from "../../ffi/datagram.ts";
-import { listDirectory } from "../../ffi/directory_entries.ts";
+import { bindDatagram } from "../../../ffi/datagram.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
 import {
   KEEPER_PREFIX,
-  REHEARSAL_PREFIX,
   removeLeftDirectories,
+  WARM_UP_PREFIX,
 } from "./left_directories.ts";
 
 Deno.test("removeLeftDirectories() removes what killed processes left, and nothing else", () => {
@@ -22,7 +22,7 @@ Deno.test("removeLeftDirectories() removes what killed processes left, and nothi
     using _own = make(own);
     using _other = make(`${KEEPER_PREFIX}other`);
     make(`${KEEPER_PREFIX}killed`)!.close();
-    make(`${REHEARSAL_PREFIX}killed`)!.close();
+    make(`${WARM_UP_PREFIX}killed`)!.close();
     make(`${KEEPER_PREFIX}young`, { isYoung: true })!.close();
     make(`${KEEPER_PREFIX}empty`, { listens: false });
     make("gpioagg-else")!.close();

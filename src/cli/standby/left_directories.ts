@@ -5,14 +5,14 @@
  *
  * @module
  */
-import { connectDatagram } from "../../ffi/datagram.ts";
-import { listEntries } from "../../ffi/directory_entries.ts";
-import { isOsError } from "../../ffi/os_error.ts";
+import { connectDatagram } from "../../../ffi/datagram.ts";
+import { listEntries } from "../../../ffi/directory_entries.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
 
 /** Begins the name of a keeper's directory. */
 export const KEEPER_PREFIX = "gpioagg-keeper-";
-/** Begins the name of a rehearsal's directory. */
-export const REHEARSAL_PREFIX = "gpioagg-rehearsal-";
+/** Begins the name of a warm-up's directory. */
+export const WARM_UP_PREFIX = "gpioagg-warm-up-";
 
 /** Entries of the directory that are looked at: others may fill it. */
 const MOST_ENTRIES = 10_000;
@@ -31,7 +31,7 @@ export function removeLeftDirectories(directory: string): void {
     const { uid } = Deno.lstatSync(directory);
     for (const { name } of listEntries(parent, MOST_ENTRIES)) {
       const isOne = name.startsWith(KEEPER_PREFIX) ||
-        name.startsWith(REHEARSAL_PREFIX);
+        name.startsWith(WARM_UP_PREFIX);
       if (isOne) removeIfLeft(`${parent}/${name}`, uid);
     }
   } catch {

@@ -14,15 +14,15 @@ import type { NamedLine } from "./line_names.ts";
 import { lineKey, signalOf } from "./selection.ts";
 
 /** A file that is written. */
-export interface TapeFile {
+export interface RecordingFile {
   /** Makes the writer of its format. */
   readonly writerOf: (start: RecordingStart) => RecordingWriter;
   /** Takes text; whole lines. */
   readonly write: (text: string) => void;
 }
 
-/** Beginning of a tape. */
-interface TapeStart {
+/** Beginning of a recording. */
+interface RecorderStart {
   readonly lines: readonly NamedLine[];
   /** Values at the beginning by {@linkcode lineKey}; others are unknown. */
   readonly values: ReadonlyMap<string, SignalValue>;
@@ -33,7 +33,7 @@ interface TapeStart {
 }
 
 /** Writes edges of chosen lines to files. */
-export class Tape {
+export class LineRecorder {
   readonly #indices: ReadonlyMap<string, number>;
   readonly #keysOf = new Map<string, string[]>();
   readonly #values: SignalValue[];
@@ -45,8 +45,8 @@ export class Tape {
 
   /** Begins the files. */
   constructor(
-    files: readonly TapeFile[],
-    { lines, values, startNs, program }: TapeStart,
+    files: readonly RecordingFile[],
+    { lines, values, startNs, program }: RecorderStart,
   ) {
     const keys = lines.map(({ aggregator, line }) =>
       lineKey(aggregator, line.lineNumber)

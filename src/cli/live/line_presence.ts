@@ -1,5 +1,5 @@
 /**
- * Begins and ends of lines in the past, in the order of time.
+ * When lines of the past were there, in the order of time.
  *
  * @module
  */
@@ -7,8 +7,8 @@ import type { HistoryLine } from "../../client/edges.ts";
 import type { SignalValue } from "../../recording/recording.ts";
 import { lineKey } from "./selection.ts";
 
-/** A line that begins or ends. */
-export interface LifeMark {
+/** A line that appears or disappears. */
+export interface PresenceChange {
   /** As {@linkcode lineKey} has it. */
   readonly key: string;
   /** Value from then on; undefined if it is not known, or the line is absent. */
@@ -18,33 +18,38 @@ export interface LifeMark {
 }
 
 /** Lines of the past, and their times. */
-interface LineLives {
+interface LinePresence {
   /** Values at the begin by {@linkcode lineKey}. */
   readonly values: ReadonlyMap<string, SignalValue>;
   /** By time; an end before a begin of the same time. */
-  readonly marks: readonly LifeMark[];
+  readonly changes: readonly PresenceChange[];
 }
 
 /** Returns what the lines of an answer tell. */
-export function livesOf(lines: readonly HistoryLine[]): LineLives {
+export function presenceOf(lines: readonly HistoryLine[]): LinePresence {
   const values = new Map<string, SignalValue>();
-  const marks: (LifeMark & { readonly isEnd: boolean })[] = [];
+  const changes: (PresenceChange & { readonly isEnd: boolean })[] = [];
   for (const line of lines) {
     const { aggregator, lineNumber, present, begins, ends } = line;
     const key = lineKey(aggregator, lineNumber);
     const value = present ? line.value : undefined;
     if (begins === undefined) values.set(key, value);
-    else marks.push({ key, value, timeNs: BigInt(begins), isEnd: false });
+    else changes.push({ key, value, timeNs: BigInt(begins), isEnd: false });
     if (ends !== undefined) {
-      marks.push({ key, value: undefined, timeNs: BigInt(ends), isEnd: true });
+      changes.push({
+        key,
+        value: undefined,
+        timeNs: BigInt(ends),
+        isEnd: true,
+      });
     }
   }
-  marks.sort((a, b) =>
+  changes.sort((a, b) =>
     a.timeNs < b.timeNs
       ? -1
       : a.timeNs > b.timeNs
       ? 1
       : Number(b.isEnd) - Number(a.isEnd)
   );
-  return { values, marks };
+  return { values, changes };
 }

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { dropStartUpPages, returnLargeMemory } from "../../ffi/memory.ts";
-import { takeManager } from "../service/restart/service_manager.ts";
-import { Keeper, type KeptProcess } from "../service/standby/keeper.ts";
-import { StandbyProcess } from "../service/standby/standby_process.ts";
-import { ConfigError } from "../config/document/config_error.ts";
-import { readServeArguments } from "./arguments/serve_arguments.ts";
+import { dropStartUpPages, returnLargeMemory } from "../../../ffi/memory.ts";
+import { takeManager } from "../../service/restart/service_manager.ts";
+import { Keeper, type KeptProcess } from "../../service/standby/keeper.ts";
+import { StandbyProcess } from "../../service/standby/standby_process.ts";
+import { ConfigError } from "../../config/document/config_error.ts";
+import { readServeArguments } from "../arguments/serve_arguments.ts";
 import { KEEPER_PREFIX, removeLeftDirectories } from "./left_directories.ts";
-import { writeConfigErrors } from "./output/config_errors.ts";
-import { writeError } from "./output/output.ts";
-import { makePrivateDirectory } from "./private_directory.ts";
-import { printableError } from "../text/printable.ts";
+import { writeConfigErrors } from "../output/config_errors.ts";
+import { writeError } from "../output/output.ts";
+import { makePrivateDirectory } from "../private_directory.ts";
+import { printableError } from "../../text/printable.ts";
 
 /** Exit status for the end by a signal, as a shell's: this plus its number. */
 const SIGNAL_STATUS = 128;
@@ -80,7 +80,7 @@ async function canBeFollowed(args: readonly string[]): Promise<boolean> {
   const { config } = readServeArguments(args);
   if (config === undefined) return true;
   // Loaded only for a file: a keeper without one needs no YAML.
-  const { readConfig } = await import("./arguments/read_config.ts");
+  const { readConfig } = await import("../arguments/read_config.ts");
   let errors: readonly ConfigError[];
   try {
     const result = readConfig(config, { fromPipe: false });
