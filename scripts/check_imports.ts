@@ -138,6 +138,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "ffi",
     "src/async",
     "src/config/values",
+    "src/http/runtime.ts",
     "src/text",
   ],
   "src/service": [

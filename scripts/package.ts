@@ -56,6 +56,43 @@ gpioagg: hardening-no-pie
 gpioagg: hardening-no-relro
 `;
 
+/** What the executable has besides gpioagg. */
+const BUNDLED = `Files: usr/bin/gpioagg
+Copyright: 2018-2026 the Deno authors
+           2006-2026 the V8 project authors
+License: Expat and BSD-3-Clause
+Comment:
+ The executable contains gpioagg, files of Deno's standard library (deno-std),
+ and Deno's runtime: both are of the Deno authors, under the Expat licence. The
+ runtime contains V8, under the BSD licence, and Rust libraries under licences
+ of the same kind: https://github.com/denoland/deno lists them.
+
+License: BSD-3-Clause
+ Redistribution and use in source and binary forms, with or without
+ modification, are permitted provided that the following conditions are met:
+ .
+ * Redistributions of source code must retain the above copyright notice, this
+   list of conditions and the following disclaimer.
+ * Redistributions in binary form must reproduce the above copyright notice,
+   this list of conditions and the following disclaimer in the documentation
+   and/or other materials provided with the distribution.
+ * Neither the name of Google Inc. nor the names of its contributors may be used
+   to endorse or promote products derived from this software without specific
+   prior written permission.
+ .
+ THIS SOFTWARE IS PROVIDED BY THE COPYRIGHT HOLDERS AND CONTRIBUTORS "AS IS" AND
+ ANY EXPRESS OR IMPLIED WARRANTIES, INCLUDING, BUT NOT LIMITED TO, THE IMPLIED
+ WARRANTIES OF MERCHANTABILITY AND FITNESS FOR A PARTICULAR PURPOSE ARE
+ DISCLAIMED. IN NO EVENT SHALL THE COPYRIGHT OWNER OR CONTRIBUTORS BE LIABLE FOR
+ ANY DIRECT, INDIRECT, INCIDENTAL, SPECIAL, EXEMPLARY, OR CONSEQUENTIAL DAMAGES
+ (INCLUDING, BUT NOT LIMITED TO, PROCUREMENT OF SUBSTITUTE GOODS OR SERVICES;
+ LOSS OF USE, DATA, OR PROFITS; OR BUSINESS INTERRUPTION) HOWEVER CAUSED AND ON
+ ANY THEORY OF LIABILITY, WHETHER IN CONTRACT, STRICT LIABILITY, OR TORT
+ (INCLUDING NEGLIGENCE OR OTHERWISE) ARISING IN ANY WAY OUT OF THE USE OF THIS
+ SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
+
+`;
+
 /** Its scripts name the files of another package, in a loop. */
 const TOOLS_OVERRIDES = `gpioagg-tools: diversion-for-unknown-file
 `;
@@ -208,7 +245,7 @@ async function stageProgram(
     tree,
     (name) => !TOOLS.some((tool) => name.startsWith(`${tool}.`)),
   );
-  await putCommon(tree, "gpioagg");
+  await putCommon(tree, "gpioagg", BUNDLED);
   await Deno.writeTextFile(
     await place(`${tree}/usr/share/lintian/overrides/gpioagg`),
     OVERRIDES,
@@ -308,12 +345,16 @@ async function putManPages(
 }
 
 /** Installs what each package has: copyright and changelog. */
-async function putCommon(tree: string, name: string): Promise<void> {
+async function putCommon(
+  tree: string,
+  name: string,
+  bundled = "",
+): Promise<void> {
   const docs = `${tree}/usr/share/doc/${name}`;
   const license = await Deno.readTextFile(`${ROOT}LICENSE`);
   await Deno.writeTextFile(
     await place(`${docs}/copyright`),
-    copyright(license),
+    copyright(license, bundled),
   );
   await install(`${ROOT}CHANGELOG.md`, `${docs}/CHANGELOG.md`, 0o644);
   await Deno.writeTextFile(
@@ -328,8 +369,12 @@ async function putCommon(tree: string, name: string): Promise<void> {
   await run("gzip", ["-9n", `${docs}/changelog`]);
 }
 
-/** Returns the machine-readable copyright of Debian. */
-function copyright(license: string): string {
+/**
+ * Returns the machine-readable copyright of Debian.
+ *
+ * @param bundled Paragraphs of what else is in the package.
+ */
+function copyright(license: string, bundled: string): string {
   const holder = /^Copyright \(c\) (.*)$/m.exec(license)?.[1];
   if (holder === undefined) throw new Error("LICENSE names no holder");
   const text = license.slice(license.indexOf("Permission is")).trim()
@@ -341,7 +386,7 @@ Files: *
 Copyright: ${holder}
 License: Expat
 
-License: Expat
+${bundled}License: Expat
 ${text}
 `;
 }
@@ -370,7 +415,7 @@ async function control(
       regular.push(file.slice(tree.length + 1));
     }
   }
-  const sums = await run("md5sum", regular, tree);
+  const sums = await run("md5sum", regular, { cwd: tree });
   await Deno.writeTextFile(`${tree}/DEBIAN/md5sums`, sums);
 }
 
@@ -389,13 +434,14 @@ async function build(
   file: string,
   compression: readonly string[],
 ): Promise<void> {
-  await run("dpkg-deb", [
-    "--root-owner-group",
-    ...compression,
-    "--build",
-    tree,
-    file,
-  ]);
+  // The same files give the same package: they have the time of the version.
+  const seconds = Deno.env.get("SOURCE_DATE_EPOCH") ??
+    String(Date.parse(DATE) / 1000);
+  await run(
+    "dpkg-deb",
+    ["--root-owner-group", ...compression, "--build", tree, file],
+    { env: { SOURCE_DATE_EPOCH: seconds } },
+  );
   console.log(file);
 }
 
@@ -413,11 +459,11 @@ async function place(path: string): Promise<string> {
 async function run(
   program: string,
   args: readonly string[],
-  cwd?: string,
+  options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(program, {
     args: [...args],
-    ...(cwd === undefined ? {} : { cwd }),
+    ...options,
   }).output();
   const decoder = new TextDecoder();
   if (!success) throw new Error(`${program}: ${decoder.decode(stderr)}`);

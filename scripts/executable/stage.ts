@@ -19,6 +19,11 @@ interface Graph {
   readonly modules: readonly Module[];
 }
 
+/**
+ * Modification time of all copies: `deno compile` embeds it with each file, and
+ * the same sources are to give the same executable.
+ */
+const TIME = new Date(0);
 /** Folder of the files that came from npm packages. */
 const VENDOR = "vendor";
 
@@ -65,10 +70,12 @@ export async function stage(
     await vendor(from, path, `${directory}/${to}`, vendored);
     mapped[name] = `./${to}/${path}`;
   }
+  const written = `${directory}/deno.json`;
   await Deno.writeTextFile(
-    `${directory}/deno.json`,
+    written,
     JSON.stringify({ ...settings, imports: mapped, lock: false }),
   );
+  await Deno.utime(written, TIME, TIME);
   return files.size + vendored.size;
 }
 
@@ -119,4 +126,5 @@ async function packageDirectory(
 async function copy(from: string, to: string): Promise<void> {
   await Deno.mkdir(to.slice(0, to.lastIndexOf("/")), { recursive: true });
   await Deno.copyFile(from, to);
+  await Deno.utime(to, TIME, TIME);
 }

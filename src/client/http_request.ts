@@ -10,6 +10,7 @@ import { Socket } from "node:net";
 import { fileKind } from "../../ffi/file_status.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
+import { checkHttpRuntime } from "../http/runtime.ts";
 import { TimeLimit } from "../async/wait.ts";
 import { socketSuggestion } from "./similar_socket.ts";
 
@@ -64,7 +65,8 @@ export interface ApiAnswer {
  * aborted: the connection is closed.
  * @throws {TimeoutError} If it takes longer.
  * @throws {unknown} The signal's reason when it is aborted.
- * @throws {Error} If there is no service, or the connection is lost.
+ * @throws {Error} If there is no service, the connection is lost, or the runtime
+ * is too old.
  */
 export async function sendRequest(
   socketPath: string,
@@ -73,6 +75,7 @@ export async function sendRequest(
   signal?: AbortSignal,
 ): Promise<ApiAnswer> {
   signal?.throwIfAborted();
+  checkHttpRuntime();
   const limit = new TimeLimit(socketPath, limitMs, signal);
   const socket = await connect(socketPath, limit);
   const end = () => {

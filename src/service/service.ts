@@ -20,6 +20,7 @@ import type { ManagerFdStore } from "./restart/manager_fd_store.ts";
 import { GivenListeners } from "./sockets/given_listeners.ts";
 import type { KeptCreations } from "./api/creations/kept_creations.ts";
 import { LinesHeldError } from "./lanes/lanes.ts";
+import { checkHttpRuntime } from "../http/runtime.ts";
 import { reportLeaks } from "./reactor/leaks.ts";
 import {
   type AggregatorServer,
@@ -120,8 +121,8 @@ interface ServiceOptions {
  * lines as they are for the next process.
  *
  * @throws {ConfigError} If the specification is invalid.
- * @throws {Error} If a line or a socket cannot be obtained, or the reactor
- * fails.
+ * @throws {Error} If a line or a socket cannot be obtained, the reactor fails, or
+ * the runtime is too old for a control API.
  */
 export async function serve(
   aggregators: AggregatorSpecification[],
@@ -129,6 +130,8 @@ export async function serve(
   options: ServiceOptions = {},
 ): Promise<void> {
   const { api: settings, configuration, end, record, recordSink } = options;
+  // Before any line is requested, and not at the first client.
+  if (settings !== undefined) checkHttpRuntime();
   reportLeaks((text) => events.problem(text));
   returnLargeMemory();
   let api: ApiServer | undefined;

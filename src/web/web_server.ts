@@ -26,6 +26,7 @@ import {
   EVENT_STREAM_TYPE,
   PacedConnection,
 } from "../http/paced_connection.ts";
+import { checkHttpRuntime } from "../http/runtime.ts";
 import { printableError } from "../text/printable.ts";
 import { PAGE_FILES, SAFE_HEADERS } from "./files.ts";
 import type { Gate } from "./gate.ts";
@@ -85,6 +86,7 @@ export class WebServer implements Disposable {
    *
    * @param limitMs Time for what a connection has to do next; tests bring their
    * own.
+   * @throws {RuntimeError} If the runtime is too old.
    */
   constructor(
     listener: OwnedFd,
@@ -92,6 +94,7 @@ export class WebServer implements Disposable {
     upstream: Upstream,
     limitMs: number = MESSAGE_LIMIT_MS,
   ) {
+    checkHttpRuntime();
     this.#listener = listener;
     this.#limitMs = limitMs;
     this.#gate = gate;

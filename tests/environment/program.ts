@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { API_SINCE, hasApi } from "../../scripts/executable/trial.ts";
+import { API_SINCE, hasApi } from "../../src/http/runtime.ts";
 import { REPOSITORY } from "./environment.ts";
 
 /** Variable that names an executable. */

@@ -5,6 +5,7 @@ import {
   OTHER_VERSION,
   TO_OTHER_VERSION,
 } from "../environment/other_version.ts";
+import { DATE } from "../../src/cli/man/roff.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
 import { lacksTool, runTool } from "../environment/tool.ts";
 
@@ -74,7 +75,14 @@ async function make(): Promise<string> {
   assert(success, output);
   for await (const { name } of Deno.readDir(directory)) {
     const file = `${directory}/${name}`;
-    const contents = (await runTool("dpkg-deb", ["--contents", file]))!.output;
+    const contents = (await runTool("env", [
+      ...["TZ=UTC", "dpkg-deb", "--contents", file],
+    ]))!.output;
+    // The same files give the same package, whenever it is made.
+    assertEquals(
+      new Set(contents.match(/ \d{4}-\d\d-\d\d \d\d:\d\d /g)),
+      new Set([` ${DATE} 00:00 `]),
+    );
     // A file or directory that is for others to write.
     assert(!/^[-d](.{4}|.{7})w.*/m.test(contents), contents);
   }

@@ -15,6 +15,7 @@ import { readElf } from "../../scripts/executable/elf.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
+import { hasApi } from "../../src/http/runtime.ts";
 import { Installation, run, shell } from "./executable_rig.ts";
 import { lacksRoot } from "../doubles/skipped.ts";
 
@@ -48,6 +49,43 @@ test("it tells its version, and that it is an executable", async () => {
   assertEquals(told.isExecutable, true);
   assertEquals(told.machine, Deno.build.arch);
   assertMatch(told.version, /^\d+\.\d+\.\d+$/);
+});
+
+test("a control API is served, or refused at the start with the reason", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "gpioagg-api-" });
+  try {
+    const { deno } = JSON.parse(
+      (await run(EXECUTABLE!, ["version", "--json"])).stdout,
+    );
+    const api = `${directory}/api.sock`;
+    await using service = new ChildProcess({
+      command: EXECUTABLE!,
+      args: [
+        ...["serve", "--api", api, "--socket-path", `${directory}/x.sock`],
+        ...["--line", "sim/2"],
+      ],
+    });
+    if (hasApi(deno)) {
+      await service.waitFor("control API at", { timeoutMs: 120_000 });
+      const listed = await run(EXECUTABLE!, ["list", "--api", api]);
+      assertEquals(listed.code, 0, listed.stderr);
+      service.kill("SIGTERM");
+      assertEquals((await service.waitForExit()).code, 0, service.stderr);
+      return;
+    }
+    const says = new RegExp(
+      `^gpioagg: The control API needs Deno [\\d.]+ or newer, .* Deno ${deno}\n` +
+        `gpioagg:   .*deno task compile\n$`,
+    );
+    assertEquals((await service.waitForExit()).code, 1);
+    assertMatch(service.stderr, says);
+    assertEquals(listDirectory(directory), []);
+    const listed = await run(EXECUTABLE!, ["list", "--api", api]);
+    assertEquals(listed.code, 1);
+    assertMatch(listed.stderr, says);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });
 
 test("links under the tools' names are the tools", async () => {
