@@ -123,3 +123,85 @@ Deno.test("safe tells the lines of one SPEC apart", async () => {
   const partly = await safe();
   assertEquals(told(partly), [1, 2, 3], partly);
 });
+
+Deno.test("safe makes the lines of a configuration file safe", async () => {
+  using kernel = GpioKernel.install();
+  using _programs = runProgramsInside();
+  const chip = kernel.addChip({ lines: 6, names: { 5: "LAMP" } });
+  using opened = Chip.open(chip.path);
+  const directory = await Deno.makeTempDir();
+  const safe = async (text: string, ...args: string[]) => {
+    const file = `${directory}/x.yaml`;
+    await Deno.writeTextFile(file, text);
+    const { code, stdout, stderr } = await new Deno.Command(PROGRAM_FILE, {
+      args: [...PROGRAM, "safe", "--retry-for=1ms", "--config", file, ...args],
+    }).output();
+    assertEquals(stdout.length, 0);
+    return {
+      code,
+      stderr: new TextDecoder().decode(stderr)
+        .replaceAll(`${directory}/`, ""),
+      directions: opened.lines().map(({ direction }) => direction).join(" "),
+    };
+  };
+  const text = `
+aggregators:
+  # The second aggregator's name is what a line of the first could be called.
+  press:
+    vhost-user: ${directory}/none/press.sock
+    lines:
+      - { chip: gpiochip0, offset: 0, as: VALVE, direction: output, safe: 1 }
+      - { chip: gpiochip0, offset: 1, as: READY, direction: input }
+      - { wire: VALVE, as: ECHO }
+  press0:
+    vhost-user: ${directory}/none/press0.sock
+    lines:
+      - gpiochip0/2,direction=output,safe=0
+      - { chip: gpiochip0, offsets: 3-4, safe: 0 }
+      - { line: LAMP, direction: output, safe: 1 }
+`;
+  try {
+    const fault = (key: string) =>
+      `press0.lines[1] (line ${key}): not in its safe state: it is an input, ` +
+      "and is not driven; direction: output there drives it\n";
+    const first = await safe(text);
+    assertEquals(first.code, 1, first.stderr);
+    assertEquals(first.directions, "output input output input input output");
+    for (const offset of ["3", "4"]) {
+      assertStringIncludes(first.stderr, fault(offset));
+    }
+    assertMatch(first.stderr, /^gpioagg: x\.yaml:14:9: /);
+    assertEquals(await safe(text, "--leave-inputs"), {
+      code: 0,
+      stderr: "",
+      directions: first.directions,
+    });
+    // A line that is busy keeps no other from being made safe.
+    {
+      using _held = opened.requestLines({
+        lines: [{ offset: 0, settings: { direction: "input" } }],
+      });
+      const { code, stderr } = await safe(text, "--leave-inputs");
+      assertEquals(code, 1, stderr);
+      assertMatch(
+        stderr,
+        /^gpioagg: not in its safe state: x\.yaml:7:9: .*\n$/,
+      );
+    }
+    const valid = "aggregators: { a: { vhost-user: /run/a.sock, lines: [";
+    for (
+      const [content, args, says] of [
+        [`${valid}sim/1] } }`, [], /x\.yaml: none of its lines has a safe/],
+        [`${valid}{ sim: 1, saef: 0 }] } }`, [], /"saef"[^]*no line was made/],
+        ["", [], /no line was made safe/],
+        [text, ["sim/1,safe=0"], /--config: no SPEC goes with it, but "sim/],
+      ] as const
+    ) {
+      const { code, stderr } = await safe(content, ...args);
+      assertEquals(code, 2, stderr);
+      assertMatch(stderr, says);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

@@ -3,9 +3,7 @@
  *
  * @module
  */
-import { fileKind } from "../../../ffi/file_status.ts";
 import { sleep } from "../../async/wait.ts";
-import { checkAggregators } from "../../config/spec/command_line.ts";
 import type { Line } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { parsePeriodUs } from "../../config/values/values.ts";
@@ -19,7 +17,7 @@ import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeInBackground } from "../output/output.ts";
-import { readLines } from "../arguments/aggregator_arguments.ts";
+import { linesOfFile, linesOfSpecs } from "../arguments/safe_lines.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
 /** Interval of retries of a line that could not be requested. **Units**: ms. */
@@ -30,7 +28,7 @@ const RETRY_FOR = "5s";
 /** The command line. */
 export const USAGE = {
   name: "safe",
-  synopsis: ["SPEC..."],
+  synopsis: ["SPEC...", "--config FILE"],
   about:
     `Puts lines into the state that their SPECs declare for a missing guest (safe=,
 on-disconnect=), and releases them. gpioagg run does so with its lines when it is
@@ -41,7 +39,10 @@ is reported with the reason, and the rest are made safe.
 An output gets its safe value. A line that is an input now is driven only with
 direction=output in its SPEC; otherwise it stays an input, which is an error:
 
-  gpioagg safe gpiochip0/4,direction=output,safe=1`,
+  gpioagg safe gpiochip0/4,direction=output,safe=1
+
+With --config, the lines are those of a service's file that have a safe state; the
+service must have ended, since its lines are busy while it runs.`,
   operands: ["spec"],
   options: {
     line: {
@@ -49,6 +50,12 @@ direction=output in its SPEC; otherwise it stays an input, which is an error:
       value: "SPEC",
       help: "the same as SPEC, as for gpioagg serve",
       completes: "spec",
+    },
+    config: {
+      kind: "value",
+      value: "FILE",
+      help: "the lines of FILE that have a safe state, instead of SPECs",
+      completes: "file",
     },
     "leave-inputs": {
       kind: "flag",
@@ -63,42 +70,16 @@ direction=output in its SPEC; otherwise it stays an input, which is an error:
   },
 } as const satisfies CommandUsage;
 
-/** Advice to an operator with a configuration file: it may be what is broken. */
-const SPECS_HINT =
-  "This command depends on the chips only: write each line as a SPEC, " +
-  "for instance gpiochip0/4,safe=0";
-
 /** Runs the command. */
 export async function main(args: readonly string[]): Promise<number> {
-  if (args.some((arg) => /^--config(=|$)/.test(arg))) {
-    throw new ConfigError("reads no configuration file", {
-      path: "--config",
-      hint: SPECS_HINT,
-    });
-  }
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   const specs = [...given.line, ...given.rest];
   const limitMs = readLimitMs(given["retry-for"] ?? RETRY_FOR);
-  if (specs.length === 0) {
-    throw new ConfigError("missing SPEC argument", {
-      hint:
-        "gpioagg safe SPEC..., for instance gpioagg safe gpiochip0/4,safe=0",
-    });
-  }
-  // No socket, hence no directory: an emergency depends only on the chips.
-  const { aggregators: [aggregator] } = checkAggregators([
-    { name: "safe", lines: readLines(specs) },
-  ]);
-  for (const { onDisconnect, origin } of aggregator!.lines) {
-    if (onDisconnect !== "keep") continue;
-    throw new ConfigError("has no safe state", {
-      path: origin,
-      hint: fileKind(origin) === "regular file"
-        ? `It is a file. ${SPECS_HINT}`
-        : "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
-    });
-  }
+  const aggregators = given.config === undefined
+    ? linesOfSpecs(specs)
+    : await linesOfFile(given.config, specs);
+  if (aggregators === undefined) return 2;
   // The lines are made safe even if the output cannot be written.
   writeInBackground();
   using reactor = await ReactorClient.start({
@@ -111,33 +92,25 @@ export async function main(args: readonly string[]): Promise<number> {
       throw error;
     },
   });
-  // Start values are for a guest: they must not appear here.
-  const lines = namedApart(
-    aggregator!.lines.map(({ initial: _, ...line }) => line),
+  // What is wrong with one aggregator keeps no other from being made safe.
+  const results = await Promise.allSettled(
+    aggregators.map((aggregator) =>
+      makeSafe(
+        reactor,
+        aggregator,
+        limitMs,
+        given["leave-inputs"] ? () => true : reportInputs,
+      )
+    ),
   );
-  const isWhole = await makeSafe(
-    reactor,
-    { ...aggregator!, lines },
-    limitMs,
-    given["leave-inputs"] ? () => true : reportInputs,
-  );
+  let isWhole = true;
+  for (const result of results) {
+    if (result.status === "rejected") throw result.reason;
+    isWhole &&= result.value;
+  }
   if (!isWhole) return 1;
   await reactor.shutdown();
   return 0;
-}
-
-/** Adds their offsets to the origins of lines that one SPEC names. */
-function namedApart(lines: readonly LineSpecification[]): LineSpecification[] {
-  const counts = new Map<string, number>();
-  for (const { origin } of lines) {
-    counts.set(origin, (counts.get(origin) ?? 0) + 1);
-  }
-  return lines.map((line) => {
-    const { origin, source } = line;
-    return counts.get(origin) === 1 || source.kind !== "chip"
-      ? line
-      : { ...line, origin: `${origin} (line ${source.offset})` };
-  });
 }
 
 /** @throws {ConfigError} If it is not a duration. */
@@ -178,7 +151,8 @@ async function makeSafe(
   const ends: Promise<boolean>[] = [];
   let left = aggregator.lines.map((line, i) => ({
     ...aggregator,
-    name: `${aggregator.name}${i}`,
+    // No name in a file has a blank.
+    name: `${aggregator.name} ${i}`,
     lines: [line],
   }));
   for (;;) {
@@ -226,7 +200,11 @@ function reportInputs(
     areDriven = false;
     writeError(
       `${lineTitle(line)}: not in its safe state: it is an input, and is not ` +
-        "driven; direction=output in its SPEC drives it",
+        `driven; ${
+          line.position === undefined
+            ? "direction=output in its SPEC"
+            : "direction: output there"
+        } drives it`,
     );
   }
   return areDriven;
