@@ -1,5 +1,7 @@
 /** `/metrics` of real chips. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { readSmallFile } from "../../ffi/files.ts";
+import { waitUntil } from "../../src/async/wait.ts";
 import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
@@ -12,7 +14,16 @@ import { until } from "../environment/wait.ts";
 /** Edges that the kernel keeps of a line for a service that is late. */
 const BUFFERED = 512;
 const EDGES = BUFFERED + 8;
-const TICK_MS = 15;
+
+/**
+ * Returns how many interrupts of each line the kernel has seen: those of the
+ * only simulated chip, whose interrupt controller is "irq_sim".
+ */
+function interrupts(): Map<number, number> {
+  const text = readSmallFile("/proc/interrupts")!;
+  const rows = text.matchAll(/^ *\d+: +(\d+).* irq_sim +(\d+) /gm);
+  return new Map([...rows].map(([, count, line]) => [Number(line), +count!]));
+}
 
 Deno.test("edges that the kernel dropped before they were read are counted, in lanes too", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 3 });
@@ -48,13 +59,17 @@ Deno.test("edges that the kernel dropped before they were read are counted, in l
     return names.every((name) => read(page, name) === 1);
   });
   service.process.kill("SIGSTOP");
+  const before = interrupts();
   for (let i = 1; i <= EDGES; i++) {
     for (const line of [0, 1]) {
       await chip.pull(line, i % 2 === 0 ? "up" : "down");
     }
-    // Of two pulls at once the kernel may see one edge, or none; it sees each
-    // at its next tick.
-    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    // Of two pulls at once the kernel may see one edge, or none.
+    const areSeen = await waitUntil(() => {
+      const now = interrupts();
+      return [0, 1].every((line) => now.get(line) === before.get(line)! + i);
+    }, 60_000);
+    assert(areSeen, `edge ${i}`);
   }
   await chip.pull(2, "down");
   service.process.kill("SIGCONT");
