@@ -108,6 +108,11 @@ export function rulesFdName(aggregator: string): string {
   return `rules.${escaped(aggregator)}`;
 }
 
+/** Returns the name of later changes, until they have the other name. */
+export function nextRulesFdName(aggregator: string): string {
+  return `${rulesFdName(aggregator)}.next`;
+}
+
 /** Returns the name of the changes for what is kept as `creation`. */
 export function rulesFdNameFor(creation: string): string {
   return `rules.${creation.slice("aggregator.".length)}`;

@@ -30,6 +30,7 @@ const NAME_PARAMETER = {
   schema: text,
 };
 const NOT_THERE = { "404": refusal("No such aggregator") };
+const ENDING = { "503": refusal("The service ends: ask the next process") };
 const LOOK_ONLY = {
   "403": refusal("This socket is for reading only"),
   "412": refusal("If-Match, If-Unmodified-Since: the API has no entity tags"),
@@ -92,6 +93,7 @@ const COLLECTION = {
       "409": refusal(
         "The name or a socket is in use, or a line cannot be requested",
       ),
+      ...ENDING,
     },
   },
 };
@@ -122,6 +124,7 @@ const ONE = {
         "No such line, the service's configuration made the aggregator, or " +
           "the change is not possible under a guest",
       ),
+      ...ENDING,
     },
   },
   delete: {
@@ -145,6 +148,7 @@ const ONE = {
       "409": refusal(
         "It is of the service's own configuration, and force is not 1",
       ),
+      ...ENDING,
       "504": refusal(
         "A line is not in its declared state after 5 s: the aggregator has no " +
           "guest any more, is retried, and is removed as soon as that " +
@@ -180,7 +184,7 @@ const LEASE = {
       ),
       ...NOT_THERE,
       "409": refusal("The lease has its client, or is over"),
-      "503": refusal("The service ends: ask the next process"),
+      ...ENDING,
     },
   },
 };

@@ -15,7 +15,7 @@ import { type Creation, merged, type RuleChanges } from "./create.ts";
 import { CreationRoom } from "./creation_room.ts";
 import type { Lease } from "./lease.ts";
 import { configured, rulesConfigured, taken } from "./refusals.ts";
-import { isClaimed, newClaim } from "./lease_claim.ts";
+import { graceTime, isClaimed, newClaim } from "./lease_claim.ts";
 import type { Peer } from "../connections/listener.ts";
 import { HttpError, messageOf, refusedByLines } from "../requests/messages.ts";
 
@@ -85,12 +85,6 @@ type PlanChange = (
 /** Time limit for creations under way at the end. **Units**: ms. */
 const CLOSE_LIMIT_MS = 3000;
 const RETRY_MS = { first: 1000, most: 60_000 };
-const GRACE_MS = 10_000;
-
-function grace(over: () => void): () => void {
-  const timer = setTimeout(over, GRACE_MS);
-  return () => clearTimeout(timer);
-}
 
 /** All that the clients of one service have made. */
 export class Creations {
@@ -112,7 +106,7 @@ export class Creations {
 
   /** `restored` outlived an earlier process. */
   constructor(
-    { target, events, keeper, retryMs = RETRY_MS, grace: begin = grace }:
+    { target, events, keeper, retryMs = RETRY_MS, grace = graceTime }:
       CreationsOptions,
     restored: readonly AggregatorDescription[] = [],
   ) {
@@ -133,7 +127,7 @@ export class Creations {
         place,
       };
       this.#entries.set(name, entry);
-      if (claim !== undefined) this.#wait(name, entry, claim.peer, begin);
+      if (claim !== undefined) this.#wait(name, entry, claim.peer, grace);
     }
   }
 
@@ -167,7 +161,7 @@ export class Creations {
     const { name } = creation.specification;
     // The lines of one that goes are free in a moment.
     await this.settled(name);
-    if (this.#isClosing) throw new HttpError(503, "The service ends");
+    this.#checkOpen();
     if (this.#entries.has(name) || this.#making.has(name)) throw taken(name);
     const made = this.#make(creation, body, peer);
     this.#making.set(name, made.catch(() => {}));
@@ -190,6 +184,7 @@ export class Creations {
     changes: RuleChanges,
     planned: PlanChange,
   ): Promise<AggregatorDescription | undefined> {
+    this.#checkOpen();
     const change = (this.#changing.get(name) ?? Promise.resolve()).then(() =>
       this.#changeRules(name, changes, planned)
     );
@@ -266,7 +261,7 @@ export class Creations {
         "Only the user that made it takes it back, with the token of its lease",
       );
     }
-    if (this.#isClosing) throw new HttpError(503, "The service ends");
+    this.#checkOpen();
     if (entry?.endWait === undefined || this.#entries.get(name) !== entry) {
       throw new HttpError(
         409,
@@ -283,7 +278,7 @@ export class Creations {
    *
    * @param isForced True if one of the service's own configuration goes too.
    * @throws {LinesHeldError} If it is gone, but a chip does not let a line go.
-   * @throws {HttpError} If it is of the service's own configuration.
+   * @throws {HttpError} If the service's own configuration has it, or all ends.
    * @throws {Error} If there is none, or it would not go.
    */
   async remove(
@@ -291,6 +286,11 @@ export class Creations {
     reason: string,
     isForced = false,
   ): Promise<void> {
+    this.#checkOpen();
+    await this.#removal(name, reason, isForced);
+  }
+
+  async #removal(name: string, reason: string, isForced = false) {
     const making = this.#making.get(name);
     // What is being made is removed once it is, with what its maker is told.
     const removal = making === undefined
@@ -331,7 +331,7 @@ export class Creations {
       if (lease !== "none" && made.claim === undefined) names.push(name);
       else if (typeof lease !== "string") lease.leave();
     }
-    await Promise.allSettled(names.map((name) => this.remove(name, reason)));
+    await Promise.allSettled(names.map((name) => this.#removal(name, reason)));
   }
 
   /** The service ends, and all that it serves with it: the makers hear of it. */
@@ -360,11 +360,18 @@ export class Creations {
     });
   }
 
-  /** Nothing more is made; what is being made has its entry. */
+  /** Nothing more is changed; what is under way is done, and kept or dropped. */
   async #beginToClose(): Promise<void> {
     this.#isClosing = true;
     this.#closing.resolve();
-    await settlesWithin(Promise.all(this.#making.values()), CLOSE_LIMIT_MS);
+    const maps = [this.#making, this.#changing, this.#removing];
+    const all = maps.flatMap((map): Promise<unknown>[] => [...map.values()]);
+    await settlesWithin(Promise.all(all), CLOSE_LIMIT_MS);
+  }
+
+  /** @throws {HttpError} If the service ends. */
+  #checkOpen(): void {
+    if (this.#isClosing) throw new HttpError(503, "The service ends");
   }
 
   async #make(
@@ -452,7 +459,7 @@ export class Creations {
   ): Promise<void> {
     const { first, most } = this.#retryMs;
     for (let retryMs = first;; retryMs = Math.min(2 * retryMs, most)) {
-      const error = await this.remove(name, reason).then(
+      const error = await this.#removal(name, reason).then(
         () => undefined,
         (error: unknown) => error,
       );

@@ -276,6 +276,44 @@ Deno.test("Creations waits for removals that are under way when the service ends
   await closed;
 });
 
+Deno.test("Creations does what is under way before the next process takes over, and refuses the rest", async () => {
+  const { creations, hold, said, served } = rig();
+  for (const name of ["a", "b"]) {
+    await creations.add(...creationOf(name, "none"));
+  }
+  const gate = Promise.withResolvers<void>();
+  hold(gate.promise);
+  said();
+  const removal = creations.remove("a", "removed by a client");
+  const change = creations.changeRules("b", { 0: { safe: 1 } }, async () => {
+    await gate.promise;
+    return creationOf("b", "none")[0].specification;
+  });
+  const left = creations.endLeases("the service ends");
+  for (
+    const refused of [
+      () => creations.remove("b", "removed by a client"),
+      () => creations.changeRules("b", {}, () => Promise.resolve(undefined)),
+      () => creations.add(...creationOf("c", "none")),
+    ]
+  ) {
+    const { status } = await assertRejects(refused, HttpError);
+    assertEquals(status, 503);
+  }
+  assert(!await settlesWithin(left, 10));
+  gate.resolve();
+  await left;
+  // It is told before the next process reads what is kept.
+  assertEquals(said().toSorted(), [
+    "change b to safe=undefined",
+    "drop a",
+    'keep rules of b {"0":{"safe":1}}',
+    "removed a: removed by a client",
+  ]);
+  await Promise.all([removal, change]);
+  assertEquals([...served], ["b"]);
+});
+
 Deno.test("Creations keeps nothing of what could not be made", async () => {
   const { creations, refusals, said } = rig();
   const invalid = new ConfigError("has no such line");

@@ -15,6 +15,7 @@ import type { OwnedFd } from "../../../../ffi/owned_fd.ts";
 import {
   creationFdName,
   isCreationName,
+  nextRulesFdName,
   rulesFdName,
   rulesFdNameFor,
 } from "../../../aggregator/restart/fd_store.ts";
@@ -76,11 +77,21 @@ export class KeptCreations {
     this.#keep(creationFdName(name), { create: body, claim });
   }
 
-  /** Keeps changes of an aggregator's rules, and no earlier ones. */
+  /**
+   * Keeps changes of an aggregator's rules, and no earlier ones: whenever this
+   * process is killed, the next one has either.
+   */
   keepRules(name: string, rules: RuleChanges): void {
-    this.#dropRules(name);
-    this.#keep(rulesFdName(name), { rules });
-    this.#withRules.add(rulesFdName(name));
+    const fdName = rulesFdName(name);
+    const nextName = nextRulesFdName(name);
+    const isFirst = !this.#withRules.has(fdName);
+    if (!isFirst) {
+      this.#keep(nextName, { rules });
+      this.#store.drop(fdName);
+    }
+    this.#keep(fdName, { rules });
+    this.#withRules.add(fdName);
+    if (!isFirst) this.#store.drop(nextName);
   }
 
   /** Returns what was kept of an aggregator that was made again. */
@@ -183,12 +194,17 @@ export class KeptCreations {
     if (creationFdName(name) !== fdName) {
       throw new Error(`It is of another aggregator, "${name}"`);
     }
-    for (const changes of this.#store.take(rulesFdName(name))) {
-      using _changes = changes;
-      this.#withRules.add(rulesFdName(name));
+    using stack = new DisposableStack();
+    const later = this.#store.take(nextRulesFdName(name));
+    const files = [...later, ...this.#store.take(rulesFdName(name))]
+      .map((file) => stack.use(file));
+    if (files.length > 0) this.#withRules.add(rulesFdName(name));
+    for (const file of files) {
       try {
-        const rules = readKept(changes).rules as RuleChanges;
+        const rules = readKept(file).rules as RuleChanges;
         const creation = readCreation(body, this.#rules, rules);
+        // The last process was killed while it kept them.
+        if (later.length > 0) this.keepRules(name, rules);
         return { creation, kept: { body, rules, ...claimed } };
       } catch (error) {
         const why = messageOf(error);

@@ -21,12 +21,16 @@ function rig() {
   );
   const piece = new Uint8Array(4096);
   const dropped: string[] = [];
-  /** The next process has what this one kept. */
-  const restart = () => {
-    for (;;) {
+  /** The next process has what this one kept until its end, by a message. */
+  const restart = (end = Infinity) => {
+    for (let i = 0;; i++) {
       const fds: OwnedFd[] = [];
       const count = receive(manager.fd, piece, fds);
-      if (count < 0) return;
+      if (count < 0) return i;
+      if (i >= end) {
+        for (const fd of fds) fd.close();
+        continue;
+      }
       const text = new TextDecoder().decode(piece.subarray(0, count));
       const name = text.slice(text.indexOf("FDNAME=") + 7);
       if (fds.length === 0) {
@@ -236,6 +240,31 @@ Deno.test("KeptCreations has the manager drop what it keeps no longer", () => {
   assertEquals(dropped, ["aggregator.a"]);
 });
 
+Deno.test("KeptCreations has changes of rules, or earlier ones, whenever it is killed", async () => {
+  const body = { name: "a", lines: ["sim/1,direction=output"], lease: "none" };
+  const first = { 0: { safe: 0 } } as const;
+  const second = { 0: { safe: 1 } } as const;
+  let sent = 2;
+  for (let end = 2; end <= sent; end++) {
+    using given = rig();
+    const { creations, restart, restore, readAgain, problems } = given;
+    creations.keep("a", body);
+    creations.keepRules("a", first);
+    creations.keepRules("a", second);
+    sent = restart(end);
+    await restore();
+    const rules = readAgain("a")!.rules;
+    assertEquals(rules, end === 2 ? first : second, `after ${end} of ${sent}`);
+    // Nor by what the next process does about it, which is handed on here.
+    if (end === 2 || end === sent) continue;
+    creations.keep("a", body);
+    restart();
+    await restore();
+    assertEquals(readAgain("a")!.rules, rules, `again after ${end} of ${sent}`);
+    assertEquals(problems, []);
+  }
+});
+
 Deno.test("KeptCreations reads no other version, nor what is not an object", async () => {
   using given = rig();
   const { store, restore, problems } = given;
@@ -268,7 +297,7 @@ Deno.test("KeptCreations makes an aggregator again with the rules that it had la
   creations.keepRules("a", { 0: { safe: 1 } });
   restart();
   // Read by what it takes over: the name of the first was dropped.
-  assertEquals(dropped, ["rules.a"]);
+  assertEquals(dropped, ["rules.a", "rules.a.next"]);
   await restore();
   assertEquals(safe.at(-1), 1);
   assertEquals(given.readAgain("a"), { body, rules: { 0: { safe: 1 } } });
@@ -280,5 +309,5 @@ Deno.test("KeptCreations makes an aggregator again with the rules that it had la
   assertStringIncludes(problems[0]!, "changes of the rules of b");
   creations.drop("b");
   restart();
-  assertEquals(dropped.slice(1), ["aggregator.b", "rules.b"]);
+  assertEquals(dropped.slice(2), ["aggregator.b", "rules.b"]);
 });

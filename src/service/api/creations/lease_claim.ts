@@ -70,3 +70,12 @@ async function digestOf(token: string): Promise<string> {
   );
   return new Uint8Array(bytes).toHex();
 }
+
+/** Time for a client of an earlier process to take its lease back. **Units**: ms. */
+const GRACE_MS = 10_000;
+
+/** Calls `over` after that time; what it returns calls that off. */
+export function graceTime(over: () => void): () => void {
+  const timer = setTimeout(over, GRACE_MS);
+  return () => clearTimeout(timer);
+}

@@ -46,6 +46,7 @@ export async function removeNow(
         "They are released as soon as it answers",
       );
     }
+    if (error instanceof HttpError) throw error;
     // It may be gone since another client has removed it.
     await show(name);
     throw error;
