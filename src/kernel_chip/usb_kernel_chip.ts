@@ -81,6 +81,7 @@ export class UsbKernelChip implements AsyncDisposable {
   /** Directory of records that says when the host suspends. */
   readonly #holdDirectory: string | undefined;
   #relay: Relay | undefined;
+  #isDisposed = false;
   #chips: readonly AdapterChip[] = [];
   #label = "";
 
@@ -229,7 +230,11 @@ export class UsbKernelChip implements AsyncDisposable {
   ): Promise<Relay> {
     // A kernel refuses an LJCA while it has another one.
     const serials = usbSerials(this.#record);
-    await waitUntil(() => !this.#kernel.hasDevice(serials), END_LIMIT_MS);
+    await waitUntil(
+      () => this.#isDisposed || !this.#kernel.hasDevice(serials),
+      END_LIMIT_MS,
+    );
+    if (this.#isDisposed) throw new Error("The chip was removed meanwhile");
     const relay = this.#kernel.startRelay(sockets, this.#attachFd);
     this.#relay = relay;
     try {
@@ -295,6 +300,7 @@ export class UsbKernelChip implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const relay = this.#relay;
     this.#relay = undefined;
+    this.#isDisposed = true;
     await relay?.[Symbol.asyncDispose]();
     await this.#records.remove(this.#record);
     this.#livenessLock[Symbol.dispose]();

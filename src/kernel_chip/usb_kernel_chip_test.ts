@@ -123,6 +123,15 @@ Deno.test("a chip is attached once the kernel has none of its adapters any more"
     assertEquals([kernel.relays.length, kernel.lingering], [1, -1]);
   }));
 
+Deno.test("a chip that is removed while it waits for their end is not attached", () =>
+  withChip(async ({ chip, kernel, records }) => {
+    kernel.lingering = Infinity;
+    const attached = chip.attach(["a", "b", "c"], () => {});
+    await chip[Symbol.asyncDispose]();
+    await assertRejects(() => attached, Error, "removed meanwhile");
+    assertEquals([kernel.relays.length, await records.list()], [0, []]);
+  }));
+
 Deno.test("an LJCA that is disposed of while it waits is not attached again", async () => {
   const runtimeDirectory = await Deno.makeTempDir();
   try {
@@ -136,6 +145,7 @@ Deno.test("an LJCA that is disposed of while it waits is not attached again", as
       attemptMs: 60_000,
     });
     const attached = chip.attach(["a"], () => {});
+    while (kernel.relays.length === 0) await Promise.resolve();
     await chip[Symbol.asyncDispose]();
     await assertRejects(() => attached, Error);
     assertEquals(kernel.relays.map((one) => one.isDisposed), [true]);
