@@ -33,6 +33,8 @@ const LOOK_SOCKET = "/run/gpioagg/look.sock";
 
 /** Fds in systemd's store: three lines, a mark of a guest, and a pair for its session. */
 const KEPT = "6";
+/** Shown characters of what units told, from its end. */
+const SHOWN = 4000;
 
 /** A chip that services may use: udev sees to it. */
 async function serviceChip(lines: number, label = "chip") {
@@ -79,8 +81,16 @@ async function runs(pid: string | undefined): Promise<string> {
   return /^gpioagg_build_info\{version="([^"]*)"/m.exec(text)?.[1] ?? text;
 }
 
-/** A test of the control API. */
-function apiTest(name: string, fn: () => Promise<void>): void {
+/** A test of the control API. If it fails, it shows what the units told. */
+function apiTest(name: string, test: () => Promise<void>): void {
+  const fn = async () => {
+    try {
+      await test();
+    } catch (error) {
+      const told = (await unitLog()).slice(-SHOWN);
+      throw new Error(`${error}\nThe units told:\n${told}`, { cause: error });
+    }
+  };
   Deno.test({ name, fn, ignore: lacksApi() });
 }
 
