@@ -145,6 +145,7 @@ Deno.test("a record that cannot be written, or is a file of something else, is t
   assertEquals(Deno.readTextFileSync(other), "important\n");
   assertStringIncludes(
     await serve(`${directory}/none/edges`),
-    `Cannot write the record of edges to ${directory}/none/edges: `,
+    `Cannot write the record of edges to ${directory}/none/edges: ` +
+      "no such file or directory (ENOENT)\n",
   );
 });

@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { errnoText } from "../../../ffi/errno.ts";
-import { isOsError } from "../../../ffi/os_error.ts";
 import { checkAppended, identityOf } from "./checked_file.ts";
 import { LineQueue, type LineSink } from "./line_queue.ts";
 import { joinBytes } from "../../text/join_bytes.ts";
 import { printableJson } from "../../text/printable.ts";
+import { reasonOn } from "../../text/reason.ts";
 
 /** Settings of an {@linkcode AuditFile}; the defaults are a service's. */
 interface AuditFileOptions {
@@ -260,10 +259,5 @@ function isTorn(path: string): boolean {
 }
 
 function cannotWrite(path: string, cause: unknown): string {
-  const reason = isOsError(cause)
-    ? `${errnoText(cause.errno)} (${cause.code})`
-    : cause instanceof Error
-    ? cause.message
-    : String(cause);
-  return `Cannot write to the audit log ${path}: ${reason}`;
+  return `Cannot write to the audit log ${path}: ${reasonOn(path, cause)}`;
 }

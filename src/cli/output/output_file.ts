@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { errnoText } from "../../../ffi/errno.ts";
 import { O_TRUNC, O_WRONLY } from "../../../ffi/files.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { openOutput, writeWhole } from "../../../ffi/trusted_path.ts";
+import { reasonOn } from "../../text/reason.ts";
 import { sleepBlocking } from "../../async/wait.ts";
 
 /** Delay before a write to a full pipe is retried. **Units**: microseconds. */
@@ -68,14 +68,8 @@ export class OutputFile implements Disposable {
     const why = error instanceof Deno.errors.BrokenPipe ||
         isOsError(error, "EPIPE")
       ? "its reader is gone (EPIPE)"
-      : isOsError(error)
-      ? `${errnoText(error.errno)} (${error.code})`
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    return why.startsWith("Cannot write")
-      ? new Error(why, { cause: error })
-      : new Error(`Cannot write to ${this.#path}: ${why}`, { cause: error });
+      : reasonOn(this.#path, error);
+    return new Error(`Cannot write to ${this.#path}: ${why}`, { cause: error });
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   EdgeFileReader,
   EdgeSink,
 } from "../../service/record/edge_sink.ts";
+import { reasonOn } from "../../text/reason.ts";
 import { checkAppended, identityOf } from "./checked_file.ts";
 
 /** The service's group may read it, as it may read the API. */
@@ -44,12 +45,9 @@ export class RecordFile implements EdgeSink {
     try {
       record.#open();
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
       throw new Error(
-        `Cannot write the record of edges to ${path}: ${reason}`,
-        {
-          cause,
-        },
+        `Cannot write the record of edges to ${path}: ${reasonOn(path, cause)}`,
+        { cause },
       );
     }
     return record;

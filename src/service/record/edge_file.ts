@@ -8,7 +8,7 @@ import { settlesWithin } from "../../async/wait.ts";
 import { atOnce } from "../../reactor/pieces.ts";
 import { type LineState, stateAfter, stateBefore } from "../../edges/record.ts";
 import { joinBytes } from "../../text/join_bytes.ts";
-import { printableError } from "../../text/printable.ts";
+import { reasonOn } from "../../text/reason.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
 import {
   edgeText,
@@ -339,7 +339,7 @@ export class EdgeFile {
     try {
       await this.#write(new TextEncoder().encode(this.#text));
     } catch (error) {
-      this.#fail(printableError(error));
+      this.#fail(reasonOn(this.#options.path, error));
       return false;
     } finally {
       clearTimeout(hang);
