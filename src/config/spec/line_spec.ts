@@ -74,6 +74,8 @@ const NO_OFFSET = /^(?:-\d+|\d+-|0x[\da-f]+)$/i;
 const SIMULATED = /^sim(?:$|\/|[ :=-]\d+$)/;
 /** A chip by the name of its node, without a line. */
 const CHIP_ALONE = /^(?:\/dev\/)?gpiochip\d+$/;
+/** A value in quotes that no shell took away. */
+const QUOTED = /^(["']).*\1$/s;
 const VIRTUAL_HEAD = /^(wire|const|copy|invert)(?:\/(.*))?$/s;
 
 /** Contents of a SPEC, before defaults. */
@@ -421,7 +423,17 @@ function readOptions(items: readonly string[], report: Report): RuleValues {
       else report(`the key "${key}" has no value`, `Write ${key}=…: ${help}`);
       continue;
     }
-    const text = unescape(item.slice(equals + 1));
+    const written = item.slice(equals + 1);
+    if (QUOTED.test(written)) {
+      report(
+        `${item} has quotes around the value`,
+        key === "as"
+          ? `Leave them out; a name with quotes is as=${asName(written)}`
+          : "Leave them out",
+      );
+      continue;
+    }
+    const text = unescape(written);
     const value = readValue(kind, text, report, `${key}=${text}`);
     if (value !== undefined) values[key] = value;
   }

@@ -113,6 +113,11 @@ Deno.test("parseLineSpec() names simulated lines through the aggregator", () => 
     "LED1",
   ]);
   assertEquals(parseLineSpec("sim/1,as=LED").map((line) => line.name), ["LED"]);
+  // As the hint for a name in quotes says.
+  assertEquals(
+    parseLineSpec('sim/1,as=\\x22X"').map((line) => line.name),
+    ['"X"'],
+  );
 });
 
 Deno.test("parseLineSpec() fills in the rules and their defaults", () => {
@@ -183,6 +188,9 @@ const BROKEN: readonly (readonly [string, string])[] = [
   ["gpiochip0/1,as", "has no value"],
   ["gpiochip0/1,as=", "an empty name"],
   ["gpiochip0/1,as=Grün", "7-bit"],
+  ['gpiochip0/1,as="X"', 'as="X" has quotes around the value'],
+  ["gpiochip0/1,as='X Y'", "has quotes around the value"],
+  ['gpiochip0/1,direction="input"', "has quotes around the value"],
   ["gpiochip0/1,as=" + "x".repeat(32), "longer than 31"],
   ["gpiochip0/1,as=a,as=b", "given twice"],
   ["gpiochip0/1,direction=both", "direction=both is not known"],
