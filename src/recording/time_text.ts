@@ -57,7 +57,10 @@ export function readTime(text: string): bigint | undefined {
   const whole = `${date}T${time}Z`;
   if (whole !== lastRead) {
     const ms = Date.parse(whole);
-    if (Number.isNaN(ms)) return undefined;
+    // The 31st of February would be the 3rd of March.
+    const isSame = !Number.isNaN(ms) &&
+      new Date(ms).toISOString().startsWith(whole.slice(0, -1));
+    if (!isSame) return undefined;
     lastReadNs = BigInt(ms) * NS_PER_MS;
     lastRead = whole;
   }

@@ -28,7 +28,17 @@ Deno.test("readTime() reads what the others write, and zones", () => {
   assertEquals(readTime("2022-11-15T02:35:23.807090687-00:30"), ns);
   assertEquals(readTime("2022-11-15T03:05:23.8"), ns - 7_090_687n);
   assertEquals(readTime("100"), 100_000_000_000n);
-  for (const text of ["", "-1", "1e3", "now", "2022-13-15T03:05:23Z", "1."]) {
+  for (
+    const text of [
+      "",
+      "-1",
+      "1e3",
+      "now",
+      "2022-13-15T03:05:23Z",
+      "2022-02-31T03:05:23Z",
+      "1.",
+    ]
+  ) {
     assertEquals(readTime(text), undefined, text);
   }
 });

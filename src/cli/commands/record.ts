@@ -7,9 +7,7 @@ import { clockNs } from "../../../ffi/clock.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { RecordingFormat } from "../../recording/read_recording.ts";
 import { recordingWriter } from "../../recording/recording_writer.ts";
-import { readTime } from "../../recording/time_text.ts";
 import { type Timescale, TIMESCALES } from "../../recording/vcd_writer.ts";
-import { readPeriodUs } from "../../text/period.ts";
 import { edgeSourceOf } from "../live/edge_source.ts";
 import { recordFileLines } from "../live/record_file_lines.ts";
 import { recordLines } from "../live/record_lines.ts";
@@ -19,6 +17,7 @@ import { OutputFile } from "../output/output_file.ts";
 import { writeError } from "../output/output.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
+import { readMoment, readPast } from "../arguments/moment.ts";
 
 /** The command line. */
 export const USAGE = {
@@ -47,9 +46,8 @@ crash and without the service.`,
     from: {
       kind: "value",
       value: "TIME",
-      help:
-        "begin at this time, such as 2026-11-29T15:00:00Z; --from=-10m: ten " +
-        "minutes ago",
+      help: "begin at this time: 15:00, 2026-11-29T15:00, with Z for UTC; " +
+        "--from=-10m: ten minutes ago",
     },
     to: {
       kind: "value",
@@ -243,28 +241,6 @@ function readSpan(
     throw new ConfigError("--from is later than --to");
   }
   return { fromNs, toNs };
-}
-
-function readMoment(text: string, option: string, nowNs: bigint): bigint {
-  if (text.startsWith("-")) return nowNs - readPast(text.slice(1), option);
-  const ns = readTime(text);
-  if (ns !== undefined) return ns;
-  throw new ConfigError(`"${text}" is not a valid time`, {
-    path: option,
-    hint: `Write a date such as 2026-11-29T15:00:00Z, or ${option}=-10m`,
-  });
-}
-
-/** Returns a period in nanoseconds. */
-function readPast(text: string, option: string): bigint {
-  const us = readPeriodUs(text);
-  if (us === undefined || !Number.isSafeInteger(us)) {
-    throw new ConfigError(`"${text}" is not a valid time`, {
-      path: option,
-      hint: "Write 500ms, 10s, 10m or 2h",
-    });
-  }
-  return BigInt(us) * 1000n;
 }
 
 function readTimescale(text: string | undefined): Timescale | undefined {

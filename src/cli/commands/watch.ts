@@ -14,12 +14,12 @@ import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { clientFor, clientOf } from "../service_client.ts";
 import { edgeSourceOf, pagesOf, ReadEdges } from "../live/edge_source.ts";
 import { causeText } from "../live/line_recorder.ts";
-import { readPeriodUs } from "../../text/period.ts";
 import { localText } from "../../tools/events/timestamps.ts";
 import { nearest } from "../../text/nearest.ts";
 import { printableJson } from "../../text/printable.ts";
 import { optionalName } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
+import { readSince } from "../arguments/moment.ts";
 
 /** Edges of the past that are printed as one JSON object. */
 const EDGES_PER_EVENT = 256;
@@ -40,7 +40,8 @@ lines (gpioagg notify).`,
     since: {
       kind: "value",
       value: "TIME",
-      help: "print the edges from this long ago first, such as 10m",
+      help:
+        "print the edges since this time first: 10m ago, or 15:00, or a date",
     },
     json: { kind: "flag", help: "one JSON object a line" },
     api: API_OPTION,
@@ -55,7 +56,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const name = optionalName(given, "gpioagg watch [NAME]");
   const fromNs = given.since === undefined
     ? undefined
-    : clockNs("realtime") - readSince(given.since);
+    : readSince(given.since, "--since", clockNs("realtime"));
   const client = name === undefined
     ? clientOf(given.api, "look")
     : await clientFor(name, given.api, "look");
@@ -69,15 +70,6 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   writeError("the service has ended");
   return 1;
-}
-
-function readSince(text: string): bigint {
-  const us = readPeriodUs(text);
-  if (us !== undefined && Number.isSafeInteger(us)) return BigInt(us) * 1000n;
-  throw new ConfigError(`"${text}" is not a valid time`, {
-    path: "--since",
-    hint: "Write 10s, 10m or 2h",
-  });
 }
 
 /** Choice of what is watched. */
