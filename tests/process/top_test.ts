@@ -39,7 +39,7 @@ exit $status
     this.process = new ChildProcess({
       command: "script",
       args: ["-qec", `sh ${program}`, "/dev/null"],
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", LC_ALL: "C.UTF-8", TERM: "xterm" },
       input: true,
       cwd: directory,
     });
@@ -140,6 +140,7 @@ Deno.test("top ends with its service, and says so", async () => {
 
 Deno.test("top --once prints a picture; without a terminal there is no other", async () => {
   await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  let locale = "C.UTF-8";
   const run = async (...args: readonly string[]) => {
     await using process = new ChildProcess({
       command: PROGRAM_FILE,
@@ -150,6 +151,7 @@ Deno.test("top --once prints a picture; without a terminal there is no other", a
         service.client.socketPath,
         ...args,
       ],
+      env: { LC_ALL: locale },
     });
     const { code } = await process.waitForExit();
     return { code, stdout: process.stdout, stderr: process.stderr };
@@ -174,4 +176,29 @@ Deno.test("top --once prints a picture; without a terminal there is no other", a
     assertStringIncludes(result.stderr, says);
     assertEquals(result.code, status);
   }
+  locale = "C";
+  const ascii = await run("--once");
+  assertStringIncludes(ascii.stdout, "\no press  VMM not connected\n");
+  assert(/^ {2}START in {2}0 [_.]+ +0$/m.test(ascii.stdout), ascii.stdout);
+});
+
+Deno.test("top does not begin on a terminal that cannot move its cursor", async () => {
+  await using service = await ApiService.start({ aggregators: AGGREGATORS });
+  const words = [
+    PROGRAM_FILE,
+    ...PROGRAM,
+    "top",
+    "--api",
+    service.client.socketPath,
+  ].map((word) => `'${word}'`).join(" ");
+  await using process = new ChildProcess({
+    command: "script",
+    args: ["-qec", words, "/dev/null"],
+    env: { TERM: "dumb" },
+  });
+  const { code } = await process.waitForExit();
+  assertEquals(code, 1, process.stdout);
+  assertStringIncludes(process.stdout, "(TERM=dumb)");
+  assertStringIncludes(process.stdout, "top --once prints one picture");
+  assertEquals(process.stdout.includes("\x1b"), false, process.stdout);
 });

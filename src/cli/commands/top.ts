@@ -9,6 +9,7 @@ import { edgeSourceOf } from "../live/edge_source.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError } from "../output/output.ts";
 import { showOnce, showTop } from "../top/session.ts";
+import { terminalKind } from "../top/terminal_kind.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { optionalName } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
@@ -59,9 +60,13 @@ export async function main(args: readonly string[]): Promise<number> {
   const name = optionalName(given, "gpioagg top [NAME]");
   const windowMs = readWindow(given.window);
   const hasTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
-  if (!given.once && !hasTerminal) {
+  const kind = terminalKind();
+  if (!given.once && (!hasTerminal || kind.isDumb)) {
+    const why = hasTerminal
+      ? "the terminal cannot move its cursor (TERM=dumb)"
+      : "there is no terminal";
     throw Object.assign(
-      new Error("Cannot show lines as they change: there is no terminal"),
+      new Error(`Cannot show lines as they change: ${why}`),
       { hint: "gpioagg top --once prints one picture" },
     );
   }
@@ -71,6 +76,7 @@ export async function main(args: readonly string[]): Promise<number> {
     source: edgeSourceOf(client),
     name,
     windowMs,
+    kind,
     /** Only when a line is pulled: looking needs less. */
     changing: () => serviceOfLines(words, given.api, "change"),
   };

@@ -7,7 +7,6 @@ import { clockNs } from "../../../ffi/clock.ts";
 import { type ServiceClient, ServiceError } from "../../client/client.ts";
 import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
-import { ConfigError } from "../../config/document/config_error.ts";
 import { useOf } from "../output/aggregator_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";

@@ -24,6 +24,7 @@ import { frame } from "./frame.ts";
 import { readKeys } from "./keys.ts";
 import { type TopAction, TopModel } from "./model.ts";
 import { Screen, type Terminal } from "./screen.ts";
+import { asciiText, type terminalKind } from "./terminal_kind.ts";
 
 /** Interval of pictures. **Units**: milliseconds. */
 const PICTURE_MS = 100;
@@ -58,6 +59,8 @@ interface TopOptions {
   readonly name: string | undefined;
   /** Time of the waves at first. **Units**: milliseconds. */
   readonly windowMs: number | undefined;
+  /** Kind of the terminal. */
+  readonly kind: ReturnType<typeof terminalKind>;
   /** Returns a client that may pull lines. */
   readonly changing: () => Promise<Pick<ServiceClient, "pull">>;
   /** Default: that of this process. */
@@ -76,16 +79,19 @@ export async function showOnce(options: TopOptions): Promise<void> {
   for (const one of aggregators) model.add(one, nowMs());
   requireName(options, aggregators);
   await readPast(options.source, model, new ReadEdges());
+  const { isDumb, hasUtf8 } = options.kind;
+  const isTerminal = Deno.stdout.isTerminal();
   const rows = frame(model, {
-    columns: Deno.stdout.isTerminal() ? terminalSize().columns : 80,
+    columns: isTerminal ? terminalSize().columns : 80,
     rows: undefined,
-    hasColor: Deno.stdout.isTerminal() && !Deno.noColor,
+    hasColor: isTerminal && !isDumb && !Deno.noColor,
     hasKeys: false,
     timeOf,
     ...now(),
   });
   using output = new OutputFile("-");
-  output.write(`${rows.map((row) => row.trimEnd()).join("\n")}\n`);
+  const text = `${rows.map((row) => row.trimEnd()).join("\n")}\n`;
+  output.write(hasUtf8 ? text : asciiText(text));
 }
 
 /** Shows the lines until a key, a signal or the service ends it. */
@@ -236,13 +242,15 @@ class Session implements AsyncDisposable {
   /** Shows the present state. */
   draw(): void {
     try {
-      this.#screen.show(frame(this.#model, {
+      const rows = frame(this.#model, {
         ...terminalSize(),
         hasColor: !Deno.noColor,
         hasKeys: true,
         timeOf,
         ...now(),
-      }));
+      });
+      const { hasUtf8 } = this.#options.kind;
+      this.#screen.show(hasUtf8 ? rows : rows.map(asciiText));
     } catch (error) {
       this.#ended.reject(error);
     }

@@ -1,0 +1,28 @@
+import { assertEquals } from "@std/assert";
+import { asciiText, terminalKind } from "./terminal_kind.ts";
+
+Deno.test("terminalKind() takes the first variable of the locale that is set", () => {
+  for (
+    const [variables, hasUtf8] of [
+      [{}, true],
+      [{ LANG: "de_DE.UTF-8" }, true],
+      [{ LANG: "de_DE.utf8" }, true],
+      [{ LANG: "de_DE.ISO-8859-1" }, false],
+      [{ LANG: "en_US.UTF-8", LC_ALL: "C" }, false],
+      [{ LANG: "C", LC_CTYPE: "C.UTF-8", LC_ALL: "" }, true],
+      [{ LC_CTYPE: "POSIX" }, false],
+    ] as [Record<string, string>, boolean][]
+  ) {
+    assertEquals(
+      terminalKind((name) => variables[name]),
+      { isDumb: false, hasUtf8 },
+    );
+  }
+  const dumb = terminalKind((name) => ({ TERM: "dumb" })[name]);
+  assertEquals(dumb.isDumb, true);
+});
+
+Deno.test("asciiText() keeps the width", () => {
+  assertEquals(asciiText("● A\x1b[0m ▁▁┌▔┐·▒○"), "* A\x1b[0m __/=\\.%o");
+  assertEquals(asciiText("日本é…e\u0301"), "?????~e");
+});
