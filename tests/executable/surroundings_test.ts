@@ -75,7 +75,7 @@ test("a control API is served, or refused at the start with the reason", async (
     }
     const says = new RegExp(
       `^gpioagg: The control API needs Deno [\\d.]+ or newer, .* Deno ${deno}\n` +
-        `gpioagg:   .*deno task compile\n$`,
+        `gpioagg: .*deno task compile\n$`,
     );
     assertEquals((await service.waitForExit()).code, 1);
     assertMatch(service.stderr, says);

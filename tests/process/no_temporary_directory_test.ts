@@ -101,6 +101,36 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "man prints a page's source without a directory, or a man that shows it",
+  ignore: noMounts,
+  fn: async () => {
+    const hidden = await callWithout(["/run", "/dev/shm"], ["man", "safe"]);
+    assertEquals([hidden.code, hidden.stderr], [0, ""]);
+    assertMatch(hidden.stdout, /^\.TH GPIOAGG-SAFE 1 /);
+    const directory = await Deno.makeTempDir();
+    try {
+      // BusyBox' own.
+      await Deno.writeTextFile(
+        `${directory}/man`,
+        "#!/bin/sh\necho 'man: invalid option' >&2\nexit 1\n",
+        { mode: 0o755 },
+      );
+      await using process = new ChildProcess({
+        command: PROGRAM_FILE,
+        args: [...PROGRAM, "man", "safe"],
+        env: { PATH: directory },
+      });
+      const { code } = await process.waitForExit({ timeoutMs: 120_000 });
+      assertEquals([code, process.stderr], [0, ""]);
+      assertEquals(process.stdout, hidden.stdout);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
+
 Deno.test("demo leaves no directory when a signal ends it", async () => {
   for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     const directory = await Deno.makeTempDir();

@@ -29,8 +29,8 @@ export const USAGE = {
   about:
     `Shows a manual page: of a command (serve, or gpioagg-serve), of a GPIO tool
 (gpioget), gpioagg.yaml for the configuration file, spec for SPECs; without PAGE
-that of gpioagg. It is shown by man(1); without that, and with --roff, its source
-is printed.
+that of gpioagg. It is shown by man(1); where that cannot, and with --roff, its
+source is printed.
 
 With --output all pages are written into man1, man5 and man7 of DIR.`,
   operands: ["page"],
@@ -117,23 +117,42 @@ function findPage(name: string, pages: readonly ManPage[]): ManPage {
   });
 }
 
-/** Shows a page by man(1), which knows the terminal and its pager. */
-async function show({ file, text }: ManPage): Promise<number> {
-  const directory = makePrivateDirectory("gpioagg-man-");
+/**
+ * Shows a page by man(1), which knows the terminal and its pager; prints its
+ * source where man cannot: it is missing, is BusyBox', which takes no file, or no
+ * directory can be written.
+ */
+async function show(page: ManPage): Promise<number> {
+  const status = await callMan(page);
+  if (status !== undefined) return status;
+  writeOutput(page.text.trimEnd());
+  return 0;
+}
+
+/** Returns the exit status of man(1); undefined if it shows nothing. */
+async function callMan(
+  { file, text }: ManPage,
+): Promise<number | undefined> {
+  let directory: string;
+  try {
+    directory = makePrivateDirectory("gpioagg-man-");
+  } catch {
+    return undefined;
+  }
   try {
     const path = `${directory}/${file}`;
     Deno.writeTextFileSync(path, text);
-    const { code } = await new Deno.Command("man", {
-      args: ["--local-file", path],
+    const { success, signal, code } = await new Deno.Command("man", {
+      // The name of this option that man-db and mandoc share.
+      args: ["-l", path],
       stdin: "inherit",
       stdout: "inherit",
-      stderr: "inherit",
+      stderr: "null",
     }).spawn().status;
-    return code;
+    return success || signal !== null ? code : undefined;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    writeOutput(text.trimEnd());
-    return 0;
+    return undefined;
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
