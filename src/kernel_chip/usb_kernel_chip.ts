@@ -119,8 +119,9 @@ export class UsbKernelChip implements AsyncDisposable {
   static async prepare(options: UsbKernelChipOptions): Promise<UsbKernelChip> {
     const { lines, kernel = HOST_KERNEL } = options;
     const access = readNodeAccess(options);
-    const model = kernel.chooseModel(lines.length, options.model);
     const records = new Records(options.runtimeDirectory);
+    await endOfTheDead(records, kernel);
+    const model = kernel.chooseModel(lines.length, options.model);
     using _lock = await records.lock();
     await collectGarbage(records);
     const name = await freeName(records, options.name);
@@ -229,11 +230,7 @@ export class UsbKernelChip implements AsyncDisposable {
     attempts: number,
   ): Promise<Relay> {
     // A kernel refuses an LJCA while it has another one.
-    const serials = usbSerials(this.#record);
-    await waitUntil(
-      () => this.#isDisposed || !this.#kernel.hasDevice(serials),
-      END_LIMIT_MS,
-    );
+    await this.#adaptersAreGone();
     if (this.#isDisposed) throw new Error("The chip was removed meanwhile");
     const relay = this.#kernel.startRelay(sockets, this.#attachFd);
     this.#relay = relay;
@@ -290,6 +287,12 @@ export class UsbKernelChip implements AsyncDisposable {
     await this.#note({ path: chips[0]!.path });
   }
 
+  /** Waits until the kernel has none of its adapters any more. */
+  async #adaptersAreGone(): Promise<void> {
+    const serials = usbSerials(this.#record);
+    await waitUntil(() => !this.#kernel.hasDevice(serials), END_LIMIT_MS);
+  }
+
   /** Resolves with true if another process has removed the chip's record. */
   async isForgotten(): Promise<boolean> {
     const { id } = this.#record;
@@ -301,7 +304,11 @@ export class UsbKernelChip implements AsyncDisposable {
     const relay = this.#relay;
     this.#relay = undefined;
     this.#isDisposed = true;
-    await relay?.[Symbol.asyncDispose]();
+    if (relay !== undefined) {
+      await relay[Symbol.asyncDispose]();
+      // The next maker may want an LJCA too.
+      await this.#adaptersAreGone();
+    }
     await this.#records.remove(this.#record);
     this.#livenessLock[Symbol.dispose]();
   }
@@ -310,4 +317,20 @@ export class UsbKernelChip implements AsyncDisposable {
     this.#record = { ...this.#record, ...news };
     await this.#records.write(this.#record);
   }
+}
+
+/**
+ * Waits until the kernel has no adapters of dead makers any more: it takes them
+ * away by itself, a moment after their maker's end.
+ */
+async function endOfTheDead(
+  records: Records,
+  kernel: UsbKernel,
+): Promise<void> {
+  const serials = (await records.list())
+    .filter((record) =>
+      record.interface === "usb" && record.state === "orphaned"
+    )
+    .flatMap((record) => usbSerials(record));
+  await waitUntil(() => !kernel.hasDevice(serials), END_LIMIT_MS);
 }

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UsbKernelDouble } from "../../tests/doubles/usb_kernel.ts";
-import { Records } from "./records.ts";
+import { identityOf } from "./process_identity.ts";
+import { type ChipRecord, newId, Records } from "./records.ts";
 import { UsbKernelChip } from "./usb_kernel_chip.ts";
 
 const LINES = Array.from({ length: 20 }, () => ({ name: "", source: "sim/1" }));
@@ -62,6 +63,35 @@ Deno.test("disposing ends the relay, and removes the record", async () => {
   ]);
 });
 
+Deno.test("an LJCA is chosen once that of a dead maker, or of one that ends, is gone", async () => {
+  const runtimeDirectory = await Deno.makeTempDir();
+  try {
+    const kernel = new UsbKernelDouble();
+    kernel.model = "ljca";
+    const options = { name: "plc0", lines: LINES, runtimeDirectory, kernel };
+    const records = new Records(runtimeDirectory);
+    const name = "dead";
+    const dead: ChipRecord = {
+      ...{ name, id: newId(name), interface: "usb", adapters: 1 },
+      ...{ isDetached: false, lines: [] },
+      maker: { ...identityOf(Deno.pid)!, startTime: "1" },
+    };
+    records.begin(dead)[Symbol.dispose]();
+    await records.write(dead);
+    kernel.lingering = 3;
+    const chip = await UsbKernelChip.prepare(options);
+    assertEquals(chip.model, "ljca");
+    await chip.attach(["a"], () => {});
+    kernel.lingering = 3;
+    await chip[Symbol.asyncDispose]();
+    assertEquals(kernel.lingering <= 0, true);
+    await using next = await UsbKernelChip.prepare(options);
+    assertEquals(next.model, "ljca");
+  } finally {
+    await Deno.remove(runtimeDirectory, { recursive: true });
+  }
+});
+
 Deno.test("the end of the relay is reported", () =>
   withChip(async ({ chip, kernel }) => {
     const lost = Promise.withResolvers<string>();
@@ -78,7 +108,7 @@ Deno.test("what keeps the kernel from having the chip is told", () =>
     kernel.refusal = undefined;
     kernel.hasDriver = false;
     const attached = chip.attach(["a"], () => {});
-    await Promise.resolve();
+    while (kernel.relays.length < 2) await Promise.resolve();
     kernel.relays.at(-1)!.end("the kernel has detached the device");
     await assertRejects(() => attached, Error, "has detached");
     // Nothing of it is in the way of the next attempt.
@@ -128,6 +158,7 @@ Deno.test("a chip that is removed while it waits for their end is not attached",
     kernel.lingering = Infinity;
     const attached = chip.attach(["a", "b", "c"], () => {});
     await chip[Symbol.asyncDispose]();
+    kernel.lingering = 0;
     await assertRejects(() => attached, Error, "removed meanwhile");
     assertEquals([kernel.relays.length, await records.list()], [0, []]);
   }));

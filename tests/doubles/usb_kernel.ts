@@ -56,6 +56,8 @@ export class UsbKernelDouble implements UsbKernel {
   readonly used = new Set<string>();
 
   chooseModel(_lineCount: number, wanted?: UsbModel): UsbModel {
+    // A kernel has one LJCA at most.
+    if (this.lingering > 0) return "cp2112";
     return wanted ?? this.model;
   }
 
@@ -70,8 +72,8 @@ export class UsbKernelDouble implements UsbKernel {
     return relay;
   }
 
-  hasDevice(_serials: readonly string[]): boolean {
-    return this.lingering-- > 0;
+  hasDevice(serials: readonly string[]): boolean {
+    return serials.length > 0 && this.lingering-- > 0;
   }
 
   labelOf(_path: string): string {
