@@ -91,7 +91,7 @@ machines, each set as one controller.
 Commands:
 ${rows.join("\n")}
 
-gpioagg COMMAND --help describes a command; gpioagg --version prints the version.
+gpioagg COMMAND --help describes COMMAND; gpioagg --version prints the version.
 Exit status: 0 done, 1 failed, also for names that are not there, 2 wrong usage
 or configuration.`;
 }

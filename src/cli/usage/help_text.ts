@@ -4,6 +4,7 @@
  * @module
  */
 import { wrapped } from "../../text/wrap.ts";
+import { fitLines } from "../../text/fit_lines.ts";
 import { type CommandUsage, type Options, optionText } from "./usage.ts";
 
 const WIDTH = 80;
@@ -26,9 +27,9 @@ export function helpText(usage: CommandUsage): string {
   );
   return [
     synopsisText(name, synopsis),
-    about,
+    fitLines(about, WIDTH),
     [...blocks, optionLines(options, column)].join("\n"),
-    ...after === undefined ? [] : [after],
+    ...after === undefined ? [] : [fitLines(after, WIDTH)],
   ].join("\n\n");
 }
 

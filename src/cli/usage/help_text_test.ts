@@ -1,4 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { helpPage } from "../../tools/program/usage.ts";
+import { COMMANDS } from "../commands.ts";
 import { helpText } from "./help_text.ts";
 import { HELP_OPTION } from "./usage.ts";
 
@@ -36,4 +38,20 @@ More:
 
 After.`,
   );
+});
+
+Deno.test("the help of each command fits into 80 columns", async () => {
+  let count = 0;
+  for (const [name, { load, toolName }] of Object.entries(COMMANDS)) {
+    const { USAGE } = await load();
+    if (USAGE === undefined) continue;
+    count++;
+    const text = "synopsis" in USAGE
+      ? helpText(USAGE)
+      : await helpPage(toolName ?? name, USAGE);
+    for (const line of text.split("\n")) {
+      assert(line.length <= 80, `${name}: ${line}`);
+    }
+  }
+  assert(count > 30, `${count} commands`);
 });

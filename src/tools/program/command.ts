@@ -41,7 +41,7 @@ export function toolMain<const Table extends readonly OptionSpec[]>(
         }
       }
       if (request.question === "version") await printVersion(programName);
-      else printHelp(programName, usage);
+      else await printHelp(programName, usage);
       return 0;
     });
 }

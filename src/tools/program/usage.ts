@@ -21,6 +21,7 @@ export interface Usage {
   readonly chapters: readonly (readonly [title: string, lines: string])[];
 }
 
+const WIDTH = 80;
 /** Column of the explanations of options. */
 const HELP_COLUMN = 29;
 
@@ -147,27 +148,47 @@ export const PERIODS_CHAPTER = [
 ] as const;
 
 /** Prints the help page. */
-export function printHelp(programName: string, usage: Usage): void {
-  const parts = [
-    `Usage: ${programName} [OPTIONS] ${usage.operands}`,
-    ...usage.about,
-    `Options:\n${
-      usage.options.filter(({ hidden }) => !hidden).map(optionHelp).join("\n")
-    }`,
-    ...usage.chapters.map(([title, lines]) =>
-      `${title}:\n${lines.split("\n").map((line) => `  ${line}`).join("\n")}`
-    ),
-  ];
-  writeOut(parts.join("\n\n") + "\n");
+export async function printHelp(
+  programName: string,
+  usage: Usage,
+): Promise<void> {
+  writeOut(await helpPage(programName, usage));
 }
 
-function optionHelp({ short, long, value, help }: OptionSpec): string {
+/** Returns the help page, in lines of at most 80 characters. */
+export async function helpPage(
+  programName: string,
+  usage: Usage,
+): Promise<string> {
+  // Loaded only here: a tool's start is felt.
+  const { fitLines } = await import("../../text/fit_lines.ts");
+  const inColumn = (lines: readonly string[], column: number) => {
+    const text = fitLines(lines.join("\n"), WIDTH - column);
+    return text.split("\n").map((line) => " ".repeat(column) + line);
+  };
+  const parts = [
+    `Usage: ${programName} [OPTIONS] ${usage.operands}`,
+    ...usage.about.map((text) => fitLines(text, WIDTH)),
+    `Options:\n${
+      usage.options.filter(({ hidden }) => !hidden)
+        .map((option) => optionHelp(option, inColumn(option.help, HELP_COLUMN)))
+        .join("\n")
+    }`,
+    ...usage.chapters.map(([title, lines]) =>
+      `${title}:\n${inColumn([lines], 2).join("\n")}`
+    ),
+  ];
+  return parts.join("\n\n") + "\n";
+}
+
+function optionHelp(
+  { short, long, value }: OptionSpec,
+  lines: readonly string[],
+): string {
   const letter = short === undefined ? "    " : `-${short}, `;
   const name = `  ${letter}--${long}${
     value === undefined ? "" : ` <${value}>`
   }`;
-  const pad = " ".repeat(HELP_COLUMN);
-  const lines = help.map((line) => pad + line);
   if (name.length > HELP_COLUMN - 2) return [name, ...lines].join("\n");
   return name.padEnd(HELP_COLUMN) + lines.join("\n").slice(HELP_COLUMN);
 }
