@@ -17,6 +17,7 @@ import type {
 } from "./messages/messages.ts";
 import type { ApiServer, ApiSettings } from "./api/server.ts";
 import type { ManagerFdStore } from "./restart/manager_fd_store.ts";
+import { FILE_LIMIT_MS, handOverService } from "./hand_over.ts";
 import { GivenListeners } from "./sockets/given_listeners.ts";
 import type { KeptCreations } from "./api/creations/kept_creations.ts";
 import { LinesHeldError } from "./lanes/lanes.ts";
@@ -102,7 +103,7 @@ interface ServiceOptions {
   manager?: GivenManager;
   /**
    * Called before the process ends for the next one, if that need not wait for
-   * the end: nothing is served or said any more.
+   * the end: nothing is served any more, or said but for what no reader took.
    */
   handedOver?: () => void;
   /** True if the same code runs again soon: its pages stay in memory. */
@@ -294,12 +295,14 @@ export async function serve(
       // Ends what cannot be kept, such as kernel chips. The rest stays as it
       // is: the kernel closes our copies, and the manager's go to the
       // next process.
-      await api?.endLeases();
-      const isQuiet = await reactor.handOver();
-      await edgeFile?.close(FILE_LIMIT_MS);
-      await events.flush?.();
-      ListenSocket.leaveAll();
-      if (isQuiet) options.handedOver?.();
+      await handOverService({
+        endLeases: api && (() => api!.endLeases()),
+        handOver: () => reactor.handOver(),
+        edgeFile,
+        leaveSockets: () => ListenSocket.leaveAll(),
+        flush: async () => await events.flush?.(),
+        handedOver: options.handedOver,
+      });
       Deno.exit(0);
     }
     await api?.[Symbol.asyncDispose]();
@@ -321,9 +324,6 @@ export async function serve(
     }
   }
 }
-
-/** Time limit of writing the last edges to a file. **Units**: milliseconds. */
-const FILE_LIMIT_MS = 1000;
 
 /** Store of clients' aggregators, if there is a control API and a manager. */
 async function keptCreations(

@@ -151,13 +151,14 @@ export class EdgeFile {
    * Writes what has happened by now, if that can be.
    *
    * @param limitMs Time limit.
+   * @returns False if it is not written.
    */
-  async catchUp(limitMs: number): Promise<void> {
-    if (this.#isFailing || this.#isEnding) return;
+  async catchUp(limitMs: number): Promise<boolean> {
+    if (this.#isFailing || this.#isEnding) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push(resolve);
     this.#wake();
-    await settlesWithin(promise, limitMs);
+    return await settlesWithin(promise, limitMs) && !this.#isFailing;
   }
 
   async #run(): Promise<void> {
