@@ -41,7 +41,6 @@ Environment=PATH=${TOP}/bin:/usr/bin:/bin DENO_DIR=${TOP}/deno-cache
 SupplementaryGroups=vmm
 StandardOutput=append:/run/units.log
 StandardError=append:/run/units.log
-WatchdogSec=3s
 TimeoutStartSec=5min
 END
     done
