@@ -188,6 +188,27 @@ $dumpvars x! bxxxxxxxx " r0.0 # b0 $ $end
   assertEquals(recording.endNs, 3);
 });
 
+/** A dump of ModelSim's form: a bus as wires of one bit. */
+const BUS = `$timescale 1 ns $end $scope module top $end
+$var wire 1 ! D [1] $end $var wire 1 " D [0] $end $var wire 1 # A [0] $end
+$upscope $end $scope module dut $end $var wire 1 " D [0] $end $upscope $end
+$enddefinitions $end
+#0 0! 1" 0#
+#1 1!
+`;
+
+Deno.test("bits of a bus of a dump are signals of their own", () => {
+  assertEquals(edgesOf(read(BUS)), [
+    [0, "top.D[1]", 0],
+    [0, "top.D[0]", 1],
+    [0, "dut.D", 1],
+    [0, "top.A", 0],
+    [1, "top.D[1]", 1],
+  ]);
+  const chosen = readRecording(pieces(BUS), ({ name }) => name === "D[1]");
+  assertEquals(edgesOf(chosen), [[0, "top.D[1]", 0], [1, "top.D[1]", 1]]);
+});
+
 Deno.test("tables of gpioagg mon are read", () => {
   const csv = `timestamp,event,value,chip,offset,name,line_seqno
 100.000000005,rising,1,gpiochip0,3,START,1
@@ -217,6 +238,16 @@ for (
     ["a change before the head ends", "$date x $end #0", '"#0" stands before'],
     ["a strange word", `${HEAD}#0 hello!`, '"hello!" is not a valid change'],
     ["a value of nothing", `${HEAD}#0 1 `, '"1" is not a valid change'],
+    [
+      "two wires of one name",
+      "$var wire 1 ! a $end $var wire 1 # a $end $enddefinitions $end",
+      "two wires have the name a",
+    ],
+    [
+      "a late wire",
+      "$enddefinitions $end $var wire 1 ! a $end",
+      "a $var stands behind $enddefinitions",
+    ],
     ["a strange time", `${HEAD}#-5 `, '"#-5" is not a valid time'],
     ["a huge time", `${HEAD}#${"9".repeat(29)} `, "later than 104 days"],
     ["a time without end", `${HEAD}#${"9".repeat(1e6)} `, "without end"],

@@ -12,6 +12,7 @@ import {
   type SignalValue,
 } from "./recording.ts";
 import { printable } from "../text/printable.ts";
+import { VcdNames } from "./vcd_names.ts";
 
 /** Longest word of a dump. **Units**: UTF-16 code units. */
 const MAX_WORD = 64 * 1024;
@@ -57,10 +58,10 @@ const MARKS = new Set([
 /** Reads one dump. */
 export class VcdReader {
   readonly #builder = new RecordingBuilder();
-  readonly #isWanted: (signal: Signal) => boolean;
+  readonly #names: VcdNames;
   readonly #decoder = new TextDecoder();
-  /** Signals by identifier; wires of several scopes may share one. */
-  readonly #wires = new Map<string, Set<number>>();
+  /** Signals by identifier, once all are declared. */
+  #wires: ReadonlyMap<string, ReadonlySet<number>> = new Map();
   readonly #scopes: string[] = [];
   /** The scopes as one name. */
   #scope = "";
@@ -78,7 +79,7 @@ export class VcdReader {
 
   /** Begins; signals for which `isWanted` returns false are passed over. */
   constructor(isWanted: (signal: Signal) => boolean = () => true) {
-    this.#isWanted = isWanted;
+    this.#names = new VcdNames(isWanted);
   }
 
   /**
@@ -167,9 +168,11 @@ export class VcdReader {
         this.#scopes.pop();
         return this.#enter();
       case "$var":
+        if (this.#isDefined) this.#fail("a $var stands behind $enddefinitions");
         return this.#variable(rest);
       case "$enddefinitions":
         this.#isDefined = true;
+        this.#wires = this.#names.resolve(this.#builder);
     }
   }
 
@@ -190,7 +193,9 @@ export class VcdReader {
     this.#factor = 10n ** BigInt(Math.abs(this.#exponent));
   }
 
-  #variable([kind, size, identifier, name]: readonly string[]): void {
+  #variable(
+    [kind, size, identifier, name, index = ""]: readonly string[],
+  ): void {
     if (name === undefined || identifier === undefined) {
       this.#fail("a $var has no name");
     }
@@ -199,12 +204,12 @@ export class VcdReader {
       this.#fail(`it has more than ${MAX_VARIABLES} variables`);
     }
     if (size !== "1" || kind === "real" || kind === "string") return;
-    const signal = { scope: this.#scope, name: name! };
-    if (!this.#isWanted(signal)) return;
-    const index = this.#builder.signal(signal);
-    const same = this.#wires.get(identifier!);
-    if (same === undefined) this.#wires.set(identifier!, new Set([index]));
-    else same.add(index);
+    this.#names.add({
+      scope: this.#scope,
+      name: name!,
+      identifier: identifier!,
+      index: /^\[\d{1,9}\]$/.test(index) ? index : "",
+    });
   }
 
   #endVector(identifier: string): void {

@@ -102,6 +102,10 @@ function mappedSignals(
       ? whole
       : indices.filter((i) => signals[i]!.name === text);
     if (found.length === 1) {
+      // By its name with scopes, and without.
+      if (lines.has(found[0]!)) {
+        throw new ConfigError(`maps ${text} twice`, { path: "--map" });
+      }
       lines.set(found[0]!, line);
       continue;
     }
@@ -199,6 +203,17 @@ function mappedTargets(
         path: "--map",
         hint: `gpioagg show ${found.aggregator} shows its source`,
       });
+    }
+    const other = [...targets].find(([, { line, aggregator }]) =>
+      line.lineNumber === found.line.lineNumber &&
+      aggregator === found.aggregator
+    );
+    if (other !== undefined) {
+      throw new ConfigError(
+        `plays ${signalText(signals[other[0]]!)} and ` +
+          `${signalText(signals[signal]!)} into ${text}`,
+        { path: "--map", hint: "A line takes one signal" },
+      );
     }
     targets.set(signal, found);
   }

@@ -104,6 +104,12 @@ for (
     [["A"], "0:A=1", '"A" is not a mapping', "Write SIGNAL=NAME.LINE"],
     [["A="], "0:A=1", "is not a mapping"],
     [["A=x.Y", "A=x.Z"], "0:A=1", "maps A twice"],
+    [["s.A=press.START", "A=press.STOP"], "0:s.A=1", "maps A twice"],
+    [
+      ["s.A=press.START", "B=press.0"],
+      "0:s.A=1 1:B=0",
+      "plays s.A and B into press.0",
+    ],
     [["START1=press.START"], "0:START=1", "no signal", "Did you mean START?"],
     [["A=press.START"], "0:a.A=1 0:b.A=1", "2 signals", "a.A or b.A"],
     [["A=pres.START"], "0:A=1", 'no aggregator "pres"', "mean press.START?"],
