@@ -10,11 +10,14 @@ const LIMIT_MS = 30_000;
 
 const MAKER = `
   import { Guardian } from "${import.meta.resolve("./guardian.ts")}";
-  const [record, group, told] = Deno.args;
-  const guardian = Guardian.start(record, group || undefined);
-  if (told) await guardian.tell(JSON.parse(told));
-  console.log(JSON.stringify(guardian.identity));
-  setTimeout(() => guardian, 60_000);
+  const guardians = [];
+  for (const { record, configfs, told } of JSON.parse(Deno.args[0])) {
+    const guardian = Guardian.start(record, configfs || undefined);
+    if (told !== undefined) await guardian.tell(told);
+    guardians.push(guardian);
+  }
+  console.log(JSON.stringify(guardians.map(({ identity }) => identity)));
+  setTimeout(() => guardians, 60_000);
 `;
 
 /** Returns true if a process ignores signal number `signal`. */
@@ -49,24 +52,24 @@ Deno.test("A guardian that is disposed does nothing and is gone", async () => {
   assert(fileStatus(it.record) !== undefined);
 });
 
-/** Starts a maker of a guardian: this process must not die. */
-async function startMaker(
-  record: string,
-  configfs: string,
-  told?: GuardedChip,
-) {
+/** Place of a chip, and what its guardian is told of it. */
+interface Guarded {
+  readonly record: string;
+  readonly configfs: string;
+  readonly told?: GuardedChip;
+}
+
+/** Starts a maker of guardians: this process must not die. */
+async function startMaker(...guarded: readonly Guarded[]) {
   const maker = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["eval", "--quiet", MAKER, record, configfs],
-      ...(told === undefined ? [] : [JSON.stringify(told)]),
-    ],
+    args: ["eval", "--quiet", MAKER, JSON.stringify(guarded)],
     stdout: "piped",
     stdin: "null",
   }).spawn();
   const reader = maker.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await reader.read();
   return {
-    guardian: JSON.parse(value) as ProcessIdentity,
+    guardians: JSON.parse(value) as ProcessIdentity[],
     kill: async () => {
       maker.kill("SIGKILL");
       await maker.status;
@@ -82,7 +85,8 @@ function goes(path: string): Promise<boolean> {
 
 Deno.test("A guardian ignores the signals that are meant for its maker, and acts when the maker is killed", async () => {
   await using it = await rig();
-  const { guardian, kill } = await startMaker(it.record, it.configfs, "group");
+  const { guardians, kill } = await startMaker({ ...it, told: "group" });
+  const guardian = guardians[0]!;
   // The script sets its traps first of all; before, signals do end it.
   assert(await waitUntil(() => ignores(guardian.pid, 15), LIMIT_MS));
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
@@ -99,43 +103,50 @@ Deno.test("A guardian ignores the signals that are meant for its maker, and acts
 
 Deno.test("A guardian removes the record of what is gone", async () => {
   await using it = await rig();
-  const group = `${it.configfs}/no`;
+  await using other = await rig();
   const gone = { device: "gpio-aggregator.4711", inode: "1" };
-  for (const [path, told] of [[group, "group"], ["", gone]] as const) {
-    await Deno.mkdir(it.record, { recursive: true });
-    const { kill } = await startMaker(it.record, path, told);
-    await kill();
-    assert(await goes(it.record));
-  }
+  const { kill } = await startMaker(
+    { record: it.record, configfs: `${it.configfs}/no`, told: "group" },
+    { record: other.record, configfs: "", told: gone },
+  );
+  await kill();
+  for (const { record } of [it, other]) assert(await goes(record));
 });
 
 Deno.test("A guardian takes a chip in configfs down though its record is gone", async () => {
   await using it = await rig();
-  const { guardian, kill } = await startMaker(
-    ...[`${it.record}/no`, it.configfs, "group"] as const,
+  const { configfs } = it;
+  const { guardians, kill } = await startMaker(
+    { record: `${it.record}/no`, configfs, told: "group" },
   );
   await kill();
-  assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
+  assert(await waitUntil(() => !isAlive(guardians[0]!), LIMIT_MS));
   assert(fileStatus(`${it.configfs}/line0`) === undefined);
   assert(fileStatus(it.record) !== undefined);
 });
 
 Deno.test("A guardian that was told of nothing ends nothing but an empty group", async () => {
   await using it = await rig();
-  const empty = `${it.configfs}/line0`;
-  for (const group of [it.configfs, ""]) {
-    const { guardian, kill } = await startMaker(it.record, group);
-    await kill();
-    assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
-    assert(fileStatus(`${it.configfs}/live`) === undefined);
-    assert(fileStatus(empty) !== undefined);
-    // What the kernel may have made by now is found by it.
-    assert(fileStatus(it.record) !== undefined);
-  }
-  const { kill } = await startMaker(it.record, empty);
+  await using hidden = await rig();
+  await using empty = await rig();
+  const group = `${empty.configfs}/line0`;
+  const { guardians, kill } = await startMaker(
+    it,
+    { record: hidden.record, configfs: "" },
+    { record: empty.record, configfs: group },
+  );
   await kill();
-  assert(await goes(it.record));
-  assert(fileStatus(empty) === undefined);
+  for (const guardian of guardians) {
+    assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
+  }
+  for (const { configfs, record } of [it, hidden]) {
+    assert(fileStatus(`${configfs}/live`) === undefined);
+    assert(fileStatus(`${configfs}/line0`) !== undefined);
+    // What the kernel may have made by now is found by it.
+    assert(fileStatus(record) !== undefined);
+  }
+  assert(await goes(empty.record));
+  assert(fileStatus(group) === undefined);
 });
 
 Deno.test("A guardian that has ended is told of nothing", async () => {

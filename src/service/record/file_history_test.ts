@@ -34,7 +34,10 @@ class Disk implements EdgeSink {
 
   append(bytes: Uint8Array): Promise<void> {
     if (this.isFull) return Promise.reject(new Error("no space left"));
-    this.bytes = new Uint8Array([...this.bytes, ...bytes]);
+    const joined = new Uint8Array(this.bytes.length + bytes.length);
+    joined.set(this.bytes);
+    joined.set(bytes, this.bytes.length);
+    this.bytes = joined;
     return Promise.resolve();
   }
 
