@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { isLineEnd, YamlCursor } from "./yaml_cursor.ts";
 
 /** A value in the text, with where it begins (behind its anchor and tag). */
 export type YamlNode =
@@ -82,120 +83,62 @@ class DepthError extends Error {}
  * Deepest nesting of values that is read: the scanner and the parser recurse.
  */
 export const MAX_YAML_DEPTH = 200;
-const FLOW_INDICATORS = ",[]{}";
 
 class Scanner {
-  readonly #text: string;
+  readonly #cursor: YamlCursor;
   readonly #anchors = new Map<string, YamlNode>();
-  #at = 0;
-  #lineStart = 0;
   #depth = 0;
   #flowDepth = 0;
-  #tab: number | undefined;
 
   constructor(text: string) {
-    this.#text = text;
+    this.#cursor = new YamlCursor(text);
   }
 
   stream(): YamlStructure {
     this.#skip();
-    while (this.#peek() === "%" && this.#column === 0) {
-      this.#toLineEnd();
+    while (this.#cursor.peek() === "%" && this.#cursor.column === 0) {
+      this.#cursor.toLineEnd();
       this.#skip();
     }
-    if (this.#atMarker("---")) this.#at += 3;
+    if (this.#cursor.atMarker("---")) this.#cursor.at += 3;
     const root = this.#blockNode(-1, false);
     this.#skip();
-    let isEnded = this.#atMarker("---");
-    while (this.#atMarker("...")) {
-      this.#at += 3;
+    let isEnded = this.#cursor.atMarker("---");
+    while (this.#cursor.atMarker("...")) {
+      this.#cursor.at += 3;
       this.#skip();
       isEnded = true;
     }
-    const isOver = this.#at >= this.#text.length;
+    const isOver = this.#cursor.at >= this.#cursor.text.length;
     return {
       root,
-      secondDocument: isEnded && !isOver ? this.#at : undefined,
-      tab: this.#tab,
+      secondDocument: isEnded && !isOver ? this.#cursor.at : undefined,
+      tab: this.#cursor.tab,
     };
   }
 
-  get #column(): number {
-    return this.#at - this.#lineStart;
-  }
-
-  #peek(ahead = 0): string {
-    return this.#text[this.#at + ahead] ?? "";
-  }
-
-  /** Returns true if white space, a line's end, or the text's end is ahead. */
-  #isBlank(ahead = 0): boolean {
-    const char = this.#peek(ahead);
-    return char === "" || char === " " || char === "\t" || isLineEnd(char);
-  }
-
-  #atMarker(marker: "---" | "..."): boolean {
-    return this.#column === 0 && this.#text.startsWith(marker, this.#at) &&
-      this.#isBlank(3);
-  }
-
-  #atEnd(): boolean {
-    return this.#at >= this.#text.length || this.#atMarker("---") ||
-      this.#atMarker("...");
-  }
-
-  #lineBreak(): void {
-    this.#at += this.#peek() === "\r" && this.#peek(1) === "\n" ? 2 : 1;
-    this.#lineStart = this.#at;
-  }
-
-  #toLineEnd(): void {
-    while (this.#peek() !== "" && !isLineEnd(this.#peek())) this.#at++;
-  }
-
-  #skipSpaces(): void {
-    while (this.#peek() === " " || this.#peek() === "\t") this.#at++;
-  }
-
-  /** Goes to the next token, over white space, comments and line ends. */
+  /** Goes to the next token. */
   #skip(): void {
-    for (;;) {
-      this.#skipSpaces();
-      const char = this.#peek();
-      if (char === "#") this.#toLineEnd();
-      else if (char !== "" && isLineEnd(char)) this.#lineBreak();
-      else break;
-    }
-    if (this.#flowDepth === 0 && this.#tab === undefined) this.#checkTab();
-  }
-
-  /** YAML counts no tabs, so the depth of such a line is undefined. */
-  #checkTab(): void {
-    const indentation = this.#text.slice(this.#lineStart, this.#at);
-    if (this.#peek() === "" || indentation.trim() !== "") return;
-    const tab = indentation.indexOf("\t");
-    if (tab >= 0) this.#tab = this.#lineStart + tab;
+    this.#cursor.skip();
+    if (this.#flowDepth === 0) this.#cursor.noteTab();
   }
 
   /** Reads anchors and tags before a node; returns the anchor's name. */
   #properties(inFlow: boolean): string | undefined {
     let anchor: string | undefined;
-    while (this.#peek() === "&" || this.#peek() === "!") {
-      const start = this.#at;
-      while (!this.#isBlank() && !(inFlow && this.#isFlowIndicator())) {
-        this.#at++;
+    while (this.#cursor.peek() === "&" || this.#cursor.peek() === "!") {
+      const start = this.#cursor.at;
+      while (
+        !this.#cursor.isBlank() && !(inFlow && this.#cursor.isFlowIndicator())
+      ) {
+        this.#cursor.at++;
       }
-      if (this.#text[start] === "&") {
-        anchor = this.#text.slice(start + 1, this.#at);
+      if (this.#cursor.text[start] === "&") {
+        anchor = this.#cursor.text.slice(start + 1, this.#cursor.at);
       }
       this.#skip();
     }
     return anchor;
-  }
-
-  #isFlowIndicator(ahead = 0): boolean {
-    const char = this.#peek(ahead);
-    return char !== "" && FLOW_INDICATORS.includes(char);
   }
 
   #enter(): void {
@@ -208,12 +151,12 @@ class Scanner {
    */
   #blockNode(parent: number, isValue: boolean): YamlNode {
     this.#enter();
-    const begin = this.#at;
+    const begin = this.#cursor.at;
     this.#skip();
     const anchor = this.#properties(false);
-    const isBelow = this.#column <= parent &&
-      !(isValue && this.#column === parent && this.#atDash());
-    const node: YamlNode = this.#atEnd() || isBelow
+    const isBelow = this.#cursor.column <= parent &&
+      !(isValue && this.#cursor.column === parent && this.#atDash());
+    const node: YamlNode = this.#cursor.atEnd() || isBelow
       ? { kind: "empty", offset: begin }
       : this.#blockContent(parent);
     if (anchor !== undefined) this.#anchors.set(anchor, node);
@@ -222,32 +165,31 @@ class Scanner {
   }
 
   #atDash(): boolean {
-    return this.#peek() === "-" && this.#isBlank(1);
+    return this.#cursor.peek() === "-" && this.#cursor.isBlank(1);
   }
 
   #blockContent(parent: number): YamlNode {
-    const offset = this.#at;
-    const column = this.#column;
+    const { place, column } = this.#cursor;
     if (this.#atDash()) return this.#blockList(column);
-    const char = this.#peek();
-    if (char === "?" && this.#isBlank(1)) return this.#blockMap(column);
+    const char = this.#cursor.peek();
+    if (char === "?" && this.#cursor.isBlank(1)) return this.#blockMap(column);
     if (char === "|" || char === ">") return this.#blockScalar(parent);
-    const lineStart = this.#lineStart;
     const node = this.#inlineNode();
-    this.#skipSpaces();
-    const isKey = this.#peek() === ":" && this.#isBlank(1) &&
-      this.#lineStart === lineStart;
+    this.#cursor.skipSpaces();
+    const isKey = this.#cursor.peek() === ":" && this.#cursor.isBlank(1) &&
+      this.#cursor.place.lineStart === place.lineStart;
     if (!isKey && (node.kind !== "scalar" || isQuote(char))) return node;
-    this.#at = offset;
-    this.#lineStart = lineStart;
+    this.#cursor.place = place;
     return isKey ? this.#blockMap(column) : this.#blockPlain(parent);
   }
 
   #blockList(column: number): YamlNode {
-    const offset = this.#at;
+    const offset = this.#cursor.at;
     const items: YamlNode[] = [];
-    while (!this.#atEnd() && this.#column === column && this.#atDash()) {
-      this.#at++;
+    while (
+      !this.#cursor.atEnd() && this.#cursor.column === column && this.#atDash()
+    ) {
+      this.#cursor.at++;
       items.push(this.#blockNode(column, false));
       this.#skip();
     }
@@ -255,80 +197,83 @@ class Scanner {
   }
 
   #blockMap(column: number): YamlNode {
-    const offset = this.#at;
+    const offset = this.#cursor.at;
     const entries: YamlEntry[] = [];
-    while (!this.#atEnd() && this.#column === column) {
-      const start = this.#at;
+    while (!this.#cursor.atEnd() && this.#cursor.column === column) {
+      const start = this.#cursor.at;
       entries.push(this.#blockEntry(column));
       this.#skip();
-      if (this.#at === start) throw new LostError();
+      if (this.#cursor.at === start) throw new LostError();
     }
     return { kind: "map", offset, entries };
   }
 
   #blockEntry(column: number): YamlEntry {
-    if (this.#peek() === "?" && this.#isBlank(1)) {
-      this.#at++;
+    if (this.#cursor.peek() === "?" && this.#cursor.isBlank(1)) {
+      this.#cursor.at++;
       this.#skip();
-      const keyOffset = this.#at;
+      const keyOffset = this.#cursor.at;
       this.#blockNode(column, true);
-      const keySource = this.#text.slice(keyOffset, this.#at).trimEnd();
+      const keySource = this.#cursor.text.slice(keyOffset, this.#cursor.at)
+        .trimEnd();
       this.#skip();
-      const hasValue = this.#column === column && this.#peek() === ":";
-      if (hasValue) this.#at++;
+      const hasValue = this.#cursor.column === column &&
+        this.#cursor.peek() === ":";
+      if (hasValue) this.#cursor.at++;
       const value: YamlNode = hasValue
         ? this.#blockNode(column, true)
         : { kind: "empty", offset: keyOffset };
       return { keySource, keyOffset, value };
     }
     this.#properties(false);
-    const keyOffset = this.#at;
+    const keyOffset = this.#cursor.at;
     this.#inlineNode();
-    const keySource = this.#text.slice(keyOffset, this.#at).trimEnd();
-    this.#skipSpaces();
-    if (this.#peek() !== ":") throw new LostError();
-    this.#at++;
+    const keySource = this.#cursor.text.slice(keyOffset, this.#cursor.at)
+      .trimEnd();
+    this.#cursor.skipSpaces();
+    if (this.#cursor.peek() !== ":") throw new LostError();
+    this.#cursor.at++;
     return { keySource, keyOffset, value: this.#blockNode(column, true) };
   }
 
   /** `|` and `>`: all lines that are deeper than the parent, or blank. */
   #blockScalar(parent: number): YamlNode {
-    const offset = this.#at;
-    this.#toLineEnd();
-    while (this.#peek() !== "") {
-      const { at, lineStart } = { at: this.#at, lineStart: this.#lineStart };
-      this.#lineBreak();
-      while (this.#peek() === " ") this.#at++;
-      const isBlank = this.#peek() === "" || isLineEnd(this.#peek());
-      const isInside = this.#column > Math.max(parent, 0) ||
-        (parent < 0 && !this.#atEnd());
+    const offset = this.#cursor.at;
+    this.#cursor.toLineEnd();
+    while (this.#cursor.peek() !== "") {
+      const place = this.#cursor.place;
+      this.#cursor.lineBreak();
+      while (this.#cursor.peek() === " ") this.#cursor.at++;
+      const isBlank = this.#cursor.peek() === "" ||
+        isLineEnd(this.#cursor.peek());
+      const isInside = this.#cursor.column > Math.max(parent, 0) ||
+        (parent < 0 && !this.#cursor.atEnd());
       if (!isBlank && !isInside) {
-        this.#at = at;
-        this.#lineStart = lineStart;
+        this.#cursor.place = place;
         break;
       }
-      this.#toLineEnd();
+      this.#cursor.toLineEnd();
     }
-    return { kind: "scalar", offset, end: this.#at };
+    return { kind: "scalar", offset, end: this.#cursor.at };
   }
 
   /** A plain scalar that may go on in deeper lines. */
   #blockPlain(parent: number): YamlNode {
-    const offset = this.#at;
+    const offset = this.#cursor.at;
     let end = this.#plainLine(false);
     for (;;) {
-      this.#skipSpaces();
-      if (!isLineEnd(this.#peek())) break;
-      const { at, lineStart } = { at: this.#at, lineStart: this.#lineStart };
-      while (isLineEnd(this.#peek())) {
-        this.#lineBreak();
-        this.#skipSpaces();
+      this.#cursor.skipSpaces();
+      if (!isLineEnd(this.#cursor.peek())) break;
+      const place = this.#cursor.place;
+      while (isLineEnd(this.#cursor.peek())) {
+        this.#cursor.lineBreak();
+        this.#cursor.skipSpaces();
       }
       if (
-        this.#atEnd() || this.#column <= parent || this.#peek() === "#"
+        this.#cursor.atEnd() || this.#cursor.column <= parent ||
+        this.#cursor.peek() === "#"
       ) {
-        this.#at = at;
-        this.#lineStart = lineStart;
+        this.#cursor.place = place;
         break;
       }
       end = this.#plainLine(false);
@@ -338,15 +283,19 @@ class Scanner {
 
   /** One line of a plain scalar; returns where its text ends. */
   #plainLine(inFlow: boolean): number {
-    let end = this.#at;
-    for (let char = this.#peek(); char !== ""; char = this.#peek()) {
+    let end = this.#cursor.at;
+    for (
+      let char = this.#cursor.peek();
+      char !== "";
+      char = this.#cursor.peek()
+    ) {
       if (isLineEnd(char)) break;
-      if (char === ":" && this.#isBlank(1)) break;
-      if (inFlow && char === ":" && this.#isFlowIndicator(1)) break;
-      if (inFlow && this.#isFlowIndicator()) break;
-      if (char === "#" && end < this.#at) break;
-      this.#at++;
-      if (char !== " " && char !== "\t") end = this.#at;
+      if (char === ":" && this.#cursor.isBlank(1)) break;
+      if (inFlow && char === ":" && this.#cursor.isFlowIndicator(1)) break;
+      if (inFlow && this.#cursor.isFlowIndicator()) break;
+      if (char === "#" && end < this.#cursor.at) break;
+      this.#cursor.at++;
+      if (char !== " " && char !== "\t") end = this.#cursor.at;
     }
     return end;
   }
@@ -355,13 +304,13 @@ class Scanner {
    * Reads a possible key: a flow collection, a quoted, an alias, a plain line.
    */
   #inlineNode(): YamlNode {
-    const char = this.#peek();
+    const char = this.#cursor.peek();
     if (char === "[" || char === "{" || char === "*" || isQuote(char)) {
       return this.#flowContent();
     }
-    const offset = this.#at;
+    const offset = this.#cursor.at;
     const end = this.#plainLine(false);
-    this.#at = end;
+    this.#cursor.at = end;
     return { kind: "scalar", offset, end };
   }
 
@@ -376,23 +325,27 @@ class Scanner {
   }
 
   #flowContent(): YamlNode {
-    const offset = this.#at;
-    const char = this.#peek();
+    const offset = this.#cursor.at;
+    const char = this.#cursor.peek();
     if (char === "{" || char === "[") return this.#flowCollection(char);
     if (char === "*") {
-      this.#at++;
-      while (!this.#isBlank() && !this.#isFlowIndicator()) this.#at++;
-      const target = this.#anchors.get(this.#text.slice(offset + 1, this.#at));
+      this.#cursor.at++;
+      while (!this.#cursor.isBlank() && !this.#cursor.isFlowIndicator()) {
+        this.#cursor.at++;
+      }
+      const target = this.#anchors.get(
+        this.#cursor.text.slice(offset + 1, this.#cursor.at),
+      );
       return { kind: "alias", offset, target };
     }
     if (isQuote(char)) return this.#quoted(char);
     let end = this.#plainLine(true);
-    while (isLineEnd(this.#peek())) {
+    while (isLineEnd(this.#cursor.peek())) {
       this.#skip();
-      if (this.#isFlowIndicator() || this.#peek() === ":") break;
-      const start = this.#at;
+      if (this.#cursor.isFlowIndicator() || this.#cursor.peek() === ":") break;
+      const start = this.#cursor.at;
       end = this.#plainLine(true);
-      if (this.#at === start) break;
+      if (this.#cursor.at === start) break;
     }
     return end === offset
       ? { kind: "empty", offset }
@@ -400,39 +353,39 @@ class Scanner {
   }
 
   #quoted(quote: string): YamlNode {
-    const offset = this.#at++;
+    const offset = this.#cursor.at++;
     for (;;) {
-      const char = this.#peek();
+      const char = this.#cursor.peek();
       if (char === "") throw new LostError(offset);
-      if (isLineEnd(char)) this.#lineBreak();
+      if (isLineEnd(char)) this.#cursor.lineBreak();
       else if (char === "\\" && quote === '"') {
-        this.#at++;
-        if (!isLineEnd(this.#peek())) this.#at++;
+        this.#cursor.at++;
+        if (!isLineEnd(this.#cursor.peek())) this.#cursor.at++;
       } else if (char === quote) {
-        this.#at++;
-        if (quote !== "'" || this.#peek() !== "'") break;
-        this.#at++;
-      } else this.#at++;
+        this.#cursor.at++;
+        if (quote !== "'" || this.#cursor.peek() !== "'") break;
+        this.#cursor.at++;
+      } else this.#cursor.at++;
     }
-    return { kind: "scalar", offset, end: this.#at };
+    return { kind: "scalar", offset, end: this.#cursor.at };
   }
 
   #flowCollection(open: "{" | "["): YamlNode {
-    const offset = this.#at++;
+    const offset = this.#cursor.at++;
     this.#flowDepth++;
     const close = open === "{" ? "}" : "]";
     const entries: YamlEntry[] = [];
     const items: YamlNode[] = [];
     for (;;) {
       this.#skip();
-      const start = this.#at;
-      if (this.#peek() === "") throw new LostError(offset);
-      if (this.#peek() === close) {
-        this.#at++;
+      const start = this.#cursor.at;
+      if (this.#cursor.peek() === "") throw new LostError(offset);
+      if (this.#cursor.peek() === close) {
+        this.#cursor.at++;
         break;
       }
-      if (this.#peek() === ",") {
-        this.#at++;
+      if (this.#cursor.peek() === ",") {
+        this.#cursor.at++;
         continue;
       }
       const { key, entry } = this.#flowEntry();
@@ -445,7 +398,7 @@ class Scanner {
             : { kind: "map", offset: entry.keyOffset, entries: [entry] },
         );
       }
-      if (this.#at === start) throw new LostError();
+      if (this.#cursor.at === start) throw new LostError();
     }
     this.#flowDepth--;
     return open === "{"
@@ -455,12 +408,15 @@ class Scanner {
 
   /** A member of a flow collection, which may be a pair. */
   #flowEntry(): { key: YamlNode; entry: YamlEntry | undefined } {
-    if (this.#peek() === "?" && this.#isBlank(1)) this.#at++;
+    if (this.#cursor.peek() === "?" && this.#cursor.isBlank(1)) {
+      this.#cursor.at++;
+    }
     const key = this.#flowNode();
-    const keySource = this.#text.slice(key.offset, this.#at).trimEnd();
+    const keySource = this.#cursor.text.slice(key.offset, this.#cursor.at)
+      .trimEnd();
     this.#skip();
-    if (this.#peek() !== ":") return { key, entry: undefined };
-    this.#at++;
+    if (this.#cursor.peek() !== ":") return { key, entry: undefined };
+    this.#cursor.at++;
     return {
       key,
       entry: { keySource, keyOffset: key.offset, value: this.#flowNode() },
@@ -469,15 +425,11 @@ class Scanner {
 
   #withoutValue(key: YamlNode): YamlEntry {
     return {
-      keySource: this.#text.slice(key.offset, this.#at).trimEnd(),
+      keySource: this.#cursor.text.slice(key.offset, this.#cursor.at).trimEnd(),
       keyOffset: key.offset,
       value: { kind: "empty", offset: key.offset },
     };
   }
-}
-
-function isLineEnd(char: string): boolean {
-  return char === "\n" || char === "\r";
 }
 
 function isQuote(char: string): boolean {
