@@ -187,3 +187,37 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     }
   });
 }
+
+Deno.test("serve goes on where files have reached their limit, and tells it", async () => {
+  await using service = await ApiService.start({
+    aggregators: { own: ["sim/1,as=IN", "sim/1,as=OUT,safe=0"] },
+  });
+  const { pid } = service.process;
+  // Room for what a session needs, and none in the audit log.
+  const limit = 64 * 1024;
+  Deno.writeTextFileSync(
+    `${service.directory}/audit.log`,
+    "\n".repeat(limit),
+    { append: true },
+  );
+  const { success } = await new Deno.Command("prlimit", {
+    args: [`--pid=${pid}`, `--fsize=${limit}`],
+  }).output();
+  assert(success);
+  // The kernel's answer to what goes beyond is a signal, which ends a process.
+  await service.client.pull("own", { IN: 1 });
+  await until(
+    "it is told",
+    () => /audit\.log: file too large/i.test(service.process.stderr),
+  );
+  {
+    using frontend = Frontend.open(service.socket("own"), {
+      timeoutMs: 120_000,
+    });
+    assertEquals(GpioDriver.attach(frontend).getValue(0), 1);
+  }
+  service.process.kill("SIGTERM");
+  const { code } = await service.process.waitForExit({ timeoutMs: 120_000 });
+  assertEquals(code, 0, service.process.stderr);
+  assert(!exists(service.socket("own")), "its sockets are gone");
+});

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { sleep } from "../../async/wait.ts";
 import type { Line } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { parsePeriodUs } from "../../config/values/values.ts";
@@ -12,7 +11,7 @@ import {
   type LineSpecification,
   lineTitle,
 } from "../../config/specification.ts";
-import { ReportedError } from "../../service/messages/messages.ts";
+import { addEach, separated } from "../../service/separate_lines.ts";
 import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -20,8 +19,6 @@ import { writeError, writeInBackground } from "../output/output.ts";
 import { linesOfFile, linesOfSpecs } from "../arguments/safe_lines.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 
-/** Interval of retries of a line that could not be requested. **Units**: ms. */
-const LOOK_MS = 100;
 /** Time limit of retries without `--retry-for`, as text. */
 const RETRY_FOR = "5s";
 
@@ -149,37 +146,19 @@ async function makeSafe(
   // A line that is gone, or that another process has requested, does not keep
   // the others from being made safe.
   const ends: Promise<boolean>[] = [];
-  let left = aggregator.lines.map((line, i) => ({
-    ...aggregator,
-    // No name in a file has a blank.
-    name: `${aggregator.name} ${i}`,
-    lines: [line],
-  }));
-  for (;;) {
-    const busy: typeof left = [];
-    for (const alone of left) {
-      try {
-        const [added] = await reactor.add([alone]);
-        if (!checkInputs(alone.lines, added!.lines)) {
-          ends.push(Promise.resolve(false));
-        }
-        ends.push(letGo(reactor, alone, leftMs()));
-      } catch (error) {
-        const isOver = !(error instanceof ReportedError) ||
-          !error.isTransient || leftMs() === 0;
-        if (!isOver) {
-          busy.push(alone);
-          continue;
-        }
+  await addEach((some) => reactor.add(some), separated(aggregator), leftMs, {
+    added: (alone, description) => {
+      if (!checkInputs(alone.lines, description.lines)) {
         ends.push(Promise.resolve(false));
-        const reason = error instanceof Error ? error.message : String(error);
-        writeError(`not in its safe state: ${reason}`);
       }
-    }
-    if (busy.length === 0) break;
-    left = busy;
-    await sleep(LOOK_MS);
-  }
+      ends.push(letGo(reactor, alone, leftMs()));
+    },
+    refused: (_alone, error) => {
+      ends.push(Promise.resolve(false));
+      const reason = error instanceof Error ? error.message : String(error);
+      writeError(`not in its safe state: ${reason}`);
+    },
+  });
   return (await Promise.all(ends)).every((isSafe) => isSafe);
 }
 

@@ -13,6 +13,7 @@ import {
   printableBlock,
   printableJson,
 } from "../../text/printable.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { sleepBlocking } from "../../async/wait.ts";
 import { LineQueue } from "./line_queue.ts";
 
@@ -29,6 +30,7 @@ const encoder = new TextEncoder();
 
 /** Puts all lines into bounded queues from now on. Idempotent. */
 export function writeInBackground(): void {
+  surviveFileSizeLimit();
   queues ??= {
     output: new LineQueue(Deno.stdout, {
       lost: (count) => printableJson({ event: "lost", count }),

@@ -7,6 +7,7 @@ import { O_TRUNC, O_WRONLY } from "../../../ffi/files.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { openOutput, writeWhole } from "../../../ffi/trusted_path.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { reasonOn } from "../../text/reason.ts";
 import { sleepBlocking } from "../../async/wait.ts";
 
@@ -30,6 +31,7 @@ export class OutputFile implements Disposable {
    */
   constructor(path: string) {
     this.#path = path === "-" ? "standard output" : path;
+    surviveFileSizeLimit();
     if (path === "-") return;
     try {
       this.#file = openOutput(path, O_WRONLY | O_TRUNC, {

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { dropStartUpPages, returnLargeMemory } from "../../../ffi/memory.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import type { AggregatorSpecification } from "../../config/specification.ts";
@@ -41,6 +42,7 @@ const IGNORED = [
  */
 export async function serveIsolated(socketFd: number): Promise<number> {
   for (const signal of IGNORED) Deno.addSignalListener(signal, () => {});
+  surviveFileSizeLimit();
   const over = Promise.withResolvers<number>();
   const socket = new OwnedFd(socketFd, "the channel to the service");
   let server: Server | undefined;

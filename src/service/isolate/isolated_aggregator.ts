@@ -33,6 +33,7 @@ import {
   type Down,
 } from "./added_aggregators.ts";
 import { type CallName, packFds } from "./messages.ts";
+import { LostLines } from "./lost_lines.ts";
 import { Notices, type NoticesOptions } from "./notices.ts";
 import { endsItself, type MakeSafe, untilDead } from "./process_end.ts";
 
@@ -350,6 +351,13 @@ export class IsolatedAggregator {
     if (this.#interlocks.length > 0) {
       await this.#call("setInterlocks", [this.#interlocks]);
     }
+    return await this.#addToProcess(aggregators, options);
+  }
+
+  async #addToProcess(
+    aggregators: readonly AggregatorSpecification[],
+    options: { isTimed?: boolean },
+  ): Promise<AggregatorDescription[]> {
     const { aggregators: packed, fds } = packFds(aggregators);
     const added = await this.#call(
       "add",
@@ -418,27 +426,21 @@ export class IsolatedAggregator {
    * continues.
    */
   async #resume(): Promise<void> {
-    const { added, specifications } = await this.#makeSafe();
+    const added = this.#added.all;
+    const specifications = added.map(({ specification }) =>
+      withoutInitial(this.#added.withListener(specification))
+    );
+    await new LostLines({
+      add: (some) => this.#addToProcess(some, {}),
+      remove: (...args) => this.#call("remove", args),
+      setInterlocks: (interlocks) => this.#call("setInterlocks", [interlocks]),
+    }, this.#interlocks).makeSafe(this.#unexposed(added));
     for (const [i, one] of added.entries()) {
       const [last] = await this.#add([specifications[i]!], one.options);
       one.last = last!;
     }
     await this.#call("dropUnused", []);
     if (this.#isObserved) await this.#call("observe", [true]);
-  }
-
-  /** Makes its lines safe, and serves nothing. */
-  async #makeSafe(): Promise<
-    { added: Added[]; specifications: AggregatorSpecification[] }
-  > {
-    const added = this.#added.all;
-    const unexposed = this.#unexposed(added);
-    const specifications = added.map(({ specification }) =>
-      withoutInitial(this.#added.withListener(specification))
-    );
-    await this.#add(unexposed, {});
-    for (const { name } of unexposed) await this.#call("remove", [name]);
-    return { added, specifications };
   }
 
   /** Returns what makes their lines safe, once each, and serves nothing. */

@@ -28,8 +28,8 @@ import {
 } from "../reactor/reactor_client.ts";
 import { SAFE_LIMIT_MS } from "../messages/unsafe_lines_error.ts";
 import { IsolatedAggregator } from "./isolated_aggregator.ts";
-import { PROCESS_END_MS, RELEASE_MS, throwFirst } from "./process_end.ts";
-import { sleep } from "../../async/wait.ts";
+import { LostLines } from "./lost_lines.ts";
+import { PROCESS_END_MS, throwFirst } from "./process_end.ts";
 
 /** Serves aggregators, in this process or in processes of their own. */
 export type AggregatorServer =
@@ -333,38 +333,14 @@ export class Reactors implements AggregatorServer, Disposable {
    * @throws {UnsafeLinesError} If a line is not in its declared state.
    */
   async shutdown(): Promise<void> {
+    const lost = new LostLines(this.#own, this.#interlocks);
     const processes = Promise.allSettled(
       this.#processes().map((one) =>
-        one.shutdown((aggregators) => this.#makeSafe(aggregators))
+        one.shutdown((aggregators) => lost.makeSafe(aggregators))
       ),
     );
     const [own] = await Promise.allSettled([this.#own.shutdown(processes)]);
     throwFirst([...await processes, own]);
-  }
-
-  /** Puts the lines of processes that cannot do it into their declared state. */
-  async #makeSafe(aggregators: AggregatorSpecification[]): Promise<void> {
-    // Stored before the lines exist: none may be driven against one.
-    await this.#own.setInterlocks(this.#interlocks);
-    await this.#addReleased(aggregators);
-    throwFirst(
-      await Promise.allSettled(
-        aggregators.map(({ name }) => this.#own.remove(name)),
-      ),
-    );
-  }
-
-  /** Adds them once a service manager has closed its copies of their lines. */
-  async #addReleased(aggregators: AggregatorSpecification[]): Promise<void> {
-    const deadline = performance.now() + RELEASE_MS;
-    for (;;) {
-      try {
-        return void await this.#own.add(aggregators, {});
-      } catch (error) {
-        if (performance.now() > deadline) throw error;
-        await sleep(50);
-      }
-    }
   }
 
   [Symbol.dispose](): void {
