@@ -166,3 +166,28 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "systemctl suspend comes to the program that the test above runs",
+  ignore,
+  fn: async () => {
+    const bin = (await artefact("udevdTrixie")).replace(/\/[^/]*$/, "");
+    const unit = (name: string) =>
+      Deno.readTextFile(`${bin}/../root/usr/lib/systemd/system/${name}`);
+    // It starts this target, by logind or without it, as a closed lid does.
+    assertStringIncludes(
+      await unit("suspend.target"),
+      "Requires=systemd-suspend.service\n",
+    );
+    assertStringIncludes(
+      await unit("systemd-suspend.service"),
+      "ExecStart=/usr/lib/systemd/systemd-sleep suspend\n",
+    );
+    const [theirs, ours] = await Promise.all(
+      ["lib/systemd", "bin"].map((directory) =>
+        Deno.readFile(`${bin}/../root/usr/${directory}/systemd-sleep`)
+      ),
+    );
+    assertEquals(theirs, ours);
+  },
+});
