@@ -114,6 +114,11 @@ const REQUESTS: readonly (readonly [string, string, number])[] = [
     412,
   ],
   [
+    "a change for a web page",
+    `${POST}origin: http://x\r\ncontent-length: 2\r\n\r\n{}`,
+    403,
+  ],
+  [
     "an empty parameter",
     "GET /v1/events?aggregator= HTTP/1.1\r\nhost: x\r\n\r\n",
     400,

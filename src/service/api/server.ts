@@ -23,6 +23,7 @@ import type { EdgeArchive } from "../record/edge_archive.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
 import {
   checkConditions,
+  checkOrigin,
   checkParameters,
   findRoute,
   type Route,
@@ -239,7 +240,10 @@ export class ApiServer implements AsyncDisposable {
         if (route.action !== undefined && !mayChange) {
           throw lookOnly(route.action);
         }
-        if (route.action !== undefined) checkConditions(request);
+        if (route.action !== undefined) {
+          checkOrigin(request);
+          checkConditions(request);
+        }
         checkParameters(query, route.query ?? {});
         // The listener waits for the end of the body.
         if (!route.takesBody) request.resume();

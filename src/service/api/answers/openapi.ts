@@ -32,7 +32,7 @@ const NAME_PARAMETER = {
 const NOT_THERE = { "404": refusal("No such aggregator") };
 const ENDING = { "503": refusal("The service ends: ask the next process") };
 const LOOK_ONLY = {
-  "403": refusal("This socket is for reading only"),
+  "403": refusal("This socket is for reading only, or a web page asks"),
   "412": refusal("If-Match, If-Unmodified-Since: the API has no entity tags"),
 };
 const INVALID_BODY = {

@@ -126,6 +126,24 @@ export function checkConditions(
 }
 
 /**
+ * Refuses a change that a web page asks for: a browser on the other end of a
+ * forwarded socket sends what any page tells it to, and names that page.
+ *
+ * @throws {HttpError} With status 403.
+ */
+export function checkOrigin(
+  { method, headers }: Pick<IncomingMessage, "method" | "headers">,
+): void {
+  const { origin } = headers;
+  if (origin === undefined) return;
+  throw new HttpError(
+    403,
+    `Cannot ${method} for the web page of ${printable(origin, MAX_SHOWN_PATH)}`,
+    "gpioagg ui --change serves a page that may change lines",
+  );
+}
+
+/**
  * Refuses what a route would ignore: a request must not seem to be answered as
  * it was written.
  *

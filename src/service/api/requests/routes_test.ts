@@ -4,6 +4,7 @@ import { HttpError } from "./messages.ts";
 import { openApi } from "../answers/openapi.ts";
 import {
   checkConditions,
+  checkOrigin,
   checkParameters,
   findRoute,
   type Route,
@@ -90,6 +91,21 @@ Deno.test("checkConditions() refuses conditions that cannot be looked at", () =>
       message,
       `Cannot DELETE under the condition of ${name}`,
     );
+  }
+});
+
+Deno.test("checkOrigin() refuses changes that a web page asks for", () => {
+  checkOrigin({ method: "POST", headers: { host: "localhost:9464" } });
+  for (
+    const origin of ["http://evil\x1b[2J", "http://localhost:9464", "null"]
+  ) {
+    const { status, message } = assertThrows(
+      () => checkOrigin({ method: "POST", headers: { origin } }),
+      HttpError,
+    );
+    assertEquals(status, 403);
+    assertStringIncludes(message, "Cannot POST for the web page of ");
+    assertEquals(message.includes("\x1b"), false);
   }
 });
 
