@@ -27,6 +27,7 @@ import {
   PacedConnection,
 } from "../http/paced_connection.ts";
 import { checkHttpRuntime } from "../http/runtime.ts";
+import { hasSeveralHosts } from "../http/several_hosts.ts";
 import { printableError } from "../text/printable.ts";
 import { PAGE_FILES, SAFE_HEADERS } from "./files.ts";
 import type { Gate } from "./gate.ts";
@@ -226,6 +227,9 @@ export class WebServer implements Disposable {
     response: ServerResponse,
     endless: () => void,
   ): Promise<void> {
+    if (hasSeveralHosts(request)) {
+      return fail(response, 400, "A request names one host");
+    }
     const { method = "", url = "" } = request;
     const [path = ""] = url.split("?", 1);
     const head = { method, headers: request.headers };

@@ -119,6 +119,7 @@ Deno.test("other hosts, origins, methods and paths are refused", async () => {
   for (
     const [request, status] of [
       ["GET / HTTP/1.1\r\nhost: evil.example\r\n", 421],
+      [`GET / HTTP/1.1\r\n${HOST}host: evil.example\r\n`, 400],
       [`GET /v1/aggregators HTTP/1.1\r\nhost: evil\r\n${BEARER}`, 421],
       [`GET / HTTP/1.1\r\n${HOST}origin: http://evil.example\r\n`, 403],
       [

@@ -178,6 +178,11 @@ Deno.test("a request without a host is told what it lacks; HTTP/1.0 needs none",
   const refused = ask("GET /v1/aggregators HTTP/1.1\r\n\r\n");
   assert(refused.startsWith("HTTP/1.1 400 "), refused);
   assert(refused.includes("names a host"), refused);
+  const both = ask(
+    "GET /v1/aggregators HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n",
+  );
+  assert(both.startsWith("HTTP/1.1 400 "), both);
+  assert(both.includes("names one host"), both);
   const old = ask("GET /v1/aggregators HTTP/1.0\r\n\r\n");
   assert(old.startsWith("HTTP/1.1 200 "), old);
   assert(old.endsWith('{"aggregators":[]}'), old);

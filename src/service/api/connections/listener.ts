@@ -39,6 +39,7 @@ import {
   placeLimits,
 } from "../../sockets/connection_places.ts";
 import { PacedConnection } from "../../../http/paced_connection.ts";
+import { hasSeveralHosts } from "../../../http/several_hosts.ts";
 import { printableError } from "../../../text/printable.ts";
 
 /** Process at the other end, as the kernel saw it when it connected. */
@@ -386,6 +387,10 @@ export class ApiListener implements Disposable {
     };
     if (request.httpVersion !== "1.0" && request.headers.host === undefined) {
       fail(400, "An HTTP/1.1 request names a host; any will do");
+      return;
+    }
+    if (hasSeveralHosts(request)) {
+      fail(400, "A request names one host; any will do");
       return;
     }
     this.#handler(request, response, peer).catch((error: unknown) => {
