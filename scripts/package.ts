@@ -38,6 +38,12 @@ const COMPRESSIONS: Readonly<Record<string, readonly string[]>> = {
   gzip: ["-Zgzip", "-z1"],
 };
 
+/** Directories of completions, which these shells search by command. */
+const COMPLETIONS = {
+  bash: "/usr/share/bash-completion/completions",
+  fish: "/usr/share/fish/vendor_completions.d",
+};
+
 const EXAMPLE = `# /etc/gpioagg/NAME.yaml, served by gpioagg@NAME.service.
 # yaml-language-server: $schema=/usr/share/gpioagg/gpioagg.schema.json
 aggregators:
@@ -214,13 +220,10 @@ async function stageProgram(
   );
   await put(
     `${texts}/bash`,
-    "/usr/share/bash-completion/completions/gpioagg",
+    `${COMPLETIONS.bash}/gpioagg`,
   );
   await put(`${texts}/zsh`, "/usr/share/zsh/vendor-completions/_gpioagg");
-  await put(
-    `${texts}/fish`,
-    "/usr/share/fish/vendor_completions.d/gpioagg.fish",
-  );
+  await put(`${texts}/fish`, `${COMPLETIONS.fish}/gpioagg.fish`);
   const docs = "/usr/share/doc/gpioagg";
   await put(
     `${units}/kernel-chips.conf`,
@@ -281,6 +284,13 @@ async function stageTools(tree: string, texts: string): Promise<void> {
   for (const tool of TOOLS) {
     const link = await place(`${tree}/usr/lib/gpioagg/${tool}`);
     await Deno.symlink("../../bin/gpioagg", link);
+    // Bash and fish look for a file of the command's name; zsh reads all.
+    const { bash, fish } = COMPLETIONS;
+    await Deno.symlink("gpioagg", await place(`${tree}${bash}/${tool}`));
+    await Deno.symlink(
+      "gpioagg.fish",
+      await place(`${tree}${fish}/${tool}.fish`),
+    );
     const page = `${tree}/usr/lib/gpioagg/man1/${tool}.1`;
     await install(`${texts}/man/man1/${tool}.1`, page, 0o644);
     await run("gzip", ["-9n", page]);

@@ -214,6 +214,11 @@ for (
       for (const tool of TOOLS) {
         assertMatch(await version(`gpio${tool}`), /gpioagg/);
       }
+      // Shells that look for completions by the tool's name find ours.
+      for (
+        const file of ["bash-completion/completions/gpioget"]
+          .concat("fish/vendor_completions.d/gpioget.fish")
+      ) await system.run(`grep -q gpioget /usr/share/${file}`);
       await system.run(
         "update-alternatives --set gpioget /usr/bin/gpioget.gpiod",
       );
