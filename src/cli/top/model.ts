@@ -192,6 +192,20 @@ export class TopModel {
     }
   }
 
+  /**
+   * Shows lines as they are now where the past does not have their values: the
+   * last edge of a quiet line is not kept any more.
+   */
+  settle(nowMs: number): void {
+    for (const line of this.#lines.values()) {
+      const { wave, line: { value } } = line;
+      const isKnown = wave.value !== undefined || wave.lastMs !== undefined;
+      if (!isKnown && (value === 0 || value === 1)) {
+        line.wave = new LineWave(value, nowMs);
+      }
+    }
+  }
+
   /** Counts changes from now on: those of the past may not be all. */
   forgetCounts(): void {
     for (const line of this.#lines.values()) line.changes = 0;

@@ -168,6 +168,7 @@ async function readPast(
     read.add(page);
     model.edges(page.edges);
   }
+  model.settle(nowMs());
   model.forgetCounts();
 }
 

@@ -362,6 +362,24 @@ Deno.test("the past comes before what a line has now", () => {
   assertEquals(shown(one, { columns: 18 })[2], "  START 0 ····▔▔┐▁");
 });
 
+Deno.test("a quiet line has its value, though the past has forgotten it", () => {
+  const one = new TopModel();
+  one.add(PRESS, NOW_MS);
+  const sinceMs = NOW_MS - 5000;
+  one.begin([
+    { key: "press/0", value: undefined, sinceMs },
+    { key: "press/1", value: 1, sinceMs },
+  ]);
+  // The other became absent meanwhile.
+  one.edges([{ ...edge(NOW_MS - 2500, 1, 0), present: false }]);
+  one.settle(NOW_MS - 1);
+  const rows = shown(one, { columns: 18 });
+  assertEquals(
+    rows.slice(2, 4).map((row) => row.slice(0, 9)),
+    ["  START 0", "  READY ?"],
+  );
+});
+
 /** A terminal that notes what is done to it. */
 function terminal() {
   const log: string[] = [];
