@@ -77,7 +77,7 @@ export function testModules(
   const moduleOf = (name: string, files: readonly string[]) => {
     const path = `${directory}/${name}_test.ts`;
     const imports = files.map((file) =>
-      `import ${JSON.stringify(`file://${ROOT}${file}`)};\n`
+      `import ${JSON.stringify(new URL(file, `file://${ROOT}`))};\n`
     );
     Deno.writeTextFileSync(path, imports.join(""));
     return path;
@@ -88,11 +88,13 @@ export function testModules(
   const alone = files.filter((file) =>
     Deno.readTextFileSync(`${ROOT}${file}`).includes("testAlone(")
   );
+  const shared = groups(together);
+  // An isolate of their own would load the program once more.
+  if (examples) shared.at(-1)?.push(exampleModule(directory));
   return {
     parallel: [
-      ...groups(together).map((group, i) => moduleOf(`unit_${i + 1}`, group)),
+      ...shared.map((group, i) => moduleOf(`unit_${i + 1}`, group)),
       ...own.map((file) => `${ROOT}${file}`),
-      ...(examples ? [exampleModule(directory)] : []),
     ],
     alone: alone.length === 0 ? [] : [moduleOf("alone", alone)],
     [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
