@@ -21,7 +21,7 @@ export interface UsbGuestOptions {
   readonly isRestored?: boolean;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
-  /** Limit of its start, in milliseconds. Default: 120 s. */
+  /** Limit of its start, in milliseconds. Default: 300 s. */
   readonly bootTimeoutMs?: number;
 }
 
@@ -37,7 +37,7 @@ export async function bootUsbGuest(
     listens = false,
     isRestored = false,
     arguments: more = [],
-    bootTimeoutMs = 120_000,
+    bootTimeoutMs = 300_000,
   }: UsbGuestOptions,
 ): Promise<GuestSession> {
   const how = listens
@@ -114,7 +114,7 @@ export async function monitor(
   what: string,
 ): Promise<void> {
   await guest.run(
-    `gpiomon --banner -F 'event %E' ${what} >/tmp/events 2>&1 &`,
+    `: >/tmp/events; gpiomon --banner -F 'event %E' ${what} >/tmp/events 2>&1 &`,
   );
   await until(
     "gpiomon is ready",

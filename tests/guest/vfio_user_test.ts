@@ -15,6 +15,12 @@ import {
   type QemuGuestOptions,
 } from "../environment/qemu_guest.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
+import {
+  type OpenFiles,
+  openFilesOf,
+  untilNoneIsLeft,
+} from "../environment/open_files.ts";
+import { rounds } from "../environment/rounds.ts";
 import { Service } from "../environment/service.ts";
 import { linesAt, pullLines } from "../environment/served_lines.ts";
 import {
@@ -75,7 +81,7 @@ async function written(guest: GuestSession): Promise<void> {
 /** Starts `gpiomon` for a line of the guest. */
 async function monitor(guest: GuestSession, offset: number): Promise<void> {
   await guest.run(
-    `gpiomon --banner -F 'event %E' -c ${CHIP} ${offset} >/tmp/events 2>&1 &`,
+    `: >/tmp/events; gpiomon --banner -F 'event %E' -c ${CHIP} ${offset} >/tmp/events 2>&1 &`,
   );
   await until(
     "gpiomon is ready",
@@ -192,14 +198,23 @@ Deno.test({
       "--vfio-user",
     );
     const level = async () => (await service.lines("plc0"))["sim0"]?.value;
-    for (let i = 0; i < 2; i++) {
+    const { pid } = service.process;
+    let before: OpenFiles | undefined;
+    for (let i = 0; i <= rounds(5, 1); i++) {
       await using guest = await boot("trixie", [service.socket("plc0")]);
       await guest.run(`gpioset -z -c ${CHIP} 0=1`);
       await until("the output", async () => await level() === 1);
+      await monitor(guest, 1);
+      await service.pull("plc0", `sim1=${1 - i % 2}`);
+      assertEquals(await events(guest, 1), [
+        i % 2 === 0 ? "rising" : "falling",
+      ]);
       if (i === 0) await guest.sendLast("echo b >/proc/sysrq-trigger");
       else guest.process.kill("SIGKILL");
       await until("the line is safe", async () => await level() === 0);
+      before ??= openFilesOf(pid);
     }
+    await untilNoneIsLeft(pid, before!);
   },
 });
 
