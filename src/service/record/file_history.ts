@@ -259,7 +259,12 @@ export class FileHistory implements HistoryStream {
     const waiting = this.#waiting.sort(byTime);
     const written = this.#readAll;
     const reader = written === undefined
-      ? new HistoryReader(this.#store, { from: this.#last + 1, to, filter })
+      ? new HistoryReader(
+        this.#store,
+        { from: this.#last + 1, to, filter },
+        undefined,
+        true,
+      )
       : new HistoryReader(
         this.#store,
         { from: undefined, to, filter },

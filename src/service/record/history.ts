@@ -14,6 +14,7 @@ import {
   stateBefore,
   StateBits,
 } from "../../edges/record.ts";
+import { MAX_TIME } from "../../edges/edge_ring.ts";
 import type { LineFilter } from "./edge_cursor.ts";
 import type { WrittenEdges } from "./edge_sink.ts";
 import type { EdgeSource, RecordedLine } from "./edge_source.ts";
@@ -80,12 +81,21 @@ export class HistoryReader {
   /** Edges that are missing within the span. */
   lost = 0;
 
-  /** Reads what `store` has now; behind a seam, what the file does not have. */
-  constructor(store: EdgeStore, span: Span, seam?: Seam) {
+  /**
+   * Reads what `store` has now; behind a seam, what the file does not have.
+   *
+   * @param isRest True if what came before was read elsewhere.
+   */
+  constructor(
+    store: EdgeStore,
+    span: Span,
+    seam?: Seam,
+    isRest: boolean = seam !== undefined,
+  ) {
     this.#span = span;
     this.#seam = seam;
     this.#places = store.sources.map((source) =>
-      new Place(source, span.from, seam?.written)
+      new Place(source, span.from, seam?.written, isRest)
     );
   }
 
@@ -97,7 +107,9 @@ export class HistoryReader {
     let lost = 0;
     const lines: LineAt[] = [];
     for (const place of this.#places) {
-      lines.push(...yield* place.states(this.#span, from ?? first));
+      lines.push(
+        ...yield* place.states(this.#span, place.keptOf(from ?? first)),
+      );
       if (from === undefined || place.firstTime > from) {
         lost += place.overwritten;
       }
@@ -138,6 +150,7 @@ export class HistoryReader {
 class Place {
   readonly #source: EdgeSource;
   readonly #written: WrittenEdges | undefined;
+  readonly #isRest: boolean;
   readonly #begin: number;
   readonly #end: number;
   #next: number;
@@ -152,9 +165,11 @@ class Place {
     source: EdgeSource,
     from: number | undefined,
     written: WrittenEdges | undefined,
+    isRest: boolean,
   ) {
     this.#source = source;
     this.#written = written;
+    this.#isRest = isRest;
     const { reader } = source;
     this.#end = reader?.head ?? 0;
     this.overwritten = reader?.tail ?? 0;
@@ -169,6 +184,16 @@ class Place {
       ? this.overwritten
       : reader.firstSince(from - WINDOW_NS);
     this.#next = this.#begin;
+  }
+
+  /**
+   * Returns the begin of what is known of a span: what a line was when it began
+   * says nothing where edges after that were overwritten.
+   */
+  keptOf(from: number): number {
+    return this.overwritten > 0 && !this.#isRest
+      ? Math.max(from, Math.min(this.firstTime, MAX_TIME))
+      : from;
   }
 
   /** Looks for the state of each line before the first edge that is read. */
@@ -216,7 +241,8 @@ class Place {
   /** Returns the begin and the end of lines as edges. */
   bounds({ from = -Infinity, to, filter }: Span): StoredEdge[] {
     const edges: StoredEdge[] = [];
-    const isWithin = (time: number) => time > from && time <= to;
+    const kept = this.keptOf(from);
+    const isWithin = (time: number) => time > kept && time <= to;
     for (const block of this.#source.blocks) {
       const { lines, begin, end } = block;
       const isBegun = this.#written?.hasBegun(block) === true;

@@ -92,6 +92,24 @@ Deno.test("a history begins where the record does, and counts what is gone", () 
   assertEquals(read(store, { from: 8 * SECOND }).lost, 0);
 });
 
+Deno.test("what a line began with is not told where later edges are gone", () => {
+  using made = rig(4);
+  const { store, press, start } = made;
+  for (let i = 1; i < 10; i++) press.write(i * SECOND, start, i % 2 ? 0 : 1);
+  const span = { from: -SECOND, to: Infinity, filter: undefined };
+  const reader = new HistoryReader(store, span);
+  const beginning = atOnce(reader.begin());
+  assertEquals(
+    beginning.lines.map(({ begins, later }) => [begins, later]),
+    [[undefined, undefined], [undefined, undefined]],
+  );
+  assertEquals(statesOf(beginning), ["START 1", "STOP undefined"]);
+  assertEquals(
+    [...reader.edges()].flat().map(textOf),
+    ["7 START 0", "8 START 1", "9 START 0"],
+  );
+});
+
 Deno.test("edges of several records, and late ones of the kernel, are in the order of time", () => {
   using made = rig();
   const { store, press, start, stop } = made;
