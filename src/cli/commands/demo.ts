@@ -128,7 +128,7 @@ function playGuest(socket: string): void {
   const lamp = names.indexOf("LAMP0");
   // Not before it is used: an idle client is disconnected after a while, and a
   // slow machine takes longer to attach.
-  using control = new ControlClient(controlPathOf(socket));
+  using control = new ControlClient(controlPathOf(socket), LIMIT_MS);
   for (const value of [1, 0, 1]) {
     driver.setValue(lamp, value);
     const seen = control.ask({}).lines[lamp]?.value;

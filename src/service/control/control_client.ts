@@ -29,19 +29,22 @@ const never = new Int32Array(new SharedArrayBuffer(4));
 export class ControlClient implements Disposable {
   readonly #fd: OwnedFd;
   readonly #path: string;
+  readonly #limitMs: number;
 
   /**
    * Connects to the control socket at `path`. **Blocking**: up to 5 s.
    *
+   * @param limitMs Limit of an answer. **Units**: milliseconds.
    * @throws {OsError} If no service is there, or it is too busy (EAGAIN).
    */
-  constructor(path: string) {
+  constructor(path: string, limitMs: number = ANSWER_LIMIT_MS) {
     this.#fd = connect(path);
     this.#path = path;
+    this.#limitMs = limitMs;
   }
 
   /**
-   * Sends a request and waits for the answer. **Blocking**: up to 5 s.
+   * Sends a request and waits for the answer. **Blocking**: up to the limit.
    *
    * @throws {Error} If the service refuses, ends, or does not answer.
    */
@@ -50,7 +53,7 @@ export class ControlClient implements Disposable {
   }
 
   /**
-   * Pulls simulated lines. **Blocking**: up to 5 s.
+   * Pulls simulated lines. **Blocking**: up to the limit.
    *
    * @returns The aggregator afterwards, and the lines that its guest drives.
    * @throws {Error} If the service refuses, ends, or does not answer.
@@ -96,12 +99,12 @@ export class ControlClient implements Disposable {
     const piece = new Uint8Array(64 * 1024);
     const pieces: string[] = [];
     let left = MAX_ANSWER_BYTES;
-    const deadline = performance.now() + ANSWER_LIMIT_MS;
+    const deadline = performance.now() + this.#limitMs;
     while (!pieces.at(-1)?.endsWith("\n")) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0 || pollFd(this.#fd.fd, POLLIN, leftMs) === 0) {
         throw new Error(
-          `No answer from ${this.#path} within ${ANSWER_LIMIT_MS / 1000} s`,
+          `No answer from ${this.#path} within ${this.#limitMs / 1000} s`,
         );
       }
       const count = receiveBytes(this.#fd.fd, piece);
