@@ -5,6 +5,8 @@ import { ConfigService } from "../environment/config_service.ts";
 import { until } from "../environment/wait.ts";
 
 const RACES = 40;
+/** Removes what the file's is, too. */
+const FORCED = { isForced: true };
 
 /** A file with aggregators of these names. */
 const config = (...names: string[]) => (directory: string) => `
@@ -27,7 +29,7 @@ for (const kind of ["stream", "none"] as const) {
   Deno.test(`a reload leaves alone what a client has by a name of the file's (lease ${kind})`, async () => {
     await using service = await ConfigService.start(config("x"));
     const client = new ServiceClient(service.api);
-    await client.remove("x");
+    await client.remove("x", FORCED);
     const request = { name: "x", lines: ["sim/2"] };
     const lease = kind === "stream" ? await client.create(request) : undefined;
     if (kind === "none") await client.createLasting(request);
@@ -45,7 +47,7 @@ for (const kind of ["stream", "none"] as const) {
     assertEquals(await listed(client), []);
     assertEquals((await client.reload()).added, ["x"]);
     assertEquals(await listed(client), ["x service"]);
-    await client.remove("x");
+    await client.remove("x", FORCED);
     await client.createLasting(request);
   });
 }
@@ -55,7 +57,7 @@ Deno.test("an aggregator that is removed and made at once is its maker's", async
   const client = new ServiceClient(service.api);
   for (let race = 0; race < RACES; race++) {
     const [, made] = await Promise.allSettled([
-      client.remove("x"),
+      client.remove("x", FORCED),
       client.createLasting({ name: "x", lines: ["sim/2"] }),
     ]);
     if (made.status === "fulfilled") {
