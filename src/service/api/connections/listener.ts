@@ -77,7 +77,7 @@ const ACCEPT_MS = 2;
  * meets such a turn waits for less than a millisecond. **Units**: ms.
  */
 const FLOODED_ACCEPT_MS = 0.5;
-const FLOODED_REST_MS = 2;
+const FLOODED_REST_MS = 1;
 /** Connections of a listener that wait to be begun, at most. */
 const MAX_ARRIVALS = 1024;
 /** Connections that are begun before others have their turn, at most. */
