@@ -62,7 +62,7 @@ gpioagg: hardening-no-pie
 gpioagg: hardening-no-relro
 `;
 
-/** What the executable has besides gpioagg. */
+/** Copyright of the runtime that the executable contains. */
 const BUNDLED = `Files: usr/bin/gpioagg
 Copyright: 2018-2026 the Deno authors
            2006-2026 the V8 project authors

@@ -205,3 +205,50 @@ aggregators:
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("safe drives no line of a file against an interlock", async () => {
+  using kernel = GpioKernel.install();
+  using _programs = runProgramsInside();
+  const chip = kernel.addChip({ lines: 2 });
+  using opened = Chip.open(chip.path);
+  const file = await Deno.makeTempFile({ suffix: ".yaml" });
+  // What holds the wire once no process drives it.
+  chip.pull(0, "up");
+  const safe = async (interlocks: string) => {
+    {
+      // As a killed service leaves them.
+      using request = opened.requestLines({
+        lines: [
+          { offset: 0, settings: { direction: "output", outputValue: 1 } },
+          { offset: 1, settings: { direction: "output", outputValue: 0 } },
+        ],
+      });
+      assertEquals(request.getValues(), [1, 0]);
+    }
+    await Deno.writeTextFile(
+      file,
+      `
+aggregators:
+  press:
+    vhost-user: /run/none/press.sock
+    lines:
+      - { chip: gpiochip0, offset: 0, as: UP, on-disconnect: release }
+      - { chip: gpiochip0, offset: 1, as: DOWN, direction: output, safe: 1 }
+${interlocks}`,
+    );
+    const { code, stderr } = await new Deno.Command(PROGRAM_FILE, {
+      args: [...PROGRAM, "safe", "--retry-for=1ms", "--config", file],
+    }).output();
+    return { code, stderr: new TextDecoder().decode(stderr) };
+  };
+  try {
+    assertEquals(await safe(""), { code: 0, stderr: "" });
+    const { code, stderr } = await safe(
+      "interlocks:\n  - exclusive: [press.UP, press.DOWN]\n",
+    );
+    assertEquals(code, 1, stderr);
+    assertMatch(stderr, /not in its safe state: .*:7:9: .*gpiochip0 line 1 /);
+  } finally {
+    await Deno.remove(file);
+  }
+});

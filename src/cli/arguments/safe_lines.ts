@@ -10,6 +10,7 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { checkAggregators } from "../../config/spec/command_line.ts";
 import {
   type AggregatorSpecification,
+  type InterlockSpecification,
   type LineSpecification,
   lineTitle,
 } from "../../config/specification.ts";
@@ -21,14 +22,18 @@ import { readLines } from "./aggregator_arguments.ts";
 const SPECS_HINT = "Without a file, write each line as a SPEC: " +
   "gpioagg safe gpiochip0/4,safe=0";
 
+/** Lines that are made safe, and the interlocks that hold meanwhile. */
+interface SafeLines {
+  readonly aggregators: AggregatorSpecification[];
+  readonly interlocks: readonly InterlockSpecification[];
+}
+
 /**
  * Returns the lines of SPECs.
  *
  * @throws {ConfigError} If there are none, or one has no safe state.
  */
-export function linesOfSpecs(
-  specs: readonly string[],
-): AggregatorSpecification[] {
+export function linesOfSpecs(specs: readonly string[]): SafeLines {
   if (specs.length === 0) {
     throw new ConfigError("missing SPEC argument", {
       hint: "gpioagg safe SPEC..., for instance " +
@@ -47,7 +52,7 @@ export function linesOfSpecs(
         : "Add safe=0, safe=1, on-disconnect=input or on-disconnect=release",
     });
   }
-  return aggregators.map(withoutGuest);
+  return { aggregators: aggregators.map(withoutGuest), interlocks: [] };
 }
 
 /**
@@ -60,7 +65,7 @@ export function linesOfSpecs(
 export async function linesOfFile(
   file: string,
   specs: readonly string[],
-): Promise<AggregatorSpecification[] | undefined> {
+): Promise<SafeLines | undefined> {
   if (specs.length > 0) {
     throw new ConfigError(`no SPEC goes with it, but "${specs[0]}" is given`, {
       path: "--config",
@@ -75,10 +80,11 @@ export async function linesOfFile(
     writeError(`no line was made safe. ${SPECS_HINT}`);
     return undefined;
   }
-  const aggregators = result.specification.aggregators
-    .map(withoutGuest)
+  const { specification } = result;
+  const aggregators = specification.aggregators.map(withoutGuest)
     .filter(({ lines }) => lines.length > 0);
-  if (aggregators.length > 0) return aggregators;
+  const { interlocks } = specification;
+  if (aggregators.length > 0) return { aggregators, interlocks };
   throw new ConfigError("none of its lines has a safe state", {
     file,
     path: file,

@@ -11,7 +11,11 @@ import {
   type LineSpecification,
   lineTitle,
 } from "../../config/specification.ts";
-import { addEach, separated } from "../../service/separate_lines.ts";
+import {
+  addEach,
+  separated,
+  separatedInterlocks,
+} from "../../service/separate_lines.ts";
 import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../../service/messages/unsafe_lines_error.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -38,8 +42,9 @@ direction=output in its SPEC; otherwise it stays an input, which is an error:
 
   gpioagg safe gpiochip0/4,direction=output,safe=1
 
-With --config, the lines are those of a service's file that have a safe state; the
-service must have ended, since its lines are busy while it runs.`,
+With --config, the lines are those of a service's file that have a safe state, and
+its interlocks hold; the service must have ended, since its lines are busy while it
+runs.`,
   operands: ["spec"],
   options: {
     line: {
@@ -73,10 +78,11 @@ export async function main(args: readonly string[]): Promise<number> {
   if (given === undefined) return 0;
   const specs = [...given.line, ...given.rest];
   const limitMs = readLimitMs(given["retry-for"] ?? RETRY_FOR);
-  const aggregators = given.config === undefined
+  const lines = given.config === undefined
     ? linesOfSpecs(specs)
     : await linesOfFile(given.config, specs);
-  if (aggregators === undefined) return 2;
+  if (lines === undefined) return 2;
+  let { interlocks } = lines;
   // The lines are made safe even if the output cannot be written.
   writeInBackground();
   using reactor = await ReactorClient.start({
@@ -89,15 +95,20 @@ export async function main(args: readonly string[]): Promise<number> {
       throw error;
     },
   });
-  // What is wrong with one aggregator keeps no other from being made safe.
+  // Stored before the lines exist: none may be driven against one.
+  await reactor.setInterlocks(interlocks);
+  const separate = async (aggregator: AggregatorSpecification) => {
+    interlocks = separatedInterlocks(interlocks, aggregator);
+    await reactor.setInterlocks(interlocks);
+    return separated(aggregator);
+  };
+  // A failure of one aggregator keeps no other from being made safe.
   const results = await Promise.allSettled(
-    aggregators.map((aggregator) =>
-      makeSafe(
-        reactor,
-        aggregator,
-        limitMs,
-        given["leave-inputs"] ? () => true : reportInputs,
-      )
+    lines.aggregators.map((aggregator) =>
+      makeSafe(reactor, aggregator, limitMs, {
+        separate,
+        checkInputs: given["leave-inputs"] ? () => true : reportInputs,
+      })
     ),
   );
   let isWhole = true;
@@ -120,19 +131,28 @@ function readLimitMs(text: string): number {
   });
 }
 
+/** Parts of the work that all aggregators share. */
+interface SafeOptions {
+  /** Returns the lines one by one; interlocks between them hold as before. */
+  readonly separate: (
+    aggregator: AggregatorSpecification,
+  ) => Promise<AggregatorSpecification[]>;
+  /** Returns false if an input is an error. */
+  readonly checkInputs: typeof reportInputs;
+}
+
 /**
  * Requests the lines and applies their rules; if some cannot be requested, the
  * others only. A busy line is retried: a killed process releases it only when
  * its last ioctl is over. So is one whose chip rejects it.
  *
- * @param checkInputs Returns false if an input is an error.
  * @returns True if all are in their safe state.
  */
 async function makeSafe(
   reactor: ReactorClient,
   aggregator: AggregatorSpecification,
   limitMs: number,
-  checkInputs: typeof reportInputs,
+  { separate, checkInputs }: SafeOptions,
 ): Promise<boolean> {
   const deadline = performance.now() + limitMs;
   const leftMs = () => Math.max(0, deadline - performance.now());
@@ -146,7 +166,8 @@ async function makeSafe(
   // A line that is gone, or that another process has requested, does not keep
   // the others from being made safe.
   const ends: Promise<boolean>[] = [];
-  await addEach((some) => reactor.add(some), separated(aggregator), leftMs, {
+  const parts = await separate(aggregator);
+  await addEach((some) => reactor.add(some), parts, leftMs, {
     added: (alone, description) => {
       if (!checkInputs(alone.lines, description.lines)) {
         ends.push(Promise.resolve(false));

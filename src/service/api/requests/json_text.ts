@@ -89,10 +89,10 @@ const STRING =
 const TOKEN = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 const SPACE = /[ \t\r\n]*/y;
 
-/** Where and why a text is not JSON. */
+/** First fault of a text that is not JSON. */
 interface JsonFault {
   readonly index: number;
-  /** What JSON has there: `a comma or ]`. */
+  /** Expected there: `a comma or ]`. */
   readonly expected: string;
 }
 
