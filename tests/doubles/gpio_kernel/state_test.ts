@@ -4,10 +4,12 @@ import { SharedState } from "./state.ts";
 /** Keeps the state from others for ever. */
 const HOLDER = `
   import { SharedState } from "${import.meta.resolve("./state.ts")}";
+  const never = new Int32Array(new SharedArrayBuffer(4));
   self.onmessage = ({ data }) => {
     SharedState.join(data).update(() => {
       self.postMessage("held");
-      for (;;);
+      // Asleep: the runtime ends a Worker seconds after it was terminated.
+      for (;;) Atomics.wait(never, 0, 0, 100);
     });
   };
 `;
