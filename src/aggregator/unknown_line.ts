@@ -3,10 +3,7 @@
  *
  * @module
  */
-import { nearest } from "../text/nearest.ts";
-
-/** Search for a similar name in the reactor: about 0.1 ms, some 100 names. */
-const MAX_COMPARISONS = 25_000;
+import { nearestForPeer } from "../text/nearest.ts";
 
 /** Names the line, and a similar one if there is one. */
 export function unknownLine(
@@ -18,7 +15,7 @@ export function unknownLine(
 ): RangeError {
   const names = aggregator.lines.map((line) => line.name)
     .filter((one) => one !== "");
-  const near = nearest(name, new Set(names), MAX_COMPARISONS);
+  const near = nearestForPeer(name, new Set(names));
   return new RangeError(
     `cannot find line "${name}" of ${aggregator.name}` +
       (near === undefined ? "" : `; did you mean ${near}?`),

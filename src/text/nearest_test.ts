@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { nearest } from "./nearest.ts";
+import { nearest, nearestForPeer } from "./nearest.ts";
 
 Deno.test("nearest() finds the likely slip and nothing far-fetched", () => {
   const words = ["serve", "set", "get", "monitor", "on-disconnect"];
@@ -32,4 +32,7 @@ Deno.test("nearest() compares with a bounded number of candidates", () => {
   }
   assertEquals(nearest("b".repeat(55), candidates()), undefined);
   assertEquals(taken < 1000, true);
+  taken = 0;
+  assertEquals(nearestForPeer("b".repeat(55), candidates()), undefined);
+  assertEquals(taken < 50, true);
 });

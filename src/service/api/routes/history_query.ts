@@ -4,7 +4,7 @@
  * @module
  */
 import { readTime } from "../../../recording/time_text.ts";
-import { nearest } from "../../../text/nearest.ts";
+import { nearestForPeer } from "../../../text/nearest.ts";
 import { readPeriodUs } from "../../../text/period.ts";
 import { printable } from "../../../text/printable.ts";
 import { EdgeCursor, type LineFilter } from "../../record/edge_cursor.ts";
@@ -25,8 +25,6 @@ const MAX_LIMIT = 1_000_000;
 /** Most lines that a query names. */
 const MAX_LINES = 1024;
 const NS_PER_US = 1000n;
-/** Letters that are compared for a suggestion: some 0.2 ms. */
-const MAX_COMPARISONS = 25_000;
 
 /** Parameters of a history. */
 export const HISTORY_PARAMETERS = {
@@ -211,7 +209,7 @@ export function requireNames(
   dropNames(left, lines);
   if (left.size === 0) return;
   const [unknown = ""] = left;
-  const near = nearest(unknown, namesOfAll(lines), MAX_COMPARISONS);
+  const near = nearestForPeer(unknown, namesOfAll(lines));
   throw new HttpError(
     404,
     `There is no aggregator or line "${printable(unknown, 128)}" in the record`,

@@ -7,7 +7,7 @@
 import type { AggregatorState, Line } from "../../../client/protocol.ts";
 import { ConfigError } from "../../../config/document/config_error.ts";
 import type { AggregatorSpecification } from "../../../config/specification.ts";
-import { nearest } from "../../../text/nearest.ts";
+import { nearestForPeer } from "../../../text/nearest.ts";
 import { printable } from "../../../text/printable.ts";
 import { changeOf } from "../../reload.ts";
 import {
@@ -18,9 +18,6 @@ import {
 import type { CreationRules } from "../creations/exposure.ts";
 import type { KeptCreation } from "../creations/kept_creations.ts";
 import { HttpError } from "../requests/messages.ts";
-
-/** Letters that are compared for a suggestion: some 0.2 ms. */
-const MAX_COMPARISONS = 25_000;
 
 /** Changes of one request. */
 interface NumberedChanges {
@@ -44,7 +41,7 @@ export function changesOf(
   for (const [text, change] of wanted) {
     const line = lineOf(lines, text);
     if (line === undefined) {
-      const near = nearest(text, lines.map((one) => one.name), MAX_COMPARISONS);
+      const near = nearestForPeer(text, lines.map((one) => one.name));
       throw new HttpError(
         409,
         `${name} has no line "${text}"`,
