@@ -325,7 +325,7 @@ export class Keeper implements Disposable {
         this.#restMs = this.#options.restMs ?? SPARE_REST_MS;
         if (this.#spare === spare) this.#isSpareWarm = true;
       });
-      void spare.ended.then(() => this.#spareEnded(spare));
+      void spare.ended.then((end) => this.#spareEnded(spare, end));
       return spare;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -336,11 +336,20 @@ export class Keeper implements Disposable {
   }
 
   /** A spare that ends is replaced, each time later. */
-  #spareEnded(spare: KeptProcess | undefined): void {
+  #spareEnded(spare: KeptProcess | undefined, end?: ProcessEnd): void {
     if (this.#spare !== spare) return;
+    const wasWarm = this.#isSpareWarm;
     this.#spare = undefined;
     this.#isSpareWarm = false;
     this.#restMs = Math.min(2 * this.#restMs, LONGEST_REST_MS);
+    if (end !== undefined && this.#needsSpare) {
+      const what = wasWarm
+        ? `ended unexpectedly (${endText(end)}): another one follows`
+        : `could not be started (${endText(end)}): tried again`;
+      this.#options.tell(
+        `the spare process ${what} in ${this.#restMs / 1000} s`,
+      );
+    }
     this.#planSpare();
   }
 

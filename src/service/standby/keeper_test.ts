@@ -371,6 +371,30 @@ Deno.test("a restart without a next process is none", async () => {
   assertEquals(service.told, ["serve"]);
 });
 
+Deno.test("a spare that ends is reported, and followed later each time", async () => {
+  await using rig = new Rig();
+  const service = await rig.service(0);
+  const spare = async (serial: number) => {
+    await rig.until(() => rig.processes.length > serial);
+    return rig.processes[serial]!;
+  };
+  (await spare(1)).finish({ status: 2 });
+  (await spare(2)).finish({ status: 2 });
+  (await rig.spare(3)).finish({ signal: 9 });
+  // Each end that the keeper has brought about is none of these.
+  const last = await spare(4);
+  rig.keeper.end();
+  last.finish({ status: 0 });
+  service.finish({ status: 0 });
+  await rig.end;
+  assertEquals(rig.texts, [
+    "the spare process could not be started (status 2): tried again in 0.002 s",
+    "the spare process could not be started (status 2): tried again in 0.004 s",
+    "the spare process ended unexpectedly (signal 9): another one follows in " +
+    "0.002 s",
+  ]);
+});
+
 Deno.test("a keeper does not wait for the close of what its service was given", async () => {
   await using rig = new Rig();
   const service = await rig.service(0);
@@ -424,6 +448,11 @@ Deno.test("the manager is told what concerns the unit, and keeps what the keeper
     first.say("FDSTORE=1\nFDNAME=line.b", [other]);
     first.say("STATUS=well\nMAINPID=1");
     first.say("WATCHDOG=1");
+    // The end of a reload is awaited, and the next one's start is that too.
+    first.say("RELOADING=1");
+    first.say("READY=1");
+    first.say("READY=1");
+    first.say("RELOADING=1");
     await rig.spare(1);
     await rig.keeper.restart();
     first.say("STOPPING=1");
@@ -441,7 +470,11 @@ Deno.test("the manager is told what concerns the unit, and keeps what the keeper
       "FDSTORE=1\nFDNAME=line.a with an fd",
       "STATUS=well",
       "WATCHDOG=1",
+      "RELOADING=1",
+      "READY=1",
+      "RELOADING=1",
       "FDSTOREREMOVE=1\nFDNAME=line.a",
+      "READY=1",
       "STOPPING=1",
     ]);
   } finally {

@@ -20,6 +20,8 @@ export class ManagerLink implements Disposable {
   readonly #notify: OwnedFd | undefined;
   readonly #store: ManagerFdStore | undefined;
   #wasReady = false;
+  /** Set while the manager waits for the end of a reload. */
+  #isReloading = false;
 
   /** Connects; an unreachable manager counts as none, and is told. */
   constructor(
@@ -53,16 +55,19 @@ export class ManagerLink implements Disposable {
 
   /**
    * Passes on what a service says of itself. The end of one that another
-   * follows is not the end of the unit.
+   * follows is not the end of the unit; a reload that is under way ends with it,
+   * once the next one is ready.
    */
   say(message: ManagerMessage, isFollowed: boolean): void {
     const { isReady, isStopping, passedOn } = message;
-    if (isReady && !this.#wasReady) {
+    if (isReady && (!this.#wasReady || this.#isReloading)) {
       this.#wasReady = true;
+      this.#isReloading = false;
       this.#say("READY=1");
     }
     if (isStopping && !isFollowed) this.#say("STOPPING=1");
     if (passedOn.length > 0) this.#say(...passedOn);
+    this.#isReloading ||= passedOn.includes("RELOADING=1");
   }
 
   /** Says that the unit is alive, while no service can. */

@@ -127,6 +127,8 @@ export class StandbyProcess {
 
   /** Makes it serve. **Ownership**: fds stay the caller's, and can be closed. */
   serve({ notifySocket, watchdogUs, storeLimit, fds }: GivenManager): void {
+    // A spare that was stopped looks as if it were there, and guests would wait.
+    this.signal("SIGCONT");
     for (let first = 0; first < fds.length; first += FDS_AT_ONCE) {
       const some = fds.slice(first, first + FDS_AT_ONCE);
       const names = some.map(([name]) => name);

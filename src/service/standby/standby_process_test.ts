@@ -1,8 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createEventFd } from "../../../ffi/event_fd.ts";
+import { readSmallFile } from "../../../ffi/files.ts";
 import { spawnDetached } from "../../../ffi/spawn.ts";
+import { waitUntil } from "../../async/wait.ts";
 import { StandbyProcess } from "./standby_process.ts";
 
+const LIMIT_MS = 60_000;
 /** A frame of the channel, as printf writes it. */
 const WARM = `\\x0f\\0\\0\\0\\0\\0\\0\\0{"kind":"warm"}`;
 
@@ -36,6 +39,20 @@ Deno.test("StandbyProcess tells when it is warm, and how it ended", async () => 
   // Nothing is meant by its number any more.
   process.signal("SIGTERM");
   process.kill();
+});
+
+Deno.test("StandbyProcess goes on to serve if it was stopped", async () => {
+  const { process } = started("kill -STOP $$; read -r -N 1 -u FD && exit 3");
+  const isStopped = () =>
+    / T /.test(readSmallFile(`/proc/${process.pid}/stat`) ?? "");
+  assert(await waitUntil(isStopped, LIMIT_MS), "it does not stop");
+  process.serve({
+    notifySocket: "/n",
+    watchdogUs: undefined,
+    storeLimit: 7,
+    fds: [],
+  });
+  assertEquals(await process.ended, { status: 3 });
 });
 
 Deno.test("StandbyProcess tells that it has handed over before it has ended", async () => {
