@@ -82,6 +82,11 @@ export class MessageStream implements Disposable {
     return this.message.getUint32(HeaderField.flags, true);
   }
 
+  /** False if the client wants no answer to the message, not even an error. */
+  get wantsReply(): boolean {
+    return (this.flags & Flag.NoReply) === 0;
+  }
+
   /**
    * True if a reply waits for room in the socket. Nothing is read meanwhile: a
    * client that does not read fills its own buffers only.
@@ -176,7 +181,8 @@ export class MessageStream implements Disposable {
 
   /**
    * Prepares a reply to the message, with a {@linkcode MessageStream.body} of
-   * zeros, to be filled before {@linkcode MessageStream.send}.
+   * zeros, to be filled before {@linkcode MessageStream.send}. It is not sent if
+   * the client wants none.
    */
   reply(bodyBytes: number): void {
     this.#begin(bodyBytes, Flag.Reply, 0);
@@ -201,7 +207,9 @@ export class MessageStream implements Disposable {
     view.setUint32(HeaderField.flags, flags, true);
     view.setUint32(HeaderField.errno, errno, true);
     this.#progress[Progress.Sent] = 0;
-    this.#progress[Progress.ReplySize] = HEADER_BYTES + bodyBytes;
+    this.#progress[Progress.ReplySize] = this.wantsReply
+      ? HEADER_BYTES + bodyBytes
+      : 0;
   }
 
   /** The message is served, and its reply prepared if it wants one. */

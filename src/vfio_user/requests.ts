@@ -135,12 +135,8 @@ export class Requests {
     return new ProtocolError(commandName(this.#stream.command), rule);
   }
 
-  get #wantsReply(): boolean {
-    return (this.#stream.flags & Flag.NoReply) === 0;
-  }
-
   #refuse(errno: number): void {
-    if (this.#wantsReply) this.#stream.replyError(errno);
+    this.#stream.replyError(errno);
   }
 
   /** Returns the fault if the body is shorter than `bytes`. */
@@ -180,7 +176,7 @@ export class Requests {
 
   /** Answers a request that has nothing to return. */
   #acknowledge(): void {
-    if (this.#wantsReply) this.#stream.reply(0);
+    this.#stream.reply(0);
   }
 
   #dmaUnmap(): ProtocolError | undefined {
@@ -408,7 +404,7 @@ export class Requests {
       }
     }
     this.#intx.update();
-    if (!this.#wantsReply) return undefined;
+    if (!this.#stream.wantsReply) return undefined;
     const { body } = this.#stream;
     this.#stream.reply(ACCESS_BYTES);
     for (let i = 0; i < ACCESS_BYTES; i += 4) {

@@ -264,6 +264,31 @@ Deno.test("requests that cannot be done fail, and the connection goes on", () =>
   assertEquals(rig.readRegister(PM), 0);
 });
 
+Deno.test("a request without a reply has none, whatever it asks for", () => {
+  using rig = new VfioRig();
+  const silent = { flags: 0x10 };
+  rig.peer.send(C.VERSION, versionBody(0, 0), silent);
+  for (
+    const [command, body] of [
+      [C.DEVICE_GET_INFO, words(16, 0, 0, 0)],
+      [C.DEVICE_GET_REGION_INFO, words(32, 0, 1, 0, 0, 0, 0, 0)],
+      [C.DEVICE_GET_REGION_INFO, words(32, 0, 9, 0, 0, 0, 0, 0)],
+      [C.DEVICE_GET_IRQ_INFO, words(16, 0, 0, 0)],
+      [C.DMA_MAP, words(32, 3, 0, 0, 0, 0, 4096, 0)],
+      [C.DMA_UNMAP, words(24, 0, 0, 0, 4096, 0)],
+      [C.REGION_READ, words(PM, 0, 1, 4)],
+      [C.REGION_READ, words(0, 0, 7, 256)],
+      [C.DMA_READ, words(0, 0, 0, 0)],
+    ] as const
+  ) rig.peer.send(command, body, silent);
+  rig.writeRegister(PM, 1);
+  // The first answer is that of the first request that wants one.
+  const { command, body } = rig.ask(C.DEVICE_GET_IRQ_INFO, words(16, 0, 0, 0));
+  assertEquals([command, body.length], [C.DEVICE_GET_IRQ_INFO, 16]);
+  assertEquals(rig.peer.read(), "none");
+  assertEquals(rig.readRegister(PM), 1);
+});
+
 Deno.test("messages whose form is wrong end the connection with a reason", () => {
   const bad: [string, (rig: VfioRig) => void][] = [
     ["VERSION", (rig) => rig.peer.send(C.DEVICE_GET_INFO, words(16, 0, 0, 0))],
