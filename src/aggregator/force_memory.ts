@@ -2,6 +2,10 @@
  * Memory of the states that guests requested of forced outputs, for the next
  * process: it finds the lines at their forced values, and ends the forces.
  *
+ * The next process may have read a changed file: lines have other numbers then,
+ * and each state comes with a mark of its line. An older version, which reads
+ * bytes only, takes no character of a mark for a state.
+ *
  * @module
  */
 import { createMemFd } from "../../ffi/mem_fd.ts";
@@ -20,23 +24,44 @@ const OPERATIONS: readonly SourceOperation[] = [
   SourceOperation.SetValue,
 ];
 
-/** A byte for each line of one aggregator. **Ownership**: of its memory. */
+/** Characters of a line's mark, of which none is a state. */
+const MARK_LENGTH = 8;
+const LINE_MARKS = /^[0-9a-f]*$/;
+const encoder = new TextEncoder();
+
+/**
+ * A byte for each line of one aggregator, then a mark of each line.
+ * **Ownership**: of its memory.
+ */
 export class ForceMemory implements Disposable {
   readonly #bytes: Uint8Array;
   readonly #mapping: Mapping;
   readonly #store: FdStore;
   readonly #name: string;
 
-  /** Makes it for an aggregator with so many lines, and keeps it in `store`. */
-  constructor(store: FdStore, aggregator: string, lineCount: number) {
+  /**
+   * Makes it for an aggregator with lines of these identities, and keeps it in
+   * `store`.
+   */
+  constructor(
+    store: FdStore,
+    aggregator: string,
+    identities: readonly string[],
+  ) {
     this.#store = store;
     this.#name = forcedFdName(aggregator);
-    using file = createMemFd(this.#name, lineCount, { seal: true });
+    const { length: lineCount } = identities;
+    const length = lineCount * (1 + MARK_LENGTH);
+    using file = createMemFd(this.#name, length, { seal: true });
     this.#mapping = Mapping.map(file.fd, {
-      length: lineCount,
+      length,
       writable: true,
       subject: this.#name,
     });
+    encoder.encodeInto(
+      identities.map(markOf).join(""),
+      new Uint8Array(this.#mapping.buffer, lineCount, length - lineCount),
+    );
     this.#bytes = new Uint8Array(this.#mapping.buffer, 0, lineCount);
     store.keep(this.#name, file.fd);
   }
@@ -59,37 +84,89 @@ export class ForceMemory implements Disposable {
   }
 }
 
-/** Takes what an earlier process left of forces, by lineNumber. */
+/**
+ * Takes what an earlier process left of forces, by lineNumber.
+ *
+ * @param identities Of the lines that there are now.
+ */
 export function takeForced(
   store: FdStore,
   aggregator: string,
+  identities: readonly string[],
 ): Map<number, RequestedState> {
   const name = forcedFdName(aggregator);
   const states = new Map<number, RequestedState>();
   for (const fd of store.take(name)) {
     using file = fd;
     store.drop(name);
-    for (const [lineNumber, byte] of bytesOf(file, store).entries()) {
+    const numberNow = numbersNow(textOf(file, store), identities);
+    for (const [before, byte] of numberNow.bytes.entries()) {
       const operation = (byte & ~MARK) >> 1;
       const known = OPERATIONS.find((one) => one === operation);
       if ((byte & MARK) === 0 || known === undefined) continue;
-      states.set(lineNumber, { operation: known, argument: byte & 1 });
+      const lineNumber = numberNow.of(before);
+      if (lineNumber === undefined) {
+        store.report(
+          `line ${before} of ${aggregator} was forced, and is another line now`,
+        );
+      } else states.set(lineNumber, { operation: known, argument: byte & 1 });
     }
   }
   return states;
 }
 
-function bytesOf(file: OwnedFd, store: FdStore): number[] {
+/** Bytes of the lines of an earlier process, and their numbers now. */
+interface EarlierLines {
+  readonly bytes: readonly number[];
+  /** Returns undefined if there is no such line any more. */
+  of(lineNumber: number): number | undefined;
+}
+
+function numbersNow(
+  text: string,
+  identities: readonly string[],
+): EarlierLines {
+  // Bytes below 0x80 are characters.
+  const bytes = (part: string) =>
+    [...part].map((character) => character.charCodeAt(0));
+  const count = text.length / (1 + MARK_LENGTH);
+  const marks = text.slice(count);
+  if (!Number.isInteger(count) || !LINE_MARKS.test(marks)) {
+    // An older version has written it, for the lines in their order.
+    const isSame = text.length === identities.length;
+    return {
+      bytes: bytes(text),
+      of: (lineNumber) => isSame ? lineNumber : undefined,
+    };
+  }
+  const now = new Map(identities.map((one, i) => [markOf(one), i]));
+  return {
+    bytes: bytes(text.slice(0, count)),
+    of: (lineNumber) => {
+      const at = lineNumber * MARK_LENGTH;
+      return now.get(marks.slice(at, at + MARK_LENGTH));
+    },
+  };
+}
+
+/** FNV-1a: tells the lines of one aggregator apart, and is no protection. */
+function markOf(identity: string): string {
+  let hash = 0x811c_9dc5;
+  for (let i = 0; i < identity.length; i++) {
+    hash = Math.imul(hash ^ identity.charCodeAt(i), 0x0100_0193);
+  }
+  return (hash >>> 0).toString(16).padStart(MARK_LENGTH, "0");
+}
+
+function textOf(file: OwnedFd, store: FdStore): string {
   try {
-    // Bytes below 0x80 are characters.
-    const text = readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
-    return [...text].map((character) => character.charCodeAt(0));
+    return readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
   } catch (error) {
     store.report(
       `what a force left cannot be read, and its lines stay as they are: ${
         error instanceof Error ? error.message : String(error)
       }`,
     );
-    return [];
+    return "";
   }
 }

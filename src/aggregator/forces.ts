@@ -74,7 +74,8 @@ export class Forces implements Disposable {
     this.#context = context;
     const { store, reporter } = context;
     if (store === undefined) return;
-    for (const [lineNumber, requested] of takeForced(store, name)) {
+    const left = takeForced(store, name, lines.map(identityOf));
+    for (const [lineNumber, requested] of left) {
       const line = lines[lineNumber];
       if (line === undefined) continue;
       // One that was requested anew begins as its rules say.
@@ -221,7 +222,7 @@ export class Forces implements Disposable {
     return this.#memory ??= new ForceMemory(
       store,
       this.#name,
-      this.#lines.length,
+      this.#lines.map(identityOf),
     );
   }
 
@@ -290,4 +291,14 @@ function exclusionOf(
   return value === 1 && direction === Direction.Output
     ? interlock?.blocker()?.exclusion
     : undefined;
+}
+
+/** Returns a text that is another one for each line, and the same after a restart. */
+function identityOf({ specification: { source } }: AggregatorLine): string {
+  // A lane and its slots are as the last start had them.
+  return JSON.stringify(
+    source.kind === "lane"
+      ? source.origin ?? source.hostLine ?? source.name
+      : source,
+  );
 }

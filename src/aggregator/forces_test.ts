@@ -1,10 +1,13 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { Mapping } from "../../ffi/mapping.ts";
+import { createMemFd } from "../../ffi/mem_fd.ts";
 import { FdStoreDouble } from "../../tests/doubles/fd_store_double.ts";
 import { LoopDouble, SourceDouble } from "../../tests/doubles/line_doubles.ts";
 import { parseLineSpec } from "../config/spec/line_spec.ts";
 import { Departure, Direction, Edges, LineOperation } from "../line/port.ts";
 import { Aggregator } from "./aggregator.ts";
-import type { LineSource } from "./line_source.ts";
+import { type LineSource, SourceOperation } from "./line_source.ts";
+import { forcedFdName } from "./restart/fd_store.ts";
 import { CombinedOutput } from "./sharing/combined_output.ts";
 import { Interlocks } from "./rules/interlock.ts";
 import { LineDirectory } from "./sharing/line_directory.ts";
@@ -20,11 +23,14 @@ function rig(
     exclusive = false,
     hasGuest = true,
     combined,
+    offsets = rules.map((_, i) => i),
   }: {
     store?: FdStoreDouble;
     isKept?: boolean;
     exclusive?: boolean;
     hasGuest?: boolean;
+    /** Numbers of its lines on their chip. */
+    offsets?: readonly number[];
     /** Makes its lines users of outputs that others use too. */
     combined?: (line: number) => LineSource;
   } = {},
@@ -44,7 +50,7 @@ function rig(
   const aggregator = Aggregator.open({
     name: "a",
     lines: rules.flatMap((rule, i) =>
-      parseLineSpec(`gpiochip0/${i},as=${names[i]}${rule}`)
+      parseLineSpec(`gpiochip0/${offsets[i]},as=${names[i]}${rule}`)
     ),
   }, {
     loop,
@@ -336,6 +342,46 @@ Deno.test("the next process ends forces: lines go where their guest wanted them"
     hasGuest: false,
   });
   assertEquals([third.sources[0]!.value, third.told], [1, []]);
+});
+
+Deno.test("lines of a changed file go where the guest wanted them, and not others", () => {
+  const before = rig([OUTPUT, OUTPUT, OUTPUT]);
+  before.force({ A: 1, C: 1 });
+  before.lines[2]!.submit(LineOperation.SetValue, 1);
+  // The first is gone, and the last comes first.
+  const after = rig([OUTPUT, OUTPUT], {
+    store: before.store.restart(),
+    isKept: true,
+    hasGuest: false,
+    offsets: [2, 1],
+  });
+  assertEquals(after.told, ["A free (): the service was restarted"]);
+  assertEquals(after.sources.map(({ value }) => value), [1, 1]);
+  assertEquals(after.store.problems, [
+    "line 0 of a was forced, and is another line now",
+  ]);
+});
+
+Deno.test("what an older version left of forces holds for as many lines as it had", () => {
+  for (const [lines, told] of [[2, 1], [3, 0]] as const) {
+    const store = new FdStoreDouble();
+    using file = createMemFd("forced", 2);
+    using memory = Mapping.map(file.fd, {
+      length: 2,
+      writable: true,
+      subject: "forced",
+    });
+    // The output was set to 0.
+    new Uint8Array(memory.buffer)[1] = 0x40 | (SourceOperation.Output << 1);
+    store.keep(forcedFdName("a"), file.fd);
+    const after = rig(Array(lines).fill(OUTPUT), {
+      store: store.restart(),
+      isKept: true,
+      hasGuest: false,
+    });
+    assertEquals(after.told.length, told);
+    assertEquals(after.sources[1]!.value, 1 - told);
+  }
 });
 
 Deno.test("what an earlier process left of forces is judged, not believed", () => {
