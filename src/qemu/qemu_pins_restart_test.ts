@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { receiveBytes } from "../../ffi/socket_message.ts";
 import { helpersAreDone } from "../../ffi/helper_thread.ts";
-import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { FdStoreDouble } from "../../tests/doubles/fd_store_double.ts";
 import { MortalReactor } from "../../tests/doubles/mortal_reactor.ts";
 import { ModelPort } from "../../tests/doubles/model_port.ts";
@@ -12,7 +11,7 @@ import {
   QemuDouble,
 } from "../../tests/doubles/qemu_double.ts";
 import { Direction, LineOperation } from "../line/port.ts";
-import { SessionKeeper } from "../peer/session_keeper.ts";
+import { type KeptSession, SessionKeeper } from "../peer/session_keeper.ts";
 import type { SessionPart } from "../peer/session_store.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import type { QemuPinsOptions } from "./pins_options.ts";
@@ -178,24 +177,37 @@ class Restarts implements Disposable {
 
   /** Takes bytes of a connection away, as a process that had read them. */
   steal(name: "qmp" | "qtest", count: number): string {
-    const fds: OwnedFd[] = [];
-    const left = storeOf(this.store);
+    const { kept } = this.#look();
+    const bytes = new Uint8Array(count);
+    const taken = receiveBytes(kept.fds.get(name)!.fd, bytes);
+    for (const fd of kept.fds.values()) fd.close();
+    return new TextDecoder().decode(bytes.subarray(0, Math.max(0, taken)));
+  }
+
+  /** Has the record be as another version might have kept it. */
+  rewrite(changes: Readonly<Record<string, unknown>>): void {
+    const { keeper, kept } = this.#look();
+    const names = [...kept.fds.keys()];
+    keeper.keep(
+      { ...kept.record as object, ...changes },
+      new Map(names.map((name) => [name, undefined])),
+    );
+    for (const fd of kept.fds.values()) fd.close();
+  }
+
+  /** Looks at what is kept, which stays kept. */
+  #look(): { keeper: SessionKeeper; kept: KeptSession } {
     const keeper = SessionKeeper.open({
-      ...left,
+      ...storeOf(this.store),
       take: (part) => {
         const [fd] = this.store.take(part);
-        // It stays kept.
         this.store.offer(part, fd!);
         return [fd!];
       },
     });
     const kept = keeper.look();
     if (typeof kept !== "object") throw new Error(`nothing is kept: ${kept}`);
-    fds.push(...kept.fds.values());
-    const bytes = new Uint8Array(count);
-    const taken = receiveBytes(kept.fds.get(name)!.fd, bytes);
-    for (const fd of fds) fd.close();
-    return new TextDecoder().decode(bytes.subarray(0, Math.max(0, taken)));
+    return { keeper, kept };
   }
 
   endQemu(): void {
@@ -407,6 +419,22 @@ Deno.test("a session that cannot go on ends, and QEMU is connected to again", ()
     const next = it.next(options);
     it.pass(CONNECT_MS);
     assertStringIncludes(it.store.problems.join(), problem);
+    assertEquals(next.log, ["connected", "started"]);
+    assertEquals(it.qemu.qtestClients, 2);
+  }
+});
+
+Deno.test("what another version kept ends the session, and QEMU is connected to again", () => {
+  for (const version of [0, 2, undefined, "1"]) {
+    using it = new Restarts();
+    it.kill();
+    it.rewrite({ version });
+    const next = it.next();
+    it.pass(CONNECT_MS);
+    assertStringIncludes(
+      it.store.problems.join(),
+      "its state is of another version",
+    );
     assertEquals(next.log, ["connected", "started"]);
     assertEquals(it.qemu.qtestClients, 2);
   }

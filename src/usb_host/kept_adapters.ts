@@ -73,7 +73,9 @@ export class KeptAdapters implements Disposable {
     const left = new Map(kept.fds);
     try {
       const record = new SavedReader(kept.record);
-      record.integer("version", VERSION, VERSION);
+      if (!record.isNumber("version", VERSION)) {
+        throw new RangeError("its state is of another version");
+      }
       record.integer("adapters", this.#count, this.#count);
       const lines = record.list("lines", this.#lines.length);
       if (lines.join("\n") !== this.#lines.join("\n")) {

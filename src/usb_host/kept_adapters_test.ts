@@ -160,6 +160,10 @@ Deno.test("KeptAdapters ends connections whose record it does not read, and says
     assertEquals(rig.restart().take().size, 0);
     assertEquals(rig.hasEnded(0), true, JSON.stringify(record));
     assertStringIncludes(rig.store.problems.join(), "ends with the restart");
+    assertEquals(
+      rig.store.problems.join().includes("its state is of another version"),
+      record !== null && record.version !== good.version,
+    );
   }
 });
 

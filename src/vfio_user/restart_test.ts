@@ -4,7 +4,10 @@ import { countCopies } from "../../tests/doubles/open_fds.ts";
 import { C, words } from "../../tests/doubles/vfio_peer.ts";
 import { CHANNEL, VfioRig } from "../../tests/doubles/vfio_rig.ts";
 import { duplicate } from "../../ffi/files.ts";
+import { fdStatus } from "../../ffi/file_status.ts";
+import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
+import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { Direction } from "../line/port.ts";
 
 const PO = 0x18;
@@ -100,24 +103,50 @@ Deno.test("many restarts in a row lose nothing, and leave no descriptor", () => 
   assertEquals(countCopies(eventFd.fd), 1);
 });
 
-Deno.test("state of another version ends the session, with a word", () => {
-  const store = new FdStoreDouble();
-  const first = new VfioRig({ store });
-  use(first);
-  using next = store.restart();
-  for (const fd of next.take("state")) fd.close();
-  next.offer("state", createMemFd("foreign", 20480));
-  using rig = new VfioRig({ store: next, killed: first });
-  rig.turn();
-  assertEquals(rig.backend.isConnected, false);
-  assertEquals(next.problems, [
-    "a VMM's session ends with the restart: its state is that of another " +
-    "version",
-  ]);
-  // Whatever copies there are of its connection.
-  assertEquals(rig.peer.read(), "ended");
-  assertEquals([next.names, rig.losses], [[], 1]);
-});
+/** Writes a word of kept memory, as another version might have written it. */
+function changeWord(file: OwnedFd, word: number, value: number): void {
+  using mapping = Mapping.map(file.fd, {
+    length: fdStatus(file.fd).size,
+    writable: true,
+    subject: "kept memory",
+  });
+  new Uint32Array(mapping.buffer)[word] = value;
+}
+
+for (
+  const [what, change] of [
+    ["another size", () => createMemFd("foreign", 20480)],
+    ["another version", (kept) => {
+      changeWord(kept, 1, 2);
+      return duplicate(kept.fd);
+    }],
+    ["another card", (kept) => {
+      changeWord(kept, 2, 1);
+      return duplicate(kept.fd);
+    }],
+  ] as [string, (kept: OwnedFd) => OwnedFd][]
+) {
+  Deno.test(`state of ${what} ends the session, with a word`, () => {
+    const store = new FdStoreDouble();
+    const first = new VfioRig({ store });
+    use(first);
+    using next = store.restart();
+    for (const fd of next.take("state")) {
+      next.offer("state", change(fd));
+      fd.close();
+    }
+    using rig = new VfioRig({ store: next, killed: first });
+    rig.turn();
+    assertEquals(rig.backend.isConnected, false);
+    assertEquals(next.problems, [
+      "a VMM's session ends with the restart: its state is that of another " +
+      "version",
+    ]);
+    // Whatever copies there are of its connection.
+    assertEquals(rig.peer.read(), "ended");
+    assertEquals([next.names, rig.losses], [[], 1]);
+  });
+}
 
 Deno.test("what is kept is dropped with the session", () => {
   const store = new FdStoreDouble();

@@ -27,6 +27,11 @@ export class SavedReader {
     this.#saved = saved as Saved;
   }
 
+  /** Returns true if it is this number. */
+  isNumber(key: string, value: number): boolean {
+    return this.#saved[key] === value;
+  }
+
   /** @throws {RangeError} If it is no whole number of `least` to `most`. */
   integer(key: string, least: number, most: number): number {
     const value = this.#saved[key];
