@@ -5,14 +5,13 @@
  *
  * @module
  */
-import { EEXIST, EINTR, EISDIR, ELOOP, ENOTDIR } from "./errno.ts";
+import { EINTR, EISDIR, ELOOP, ENOTDIR } from "./errno.ts";
 import {
   changeModeOf,
   makeDirectoryAt,
   moveAt,
   openAt,
   readOpenLink,
-  replaceAt,
   unlinkAt,
 } from "./directory.ts";
 import {
@@ -22,7 +21,6 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
-  O_WRONLY,
   openFile,
 } from "./files.ts";
 import { fdStatus, type FileStatus, statusAt } from "./file_status.ts";
@@ -353,8 +351,16 @@ export function openOutput(
   throw new OsError("open", ELOOP, path);
 }
 
-/** Makes a file with just this mode; undefined if the name is taken by now. */
-function makeFile(
+/**
+ * Makes a file with just this mode, whatever the umask is; undefined if the name
+ * is taken by now.
+ *
+ * @param flags O_WRONLY and the like.
+ * @throws {OsError} EACCES, ENOSPC, …
+ *
+ * **Ownership**: the caller's. **Safety**: a plain fd; no link is followed.
+ */
+export function makeFile(
   directory: OwnedFd,
   name: string,
   flags: number,
@@ -376,60 +382,6 @@ function makeFile(
   // What a umask took; a file system without modes has none to set.
   libc().fchmod(made.fd, mode);
   return made;
-}
-
-/**
- * Writes a file, whole or not at all: others see the old one or the new one.
- *
- * @param mode Permission bits of the file, whatever the umask is.
- * @throws {UntrustedPathError} If a link of another user is on the way, or what
- * is there is not a regular file.
- * @throws {OsError} ENOENT, EACCES, ENOSPC, …
- *
- * **Blocking**: as the disk does. **Safety**: a link at `path` is replaced, not
- * followed.
- */
-export function replaceFile(path: string, text: string, mode: number): void {
-  const { directory: directoryPath, name } = splitPath(path);
-  using directory = walk(directoryPath);
-  const there = statusAt(directory, name);
-  if (
-    name === "" || name === "." || name === ".." ||
-    there !== undefined && there.kind !== "regular file" &&
-      there.kind !== "symbolic link"
-  ) {
-    throw new UntrustedPathError(
-      `Cannot replace ${path}: it is a ${there?.kind ?? "directory"}, not a ` +
-        `regular file`,
-    );
-  }
-  replaceFileAt(directory, name, text, mode);
-}
-
-/**
- * The same in an open directory.
- *
- * @throws {OsError} EACCES, ENOSPC, …
- *
- * **Blocking**: as the disk does. **Safety**: what has the name is replaced; no
- * link is followed.
- */
-export function replaceFileAt(
-  directory: OwnedFd,
-  name: string,
-  text: string,
-  mode: number,
-): void {
-  const fresh = hiddenName();
-  using file = makeFile(directory, fresh, O_WRONLY, mode);
-  if (file === undefined) throw new OsError("open", EEXIST, directory.what);
-  try {
-    writeWhole(file, new TextEncoder().encode(text));
-    replaceAt(directory, fresh, directory, name);
-  } catch (error) {
-    unlinkAt(directory, fresh);
-    throw error;
-  }
 }
 
 /**

@@ -3,24 +3,16 @@
  *
  * @module
  */
-import { openAt } from "../../ffi/directory.ts";
 import { fdStatus, statusAt } from "../../ffi/file_status.ts";
-import {
-  O_CREAT,
-  O_EXCL,
-  O_NOFOLLOW,
-  O_RDONLY,
-  O_WRONLY,
-  readOpenFile,
-} from "../../ffi/files.ts";
+import { O_RDONLY, readOpenFile } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import {
   openDirectory,
   openRegularAt,
   splitPath,
-  writeWhole,
 } from "../../ffi/trusted_path.ts";
+import { makeFileAt } from "../../ffi/whole_file.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 
 const TOKEN = /^[\w-]{16,128}$/;
@@ -39,7 +31,8 @@ const OTHERS = 0o027;
 export function tokenIn(path: string, made: string): string {
   const { directory: directoryPath, name } = splitPath(path);
   using directory = openDirectory(directoryPath);
-  if (makeToken(directory, name, made)) return made;
+  // Whole or not at all: one that a full disk cut short would hold no token.
+  if (makeFileAt(directory, name, `${made}\n`, 0o600)) return made;
   using file = openRegularAt(directory, name, O_RDONLY);
   if (file === undefined) {
     const { kind, uid } = statusAt(directory, name) ?? {};
@@ -65,23 +58,6 @@ export function tokenIn(path: string, made: string): string {
     hint: "A token is 16 to 128 letters, digits, - and _; remove the file to " +
       "have one made",
   });
-}
-
-/** Makes the file; false if it exists. */
-function makeToken(directory: OwnedFd, name: string, token: string): boolean {
-  try {
-    using file = openAt(
-      directory,
-      name,
-      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-      0o600,
-    );
-    writeWhole(file, new TextEncoder().encode(`${token}\n`));
-    return true;
-  } catch (error) {
-    if (isOsError(error, "EEXIST")) return false;
-    throw error;
-  }
 }
 
 /** Text of the file; empty if it is longer than any token. */

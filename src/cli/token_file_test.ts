@@ -1,4 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import {
+  DISK_FAULTS,
+  FAULT_REASONS,
+  FullDisk,
+  lacksMounts,
+} from "../../tests/doubles/full_disk.ts";
 import { lacksRoot } from "../../tests/doubles/skipped.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { tokenIn } from "./token_file.ts";
@@ -58,4 +64,24 @@ Deno.test({
       await Deno.chown(file, 65534, 65534);
       assertThrows(() => tokenIn(file, MADE), ConfigError, "user 65534");
     }),
+});
+
+Deno.test({
+  name: "a token's file is not made half on a disk without room",
+  ignore: lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    const file = `${disk.path}/token`;
+    for (const fault of DISK_FAULTS) {
+      await disk.break(fault);
+      assertThrows(
+        () => tokenIn(file, MADE),
+        Error,
+        `${file}: ${FAULT_REASONS[fault]}`,
+      );
+      assertEquals(disk.files(), []);
+      await disk.repair();
+    }
+    assertEquals(tokenIn(file, MADE), MADE);
+  },
 });

@@ -21,11 +21,8 @@ import {
   openRuntimeDirectory,
   ownRuntimeDirectory,
 } from "../../ffi/runtime_directory.ts";
-import {
-  openRegularAt,
-  replaceFileAt,
-  UntrustedPathError,
-} from "../../ffi/trusted_path.ts";
+import { openRegularAt, UntrustedPathError } from "../../ffi/trusted_path.ts";
+import { replaceFileAt } from "../../ffi/whole_file.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { CONFIGFS, type Interface } from "./driver.ts";
@@ -246,8 +243,14 @@ export class Records {
         `Cannot make ${this.pathOf({ id })}: it exists already`,
       );
     }
-    using recordDirectory = openRecordDirectory(directory, id)!;
-    return LivenessLock.set(recordDirectory, LIVENESS_FILE);
+    try {
+      using recordDirectory = openRecordDirectory(directory, id)!;
+      return LivenessLock.set(recordDirectory, LIVENESS_FILE);
+    } catch (error) {
+      // A disk may have had room for the directory only.
+      removeRecordDirectory(directory, id);
+      throw error;
+    }
   }
 
   /** Returns all records, by name; others' files are ignored. */

@@ -4,8 +4,12 @@ import {
   assertMatch,
   assertNotEquals,
   assertRejects,
+  assertThrows,
 } from "@std/assert";
+import { listDirectory } from "../../ffi/directory_entries.ts";
+import { OsError } from "../../ffi/os_error.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
+import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
@@ -364,4 +368,36 @@ Deno.test("CHIP_NAME takes only names that are good for a file", () => {
   for (const bad of ["", "a/b", ".", "-a", "a.b", "x".repeat(33)]) {
     assertEquals("problem" in CHIP_NAME.read(bad), true, bad);
   }
+});
+
+Deno.test({
+  name: "a disk without room keeps no part of a record, and the last one whole",
+  ignore: lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    const records = new Records(`${disk.path}/kernel`);
+    const mine = record();
+    using _mark = records.begin(mine);
+    await records.write(mine);
+    const changed = { ...mine, path: "/dev/gpiochip9" };
+    // Room for one file, or one directory, more.
+    await disk.break("no files");
+    disk.giveOneFile();
+    assertThrows(
+      () => records.begin(record({ id: "plc0.fedcba9876543210" })),
+      OsError,
+      "no space left",
+    );
+    assertEquals(listDirectory(`${disk.path}/kernel`), [mine.id]);
+    await disk.repair();
+    await disk.break("no bytes");
+    await assertRejects(() => records.write(changed), OsError, "no space left");
+    assertEquals(await records.list(), [{
+      ...mine,
+      state: stateOf(mine, true),
+    }]);
+    await disk.repair();
+    await records.write(changed);
+    assertEquals((await records.list())[0]?.path, "/dev/gpiochip9");
+  },
 });

@@ -13,11 +13,8 @@ import { O_RDONLY, readOpenFile, readSmallFile } from "../../ffi/files.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { openRuntimeDirectory } from "../../ffi/runtime_directory.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
-import {
-  openRegularAt,
-  replaceFileAt,
-  UntrustedPathError,
-} from "../../ffi/trusted_path.ts";
+import { openRegularAt, UntrustedPathError } from "../../ffi/trusted_path.ts";
+import { replaceFileAt } from "../../ffi/whole_file.ts";
 import { waitUntil } from "../async/wait.ts";
 import { isOwnAdapter } from "../gpio/own_adapter.ts";
 import {

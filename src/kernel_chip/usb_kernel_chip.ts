@@ -145,6 +145,7 @@ export class UsbKernelChip implements AsyncDisposable {
       await records.write(record);
     } catch (error) {
       livenessLock[Symbol.dispose]();
+      await records.remove(record);
       throw error;
     }
     return new UsbKernelChip(

@@ -7,11 +7,8 @@ import { isOsError } from "../../ffi/os_error.ts";
 import { statusAt } from "../../ffi/file_status.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { openRuntimeDirectory } from "../../ffi/runtime_directory.ts";
-import {
-  removeExactly,
-  replaceFileAt,
-  UntrustedPathError,
-} from "../../ffi/trusted_path.ts";
+import { removeExactly, UntrustedPathError } from "../../ffi/trusted_path.ts";
+import { replaceFileAt } from "../../ffi/whole_file.ts";
 import type { FileAccess } from "../config/specification.ts";
 import {
   isWordsDirectory,
@@ -28,6 +25,10 @@ const LEAST_PAUSE_MS = 100;
 const PAUSES = 20;
 /** Longest pause. **Units**: milliseconds. */
 const MOST_PAUSE_MS = 5000;
+/** Shortest pause after a disk had no room. **Units**: milliseconds. */
+const RETRY_MS = 1000;
+/** Reasons that pass by themselves. */
+const PASSING = ["ENOSPC", "EDQUOT", "EROFS"];
 
 /** Settings of a service's words. */
 interface WordsSettings {
@@ -76,22 +77,25 @@ export class ServiceWords implements Disposable {
       const start = performance.now();
       // A failure of the reactor is reported elsewhere.
       const found = await this.#settings.describe().catch(() => undefined);
-      if (found !== undefined && !this.#isOver) this.#replace(found);
+      let leastMs = LEAST_PAUSE_MS;
+      if (found !== undefined && !this.#isOver && !this.#replace(found)) {
+        this.#isDue = true;
+        leastMs = RETRY_MS;
+      }
       const spent = performance.now() - start;
-      await pause(
-        Math.min(Math.max(LEAST_PAUSE_MS, PAUSES * spent), MOST_PAUSE_MS),
-      );
+      await pause(Math.min(Math.max(leastMs, PAUSES * spent), MOST_PAUSE_MS));
     }
     this.#isWriting = false;
   }
 
-  #replace(aggregators: readonly NamedAggregator[]): void {
+  /** Returns false if it is to be tried again. */
+  #replace(aggregators: readonly NamedAggregator[]): boolean {
     const text = wordsText(Deno.pid, aggregators);
     if (text === undefined) {
       this.#remove();
-      return;
+      return true;
     }
-    this.#inDirectory((directory) => {
+    return this.#inDirectory((directory) => {
       replaceFileAt(directory, WORDS_FILE, text, modeFor(this.#settings.look));
       this.#identity = statusAt(directory, WORDS_FILE)?.identity;
     });
@@ -106,15 +110,19 @@ export class ServiceWords implements Disposable {
     });
   }
 
-  #inDirectory(action: (directory: OwnedFd) => void): void {
+  /** Returns false if the disk has no room. */
+  #inDirectory(action: (directory: OwnedFd) => void): boolean {
     try {
       using directory = openRuntimeDirectory(this.#settings.directory);
       if (directory !== undefined) action(directory);
+      return true;
     } catch (error) {
+      if (isOsError(error, ...PASSING)) return false;
       // No permission, no space, or another user's directory.
       if (!isOsError(error) && !(error instanceof UntrustedPathError)) {
         throw error;
       }
+      return true;
     }
   }
 

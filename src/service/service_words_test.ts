@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
+import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { until } from "../../tests/environment/wait.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceWords } from "./service_words.ts";
 
 /** The directory of a service, and the names that it has. */
-function rig() {
-  const top = Deno.makeTempDirSync();
+function rig(top = Deno.makeTempDirSync()) {
   const directory = `${top}/gpioagg-test`;
-  Deno.mkdirSync(directory);
+  Deno.mkdirSync(directory, { recursive: true });
   const names = ["press"];
   const file = `${directory}/words`;
   return {
@@ -100,4 +100,29 @@ Deno.test("a service with more names than a shell should read has no file", asyn
   );
   words.changed();
   await until("no file", () => fileStatus(file) === undefined);
+});
+
+Deno.test({
+  name: "words that a full disk did not take are written once it has room",
+  ignore: lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    using service = rig(`${disk.path}/top`);
+    const { directory, file } = service;
+    await disk.break("no bytes");
+    let asked = 0;
+    using _words = ServiceWords.begin({
+      directory,
+      look: undefined,
+      describe: () => {
+        asked++;
+        return service.describe();
+      },
+    })!;
+    await until("it is tried again", () => asked > 1);
+    assertEquals([...Deno.readDirSync(directory)], []);
+    await disk.repair();
+    await service.says("aggregator\tpress\n");
+    assertEquals(fileStatus(file)?.kind, "regular file");
+  },
 });

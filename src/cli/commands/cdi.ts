@@ -7,7 +7,8 @@
 import { errnoText } from "../../../ffi/errno.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
-import { replaceFile, splitPath } from "../../../ffi/trusted_path.ts";
+import { splitPath } from "../../../ffi/trusted_path.ts";
+import { replaceFile } from "../../../ffi/whole_file.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { SharedDirectories } from "../../service/sockets/shared_directories.ts";

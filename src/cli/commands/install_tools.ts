@@ -6,6 +6,7 @@
  */
 import { readLink } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { replaceLink } from "../../../ffi/whole_file.ts";
 import { jsonLine } from "../../tools/lines/line_text.ts";
 import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
 import { type ToolMain, toolMain } from "../../tools/program/command.ts";
@@ -55,7 +56,7 @@ export const main: ToolMain = toolMain(
  * Makes the links; returns all of them.
  *
  * @throws {ToolError} If the directory cannot be written, or contains one of
- * the names; then no link is made.
+ * the names; then no link is left that was not there.
  */
 function install(
   directory: string,
@@ -81,13 +82,15 @@ function install(
       "nothing was changed: --force replaces them",
     ]);
   }
+  const made: string[] = [];
   for (const path of wanted) {
     try {
-      // Made beside it first, so that the name always exists: it may be in use.
-      const fresh = `${path}.new-${Deno.pid}`;
-      Deno.symlinkSync(program, fresh);
-      Deno.renameSync(fresh, path);
+      replaceLink(path, program);
+      made.push(path);
     } catch (error) {
+      for (const path of made) {
+        if (!there.includes(path)) Deno.removeSync(path);
+      }
       throw new ToolError(`unable to make '${path}': ${reasonOf(error)}`, {
         cause: error,
       });

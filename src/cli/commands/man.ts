@@ -6,7 +6,8 @@
  */
 import settings from "../../../deno.json" with { type: "json" };
 import { fileStatus } from "../../../ffi/file_status.ts";
-import { hiddenName, replaceFile } from "../../../ffi/trusted_path.ts";
+import { isOsError } from "../../../ffi/os_error.ts";
+import { replaceFile, replaceLink } from "../../../ffi/whole_file.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { noRest } from "../arguments/arguments.ts";
@@ -141,7 +142,7 @@ async function callMan(
   }
   try {
     const path = `${directory}/${file}`;
-    Deno.writeTextFileSync(path, text);
+    replaceFile(path, text, PAGE_MODE);
     const { success, signal, code } = await new Deno.Command("man", {
       // The name of this option that man-db and mandoc share.
       args: ["-l", path],
@@ -151,7 +152,10 @@ async function callMan(
     }).spawn().status;
     return success || signal !== null ? code : undefined;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // There is no man, or no room for the page.
+    if (!(error instanceof Deno.errors.NotFound) && !isOsError(error)) {
+      throw error;
+    }
     return undefined;
   } finally {
     Deno.removeSync(directory, { recursive: true });
@@ -172,8 +176,6 @@ function writePages(directory: string, pages: readonly ManPage[]): void {
       replaceFile(`${place}/${file}`, text, PAGE_MODE);
       continue;
     }
-    const fresh = `${place}/${hiddenName()}`;
-    Deno.symlinkSync(target, fresh);
-    Deno.renameSync(fresh, `${place}/${file}`);
+    replaceLink(`${place}/${file}`, target);
   }
 }

@@ -1,4 +1,10 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  DISK_FAULTS,
+  FAULT_REASONS,
+  FullDisk,
+  lacksMounts,
+} from "../../../tests/doubles/full_disk.ts";
 import { COMMANDS } from "../commands.ts";
 import { main } from "./man.ts";
 
@@ -21,4 +27,26 @@ Deno.test("man writes pages through no link that another user planted", async ()
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "man writes no half page on a disk without room",
+  ignore: lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    const write = () => main(["--output", disk.path], "gpioagg", COMMANDS);
+    await Deno.mkdir(`${disk.path}/man1`);
+    for (const fault of DISK_FAULTS) {
+      await disk.break(fault);
+      await assertRejects(
+        write,
+        Error,
+        `${disk.path}/man1/gpioagg.1: ${FAULT_REASONS[fault]}`,
+      );
+      assertEquals([...Deno.readDirSync(`${disk.path}/man1`)], [], fault);
+      await disk.repair();
+    }
+    assertEquals(await write(), 0);
+    assert([...Deno.readDirSync(`${disk.path}/man1`)].length > 20);
+  },
 });

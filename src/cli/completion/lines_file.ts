@@ -10,10 +10,8 @@ import {
   openRuntimeDirectory,
   ownRuntimeDirectory,
 } from "../../../ffi/runtime_directory.ts";
-import {
-  replaceFileAt,
-  UntrustedPathError,
-} from "../../../ffi/trusted_path.ts";
+import { UntrustedPathError } from "../../../ffi/trusted_path.ts";
+import { replaceFileAt } from "../../../ffi/whole_file.ts";
 import type { HostLine } from "./host_words.ts";
 
 /** Name of the file, in gpioagg's runtime directory. */
