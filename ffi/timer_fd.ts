@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { drainFd } from "./event_fd.ts";
 import { I64, layout } from "./layout.ts";
 import { check } from "./libc.ts";
 import { OwnedFd } from "./owned_fd.ts";
@@ -35,6 +34,7 @@ const TFD_CLOEXEC = 0o2000000;
 const TFD_NONBLOCK = 0o4000;
 const TFD_TIMER_ABSTIME = 1;
 const NS_PER_S = 1e9;
+const TWO_32 = 2 ** 32;
 
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 
@@ -76,7 +76,8 @@ export class TimerFd implements Disposable {
   }
 
   /**
-   * Sets the time, instead of the one before. One that is over comes at once.
+   * Sets the time, instead of the one before: the fd is not readable until then.
+   * One that is over comes at once.
    *
    * @param ns Time of the monotonic clock. **Units**: nanoseconds, above 0.
    */
@@ -87,20 +88,17 @@ export class TimerFd implements Disposable {
     this.#write(Math.max(0, seconds), rest);
   }
 
-  /** Lets the time not come. */
+  /** Lets the time not come: the fd is not readable any more. */
   stop(): void {
     this.#write(0, 0);
   }
 
-  /** Takes note that the time has come: the fd is not readable any more. */
-  drain(): void {
-    drainFd(this.#fd.fd);
-  }
-
   #write(seconds: number, ns: number): void {
     const { it_value_sec, it_value_nsec } = ITIMERSPEC.at;
-    this.#view.setBigInt64(it_value_sec, BigInt(seconds), true);
-    this.#view.setBigInt64(it_value_nsec, BigInt(ns), true);
+    // No BigInt, which would be an object for each time.
+    this.#view.setUint32(it_value_sec, seconds % TWO_32, true);
+    this.#view.setUint32(it_value_sec + 4, seconds / TWO_32, true);
+    this.#view.setUint32(it_value_nsec, ns, true);
     check(
       symbols().timerfdSettime(
         this.#fd.fd,

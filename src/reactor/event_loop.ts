@@ -63,6 +63,22 @@ export interface PollSettings {
   sharePercent: number;
 }
 
+/** Options of a share. */
+export interface ShareOptions {
+  /**
+   * Another share of the same peer: neither of them makes the other's slices
+   * shorter.
+   */
+  readonly partner?: TimeShare;
+  /**
+   * True for work that is due at given times, such as the steps of a play: its
+   * slices are those of any peer, but one that took longer is followed by no
+   * rest, in which the next steps would become late. Units that take long by the
+   * processor's time again and again are, as any peer's.
+   */
+  readonly isPunctual?: boolean;
+}
+
 /** Shared memory that can be looked at instead of waiting for a notification. */
 export interface PollTarget {
   /** True if there is work. Read again and again: some loads. */
@@ -120,7 +136,10 @@ export interface EventLoop {
    *
    * @param onError Takes what its handlers and tasks throw.
    */
-  share(onError?: (error: unknown) => void): TimeShare;
+  share(
+    onError?: (error: unknown) => void,
+    options?: ShareOptions,
+  ): TimeShare;
   /**
    * Makes the polling of a target of the peer with this share; absent, or without
    * a result, in loops that only wait.

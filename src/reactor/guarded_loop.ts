@@ -9,6 +9,7 @@ import type {
   Poll,
   PollSettings,
   PollTarget,
+  ShareOptions,
   Timer,
   TimeShare,
   Watch,
@@ -65,8 +66,8 @@ export class GuardedLoop implements EventLoop {
   }
 
   /** See {@linkcode EventLoop.share}. */
-  share(onError = this.#onError): TimeShare {
-    return this.#loop.share(onError);
+  share(onError = this.#onError, options?: ShareOptions): TimeShare {
+    return this.#loop.share(onError, options);
   }
 
   /** See {@linkcode EventLoop.poll}. What a target throws is its share's. */

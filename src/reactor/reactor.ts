@@ -15,6 +15,7 @@ import type {
   Poll,
   PollSettings,
   PollTarget,
+  ShareOptions,
   Timer,
   TimeShare,
   Watch,
@@ -226,9 +227,13 @@ export class Reactor implements EventLoop, Disposable {
   /** See {@linkcode EventLoop.share}. */
   share(
     onError?: (error: unknown) => void,
-    partner?: TimeShare,
+    { partner, isPunctual }: ShareOptions = {},
   ): TimeShare {
-    return this.#shares.add(onError, partner && checkOwn(partner));
+    return this.#shares.add(
+      onError,
+      partner && checkOwn(partner),
+      isPunctual,
+    );
   }
 
   /** See {@linkcode EventLoop.poll}. */

@@ -109,9 +109,22 @@ export class TimeShares {
    *
    * @param partner Another share of the same peer: neither of them makes the
    * other's slices shorter.
+   * @param isPunctual True for work that is due at times, and never rests for a
+   * slice that took longer.
    */
-  add(onError: OnError = this.#onError, partner?: Share): Share {
-    return new Share(this.#clock, this.#putOff, onError, partner?.peer);
+  add(
+    onError: OnError = this.#onError,
+    partner?: Share,
+    isPunctual = false,
+  ): Share {
+    const share = new Share(
+      this.#clock,
+      this.#putOff,
+      onError,
+      partner?.peer,
+    );
+    share.isPunctual = isPunctual;
+    return share;
   }
 
   /** Begins a turn, before its first event. */
@@ -246,6 +259,8 @@ export class Share implements TimeShare {
   readonly #clock: () => number;
   readonly #queue: Share[];
   #tasks: (() => void)[] = [];
+  /** True if a slice that took longer owes nothing: its work is due at times. */
+  isPunctual = false;
   /** True once the time of the slice under way is measured. */
   isTimed = false;
   #begunAt = 0;
@@ -317,6 +332,7 @@ export class Share implements TimeShare {
     const excess = elapsedUs(this.#begunAt, nowUs) - this.#sliceUs -
       TOLERANCE_US;
     if (excess <= 0) return 0;
+    if (this.isPunctual) return excess;
     this.#owedUs = this.owedUs(nowUs) + excess;
     this.#owedAt = nowUs;
     return excess;

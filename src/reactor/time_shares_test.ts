@@ -41,7 +41,7 @@ function rig() {
   };
   /** A peer that always has more to do, from now on. */
   const busy = (name: string, partner?: TimeShare) => {
-    const share = reactor.share(undefined, partner);
+    const share = reactor.share(undefined, partner && { partner });
     const served: number[] = [];
     const go = () => {
       served.push(work(share));
@@ -280,6 +280,30 @@ Deno.test("a peer that rests wakes nothing, and goes on by itself", () => {
   clock.now += 1000;
   reactor.turn(1000);
   assertEquals(taken(), ["slow"]);
+});
+
+Deno.test("work that is due at times does not rest after a slice that took longer", () => {
+  for (const [isPunctual, done] of [[false, 1], [true, 5]] as const) {
+    const { reactor, clock, log } = rig();
+    using _reactor = reactor;
+    using dueFd = createEventFd();
+    using other = createEventFd();
+    // Another thread had the processor for 4 ms in the midst of the first step.
+    using _due = reactor.watch(dueFd.fd, EPOLLIN, () => {
+      clock.now += log.push("due") === 2 ? 4 : 0.05;
+    }, reactor.share(undefined, { isPunctual }));
+    using _other = reactor.watch(
+      other.fd,
+      EPOLLIN | EPOLLET,
+      () => log.push("other"),
+      reactor.share(),
+    );
+    signalFd(other.fd);
+    reactor.turn(0);
+    signalFd(dueFd.fd);
+    for (let i = 0; i < 5; i++) reactor.turn(0);
+    assertEquals(log, ["other", ...new Array(done).fill("due")]);
+  }
 });
 
 Deno.test("a watch that ends while its event is held is never called", () => {

@@ -27,6 +27,7 @@ import { measurePolling } from "./polling.ts";
 import { isGood, type Measure, tableOf } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
+import { measurePlays } from "./play.ts";
 import { pin } from "./pin.ts";
 import { measureRestarts } from "./restart.ts";
 import { median, medianRatio, type Round } from "./statistics.ts";
@@ -41,6 +42,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                        [--rounds N]
        deno task bench --guest [--quick] [--json] [--rounds N]
        deno task bench --restart [--json] [--check] [--rounds N]
+       deno task bench --play [--quick] [--json] [--check] [--rounds N]
 
   --json             one JSON object instead of the table
   --check            exit with 1 when a target is missed
@@ -64,6 +66,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      input to its program and back at its output
   --restart          instead: pauses of a guest over restarts of a service with
                      a spare process, a round each, and a fifth as many SIGKILLs
+  --play             instead: lateness of a play's steps, beside a bare timer
   --rounds N         rounds of each measure, 15 unless told`;
 
 /** Most rounds of a kind of hostile peer, or of a number of guests. */
@@ -77,7 +80,7 @@ async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
     boolean: [
       ...["json", "check", "quick", "one-cpu", "help"],
-      ...["hostile", "scale", "guest", "restart"],
+      ...["hostile", "scale", "guest", "restart", "play"],
     ],
     string: ["executable", "beside", "rounds", "only", "picture"],
     alias: { help: "h" },
@@ -128,6 +131,8 @@ async function main(args: readonly string[]): Promise<number> {
       )
       : given.guest
       ? await measureGuests(command, directory, effort)
+      : given.play
+      ? await measurePlays(command, directory, slowRounds, 1000 * scale)
       : given.restart
       ? await measureRestarts(command, directory, effort.rounds)
       : given.beside === undefined

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { clockNs } from "../../../ffi/clock.ts";
+import { readMonotonicNs } from "../../../ffi/clock.ts";
 import { EPOLLIN } from "../../../ffi/epoll.ts";
 import { TimerFd } from "../../../ffi/timer_fd.ts";
 import type { PlayState } from "../../client/play.ts";
@@ -13,16 +13,11 @@ import { type PinChange, pullPin } from "./pin_changes.ts";
 
 /** Most steps that wait. */
 export const MAX_WAITING = 65_536;
+/** Steps for which there is room at the beginning. */
+const FIRST_ROOM = 1024;
 /** Steps of which the median is told. */
 const RECENT = 1024;
 const NS_PER_US = 1000;
-
-/** A change at a time. */
-export interface PlayStep {
-  /** **Units**: nanoseconds, monotonic. */
-  readonly dueNs: number;
-  readonly change: PinChange;
-}
 
 /** The timer of a player; tests have their own. */
 interface PlayTimer extends Disposable {
@@ -31,8 +26,6 @@ interface PlayTimer extends Disposable {
   set(ns: number): void;
   /** See {@linkcode TimerFd.stop}. */
   stop(): void;
-  /** See {@linkcode TimerFd.drain}. */
-  drain(): void;
 }
 
 /** The steps of one aggregator. **Ownership**: of its timer. */
@@ -40,23 +33,28 @@ export class Player implements Disposable {
   readonly #timer: PlayTimer;
   readonly #share: TimeShare;
   readonly #watch: Watch;
-  readonly #now: () => number;
-  #steps: PlayStep[] = [];
+  /** Reads the clock. **Units**: nanoseconds, monotonic. */
+  readonly #clock: (into: Float64Array) => void;
+  readonly #now = new Float64Array(1);
+  /** Times of the steps that wait, from `#next` on, and around. */
+  #due = new Float64Array(FIRST_ROOM);
+  #changes = new Array<PinChange>(FIRST_ROOM);
   /** Index of the first step that waits. */
   #next = 0;
+  #waiting = 0;
   #played = 0;
   #worstUs = 0;
   readonly #recentUs = new Float64Array(RECENT);
 
-  /** Makes a player without steps; `now` is the monotonic clock in ns. */
+  /** Makes a player without steps; `clock` reads the monotonic clock in ns. */
   constructor(
     loop: EventLoop,
     timer: PlayTimer = new TimerFd(),
-    now: () => number = () => Number(clockNs("monotonic")),
+    clock: (into: Float64Array) => void = readMonotonicNs,
   ) {
     this.#timer = timer;
-    this.#now = now;
-    this.#share = loop.share();
+    this.#clock = clock;
+    this.#share = loop.share(undefined, { isPunctual: true });
     this.#watch = loop.watch(
       timer.fd,
       EPOLLIN,
@@ -66,27 +64,34 @@ export class Player implements Disposable {
   }
 
   /**
-   * Adds steps, in order of time, behind those that wait.
+   * Checks that there is room for more steps.
    *
-   * @throws {RangeError} If there are too many.
+   * @throws {RangeError} If there is not.
    */
-  add(steps: readonly PlayStep[]): void {
-    const waiting = this.#steps.length - this.#next;
-    if (waiting + steps.length > MAX_WAITING) {
-      throw new RangeError(
-        `cannot play ${steps.length} more steps: ${waiting} of at most ` +
-          `${MAX_WAITING} wait already`,
-      );
-    }
-    this.#steps = [...this.#steps.slice(this.#next), ...steps];
-    this.#next = 0;
-    this.#arm();
+  checkRoom(count: number): void {
+    if (this.#waiting + count <= MAX_WAITING) return;
+    throw new RangeError(
+      `cannot play ${count} more steps: ${this.#waiting} of at most ` +
+        `${MAX_WAITING} wait already`,
+    );
+  }
+
+  /**
+   * Adds a step, for which there is room, behind those that wait.
+   *
+   * @param dueNs Its time. **Units**: nanoseconds, monotonic.
+   */
+  add(dueNs: number, change: PinChange): void {
+    if (this.#waiting === this.#due.length) this.#grow();
+    const at = (this.#next + this.#waiting) % this.#due.length;
+    this.#due[at] = dueNs;
+    this.#changes[at] = change;
+    if (++this.#waiting === 1) this.#timer.set(dueNs);
   }
 
   /** Plays no further; what was played stays. */
   cancel(): void {
-    this.#steps = [];
-    this.#next = 0;
+    this.#waiting = this.#next = 0;
     this.#timer.stop();
   }
 
@@ -95,7 +100,7 @@ export class Player implements Disposable {
     const count = Math.min(this.#played, RECENT);
     const recent = this.#recentUs.slice(0, count).sort();
     return {
-      waiting: this.#steps.length - this.#next,
+      waiting: this.#waiting,
       played: this.#played,
       medianLateUs: count === 0 ? 0 : recent[count >> 1]!,
       worstLateUs: this.#worstUs,
@@ -109,22 +114,35 @@ export class Player implements Disposable {
   }
 
   #run(): void {
-    this.#timer.drain();
-    for (;;) {
-      const step = this.#steps[this.#next];
-      if (step === undefined) return this.cancel();
-      const lateNs = this.#now() - step.dueNs;
-      if (lateNs < 0 || this.#share.isSpent) return this.#arm();
-      this.#next++;
+    const size = this.#due.length;
+    while (this.#waiting > 0) {
+      const at = this.#next;
+      const dueNs = this.#due[at]!;
+      this.#clock(this.#now);
+      const lateNs = this.#now[0]! - dueNs;
+      // A time that is over comes at once: others are served in between.
+      if (lateNs < 0 || this.#share.isSpent) return this.#timer.set(dueNs);
+      const change = this.#changes[at]!;
+      this.#next = at + 1 === size ? 0 : at + 1;
+      this.#waiting--;
       this.#note(Math.round(lateNs / NS_PER_US));
-      pullPin(step.change);
+      pullPin(change);
     }
+    this.cancel();
   }
 
-  #arm(): void {
-    const step = this.#steps[this.#next];
-    // A time that is over comes at once: others are served in between.
-    if (step !== undefined) this.#timer.set(step.dueNs);
+  #grow(): void {
+    const { length } = this.#due;
+    const from = this.#next;
+    const due = new Float64Array(2 * length);
+    due.set(this.#due.subarray(from));
+    due.set(this.#due.subarray(0, from), length - from);
+    this.#due = due;
+    this.#changes = this.#changes.slice(from).concat(
+      this.#changes.slice(0, from),
+      new Array<PinChange>(length),
+    );
+    this.#next = 0;
   }
 
   #note(lateUs: number): void {

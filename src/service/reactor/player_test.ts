@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { LoopDouble } from "../../../tests/doubles/line_doubles.ts";
 import type { TimeShare, Watch } from "../../reactor/event_loop.ts";
 import type { PinChange } from "./pin_changes.ts";
-import { MAX_WAITING, Player, type PlayStep } from "./player.ts";
+import { MAX_WAITING, Player } from "./player.ts";
 
 /** A player whose time is moved by hand. */
 function rig() {
@@ -35,30 +35,29 @@ function rig() {
       fd: 7,
       set: (ns) => rig.setNs = ns,
       stop: () => rig.setNs = 0,
-      drain: () => {},
       [Symbol.dispose]: () => rig.closed++,
     },
-    () => rig.nowNs,
+    (into) => into[0] = rig.nowNs,
   );
-  const step = (dueNs: number, name: string): PlayStep => ({
-    dueNs,
-    change: {
+  const add = (dueNs: number, name: string) =>
+    player.add(dueNs, {
       level: 1,
       pin: { pull: () => pulls.push(name) },
       line: { pulled: () => {} },
-    } as unknown as PinChange,
-  });
-  return Object.assign(rig, { player, step, ready: () => ready() });
+    } as unknown as PinChange);
+  return Object.assign(rig, { player, add, ready: () => ready() });
 }
 
 Deno.test("steps are played at their time, and their lateness is told", () => {
   const one = rig();
-  const { player, step, pulls } = one;
-  player.add([step(1000, "a"), step(2000, "b"), step(2000, "c")]);
+  const { player, add, pulls } = one;
+  add(1000, "a");
+  add(2000, "b");
+  add(2000, "c");
   assertEquals(one.setNs, 1000);
   one.nowNs = 4000;
   one.ready();
-  player.add([step(9000, "d")]);
+  add(9000, "d");
   one.nowNs = 19_000;
   assertEquals(pulls, ["a", "b", "c"]);
   assertEquals([one.setNs, player.state.waiting], [9000, 1]);
@@ -75,8 +74,9 @@ Deno.test("steps are played at their time, and their lateness is told", () => {
 
 Deno.test("a step waits for its time, and for the turn of its client", () => {
   const one = rig();
-  const { player, step, pulls } = one;
-  player.add([step(1000, "a"), step(1000, "b")]);
+  const { add, pulls } = one;
+  add(1000, "a");
+  add(1000, "b");
   one.nowNs = 999;
   one.ready();
   assertEquals(pulls, []);
@@ -91,16 +91,56 @@ Deno.test("a step waits for its time, and for the turn of its client", () => {
 
 Deno.test("what waits can be cancelled, and is limited", () => {
   const one = rig();
-  const { player, step, pulls } = one;
-  player.add(Array.from({ length: MAX_WAITING }, () => step(1000, "a")));
-  assertThrows(() => player.add([step(2000, "b")]), RangeError, "at most");
+  const { player, add, pulls } = one;
+  for (let i = 0; i < MAX_WAITING; i++) add(1000, "a");
+  player.checkRoom(0);
+  assertThrows(() => player.checkRoom(1), RangeError, "at most");
   player.cancel();
+  player.checkRoom(MAX_WAITING);
   one.nowNs = 5000;
   one.ready();
   assertEquals([pulls, player.state.waiting], [[], 0]);
-  player.add([step(2000, "b")]);
+  add(2000, "b");
   one.ready();
   assertEquals(pulls, ["b"]);
   player[Symbol.dispose]();
   assertEquals(one.closed, 2);
+});
+
+Deno.test("steps stay in their order, however many wait", () => {
+  const one = rig();
+  const { player, add, pulls } = one;
+  let added = 0;
+  let played = 0;
+  for (const [more, fewer] of [[1000, 700], [1500, 3], [5000, 6797]] as const) {
+    for (let i = 0; i < more; i++) add(++added, String(added));
+    one.nowNs = played += fewer;
+    one.ready();
+    assertEquals([pulls.length, player.state.waiting], [
+      played,
+      added - played,
+    ]);
+  }
+  assertEquals(pulls, Array.from({ length: 7500 }, (_, i) => String(i + 1)));
+  assertEquals(one.setNs, 0, "stopped");
+});
+
+Deno.test("a step that throws is not played again, and the next one is", () => {
+  const one = rig();
+  const { player, add, pulls } = one;
+  const failing = {
+    level: 1,
+    pin: {
+      pull: () => {
+        throw new Error("it failed");
+      },
+    },
+  } as unknown as PinChange;
+  player.add(1000, failing);
+  add(1000, "b");
+  one.nowNs = 1000;
+  assertThrows(one.ready, Error, "it failed");
+  assertEquals(one.setNs, 1000, "the timer comes again");
+  one.ready();
+  assertEquals(pulls, ["b"]);
 });

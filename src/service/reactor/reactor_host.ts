@@ -211,8 +211,8 @@ export class ReactorHost implements Disposable {
    *
    * @throws {RangeError} If that cannot be done.
    */
-  play(name: string, command: PlayCommand): Answer {
-    return { aggregators: [], play: this.#find(name).play(command) };
+  *play(name: string, command: PlayCommand): Generator<Step, void> {
+    yield { aggregators: [], play: yield* this.#find(name).play(command) };
   }
 
   /**

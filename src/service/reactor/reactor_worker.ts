@@ -122,7 +122,7 @@ function runReactor(
   };
   // A client that changes much does not delay those that only look.
   const share = reactor.share();
-  const partner = () => reactor.share(undefined, share);
+  const partner = () => reactor.share(undefined, { partner: share });
   const questions = new CommandQueue(partner(), obey, answer);
   const changes = new CommandQueue(partner(), obey, answer);
   using _watch = reactor.watch(commands.fd, EPOLLIN, () => {
@@ -159,7 +159,7 @@ function runReactor(
       case "pull":
         return yield* host.pull(command.name, command.changes);
       case "play":
-        return yield host.play(command.name, command.play);
+        return yield* host.play(command.name, command.play);
       case "force":
         return yield* host.force(command.name, command.force);
       case "observe":

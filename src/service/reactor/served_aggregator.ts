@@ -471,7 +471,7 @@ export class ServedAggregator implements Disposable {
   }
 
   /** Plays values into simulated lines, or returns the state of that. */
-  play(command: PlayCommand): PlayState {
+  play(command: PlayCommand): Pieces<PlayState> {
     this.#play ??= this.#resources.use(
       new AggregatorPlay(this.#loop, this.#aggregator),
     );
