@@ -137,6 +137,75 @@ Deno.test("an exposure that only this host lacks is named, without a recipe", as
   assert(!text.includes("libvirt:"), text);
 });
 
+Deno.test("a recipe is for a QEMU of the guest's architecture that has the device", async () => {
+  const card = DEVICE_HELP + 'name "vfio-user-pci", bus PCI\n';
+  const host = await examineHost(
+    access({
+      programs: {
+        "/old/qemu-system-x86_64": qemu("7.2.0"),
+        "/new/qemu-system-x86_64": qemu("11.1.3", card),
+      },
+    }),
+    ["/old/qemu-system-x86_64", "/new/qemu-system-x86_64"],
+  );
+  const text = (arch: string) =>
+    guestReport(
+      host,
+      GUESTS.filter((guest) =>
+        guest.name === "debian-13" && guest.arch === arch
+      ),
+    ).join("\n");
+  assertStringIncludes(
+    text("amd64"),
+    "/old/qemu-system-x86_64 … -device qemu-",
+  );
+  assertStringIncludes(text("amd64"), "/new/qemu-system-x86_64 … -device '{");
+  const arm = text("arm64");
+  assertStringIncludes(
+    arm,
+    "hid-cp2112, but not from this host: no qemu-system-aarch64 found",
+  );
+  assert(!arm.includes("libvirt:"), arm);
+});
+
+Deno.test("a program of another name has guests of the host's architecture", async () => {
+  const host = await examineHost(
+    access({ programs: { "/opt/vm": qemu("9.1.0") } }),
+    ["/opt/vm"],
+  );
+  const text = guestReport(
+    host,
+    GUESTS.filter(({ name }) => name === "debian-13"),
+  ).join("\n");
+  // Before 9.2.
+  assertStringIncludes(text, "/opt/vm … -device qemu-xhci -chardev");
+  assertStringIncludes(text, "reconnect=1 -device usb-redir");
+  assertStringIncludes(text, "no qemu-system-aarch64 found");
+});
+
+Deno.test("libvirt's lines say where in a domain they belong", async () => {
+  const devices = DEVICE_HELP + 'name "vfio-user-pci", bus PCI\n';
+  const host = await examineHost(access({
+    programs: {
+      "qemu-system-x86_64": qemu("11.1.3", devices),
+      "qemu-system-aarch64": qemu("10.0.2"),
+    },
+  }));
+  for (const { name, driver, recipe } of EXPOSURES) {
+    if (driver === undefined) continue;
+    const [place, ...elements] = recipe(host, "amd64").libvirt!;
+    const isDevice = elements.some((line) =>
+      /^<(controll|redirdev)/.test(line)
+    );
+    // An element of QEMU's namespace needs it declared.
+    assertStringIncludes(
+      place!,
+      isDevice ? "<!-- in <devices>" : "<!-- in <domain xmlns:qemu='http",
+      name,
+    );
+  }
+});
+
 Deno.test("every driver of the table belongs to an exposure", () => {
   for (const guest of GUESTS) {
     const { known, unknown } = exposuresFor(guest);

@@ -16,8 +16,11 @@ export interface HostExposure {
   readonly driver?: GuestDriver;
   /** Restriction to state, whatever the host is. */
   readonly note?: string;
-  /** Returns the reason why the host cannot; undefined if it can. */
-  whyNot(host: Host): string | undefined;
+  /**
+   * Returns the reason why the host cannot, for guests of an architecture, or, by
+   * default, of any; undefined if it can.
+   */
+  whyNot(host: Host, arch?: GuestArch): string | undefined;
   /** Lines to paste, for a guest of that architecture. */
   recipe(host: Host, arch: GuestArch): Recipe;
 }
@@ -26,7 +29,7 @@ export interface HostExposure {
 export interface Recipe {
   gpioagg: string[];
   qemu?: string[];
-  /** Inside `<domain>`, with the namespace of `qemu:commandline` declared. */
+  /** Elements, below a comment that says where in a domain they belong. */
   libvirt?: string[];
   /** The `args:` line of a VM's configuration. */
   proxmox?: string[];
@@ -34,6 +37,15 @@ export interface Recipe {
 
 const SOCKET = "/run/press.sock";
 const LINES = "--line gpiochip0/0-7";
+/** Directory of the sockets of a QEMU with pins. */
+const PINS_DIRECTORY = "/run/press";
+/** As many lines as there are pins below the one that switches the machine off. */
+const PINS_LINES = "--line gpiochip0/0-2";
+
+const IN_DEVICES = "<!-- in <devices>: -->";
+/** With the namespace of `qemu:commandline`. */
+const IN_DOMAIN =
+  "<!-- in <domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>: -->";
 
 const MEMORY =
   "-object memory-backend-memfd,id=mem,size=1G,share=on -machine memory-backend=mem";
@@ -44,38 +56,39 @@ export const EXPOSURES: readonly HostExposure[] = [
     name: "vhost-user",
     driver: "gpio-virtio",
     note: "QEMU 9.0 and newer has interrupts, but cannot reconnect",
-    whyNot: (host) => whyNoDevice(host, "vhost-user-gpio-pci"),
+    whyNot: (host, arch) => whyNoDevice(host, "vhost-user-gpio-pci", arch),
     recipe: vhostUser,
   },
   {
     name: "usbredir, device=ljca",
     driver: "gpio-ljca",
     note: "1 to 64 lines, one adapter for each guest",
-    whyNot: (host) => whyNoDevice(host, "usb-redir"),
+    whyNot: (host, arch) => whyNoDevice(host, "usb-redir", arch),
     recipe: (host, arch) => usbredir(host, arch, "ljca"),
   },
   {
     name: "vfio-user",
     driver: "gpio-ml-ioh",
     note: "up to 109 lines; QEMU cannot reconnect",
-    whyNot: (host) => whyNoDevice(host, "vfio-user-pci"),
+    whyNot: (host, arch) => whyNoDevice(host, "vfio-user-pci", arch),
     recipe: vfioUser,
   },
   {
     name: "qemu-pins, device=pl061",
     driver: "gpio-pl061",
-    note: "8 lines; guests of -M virt on arm64",
-    whyNot: (host) => {
-      const program = programFor(host, "arm64");
-      return program === undefined ? "no qemu-system-aarch64 found" : undefined;
-    },
+    note:
+      "8 lines; guests of -M virt on arm64, where pin 3 is the power button",
+    whyNot: (host) =>
+      programFor(host, "arm64") === undefined
+        ? "no qemu-system-aarch64 found"
+        : undefined,
     recipe: (host, arch) => pins(host, arch),
   },
   {
     name: "usbredir, device=cp2112",
     driver: "hid-cp2112",
     note: "8 lines for each adapter; inputs are polled, every 40 ms at HZ=250",
-    whyNot: (host) => whyNoDevice(host, "usb-redir"),
+    whyNot: (host, arch) => whyNoDevice(host, "usb-redir", arch),
     recipe: (host, arch) => usbredir(host, arch, "cp2112"),
   },
   {
@@ -115,37 +128,69 @@ export function exposuresFor(
   return { known: has(guest.drivers), unknown: has(guest.unknown) };
 }
 
-function whyNoDevice(host: Host, device: string): string | undefined {
+function whyNoDevice(
+  host: Host,
+  device: string,
+  arch?: GuestArch,
+): string | undefined {
   if (host.qemus.length === 0) return "no QEMU found";
-  return host.qemus.some(({ devices }) => devices.has(device))
-    ? undefined
-    : `no QEMU of this host has the device ${device}`;
+  if (arch === undefined) {
+    return host.qemus.some(({ devices }) => devices.has(device))
+      ? undefined
+      : `no QEMU of this host has the device ${device}`;
+  }
+  if (programFor(host, arch) === undefined) {
+    return `no ${usualName(arch)} found`;
+  }
+  return programFor(host, arch, device) === undefined
+    ? `no ${usualName(arch)} of this host has the device ${device}`
+    : undefined;
 }
 
-/** Returns the QEMU of an architecture; undefined if the host has none. */
-function programFor(host: Host, arch: GuestArch): Qemu | undefined {
-  const suffix = arch === "amd64" ? "x86_64" : "aarch64";
-  return host.qemus.find(({ program }) =>
-    program.endsWith(suffix) ||
-    (program.endsWith("qemu-kvm") && host.arch === suffix)
+/**
+ * Returns the first QEMU of an architecture that has a device, or, by default,
+ * the first one; undefined if the host has none.
+ */
+function programFor(
+  host: Host,
+  arch: GuestArch,
+  device?: string,
+): Qemu | undefined {
+  return host.qemus.find(({ program, devices }) =>
+    emulates(host, program, arch) &&
+    (device === undefined || devices.has(device))
   );
 }
 
-function nameFor(host: Host, arch: GuestArch): string {
-  return programFor(host, arch)?.program ??
-    (arch === "amd64" ? "qemu-system-x86_64" : "qemu-system-aarch64");
+/** Returns true if a QEMU has guests of this architecture, by its file's name. */
+function emulates(host: Host, program: string, arch: GuestArch): boolean {
+  const [, target] = /qemu-system-([^/]*)$/.exec(program) ?? [];
+  return (target ?? host.arch) === SUFFIX[arch];
+}
+
+const SUFFIX: Readonly<Record<GuestArch, string>> = {
+  amd64: "x86_64",
+  arm64: "aarch64",
+};
+
+function usualName(arch: GuestArch): string {
+  return `qemu-system-${SUFFIX[arch]}`;
 }
 
 function vhostUser(host: Host, arch: GuestArch): Recipe {
-  const major = programFor(host, arch)?.major ?? 10;
+  const qemu = programFor(host, arch, "vhost-user-gpio-pci");
   // From 9.0 on the device refuses a chardev that reconnects.
-  const again = major < 9 ? ",reconnect=1" : "";
+  const again = (qemu?.major ?? 10) < 9 ? ",reconnect=1" : "";
   const device = `-chardev socket,path=${SOCKET},id=gpio0${again} ` +
     "-device vhost-user-gpio-pci,chardev=gpio0";
   return {
     gpioagg: [`gpioagg serve --socket-path ${SOCKET},group=kvm ${LINES}`],
-    qemu: [`${nameFor(host, arch)} … ${MEMORY} ${device}`],
+    qemu: [
+      `${qemu?.program ?? usualName(arch)} … ${MEMORY} ${device}`,
+      "# size= as -m has it",
+    ],
     libvirt: [
+      IN_DOMAIN,
       "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>",
       ...commandLine(device),
     ],
@@ -158,10 +203,13 @@ function vfioUser(host: Host, arch: GuestArch): Recipe {
     driver: "vfio-user-pci",
     socket: { type: "unix", path: SOCKET },
   });
+  const { program } = programFor(host, arch, "vfio-user-pci") ??
+    { program: usualName(arch) };
   return {
     gpioagg: [`gpioagg serve --vfio-user ${SOCKET},group=kvm ${LINES}`],
-    qemu: [`${nameFor(host, arch)} … -device '${card}'`],
+    qemu: [`${program} … -device '${card}'`],
     libvirt: [
+      IN_DOMAIN,
       "<qemu:commandline>",
       "  <qemu:arg value='-device'/>",
       `  <qemu:arg value='${card}'/>`,
@@ -176,7 +224,8 @@ function usbredir(
   arch: GuestArch,
   device: "ljca" | "cp2112",
 ): Recipe {
-  const { major, minor } = programFor(host, arch) ?? { major: 10, minor: 0 };
+  const { program, major, minor } = programFor(host, arch, "usb-redir") ??
+    { program: usualName(arch), major: 10, minor: 0 };
   const chardev = `-chardev socket,path=${SOCKET},id=gpio0,${
     reconnectOptionOf(major, minor)
   } -device usb-redir,chardev=gpio0`;
@@ -184,8 +233,9 @@ function usbredir(
     gpioagg: [
       `gpioagg serve --usbredir ${SOCKET},device=${device},group=kvm ${LINES}`,
     ],
-    qemu: [`${nameFor(host, arch)} … -device qemu-xhci ${chardev}`],
+    qemu: [`${program} … -device qemu-xhci ${chardev}`],
     libvirt: [
+      IN_DEVICES,
       "<controller type='usb' model='qemu-xhci'/>",
       `<redirdev bus='usb' type='unix'><source mode='connect' path='${SOCKET}'>` +
       "<reconnect enabled='yes' timeout='1'/></source></redirdev>",
@@ -195,15 +245,20 @@ function usbredir(
 }
 
 function pins(host: Host, arch: GuestArch): Recipe {
-  const sockets = "-qtest unix:/run/press/qtest,server=on,wait=off " +
-    "-qtest-log none -qmp unix:/run/press/qmp,server=on,wait=off";
+  const sockets = `-qtest unix:${PINS_DIRECTORY}/qtest,server=on,wait=off ` +
+    `-qtest-log none -qmp unix:${PINS_DIRECTORY}/qmp,server=on,wait=off`;
   return {
     gpioagg: [
-      "gpioagg serve --qemu-pins qtest=/run/press/qtest,qmp=/run/press/qmp," +
-      `device=pl061 ${LINES}`,
+      `install -d -m 770 -g kvm ${PINS_DIRECTORY}`,
+      `gpioagg serve --qemu-pins qtest=${PINS_DIRECTORY}/qtest,` +
+      `qmp=${PINS_DIRECTORY}/qmp,device=pl061 ${PINS_LINES}`,
     ],
-    qemu: [`${nameFor(host, arch)} -M virt … ${sockets}`],
-    libvirt: commandLine(sockets),
+    qemu: [
+      `${
+        programFor(host, arch)?.program ?? usualName(arch)
+      } -M virt … ${sockets}`,
+    ],
+    libvirt: [IN_DOMAIN, ...commandLine(sockets)],
     proxmox: [`args: ${sockets}`],
   };
 }

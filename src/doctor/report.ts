@@ -74,7 +74,7 @@ function exposureLines(
   arch: GuestArch,
   exposure: HostExposure,
 ): string[] {
-  const reason = exposure.whyNot(host);
+  const reason = exposure.whyNot(host, arch);
   const note = exposure.note === undefined ? "" : `; ${exposure.note}`;
   const status = reason === undefined
     ? `driver ${exposure.driver}${note}`

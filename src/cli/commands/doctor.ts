@@ -12,7 +12,11 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";
 import { examineHost, type Host, type HostAccess } from "../../doctor/host.ts";
 import { guestReport, hostReport } from "../../doctor/report.ts";
-import { EXPOSURES, exposuresFor } from "../../doctor/exposures.ts";
+import {
+  EXPOSURES,
+  exposuresFor,
+  type HostExposure,
+} from "../../doctor/exposures.ts";
 import { Chip } from "../../gpio/chip.ts";
 import { listChips } from "../../gpio/lookup.ts";
 import { chooseInterface } from "../../kernel_chip/driver.ts";
@@ -67,7 +71,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   noRest(given, "gpioagg doctor --guest debian-13");
-  const guests = given.guest.flatMap(findGuests);
+  const named = given.guest.map(findGuests);
+  const guests = named.flat();
   const host = await examineHost(
     new ThisHost(),
     given.qemu.length > 0 ? given.qemu : undefined,
@@ -77,10 +82,9 @@ export async function main(args: readonly string[]): Promise<number> {
       ? JSON.stringify(asData(host, guests), undefined, 2)
       : [...hostReport(host), ...guestReport(host, guests)].join("\n"),
   );
-  const isUseful = guests.every((guest) =>
-    exposuresFor(guest).known.some((exposure) =>
-      exposure.whyNot(host) === undefined
-    )
+  // A guest that is named without an architecture may have either.
+  const isUseful = named.every((kernels) =>
+    kernels.some((guest) => worksFrom(host, guest).length > 0)
   );
   return isUseful ? 0 : 1;
 }
@@ -130,14 +134,19 @@ function asData(host: Host, guests: readonly Guest[]) {
     }),
     guests: guests.map((guest) => ({
       ...guest,
-      exposures: exposuresFor(guest).known
-        .filter((exposure) => exposure.whyNot(host) === undefined)
-        .map((exposure) => ({
-          name: exposure.name,
-          ...exposure.recipe(host, guest.arch),
-        })),
+      exposures: worksFrom(host, guest).map((exposure) => ({
+        name: exposure.name,
+        ...exposure.recipe(host, guest.arch),
+      })),
     })),
   };
+}
+
+/** Returns the exposures that a guest has a driver for and the host can provide. */
+function worksFrom(host: Host, guest: Guest): HostExposure[] {
+  return exposuresFor(guest).known.filter((exposure) =>
+    exposure.whyNot(host, guest.arch) === undefined
+  );
 }
 
 /** The host that this program runs on. */

@@ -123,6 +123,9 @@ Deno.test("doctor's status says whether every named guest can have an exposure",
   assertEquals(await status("debian-13/amd64"), 0);
   assertEquals(await status("debian-13-cloud/amd64"), 1);
   assertEquals(await status("debian-13/amd64", "debian-13-cloud/amd64"), 1);
+  // Without an architecture one of the two is enough.
+  assertEquals(await status("debian-13"), 0);
+  assertEquals(await status("debian-13/arm64"), 1);
   // This host has no QEMU for it that has what its driver needs.
   using none = rig();
   assertEquals((await none.doctor("--guest", "debian-13/amd64")).code, 1);
