@@ -92,5 +92,10 @@ for (const [name, option, boot] of EXPOSURES) {
     }
     await untilNoneIsLeft(service.pid, before!);
     assertEquals(service.stdout.includes('"event":"fault"'), false);
+    // Nothing keeps its session, and its VMM connects once.
+    assertEquals(
+      service.stdout.includes("keeps the session of a PCI card"),
+      name === "vfio-user",
+    );
   });
 }

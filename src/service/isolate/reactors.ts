@@ -11,7 +11,7 @@ import type {
 } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { EdgeStore } from "../record/edge_store.ts";
-import { StoreRoom } from "./store_room.ts";
+import { StoreRoom, unkeptCards } from "./store_room.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { keptNames, LinesHeldError } from "../lanes/lanes.ts";
 import type {
@@ -149,6 +149,10 @@ export class Reactors implements AggregatorServer, Disposable {
   ): Promise<AggregatorDescription[]> {
     const added = await this.#add(aggregators, options);
     this.#room?.add(aggregators);
+    const problem = this.#store === undefined
+      ? unkeptCards(aggregators)
+      : undefined;
+    if (problem !== undefined) this.#events.problem?.(problem);
     for (const { name, lines } of added) {
       this.#lineCounts.set(name, lines.length);
     }

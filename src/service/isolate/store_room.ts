@@ -33,6 +33,24 @@ export function storeNeeds(
     (usbredir === undefined ? 0 : QEMU);
 }
 
+/**
+ * Returns what is to be told of PCI cards where no manager keeps their sessions;
+ * undefined if there is none. QEMU connects to a card once.
+ */
+export function unkeptCards(
+  aggregators: readonly AggregatorSpecification[],
+): string | undefined {
+  const names = aggregators.filter(({ vfioUser }) => vfioUser !== undefined)
+    .map(({ name }) => name);
+  return names.length === 0
+    ? undefined
+    : `${names.join(", ")}: nothing keeps ` +
+      `the session of a PCI card over the end of gpioagg. Its guest reads ones ` +
+      `then, and its writes are lost, until the card is removed and added again ` +
+      `(device_del, device_add) or the VM is started again. Serve it with ` +
+      `--standby, or as a systemd unit with FileDescriptorStoreMax=`;
+}
+
 /** Counts what the aggregators of a service need. */
 export class StoreRoom {
   readonly #limit: number;

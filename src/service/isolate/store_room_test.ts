@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { AggregatorSpecification } from "../../config/specification.ts";
-import { storeNeeds, StoreRoom } from "./store_room.ts";
+import { storeNeeds, StoreRoom, unkeptCards } from "./store_room.ts";
 
 const made = (
   name: string,
@@ -43,4 +43,18 @@ Deno.test("StoreRoom tells once that there is too little, and again after there 
   room.add([made("b", [])]);
   room.add([made("c", ["chip"])]);
   assertEquals(problems.length, 2);
+});
+
+Deno.test("unkeptCards() names the PCI cards, and only these", () => {
+  const none = [made("a", ["sim"]), made("b", ["sim"], { vhostUser })];
+  assertEquals(unkeptCards(none), undefined);
+  const cards = ["c", "d"].map((name) =>
+    made(name, ["sim"], { vfioUser: vhostUser })
+  );
+  assertEquals(
+    unkeptCards([...none, ...cards])?.startsWith(
+      "c, d: nothing keeps the session of a PCI card over the end of gpioagg.",
+    ),
+    true,
+  );
 });
