@@ -288,10 +288,14 @@ export class DriverRing {
   /**
    * Asks the device for a call at the next used entry. The caller looks at
    * {@linkcode usedCount} once more before it sleeps.
+   *
+   * @param after Entries that need no call before that one, where the event
+   * index was negotiated.
    */
-  enableCalls(): void {
+  enableCalls(after = 0): void {
     if (this.#eventIndex) {
-      Atomics.store(this.#avail, this.#usedEventAt, this.#nextUsed);
+      const event = (this.#nextUsed + after) & 0xffff;
+      Atomics.store(this.#avail, this.#usedEventAt, event);
     } else Atomics.store(this.#avail, 0, 0);
   }
 

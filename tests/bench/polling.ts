@@ -53,6 +53,7 @@ export async function measurePolling(
   const times = new Float64Array(effort.roundTrips);
   const floors: Round[] = [];
   const memories: Round[] = [];
+  const calls: Round[] = [];
   const polled: Round[] = [];
   const called: Round[] = [];
   const cpu = { polled: 0, called: 0, floor: 0 };
@@ -62,6 +63,7 @@ export async function measurePolling(
     const isCounted = round >= 0;
     const add = (list: Round[], one: Round) => isCounted && list.push(one);
     add(memories, memory.round(times));
+    add(calls, memory.calledRound(times));
     const start = cpuTimeUs(server.pid);
     add(polled, polledTrips(requests, LINES, times));
     const between = cpuTimeUs(server.pid);
@@ -113,6 +115,17 @@ export async function measurePolling(
       value: cpu.called / count,
       unit: "µs",
       floor: cpu.floor / count,
+    },
+    {
+      name: "… beside a floor that polls, p50",
+      value: median(p50(called)),
+      unit: "µs",
+      floor: median(p50(calls)),
+      ratio: medianRatio(p50(called), p50(calls)),
+      note: "floor: one Deno process looks at a word and calls the other by " +
+        `an eventfd; it takes ${
+          medianRatio(p50(calls), p50(floors)).toFixed(2)
+        } times as long as the ping-pong by eventfds`,
     },
     {
       name: "wake-ups at rest, polling",

@@ -75,7 +75,7 @@ export async function measureScale(
   return {
     measures: [
       ...guests.flatMap(({ measures }) => measures),
-      isolated,
+      ...isolated,
       ...files.flatMap(({ measures }) => measures),
       {
         name: "start-up of one more aggregator of a file",
@@ -200,13 +200,13 @@ async function measureGuests(
   return { count, measures, rate, floorRate, p50, p99, floorP50 };
 }
 
-/** Measures the gain of a process for each aggregator. */
+/** Measures the gain of a process for each aggregator, with both kinds of guests. */
 async function measureIsolated(
   command: ServerCommand,
   directory: string,
   rounds: number,
   ms: number,
-): Promise<Measure> {
+): Promise<Measure[]> {
   const count = ISOLATED_COUNT;
   const places = ["together", "isolated"].map((name) => `${directory}/${name}`);
   for (const place of places) await Deno.mkdir(place);
@@ -215,28 +215,41 @@ async function measureIsolated(
   await using each = await Server.start(command, isolated, count, LINES, [
     "--isolate",
   ]);
-  await using shared = await Crowd.ofGuests(one.sockets, LINES);
-  await using alone = await Crowd.ofGuests(each.sockets, LINES);
-  const times = new Float64Array(MAX_TRIPS);
-  for (let i = 0; i < 2; i++) {
-    shared.round(ms / 4, times);
-    alone.round(ms / 4, times);
+  const measures: Measure[] = [];
+  const kinds = [
+    ["guests at once", "", Crowd.ofGuests],
+    [
+      "guests with a full ring",
+      ", which cost little beside their requests",
+      Crowd.ofDeepGuests,
+    ],
+  ] as const;
+  for (const [title, cost, crowdOf] of kinds) {
+    await using shared = await crowdOf(one.sockets, LINES);
+    await using alone = await crowdOf(each.sockets, LINES);
+    const times = new Float64Array(MAX_TRIPS);
+    for (let i = 0; i < 2; i++) {
+      shared.round(ms / 4, times);
+      alone.round(ms / 4, times);
+    }
+    const floors: number[] = [];
+    const rates: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      floors.push(shared.round(ms, times).rate);
+      rates.push(alone.round(ms, times).rate);
+    }
+    measures.push({
+      name: `${count} ${title}, isolate: process`,
+      value: Math.round(median(rates)),
+      unit: "/s",
+      floor: Math.round(median(floors)),
+      ratio: medianRatio(floors, rates),
+      note: "floor: the same guests of one service; the ratio is that of " +
+        `the times, on ${navigator.hardwareConcurrency} CPUs that the ` +
+        `guests use too${cost}`,
+    });
   }
-  const floors: number[] = [];
-  const rates: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    floors.push(shared.round(ms, times).rate);
-    rates.push(alone.round(ms, times).rate);
-  }
-  return {
-    name: `${count} guests at once, isolate: process`,
-    value: Math.round(median(rates)),
-    unit: "/s",
-    floor: Math.round(median(floors)),
-    ratio: medianRatio(floors, rates),
-    note: "floor: the same guests of one service; the ratio is that of the " +
-      `times, on ${navigator.hardwareConcurrency} CPUs that the guests use too`,
-  };
+  return measures;
 }
 
 async function measureFile(
