@@ -270,7 +270,10 @@ export class Cell implements Disposable {
 
   /** Pulls a's input from outside. */
   #pull(value: number): void {
-    using control = new ControlClient(this.#socket("a") + ".control");
+    using control = new ControlClient(
+      this.#socket("a") + ".control",
+      ANSWER_LIMIT_MS,
+    );
     control.ask({ pull: [["INPUT", value === 1 ? 1 : 0]] });
   }
 
