@@ -4,19 +4,28 @@
  * readers, which notice what was overwritten before they came.
  *
  * The memory begins with a header of 64 bytes: the number of edges so far (64
- * bits, low word first), and the next free line id. Records of 16 bytes follow:
- * time (64-bit float, nanoseconds of CLOCK_MONOTONIC), line id, edge.
+ * bits, low word first), and the next free line id. A table follows with the
+ * latest state of each line, which outlives its edges: a word for each 32768th
+ * line id, with the newest of these lines that had an edge (4 bits of state, then
+ * the upper bits of the id plus one). Records of 16 bytes come after that: time
+ * (64-bit float, nanoseconds of CLOCK_MONOTONIC), line id, edge.
  *
  * @module
  */
+import { type LineState, stateAfter } from "./record.ts";
 
 const HEADER_BYTES = 64;
 const RECORD_BYTES = 16;
 const LOW = 0;
 const HIGH = 1;
 const NEXT_ID = 2;
-const HEADER_WORDS = HEADER_BYTES / 4;
-const HEADER_TIMES = HEADER_BYTES / 8;
+const STATES_AT = HEADER_BYTES / 4;
+const STATE_SLOTS = 1 << 15;
+const STATE_SLOT_BITS = 15;
+const STATE_BITS = 4;
+const RECORDS_AT_BYTES = HEADER_BYTES + 4 * STATE_SLOTS;
+const RECORDS_AT = RECORDS_AT_BYTES / 4;
+const TIMES_AT = RECORDS_AT_BYTES / 8;
 const WORDS = RECORD_BYTES / 4;
 const TIMES = RECORD_BYTES / 8;
 const ID = 2;
@@ -34,7 +43,7 @@ export const DEFAULT_EDGES = 1_000_000;
 
 /** Returns the size of the memory for so many edges. **Units**: bytes. */
 export function ringBytes(edges: number): number {
-  return HEADER_BYTES + edges * RECORD_BYTES;
+  return RECORDS_AT_BYTES + edges * RECORD_BYTES;
 }
 
 /** Memory of a ring: of a file that several map, or of this process. */
@@ -75,8 +84,8 @@ export class EdgeWriter {
   write(stamp: Float64Array, lineId: number, bits: number): void {
     const words = this.#words;
     const slot = this.#slot;
-    const at = HEADER_WORDS + slot * WORDS;
-    this.#times[HEADER_TIMES + slot * TIMES] = stamp[0]!;
+    const at = RECORDS_AT + slot * WORDS;
+    this.#times[TIMES_AT + slot * TIMES] = stamp[0]!;
     words[at + ID] = lineId;
     words[at + BITS] = bits;
     this.#slot = slot + 1 === this.#size ? 0 : slot + 1;
@@ -84,6 +93,12 @@ export class EdgeWriter {
     this.#low = low;
     if (low === 0) Atomics.add(words, HIGH, 1);
     Atomics.store(words, LOW, low);
+    // After the number: who sees this state sees the edge too, or that it is gone.
+    const stateAt = STATES_AT + (lineId & (STATE_SLOTS - 1));
+    const upper = (lineId >>> STATE_SLOT_BITS) + 1;
+    if (words[stateAt]! >>> STATE_BITS <= upper) {
+      Atomics.store(words, stateAt, upper << STATE_BITS | stateAfter(bits));
+    }
   }
 }
 
@@ -143,7 +158,8 @@ export class EdgeReader {
   }
 
   /**
-   * Calls `see` for at most `count` edges from number `from` on, without objects.
+   * Calls `see` for the `count` edges from number `from` on that can be read,
+   * without objects.
    *
    * @returns Number of the edge after the last one. Edges that were overwritten
    * meanwhile may be wrong: the caller looks at {@linkcode EdgeReader.tail}.
@@ -154,15 +170,29 @@ export class EdgeReader {
     see: (lineId: number, bits: number) => void,
   ): number {
     const begin = Math.max(from, this.tail);
-    const end = Math.min(this.head, begin + count);
-    let at = HEADER_WORDS + (begin % this.size) * WORDS;
-    const over = HEADER_WORDS + this.size * WORDS;
+    const end = Math.min(this.head, Math.max(begin, from + count));
+    let at = RECORDS_AT + (begin % this.size) * WORDS;
+    const over = RECORDS_AT + this.size * WORDS;
     for (let number = begin; number < end; number++) {
       see(this.#words[at + ID]!, this.#words[at + BITS]!);
       at += WORDS;
-      if (at === over) at = HEADER_WORDS;
+      if (at === over) at = RECORDS_AT;
     }
     return end;
+  }
+
+  /**
+   * Returns the state of a line after its latest edge, which may be overwritten;
+   * "none" if it had no edge; undefined if that is not known: a line that began
+   * much later has its place.
+   */
+  latestState(lineId: number): LineState | "none" | undefined {
+    const at = STATES_AT + (lineId & (STATE_SLOTS - 1));
+    const word = Atomics.load(this.#words, at);
+    const upper = (lineId >>> STATE_SLOT_BITS) + 1;
+    const known = word >>> STATE_BITS;
+    if (known < upper) return "none";
+    return known === upper ? stateAfter(word) : undefined;
   }
 
   /** Time of an edge that can still be read. **Units**: nanoseconds. */
@@ -190,10 +220,10 @@ export class EdgeReader {
 
   #at(number: number): RawEdge {
     const slot = number % this.size;
-    const at = HEADER_WORDS + slot * WORDS;
+    const at = RECORDS_AT + slot * WORDS;
     return {
       number,
-      time: soundTime(this.#times[HEADER_TIMES + slot * TIMES]!),
+      time: soundTime(this.#times[TIMES_AT + slot * TIMES]!),
       lineId: this.#words[at + ID]!,
       bits: this.#words[at + BITS]!,
     };
@@ -206,7 +236,7 @@ function soundTime(time: number): number {
 }
 
 function sizeOf(memory: RingMemory): number {
-  return Math.floor((memory.byteLength - HEADER_BYTES) / RECORD_BYTES);
+  return Math.floor((memory.byteLength - RECORDS_AT_BYTES) / RECORD_BYTES);
 }
 
 /** A number of another process: it may be nonsense, and change without end. */

@@ -53,6 +53,31 @@ Deno.test("EdgeReader notices what was overwritten", () => {
   const seen: number[] = [];
   assertEquals(reader.scan(0, 100, (lineId) => seen.push(lineId)), 10);
   assertEquals(seen, [7, 8, 9]);
+  // Those after them are not meant.
+  assertEquals(reader.scan(5, 3, (lineId) => seen.push(lineId)), 8);
+  assertEquals(seen, [7, 8, 9, 7]);
+});
+
+Deno.test("the latest state of a line outlives its edges", () => {
+  const { reader, write } = rig(4);
+  const on = packEdge(0, lineState(1, true, true), Cause.Guest, EdgeRule.None);
+  const off = packEdge(0, lineState(0, true, true), Cause.Guest, EdgeRule.None);
+  write(0, 7, on);
+  for (let i = 0; i < 10; i++) write(i, 8, i % 2 === 0 ? on : off);
+  const states = (...ids: number[]) => ids.map((id) => reader.latestState(id));
+  assertEquals(states(7, 8, 9), [stateAfter(on), stateAfter(off), "none"]);
+});
+
+Deno.test("a line that began much later takes the place of the latest state, for good", () => {
+  const { reader, write } = rig(4);
+  const on = packEdge(0, lineState(1, true, true), Cause.Guest, EdgeRule.None);
+  const late = 7 + 3 * 2 ** 15;
+  write(0, 7, on);
+  assertEquals(reader.latestState(late), "none");
+  write(1, late, on);
+  write(2, 7, on);
+  assertEquals(reader.latestState(late), stateAfter(on));
+  assertEquals(reader.latestState(7), undefined);
 });
 
 Deno.test("EdgeReader ends, and has times of edges, whatever another process wrote", () => {
@@ -67,7 +92,8 @@ Deno.test("EdgeReader ends, and has times of edges, whatever another process wro
   assertEquals(Number.isSafeInteger(head), true);
   assertEquals(reader.read(0, 5).length, 5);
   assertEquals(reader.read(head - 1, 5).length, 1);
-  assertEquals(reader.scan(0, 100, () => {}), head);
+  assertEquals(reader.scan(0, 100, () => {}), reader.tail);
+  assertEquals(reader.scan(reader.tail, 100, () => {}), head);
   assertEquals(Number.isSafeInteger(reader.firstSince(1e18)), true);
 });
 

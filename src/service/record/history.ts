@@ -219,6 +219,8 @@ class Place {
     yield* this.#scan(this.#begin, this.#end, (id, bits) => {
       if (left.delete(id)) states.set(id, stateBefore(bits));
     }, () => left.size === 0);
+    const latest = new Map<number, LineState>();
+    if (this.overwritten > 0) yield* this.#latest(wanted, left, latest);
     return [...wanted].map(([id, { line, begin, ending }]): LineAt =>
       begin > from
         ? {
@@ -232,10 +234,35 @@ class Place {
           line,
           ...ending,
           // It never changed, unless its edges were overwritten.
-          state: states.get(id) ??
-            (this.overwritten === 0 ? line.first : unknown(line.first)),
+          state: states.get(id) ?? latest.get(id) ?? line.first,
         }
     );
+  }
+
+  /** Looks for the state of lines none of whose edges can be read, into `states`. */
+  *#latest(
+    wanted: ReadonlyMap<number, { readonly line: RecordedLine }>,
+    ids: Set<number>,
+    states: Map<number, LineState>,
+  ): Generator<void, void> {
+    const { reader } = this.#source;
+    if (reader === undefined) return;
+    for (const id of ids) {
+      const { first } = wanted.get(id)!.line;
+      const latest = reader.latestState(id);
+      states.set(
+        id,
+        latest === undefined
+          ? unknown(first)
+          : latest === "none"
+          ? first
+          : latest,
+      );
+    }
+    // Edges that came meanwhile are no part of it.
+    yield* this.#scan(this.#end, reader.head, (id, bits) => {
+      if (ids.delete(id)) states.set(id, stateBefore(bits));
+    }, () => ids.size === 0);
   }
 
   /** Returns the begin and the end of lines as edges. */

@@ -87,14 +87,14 @@ Deno.test("a history begins where the record does, and counts what is gone", () 
   const { beginning, edges, lost } = read(store, { from: 0 });
   assertEquals([beginning.from, lost], [7 * SECOND, 7]);
   assertEquals(edges.map(textOf), ["7 START 0", "8 START 1", "9 START 0"]);
-  // Of STOP nothing is known any more.
-  assertEquals(statesOf(beginning), ["START 1", "STOP undefined"]);
+  assertEquals(statesOf(beginning), ["START 1", "STOP 0"]);
   assertEquals(read(store, { from: 8 * SECOND }).lost, 0);
 });
 
 Deno.test("what a line began with is not told where later edges are gone", () => {
   using made = rig(4);
-  const { store, press, start } = made;
+  const { store, press, start, stop } = made;
+  press.write(0, stop, 1);
   for (let i = 1; i < 10; i++) press.write(i * SECOND, start, i % 2 ? 0 : 1);
   const span = { from: -SECOND, to: Infinity, filter: undefined };
   const reader = new HistoryReader(store, span);
@@ -103,11 +103,24 @@ Deno.test("what a line began with is not told where later edges are gone", () =>
     beginning.lines.map(({ begins, later }) => [begins, later]),
     [[undefined, undefined], [undefined, undefined]],
   );
-  assertEquals(statesOf(beginning), ["START 1", "STOP undefined"]);
+  // It is what it was after its edge that is gone.
+  assertEquals(statesOf(beginning), ["START 1", "STOP 1"]);
   assertEquals(
     [...reader.edges()].flat().map(textOf),
     ["7 START 0", "8 START 1", "9 START 0"],
   );
+});
+
+Deno.test("the state of a line whose edges are gone is that at the begin, not a later one", () => {
+  using made = rig(4);
+  const { store, press, start, stop } = made;
+  press.write(0, stop, 1);
+  for (let i = 1; i < 10; i++) press.write(i * SECOND, start, i % 2 ? 0 : 1);
+  const span = { from: 8 * SECOND, to: Infinity, filter: undefined };
+  const reader = new HistoryReader(store, span);
+  // Comes while the history is read.
+  press.write(10 * SECOND, stop, 0);
+  assertEquals(statesOf(atOnce(reader.begin())), ["START 0", "STOP 1"]);
 });
 
 Deno.test("edges of several records, and late ones of the kernel, are in the order of time", () => {
