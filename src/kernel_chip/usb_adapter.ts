@@ -71,6 +71,11 @@ export interface UsbKernel {
   labelOf(path: string): string;
   /** Returns true if a line of a chip is held. */
   isUsed(path: string): boolean;
+  /**
+   * Returns true if programs that hold a line of a chip which goes may not be
+   * told, and its number not come back.
+   */
+  forgetsHolders(): boolean;
 }
 
 /** The process that relays, as far as its maker uses it. */
@@ -106,6 +111,11 @@ export const HOST_KERNEL: UsbKernel = {
       if (error instanceof LineError) return false;
       throw error;
     }
+  },
+  // Seen with 6.1, and not with 6.12; those between were not tried.
+  forgetsHolders: () => {
+    const [major = 0, minor = 0] = kernelRelease().split(".").map(Number);
+    return major < 6 || (major === 6 && minor < 12);
   },
 };
 
@@ -150,8 +160,12 @@ export function chooseModel(
   return model;
 }
 
+function kernelRelease(): string {
+  return readSmallFile("/proc/sys/kernel/osrelease")?.trim() ?? "";
+}
+
 function hasLjcaDriver(): boolean {
-  const release = readSmallFile("/proc/sys/kernel/osrelease")?.trim() ?? "";
+  const release = kernelRelease();
   return ["modules.dep", "modules.builtin"].some((file) =>
     readWhole(`/lib/modules/${release}/${file}`)?.includes("/gpio-ljca.ko") ===
       true

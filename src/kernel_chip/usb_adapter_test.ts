@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { GpioKernel } from "../../tests/doubles/gpio_kernel/kernel.ts";
+import { redirectFiles } from "../../tests/doubles/redirected_files.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { MAX_USB_LINES } from "../config/specification.ts";
 import { Chip } from "../gpio/chip.ts";
@@ -143,6 +144,28 @@ Deno.test("a chip is used while a program holds one of its lines", () => {
   assertEquals(HOST_KERNEL.isUsed(path), false);
   chip.unplug();
   assertEquals(HOST_KERNEL.isUsed(path), false);
+});
+
+Deno.test("an old kernel forgets who holds lines of a chip that goes", () => {
+  const file = Deno.makeTempFileSync();
+  using _files = redirectFiles({
+    files: { "/proc/sys/kernel/osrelease": file },
+  });
+  try {
+    for (
+      const [release, forgets] of [
+        ["6.1.0-40-amd64", true],
+        ["5.10.0", true],
+        ["6.12.48+deb13-amd64", false],
+        ["7.2.0", false],
+      ] as const
+    ) {
+      Deno.writeTextFileSync(file, `${release}\n`);
+      assertEquals(HOST_KERNEL.forgetsHolders(), forgets, release);
+    }
+  } finally {
+    Deno.removeSync(file);
+  }
 });
 
 Deno.test("a kernel without virtual USB hubs takes no adapter", () => {

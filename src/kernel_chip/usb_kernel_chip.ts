@@ -188,6 +188,20 @@ export class UsbKernelChip implements AsyncDisposable {
     return this.#chips.some(({ path }) => this.#kernel.isUsed(path));
   }
 
+  /**
+   * Returns what programs that hold its lines come to if it goes now; undefined
+   * if the kernel tells them, or there is none.
+   */
+  costToHolders(): string | undefined {
+    if (!this.#kernel.forgetsHolders()) return undefined;
+    const paths = this.#chips.map(({ path }) => path)
+      .filter((path) => this.#kernel.isUsed(path));
+    return paths.length === 0 ? undefined : `${paths.join(", ")}: removed ` +
+      "while a program holds a line. Linux before 6.12 may not tell that " +
+      "program, which then waits for ever, nor use the chip's number again. " +
+      "End such programs first (gpioinfo names their consumers)";
+  }
+
   /** True while the host is about to suspend, and takes no adapters. */
   get isHeld(): boolean {
     return isHeld(this.#holdDirectory);

@@ -54,6 +54,8 @@ export class UsbKernelDouble implements UsbKernel {
   lingering = 0;
   /** Chips with a line that a program holds. */
   readonly used = new Set<string>();
+  /** True: an old one, which does not tell holders that a chip has gone. */
+  isForgetful = false;
 
   chooseModel(_lineCount: number, wanted?: UsbModel): UsbModel {
     // A kernel has one LJCA at most.
@@ -82,6 +84,10 @@ export class UsbKernelDouble implements UsbKernel {
 
   isUsed(path: string): boolean {
     return this.used.has(path);
+  }
+
+  forgetsHolders(): boolean {
+    return this.isForgetful;
   }
 
   chips(adapters: readonly AttachedAdapter[]): AdapterChip[] {

@@ -32,14 +32,14 @@ function rig(): Rig {
   kernel.addAggregatorDriver();
   kernel.addChip({ lines: 4, label: "soc" });
   const usb = new UsbKernelDouble();
-  const { chooseModel, startRelay, chips, labelOf, isUsed } = HOST_KERNEL;
-  const real = { chooseModel, startRelay, chips, labelOf, isUsed };
+  const real = { ...HOST_KERNEL };
   Object.assign(HOST_KERNEL, {
     chooseModel: usb.chooseModel.bind(usb),
     startRelay: usb.startRelay.bind(usb),
     chips: usb.chips.bind(usb),
     labelOf: usb.labelOf.bind(usb),
     isUsed: usb.isUsed.bind(usb),
+    forgetsHolders: usb.forgetsHolders.bind(usb),
   });
   stack.defer(() => void Object.assign(HOST_KERNEL, real));
   const told: string[] = [];

@@ -43,7 +43,10 @@ interface ServedChip {
 
 /** Receiver of what happens to the chips. */
 interface UsbChipListener {
-  /** Its adapters are gone, or it cannot be made again; that is retried. */
+  /**
+   * Its adapters are gone, or it cannot be made again; that is retried. Or it is
+   * removed, which programs that hold its lines are not told.
+   */
   unplugged(name: string, detail: string): void;
   /** It is there again. */
   plugged(name: string, detail: string): void;
@@ -129,6 +132,8 @@ export class UsbChips implements AsyncDisposable {
     this.#chips.delete(name);
     served.isRemoved = true;
     clearTimeout(served.retry);
+    const cost = served.chip.costToHolders();
+    if (cost !== undefined) this.#listener.unplugged(name, cost);
     await served.chip[Symbol.asyncDispose]();
   }
 

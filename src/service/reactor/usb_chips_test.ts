@@ -102,6 +102,27 @@ Deno.test("the reactor serves adapters, and the chip is described by its node", 
     );
   }));
 
+Deno.test("an old kernel's chip that a program holds does not go without a word", () =>
+  withChips(async ({ chips, kernel, told }) => {
+    for (const isForgetful of [false, true]) {
+      kernel.isForgetful = isForgetful;
+      kernel.used.clear();
+      for (const isUsed of [false, true]) {
+        await chips.prepare(AGGREGATOR);
+        await chips.attach("plc0");
+        if (isUsed) kernel.used.add("/dev/gpiochip8");
+        await chips.remove("plc0");
+      }
+    }
+    assertEquals(told.length, 1);
+    assertEquals(
+      told[0]!.startsWith(
+        "plc0: /dev/gpiochip8: removed while a program holds a line. Linux",
+      ),
+      true,
+    );
+  }));
+
 Deno.test("a chip whose relay ends is made again", () =>
   withChips(async ({ chips, kernel, told }) => {
     await chips.prepare(AGGREGATOR);
