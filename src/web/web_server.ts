@@ -27,6 +27,7 @@ import {
   PacedConnection,
 } from "../http/paced_connection.ts";
 import { checkHttpRuntime } from "../http/runtime.ts";
+import { expectsTooMuch } from "../http/expectation.ts";
 import { hasSeveralHosts } from "../http/several_hosts.ts";
 import { printableError } from "../text/printable.ts";
 import { PAGE_FILES, SAFE_HEADERS } from "./files.ts";
@@ -106,6 +107,12 @@ export class WebServer implements Disposable {
     );
     // It is this class that listens: see the control API's own listener.
     Object.defineProperty(this.#server, "listening", { value: true });
+    // Of these there is one answer at a time, too.
+    this.#server.on(
+      "checkExpectation",
+      (request: IncomingMessage, response: ServerResponse) =>
+        this.#take(request, response),
+    );
     this.#server.on("clientError", (_error: Error, socket: Duplex) => {
       if (!socket.writable) return void socket.destroy();
       socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
@@ -229,6 +236,9 @@ export class WebServer implements Disposable {
   ): Promise<void> {
     if (hasSeveralHosts(request)) {
       return fail(response, 400, "A request names one host");
+    }
+    if (expectsTooMuch(request)) {
+      return fail(response, 417, "Expect has no other value than 100-continue");
     }
     const { method = "", url = "" } = request;
     const [path = ""] = url.split("?", 1);

@@ -258,3 +258,29 @@ Deno.test("a request waits as bytes until the one before it was answered", async
   assertEquals(statusOf(other), 200);
   assertEquals(rig.service.asked, ["/v1/aggregators", "/v1/events"]);
 });
+
+Deno.test("an expectation that is refused ends its connection; upgrades are ignored", async () => {
+  using rig = new Rig();
+  for (
+    const [head, status, answers] of [
+      ["expect: cake\r\n", 417, 1],
+      ["expect: 100-continue\r\n", 200, 100],
+      ["connection: upgrade\r\nupgrade: websocket\r\n", 200, 100],
+    ] as const
+  ) {
+    using stream = rig.connect();
+    const request = `GET / HTTP/1.1\r\n${HOST}${head}`;
+    await stream.write(
+      new TextEncoder().encode(
+        `${request}\r\n`.repeat(99) + `${request}connection: close\r\n\r\n`,
+      ),
+    );
+    let text = "";
+    for (;;) {
+      const piece = await stream.read();
+      if (piece === null) break;
+      text += new TextDecoder().decode(piece);
+    }
+    assertEquals(text.split(`HTTP/1.1 ${status}`).length - 1, answers, head);
+  }
+});

@@ -30,6 +30,25 @@ function ask(socket: string, text: string | Uint8Array): string {
   }
 }
 
+/** Says `text` at once; all that comes back until it is closed. */
+function askAll(socket: string, text: string): string {
+  using fd = connectUnix(socket);
+  let answer = "";
+  const piece = new Uint8Array(65536);
+  try {
+    sayAll(fd.fd, new TextEncoder().encode(text));
+    while (pollFd(fd.fd, POLLIN, ANSWER_LIMIT_MS) !== 0) {
+      const count = receive(fd.fd, piece, []);
+      if (count <= 0) break;
+      answer += new TextDecoder().decode(piece.subarray(0, count));
+    }
+  } catch (error) {
+    // It did not read all that was said.
+    if (!isOsError(error, "ECONNRESET")) throw error;
+  }
+  return answer;
+}
+
 /** The service need not read what it has refused already, nor stay for it. */
 function sayAll(fd: number, bytes: Uint8Array): void {
   try {
@@ -46,6 +65,7 @@ function sayAll(fd: number, bytes: Uint8Array): void {
 
 const POST = "POST /v1/aggregators HTTP/1.1\r\nhost: x\r\n";
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+const GET_OWN = "GET /v1/aggregators/own HTTP/1.1\r\nhost: x\r\n";
 const withBody = (body: string) =>
   `${POST}content-length: ${body.length}\r\n\r\n${body}`;
 
@@ -145,6 +165,8 @@ const REQUESTS: readonly (readonly [string, string, number])[] = [
     "GET /v1/aggregators/%ff HTTP/1.1\r\nhost: x\r\n\r\n",
     400,
   ],
+  ["an upgrade", `${GET_OWN}connection: upgrade\r\nupgrade: h2c\r\n\r\n`, 200],
+  ["an expectation", `${GET_OWN}expect: cake\r\n\r\n`, 417],
   ["nothing there", "GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n", 404],
   [
     "a method that is none there",
@@ -189,6 +211,17 @@ Deno.test("bad requests get their answer, and everybody else is served on", asyn
       assertEquals(driver.getValue(0), value);
     });
   }
+  const { socketPath } = service.lookClient;
+  // Of many there is one answer that may be left unread.
+  const refusals = askAll(
+    socketPath,
+    `${GET_OWN}expect: cake\r\n\r\n`.repeat(100),
+  );
+  assertEquals(refusals.split("HTTP/1.1 417").length - 1, 1, refusals);
+  assertEquals(
+    askAll(socketPath, "CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n"),
+    "",
+  );
   assertEquals((await service.client.list()).length, 1);
   await assertFdCount(service.process.pid, fds);
 });

@@ -10,6 +10,7 @@ import { isOsError } from "../../../ffi/os_error.ts";
 import { splitPath } from "../../../ffi/trusted_path.ts";
 import { replaceFile } from "../../../ffi/whole_file.ts";
 import type { AggregatorState } from "../../client/protocol.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { SharedDirectories } from "../../service/sockets/shared_directories.ts";
 import { listChipNodes } from "../../gpio/chip_nodes.ts";
@@ -144,6 +145,7 @@ export async function main(args: readonly string[]): Promise<number> {
       hint: "Without --output it goes to standard output",
     });
   }
+  surviveFileSizeLimit();
   try {
     // Engines may read the directory at any time: the file appears whole.
     replaceFile(output, `${text}\n`, 0o644);

@@ -8,6 +8,7 @@ import settings from "../../../deno.json" with { type: "json" };
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
 import { replaceFile, replaceLink } from "../../../ffi/whole_file.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
 import { noRest } from "../arguments/arguments.ts";
@@ -65,6 +66,7 @@ export async function main(
         hint: `Omit ${name}`,
       });
     }
+    surviveFileSizeLimit();
     writePages(given.output, pages);
     return 0;
   }

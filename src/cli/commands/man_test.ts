@@ -5,6 +5,7 @@ import {
   FullDisk,
   lacksMounts,
 } from "../../../tests/doubles/full_disk.ts";
+import { testAlone } from "../../../tests/doubles/test_alone.ts";
 import { COMMANDS } from "../commands.ts";
 import { main } from "./man.ts";
 
@@ -50,3 +51,29 @@ Deno.test({
     assert([...Deno.readDirSync(`${disk.path}/man1`)].length > 20);
   },
 });
+
+testAlone(
+  import.meta,
+  "a limit of file sizes is a message, and leaves no half page",
+  async () => {
+    const directory = await Deno.makeTempDir();
+    const limit = async (softBytes: string) => {
+      const { success } = await new Deno.Command("prlimit", {
+        args: [`--pid=${Deno.pid}`, `--fsize=${softBytes}:`],
+      }).output();
+      assert(success);
+    };
+    await limit("1000");
+    try {
+      await assertRejects(
+        () => main(["--output", directory], "gpioagg", COMMANDS),
+        Error,
+        "/man1/gpioagg.1: file too large (EFBIG)",
+      );
+    } finally {
+      await limit("unlimited");
+    }
+    assertEquals([...Deno.readDirSync(`${directory}/man1`)], []);
+    await Deno.remove(directory, { recursive: true });
+  },
+);

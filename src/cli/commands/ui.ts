@@ -8,6 +8,7 @@ import { isOsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { listenLoopback, loopbackPort } from "../../../ffi/tcp_socket.ts";
 import { socketSuggestion } from "../../client/similar_socket.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ServiceManager } from "../../service/restart/service_manager.ts";
 import { Gate, newToken } from "../../web/gate.ts";
@@ -79,6 +80,7 @@ export async function main(args: readonly string[]): Promise<number> {
     look: clientOf(given.api, "look").socketPath,
     change: given.change ? clientOf(given.api, "change").socketPath : undefined,
   };
+  surviveFileSizeLimit();
   const token = file === undefined ? newToken() : tokenIn(file, newToken());
   // A service may begin later, but a path may be a slip too.
   if (isAbsent(upstream.look)) {

@@ -6,6 +6,7 @@
 import { O_TRUNC, O_WRONLY } from "../../../ffi/files.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { openOutput, writeWhole } from "../../../ffi/trusted_path.ts";
+import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
 import type { Value } from "../../gpio/line_settings.ts";
 import type { Edge } from "./edge_reader.ts";
 import { type ByteSink, writeAll } from "../program/output.ts";
@@ -42,6 +43,7 @@ export class VcdFile implements Disposable {
       this.#sink = Deno.stdout;
       return;
     }
+    surviveFileSizeLimit();
     try {
       const file = openOutput(path, O_WRONLY | O_TRUNC, {
         mode: 0o644,

@@ -39,6 +39,7 @@ import {
   placeLimits,
 } from "../../sockets/connection_places.ts";
 import { PacedConnection } from "../../../http/paced_connection.ts";
+import { expectsTooMuch } from "../../../http/expectation.ts";
 import { hasSeveralHosts } from "../../../http/several_hosts.ts";
 import { printableError } from "../../../text/printable.ts";
 
@@ -162,6 +163,12 @@ export class ApiListener implements Disposable {
     Object.defineProperty(this.#server, "listening", { value: true });
     // A client may shut down its write side and still read responses.
     Object.defineProperty(this.#server, "httpAllowHalfOpen", { value: true });
+    // Of these there is one answer at a time, too.
+    this.#server.on(
+      "checkExpectation",
+      (request: IncomingMessage, response: ServerResponse) =>
+        this.#take(request, response),
+    );
     this.#server.on("clientError", (_error: Error, socket: Duplex) => {
       if (socket.writable) socket.end(BAD_REQUEST);
       else socket.destroy();
@@ -391,6 +398,10 @@ export class ApiListener implements Disposable {
     }
     if (hasSeveralHosts(request)) {
       fail(400, "A request names one host; any will do");
+      return;
+    }
+    if (expectsTooMuch(request)) {
+      fail(417, "Expect has no other value than 100-continue");
       return;
     }
     this.#handler(request, response, peer).catch((error: unknown) => {
