@@ -39,6 +39,8 @@ const SETTLED_LOOKS = 12;
 const POKES = 20;
 const FALL_MB = 2;
 const PIECE_BYTES = 1 << 16;
+/** Deno's own caches: each process has them open, or not, from its start on. */
+const CACHE = /_cache_v\d+(?:-wal|-shm)?$/;
 const LINE_FEED = 10;
 
 /** Looks once. @throws {Error} If there is no such process. */
@@ -63,7 +65,9 @@ function descriptorKinds(pid: number): Map<string, number> {
   const kinds = new Map<string, number>();
   for (const fd of listDirectory(`/proc/${pid}/fd`)) {
     const kind = kindOf(`/proc/${pid}/fd/${fd}`);
-    if (kind !== undefined) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    if (kind !== undefined && !CACHE.test(kind)) {
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    }
   }
   return kinds;
 }
