@@ -10,6 +10,7 @@ import type {
 import { lineTitle } from "../config/specification.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { EdgeRecorder } from "../edges/edge_recorder.ts";
+import type { LineState } from "../edges/record.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
@@ -38,6 +39,17 @@ export interface EdgeRecord {
   readonly withInputs: boolean;
 }
 
+/** Begin of the record of an aggregator's lines. */
+export interface RecordBegin {
+  readonly lines: readonly AggregatorLine[];
+  /** Id of the first line; the others follow. */
+  readonly firstId: number;
+  /** States of the lines, before any edge that is recorded. */
+  readonly states: readonly LineState[];
+  /** Time of these states. **Units**: nanoseconds, monotonic. */
+  readonly time: number;
+}
+
 /** Surroundings of an aggregator. */
 export interface AggregatorContext {
   loop: EventLoop;
@@ -54,6 +66,8 @@ export interface AggregatorContext {
   store?: FdStore | undefined;
   /** Records the edges of its lines; absent: they are not recorded. */
   record?: EdgeRecord | undefined;
+  /** Reports lines whose edges are recorded, before they have any, in pieces. */
+  recorded?: (begin: RecordBegin) => Pieces;
 }
 
 /** Time in which the guest of an earlier process can come back. */
@@ -77,8 +91,6 @@ export class Aggregator implements Disposable {
   readonly name: string;
   /** In lineNumber order. */
   readonly lines: readonly AggregatorLine[];
-  /** Id of the first line in the record of edges; the others follow. */
-  readonly firstEdgeId: number;
   /** The lines by name, once one was looked for. */
   #byName: ReadonlyMap<string, AggregatorLine> | undefined;
   readonly #context: AggregatorContext;
@@ -97,10 +109,8 @@ export class Aggregator implements Disposable {
     name: string,
     lines: readonly AggregatorLine[],
     context: AggregatorContext,
-    firstEdgeId: number,
   ) {
     this.name = name;
-    this.firstEdgeId = firstEdgeId;
     this.lines = lines;
     this.#context = context;
     const { loop, reporter } = context;
@@ -161,7 +171,8 @@ export class Aggregator implements Disposable {
         line,
         own: sources[i]!.name,
       })));
-      const firstEdgeId = record?.recorder.takeIds(specifications.length) ?? 0;
+      const firstId = record?.recorder.takeIds(specifications.length) ?? 0;
+      const time = record?.recorder.now ?? 0;
       for (const [i, specification] of specifications.entries()) {
         const line = new AggregatorLine(
           names[i]!,
@@ -174,11 +185,16 @@ export class Aggregator implements Disposable {
         line.useTeardown(teardown);
         if (record !== undefined) {
           const { recorder, withInputs } = record;
-          line.edges.record(recorder, firstEdgeId + i, withInputs);
+          line.edges.record(recorder, firstId + i, withInputs);
         }
         lines.push(line);
       }
+      const states = lines.map(({ edges }) => edges.state);
       interlocks.add(aggregator, lines);
+      if (record !== undefined && context.recorded !== undefined) {
+        // Also what the start of lines does, or its failure.
+        yield* context.recorded({ lines, firstId, states, time });
+      }
       for (const line of lines) {
         started++;
         start(line);
@@ -187,7 +203,7 @@ export class Aggregator implements Disposable {
       }
       undo.add(() => directory.remove(aggregator));
       directory.add(aggregator, lines);
-      const made = new Aggregator(aggregator, lines, context, firstEdgeId);
+      const made = new Aggregator(aggregator, lines, context);
       undo.clear();
       return made;
     } finally {

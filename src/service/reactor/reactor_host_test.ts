@@ -1,18 +1,30 @@
 /** Aggregators come and go in pieces, and whole or not at all. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileStatus } from "../../../ffi/file_status.ts";
+import { readMonotonicNs } from "../../../ffi/clock.ts";
 import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
+import type { EdgeRecord } from "../../aggregator/aggregator.ts";
 import type { FdStore } from "../../aggregator/restart/fd_store.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
+import { EdgeRecorder } from "../../edges/edge_recorder.ts";
+import { EdgeReader, ringBytes } from "../../edges/edge_ring.ts";
+import { EdgeRule, ruleOf, stateBefore } from "../../edges/record.ts";
 import { abandon } from "../../reactor/pieces.ts";
 import { Reactor } from "../../reactor/reactor.ts";
-import { joinAnswer } from "../messages/messages.ts";
+import { joinAnswer, type RecordedLines } from "../messages/messages.ts";
 import { ReactorHost } from "./reactor_host.ts";
+import type { HostEvents } from "./served_aggregator.ts";
 
 const LINES = 100;
 
 /** A host without a thread of its own, and a place for sockets. */
-function rig(store?: FdStore) {
+function rig(
+  { store, events, record }: {
+    store?: FdStore;
+    events?: Partial<HostEvents>;
+    record?: EdgeRecord;
+  } = {},
+) {
   const stack = new DisposableStack();
   const directory = Deno.makeTempDirSync({ prefix: "gpioagg-host-" });
   stack.defer(() => Deno.removeSync(directory, { recursive: true }));
@@ -21,11 +33,17 @@ function rig(store?: FdStore) {
   };
   const reactor = stack.use(new Reactor({ onError: fail }));
   const host = stack.use(
-    new ReactorHost(reactor, {
-      service: () => {},
-      changes: () => {},
-      idle: () => {},
-    }, store),
+    new ReactorHost(
+      reactor,
+      {
+        service: () => {},
+        changes: () => {},
+        idle: () => {},
+        ...events,
+      },
+      store,
+      record,
+    ),
   );
   const specification = (name: string, spec = `sim/${LINES}`) => ({
     name,
@@ -81,6 +99,38 @@ Deno.test("ReactorHost.add() leaves nothing of what cannot be had, and takes pie
   assertEquals(test.hasSocket("good"), false);
   pieces(host.add([test.specification("good")], []));
   assertEquals(test.names(), ["good"]);
+});
+
+Deno.test("lines are reported as recorded with their states before the first edge", () => {
+  const memory = new SharedArrayBuffer(ringBytes(64));
+  const recorder = new EdgeRecorder(memory, readMonotonicNs);
+  const reader = new EdgeReader(memory);
+  const told: RecordedLines[] = [];
+  const ended: number[][] = [];
+  using test = rig({
+    record: { recorder, withInputs: false },
+    events: {
+      recorded: (lines) => {
+        assertEquals(reader.head, 0, "no edge is recorded yet");
+        told.push(lines);
+      },
+      unrecorded: (firstId, count) => ended.push([firstId, count]),
+    },
+  });
+  const bad = test.specification("bad", "sim/2,direction=output,initial=1");
+  Deno.mkdirSync(bad.vhostUser.socketPath);
+  assertThrows(() => pieces(test.host.add([bad], [])));
+  const edges = reader.read(0, 9);
+  const [{ time, firstId, names, states }] = told as [RecordedLines];
+  assertEquals([told.length, firstId, names.length], [1, 0, 2]);
+  assertEquals(
+    edges.slice(0, 2).map((
+      { lineId, bits },
+    ) => [lineId, ruleOf(bits), stateBefore(bits)]),
+    states.map((state, i) => [i, EdgeRule.Start, state]),
+  );
+  assert(edges.every((edge) => edge.time >= time));
+  assertEquals(ended, [[0, 2]], "the lines that could not be served are over");
 });
 
 const ACTIVE = "direction=output,initial=1,safe=0";
@@ -173,7 +223,7 @@ for (
   Deno.test(`ReactorHost${title} makes the lines of one aggregator safe when another's end throws`, () => {
     using kernel = GpioKernel.install();
     const { levels } = chipRig(kernel);
-    using test = rig(brokenStore());
+    using test = rig({ store: brokenStore() });
     const { host } = test;
     const specification = (name: string) => {
       const isBroken = name === broken;

@@ -9,6 +9,7 @@ import type { Line } from "../../client/protocol.ts";
 import {
   Aggregator,
   type AggregatorContext,
+  type RecordBegin,
 } from "../../aggregator/aggregator.ts";
 import type { LineSource } from "../../aggregator/line_source.ts";
 import {
@@ -16,7 +17,6 @@ import {
   controlPathOf,
   type LineSpecification,
 } from "../../config/specification.ts";
-import type { EdgeRecorder } from "../../edges/edge_recorder.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { GuardedLoop } from "../../reactor/guarded_loop.ts";
 import {
@@ -176,11 +176,8 @@ export class ServedAggregator implements Disposable {
         loop,
         openSource: (line) => context.openSource(line, share),
         reporter: served.#reports,
+        recorded: (begin) => served.#tellRecorded(begin, events),
       });
-      const { record } = surroundings;
-      if (record !== undefined) {
-        yield* served.#tellRecorded(record.recorder, events);
-      }
       served.#serve(specification, context, loop, share, fds);
       served.#isOpen = true;
       return served;
@@ -189,22 +186,21 @@ export class ServedAggregator implements Disposable {
     }
   }
 
-  /** Tells which lines are recorded, before any guest can come. */
+  /** Tells which lines are recorded, before they have edges. */
   *#tellRecorded(
-    recorder: EdgeRecorder,
+    { lines, firstId, states, time }: RecordBegin,
     { recorded, unrecorded }: HostEvents,
   ): Pieces {
-    const { firstEdgeId, lines } = this.#aggregator;
-    this.#resources.defer(() => unrecorded?.(firstEdgeId, lines.length));
+    this.#resources.defer(() => unrecorded?.(firstId, lines.length));
     for (let i = 0; i < lines.length; i += LINES_PER_PART) {
       const some = lines.slice(i, i + LINES_PER_PART);
       recorded?.({
         aggregator: this.name,
         firstLine: i,
-        firstId: firstEdgeId + i,
+        firstId: firstId + i,
         names: some.map(({ name }) => name),
-        states: some.map(({ edges }) => edges.state),
-        time: recorder.now,
+        states: states.slice(i, i + LINES_PER_PART),
+        time,
       });
       yield;
     }
