@@ -39,7 +39,7 @@ const TM = layout("tm", 56, [
   ["tm_gmtoff", I64],
   ["tm_zone", U64],
 ]);
-const CLOCKS = { realtime: 0, monotonic: 1, thread: 3 } as const;
+const CLOCKS = { realtime: 0, monotonic: 1, thread: 3, boot: 7 } as const;
 const NS_PER_S = 1_000_000_000n;
 
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
@@ -49,8 +49,9 @@ function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
 }
 
 /**
- * The time on one of the kernel's clocks: since the boot (`"monotonic"`), since
- * 1970 (`"realtime"`), or the processor time of this thread (`"thread"`).
+ * The time on one of the kernel's clocks: since the boot without sleep
+ * (`"monotonic"`) and with it (`"boot"`), since 1970 (`"realtime"`), or the
+ * processor time of this thread (`"thread"`).
  *
  * @throws {OsError} Never on Linux, which has all.
  *
@@ -73,17 +74,20 @@ const SLOW_READ_NS = 50_000n;
 const MAX_READS = 8;
 
 /**
- * Time since 1970 minus monotonic time, as the wall clock is set now.
+ * Time since 1970 minus monotonic time, or minus the time since the boot, as the
+ * wall clock is set now. A sleep of the machine changes the first only.
  *
  * **Units**: nanoseconds. **Safety**: as of {@linkcode clockNs}.
  */
-export function wallOffsetNs(): bigint {
+export function wallOffsetNs(
+  since: "monotonic" | "boot" = "monotonic",
+): bigint {
   let best: { took: bigint; offset: bigint } | undefined;
   // A process that waits for a CPU between two clocks would see a step.
   for (let i = 0; i < MAX_READS; i++) {
-    const before = clockNs("monotonic");
+    const before = clockNs(since);
     const wall = clockNs("realtime");
-    const after = clockNs("monotonic");
+    const after = clockNs(since);
     const took = after - before;
     if (best === undefined || took < best.took) {
       best = { took, offset: wall - (before + after) / 2n };

@@ -23,6 +23,24 @@ interface RecordBegin {
   readonly run: string;
   readonly version: number;
   readonly timeNs: bigint;
+  /** Absent in files of earlier versions. */
+  readonly clock?: FileClock;
+}
+
+/** Wall clock by which times of a file are. */
+export interface FileClock {
+  /** Tells a boot of the machine from others. */
+  readonly boot: string;
+  /**
+   * Its setting: the time since 1970 minus the time since that boot.
+   * **Units**: nanoseconds.
+   */
+  readonly setting: bigint;
+}
+
+/** The wall clock was set: times of entries that follow are by its setting. */
+interface ClockSet {
+  readonly setting: bigint;
 }
 
 /** An edge or a state of a line, with what newer files tell of it. */
@@ -37,11 +55,13 @@ export interface EdgeEntry extends TableEdge {
 }
 
 /** An entry of a file of edges. */
-export type EdgeLine = EdgeEntry | MissingEdges | RecordBegin;
+export type EdgeLine = EdgeEntry | MissingEdges | RecordBegin | ClockSet;
 
 /** Longest line. **Units**: UTF-16 code units. */
 const MAX_LINE = 64 * 1024;
 const SHOWN = 40;
+/** Decimal nanoseconds. */
+const SETTING = /^-?\d{1,19}$/;
 
 /**
  * Returns the entries of a file of JSON lines. The rest of a line whose end was
@@ -110,13 +130,25 @@ export function entryOf(line: string, row: number): EdgeLine | undefined {
 }
 
 function eventOf(
-  { event, count, run, version, at }: Record<string, unknown>,
+  { event, count, run, version, at, boot, clock }: Record<string, unknown>,
 ): EdgeLine | undefined {
   if (event === "lost" && isCount(count)) return { lost: count };
+  const setting = typeof clock === "string" && SETTING.test(clock)
+    ? BigInt(clock)
+    : undefined;
+  if (event === "clock" && setting !== undefined) return { setting };
   const timeNs = typeof at === "string" ? readTime(at) : undefined;
   const isRecord = event === "record" && typeof run === "string" &&
     isCount(version) && timeNs !== undefined;
-  return isRecord ? { run, version, timeNs } : undefined;
+  if (!isRecord) return undefined;
+  return {
+    run,
+    version,
+    timeNs,
+    ...(typeof boot === "string" && setting !== undefined
+      ? { clock: { boot, setting } }
+      : {}),
+  };
 }
 
 function isCount(value: unknown): value is number {

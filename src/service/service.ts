@@ -30,6 +30,7 @@ import {
 } from "./isolate/reactors.ts";
 import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
 import type { RecordSpecification } from "../config/specification.ts";
+import { bootId } from "../kernel_chip/process_identity.ts";
 import { EdgeArchive } from "./record/edge_archive.ts";
 import { EdgeFile } from "./record/edge_file.ts";
 import type { EdgeSink } from "./record/edge_sink.ts";
@@ -156,12 +157,14 @@ export async function serve(
   using edges = keep === 0 || !isRead
     ? undefined
     : new EdgeStore({ keep, withInputs });
+  const boot = file === undefined ? "" : bootId();
   const edgeFile =
     edges === undefined || file === undefined || recordSink === undefined
       ? undefined
       : new EdgeFile(edges, recordSink, {
         path: file.path,
         limit: file.size,
+        ...(boot === "" ? {} : { boot }),
         tell: (text) => events.problem(text),
       });
   const archive = edgeFile &&

@@ -68,7 +68,14 @@ export class EdgeSourceDouble implements Disposable {
   }
 }
 
-/** Makes a store with room for `keep` edges in each record. */
-export function edgeStore(keep: number): EdgeStore {
-  return new EdgeStore({ keep, withInputs: false });
+/**
+ * Makes a store with room for `keep` edges in each record.
+ *
+ * @param offsetOf Time since 1970 minus monotonic time. **Units**: nanoseconds.
+ */
+export function edgeStore(
+  keep: number,
+  offsetOf?: () => bigint,
+): EdgeStore {
+  return new EdgeStore({ keep, withInputs: false }, offsetOf);
 }

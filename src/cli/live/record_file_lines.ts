@@ -156,7 +156,9 @@ function survey(
 }
 
 /** The older file first; of the begins only those of another run. */
-function* entriesOf(path: string): Generator<EdgeLine, void> {
+function* entriesOf(
+  path: string,
+): Generator<Exclude<EdgeLine, { setting: bigint }>, void> {
   const older = `${path}.1`;
   const paths = fileStatus(older) === undefined ? [path] : [older, path];
   let run: string | undefined;
@@ -167,7 +169,8 @@ function* entriesOf(path: string): Generator<EdgeLine, void> {
           if (entry.run === run) continue;
           ({ run } = entry);
         }
-        yield entry;
+        // Times are those that the clock showed.
+        if (!("setting" in entry)) yield entry;
       }
     } catch (error) {
       if (isOsError(error)) {

@@ -5,7 +5,11 @@
  * @module
  */
 import { settlesWithin } from "../../async/wait.ts";
-import { type EdgeEntry, entryOf } from "../../recording/edge_lines.ts";
+import {
+  type EdgeEntry,
+  entryOf,
+  type FileClock,
+} from "../../recording/edge_lines.ts";
 import { printableError } from "../../text/printable.ts";
 import type { EdgeFile } from "./edge_file.ts";
 import type { EdgeFileReader, EdgeSink, WrittenEdges } from "./edge_sink.ts";
@@ -31,12 +35,20 @@ const ATTEMPTS = 8;
 const RECORD = '{"event":"record"';
 const CAUSE = '"cause":';
 
+/** A time as a file has it. */
+export interface FileTime {
+  /** **Units**: nanoseconds since 1970. */
+  readonly ns: bigint;
+  /** Wall clock of then; absent: unknown. */
+  readonly clock: FileClock | undefined;
+}
+
 /** A line of a file, from its begin to its end. */
 interface FileLife {
   readonly line: RecordedLine;
-  /** Absent: it was there at the begin of the file. **Units**: ns since 1970. */
-  readonly beginsNs: bigint | undefined;
-  endsNs: bigint | undefined;
+  /** Absent: it was there at the begin of the file. */
+  readonly begins: FileTime | undefined;
+  ends: FileTime | undefined;
 }
 
 /** A place in a file at which all states follow. */
@@ -44,8 +56,7 @@ interface FilePlace {
   readonly generation: number;
   /** **Units**: bytes. */
   readonly offset: number;
-  /** **Units**: nanoseconds since 1970. */
-  readonly timeNs: bigint;
+  readonly time: FileTime;
 }
 
 /** Finds of the search of one file. */
@@ -74,6 +85,10 @@ export class EdgeArchive {
   readonly #there = new Map<string, FileLife>();
   readonly #numbers = new Map<string, number>();
   #run: string | undefined;
+  /** Wall clock at the place up to which the files are searched. */
+  #clock: FileClock | undefined;
+  /** The latest known setting of each boot. */
+  readonly #settings = new Map<string, bigint>();
   #lastLine = "";
   #search: Promise<void> = Promise.resolve();
   #problems: string[] = [];
@@ -109,7 +124,20 @@ export class EdgeArchive {
     const [first] = this.#indices;
     if (first === undefined) return undefined;
     const [place] = first.places;
-    return place?.offset === first.begin ? place.timeNs : 0n;
+    return place?.offset === first.begin ? this.timeNs(place.time) : 0n;
+  }
+
+  /**
+   * Returns a time by the wall clock as it is set now; of an earlier boot, as it
+   * was set at its end. **Units**: nanoseconds since 1970.
+   */
+  timeNs({ ns, clock }: FileTime): bigint {
+    if (clock === undefined) return ns;
+    const { boot, setting } = clock;
+    const last = boot === this.#file.boot
+      ? this.#store.clockSetting
+      : this.#settings.get(boot) ?? setting;
+    return ns + last - setting;
   }
 
   /** True if there are edges in the file, and it cannot be read. */
@@ -141,17 +169,21 @@ export class EdgeArchive {
    * Returns the place from which on all states and edges since a time are found;
    * undefined if there is no file.
    */
-  placeBefore(timeNs: bigint | undefined): FilePlace | undefined {
+  placeBefore(
+    timeNs: bigint | undefined,
+  ): Omit<FilePlace, "time"> | undefined {
     const [first] = this.#indices;
     if (first === undefined) return undefined;
     if (timeNs !== undefined) {
       for (const { places } of this.#indices.toReversed()) {
-        const place = places.findLast((one) => one.timeNs <= timeNs);
+        const place = places.findLast(({ time }) =>
+          this.timeNs(time) <= timeNs
+        );
         if (place !== undefined) return place;
       }
     }
     const { generation, begin } = first;
-    return { generation, offset: begin, timeNs: 0n };
+    return { generation, offset: begin };
   }
 
   /** Returns the number of a line of which a file says none. */
@@ -219,17 +251,18 @@ export class EdgeArchive {
     if (kept.length === this.#indices.length) return;
     const last = this.#indices.at(-1);
     this.#indices = kept;
-    const first = kept[0]?.places[0]?.timeNs;
+    const first = kept[0]?.places[0]?.time;
     const isContinued = kept.length > 0 || last?.generation === oldest - 1 &&
         last.isWhole;
     if (!isContinued) {
       // What has happened meanwhile is not known.
       this.#there.clear();
       this.#lives = [];
-      this.#run = undefined;
+      this.#run = this.#clock = undefined;
     } else if (first !== undefined) {
-      this.#lives = this.#lives.filter(({ endsNs }) =>
-        endsNs === undefined || endsNs >= first
+      const firstNs = this.timeNs(first);
+      this.#lives = this.#lives.filter(({ ends }) =>
+        ends === undefined || this.timeNs(ends) >= firstNs
       );
     }
   }
@@ -286,29 +319,40 @@ export class EdgeArchive {
         const entry = tolerantEntry(line);
         if (entry === undefined || "lost" in entry) continue;
         if ("run" in entry) {
-          const { timeNs } = entry;
-          places.push({ generation, offset: batch.offsetOf(i), timeNs });
-          if (entry.run !== this.#run) this.#endAll(timeNs);
-          this.#run = entry.run;
+          const { run, timeNs: ns, clock } = entry;
+          const time = { ns, clock };
+          places.push({ generation, offset: batch.offsetOf(i), time });
+          if (run !== this.#run) this.#endAll(time);
+          this.#run = run;
+          this.#setClock(clock);
+        } else if ("setting" in entry) {
+          this.#setClock(this.#clock && { ...this.#clock, ...entry });
         } else this.#note(entry);
       }
       if (!line.startsWith(RECORD)) this.#lastLine = line;
     }
   }
 
+  #setClock(clock: FileClock | undefined): void {
+    this.#clock = clock;
+    if (clock === undefined || this.#settings.size >= MAX_LIVES) return;
+    this.#settings.set(clock.boot, clock.setting);
+  }
+
   #note(entry: EdgeEntry): void {
-    const { scope, name, timeNs, mark } = entry;
+    const { scope, name, timeNs: ns, mark } = entry;
+    const time = { ns, clock: this.#clock };
     const key = keyOf(scope, name);
     const known = this.#there.get(key);
     if (mark === "ends") {
-      if (known !== undefined) known.endsNs = timeNs;
+      if (known !== undefined) known.ends = time;
       this.#there.delete(key);
       return;
     }
     if (known !== undefined && mark === undefined) return;
-    if (known !== undefined) known.endsNs = timeNs;
+    if (known !== undefined) known.ends = time;
     if (this.#lives.length >= MAX_LIVES) {
-      this.#lives = this.#lives.filter(({ endsNs }) => endsNs === undefined);
+      this.#lives = this.#lives.filter(({ ends }) => ends === undefined);
       if (this.#lives.length >= MAX_LIVES) return;
     }
     const life: FileLife = {
@@ -318,21 +362,21 @@ export class EdgeArchive {
         lineNumber: entry.lineNumber ?? this.numberOf(entry),
         first: stateOf(entry, undefined),
       },
-      beginsNs: mark === "begins" ? timeNs : undefined,
-      endsNs: undefined,
+      begins: mark === "begins" ? time : undefined,
+      ends: undefined,
     };
     this.#lives.push(life);
     this.#there.set(key, life);
   }
 
   /** Another run of the service: the earlier one ended after its last entry. */
-  #endAll(untilNs: bigint): void {
+  #endAll(until: FileTime): void {
     if (this.#there.size === 0) return;
     const last = tolerantEntry(this.#lastLine);
-    const endsNs = last !== undefined && "value" in last
-      ? last.timeNs + 1n
-      : untilNs;
-    for (const life of this.#there.values()) life.endsNs = endsNs;
+    const ends = last !== undefined && "value" in last
+      ? { ns: last.timeNs + 1n, clock: this.#clock }
+      : until;
+    for (const life of this.#there.values()) life.ends = ends;
     this.#there.clear();
   }
 }

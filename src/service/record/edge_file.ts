@@ -11,6 +11,7 @@ import { joinBytes } from "../../text/join_bytes.ts";
 import { reasonOn } from "../../text/reason.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
 import {
+  clockText,
   edgeText,
   lossText,
   recordText,
@@ -58,6 +59,8 @@ interface EdgeFileOptions {
   readonly path: string;
   /** Size limit of the file and the older one together. **Units**: bytes. */
   readonly limit: number;
+  /** Tells this boot of the machine from others; absent: unknown. */
+  readonly boot?: string;
   /** Receives messages about the file. */
   readonly tell: (text: string) => void;
   /** Intervals instead of the usual ones. **Units**: milliseconds. */
@@ -77,6 +80,9 @@ export class EdgeFile {
   readonly #looks: { readonly look: number; readonly retry: number };
   /** Tells this run of the service from others. */
   readonly #runId = crypto.randomUUID().slice(0, 8);
+  /** Setting of the wall clock for entries that follow, and for the first. */
+  #setting: bigint;
+  #headSetting: bigint;
   /** Lines that are there, and their states as written or about to be. */
   readonly #states = new Map<RecordedLine, LineState>();
   readonly #begun = new WeakSet<RecordedBlock>();
@@ -117,6 +123,7 @@ export class EdgeFile {
     this.#options = options;
     this.#looks = options.intervals ?? { look: LOOK_MS, retry: RETRY_MS };
     this.#cursor = new EdgeCursor(store);
+    this.#setting = this.#headSetting = store.clockSetting;
     this.#written = this.#nowWritten();
     this.#over = this.#run();
   }
@@ -130,6 +137,11 @@ export class EdgeFile {
     this.#isEnding = true;
     this.#wake();
     await settlesWithin(this.#over, limitMs);
+  }
+
+  /** Tells this boot of the machine from others, in the file too. */
+  get boot(): string {
+    return this.#options.boot ?? this.#runId;
   }
 
   /** Rises when the file becomes the older one, and another begins. */
@@ -282,8 +294,7 @@ export class EdgeFile {
     const { offset } = this.#store;
     const time = edges[0]?.time;
     const at = time === undefined ? this.#timeNs : wallTime(time, offset);
-    if (this.#text === "") this.#headNs = at;
-    this.#text += lossText(lost, at);
+    this.#add(lossText(lost, at), at);
     const from = time ?? Number(this.#timeNs - offset);
     const { lines } = atOnce(
       new HistoryReader(this.#store, { from, to: from, filter: undefined })
@@ -325,8 +336,21 @@ export class EdgeFile {
     }
     this.#states.set(line, state);
     this.#timeNs = wallTime(time, this.#store.offset);
-    if (this.#text === "") this.#headNs = this.#timeNs;
-    this.#text += textOf(this.#timeNs);
+    this.#add(textOf(this.#timeNs), this.#timeNs);
+  }
+
+  #add(text: string, timeNs: bigint): void {
+    const { clockSetting: setting } = this.#store;
+    if (setting !== this.#setting) {
+      this.#setting = setting;
+      // The first text of a new file needs none, but may not come in one.
+      text = clockText(setting, timeNs) + text;
+    }
+    if (this.#text === "") {
+      this.#headNs = timeNs;
+      this.#headSetting = setting;
+    }
+    this.#text += text;
   }
 
   async #flushIfLong(): Promise<boolean> {
@@ -439,7 +463,8 @@ export class EdgeFile {
 
   /** States before the text that waits: the beginning of a new file. */
   #head(): string {
-    let text = recordText(this.#runId, this.#headNs);
+    const clock = { boot: this.boot, setting: this.#headSetting };
+    let text = recordText(this.#runId, clock, this.#headNs);
     const lines = new Set([...this.#states.keys(), ...this.#before.keys()]);
     for (const line of lines) {
       const state = this.#before.get(line) ?? this.#states.get(line);

@@ -5,6 +5,7 @@
  * @module
  */
 import { type LineState, stateAfter, StateBits } from "../../edges/record.ts";
+import type { FileClock } from "../../recording/edge_lines.ts";
 import { utcText } from "../../recording/time_text.ts";
 import { printableJson } from "../../text/printable.ts";
 import type { RecordedLine } from "./edge_source.ts";
@@ -60,13 +61,24 @@ export function edgeText(edge: StoredEdge, timeNs: bigint): string {
 }
 
 /** Returns the entry before all states: at the begin of a file, and within. */
-export function recordText(run: string, timeNs: bigint): string {
+export function recordText(
+  run: string,
+  { boot, setting }: FileClock,
+  timeNs: bigint,
+): string {
   return line({
     event: "record",
     version: FORMAT_VERSION,
     run,
+    boot,
+    clock: String(setting),
     at: utcText(timeNs),
   });
+}
+
+/** Returns the entry of a wall clock that was set: times that follow are by it. */
+export function clockText(setting: bigint, timeNs: bigint): string {
+  return line({ event: "clock", clock: String(setting), at: utcText(timeNs) });
 }
 
 /** Returns the entry of edges that are missing. */

@@ -19,19 +19,43 @@ const MAX_CLOSED = 8;
 /** A larger step of the wall clock moves the times of all edges. */
 const STEP_NS = 1_000_000n;
 
+/** Difference of two clocks, which its readings change by steps only. */
+class SteadyOffset {
+  readonly #read: () => bigint;
+  #value: bigint;
+
+  constructor(read: () => bigint) {
+    this.#read = read;
+    this.#value = read();
+  }
+
+  get value(): bigint {
+    const now = this.#read();
+    const step = now - this.#value;
+    if (step > STEP_NS || step < -STEP_NS) this.#value = now;
+    return this.#value;
+  }
+}
+
 /** All records of a service. **Ownership**: of their memory. */
 export class EdgeStore implements Disposable {
   readonly #settings: RecordSettings;
   readonly #sources: EdgeSource[] = [];
   readonly #closed: EdgeSource[] = [];
   #nextSerial = 0;
-  #offset = wallOffsetNs();
+  readonly #offset: SteadyOffset;
+  readonly #setting: SteadyOffset;
   /** Time from which on no record was freed. **Units**: ns, monotonic. */
   #keptSince = Number(clockNs("monotonic"));
 
-  /** Has no record yet. */
-  constructor(settings: RecordSettings) {
+  /** Has no record yet; tests bring their own wall clock. */
+  constructor(
+    settings: RecordSettings,
+    offsetOf: typeof wallOffsetNs = wallOffsetNs,
+  ) {
     this.#settings = settings;
+    this.#offset = new SteadyOffset(() => offsetOf("monotonic"));
+    this.#setting = new SteadyOffset(() => offsetOf("boot"));
   }
 
   /** All records in the order in which they began. */
@@ -73,10 +97,15 @@ export class EdgeStore implements Disposable {
    * corrects those before.
    */
   get offset(): bigint {
-    const now = wallOffsetNs();
-    const step = now - this.#offset;
-    if (step > STEP_NS || step < -STEP_NS) this.#offset = now;
-    return this.#offset;
+    return this.#offset.value;
+  }
+
+  /**
+   * Setting of the wall clock: another one after it was set, and the same after a
+   * sleep of the machine. **Units**: nanoseconds.
+   */
+  get clockSetting(): bigint {
+    return this.#setting.value;
   }
 
   [Symbol.dispose](): void {

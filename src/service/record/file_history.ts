@@ -4,9 +4,18 @@
  *
  * @module
  */
-import { type EdgeEntry, entryOf } from "../../recording/edge_lines.ts";
+import {
+  type EdgeEntry,
+  entryOf,
+  type FileClock,
+} from "../../recording/edge_lines.ts";
 import { printableError } from "../../text/printable.ts";
-import { type EdgeArchive, keyOf, limited } from "./edge_archive.ts";
+import {
+  type EdgeArchive,
+  type FileTime,
+  keyOf,
+  limited,
+} from "./edge_archive.ts";
 import { FORMAT_VERSION } from "./edge_file_text.ts";
 import type { EdgeFileReader, WrittenEdges } from "./edge_sink.ts";
 import type { RecordedBlock } from "./edge_source.ts";
@@ -77,6 +86,8 @@ export class FileHistory implements HistoryStream {
   readonly #states = new Map<string, LineState>();
   readonly #notes: string[] = [];
   #runId: string | undefined;
+  /** Wall clock at the place up to which the file is read. */
+  #clock: FileClock | undefined;
   #generation = 0;
   #reader: EdgeFileReader | undefined;
   #file: FileLines | undefined;
@@ -170,17 +181,18 @@ export class FileHistory implements HistoryStream {
     return BigInt(Math.round(time)) + this.#offset;
   }
 
-  #mono(timeNs: bigint): number {
-    return Number(timeNs - this.#offset);
+  #mono(time: FileTime): number {
+    return Number(this.#archive.timeNs(time) - this.#offset);
   }
 
   /** Lines of the span, with their states at its begin. */
   #linesAt(from: number): LineAt[] {
     const { to, filter } = this.#span;
     const lines: LineAt[] = [];
-    for (const { line, beginsNs, endsNs } of this.#archive.lives) {
-      const begins = beginsNs === undefined ? -Infinity : this.#mono(beginsNs);
-      const ends = endsNs === undefined ? undefined : this.#mono(endsNs);
+    for (const life of this.#archive.lives) {
+      const { line } = life;
+      const begins = life.begins ? this.#mono(life.begins) : -Infinity;
+      const ends = life.ends && this.#mono(life.ends);
       if (begins > to || ends !== undefined && ends < from) continue;
       if (filter?.(line) === false) continue;
       const key = keyOf(line.aggregator, line.title);
@@ -347,7 +359,9 @@ export class FileHistory implements HistoryStream {
         const entry = entryOf(line, 0);
         if (entry === undefined) continue;
         if ("run" in entry) this.#takeRun(entry);
-        else if ("lost" in entry) {
+        else if ("setting" in entry) {
+          this.#clock = this.#clock && { ...this.#clock, ...entry };
+        } else if ("lost" in entry) {
           if (this.#last >= (this.#span.from ?? -Infinity)) {
             this.#lost += entry.lost;
           }
@@ -374,7 +388,14 @@ export class FileHistory implements HistoryStream {
   }
 
   /** Another run of the service: what lines were has ended. */
-  #takeRun({ run, version }: { run: string; version: number }): void {
+  #takeRun(
+    { run, version, clock }: {
+      run: string;
+      version: number;
+      clock?: FileClock;
+    },
+  ): void {
+    this.#clock = clock;
     if (version > FORMAT_VERSION) {
       this.#notes.push(
         `a newer version of gpioagg (format ${version}) wrote a part of ` +
@@ -391,7 +412,7 @@ export class FileHistory implements HistoryStream {
 
   #take(entry: EdgeEntry, place: () => number): void {
     const { scope, name, cause, mark } = entry;
-    const time = this.#mono(entry.timeNs);
+    const time = this.#mono({ ns: entry.timeNs, clock: this.#clock });
     const key = keyOf(scope, name);
     let known = this.#lines.get(key);
     this.#last = time;

@@ -102,12 +102,21 @@ class Disk implements EdgeSink {
 }
 
 /** A run of a service, which writes to a disk. */
-function runOf(disk: Disk, { keep = 100, limit = 1e9 } = {}) {
-  const store = edgeStore(keep);
+function runOf(
+  disk: Disk,
+  { keep = 100, limit = 1e9, wall }: {
+    keep?: number;
+    limit?: number;
+    /** A wall clock that can be set, of one boot. */
+    wall?: { offset: bigint };
+  } = {},
+) {
+  const store = edgeStore(keep, wall && (() => wall.offset));
   const press = new EdgeSourceDouble(store);
   const file = new EdgeFile(store, disk, {
     path: "/var/edges",
     limit,
+    ...(wall === undefined ? {} : { boot: "b00t" }),
     tell: () => {},
     intervals: { look: 1, retry: 1 },
   });
@@ -212,6 +221,57 @@ Deno.test("a history goes back into the file, complete, in order, without double
   assertEquals(all.dump.match(/^[01]!$/gm)?.length, 501);
   assertEquals(disk.open, 0);
 });
+
+for (const [name, hours] of [["back", -2n], ["forward", 3n]] as const) {
+  Deno.test(`a history is complete and in order after the wall clock was set ${name}`, async () => {
+    const disk = new Disk();
+    const wall = { offset: 1_764_428_400_000_000_000n };
+    const alternate = (press: EdgeSourceDouble, id: number, from: number) => {
+      for (let i = from; i < from + 40; i++) {
+        press.write((2 + i) * SECOND, id, (i & 1) === 0 ? 1 : 0);
+      }
+    };
+    {
+      await using made = runOf(disk, { keep: 64, wall });
+      const start = made.press.begin("press", ["START"], SECOND);
+      alternate(made.press, start, 0);
+      await made.file.catchUp(60_000);
+      wall.offset += hours * 3_600_000_000_000n;
+      alternate(made.press, start, 40);
+      await made.file.catchUp(60_000);
+      alternate(made.press, start, 80);
+      const all = await made.read({ isAny: true, from: 0 });
+      assertEquals([all.numbers, all.lost], [upTo(0, 120), 0]);
+      assertEquals(all.edges.slice(38, 42), [
+        "40 START 1",
+        "41 START 0",
+        "42 START 1",
+        "43 START 0",
+      ]);
+      assertEquals(all.lines, ["START 0 from 1"]);
+      const part = await made.read({
+        isAny: true,
+        from: 30 * SECOND,
+        to: 60 * SECOND,
+      });
+      assertEquals([part.numbers, part.lines], [upTo(28, 59), ["START 0"]]);
+    }
+    // Another run of this boot, before which the clock was set once more.
+    wall.offset += hours * 60_000_000_000n;
+    await using next = runOf(disk, { wall });
+    const start = next.press.begin("press", ["START"], 1000 * SECOND);
+    next.press.write(1001 * SECOND, start, 1);
+    await next.file.catchUp(60_000);
+    const { edges, lines } = await next.read({ isAny: true });
+    assertEquals(edges.length, 121);
+    assertEquals([edges[119], edges[120]], ["121 START 0", "1001 START 1"]);
+    // The first run ended after its last edge, or with it.
+    assertEquals(lines.map((text) => text.replace(/to 121\b.*/, "to 121")), [
+      "START 0 to 121",
+      "START 0 from 1000",
+    ]);
+  });
+}
 
 Deno.test("a history has what is in memory only while the file cannot be written", async () => {
   const disk = new Disk();
