@@ -79,6 +79,7 @@ export class VfioUserBackend implements Disposable {
           fault: (error) => events.fault(error),
           peerTimes: options.peerTimes ?? (() => peer.times()),
           onEnd,
+          now: options.now ?? (() => performance.now()),
           store,
           resumed,
         });

@@ -3,16 +3,20 @@
  *
  * - A message whose form is wrong ends the connection. A request that cannot be
  *   done is answered with an error number, and the connection goes on.
+ * - Nothing is read of a client that gives descriptors faster than they can be
+ *   closed.
  * - Nothing here reads or writes guest memory: descriptors that come with
  *   DMA_MAP are closed at once, and the commands by which a server could ask for
  *   memory are never sent.
  *
  * @module
  */
-import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import { EPOLLET, EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
+import { isBehindWithCloses } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { PciCard } from "../pci/pci_card.ts";
+import { CloseWait } from "../peer/close_wait.ts";
 import type { PeerSession } from "../peer/peer_server.ts";
 import {
   CARD_PARTS,
@@ -41,6 +45,8 @@ interface SessionOptions {
   /** Reads the times of the client's process. */
   readonly peerTimes: () => PeerTimes | undefined;
   readonly onEnd: (reason: string, hasDetained: boolean) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** Keeps what the session needs to outlive this process. */
   readonly store?: SessionStore | undefined;
   /** Parts of this session that an earlier process kept. */
@@ -63,6 +69,7 @@ export class Session implements PeerSession {
   readonly #check: ProgrammingCheck;
   readonly #watch: Watch;
   readonly #memory: SessionMemory;
+  readonly #closes: CloseWait;
   #isOver = false;
   #hasDetained = false;
 
@@ -95,6 +102,10 @@ export class Session implements PeerSession {
       stream: this.#stream,
       progress: this.#memory.progress,
       store,
+    });
+    this.#closes = new CloseWait(options, {
+      closed: () => this.#watch.update(EPOLLIN),
+      late: (fault) => this.#endFaulty(fault),
     });
     try {
       this.#watch = loop.watch(this.#stream.fd, EPOLLIN, this.#onReady, share);
@@ -133,6 +144,7 @@ export class Session implements PeerSession {
     this.#isOver = true;
     this.#watch[Symbol.dispose]();
     this.#check[Symbol.dispose]();
+    this.#closes[Symbol.dispose]();
     const { card, store, onEnd } = this.#options;
     card.onInterrupt = () => {};
     try {
@@ -173,6 +185,7 @@ export class Session implements PeerSession {
   };
 
   #serve(): void {
+    if (this.#closes.isWaiting) return;
     const stream = this.#stream;
     if (stream.isBlocked) {
       if (!stream.send()) return;
@@ -180,6 +193,11 @@ export class Session implements PeerSession {
     }
     // What is left when the time is up is reported again.
     do {
+      if (isBehindWithCloses()) {
+        this.#watch.update(EPOLLET);
+        this.#closes.begin();
+        return;
+      }
       const outcome = stream.read();
       if (outcome === "waiting") return;
       if (outcome === "ended") {

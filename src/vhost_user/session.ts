@@ -47,7 +47,7 @@ import { KeptSession, type ResumedSession } from "./kept_session.ts";
 import { NamedFds } from "./messages/named_fds.ts";
 import { Outbox } from "./outbox.ts";
 import { FdName } from "./session_record.ts";
-import { CloseWait } from "./close_wait.ts";
+import { CloseWait } from "../peer/close_wait.ts";
 import { ProtocolError } from "../peer/protocol_error.ts";
 import { FrontendRequests } from "./frontend_requests.ts";
 import type { BackendEvents } from "./events.ts";

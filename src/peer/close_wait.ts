@@ -1,11 +1,11 @@
 /**
- * A rest for a frontend whose descriptors are not closed in time.
+ * A rest for a peer whose descriptors are not closed in time.
  *
  * @module
  */
 import { isBehindWithCloses } from "../../ffi/helper_thread.ts";
 import type { EventLoop, Timer, TimeShare } from "../reactor/event_loop.ts";
-import { ProtocolError } from "../peer/protocol_error.ts";
+import { ProtocolError } from "./protocol_error.ts";
 
 /** Time between two looks at descriptors that are not closed. **Units**: ms. */
 const CLOSES_LOOK_MS = 20;
@@ -21,7 +21,7 @@ interface CloseWaitEvents {
 }
 
 /**
- * Waits until enough of the descriptors that a frontend gave are closed, while
+ * Waits until enough of the descriptors that a peer gave are closed, while
  * nothing is read from it. Each would be one more that its files keep from being
  * closed.
  */
@@ -67,7 +67,7 @@ export class CloseWait implements Disposable {
   }
 
   #lookSoon(): void {
-    // Within the share, which knows the descriptors of this frontend.
+    // Within the share, which knows the descriptors of this peer.
     this.#timer = this.#loop.after(
       CLOSES_LOOK_MS,
       () => this.#share.defer(this.#look),
