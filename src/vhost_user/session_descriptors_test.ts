@@ -1,16 +1,19 @@
 /** The descriptors of an aggregator's VMM, and of all VMMs together. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   descriptorShares,
   SessionDescriptors,
 } from "../../ffi/descriptor_budget.ts";
 import { createEventFd } from "../../ffi/event_fd.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
+import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { join, R, u32, u64 } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
 
+/** Limit of closes in helper threads. **Units**: milliseconds. */
+const LIMIT_MS = 60_000;
 const openFds = () => listDirectory("/proc/self/fd").length;
 
 testAlone(
@@ -27,12 +30,14 @@ testAlone(
         rig.turn();
       }
     }
+    assert(helpersAreDone(LIMIT_MS), "a close hangs");
     const held = openFds();
     // Again and again: each takes the place of the last one.
     for (let i = 0; i < 20; i++) {
       rig.peer.send(R.SET_VRING_CALL, u64(0), { fds: [event.fd] });
       rig.turn();
     }
+    assert(helpersAreDone(LIMIT_MS), "a close hangs");
     assertEquals(openFds(), held);
     rig.peer.send(R.SET_VRING_ERR, u64(0), { fds: [event.fd] });
     rig.turn();

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 
 /** Functions that print why tests are ignored. */
 const REASONS =
-  /\b(?:mustIgnore|lacksRoot|lacksTool|lacksExecutable|lacksApi|mustSkip)\(/;
+  /\b(?:mustIgnore|lacksRoot|lacksTool|lacksExecutable|lacksApi|lacksMounts|mustSkip)\(/;
 /** The options of a test, or a variable for them. */
 const IGNORES =
   /^ *(?:ignore: (?!ignore,$)|ignore,$|(?:const|let) ignore = (?!\())/m;

@@ -399,6 +399,7 @@ Deno.test("a keeper does not wait for the close of what its service was given", 
   await using rig = new Rig();
   const service = await rig.service(0);
   using stack = new DisposableStack();
+  assert(helpersAreDone(LIMIT_MS), "a close of another test hangs");
   const texts = ["no message: \xff", "X=1", "FDSTORE=1\nFDNAME=guest.a"];
   for (const [i, text] of texts.entries()) {
     const lingering = stack.use(new LingeringSocket(600));

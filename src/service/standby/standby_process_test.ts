@@ -42,7 +42,11 @@ Deno.test("StandbyProcess tells when it is warm, and how it ended", async () => 
 });
 
 Deno.test("StandbyProcess goes on to serve if it was stopped", async () => {
-  const { process } = started("kill -STOP $$; read -r -N 1 -u FD && exit 3");
+  // It goes on once it has something to read.
+  const { process } = started(
+    "kill -STOP $$; for i in {1..6000}; do " +
+      "read -r -N 1 -u FD && exit 3; sleep 0.01; done",
+  );
   const isStopped = () =>
     / T /.test(readSmallFile(`/proc/${process.pid}/stat`) ?? "");
   assert(await waitUntil(isStopped, LIMIT_MS), "it does not stop");
