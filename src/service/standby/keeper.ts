@@ -161,6 +161,8 @@ export class Keeper implements Disposable {
       this.#isRestarting = false;
       return tell("not restarted: the next process cannot be started");
     }
+    // It says nothing more, and the next one may have many lines to request.
+    this.#gapPings.begin();
     service.signal("SIGUSR2");
     const timer = setTimeout(() => {
       tell("the service does not end for the restart: killed");

@@ -216,12 +216,23 @@ Deno.test("the keeper pings between two services, and for none that is ready", a
     first.finish({ signal: 9 });
     // The next one takes its time.
     await rig.until(heardPings(5));
-    await rig.service(1);
+    const second = await rig.service(1);
     await rig.spare(2);
-    heardPings(0)();
-    pings = 0;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    assertEquals([heardPings(0)(), pings], [true, 0]);
+    const isQuiet = async () => {
+      heardPings(0)();
+      pings = 0;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assertEquals([heardPings(0)(), pings], [true, 0]);
+    };
+    await isQuiet();
+    // So does one that ends for a restart, and the one that follows it.
+    await rig.keeper.restart();
+    await rig.until(heardPings(5));
+    second.finish({ status: 0 });
+    await rig.until(heardPings(10));
+    await rig.service(2);
+    await rig.spare(3);
+    await isQuiet();
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
