@@ -67,23 +67,48 @@ const SETTING = /^-?\d{1,19}$/;
  * Returns the entries of a file of JSON lines. The rest of a line whose end was
  * not written, as by a crash, is passed over.
  *
- * @throws {RecordingError} If it is not a valid file.
+ * @param onDamage Called with each line that is not a valid entry.
+ * @param isWanted Chooses lines by their text.
  */
 export function* readEdgeLines(
   pieces: Iterable<Uint8Array>,
+  onDamage: (error: RecordingError) => void,
+  isWanted: (line: string) => boolean = (line) => line.trim() !== "",
 ): Generator<EdgeLine, void> {
   const decoder = new TextDecoder();
   let rest = "";
   let row = 0;
+  /** The rest of a line that is too long is passed over. */
+  let isWithin = false;
   for (const piece of pieces) {
     const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
     rest = lines.pop()!;
     for (const line of lines) {
       row++;
-      const entry = line.trim() === "" ? undefined : entryOf(line, row);
+      const isRest = isWithin;
+      isWithin = false;
+      if (isRest || !isWanted(line)) continue;
+      const entry = soundEntry(line, row, onDamage);
       if (entry !== undefined) yield entry;
     }
-    if (rest.length > MAX_LINE) throw invalid(row + 1, "it is too long");
+    if (rest.length <= MAX_LINE) continue;
+    if (!isWithin) onDamage(invalid(row + 1, "it is too long"));
+    isWithin = true;
+    rest = "";
+  }
+}
+
+function soundEntry(
+  line: string,
+  row: number,
+  onDamage: (error: RecordingError) => void,
+): EdgeLine | undefined {
+  try {
+    return entryOf(line, row);
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw error;
+    onDamage(error);
+    return undefined;
   }
 }
 

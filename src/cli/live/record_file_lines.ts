@@ -6,7 +6,11 @@
 import { errnoText } from "../../../ffi/errno.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
-import { type EdgeLine, readEdgeLines } from "../../recording/edge_lines.ts";
+import {
+  type EdgeLine,
+  type FileClock,
+  readEdgeLines,
+} from "../../recording/edge_lines.ts";
 import {
   MAX_SIGNALS,
   RecordingError,
@@ -46,6 +50,14 @@ interface Survey {
   readonly values: SignalValue[];
   readonly startNs: bigint;
   readonly lost: number;
+  readonly damage: Damage;
+}
+
+/** Entries of files that are not valid, as after a loss of power. */
+interface Damage {
+  count: number;
+  /** The first, in words. */
+  first: string;
 }
 
 /**
@@ -60,7 +72,7 @@ export function recordFileLines(
   path: string,
   { words, fromNs, toNs, files, program, tell }: FileRecordOptions,
 ): number {
-  const { signals, indices, values, startNs, lost } = survey(
+  const { signals, indices, values, startNs, lost, damage } = survey(
     path,
     words,
     fromNs,
@@ -76,7 +88,7 @@ export function recordFileLines(
   writeAll((writer) => writer.head());
   let count = 0;
   let lastNs = startNs;
-  for (const entry of entriesOf(path)) {
+  for (const entry of entriesOf(path, { count: 0, first: "" })) {
     if ("lost" in entry || entry.timeNs < startNs) continue;
     if (toNs !== undefined && entry.timeNs > toNs) continue;
     if ("run" in entry) {
@@ -100,6 +112,12 @@ export function recordFileLines(
   }
   writeAll((writer) => writer.end(lastNs));
   if (lost > 0) tell(`${lost} edges are missing in the file`);
+  if (damage.count > 0) {
+    const what = damage.count === 1
+      ? "1 entry is not valid and is"
+      : `${damage.count} entries are not valid and are`;
+    tell(`${what} left out, the first in ${damage.first}`);
+  }
   return count;
 }
 
@@ -117,7 +135,8 @@ function survey(
   const found = new Set<string>();
   let startNs: bigint | undefined;
   let lost = 0;
-  for (const entry of entriesOf(path)) {
+  const damage = { count: 0, first: "" };
+  for (const entry of entriesOf(path, damage)) {
     if ("lost" in entry) {
       lost += entry.lost;
       continue;
@@ -152,26 +171,71 @@ function survey(
     values,
     startNs: fromNs > 0n ? fromNs : startNs ?? 0n,
     lost,
+    damage,
   };
 }
 
-/** The older file first; of the begins only those of another run. */
-function* entriesOf(
+/** An entry of a line, missing edges, or the begin of another run. */
+type FileEntry = Exclude<EdgeLine, { setting: bigint }>;
+
+/**
+ * The older file first; of the begins only those of another run. Times are by
+ * the wall clock as it was set last in their boot.
+ *
+ * @throws {Error} If a file cannot be read, or has entries and no valid one.
+ */
+function* entriesOf(path: string, damage: Damage): Generator<FileEntry, void> {
+  const settings = new Map<string, bigint>();
+  for (const { clock } of clocked(path, { count: 0, first: "" }, isEvent)) {
+    if (clock !== undefined) settings.set(clock.boot, clock.setting);
+  }
+  let run: string | undefined;
+  for (const { entry, clock } of clocked(path, damage)) {
+    if ("setting" in entry) continue;
+    if ("run" in entry) {
+      if (entry.run === run) continue;
+      ({ run } = entry);
+    }
+    if (clock === undefined || "lost" in entry) yield entry;
+    else {
+      const step = (settings.get(clock.boot) ?? 0n) - clock.setting;
+      yield { ...entry, timeNs: entry.timeNs + step };
+    }
+  }
+}
+
+/** Events tell of the clock, and are few. */
+function isEvent(line: string): boolean {
+  return line.startsWith('{"event":');
+}
+
+/** Entries of both files with the wall clock of then, if it is known. */
+function* clocked(
   path: string,
-): Generator<Exclude<EdgeLine, { setting: bigint }>, void> {
+  damage: Damage,
+  isWanted?: (line: string) => boolean,
+): Generator<{ entry: EdgeLine; clock: FileClock | undefined }, void> {
   const older = `${path}.1`;
   const paths = fileStatus(older) === undefined ? [path] : [older, path];
-  let run: string | undefined;
+  let clock: FileClock | undefined;
   for (const one of paths) {
+    let isValid = false;
+    let first: RecordingError | undefined;
+    const onDamage = (error: RecordingError) => {
+      first ??= error;
+      if (damage.count++ === 0) damage.first = `${one}, ${error.message}`;
+    };
     try {
-      for (const entry of readEdgeLines(readPieces(one))) {
-        if ("run" in entry) {
-          if (entry.run === run) continue;
-          ({ run } = entry);
-        }
-        // Times are those that the clock showed.
-        if (!("setting" in entry)) yield entry;
+      const pieces = readPieces(one);
+      for (const entry of readEdgeLines(pieces, onDamage, isWanted)) {
+        isValid = true;
+        if ("run" in entry) ({ clock } = entry);
+        else if ("setting" in entry) clock = clock && { ...clock, ...entry };
+        yield { entry, clock };
       }
+      // A file of something else.
+      const isAll = isWanted === undefined;
+      if (isAll && !isValid && first !== undefined) throw first;
     } catch (error) {
       if (isOsError(error)) {
         throw new Error(

@@ -118,6 +118,46 @@ Deno.test("what lines were ends with the run of a service, however that ended", 
   ]);
 });
 
+Deno.test("entries that are not valid are left out, and counted", () => {
+  const newer = entry(0, "press/A", 0) + "\0\0\0\0\n" +
+    `{"time":"2025${"x".repeat(300_000)}\n` + entry(10, "press/A", 1) +
+    '{"event":5}\n' + entry(20, "press/A", 0);
+  const { rows, told } = record([], { newer, older: "" });
+  assertEquals(rows.slice(1), [
+    "000 press,A,0,",
+    "010 press,A,1,",
+    "020 press,A,0,",
+  ]);
+  assertEquals(told.length, 1);
+  assertStringIncludes(told[0]!, "2 entries are not valid and are left out");
+  assertStringIncludes(told[0]!, "/edges.jsonl, row 2: ");
+});
+
+Deno.test("times are by the wall clock as it was set last", () => {
+  const clock = (boot: string, ms: number, run: string, atMs: number) => {
+    const at = new Date(Number(START_NS / 1_000_000n) + atMs).toISOString();
+    return `{"event":"record","version":2,"run":"${run}","boot":"${boot}",` +
+      `"clock":"${ms * 1e6}","at":"${at}"}\n`;
+  };
+  // It is set back by 100 ms, and by 20 ms before the next run of this boot.
+  const older = clock("a", 1000, "1", 150) + entry(150, "press/A", 0) +
+    entry(160, "press/A", 1, "guest") +
+    '{"event":"clock","clock":"900000000","at":"2025-11-29T15:10:00Z"}\n' +
+    entry(70, "press/A", 0, "guest") + clock("a", 880, "2", 60) +
+    entry(60, "press/A", 0) + entry(65, "press/A", 1, "guest");
+  const newer = clock("b", 5, "3", 600) + entry(600, "press/A", 1);
+  assertEquals(record([], { older, newer }).rows.slice(1), [
+    "030 press,A,0,",
+    "040 press,A,1,guest",
+    "050 press,A,0,guest",
+    "050 press,A,x,",
+    "060 press,A,0,",
+    "065 press,A,1,guest",
+    "065 press,A,x,",
+    "600 press,A,1,",
+  ]);
+});
+
 Deno.test("a file that is not one of edges, or has no such line, is refused", () => {
   const cases: [words: string[], newer: string, says: string][] = [
     [["pres"], NEWER, 'no line of "pres"'],

@@ -176,8 +176,8 @@ export function planOf(
   })).filter(({ steps }) => steps.length > 0);
   if (planned.length === 0) {
     throw new ConfigError("the file has nothing to play", {
-      hint: leftOut[0] ??
-        "Map its signals to simulated lines: --map A=press.START",
+      hint: (leftOut[0] === undefined ? "" : `${leftOut[0]}. `) +
+        "Map signals to simulated lines: --map A=press.START",
     });
   }
   return {

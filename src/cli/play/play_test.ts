@@ -115,7 +115,12 @@ for (
     [["A=pres.START"], "0:A=1", 'no aggregator "pres"', "mean press.START?"],
     [["A=press.STRT"], "0:A=1", 'no line "STRT"', "press.START"],
     [["A=press.DOOR"], "0:A=1", "is not a simulated line", "gpioagg show"],
-    [[], "0:other.A=1", "nothing to play", "other.A: no line has this name"],
+    [
+      [],
+      "0:other.A=1",
+      "nothing to play",
+      "other.A: no line has this name. Map signals",
+    ],
   ] as const
 ) {
   Deno.test(`a plan of ${file} with ${texts.join(" ")} is refused`, () => {
