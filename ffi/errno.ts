@@ -60,6 +60,8 @@ export const ENOPROTOOPT = 92;
 export const EOPNOTSUPP = 95;
 /** Connection aborted. **Safety**: a constant. */
 export const ECONNABORTED = 103;
+/** Connection reset by the other end. **Safety**: a constant. */
+export const ECONNRESET = 104;
 /** Not connected. **Safety**: a constant. */
 export const ENOTCONN = 107;
 /** Timed out. **Safety**: a constant. */

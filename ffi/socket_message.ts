@@ -4,8 +4,19 @@
  * @module
  */
 import { descriptorLimit, SCARCE } from "./descriptor_budget.ts";
-import { EAGAIN, EINTR, EMFILE, ENOPROTOOPT, EOPNOTSUPP } from "./errno.ts";
-import { closeElsewhere, hangUpElsewhere } from "./helper_thread.ts";
+import {
+  EAGAIN,
+  ECONNRESET,
+  EINTR,
+  EMFILE,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+} from "./errno.ts";
+import {
+  closeElsewhere,
+  hangUpElsewhere,
+  isBehindWithCloses,
+} from "./helper_thread.ts";
 import { I32, layout, LITTLE_ENDIAN, PADDING, U32, U64 } from "./layout.ts";
 import { check, lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
@@ -266,15 +277,23 @@ export function receiveBytes(fd: number, target: Uint8Array): number {
 /**
  * The same as {@linkcode receiveBytes} on a kernel that cannot refuse fds.
  *
- * @throws {OsError} ECONNRESET and the like.
+ * @throws {OsError} ECONNRESET and the like; also if fds come while too many of
+ * this peer's wait to be closed, see {@linkcode isBehindWithCloses}.
  *
  * **Safety**: as {@linkcode receiveBytes}.
  */
 function receiveStrays(fd: number, target: Uint8Array): number {
   const strays: OwnedFd[] = [];
   const count = receive(fd, target, strays);
-  if (strays.length > 0) closeElsewhere(strays);
-  return count;
+  if (strays.length === 0) return count;
+  const isBehind = isBehindWithCloses();
+  closeElsewhere(strays);
+  if (!isBehind) return count;
+  throw new OsError(
+    "recvmsg",
+    ECONNRESET,
+    `socket fd ${fd}, whose peer sends fds that cannot be closed`,
+  );
 }
 
 let isRefusalKnown: boolean | undefined;
