@@ -8,7 +8,8 @@ import { mustIgnore } from "./skipped.ts";
 
 /** Its size, and the files that it has room for. */
 const MOUNT_OPTIONS = "size=1m,nr_inodes=128,mode=755";
-const SCRIPT = `mount -t tmpfs -o ${MOUNT_OPTIONS} none "$0" && echo && cat
+const SCRIPT = `trap "" HUP INT TERM
+mount -t tmpfs -o ${MOUNT_OPTIONS} none "$0" && echo && cat
 umount -l "$0" && rmdir "$0"`;
 const PIECE_BYTES = 65_536;
 
@@ -110,8 +111,16 @@ export class FullDisk implements AsyncDisposable {
   }
 
   /** Names of all that is there, hidden files too. */
-  files(): string[] {
-    return [...Deno.readDirSync(this.path)].map(({ name }) => name).sort();
+  files(below = ""): string[] {
+    return [...Deno.readDirSync(`${this.path}/${below}`)].map(({ name }) =>
+      name
+    ).sort();
+  }
+
+  /** True if a file is there. */
+  has(name: string): boolean {
+    return this.files(name.split("/").slice(0, -1).join("/"))
+      .includes(name.split("/").at(-1)!);
   }
 
   async #remount(how: "ro" | "rw"): Promise<void> {
