@@ -63,17 +63,25 @@ testAlone(
       }).output();
       assert(success);
     };
+    const write = () => main(["--output", directory], "gpioagg", COMMANDS);
+    // What is loaded for it may be written into Deno's own cache.
+    assertEquals(await write(), 0);
+    const pages = () =>
+      [...Deno.readDirSync(`${directory}/man1`)].map(({ name }) =>
+        `${name} ${Deno.statSync(`${directory}/man1/${name}`).size}`
+      ).sort();
+    const before = pages();
     await limit("1000");
     try {
       await assertRejects(
-        () => main(["--output", directory], "gpioagg", COMMANDS),
+        write,
         Error,
         "/man1/gpioagg.1: file too large (EFBIG)",
       );
     } finally {
       await limit("unlimited");
     }
-    assertEquals([...Deno.readDirSync(`${directory}/man1`)], []);
+    assertEquals(pages(), before);
     await Deno.remove(directory, { recursive: true });
   },
 );
