@@ -87,25 +87,35 @@ export async function untilChips(
 
 /**
  * Kills gpioagg (SIGKILL), starts it again without what it had, and waits until
- * the guest drives line `simOFFSET` to 1 by its only chip.
+ * the guest drives line `simOFFSET` to 1 by its only chip. Notes which part of
+ * the time is gpioagg's, QEMU's and the guest's.
  */
 export async function untilBack(
   service: Service,
   guest: GuestSession,
   offset: number,
 ): Promise<void> {
+  let since = performance.now();
+  const note = (part: string) => {
+    const now = performance.now();
+    noteTime(`a killed gpioagg and its guest's chip, ${part}`, now - since);
+    since = now;
+  };
   await service.crash();
-  const since = performance.now();
+  note("until gpioagg is ready again");
+  await service.process.waitFor('"event":"connected"', {
+    timeoutMs: 120_000,
+  });
+  note("until QEMU has connected");
+  await service.process.waitFor('"event":"started"', { timeoutMs: 120_000 });
+  note("until the guest's kernel uses the adapter");
   await until("the chip is back", async () => {
     await guest.exec(
       `gpioset -t 0 -c $(gpiodetect | cut -d' ' -f1) ${offset}=1`,
     );
     return (await service.lines("plc0"))[`sim${offset}`]?.value === 1;
   }, 120_000);
-  noteTime(
-    "from a killed gpioagg that is ready again to its chip in the guest",
-    performance.now() - since,
-  );
+  note("until a program in the guest drives a line");
 }
 
 /** Starts `gpiomon` in the guest, and waits until it is ready. */
