@@ -65,7 +65,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
   --guest            instead: each exposure in a real guest of QEMU, from its
                      input to its program and back at its output
   --restart          instead: pauses of a guest over restarts of a service with
-                     a spare process, a round each, and a fifth as many SIGKILLs
+                     a spare process, a round each, and a fifth as many
+                     SIGKILLs; its sockets are in TMPDIR: a tmpfs is what /run is
   --play             instead: lateness of a play's steps, beside a bare timer
   --rounds N         rounds of each measure, 15 unless told`;
 
