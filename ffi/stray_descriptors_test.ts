@@ -6,35 +6,44 @@ import { descriptorLimit, descriptorShares } from "./descriptor_budget.ts";
 import { descriptorsElsewhere, helpersAreDone } from "./helper_thread.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
-import { receiveBytes, send } from "./socket_message.ts";
+import { send } from "./socket_message.ts";
 import { socketPair } from "./unix_socket.ts";
 
 const SO_PASSRIGHTS = 83;
 const NO_OPTION = 9999;
 const LIMIT_MS = 30_000;
+/** Another copy of the module, which has not asked the kernel yet. */
+const FRESH = `${import.meta.resolve("./socket_message.ts")}?before-6.16`;
 
 testAlone(
   import.meta,
   "a peer that sends descriptors which cannot be closed is hung up on",
-  () => {
+  async () => {
+    const { receiveBytes }: typeof import("./socket_message.ts") = await import(
+      FRESH
+    );
     const { setsockopt } = libc();
+    using stack = new DisposableStack();
+    const use = (value: typeof setsockopt) =>
+      Object.defineProperty(libc(), "setsockopt", {
+        configurable: true,
+        value,
+      });
+    stack.defer(() => use(setsockopt));
     // As before Linux 6.16.
-    Object.defineProperty(libc(), "setsockopt", {
-      configurable: true,
-      value: (...args: Parameters<typeof setsockopt>) =>
-        setsockopt(
-          args[0],
-          args[1],
-          args[2] === SO_PASSRIGHTS ? NO_OPTION : args[2],
-          args[3],
-          args[4],
-        ),
-    });
+    use((...args) =>
+      setsockopt(
+        args[0],
+        args[1],
+        args[2] === SO_PASSRIGHTS ? NO_OPTION : args[2],
+        args[3],
+        args[4],
+      )
+    );
     const most = descriptorShares(descriptorLimit()).closingPerPeer;
     const [ours, theirs] = socketPair();
     using _ours = ours;
     using _theirs = theirs;
-    using stack = new DisposableStack();
     const target = new Uint8Array(8);
     const giveOne = () => {
       const lingering = stack.use(new LingeringSocket(60));
