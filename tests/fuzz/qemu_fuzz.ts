@@ -336,6 +336,7 @@ function runOne(random: Random, report: QemuFuzzReport): void {
     board,
     device: random.pick(["pl061", "pl061", "gpio", "/machine/soc/device[6]"]),
     ...(random.oneIn(2) ? { index: 0 } : {}),
+    waitsForCloses: true,
   });
   // Not every board is one that can be served.
   rig.boot();

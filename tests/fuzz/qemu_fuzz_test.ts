@@ -1,4 +1,4 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { testAlone } from "../doubles/test_alone.ts";
 import { runQemuFuzz } from "./qemu_fuzz.ts";
 
@@ -23,6 +23,5 @@ testAlone(
 
 Deno.test("runQemuFuzz() does the same thing again with the same seed", () => {
   const run = () => JSON.stringify(runQemuFuzz({ seed: 7, iterations: 3 }));
-  const first = run();
-  assert(run() === first, first);
+  assertEquals(run(), run());
 });
