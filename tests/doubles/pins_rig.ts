@@ -23,8 +23,8 @@ export interface RigOptions extends Partial<QemuPinsOptions> {
   rules?: readonly PinRule[];
   board?: readonly ControllerModelOptions[];
   /**
-   * Waits for closes in helper threads after each turn, so that what a peer sees
-   * does not depend on when they have a CPU.
+   * Waits for closes in helper threads after each handler, so that what a peer
+   * sees, and in which order, does not depend on when they have a CPU.
    */
   waitsForCloses?: boolean;
 }
@@ -37,6 +37,8 @@ const HELPERS_LIMIT_MS = 30_000;
 /** A reactor that counts what it serves. */
 class CountingReactor extends Reactor {
   served = 0;
+  /** Called after each handler. */
+  handled = () => {};
 
   override watch(
     ...[fd, events, handler, share]: Parameters<Reactor["watch"]>
@@ -44,6 +46,7 @@ class CountingReactor extends Reactor {
     return super.watch(fd, events, (ready) => {
       this.served++;
       handler(ready);
+      this.handled();
     }, share);
   }
 
@@ -51,6 +54,7 @@ class CountingReactor extends Reactor {
     return super.after(ms, () => {
       this.served++;
       onElapsed();
+      this.handled();
     });
   }
 
@@ -58,8 +62,13 @@ class CountingReactor extends Reactor {
     super.defer(() => {
       this.served++;
       task();
+      this.handled();
     });
   }
+}
+
+function waitForCloses(): void {
+  if (!helpersAreDone(HELPERS_LIMIT_MS)) throw new Error("a close hangs");
 }
 
 /** An exposure of a few lines, and QEMUs that come and go. */
@@ -82,6 +91,7 @@ export function pinsRig(options: RigOptions = {}) {
       now: () => clock.now,
     }),
   );
+  if (waitsForCloses) loop.handled = waitForCloses;
   const ports = rules.map(() => new ModelPort());
   const log: string[] = [];
   const requests: string[] = [];
@@ -128,11 +138,7 @@ export function pinsRig(options: RigOptions = {}) {
         const { served } = loop;
         loop.turn(0);
         if (loop.served !== served) idle = 0;
-        else idle++;
-        const isDue = waitsForCloses || idle === 1;
-        if (isDue && !helpersAreDone(HELPERS_LIMIT_MS)) {
-          throw new Error("a close hangs");
-        }
+        else if (++idle === 1) waitForCloses();
       }
     },
     /** Lets time pass, in steps that no deadline is skipped by. */
