@@ -58,7 +58,7 @@ async function buildInitramfs(directory: string): Promise<string> {
     ln -s ../bin "$tree/usr/bin"
     cd "$top"
     cp -r ${PARTS.join(" ")} "$tree/opt/checkout"
-    deno cache -q "$@"
+    "$OUR_DENO" cache -q "$@"
     mv "$DENO_DIR" "$tree${DENO_DIR}"
     rm -f "$tree${DENO_DIR}"/v8_code_cache*
     cp "$base" "$initramfs"
@@ -78,7 +78,7 @@ async function buildInitramfs(directory: string): Promise<string> {
       REPOSITORY,
       ...entries,
     ],
-    { DENO_DIR: `${directory}/deno-dir` },
+    { DENO_DIR: `${directory}/deno-dir`, OUR_DENO: Deno.execPath() },
   );
   return initramfs;
 }
