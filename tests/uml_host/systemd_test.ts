@@ -11,7 +11,6 @@ import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { OTHER_VERSION } from "../environment/other_version.ts";
 import { EXECUTABLE, lacksApi } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
-import { simChip } from "./gpio_sim.ts";
 import { gpioagg, holdChip } from "./kernel_chip_rig.ts";
 import {
   dropIn,
@@ -22,51 +21,23 @@ import {
   unitLog,
   upgradePackage,
 } from "./systemd_rig.ts";
+import {
+  configure,
+  KEPT,
+  PLC_FILE,
+  PLC_SOCKET,
+  requestsAndReleases,
+  serviceChip,
+} from "./plc_rig.ts";
 import { shell } from "./shell.ts";
 
 const TIMEOUT_MS = 120_000;
-const PLC_FILE = "/etc/gpioagg/plc0.yaml";
-const PLC_SOCKET = "/run/gpioagg-plc0/plc0.sock";
 const PLC_API = "/run/gpioagg-plc0/api.sock";
 const API_SOCKET = "/run/gpioagg/api.sock";
 const LOOK_SOCKET = "/run/gpioagg/look.sock";
 
-/** Fds in systemd's store: three lines, a mark of a guest, and a pair for its session. */
-const KEPT = "6";
 /** Shown characters of what units told, from its end. */
 const SHOWN = 4000;
-
-/** A chip that services may use: udev sees to it. */
-async function serviceChip(lines: number, label = "chip") {
-  const chip = await simChip({ lines, label });
-  await until(
-    "the rule is obeyed",
-    async () => await shell(`stat -c '%G %a' ${chip.path}`) === "gpioagg 660",
-  );
-  return chip;
-}
-
-/** Which lines that are watched were requested or let go. */
-function requestsAndReleases(watcher: Chip): number[] {
-  return watcher.readInfoEvents()
-    .filter(({ kind }) => kind !== "reconfigured")
-    .map(({ info }) => info.offset);
-}
-
-/** The file of gpioagg@plc0: an output, an input, and one that is either. */
-async function configure(chip: string): Promise<void> {
-  await Deno.writeTextFile(
-    PLC_FILE,
-    `aggregators:
-  plc0:
-    vhost-user: { socket: ${PLC_SOCKET}, group: vmm }
-    lines:
-      - ${chip}/0,as=PUMP,direction=output,initial=0,safe=0
-      - ${chip}/1,as=LEVEL,direction=input
-      - ${chip}/2,as=SPARE
-`,
-  );
-}
 
 /** Returns the version of the process that serves plc0. */
 async function runs(pid: string | undefined): Promise<string> {
