@@ -139,7 +139,12 @@ function numbersNow(
       of: (lineNumber) => isSame ? lineNumber : undefined,
     };
   }
-  const now = new Map(identities.map((one, i) => [markOf(one), i]));
+  const now = new Map<string, number | undefined>();
+  for (const [i, one] of identities.entries()) {
+    const mark = markOf(one);
+    // Of two lines with one mark it is neither.
+    now.set(mark, now.has(mark) ? undefined : i);
+  }
   return {
     bytes: bytes(text.slice(0, count)),
     of: (lineNumber) => {

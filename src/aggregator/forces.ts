@@ -74,7 +74,7 @@ export class Forces implements Disposable {
     this.#context = context;
     const { store, reporter } = context;
     if (store === undefined) return;
-    const left = takeForced(store, name, lines.map(identityOf));
+    const left = takeForced(store, name, identitiesOf(lines));
     for (const [lineNumber, requested] of left) {
       const line = lines[lineNumber];
       if (line === undefined) continue;
@@ -222,7 +222,7 @@ export class Forces implements Disposable {
     return this.#memory ??= new ForceMemory(
       store,
       this.#name,
-      this.#lines.map(identityOf),
+      identitiesOf(this.#lines),
     );
   }
 
@@ -293,8 +293,23 @@ function exclusionOf(
     : undefined;
 }
 
-/** Returns a text that is another one for each line, and the same after a restart. */
-function identityOf({ specification: { source } }: AggregatorLine): string {
+/** Returns a text for each line, another one for each, the same after a restart. */
+function identitiesOf(lines: readonly AggregatorLine[]): string[] {
+  const counts = new Map<string, number>();
+  return lines.map((line) => {
+    const text = identityOf(line);
+    // Simulated lines without a name are told apart by their order only.
+    const count = counts.get(text) ?? 0;
+    counts.set(text, count + 1);
+    return count === 0 ? text : `${text} ${count}`;
+  });
+}
+
+function identityOf(
+  { name, specification: { source } }: AggregatorLine,
+): string {
+  // Nothing but its name says which simulated line it is.
+  if (source.kind === "sim") return JSON.stringify([source.kind, name]);
   // A lane and its slots are as the last start had them.
   return JSON.stringify(
     source.kind === "lane"

@@ -24,6 +24,7 @@ function rig(
     hasGuest = true,
     combined,
     offsets = rules.map((_, i) => i),
+    areSimulated = false,
   }: {
     store?: FdStoreDouble;
     isKept?: boolean;
@@ -31,6 +32,7 @@ function rig(
     hasGuest?: boolean;
     /** Numbers of its lines on their chip. */
     offsets?: readonly number[];
+    areSimulated?: boolean;
     /** Makes its lines users of outputs that others use too. */
     combined?: (line: number) => LineSource;
   } = {},
@@ -50,7 +52,11 @@ function rig(
   const aggregator = Aggregator.open({
     name: "a",
     lines: rules.flatMap((rule, i) =>
-      parseLineSpec(`gpiochip0/${offsets[i]},as=${names[i]}${rule}`)
+      parseLineSpec(
+        areSimulated
+          ? `sim/1,as=${names[offsets[i]!]}${rule}`
+          : `gpiochip0/${offsets[i]},as=${names[i]}${rule}`,
+      )
     ),
   }, {
     loop,
@@ -360,6 +366,26 @@ Deno.test("lines of a changed file go where the guest wanted them, and not other
   assertEquals(after.store.problems, [
     "line 0 of a was forced, and is another line now",
   ]);
+});
+
+Deno.test("simulated lines are told apart by their names, which a file may reorder", () => {
+  const before = rig([OUTPUT, OUTPUT, OUTPUT], { areSimulated: true });
+  before.force({ A: 1 });
+  const options = { isKept: true, hasGuest: false, areSimulated: true };
+  const same = rig([OUTPUT, OUTPUT, OUTPUT], {
+    ...options,
+    store: before.store.restart(),
+  });
+  assertEquals(same.told, ["A free (): the service was restarted"]);
+  const again = rig([OUTPUT, OUTPUT, OUTPUT], { areSimulated: true });
+  again.force({ A: 1 });
+  const moved = rig([OUTPUT, OUTPUT, OUTPUT], {
+    ...options,
+    store: again.store.restart(),
+    offsets: [1, 2, 0],
+  });
+  assertEquals(moved.told, ["A free (): the service was restarted"]);
+  assertEquals(moved.lines[2]!.name, "A");
 });
 
 Deno.test("what an older version left of forces holds for as many lines as it had", () => {
