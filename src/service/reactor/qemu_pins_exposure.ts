@@ -68,8 +68,7 @@ export function exposePins(
       },
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
-        times?.answered(lineNumber, since);
-        times?.published(true);
+        times?.book(lineNumber, since);
       },
       refused: (lineNumber) => {
         aggregator.lines[lineNumber]!.refuse("it is an input by rule");

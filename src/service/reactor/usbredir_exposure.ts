@@ -42,8 +42,7 @@ export function exposeAdapters(
       report: (event, detail) => events.report(event, detail),
       answered: (lineNumber, type, isOk, since) => {
         counters.countRequest(lineNumber, type, isOk);
-        times?.answered(lineNumber, since);
-        times?.published(true);
+        times?.book(lineNumber, since);
       },
     },
   );

@@ -46,8 +46,7 @@ export function exposeCard(
       lineLeft: (lineNumber) => aggregator.lines[lineNumber]!.guestGone(),
       answered: (lineNumber, request, isOk, since) => {
         counters.countRequest(lineNumber, MESSAGE_TYPES[request], isOk);
-        times?.answered(lineNumber, since);
-        times?.published(true);
+        times?.book(lineNumber, since);
       },
       refused: (lineNumber) => {
         aggregator.lines[lineNumber]!.refuse("it is an input by rule");

@@ -61,8 +61,8 @@ Deno.test("Serving a request allocates nothing, direct or indirect, timed or not
     guest.serve(0);
     const show = repeater(guest, 0, heads);
     assertAllocatesNothing((count) => {
-      for (let i = 0; i < count; i += 16) {
-        show(16);
+      for (let i = 0; i < count; i += 64) {
+        show(64);
         guest.device.processQueue(0, 64);
       }
     });

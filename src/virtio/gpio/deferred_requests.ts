@@ -25,11 +25,12 @@ interface WaitingList {
 
 /** The unanswered requests of one run of a request queue. */
 export class DeferredRequests {
+  /** By head, when a kept request arrived: for the code that asks for that. */
+  readonly arrivals: Float64Array;
   readonly #queue: SplitQueue;
   readonly #types: Uint16Array;
   readonly #values: Uint32Array;
   readonly #next: Int32Array;
-  readonly #arrivals: Float64Array;
   readonly #statusAddresses: Float64Array;
   readonly #valueAddresses: Float64Array;
 
@@ -39,23 +40,14 @@ export class DeferredRequests {
     this.#types = new Uint16Array(queue.size);
     this.#values = new Uint32Array(queue.size);
     this.#next = new Int32Array(queue.size);
-    this.#arrivals = new Float64Array(queue.size);
+    this.arrivals = new Float64Array(queue.size);
     this.#statusAddresses = new Float64Array(queue.size);
     this.#valueAddresses = new Float64Array(queue.size);
   }
 
-  /**
-   * Keeps a checked request: what it asks for, where its answer goes, and when
-   * it arrived, for the code that asks for that.
-   */
-  keep(
-    chain: DescriptorChain,
-    type: number,
-    value: number,
-    arrival: number,
-  ): void {
+  /** Keeps a checked request: what it asks for, and where its answer goes. */
+  keep(chain: DescriptorChain, type: number, value: number): void {
     const head = chain.head;
-    this.#arrivals[head] = arrival;
     this.#types[head] = type;
     this.#values[head] = value;
     this.#statusAddresses[head] = chain.writableAddress(
@@ -88,11 +80,6 @@ export class DeferredRequests {
   /** The value of a kept request. */
   valueOf(head: number): number {
     return this.#values[head]!;
-  }
-
-  /** When a kept request arrived. */
-  arrivalOf(head: number): number {
-    return this.#arrivals[head]!;
   }
 
   /**

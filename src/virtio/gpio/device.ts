@@ -360,20 +360,20 @@ export class GpioDevice implements VirtioDevice, LineListener {
   /** Counts what a turn answers itself. */
   #countAnswer(lineNumber: number, type: number, isOk: boolean): void {
     this.counters.countRequest(lineNumber, type, isOk);
-    const times = this.#times;
-    if (times !== undefined) times.answered(lineNumber, times.start);
+    if (this.#times !== undefined) this.#times.answered(lineNumber);
   }
 
   /** Keeps a request whose answer comes later. */
   #keep(chain: DescriptorChain, type: number, value: number): void {
-    const times = this.#times;
-    const arrival = times === undefined ? 0 : times.start;
     if (this.#deferred === undefined) {
       // From here on answers are out of order.
       this.#requests!.beginLog();
       this.#deferred = new DeferredRequests(this.#requests!);
     }
-    this.#deferred.keep(chain, type, value, arrival);
+    this.#deferred.keep(chain, type, value);
+    if (this.#times !== undefined) {
+      this.#times.keepArrival(this.#deferred.arrivals, chain.head);
+    }
   }
 
   /** A request that is malformed, too short, or cannot be answered in full. */
@@ -462,9 +462,8 @@ export class GpioDevice implements VirtioDevice, LineListener {
     const deferred = this.#deferred!;
     const isOk = result >= 0;
     this.counters.countRequest(line.lineNumber, deferred.typeOf(head), isOk);
-    const times = this.#times;
-    if (times !== undefined) {
-      times.answered(line.lineNumber, deferred.arrivalOf(head));
+    if (this.#times !== undefined) {
+      this.#times.answeredLate(line.lineNumber, deferred.arrivals, head);
     }
     deferred.answer(head, isOk ? Status.Ok : Status.Err, isOk ? result : 0);
   }

@@ -69,18 +69,36 @@ export class RequestTimes {
   }
 
   /**
-   * When the turn began, or was looked at last. **Units**: milliseconds of the
-   * clock.
+   * Keeps when the turn found a request whose answer comes later. Times go from
+   * array to array: as an argument or a result, each would be a new object
+   * wherever the compiler does not inline the call.
    */
-  get start(): number {
-    return this.#start[0]!;
+  keepArrival(arrivals: Float64Array, index: number): void {
+    arrivals[index] = this.#start[0]!;
   }
 
-  /** A request that arrived then is answered; the answer is not published yet. */
-  answered(lineNumber: number, arrival: number): void {
+  /** A request of this turn is answered; the answer is not published yet. */
+  answered(lineNumber: number): void {
+    this.answeredLate(lineNumber, this.#start, 0);
+  }
+
+  /** The same for a request that arrived at `arrivals[index]`. */
+  answeredLate(
+    lineNumber: number,
+    arrivals: Float64Array,
+    index: number,
+  ): void {
+    if (this.#noted === NOTES) this.published(true);
+    this.#lines[this.#noted] = lineNumber;
+    this.#arrivals[this.#noted++] = arrivals[index]!;
+  }
+
+  /** A request that arrived then is answered, in no turn: books it at once. */
+  book(lineNumber: number, arrival: number): void {
     if (this.#noted === NOTES) this.published(true);
     this.#lines[this.#noted] = lineNumber;
     this.#arrivals[this.#noted++] = arrival;
+    this.published(true);
   }
 
   /**
@@ -91,6 +109,7 @@ export class RequestTimes {
     const count = this.#noted;
     if (count === 0 || !isTurnOver && count < ANSWERS_PER_LOOK) return;
     this.#noted = 0;
+    const bounds = this.#bounds;
     const now = this.#now();
     this.#start[0] = now;
     let arrival = NaN;
@@ -101,19 +120,13 @@ export class RequestTimes {
       if (this.#arrivals[i] !== arrival) {
         arrival = this.#arrivals[i]!;
         seconds = (now - arrival) / 1000;
-        bucket = this.#bucketOf(seconds);
+        bucket = 0;
+        while (bucket < bounds.length && seconds > bounds[bucket]!) bucket++;
       }
       const line = this.#lines[i]!;
       const at = line * DURATION_STRIDE + bucket;
       this.buckets[at] = this.buckets[at]! + 1;
       this.sums[line] = this.sums[line]! + seconds;
     }
-  }
-
-  #bucketOf(seconds: number): number {
-    const bounds = this.#bounds;
-    let bucket = 0;
-    while (bucket < bounds.length && seconds > bounds[bucket]!) bucket++;
-    return bucket;
   }
 }

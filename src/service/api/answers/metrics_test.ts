@@ -139,9 +139,8 @@ Deno.test("encodeMetrics() shows what a virtio-gpio device counted", () => {
   const times = new RequestTimes(2, () => 0);
   for (let i = 0; i < 3; i++) {
     counters.countRequest(0, MessageType.SetValue, i > 0);
-    times.answered(0, -100_000);
+    times.book(0, -100_000);
   }
-  times.published(true);
   counters.countUnattributed(MessageType.GetLineNames, true);
   counters.events[EVENT_STRIDE + EventCount.Coalesced] = 4;
   counters.refusedChains[1] = 5;
