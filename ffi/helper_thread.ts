@@ -170,12 +170,13 @@ export function hangUpElsewhere(socket: OwnedFd): void {
 }
 
 /**
- * The same for a unix socket at whose end a read has been: nothing of its peer's
- * is left in it, and closing cannot wait.
+ * The same for a socket in which no descriptor of its peer waits, as at its end:
+ * closing it cannot wait. A close alone would not do: a child process that is
+ * being started holds a copy until it has become its program.
  *
  * **Ownership**: taken over. **Blocking**: never. **Safety**: end watches before.
  */
-export function hangUpAtEnd(socket: OwnedFd): void {
+export function hangUp(socket: OwnedFd): void {
   if (socket.closed) return;
   shutDown(socket);
   socket.close();

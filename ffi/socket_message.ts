@@ -14,6 +14,7 @@ import {
 } from "./errno.ts";
 import {
   closeElsewhere,
+  hangUp,
   hangUpElsewhere,
   isBehindWithCloses,
 } from "./helper_thread.ts";
@@ -322,8 +323,7 @@ function canRefuse(): boolean {
  * before.
  */
 export function closeConnection(connection: OwnedFd): void {
-  if (connection.closed) return;
-  if (canRefuse()) connection.close();
+  if (canRefuse()) hangUp(connection);
   else hangUpElsewhere(connection);
 }
 

@@ -4,6 +4,7 @@ import { givenKind } from "./given_fd.ts";
 import { duplicate, isNonblocking, readSmallFile } from "./files.ts";
 import { listDirectory } from "./directory_entries.ts";
 import { fileStatus } from "./file_status.ts";
+import { hangUp } from "./helper_thread.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
@@ -23,7 +24,7 @@ import {
   socketPair,
   socketPath,
 } from "./unix_socket.ts";
-import { testAlone } from "../tests/doubles/test_alone.ts";
+import { testAlone, testSerially } from "../tests/doubles/test_alone.ts";
 import { mustIgnore } from "../tests/doubles/skipped.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -161,7 +162,7 @@ Deno.test("send() takes what fits and says when nothing does", () => {
   for (let n = send(a.fd, block); n >= 0; n = send(a.fd, block)) total += n;
   assert(total > 0 && total < 1 << 26);
   assertEquals(pollFd(a.fd, 4, 0), 0);
-  b.close();
+  hangUp(b);
   const error = assertThrows(() => send(a.fd, block), OsError);
   assertEquals(error.code, "EPIPE");
   a.close();
@@ -177,10 +178,12 @@ Deno.test("receive() and send() of empty arrays touch no memory", () => {
   b.close();
 });
 
-Deno.test("receive() closes the fds that came when not all could come", async () => {
-  const source = import.meta.resolve("./");
-  // In a process of its own, with room for a few fds only.
-  const code = `
+testSerially(
+  "receive() closes the fds that came when not all could come",
+  async () => {
+    const source = import.meta.resolve("./");
+    // In a process of its own, with room for a few fds only.
+    const code = `
     import { listDirectory } from "${source}directory_entries.ts";
     import { receive, send } from "${source}socket_message.ts";
     import { socketPair } from "${source}unix_socket.ts";
@@ -200,19 +203,20 @@ Deno.test("receive() closes the fds that came when not all could come", async ()
     a.close();
     b.close();
   `;
-  const { stdout, stderr } = await new Deno.Command("sh", {
-    args: [
-      "-c",
-      'ulimit -n 128; exec "$0" run --no-check --allow-ffi "$1"',
-      Deno.execPath(),
-      `data:text/javascript,${encodeURIComponent(code)}`,
-    ],
-  }).output();
-  assertEquals(
-    [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)],
-    ["EMFILE 0 0\n", ""],
-  );
-});
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'ulimit -n 128; exec "$0" run --no-check --allow-ffi "$1"',
+        Deno.execPath(),
+        `data:text/javascript,${encodeURIComponent(code)}`,
+      ],
+    }).output();
+    assertEquals(
+      [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)],
+      ["EMFILE 0 0\n", ""],
+    );
+  },
+);
 
 testAlone(import.meta, "receiveBytes() has the kernel discard fds", () => {
   const [a, b] = socketPair();

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { EPOLLHUP, EPOLLIN } from "../../ffi/epoll.ts";
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
 import {
@@ -107,37 +108,40 @@ Deno.test("KickFd and CallFd refuse other files, and close them", () => {
   assertEquals(countCopies(file.fd), 1);
 });
 
-Deno.test("KickFd and CallFd open no pipe for a frontend that has not opened it so", () => {
-  const directory = Deno.makeTempDirSync();
-  try {
-    const path = `${directory}/fifo`;
-    new Deno.Command("mkfifo", { args: [path] }).outputSync();
-    using reader = openFile(path, O_RDWR | O_NONBLOCK);
-    signalFd(reader.fd);
-    const refused: [typeof KickFd | typeof CallFd, number, string][] = [
-      [KickFd, O_PATH, "its fd is not open for reading"],
-      [CallFd, O_PATH, "its fd is not open for writing"],
-      [KickFd, O_WRONLY | O_NONBLOCK, "its fd is not open for reading"],
-      [CallFd, O_RDONLY | O_NONBLOCK, "its fd is not open for writing"],
-    ];
-    for (const [kind, flags, why] of refused) {
-      const fd = openFile(path, flags);
-      assertEquals(kind.open(fd), why);
-      assert(fd.closed);
+testSerially(
+  "KickFd and CallFd open no pipe for a frontend that has not opened it so",
+  () => {
+    const directory = Deno.makeTempDirSync();
+    try {
+      const path = `${directory}/fifo`;
+      new Deno.Command("mkfifo", { args: [path] }).outputSync();
+      using reader = openFile(path, O_RDWR | O_NONBLOCK);
+      signalFd(reader.fd);
+      const refused: [typeof KickFd | typeof CallFd, number, string][] = [
+        [KickFd, O_PATH, "its fd is not open for reading"],
+        [CallFd, O_PATH, "its fd is not open for writing"],
+        [KickFd, O_WRONLY | O_NONBLOCK, "its fd is not open for reading"],
+        [CallFd, O_RDONLY | O_NONBLOCK, "its fd is not open for writing"],
+      ];
+      for (const [kind, flags, why] of refused) {
+        const fd = openFile(path, flags);
+        assertEquals(kind.open(fd), why);
+        assert(fd.closed);
+      }
+      // An eventfd's place in the file system is no eventfd either.
+      using eventFd = createEventFd();
+      for (const kind of [KickFd, CallFd]) {
+        const fd = openFile(`/proc/self/fd/${eventFd.fd}`, O_PATH);
+        assertStringIncludes(String(kind.open(fd)), "is not open for");
+      }
+      // The kick that was there is there still, and no other one.
+      assertEquals(drainFd(reader.fd), 8);
+      assert(drainFd(reader.fd) < 0);
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
     }
-    // An eventfd's place in the file system is no eventfd either.
-    using eventFd = createEventFd();
-    for (const kind of [KickFd, CallFd]) {
-      const fd = openFile(`/proc/self/fd/${eventFd.fd}`, O_PATH);
-      assertStringIncludes(String(kind.open(fd)), "is not open for");
-    }
-    // The kick that was there is there still, and no other one.
-    assertEquals(drainFd(reader.fd), 8);
-    assert(drainFd(reader.fd) < 0);
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
-});
+  },
+);
 
 Deno.test("CallFd signals eventfds, blocking or not, and never waits", () => {
   for (const event of [createEventFd(), blockingEventFd()]) {

@@ -4,6 +4,7 @@ import {
   SessionDescriptors,
 } from "../../ffi/descriptor_budget.ts";
 import { EMFILE } from "../../ffi/errno.ts";
+import { hangUp } from "../../ffi/helper_thread.ts";
 import { isOsError, OsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send } from "../../ffi/socket_message.ts";
@@ -83,10 +84,11 @@ Deno.test("PeerServer serves few of a flood of short sessions, and the next VMM 
   );
   const flood = () => {
     for (let i = 0; i < 500; i++) {
-      using peer = connectedNow(path);
+      const peer = connectedNow(path);
       if (peer === undefined) return;
       send(peer.fd, Uint8Array.of(1));
       for (let turns = 0; turns < 4; turns++) reactor.turn(0);
+      hangUp(peer);
     }
   };
   flood();

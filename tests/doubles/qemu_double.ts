@@ -11,6 +11,7 @@
  */
 import { EPOLLIN, EPOLLOUT } from "../../ffi/epoll.ts";
 import { duplicate } from "../../ffi/files.ts";
+import { hangUp } from "../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { send } from "../../ffi/socket_message.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
@@ -373,8 +374,15 @@ class Server implements Disposable {
     this.#client?.[Symbol.dispose]();
     this.#closed();
     this.#watch[Symbol.dispose]();
-    this.#listener.close();
+    // No more can come: a copy of the listener in a process that another
+    // test is just starting would keep those that wait there.
     Deno.removeSync(this.#path);
+    for (;;) {
+      const waiting = acceptUnix(this.#listener.fd);
+      if (waiting === undefined) break;
+      hangUp(waiting);
+    }
+    this.#listener.close();
   }
 
   #accept(): void {

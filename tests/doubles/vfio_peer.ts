@@ -9,6 +9,7 @@
  * @module
  */
 import { createEventFd, drainFd } from "../../ffi/event_fd.ts";
+import { hangUp } from "../../ffi/helper_thread.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 import { receive, send } from "../../ffi/socket_message.ts";
@@ -131,6 +132,6 @@ export class VfioPeer implements Disposable {
 
   [Symbol.dispose](): void {
     this.irq.close();
-    this.#socket.close();
+    hangUp(this.#socket);
   }
 }

@@ -9,6 +9,7 @@
  * @module
  */
 import { createEventFd, drainFd, signalFd } from "../../ffi/event_fd.ts";
+import { hangUp } from "../../ffi/helper_thread.ts";
 import { Mapping } from "../../ffi/mapping.ts";
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { isOsError } from "../../ffi/os_error.ts";
@@ -175,7 +176,7 @@ export class VhostPeer implements Disposable {
 
   /** Hangs up. */
   close(): void {
-    this.#socket.close();
+    hangUp(this.#socket);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { bindDatagram, connectDatagram } from "../../../ffi/datagram.ts";
 import { listDirectory } from "../../../ffi/directory_entries.ts";
+import { hangUp } from "../../../ffi/helper_thread.ts";
 import { createMemFd } from "../../../ffi/mem_fd.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { receive, send } from "../../../ffi/socket_message.ts";
@@ -96,7 +97,7 @@ Deno.test("ManagerFdStore goes on without a manager that is stuck, or gone", () 
   assert(problems[0]!.includes("does not store fds"), problems[0]);
   say(1);
   assertEquals(heard(), [["FDSTORE=1 FDNAME=line.a.0", 1]]);
-  manager.close();
+  hangUp(manager);
   say(3);
   assertEquals(problems.length, 2, "again, since it had come back");
 });

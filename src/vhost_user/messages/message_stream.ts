@@ -6,7 +6,7 @@
  */
 import {
   closeElsewhere,
-  hangUpAtEnd,
+  hangUp,
   hangUpElsewhere,
 } from "../../../ffi/helper_thread.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
@@ -240,7 +240,7 @@ export class MessageStream implements Disposable {
     for (const one of this.#outgoing?.fds ?? []) one.close();
     this.#fds = [];
     this.#outgoing = undefined;
-    if (this.#isAtEnd) hangUpAtEnd(this.#socket);
+    if (this.#isAtEnd) hangUp(this.#socket);
     else hangUpElsewhere(this.#socket);
   }
 }

@@ -12,6 +12,7 @@
  * @module
  */
 import { EAGAIN, EINVAL, ENODEV, ENXIO } from "../../../ffi/errno.ts";
+import { listDirectory } from "../../../ffi/directory_entries.ts";
 import { O_PATH } from "../../../ffi/files.ts";
 import { GPIO_IOCTLS } from "../../../ffi/gpio_ioctl.ts";
 import { LINE_EVENT, LINE_INFO_CHANGED } from "../../../ffi/gpio_v2.ts";
@@ -37,6 +38,8 @@ const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
 const S_IFCHR = 0o020000;
 const O_CLOEXEC = 0o2000000;
+/** Limit of the start of a child process. **Units**: ms. */
+const START_LIMIT_MS = 1000;
 
 const decoder = new TextDecoder();
 const NAMES = [
@@ -302,6 +305,18 @@ export class GpioKernel implements Disposable {
     this.#real.write(peer, new Uint8Array(1), 1);
   }
 
+  /**
+   * A file that was just closed here may still be open in a child process that
+   * another test is starting: until it becomes its program, its parent's time.
+   */
+  #waitForChildren(key: string): void {
+    const peer = this.#state.look().files[key]?.peer ?? -1;
+    if (peer < 0 || hasHungUp(peer)) return;
+    const hasCopy = listDirectory("/proc/self/fd")
+      .some((fd) => this.#identityOf(Number(fd))?.key === key);
+    if (!hasCopy) hasHungUp(peer, START_LIMIT_MS);
+  }
+
   /** Releases what was closed everywhere. */
   #reap(): void {
     const closed = Object.entries(this.#state.look().files)
@@ -322,9 +337,11 @@ export class GpioKernel implements Disposable {
     const led = (name: Uint8Array) => cString(this.#tree.mapped(textOf(name)));
     return {
       close: (fd: number) => {
-        const isOurs = this.#fileOf(fd) !== undefined;
+        const key = this.#fileOf(fd);
         const result = real.close(fd);
-        if (isOurs) this.#reap();
+        if (key === undefined) return result;
+        this.#waitForChildren(key);
+        this.#reap();
         return result;
       },
       getdents64: (fd: number, target: Uint8Array, length: number) => {
@@ -494,7 +511,8 @@ function put(target: Uint8Array, text: string): number {
   return bytes.length;
 }
 
-function hasHungUp(fd: number): boolean {
+function hasHungUp(fd: number, timeoutMs = 0): boolean {
   const word = new Int32Array([fd, 0]);
-  return libc().poll(word, 1, 0) > 0 && (word[1]! >>> 16 & POLLHUP) !== 0;
+  return libc().poll(word, 1, timeoutMs) > 0 &&
+    (word[1]! >>> 16 & POLLHUP) !== 0;
 }
