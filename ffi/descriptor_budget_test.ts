@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { testSerially } from "../tests/doubles/test_alone.ts";
 import {
   descriptorLimit,
   descriptorShares,
@@ -30,23 +31,26 @@ Deno.test("descriptorShares() gives away no more than the limit", () => {
   assertEquals(descriptorShares(Infinity).closingPerPeer, 64);
 });
 
-Deno.test("descriptorLimit() is the hard limit: the runtime raises the soft one", async () => {
-  const module = import.meta.resolve("./descriptor_budget.ts");
-  const program = `
+testSerially(
+  "descriptorLimit() is the hard limit: the runtime raises the soft one",
+  async () => {
+    const module = import.meta.resolve("./descriptor_budget.ts");
+    const program = `
     import { descriptorLimit } from "${module}";
     console.log(descriptorLimit());
   `;
-  const { stdout } = await new Deno.Command("sh", {
-    args: [
-      "-c",
-      'ulimit -Sn 200; ulimit -Hn 512; exec "$0" eval --no-check --cached-only "$1"',
-      Deno.execPath(),
-      program,
-    ],
-  }).output();
-  assertEquals(new TextDecoder().decode(stdout).trim(), "512");
-  assert(descriptorLimit() > 0);
-});
+    const { stdout } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'ulimit -Sn 200; ulimit -Hn 512; exec "$0" eval --no-check --cached-only "$1"',
+        Deno.execPath(),
+        program,
+      ],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout).trim(), "512");
+    assert(descriptorLimit() > 0);
+  },
+);
 
 Deno.test("SessionDescriptors reserves no more than the share of all VMMs", () => {
   const descriptors = new SessionDescriptors(64);

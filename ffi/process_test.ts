@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../tests/doubles/test_alone.ts";
 import { createEventFd } from "./event_fd.ts";
 import { duplicate } from "./files.ts";
 import {
@@ -8,7 +9,7 @@ import {
   openProcess,
 } from "./process.ts";
 
-Deno.test("a process is killed by its handle, and only once", async () => {
+testSerially("a process is killed by its handle, and only once", async () => {
   const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
   using process = openProcess(child.pid)!;
   assertEquals(hasEnded(process), false);

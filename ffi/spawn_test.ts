@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { testSerially } from "../tests/doubles/test_alone.ts";
 import { readSmallFile } from "./files.ts";
 import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
@@ -20,41 +21,47 @@ function readAll(fd: number): string {
   }
 }
 
-Deno.test("spawnDetached() hands over the fds that are named, and argv[0]", () => {
-  const [ours, theirs] = socketPair();
-  using _ours = ours;
-  spawnDetached("/bin/bash", [
-    "a name",
-    "-c",
-    `echo "$0|$1" >&${theirs.fd}`,
-    "zero",
-    "one two",
-  ], {
-    inherit: [theirs.fd],
-  });
-  theirs.close();
-  assertEquals(readAll(ours.fd), "zero|one two\n");
-});
+testSerially(
+  "spawnDetached() hands over the fds that are named, and argv[0]",
+  () => {
+    const [ours, theirs] = socketPair();
+    using _ours = ours;
+    spawnDetached("/bin/bash", [
+      "a name",
+      "-c",
+      `echo "$0|$1" >&${theirs.fd}`,
+      "zero",
+      "one two",
+    ], {
+      inherit: [theirs.fd],
+    });
+    theirs.close();
+    assertEquals(readAll(ours.fd), "zero|one two\n");
+  },
+);
 
-Deno.test("spawnDetached() leaves the session and the terminal behind", () => {
-  const [ours, theirs] = socketPair();
-  using _ours = ours;
-  const pid = spawnDetached("/bin/bash", [
-    "called-so",
-    "-c",
-    `{ cat /proc/self/stat; readlink /proc/self/fd/0; tr '\\0' ' ' < /proc/$$/cmdline; } >&${theirs.fd}`,
-  ], { inherit: [theirs.fd] });
-  theirs.close();
-  const [stat = "", stdin, command] = readAll(ours.fd).split("\n");
-  const [_state, _parent, _group, session] = stat.slice(
-    stat.lastIndexOf(")") + 2,
-  )
-    .split(" ");
-  assertEquals([Number(session), stdin], [pid, "/dev/null"]);
-  assertEquals(command?.startsWith("called-so -c "), true);
-});
+testSerially(
+  "spawnDetached() leaves the session and the terminal behind",
+  () => {
+    const [ours, theirs] = socketPair();
+    using _ours = ours;
+    const pid = spawnDetached("/bin/bash", [
+      "called-so",
+      "-c",
+      `{ cat /proc/self/stat; readlink /proc/self/fd/0; tr '\\0' ' ' < /proc/$$/cmdline; } >&${theirs.fd}`,
+    ], { inherit: [theirs.fd] });
+    theirs.close();
+    const [stat = "", stdin, command] = readAll(ours.fd).split("\n");
+    const [_state, _parent, _group, session] = stat.slice(
+      stat.lastIndexOf(")") + 2,
+    )
+      .split(" ");
+    assertEquals([Number(session), stdin], [pid, "/dev/null"]);
+    assertEquals(command?.startsWith("called-so -c "), true);
+  },
+);
 
-Deno.test("spawnDetached() keeps other fds to itself", () => {
+testSerially("spawnDetached() keeps other fds to itself", () => {
   const [ours, theirs] = socketPair();
   using _ours = ours;
   const [secret, peer] = socketPair();
@@ -70,7 +77,7 @@ Deno.test("spawnDetached() keeps other fds to itself", () => {
   assertEquals(readAll(ours.fd), "closed\n");
 });
 
-Deno.test("spawnDetached() passes the environment on", () => {
+testSerially("spawnDetached() passes the environment on", () => {
   const [ours, theirs] = socketPair();
   using _ours = ours;
   spawnDetached("/bin/bash", ["bash", "-c", `echo "$PATH" >&${theirs.fd}`], {
@@ -82,7 +89,7 @@ Deno.test("spawnDetached() passes the environment on", () => {
   assertEquals(readAll(ours.fd), `${expected}\n`);
 });
 
-Deno.test("spawnDetached() says when no such program", () => {
+testSerially("spawnDetached() says when no such program", () => {
   const error = assertThrows(
     () => spawnDetached("/nonexistent/program", ["program"]),
     OsError,
@@ -91,21 +98,24 @@ Deno.test("spawnDetached() says when no such program", () => {
   assertEquals(error.code, "ENOENT");
 });
 
-Deno.test("childEnd() tells a child's exit status, or the signal that ended it", async () => {
-  for (
-    const [command, end] of [
-      ["exit 3", { status: 3 }],
-      ["kill -KILL $$", { signal: 9 }],
-    ] as const
-  ) {
-    const pid = spawnDetached("/bin/bash", ["bash", "-c", command]);
-    let found = childEnd(pid);
-    while (found === undefined) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      found = childEnd(pid);
+testSerially(
+  "childEnd() tells a child's exit status, or the signal that ended it",
+  async () => {
+    for (
+      const [command, end] of [
+        ["exit 3", { status: 3 }],
+        ["kill -KILL $$", { signal: 9 }],
+      ] as const
+    ) {
+      const pid = spawnDetached("/bin/bash", ["bash", "-c", command]);
+      let found = childEnd(pid);
+      while (found === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        found = childEnd(pid);
+      }
+      assertEquals(found, end);
+      // Reaped: not a child any more.
+      assertEquals(childEnd(pid), { status: 1 });
     }
-    assertEquals(found, end);
-    // Reaped: not a child any more.
-    assertEquals(childEnd(pid), { status: 1 });
-  }
-});
+  },
+);

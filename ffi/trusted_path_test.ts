@@ -12,7 +12,7 @@ import {
 import { listDirectory } from "./directory_entries.ts";
 import { fdStatus, fileStatus, statusAt } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
-import { testAlone } from "../tests/doubles/test_alone.ts";
+import { testAlone, testSerially } from "../tests/doubles/test_alone.ts";
 import {
   makePrivateDirectory,
   openDirectory,
@@ -63,9 +63,9 @@ Deno.test("openDirectory() follows this user's links, relative and absolute", ()
   }
 });
 
-Deno.test({
+testSerially({
   name: "openDirectory() does not follow another user's link",
-  ignore: isUser,
+  ignore: () => isUser,
   fn: () => {
     using it = scratch();
     Deno.mkdirSync(`${it.path}/theirs`);
@@ -174,30 +174,33 @@ testAlone(
   },
 );
 
-Deno.test("openOutput() appends or empties, and refuses what is no file", () => {
-  using it = scratch();
-  const path = `${it.path}/out`;
-  const put = (text: string, flags: number) => {
-    using file = openOutput(path, O_WRONLY | flags, { mode: 0o600 });
-    writeWhole(file, new TextEncoder().encode(text));
-  };
-  put("one ", O_APPEND);
-  put("two", O_APPEND);
-  assertEquals(Deno.readTextFileSync(path), "one two");
-  put("x", O_TRUNC);
-  assertEquals(Deno.readTextFileSync(path), "x");
-  Deno.symlinkSync("out", `${it.path}/link`);
-  openOutput(`${it.path}/link`, O_WRONLY, { mode: 0o600 }).close();
-  new Deno.Command("mkfifo", { args: [`${it.path}/fifo`] }).outputSync();
-  const open = (name: string) => () =>
-    openOutput(`${it.path}/${name}`, O_WRONLY, { mode: 0o600 });
-  assertThrows(open("fifo"), UntrustedPathError, "it is a fifo");
-  for (const name of ["", ".."]) assertThrows(open(name), OsError, "EISDIR");
-});
+testSerially(
+  "openOutput() appends or empties, and refuses what is no file",
+  () => {
+    using it = scratch();
+    const path = `${it.path}/out`;
+    const put = (text: string, flags: number) => {
+      using file = openOutput(path, O_WRONLY | flags, { mode: 0o600 });
+      writeWhole(file, new TextEncoder().encode(text));
+    };
+    put("one ", O_APPEND);
+    put("two", O_APPEND);
+    assertEquals(Deno.readTextFileSync(path), "one two");
+    put("x", O_TRUNC);
+    assertEquals(Deno.readTextFileSync(path), "x");
+    Deno.symlinkSync("out", `${it.path}/link`);
+    openOutput(`${it.path}/link`, O_WRONLY, { mode: 0o600 }).close();
+    new Deno.Command("mkfifo", { args: [`${it.path}/fifo`] }).outputSync();
+    const open = (name: string) => () =>
+      openOutput(`${it.path}/${name}`, O_WRONLY, { mode: 0o600 });
+    assertThrows(open("fifo"), UntrustedPathError, "it is a fifo");
+    for (const name of ["", ".."]) assertThrows(open(name), OsError, "EISDIR");
+  },
+);
 
-Deno.test({
+testSerially({
   name: "openOutput() writes to no file that another user's link leads to",
-  ignore: isUser,
+  ignore: () => isUser,
   fn: () => {
     using it = scratch();
     const [victim, link] = [`${it.path}/victim`, `${it.path}/link`];

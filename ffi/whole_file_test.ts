@@ -5,7 +5,7 @@ import {
   FullDisk,
   lacksMounts,
 } from "../tests/doubles/full_disk.ts";
-import { testAlone } from "../tests/doubles/test_alone.ts";
+import { testAlone, testSerially } from "../tests/doubles/test_alone.ts";
 import { fileStatus } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
 import { openDirectory } from "./trusted_path.ts";
@@ -32,9 +32,9 @@ testAlone(
   },
 );
 
-Deno.test({
+testSerially({
   name: "a disk without room keeps the old file whole, and nothing else",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     using directory = openDirectory(disk.path);

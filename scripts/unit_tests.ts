@@ -35,6 +35,8 @@ const PACKAGE = '"@gpioagg/gpioagg"';
  * what nothing has caught, or run whole programs.
  */
 const OWN_ISOLATE = /(?:allocation|unexpected)_test\.ts$|^tests\/inside\//;
+/** What defines tests for a process without other threads. */
+const ALONE = /\btest(?:Alone|Serially)\(/;
 /** Isolates for all other files, and files that are worth one. */
 const MAX_ISOLATES = 3;
 const FILES_OF_ISOLATE = 40;
@@ -47,6 +49,8 @@ const QUICK = "--quick";
 const LIMIT_MS = 2_700_000;
 
 const ROOT = new URL("..", import.meta.url).pathname;
+/** Imported before the tests. */
+const NO_CHILDREN = "tests/doubles/no_children.ts";
 
 /** Modules for `deno test`. Disposing removes those that were made. */
 export interface TestModules extends Disposable {
@@ -76,7 +80,7 @@ export function testModules(
   const directory = Deno.makeTempDirSync({ prefix: "unit-tests-" });
   const moduleOf = (name: string, files: readonly string[]) => {
     const path = `${directory}/${name}_test.ts`;
-    const imports = files.map((file) =>
+    const imports = [NO_CHILDREN, ...files].map((file) =>
       `import ${JSON.stringify(new URL(file, `file://${ROOT}`))};\n`
     );
     Deno.writeTextFileSync(path, imports.join(""));
@@ -86,7 +90,7 @@ export function testModules(
   const own = files.filter((file) => OWN_ISOLATE.test(file));
   const together = files.filter((file) => !OWN_ISOLATE.test(file));
   const alone = files.filter((file) =>
-    Deno.readTextFileSync(`${ROOT}${file}`).includes("testAlone(")
+    ALONE.test(Deno.readTextFileSync(`${ROOT}${file}`))
   );
   const shared = groups(together);
   // An isolate of their own would load the program once more.

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { childEnd } from "./child_end.ts";
 import { sleep } from "./wait.ts";
 
@@ -11,7 +12,7 @@ function shell(script: string): Deno.ChildProcess {
   return child;
 }
 
-Deno.test("childEnd() waits for a child", async () => {
+testSerially("childEnd() waits for a child", async () => {
   const child = shell("read -r word; exit 3");
   const end = childEnd(child);
   await child.stdin.close();
@@ -19,12 +20,15 @@ Deno.test("childEnd() waits for a child", async () => {
   assertEquals((await childEnd(child)).code, 3);
 });
 
-Deno.test("childEnd() returns how a child ended that is just going", async () => {
-  for (let i = 0; i < 10; i++) {
-    const child = shell("read -r word; exit 4");
-    await child.stdin.close();
-    // Deno throws at some of these moments: it has seen the end, and not told it.
-    await sleep(i % 5);
-    assertEquals((await childEnd(child)).code, 4);
-  }
-});
+testSerially(
+  "childEnd() returns how a child ended that is just going",
+  async () => {
+    for (let i = 0; i < 10; i++) {
+      const child = shell("read -r word; exit 4");
+      await child.stdin.close();
+      // Deno throws at some of these moments: it has seen the end, and not told it.
+      await sleep(i % 5);
+      assertEquals((await childEnd(child)).code, 4);
+    }
+  },
+);

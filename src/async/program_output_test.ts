@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { until } from "../../tests/environment/wait.ts";
 import { outputOf } from "./program_output.ts";
 
@@ -6,47 +7,56 @@ const LONG_MS = 60_000;
 const sh = (script: string, limitMs = LONG_MS) =>
   outputOf("/bin/sh", ["-c", script], limitMs);
 
-Deno.test("outputOf() returns what a program prints that succeeds", async () => {
-  assertEquals(await sh("echo QEMU; echo no >&2"), "QEMU\n");
-  assertEquals(await sh("echo QEMU; exit 1"), undefined);
-  assertEquals(await sh("kill -9 $$"), undefined);
-  assertEquals(await outputOf("/dev/null", [], LONG_MS), undefined);
-  assertEquals(await outputOf("/no/such/program", [], LONG_MS), undefined);
-});
+testSerially(
+  "outputOf() returns what a program prints that succeeds",
+  async () => {
+    assertEquals(await sh("echo QEMU; echo no >&2"), "QEMU\n");
+    assertEquals(await sh("echo QEMU; exit 1"), undefined);
+    assertEquals(await sh("kill -9 $$"), undefined);
+    assertEquals(await outputOf("/dev/null", [], LONG_MS), undefined);
+    assertEquals(await outputOf("/no/such/program", [], LONG_MS), undefined);
+  },
+);
 
-Deno.test("outputOf() ends a program that prints without end", async () => {
+testSerially("outputOf() ends a program that prints without end", async () => {
   assertEquals(await sh("exec cat /dev/zero"), undefined);
 });
 
-Deno.test("outputOf() kills a program that does not listen to SIGTERM", async () => {
-  const directory = Deno.makeTempDirSync();
-  try {
-    const file = `${directory}/pid`;
-    // On a busy machine it is killed before it can say who it is.
-    for (let limitMs = 500; !isThere(file); limitMs *= 2) {
-      const output = sh(
-        `trap '' TERM; echo $$ >${file}.new; mv ${file}.new ${file}
+testSerially(
+  "outputOf() kills a program that does not listen to SIGTERM",
+  async () => {
+    const directory = Deno.makeTempDirSync();
+    try {
+      const file = `${directory}/pid`;
+      // On a busy machine it is killed before it can say who it is.
+      for (let limitMs = 500; !isThere(file); limitMs *= 2) {
+        const output = sh(
+          `trap '' TERM; echo $$ >${file}.new; mv ${file}.new ${file}
         while :; do sleep 1; done`,
-        limitMs,
-      );
-      assertEquals(await output, undefined);
-    }
-    const pid = Deno.readTextFileSync(file).trim();
-    await until("its end", () => {
-      try {
-        return / [ZX] /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
-      } catch {
-        return true;
+          limitMs,
+        );
+        assertEquals(await output, undefined);
       }
-    });
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
-});
+      const pid = Deno.readTextFileSync(file).trim();
+      await until("its end", () => {
+        try {
+          return / [ZX] /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
+        } catch {
+          return true;
+        }
+      });
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+);
 
-Deno.test("outputOf() does not wait for what a program leaves behind", async () => {
-  assertEquals(await sh("sleep 120 & echo started", 500), undefined);
-});
+testSerially(
+  "outputOf() does not wait for what a program leaves behind",
+  async () => {
+    assertEquals(await sh("sleep 120 & echo started", 500), undefined);
+  },
+);
 
 function isThere(file: string): boolean {
   try {

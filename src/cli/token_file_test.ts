@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import {
   DISK_FAULTS,
   FAULT_REASONS,
@@ -28,31 +29,34 @@ Deno.test("a token's file is made for this user only, and read again", () =>
     assertEquals(tokenIn(file, "another-token-0123"), MADE);
   }));
 
-Deno.test("a token that others may know, or chose, is refused", () =>
-  withDirectory(async (directory) => {
-    const file = `${directory}/token`;
-    const refused = (text: string) =>
-      assertThrows(() => tokenIn(file, MADE), ConfigError, text);
-    await Deno.writeTextFile(file, MADE, { mode: 0o600 });
-    for (const mode of [0o644, 0o604, 0o602, 0o620, 0o666]) {
-      await Deno.chmod(file, mode);
-      refused("other users");
-    }
-    // A group may read it where the administrator said so.
-    await Deno.chmod(file, 0o640);
-    assertEquals(tokenIn(file, ""), MADE);
-    await Deno.writeTextFile(file, "x".repeat(10_000));
-    refused("holds no token");
-    await Deno.remove(file);
-    await Deno.symlink("/dev/zero", file);
-    refused("symbolic link");
-    await Deno.remove(file);
-    // Nothing waits for a writer.
-    const { success } = await new Deno.Command("mkfifo", { args: [file] })
-      .output();
-    assertEquals(success, true);
-    refused("fifo");
-  }));
+testSerially(
+  "a token that others may know, or chose, is refused",
+  () =>
+    withDirectory(async (directory) => {
+      const file = `${directory}/token`;
+      const refused = (text: string) =>
+        assertThrows(() => tokenIn(file, MADE), ConfigError, text);
+      await Deno.writeTextFile(file, MADE, { mode: 0o600 });
+      for (const mode of [0o644, 0o604, 0o602, 0o620, 0o666]) {
+        await Deno.chmod(file, mode);
+        refused("other users");
+      }
+      // A group may read it where the administrator said so.
+      await Deno.chmod(file, 0o640);
+      assertEquals(tokenIn(file, ""), MADE);
+      await Deno.writeTextFile(file, "x".repeat(10_000));
+      refused("holds no token");
+      await Deno.remove(file);
+      await Deno.symlink("/dev/zero", file);
+      refused("symbolic link");
+      await Deno.remove(file);
+      // Nothing waits for a writer.
+      const { success } = await new Deno.Command("mkfifo", { args: [file] })
+        .output();
+      assertEquals(success, true);
+      refused("fifo");
+    }),
+);
 
 Deno.test({
   name: "a token's file that another user planted is refused",
@@ -66,9 +70,9 @@ Deno.test({
     }),
 });
 
-Deno.test({
+testSerially({
   name: "a token's file is not made half on a disk without room",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     const file = `${disk.path}/token`;

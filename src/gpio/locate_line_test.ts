@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { AbsentError } from "./errors.ts";
 import { locateLine, type WantedLine } from "./locate_line.ts";
 
@@ -11,40 +12,43 @@ function answer(wanted: Omit<WantedLine, "devicesOnly">): string {
   return error.message.replace(`"${wanted.chip}"`, "CHIP");
 }
 
-Deno.test("locateLine() with devicesOnly answers the same for all that is no chip", () => {
-  const directory = Deno.makeTempDirSync();
-  const link = `/dev/shm/gpioagg-test-${Deno.pid}`;
-  try {
-    const file = `${directory}/file`;
-    Deno.writeTextFileSync(file, "");
-    Deno.symlinkSync("circle", `${directory}/circle`);
-    const chips = [
-      ...[file, directory, `${directory}/none`, `${directory}/circle`],
-      ...[`${file}/below`, "/dev/null", "/dev/none", "/dev", "/dev/"],
-      ...[
-        "/dev/../etc/passwd",
-        "/dev/../etc/none",
-        "/dev/./null",
-        "/dev//null",
-      ],
-      ...["null", "none", "..", ".", "4000", "/proc/self/fd/0", "/dev/fd/0"],
-      ...["tmp/x", "./x", "../x"],
-    ];
-    const { success } = new Deno.Command("ln", { args: ["-s", file, link] })
-      .outputSync();
-    if (success) chips.push(link);
-    const answers = chips.map((chip) => answer({ chip, offset: 0 }));
-    assertEquals([...new Set(answers)].length, 1, answers.join("\n"));
-    assert(answers[0]!.includes("there is no such GPIO chip"));
-    assertEquals(
-      new Set(chips.map((chip) => answer({ chip, lineName: "A" }))),
-      new Set(answers),
-    );
-  } finally {
-    new Deno.Command("rm", { args: ["-f", link] }).outputSync();
-    Deno.removeSync(directory, { recursive: true });
-  }
-});
+testSerially(
+  "locateLine() with devicesOnly answers the same for all that is no chip",
+  () => {
+    const directory = Deno.makeTempDirSync();
+    const link = `/dev/shm/gpioagg-test-${Deno.pid}`;
+    try {
+      const file = `${directory}/file`;
+      Deno.writeTextFileSync(file, "");
+      Deno.symlinkSync("circle", `${directory}/circle`);
+      const chips = [
+        ...[file, directory, `${directory}/none`, `${directory}/circle`],
+        ...[`${file}/below`, "/dev/null", "/dev/none", "/dev", "/dev/"],
+        ...[
+          "/dev/../etc/passwd",
+          "/dev/../etc/none",
+          "/dev/./null",
+          "/dev//null",
+        ],
+        ...["null", "none", "..", ".", "4000", "/proc/self/fd/0", "/dev/fd/0"],
+        ...["tmp/x", "./x", "../x"],
+      ];
+      const { success } = new Deno.Command("ln", { args: ["-s", file, link] })
+        .outputSync();
+      if (success) chips.push(link);
+      const answers = chips.map((chip) => answer({ chip, offset: 0 }));
+      assertEquals([...new Set(answers)].length, 1, answers.join("\n"));
+      assert(answers[0]!.includes("there is no such GPIO chip"));
+      assertEquals(
+        new Set(chips.map((chip) => answer({ chip, lineName: "A" }))),
+        new Set(answers),
+      );
+    } finally {
+      new Deno.Command("rm", { args: ["-f", link] }).outputSync();
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+);
 
 Deno.test("locateLine() with devicesOnly looks at no path of an identity outside of /dev", () => {
   const answers = [

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { collectGarbage, takeDown } from "./cleanup.ts";
 import { identityOf, isAlive } from "./process_identity.ts";
 import {
@@ -8,40 +9,43 @@ import {
   Records,
 } from "./records.ts";
 
-Deno.test("collectGarbage() ends no process because a record names it", async () => {
-  const directory = await Deno.makeTempDir();
-  const foreign = new Deno.Command("sleep", { args: ["60"] }).spawn();
-  try {
-    const records = new Records(`${directory}/kernel-chips`);
-    const guardian = identityOf(foreign.pid)!;
-    const name = "plc0";
-    const record = (): ChipRecord => ({
-      name,
-      id: newId(name),
-      // Nothing is taken down through sysfs that was never asked for.
-      interface: "sysfs",
-      maker: { ...guardian, startTime: "1" },
-      guardian,
-      isDetached: false,
-      lines: [],
-    });
-    const planted = [record(), record()] as const;
-    using _lock = await records.lock();
-    for (const one of planted) {
-      records.begin(one)[Symbol.dispose]();
-      await records.write(one);
+testSerially(
+  "collectGarbage() ends no process because a record names it",
+  async () => {
+    const directory = await Deno.makeTempDir();
+    const foreign = new Deno.Command("sleep", { args: ["60"] }).spawn();
+    try {
+      const records = new Records(`${directory}/kernel-chips`);
+      const guardian = identityOf(foreign.pid)!;
+      const name = "plc0";
+      const record = (): ChipRecord => ({
+        name,
+        id: newId(name),
+        // Nothing is taken down through sysfs that was never asked for.
+        interface: "sysfs",
+        maker: { ...guardian, startTime: "1" },
+        guardian,
+        isDetached: false,
+        lines: [],
+      });
+      const planted = [record(), record()] as const;
+      using _lock = await records.lock();
+      for (const one of planted) {
+        records.begin(one)[Symbol.dispose]();
+        await records.write(one);
+      }
+      await takeDown(records, planted[0]);
+      const { removed, failed } = await collectGarbage(records);
+      assertEquals([removed.length, failed.length], [1, 0]);
+      assert(isAlive(guardian));
+      assertEquals(await records.list(), []);
+    } finally {
+      foreign.kill("SIGKILL");
+      await foreign.status;
+      await Deno.remove(directory, { recursive: true });
     }
-    await takeDown(records, planted[0]);
-    const { removed, failed } = await collectGarbage(records);
-    assertEquals([removed.length, failed.length], [1, 0]);
-    assert(isAlive(guardian));
-    assertEquals(await records.list(), []);
-  } finally {
-    foreign.kill("SIGKILL");
-    await foreign.status;
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+  },
+);
 
 /** Records that count how often all of them are read. */
 class CountedRecords extends Records {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { readSmallFile } from "../../ffi/files.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { type GuardedChip, Guardian } from "./guardian.ts";
@@ -42,15 +43,18 @@ async function rig() {
   };
 }
 
-Deno.test("A guardian that is disposed does nothing and is gone", async () => {
-  await using it = await rig();
-  const guardian = Guardian.start(it.record, it.configfs);
-  assert(isAlive(guardian.identity));
-  await guardian[Symbol.asyncDispose]();
-  assertEquals(isAlive(guardian.identity), false);
-  assert(fileStatus(`${it.configfs}/line0`) !== undefined);
-  assert(fileStatus(it.record) !== undefined);
-});
+testSerially(
+  "A guardian that is disposed does nothing and is gone",
+  async () => {
+    await using it = await rig();
+    const guardian = Guardian.start(it.record, it.configfs);
+    assert(isAlive(guardian.identity));
+    await guardian[Symbol.asyncDispose]();
+    assertEquals(isAlive(guardian.identity), false);
+    assert(fileStatus(`${it.configfs}/line0`) !== undefined);
+    assert(fileStatus(it.record) !== undefined);
+  },
+);
 
 /** Place of a chip, and what its guardian is told of it. */
 interface Guarded {
@@ -83,25 +87,28 @@ function goes(path: string): Promise<boolean> {
   return waitUntil(() => fileStatus(path) === undefined, LIMIT_MS);
 }
 
-Deno.test("A guardian ignores the signals that are meant for its maker, and acts when the maker is killed", async () => {
-  await using it = await rig();
-  const { guardians, kill } = await startMaker({ ...it, told: "group" });
-  const guardian = guardians[0]!;
-  // The script sets its traps first of all; before, signals do end it.
-  assert(await waitUntil(() => ignores(guardian.pid, 15), LIMIT_MS));
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    Deno.kill(guardian.pid, signal);
-  }
-  await kill();
-  assert(await goes(`${it.configfs}/line0`));
-  assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
-  // In configfs the attributes go with their directory; here one is left over.
-  assertEquals(await Deno.readTextFile(`${it.configfs}/live`), "0\n");
-  // So the chip is there as far as can be seen: gc needs the record.
-  assert(fileStatus(it.record) !== undefined);
-});
+testSerially(
+  "A guardian ignores the signals that are meant for its maker, and acts when the maker is killed",
+  async () => {
+    await using it = await rig();
+    const { guardians, kill } = await startMaker({ ...it, told: "group" });
+    const guardian = guardians[0]!;
+    // The script sets its traps first of all; before, signals do end it.
+    assert(await waitUntil(() => ignores(guardian.pid, 15), LIMIT_MS));
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+      Deno.kill(guardian.pid, signal);
+    }
+    await kill();
+    assert(await goes(`${it.configfs}/line0`));
+    assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
+    // In configfs the attributes go with their directory; here one is left over.
+    assertEquals(await Deno.readTextFile(`${it.configfs}/live`), "0\n");
+    // So the chip is there as far as can be seen: gc needs the record.
+    assert(fileStatus(it.record) !== undefined);
+  },
+);
 
-Deno.test("A guardian removes the record of what is gone", async () => {
+testSerially("A guardian removes the record of what is gone", async () => {
   await using it = await rig();
   await using other = await rig();
   const gone = { device: "gpio-aggregator.4711", inode: "1" };
@@ -113,43 +120,49 @@ Deno.test("A guardian removes the record of what is gone", async () => {
   for (const { record } of [it, other]) assert(await goes(record));
 });
 
-Deno.test("A guardian takes a chip in configfs down though its record is gone", async () => {
-  await using it = await rig();
-  const { configfs } = it;
-  const { guardians, kill } = await startMaker(
-    { record: `${it.record}/no`, configfs, told: "group" },
-  );
-  await kill();
-  assert(await waitUntil(() => !isAlive(guardians[0]!), LIMIT_MS));
-  assert(fileStatus(`${it.configfs}/line0`) === undefined);
-  assert(fileStatus(it.record) !== undefined);
-});
+testSerially(
+  "A guardian takes a chip in configfs down though its record is gone",
+  async () => {
+    await using it = await rig();
+    const { configfs } = it;
+    const { guardians, kill } = await startMaker(
+      { record: `${it.record}/no`, configfs, told: "group" },
+    );
+    await kill();
+    assert(await waitUntil(() => !isAlive(guardians[0]!), LIMIT_MS));
+    assert(fileStatus(`${it.configfs}/line0`) === undefined);
+    assert(fileStatus(it.record) !== undefined);
+  },
+);
 
-Deno.test("A guardian that was told of nothing ends nothing but an empty group", async () => {
-  await using it = await rig();
-  await using hidden = await rig();
-  await using empty = await rig();
-  const group = `${empty.configfs}/line0`;
-  const { guardians, kill } = await startMaker(
-    it,
-    { record: hidden.record, configfs: "" },
-    { record: empty.record, configfs: group },
-  );
-  await kill();
-  for (const guardian of guardians) {
-    assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
-  }
-  for (const { configfs, record } of [it, hidden]) {
-    assert(fileStatus(`${configfs}/live`) === undefined);
-    assert(fileStatus(`${configfs}/line0`) !== undefined);
-    // What the kernel may have made by now is found by it.
-    assert(fileStatus(record) !== undefined);
-  }
-  assert(await goes(empty.record));
-  assert(fileStatus(group) === undefined);
-});
+testSerially(
+  "A guardian that was told of nothing ends nothing but an empty group",
+  async () => {
+    await using it = await rig();
+    await using hidden = await rig();
+    await using empty = await rig();
+    const group = `${empty.configfs}/line0`;
+    const { guardians, kill } = await startMaker(
+      it,
+      { record: hidden.record, configfs: "" },
+      { record: empty.record, configfs: group },
+    );
+    await kill();
+    for (const guardian of guardians) {
+      assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
+    }
+    for (const { configfs, record } of [it, hidden]) {
+      assert(fileStatus(`${configfs}/live`) === undefined);
+      assert(fileStatus(`${configfs}/line0`) !== undefined);
+      // What the kernel may have made by now is found by it.
+      assert(fileStatus(record) !== undefined);
+    }
+    assert(await goes(empty.record));
+    assert(fileStatus(group) === undefined);
+  },
+);
 
-Deno.test("A guardian that has ended is told of nothing", async () => {
+testSerially("A guardian that has ended is told of nothing", async () => {
   await using it = await rig();
   await using guardian = Guardian.start(it.record, it.configfs);
   Deno.kill(guardian.identity.pid, "SIGKILL");

@@ -10,7 +10,7 @@ import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
-import { testAlone } from "../../tests/doubles/test_alone.ts";
+import { testAlone, testSerially } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
@@ -45,20 +45,23 @@ Deno.test("startTimeOf() reads past a name with blanks and brackets", () => {
   assertEquals(startTimeOf(""), undefined);
 });
 
-Deno.test("isAlive() tells a process from a later one of its number", async () => {
-  assertEquals(isAlive(SELF), true);
-  assertEquals(isAlive({ ...SELF, startTime: "1" }), false);
-  assertEquals(isAlive({ ...SELF, bootId: "another" }), false);
-  const child = new Deno.Command("/bin/sh", {
-    args: ["-c", "read -r word"],
-    stdin: "piped",
-  }).spawn();
-  const identity = identityOf(child.pid)!;
-  assertEquals(isAlive(identity), true);
-  await child.stdin.close();
-  await child.status;
-  assertEquals(isAlive(identity), false);
-});
+testSerially(
+  "isAlive() tells a process from a later one of its number",
+  async () => {
+    assertEquals(isAlive(SELF), true);
+    assertEquals(isAlive({ ...SELF, startTime: "1" }), false);
+    assertEquals(isAlive({ ...SELF, bootId: "another" }), false);
+    const child = new Deno.Command("/bin/sh", {
+      args: ["-c", "read -r word"],
+      stdin: "piped",
+    }).spawn();
+    const identity = identityOf(child.pid)!;
+    assertEquals(isAlive(identity), true);
+    await child.stdin.close();
+    await child.status;
+    assertEquals(isAlive(identity), false);
+  },
+);
 
 Deno.test("isAlive() sees no process of another PID namespace", () => {
   assertEquals(isAlive({ ...SELF, pidNamespace: "pid:[1]" }), false);
@@ -216,47 +219,50 @@ Deno.test("Records leaves out what is no record of a chip", async () => {
 /** Ends what waits for ever: a test that fails is better than one that hangs. */
 const LIMIT_MS = 60_000;
 
-Deno.test("Records reads no record that is not a regular file of bounded size", async () => {
-  await using it = await rig();
-  const { records } = it;
-  using _mark = records.begin(record());
-  await records.write(record());
-  const path = `${records.pathOf(record())}/record.json`;
-  const text = await Deno.readTextFile(path);
-  const plant = async (script: string) => {
-    await Deno.remove(path);
-    const { success } = await new Deno.Command("sh", {
-      args: ["-c", script, "sh", path],
-    }).output();
-    assert(success, script);
-  };
-  await Deno.writeTextFile(`${it.directory}/elsewhere`, text);
-  for (
-    const script of [
-      'mkfifo "$1"',
-      `ln -s ${it.directory}/elsewhere "$1"`,
-      'mkdir "$1"',
-      'ln -s /dev/zero "$1"',
-      'truncate -s 10G "$1"',
-    ]
-  ) {
-    await plant(script);
-    const listed = records.list();
-    assertEquals(await Promise.race([listed, overdue()]), [], script);
-    // As far as sweeping goes it is there.
-    await records.sweep();
-    assert(fileStatus(path, { followLinks: false }) !== undefined, script);
-  }
-  // A mark that would wait is none that can be told of.
-  await plant(`cp ${it.directory}/elsewhere "$1"`);
-  const mark = `${records.pathOf(record())}/alive`;
-  await Deno.remove(mark);
-  await new Deno.Command("mkfifo", { args: [mark] }).output();
-  const states = (await records.list()).map(({ state }) => state);
-  assertEquals(states, ["held"]);
-  await records.remove(record());
-  assertEquals(await records.list(), []);
-});
+testSerially(
+  "Records reads no record that is not a regular file of bounded size",
+  async () => {
+    await using it = await rig();
+    const { records } = it;
+    using _mark = records.begin(record());
+    await records.write(record());
+    const path = `${records.pathOf(record())}/record.json`;
+    const text = await Deno.readTextFile(path);
+    const plant = async (script: string) => {
+      await Deno.remove(path);
+      const { success } = await new Deno.Command("sh", {
+        args: ["-c", script, "sh", path],
+      }).output();
+      assert(success, script);
+    };
+    await Deno.writeTextFile(`${it.directory}/elsewhere`, text);
+    for (
+      const script of [
+        'mkfifo "$1"',
+        `ln -s ${it.directory}/elsewhere "$1"`,
+        'mkdir "$1"',
+        'ln -s /dev/zero "$1"',
+        'truncate -s 10G "$1"',
+      ]
+    ) {
+      await plant(script);
+      const listed = records.list();
+      assertEquals(await Promise.race([listed, overdue()]), [], script);
+      // As far as sweeping goes it is there.
+      await records.sweep();
+      assert(fileStatus(path, { followLinks: false }) !== undefined, script);
+    }
+    // A mark that would wait is none that can be told of.
+    await plant(`cp ${it.directory}/elsewhere "$1"`);
+    const mark = `${records.pathOf(record())}/alive`;
+    await Deno.remove(mark);
+    await new Deno.Command("mkfifo", { args: [mark] }).output();
+    const states = (await records.list()).map(({ state }) => state);
+    assertEquals(states, ["held"]);
+    await records.remove(record());
+    assertEquals(await records.list(), []);
+  },
+);
 
 function overdue(): Promise<string> {
   return new Promise((resolve) => {
@@ -299,7 +305,7 @@ async function fill(
   assert(success);
 }
 
-Deno.test("Records are read in a bounded number", async () => {
+testSerially("Records are read in a bounded number", async () => {
   await using it = await rig();
   const { records, directory } = it;
   records.begin(record())[Symbol.dispose]();
@@ -307,7 +313,7 @@ Deno.test("Records are read in a bounded number", async () => {
   await assertRejects(() => records.list(), Error, "more than 1024");
 });
 
-Deno.test("Records are not hidden behind other files", async () => {
+testSerially("Records are not hidden behind other files", async () => {
   await using it = await rig();
   const { records, directory } = it;
   using _mark = records.begin(record());
@@ -316,15 +322,18 @@ Deno.test("Records are not hidden behind other files", async () => {
   await assertRejects(() => records.list(), Error, "or other files");
 });
 
-Deno.test("Records removes a bounded number of files with a record", async () => {
-  await using it = await rig();
-  const { records } = it;
-  records.begin(record())[Symbol.dispose]();
-  await fill(records.pathOf(record()), "touch", 2500, "-%.0f");
-  await records.sweep();
-  assertNotEquals(fileStatus(records.pathOf(record())), undefined);
-  await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
-});
+testSerially(
+  "Records removes a bounded number of files with a record",
+  async () => {
+    await using it = await rig();
+    const { records } = it;
+    records.begin(record())[Symbol.dispose]();
+    await fill(records.pathOf(record()), "touch", 2500, "-%.0f");
+    await records.sweep();
+    assertNotEquals(fileStatus(records.pathOf(record())), undefined);
+    await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
+  },
+);
 
 testAlone(
   import.meta,
@@ -370,9 +379,9 @@ Deno.test("CHIP_NAME takes only names that are good for a file", () => {
   }
 });
 
-Deno.test({
+testSerially({
   name: "a disk without room keeps no part of a record, and the last one whole",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     const records = new Records(`${disk.path}/kernel`);

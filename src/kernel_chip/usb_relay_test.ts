@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbRelay } from "./usb_relay.ts";
 
 /** Starts a shell script as the process that relays. */
@@ -10,21 +11,24 @@ function start(script: string, attachFd?: number): UsbRelay {
   });
 }
 
-Deno.test("the relay reports its ports, and the reason of its end", async () => {
-  await using relay = start(
-    `printf '%s' '{"kind":"attached","po'; echo 'rts":[30,60]}'
+testSerially(
+  "the relay reports its ports, and the reason of its end",
+  async () => {
+    await using relay = start(
+      `printf '%s' '{"kind":"attached","po'; echo 'rts":[30,60]}'
      echo '{"kind":"ended","reason":"no more"}'`,
-  );
-  assertEquals(await relay.attached(), [30, 60]);
-  assertEquals(await relay.ended, "no more");
-});
+    );
+    assertEquals(await relay.attached(), [30, 60]);
+    assertEquals(await relay.ended, "no more");
+  },
+);
 
-Deno.test("the relay gets its sockets", async () => {
+testSerially("the relay gets its sockets", async () => {
   await using relay = start(`echo '{"kind":"ended","reason":"'$1,$2'"}'`);
   assertEquals(await relay.ended, "usb-relay,/run/usb.sock");
 });
 
-Deno.test("the relay gets the number of a descriptor", async () => {
+testSerially("the relay gets the number of a descriptor", async () => {
   await using relay = start(
     `echo '{"kind":"ended","reason":"'$1,$2,$3'"}'`,
     7,
@@ -32,14 +36,14 @@ Deno.test("the relay gets the number of a descriptor", async () => {
   assertEquals(await relay.ended, "usb-relay,--attach-fd=7,/run/usb.sock");
 });
 
-Deno.test("a relay that cannot attach is reported", async () => {
+testSerially("a relay that cannot attach is reported", async () => {
   await using relay = start(
     `echo '{"kind":"ended","reason":"attach: EACCES"}'`,
   );
   await assertRejects(() => relay.attached(), Error, "attach: EACCES");
 });
 
-Deno.test("a relay that is killed without a word is reported", async () => {
+testSerially("a relay that is killed without a word is reported", async () => {
   await using relay = start("kill -KILL $$");
   assertEquals(
     await relay.ended,
@@ -47,13 +51,13 @@ Deno.test("a relay that is killed without a word is reported", async () => {
   );
 });
 
-Deno.test("disposing ends the process", async () => {
+testSerially("disposing ends the process", async () => {
   const relay = start("exec sleep 1000");
   await relay[Symbol.asyncDispose]();
   await assertRejects(() => relay.attached());
 });
 
-Deno.test("a relay that says something else is ended", async () => {
+testSerially("a relay that says something else is ended", async () => {
   await using relay = start("echo nonsense; exec sleep 1000");
   await assertRejects(() => relay.attached(), Error);
   assertEquals(typeof await relay.ended, "string");

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { until } from "../../tests/environment/wait.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
@@ -102,9 +103,9 @@ Deno.test("a service with more names than a shell should read has no file", asyn
   await until("no file", () => fileStatus(file) === undefined);
 });
 
-Deno.test({
+testSerially({
   name: "words that a full disk did not take are written once it has room",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     using service = rig(`${disk.path}/top`);

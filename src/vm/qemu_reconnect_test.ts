@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { reconnectOption } from "./qemu_reconnect.ts";
 
 /** A directory with programs that answer, and keep what they were asked. */
@@ -25,7 +26,7 @@ class Programs implements Disposable {
   }
 }
 
-Deno.test("reconnectOption() asks a QEMU for its version", async () => {
+testSerially("reconnectOption() asks a QEMU for its version", async () => {
   using programs = new Programs();
   const says = "QEMU emulator version 9.2.1 (Debian 1:9.2.1)";
   const qemu = programs.make("qemu-system-x86_64", says);

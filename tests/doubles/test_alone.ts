@@ -1,6 +1,7 @@
 /**
  * Tests that need a process without other threads of tests: those that count
- * open fds or rely on which number the next one gets.
+ * open fds or rely on which number the next one gets, and those that start
+ * processes.
  *
  * @module
  */
@@ -11,10 +12,20 @@
  */
 export const ALONE_VARIABLE = "GPIOAGG_TEST_ALONE";
 
+type TestBody = () => void | Promise<void>;
+
+/** A test that may be ignored. */
+interface SerialTest {
+  readonly name: string;
+  /** Looks whether it must be, where the test is run at all. */
+  readonly ignore?: () => boolean;
+  readonly fn: TestBody;
+}
+
 /** Ends the names of such tests in their process. */
 const SUFFIX = " (alone)";
 
-/** Filter of `deno test` for all tests of this kind. */
+/** Filter of `deno test` for all tests of these kinds. */
 export const ALONE_FILTER = "/ \\(alone\\)$/";
 
 /**
@@ -28,7 +39,7 @@ export const ALONE_FILTER = "/ \\(alone\\)$/";
 export function testAlone(
   file: ImportMeta,
   name: string,
-  body: () => void | Promise<void>,
+  body: TestBody,
 ): void {
   const mode = Deno.env.get(ALONE_VARIABLE);
   if (mode === "none") return;
@@ -64,5 +75,31 @@ export function testAlone(
         }`,
       );
     }
+  });
+}
+
+/**
+ * Defines a test that starts processes: it runs while no other test does. Unlike
+ * one that {@linkcode testAlone} defines, it may follow others in its process.
+ *
+ * A child has a copy of every descriptor until it has become its program. What
+ * a test on another thread closes meanwhile stays open: its peer sees no end,
+ * and a socket, a lease or a line is still taken.
+ */
+export function testSerially(name: string, fn: TestBody): void;
+export function testSerially(definition: SerialTest): void;
+export function testSerially(
+  test: string | SerialTest,
+  body?: TestBody,
+): void {
+  const mode = Deno.env.get(ALONE_VARIABLE);
+  if (mode === "none") return;
+  const { name, fn, ignore }: SerialTest = typeof test === "string"
+    ? { name: test, fn: body! }
+    : test;
+  Deno.test({
+    name: mode === "only" ? `${name}${SUFFIX}` : name,
+    ignore: ignore?.() ?? false,
+    fn,
   });
 }

@@ -1,5 +1,6 @@
 /** `gpioagg doctor` on the kernel double, with QEMUs that are not started. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { EPERM } from "../../../ffi/errno.ts";
 import { effectiveUserId } from "../../../ffi/sysfs.ts";
 import {
@@ -50,47 +51,59 @@ function rig(programs: Programs = {}, chips: readonly ChipOptions[] = []) {
 
 const version = (text: string) => `QEMU emulator version ${text}\n`;
 
-Deno.test("doctor prints what this host has, and which exposures work", async () => {
-  using it = rig({ [X86]: version("10.0.2") }, [{ lines: 2 }, { lines: 2 }]);
-  it.kernel.refuse("GPIO_GET_CHIPINFO_IOCTL", EPERM);
-  const { code, stdout, stderr } = await it.doctor();
-  assertEquals([code, stderr], [0, ""]);
-  assertMatch(stdout, /^ {2}GPIO chips +.*EPERM/m);
-  assertMatch(stdout, /^ +\/dev\/gpiochip1: can be opened$/m);
-  assertMatch(stdout, /^ {2}QEMU +qemu-system-x86_64 10\.0\.2$/m);
-  assertMatch(stdout, /^ {2}vhost-user +yes$/m);
-  assertMatch(
-    stdout,
-    /^ {2}vfio-user +no: no QEMU of this host has the device vfio-user-pci$/m,
-  );
-  assertMatch(stdout, /^ {2}kernel-chip +no: This kernel has no gpio-aggreg/m);
-  assertEquals(stdout.includes("Guest"), false);
-});
+testSerially(
+  "doctor prints what this host has, and which exposures work",
+  async () => {
+    using it = rig({ [X86]: version("10.0.2") }, [{ lines: 2 }, { lines: 2 }]);
+    it.kernel.refuse("GPIO_GET_CHIPINFO_IOCTL", EPERM);
+    const { code, stdout, stderr } = await it.doctor();
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^ {2}GPIO chips +.*EPERM/m);
+    assertMatch(stdout, /^ +\/dev\/gpiochip1: can be opened$/m);
+    assertMatch(stdout, /^ {2}QEMU +qemu-system-x86_64 10\.0\.2$/m);
+    assertMatch(stdout, /^ {2}vhost-user +yes$/m);
+    assertMatch(
+      stdout,
+      /^ {2}vfio-user +no: no QEMU of this host has the device vfio-user-pci$/m,
+    );
+    assertMatch(
+      stdout,
+      /^ {2}kernel-chip +no: This kernel has no gpio-aggreg/m,
+    );
+    assertEquals(stdout.includes("Guest"), false);
+  },
+);
 
-Deno.test("doctor finds the kernel's aggregator, which needs root", async () => {
-  using it = rig();
-  it.kernel.addAggregatorDriver();
-  const { stdout } = await it.doctor();
-  assertMatch(
-    stdout,
-    effectiveUserId() === 0
-      ? /^ {2}kernel-chip +yes$/m
-      : /^ {2}kernel-chip +no: it needs root$/m,
-  );
-  assertMatch(stdout, /^ {2}GPIO chips +none: simulated lines/m);
-});
+testSerially(
+  "doctor finds the kernel's aggregator, which needs root",
+  async () => {
+    using it = rig();
+    it.kernel.addAggregatorDriver();
+    const { stdout } = await it.doctor();
+    assertMatch(
+      stdout,
+      effectiveUserId() === 0
+        ? /^ {2}kernel-chip +yes$/m
+        : /^ {2}kernel-chip +no: it needs root$/m,
+    );
+    assertMatch(stdout, /^ {2}GPIO chips +none: simulated lines/m);
+  },
+);
 
-Deno.test("doctor examines the QEMUs that are named, in place of others", async () => {
-  using it = rig({ mine: version("9.2.0"), [X86]: version("10.0.2") });
-  const { stdout } = await it.doctor("--qemu", "mine", "--qemu", "absent");
-  assertMatch(stdout, /^ {2}QEMU +mine 9\.2\.0$/m);
-  assertEquals([...it.started], ["mine", "absent"]);
-  using usual = rig();
-  await usual.doctor();
-  assertEquals([...usual.started].slice(0, 2), [X86, ARM]);
-});
+testSerially(
+  "doctor examines the QEMUs that are named, in place of others",
+  async () => {
+    using it = rig({ mine: version("9.2.0"), [X86]: version("10.0.2") });
+    const { stdout } = await it.doctor("--qemu", "mine", "--qemu", "absent");
+    assertMatch(stdout, /^ {2}QEMU +mine 9\.2\.0$/m);
+    assertEquals([...it.started], ["mine", "absent"]);
+    using usual = rig();
+    await usual.doctor();
+    assertEquals([...usual.started].slice(0, 2), [X86, ARM]);
+  },
+);
 
-Deno.test("a program that cannot be run, or fails, is no QEMU", async () => {
+testSerially("a program that cannot be run, or fails, is no QEMU", async () => {
   const { NotADirectory, PermissionDenied } = Deno.errors;
   using it = rig({
     directory: new PermissionDenied("Failed to spawn"),
@@ -104,34 +117,43 @@ Deno.test("a program that cannot be run, or fails, is no QEMU", async () => {
   }
 });
 
-Deno.test("doctor --guest prints the lines to paste for one kernel or for both", async () => {
-  using it = rig({ [X86]: version("10.0.2"), [ARM]: version("10.0.2") });
-  const one = await it.doctor("--guest", "debian-13/amd64");
-  assertEquals(one.code, 0);
-  assertEquals(one.stdout.match(/^Guest .*$/gm), [
-    "Guest debian-13 (amd64, Linux 6.12)",
-  ]);
-  assertStringIncludes(one.stdout, "gpioagg serve --usbredir /run/press.sock");
-  const both = await it.doctor("--guest", "debian-13");
-  assertEquals(both.stdout.match(/^Guest debian-13 \(\w+/gm)?.length, 2);
-});
+testSerially(
+  "doctor --guest prints the lines to paste for one kernel or for both",
+  async () => {
+    using it = rig({ [X86]: version("10.0.2"), [ARM]: version("10.0.2") });
+    const one = await it.doctor("--guest", "debian-13/amd64");
+    assertEquals(one.code, 0);
+    assertEquals(one.stdout.match(/^Guest .*$/gm), [
+      "Guest debian-13 (amd64, Linux 6.12)",
+    ]);
+    assertStringIncludes(
+      one.stdout,
+      "gpioagg serve --usbredir /run/press.sock",
+    );
+    const both = await it.doctor("--guest", "debian-13");
+    assertEquals(both.stdout.match(/^Guest debian-13 \(\w+/gm)?.length, 2);
+  },
+);
 
-Deno.test("doctor's status says whether every named guest can have an exposure", async () => {
-  using it = rig({ [X86]: version("10.0.2") });
-  const status = async (...guests: readonly string[]) =>
-    (await it.doctor(...guests.flatMap((guest) => ["--guest", guest]))).code;
-  assertEquals(await status("debian-13/amd64"), 0);
-  assertEquals(await status("debian-13-cloud/amd64"), 1);
-  assertEquals(await status("debian-13/amd64", "debian-13-cloud/amd64"), 1);
-  // Without an architecture one of the two is enough.
-  assertEquals(await status("debian-13"), 0);
-  assertEquals(await status("debian-13/arm64"), 1);
-  // This host has no QEMU for it that has what its driver needs.
-  using none = rig();
-  assertEquals((await none.doctor("--guest", "debian-13/amd64")).code, 1);
-});
+testSerially(
+  "doctor's status says whether every named guest can have an exposure",
+  async () => {
+    using it = rig({ [X86]: version("10.0.2") });
+    const status = async (...guests: readonly string[]) =>
+      (await it.doctor(...guests.flatMap((guest) => ["--guest", guest]))).code;
+    assertEquals(await status("debian-13/amd64"), 0);
+    assertEquals(await status("debian-13-cloud/amd64"), 1);
+    assertEquals(await status("debian-13/amd64", "debian-13-cloud/amd64"), 1);
+    // Without an architecture one of the two is enough.
+    assertEquals(await status("debian-13"), 0);
+    assertEquals(await status("debian-13/arm64"), 1);
+    // This host has no QEMU for it that has what its driver needs.
+    using none = rig();
+    assertEquals((await none.doctor("--guest", "debian-13/amd64")).code, 1);
+  },
+);
 
-Deno.test("doctor --json prints the same", async () => {
+testSerially("doctor --json prints the same", async () => {
   using it = rig({ [X86]: version("10.0.2") }, [{ lines: 1 }]);
   const { stdout } = await it.doctor("--json", "--guest", "debian-13/amd64");
   const { host, exposures, guests } = JSON.parse(stdout);
@@ -156,7 +178,7 @@ Deno.test("doctor --json prints the same", async () => {
   );
 });
 
-Deno.test("doctor suggests the guest that was probably meant", async () => {
+testSerially("doctor suggests the guest that was probably meant", async () => {
   using it = rig();
   for (
     const [guest, hint] of [

@@ -1,10 +1,11 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { FullDisk, lacksMounts } from "../../../tests/doubles/full_disk.ts";
 import { main } from "./install_tools.ts";
 
-Deno.test({
+testSerially({
   name: "install-tools makes all links or none, and leaves what was there",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     const install = (...options: readonly string[]) =>

@@ -5,7 +5,7 @@ import {
   FullDisk,
   lacksMounts,
 } from "../../../tests/doubles/full_disk.ts";
-import { testAlone } from "../../../tests/doubles/test_alone.ts";
+import { testAlone, testSerially } from "../../../tests/doubles/test_alone.ts";
 import { COMMANDS } from "../commands.ts";
 import { main } from "./man.ts";
 
@@ -30,9 +30,9 @@ Deno.test("man writes pages through no link that another user planted", async ()
   }
 });
 
-Deno.test({
+testSerially({
   name: "man writes no half page on a disk without room",
-  ignore: lacksMounts(),
+  ignore: () => lacksMounts(),
   fn: async () => {
     await using disk = await FullDisk.mount();
     const write = () => main(["--output", disk.path], "gpioagg", COMMANDS);

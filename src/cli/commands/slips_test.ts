@@ -1,5 +1,6 @@
 /** Slips in names and paths of sockets: what was probably meant is said. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { gpioagg } from "../../../tests/doubles/program/captured.ts";
 import { COMMANDS } from "../commands.ts";
@@ -62,43 +63,49 @@ Deno.test("sim says so if a socket is another one", async () => {
   );
 });
 
-Deno.test("paths of sockets that are not there are followed by similar ones", async () => {
-  using it = rig();
-  const [api, vmm] = [`${it.path}/mian-api.sock`, `${it.path}/press.sok`];
-  for (
-    const [command, meant] of [
-      [["list", "--api", api], "main-api.sock"],
-      [["show", "press", "--api", api], "main-api.sock"],
-      [["remove", "press", "--api", api], "main-api.sock"],
-      [["reload", "--api", api], "main-api.sock"],
-      [["create", "a", "--line", "sim/1", "--api", api], "main-api.sock"],
-      [["probe", vmm], "press.sock"],
-      [["run", "--attach", vmm, "--", "true", "{socket}"], "press.sock"],
-    ] as const
-  ) {
-    assertStringIncludes(
-      await refused(...command),
-      `did you mean ${it.path}/${meant}?`,
-    );
-  }
-});
+testSerially(
+  "paths of sockets that are not there are followed by similar ones",
+  async () => {
+    using it = rig();
+    const [api, vmm] = [`${it.path}/mian-api.sock`, `${it.path}/press.sok`];
+    for (
+      const [command, meant] of [
+        [["list", "--api", api], "main-api.sock"],
+        [["show", "press", "--api", api], "main-api.sock"],
+        [["remove", "press", "--api", api], "main-api.sock"],
+        [["reload", "--api", api], "main-api.sock"],
+        [["create", "a", "--line", "sim/1", "--api", api], "main-api.sock"],
+        [["probe", vmm], "press.sock"],
+        [["run", "--attach", vmm, "--", "true", "{socket}"], "press.sock"],
+      ] as const
+    ) {
+      assertStringIncludes(
+        await refused(...command),
+        `did you mean ${it.path}/${meant}?`,
+      );
+    }
+  },
+);
 
-Deno.test("run --attach says what it is given in place of a vhost-user socket", async () => {
-  using it = rig();
-  for (
-    const [name, purpose] of [
-      ["api.sock", "the socket of a service's control API"],
-      ["look.sock", "the socket of a service's control API"],
-      ["press.sock.control", "the control socket of an aggregator"],
-    ] as const
-  ) {
-    const path = `${it.path}/${name}`;
-    assertStringIncludes(
-      await misused("run", "--attach", path, "--", "true", "{socket}"),
-      `--attach ${path}: is ${purpose}`,
-    );
-  }
-});
+testSerially(
+  "run --attach says what it is given in place of a vhost-user socket",
+  async () => {
+    using it = rig();
+    for (
+      const [name, purpose] of [
+        ["api.sock", "the socket of a service's control API"],
+        ["look.sock", "the socket of a service's control API"],
+        ["press.sock.control", "the control socket of an aggregator"],
+      ] as const
+    ) {
+      const path = `${it.path}/${name}`;
+      assertStringIncludes(
+        await misused("run", "--attach", path, "--", "true", "{socket}"),
+        `--attach ${path}: is ${purpose}`,
+      );
+    }
+  },
+);
 
 Deno.test("run names an unknown option before what is missing", async () => {
   for (

@@ -1,5 +1,6 @@
 /** The script of live words, run by sh, with and without a gpioagg. */
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { wordsText } from "../../text/words_file.ts";
 import { CONDITION_WORDS } from "../live/conditions.ts";
@@ -62,7 +63,7 @@ const PRESS = {
   ],
 };
 
-Deno.test("services' words are offered without a gpioagg", async () => {
+testSerially("services' words are offered without a gpioagg", async () => {
   using rig = new Rig();
   const pid = Deno.pid;
   rig.service(`gpioagg-${OWN}a`, wordsText(pid, [PRESS]));
@@ -87,7 +88,7 @@ Deno.test("services' words are offered without a gpioagg", async () => {
   assertEquals(await rig.words("service"), [`${OWN}a`, `${OWN}b`]);
 });
 
-Deno.test("gpioagg is asked for words that no file has", async () => {
+testSerially("gpioagg is asked for words that no file has", async () => {
   for (
     const [what, words] of Object.entries({
       "no file": undefined,
@@ -109,17 +110,20 @@ Deno.test("gpioagg is asked for words that no file has", async () => {
   assertEquals(await rig.words("no-such-kind"), [ASKED]);
 });
 
-Deno.test("a FIFO in place of a file of words keeps no shell waiting", async () => {
-  using rig = new Rig();
-  rig.service(`gpioagg-${OWN}a`);
-  const { success } = await new Deno.Command("mkfifo", {
-    args: [`${rig.runtime}/gpioagg-${OWN}a/words`],
-  }).output();
-  assertEquals(success, true);
-  assertEquals(await rig.words("aggregator"), [ASKED]);
-});
+testSerially(
+  "a FIFO in place of a file of words keeps no shell waiting",
+  async () => {
+    using rig = new Rig();
+    rig.service(`gpioagg-${OWN}a`);
+    const { success } = await new Deno.Command("mkfifo", {
+      args: [`${rig.runtime}/gpioagg-${OWN}a/words`],
+    }).output();
+    assertEquals(success, true);
+    assertEquals(await rig.words("aggregator"), [ASKED]);
+  },
+);
 
-Deno.test("words that need no service are offered", async () => {
+testSerially("words that need no service are offered", async () => {
   using rig = new Rig();
   assertEquals(await rig.words("command", "se"), ["serve", "set"]);
   assertEquals(await rig.words("pull", "A=B="), ["A=B=0", "A=B=1"]);
@@ -155,44 +159,50 @@ Deno.test("words that need no service are offered", async () => {
   assertEquals(await rig.words("kernel-chip"), [`${OWN}valve`]);
 });
 
-Deno.test("keys and values of a SPEC are those that gpioagg knows", async () => {
-  using rig = new Rig();
-  for (
-    const text of [
-      "const/",
-      "sim/1,",
-      "sim/1,sa",
-      "sim/1,safe=0,sa",
-      "sim/1,safe",
-      "safe,",
-      "sim/1,2,sh",
-      "gpiochip0/1,2",
-      "E,direction=",
-      "E,initial=",
-      "E,shared,initial=a",
-      "E,as=",
-      "E,nothing=",
-    ]
-  ) {
-    assertEquals(
-      await rig.words("spec", text),
-      specWords(text, () => []).filter((word) => word.startsWith(text)),
-      text,
-    );
-  }
-});
+testSerially(
+  "keys and values of a SPEC are those that gpioagg knows",
+  async () => {
+    using rig = new Rig();
+    for (
+      const text of [
+        "const/",
+        "sim/1,",
+        "sim/1,sa",
+        "sim/1,safe=0,sa",
+        "sim/1,safe",
+        "safe,",
+        "sim/1,2,sh",
+        "gpiochip0/1,2",
+        "E,direction=",
+        "E,initial=",
+        "E,shared,initial=a",
+        "E,as=",
+        "E,nothing=",
+      ]
+    ) {
+      assertEquals(
+        await rig.words("spec", text),
+        specWords(text, () => []).filter((word) => word.startsWith(text)),
+        text,
+      );
+    }
+  },
+);
 
-Deno.test("another user's runtime directory is gpioagg's to judge", async () => {
-  using rig = new Rig();
-  rig.service("gpioagg", wordsText(Deno.pid, [PRESS]));
-  for (const runtime of ["relative", "/no/such/directory"]) {
-    const { stdout } = await new Deno.Command("sh", {
-      args: [
-        ...["-c", SCRIPT, "gpioagg-words", `${rig.runtime}/program`],
-        ...["aggregator", ""],
-      ],
-      env: { XDG_RUNTIME_DIR: runtime },
-    }).output();
-    assertEquals(new TextDecoder().decode(stdout), `${ASKED}\n`, runtime);
-  }
-});
+testSerially(
+  "another user's runtime directory is gpioagg's to judge",
+  async () => {
+    using rig = new Rig();
+    rig.service("gpioagg", wordsText(Deno.pid, [PRESS]));
+    for (const runtime of ["relative", "/no/such/directory"]) {
+      const { stdout } = await new Deno.Command("sh", {
+        args: [
+          ...["-c", SCRIPT, "gpioagg-words", `${rig.runtime}/program`],
+          ...["aggregator", ""],
+        ],
+        env: { XDG_RUNTIME_DIR: runtime },
+      }).output();
+      assertEquals(new TextDecoder().decode(stdout), `${ASKED}\n`, runtime);
+    }
+  },
+);

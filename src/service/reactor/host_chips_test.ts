@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { writeAttribute } from "../../../ffi/sysfs.ts";
 import { GpioKernel } from "../../../tests/doubles/gpio_kernel/kernel.ts";
 import { UsbKernelDouble } from "../../../tests/doubles/usb_kernel.ts";
@@ -99,57 +100,63 @@ Deno.test("without aggregators nothing is made, and nothing is added", async () 
   assertEquals([it.count(), it.usb.relays.length], [1, 0]);
 });
 
-Deno.test("the kernel serves one aggregator, and the reactor the other", async () => {
-  await using it = rig();
-  const addition = await it.chips.begin([PLC, PANEL]);
-  assertEquals(
-    addition.made.map(({ name, presentation }) => [name, presentation]),
-    [["panel", "as /dev/gpiochip1"]],
-  );
-  assertEquals(
-    addition.served.map(({ name, usbredir, kernelChip }) => [
-      name,
-      usbredir?.device,
-      kernelChip,
-    ]),
-    [["plc", "cp2112", undefined]],
-  );
-  // The reactor has to serve the sockets first.
-  assertEquals([it.count(), it.usb.relays.length], [2, 0]);
-  await addition.attach();
-  assertEquals(it.usb.sockets, [[addition.served[0]!.usbredir!.socketPath]]);
-  assertEquals(it.chips.describe().map(({ name }) => name), ["panel"]);
-  assertEquals(it.chips.describe("plc"), []);
-  assertEquals(
-    it.chips.describeServed([served("plc"), served("other")])
-      .map(({ presentation }) => presentation),
-    ["as /dev/gpiochip7", "as a USB adapter"],
-  );
-  const counts = it.chips.count([
-    { name: "plc", connected: true, servedSince: 0 },
-  ]);
-  assertEquals(
-    counts.map(({ name, isChipPresent }) => [name, isChipPresent]),
-    [["plc", true], ["panel", true]],
-  );
-  assert(counts[1]!.uptimeMs! >= 0);
-});
+testSerially(
+  "the kernel serves one aggregator, and the reactor the other",
+  async () => {
+    await using it = rig();
+    const addition = await it.chips.begin([PLC, PANEL]);
+    assertEquals(
+      addition.made.map(({ name, presentation }) => [name, presentation]),
+      [["panel", "as /dev/gpiochip1"]],
+    );
+    assertEquals(
+      addition.served.map(({ name, usbredir, kernelChip }) => [
+        name,
+        usbredir?.device,
+        kernelChip,
+      ]),
+      [["plc", "cp2112", undefined]],
+    );
+    // The reactor has to serve the sockets first.
+    assertEquals([it.count(), it.usb.relays.length], [2, 0]);
+    await addition.attach();
+    assertEquals(it.usb.sockets, [[addition.served[0]!.usbredir!.socketPath]]);
+    assertEquals(it.chips.describe().map(({ name }) => name), ["panel"]);
+    assertEquals(it.chips.describe("plc"), []);
+    assertEquals(
+      it.chips.describeServed([served("plc"), served("other")])
+        .map(({ presentation }) => presentation),
+      ["as /dev/gpiochip7", "as a USB adapter"],
+    );
+    const counts = it.chips.count([
+      { name: "plc", connected: true, servedSince: 0 },
+    ]);
+    assertEquals(
+      counts.map(({ name, isChipPresent }) => [name, isChipPresent]),
+      [["plc", true], ["panel", true]],
+    );
+    assert(counts[1]!.uptimeMs! >= 0);
+  },
+);
 
-Deno.test("a chip is removed by its name, whichever way it goes", async () => {
-  await using it = rig();
-  const addition = await it.chips.begin([PLC, PANEL]);
-  await addition.attach();
-  assertEquals((await it.chips.remove("panel"))?.kernelChip?.present, true);
-  assertEquals([it.chips.describe(), it.count()], [[], 1]);
-  assertEquals(await it.chips.remove("plc"), undefined);
-  assertEquals(it.usb.relays.map(({ isDisposed }) => isDisposed), [true]);
-  assertEquals(it.chips.describeServed([served("plc")]), [served("plc")]);
-  // Their names and lines are free again.
-  await it.chips.begin([PLC, PANEL]);
-  assertEquals([it.count(), it.told], [2, []]);
-});
+testSerially(
+  "a chip is removed by its name, whichever way it goes",
+  async () => {
+    await using it = rig();
+    const addition = await it.chips.begin([PLC, PANEL]);
+    await addition.attach();
+    assertEquals((await it.chips.remove("panel"))?.kernelChip?.present, true);
+    assertEquals([it.chips.describe(), it.count()], [[], 1]);
+    assertEquals(await it.chips.remove("plc"), undefined);
+    assertEquals(it.usb.relays.map(({ isDisposed }) => isDisposed), [true]);
+    assertEquals(it.chips.describeServed([served("plc")]), [served("plc")]);
+    // Their names and lines are free again.
+    await it.chips.begin([PLC, PANEL]);
+    assertEquals([it.count(), it.told], [2, []]);
+  },
+);
 
-Deno.test("an addition that is undone leaves neither", async () => {
+testSerially("an addition that is undone leaves neither", async () => {
   await using it = rig();
   const addition = await it.chips.begin([PLC, PANEL]);
   await addition.attach();
@@ -158,23 +165,26 @@ Deno.test("an addition that is undone leaves neither", async () => {
   assertEquals(it.usb.relays.map(({ isDisposed }) => isDisposed), [true]);
 });
 
-Deno.test("if the kernel does not have one of them it has none", async () => {
-  await using it = rig();
-  const other = { ...PLC, name: "other" };
-  await assertRejects(
-    () => it.chips.begin([PANEL, other, PLC, { ...PLC, name: "../plc" }]),
-    Error,
-    "not a valid name",
-  );
-  assertEquals([it.chips.describe(), it.count()], [[], 1]);
-  await it.chips.begin([PANEL, other, PLC]);
-  await assertRejects(
-    () => it.chips.begin([{ ...PANEL, name: "second" }]),
-    Error,
-    "soc",
-  );
-  assertEquals(it.count(), 2);
-});
+testSerially(
+  "if the kernel does not have one of them it has none",
+  async () => {
+    await using it = rig();
+    const other = { ...PLC, name: "other" };
+    await assertRejects(
+      () => it.chips.begin([PANEL, other, PLC, { ...PLC, name: "../plc" }]),
+      Error,
+      "not a valid name",
+    );
+    assertEquals([it.chips.describe(), it.count()], [[], 1]);
+    await it.chips.begin([PANEL, other, PLC]);
+    await assertRejects(
+      () => it.chips.begin([{ ...PANEL, name: "second" }]),
+      Error,
+      "soc",
+    );
+    assertEquals(it.count(), 2);
+  },
+);
 
 Deno.test("a chip of a name that is taken stays when the addition fails", async () => {
   await using it = rig();
@@ -192,21 +202,24 @@ Deno.test("a chip of a name that is taken stays when the addition fails", async 
   await it.chips.begin([{ ...PLC, name: "new" }]);
 });
 
-Deno.test("lines that the kernel's aggregator does not have go by USB where that is possible", async () => {
-  await using it = rig();
-  const aggregator = { ...PLC, kernelChip: {} };
-  await assertRejects(() => it.chips.begin([aggregator]), Error);
-  const controller = `${it.kernel.root}${HOST_CONTROLLER}`;
-  await Deno.mkdir(controller, { recursive: true });
-  await Deno.writeTextFile(`${controller}/attach`, "");
-  const { made, served } = await it.chips.begin([aggregator, PANEL]);
-  assertEquals([made, served].map((all) => all.map(({ name }) => name)), [
-    ["panel"],
-    ["plc"],
-  ]);
-});
+testSerially(
+  "lines that the kernel's aggregator does not have go by USB where that is possible",
+  async () => {
+    await using it = rig();
+    const aggregator = { ...PLC, kernelChip: {} };
+    await assertRejects(() => it.chips.begin([aggregator]), Error);
+    const controller = `${it.kernel.root}${HOST_CONTROLLER}`;
+    await Deno.mkdir(controller, { recursive: true });
+    await Deno.writeTextFile(`${controller}/attach`, "");
+    const { made, served } = await it.chips.begin([aggregator, PANEL]);
+    assertEquals([made, served].map((all) => all.map(({ name }) => name)), [
+      ["panel"],
+      ["plc"],
+    ]);
+  },
+);
 
-Deno.test("a chip that another process removes is reported", async () => {
+testSerially("a chip that another process removes is reported", async () => {
   await using it = rig();
   await it.chips.begin([PANEL]);
   writeAttribute(`${DRIVER}/delete_device`, "gpio-aggregator.0");
@@ -231,19 +244,22 @@ Deno.test("adapters that come off are reported, and those that are there again",
   ]);
 });
 
-Deno.test("a chip that cannot be removed keeps none of the others", async () => {
-  await using it = rig();
-  const addition = await it.chips.begin([PLC, PANEL]);
-  await addition.attach();
-  const attribute = `${it.kernel.root}${DRIVER}/delete_device`;
-  await Deno.remove(attribute);
-  await Deno.mkdir(attribute);
-  await assertRejects(() => it.chips[Symbol.asyncDispose](), Error, "EISDIR");
-  assertEquals(it.usb.relays.map(({ isDisposed }) => isDisposed), [true]);
-  // The kernel still has it, and it is removed by the next attempt.
-  assertEquals(it.count(), 2);
-  await Deno.remove(attribute);
-  await Deno.writeTextFile(attribute, "");
-  await it.chips[Symbol.asyncDispose]();
-  assertEquals(it.count(), 1);
-});
+testSerially(
+  "a chip that cannot be removed keeps none of the others",
+  async () => {
+    await using it = rig();
+    const addition = await it.chips.begin([PLC, PANEL]);
+    await addition.attach();
+    const attribute = `${it.kernel.root}${DRIVER}/delete_device`;
+    await Deno.remove(attribute);
+    await Deno.mkdir(attribute);
+    await assertRejects(() => it.chips[Symbol.asyncDispose](), Error, "EISDIR");
+    assertEquals(it.usb.relays.map(({ isDisposed }) => isDisposed), [true]);
+    // The kernel still has it, and it is removed by the next attempt.
+    assertEquals(it.count(), 2);
+    await Deno.remove(attribute);
+    await Deno.writeTextFile(attribute, "");
+    await it.chips[Symbol.asyncDispose]();
+    assertEquals(it.count(), 1);
+  },
+);

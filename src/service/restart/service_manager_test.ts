@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { bindDatagram } from "../../../ffi/datagram.ts";
 import { receive } from "../../../ffi/socket_message.ts";
 import { readManagerEnvironment } from "./service_manager.ts";
@@ -72,7 +73,7 @@ Deno.test("readManagerEnvironment() takes whole numbers only, and not too many",
   }
 });
 
-Deno.test("a long watchdog time is no short one", async () => {
+testSerially("a long watchdog time is no short one", async () => {
   // 100 days: an interval that timers take for 1 ms.
   const program = `
     import { ServiceManager } from "${
@@ -115,7 +116,7 @@ for (
     ["descriptors that are not there", { LISTEN_FDS: "5", own: "1" }],
   ] as const
 ) {
-  Deno.test(`ServiceManager reports ${what}, and goes on`, async () => {
+  testSerially(`ServiceManager reports ${what}, and goes on`, async () => {
     const { own, ...variables } = { own: "", ...env };
     const program = `
       import { ServiceManager } from "${
@@ -168,36 +169,39 @@ const timer = setInterval(() => {
 `;
 
 for (const behaviour of ["hangs", "fails"]) {
-  Deno.test(`ServiceManager.ready() pings no more once the reactor ${behaviour}`, async () => {
-    const directory = await Deno.makeTempDir({ prefix: "gpioagg-notify-" });
-    const program = `${directory}/service.ts`;
-    await Deno.writeTextFile(program, SERVICE);
-    using notify = bindDatagram(`${directory}/notify`);
-    try {
-      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ..."run -q --no-check --no-prompt --cached-only".split(" "),
-          ...["--allow-ffi", "--allow-read", program, behaviour],
-        ],
-        // A ping is due every millisecond.
-        env: { NOTIFY_SOCKET: `${directory}/notify`, WATCHDOG_USEC: "2000" },
-        stdin: "null",
-        stdout: "null",
-        stderr: "piped",
-        signal: AbortSignal.timeout(60_000),
-      }).output();
-      assertEquals(new TextDecoder().decode(stderr), "");
-      assertEquals(success, true);
-      assertEquals(heardAt(notify.fd), [
-        "READY=1",
-        "STATUS=x",
-        "WATCHDOG=1",
-        "STOPPING=1",
-      ]);
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
-  });
+  testSerially(
+    `ServiceManager.ready() pings no more once the reactor ${behaviour}`,
+    async () => {
+      const directory = await Deno.makeTempDir({ prefix: "gpioagg-notify-" });
+      const program = `${directory}/service.ts`;
+      await Deno.writeTextFile(program, SERVICE);
+      using notify = bindDatagram(`${directory}/notify`);
+      try {
+        const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+          args: [
+            ..."run -q --no-check --no-prompt --cached-only".split(" "),
+            ...["--allow-ffi", "--allow-read", program, behaviour],
+          ],
+          // A ping is due every millisecond.
+          env: { NOTIFY_SOCKET: `${directory}/notify`, WATCHDOG_USEC: "2000" },
+          stdin: "null",
+          stdout: "null",
+          stderr: "piped",
+          signal: AbortSignal.timeout(60_000),
+        }).output();
+        assertEquals(new TextDecoder().decode(stderr), "");
+        assertEquals(success, true);
+        assertEquals(heardAt(notify.fd), [
+          "READY=1",
+          "STATUS=x",
+          "WATCHDOG=1",
+          "STOPPING=1",
+        ]);
+      } finally {
+        await Deno.remove(directory, { recursive: true });
+      }
+    },
+  );
 }
 
 /** Everything that waits in a datagram socket. */

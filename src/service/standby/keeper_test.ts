@@ -9,6 +9,7 @@ import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { receive, send } from "../../../ffi/socket_message.ts";
 import type { ProcessEnd } from "../../../ffi/spawn.ts";
 import { LingeringSocket } from "../../../tests/doubles/lingering_socket.ts";
+import { testAlone } from "../../../tests/doubles/test_alone.ts";
 import { waitUntil } from "../../async/wait.ts";
 import type { GivenManager } from "../restart/service_manager.ts";
 import { Keeper, type KeptProcess } from "./keeper.ts";
@@ -406,27 +407,31 @@ Deno.test("a spare that ends is reported, and followed later each time", async (
   ]);
 });
 
-Deno.test("a keeper does not wait for the close of what its service was given", async () => {
-  await using rig = new Rig();
-  const service = await rig.service(0);
-  using stack = new DisposableStack();
-  assert(helpersAreDone(LIMIT_MS), "a close of another test hangs");
-  const texts = ["no message: \xff", "X=1", "FDSTORE=1\nFDNAME=guest.a"];
-  for (const [i, text] of texts.entries()) {
-    const lingering = stack.use(new LingeringSocket(600));
-    service.say(Uint8Array.from(text, (letter) => letter.charCodeAt(0)), [
-      lingering.socket,
-    ]);
-    // The message has the last copy.
-    lingering.socket.close();
-    if (i === 2) service.say("FDSTOREREMOVE=1\nFDNAME=guest.a");
-    await rig.until(() => descriptorsElsewhere() === i + 1);
-  }
-  service.finish({ status: 0 });
-  await rig.end;
-  stack.dispose();
-  assert(helpersAreDone(LIMIT_MS), "a close hangs");
-});
+testAlone(
+  import.meta,
+  "a keeper does not wait for the close of what its service was given",
+  async () => {
+    await using rig = new Rig();
+    const service = await rig.service(0);
+    using stack = new DisposableStack();
+    assert(helpersAreDone(LIMIT_MS), "a close of another test hangs");
+    const texts = ["no message: \xff", "X=1", "FDSTORE=1\nFDNAME=guest.a"];
+    for (const [i, text] of texts.entries()) {
+      const lingering = stack.use(new LingeringSocket(600));
+      service.say(Uint8Array.from(text, (letter) => letter.charCodeAt(0)), [
+        lingering.socket,
+      ]);
+      // The message has the last copy.
+      lingering.socket.close();
+      if (i === 2) service.say("FDSTOREREMOVE=1\nFDNAME=guest.a");
+      await rig.until(() => descriptorsElsewhere() === i + 1);
+    }
+    service.finish({ status: 0 });
+    await rig.end;
+    stack.dispose();
+    assert(helpersAreDone(LIMIT_MS), "a close hangs");
+  },
+);
 
 Deno.test("the manager is told what concerns the unit, and keeps what the keeper keeps", async () => {
   const directory = await Deno.makeTempDir();

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { createEventFd } from "../../../ffi/event_fd.ts";
 import { readSmallFile } from "../../../ffi/files.ts";
 import { spawnDetached } from "../../../ffi/spawn.ts";
@@ -25,23 +26,26 @@ function started(script: string) {
   return { process, frees };
 }
 
-Deno.test("StandbyProcess tells when it is warm, and how it ended", async () => {
-  const { process, frees } = started(
-    // It goes on once it has something to read.
-    `printf '${WARM}' >&FD; for i in {1..6000}; do ` +
-      "read -r -N 1 -u FD && exit 3; sleep 0.01; done",
-  );
-  await process.warm;
-  assertEquals([frees, process.hasEnded], [["freed"], false]);
-  process.end();
-  assertEquals(await process.ended, { status: 3 });
-  assertEquals(process.hasEnded, true);
-  // Nothing is meant by its number any more.
-  process.signal("SIGTERM");
-  process.kill();
-});
+testSerially(
+  "StandbyProcess tells when it is warm, and how it ended",
+  async () => {
+    const { process, frees } = started(
+      // It goes on once it has something to read.
+      `printf '${WARM}' >&FD; for i in {1..6000}; do ` +
+        "read -r -N 1 -u FD && exit 3; sleep 0.01; done",
+    );
+    await process.warm;
+    assertEquals([frees, process.hasEnded], [["freed"], false]);
+    process.end();
+    assertEquals(await process.ended, { status: 3 });
+    assertEquals(process.hasEnded, true);
+    // Nothing is meant by its number any more.
+    process.signal("SIGTERM");
+    process.kill();
+  },
+);
 
-Deno.test("StandbyProcess goes on to serve if it was stopped", async () => {
+testSerially("StandbyProcess goes on to serve if it was stopped", async () => {
   // It goes on once it has something to read.
   const { process } = started(
     "kill -STOP $$; for i in {1..6000}; do " +
@@ -59,18 +63,21 @@ Deno.test("StandbyProcess goes on to serve if it was stopped", async () => {
   assertEquals(await process.ended, { status: 3 });
 });
 
-Deno.test("StandbyProcess tells that it has handed over before it has ended", async () => {
-  const { process } = started(
-    `printf '${WARM}${HANDED_OVER}' >&FD; exec sleep 600`,
-  );
-  await process.warm;
-  await process.handedOver;
-  assertEquals(process.hasEnded, false);
-  process.kill();
-  assertEquals(await process.ended, { signal: 9 });
-});
+testSerially(
+  "StandbyProcess tells that it has handed over before it has ended",
+  async () => {
+    const { process } = started(
+      `printf '${WARM}${HANDED_OVER}' >&FD; exec sleep 600`,
+    );
+    await process.warm;
+    await process.handedOver;
+    assertEquals(process.hasEnded, false);
+    process.kill();
+    assertEquals(await process.ended, { signal: 9 });
+  },
+);
 
-Deno.test("StandbyProcess is killed, and told by signals", async () => {
+testSerially("StandbyProcess is killed, and told by signals", async () => {
   for (const how of ["kill", "signal"] as const) {
     const { process } = started("exec sleep 600");
     assertEquals([process.hasEnded, process.isOutdated], [false, false]);
@@ -88,7 +95,7 @@ Deno.test("StandbyProcess is killed, and told by signals", async () => {
   }
 });
 
-Deno.test("a program that cannot be started is an error", () => {
+testSerially("a program that cannot be started is an error", () => {
   assertThrows(
     () =>
       new StandbyProcess([], () => {
