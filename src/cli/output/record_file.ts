@@ -69,13 +69,14 @@ export class RecordFile implements EdgeSink {
   }
 
   async rotate(): Promise<void> {
-    this.close();
+    // Where it cannot be moved, it stays open, and the one that is written.
     try {
       await Deno.rename(this.#path, `${this.#path}.1`);
     } catch (error) {
       // Another process removed it.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+    this.close();
     this.#olderIdentity = this.#identity;
     this.#open();
   }

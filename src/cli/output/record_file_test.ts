@@ -131,3 +131,18 @@ Deno.test("RecordFile notices that another process took the file away", async ()
   assert(await file.isWhole());
   file.close();
 });
+
+Deno.test("RecordFile that cannot become the older one stays as it is", async () => {
+  using test = rig();
+  const file = RecordFile.open(test.path);
+  await file.append(test.bytes('{"a":1}\n'));
+  Deno.mkdirSync(`${test.path}.1`);
+  await assertRejects(() => file.rotate(), Error, "directory");
+  assert(await file.isWhole());
+  assertEquals(test.text(), '{"a":1}\n');
+  Deno.removeSync(`${test.path}.1`);
+  await file.rotate();
+  await file.append(test.bytes('{"b":2}\n'));
+  file.close();
+  assertEquals([test.text(".1"), test.text()], ['{"a":1}\n', '{"b":2}\n']);
+});
