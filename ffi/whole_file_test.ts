@@ -5,6 +5,7 @@ import {
   FullDisk,
   lacksMounts,
 } from "../tests/doubles/full_disk.ts";
+import { limitWrites, QUOTA_REASON } from "../tests/doubles/disk_quota.ts";
 import { testAlone, testSerially } from "../tests/doubles/test_alone.ts";
 import { fileStatus } from "./file_status.ts";
 import { OsError } from "./os_error.ts";
@@ -66,4 +67,34 @@ testSerially({
     assertEquals(Deno.readTextFileSync(path("new")), "1");
     assertEquals(disk.files(), ["link", "new", "old"]);
   },
+});
+
+Deno.test("a quota that is used up keeps the old file whole, and nothing else", () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    using open = openDirectory(directory);
+    const old = `${directory}/old`;
+    replaceFile(old, "old", 0o600);
+    for (const left of [0, 50_000]) {
+      using _quota = limitWrites(left);
+      const text = "x".repeat(100_000);
+      assertThrows(
+        () => replaceFile(old, text, 0o600),
+        OsError,
+        `${old}: ${QUOTA_REASON}`,
+      );
+      assertThrows(
+        () => makeFileAt(open, "new", text, 0o600),
+        OsError,
+        `${directory}/new: ${QUOTA_REASON}`,
+      );
+      const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+      assertEquals(names, ["old"]);
+      assertEquals(Deno.readTextFileSync(old), "old");
+    }
+    replaceFile(old, "new", 0o600);
+    assertEquals(Deno.readTextFileSync(old), "new");
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });

@@ -6,6 +6,7 @@ import {
   FullDisk,
   lacksMounts,
 } from "../../tests/doubles/full_disk.ts";
+import { limitWrites, QUOTA_REASON } from "../../tests/doubles/disk_quota.ts";
 import { lacksRoot } from "../../tests/doubles/skipped.ts";
 import { ConfigError } from "../config/document/config_error.ts";
 import { tokenIn } from "./token_file.ts";
@@ -89,3 +90,19 @@ testSerially({
     assertEquals(tokenIn(file, MADE), MADE);
   },
 });
+
+Deno.test("a token's file is not made half where a quota is used up", () =>
+  withDirectory((directory) => {
+    const file = `${directory}/token`;
+    {
+      using _quota = limitWrites(5);
+      assertThrows(
+        () => tokenIn(file, MADE),
+        Error,
+        `${file}: ${QUOTA_REASON}`,
+      );
+    }
+    assertEquals([...Deno.readDirSync(directory)], []);
+    assertEquals(tokenIn(file, MADE), MADE);
+    return Promise.resolve();
+  }));

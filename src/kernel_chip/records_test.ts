@@ -9,6 +9,7 @@ import {
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
+import { limitWrites, QUOTA_REASON } from "../../tests/doubles/disk_quota.ts";
 import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { testAlone, testSerially } from "../../tests/doubles/test_alone.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
@@ -409,4 +410,27 @@ testSerially({
     await records.write(changed);
     assertEquals((await records.list())[0]?.path, "/dev/gpiochip9");
   },
+});
+
+Deno.test("a quota that is used up keeps the last record whole", async () => {
+  await using it = await rig();
+  const { records } = it;
+  using _mark = records.begin(record());
+  await records.write(record());
+  const path = "/dev/gpiochip9";
+  {
+    using _quota = limitWrites(5);
+    await assertRejects(
+      () => records.write(record({ path })),
+      OsError,
+      QUOTA_REASON,
+    );
+  }
+  assertEquals((await records.list()).map((one) => one.path), [undefined]);
+  assertEquals(listDirectory(records.pathOf(record())).sort(), [
+    "alive",
+    "record.json",
+  ]);
+  await records.write(record({ path }));
+  assertEquals((await records.list())[0]?.path, path);
 });

@@ -1,4 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  FAULT_REASONS,
+  FullDisk,
+  lacksMounts,
+} from "../../tests/doubles/full_disk.ts";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbKernelDouble } from "../../tests/doubles/usb_kernel.ts";
 import { identityOf } from "./process_identity.ts";
 import { type ChipRecord, newId, Records } from "./records.ts";
@@ -208,4 +214,40 @@ Deno.test("a name that is a path is refused, and makes nothing", async () => {
   } finally {
     await Deno.remove(runtimeDirectory, { recursive: true });
   }
+});
+
+testSerially({
+  name: "a chip for whose record a disk has no room leaves nothing",
+  ignore: () => lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    const options = {
+      lines: LINES,
+      runtimeDirectory: `${disk.path}/kernel`,
+      kernel: new UsbKernelDouble(),
+    };
+    await disk.break("no bytes");
+    await assertRejects(
+      () => UsbKernelChip.prepare(options),
+      Error,
+      FAULT_REASONS["no bytes"],
+    );
+    assertEquals(disk.files("kernel"), ["lock"]);
+    await disk.repair();
+    {
+      await using chip = await UsbKernelChip.prepare(options);
+      await disk.break("no bytes");
+      await assertRejects(
+        () => chip.attach(["a", "b", "c"], () => {}),
+        Error,
+        FAULT_REASONS["no bytes"],
+      );
+    }
+    assertEquals(disk.files("kernel"), ["lock"]);
+    assertEquals(options.kernel.relays.map((one) => one.isDisposed), [true]);
+    await disk.repair();
+    await using chip = await UsbKernelChip.prepare(options);
+    await chip.attach(["a", "b", "c"], () => {});
+    assert(chip.isPresent);
+  },
 });

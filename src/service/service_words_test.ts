@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
+import { limitWrites } from "../../tests/doubles/disk_quota.ts";
 import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { until } from "../../tests/environment/wait.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
@@ -126,4 +127,27 @@ testSerially({
     await service.says("aggregator\tpress\n");
     assertEquals(fileStatus(file)?.kind, "regular file");
   },
+});
+
+Deno.test("words that a quota did not allow are written once it does", async () => {
+  using service = rig();
+  const { directory, file } = service;
+  let asked = 0;
+  const quota = limitWrites(5);
+  using _words = ServiceWords.begin({
+    directory,
+    look: undefined,
+    describe: () => {
+      asked++;
+      return service.describe();
+    },
+  })!;
+  try {
+    await until("it is tried again", () => asked > 1);
+    assertEquals([...Deno.readDirSync(directory)], []);
+  } finally {
+    quota[Symbol.dispose]();
+  }
+  await service.says("aggregator\tpress\n");
+  assertEquals(fileStatus(file)?.kind, "regular file");
 });

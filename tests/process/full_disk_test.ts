@@ -152,3 +152,32 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "a kernel chip for which the disk has no room is not begun",
+  ignore: cannotRun,
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    for (const fault of ["no files", "read-only"] as const) {
+      await disk.break(fault);
+      await using process = new ChildProcess({
+        command: "unshare",
+        args: [
+          ...["--mount", "sh", "-c"],
+          'mount --bind "$1" /run && shift && exec "$@"',
+          ...["sh", disk.path, PROGRAM_FILE, ...PROGRAM],
+          ...["kernel", "create", "--interface=usb", "--line=sim/1"],
+        ],
+      });
+      const { code } = await process.waitForExit(LIMIT);
+      assertEquals(code, 1, process.stderr);
+      assert(
+        process.stderr.includes(`/run/gpioagg: ${FAULT_REASONS[fault]}`),
+        process.stderr,
+      );
+      assert(!process.stderr.includes("    at "), process.stderr);
+      assertEquals(disk.files(), []);
+      await disk.repair();
+    }
+  },
+});
