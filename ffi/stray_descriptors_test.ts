@@ -1,16 +1,14 @@
 /** Descriptors that nothing asked for, on kernels that cannot refuse them. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LingeringSocket } from "../tests/doubles/lingering_socket.ts";
+import { refuseNoDescriptors } from "../tests/doubles/old_kernel.ts";
 import { testAlone } from "../tests/doubles/test_alone.ts";
 import { descriptorLimit, descriptorShares } from "./descriptor_budget.ts";
 import { descriptorsElsewhere, helpersAreDone } from "./helper_thread.ts";
-import { libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { send } from "./socket_message.ts";
 import { socketPair } from "./unix_socket.ts";
 
-const SO_PASSRIGHTS = 83;
-const NO_OPTION = 9999;
 const LIMIT_MS = 30_000;
 /** Another copy of the module, which has not asked the kernel yet. */
 const FRESH = `${import.meta.resolve("./socket_message.ts")}?before-6.16`;
@@ -22,24 +20,8 @@ testAlone(
     const { receiveBytes }: typeof import("./socket_message.ts") = await import(
       FRESH
     );
-    const { setsockopt } = libc();
     using stack = new DisposableStack();
-    const use = (value: typeof setsockopt) =>
-      Object.defineProperty(libc(), "setsockopt", {
-        configurable: true,
-        value,
-      });
-    stack.defer(() => use(setsockopt));
-    // As before Linux 6.16.
-    use((...args) =>
-      setsockopt(
-        args[0],
-        args[1],
-        args[2] === SO_PASSRIGHTS ? NO_OPTION : args[2],
-        args[3],
-        args[4],
-      )
-    );
+    stack.use(refuseNoDescriptors());
     const most = descriptorShares(descriptorLimit()).closingPerPeer;
     const [ours, theirs] = socketPair();
     using _ours = ours;

@@ -10,6 +10,10 @@ import {
 } from "../../../ffi/descriptor_budget.ts";
 import { EMFILE } from "../../../ffi/errno.ts";
 import { EPOLLIN, EPOLLOUT } from "../../../ffi/epoll.ts";
+import {
+  closeElsewhere,
+  isBehindWithCloses,
+} from "../../../ffi/helper_thread.ts";
 import { OsError } from "../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { effectiveUserId } from "../../../ffi/sysfs.ts";
@@ -67,7 +71,10 @@ const IDLE_RANK = 2;
  * Longest time without a request, or without reading an answer. **Units**: ms.
  */
 const IDLE_LIMIT_MS = 10_000;
-/** Pause of the listener when the process has no fd left. **Units**: ms. */
+/**
+ * Pause of the listener when the process has no fd left, or those of clients are
+ * not closed yet. **Units**: ms.
+ */
 const REST_MS = 50;
 /** The same pause after an idle client was disconnected. */
 const SHORT_REST_MS = 5;
@@ -129,12 +136,16 @@ export class ControlSocket implements Disposable {
     this.#rest?.[Symbol.dispose]();
     this.#budget[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
+    // Connections in its backlog may have brought descriptors.
+    closeElsewhere([this.#socket.listener]);
     this.#socket[Symbol.dispose]();
   }
 
   #accept(): void {
     try {
       for (;;) {
+        // Each that is accepted may bring more of them.
+        if (isBehindWithCloses()) return this.#restFor(REST_MS);
         ControlSocket.#checkRoom();
         const fd = acceptPresent(this.#socket.listener, {
           share: this.#share,
@@ -204,7 +215,7 @@ export class ControlSocket implements Disposable {
     try {
       ({ uid } = peerCredentials(fd.fd));
     } catch (error) {
-      fd.close();
+      closeConnection(fd);
       if (!(error instanceof OsError)) throw error;
       return;
     }
@@ -277,7 +288,7 @@ class Connection {
     this.#budget = budget;
     this.#handler = handler;
     this.#onClose = onClose;
-    this.#limit = loop.after(IDLE_LIMIT_MS, () => this.close());
+    this.#limit = this.#idleLimit();
     this.#watch = loop.watch(fd.fd, EPOLLIN, () => this.serve(), share);
   }
 
@@ -308,6 +319,7 @@ class Connection {
   }
 
   close(): void {
+    if (this.#fd.closed) return;
     this.#budget.forget(this);
     this.#limit[Symbol.dispose]();
     this.#watch[Symbol.dispose]();
@@ -331,6 +343,12 @@ class Connection {
     // Writability is reported as long as there is room: the rest follows then.
     this.#wanted = hasMore || this.#output.length > 0 ? EPOLLOUT : EPOLLIN;
     this.#watchFor(hasMore && this.#budget.delay(this) ? 0 : this.#wanted);
+  }
+
+  /** Ends it later, within the share: descriptors that it sent count there. */
+  #idleLimit(): Timer {
+    const end = () => this.close();
+    return this.#loop.after(IDLE_LIMIT_MS, () => this.#share.defer(end));
   }
 
   /** Is served again, after a rest. */
@@ -430,7 +448,7 @@ class Connection {
   #reply(text: string): void {
     this.#since = performance.now();
     this.#limit[Symbol.dispose]();
-    this.#limit = this.#loop.after(IDLE_LIMIT_MS, () => this.close());
+    this.#limit = this.#idleLimit();
     this.#output = new TextEncoder().encode(text + "\n");
   }
 }

@@ -22,6 +22,10 @@ import {
   descriptorLimit,
   descriptorShares,
 } from "../../../../ffi/descriptor_budget.ts";
+import {
+  isBehindWithCloses,
+  tendHelpers,
+} from "../../../../ffi/helper_thread.ts";
 import { effectiveUserId } from "../../../../ffi/sysfs.ts";
 import { isOsError } from "../../../../ffi/os_error.ts";
 import type { OwnedFd } from "../../../../ffi/owned_fd.ts";
@@ -66,7 +70,10 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const MESSAGE_LIMIT_MS = 10_000;
 /** Most connections of a listener. */
 const MAX_CONNECTIONS = 4000;
-/** Time for which a listener rests when the process has no fd left. **Units**: ms. */
+/**
+ * Time for which a listener rests when the process has no fd left, or those of
+ * clients are not closed yet. **Units**: ms.
+ */
 const REST_MS = 50;
 /** The same once an idle connection has given up its place. */
 const SHORT_REST_MS = 5;
@@ -210,6 +217,11 @@ export class ApiListener implements Disposable {
     const end = performance.now() + turnMs;
     try {
       while (performance.now() < end) {
+        // Each that is accepted may bring more of them.
+        if (isBehindWithCloses()) {
+          tendHelpers();
+          return REST_MS;
+        }
         const fd = acceptUnix(this.#listener.fd);
         if (fd === undefined) return undefined;
         if (isAbandoned(fd.fd, isDroppable)) this.#drop(fd);
