@@ -8,10 +8,11 @@
  * were. The guardian puts them into their safe state, and ends the VM, which is
  * of no use any more.
  *
- * A guardian that is killed is replaced, as long as gpioagg lives; one that was
- * stopped goes on when gpioagg dies, by the same `setpriv` as below. If both are
- * killed at once, the lines are not made safe; the kernel ends the VM itself,
- * on machines with util-linux' `setpriv`.
+ * A guardian that is killed is replaced, as long as gpioagg lives, and one that
+ * was stopped is continued: by gpioagg while it lives, and then by a second
+ * process of its own. If gpioagg and the guardian are killed at once, the lines
+ * are not made safe; the kernel ends the VM itself, on machines with util-linux'
+ * `setpriv`.
  *
  * @module
  */
@@ -36,6 +37,15 @@ const NAME = "gpioagg-guardian";
  */
 const SCRIPT = `${USABLE_PATH}
 trap '' HUP INT QUIT TERM PIPE TSTP
+# Waits at a full pipe for the end of gpioagg, which never reads. From then on a
+# process of this group that was stopped is continued. Until the group is gone
+# its number, this shell's, is given to no other process.
+{
+  yes
+  while kill -CONT $$ && kill -CONT 0; do sleep 1 >/dev/null; done
+} </dev/null 2>/dev/null &
+waker=$!
+exec >/dev/null
 # The running program, wherever its file is by the time that it is needed.
 [ -r "/proc/$PPID/exe" ] && exec 3<"/proc/$PPID/exe"
 vm=$5 start=$6
@@ -47,6 +57,9 @@ while read -r word first second; do
   esac
 done
 exec </dev/null
+# That other process may have been stopped too.
+kill -CONT 0
+work=
 runs() {
   [ -n "$vm" ] && read -r stat 2>/dev/null <"/proc/$vm/stat" || return 1
   set -- \${stat##*) }
@@ -98,6 +111,7 @@ else
       say 'not all of its lines are in their safe state'
     fi
   } &
+  work=$!
 fi
 i=0
 while runs; do
@@ -109,8 +123,9 @@ while runs; do
   fi
   sleep 0.25
 done
-wait
+[ -n "$work" ] && wait "$work"
 rm -rf -- "$directory"
+kill -KILL "$waker"
 `;
 
 /**
@@ -158,6 +173,9 @@ const TIED_GUARDIAN = tiedToParent("CONT", NAME);
  */
 const END_LIMIT_MS = 2000;
 
+/** Interval of looking for a guardian that was stopped. **Units**: ms. */
+const LOOK_MS = 1000;
+
 /** Least time between a killed guardian and its successor. **Units**: ms. */
 const RENEWAL_MS = 1000;
 
@@ -190,6 +208,7 @@ export class VmGuardian implements AsyncDisposable {
   #vm: number | undefined;
   #isOver = false;
   #renewal: ReturnType<typeof setTimeout> | undefined;
+  readonly #look: ReturnType<typeof setInterval>;
 
   private constructor(options: GuardianOptions, isTied: boolean) {
     this.#options = options;
@@ -197,6 +216,8 @@ export class VmGuardian implements AsyncDisposable {
     this.#child = spawn(options, isTied);
     this.#pipe = this.#child.stdin.getWriter();
     void this.#watch(this.#child);
+    this.#look = setInterval(() => this.#continueStopped(), LOOK_MS);
+    Deno.unrefTimer(this.#look);
   }
 
   /**
@@ -249,6 +270,7 @@ export class VmGuardian implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     clearTimeout(this.#renewal);
+    clearInterval(this.#look);
     await this.#say("done");
     await this.#pipe.close().catch(() => {});
     const end = childEnd(this.#child);
@@ -264,6 +286,8 @@ export class VmGuardian implements AsyncDisposable {
   /** Waits for the end of a guardian, and replaces it. */
   async #watch(child: Deno.ChildProcess): Promise<void> {
     await child.status;
+    // What is left of it ends with that.
+    await child.stdout.cancel();
     if (this.#isOver) return;
     this.#options.report(
       "the VM's guardian was killed: another one is started",
@@ -273,6 +297,18 @@ export class VmGuardian implements AsyncDisposable {
       () => this.#renew(),
       Math.max(0, RENEWAL_MS - livedMs),
     );
+  }
+
+  /** Continues a guardian that was stopped: it could not act in time. */
+  #continueStopped(): void {
+    if (statusOf(this.#child.pid)?.[0] !== "T") return;
+    try {
+      this.#child.kill("SIGCONT");
+    } catch {
+      // It has ended, and is replaced.
+      return;
+    }
+    this.#options.report("the VM's guardian was stopped: it is continued");
   }
 
   #renew(): void {
@@ -316,7 +352,8 @@ function spawn(
       ...safeCommand,
     ],
     stdin: "piped",
-    stdout: "null",
+    // Never read: it tells the guardian's second process that this one is gone.
+    stdout: "piped",
     stderr: "inherit",
     cwd: "/",
     // A session of its own: a terminal's signals go to gpioagg's group.
@@ -345,7 +382,15 @@ async function canBeTied(): Promise<boolean> {
  * gone.
  */
 function startTimeOf(pid: number): string | undefined {
+  return statusOf(pid)?.[19];
+}
+
+/**
+ * Returns the fields of a process in `/proc`, from its state on; undefined if it
+ * is gone.
+ */
+function statusOf(pid: number): string[] | undefined {
   const stat = readSmallFile(`/proc/${pid}/stat`);
   // The program's name, in parentheses, may hold anything.
-  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
 }

@@ -224,6 +224,31 @@ testSerially(
 );
 
 testSerially(
+  "a guardian that was stopped is continued, as is each of its processes once gpioagg is dead",
+  async () => {
+    await using it = await rig(
+      "sh",
+      "-c",
+      "echo $$ >pid; kill -STOP $$ $PPID; echo x >safe",
+    );
+    const vm = it.start("sh", "-c", `trap '' TERM; ${WAITING}`);
+    await firstWords(vm);
+    Deno.kill(it.guardian.pid, "SIGSTOP");
+    await waitUntil(() => it.reports.length > 0, LIMIT_MS);
+    assertEquals(it.reports, [
+      "the VM's guardian was stopped: it is continued",
+    ]);
+    const guardian = it.guardian.pid;
+    const said = it.run.die();
+    await waitUntil(() => it.made("pid")?.endsWith("\n") === true, LIMIT_MS);
+    Deno.kill(guardian, "SIGSTOP");
+    assertMatch(await said, /: its lines are in their safe state\n/);
+    assertEquals((await vm.status).signal, "SIGKILL");
+    assertEquals([it.made("safe"), exists(it.sockets)], ["x\n", false]);
+  },
+);
+
+testSerially(
   "there is no VM without a guardian, and a killed one has a successor that knows the VM",
   async () => {
     await using it = await rig();

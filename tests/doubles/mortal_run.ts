@@ -47,6 +47,7 @@ export class MortalRun implements Disposable {
   async die(): Promise<string> {
     const { child, pipe, text } = this.#guardians.at(-1)!;
     child.ref();
+    await child.stdout.cancel();
     await pipe.close();
     await child.status;
     return await text;
@@ -76,6 +77,7 @@ export class MortalRun implements Disposable {
     return {
       pid: child.pid,
       status: child.status,
+      stdout: child.stdout,
       stdin,
       kill: (signal: Deno.Signal) => child.kill(signal),
       ref: () => child.ref(),

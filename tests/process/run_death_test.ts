@@ -60,6 +60,7 @@ Deno.test("a guardian that is killed is followed by one that knows the VM, also 
     return next !== undefined && next !== first;
   });
   assert(run.stderr.includes("guardian was killed"), run.stderr);
+  await until("the end of its group", () => !hasGroup(first));
   assert(isRunning(Number(pid)));
   // Where the kernel can tell it: without setpriv it would stand still for ever.
   if (hasSetpriv) await stop(guardianOf(run.pid)!);
@@ -68,6 +69,42 @@ Deno.test("a guardian that is killed is followed by one that knows the VM, also 
   const says = `its VM (process ${pid}) is ended`;
   await until(says, () => run.stderr.includes(says));
 });
+
+Deno.test("a guardian that is stopped is continued, before and after its run is killed", async () => {
+  await using run = await startRun(["--line", "sim/1"], [
+    "sh",
+    "-c",
+    `echo pid $$ {socket}; ${waiting("trap '' TERM")}`,
+  ]);
+  const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
+  await run.waitFor("started");
+  const guardian = guardianOf(run.pid)!;
+  await stop(guardian);
+  const continued = "guardian was stopped: it is continued";
+  await until(continued, () => run.stderr.includes(continued));
+  run.kill("SIGKILL");
+  const died = "run has died";
+  await until(died, () => run.stderr.includes(died));
+  Deno.kill(guardian, "SIGSTOP");
+  // By the guardian alone: this VM ignores the kernel's SIGTERM.
+  await until("the VM's end", () => !isRunning(Number(pid)));
+  const directory = socket!.slice(0, socket!.lastIndexOf("/"));
+  await until(
+    "no private directory",
+    () => fileStatus(directory) === undefined,
+  );
+  await until("the end of its group", () => !hasGroup(guardian));
+});
+
+/** Returns true if processes of this group exist. */
+function hasGroup(group: number): boolean {
+  try {
+    Deno.kill(-group, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Stops a guardian, once it has come to wait. */
 async function stop(guardian: number): Promise<void> {
@@ -78,10 +115,6 @@ async function stop(guardian: number): Promise<void> {
     () => words() !== "" && !words().includes("setpriv"),
   );
   Deno.kill(guardian, "SIGSTOP");
-  await until(
-    "it stands still",
-    () => / T /.test(readSmallFile(`/proc/${guardian}/stat`) ?? ""),
-  );
 }
 
 /** Kills a `run` and its guardian before another one can be started. */

@@ -113,11 +113,12 @@ the kernel releases the lines as they are. A small guardian process, which runs
 from before the lines are requested until they are released, then puts lines with
 a safe value (or on-disconnect=input) into that state and ends the VM: SIGTERM,
 and SIGKILL three seconds later; simulated lines have ended anyway. A guardian
-that is killed is replaced. If both are killed at once, no process is left to make
-the lines safe: they stay as their chips' drivers leave them. The kernel then
-sends SIGTERM to the VM, if there is a setpriv with --pdeathsig (util-linux has
-it, busybox does not) and the VMM was not started through sudo or the like;
-otherwise the VM runs on without its lines.`,
+that is killed is replaced, and one that is stopped goes on within a second or two.
+If both are killed at once, no process is left to make the lines safe: they stay
+as their chips' drivers leave them. The kernel then sends SIGTERM to the VM, if
+there is a setpriv with --pdeathsig (util-linux has it, busybox does not) and the
+VMM was not started through sudo or the like; otherwise the VM runs on without
+its lines.`,
 } as const satisfies CommandUsage;
 
 /** Runs the command. */
