@@ -107,6 +107,8 @@ export class WebServer implements Disposable {
     );
     // It is this class that listens: see the control API's own listener.
     Object.defineProperty(this.#server, "listening", { value: true });
+    // A client may shut down its write side and still read responses.
+    Object.defineProperty(this.#server, "httpAllowHalfOpen", { value: true });
     // Of these there is one answer at a time, too.
     this.#server.on(
       "checkExpectation",
@@ -343,7 +345,12 @@ async function forward(
     if (
       socket instanceof PacedConnection &&
       answer.contentType.startsWith(EVENT_STREAM_TYPE)
-    ) socket.beginStream(EVENT_STREAM_TYPE);
+    ) {
+      // One that is gone has said all, and nothing else tells before an event does.
+      if (socket.readableEnded) return void response.end();
+      socket.once("end", () => socket.destroy());
+      socket.beginStream(EVENT_STREAM_TYPE);
+    }
     if (request.method === "HEAD") {
       response.end();
       return;

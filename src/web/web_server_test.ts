@@ -284,3 +284,52 @@ Deno.test("an expectation that is refused ends its connection; upgrades are igno
     assertEquals(text.split(`HTTP/1.1 ${status}`).length - 1, answers, head);
   }
 });
+
+Deno.test("a client that says no more hears all of its answers, and the end", async () => {
+  const look = `GET /v1/aggregators/press HTTP/1.1\r\n${HOST}${BEARER}\r\n`;
+  const page = `GET / HTTP/1.1\r\n${HOST}\r\n`;
+  const login = `POST /session HTTP/1.1\r\n${HOST}` +
+    `content-length: ${TOKEN.length}\r\n\r\n${TOKEN}`;
+  for (
+    const [statuses, ...requests] of [
+      [[200], page],
+      [[200], look],
+      [[204], login],
+      [[401], `GET /v1/aggregators HTTP/1.1\r\n${HOST}\r\n`],
+      [[200, 204, 200], look, login, page],
+    ] as const
+  ) {
+    using rig = new Rig();
+    using stream = rig.connect();
+    await stream.write(new TextEncoder().encode(requests.join("")));
+    stream.endWrites();
+    let text = "";
+    for (;;) {
+      const piece = await stream.read();
+      if (piece === null) break;
+      text += new TextDecoder().decode(piece);
+    }
+    const answers = [...text.matchAll(/HTTP\/1\.1 (\d+) /g)]
+      .map(([, status]) => Number(status));
+    assertEquals(answers, statuses, text);
+    if (requests.at(-1) !== page) continue;
+    assertStringIncludes(text, PAGE_FILES.get("/")!.text);
+  }
+});
+
+Deno.test("a stream of events ends with its client", async () => {
+  using rig = new Rig(undefined, true);
+  using stream = rig.connect();
+  await stream.write(
+    new TextEncoder().encode(
+      `GET /v1/events HTTP/1.1\r\n${HOST}${BEARER}\r\n`,
+    ),
+  );
+  let text = "";
+  while (!text.includes("snapshot")) {
+    text += new TextDecoder().decode((await stream.read())!);
+  }
+  // As far as the server can tell, it is gone.
+  stream.endWrites();
+  while (await stream.read() !== null) { /* the rest */ }
+});

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { libc } from "../../ffi/libc.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receiveBytes, send } from "../../ffi/socket_message.ts";
 import { acceptUnix, connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 
+const SHUT_WR = 1;
 /** Interval at which the socket is looked at. **Units**: milliseconds. */
 const LOOK_MS = 1;
 /** Limit of every wait. **Units**: milliseconds. */
@@ -68,6 +70,11 @@ export class UnixStream implements Disposable {
       }
       await pause();
     }
+  }
+
+  /** Says no more; what the other end says is heard on. */
+  endWrites(): void {
+    libc().shutdown(this.#fd.fd, SHUT_WR);
   }
 
   [Symbol.dispose](): void {
