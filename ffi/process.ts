@@ -4,6 +4,7 @@
  * @module
  */
 import { ESRCH } from "./errno.ts";
+import { readSmallFile } from "./files.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { OsError } from "./os_error.ts";
 import { OwnedFd } from "./owned_fd.ts";
@@ -126,4 +127,13 @@ export function isSameOpenFile(one: number, other: number): boolean {
     BigInt(other),
   );
   return result === 0n;
+}
+
+/**
+ * Returns the id of this boot of the machine; empty where the kernel tells none.
+ *
+ * **Safety**: looks only. **Source**: random(4), `boot_id`.
+ */
+export function bootId(): string {
+  return readSmallFile("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { readLink, readSmallFile } from "../../ffi/files.ts";
+import { bootId } from "../../ffi/process.ts";
 
 /** A process that was running at some time. */
 export interface ProcessIdentity {
@@ -40,11 +41,6 @@ export function isAlive(process: ProcessIdentity): boolean {
 export function isOfThisNamespace(process: ProcessIdentity): boolean {
   return process.bootId === bootId() &&
     process.pidNamespace === pidNamespace();
-}
-
-/** Returns the id of this boot of the machine. */
-export function bootId(): string {
-  return readSmallFile("/proc/sys/kernel/random/boot_id")?.trim() ?? "";
 }
 
 /** Returns the id of this PID namespace: `pid:[4026531836]`. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { bootId } from "../../ffi/process.ts";
 import { makeDirectoryAt, openAt, unlinkAt } from "../../ffi/directory.ts";
 import {
   O_DIRECTORY,
@@ -29,7 +30,6 @@ import { CONFIGFS, type Interface } from "./driver.ts";
 import { LivenessLock } from "./liveness_lock.ts";
 import { lockRecords } from "./record_lock.ts";
 import {
-  bootId,
   isAlive,
   isOfThisNamespace,
   type ProcessIdentity,

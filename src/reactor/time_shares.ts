@@ -117,14 +117,13 @@ export class TimeShares {
     partner?: Share,
     isPunctual = false,
   ): Share {
-    const share = new Share(
+    return new Share(
       this.#clock,
       this.#putOff,
       onError,
+      isPunctual,
       partner?.peer,
     );
-    share.isPunctual = isPunctual;
-    return share;
   }
 
   /** Begins a turn, before its first event. */
@@ -260,7 +259,7 @@ export class Share implements TimeShare {
   readonly #queue: Share[];
   #tasks: (() => void)[] = [];
   /** True if a slice that took longer owes nothing: its work is due at times. */
-  isPunctual = false;
+  readonly isPunctual: boolean;
   /** True once the time of the slice under way is measured. */
   isTimed = false;
   #begunAt = 0;
@@ -284,9 +283,11 @@ export class Share implements TimeShare {
     clock: () => number,
     queue: Share[],
     onError: OnError,
+    isPunctual: boolean,
     peer: object = {},
   ) {
     this.peer = peer;
+    this.isPunctual = isPunctual;
     this.onError = onError;
     this.#clock = clock;
     this.#queue = queue;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { bootId } from "../../ffi/process.ts";
 import { dropStartUpPages, returnLargeMemory } from "../../ffi/memory.ts";
 import type { ConfigResult } from "../config/file/config_file.ts";
 import type {
@@ -30,7 +31,6 @@ import {
 } from "./isolate/reactors.ts";
 import { DEFAULT_EDGES } from "../edges/edge_ring.ts";
 import type { RecordSpecification } from "../config/specification.ts";
-import { bootId } from "../kernel_chip/process_identity.ts";
 import { EdgeArchive } from "./record/edge_archive.ts";
 import { EdgeFile } from "./record/edge_file.ts";
 import type { EdgeSink } from "./record/edge_sink.ts";

@@ -1,109 +1,24 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { RingDriver } from "../../../tests/doubles/ring_driver.ts";
 import { ChainFault } from "./chain_fault.ts";
-import {
-  VIRTIO_F_EVENT_IDX_MASK,
-  VIRTIO_F_INDIRECT_DESC_MASK,
-} from "./features.ts";
+import { VIRTIO_F_EVENT_IDX_MASK } from "./features.ts";
 import { GuestMemory } from "./guest_memory.ts";
-import { InflightLog } from "./inflight.ts";
 import {
   crossesEvent,
   SplitQueue,
   type SplitQueueOptions,
 } from "./split_queue.ts";
-
-const BASE = 0x10000;
-const BYTES = 0x4000;
-const BUFFER = { address: BASE + 0x2000, length: 8, writable: true };
-
-/** Returns what was made, or fails the test. */
-function made<T extends object>(result: T | string): T {
-  if (typeof result === "string") throw new Error(result);
-  return result;
-}
-
-interface Rig {
-  ring: RingDriver;
-  queue: SplitQueue;
-  notified: () => number;
-  faults: string[];
-  buffer: ArrayBuffer;
-  options: SplitQueueOptions;
-}
-
-function rig(
-  options: {
-    size?: number;
-    eventIndex?: boolean;
-    firstIndex?: number;
-    more?: Partial<SplitQueueOptions>;
-  } = {},
-): Rig {
-  const buffer = new ArrayBuffer(BYTES);
-  const eventIndex = options.eventIndex ?? true;
-  const firstIndex = options.firstIndex ?? 0;
-  const ring = new RingDriver({
-    memory: buffer,
-    guestAddress: BASE,
-    offset: 0,
-    size: options.size ?? 8,
-    eventIndex,
-    firstIndex,
-  });
-  const memory = new GuestMemory([{
-    guestAddress: BASE,
-    userAddress: 0,
-    length: BYTES,
-    buffer,
-    bufferOffset: 0,
-  }]);
-  let count = 0;
-  const faults: string[] = [];
-  const queueOptions: SplitQueueOptions = {
-    memory,
-    size: ring.size,
-    descriptorAddress: ring.descriptorAddress,
-    availAddress: ring.availAddress,
-    usedAddress: ring.usedAddress,
-    features: VIRTIO_F_INDIRECT_DESC_MASK |
-      (eventIndex ? VIRTIO_F_EVENT_IDX_MASK : 0n),
-    nextAvail: firstIndex,
-    notify: () => {
-      count++;
-    },
-    onFault: (fault) => faults.push(fault),
-    ...options.more,
-  };
-  const queue = made(SplitQueue.create(queueOptions));
-  return {
-    ring,
-    queue,
-    notified: () => count,
-    faults,
-    buffer,
-    options: queueOptions,
-  };
-}
-
-function show(ring: RingDriver, count: number): number[] {
-  const heads: number[] = [];
-  for (let i = 0; i < count; i++) heads.push(ring.add([BUFFER]));
-  ring.publish();
-  return heads;
-}
-
-function popAll(queue: SplitQueue): number[] {
-  const heads: number[] = [];
-  for (;;) {
-    const chain = queue.pop();
-    if (chain === undefined) return heads;
-    heads.push(chain.head);
-  }
-}
+import {
+  BASE,
+  BUFFER,
+  BYTES,
+  made,
+  popAll,
+  queueRig,
+  show,
+} from "../../../tests/doubles/queue_rig.ts";
 
 Deno.test("SplitQueue pops in order, and publishes what was pushed at flush only", () => {
-  const { ring, queue, notified } = rig();
+  const { ring, queue, notified } = queueRig();
   const heads = show(ring, 3);
   assertEquals(popAll(queue), heads);
   assertEquals(queue.pop(), undefined);
@@ -123,7 +38,7 @@ Deno.test("SplitQueue pops in order, and publishes what was pushed at flush only
 });
 
 Deno.test("SplitQueue works across the wrap of both indices", () => {
-  const { ring, queue } = rig({ firstIndex: 0xfffd });
+  const { ring, queue } = queueRig({ firstIndex: 0xfffd });
   for (let round = 0; round < 5; round++) {
     const heads = show(ring, 3);
     assertEquals(popAll(queue), heads);
@@ -135,7 +50,7 @@ Deno.test("SplitQueue works across the wrap of both indices", () => {
 });
 
 Deno.test("SplitQueue survives 70,000 entries in one ring of 4", () => {
-  const { ring, queue } = rig({ size: 4 });
+  const { ring, queue } = queueRig({ size: 4 });
   // More than the indices count.
   for (let i = 0; i < 17_500; i++) {
     show(ring, 4);
@@ -181,7 +96,7 @@ Deno.test("SplitQueue.flush() notifies once when the batch crosses used_event", 
     [0xffff, 0],
   ];
   for (const [usedEvent, expected] of cases) {
-    const { ring, queue, notified } = rig();
+    const { ring, queue, notified } = queueRig();
     const heads = show(ring, 3);
     ring.setUsedEvent(usedEvent);
     popAll(queue);
@@ -193,7 +108,7 @@ Deno.test("SplitQueue.flush() notifies once when the batch crosses used_event", 
 
 Deno.test("SplitQueue.publish() shows what was pushed, and the next flush() notifies of all", () => {
   for (const eventIndex of [true, false]) {
-    const { ring, queue, notified } = rig({ eventIndex });
+    const { ring, queue, notified } = queueRig({ eventIndex });
     const heads = show(ring, 3);
     popAll(queue);
     for (const head of heads.slice(0, 2)) queue.push(head, 0);
@@ -208,7 +123,7 @@ Deno.test("SplitQueue.publish() shows what was pushed, and the next flush() noti
 });
 
 Deno.test("SplitQueue.flush() respects NO_INTERRUPT without EVENT_IDX", () => {
-  const { ring, queue, notified } = rig({ eventIndex: false });
+  const { ring, queue, notified } = queueRig({ eventIndex: false });
   const [first, second] = show(ring, 2);
   popAll(queue);
   ring.setAvailFlags(1);
@@ -222,7 +137,7 @@ Deno.test("SplitQueue.flush() respects NO_INTERRUPT without EVENT_IDX", () => {
 });
 
 Deno.test("SplitQueue.rearm() asks for the next kick, then looks again", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   show(ring, 2);
   assertEquals(popAll(queue).length, 2);
   assertEquals(queue.rearm(), false);
@@ -233,7 +148,7 @@ Deno.test("SplitQueue.rearm() asks for the next kick, then looks again", () => {
 });
 
 Deno.test("SplitQueue.rearm() finds the entry whose kick was not sent (lost-kick race)", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   show(ring, 1);
   popAll(queue);
   // The driver adds after the device's last look and before it asks for kicks.
@@ -243,7 +158,7 @@ Deno.test("SplitQueue.rearm() finds the entry whose kick was not sent (lost-kick
 });
 
 Deno.test("SplitQueue.rearm() switches kicks on again without EVENT_IDX", () => {
-  const { ring, queue, buffer } = rig({ eventIndex: false });
+  const { ring, queue, buffer } = queueRig({ eventIndex: false });
   new DataView(buffer).setUint16(ring.parts[2]!.offset, 1, true);
   ring.add([BUFFER]);
   assertEquals(ring.publish(), false);
@@ -254,7 +169,7 @@ Deno.test("SplitQueue.rearm() switches kicks on again without EVENT_IDX", () => 
 });
 
 Deno.test("SplitQueue writes nothing to guest memory before it is used", () => {
-  const { buffer, options } = rig({ firstIndex: 9 });
+  const { buffer, options } = queueRig({ firstIndex: 9 });
   const before = new Uint8Array(buffer).slice();
   made(SplitQueue.create(options));
   assertEquals(new Uint8Array(buffer), before);
@@ -305,7 +220,7 @@ Deno.test("SplitQueue.create() says why rings cannot be used", () => {
     [{ resubmit: [1.5] }, "no head 1.5 to resubmit"],
     [{ resubmit: [1, 2, 1] }, "no head 1 to resubmit twice"],
   ];
-  const { options } = rig();
+  const { options } = queueRig();
   for (const [change, text] of cases) {
     const result = SplitQueue.create({ ...options, ...change });
     assert(typeof result === "string", text);
@@ -321,7 +236,7 @@ Deno.test("SplitQueue.create() refuses memory that is mapped out of step", () =>
     buffer: new ArrayBuffer(BYTES),
     bufferOffset: 1,
   }]);
-  const { options } = rig();
+  const { options } = queueRig();
   assertStringIncludes(
     String(SplitQueue.create({ ...options, memory })),
     "is mapped where it is not aligned",
@@ -330,7 +245,7 @@ Deno.test("SplitQueue.create() refuses memory that is mapped out of step", () =>
 
 Deno.test("SplitQueue stops when the available index runs ahead", () => {
   for (const ahead of [9, 0x7fff, 0xffff]) {
-    const { ring, queue, faults } = rig();
+    const { ring, queue, faults } = queueRig();
     ring.setAvailIndex(ahead);
     assertEquals(queue.pop(), undefined);
     assertStringIncludes(queue.fault ?? "", `${ahead} entries ahead of 0`);
@@ -341,14 +256,14 @@ Deno.test("SplitQueue stops when the available index runs ahead", () => {
     assertEquals(queue.rearm(), false);
     assertEquals(faults.length, 1);
   }
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   ring.setAvailIndex(8);
   assert(queue.pop() !== undefined, "a full ring is not ahead");
 });
 
 Deno.test("SplitQueue stops when the available ring names no descriptor", () => {
   for (const head of [8, 0xffff]) {
-    const { ring, queue } = rig();
+    const { ring, queue } = queueRig();
     const [good] = show(ring, 1);
     ring.makeAvailable(head);
     assertEquals(queue.pop()?.head, good);
@@ -362,7 +277,7 @@ Deno.test("SplitQueue stops when the available ring names no descriptor", () => 
 });
 
 Deno.test("SplitQueue stops when a head comes a second time while it is out", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   const [head] = show(ring, 1);
   ring.makeAvailable(head!);
   assertEquals(queue.pop()?.head, head);
@@ -371,7 +286,7 @@ Deno.test("SplitQueue stops when a head comes a second time while it is out", ()
 });
 
 Deno.test("SplitQueue gives a head back at most once", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   const [head] = show(ring, 2);
   popAll(queue);
   queue.push(head!, 1);
@@ -382,7 +297,7 @@ Deno.test("SplitQueue gives a head back at most once", () => {
 });
 
 Deno.test("SplitQueue publishes before a hostile driver can lap the used ring", () => {
-  const { ring, queue, notified } = rig({ size: 2 });
+  const { ring, queue, notified } = queueRig({ size: 2 });
   const [head] = show(ring, 1);
   // Exactly so often that the index would look as if nothing had happened.
   for (let i = 0; i < 65536; i++) {
@@ -397,7 +312,7 @@ Deno.test("SplitQueue publishes before a hostile driver can lap the used ring", 
 });
 
 Deno.test("SplitQueue names the fault of a malformed chain and goes on", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   const [bad, good] = show(ring, 2);
   ring.writeDescriptor(bad!, { address: 0, length: 1, flags: 0, next: 0 });
   const chain = queue.pop();
@@ -408,30 +323,8 @@ Deno.test("SplitQueue names the fault of a malformed chain and goes on", () => {
   assertEquals(queue.fault, undefined);
 });
 
-Deno.test("SplitQueue yields what is to be resubmitted first, oldest first", () => {
-  const first = rig();
-  const heads = show(first.ring, 4);
-  popAll(first.queue);
-  first.queue.push(heads[1]!, 0);
-  first.queue.flush();
-  first.queue.close();
-  assertEquals(first.queue.pop(), undefined);
-  const again = made(SplitQueue.create({
-    ...first.options,
-    nextAvail: first.queue.nextAvail,
-    resubmit: first.queue.inFlightHeads(),
-  }));
-  assertEquals(again.hasBuffered, true);
-  assertEquals(again.inFlightHeads(), [heads[0], heads[2], heads[3]]);
-  const [newest] = show(first.ring, 1);
-  assertEquals(popAll(again), [heads[0]!, heads[2]!, heads[3]!, newest!]);
-  again.push(heads[2]!, 1);
-  again.flush();
-  assertEquals(first.ring.usedIndex(), 2);
-});
-
 Deno.test("SplitQueue does not touch memory once it is closed", () => {
-  const { ring, queue, buffer, notified } = rig();
+  const { ring, queue, buffer, notified } = queueRig();
   const [done, head] = show(ring, 3);
   popAll(queue);
   queue.push(done!, 1);
@@ -447,94 +340,9 @@ Deno.test("SplitQueue does not touch memory once it is closed", () => {
   assertEquals(queue.inFlightHeads().length, 2);
 });
 
-Deno.test("SplitQueue recovers from its in-flight log, whatever base it is told", () => {
-  // Frontends set used.idx (1 here) or avail.idx (4) after a crash.
-  for (const nextAvail of [1, 4, 0]) {
-    const logBuffer = new ArrayBuffer(InflightLog.bytesFor(8));
-    const log = made(InflightLog.open(logBuffer, 0, 8));
-    const { ring, queue, options } = rig({ more: { inflight: log } });
-    const heads = show(ring, 4);
-    for (let i = 0; i < 3; i++) queue.pop();
-    queue.push(heads[1]!, 0);
-    queue.flush();
-    // The process dies: nothing but guest memory and the log is left.
-    const reopened = made(InflightLog.open(logBuffer, 0, 8));
-    const again = made(SplitQueue.create({
-      ...options,
-      nextAvail,
-      inflight: reopened,
-    }));
-    assertEquals(popAll(again), [heads[0]!, heads[2]!, heads[3]!]);
-    assertEquals(again.nextAvail, 4);
-  }
-});
-
-Deno.test("SplitQueue enters what it is given to resubmit into a new log", () => {
-  const logBuffer = new ArrayBuffer(InflightLog.bytesFor(8));
-  const log = made(InflightLog.open(logBuffer, 0, 8));
-  const { ring, queue, options } = rig();
-  const heads = show(ring, 2);
-  popAll(queue);
-  const again = made(SplitQueue.create({
-    ...options,
-    nextAvail: queue.nextAvail,
-    resubmit: queue.inFlightHeads(),
-    inflight: log,
-  }));
-  assertEquals(again.nextAvail, 2);
-  const reopened = made(InflightLog.open(logBuffer, 0, 8));
-  assertEquals(reopened.recover(0).list(), heads);
-});
-
-Deno.test("SplitQueue believes the base when it is told what to resubmit, be it nothing", () => {
-  const { ring, options } = rig();
-  show(ring, 3);
-  const log = made(
-    InflightLog.open(new ArrayBuffer(InflightLog.bytesFor(8)), 0, 8),
-  );
-  const told = { ...options, nextAvail: 2, inflight: log };
-  assertEquals(made(SplitQueue.create({ ...told, resubmit: [] })).nextAvail, 2);
-  assertEquals(made(SplitQueue.create(told)).nextAvail, 0);
-});
-
-Deno.test("SplitQueue.create() refuses a log of another size", () => {
-  const log = made(InflightLog.open(new ArrayBuffer(512), 0, 16));
-  const { options } = rig();
-  assertStringIncludes(
-    String(SplitQueue.create({ ...options, inflight: log })),
-    "in-flight log for 16",
-  );
-});
-
-Deno.test("SplitQueue goes on with the heads and the log of a closed one as they are", () => {
-  const buffer = new ArrayBuffer(InflightLog.bytesFor(8));
-  const log = made(InflightLog.open(buffer, 0, 8));
-  const { ring, queue, options } = rig({ more: { inflight: log } });
-  const heads = show(ring, 3);
-  popAll(queue);
-  queue.push(heads[1]!, 0);
-  queue.flush();
-  queue.close();
-  const { nextAvail, taken } = queue;
-  // A byte that a scan of the log would set right.
-  const bytes = new Uint8Array(buffer);
-  bytes[16 + heads[1]! * 16] = 1;
-  const next = { ...options, nextAvail, resubmit: taken };
-  const again = made(SplitQueue.create({ ...next, inflight: log }));
-  assertEquals(again.taken, taken);
-  assertEquals(bytes[16 + heads[1]! * 16], 1);
-  assertEquals(popAll(again), [heads[0]!, heads[2]!]);
-  again.close();
-  // A log that its owner has wiped is written anew.
-  bytes.fill(0);
-  made(SplitQueue.create({ ...next, inflight: log }));
-  const reopened = made(InflightLog.open(buffer, 0, 8));
-  assertEquals(reopened.recover(1).list(), [heads[0]!, heads[2]!]);
-});
-
 Deno.test("SplitQueue takes every base that an index can be", () => {
   for (const firstIndex of [0, 1, 0x7fff, 0xffff]) {
-    const { ring, queue } = rig({ firstIndex });
+    const { ring, queue } = queueRig({ firstIndex });
     ring.add([BUFFER]);
     ring.publish();
     assert(queue.pop() !== undefined, `base ${firstIndex}`);
@@ -543,7 +351,7 @@ Deno.test("SplitQueue takes every base that an index can be", () => {
 });
 
 Deno.test("SplitQueue yields nothing of what it had seen once it is closed", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   for (let i = 0; i < 3; i++) ring.add([BUFFER]);
   ring.publish();
   queue.pop();
@@ -553,23 +361,8 @@ Deno.test("SplitQueue yields nothing of what it had seen once it is closed", () 
   assertEquals(queue.pop(), undefined);
 });
 
-Deno.test("SplitQueue does not yield again what was given back before its turn", () => {
-  const { ring, queue, options } = rig();
-  const heads = [0, 1, 2].map(() => ring.add([BUFFER]));
-  ring.publish();
-  for (const _ of heads) queue.pop();
-  queue.close();
-  const next = made(
-    SplitQueue.create({ ...options, nextAvail: 3, resubmit: heads }),
-  );
-  next.push(heads[0]!, 0);
-  assertEquals(next.pop()?.head, heads[1]);
-  next.push(heads[2]!, 0);
-  assertEquals(next.pop(), undefined);
-});
-
 Deno.test("SplitQueue asks for kicks as ever once it is not polled any more", () => {
-  const { ring, queue } = rig();
+  const { ring, queue } = queueRig();
   queue.beginPolling();
   queue.endPolling();
   ring.add([BUFFER]);
@@ -577,27 +370,4 @@ Deno.test("SplitQueue asks for kicks as ever once it is not polled any more", ()
   queue.pop();
   assertEquals(queue.rearm(), false);
   assertEquals(ring.availEvent(), 1);
-});
-
-Deno.test("SplitQueue begins its later log once, with what it has taken by then", () => {
-  const region = new ArrayBuffer(InflightLog.bytesFor(8));
-  const laterLog = made(InflightLog.open(region, 0, 8));
-  const { ring, queue } = rig({ more: { laterLog, resubmit: [] } });
-  const heads = [0, 1].map(() => ring.add([BUFFER]));
-  ring.publish();
-  for (const _ of heads) queue.pop();
-  queue.push(heads[0]!, 0);
-  assertEquals(queue.log, undefined);
-  queue.beginLog();
-  assertEquals(queue.log, laterLog);
-  assertEquals(ring.usedIndex(), 1, "it is published first");
-  const kept = region.slice(0);
-  queue.beginLog();
-  assertEquals(new Uint8Array(region), new Uint8Array(kept));
-  const known = made(InflightLog.open(region, 0, 8));
-  assertEquals(known.recover(1).list(), [heads[1]!]);
-  // Without one there is nothing to begin.
-  const other = rig();
-  other.queue.beginLog();
-  assertEquals(other.queue.log, undefined);
 });
