@@ -141,6 +141,7 @@ Deno.test("top ends with its service, and says so", async () => {
 Deno.test("top --once prints a picture; without a terminal there is no other", async () => {
   await using service = await ApiService.start({ aggregators: AGGREGATORS });
   let locale = "C.UTF-8";
+  let columns = "";
   const run = async (...args: readonly string[]) => {
     await using process = new ChildProcess({
       command: PROGRAM_FILE,
@@ -151,7 +152,7 @@ Deno.test("top --once prints a picture; without a terminal there is no other", a
         service.client.socketPath,
         ...args,
       ],
-      env: { LC_ALL: locale },
+      env: { LC_ALL: locale, COLUMNS: columns },
     });
     const { code } = await process.waitForExit();
     return { code, stdout: process.stdout, stderr: process.stderr };
@@ -176,6 +177,28 @@ Deno.test("top --once prints a picture; without a terminal there is no other", a
     assertStringIncludes(result.stderr, says);
     assertEquals(result.code, status);
   }
+  // Blanks at the end are left out.
+  const columnsBeyond = (text: string) =>
+    text.split("\n")[2]!.length - start!.length;
+  columns = "120";
+  const wide = await run("--once", "press");
+  assertEquals(columnsBeyond(wide.stdout), 40, wide.stdout);
+  const words = [...PROGRAM, "top", "--once", "press", "--api"].join(" ");
+  await using terminal = new ChildProcess({
+    command: "script",
+    args: [
+      "-qec",
+      `stty cols 70; ${PROGRAM_FILE} ${words} ${service.client.socketPath}`,
+      "/dev/null",
+    ],
+    env: { LC_ALL: locale, COLUMNS: columns, NO_COLOR: "1", TERM: "xterm" },
+  });
+  await terminal.waitForExit();
+  assertEquals(
+    columnsBeyond(terminal.stdout.replaceAll("\r", "")),
+    -10,
+    terminal.stdout,
+  );
   locale = "C";
   const ascii = await run("--once");
   assertStringIncludes(ascii.stdout, "\no press  VMM not connected\n");

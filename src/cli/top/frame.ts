@@ -101,7 +101,7 @@ function headRow(model: TopModel, options: FrameOptions): Row {
     state,
     `${periodText(view.windowMs)} window`,
     `${connected} of ${count} connected`,
-    `${lines} lines`,
+    lines === 1 ? "1 line" : `${lines} lines`,
     ...(view.isByChange ? ["by last change"] : []),
     ...(view.filter === "" ? [] : [`filter ${printable(view.filter)}`]),
   ].join("  ");

@@ -79,10 +79,10 @@ export async function showOnce(options: TopOptions): Promise<void> {
   for (const one of aggregators) model.add(one, nowMs());
   requireName(options, aggregators);
   await readPast(options.source, model, new ReadEdges());
-  const { isDumb, hasUtf8 } = options.kind;
+  const { isDumb, hasUtf8, columns = USUAL_SIZE.columns } = options.kind;
   const isTerminal = Deno.stdout.isTerminal();
   const rows = frame(model, {
-    columns: isTerminal ? terminalSize().columns : 80,
+    columns: isTerminal ? terminalSize().columns : columns,
     rows: undefined,
     hasColor: isTerminal && !isDumb && !Deno.noColor,
     hasKeys: false,

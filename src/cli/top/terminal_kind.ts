@@ -14,7 +14,13 @@ interface TerminalKind {
   readonly isDumb: boolean;
   /** False for one that is said to have another character set than UTF-8. */
   readonly hasUtf8: boolean;
+  /** Width that is asked for where there is no terminal, if one is. */
+  readonly columns: number | undefined;
 }
+
+/** Narrowest and widest picture. */
+const MIN_COLUMNS = 20;
+const MAX_COLUMNS = 1000;
 
 /** Returns the kind of the terminal that `variables` describe. */
 export function terminalKind(
@@ -27,7 +33,15 @@ export function terminalKind(
   return {
     isDumb: variables("TERM") === "dumb",
     hasUtf8: /utf-?8/i.test(locale),
+    columns: columnsIn(variables("COLUMNS")),
   };
+}
+
+function columnsIn(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{1,9}$/.test(text)) return undefined;
+  const columns = Number(text);
+  if (columns === 0) return undefined;
+  return Math.min(Math.max(columns, MIN_COLUMNS), MAX_COLUMNS);
 }
 
 const ASCII: Readonly<Record<string, string>> = {

@@ -15,11 +15,28 @@ Deno.test("terminalKind() takes the first variable of the locale that is set", (
   ) {
     assertEquals(
       terminalKind((name) => variables[name]),
-      { isDumb: false, hasUtf8 },
+      { isDumb: false, hasUtf8, columns: undefined },
     );
   }
   const dumb = terminalKind((name) => ({ TERM: "dumb" })[name]);
   assertEquals(dumb.isDumb, true);
+});
+
+Deno.test("terminalKind() takes a width that is a number, within limits", () => {
+  for (
+    const [text, columns] of [
+      ["132", 132],
+      ["1", 20],
+      ["99999", 1000],
+      ["0", undefined],
+      ["", undefined],
+      ["-5", undefined],
+      ["8e1", undefined],
+    ] as const
+  ) {
+    const kind = terminalKind((name) => ({ COLUMNS: text })[name]);
+    assertEquals(kind.columns, columns, text);
+  }
 });
 
 Deno.test("asciiText() keeps the width", () => {
