@@ -6,6 +6,7 @@
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { receiveBytes, send } from "../../ffi/socket_message.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import type { History } from "../../src/client/edges.ts";
 import type {
   AggregatorState,
   ApiEvent,
@@ -50,13 +51,14 @@ export class CannedService implements Disposable {
    * Listens at `path`.
    *
    * @param events Stream of events, whatever aggregator they are asked for of.
-   * @param options `staysOpen`: the stream of events does not end.
+   * @param options `staysOpen`: the stream of events does not end; `history`:
+   * edges of the past.
    */
   constructor(
     path: string,
     aggregators: readonly AggregatorState[],
     events: readonly ApiEvent[] = [],
-    options: { staysOpen?: boolean } = {},
+    options: { staysOpen?: boolean; history?: History } = {},
   ) {
     this.#staysOpen = options.staysOpen === true;
     this.#answers = {
@@ -66,6 +68,9 @@ export class CannedService implements Disposable {
           answer("application/json", one),
         ]),
       ),
+      ...(options.history === undefined ? {} : {
+        "/v1/history": answer("application/json", options.history),
+      }),
       "/v1/aggregators": answer("application/json", { aggregators }),
       "/v1/events": answer("text/event-stream") +
         events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""),

@@ -22,6 +22,7 @@ import { readSince } from "../arguments/moment.ts";
 
 /** Edges of the past that are printed as one JSON object. */
 const EDGES_PER_EVENT = 256;
+const NS_PER_MS = 1_000_000n;
 
 /** The command line. */
 export const USAGE = {
@@ -98,13 +99,18 @@ async function printEvents(
       if (edges.length > 0) print({ ...event, edges });
       continue;
     }
+    if (event.event !== "snapshot") {
+      print(event);
+      continue;
+    }
+    // By time: the past, the present, and what happened while that was read.
+    const later = fromNs === undefined
+      ? []
+      : await printPast(client, name, fromNs, event.time, read, print);
     print(event);
-    if (event.event !== "snapshot") continue;
+    printEdges(later, print);
     if (name !== undefined && event.aggregators.length === 0) {
       await reportAbsent(client, name);
-    }
-    if (fromNs !== undefined) {
-      await printPast(client, name, fromNs, read, print);
     }
   }
 }
@@ -117,28 +123,45 @@ async function reportAbsent(client: ServiceClient, name: string) {
   );
 }
 
+/**
+ * Prints the edges of the past, and returns those after `untilMs`. **Units**:
+ * milliseconds since 1970.
+ */
 async function printPast(
   client: ServiceClient,
   name: string | undefined,
   fromNs: bigint,
+  untilMs: number | undefined,
   read: ReadEdges,
   print: (event: ApiEvent) => void,
-): Promise<void> {
+): Promise<Edge[]> {
   const query = { from: String(fromNs) };
+  const isLater = ({ time }: Edge) =>
+    untilMs !== undefined && BigInt(time) / NS_PER_MS > untilMs;
+  const later: Edge[] = [];
   for await (const page of pagesOf(edgeSourceOf(client), query)) {
     read.add(page);
     if (page.lost > 0) print({ event: "lost", count: page.lost });
     const edges = page.edges.filter(({ aggregator }) =>
       name === undefined || aggregator === name
     );
-    for (let i = 0; i < edges.length; i += EDGES_PER_EVENT) {
-      print({ event: "edges", edges: edges.slice(i, i + EDGES_PER_EVENT) });
-    }
+    printEdges(edges.filter((edge) => !isLater(edge)), print);
+    for (const edge of edges) if (isLater(edge)) later.push(edge);
+  }
+  return later;
+}
+
+function printEdges(
+  edges: readonly Edge[],
+  print: (event: ApiEvent) => void,
+): void {
+  for (let i = 0; i < edges.length; i += EDGES_PER_EVENT) {
+    print({ event: "edges", edges: edges.slice(i, i + EDGES_PER_EVENT) });
   }
 }
 
 function formatEvent(event: ApiEvent): string[] {
-  const at = timeText(BigInt(event.time ?? Date.now()) * 1_000_000n);
+  const at = timeText(BigInt(event.time ?? Date.now()) * NS_PER_MS);
   switch (event.event) {
     case "snapshot":
       return event.aggregators.map((one) => {

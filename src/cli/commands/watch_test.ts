@@ -6,7 +6,7 @@ import {
   lineState,
 } from "../../../tests/doubles/canned_service.ts";
 import { gpioagg } from "../../../tests/doubles/program/captured.ts";
-import type { Edge } from "../../client/edges.ts";
+import type { Edge, History } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
 
 const PRESS = aggregatorState("press", { connected: true });
@@ -68,14 +68,20 @@ function untimed(text: string): string[] {
 }
 
 /** Watches a service with these events, until it ends. */
-async function watch(
+function watch(events: readonly ApiEvent[], ...args: readonly string[]) {
+  return watchPast(events, undefined, ...args);
+}
+
+async function watchPast(
   events: readonly ApiEvent[],
+  history: History | undefined,
   ...args: readonly string[]
 ) {
   const directory = Deno.makeTempDirSync();
   try {
     const api = `${directory}/api.sock`;
-    using service = new CannedService(api, [PRESS, PANEL], events);
+    const options = history === undefined ? {} : { history };
+    using service = new CannedService(api, [PRESS, PANEL], events, options);
     const result = await gpioagg(["watch", "--api", api, ...args]);
     return { ...result, asked: service.asked };
   } finally {
@@ -109,6 +115,51 @@ Deno.test("watch --json prints each event as the service sends it", async () => 
   const { stdout } = await watch(EVENTS, "--json");
   const lines = stdout.trimEnd().split("\n");
   assertEquals(lines.map((line) => JSON.parse(line)), EVENTS);
+});
+
+Deno.test("watch --since prints the past, then the present, then what follows", async () => {
+  const at = (time: string, value: 0 | 1, number: number) =>
+    edge(0, "DOOR", { value, cause: "world", time, number });
+  const edges = [
+    at("1764429039100000000", 1, 1),
+    at("1764429039200999999", 0, 2),
+    // While the history was read: it comes in the stream, too.
+    at("1764429039201000000", 1, 3),
+  ];
+  const events: ApiEvent[] = [
+    { event: "snapshot", time: 1_764_429_039_200, aggregators: [PRESS] },
+    { event: "edges", time: 1_764_429_039_202, edges: [edges[2]!] },
+    {
+      event: "edges",
+      time: 1_764_429_039_302,
+      edges: [at("1764429039300000000", 0, 4)],
+    },
+  ];
+  const history: History = {
+    from: "0",
+    to: "1764429039250000000",
+    lines: [],
+    edges,
+    lost: 0,
+  };
+  const since = ["--since", "2025-11-29T00:00Z"];
+  const { stdout, asked } = await watchPast(events, history, ...since);
+  assertEquals(
+    stdout.trimEnd().split("\n").map((line) => line.slice("12:34:".length)),
+    [
+      "39.100 press: line 0 DOOR input 1 (world)",
+      "39.200 press: line 0 DOOR input 0 (world)",
+      "39.200 press: 1 line, VMM connected",
+      "39.201 press: line 0 DOOR input 1 (world)",
+      "39.300 press: line 0 DOOR input 0 (world)",
+    ],
+  );
+  assertEquals(asked.length, 2);
+  const json = await watchPast(events, history, ...since, "--json");
+  assertEquals(
+    json.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).event),
+    ["edges", "snapshot", "edges", "edges"],
+  );
 });
 
 Deno.test("watch NAME waits for an aggregator that is not there, and says so", async () => {
