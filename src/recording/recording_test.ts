@@ -287,9 +287,12 @@ Deno.test("readRecording() takes any bytes without another error", () => {
     seed = (seed * 1103515245 + 12345) % 2 ** 31;
     return seed % below;
   };
-  const files = (["vcd", "csv", "jsonl"] as const).map(written);
-  for (let round = 0; round < 600; round++) {
-    const bytes = new TextEncoder().encode(files[round % 3]);
+  const files = [
+    ...(["vcd", "csv", "jsonl"] as const).map(written),
+    "; Channels (2/2): A, B\n; Samplerate: 1 kHz\nTime,A,B\n1,0,1\n2,1,1\n",
+  ];
+  for (let round = 0; round < 800; round++) {
+    const bytes = new TextEncoder().encode(files[round % 4]);
     for (let i = 0; i < 1 + round % 5; i++) {
       bytes[random(bytes.length)] = random(256);
     }

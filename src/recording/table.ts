@@ -1,11 +1,13 @@
 /**
  * Edges as tables: comma-separated values, or a JSON object a line. Their
- * readers take the tables of `gpioagg mon` as well.
+ * readers take the tables of `gpioagg mon` as well, and tables with a column for
+ * each signal.
  *
  * @module
  */
 import { CsvError, CsvReader, csvRow } from "./csv.ts";
 import { printable, printableJson } from "../text/printable.ts";
+import { TableComments, WideColumns } from "./wide_table.ts";
 import {
   type Recording,
   RecordingBuilder,
@@ -88,8 +90,14 @@ class TableEdges {
 
   add(time: string | bigint, signal: Signal, value: SignalValue): void {
     const ns = typeof time === "bigint" ? time : readTime(time);
+    this.at(ns, String(time));
+    this.change(signal, value);
+  }
+
+  /** Advances to a time that was read from a text; undefined if it is none. */
+  at(ns: bigint | undefined, text: string): void {
     if (ns === undefined) {
-      this.fail(`"${printable(String(time), SHOWN)}" is not a valid time`);
+      this.fail(`"${printable(text, SHOWN)}" is not a valid time`);
     }
     this.#firstNs ??= ns!;
     const relative = ns! - this.#firstNs;
@@ -98,6 +106,9 @@ class TableEdges {
     }
     // Edges of several chips may be some microseconds out of order.
     this.#builder.advance(Number(relative));
+  }
+
+  change(signal: Signal, value: SignalValue): void {
     if (!this.#isWanted(signal)) return;
     if (signal.scope.length > MAX_NAME || signal.name.length > MAX_NAME) {
       this.fail("a name is too long");
@@ -120,6 +131,11 @@ export class CsvTableReader {
   readonly #edges: TableEdges;
   readonly #rows = new CsvReader((fields) => this.#row(fields));
   #columns: ReadonlyMap<string, number> | undefined;
+  readonly #comments = new TableComments();
+  #wide: WideColumns | undefined;
+  /** Rows of a wide table so far, and its last one. */
+  #wideRows = 0;
+  #lastValues: readonly string[] = [];
 
   /** Begins; signals for which `isWanted` returns false are passed over. */
   constructor(isWanted: (signal: Signal) => boolean = () => true) {
@@ -147,7 +163,9 @@ export class CsvTableReader {
       this.#rows.push(this.#decoder.decode());
       this.#rows.end();
     });
-    if (this.#columns === undefined) this.#edges.fail("it is empty");
+    if (this.#columns === undefined && this.#wide === undefined) {
+      this.#edges.fail("it is empty");
+    }
     return this.#edges.recording();
   }
 
@@ -161,18 +179,8 @@ export class CsvTableReader {
   }
 
   #row(fields: readonly string[]): void {
-    if (this.#columns === undefined) {
-      this.#columns = new Map(fields.map((name, i) => [name.trim(), i]));
-      const has = (name: string) => this.#columns!.has(name);
-      const isKnown = (has("time") || has("timestamp")) && has("value") &&
-        (has("line") || has("name") || has("chip") && has("offset"));
-      if (!isKnown) {
-        this.#edges.fail(
-          "the head has no columns time, aggregator, line and value",
-        );
-      }
-      return;
-    }
+    if (this.#wide !== undefined) return this.#wideRow(this.#wide, fields);
+    if (this.#columns === undefined) return this.#head(fields);
     this.#edges.count();
     const cell = (name: string) => fields[this.#columns!.get(name) ?? -1];
     const time = cell("time") ?? cell("timestamp");
@@ -180,14 +188,53 @@ export class CsvTableReader {
     if (time === undefined || value === undefined) {
       this.#edges.fail("it has too few fields");
     }
-    if (!Object.hasOwn(VALUES, value!)) {
-      this.#edges.fail(`"${printable(value!, SHOWN)}" is not a valid value`);
-    }
     const name = cell("line") ?? (cell("name") || undefined);
     this.#edges.add(time!, {
       scope: cell("aggregator") ?? "",
       name: name ?? `${cell("chip")}/${cell("offset")}`,
-    }, VALUES[value!]);
+    }, this.#valueOf(value!));
+  }
+
+  #head(fields: readonly string[]): void {
+    if (this.#comments.take(fields)) return this.#edges.count();
+    const heads = fields.map((name) => name.trim());
+    const columns = new Map(heads.map((name, i) => [name, i]));
+    const has = (name: string) => columns.has(name);
+    const isKnown = (has("time") || has("timestamp")) && has("value") &&
+      (has("line") || has("name") || has("chip") && has("offset"));
+    if (isKnown) {
+      this.#columns = columns;
+      return;
+    }
+    const isPart = has("aggregator") || has("value");
+    this.#wide = isPart ? undefined : WideColumns.of(heads, this.#comments);
+    if (this.#wide !== undefined) return;
+    this.#edges.fail(
+      "the head has no columns time, aggregator, line and value, nor a time, " +
+        "or sigrok's sample rate, and a column for each line",
+    );
+  }
+
+  /** Reads the values of all signals at a time. */
+  #wideRow(wide: WideColumns, fields: readonly string[]): void {
+    this.#edges.count();
+    if (fields[0]!.startsWith(";")) return;
+    const { names, first } = wide;
+    if (fields.length < names.length + first) {
+      this.#edges.fail("it has too few fields");
+    }
+    this.#edges.at(wide.timeOf(fields, this.#wideRows++), fields[0]!);
+    for (const [i, name] of names.entries()) {
+      const value = fields[i + first]!;
+      if (value === this.#lastValues[i + first]) continue;
+      this.#edges.change({ scope: "", name }, this.#valueOf(value));
+    }
+    this.#lastValues = fields;
+  }
+
+  #valueOf(text: string): SignalValue {
+    if (Object.hasOwn(VALUES, text)) return VALUES[text];
+    this.#edges.fail(`"${printable(text, SHOWN)}" is not a valid value`);
   }
 }
 

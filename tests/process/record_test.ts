@@ -50,6 +50,19 @@ function datedEdgesOf(recording: Recording): string[] {
   ).toSorted();
 }
 
+/** Values of all lines from each time on, where they differ from the last. */
+function picturesOf({ signals, edges }: Recording): Map<number, string> {
+  const values = new Map<string, string>();
+  const pictures = new Map<number, string>();
+  for (let i = 0; i < edges.length; i++) {
+    const { name } = signals[edges.signal(i)]!;
+    values.set(name, `${name}=${edges.value(i) ?? "x"}`);
+    pictures.set(edges.timeNs(i), [...values.values()].toSorted().join(" "));
+  }
+  const all = [...pictures];
+  return new Map(all.filter(([, text], i) => text !== all[i - 1]?.[1]));
+}
+
 async function pull(service: ApiService, ...values: readonly (0 | 1)[]) {
   for (const value of values) {
     await service.client.pull("press", { START: value });
@@ -167,6 +180,9 @@ Deno.test({
     const rows = text.split("\n").filter((row) => /^[01],[01],[01]$/.test(row));
     assertEquals(rows.at(-1), "1,0,1");
     assert(rows.includes("0,0,0"), rows.slice(0, 10).join("\n"));
+    // Its table has a row for each sample; read, it says the same.
+    const table = readRecording([stdout]);
+    assertEquals(picturesOf(table), picturesOf(read(file)));
 
     // GTKWave's own form of it, and back: nothing is different.
     const fst = `${service.directory}/s.fst`;

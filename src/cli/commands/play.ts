@@ -52,9 +52,10 @@ export const USAGE = {
   about:
     `Plays a recording into simulated lines of a running service: a value change dump
 of any program, comma-separated values, or JSON lines, as gpioagg record and
-gpioagg mon write them; - is standard input. Without --map, signals go to the
-simulated inputs of the same names (press.START). The service's own timer decides
-when a line changes; how late it was is printed at the end.`,
+gpioagg mon write them, or with a column for each signal (sigrok-cli -O csv); - is
+standard input. Without --map, signals go to the simulated inputs of the same
+names (press.START). The service's own timer decides when a line changes; how late
+it was is printed at the end.`,
   operands: ["file"],
   options: {
     map: {
@@ -224,7 +225,9 @@ function readFile(path: string, map: ReadonlyMap<string, string>): Recording {
     const name = path === "-" ? "standard input" : path;
     if (error instanceof RecordingError) {
       throw new ConfigError(`cannot read ${name}: ${error.message}`, {
-        hint: "It must be a value change dump, or a table of gpioagg record",
+        hint:
+          "It must be a value change dump, a table of gpioagg record or mon, " +
+          "or one with a column for each line",
         cause: error,
       });
     }
