@@ -4,6 +4,7 @@
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { COMMANDS } from "../../src/cli/commands.ts";
+import { testSerially } from "../doubles/test_alone.ts";
 import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
 import { gpioagg } from "../doubles/program/captured.ts";
 import { runProgramsInside } from "../doubles/program/command.ts";
@@ -87,36 +88,39 @@ const ABSENT: Readonly<Record<string, readonly (readonly [string, RegExp])[]>> =
     notify: [["NOLINE", /NOLINE/]],
   };
 
-Deno.test("every command fails with 1 for names that are not there, and suggests", async () => {
-  using kernel = GpioKernel.install();
-  using _programs = runProgramsInside();
-  kernel.addChip({ lines: 2, label: "chip" });
-  await using service = await ConfigService.start((directory) => `
+testSerially(
+  "every command fails with 1 for names that are not there, and suggests",
+  async () => {
+    using kernel = GpioKernel.install();
+    using _programs = runProgramsInside();
+    kernel.addChip({ lines: 2, label: "chip" });
+    await using service = await ConfigService.start((directory) => `
 aggregators:
   press:
     vhost-user: ${directory}/press.sock
     lines: [{ sim: 1, as: START, direction: input }]
 `);
-  const directory = service.file.slice(0, service.file.lastIndexOf("/"));
-  Deno.writeTextFileSync(
-    `${directory}/p.csv`,
-    "time,aggregator,line,value\n0,x,A,1\n",
-  );
-  const found: Record<string, string> = {};
-  for (const command of Object.keys(COMMANDS)) {
-    if (NAMELESS.has(command)) continue;
-    for (const [words, says] of ABSENT[command] ?? []) {
-      const args = words.replaceAll("{d}", directory)
-        .replace("{api}", `--api ${service.api}`).split(" ");
-      const { code, stdout, stderr } = await gpioagg([command, ...args]);
-      assertMatch(stderr, says, `${command} ${words}`);
-      found[`${command} ${words}`] = `${code} ${stdout}`;
+    const directory = service.file.slice(0, service.file.lastIndexOf("/"));
+    Deno.writeTextFileSync(
+      `${directory}/p.csv`,
+      "time,aggregator,line,value\n0,x,A,1\n",
+    );
+    const found: Record<string, string> = {};
+    for (const command of Object.keys(COMMANDS)) {
+      if (NAMELESS.has(command)) continue;
+      for (const [words, says] of ABSENT[command] ?? []) {
+        const args = words.replaceAll("{d}", directory)
+          .replace("{api}", `--api ${service.api}`).split(" ");
+        const { code, stdout, stderr } = await gpioagg([command, ...args]);
+        assertMatch(stderr, says, `${command} ${words}`);
+        found[`${command} ${words}`] = `${code} ${stdout}`;
+      }
+      // A new command has its place in one of the tables.
+      assertEquals(Object.hasOwn(ABSENT, command), true, command);
     }
-    // A new command has its place in one of the tables.
-    assertEquals(Object.hasOwn(ABSENT, command), true, command);
-  }
-  assertEquals(
-    found,
-    Object.fromEntries(Object.keys(found).map((words) => [words, "1 "])),
-  );
-});
+    assertEquals(
+      found,
+      Object.fromEntries(Object.keys(found).map((words) => [words, "1 "])),
+    );
+  },
+);

@@ -1,5 +1,6 @@
 /** Commands in this isolate, some of them clients of a service in a Worker. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { testSerially } from "../doubles/test_alone.ts";
 import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
 import { gpioagg } from "../doubles/program/captured.ts";
 import { runProgramsInside } from "../doubles/program/command.ts";
@@ -37,46 +38,52 @@ function rig() {
   };
 }
 
-Deno.test("list, show, reload and remove ask a running service", async () => {
-  using it = rig();
-  await using service = await ConfigService.start((directory) => `
+testSerially(
+  "list, show, reload and remove ask a running service",
+  async () => {
+    using it = rig();
+    await using service = await ConfigService.start((directory) => `
 aggregators:
   plc0:
     vhost-user: ${directory}/plc0.sock
     lines: [{ sim: 1, as: DOOR }, { sim: 1, as: LAMP, direction: output, safe: 0 }]
 `);
-  assertEquals(service.said("ready")[0]!["api"], { socket: service.api });
-  const out = async (...args: string[]) => {
-    const result = await gpioagg([...args, "--api", service.api]);
-    assertEquals([result.code, result.stderr], [0, ""], args.join(" "));
-    return result.stdout;
-  };
-  assertMatch(await out("list"), /plc0/);
-  assertEquals(JSON.parse(await out("list", "--json")).length, 1);
-  assertMatch(await out("show", "plc0"), /DOOR +input[^]*LAMP +output/);
-  assertEquals(JSON.parse(await out("show", "--json", "plc0")).lines.length, 2);
-  const unknown = await gpioagg(["show", "plc1", "--api", service.api]);
-  assertEquals(unknown.code, 1);
-  assertMatch(unknown.stderr, /plc1[^]*plc0/);
-  assertMatch(await out("reload"), /plc0|unchanged|nothing/i);
-  const attached = await gpioagg([
-    "run",
-    "--attach",
-    "plc0",
-    "--api",
-    service.api,
-    "--",
-    `${it.directory}/no-such-vmm`,
-    "{socket}",
-  ]);
-  assert(attached.code !== 0);
-  assertMatch(attached.stderr, /no-such-vmm/);
-  assertMatch(await out("sim", "plc0"), /DOOR +input/);
-  const none = await gpioagg(["sim", "plc1", "--api", service.api]);
-  assertMatch(none.stderr, /no aggregator "plc1"[^]*plc0/);
-  await out("remove", "--force", "plc0");
-  assertEquals(JSON.parse(await out("list", "--json")), []);
-});
+    assertEquals(service.said("ready")[0]!["api"], { socket: service.api });
+    const out = async (...args: string[]) => {
+      const result = await gpioagg([...args, "--api", service.api]);
+      assertEquals([result.code, result.stderr], [0, ""], args.join(" "));
+      return result.stdout;
+    };
+    assertMatch(await out("list"), /plc0/);
+    assertEquals(JSON.parse(await out("list", "--json")).length, 1);
+    assertMatch(await out("show", "plc0"), /DOOR +input[^]*LAMP +output/);
+    assertEquals(
+      JSON.parse(await out("show", "--json", "plc0")).lines.length,
+      2,
+    );
+    const unknown = await gpioagg(["show", "plc1", "--api", service.api]);
+    assertEquals(unknown.code, 1);
+    assertMatch(unknown.stderr, /plc1[^]*plc0/);
+    assertMatch(await out("reload"), /plc0|unchanged|nothing/i);
+    const attached = await gpioagg([
+      "run",
+      "--attach",
+      "plc0",
+      "--api",
+      service.api,
+      "--",
+      `${it.directory}/no-such-vmm`,
+      "{socket}",
+    ]);
+    assert(attached.code !== 0);
+    assertMatch(attached.stderr, /no-such-vmm/);
+    assertMatch(await out("sim", "plc0"), /DOOR +input/);
+    const none = await gpioagg(["sim", "plc1", "--api", service.api]);
+    assertMatch(none.stderr, /no aggregator "plc1"[^]*plc0/);
+    await out("remove", "--force", "plc0");
+    assertEquals(JSON.parse(await out("list", "--json")), []);
+  },
+);
 
 Deno.test("clients say when there is no service, or none of that name", async () => {
   using it = rig();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import "../doubles/no_children.ts";
 import { GpioKernel } from "../doubles/gpio_kernel/kernel.ts";
 import { runProgramsInside } from "../doubles/program/command.ts";
 
