@@ -149,7 +149,7 @@ export class Aggregator implements Disposable {
     const { openSource, directory, interlocks, reporter, loop, record } =
       context;
     // What was started goes where its rules say, if the rest cannot be had; the
-    // others are let go as they are.
+    // others are let go as they are, unless the next process takes all of them.
     const undo = new Undo();
     try {
       const sources: LineSource[] = [];
@@ -207,7 +207,7 @@ export class Aggregator implements Disposable {
       undo.clear();
       return made;
     } finally {
-      yield* undo.run();
+      if (context.store?.leaves !== true) yield* undo.run();
     }
   }
 

@@ -40,6 +40,7 @@ import { printableError } from "../text/printable.ts";
 import { ServiceWords } from "./service_words.ts";
 import { reportUnexpected } from "./unexpected.ts";
 import { type ReloadAnswer, Reloader, type ReloadTarget } from "./reload.ts";
+import { KeptStart } from "./kept_start.ts";
 import { ListenSocket } from "./sockets/listen_socket.ts";
 import {
   apiFiles,
@@ -143,6 +144,12 @@ export async function serve(
     options.manager,
   );
   using listeners = new GivenListeners(manager.takeListeners());
+  const keptStart = new KeptStart(manager.store);
+  const onEnd = () => {
+    keptStart.end();
+    over.resolve("end");
+  };
+  void end?.then(onEnd);
   let count: ServedCount = { aggregators: 0, lines: 0 };
   let showHealth = () => {};
   let words: ServiceWords | undefined;
@@ -171,28 +178,31 @@ export async function serve(
     new EdgeArchive(file!.path, edgeFile, recordSink!, edges!);
   // `add` reports a failure before its answer.
   over.promise.catch(() => {});
-  using reactor = await Reactors.start(
-    {
-      service: report,
-      changes: (changes) => api?.publishChanges(changes),
-      chipGone: (name) => {
-        api?.chipGone(name);
-        events.chipGone?.(name);
+  using held = new DisposableStack();
+  const reactor = held.use(
+    await Reactors.start(
+      {
+        service: report,
+        changes: (changes) => api?.publishChanges(changes),
+        chipGone: (name) => {
+          api?.chipGone(name);
+          events.chipGone?.(name);
+        },
+        removedLate: (name) => api?.removedLate(name),
+        servedChanged: (served) => {
+          count = served;
+          showHealth();
+          words?.changed();
+        },
+        idle: () => {
+          if (settings === undefined) over.resolve("end");
+        },
+        problem: (text) => events.problem(text),
+        crashed: (error) => over.reject(error),
       },
-      removedLate: (name) => api?.removedLate(name),
-      servedChanged: (served) => {
-        count = served;
-        showHealth();
-        words?.changed();
-      },
-      idle: () => {
-        if (settings === undefined) over.resolve("end");
-      },
-      problem: (text) => events.problem(text),
-      crashed: (error) => over.reject(error),
-    },
-    manager.store,
-    edges,
+      manager.store,
+      edges,
+    ),
   );
   const isTimed = settings !== undefined;
   const shared = new SharedDirectories();
@@ -218,8 +228,6 @@ export async function serve(
     if ("outcome" in answer) api?.publishReload(answer.outcome);
     return answer;
   });
-  const onEnd = () => over.resolve("end");
-  void end?.then(onEnd);
   const onHangup = reload === undefined ? onEnd : () => {
     // Guests are served on in any case.
     reload().catch((error) =>
@@ -243,7 +251,7 @@ export async function serve(
     if (interlocks.length > 0) await reactor.setInterlocks(interlocks);
     const added = await reactor.add(
       aggregators.map((one) => listeners.withInheritedSocket(one)),
-      { isTimed },
+      { isTimed, leaves: keptStart.leaves },
     );
     warn(aggregators.flatMap(socketFiles));
     const keeper = await keptCreations(manager.store, settings);
@@ -275,6 +283,7 @@ export async function serve(
     }
     for (const problem of listeners.closeUnused()) events.problem(problem);
     const served = [...added, ...restored];
+    keptStart.end();
     events.ready(served, settings && placesOf(settings));
     const status = () => statusOf(count, settings !== undefined);
     manager.ready(status(), () => reactor.describe(""));
@@ -312,8 +321,12 @@ export async function serve(
     isShutDown = true;
     await declaredState(reactor.shutdown(), reactor.shutdownLimitMs);
   } catch (error) {
-    // On any end the lines come first: they go to their declared state.
-    if (!isShutDown) {
+    if (keptStart.leaves) {
+      await keptStart.leave(reactor, (text) => events.problem(text));
+      // Until the end of this process, which is near.
+      held.move();
+    } else if (!isShutDown) {
+      // On any end the lines come first: they go to their declared state.
       await declaredState(reactor.shutdown(), reactor.shutdownLimitMs)
         .catch(() => {});
     }

@@ -1,5 +1,10 @@
 /** VMMs that cannot connect again: they never notice a restart. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { linesAt } from "../environment/served_lines.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
@@ -105,6 +110,42 @@ Deno.test("no request is lost or answered twice, whenever the service is killed"
   }
   assert(!manager.log.includes("disconnected"), manager.log);
 });
+
+for (const isolated of [[], ["--isolate"]]) {
+  const whose = isolated.length === 0 ? "a guest" : "an isolated guest";
+  Deno.test(`${whose} goes on over starts that fail`, async () => {
+    await using manager = new ManagerDouble();
+    const { directory } = manager;
+    const own = args(manager, isolated);
+    const missing = `${directory}/missing/any.sock`;
+    const kept = "were kept stay as they are";
+    // Nothing is kept for the first one.
+    const api = ["--api", missing];
+    await assertRejects(() => manager.start([...own, ...api]), Error, missing);
+    assert(!manager.log.includes(kept), manager.log);
+    assertEquals(manager.store.size, 0);
+    await manager.start(own);
+    using guest = await RawGuest.start(socketOf(manager));
+    await guest.request(SET_IRQ_TYPE, 1, BOTH);
+    guest.arm(1);
+    const sessions = manager.stored("session.");
+    await manager.stop("SIGKILL");
+    const other = ["--socket-path", missing, "--line=sim/1", ...isolated];
+    for (const failing of [[...own, ...api], [...own, ...other]]) {
+      const before = manager.log.length;
+      await assertRejects(() => manager.start(failing), Error, missing);
+      assertStringIncludes(manager.log.slice(before), kept);
+      assertEquals(manager.stored("session."), sessions);
+    }
+    await manager.start(own);
+    for (const level of [1, 0]) {
+      await guest.request(SET_VALUE, 0, level);
+      assertEquals(await guest.interrupts(1), [1]);
+      guest.arm(1);
+    }
+    assert(!manager.log.includes("disconnected"), manager.log);
+  });
+}
 
 Deno.test("a VM that is gone by the time of the next process is gone", async () => {
   await using manager = new ManagerDouble();

@@ -225,6 +225,43 @@ Deno.test("without a manager a spare takes over too, and processes of aggregator
   }
 });
 
+Deno.test("a next process that cannot start leaves all to the one after it, and the last one nothing", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const api = `${directory}/api`;
+    await Deno.mkdir(api);
+    await using process = new ChildProcess({
+      command: PROGRAM_FILE,
+      args: [
+        ...PROGRAM,
+        ...["serve", "--api", `${api}/api.sock`, ...args(directory)],
+      ],
+    });
+    const socket = `${directory}/plc0.sock`;
+    await until("the socket", () => fileStatus(socket) !== undefined);
+    using guest = await BusyGuest.start(socket);
+    const fail = async () => {
+      await pairOf(process.pid);
+      await Deno.remove(api, { recursive: true });
+      Deno.kill(process.pid, "SIGUSR1");
+    };
+    const kept = "were kept stay as they are";
+    await fail();
+    await until("a failed start", () => process.stderr.includes(kept));
+    await Deno.mkdir(api);
+    await guest.pulse();
+    assert(!process.stderr.includes("disconnected"), process.stderr);
+    await fail();
+    const { code } = await process.waitForExit({ timeoutMs: LIMIT_MS });
+    assertEquals(code, 1);
+    const [, end] = process.stderr.split("given up\n");
+    assertStringIncludes(end ?? process.stderr, `${api} does not exist`);
+    assert(!end!.includes(kept), process.stderr);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("serve --standby passes on the exit status of a service that cannot start", async () => {
   await using process = new ChildProcess({
     command: PROGRAM_FILE,

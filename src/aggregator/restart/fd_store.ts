@@ -13,6 +13,11 @@ import { SessionPart } from "../../peer/session_store.ts";
 /** Keeps copies of fds outside this process, by name. */
 export interface FdStore {
   /**
+   * True while lines whose user cannot be opened stay as they are for the next
+   * process, which begins with the same that is kept.
+   */
+  readonly leaves?: boolean;
+  /**
    * Returns what an earlier process kept by this name; once only. More than one
    * if its last message was not received.
    *

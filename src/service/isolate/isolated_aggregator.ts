@@ -16,6 +16,7 @@ import type { KeptFd, ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
 import { keptNames } from "../lanes/lanes.ts";
 import type {
+  AddOptions,
   AggregatorDescription,
   ForceCommand,
   PendingLine,
@@ -122,7 +123,7 @@ export class IsolatedAggregator {
    */
   async add(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    { leaves = false, ...options }: AddOptions,
     kept: readonly KeptFd[] = [],
   ): Promise<AggregatorDescription[]> {
     this.#added.begin(aggregators);
@@ -132,7 +133,7 @@ export class IsolatedAggregator {
         const names = some.map(([name]) => name);
         this.#child?.say({ kind: "kept", names }, some.map(([, fd]) => fd));
       }
-      const added = await this.#add(aggregators, options);
+      const added = await this.#add(aggregators, { ...options, leaves });
       this.#added.set(aggregators, options, added);
       return this.#withPid(added);
     } catch (error) {
@@ -345,7 +346,7 @@ export class IsolatedAggregator {
 
   async #add(
     aggregators: readonly AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    options: AddOptions,
   ): Promise<AggregatorDescription[]> {
     // Stored before the lines exist: none may be driven against an interlock.
     if (this.#interlocks.length > 0) {
@@ -356,7 +357,7 @@ export class IsolatedAggregator {
 
   async #addToProcess(
     aggregators: readonly AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    options: AddOptions,
   ): Promise<AggregatorDescription[]> {
     const { aggregators: packed, fds } = packFds(aggregators);
     const added = await this.#call(

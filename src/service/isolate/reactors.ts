@@ -15,6 +15,7 @@ import { StoreRoom, unkeptCards } from "./store_room.ts";
 import type { ManagerFdStore } from "../restart/manager_fd_store.ts";
 import { keptNames, LinesHeldError } from "../lanes/lanes.ts";
 import type {
+  AddOptions,
   AggregatorCounts,
   AggregatorDescription,
   ForceCommand,
@@ -142,10 +143,10 @@ export class Reactors implements AggregatorServer, Disposable {
     return this.#lineCounts.keys();
   }
 
-  /** Makes aggregators and serves them: all, or none. */
+  /** Makes aggregators and serves them; see {@linkcode ReactorClient.add}. */
   async add(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean } = {},
+    options: AddOptions = {},
   ): Promise<AggregatorDescription[]> {
     const added = await this.#add(aggregators, options);
     this.#room?.add(aggregators);
@@ -162,7 +163,7 @@ export class Reactors implements AggregatorServer, Disposable {
 
   async #add(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    options: AddOptions,
   ): Promise<AggregatorDescription[]> {
     const isolated = aggregators.filter(({ isolate }) => isolate);
     if (isolated.length === 0) return await this.#addOwn(aggregators, options);
@@ -178,6 +179,7 @@ export class Reactors implements AggregatorServer, Disposable {
         }
       }
     } catch (error) {
+      if (options.leaves === true) throw error;
       for (const name of [...added.keys()].toReversed()) {
         await this.remove(name).catch(() => {});
       }
@@ -354,7 +356,7 @@ export class Reactors implements AggregatorServer, Disposable {
 
   async #addOwn(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    options: AddOptions,
   ): Promise<AggregatorDescription[]> {
     for (const { name } of aggregators) {
       if (this.#isolated.has(name) || this.#coming.has(name)) throw taken(name);
@@ -366,7 +368,7 @@ export class Reactors implements AggregatorServer, Disposable {
 
   async #addIsolated(
     specification: AggregatorSpecification,
-    options: { isTimed?: boolean },
+    options: AddOptions,
   ): Promise<AggregatorDescription[]> {
     const { name, secondOf } = specification;
     const isTaken = this.#isolated.has(name) || this.#coming.has(name) ||

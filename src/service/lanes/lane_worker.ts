@@ -40,6 +40,8 @@ export interface LaneStart {
    * Fds of the lines that an earlier process kept. **Ownership**: the lane's.
    */
   kept?: KeptFd[];
+  /** If its lines cannot be opened, leave them as they are. */
+  leaves?: boolean;
 }
 
 /** Reports of a lane to the main isolate. */
@@ -78,7 +80,7 @@ scope.onmessage = ({ data }) => {
  * state that their rules declare.
  */
 export function runLane(
-  { handover, lines, notifySocket, kept, isSecond }: LaneStart,
+  { handover, lines, notifySocket, kept, isSecond, leaves }: LaneStart,
   tell: (report: LaneReport) => void,
 ): void {
   const { memoryFd, memoryBytes, wakeFd, doneFd } = handover;
@@ -98,6 +100,7 @@ export function runLane(
     (text) => tell({ kind: "problem", text }),
   );
   store?.offer(kept ?? []);
+  if (store !== undefined) store.leaves = leaves === true;
   const sources = new SourceFactory(reactor, store);
   using opened = new DisposableStack();
   let served: AggregatorLine[];
@@ -111,7 +114,7 @@ export function runLane(
         reactor,
       );
       // Falls back to the state that its rules declare.
-      opened.use(line);
+      if (store?.leaves !== true) opened.use(line);
       const isTakenUp = isSecond === true &&
         takeUp(new LaneSlot(memory.buffer, slot), source);
       if (!isTakenUp) line.start();
@@ -120,6 +123,7 @@ export function runLane(
   } finally {
     store?.dropRest();
   }
+  if (store !== undefined) store.leaves = false;
   using _lane = new Lane(
     reactor,
     { memory, wakeFd, doneFd },

@@ -146,11 +146,14 @@ export class Lanes {
    * Starts a lane for every slow chip among the lines, and returns the
    * aggregators with those lines replaced.
    *
+   * @param leaves True to leave lines as they are for the next process if one
+   * of them cannot be requested.
    * @throws {Error} If a line cannot be requested; the lanes that had been
-   * started release theirs.
+   * started release theirs, unless they leave them.
    */
   async start(
     aggregators: readonly AggregatorSpecification[],
+    leaves = false,
   ): Promise<LanedAggregators> {
     const { byChip, uses } = slowLinesByChip(aggregators);
     const hostLines = uses.flatMap(({ located }) =>
@@ -173,13 +176,14 @@ export class Lanes {
           replace(laned, use, { lane: NO_LANE, slot: 0, ...line.title! });
         }
         if (own.length === 0) continue;
-        const handover = await this.#startLane(firstUses);
+        const handover = await this.#startLane(firstUses, leaves);
         const lane = lanes.push(handover) - 1;
         for (const { use, slot } of own) {
           replace(laned, use, { lane, slot, ...firstUses[slot]!.line.title! });
         }
       }
     } catch (error) {
+      if (leaves) throw error;
       this.abandon(lanes, addition);
       for (const { firstUses } of plans) {
         for (const { line } of firstUses) if (!line.title) line.close();
@@ -282,11 +286,14 @@ export class Lanes {
       : store.share(names());
   }
 
-  async #startLane(firstUses: ChipPlan["firstUses"]): Promise<LaneHandover> {
+  async #startLane(
+    firstUses: ChipPlan["firstUses"],
+    leaves: boolean,
+  ): Promise<LaneHandover> {
     const lane = RunningLane.create({
       program: this.#program,
       lines: firstUses.map(({ line }) => line),
-      start: this.#startOf(firstUses.map(({ use }) => use)),
+      start: { ...this.#startOf(firstUses.map(({ use }) => use)), leaves },
     }, this.#events);
     const { handover } = lane;
     this.#running.set(handover, lane);

@@ -24,10 +24,23 @@ import type {
 import type { KeptFd } from "../restart/manager_fd_store.ts";
 import { printableError } from "../../text/printable.ts";
 
+/** Options of making aggregators. */
+export interface AddOptions {
+  /**
+   * Measure the duration of requests; costs two readings of the clock per turn.
+   */
+  isTimed?: boolean;
+  /**
+   * If they cannot be served, leave all as it is for the next process, which
+   * begins with the same kept descriptors; this one is to hand over then.
+   */
+  leaves?: boolean;
+}
+
 /** Commands of the main isolate to the reactor. */
 export type Command =
   /** Makes aggregators and serves them: all, or none. */
-  | {
+  | AddOptions & {
     kind: "add";
     aggregators: AggregatorSpecification[];
     lanes: LaneHandover[];
@@ -35,11 +48,6 @@ export type Command =
      * Fds that an earlier process kept of them. **Ownership**: the reactor's.
      */
     kept?: KeptFd[];
-    /**
-     * Measure the duration of requests; costs two readings of the clock per
-     * turn.
-     */
-    isTimed?: boolean;
   }
   /** Replaces all interlocks. */
   | { kind: "interlocks"; interlocks: readonly InterlockSpecification[] }

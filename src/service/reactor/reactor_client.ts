@@ -18,6 +18,7 @@ import { GivenFds } from "../sockets/given_fds.ts";
 import { HostChips } from "./host_chips.ts";
 import { Lanes, LinesHeldError } from "../lanes/lanes.ts";
 import {
+  type AddOptions,
   type AggregatorCounts,
   type AggregatorDescription,
   type Answer,
@@ -173,13 +174,12 @@ export class ReactorClient implements Disposable {
    *
    * **Ownership**: of fds in the specifications, also on failure.
    *
-   * @param options `isTimed`: measure the duration of guests' requests.
    * @throws {ConfigError} If the specification is invalid.
    * @throws {Error} If a line or socket cannot be obtained.
    */
   async add(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean } = {},
+    options: AddOptions = {},
   ): Promise<AggregatorDescription[]> {
     using fds = new GivenFds(aggregators);
     using claimed = this.#endpoints.claim(aggregators);
@@ -200,6 +200,7 @@ export class ReactorClient implements Disposable {
       claimed.move();
       return [...this.#chips.describeServed(added), ...addition.made];
     } catch (error) {
+      if (options.leaves === true) throw error;
       await addition.undo();
       for (const { name } of added) await this.#takeBack(name);
       throw error;
@@ -218,17 +219,18 @@ export class ReactorClient implements Disposable {
 
   async #addToReactor(
     aggregators: AggregatorSpecification[],
-    options: { isTimed?: boolean },
+    options: AddOptions,
     fds: GivenFds,
   ): Promise<AggregatorDescription[]> {
-    const { addition, ...laned } = await this.#lanes.start(aggregators);
+    const { leaves } = options;
+    const { addition, ...laned } = await this.#lanes.start(aggregators, leaves);
     try {
       fds.release();
       const added = await this.#ask({ kind: "add", ...laned, ...options });
       addition.end(true);
       return added.aggregators;
     } catch (error) {
-      this.#lanes.abandon(laned.lanes, addition);
+      if (leaves !== true) this.#lanes.abandon(laned.lanes, addition);
       throw error;
     }
   }

@@ -61,7 +61,9 @@ export class ReactorHost implements Disposable {
 
   /**
    * Makes aggregators and serves them: all of them, or none. Their descriptions
-   * are parts of the answer.
+   * are parts of the answer. Where the store leaves what is kept to the next
+   * process, a failure leaves the aggregators that were made: nothing is to
+   * follow but {@linkcode ReactorHost.handOver}, or the end.
    *
    * **Ownership**: of fds in the specifications, also on failure.
    *
@@ -81,9 +83,14 @@ export class ReactorHost implements Disposable {
     using given = new DisposableStack();
     const fds = specifications.map((one) => given.use(new GivenFds([one])));
     const endpoints = lanes.map((lane) => this.#connectLane(lane));
+    let isServed = false;
+    const isLeft = () => !isServed && this.#store?.leaves === true;
     // Whatever its outcome, lines of these lanes are not requested again.
     using opening = new DisposableStack();
-    for (const endpoint of endpoints) opening.defer(() => endpoint.complete());
+    opening.defer(() => {
+      if (isLeft()) return;
+      for (const endpoint of endpoints) endpoint.complete();
+    });
     for (const { name } of specifications) {
       if (this.#served.has(name)) {
         throw new ConfigError(`an aggregator "${name}" is served already`, {
@@ -100,7 +107,6 @@ export class ReactorHost implements Disposable {
     this.#following.check(resolved);
     const added: ServedAggregator[] = [];
     const scan = new OneScan();
-    let isServed = false;
     /** Those whose only connection has ended before all were served. */
     const overEarly: string[] = [];
     try {
@@ -132,7 +138,9 @@ export class ReactorHost implements Disposable {
       for (const served of added) this.#served.set(served.name, served);
       isServed = true;
     } finally {
-      if (!isServed) {
+      if (isLeft()) {
+        for (const served of added) this.#served.set(served.name, served);
+      } else if (!isServed) {
         try {
           yield* endAll(added.toReversed());
         } catch {

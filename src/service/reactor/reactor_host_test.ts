@@ -197,6 +197,41 @@ Deno.test("ReactorHost.add() that is abandoned while it fails leaves no line act
   }
 });
 
+for (const leaves of [false, true]) {
+  const what = leaves ? "leaves what is kept" : "makes safe what it had begun";
+  Deno.test(`ReactorHost.add() that fails ${what}`, () => {
+    using kernel = GpioKernel.install();
+    const { levels } = chipRig(kernel);
+    const dropped: string[] = [];
+    const store: FdStore = {
+      leaves,
+      take: () => [],
+      keep: () => {},
+      drop: (name) => dropped.push(name),
+      report: () => {},
+    };
+    using test = rig({ store });
+    const { host } = test;
+    const good = test.specification("good", `gpiochip0/0,${ACTIVE}`);
+    const noSocket = test.specification("bad", `gpiochip0/1,${ACTIVE}`);
+    Deno.mkdirSync(noSocket.vhostUser.socketPath);
+    const noLine = test.specification("bad", `gpiochip0/2,${ACTIVE}`);
+    noLine.lines.push(...parseLineSpec("gpiochip0/9"));
+    const left = leaves ? 1 : 0;
+    assertThrows(() => pieces(host.add([noSocket], [])));
+    assertEquals(levels(), [0, left, 0, 0]);
+    // A line that was not started yet is as it was.
+    assertThrows(() => pieces(host.add([good, noLine], [])));
+    assertEquals(levels(), [left, left, 0, 0]);
+    assertEquals(dropped.length > 0, !leaves, dropped.join());
+    // This is served until it is handed over.
+    assertEquals(test.names(), leaves ? ["good"] : []);
+    assertEquals(test.hasSocket("good"), leaves);
+    host.handOver();
+    assertEquals(levels(), [left, left, 0, 0]);
+  });
+}
+
 /** A store that throws for the lines of one chip's first half. */
 function brokenStore(): FdStore {
   return {

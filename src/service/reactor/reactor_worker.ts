@@ -139,11 +139,14 @@ function runReactor(
   function* obey(command: Command): Steps {
     switch (command.kind) {
       case "add": {
-        const { aggregators, lanes, isTimed, kept } = command;
+        const { aggregators, lanes, isTimed, kept, leaves } = command;
         store?.offer(kept ?? []);
+        if (store !== undefined) store.leaves = leaves === true;
         try {
           const isRestart = kept !== undefined && kept.length > 0;
-          return yield* host.add(aggregators, lanes, isTimed, isRestart);
+          yield* host.add(aggregators, lanes, isTimed, isRestart);
+          if (store !== undefined) store.leaves = false;
+          return;
         } finally {
           store?.dropRest();
         }

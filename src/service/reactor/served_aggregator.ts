@@ -150,7 +150,7 @@ export class ServedAggregator implements Disposable {
   /**
    * Makes an aggregator and serves it: a line a piece, the sockets last, so that
    * whatever can connect finds the lines ready. If a piece throws, nothing of it
-   * is left.
+   * is left, unless its store leaves it to the next process.
    *
    * **Ownership**: of an fd in `specification`.
    */
@@ -182,7 +182,8 @@ export class ServedAggregator implements Disposable {
       served.#isOpen = true;
       return served;
     } finally {
-      if (!served.#isOpen) yield* served.ending();
+      const isLeft = surroundings.store?.leaves === true;
+      if (!served.#isOpen && !isLeft) yield* served.ending();
     }
   }
 

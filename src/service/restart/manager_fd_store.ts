@@ -39,6 +39,8 @@ export class ManagerFdStore implements FdStore, Disposable {
    * waits for the last of them.
    */
   lifeFd: number | undefined;
+  /** See {@linkcode FdStore.leaves}; what is not taken is kept too, then. */
+  leaves = false;
   readonly #manager: OwnedFd;
   readonly #onProblem: (problem: string) => void;
   /** Fds of an earlier process that are not taken yet. */
@@ -100,6 +102,7 @@ export class ManagerFdStore implements FdStore, Disposable {
 
   /** Closes fds that were not taken: they are not needed any more. */
   dropRest(): void {
+    if (this.leaves) return;
     for (const [name, fds] of this.#left) {
       this.drop(name);
       this.report(`the fd kept as ${name} is not needed any more: closed`);

@@ -72,6 +72,10 @@ Deno.test("ManagerFdStore gives what was kept once, to the first caller", () => 
   // What another could not use after all goes back.
   store.offer(share);
   assertEquals(heard(), []);
+  store.leaves = true;
+  store.dropRest();
+  assertEquals([heard(), store.leftNames.length], [[], 2]);
+  store.leaves = false;
   store.dropRest();
   assertEquals(store.leftNames, []);
   assertEquals(heard().map(([text]) => text), [
