@@ -26,7 +26,7 @@ import {
 import { fdStatus, type FileStatus, statusAt } from "./file_status.ts";
 import { lastErrno, libc } from "./libc.ts";
 import { isOsError, OsError } from "./os_error.ts";
-import type { OwnedFd } from "./owned_fd.ts";
+import { OwnedFd } from "./owned_fd.ts";
 import { effectiveGroupId, effectiveUserId } from "./sysfs.ts";
 
 /** As many as the kernel follows. */
@@ -285,10 +285,21 @@ export function openRegularAt(
   }
   try {
     // The holder of a lease could keep this waiting for lease-break-time (45 s).
-    return openFile(`/proc/self/fd/${file.fd}`, flags | O_NONBLOCK);
+    return reopen(file, flags | O_NONBLOCK, file.what);
   } catch (error) {
     if (isOsError(error, "EAGAIN")) return undefined;
     throw error;
+  }
+}
+
+/** Opens the very file that was looked at; messages have the name `what`. */
+function reopen(file: OwnedFd, flags: number, what: string): OwnedFd {
+  try {
+    const opened = openFile(`/proc/self/fd/${file.fd}`, flags);
+    return new OwnedFd(opened.release(), what);
+  } catch (error) {
+    if (!isOsError(error)) throw error;
+    throw new OsError(error.syscall, error.errno, what);
   }
 }
 
@@ -346,7 +357,7 @@ export function openOutput(
       );
     }
     // The very file that was looked at.
-    return openFile(`/proc/self/fd/${file.fd}`, flags);
+    return reopen(file, flags, path);
   }
   throw new OsError("open", ELOOP, path);
 }

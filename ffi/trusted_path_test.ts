@@ -25,6 +25,11 @@ import {
   writeWhole,
 } from "./trusted_path.ts";
 import { replaceFile } from "./whole_file.ts";
+import {
+  FAULT_REASONS,
+  FullDisk,
+  lacksMounts,
+} from "../tests/doubles/full_disk.ts";
 import { lacksRoot } from "../tests/doubles/skipped.ts";
 
 /** A user that owns nothing. */
@@ -235,4 +240,41 @@ Deno.test("openRegularAt() does not wait for a process that has a lease of the f
   }
   using file = openRegularAt(directory, "leased", O_RDONLY);
   assertEquals(file && openFor(file.fd), { read: true, write: false });
+});
+
+testSerially({
+  name: "a file that may not be opened, or takes no more, is named by its path",
+  ignore: () => lacksMounts(),
+  fn: async () => {
+    await using disk = await FullDisk.mount();
+    using directory = openDirectory(disk.path);
+    const path = `${disk.path}/old`;
+    replaceFile(path, "old", 0o600);
+    await disk.break("no bytes");
+    {
+      using file = openRegularAt(directory, "old", O_WRONLY)!;
+      using output = openOutput(path, O_WRONLY | O_APPEND, { mode: 0o600 });
+      for (const one of [file, output]) {
+        const text = new Uint8Array(1e6);
+        assertThrows(
+          () => writeWhole(one, text),
+          OsError,
+          `write failed on ${path}:`,
+        );
+      }
+    }
+    await disk.repair();
+    await disk.break("read-only");
+    const message = `open failed on ${path}: ${FAULT_REASONS["read-only"]}`;
+    assertThrows(
+      () => openRegularAt(directory, "old", O_WRONLY),
+      OsError,
+      message,
+    );
+    assertThrows(
+      () => openOutput(path, O_WRONLY | O_APPEND, { mode: 0o600 }),
+      OsError,
+      message,
+    );
+  },
 });

@@ -43,6 +43,9 @@ record: { file: ${closed}/edges.jsonl }
       '{"time":"2026-11-29T15:00:00Z","aggregator":"own","line":"0","value":1}\n',
     );
     await Deno.mkdir(closed, { mode: 0o555 });
+    // The file is there, and may not be opened: of its owner's own making.
+    const secret = `${scratch}/secret`;
+    await Deno.writeTextFile(secret, "0123456789abcdef\n", { mode: 0o000 });
     const before = [...Deno.readDirSync(scratch)].map(({ name }) => name);
     for (
       const [file, ...args] of [
@@ -58,6 +61,10 @@ record: { file: ${closed}/edges.jsonl }
           api,
           `--token-file=${closed}/token`,
         ],
+        ["secret", "ui", "--port=0", "--api", api, `--token-file=${secret}`],
+        ["secret", "record", "--file", edges, "--csv", secret],
+        ["secret", "serve", "--api", api, `--audit-log=${secret}`],
+        ["secret", "play", secret],
         ["out.csv", "record", "--file", edges, "--csv", `${closed}/out.csv`],
         ["man1", "man", `--output=${closed}`],
         ["gpiodetect", "install-tools", closed],
@@ -76,7 +83,9 @@ record: { file: ${closed}/edges.jsonl }
       const { stderr } = process;
       const what = `${args.join(" ")}: ${stderr}`;
       assertEquals(code, 1, what);
-      assert(stderr.includes(`${closed}/${file}`), what);
+      const name = file === "secret" ? secret : `${closed}/${file}`;
+      assert(stderr.includes(name), what);
+      assert(!stderr.includes("/proc/"), what);
       assert(/permission denied|no permission/i.test(stderr), what);
       assert(!stderr.includes("    at "), what);
       assertEquals([...Deno.readDirSync(closed)], [], what);
