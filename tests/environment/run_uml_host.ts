@@ -9,7 +9,7 @@
  * @module
  */
 import { EXECUTABLE } from "./program.ts";
-import { denoTestInUml } from "./uml_host.ts";
+import { denoTestInUml, SOAK_MEMORY_MIB } from "./uml_host.ts";
 
 /** Long enough for the slowest of machines; a hang is found by it. */
 const LIMIT_MS = 15 * 60_000;
@@ -32,6 +32,9 @@ if (import.meta.main) {
     uml: {
       ...(files.some((file) => /(^|\/)systemd[^/]*$/.test(file))
         ? { systemd: true, memoryMiB: SYSTEMD_MEMORY_MIB }
+        : {}),
+      ...(files.some((file) => /(^|\/)soak_test[^/]*$/.test(file))
+        ? { memoryMiB: SOAK_MEMORY_MIB }
         : {}),
       ...(EXECUTABLE !== undefined &&
           files.some((file) => /(^|\/)container_test[^/]*$/.test(file))

@@ -12,6 +12,9 @@ import { bootUml, type UmlOptions, type UmlSession } from "./uml.ts";
 /** Deno's heap and the compiled modules need more than a guest does. */
 const HOST_MEMORY_MIB = 1024;
 
+/** For a process of each kind at the same time. */
+export const SOAK_MEMORY_MIB = 2048;
+
 /** Programs that tests start: compiled here too. */
 const PROGRAM_FILES = [
   "src/cli/main.ts",

@@ -4,12 +4,14 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { runChipSoak } from "./chip_soak.ts";
 import { faultsOf, tableOf } from "./report.ts";
 import { diskEntry, SmallDisk } from "./small_disk.ts";
 import { runSoak, type SoakOptions } from "./soak.ts";
 
 const USAGE = `Usage: deno task soak [--minutes N] [--seed N] [--aggregators N]
                       [--guests N] [--disk DIRECTORY]
+       deno task soak --host uml|this [--minutes N] [--seed N]
 
   --minutes N      how long (5); a fraction is possible
   --seed N         what happens in which order; by the clock unless told
@@ -24,21 +26,29 @@ values; beside the guests others come, go and are killed, API clients make and
 remove aggregators, the configuration is reloaded, hostile peers do what they
 can, its disk is full for moments, and the service is stopped for moments; at
 last it is restarted and killed while the guests stay connected. Exit status: 0
-if nothing was lost, wrong or leaked, else 1; 2 for a wrong option.`;
+if nothing was lost, wrong or leaked, else 1; 2 for a wrong option.
+
+With --host uml, inside User-Mode Linux: simulated chips of the kernel are
+unplugged and come back, the wall clock is set, and a process of each kind is
+killed, while guests are served. With --host this, on this machine, which must
+have gpio-sim and whose clock is set.`;
 
 const KEYS = ["minutes", "seed", "aggregators", "guests"] as const;
 /** In a shorter run less is waited for what settles late. */
 const SHORT_MINUTES = 1;
 const SHORT_LOOKS = 4;
+/** Time of a soak inside User-Mode Linux beside that of its acts. */
+const UML_SLACK_MS = 900_000;
 
 interface Options extends SoakOptions {
+  readonly host: string | undefined;
   readonly diskPath: string | undefined;
 }
 
 function readOptions(): Options | undefined {
   let isUnknown = false;
   const given: Record<string, unknown> = parseArgs(Deno.args, {
-    string: [...KEYS, "disk"],
+    string: [...KEYS, "disk", "host"],
     boolean: ["help"],
     unknown: () => {
       isUnknown = true;
@@ -57,8 +67,10 @@ function readOptions(): Options | undefined {
     aggregators: number("aggregators", 200),
     guests: number("guests", 64),
     diskPath: given["disk"] as string | undefined,
+    host: given["host"] as string | undefined,
   };
-  const isGood = !isUnknown && options.minutes > 0 &&
+  const isGood = !isUnknown &&
+    [undefined, "uml", "this"].includes(options.host) && options.minutes > 0 &&
     options.minutes < 10_000 &&
     [options.seed, options.aggregators, options.guests]
       .every((value) => Number.isSafeInteger(value) && value >= 0);
@@ -92,13 +104,38 @@ async function runWithDisk(seed: number): Promise<number | undefined> {
   }
 }
 
+/** Runs this program inside User-Mode Linux. */
+async function runInsideUml({ minutes, seed }: Options): Promise<number> {
+  const { cacheProgram, runInUml, SOAK_MEMORY_MIB } = await import(
+    "../environment/uml_host.ts"
+  );
+  await cacheProgram([import.meta.filename!]);
+  const { code, output } = await runInUml(
+    "deno run -q --no-check --cached-only -P=unit tests/soak/main.ts " +
+      `--host this --minutes ${minutes} --seed ${seed}`,
+    {
+      memoryMiB: SOAK_MEMORY_MIB,
+      timeoutMs: 60_000 * minutes + UML_SLACK_MS,
+    },
+  );
+  console.log(output.trimEnd());
+  return code;
+}
+
 async function main(): Promise<number> {
   const options = readOptions();
   if (options === undefined) {
     console.error(USAGE);
     return 2;
   }
-  const { diskPath, ...others } = options;
+  const { diskPath, host, ...others } = options;
+  if (host === "uml") return await runInsideUml(options);
+  if (host === "this") {
+    const { seed, minutes } = options;
+    const log = (text: string) => console.error(text);
+    console.table(await runChipSoak({ seconds: 60 * minutes, seed, log }));
+    return 0;
+  }
   if (diskPath === undefined) {
     const code = await runWithDisk(options.seed);
     if (code !== undefined) return code;
