@@ -6,7 +6,7 @@ import { receive, send } from "../../ffi/socket_message.ts";
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 
 const ANSWER_LIMIT_MS = 10_000;
 
@@ -294,5 +294,5 @@ Deno.test("listeners that read and leave are listeners no more", async () => {
     "no listener is left",
     async () => /_listeners 0\n/.test(await client.metrics()),
   );
-  assertEquals(await settledFdCount(pid), fds, "fds leak");
+  await assertNoMoreFds(pid, fds);
 });

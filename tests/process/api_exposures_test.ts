@@ -7,7 +7,7 @@ import { RunningQemu } from "../doubles/running_qemu.ts";
 import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 10;
@@ -109,7 +109,7 @@ Deno.test(`a holder of pins inside QEMU is killed ${KILLS} times: lines safe, pi
     model.gpio.setDirections(0);
     if (kill === 1) fds = await settledFdCount(service.process.pid);
   }
-  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 Deno.test("a socket serves one aggregator, whatever its origin and spelling", async () => {

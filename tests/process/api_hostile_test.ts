@@ -9,7 +9,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { until } from "../environment/wait.ts";
-import { assertFdCount, residentMb, settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, residentMb, settledFdCount } from "./server_usage.ts";
 
 const ANSWER_LIMIT_MS = 120_000;
 
@@ -223,7 +223,7 @@ Deno.test("bad requests get their answer, and everybody else is served on", asyn
     "",
   );
   assertEquals((await service.client.list()).length, 1);
-  await assertFdCount(service.process.pid, fds);
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 Deno.test("half-sent requests do not delay others, and are dropped in time", async () => {
@@ -252,7 +252,7 @@ Deno.test("half-sent requests do not delay others, and are dropped in time", asy
     for (const fd of held) fd.close();
   }
   assertEquals(await service.client.list(), []);
-  await assertFdCount(service.process.pid, fds);
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 Deno.test("a client that goes in the middle of a body is gone at once", async () => {
@@ -278,7 +278,7 @@ Deno.test("a client that goes in the middle of a body is gone at once", async ()
     }
   }
   // The slow one's is the only one that is left.
-  await assertFdCount(pid, fds + 1);
+  await assertNoMoreFds(pid, fds + 1);
   assertEquals(pollFd(slow.fd, POLLIN, 0), 0, "the slow client lost its place");
 });
 
@@ -299,7 +299,7 @@ Deno.test("clients that leave in the middle of a creation leave nothing", async 
     "the last aggregator is gone",
     async () => (await service.client.list()).length === 0,
   );
-  await assertFdCount(service.process.pid, fds);
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 /** Limit of open files of a small service. */
@@ -369,7 +369,7 @@ Deno.test("answers that are never read are not kept for ever", async () => {
   sayAll(greedy.fd, new TextEncoder().encode(get.repeat(1000)));
   await until(
     "the connections of those who read nothing are closed",
-    async () => await settledFdCount(service.process.pid) === fds,
+    async () => await settledFdCount(service.process.pid) <= fds,
   );
 });
 

@@ -8,7 +8,7 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ApiService, startLeaseHolder } from "../environment/api_service.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
-import { assertFdCount, settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = 100;
@@ -63,7 +63,7 @@ Deno.test(`a maker is killed ${KILLS} times: its aggregator goes, another serves
     const names = (await service.client.list()).map(({ name }) => name);
     return names.join() === "steady";
   });
-  await assertFdCount(service.process.pid, fds);
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 Deno.test("of several who remove an aggregator, one does and the others find none", async () => {

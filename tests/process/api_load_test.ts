@@ -8,7 +8,7 @@ import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ApiService } from "../environment/api_service.ts";
 import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
-import { residentMb, settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, residentMb, settledFdCount } from "./server_usage.ts";
 
 const CYCLES = rounds(10_000, 6000);
 /** Cycles after which the service has grown as far as it will. */
@@ -71,7 +71,7 @@ Deno.test(`${CYCLES} aggregators come and go: memory is flat, a guest is served`
     const before = residentMb(pid);
     await cycles(WARM_UP, CYCLES);
     const after = residentMb(pid);
-    assertEquals(await settledFdCount(pid), fds, "fds leak");
+    await assertNoMoreFds(pid, fds);
     assert(
       after < before + SLACK_MB,
       `${before} MB after ${WARM_UP} cycles, ${after} MB after ${CYCLES}`,
@@ -145,7 +145,7 @@ Deno.test(`${LISTENERS} listeners, ${STALLED} of them stalled: all others hear a
     }
     await client.remove("sim");
     await client.remove("last");
-    assertEquals(await settledFdCount(pid), fds, "fds leak");
+    await assertNoMoreFds(pid, fds);
     check();
   });
 });

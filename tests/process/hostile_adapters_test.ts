@@ -18,7 +18,7 @@ import { C, versionBody, words } from "../doubles/vfio_peer.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { pullLines } from "../environment/served_lines.ts";
 import { UnixStream } from "../environment/unix_stream.ts";
-import { assertFdCount, settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 
 const LIMIT_MS = 120_000;
 
@@ -166,7 +166,7 @@ Deno.test("hostile peers of adapters and cards take nothing from another guest",
       }
     }
   }
-  await assertFdCount(pid, before);
+  await assertNoMoreFds(pid, before);
 
   using qemu = UnixStream.connect(service.socket("adapter"));
   await qemu.write(new UsbredirPeer().hello());

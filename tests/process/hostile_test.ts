@@ -35,7 +35,7 @@ import {
 } from "../../src/vhost_frontend/messages.ts";
 import { FrontendRequest } from "../../src/vhost_user/messages/protocol.ts";
 import { Service } from "../environment/service.ts";
-import { settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 
 const LINES = ["sim/4"];
 const NEED_REPLY = 0x9;
@@ -88,7 +88,7 @@ async function afterEach(acts: Record<string, Act>): Promise<void> {
     }
     assertEquals(service.process.status, undefined, `${name} ended the server`);
   }
-  assertEquals(await settledFdCount(pid), before, "fds of the server");
+  await assertNoMoreFds(pid, before);
 }
 
 /** Sends GET_FEATURES and takes what comes until its answer. */

@@ -15,7 +15,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "./server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "./server_usage.ts";
 
 Deno.test("serve tells when it is ready, that it is well, and when it ends", async () => {
   await using manager = new ManagerDouble();
@@ -141,7 +141,7 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
     assertEquals((await client.reload()).refused.length, 1);
   }
   Frontend.open(vm, { timeoutMs: 120_000 })[Symbol.dispose]();
-  assertEquals(await settledFdCount(manager.pid), fds, "fds leak");
+  await assertNoMoreFds(manager.pid, fds);
 });
 
 /** A socket of this family and type; a listening one is bound by itself. */

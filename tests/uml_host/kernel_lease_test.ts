@@ -13,7 +13,7 @@ import {
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "../process/server_usage.ts";
 import { gpioagg, leftovers, msUntilGone } from "./kernel_chip_rig.ts";
 
 const KILLS = 10;
@@ -100,7 +100,7 @@ for (const through of ["configfs", "sysfs"] as const) {
       assertEquals(leftovers(), []);
       if (kill === 1) fds = await settledFdCount(service.process.pid);
     }
-    assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+    await assertNoMoreFds(service.process.pid, fds);
   });
 
   Deno.test(`a kernel chip through ${through} is made with \`await using\`, and gone when that is left`, async () => {
@@ -360,5 +360,5 @@ Deno.test(`the holder of pins inside QEMU is killed ${KILLS} times: its chip's l
     );
     if (kill === 1) fds = await settledFdCount(service.process.pid);
   }
-  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  await assertNoMoreFds(service.process.pid, fds);
 });

@@ -5,7 +5,7 @@ import { ApiService } from "../environment/api_service.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { rounds } from "../environment/rounds.ts";
-import { settledFdCount } from "../process/server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "../process/server_usage.ts";
 
 /** As many lines as a lane needs some time to let go. */
 const LINES = 64;
@@ -29,7 +29,7 @@ for (const [kind, rules] of Object.entries(RULES)) {
     const { client } = service;
     using watcher = Chip.open(chip.path);
     const lines = [`${chip.name}/0-${LINES - 1}${rules}`];
-    const fds: number[] = [];
+    let fds = 0;
     for (let round = 0; round < ROUNDS; round++) {
       // The first round loads what is needed ever after.
       await client.createLasting({ name: "a", lines });
@@ -40,10 +40,9 @@ for (const [kind, rules] of Object.entries(RULES)) {
         assertEquals(used(watcher).length, LINES);
       }
       assertEquals(used(watcher), [], `round ${round}`);
-      if (round === 0) fds.push(await settledFdCount(service.process.pid));
+      if (round === 0) fds = await settledFdCount(service.process.pid);
     }
-    fds.push(await settledFdCount(service.process.pid));
-    assertEquals(fds[1], fds[0], "fds leak");
+    await assertNoMoreFds(service.process.pid, fds);
   });
 }
 

@@ -11,7 +11,7 @@ import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "../process/server_usage.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const KILLS = rounds(100, 25);
@@ -95,7 +95,7 @@ Deno.test(`a lease's holder is killed ${KILLS} times: lines safe, free, and had 
     assertEquals(await chip.level(2), kill % 2);
     if (kill === 1) fds = await settledFdCount(service.process.pid);
   }
-  assertEquals(await settledFdCount(service.process.pid), fds, "fds leak");
+  await assertNoMoreFds(service.process.pid, fds);
 });
 
 Deno.test("a maker cannot have a line that is busy, and leaves nothing half-done", async () => {

@@ -9,7 +9,7 @@ import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
-import { settledFdCount } from "../process/server_usage.ts";
+import { assertNoMoreFds, settledFdCount } from "../process/server_usage.ts";
 import {
   EVENT_LIMIT_MS,
   QUIET_MS,
@@ -50,7 +50,7 @@ for (const signal of RESTARTS) {
         await manager.stop(signal);
         await manager.start(args);
         assertEquals(manager.stored("line.").length, 3);
-        assertEquals(await settledFdCount(manager.pid), fds);
+        await assertNoMoreFds(manager.pid, fds);
       }
       await watch.end("10");
     }
