@@ -59,7 +59,7 @@ class Rig {
       source: this.source,
       name,
       windowMs: 1000,
-      kind: { isDumb: false, hasUtf8: true },
+      kind: { columns: undefined, isDumb: false, hasUtf8: true },
       terminal: this.terminal,
       changing: () =>
         Promise.resolve({
@@ -142,7 +142,7 @@ Deno.test("a service that ends before it answers has ended, and the terminal is 
     source: { ...source, edges: async function* () {} },
     name: undefined,
     windowMs: undefined,
-    kind: { isDumb: false, hasUtf8: true },
+    kind: { columns: undefined, isDumb: false, hasUtf8: true },
     terminal,
     changing: () => Promise.reject(new Error("not asked for")),
   });
