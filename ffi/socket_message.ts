@@ -316,6 +316,15 @@ function canRefuse(): boolean {
 }
 
 /**
+ * Has the kernel asked anew, for tests that play another one.
+ *
+ * **Safety**: sets a variable.
+ */
+export function forgetKernel(): void {
+  isRefusalKnown = undefined;
+}
+
+/**
  * Ends a connection that expects no fds. On a kernel that cannot refuse them,
  * some may wait unread, whose close must not be waited for.
  *
