@@ -7,14 +7,8 @@
  *
  * @module
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { limitSendBuffer } from "../../ffi/client_connection.ts";
 import { isOsError } from "../../ffi/os_error.ts";
@@ -22,6 +16,7 @@ import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { type ReadinessWait, whenReadable } from "../../ffi/readiness.ts";
 import { acceptTcp } from "../../ffi/tcp_socket.ts";
 import { type ApiAnswer, sendRequest } from "../client/http_request.ts";
+import { acceptingServer } from "../http/accepting_server.ts";
 import {
   EVENT_STREAM_TYPE,
   PacedConnection,
@@ -48,7 +43,6 @@ const MAX_CONNECTIONS = 64;
  * the service's. **Units**: milliseconds.
  */
 const MESSAGE_LIMIT_MS = 10_000;
-const MAX_HEADER_BYTES = 16 * 1024;
 /** Bytes that the kernel holds for a browser that does not read. */
 const SEND_BUFFER_BYTES = 128 * 1024;
 const MAX_BODY_BYTES = 64 * 1024;
@@ -101,24 +95,10 @@ export class WebServer implements Disposable {
     this.#limitMs = limitMs;
     this.#gate = gate;
     this.#upstream = upstream;
-    this.#server = createServer(
-      { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
+    this.#server = acceptingServer(
       (request, response) => this.#take(request, response),
+      "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n",
     );
-    // It is this class that listens: see the control API's own listener.
-    Object.defineProperty(this.#server, "listening", { value: true });
-    // A client may shut down its write side and still read responses.
-    Object.defineProperty(this.#server, "httpAllowHalfOpen", { value: true });
-    // Of these there is one answer at a time, too.
-    this.#server.on(
-      "checkExpectation",
-      (request: IncomingMessage, response: ServerResponse) =>
-        this.#take(request, response),
-    );
-    this.#server.on("clientError", (_error: Error, socket: Duplex) => {
-      if (!socket.writable) return void socket.destroy();
-      socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
-    });
     void this.#acceptAll();
   }
 

@@ -6,14 +6,8 @@
  *
  * @module
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import {
   isAbandoned,
   limitSendBuffer,
@@ -42,6 +36,7 @@ import {
   ConnectionPlaces,
   placeLimits,
 } from "../../sockets/connection_places.ts";
+import { acceptingServer } from "../../../http/accepting_server.ts";
 import { PacedConnection } from "../../../http/paced_connection.ts";
 import { expectsTooMuch } from "../../../http/expectation.ts";
 import { hasSeveralHosts } from "../../../http/several_hosts.ts";
@@ -61,8 +56,6 @@ type ApiHandler = (
   peer: Peer,
 ) => Promise<void>;
 
-/** Longest head of a request. **Units**: bytes. */
-const MAX_HEADER_BYTES = 16 * 1024;
 /**
  * Time limit for a request to arrive, and for an answer that is complete to be
  * taken. **Units**: milliseconds.
@@ -160,26 +153,10 @@ export class ApiListener implements Disposable {
       rank: (socket) => rankOf(socket, this.#connections.get(socket)),
     });
     refuseDescriptors(listener.fd);
-    this.#server = createServer(
-      // What lacks a host is refused here: Node would say nothing to it.
-      { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
+    this.#server = acceptingServer(
       (request, response) => this.#take(request, response),
+      BAD_REQUEST,
     );
-    // It is this class that listens. A server that knows of no listener would
-    // promise to keep a connection, and close it after its first answer.
-    Object.defineProperty(this.#server, "listening", { value: true });
-    // A client may shut down its write side and still read responses.
-    Object.defineProperty(this.#server, "httpAllowHalfOpen", { value: true });
-    // Of these there is one answer at a time, too.
-    this.#server.on(
-      "checkExpectation",
-      (request: IncomingMessage, response: ServerResponse) =>
-        this.#take(request, response),
-    );
-    this.#server.on("clientError", (_error: Error, socket: Duplex) => {
-      if (socket.writable) socket.end(BAD_REQUEST);
-      else socket.destroy();
-    });
     void this.#acceptAll();
   }
 
