@@ -35,7 +35,7 @@ const PACKAGE = '"@gpioagg/gpioagg"';
  * what nothing has caught, or run whole programs.
  */
 const OWN_ISOLATE = /(?:allocation|unexpected)_test\.ts$|^tests\/inside\//;
-/** What defines tests for a process without other threads. */
+/** A definition of a test for a process without other threads. */
 const ALONE = /\btest(?:Alone|Serially)\(/;
 /** Isolates for all other files, and files that are worth one. */
 const MAX_ISOLATES = 3;

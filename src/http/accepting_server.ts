@@ -14,6 +14,7 @@ import type { Duplex } from "node:stream";
 
 /** Longest head of a request. **Units**: bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
+
 /**
  * Makes a server that does not listen: each connection comes by its event
  * `connection`.

@@ -1,5 +1,5 @@
 /**
- * What API clients have made, in a service that is a table: for tests of
+ * Aggregators of API clients, in a service that is a table: for tests of
  * `Creations`.
  *
  * @module

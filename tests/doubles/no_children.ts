@@ -12,7 +12,7 @@ class RefusedCommand {
   constructor(command: string | URL) {
     throw new Error(
       `Cannot start ${command} beside other tests: define this one with ` +
-        "testAlone() (tests/doubles/test_alone.ts)",
+        "testSerially() (tests/doubles/test_alone.ts)",
     );
   }
 }

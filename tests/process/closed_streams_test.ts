@@ -36,7 +36,7 @@ const CLOSED = [1, 2, 3, 4, 5, 6, 7].map((choice) =>
   [0, 1, 2].filter((fd) => (choice >> fd) & 1)
 );
 const NULL = /^\/dev\/null$/;
-/** What the tests give: null, or pipes. */
+/** Streams that the tests give: null, or pipes. */
 const GIVEN = /^(\/dev\/null|pipe:.*)$/;
 
 function closing(fds: readonly number[]): string {

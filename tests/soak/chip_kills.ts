@@ -70,7 +70,7 @@ export class KilledService implements AsyncDisposable {
     return this.#manager.directory;
   }
 
-  /** What the service said. */
+  /** Output of the service. */
   get log(): string {
     return this.#manager.log;
   }

@@ -307,7 +307,7 @@ export class GpioKernel implements Disposable {
 
   /**
    * A file that was just closed here may still be open in a child process that
-   * another test is starting: until it becomes its program, its parent's time.
+   * another test is starting: waits until that has become its program.
    */
   #waitForChildren(key: string): void {
     const peer = this.#state.look().files[key]?.peer ?? -1;
