@@ -436,3 +436,33 @@ Deno.test("Long chains use up the budget faster", () => {
   assertEquals(guest.requests.collect().length, 1);
   assertEquals(guest.device.processQueue(0, 3), false);
 });
+
+Deno.test("A chain across many regions uses up the budget faster", () => {
+  const { guest } = guestWith();
+  const regions = 64;
+  const first = 2 ** 40;
+  const buffer = new ArrayBuffer(regions * 16);
+  for (let i = 0; i < regions; i++) {
+    guest.memory.add({
+      guestAddress: first + i * 16,
+      userAddress: first + i * 16,
+      length: 16,
+      buffer,
+      bufferOffset: i * 16,
+    });
+  }
+  const spend = () => {
+    const at = guest.slot();
+    guest.writeRequest(at, GET_VALUE, 0, 0);
+    guest.requests.add([
+      { address: guest.address(at), length: 8, writable: false },
+      { address: first, length: buffer.byteLength, writable: true },
+    ]);
+    guest.requests.publish();
+  };
+  spend();
+  spend();
+  assertEquals(guest.device.processQueue(0, 5), true);
+  assertEquals(guest.requests.collect().length, 1);
+  assertEquals(guest.device.processQueue(0, 6), false);
+});

@@ -9,12 +9,12 @@ import type { SplitQueue } from "../queue/split_queue.ts";
 import { FAILED } from "../../line/port.ts";
 import { GPIO_RESPONSE, Status } from "./protocol.ts";
 
-/** Descriptors that cost as much as one plain request. */
-const DESCRIPTORS_PER_UNIT_SHIFT = 4;
+/** Descriptors or parts that cost as much as one plain request. */
+const STEPS_PER_UNIT_SHIFT = 4;
 
 /** Returns the part of a budget that a chain takes. */
 export function costOf(chain: DescriptorChain): number {
-  return 1 + (chain.descriptorCount >>> DESCRIPTORS_PER_UNIT_SHIFT);
+  return 1 + (chain.stepCount >>> STEPS_PER_UNIT_SHIFT);
 }
 
 /** Writes both bytes of the response at once; `result` is a value or FAILED. */

@@ -122,8 +122,8 @@ export class DescriptorChain {
   head = 0;
   /** Why the chain cannot be used; give it back unread then. */
   fault: ChainFault = ChainFault.None;
-  /** Descriptors walked: what the chain cost, for budgets. */
-  descriptorCount = 0;
+  /** Descriptors, parts and regions walked: what the chain cost, for budgets. */
+  stepCount = 0;
 
   /**
    * Makes the chain object of a queue.
@@ -159,7 +159,7 @@ export class DescriptorChain {
    */
   load(head: number): void {
     this.head = head;
-    this.descriptorCount = 0;
+    this.stepCount = 0;
     this.#parts = 0;
     this.#readableParts = 0;
     this.#totals[READABLE] = 0;
@@ -250,7 +250,7 @@ export class DescriptorChain {
     for (;;) {
       if (count === limit) return ChainFault.TooLong;
       count++;
-      this.descriptorCount++;
+      this.stepCount++;
       let at = base + index * DESCRIPTOR_SIZE;
       if (isSpanning) {
         const address = tableAddress + at;
@@ -343,17 +343,25 @@ export class DescriptorChain {
 
   /** A buffer that lies across adjacent regions becomes one part in each. */
   #addSpanning(address: number, length: number, kind: 0 | 1): ChainFault {
-    let done = 0;
-    while (done < length) {
+    const memory = this.#memory;
+    let region = memory.locate(address, 1);
+    if (region < 0) return ChainFault.BufferOutOfRange;
+    let offset = address - memory.start(region);
+    let left = length;
+    for (;;) {
       if (this.#parts === MAX_PARTS) return ChainFault.TooManyParts;
-      const bytes = this.#memory.reach(address + done, length - done);
-      if (bytes === 0) return ChainFault.BufferOutOfRange;
-      const region = this.#memory.locate(address + done, bytes);
-      const offset = address + done - this.#memory.start(region);
+      const bytes = Math.min(
+        left,
+        memory.end(region) - memory.start(region) - offset,
+      );
       this.#addPart(region, offset, bytes, kind);
-      done += bytes;
+      this.stepCount++;
+      left -= bytes;
+      if (left === 0) return ChainFault.None;
+      if (!memory.isAdjacent(region)) return ChainFault.BufferOutOfRange;
+      region++;
+      offset = 0;
     }
-    return ChainFault.None;
   }
 
   #addPart(

@@ -125,7 +125,7 @@ Deno.test("DescriptorChain takes direct descriptors in front of an indirect one"
   assertEquals(chain.fault, ChainFault.None);
   assertEquals(chain.readUint32(4), 0x88776655);
   assertEquals(chain.writableAddress(1), BASE + 0x901);
-  assertEquals(chain.descriptorCount, 4);
+  assertEquals(chain.stepCount, 4);
 });
 
 Deno.test("DescriptorChain ignores the write flag of an indirect descriptor", () => {
@@ -496,6 +496,8 @@ Deno.test("DescriptorChain bounds the parts of a chain over many regions", () =>
     ChainFault.None,
     2 * regions * page,
   ]);
+  // Each part takes its time of a turn, as each descriptor does.
+  assertEquals(chain.stepCount, 2 + 2 * regions);
   chain.load(ring.add([all, all, all]));
   assertEquals(chain.fault, ChainFault.TooManyParts);
 });

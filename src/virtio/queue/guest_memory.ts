@@ -250,11 +250,12 @@ export class GuestMemory {
    * regions if need be.
    */
   covers(address: number, length: number): boolean {
-    let done = 0;
-    while (done < length) {
-      const bytes = this.reach(address + done, length - done);
-      if (bytes === 0) return false;
-      done += bytes;
+    if (length === 0) return true;
+    let region = this.#search(address);
+    if (region < 0) return false;
+    while (this.#ends[region]! < address + length) {
+      if (!this.isAdjacent(region)) return false;
+      region++;
     }
     return true;
   }
@@ -262,6 +263,12 @@ export class GuestMemory {
   /** Address of the first byte behind a region, by index. */
   end(region: number): number {
     return this.#ends[region]!;
+  }
+
+  /** Returns true if the next region, by index, begins where this one ends. */
+  isAdjacent(region: number): boolean {
+    return region + 1 < this.#regions.length &&
+      this.#ends[region] === this.#starts[region + 1];
   }
 
   /** Returns true if a page, by its guest-physical number, was found to exist. */

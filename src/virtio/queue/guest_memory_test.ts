@@ -68,6 +68,28 @@ Deno.test("GuestMemory.copyIn() writes nothing when part of the range is missing
   assertEquals(memory.covers(0x11ff8, 8), true);
   assertEquals(memory.covers(0x11ff8, 9), false);
   assertEquals(memory.covers(0xf000, 0x3000), true);
+  assertEquals(memory.covers(0x30000, 1), false);
+});
+
+Deno.test("GuestMemory knows which regions have one behind them", () => {
+  const buffer = new ArrayBuffer(32);
+  const memory = new GuestMemory();
+  // The first ends at 1, where the ranges of absent regions begin.
+  for (const [guestAddress, length] of [[0, 1], [2, 4], [6, 1]] as const) {
+    assertEquals(memory.isAdjacent(0), false);
+    memory.add({
+      guestAddress,
+      userAddress: guestAddress,
+      length,
+      buffer,
+      bufferOffset: guestAddress,
+    });
+  }
+  assertEquals([0, 1, 2].map((i) => memory.isAdjacent(i)), [
+    false,
+    true,
+    false,
+  ]);
 });
 
 Deno.test("GuestMemory leaves single bytes outside every region alone", () => {
