@@ -26,6 +26,7 @@ const PR_SET_PDEATHSIG = 1n;
 const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
 const KCMP_FILE = 0n;
 const SIGKILL = 9n;
+const SIGCONT = 18n;
 
 let opened: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 
@@ -73,10 +74,26 @@ export function hasEnded(process: OwnedFd): boolean {
  * pidfd_send_signal(2), Linux 5.1.
  */
 export function killProcess(process: OwnedFd): void {
+  sendSignal(process, SIGKILL);
+}
+
+/**
+ * Continues a process that was stopped; nothing happens if it has ended.
+ *
+ * @throws {OsError} EPERM.
+ *
+ * **Safety**: no other process is meant by the handle. **Source**:
+ * pidfd_send_signal(2), Linux 5.1.
+ */
+export function continueProcess(process: OwnedFd): void {
+  sendSignal(process, SIGCONT);
+}
+
+function sendSignal(process: OwnedFd, signal: bigint): void {
   const result = symbols().syscall(
     SYS_PIDFD_SEND_SIGNAL,
     BigInt(process.fd),
-    SIGKILL,
+    signal,
     0n,
     0n,
     0n,
@@ -99,10 +116,27 @@ export function killProcess(process: OwnedFd): void {
  * **Source**: PR_SET_PDEATHSIG(2const).
  */
 export function endWithParent(): void {
+  signalAtParentEnd(SIGKILL);
+}
+
+/**
+ * Has the kernel continue this process, if it is stopped, when the process that
+ * started it ends in any way.
+ *
+ * @throws {OsError} EPERM, where a sandbox forbids it.
+ *
+ * **Safety**: for this process only, and not for those that it starts.
+ * **Source**: PR_SET_PDEATHSIG(2const).
+ */
+export function continueAtParentEnd(): void {
+  signalAtParentEnd(SIGCONT);
+}
+
+function signalAtParentEnd(signal: bigint): void {
   const result = symbols().syscall(
     SYS_PRCTL,
     PR_SET_PDEATHSIG,
-    SIGKILL,
+    signal,
     0n,
     0n,
     0n,

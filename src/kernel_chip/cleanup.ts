@@ -48,7 +48,7 @@ export async function collectGarbage(records: Records): Promise<Collection> {
   for (const record of left) {
     if (record.state !== "orphaned") continue;
     try {
-      await guardianEnd(record, left, deadline - performance.now());
+      await guardianEnd(records, record, left, deadline - performance.now());
       await takeDown(records, record, left);
       left = left.filter((other) => other !== record);
       removed.push(record);
@@ -62,18 +62,24 @@ export async function collectGarbage(records: Records): Promise<Collection> {
 }
 
 /**
- * Waits for the guardian of a dead maker, which may be about to do the same.
+ * Waits for the guardian of a dead maker, which may be about to do the same, or
+ * may have been stopped.
  *
  * @throws {DoubtfulRecordError} If it goes on running, or something else shows
  * that the maker is not dead.
  */
 async function guardianEnd(
+  records: Records,
   record: ChipRecord,
   known: readonly FoundRecord[],
   limitMs: number,
 ): Promise<void> {
   const evidence = { records: known };
   let reason = contradiction(record, true, evidence);
+  if (reason !== undefined) {
+    using guardian = GuardianProcess.find(record, records.pathOf(record));
+    guardian?.continue();
+  }
   await waitUntil(() => {
     if (reason !== undefined) reason = contradiction(record, true, evidence);
     return reason === undefined;

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { collectGarbage, takeDown } from "./cleanup.ts";
+import { GuardianProcess } from "./guardian_process.ts";
 import { identityOf, isAlive } from "./process_identity.ts";
 import {
   type ChipRecord,
@@ -8,6 +9,9 @@ import {
   newId,
   Records,
 } from "./records.ts";
+import { waitUntil } from "../async/wait.ts";
+
+const LIMIT_MS = 30_000;
 
 testSerially(
   "collectGarbage() ends no process because a record names it",
@@ -42,6 +46,58 @@ testSerially(
     } finally {
       foreign.kill("SIGKILL");
       await foreign.status;
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+);
+
+/** Starts the guardian of a record, of a chip that is never made. */
+const MAKER = `
+  import { Guardian } from "${import.meta.resolve("./guardian.ts")}";
+  import { identityOf } from "${import.meta.resolve("./process_identity.ts")}";
+  const { identity } = Guardian.start(Deno.args[0], Deno.args[1]);
+  console.log(JSON.stringify({ guardian: identity, maker: identityOf(Deno.pid) }));
+  setTimeout(() => {}, 60_000);
+`;
+
+testSerially(
+  "collectGarbage() continues a guardian whose processes are all stopped",
+  async () => {
+    const directory = await Deno.makeTempDir();
+    try {
+      const records = new Records(`${directory}/kernel-chips`);
+      const id = newId("plc0");
+      const path = records.pathOf({ id });
+      const process = new Deno.Command(Deno.execPath(), {
+        args: ["eval", "-q", "--no-check", MAKER, path, `${directory}/group`],
+        stdin: "null",
+        stdout: "piped",
+      }).spawn();
+      const reader = process.stdout.pipeThrough(new TextDecoderStream())
+        .getReader();
+      const { value = "" } = await reader.read();
+      const made = JSON.parse(value) as Pick<ChipRecord, "guardian" | "maker">;
+      const guardian = made.guardian!;
+      const isGuardian = () => {
+        using found = GuardianProcess.find(made, path);
+        return found !== undefined;
+      };
+      assert(await waitUntil(isGuardian, LIMIT_MS));
+      Deno.kill(-guardian.pid, "SIGSTOP");
+      process.kill("SIGKILL");
+      await process.status;
+      await reader.cancel();
+      using _lock = await records.lock();
+      const record: ChipRecord = {
+        ...{ ...made, id, name: "plc0", interface: "sysfs" },
+        ...{ isDetached: false, lines: [] },
+      };
+      records.begin(record)[Symbol.dispose]();
+      await records.write(record);
+      const { removed, failed } = await collectGarbage(records);
+      assertEquals([removed.length, failed], [1, []]);
+      assert(await waitUntil(() => !isAlive(guardian), LIMIT_MS));
+    } finally {
       await Deno.remove(directory, { recursive: true });
     }
   },

@@ -5,12 +5,14 @@
  * @module
  */
 import { childEnd } from "../async/child_end.ts";
+import { WAKE_ALL, WAKER } from "../async/waker.ts";
 import { identityOf, type ProcessIdentity } from "./process_identity.ts";
 
 /**
  * Script of the guardian: $1 is the chip's record, $2 its group in configfs, or
  * nothing for a chip through sysfs. It removes a chip as `driver.ts` does, with
- * commands that every machine has.
+ * commands that every machine has. A second process continues it if it is
+ * stopped before it is done, also before its maker died.
  *
  * The pipe reports what the maker has made: before that, the guardian removes
  * nothing. It depends only on the pipe, so a chip is removed even if a user has
@@ -21,11 +23,11 @@ import { identityOf, type ProcessIdentity } from "./process_identity.ts";
  */
 const SCRIPT = `
 trap '' HUP INT QUIT TERM PIPE TSTP
-made= device= inode=
+${WAKER}made= device= inode=
 while read -r word first second; do
   made=$word device=$first inode=$second
 done
-if [ -n "$2" ]; then
+${WAKE_ALL}if [ -n "$2" ]; then
   if [ "$made" = group ] && [ -d "$2" ]; then
     echo 0 >"$2/live"
     rmdir "$2"/line*
@@ -87,12 +89,15 @@ export type GuardedChip = "group" | {
 export class Guardian implements AsyncDisposable {
   readonly identity: ProcessIdentity;
   readonly #child: Deno.ChildProcess;
+  readonly #end: Promise<void>;
   readonly #pipe: WritableStreamDefaultWriter<Uint8Array>;
 
   private constructor(child: Deno.ChildProcess, identity: ProcessIdentity) {
     this.#child = child;
     this.#pipe = child.stdin.getWriter();
     this.identity = identity;
+    // What is left of it ends with that.
+    this.#end = child.status.then(() => child.stdout.cancel());
   }
 
   /**
@@ -106,7 +111,8 @@ export class Guardian implements AsyncDisposable {
     const child = new Deno.Command("/bin/sh", {
       args: ["-c", SCRIPT, NAME, record, group ?? ""],
       stdin: "piped",
-      stdout: "null",
+      // Never read: it tells the second process that the maker is gone.
+      stdout: "piped",
       stderr: "null",
       cwd: "/",
       clearEnv: true,
@@ -152,6 +158,7 @@ export class Guardian implements AsyncDisposable {
       // It has ended.
     }
     await childEnd(this.#child);
+    await this.#end;
     await this.#pipe.abort().catch(() => {});
   }
 }

@@ -6,7 +6,12 @@
  */
 import { readLink, readSmallFile } from "../../ffi/files.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
-import { hasEnded, killProcess, openProcess } from "../../ffi/process.ts";
+import {
+  continueProcess,
+  hasEnded,
+  killProcess,
+  openProcess,
+} from "../../ffi/process.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { isGuardian } from "./guardian.ts";
 import { isAlive, isOfThisNamespace, startTimeOf } from "./process_identity.ts";
@@ -61,6 +66,11 @@ export class GuardianProcess implements Disposable {
   /** True until it has ended. */
   get isRunning(): boolean {
     return !hasEnded(this.#process);
+  }
+
+  /** Continues it, if it was stopped. */
+  continue(): void {
+    continueProcess(this.#process);
   }
 
   /** Ends it. */

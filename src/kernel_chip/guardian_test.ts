@@ -43,6 +43,16 @@ async function rig() {
   };
 }
 
+/** Returns true if a guardian, or its second process, exists. */
+function hasGroup({ pid }: ProcessIdentity): boolean {
+  try {
+    Deno.kill(-pid, "SIGCONT");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 testSerially(
   "A guardian that is disposed does nothing and is gone",
   async () => {
@@ -51,6 +61,7 @@ testSerially(
     assert(isAlive(guardian.identity));
     await guardian[Symbol.asyncDispose]();
     assertEquals(isAlive(guardian.identity), false);
+    assert(await waitUntil(() => !hasGroup(guardian.identity), LIMIT_MS));
     assert(fileStatus(`${it.configfs}/line0`) !== undefined);
     assert(fileStatus(it.record) !== undefined);
   },
@@ -105,6 +116,34 @@ testSerially(
     assertEquals(await Deno.readTextFile(`${it.configfs}/live`), "0\n");
     // So the chip is there as far as can be seen: gc needs the record.
     assert(fileStatus(it.record) !== undefined);
+  },
+);
+
+testSerially(
+  "A guardian that is stopped is continued once its maker is dead, and leaves no process",
+  async () => {
+    await using before = await rig();
+    await using after = await rig();
+    // It waits there until the file has a reader.
+    const live = `${after.configfs}/live`;
+    await new Deno.Command("mkfifo", { args: [live] }).output();
+    const { guardians, kill } = await startMaker(
+      { ...before, told: "group" },
+      { ...after, told: "group" },
+    );
+    for (const { pid } of guardians) {
+      assert(await waitUntil(() => ignores(pid, 15), LIMIT_MS));
+    }
+    const [first, second] = guardians as [ProcessIdentity, ProcessIdentity];
+    Deno.kill(first.pid, "SIGSTOP");
+    await kill();
+    assert(await goes(`${before.configfs}/line0`));
+    Deno.kill(second.pid, "SIGSTOP");
+    using _reader = await Deno.open(live, { read: true, write: true });
+    assert(await goes(`${after.configfs}/line0`));
+    for (const guardian of guardians) {
+      assert(await waitUntil(() => !hasGroup(guardian), LIMIT_MS));
+    }
   },
 );
 

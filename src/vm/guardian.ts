@@ -19,6 +19,7 @@
 import { readSmallFile } from "../../ffi/files.ts";
 import { childEnd } from "../async/child_end.ts";
 import { settlesWithin } from "../async/wait.ts";
+import { WAKE_ALL, WAKER } from "../async/waker.ts";
 import { USABLE_PATH } from "./usable_path.ts";
 
 const SHELL = "/bin/sh";
@@ -37,16 +38,7 @@ const NAME = "gpioagg-guardian";
  */
 const SCRIPT = `${USABLE_PATH}
 trap '' HUP INT QUIT TERM PIPE TSTP
-# Waits at a full pipe for the end of gpioagg, which never reads. From then on a
-# process of this group that was stopped is continued. Until the group is gone
-# its number, this shell's, is given to no other process.
-{
-  yes
-  while kill -CONT $$ && kill -CONT 0; do sleep 1 >/dev/null; done
-} </dev/null 2>/dev/null &
-waker=$!
-exec >/dev/null
-# The running program, wherever its file is by the time that it is needed.
+${WAKER}# The running program, wherever its file is by the time that it is needed.
 [ -r "/proc/$PPID/exe" ] && exec 3<"/proc/$PPID/exe"
 vm=$5 start=$6
 while read -r word first second; do
@@ -57,9 +49,7 @@ while read -r word first second; do
   esac
 done
 exec </dev/null
-# That other process may have been stopped too.
-kill -CONT 0
-work=
+${WAKE_ALL}work=
 runs() {
   [ -n "$vm" ] && read -r stat 2>/dev/null <"/proc/$vm/stat" || return 1
   set -- \${stat##*) }
@@ -125,7 +115,6 @@ while runs; do
 done
 [ -n "$work" ] && wait "$work"
 rm -rf -- "$directory"
-kill -KILL "$waker"
 `;
 
 /**

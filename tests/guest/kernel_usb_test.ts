@@ -194,7 +194,9 @@ for (
       await untilAccess(host, again, access);
       assertEquals(await seen(host, again), "0");
 
-      // The maker is killed: nothing stays.
+      // The maker is killed: nothing stays, though the relaying process stands
+      // still.
+      if (tells) await host.run(`kill -STOP ${(await relays(host))[0]}`);
       const times = await host.run(
         `kill -KILL ${pid}; cut -d ' ' -f 1 /proc/uptime
          while [ -e /dev/${again} ]; do :; done; cut -d ' ' -f 1 /proc/uptime`,

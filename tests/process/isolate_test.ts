@@ -147,6 +147,19 @@ Deno.test("with the service its processes end, by SIGTERM and by SIGKILL", () =>
     }
   }));
 
+Deno.test("a process that stands still ends when its service is killed", () =>
+  withDirectory(async (directory) => {
+    await using service = await serve(directory, [
+      "--isolate",
+      ...aggregator(directory, "a"),
+    ]);
+    const { pid } = await new ServiceClient(`${directory}/api.sock`).show("a");
+    Deno.kill(pid!, "SIGSTOP");
+    service.kill("SIGKILL");
+    await service.waitForExit({ timeoutMs: 120_000 });
+    await until("the end of its process", () => !isRunning(pid!));
+  }));
+
 Deno.test("a process that stands still does not keep the service from its orderly end", () =>
   withDirectory(async (directory) => {
     await using service = await serve(directory, [

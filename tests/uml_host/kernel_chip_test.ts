@@ -125,6 +125,10 @@ for (const through of INTERFACES) {
     using _request = user.requestLines({
       lines: [{ offset: 1, settings: { direction: "output" } }],
     });
+    // Its guardian, which stands still, is continued then.
+    if (through === "sysfs") {
+      Deno.kill(await guardianOf(held.chip.name), "SIGSTOP");
+    }
     held.process.kill("SIGKILL");
     await msUntilGone(path, GONE_LIMIT_MS);
     await waitForNothingLeft();

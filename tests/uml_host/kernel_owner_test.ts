@@ -187,7 +187,8 @@ Deno.test("makers in containers that share /run are known to live, and given up 
   const [child] = childrenOf(inside.process.pid);
   const [guardian, ...others] = childrenOf(child!);
   assertEquals(others, []);
-  Deno.kill(guardian!, "SIGSTOP");
+  // Its second process would continue it meanwhile.
+  Deno.kill(-guardian!, "SIGSTOP");
   Deno.kill(child!, "SIGKILL");
   await inside.process.waitForExit();
   assert(fileStatus(inside.chip.path!) !== undefined);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { continueAtParentEnd } from "../../../ffi/process.ts";
 import { serveIsolated } from "../../service/isolate/aggregator_process.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { isOfParent } from "../parent_socket.ts";
@@ -17,5 +18,8 @@ export async function main(args: readonly string[]): Promise<number> {
       hint: "Add isolate: process to the file, or serve --isolate",
     });
   }
+  // Stopped, it would not notice the end of the service, and hold lines that are
+  // to be safe, or are the next one's.
+  continueAtParentEnd();
   return await serveIsolated(Number(fd));
 }

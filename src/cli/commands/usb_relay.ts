@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { endWithParent } from "../../../ffi/process.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { ATTACH_FD } from "../../kernel_chip/usb_relay.ts";
 import { relayDevices, type RelayReport } from "../../usbip/relay_process.ts";
@@ -23,6 +24,11 @@ export function main(args: readonly string[]): number {
       hint: "gpioagg kernel create --interface usb makes a chip",
     });
   }
+  // Stopped, it would not notice that its maker has ended, and the chip would
+  // stay.
+  const maker = Deno.ppid;
+  endWithParent();
+  if (Deno.ppid !== maker) return 0;
   try {
     relayDevices(sockets, report, { attachFd });
     return 0;
