@@ -10,13 +10,15 @@ import { diskEntry, SmallDisk } from "./small_disk.ts";
 import { runSoak, type SoakOptions } from "./soak.ts";
 
 const USAGE = `Usage: deno task soak [--minutes N] [--seed N] [--aggregators N]
-                      [--guests N] [--disk DIRECTORY]
+                      [--guests N] [--heap MB] [--disk DIRECTORY]
        deno task soak --host uml|this [--minutes N] [--seed N]
 
   --minutes N      how long (5); a fraction is possible
   --seed N         what happens in which order; by the clock unless told
   --aggregators N  aggregators of the service (200)
   --guests N       well-behaved guests, whose every answer is checked (64)
+  --heap MB        limit of the heap of each of the service's isolates: garbage
+                   that V8 keeps uncollected for long is not taken for a leak
   --disk DIRECTORY an empty file system of some MB for what the service writes,
                    which is filled and freed; one of its own unless told, where
                    this is run by root
@@ -33,7 +35,7 @@ unplugged and come back, the wall clock is set, and a process of each kind is
 killed, while guests are served. With --host this, on this machine, which must
 have gpio-sim and whose clock is set.`;
 
-const KEYS = ["minutes", "seed", "aggregators", "guests"] as const;
+const KEYS = ["minutes", "seed", "aggregators", "guests", "heap"] as const;
 /** In a shorter run less is waited for what settles late. */
 const SHORT_MINUTES = 1;
 const SHORT_LOOKS = 4;
@@ -66,13 +68,14 @@ function readOptions(): Options | undefined {
     seed: number("seed", Date.now() % 2 ** 31),
     aggregators: number("aggregators", 200),
     guests: number("guests", 64),
+    heapMb: given["heap"] === undefined ? undefined : number("heap", 0),
     diskPath: given["disk"] as string | undefined,
     host: given["host"] as string | undefined,
   };
   const isGood = !isUnknown &&
     [undefined, "uml", "this"].includes(options.host) && options.minutes > 0 &&
-    options.minutes < 10_000 &&
-    [options.seed, options.aggregators, options.guests]
+    options.minutes < 10_000 && options.heapMb !== 0 &&
+    [options.seed, options.aggregators, options.guests, options.heapMb ?? 1]
       .every((value) => Number.isSafeInteger(value) && value >= 0);
   return isGood ? options : undefined;
 }

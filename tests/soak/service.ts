@@ -7,6 +7,7 @@ import { listDirectory } from "../../ffi/directory_entries.ts";
 import { readSmallFile } from "../../ffi/files.ts";
 import { sleep } from "../../src/async/wait.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
+import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
 
 /** Limit for the end of a service, which waits for closes that hang. */
@@ -21,6 +22,14 @@ const STOP_LIMIT_MS = 60_000;
 const START_LIMIT_MS = 60_000;
 const START_AGAIN_MS = 200;
 
+/** Choices for the service of a soak. */
+interface SoakServiceOptions {
+  /** File for its output, if it is to be another one than usual. */
+  readonly log?: string | undefined;
+  /** Limit of the heap of each of its isolates. **Units**: MB. */
+  readonly heapMb?: number | undefined;
+}
+
 /** **Ownership**: `await using` ends it. */
 export class SoakService implements AsyncDisposable {
   readonly #manager: ManagerDouble;
@@ -32,23 +41,30 @@ export class SoakService implements AsyncDisposable {
   /** Number of times that it was stopped for a while. */
   pauses = 0;
 
-  private constructor(args: readonly string[], log?: string) {
+  private constructor(
+    args: readonly string[],
+    { log, heapMb }: SoakServiceOptions,
+  ) {
     this.#args = args;
-    this.#manager = new ManagerDouble({ log });
+    const limit = heapMb === undefined
+      ? []
+      : ["env", `DENO_V8_FLAGS=--max-old-space-size=${heapMb}`];
+    this.#manager = new ManagerDouble({
+      log,
+      command: [...limit, PROGRAM_FILE, ...PROGRAM],
+    });
     this.#manager.maxStored = MAX_STORED;
   }
 
   /**
    * Starts `gpioagg serve` and waits until it is ready.
-   *
-   * @param log File for its output, if it is to be another one than usual.
    */
   static async start(
     args: readonly string[],
-    log?: string,
+    options: SoakServiceOptions = {},
   ): Promise<SoakService> {
     await using stack = new AsyncDisposableStack();
-    const service = stack.use(new SoakService(args, log));
+    const service = stack.use(new SoakService(args, options));
     await service.#manager.start(args);
     stack.move();
     return service;

@@ -44,6 +44,8 @@ export interface SoakOptions {
    * usual for a short run.
    */
   readonly settledLooks?: number;
+  /** Limit of the heap of each of the service's isolates. **Units**: MB. */
+  readonly heapMb?: number | undefined;
   /** Disk that the service writes to, which is filled and freed. */
   readonly disk?: SmallDisk | undefined;
   /** Told what begins. */
@@ -76,7 +78,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     options.guests,
     paths ?? { api: `${directory}/api.sock` },
   );
-  const service = stack.use(await startService(soak, paths));
+  const service = stack.use(await startService(soak, paths, options.heapMb));
   const disk = options.disk === undefined
     ? undefined
     : new DiskWitness(options.disk, service);
@@ -189,6 +191,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
 async function startService(
   soak: SoakPlan,
   paths: ReturnType<typeof diskPaths> | undefined,
+  heapMb: number | undefined,
 ): Promise<SoakService> {
   const { directory } = soak;
   for (let i = 0; i < TARGETS; i++) {
@@ -203,7 +206,7 @@ async function startService(
     ...["--api", soak.api],
     ...["--api-sockets", directory],
     ...["--audit-log", paths?.audit ?? `${directory}/audit.log`],
-  ], paths?.log);
+  ], { log: paths?.log, heapMb });
 }
 
 /**
