@@ -333,16 +333,8 @@ export class DescriptorChain {
     }
   }
 
-  #addOutside(address: number, length: number, kind: 0 | 1): ChainFault {
-    const region = this.#memory.locate(address, length);
-    if (region < 0) return this.#addSpanning(address, length, kind);
-    const offset = address - this.#memory.start(region);
-    this.#addPart(region, offset, length, kind);
-    return ChainFault.None;
-  }
-
   /** A buffer that lies across adjacent regions becomes one part in each. */
-  #addSpanning(address: number, length: number, kind: 0 | 1): ChainFault {
+  #addOutside(address: number, length: number, kind: 0 | 1): ChainFault {
     const memory = this.#memory;
     let region = memory.locate(address, 1);
     if (region < 0) return ChainFault.BufferOutOfRange;
@@ -350,15 +342,13 @@ export class DescriptorChain {
     let left = length;
     for (;;) {
       if (this.#parts === MAX_PARTS) return ChainFault.TooManyParts;
-      const bytes = Math.min(
-        left,
-        memory.end(region) - memory.start(region) - offset,
-      );
+      const there = memory.end(region) - memory.start(region) - offset;
+      const bytes = Math.min(left, there);
       this.#addPart(region, offset, bytes, kind);
-      this.stepCount++;
       left -= bytes;
       if (left === 0) return ChainFault.None;
       if (!memory.isAdjacent(region)) return ChainFault.BufferOutOfRange;
+      this.stepCount++;
       region++;
       offset = 0;
     }
