@@ -312,7 +312,9 @@ export class Cp2112Device extends GpioUsbDevice {
   #direct(data: Uint8Array): number {
     this.#learnDirections();
     const wanted = data[1]!;
-    const changed = (wanted ^ this.#directions) & this.#mask;
+    // A pin without a line cannot be driven, and its user must know.
+    if ((wanted & ~this.#mask) !== 0) return this.invalid();
+    const changed = wanted ^ this.#directions;
     if (!this.#mayDirect(changed & wanted)) return TransferStatus.Stall;
     this.#directions |= changed & wanted;
     this.#pushPull = data[2]!;

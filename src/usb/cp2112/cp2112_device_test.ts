@@ -143,6 +143,27 @@ Deno.test("lines that are outputs by rule are outputs from the beginning", () =>
   assertEquals(get(), 0b110);
 });
 
+Deno.test("pins without a line are inputs that read 0, and never outputs", () => {
+  for (let lineCount = 1; lineCount <= 8; lineCount++) {
+    const rig = new Cp2112(lineCount);
+    for (const port of rig.ports) port.pulled = 1;
+    const present = 2 ** lineCount - 1;
+    assertEquals(rig.get(3).data, [3, present]);
+    for (let pin = 0; pin < 8; pin++) {
+      const isPresent = pin < lineCount;
+      assertEquals(
+        rig.set(2, 1 << pin, 0, 0, 0).status,
+        isPresent ? Success : Stall,
+      );
+      assertEquals(rig.get(2).data[1], isPresent ? 1 << pin : 0);
+      // As for an input that is there, a level without a direction is nothing.
+      assertEquals(rig.set(4, 0, 1 << pin).status, Success);
+      assertEquals(rig.set(2, 0, 0, 0, 0).status, Success);
+    }
+    assertEquals(rig.device.counters.invalid, 8 - lineCount);
+  }
+});
+
 Deno.test("a line that cannot be driven stalls, one that cannot be read does not", () => {
   const rig = new Cp2112(2);
   rig.set(2, 1, 0, 0, 0);
