@@ -19,6 +19,7 @@ import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { ConfigError } from "../../src/config/document/config_error.ts";
 import { takeDown } from "../../src/kernel_chip/cleanup.ts";
 import { Records, RECORDS_DIRECTORY } from "../../src/kernel_chip/records.ts";
+import { HOST_CONTROLLER } from "../../src/usbip/host_controller.ts";
 import { isHeld } from "../../src/kernel_chip/suspend.ts";
 import { createUsbChip } from "../../src/cli/commands/kernel_usb.ts";
 
@@ -179,6 +180,24 @@ Deno.test("a chip by USB of a line that is not there leaves nothing", async () =
   assertStringIncludes(maker.stderr, "gpiochip4000");
   assertEquals(it.chips(), []);
   assertEquals(await it.records.list(), []);
+});
+
+Deno.test("lines that only USB can have make a chip by USB, or name what is missing", async () => {
+  using it = rig();
+  const create = (...args: readonly string[]) =>
+    gpioagg(["kernel", "create", ...args]);
+  Deno.removeSync(`${it.kernel.root}${HOST_CONTROLLER}/attach`);
+  const neither = await create("--line", "sim/1");
+  assertEquals(neither.code, 1);
+  assertStringIncludes(neither.stderr, "modprobe vhci-hcd");
+  // A driver that does not have the line: which line it is, and what does.
+  it.kernel.addAggregatorDriver();
+  const refused = await create("--line", "sim/1");
+  assertEquals(refused.code, 2);
+  assertMatch(
+    refused.stderr,
+    /--line sim\/1: a kernel chip cannot have such a line.*\n.*use interface usb \(modprobe vhci-hcd\)/,
+  );
 });
 
 Deno.test("a chip by USB needs a line", async () => {

@@ -25,8 +25,8 @@ type PlaceOfKey = (
 ) => Partial<ConfigPosition>;
 
 const RULE_HINT =
-  "Omit the rule and leave it to the chip's user, or use interface usb, where " +
-  "rules hold";
+  "Omit the rule and leave it to the chip's user, or use interface usb (modprobe " +
+  "vhci-hcd), where rules hold";
 
 /**
  * Reports lines that the kernel's aggregator cannot present as the user asks:
@@ -53,7 +53,7 @@ export function checkKernelLines(
         "a kernel chip cannot have such a line: its lines are lines of this " +
           "host's chips",
         "Name a line of a chip, as CHIP/OFFSET or LINE_NAME, or use interface " +
-          "usb",
+          "usb (modprobe vhci-hcd)",
       );
     }
     for (const [key, reason] of refusalsOf(line)) {
