@@ -148,6 +148,16 @@ Deno.test("QemuPins says once that no QEMU is at a path, and not after there was
   assertEquals(other.log, []);
 });
 
+Deno.test("QemuPins says of a path that is no socket what is there, and nothing else", () => {
+  using it = pinsRig();
+  Deno.writeTextFileSync(`${it.directory}/qmp`, "");
+  it.pass(60_000);
+  assertEquals(it.log, [
+    `fault Cannot use ${it.directory}/qmp: it is a regular file, not a ` +
+    "socket ()",
+  ]);
+});
+
 Deno.test("QemuPins counts and tells what QEMU does not take", () => {
   using it = pinsRig({ board: [BY_PROPERTIES] });
   const qemu = it.boot();
