@@ -184,9 +184,23 @@ function cardArguments(cards: readonly VmSocket[]): string[] {
   ]);
 }
 
-/** Arguments that give a QEMU a USB controller for devices of full speed. */
+/** Devices of QEMU that are USB controllers for devices of full speed. */
 const USB_CONTROLLER =
-  /^--?usb$|\b(qemu-xhci|nec-usb-xhci|[a-z0-9-]*usb-[uo]hci[0-9]*|pci-ohci)\b|[,=]usb=on\b/;
+  /\b(qemu-xhci|nec-usb-xhci|[a-z0-9-]*usb-[uo]hci[0-9]*|pci-ohci)\b/;
+
+/** Returns true if QEMU's argument at `i` gives it such a controller. */
+function isUsbController(args: readonly string[], i: number): boolean {
+  const value = args[i]!;
+  switch (/^--?(.*)/.exec(args[i - 1] ?? "")?.[1]) {
+    case "device":
+      return USB_CONTROLLER.test(value);
+    case "M":
+    case "machine":
+      return /(^|,)usb=(on|yes|true|y)(,|$)/.test(value);
+    default:
+      return /^--?usb$/.test(value);
+  }
+}
 
 /** Name of the controller that is added. */
 const CONTROLLER = "gpioagg-xhci";
@@ -208,7 +222,7 @@ function adapterArguments(
       hint: "Have one --usbredir with up to 64 lines, or device=cp2112",
     });
   }
-  const hasController = args.some((arg) => USB_CONTROLLER.test(arg));
+  const hasController = args.some((_, i) => isUsbController(args, i));
   // Otherwise they could come to another one, which refuses their speed.
   const bus = hasController ? "" : `,bus=${CONTROLLER}.0`;
   return [

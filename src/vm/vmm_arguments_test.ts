@@ -166,6 +166,9 @@ Deno.test("fillPlaceholders() gives QEMU adapters on USB, and a controller for t
   assertEquals(filled("qemu"), both);
   assertEquals(filled("-device", "usb-ehci"), both);
   assertEquals(filled("-drive", "file=/usb.img"), both);
+  assertEquals(filled("-drive", "file=/images/qemu-xhci.img"), both);
+  assertEquals(filled("-serial", "file:/log/usb-ohci,usb=on"), both);
+  assertEquals(filled("-M", "pc,usb=off"), both);
   for (
     const own of [
       ["-usb"],
@@ -174,6 +177,8 @@ Deno.test("fillPlaceholders() gives QEMU adapters on USB, and a controller for t
       ["-device", "piix3-usb-uhci"],
       ["-device", "ich9-usb-uhci1,masterbus=e.0"],
       ["-M", "pc,usb=on"],
+      ["-machine", "usb=on"],
+      ["--device", '{"driver":"qemu-xhci"}'],
     ]
   ) assertEquals(filled(...own), adapters(), own.join(" "));
   assertThrows(
