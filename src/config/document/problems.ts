@@ -70,11 +70,20 @@ export class Problems {
     return this.#count < MAX_SUGGESTIONS;
   }
 
-  /** Returns all problems as errors, in the order of the file. */
+  /**
+   * Returns all problems as errors, in the order of the file. What is true of
+   * several lines of one entry, as of those of `sim: 8`, is one error.
+   */
   sorted(): ConfigError[] {
-    return this.#found.map(errorOf).toSorted((a, b) =>
+    const errors = this.#found.map(errorOf).toSorted((a, b) =>
       a.line - b.line || a.column - b.column
     );
+    return [
+      ...new Map(errors.map((error) => [
+        JSON.stringify([error.file, error.message, error.hint]),
+        error,
+      ])).values(),
+    ];
   }
 
   /**
