@@ -6,6 +6,7 @@
  */
 import type { ConfigPosition } from "../document/config_error.ts";
 import { crossCheck } from "../checks/cross_checks.ts";
+import { presentExposures } from "../checks/exposures.ts";
 import { Problems } from "../document/problems.ts";
 import { RULE_KEYS } from "../values/rules.ts";
 import type {
@@ -28,7 +29,7 @@ export function checkAggregators(
       return {
         name,
         position,
-        positions: new Map(),
+        positions: exposurePlaces(exposure),
         exposure,
         lines: lines.map((line) => {
           const linePlace = positionOf(`--line ${line.origin}`);
@@ -56,6 +57,16 @@ export function checkAggregators(
       { position: _place, ...aggregator },
     ) => aggregator),
   };
+}
+
+/** Options that present an aggregator; `kernel create` has none for that. */
+function exposurePlaces(
+  exposure: Parameters<typeof presentExposures>[0],
+): Map<string, ConfigPosition> {
+  return new Map(
+    presentExposures(exposure).filter(({ name }) => name !== "kernel-chip")
+      .map(({ name, argument }) => [name, positionOf(argument)]),
+  );
 }
 
 function positionOf(path: string): ConfigPosition {

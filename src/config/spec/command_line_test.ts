@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { checkAggregators } from "./command_line.ts";
 import { ConfigError } from "../document/config_error.ts";
+import type { AggregatorSpecification } from "../specification.ts";
 import { parseLineSpec } from "./line_spec.ts";
 
 function check(aggregators: Readonly<Record<string, readonly string[]>>) {
@@ -47,3 +48,37 @@ for (const [path, a, b, problem] of REFUSED) {
     assertEquals(error.line, 0);
   });
 }
+
+Deno.test("checkAggregators() names the option of an aggregator that it refuses", () => {
+  const refuse = (
+    exposure: Partial<AggregatorSpecification>,
+    spec: string,
+  ): [string, string] => {
+    const { path, problem } = assertThrows(
+      () =>
+        checkAggregators([
+          { name: "a", ...exposure, lines: parseLineSpec(spec) },
+          {
+            name: "b",
+            vhostUser: { socketPath: "/run/a" },
+            lines: parseLineSpec("sim/1"),
+          },
+        ]),
+      ConfigError,
+    );
+    return [path, problem];
+  };
+  const usbredir = { socketPath: "/run/u", device: "ljca" as const };
+  assertEquals(refuse({ usbredir }, "sim/65"), [
+    "--usbredir /run/u",
+    "has 65 lines, but USB adapters have at most 64",
+  ]);
+  assertEquals(refuse({ vfioUser: { socketPath: "/run/v" } }, "sim/110"), [
+    "--vfio-user /run/v",
+    "has 110 lines, but a PCI card has 109",
+  ]);
+  assertEquals(refuse({ vfioUser: { socketPath: "/run/a" } }, "sim/1"), [
+    "--socket-path /run/a",
+    "/run/a is a's vfio-user socket already",
+  ]);
+});
