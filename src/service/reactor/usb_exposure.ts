@@ -10,7 +10,7 @@ import {
   type UsbredirSpecification,
 } from "../../config/specification.ts";
 import { LineOperation } from "../../line/port.ts";
-import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
+import type { EventLoop, Timer, TimeShare } from "../../reactor/event_loop.ts";
 import type { SessionStore } from "../../peer/session_store.ts";
 import {
   type AdapterSocket,
@@ -75,17 +75,47 @@ const MESSAGE_TYPES: Readonly<Record<LineOperation, number>> = {
   [LineOperation.SetEdges]: MessageType.SetIrqType,
 };
 
-/** The guest of an aggregator, which may have several adapters. */
-class UsbGuest {
+type UsbModel = UsbredirSpecification["device"];
+
+/** Time that a guest has to load its driver. **Units**: ms. */
+const DRIVER_MS = 30_000;
+
+/** Drivers that guests need, and how to do without. */
+const DRIVERS: Readonly<Record<UsbModel, string>> = {
+  ljca: "an LJCA needs usb-ljca and gpio-ljca, which kernels for x86-64 have " +
+    "from Linux 6.7 on; cp2112 is the device for others",
+  cp2112: "a CP2112 needs hid-cp2112",
+};
+
+/**
+ * The guest of an aggregator, which may have several adapters. Disposing ends
+ * the wait for its driver.
+ */
+class UsbGuest implements Disposable {
   readonly #aggregator: Aggregator;
+  readonly #loop: EventLoop;
   readonly #report: UsbExposureEvents["report"];
+  /** Model that a QEMU carries; absent: the adapters are the host kernel's. */
+  readonly #model: UsbModel | undefined;
   /** Adapters that a guest uses. */
   readonly #used = new Set<Adapter>();
   #connections = 0;
+  #driverWait: Timer | undefined;
 
-  constructor(aggregator: Aggregator, report: UsbExposureEvents["report"]) {
+  constructor(
+    { aggregator, loop }: UsbExposureContext,
+    model: UsbModel | undefined,
+    report: UsbExposureEvents["report"],
+  ) {
     this.#aggregator = aggregator;
+    this.#loop = loop;
+    this.#model = model;
     this.#report = report;
+  }
+
+  [Symbol.dispose](): void {
+    this.#driverWait?.[Symbol.dispose]();
+    this.#driverWait = undefined;
   }
 
   began(adapter: Adapter, isResumed: boolean): void {
@@ -97,6 +127,20 @@ class UsbGuest {
     if (hasLost) this.#aggregator.guestGone();
     this.#aggregator.guestBegan();
     this.#report("started");
+    if (isResumed || this.#model === undefined) return;
+    this.#driverWait = this.#loop.after(DRIVER_MS, () => this.#missDriver());
+  }
+
+  /** A guest without a driver configures its devices all the same. */
+  #missDriver(): void {
+    this[Symbol.dispose]();
+    if ([...this.#used].some(({ device }) => device.hasDriver)) return;
+    this.#report(
+      "fault",
+      `no driver of the guest has used the adapter for ${DRIVER_MS / 1000} s: ${
+        DRIVERS[this.#model!]
+      } (gpioagg doctor --guest NAME)`,
+    );
   }
 
   gone(adapter: Adapter): void {
@@ -109,6 +153,7 @@ class UsbGuest {
       }
       return;
     }
+    this[Symbol.dispose]();
     this.#aggregator.guestGone();
     this.#report("stopped");
   }
@@ -137,13 +182,18 @@ class UsbGuest {
  */
 export function exposeUsb(
   specification: UsbredirSpecification,
-  { aggregator, loop, share, mode, store }: UsbExposureContext,
+  context: UsbExposureContext,
   events: UsbExposureEvents,
 ): UsbExposure {
+  const { aggregator, loop, share, mode, store } = context;
   const { device, connects, access = {}, allowed, serial } = specification;
-  const guest = new UsbGuest(
-    aggregator,
-    (event, detail) => events.report(event, detail),
+  using resources = new DisposableStack();
+  const guest = resources.use(
+    new UsbGuest(
+      context,
+      serial === undefined ? device : undefined,
+      (event, detail) => events.report(event, detail),
+    ),
   );
   const adapters = makeAdapters(
     device,
@@ -167,7 +217,6 @@ export function exposeUsb(
     serial !== undefined,
   );
   const paths = usbredirSockets(specification, aggregator.lines.length);
-  using resources = new DisposableStack();
   const kept = store && resources.use(
     new KeptAdapters(
       store,

@@ -1,5 +1,5 @@
 /** An aggregator as USB adapters, with everything but a QEMU. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { send } from "../../../ffi/socket_message.ts";
 import { connectUnix } from "../../../ffi/unix_socket.ts";
 import { all, HostRig } from "../../../tests/doubles/host_rig.ts";
@@ -83,3 +83,48 @@ Deno.test("the counters of all adapters are those of the aggregator", () => {
     [11],
   );
 });
+
+for (const device of ["ljca", "cp2112"] as const) {
+  Deno.test(`${device}: a guest without its driver is told of, once`, () => {
+    using rig = new HostRig();
+    const socketPath = `${rig.directory}/usb`;
+    rig.add({
+      name: "press",
+      lines: parseLineSpec("sim/8"),
+      usbredir: { socketPath, device },
+    });
+    const peer = new UsbredirPeer();
+    using fd = connectUnix(socketPath);
+    const sendAll = (...all: Uint8Array[]) => {
+      for (const bytes of all) assertEquals(send(fd.fd, bytes), bytes.length);
+      rig.turn();
+    };
+    const faults = () =>
+      rig.events.filter(({ event }) => event === "fault")
+        .map(({ detail = "" }) => detail);
+    sendAll(peer.hello());
+    const configured = peer.packet(T.setConfiguration, 1, [1]);
+    // What every guest does: it configures the device, and its HID core looks.
+    const core = peer.control(2, 0x21, 10, 0, device === "ljca" ? 1 : 0, 0);
+    sendAll(configured, core);
+    rig.pass(29_000);
+    assertEquals(faults(), []);
+    rig.pass(60_000);
+    assertEquals(faults().length, 1);
+    assertStringIncludes(
+      faults()[0]!,
+      device === "ljca" ? "from Linux 6.7 on" : "needs hid-cp2112",
+    );
+    // One that reboots in time, and then one with a driver.
+    sendAll(peer.packet(T.reset, 3, []), configured);
+    rig.pass(20_000);
+    sendAll(peer.packet(T.reset, 4, []));
+    rig.pass(60_000);
+    const asked = device === "ljca"
+      ? peer.bulk(5, 1, [1, 4, 5, 0])
+      : peer.control(5, 0xa1, 1, 0x0305, 0, 3);
+    sendAll(configured, asked);
+    rig.pass(60_000);
+    assertEquals(faults().length, 1);
+  });
+}

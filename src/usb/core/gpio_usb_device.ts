@@ -111,6 +111,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
   #isServing = false;
   readonly #restoring = new RestoringLines();
   #configuration = 0;
+  #hasDriver = false;
 
   /**
    * Makes the device and attaches it to the lines.
@@ -168,6 +169,19 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
 
   get configuration(): number {
     return this.#configuration;
+  }
+
+  /**
+   * True if a driver for the device has asked for something since a guest has
+   * configured it, which a guest without one does too.
+   */
+  get hasDriver(): boolean {
+    return this.#hasDriver;
+  }
+
+  /** Notes a request that only a driver for the device has. */
+  protected driverAsked(): void {
+    this.#hasDriver = true;
   }
 
   /** The host, while there is one. */
@@ -262,6 +276,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
     this.#restoring.forget();
     if (this.#configuration === 0) return;
     this.#configuration = 0;
+    this.#hasDriver = false;
     // What is under way belongs to the guest that is gone.
     for (let i = 0; i < this.#count; i++) {
       const request = this.#requestAt(i);

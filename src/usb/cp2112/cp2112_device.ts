@@ -255,6 +255,8 @@ export class Cp2112Device extends GpioUsbDevice {
     const { reply } = this;
     const bytes = REPORT_BYTES.get(id);
     if (bytes === undefined) return this.invalid();
+    // A guest's HID core alone asks for no feature.
+    this.driverAsked();
     reply.fill(0);
     reply[0] = id;
     this.replyLength = bytes;

@@ -115,6 +115,7 @@ export class LjcaDevice extends GpioUsbDevice {
     if (dataLength < HEADER.size || dataLength !== HEADER.size + length) {
       return this.invalid();
     }
+    this.driverAsked();
     switch (data[HEADER.type]) {
       case MessageType.Management:
         return this.#manage(data[HEADER.command]!, data, length);
