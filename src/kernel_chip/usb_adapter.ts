@@ -21,8 +21,8 @@ import {
   detach,
   hasDevice,
   hasHostController,
-  hidrawProblem,
   readPorts,
+  roomProblem,
   serialOf,
 } from "../usbip/host_controller.ts";
 import { type ChipRecord, usbSerials } from "./records.ts";
@@ -155,7 +155,7 @@ export function chooseModel(
     );
   }
   const { length } = splitLines(model, lineCount);
-  const tooMany = hidrawProblem(length, readPorts());
+  const tooMany = roomProblem(length, readPorts());
   if (tooMany !== undefined) throw new Error(tooMany);
   return model;
 }

@@ -29,6 +29,11 @@ const PORT_FREE = 4;
 const MAX_HIDRAW = 64;
 /** hidraw devices that are left to others. */
 const SPARE_HIDRAW = 8;
+/**
+ * Devices at the kernel's virtual hubs, with those of other programs: enough for
+ * two kernel chips of 64 lines.
+ */
+const MAX_ATTACHED = 16;
 /** Depth of a chip below its device: interface, HID device, chip. */
 const CHIP_DEPTH = 5;
 
@@ -106,7 +111,7 @@ export function attach(
   attachFd?: number,
 ): Port {
   const ports = readPorts(directory);
-  const problem = hidrawProblem(1, ports);
+  const problem = roomProblem(1, ports);
   if (problem !== undefined) throw new Error(problem);
   for (const port of freePorts(ports)) {
     const text = `${port.port} ${fd} ${port.port + 1} ${SPEED_HIGH}`;
@@ -232,11 +237,16 @@ function chipBelow(directory: string, depth: number): UsbChip | undefined {
  *
  * @param directory Directory of hidraw devices; tests bring their own.
  */
-export function hidrawProblem(
+export function roomProblem(
   adapters: number,
   ports: readonly Port[],
   directory = HIDRAW,
 ): string | undefined {
+  const attached = ports.filter((port) => !isPortFree(port));
+  if (attached.length + adapters > MAX_ATTACHED) {
+    return `The kernel's virtual USB hubs have ${attached.length} devices; ` +
+      `gpioagg attaches adapters until they have ${MAX_ATTACHED}`;
+  }
   let names: string[] = [];
   try {
     names = listDirectory(directory);
@@ -244,9 +254,8 @@ export function hidrawProblem(
     if (!isOsError(error, "ENOENT")) throw error;
   }
   const paths = names.map((name) => readLink(`${directory}/${name}`) ?? "");
-  const coming = ports.filter((port) =>
-    !isPortFree(port) &&
-    !paths.some((path) => path.split("/").includes(port.busId))
+  const coming = attached.filter(({ busId }) =>
+    !paths.some((path) => path.split("/").includes(busId))
   );
   return names.length + coming.length + adapters <= MAX_HIDRAW - SPARE_HIDRAW
     ? undefined

@@ -9,9 +9,9 @@ import {
   chipOf,
   freePorts,
   hasDevice,
-  hidrawProblem,
   HOST_CONTROLLER,
   readPorts,
+  roomProblem,
   serialOf,
 } from "./host_controller.ts";
 
@@ -119,10 +119,25 @@ Deno.test("an adapter that is not known to its driver yet counts as hidraw", asy
     );
   }
   // 50 are there, two are coming, and eight are left to others.
-  assertEquals(hidrawProblem(4, ports, hidraw), undefined);
-  assertMatch(hidrawProblem(5, ports, hidraw)!, /room for 64 hidraw devices/);
-  assertEquals(hidrawProblem(54, ports, `${hidraw}/none`) === undefined, false);
-  assertEquals(hidrawProblem(53, ports, `${hidraw}/none`), undefined);
+  assertEquals(roomProblem(4, ports, hidraw), undefined);
+  assertMatch(roomProblem(5, ports, hidraw)!, /room for 64 hidraw devices/);
+  assertEquals(roomProblem(13, ports, `${hidraw}/none`), undefined);
+});
+
+Deno.test("the kernel's hubs get no more than 16 devices", async () => {
+  await using directory = await directoryWith({
+    "status": HEADLINE + row(0, 6, "1-1") + row(1, 5) + row(2, 4),
+    "status.1": HEADLINE + row(30, 6, "3-1"),
+  });
+  const ports = readPorts(directory.path);
+  const problem = (adapters: number) =>
+    roomProblem(adapters, ports, `${directory.path}/hidraw`);
+  assertEquals(problem(13), undefined);
+  assertEquals(
+    problem(14),
+    "The kernel's virtual USB hubs have 3 devices; gpioagg attaches adapters " +
+      "until they have 16",
+  );
 });
 
 Deno.test("nothing is attached where no hidraw device is left", () => {
