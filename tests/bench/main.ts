@@ -29,6 +29,7 @@ import { roundTrips, throughput } from "./round_trip.ts";
 import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
 import { measurePlays } from "./play.ts";
 import { pin } from "./pin.ts";
+import { measureRelayKills } from "./relay_kills.ts";
 import { measureRestarts } from "./restart.ts";
 import { median, medianRatio, type Round } from "./statistics.ts";
 import { bareStartMs } from "./start_up.ts";
@@ -190,6 +191,7 @@ async function measureAll(
   }
   measures.push(...await measureExposures(command, directory, effort));
   measures.push(...await measureKernelChips(directory, effort));
+  measures.push(...await measureRelayKills(directory, effort.starts * 4));
   measures.push(
     ...await measurePolling(command, directory, floor, effort, oneCpu),
   );

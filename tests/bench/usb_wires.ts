@@ -62,6 +62,15 @@ class Connection {
     this.#bytes = bytes.slice(parse(bytes));
   }
 
+  /** Waits until the other side has closed it. */
+  untilClosed(): void {
+    do {
+      if (pollFd(this.#socket.fd, POLLIN, LIMIT_MS) === 0) {
+        throw new Error("the connection is not closed");
+      }
+    } while (receive(this.#socket.fd, this.#piece, []) > 0);
+  }
+
   close(): void {
     this.#socket.close();
   }
@@ -180,7 +189,15 @@ export class UsbipHost implements UsbHostWire {
       throw error;
     } finally {
       listener.close();
+      // Another one may follow.
+      Deno.removeSync(place);
     }
+  }
+
+  /** Kills the process that relays (SIGKILL), and waits for the end of it. */
+  killRelay(): void {
+    this.#relay.kill("SIGKILL");
+    this.#connection.untilClosed();
   }
 
   configure(): void {

@@ -78,6 +78,25 @@ async function relays(host: StockHost): Promise<string[]> {
   return output.split("\n").filter((line) => line !== "");
 }
 
+/**
+ * Kills a process (SIGKILL); the time until the node of a chip is gone, or is
+ * that of another one already. **Units**: ms.
+ */
+async function killAndTime(
+  host: StockHost,
+  pid: number | string,
+  chip: string,
+): Promise<number> {
+  const times = await host.run(
+    `node() { stat -c %i /dev/${chip} 2>&1; }
+     old=$(node); kill -KILL ${pid}; cut -d ' ' -f 1 /proc/uptime
+     while [ "$(node)" = "$old" ]; do :; done; cut -d ' ' -f 1 /proc/uptime`,
+    { timeoutMs: LIMIT_MS },
+  );
+  const [from, to] = times.trim().split("\n").map(Number);
+  return (to! - from!) * 1000;
+}
+
 /** Reads the line that follows RELAY. */
 function seen(host: StockHost, chip: string): Promise<string> {
   return tool(host, `gpioget --numeric -c ${chip} 1`);
@@ -183,13 +202,21 @@ for (
       await tool(host, `gpioset -t 0 -c ${chip} 0=1`);
       assertEquals(await seen(host, chip), "1");
       const [old] = await relays(host);
-      await host.run(`kill -KILL ${old}`);
+      noteTime(
+        `from SIGKILL of its relay to the end of ${label}`,
+        await killAndTime(host, old!, chip),
+      );
+      const since = performance.now();
       await until(
         "another process that relays",
         async () => (await relays(host)).some((one) => one !== old),
         LIMIT_MS,
       );
       const [returned] = await untilChips(host, 1);
+      noteTime(
+        `from there to the next chip of ${label}`,
+        performance.now() - since,
+      );
       const again = returned!.split(" ")[0]!;
       await untilAccess(host, again, access);
       assertEquals(await seen(host, again), "0");
@@ -197,15 +224,9 @@ for (
       // The maker is killed: nothing stays, though the relaying process stands
       // still.
       if (tells) await host.run(`kill -STOP ${(await relays(host))[0]}`);
-      const times = await host.run(
-        `kill -KILL ${pid}; cut -d ' ' -f 1 /proc/uptime
-         while [ -e /dev/${again} ]; do :; done; cut -d ' ' -f 1 /proc/uptime`,
-        { timeoutMs: LIMIT_MS },
-      );
-      const [from, to] = times.trim().split("\n").map(Number);
       noteTime(
         `from SIGKILL of its maker to the end of ${label}`,
-        (to! - from!) * 1000,
+        await killAndTime(host, pid, again),
       );
       await untilChips(host, 0);
       await until(
