@@ -71,7 +71,7 @@ export class ApiService implements AsyncDisposable {
         }exec "$@"`,
         "sh",
         PROGRAM_FILE,
-        ...programArguments(options.v8Flags),
+        ...programArguments({ v8Flags: options.v8Flags }),
         "serve",
         "--json",
         `--api=${directory}/api.sock${options.apiAccess ?? ""}`,

@@ -108,7 +108,10 @@ export class ManagerDouble implements AsyncDisposable {
   /** Starts "gpioagg serve" and waits until it is ready. */
   async start(
     args: readonly string[],
-    options: { readonly watchdogUs?: number } = {},
+    options: {
+      readonly watchdogUs?: number;
+      readonly command?: readonly string[];
+    } = {},
   ): Promise<void> {
     // Whatever a service said is heard before its end is.
     this.#look();
@@ -124,7 +127,7 @@ export class ManagerDouble implements AsyncDisposable {
       `${this.directory}/notify`,
       String(options.watchdogUs ?? ""),
       this.#log,
-      ...this.#command,
+      ...(options.command ?? this.#command),
       "serve",
       ...args,
     ], { inherit: handed.map(([, fd]) => fd.fd) });

@@ -21,14 +21,23 @@ export const PROGRAM_FILE: string = EXECUTABLE ?? Deno.execPath();
 /** Arguments of {@linkcode PROGRAM_FILE} before gpioagg's own. */
 export const PROGRAM: readonly string[] = programArguments();
 
-/** The same with flags of V8, as `--v8-flags` takes them. */
-export function programArguments(v8Flags?: string): string[] {
+/**
+ * The same with flags of V8, as `--v8-flags` takes them, or a module that is run
+ * first; an executable takes neither.
+ */
+export function programArguments(
+  { v8Flags, preload }: {
+    readonly v8Flags?: string | undefined;
+    readonly preload?: string;
+  } = {},
+): string[] {
   if (EXECUTABLE !== undefined) return [];
   return [
     "run",
     "-q",
     "--no-prompt",
     ...(v8Flags === undefined ? [] : [`--v8-flags=${v8Flags}`]),
+    ...(preload === undefined ? [] : ["--preload", preload]),
     "--config",
     `${REPOSITORY}/deno.json`,
     "-P=gpioagg",

@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { linesAt } from "../environment/served_lines.ts";
+import { failByHungProcess } from "../environment/hung_start.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { RawGuest } from "../environment/raw_guest.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -134,6 +135,12 @@ for (const isolated of [[], ["--isolate"]]) {
     for (const failing of [[...own, ...api], [...own, ...other]]) {
       const before = manager.log.length;
       await assertRejects(() => manager.start(failing), Error, missing);
+      assertStringIncludes(manager.log.slice(before), kept);
+      assertEquals(manager.stored("session."), sessions);
+    }
+    if (isolated.length > 0) {
+      const before = manager.log.length;
+      await failByHungProcess(manager, own);
       assertStringIncludes(manager.log.slice(before), kept);
       assertEquals(manager.stored("session."), sessions);
     }

@@ -4,6 +4,7 @@ import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
+import { failByHungProcess } from "../environment/hung_start.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import { EVENT_LIMIT_MS, WireWatch } from "./restart_rig.ts";
@@ -44,9 +45,13 @@ for (
       // All is served by then.
       [...args, "--api", `${directory}/missing/api.sock`],
     ];
-    for (const failing of starts) {
+    const fails: (() => Promise<unknown>)[] = starts.map((failing) => () =>
+      assertRejects(() => manager.start(failing))
+    );
+    if (isolate.length > 0) fails.push(() => failByHungProcess(manager, args));
+    for (const fail of fails) {
       const before = manager.log.length;
-      await assertRejects(() => manager.start(failing));
+      await fail();
       assertStringIncludes(manager.log.slice(before), "stay as they are");
       assertEquals(
         kept.filter((name) => !manager.store.has(name)),

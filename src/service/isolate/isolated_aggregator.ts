@@ -101,6 +101,8 @@ export class IsolatedAggregator {
       await isolated.#start();
       return isolated;
     } catch (error) {
+      // It serves nothing, and one that stands still would never end.
+      isolated.#child?.kill();
       isolated.end();
       throw error;
     }
