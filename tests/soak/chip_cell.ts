@@ -207,6 +207,18 @@ export class ChipCell implements AsyncDisposable {
     }
   }
 
+  /**
+   * The process that served it has died. What it knew of a chip that is away is
+   * gone: the lines return as they are at first, though their guest goes on.
+   */
+  forget(): void {
+    if (!this.isCommonPlugged()) this.common = 0;
+    if (this.isPlugged) return;
+    this.#out = this.#keep = this.#any = 0;
+    this.#stay = 1;
+    this.#isAnyDriven = false;
+  }
+
   /** Returns true if the wire of a line has a level; unknown while it is away. */
   async isLevel(offset: number, value: number): Promise<boolean> {
     return !this.isPlugged || await this.chip.level(offset) === value;

@@ -33,6 +33,9 @@ export class KilledService implements AsyncDisposable {
     "a keeper": 0,
     "an isolated process": 0,
     "a run": 0,
+    "a service with a chip away": 0,
+    "a keeper with a chip away": 0,
+    "an isolated process with its chip away": 0,
   };
   readonly client: ServiceClient;
   readonly #manager = new ManagerDouble();
@@ -82,9 +85,21 @@ export class KilledService implements AsyncDisposable {
     this.#connect();
   }
 
-  /** Kills of each kind, which their chips' absence would hide. */
+  /** Kills of each kind. */
   get acts(): readonly (readonly [string, () => Promise<void>])[] {
     return [
+      [
+        "a service with a chip away",
+        () => this.#whileAway(this.#aCell(), () => this.#killService()),
+      ],
+      [
+        "a keeper with a chip away",
+        () => this.#whileAway(this.#aCell(), () => this.#killKeeper()),
+      ],
+      [
+        "an isolated process with its chip away",
+        () => this.#whileAway(ISOLATED.chip, () => this.#killIsolated()),
+      ],
       ["a service", () => this.#killService()],
       ["a spare", () => this.#killSpare()],
       ["a keeper", () => this.#killKeeper()],
@@ -93,8 +108,8 @@ export class KilledService implements AsyncDisposable {
     ].map(([name, kill]) => {
       const kind = name as keyof KilledService["kills"];
       return [`${kind} is killed`, async () => {
-        // A line of a chip that is away has nothing that a process could keep.
-        if (!this.#cells.every(({ isPlugged }) => isPlugged)) return;
+        // It has a line whose chip must be there.
+        if (kind === "a run" && !this.#cells[OF_RUN.chip]!.isPlugged) return;
         await (kill as () => Promise<void>)();
         this.kills[kind]++;
       }];
@@ -138,6 +153,7 @@ export class KilledService implements AsyncDisposable {
     this.#before = await replaceService(pid, "SIGKILL", this.#before);
     const answers = () => this.client.list().then(() => true, () => false);
     await until("the next service", answers, LIMIT_MS);
+    this.#forget();
   }
 
   async #killSpare(): Promise<void> {
@@ -156,6 +172,29 @@ export class KilledService implements AsyncDisposable {
     await until("the end of all", () => !pids.some(isRunning), LIMIT_MS);
     this.#before = undefined;
     await this.#manager.start(this.#args);
+    this.#forget();
+  }
+
+  /** What is known of chips that are away ends with the process. */
+  #forget(): void {
+    for (const cell of this.#cells) cell.forget();
+    if (!this.#cells[ISOLATED.chip]!.isPlugged) this.#out = 0;
+  }
+
+  #aCell(): number {
+    return this.#random.below(this.#cells.length);
+  }
+
+  /** A chip goes, a process is killed that serves its lines, the chip returns. */
+  async #whileAway(chip: number, kill: () => Promise<void>): Promise<void> {
+    const cell = this.#cells[chip]!;
+    if (cell.isPlugged) await cell.move();
+    await cell.check();
+    await kill();
+    await cell.check();
+    await cell.move();
+    await cell.check();
+    await this.check();
   }
 
   async #killIsolated(): Promise<void> {
