@@ -175,7 +175,7 @@ export class KilledService implements AsyncDisposable {
     this.#forget();
   }
 
-  /** What is known of chips that are away ends with the process. */
+  /** Forgets what a process knew of chips that are away. */
   #forget(): void {
     for (const cell of this.#cells) cell.forget();
     if (!this.#cells[ISOLATED.chip]!.isPlugged) this.#out = 0;

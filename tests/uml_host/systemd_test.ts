@@ -29,6 +29,7 @@ import {
   requestsAndReleases,
   serviceChip,
 } from "./plc_rig.ts";
+import { WireWatch } from "./restart_rig.ts";
 import { shell } from "./shell.ts";
 
 const TIMEOUT_MS = 120_000;
@@ -177,6 +178,55 @@ Deno.test("restarts by systemd, of whatever kind, change nothing on a line", asy
   const unit = await properties("gpioagg@plc0");
   assertEquals([unit.Result, unit.NFileDescriptorStore], ["success", "0"]);
   assertEquals(fileStatus("/run/gpioagg-plc0"), undefined);
+});
+
+Deno.test("starts by systemd that fail leave lines and a guest to the next one", async () => {
+  await using chip = await serviceChip(3);
+  await configure(chip.name);
+  await using _end = stopAtEnd("gpioagg@plc0");
+  await shell("systemctl start gpioagg@plc0");
+  using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
+  const driver = GpioDriver.attach(frontend);
+  driver.setValue(0, 1);
+  driver.setInterruptType(1, IrqType.EdgeBoth);
+  driver.arm(1);
+  assertEquals(await chip.level(0), 1);
+  using watch = new WireWatch(chip, [0]);
+
+  // The lines of plc0 are taken by the time that this one is found missing.
+  const good = await Deno.readTextFile(PLC_FILE);
+  await Deno.writeTextFile(
+    PLC_FILE,
+    `${good}  other:
+    vhost-user: /run/gpioagg-plc0/other.sock
+    lines: [ "${chip.name}/9,direction=input" ]
+`,
+  );
+  const before = (await unitLog()).length;
+  await shell("systemctl kill --signal=SIGKILL gpioagg@plc0");
+  const failed = "lines and sessions that were kept stay as they are";
+  for (const starts of [1, 2]) {
+    await until(
+      `${starts} starts that fail`,
+      async () => (await unitLog()).slice(before).split(failed).length > starts,
+      TIMEOUT_MS,
+    );
+    assertEquals((await properties("gpioagg@plc0")).NFileDescriptorStore, KEPT);
+  }
+  // An edge while nothing serves, or is about to end.
+  await chip.pull(1, "up");
+  await Deno.writeTextFile(PLC_FILE, good);
+  await until(
+    "a start",
+    async () => (await properties("gpioagg@plc0")).SubState === "running",
+    TIMEOUT_MS,
+  );
+  assertEquals(driver.waitEvent(TIMEOUT_MS)?.lineNumber, 1);
+  assertEquals(driver.getValue(0), 1);
+  await watch.end("1");
+  const { NRestarts, NFileDescriptorStore } = await properties("gpioagg@plc0");
+  assert(Number(NRestarts) > 2, NRestarts);
+  assertEquals(NFileDescriptorStore, KEPT);
 });
 
 Deno.test("systemctl reload has a file read again, unless there is a mistake in it", async () => {
