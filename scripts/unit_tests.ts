@@ -38,7 +38,7 @@ const OWN_ISOLATE = /(?:allocation|unexpected)_test\.ts$|^tests\/inside\//;
 /** A definition of a test for a process without other threads. */
 const ALONE = /\btest(?:Alone|Serially)\(/;
 /** Isolates for all other files, and files that are worth one. */
-const MAX_ISOLATES = 3;
+const MAX_ISOLATES = 2;
 const FILES_OF_ISOLATE = 40;
 
 /** Files that take long, and rarely notice anything alone. */
