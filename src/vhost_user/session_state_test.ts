@@ -13,6 +13,7 @@ import {
 } from "../../tests/doubles/vhost_inflight.ts";
 import { R } from "../../tests/doubles/vhost_peer.ts";
 import { VhostRig } from "../../tests/doubles/vhost_rig.ts";
+import { rounds } from "../../tests/environment/rounds.ts";
 import { LineOperation } from "../line/port.ts";
 
 const NONE = 0;
@@ -287,7 +288,7 @@ Deno.test("whatever a frontend writes into the tail, the guest is served and not
   rig.armLine(0, BOTH);
   const intact = region.tail.slice();
   let seed = 1;
-  for (let round = 0; round < 64; round++) {
+  for (let round = 0; round < rounds(64, 24); round++) {
     rig.reconnect();
     region.tail.set(intact);
     // Every second time the head is left, so that the words are believed.

@@ -10,7 +10,12 @@ import { send } from "../../ffi/socket_message.ts";
 const AF_INET = 2;
 const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_LINGER = 13;
+
+/** Size of the buffers. **Units**: bytes. */
+const SMALL_BYTES = 16 * 1024;
 
 /** A TCP socket whose last close waits: it lingers over unsent bytes. */
 export class LingeringSocket implements Disposable {
@@ -20,8 +25,20 @@ export class LingeringSocket implements Disposable {
   /** Makes one whose close takes `seconds`. */
   constructor(seconds: number) {
     const { accept4, bind, connect, getsockname, listen, setsockopt } = libc();
-    const tcp = () =>
-      new OwnedFd(libc().socket(AF_INET, SOCK_STREAM, 0), "tcp");
+    const set = (fd: number, option: number, ...values: number[]) => {
+      const value = new Uint8Array(new Int32Array(values).buffer);
+      setsockopt(fd, SOL_SOCKET, option, value, value.length);
+    };
+    const tcp = () => {
+      const made = new OwnedFd(
+        libc().socket(AF_INET, SOCK_STREAM, 0),
+        "tcp",
+      );
+      // A loopback connection takes MiB otherwise until it is full.
+      set(made.fd, SO_SNDBUF, SMALL_BYTES);
+      set(made.fd, SO_RCVBUF, SMALL_BYTES);
+      return made;
+    };
     using listener = tcp();
     const address = new Uint8Array(16).with(0, AF_INET).with(4, 127).with(7, 1);
     bind(listener.fd, address, address.length);
@@ -38,8 +55,7 @@ export class LingeringSocket implements Disposable {
     this.#peer = new OwnedFd(accept4(listener.fd, null, null, 0), "peer");
     const piece = new Uint8Array(1 << 16);
     while (send(this.socket.fd, piece) > 0) { /* until it is full */ }
-    const linger = new Uint8Array(new Int32Array([1, seconds]).buffer);
-    setsockopt(this.socket.fd, SOL_SOCKET, SO_LINGER, linger, linger.length);
+    set(this.socket.fd, SO_LINGER, 1, seconds);
   }
 
   [Symbol.dispose](): void {

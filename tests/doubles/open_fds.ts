@@ -10,13 +10,26 @@ import { fdStatus } from "../../ffi/file_status.ts";
 import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 
-/**
- * Returns the identity of what an fd refers to, equal for copies only;
- * undefined if it is not open.
- */
-function identity(fd: number | string): string | undefined {
+/** Returns what an fd's link says; undefined if the fd is not open. */
+function linkOf(fd: number | string): string | undefined {
   try {
-    const link = readLink(`/proc/self/fd/${fd}`);
+    return readLink(`/proc/self/fd/${fd}`);
+  } catch (error) {
+    // Closed by another test in between.
+    if (isOsError(error, "ENOENT", "EBADF")) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Returns the identity of what an fd with this link refers to, equal for copies
+ * only; undefined if it is not open.
+ */
+function identity(
+  fd: number | string,
+  link: string | undefined,
+): string | undefined {
+  try {
     if (link === "anon_inode:[eventfd]") {
       const info = readSmallFile(`/proc/self/fdinfo/${fd}`) ?? "";
       return `eventfd ${/^eventfd-id:\s*(\d+)$/m.exec(info)?.[1]}`;
@@ -54,10 +67,15 @@ const HELPERS_LIMIT_MS = 30_000;
  */
 export function countCopies(...fds: readonly number[]): number {
   if (!helpersAreDone(HELPERS_LIMIT_MS)) throw new Error("a close hangs");
-  const wanted = new Set(fds.map((fd) => identity(fd)));
+  const links = fds.map((fd) => linkOf(fd));
+  const wanted = new Set(fds.map((fd, i) => identity(fd, links[i])));
+  const linked = new Set(links);
   return listDirectory("/proc/self/fd")
     .filter((fd) => {
-      const found = identity(fd);
+      const link = linkOf(fd);
+      // Most are told from the wanted ones by their links, which is cheap.
+      if (!linked.has(link)) return false;
+      const found = identity(fd, link);
       return found !== undefined && wanted.has(found);
     }).length;
 }

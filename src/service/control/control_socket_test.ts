@@ -4,6 +4,7 @@ import { createEventFd, signalFd } from "../../../ffi/event_fd.ts";
 import { pollFd, POLLIN } from "../../../ffi/poll.ts";
 import { receive, send } from "../../../ffi/socket_message.ts";
 import { connectUnix } from "../../../ffi/unix_socket.ts";
+import { rounds } from "../../../tests/environment/rounds.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { ControlSocket } from "./control_socket.ts";
 import type { AggregatorDescription } from "../messages/messages.ts";
@@ -192,7 +193,7 @@ Deno.test("ControlSocket rests after many clients that asked nothing, and serves
 });
 
 Deno.test("ControlSocket serves one client's requests in parts, and others between them", () => {
-  const requests = 150;
+  const requests = rounds(150, 75);
   const clock = { now: 0 };
   using stack = new DisposableStack();
   const directory = Deno.makeTempDirSync();
@@ -251,6 +252,9 @@ Deno.test("ControlSocket serves one client's requests in parts, and others betwe
   }
   // 5 µs each, and a slice of 25 µs.
   assert(largest <= 12, `${largest} pieces in one turn`);
-  // 75 ms of work: a twentieth of the time, but for the first.
-  assert(clock.now > 1000 && clock.now < 2000, `${clock.now} ms`);
+  // Half a millisecond of work each: a twentieth of the time, but for the first
+  // ten.
+  const expectedMs = requests * 10;
+  assert(clock.now > expectedMs * 2 / 3, `${clock.now} ms`);
+  assert(clock.now < expectedMs * 4 / 3, `${clock.now} ms`);
 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { F_INDIRECT, GpioGuest } from "../../../tests/doubles/gpio_guest.ts";
 import { ModelPort } from "../../../tests/doubles/model_port.ts";
+import { rounds } from "../../../tests/environment/rounds.ts";
 import { SplitQueue } from "../queue/split_queue.ts";
 import { GpioDevice } from "./device.ts";
 import { Direction, Edges, LineOperation } from "../../line/port.ts";
@@ -282,7 +283,7 @@ Deno.test("no word in the memory throws, drives a line or sets a type that is no
   const words = new DataView(memory.buffer, memory.byteOffset + HEAD);
   device.keepState(memory, false);
   const edges = new Set<number>();
-  for (let word = 0; word <= 0xffff; word++) {
+  for (let word = 0; word <= 0xffff;) {
     device.setFeatures(1n);
     words.setUint16(0, word, true);
     words.setUint16(2, word, true);
@@ -302,6 +303,8 @@ Deno.test("no word in the memory throws, drives a line or sets a type that is no
     device.keepState(undefined, false);
     device.reset();
     for (const port of ports) port.calls.length = 0;
+    // No word with a bit above the lowest nine is believed.
+    word += word < 0x1000 ? 1 : rounds(1, 7);
   }
   assertEquals([...edges].sort(), [1, 2, 3, 4, 8]);
 });

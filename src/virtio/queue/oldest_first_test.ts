@@ -49,7 +49,10 @@ Deno.test("oldestFirst() orders few and many heads by all 64 bits", () => {
       const { given, expected } = counted(
         Array.from({ length: count }, (_, i) => counter(i)),
       );
-      assertEquals(ordered(given).heads, expected);
+      const { heads } = ordered(given);
+      assertEquals(heads.length, expected.length);
+      // assertEquals() takes ten times as long for an array as the sorting.
+      assertEquals(heads.findIndex((head, i) => head !== expected[i]), -1);
     }
   }
 });
