@@ -32,6 +32,12 @@ const LINE_FEED = 0x0a;
 /** For the service's own user only. */
 const MODE = 0o600;
 
+/** A file of entries that others may move away. */
+interface AuditSink extends LineSink {
+  /** Finds the file for the next write; true if it is another than before. */
+  findFile?(): Promise<boolean>;
+}
+
 /**
  * Queue of entries for a file. Entries that cannot be written, or that do not
  * fit into the queue while the file hangs, are reported instead, in the same
@@ -42,8 +48,7 @@ export class AuditFile {
   readonly #queue: LineQueue;
   readonly #tell: (text: string) => void;
   readonly #waitMs: number;
-  /** Bytes given to the queue, and those of them that are settled. */
-  #pushed = 0;
+  /** Bytes that the queue has accepted, and that are settled. */
   #done = 0;
   #waiting: { until: number; resolve: () => void }[] = [];
   #isStalled = false;
@@ -59,7 +64,7 @@ export class AuditFile {
    */
   constructor(
     name: string,
-    sink: LineSink,
+    sink: AuditSink,
     { tell, maxBytes = MAX_BYTES, waitMs = WAIT_MS, isTorn = false }:
       AuditFileOptions,
   ) {
@@ -119,10 +124,10 @@ export class AuditFile {
       this.#tell(`audit: ${line}`);
       return;
     }
-    this.#pushed += new TextEncoder().encode(line).length + 1;
-    if (this.#isStalled || this.#done >= this.#pushed) return;
+    const until = this.#queue.accepted;
+    if (this.#isStalled || this.#done >= until) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waiting = { until: this.#pushed, resolve };
+    const waiting = { until, resolve };
     this.#waiting.push(waiting);
     const timer = setTimeout(() => this.#stall(), this.#waitMs);
     await promise;
@@ -139,7 +144,12 @@ export class AuditFile {
   }
 
   /** Appends what the file takes; the rest of an entry follows, or is diverted. */
-  async #append(sink: LineSink, bytes: Uint8Array): Promise<number> {
+  async #append(sink: AuditSink, bytes: Uint8Array): Promise<number> {
+    if (await sink.findFile?.() === true) {
+      // What was torn is no line of this file.
+      this.#isTorn = false;
+      if (this.#part.length > 0) return await this.#appendWhole(sink, bytes);
+    }
     if (this.#isTorn) {
       // The next entry is a line of its own, whatever is left of the last one.
       if (await sink.write(Uint8Array.of(LINE_FEED)) === 0) return 0;
@@ -152,6 +162,17 @@ export class AuditFile {
       ? joinBytes(this.#part, taken)
       : taken.slice(last + 1);
     return count;
+  }
+
+  /** Appends the rest of an entry, whose part the last file has, with that part. */
+  async #appendWhole(sink: AuditSink, bytes: Uint8Array): Promise<number> {
+    const { length } = this.#part;
+    const whole = joinBytes(this.#part, bytes);
+    const count = await sink.write(whole);
+    if (count < length) throw new Error("It took a part of an entry only");
+    const taken = whole.subarray(0, count);
+    this.#part = taken.slice(taken.lastIndexOf(LINE_FEED) + 1);
+    return count - length;
   }
 
   #advance(bytes: number): void {
@@ -189,7 +210,7 @@ export class AuditFile {
 }
 
 /** A file that is appended to, and opened anew after it was moved away. */
-class AppendedFile implements LineSink {
+class AppendedFile implements AuditSink {
   readonly #path: string;
   #file: Deno.FsFile | undefined;
   /** Device and inode of the file that was checked. */
@@ -210,8 +231,13 @@ class AppendedFile implements LineSink {
     this.#checked = checkAppended(this.#path, MODE);
   }
 
+  async findFile(): Promise<boolean> {
+    if (await this.#isInPlace()) return false;
+    await this.#openAgain();
+    return true;
+  }
+
   async write(bytes: Uint8Array): Promise<number> {
-    if (!await this.#isInPlace()) await this.#openAgain();
     return await this.#file!.write(bytes);
   }
 

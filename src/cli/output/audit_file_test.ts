@@ -113,6 +113,57 @@ Deno.test("an entry of which a full disk takes a part is told whole, and spoils 
   ]);
 });
 
+Deno.test("an entry is whole though its file is moved away in the midst of it", async () => {
+  const files = [""];
+  let room = Infinity;
+  let isMoved = false;
+  const told: string[] = [];
+  const log = new AuditFile("audit.log", {
+    findFile() {
+      const isOther = isMoved;
+      if (isOther) files.push("");
+      isMoved = false;
+      return Promise.resolve(isOther);
+    },
+    write(bytes) {
+      const count = Math.min(room, bytes.length);
+      if (count === 0) return Promise.reject(new Error("No space left"));
+      files.push(
+        files.pop()! + new TextDecoder().decode(bytes.slice(0, count)),
+      );
+      room -= count;
+      return Promise.resolve(count);
+    },
+  }, { tell: (line) => told.push(line) });
+  /** Writes an entry into files of which the first has room for a part. */
+  const write = async (entry: string, first: number, second: number) => {
+    room = first;
+    const written = log.write(entry);
+    while (room > 0) await Promise.resolve();
+    isMoved = true;
+    room = second;
+    await written;
+  };
+  await write("first", 3, Infinity);
+  await log.write("second");
+  assertEquals(files, ["fir", "first\nsecond\n"]);
+  // The next one has not even room for that part, or for that part alone.
+  await write("third", 4, 2);
+  assertEquals(files.slice(2), ["th"]);
+  room = Infinity;
+  await log.write("fourth");
+  await write("fifth", 2, 2);
+  assertEquals(files.slice(2), ["th\nfourth\nfi", "fi"]);
+  const entries = () => told.filter((line) => line.startsWith("audit: "));
+  assertEquals(entries(), ["audit: third", "audit: fifth"]);
+  // Torn as the last one is, that is nothing to a file that follows it.
+  isMoved = true;
+  room = Infinity;
+  await log.write("last");
+  assertEquals(files.at(-1), "last\n");
+  assertEquals(entries().length, 2);
+});
+
 Deno.test("AuditFile.open() begins a new line after a part of an entry", async () => {
   const directory = Deno.makeTempDirSync();
   try {

@@ -39,6 +39,7 @@ export class LineQueue {
   #bytes = 0;
   #lost = 0;
   #lostInAll = 0;
+  #accepted = 0;
   #isWriting = false;
   /** The reader has ended permanently. */
   #isGone = false;
@@ -53,6 +54,11 @@ export class LineQueue {
   /** Number of lines that were never written. */
   get lost(): number {
     return this.#lostInAll;
+  }
+
+  /** Bytes of all lines that it has had, those that report lost ones too. */
+  get accepted(): number {
+    return this.#accepted;
   }
 
   /** Adds a line, without its line feed. Never throws, never waits. */
@@ -91,6 +97,7 @@ export class LineQueue {
   #add(bytes: Uint8Array): void {
     this.#lines.push(bytes);
     this.#bytes += bytes.length;
+    this.#accepted += bytes.length;
   }
 
   #tellLost(): void {
