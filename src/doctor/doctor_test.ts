@@ -75,6 +75,53 @@ Deno.test("examineHost() reads versions and devices of QEMU programs", async () 
   );
 });
 
+Deno.test("the report says whether the user is root", async () => {
+  const report = async (isRoot: boolean) =>
+    hostReport(await examineHost(access({ isRoot }))).join("\n");
+  assert(/^ {2}user +root$/m.test(await report(true)));
+  assert(/^ {2}user +not root, which kernel/m.test(await report(false)));
+});
+
+Deno.test("an exposure that this host lacks is named with what to do", async () => {
+  const reasons = async (given: Given, arch?: "amd64" | "arm64") => {
+    const host = await examineHost({
+      ...access(given),
+      whyNoKernelChip: () => undefined,
+      whyNoUsbChip: () => undefined,
+    });
+    return EXPOSURES.map((exposure) => exposure.whyNot(host, arch));
+  };
+  // No QEMU, one of the other architecture, and one without devices.
+  const bare = qemu("6.2.0", "");
+  for (
+    const [programs, arch, count] of [
+      [{}, undefined, 7],
+      [{}, "arm64", 7],
+      [{ "qemu-system-x86_64": qemu("10.0.2") }, "arm64", 7],
+      [{ "qemu-system-aarch64": bare }, undefined, 6],
+      [{ "qemu-system-aarch64": bare }, "arm64", 6],
+    ] as const
+  ) {
+    const found = (await reasons({ programs }, arch)).filter((reason) =>
+      reason !== undefined
+    );
+    assertEquals(found.length, count);
+    for (const reason of found) {
+      assert(/: (install|run gpioagg with sudo)/.test(reason), reason);
+    }
+  }
+  assertEquals(
+    (await reasons({ isRoot: true })).map((reason) => reason?.split(": ")[0]),
+    [
+      ...Array.from({ length: 3 }, () => "no QEMU found"),
+      "no qemu-system-aarch64 found",
+      "no QEMU found",
+      undefined,
+      undefined,
+    ],
+  );
+});
+
 Deno.test("examineHost() takes a program that answers nonsense for none", async () => {
   const host = await examineHost(
     access({ programs: { mine: { version: "I am no QEMU" } } }),

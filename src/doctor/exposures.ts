@@ -18,7 +18,7 @@ export interface HostExposure {
   readonly note?: string;
   /**
    * Returns the reason why the host cannot, for guests of an architecture, or, by
-   * default, of any; undefined if it can.
+   * default, of any, and what to do; undefined if it can.
    */
   whyNot(host: Host, arch?: GuestArch): string | undefined;
   /** Lines to paste, for a guest of that architecture. */
@@ -80,7 +80,7 @@ export const EXPOSURES: readonly HostExposure[] = [
       "8 lines; guests of -M virt on arm64, where pin 3 is the power button",
     whyNot: (host) =>
       programFor(host, "arm64") === undefined
-        ? "no qemu-system-aarch64 found"
+        ? `no qemu-system-aarch64 found: ${howToGet("arm64")}`
         : undefined,
     recipe: (host, arch) => pins(host, arch),
   },
@@ -95,7 +95,8 @@ export const EXPOSURES: readonly HostExposure[] = [
     name: "kernel-chip",
     note: "for programs and containers of this host",
     whyNot: (host) =>
-      host.kernelChipProblem ?? (host.isRoot ? undefined : "it needs root"),
+      host.kernelChipProblem ??
+        (host.isRoot ? undefined : "it needs root: run gpioagg with sudo"),
     recipe: () => ({
       gpioagg: [`gpioagg kernel create ${LINES} --group plc --mode 660`],
     }),
@@ -104,7 +105,11 @@ export const EXPOSURES: readonly HostExposure[] = [
     name: "kernel-chip, interface=usb",
     note: "the same with rules, through the kernel's USB drivers",
     whyNot: (host) =>
-      host.usbChipProblem ?? (host.isRoot ? undefined : "it needs root"),
+      host.usbChipProblem ??
+        (host.isRoot
+          ? undefined
+          : "it needs root: run gpioagg with sudo, or let root open the " +
+            "kernel's attach file for it (kernel create --attach-fd)"),
     recipe: () => ({
       gpioagg: [
         "modprobe vhci-hcd",
@@ -130,22 +135,39 @@ export function exposuresFor(
 
 function whyNoDevice(
   host: Host,
-  device: string,
+  device: keyof typeof DEVICE_SINCE,
   arch?: GuestArch,
 ): string | undefined {
-  if (host.qemus.length === 0) return "no QEMU found";
-  if (arch === undefined) {
-    return host.qemus.some(({ devices }) => devices.has(device))
-      ? undefined
-      : `no QEMU of this host has the device ${device}`;
+  const wanted = arch ?? (host.arch === "x86_64" ? "amd64" : "arm64");
+  if (host.qemus.length === 0) return `no QEMU found: ${howToGet(wanted)}`;
+  if (arch !== undefined && programFor(host, arch) === undefined) {
+    return `no ${usualName(arch)} found: ${howToGet(arch)}`;
   }
-  if (programFor(host, arch) === undefined) {
-    return `no ${usualName(arch)} found`;
-  }
-  return programFor(host, arch, device) === undefined
-    ? `no ${usualName(arch)} of this host has the device ${device}`
-    : undefined;
+  const hasIt = arch === undefined
+    ? host.qemus.some(({ devices }) => devices.has(device))
+    : programFor(host, arch, device) !== undefined;
+  if (hasIt) return undefined;
+  return `no ${arch === undefined ? "QEMU" : usualName(arch)} of this host ` +
+    `has the device ${device}: install ${DEVICE_SINCE[device]}, or name one ` +
+    "with --qemu PROGRAM";
 }
+
+/** Devices, and a QEMU that has each. */
+const DEVICE_SINCE = {
+  "vhost-user-gpio-pci": "QEMU 7.2 or newer",
+  "usb-redir": "a QEMU that was built with usbredir, as Debian's are",
+  "vfio-user-pci": "QEMU 10.1 or newer (Debian 13: from backports)",
+};
+
+function howToGet(arch: GuestArch): string {
+  return `install it (Debian, Ubuntu: the package ${PACKAGE[arch]}), or name ` +
+    "one with --qemu PROGRAM";
+}
+
+const PACKAGE: Readonly<Record<GuestArch, string>> = {
+  amd64: "qemu-system-x86",
+  arm64: "qemu-system-arm",
+};
 
 /**
  * Returns the first QEMU of an architecture that has a device, or, by default,

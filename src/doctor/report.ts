@@ -23,6 +23,7 @@ export function hostReport(host: Host): string[] {
   return [
     "Host",
     entry("kernel", `Linux ${host.kernel} (${host.arch})`),
+    entry("user", host.isRoot ? "root" : "not root, which kernel chips need"),
     ...chips.length === 0
       ? [entry("GPIO chips", "none: simulated lines (--line sim/8) still work")]
       : chips.map(({ path, problem }, i) =>
