@@ -5,6 +5,7 @@
  */
 import { Problems } from "../../config/document/problems.ts";
 import type { FileAccess } from "../../config/specification.ts";
+import { settingBehind } from "../../config/values/socket_setting.ts";
 import { MODE, readValue } from "../../config/values/values.ts";
 
 const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
@@ -16,7 +17,7 @@ const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
  * @param isDirectory True for the path of a directory, which may end in a slash.
  *
  * @throws {ConfigError} If a key is unknown, given twice, or has no value, or the
- * path is a directory's.
+ * path is a directory's, or ends with a setting of another option.
  */
 export function readSocketPlace(
   text: string,
@@ -28,11 +29,13 @@ export function readSocketPlace(
 ): { path: string; access: FileAccess } {
   const problems = new Problems();
   const report = problems.at({ path: `${switchName} ${text}` });
-  // A path may contain commas: settings begin at the first known one.
+  // A path may contain commas: settings begin at the first one with a value.
   const settings = /,(?=[a-z]+=)/.exec(text)?.index ?? text.length;
   const path = text.slice(0, settings);
   const access: FileAccess = {};
+  const slip = settingBehind(path);
   if (path === "") report("has no path", hint);
+  else if (slip !== undefined) report(`unknown setting "${slip}"`, hint);
   else if (path.endsWith("/") && !isDirectory) {
     report(
       "is the path of a directory",

@@ -15,6 +15,9 @@ Deno.test("readSocketPlace() reads a path, and who may use it", () => {
     },
   );
   assertEquals(readSocketPlace("/run/a,b.sock", "--api").path, "/run/a,b.sock");
+  for (const path of ["/run/a,connect.sock", "/a,mode/b", "/a,owners", "/a,"]) {
+    assertEquals(readSocketPlace(path, "--api"), { path, access: {} });
+  }
   const directory = readSocketPlace("/run/", "--api-sockets", {
     isDirectory: true,
   });
@@ -30,6 +33,14 @@ for (
     "/a,group=",
     "/a,colour=red",
     "/a,mode=660,x",
+    "/a,connect",
+    "/a,b,connect",
+    "/a,connect,mode=660",
+    "/a,device=ljca",
+    "/a,Device=ljca",
+    "/a,mode",
+    "/a,owner",
+    "/a,GROUP",
     "/run/",
     "/run/,mode=660",
   ]

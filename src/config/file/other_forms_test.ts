@@ -35,6 +35,18 @@ testMalformed("a value in place of a list or mapping, with its form", [
     `${A}.vhost-user: Write { socket: /run/a, mode: "660", group: kvm }`,
   ],
   [
+    `${LINES}\nvfio-user: »/run/a,connect`,
+    `${A}.vfio-user: ends with "connect", a setting of a command line | Write the path`,
+  ],
+  [
+    `${LINES}\nusbredir: { connect: »"/run/a,device=cp2112" }`,
+    `${A}.usbredir.connect: ends with "device=cp2112", a setting`,
+  ],
+  [
+    `${LINES}\nvhost-user: /run/a\ncontrol: »/run/c,connect`,
+    `${A}.control: ends with "connect", a setting`,
+  ],
+  [
     `${LINES}\nvhost-user: /run/a\ncontrol: »/run/c,owner=me`,
     `${A}.control: Write { path: /run/c, owner: me }`,
   ],

@@ -7,12 +7,12 @@
 import { PIN, PIN_PATTERN } from "../values/pin.ts";
 import {
   absolutePath,
+  ANY_SOCKET_PATH,
   anyText,
   choice,
   DEFAULT_USB_DEVICE,
   DEVICE_INDEX,
   LINE_NAME,
-  MAX_SOCKET_PATH,
   MODE,
   QEMU_DEVICE,
   SOCKET_PATH,
@@ -144,12 +144,12 @@ export const KERNEL_CHIP = mapping("a mapping such as {}", {
 export const CONTROL = either(
   "a socket path, or a mapping with path, mode, owner or group",
   single(
-    pathOnly(absolutePath("an absolute socket path", MAX_SOCKET_PATH), "path"),
+    pathOnly(ANY_SOCKET_PATH, "path"),
   ),
   mapping("a control socket", {
     path: field(
       "path of the socket (beside the exposure's, with .control)",
-      single(absolutePath("an absolute socket path", MAX_SOCKET_PATH)),
+      single(ANY_SOCKET_PATH),
     ),
     ...ACCESS,
   }),
@@ -168,7 +168,7 @@ function position(expected: string, kind: TextKind<string>, help: string) {
 
 const API_SOCKET = position(
   "a socket path",
-  absolutePath("an absolute socket path", MAX_SOCKET_PATH),
+  ANY_SOCKET_PATH,
   "path of the socket to listen at",
 );
 

@@ -16,6 +16,7 @@ import {
   MAX_NAME_LENGTH,
   type Value,
 } from "../specification.ts";
+import { settingBehind } from "./socket_setting.ts";
 
 /** A text made a value, or why it is none. */
 type Reading<T> =
@@ -284,13 +285,29 @@ function pathHint(text: string): string {
 }
 
 /** Longest path of a unix socket: `sun_path` without its NUL. */
-export const MAX_SOCKET_PATH = 107;
+const MAX_SOCKET_PATH = 107;
+
+/** The path of a unix socket. */
+export const ANY_SOCKET_PATH: TextKind<string> = socketPath(MAX_SOCKET_PATH);
 
 /** The path of a unix socket, beside which a control socket has its place. */
-export const SOCKET_PATH: TextKind<string> = absolutePath(
-  "an absolute socket path",
+export const SOCKET_PATH: TextKind<string> = socketPath(
   MAX_SOCKET_PATH - controlPathOf("").length,
 );
+
+function socketPath(maxLength: number): TextKind<string> {
+  const kind = absolutePath("an absolute socket path", maxLength);
+  return {
+    ...kind,
+    read: (text) => {
+      const setting = settingBehind(text);
+      return setting === undefined ? kind.read(text) : {
+        problem: `ends with "${setting}", a setting of a command line`,
+        hint: "Write the path alone: its settings are keys of a mapping",
+      };
+    },
+  };
+}
 
 /**
  * Type that QEMU gives a device: it goes into the words of a line-based
