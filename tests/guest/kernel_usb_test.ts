@@ -102,6 +102,33 @@ function seen(host: StockHost, chip: string): Promise<string> {
   return tool(host, `gpioget --numeric -c ${chip} 1`);
 }
 
+/**
+ * Makes, uses and removes a chip of another maker beside one whose processes
+ * stand still, and which stays meanwhile.
+ */
+async function createBeside(host: StockHost, chip: string): Promise<void> {
+  const pid = await host.start(
+    "kernel create --interface usb --name beside " +
+      "--line sim/1,as=FAN --line copy/FAN",
+    "/tmp/beside",
+  );
+  const found = (await untilChips(host, 2)).map((line) => line.split(" ")[0]!);
+  const beside = found.find((name) => name !== chip)!;
+  assertEquals(found.includes(chip), true);
+  for (const level of ["1", "0", "1"]) {
+    await tool(host, `gpioset -t 0 -c ${beside} 0=${level}`);
+    assertEquals(await seen(host, beside), level);
+  }
+  const removed = await host.gpioagg("kernel remove beside --force");
+  assertStringIncludes(removed.output, "removed beside");
+  await untilChips(host, 1);
+  await until(
+    "the maker of the chip beside it ends",
+    async () => (await host.exec(`kill -0 ${pid}`)).code !== 0,
+    LIMIT_MS,
+  );
+}
+
 /** `gpioagg kernel create` makes chips of as many adapters as lines need. */
 async function createOfSeveralAdapters(host: StockHost): Promise<void> {
   const pid = await host.start(
@@ -221,9 +248,14 @@ for (
       await untilAccess(host, again, access);
       assertEquals(await seen(host, again), "0");
 
+      // A maker that stands still, also with the process that relays, does not
+      // make other programs' chips hang.
+      await host.run(`kill -STOP ${pid}`);
+      if (tells) await host.run(`kill -STOP ${(await relays(host))[0]}`);
+      await createBeside(host, again);
+
       // The maker is killed: nothing stays, though the relaying process stands
       // still.
-      if (tells) await host.run(`kill -STOP ${(await relays(host))[0]}`);
       noteTime(
         `from SIGKILL of its maker to the end of ${label}`,
         await killAndTime(host, pid, again),
