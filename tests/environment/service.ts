@@ -13,16 +13,25 @@ export type { ServedLine } from "./served_lines.ts";
 /** Time that a slow machine needs to start a service. */
 const START_LIMIT_MS = 120_000;
 
+/** Aggregators by name, each with the SPECs of its lines. */
+type Aggregators = Readonly<Record<string, readonly string[]>>;
+
 /** A service with its sockets in a directory of its own. */
 export class Service implements AsyncDisposable {
   #process: ChildProcess;
-  readonly #start: () => ChildProcess;
+  readonly #start: (aggregators: Aggregators) => ChildProcess;
   readonly #directory: string;
+  #aggregators: Aggregators;
 
-  private constructor(start: () => ChildProcess, directory: string) {
+  private constructor(
+    start: (aggregators: Aggregators) => ChildProcess,
+    directory: string,
+    aggregators: Aggregators,
+  ) {
     this.#start = start;
-    this.#process = start();
+    this.#process = start(aggregators);
     this.#directory = directory;
+    this.#aggregators = aggregators;
   }
 
   /**
@@ -33,12 +42,12 @@ export class Service implements AsyncDisposable {
    * @throws {Error} when it is not ready within the limit.
    */
   static async start(
-    aggregators: Readonly<Record<string, readonly string[]>>,
+    aggregators: Aggregators,
     exposure: "--socket-path" | "--vfio-user" | "--usbredir" = "--socket-path",
     settings = "",
   ): Promise<Service> {
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-service-" });
-    const start = () =>
+    const start = (aggregators: Aggregators) =>
       new ChildProcess({
         command: PROGRAM_FILE,
         args: [
@@ -53,7 +62,7 @@ export class Service implements AsyncDisposable {
         ],
         cwd: REPOSITORY,
       });
-    const service = new Service(start, directory);
+    const service = new Service(start, directory, aggregators);
     try {
       await service.#ready();
     } catch (error) {
@@ -71,12 +80,14 @@ export class Service implements AsyncDisposable {
   /**
    * Kills the process (SIGKILL), and starts another one at the same sockets.
    *
+   * @param aggregators Its aggregators. Default: those of the one before.
    * @throws {Error} when that is not ready within the limit.
    */
-  async crash(): Promise<void> {
+  async crash(aggregators = this.#aggregators): Promise<void> {
+    this.#aggregators = aggregators;
     this.#process.kill("SIGKILL");
     await this.#process.waitForExit();
-    this.#process = this.#start();
+    this.#process = this.#start(aggregators);
     await this.#ready();
   }
 

@@ -10,7 +10,13 @@ import { UnixStream } from "../environment/unix_stream.ts";
 import { until } from "../environment/wait.ts";
 import { bootUsbGuest, events, monitor, untilBack } from "./usbredir_rig.ts";
 
-const ignore = await mustSkip("deno", "qemuOld", "qemuNew", "stockTrixie");
+const ignore = await mustSkip(
+  "deno",
+  "qemuOld",
+  "qemuNew",
+  "qemuNewest",
+  "stockTrixie",
+);
 
 /** Changes a simulated line every 5 ms, from low to high and back. */
 async function toggle(
@@ -186,25 +192,37 @@ for (const qemu of ["old", "new"] as const) {
   });
 }
 
-for (const count of [1, 64]) {
+for (const qemu of ["old", "new", "newest"] as const) {
   Deno.test({
-    name: `an LJCA has ${count} lines, and is back after gpioagg is killed`,
+    name:
+      `QEMU, ${qemu}: an LJCA has 1 line, or 64, and is back after gpioagg is killed`,
     ignore,
     fn: async () => {
       await using service = await Service.start(
-        { plc0: [`sim/${count}`] },
+        { plc0: ["sim/1"] },
         "--usbredir",
       );
       await using guest = await bootUsbGuest({
         kernel: "trixie",
-        qemu: "old",
+        qemu,
         sockets: [service.socket("plc0")],
       });
-      assertStringIncludes(await guest.run("gpiodetect"), `(${count} lines)`);
-      await guest.run(`gpioset -t 0 -c 0 ${count - 1}=1`);
-      const lines = await service.lines("plc0");
-      assertEquals(lines[`sim${count - 1}`]?.value, 1);
-      await untilBack(service, guest, count - 1);
+      const lineOf = async (offset: number) =>
+        (await service.lines("plc0"))[`sim${offset}`]?.value;
+      assertStringIncludes(await guest.run("gpiodetect"), "(1 lines)");
+      await guest.run("gpioset -t 0 -c 0 0=1");
+      assertEquals(await lineOf(0), 1);
+      await untilBack(service, guest, 0);
+
+      await service.crash({ plc0: ["sim/64"] });
+      let chip = "";
+      await until("the chip with 64 lines", async () => {
+        const { output } = await guest.exec("gpiodetect");
+        chip = /^(gpiochip\d+) .*\(64 lines\)$/m.exec(output)?.[1] ?? "";
+        return chip !== "";
+      }, 120_000);
+      await guest.run(`gpioset -t 0 -c ${chip} 63=1`);
+      assertEquals([await lineOf(62), await lineOf(63)], [0, 1]);
     },
   });
 }

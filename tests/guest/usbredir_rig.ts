@@ -12,7 +12,7 @@ import { until } from "../environment/wait.ts";
 /** Options of a guest. */
 export interface UsbGuestOptions {
   readonly kernel: "bookworm" | "trixie";
-  readonly qemu: "old" | "new";
+  readonly qemu: "old" | "new" | "newest";
   /** Sockets of its adapters, in order. */
   readonly sockets: readonly string[];
   /** QEMU listens at the sockets. Default: it connects, again and again. */
