@@ -1,4 +1,13 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
+import { O_RDWR, openFile } from "../../ffi/files.ts";
+import {
+  acceptUnix,
+  connectUnix,
+  listenUnix,
+  socketPair,
+} from "../../ffi/unix_socket.ts";
+import { socketsOf } from "../../tests/doubles/open_sockets.ts";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbRelay } from "./usb_relay.ts";
 
@@ -35,6 +44,40 @@ testSerially("the relay gets the number of a descriptor", async () => {
   );
   assertEquals(await relay.ended, "usb-relay,--attach-fd=7,/run/usb.sock");
 });
+
+testSerially(
+  "the relay gets the descriptor itself, and no socket of its maker",
+  async () => {
+    const directory = await Deno.makeTempDir();
+    const path = `${directory}/usb.sock`;
+    try {
+      const before = socketsOf();
+      using listener = listenUnix(path);
+      using client = connectUnix(path);
+      using accepted = acceptUnix(listener.fd);
+      using pair = new DisposableStack();
+      for (const end of socketPair()) pair.use(end);
+      await Deno.writeTextFile(`${directory}/attach`, "");
+      using attach = openFile(`${directory}/attach`, O_RDWR);
+      // As a shell leaves it.
+      const F_SETFD = 2;
+      libc().fcntl(attach.fd, F_SETFD, 0);
+      const ours = socketsOf().difference(before);
+      assertEquals([ours.size, client.fd !== accepted?.fd], [5, true]);
+      await using relay = start(
+        `printf '{"kind":"ended","reason":"'
+       ls -l /proc/$$/fd | tr '\\n' ' '
+       echo '"}'`,
+        attach.fd,
+      );
+      const files = await relay.ended;
+      assertStringIncludes(files, ` ${attach.fd} -> ${directory}/attach`);
+      assertEquals(socketsOf(files).intersection(ours), new Set());
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+);
 
 testSerially("a relay that cannot attach is reported", async () => {
   await using relay = start(

@@ -3,6 +3,8 @@ import { duplicate } from "../../ffi/files.ts";
 import { receiveBytes, send } from "../../ffi/socket_message.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
+import { socketsOf } from "../../tests/doubles/open_sockets.ts";
+import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { urb } from "../../tests/doubles/usbip_peer.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
 import { AnswerBuffer } from "./answer_buffer.ts";
@@ -94,3 +96,26 @@ Deno.test("a service that speaks nonsense ends the relay", async () => {
     reason: "the service sent an answer to nothing",
   });
 });
+
+testSerially(
+  "a process that is started beside a relay gets none of its sockets",
+  async () => {
+    const before = socketsOf();
+    const opened = new Set<string>();
+    let atChild: Set<string> | undefined;
+    await relayed(({ kernel, turn }) => {
+      if (turn === 0) {
+        for (const socket of socketsOf().difference(before)) opened.add(socket);
+        const child = new Deno.Command("/bin/sh", {
+          args: ["-c", "ls -l /proc/$$/fd"],
+          stderr: "inherit",
+        }).outputSync();
+        atChild = socketsOf(new TextDecoder().decode(child.stdout));
+      } else kernel.close();
+      return turn === 0;
+    });
+    // The listener, both ends of the service's connection, and both of the kernel's.
+    assertEquals(opened.size, 5);
+    assertEquals(atChild?.intersection(opened), new Set());
+  },
+);

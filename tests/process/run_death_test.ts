@@ -16,6 +16,7 @@ import {
   withDirectory,
 } from "./run_rig.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
+import { linksOf, socketsOf } from "../doubles/open_sockets.ts";
 import { mustIgnore } from "../doubles/skipped.ts";
 
 Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
@@ -41,6 +42,23 @@ Deno.test("when gpioagg is killed its VM is ended, by force if need be", async (
       "no private directory",
       () => fileStatus(directory) === undefined,
     );
+  }
+});
+
+Deno.test("a VM and its guardian get no socket of gpioagg's", async () => {
+  await using run = await startRun(["--line", "sim/1"], [
+    ...["sh", "-c", `echo pid $$; ${waiting("trap 'exit 0' TERM")}`],
+    "{socket}",
+  ]);
+  const [, pid] = await run.waitFor(/pid (\d+)/);
+  await run.waitFor("started");
+  const ours = socketsOf(linksOf(run.pid));
+  // The aggregator's, and its control socket.
+  assert(ours.size >= 2, `${ours.size} sockets`);
+  for (const child of [Number(pid), guardianOf(run.pid)!]) {
+    const theirs = linksOf(child);
+    assert(theirs !== "");
+    assertEquals(socketsOf(theirs).intersection(ours), new Set());
   }
 });
 
