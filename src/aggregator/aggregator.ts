@@ -16,6 +16,7 @@ import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
 import { type ForceReporter, type ForceRequest, Forces } from "./forces.ts";
+import { GuestRequests } from "./guest_requests.ts";
 import { GuestTeardown } from "./guest_teardown.ts";
 import { Guards } from "./guards.ts";
 import type { Interlocks } from "./rules/interlock.ts";
@@ -104,6 +105,7 @@ export class Aggregator implements Disposable {
   #wait: Timer | undefined;
   #hasGuest = false;
   readonly #forces: Forces;
+  readonly #requests: GuestRequests;
 
   private constructor(
     name: string,
@@ -128,6 +130,7 @@ export class Aggregator implements Disposable {
       hasGuest: () => this.#hasGuest || this.awaitsGuest,
       isSilent: (line) => this.#guards.isSilent(line),
     });
+    this.#requests = new GuestRequests(name, lines, context.store);
     this.#awaitGuest();
   }
 
@@ -284,11 +287,16 @@ export class Aggregator implements Disposable {
     return this.#wait !== undefined;
   }
 
-  /** A guest is served from now on. */
-  guestBegan(): void {
+  /**
+   * A guest is served from now on.
+   *
+   * @param isSame True if its session is the one that an earlier process served.
+   */
+  guestBegan(isSame = false): void {
     this.#hasGuest = true;
     this.#endWait();
     if (this.unsafe.length === 0) this.#dropGone();
+    this.#requests.began(isSame);
     if (this.#isGuestKept) return;
     this.#isGuestKept = this.#keepMarker(guestFdName(this.name));
   }
@@ -341,6 +349,7 @@ export class Aggregator implements Disposable {
       }
     }
     this.#guards.guestGone();
+    this.#requests.gone();
     if (first !== undefined) throw first.error;
     // The next process must not take over what a rule was to end.
     if (this.unsafe.length === 0) this.#dropGone();
@@ -357,6 +366,7 @@ export class Aggregator implements Disposable {
     for (const marker of gone) marker.close();
     this.#isGoneKept = gone.length > 0;
     const markers = store?.take(guestFdName(this.name)) ?? [];
+    this.#requests.resume(markers.length > 0);
     if (markers.length === 0) {
       if (this.#isGoneKept) this.guestGone();
       return;
@@ -391,6 +401,7 @@ export class Aggregator implements Disposable {
       // Without it, the next process would leave them as they are.
       () => {
         if (this.#isGuestKept) store?.drop(guestFdName(this.name));
+        this.#requests.gone();
         this.#dropGone();
       },
     ]);

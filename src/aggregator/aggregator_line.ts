@@ -20,6 +20,7 @@ import {
 import type { EventLoop } from "../reactor/event_loop.ts";
 import type { LineObservation, LineObserver } from "./line_observation.ts";
 import type { GuestTeardown } from "./guest_teardown.ts";
+import type { LastRequest } from "./last_request.ts";
 import type { LineEdges } from "./line_edges.ts";
 import { type LineOperations, OBSERVING, PUT_OFF } from "./line_operations.ts";
 import type { UnsafeLine } from "./line_reporter.ts";
@@ -35,7 +36,7 @@ import {
   type SourceListener,
   type SourceOperation,
 } from "./line_source.ts";
-import { InterlockedSource } from "./rules/interlock.ts";
+import { checkExclusion, InterlockedSource } from "./rules/interlock.ts";
 import { LineRules, type RuledLine } from "./rules/line_rules.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";
 import { RuleKind } from "./rules/pending_rule.ts";
@@ -100,6 +101,11 @@ export class AggregatorLine
   /** Number of requests that the rules refused. */
   get refusals(): number {
     return this.reports.refusals;
+  }
+
+  /** Value that an output was last asked for. */
+  get requested(): LastRequest {
+    return this.#observed.requested;
   }
 
   /** The rules, and where the line comes from. */
@@ -186,9 +192,8 @@ export class AggregatorLine
       if (result !== 0) return result;
     }
     // There is nothing to end, and the host line is not to be taken for it.
-    const isOver = operation === LineOperation.Deactivate &&
-      this.#observation.isReleased;
-    if (isOver) return 0;
+    const isLeave = operation === LineOperation.Deactivate;
+    if (isLeave && this.#observation.isReleased) return 0;
     const { refusals } = this.reports;
     this.edges.byGuest();
     const result = this.#observed.ask(operation, argument);
@@ -310,10 +315,12 @@ export class AggregatorLine
     if (operation === OBSERVING) this.#observed.adjusted(result);
     else if (operation === PUT_OFF) {
       // Its source was not asked for anything.
-    } else if (result !== FAILED) {
-      this.#observed.done(operation, argument);
-      if (argument === UNSPECIFIED) this.#rules.wantToLearn();
-    } else if (rule === RuleKind.None) this.#rules.wantToLearn();
+    } else {
+      this.#observed.done(operation, argument, result);
+      const isRule = rule !== RuleKind.None;
+      const isUnknown = result === FAILED ? !isRule : argument === UNSPECIFIED;
+      if (isUnknown) this.#rules.wantToLearn();
+    }
     const wasDropped = operations.takeDropped();
     if (rule !== RuleKind.None) this.#rules.answered(rule, operation, result);
     // A rule for a guest that is gone comes before whatever the next one asks.
@@ -346,7 +353,7 @@ export class AggregatorLine
     this.reports.reporter?.presence(this, isPresent);
     this.#rules.presence(isPresent);
     if (!isPresent) return;
-    this.#checkInterlock();
+    checkExclusion(this);
     this.tellRestored();
     this.#observation.present();
     this.#observed.idle();
@@ -392,7 +399,7 @@ export class AggregatorLine
 
   /** Puts the line where its `on-disconnect` rule wants it without a guest. */
   guestGone(): void {
-    this.#observation.guestGone();
+    this.#observed.guestGone();
     // What the guest asked is of no use any more.
     this.#operations.drop();
     if (this.#specification.onDisconnect !== "keep") {
@@ -466,19 +473,12 @@ export class AggregatorLine
     return result;
   }
 
-  idle(): void {
-    this.#observed.idle();
+  remember({ operation, argument }: RuleStep, kind: RuleKind): void {
+    this.#observed.rememberByRule(operation, argument, kind);
   }
 
-  /** The line is there again, and may be active beside one that excludes it. */
-  #checkInterlock(): void {
-    const { interlock } = this;
-    if (interlock === undefined || !interlock.isActive) return;
-    const blocker = interlock.blocker();
-    if (blocker !== undefined) {
-      this.refuse(blocker.exclusion);
-      this.makeInactive();
-    } else if (interlock.isUnknown) this.learn();
+  idle(): void {
+    this.#observed.idle();
   }
 
   #answer(result: number): void {

@@ -12,9 +12,10 @@ import type { AggregatorLine } from "./aggregator_line.ts";
 import { LineForce, type RequestedState } from "./line_force.ts";
 import { findSource, innermost, SourceOperation } from "./line_source.ts";
 import type { ReportedLine } from "./line_reporter.ts";
-import type { FdStore } from "./restart/fd_store.ts";
+import { identitiesOf } from "./line_identities.ts";
+import { LineMemory, readStates } from "./line_memory.ts";
+import { type FdStore, forcedFdName } from "./restart/fd_store.ts";
 import { CombinedUser } from "./sharing/combined_output.ts";
-import { ForceMemory, takeForced } from "./force_memory.ts";
 
 /** Request of an operator. */
 export interface ForceRequest {
@@ -61,7 +62,7 @@ export class Forces implements Disposable {
   readonly #lines: readonly AggregatorLine[];
   readonly #context: ForcesContext;
   readonly #active = new Map<AggregatorLine, Active>();
-  #memory: ForceMemory | undefined;
+  #memory: LineMemory | undefined;
 
   /** Makes none, and ends those of an earlier process. */
   constructor(
@@ -172,7 +173,10 @@ export class Forces implements Disposable {
     const until = Date.now() + forMs;
     const memory = isOutput ? this.#memoryOf() : undefined;
     const force = new LineForce(value, requested, { until, reason, by }, {
-      kept: (state) => memory?.set(lineNumber, state),
+      kept: (state) => {
+        memory?.set(lineNumber, state);
+        line.requested.noteState(state);
+      },
       ended: (why) => this.#ended(line, why),
     });
     this.#active.set(line, { id, timer });
@@ -216,12 +220,12 @@ export class Forces implements Disposable {
     this.#context.reporter.unforced(line, reason, id);
   }
 
-  #memoryOf(): ForceMemory | undefined {
+  #memoryOf(): LineMemory | undefined {
     const { store } = this.#context;
     if (store === undefined) return undefined;
-    return this.#memory ??= new ForceMemory(
+    return this.#memory ??= new LineMemory(
       store,
-      this.#name,
+      forcedFdName(this.#name),
       identitiesOf(this.#lines),
     );
   }
@@ -293,27 +297,22 @@ function exclusionOf(
     : undefined;
 }
 
-/** Returns a text for each line, another one for each, the same after a restart. */
-function identitiesOf(lines: readonly AggregatorLine[]): string[] {
-  const counts = new Map<string, number>();
-  return lines.map((line) => {
-    const text = identityOf(line);
-    // Simulated lines without a name are told apart by their order only.
-    const count = counts.get(text) ?? 0;
-    counts.set(text, count + 1);
-    return count === 0 ? text : `${text} ${count}`;
-  });
-}
-
-function identityOf(
-  { name, specification: { source } }: AggregatorLine,
-): string {
-  // Nothing but its name says which simulated line it is.
-  if (source.kind === "sim") return JSON.stringify([source.kind, name]);
-  // A lane and its slots are as the last start had them.
-  return JSON.stringify(
-    source.kind === "lane"
-      ? source.origin ?? source.hostLine ?? source.name
-      : source,
-  );
+/** Takes what an earlier process left of forces, by lineNumber. */
+function takeForced(
+  store: FdStore,
+  aggregator: string,
+  identities: readonly string[],
+): Map<number, RequestedState> {
+  const name = forcedFdName(aggregator);
+  const states = new Map<number, RequestedState>();
+  for (const fd of store.take(name)) {
+    using file = fd;
+    store.drop(name);
+    const left = readStates(file, store, identities, (before) =>
+      store.report(
+        `line ${before} of ${aggregator} was forced, and is another line now`,
+      ));
+    for (const [lineNumber, state] of left) states.set(lineNumber, state);
+  }
+  return states;
 }

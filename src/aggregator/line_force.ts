@@ -107,12 +107,15 @@ export class LineForce {
   }
 }
 
-/** Returns the step that leads to what a guest asked for. */
-export function backStep({ operation, argument }: RequestedState): RuleStep {
+/** Returns the step that leads to what a guest asked for before a cause. */
+export function backStep(
+  { operation, argument }: RequestedState,
+  cause: string,
+): RuleStep {
   const isInput = operation === SourceOperation.Input;
   return {
     operation,
     argument: isInput ? 0 : argument,
-    title: isInput ? "input after a force" : `value ${argument} after a force`,
+    title: `${isInput ? "input" : `value ${argument}`} after ${cause}`,
   };
 }

@@ -27,7 +27,7 @@ export interface ForcibleLine {
 export class LineForcing {
   readonly #line: ForcibleLine;
   #force: LineForce | undefined;
-  /** Step that ends a force. */
+  /** Step that leads back, after a force or a restart. */
   #back: RuleStep | undefined;
 
   /** Begins without a force. */
@@ -106,9 +106,12 @@ export class LineForcing {
     if (this.#force?.isOutput === true) this.end(reason, false);
   }
 
-  /** Goes to what its guest asked for, after a force; retried until it has it. */
-  goBack(requested: RequestedState): void {
-    this.#back = backStep(requested);
+  /**
+   * Goes to what its guest asked for, after a force or another cause; retried
+   * until it has it.
+   */
+  goBack(requested: RequestedState, cause = "a force"): void {
+    this.#back = backStep(requested, cause);
     this.#line.want(RuleKind.Back);
   }
 

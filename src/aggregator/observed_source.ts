@@ -5,8 +5,9 @@
  * @module
  */
 import type { LineSpecification } from "../config/specification.ts";
-import { Edges, FAILED, PENDING } from "../line/port.ts";
+import { Edges, FAILED, PENDING, UNSPECIFIED } from "../line/port.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
+import { LastRequest } from "./last_request.ts";
 import { LineEdges } from "./line_edges.ts";
 import { LineObservation } from "./line_observation.ts";
 import { LineOperations, OBSERVING } from "./line_operations.ts";
@@ -28,11 +29,18 @@ export class ObservedSource {
   readonly observation: LineObservation;
   /** State of the line as it was last told, and the edges since. */
   readonly edges: LineEdges;
+  /** Value that an output was last asked for. */
+  readonly requested: LastRequest = new LastRequest();
+  /** Rule that the operation under way is for; none: it is its guest's. */
+  #kind: RuleKind = RuleKind.None;
+  /** The line's end of a combined output, if it is one. */
+  readonly #user: CombinedUser | undefined;
   #source: LineSource;
 
   /** Begins with the source of `specification`, as it is. */
   constructor(source: LineSource, specification: LineSpecification) {
     this.#source = source;
+    this.#user = findSource(source, CombinedUser);
     this.observation = new LineObservation(source.keptEdges ?? Edges.None);
     this.edges = new LineEdges(source, specification, this.observation);
   }
@@ -64,7 +72,12 @@ export class ObservedSource {
   }
 
   /** Asks the source for an operation: 0, a value, `FAILED` or `PENDING`. */
-  ask(operation: SourceOperation, argument: number): number {
+  ask(
+    operation: SourceOperation,
+    argument: number,
+    kind: RuleKind = RuleKind.None,
+  ): number {
+    this.#kind = kind;
     // All edges include those that a guest asks for.
     const isCovered = operation === SourceOperation.SetEdges &&
       this.observation.reportsAllEdges;
@@ -73,7 +86,7 @@ export class ObservedSource {
       isCovered ? Edges.Both : argument,
     );
     if (result === PENDING) this.operations.began(operation, argument);
-    else if (result !== FAILED) this.done(operation, argument);
+    else this.done(operation, argument, result);
     return result;
   }
 
@@ -84,18 +97,65 @@ export class ObservedSource {
     kind: RuleKind,
   ): number {
     const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
-    const user = isForce ? undefined : findSource(this.#source, CombinedUser);
+    const user = isForce ? undefined : this.#user;
     user?.ruled(operation, argument);
-    const result = this.ask(operation, argument);
+    const result = this.ask(operation, argument, kind);
     if (user !== undefined && result !== FAILED) user.isRuled = true;
     this.operations.isOwn = this.operations.isBusy;
     return result;
   }
 
-  /** The source has done what was asked of it. */
-  done(operation: SourceOperation, argument: number): void {
+  /** Has an absent source be as a rule wants it, once its chip is there. */
+  rememberByRule(
+    operation: SourceOperation,
+    argument: number,
+    kind: RuleKind,
+  ): void {
+    this.#source.remember?.(operation, argument);
+    this.#note(operation, argument, 0, kind);
+  }
+
+  /** Its guest is gone. */
+  guestGone(): void {
+    this.observation.guestGone();
+    this.requested.note(undefined);
+  }
+
+  /** The source has done what was asked of it, or has not. */
+  done(operation: SourceOperation, argument: number, result: number): void {
+    this.#note(operation, argument, result, this.#kind);
+    if (result === FAILED) return;
     this.observation.done(operation, argument);
     this.edges.done(operation, argument, this.#source);
+  }
+
+  /** Takes note of what an output was asked for. */
+  #note(
+    operation: SourceOperation,
+    argument: number,
+    result: number,
+    kind: RuleKind,
+  ): void {
+    // The line was started, or is held by an operator.
+    if (kind === RuleKind.Start || kind === RuleKind.Force) return;
+    switch (operation) {
+      case SourceOperation.SetValue:
+      case SourceOperation.Output:
+      case SourceOperation.Input:
+      case SourceOperation.Release:
+        break;
+      default:
+        return;
+    }
+    const { requested } = this;
+    // A vote that ends something holds also if the line has not taken it.
+    if (this.#user !== undefined) return requested.note(this.#user.vote);
+    if (result === FAILED) return;
+    const isDrive = operation === SourceOperation.SetValue ||
+      operation === SourceOperation.Output;
+    if (!isDrive) requested.note(undefined);
+    else if (argument !== UNSPECIFIED) requested.note(argument);
+    else requested.note(requested.value ?? this.#source.peek());
   }
 
   /** Has the source report the edges that are wanted, if it does nothing else. */

@@ -45,6 +45,9 @@ const KINDS = [
   "session",
 ] as const;
 
+/** Longest name that a manager keeps: systemd ignores a longer one. */
+export const MAX_NAME_LENGTH = 255;
+
 /** Returns true if an fd of this name is one that was kept. */
 export function isKeptName(name: string): boolean {
   return KINDS.some((kind) => name.startsWith(`${kind}.`));
@@ -60,6 +63,29 @@ export function voteFdName(hostLine: string, aggregator: string): string {
   return `wish.${escaped(hostLine)}.${escaped(aggregator)}`;
 }
 
+/**
+ * Returns the names under which one aggregator's vote may be kept, the one to
+ * keep it by first. The line is named as the configuration does: the device file
+ * of its chip may be another after a replug, and there is none while it is away.
+ *
+ * @param hostLine The line by its device file, as older versions named it;
+ * undefined while it is away.
+ */
+export function voteFdNames(
+  writtenLine: string,
+  hostLine: string | undefined,
+  aggregator: string,
+): readonly [name: string, ...older: string[]] {
+  const older = hostLine === undefined
+    ? []
+    : [voteFdName(hostLine, aggregator)];
+  const name = voteFdName(writtenLine, aggregator);
+  const [first] = older;
+  return name.length > MAX_NAME_LENGTH && first !== undefined
+    ? [first]
+    : [name, ...older.filter((one) => one !== name)];
+}
+
 /** Is kept while a guest is served. */
 export function guestFdName(aggregator: string): string {
   return `guest.${escaped(aggregator)}`;
@@ -73,6 +99,11 @@ export function goneFdName(aggregator: string): string {
 /** Is kept while outputs are forced: what their guest asked for. */
 export function forcedFdName(aggregator: string): string {
   return `${guestFdName(aggregator)}.forced`;
+}
+
+/** Is kept while a guest is served: what it has asked of outputs last. */
+export function requestedFdName(aggregator: string): string {
+  return `${guestFdName(aggregator)}.requested`;
 }
 
 /** Returns the name of a part of the session with an aggregator's VMM. */

@@ -6,10 +6,12 @@ import {
   isCreationName,
   isKeptName,
   lineFdName,
+  requestedFdName,
   rulesFdName,
   rulesFdNameFor,
   sessionFdNames,
   voteFdName,
+  voteFdNames,
 } from "./fd_store.ts";
 
 Deno.test("names of what is kept are legible where nothing is odd", () => {
@@ -37,6 +39,7 @@ Deno.test("different things have different names, in characters that are allowed
     voteFdName(text, "a.a"),
     guestFdName(text),
     forcedFdName(text),
+    requestedFdName(text),
     creationFdName(text),
     rulesFdName(text),
     ...sessionFdNames(text),
@@ -55,4 +58,19 @@ Deno.test("names of sockets are not those of what is kept", () => {
   assert(isCreationName(creationFdName("a")));
   assertEquals(rulesFdNameFor(creationFdName("a.b")), rulesFdName("a.b"));
   assertEquals(isCreationName(lineFdName("aggregator", 0)), false);
+});
+
+Deno.test("voteFdNames() names a line as it is written, and then as older versions did", () => {
+  const host = "line 7 of /dev/gpiochip1";
+  const older = voteFdName(host, "a");
+  assertEquals(voteFdNames("line 7 of panel", undefined, "a"), [
+    "wish.line_207_20of_20panel.a",
+  ]);
+  assertEquals(voteFdNames("line 7 of panel", host, "a"), [
+    "wish.line_207_20of_20panel.a",
+    older,
+  ]);
+  assertEquals(voteFdNames(host, host, "a"), [older]);
+  // A manager would keep it without a name.
+  assertEquals(voteFdNames("/".repeat(90), host, "a"), [older]);
 });

@@ -32,31 +32,48 @@ export class PersistedVote implements Disposable {
   }
 
   /**
-   * Opens what was kept by this name, or begins without a requested value.
+   * Opens what was kept by this name, or by an older one, or begins without a
+   * requested value.
    *
    * @throws {OsError} If there is no memory or fd for it.
    */
-  static open(store: FdStore, name: string): PersistedVote {
+  static open(
+    store: FdStore,
+    name: string,
+    ...olderNames: readonly string[]
+  ): PersistedVote {
     let kept: OwnedFd | undefined;
     let useless = 0;
-    for (const fd of store.take(name)) {
-      const { kind, size } = fdStatus(fd.fd);
-      if (kept === undefined && kind === "regular file" && size === BYTES) {
-        kept = fd;
-        continue;
+    let isOlder = false;
+    const replaced: string[] = [];
+    for (const from of [name, ...olderNames]) {
+      const fds = store.take(from);
+      if (from !== name && fds.length > 0) replaced.push(from);
+      for (const fd of fds) {
+        const { kind, size } = fdStatus(fd.fd);
+        const isVote = kind === "regular file" && size === BYTES;
+        if (kept === undefined && isVote) {
+          kept = fd;
+          isOlder = from !== name;
+          continue;
+        }
+        if (from === name) useless++;
+        // A vote of an older name is replaced by that of the new one.
+        if (from === name || !isVote) {
+          store.report(
+            `what was kept as ${from} is not used: it is not a vote, but a ` +
+              `${kind} of ${size} bytes`,
+          );
+        }
+        fd.close();
       }
-      useless++;
-      store.report(
-        `what was kept as ${name} is not used: it is not a vote, but a ${kind} ` +
-          `of ${size} bytes`,
-      );
-      fd.close();
     }
     using fd = kept ?? createMemFd(name, BYTES, { seal: true });
     const mapping = Mapping.map(fd.fd, { length: BYTES, subject: name });
     // What was kept stays kept, but for what goes by the same name.
     if (useless > 0) store.drop(name);
-    if (kept === undefined || useless > 0) store.keep(name, fd.fd);
+    if (kept === undefined || useless > 0 || isOlder) store.keep(name, fd.fd);
+    for (const older of replaced) store.drop(older);
     const vote = new PersistedVote(mapping, () => store.drop(name));
     if (vote.#bytes[AT_MAGIC] !== MAGIC) {
       vote.#bytes[AT_VOTE] = NONE;

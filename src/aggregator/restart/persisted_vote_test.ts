@@ -39,3 +39,21 @@ Deno.test("PersistedVote is kept again where something useless had its name", ()
   assertEquals([again.vote, store.keeps], [1, 1]);
   assertEquals(store.names, ["vote.a"]);
 });
+
+Deno.test("PersistedVote of an older version goes on by its new name", () => {
+  using first = new FdStoreDouble();
+  {
+    using before = PersistedVote.open(first, "vote.older");
+    before.vote = 1;
+    using store = first.restart();
+    using vote = PersistedVote.open(store, "vote.a", "vote.older");
+    assertEquals([vote.vote, store.names], [1, ["vote.a"]]);
+    vote.vote = 0;
+    // What an older version left once more is older than that.
+    store.offer("vote.older", createMemFd("older", 8));
+    using next = store.restart();
+    using again = PersistedVote.open(next, "vote.a", "vote.older");
+    assertEquals([again.vote, next.names], [0, ["vote.a"]]);
+    assertEquals(next.problems, []);
+  }
+});

@@ -198,6 +198,21 @@ export class InterlockedSource extends WrappingSource {
   }
 }
 
+/** A line is there again, and may be active beside one that excludes it. */
+export function checkExclusion(
+  line: Pick<InterlockableLine, "refuse" | "makeInactive" | "learn"> & {
+    readonly interlock: InterlockedSource | undefined;
+  },
+): void {
+  const { interlock } = line;
+  if (interlock === undefined || !interlock.isActive) return;
+  const blocker = interlock.blocker();
+  if (blocker !== undefined) {
+    line.refuse(blocker.exclusion);
+    line.makeInactive();
+  } else if (interlock.isUnknown) line.learn();
+}
+
 /** All interlocks of one process. */
 export class Interlocks {
   #specifications: readonly InterlockSpecification[] = [];

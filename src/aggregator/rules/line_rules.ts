@@ -38,6 +38,8 @@ export interface RuledLine {
    * or PENDING.
    */
   apply(operation: SourceOperation, argument: number, kind: RuleKind): number;
+  /** Has an absent line be as a rule of this kind wants it, with its chip. */
+  remember(step: RuleStep, kind: RuleKind): void;
   /** Counts and reports that something is refused. */
   refuse(reason: string): typeof FAILED;
   /** Reports a rule that could not be applied, and is retried. */
@@ -140,7 +142,7 @@ export class LineRules implements Disposable {
     }
     if (source.isAbsent === true) {
       this.#isUnstarted = false;
-      source.remember?.(step.operation, step.argument);
+      this.#line.remember(step, RuleKind.Start);
       return;
     }
     const result = this.#attempt(RuleKind.Start);
@@ -352,7 +354,7 @@ export class LineRules implements Disposable {
       // It may have gone just now, and must not come back as it was.
       const step = this.#stepOf(kind);
       if (step === undefined) return this.#over(kind, undefined);
-      source.remember?.(step.operation, step.argument);
+      this.#line.remember(step, kind);
     }
     this.#waiting = kind;
     // One that was never there has no state to be unsafe in.

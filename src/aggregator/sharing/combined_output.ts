@@ -320,8 +320,9 @@ export class CombinedUser implements LineSource, SharedUser {
     this.onClose = use.onClose;
     this.user = use.user;
     this.#kept = use.kept;
-    this.#vote = use.kept?.vote;
-    this.isKept = this.#vote !== undefined && source.isKept === true;
+    // Of a line that was requested anew nothing holds before it is started.
+    this.#vote = source.isKept === true ? use.kept?.vote : undefined;
+    this.isKept = this.#vote !== undefined;
   }
 
   /** The value that this user wants; undefined until it wants one. */

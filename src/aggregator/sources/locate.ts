@@ -37,6 +37,12 @@ export function isChipSource(
   return source.kind === "chip" || source.kind === "line-name";
 }
 
+/** A chip's line that is behind a source, also behind a lane's; or undefined. */
+export function originOf(source: SourceSpecification): ChipSource | undefined {
+  const origin = source.kind === "lane" ? source.origin : source;
+  return origin !== undefined && isChipSource(origin) ? origin : undefined;
+}
+
 /**
  * Finds the chip line that a specification means; undefined if it means no
  * chip's.
@@ -72,12 +78,17 @@ export function locateIfThere(
 
 /** A chip's line as it is written, in words: the same if it is written alike. */
 export function wantedText(source: ChipSource): string {
+  return `${writtenLine(source)}, which is away`;
+}
+
+/** The same, wherever it is. */
+export function writtenLine(source: ChipSource): string {
   const { chip = "any chip", identity } = source;
   const line = source.kind === "chip"
     ? String(source.offset)
     : `"${source.lineName}"`;
   const chipText = identity === undefined ? chip : JSON.stringify(identity);
-  return `line ${line} of ${chipText}, which is away`;
+  return `line ${line} of ${chipText}`;
 }
 
 /** A name or number says nothing of the chip that has it after a replug. */

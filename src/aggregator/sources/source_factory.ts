@@ -18,7 +18,7 @@ import { ConstLine } from "./const_line.ts";
 import { FollowerLine } from "../sharing/follower_line.ts";
 import { LineDirectory } from "../sharing/line_directory.ts";
 import type { LaneEndpoint } from "../lane/lane_line.ts";
-import { type FdStore, voteFdName } from "../restart/fd_store.ts";
+import { type FdStore, voteFdNames } from "../restart/fd_store.ts";
 import { PersistedVote } from "../restart/persisted_vote.ts";
 import type { LineSource } from "../line_source.ts";
 import {
@@ -27,8 +27,10 @@ import {
   type LocatedLine,
   locateIfThere,
   locator,
+  originOf,
   prefixed,
   wantedText,
+  writtenLine,
 } from "./locate.ts";
 import { SharedInput } from "../sharing/shared_input.ts";
 import { SimLine } from "./sim_line.ts";
@@ -258,9 +260,9 @@ export class SourceFactory implements Disposable {
         output.open({
           user,
           keepsFound: use.initial === "as-is",
-          kept: store === undefined || hostLine === undefined
+          kept: store === undefined
             ? undefined
-            : PersistedVote.open(store, voteFdName(hostLine, user)),
+            : keptVote(store, use, hostLine, user),
           onClose: leaver(user),
         });
     } else return source;
@@ -275,12 +277,24 @@ export function isShareable({ shared, combine }: LineSpecification): boolean {
   return shared === true || combine !== undefined;
 }
 
+/** Opens the vote of one user, if there is a name for it. */
+function keptVote(
+  store: FdStore,
+  { source }: LineSpecification,
+  hostLine: string | undefined,
+  user: string,
+): PersistedVote | undefined {
+  const origin = originOf(source);
+  return origin === undefined ? undefined : PersistedVote.open(
+    store,
+    ...voteFdNames(writtenLine(origin), hostLine, user),
+  );
+}
+
 /** A chip's line as it is written; undefined for a line of another kind. */
 function writtenText({ source }: LineSpecification): string | undefined {
-  const origin = source.kind === "lane" ? source.origin : source;
-  return origin !== undefined && isChipSource(origin)
-    ? wantedText(origin)
-    : undefined;
+  const origin = originOf(source);
+  return origin === undefined ? undefined : wantedText(origin);
 }
 
 function hostLineText(hostLine: LocatedLine | undefined): string | undefined {

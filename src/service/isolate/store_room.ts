@@ -6,8 +6,11 @@
  */
 import type { AggregatorSpecification } from "../../config/specification.ts";
 
-/** Marks of a guest that is served, of one that is gone, and of forces. */
-const MARKS = 3;
+/**
+ * Marks of a guest that is served and of one that is gone; memory of forces, and
+ * of what a guest requested.
+ */
+const MARKS = 4;
 /** The pair that a vhost-user session is kept in. */
 const VHOST_USER = 2;
 /** Connection, state and interrupt of a PCI card's session. */

@@ -9,8 +9,9 @@ import {
   goneFdName,
   guestFdName,
   lineFdName,
+  requestedFdName,
   sessionFdNames,
-  voteFdName,
+  voteFdNames,
 } from "../../aggregator/restart/fd_store.ts";
 import {
   isChipSource,
@@ -19,6 +20,7 @@ import {
   type LocatedLine,
   locateIfThere,
   wantedText,
+  writtenLine,
 } from "../../aggregator/sources/locate.ts";
 import {
   isShareable,
@@ -194,7 +196,7 @@ export class Lanes {
     const kept = this.#shareOf(() => [
       ...aggregators.flatMap((
         { name },
-      ) => [guestFdName(name), goneFdName(name), forcedFdName(name)]),
+      ) => guestNames(name)),
       ...uses.flatMap((use) => [...lineNames(use), ...voteNames(use)]),
       ...sessionNames(aggregators),
     ]);
@@ -404,6 +406,13 @@ function findUses(
   return { byChip, uses };
 }
 
+/** Returns the names of what says how an aggregator's guest left it. */
+function guestNames(aggregator: string): string[] {
+  return [guestFdName, goneFdName, forcedFdName, requestedFdName].map((name) =>
+    name(aggregator)
+  );
+}
+
 /** Returns the names of sessions with VMMs. */
 function sessionNames(
   aggregators: readonly AggregatorSpecification[],
@@ -422,11 +431,7 @@ export function keptNames(
 ): string[] {
   const { uses } = slowLinesByChip(aggregators);
   return [
-    ...aggregators.flatMap(({ name }) => [
-      guestFdName(name),
-      goneFdName(name),
-      forcedFdName(name),
-    ]),
+    ...aggregators.flatMap(({ name }) => guestNames(name)),
     ...sessionNames(aggregators),
     ...uses.flatMap((use) => [...lineNames(use), ...voteNames(use)]),
   ];
@@ -443,11 +448,16 @@ function lineNames({ located }: ChipUse): string[] {
 }
 
 /**
- * Returns the name under which its requested value is kept, which is never a
- * lane's.
+ * Returns the names under which its requested value may be kept, which is never
+ * a lane's.
  */
 function voteNames({ specification, owner, located }: ChipUse): string[] {
-  return located === undefined || specification.combine === undefined
-    ? []
-    : [voteFdName(lineText(located), owner)];
+  const { source, combine } = specification;
+  return combine === undefined || !isChipSource(source) ? [] : [
+    ...voteFdNames(
+      writtenLine(source),
+      located && lineText(located),
+      owner,
+    ),
+  ];
 }

@@ -125,7 +125,7 @@ class UsbGuest implements Disposable {
     // It has lost its device meanwhile, and with it what it made of the lines.
     const hasLost = !isResumed && this.#aggregator.awaitsGuest;
     if (hasLost) this.#aggregator.guestGone();
-    this.#aggregator.guestBegan();
+    this.#aggregator.guestBegan(isResumed);
     this.#report("started");
     if (isResumed || this.#model === undefined) return;
     this.#driverWait = this.#loop.after(DRIVER_MS, () => this.#missDriver());

@@ -39,7 +39,7 @@ class AggregatorDevice extends GpioDevice {
   guestBegins(isNew: boolean): void {
     // Its rings are not those of the guest that an earlier process served.
     if (isNew && this.#aggregator.awaitsGuest) this.reset();
-    this.#aggregator.guestBegan();
+    this.#aggregator.guestBegan(!isNew);
   }
 
   override reset(): void {

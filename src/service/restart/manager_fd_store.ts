@@ -16,7 +16,10 @@ import { isOsError } from "../../../ffi/os_error.ts";
 import { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { pollFd, POLLOUT } from "../../../ffi/poll.ts";
 import { send } from "../../../ffi/socket_message.ts";
-import type { FdStore } from "../../aggregator/restart/fd_store.ts";
+import {
+  type FdStore,
+  MAX_NAME_LENGTH,
+} from "../../aggregator/restart/fd_store.ts";
 import { encodeNotification } from "./notification.ts";
 
 /** A kept fd of an earlier process; plain data that can be sent to a thread. */
@@ -25,8 +28,6 @@ export type KeptFd = [name: string, fd: number];
 /** Interval of retries while the manager's queue is full, 200 ms in all. */
 const MAX_TRIES = 20;
 const TRY_MS = 10;
-/** Longest name: systemd ignores a longer one, but still keeps the fd. */
-const MAX_NAME_LENGTH = 255;
 
 /** Fds in the manager's store. */
 export class ManagerFdStore implements FdStore, Disposable {
@@ -88,6 +89,7 @@ export class ManagerFdStore implements FdStore, Disposable {
   }
 
   keep(name: string, fd: number): void {
+    // It would keep the fd, without its name.
     if (name.length > MAX_NAME_LENGTH) return;
     this.#say(encodeNotification("FDSTORE=1", `FDNAME=${name}`), [fd]);
   }

@@ -1,6 +1,7 @@
 /**
- * Memory of the states that guests requested of forced outputs, for the next
- * process: it finds the lines at their forced values, and ends the forces.
+ * Memory of the states that guests requested of lines, for the next process: it
+ * finds forced outputs at their forced values, and ends the forces; and it finds
+ * lines that their chip, which was away, has given no value.
  *
  * The next process may have read a changed file: lines have other numbers then,
  * and each state comes with a mark of its line. An older version, which reads
@@ -14,7 +15,7 @@ import { Mapping } from "../../ffi/mapping.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { RequestedState } from "./line_force.ts";
 import { SourceOperation } from "./line_source.ts";
-import { type FdStore, forcedFdName } from "./restart/fd_store.ts";
+import type { FdStore } from "./restart/fd_store.ts";
 
 /** A byte of a line: 0 is none; otherwise an operation with its value. */
 const MARK = 0x40;
@@ -33,7 +34,7 @@ const encoder = new TextEncoder();
  * A byte for each line of one aggregator, then a mark of each line.
  * **Ownership**: of its memory.
  */
-export class ForceMemory implements Disposable {
+export class LineMemory implements Disposable {
   readonly #bytes: Uint8Array;
   readonly #mapping: Mapping;
   readonly #store: FdStore;
@@ -41,15 +42,17 @@ export class ForceMemory implements Disposable {
 
   /**
    * Makes it for an aggregator with lines of these identities, and keeps it in
-   * `store`.
+   * `store` as `name`.
+   *
+   * @throws {OsError} If there is no memory or fd for it.
    */
   constructor(
     store: FdStore,
-    aggregator: string,
+    name: string,
     identities: readonly string[],
   ) {
     this.#store = store;
-    this.#name = forcedFdName(aggregator);
+    this.#name = name;
     const { length: lineCount } = identities;
     const length = lineCount * (1 + MARK_LENGTH);
     using file = createMemFd(this.#name, length, { seal: true });
@@ -68,11 +71,20 @@ export class ForceMemory implements Disposable {
 
   /** Has a line go back to this. */
   set(lineNumber: number, { operation, argument }: RequestedState): void {
+    this.setOperation(lineNumber, operation, argument);
+  }
+
+  /** The same, of the parts of a state. */
+  setOperation(
+    lineNumber: number,
+    operation: SourceOperation,
+    argument: number,
+  ): void {
     this.#bytes[lineNumber] = MARK | (operation << 1) |
       (argument === 1 ? 1 : 0);
   }
 
-  /** The line is not forced any more. */
+  /** The line has no such state any more. */
   clear(lineNumber: number): void {
     this.#bytes[lineNumber] = 0;
   }
@@ -85,32 +97,29 @@ export class ForceMemory implements Disposable {
 }
 
 /**
- * Takes what an earlier process left of forces, by lineNumber.
+ * Reads the states that an earlier process left, by lineNumber.
  *
  * @param identities Of the lines that there are now.
+ * @param onOther Called with the former number of each line that is not there
+ * any more.
+ *
+ * **Ownership**: the fd is lent.
  */
-export function takeForced(
+export function readStates(
+  file: OwnedFd,
   store: FdStore,
-  aggregator: string,
   identities: readonly string[],
+  onOther: (lineNumber: number) => void,
 ): Map<number, RequestedState> {
-  const name = forcedFdName(aggregator);
   const states = new Map<number, RequestedState>();
-  for (const fd of store.take(name)) {
-    using file = fd;
-    store.drop(name);
-    const numberNow = numbersNow(textOf(file, store), identities);
-    for (const [before, byte] of numberNow.bytes.entries()) {
-      const operation = (byte & ~MARK) >> 1;
-      const known = OPERATIONS.find((one) => one === operation);
-      if ((byte & MARK) === 0 || known === undefined) continue;
-      const lineNumber = numberNow.of(before);
-      if (lineNumber === undefined) {
-        store.report(
-          `line ${before} of ${aggregator} was forced, and is another line now`,
-        );
-      } else states.set(lineNumber, { operation: known, argument: byte & 1 });
-    }
+  const numberNow = numbersNow(textOf(file, store), identities);
+  for (const [before, byte] of numberNow.bytes.entries()) {
+    const operation = (byte & ~MARK) >> 1;
+    const known = OPERATIONS.find((one) => one === operation);
+    if ((byte & MARK) === 0 || known === undefined) continue;
+    const lineNumber = numberNow.of(before);
+    if (lineNumber === undefined) onOther(before);
+    else states.set(lineNumber, { operation: known, argument: byte & 1 });
   }
   return states;
 }
@@ -168,7 +177,7 @@ function textOf(file: OwnedFd, store: FdStore): string {
     return readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
   } catch (error) {
     store.report(
-      `what a force left cannot be read, and its lines stay as they are: ${
+      `what guests requested cannot be read, and their lines stay as they are: ${
         error instanceof Error ? error.message : String(error)
       }`,
     );
