@@ -74,6 +74,8 @@ export class ChipCell implements AsyncDisposable {
   #out = 0;
   #stay = 1;
   #keep = 0;
+  /** Set once this guest, not one before it, has set the line that keeps. */
+  #isKeepAsked = false;
   /** Level of the line of both directions, and whether the guest drives it. */
   #any = 0;
   #isAnyDriven = false;
@@ -127,6 +129,7 @@ export class ChipCell implements AsyncDisposable {
     this.#frontend = this.#driver = undefined;
     this.#out = this.common = 0;
     this.#stay = 1;
+    this.#isKeepAsked = false;
     // An input of a simulated chip keeps the level that it was driven to.
     this.#isAnyDriven = false;
     if (!this.isPlugged) this.#any = 0;
@@ -143,13 +146,9 @@ export class ChipCell implements AsyncDisposable {
       case 1:
         return this.#set(L.STAY, value, () => this.#stay = value);
       case 2:
-        await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
-        return this.#set(L.KEEP, value, () => this.#keep = value);
+        return await this.#setKeep(value);
       case 3:
-        return this.#set(L.ANY, value, () => {
-          this.#any = value;
-          this.#isAnyDriven = true;
-        });
+        return this.#setAny(value);
       case 4:
         return this.#set(COMMON, value, () => this.common = value);
       case 5:
@@ -160,6 +159,16 @@ export class ChipCell implements AsyncDisposable {
       default:
         return await this.#changeEdge();
     }
+  }
+
+  /** The guest sets its outputs to what they are not at first. */
+  async leaveDefaults(): Promise<void> {
+    if (!this.isPlugged) return;
+    this.#set(L.OUT, 1, () => this.#out = 1);
+    this.#set(L.STAY, 0, () => this.#stay = 0);
+    await this.#setKeep(1);
+    this.#setAny(1);
+    this.#set(COMMON, 1, () => this.common = 1);
   }
 
   /** Returns true if the common line's chip is there, which may be another's. */
@@ -208,15 +217,12 @@ export class ChipCell implements AsyncDisposable {
   }
 
   /**
-   * The process that served it has died. What it knew of a chip that is away is
-   * gone: the lines return as they are at first, though their guest goes on.
+   * The process that served it has died. Its guest goes on: what it asked of the
+   * lines of a chip that is away holds when that returns. What a guest before it
+   * left is gone with the process, unless the chip is there.
    */
   forget(): void {
-    if (!this.isCommonPlugged()) this.common = 0;
-    if (this.isPlugged) return;
-    this.#out = this.#keep = this.#any = 0;
-    this.#stay = 1;
-    this.#isAnyDriven = false;
+    if (!this.isPlugged && !this.#isKeepAsked) this.#keep = 0;
   }
 
   /** Returns true if the wire of a line has a level; unknown while it is away. */
@@ -304,6 +310,21 @@ export class ChipCell implements AsyncDisposable {
     driver.setInterruptType(L.EDGE, IrqType.None);
     driver.waitEvent(0);
     this.requests += 4;
+  }
+
+  async #setKeep(value: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS));
+    this.#set(L.KEEP, value, () => {
+      this.#keep = value;
+      this.#isKeepAsked = true;
+    });
+  }
+
+  #setAny(value: number): void {
+    this.#set(L.ANY, value, () => {
+      this.#any = value;
+      this.#isAnyDriven = true;
+    });
   }
 
   /** Sets an output; refused if its chip is away, and at no other time. */

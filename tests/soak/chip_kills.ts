@@ -118,8 +118,12 @@ export class KilledService implements AsyncDisposable {
 
   /** The isolated guest sets its output, if the chip is there. */
   change(): void {
+    this.#set(this.#random.below(2));
+  }
+
+  #set(level: number): void {
     if (!this.#cells[ISOLATED.chip]!.isPlugged) return;
-    this.#out = this.#random.below(2);
+    this.#out = level;
     this.#guest!.driver.setOutput(0, this.#out, Direction.Output);
   }
 
@@ -175,10 +179,9 @@ export class KilledService implements AsyncDisposable {
     this.#forget();
   }
 
-  /** Forgets what a process knew of chips that are away. */
+  /** The process is dead; the isolated guest goes on too, and is not asked. */
   #forget(): void {
     for (const cell of this.#cells) cell.forget();
-    if (!this.#cells[ISOLATED.chip]!.isPlugged) this.#out = 0;
   }
 
   #aCell(): number {
@@ -188,7 +191,12 @@ export class KilledService implements AsyncDisposable {
   /** A chip goes, a process is killed that serves its lines, the chip returns. */
   async #whileAway(chip: number, kill: () => Promise<void>): Promise<void> {
     const cell = this.#cells[chip]!;
-    if (cell.isPlugged) await cell.move();
+    if (cell.isPlugged) {
+      // What is lost with a process would be what the lines have at first.
+      await cell.leaveDefaults();
+      this.#set(1);
+      await cell.move();
+    }
     await cell.check();
     await kill();
     await cell.check();
