@@ -12,6 +12,9 @@ import type { SmallDisk } from "./small_disk.ts";
 /** Limit for what is written once there is room. */
 const WRITTEN_LIMIT_MS = 60_000;
 const LOOK_MS = 200;
+/** Audit logs that were taken away and may still be written to. */
+const MOVED = 32;
+const PIECE_BYTES = 65_536;
 /** Most problems that are told. */
 const MAX_TOLD = 5;
 const LOST_MESSAGES = /^gpioagg: (\d+) messages? (?:was|were) lost: standard/;
@@ -30,6 +33,12 @@ export function diskPaths({ directory }: SmallDisk) {
   };
 }
 
+/** An audit log that was taken away, and the part of a line at its end. */
+interface MovedAudit {
+  readonly file: Deno.FsFile;
+  rest: string;
+}
+
 /** Fills the disk, and reads what the service wrote to it. */
 export class DiskWitness {
   readonly #disk: SmallDisk;
@@ -38,6 +47,8 @@ export class DiskWitness {
   /** Entries that must come, as words. */
   readonly #awaited = new Set<string>();
   readonly #problems: string[] = [];
+  /** Audit logs that were taken away last. */
+  readonly #moved: MovedAudit[] = [];
   /** Part of a line of the log, whose end has not come yet. */
   #rest = "";
   /** Entries of the audit log that came by standard error. */
@@ -78,10 +89,9 @@ export class DiskWitness {
 
   /** Reads what has come, and makes room for more. */
   async collect(): Promise<void> {
-    const { audit } = this.#paths;
-    this.#readAudit(`${audit}.old`);
-    // What is being written to it now is read the next time.
-    renameIfThere(audit, `${audit}.old`);
+    this.#moveAudit();
+    for (const moved of this.#moved) this.#readAudit(moved);
+    while (this.#moved.length > MOVED) this.#moved.shift()!.file.close();
     await this.#service.whileStopped(() => this.#readLog());
   }
 
@@ -158,8 +168,26 @@ export class DiskWitness {
     return entries;
   }
 
-  #readAudit(path: string): void {
-    for (const line of readIfThere(path).split("\n")) {
+  /**
+   * Takes the audit log away. A service that is busy may write to it for a while:
+   * it is open until several others have followed.
+   */
+  #moveAudit(): void {
+    const { audit } = this.#paths;
+    try {
+      Deno.renameSync(audit, `${audit}.old`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    this.#moved.push({ file: Deno.openSync(`${audit}.old`), rest: "" });
+    Deno.removeSync(`${audit}.old`);
+  }
+
+  #readAudit(moved: MovedAudit): void {
+    const lines = (moved.rest + readOn(moved.file)).split("\n");
+    moved.rest = lines.pop()!;
+    for (const line of lines) {
       // A part that a full disk took; the whole entry is on standard error.
       const entry = parsed(line);
       if (entry !== undefined) this.#came(entry);
@@ -169,7 +197,6 @@ export class DiskWitness {
         );
       }
     }
-    removeIfThere(path);
   }
 
   /** Reads standard error, and makes it empty. */
@@ -214,18 +241,13 @@ function readIfThere(path: string): string {
   }
 }
 
-function renameIfThere(from: string, to: string): void {
-  try {
-    Deno.renameSync(from, to);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+/** Reads a file from where it was read before to its end. */
+function readOn(file: Deno.FsFile): string {
+  const piece = new Uint8Array(PIECE_BYTES);
+  let text = "";
+  for (;;) {
+    const count = file.readSync(piece);
+    if (count === null) return text;
+    text += new TextDecoder().decode(piece.subarray(0, count));
   }
 }

@@ -238,7 +238,12 @@ class AppendedFile implements AuditSink {
   }
 
   async write(bytes: Uint8Array): Promise<number> {
-    return await this.#file!.write(bytes);
+    const file = this.#file!;
+    const count = await file.write(bytes);
+    // It may have been moved and removed since it was found in its place.
+    const { nlink } = await file.stat();
+    if (nlink === 0) throw new Error("it was removed while it was written");
+    return count;
   }
 
   /** False if log rotation has moved the file away. */

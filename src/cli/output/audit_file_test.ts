@@ -204,3 +204,30 @@ Deno.test("AuditFile.open() appends for this user alone, and follows a rotation"
     Deno.removeSync(directory, { recursive: true });
   }
 });
+
+Deno.test("AuditFile.open() reports what it wrote to a file that was removed meanwhile", async () => {
+  const directory = Deno.makeTempDirSync();
+  const { stat } = Deno;
+  try {
+    const path = `${directory}/log`;
+    const told: string[] = [];
+    const log = AuditFile.open(path, { tell: (text) => told.push(text) });
+    Deno.stat = async (asked) => {
+      const status = await stat(asked);
+      Deno.removeSync(path);
+      return status;
+    };
+    await log.write("a");
+    Deno.stat = stat;
+    assertEquals(told, [
+      `Cannot write to the audit log ${path}: it was removed while it was written`,
+      "audit: a",
+    ]);
+    await log.write("b");
+    assertEquals(Deno.readTextFileSync(path), "b\n");
+    assertEquals(told.length, 2);
+  } finally {
+    Deno.stat = stat;
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
