@@ -64,8 +64,13 @@ testSerially(
     assertMatch(stdout, /^ {2}vhost-user +yes$/m);
     assertMatch(
       stdout,
-      /^ {2}vfio-user +no: no QEMU of this host has the device vfio-user-pci$/m,
+      /^ {2}vfio-user +no: no QEMU of this host has the device vfio-user-pci: install QEMU 10\.1/m,
     );
+    assertMatch(
+      stdout,
+      /^ {2}qemu-pins.* +no: no qemu-system-aarch64 found: in/m,
+    );
+    assertMatch(stdout, /^ {2}user +\S/m);
     assertMatch(
       stdout,
       /^ {2}kernel-chip +no: This kernel has no gpio-aggreg/m,
