@@ -46,6 +46,8 @@ export class DiskWitness {
   readonly #paths: ReturnType<typeof diskPaths>;
   /** Entries that must come, as words. */
   readonly #awaited = new Set<string>();
+  /** Entries that came before the answer to their client did. */
+  readonly #early = new Set<string>();
   readonly #problems: string[] = [];
   /** Audit logs that were taken away last. */
   readonly #moved: MovedAudit[] = [];
@@ -84,7 +86,8 @@ export class DiskWitness {
 
   /** Notes that the service answered that something was done. */
   done(action: string, name: string): void {
-    this.#awaited.add(`${action} ${name}`);
+    const entry = `${action} ${name}`;
+    if (!this.#early.delete(entry)) this.#awaited.add(entry);
   }
 
   /** Reads what has come, and makes room for more. */
@@ -215,7 +218,10 @@ export class DiskWitness {
   }
 
   #came({ action, aggregator, outcome }: Record<string, unknown>): void {
-    if (outcome === "done") this.#awaited.delete(`${action} ${aggregator}`);
+    const entry = `${action} ${aggregator}`;
+    if (outcome === "done" && !this.#awaited.delete(entry)) {
+      this.#early.add(entry);
+    }
   }
 
   #tell(problem: string): void {

@@ -8,6 +8,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";
+import type { SimChip } from "../environment/gpio_sim.ts";
 import { OTHER_VERSION } from "../environment/other_version.ts";
 import { EXECUTABLE, lacksApi } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
@@ -103,17 +104,26 @@ Deno.test("systemctl start waits until a unit serves, and says what", async () =
   assertEquals(await mayUse("65534"), "no");
 });
 
+/** Starts a guest with an output that is set, and an interrupt that is armed. */
+async function busyGuest(
+  frontend: Frontend,
+  chip: SimChip,
+): Promise<GpioDriver> {
+  const driver = GpioDriver.attach(frontend);
+  driver.setValue(0, 1);
+  driver.setInterruptType(1, IrqType.EdgeBoth);
+  driver.arm(1);
+  assertEquals(await chip.level(0), 1);
+  return driver;
+}
+
 Deno.test("restarts by systemd, of whatever kind, change nothing on a line", async () => {
   await using chip = await serviceChip(3);
   await configure(chip.name);
   await using _end = stopAtEnd("gpioagg@plc0");
   await shell("systemctl start gpioagg@plc0");
   using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
-  const driver = GpioDriver.attach(frontend);
-  driver.setValue(0, 1);
-  driver.setInterruptType(1, IrqType.EdgeBoth);
-  driver.arm(1);
-  assertEquals(await chip.level(0), 1);
+  const driver = await busyGuest(frontend, chip);
 
   // What the kernel does with the lines is told without a gap, and what is on
   // the wire is looked at as often as can be.
@@ -186,11 +196,7 @@ Deno.test("starts by systemd that fail leave lines and a guest to the next one",
   await using _end = stopAtEnd("gpioagg@plc0");
   await shell("systemctl start gpioagg@plc0");
   using frontend = Frontend.open(PLC_SOCKET, { timeoutMs: TIMEOUT_MS });
-  const driver = GpioDriver.attach(frontend);
-  driver.setValue(0, 1);
-  driver.setInterruptType(1, IrqType.EdgeBoth);
-  driver.arm(1);
-  assertEquals(await chip.level(0), 1);
+  const driver = await busyGuest(frontend, chip);
   using watch = new WireWatch(chip, [0]);
 
   // The lines of plc0 are taken by the time that this one is found missing.

@@ -122,7 +122,7 @@ export class DescriptorChain {
   head = 0;
   /** Why the chain cannot be used; give it back unread then. */
   fault: ChainFault = ChainFault.None;
-  /** Descriptors, parts and regions walked: what the chain cost, for budgets. */
+  /** Descriptors, and further parts of their buffers: its cost, for budgets. */
   stepCount = 0;
 
   /**
