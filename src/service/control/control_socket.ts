@@ -22,6 +22,7 @@ import {
   receiveBytes,
   refuseDescriptors,
   send,
+  waitingBytes,
 } from "../../../ffi/socket_message.ts";
 import { peerCredentials } from "../../../ffi/unix_socket.ts";
 import {
@@ -204,7 +205,7 @@ export class ControlSocket implements Disposable {
     for (const socket of largestFirst) {
       const idle = socket.#places.displaceOne(IDLE_RANK);
       if (idle === undefined) continue;
-      idle.close();
+      idle.refuse();
       return true;
     }
     return false;
@@ -233,7 +234,7 @@ export class ControlSocket implements Disposable {
     );
     this.#connections.add(connection);
     const { isAdmitted, displaced } = this.#places.admit(connection, uid);
-    displaced?.close();
+    displaced?.refuse();
     if (!isAdmitted) connection.refuse();
     // Its place may be needed soon: its request is answered first.
     else connection.serve();
@@ -298,8 +299,18 @@ class Connection {
    */
   get rank(): number {
     if (this.#answer !== undefined && this.#output.length === 0) return 0;
-    if (performance.now() - this.#since >= FRESH_MS) return IDLE_RANK;
+    if (performance.now() - this.#since >= FRESH_MS) {
+      return this.#hasSent ? 1 : IDLE_RANK;
+    }
     return this.#output.length > 0 ? 0 : 1;
+  }
+
+  /**
+   * True if a client that is to be read has sent something: it waits for the
+   * service, which may have been stopped meanwhile.
+   */
+  get #hasSent(): boolean {
+    return this.#wanted === EPOLLIN && waitingBytes(this.#fd.fd) > 0;
   }
 
   /** True once it has sent a request. */
@@ -307,11 +318,14 @@ class Connection {
     return this.#hasAsked;
   }
 
-  /** Disconnects a client that gets no place, with the reason. */
+  /** Disconnects a client that gets no place, or loses it, with the reason. */
   refuse(): void {
     const text = errorText("too many clients of this socket: try again later");
     try {
-      send(this.#fd.fd, new TextEncoder().encode(`${text}\n`));
+      // In an answer that it has read in part it would be no line.
+      if (this.#output.length === 0) {
+        send(this.#fd.fd, new TextEncoder().encode(`${text}\n`));
+      }
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
     }

@@ -50,9 +50,9 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
       () => now,
     ),
   );
+  const connectOnly = () => stack.use(connectUnix(path));
   const connect = () => {
-    const fd = connectUnix(path);
-    stack.use(fd);
+    const fd = connectOnly();
     reactor.turn(0);
     return fd;
   };
@@ -77,6 +77,7 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
   };
   return {
     connect,
+    connectOnly,
     say,
     hear,
     turn,
@@ -86,6 +87,8 @@ function rig(aggregator: Partial<AggregatorDescription> = {}) {
   };
 }
 
+const REFUSAL =
+  '{"error":"too many clients of this socket: try again later"}\n';
 const ANSWER = '{"aggregator":{"name":"a","presentation":"nowhere",' +
   '"connected":false,"lines":[]}}\n';
 
@@ -162,6 +165,7 @@ Deno.test("ControlSocket has few clients at a time, and none that say nothing fo
   const late = control.connect();
   control.say(late, "{}\n");
   assertEquals(control.hear(late), ANSWER);
+  assertEquals(control.hear(idle[0]!), REFUSAL);
   assertEquals(control.hear(idle[0]!), "<end>");
   control.pass(9000);
   control.say(idle[1]!, "{}\n");
@@ -170,6 +174,19 @@ Deno.test("ControlSocket has few clients at a time, and none that say nothing fo
   assertEquals(control.hear(idle[2]!), "<end>");
   control.say(idle[1]!, "{}\n");
   assertEquals(control.hear(idle[1]!), ANSWER, "it spoke in time");
+});
+
+Deno.test("ControlSocket takes no place from a client whose request waits", async () => {
+  using control = rig();
+  const clients = Array.from({ length: 16 }, () => control.connect());
+  // As after a stop of the process: what came meanwhile is there at once.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const late = control.connectOnly();
+  control.say(clients[0]!, "{}\n");
+  control.say(late, "{}\n");
+  assertEquals(control.hear(clients[0]!), ANSWER);
+  assertEquals(control.hear(late), ANSWER);
+  assertEquals(control.hear(clients[1]!), REFUSAL);
 });
 
 Deno.test("ControlSocket rests after many clients that asked nothing, and serves the next one", () => {
