@@ -12,6 +12,12 @@ import type { EventLoop, Timer } from "../../reactor/event_loop.ts";
  */
 const WORK_BURST_MS = 10;
 const WORK_PART = 0.05;
+/**
+ * Longest work that is counted at a time. A slice is far shorter: the rest of a
+ * longer one is a stop of the process, or a machine that is busy with others.
+ * **Units**: milliseconds.
+ */
+const MOST_AT_ONCE_MS = 1;
 
 /** A client that can rest. */
 interface Client {
@@ -48,7 +54,8 @@ export class ClientBudget implements Disposable {
   add(begin: number): void {
     const now = this.#now();
     const paid = (now - this.#since) * WORK_PART;
-    this.#workMs = Math.max(0, this.#workMs - paid) + now - begin;
+    const work = Math.min(now - begin, MOST_AT_ONCE_MS);
+    this.#workMs = Math.max(0, this.#workMs - paid) + work;
     this.#since = now;
   }
 

@@ -271,6 +271,8 @@ class Connection {
   #events = EPOLLIN;
   /** The events that it waits for, unless it rests. */
   #wanted = EPOLLIN;
+  /** There is work for it that waits for nothing of its own. */
+  #hasMore = false;
   #hasAsked = false;
   /** Time of the last request or answer. **Units**: ms, monotonic. */
   #since = performance.now();
@@ -352,6 +354,7 @@ class Connection {
       if (!(error instanceof OsError)) throw error;
       return this.close();
     }
+    this.#hasMore = hasMore;
     // Who waits for each answer is as slow as the service.
     if (hasMore) this.#budget.add(begin);
     // Writability is reported as long as there is room: the rest follows then.
@@ -359,9 +362,16 @@ class Connection {
     this.#watchFor(hasMore && this.#budget.delay(this) ? 0 : this.#wanted);
   }
 
-  /** Ends it later, within the share: descriptors that it sent count there. */
+  /**
+   * Ends it later, within the share: descriptors that it sent count there. One
+   * that waits for an answer may stay.
+   */
   #idleLimit(): Timer {
-    const end = () => this.close();
+    const end = () => {
+      if (!this.#hasMore || this.#fd.closed) return this.close();
+      this.#limit[Symbol.dispose]();
+      this.#limit = this.#idleLimit();
+    };
     return this.#loop.after(IDLE_LIMIT_MS, () => this.#share.defer(end));
   }
 

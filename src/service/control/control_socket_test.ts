@@ -209,6 +209,65 @@ Deno.test("ControlSocket rests after many clients that asked nothing, and serves
   assertEquals(control.hear(client), ANSWER);
 });
 
+Deno.test("ControlSocket answers soon after a stop of the process amid a request", () => {
+  using stack = new DisposableStack();
+  const directory = Deno.makeTempDirSync();
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  let now = 0;
+  const reactor = stack.use(
+    new Reactor({
+      now: () => now,
+      onError: (error) => {
+        throw error;
+      },
+    }),
+  );
+  let stopMs = 500;
+  const path = `${directory}/a.control`;
+  stack.use(
+    new ControlSocket(
+      reactor,
+      ListenSocket.open(path, { mode: 0o600 }),
+      () => {
+        now += stopMs;
+        return ["a", "b"].values();
+      },
+      () => now,
+    ),
+  );
+  // Beside another peer its slices are timed from the beginning.
+  const other = stack.use(createEventFd());
+  stack.use(
+    reactor.watch(other.fd, EPOLLIN | EPOLLET, () => {}, reactor.share()),
+  );
+  const turn = () => {
+    signalFd(other.fd);
+    reactor.turn(0);
+  };
+  const client = stack.use(connectUnix(path));
+  turn();
+  const answer = new Uint8Array(64);
+  const ask = () => {
+    send(client.fd, new TextEncoder().encode("{}\n"));
+    const begin = now;
+    for (; now < begin + 12_000; now += 5) {
+      turn();
+      const count = receive(client.fd, answer, []);
+      if (count < 0) continue;
+      assertEquals(
+        new TextDecoder().decode(answer.subarray(0, count)),
+        "ab\n",
+      );
+      return now - begin - stopMs;
+    }
+    return Infinity;
+  };
+  assert(ask() <= 50);
+  // One that outlasts the time for which a client may be idle.
+  stopMs = 11_000;
+  assert(ask() <= 50);
+});
+
 Deno.test("ControlSocket serves one client's requests in parts, and others between them", () => {
   const requests = rounds(150, 75);
   const clock = { now: 0 };
