@@ -54,8 +54,8 @@ const BAR_BYTES = 0x200;
 
 /** Reports of a card to its owner. None of these may throw. */
 interface CardEvents {
-  /** The guest's driver uses the card. */
-  started(): void;
+  /** The guest's driver uses the card; `isResumed` if it did in an earlier process. */
+  started(isResumed: boolean): void;
   /** The guest is gone. */
   guestGone(): void;
   /** The guest no longer drives a line that is an output by rule. */
@@ -183,7 +183,7 @@ export class MlIoh implements PciCard, LineListener {
       if (!isResumed) channel.clear();
     }
     if (!isResumed || !this.#isStarted) return;
-    this.#events.started();
+    this.#events.started(true);
     for (const channel of this.#channels) this.#resume(channel);
     this.onInterrupt();
   }
@@ -235,7 +235,7 @@ export class MlIoh implements PciCard, LineListener {
   #start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    this.#events.started();
+    this.#events.started(false);
     for (let i = 0; i < this.#pins.length; i++) {
       if (this.#lines[i]!.rule !== "output") this.#pins[i]!.listen();
     }

@@ -44,7 +44,8 @@ class Rig {
         retry: { loop, delayMs: () => undefined },
       })),
       {
-        started: () => this.log.push("started"),
+        started: (isResumed) =>
+          this.log.push(isResumed ? "resumed" : "started"),
         guestGone: () => this.log.push("gone"),
         lineLeft: (lineNumber) => this.log.push(`left ${lineNumber}`),
         answered: (lineNumber, request, isOk) =>
@@ -243,6 +244,25 @@ Deno.test("a reset ends the guest, once, and forgets its registers", () => {
     ).length,
     1,
   );
+});
+
+Deno.test("a card goes on in the next process, with an output whose line is away", () => {
+  const before = new Rig(2);
+  const words = new Int32Array(before.card.stateWords);
+  before.card.begin(words, false);
+  before.output(0, 1);
+  const next = new Rig(2);
+  const [port] = next.ports;
+  port!.broken = true;
+  next.card.begin(words, true);
+  assertEquals(next.log, [
+    "resumed",
+    "set_direction 0 failed",
+    "set_value 0 failed",
+  ]);
+  port!.broken = false;
+  next.card.restored(0);
+  assertEquals([port!.direction, port!.level], [Direction.Output, 1]);
 });
 
 Deno.test("pins without a line read 0, and writes to them change nothing", () => {

@@ -30,8 +30,11 @@ interface QemuPinsEvents {
   connected(): void;
   /** QEMU has ended; the next one is waited for. */
   disconnected(reason: string): void;
-  /** Lines and pins are tied together. */
-  started(): void;
+  /**
+   * Lines and pins are tied together; `isResumed` if an earlier process served
+   * this guest.
+   */
+  started(isResumed: boolean): void;
   /** The guest was reset or has shut down: lines go to their declared state. */
   stopped(): void;
   /** A problem; reported once until it is resolved. */

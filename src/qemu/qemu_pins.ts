@@ -310,6 +310,7 @@ export class QemuPins implements LineListener, Disposable {
       return this.#lost(`${qtestPath}: it cannot be connected to`);
     }
     this.#qtest = qtest;
+    const isContinued = this.#isContinued && !this.#wasReset;
     const session = new PinSession({
       loop,
       share: this.#share,
@@ -321,14 +322,16 @@ export class QemuPins implements LineListener, Disposable {
       counters: this.counters,
       now: this.#options.now ?? (() => 0),
       isAwaited: awaitsGuest ?? (() => false),
-      isContinued: this.#isContinued && !this.#wasReset,
+      isContinued,
       onLeft: onLineLeft ?? (() => {}),
       onTurned: (lineNumber, isOutput, since) => {
         const { events } = this.#options;
         events.answered(lineNumber, "set_direction", !isOutput, since);
         if (isOutput) events.refused(lineNumber);
       },
-      onLinked: () => this.#options.events.started(),
+      // A reset since then ends that.
+      onLinked: () =>
+        this.#options.events.started(isContinued && this.#isContinued),
       onFailed: (reason) => this.#connector.fault(new QemuError(reason)),
       onRefused: (property, reason) => {
         if (this.#refused.has(property)) return;

@@ -70,9 +70,9 @@ class Process implements Disposable {
       events: {
         connected: () => this.log.push("connected"),
         disconnected: (reason) => this.log.push(`disconnected ${reason}`),
-        started: () => {
+        started: (isResumed) => {
           this.isAwaiting = false;
-          this.log.push("started");
+          this.log.push(isResumed ? "resumed" : "started");
         },
         stopped: () => this.log.push("stopped"),
         fault: (error) => this.log.push(`fault ${error.message}`),
@@ -245,7 +245,7 @@ Deno.test("pins go on in the next process, on the same connections, again and ag
     const next = it.next();
     next.ports[1]!.pulled = round % 2;
     it.pass(20);
-    assertEquals(next.log, ["connected", "started"]);
+    assertEquals(next.log, ["connected", "resumed"]);
     assertEquals(next.driven(), [0, 1, 0]);
     assertEquals(next.ports[0]!.direction, Direction.Output);
     assertEquals(qemu.gpio.inputs, [[1, round % 2]]);
@@ -302,7 +302,7 @@ Deno.test("a message of which a part was read is not misread", () => {
   assertEquals(it.steal("qmp", 7), '{"event');
   const next = it.next();
   it.pass(20);
-  assertEquals(next.log, ["connected", "started"]);
+  assertEquals(next.log, ["connected", "resumed"]);
   assertEquals(next.driven().at(-1), 0);
   assertEquals(qemu.qtestClients, 1);
 });
@@ -326,7 +326,7 @@ Deno.test("a reset, a shutdown and a pause of the gap are noticed", () => {
           qemu.tell("STOP");
           qemu.status = "paused";
         },
-        ["connected", "started"],
+        ["connected", "resumed"],
       ],
     ] as const
   ) {
@@ -384,7 +384,7 @@ Deno.test("a guest drives lines on whose directions only the rules say", () => {
   const next = it.next();
   it.pass(20);
   // Not one that has lost its guest.
-  assertEquals(next.log, ["connected", "started"]);
+  assertEquals(next.log, ["connected", "resumed"]);
   assertEquals(next.ports[0]!.direction, Direction.Output);
   it.kill();
   qemu.gpio.setData(0);

@@ -55,8 +55,8 @@ export function exposePins(
         notices = [];
       },
       disconnected: (reason) => events.report("disconnected", reason),
-      started: () => {
-        aggregator.guestBegan();
+      started: (isResumed) => {
+        aggregator.guestBegan(isResumed);
         events.report("started");
       },
       stopped: () => events.report("stopped"),

@@ -38,8 +38,8 @@ export function exposeCard(
       retry: { loop, delayMs: (level) => pinRetryMs(aggregator, port, level) },
     })),
     {
-      started: () => {
-        aggregator.guestBegan();
+      started: (isResumed) => {
+        aggregator.guestBegan(isResumed);
         events.report("started");
       },
       guestGone: () => aggregator.guestGone(),
