@@ -283,7 +283,7 @@ export class QemuPins implements LineListener, Disposable {
    * has shown that it speaks qtest.
    */
   #openSession(onReady: (session: PinSession) => void): void {
-    const { loop, qtestPath, awaitsGuest, onLineLeft } = this.#options;
+    const { loop, qtestPath, awaitsGuest, onLineLeft, events } = this.#options;
     const { controller, pins, model } = this.#link!;
     const listener: QtestListener = {
       ready: () => onReady(session),
@@ -325,18 +325,15 @@ export class QemuPins implements LineListener, Disposable {
       isContinued,
       onLeft: onLineLeft ?? (() => {}),
       onTurned: (lineNumber, isOutput, since) => {
-        const { events } = this.#options;
         events.answered(lineNumber, "set_direction", !isOutput, since);
         if (isOutput) events.refused(lineNumber);
       },
-      // A reset since then ends that.
-      onLinked: () =>
-        this.#options.events.started(isContinued && this.#isContinued),
+      onLinked: () => events.started(isContinued && this.#isContinued),
       onFailed: (reason) => this.#connector.fault(new QemuError(reason)),
       onRefused: (property, reason) => {
         if (this.#refused.has(property)) return;
         this.#refused.add(property);
-        this.#options.events.fault(new QemuError(reason));
+        events.fault(new QemuError(reason));
       },
     });
     this.#session = session;
