@@ -54,28 +54,44 @@ interface UsbChipListener {
   gone(name: string, path: string): void;
 }
 
+/** Clock and timers of the chips; tests bring their own. */
+interface ChipClock {
+  /** Monotonic time. **Units**: milliseconds. */
+  now(): number;
+  /** Calls `action` in `ms` milliseconds, unless the timer is cleared. */
+  after(ms: number, action: () => void): ReturnType<typeof setTimeout>;
+}
+
+const CLOCK: ChipClock = {
+  now: () => performance.now(),
+  after: (ms, action) => {
+    const timer = setTimeout(action, ms);
+    Deno.unrefTimer(timer);
+    return timer;
+  },
+};
+
 /** The chips of one service. */
 export class UsbChips implements AsyncDisposable {
   readonly #chips = new Map<string, ServedChip>();
   readonly #listener: UsbChipListener;
   readonly #options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory">;
-  readonly #now: () => number;
+  readonly #clock: ChipClock;
 
   /**
    * Reports to `listener`.
    *
    * @param options The kernel and the directory of records; tests bring their
    * own.
-   * @param now Monotonic milliseconds; likewise.
    */
   constructor(
     listener: UsbChipListener,
     options: Pick<UsbKernelChipOptions, "kernel" | "runtimeDirectory"> = {},
-    now: () => number = () => performance.now(),
+    clock: ChipClock = CLOCK,
   ) {
     this.#listener = listener;
     this.#options = options;
-    this.#now = now;
+    this.#clock = clock;
   }
 
   /**
@@ -122,7 +138,7 @@ export class UsbChips implements AsyncDisposable {
       void this.#lost(name, served, reason);
     });
     served.retryMs = FIRST_RETRY_MS;
-    served.since = this.#now();
+    served.since = this.#clock.now();
   }
 
   /** Removes the chip of an aggregator; does nothing if it has none. */
@@ -184,7 +200,7 @@ export class UsbChips implements AsyncDisposable {
   ): Promise<void> {
     if (served.isRemoved || await this.#isOver(name, served)) return;
     this.#listener.unplugged(name, `${pathsOf(served)} is gone: ${reason}`);
-    const age = this.#now() - served.since;
+    const age = this.#clock.now() - served.since;
     this.#makeLater(
       name,
       served,
@@ -205,11 +221,10 @@ export class UsbChips implements AsyncDisposable {
   }
 
   #makeLater(name: string, served: ServedChip, soonMs?: number): void {
-    served.retry = setTimeout(
-      () => void this.#again(name, served),
+    served.retry = this.#clock.after(
       soonMs ?? served.retryMs,
+      () => void this.#again(name, served),
     );
-    Deno.unrefTimer(served.retry);
     if (soonMs !== undefined) return;
     served.retryMs = Math.min(2 * served.retryMs, LAST_RETRY_MS);
   }
