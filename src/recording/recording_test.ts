@@ -72,8 +72,8 @@ for (const format of ["vcd", "csv", "jsonl"] as const) {
   });
 
   const count = format === "vcd"
-    ? rounds(1_000_000, 100_000)
-    : rounds(100_000, 30_000);
+    ? rounds(1_000_000, 30_000)
+    : rounds(100_000, 10_000);
   Deno.test(`${count} edges as ${format} are read as they were written`, () => {
     const writer = recordingWriter(format, {
       signals: SIGNALS,

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { rounds } from "../../../../tests/environment/rounds.ts";
 import { atOnce } from "../../../reactor/pieces.ts";
 import {
   EVENT_STRIDE,
@@ -235,7 +236,7 @@ Deno.test("encodeMetrics() tells rules that do not hold, and those that failed b
 });
 
 Deno.test("encodeMetrics() writes a limited number of lines at a time", () => {
-  const size = 999;
+  const size = rounds(999, 333);
   const requests = new GpioCounters(size).requests.fill(1);
   const lines = Array.from({ length: size }, (_, i) => ({
     ...COUNTS,
