@@ -54,7 +54,10 @@ const BAR_BYTES = 0x200;
 
 /** Reports of a card to its owner. None of these may throw. */
 interface CardEvents {
-  /** The guest's driver uses the card; `isResumed` if it did in an earlier process. */
+  /**
+   * The guest's driver uses the card; `isResumed` if it did in an earlier
+   * process.
+   */
   started(isResumed: boolean): void;
   /** The guest is gone. */
   guestGone(): void;
