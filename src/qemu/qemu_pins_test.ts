@@ -127,7 +127,7 @@ Deno.test("QemuPins finds the first fall of a pin that was high before it connec
   assertEquals(it.heard(it.ports[1]), [[Op.SetValue, 0], [Op.SetValue, 1]]);
 });
 
-/** Edges of a burst: far more than are read at a time. */
+/** Edges of a burst, which takes several turns. */
 const BURST = rounds(10_000, 3000);
 
 Deno.test("QemuPins hands on a burst of edges, complete and in order", () => {

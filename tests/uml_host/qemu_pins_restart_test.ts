@@ -4,6 +4,7 @@ import { RunningQemu } from "../doubles/running_qemu.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
+import { MovingChip } from "./moving_chip.ts";
 import { RESTARTS, WireWatch } from "./restart_rig.ts";
 
 for (const signal of RESTARTS) {
@@ -60,5 +61,29 @@ for (const signal of RESTARTS) {
     }
     // QEMU's end is the guest's: the new process knows its rules.
     await until("the safe state", wiresAre("000"));
+  });
+}
+
+for (const signal of RESTARTS) {
+  Deno.test(`what a guest drives by its pins is back with a chip that was away at a restart by ${signal}`, async () => {
+    await using chip = await MovingChip.create("panel", 2);
+    await using manager = new ManagerDouble();
+    const args = [
+      "--qemu-pins",
+      `qtest=${manager.directory}/qtest,qmp=${manager.directory}/qmp`,
+      ...["--line", "panel/0-1,safe=0,optional"],
+    ];
+    using qemu = new RunningQemu(manager.directory);
+    const { gpio } = qemu.model;
+    await manager.start(args);
+    gpio.setDirections(3);
+    gpio.setData(2);
+    await until("the guest's output", async () => await chip.level(1) === 1);
+    await chip.unplug();
+    await manager.stop(signal);
+    await manager.start(args);
+    await chip.plug();
+    await until("the guest's output", async () => await chip.level(1) === 1);
+    assertEquals(await chip.level(0), 0);
   });
 }

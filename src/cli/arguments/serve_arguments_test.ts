@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { rounds } from "../../../tests/environment/rounds.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { readServeArguments } from "./serve_arguments.ts";
 
@@ -48,11 +47,10 @@ Deno.test("readServeArguments() numbers simulated lines through an aggregator", 
 });
 
 Deno.test("readServeArguments() takes as many lines as a device can have", () => {
-  const count = rounds(65_535, 8000);
   const { aggregators } = readServeArguments(
-    `--socket-path a --line sim/${count}`.split(" "),
+    "--socket-path a --line sim/65535".split(" "),
   );
-  assertEquals(aggregators[0]?.lines.length, count);
+  assertEquals(aggregators[0]?.lines.length, 65535);
 });
 
 Deno.test("readServeArguments() takes pins inside QEMU as an exposure", () => {
