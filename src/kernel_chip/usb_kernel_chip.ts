@@ -271,18 +271,17 @@ export class UsbKernelChip implements AsyncDisposable {
     const ports = await relay.attached();
     await this.#note({ ports });
     let chips: AdapterChip[] | undefined;
-    const reason = await Promise.race([
-      relay.ended,
-      waitUntil(() => {
-        chips = adapterChips(this.#record, this.#kernel);
-        return chips !== undefined;
-      }, limitMs),
-    ]);
+    let reason: string | undefined;
+    void relay.ended.then((why) => reason = why);
+    await waitUntil(() => {
+      chips = adapterChips(this.#record, this.#kernel);
+      return chips !== undefined || reason !== undefined;
+    }, limitMs);
     if (chips === undefined) {
       const driver = this.model === "ljca"
         ? "usb_ljca and gpio_ljca (Linux 6.7 and newer)"
         : "hid_cp2112";
-      if (typeof reason === "string") throw new Error(reason);
+      if (reason !== undefined) throw new Error(reason);
       throw new NoChipError(
         `The kernel has the USB adapter, but makes no chip of it within ` +
           `${limitMs / 1000} s: it needs the driver ${driver}`,

@@ -6,6 +6,7 @@ import {
 } from "../../tests/doubles/full_disk.ts";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbKernelDouble } from "../../tests/doubles/usb_kernel.ts";
+import { sleep } from "../async/wait.ts";
 import { identityOf } from "./process_identity.ts";
 import { type ChipRecord, newId, Records } from "./records.ts";
 import { UsbKernelChip } from "./usb_kernel_chip.ts";
@@ -113,12 +114,15 @@ Deno.test("what keeps the kernel from having the chip is told", () =>
     assertEquals(kernel.relays.at(-1)!.isDisposed, true);
     kernel.refusal = undefined;
     kernel.hasDriver = false;
-    const attached = chip.attach(["a"], () => {});
-    while (kernel.relays.length < 2) await Promise.resolve();
+    const attached = chip.attach(["a", "b", "c"], () => {});
+    while (kernel.looks === 0) await sleep(1);
     kernel.relays.at(-1)!.end("the kernel has detached the device");
     await assertRejects(() => attached, Error, "has detached");
     // Nothing of it is in the way of the next attempt.
     assertEquals(kernel.relays.at(-1)!.isDisposed, true);
+    const { looks } = kernel;
+    await sleep(50);
+    assertEquals(kernel.looks, looks);
   }));
 
 Deno.test("an LJCA whose driver has given it up is attached again", async () => {

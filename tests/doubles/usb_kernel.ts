@@ -56,6 +56,8 @@ export class UsbKernelDouble implements UsbKernel {
   readonly used = new Set<string>();
   /** True: an old one, which does not tell holders that a chip has gone. */
   isForgetful = false;
+  /** Looks at chips so far. */
+  looks = 0;
 
   chooseModel(_lineCount: number, wanted?: UsbModel): UsbModel {
     // A kernel has one LJCA at most.
@@ -91,6 +93,7 @@ export class UsbKernelDouble implements UsbKernel {
   }
 
   chips(adapters: readonly AttachedAdapter[]): AdapterChip[] {
+    this.looks++;
     if (!this.hasDriver || this.relays.at(-1)?.isDisposed !== false) return [];
     return adapters.map(({ port }) => {
       const name = `gpiochip${7 + port / 30}`;
