@@ -6,14 +6,16 @@
  * loaded or left are run in isolates of their own; tests that count what the
  * process has, in a second process without other threads (`testAlone`).
  *
- *   deno task test [--quick] [PATH...] [-- OPTION_OF_DENO_TEST...]
+ *   deno task test [--no-large] [--quick] [PATH...] [-- OPTION_OF_DENO_TEST...]
  *
- * `--quick` leaves out the tests that measure allocation, and hostile input.
+ * `--no-large` leaves out the tests whose subject is a size (`testLarge`);
+ * `--quick` these, the tests that measure allocation, and hostile input.
  *
  * @module
  */
 
 import { ALONE_FILTER, ALONE_VARIABLE } from "../tests/doubles/test_alone.ts";
+import { LARGE_VARIABLE } from "../tests/doubles/test_large.ts";
 
 /** Directories with unit tests. */
 export const PATHS: readonly string[] = [
@@ -44,6 +46,7 @@ const FILES_OF_ISOLATE = 40;
 /** Files that take long, and rarely notice anything alone. */
 const SLOW = /allocation_test\.ts$|\/hostile\w*_test\.ts$/;
 const QUICK = "--quick";
+const NO_LARGE = "--no-large";
 
 /** Tests that take longer hang. **Units**: milliseconds. */
 const LIMIT_MS = 2_700_000;
@@ -163,21 +166,35 @@ function* filesOf(path: string, kind = /_test\.ts$/): Generator<string> {
   }
 }
 
-/** Runs `deno test` with these modules; returns true if all tests pass. */
+/**
+ * Runs `deno test` with these modules.
+ *
+ * @param hasLarge False to leave out the tests whose subject is a size.
+ * @returns True if all tests pass.
+ */
 export async function runTests(
   { parallel, alone }: TestModules,
   options: readonly string[],
+  hasLarge = true,
 ): Promise<boolean> {
-  const passed = await denoTest("none", ["--parallel", ...options], parallel);
+  const large = hasLarge ? {} : { [LARGE_VARIABLE]: "none" };
+  const passed = await denoTest(
+    ["--parallel", ...options],
+    parallel,
+    { [ALONE_VARIABLE]: "none", ...large },
+  );
   if (alone.length === 0) return passed;
   const only = ["--filter", ALONE_FILTER, ...options];
-  return await denoTest("only", only, alone) && passed;
+  return await denoTest(only, alone, {
+    [ALONE_VARIABLE]: "only",
+    ...large,
+  }) && passed;
 }
 
 async function denoTest(
-  mode: "none" | "only",
   options: readonly string[],
   modules: readonly string[],
+  env: Record<string, string>,
 ): Promise<boolean> {
   const tests = new Deno.Command(Deno.execPath(), {
     args: [
@@ -191,7 +208,7 @@ async function denoTest(
       ...modules,
     ],
     cwd: ROOT,
-    env: { [ALONE_VARIABLE]: mode },
+    env,
   }).spawn();
   const timer = setTimeout(() => {
     console.error(
@@ -209,13 +226,18 @@ async function main(): Promise<boolean> {
   const end = Deno.args.indexOf("--");
   const given = end < 0 ? Deno.args : Deno.args.slice(0, end);
   const isQuick = given.includes(QUICK);
-  const paths = given.filter((path) => path !== QUICK);
+  const hasLarge = !isQuick && !given.includes(NO_LARGE);
+  const paths = given.filter((path) => path !== QUICK && path !== NO_LARGE);
   const isAll = paths.length === 0;
   using modules = testModules(isAll ? PATHS : paths, {
     isWanted: (file) => !isQuick || !SLOW.test(file),
     examples: isAll,
   });
-  return await runTests(modules, end < 0 ? [] : Deno.args.slice(end + 1));
+  if (!hasLarge) {
+    console.log("Left out: tests whose subject is a size (deno task test)");
+  }
+  const options = end < 0 ? [] : Deno.args.slice(end + 1);
+  return await runTests(modules, options, hasLarge);
 }
 
 if (import.meta.main) Deno.exit(await main() ? 0 : 1);

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { rounds } from "../../tests/environment/rounds.ts";
 import { assertAllocatesNothing } from "../../tests/doubles/allocation.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import { EdgeRecorder, edgeStamp } from "./edge_recorder.ts";
 import { EdgeReader, EdgeWriter, ringBytes } from "./edge_ring.ts";
 import {
@@ -135,7 +136,7 @@ Deno.test("the numbers of edges go on beyond 32 bits", () => {
   ]);
 });
 
-Deno.test("a long record is read back complete", () => {
+testLarge("a long record is read back complete", () => {
   const count = rounds(1_000_000, 200_000);
   // One slot is the writer's.
   const { reader, write } = rig(count + 1);

@@ -12,6 +12,7 @@ import { fileStatus } from "../../ffi/file_status.ts";
 import { limitWrites, QUOTA_REASON } from "../../tests/doubles/disk_quota.ts";
 import { FullDisk, lacksMounts } from "../../tests/doubles/full_disk.ts";
 import { testAlone, testSerially } from "../../tests/doubles/test_alone.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
 import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
@@ -314,16 +315,16 @@ testSerially("Records are read in a bounded number", async () => {
   await assertRejects(() => records.list(), Error, "more than 1024");
 });
 
-testSerially("Records are not hidden behind other files", async () => {
+testLarge("Records are not hidden behind other files", async () => {
   await using it = await rig();
   const { records, directory } = it;
   using _mark = records.begin(record());
   await records.write(record());
   await fill(`${directory}/a/b`, "touch", 2500, "-%.0f");
   await assertRejects(() => records.list(), Error, "or other files");
-});
+}, testSerially);
 
-testSerially(
+testLarge(
   "Records removes a bounded number of files with a record",
   async () => {
     await using it = await rig();
@@ -334,6 +335,7 @@ testSerially(
     assertNotEquals(fileStatus(records.pathOf(record())), undefined);
     await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
   },
+  testSerially,
 );
 
 testAlone(

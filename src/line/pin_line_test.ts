@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ModelPort } from "../../tests/doubles/model_port.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import { Reactor } from "../reactor/reactor.ts";
 import { Departure, Direction, LineOperation as Op } from "./port.ts";
 import { PinLine } from "./pin_line.ts";
@@ -118,7 +119,7 @@ Deno.test("PinLine counts what a guest's end takes from a line that is slow", ()
   assertEquals(port.history.at(-1), [Op.Deactivate, Departure.GuestGone]);
 });
 
-Deno.test("PinLine keeps no endless queue of changes of direction", () => {
+testLarge("PinLine keeps no endless queue of changes of direction", () => {
   using it = lineRig(() => undefined);
   const { line, port, told } = it;
   port.slow = true;
@@ -138,12 +139,14 @@ Deno.test("PinLine keeps no endless queue of changes of direction", () => {
   assertEquals(port.direction, Direction.Input);
 });
 
-Deno.test("PinLine keeps nothing of what is done, for a line that is never idle", async () => {
-  // In a heap of its own, which no other test has made large.
-  const code = `
+testLarge(
+  "PinLine keeps nothing of what is done, for a line that is never idle",
+  async () => {
+    // In a heap of its own, which no other test has made large.
+    const code = `
     import { ModelPort } from "${
-    import.meta.resolve("../../tests/doubles/model_port.ts")
-  }";
+      import.meta.resolve("../../tests/doubles/model_port.ts")
+    }";
     import { PinLine } from "${import.meta.resolve("./pin_line.ts")}";
     const port = new ModelPort();
     const ignore = () => {};
@@ -167,18 +170,19 @@ Deno.test("PinLine keeps nothing of what is done, for a line that is never idle"
     }
     self.postMessage(Deno.memoryUsage().heapUsed - before);
   `;
-  const worker = new Worker(
-    `data:text/javascript,${encodeURIComponent(code)}`,
-    { type: "module" },
-  );
-  try {
-    const grownBytes = await new Promise<number>((resolve, reject) => {
-      worker.onmessage = ({ data }) => resolve(data);
-      worker.onerror = reject;
-    });
-    // Kept, they would be more than 100 MB.
-    assert(grownBytes < 80e6, `${grownBytes} bytes`);
-  } finally {
-    worker.terminate();
-  }
-});
+    const worker = new Worker(
+      `data:text/javascript,${encodeURIComponent(code)}`,
+      { type: "module" },
+    );
+    try {
+      const grownBytes = await new Promise<number>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = reject;
+      });
+      // Kept, they would be more than 100 MB.
+      assert(grownBytes < 80e6, `${grownBytes} bytes`);
+    } finally {
+      worker.terminate();
+    }
+  },
+);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import type { ControllerModelOptions } from "../../tests/doubles/qemu_double.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import { LineOperation as Op } from "../line/port.ts";
 
 const BY_PROPERTIES: ControllerModelOptions = {
@@ -189,18 +190,21 @@ Deno.test("QemuPins counts and tells what QEMU does not take", () => {
   assertEquals(faults(), 4);
 });
 
-Deno.test("QemuPins keeps the last level for a QEMU that takes no properties, and no endless queue", () => {
-  using it = pinsRig({ board: [BY_PROPERTIES] });
-  const { gpio } = it.boot();
-  gpio.inputs.length = 0;
-  const edges = 60_001;
-  for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
-  it.turn(4000);
-  assert(gpio.inputs.length < edges);
-  assertEquals(gpio.inputs.at(-1), [0, 1]);
-  const { levels: [taken], lostLevels: [lost] } = it.pins.counters;
-  assertEquals([taken, taken! + lost!], [gpio.inputs.length + 1, edges + 1]);
-});
+testLarge(
+  "QemuPins keeps the last level for a QEMU that takes no properties, and no endless queue",
+  () => {
+    using it = pinsRig({ board: [BY_PROPERTIES] });
+    const { gpio } = it.boot();
+    gpio.inputs.length = 0;
+    const edges = 60_001;
+    for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
+    it.turn(4000);
+    assert(gpio.inputs.length < edges);
+    assertEquals(gpio.inputs.at(-1), [0, 1]);
+    const { levels: [taken], lostLevels: [lost] } = it.pins.counters;
+    assertEquals([taken, taken! + lost!], [gpio.inputs.length + 1, edges + 1]);
+  },
+);
 
 /** A, …, Z, AA, … */
 function lettersOf(index: number): string {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { pinsRig } from "../../tests/doubles/pins_rig.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 
 Deno.test("QemuPins measures a request from when it was seen to when the line is done", () => {
   using it = pinsRig({ rules: ["any"] });
@@ -50,7 +51,7 @@ Deno.test("QemuPins counts what it hands to pins, what they report, and resets",
   assertEquals(it.pins.counters.resets, 1);
 });
 
-Deno.test("QemuPins says what a line that is too slow has not done", () => {
+testLarge("QemuPins says what a line that is too slow has not done", () => {
   using it = pinsRig({ rules: ["any"] });
   const { gpio } = it.boot();
   it.port.slow = true;

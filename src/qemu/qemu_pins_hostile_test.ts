@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { rounds } from "../../tests/environment/rounds.ts";
 import { listenUnix } from "../../ffi/unix_socket.ts";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import { Direction, LineOperation } from "../line/port.ts";
 
 type Rig = ReturnType<typeof pinsRig>;
@@ -281,7 +282,7 @@ Deno.test("QemuPins takes an answer that is too long for one without objects", (
   assertEquals(it.log, ["connected", "started"]);
 });
 
-Deno.test("QemuPins gives up on lines without an end", () => {
+testLarge("QemuPins gives up on lines without an end", () => {
   using it = pinsRig();
   it.boot((qemu) => {
     qemu.onCommand = () => null;
@@ -467,32 +468,35 @@ Deno.test("QemuPins ends a connection that reports pins and answers nothing", ()
   assertEquals(asked.includes(LineOperation.Output), false);
 });
 
-Deno.test("QemuPins keeps no endless queue for a slow line whose direction changes and changes", () => {
-  using it = pinsRig();
-  const { gpio } = it.boot();
-  it.port.slow = true;
-  // How many may wait is a matter of PinLine, and of its tests.
-  const changes = rounds(20_000, 1000);
-  for (let i = 0; i < changes; i++) {
-    gpio.setDirections(1);
-    gpio.setData(1);
-    it.turn(6);
-    gpio.setDirections(0);
-    it.clock.now += 20;
-    it.turn(6);
-    // It is not idle, only slower.
-    it.port.finish();
-  }
-  const isLimited = changes === 20_000;
-  assertEquals(it.pins.counters.lostRequests[0]! > 0, isLimited);
-  let operations = 0;
-  while (it.port.isPending) {
-    it.port.finish();
-    operations++;
-  }
-  assert(operations <= 65_540, `${operations} operations waited`);
-  assertEquals(it.port.direction, Direction.Input);
-});
+testLarge(
+  "QemuPins keeps no endless queue for a slow line whose direction changes and changes",
+  () => {
+    using it = pinsRig();
+    const { gpio } = it.boot();
+    it.port.slow = true;
+    // How many may wait is a matter of PinLine, and of its tests.
+    const changes = rounds(20_000, 1000);
+    for (let i = 0; i < changes; i++) {
+      gpio.setDirections(1);
+      gpio.setData(1);
+      it.turn(6);
+      gpio.setDirections(0);
+      it.clock.now += 20;
+      it.turn(6);
+      // It is not idle, only slower.
+      it.port.finish();
+    }
+    const isLimited = changes === 20_000;
+    assertEquals(it.pins.counters.lostRequests[0]! > 0, isLimited);
+    let operations = 0;
+    while (it.port.isPending) {
+      it.port.finish();
+      operations++;
+    }
+    assert(operations <= 65_540, `${operations} operations waited`);
+    assertEquals(it.port.direction, Direction.Input);
+  },
+);
 
 Deno.test("QemuPins says the same of a QEMU that is killed before it has read everything", () => {
   using it = pinsRig({

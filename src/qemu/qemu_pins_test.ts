@@ -7,6 +7,7 @@ import {
 import { rounds } from "../../tests/environment/rounds.ts";
 import { pinsRig, PL061 } from "../../tests/doubles/pins_rig.ts";
 import type { ControllerModelOptions } from "../../tests/doubles/qemu_double.ts";
+import { testLarge } from "../../tests/doubles/test_large.ts";
 import {
   Departure,
   Direction,
@@ -527,22 +528,28 @@ Deno.test("QemuPins survives whatever the other end says, and tries again", () =
   }
 });
 
-Deno.test("QemuPins keeps the last level for a QEMU that stands still, and no endless queue", () => {
-  using it = pinsRig();
-  const { gpio } = it.boot();
-  gpio.inputs.length = 0;
-  const edges = 100_001;
-  for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
-  it.turn(2000);
-  assert(gpio.inputs.length < edges);
-  assertEquals(gpio.inputs.at(-1), [0, 1]);
-  // Handed over, or known to be lost.
-  const { levels: [handed], lostLevels: [lost] } = it.pins.counters;
-  assertEquals([handed, handed! + lost!], [gpio.inputs.length + 1, edges + 1]);
-  it.port.pull(0);
-  it.turn();
-  assertEquals(gpio.inputs.at(-1), [0, 0]);
-});
+testLarge(
+  "QemuPins keeps the last level for a QEMU that stands still, and no endless queue",
+  () => {
+    using it = pinsRig();
+    const { gpio } = it.boot();
+    gpio.inputs.length = 0;
+    const edges = 100_001;
+    for (let i = 1; i <= edges; i++) it.port.pull(i & 1);
+    it.turn(2000);
+    assert(gpio.inputs.length < edges);
+    assertEquals(gpio.inputs.at(-1), [0, 1]);
+    // Handed over, or known to be lost.
+    const { levels: [handed], lostLevels: [lost] } = it.pins.counters;
+    assertEquals([handed, handed! + lost!], [
+      gpio.inputs.length + 1,
+      edges + 1,
+    ]);
+    it.port.pull(0);
+    it.turn();
+    assertEquals(gpio.inputs.at(-1), [0, 0]);
+  },
+);
 
 Deno.test("QemuPins says when QEMU reports the pins of another controller", () => {
   const other = { ...PL061, path: "/machine/soc/b", type: "other" };

@@ -51,16 +51,17 @@ ${lines(a)}  b:
 ${lines(b)}${rest}`;
 }
 
-/** Registers one test per broken configuration. */
+/** Registers one test per broken configuration, by `define`. */
 export function testMalformed(
   area: string,
   cases: readonly Malformed[],
   wrap: (text: string) => string = (text) => text,
+  define: (name: string, body: () => Promise<void>) => void = Deno.test,
 ): void {
   for (const [text, ...errors] of cases) {
     const plain = text.replaceAll(MARK, "").trim().replaceAll("\n", " ⏎ ");
     const title = plain.length <= 100 ? plain : errors.join(", ");
-    Deno.test(`parseConfig() refuses ${area}: ${title}`, async () => {
+    define(`parseConfig() refuses ${area}: ${title}`, async () => {
       const { plain, places } = readMarks(wrap(text));
       checkErrors(plain, places, errors);
       await checkProgram(plain, places);

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { readServeArguments } from "./serve_arguments.ts";
 
@@ -46,12 +47,15 @@ Deno.test("readServeArguments() numbers simulated lines through an aggregator", 
   ]);
 });
 
-Deno.test("readServeArguments() takes as many lines as a device can have", () => {
-  const { aggregators } = readServeArguments(
-    "--socket-path a --line sim/65535".split(" "),
-  );
-  assertEquals(aggregators[0]?.lines.length, 65535);
-});
+testLarge(
+  "readServeArguments() takes as many lines as a device can have",
+  () => {
+    const { aggregators } = readServeArguments(
+      "--socket-path a --line sim/65535".split(" "),
+    );
+    assertEquals(aggregators[0]?.lines.length, 65535);
+  },
+);
 
 Deno.test("readServeArguments() takes pins inside QEMU as an exposure", () => {
   const { aggregators } = readServeArguments(

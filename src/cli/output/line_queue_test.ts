@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { LineQueue } from "./line_queue.ts";
 
 /** A sink that is played by a test. */
@@ -62,19 +63,22 @@ Deno.test("LineQueue neither waits nor fails, and tells what was lost", async ()
   }
 });
 
-Deno.test("LineQueue holds a bounded amount for a sink that hangs", async () => {
-  const { it, queue } = rig();
-  const hanging = Promise.withResolvers<number>();
-  it.plan = () => hanging.promise;
-  for (let i = 0; i < 100_000; i++) queue.push("x".repeat(50));
-  assert(!await queue.flush(30));
-  assertEquals(it.writes, 1);
-  assert(queue.lost >= 99_996, `${queue.lost}`);
-  it.plan = (bytes) => bytes.length;
-  hanging.resolve(51);
-  assert(await queue.flush(1000));
-  assert(it.text.endsWith(`${queue.lost} lost\n`), it.text);
-});
+testLarge(
+  "LineQueue holds a bounded amount for a sink that hangs",
+  async () => {
+    const { it, queue } = rig();
+    const hanging = Promise.withResolvers<number>();
+    it.plan = () => hanging.promise;
+    for (let i = 0; i < 100_000; i++) queue.push("x".repeat(50));
+    assert(!await queue.flush(30));
+    assertEquals(it.writes, 1);
+    assert(queue.lost >= 99_996, `${queue.lost}`);
+    it.plan = (bytes) => bytes.length;
+    hanging.resolve(51);
+    assert(await queue.flush(1000));
+    assert(it.text.endsWith(`${queue.lost} lost\n`), it.text);
+  },
+);
 
 Deno.test("LineQueue gives up on a reader that is gone", async () => {
   const { it, queue } = rig();

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { rounds } from "../../../tests/environment/rounds.ts";
 import { threadCpuMs } from "../../../tests/doubles/cpu_time.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { parseConfig } from "./config_file.ts";
 import { parseLineSpec } from "../spec/line_spec.ts";
 import { RULE_KEYS } from "../values/rules.ts";
@@ -428,7 +429,7 @@ Deno.test("parseConfig() says where each line is written", () => {
   );
 });
 
-Deno.test("parseConfig() reads many thousand lines in a moment", () => {
+testLarge("parseConfig() reads many thousand lines in a moment", () => {
   const entries = rounds(6000, 1500);
   const start = threadCpuMs();
   const { aggregators } = specificationOf(

@@ -1,6 +1,7 @@
 /** Files that are made to cost more than they say. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { threadCpuMs } from "../../../tests/doubles/cpu_time.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { rounds } from "../../../tests/environment/rounds.ts";
 import { parseConfig } from "./config_file.ts";
 
@@ -37,29 +38,36 @@ Deno.test("A list that is in itself is an error of the file", () => {
   assertStringIncludes(error!, "found a list");
 });
 
-Deno.test("Merges that double at every step are refused, and cost little", () => {
-  for (const list of ["[*m#, *m#]", "{<<: [*m#, *m#], a: b}"]) {
-    let text = "m0: &m0 {sim: 1, as: A}\n";
-    for (let i = 1; i < 60; i++) {
-      text += `m${i}: &m${i} {<<: ${list.replaceAll("#", `${i - 1}`)}}\n`;
+testLarge(
+  "Merges that double at every step are refused, and cost little",
+  () => {
+    for (const list of ["[*m#, *m#]", "{<<: [*m#, *m#], a: b}"]) {
+      let text = "m0: &m0 {sim: 1, as: A}\n";
+      for (let i = 1; i < 60; i++) {
+        text += `m${i}: &m${i} {<<: ${list.replaceAll("#", `${i - 1}`)}}\n`;
+      }
+      text += "aggregators:\n  p:\n    vhost-user: /x\n    lines: [*m59]\n";
+      assertStringIncludes(errorsOf(text).join("\n"), "more than 50000 values");
     }
-    text += "aggregators:\n  p:\n    vhost-user: /x\n    lines: [*m59]\n";
-    assertStringIncludes(errorsOf(text).join("\n"), "more than 50000 values");
-  }
-});
+  },
+);
 
-Deno.test("Aliases that multiply long lists are refused, and cost little", () => {
-  const lines = Array.from({ length: rounds(5000, 2000) }, () => "sim/1").join(
-    ", ",
-  );
-  const aggregators = Array.from(
-    { length: rounds(500, 200) },
-    (_, i) => `  a${i}: {vhost-user: /x${i}, lines: *l}\n`,
-  );
-  const text = `aggregators:\n  p: {vhost-user: /x, lines: &l [${lines}]}\n` +
-    aggregators.join("");
-  assertStringIncludes(errorsOf(text, 15_000).join("\n"), "more than 50000");
-});
+testLarge(
+  "Aliases that multiply long lists are refused, and cost little",
+  () => {
+    const lines = Array.from({ length: rounds(5000, 2000) }, () => "sim/1")
+      .join(
+        ", ",
+      );
+    const aggregators = Array.from(
+      { length: rounds(500, 200) },
+      (_, i) => `  a${i}: {vhost-user: /x${i}, lines: *l}\n`,
+    );
+    const text = `aggregators:\n  p: {vhost-user: /x, lines: &l [${lines}]}\n` +
+      aggregators.join("");
+    assertStringIncludes(errorsOf(text, 15_000).join("\n"), "more than 50000");
+  },
+);
 
 Deno.test("Values that are nested too deeply are an error of the file", () => {
   const deep = 100_000;
@@ -75,18 +83,30 @@ Deno.test("Values that are nested too deeply are an error of the file", () => {
   ) assertStringIncludes(errorsOf(text).join("\n"), "deeper than 200 levels");
 });
 
-Deno.test("A large file with nothing but errors is read in bounded time", () => {
-  // What costs the square of the size is beyond the limit of either.
-  const size = rounds(512, 64) * 1024;
-  const limitMs = rounds(60_000, 1000);
-  for (
-    const piece of ["a: b\n", "[],", "- x\n", "'", "# c\n", "&a ", "!", "? a\n"]
-  ) {
-    const count = Math.floor(size / piece.length);
-    errorsOf(`aggregators: {}\n${piece.repeat(count)}`, limitMs);
-    errorsOf(`aggregators: [${piece.repeat(count)}`, limitMs);
-  }
-});
+testLarge(
+  "A large file with nothing but errors is read in bounded time",
+  () => {
+    // What costs the square of the size is beyond the limit of either.
+    const size = rounds(512, 64) * 1024;
+    const limitMs = rounds(60_000, 1000);
+    for (
+      const piece of [
+        "a: b\n",
+        "[],",
+        "- x\n",
+        "'",
+        "# c\n",
+        "&a ",
+        "!",
+        "? a\n",
+      ]
+    ) {
+      const count = Math.floor(size / piece.length);
+      errorsOf(`aggregators: {}\n${piece.repeat(count)}`, limitMs);
+      errorsOf(`aggregators: [${piece.repeat(count)}`, limitMs);
+    }
+  },
+);
 
 Deno.test("Names of every object are plain keys", () => {
   for (
@@ -104,17 +124,20 @@ Deno.test("Names of every object are plain keys", () => {
   assertEquals(({} as Record<string, unknown>)["a"], undefined);
 });
 
-Deno.test("Aliases that multiply unknown keys are refused, and cost little", () => {
-  const keys = Array.from({ length: 5000 }, (_, i) => `k${i}: ${i}`);
-  const aggregators = Array.from({ length: 2000 }, (_, i) => `p${i}: *x`);
-  const errors = errorsOf(
-    `x: &x {${keys.join()}}\naggregators: {${aggregators.join()}}\n`,
-    2000,
-  );
-  assertEquals(errors.length, 1000);
-});
+testLarge(
+  "Aliases that multiply unknown keys are refused, and cost little",
+  () => {
+    const keys = Array.from({ length: 5000 }, (_, i) => `k${i}: ${i}`);
+    const aggregators = Array.from({ length: 2000 }, (_, i) => `p${i}: *x`);
+    const errors = errorsOf(
+      `x: &x {${keys.join()}}\naggregators: {${aggregators.join()}}\n`,
+      2000,
+    );
+    assertEquals(errors.length, 1000);
+  },
+);
 
-Deno.test("Many references to nothing cost little", () => {
+testLarge("Many references to nothing cost little", () => {
   const name = (i: number) => `${"n".repeat(50)}${i}`;
   const aggregators = Array.from(
     { length: 1100 },

@@ -3,6 +3,7 @@ import {
   type Malformed,
   testMalformed,
 } from "../../../tests/doubles/malformed_config.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 
 const TEXTS: readonly Malformed[] = [
   ["»", ": a mapping with aggregators, found nothing"],
@@ -407,13 +408,16 @@ const OTHERS: readonly Malformed[] = [
     "aggregators.a.kernel-chip: has 513 lines",
   ],
   [
+    "vhost-user: /run/a.sock\nlines: [sim/1]\ndefaults: { »active-lo: 1 }",
+    "aggregators.a.defaults.active-lo: Did you mean active-low?",
+  ],
+];
+
+const TOO_LARGE: readonly Malformed[] = [
+  [
     // Its lines are not compared with each other.
     "vhost-user: /run/a.sock\nlines: »[sim/65535, 'sim/1,as=sim0']",
     "aggregators.a.lines: has 65536 lines",
-  ],
-  [
-    "vhost-user: /run/a.sock\nlines: [sim/1]\ndefaults: { »active-lo: 1 }",
-    "aggregators.a.defaults.active-lo: Did you mean active-low?",
   ],
 ];
 
@@ -577,6 +581,7 @@ testMalformed("a text", TEXTS);
 testMalformed("a file", TOP);
 testMalformed("an exposure", EXPOSURES, aggregatorConfig);
 testMalformed("an exposure", OTHERS, aggregatorConfig);
+testMalformed("an exposure", TOO_LARGE, aggregatorConfig, testLarge);
 testMalformed("a pin's name", PIN_NAMES, aggregatorConfig);
 testMalformed("exposures together", TOGETHER, aggregatorConfig);
 testMalformed("a control API", API);

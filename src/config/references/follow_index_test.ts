@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { threadCpuMs } from "../../../tests/doubles/cpu_time.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { ConfigError } from "../document/config_error.ts";
 import { parseConfig } from "../file/config_file.ts";
 import { FollowIndex, MAX_FOLLOWED_LINES } from "./follow_index.ts";
@@ -56,7 +57,7 @@ Deno.test("FollowIndex finds circles that close across additions", () => {
   assertThrows(() => index.check([copying("a", "a.L0")]), ConfigError);
 });
 
-Deno.test("FollowIndex is not slow with many lines", () => {
+testLarge("FollowIndex is not slow with many lines", () => {
   const index = new FollowIndex();
   const many = Array.from({ length: 20_000 }, () => "sim.S");
   index.add(copying("a", ...many));

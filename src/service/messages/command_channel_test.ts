@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import {
   encodeFrame,
   FrameAssembler,
@@ -55,24 +56,27 @@ Deno.test("FrameAssembler.push() refuses an absurd length", () => {
   );
 });
 
-Deno.test("FrameAssembler.push() copies a large frame a few times, not once per piece", () => {
-  const assembler = new FrameAssembler();
-  const name = "x".repeat(4 << 20);
-  const bytes = encodeFrame({ id: 1, command: { kind: "describe", name } });
-  let copied = 0;
-  const set = Uint8Array.prototype.set;
-  Uint8Array.prototype.set = function (source, offset) {
-    copied += source.length;
-    set.call(this, source, offset);
-  };
-  try {
-    const frames: CommandFrame[] = [];
-    for (let at = 0; at < bytes.length; at += 4096) {
-      frames.push(...parsed(assembler.push(bytes.subarray(at, at + 4096))));
+testLarge(
+  "FrameAssembler.push() copies a large frame a few times, not once per piece",
+  () => {
+    const assembler = new FrameAssembler();
+    const name = "x".repeat(4 << 20);
+    const bytes = encodeFrame({ id: 1, command: { kind: "describe", name } });
+    let copied = 0;
+    const set = Uint8Array.prototype.set;
+    Uint8Array.prototype.set = function (source, offset) {
+      copied += source.length;
+      set.call(this, source, offset);
+    };
+    try {
+      const frames: CommandFrame[] = [];
+      for (let at = 0; at < bytes.length; at += 4096) {
+        frames.push(...parsed(assembler.push(bytes.subarray(at, at + 4096))));
+      }
+      assertEquals(frames, [{ id: 1, command: { kind: "describe", name } }]);
+    } finally {
+      Uint8Array.prototype.set = set;
     }
-    assertEquals(frames, [{ id: 1, command: { kind: "describe", name } }]);
-  } finally {
-    Uint8Array.prototype.set = set;
-  }
-  assertEquals(copied < 4 * bytes.length, true, `${copied} bytes`);
-});
+    assertEquals(copied < 4 * bytes.length, true, `${copied} bytes`);
+  },
+);

@@ -3,6 +3,7 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../tests/doubles/edge_store.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import { readRecording } from "../../recording/read_recording.ts";
 import { signalText } from "../../recording/recording.ts";
 import { lineState } from "../../edges/record.ts";
@@ -353,7 +354,7 @@ Deno.test("EdgeFile has edges of several records in the order of time, however m
   assertEquals(times, times.toSorted());
 });
 
-Deno.test("EdgeFile repeats all states within a long file", async () => {
+testLarge("EdgeFile repeats all states within a long file", async () => {
   await using test = rig({ limit: 1e8, keep: 20_000 });
   const { source, sink } = test;
   const start = source.begin("press", ["START", "STOP"]);

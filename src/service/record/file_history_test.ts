@@ -3,6 +3,7 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../tests/doubles/edge_store.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import type { History } from "../../client/edges.ts";
 import { lineState } from "../../edges/record.ts";
 import { EdgeArchive } from "./edge_archive.ts";
@@ -302,39 +303,42 @@ Deno.test("a history has what is in memory only while the file cannot be written
   disk.isFull = false;
 });
 
-Deno.test("a history goes on while its file becomes the older one", async () => {
-  const disk = new Disk();
-  await using made = runOf(disk, { keep: 256, limit: 400_000 });
-  const { press, file } = made;
-  const start = press.begin("press", ["START", "STOP"], SECOND);
-  press.write(1.5 * SECOND, start + 1, 1);
-  let written = 0;
-  const write = async (count: number) => {
-    for (let i = 0; i < count; i++) {
-      press.write((2 + written) * SECOND, start, (written & 1) === 0 ? 1 : 0);
-      if (++written % 100 === 0) await file.catchUp(60_000);
-    }
-  };
-  await write(1200);
-  assertEquals(disk.rotations, 0);
-  const growing = await made.read({
-    to: 2000 * SECOND,
-    meanwhile: () => write(disk.rotations === 0 ? 300 : 0),
-  });
-  assert(disk.rotations === 1);
-  assertEquals(growing.numbers, upTo(0, written + 1));
-  assertEquals(growing.lost, 0);
-  const again = await made.read({ from: 2 * SECOND });
-  assertEquals(again.numbers, upTo(1, written + 1));
-  assertEquals(again.lines, ["START 0", "STOP 1"]);
-  // Older ones are gone with their file: the answer begins later.
-  while (disk.rotations < 3) await write(100);
-  const later = await made.read();
-  assertEquals(later.numbers.at(-1), written);
-  assertEquals(later.numbers, upTo(later.numbers[0]!, written + 1));
-  assertEquals(later.lines.length, 2);
-  assertEquals(disk.open, 0);
-});
+testLarge(
+  "a history goes on while its file becomes the older one",
+  async () => {
+    const disk = new Disk();
+    await using made = runOf(disk, { keep: 256, limit: 400_000 });
+    const { press, file } = made;
+    const start = press.begin("press", ["START", "STOP"], SECOND);
+    press.write(1.5 * SECOND, start + 1, 1);
+    let written = 0;
+    const write = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        press.write((2 + written) * SECOND, start, (written & 1) === 0 ? 1 : 0);
+        if (++written % 100 === 0) await file.catchUp(60_000);
+      }
+    };
+    await write(1200);
+    assertEquals(disk.rotations, 0);
+    const growing = await made.read({
+      to: 2000 * SECOND,
+      meanwhile: () => write(disk.rotations === 0 ? 300 : 0),
+    });
+    assert(disk.rotations === 1);
+    assertEquals(growing.numbers, upTo(0, written + 1));
+    assertEquals(growing.lost, 0);
+    const again = await made.read({ from: 2 * SECOND });
+    assertEquals(again.numbers, upTo(1, written + 1));
+    assertEquals(again.lines, ["START 0", "STOP 1"]);
+    // Older ones are gone with their file: the answer begins later.
+    while (disk.rotations < 3) await write(100);
+    const later = await made.read();
+    assertEquals(later.numbers.at(-1), written);
+    assertEquals(later.numbers, upTo(later.numbers[0]!, written + 1));
+    assertEquals(later.lines.length, 2);
+    assertEquals(disk.open, 0);
+  },
+);
 
 Deno.test("a history tells of lines that ended, also with an earlier run that was killed", async () => {
   const disk = new Disk();

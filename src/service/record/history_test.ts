@@ -4,6 +4,7 @@ import {
   EdgeSourceDouble,
   edgeStore,
 } from "../../../tests/doubles/edge_store.ts";
+import { testLarge } from "../../../tests/doubles/test_large.ts";
 import type { History } from "../../client/edges.ts";
 import { EdgeCursor } from "./edge_cursor.ts";
 import type { EdgeStore } from "./edge_store.ts";
@@ -225,7 +226,7 @@ Deno.test("JSON tells when lines begin and end", () => {
   assertEquals(linesOf(end! + 1, end! + 2).length, 3);
 });
 
-Deno.test("a long record is read back complete, in every format", () => {
+testLarge("a long record is read back complete, in every format", () => {
   const offset = 1_700_000_000_000_000_000n;
   for (
     const [format, count] of [["json", rounds(1_000_000, 20_000)], [

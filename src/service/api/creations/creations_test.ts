@@ -19,6 +19,7 @@ import {
   PEER,
   RULES,
 } from "../../../../tests/doubles/creations_rig.ts";
+import { testLarge } from "../../../../tests/doubles/test_large.ts";
 
 Deno.test("Creations knows whose a name is", async () => {
   const { creations, lend } = creationsRig("own");
@@ -46,30 +47,33 @@ Deno.test("Creations knows whose a name is", async () => {
   await assertRejects(() => creations.remove("own", "by hand", true));
 });
 
-Deno.test("Creations gives the room of what is gone, or was not made, to others", async () => {
-  const { creations, refusals } = creationsRig();
-  const large = (name: string): [Creation, unknown, Peer] => {
-    const body = { name, lines: ["sim/4096"], lease: "none" };
-    return [readCreation(body, RULES), body, PEER];
-  };
-  for (let i = 0; i < 16; i++) await creations.add(...large(`a${i}`));
-  const refused = () =>
-    assertRejects(
-      () => creations.add(...creationOf("more")),
+testLarge(
+  "Creations gives the room of what is gone, or was not made, to others",
+  async () => {
+    const { creations, refusals } = creationsRig();
+    const large = (name: string): [Creation, unknown, Peer] => {
+      const body = { name, lines: ["sim/4096"], lease: "none" };
+      return [readCreation(body, RULES), body, PEER];
+    };
+    for (let i = 0; i < 16; i++) await creations.add(...large(`a${i}`));
+    const refused = () =>
+      assertRejects(
+        () => creations.add(...creationOf("more")),
+        HttpError,
+        "65536 lines",
+      );
+    await refused();
+    await creations.remove("a0", "by hand");
+    refusals.push(new Error("a line is in use"));
+    await assertRejects(
+      () => creations.add(...large("b")),
       HttpError,
-      "65536 lines",
+      "in use",
     );
-  await refused();
-  await creations.remove("a0", "by hand");
-  refusals.push(new Error("a line is in use"));
-  await assertRejects(
-    () => creations.add(...large("b")),
-    HttpError,
-    "in use",
-  );
-  await creations.add(...large("b"));
-  await refused();
-});
+    await creations.add(...large("b"));
+    await refused();
+  },
+);
 
 Deno.test("Creations ends with the lease, and says so", async () => {
   const { lend, said, heard, served } = creationsRig();

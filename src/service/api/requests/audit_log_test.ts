@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { rounds } from "../../../../tests/environment/rounds.ts";
+import { testLarge } from "../../../../tests/doubles/test_large.ts";
 import { AuditLog } from "./audit_log.ts";
 
 const PEER = { pid: 7, uid: 1000, gid: 100 };
@@ -54,34 +55,37 @@ Deno.test("AuditLog.record() writes entries of a bounded length, harmless to a t
   assertEquals(many.lines.at(-1), `… ${4096 - (many.lines.length - 1)} more`);
 });
 
-Deno.test("AuditLog.record() bounds what refusals take of the disk, of one user and of all", () => {
-  let bytes = 0;
-  let now = 0;
-  const log = new AuditLog((line) => bytes += line.length + 1, () => now);
-  const seconds = rounds(300, 60);
-  const refuse = (uid: number) => {
-    log.record({ ...PEER, uid }, {
-      action: "remove",
-      aggregator: "\x01".repeat(5000),
-      outcome: "refused",
-      reason: "x".repeat(5000),
-    });
-  };
-  for (let second = 0; second < seconds; second++, now += 1000) {
-    for (let i = 0; i < 25; i++) refuse(1000);
-  }
-  assert(bytes < 64 * 1024 + seconds * 600, `${bytes} bytes of one user`);
-  bytes = 0;
-  const moments = rounds(60, 20);
-  for (let second = 0; second < moments; second++, now += 1000) {
-    for (let uid = 0; uid < 100; uid++) refuse(uid);
-  }
-  assert(bytes < 256 * 1024 + moments * 4500, `${bytes} bytes of all`);
-  // What is done is written all the same.
-  const before = bytes;
-  log.record(PEER, { action: "remove", aggregator: "a", outcome: "done" });
-  assert(bytes > before);
-});
+testLarge(
+  "AuditLog.record() bounds what refusals take of the disk, of one user and of all",
+  () => {
+    let bytes = 0;
+    let now = 0;
+    const log = new AuditLog((line) => bytes += line.length + 1, () => now);
+    const seconds = rounds(300, 60);
+    const refuse = (uid: number) => {
+      log.record({ ...PEER, uid }, {
+        action: "remove",
+        aggregator: "\x01".repeat(5000),
+        outcome: "refused",
+        reason: "x".repeat(5000),
+      });
+    };
+    for (let second = 0; second < seconds; second++, now += 1000) {
+      for (let i = 0; i < 25; i++) refuse(1000);
+    }
+    assert(bytes < 64 * 1024 + seconds * 600, `${bytes} bytes of one user`);
+    bytes = 0;
+    const moments = rounds(60, 20);
+    for (let second = 0; second < moments; second++, now += 1000) {
+      for (let uid = 0; uid < 100; uid++) refuse(uid);
+    }
+    assert(bytes < 256 * 1024 + moments * 4500, `${bytes} bytes of all`);
+    // What is done is written all the same.
+    const before = bytes;
+    log.record(PEER, { action: "remove", aggregator: "a", outcome: "done" });
+    assert(bytes > before);
+  },
+);
 
 /** A log whose clock stands until it is moved. */
 function rig() {
