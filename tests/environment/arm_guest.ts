@@ -31,14 +31,14 @@ const BOARDS: Readonly<Record<ArmBoard, Board>> = {
     program: "qemu-system-aarch64",
     architecture: "arm64",
     machine: ["-M", "virt", "-cpu", "cortex-a57"],
-    memory: "256",
+    memory: "256M",
     tty: "ttyAMA0",
   },
   "highbank": {
     program: "qemu-system-arm",
     architecture: "armhf",
     machine: ["-M", "highbank"],
-    memory: "256",
+    memory: "256M",
     tty: "ttyAMA0",
     deviceTree: "highbank.dtb",
     // The board's controllers are there, but not in its device tree's view.
@@ -70,6 +70,8 @@ export interface ArmGuestOptions {
   readonly kernel?: ArmKernel;
   /** Words to add to the board's `-M`: `secure=on`. */
   readonly machineOptions?: string;
+  /** Set if its memory is a memory file (`memory-backend-memfd,share=on`). */
+  readonly sharedMemory?: boolean;
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
   /** A command, with arguments, that runs QEMU. */
@@ -109,6 +111,7 @@ async function commandOf(
   if (options.machineOptions !== undefined) {
     machine[1] += `,${options.machineOptions}`;
   }
+  if (options.sharedMemory) machine[1] += ",memory-backend=memory";
   const [command, ...args] = [
     ...options.prefix ?? [],
     `${qemu}/${board.program}`,
@@ -119,6 +122,12 @@ async function commandOf(
     args: [
       ...args,
       ...machine,
+      ...(options.sharedMemory
+        ? [
+          "-object",
+          `memory-backend-memfd,id=memory,size=${board.memory},share=on`,
+        ]
+        : []),
       ...["-accel", "tcg", "-m", board.memory, "-nodefaults"],
       ...["-display", "none", "-kernel", `${kernel}/vmlinuz`],
       ...["-initrd", initramfs!],
