@@ -12,8 +12,8 @@ import {
   type QemuGuestOptions,
 } from "../environment/qemu_guest.ts";
 import { until } from "../environment/wait.ts";
+import type { Machine } from "./assembler.ts";
 import { echoProgram } from "./echo_program.ts";
-import { echoProgramArm64 } from "./echo_program_arm64.ts";
 import type { Effort } from "./effort.ts";
 import { timed, wiredArguments } from "./exposures.ts";
 import { VirtioGuest } from "./guests.ts";
@@ -31,8 +31,8 @@ const EXPOSURES: readonly {
   readonly name: string;
   readonly option: (path: string) => readonly string[];
   readonly boot: (path: string) => Promise<GuestSession>;
-  /** The program that answers. Default: that for x86-64. */
-  readonly program?: typeof echoProgram;
+  /** Default: x86-64. */
+  readonly machine?: Machine;
   /** Finds the chip among the lines of gpiodetect. */
   readonly find: (lines: readonly string[]) => string | undefined;
 }[] = [
@@ -89,7 +89,7 @@ const EXPOSURES: readonly {
         }),
         bootTimeoutMs: BOOT_LIMIT_MS,
       }),
-    program: echoProgramArm64,
+    machine: "arm64",
     find: (lines) => lines.find((line) => line.includes("pl061]")),
   },
 ];
@@ -189,7 +189,7 @@ function measureOf(
 /** Starts the program that answers, and waits until it has its lines. */
 async function startEcho(
   guest: GuestSession,
-  { name, find, program: make = echoProgram }: typeof EXPOSURES[number],
+  { name, find, machine = "x86_64" }: typeof EXPOSURES[number],
 ): Promise<void> {
   let chip: string | undefined;
   await until(`the guest's chip of ${name}`, async () => {
@@ -197,7 +197,8 @@ async function startEcho(
     chip = find(output.split("\n"))?.split(" ")[0];
     return chip !== undefined && chip !== "";
   });
-  const program = make(`/dev/${chip}`).toBase64();
+  const program = echoProgram(machine, `/dev/${chip}`, new Uint32Array(4))
+    .toBase64();
   await guest.run(
     `echo ${program} | base64 -d >/tmp/echo-${chip} &&
      chmod 755 /tmp/echo-${chip} && { /tmp/echo-${chip} >/dev/null 2>&1 & }`,
