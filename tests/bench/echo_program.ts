@@ -14,7 +14,7 @@ const MEMORY_BYTES = 0x1000;
  * Offsets in the program's page that the host looks at; times are a struct
  * timespec of CLOCK_MONOTONIC, all else are words of 32 bits.
  */
-const SHARED = {
+export const SHARED = {
   /** Four words by which the page is found. */
   mark: 0x00,
   /** When the last event had been read. */

@@ -64,7 +64,7 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      of files with 1 to 200 aggregators
   --picture FILE     draws how they grow, as SVG
   --guest            instead: each exposure in a real guest of QEMU, from its
-                     input to its program and back at its output
+                     input to its program, from there to its output, and both
   --restart          instead: pauses of a guest over restarts of a service with
                      a spare process, a round each, and a fifth as many
                      SIGKILLs; its sockets are in TMPDIR: a tmpfs is what /run is

@@ -1,6 +1,6 @@
 /**
  * Exposures beside each other in real guests of QEMU: from a change of a guest's
- * input to what its program makes of it at its output.
+ * input to its program, and from there to its output.
  *
  * @module
  */
@@ -14,15 +14,19 @@ import {
 import { until } from "../environment/wait.ts";
 import type { Machine } from "./assembler.ts";
 import { echoProgram } from "./echo_program.ts";
+import { EchoGuest, type EchoRound } from "./echo_guest.ts";
 import type { Effort } from "./effort.ts";
-import { timed, wiredArguments } from "./exposures.ts";
+import { wiredArguments } from "./exposures.ts";
+import { mapGuestPage } from "./guest_page.ts";
 import { VirtioGuest } from "./guests.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio, type Round } from "./statistics.ts";
+import { median, medianRatio } from "./statistics.ts";
 
 /** A guest that boots on a busy machine. **Units**: milliseconds. */
 const BOOT_LIMIT_MS = 300_000;
+/** Rounds until the clocks agree. */
+const MAX_TRIES = 3;
 /** Changes of a round, as a share of those of doubles. */
 const SHARE = 0.2;
 
@@ -83,6 +87,7 @@ const EXPOSURES: readonly {
         board: "virt",
         qemu: "new",
         kernel: "trixie",
+        sharedMemory: true,
         arguments: qemuArguments({
           qtest: `${path}.qtest`,
           qmp: `${path}.qmp`,
@@ -139,57 +144,88 @@ export async function measureGuests(
     ),
   );
   const peer = stack.use(new VirtioGuest(peerPath, EXPOSURES.length));
+  const guests: EchoGuest[] = [];
   for (const [i, exposure] of EXPOSURES.entries()) {
-    await startEcho(stack.use(await exposure.boot(paths[i]!)), exposure);
+    const session = stack.use(await exposure.boot(paths[i]!));
+    const mark = crypto.getRandomValues(new Uint32Array(4));
+    await startEcho(session, exposure, mark);
+    guests.push(stack.use(
+      new EchoGuest(mapGuestPage(session.process.pid, mark), {
+        set: (level) => peer.set(level, i),
+        waitEdge: () => peer.waitEdge(i + EXPOSURES.length),
+      }),
+    ));
   }
 
-  const times = new Float64Array(Math.ceil(effort.edges * SHARE));
-  const all = EXPOSURES.map((): Round[] => []);
+  const all = guests.map((): EchoRound[] => []);
+  const changes = Math.ceil(effort.edges * SHARE);
   const rounds = Math.max(1, Math.ceil(effort.rounds / 3));
-  for (let round = -1; round < rounds; round++) {
-    for (const i of EXPOSURES.keys()) {
-      const line = i + EXPOSURES.length;
-      const measured = timed(
-        times,
-        (level) => peer.set(level, i),
-        () => peer.waitEdge(line),
-      );
-      // In the first round QEMU translates the code.
-      if (round >= 0) all[i]!.push(measured);
+  // In the first round QEMU translates the code.
+  for (const guest of guests) guest.round(changes);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, guest] of guests.entries()) {
+      all[i]!.push(exactRound(guest, changes));
     }
   }
-  return EXPOSURES.flatMap(({ name }, i) => [
-    measureOf(`${name}: echo p50`, all, i, ({ p50 }) => p50),
-    measureOf(`${name}: echo p99`, all, i, ({ p99 }) => p99),
-  ]);
+  return EXPOSURES.flatMap(({ name }, i) => measuresOf(name, all[i]!, all[0]!));
 }
 
-function measureOf(
+/** Repeats a round whose clocks did not agree, some times. */
+function exactRound(guest: EchoGuest, changes: number): EchoRound {
+  let round = guest.round(changes);
+  for (let i = 1; i < MAX_TRIES && !round.isExact; i++) {
+    round = guest.round(changes);
+  }
+  return round;
+}
+
+/** Notes of the floor's lines, which are those of the others. */
+const NOTES = {
+  event:
+    "from the request of a guest that is a double, whose output is wired to a " +
+    "real guest's input, until the real guest's program has read the event; " +
+    "floor: virtio-gpio",
+  set: "from the real guest's program's request to set its output to the " +
+    "interrupt of the double whose input is wired to it",
+  echo: "from the double's request to its interrupt, by the host's clock alone",
+} as const;
+
+/** Measures of an exposure; of one direction only where the clocks agreed. */
+function measuresOf(
   name: string,
-  all: readonly (readonly Round[])[],
-  i: number,
-  pick: (round: Round) => number,
-): Measure {
-  const values = all[i]!.map(pick);
-  const floors = all[0]!.map(pick);
-  return {
-    name,
-    value: median(values),
-    unit: "µs",
-    floor: median(floors),
-    ratio: medianRatio(values, floors),
-    ...name !== "virtio-gpio: echo p50" ? {} : {
-      note: "from the request of a guest that is a double, whose output is " +
-        "wired to a real guest's input, to the interrupt for the output that " +
-        "the real guest's program has set thereupon; floor: virtio-gpio",
-    },
-  };
+  rounds: readonly EchoRound[],
+  floorRounds: readonly EchoRound[],
+): Measure[] {
+  const isExact = [...rounds, ...floorRounds].every((round) => round.isExact);
+  const worst = Math.max(...rounds.map(({ uncertainty }) => uncertainty));
+  const clock = `the guest's clock is known within ${worst.toFixed(1)} µs` +
+    (isExact ? "" : ", or the floor's is not: no event and set");
+  const shown = isExact ? ["event", "set", "echo"] as const : ["echo"] as const;
+  return shown.flatMap((what, place) =>
+    (["p50", "p99"] as const).map((quantile): Measure => {
+      const values = rounds.map((round) => round[what][quantile]);
+      const floors = floorRounds.map((round) => round[what][quantile]);
+      const notes = quantile === "p99" ? [] : [
+        ...rounds === floorRounds ? [NOTES[what]] : [],
+        ...place === 0 ? [clock] : [],
+      ];
+      return {
+        name: `${name}: ${what} ${quantile}`,
+        value: median(values),
+        unit: "µs",
+        floor: median(floors),
+        ratio: medianRatio(values, floors),
+        ...notes.length === 0 ? {} : { note: notes.join("; ") },
+      };
+    })
+  );
 }
 
 /** Starts the program that answers, and waits until it has its lines. */
 async function startEcho(
   guest: GuestSession,
   { name, find, machine = "x86_64" }: typeof EXPOSURES[number],
+  mark: Uint32Array,
 ): Promise<void> {
   let chip: string | undefined;
   await until(`the guest's chip of ${name}`, async () => {
@@ -197,8 +233,7 @@ async function startEcho(
     chip = find(output.split("\n"))?.split(" ")[0];
     return chip !== undefined && chip !== "";
   });
-  const program = echoProgram(machine, `/dev/${chip}`, new Uint32Array(4))
-    .toBase64();
+  const program = echoProgram(machine, `/dev/${chip}`, mark).toBase64();
   await guest.run(
     `echo ${program} | base64 -d >/tmp/echo-${chip} &&
      chmod 755 /tmp/echo-${chip} && { /tmp/echo-${chip} >/dev/null 2>&1 & }`,
