@@ -77,6 +77,13 @@ export interface ShareOptions {
    * processor's time again and again are, as any peer's.
    */
   readonly isPunctual?: boolean;
+  /**
+   * True if what is behind the peer waits for a limited time, such as a driver of
+   * a USB adapter: a rest after units that take long by the processor's time is
+   * 5 ms at most, where others rest for up to 1 s. For peers whose units are
+   * long on slow machines alone.
+   */
+  readonly hasDeadline?: boolean;
 }
 
 /** Shared memory that can be looked at instead of waiting for a notification. */

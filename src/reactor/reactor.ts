@@ -227,12 +227,12 @@ export class Reactor implements EventLoop, Disposable {
   /** See {@linkcode EventLoop.share}. */
   share(
     onError?: (error: unknown) => void,
-    { partner, isPunctual }: ShareOptions = {},
+    { partner, ...options }: ShareOptions = {},
   ): TimeShare {
     return this.#shares.add(
       onError,
       partner && checkOwn(partner),
-      isPunctual,
+      options,
     );
   }
 

@@ -16,12 +16,13 @@
  * a hundred times as long, so that less than one request in a hundred meets one.
  * Only time that the thread was at work counts for that, or a busy machine would
  * make well-behaved peers rest: a peer that had such a unit is timed by the
- * processor's time from then on.
+ * processor's time from then on. A peer with a deadline rests for a short time
+ * only, or what is behind it would give its requests up.
  *
  * @module
  */
 import { chargeCloses, CloseQueue } from "../../ffi/helper_thread.ts";
-import type { TimeShare } from "./event_loop.ts";
+import type { ShareOptions, TimeShare } from "./event_loop.ts";
 
 /** Slice of a peer that is alone. **Units**: microseconds. */
 export const LONE_SLICE_US = 200;
@@ -52,6 +53,11 @@ const LONG_BURST_US = 50_000;
 const LONG_REPAYMENT_SHIFT = 7;
 /** Longest rest after a long unit. **Units**: microseconds. */
 const MAX_LONG_REST_US = 1_000_000;
+/**
+ * The same for a peer with a deadline. The driver of an LJCA waits 200 ms for each
+ * transfer, and 20 ms for an answer that takes two. **Units**: microseconds.
+ */
+const MAX_DEADLINE_REST_US = 5000;
 /** Time of suspicion after a long unit. **Units**: microseconds. */
 const SUSPICION_US = 10_000_000;
 /**
@@ -107,21 +113,19 @@ export class TimeShares {
   /**
    * Makes one more peer.
    *
-   * @param partner Another share of the same peer: neither of them makes the
-   * other's slices shorter.
-   * @param isPunctual True for work that is due at times, and never rests for a
-   * slice that took longer.
+   * @param partner Another share of the same peer.
+   * @param options See {@linkcode ShareOptions}.
    */
   add(
     onError: OnError = this.#onError,
     partner?: Share,
-    isPunctual = false,
+    options: Omit<ShareOptions, "partner"> = {},
   ): Share {
     return new Share(
       this.#clock,
       this.#putOff,
       onError,
-      isPunctual,
+      options,
       partner?.peer,
     );
   }
@@ -260,6 +264,7 @@ export class Share implements TimeShare {
   #tasks: (() => void)[] = [];
   /** True if a slice that took longer owes nothing: its work is due at times. */
   readonly isPunctual: boolean;
+  readonly #longestRestUs: number;
   /** True once the time of the slice under way is measured. */
   isTimed = false;
   #begunAt = 0;
@@ -283,11 +288,12 @@ export class Share implements TimeShare {
     clock: () => number,
     queue: Share[],
     onError: OnError,
-    isPunctual: boolean,
+    { isPunctual = false, hasDeadline = false }: ShareOptions,
     peer: object = {},
   ) {
     this.peer = peer;
     this.isPunctual = isPunctual;
+    this.#longestRestUs = hasDeadline ? MAX_DEADLINE_REST_US : MAX_LONG_REST_US;
     this.onError = onError;
     this.#clock = clock;
     this.#queue = queue;
@@ -366,7 +372,7 @@ export class Share implements TimeShare {
         this.#isResting = true;
         const restUs = Math.min(
           longUs << LONG_REPAYMENT_SHIFT,
-          MAX_LONG_REST_US,
+          this.#longestRestUs,
         );
         this.#restUntil = (nowUs + restUs) | 0;
       }

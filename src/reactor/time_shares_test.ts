@@ -10,7 +10,7 @@ import {
 import { createMemFd } from "../../ffi/mem_fd.ts";
 import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
-import type { TimeShare } from "./event_loop.ts";
+import type { ShareOptions, TimeShare } from "./event_loop.ts";
 import { Reactor } from "./reactor.ts";
 import {
   LONE_SLICE_US,
@@ -172,7 +172,11 @@ Deno.test("a unit that exceeds the slice is paid back by a rest, while others ar
 });
 
 /** Long units beside a guest that has a request each 5 ms, for 20 s. */
-function besideLongUnits(unitMs: number, ownMs = unitMs) {
+function besideLongUnits(
+  unitMs: number,
+  ownMs = unitMs,
+  options: ShareOptions = {},
+) {
   const clock = { now: 0, own: 0 };
   const shares = new TimeShares(
     () => (clock.now * 1000) | 0,
@@ -181,7 +185,10 @@ function besideLongUnits(unitMs: number, ownMs = unitMs) {
     },
     () => (clock.own * 1000) | 0,
   );
-  const [slow, good] = [shares.add(), shares.add()];
+  const [slow, good] = [
+    shares.add(undefined, undefined, options),
+    shares.add(),
+  ];
   let units = 0;
   const unit = () => {
     units++;
@@ -222,6 +229,13 @@ Deno.test("a peer whose units the machine made long does not rest for long", () 
   const { units } = besideLongUnits(10, 0.02);
   // A rest of at most 20 ms after each.
   assertEquals(units > 500, true, `${units} units`);
+});
+
+Deno.test("a peer with a deadline rests for some milliseconds after long units", () => {
+  const { units, share } = besideLongUnits(0.6, 0.6, { hasDeadline: true });
+  // 5 ms after each.
+  assertEquals(units > 2500, true, `${units} units`);
+  assertEquals(share < 0.15, true, `${share}`);
 });
 
 Deno.test("peers that had a long unit do not cost a reading of the thread's time each", () => {

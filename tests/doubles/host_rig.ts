@@ -26,8 +26,13 @@ export class HostRig implements Disposable {
   readonly #stack = new DisposableStack();
   #now = 0;
 
-  /** Begins without aggregators. */
-  constructor() {
+  /**
+   * Begins without aggregators.
+   *
+   * @param readingMs Time that passes with each reading of the clock, and so with
+   * all that is done: of a slow machine. **Units**: ms.
+   */
+  constructor(readingMs = 0) {
     this.directory = Deno.makeTempDirSync({ prefix: "gpioagg-host-" });
     this.#stack.defer(() =>
       Deno.removeSync(this.directory, { recursive: true })
@@ -37,7 +42,7 @@ export class HostRig implements Disposable {
         onError: (error) => {
           throw error;
         },
-        now: () => this.#now,
+        now: () => this.#now += readingMs,
       }),
     );
     this.host = this.#stack.use(
@@ -57,6 +62,11 @@ export class HostRig implements Disposable {
   /** Serves everything that is ready. */
   turn(): void {
     for (let i = 0; i < TURNS; i++) this.loop.turn(0);
+  }
+
+  /** Monotonic time. **Units**: ms. */
+  get now(): number {
+    return this.#now;
   }
 
   /** Lets time pass, in steps, and serves what is due. */

@@ -169,7 +169,9 @@ export class ServedAggregator implements Disposable {
     const loop = new GuardedLoop(outerLoop, (error) => served.#failed(error));
     // One for its guests and for the edges of its lines: neither has more time
     // with the other.
-    const share = loop.share();
+    const share = loop.share(undefined, {
+      hasDeadline: specification.usbredir !== undefined,
+    });
     try {
       served.#aggregator = yield* Aggregator.opening(specification, {
         ...surroundings,
