@@ -142,7 +142,27 @@ export async function measureExposures(
     );
   }
   for (const guest of guests) await guest.ready();
+  return measureInTurns(
+    exposures.map(({ name }) => name),
+    guests,
+    peer,
+    effort,
+  );
+}
 
+/**
+ * Measures both directions of guests in turns, beside the first of them.
+ *
+ * @param names Their names in the table.
+ * @param guests Guests that are ready, each wired to the line of `peer` with its
+ * index.
+ */
+export function measureInTurns(
+  names: readonly string[],
+  guests: readonly BenchGuest[],
+  peer: VirtioGuest,
+  effort: Effort,
+): Measure[] {
   const times = new Float64Array(effort.edges);
   const few = times.subarray(0, Math.ceil(times.length / 20));
   const sets = guests.map((): Round[] => []);
@@ -171,7 +191,7 @@ export async function measureExposures(
       if (get !== undefined) gets[i]!.push(get);
     }
   }
-  return exposures.flatMap(({ name }, i) =>
+  return names.flatMap((name, i) =>
     ([["set", sets], ["event", events], ["get", gets]] as const)
       .flatMap(([what, all]) => measuresOf(name, what, all, i))
   );

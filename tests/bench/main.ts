@@ -14,7 +14,9 @@ import { controlPathOf } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
 import { measureExposures, measureKernelChips } from "./exposures.ts";
 import { measureForms } from "./forms.ts";
+import { isAdapter, measureKernelChip } from "./kernel_chips.ts";
 import { measureGuests } from "./real_guests.ts";
+import { measureStockKernels } from "./real_kernel_chip.ts";
 import { measureHostile } from "./hostile.ts";
 import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import { edgesToCall } from "./edge.ts";
@@ -26,7 +28,12 @@ import { cpuTimeUs, memoryOf, sleepCounts, wakeUps } from "./process_usage.ts";
 import { measurePolling } from "./polling.ts";
 import { isGood, type Measure, tableOf } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
-import { CHECKOUT_COMMAND, Server, type ServerCommand } from "./server.ts";
+import {
+  CHECKOUT_COMMAND,
+  programCommand,
+  Server,
+  type ServerCommand,
+} from "./server.ts";
 import { measurePlays } from "./play.ts";
 import { pin } from "./pin.ts";
 import { measureRelayKills } from "./relay_kills.ts";
@@ -42,6 +49,8 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
        deno task bench --scale [--picture FILE] [--quick] [--json] [--check]
                        [--rounds N]
        deno task bench --guest [--quick] [--json] [--rounds N]
+       deno task bench --kernel-chip ljca|cp2112 [--restless] [--quick]
+                       [--json] [--rounds N]
        deno task bench --restart [--json] [--check] [--rounds N]
        deno task bench --play [--quick] [--json] [--check] [--rounds N]
 
@@ -64,7 +73,14 @@ const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
                      of files with 1 to 200 aggregators
   --picture FILE     draws how they grow, as SVG
   --guest            instead: each exposure in a real guest of QEMU, from its
-                     input to its program, from there to its output, and both
+                     input to its program, from there to its output, and both;
+                     and kernel chips by USB of Debian's own kernels
+  --kernel-chip ADAPTER
+                     instead: a chip of this machine's kernel that is made of
+                     this USB adapter, beside virtio-gpio; by root, with the
+                     module vhci-hcd
+  --restless         no guest rests after a request that took long: for
+                     emulation, where each does
   --restart          instead: pauses of a guest over restarts of a service with
                      a spare process, a round each, and a fifth as many
                      SIGKILLs; its sockets are in TMPDIR: a tmpfs is what /run is
@@ -82,9 +98,12 @@ async function main(args: readonly string[]): Promise<number> {
   const given = parseArgs([...args], {
     boolean: [
       ...["json", "check", "quick", "one-cpu", "help"],
-      ...["hostile", "scale", "guest", "restart", "play"],
+      ...["hostile", "scale", "guest", "restart", "play", "restless"],
     ],
-    string: ["executable", "beside", "rounds", "only", "picture"],
+    string: [
+      ...["executable", "beside", "rounds", "only", "picture"],
+      "kernel-chip",
+    ],
     alias: { help: "h" },
     default: { rounds: "15" },
     unknown: (arg: string) => {
@@ -93,6 +112,10 @@ async function main(args: readonly string[]): Promise<number> {
   });
   if (given.only !== undefined && !HOSTILE_KINDS.includes(given.only)) {
     throw new Error(`--only is one of: ${HOSTILE_KINDS.join(", ")}`);
+  }
+  const adapter = given["kernel-chip"];
+  if (adapter !== undefined && !isAdapter(adapter)) {
+    throw new Error("--kernel-chip is ljca or cp2112");
   }
   if (given.help) {
     console.log(USAGE);
@@ -109,9 +132,11 @@ async function main(args: readonly string[]): Promise<number> {
     idleMs: 5000 * scale,
     starts: given.quick ? 1 : 5,
   };
-  const command: ServerCommand = given.executable === undefined
-    ? CHECKOUT_COMMAND
-    : [given.executable];
+  const command: ServerCommand = given.executable !== undefined
+    ? [given.executable]
+    : given.restless
+    ? programCommand("restless_server.ts")
+    : CHECKOUT_COMMAND;
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-bench-" });
   try {
     const slowRounds = Math.min(effort.rounds, SLOW_ROUNDS);
@@ -132,7 +157,12 @@ async function main(args: readonly string[]): Promise<number> {
         given.picture,
       )
       : given.guest
-      ? await measureGuests(command, directory, effort)
+      ? [
+        ...await measureGuests(command, directory, effort),
+        ...await measureStockKernels(effort, given.quick),
+      ]
+      : adapter !== undefined
+      ? await measureKernelChip(command, directory, effort, adapter)
       : given.play
       ? await measurePlays(command, directory, slowRounds, 1000 * scale)
       : given.restart

@@ -89,11 +89,13 @@ export class Server implements AsyncDisposable {
    * Starts a server and waits until the last of its vhost-user `sockets` answers.
    *
    * @param options Arguments of serve.
+   * @param ready Waits for the process instead.
    */
   static async run(
     command: ServerCommand,
     options: readonly string[],
     sockets: readonly string[],
+    ready?: (process: ChildProcess) => Promise<unknown>,
   ): Promise<Server> {
     const [program, ...args] = command;
     const before = performance.now();
@@ -102,7 +104,8 @@ export class Server implements AsyncDisposable {
       args: [...args, "serve", ...options],
     });
     try {
-      await answers(process, sockets.at(-1)!, before + START_LIMIT_MS);
+      if (ready !== undefined) await ready(process);
+      else await answers(process, sockets.at(-1)!, before + START_LIMIT_MS);
       return new Server(process, sockets, performance.now() - before);
     } catch (error) {
       await process[Symbol.asyncDispose]();

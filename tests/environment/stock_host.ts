@@ -28,6 +28,18 @@ export interface StockHost extends GuestSession {
   gpioagg(args: string, options?: ExecOptions): Promise<ExecResult>;
   /** Starts gpioagg, with its output in a file; its process id. */
   start(args: string, output: string, how?: StartOptions): Promise<number>;
+  /**
+   * Runs one of the further programs of the checkout, with the permissions of
+   * tests, and waits for its end. Its temporary files are in memory.
+   *
+   * @param module Its path in the checkout.
+   * @param args Its arguments, as a shell takes them.
+   */
+  program(
+    module: string,
+    args: string,
+    options?: ExecOptions,
+  ): Promise<ExecResult>;
 }
 
 /** Options of a start. */
@@ -47,6 +59,8 @@ export interface StockHostOptions {
    * of this machine's it has gpioagg's alone, and no `setpriv`.
    */
   readonly inMemory?: boolean;
+  /** Further programs of the checkout that it runs; not with `inMemory`. */
+  readonly programs?: readonly string[];
   /** Further arguments of QEMU. */
   readonly arguments?: readonly string[];
 }
@@ -58,9 +72,14 @@ export interface StockHostOptions {
  */
 export async function bootStockHost(
   kernel: "bookworm" | "trixie",
-  { vfioUser, inMemory = false, arguments: more = [] }: StockHostOptions = {},
+  {
+    vfioUser,
+    inMemory = false,
+    programs = [],
+    arguments: more = [],
+  }: StockHostOptions = {},
 ): Promise<StockHost> {
-  await cacheProgram();
+  await cacheProgram(programs);
   const directory = await Deno.makeTempDir({ prefix: "gpioagg-host-" });
   let session: GuestSession;
   try {
@@ -90,9 +109,11 @@ export async function bootStockHost(
     throw error;
   }
   const words = environment();
-  const program = `'${await artefact("deno")}' run -q --no-check ` +
-    `--cached-only -P=gpioagg --config '${REPOSITORY}/deno.json' ` +
-    `'${REPOSITORY}/src/cli/main.ts'`;
+  const deno = await artefact("deno");
+  const programOf = (module: string, permissions: string) =>
+    `'${deno}' run -q --no-check --cached-only -P=${permissions} ` +
+    `--config '${REPOSITORY}/deno.json' '${REPOSITORY}/${module}'`;
+  const program = programOf("src/cli/main.ts", "gpioagg");
   const commandOf = (uid?: number) =>
     `chroot ${ROOT} /usr/bin/env -i ${words} ` +
     (uid === undefined ? "" : `XDG_RUNTIME_DIR=/run/user-${uid} ` +
@@ -112,6 +133,12 @@ END
         timeoutMs: PROGRAM_LIMIT_MS,
         ...options,
       }),
+    program: (module: string, args: string, options: ExecOptions = {}) =>
+      session.exec(
+        `chroot ${ROOT} /usr/bin/env -i ${words} TMPDIR=/run ` +
+          `${programOf(module, "unit")} ${args}`,
+        { timeoutMs: PROGRAM_LIMIT_MS, ...options },
+      ),
     start: async (
       args: string,
       output: string,
