@@ -13,7 +13,7 @@ import { cpuTimeUs } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio } from "./statistics.ts";
+import { besideFloor } from "./statistics.ts";
 
 /** One of the two, with a frontend and what it measured. */
 class Contestant implements AsyncDisposable {
@@ -93,10 +93,7 @@ export async function measureBeside(
   }
   const row = (name: string, values: number[], floors: number[]): Measure => ({
     name,
-    value: median(values),
-    unit: "µs",
-    floor: median(floors),
-    ratio: medianRatio(values, floors),
+    ...besideFloor(values, floors),
     note: "floor: the other gpioagg, in turns",
   });
   return [

@@ -16,7 +16,7 @@ import {
 } from "./guests.ts";
 import type { Measure } from "./report.ts";
 import { programCommand, Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio, type Round, roundOf } from "./statistics.ts";
+import { besideFloor, median, type Round, roundOf } from "./statistics.ts";
 import { Cp2112Guest, LjcaGuest } from "./usb_guests.ts";
 import { UsbipHost, UsbredirHost } from "./usb_wires.ts";
 
@@ -230,10 +230,7 @@ function measuresOf(
     const note = NOTES[`${name}: ${what} ${quantile}`];
     return {
       name: `${name}: ${what} ${quantile}`,
-      value: median(values),
-      unit: "µs",
-      floor: median(floors),
-      ratio: medianRatio(values, floors),
+      ...besideFloor(values, floors),
       ...note === undefined ? {} : { note },
     };
   });

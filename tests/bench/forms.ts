@@ -8,7 +8,7 @@ import { LINES } from "./effort.ts";
 import { memoryOf } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio } from "./statistics.ts";
+import { besideFloor } from "./statistics.ts";
 
 const MEGABYTE = 1_000_000;
 
@@ -60,10 +60,7 @@ export async function measureForms(
     note: string,
   ): Measure => ({
     name,
-    value: median(values),
-    unit,
-    floor: median(floors),
-    ratio: medianRatio(values, floors),
+    ...besideFloor(values, floors, unit),
     note: `${note}; floor: the checkout`,
   });
   return [

@@ -19,7 +19,7 @@ import { cpuTimeUs } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { roundTrips } from "./round_trip.ts";
 import type { ServerCommand } from "./server.ts";
-import { median, medianRatio, type Round } from "./statistics.ts";
+import { besideFloor, median, type Round } from "./statistics.ts";
 
 const PEER = `${import.meta.dirname}/hostile_peer.ts`;
 const START_LIMIT_MS = 20_000;
@@ -123,10 +123,7 @@ async function measureKind(
   return [
     {
       name: `${kind}: p50`,
-      value: median(of(beside, "p50")),
-      unit: "µs",
-      floor: median(of(alone, "p50")),
-      ratio: medianRatio(of(beside, "p50"), of(alone, "p50")),
+      ...besideFloor(of(beside, "p50"), of(alone, "p50")),
       target: { most: MOST_RATIO, of: "ratio" },
     },
     {

@@ -38,7 +38,7 @@ import { measurePlays } from "./play.ts";
 import { pin } from "./pin.ts";
 import { measureRelayKills } from "./relay_kills.ts";
 import { measureRestarts } from "./restart.ts";
-import { median, medianRatio, type Round } from "./statistics.ts";
+import { besideFloor, median, type Round } from "./statistics.ts";
 import { bareStartMs } from "./start_up.ts";
 
 const USAGE = `Usage: deno task bench [--json] [--check] [--quick]
@@ -278,10 +278,7 @@ function measureRing(
   return [
     {
       name: "round trip p50, depth 1",
-      value: median(p50(trips)),
-      unit: "µs",
-      floor: median(p50(floors)),
-      ratio: medianRatio(p50(trips), p50(floors)),
+      ...besideFloor(p50(trips), p50(floors)),
       target: { most: 1.2, of: "ratio" },
       note:
         "GET_VALUE from kick to call; floor: two Deno processes that wake " +
@@ -290,26 +287,17 @@ function measureRing(
     },
     {
       name: "round trip p99, depth 1",
-      value: median(p99(trips)),
-      unit: "µs",
-      floor: median(p99(floors)),
-      ratio: medianRatio(p99(trips), p99(floors)),
+      ...besideFloor(p99(trips), p99(floors)),
     },
     {
       name: "ping-pong by read, p50",
-      value: median(p50(reads)),
-      unit: "µs",
-      floor: median(p50(floors)),
-      ratio: medianRatio(p50(reads), p50(floors)),
+      ...besideFloor(p50(reads), p50(floors)),
       note: "for information: the floor's two processes with a blocking " +
         "`read` of the eventfd instead of epoll",
     },
     {
       name: `request at depth ${DEPTH}`,
-      value: median(deep),
-      unit: "µs",
-      floor: median(wakeShares),
-      ratio: medianRatio(deep, wakeShares),
+      ...besideFloor(deep, wakeShares),
       target: { most: 0.4, of: "value" },
       note: `wall time of one request with ${DEPTH} under way, GET_VALUE and ` +
         "SET_VALUE in turns, indirect descriptors, event index, no in-flight " +
@@ -466,10 +454,7 @@ async function measureStart(
   }
   return {
     name: "start-up",
-    value: median(starts),
-    unit: "ms",
-    floor: median(bare),
-    ratio: medianRatio(starts, bare),
+    ...besideFloor(starts, bare, "ms"),
     note: "from the start of the process to its first answer on the " +
       "vhost-user socket; floor: a Deno program that does nothing, start to end",
   };

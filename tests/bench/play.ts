@@ -13,7 +13,7 @@ import { playPlan } from "../../src/cli/play/play_plan.ts";
 import { until } from "../environment/wait.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio, type Round, roundOf } from "./statistics.ts";
+import { besideFloor, type Round, roundOf } from "./statistics.ts";
 
 /** Time between two steps. **Units**: nanoseconds. */
 const STEP_NS = 2e6;
@@ -49,10 +49,7 @@ export async function measurePlays(
   }
   const measureOf = (name: string, of: (round: Round) => number): Measure => ({
     name,
-    value: median(plays.map(of)),
-    unit: "µs",
-    floor: median(floors.map(of)),
-    ratio: medianRatio(plays.map(of), floors.map(of)),
+    ...besideFloor(plays.map(of), floors.map(of)),
   });
   return [
     {

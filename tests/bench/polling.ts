@@ -14,7 +14,7 @@ import { cpuTimeUs, sleepCounts, wakeUps } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { polledTrips, roundTrips } from "./round_trip.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio, type Round } from "./statistics.ts";
+import { besideFloor, medianRatio, type Round } from "./statistics.ts";
 
 /** Longer than a frontend needs for its next request on a busy machine. */
 const POLL = ["--poll", "1ms", "--poll-share", "100%"];
@@ -85,10 +85,7 @@ export async function measurePolling(
   return [
     {
       name: "both sides poll, p50",
-      value: median(p50(polled)),
-      unit: "µs",
-      floor: median(p50(memories)),
-      ratio: medianRatio(p50(polled), p50(memories)),
+      ...besideFloor(p50(polled), p50(memories)),
       target: { most: 5, of: "ratio" },
       note:
         `GET_VALUE with serve ${POLL.join(" ")} and a frontend that looks ` +
@@ -102,10 +99,7 @@ export async function measurePolling(
     },
     {
       name: "the service polls, p50",
-      value: median(p50(called)),
-      unit: "µs",
-      floor: median(p50(floors)),
-      ratio: medianRatio(p50(called), p50(floors)),
+      ...besideFloor(p50(called), p50(floors)),
       target: { most: 0.6, of: "ratio" },
       note: "the same with a frontend that waits for its call; floor: the " +
         "ping-pong by eventfds",
@@ -118,10 +112,7 @@ export async function measurePolling(
     },
     {
       name: "… beside a floor that polls, p50",
-      value: median(p50(called)),
-      unit: "µs",
-      floor: median(p50(calls)),
-      ratio: medianRatio(p50(called), p50(calls)),
+      ...besideFloor(p50(called), p50(calls)),
       note: "floor: one Deno process looks at a word and calls the other by " +
         `an eventfd; it takes ${
           medianRatio(p50(calls), p50(floors)).toFixed(2)

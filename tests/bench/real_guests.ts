@@ -21,7 +21,7 @@ import { mapGuestPage } from "./guest_page.ts";
 import { VirtioGuest } from "./guests.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { median, medianRatio } from "./statistics.ts";
+import { besideFloor } from "./statistics.ts";
 
 /** A guest that boots on a busy machine. **Units**: milliseconds. */
 const BOOT_LIMIT_MS = 300_000;
@@ -211,10 +211,7 @@ function measuresOf(
       ];
       return {
         name: `${name}: ${what} ${quantile}`,
-        value: median(values),
-        unit: "µs",
-        floor: median(floors),
-        ratio: medianRatio(values, floors),
+        ...besideFloor(values, floors),
         ...notes.length === 0 ? {} : { note: notes.join("; ") },
       };
     })

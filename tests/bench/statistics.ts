@@ -60,3 +60,29 @@ export function medianRatio(
 ): number {
   return median(values.map((value, round) => value / floors[round]!));
 }
+
+/** Value of a measure beside its floor, as a table has them. */
+interface BesideFloor {
+  readonly value: number;
+  readonly unit: string;
+  readonly floor: number;
+  readonly ratio: number;
+}
+
+/**
+ * Returns what rounds took, and a floor that was measured in turns with them.
+ *
+ * @param unit That of the values. Default: microseconds.
+ */
+export function besideFloor(
+  values: readonly number[],
+  floors: readonly number[],
+  unit = "µs",
+): BesideFloor {
+  return {
+    value: median(values),
+    unit,
+    floor: median(floors),
+    ratio: medianRatio(values, floors),
+  };
+}

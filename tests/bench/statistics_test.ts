@@ -1,5 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { median, medianRatio, quantile, roundOf } from "./statistics.ts";
+import {
+  besideFloor,
+  median,
+  medianRatio,
+  quantile,
+  roundOf,
+} from "./statistics.ts";
 
 Deno.test("quantile() takes a value that is there", () => {
   const sorted = Array.from({ length: 100 }, (_, i) => i + 1);
@@ -26,4 +32,19 @@ Deno.test("roundOf() sorts by number", () => {
 
 Deno.test("medianRatio() is not moved by a round that was disturbed", () => {
   assertEquals(medianRatio([12, 11, 90], [10, 10, 75]), 1.2);
+});
+
+Deno.test("besideFloor() has the ratio of the rounds, not that of the medians", () => {
+  assertEquals(besideFloor([12, 11, 90], [10, 10, 75]), {
+    value: 12,
+    unit: "µs",
+    floor: 10,
+    ratio: 1.2,
+  });
+  assertEquals(besideFloor([10, 40, 20], [10, 10, 40], "ms"), {
+    value: 20,
+    unit: "ms",
+    floor: 10,
+    ratio: 1,
+  });
 });
