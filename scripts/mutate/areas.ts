@@ -154,4 +154,10 @@ export const EQUIVALENT: readonly {
     after: "if (send(this.#manager.fd, bytes, fds) > 0) return true;",
     why: "no message is empty",
   },
+  {
+    path: "src/virtio/gpio/device.ts",
+    before: "if (this.#serveWaiting(line, budget, undefined) > 0) return;",
+    after: "if (this.#serveWaiting(line, budget, undefined) > 0) ;",
+    why: "what is left of the budget means a line that is busy or has no more",
+  },
 ];

@@ -154,6 +154,10 @@ Deno.test("an output is not driven by a restore, but by the driver's next SET_VA
   assertEquals(safe.history, []);
   assertEquals(next.request(SET_VALUE, 0, 1), OK);
   assertEquals(safe.history, [[LineOperation.SetValue, 1]]);
+  // An output all the time: a host that makes it an input has its way.
+  safe.direction = Direction.Input;
+  assertEquals(next.request(SET_VALUE, 0, 1), OK);
+  assertEquals(safe.direction, Direction.Input);
   // It was made an input: the driver will not say again that it is an output.
   const input = new ModelPort();
   const other = goOn(input, memory);
@@ -187,6 +191,7 @@ Deno.test("a level set before the line became an output is restored with it", ()
   guest.request(SET_VALUE, 0, 1);
   const port = new ModelPort();
   const next = goOn(port, memory);
+  assertEquals(next.request(SET_VALUE, 0, 1), OK);
   assert(!hasDriven(port));
   next.request(SET_DIRECTION, 0, OUT);
   assertEquals(port.history, [[LineOperation.Output, 1]]);

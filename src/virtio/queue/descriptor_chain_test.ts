@@ -160,6 +160,18 @@ Deno.test("DescriptorChain follows a buffer and a table across adjacent regions"
   }
 });
 
+Deno.test("DescriptorChain finds a table again whose buffers lie in another region", () => {
+  const { ring, chain, bytes } = rig();
+  bytes.set(MESSAGE, SPLIT + 0x800);
+  const buffers = [readable(SPLIT + 0x800, 8), writable(SPLIT + 0x900, 1)];
+  for (let i = 0; i < 3; i++) {
+    chain.load(ring.addIndirect(buffers, BASE + 0x1800));
+    assertEquals(chain.fault, ChainFault.None);
+    assertEquals(chain.readUint32(4), 0x88776655);
+    assertEquals([chain.readableBytes, chain.writableBytes], [8, 1]);
+  }
+});
+
 Deno.test("DescriptorChain lets empty buffers add nothing", () => {
   const { ring, chain, bytes } = rig();
   bytes.set(MESSAGE, 0x800);

@@ -45,6 +45,27 @@ Deno.test("InflightLog keeps the order in which heads were taken", () => {
   assertEquals(open(buffer).recover(1).list(), [5, 7, 0, 1]);
 });
 
+Deno.test("InflightLog reports that a head was returned, however few counters say so", () => {
+  const hasGivenBack = (buffer: ArrayBuffer) => {
+    const reading = open(buffer).read();
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done) return value.hasGivenBack;
+    }
+  };
+  const { buffer, log } = fresh();
+  assertEquals(hasGivenBack(buffer), false);
+  log.take(0);
+  assertEquals(hasGivenBack(buffer), false);
+  log.markUsed(0);
+  log.published(1);
+  // Counters start again with the process: that of head 1 is 1 as well.
+  const next = open(buffer);
+  next.recover(1);
+  next.take(1);
+  assertEquals(hasGivenBack(buffer), true);
+});
+
 Deno.test("InflightLog recovers wherever a batch of two was interrupted", () => {
   // What the steps of giving back heads 4 and 2 leave behind, step by step, and
   // what must be resubmitted if the process dies right after that step.
