@@ -35,11 +35,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/usb/cp2112": ["src/line", "src/reactor/event_loop.ts", "src/usb/core"],
   "src/config": [
     "src/gpio/chip_properties.ts",
+    "src/line/value.ts",
     "src/text",
     "src/usb/core/models.ts",
   ],
   "src/config/document": ["src/text"],
-  "src/gpio": ["ffi", "src/text"],
+  "src/gpio": ["ffi", "src/line/value.ts", "src/text"],
   // Pure: the guest-facing side runs in tests without a kernel.
   "src/virtio": ["src/virtio/queue"],
   "src/virtio/queue": ["ffi/layout.ts"],
@@ -219,6 +220,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/async",
     "src/config",
     "src/gpio",
+    "src/line/value.ts",
     "src/recording",
     "src/text",
   ],

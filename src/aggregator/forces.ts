@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Value } from "../config/specification.ts";
+import type { Value } from "../line/value.ts";
 import { Direction } from "../line/port.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import type { AggregatorLine } from "./aggregator_line.ts";

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { Value } from "../config/specification.ts";
+import type { Value } from "../line/value.ts";
 
 /** The value that a pin at `level` has. */
 export function valueOfLevel(level: Value, activeLow: boolean): Value {

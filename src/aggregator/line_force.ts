@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Value } from "../config/specification.ts";
+import type { Value } from "../line/value.ts";
 import { UNSPECIFIED } from "../line/port.ts";
 import { SourceOperation } from "./line_source.ts";
 import type { RuleStep } from "./rules/rule_steps.ts";

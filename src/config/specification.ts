@@ -5,6 +5,7 @@
  * @module
  */
 import type { ChipProperties } from "../gpio/chip_properties.ts";
+import type { Value } from "../line/value.ts";
 import {
   LINES_PER_ADAPTER,
   splitLines,
@@ -72,9 +73,6 @@ export interface LineReference {
   /** Its lineNumber, which then says which one; the name is for people. */
   lineNumber?: number | undefined;
 }
-
-/** A logical value: 0 is inactive, 1 is active. */
-export type Value = 0 | 1;
 
 /** Rule for a line whose guest is gone. */
 export type OnDisconnect = "keep" | "safe" | "input" | "release";

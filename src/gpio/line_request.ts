@@ -32,8 +32,8 @@ import {
   linesOf,
   packedOf,
   problemOf,
-  type Value,
 } from "./line_settings.ts";
+import type { Value } from "../line/value.ts";
 import { LineValues, valuesByOffset } from "./line_values.ts";
 import { RequestLines } from "./request_lines.ts";
 

@@ -5,6 +5,7 @@
  */
 import { LineFlag } from "../../ffi/gpio_v2.ts";
 import type { PackedLine } from "../../ffi/gpio_v2_config.ts";
+import type { Value } from "../line/value.ts";
 import {
   requireArray,
   requireBoolean,
@@ -13,9 +14,6 @@ import {
   requireString,
   requireValue,
 } from "../text/arguments.ts";
-
-/** A logical value: 1 is active, 0 inactive, whatever the level is. */
-export type Value = 0 | 1;
 
 /** Which way a line goes; `"as-is"` leaves it as it is. */
 export type DirectionSetting = "as-is" | "input" | "output";

@@ -7,7 +7,7 @@
  */
 import { LINE_VALUES } from "../../ffi/gpio_v2.ts";
 import { describe, requireValue } from "../text/arguments.ts";
-import type { Value } from "./line_settings.ts";
+import type { Value } from "../line/value.ts";
 
 const BITS = LINE_VALUES.at.bits / 4;
 const MASK = LINE_VALUES.at.mask / 4;

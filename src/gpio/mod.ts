@@ -44,8 +44,8 @@ export type {
   EventClock,
   LineSelection,
   LineSettings,
-  Value,
 } from "./line_settings.ts";
+export type { Value } from "../line/value.ts";
 export {
   findChip,
   findLines,

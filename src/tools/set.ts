@@ -3,11 +3,8 @@
  *
  * @module
  */
-import type {
-  DriveSetting,
-  LineSettings,
-  Value,
-} from "../gpio/line_settings.ts";
+import type { DriveSetting, LineSettings } from "../gpio/line_settings.ts";
+import type { Value } from "../line/value.ts";
 import { type ToolMain, toolMain } from "./program/command.ts";
 import { bannerText } from "./events/event_options.ts";
 import { outputJson } from "./lines/output_lines.ts";

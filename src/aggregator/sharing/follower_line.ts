@@ -4,11 +4,8 @@
  *
  * @module
  */
-import type {
-  LineReference,
-  LineSpecification,
-  Value,
-} from "../../config/specification.ts";
+import type { LineReference, LineSpecification } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import { Direction, Edges, FAILED } from "../../line/port.ts";
 import { oppositeOf } from "../level.ts";
 import {

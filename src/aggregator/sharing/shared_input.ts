@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Value } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import { Direction, Edges, FAILED } from "../../line/port.ts";
 import { oppositeOf } from "../level.ts";
 import {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Value } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN } from "../../../ffi/epoll.ts";
 import { EdgeEventBatch, type LineRequest } from "../../gpio/mod.ts";
 import { Edges, UNSPECIFIED } from "../../line/port.ts";

@@ -11,7 +11,8 @@
 import { nameText } from "../../text/names.ts";
 import { ENODEV } from "../../../ffi/errno.ts";
 import { isOsError } from "../../../ffi/os_error.ts";
-import type { LineSpecification, Value } from "../../config/specification.ts";
+import type { LineSpecification } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import { Chip } from "../../gpio/chip.ts";
 import {
   AbsentError,

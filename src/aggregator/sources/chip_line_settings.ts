@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { LineSpecification, Value } from "../../config/specification.ts";
+import type { LineSpecification } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import type { LineInfo, LineSettings } from "../../gpio/mod.ts";
 import { Edges } from "../../line/port.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Value } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import { Direction, FAILED } from "../../line/port.ts";
 import { type LineSource, SourceOperation } from "../line_source.ts";
 

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { LineSpecification, Value } from "../../config/specification.ts";
+import type { LineSpecification } from "../../config/specification.ts";
+import type { Value } from "../../line/value.ts";
 import type { EventLoop, Timer } from "../../reactor/event_loop.ts";
 import { Direction, Edges, FAILED, UNSPECIFIED } from "../../line/port.ts";
 import { levelOfValue, valueOfLevel } from "../level.ts";

@@ -55,7 +55,7 @@ interface Document {
   readonly index: LineIndex;
   readonly problems: Problems;
   /** Mappings whose merges are being read, to find one that merges itself. */
-  readonly merging: Set<Value>;
+  readonly merging: Set<YamlValue>;
   /** Values that may still be read: aliases multiply what is written once. */
   valuesLeft: number;
 }
@@ -67,7 +67,7 @@ interface Document {
 const MAX_ALIASED_VALUES = 50_000;
 
 /** Value that `@std/yaml` makes of a document when every scalar is text. */
-type Value = string | null | Value[] | { [key: string]: Value };
+type YamlValue = string | null | YamlValue[] | { [key: string]: YamlValue };
 
 const KIND_WORDS = {
   map: "a mapping",
@@ -80,7 +80,7 @@ export class ConfigNode {
   readonly kind: NodeKind;
   readonly position: ConfigPosition;
   readonly #document: Document;
-  readonly #value: Value;
+  readonly #value: YamlValue;
   /** Structure of its inside; undefined where that could not be found. */
   readonly #inside: YamlNode | undefined;
   readonly #isQuoted: boolean;
@@ -89,7 +89,7 @@ export class ConfigNode {
 
   private constructor(
     document: Document,
-    value: Value,
+    value: YamlValue,
     yamlNode: YamlNode | undefined,
     fallback: ConfigPosition,
   ) {
@@ -155,13 +155,13 @@ export class ConfigNode {
       problems.add(position, fault.problem, fault.hint);
       return undefined;
     }
-    let value: Value;
+    let value: YamlValue;
     try {
       value = parse(text, {
         schema: "failsafe",
         // The scanner finds all of them, with their positions.
         allowDuplicateKeys: structure !== undefined,
-      }) as Value;
+      }) as YamlValue;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const control = text.search(CONTROL_CHARACTERS);
@@ -361,7 +361,7 @@ export class ConfigNode {
   }
 }
 
-function kindOf(value: Value): NodeKind {
+function kindOf(value: YamlValue): NodeKind {
   if (value === null) return "empty";
   if (typeof value === "string") return "text";
   return Array.isArray(value) ? "list" : "map";

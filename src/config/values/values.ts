@@ -11,11 +11,8 @@ import {
 import { nearest } from "../../text/nearest.ts";
 import type { UsbModel } from "../../usb/core/models.ts";
 import type { Report } from "../document/problems.ts";
-import {
-  controlPathOf,
-  MAX_NAME_LENGTH,
-  type Value,
-} from "../specification.ts";
+import { controlPathOf, MAX_NAME_LENGTH } from "../specification.ts";
+import type { Value } from "../../line/value.ts";
 import { settingBehind } from "./socket_setting.ts";
 
 /** A text made a value, or why it is none. */

@@ -7,7 +7,7 @@ import { O_TRUNC, O_WRONLY } from "../../../ffi/files.ts";
 import type { OwnedFd } from "../../../ffi/owned_fd.ts";
 import { openOutput, writeWhole } from "../../../ffi/trusted_path.ts";
 import { surviveFileSizeLimit } from "../../async/file_size_limit.ts";
-import type { Value } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import type { Edge } from "./edge_reader.ts";
 import { type ByteSink, writeAll } from "../program/output.ts";
 import type { SelectedLine } from "../lines/selection.ts";

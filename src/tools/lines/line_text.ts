@@ -4,7 +4,7 @@
  * @module
  */
 import type { LineInfo } from "../../gpio/line_info.ts";
-import type { Value } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import { formatPeriod } from "../program/numbers.ts";
 import { hasRawBytes, nameText } from "../../text/names.ts";
 import { printableJson } from "../../text/printable.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Value } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import { ToolError } from "../program/tool_error.ts";
 
 const VALUES: Readonly<Record<string, Value>> = {

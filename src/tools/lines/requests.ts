@@ -6,7 +6,8 @@
  */
 import { LineError } from "../../gpio/errors.ts";
 import type { LineRequest } from "../../gpio/line_request.ts";
-import type { LineSettings, Value } from "../../gpio/line_settings.ts";
+import type { LineSettings } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import { consumerOf } from "./line_text.ts";
 import type { SelectedLine } from "./selection.ts";
 import { errnoCodeOf, reasonOf, ToolError } from "../program/tool_error.ts";

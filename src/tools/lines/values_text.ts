@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Value } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import {
   addressMembers,
   jsonLine,

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import type { LineSettings, Value } from "../../gpio/line_settings.ts";
+import type { LineSettings } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import { valueOf } from "../lines/line_values.ts";
 import { ToolError } from "../program/tool_error.ts";
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { LineError } from "../../gpio/errors.ts";
-import type { LineSettings, Value } from "../../gpio/line_settings.ts";
+import type { LineSettings } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import type { OutputLines } from "../lines/output_lines.ts";
 import type { RequestGroup } from "../lines/requests.ts";
 import { reasonOf, ToolError } from "../program/tool_error.ts";

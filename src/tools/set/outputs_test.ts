@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { kernelError } from "../../gpio/errors.ts";
 import type { LineRequest } from "../../gpio/line_request.ts";
-import type { Value } from "../../gpio/line_settings.ts";
+import type { Value } from "../../line/value.ts";
 import { Outputs } from "./outputs.ts";
 import { ToolError } from "../program/tool_error.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Value } from "../../../gpio/line_settings.ts";
+import type { Value } from "../../../line/value.ts";
 import { quoted, valueText } from "../../lines/line_text.ts";
 import { valueOf } from "../../lines/line_values.ts";
 import { periodUs } from "../../program/numbers.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Value } from "../../../gpio/line_settings.ts";
+import type { Value } from "../../../line/value.ts";
 import { ToolError } from "../../program/tool_error.ts";
 import { Commands } from "./commands.ts";
 
