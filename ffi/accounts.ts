@@ -40,7 +40,7 @@ function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
  * **Blocking**: as long as the machine's user database takes.
  * **Safety**: reads libc's own record before anything else can overwrite it.
  */
-export function userIdOf(name: string): number | undefined {
+export function findUserId(name: string): number | undefined {
   return numberAt(symbols().getpwnam(cString(name)), PASSWD.at.pw_uid);
 }
 
@@ -50,7 +50,7 @@ export function userIdOf(name: string): number | undefined {
  * **Blocking**: as long as the machine's group database takes.
  * **Safety**: reads libc's own record before anything else can overwrite it.
  */
-export function groupIdOf(name: string): number | undefined {
+export function findGroupId(name: string): number | undefined {
   return numberAt(symbols().getgrnam(cString(name)), GROUP.at.gr_gid);
 }
 

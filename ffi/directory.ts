@@ -59,7 +59,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const PATH_MAX = 4096;
 
-const subjectOf = (directory: OwnedFd, name: string) =>
+const describeEntry = (directory: OwnedFd, name: string) =>
   `${directory.what === "/" ? "" : directory.what}/${name}`;
 
 /**
@@ -82,10 +82,10 @@ export function openAt(
   const { openat } = symbols();
   for (;;) {
     const fd = openat(directory.fd, path, flags | O_CLOEXEC, mode);
-    if (fd >= 0) return new OwnedFd(fd, subjectOf(directory, name));
+    if (fd >= 0) return new OwnedFd(fd, describeEntry(directory, name));
     const errno = lastErrno();
     if (errno !== EINTR) {
-      throw new OsError("open", errno, subjectOf(directory, name));
+      throw new OsError("open", errno, describeEntry(directory, name));
     }
   }
 }
@@ -105,7 +105,7 @@ export function makeDirectoryAt(
   if (symbols().mkdirat(directory.fd, cString(name), mode) === 0) return true;
   const errno = lastErrno();
   if (errno === EEXIST) return false;
-  throw new OsError("mkdir", errno, subjectOf(directory, name));
+  throw new OsError("mkdir", errno, describeEntry(directory, name));
 }
 
 /**
@@ -123,7 +123,7 @@ export function makeLinkAt(
   check(
     symbols().symlinkat(cString(target), directory.fd, cString(name)),
     "symlink",
-    subjectOf(directory, name),
+    describeEntry(directory, name),
   );
 }
 
@@ -167,7 +167,7 @@ export function unlinkAt(
   throw new OsError(
     options.isDirectory ? "rmdir" : "unlink",
     errno,
-    subjectOf(directory, name),
+    describeEntry(directory, name),
   );
 }
 
@@ -198,7 +198,7 @@ export function moveAt(
   }
   if (result === 0) return true;
   if (errno === EEXIST) return false;
-  throw new OsError("rename", errno, subjectOf(to, newName));
+  throw new OsError("rename", errno, describeEntry(to, newName));
 }
 
 /**
@@ -218,7 +218,7 @@ export function replaceAt(
   check(
     symbols().renameat2(from.fd, cString(name), to.fd, cString(newName), 0),
     "rename",
-    subjectOf(to, newName),
+    describeEntry(to, newName),
   );
 }
 
@@ -230,7 +230,7 @@ export function replaceAt(
  *
  * **Safety**: acts on the very file that is open.
  */
-export function changeOwnerOf(file: OwnedFd, uid: number, gid: number): void {
+export function changeOwner(file: OwnedFd, uid: number, gid: number): void {
   check(
     symbols().fchownat(file.fd, cString(""), uid, gid, AT_EMPTY_PATH),
     "chown",
@@ -246,7 +246,7 @@ export function changeOwnerOf(file: OwnedFd, uid: number, gid: number): void {
  *
  * **Safety**: acts on the very file that is open.
  */
-export function changeModeOf(file: OwnedFd, mode: number): void {
+export function changeMode(file: OwnedFd, mode: number): void {
   // fchmod() takes no O_PATH fd, and fchmodat2() came with Linux 6.6.
   check(
     libc().chmod(cString(`/proc/self/fd/${file.fd}`), mode),

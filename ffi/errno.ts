@@ -166,7 +166,7 @@ export function libcErrorText(errno: number): string {
  *
  * **Safety**: reads a table only.
  */
-export function errnoOf(code: string): number | undefined {
+export function findErrno(code: string): number | undefined {
   const number = /^errno (\d+)$/.exec(code)?.[1];
   if (number !== undefined) return Number(number);
   return ERRNO_TABLE.find(([, known]) => known === code)?.[0];

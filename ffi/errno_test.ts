@@ -3,9 +3,9 @@ import {
   EAGAIN,
   EBUSY,
   errnoCode,
-  errnoOf,
   errnoText,
   ETIMEDOUT,
+  findErrno,
   libcErrorText,
 } from "./errno.ts";
 import { ERRNO_TABLE } from "./errno_table.ts";
@@ -62,13 +62,13 @@ Deno.test("libcErrorText() names errors that are internal to the kernel", () => 
   );
 });
 
-Deno.test("errnoOf() is the inverse of errnoCode()", () => {
+Deno.test("findErrno() is the inverse of errnoCode()", () => {
   for (const [errno, code] of ERRNO_TABLE) {
     assertEquals(errnoCode(errno), code);
-    assertEquals(errnoOf(code), errno);
+    assertEquals(findErrno(code), errno);
   }
-  assertEquals(errnoOf("errno 4095"), 4095);
-  assertEquals(errnoOf("NotFound"), undefined);
+  assertEquals(findErrno("errno 4095"), 4095);
+  assertEquals(findErrno("NotFound"), undefined);
 });
 
 /** Headers of the package linux-libc-dev. */

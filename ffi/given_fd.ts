@@ -42,10 +42,10 @@ export type GivenKind =
 export function givenKind(fd: number): GivenKind {
   const { read, write } = openFor(fd);
   // One that only names a path (O_PATH) is open for nothing.
-  return read || write ? kindOf(fd) : "other";
+  return read || write ? detectKind(fd) : "other";
 }
 
-function kindOf(fd: number): GivenKind {
+function detectKind(fd: number): GivenKind {
   const name = readLink(`/proc/self/fd/${fd}`) ?? "";
   if (name === "anon_inode:[eventfd]") return "eventfd";
   if (name.startsWith("pipe:[")) return "pipe";

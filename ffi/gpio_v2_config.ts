@@ -107,11 +107,11 @@ function include(group: Group, bit: number): void {
 /** Groups bits by a number, in the order of first appearance. */
 function groupBy(
   lines: readonly PackedLine[],
-  keyOf: (line: PackedLine) => number,
+  sortKey: (line: PackedLine) => number,
 ): Group[] {
   const groups = new Map<number, Group>();
   for (const [bit, line] of lines.entries()) {
-    const key = keyOf(line);
+    const key = sortKey(line);
     let group = groups.get(key);
     if (group === undefined) {
       group = { key, low: 0, high: 0, count: 0 };

@@ -155,9 +155,9 @@ export function layout<const Fields extends readonly Field[]>(
   options: LayoutOptions = {},
 ): Layout<Fields[number][0]> {
   const packed = options.packed ?? false;
-  const alignmentOf = (type: FieldType) => packed ? 1 : type.alignment;
+  const typeAlignment = (type: FieldType) => packed ? 1 : type.alignment;
   const structAlignment = fields.reduce(
-    (most, [, type]) => Math.max(most, alignmentOf(type)),
+    (most, [, type]) => Math.max(most, typeAlignment(type)),
     1,
   );
   const at: Record<string, number> = {};
@@ -172,7 +172,7 @@ export function layout<const Fields extends readonly Field[]>(
       const next = fields[index + 1];
       const end = alignUp(
         offset,
-        next === undefined ? structAlignment : alignmentOf(next[1]),
+        next === undefined ? structAlignment : typeAlignment(next[1]),
       );
       if (end === offset) {
         throw new TypeError(
@@ -183,7 +183,7 @@ export function layout<const Fields extends readonly Field[]>(
       offset = end;
       continue;
     }
-    const aligned = alignUp(offset, alignmentOf(type));
+    const aligned = alignUp(offset, typeAlignment(type));
     if (aligned !== offset) {
       throw new TypeError(
         `Cannot lay out ${name}: unnamed hole of ${

@@ -37,7 +37,7 @@ interface OwnRuntimeDirectory {
 export function ownRuntimeDirectory(): OwnRuntimeDirectory {
   const path = environmentDirectory();
   if (path === undefined) return {};
-  const problem = problemOf(path);
+  const problem = findProblem(path);
   return problem === undefined
     ? { path }
     : { problem: `$XDG_RUNTIME_DIR (${path}) is not used: ${problem}` };
@@ -53,7 +53,7 @@ function environmentDirectory(): string | undefined {
   }
 }
 
-function problemOf(path: string): string | undefined {
+function findProblem(path: string): string | undefined {
   if (!path.startsWith("/")) return "it is not an absolute path";
   try {
     using directory = openDirectory(path);

@@ -64,7 +64,7 @@ const CMSGHDR = layout("cmsghdr", 16, [
   ["cmsg_type", I32],
 ]);
 
-const addressOf = (buffer: Uint8Array<ArrayBuffer>) =>
+const bufferAddress = (buffer: Uint8Array<ArrayBuffer>) =>
   Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer));
 
 /**
@@ -83,7 +83,7 @@ class Message {
   constructor() {
     this.#header.setBigUint64(
       MSGHDR.at.msg_iov,
-      addressOf(this.#vector),
+      bufferAddress(this.#vector),
       LITTLE_ENDIAN,
     );
     this.#header.setBigUint64(MSGHDR.at.msg_iovlen, 1n, LITTLE_ENDIAN);
@@ -97,7 +97,7 @@ class Message {
       : data as Uint8Array<ArrayBuffer>;
     this.#iovec.setBigUint64(
       IOVEC.at.iov_base,
-      addressOf(bytes),
+      bufferAddress(bytes),
       LITTLE_ENDIAN,
     );
     this.#iovec.setBigUint64(
@@ -107,7 +107,7 @@ class Message {
     );
     this.#header.setBigUint64(
       at.msg_control,
-      controlLength === 0 ? 0n : addressOf(this.#control),
+      controlLength === 0 ? 0n : bufferAddress(this.#control),
       LITTLE_ENDIAN,
     );
     this.#header.setBigUint64(

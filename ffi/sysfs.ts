@@ -29,7 +29,7 @@ function symbols(): Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] {
   return opened ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
 }
 
-/** Owner or group that `changeOwnerOf()` leaves as it is. **Safety**: a constant. */
+/** Owner or group that `changeOwner()` leaves as it is. **Safety**: a constant. */
 export const UNCHANGED = 0xffff_ffff;
 
 /**

@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { groupIdOf, userIdOf } from "./accounts.ts";
+import { findGroupId, findUserId } from "./accounts.ts";
 import { O_PATH, O_RDONLY, O_WRONLY, openFile } from "./files.ts";
 import { fileStatus } from "./file_status.ts";
-import { changeModeOf, changeOwnerOf } from "./directory.ts";
+import { changeMode, changeOwner } from "./directory.ts";
 import { OsError } from "./os_error.ts";
 import {
   effectiveUserId,
@@ -74,25 +74,25 @@ Deno.test("makeDirectory() and removeDirectory() say what was there before", asy
   }
 });
 
-Deno.test("changeModeOf() and changeOwnerOf() change just what they are told", async () => {
+Deno.test("changeMode() and changeOwner() change just what they are told", async () => {
   const path = await Deno.makeTempFile();
   try {
     using file = openFile(path, O_PATH);
-    changeModeOf(file, 0o640);
+    changeMode(file, 0o640);
     const before = fileStatus(path)!;
     assertEquals(before.mode, 0o640);
-    changeOwnerOf(file, UNCHANGED, UNCHANGED);
+    changeOwner(file, UNCHANGED, UNCHANGED);
     assertEquals(fileStatus(path), before);
-    changeOwnerOf(file, effectiveUserId(), UNCHANGED);
+    changeOwner(file, effectiveUserId(), UNCHANGED);
     assertEquals(fileStatus(path)!.uid, effectiveUserId());
   } finally {
     await Deno.remove(path);
   }
 });
 
-Deno.test("userIdOf() and groupIdOf() find root and reject unknown names", () => {
-  assertEquals(userIdOf("root"), 0);
-  assertEquals(groupIdOf("root"), 0);
-  assertEquals(userIdOf("no such user"), undefined);
-  assertEquals(groupIdOf("no such group"), undefined);
+Deno.test("findUserId() and findGroupId() find root and reject unknown names", () => {
+  assertEquals(findUserId("root"), 0);
+  assertEquals(findGroupId("root"), 0);
+  assertEquals(findUserId("no such user"), undefined);
+  assertEquals(findGroupId("no such group"), undefined);
 });

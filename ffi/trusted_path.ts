@@ -7,7 +7,7 @@
  */
 import { EINTR, EISDIR, ELOOP, ENOTDIR } from "./errno.ts";
 import {
-  changeModeOf,
+  changeMode,
   makeDirectoryAt,
   moveAt,
   openAt,
@@ -211,7 +211,7 @@ export function makePrivateDirectory(
     const { uid, mode } = fdStatus(directory.fd);
     if (uid === effectiveUserId() && (mode & 0o077) === 0) {
       // A umask may have taken the owner's own rights.
-      if ((mode & 0o700) !== 0o700) changeModeOf(directory, 0o700);
+      if ((mode & 0o700) !== 0o700) changeMode(directory, 0o700);
       return { directory, name };
     }
     throw new UntrustedPathError(

@@ -214,7 +214,7 @@ function hasDescriptorsLeft(fd: number, leave: number): boolean {
  * **Ownership**: the caller's, both. **Safety**: plain fds.
  */
 export function socketPair(): [OwnedFd, OwnedFd] {
-  return pairOf(SOCK_STREAM);
+  return createPair(SOCK_STREAM);
 }
 
 /**
@@ -226,10 +226,10 @@ export function socketPair(): [OwnedFd, OwnedFd] {
  * **Ownership**: both are the caller's. **Safety**: plain fds.
  */
 export function packetPair(): [OwnedFd, OwnedFd] {
-  return pairOf(SOCK_SEQPACKET);
+  return createPair(SOCK_SEQPACKET);
 }
 
-function pairOf(type: number): [OwnedFd, OwnedFd] {
+function createPair(type: number): [OwnedFd, OwnedFd] {
   const fds = new Int32Array(2);
   check(
     libc().socketpair(

@@ -43,9 +43,9 @@ export function checkExports(tree: SourceTree): CheckResult {
   let count = 0;
   for (const file of PRODUCT.flatMap((folder) => tree.files(folder, CODE))) {
     if (isCase(file) || PROGRAMS.includes(file)) continue;
-    for (const { name, doc } of exportsOf(tree.text(file))) {
+    for (const { name, doc } of listExports(tree.text(file))) {
       count++;
-      const problem = problemOf(tree, file, name, doc, [
+      const problem = findProblem(tree, file, name, doc, [
         uses.get(`${file} ${name}`),
         uses.get(`${file} *`),
       ]);
@@ -73,7 +73,7 @@ function countUses(tree: SourceTree): Map<string, Uses> {
   return uses;
 }
 
-function problemOf(
+function findProblem(
   tree: SourceTree,
   file: string,
   name: string,
@@ -88,12 +88,12 @@ function problemOf(
   }
   if (/\bfor\s+(?:\*\s+)?tests\b/.test(doc)) return undefined;
   const text = withoutDocs(tree.text(file));
-  return countOf(text, name) > 1
+  return countOccurrences(text, name) > 1
     ? undefined
     : "is used by tests only: remove it, or move it to them";
 }
 
-function exportsOf(text: string): { name: string; doc: string }[] {
+function listExports(text: string): { name: string; doc: string }[] {
   const found: { name: string; doc: string }[] = [];
   for (const [, doc = "", declared] of text.matchAll(DECLARATION)) {
     for (const name of declared!.match(/[\w$]+/g)!) found.push({ name, doc });
@@ -108,7 +108,7 @@ function exportsOf(text: string): { name: string; doc: string }[] {
 }
 
 /** Returns how often a name stands in a text as a word. */
-function countOf(text: string, name: string): number {
+function countOccurrences(text: string, name: string): number {
   return text.match(
     new RegExp(`(?<![\\w$])${RegExp.escape(name)}(?![\\w$])`, "g"),
   )

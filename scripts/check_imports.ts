@@ -277,7 +277,7 @@ export function checkImports(tree: SourceTree): CheckResult {
 }
 
 /** Returns the folder whose rule applies to a file. */
-function houseOf(file: string): string {
+function topFolder(file: string): string {
   const houses = Object.keys(MAY_IMPORT).filter((house) =>
     file.startsWith(`${house}/`)
   );
@@ -285,7 +285,7 @@ function houseOf(file: string): string {
 }
 
 function importProblem(file: string, target: string): string | undefined {
-  const house = houseOf(file);
+  const house = topFolder(file);
   const allowed = MAY_IMPORT[house];
   if (allowed === undefined) return "no rule for its folder";
   const isAllowed = [house, ...allowed]
@@ -324,18 +324,18 @@ function importsOfFolders(
   imports: ReadonlyMap<string, readonly string[]>,
 ): Map<string, Set<string>> {
   const parents = new Set(
-    [...imports.keys()].map((file) => parentOf(parentOf(file))),
+    [...imports.keys()].map((file) => parentFolder(parentFolder(file))),
   );
-  const nodeOf = (file: string) => {
-    const folder = parentOf(file);
+  const toNode = (file: string) => {
+    const folder = parentFolder(file);
     return parents.has(folder) ? file : folder;
   };
   const folders = new Map<string, Set<string>>();
   for (const [file, targets] of imports) {
     if (isCase(file)) continue;
-    const from = nodeOf(file);
+    const from = toNode(file);
     for (const target of targets) {
-      const to = nodeOf(target);
+      const to = toNode(target);
       if (to === from) continue;
       folders.set(from, (folders.get(from) ?? new Set()).add(to));
     }
@@ -343,7 +343,7 @@ function importsOfFolders(
   return folders;
 }
 
-function parentOf(path: string): string {
+function parentFolder(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
 

@@ -72,7 +72,7 @@ function readLcov(text: string): Map<string, Map<number, number>> {
   return files;
 }
 
-function rowOf(
+function makeRow(
   path: string,
   lines: ReadonlyMap<number, number> | undefined,
 ): Row {
@@ -135,7 +135,7 @@ async function main(): Promise<boolean> {
     if (!hasReport) return false;
     const report = readLcov(await Deno.readTextFile(`${directory}/lcov`));
     const rows = PRODUCT.flatMap((folder) => [...productFiles(folder)])
-      .map((path) => rowOf(path, report.get(path)))
+      .map((path) => makeRow(path, report.get(path)))
       .sort((a, b) => percent(a) - percent(b) || b.lines - a.lines);
     const sum = (count: (row: Row) => number) =>
       rows.reduce((total, row) => total + count(row), 0);

@@ -15,7 +15,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { CheckResult, SourceTree } from "./check/source_tree.ts";
 import { AREAS, EQUIVALENT, KNOWN } from "./mutate/areas.ts";
-import { type Mutation, mutationsOf } from "./mutate/mutations.ts";
+import { findMutations, type Mutation } from "./mutate/mutations.ts";
 
 const USAGE =
   `Usage: deno task mutate [--seed N] [--count N] [--only TEXT] [--jobs N]
@@ -57,7 +57,7 @@ function choose(seed: number, count: number, only: string): Mutation[] {
   const all = AREAS.map(({ files, tests }) =>
     files.filter((path) => isWanted({ area: tests.area, path })).flatMap((
       path,
-    ) => mutationsOf(path, Deno.readTextFileSync(`${ROOT}${path}`), tests))
+    ) => findMutations(path, Deno.readTextFileSync(`${ROOT}${path}`), tests))
       .filter((mutation) => !isEquivalent(mutation))
   );
   const chosen: Mutation[] = KNOWN.filter(isWanted).map((known) => {
@@ -129,7 +129,7 @@ async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
     source.slice(0, at) + after + source.slice(at + before.length),
   );
   try {
-    for (const tests of stagesOf(mutation)) {
+    for (const tests of listStages(mutation)) {
       if (!await testsPass(tree, tests)) return true;
     }
     return false;
@@ -139,7 +139,7 @@ async function isCaught(tree: string, mutation: Mutation): Promise<boolean> {
 }
 
 /** Lists the tests of a mutation: the file's own, its folder's, its area's. */
-function stagesOf({ path, tests }: Mutation): (readonly string[])[] {
+function listStages({ path, tests }: Mutation): (readonly string[])[] {
   const own = path.replace(/\.ts$/, "_test.ts");
   const folder = path.slice(0, path.lastIndexOf("/"));
   const hasOwn = isFile(`${ROOT}${own}`);
@@ -189,7 +189,7 @@ async function testsPass(
   return success;
 }
 
-function textOf({ path, line, before, after }: Mutation): string {
+function formatMutation({ path, line, before, after }: Mutation): string {
   const marked = (sign: string, text: string) =>
     text.split("\n").map((row) => `  ${sign} ${row.trim()}`).join("\n");
   return `${path}:${line}\n${marked("-", before)}\n${marked("+", after)}`;
@@ -214,7 +214,7 @@ async function main(): Promise<boolean> {
   const jobs = Number(given.jobs ?? AT_ONCE);
   console.log(`${mutations.length} mutations with seed ${seed}`);
   if (given.list) {
-    for (const mutation of mutations) console.log(textOf(mutation));
+    for (const mutation of mutations) console.log(formatMutation(mutation));
     return true;
   }
   const queue = [...mutations];
@@ -225,7 +225,7 @@ async function main(): Promise<boolean> {
       for (let next = queue.shift(); next; next = queue.shift()) {
         if (await isCaught(tree, next)) continue;
         survivors.push(next);
-        console.log(`SURVIVED ${textOf(next)}`);
+        console.log(`SURVIVED ${formatMutation(next)}`);
       }
     } finally {
       await Deno.remove(tree, { recursive: true });

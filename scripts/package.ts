@@ -406,7 +406,7 @@ async function control(
   tree: string,
   fields: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const files = (await filesOf(tree)).sort();
+  const files = (await listFiles(tree)).sort();
   let bytes = 0;
   for (const file of files) bytes += (await Deno.lstat(file)).size;
   const { Description: description, ...others } = fields;
@@ -429,11 +429,11 @@ async function control(
   await Deno.writeTextFile(`${tree}/DEBIAN/md5sums`, sums);
 }
 
-async function filesOf(directory: string): Promise<string[]> {
+async function listFiles(directory: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(directory)) {
     const path = `${directory}/${name}`;
-    if (isDirectory) found.push(...await filesOf(path));
+    if (isDirectory) found.push(...await listFiles(path));
     else found.push(path);
   }
   return found;

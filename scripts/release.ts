@@ -10,10 +10,10 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { readElf } from "./executable/elf.ts";
 import { makeBeside } from "./releasing/outputs.ts";
-import { billOf, hex } from "./releasing/sbom.ts";
+import { formatBill, hex } from "./releasing/sbom.ts";
 import {
-  changesOf,
   closeChangelog,
+  extractChanges,
   testProblem,
   versionProblem,
 } from "./releasing/texts.ts";
@@ -84,7 +84,7 @@ async function main(args: readonly string[]): Promise<number> {
     return fail(2, "needs one version; see --help");
   }
   const output = given.output ?? `${ROOT}/dist/${version}`;
-  const problems = await problemsOf(version, output);
+  const problems = await findProblems(version, output);
   for (const problem of problems) console.error(`release: ${problem}`);
   if (problems.length > 0) return 1;
   if (given.check) return 0;
@@ -101,19 +101,22 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Returns all that stands against a release before anything is built. */
-async function problemsOf(version: string, output: string): Promise<string[]> {
+async function findProblems(
+  version: string,
+  output: string,
+): Promise<string[]> {
   const problems: string[] = [];
   const add = (problem: string | undefined) => {
     if (problem !== undefined) problems.push(problem);
   };
   add(versionProblem(version, await presentVersion(ROOT)));
   try {
-    closeChangelog(await textOf(ROOT, "CHANGELOG.md"), version, "");
+    closeChangelog(await readText(ROOT, "CHANGELOG.md"), version, "");
   } catch (error) {
     add((error as Error).message);
   }
   if (Deno.build.arch !== "x86_64") add("the tests need a machine with x86_64");
-  const pinned = (await textOf(ROOT, ".deno-version")).trim();
+  const pinned = (await readText(ROOT, ".deno-version")).trim();
   if (Deno.version.deno !== pinned) {
     add(
       `this is Deno ${Deno.version.deno}, not ${pinned} as .deno-version says`,
@@ -163,7 +166,7 @@ async function release(
   await run(copy, "deno", "publish", "--dry-run");
 
   const time = now.toISOString().replace(/\.\d+Z$/, "Z");
-  const lock = await textOf(copy, "deno.lock");
+  const lock = await readText(copy, "deno.lock");
   for (const { arch, debian } of TARGETS) {
     const file = executable(arch);
     await run(
@@ -176,7 +179,7 @@ async function release(
     await Deno.chmod(`${made}/${name}`, 0o755);
     await Deno.writeTextFile(
       `${made}/${name}.cdx.json`,
-      billOf({
+      formatBill({
         version,
         architecture: arch,
         sha256: await sha256Of(file),
@@ -189,7 +192,7 @@ async function release(
   }
   await Deno.writeTextFile(
     `${made}/CHANGES.md`,
-    `${changesOf(await textOf(copy, "CHANGELOG.md"), version)}\n`,
+    `${extractChanges(await readText(copy, "CHANGELOG.md"), version)}\n`,
   );
   await writeChecksums(made);
   await publish(copy, version, made, output);
@@ -202,7 +205,10 @@ async function setVersion(
   date: string,
 ): Promise<void> {
   const change = async (path: string, edit: (text: string) => string) =>
-    await Deno.writeTextFile(`${copy}/${path}`, edit(await textOf(copy, path)));
+    await Deno.writeTextFile(
+      `${copy}/${path}`,
+      edit(await readText(copy, path)),
+    );
   await change(
     "deno.json",
     (text) => text.replace(/("version": )"[^"]*"/, `$1"${version}"`),
@@ -317,12 +323,12 @@ async function read(cwd: string, ...words: string[]): Promise<string> {
   return new TextDecoder().decode(stdout).trimEnd();
 }
 
-async function textOf(directory: string, path: string): Promise<string> {
+async function readText(directory: string, path: string): Promise<string> {
   return await Deno.readTextFile(`${directory}/${path}`);
 }
 
 async function presentVersion(directory: string): Promise<string> {
-  const { version } = JSON.parse(await textOf(directory, "deno.json"));
+  const { version } = JSON.parse(await readText(directory, "deno.json"));
   return version;
 }
 

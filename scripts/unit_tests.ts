@@ -81,7 +81,7 @@ export function testModules(
   { isWanted = () => true, examples = false }: TestChoice = {},
 ): TestModules {
   const directory = Deno.makeTempDirSync({ prefix: "unit-tests-" });
-  const moduleOf = (name: string, files: readonly string[]) => {
+  const writeModule = (name: string, files: readonly string[]) => {
     const path = `${directory}/${name}_test.ts`;
     const imports = [NO_CHILDREN, ...files].map((file) =>
       `import ${JSON.stringify(new URL(file, `file://${ROOT}`))};\n`
@@ -89,7 +89,7 @@ export function testModules(
     Deno.writeTextFileSync(path, imports.join(""));
     return path;
   };
-  const files = paths.flatMap((path) => [...filesOf(path)]).filter(isWanted);
+  const files = paths.flatMap((path) => [...findFiles(path)]).filter(isWanted);
   const own = files.filter((file) => OWN_ISOLATE.test(file));
   const together = files.filter((file) => !OWN_ISOLATE.test(file));
   const alone = files.filter((file) =>
@@ -100,10 +100,10 @@ export function testModules(
   if (examples) shared.at(-1)?.push(exampleModule(directory));
   return {
     parallel: [
-      ...shared.map((group, i) => moduleOf(`unit_${i + 1}`, group)),
+      ...shared.map((group, i) => writeModule(`unit_${i + 1}`, group)),
       ...own.map((file) => `${ROOT}${file}`),
     ],
-    alone: alone.length === 0 ? [] : [moduleOf("alone", alone)],
+    alone: alone.length === 0 ? [] : [writeModule("alone", alone)],
     [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }),
   };
 }
@@ -130,7 +130,7 @@ function groups(files: readonly string[]): string[][] {
 /** Makes a module with a test for each example of the documentation. */
 function exampleModule(directory: string): string {
   const tests: string[] = [];
-  const files = DOCUMENTED.flatMap((path) => [...filesOf(path, /\.ts$/)]);
+  const files = DOCUMENTED.flatMap((path) => [...findFiles(path, /\.ts$/)]);
   for (const file of files) {
     const source = Deno.readTextFileSync(`${ROOT}${file}`);
     for (const { 1: code, index } of source.matchAll(EXAMPLE)) {
@@ -154,14 +154,14 @@ function exampleModule(directory: string): string {
 }
 
 /** Lists the files of this kind below a path; a file is itself. */
-function* filesOf(path: string, kind = /_test\.ts$/): Generator<string> {
+function* findFiles(path: string, kind = /_test\.ts$/): Generator<string> {
   if (Deno.statSync(`${ROOT}${path}`).isFile) {
     yield path;
     return;
   }
   for (const entry of Deno.readDirSync(`${ROOT}${path}`)) {
     const below = `${path}/${entry.name}`;
-    if (entry.isDirectory) yield* filesOf(below, kind);
+    if (entry.isDirectory) yield* findFiles(below, kind);
     else if (kind.test(below)) yield below;
   }
 }

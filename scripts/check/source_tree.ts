@@ -79,7 +79,7 @@ export class SourceTree {
   /** Returns the imports of a file; those in examples of comments are none. */
   imports(path: string): readonly SourceImport[] {
     const imports = this.#imports.get(path) ??
-      importsOf(path, withoutDocs(this.text(path)));
+      parseImports(path, withoutDocs(this.text(path)));
     this.#imports.set(path, imports);
     return imports;
   }
@@ -122,26 +122,29 @@ function* filesBelow(root: URL, path: string): Generator<string> {
   }
 }
 
-function importsOf(path: string, text: string): SourceImport[] {
+function parseImports(path: string, text: string): SourceImport[] {
   const base = new URL(path, "file:///");
-  const targetOf = (specifier: string) =>
+  const resolveTarget = (specifier: string) =>
     new URL(specifier, base).pathname.slice(1);
   const found: SourceImport[] = [];
   for (const [, names, specifier] of text.matchAll(STATIC)) {
-    found.push({ target: targetOf(specifier!), names: namesOf(names ?? "{}") });
+    found.push({
+      target: resolveTarget(specifier!),
+      names: parseNames(names ?? "{}"),
+    });
   }
   for (const [, names, specifier, name] of text.matchAll(DYNAMIC)) {
-    const target = targetOf(specifier!);
-    found.push({ target, names: namesOf(names ?? name ?? "*") });
+    const target = resolveTarget(specifier!);
+    found.push({ target, names: parseNames(names ?? name ?? "*") });
   }
   for (const [, specifier] of text.matchAll(WORKER)) {
-    found.push({ target: targetOf(specifier!), names: [] });
+    found.push({ target: resolveTarget(specifier!), names: [] });
   }
   return found;
 }
 
 /** Returns the names of `{ a, type B, c as d, e: f }`, undefined for `*`. */
-function namesOf(names: string): string[] | undefined {
+function parseNames(names: string): string[] | undefined {
   if (names.startsWith("*")) return undefined;
   if (!names.startsWith("{")) return [names];
   return names.slice(1, -1).split(",")

@@ -55,7 +55,7 @@ function isCode(line: string): boolean {
 }
 
 /** Lists the mutations of a file that are possible. */
-export function mutationsOf(
+export function findMutations(
   path: string,
   source: string,
   { area, tests }: { area: string; tests: readonly string[] },

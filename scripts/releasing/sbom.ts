@@ -29,7 +29,7 @@ export interface Materials {
  *
  * @throws {Error} If deno.lock has a package without a SHA-512.
  */
-export function billOf(materials: Materials): string {
+export function formatBill(materials: Materials): string {
   const { version, architecture, sha256, deno, libraries, glibc } = materials;
   const own = `pkg:generic/gpioagg@${version}?arch=${architecture}`;
   const components = [
@@ -43,7 +43,7 @@ export function billOf(materials: Materials): string {
       description:
         "runtime in the executable, with V8 and Rust crates of its own",
     },
-    ...packagesOf(materials.lock),
+    ...listPackages(materials.lock),
     ...libraries.map((name) => ({
       type: "library",
       "bom-ref": `pkg:generic/${name}`,
@@ -57,7 +57,7 @@ export function billOf(materials: Materials): string {
     {
       bomFormat: "CycloneDX",
       specVersion: "1.5",
-      serialNumber: `urn:uuid:${uuidOf(sha256)}`,
+      serialNumber: `urn:uuid:${formatUuid(sha256)}`,
       version: 1,
       metadata: {
         timestamp: materials.time,
@@ -82,7 +82,7 @@ export function billOf(materials: Materials): string {
 }
 
 /** Returns the packages of deno.lock. */
-function packagesOf(lock: string) {
+function listPackages(lock: string) {
   const { npm = {}, jsr = {} } = JSON.parse(lock) as Record<
     string,
     Record<string, { integrity?: string }> | undefined
@@ -99,13 +99,13 @@ function packagesOf(lock: string) {
         name,
         version,
         purl,
-        hashes: [hashOf(key, integrity)],
+        hashes: [decodeHash(key, integrity)],
       };
     });
   return [...from("npm", npm), ...from("jsr", jsr)];
 }
 
-function hashOf(
+function decodeHash(
   name: string,
   integrity = "",
 ): { alg: string; content: string } {
@@ -120,7 +120,7 @@ function hashOf(
 }
 
 /** Returns a UUID (version 8: of the maker's own kind) made of a checksum. */
-function uuidOf(sha256: string): string {
+function formatUuid(sha256: string): string {
   const digits = `${sha256.slice(0, 12)}8${sha256.slice(13, 16)}` +
     `a${sha256.slice(17, 32)}`;
   return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");

@@ -52,7 +52,7 @@ export function closeChangelog(
 }
 
 /** Returns the entries of a version, without its heading. */
-export function changesOf(text: string, version: string): string {
+export function extractChanges(text: string, version: string): string {
   const lines = text.split("\n");
   const start = lines.findIndex((line) => line.split(" ")[1] === version);
   const next = lines.findIndex((line, i) =>

@@ -12,7 +12,7 @@ import { createMemFd } from "../../ffi/mem_fd.ts";
 import type { EdgeRecorder } from "../edges/edge_recorder.ts";
 import type { LineState } from "../edges/record.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
-import { atOnce, eachOf, type Pieces, Undo } from "../reactor/pieces.ts";
+import { atOnce, inPieces, type Pieces, Undo } from "../reactor/pieces.ts";
 import { AggregatorLine } from "./aggregator_line.ts";
 import { type FdStore, goneFdName, guestFdName } from "./restart/fd_store.ts";
 import { type ForceReporter, type ForceRequest, Forces } from "./forces.ts";
@@ -322,7 +322,7 @@ export class Aggregator implements Disposable {
   *withdrawing(): Pieces {
     this.#endWait();
     this.#guards[Symbol.dispose]();
-    yield* eachOf(this.lines.map((line) => () => {
+    yield* inPieces(this.lines.map((line) => () => {
       // It may have ended since the piece before.
       if (!this.#isOver) line.withdraw();
     }));
@@ -391,7 +391,7 @@ export class Aggregator implements Disposable {
     this.#isOver = true;
     this.#endWait();
     const { store, directory, interlocks } = this.#context;
-    yield* eachOf([
+    yield* inPieces([
       () => this.#guards[Symbol.dispose](),
       () => this.#forces[Symbol.dispose](),
       () => directory.remove(this.name),

@@ -12,7 +12,7 @@ import type { AggregatorLine } from "./aggregator_line.ts";
 import { LineForce, type RequestedState } from "./line_force.ts";
 import { findSource, innermost, SourceOperation } from "./line_source.ts";
 import type { ReportedLine } from "./line_reporter.ts";
-import { identitiesOf } from "./line_identities.ts";
+import { identifyLines } from "./line_identities.ts";
 import { LineMemory, readStates } from "./line_memory.ts";
 import { type FdStore, forcedFdName } from "./restart/fd_store.ts";
 import { CombinedUser } from "./sharing/combined_output.ts";
@@ -75,7 +75,7 @@ export class Forces implements Disposable {
     this.#context = context;
     const { store, reporter } = context;
     if (store === undefined) return;
-    const left = takeForced(store, name, identitiesOf(lines));
+    const left = takeForced(store, name, identifyLines(lines));
     for (const [lineNumber, requested] of left) {
       const line = lines[lineNumber];
       if (line === undefined) continue;
@@ -115,7 +115,7 @@ export class Forces implements Disposable {
     // What becomes inactive may let another one be active.
     const inOrder = [...wanted].sort(([, a], [, b]) => a - b);
     for (const [line, value] of inOrder) {
-      const reason = exclusionOf(line, value) ?? combinedRefusal(line, value);
+      const reason = findExclusion(line, value) ?? combinedRefusal(line, value);
       if (reason !== undefined) {
         for (const other of begun) {
           other.forcing.end("it was not complete", true);
@@ -171,7 +171,7 @@ export class Forces implements Disposable {
     before?.ended("another force");
     const { lineNumber } = line;
     const until = Date.now() + forMs;
-    const memory = isOutput ? this.#memoryOf() : undefined;
+    const memory = isOutput ? this.#openMemory() : undefined;
     const force = new LineForce(value, requested, { until, reason, by }, {
       kept: (state) => {
         memory?.set(lineNumber, state);
@@ -220,13 +220,13 @@ export class Forces implements Disposable {
     this.#context.reporter.unforced(line, reason, id);
   }
 
-  #memoryOf(): LineMemory | undefined {
+  #openMemory(): LineMemory | undefined {
     const { store } = this.#context;
     if (store === undefined) return undefined;
     return this.#memory ??= new LineMemory(
       store,
       forcedFdName(this.#name),
-      identitiesOf(this.#lines),
+      identifyLines(this.#lines),
     );
   }
 
@@ -288,7 +288,7 @@ function inEndOrder(lines: readonly AggregatorLine[]): AggregatorLine[] {
 }
 
 /** Returns what excludes a value at the moment; undefined if nothing does. */
-function exclusionOf(
+function findExclusion(
   { direction, interlock }: AggregatorLine,
   value: Value,
 ): string | undefined {

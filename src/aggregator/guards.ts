@@ -49,7 +49,7 @@ export class Guards implements Disposable {
         ? undefined
         : new MinInterval(line, minIntervalUs / 1000, this.#now);
       if (interval !== undefined) this.#intervals.push(interval);
-      line.setGuard(guardOf(line, watchdog, interval), interval);
+      line.setGuard(composeGuard(line, watchdog, interval), interval);
     }
   }
 
@@ -75,7 +75,7 @@ export class Guards implements Disposable {
   }
 }
 
-function guardOf(
+function composeGuard(
   line: AggregatorLine,
   watchdog: SilenceWatchdog,
   interval: MinInterval | undefined,

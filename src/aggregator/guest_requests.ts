@@ -7,11 +7,11 @@
  */
 import { isOsError } from "../../ffi/os_error.ts";
 import type { AggregatorLine } from "./aggregator_line.ts";
-import { identitiesOf } from "./line_identities.ts";
+import { identifyLines } from "./line_identities.ts";
 import { LineMemory, readStates } from "./line_memory.ts";
 import { innermost, SourceOperation } from "./line_source.ts";
 import { type FdStore, requestedFdName } from "./restart/fd_store.ts";
-import { isKnownForGood, originOf } from "./sources/locate.ts";
+import { findOrigin, isKnownForGood } from "./sources/locate.ts";
 
 /** Last requests of the lines of one aggregator. */
 export class GuestRequests {
@@ -49,7 +49,7 @@ export class GuestRequests {
       const states = readStates(
         file,
         store,
-        identitiesOf(this.#lines),
+        identifyLines(this.#lines),
         () => {},
       );
       for (const [lineNumber, { argument }] of states) {
@@ -96,7 +96,7 @@ export class GuestRequests {
       this.#memory = new LineMemory(
         store,
         this.#name,
-        identitiesOf(this.#lines),
+        identifyLines(this.#lines),
       );
     } catch (error) {
       if (!isOsError(error)) throw error;
@@ -120,7 +120,7 @@ export class GuestRequests {
  * number may be another chip's by now, which its guest never asked for anything.
  */
 function isKnown({ specification: { source } }: AggregatorLine): boolean {
-  const origin = originOf(source);
+  const origin = findOrigin(source);
   return origin !== undefined && isKnownForGood(origin);
 }
 

@@ -13,15 +13,15 @@ import type { Value } from "../line/value.ts";
 
 /** The value that a pin at `level` has. */
 export function valueOfLevel(level: Value, activeLow: boolean): Value {
-  return activeLow ? oppositeOf(level) : level;
+  return activeLow ? invertValue(level) : level;
 }
 
 /** The level that makes a pin have `value`. */
 export function levelOfValue(value: Value, activeLow: boolean): Value {
-  return activeLow ? oppositeOf(value) : value;
+  return activeLow ? invertValue(value) : value;
 }
 
 /** The other value: what is active is not, and the other way round. */
-export function oppositeOf(value: Value): Value {
+export function invertValue(value: Value): Value {
   return (value ^ 1) as Value;
 }

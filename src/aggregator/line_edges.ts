@@ -75,8 +75,8 @@ export class LineEdges {
     this.#shown = inner.shown === undefined
       ? undefined
       : inner as { readonly shown: number };
-    this.#sourceCause = causeOf(specification);
-    this.#state = stateOf(source, this.#shown?.shown ?? UNKNOWN_VALUE);
+    this.#sourceCause = deriveCause(specification);
+    this.#state = packSourceState(source, this.#shown?.shown ?? UNKNOWN_VALUE);
   }
 
   /** Edges since the line is there, by {@linkcode Cause}. */
@@ -149,7 +149,7 @@ export class LineEdges {
   force(value: number | undefined, source: LineSource): void {
     this.#forced = value;
     this.#become(
-      stateOf(source, this.#knownValue(source)),
+      packSourceState(source, this.#knownValue(source)),
       Cause.Operator,
       EdgeRule.None,
     );
@@ -167,7 +167,7 @@ export class LineEdges {
         );
       case SourceOperation.Output:
         return this.#became(
-          stateOf(
+          packSourceState(
             source,
             this.#shown?.shown ?? (argument < 0 ? source.peek() : argument),
           ),
@@ -213,7 +213,7 @@ export class LineEdges {
   /** The line's chip went or came back. */
   presence(source: LineSource): void {
     this.#become(
-      stateOf(source, this.#knownValue(source)),
+      packSourceState(source, this.#knownValue(source)),
       Cause.World,
       EdgeRule.None,
     );
@@ -223,7 +223,7 @@ export class LineEdges {
   heardAs(source: LineSource): void {
     const value = this.#knownValue(source);
     const state = this.#state;
-    const after = stateOf(source, value);
+    const after = packSourceState(source, value);
     // Its direction and presence are told of as what they are.
     if ((state & ~StateBits.Value) !== (after & ~StateBits.Value)) return;
     if (state === after) return;
@@ -258,7 +258,7 @@ export class LineEdges {
       return this.heardAs(source);
     }
     // The edge has the value that the line has now, known later or not.
-    this.#became(stateOf(source, this.#shown?.shown ?? source.peek()));
+    this.#became(packSourceState(source, this.#shown?.shown ?? source.peek()));
     this.heardAs(source);
   }
 
@@ -308,7 +308,7 @@ function valueBits(value: number): number {
   return value === 0 || value === 1 ? value : UNKNOWN_VALUE;
 }
 
-function stateOf(source: LineSource, value: number): LineState {
+function packSourceState(source: LineSource, value: number): LineState {
   return lineState(
     value,
     source.direction === Direction.Output,
@@ -317,7 +317,7 @@ function stateOf(source: LineSource, value: number): LineState {
 }
 
 /** Returns the cause of what a source tells of. */
-function causeOf({ source, combine }: LineSpecification): Cause {
+function deriveCause({ source, combine }: LineSpecification): Cause {
   // What others have an output do comes from their lines.
   if (combine !== undefined) return Cause.Follow;
   switch (source.kind) {

@@ -6,10 +6,10 @@
 import type { AggregatorLine } from "./aggregator_line.ts";
 
 /** Returns a text for each line, another one for each, the same after a restart. */
-export function identitiesOf(lines: readonly AggregatorLine[]): string[] {
+export function identifyLines(lines: readonly AggregatorLine[]): string[] {
   const counts = new Map<string, number>();
   return lines.map((line) => {
-    const text = identityOf(line);
+    const text = describeIdentity(line);
     // Simulated lines without a name are told apart by their order only.
     const count = counts.get(text) ?? 0;
     counts.set(text, count + 1);
@@ -17,7 +17,7 @@ export function identitiesOf(lines: readonly AggregatorLine[]): string[] {
   });
 }
 
-function identityOf(
+function describeIdentity(
   { name, specification: { source } }: AggregatorLine,
 ): string {
   // Nothing but its name says which simulated line it is.

@@ -62,7 +62,7 @@ export class LineMemory implements Disposable {
       subject: this.#name,
     });
     encoder.encodeInto(
-      identities.map(markOf).join(""),
+      identities.map(hashIdentity).join(""),
       new Uint8Array(this.#mapping.buffer, lineCount, length - lineCount),
     );
     this.#bytes = new Uint8Array(this.#mapping.buffer, 0, lineCount);
@@ -112,7 +112,7 @@ export function readStates(
   onOther: (lineNumber: number) => void,
 ): Map<number, RequestedState> {
   const states = new Map<number, RequestedState>();
-  const numberNow = numbersNow(textOf(file, store), identities);
+  const numberNow = numbersNow(readMemory(file, store), identities);
   for (const [before, byte] of numberNow.bytes.entries()) {
     const operation = (byte & ~MARK) >> 1;
     const known = OPERATIONS.find((one) => one === operation);
@@ -150,7 +150,7 @@ function numbersNow(
   }
   const now = new Map<string, number | undefined>();
   for (const [i, one] of identities.entries()) {
-    const mark = markOf(one);
+    const mark = hashIdentity(one);
     // Of two lines with one mark it is neither.
     now.set(mark, now.has(mark) ? undefined : i);
   }
@@ -164,7 +164,7 @@ function numbersNow(
 }
 
 /** FNV-1a: tells the lines of one aggregator apart, and is no protection. */
-function markOf(identity: string): string {
+function hashIdentity(identity: string): string {
   let hash = 0x811c_9dc5;
   for (let i = 0; i < identity.length; i++) {
     hash = Math.imul(hash ^ identity.charCodeAt(i), 0x0100_0193);
@@ -172,7 +172,7 @@ function markOf(identity: string): string {
   return (hash >>> 0).toString(16).padStart(MARK_LENGTH, "0");
 }
 
-function textOf(file: OwnedFd, store: FdStore): string {
+function readMemory(file: OwnedFd, store: FdStore): string {
   try {
     return readSmallFile(`/proc/self/fd/${file.fd}`) ?? "";
   } catch (error) {

@@ -16,7 +16,7 @@ const MAX_BYTES = 1 << 20;
  * @returns Its standard output; undefined if it cannot be run, fails, prints too
  * much, or has not ended in time.
  */
-export async function outputOf(
+export async function captureOutput(
   program: string,
   args: readonly string[],
   limitMs: number,

@@ -1,29 +1,35 @@
 import { assertEquals } from "@std/assert";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { until } from "../../tests/environment/wait.ts";
-import { outputOf } from "./program_output.ts";
+import { captureOutput } from "./program_output.ts";
 
 const LONG_MS = 60_000;
 const sh = (script: string, limitMs = LONG_MS) =>
-  outputOf("/bin/sh", ["-c", script], limitMs);
+  captureOutput("/bin/sh", ["-c", script], limitMs);
 
 testSerially(
-  "outputOf() returns what a program prints that succeeds",
+  "captureOutput() returns what a program prints that succeeds",
   async () => {
     assertEquals(await sh("echo QEMU; echo no >&2"), "QEMU\n");
     assertEquals(await sh("echo QEMU; exit 1"), undefined);
     assertEquals(await sh("kill -9 $$"), undefined);
-    assertEquals(await outputOf("/dev/null", [], LONG_MS), undefined);
-    assertEquals(await outputOf("/no/such/program", [], LONG_MS), undefined);
+    assertEquals(await captureOutput("/dev/null", [], LONG_MS), undefined);
+    assertEquals(
+      await captureOutput("/no/such/program", [], LONG_MS),
+      undefined,
+    );
   },
 );
 
-testSerially("outputOf() ends a program that prints without end", async () => {
-  assertEquals(await sh("exec cat /dev/zero"), undefined);
-});
+testSerially(
+  "captureOutput() ends a program that prints without end",
+  async () => {
+    assertEquals(await sh("exec cat /dev/zero"), undefined);
+  },
+);
 
 testSerially(
-  "outputOf() kills a program that does not listen to SIGTERM",
+  "captureOutput() kills a program that does not listen to SIGTERM",
   async () => {
     const directory = Deno.makeTempDirSync();
     try {
@@ -52,7 +58,7 @@ testSerially(
 );
 
 testSerially(
-  "outputOf() does not wait for what a program leaves behind",
+  "captureOutput() does not wait for what a program leaves behind",
   async () => {
     assertEquals(await sh("sleep 120 & echo started", 500), undefined);
   },

@@ -5,7 +5,7 @@
  */
 import { fileStatus } from "../../ffi/file_status.ts";
 import { serviceDirectories } from "../client/services.ts";
-import { controlPathOf } from "../config/specification.ts";
+import { defaultControlPath } from "../config/specification.ts";
 import { controlPathsByName } from "../service/control/control_names.ts";
 
 /**
@@ -13,7 +13,7 @@ import { controlPathsByName } from "../service/control/control_names.ts";
  * may be, the likeliest first.
  */
 function places(name: string): string[] {
-  const file = controlPathOf(`${encodeURIComponent(name)}.sock`);
+  const file = defaultControlPath(`${encodeURIComponent(name)}.sock`);
   return [
     ...controlPathsByName(name),
     // Finds an aggregator of any service, whatever the service's name.
@@ -22,7 +22,7 @@ function places(name: string): string[] {
 }
 
 /** Returns the control socket of this name; undefined if there is none. */
-export function controlSocketOf(name: string): string | undefined {
+export function findControlSocket(name: string): string | undefined {
   return places(name).find((path) => fileStatus(path) !== undefined);
 }
 

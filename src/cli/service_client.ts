@@ -31,11 +31,11 @@ interface ServiceWithClient {
  * @throws {Error} If there is no service, several, or none that this user may
  * access in this way.
  */
-export function clientOf(
+export function selectClient(
   api: string | undefined,
   access: Access,
 ): ServiceClient {
-  const [only, ...others] = clientsOf(api, access);
+  const [only, ...others] = selectClients(api, access);
   if (only !== undefined && others.length === 0) return only.client;
   throw severalServices([only!, ...others]);
 }
@@ -46,7 +46,7 @@ export function clientOf(
  *
  * @throws {Error} If there is none.
  */
-export function clientsOf(
+export function selectClients(
   api: string | undefined,
   access: Access,
 ): ServiceWithClient[] {
@@ -73,7 +73,7 @@ export async function clientFor(
   api: string | undefined,
   access: Access,
 ): Promise<ServiceClient> {
-  const services = clientsOf(api, access);
+  const services = selectClients(api, access);
   if (services.length === 1) return services[0]!.client;
   const names: string[] = [];
   const having: ServiceWithClient[] = [];
@@ -86,7 +86,9 @@ export async function clientFor(
   if (only === undefined) {
     const near = nearest(name, names);
     throw new NotThereError(
-      `No running service has an aggregator "${name}" (${listOf(services)})`,
+      `No running service has an aggregator "${name}" (${
+        formatServices(services)
+      })`,
       "gpioagg list shows them",
       near,
     );
@@ -135,7 +137,7 @@ function usable(
   if (first === undefined) throw noService();
   throw new Error(
     `Cannot reach ${access === "change" ? first.api : first.look}: ${
-      reasonOf(first, access)
+      explainState(first, access)
     }`,
   );
 }
@@ -147,7 +149,7 @@ function pathFor(service: FoundService, access: Access): string | undefined {
     : undefined;
 }
 
-function reasonOf({ apiState, lookState }: FoundService, access: Access) {
+function explainState({ apiState, lookState }: FoundService, access: Access) {
   if (access === "change" && lookState === "served") {
     return apiState === "denied"
       ? "EACCES; you may only look at this service: the socket's owner, group " +
@@ -188,12 +190,12 @@ function unknownService(
 
 function severalServices(services: readonly ServiceWithClient[]): ConfigError {
   return new ConfigError(
-    `several services can do this: ${listOf(services)}`,
+    `several services can do this: ${formatServices(services)}`,
     { hint: "Choose one with --api PATH or --api NAME" },
   );
 }
 
-function listOf(services: readonly ServiceWithClient[]): string {
+function formatServices(services: readonly ServiceWithClient[]): string {
   return services.map(({ name, client }) =>
     name === client.socketPath ? name : `${name} (${client.socketPath})`
   ).join(", ");

@@ -51,7 +51,7 @@ export function tokenIn(path: string, made: string): string {
         "one made",
     });
   }
-  const text = textOf(file);
+  const text = readText(file);
   if (TOKEN.test(text)) return text;
   throw new ConfigError("holds no token", {
     path,
@@ -61,7 +61,7 @@ export function tokenIn(path: string, made: string): string {
 }
 
 /** Text of the file; empty if it is longer than any token. */
-function textOf(file: OwnedFd): string {
+function readText(file: OwnedFd): string {
   try {
     return readOpenFile(file, MAX_BYTES)?.trim() ?? "";
   } catch (error) {

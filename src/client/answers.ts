@@ -45,7 +45,7 @@ export class ServiceError extends Error {
 }
 
 /** Returns the error that a service names; undefined if it names none. */
-export function errorOf(
+export function readServiceError(
   status: number,
   text: string,
 ): ServiceError | undefined {

@@ -30,7 +30,7 @@ import { ServiceError } from "./answers.ts";
 import type { ForceRequest } from "./force.ts";
 import { HeldForce } from "./held_force.ts";
 import { LeasedAggregator } from "./leased_aggregator.ts";
-import { pathOf } from "./paths.ts";
+import { aggregatorPath } from "./paths.ts";
 import { ANSWERS, MESSAGES } from "./messages.ts";
 import type {
   AggregatorState,
@@ -131,7 +131,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     return await this.#calls.ask(
-      { method: "GET", path: pathOf(name) },
+      { method: "GET", path: aggregatorPath(name) },
       options,
       MESSAGES.Aggregator,
     );
@@ -171,7 +171,7 @@ export class ServiceClient {
       resume: (name, token, limitMs) =>
         new ServiceCalls(this.socketPath, limitMs).send({
           method: "POST",
-          path: `${pathOf(name)}/lease`,
+          path: `${aggregatorPath(name)}/lease`,
           body: { token },
         }, {}),
     }, answer);
@@ -213,7 +213,7 @@ export class ServiceClient {
     name: string,
     { isForced = false, ...options }: CallOptions & { isForced?: boolean } = {},
   ): Promise<void> {
-    const path = `${pathOf(name)}${isForced ? "?force=1" : ""}`;
+    const path = `${aggregatorPath(name)}${isForced ? "?force=1" : ""}`;
     const answer = await this.#calls.send({ method: "DELETE", path }, options);
     const text = await answer.inTime(readText(answer.body));
     // Another program's socket may have no objection to anything.
@@ -253,7 +253,7 @@ export class ServiceClient {
     return await this.#calls.ask(
       {
         method: "PATCH",
-        path: `${pathOf(name)}/lines`,
+        path: `${aggregatorPath(name)}/lines`,
         body: { pull: levels },
       },
       options,
@@ -279,7 +279,7 @@ export class ServiceClient {
   ): Promise<AggregatorState> {
     checkRules(rules);
     return await this.#calls.ask(
-      { method: "PATCH", path: pathOf(name), body: { rules } },
+      { method: "PATCH", path: aggregatorPath(name), body: { rules } },
       options,
       MESSAGES.Aggregator,
     );
@@ -301,7 +301,7 @@ export class ServiceClient {
   ): Promise<PlayState> {
     checkPlayRequest(request);
     return await this.#calls.ask(
-      { method: "POST", path: `${pathOf(name)}/play`, body: request },
+      { method: "POST", path: `${aggregatorPath(name)}/play`, body: request },
       options,
       MESSAGES.Play,
     );
@@ -318,7 +318,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<PlayState> {
     return await this.#calls.ask(
-      { method: "GET", path: `${pathOf(name)}/play` },
+      { method: "GET", path: `${aggregatorPath(name)}/play` },
       options,
       MESSAGES.Play,
     );
@@ -335,7 +335,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<PlayState> {
     return await this.#calls.ask(
-      { method: "DELETE", path: `${pathOf(name)}/play` },
+      { method: "DELETE", path: `${aggregatorPath(name)}/play` },
       options,
       MESSAGES.Play,
     );
@@ -357,7 +357,7 @@ export class ServiceClient {
   ): Promise<HeldForce> {
     checkForceRequest(request);
     const body = { ...request, lease: "stream" };
-    const path = `${pathOf(name)}/force`;
+    const path = `${aggregatorPath(name)}/force`;
     const answer = await this.#calls.send(
       { method: "POST", path, body },
       options,
@@ -380,7 +380,7 @@ export class ServiceClient {
     checkForceRequest(request);
     const body = { ...request, lease: "none" };
     return await this.#calls.ask(
-      { method: "POST", path: `${pathOf(name)}/force`, body },
+      { method: "POST", path: `${aggregatorPath(name)}/force`, body },
       options,
       MESSAGES.Aggregator,
     );
@@ -399,7 +399,7 @@ export class ServiceClient {
     options: CallOptions = {},
   ): Promise<AggregatorState> {
     const query = new URLSearchParams(lines.map((line) => ["line", line]));
-    const path = `${pathOf(name)}/force${
+    const path = `${aggregatorPath(name)}/force${
       lines.length === 0 ? "" : `?${query}`
     }`;
     return await this.#calls.ask(

@@ -6,11 +6,11 @@
 import type { Edge, History, HistoryLine } from "./edges.ts";
 import {
   type Describes,
+  enumeration,
   flag,
   integer,
   list,
   object,
-  oneOf,
   optional,
   reference,
   text,
@@ -21,7 +21,7 @@ export const CAUSES = ["world", "guest", "rule", "operator", "follow"] as const;
 /** Number of a line in its aggregator. */
 export const LINE_NUMBER = integer({ minimum: 0 });
 /** Direction of a line. */
-export const DIRECTION = oneOf(["input", "output"]);
+export const DIRECTION = enumeration(["input", "output"]);
 
 const nanoseconds = (description: string) =>
   text({
@@ -35,7 +35,7 @@ const LEVEL_FIELDS = {
   aggregator: text(),
   line: text({ description: "Name of the line; its number if it has none" }),
   lineNumber: LINE_NUMBER,
-  value: optional(oneOf([0, 1], {
+  value: optional(enumeration([0, 1], {
     description:
       "1 is active; absent if it is not known, or the chip is absent",
   })),
@@ -70,10 +70,10 @@ export const EDGE = object({
   }),
   time: nanoseconds("Time of the edge, the kernel's where it has one"),
   ...LEVEL_FIELDS,
-  kind: oneOf(["presence", "direction", "value"], {
+  kind: enumeration(["presence", "direction", "value"], {
     description: "Change; the first that applies",
   }),
-  cause: oneOf(CAUSES, {
+  cause: enumeration(CAUSES, {
     description: "Origin: the hardware, the guest, a rule of the line, a " +
       "request of an operator, or a line that this one follows",
   }),

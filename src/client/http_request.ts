@@ -113,7 +113,7 @@ function ask(
       status: response.statusCode ?? 0,
       contentType: response.headers["content-type"] ??
         "application/octet-stream",
-      body: bodyOf(response as AsyncIterable<Uint8Array>, socketPath),
+      body: streamBody(response as AsyncIterable<Uint8Array>, socketPath),
       close: () => {
         response.destroy();
         socket.destroy();
@@ -127,7 +127,7 @@ function ask(
   return promise;
 }
 
-async function* bodyOf(
+async function* streamBody(
   body: AsyncIterable<Uint8Array>,
   socketPath: string,
 ): AsyncGenerator<Uint8Array, void> {

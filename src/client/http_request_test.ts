@@ -17,32 +17,33 @@ async function* endless(taken: { bytes: number }) {
 }
 
 /** The limit in bytes; that of the program need not be given. */
-function limitOf(mib: number): number | undefined {
+function parseLimit(mib: number): number | undefined {
   return mib === 256 ? undefined : mib * 1024 * 1024;
 }
 
-async function* bodyOf(...pieces: string[]) {
+async function* streamPieces(...pieces: string[]) {
   for (const piece of pieces) yield new TextEncoder().encode(piece);
 }
 
 Deno.test("readLines() joins the pieces of a line", async () => {
   const lines = await Array.fromAsync(
-    readLines(bodyOf("a", "b\n", "c\nd\ne", "", "f\n\n", "rest")),
+    readLines(streamPieces("a", "b\n", "c\nd\ne", "", "f\n\n", "rest")),
   );
   assertEquals(lines, ["ab", "c", "d", "ef", ""]);
-  assertEquals(await readText(bodyOf("a", "b\n", "c")), "ab\nc");
+  assertEquals(await readText(streamPieces("a", "b\n", "c")), "ab\nc");
 });
 
 for (
   const [name, read] of [
     [
       "readText",
-      (body: AsyncIterable<Uint8Array>) => readText(body, limitOf(LIMIT_MIB)),
+      (body: AsyncIterable<Uint8Array>) =>
+        readText(body, parseLimit(LIMIT_MIB)),
     ],
     [
       "readLines",
       (body: AsyncIterable<Uint8Array>) =>
-        readLines(body, limitOf(LIMIT_MIB)).next(),
+        readLines(body, parseLimit(LIMIT_MIB)).next(),
     ],
   ] as const
 ) {

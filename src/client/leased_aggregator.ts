@@ -155,7 +155,7 @@ export class LeasedAggregator implements AsyncDisposable {
   /** Follows the lease over restarts, and returns the reason of its end. */
   async #untilEnded(): Promise<string> {
     for (;;) {
-      const { reason, isSaid } = await endOf(this.#stream.lines);
+      const { reason, isSaid } = await waitForEnd(this.#stream.lines);
       if (isSaid || this.#isGivenUp || this.#token === undefined) return reason;
       this.#tellWait(true);
       const refusal = await this.#resume(this.#token);
@@ -246,11 +246,11 @@ async function firstMessage(
 export async function untilEnded(
   lines: AsyncIterator<string>,
 ): Promise<string> {
-  return (await endOf(lines)).reason;
+  return (await waitForEnd(lines)).reason;
 }
 
 /** Waits for the end of a stream: the reason, and if the service gave it. */
-async function endOf(
+async function waitForEnd(
   lines: AsyncIterator<string>,
 ): Promise<{ reason: string; isSaid: boolean }> {
   try {

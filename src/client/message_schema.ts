@@ -216,14 +216,14 @@ function readText<V>(
 }
 
 /** One of some values. @param expected Those in words, for messages. */
-export function oneOf<const T extends readonly (string | number)[]>(
+export function enumeration<const T extends readonly (string | number)[]>(
   values: T,
   notes: JsonSchema = {},
   expected = values.map((value) => JSON.stringify(value)).join(" or "),
 ): Schema<T[number]> {
   return {
     json: {
-      ...typeOf(values),
+      ...deriveType(values),
       enum: values,
       ...notes,
     },
@@ -237,7 +237,7 @@ export function oneOf<const T extends readonly (string | number)[]>(
 }
 
 /** Returns the type of values; none if they have several. */
-function typeOf(values: readonly unknown[]): JsonSchema {
+function deriveType(values: readonly unknown[]): JsonSchema {
   if (values.every((value) => typeof value === "number")) {
     return { type: "integer" };
   }

@@ -10,13 +10,13 @@ import { USB_DEVICE } from "../config/values/values.ts";
 import {
   type Describes,
   either,
+  enumeration,
   flag,
   integer,
   list,
   mark,
   number,
   object,
-  oneOf,
   optional,
   reference,
   text,
@@ -71,10 +71,11 @@ const PENDING_RULE = object({
 
 const pendingRule = optional(reference("PendingRule", PENDING_RULE));
 
-const level = (description: string) => optional(oneOf([0, 1], { description }));
+const level = (description: string) =>
+  optional(enumeration([0, 1], { description }));
 
 const LINE_ORIGIN = object({
-  kind: oneOf(
+  kind: enumeration(
     ["chip", "line-name", "sim", "wire", "copy", "invert", "const"],
     { description: "Kind; line-name: a chip's line by its name" },
   ),
@@ -91,30 +92,30 @@ const LINE_ORIGIN = object({
 }) satisfies Describes<LineOrigin>;
 
 const LINE_RULES = object({
-  direction: optional(oneOf(["input", "output"], {
+  direction: optional(enumeration(["input", "output"], {
     description: "The only direction",
   })),
   activeLow: optional(mark()),
-  bias: optional(oneOf(["disabled", "pull-up", "pull-down"])),
-  drive: optional(oneOf(["push-pull", "open-drain", "open-source"])),
+  bias: optional(enumeration(["disabled", "pull-up", "pull-down"])),
+  drive: optional(enumeration(["push-pull", "open-drain", "open-source"])),
   debounceUs: microseconds("Debounce period"),
-  initial: optional(oneOf([0, 1, "as-is"], {
+  initial: optional(enumeration([0, 1, "as-is"], {
     description: "Value at the start",
   })),
   safe: level("Value while there is no guest, or it is silent"),
-  onDisconnect: optional(oneOf(["safe", "input", "release"], {
+  onDisconnect: optional(enumeration(["safe", "input", "release"], {
     description: "State without a guest; absent: as the guest left it",
   })),
   safeAfterUs: microseconds("Time without a request until the line is safe"),
   minIntervalUs: microseconds("Least time between two changes"),
   shared: optional(mark()),
-  combine: optional(oneOf(["or", "and"])),
+  combine: optional(enumeration(["or", "and"])),
 }, {
   notes: { description: "Rules of a line that differ from the defaults" },
 }) satisfies Describes<LineRules>;
 
 const FORCED = object({
-  value: oneOf([0, 1], { description: "Value that the line is held at" }),
+  value: enumeration([0, 1], { description: "Value that the line is held at" }),
   otherwise: level(
     "Value that it would have without: what the guest of an output asked for " +
       "last, or the value of an input; absent if it is not known",
@@ -138,7 +139,7 @@ const LINE_FIELDS = {
   interlocks: optional(list(text(), {
     description: "Lines that exclude this one, at most 32 of them",
   })),
-  drivenBy: optional(oneOf(CAUSES, {
+  drivenBy: optional(enumeration(CAUSES, {
     description: "Cause of the last recorded change; absent if there is none",
   })),
   since: optional(
@@ -227,7 +228,7 @@ const USBREDIR = object({
 /** Keys of an aggregator in the order of the OpenAPI document. */
 const AGGREGATOR_FIELDS = {
   name: text(),
-  lease: oneOf(["stream", "none", "service"], {
+  lease: enumeration(["stream", "none", "service"], {
     description: "Lifetime: tied to its creator's stream, to nothing, or to " +
       "the service's own command line or configuration",
   }),
@@ -292,7 +293,7 @@ export const PENDING_LINES = list(
 );
 
 const HEALTH = object({
-  status: oneOf(["ok", "rules-pending"]),
+  status: enumeration(["ok", "rules-pending"]),
   pending: PENDING_LINES,
 });
 
@@ -334,29 +335,29 @@ const LEASE_MESSAGE = either([
 /** Events by the name of their schema, told apart by `event`. */
 const EVENTS = {
   SnapshotEvent: object({
-    event: oneOf(["snapshot"]),
+    event: enumeration(["snapshot"]),
     time: moment,
     aggregators: list(aggregator),
   }),
   AggregatorEvent: object({
-    event: oneOf(AGGREGATOR_EVENTS),
+    event: enumeration(AGGREGATOR_EVENTS),
     time: moment,
     aggregator: text(),
     detail: words("In words; may be empty"),
   }),
   LinesEvent: object({
-    event: oneOf(["lines"]),
+    event: enumeration(["lines"]),
     time: moment,
     aggregator: text(),
     lines: list(reference("LineChange", LINE_CHANGE)),
   }),
   LostEvent: object({
-    event: oneOf(["lost"]),
+    event: enumeration(["lost"]),
     time: moment,
     count: integer({ description: "Number of events or edges that were lost" }),
   }),
   EdgesEvent: object({
-    event: oneOf(["edges"]),
+    event: enumeration(["edges"]),
     time: moment,
     edges: EDGES,
   }),

@@ -14,7 +14,7 @@ function checked(schema: AnySchema, value: unknown): string[] {
 }
 
 /** Returns what read() reports, as `path: problem | hint`. */
-function problemsOf(schema: AnySchema, value: unknown): string[] {
+function listProblems(schema: AnySchema, value: unknown): string[] {
   const found: string[] = [];
   schema.read(value, "", ({ path, problem, hint }) => {
     found.push(`${path}: ${problem} | ${hint}`);
@@ -65,7 +65,7 @@ Deno.test("a request's meaning is that of a configuration file", () => {
 
 Deno.test("a request's values are reported with what to do", () => {
   assertEquals(
-    problemsOf(CREATE_REQUEST, {
+    listProblems(CREATE_REQUEST, {
       name: "a",
       lines: [],
       lease: "service",
@@ -111,7 +111,7 @@ Deno.test("what is missing or of another type comes with an example", () => {
     assertEquals(found.map((each) => [each.path, each.hint]), [[path, hint]]);
   }
   assertEquals(
-    problemsOf(CREATE_REQUEST, {
+    listProblems(CREATE_REQUEST, {
       ...request,
       qemuPins: { ...qemuPins, pins: {} },
     }),

@@ -20,7 +20,7 @@ export function isConnectionLoss(error: unknown): boolean {
  * @throws {ServiceError} If nothing can have this name, nor be asked for by it.
  * @throws {TypeError} If it is no string.
  */
-export function pathOf(name: string): string {
+export function aggregatorPath(name: string): string {
   requireString("name", name);
   // In a URL these are a directory, however they are written.
   if (["", ".", ".."].includes(name)) {

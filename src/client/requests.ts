@@ -25,13 +25,13 @@ import {
 } from "../config/values/values.ts";
 import {
   type Describes,
+  enumeration,
   hinted,
   integer,
   keyed,
   list,
   nullable,
   object,
-  oneOf,
   optional,
   parsed,
   parsedInteger,
@@ -244,7 +244,7 @@ export const PLAY_REQUEST = hinted(
           description: "Time after from, in nanoseconds",
         }),
         line: text({ description: "Name or number of a simulated line" }),
-        value: oneOf([0, 1], {}, "0 or 1 (active)"),
+        value: enumeration([0, 1], {}, "0 or 1 (active)"),
       }, { isClosed: true }),
       { description: "In order of time" },
       { least: 1 },
@@ -254,7 +254,7 @@ export const PLAY_REQUEST = hinted(
 ) satisfies Describes<PlayRequest>;
 
 const PULL_HINT = 'Send {"pull": {"START": 1}}';
-const LEVEL = oneOf([0, 1], {}, "0 (low) or 1 (high)");
+const LEVEL = enumeration([0, 1], {}, "0 (low) or 1 (high)");
 
 /** Request to set simulated lines. */
 export const PULL_REQUEST = hinted(
@@ -268,19 +268,19 @@ export const PULL_REQUEST = hinted(
 );
 
 const RULE_CHANGE = object({
-  direction: optional(nullable(oneOf(["input", "output", "any"], {
+  direction: optional(nullable(enumeration(["input", "output", "any"], {
     description:
       "Directions that the guest may choose; a limit that the line " +
       "does not have yet is refused",
   }))),
-  initial: optional(nullable(oneOf([0, 1, "as-is"], {
+  initial: optional(nullable(enumeration([0, 1, "as-is"], {
     description: "Value at the start",
   }))),
-  safe: optional(nullable(oneOf([0, 1], {
+  safe: optional(nullable(enumeration([0, 1], {
     description: "Value while there is no guest, or it is silent",
   }))),
   onDisconnect: optional(nullable(
-    oneOf(["keep", "safe", "input", "release"], {
+    enumeration(["keep", "safe", "input", "release"], {
       description: "State without a guest",
     }),
   )),
@@ -359,7 +359,7 @@ const FORCE_HINT =
 export const FORCE_REQUEST = hinted(
   object({
     lines: hinted(
-      keyed(ANY_LINE, oneOf([0, 1], {}, "0 or 1 (active)"), {
+      keyed(ANY_LINE, enumeration([0, 1], {}, "0 or 1 (active)"), {
         description: "Values by line name or number",
       }, { least: 1 }),
       FORCE_HINT,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkedAnswer, errorOf, quoted } from "./answers.ts";
+import { checkedAnswer, quoted, readServiceError } from "./answers.ts";
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -61,7 +61,7 @@ export class ServiceCalls {
     );
     if (answer.status < 400) return answer;
     const text = await answer.inTime(readText(answer.body));
-    throw errorOf(answer.status, text) ??
+    throw readServiceError(answer.status, text) ??
       strangeAnswer(this.#socketPath, `it answers ${answer.status}`);
   }
 

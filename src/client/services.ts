@@ -11,7 +11,7 @@ import {
 import { connectUnix } from "../../ffi/unix_socket.ts";
 import { requireStrings } from "../text/arguments.ts";
 import { API_SOCKET_NAME, LOOK_SOCKET_NAME } from "./protocol.ts";
-import { entriesOf } from "./similar_socket.ts";
+import { listEntries } from "./similar_socket.ts";
 
 /**
  * `gpioagg` of `gpioagg.service` and of services without a unit, `gpioagg-NAME`
@@ -56,7 +56,7 @@ export function serviceDirectories(
   requireStrings("runtimeDirectories", runtimeDirectories);
   const found = new Set<string>();
   for (const runtime of runtimeDirectories) {
-    const entries = entriesOf(runtime).filter((entry) =>
+    const entries = listEntries(runtime).filter((entry) =>
       SERVICE_DIRECTORY.test(entry)
     );
     for (const entry of entries.sort()) found.add(`${runtime}/${entry}`);
@@ -84,9 +84,9 @@ export function findServices(
     return {
       name: SERVICE_DIRECTORY.exec(entry)?.[1] ?? "gpioagg",
       api,
-      apiState: stateOf(api),
+      apiState: probeSocket(api),
       look,
-      lookState: stateOf(look),
+      lookState: probeSocket(look),
     };
   }).filter(({ apiState, lookState }) =>
     apiState !== "absent" || lookState !== "absent"
@@ -100,7 +100,7 @@ function defaultRuntimeDirectories(): string[] {
     : [path, MACHINE_RUNTIME_DIRECTORY];
 }
 
-function stateOf(path: string): SocketState {
+function probeSocket(path: string): SocketState {
   try {
     connectUnix(path, { wait: false, descriptors: false }).close();
     return "served";

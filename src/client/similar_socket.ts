@@ -15,7 +15,7 @@ import { nearest } from "../text/nearest.ts";
 export function similarSocket(path: string): string | undefined {
   const slash = path.lastIndexOf("/") + 1;
   const directory = path.slice(0, slash);
-  const sockets = entriesOf(directory || ".").filter((entry) =>
+  const sockets = listEntries(directory || ".").filter((entry) =>
     fileKind(directory + entry) === "socket"
   );
   if (fileKind(path) === "socket") return undefined;
@@ -30,7 +30,7 @@ export function socketSuggestion(path: string): string {
 }
 
 /** Lists the names in a directory; none if it cannot be read. */
-export function entriesOf(directory: string): string[] {
+export function listEntries(directory: string): string[] {
   try {
     return listDirectory(directory);
   } catch (error) {

@@ -310,7 +310,7 @@ export interface KernelChipSpecification {
 }
 
 /** Returns the default path of the control socket of an exposure. */
-export function controlPathOf(socketPath: string): string {
+export function defaultControlPath(socketPath: string): string {
   return `${socketPath}.control`;
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { reconnectOptionOf } from "../qemu/arguments.ts";
+import { selectReconnectOption } from "../qemu/arguments.ts";
 import type { Guest, GuestArch, GuestDriver } from "./guests.ts";
 import type { Host, Qemu } from "./host.ts";
 
@@ -249,7 +249,7 @@ function usbredir(
   const { program, major, minor } = programFor(host, arch, "usb-redir") ??
     { program: usualName(arch), major: 10, minor: 0 };
   const chardev = `-chardev socket,path=${SOCKET},id=gpio0,${
-    reconnectOptionOf(major, minor)
+    selectReconnectOption(major, minor)
   } -device usb-redir,chardev=gpio0`;
   return {
     gpioagg: [

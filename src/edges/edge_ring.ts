@@ -63,9 +63,9 @@ export class EdgeWriter {
     const words = new Int32Array(memory);
     this.#words = words;
     this.#times = new Float64Array(memory);
-    this.#size = sizeOf(memory);
+    this.#size = countRecords(memory);
     this.#low = Atomics.load(words, LOW);
-    this.#slot = headOf(words) % this.#size;
+    this.#slot = readHead(words) % this.#size;
   }
 
   /** Takes ids for so many lines; returns the first. */
@@ -124,12 +124,12 @@ export class EdgeReader {
   constructor(memory: RingMemory) {
     this.#words = new Int32Array(memory);
     this.#times = new Float64Array(memory);
-    this.size = sizeOf(memory);
+    this.size = countRecords(memory);
   }
 
   /** Number of the next edge: so many were written. */
   get head(): number {
-    return headOf(this.#words);
+    return readHead(this.#words);
   }
 
   /** Number of the oldest edge that can still be read. */
@@ -196,7 +196,7 @@ export class EdgeReader {
   }
 
   /** Time of an edge that can still be read. **Units**: nanoseconds. */
-  timeOf(number: number): number {
+  edgeTime(number: number): number {
     return this.#at(number).time;
   }
 
@@ -235,12 +235,12 @@ function soundTime(time: number): number {
   return time >= 0 && time <= MAX_TIME ? time : 0;
 }
 
-function sizeOf(memory: RingMemory): number {
+function countRecords(memory: RingMemory): number {
   return Math.floor((memory.byteLength - RECORDS_AT_BYTES) / RECORD_BYTES);
 }
 
 /** A number of another process: it may be nonsense, and change without end. */
-function headOf(words: Int32Array): number {
+function readHead(words: Int32Array): number {
   let low = 0;
   let high = Atomics.load(words, HIGH);
   for (let looks = 0; looks < MAX_LOOKS; looks++) {

@@ -6,13 +6,13 @@ import { EdgeRecorder, edgeStamp } from "./edge_recorder.ts";
 import { EdgeReader, EdgeWriter, ringBytes } from "./edge_ring.ts";
 import {
   Cause,
-  causeOf,
   EdgeRule,
   lineState,
   packEdge,
-  ruleOf,
   stateAfter,
   stateBefore,
+  unpackCause,
+  unpackRule,
 } from "./record.ts";
 
 const stamp = new Float64Array(1);
@@ -41,7 +41,10 @@ Deno.test("an edge comes out of the ring as it was written", () => {
     { number: 0, time: 123_456_789_012_345, lineId: 70_000, bits },
   ]);
   assertEquals([stateBefore(bits), stateAfter(bits)], [before, after]);
-  assertEquals([causeOf(bits), ruleOf(bits)], [Cause.Rule, EdgeRule.SafeAfter]);
+  assertEquals([unpackCause(bits), unpackRule(bits)], [
+    Cause.Rule,
+    EdgeRule.SafeAfter,
+  ]);
 });
 
 Deno.test("EdgeReader notices what was overwritten", () => {

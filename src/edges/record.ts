@@ -82,11 +82,11 @@ export function stateBefore(bits: number): LineState {
 }
 
 /** Cause of the edge, which may be none of {@linkcode Cause} in bad memory. */
-export function causeOf(bits: number): number {
+export function unpackCause(bits: number): number {
   return bits >> CAUSE & SMALL_MASK;
 }
 
 /** Rule of the edge, which may be none of {@linkcode EdgeRule}. */
-export function ruleOf(bits: number): number {
+export function unpackRule(bits: number): number {
   return bits >> RULE & SMALL_MASK;
 }

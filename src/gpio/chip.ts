@@ -27,7 +27,7 @@ import { nameOfBytes, nameText } from "../text/names.ts";
 import { chipPath, namedChipPath } from "./chip_nodes.ts";
 import { openChipFile } from "./device_file.ts";
 import { kernelError, LineError } from "./errors.ts";
-import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
+import { EventStream, readSignal, type StreamOptions } from "./event_stream.ts";
 import {
   decodeInfoEvent,
   decodeLineInfo,
@@ -41,7 +41,7 @@ import {
   refusalHint,
   type RequestOptions,
 } from "./request_options.ts";
-import { type LineWithSettings, problemOf } from "./line_settings.ts";
+import { findProblem, type LineWithSettings } from "./line_settings.ts";
 
 /**
  * The kernel's name for the user of a line of which a driver has the interrupt.
@@ -321,7 +321,7 @@ export class Chip implements Disposable {
    * aborted.
    */
   infoEvents(options: StreamOptions = {}): EventStream<LineInfoEvent> {
-    const signal = signalOf(options);
+    const signal = readSignal(options);
     const stream = new EventStream<LineInfoEvent>(
       { fd: this.fd, read: () => this.readInfoEvents(1)[0] },
       (ended) => this.#streams.delete(ended),
@@ -363,7 +363,7 @@ export class Chip implements Disposable {
       this.#checkOffset(offset, "request");
       const problem = named.has(offset)
         ? "it is named twice"
-        : problemOf(settings);
+        : findProblem(settings);
       if (problem !== undefined) {
         throw new LineError({
           chip: this.name,

@@ -53,7 +53,7 @@ export function deviceProperties(
   return {
     path,
     device: device.slice(root.length),
-    usbSerial: usbSerialOf(device, root),
+    usbSerial: findUsbSerial(device, root),
     i2c: device.split("/").findLast((part) => I2C_DEVICE.test(part)),
     deviceTree: node?.startsWith(`${tree}/`)
       ? node.slice(tree.length)
@@ -62,7 +62,7 @@ export function deviceProperties(
 }
 
 /** The serial number of the nearest USB device above. */
-function usbSerialOf(device: string, root: string): string | undefined {
+function findUsbSerial(device: string, root: string): string | undefined {
   for (
     let at = device;
     at.length > root.length;

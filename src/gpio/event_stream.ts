@@ -29,7 +29,7 @@ export interface StreamOptions {
  *
  * @throws {TypeError} For an unknown option, or no signal.
  */
-export function signalOf(options: StreamOptions): AbortSignal | undefined {
+export function readSignal(options: StreamOptions): AbortSignal | undefined {
   requireKeys("the options", options, ["signal"]);
   requireSignal("signal", options.signal);
   return options.signal;

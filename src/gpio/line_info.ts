@@ -66,33 +66,33 @@ export interface LineInfoEvent {
   readonly info: LineInfo;
 }
 
-function biasOf(flags: number): BiasSetting {
+function decodeBias(flags: number): BiasSetting {
   if ((flags & LineFlag.BiasPullUp) !== 0) return "pull-up";
   if ((flags & LineFlag.BiasPullDown) !== 0) return "pull-down";
   if ((flags & LineFlag.BiasDisabled) !== 0) return "disabled";
   return "as-is";
 }
 
-function driveOf(flags: number): DriveSetting {
+function decodeDrive(flags: number): DriveSetting {
   if ((flags & LineFlag.OpenDrain) !== 0) return "open-drain";
   if ((flags & LineFlag.OpenSource) !== 0) return "open-source";
   return "push-pull";
 }
 
-function edgeOf(flags: number): EdgeSetting {
+function decodeEdge(flags: number): EdgeSetting {
   const rising = (flags & LineFlag.EdgeRising) !== 0;
   const falling = (flags & LineFlag.EdgeFalling) !== 0;
   if (rising) return falling ? "both" : "rising";
   return falling ? "falling" : "none";
 }
 
-function clockOf(flags: number): EventClock {
+function decodeClock(flags: number): EventClock {
   if ((flags & LineFlag.EventClockRealtime) !== 0) return "realtime";
   if ((flags & LineFlag.EventClockHte) !== 0) return "hte";
   return "monotonic";
 }
 
-function debounceOf(view: DataView, start: number): number {
+function decodeDebounce(view: DataView, start: number): number {
   // More attributes than there is room for would be a kernel of another uAPI.
   const count = Math.min(
     view.getUint32(start + LINE_INFO.at.num_attrs, LITTLE_ENDIAN),
@@ -126,11 +126,11 @@ export function decodeLineInfo(
     used: (flags & LineFlag.Used) !== 0,
     direction: (flags & LineFlag.Output) !== 0 ? "output" : "input",
     activeLow: (flags & LineFlag.ActiveLow) !== 0,
-    bias: biasOf(flags),
-    drive: driveOf(flags),
-    edge: edgeOf(flags),
-    eventClock: clockOf(flags),
-    debouncePeriodUs: debounceOf(view, start),
+    bias: decodeBias(flags),
+    drive: decodeDrive(flags),
+    edge: decodeEdge(flags),
+    eventClock: decodeClock(flags),
+    debouncePeriodUs: decodeDebounce(view, start),
   };
 }
 

@@ -22,16 +22,16 @@ import { pollReadable } from "../../ffi/poll.ts";
 import { requireArray, requireTimeout } from "../text/arguments.ts";
 import { type EdgeEvent, EdgeEventBatch } from "./edge_event.ts";
 import { LineError } from "./errors.ts";
-import { EventStream, signalOf, type StreamOptions } from "./event_stream.ts";
+import { EventStream, readSignal, type StreamOptions } from "./event_stream.ts";
 import {
   areSettings,
   checkSelections,
-  flagsOf,
+  encodeFlags,
+  findProblem,
+  flattenSelections,
   type LineSelection,
   type LineSettings,
-  linesOf,
-  packedOf,
-  problemOf,
+  packLine,
 } from "./line_settings.ts";
 import type { Value } from "../line/value.ts";
 import { LineValues, valuesByOffset } from "./line_values.ts";
@@ -144,7 +144,7 @@ export class LineRequest implements Disposable {
    * @throws {LineError} If it is not in the request, or the chip is gone.
    */
   getValue(offset: number): Value {
-    const value = this.readBit(this.#lines.bitOf(offset, "read"));
+    const value = this.readBit(this.#lines.findBit(offset, "read"));
     if (value < 0) {
       throw this.#lines.failed(
         "read",
@@ -165,7 +165,7 @@ export class LineRequest implements Disposable {
   getValues(offsets: readonly number[] = this.offsets): Value[] {
     requireArray("offsets", offsets);
     if (offsets.length === 0) return [];
-    const bits = offsets.map((offset) => this.#lines.bitOf(offset, "read"));
+    const bits = offsets.map((offset) => this.#lines.findBit(offset, "read"));
     const values = this.#values;
     values.select(bits);
     const result = getLineValues(this.#fd, values.bytes);
@@ -177,7 +177,7 @@ export class LineRequest implements Disposable {
         offsets,
       );
     }
-    return bits.map((bit) => values.valueOf(bit));
+    return bits.map((bit) => values.valueAt(bit));
   }
 
   /**
@@ -206,7 +206,7 @@ export class LineRequest implements Disposable {
   ): void {
     const entries = valuesByOffset(values);
     if (entries.length === 0) return;
-    const bits = entries.map(([offset]) => this.#lines.bitOf(offset, "set"));
+    const bits = entries.map(([offset]) => this.#lines.findBit(offset, "set"));
     this.#values.select(bits);
     for (const [i, [, value]] of entries.entries()) {
       if (value !== 0) this.#values.activate(bits[i]!);
@@ -245,11 +245,11 @@ export class LineRequest implements Disposable {
     checkSelections(lines);
     const settings = [...this.#settings];
     const named = new Set<number>();
-    for (const line of linesOf(lines)) {
-      const bit = this.#lines.bitOf(line.offset, "reconfigure");
+    for (const line of flattenSelections(lines)) {
+      const bit = this.#lines.findBit(line.offset, "reconfigure");
       const problem = named.has(bit)
         ? "it is named twice"
-        : problemOf(line.settings);
+        : findProblem(line.settings);
       if (problem !== undefined) {
         throw new LineError({
           chip: this.chipName,
@@ -265,7 +265,7 @@ export class LineRequest implements Disposable {
       // What a line not named was requested with is not what it is set to now.
       const fresh = named.has(bit) ? one : { ...one, outputValue: undefined };
       if (fresh.direction !== "output" || fresh.outputValue !== undefined) {
-        return packedOf(fresh, 0);
+        return packLine(fresh, 0);
       }
       const value = this.#presentOutput(bit);
       if (value < 0) {
@@ -276,7 +276,7 @@ export class LineRequest implements Disposable {
           [this.offsets[bit]!],
         );
       }
-      return packedOf(fresh, value as Value);
+      return packLine(fresh, value as Value);
     });
     packConfig(this.#configView, 0, packed);
     const result = setLineConfig(this.#fd, this.#config);
@@ -320,7 +320,7 @@ export class LineRequest implements Disposable {
     const values = this.#values;
     values.selectOne(bit, 0);
     const result = getLineValues(this.#fd, values.bytes);
-    return result < 0 ? result : values.valueOf(bit);
+    return result < 0 ? result : values.valueAt(bit);
   }
 
   /**
@@ -348,7 +348,7 @@ export class LineRequest implements Disposable {
   configure(settings: LineSettings): number {
     if (
       this.offsets.length !== 1 || !areSettings(settings) ||
-      problemOf(settings) !== undefined
+      findProblem(settings) !== undefined
     ) return -EINVAL;
     const { direction } = settings;
     let value = 0;
@@ -359,7 +359,7 @@ export class LineRequest implements Disposable {
     packLineConfig(
       this.#configView,
       0,
-      flagsOf(settings),
+      encodeFlags(settings),
       settings.debouncePeriodUs ?? 0,
       value,
     );
@@ -457,7 +457,7 @@ export class LineRequest implements Disposable {
    * ```
    */
   edgeEvents(options: StreamOptions = {}): EventStream<EdgeEvent> {
-    const signal = signalOf(options);
+    const signal = readSignal(options);
     const stream = new EventStream<EdgeEvent>(
       {
         fd: this.fd,

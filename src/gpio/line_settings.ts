@@ -103,7 +103,7 @@ const CLOCK_FLAGS: Readonly<Record<EventClock, number>> = {
 };
 
 /** The settings as a word of {@linkcode LineFlag}s. Allocates nothing. */
-export function flagsOf(settings: LineSettings): number {
+export function encodeFlags(settings: LineSettings): number {
   return DIRECTION_FLAGS[settings.direction ?? "as-is"] |
     EDGE_FLAGS[settings.edge ?? "none"] |
     BIAS_FLAGS[settings.bias ?? "as-is"] |
@@ -113,9 +113,9 @@ export function flagsOf(settings: LineSettings): number {
 }
 
 /** One line's settings in the words of the uAPI; `value` where it says none. */
-export function packedOf(settings: LineSettings, value: Value): PackedLine {
+export function packLine(settings: LineSettings, value: Value): PackedLine {
   return {
-    flags: flagsOf(settings),
+    flags: encodeFlags(settings),
     debounceUs: settings.debouncePeriodUs ?? 0,
     value: settings.direction === "output" ? settings.outputValue ?? value : 0,
   };
@@ -123,7 +123,7 @@ export function packedOf(settings: LineSettings, value: Value): PackedLine {
 
 const MAX_DEBOUNCE_US = 2 ** 32 - 1;
 
-function oneOf(
+function checkOption(
   key: string,
   value: string | undefined,
   table: Readonly<Record<string, number>>,
@@ -138,7 +138,7 @@ function oneOf(
  *
  * Contradictions that the kernel would answer with a bare EINVAL are found here.
  */
-export function problemOf(settings: LineSettings): string | undefined {
+export function findProblem(settings: LineSettings): string | undefined {
   const {
     direction = "as-is",
     edge,
@@ -148,11 +148,11 @@ export function problemOf(settings: LineSettings): string | undefined {
     eventClock,
     outputValue,
   } = settings;
-  const unknown = oneOf("direction", direction, DIRECTION_FLAGS) ??
-    oneOf("edge", edge, EDGE_FLAGS) ??
-    oneOf("bias", bias, BIAS_FLAGS) ??
-    oneOf("drive", drive, DRIVE_FLAGS) ??
-    oneOf("eventClock", eventClock, CLOCK_FLAGS);
+  const unknown = checkOption("direction", direction, DIRECTION_FLAGS) ??
+    checkOption("edge", edge, EDGE_FLAGS) ??
+    checkOption("bias", bias, BIAS_FLAGS) ??
+    checkOption("drive", drive, DRIVE_FLAGS) ??
+    checkOption("eventClock", eventClock, CLOCK_FLAGS);
   if (unknown !== undefined) return unknown;
   if (edge !== undefined && edge !== "none" && direction !== "input") {
     return `edge "${edge}" needs direction "input", not "${direction}"`;
@@ -249,7 +249,7 @@ function checkSettings(what: string, settings: unknown): void {
 
 /**
  * Returns false for what has unknown keys or is no object, without allocating.
- * The values are checked by {@linkcode problemOf}.
+ * The values are checked by {@linkcode findProblem}.
  */
 export function areSettings(settings: LineSettings): boolean {
   if (typeof settings !== "object" || settings === null) return false;
@@ -296,7 +296,7 @@ export function checkSelections(
 }
 
 /** A selection as a list of single lines, in the order given. */
-export function linesOf(
+export function flattenSelections(
   selections: readonly LineSelection[],
 ): LineWithSettings[] {
   return selections.flatMap((selection) => {

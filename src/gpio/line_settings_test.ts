@@ -1,13 +1,13 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import {
-  flagsOf,
+  encodeFlags,
+  findProblem,
+  flattenSelections,
   type LineSettings,
-  linesOf,
-  packedOf,
-  problemOf,
+  packLine,
 } from "./line_settings.ts";
 
-Deno.test("flagsOf() gives the uAPI's flag for every setting", () => {
+Deno.test("encodeFlags() gives the uAPI's flag for every setting", () => {
   const cases: [LineSettings, number][] = [
     [{}, 0],
     [{ direction: "as-is" }, 0],
@@ -29,22 +29,22 @@ Deno.test("flagsOf() gives the uAPI's flag for every setting", () => {
     [{ direction: "input", eventClock: "hte" }, 0x1004],
   ];
   for (const [settings, flags] of cases) {
-    assertEquals(flagsOf(settings), flags, JSON.stringify(settings));
-    assertEquals(problemOf(settings), undefined);
+    assertEquals(encodeFlags(settings), flags, JSON.stringify(settings));
+    assertEquals(findProblem(settings), undefined);
   }
 });
 
-Deno.test("packedOf() gives outputs a value, and only outputs", () => {
-  assertEquals(packedOf({ direction: "output" }, 1).value, 1);
-  assertEquals(packedOf({ direction: "output", outputValue: 0 }, 1).value, 0);
-  assertEquals(packedOf({ direction: "input" }, 1).value, 0);
+Deno.test("packLine() gives outputs a value, and only outputs", () => {
+  assertEquals(packLine({ direction: "output" }, 1).value, 1);
+  assertEquals(packLine({ direction: "output", outputValue: 0 }, 1).value, 0);
+  assertEquals(packLine({ direction: "input" }, 1).value, 0);
   assertEquals(
-    packedOf({ direction: "input", debouncePeriodUs: 5000 }, 0).debounceUs,
+    packLine({ direction: "input", debouncePeriodUs: 5000 }, 0).debounceUs,
     5000,
   );
 });
 
-Deno.test("problemOf() finds what the kernel would answer with EINVAL", () => {
+Deno.test("findProblem() finds what the kernel would answer with EINVAL", () => {
   const cases: [LineSettings, RegExp][] = [
     [{ edge: "rising" }, /edge "rising" needs direction "input", not "as-is"/],
     [{ direction: "output", edge: "both" }, /edge "both" needs .* "output"/],
@@ -73,14 +73,14 @@ Deno.test("problemOf() finds what the kernel would answer with EINVAL", () => {
     [{ eventClock: "wall" as "hte" }, /eventClock "wall"/],
   ];
   for (const [settings, message] of cases) {
-    assertMatch(problemOf(settings) ?? "no problem", message);
+    assertMatch(findProblem(settings) ?? "no problem", message);
   }
 });
 
-Deno.test("linesOf() lists single lines in the order given", () => {
+Deno.test("flattenSelections() lists single lines in the order given", () => {
   const input: LineSettings = { direction: "input" };
   assertEquals(
-    linesOf([
+    flattenSelections([
       { offsets: [4, 2], settings: input },
       { offset: 7 },
       { offsets: [] },

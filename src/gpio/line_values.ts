@@ -43,7 +43,7 @@ export class LineValues {
   }
 
   /** Returns the value of a line that was selected. */
-  valueOf(bit: number): Value {
+  valueAt(bit: number): Value {
     return (this.#words[BITS + (bit >>> 5)]! >>> (bit & 31) & 1) as Value;
   }
 }

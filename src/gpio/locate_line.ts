@@ -203,7 +203,7 @@ function locate(wanted: WantedLine): LocatedLine {
 }
 
 function openWantedChip({ chip, identity }: WantedLine): Chip {
-  if (identity !== undefined) return Chip.open(pathOf(identity));
+  if (identity !== undefined) return Chip.open(locateChip(identity));
   const path = findChip(chip!);
   if (path !== undefined) return Chip.open(path);
   try {
@@ -220,7 +220,7 @@ function openWantedChip({ chip, identity }: WantedLine): Chip {
   }
 }
 
-function pathOf(identity: ChipProperties): string {
+function locateChip(identity: ChipProperties): string {
   const path = findChipByProperties(identity);
   if (path !== undefined) return path;
   throw absentIdentity(identity);
@@ -247,7 +247,7 @@ function locateName(
   { chip, identity }: WantedLine,
   lineName: string,
 ): LocatedLine {
-  const on = identity === undefined ? chip : pathOf(identity);
+  const on = identity === undefined ? chip : locateChip(identity);
   if (on !== undefined && identity === undefined) {
     openWantedChip({ chip: on })[Symbol.dispose]();
   }

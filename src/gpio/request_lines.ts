@@ -28,7 +28,7 @@ export class RequestLines {
    * @throws {LineError} If it is not in the request.
    * @throws {TypeError} If it is not a number.
    */
-  bitOf(offset: number, operation: string): number {
+  findBit(offset: number, operation: string): number {
     const bit = this.#bits.get(offset);
     if (bit !== undefined) return bit;
     requireNumber("offset", offset);

@@ -20,10 +20,10 @@ import {
 import { bytesOfName } from "../text/names.ts";
 import {
   checkSelections,
+  flattenSelections,
   type LineSelection,
-  linesOf,
   type LineWithSettings,
-  packedOf,
+  packLine,
 } from "./line_settings.ts";
 
 /** Which lines are wanted, and how. */
@@ -77,7 +77,7 @@ export function readRequest(
   }
   requireNumber("eventBufferSize", eventBufferSize);
   checkSelections(options.lines);
-  const lines = linesOf(options.lines);
+  const lines = flattenSelections(options.lines);
   if (lines.length < 1 || lines.length > GPIO_V2_LINES_MAX) {
     throw new RangeError(
       `Cannot request ${lines.length} lines of ${chip} at once: 1 to ${GPIO_V2_LINES_MAX} are possible`,
@@ -110,7 +110,7 @@ export function packRequest(
   packConfig(
     view,
     at.config,
-    lines.map(({ settings }) => packedOf(settings, 0)),
+    lines.map(({ settings }) => packLine(settings, 0)),
   );
   view.setUint32(at.num_lines, lines.length, LITTLE_ENDIAN);
   view.setUint32(

@@ -24,7 +24,7 @@ export function similarName(
     : listChips();
   const names = new Set<string>();
   for (const path of chips) {
-    for (const name of namesOf(path, lineName !== undefined)) {
+    for (const name of listNames(path, lineName !== undefined)) {
       if (name !== "") names.add(nameText(name));
     }
   }
@@ -41,7 +41,7 @@ export function suggestionFor(error: unknown): string {
   return similar === undefined ? "" : `; did you mean "${similar}"?`;
 }
 
-function namesOf(path: string, ofLines: boolean): string[] {
+function listNames(path: string, ofLines: boolean): string[] {
   try {
     using chip = Chip.open(path);
     return ofLines

@@ -12,7 +12,7 @@ import { readSmallFile } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { guardedRecord } from "./guardian.ts";
 import { fitsRecord } from "./own_device.ts";
-import { markOf } from "./driver.ts";
+import { deviceMark } from "./driver.ts";
 import type { ChipRecord, FoundRecord } from "./records.ts";
 
 /** Error about a record that is contradicted; the chip is left alone. */
@@ -44,11 +44,11 @@ export function contradiction(
 ): string | undefined {
   const { device, id, inode } = record;
   if (device !== undefined) {
-    const mark = markOf(device, inode);
+    const mark = deviceMark(device, inode);
     // Only one of both can tell the truth.
     const other = records.find((other) =>
       other.id !== id && other.state !== "orphaned" &&
-      markOf(other.device, other.inode) === mark
+      deviceMark(other.device, other.inode) === mark
     );
     if (other !== undefined) {
       return `${device} is the chip ${other.name} as well, which is ${other.state}`;

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { contradiction, type Evidence } from "./claims.ts";
-import { identityOf } from "./process_identity.ts";
+import { identifyProcess } from "./process_identity.ts";
 import { type FoundRecord, newId } from "./records.ts";
 
 const DEVICE = { device: "gpio-aggregator.3", inode: "4711" };
@@ -10,7 +10,7 @@ function record(name: string, changes: Partial<FoundRecord> = {}): FoundRecord {
     name,
     id: newId(name),
     interface: "sysfs",
-    maker: { ...identityOf(Deno.pid)!, startTime: "1" },
+    maker: { ...identifyProcess(Deno.pid)!, startTime: "1" },
     isDetached: false,
     lines: [],
     state: "orphaned",

@@ -18,7 +18,7 @@ import { isAlive } from "./process_identity.ts";
 import {
   type ChipRecord,
   type FoundRecord,
-  groupOf,
+  groupPath,
   type Records,
 } from "./records.ts";
 import { detachAdapters } from "./usb_adapter.ts";
@@ -77,7 +77,7 @@ async function guardianEnd(
   const evidence = { records: known };
   let reason = contradiction(record, true, evidence);
   if (reason !== undefined) {
-    using guardian = GuardianProcess.find(record, records.pathOf(record));
+    using guardian = GuardianProcess.find(record, records.recordPath(record));
     guardian?.continue();
   }
   await waitUntil(() => {
@@ -110,7 +110,7 @@ export async function takeDown(
   const all = known ?? await records.list();
   const reason = contradiction(record, false, { records: all });
   if (reason !== undefined) throw doubtful(record, reason);
-  using guardian = GuardianProcess.find(record, records.pathOf(record));
+  using guardian = GuardianProcess.find(record, records.recordPath(record));
   if (guardian !== undefined) {
     const isOver = () => !guardian.isRunning;
     // A guardian whose maker is dead is about to do the same.
@@ -154,7 +154,7 @@ function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
   if (record.interface === "usb") return detachAdapters(record);
   const { configfs, device, inode } = record;
   if (configfs !== undefined) return endThroughConfigfs(configfs);
-  if (record.interface === "configfs") return endEmptyGroup(groupOf(record));
+  if (record.interface === "configfs") return endEmptyGroup(groupPath(record));
   if (device !== undefined && inode !== undefined) {
     return endThroughSysfs(device, inode);
   }

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { collectGarbage, takeDown } from "./cleanup.ts";
 import { GuardianProcess } from "./guardian_process.ts";
-import { identityOf, isAlive } from "./process_identity.ts";
+import { identifyProcess, isAlive } from "./process_identity.ts";
 import {
   type ChipRecord,
   type FoundRecord,
@@ -20,7 +20,7 @@ testSerially(
     const foreign = new Deno.Command("sleep", { args: ["60"] }).spawn();
     try {
       const records = new Records(`${directory}/kernel-chips`);
-      const guardian = identityOf(foreign.pid)!;
+      const guardian = identifyProcess(foreign.pid)!;
       const name = "plc0";
       const record = (): ChipRecord => ({
         name,
@@ -54,9 +54,11 @@ testSerially(
 /** Starts the guardian of a record, of a chip that is never made. */
 const MAKER = `
   import { Guardian } from "${import.meta.resolve("./guardian.ts")}";
-  import { identityOf } from "${import.meta.resolve("./process_identity.ts")}";
+  import { identifyProcess } from "${
+  import.meta.resolve("./process_identity.ts")
+}";
   const { identity } = Guardian.start(Deno.args[0], Deno.args[1]);
-  console.log(JSON.stringify({ guardian: identity, maker: identityOf(Deno.pid) }));
+  console.log(JSON.stringify({ guardian: identity, maker: identifyProcess(Deno.pid) }));
   setTimeout(() => {}, 60_000);
 `;
 
@@ -67,7 +69,7 @@ testSerially(
     try {
       const records = new Records(`${directory}/kernel-chips`);
       const id = newId("plc0");
-      const path = records.pathOf({ id });
+      const path = records.recordPath({ id });
       const process = new Deno.Command(Deno.execPath(), {
         args: ["eval", "-q", "--no-check", MAKER, path, `${directory}/group`],
         stdin: "null",
@@ -117,7 +119,7 @@ Deno.test("collectGarbage() reads the records once, however many there are", asy
   const directory = await Deno.makeTempDir();
   try {
     const records = new CountedRecords(`${directory}/kernel-chips`);
-    const maker = { ...identityOf(Deno.pid)!, startTime: "1" };
+    const maker = { ...identifyProcess(Deno.pid)!, startTime: "1" };
     using _lock = await records.lock();
     for (let i = 0; i < 20; i++) {
       const name = `plc${i}`;

@@ -213,7 +213,7 @@ export function askThroughSysfs(lines: readonly KernelLine[]): void {
  * its number may have been reused.
  */
 export function endThroughSysfs(device: string, inode: string): void {
-  if (inodeOf(device) !== inode) return;
+  if (readInode(device) !== inode) return;
   try {
     writeAttribute(`${DRIVER}/delete_device`, device);
   } catch (error) {
@@ -228,7 +228,7 @@ export function endThroughSysfs(device: string, inode: string): void {
 export function listDevices(): string[] {
   return listDirectory(DEVICES).filter((name) =>
     /^gpio-aggregator\.\d+$/.test(name)
-  ).sort((a, b) => numberOf(a) - numberOf(b));
+  ).sort((a, b) => parseDeviceNumber(a) - parseDeviceNumber(b));
 }
 
 /**
@@ -236,11 +236,11 @@ export function listDevices(): string[] {
  * later ones of its name: `NAME INODE`.
  */
 export function deviceMarks(): string[] {
-  return listDevices().map((device) => markOf(device, inodeOf(device)));
+  return listDevices().map((device) => deviceMark(device, readInode(device)));
 }
 
 /** Returns the mark by which {@linkcode deviceMarks} lists a device. */
-export function markOf(
+export function deviceMark(
   device: string | undefined,
   inode: string | undefined,
 ): string {
@@ -251,7 +251,7 @@ export function markOf(
  * Returns the mark of a device that distinguishes it from later ones of the
  * same name; undefined if there is none.
  */
-export function inodeOf(device: string): string | undefined {
+export function readInode(device: string): string | undefined {
   return fileStatus(`${DEVICES}/${device}`)?.inode.toString();
 }
 
@@ -261,7 +261,7 @@ export function isBound(device: string): boolean {
 }
 
 /** Returns the name of a device's chip, once it exists: `gpiochip3`. */
-export function chipNameOf(device: string): string | undefined {
+export function findChipName(device: string): string | undefined {
   return namesIn(`${DEVICES}/${device}`)
     .find((name) => /^gpiochip\d+$/.test(name));
 }
@@ -270,8 +270,8 @@ export function chipNameOf(device: string): string | undefined {
  * Returns the path of the chip's device node, once it exists and is that
  * chip's.
  */
-export function nodeOf(device: string): string | undefined {
-  const chip = chipNameOf(device);
+export function findNode(device: string): string | undefined {
+  const chip = findChipName(device);
   if (chip === undefined) return undefined;
   const number = readSmallFile(`${DEVICES}/${device}/${chip}/dev`)?.trim();
   if (deviceNumber(`/dev/${chip}`) === number) return `/dev/${chip}`;
@@ -303,7 +303,7 @@ export function configuredLines(
 export function isMadeThroughSysfs(device: string): boolean {
   // Older kernels have no other interface.
   return fileStatus(CONFIGFS) === undefined ||
-    fileStatus(`${CONFIGFS}/_sysfs.${numberOf(device)}`) !== undefined;
+    fileStatus(`${CONFIGFS}/_sysfs.${parseDeviceNumber(device)}`) !== undefined;
 }
 
 function isLine(name: string): boolean {
@@ -328,6 +328,6 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function numberOf(device: string): number {
+function parseDeviceNumber(device: string): number {
   return Number(device.slice(device.lastIndexOf(".") + 1));
 }

@@ -6,7 +6,7 @@
  */
 import { childEnd } from "../async/child_end.ts";
 import { WAKE_ALL, WAKER } from "../async/waker.ts";
-import { identityOf, type ProcessIdentity } from "./process_identity.ts";
+import { identifyProcess, type ProcessIdentity } from "./process_identity.ts";
 
 /**
  * Script of the guardian: $1 is the chip's record, $2 its group in configfs, or
@@ -124,7 +124,7 @@ export class Guardian implements AsyncDisposable {
       detached: true,
     }).spawn();
     child.unref();
-    const identity = identityOf(child.pid);
+    const identity = identifyProcess(child.pid);
     if (identity === undefined) {
       throw new Error("Cannot guard the chip: the guardian ended at once");
     }

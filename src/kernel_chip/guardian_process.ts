@@ -14,7 +14,11 @@ import {
 } from "../../ffi/process.ts";
 import { effectiveUserId } from "../../ffi/sysfs.ts";
 import { isGuardian } from "./guardian.ts";
-import { isAlive, isOfThisNamespace, startTimeOf } from "./process_identity.ts";
+import {
+  isAlive,
+  isOfThisNamespace,
+  parseStartTime,
+} from "./process_identity.ts";
 import type { ChipRecord } from "./records.ts";
 
 /** A running process that is the guardian of a record's chip. */
@@ -49,7 +53,7 @@ export class GuardianProcess implements Disposable {
     const status = readSmallFile(`${proc}/status`) ?? "";
     const parent = Number(/^PPid:\s*(\d+)/m.exec(status)?.[1]);
     const user = effectiveUserId();
-    const isIt = startTimeOf(readSmallFile(`${proc}/stat`) ?? "") ===
+    const isIt = parseStartTime(readSmallFile(`${proc}/stat`) ?? "") ===
         guardian.startTime &&
       new RegExp(`^Uid:\\s${`${user}\\s`.repeat(4)}`, "m").test(status) &&
       readLink(`${proc}/ns/pid`) === readLink("/proc/self/ns/pid") &&

@@ -2,11 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { Guardian } from "./guardian.ts";
 import { GuardianProcess } from "./guardian_process.ts";
-import { identityOf, isAlive } from "./process_identity.ts";
+import { identifyProcess, isAlive } from "./process_identity.ts";
 import { waitUntil } from "../async/wait.ts";
 
 const PATH = "/run/gpioagg/kernel-chips/plc0.0123456789abcdef";
-const SELF = identityOf(Deno.pid)!;
+const SELF = identifyProcess(Deno.pid)!;
 const LIMIT_MS = 60_000;
 
 /** The same once the shell has replaced the process that was forked. */
@@ -41,7 +41,7 @@ testSerially(
         { ...record, guardian: { ...identity, pidNamespace: "pid:[1]" } },
         { ...record, guardian: { ...identity, pid: 0 } },
         { ...record, guardian: { ...identity, pid: -1 } },
-        { ...record, maker: identityOf(1) ?? { ...SELF, pid: 1 } },
+        { ...record, maker: identifyProcess(1) ?? { ...SELF, pid: 1 } },
       ]
     ) {
       // A maker that cannot be seen to live tells nothing about the parent.
@@ -68,7 +68,7 @@ testSerially(
       const child = new Deno.Command(command!, { args, stdin: "piped" })
         .spawn();
       try {
-        const guardian = identityOf(child.pid)!;
+        const guardian = identifyProcess(child.pid)!;
         // The program has begun: until then it is this process's copy.
         await new Promise((resolve) => setTimeout(resolve, 100));
         assertEquals(

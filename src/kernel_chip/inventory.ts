@@ -5,10 +5,10 @@
  */
 import {
   configuredLines,
-  inodeOf,
+  deviceMark,
+  findNode,
   listDevices,
-  markOf,
-  nodeOf,
+  readInode,
 } from "./driver.ts";
 import { lostChips } from "./lost_chips.ts";
 import { isDeviceThere } from "./own_device.ts";
@@ -59,7 +59,7 @@ export function describeRecord(
   const isThere = isUsb
     ? adapterChips(record) !== undefined
     : isDeviceThere(record);
-  const path = !isThere ? undefined : isUsb ? record.path : nodeOf(device!);
+  const path = !isThere ? undefined : isUsb ? record.path : findNode(device!);
   const lost = isThere ? lostChips(record) : [];
   const wasMade = device !== undefined || ports !== undefined;
   return {
@@ -84,18 +84,18 @@ export function listInventory(
   records: readonly FoundRecord[],
 ): InventoryChip[] {
   const own = new Set(
-    records.map(({ device, inode }) => markOf(device, inode)),
+    records.map(({ device, inode }) => deviceMark(device, inode)),
   );
   return [
     ...records.map((record) => describeRecord(record, record.state)),
     ...listDevices()
-      .filter((device) => !own.has(markOf(device, inodeOf(device))))
+      .filter((device) => !own.has(deviceMark(device, readInode(device))))
       .map(describeForeign),
   ];
 }
 
 function describeForeign(device: string): InventoryChip {
-  const path = nodeOf(device);
+  const path = findNode(device);
   return {
     name: "",
     state: "foreign",

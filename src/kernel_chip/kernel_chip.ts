@@ -18,8 +18,8 @@ import { lostChips } from "./lost_chips.ts";
 import { type MadeChip, makeChip } from "./making.ts";
 import { type NodeAccessOptions, readNodeAccess } from "./node_access.ts";
 import { isDeviceThere } from "./own_device.ts";
-import { identityOf } from "./process_identity.ts";
-import { type ChipRecord, holderOf, newId, Records } from "./records.ts";
+import { identifyProcess } from "./process_identity.ts";
+import { type ChipRecord, describeHolder, newId, Records } from "./records.ts";
 import { resolveLines } from "./resolve.ts";
 import {
   checkKernelLines,
@@ -110,7 +110,7 @@ export class KernelChip implements AsyncDisposable {
         name,
         id: newId(name),
         interface: chosen,
-        maker: identityOf(Deno.pid)!,
+        maker: identifyProcess(Deno.pid)!,
         isDetached: options.isDetached ?? false,
         lines: lines.map(({ name, chip, chipOffset, key, offset }) => ({
           // The sysfs interface has no names.
@@ -184,7 +184,7 @@ export async function freeName(
   if (other === undefined) return wanted;
   const whose = {
     detached: "is detached",
-    held: `${holderOf(other)} holds`,
+    held: `${describeHolder(other)} holds`,
     orphaned: "a dead process left, and that could not be removed",
   };
   throw new ConfigError(

@@ -9,13 +9,13 @@ import { isOsError } from "../../ffi/os_error.ts";
 import { Chip } from "../gpio/chip.ts";
 import {
   askThroughSysfs,
-  chipNameOf,
   deviceMarks,
   fillGroup,
-  inodeOf,
+  findChipName,
+  findNode,
   isBound,
   makeGroup,
-  nodeOf,
+  readInode,
 } from "./driver.ts";
 import { Guardian } from "./guardian.ts";
 import { readHostChips } from "./host_chips.ts";
@@ -23,7 +23,7 @@ import { endChip } from "./cleanup.ts";
 import type { LivenessLock } from "./liveness_lock.ts";
 import { grantAccess, type NodeAccess } from "./node_access.ts";
 import { deviceJustMade, holdsExactly, marksOfOthers } from "./own_device.ts";
-import { type ChipRecord, groupOf, type Records } from "./records.ts";
+import { type ChipRecord, groupPath, type Records } from "./records.ts";
 import type { KernelLine } from "./resolve.ts";
 import { waitUntil } from "../async/wait.ts";
 
@@ -80,11 +80,11 @@ class Making {
   async run(access: NodeAccess): Promise<MadeChip> {
     const livenessLock = this.#livenessLock = this.#records.begin(this.#record);
     const isConfigfs = this.#record.interface === "configfs";
-    const group = groupOf(this.#record);
+    const group = groupPath(this.#record);
     await this.#note({});
     if (!this.#record.isDetached) {
       this.#guardian = Guardian.start(
-        this.#records.pathOf(this.#record),
+        this.#records.recordPath(this.#record),
         isConfigfs ? group : undefined,
       );
       await this.#note({ guardian: this.#guardian.identity });
@@ -96,7 +96,7 @@ class Making {
     await grantAccess(
       path,
       access,
-      () => nodeOf(device!) === path && inodeOf(device!) === inode,
+      () => findNode(device!) === path && readInode(device!) === inode,
     );
     using chip = Chip.open(path);
     const { label } = chip;
@@ -144,7 +144,7 @@ class Making {
     await this.#guardian?.tell("group");
     try {
       const device = fillGroup(group, this.#lines);
-      await this.#note({ device, inode: inodeOf(device) ?? "" });
+      await this.#note({ device, inode: readInode(device) ?? "" });
     } catch (error) {
       // ENXIO, and EINVAL before it: the driver could not request the lines.
       if (!isOsError(error, "ENXIO", "EINVAL", "ENODEV")) throw error;
@@ -174,7 +174,7 @@ class Making {
     const device = this.#record.device!;
     // With its chip it has all its lines.
     await waitUntil(
-      () => chipNameOf(device) !== undefined,
+      () => findChipName(device) !== undefined,
       APPEARANCE_LIMIT_MS,
     );
     // The kernel searches for chips by label: one that was just added, or that
@@ -187,7 +187,7 @@ class Making {
     }
     let path: string | undefined;
     const isThere = await waitUntil(
-      () => (path = nodeOf(device)) !== undefined,
+      () => (path = findNode(device)) !== undefined,
       APPEARANCE_LIMIT_MS,
     );
     if (isThere) return path!;

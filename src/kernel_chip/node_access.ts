@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { groupIdOf, userIdOf } from "../../ffi/accounts.ts";
-import { changeModeOf, changeOwnerOf } from "../../ffi/directory.ts";
+import { findGroupId, findUserId } from "../../ffi/accounts.ts";
+import { changeMode, changeOwner } from "../../ffi/directory.ts";
 import { O_NOFOLLOW, O_PATH, openFile } from "../../ffi/files.ts";
 import { fdStatus, fileStatus } from "../../ffi/file_status.ts";
 import { UNCHANGED } from "../../ffi/sysfs.ts";
@@ -45,10 +45,10 @@ export function readNodeAccess(options: NodeAccessOptions): NodeAccess {
   return {
     uid: owner === undefined
       ? undefined
-      : idOf(owner, userIdOf, "user", "--owner"),
+      : resolveId(owner, findUserId, "user", "--owner"),
     gid: group === undefined
       ? undefined
-      : idOf(group, groupIdOf, "group", "--group"),
+      : resolveId(group, findGroupId, "group", "--group"),
     mode,
   };
 }
@@ -85,11 +85,11 @@ export async function grantAccess(
     );
   }
   // Closed to others first: the old owner must not get the wider mode.
-  if (mode !== undefined) changeModeOf(node, mode & now);
+  if (mode !== undefined) changeMode(node, mode & now);
   if (uid !== undefined || gid !== undefined) {
-    changeOwnerOf(node, uid ?? UNCHANGED, gid ?? UNCHANGED);
+    changeOwner(node, uid ?? UNCHANGED, gid ?? UNCHANGED);
   }
-  if (mode !== undefined) changeModeOf(node, mode);
+  if (mode !== undefined) changeMode(node, mode);
 }
 
 async function settle(): Promise<void> {
@@ -106,7 +106,7 @@ async function settle(): Promise<void> {
   }
 }
 
-function idOf(
+function resolveId(
   text: string,
   find: (name: string) => number | undefined,
   what: string,

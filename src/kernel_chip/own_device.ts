@@ -6,11 +6,11 @@
  */
 import {
   configuredLines,
+  deviceMark,
   deviceMarks,
-  inodeOf,
   isBound,
   isMadeThroughSysfs,
-  markOf,
+  readInode,
 } from "./driver.ts";
 import { readHostChips } from "./host_chips.ts";
 import type { ChipRecord, RecordedLine } from "./records.ts";
@@ -121,7 +121,7 @@ export function fitsRecord(
   device: string,
   { lines, inode }: Pick<ChipRecord, "lines" | "inode">,
 ): boolean {
-  if (inodeOf(device) !== inode) return true;
+  if (readInode(device) !== inode) return true;
   // Without its lines it shows none of them, where the kernel does not tell what
   // it was asked for with.
   if (configuredLines(device) === undefined && !isBound(device)) return true;
@@ -149,11 +149,11 @@ export function marksOfOthers(
 ): Set<string> {
   return new Set(
     records.filter((other) => other.id !== id)
-      .map(({ device, inode }) => markOf(device, inode)),
+      .map(({ device, inode }) => deviceMark(device, inode)),
   );
 }
 
 /** Returns true if a record's device exists, and is still the same one. */
 export function isDeviceThere({ device, inode }: ChipRecord): boolean {
-  return device !== undefined && inodeOf(device) === inode;
+  return device !== undefined && readInode(device) === inode;
 }

@@ -21,8 +21,8 @@ export interface ProcessIdentity {
 }
 
 /** Returns the identity of a running process; undefined if there is none. */
-export function identityOf(pid: number): ProcessIdentity | undefined {
-  const startTime = startTimeOf(readSmallFile(`/proc/${pid}/stat`) ?? "");
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const startTime = parseStartTime(readSmallFile(`/proc/${pid}/stat`) ?? "");
   return startTime === undefined
     ? undefined
     : { pid, startTime, bootId: bootId(), pidNamespace: pidNamespace() };
@@ -34,7 +34,7 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
  */
 export function isAlive(process: ProcessIdentity): boolean {
   return isOfThisNamespace(process) &&
-    identityOf(process.pid)?.startTime === process.startTime;
+    identifyProcess(process.pid)?.startTime === process.startTime;
 }
 
 /** Returns true if a process's number is of this PID namespace and boot. */
@@ -54,7 +54,7 @@ function pidNamespace(): string {
  *
  * **Source**: proc(5): field 22; field 2, the name, may have anything in it.
  */
-export function startTimeOf(stat: string): string | undefined {
+export function parseStartTime(stat: string): string | undefined {
   const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return state === "Z" || state === "X" ? undefined : fields[18];
 }

@@ -51,7 +51,7 @@ export async function lockRecords(
       file.close();
       throw new Error(
         `Cannot lock the records of chips in ${directory.what}: ` +
-          `${holderOf(status)} keeps them locked for ${
+          `${findHolder(status)} keeps them locked for ${
             limitMs / 1000
           } s by now`,
       );
@@ -86,7 +86,7 @@ function openLock(directory: OwnedFd): OwnedFd {
  *
  * **Source**: proc_locks(5): number, kind, …, PID, device:inode.
  */
-function holderOf({ inode }: FileStatus): string {
+function findHolder({ inode }: FileStatus): string {
   const held = new RegExp(
     `^\\d+: FLOCK +\\S+ +\\S+ +(\\d+) +[0-9a-f]+:[0-9a-f]+:${inode} `,
     "m",

@@ -124,14 +124,14 @@ export function newId(name: string): string {
 }
 
 /** Returns a text for the process that holds a chip. */
-export function holderOf({ maker }: Pick<ChipRecord, "maker">): string {
+export function describeHolder({ maker }: Pick<ChipRecord, "maker">): string {
   return isOfThisNamespace(maker)
     ? `process ${maker.pid}`
     : `process ${maker.pid} of another PID namespace (a container)`;
 }
 
 /** Returns the path of a chip's group in configfs, present or not. */
-export function groupOf({ id }: Pick<ChipRecord, "id">): string {
+export function groupPath({ id }: Pick<ChipRecord, "id">): string {
   return `${CONFIGFS}/${id}`;
 }
 
@@ -145,7 +145,7 @@ export function usbSerials(
 }
 
 /** Says whether the maker lives, is not needed, or is gone. */
-export function stateOf(
+export function deriveState(
   record: ChipRecord,
   isMakerAlive: boolean,
 ): ChipState {
@@ -209,7 +209,7 @@ export class Records {
   }
 
   /** Returns the path of a record, present or not. */
-  pathOf({ id }: Pick<ChipRecord, "id">): string {
+  recordPath({ id }: Pick<ChipRecord, "id">): string {
     return `${this.#directory}/${id}`;
   }
 
@@ -240,7 +240,7 @@ export class Records {
     using directory = this.#open({ make: true })!;
     if (!makeDirectoryAt(directory, id, 0o755)) {
       throw new Error(
-        `Cannot make ${this.pathOf({ id })}: it exists already`,
+        `Cannot make ${this.recordPath({ id })}: it exists already`,
       );
     }
     try {
@@ -264,7 +264,7 @@ export class Records {
       const record = recordDirectory && readRecord(recordDirectory, id);
       if (record === undefined) continue;
       const isAlive = isMakerAlive(recordDirectory!, record);
-      records.push({ ...record, state: stateOf(record, isAlive) });
+      records.push({ ...record, state: deriveState(record, isAlive) });
     }
     return records.sort((a, b) => a.name < b.name ? -1 : 1);
   }
@@ -288,7 +288,7 @@ export class Records {
     using recordDirectory = directory &&
       openRecordDirectory(directory, record.id);
     if (recordDirectory === undefined) {
-      throw new Error(`Cannot write ${this.pathOf(record)}: it is gone`);
+      throw new Error(`Cannot write ${this.recordPath(record)}: it is gone`);
     }
     replaceFileAt(recordDirectory, RECORD, text, 0o644);
   }
@@ -419,7 +419,7 @@ function isRecord(value: unknown): value is ChipRecord {
       Array.isArray(value.ports) && value.ports.length <= MAX_ADAPTERS &&
         value.ports.every((port) => isCount(port, MAX_PORTS))) &&
     (guardian === undefined || isIdentity(guardian)) &&
-    (configfs === undefined || configfs === groupOf({ id })) &&
+    (configfs === undefined || configfs === groupPath({ id })) &&
     (device === undefined || /^gpio-aggregator\.\d+$/.test(device)) &&
     (devicesBefore === undefined ||
       Array.isArray(devicesBefore) &&

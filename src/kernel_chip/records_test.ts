@@ -15,12 +15,16 @@ import { testAlone, testSerially } from "../../tests/doubles/test_alone.ts";
 import { testLarge } from "../../tests/doubles/test_large.ts";
 import { openDirectory, UntrustedPathError } from "../../ffi/trusted_path.ts";
 import { CHIP_NAME } from "../config/values/values.ts";
-import { identityOf, isAlive, startTimeOf } from "./process_identity.ts";
+import {
+  identifyProcess,
+  isAlive,
+  parseStartTime,
+} from "./process_identity.ts";
 import { LivenessLock } from "./liveness_lock.ts";
-import { type ChipRecord, newId, Records, stateOf } from "./records.ts";
+import { type ChipRecord, deriveState, newId, Records } from "./records.ts";
 import { lacksRoot } from "../../tests/doubles/skipped.ts";
 
-const SELF = identityOf(Deno.pid)!;
+const SELF = identifyProcess(Deno.pid)!;
 
 function record(changes: Partial<ChipRecord> = {}): ChipRecord {
   return {
@@ -40,11 +44,11 @@ function record(changes: Partial<ChipRecord> = {}): ChipRecord {
   };
 }
 
-Deno.test("startTimeOf() reads past a name with blanks and brackets", () => {
+Deno.test("parseStartTime() reads past a name with blanks and brackets", () => {
   const fields = Array.from({ length: 30 }, (_, i) => `f${i + 4}`);
-  assertEquals(startTimeOf(`12 (a) S b)) S ${fields.join(" ")}`), "f22");
-  assertEquals(startTimeOf(`12 (x) Z ${fields.join(" ")}`), undefined);
-  assertEquals(startTimeOf(""), undefined);
+  assertEquals(parseStartTime(`12 (a) S b)) S ${fields.join(" ")}`), "f22");
+  assertEquals(parseStartTime(`12 (x) Z ${fields.join(" ")}`), undefined);
+  assertEquals(parseStartTime(""), undefined);
 });
 
 testSerially(
@@ -57,7 +61,7 @@ testSerially(
       args: ["-c", "read -r word"],
       stdin: "piped",
     }).spawn();
-    const identity = identityOf(child.pid)!;
+    const identity = identifyProcess(child.pid)!;
     assertEquals(isAlive(identity), true);
     await child.stdin.close();
     await child.status;
@@ -69,17 +73,20 @@ Deno.test("isAlive() sees no process of another PID namespace", () => {
   assertEquals(isAlive({ ...SELF, pidNamespace: "pid:[1]" }), false);
 });
 
-Deno.test("stateOf() tells held, detached and orphaned chips", () => {
+Deno.test("deriveState() tells held, detached and orphaned chips", () => {
   const path = "/dev/gpiochip9";
-  assertEquals(stateOf(record(), true), "held");
-  assertEquals(stateOf(record(), false), "orphaned");
-  assertEquals(stateOf(record({ isDetached: true, path }), false), "detached");
+  assertEquals(deriveState(record(), true), "held");
+  assertEquals(deriveState(record(), false), "orphaned");
+  assertEquals(
+    deriveState(record({ isDetached: true, path }), false),
+    "detached",
+  );
   // Its maker died before it was finished.
-  assertEquals(stateOf(record({ isDetached: true }), false), "orphaned");
+  assertEquals(deriveState(record({ isDetached: true }), false), "orphaned");
   const maker = { ...SELF, bootId: "" };
   for (const isDetached of [true, false]) {
     assertEquals(
-      stateOf(record({ maker, isDetached, path }), true),
+      deriveState(record({ maker, isDetached, path }), true),
       "orphaned",
     );
   }
@@ -144,7 +151,7 @@ Deno.test("Records takes a maker for alive that holds its mark, whatever its num
   await records.write(mine);
   assertEquals(await states(), ["held"]);
   // Two that look at the same time do not take each other for the maker.
-  const path = `${records.pathOf(mine)}/alive`;
+  const path = `${records.recordPath(mine)}/alive`;
   mark[Symbol.dispose]();
   using looking = await Deno.open(path);
   assertEquals(await looking.tryLock(false), true);
@@ -152,7 +159,7 @@ Deno.test("Records takes a maker for alive that holds its mark, whatever its num
   // Without a mark only a maker that can be seen is given up.
   await Deno.remove(path);
   {
-    using recordDirectory = openDirectory(records.pathOf(mine));
+    using recordDirectory = openDirectory(records.recordPath(mine));
     assertEquals(LivenessLock.isHeld(recordDirectory, "alive"), undefined);
   }
   assertEquals(await states(), ["held"]);
@@ -211,7 +218,7 @@ Deno.test("Records leaves out what is no record of a chip", async () => {
     ]
   ) {
     await Deno.writeTextFile(
-      `${records.pathOf(sound)}/record.json`,
+      `${records.recordPath(sound)}/record.json`,
       JSON.stringify(other),
     );
     assertEquals(await records.list(), [], JSON.stringify(other));
@@ -228,7 +235,7 @@ testSerially(
     const { records } = it;
     using _mark = records.begin(record());
     await records.write(record());
-    const path = `${records.pathOf(record())}/record.json`;
+    const path = `${records.recordPath(record())}/record.json`;
     const text = await Deno.readTextFile(path);
     const plant = async (script: string) => {
       await Deno.remove(path);
@@ -256,7 +263,7 @@ testSerially(
     }
     // A mark that would wait is none that can be told of.
     await plant(`cp ${it.directory}/elsewhere "$1"`);
-    const mark = `${records.pathOf(record())}/alive`;
+    const mark = `${records.recordPath(record())}/alive`;
     await Deno.remove(mark);
     await new Deno.Command("mkfifo", { args: [mark] }).output();
     const states = (await records.list()).map(({ state }) => state);
@@ -279,8 +286,8 @@ Deno.test("Records follows no link to records elsewhere, and uses no directory o
   using _mark = records.begin(record());
   await records.write(record());
   const moved = `${directory}/moved`;
-  await Deno.rename(records.pathOf(record()), moved);
-  await Deno.symlink(moved, records.pathOf(record()));
+  await Deno.rename(records.recordPath(record()), moved);
+  await Deno.symlink(moved, records.recordPath(record()));
   assertEquals(await records.list(), []);
   await records.remove(record());
   assert(fileStatus(`${moved}/record.json`) !== undefined);
@@ -330,9 +337,9 @@ testLarge(
     await using it = await rig();
     const { records } = it;
     records.begin(record())[Symbol.dispose]();
-    await fill(records.pathOf(record()), "touch", 2500, "-%.0f");
+    await fill(records.recordPath(record()), "touch", 2500, "-%.0f");
     await records.sweep();
-    assertNotEquals(fileStatus(records.pathOf(record())), undefined);
+    assertNotEquals(fileStatus(records.recordPath(record())), undefined);
     await assertRejects(() => records.remove(record()), Error, "ENOTEMPTY");
   },
   testSerially,
@@ -370,7 +377,7 @@ Deno.test({
     using _mark = records.begin(record());
     await records.write(record());
     assertEquals((await records.list()).length, 1);
-    await Deno.chown(records.pathOf(record()), 4711, 4711);
+    await Deno.chown(records.recordPath(record()), 4711, 4711);
     assertEquals(await records.list(), []);
   },
 });
@@ -406,7 +413,7 @@ testSerially({
     await assertRejects(() => records.write(changed), OsError, "no space left");
     assertEquals(await records.list(), [{
       ...mine,
-      state: stateOf(mine, true),
+      state: deriveState(mine, true),
     }]);
     await disk.repair();
     await records.write(changed);
@@ -429,7 +436,7 @@ Deno.test("a quota that is used up keeps the last record whole", async () => {
     );
   }
   assertEquals((await records.list()).map((one) => one.path), [undefined]);
-  assertEquals(listDirectory(records.pathOf(record())).sort(), [
+  assertEquals(listDirectory(records.recordPath(record())).sort(), [
     "alive",
     "record.json",
   ]);

@@ -78,7 +78,7 @@ export function resolveLines(
     return {
       title: lineTitle(line),
       position: linePosition(line),
-      ...keyOf(line, chip, offset, chips),
+      ...lineKey(line, chip, offset, chips),
       name: line.name ?? host.name,
       nameAsked: line.name !== undefined,
       chip: chip.name,
@@ -111,7 +111,7 @@ function find(
   if (chip === undefined) {
     // `ETH/0` may be a line's name.
     const name = `${wanted}/${offset}`;
-    if (positionsOf(name, chips).length > 0) {
+    if (findLinesByName(name, chips).length > 0) {
       return findByName(line, name, chips);
     }
     throw absent(
@@ -183,7 +183,7 @@ function findByName(
   chips: readonly HostChip[],
 ): [HostChip, number] {
   // A name on an aggregated chip is a copy, unless it is the only one.
-  const all = positionsOf(lineName, chips);
+  const all = findLinesByName(lineName, chips);
   const originals = all.filter(([chip]) => !AGGREGATED.test(chip.label));
   const found = originals.length > 0 ? originals : all;
   const [first] = found;
@@ -209,7 +209,7 @@ function findByName(
  * Returns the key by which the kernel finds the line. It searches for a chip by
  * its label and takes the first match, so a duplicate label cannot be used.
  */
-function keyOf(
+function lineKey(
   line: LineSpecification,
   chip: HostChip,
   offset: number,
@@ -219,7 +219,7 @@ function keyOf(
   const isUnique = chips.filter((other) => other.label === label).length === 1;
   if (isUnique && isKey(label)) return { key: label, offset };
   const { name } = chip.lines[offset]!;
-  if (isKey(name) && positionsOf(name, chips).length === 1) {
+  if (isKey(name) && findLinesByName(name, chips).length === 1) {
     return { key: name, offset: -1 };
   }
   throw specError(
@@ -246,7 +246,7 @@ function isKey(text: string): boolean {
     last !== 0xa0 && !text.includes("\ufffd");
 }
 
-function positionsOf(
+function findLinesByName(
   lineName: string,
   chips: readonly HostChip[],
 ): [HostChip, number][] {

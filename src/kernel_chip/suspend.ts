@@ -23,7 +23,7 @@ import {
   isPortFree,
   type Port,
   readPorts,
-  serialOf,
+  readSerial,
   USB_DEVICES,
 } from "../usbip/host_controller.ts";
 import { MACHINE_RECORDS } from "./records.ts";
@@ -123,7 +123,7 @@ export async function detachOwnAdapters(
       (port.busId === "0-0" || isOwnAdapter(`${devices}/${port.busId}`))
     );
     for (const { port, busId } of busy) {
-      const serial = serialOf(busId, devices);
+      const serial = readSerial(busId, devices);
       if (
         serial === undefined || detached.some((one) => one.port === port)
       ) continue;

@@ -17,13 +17,13 @@ import { LineError } from "../gpio/errors.ts";
 import { listChipNodes } from "../gpio/chip_nodes.ts";
 import {
   busIdAt,
-  chipOf,
   detach,
+  findChip,
   hasDevice,
   hasHostController,
   readPorts,
+  readSerial,
   roomProblem,
-  serialOf,
 } from "../usbip/host_controller.ts";
 import { type ChipRecord, usbSerials } from "./records.ts";
 import { UsbRelay } from "./usb_relay.ts";
@@ -68,7 +68,7 @@ export interface UsbKernel {
    */
   hasDevice(serials: readonly string[]): boolean;
   /** Returns the label of a chip. */
-  labelOf(path: string): string;
+  readLabel(path: string): string;
   /** Returns true if a line of a chip is held. */
   isUsed(path: string): boolean;
   /**
@@ -89,7 +89,7 @@ export const HOST_KERNEL: UsbKernel = {
   startRelay: (sockets, attachFd) => UsbRelay.start(sockets, attachFd),
   chips: hostChips,
   hasDevice: (serials) => hasDevice(serials),
-  labelOf: (path) => {
+  readLabel: (path) => {
     try {
       // The kernel answers this without asking the adapter.
       using chip = Chip.open(path);
@@ -203,8 +203,8 @@ function hostChips(adapters: readonly AttachedAdapter[]): AdapterChip[] {
   const ports = readPorts();
   const found = adapters.flatMap(({ port, serial }) => {
     const busId = busIdAt(ports, port);
-    const isOwn = busId !== undefined && serialOf(busId) === serial;
-    return isOwn ? chipOf(busId) ?? [] : [];
+    const isOwn = busId !== undefined && readSerial(busId) === serial;
+    return isOwn ? findChip(busId) ?? [] : [];
   });
   // All device nodes are looked at only once there are chips.
   if (found.length < adapters.length) return [];
@@ -256,7 +256,7 @@ export function detachAdapters(
   const ports = readPorts(controller);
   for (const { port, serial } of attachedAdapters(record)) {
     const busId = busIdAt(ports, port);
-    if (busId !== undefined && serialOf(busId, devices) === serial) {
+    if (busId !== undefined && readSerial(busId, devices) === serial) {
       detach(port, controller);
     }
   }

@@ -132,7 +132,7 @@ Deno.test("a chip is used while a program holds one of its lines", () => {
   using kernel = GpioKernel.install();
   const chip = kernel.addChip({ lines: 2, label: "cp2112_gpio" });
   const path = "/dev/gpiochip0";
-  assertEquals([HOST_KERNEL.labelOf(path), HOST_KERNEL.isUsed(path)], [
+  assertEquals([HOST_KERNEL.readLabel(path), HOST_KERNEL.isUsed(path)], [
     "cp2112_gpio",
     false,
   ]);

@@ -15,7 +15,7 @@ import {
   type NodeAccessOptions,
   readNodeAccess,
 } from "./node_access.ts";
-import { identityOf } from "./process_identity.ts";
+import { identifyProcess } from "./process_identity.ts";
 import {
   type ChipRecord,
   newId,
@@ -129,7 +129,7 @@ export class UsbKernelChip implements AsyncDisposable {
       name,
       id: newId(name),
       interface: "usb",
-      maker: identityOf(Deno.pid)!,
+      maker: identifyProcess(Deno.pid)!,
       isDetached: false,
       adapters: splitLines(model, lines.length).length,
       lines: lines.map(({ name, source }): RecordedLine => ({
@@ -165,7 +165,7 @@ export class UsbKernelChip implements AsyncDisposable {
 
   /** Socket of the first adapter, to listen at; others follow it. */
   get socketPath(): string {
-    return `${this.#records.pathOf(this.#record)}/usb.sock`;
+    return `${this.#records.recordPath(this.#record)}/usb.sock`;
   }
 
   /** Serial number of the first adapter. */
@@ -297,7 +297,7 @@ export class UsbKernelChip implements AsyncDisposable {
       );
     }
     this.#chips = chips;
-    this.#label = this.#kernel.labelOf(chips[0]!.path);
+    this.#label = this.#kernel.readLabel(chips[0]!.path);
     await this.#note({ path: chips[0]!.path });
   }
 

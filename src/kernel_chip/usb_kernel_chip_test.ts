@@ -7,7 +7,7 @@ import {
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbKernelDouble } from "../../tests/doubles/usb_kernel.ts";
 import { sleep } from "../async/wait.ts";
-import { identityOf } from "./process_identity.ts";
+import { identifyProcess } from "./process_identity.ts";
 import { type ChipRecord, newId, Records } from "./records.ts";
 import { UsbKernelChip } from "./usb_kernel_chip.ts";
 
@@ -81,7 +81,7 @@ Deno.test("an LJCA is chosen once that of a dead maker, or of one that ends, is 
     const dead: ChipRecord = {
       ...{ name, id: newId(name), interface: "usb", adapters: 1 },
       ...{ isDetached: false, lines: [] },
-      maker: { ...identityOf(Deno.pid)!, startTime: "1" },
+      maker: { ...identifyProcess(Deno.pid)!, startTime: "1" },
     };
     records.begin(dead)[Symbol.dispose]();
     await records.write(dead);

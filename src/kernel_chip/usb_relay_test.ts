@@ -7,7 +7,7 @@ import {
   listenUnix,
   socketPair,
 } from "../../ffi/unix_socket.ts";
-import { socketsOf } from "../../tests/doubles/open_sockets.ts";
+import { openSockets } from "../../tests/doubles/open_sockets.ts";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { UsbRelay } from "./usb_relay.ts";
 
@@ -51,7 +51,7 @@ testSerially(
     const directory = await Deno.makeTempDir();
     const path = `${directory}/usb.sock`;
     try {
-      const before = socketsOf();
+      const before = openSockets();
       using listener = listenUnix(path);
       using client = connectUnix(path);
       using accepted = acceptUnix(listener.fd);
@@ -62,7 +62,7 @@ testSerially(
       // As a shell leaves it.
       const F_SETFD = 2;
       libc().fcntl(attach.fd, F_SETFD, 0);
-      const ours = socketsOf().difference(before);
+      const ours = openSockets().difference(before);
       assertEquals([ours.size, client.fd !== accepted?.fd], [5, true]);
       await using relay = start(
         `printf '{"kind":"ended","reason":"'
@@ -72,7 +72,7 @@ testSerially(
       );
       const files = await relay.ended;
       assertStringIncludes(files, ` ${attach.fd} -> ${directory}/attach`);
-      assertEquals(socketsOf(files).intersection(ours), new Set());
+      assertEquals(openSockets(files).intersection(ours), new Set());
     } finally {
       await Deno.remove(directory, { recursive: true });
     }

@@ -96,8 +96,8 @@ export class MlIoh implements PciCard, LineListener {
   readonly #lines: readonly CardLine[];
   readonly #pins: readonly PinLine[];
   /** Channel and bit of each line. */
-  readonly #channelOf: Uint8Array;
-  readonly #bitOf: Uint8Array;
+  readonly #channelByLine: Uint8Array;
+  readonly #bitByLine: Uint8Array;
   readonly #events: CardEvents;
   readonly #now: () => number;
   #words: Int32Array;
@@ -119,8 +119,8 @@ export class MlIoh implements PciCard, LineListener {
     this.#words = new Int32Array(this.stateWords);
     this.#channels = CHANNEL_PINS.map((_, i) => new Channel(i, this.#words));
     const layout = layOut(lines.length);
-    this.#channelOf = Uint8Array.from(layout, ({ channel }) => channel);
-    this.#bitOf = Uint8Array.from(layout, ({ bit }) => bit);
+    this.#channelByLine = Uint8Array.from(layout, ({ channel }) => channel);
+    this.#bitByLine = Uint8Array.from(layout, ({ bit }) => bit);
     layout.forEach(({ channel, bit }, lineNumber) => {
       this.#channels[channel]!.pins |= 1 << bit;
       this.#channels[channel]!.lineNumbers[bit] = lineNumber;
@@ -377,8 +377,8 @@ export class MlIoh implements PciCard, LineListener {
 
   /** A line has this level. */
   #level(lineNumber: number, level: number): void {
-    const channel = this.#channels[this.#channelOf[lineNumber]!]!;
-    const bit = this.#bitOf[lineNumber]!;
+    const channel = this.#channels[this.#channelByLine[lineNumber]!]!;
+    const bit = this.#bitByLine[lineNumber]!;
     const mask = 1 << bit;
     if (((channel.actual >>> bit) & 1) === level) return;
     channel.actual ^= mask;
@@ -391,7 +391,7 @@ export class MlIoh implements PciCard, LineListener {
     const level = (channel.actual >>> bit) & 1;
     if (((channel.levels >>> bit) & 1) === level) return;
     channel.levels ^= mask;
-    const mode = channel.modeOf(bit);
+    const mode = channel.readMode(bit);
     const isDue = mode === Mode.Both ||
       mode === (level === 1 ? Mode.Rising : Mode.Falling) ||
       mode === (level === 1 ? Mode.High : Mode.Low);
@@ -432,7 +432,7 @@ export class MlIoh implements PciCard, LineListener {
       const bit = 31 - Math.clz32(pins & -pins);
       pins &= pins - 1;
       const level = (channel.levels >>> bit) & 1;
-      const mode = channel.modeOf(bit);
+      const mode = channel.readMode(bit);
       if (mode === (level === 1 ? Mode.High : Mode.Low)) {
         channel.latched |= 1 << bit;
       }

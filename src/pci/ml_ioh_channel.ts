@@ -134,7 +134,7 @@ export class Channel {
     return this.latched & this.enabled & ~this.masked;
   }
 
-  modeOf(bit: number): number {
+  readMode(bit: number): number {
     const register = bit < 8 ? this.mode0 : this.mode1;
     return (register >>> ((bit & 7) * 4)) & 0xf;
   }

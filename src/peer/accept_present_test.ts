@@ -12,7 +12,7 @@ import {
 } from "./accept_present.ts";
 
 /** A share whose slice is spent after some units; reads no clock. */
-function shareOf(units: number): TimeShare {
+function makeShare(units: number): TimeShare {
   return {
     get isSpent() {
       return units-- <= 0;
@@ -45,7 +45,7 @@ Deno.test("acceptPresent() passes over clients that went without a word", () => 
   let gone = 0;
   const accept = () =>
     acceptPresent(at.listener, {
-      share: shareOf(100),
+      share: makeShare(100),
       gone: () => void gone++,
     });
   // It said something, which must be heard.
@@ -65,7 +65,7 @@ Deno.test("acceptPresent() ends when its share is spent", () => {
   let gone = 0;
   const accept = (units: number) =>
     acceptPresent(at.listener, {
-      share: shareOf(units),
+      share: makeShare(units),
       gone: () => void gone++,
     });
   assertEquals(accept(2), undefined);
@@ -84,7 +84,7 @@ Deno.test("acceptPresent() closes what vain words came with elsewhere", () => {
   }
   let gone = 0;
   using connection = acceptPresent(at.listener, {
-    share: shareOf(100),
+    share: makeShare(100),
     gone: () => void gone++,
     isVain: ([first], isAll) => isAll && first === 1,
   })!;
@@ -92,7 +92,7 @@ Deno.test("acceptPresent() closes what vain words came with elsewhere", () => {
   assertEquals(receiveBytes(connection.fd, new Uint8Array(9)), 1);
   assertEquals(
     acceptPresent(at.listener, {
-      share: shareOf(100),
+      share: makeShare(100),
       gone: () => void gone++,
       isVain: () => true,
     }),

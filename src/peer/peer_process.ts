@@ -142,7 +142,7 @@ export class PeerProcess {
     const threads = new Map<number, ProcessTimes>();
     // Under KVM the process's own times say enough.
     if (process.guestMs === 0 && process.threadCount <= MAX_THREADS) {
-      for (const tid of threadsOf(pid)) {
+      for (const tid of listThreads(pid)) {
         const times = readThread(`/proc/${pid}/task/${tid}`);
         if (times !== undefined) threads.set(tid, times);
       }
@@ -151,7 +151,7 @@ export class PeerProcess {
   }
 }
 
-function threadsOf(pid: number): number[] {
+function listThreads(pid: number): number[] {
   try {
     return listDirectory(`/proc/${pid}/task`).map(Number);
   } catch {

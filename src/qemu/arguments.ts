@@ -49,7 +49,7 @@ export function isQemuProgram(program: string): boolean {
  * **Source**: qemu-options.hx; in milliseconds since 9.2, in seconds before; the
  * older option was removed later.
  */
-export function reconnectOptionOf(major: number, minor: number): string {
+export function selectReconnectOption(major: number, minor: number): string {
   const isNew = major > 9 || major === 9 && minor >= 2;
   return isNew ? "reconnect-ms=500" : "reconnect=1";
 }

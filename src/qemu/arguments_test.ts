@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import {
   isQemuProgram,
   qemuArguments,
-  reconnectOptionOf,
+  selectReconnectOption,
 } from "./arguments.ts";
 
 Deno.test("qemuArguments() opens both sockets, whatever is in their paths", () => {
@@ -36,10 +36,10 @@ Deno.test("isQemuProgram() knows the programs of all distributions", () => {
   assertEquals(others.filter(isQemuProgram), []);
 });
 
-Deno.test("reconnectOptionOf() knows the option of each QEMU", () => {
+Deno.test("selectReconnectOption() knows the option of each QEMU", () => {
   assertEquals(
     [[7, 2], [9, 1], [9, 2], [10, 0], [11, 1]].map(([major, minor]) =>
-      reconnectOptionOf(major!, minor!)
+      selectReconnectOption(major!, minor!)
     ),
     [
       ...["reconnect=1", "reconnect=1"],

@@ -81,6 +81,6 @@ const MODELS: Readonly<Record<string, ControllerModel>> = {
 };
 
 /** Returns the model of a type of controller; undefined if there is none. */
-export function modelOf(type: string): ControllerModel | undefined {
+export function findModel(type: string): ControllerModel | undefined {
   return Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
 }

@@ -6,7 +6,7 @@
 import type { QemuPin } from "../config/specification.ts";
 import {
   type ControllerModel,
-  modelOf,
+  findModel,
   PINS_PER_BANK,
   type RegisterBank,
 } from "./controllers.ts";
@@ -31,7 +31,7 @@ export function pinProblem(
       hint: "Tie fewer lines, or choose them with pins",
     };
   }
-  const isDirected = bankOf(controller, pin) !== undefined;
+  const isDirected = findBank(controller, pin) !== undefined;
   if (rule === "any") {
     const problem = anyProblem(controller, isDirected);
     if (problem !== undefined) {
@@ -70,7 +70,7 @@ function anyProblem(
   if (!isDirected) {
     return "has no known registers for its pins' directions";
   }
-  return modelOf(type)?.hasOneDriver === true
+  return findModel(type)?.hasOneDriver === true
     ? "mixes up what a pin is driven to from the two sides"
     : undefined;
 }
@@ -79,10 +79,13 @@ function anyProblem(
 export function readableModel(
   { address, type, isSecure }: Controller,
 ): ControllerModel | undefined {
-  return address < 0 || isSecure ? undefined : modelOf(type);
+  return address < 0 || isSecure ? undefined : findModel(type);
 }
 
-function bankOf(controller: Controller, pin: number): RegisterBank | undefined {
+function findBank(
+  controller: Controller,
+  pin: number,
+): RegisterBank | undefined {
   return readableModel(controller)?.banks[Math.floor(pin / PINS_PER_BANK)];
 }
 

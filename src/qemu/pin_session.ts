@@ -248,14 +248,14 @@ export class PinSession implements Disposable {
     if (pin === undefined || pin.level === level) return;
     if (pin.isLate) this.#options.counters.countLostLevel(lineNumber);
     pin.level = level;
-    pin.isLate = this.#channelOf(pin).backlog > MAX_BACKLOG_BYTES;
+    pin.isLate = this.#selectChannel(pin).backlog > MAX_BACKLOG_BYTES;
     if (!pin.isLate) this.#push(pin);
   }
 
   /** One of the two connections has no unread commands any more. */
   drained(channel: QmpClient | QtestClient): void {
     for (const pin of this.#pins) {
-      if (!pin.isLate || this.#channelOf(pin) !== channel) continue;
+      if (!pin.isLate || this.#selectChannel(pin) !== channel) continue;
       pin.isLate = false;
       this.#push(pin);
     }
@@ -411,7 +411,7 @@ export class PinSession implements Disposable {
   /** The guest's pin is an output: applies levels that no report has shown. */
   #driven(pin: SessionPin): void {
     this.#becomeOutput(pin, this.#lookedAt);
-    const level = this.#banks.levelOf(pin.pin);
+    const level = this.#banks.pinLevel(pin.pin);
     // Reports show more than the final level, and may still arrive.
     if (!pin.isReported && pin.driven !== level) {
       this.#drive(pin, level, this.#lookedAt);
@@ -469,7 +469,7 @@ export class PinSession implements Disposable {
   }
 
   /** Returns how levels of a pin are sent. */
-  #channelOf({ pin }: SessionPin): QmpClient | QtestClient {
+  #selectChannel({ pin }: SessionPin): QmpClient | QtestClient {
     const { qmp, qtest, controller } = this.#options;
     return pin < controller.inputs ? qtest : qmp;
   }

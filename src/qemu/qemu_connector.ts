@@ -8,7 +8,7 @@ import { isOsError } from "../../ffi/os_error.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import type { EventLoop, Timer } from "../reactor/event_loop.ts";
 import { QemuError } from "./errors.ts";
-import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
+import { connectToQemu, findStickyDirectory } from "./qemu_socket.ts";
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1000;
@@ -164,7 +164,7 @@ export class QemuConnector implements Disposable {
     this.#isJudged = true;
     const { socket, otherPaths = [] } = this.#options;
     const [directory] = [socket.path, ...otherPaths].flatMap((path) =>
-      stickyDirectoryOf(path) ?? []
+      findStickyDirectory(path) ?? []
     );
     if (directory === undefined) return;
     this.#options.notice(

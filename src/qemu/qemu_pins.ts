@@ -138,11 +138,11 @@ export class QemuPins implements LineListener, Disposable {
     }
     const { loop, allowed, qmpPath, qtestPath, events } = options;
     this.#sockets = {
-      qmp: socketOf("qmp", qmpPath),
-      qtest: socketOf("qtest", qtestPath),
+      qmp: describeSocket("qmp", qmpPath),
+      qtest: describeSocket("qtest", qtestPath),
     };
     const { store } = options;
-    this.#kept = store && new KeptPins(store, identityOf(options));
+    this.#kept = store && new KeptPins(store, describeIdentity(options));
     const kept = this.#kept?.take();
     this.#connector = new QemuConnector({
       loop,
@@ -185,7 +185,7 @@ export class QemuPins implements LineListener, Disposable {
   #resume({ qmp, qtest, controller }: KeptQemu): void {
     this.#leftQtest = qtest;
     this.#isContinued = true;
-    const pins = this.#pinsOf(controller);
+    const pins = this.#linkPins(controller);
     if (pins === undefined) {
       closeConnection(qmp);
       return this.#lost("");
@@ -228,7 +228,7 @@ export class QemuPins implements LineListener, Disposable {
         // Nothing more to do; the connection stays open so that this QEMU's
         // exit is noticed.
         if (controller === undefined) return this.#connector.fault(error!);
-        const pins = this.#pinsOf(controller);
+        const pins = this.#linkPins(controller);
         if (pins === undefined) return;
         this.#notice(keyNotice(controller, pins));
         this.#link = { controller, pins, model: readableModel(controller) };
@@ -362,7 +362,7 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   /** Returns the pins of the lines; reports a fault if that is impossible. */
-  #pinsOf(controller: Controller): LinkedPin[] | undefined {
+  #linkPins(controller: Controller): LinkedPin[] | undefined {
     const { lines } = this.#options;
     const wanted: readonly QemuPin[] = this.#options.pins ??
       lines.map((_, lineNumber) => ({ pin: lineNumber, lineNumber }));
@@ -482,14 +482,14 @@ export class QemuPins implements LineListener, Disposable {
 }
 
 /** Returns what a session must be about to go on in this process. */
-function identityOf(
+function describeIdentity(
   { qmpPath, qtestPath, device, index, pins, identity = "" }: QemuPinsOptions,
 ): string {
   return JSON.stringify([qmpPath, qtestPath, device, index, pins, identity]);
 }
 
 /** Returns a socket with the option of QEMU that makes it. */
-function socketOf(option: "qmp" | "qtest", path: string): QemuSocket {
+function describeSocket(option: "qmp" | "qtest", path: string): QemuSocket {
   return {
     path,
     hint:

@@ -66,7 +66,7 @@ Deno.test("QemuPins reads no registers of the secure world", () => {
 Deno.test("QemuPins knows the last bank of an AST2500", () => {
   const properties = Array.from(
     { length: 228 },
-    (_, i) => `gpio${lettersOf(i >> 3)}${i & 7}`,
+    (_, i) => `gpio${toLetters(i >> 3)}${i & 7}`,
   );
   using it = pinsRig({
     board: [{
@@ -207,7 +207,7 @@ testLarge(
 );
 
 /** A, …, Z, AA, … */
-function lettersOf(index: number): string {
+function toLetters(index: number): string {
   const letter = String.fromCharCode(65 + index % 26);
-  return index < 26 ? letter : lettersOf(Math.floor(index / 26) - 1) + letter;
+  return index < 26 ? letter : toLetters(Math.floor(index / 26) - 1) + letter;
 }

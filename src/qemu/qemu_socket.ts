@@ -19,7 +19,7 @@ import {
   UntrustedPathError,
 } from "../../ffi/trusted_path.ts";
 import { connectUnix, peerCredentials } from "../../ffi/unix_socket.ts";
-import { allowedDirectoryOf } from "../config/values/allowed_directory.ts";
+import { findAllowedDirectory } from "../config/values/allowed_directory.ts";
 import { QemuError } from "./errors.ts";
 
 const STICKY = 0o1000;
@@ -80,7 +80,7 @@ function connectByPath(path: string): OwnedFd {
 }
 
 function connectWithin(path: string, allowed: readonly string[]): OwnedFd {
-  const found = allowedDirectoryOf(path, allowed);
+  const found = findAllowedDirectory(path, allowed);
   if (found === undefined) {
     throw new QemuError(
       `Cannot use ${path}: it is not in a directory that API clients may use`,
@@ -133,7 +133,7 @@ function connectTo(path: string, file: OwnedFd): OwnedFd {
  * replace those of others (a sticky directory, such as `/tmp`): another user's
  * socket may be there before QEMU's.
  */
-export function stickyDirectoryOf(path: string): string | undefined {
+export function findStickyDirectory(path: string): string | undefined {
   const { directory } = splitPath(path);
   try {
     const mode = fileStatus(directory)?.mode ?? 0;

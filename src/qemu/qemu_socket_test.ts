@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
+import { changeOwner, openAt } from "../../ffi/directory.ts";
 import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { OsError } from "../../ffi/os_error.ts";
@@ -7,7 +7,7 @@ import { testAlone } from "../../tests/doubles/test_alone.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
 import { listenUnix, socketPath } from "../../ffi/unix_socket.ts";
 import { QemuError } from "./errors.ts";
-import { connectToQemu, stickyDirectoryOf } from "./qemu_socket.ts";
+import { connectToQemu, findStickyDirectory } from "./qemu_socket.ts";
 import { lacksRoot } from "../../tests/doubles/skipped.ts";
 
 /** Any user that is not this one. */
@@ -135,7 +135,7 @@ Deno.test({
       using directory = openDirectory(`${path}/theirs`);
       for (const name of ["qmp", "vm"]) {
         using link = openAt(directory, name, O_PATH | O_NOFOLLOW);
-        changeOwnerOf(link, OTHER, OTHER);
+        changeOwner(link, OTHER, OTHER);
       }
       for (const name of ["qmp", "vm/qmp"]) {
         assertEquals(
@@ -149,19 +149,19 @@ Deno.test({
   },
 });
 
-Deno.test("stickyDirectoryOf() finds where another user may come first", () => {
+Deno.test("findStickyDirectory() finds where another user may come first", () => {
   const path = Deno.makeTempDirSync();
   try {
     const found = (mode: number) => {
       Deno.chmodSync(path, mode);
-      return stickyDirectoryOf(`${path}/qmp`);
+      return findStickyDirectory(`${path}/qmp`);
     };
     assertEquals(found(0o1777), path);
     assertEquals(found(0o770), undefined);
     // Everybody may replace what is there, which the service tells of.
     assertEquals(found(0o777), undefined);
-    assertEquals(stickyDirectoryOf(`${path}/none/qmp`), undefined);
-    assertEquals(stickyDirectoryOf("/qmp"), undefined);
+    assertEquals(findStickyDirectory(`${path}/none/qmp`), undefined);
+    assertEquals(findStickyDirectory("/qmp"), undefined);
   } finally {
     Deno.removeSync(path, { recursive: true });
   }

@@ -79,7 +79,7 @@ export class RegisterBanks {
   }
 
   /** Returns the level that the guest drives a pin to. */
-  levelOf(pin: number): 0 | 1 {
+  pinLevel(pin: number): 0 | 1 {
     return this.#bit(pin, "levels");
   }
 

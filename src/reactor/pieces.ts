@@ -30,7 +30,7 @@ export function abandon(work: Generator<unknown, unknown>): void {
  *
  * @throws {unknown} What the first of those threw, after the last step.
  */
-export function eachOf(steps: Iterable<() => void>): Pieces {
+export function inPieces(steps: Iterable<() => void>): Pieces {
   return eachPart(steps, onePiece);
 }
 

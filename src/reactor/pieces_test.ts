@@ -2,15 +2,15 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   abandon,
   atOnce,
-  eachOf,
   eachPart,
+  inPieces,
   type Pieces,
   Undo,
 } from "./pieces.ts";
 
-Deno.test("eachOf() does every step, one a piece, and throws the first error", () => {
+Deno.test("inPieces() does every step, one a piece, and throws the first error", () => {
   const done: number[] = [];
-  const work = eachOf([0, 1, 2].map((i) => () => {
+  const work = inPieces([0, 1, 2].map((i) => () => {
     done.push(i);
     if (i < 2) throw new Error(`step ${i}`);
   }));
@@ -44,9 +44,9 @@ Deno.test("abandon() has work undo what it has begun, in the reverse order", () 
   assertEquals(done, []);
 });
 
-Deno.test("abandon() has what is left of eachOf() done now, whatever some of it throws", () => {
+Deno.test("abandon() has what is left of inPieces() done now, whatever some of it throws", () => {
   const done: number[] = [];
-  const work = eachOf([0, 1, 2, 3].map((i) => () => {
+  const work = inPieces([0, 1, 2, 3].map((i) => () => {
     done.push(i);
     if (i === 2) throw new Error("a bug");
   }));

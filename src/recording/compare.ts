@@ -44,7 +44,7 @@ export function firstDifference(
     const index = indices.get(name);
     const difference = index === undefined
       ? { timeNs: 0, text: `${name} was not recorded` }
-      : differenceOf(name, wanted[i]!, came[index]!, {
+      : findDifference(name, wanted[i]!, came[index]!, {
         toleranceNs,
         endNs: expected.endNs,
       });
@@ -69,7 +69,7 @@ function changesBySignal(
   return changes;
 }
 
-function differenceOf(
+function findDifference(
   name: string,
   wanted: readonly Change[],
   came: readonly Change[],
@@ -80,7 +80,7 @@ function differenceOf(
   let isFree = true;
   const unexpected = ({ timeNs, value }: Change): Difference => ({
     timeNs,
-    text: `${name} became ${textOf(value)} at ${msText(timeNs)}, ` +
+    text: `${name} became ${formatValue(value)} at ${msText(timeNs)}, ` +
       "which was not expected",
   });
   const missing = (change: Change): Difference => {
@@ -90,7 +90,7 @@ function differenceOf(
       : "";
     return {
       timeNs: change.timeNs,
-      text: `${name} was expected to become ${textOf(change.value)} at ` +
+      text: `${name} was expected to become ${formatValue(change.value)} at ` +
         `${msText(change.timeNs)}${late}`,
     };
   };
@@ -124,7 +124,7 @@ function differenceOf(
     : unexpected(last);
 }
 
-function textOf(value: SignalValue): string {
+function formatValue(value: SignalValue): string {
   return value === undefined ? "unknown" : String(value);
 }
 

@@ -104,7 +104,7 @@ function soundEntry(
   onDamage: (error: RecordingError) => void,
 ): EdgeLine | undefined {
   try {
-    return entryOf(line, row);
+    return parseEntry(line, row);
   } catch (error) {
     if (!(error instanceof RecordingError)) throw error;
     onDamage(error);
@@ -117,7 +117,7 @@ function soundEntry(
  *
  * @throws {RecordingError} If it is not valid.
  */
-export function entryOf(line: string, row: number): EdgeLine | undefined {
+export function parseEntry(line: string, row: number): EdgeLine | undefined {
   let object: unknown;
   try {
     object = JSON.parse(line);
@@ -129,7 +129,7 @@ export function entryOf(line: string, row: number): EdgeLine | undefined {
   }
   const { event, time, aggregator, line: name, value, cause = "", ...more } =
     object as Record<string, unknown>;
-  if (event !== undefined) return eventOf(object as Record<string, unknown>);
+  if (event !== undefined) return parseEvent(object as Record<string, unknown>);
   const timeNs = typeof time === "string" ? readTime(time) : undefined;
   if (timeNs === undefined) throw invalid(row, "it has no valid time");
   const isEdge = typeof aggregator === "string" && typeof name === "string" &&
@@ -154,7 +154,7 @@ export function entryOf(line: string, row: number): EdgeLine | undefined {
   };
 }
 
-function eventOf(
+function parseEvent(
   { event, count, run, version, at, boot, clock }: Record<string, unknown>,
 ): EdgeLine | undefined {
   if (event === "lost" && isCount(count)) return { lost: count };

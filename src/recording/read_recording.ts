@@ -31,7 +31,7 @@ export function readRecording(
 ): Recording {
   let reader: Reader | undefined;
   for (const piece of pieces) {
-    reader ??= readerOf(piece, isWanted);
+    reader ??= selectReader(piece, isWanted);
     reader?.push(piece);
   }
   if (reader === undefined) throw new RecordingError("it is empty");
@@ -39,7 +39,7 @@ export function readRecording(
 }
 
 /** Returns the reader for a file that begins so; undefined if it is blank. */
-function readerOf(
+function selectReader(
   piece: Uint8Array,
   isWanted: (signal: Signal) => boolean,
 ): Reader | undefined {

@@ -30,7 +30,7 @@ function read(text: string, length?: number): Recording {
 }
 
 /** Edges as `[time, name, value]`. */
-function edgesOf({ signals, edges }: Recording) {
+function listEdges({ signals, edges }: Recording) {
   return Array.from({ length: edges.length }, (_, i) => [
     edges.timeNs(i),
     signalText(signals[edges.signal(i)]!),
@@ -65,10 +65,10 @@ const EDGES = [
 for (const format of ["vcd", "csv", "jsonl"] as const) {
   Deno.test(`a recording as ${format} is read as it was written`, () => {
     const text = written(format);
-    assertEquals(edgesOf(read(text)), EDGES);
-    assertEquals(edgesOf(read(text, 1)), EDGES, "byte by byte");
-    assertEquals(edgesOf(read(text.replaceAll("\n", "\r\n"))), EDGES);
-    assertEquals(edgesOf(read(`\ufeff${text}`)), EDGES);
+    assertEquals(listEdges(read(text)), EDGES);
+    assertEquals(listEdges(read(text, 1)), EDGES, "byte by byte");
+    assertEquals(listEdges(read(text.replaceAll("\n", "\r\n"))), EDGES);
+    assertEquals(listEdges(read(`\ufeff${text}`)), EDGES);
   });
 
   const count = format === "vcd"
@@ -132,7 +132,7 @@ Deno.test("files say when and why, and cannot be forged by a name", () => {
     });
     const text = writer.head() + writer.edge(0, 1, START_NS + 5000n, "guest");
     assertEquals(text.includes("\x1b"), false, format);
-    assertEquals(edgesOf(read(text)).map(([ns, , value]) => [ns, value]), [
+    assertEquals(listEdges(read(text)).map(([ns, , value]) => [ns, value]), [
       [0, 0],
       [5000, 1],
     ], format);
@@ -173,7 +173,7 @@ $dumpvars x! bxxxxxxxx " r0.0 # b0 $ $end
 #300 z!
 `;
   const recording = read(dump);
-  assertEquals(edgesOf(recording), [
+  assertEquals(listEdges(recording), [
     [0, "top.clk", "x"],
     [0, "top.dut.clk", "x"],
     [0, "top.dut.q", 0],
@@ -198,7 +198,7 @@ $enddefinitions $end
 `;
 
 Deno.test("bits of a bus of a dump are signals of their own", () => {
-  assertEquals(edgesOf(read(BUS)), [
+  assertEquals(listEdges(read(BUS)), [
     [0, "top.D[1]", 0],
     [0, "top.D[0]", 1],
     [0, "dut.D", 1],
@@ -206,7 +206,7 @@ Deno.test("bits of a bus of a dump are signals of their own", () => {
     [1, "top.D[1]", 1],
   ]);
   const chosen = readRecording(pieces(BUS), ({ name }) => name === "D[1]");
-  assertEquals(edgesOf(chosen), [[0, "top.D[1]", 0], [1, "top.D[1]", 1]]);
+  assertEquals(listEdges(chosen), [[0, "top.D[1]", 0], [1, "top.D[1]", 1]]);
 });
 
 Deno.test("tables of gpioagg mon are read", () => {
@@ -215,7 +215,7 @@ Deno.test("tables of gpioagg mon are read", () => {
 100.5,falling,0,gpiochip0,3,START,2
 100.5,rising,1,gpiochip1,0,,1
 `;
-  assertEquals(edgesOf(read(csv)), [
+  assertEquals(listEdges(read(csv)), [
     [0, "START", 1],
     [499_999_995, "START", 0],
     [499_999_995, "gpiochip1/0", 1],
@@ -225,7 +225,7 @@ Deno.test("tables of gpioagg mon are read", () => {
 {"event":"lost","count":3,"line":"START"}
 {"event":"falling","timestampNs":32430091265,"line":"START","value":0}
 `;
-  assertEquals(edgesOf(read(json)), [[0, "START", 1], [1, "START", 0]]);
+  assertEquals(listEdges(read(json)), [[0, "START", 1], [1, "START", 0]]);
 });
 
 const HEAD = "$timescale 1 ns $end $scope module a $end\n" +

@@ -192,7 +192,7 @@ export class CsvTableReader {
     this.#edges.add(time!, {
       scope: cell("aggregator") ?? "",
       name: name ?? `${cell("chip")}/${cell("offset")}`,
-    }, this.#valueOf(value!));
+    }, this.#parseValue(value!));
   }
 
   #head(fields: readonly string[]): void {
@@ -223,16 +223,16 @@ export class CsvTableReader {
     if (fields.length < names.length + first) {
       this.#edges.fail("it has too few fields");
     }
-    this.#edges.at(wide.timeOf(fields, this.#wideRows++), fields[0]!);
+    this.#edges.at(wide.rowTime(fields, this.#wideRows++), fields[0]!);
     for (const [i, name] of names.entries()) {
       const value = fields[i + first]!;
       if (value === this.#lastValues[i + first]) continue;
-      this.#edges.change({ scope: "", name }, this.#valueOf(value));
+      this.#edges.change({ scope: "", name }, this.#parseValue(value));
     }
     this.#lastValues = fields;
   }
 
-  #valueOf(text: string): SignalValue {
+  #parseValue(text: string): SignalValue {
     if (Object.hasOwn(VALUES, text)) return VALUES[text];
     this.#edges.fail(`"${printable(text, SHOWN)}" is not a valid value`);
   }

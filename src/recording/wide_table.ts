@@ -60,16 +60,16 @@ export class WideColumns {
   readonly names: readonly string[];
   /** The first signal's column: 1 behind a column of times. */
   readonly first: 0 | 1;
-  readonly #timeOf: (field: string, row: number) => bigint | undefined;
+  readonly #readRowTime: (field: string, row: number) => bigint | undefined;
 
   private constructor(
     names: readonly string[],
-    timeOf: (field: string, row: number) => bigint | undefined,
+    rowTime: (field: string, row: number) => bigint | undefined,
     hasTimes: boolean,
   ) {
     this.names = names;
     this.first = hasTimes ? 1 : 0;
-    this.#timeOf = timeOf;
+    this.#readRowTime = rowTime;
   }
 
   /**
@@ -87,7 +87,7 @@ export class WideColumns {
     const unit = Object.hasOwn(UNITS, time)
       ? UNITS[time]
       : isTime && rate !== undefined
-      ? unitOf(rate)
+      ? timeUnit(rate)
       : undefined;
     const hasTimes = isTime || unit !== undefined;
     if (hasTimes && rate === 0) return undefined;
@@ -101,20 +101,20 @@ export class WideColumns {
       // These are values: there is no head.
       (hasTimes || !names.every((name) => name === "0" || name === "1"));
     if (!areNames || !hasTimes && !rowRate) return undefined;
-    const timeOf = unit !== undefined
+    const rowTime = unit !== undefined
       ? (field: string) => scaled(field, unit)
       : hasTimes
       ? readTime
       : (_field: string, row: number) => wholeNs(row * 1e9 / rowRate!);
-    return new WideColumns(names, timeOf, hasTimes);
+    return new WideColumns(names, rowTime, hasTimes);
   }
 
   /**
    * Returns the time of a row, counted from 0. **Units**: nanoseconds; undefined
    * if it is not valid.
    */
-  timeOf(fields: readonly string[], row: number): bigint | undefined {
-    return this.#timeOf(fields[0]!, row);
+  rowTime(fields: readonly string[], row: number): bigint | undefined {
+    return this.#readRowTime(fields[0]!, row);
   }
 }
 
@@ -122,7 +122,7 @@ export class WideColumns {
  * Unit of sigrok's times at a rate: the largest that a sample is not shorter
  * than. **Units**: nanoseconds.
  */
-function unitOf(rate: number): number {
+function timeUnit(rate: number): number {
   return [1e9, 1e6, 1e3, 1].find((ns) => ns * rate <= 1e9) ?? 1e-3;
 }
 

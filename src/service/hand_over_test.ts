@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { handOverService } from "./hand_over.ts";
 
 /** Steps of a hand-over, in order. */
-async function stepsOf(
+async function recordSteps(
   options: {
     readonly isWritten?: boolean;
     readonly isQuiet?: boolean;
@@ -42,7 +42,7 @@ async function stepsOf(
 }
 
 Deno.test("a service writes what it can while it serves, and hands over with all said", async () => {
-  assertEquals(await stepsOf(), [
+  assertEquals(await recordSteps(), [
     "end leases",
     "catch up",
     "serve nothing",
@@ -54,7 +54,7 @@ Deno.test("a service writes what it can while it serves, and hands over with all
 });
 
 Deno.test("no guest waits for readers of the output, nor for a disk that hangs", async () => {
-  assertEquals(await stepsOf({ isWritten: false, isBlocked: true }), [
+  assertEquals(await recordSteps({ isWritten: false, isBlocked: true }), [
     "end leases",
     "catch up",
     "serve nothing",
@@ -66,6 +66,6 @@ Deno.test("no guest waits for readers of the output, nor for a disk that hangs",
 });
 
 Deno.test("what may go on is not handed over before the process has ended", async () => {
-  const steps = await stepsOf({ isQuiet: false });
+  const steps = await recordSteps({ isQuiet: false });
   assertEquals(steps.at(-1), "flushed");
 });

@@ -131,10 +131,10 @@ export class Reloader {
       aggregator,
       old: before.get(aggregator.name),
       change: this.#clientsReason(aggregator) ??
-        changeOf(before.get(aggregator.name), aggregator),
+        compareAggregators(before.get(aggregator.name), aggregator),
     }));
     const refused = new Set<string>();
-    const guests = guestsOf(plans, connected);
+    const guests = findGuests(plans, connected);
     for (const { aggregator: { name, secondOf = "" }, old, change } of plans) {
       if (typeof change === "string") continue;
       // Copies refer to lines by number: they are made anew with those lines.
@@ -263,7 +263,7 @@ export class Reloader {
 }
 
 /** Aggregators whose lines a guest uses, by either exposure. */
-function guestsOf(
+function findGuests(
   plans: readonly { aggregator: AggregatorSpecification }[],
   connected: ReadonlySet<string>,
 ): Set<string> {
@@ -319,7 +319,7 @@ const RULES: readonly ((line: LineSpecification) => unknown)[] = [
  * Compares two specifications of an aggregator: `same`, `new`, `rules`, or the
  * reasons why it cannot change under a running guest.
  */
-export function changeOf(
+export function compareAggregators(
   old: AggregatorSpecification | undefined,
   next: AggregatorSpecification,
 ): "same" | "new" | "rules" | string[] {

@@ -5,7 +5,7 @@ import type { Specification } from "../config/specification.ts";
 import type { ReloadState } from "../client/protocol.ts";
 import { Reloader } from "./reload.ts";
 
-function specificationOf(text: string): Specification {
+function readSpecification(text: string): Specification {
   const result = parseConfig(text, "test.yaml");
   if ("errors" in result) throw result.errors[0];
   return result.specification;
@@ -25,14 +25,14 @@ function rig(
   const names = (aggregators: readonly { name: string }[]) =>
     aggregators.map(({ name }) => name).join();
   const reloader = new Reloader({
-    current: specificationOf(first),
-    read: () => ({ specification: specificationOf(first) }),
+    current: readSpecification(first),
+    read: () => ({ specification: readSpecification(first) }),
     isTimed: false,
     isClients: (name) => clients.includes(name),
     target: {
       describe: () =>
         Promise.resolve(
-          specificationOf(first).aggregators
+          readSpecification(first).aggregators
             .filter(({ name }) => !removed.includes(name))
             .map(({ name }) => ({
               name,
@@ -50,7 +50,7 @@ function rig(
   });
   return {
     log,
-    apply: (text: string) => reloader.apply(specificationOf(text)),
+    apply: (text: string) => reloader.apply(readSpecification(text)),
   };
 }
 

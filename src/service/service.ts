@@ -284,8 +284,8 @@ export async function serve(
     for (const problem of listeners.closeUnused()) events.problem(problem);
     const served = [...added, ...restored];
     keptStart.end();
-    events.ready(served, settings && placesOf(settings));
-    const status = () => statusOf(count, settings !== undefined);
+    events.ready(served, settings && apiPaths(settings));
+    const status = () => formatStatus(count, settings !== undefined);
     manager.ready(status(), () => reactor.describe(""));
     showHealth = () => {
       reactor.pending().then(
@@ -352,7 +352,7 @@ async function keptCreations(
 }
 
 /** Returns a service's status text for its manager. */
-function statusOf(
+function formatStatus(
   { aggregators, lines }: ServedCount,
   hasApi: boolean,
 ): string {
@@ -408,7 +408,7 @@ function reloadTarget(
   };
 }
 
-function placesOf({ change, look }: ApiSettings): ApiPlaces {
+function apiPaths({ change, look }: ApiSettings): ApiPlaces {
   return {
     ...(change === undefined ? {} : { socket: change.path }),
     ...(look === undefined ? {} : { look: look.path }),

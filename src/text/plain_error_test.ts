@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { plainMessage } from "./plain_error.ts";
 import { printableError } from "./printable.ts";
 
-function messageOf(fail: () => unknown): string {
+function catchMessage(fail: () => unknown): string {
   try {
     fail();
   } catch (error) {
@@ -13,12 +13,12 @@ function messageOf(fail: () => unknown): string {
 
 Deno.test("printableError() has no words of the runtime", () => {
   assertEquals(
-    messageOf(() => Deno.readTextFileSync("/nonexistent/file")),
+    catchMessage(() => Deno.readTextFileSync("/nonexistent/file")),
     "/nonexistent/file: no such file or directory",
   );
-  assertEquals(messageOf(() => JSON.parse("{")), "it is not valid JSON");
-  assertEquals(messageOf(() => JSON.parse("x")), "it is not valid JSON");
-  assertEquals(messageOf(() => JSON.parse("")), "it is not valid JSON");
+  assertEquals(catchMessage(() => JSON.parse("{")), "it is not valid JSON");
+  assertEquals(catchMessage(() => JSON.parse("x")), "it is not valid JSON");
+  assertEquals(catchMessage(() => JSON.parse("")), "it is not valid JSON");
 });
 
 Deno.test("plainMessage() says what is refused, not which flag allows it", () => {

@@ -40,7 +40,9 @@ export function printable(text: string, limit = PRINTABLE_LIMIT): string {
   let result = "";
   // What does not fit is not looked at: an escape is never shorter.
   for (const character of text.slice(0, limit + 1)) {
-    const shown = ACTING.test(character) ? escapeOf(character) : character;
+    const shown = ACTING.test(character)
+      ? escapeCharacter(character)
+      : character;
     if (result.length + shown.length > limit) {
       return shorten(result, limit);
     }
@@ -54,7 +56,7 @@ export function printable(text: string, limit = PRINTABLE_LIMIT): string {
  * For blocks whose cells are texts that {@linkcode printable} passed.
  */
 export function printableBlock(text: string): string {
-  return text.replaceAll(ALL_ACTING_IN_BLOCK, escapeOf);
+  return text.replaceAll(ALL_ACTING_IN_BLOCK, escapeCharacter);
 }
 
 /**
@@ -84,7 +86,7 @@ export function printableJson(value: unknown, indent = 0): string {
   // Outside of strings JSON is plain ASCII, and no control but line feeds.
   return JSON.stringify(value, undefined, indent).replaceAll(
     ALL_IN_JSON,
-    jsonEscapeOf,
+    escapeForJson,
   );
 }
 
@@ -108,7 +110,7 @@ const SHORT: Readonly<Record<string, string>> = {
   "\t": "\\t",
 };
 
-function escapeOf(character: string): string {
+function escapeCharacter(character: string): string {
   const short = SHORT[character];
   if (short !== undefined) return short;
   const code = character.codePointAt(0)!;
@@ -121,7 +123,7 @@ function escapeOf(character: string): string {
   return code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\u{${hex}}`;
 }
 
-function jsonEscapeOf(character: string): string {
+function escapeForJson(character: string): string {
   let result = "";
   for (let i = 0; i < character.length; i++) {
     const hex = character.charCodeAt(i).toString(16);

@@ -10,7 +10,11 @@ import type {
   LineSettings,
 } from "../gpio/line_settings.ts";
 import { EdgeReader } from "./events/edge_reader.ts";
-import { CSV_HEADER, type EdgeText, edgeTextOf } from "./events/edge_text.ts";
+import {
+  CSV_HEADER,
+  edgeFormatter,
+  type EdgeText,
+} from "./events/edge_text.ts";
 import {
   bannerText,
   COMMON_SPECIFIERS,
@@ -29,7 +33,7 @@ import { printError, writeOut } from "./program/output.ts";
 import { consumerLabel, readValues, requestLines } from "./lines/requests.ts";
 import { needLines, selectLines } from "./lines/selection.ts";
 import type { SettingsOf } from "./program/settings.ts";
-import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
+import { findErrnoCode, ToolError } from "./program/tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
   BANNER_OPTION,
@@ -39,7 +43,7 @@ import {
   HELP_OPTION,
   JSON_OPTION,
   LINES_CHAPTER,
-  oneOf,
+  parseChoice,
   PERIODS_CHAPTER,
   SELECTION_OPTIONS,
   STRICT_OPTION,
@@ -78,7 +82,7 @@ const OPTIONS = [
     value: "edges",
     completes: EDGES,
     help: ["watch for rising or falling edges, or both", "(default: both)"],
-    read: (text: string) => oneOf(EDGES, text, "edges"),
+    read: (text: string) => parseChoice(EDGES, text, "edges"),
   },
   {
     long: "event-clock",
@@ -90,7 +94,7 @@ const OPTIONS = [
       "(default: monotonic; realtime with --utc or --localtime)",
     ],
     sets: "clock",
-    read: (text: string) => oneOf(CLOCKS, text, "event clock"),
+    read: (text: string) => parseChoice(CLOCKS, text, "event clock"),
   },
   HELP_OPTION,
   FORMAT_OPTION,
@@ -137,7 +141,7 @@ const OPTIONS = [
     ],
     completes: TICKS,
     sets: "timescale",
-    read: (text: string) => oneOf(TICKS, text, "timescale"),
+    read: (text: string) => parseChoice(TICKS, text, "timescale"),
     extension: true,
   },
   VERSION_OPTION,
@@ -248,7 +252,7 @@ export function monitor(
   const quiet = config.quiet || config.vcd === "-";
   if (config.csv && !quiet) writeOut(CSV_HEADER);
   if (config.banner) printBanner(lines, config);
-  const text = quiet ? undefined : edgeTextOf(lines, {
+  const text = quiet ? undefined : edgeFormatter(lines, {
     style: config.json ? "json" : config.csv ? "csv" : "text",
     format: config.format,
     time: config.time ?? (clock === "realtime" ? "utc" : "seconds"),
@@ -278,7 +282,7 @@ export function withEventClock<Groups>(
     return { groups: request(clock), clock, isSubstitute: false };
   } catch (error) {
     const isUnknown = clock === "realtime" && !isExplicit &&
-      errnoCodeOf(error) === "EINVAL";
+      findErrnoCode(error) === "EINVAL";
     if (!isUnknown) throw error;
     const groups = request("monotonic");
     return { groups, clock: "monotonic", isSubstitute: true };

@@ -21,12 +21,12 @@ import {
   pollMs,
   QUIET_OPTION,
   SILENT_OPTION,
-  timeTextOf,
+  timeFormatter,
   UTC_OPTION,
 } from "./events/event_options.ts";
 import {
   attributesText,
-  consumerOf,
+  formatConsumer,
   jsonLine,
   lineMembers,
   UNNAMED,
@@ -40,14 +40,14 @@ import {
 import type { SettingsOf } from "./program/settings.ts";
 import { localText, wallClock } from "./events/timestamps.ts";
 import { secondsText, utcText } from "../recording/time_text.ts";
-import { reasonOf, ToolError } from "./program/tool_error.ts";
+import { explainError, ToolError } from "./program/tool_error.ts";
 import {
   BANNER_OPTION,
   CHIPS_CHAPTER,
   HELP_OPTION,
   JSON_OPTION,
   LINES_CHAPTER,
-  oneOf,
+  parseChoice,
   PERIODS_CHAPTER,
   SELECTION_OPTIONS,
   STRICT_OPTION,
@@ -70,7 +70,7 @@ const OPTIONS = [
       "watch only for this event: requested, released or reconfigured",
       "(default: all of them)",
     ],
-    read: (text: string) => oneOf(KINDS, text, "event"),
+    read: (text: string) => parseChoice(KINDS, text, "event"),
   },
   HELP_OPTION,
   FORMAT_OPTION,
@@ -144,7 +144,7 @@ function notify(words: readonly string[], config: Config): number {
         : bannerText("Watching", ids),
     );
   }
-  const text = changeTextOf(config);
+  const text = changeFormatter(config);
   const limits = new Limits(config.events, config.idleUs);
   while (limits.eventsLeft > 0) {
     const ready = waitForEvents(chips, pollMs(limits.waitMs));
@@ -177,13 +177,13 @@ function readChanges(chip: Chip, lines: readonly SelectedLine[]): Change[] {
 function watchError(what: string, chip: Chip, error: unknown): ToolError {
   if (!(error instanceof LineError)) throw error;
   return new ToolError(
-    `${what} '${chip.path}': ${reasonOf(error)}`,
+    `${what} '${chip.path}': ${explainError(error)}`,
     { cause: error },
   );
 }
 
 /** Returns the function that formats events. */
-function changeTextOf(
+function changeFormatter(
   { format, json, time, unquoted }: Config,
 ): (change: Change) => string {
   if (json) {
@@ -203,14 +203,14 @@ function changeTextOf(
       e: ({ event }) => `${KINDS.indexOf(event.kind) + 1}`,
       E: ({ event }) => event.kind,
       a: ({ event }) => attributesText(event.info, unquoted),
-      C: ({ event }) => nameText(consumerOf(event.info) ?? "unused"),
+      C: ({ event }) => nameText(formatConsumer(event.info) ?? "unused"),
       S: ({ event }) => secondsText(event.timestampNs),
       U: ({ event }) => utcText(wallClock(event.timestampNs)),
       L: ({ event }) => localText(wallClock(event.timestampNs)),
     });
     return (change) => `${text(change)}\n`;
   }
-  const timeText = timeTextOf(time ?? "seconds");
+  const timeText = timeFormatter(time ?? "seconds");
   return ({ line, event }) => {
     const ns = time === undefined
       ? event.timestampNs

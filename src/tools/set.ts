@@ -36,7 +36,7 @@ import {
   type Waits,
 } from "./set/wait.ts";
 import type { SettingsOf } from "./program/settings.ts";
-import { errnoCodeOf, ToolError } from "./program/tool_error.ts";
+import { findErrnoCode, ToolError } from "./program/tool_error.ts";
 import {
   ACTIVE_LOW_OPTION,
   BANNER_OPTION,
@@ -46,7 +46,7 @@ import {
   HELP_OPTION,
   JSON_OPTION,
   LINES_CHAPTER,
-  oneOf,
+  parseChoice,
   PERIODS_CHAPTER,
   SELECTION_OPTIONS,
   STRICT_OPTION,
@@ -74,7 +74,7 @@ const OPTIONS = [
       "drive the lines push-pull, open-drain or open-source",
       "(default: push-pull)",
     ],
-    read: (text: string) => oneOf(DRIVES, text, "drive"),
+    read: (text: string) => parseChoice(DRIVES, text, "drive"),
   },
   HELD_OPTION,
   HELP_OPTION,
@@ -171,8 +171,8 @@ async function set(
   const waits = config.leave === undefined ? undefined : new SignalWaits();
   if (config.held !== undefined) {
     leaveDirectory();
-    const settingsOf = (value: Value) => outputSettings(config, value);
-    const given = takeOver(config.held, settingsOf, stack);
+    const makeSettings = (value: Value) => outputSettings(config, value);
+    const given = takeOver(config.held, makeSettings, stack);
     return await hold(given, config, waits, programName);
   }
   const lines = selectLines(wanted.map(([id]) => id), config, stack);
@@ -295,7 +295,7 @@ async function hold(
   }
   if (isGone) return chipGone(programName);
   if (ended !== undefined) {
-    waits.dieOf(ended);
+    waits.exitBySignal(ended);
     await plainWaits().wait(Infinity);
   }
   return hasFailed ? 1 : 0;
@@ -309,7 +309,7 @@ function chipGone(programName: string): number {
 
 /** Returns true if a chip refused because it is gone. */
 function isChipGone(error: ToolError): boolean {
-  return errnoCodeOf(error) === "ENODEV";
+  return findErrnoCode(error) === "ENODEV";
 }
 
 async function drive(

@@ -95,7 +95,7 @@ export class KeptAdapters implements Disposable {
           this.#keeper.reportLost(found);
           continue;
         }
-        const state = stateOf(found);
+        const state = packState(found);
         takeOut(connection, found);
         left.delete(name);
         hosts.set(index, { connection, state });
@@ -208,7 +208,7 @@ export class KeptAdapters implements Disposable {
 }
 
 /** Returns the state without the output that is sent. */
-function stateOf({ state, sent }: LeftState): Saved {
+function packState({ state, sent }: LeftState): Saved {
   const output = new SavedReader(state).bytes("output", MAX_OUTPUT);
   return { ...state, output: output.subarray(sent).toBase64() };
 }

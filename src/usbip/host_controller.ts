@@ -181,7 +181,7 @@ export function busIdAt(
 }
 
 /** Returns the serial number of a device; undefined if it is gone. */
-export function serialOf(
+export function readSerial(
   busId: string,
   devices = USB_DEVICES,
 ): string | undefined {
@@ -197,7 +197,7 @@ interface UsbChip {
 }
 
 /** Returns the chip of a USB device, once it has one. */
-export function chipOf(
+export function findChip(
   busId: string,
   devices = USB_DEVICES,
 ): UsbChip | undefined {
@@ -275,5 +275,7 @@ export function hasDevice(
     if (isOsError(error, "ENOENT", "EACCES")) return false;
     throw error;
   }
-  return names.some((name) => serials.includes(serialOf(name, devices) ?? ""));
+  return names.some((name) =>
+    serials.includes(readSerial(name, devices) ?? "")
+  );
 }

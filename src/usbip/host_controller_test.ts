@@ -6,13 +6,13 @@ import {
   attach,
   attachFdProblem,
   busIdAt,
-  chipOf,
+  findChip,
   freePorts,
   hasDevice,
   HOST_CONTROLLER,
   readPorts,
+  readSerial,
   roomProblem,
-  serialOf,
 } from "./host_controller.ts";
 
 const HEADLINE = "hub port sta spd dev      sockfd local_busid\n";
@@ -95,13 +95,13 @@ Deno.test("a chip is found below its USB device", async () => {
     "1-1/1-1:1.0/0003:10C4:EA90.0001/gpiochip4/dev": "254:4\n",
     "1-1/1-1:1.0/0003:10C4:EA90.0001/gpio/gpiochip512/label": "cp2112\n",
   });
-  assertEquals(chipOf("1-1", directory.path), {
+  assertEquals(findChip("1-1", directory.path), {
     name: "gpiochip4",
     device: "254:4",
   });
-  assertEquals(serialOf("1-1", directory.path), "plc0");
-  assertEquals(chipOf("2-1", directory.path), undefined);
-  assertEquals(serialOf("2-1", directory.path), undefined);
+  assertEquals(readSerial("1-1", directory.path), "plc0");
+  assertEquals(findChip("2-1", directory.path), undefined);
+  assertEquals(readSerial("2-1", directory.path), undefined);
 });
 
 Deno.test("an adapter that is not known to its driver yet counts as hidraw", async () => {

@@ -36,7 +36,7 @@ const Due = {
 } as const;
 
 /** Returns a field of the next message. */
-function fieldOf(from: InputBuffer, offset: number): number {
+function readField(from: InputBuffer, offset: number): number {
   return from.view.getUint32(from.start + offset);
 }
 
@@ -158,10 +158,10 @@ export class Relay {
   #passToService(): boolean {
     const from = this.#fromKernel;
     if (from.available < HEADER) return false;
-    const message = fieldOf(from, Field.Message);
-    const seqnum = fieldOf(from, Field.Seqnum);
+    const message = readField(from, Field.Message);
+    const seqnum = readField(from, Field.Seqnum);
     if (message === Message.Unlink) {
-      const victim = fieldOf(from, Field.Victim);
+      const victim = readField(from, Field.Victim);
       if (!this.#take(seqnum, false, victim, Due.Service, 1)) return false;
       pass(from, HEADER, this.toService);
       return true;
@@ -169,14 +169,14 @@ export class Relay {
     if (message !== Message.Submit) {
       return this.#fail(`the kernel sent a message of type ${message}`);
     }
-    const isIn = fieldOf(from, Field.Direction) !== 0;
-    const length = fieldOf(from, Field.Length);
+    const isIn = readField(from, Field.Direction) !== 0;
+    const length = readField(from, Field.Length);
     if (length > MAX_TRANSFER) {
       return this.#fail(`the kernel sent a transfer of ${length} bytes`);
     }
     const size = HEADER + (isIn ? 0 : length);
     if (from.available < size) return false;
-    const due = isIn && fieldOf(from, Field.Endpoint) !== 0
+    const due = isIn && readField(from, Field.Endpoint) !== 0
       ? Due.Never
       : Due.Service;
     if (!this.#take(seqnum, isIn, length, due, 0)) return false;
@@ -204,21 +204,21 @@ export class Relay {
   #passToKernel(): boolean {
     const from = this.#fromService;
     if (from.available < HEADER) return false;
-    const message = fieldOf(from, Field.Message);
-    const slot = this.#transfers.find(fieldOf(from, Field.Seqnum));
+    const message = readField(from, Field.Message);
+    const slot = this.#transfers.find(readField(from, Field.Seqnum));
     const isUnlink = message === Message.UnlinkDone;
     if (
       slot === NO_SLOT || !isUnlink && message !== Message.SubmitDone ||
       this.#isUnlink[slot] !== (isUnlink ? 1 : 0)
     ) return this.#fail("the service sent an answer to nothing");
-    const length = fieldOf(from, Field.Length);
+    const length = readField(from, Field.Length);
     if (!isUnlink && length > this.#transfers.lengths[slot]!) {
       return this.#fail(`the service sent ${length} bytes`);
     }
     const size = HEADER + (this.#transfers.isIn[slot] === 1 ? length : 0);
     if (from.available < size) return false;
     const isDropped = this.#dues[slot] === Due.Dropped;
-    if (isUnlink && fieldOf(from, Field.Status) !== UrbStatus.Ok) {
+    if (isUnlink && readField(from, Field.Status) !== UrbStatus.Ok) {
       // Its victim has no answer of its own.
       this.#free(this.#transfers.find(this.#transfers.lengths[slot]!));
     }

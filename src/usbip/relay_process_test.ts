@@ -3,7 +3,7 @@ import { duplicate } from "../../ffi/files.ts";
 import { receiveBytes, send } from "../../ffi/socket_message.ts";
 import type { OwnedFd } from "../../ffi/owned_fd.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
-import { socketsOf } from "../../tests/doubles/open_sockets.ts";
+import { openSockets } from "../../tests/doubles/open_sockets.ts";
 import { testSerially } from "../../tests/doubles/test_alone.ts";
 import { urb } from "../../tests/doubles/usbip_peer.ts";
 import type { EventLoop } from "../reactor/event_loop.ts";
@@ -100,17 +100,19 @@ Deno.test("a service that speaks nonsense ends the relay", async () => {
 testSerially(
   "a process that is started beside a relay gets none of its sockets",
   async () => {
-    const before = socketsOf();
+    const before = openSockets();
     const opened = new Set<string>();
     let atChild: Set<string> | undefined;
     await relayed(({ kernel, turn }) => {
       if (turn === 0) {
-        for (const socket of socketsOf().difference(before)) opened.add(socket);
+        for (const socket of openSockets().difference(before)) {
+          opened.add(socket);
+        }
         const child = new Deno.Command("/bin/sh", {
           args: ["-c", "ls -l /proc/$$/fd"],
           stderr: "inherit",
         }).outputSync();
-        atChild = socketsOf(new TextDecoder().decode(child.stdout));
+        atChild = openSockets(new TextDecoder().decode(child.stdout));
       } else kernel.close();
       return turn === 0;
     });

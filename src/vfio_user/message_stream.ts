@@ -64,9 +64,9 @@ export class MessageStream implements Disposable {
     this.#in = message;
     this.#out = reply;
     this.#headPart = message.subarray(0, HEADER_BYTES);
-    this.message = viewOf(message);
-    this.#outView = viewOf(reply);
-    this.body = viewOf(reply.subarray(HEADER_BYTES));
+    this.message = makeView(message);
+    this.#outView = makeView(reply);
+    this.body = makeView(reply.subarray(HEADER_BYTES));
   }
 
   /** The socket, to watch. */
@@ -248,6 +248,6 @@ export class MessageStream implements Disposable {
   }
 }
 
-function viewOf(bytes: Uint8Array): DataView {
+function makeView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

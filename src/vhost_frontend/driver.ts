@@ -94,7 +94,7 @@ export class GpioDriver {
     queue.redirect(slot, this.#namesAddress, length);
     queue.prepare(slot, MessageType.GetLineNames, 0, 0);
     this.#transact(slot, "GET_LINE_NAMES");
-    const written = queue.writtenOf(slot);
+    const written = queue.answerLength(slot);
     queue.redirect(slot, undefined);
     this.#freeSlots.push(slot);
     if (response[0] !== Status.Ok) {
@@ -192,8 +192,8 @@ export class GpioDriver {
     const queue = this.requests;
     queue.prepare(slot, type, lineNumber, value);
     this.#transact(slot, messageName(type), lineNumber);
-    const status = queue.statusOf(slot);
-    const result = queue.valueOf(slot);
+    const status = queue.answerStatus(slot);
+    const result = queue.answerValue(slot);
     this.#freeSlots.push(slot);
     if (status !== Status.Ok) {
       throw new RequestRefused(`${messageName(type)} ${value}`, lineNumber);

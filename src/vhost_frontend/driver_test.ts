@@ -125,7 +125,7 @@ for (
     device.answer(0, [0, 0]);
     assertEquals(queue.reap(), 1);
     assertEquals(queue.completed[0], slot);
-    assertEquals([queue.statusOf(slot), queue.valueOf(slot)], [0, 0]);
+    assertEquals([queue.answerStatus(slot), queue.answerValue(slot)], [0, 0]);
     assert(!queue.isBusy(slot));
   });
 }
@@ -146,7 +146,7 @@ Deno.test("RequestQueue keeps a ring's whole depth under way", () => {
     }
     assertEquals(queue.reap(), SIZE);
     assertEquals(
-      Array.from(queue.completed, (slot) => [slot, queue.valueOf(slot)]),
+      Array.from(queue.completed, (slot) => [slot, queue.answerValue(slot)]),
       Array.from({ length: SIZE }, (_, i) => [7 - i, (7 - i) & 1]),
     );
   }
@@ -188,7 +188,7 @@ Deno.test("RequestQueue takes an error status with any value", () => {
   queue.flush();
   device.answer(0, [1, 0]);
   assertEquals(queue.reap(), 1);
-  assertEquals(queue.statusOf(0), 1);
+  assertEquals(queue.answerStatus(0), 1);
 });
 
 Deno.test("RequestQueue refuses heads that are not under way", () => {

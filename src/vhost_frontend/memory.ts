@@ -185,7 +185,7 @@ export class FrontendMemory implements Disposable {
    * @throws {RangeError} If no single region holds all of it.
    */
   span(guestAddress: number, length: number): GuestSpan {
-    const region = this.#regionOf(guestAddress, length);
+    const region = this.#findRegion(guestAddress, length);
     return {
       buffer: region.buffer,
       offset: guestAddress - region.guestAddress,
@@ -197,7 +197,7 @@ export class FrontendMemory implements Disposable {
    * is what SET_VRING_ADDR carries.
    */
   toUserAddress(guestAddress: number): number {
-    const region = this.#regionOf(guestAddress, 1);
+    const region = this.#findRegion(guestAddress, 1);
     return guestAddress - region.guestAddress + region.userAddress;
   }
 
@@ -208,7 +208,7 @@ export class FrontendMemory implements Disposable {
     }
   }
 
-  #regionOf(guestAddress: number, length: number): OwnedRegion {
+  #findRegion(guestAddress: number, length: number): OwnedRegion {
     for (const region of this.#regions) {
       if (
         guestAddress >= region.guestAddress &&

@@ -53,7 +53,7 @@ interface Header {
   readonly size: number;
 }
 
-function viewOf(bytes: Uint8Array): DataView {
+function makeView(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
@@ -68,7 +68,7 @@ export function encodeMessage(
   payload: Uint8Array,
 ): Bytes {
   const message = new Uint8Array(HEADER.size + payload.length);
-  const view = viewOf(message);
+  const view = makeView(message);
   view.setUint32(HEADER.at.request, request, LITTLE_ENDIAN);
   view.setUint32(HEADER.at.flags, flags, LITTLE_ENDIAN);
   view.setUint32(HEADER.at.size, size, LITTLE_ENDIAN);
@@ -78,7 +78,7 @@ export function encodeMessage(
 
 /** Takes a header apart. */
 export function decodeHeader(bytes: Uint8Array): Header {
-  const view = viewOf(bytes);
+  const view = makeView(bytes);
   return {
     request: view.getUint32(HEADER.at.request, LITTLE_ENDIAN),
     flags: view.getUint32(HEADER.at.flags, LITTLE_ENDIAN),
@@ -89,19 +89,19 @@ export function decodeHeader(bytes: Uint8Array): Header {
 /** A payload of one 64-bit number. */
 export function encodeU64(value: bigint): Bytes {
   const payload = new Uint8Array(U64_PAYLOAD.size);
-  viewOf(payload).setBigUint64(U64_PAYLOAD.at.value, value, LITTLE_ENDIAN);
+  makeView(payload).setBigUint64(U64_PAYLOAD.at.value, value, LITTLE_ENDIAN);
   return payload;
 }
 
 /** Reads a payload of one 64-bit number. */
 export function decodeU64(payload: Uint8Array): bigint {
-  return viewOf(payload).getBigUint64(U64_PAYLOAD.at.value, LITTLE_ENDIAN);
+  return makeView(payload).getBigUint64(U64_PAYLOAD.at.value, LITTLE_ENDIAN);
 }
 
 /** A ring and a number. */
 export function encodeVringState(index: number, value: number): Bytes {
   const payload = new Uint8Array(VRING_STATE.size);
-  const view = viewOf(payload);
+  const view = makeView(payload);
   view.setUint32(VRING_STATE.at.index, index, LITTLE_ENDIAN);
   view.setUint32(VRING_STATE.at.num, value, LITTLE_ENDIAN);
   return payload;
@@ -111,7 +111,7 @@ export function encodeVringState(index: number, value: number): Bytes {
 export function decodeVringState(
   payload: Uint8Array,
 ): { index: number; value: number } {
-  const view = viewOf(payload);
+  const view = makeView(payload);
   return {
     index: view.getUint32(VRING_STATE.at.index, LITTLE_ENDIAN),
     value: view.getUint32(VRING_STATE.at.num, LITTLE_ENDIAN),
@@ -126,7 +126,7 @@ export function encodeVringAddress(
   const { descriptors, avail, used, flags = 0, log = 0 } = address;
   const { at } = VRING_ADDR;
   const payload = new Uint8Array(VRING_ADDR.size);
-  const view = viewOf(payload);
+  const view = makeView(payload);
   view.setUint32(at.index, index, LITTLE_ENDIAN);
   view.setUint32(at.flags, flags, LITTLE_ENDIAN);
   view.setBigUint64(at.descriptor, BigInt(descriptors), LITTLE_ENDIAN);
@@ -155,7 +155,7 @@ export function encodeMemoryTable(regions: readonly RegionAddress[]): Bytes {
   const payload = new Uint8Array(
     MEM_TABLE_HEADER.size + regions.length * MEM_REGION.size,
   );
-  const view = viewOf(payload);
+  const view = makeView(payload);
   view.setUint32(
     MEM_TABLE_HEADER.at.numRegions,
     regions.length,
@@ -170,7 +170,7 @@ export function encodeMemoryTable(regions: readonly RegionAddress[]): Bytes {
 /** ADD_MEM_REG and REM_MEM_REG. */
 export function encodeMemoryRegion(region: RegionAddress): Bytes {
   const payload = new Uint8Array(SINGLE_MEM_REGION.size);
-  putRegion(viewOf(payload), SINGLE_MEM_REGION.at.region, region);
+  putRegion(makeView(payload), SINGLE_MEM_REGION.at.region, region);
   return payload;
 }
 
@@ -182,7 +182,7 @@ export function encodeConfig(
   bytes: Uint8Array,
 ): Bytes {
   const payload = new Uint8Array(CONFIG_HEADER.size + bytes.length);
-  const view = viewOf(payload);
+  const view = makeView(payload);
   view.setUint32(CONFIG_HEADER.at.offset, offset, LITTLE_ENDIAN);
   view.setUint32(CONFIG_HEADER.at.size, size, LITTLE_ENDIAN);
   view.setUint32(CONFIG_HEADER.at.flags, flags, LITTLE_ENDIAN);
@@ -198,7 +198,7 @@ export function encodeInflight(
   queueSize: number,
 ): Bytes {
   const payload = new Uint8Array(INFLIGHT.size);
-  const view = viewOf(payload);
+  const view = makeView(payload);
   view.setBigUint64(INFLIGHT.at.mmapSize, BigInt(size), LITTLE_ENDIAN);
   view.setBigUint64(INFLIGHT.at.mmapOffset, BigInt(offset), LITTLE_ENDIAN);
   view.setUint16(INFLIGHT.at.numQueues, queueCount, LITTLE_ENDIAN);
@@ -210,7 +210,7 @@ export function encodeInflight(
 export function decodeInflight(
   payload: Uint8Array,
 ): { size: number; offset: number } {
-  const view = viewOf(payload);
+  const view = makeView(payload);
   return {
     size: Number(view.getBigUint64(INFLIGHT.at.mmapSize, LITTLE_ENDIAN)),
     offset: Number(view.getBigUint64(INFLIGHT.at.mmapOffset, LITTLE_ENDIAN)),

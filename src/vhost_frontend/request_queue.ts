@@ -228,17 +228,17 @@ export class RequestQueue {
   }
 
   /** The status of a slot's answer. */
-  statusOf(slot: number): number {
+  answerStatus(slot: number): number {
     return this.#responses[slot]! & 0xff;
   }
 
   /** The value of a slot's answer. */
-  valueOf(slot: number): number {
+  answerValue(slot: number): number {
     return this.#responses[slot]! >> 8;
   }
 
   /** Bytes that the device said it wrote into a slot's answer. */
-  writtenOf(slot: number): number {
+  answerLength(slot: number): number {
     return this.#written[slot]!;
   }
 

@@ -392,7 +392,7 @@ const SPARSE_AT = 0x9000_0000;
 const PAGE = 4096;
 
 /** Returns the number of pages of a file that exist. */
-function pagesOf(fd: number, pages: number): number {
+function countPages(fd: number, pages: number): number {
   using mapping = Mapping.map(fd, { length: pages * PAGE, subject: "sparse" });
   return pages - mapping.absentPages(0, pages * PAGE);
 }
@@ -429,7 +429,7 @@ Deno.test("a guest has no more pages allocated here than its aggregator may", ()
   let now = 0;
   using rig = new VhostRig({ now: () => now });
   using file = createMemFd("sparse", 8192 * PAGE);
-  const allocated = () => pagesOf(file.fd, 8192);
+  const allocated = () => countPages(file.fd, 8192);
   const begin = () => {
     rig.negotiate();
     rig.must(

@@ -53,7 +53,7 @@ class Restarts implements Disposable {
   }
 }
 
-function answerOf(rig: VhostRig): Answer {
+function readAnswer(rig: VhostRig): Answer {
   const answer = rig.peer.read();
   if (typeof answer !== "object") throw new Error(`no answer: ${answer}`);
   return answer;
@@ -156,7 +156,7 @@ Deno.test("messages of the gap are answered, also one of which half had come", (
   peer.send(R.GET_STATUS);
   const rig = restarts.kill();
   rig.turn();
-  const [base, status] = [answerOf(rig), answerOf(rig)];
+  const [base, status] = [readAnswer(rig), readAnswer(rig)];
   assertEquals(base.request, R.GET_VRING_BASE);
   assertEquals(new DataView(base.payload.buffer).getUint32(4, true), 1);
   assertEquals(status.request, R.GET_STATUS);
@@ -186,7 +186,7 @@ Deno.test("a message without its end wakes nothing while it waits", () => {
   }
   rig.peer.raw(bytes.subarray(16));
   rig.turn();
-  assertEquals(answerOf(rig).request, R.SET_VRING_ENABLE);
+  assertEquals(readAnswer(rig).request, R.SET_VRING_ENABLE);
 });
 
 Deno.test("a VMM that is gone after the restart is gone: its guest is, too", () => {

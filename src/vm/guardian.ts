@@ -290,7 +290,7 @@ export class VmGuardian implements AsyncDisposable {
 
   /** Continues a guardian that was stopped: it could not act in time. */
   #continueStopped(): void {
-    if (statusOf(this.#child.pid)?.[0] !== "T") return;
+    if (readStat(this.#child.pid)?.[0] !== "T") return;
     try {
       this.#child.kill("SIGCONT");
     } catch {
@@ -326,7 +326,7 @@ function spawn(
   isTied: boolean,
   vm?: number,
 ): Deno.ChildProcess {
-  const start = vm === undefined ? undefined : startTimeOf(vm);
+  const start = vm === undefined ? undefined : readStartTime(vm);
   const child = new Deno.Command(SHELL, {
     args: [
       ...(isTied ? [...TIED_GUARDIAN, SHELL] : []),
@@ -370,15 +370,15 @@ async function canBeTied(): Promise<boolean> {
  * Returns the start time of a process in the kernel's unit; undefined if it is
  * gone.
  */
-function startTimeOf(pid: number): string | undefined {
-  return statusOf(pid)?.[19];
+function readStartTime(pid: number): string | undefined {
+  return readStat(pid)?.[19];
 }
 
 /**
  * Returns the fields of a process in `/proc`, from its state on; undefined if it
  * is gone.
  */
-function statusOf(pid: number): string[] | undefined {
+function readStat(pid: number): string[] | undefined {
   const stat = readSmallFile(`/proc/${pid}/stat`);
   // The program's name, in parentheses, may hold anything.
   return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");

@@ -57,8 +57,8 @@ function refuseSlip(text: string, word: string): void {
   const near = nearest(lower, WORDS);
   if (near === undefined) return;
   // With three letters one typo is too many: {xml} and {url} are not {uml}.
-  const lettersOf = (text: string) => [...text].sort().join("");
-  if (near.length <= 3 && lettersOf(near) !== lettersOf(lower)) return;
+  const sortLetters = (text: string) => [...text].sort().join("");
+  if (near.length <= 3 && sortLetters(near) !== sortLetters(lower)) return;
   throw new ConfigError(`${text} is not a placeholder`, {
     hint: `Did you mean {${near}}?`,
   });

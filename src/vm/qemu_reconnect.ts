@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { outputOf } from "../async/program_output.ts";
-import { isQemuProgram, reconnectOptionOf } from "../qemu/arguments.ts";
+import { captureOutput } from "../async/program_output.ts";
+import { isQemuProgram, selectReconnectOption } from "../qemu/arguments.ts";
 
 /** Limit of the question for the version. **Units**: milliseconds. */
 const LIMIT_MS = 5000;
@@ -20,9 +20,9 @@ const VERSION = /^QEMU emulator version (\d+)\.(\d+)/;
 export async function reconnectOption(program: string): Promise<string> {
   if (!isQemuProgram(program)) return "";
   // One without an answer is started all the same, and says what is wrong.
-  const answer = await outputOf(program, ["--version"], LIMIT_MS);
+  const answer = await captureOutput(program, ["--version"], LIMIT_MS);
   const found = answer === undefined ? null : VERSION.exec(answer);
   return found === null
     ? ""
-    : `,${reconnectOptionOf(Number(found[1]), Number(found[2]))}`;
+    : `,${selectReconnectOption(Number(found[1]), Number(found[2]))}`;
 }

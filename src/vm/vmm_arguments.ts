@@ -142,7 +142,7 @@ export function fillPlaceholders(
       throw new ConfigError(impossible, { path: arg });
     }
     return [arg.replaceAll(/\{socket(?::([^{}]*))?\}/g, (_, name?: string) => {
-      const { path } = socketOf(sockets, name);
+      const { path } = selectSocket(sockets, name);
       // It is part of a comma-separated list of settings: the path must stay
       // one of them.
       return arg.includes(",") ? withoutMarks(path, /,/, "a VMM") : path;
@@ -257,7 +257,7 @@ function pinArguments(pins: readonly QemuSockets[]): string[] {
   );
 }
 
-function socketOf(
+function selectSocket(
   sockets: readonly VmSocket[],
   name: string | undefined,
 ): VmSocket {

@@ -66,7 +66,7 @@ export class Gate {
     if (site !== "" && site !== "same-origin" && site !== "none") {
       return { status: 403, message: "Requests of other pages are refused" };
     }
-    return this.isToken(tokenOf(head)) ? undefined : {
+    return this.isToken(extractToken(head)) ? undefined : {
       status: 401,
       message: "The token is missing or wrong: open the address that gpioagg " +
         "ui has printed",
@@ -98,7 +98,7 @@ function cookieName(head: RequestHead): string {
   return `gpioagg-${port}`;
 }
 
-function tokenOf(head: RequestHead): string {
+function extractToken(head: RequestHead): string {
   const bearer = /^Bearer (\S+)$/.exec(one(head, "authorization"))?.[1];
   if (bearer !== undefined) return bearer;
   const name = cookieName(head);

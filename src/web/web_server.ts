@@ -266,7 +266,7 @@ export class WebServer implements Disposable {
     if (!/^application\/json\b/.test(type)) {
       return fail(response, 415, "The body must be application/json");
     }
-    const body = await bodyOf(request);
+    const body = await readBody(request);
     if (body === undefined) return fail(response, 413, "The body is too long");
     await forward(request, response, change, "PATCH", parse(body));
   }
@@ -283,7 +283,7 @@ export class WebServer implements Disposable {
     response: ServerResponse,
   ): Promise<void> {
     if (request.method !== "POST") return fail(response, 405, "POST only");
-    const token = await bodyOf(request);
+    const token = await readBody(request);
     if (token === undefined || !this.#gate.isToken(token)) {
       return fail(response, 403, "The token is wrong");
     }
@@ -342,7 +342,7 @@ async function forward(
 }
 
 /** Returns a body as text; undefined if it is too long. */
-async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const pieces: Uint8Array[] = [];
   let left = MAX_BODY_BYTES;
   for await (const piece of request as AsyncIterable<Uint8Array>) {

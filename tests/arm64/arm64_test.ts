@@ -3,13 +3,17 @@
  * own kernel and a PL061.
  */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
+import { bootArmGuest, listArtefacts } from "../environment/arm_guest.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { EXECUTABLE, lacksExecutable } from "../environment/program.ts";
 
 const ignore = lacksExecutable() ||
-  await mustSkip("arm64Deno", "arm64Libraries", ...artefactsOf("virt", "new"));
+  await mustSkip(
+    "arm64Deno",
+    "arm64Libraries",
+    ...listArtefacts("virt", "new"),
+  );
 
 /**
  * The emulated processor is some thirty times slower than this machine's, which

@@ -9,17 +9,21 @@ const NO_DATA = new Uint8Array();
 /** Bytes of a program before its code. */
 const HEADER_BYTES = dataAddress(0) - (WRITABLE - 0x1000);
 
-function codeOf(machine: Machine, write: (code: Operations) => void): string {
+function formatCode(
+  machine: Machine,
+  write: (code: Operations) => void,
+): string {
   return assemble(machine, NO_DATA, 0, write).subarray(HEADER_BYTES).toHex();
 }
 
-function hexOf(...words: readonly number[]): string {
+function formatHex(...words: readonly number[]): string {
   return new Uint8Array(words.flatMap(u32)).toHex();
 }
 
 // As disassemblers of others read them.
 Deno.test("assemble() encodes operations for x86-64", () => {
-  const code = (write: (code: Operations) => void) => codeOf("x86_64", write);
+  const code = (write: (code: Operations) => void) =>
+    formatCode("x86_64", write);
   assertEquals(
     code((each) => each.store(0x40_1000, 0xffff_ffff)),
     "c7042500104000ffffffff", // movl $0xffffffff, 0x401000
@@ -45,17 +49,18 @@ Deno.test("assemble() encodes operations for x86-64", () => {
 });
 
 Deno.test("assemble() encodes operations for arm64", () => {
-  const code = (write: (code: Operations) => void) => codeOf("arm64", write);
+  const code = (write: (code: Operations) => void) =>
+    formatCode("arm64", write);
   assertEquals(
     code((each) => each.store(0x40_1000, 0x1111_0002)),
     // movz and movk w10; dmb ish; movz and movk x9; str w10, [x9]
-    hexOf(0xd280_004a, 0xf2a2_222a, 0xd503_3bbf) +
-      hexOf(0xd282_0009, 0xf2a0_0809, 0xb900_012a),
+    formatHex(0xd280_004a, 0xf2a2_222a, 0xd503_3bbf) +
+      formatHex(0xd282_0009, 0xf2a0_0809, 0xb900_012a),
   );
   assertEquals(
     code((each) => each.call("exit", 1)),
     // movz and movk x0, and x8; svc 0
-    hexOf(0xd280_0020, 0xf2a0_0000, 0xd280_0ba8, 0xf2a0_0008, 0xd400_0001),
+    formatHex(0xd280_0020, 0xf2a0_0000, 0xd280_0ba8, 0xf2a0_0008, 0xd400_0001),
   );
   assertEquals(
     code((each) => {
@@ -63,7 +68,7 @@ Deno.test("assemble() encodes operations for arm64", () => {
       each.jumpIfFailed("again");
       each.jump("again");
     }),
-    hexOf(0x37f8_0000, 0x17ff_ffff), // tbnz w0, 31, 0; b -4
+    formatHex(0x37f8_0000, 0x17ff_ffff), // tbnz w0, 31, 0; b -4
   );
 });
 

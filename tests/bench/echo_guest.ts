@@ -14,7 +14,7 @@ import {
   narrowest,
   type Reading,
 } from "./guest_clock.ts";
-import { type Round, roundOf } from "./statistics.ts";
+import { type Round, summarize } from "./statistics.ts";
 
 /** Ping-pongs of which the shortest counts. */
 const PINGS = 300;
@@ -97,9 +97,9 @@ export class EchoGuest implements Disposable {
     // No effect comes before its cause.
     const isCausal = [...event, ...set].every((time) => time >= -uncertainty);
     return {
-      event: roundOf(event),
-      set: roundOf(set),
-      echo: roundOf(between(starts, ends)),
+      event: summarize(event),
+      set: summarize(set),
+      echo: summarize(between(starts, ends)),
       uncertainty,
       isExact: isCausal && uncertainty <= MAX_UNCERTAINTY_US,
     };

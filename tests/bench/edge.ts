@@ -13,7 +13,7 @@ import {
   EventStatus,
   IrqType,
 } from "../../src/virtio/gpio/protocol.ts";
-import { type Round, roundOf } from "./statistics.ts";
+import { type Round, summarize } from "./statistics.ts";
 
 const LIMIT_MS = 5000;
 
@@ -59,7 +59,7 @@ export function edgesToCall(
     control.ask(PULL_NOTHING);
     answers[i] = (performance.now() - asked) * 1000;
   }
-  return { edge: roundOf(edges), answer: roundOf(answers) };
+  return { edge: summarize(edges), answer: summarize(answers) };
 }
 
 const encoder = new TextEncoder();

@@ -16,7 +16,7 @@ import {
 } from "./guests.ts";
 import type { Measure } from "./report.ts";
 import { programCommand, Server, type ServerCommand } from "./server.ts";
-import { besideFloor, median, type Round, roundOf } from "./statistics.ts";
+import { besideFloor, median, type Round, summarize } from "./statistics.ts";
 import { Cp2112Guest, LjcaGuest } from "./usb_guests.ts";
 import { UsbipHost, UsbredirHost } from "./usb_wires.ts";
 
@@ -193,7 +193,7 @@ export function measureInTurns(
   }
   return names.flatMap((name, i) =>
     ([["set", sets], ["event", events], ["get", gets]] as const)
-      .flatMap(([what, all]) => measuresOf(name, what, all, i))
+      .flatMap(([what, all]) => makeMeasures(name, what, all, i))
   );
 }
 
@@ -216,7 +216,7 @@ const NOTES: Readonly<Record<string, string>> = {
 };
 
 /** Measures of one kind at the exposure of this number; none without rounds. */
-function measuresOf(
+function makeMeasures(
   name: string,
   what: string,
   all: readonly (readonly Round[])[],
@@ -281,5 +281,5 @@ export function timed(
     times[i] = (performance.now() - before) * 1000;
     after?.();
   }
-  return roundOf(times);
+  return summarize(times);
 }

@@ -5,7 +5,7 @@
  */
 import type { Effort } from "./effort.ts";
 import { LINES } from "./effort.ts";
-import { memoryOf } from "./process_usage.ts";
+import { readMemory } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
 import { besideFloor } from "./statistics.ts";
@@ -30,7 +30,7 @@ class Form {
     );
     this.serveMs.push(server.startMs);
     await new Promise((resolve) => setTimeout(resolve, restMs));
-    this.restMb.push(memoryOf(server.pid).resident / MEGABYTE);
+    this.restMb.push(readMemory(server.pid).resident / MEGABYTE);
   }
 }
 

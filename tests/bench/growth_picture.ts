@@ -13,14 +13,14 @@ const COLOURS = ["#1f6feb", "#bf5700", "#57606a"];
 const DASHES = ["", "6 3", "2 3"];
 
 /** Draws a panel for each quantity, over the numbers of guests or aggregators. */
-export function pictureOf(growth: readonly Growth[]): string {
+export function drawPicture(growth: readonly Growth[]): string {
   const rows = Math.ceil(growth.length / COLUMNS);
   const width = COLUMNS * PANEL.width;
   const height = rows * PANEL.height;
   const panels = growth.map((each, i) => {
     const x = (i % COLUMNS) * PANEL.width;
     const y = Math.floor(i / COLUMNS) * PANEL.height;
-    return `<g transform="translate(${x} ${y})">\n${panelOf(each)}\n</g>`;
+    return `<g transform="translate(${x} ${y})">\n${drawPanel(each)}\n</g>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" ` +
@@ -32,7 +32,7 @@ export function pictureOf(growth: readonly Growth[]): string {
   ].join("\n");
 }
 
-function panelOf({ title, unit, curves }: Growth): string {
+function drawPanel({ title, unit, curves }: Growth): string {
   const points = curves.flatMap((curve) => curve.points);
   const most = niceAbove(Math.max(...points.map(({ value }) => value)));
   const last = Math.max(...points.map(({ count }) => count));

@@ -20,7 +20,7 @@ const MEMORY_FILE = /^\/memfd:memory-backend-memfd\b/;
  * @throws {Error} if QEMU's memory is not shared, or not one page begins so.
  */
 export function mapGuestPage(pid: number, mark: Uint32Array): Mapping {
-  using file = memoryFileOf(pid);
+  using file = openMemoryFile(pid);
   const chunk = new Uint8Array(CHUNK_BYTES);
   const found: number[] = [];
   // Reading takes no memory for pages that the guest never used; mapping would.
@@ -50,7 +50,7 @@ export function pagesWith(memory: Uint32Array, mark: Uint32Array): number[] {
   return pages;
 }
 
-function memoryFileOf(pid: number): OwnedFd {
+function openMemoryFile(pid: number): OwnedFd {
   const directory = `/proc/${pid}/fd`;
   for (const name of listDirectory(directory)) {
     const path = `${directory}/${name}`;

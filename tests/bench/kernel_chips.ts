@@ -69,14 +69,14 @@ export async function measureKernelChip(
     ),
   );
   const path = listChips().find((each) =>
-    !before.has(each) && labelOf(each).includes(adapter.label)
+    !before.has(each) && readLabel(each).includes(adapter.label)
   );
   if (path === undefined) throw new Error(`no chip is a ${adapter.label}`);
   const peer = stack.use(new VirtioGuest(peerPath, 2));
   const floor = stack.use(new VirtioGuest(floorPath));
   const guest = stack.use(new KernelChipGuest(path));
   const release = readSmallFile("/proc/sys/kernel/osrelease") ?? "";
-  const name = `kernel chip, ${adapter.name}, ${versionOf(release)}`;
+  const name = `kernel chip, ${adapter.name}, ${shortVersion(release)}`;
   const measures = measureInTurns(
     ["virtio-gpio", name],
     [floor, guest],
@@ -95,7 +95,7 @@ const NOTE =
   "read, get its ioctl; floor: the same from virtio-gpio in the same machine";
 
 /** The version of a kernel without what a distribution adds: `6.12`. */
-export function versionOf(release: string): string {
+export function shortVersion(release: string): string {
   return /^\d+\.\d+/.exec(release)?.[0] ?? release.trim();
 }
 
@@ -134,7 +134,7 @@ export function wiredConfig(
 }
 
 /** Label of a chip; empty: it is gone, or cannot be opened yet. */
-function labelOf(path: string): string {
+function readLabel(path: string): string {
   try {
     using chip = openChip(path);
     return chip.label;

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseConfig } from "../../src/config/file/config_file.ts";
-import { isAdapter, versionOf, wiredConfig } from "./kernel_chips.ts";
+import { isAdapter, shortVersion, wiredConfig } from "./kernel_chips.ts";
 import { measuresIn } from "./real_kernel_chip.ts";
 
 Deno.test("wiredConfig() wires each line to the peer's of its number", () => {
@@ -29,10 +29,10 @@ Deno.test("wiredConfig() wires each line to the peer's of its number", () => {
   assertEquals(aggregators[1]!.kernelChip?.device, "cp2112");
 });
 
-Deno.test("versionOf() leaves out what a distribution adds", () => {
-  assertEquals(versionOf("6.12.43+deb13-amd64\n"), "6.12");
-  assertEquals(versionOf("6.1.0-38-amd64\n"), "6.1");
-  assertEquals(versionOf("unknown\n"), "unknown");
+Deno.test("shortVersion() leaves out what a distribution adds", () => {
+  assertEquals(shortVersion("6.12.43+deb13-amd64\n"), "6.12");
+  assertEquals(shortVersion("6.1.0-38-amd64\n"), "6.1");
+  assertEquals(shortVersion("unknown\n"), "unknown");
 });
 
 Deno.test("isAdapter() knows the adapters alone", () => {

@@ -10,7 +10,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { measureBeside } from "./beside.ts";
 import { measureExposures, measureKernelChips } from "./exposures.ts";
 import { measureForms } from "./forms.ts";
@@ -22,11 +22,16 @@ import { HOSTILE_KINDS } from "./hostile_peer.ts";
 import { edgesToCall } from "./edge.ts";
 import { DEPTH, type Effort, LIKE_QEMU, LINES } from "./effort.ts";
 import { PingPong } from "./ping_pong.ts";
-import { pictureOf } from "./growth_picture.ts";
+import { drawPicture } from "./growth_picture.ts";
 import { measureScale } from "./scale.ts";
-import { cpuTimeUs, memoryOf, sleepCounts, wakeUps } from "./process_usage.ts";
+import {
+  cpuTimeUs,
+  readMemory,
+  sleepCounts,
+  wakeUps,
+} from "./process_usage.ts";
 import { measurePolling } from "./polling.ts";
-import { isGood, type Measure, tableOf } from "./report.ts";
+import { formatTable, isGood, type Measure } from "./report.ts";
 import { roundTrips, throughput } from "./round_trip.ts";
 import {
   CHECKOUT_COMMAND,
@@ -177,7 +182,7 @@ async function main(args: readonly string[]): Promise<number> {
         given["one-cpu"],
       );
     if (given.json) console.log(JSON.stringify({ measures }, null, 1));
-    else console.log(tableOf(measures));
+    else console.log(formatTable(measures));
     return given.check && !measures.every(isGood) ? 1 : 0;
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -198,7 +203,7 @@ async function measureGrowth(
     scale,
   );
   if (picture !== undefined) {
-    await Deno.writeTextFile(picture, pictureOf(growth));
+    await Deno.writeTextFile(picture, drawPicture(growth));
   }
   return measures;
 }
@@ -348,7 +353,7 @@ function measureEdges(
   server: Server,
   effort: Effort,
 ): Measure {
-  const control = controlPathOf(server.sockets[0]!);
+  const control = defaultControlPath(server.sockets[0]!);
   const { edge, answer } = edgesToCall(driver, control, effort.edges);
   return {
     name: "edge to call p50",
@@ -387,8 +392,8 @@ function measureMemory(
   floor: PingPong,
   atRest: { resident: number; private: number },
 ): Measure[] {
-  const bare = memoryOf(floor.pid);
-  const used = memoryOf(server.pid);
+  const bare = readMemory(floor.pid);
+  const used = readMemory(server.pid);
   return [
     {
       name: "memory at rest, 1 aggregator",
@@ -420,7 +425,7 @@ function memoryAtRest(
   { restMs }: Effort,
 ): { resident: number; private: number } {
   sleep(restMs);
-  return memoryOf(server.pid);
+  return readMemory(server.pid);
 }
 
 function sleep(ms: number): void {

@@ -15,7 +15,7 @@ import { receive, send } from "../../ffi/socket_message.ts";
 import { acceptUnix, connectUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { EventSide } from "./ping_pong.ts";
-import { type Round, roundOf } from "./statistics.ts";
+import { type Round, summarize } from "./statistics.ts";
 
 const LIMIT_MS = 10_000;
 const BYTES = 4096;
@@ -94,7 +94,7 @@ export class MemoryPingPong implements AsyncDisposable {
       times[i - 1] = (now - before) * 1000;
       before = now;
     }
-    return roundOf(times);
+    return summarize(times);
   }
 
   /** Writes and sleeps until it is called. **Units**: µs. */
@@ -109,7 +109,7 @@ export class MemoryPingPong implements AsyncDisposable {
       times[i - 1] = (now - before) * 1000;
       before = now;
     }
-    return roundOf(times);
+    return summarize(times);
   }
 
   #begin(count: number, isCalled: boolean): void {

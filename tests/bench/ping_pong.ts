@@ -20,7 +20,7 @@ import { pollFd, POLLIN } from "../../ffi/poll.ts";
 import { receive, send } from "../../ffi/socket_message.ts";
 import { acceptUnix, listenUnix } from "../../ffi/unix_socket.ts";
 import { ChildProcess } from "../environment/process.ts";
-import { type Round, roundOf } from "./statistics.ts";
+import { type Round, summarize } from "./statistics.ts";
 
 /** Way in which both processes wait. */
 export type WaitMode = "epoll" | "read";
@@ -164,7 +164,7 @@ export class PingPong implements AsyncDisposable {
       times[i] = (now - before) * 1000;
       before = now;
     }
-    return roundOf(times);
+    return summarize(times);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,7 +13,7 @@ import { playPlan } from "../../src/cli/play/play_plan.ts";
 import { until } from "../environment/wait.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
-import { besideFloor, type Round, roundOf } from "./statistics.ts";
+import { besideFloor, type Round, summarize } from "./statistics.ts";
 
 /** Time between two steps. **Units**: nanoseconds. */
 const STEP_NS = 2e6;
@@ -91,7 +91,7 @@ async function onePlay(client: ServiceClient, count: number): Promise<Round> {
   if (edges.length !== count) {
     throw new Error(`The record has ${edges.length} edges of ${count} steps`);
   }
-  return roundOf(
+  return summarize(
     Float64Array.from(
       edges,
       ({ time }, i) =>
@@ -103,7 +103,7 @@ async function onePlay(client: ServiceClient, count: number): Promise<Round> {
 function bareTimer(count: number): Round {
   using timer = new TimerFd();
   const start = Number(clockNs("monotonic")) + LEAD_NS;
-  return roundOf(Float64Array.from({ length: count }, (_, i) => {
+  return summarize(Float64Array.from({ length: count }, (_, i) => {
     const dueNs = start + i * STEP_NS;
     timer.set(dueNs);
     pollFd(timer.fd, POLLIN, -1);

@@ -24,7 +24,7 @@ export interface Memory {
  */
 export function cpuTimeUs(pid: number): number {
   let total = 0;
-  for (const task of tasksOf(pid)) {
+  for (const task of listTasks(pid)) {
     const text = readSmallFile(`${task}/schedstat`);
     if (text !== undefined) total += Number(text.split(" ", 1)[0]) / 1000;
   }
@@ -37,7 +37,7 @@ export function cpuTimeUs(pid: number): number {
  */
 export function sleepCounts(pid: number): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const task of tasksOf(pid)) {
+  for (const task of listTasks(pid)) {
     const text = readSmallFile(`${task}/status`);
     const match = /^voluntary_ctxt_switches:\s*(\d+)$/m.exec(text ?? "");
     if (match !== null) counts.set(task, Number(match[1]));
@@ -60,7 +60,7 @@ export function wakeUps(
 }
 
 /** A process's memory. */
-export function memoryOf(pid: number): Memory {
+export function readMemory(pid: number): Memory {
   const text = readSmallFile(`/proc/${pid}/smaps_rollup`) ?? "";
   const field = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(text)?.[1]);
@@ -70,7 +70,7 @@ export function memoryOf(pid: number): Memory {
   };
 }
 
-function tasksOf(pid: number): string[] {
+function listTasks(pid: number): string[] {
   const directory = `/proc/${pid}/task`;
   return listDirectory(directory).map((task) => `${directory}/${task}`);
 }

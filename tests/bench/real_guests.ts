@@ -167,7 +167,9 @@ export async function measureGuests(
       all[i]!.push(exactRound(guest, changes));
     }
   }
-  return EXPOSURES.flatMap(({ name }, i) => measuresOf(name, all[i]!, all[0]!));
+  return EXPOSURES.flatMap(({ name }, i) =>
+    makeMeasures(name, all[i]!, all[0]!)
+  );
 }
 
 /** Repeats a round whose clocks did not agree, some times. */
@@ -191,7 +193,7 @@ const NOTES = {
 } as const;
 
 /** Measures of an exposure; of one direction only where the clocks agreed. */
-function measuresOf(
+function makeMeasures(
   name: string,
   rounds: readonly EchoRound[],
   floorRounds: readonly EchoRound[],

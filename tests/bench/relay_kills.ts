@@ -44,12 +44,12 @@ export async function measureRelayKills(
     host[Symbol.dispose]();
   }
   return [
-    ...measuresOf("its connection ends", ends),
-    ...measuresOf("attached again", returns),
+    ...makeMeasures("its connection ends", ends),
+    ...makeMeasures("attached again", returns),
   ];
 }
 
-function measuresOf(what: string, times: number[]): Measure[] {
+function makeMeasures(what: string, times: number[]): Measure[] {
   times.sort((a, b) => a - b);
   return [["p50", 0.5] as const, ["max", 1] as const].map(([name, q]) => ({
     name: `kernel chip, relay killed: ${what}, ${name}`,

@@ -32,7 +32,7 @@ export function isGood({ value, ratio, target }: Measure): boolean {
 }
 
 /** The table that a person reads. */
-export function tableOf(measures: readonly Measure[]): string {
+export function formatTable(measures: readonly Measure[]): string {
   const rows = [
     ["MEASURE", "VALUE", "FLOOR", "RATIO", "TARGET", ""],
     ...measures.map((measure) => {

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { childrenOf } from "../environment/child_processes.ts";
-import { pairOf } from "../environment/keeper_pair.ts";
+import { listChildren } from "../environment/child_processes.ts";
+import { waitForPair } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import { cpuTimeUs } from "./process_usage.ts";
@@ -56,8 +56,8 @@ export async function measureRestarts(
     Math.min(restarts, MOST_PLAIN),
   );
   return [
-    ...measuresOf("restart", spare.restarts, plain.restarts),
-    ...measuresOf("SIGKILL", spare.kills, plain.kills),
+    ...makeMeasures("restart", spare.restarts, plain.restarts),
+    ...makeMeasures("SIGKILL", spare.kills, plain.kills),
     {
       name: "edges lost",
       value: spare.lost + plain.lost,
@@ -120,7 +120,7 @@ class PauseList {
   }
 }
 
-function measuresOf(
+function makeMeasures(
   what: string,
   pauses: number[],
   plain: number[],
@@ -176,7 +176,7 @@ async function pausesWithSpare(
     await pauses.add(isKill ? "kills" : "restarts", async () => {
       if (isKill) Deno.kill(service, "SIGKILL");
       else Deno.kill(keeper.pid, "SIGUSR1");
-      await until("the spare", () => childrenOf(keeper.pid)[0] === spare);
+      await until("the spare", () => listChildren(keeper.pid)[0] === spare);
     });
   }
   return pauses.end();
@@ -207,7 +207,7 @@ async function pausesWithoutSpare(
 async function warmPair(
   keeper: number,
 ): Promise<[service: number, spare: number]> {
-  const [service, spare] = await pairOf(keeper);
+  const [service, spare] = await waitForPair(keeper);
   let used = 0;
   for (let before = -QUIET_US; used - before >= QUIET_US;) {
     before = used;

@@ -5,7 +5,7 @@
  */
 import { MessageType } from "../../src/virtio/gpio/protocol.ts";
 import type { RequestQueue } from "../../src/vhost_frontend/request_queue.ts";
-import { median, type Round, roundOf } from "./statistics.ts";
+import { median, type Round, summarize } from "./statistics.ts";
 
 const LIMIT_MS = 5000;
 /** Requests that are timed together: well under a millisecond's worth. */
@@ -46,7 +46,7 @@ export function roundTrips(
     before = now;
     if (++slot === slots) slot = 0;
   } while (count < times.length && before < end);
-  return roundOf(times.subarray(0, count));
+  return summarize(times.subarray(0, count));
 }
 
 /**
@@ -73,7 +73,7 @@ export function polledTrips(
     times[i] = (now - before) * 1000;
     before = now;
   }
-  return roundOf(times);
+  return summarize(times);
 }
 
 /**

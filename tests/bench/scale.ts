@@ -6,7 +6,7 @@
  */
 import { LINES } from "./effort.ts";
 import { Crowd, type CrowdRound } from "./crowd.ts";
-import { cpuTimeUs, memoryOf } from "./process_usage.ts";
+import { cpuTimeUs, readMemory } from "./process_usage.ts";
 import type { Measure } from "./report.ts";
 import { Server, type ServerCommand } from "./server.ts";
 import { median, medianRatio } from "./statistics.ts";
@@ -282,7 +282,7 @@ async function measureFile(
     starts.push(server.startMs);
     if (round > 0) continue;
     await new Promise((resolve) => setTimeout(resolve, REST_MS * scale));
-    memory = memoryOf(server.pid);
+    memory = readMemory(server.pid);
   }
   const startMs = median(starts);
   const title = `file of ${count * FILE_LINES} lines in ${count} aggregator${

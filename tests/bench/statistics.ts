@@ -39,7 +39,7 @@ export interface Round {
 }
 
 /** Sorts `times` in place and takes its quantiles. */
-export function roundOf(times: Float64Array): Round {
+export function summarize(times: Float64Array): Round {
   times.sort();
   return {
     p50: quantile(times, 0.5),

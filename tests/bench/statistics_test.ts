@@ -4,7 +4,7 @@ import {
   median,
   medianRatio,
   quantile,
-  roundOf,
+  summarize,
 } from "./statistics.ts";
 
 Deno.test("quantile() takes a value that is there", () => {
@@ -21,8 +21,8 @@ Deno.test("median() of an even count lies between the two in the middle", () => 
   assertEquals(median([4, 1, 3, 2]), 2.5);
 });
 
-Deno.test("roundOf() sorts by number", () => {
-  assertEquals(roundOf(Float64Array.of(10, 9, 100, 1)), {
+Deno.test("summarize() sorts by number", () => {
+  assertEquals(summarize(Float64Array.of(10, 9, 100, 1)), {
     p50: 10,
     p99: 100,
     max: 100,

@@ -83,9 +83,9 @@ function toggle({ socket, words }: GuestOrder): void {
       requests.wait(LIMIT_MS);
     }
     for (const slot of SLOTS) {
-      if (requests.statusOf(slot) !== Status.Ok) add(At.errors, 1);
+      if (requests.answerStatus(slot) !== Status.Ok) add(At.errors, 1);
     }
-    if (requests.valueOf(LOOK) !== 0) add(At.errors, 1);
+    if (requests.answerValue(LOOK) !== 0) add(At.errors, 1);
     for (;;) {
       // The device takes all buffers, and gives back those that it has edges
       // for, before it answers this.

@@ -26,7 +26,7 @@ export function describe(name: string): AggregatorDescription {
 }
 
 /** Returns what the client asks for. */
-export function creationOf(
+export function makeCreation(
   name: string,
   lease?: "none",
 ): [Creation, unknown, Peer] {
@@ -57,7 +57,7 @@ export class LeaseDouble {
 
 /** Clients of a service that has some aggregators of its own. */
 export function creationsRig(...own: string[]) {
-  return creationsRigOf(own);
+  return makeCreationsRig(own);
 }
 
 /** One that outlived an earlier process. */
@@ -67,7 +67,7 @@ interface Restored {
 }
 
 /** The same, in which some outlived an earlier process. */
-export function creationsRigOf(
+export function makeCreationsRig(
   own: readonly string[],
   restored: readonly Restored[] = [],
 ) {
@@ -132,7 +132,7 @@ export function creationsRigOf(
   }, restored.map(({ made }) => made));
   /** Makes one with a lease. */
   const lend = async (name: string): Promise<LeaseDouble> => {
-    const made = await creations.add(...creationOf(name));
+    const made = await creations.add(...makeCreation(name));
     const lease = new LeaseDouble();
     creations.tie(
       lease as unknown as Lease,

@@ -8,11 +8,11 @@ import { EdgeRecorder } from "../../src/edges/edge_recorder.ts";
 import { EdgeReader, ringBytes } from "../../src/edges/edge_ring.ts";
 import {
   Cause,
-  causeOf,
   EdgeRule,
-  ruleOf,
   stateAfter,
   StateBits,
+  unpackCause,
+  unpackRule,
 } from "../../src/edges/record.ts";
 
 const SIZE = 4096;
@@ -50,7 +50,7 @@ export class EdgeRecordDouble {
     return edges.map(({ lineId, bits }) => {
       const state = stateAfter(bits);
       const value = state & StateBits.Value;
-      const rule = nameOf(EdgeRule, ruleOf(bits));
+      const rule = findName(EdgeRule, unpackRule(bits));
       return [
         this.#lines[lineId]!.name,
         (state & StateBits.Present) === 0
@@ -59,7 +59,7 @@ export class EdgeRecordDouble {
           ? "input"
           : "output",
         value > 1 ? "?" : value,
-        nameOf(Cause, causeOf(bits)).toLowerCase(),
+        findName(Cause, unpackCause(bits)).toLowerCase(),
         ...(rule === "None" ? [] : [rule]),
       ].join(" ");
     });
@@ -73,6 +73,9 @@ export class EdgeRecordDouble {
   }
 }
 
-function nameOf(names: Readonly<Record<string, number>>, code: number): string {
+function findName(
+  names: Readonly<Record<string, number>>,
+  code: number,
+): string {
   return Object.entries(names).find(([, one]) => one === code)![0];
 }

@@ -71,11 +71,11 @@ export class EdgeSourceDouble implements Disposable {
 /**
  * Makes a store with room for `keep` edges in each record.
  *
- * @param offsetOf Time since 1970 minus monotonic time. **Units**: nanoseconds.
+ * @param readOffset Time since 1970 minus monotonic time. **Units**: nanoseconds.
  */
 export function edgeStore(
   keep: number,
-  offsetOf?: () => bigint,
+  readOffset?: () => bigint,
 ): EdgeStore {
-  return new EdgeStore({ keep, withInputs: false }, offsetOf);
+  return new EdgeStore({ keep, withInputs: false }, readOffset);
 }

@@ -11,7 +11,7 @@ import { helpersAreDone } from "../../ffi/helper_thread.ts";
 import { isOsError } from "../../ffi/os_error.ts";
 
 /** Returns what an fd's link says; undefined if the fd is not open. */
-function linkOf(fd: number | string): string | undefined {
+function readFdLink(fd: number | string): string | undefined {
   try {
     return readLink(`/proc/self/fd/${fd}`);
   } catch (error) {
@@ -67,12 +67,12 @@ const HELPERS_LIMIT_MS = 30_000;
  */
 export function countCopies(...fds: readonly number[]): number {
   if (!helpersAreDone(HELPERS_LIMIT_MS)) throw new Error("a close hangs");
-  const links = fds.map((fd) => linkOf(fd));
+  const links = fds.map((fd) => readFdLink(fd));
   const wanted = new Set(fds.map((fd, i) => identity(fd, links[i])));
   const linked = new Set(links);
   return listDirectory("/proc/self/fd")
     .filter((fd) => {
-      const link = linkOf(fd);
+      const link = readFdLink(fd);
       // Most are told from the wanted ones by their links, which is cheap.
       if (!linked.has(link)) return false;
       const found = identity(fd, link);

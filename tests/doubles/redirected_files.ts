@@ -21,7 +21,7 @@ export function redirectFiles(
   const { open, readlink } = symbols;
   replace({
     open: (name: Uint8Array<ArrayBuffer>, flags: number, mode: number) => {
-      const file = files[textOf(name)];
+      const file = files[decodeText(name)];
       return open(file === undefined ? name : cString(file), flags, mode);
     },
     readlink: (
@@ -29,7 +29,7 @@ export function redirectFiles(
       target: Uint8Array<ArrayBuffer>,
       length: number,
     ) => {
-      const link = links[textOf(name)];
+      const link = links[decodeText(name)];
       return link === undefined
         ? readlink(name, target, length)
         : new TextEncoder().encodeInto(link, target).written;
@@ -44,6 +44,6 @@ function replace(functions: Record<string, unknown>): void {
   }
 }
 
-function textOf(name: Uint8Array): string {
+function decodeText(name: Uint8Array): string {
   return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
 }

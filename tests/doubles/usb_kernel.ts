@@ -80,7 +80,7 @@ export class UsbKernelDouble implements UsbKernel {
     return serials.length > 0 && this.lingering-- > 0;
   }
 
-  labelOf(_path: string): string {
+  readLabel(_path: string): string {
     return "cp2112_gpio";
   }
 

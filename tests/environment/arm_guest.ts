@@ -81,7 +81,7 @@ export interface ArmGuestOptions {
 }
 
 /** Returns the artefacts of `scripts/environment` that a board needs. */
-export function artefactsOf(
+export function listArtefacts(
   board: ArmBoard,
   qemu: "old" | "new" = "old",
   kernel: ArmKernel = "bookworm",
@@ -98,13 +98,13 @@ export function artefactsOf(
 }
 
 /** The command that boots a board; `directory` is for files that it needs. */
-async function commandOf(
+async function buildCommand(
   options: ArmGuestOptions,
   directory: string,
 ): Promise<{ command: string; args: string[] }> {
   const board = BOARDS[options.board];
   const [qemu, kernel, given] = await Promise.all(
-    artefactsOf(options.board, options.qemu, options.kernel).map(artefact),
+    listArtefacts(options.board, options.qemu, options.kernel).map(artefact),
   );
   const initramfs = options.kernel === "trixie" ? `${kernel}/initrd.gz` : given;
   const machine = [...board.machine];
@@ -116,7 +116,7 @@ async function commandOf(
     ...options.prefix ?? [],
     `${qemu}/${board.program}`,
   ];
-  const deviceTree = await deviceTreeOf(board, kernel!, directory);
+  const deviceTree = await buildDeviceTree(board, kernel!, directory);
   return {
     command: command!,
     args: [
@@ -142,7 +142,7 @@ async function commandOf(
   };
 }
 
-async function deviceTreeOf(
+async function buildDeviceTree(
   { deviceTree, adapt }: Board,
   kernel: string,
   directory: string,
@@ -182,7 +182,7 @@ export async function bootArmGuest(
   const cleanUp = () => Deno.remove(directory, { recursive: true });
   try {
     const process = new ChildProcess({
-      ...await commandOf(options, directory),
+      ...await buildCommand(options, directory),
       input: true,
     });
     return await CommandSession.open(process, {

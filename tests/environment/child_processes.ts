@@ -8,7 +8,7 @@ import { listDirectory } from "../../ffi/directory_entries.ts";
 import { readSmallFile } from "../../ffi/files.ts";
 
 /** Returns the children of a process that run, the oldest first. */
-export function childrenOf(pid: number): number[] {
+export function listChildren(pid: number): number[] {
   const children: { pid: number; start: number }[] = [];
   for (const name of listDirectory("/proc")) {
     if (!/^\d+$/.test(name)) continue;

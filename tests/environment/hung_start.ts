@@ -5,7 +5,7 @@
  */
 import { assertRejects } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
-import { childrenOf } from "./child_processes.ts";
+import { listChildren } from "./child_processes.ts";
 import type { ManagerDouble } from "./manager_double.ts";
 import { PROGRAM_FILE, programArguments } from "./program.ts";
 import { until } from "./wait.ts";
@@ -35,7 +35,7 @@ export async function failByHungProcess(
   await Promise.race([
     failed,
     until("the process", () => {
-      process = childrenOf(manager.pid).find(isIsolated);
+      process = listChildren(manager.pid).find(isIsolated);
       return process !== undefined;
     }, LIMIT_MS),
   ]);

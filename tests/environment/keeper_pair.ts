@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { childrenOf } from "./child_processes.ts";
+import { listChildren } from "./child_processes.ts";
 import { until } from "./wait.ts";
 
 /** Waits until a keeper has a service and a spare, neither of `before`. */
-export async function pairOf(
+export async function waitForPair(
   keeper: number,
   before?: number,
 ): Promise<[service: number, spare: number]> {
   let pids: number[] = [];
   await until("a service and a spare", () => {
-    pids = childrenOf(keeper);
+    pids = listChildren(keeper);
     return pids.length === 2 && pids[0] !== before;
   });
   return [pids[0]!, pids[1]!];
@@ -30,8 +30,8 @@ export async function replaceService(
   how: "SIGUSR1" | "SIGKILL",
   before?: number,
 ): Promise<number> {
-  const [service, spare] = await pairOf(keeper, before);
+  const [service, spare] = await waitForPair(keeper, before);
   Deno.kill(how === "SIGKILL" ? service : keeper, how);
-  await until("the takeover", () => childrenOf(keeper)[0] === spare);
+  await until("the takeover", () => listChildren(keeper)[0] === spare);
   return service;
 }

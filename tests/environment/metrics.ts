@@ -27,7 +27,7 @@ export class MetricsPage {
   constructor(text: string) {
     this.text = text;
     this.#samples = text.trimEnd().split("\n")
-      .filter((line) => !line.startsWith("#")).map(sampleOf);
+      .filter((line) => !line.startsWith("#")).map(parseSample);
   }
 
   /** The sum of all samples of a name that have these labels, among others. */
@@ -54,7 +54,7 @@ export class MetricsPage {
   }
 }
 
-function sampleOf(line: string): Sample {
+function parseSample(line: string): Sample {
   const [, name, labels, value] =
     /^([a-z_]+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)$/.exec(line) ?? [];
   if (name === undefined) throw new Error(`This is no sample: ${line}`);

@@ -15,7 +15,7 @@ export interface OpenFiles {
 }
 
 /** Returns what a process has open now. */
-export function openFilesOf(pid: number): OpenFiles {
+export function listOpenFiles(pid: number): OpenFiles {
   const maps = readSmallFile(`/proc/${pid}/maps`) ?? "";
   return {
     descriptors: listDirectory(`/proc/${pid}/fd`).length,
@@ -34,7 +34,7 @@ export async function untilNoneIsLeft(
 ): Promise<void> {
   let now = before;
   await until("nothing is left over", () => {
-    now = openFilesOf(pid);
+    now = listOpenFiles(pid);
     return now.descriptors <= before.descriptors &&
       now.mappings <= before.mappings;
   }, 60_000).catch((cause) => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
 import type { AggregatorDescription } from "../../src/service/messages/messages.ts";
 
@@ -14,7 +14,7 @@ export type ServedLine = AggregatorDescription["lines"][number];
 /** Returns the lines of the aggregator at a socket, as they are now. */
 // deno-lint-ignore require-await
 export async function linesAt(socket: string): Promise<readonly ServedLine[]> {
-  using client = new ControlClient(controlPathOf(socket));
+  using client = new ControlClient(defaultControlPath(socket));
   return client.ask({}).lines;
 }
 
@@ -28,7 +28,7 @@ export async function pullLines(
   socket: string,
   changes: readonly string[],
 ): Promise<void> {
-  using client = new ControlClient(controlPathOf(socket));
+  using client = new ControlClient(defaultControlPath(socket));
   const { driven } = client.pull(changes.map((change) => {
     const [, name, level] = /^(.*)=([01])$/.exec(change)!;
     return [name!, level === "1" ? 1 : 0];

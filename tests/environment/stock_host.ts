@@ -174,12 +174,12 @@ async function initialFiles(
     directory,
     `${stock}/initrd.gz`,
     denoCache(),
-    await udevdOf(kernel),
+    await findUdevd(kernel),
   );
 }
 
 /** Returns the path of the release's udev daemon in a machine with inMemory. */
-export function udevdOf(kernel: "bookworm" | "trixie"): Promise<string> {
+export function findUdevd(kernel: "bookworm" | "trixie"): Promise<string> {
   return artefact(kernel === "trixie" ? "udevdTrixie" : "udevd");
 }
 

@@ -131,7 +131,7 @@ class System implements AsyncDisposable {
     this.root = root;
   }
 
-  static async copyOf(directory: string): Promise<System> {
+  static async copy(directory: string): Promise<System> {
     const root = await Deno.makeTempDir({ prefix: "gpioagg-debian-" });
     const { success, output } = (await runTool("cp", [
       "-a",
@@ -194,7 +194,7 @@ for (
     ignore,
     fn: async () => {
       const { program, tools, next } = await packages();
-      await using system = await System.copyOf(
+      await using system = await System.copy(
         await artefact(`${release}System`),
       );
       await system.install(program);

@@ -199,7 +199,7 @@ class Round {
       if (queue.fault !== undefined) this.#report.faults++;
     }
     for (let line = 0; line < LINES; line++) {
-      this.#report.delivered += counters.eventsOf(line, EventCount.Delivered);
+      this.#report.delivered += counters.eventCount(line, EventCount.Delivered);
     }
   }
 

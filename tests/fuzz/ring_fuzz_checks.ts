@@ -56,7 +56,7 @@ export class FuzzChecks {
       port.calls.length = 0;
       return {
         hadEdges: port.edges !== Edges.None,
-        count: this.#device.counters.eventsOf(line, EventCount.Delivered),
+        count: this.#device.counters.eventCount(line, EventCount.Delivered),
       };
     });
     const from = threadUs();
@@ -67,7 +67,7 @@ export class FuzzChecks {
     this.#rings.forEach((ring, i) => this.#checkRing(ring, entries[i]!));
     this.#ports.forEach((port, line) => {
       const { hadEdges, count } = delivered[line]!;
-      const now = this.#device.counters.eventsOf(line, EventCount.Delivered);
+      const now = this.#device.counters.eventCount(line, EventCount.Delivered);
       const asked = port.calls.some((call) =>
         call.operation === LineOperation.SetEdges && call.argument !== 0
       );

@@ -43,7 +43,7 @@ export function odd(random: Random): number {
 }
 
 /** Returns bytes of any length. */
-export function bytesOf(random: Random): number[] {
+export function randomBytes(random: Random): number[] {
   const length = random.oneIn(8) ? random.pick(ODD_LENGTHS) : random.below(24);
   return Array.from({ length }, () => odd(random));
 }
@@ -57,7 +57,7 @@ export function reportNumber(random: Random): number {
 }
 
 /** A feature report of a CP2112. */
-export function reportOf(random: Random): number[] {
+export function randomReport(random: Random): number[] {
   if (random.oneIn(8)) {
     const length = random.pick([4, 4, 5, 9, 10, 13, 61, 62, 63]);
     return [reportNumber(random), ...Array.from({ length }, () => odd(random))];
@@ -68,13 +68,13 @@ export function reportOf(random: Random): number[] {
 }
 
 /** A request of an LJCA, at times with one byte that is wrong. */
-export function messageOf(random: Random): number[] {
-  const message = goodMessageOf(random);
+export function randomMessage(random: Random): number[] {
+  const message = validMessage(random);
   if (random.oneIn(10)) message[random.below(message.length)] = odd(random);
   return message;
 }
 
-function goodMessageOf(random: Random): number[] {
+function validMessage(random: Random): number[] {
   if (random.oneIn(6)) return [1, random.pick([2, 4, 5, 8]), 5, 0];
   const line = random.oneIn(8) ? odd(random) : random.below(4);
   const value = random.pick([0, 1, 0x12, 0x14, 0x40, 0xc8, 0xd0, 0x48, 0x50]);

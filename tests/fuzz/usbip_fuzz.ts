@@ -22,13 +22,13 @@ import { urb } from "../doubles/usbip_peer.ts";
 import { Random } from "./ring_fuzz_random.ts";
 import {
   assertLeft,
-  bytesOf,
   disturb,
-  messageOf,
   odd,
   ODD_LENGTHS,
+  randomBytes,
+  randomMessage,
+  randomReport,
   reportNumber,
-  reportOf,
 } from "./usb_fuzz.ts";
 
 /** Options of a run. */
@@ -237,7 +237,7 @@ function hostileMessage(
     case 2: {
       const setup = Array.from({ length: 8 }, () => odd(random));
       const isIn = random.oneIn(2);
-      const data = isIn ? [] : bytesOf(random);
+      const data = isIn ? [] : randomBytes(random);
       return urb(
         {
           seqnum,
@@ -249,7 +249,7 @@ function hostileMessage(
       );
     }
     case 3: {
-      const data = random.oneIn(6) ? bytesOf(random) : reportOf(random);
+      const data = random.oneIn(6) ? randomBytes(random) : randomReport(random);
       const [report = 0] = data;
       return random.oneIn(2)
         ? urb({ seqnum, direction: 1, length: 64 }, [
@@ -260,7 +260,9 @@ function hostileMessage(
         ], data);
     }
     case 4: {
-      const data = random.oneIn(6) ? bytesOf(random) : messageOf(random);
+      const data = random.oneIn(6)
+        ? randomBytes(random)
+        : randomMessage(random);
       return urb({ seqnum, endpoint: 1 }, [], data);
     }
     default:

@@ -21,13 +21,13 @@ import { T, type UsbPacket, UsbredirPeer } from "../doubles/usbredir_peer.ts";
 import { Random } from "./ring_fuzz_random.ts";
 import {
   assertLeft,
-  bytesOf,
   disturb,
-  messageOf,
   odd,
   ODD_LENGTHS,
+  randomBytes,
+  randomMessage,
+  randomReport,
   reportNumber,
-  reportOf,
 } from "./usb_fuzz.ts";
 
 /** Options of a run. */
@@ -71,14 +71,14 @@ export function runUsbredirFuzz(
   };
   for (let i = 0; i < iterations; i++) {
     const isLjca = random.oneIn(2);
-    const rig = rigOf(isLjca, 1 + random.below(isLjca ? 64 : 8));
+    const rig = makeRig(isLjca, 1 + random.below(isLjca ? 64 : 8));
     goodSession(hostileSession(rig, isLjca, random, report), isLjca);
     report.sessions++;
   }
   return report;
 }
 
-function rigOf(isLjca: boolean, lineCount: number): UsbRig {
+function makeRig(isLjca: boolean, lineCount: number): UsbRig {
   return new UsbRig(isLjca ? LjcaDevice : Cp2112Device, lineCount);
 }
 
@@ -147,7 +147,7 @@ function hostileSession(
 
 /** A device of the same lines, as they were kept over a restart. */
 function nextProcess(rig: UsbRig, isLjca: boolean): UsbRig {
-  const next = rigOf(isLjca, rig.ports.length);
+  const next = makeRig(isLjca, rig.ports.length);
   for (const [line, port] of rig.ports.entries()) {
     const kept = next.ports[line]!;
     kept.adopt(port);
@@ -174,7 +174,7 @@ class Ledger {
   /** Notes a packet that is a transfer, if it is one. */
   sent(bytes: Uint8Array): void {
     const [packet] = this.#peer.parse(bytes);
-    const key = keyOf(packet!);
+    const key = formatKey(packet!);
     if (key !== undefined) this.#open.set(key, this.#waiting(key) + 1);
   }
 
@@ -188,7 +188,7 @@ class Ledger {
     for (const packet of packets) {
       const { type, id, body } = packet;
       const isStreamed = type === T.interrupt && (body[0]! & 0x80) !== 0;
-      const key = isStreamed ? undefined : keyOf(packet);
+      const key = isStreamed ? undefined : formatKey(packet);
       if (key === undefined || this.isLost) continue;
       assert(this.#waiting(key) > 0, `${type} ${id} was not asked for`);
       this.#open.set(key, this.#waiting(key) - 1);
@@ -201,7 +201,7 @@ class Ledger {
 }
 
 /** Type, id and endpoint of a transfer. */
-function keyOf({ type, id, body }: UsbPacket): string | undefined {
+function formatKey({ type, id, body }: UsbPacket): string | undefined {
   const isTransfer = type === T.control || type === T.bulk ||
     type === T.interrupt;
   return isTransfer ? `${type} ${id} ${body[0]}` : undefined;
@@ -236,7 +236,7 @@ function hostilePacket(
     (random.oneIn(8) ? (1 + random.below(0x1f_ffff)) * 2 ** 32 : 0);
   // Most of these are the end of the connection.
   if (random.oneIn(50)) {
-    return peer.packet(random.pick(TYPES), id, bytesOf(random));
+    return peer.packet(random.pick(TYPES), id, randomBytes(random));
   }
   // Half of them are what the adapter is for.
   const kind = random.oneIn(2) ? isLjca ? 7 : 5 : random.below(8);
@@ -253,16 +253,16 @@ function hostilePacket(
       return peer.bulk(
         id,
         random.pick([0x81, 0x81, 0x82, 0x8f]),
-        random.oneIn(40) ? bytesOf(random) : [],
+        random.oneIn(40) ? randomBytes(random) : [],
         random.oneIn(3) ? random.pick(ODD_LENGTHS) : 64,
         random.oneIn(4) ? random.uint32() : 0,
       );
     case 4: {
-      const data = random.oneIn(2) ? bytesOf(random) : [0x15, 1];
+      const data = random.oneIn(2) ? randomBytes(random) : [0x15, 1];
       return peer.interrupt(id, random.pick([1, 1, 1, 2]), data);
     }
     case 5: {
-      const data = random.oneIn(6) ? bytesOf(random) : reportOf(random);
+      const data = random.oneIn(6) ? randomBytes(random) : randomReport(random);
       const [report = 0] = data;
       return random.oneIn(2)
         ? peer.control(id, 0xa1, 1, 0x0300 | reportNumber(random), 0, 64)
@@ -271,7 +271,7 @@ function hostilePacket(
     case 6: {
       const request = random.pick([0, 1, 3, 6, 8, 9, 10, 11, odd(random)]);
       const isIn = random.oneIn(2) ? 0x80 : 0;
-      const data = isIn === 0 && random.oneIn(4) ? bytesOf(random) : [];
+      const data = isIn === 0 && random.oneIn(4) ? randomBytes(random) : [];
       return peer.control(
         id,
         isIn | random.pick([0, 1, 2, 3, 0x20, 0x21, 0x40]),
@@ -285,7 +285,9 @@ function hostilePacket(
       );
     }
     default: {
-      const data = random.oneIn(6) ? bytesOf(random) : messageOf(random);
+      const data = random.oneIn(6)
+        ? randomBytes(random)
+        : randomMessage(random);
       const isLie = random.oneIn(300);
       return peer.bulk(
         id,

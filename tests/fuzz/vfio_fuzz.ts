@@ -111,7 +111,7 @@ function hostileStep(rig: VfioRig, random: Random, fds: number[]): void {
       const count = random.pick([1, 2, 4, 8]);
       const region = random.pick([1, 1, 7]);
       const offset = count * random.below(0x220 / count);
-      const bytes = messageOf(
+      const bytes = encodeMessage(
         random.pick([C.REGION_READ, C.REGION_WRITE]),
         words(offset, 0, region, count, random.uint32(), random.uint32()),
       );
@@ -127,7 +127,7 @@ function hostileStep(rig: VfioRig, random: Random, fds: number[]): void {
       // As many as fit, at once.
       rig.peer.sendBytes(
         concat(Array.from({ length: 1 + random.below(40) }, () =>
-          messageOf(
+          encodeMessage(
             random.pick([C.REGION_READ, C.DEVICE_GET_INFO, C.DEVICE_RESET]),
             words(0x60 + 4 * random.below(12), 0, 1, 4),
           ))),
@@ -206,7 +206,7 @@ function hostileStep(rig: VfioRig, random: Random, fds: number[]): void {
 }
 
 /** A message with a correct header. */
-function messageOf(command: number, body: Uint8Array): Uint8Array {
+function encodeMessage(command: number, body: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(16 + body.length);
   const view = new DataView(bytes.buffer);
   view.setUint16(2, command, true);

@@ -53,7 +53,7 @@ const noLibvirt = await lacksTool(
 );
 
 /** The recipes for all guests of an architecture, each once. */
-async function recipesOf(
+async function readRecipes(
   qemu: string,
   arch: "amd64" | "arm64",
 ): Promise<Recipe[]> {
@@ -100,7 +100,7 @@ for (const [qemu, arch, exposures] of QEMUS) {
     fn: async () => {
       const path = await artefact(qemu);
       const program = arch === "arm64" ? `${path}/qemu-system-aarch64` : path;
-      const recipes = await recipesOf(program, arch);
+      const recipes = await readRecipes(program, arch);
       assertEquals(recipes.map(({ name }) => name), exposures);
       for (const recipe of recipes) {
         await useRecipe(recipe, program, REST[arch]);

@@ -4,9 +4,9 @@
  * @module
  */
 import {
+  findUdevd,
   HOST_ROOT,
   type StockHost,
-  udevdOf,
 } from "../environment/stock_host.ts";
 import { until } from "../environment/wait.ts";
 
@@ -42,7 +42,7 @@ export async function startUdev(
      cat >${HOST_ROOT}/etc/udev/rules.d/60-test.rules <<'END'
 SUBSYSTEM=="gpio", KERNEL=="gpiochip[0-9]*", GROUP="77", MODE="0664"
 END
-     chroot ${HOST_ROOT} '${await udevdOf(release)}' --daemon`,
+     chroot ${HOST_ROOT} '${await findUdevd(release)}' --daemon`,
     { timeoutMs: LIMIT_MS },
   );
 }

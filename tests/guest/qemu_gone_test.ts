@@ -275,7 +275,7 @@ Deno.test({
 });
 
 /** Returns the report of a guest that cannot be served. */
-async function faultOf(options: QemuGuestOptions): Promise<string> {
+async function waitForFault(options: QemuGuestOptions): Promise<string> {
   await using service = await Service.start({ plc0: LINES });
   const end = new AbortController();
   const guest = bootQemuGuest({
@@ -308,7 +308,7 @@ for (
     name: `QEMU guest (new): with ${memoryBackend} a line says what to do`,
     ignore,
     fn: async () => {
-      const fault = await faultOf({ qemu: "new", memoryBackend });
+      const fault = await waitForFault({ qemu: "new", memoryBackend });
       assertStringIncludes(fault, text);
       assertStringIncludes(fault, "share=on");
     },
@@ -319,7 +319,7 @@ Deno.test({
   name: "QEMU guest (old): the option is named that cannot be served",
   ignore,
   fn: async () => {
-    const fault = await faultOf({
+    const fault = await waitForFault({
       qemu: "old",
       arguments: ["-global", "vhost-user-gpio-pci.packed=on"],
     });

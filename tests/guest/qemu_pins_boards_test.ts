@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { PIN, type PinReading } from "../../src/config/values/pin.ts";
-import { artefactsOf } from "../environment/arm_guest.ts";
+import { listArtefacts } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { PinRig } from "./qemu_pins_rig.ts";
 
@@ -13,7 +13,7 @@ function readPin(text: string): PinReading {
 for (const qemu of ["old", "new"] as const) {
   Deno.test({
     name: `one of highbank's four PL061s has the lines (QEMU ${qemu})`,
-    ignore: await mustSkip(...artefactsOf("highbank", qemu)),
+    ignore: await mustSkip(...listArtefacts("highbank", qemu)),
     fn: async () => {
       await using rig = await PinRig.create("sim/8", {
         device: "pl061",
@@ -54,7 +54,7 @@ for (const qemu of ["old", "new"] as const) {
 
   Deno.test({
     name: `Aspeed's pins, which are properties, have the lines (QEMU ${qemu})`,
-    ignore: await mustSkip(...artefactsOf("ast2600-evb", qemu)),
+    ignore: await mustSkip(...listArtefacts("ast2600-evb", qemu)),
     fn: async () => {
       await using rig = await PinRig.create("sim/3", {
         device: "aspeed.gpio-ast2600",

@@ -73,7 +73,7 @@ for (const qemu of ["old", "new"] as const) {
           pins: [{ pin, lineNumber: 0 }],
         });
         const program = `${rig.directory}/program`;
-        await Deno.writeFile(program, programOf(base, writes));
+        await Deno.writeFile(program, assembleProgram(base, writes));
         await using _machine = await rig.start(qemu, [
           ...["-M", machine, "-S", "-device"],
           `loader,file=${program},force-raw=on,addr=${load},cpu-num=0`,
@@ -189,7 +189,7 @@ for (const qemu of ["old", "new"] as const) {
 }
 
 /** Instructions of an Arm processor that write to registers, and then rest. */
-function programOf(
+function assembleProgram(
   base: number,
   writes: readonly (readonly [offset: number, value: number])[],
 ): Uint8Array<ArrayBuffer> {

@@ -1,12 +1,12 @@
 /** `gpioagg run --respawn` with a PL061's pins, as the README has it. */
 import { assertEquals } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
-import { artefactsOf } from "../environment/arm_guest.ts";
+import { listArtefacts } from "../environment/arm_guest.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import {
+  listOpenFiles,
   type OpenFiles,
-  openFilesOf,
   untilNoneIsLeft,
 } from "../environment/open_files.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -14,7 +14,7 @@ import { linesAt, pullLines } from "../environment/served_lines.ts";
 import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
-const ignore = await mustSkip("deno", ...artefactsOf("virt", "new"));
+const ignore = await mustSkip("deno", ...listArtefacts("virt", "new"));
 
 const KILLS = rounds(5, 2);
 const BOOT_LIMIT_MS = 300_000;
@@ -27,7 +27,7 @@ Deno.test({
     const directory = await Deno.makeTempDir({ prefix: "gpioagg-run-pins-" });
     const pidFile = `${directory}/pid`;
     const [qemu, kernel, initramfs] = await Promise.all(
-      artefactsOf("virt", "new").map(artefact),
+      listArtefacts("virt", "new").map(artefact),
     );
     try {
       await using run = new ChildProcess({
@@ -61,7 +61,7 @@ Deno.test({
         from = run.stdout.length;
         const pid = Number(await Deno.readTextFile(pidFile));
         // A client that says nothing for long is disconnected: each asks once.
-        const socket = qtestOf(pid);
+        const socket = findQtest(pid);
         const lamp = async () => (await linesAt(socket))[0]?.value;
         assertEquals(await lamp(), 0, "safe before the guest touches it");
         await inGuest("gpioset -t 0 -c gpiochip0 0=1 && echo lit", "lit");
@@ -83,7 +83,7 @@ Deno.test({
           `button is ${level}`,
         );
         // As many as with the first guest.
-        before ??= openFilesOf(run.pid);
+        before ??= listOpenFiles(run.pid);
         await untilNoneIsLeft(run.pid, before);
         if (kill === KILLS) break;
         Deno.kill(pid, "SIGKILL");
@@ -103,7 +103,7 @@ Deno.test({
 });
 
 /** The qtest socket that a QEMU was told to open. */
-function qtestOf(pid: number): string {
+function findQtest(pid: number): string {
   const command = readSmallFile(`/proc/${pid}/cmdline`) ?? "";
   const path = /\0-qtest\0unix:([^,]+),/.exec(command)?.[1];
   if (path === undefined) throw new Error(`no -qtest in ${command}`);

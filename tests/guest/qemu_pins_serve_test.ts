@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { qemuArguments } from "../../src/qemu/arguments.ts";
-import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
+import { bootArmGuest, listArtefacts } from "../environment/arm_guest.ts";
 import { EdgeMonitor } from "../environment/edge_monitor.ts";
 import { artefact, mustSkip, REPOSITORY } from "../environment/environment.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
@@ -15,8 +15,8 @@ import { until } from "../environment/wait.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const ignore = await mustSkip(
-  ...artefactsOf("virt", "old"),
-  ...artefactsOf("virt", "new"),
+  ...listArtefacts("virt", "old"),
+  ...listArtefacts("virt", "new"),
 );
 
 /** Restarts, some of which are crashes. */
@@ -56,7 +56,7 @@ const restarts = (qemu: "old" | "new"): Deno.TestDefinition => ({
     await service.start(args);
     {
       const ask = (pull: [string, 0 | 1][] = []) => {
-        using control = new ControlClient(controlPathOf(sockets.qtest));
+        using control = new ControlClient(defaultControlPath(sockets.qtest));
         return control.ask({ pull });
       };
       const value = (name: string) =>
@@ -161,7 +161,7 @@ Deno.test({
       await until("the connection", () => {
         try {
           using control = new ControlClient(
-            controlPathOf(`${directory}/qtest`),
+            defaultControlPath(`${directory}/qtest`),
           );
           return control.ask({}).connected;
         } catch {

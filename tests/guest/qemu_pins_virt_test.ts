@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { artefactsOf } from "../environment/arm_guest.ts";
+import { listArtefacts } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { PinRig } from "./qemu_pins_rig.ts";
 
@@ -7,7 +7,7 @@ const GPIOSET = "gpioset -t 0 -c gpiochip0";
 
 for (const qemu of ["old", "new"] as const) {
   const board = { board: "virt", qemu } as const;
-  const ignore = await mustSkip(...artefactsOf("virt", qemu));
+  const ignore = await mustSkip(...listArtefacts("virt", qemu));
 
   Deno.test({
     name: `an unmodified arm64 guest has the lines as its PL061 (QEMU ${qemu})`,
@@ -70,7 +70,7 @@ for (const qemu of ["old", "new"] as const) {
   });
 }
 
-const ignore = await mustSkip(...artefactsOf("virt"));
+const ignore = await mustSkip(...listArtefacts("virt"));
 
 Deno.test({
   name: "10,000 edges of a guest's pin arrive, all of them and in order",
@@ -98,7 +98,7 @@ Deno.test({
 
 for (const [qemu, kills] of [["old", 5], ["new", 2]] as const) {
   const board = { board: "virt", qemu } as const;
-  const ignore = await mustSkip(...artefactsOf("virt", qemu));
+  const ignore = await mustSkip(...listArtefacts("virt", qemu));
 
   Deno.test({
     name:

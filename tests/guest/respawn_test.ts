@@ -1,7 +1,7 @@
 /** Two guests of one process: what happens to one is nothing to the other. */
 import { assert, assertEquals } from "@std/assert";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { Service } from "../environment/service.ts";
 import { bootUmlGuest } from "../environment/uml_guest.ts";
@@ -21,10 +21,10 @@ Deno.test({
       victim: ["sim/4,safe=0"],
     });
     using steadyLines = new ControlClient(
-      controlPathOf(service.socket("steady")),
+      defaultControlPath(service.socket("steady")),
     );
     using victimLines = new ControlClient(
-      controlPathOf(service.socket("victim")),
+      defaultControlPath(service.socket("victim")),
     );
     await using steady = await bootUmlGuest({
       sockets: [service.socket("steady")],

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { artefact, mustSkip } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
@@ -65,7 +65,7 @@ Deno.test({
       for (let kill = 0; kill <= KILLS; kill++) {
         await run.waitFor("\x1eready\x1e", { from, timeoutMs: BOOT_LIMIT_MS });
         from = run.stdout.length;
-        using lines = new ControlClient(controlPathOf(socket));
+        using lines = new ControlClient(defaultControlPath(socket));
         const lamp = () => lines.ask({}).lines[0]?.value;
         assertEquals(lamp(), 0, "safe before the guest touches it");
         await inGuest(

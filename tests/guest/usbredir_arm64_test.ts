@@ -2,12 +2,15 @@
  * GPIO adapters on USB (CP2112) for Debian 13's own arm64 kernel.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { artefactsOf, bootArmGuest } from "../environment/arm_guest.ts";
+import { bootArmGuest, listArtefacts } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { Service } from "../environment/service.ts";
 import { events, monitor, untilChips } from "./usbredir_rig.ts";
 
-const ignore = await mustSkip("deno", ...artefactsOf("virt", "new", "trixie"));
+const ignore = await mustSkip(
+  "deno",
+  ...listArtefacts("virt", "new", "trixie"),
+);
 
 Deno.test({
   name: "an arm64 guest has a CP2112 for 8 lines, and three for 20",

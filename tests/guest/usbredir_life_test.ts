@@ -6,7 +6,7 @@ import { assertEquals } from "@std/assert";
 import { mustSkip } from "../environment/environment.ts";
 import type { GuestSession } from "../environment/guest_session.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
-import { openFilesOf, untilNoneIsLeft } from "../environment/open_files.ts";
+import { listOpenFiles, untilNoneIsLeft } from "../environment/open_files.ts";
 import { Service } from "../environment/service.ts";
 import {
   snapshotDisk,
@@ -39,7 +39,7 @@ function guestAt(
   });
 }
 
-async function valueOf(service: Served, name: string) {
+async function readValue(service: Served, name: string) {
   return (await service.lines("plc0"))[name]?.value;
 }
 
@@ -48,10 +48,10 @@ async function untilDriven(
   service: Served,
   guest: GuestSession,
 ): Promise<void> {
-  assertEquals(await valueOf(service, "sim1"), 0);
+  assertEquals(await readValue(service, "sim1"), 0);
   await until("the chip is back", async () => {
     await guest.exec("gpioset -t 0 -c $(gpiodetect | cut -d' ' -f1) 1=1");
-    return await valueOf(service, "sim1") === 1;
+    return await readValue(service, "sim1") === 1;
   }, 60_000);
 }
 
@@ -71,10 +71,10 @@ Deno.test({
     await hmp.run("stop");
     await service.pull("plc0", "sim2=1");
     await service.pull("plc0", "sim2=0");
-    assertEquals(await valueOf(service, "sim0"), 1);
+    assertEquals(await readValue(service, "sim0"), 1);
     await hmp.run("cont");
     assertEquals(await events(guest, 2), ["rising", "falling"]);
-    assertEquals(await valueOf(service, "sim0"), 1);
+    assertEquals(await readValue(service, "sim0"), 1);
 
     // The chip, the programs that use it and their interrupts go on.
     const edges = ["rising", "falling"];
@@ -87,7 +87,7 @@ Deno.test({
       await guest.run(
         "grep -x gpioset /proc/[0-9]*/comm && gpioset -t 0 -c 0 1=1",
       );
-      assertEquals(await valueOf(service, "sim1"), 1);
+      assertEquals(await readValue(service, "sim1"), 1);
       await guest.run("gpioset -t 0 -c 0 1=0");
     }
     assertEquals(await guest.run("dmesg | grep -i 'USB disconnect' || :"), "");
@@ -97,7 +97,7 @@ Deno.test({
     await hmp.run("system_reset");
     await until(
       "the line is safe",
-      async () => await valueOf(service, "sim1") === 0,
+      async () => await readValue(service, "sim1") === 0,
     );
     await guest.process.waitFor("\x1eready\x1e", { from, timeoutMs: 120_000 });
     await untilDriven(service, guest);
@@ -133,7 +133,7 @@ for (const device of ["cp2112", "ljca"] as const) {
         guest.process.kill("SIGKILL");
         await until(
           "the line is safe",
-          async () => await valueOf(service, "sim1") === 0,
+          async () => await readValue(service, "sim1") === 0,
         );
         await service.pull("plc0", "sim2=0");
       };
@@ -148,7 +148,7 @@ for (const device of ["cp2112", "ljca"] as const) {
         await useAndKill(guest);
       }
       const { pid } = service.process;
-      const before = openFilesOf(pid);
+      const before = listOpenFiles(pid);
       // Each of them begins with the snapshot, so none has to boot.
       for (let round = 1; round < 5; round++) {
         await using guest = await start({

@@ -105,7 +105,7 @@ for (const qemu of ["old", "new"] as const) {
 }
 
 /** Interrupts of a line that the guest's kernel has requested by its table. */
-async function countOf(guest: GuestSession, line: number): Promise<number> {
+async function countEvents(guest: GuestSession, line: number): Promise<number> {
   const text = await guest.run("cat /proc/interrupts");
   const count = new RegExp(`(\\d+) +ljca-irq +${line} +ACPI:Event`).exec(text);
   if (count === null) throw new Error(`line ${line} has no interrupt: ${text}`);
@@ -118,10 +118,10 @@ async function untilInterrupts(
   line: number,
   count: number,
 ): Promise<void> {
-  const wanted = await countOf(guest, line) + count;
+  const wanted = await countEvents(guest, line) + count;
   await until(
     `${count} interrupts of line ${line}`,
-    async () => await countOf(guest, line) >= wanted,
+    async () => await countEvents(guest, line) >= wanted,
     120_000,
   );
 }
@@ -156,8 +156,8 @@ for (const qemu of ["old", "new"] as const) {
       assertStringIncludes(await guest.run("gpiodetect"), "(8 lines)");
       await monitor(guest, "-c 0 0");
       const counts = async () => [
-        await countOf(guest, 5),
-        await countOf(guest, 6),
+        await countEvents(guest, 5),
+        await countEvents(guest, 6),
       ];
       assertEquals(await counts(), [0, 0]);
 
@@ -176,7 +176,7 @@ for (const qemu of ["old", "new"] as const) {
       await untilInterrupts(guest, 6, 5);
       const [ended] = await counts();
       await untilInterrupts(guest, 6, 5);
-      assertEquals(await countOf(guest, 5), ended);
+      assertEquals(await countEvents(guest, 5), ended);
 
       // Nor the second one while the first one does, again.
       await service.pull("plc0", "sim6=1");
@@ -184,7 +184,7 @@ for (const qemu of ["old", "new"] as const) {
       await untilInterrupts(guest, 5, 5);
       const [, endedToo] = await counts();
       await untilInterrupts(guest, 5, 5);
-      assertEquals(await countOf(guest, 6), endedToo);
+      assertEquals(await countEvents(guest, 6), endedToo);
       await service.pull("plc0", "sim5=0");
       await service.pull("plc0", "sim0=0");
       assertEquals(await events(guest, 2), ["rising", "falling"]);

@@ -16,8 +16,8 @@ import {
 } from "../environment/qemu_guest.ts";
 import { Monitor } from "../environment/qemu_monitor.ts";
 import {
+  listOpenFiles,
   type OpenFiles,
-  openFilesOf,
   untilNoneIsLeft,
 } from "../environment/open_files.ts";
 import { rounds } from "../environment/rounds.ts";
@@ -212,7 +212,7 @@ Deno.test({
       if (i === 0) await guest.sendLast("echo b >/proc/sysrq-trigger");
       else guest.process.kill("SIGKILL");
       await until("the line is safe", async () => await level() === 0);
-      before ??= openFilesOf(pid);
+      before ??= listOpenFiles(pid);
     }
     await untilNoneIsLeft(pid, before!);
   },

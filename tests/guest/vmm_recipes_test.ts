@@ -17,7 +17,7 @@ const noQemu = await mustSkip("deno", "qemuOld", "qemuNew");
 const read = (file: string) => Deno.readTextFile(`${REPOSITORY}/docs/${file}`);
 
 /** Returns the code block behind a text of a document. */
-async function blockOf(file: string, text: string): Promise<string> {
+async function findBlock(file: string, text: string): Promise<string> {
   const whole = await read(file);
   const at = whole.indexOf(text);
   const block = /^```\w*\n(.*?)^```$/ms.exec(whole.slice(at));
@@ -25,7 +25,7 @@ async function blockOf(file: string, text: string): Promise<string> {
   return block[1]!;
 }
 
-const domain = () => blockOf("guide.md", "\n## libvirt");
+const domain = () => findBlock("guide.md", "\n## libvirt");
 
 Deno.test({
   name: "libvirt's schema takes the guide's domain",
@@ -55,7 +55,7 @@ Deno.test({
 });
 
 /** Words of a command line, without the program and what is left out in it. */
-function wordsOf(text: string): string[] {
+function splitWords(text: string): string[] {
   return text.replaceAll("\\\n", " ").split(/\s+/)
     .filter((word) => word !== "" && word !== "…")
     .filter((word) => !word.startsWith("qemu-system"));
@@ -63,8 +63,15 @@ function wordsOf(text: string): string[] {
 
 const RECIPES: readonly [string, () => Promise<string[]>][] = [
   ["the guide's first one", async () => {
-    const block = await blockOf("guide.md", "With a VMM that is started else");
-    return ["-m", "1G", ...wordsOf(block.slice(block.indexOf("qemu-system")))];
+    const block = await findBlock(
+      "guide.md",
+      "With a VMM that is started else",
+    );
+    return [
+      "-m",
+      "1G",
+      ...splitWords(block.slice(block.indexOf("qemu-system"))),
+    ];
   }],
   ["libvirt's", async () => [
     // What libvirt makes of memoryBacking.
@@ -75,14 +82,14 @@ const RECIPES: readonly [string, () => Promise<string[]>][] = [
       .map(([, word]) => word!),
   ]],
   ["Proxmox VE's", async () => {
-    const block = await blockOf("guide.md", "\n## Proxmox VE");
+    const block = await findBlock("guide.md", "\n## Proxmox VE");
     const [, memory] = /^memory: (\d+)$/m.exec(block)!;
     const [, args] = /^args: (.*)$/m.exec(block)!;
-    return ["-m", memory!, ...wordsOf(args!)];
+    return ["-m", memory!, ...splitWords(args!)];
   }],
   ["that of the exposures", async () => {
-    const block = await blockOf("exposures.md", "**QEMU 9.0 and newer**");
-    return ["-m", "1G", ...wordsOf(block)];
+    const block = await findBlock("exposures.md", "**QEMU 9.0 and newer**");
+    return ["-m", "1G", ...splitWords(block)];
   }],
 ];
 

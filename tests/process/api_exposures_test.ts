@@ -25,7 +25,7 @@ function pinsIn(directory: string): NonNullable<CreateRequest["qemuPins"]> {
 }
 
 /** An aggregator's only line as it is, and then what becomes of it. */
-async function* changesOf(
+async function* watchChanges(
   service: ApiService,
   name: string,
 ): AsyncGenerator<Change, void> {
@@ -88,7 +88,7 @@ Deno.test(`a holder of pins inside QEMU is killed ${KILLS} times: lines safe, pi
       name: "wall",
       lines: ["wire/press.LAMP,bias=pull-up"],
     });
-    const changes = changesOf(service, "wall");
+    const changes = watchChanges(service, "wall");
     assertEquals((await changes.next()).value, { value: 0, changes: 0 });
     model.gpio.setDirections(1);
     model.gpio.setData(1);

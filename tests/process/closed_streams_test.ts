@@ -52,7 +52,7 @@ function assertStreams(links: readonly string[], closed: readonly number[]) {
   }
 }
 
-function streamsOf(pid: number): string[] {
+function listStreams(pid: number): string[] {
   return [0, 1, 2].map((fd) => readLink(`/proc/${pid}/fd/${fd}`) ?? "nothing");
 }
 
@@ -94,7 +94,7 @@ Deno.test({
       const client = new ServiceClient(api);
       // This is told on a stream.
       await client.pull("a", { START: 1 });
-      assertStreams(streamsOf(service.pid), closed);
+      assertStreams(listStreams(service.pid), closed);
       if (closed.length === 3) await lookWithout(api);
       service.kill("SIGTERM");
       assertEquals((await service.waitForExit(LIMIT)).code, 0, service.stderr);
@@ -135,7 +135,7 @@ async function lookWithout(api: string): Promise<void> {
         },
         120_000,
       );
-      assertStreams(streamsOf(process.pid), closed);
+      assertStreams(listStreams(process.pid), closed);
     }
   }
 }

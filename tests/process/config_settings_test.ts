@@ -12,7 +12,7 @@ import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 
 const QUIET_MS = 50;
 
-function modeOf(path: string): string {
+function readMode(path: string): string {
   const { mode } = Deno.statSync(path);
   return (mode! & 0o777).toString(8);
 }
@@ -73,12 +73,12 @@ api:
 
 Deno.test("serve has the control API that its file says; what changes there needs a restart", () =>
   withService(apiOf, () => [], async (serve, directory) => {
-    assertEquals(modeOf(`${directory}/api.sock`), "640");
-    assertEquals(modeOf(`${directory}/look.sock`), "660");
+    assertEquals(readMode(`${directory}/api.sock`), "640");
+    assertEquals(readMode(`${directory}/look.sock`), "660");
     const client = new ServiceClient(`${directory}/api.sock`);
     const made = await client.createLasting({ name: "vm", lines: ["sim/1"] });
     assertEquals(made.socketPath, `${directory}/vms/vm.sock`);
-    assertEquals(modeOf(`${directory}/vms/vm.sock`), "600");
+    assertEquals(readMode(`${directory}/vms/vm.sock`), "600");
     assertStringIncludes(
       Deno.readTextFileSync(`${directory}/audit.log`),
       '"aggregator":"vm"',
@@ -108,12 +108,12 @@ Deno.test("a switch wins over what the file says of the control API", () =>
       `--api-sockets=${directory},mode=660`,
     ],
     async (_serve, directory) => {
-      assertEquals(modeOf(`${directory}/other.sock`), "600");
+      assertEquals(readMode(`${directory}/other.sock`), "600");
       assert(!isThere(`${directory}/api.sock`));
-      assertEquals(modeOf(`${directory}/look.sock`), "660");
+      assertEquals(readMode(`${directory}/look.sock`), "660");
       const client = new ServiceClient(`${directory}/other.sock`);
       await client.createLasting({ name: "vm", lines: ["sim/1"] });
-      assertEquals(modeOf(`${directory}/vm.sock`), "660");
+      assertEquals(readMode(`${directory}/vm.sock`), "660");
     },
   ));
 
@@ -132,12 +132,12 @@ aggregators:
     control: { path: ${directory}/c.control, mode: "0666" }
     lines: [sim/1]
 `);
-  assertEquals(modeOf(`${service.socket("a")}.control`), "640");
-  assertEquals(modeOf(service.socket("b")), "640");
-  assertEquals(modeOf(`${service.socket("b")}.control`), "600");
+  assertEquals(readMode(`${service.socket("a")}.control`), "640");
+  assertEquals(readMode(service.socket("b")), "640");
+  assertEquals(readMode(`${service.socket("b")}.control`), "600");
   assert(!isThere(`${service.socket("c")}.control`));
   const own = service.socket("c").replace(/sock$/, "control");
-  assertEquals(modeOf(own), "666");
+  assertEquals(readMode(own), "666");
   using control = new ControlClient(own);
   assertEquals(control.ask({ pull: [["sim0", 1]] }).lines[0]?.value, 1);
 });

@@ -5,7 +5,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { ServiceClient } from "../../mod.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { type CatalogCommand, catalogOf } from "../../src/cli/usage/catalog.ts";
+import {
+  buildCatalog,
+  type CatalogCommand,
+} from "../../src/cli/usage/catalog.ts";
 import { parseConfig } from "../../src/config/file/config_file.ts";
 import { configSchema } from "../../src/config/schema/file_schema.ts";
 import { IDENTITY_KEYS } from "../../src/config/chip_identity.ts";
@@ -274,14 +277,14 @@ Deno.test("config.md has every key of a configuration, and no other", () => {
 // Commands and options.
 
 /** All commands, as their tables describe them. */
-const CATALOG = await catalogOf(COMMANDS);
+const CATALOG = await buildCatalog(COMMANDS);
 
 const OPTION = /(?<![\w-])(?:--[a-z][a-z-]+|-[A-Za-z](?![\w-]))/g;
 /** Options of all commands, which the page names once. */
 const COMMON = ["-h", "--help"];
 
 /** The options of a command, its actions' included. */
-function optionsOf({ options, actions }: CatalogCommand): string[] {
+function listOptions({ options, actions }: CatalogCommand): string[] {
   const all = [...options, ...actions.flatMap(({ options }) => options)];
   return sorted([
     ...new Set(all.flatMap(({ long, short }) => [
@@ -322,7 +325,7 @@ Deno.test("cli.md has every command, and every option of each", () => {
   assertEquals(sorted(commands), sorted(CATALOG.map(({ name }) => name)));
   for (const command of CATALOG) {
     const { name } = command;
-    assertEquals(documentedOptions(name), optionsOf(command), name);
+    assertEquals(documentedOptions(name), listOptions(command), name);
   }
 });
 
@@ -341,7 +344,7 @@ Deno.test("commands in code use options that exist", () => {
       const command = CATALOG.find((one) => one.name === name);
       if (command === undefined) continue;
       count++;
-      const known = optionsOf(command);
+      const known = listOptions(command);
       const args = (rest ?? "").split(/ -- | #|;/)[0]!;
       for (const option of args.matchAll(/(?<= )--[a-z][a-z-]+/g)) {
         assert(

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 
 /** Runs a program with modules of `ffi`; returns the signal that ended it. */
-function signalOf(body: string): string | null {
+function runForSignal(body: string): string | null {
   const program = `
     import { Mapping } from "${import.meta.resolve("../../ffi/mapping.ts")}";
     import { createMemFd } from "${import.meta.resolve("../../ffi/mem_fd.ts")}";
@@ -25,9 +25,9 @@ function signalOf(body: string): string | null {
 }
 
 Deno.test("a fault outside of guarded mappings ends the process as ever", () => {
-  assertEquals(signalOf(""), null);
+  assertEquals(runForSignal(""), null);
   assertEquals(
-    signalOf(`
+    runForSignal(`
       const other = createMemFd("o", 4096);
       const mapping = Mapping.map(other.fd, { length: 4096, subject: "o" });
       libc().ftruncate(other.fd, 0n);
@@ -39,7 +39,7 @@ Deno.test("a fault outside of guarded mappings ends the process as ever", () => 
 
 Deno.test("a fault on another thread is survived, also with many guards in the process", () => {
   assertEquals(
-    signalOf(`
+    runForSignal(`
       const source = ${"`"}
         import { Mapping } from "${
       import.meta.resolve("../../ffi/mapping.ts")

@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { RequestRefused } from "../../src/vhost_frontend/errors.ts";
 import { SUPPORTED_FEATURES } from "../../src/vhost_frontend/features.ts";
@@ -36,7 +36,7 @@ const NAMES = ["OUT", "IN"].flatMap((name) =>
 const IN0 = 4;
 
 function pull(socket: string, ...changes: [string, 0 | 1][]): void {
-  using control = new ControlClient(controlPathOf(socket));
+  using control = new ControlClient(defaultControlPath(socket));
   control.ask({ pull: changes });
 }
 

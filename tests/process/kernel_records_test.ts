@@ -4,7 +4,7 @@
  * on what it finds.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { identityOf } from "../../src/kernel_chip/process_identity.ts";
+import { identifyProcess } from "../../src/kernel_chip/process_identity.ts";
 import { leaseFile } from "../doubles/leased_file.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
@@ -51,13 +51,13 @@ async function runtimeDirectory() {
 
 /** A record whose maker and guardian is this process, dead by all accounts. */
 function lyingRecord(): string {
-  const self = { ...identityOf(Deno.pid)!, bootId: "another" };
+  const self = { ...identifyProcess(Deno.pid)!, bootId: "another" };
   return JSON.stringify({
     name: "plc0",
     id: ID,
     interface: "sysfs",
     maker: self,
-    guardian: identityOf(Deno.pid),
+    guardian: identifyProcess(Deno.pid),
     isDetached: false,
     lines: [],
     path: "/dev/gpiochip9",
@@ -124,11 +124,11 @@ Deno.test({
       args: ["600"],
     });
     const record = JSON.parse(lyingRecord());
-    record.guardian = identityOf(victim.pid);
+    record.guardian = identifyProcess(victim.pid);
     await Deno.writeTextFile(run.record, JSON.stringify(record));
     await run.call(...GC);
     assertEquals(victim.status, undefined);
-    assertEquals(identityOf(victim.pid), record.guardian);
+    assertEquals(identifyProcess(victim.pid), record.guardian);
   },
 });
 

@@ -3,7 +3,7 @@
  * the next guest is served, and nothing is left over.
  */
 import { assertEquals } from "@std/assert";
-import { openFilesOf, untilNoneIsLeft } from "../environment/open_files.ts";
+import { listOpenFiles, untilNoneIsLeft } from "../environment/open_files.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { linesAt, pullLines } from "../environment/served_lines.ts";
@@ -73,7 +73,7 @@ for (const [name, option, boot] of EXPOSURES) {
     );
     await service.waitFor('"event":"ready"', { timeoutMs: 120_000 });
     const output = async () => (await linesAt(path))[0]?.value;
-    let before: ReturnType<typeof openFilesOf> | undefined;
+    let before: ReturnType<typeof listOpenFiles> | undefined;
     for (let kill = 0; kill < KILLS; kill++) {
       const level = 1 - kill % 2;
       {
@@ -88,7 +88,7 @@ for (const [name, option, boot] of EXPOSURES) {
         guest.waitInput(level);
       }
       await until(`line ${kill} is safe`, async () => await output() === 0);
-      before ??= openFilesOf(service.pid);
+      before ??= listOpenFiles(service.pid);
     }
     await untilNoneIsLeft(service.pid, before!);
     assertEquals(service.stdout.includes('"event":"fault"'), false);

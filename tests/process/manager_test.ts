@@ -145,7 +145,7 @@ Deno.test("an aggregator has the manager's socket after a reload too, and it is 
 });
 
 /** A socket of this family and type; a listening one is bound by itself. */
-function socketOf(family: number, type: number, listens: boolean): OwnedFd {
+function createSocket(family: number, type: number, listens: boolean): OwnedFd {
   const what = `socket ${family}/${type}`;
   const { socket, listen } = libc();
   const fd = new OwnedFd(
@@ -167,7 +167,7 @@ for (
 ) {
   Deno.test(`a manager's socket by the name ${name} is refused if ${why}`, async () => {
     await using manager = new ManagerDouble();
-    manager.give(name, socketOf(family, type, listens));
+    manager.give(name, createSocket(family, type, listens));
     const { directory } = manager;
     const error = await assertRejects(() =>
       manager.start([

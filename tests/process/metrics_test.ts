@@ -13,7 +13,7 @@ import { until } from "../environment/wait.ts";
 
 const DURATION = "gpioagg_request_duration_seconds";
 
-async function pageOf(client: ServiceClient): Promise<MetricsPage> {
+async function fetchPage(client: ServiceClient): Promise<MetricsPage> {
   return new MetricsPage(await client.metrics());
 }
 
@@ -42,7 +42,7 @@ Deno.test("the latency histogram of each line has each of its requests, and no o
   driver.names();
   assertThrows(() => driver.setDirection(3, Direction.Output), RequestRefused);
   assertThrows(() => driver.getValue(9), RequestRefused);
-  const page = await pageOf(service.lookClient);
+  const page = await fetchPage(service.lookClient);
   const line = (number: number) => ({ aggregator: "plc", line: number });
   assertEquals(
     [0, 1, 2, 3].map((at) => page.sum(`${DURATION}_count`, line(at))),
@@ -82,10 +82,10 @@ Deno.test("pins inside QEMU: requests, latency, levels, refusals and resets are 
     },
   });
   const of = (name: string) => ({ aggregator: "press", name });
-  let page = await pageOf(service.lookClient);
+  let page = await fetchPage(service.lookClient);
   const reaches = (what: string, is: (page: MetricsPage) => boolean) =>
     until(what, async () => {
-      page = await pageOf(service.lookClient);
+      page = await fetchPage(service.lookClient);
       return is(page);
     });
   {
@@ -186,7 +186,7 @@ Deno.test("counters go on when rules change and guests come and go; a removed ag
   drive();
   await client.pull("plc", { IN: 1 });
   const count = async () => {
-    const page = await pageOf(client);
+    const page = await fetchPage(client);
     return [
       "gpioagg_requests_total",
       `${DURATION}_count`,
@@ -203,7 +203,7 @@ Deno.test("counters go on when rules change and guests come and go; a removed ag
   await service.reload((directory) =>
     config("")(directory).replaceAll("plc", "other")
   );
-  const page = await pageOf(client);
+  const page = await fetchPage(client);
   assertEquals(page.sum("gpioagg_connections_total"), 0);
   assertEquals(page.sum("gpioagg_aggregators"), 1);
   assert(!page.text.includes('aggregator="plc"'), page.text);
@@ -221,7 +221,7 @@ Deno.test("events that are too many to be told are counted", async () => {
       RequestRefused,
     );
   }
-  const page = await pageOf(service.lookClient);
+  const page = await fetchPage(service.lookClient);
   assertEquals(page.sum("gpioagg_refusals_total"), 100);
   const leftOut = page.sum("gpioagg_events_left_out_total", {
     aggregator: "plc",
@@ -252,7 +252,7 @@ Deno.test("the time for which lines are active is that of their edges", async ()
     if (since !== undefined) total += BigInt(to) - since;
     return Number(total) / 1e9;
   };
-  const page = await pageOf(service.lookClient);
+  const page = await fetchPage(service.lookClient);
   const shown = (name: string) =>
     page.sum("gpioagg_line_active_seconds_total", { name });
   const lamp = shown("LAMP");

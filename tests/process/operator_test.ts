@@ -28,12 +28,12 @@ async function gpioagg(...args: readonly string[]) {
 }
 
 /** Connects to an aggregator as a guest. */
-function guestOf(service: ApiService, name: string): Frontend {
+function connectGuest(service: ApiService, name: string): Frontend {
   return Frontend.open(service.socket(name), { timeoutMs: 120_000 });
 }
 
 /** Events of a service as texts, until it is disposed. */
-function eventsOf(service: ApiService) {
+function collectEvents(service: ApiService) {
   const events: string[] = [];
   const abort = new AbortController();
   const { signal } = abort;
@@ -72,13 +72,13 @@ Deno.test("rules of a created aggregator change under its guest, by API and comm
     aggregators: { own: ["sim/1,as=IN"] },
   });
   const { client, lookClient } = service;
-  await using watch = eventsOf(service);
+  await using watch = collectEvents(service);
   await watch.heard(/^snapshot$/);
   await client.createLasting({ name: "a", lines: ["sim/2,safe=0"] });
   const rules = async () =>
     (await lookClient.show("a")).lines.map(({ rules }) => rules);
   {
-    using frontend = guestOf(service, "a");
+    using frontend = connectGuest(service, "a");
     const driver = GpioDriver.attach(frontend);
     driver.setOutput(1, 0, Direction.Output);
     const state = await client.changeRules("a", {
@@ -168,7 +168,7 @@ Deno.test("an operator holds lines at values, under their guest, until the end o
     },
   });
   const { client, lookClient } = service;
-  await using watch = eventsOf(service);
+  await using watch = collectEvents(service);
   await watch.heard(/^snapshot$/);
   const lineOf = async (number: number) =>
     (await lookClient.show("press")).lines[number]!;
@@ -179,7 +179,7 @@ Deno.test("an operator holds lines at values, under their guest, until the end o
     );
   const reason = "a \u001b[31mtest";
   {
-    using frontend = guestOf(service, "press");
+    using frontend = connectGuest(service, "press");
     const driver = GpioDriver.attach(frontend);
     driver.setOutput(1, 0, Direction.Output);
     driver.setInterruptType(0, IrqType.EdgeBoth);

@@ -46,7 +46,7 @@ async function play(
 }
 
 /** Values of an aggregator's lines, by name. */
-async function valuesOf(service: ApiService, name = "press") {
+async function readValues(service: ApiService, name = "press") {
   const { lines } = await service.client.show(name);
   return Object.fromEntries(lines.map(({ name, value }) => [name, value]));
 }
@@ -63,7 +63,7 @@ Deno.test("play changes simulated lines in the order of the file", async () => {
     stdout,
   );
   assertEquals(stderr, "gpioagg: not played: press.ON: it is not simulated\n");
-  assertEquals(await valuesOf(service), { START: 1, STOP: 1, ON: 1 });
+  assertEquals(await readValues(service), { START: 1, STOP: 1, ON: 1 });
   const audit = service.audit().filter(({ action }) => action === "play");
   assertEquals(
     audit.map(({ aggregator, outcome, lines }) => [aggregator, outcome, lines]),
@@ -89,8 +89,8 @@ Deno.test("a part of a file is played into other lines, as fast as it is wanted"
   const { played, medianLateUs, worstLateUs } = JSON.parse(stdout);
   assertEquals(played, 4);
   assert(0 <= medianLateUs && medianLateUs <= worstLateUs, stdout);
-  assertEquals(await valuesOf(service), { START: 0, STOP: 0, ON: 1 });
-  assertEquals(await valuesOf(service, "crane"), { sim0: 0 });
+  assertEquals(await readValues(service), { START: 0, STOP: 0, ON: 1 });
+  assertEquals(await readValues(service, "crane"), { sim0: 0 });
 });
 
 Deno.test("files and lines that cannot be played are refused", async () => {
@@ -137,7 +137,7 @@ Deno.test("steps wait in the service, can be cancelled, and do not mix", async (
   await refused(() => start(0, "STRAT"), 409, "did you mean START?");
   await refused(() => client.playState("pres"), 404, "There is no aggregator");
   assertEquals((await client.cancelPlay("press")).waiting, 0);
-  assertEquals((await valuesOf(service))["START"], 0);
+  assertEquals((await readValues(service))["START"], 0);
   const events = client.events("press");
   const next = async () => (await events.next()).value as ApiEvent;
   assertEquals((await next()).event, "snapshot");

@@ -39,7 +39,7 @@ class CountingGuest implements Disposable {
     if (ring.publish()) this.#frontend.kick(0);
     else this.unkicked++;
     while (requests.wait(60_000) === 0) { /* woken for nothing */ }
-    assertEquals(requests.statusOf(0), 0);
+    assertEquals(requests.answerStatus(0), 0);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 /** Paths of QEMU's sockets that lead to something else, chosen by others. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { changeOwnerOf, openAt } from "../../ffi/directory.ts";
+import { changeOwner, openAt } from "../../ffi/directory.ts";
 import { O_NOFOLLOW, O_PATH } from "../../ffi/files.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { openDirectory } from "../../ffi/trusted_path.ts";
@@ -88,7 +88,7 @@ Deno.test({
       await Deno.symlink(`${scratch}/root.sock`, `${theirs}/link`);
       using directory = openDirectory(theirs);
       using link = openAt(directory, "link", O_PATH | O_NOFOLLOW);
-      changeOwnerOf(link, OTHER, OTHER);
+      changeOwner(link, OTHER, OTHER);
       await Deno.chown(theirs, OTHER, OTHER);
       await using service = await ConfigService.start(() => `
 aggregators:

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { ServiceClient } from "../../src/client/client.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { RunningQemu } from "../doubles/running_qemu.ts";
 import { ConfigService } from "../environment/config_service.ts";
 import { MetricsPage } from "../environment/metrics.ts";
@@ -28,7 +28,7 @@ interlocks:
 `);
     await service.heard("started");
     const client = new ServiceClient(service.api);
-    using control = new ControlClient(controlPathOf(`${directory}/qtest`));
+    using control = new ControlClient(defaultControlPath(`${directory}/qtest`));
     const values = () => control.ask({}).lines.map(({ value }) => value).join();
     const refusals = async (name: string) =>
       new MetricsPage(await client.metrics())

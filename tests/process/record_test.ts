@@ -35,7 +35,7 @@ function read(path: string): Recording {
 }
 
 /** Edges as `NAME=VALUE`, in order. */
-function edgesOf({ signals, edges }: Recording): string[] {
+function listEdges({ signals, edges }: Recording): string[] {
   return Array.from(
     { length: edges.length },
     (_, i) =>
@@ -44,14 +44,14 @@ function edgesOf({ signals, edges }: Recording): string[] {
 }
 
 /** Edges with their times; those of one time by name. */
-function datedEdgesOf(recording: Recording): string[] {
-  return edgesOf(recording).map((text, i) =>
+function listDatedEdges(recording: Recording): string[] {
+  return listEdges(recording).map((text, i) =>
     `${String(recording.edges.timeNs(i)).padStart(20)} ${text}`
   ).toSorted();
 }
 
 /** Values of all lines from each time on, where they differ from the last. */
-function picturesOf({ signals, edges }: Recording): Map<number, string> {
+function listPictures({ signals, edges }: Recording): Map<number, string> {
   const values = new Map<string, string>();
   const pictures = new Map<number, string>();
   for (let i = 0; i < edges.length; i++) {
@@ -96,7 +96,7 @@ Deno.test("the past is recorded in every format, complete and in order", async (
     /^gpioagg: 8 edges in .*r\.vcd and .*r\.csv and .*jsonl\n$/,
   );
   for (const end of ["vcd", "csv", "jsonl"]) {
-    assertEquals(edgesOf(read(path(end))), [
+    assertEquals(listEdges(read(path(end))), [
       "press.START=0",
       "press.STOP=0",
       "panel.LAMP=0",
@@ -182,7 +182,7 @@ Deno.test({
     assert(rows.includes("0,0,0"), rows.slice(0, 10).join("\n"));
     // Its table has a row for each sample; read, it says the same.
     const table = readRecording([stdout]);
-    assertEquals(picturesOf(table), picturesOf(read(file)));
+    assertEquals(listPictures(table), listPictures(read(file)));
 
     // GTKWave's own form of it, and back: nothing is different.
     const fst = `${service.directory}/s.fst`;
@@ -197,7 +197,7 @@ Deno.test({
       assert(success, `${tool}: ${output}`);
     }
     const [ours, theirs] = [read(file), read(back)].map((recording) => ({
-      edges: datedEdgesOf(recording),
+      edges: listDatedEdges(recording),
       endNs: recording.endNs,
     }));
     assertEquals(theirs, ours);
@@ -237,7 +237,7 @@ Deno.test("what happens is recorded until a signal, and the file is whole", asyn
     process.kill(signal);
     const { code } = await process.waitForExit();
     assertEquals(code, 0, process.stderr);
-    const edges = edgesOf(read(file)).slice(3);
+    const edges = listEdges(read(file)).slice(3);
     assertEquals(edges.slice(-4), PULLED, "those after the file was begun");
     // An hour ago the lines were not there yet: they begin.
     assertEquals(edges.length, last.length === 0 ? 4 : 3 + 12);
@@ -295,7 +295,7 @@ Deno.test("a play is compared with what is expected of it", async () => {
   );
   assertEquals([saved.code, saved.stderr], [0, ""]);
   const out = read(path("out"));
-  assertEquals(edgesOf(out), [
+  assertEquals(listEdges(out), [
     "press.START=0",
     "press.STOP=0",
     "press.START=1",

@@ -1,10 +1,10 @@
 /** scripts/release, in a repository of its own whose steps are doubles. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeBeside, setOutputModes } from "../../scripts/releasing/outputs.ts";
-import { billOf } from "../../scripts/releasing/sbom.ts";
+import { formatBill } from "../../scripts/releasing/sbom.ts";
 import {
-  changesOf,
   closeChangelog,
+  extractChanges,
   testProblem,
   versionProblem,
 } from "../../scripts/releasing/texts.ts";
@@ -44,8 +44,8 @@ Deno.test("what was unreleased belongs to the release", () => {
     closed,
     CHANGELOG.replace("## Unreleased", "## 0.2.0 (2026-01-31)"),
   );
-  assertEquals(changesOf(closed, "0.2.0"), "- One thing.");
-  assertEquals(changesOf(closed, "0.1.0"), "- The first.");
+  assertEquals(extractChanges(closed, "0.2.0"), "- One thing.");
+  assertEquals(extractChanges(closed, "0.1.0"), "- The first.");
   for (
     const text of [
       closed,
@@ -82,8 +82,8 @@ Deno.test("the bill of materials names all that is in the executable", async () 
     glibc: "2.27",
     time: "2026-01-31T00:00:00Z",
   };
-  const text = billOf(materials);
-  assertEquals(text, billOf(materials));
+  const text = formatBill(materials);
+  assertEquals(text, formatBill(materials));
   const bill = JSON.parse(text);
   assertEquals(
     /^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/
@@ -107,7 +107,11 @@ Deno.test("the bill of materials names all that is in the executable", async () 
     components.map((one: Record<string, string>) => one["bom-ref"]),
   );
   const bare = JSON.stringify({ npm: { "x@1.0.0": {} } });
-  assertThrows(() => billOf({ ...materials, lock: bare }), Error, "x@1.0.0");
+  assertThrows(
+    () => formatBill({ ...materials, lock: bare }),
+    Error,
+    "x@1.0.0",
+  );
 });
 
 /** Commands that a release runs; what they print and leave. */

@@ -3,20 +3,20 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { readSmallFile } from "../../ffi/files.ts";
 import { listDirectory } from "../../ffi/directory_entries.ts";
 import { fileStatus } from "../../ffi/file_status.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
 import {
-  guardianOf,
+  findGuardian,
   isRunning,
   startRun,
   waiting,
   withDirectory,
 } from "./run_rig.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
-import { linksOf, socketsOf } from "../doubles/open_sockets.ts";
+import { openSockets, readLinks } from "../doubles/open_sockets.ts";
 import { mustIgnore } from "../doubles/skipped.ts";
 
 Deno.test("when gpioagg is killed its VM is ended, by force if need be", async () => {
@@ -52,13 +52,13 @@ Deno.test("a VM and its guardian get no socket of gpioagg's", async () => {
   ]);
   const [, pid] = await run.waitFor(/pid (\d+)/);
   await run.waitFor("started");
-  const ours = socketsOf(linksOf(run.pid));
+  const ours = openSockets(readLinks(run.pid));
   // The aggregator's, and its control socket.
   assert(ours.size >= 2, `${ours.size} sockets`);
-  for (const child of [Number(pid), guardianOf(run.pid)!]) {
-    const theirs = linksOf(child);
+  for (const child of [Number(pid), findGuardian(run.pid)!]) {
+    const theirs = readLinks(child);
     assert(theirs !== "");
-    assertEquals(socketsOf(theirs).intersection(ours), new Set());
+    assertEquals(openSockets(theirs).intersection(ours), new Set());
   }
 });
 
@@ -71,17 +71,17 @@ Deno.test("a guardian that is killed is followed by one that knows the VM, also 
   ]);
   const [, pid] = await run.waitFor(/pid (\d+)/);
   await run.waitFor("started");
-  const first = guardianOf(run.pid)!;
+  const first = findGuardian(run.pid)!;
   Deno.kill(first, "SIGKILL");
   await until("another guardian", () => {
-    const next = guardianOf(run.pid);
+    const next = findGuardian(run.pid);
     return next !== undefined && next !== first;
   });
   assert(run.stderr.includes("guardian was killed"), run.stderr);
   await until("the end of its group", () => !hasGroup(first));
   assert(isRunning(Number(pid)));
   // Where the kernel can tell it: without setpriv it would stand still for ever.
-  if (hasSetpriv) await stop(guardianOf(run.pid)!);
+  if (hasSetpriv) await stop(findGuardian(run.pid)!);
   run.kill("SIGKILL");
   await until("the VM's end", () => !isRunning(Number(pid)));
   const says = `its VM (process ${pid}) is ended`;
@@ -96,7 +96,7 @@ Deno.test("a guardian that is stopped is continued, before and after its run is 
   ]);
   const [, pid, socket] = await run.waitFor(/pid (\d+) (\S+)/);
   await run.waitFor("started");
-  const guardian = guardianOf(run.pid)!;
+  const guardian = findGuardian(run.pid)!;
   await stop(guardian);
   const continued = "guardian was stopped: it is continued";
   await until(continued, () => run.stderr.includes(continued));
@@ -137,7 +137,7 @@ async function stop(guardian: number): Promise<void> {
 
 /** Kills a `run` and its guardian before another one can be started. */
 async function killBoth(run: ChildProcess): Promise<void> {
-  const guardian = guardianOf(run.pid)!;
+  const guardian = findGuardian(run.pid)!;
   Deno.kill(guardian, "SIGKILL");
   run.kill("SIGKILL");
   await run.waitForExit();
@@ -148,7 +148,7 @@ async function killBoth(run: ChildProcess): Promise<void> {
 function checkDead(socket: string): void {
   let refused = "";
   try {
-    new ControlClient(controlPathOf(socket))[Symbol.dispose]();
+    new ControlClient(defaultControlPath(socket))[Symbol.dispose]();
   } catch (error) {
     refused = String(error);
   }
@@ -221,7 +221,7 @@ Deno.test("the guardian is there before the lines are taken", () =>
         ["--socket-path", socket, "--line", "sim/1"],
         ["sh", "-c", SAYS_PID],
       );
-      while (guardianOf(run.pid) === undefined) {
+      while (findGuardian(run.pid) === undefined) {
         if (run.status !== undefined) throw new Error(run.stderr);
         await new Promise((resolve) => setTimeout(resolve, 0));
       }
@@ -241,7 +241,7 @@ Deno.test("the guardian is there until the lines are let go", () =>
     );
     const [, pid] = await run.waitFor(/pid (\d+)/);
     await run.waitFor("started");
-    const guardian = guardianOf(run.pid)!;
+    const guardian = findGuardian(run.pid)!;
     Deno.kill(Number(pid), "SIGTERM");
     // Without a pause, since the socket is there for moments only.
     const deadline = performance.now() + 10_000;

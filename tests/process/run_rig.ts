@@ -40,14 +40,14 @@ export function isRunning(pid: number): boolean {
 }
 
 /** The guardian among the children of a `run`, while it runs. */
-export function guardianOf(pid: number): number | undefined {
+export function findGuardian(pid: number): number | undefined {
   return listDirectory("/proc").map(Number).find((child) =>
-    isRunning(child) && parentOf(child) === pid &&
+    isRunning(child) && readParent(child) === pid &&
     readSmallFile(`/proc/${child}/cmdline`)?.includes("\0gpioagg-guardian\0")
   );
 }
 
-function parentOf(pid: number): number {
+function readParent(pid: number): number {
   const stat = readSmallFile(`/proc/${pid}/stat`) ?? "";
   // The program's name, in parentheses, may hold anything.
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { ControlClient } from "../../src/service/control/control_client.ts";
-import { controlPathOf } from "../../src/config/specification.ts";
+import { defaultControlPath } from "../../src/config/specification.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { until } from "../environment/wait.ts";
@@ -243,7 +243,7 @@ Deno.test(`run --respawn brings a VM back ${KILLS} times; its line is safe in be
         timeoutMs: 120_000,
       });
       from = run.stdout.length;
-      using lines = new ControlClient(controlPathOf(socket));
+      using lines = new ControlClient(defaultControlPath(socket));
       assertEquals(lines.ask({}).lines[0]?.value, 1);
       Deno.kill(Number(match[1]), "SIGKILL");
       await until(

@@ -3,8 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { fileStatus } from "../../ffi/file_status.ts";
 import { ServiceClient, ServiceError } from "../../src/client/client.ts";
 import type { AggregatorState } from "../../src/client/protocol.ts";
-import { childrenOf } from "../environment/child_processes.ts";
-import { pairOf, replaceService } from "../environment/keeper_pair.ts";
+import { listChildren } from "../environment/child_processes.ts";
+import { replaceService, waitForPair } from "../environment/keeper_pair.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
 import { RawGuest } from "../environment/raw_guest.ts";
@@ -62,7 +62,7 @@ class Kept implements AsyncDisposable {
 
   /** Waits until the service has a spare that is new. */
   async pair(): Promise<[service: number, spare: number]> {
-    const pair = await pairOf(this.pid, this.#before);
+    const pair = await waitForPair(this.pid, this.#before);
     this.#before = pair[0];
     return pair;
   }
@@ -90,7 +90,7 @@ Deno.test("a change that a client was told of is there after a SIGKILL in that m
       const [service, spare] = await kept.pair();
       await change();
       Deno.kill(service, "SIGKILL");
-      await until("the takeover", () => childrenOf(kept.pid)[0] === spare);
+      await until("the takeover", () => listChildren(kept.pid)[0] === spare);
       const states = await kept.states();
       assertEquals(
         states.map(({ lines }) => lines[0]!.rules?.safe ?? null),

@@ -6,8 +6,8 @@ import { reapChild, spawnDetached } from "../../ffi/spawn.ts";
 import { socketPair } from "../../ffi/unix_socket.ts";
 import { ProcessChannel } from "../../src/service/isolate/process_channel.ts";
 import { STANDBY_COMMAND } from "../../src/service/standby/messages.ts";
-import { childrenOf } from "../environment/child_processes.ts";
-import { pairOf } from "../environment/keeper_pair.ts";
+import { listChildren } from "../environment/child_processes.ts";
+import { waitForPair } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { PROGRAM, PROGRAM_FILE } from "../environment/program.ts";
@@ -86,10 +86,10 @@ Deno.test("a spare takes over under a guest that goes on: restarts, SIGKILLs, th
   let before: number | undefined;
   for (let round = 0; round < rounds(20, 2); round++) {
     for (const signal of ["SIGUSR1", "SIGKILL"] as const) {
-      const [service, spare] = await pairOf(keeper, before);
+      const [service, spare] = await waitForPair(keeper, before);
       await guest.pulse();
       Deno.kill(signal === "SIGKILL" ? service : keeper, signal);
-      await guest.requestUntil(() => childrenOf(keeper)[0] === spare);
+      await guest.requestUntil(() => listChildren(keeper)[0] === spare);
       await guest.pulse();
       before = service;
     }
@@ -108,7 +108,7 @@ Deno.test("a spare takes over under a guest that goes on: restarts, SIGKILLs, th
 
   // The keeper's end is a crash of the service, and of its spare.
   for (const signal of ["SIGKILL", "SIGUSR2"] as const) {
-    const pids = await pairOf(manager.pid);
+    const pids = await waitForPair(manager.pid);
     // As systemd does: all processes of the unit.
     if (signal !== "SIGKILL") {
       for (const pid of pids) Deno.kill(pid, signal);
@@ -118,7 +118,7 @@ Deno.test("a spare takes over under a guest that goes on: restarts, SIGKILLs, th
     await manager.start(args(manager.directory));
     await guest.pulse();
   }
-  for (const pid of await pairOf(manager.pid)) Deno.kill(pid, "SIGTERM");
+  for (const pid of await waitForPair(manager.pid)) Deno.kill(pid, "SIGTERM");
   await manager.stop("SIGTERM");
   await until("the store is empty", () => manager.store.size === 0);
   await until("the end", () => guest.raw.peer.read() === "ended");
@@ -165,7 +165,7 @@ Deno.test("a service that hangs is not well: the keeper does not speak for it", 
   await using manager = new ManagerDouble();
   await manager.start(args(manager.directory), { watchdogUs: 200_000 });
   await until("a ping", () => manager.messages.includes("WATCHDOG=1"));
-  const [service] = await pairOf(manager.pid, undefined);
+  const [service] = await waitForPair(manager.pid, undefined);
   Deno.kill(service, "SIGSTOP");
   // What was said before is heard within one look.
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -196,8 +196,8 @@ Deno.test("without a manager a spare takes over too, and processes of aggregator
     using guest = await BusyGuest.start(socket);
     let before: number | undefined;
     for (const signal of ["SIGUSR2", "SIGKILL"] as const) {
-      const [service] = await pairOf(process.pid, before);
-      const [isolated] = childrenOf(service);
+      const [service] = await waitForPair(process.pid, before);
+      const [isolated] = listChildren(service);
       await guest.pulse();
       Deno.kill(signal === "SIGKILL" ? service : process.pid, signal);
       // What the old processes serve, the simulated lines of the next one forget.
@@ -206,7 +206,7 @@ Deno.test("without a manager a spare takes over too, and processes of aggregator
       before = service;
     }
     // The next process would refuse the file, and the guest lose its lines.
-    const pair = await pairOf(process.pid, before);
+    const pair = await waitForPair(process.pid, before);
     await Deno.writeTextFile(file, "aggregators: { plc0: { lines: [sin/1] } }");
     Deno.kill(process.pid, "SIGUSR1");
     await process.waitFor("not restarted: the configuration is not valid", {
@@ -214,7 +214,7 @@ Deno.test("without a manager a spare takes over too, and processes of aggregator
       stream: "stderr",
     });
     await guest.pulse();
-    assertEquals(childrenOf(process.pid), pair);
+    assertEquals(listChildren(process.pid), pair);
     Deno.kill(process.pid, "SIGTERM");
     const { code } = await process.waitForExit({ timeoutMs: 120_000 });
     assertEquals(code, 0);
@@ -241,7 +241,7 @@ Deno.test("a next process that cannot start leaves all to the one after it, and 
     await until("the socket", () => fileStatus(socket) !== undefined);
     using guest = await BusyGuest.start(socket);
     const fail = async () => {
-      await pairOf(process.pid);
+      await waitForPair(process.pid);
       await Deno.remove(api, { recursive: true });
       Deno.kill(process.pid, "SIGUSR1");
     };

@@ -63,7 +63,7 @@ class Qemu implements Disposable {
   }
 }
 
-async function valueOf(service: Service, name: string) {
+async function readValue(service: Service, name: string) {
   return (await service.lines("plc0"))[name]?.value;
 }
 
@@ -77,10 +77,10 @@ Deno.test("a guest's lines follow their rules, and are safe when its QEMU ends",
     using qemu = await Qemu.begin(UnixStream.connect(path));
     assertEquals(await qemu.gpio(CONFIG, 0, OUTPUT), 0);
     assertEquals(await qemu.gpio(WRITE, 0, 1), 0);
-    assertEquals(await valueOf(service, "sim0"), 1);
+    assertEquals(await readValue(service, "sim0"), 1);
     assertEquals(await qemu.gpio(CONFIG, 1, OUTPUT), 4);
     qemu[Symbol.dispose]();
-    await until("safe", async () => await valueOf(service, "sim0") === 0);
+    await until("safe", async () => await readValue(service, "sim0") === 0);
     if (i !== 2) continue;
     // One that goes on in the middle, and one that is no QEMU.
     for (const bytes of [new UsbredirPeer().packet(T.bulk, 1), [1, 2, 3]]) {
@@ -109,8 +109,8 @@ Deno.test("gpioagg connects to a QEMU that listens, and to the next one", async 
     using qemu = await Qemu.begin(await UnixStream.accept(path));
     assertEquals(await qemu.gpio(CONFIG, 0, OUTPUT), 0);
     assertEquals(await qemu.gpio(WRITE, 0, 1), 0);
-    assertEquals(await valueOf(service, "sim0"), 1);
+    assertEquals(await readValue(service, "sim0"), 1);
     qemu[Symbol.dispose]();
-    await until("safe", async () => await valueOf(service, "sim0") === 0);
+    await until("safe", async () => await readValue(service, "sim0") === 0);
   }
 });

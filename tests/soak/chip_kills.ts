@@ -7,12 +7,12 @@
 import { ServiceClient } from "../../src/client/client.ts";
 import { Direction, GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
-import { childrenOf } from "../environment/child_processes.ts";
-import { pairOf, replaceService } from "../environment/keeper_pair.ts";
+import { listChildren } from "../environment/child_processes.ts";
+import { replaceService, waitForPair } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
 import type { Random } from "../fuzz/ring_fuzz_random.ts";
-import { guardianOf, isRunning, startRun } from "../process/run_rig.ts";
+import { findGuardian, isRunning, startRun } from "../process/run_rig.ts";
 import { WrongValue } from "./cell.ts";
 import { type ChipCell, chipLabel } from "./chip_cell.ts";
 import { plantText } from "./chip_plant.ts";
@@ -162,16 +162,16 @@ export class KilledService implements AsyncDisposable {
 
   async #killSpare(): Promise<void> {
     const { pid } = this.#manager;
-    const [, spare] = await pairOf(pid, this.#before);
+    const [, spare] = await waitForPair(pid, this.#before);
     Deno.kill(spare, "SIGKILL");
     await until("another spare", () => {
-      const children = childrenOf(pid);
+      const children = listChildren(pid);
       return children.length === 2 && !children.includes(spare);
     }, LIMIT_MS);
   }
 
   async #killKeeper(): Promise<void> {
-    const pids = await pairOf(this.#manager.pid, this.#before);
+    const pids = await waitForPair(this.#manager.pid, this.#before);
     await this.#manager.stop("SIGKILL");
     await until("the end of all", () => !pids.some(isRunning), LIMIT_MS);
     this.#before = undefined;
@@ -227,17 +227,17 @@ export class KilledService implements AsyncDisposable {
     );
     await run.waitFor("started", { timeoutMs: LIMIT_MS });
     await this.#level(OF_RUN, 1);
-    const guardian = guardianOf(run.pid)!;
+    const guardian = findGuardian(run.pid)!;
     const how = this.#random.below(3);
     if (how === 1) Deno.kill(guardian, "SIGSTOP");
     if (how === 2) {
       Deno.kill(guardian, "SIGKILL");
       await until("another guardian", () => {
-        const next = guardianOf(run.pid);
+        const next = findGuardian(run.pid);
         return next !== undefined && next !== guardian;
       }, LIMIT_MS);
     }
-    const last = guardianOf(run.pid)!;
+    const last = findGuardian(run.pid)!;
     run.kill("SIGKILL");
     await this.#level(OF_RUN, 0);
     await until("the guardian's end", () => !isRunning(last), LIMIT_MS);

@@ -182,7 +182,7 @@ class Attacker {
     for (let i = 0; i < IDLE; i++) {
       const path = `${this.#directory}/${names[i % names.length]}`;
       const fd = stack.use(connectUnix(path, { wait: false }));
-      if (i % 2 === 0) send(fd.fd, bytesOf("GET /v1/aggreg"));
+      if (i % 2 === 0) send(fd.fd, encodeText("GET /v1/aggreg"));
     }
     pollFd(-1, 0, 200);
   }
@@ -217,7 +217,7 @@ class Attacker {
     using odd = new OddFds(this.#directory);
     for (const name of ["api.sock", "hostile.sock.control"]) {
       using peer = connectUnix(`${this.#directory}/${name}`, { wait: false });
-      send(peer.fd, bytesOf("{}\n"), odd.all.map(({ fd }) => fd));
+      send(peer.fd, encodeText("{}\n"), odd.all.map(({ fd }) => fd));
       answers(peer);
     }
     using event = createEventFd();
@@ -233,14 +233,14 @@ class Attacker {
     for (let i = 0; i < 50; i++) {
       const path = `${this.#directory}/api.sock`;
       const fd = stack.use(connectUnix(path, { wait: false }));
-      send(fd.fd, bytesOf("GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n"));
+      send(fd.fd, encodeText("GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n"));
     }
     pollFd(-1, 0, 200);
   }
 
   #ask(text: string): void {
     using fd = connectUnix(`${this.#directory}/api.sock`, { wait: false });
-    send(fd.fd, bytesOf(text));
+    send(fd.fd, encodeText(text));
     answers(fd);
   }
 }
@@ -253,13 +253,13 @@ function answers({ fd }: Pick<OwnedFd, "fd">): void {
   }
 }
 
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+function encodeText(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
 function post(body: string): string {
   return "POST /v1/aggregators HTTP/1.1\r\nhost: x\r\n" +
-    `content-length: ${bytesOf(body).length}\r\n\r\n${body}`;
+    `content-length: ${encodeText(body).length}\r\n\r\n${body}`;
 }
 
 function isExpected(error: unknown): boolean {

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { runChipSoak } from "./chip_soak.ts";
-import { faultsOf, tableOf } from "./report.ts";
+import { formatTable, listFaults } from "./report.ts";
 import { diskEntry, SmallDisk } from "./small_disk.ts";
 import { runSoak, type SoakOptions } from "./soak.ts";
 
@@ -150,8 +150,8 @@ async function main(): Promise<number> {
     disk: diskPath === undefined ? undefined : new SmallDisk(diskPath),
     log: (text) => console.error(text),
   });
-  console.log(tableOf(report));
-  const faults = faultsOf(report);
+  console.log(formatTable(report));
+  const faults = listFaults(report);
   for (const fault of faults) console.log(`FAULT: ${fault}`);
   return faults.length === 0 ? 0 : 1;
 }

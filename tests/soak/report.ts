@@ -84,7 +84,7 @@ const MEMORY_SECONDS = 120;
 const THREAD_SLACK = 6;
 
 /** Returns the violations; empty if the service held. */
-export function faultsOf(report: SoakReport): string[] {
+export function listFaults(report: SoakReport): string[] {
   const { warm, end, restarted, start, after } = report;
   const faults: string[] = [];
   if (report.requests === 0) faults.push("no request was made");
@@ -159,7 +159,7 @@ function changes(before: Kinds, now: Kinds): string {
 }
 
 /** The table. */
-export function tableOf(report: SoakReport): string {
+export function formatTable(report: SoakReport): string {
   const { start, warm, end, restarted, after } = report;
   const usage = (
     name: string,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { faultsOf, type SoakReport, tableOf } from "./report.ts";
-import { slopeOf, type Usage } from "./usage.ts";
+import { formatTable, listFaults, type SoakReport } from "./report.ts";
+import { fitSlope, type Usage } from "./usage.ts";
 
 const USAGE: Usage = {
   descriptors: 100,
@@ -39,18 +39,18 @@ const REPORT: SoakReport = {
   problems: [],
 };
 
-Deno.test("faultsOf() finds nothing in a service that held", () => {
-  assertEquals(faultsOf(REPORT), []);
-  assertStringIncludes(tableOf(REPORT), "own memory, MB             120");
-  assertStringIncludes(tableOf({ ...REPORT, rounds: 0 }), "lost requests");
+Deno.test("listFaults() finds nothing in a service that held", () => {
+  assertEquals(listFaults(REPORT), []);
+  assertStringIncludes(formatTable(REPORT), "own memory, MB             120");
+  assertStringIncludes(formatTable({ ...REPORT, rounds: 0 }), "lost requests");
   const after = { ...USAGE, threadNames: new Map([["deno", 7], ["late", 1]]) };
   assertStringIncludes(
-    tableOf({ ...REPORT, after }),
+    formatTable({ ...REPORT, after }),
     "from start to left: descriptors, threads (deno -1, late +1)",
   );
 });
 
-Deno.test("faultsOf() names what was lost, wrong or left", () => {
+Deno.test("listFaults() names what was lost, wrong or left", () => {
   for (
     const [change, fault] of [
       [{ lost: 1 }, "1 requests were lost"],
@@ -94,30 +94,30 @@ Deno.test("faultsOf() names what was lost, wrong or left", () => {
       ],
       [{ problems: ["the service ended"] }, "the service ended"],
     ] as const
-  ) assertEquals(faultsOf({ ...REPORT, ...change }), [fault]);
+  ) assertEquals(listFaults({ ...REPORT, ...change }), [fault]);
 });
 
 Deno.test("garbage that was not collected yet is no leak", () => {
   const end = { ...USAGE, residentMb: 200 };
   for (const perMinute of [-20, 9]) {
     const slope = { perMinute, error: 5 };
-    assertEquals(faultsOf({ ...REPORT, end, slope }), []);
+    assertEquals(listFaults({ ...REPORT, end, slope }), []);
   }
   const slope = { perMinute: 40, error: 5 };
-  assertEquals(faultsOf({ ...REPORT, end, slope, seconds: 20 }), []);
+  assertEquals(listFaults({ ...REPORT, end, slope, seconds: 20 }), []);
 });
 
-Deno.test("slopeOf() is that of the smallest sizes, with its error", () => {
+Deno.test("fitSlope() is that of the smallest sizes, with its error", () => {
   const samplesOf = (sizes: readonly number[]) =>
     sizes.map((residentMb, i) => ({ atMs: i * 1000, residentMb }));
-  const rising = slopeOf(samplesOf([100, 101, 102, 103]));
+  const rising = fitSlope(samplesOf([100, 101, 102, 103]));
   assertEquals(rising, { perMinute: 60, error: 0 });
-  assertEquals(slopeOf(samplesOf([100])), { perMinute: 0, error: Infinity });
-  assertEquals(slopeOf(samplesOf([100, 101])).error, Infinity);
+  assertEquals(fitSlope(samplesOf([100])), { perMinute: 0, error: Infinity });
+  assertEquals(fitSlope(samplesOf([100, 101])).error, Infinity);
   // Collections at ever later times.
   const saw = Array.from({ length: 200 }, (_, i) => 100 + i * i / 50 % 90);
-  const { perMinute, error } = slopeOf(samplesOf(saw));
+  const { perMinute, error } = fitSlope(samplesOf(saw));
   assert(Math.abs(perMinute) < 2 * error, `${perMinute} ± ${error}`);
-  const leak = slopeOf(samplesOf(saw.map((size, i) => size + i)));
+  const leak = fitSlope(samplesOf(saw.map((size, i) => size + i)));
   assert(leak.perMinute > 2 * leak.error, `${leak.perMinute} ± ${leak.error}`);
 });

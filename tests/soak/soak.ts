@@ -30,7 +30,7 @@ import {
 import type { SoakReport } from "./report.ts";
 import { SoakService } from "./service.ts";
 import type { SmallDisk } from "./small_disk.ts";
-import { type Sample, settledUsage, slopeOf, usageOf } from "./usage.ts";
+import { fitSlope, readUsage, type Sample, settledUsage } from "./usage.ts";
 
 /** Options of a run. */
 export interface SoakOptions {
@@ -113,7 +113,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       disk,
       sample: () => {
         if (!isMeasured) return;
-        const { residentMb } = usageOf(service.pid);
+        const { residentMb } = readUsage(service.pid);
         samples.push({ atMs: performance.now() - begin, residentMb });
       },
     });
@@ -139,7 +139,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const seconds = (performance.now() - rest) / 1000 + totalMs * WARM_UP / 1000;
   const restarted = await atRestOf(warm.descriptors);
   log("letting all go");
-  const reports = await Promise.all(guests.map(reportOf));
+  const reports = await Promise.all(guests.map(readReport));
   const after = await settled(start.descriptors);
   const sum = (of: (report: GuestsReport) => number) =>
     reports.reduce((total, report) => total + of(report), 0);
@@ -178,7 +178,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     restarted,
     after,
     peakMb: Math.max(0, ...samples.map(({ residentMb }) => residentMb)),
-    slope: slopeOf(samples),
+    slope: fitSlope(samples),
     problems: [
       ...tally.problems,
       ...disk?.problems ?? [],
@@ -230,7 +230,7 @@ async function atRest<T>(
 }
 
 /** Ends a process of guests, and takes what they saw. */
-async function reportOf(process: ChildProcess): Promise<GuestsReport> {
+async function readReport(process: ChildProcess): Promise<GuestsReport> {
   await process.closeInput();
   const [line] = await process.waitFor(/^\{"event":"report".*$/m, {
     timeoutMs: END_LIMIT_MS,

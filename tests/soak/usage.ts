@@ -44,7 +44,7 @@ const CACHE = /_cache_v\d+(?:-wal|-shm)?$/;
 const LINE_FEED = 10;
 
 /** Looks once. @throws {Error} If there is no such process. */
-export function usageOf(pid: number): Usage {
+export function readUsage(pid: number): Usage {
   const status = readSmallFile(`/proc/${pid}/status`);
   if (status === undefined) throw new Error(`the service (${pid}) has ended`);
   const field = (name: string) =>
@@ -64,7 +64,7 @@ export function usageOf(pid: number): Usage {
 function descriptorKinds(pid: number): Map<string, number> {
   const kinds = new Map<string, number>();
   for (const fd of listDirectory(`/proc/${pid}/fd`)) {
-    const kind = kindOf(`/proc/${pid}/fd/${fd}`);
+    const kind = detectKind(`/proc/${pid}/fd/${fd}`);
     if (kind !== undefined && !CACHE.test(kind)) {
       kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     }
@@ -82,7 +82,7 @@ function threadNames(pid: number): Map<string, number> {
 }
 
 /** Returns what a descriptor is; undefined if it is closed by now. */
-function kindOf(path: string): string | undefined {
+function detectKind(path: string): string | undefined {
   try {
     return readLink(path)?.replace(/:\[\d+\]$/, "");
   } catch (error) {
@@ -132,7 +132,7 @@ export async function settledUsage(
   looks = SETTLED_LOOKS,
   most = Infinity,
 ): Promise<Usage> {
-  let last = usageOf(pid);
+  let last = readUsage(pid);
   let unchanged = 0;
   for (
     let i = 0;
@@ -142,7 +142,7 @@ export async function settledUsage(
     for (let j = 0; j < POKES; j++) await poke();
     // The service closes the last one's connection a moment after its answer.
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    const now = usageOf(pid);
+    const now = readUsage(pid);
     const isSame = now.descriptors === last.descriptors &&
       now.threads === last.threads &&
       now.residentMb > last.residentMb - FALL_MB;
@@ -173,8 +173,8 @@ const PARTS = 10;
  * Returns the slope of a line through the smallest sizes of parts of the time:
  * what is above them is garbage that was not collected yet.
  */
-export function slopeOf(samples: readonly Sample[]): Slope {
-  const floors = floorsOf(samples);
+export function fitSlope(samples: readonly Sample[]): Slope {
+  const floors = findFloors(samples);
   const count = floors.length;
   if (count < 2) return { perMinute: 0, error: Infinity };
   const mean = (of: (sample: Sample) => number) =>
@@ -198,7 +198,7 @@ export function slopeOf(samples: readonly Sample[]): Slope {
   return { perMinute: 60_000 * slope, error: 60_000 * error };
 }
 
-function floorsOf(samples: readonly Sample[]): Sample[] {
+function findFloors(samples: readonly Sample[]): Sample[] {
   const length = Math.max(1, Math.ceil(samples.length / PARTS));
   const floors: Sample[] = [];
   for (let i = 0; i < samples.length; i += length) {

@@ -10,7 +10,7 @@ import {
   openChip,
 } from "../../mod.ts";
 import { O_PATH, openFile } from "../../ffi/files.ts";
-import { changeModeOf } from "../../ffi/directory.ts";
+import { changeMode } from "../../ffi/directory.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";
 import { simChip } from "./gpio_sim.ts";
 
@@ -70,7 +70,7 @@ Deno.test("openChip() of a chip that is not there names those that are", async (
 Deno.test("Chip.open() tells a forbidden chip from a busy one", async () => {
   await using sim = await simChip({ lines: 1 });
   using node = openFile(sim.path, O_PATH);
-  changeModeOf(node, 0);
+  changeMode(node, 0);
   // Root without the capability obeys the permission bits like anybody.
   const child = new Deno.Command("setpriv", {
     args: [

@@ -5,7 +5,7 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
-import { childrenOf } from "../environment/child_processes.ts";
+import { listChildren } from "../environment/child_processes.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { until } from "../environment/wait.ts";
@@ -34,7 +34,7 @@ for (const lane of ["", ",lane"]) {
       assertEquals(manager.stored("line.").length, 2);
       using watch = new WireWatch(chip, [0]);
       for (const pull of ["up", "down"] as const) {
-        const [child] = childrenOf(manager.pid);
+        const [child] = listChildren(manager.pid);
         await manager.stop(signal);
         // It may outlive a service that was killed, for a moment.
         await until("its process ends", () => !isRunning(child!));

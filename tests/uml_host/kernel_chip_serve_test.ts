@@ -30,7 +30,7 @@ async function serving(config: string): Promise<ChildProcess> {
   });
 }
 
-function configOf(chip: SimChip): string {
+function formatConfig(chip: SimChip): string {
   return `aggregators:
   press:
     kernel-chip: { mode: "0660" }
@@ -44,7 +44,7 @@ function configOf(chip: SimChip): string {
 for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   Deno.test(`a kernel chip of a configuration goes with its service (${signal})`, async () => {
     await using chip = await SimChip.create(localFiles, { lines: 4 });
-    await using service = await serving(configOf(chip));
+    await using service = await serving(formatConfig(chip));
     const ready = await service.waitFor(/{"event":"ready".*/, {
       timeoutMs: 120_000,
     });
@@ -80,7 +80,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
 
 Deno.test("a service tells that others took its kernel chip down, and serves on", async () => {
   await using chip = await SimChip.create(localFiles, { lines: 4 });
-  await using service = await serving(configOf(chip));
+  await using service = await serving(formatConfig(chip));
   await service.waitFor(/{"event":"ready".*/, { timeoutMs: 120_000 });
   const { code, stderr } = await gpioagg(
     "kernel",
@@ -103,7 +103,7 @@ Deno.test("a kernel chip that has lost a chip behind it is reported everywhere",
   const directory = await Deno.makeTempDir();
   const api = `--api=${directory}/api.sock`;
   await using service = await serving(
-    `${configOf(chip)}api: { socket: ${directory}/api.sock }\n`,
+    `${formatConfig(chip)}api: { socket: ${directory}/api.sock }\n`,
   );
   await service.waitFor(/{"event":"ready".*/, { timeoutMs: 120_000 });
   const { name } = chip;

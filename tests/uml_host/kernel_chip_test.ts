@@ -127,7 +127,7 @@ for (const through of INTERFACES) {
     });
     // Its guardian, which stands still, is continued then.
     if (through === "sysfs") {
-      Deno.kill(await guardianOf(held.chip.name), "SIGSTOP");
+      Deno.kill(await findGuardian(held.chip.name), "SIGSTOP");
     }
     held.process.kill("SIGKILL");
     await msUntilGone(path, GONE_LIMIT_MS);
@@ -143,7 +143,7 @@ for (const through of INTERFACES) {
     );
     assertEquals(detached.code, 0, detached.stderr);
     await using dead: HeldChip = await create("--line=STOP", "--name=c");
-    Deno.kill(await guardianOf("c"), "SIGKILL");
+    Deno.kill(await findGuardian("c"), "SIGKILL");
     dead.process.kill("SIGKILL");
     await dead.process.waitForExit();
     assert(fileStatus(dead.chip.path!) !== undefined);
@@ -203,10 +203,10 @@ Deno.test("gc finds a chip whose maker died before it knew which one sysfs had m
   await using dead: HeldChip = await holdChip(
     ...["--interface=sysfs", "--line=STOP", "--line=VALVE", "--name=plc0"],
   );
-  Deno.kill(await guardianOf("plc0"), "SIGKILL");
+  Deno.kill(await findGuardian("plc0"), "SIGKILL");
   dead.process.kill("SIGKILL");
   await dead.process.waitForExit();
-  const path = await recordOf("plc0");
+  const path = await readRecord("plc0");
   const { device: _device, inode: _inode, path: _path, ...unfinished } = JSON
     .parse(await Deno.readTextFile(path));
   await Deno.writeTextFile(path, JSON.stringify(unfinished));
@@ -220,7 +220,7 @@ Deno.test("gc believes no record that takes a living maker's chip for a dead one
   await using victim: HeldChip = await holdChip(
     ...["--interface=sysfs", "--line=STOP", "--name=victim"],
   );
-  const path = await recordOf("victim");
+  const path = await readRecord("victim");
   const place = path.slice(0, path.lastIndexOf("/"));
   const text = await Deno.readTextFile(path);
   const { guardian: _, ...known } = JSON.parse(text);
@@ -255,7 +255,7 @@ Deno.test("gc believes no record that takes a living maker's chip for a dead one
 Deno.test("the next create removes what dead makers left, and takes their name", async () => {
   await using _sim = await simChips();
   await using dead: HeldChip = await holdChip("--line=STOP", "--name=plc0");
-  Deno.kill(await guardianOf("plc0"), "SIGKILL");
+  Deno.kill(await findGuardian("plc0"), "SIGKILL");
   dead.process.kill("SIGKILL");
   await dead.process.waitForExit();
   await using next: HeldChip = await holdChip("--line=STOP", "--name=plc0");
@@ -373,7 +373,7 @@ Deno.test("gpioagg kernel tells wrong usage, with status 2", async () => {
 });
 
 /** The path of a chip's record. */
-async function recordOf(name: string): Promise<string> {
+async function readRecord(name: string): Promise<string> {
   const directory = "/run/gpioagg/kernel-chips";
   for await (const entry of Deno.readDir(directory)) {
     if (entry.name.startsWith(`${name}.`)) {
@@ -384,8 +384,8 @@ async function recordOf(name: string): Promise<string> {
 }
 
 /** The process that guards a chip. */
-async function guardianOf(name: string): Promise<number> {
-  const text = await Deno.readTextFile(await recordOf(name));
+async function findGuardian(name: string): Promise<number> {
+  const text = await Deno.readTextFile(await readRecord(name));
   return JSON.parse(text).guardian.pid;
 }
 

@@ -21,7 +21,10 @@ import {
 } from "../../src/kernel_chip/driver.ts";
 import { endChip, takeDown } from "../../src/kernel_chip/cleanup.ts";
 import { makeChip } from "../../src/kernel_chip/making.ts";
-import { identityOf, isAlive } from "../../src/kernel_chip/process_identity.ts";
+import {
+  identifyProcess,
+  isAlive,
+} from "../../src/kernel_chip/process_identity.ts";
 import {
   type ChipRecord,
   newId,
@@ -49,7 +52,7 @@ const DRIVER = "/sys/bus/platform/drivers/gpio-aggregator";
 const GONE_LIMIT_MS = 120_000;
 
 /** Lines of a simulated chip, as a record has them. */
-function linesOf(sim: SimChip, ...offsets: number[]): RecordedLine[] {
+function recordLines(sim: SimChip, ...offsets: number[]): RecordedLine[] {
   return offsets.map((offset) => ({
     name: "",
     chip: sim.name,
@@ -63,7 +66,7 @@ function soc(): Promise<SimChip> {
   return SimChip.create(localFiles, { label: "soc", lines: 8 });
 }
 
-function intentOf(
+function makeIntent(
   lines: readonly RecordedLine[],
   through: ChipRecord["interface"],
 ): ChipRecord {
@@ -71,7 +74,7 @@ function intentOf(
     name: "plc0",
     id: newId("plc0"),
     interface: through,
-    maker: identityOf(Deno.pid)!,
+    maker: identifyProcess(Deno.pid)!,
     isDetached: false,
     lines,
   };
@@ -105,10 +108,10 @@ function foreignChip(text: string): Disposable & { device: string } {
 
 Deno.test("a group in configfs that another process made lives on when a maker comes upon it", async () => {
   await using sim = await soc();
-  const intent = intentOf(linesOf(sim, 0), "configfs");
+  const intent = makeIntent(recordLines(sim, 0), "configfs");
   const group = `${CONFIGFS}/${intent.id}`;
   makeGroup(group);
-  fillGroup(group, linesOf(sim, 1, 2));
+  fillGroup(group, recordLines(sim, 1, 2));
   try {
     const records = new Records();
     using _lock = await records.lock();
@@ -184,8 +187,8 @@ Deno.test("makers in containers that share /run are known to live, and given up 
 
   // With the first process of a container everything in it dies, guardians too:
   // but not before its files are closed, which is when a guardian would act.
-  const [child] = childrenOf(inside.process.pid);
-  const [guardian, ...others] = childrenOf(child!);
+  const [child] = listChildren(inside.process.pid);
+  const [guardian, ...others] = listChildren(child!);
   assertEquals(others, []);
   // Its second process would continue it meanwhile.
   Deno.kill(-guardian!, "SIGSTOP");
@@ -201,7 +204,7 @@ Deno.test("makers in containers that share /run are known to live, and given up 
   assertEquals(leftovers(), []);
 });
 
-function childrenOf(parent: number): number[] {
+function listChildren(parent: number): number[] {
   const pids = listDirectory("/proc").map(Number);
   return pids.filter((pid) =>
     new RegExp(`^PPid:\\s*${parent}$`, "m").test(
@@ -217,17 +220,17 @@ const MAKER = `
     import("${import.meta.resolve("../../src/kernel_chip/")}" + name);
   const { askThroughSysfs, deviceMarks, makeGroup } = await load("driver.ts");
   const { Guardian } = await load("guardian.ts");
-  const { identityOf } = await load("process_identity.ts");
-  const { groupOf, Records } = await load("records.ts");
+  const { identifyProcess } = await load("process_identity.ts");
+  const { groupPath, Records } = await load("records.ts");
   const records = new Records();
   const lock = await records.lock();
-  const maker = identityOf(Deno.pid);
+  const maker = identifyProcess(Deno.pid);
   let intent = { ...JSON.parse(intentText), maker };
   const mark = records.begin(intent);
   if (step !== "begun") {
     await records.write(intent);
-    const group = intent.interface === "configfs" ? groupOf(intent) : undefined;
-    const guardian = Guardian.start(records.pathOf(intent), group);
+    const group = intent.interface === "configfs" ? groupPath(intent) : undefined;
+    const guardian = Guardian.start(records.recordPath(intent), group);
     intent = { ...intent, guardian: guardian.identity };
     if (group === undefined) intent.devicesBefore = deviceMarks();
     await records.write(intent);
@@ -275,12 +278,12 @@ for (const wrapper of [[], NO_CONFIGFS]) {
 
   Deno.test(`a maker that is killed before it knows its device is outlived by the chip's record, and gc removes both${where}`, async () => {
     await using sim = await soc();
-    const intent = intentOf(linesOf(sim, 3, 1), "sysfs");
+    const intent = makeIntent(recordLines(sim, 3, 1), "sysfs");
     const record = await killedMaker(intent, "made");
     assertEquals(leftovers().length, 3, leftovers().join());
     const listed = await kernelCommand("list");
     assertStringIncludes(listed.stdout, "orphaned");
-    assert(fileStatus(new Records().pathOf(record)) !== undefined);
+    assert(fileStatus(new Records().recordPath(record)) !== undefined);
     const collected = await gpioaggIn(wrapper, "kernel", "gc");
     assertEquals(collected.stdout, "removed plc0\n", collected.stderr);
     assertEquals(leftovers(), []);
@@ -288,7 +291,7 @@ for (const wrapper of [[], NO_CONFIGFS]) {
 
   Deno.test(`gc takes no device for a dead maker's that has more lines, or was there before${where}`, async () => {
     await using sim = await soc();
-    const intent = intentOf(linesOf(sim, 3, 1), "sysfs");
+    const intent = makeIntent(recordLines(sim, 3, 1), "sysfs");
     {
       await killedMaker(intent, "asking");
       using other = foreignChip("soc 3 soc 1,2");
@@ -312,14 +315,14 @@ async function gcLeaves(wrapper: Wrapper, device: string): Promise<void> {
 
 Deno.test("gc takes no device for a dead maker's that has its lines in another order, where the kernel shows it", async () => {
   await using sim = await soc();
-  await killedMaker(intentOf(linesOf(sim, 3, 1), "sysfs"), "asking");
+  await killedMaker(makeIntent(recordLines(sim, 3, 1), "sysfs"), "asking");
   using other = foreignChip("soc 1 soc 3");
   await gcLeaves([], other.device);
 });
 
 Deno.test("a maker that is killed when it has made nothing of effect leaves nothing", async () => {
   await using sim = await soc();
-  const intent = intentOf(linesOf(sim, 3, 1), "configfs");
+  const intent = makeIntent(recordLines(sim, 3, 1), "configfs");
   await killedMaker(intent, "made");
   assertEquals(leftovers(), []);
   await killedMaker(intent, "begun");
@@ -329,10 +332,10 @@ Deno.test("a maker that is killed when it has made nothing of effect leaves noth
 
 Deno.test("a chip of the wrong lines is taken down: another chip has the label", async () => {
   await using sim = await soc();
-  const lines = wanted({ lines: linesOf(sim, 0, 1) });
+  const lines = wanted({ lines: recordLines(sim, 0, 1) });
   for (const through of ["configfs", "sysfs"] as const) {
     // As if the label had been that of another chip.
-    const intent = intentOf(linesOf(sim, 0, 2), through);
+    const intent = makeIntent(recordLines(sim, 0, 2), through);
     const records = new Records();
     using _lock = await records.lock();
     await assertRejects(
@@ -362,7 +365,7 @@ class FullRecords extends Records {
 Deno.test("a disk that becomes full while a chip is made leaves nothing of it", async () => {
   await using sim = await soc();
   for (const through of ["configfs", "sysfs"] as const) {
-    const intent = intentOf(linesOf(sim, 0), through);
+    const intent = makeIntent(recordLines(sim, 0), through);
     let writes = 0;
     for (; writes < 20; writes++) {
       const records = new FullRecords(writes);

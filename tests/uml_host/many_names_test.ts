@@ -24,7 +24,7 @@ function readsIn(action: () => void): number {
   return reads;
 }
 
-function configOf(names: readonly string[]) {
+function formatConfig(names: readonly string[]) {
   const result = parseConfig(
     `aggregators:\n  a:\n    vhost-user: /tmp/a.sock\n    lines:\n` +
       names.map((name) => `      - "${name}"\n`).join(""),
@@ -41,10 +41,10 @@ Deno.test("lines by name are looked up in one scan, found or not", async () => {
     lines: COUNT,
     names: Object.fromEntries(names.entries()),
   });
-  const found = configOf(names);
+  const found = formatConfig(names);
   const reads = readsIn(() => assertEquals(checkLive(found).errors, []));
   assert(reads <= 2, `${reads} reads`);
-  const qualified = configOf(names.map((name) => `${chip.name}/${name}`));
+  const qualified = formatConfig(names.map((name) => `${chip.name}/${name}`));
   assertEquals(
     readsIn(() => assertEquals(checkLive(qualified).errors, [])),
     1,
@@ -59,7 +59,7 @@ Deno.test("lines by name are looked up in one scan, found or not", async () => {
   });
   assert(started <= 2, `${started} reads`);
 
-  const missing = configOf(names.map((name) => `${name}X`));
+  const missing = formatConfig(names.map((name) => `${name}X`));
   const late = readsIn(() => {
     const { errors } = checkLive(missing);
     assertEquals(errors.length, COUNT);

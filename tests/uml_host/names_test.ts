@@ -60,7 +60,7 @@ function shown(bytes: string): string {
 }
 
 /** Makes a chip with these names, byte by byte. */
-async function chipOf(names: readonly string[]): Promise<SimChip> {
+async function createChip(names: readonly string[]): Promise<SimChip> {
   const chip = await SimChip.create(localFiles, {
     lines: names.length,
     label: "odd, but \\true",
@@ -103,7 +103,7 @@ async function launched(...args: string[]): Promise<string> {
 const yaml = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
 Deno.test("names of any bytes go from each command to all others", async () => {
-  await using sim = await chipOf(NAMES);
+  await using sim = await createChip(NAMES);
   const names: string[] = [];
   {
     using chip = Chip.open(sim.path);
@@ -164,7 +164,7 @@ Deno.test("completion knows lines without a gpioagg until chips change", async (
       .sort();
   };
   try {
-    await using first = await chipOf(["FOO", "A=B", "two words", "BAR"]);
+    await using first = await createChip(["FOO", "A=B", "two words", "BAR"]);
     // The first time gpioagg looks, and remembers.
     assertEquals(await live(LAUNCHER, "line", "FO"), ["FOO"]);
     const none = "/bin/false";
@@ -187,7 +187,7 @@ Deno.test("completion knows lines without a gpioagg until chips change", async (
         `${kind} ${text}`,
       );
     }
-    await using second = await chipOf(["LATER"]);
+    await using second = await createChip(["LATER"]);
     assertEquals(await live(none, "line", "LAT"), []);
     assertEquals(await live(LAUNCHER, "line", "LAT"), ["LATER"]);
     assertEquals(await live(none, "line", `${second.name}/L`), [
@@ -199,7 +199,7 @@ Deno.test("completion knows lines without a gpioagg until chips change", async (
 });
 
 Deno.test("names of any bytes are served, from a SPEC and from a file", async () => {
-  await using sim = await chipOf(NAMES);
+  await using sim = await createChip(NAMES);
   using chip = Chip.open(sim.path);
   const names = chip.lines().map(({ name }) => name);
   const twelve = NAMES.indexOf("12");
@@ -258,7 +258,7 @@ ${
 });
 
 Deno.test("what info --ids prints names the chip everywhere", async () => {
-  await using sim = await chipOf(["READY", "ESTOP"]);
+  await using sim = await createChip(["READY", "ESTOP"]);
   await shell(`
     mkdir -p /dev/gpio/by-id
     ln -s ../../${sim.name} '/dev/gpio/by-id/usb-a,b'

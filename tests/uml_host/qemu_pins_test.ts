@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { artefactsOf } from "../environment/arm_guest.ts";
+import { listArtefacts } from "../environment/arm_guest.ts";
 import { mustSkip } from "../environment/environment.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
 import { PinRig } from "../guest/qemu_pins_rig.ts";
@@ -11,7 +11,7 @@ const COMMAND_LIMIT_MS = 60_000;
 Deno.test({
   name:
     "real chips, a real QEMU, an unmodified arm64 guest: its PL061 has the chips' lines",
-  ignore: await mustSkip(...artefactsOf("virt")),
+  ignore: await mustSkip(...listArtefacts("virt")),
   fn: async () => {
     await using chip = await SimChip.create(localFiles, {
       label: "soc",

@@ -24,7 +24,7 @@ function serving(
   ]);
 }
 
-function guestOf(manager: ManagerDouble, name: string): RestartGuest {
+function connectGuest(manager: ManagerDouble, name: string): RestartGuest {
   return new RestartGuest(`${manager.directory}/${name}.sock`);
 }
 
@@ -39,7 +39,7 @@ for (const signal of RESTARTS) {
       ],
     });
     await manager.start(args);
-    using guest = guestOf(manager, "a");
+    using guest = connectGuest(manager, "a");
     const { driver } = guest;
     driver.setOutput(0, 1, Direction.Output);
     driver.setOutput(1, 1, Direction.Output);
@@ -82,7 +82,9 @@ for (const signal of RESTARTS) {
         c: [spec],
       });
       await manager.start(args);
-      const [a, b, c] = ["a", "b", "c"].map((name) => guestOf(manager, name));
+      const [a, b, c] = ["a", "b", "c"].map((name) =>
+        connectGuest(manager, name)
+      );
       using _guests = new DisposableStack();
       for (
         const [guest, type] of [
@@ -120,8 +122,8 @@ for (const signal of RESTARTS) {
       ];
       const args = serving(manager, { a: specs, b: specs });
       await manager.start(args);
-      using a = guestOf(manager, "a");
-      using b = guestOf(manager, "b");
+      using a = connectGuest(manager, "a");
+      using b = connectGuest(manager, "b");
       // One of them wants the first, one has no vote; both want the second.
       a.driver.setOutput(0, 1, Direction.Output);
       b.driver.setOutput(0, 0, Direction.Output);
@@ -173,8 +175,8 @@ aggregators:
     );
     const args = ["--config", file];
     await manager.start(args);
-    using a = guestOf(manager, "a");
-    using b = guestOf(manager, "b");
+    using a = connectGuest(manager, "a");
+    using b = connectGuest(manager, "b");
     a.driver.setOutput(1, 1, Direction.Output);
     assertEquals(b.driver.getValue(2), 1);
     a.driver.setInterruptType(0, IrqType.EdgeBoth);

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { Direction, IrqType } from "../../src/virtio/gpio/protocol.ts";
 import { localFiles, SimChip } from "../environment/gpio_sim.ts";
-import { pairOf, replaceService } from "../environment/keeper_pair.ts";
+import { replaceService, waitForPair } from "../environment/keeper_pair.ts";
 import { ManagerDouble } from "../environment/manager_double.ts";
 import { rounds } from "../environment/rounds.ts";
 import { until } from "../environment/wait.ts";
@@ -24,7 +24,7 @@ Deno.test("a spare takes over chip lines: an output is held, a guest drives and 
   let before: number | undefined;
   for (let round = 0; round < rounds(10, 2); round++) {
     for (const how of ["SIGUSR1", "SIGKILL"] as const) {
-      const [service] = await pairOf(manager.pid, before);
+      const [service] = await waitForPair(manager.pid, before);
       using watch = new WireWatch(chip, [0]);
       const takeover = replaceService(manager.pid, how, before);
       // One of the two serves now, or neither yet.

@@ -78,7 +78,7 @@ const reads = async (vm: Vm, line: string) =>
   (await inVm(vm, `gpioget --numeric ${line}`)).output.trim();
 
 /** Process of a VM's QEMU. */
-async function qemuOf(vm: Vm): Promise<string> {
+async function findQemu(vm: Vm): Promise<string> {
   const { ControlGroup } = await properties(`vm@${vm}`);
   return await shell(`
     for pid in $(cat /sys/fs/cgroup${ControlGroup}/cgroup.procs); do
@@ -172,22 +172,22 @@ Deno.test("the guide's plant: three VMs, two chips, one emergency stop", async (
 
   await step("a VM that is killed is respawned, its outputs safe", async () => {
     assert(await sets("press", "REVERSE=1"));
-    const pid = await qemuOf("press");
+    const pid = await findQemu("press");
     await shell(`kill -KILL ${pid}`);
     await becomes(chip, REVERSE, 0);
     assertEquals(await usb.level(HOIST), 1);
     assertEquals(await reads("press", "ESTOP"), "0");
-    assert(await qemuOf("press") !== pid);
+    assert(await findQemu("press") !== pid);
   });
 
   await step("so is one whose guest reboots", async () => {
     assert(await sets("oven", "HEATER=1"));
-    const pid = await qemuOf("crane");
+    const pid = await findQemu("crane");
     await inVm("crane", "(sleep 1; reboot -f) >/dev/null 2>&1 &");
     await becomes(usb, HOIST, 0);
     await until(
       "another QEMU",
-      async () => !["", pid].includes(await qemuOf("crane")),
+      async () => !["", pid].includes(await findQemu("crane")),
       LIMIT_MS,
     );
     assertEquals(await reads("crane", "PRESS_MOVES"), "0");

@@ -5,11 +5,11 @@ import { Chip } from "../../src/gpio/mod.ts";
 import { GpioDriver } from "../../src/vhost_frontend/driver.ts";
 import { Frontend } from "../../src/vhost_frontend/frontend.ts";
 import { IrqType } from "../../src/virtio/gpio/protocol.ts";
-import { childrenOf } from "../environment/child_processes.ts";
+import { listChildren } from "../environment/child_processes.ts";
 import { REPOSITORY } from "../environment/environment.ts";
 import { noteTime } from "../environment/figures.ts";
 import type { SimChip } from "../environment/gpio_sim.ts";
-import { pairOf, replaceService } from "../environment/keeper_pair.ts";
+import { replaceService, waitForPair } from "../environment/keeper_pair.ts";
 import { EXECUTABLE, lacksApi } from "../environment/program.ts";
 import { until } from "../environment/wait.ts";
 import {
@@ -165,7 +165,7 @@ plcTest(
     let keeper = Number((await unit()).MainPID);
     let service: number | undefined;
     for (const how of ["SIGUSR1", "SIGKILL"] as const) {
-      await pairOf(keeper, service);
+      await waitForPair(keeper, service);
       const from = performance.now();
       // The guest asks while nothing may be there to answer.
       const replaced = replaceService(keeper, how, service);
@@ -198,7 +198,7 @@ plcTest(
         ["systemctl restart", "systemctl restart gpioagg@plc0", true],
       ] as const
     ) {
-      const before = await pairOf(keeper);
+      const before = await waitForPair(keeper);
       await shell(`keeper=${keeper} service=${before[0]}; ${command}`);
       restarts = isJob ? 0 : restarts + 1;
       keeper = await nextKeeper(way, keeper);
@@ -221,7 +221,7 @@ plcTest(
     assertEquals(requestsAndReleases(watcher), []);
 
     // An orderly end, once: the wire never has its old value again.
-    await pairOf(keeper);
+    await waitForPair(keeper);
     const last = new WireLevels(chip, 0);
     await shell("systemctl stop gpioagg@plc0");
     assertEquals(await chip.level(0), 0);
@@ -237,7 +237,7 @@ plcTest(
   "a spare that cannot be started is told, and the service goes on without it",
   async (plc) => {
     const keeper = Number((await unit()).MainPID);
-    const [service, spare] = await pairOf(keeper);
+    const [service, spare] = await waitForPair(keeper);
     {
       await using stack = new AsyncDisposableStack();
       // What comes next starts nothing.
@@ -250,12 +250,12 @@ plcTest(
         "the spare process could not be started (signal 9)",
       );
       await told("the spare process could not be started (status 1)");
-      assertEquals(childrenOf(keeper)[0], service);
+      assertEquals(listChildren(keeper)[0], service);
       await plc.goesOn("no spare");
       Deno.kill(keeper, "SIGUSR1");
       await told("not restarted: the next process cannot be started");
       await plc.goesOn("no restart");
-      assertEquals(childrenOf(keeper)[0], service);
+      assertEquals(listChildren(keeper)[0], service);
       // Without a spare the end of the service is the keeper's, and the unit's.
       Deno.kill(service, "SIGKILL");
       await until(
@@ -266,7 +266,7 @@ plcTest(
     }
     const next = await nextKeeper("the unit serves again", keeper);
     await plc.goesOn("a restart of the unit");
-    await pairOf(next);
+    await waitForPair(next);
     assertEquals((await unit()).NFileDescriptorStore, KEPT);
     assertEquals(await plc.chip.level(0), 1);
   },

@@ -73,7 +73,7 @@ const STATES = [
 ];
 
 /** The rows of sigrok's table, each state once. */
-function statesOf(csv: string): string[] {
+function listStates(csv: string): string[] {
   const rows = csv.split("\n").filter((line) => /^[01](,[01])*$/.test(line));
   return rows.filter((row, i) => row !== rows[i - 1]);
 }
@@ -93,7 +93,7 @@ Deno.test({
       const text = new TextDecoder().decode(csv);
       assertEquals(code, 0, new TextDecoder().decode(stderr));
       assert(/Channels \(3\/3\): foo, bar, label-of-b\/2/.test(text), text);
-      assertEquals(statesOf(text), STATES, timescale);
+      assertEquals(listStates(text), STATES, timescale);
     }
   },
 });

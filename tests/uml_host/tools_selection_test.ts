@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { O_PATH, openFile } from "../../ffi/files.ts";
-import { changeModeOf } from "../../ffi/directory.ts";
+import { changeMode } from "../../ffi/directory.ts";
 import { ChildProcess } from "../environment/process.ts";
 import { simChip } from "./gpio_sim.ts";
 import { ready, Tools, twoChips } from "./tools_rig.ts";
@@ -16,7 +16,7 @@ async function ours(tool: string, ...args: string[]) {
   return await tools.run("ours", tool, args);
 }
 
-function jsonOf(text: string): unknown[] {
+function parseJson(text: string): unknown[] {
   return text.trim().split("\n").map((line) => JSON.parse(line));
 }
 
@@ -201,7 +201,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
   await using chips = await twoChips();
   const { a, b } = chips;
   await a.pull(1, "up");
-  assertEquals(jsonOf((await ours("gpiodetect", "--json")).stdout), [
+  assertEquals(parseJson((await ours("gpiodetect", "--json")).stdout), [
     {
       chip: a.name,
       path: a.path,
@@ -211,7 +211,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     { chip: b.name, path: b.path, label: "label-of-b", lines: 4 },
   ]);
   assertEquals(
-    jsonOf((await ours("gpioget", "--json", "foo", `${b.name}/2`)).stdout),
+    parseJson((await ours("gpioget", "--json", "foo", `${b.name}/2`)).stdout),
     [
       { line: "foo", chip: a.name, offset: 1, name: "foo", value: 1 },
       { line: `${b.name}/2`, chip: b.name, offset: 2, name: null, value: 0 },
@@ -227,7 +227,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     debouncePeriodUs: 0,
   };
   assertEquals(
-    jsonOf((await ours("gpioinfo", "--json", "taken", "bar")).stdout),
+    parseJson((await ours("gpioinfo", "--json", "taken", "bar")).stdout),
     [
       {
         chip: a.name,
@@ -248,7 +248,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     ],
   );
   assertEquals(
-    jsonOf((await ours("gpioinfo", "--json", "-c", b.name)).stdout).length,
+    parseJson((await ours("gpioinfo", "--json", "-c", b.name)).stdout).length,
     4,
   );
   await using watcher = tools.start("ours", "gpionotify", [
@@ -269,7 +269,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
   await a.pull(1, "down");
   await monitor.waitForExit();
   const place = { line: "foo", chip: a.name, offset: 1, name: "foo" };
-  const [initial, edge] = jsonOf(monitor.stdout) as [
+  const [initial, edge] = parseJson(monitor.stdout) as [
     unknown,
     { timestampNs: number },
   ];
@@ -284,7 +284,7 @@ Deno.test("Every tool speaks JSON, one object a line", async () => {
     lineSeqno: 1,
   });
   await watcher.waitFor(/"released".*\n/);
-  const [, requested, released] = jsonOf(watcher.stdout) as {
+  const [, requested, released] = parseJson(watcher.stdout) as {
     timestampNs: number;
   }[];
   assertEquals(requested, {
@@ -339,7 +339,7 @@ Deno.test("Users without rights are told which chips they may not open", async (
   await using chips = await twoChips();
   const { a, b } = chips;
   using node = openFile(a.path, O_PATH);
-  changeModeOf(node, 0);
+  changeMode(node, 0);
   // Root without the capability obeys the permission bits like anybody.
   const powerless = async (tool: string, ...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command("setpriv", {

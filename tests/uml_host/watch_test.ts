@@ -39,7 +39,7 @@ function watch(
   return { seen, over: listen() };
 }
 
-function edgeOf(chip: SimChip, offset: number): string {
+function formatEdge(chip: SimChip, offset: number): string {
   using opened = Chip.open(chip.path);
   return opened.lineInfo(offset).edge;
 }
@@ -62,13 +62,16 @@ aggregators:
     const { driver } = guest;
     driver.setInterruptType(1, IrqType.EdgeRising);
     driver.arm(1);
-    assertEquals([edgeOf(chip, 0), edgeOf(chip, 1)], ["none", "rising"]);
+    assertEquals([formatEdge(chip, 0), formatEdge(chip, 1)], [
+      "none",
+      "rising",
+    ]);
     {
       const { seen, over } = watch(service.api, "plc0", "LAMP=1");
       await until("the snapshot", () => seen.length === 1);
       await until(
         "edges are asked for",
-        () => edgeOf(chip, 0) === "both" && edgeOf(chip, 1) === "both",
+        () => formatEdge(chip, 0) === "both" && formatEdge(chip, 1) === "both",
       );
       await chip.pull(0, "up");
       await until("the idle line", () => seen.includes("IDLE=1"));
@@ -89,7 +92,7 @@ aggregators:
     }
     await until(
       "the guest's edges",
-      () => edgeOf(chip, 0) === "none" && edgeOf(chip, 1) === "rising",
+      () => formatEdge(chip, 0) === "none" && formatEdge(chip, 1) === "rising",
     );
     await chip.pull(0, "down");
     await chip.pull(1, "up");
@@ -129,7 +132,7 @@ aggregators:
       // A simulated edge is told so late that it may be told twice.
       if (driver.waitEvent(QUIET_MS / 10) !== undefined) driver.arm(0);
       await events.return();
-      await until("the guest's edges", () => edgeOf(chip, 0) === "rising");
+      await until("the guest's edges", () => formatEdge(chip, 0) === "rising");
       // Just now it is asked for one.
       await chip.pull(0, "up");
       assert(isRising(), `round ${round}: a guest goes`);
@@ -187,7 +190,7 @@ aggregators:
 `);
   await using heard = listen(service.api);
   await until("the snapshot", () => heard.events.length > 0);
-  await until("edges are asked for", () => edgeOf(chip, 0) === "both");
+  await until("edges are asked for", () => formatEdge(chip, 0) === "both");
 
   // The service sleeps meanwhile: only the kernel can know when it was.
   const pulledNs: bigint[] = [];

@@ -86,7 +86,7 @@ export function takeUp(slot: LaneSlot, source: LineSource): boolean {
       slot.get("rememberArgument"),
     );
   }
-  const step = stepOf(slot);
+  const step = safeStep(slot);
   if (step === undefined) return false;
   const [operation, argument] = step;
   if (source.isAbsent === true) {
@@ -96,7 +96,7 @@ export function takeUp(slot: LaneSlot, source: LineSource): boolean {
   return source.submit(operation, argument) !== FAILED;
 }
 
-function stepOf(
+function safeStep(
   slot: LaneSlot,
 ): [operation: SourceOperation, argument: number] | undefined {
   switch (slot.get("use")) {

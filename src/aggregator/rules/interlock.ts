@@ -264,7 +264,7 @@ export class Interlocks {
     if (group.has(member)) return;
     member.groups = [...member.groups, group];
     group.add(member);
-    this.#membersOf(aggregator).add(member);
+    this.#ensureMembers(aggregator).add(member);
     if (!member.isActive) return;
     const blocker = member.blocker();
     if (blocker === undefined) {
@@ -276,7 +276,7 @@ export class Interlocks {
     line.makeInactive();
   }
 
-  #membersOf(aggregator: string): Set<InterlockedSource> {
+  #ensureMembers(aggregator: string): Set<InterlockedSource> {
     let members = this.#members.get(aggregator);
     if (members === undefined) {
       members = new Set();

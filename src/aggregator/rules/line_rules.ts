@@ -135,7 +135,7 @@ export class LineRules implements Disposable {
     }
     this.#isUnstarted = true;
     this.#startsSafe = false;
-    const step = this.#stepOf(RuleKind.Start);
+    const step = this.#planStep(RuleKind.Start);
     if (step === undefined) {
       this.#isUnstarted = false;
       return;
@@ -277,7 +277,7 @@ export class LineRules implements Disposable {
   /** Applies a rule, and at once again: one refusal is often the only one. */
   #attempt(kind: RuleKind): number {
     for (let attempt = 0; attempt < 2; attempt++) {
-      const step = this.#stepOf(kind);
+      const step = this.#planStep(kind);
       if (step === undefined) {
         this.#over(kind, undefined);
         return 0;
@@ -298,7 +298,7 @@ export class LineRules implements Disposable {
   }
 
   /** The step that a rule wants now. An interlock wins over it. */
-  #stepOf(kind: RuleKind): RuleStep | undefined {
+  #planStep(kind: RuleKind): RuleStep | undefined {
     const { specification, source, interlock } = this.#line;
     const isForce = kind === RuleKind.Force || kind === RuleKind.Back;
     const step = isForce ? this.#line.forceStep : ruleStep(
@@ -352,7 +352,7 @@ export class LineRules implements Disposable {
     const isAway = source.isAbsent === true;
     if (isAway) {
       // It may have gone just now, and must not come back as it was.
-      const step = this.#stepOf(kind);
+      const step = this.#planStep(kind);
       if (step === undefined) return this.#over(kind, undefined);
       this.#line.remember(step, kind);
     }
@@ -370,7 +370,7 @@ export class LineRules implements Disposable {
     const { source, specification } = this.#line;
     const { errno = 0 } = source;
     const reason = failureReason(errno);
-    const step = kind === RuleKind.Start ? this.#stepOf(kind) : undefined;
+    const step = kind === RuleKind.Start ? this.#planStep(kind) : undefined;
     if (step === undefined) return reason;
     const operation = step.operation as LineOperation;
     const advice = refusalAdvice(operation, errno, source, specification);

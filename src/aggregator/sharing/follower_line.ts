@@ -4,10 +4,13 @@
  *
  * @module
  */
-import type { LineReference, LineSpecification } from "../../config/specification.ts";
+import type {
+  LineReference,
+  LineSpecification,
+} from "../../config/specification.ts";
 import type { Value } from "../../line/value.ts";
 import { Direction, Edges, FAILED } from "../../line/port.ts";
-import { oppositeOf } from "../level.ts";
+import { invertValue } from "../level.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -46,7 +49,7 @@ export class FollowerLine implements LineSource, Follower {
 
   /** Makes the line of a specification whose source is a reference. */
   constructor(specification: LineSpecification, directory: LineDirectory) {
-    const { reference, view, edgeView, alone, title } = followingOf(
+    const { reference, view, edgeView, alone, title } = readFollowing(
       specification,
     );
     this.reference = reference;
@@ -54,7 +57,7 @@ export class FollowerLine implements LineSource, Follower {
     this.#edgeView = edgeView;
     this.#alone = alone;
     const hasNumber = reference.lineNumber !== undefined;
-    this.name = (hasNumber && directory.nameOf(reference)) || "";
+    this.name = (hasNumber && directory.findName(reference)) || "";
     this.description = `${title} ${reference.aggregator}.${
       this.name || reference.line
     }`;
@@ -141,7 +144,7 @@ export class FollowerLine implements LineSource, Follower {
   }
 }
 
-function followingOf(
+function readFollowing(
   { source, activeLow, bias }: LineSpecification,
 ): {
   reference: LineReference;
@@ -152,7 +155,7 @@ function followingOf(
   title: string;
 } {
   const flip = (value: number) =>
-    value < 0 ? value : oppositeOf(value as Value);
+    value < 0 ? value : invertValue(value as Value);
   switch (source.kind) {
     case "wire": {
       // What is on the wire is the other side's value; it is not driven: the

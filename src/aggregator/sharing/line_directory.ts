@@ -55,12 +55,12 @@ export class LineDirectory {
 
   /** Returns true if there is such a line. */
   has(reference: LineReference): boolean {
-    return this.#lineOf(reference) !== undefined;
+    return this.#findLine(reference) !== undefined;
   }
 
   /** Returns the name of a line; undefined if there is no such line. */
-  nameOf(reference: LineReference): string | undefined {
-    return this.#lineOf(reference)?.name;
+  findName(reference: LineReference): string | undefined {
+    return this.#findLine(reference)?.name;
   }
 
   /** Connects a follower now and whenever its line comes, until disposed. */
@@ -71,10 +71,10 @@ export class LineDirectory {
   }
 
   #find(reference: LineReference): FollowedSource | undefined {
-    return this.#lineOf(reference)?.followable();
+    return this.#findLine(reference)?.followable();
   }
 
-  #lineOf(
+  #findLine(
     { aggregator, line, lineNumber }: LineReference,
   ): FollowableLine | undefined {
     const lines = this.#lines.get(aggregator);

@@ -9,7 +9,7 @@
  */
 import type { Value } from "../../line/value.ts";
 import { Direction, Edges, FAILED } from "../../line/port.ts";
-import { oppositeOf } from "../level.ts";
+import { invertValue } from "../level.ts";
 import {
   type LineSource,
   type SourceListener,
@@ -257,7 +257,7 @@ class InputTap implements LineSource, SharedUser {
   }
 
   peek(): number {
-    return this.valueOf(this.#source.peek());
+    return this.invertResult(this.#source.peek());
   }
 
   remember(operation: SourceOperation, argument: number): void {
@@ -267,9 +267,9 @@ class InputTap implements LineSource, SharedUser {
     }
   }
 
-  valueOf(result: number): number {
+  invertResult(result: number): number {
     return result >= 0 && this.#isInverted
-      ? oppositeOf(result as Value)
+      ? invertValue(result as Value)
       : result;
   }
 
@@ -290,7 +290,7 @@ class InputTap implements LineSource, SharedUser {
       this.#backlog.push(sourceValue);
       return;
     }
-    const value = this.valueOf(sourceValue);
+    const value = this.invertResult(sourceValue);
     const edge = value === 1 ? Edges.Rising : Edges.Falling;
     if ((this.edges & edge) !== 0) this.listener?.edge(value);
   }
@@ -301,7 +301,7 @@ class InputTap implements LineSource, SharedUser {
 
   finish(result: number): number {
     return this.step === SourceOperation.GetValue
-      ? this.valueOf(result)
+      ? this.invertResult(result)
       : this.#shared.finishStep(this.step, result);
   }
 

@@ -32,13 +32,13 @@ import {
   type SourceListener,
   SourceOperation,
 } from "../line_source.ts";
-import { oppositeOf } from "../level.ts";
+import { invertValue } from "../level.ts";
 import { BUFFERED_EVENTS, ChipEdges } from "./chip_edges.ts";
 import {
-  edgesOf,
+  deriveSettings,
   hasSettings,
-  settingsOf,
   type SettingsOfLine,
+  toEdges,
 } from "./chip_line_settings.ts";
 
 /** Which line of which chip, and who asks for it. */
@@ -102,7 +102,7 @@ export class ChipLine implements LineSource, PresentLine {
   constructor(options: ChipLineOptions) {
     this.#options = options;
     const { specification, presence } = options;
-    this.#settings = settingsOf(specification);
+    this.#settings = deriveSettings(specification);
     this.#edges = new ChipEdges(options.loop, {
       edge: (value) => this.#listener?.edge(value),
       gone: () => this.#lose(),
@@ -271,7 +271,7 @@ export class ChipLine implements LineSource, PresentLine {
     try {
       const hostLine = this.#options.locate();
       using chip = Chip.open(hostLine.chipPath);
-      this.#direction = directionOf(chip.lineInfo(hostLine.offset));
+      this.#direction = toDirection(chip.lineInfo(hostLine.offset));
     } catch (error) {
       // The chip is gone: what it was is the best guess.
       if (!(error instanceof LineError)) throw error;
@@ -312,7 +312,7 @@ export class ChipLine implements LineSource, PresentLine {
     // see that it has this request already.
     if (kept !== undefined) this.#adopt(kept, info);
     else store?.keep(lineFdName(chip.name, hostLine.offset), this.#request.fd);
-    if (!this.#configured) this.#direction = directionOf(info);
+    if (!this.#configured) this.#direction = toDirection(info);
     const { name } = info;
     this.#name = name;
     this.#description = `${chip.name} line ${hostLine.offset}` +
@@ -376,7 +376,7 @@ export class ChipLine implements LineSource, PresentLine {
     const isTurned = info.activeLow !== activeLow;
     if (info.direction === "output") {
       // The same level on the wire is the other value where that is turned.
-      const value = isTurned ? oppositeOf(found as Value) : found as Value;
+      const value = isTurned ? invertValue(found as Value) : found as Value;
       const settings = this.#settings.outputs[value];
       this.#configured = !isTurned && hasSettings(info, settings) ||
         request.configure(settings) === 0;
@@ -384,7 +384,7 @@ export class ChipLine implements LineSource, PresentLine {
       this.#driven = value;
       return;
     }
-    const edges = edgesOf(info);
+    const edges = toEdges(info);
     // An input that was never asked for edges may be one that was taken as it
     // was: it is made ours by the first who uses it.
     if (edges === Edges.None && !isTurned) return;
@@ -487,6 +487,6 @@ export class ChipLine implements LineSource, PresentLine {
   }
 }
 
-function directionOf({ direction }: LineInfo): Direction {
+function toDirection({ direction }: LineInfo): Direction {
   return direction === "output" ? Direction.Output : Direction.Input;
 }

@@ -21,7 +21,7 @@ export interface SettingsOfLine {
 const EDGE_NAMES = ["none", "rising", "falling", "both"] as const;
 
 /** Returns the settings for a specification. */
-export function settingsOf(
+export function deriveSettings(
   { activeLow, bias, debounceUs, drive }: LineSpecification,
 ): SettingsOfLine {
   const common = { activeLow, ...(bias === undefined ? {} : { bias }) };
@@ -50,7 +50,7 @@ export function settingsOf(
 }
 
 /** Returns the edges that a line reports, by the kernel's description. */
-export function edgesOf({ edge }: LineInfo): Edges {
+export function toEdges({ edge }: LineInfo): Edges {
   return EDGE_NAMES.indexOf(edge) as Edges;
 }
 

@@ -38,7 +38,9 @@ export function isChipSource(
 }
 
 /** A chip's line that is behind a source, also behind a lane's; or undefined. */
-export function originOf(source: SourceSpecification): ChipSource | undefined {
+export function findOrigin(
+  source: SourceSpecification,
+): ChipSource | undefined {
   const origin = source.kind === "lane" ? source.origin : source;
   return origin !== undefined && isChipSource(origin) ? origin : undefined;
 }

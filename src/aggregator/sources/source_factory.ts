@@ -23,11 +23,11 @@ import { PersistedVote } from "../restart/persisted_vote.ts";
 import type { LineSource } from "../line_source.ts";
 import {
   CONSUMER_PREFIX,
+  findOrigin,
   isChipSource,
   type LocatedLine,
   locateIfThere,
   locator,
-  originOf,
   prefixed,
   wantedText,
   writtenLine,
@@ -284,7 +284,7 @@ function keptVote(
   hostLine: string | undefined,
   user: string,
 ): PersistedVote | undefined {
-  const origin = originOf(source);
+  const origin = findOrigin(source);
   return origin === undefined ? undefined : PersistedVote.open(
     store,
     ...voteFdNames(writtenLine(origin), hostLine, user),
@@ -293,7 +293,7 @@ function keptVote(
 
 /** A chip's line as it is written; undefined for a line of another kind. */
 function writtenText({ source }: LineSpecification): string | undefined {
-  const origin = originOf(source);
+  const origin = findOrigin(source);
   return origin === undefined ? undefined : wantedText(origin);
 }
 

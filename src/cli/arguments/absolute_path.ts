@@ -7,7 +7,7 @@
 import { MAX_SOCKET_PATH } from "../../../ffi/unix_socket.ts";
 import {
   type AggregatorSpecification,
-  controlPathOf,
+  defaultControlPath,
 } from "../../config/specification.ts";
 
 type Exposure = Pick<
@@ -30,7 +30,7 @@ export function absolutePath(path: string): string {
 export function absoluteSocketPath(path: string): string {
   const absolute = absolutePath(path);
   // There may be a control socket beside it.
-  const longest = new TextEncoder().encode(controlPathOf(absolute));
+  const longest = new TextEncoder().encode(defaultControlPath(absolute));
   return longest.length <= MAX_SOCKET_PATH ? absolute : path;
 }
 

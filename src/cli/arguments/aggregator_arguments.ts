@@ -48,7 +48,7 @@ export function readAggregator(given: {
   "isolate": boolean;
 }, how: string): AggregatorSpecification | undefined {
   const lines = readLines(given.line);
-  const vhostUser = exposureOf(given["socket-path"], given.fd);
+  const vhostUser = readExposure(given["socket-path"], given.fd);
   const exposure: Exposure | undefined = vhostUser !== undefined
     ? { vhostUser }
     : given["qemu-pins"] !== undefined
@@ -153,7 +153,7 @@ export function readLines(specs: readonly string[]): LineSpecification[] {
   return lines;
 }
 
-function exposureOf(
+function readExposure(
   socketPath: string | undefined,
   fd: string | undefined,
 ): VhostUserSpecification | undefined {

@@ -27,7 +27,7 @@ const ACCESS_KEYS = ["mode", "owner", "group"];
  * `socket.mode`, `--qemu-pins qtest` for `qemuPins.qtest`. Other paths stay as
  * they are.
  */
-export function switchOf(path: string): string {
+export function findSwitch(path: string): string {
   const [first = "", ...keys] = path.replace(/\[\d+\]$/, "").split(".");
   if (!Object.hasOwn(SWITCHES, first)) return path;
   const last = keys.at(-1);

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { CREATE_REQUEST } from "../../client/requests.ts";
-import { switchOf } from "./create_switches.ts";
+import { findSwitch } from "./create_switches.ts";
 
-Deno.test("switchOf() returns the option that sets a key of the request", () => {
+Deno.test("findSwitch() returns the option that sets a key of the request", () => {
   const cases = [
     ["name", "NAME"],
     ["lines[2]", "--line"],
@@ -18,11 +18,11 @@ Deno.test("switchOf() returns the option that sets a key of the request", () => 
     ["--line sim/1", "--line sim/1"],
     ["toString", "toString"],
   ] as const;
-  for (const [path, name] of cases) assertEquals(switchOf(path), name);
+  for (const [path, name] of cases) assertEquals(findSwitch(path), name);
 });
 
-Deno.test("switchOf() knows every key of the request", () => {
+Deno.test("findSwitch() knows every key of the request", () => {
   for (const key of Object.keys(CREATE_REQUEST.fields)) {
-    assertEquals(/^(--[a-z]|NAME)/.test(switchOf(key)), true, key);
+    assertEquals(/^(--[a-z]|NAME)/.test(findSwitch(key)), true, key);
   }
 });

@@ -14,17 +14,17 @@ const INVALID = 400;
  * Throws an error of a request; that of an invalid request names the option, not
  * the key of the request.
  *
- * @param nameOf Returns what the user wrote for a path in the request.
+ * @param toArgument Returns what the user wrote for a path in the request.
  * @throws {ConfigError} If the service refused the command line.
  */
 export function refusedAs(
   error: unknown,
-  nameOf: (path: string) => string,
+  toArgument: (path: string) => string,
 ): never {
   if (!(error instanceof ServiceError) || error.status !== INVALID) throw error;
   const { message, hint, path } = error;
   throw new ConfigError(
-    path === "" ? message : `${nameOf(path)}${message.slice(path.length)}`,
+    path === "" ? message : `${toArgument(path)}${message.slice(path.length)}`,
     { hint, cause: error },
   );
 }

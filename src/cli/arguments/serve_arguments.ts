@@ -91,7 +91,7 @@ export function readServeArguments(
   // Before any socket it applies to all of them.
   let isolatesAll = false;
   let polls: Polling = {};
-  for (const group of groupsOf(args)) {
+  for (const group of splitGroups(args)) {
     const given = readArguments(group, SERVE_OPTIONS);
     result.json ||= given.json;
     result.standby ||= given.standby;
@@ -169,7 +169,7 @@ export function readServeArguments(
 }
 
 /** Splits the command line before each option that begins an aggregator. */
-function groupsOf(args: readonly string[]): string[][] {
+function splitGroups(args: readonly string[]): string[][] {
   const groups: string[][] = [[]];
   for (const arg of args) {
     const [option = ""] = arg.split("=", 1);

@@ -12,12 +12,12 @@ import {
   type UsbredirState,
 } from "../../client/protocol.ts";
 import { socketSuggestion } from "../../client/similar_socket.ts";
-import { controlPathOf } from "../../config/specification.ts";
+import { defaultControlPath } from "../../config/specification.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
-import { controlSocketOf } from "../control_path.ts";
+import { findControlSocket } from "../control_path.ts";
 import { clientFor, withSuggestion } from "../service_client.ts";
 import type { VmSocket } from "../../vm/vmm_arguments.ts";
 
@@ -122,7 +122,7 @@ async function findAggregator(
     const client = await clientFor(name, api, "look");
     return await withSuggestion(client, name, (client) => client.show(name));
   } catch (error) {
-    const path = api === undefined ? controlSocketOf(name) : undefined;
+    const path = api === undefined ? findControlSocket(name) : undefined;
     if (path === undefined) throw error;
     try {
       using control = new ControlClient(path);
@@ -200,7 +200,7 @@ function otherPurpose(path: string): string | undefined {
   }
   const isApi = file === API_SOCKET_NAME || file === LOOK_SOCKET_NAME;
   // An aggregator may have such a name; then it has a control socket as well.
-  return isApi && fileStatus(controlPathOf(path)) === undefined
+  return isApi && fileStatus(defaultControlPath(path)) === undefined
     ? "the socket of a service's control API (for --api)"
     : undefined;
 }

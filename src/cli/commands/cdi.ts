@@ -24,7 +24,7 @@ import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeOutput } from "../output/output.ts";
 import { NotThereError } from "../not_there.ts";
-import { clientsOf } from "../service_client.ts";
+import { selectClients } from "../service_client.ts";
 import {
   serviceUser,
   socketProblem,
@@ -169,7 +169,7 @@ export async function main(args: readonly string[]): Promise<number> {
  * Returns the aggregators of all services, or of the one that `--api` names.
  */
 async function listAll(api: string | undefined): Promise<ToldAggregator[]> {
-  const lists = clientsOf(api, "look").map(async ({ client }) => {
+  const lists = selectClients(api, "look").map(async ({ client }) => {
     const user = serviceUser(client.socketPath);
     return (await client.list()).map((state) => ({ state, user }));
   });
@@ -245,10 +245,10 @@ export function cdiSpecification(
   aggregators: readonly AggregatorState[],
   chips: readonly InventoryChip[],
 ): CdiOutcome {
-  const all = devicesOf(aggregators, chips);
+  const all = listDevices(aggregators, chips);
   const warnings: string[] = [];
   const devices = all.filter((device) => {
-    const problem = problemOf(device, all);
+    const problem = findProblem(device, all);
     if (problem !== undefined) {
       warnings.push(`"${device.name}" is left out: ${problem}`);
     }
@@ -267,7 +267,7 @@ export function cdiSpecification(
   };
 }
 
-function devicesOf(
+function listDevices(
   aggregators: readonly AggregatorState[],
   chips: readonly InventoryChip[],
 ): CdiDevice[] {
@@ -287,7 +287,7 @@ function devicesOf(
 }
 
 /** Returns the reason why a device cannot be described, if any. */
-function problemOf(
+function findProblem(
   { name, containerEdits }: CdiDevice,
   devices: readonly CdiDevice[],
 ): string | undefined {

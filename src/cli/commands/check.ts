@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigError, problemOf } from "../../config/document/config_error.ts";
+import { ConfigError, toProblem } from "../../config/document/config_error.ts";
 import type { ConfigResult } from "../../config/file/config_file.ts";
 import type { Specification } from "../../config/specification.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
@@ -60,13 +60,13 @@ export async function main(args: readonly string[]): Promise<number> {
     writeOutput(printableJson({
       file,
       valid: errors.length === 0,
-      errors: errors.map(problemOf),
-      ...(given.live ? { notes: notes.map(problemOf) } : {}),
+      errors: errors.map(toProblem),
+      ...(given.live ? { notes: notes.map(toProblem) } : {}),
     }));
   } else {
     writeConfigErrors(errors);
     for (const { message } of notes) writeError(`note: ${message}`);
-    if (errors.length > 0) writeError(countOf(errors.length, "error"));
+    if (errors.length > 0) writeError(formatCount(errors.length, "error"));
     else if ("specification" in result) {
       writeOutput(summary(file, result.specification));
     }
@@ -94,10 +94,10 @@ function summary(file: string, specification: Specification): string {
   const aggregators = specification.aggregators
     .filter(({ secondOf }) => secondOf === undefined);
   const lines = aggregators.reduce((sum, { lines }) => sum + lines.length, 0);
-  return `${file}: ${countOf(aggregators.length, "aggregator")}, ` +
-    `${countOf(lines, "line")}: valid`;
+  return `${file}: ${formatCount(aggregators.length, "aggregator")}, ` +
+    `${formatCount(lines, "line")}: valid`;
 }
 
-function countOf(count: number, what: string): string {
+function formatCount(count: number, what: string): string {
   return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { groupIdOf, userIdOf } from "../../../ffi/accounts.ts";
+import { findGroupId, findUserId } from "../../../ffi/accounts.ts";
 import { connectDatagram } from "../../../ffi/datagram.ts";
 import { errnoText } from "../../../ffi/errno.ts";
 import { O_DIRECTORY, O_WRONLY, openFile } from "../../../ffi/files.ts";
@@ -35,14 +35,14 @@ export function checkAccess(
   { owner, group }: FileAccess,
 ): FileFinding[] {
   return [
-    ...unknown(owner, userIdOf, "user", "owner"),
-    ...unknown(group, groupIdOf, "group", "group"),
+    ...unknown(owner, findUserId, "user", "owner"),
+    ...unknown(group, findGroupId, "group", "group"),
   ];
 }
 
 /** Checks that a directory exists and that this user can create files in it. */
 export function checkDirectory(path: string): FileFinding[] {
-  const status = statusOf(path);
+  const status = readStatus(path);
   if (typeof status === "string") return [{ problem: status }];
   if (status === undefined && RUNTIME_DIRECTORY.test(path)) {
     return [{
@@ -84,7 +84,7 @@ export function checkDirectory(path: string): FileFinding[] {
 export function checkSocket(path: string): FileFinding[] {
   const findings = checkDirectory(splitPath(path).directory);
   if (findings.some(({ isNote }) => isNote !== true)) return findings;
-  const status = statusOf(path);
+  const status = readStatus(path);
   if (status === undefined || typeof status === "string") return findings;
   if (status.kind !== "socket") {
     return [...findings, {
@@ -103,7 +103,7 @@ export function checkSocket(path: string): FileFinding[] {
 /** Checks that lines can be appended to the file at `path`. */
 export function checkLog(path: string): FileFinding[] {
   const findings = checkDirectory(splitPath(path).directory);
-  const status = statusOf(path);
+  const status = readStatus(path);
   if (
     typeof status === "object" && status.kind !== "regular file" &&
     findings.length === 0
@@ -127,7 +127,7 @@ function unknown(
 }
 
 /** Returns a file's status, or the reason why it cannot be read. */
-function statusOf(path: string): ReturnType<typeof fileStatus> | string {
+function readStatus(path: string): ReturnType<typeof fileStatus> | string {
   try {
     return fileStatus(path);
   } catch (error) {

@@ -69,7 +69,7 @@ function check(specification: Specification): LiveFindings {
   const { aggregators } = specification;
   const live = new LiveCheck(
     // Held by a service that serves this same configuration: not a conflict.
-    new Set(aggregators.map(({ name }) => consumerOf(name))),
+    new Set(aggregators.map(({ name }) => consumerLabel(name))),
   );
   for (const aggregator of aggregators) {
     for (const line of aggregator.lines) live.line(line);
@@ -84,7 +84,7 @@ function check(specification: Specification): LiveFindings {
 }
 
 /** Returns the consumer label of a service's lines. */
-function consumerOf(aggregator: string): string {
+function consumerLabel(aggregator: string): string {
   return `gpioagg/${aggregator}`.slice(0, CONSUMER_LENGTH);
 }
 

@@ -20,7 +20,7 @@ export async function main(
   _programName: string,
   commands: Commands,
 ): Promise<number> {
-  const words = await wordsOf(kind, text, first, commands).catch(() => []);
+  const words = await listWords(kind, text, first, commands).catch(() => []);
   const fitting = words.filter((word) =>
     word.startsWith(text) && isPrintable(word)
   );
@@ -33,7 +33,7 @@ export async function main(
   return 0;
 }
 
-async function wordsOf(
+async function listWords(
   kind: string,
   text: string,
   first: string,

@@ -12,7 +12,7 @@ import { bashCompletion } from "../completion/bash.ts";
 import { fishCompletion } from "../completion/fish.ts";
 import { zshCompletion } from "../completion/zsh.ts";
 import { writeOutput } from "../output/output.ts";
-import { catalogOf } from "../usage/catalog.ts";
+import { buildCatalog } from "../usage/catalog.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const SHELLS = {
@@ -64,6 +64,6 @@ export async function main(
     });
   }
   const script = SHELLS[shell as keyof typeof SHELLS];
-  writeOutput(script(await catalogOf(commands)).trimEnd());
+  writeOutput(script(await buildCatalog(commands)).trimEnd());
   return 0;
 }

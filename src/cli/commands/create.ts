@@ -12,7 +12,7 @@ import type {
 } from "../../client/protocol.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
-import { switchOf } from "../arguments/create_switches.ts";
+import { findSwitch } from "../arguments/create_switches.ts";
 import { accessPath } from "../output/aggregator_text.ts";
 import {
   ACCESS_OPTIONS,
@@ -29,7 +29,7 @@ import {
 } from "../output/output.ts";
 import { readQemuPins } from "../arguments/qemu_pins_argument.ts";
 import { readUsbDevice } from "../arguments/usbredir_argument.ts";
-import { clientOf } from "../service_client.ts";
+import { selectClient } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
 import { refusedAs } from "../arguments/refused_as.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
@@ -118,13 +118,13 @@ export async function main(args: readonly string[]): Promise<number> {
       ? {}
       : { pausedFor: given["paused-for"] }),
     ...(given.isolate ? { isolate: "process" as const } : {}),
-    ...exposureOf(given, kernelChip),
+    ...requestedExposure(given, kernelChip),
   };
   const tell = (state: AggregatorState) =>
     given.json
       ? writeOutput(printableJson(state))
       : writeLine(accessPath(state) ?? name);
-  const client = clientOf(given.api, "change");
+  const client = selectClient(given.api, "change");
   if (given.detach) {
     tell(await client.createLasting(request).catch(refused));
     return 0;
@@ -155,7 +155,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 /** @throws {ConfigError} If a service rejected the command line. */
 function refused(error: unknown): never {
-  return refusedAs(error, switchOf);
+  return refusedAs(error, findSwitch);
 }
 
 /** Removes `--kernel-chip[=INTERFACE]` from the arguments, at any position. */
@@ -188,7 +188,7 @@ function takeKernelChip(
 }
 
 /** Returns the requested exposure in the service's form. */
-function exposureOf(
+function requestedExposure(
   { "qemu-pins": pins, "vfio-user": isCard, usbredir, mode, owner, group }: {
     "qemu-pins": string | undefined;
     "vfio-user": boolean;

@@ -5,7 +5,7 @@
  */
 import { makePrivateDirectory } from "../private_directory.ts";
 import { ControlClient } from "../../service/control/control_client.ts";
-import { controlPathOf } from "../../config/specification.ts";
+import { defaultControlPath } from "../../config/specification.ts";
 import { ReactorClient } from "../../service/reactor/reactor_client.ts";
 import {
   Direction,
@@ -128,7 +128,7 @@ function playGuest(socket: string): void {
   const lamp = names.indexOf("LAMP0");
   // Not before it is used: an idle client is disconnected after a while, and a
   // slow machine takes longer to attach.
-  using control = new ControlClient(controlPathOf(socket), LIMIT_MS);
+  using control = new ControlClient(defaultControlPath(socket), LIMIT_MS);
   for (const value of [1, 0, 1]) {
     driver.setValue(lamp, value);
     const seen = control.ask({}).lines[lamp]?.value;

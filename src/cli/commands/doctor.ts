@@ -7,7 +7,7 @@
 import { readSmallFile } from "../../../ffi/files.ts";
 import { fileStatus } from "../../../ffi/file_status.ts";
 import { effectiveUserId } from "../../../ffi/sysfs.ts";
-import { outputOf } from "../../async/program_output.ts";
+import { captureOutput } from "../../async/program_output.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { type Guest, type GuestArch, GUESTS } from "../../doctor/guests.ts";
 import { examineHost, type Host, type HostAccess } from "../../doctor/host.ts";
@@ -155,7 +155,7 @@ class ThisHost implements HostAccess {
   readonly isRoot = effectiveUserId() === 0;
 
   run(program: string, args: readonly string[]): Promise<string | undefined> {
-    return outputOf(program, args, QEMU_LIMIT_MS);
+    return captureOutput(program, args, QEMU_LIMIT_MS);
   }
 
   read(path: string): string | undefined {
@@ -171,7 +171,7 @@ class ThisHost implements HostAccess {
       chooseInterface();
       return undefined;
     } catch (error) {
-      return reasonOf(error);
+      return describeError(error);
     }
   }
 
@@ -188,11 +188,11 @@ class ThisHost implements HostAccess {
       using _opened = Chip.open(chip);
       return undefined;
     } catch (error) {
-      return reasonOf(error);
+      return describeError(error);
     }
   }
 }
 
-function reasonOf(error: unknown): string {
+function describeError(error: unknown): string {
   return error instanceof Error ? plainMessage(error.message) : String(error);
 }

@@ -12,7 +12,7 @@ import { refusedAs } from "../arguments/refused_as.ts";
 import { printableJson } from "../../text/printable.ts";
 import { parseArgument } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf, noSuchLine } from "../live/line_names.ts";
+import { displayName, findLine, noSuchLine } from "../live/line_names.ts";
 import { noSuchSelection } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeInBackground, writeLine } from "../output/output.ts";
@@ -110,7 +110,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const [name, lines] of wanted) {
     const state = await client.forceDetached(name, { lines, ...manner })
       .catch(refused);
-    if (given.json) writeLine(jsonOf(state, lines, manner));
+    if (given.json) writeLine(formatJson(state, lines, manner));
   }
   return 0;
 }
@@ -119,14 +119,14 @@ type Wanted = ReadonlyMap<string, Record<string, 0 | 1>>;
 type Manner = Pick<ForceRequest, "for" | "reason">;
 
 /** Returns what is forced in an aggregator, as JSON. */
-function jsonOf(
+function formatJson(
   { name, lines }: AggregatorState,
   values: Readonly<Record<string, 0 | 1>>,
   manner: Manner,
 ): string {
   const forced = Object.fromEntries(
     Object.entries(values).map(([line, value]) => [
-      nameOf(lines[Number(line)]!),
+      displayName(lines[Number(line)]!),
       value,
     ]),
   );
@@ -155,11 +155,11 @@ async function hold(
       );
       ends.push(force.ended.then((why) => `${name}: ${why}`));
       if (asJson) {
-        writeLine(jsonOf(force.state, lines, manner));
+        writeLine(formatJson(force.state, lines, manner));
         continue;
       }
       const texts = Object.entries(lines).map(([line, value]) =>
-        `${name}.${nameOf(force.state.lines[Number(line)]!)}=${value}`
+        `${name}.${displayName(force.state.lines[Number(line)]!)}=${value}`
       );
       writeLine(`${texts.join(" ")} for ${manner.for}; ends with this command`);
     }

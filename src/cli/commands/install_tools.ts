@@ -11,7 +11,7 @@ import { jsonLine } from "../../tools/lines/line_text.ts";
 import { LIBGPIOD_NAMES } from "../libgpiod_names.ts";
 import { type ToolMain, toolMain } from "../../tools/program/command.ts";
 import { printError, writeOut } from "../../tools/program/output.ts";
-import { reasonOf, ToolError } from "../../tools/program/tool_error.ts";
+import { explainError, ToolError } from "../../tools/program/tool_error.ts";
 import { HELP_OPTION, VERSION_OPTION } from "../../tools/program/usage.ts";
 
 const TOOLS = Object.values(LIBGPIOD_NAMES);
@@ -91,7 +91,7 @@ function install(
       for (const path of made) {
         if (!there.includes(path)) Deno.removeSync(path);
       }
-      throw new ToolError(`unable to make '${path}': ${reasonOf(error)}`, {
+      throw new ToolError(`unable to make '${path}': ${explainError(error)}`, {
         cause: error,
       });
     }

@@ -15,8 +15,8 @@ import {
 } from "../../kernel_chip/cleanup.ts";
 import {
   type ChipRecord,
+  describeHolder,
   type FoundRecord,
-  holderOf,
   Records,
   RECORDS_DIRECTORY,
   visibleRecords,
@@ -180,7 +180,7 @@ async function remove(args: readonly string[]): Promise<number> {
     if (record === undefined) throw await unknownChip(name, known);
     if (record.state === "held" && !force) {
       throw new Error(
-        `Cannot remove ${name}: ${holderOf(record)} holds it. End that ` +
+        `Cannot remove ${name}: ${describeHolder(record)} holds it. End that ` +
           `process, or use --force`,
       );
     }

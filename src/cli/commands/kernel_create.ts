@@ -43,9 +43,9 @@ export async function create(args: readonly string[]): Promise<number> {
     });
   }
   const { name, owner, group, mode } = given;
-  const through = interfaceOf(given.interface);
-  const device = modelOf(given.device);
-  const attachFd = attachFdOf(given["attach-fd"], through);
+  const through = readInterface(given.interface);
+  const device = readModel(given.device);
+  const attachFd = readAttachFd(given["attach-fd"], through);
   const lines = given.line.flatMap((spec) => parseLineSpec(spec));
   // A chip depends on this process, which handles signals.
   writeInBackground();
@@ -72,7 +72,7 @@ export async function create(args: readonly string[]): Promise<number> {
       json: given.json,
       kernelChip: {
         ...kernelChip,
-        access: { owner, group, mode: modeOf(mode) },
+        access: { owner, group, mode: readMode(mode) },
       },
     });
   }
@@ -127,7 +127,7 @@ async function hold(chip: KernelChip): Promise<number> {
   }
 }
 
-function interfaceOf(text: string | undefined): KernelInterface | undefined {
+function readInterface(text: string | undefined): KernelInterface | undefined {
   if (
     text === undefined || text === "configfs" || text === "sysfs" ||
     text === "usb"
@@ -138,7 +138,7 @@ function interfaceOf(text: string | undefined): KernelInterface | undefined {
   });
 }
 
-function modelOf(text: string | undefined): UsbDeviceName | undefined {
+function readModel(text: string | undefined): UsbDeviceName | undefined {
   if (text === undefined) return undefined;
   const problems = new Problems();
   const model = readValue(USB_DEVICE, text, problems.at({ path: "--device" }));
@@ -146,7 +146,7 @@ function modelOf(text: string | undefined): UsbDeviceName | undefined {
   return model;
 }
 
-function modeOf(text: string | undefined): number | undefined {
+function readMode(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const problems = new Problems();
   const mode = readValue(MODE, text, problems.at({ path: "--mode" }));
@@ -155,7 +155,7 @@ function modeOf(text: string | undefined): number | undefined {
 }
 
 /** Reads the number of a descriptor, and looks at what it is. */
-function attachFdOf(
+function readAttachFd(
   text: string | undefined,
   through: KernelInterface | undefined,
 ): number | undefined {

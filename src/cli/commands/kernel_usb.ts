@@ -37,7 +37,7 @@ export async function createUsbChip(
     });
   }
   const records = new Records();
-  const name = await nameOf(records, wanted);
+  const name = await chooseName(records, wanted);
   const removed = Promise.withResolvers<void>();
   let status = 0;
   await serve(
@@ -70,7 +70,7 @@ export async function createUsbChip(
 }
 
 /** Returns the chip's name, which a dead maker's chip does not keep. */
-async function nameOf(
+async function chooseName(
   records: Records,
   wanted: string | undefined,
 ): Promise<string> {

@@ -4,13 +4,13 @@
  * @module
  */
 import type { AggregatorState } from "../../client/protocol.ts";
-import { accessPath, useOf } from "../output/aggregator_text.ts";
+import { accessPath, describeUse } from "../output/aggregator_text.ts";
 import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { table } from "../output/line_table.ts";
 import { writeError, writeOutput } from "../output/output.ts";
-import { clientsOf } from "../service_client.ts";
+import { selectClients } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** The command line. */
@@ -39,7 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const given = argumentsOrHelp(args, USAGE);
   if (given === undefined) return 0;
   noRest(given, "gpioagg list");
-  const services = clientsOf(given.api, "look");
+  const services = selectClients(given.api, "look");
   const areSeveral = services.length > 1;
   const found: { service: string; one: AggregatorState }[] = [];
   let status = 0;
@@ -63,7 +63,7 @@ export async function main(args: readonly string[]): Promise<number> {
     service,
     one.name,
     String(one.lines.length),
-    useOf(one),
+    describeUse(one),
     one.lease,
     accessPath(one) ?? "-",
   ]);

@@ -18,7 +18,7 @@ import { commandPages, mainPage, type ManPage } from "../man/command_pages.ts";
 import { filePage, specPage } from "../man/format_pages.ts";
 import { writeOutput } from "../output/output.ts";
 import { makePrivateDirectory } from "../private_directory.ts";
-import { catalogOf } from "../usage/catalog.ts";
+import { buildCatalog } from "../usage/catalog.ts";
 import { type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 
 const HOW = "gpioagg man [PAGE]";
@@ -80,7 +80,7 @@ export async function main(
 
 async function allPages(commands: Commands): Promise<ManPage[]> {
   const { version } = settings;
-  const catalog = await catalogOf(commands);
+  const catalog = await buildCatalog(commands);
   const serve = catalog.find(({ name }) => name === "serve")!;
   const notes = serve.chapters.map(([, text]) => text).join("\n\n");
   return [

@@ -19,13 +19,13 @@ import {
 import { recordingWriter } from "../../recording/recording_writer.ts";
 import { readPeriodUs } from "../../text/period.ts";
 import { printableJson } from "../../text/printable.ts";
-import { edgeSourceOf } from "../live/edge_source.ts";
+import { serviceEdges } from "../live/edge_source.ts";
 import { selectLines } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { OutputFile } from "../output/output_file.ts";
 import { observe, type Observed } from "../play/observe.ts";
-import { parseMap, planOf } from "../play/plan.ts";
+import { makePlan, parseMap } from "../play/plan.ts";
 import { PlayClock } from "../play/play_clock.ts";
 import { playPlan, type PlayResult } from "../play/play_plan.ts";
 import { readPieces } from "../live/read_pieces.ts";
@@ -141,7 +141,7 @@ export async function main(args: readonly string[]): Promise<number> {
     : recording.signals.map(signalText);
   const client = await serviceOfLines(words, given.api, "change");
   const aggregators = await client.list();
-  const plan = planOf(recording, aggregators, {
+  const plan = makePlan(recording, aggregators, {
     map,
     speed,
     fromNs,
@@ -205,12 +205,12 @@ async function observeRun(
   const stepNs = clock.stepNs();
   using stack = new DisposableStack();
   const file = save === undefined ? undefined : stack.use(new OutputFile(save));
-  return await observe(edgeSourceOf(client), {
+  return await observe(serviceEdges(client), {
     words: [...new Set(words)],
     fromNs: fromNs + stepNs,
     toNs: (nowNs > endNs ? nowNs : endNs) + stepNs,
     files: file === undefined ? [] : [{
-      writerOf: (start) => recordingWriter("vcd", start),
+      createWriter: (start) => recordingWriter("vcd", start),
       write: (text) => file.write(text),
     }],
   });

@@ -214,7 +214,7 @@ class Probe {
           name: line.name,
           direction: DIRECTION_NAMES[line.direction],
           value: line.value ?? null,
-          interrupt: interrupts ? this.#interruptOf(line) : null,
+          interrupt: interrupts ? this.#chooseInterrupt(line) : null,
         });
       }
       return;
@@ -236,7 +236,7 @@ class Probe {
           printable(line.name) || "-",
           DIRECTION_NAMES[line.direction],
           String(line.value ?? "?"),
-          interrupts ? this.#interruptOf(line) : "-",
+          interrupts ? this.#chooseInterrupt(line) : "-",
         ]),
       ]),
     ].join("\n"));
@@ -245,7 +245,7 @@ class Probe {
   /**
    * Returns the interrupt type that this program is about to request of a line.
    */
-  #interruptOf({ lineNumber, direction }: LineState): string {
+  #chooseInterrupt({ lineNumber, direction }: LineState): string {
     const { monitor, interrupt } = this.#given;
     if (monitor === undefined) return "none";
     const watched = monitor.length === 0

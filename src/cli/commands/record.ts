@@ -8,7 +8,7 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import type { RecordingFormat } from "../../recording/read_recording.ts";
 import { recordingWriter } from "../../recording/recording_writer.ts";
 import { type Timescale, TIMESCALES } from "../../recording/vcd_writer.ts";
-import { edgeSourceOf } from "../live/edge_source.ts";
+import { serviceEdges } from "../live/edge_source.ts";
 import { recordFileLines } from "../live/record_file_lines.ts";
 import { recordLines } from "../live/record_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
@@ -145,13 +145,13 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   }
   const source = file === undefined
-    ? edgeSourceOf(await serviceOfLines(words, given.api, "look"))
+    ? serviceEdges(await serviceOfLines(words, given.api, "look"))
     : undefined;
   using stack = new DisposableStack();
   const files = outputs.map(({ format, path }): RecordingFile => {
     let file: OutputFile | undefined;
     return {
-      writerOf: (start) => recordingWriter(format, { ...start, timescale }),
+      createWriter: (start) => recordingWriter(format, { ...start, timescale }),
       // Only now: a file is not emptied for a line that does not exist.
       write: (text) => (file ??= stack.use(new OutputFile(path))).write(text),
     };

@@ -10,7 +10,7 @@ import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { INVALID_FILE, writeConfigErrors } from "../output/config_errors.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
 import { reloadLines } from "../output/reload_text.ts";
-import { clientOf } from "../service_client.ts";
+import { selectClient } from "../service_client.ts";
 import { printableJson } from "../../text/printable.ts";
 import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
@@ -45,7 +45,7 @@ export async function main(args: readonly string[]): Promise<number> {
   noRest(given, "gpioagg reload [--api PATH]: the file is the service's");
   let outcome: ReloadState;
   try {
-    outcome = await clientOf(given.api, "change").reload();
+    outcome = await selectClient(given.api, "change").reload();
   } catch (error) {
     if (!(error instanceof ServiceError) || error.errors.length === 0) {
       throw error;

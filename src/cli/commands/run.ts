@@ -165,9 +165,9 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     await checkProgram(program);
     const attached = await attach(attachments);
-    const adapters = adaptersOf(aggregators, attached);
+    const adapters = listAdapters(aggregators, attached);
     const filled = fillPlaceholders(vmmArgs, {
-      sockets: socketsOf(aggregators, attached),
+      sockets: listSockets(aggregators, attached),
       cards: [
         ...aggregators.flatMap(({ name, vfioUser }) =>
           vfioUser === undefined ? [] : [{ name, path: vfioUser.socketPath }]
@@ -249,7 +249,7 @@ async function runWith(
     },
     idle: () => {},
     problem: writeError,
-    crashed: ({ message }) => void dieOf(message),
+    crashed: ({ message }) => void exitWithError(message),
   });
   const added = reactor.add(aggregators);
   // A stop request does not wait for a chip.
@@ -259,7 +259,7 @@ async function runWith(
   } finally {
     // Lines that were never requested need not be made safe.
     const end = added.then(() => reactor.shutdown(), () => {});
-    await declaredState(end).catch((error) => dieOf(error.message));
+    await declaredState(end).catch((error) => exitWithError(error.message));
   }
 }
 
@@ -275,7 +275,7 @@ function workingDirectory(): string {
  * Ends this process. The lines are its own as long as it lives: at its end the
  * guardian makes them safe, and ends the VM.
  */
-async function dieOf(message: string): Promise<never> {
+async function exitWithError(message: string): Promise<never> {
   writeError(message);
   await flushOutput(FLUSH_LIMIT_MS);
   Deno.exit(1);
@@ -349,7 +349,7 @@ function privateSocket(vmmArgs: readonly string[], path: string): string[] {
 }
 
 /** Returns all adapters on USB, in order. */
-function adaptersOf(
+function listAdapters(
   aggregators: readonly AggregatorSpecification[],
   { adapters }: Attached,
 ): VmAdapter[] {
@@ -365,13 +365,13 @@ function adaptersOf(
 }
 
 /** @throws {ConfigError} If two have the same name. */
-function socketsOf(
+function listSockets(
   aggregators: readonly AggregatorSpecification[],
   { sockets }: Attached,
 ): VmSocket[] {
   const own = aggregators.filter(({ qemuPins, vfioUser, usbredir }) =>
     (qemuPins ?? vfioUser ?? usbredir) === undefined
-  ).map(socketOf);
+  ).map(vmSocket);
   const both = sockets.find(({ name }) => own.some((one) => one.name === name));
   if (both !== undefined) {
     throw new ConfigError(
@@ -385,7 +385,7 @@ function socketsOf(
   return [...own, ...sockets];
 }
 
-function socketOf({ name, vhostUser }: AggregatorSpecification): VmSocket {
+function vmSocket({ name, vhostUser }: AggregatorSpecification): VmSocket {
   if (vhostUser === undefined || "fd" in vhostUser) {
     throw new ConfigError("a VM gets sockets by path, not by fd", {
       path: name,

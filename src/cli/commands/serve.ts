@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigError, problemOf } from "../../config/document/config_error.ts";
+import { ConfigError, toProblem } from "../../config/document/config_error.ts";
 import { SPEC_KEYS } from "../../config/spec/line_spec.ts";
 import type { ApiSpecification } from "../../config/specification.ts";
 import type {
@@ -254,7 +254,7 @@ function apiSettings(
     ...(socket === undefined ? {} : { change: socket }),
     ...(look === undefined ? {} : { look }),
     creation: {
-      socketDirectory: sockets?.path ?? directoryOf(first.path),
+      socketDirectory: sockets?.path ?? absoluteDirectory(first.path),
       socketAccess: sockets?.access ?? {},
       ...(qemuSockets === undefined ? {} : { qemuSockets }),
     },
@@ -265,7 +265,7 @@ function apiSettings(
 }
 
 /** Returns the directory of a file as an absolute path. */
-function directoryOf(path: string): string {
+function absoluteDirectory(path: string): string {
   const whole = absolutePath(path);
   return whole.slice(0, whole.lastIndexOf("/")) || "/";
 }
@@ -304,7 +304,7 @@ const jsonEvents = {
     writeOutput(printableJson({
       event: "reloaded",
       ...("errors" in answer
-        ? { errors: answer.errors.map(problemOf) }
+        ? { errors: answer.errors.map(toProblem) }
         : answer.outcome),
     }));
   },

@@ -15,7 +15,7 @@ import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { printableJson } from "../../text/printable.ts";
 import { refusedAs } from "../arguments/refused_as.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
-import { findLine, nameOf, noSuchLine } from "../live/line_names.ts";
+import { displayName, findLine, noSuchLine } from "../live/line_names.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeOutput } from "../output/output.ts";
 import {
@@ -76,17 +76,17 @@ export async function main(args: readonly string[]): Promise<number> {
   const { aggregator, line } = found;
   const key = String(line.lineNumber);
   const changed = await client.changeRules(aggregator, { [key]: change })
-    .catch((error) => refusedAs(error, (path) => switchOf(path, word)));
+    .catch((error) => refusedAs(error, (path) => quoteArgument(path, word)));
   if (given.json) {
     const { rules = {} } = changed.lines[line.lineNumber]!;
-    const name = nameOf(line);
+    const name = displayName(line);
     writeOutput(printableJson({ aggregator, line: name, rules }));
   }
   return 0;
 }
 
 /** Returns what the user wrote for a path in the request: the line, a key. */
-function switchOf(path: string, word: string): string {
+function quoteArgument(path: string, word: string): string {
   const [, key = ""] = /^rules\.[^.]+\.?(.*)$/.exec(path) ?? [];
   const rule = CHANGEABLE_RULES.find((one) => API_KEYS[one] === key);
   return rule === undefined ? word : `${word} ${rule}`;
@@ -108,12 +108,12 @@ function readChange(texts: readonly string[]): RuleChangeState {
     if (change[name] !== undefined) {
       throw new ConfigError(`the key "${key}" is given twice`);
     }
-    change[name] = valueOf(key, text.slice(equals + 1));
+    change[name] = parseRule(key, text.slice(equals + 1));
   }
   return change;
 }
 
-function valueOf(key: ChangeableRule, text: string): unknown {
+function parseRule(key: ChangeableRule, text: string): unknown {
   if (text === NO_RULE) return null;
   readValue<unknown>(RULES[key].kind, text, (problem, hint = "") => {
     throw new ConfigError(problem, { hint });

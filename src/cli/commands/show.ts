@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { useOf } from "../output/aggregator_text.ts";
+import { describeUse } from "../output/aggregator_text.ts";
 import { onlyName } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import {
@@ -50,7 +50,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const { presentation, lease, lines, startedSince } = state;
-  writeLine(`${state.name}: ${useOf(state)}`);
+  writeLine(`${state.name}: ${describeUse(state)}`);
   writeLine(`  served  ${presentation}`);
   writeLine(`  lease   ${lease}`);
   if (startedSince !== undefined) {

@@ -11,12 +11,12 @@ import { ControlClient } from "../../service/control/control_client.ts";
 import { similarSocket } from "../../client/similar_socket.ts";
 import { serviceDirectories } from "../../client/services.ts";
 import { controlledNames } from "../../service/control/control_names.ts";
-import { controlPathOf } from "../../config/specification.ts";
+import { defaultControlPath } from "../../config/specification.ts";
 import type { AggregatorDescription } from "../../service/messages/messages.ts";
-import { controlSocketOf, usualControlPath } from "../control_path.ts";
+import { findControlSocket, usualControlPath } from "../control_path.ts";
 import { ServiceError } from "../../client/client.ts";
 import { noAggregator, NotThereError } from "../not_there.ts";
-import { clientsOf } from "../service_client.ts";
+import { selectClients } from "../service_client.ts";
 import {
   API_OPTION,
   type CommandUsage,
@@ -134,9 +134,9 @@ function connectAt(
  */
 function controlPath(socket: string): string {
   if (socket.includes("/")) {
-    return socket.endsWith(".control") ? socket : controlPathOf(socket);
+    return socket.endsWith(".control") ? socket : defaultControlPath(socket);
   }
-  return controlSocketOf(socket) ?? usualControlPath(socket);
+  return findControlSocket(socket) ?? usualControlPath(socket);
 }
 
 /**
@@ -152,7 +152,7 @@ async function pathAtService(name: string, api: string): Promise<string> {
       hint: `Omit it: ${name} is a path`,
     });
   }
-  const [service] = clientsOf(api, "look");
+  const [service] = selectClients(api, "look");
   const client = service!.client;
   try {
     const { controlPath } = await client.show(name);
@@ -198,10 +198,10 @@ function absentText(socket: string): string {
   if (apart !== undefined) return apart;
   return names.length === 0
     ? "is a gpioagg serve running with this --socket-path or --name?"
-    : `there ${names.length === 1 ? "is" : "are"} ${listOf(names)}`;
+    : `there ${names.length === 1 ? "is" : "are"} ${formatNames(names)}`;
 }
 
-function listOf(names: readonly string[]): string {
+function formatNames(names: readonly string[]): string {
   const shown = names.slice(0, MAX_SHOWN_NAMES).join(", ");
   const others = names.length - MAX_SHOWN_NAMES;
   return others > 0 ? `${shown} and ${others} more` : shown;
@@ -211,7 +211,7 @@ function listOf(names: readonly string[]): string {
 function hintsFor(name: string): string[] {
   const { problem } = ownRuntimeDirectory();
   const isFile = fileKind(name) === "socket" ||
-    fileKind(controlPathOf(name)) === "socket";
+    fileKind(defaultControlPath(name)) === "socket";
   return [
     ...(problem === undefined ? [] : [problem]),
     ...(isFile ? [`The socket in this directory is ./${name}`] : []),

@@ -4,7 +4,7 @@ import { testSerially } from "../../../tests/doubles/test_alone.ts";
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import { gpioagg } from "../../../tests/doubles/program/captured.ts";
 import { COMMANDS } from "../commands.ts";
-import { catalogOf } from "../usage/catalog.ts";
+import { buildCatalog } from "../usage/catalog.ts";
 import { ControlName } from "../../service/control/control_names.ts";
 
 /** Sockets of a service that answers nothing, below a runtime directory. */
@@ -307,7 +307,9 @@ Deno.test("what a command prints it prints as JSON too", async () => {
     ...["schema", "cdi", "man", "completions", "record", "demo", "top"],
     ...["run", "remove", "safe"],
   ];
-  const without = (await catalogOf(COMMANDS)).filter(({ options, actions }) =>
+  const without = (await buildCatalog(COMMANDS)).filter((
+    { options, actions },
+  ) =>
     [options, ...actions.map(({ options }) => options)].every((all) =>
       all.every(({ long }) => long !== "json")
     )

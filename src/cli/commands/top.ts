@@ -5,7 +5,7 @@
  */
 import { ConfigError } from "../../config/document/config_error.ts";
 import { readPeriodUs } from "../../text/period.ts";
-import { edgeSourceOf } from "../live/edge_source.ts";
+import { serviceEdges } from "../live/edge_source.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError } from "../output/output.ts";
 import { showOnce, showTop } from "../top/session.ts";
@@ -73,7 +73,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const words = name === undefined ? [] : [name];
   const client = await serviceOfLines(words, given.api, "look");
   const options = {
-    source: edgeSourceOf(client),
+    source: serviceEdges(client),
     name,
     windowMs,
     kind,

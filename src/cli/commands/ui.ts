@@ -16,7 +16,7 @@ import { WebServer } from "../../web/web_server.ts";
 import { noRest } from "../arguments/arguments.ts";
 import { argumentsOrHelp } from "../arguments/command_arguments.ts";
 import { writeError, writeLine } from "../output/output.ts";
-import { clientOf } from "../service_client.ts";
+import { selectClient } from "../service_client.ts";
 import { tokenIn } from "../token_file.ts";
 import { printableJson } from "../../text/printable.ts";
 import {
@@ -77,8 +77,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const port = readPort(given.port);
   const file = given["token-file"];
   const upstream = {
-    look: clientOf(given.api, "look").socketPath,
-    change: given.change ? clientOf(given.api, "change").socketPath : undefined,
+    look: selectClient(given.api, "look").socketPath,
+    change: given.change
+      ? selectClient(given.api, "change").socketPath
+      : undefined,
   };
   surviveFileSizeLimit();
   const token = file === undefined ? newToken() : tokenIn(file, newToken());

@@ -14,7 +14,7 @@ import {
   type ConditionText,
   parseCondition,
 } from "../live/conditions.ts";
-import { findLine, splitsOf } from "../live/line_names.ts";
+import { findLine, listSplits } from "../live/line_names.ts";
 import { LiveLines } from "../live/live_lines.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
 import { writeError, writeOutput } from "../output/output.ts";
@@ -100,7 +100,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   if (outcome === "met") return 0;
   for (const state of conditions.states) {
-    if (!state.isMet) writeError(`not in time: ${textOf(state)}`);
+    if (!state.isMet) writeError(`not in time: ${formatCondition(state)}`);
   }
   return NOT_IN_TIME;
 }
@@ -117,7 +117,7 @@ function readTimeout(text: string | undefined): number | undefined {
   return us / 1000;
 }
 
-function textOf({ line, wanted, value }: ConditionState): string {
+function formatCondition({ line, wanted, value }: ConditionState): string {
   const now = value === undefined ? "its value is not known" : `it is ${value}`;
   return `${line}=${wanted} (${now})`;
 }
@@ -147,7 +147,7 @@ async function waitFor(
     ) {
       const values = await lines.take(event);
       if (event.event === "snapshot" || event.event === "created") {
-        indices = placesOf(texts, lines);
+        indices = indexConditions(texts, lines);
       }
       for (const { aggregator, lineNumber, value } of values) {
         const places = indices.get(`${aggregator}/${lineNumber}`) ?? [];
@@ -174,7 +174,7 @@ async function waitFor(
 }
 
 /** Returns the conditions' indices by their lines. */
-function placesOf(
+function indexConditions(
   texts: readonly ConditionText[],
   lines: LiveLines,
 ): Map<string, number[]> {
@@ -196,7 +196,7 @@ function reportAbsent(
   const { aggregators } = lines;
   for (const { line } of texts) {
     if (findLine(line, aggregators) !== undefined) continue;
-    const [name] = splitsOf(line)[0]!;
+    const [name] = listSplits(line)[0]!;
     const near = nearest(name, aggregators.map((one) => one.name));
     writeError(
       `waiting for aggregator "${name}", which does not exist yet` +

@@ -7,11 +7,11 @@ import { clockNs } from "../../../ffi/clock.ts";
 import { type ServiceClient, ServiceError } from "../../client/client.ts";
 import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
-import { useOf } from "../output/aggregator_text.ts";
+import { describeUse } from "../output/aggregator_text.ts";
 import { API_OPTION, type CommandUsage, HELP_OPTION } from "../usage/usage.ts";
 import { writeError, writeLine, writeOutput } from "../output/output.ts";
-import { clientFor, clientOf } from "../service_client.ts";
-import { edgeSourceOf, pagesOf, ReadEdges } from "../live/edge_source.ts";
+import { clientFor, selectClient } from "../service_client.ts";
+import { ReadEdges, readPages, serviceEdges } from "../live/edge_source.ts";
 import { causeText } from "../live/line_recorder.ts";
 import { localText } from "../../tools/events/timestamps.ts";
 import { nearest } from "../../text/nearest.ts";
@@ -58,7 +58,7 @@ export async function main(args: readonly string[]): Promise<number> {
     ? undefined
     : readSince(given.since, "--since", clockNs("realtime"));
   const client = name === undefined
-    ? clientOf(given.api, "look")
+    ? selectClient(given.api, "look")
     : await clientFor(name, given.api, "look");
   const watch = { client, name, fromNs, isJson: given.json };
   try {
@@ -139,7 +139,7 @@ async function printPast(
   const isLater = ({ time }: Edge) =>
     untilMs !== undefined && BigInt(time) / NS_PER_MS > untilMs;
   const later: Edge[] = [];
-  for await (const page of pagesOf(edgeSourceOf(client), query)) {
+  for await (const page of readPages(serviceEdges(client), query)) {
     read.add(page);
     if (page.lost > 0) print({ event: "lost", count: page.lost });
     const edges = page.edges.filter(({ aggregator }) =>
@@ -167,7 +167,7 @@ function formatEvent(event: ApiEvent): string[] {
       return event.aggregators.map((one) => {
         const { name, lines } = one;
         const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
-        return `${at} ${name}: ${count}, ${useOf(one)}`;
+        return `${at} ${name}: ${count}, ${describeUse(one)}`;
       });
     case "edges":
       return event.edges.map(edgeText);

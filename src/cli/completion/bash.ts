@@ -5,12 +5,12 @@
  */
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand } from "../usage/catalog.ts";
-import { type Context, contextsOf, isRepeated, quoted } from "./contexts.ts";
+import { type Context, isRepeated, listContexts, quoted } from "./contexts.ts";
 import { liveWords } from "./live_words.ts";
 
 /** Returns the script, for `source` or bash-completion's directory. */
 export function bashCompletion(commands: readonly CatalogCommand[]): string {
-  const contexts = contextsOf(commands);
+  const contexts = listContexts(commands);
   const tools = commands.flatMap(({ toolName, name }) =>
     toolName === undefined ? [] : [{ toolName, name }]
   );
@@ -213,7 +213,7 @@ function optionsCase({ words, options }: Context): string {
 function valueCases({ words, options }: Context): string[] {
   return options.flatMap(({ long, short, value, isOptional, completes }) => {
     if (value === undefined) return [];
-    const kind = `${isOptional ? "?" : ""}${kindOf(completes) || "words:"}`;
+    const kind = `${isOptional ? "?" : ""}${formatKind(completes) || "words:"}`;
     return [`--${long}`, ...short === undefined ? [] : [`-${short}`]].map((
       name,
     ) => `    ${quoted(`${words} ${name}`)}) echo ${quoted(kind)} ;;`);
@@ -226,11 +226,11 @@ function operandCases({ words, operands }: Context): string[] {
     const place = i === operands.length - 1 && isRepeated(completes)
       ? `"${words} "*`
       : quoted(`${words} ${i}`);
-    return `    ${place}) echo ${quoted(kindOf(completes))} ;;`;
+    return `    ${place}) echo ${quoted(formatKind(completes))} ;;`;
   });
 }
 
-function kindOf(completes: Completes | undefined): string {
+function formatKind(completes: Completes | undefined): string {
   return completes === undefined
     ? ""
     : typeof completes === "string"

@@ -20,7 +20,7 @@ export interface Context {
 }
 
 /** Returns commands and actions; those with actions have no operands. */
-export function contextsOf(commands: readonly CatalogCommand[]): Context[] {
+export function listContexts(commands: readonly CatalogCommand[]): Context[] {
   return commands.flatMap(({ name, summary, options, operands, actions }) => [
     { words: name, summary, options, operands },
     ...actions.map((action) => ({

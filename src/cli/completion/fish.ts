@@ -5,7 +5,7 @@
  */
 import type { Completes } from "../../text/completes.ts";
 import type { CatalogCommand, CatalogOption } from "../usage/catalog.ts";
-import { type Context, contextsOf } from "./contexts.ts";
+import { type Context, listContexts } from "./contexts.ts";
 import { liveWords } from "./live_words.ts";
 
 /** Returns the script, for fish's directory of completions. */
@@ -80,7 +80,7 @@ export function fishCompletion(commands: readonly CatalogCommand[]): string {
       name
     ),
   );
-  for (const context of contextsOf(commands)) {
+  for (const context of listContexts(commands)) {
     // Their options follow an action.
     if (!withActions.has(context.words)) {
       lines.push(
@@ -91,7 +91,7 @@ export function fishCompletion(commands: readonly CatalogCommand[]): string {
   for (const { toolName, name } of commands) {
     if (toolName === undefined) continue;
     lines.push(`complete -c ${toolName} -f`);
-    const [context] = contextsOf(commands.filter((one) => one.name === name));
+    const [context] = listContexts(commands.filter((one) => one.name === name));
     lines.push(...contextLines(context!, toolName, undefined));
   }
   return lines.join("\n") + "\n";
@@ -105,7 +105,7 @@ function contextLines(
   const head = `complete -c ${program}${
     condition === undefined ? "" : ` -n ${quoted(condition)}`
   }`;
-  const kinds = [...new Set(operands.map(argumentsOf))].filter((text) =>
+  const kinds = [...new Set(operands.map(formatArguments))].filter((text) =>
     text !== ""
   );
   return [
@@ -139,13 +139,13 @@ function optionText(
     ...short === undefined ? [] : [`-s ${short}`],
     ...value === undefined || isOptional
       ? []
-      : [takesFile ? "-r" : "-x", argumentsOf(completes ?? [])],
+      : [takesFile ? "-r" : "-x", formatArguments(completes ?? [])],
     `-d ${quoted(help)}`,
   ].filter((text) => text !== "").join(" ");
 }
 
 /** Returns the arguments of `complete` for words of a kind. */
-function argumentsOf(completes: Completes): string {
+function formatArguments(completes: Completes): string {
   if (typeof completes !== "string") {
     return completes.length === 0 ? "" : `-a ${quoted(completes.join(" "))}`;
   }

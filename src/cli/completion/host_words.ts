@@ -30,7 +30,7 @@ export interface HostLine {
 
 /** All lines of this host. */
 export function hostLines(): HostLine[] {
-  return chipWords().flatMap((chip) => linesOf(`/dev/${chip}`, chip));
+  return chipWords().flatMap((chip) => readLines(`/dev/${chip}`, chip));
 }
 
 /**
@@ -42,23 +42,23 @@ export function lineWords(text: string): string[] {
   if (slash >= 0) {
     const head = text.slice(0, slash);
     const chip = head.startsWith("/") ? head : `/dev/${head}`;
-    const lines = linesOf(chip, head);
+    const lines = readLines(chip, head);
     return [
       ...lines.map(({ offset }) => `${head}/${offset}`),
-      ...namesOf(lines).map((name) => `${head}/${name}`),
+      ...listNames(lines).map((name) => `${head}/${name}`),
     ];
   }
   return [
     ...chipWords().map((chip) => `${chip}/`),
-    ...new Set(namesOf(hostLines())),
+    ...new Set(listNames(hostLines())),
   ];
 }
 
-function namesOf(lines: readonly HostLine[]): string[] {
+function listNames(lines: readonly HostLine[]): string[] {
   return lines.map(({ name }) => name).filter((name) => name !== "");
 }
 
-function linesOf(path: string, chip: string): HostLine[] {
+function readLines(path: string, chip: string): HostLine[] {
   try {
     using opened = Chip.open(path);
     return Array.from({ length: opened.lineCount }, (_, offset) => {

@@ -12,7 +12,7 @@ import { USB_DEVICE } from "../../config/values/values.ts";
 import { CONDITION_WORDS } from "../live/conditions.ts";
 import { FORMAT_PAGES, quoted } from "./contexts.ts";
 import { LINES_FILE } from "./lines_file.ts";
-import { valuesOf, VIRTUAL_HEADS } from "./spec_words.ts";
+import { listValues, VIRTUAL_HEADS } from "./spec_words.ts";
 
 const USB_DEVICES = (USB_DEVICE.schema as { readonly enum: string[] }).enum;
 /** Settings of a socket, behind its path. */
@@ -152,8 +152,8 @@ keys() {
   case $last in
     [0-9]*) return 0 ;;
 ${
-    RULE_KEYS.filter((key) => valuesOf(key).length > 0).map((key) =>
-      `    ${key}=*) values ${valuesOf(key).join(" ")} ;;`
+    RULE_KEYS.filter((key) => listValues(key).length > 0).map((key) =>
+      `    ${key}=*) values ${listValues(key).join(" ")} ;;`
     ).join("\n")
   }
   esac

@@ -35,7 +35,7 @@ export function specWords(
   const equals = last.indexOf("=");
   if (equals >= 0) {
     const key = last.slice(0, equals);
-    return valuesOf(key).map((value) => `${before}${key}=${value}`);
+    return listValues(key).map((value) => `${before}${key}=${value}`);
   }
   const given = new Set(parts.slice(1).map((part) => part.split("=", 1)[0]));
   return RULE_KEYS.filter((key) => key === last || !given.has(key)).map((key) =>
@@ -48,11 +48,11 @@ export function ruleWords(text: string): string[] {
   const equals = text.indexOf("=");
   if (equals < 0) return CHANGEABLE_RULES.map((key) => `${key}=`);
   const key = text.slice(0, equals);
-  return [...valuesOf(key), "none"].map((value) => `${key}=${value}`);
+  return [...listValues(key), "none"].map((value) => `${key}=${value}`);
 }
 
 /** Returns the words that a rule can have as its value. */
-export function valuesOf(key: string): string[] {
+export function listValues(key: string): string[] {
   if (!Object.hasOwn(RULES, key)) return [];
   const { schema } = RULES[key as RuleKey].kind;
   const words = "enum" in schema && Array.isArray(schema.enum)

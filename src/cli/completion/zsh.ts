@@ -126,7 +126,9 @@ function specs(
     ...operands.map((completes, i) => {
       const isLast = i === operands.length - 1;
       const place = isLast && isRepeated(completes) ? "*" : String(i + 1);
-      return quoted(`${place}:${messageOf(completes)}:${actionOf(completes)}`);
+      return quoted(
+        `${place}:${formatMessage(completes)}:${formatAction(completes)}`,
+      );
     }),
     ...operands.includes("program") ? ["'*::argument:_normal'"] : [],
   ].join(" \\\n        ");
@@ -153,17 +155,17 @@ function optionSpecs(
     const argument = value === undefined
       ? ""
       : `${isOptional ? "::" : ":"}${escaped(value)}:${
-        completes === undefined ? "" : actionOf(completes)
+        completes === undefined ? "" : formatAction(completes)
       }`;
     return quoted(`${excluded}${name}${sign}[${escaped(help)}]${argument}`);
   });
 }
 
-function messageOf(completes: Completes): string {
+function formatMessage(completes: Completes): string {
   return typeof completes === "string" ? completes : "word";
 }
 
-function actionOf(completes: Completes): string {
+function formatAction(completes: Completes): string {
   if (typeof completes !== "string") {
     return completes.length === 0
       ? " "

@@ -5,7 +5,7 @@
  * @module
  */
 import { ConfigError } from "../../config/document/config_error.ts";
-import { splitsOf } from "./line_names.ts";
+import { listSplits } from "./line_names.ts";
 
 /** Words after the equals sign. */
 export const CONDITION_WORDS = [
@@ -43,7 +43,7 @@ export function parseCondition(text: string): ConditionText {
   const line = text.slice(0, Math.max(0, equals));
   const word = text.slice(equals + 1);
   const wanted = CONDITION_WORDS.find((known) => known === word);
-  if (wanted === undefined || splitsOf(line).length === 0) {
+  if (wanted === undefined || listSplits(line).length === 0) {
     throw new ConfigError(`"${text}" is not a condition`, {
       hint: `Write NAME.LINE=VALUE; VALUE is 0, 1, rising, falling or edge`,
     });

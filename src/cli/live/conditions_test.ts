@@ -6,7 +6,7 @@ import {
 } from "../../../tests/doubles/canned_service.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { Conditions, parseCondition } from "./conditions.ts";
-import { findLine, splitsOf } from "./line_names.ts";
+import { findLine, listSplits } from "./line_names.ts";
 
 Deno.test("parseCondition() takes values and edges of a line", () => {
   assertEquals(parseCondition("press.READY=1"), {
@@ -83,5 +83,5 @@ Deno.test("findLine() finds lines by name and number, with dots in either", () =
     "has no line",
   );
   assertEquals(error.hint.includes("press"), true, error.hint);
-  assertEquals(splitsOf("..a"), []);
+  assertEquals(listSplits("..a"), []);
 });

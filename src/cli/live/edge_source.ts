@@ -24,7 +24,7 @@ export interface EdgeSource {
 }
 
 /** Returns the edges of a service. */
-export function edgeSourceOf(client: ServiceClient): EdgeSource {
+export function serviceEdges(client: ServiceClient): EdgeSource {
   return {
     list: () => client.list(),
     history: (query) => client.history({ ...query, limit: PAGE_EDGES }),
@@ -33,7 +33,7 @@ export function edgeSourceOf(client: ServiceClient): EdgeSource {
 }
 
 /** Edges of the past, page by page. */
-export async function* pagesOf(
+export async function* readPages(
   source: EdgeSource,
   query: { from?: string; to?: string },
 ): AsyncGenerator<History, void> {

@@ -15,7 +15,7 @@ export interface NamedLine {
 }
 
 /** Returns a line's name; its number if it has none. */
-export function nameOf({ name, lineNumber }: Line): string {
+export function displayName({ name, lineNumber }: Line): string {
   return name === "" ? String(lineNumber) : name;
 }
 
@@ -24,7 +24,7 @@ export function nameOf({ name, lineNumber }: Line): string {
  *
  * @returns Names of an aggregator and of a line.
  */
-export function splitsOf(text: string): [string, string][] {
+export function listSplits(text: string): [string, string][] {
   const splits: [string, string][] = [];
   for (
     let dot = text.indexOf(".");
@@ -49,7 +49,7 @@ export function findLine(
 ): NamedLine | undefined {
   let owner: AggregatorState | undefined;
   let missing = "";
-  for (const [name, wanted] of splitsOf(text)) {
+  for (const [name, wanted] of listSplits(text)) {
     const one = aggregators.find((aggregator) => aggregator.name === name);
     if (one === undefined) continue;
     const line = one.lines.find(({ name }) => name === wanted) ??
@@ -79,12 +79,12 @@ export function noSuchLine(
       `Write ${text}.LINE; gpioagg show ${text} lists its lines`,
     );
   }
-  const [[first] = [text]] = splitsOf(text);
+  const [[first] = [text]] = listSplits(text);
   const error = noAggregator(first!, names);
   const line = nearest(
     text,
     aggregators.flatMap(({ name, lines }) =>
-      lines.map((line) => `${name}.${nameOf(line)}`)
+      lines.map((line) => `${name}.${displayName(line)}`)
     ),
   );
   if (line !== undefined) return new NotThereError(error.message, "", line);

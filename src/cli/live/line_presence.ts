@@ -26,7 +26,7 @@ interface LinePresence {
 }
 
 /** Returns what the lines of an answer tell. */
-export function presenceOf(lines: readonly HistoryLine[]): LinePresence {
+export function readPresence(lines: readonly HistoryLine[]): LinePresence {
   const values = new Map<string, SignalValue>();
   const changes: (PresenceChange & { readonly isEnd: boolean })[] = [];
   for (const line of lines) {

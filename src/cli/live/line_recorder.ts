@@ -11,12 +11,12 @@ import type {
   RecordingWriter,
 } from "../../recording/recording_writer.ts";
 import type { NamedLine } from "./line_names.ts";
-import { lineKey, signalOf } from "./selection.ts";
+import { lineKey, toSignal } from "./selection.ts";
 
 /** A file that is written. */
 export interface RecordingFile {
   /** Makes the writer of its format. */
-  readonly writerOf: (start: RecordingStart) => RecordingWriter;
+  readonly createWriter: (start: RecordingStart) => RecordingWriter;
   /** Takes text; whole lines. */
   readonly write: (text: string) => void;
 }
@@ -35,7 +35,7 @@ interface RecorderStart {
 /** Writes edges of chosen lines to files. */
 export class LineRecorder {
   readonly #indices: ReadonlyMap<string, number>;
-  readonly #keysOf = new Map<string, string[]>();
+  readonly #keysByLine = new Map<string, string[]>();
   readonly #values: SignalValue[];
   readonly #files: readonly {
     readonly writer: RecordingWriter;
@@ -53,19 +53,19 @@ export class LineRecorder {
     );
     this.#indices = new Map(keys.map((key, i) => [key, i]));
     for (const [i, { aggregator }] of lines.entries()) {
-      const known = this.#keysOf.get(aggregator);
-      if (known === undefined) this.#keysOf.set(aggregator, [keys[i]!]);
+      const known = this.#keysByLine.get(aggregator);
+      if (known === undefined) this.#keysByLine.set(aggregator, [keys[i]!]);
       else known.push(keys[i]!);
     }
     this.#values = keys.map((key) => values.get(key));
     const start = {
-      signals: lines.map(signalOf),
+      signals: lines.map(toSignal),
       values: [...this.#values],
       startNs,
       program,
     };
-    this.#files = files.map(({ writerOf, write }) => ({
-      writer: writerOf(start),
+    this.#files = files.map(({ createWriter, write }) => ({
+      writer: createWriter(start),
       write,
     }));
     for (const { writer, write } of this.#files) write(writer.head());
@@ -106,7 +106,7 @@ export class LineRecorder {
   forget(timeNs: bigint, aggregator?: string): void {
     const keys = aggregator === undefined
       ? [...this.#indices.keys()]
-      : this.#keysOf.get(aggregator) ?? [];
+      : this.#keysByLine.get(aggregator) ?? [];
     this.set(new Map(keys.map((key) => [key, undefined])), timeNs);
   }
 

@@ -21,7 +21,7 @@ import type { RecordingWriter } from "../../recording/recording_writer.ts";
 import { nearest } from "../../text/nearest.ts";
 import { NotThereError } from "../not_there.ts";
 import { readPieces } from "./read_pieces.ts";
-import { splitsOf } from "./line_names.ts";
+import { listSplits } from "./line_names.ts";
 import type { RecordingFile } from "./line_recorder.ts";
 
 const FILE_HINT =
@@ -80,15 +80,15 @@ export function recordFileLines(
   );
   const start = { signals, values: [...values], startNs, program };
   const writers: [RecordingWriter, RecordingFile["write"]][] = files.map((
-    { writerOf, write },
-  ) => [writerOf(start), write]);
+    { createWriter, write },
+  ) => [createWriter(start), write]);
   const writeAll = (text: (writer: RecordingWriter) => string) => {
     for (const [writer, write] of writers) write(text(writer));
   };
   writeAll((writer) => writer.head());
   let count = 0;
   let lastNs = startNs;
-  for (const entry of entriesOf(path, { count: 0, first: "" })) {
+  for (const entry of readEntries(path, { count: 0, first: "" })) {
     if ("lost" in entry || entry.timeNs < startNs) continue;
     if (toNs !== undefined && entry.timeNs > toNs) continue;
     if ("run" in entry) {
@@ -102,7 +102,7 @@ export function recordFileLines(
       continue;
     }
     const { value, cause } = entry;
-    const signal = indices.get(keyOf(entry));
+    const signal = indices.get(signalKey(entry));
     if (signal === undefined || values[signal] === value) continue;
     values[signal] = value;
     // Edges of several records may be some microseconds out of order.
@@ -136,7 +136,7 @@ function survey(
   let startNs: bigint | undefined;
   let lost = 0;
   const damage = { count: 0, first: "" };
-  for (const entry of entriesOf(path, damage)) {
+  for (const entry of readEntries(path, damage)) {
     if ("lost" in entry) {
       lost += entry.lost;
       continue;
@@ -149,10 +149,10 @@ function survey(
     scopes.add(scope);
     if (toNs !== undefined && timeNs > toNs) continue;
     if (timeNs >= fromNs) startNs ??= timeNs;
-    const word = wordOf(words, entry);
+    const word = findWord(words, entry);
     if (word === undefined) continue;
     found.add(word);
-    const key = keyOf(entry);
+    const key = signalKey(entry);
     let index = indices.get(key);
     if (index === undefined) {
       if (signals.length >= MAX_SIGNALS) {
@@ -184,7 +184,10 @@ type FileEntry = Exclude<EdgeLine, { setting: bigint }>;
  *
  * @throws {Error} If a file cannot be read, or has entries and no valid one.
  */
-function* entriesOf(path: string, damage: Damage): Generator<FileEntry, void> {
+function* readEntries(
+  path: string,
+  damage: Damage,
+): Generator<FileEntry, void> {
   const settings = new Map<string, bigint>();
   for (const { clock } of clocked(path, { count: 0, first: "" }, isEvent)) {
     if (clock !== undefined) settings.set(clock.boot, clock.setting);
@@ -252,27 +255,27 @@ function* clocked(
   }
 }
 
-function keyOf({ scope, name }: Signal): string {
+function signalKey({ scope, name }: Signal): string {
   // No name of an aggregator has a slash.
   return `${scope}/${name}`;
 }
 
 /** Returns the word that selects a line; undefined if none does. */
-function wordOf(
+function findWord(
   words: readonly string[],
   { scope, name }: Signal,
 ): string | undefined {
   if (words.length === 0) return "";
   return words.find((word) =>
     word === scope ||
-    splitsOf(word).some(([aggregator, line]) =>
+    listSplits(word).some(([aggregator, line]) =>
       aggregator === scope && line === name
     )
   );
 }
 
 function absent(word: string, scopes: ReadonlySet<string>): NotThereError {
-  const near = nearest(splitsOf(word)[0]?.[0] ?? word, scopes);
+  const near = nearest(listSplits(word)[0]?.[0] ?? word, scopes);
   return new NotThereError(
     `The file has no line of "${word}"`,
     "Without names, all lines of the file are written",

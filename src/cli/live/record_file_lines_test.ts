@@ -50,7 +50,7 @@ function record(
       fromNs: from === 0 ? 0n : at(from),
       toNs: to === undefined ? undefined : at(to),
       files: [{
-        writerOf: (start) => recordingWriter(format, start),
+        createWriter: (start) => recordingWriter(format, start),
         write: (more) => text += more,
       }],
       program: "test",

@@ -10,10 +10,10 @@ import {
   type EdgeSource,
   EventBuffer,
   type LiveEvent,
-  pagesOf,
   ReadEdges,
+  readPages,
 } from "./edge_source.ts";
-import { type PresenceChange, presenceOf } from "./line_presence.ts";
+import { type PresenceChange, readPresence } from "./line_presence.ts";
 import { lineKey, selectLines } from "./selection.ts";
 import { LineRecorder, type RecordingFile } from "./line_recorder.ts";
 
@@ -84,7 +84,7 @@ export async function recordLines(
   const recorder = fromNs === undefined
     ? new LineRecorder(options.files, {
       lines: selectLines(words, first.aggregators),
-      values: valuesOf(first.aggregators),
+      values: collectValues(first.aggregators),
       startNs,
       program: options.program,
     })
@@ -132,9 +132,9 @@ async function recorderOfPast(
   let lost = 0;
   let changes: readonly PresenceChange[] = [];
   const notes = new Set<string>();
-  for await (const page of pagesOf(source, queryOf(fromNs, toNs))) {
+  for await (const page of readPages(source, formatQuery(fromNs, toNs))) {
     if (recorder === undefined) {
-      const presence = presenceOf(page.lines);
+      const presence = readPresence(page.lines);
       ({ changes } = presence);
       recorder = new LineRecorder(files, {
         lines: selectLines(
@@ -226,7 +226,7 @@ class LiveRecorder {
           break;
         case "created":
           this.#recorder.set(
-            valuesOf(await this.#source.list()),
+            collectValues(await this.#source.list()),
             this.#options.now(),
           );
           break;
@@ -245,7 +245,7 @@ class LiveRecorder {
       from: String(fromNs > nowNs ? nowNs - OVERLAP_NS : fromNs),
       to: String(nowNs),
     };
-    for await (const { edges } of pagesOf(this.#source, query)) {
+    for await (const { edges } of readPages(this.#source, query)) {
       this.#recorder.add(edges.filter((edge) => this.#read.isNew(edge)));
     }
   }
@@ -254,7 +254,7 @@ class LiveRecorder {
     const { tell, now } = this.#options;
     tell(`${count} events were lost: the values meanwhile are not known`);
     this.#recorder.forget(now());
-    this.#recorder.set(valuesOf(await this.#source.list()), now());
+    this.#recorder.set(collectValues(await this.#source.list()), now());
   }
 }
 
@@ -262,7 +262,10 @@ function earlier(one: bigint, other: bigint): bigint {
   return one < other ? one : other;
 }
 
-function queryOf(fromNs = 0n, toNs?: bigint): { from?: string; to?: string } {
+function formatQuery(
+  fromNs = 0n,
+  toNs?: bigint,
+): { from?: string; to?: string } {
   return {
     ...(fromNs === 0n ? {} : { from: String(fromNs) }),
     ...(toNs === undefined ? {} : { to: String(toNs) }),
@@ -293,7 +296,7 @@ function withPast(
   return [...all.values()];
 }
 
-function valuesOf(
+function collectValues(
   aggregators: readonly AggregatorState[],
 ): Map<string, SignalValue> {
   return new Map(

@@ -50,7 +50,7 @@ function edges(...edges: Edge[]): LiveEvent {
 }
 
 /** A service with these pages of history, and these events. */
-function sourceOf(
+function makeSource(
   pages: readonly Partial<History>[],
   events: readonly LiveEvent[] = [],
 ) {
@@ -94,7 +94,7 @@ async function record(
     follow: true,
     ended: Promise.withResolvers<void>().promise,
     files: [{
-      writerOf: (start) =>
+      createWriter: (start) =>
         recordingWriter(format, { ...start, timescale: "1ns" }),
       write: (more) => text += more,
     }],
@@ -110,7 +110,7 @@ async function record(
 }
 
 Deno.test("the past of all lines is recorded, page by page and once", async () => {
-  const { source, asked } = sourceOf([
+  const { source, asked } = makeSource([
     {
       from: "100",
       lines: [level("press.START", 0), level("press.1"), level("gone.X", 1)],
@@ -157,7 +157,7 @@ Deno.test("lines have no value while their aggregator is away", async () => {
     { ...level("press.START", 1), begins: "30", ends: "55" },
     { ...level("press.START", 0), begins: "60" },
   ];
-  const { source } = sourceOf([
+  const { source } = makeSource([
     { lines, edges: [edge(7, 10, "press.START", 1)], next: "30" },
     {
       lines,
@@ -184,7 +184,7 @@ Deno.test("lines have no value while their aggregator is away", async () => {
 });
 
 Deno.test("numbers that begin anew are no doubles", async () => {
-  const { source } = sourceOf([{
+  const { source } = makeSource([{
     lines: [
       { ...level("press.START", 0), ends: "15" },
       { ...level("press.START", 0), begins: "20" },
@@ -205,7 +205,7 @@ Deno.test("numbers that begin anew are no doubles", async () => {
 });
 
 Deno.test("what happens follows the past without a gap and without doubles", async () => {
-  const { source } = sourceOf([{
+  const { source } = makeSource([{
     lines: [level("press.START", 0)],
     edges: [edge(7, 900, "press.START", 1)],
   }], [
@@ -226,7 +226,7 @@ Deno.test("what happens follows the past without a gap and without doubles", asy
 });
 
 Deno.test("without the past a record begins with the present values", async () => {
-  const { source, asked } = sourceOf([], [
+  const { source, asked } = makeSource([], [
     edges(edge(1, 2100, "crane.UP", 0), edge(2, 2200, "press.START", 1)),
     edges(edge(3, 2300, "crane.UP", 1, { present: false })),
     { event: "removed", aggregator: "press", detail: "" },
@@ -253,7 +253,7 @@ Deno.test("without the past a record begins with the present values", async () =
 });
 
 Deno.test("lost events make the values unknown until they are looked up", async () => {
-  const { source } = sourceOf([], [{ event: "lost", count: 4 }]);
+  const { source } = makeSource([], [{ event: "lost", count: 4 }]);
   const { rows, told } = await record(source, { words: ["press.START"] });
   assertEquals(told, [
     "4 events were lost: the values meanwhile are not known",
@@ -266,7 +266,7 @@ Deno.test("lost events make the values unknown until they are looked up", async 
 });
 
 Deno.test("a record that ends before the service answers says what ended", async () => {
-  const { source } = sourceOf([], []);
+  const { source } = makeSource([], []);
   const silent: EdgeSource = {
     ...source,
     edges: async function* (signal) {
@@ -291,7 +291,7 @@ Deno.test("a record that ends before the service answers says what ended", async
 
 Deno.test("a record that is ended is whole, with what had not come yet", async () => {
   const stop = Promise.withResolvers<void>();
-  const { source, asked } = sourceOf([{
+  const { source, asked } = makeSource([{
     edges: [edge(8, 2500, "crane.UP", 0), edge(9, 2600, "crane.UP", 1)],
   }], [edges(edge(8, 2500, "crane.UP", 0))]);
   const open: EdgeSource = {
@@ -319,7 +319,7 @@ Deno.test("a record that is ended is whole, with what had not come yet", async (
 
 Deno.test("a record ends with what had not come yet if the wall clock was set back", async () => {
   for (const lastNs of [2_000_002_000, 900]) {
-    const { source, asked } = sourceOf([{
+    const { source, asked } = makeSource([{
       edges: [edge(9, 1600, "crane.UP", 1)],
     }], [edges(edge(8, lastNs, "crane.UP", 0))]);
     const stop = Promise.withResolvers<void>();
@@ -347,7 +347,7 @@ Deno.test("a record ends with what had not come yet if the wall clock was set ba
 });
 
 Deno.test("errors end a record: of the service, of a file, of a name", async () => {
-  const { source } = sourceOf([]);
+  const { source } = makeSource([]);
   await assertRejects(
     () => record(source, { words: ["pres"] }),
     NotThereError,
@@ -362,7 +362,7 @@ Deno.test("errors end a record: of the service, of a file, of a name", async () 
   };
   await assertRejects(() => record(failing, {}), Error, "it broke");
   const full = {
-    writerOf: () => ({ head: () => "", edge: () => "", end: () => "" }),
+    createWriter: () => ({ head: () => "", edge: () => "", end: () => "" }),
     write: () => {
       throw new Error("disk full");
     },

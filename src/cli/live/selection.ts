@@ -8,11 +8,11 @@ import type { AggregatorState } from "../../client/protocol.ts";
 import type { Signal } from "../../recording/recording.ts";
 import { noAggregator, type NotThereError } from "../not_there.ts";
 import {
+  displayName,
   findLine,
+  listSplits,
   type NamedLine,
-  nameOf,
   noSuchLine,
-  splitsOf,
 } from "./line_names.ts";
 
 /**
@@ -51,8 +51,8 @@ export function lineKey(aggregator: string, lineNumber: number): string {
 }
 
 /** Returns a line as the signal of a recording. */
-export function signalOf({ aggregator, line }: NamedLine): Signal {
-  return { scope: aggregator, name: nameOf(line) };
+export function toSignal({ aggregator, line }: NamedLine): Signal {
+  return { scope: aggregator, name: displayName(line) };
 }
 
 /** Returns the error for a word that is neither an aggregator nor a line. */
@@ -60,6 +60,6 @@ export function noSuchSelection(
   word: string,
   aggregators: readonly AggregatorState[],
 ): NotThereError {
-  if (splitsOf(word).length > 0) return noSuchLine(word, aggregators);
+  if (listSplits(word).length > 0) return noSuchLine(word, aggregators);
   return noAggregator(word, aggregators.map(({ name }) => name));
 }

@@ -6,9 +6,9 @@
 import type { ServiceClient } from "../../client/client.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { nearest } from "../../text/nearest.ts";
-import { type Access, clientsOf } from "../service_client.ts";
+import { type Access, selectClients } from "../service_client.ts";
 import { NotThereError } from "../not_there.ts";
-import { nameOf, splitsOf } from "./line_names.ts";
+import { displayName, listSplits } from "./line_names.ts";
 
 /**
  * Returns the client of the service that has aggregators of these words (`NAME`
@@ -21,7 +21,7 @@ export async function serviceOfLines(
   api: string | undefined,
   access: Access,
 ): Promise<ServiceClient> {
-  return (await chooseService(clientsOf(api, access), words)).client;
+  return (await chooseService(selectClients(api, access), words)).client;
 }
 
 /** A service that can be asked for what it has. */
@@ -38,14 +38,17 @@ export async function chooseService<Service extends Candidate>(
   const [only, ...others] = services;
   if (only !== undefined && others.length === 0) return only;
   const names = new Set(
-    words.flatMap((word) => [word, ...splitsOf(word).map(([name]) => name)]),
+    words.flatMap((word) => [word, ...listSplits(word).map(([name]) => name)]),
   );
   const offered: string[] = [];
   const having: Service[] = [];
   for (const service of services) {
     const aggregators = await service.client.list();
     for (const { name, lines } of aggregators) {
-      offered.push(name, ...lines.map((line) => `${name}.${nameOf(line)}`));
+      offered.push(
+        name,
+        ...lines.map((line) => `${name}.${displayName(line)}`),
+      );
     }
     if (words.length > 0 && !aggregators.some(({ name }) => names.has(name))) {
       continue;

@@ -59,7 +59,7 @@ export function filePage(version: string): ManPage {
         ].join("\n"),
       ),
       section("Example", verbatim(EXAMPLE)),
-      section("Keys", keysOf(schema, "", schema).join("\n")),
+      section("Keys", formatKeys(schema, "", schema).join("\n")),
       section(
         "See also",
         `${bold("gpioagg-serve")}(1),\n${bold("gpioagg-check")}(1),\n${
@@ -71,7 +71,7 @@ export function filePage(version: string): ManPage {
 }
 
 /** Returns the keys below a place, with their descriptions. */
-function keysOf(schema: Schema, path: string, root: Schema): string[] {
+function formatKeys(schema: Schema, path: string, root: Schema): string[] {
   const found = resolved(schema, root);
   const parts: string[] = [];
   const names = new Set<string>();
@@ -82,7 +82,7 @@ function keysOf(schema: Schema, path: string, root: Schema): string[] {
     const one = resolved(property, root);
     const text = property.description ?? one.description;
     if (text !== undefined) parts.push(tagged(bold(place), text));
-    parts.push(...keysOf(one, place, root));
+    parts.push(...formatKeys(one, place, root));
   };
   for (const form of [found, ...found.anyOf ?? []]) {
     const one = resolved(form, root);
@@ -94,7 +94,7 @@ function keysOf(schema: Schema, path: string, root: Schema): string[] {
     }
     if (one.items !== undefined && !names.has("[]")) {
       names.add("[]");
-      parts.push(...keysOf(one.items, `${path}[]`, root));
+      parts.push(...formatKeys(one.items, `${path}[]`, root));
     }
   }
   return parts;

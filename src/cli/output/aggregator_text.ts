@@ -15,7 +15,7 @@ export function accessPath(
 }
 
 /** Returns its use, as text. */
-export function useOf(
+export function describeUse(
   { connected, ending, kernelChip }: AggregatorState,
 ): string {
   if (ending === true) return "being removed";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkAppended, identityOf } from "./checked_file.ts";
+import { checkAppended, fileIdentity } from "./checked_file.ts";
 import { LineQueue, type LineSink } from "./line_queue.ts";
 import { joinBytes } from "../../text/join_bytes.ts";
 import { printableJson } from "../../text/printable.ts";
@@ -249,7 +249,7 @@ class AppendedFile implements AuditSink {
   /** False if log rotation has moved the file away. */
   async #isInPlace(): Promise<boolean> {
     try {
-      const identity = identityOf(await Deno.stat(this.#path));
+      const identity = fileIdentity(await Deno.stat(this.#path));
       return this.#file !== undefined && this.#checked === identity;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
@@ -267,7 +267,7 @@ class AppendedFile implements AuditSink {
   }
 
   #take(file: Deno.FsFile, status: Deno.FileInfo): void {
-    if (identityOf(status) !== this.#checked) {
+    if (fileIdentity(status) !== this.#checked) {
       file.close();
       throw new Error("another process replaced the file at the same time");
     }

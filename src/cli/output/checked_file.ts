@@ -21,7 +21,7 @@ export function checkAppended(path: string, mode: number): string {
 }
 
 /** Returns the device and inode of an open file. */
-export function identityOf({ dev, ino }: Deno.FileInfo): string {
+export function fileIdentity({ dev, ino }: Deno.FileInfo): string {
   return `${dev}:${ino}`;
 }
 

@@ -86,7 +86,7 @@ function output(text: string): void {
   try {
     writeAtOnce(Deno.stdout, text);
   } catch (cause) {
-    throw new Error(`Cannot write to standard output: ${messageOf(cause)}`, {
+    throw new Error(`Cannot write to standard output: ${errorMessage(cause)}`, {
       cause,
     });
   }
@@ -109,6 +109,6 @@ function writeAtOnce(
   }
 }
 
-function messageOf(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

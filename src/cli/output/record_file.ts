@@ -8,7 +8,7 @@ import type {
   EdgeSink,
 } from "../../service/record/edge_sink.ts";
 import { reasonOn } from "../../text/reason.ts";
-import { checkAppended, identityOf } from "./checked_file.ts";
+import { checkAppended, fileIdentity } from "./checked_file.ts";
 
 /** The service's group may read it, as it may read the API. */
 const MODE = 0o640;
@@ -85,7 +85,8 @@ export class RecordFile implements EdgeSink {
     if (this.#file === undefined) return false;
     try {
       const status = await Deno.lstat(this.#path);
-      return identityOf(status) === this.#identity && status.size >= this.#size;
+      return fileIdentity(status) === this.#identity &&
+        status.size >= this.#size;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;
@@ -112,12 +113,12 @@ export class RecordFile implements EdgeSink {
     if (!checked.isFile) throw new Error(OTHER);
     const file = await Deno.open(path, { read: true });
     const status = await file.stat();
-    if (identityOf(status) !== identityOf(checked)) {
+    if (fileIdentity(status) !== fileIdentity(checked)) {
       file.close();
       throw new Error("another process replaced it at the same time");
     }
     const known = older ? this.#olderIdentity : this.#identity;
-    if (known !== undefined && identityOf(status) !== known) {
+    if (known !== undefined && fileIdentity(status) !== known) {
       file.close();
       throw new Error("another process has replaced it");
     }
@@ -145,7 +146,7 @@ export class RecordFile implements EdgeSink {
     const file = Deno.openSync(this.#path, { append: true, read: true });
     try {
       const status = file.statSync();
-      if (identityOf(status) !== checked) {
+      if (fileIdentity(status) !== checked) {
         throw new Error("another process replaced it at the same time");
       }
       this.#identity = checked;

@@ -47,7 +47,7 @@ export async function observe(
     ended: Promise.resolve(),
     files: [
       ...files,
-      { writerOf: (start) => collector.begin(start), write: () => {} },
+      { createWriter: (start) => collector.begin(start), write: () => {} },
     ],
     program: "gpioagg",
     tell: (text) => {

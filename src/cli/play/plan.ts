@@ -13,9 +13,9 @@ import {
 import { nearest } from "../../text/nearest.ts";
 import { NotThereError } from "../not_there.ts";
 import {
+  displayName,
   findLine,
   type NamedLine,
-  nameOf,
   noSuchLine,
 } from "../live/line_names.ts";
 
@@ -131,7 +131,7 @@ function mappedSignals(
  * @throws {ConfigError} If a line is missing or cannot be played, or nothing
  * is left to play.
  */
-export function planOf(
+export function makePlan(
   recording: Recording,
   aggregators: readonly AggregatorState[],
   options: PlanOptions,
@@ -148,7 +148,7 @@ export function planOf(
   for (const [signal, { aggregator, line }] of targets) {
     const part = parts.get(aggregator) ?? { lines: [], steps: [] };
     parts.set(aggregator, part);
-    const index = part.lines.push(nameOf(line)) - 1;
+    const index = part.lines.push(displayName(line)) - 1;
     places.set(signal, { steps: part.steps, line: index });
   }
   // Values at the beginning, then edges.
@@ -229,7 +229,7 @@ function equalTargets(
   const targets = new Map<number, NamedLine>();
   for (const [i, signal] of signals.entries()) {
     const text = signalText(signal);
-    const found = lineOf(text, aggregators);
+    const found = resolveLine(text, aggregators);
     if (found === undefined) leftOut.push(`${text}: no line has this name`);
     else if (!isSimulated(found)) leftOut.push(`${text}: it is not simulated`);
     else if (found.line.direction === "output") {
@@ -239,7 +239,7 @@ function equalTargets(
   return targets;
 }
 
-function lineOf(
+function resolveLine(
   text: string,
   aggregators: readonly AggregatorState[],
 ): NamedLine | undefined {

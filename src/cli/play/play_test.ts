@@ -6,7 +6,7 @@ import {
 import type { PlayRequest, PlayState } from "../../client/play.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import { type Recording, RecordingBuilder } from "../../recording/recording.ts";
-import { parseMap, type Plan, planOf, type PlanOptions } from "./plan.ts";
+import { makePlan, parseMap, type Plan, type PlanOptions } from "./plan.ts";
 import { playPlan, type PlayTarget } from "./play_plan.ts";
 
 const SIM = { source: "simulated line X" };
@@ -40,7 +40,7 @@ function recording(text: string): Recording {
 }
 
 function plan(text: string, options: Partial<PlanOptions> = {}): Plan {
-  return planOf(recording(text), AGGREGATORS, {
+  return makePlan(recording(text), AGGREGATORS, {
     map: new Map(),
     speed: 1,
     fromNs: 0,

@@ -30,7 +30,7 @@ export async function showServed(
     return 0;
   }
   for (const { aggregator, line } of lines) {
-    const info = infoOf(line);
+    const info = toLineInfo(line);
     writeOut(
       config.json
         ? jsonLine({ ...lineMembers(aggregator, info), source: line.source })
@@ -46,13 +46,15 @@ function aggregatorText(
 ): string {
   return chipText(
     { name, lineCount: lines.length },
-    lines.map(infoOf),
+    lines.map(toLineInfo),
     unquoted,
   );
 }
 
 /** Returns a line as the kernel would tell of it. */
-function infoOf({ lineNumber, name, direction, rules = {} }: Line): LineInfo {
+function toLineInfo(
+  { lineNumber, name, direction, rules = {} }: Line,
+): LineInfo {
   return {
     offset: lineNumber,
     name,

@@ -7,8 +7,8 @@ import type { Edge } from "../../client/edges.ts";
 import type { ApiEvent } from "../../client/protocol.ts";
 import {
   CSV_HEADER,
+  edgeFormatter,
   type EdgeText,
-  edgeTextOf,
 } from "../../tools/events/edge_text.ts";
 import { Limits } from "../../tools/events/event_options.ts";
 import type { ShownLine } from "../../tools/lines/line_text.ts";
@@ -94,7 +94,7 @@ class Watch {
     this.#limits = new Limits(config.events, config.idleUs);
     this.#values = lines.map(() => undefined);
     this.#seqnos = lines.map(() => 0);
-    this.#text = config.quiet ? undefined : edgeTextOf(lines, {
+    this.#text = config.quiet ? undefined : edgeFormatter(lines, {
       style: config.json ? "json" : config.csv ? "csv" : "text",
       format: config.format,
       time: config.time ?? "utc",

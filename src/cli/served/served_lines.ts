@@ -9,7 +9,7 @@ import { ConfigError } from "../../config/document/config_error.ts";
 import type { ShownLine } from "../../tools/lines/line_text.ts";
 import { ToolError } from "../../tools/program/tool_error.ts";
 import type { NamedLine } from "../live/line_names.ts";
-import { nameOf } from "../live/line_names.ts";
+import { displayName } from "../live/line_names.ts";
 import { NotThereError } from "../not_there.ts";
 import { selectLines } from "../live/selection.ts";
 import { serviceOfLines } from "../live/service_of_lines.ts";
@@ -39,7 +39,7 @@ export async function servedLines({ words, api }: ServedCall): Promise<Served> {
 /** Returns a line as the tools show it: its aggregator stands for a chip. */
 export function shownLine({ aggregator, line }: NamedLine): ShownLine {
   return {
-    id: `${aggregator}.${nameOf(line)}`,
+    id: `${aggregator}.${displayName(line)}`,
     chip: { name: aggregator },
     info: { offset: line.lineNumber, name: line.name },
     knownByName: false,

@@ -7,7 +7,7 @@
 import { listenUnix } from "../../../ffi/unix_socket.ts";
 import {
   type AggregatorSpecification,
-  controlPathOf,
+  defaultControlPath,
 } from "../../config/specification.ts";
 import { ControlName } from "../../service/control/control_names.ts";
 import type { KeptFd } from "../../service/restart/manager_fd_store.ts";
@@ -123,7 +123,7 @@ function playGuest(driver: GpioDriver): void {
 
 /** Leaves the files that a service leaves which was killed. */
 function leaveDeadFiles(vmSocket: string, apiSocket: string): void {
-  const control = controlPathOf(vmSocket);
+  const control = defaultControlPath(vmSocket);
   for (const path of [vmSocket, control, apiSocket]) listenUnix(path).close();
   // The second service replaces it, and removes its own.
   ControlName.publish(NAME, control);

@@ -7,7 +7,7 @@ import { printable } from "../../text/printable.ts";
 import { originText, ruleTexts } from "../output/line_facts.ts";
 import type { TopAggregator, TopLine, TopModel } from "./model.ts";
 import { periodText } from "./steps.ts";
-import { cut, fill, widthOf } from "./width.ts";
+import { cut, fill, measureWidth } from "./width.ts";
 
 /** Below this a line shows its name, value and wave only. */
 const WIDE = 60;
@@ -34,7 +34,7 @@ export interface FrameOptions {
   /** Present time in words. */
   readonly timeText: string;
   /** Returns a time in words. **Units**: milliseconds since 1970. */
-  readonly timeOf: (ms: number) => string;
+  readonly formatTime: (ms: number) => string;
   readonly hasColor: boolean;
   /** Set if keys are read. */
   readonly hasKeys: boolean;
@@ -118,13 +118,13 @@ function footRows({ view }: TopModel, options: FrameOptions): Row[] {
 /** All about the selected line; what is not known is left out. */
 function detailRows(model: TopModel, options: FrameOptions): Row[] {
   const { selected, view } = model;
-  const { hasKeys, hasColor, rows = 0, nowMs, timeOf } = options;
+  const { hasKeys, hasColor, rows = 0, nowMs, formatTime } = options;
   if (!hasKeys || !view.isDetailShown || selected === undefined) return [];
   const { line, cause, sinceMs } = selected;
   const { interlocks = [], pendingRule, forced } = line;
   const since = sinceMs === undefined
     ? ""
-    : ` since ${timeOf(sinceMs)} (${ageText(sinceMs, nowMs)})`;
+    : ` since ${formatTime(sinceMs)} (${ageText(sinceMs, nowMs)})`;
   const facts: [string, string][] = [
     ["source", originText(line)],
     ["followed by", model.followers(selected).join(", ")],
@@ -135,7 +135,7 @@ function detailRows(model: TopModel, options: FrameOptions): Row[] {
       "forced",
       forced === undefined
         ? ""
-        : `to ${forced.value} until ${timeOf(forced.until)} by user ` +
+        : `to ${forced.value} until ${formatTime(forced.until)} by user ` +
           `${forced.by}: ${forced.reason}`,
     ],
     [
@@ -180,7 +180,7 @@ function bodyRows(
   }
   const widest = Math.max(
     ...lines.map((line) =>
-      widthOf(printable(view.isByChange ? fullName(line) : line.name))
+      measureWidth(printable(view.isByChange ? fullName(line) : line.name))
     ),
   );
   const rows: Row[] = [];
@@ -245,8 +245,9 @@ function lineRow(
         fill(line.cause, CAUSE_COLUMNS)
       }${ageText(line.sinceMs, nowMs).padStart(AGE_COLUMNS)}`
       : "";
-    const taken = widthOf(lead) + widthOf(name) + 1 + direction.length + 2 +
-      widthOf(tail);
+    const taken = measureWidth(lead) + measureWidth(name) + 1 +
+      direction.length + 2 +
+      measureWidth(tail);
     const toMs = view.pausedMs ?? nowMs;
     const wave = line.wave.text(
       toMs - view.windowMs,

@@ -9,7 +9,7 @@ import type { AggregatorState, Line } from "../../client/protocol.ts";
 import { nearbyStep } from "./steps.ts";
 import type { SignalValue } from "../../recording/recording.ts";
 import type { LiveEvent } from "../live/edge_source.ts";
-import { nameOf } from "../live/line_names.ts";
+import { displayName } from "../live/line_names.ts";
 import { lineKey } from "../live/selection.ts";
 import type { Key } from "./keys.ts";
 import { LineWave } from "./wave.ts";
@@ -131,7 +131,8 @@ export class TopModel {
   /** The selected line; the first one if that is not shown. */
   get selected(): TopLine | undefined {
     const { lines } = this;
-    return lines.find((line) => keyOf(line) === this.view.selected) ?? lines[0];
+    return lines.find((line) => topLineKey(line) === this.view.selected) ??
+      lines[0];
   }
 
   /** Adds a message. */
@@ -149,7 +150,7 @@ export class TopModel {
     if (this.#only !== undefined && state.name !== this.#only) return;
     this.remove(state.name);
     const lines = state.lines.map((line) => topLine(state.name, line, nowMs));
-    for (const line of lines) this.#lines.set(keyOf(line), line);
+    for (const line of lines) this.#lines.set(topLineKey(line), line);
     this.#aggregators.set(state.name, {
       name: state.name,
       isConnected: state.connected,
@@ -161,7 +162,7 @@ export class TopModel {
   /** Shows an aggregator no more. */
   remove(name: string): void {
     for (const line of this.#aggregators.get(name)?.lines ?? []) {
-      this.#lines.delete(keyOf(line));
+      this.#lines.delete(topLineKey(line));
     }
     this.#aggregators.delete(name);
   }
@@ -333,7 +334,7 @@ export class TopModel {
     if (selected === undefined) return;
     const at = lines.indexOf(selected) + step;
     const index = Math.max(0, Math.min(lines.length - 1, at));
-    this.view.selected = keyOf(lines[index]!);
+    this.view.selected = topLineKey(lines[index]!);
   }
 
   #pull(kind: "pull" | "pulse", level: 0 | 1): TopAction | undefined {
@@ -353,7 +354,7 @@ function topLine(aggregator: string, line: Line, nowMs: number): TopLine {
   return {
     aggregator,
     lineNumber,
-    name: nameOf(line),
+    name: displayName(line),
     isSimulated: /^simulated/.test(source),
     direction,
     wave: new LineWave(value === 0 || value === 1 ? value : undefined, nowMs),
@@ -364,6 +365,6 @@ function topLine(aggregator: string, line: Line, nowMs: number): TopLine {
   };
 }
 
-function keyOf({ aggregator, lineNumber }: TopLine): string {
+function topLineKey({ aggregator, lineNumber }: TopLine): string {
   return lineKey(aggregator, lineNumber);
 }

@@ -12,11 +12,11 @@ import {
   type EdgeSource,
   EventBuffer,
   type LiveEvent,
-  pagesOf,
   ReadEdges,
+  readPages,
 } from "../live/edge_source.ts";
 import { recordLines } from "../live/record_lines.ts";
-import { presenceOf } from "../live/line_presence.ts";
+import { readPresence } from "../live/line_presence.ts";
 import type { SignalValue } from "../../recording/recording.ts";
 import { noAggregator } from "../not_there.ts";
 import { OutputFile } from "../output/output_file.ts";
@@ -74,7 +74,7 @@ type TopEnd =
 
 /** Prints one picture. */
 export async function showOnce(options: TopOptions): Promise<void> {
-  const model = modelOf(options);
+  const model = createModel(options);
   const aggregators = await options.source.list();
   for (const one of aggregators) model.add(one, nowMs());
   requireName(options, aggregators);
@@ -86,7 +86,7 @@ export async function showOnce(options: TopOptions): Promise<void> {
     rows: undefined,
     hasColor: isTerminal && !isDumb && !Deno.noColor,
     hasKeys: false,
-    timeOf,
+    formatTime,
     ...now(),
   });
   using output = new OutputFile("-");
@@ -104,7 +104,7 @@ export async function showTop(options: TopOptions): Promise<TopEnd> {
     throw new Error("The service does not begin its events with a snapshot");
   }
   requireName(options, first.aggregators);
-  const model = modelOf(options);
+  const model = createModel(options);
   for (const one of first.aggregators) model.add(one, nowMs());
   const read = new ReadEdges();
   await readPast(options.source, model, read);
@@ -126,7 +126,7 @@ export async function showTop(options: TopOptions): Promise<TopEnd> {
   return await Promise.race([following, session.ended]);
 }
 
-function modelOf({ name, windowMs }: TopOptions): TopModel {
+function createModel({ name, windowMs }: TopOptions): TopModel {
   const model = new TopModel(name);
   if (windowMs !== undefined) model.view.windowMs = windowMs;
   return model;
@@ -149,9 +149,9 @@ async function readPast(
 ): Promise<void> {
   const fromNs = clockNs("realtime") - BigInt(model.view.windowMs) * 1_000_000n;
   let isFirst = true;
-  for await (const page of pagesOf(source, { from: String(fromNs) })) {
+  for await (const page of readPages(source, { from: String(fromNs) })) {
     if (isFirst) {
-      const { values, changes } = presenceOf(page.lines);
+      const { values, changes } = readPresence(page.lines);
       const at = (key: string, value: SignalValue, sinceNs: bigint) => ({
         key,
         value,
@@ -247,7 +247,7 @@ class Session implements AsyncDisposable {
         ...terminalSize(),
         hasColor: !Deno.noColor,
         hasKeys: true,
-        timeOf,
+        formatTime,
         ...now(),
       });
       const { hasUtf8 } = this.#options.kind;
@@ -288,7 +288,7 @@ class Session implements AsyncDisposable {
   #act(action: TopAction): void {
     if (action.kind === "quit") return this.#ended.resolve({ kind: "quit" });
     const done = (action.kind === "save" ? this.#save() : this.#pull(action))
-      .catch((error) => this.#model.tell(`failed: ${messageOf(error)}`))
+      .catch((error) => this.#model.tell(`failed: ${errorMessage(error)}`))
       .finally(() => {
         this.#pending.delete(done);
         this.draw();
@@ -320,7 +320,7 @@ class Session implements AsyncDisposable {
       follow: false,
       ended: Promise.resolve(),
       files: [{
-        writerOf: (start) => recordingWriter("vcd", start),
+        createWriter: (start) => recordingWriter("vcd", start),
         write: (text) => (file ??= stack.use(new OutputFile(path))).write(text),
       }],
       program: "gpioagg",
@@ -375,10 +375,10 @@ function now(): { nowMs: number; timeText: string } {
   };
 }
 
-function timeOf(ms: number): string {
+function formatTime(ms: number): string {
   return localText(BigInt(Math.round(ms * 1000)) * 1000n).slice(0, 23);
 }
 
-function messageOf(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

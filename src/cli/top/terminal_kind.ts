@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { widthOf } from "./width.ts";
+import { measureWidth } from "./width.ts";
 
 /** A source of variables. */
 type Variables = (name: string) => string | undefined;
@@ -60,6 +60,6 @@ const ASCII: Readonly<Record<string, string>> = {
 export function asciiText(text: string): string {
   return text.replaceAll(
     /[^\0-\x7f]/gu,
-    (character) => ASCII[character] ?? "?".repeat(widthOf(character)),
+    (character) => ASCII[character] ?? "?".repeat(measureWidth(character)),
   );
 }

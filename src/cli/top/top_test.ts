@@ -10,7 +10,7 @@ import { TopModel } from "./model.ts";
 import { Screen } from "./screen.ts";
 import { nearbyStep, periodText } from "./steps.ts";
 import { KEPT_EDGES, LineWave } from "./wave.ts";
-import { cut, fill, widthOf } from "./width.ts";
+import { cut, fill, measureWidth } from "./width.ts";
 
 const NOW_MS = 1_764_429_039_000;
 
@@ -74,7 +74,11 @@ Deno.test("lengths of time have steps with an end", () => {
 });
 
 Deno.test("text is measured in columns", () => {
-  assertEquals([widthOf("ab"), widthOf("日本"), widthOf("e\u0301▔")], [
+  assertEquals([
+    measureWidth("ab"),
+    measureWidth("日本"),
+    measureWidth("e\u0301▔"),
+  ], [
     2,
     4,
     2,
@@ -137,7 +141,7 @@ function shown(model: TopModel, options: Partial<FrameOptions> = {}): string[] {
     rows: undefined,
     nowMs: NOW_MS,
     timeText: "15:10:39",
-    timeOf: (ms) => new Date(ms).toISOString(),
+    formatTime: (ms) => new Date(ms).toISOString(),
     hasColor: false,
     hasKeys: false,
     ...options,
@@ -185,7 +189,7 @@ Deno.test("no row is wider than the terminal, whatever is in it", () => {
           const text = row.replaceAll(/\x1b\[\d*m/g, "");
           // deno-lint-ignore no-control-regex
           assert(!/[\x00-\x1f]/.test(text), JSON.stringify(text));
-          assert(widthOf(text) <= columns, `${columns}: ${text}`);
+          assert(measureWidth(text) <= columns, `${columns}: ${text}`);
         }
       }
     }

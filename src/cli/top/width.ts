@@ -11,7 +11,7 @@ const NARROW = [[0x2000, 0x2e7f]] as const;
 const COMBINING = /\p{M}/u;
 
 /** Returns the number of columns of a text without controls. */
-export function widthOf(text: string): number {
+export function measureWidth(text: string): number {
   let width = 0;
   for (const character of text) width += characterWidth(character);
   return width;
@@ -19,7 +19,7 @@ export function widthOf(text: string): number {
 
 /** Returns as much of a text as fits into so many columns. */
 export function cut(text: string, columns: number): string {
-  if (text.length <= columns && text.length === widthOf(text)) return text;
+  if (text.length <= columns && text.length === measureWidth(text)) return text;
   let width = 0;
   let result = "";
   for (const character of text) {
@@ -32,7 +32,7 @@ export function cut(text: string, columns: number): string {
 
 /** Returns a text of exactly so many columns; what is cut ends in a tilde. */
 export function fill(text: string, columns: number): string {
-  const width = widthOf(text);
+  const width = measureWidth(text);
   if (width <= columns) return text + " ".repeat(columns - width);
   const kept = cut(text, columns - 1);
   return fill(`${kept}~`, columns);

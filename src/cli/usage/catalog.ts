@@ -44,7 +44,7 @@ export interface CatalogCommand extends CatalogAction {
 }
 
 /** Returns all commands that are not internal. */
-export async function catalogOf(
+export async function buildCatalog(
   commands: Commands,
 ): Promise<CatalogCommand[]> {
   const shown = Object.entries(commands).filter(([, { isHidden }]) =>

@@ -18,7 +18,7 @@ export function helpText(usage: CommandUsage): string {
     ...Object.values(actions).map(({ options }) => options),
     options,
   ];
-  const column = columnOf(all);
+  const column = measureColumn(all);
   const blocks = Object.entries(actions).map(([action, one]) =>
     [
       wrapped(one.about, WIDTH, `${action.padEnd(column)}`, " ".repeat(column)),
@@ -43,7 +43,7 @@ function synopsisText(name: string, forms: readonly string[]): string {
   }).join("\n");
 }
 
-function columnOf(tables: readonly Options[]): number {
+function measureColumn(tables: readonly Options[]): number {
   const widths = tables.flatMap((options) =>
     Object.entries(options).map(([name, option]) =>
       optionText(name, option).length + 4

@@ -14,9 +14,9 @@ import { checkExposures } from "./exposure_checks.ts";
 import { checkIsolation } from "./isolation_checks.ts";
 import { presentedTwice } from "./second_exposure.ts";
 import {
-  ambiguityOf,
-  readingsOf,
-  referenceOf,
+  describeAmbiguity,
+  findReference,
+  listReadings,
   withReference,
 } from "../references/references.ts";
 import type {
@@ -112,7 +112,7 @@ class Names {
     position: ConfigPosition,
     follower?: WrittenLine,
   ): { reference: LineReference; written: WrittenLine } | undefined {
-    const readings = readingsOf(text, own);
+    const readings = listReadings(text, own);
     if (readings.length === 0) {
       this.#problems.add(
         position,
@@ -133,7 +133,7 @@ class Names {
       return undefined;
     }
     if (another !== undefined) {
-      const { problem, hint } = ambiguityOf(
+      const { problem, hint } = describeAmbiguity(
         text,
         others.map(({ reference }) => reference),
       );
@@ -163,7 +163,7 @@ class Names {
     { name }: WrittenAggregator,
   ): LineSpecification {
     const { source } = written.line;
-    const own = referenceOf(source);
+    const own = findReference(source);
     if (own === undefined) return written.line;
     const position = valuePosition(written, source.kind);
     const found = this.resolve(own.line, name, position, written);
@@ -277,7 +277,7 @@ function checkCycles(
       let at: WrittenLine | undefined = written;
       while (at !== undefined && !done.has(at) && !path.has(at)) {
         path.add(at);
-        const reference = referenceOf(at.line.source);
+        const reference = findReference(at.line.source);
         at = reference && names.find(reference);
       }
       if (at !== undefined && path.has(at)) {
@@ -310,7 +310,7 @@ function checkChains(
       ) {
         path.add(at);
         length++;
-        const reference = referenceOf(at.line.source);
+        const reference = findReference(at.line.source);
         at = reference && names.find(reference);
       }
       if (length <= MAX_FOLLOWED_LINES) continue;

@@ -80,7 +80,7 @@ function checkEndpoints(
       );
     }
   };
-  for (const aggregator of aggregators) claim(endpointsOf(aggregator));
+  for (const aggregator of aggregators) claim(listEndpoints(aggregator));
   const { socket, look } = api?.specification ?? {};
   const ofApi = (key: string, what: string, path: string | undefined) =>
     claim(
@@ -92,7 +92,7 @@ function checkEndpoints(
   ofApi("look", "the control API's socket to look at", look?.path);
 }
 
-function endpointsOf(aggregator: WrittenAggregator): Endpoint[] {
+function listEndpoints(aggregator: WrittenAggregator): Endpoint[] {
   const { name, exposure, lines } = aggregator;
   const endpoints: Endpoint[] = [];
   const add = (key: string, at: string, title: string) =>

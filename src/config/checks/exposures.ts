@@ -6,7 +6,7 @@
  */
 import type { Report } from "../document/problems.ts";
 import {
-  controlPathOf,
+  defaultControlPath,
   type KernelChipSpecification,
   type QemuPinsSpecification,
   usbredirSockets,
@@ -169,7 +169,9 @@ export function presentExposures(exposures: Exposures): PresentExposure[] {
       isAlone: exposure.isAlone === true,
       argument: exposure.argument(settings),
       defaultName: exposure.defaultName(settings),
-      controlPath: beside === undefined ? undefined : controlPathOf(beside),
+      controlPath: beside === undefined
+        ? undefined
+        : defaultControlPath(beside),
       sockets: (lineCount) => exposure.sockets(settings, lineCount),
       check: (lineCount, report) => exposure.check(settings, lineCount, report),
     }];

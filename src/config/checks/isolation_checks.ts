@@ -5,7 +5,7 @@
  * @module
  */
 import type { Problems } from "../document/problems.ts";
-import { referenceOf } from "../references/references.ts";
+import { findReference } from "../references/references.ts";
 import type { InterlockSpecification } from "../specification.ts";
 import {
   keyPosition,
@@ -89,7 +89,7 @@ function checkReference(
   problems: Problems,
 ): void {
   const { source } = written.line;
-  const target = referenceOf(source)?.aggregator ?? own;
+  const target = findReference(source)?.aggregator ?? own;
   if (target === "" || target === own) return;
   const name = isolated.has(own) ? own : target;
   if (!isolated.has(name)) return;

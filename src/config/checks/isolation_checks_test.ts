@@ -1,14 +1,14 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../file/config_file.ts";
 
-function errorsOf(text: string): string[] {
+function listErrors(text: string): string[] {
   const result = parseConfig(text, "test.yaml");
   return "errors" in result
     ? result.errors.map(({ path, problem }) => `${path}: ${problem}`)
     : [];
 }
 
-function isolationOf(text: string): (string | undefined)[] {
+function readIsolation(text: string): (string | undefined)[] {
   const result = parseConfig(text, "test.yaml");
   if ("errors" in result) throw new Error(result.errors.join("\n"));
   return result.specification.aggregators.map(({ isolate }) => isolate);
@@ -16,7 +16,7 @@ function isolationOf(text: string): (string | undefined)[] {
 
 Deno.test("isolate is the file's, or the aggregator's own", () => {
   assertEquals(
-    isolationOf(`
+    readIsolation(`
 isolate: process
 aggregators:
   a: { vhost-user: /a.sock, lines: [sim/1] }
@@ -26,7 +26,7 @@ aggregators:
     ["process", undefined, undefined],
   );
   assertEquals(
-    isolationOf(`
+    readIsolation(`
 aggregators:
   a: { vhost-user: /a.sock, lines: [sim/1] }
   b: { vhost-user: /b.sock, lines: [sim/1], isolate: process }
@@ -37,7 +37,7 @@ aggregators:
 
 Deno.test("an isolated aggregator has references and interlocks of its own lines", () => {
   assertEquals(
-    isolationOf(`
+    readIsolation(`
 aggregators:
   a:
     isolate: process
@@ -53,7 +53,7 @@ interlocks: [{ exclusive: [a.X, a.Z] }]
 });
 
 Deno.test("what needs two aggregators in one process is refused with isolate", () => {
-  const errors = errorsOf(`
+  const errors = listErrors(`
 aggregators:
   a:
     isolate: process

@@ -56,7 +56,7 @@ export function checkKernelLines(
           "usb (modprobe vhci-hcd)",
       );
     }
-    for (const [key, reason] of refusalsOf(line)) {
+    for (const [key, reason] of listRefusals(line)) {
       problems.add(
         position(line, key),
         `a kernel chip cannot ${reason}`,
@@ -141,7 +141,7 @@ export function needsUsb(
 ): boolean {
   if (wanted !== undefined) return wanted === "usb";
   return device !== undefined ||
-    lines.some((line) => !isOfChip(line) || refusalsOf(line).length > 0);
+    lines.some((line) => !isOfChip(line) || listRefusals(line).length > 0);
 }
 
 /** Reports a model of USB adapters for an interface without any. */
@@ -186,7 +186,9 @@ export function checkKernelNames(
  * Returns what `line` needs and the kernel's aggregator does not have, with the
  * key that asks for it.
  */
-function refusalsOf(line: LineSpecification): [key: string, reason: string][] {
+function listRefusals(
+  line: LineSpecification,
+): [key: string, reason: string][] {
   const { bias, drive, direction, initial, safe } = line;
   const { onDisconnect, safeAfterUs, minIntervalUs, combine } = line;
   const needs: [boolean, key: string, reason: string][] = [

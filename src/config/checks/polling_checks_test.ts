@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { parseConfig } from "../file/config_file.ts";
 
-function pollingOf(text: string): unknown[] {
+function readPolling(text: string): unknown[] {
   const result = parseConfig(text, "x.yaml");
   if ("errors" in result) return result.errors.map(({ message }) => message);
   return result.specification.aggregators
@@ -10,7 +10,7 @@ function pollingOf(text: string): unknown[] {
 
 Deno.test("poll and poll-share are the file's, or the aggregator's own", () => {
   assertEquals(
-    pollingOf(`
+    readPolling(`
 poll: 50us
 poll-share: 80%
 aggregators:
@@ -33,14 +33,14 @@ aggregators:
     ],
   );
   assertEquals(
-    pollingOf("aggregators: { a: { vhost-user: /a, lines: [sim/1] } }"),
+    readPolling("aggregators: { a: { vhost-user: /a, lines: [sim/1] } }"),
     [["a", undefined, undefined]],
   );
 });
 
 Deno.test("poll without rings, and values that are none, are errors", () => {
   assertEquals(
-    pollingOf(`
+    readPolling(`
 poll: 11ms
 aggregators:
   a: { vfio-user: /a.sock, lines: [sim/1], poll: 5us }

@@ -117,12 +117,12 @@ export function presentedTwice(
     secondOf: aggregator.name,
     qemuPins,
     lines: aggregator.lines.map((line, lineNumber) =>
-      copyOf(line, aggregator.name, lineNumber)
+      copyLine(line, aggregator.name, lineNumber)
     ),
   }];
 }
 
-function copyOf(
+function copyLine(
   { origin, position, name }: LineSpecification,
   aggregator: string,
   lineNumber: number,

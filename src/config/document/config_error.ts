@@ -80,7 +80,7 @@ export class ConfigError extends Error implements ConfigPosition {
 }
 
 /** Returns an error of a configuration file as plain data. */
-export function problemOf(
+export function toProblem(
   { file, line, column, path, problem, hint }: ConfigError,
 ): ConfigPosition & { problem: string; hint: string } {
   return { file, line, column, path, problem, hint };

@@ -95,7 +95,7 @@ export class ConfigNode {
   ) {
     this.#document = document;
     this.#value = value;
-    this.kind = kindOf(value);
+    this.kind = detectKind(value);
     this.#isQuoted = yamlNode !== undefined &&
       /["'|>&!*]/.test(document.source[yamlNode.offset] ?? "");
     this.#isContinued = yamlNode?.kind === "scalar" && !this.#isQuoted &&
@@ -166,7 +166,7 @@ export class ConfigNode {
       if (!(error instanceof Error)) throw error;
       const control = text.search(CONTROL_CHARACTERS);
       const unclosed = loss?.unclosed;
-      const mark = markOf(error);
+      const mark = extractMark(error);
       const [fault, position] = control >= 0
         ? [CONTROL_CHARACTER, index.at(control)]
         : unclosed !== undefined
@@ -263,7 +263,7 @@ export class ConfigNode {
     const yamlEntries = this.#yamlEntries();
     const entries = members.map(([key, member]) => {
       const yamlEntry = yamlEntries.get(key);
-      const path = pathOf(this.position.path, key);
+      const path = childPath(this.position.path, key);
       const position = yamlEntry === undefined ? { ...this.position, path } : {
         ...this.position,
         ...this.#document.index.at(yamlEntry.keyOffset),
@@ -323,7 +323,7 @@ export class ConfigNode {
           {
             ...this.position,
             ...index.at(entry.keyOffset),
-            path: pathOf(this.position.path, key),
+            path: childPath(this.position.path, key),
           },
           `the key "${key}" is given twice`,
           `The first one is in line ${index.at(first.keyOffset).line} already`,
@@ -361,7 +361,7 @@ export class ConfigNode {
   }
 }
 
-function kindOf(value: YamlValue): NodeKind {
+function detectKind(value: YamlValue): NodeKind {
   if (value === null) return "empty";
   if (typeof value === "string") return "text";
   return Array.isArray(value) ? "list" : "map";
@@ -389,13 +389,13 @@ function keyText(source: string): string | undefined {
 }
 
 /** A key path with one more key. */
-function pathOf(path: string, key: string): string {
+function childPath(path: string, key: string): string {
   if (!/^[\w-]+$/.test(key)) return `${path}[${JSON.stringify(key)}]`;
   return path === "" ? key : `${path}.${key}`;
 }
 
 /** Returns the position where `@std/yaml` failed; its syntax errors carry that. */
-function markOf(error: Error): { line?: number; column?: number } {
+function extractMark(error: Error): { line?: number; column?: number } {
   return "line" in error && typeof error.line === "number" &&
       "column" in error && typeof error.column === "number"
     ? { line: error.line, column: error.column }

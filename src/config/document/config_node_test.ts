@@ -4,7 +4,7 @@ import { ConfigNode } from "./config_node.ts";
 import { Problems } from "./problems.ts";
 
 /** Every key and value with its position, as `path=text@line:column/line:column`. */
-function positionsOf(text: string): string[] {
+function listPositions(text: string): string[] {
   const problems = new Problems();
   const root = ConfigNode.parse(text, "test.yaml", problems);
   assertEquals(problems.sorted().map(({ message }) => message), []);
@@ -24,7 +24,7 @@ function positionsOf(text: string): string[] {
 
 Deno.test("ConfigNode positions keys and values of block style", () => {
   assertEquals(
-    positionsOf(`# a comment
+    listPositions(`# a comment
 one: 1   # behind
 "two" : 'it''s'
 three:
@@ -64,7 +64,7 @@ four:
 
 Deno.test("ConfigNode positions keys and values of flow style", () => {
   assertEquals(
-    positionsOf(`{ a: [1, "x, y", {b: c}], # comment, with {
+    listPositions(`{ a: [1, "x, y", {b: c}], # comment, with {
   'd' : { e:
     f }, g, h: [i: j] }`),
     [
@@ -93,7 +93,7 @@ Deno.test("ConfigNode positions keys and values of flow style", () => {
 
 Deno.test("ConfigNode positions what stands behind anchors, tags and aliases", () => {
   assertEquals(
-    positionsOf(`--- # begin
+    listPositions(`--- # begin
 base: &base
   x: &one !!str 1
 use: *base
@@ -121,7 +121,7 @@ more: { <<: *base, y: *one }
 
 Deno.test("ConfigNode positions texts that go on in further lines", () => {
   assertEquals(
-    positionsOf(`a: one
+    listPositions(`a: one
   two
   three
 b: "x
@@ -159,7 +159,7 @@ g: 1
 });
 
 Deno.test("ConfigNode counts every kind of line end once, and no byte order mark", () => {
-  assertEquals(positionsOf("\ufeffa: 1\r\nb: 2\rc: 3\n"), [
+  assertEquals(listPositions("\ufeffa: 1\r\nb: 2\rc: 3\n"), [
     "=@1:1",
     "a@1:1",
     "a=1@1:4",
@@ -172,7 +172,7 @@ Deno.test("ConfigNode counts every kind of line end once, and no byte order mark
 
 Deno.test("ConfigNode keeps scalars as they are written", () => {
   assertEquals(
-    positionsOf("[0123, 1e3, null, ~, yes, 2001-01-01, 0x10]").slice(1)
+    listPositions("[0123, 1e3, null, ~, yes, 2001-01-01, 0x10]").slice(1)
       .map((position) => position.replace(/^.*=(.*)@.*$/, "$1")),
     ["0123", "1e3", "null", "~", "yes", "2001-01-01", "0x10"],
   );
@@ -348,6 +348,6 @@ class Writer {
 Deno.test("ConfigNode finds every node of random documents", () => {
   for (let seed = 1; seed <= rounds(1500, 500); seed++) {
     const { text, positions } = new Writer(seed);
-    assertEquals(positionsOf(text), positions, `seed ${seed}:\n${text}`);
+    assertEquals(listPositions(text), positions, `seed ${seed}:\n${text}`);
   }
 });

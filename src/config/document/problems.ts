@@ -75,7 +75,7 @@ export class Problems {
    * several lines of one entry, as of those of `sim: 8`, is one error.
    */
   sorted(): ConfigError[] {
-    const errors = this.#found.map(errorOf).toSorted((a, b) =>
+    const errors = this.#found.map(toConfigError).toSorted((a, b) =>
       a.line - b.line || a.column - b.column
     );
     return [
@@ -94,10 +94,12 @@ export class Problems {
    */
   throwFirst(): void {
     const [first] = this.#found;
-    if (first !== undefined) throw errorOf(first);
+    if (first !== undefined) throw toConfigError(first);
   }
 }
 
-function errorOf({ position, problem, hint, cause }: Problem): ConfigError {
+function toConfigError(
+  { position, problem, hint, cause }: Problem,
+): ConfigError {
   return new ConfigError(problem, { ...position, hint, cause });
 }

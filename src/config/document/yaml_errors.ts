@@ -52,7 +52,9 @@ export function copiedCharacter(
     return {
       offset: blank,
       fault: {
-        problem: `a blank that YAML does not know (${codeOf(text, blank)})`,
+        problem: `a blank that YAML does not know (${
+          formatCodePoint(text, blank)
+        })`,
         hint: "It comes with copied text: replace it by a plain blank",
       },
     };
@@ -61,13 +63,15 @@ export function copiedCharacter(
   return quote < 0 ? undefined : {
     offset: quote,
     fault: {
-      problem: `a quote that YAML does not know (${codeOf(text, quote)})`,
+      problem: `a quote that YAML does not know (${
+        formatCodePoint(text, quote)
+      })`,
       hint: `It comes with copied text: replace it and its end by " or '`,
     },
   };
 }
 
-function codeOf(text: string, at: number): string {
+function formatCodePoint(text: string, at: number): string {
   const code = text.charCodeAt(at).toString(16).toUpperCase();
   return `U+${code.padStart(4, "0")}`;
 }
@@ -176,7 +180,7 @@ const FAULTS: readonly (readonly [RegExp, string, string?])[] = [
   [/nested arrays/, "a list cannot be a key"],
   [/duplicated key/, "a key is given twice"],
   [/more than 1 document/, "a configuration is one document"],
-  [/non-printable|JSON character/, ...wordsOf(CONTROL_CHARACTER)],
+  [/non-printable|JSON character/, ...toWords(CONTROL_CHARACTER)],
 ];
 
 /** Returns what a message of the parser means. */
@@ -186,6 +190,6 @@ export function yamlFault(message: string): YamlFault {
   return { problem, hint };
 }
 
-function wordsOf({ problem, hint }: YamlFault): [string, string] {
+function toWords({ problem, hint }: YamlFault): [string, string] {
   return [problem, hint];
 }

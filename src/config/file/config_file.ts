@@ -20,12 +20,12 @@ import {
   type RecordReading,
 } from "../schema/file_schema.ts";
 import { SOURCE_KEYS } from "../schema/source_schema.ts";
-import { linesOf, type SpecReading } from "../spec/line_spec.ts";
+import { makeLines, type SpecReading } from "../spec/line_spec.ts";
 import { Problems } from "../document/problems.ts";
-import { recordOf } from "../values/record.ts";
-import { pollingOf } from "../values/polling.ts";
+import { toRecordSpec } from "../values/record.ts";
+import { toPolling } from "../values/polling.ts";
 import {
-  contradictionsOf,
+  findContradictions,
   RULE_KEYS,
   type RuleValues,
 } from "../values/rules.ts";
@@ -79,7 +79,7 @@ function read(text: string, file: string): ConfigResult {
     );
   }
   const defaults = {
-    rules: valuesOf(values.defaults?.value),
+    rules: readDefaults(values.defaults?.value),
     isolate: values.isolate?.value ?? "none",
     pollUs: values.poll?.value,
     pollShare: values["poll-share"]?.value,
@@ -128,7 +128,7 @@ function readRecord(
       "file: /var/lib/gpioagg/edges.jsonl",
     );
   }
-  return recordOf({
+  return toRecordSpec({
     keep: keep?.value,
     inputs: inputs?.value,
     file: file?.value,
@@ -159,7 +159,7 @@ function readInterlocks(
   });
 }
 
-function valuesOf(reading: DefaultsReading | undefined): RuleValues {
+function readDefaults(reading: DefaultsReading | undefined): RuleValues {
   return Object.fromEntries(
     RULE_KEYS.flatMap((key) => {
       const located = reading?.values[key];
@@ -196,7 +196,7 @@ function readAggregator(
   }
   const defaults = isKernelChip
     ? {}
-    : { ...fileDefaults.rules, ...valuesOf(values.defaults?.value) };
+    : { ...fileDefaults.rules, ...readDefaults(values.defaults?.value) };
   const lines: WrittenLine[] = [];
   let isComplete = true;
   let simCount = 0;
@@ -223,7 +223,7 @@ function readAggregator(
     problems,
   );
   const { pollUs, pollShare } = fileDefaults;
-  const polling = pollingOf(
+  const polling = toPolling(
     values.poll?.value ?? pollUs,
     values["poll-share"]?.value ?? pollShare,
   );
@@ -272,7 +272,7 @@ function readLine(
         [key, { position }],
       ) => [key, position]),
     );
-  const contradictions = contradictionsOf(spec.values, kind);
+  const contradictions = findContradictions(spec.values, kind);
   for (const { key, problem, hint } of contradictions) {
     problems.add(keys.get(key) ?? position, problem, hint);
   }
@@ -284,21 +284,24 @@ function readLine(
         reading.fields.values[key] !== undefined
       ));
   const asPlace = valuePlaces.get("as") ?? position;
-  return linesOf(
+  return makeLines(
     { origin: isSpec ? reading.text : position.path, position },
-    { sources: spec.sources, values: { ...values, ...asOf(spec.values) } },
+    {
+      sources: spec.sources,
+      values: { ...values, ...withoutName(spec.values) },
+    },
     defaults,
     simCount,
     (problem, hint) => problems.add(asPlace, problem, hint),
-    isSpec ? undefined : namesOf(reading.fields, spec.sources, problems),
+    isSpec ? undefined : readNames(reading.fields, spec.sources, problems),
   ).map((line) => ({ line, position, keys, values: valuePlaces, isSound }));
 }
 
-function asOf(values: RuleValues): RuleValues {
+function withoutName(values: RuleValues): RuleValues {
   return values.as === undefined ? {} : { as: values.as };
 }
 
-function namesOf(
+function readNames(
   { values }: LineFields,
   sources: readonly SourceSpecification[],
   problems: Problems,

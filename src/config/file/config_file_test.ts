@@ -7,15 +7,15 @@ import { parseLineSpec } from "../spec/line_spec.ts";
 import { RULE_KEYS } from "../values/rules.ts";
 import type { LineSpecification, Specification } from "../specification.ts";
 
-function specificationOf(text: string): Specification {
+function readSpecification(text: string): Specification {
   const result = parseConfig(text, "test.yaml");
   if ("specification" in result) return result.specification;
   throw new Error(result.errors.map(({ message }) => message).join("\n"));
 }
 
 /** The lines of one aggregator, without where they are written. */
-function linesOf(lines: string, before = ""): Partial<LineSpecification>[] {
-  const { aggregators } = specificationOf(
+function parseLines(lines: string, before = ""): Partial<LineSpecification>[] {
+  const { aggregators } = readSpecification(
     `${before}aggregators:\n  a:\n    vhost-user: /run/a.sock\n    lines:\n${
       lines.replace(/^/gm, "      ")
     }\n`,
@@ -38,7 +38,7 @@ const PLAIN = {
 } as const;
 
 Deno.test("parseConfig() reads aggregators, lines, rules and interlocks", () => {
-  const { aggregators, interlocks } = specificationOf(`
+  const { aggregators, interlocks } = readSpecification(`
 # A press and its safety controller.
 defaults: { bias: disabled }
 aggregators:
@@ -251,7 +251,7 @@ interlocks:
 });
 
 Deno.test("parseConfig() gives plain data that another thread can take", () => {
-  const specification = specificationOf(
+  const specification = readSpecification(
     "aggregators: { a: { vhost-user: { fd: 3 }, lines: [sim/1, copy/sim0] } }",
   );
   assertEquals(structuredClone(specification), specification);
@@ -316,8 +316,8 @@ for (const [spec, keys] of EQUAL) {
     const pin = "- { sim: 1, as: sim0 }\n";
     const lines = spec.startsWith("sim") ? "" : pin;
     const quoted = JSON.stringify(spec);
-    const inKeys = linesOf(`${lines}- ${keys}`);
-    assertEquals(inKeys, linesOf(`${lines}- ${quoted}`));
+    const inKeys = parseLines(`${lines}- ${keys}`);
+    assertEquals(inKeys, parseLines(`${lines}- ${quoted}`));
     const alone = parseLineSpec(spec).map(withoutPosition);
     const isReference = /^(copy|invert|wire)/.test(spec);
     if (!isReference) assertEquals(inKeys.slice(lines === "" ? 0 : 1), alone);
@@ -338,7 +338,7 @@ Deno.test("every rule exists as a key and in a SPEC", () => {
 
 Deno.test("parseConfig() names each of several lines", () => {
   assertEquals(
-    linesOf("- { chip: x, offsets: 0-2, as: [A, B, C] }").map(({ name }) =>
+    parseLines("- { chip: x, offsets: 0-2, as: [A, B, C] }").map(({ name }) =>
       name
     ),
     ["A", "B", "C"],
@@ -346,7 +346,7 @@ Deno.test("parseConfig() names each of several lines", () => {
 });
 
 Deno.test("parseConfig() applies defaults where they make sense", () => {
-  const [input, output, own, virtual] = linesOf(
+  const [input, output, own, virtual] = parseLines(
     `- { sim: 1, direction: input }
 - { sim: 1, direction: output }
 - { sim: 1, bias: disabled, debounce: 1ms, safe: 1 }
@@ -380,7 +380,7 @@ Deno.test("parseConfig() applies defaults where they make sense", () => {
 });
 
 Deno.test("parseConfig() gives a shared line the settings of any of its users", () => {
-  const { aggregators } = specificationOf(`
+  const { aggregators } = readSpecification(`
 aggregators:
   a: { vhost-user: /a.sock, lines: [{ line: X, shared: true }] }
   b: { vhost-user: /b.sock, lines: [{ line: X, shared: true, bias: pull-up }] }
@@ -392,7 +392,7 @@ aggregators:
 });
 
 Deno.test("parseConfig() prefers an aggregator's defaults to the file's", () => {
-  const { aggregators } = specificationOf(`
+  const { aggregators } = readSpecification(`
 defaults: { bias: pull-up, safe: 1 }
 aggregators:
   a: { vhost-user: /a.sock, defaults: { bias: disabled }, lines: [sim/1] }
@@ -405,7 +405,7 @@ aggregators:
 });
 
 Deno.test("parseConfig() resolves names with dots in their own aggregator first", () => {
-  const lines = linesOf("- { sim: 1, as: LED.2 }\n- { copy: LED.2 }");
+  const lines = parseLines("- { sim: 1, as: LED.2 }\n- { copy: LED.2 }");
   assertEquals(lines[1]?.source, {
     kind: "copy",
     of: { aggregator: "a", line: "LED.2" },
@@ -413,7 +413,7 @@ Deno.test("parseConfig() resolves names with dots in their own aggregator first"
 });
 
 Deno.test("parseConfig() says where each line is written", () => {
-  const { aggregators } = specificationOf(
+  const { aggregators } = readSpecification(
     "aggregators:\n  a:\n    vhost-user: /a.sock\n    lines:\n" +
       "      - chip0/0-1\n      - { sim: 1 }\n",
   );
@@ -432,7 +432,7 @@ Deno.test("parseConfig() says where each line is written", () => {
 testLarge("parseConfig() reads many thousand lines in a moment", () => {
   const entries = rounds(6000, 1500);
   const start = threadCpuMs();
-  const { aggregators } = specificationOf(
+  const { aggregators } = readSpecification(
     "aggregators:\n  a:\n    vhost-user: /a.sock\n    lines:\n" +
       Array.from(
         { length: entries },
@@ -464,7 +464,7 @@ Deno.test("parseConfig() reads how long a driver may be stopped, of its vhost-us
 });
 
 Deno.test("parseConfig() takes a name of digits as it is written, and null in quotes", () => {
-  const { aggregators } = specificationOf(`
+  const { aggregators } = readSpecification(`
 aggregators:
   5: { vhost-user: /run/5.sock, lines: [sim/1] }
   007: { vhost-user: /run/7.sock, lines: [sim/1] }
@@ -478,7 +478,7 @@ aggregators:
 
 Deno.test("parseConfig() reads a record of edges in a word or in keys", () => {
   const recordOf = (text: string) =>
-    specificationOf(
+    readSpecification(
       `record: ${text}\naggregators: { a: { vhost-user: /run/a.sock, lines: [sim/1] } }\n`,
     ).record;
   assertEquals(recordOf("off"), { keep: 0, withInputs: false });

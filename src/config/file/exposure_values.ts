@@ -101,7 +101,7 @@ function readVhostUser(
   if (values.fd !== undefined) return { vhostUser: { fd: values.fd.value } };
   if (values.socket === undefined) return {};
   return {
-    vhostUser: { socketPath: values.socket.value, ...accessOf(values) },
+    vhostUser: { socketPath: values.socket.value, ...withAccess(values) },
   };
 }
 
@@ -111,7 +111,7 @@ function readVfioUser(
   if (typeof value === "string") return { vfioUser: { socketPath: value } };
   const { socket, ...access } = value.values;
   if (socket === undefined) return {};
-  return { vfioUser: { socketPath: socket.value, ...accessOf(access) } };
+  return { vfioUser: { socketPath: socket.value, ...withAccess(access) } };
 }
 
 function readUsbredir(
@@ -147,7 +147,7 @@ function readUsbredir(
     usbredir: {
       socketPath,
       device: values.device?.value ?? DEFAULT_USB_DEVICE,
-      ...(connect === undefined ? accessOf(values) : { connects: true }),
+      ...(connect === undefined ? withAccess(values) : { connects: true }),
     },
   };
 }
@@ -166,7 +166,7 @@ function readAccess({ mode, owner, group }: AccessReading): FileAccess {
   };
 }
 
-function accessOf(values: AccessReading): { access?: FileAccess } {
+function withAccess(values: AccessReading): { access?: FileAccess } {
   const access = readAccess(values);
   return Object.keys(access).length === 0 ? {} : { access };
 }
@@ -179,7 +179,7 @@ function readKernelChip(
   return {
     ...(kind === undefined ? {} : { interface: kind }),
     ...(device === undefined ? {} : { device }),
-    ...accessOf(values),
+    ...withAccess(values),
   };
 }
 

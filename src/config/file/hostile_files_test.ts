@@ -6,7 +6,7 @@ import { rounds } from "../../../tests/environment/rounds.ts";
 import { parseConfig } from "./config_file.ts";
 
 /** Returns the errors of a file, found within `limitMs` of CPU time. */
-function errorsOf(text: string, limitMs = 10_000): string[] {
+function listErrors(text: string, limitMs = 10_000): string[] {
   const begun = threadCpuMs();
   const result = parseConfig(text, "test.yaml");
   const tookMs = threadCpuMs() - begun;
@@ -28,11 +28,11 @@ Deno.test("A mapping that merges itself is an error of the file", () => {
       `&r\n<<: *r\naggregators:\n  p:\n${REST}`,
       `aggregators: {p: {defaults: &d {<<: *d}, vhost-user: /x, lines: [sim/1]}}`,
     ]
-  ) assertStringIncludes(errorsOf(text).join("\n"), "merges itself");
+  ) assertStringIncludes(listErrors(text).join("\n"), "merges itself");
 });
 
 Deno.test("A list that is in itself is an error of the file", () => {
-  const [error] = errorsOf(
+  const [error] = listErrors(
     "aggregators:\n  p:\n    vhost-user: /x\n    lines: &l [*l]\n",
   );
   assertStringIncludes(error!, "found a list");
@@ -47,7 +47,10 @@ testLarge(
         text += `m${i}: &m${i} {<<: ${list.replaceAll("#", `${i - 1}`)}}\n`;
       }
       text += "aggregators:\n  p:\n    vhost-user: /x\n    lines: [*m59]\n";
-      assertStringIncludes(errorsOf(text).join("\n"), "more than 50000 values");
+      assertStringIncludes(
+        listErrors(text).join("\n"),
+        "more than 50000 values",
+      );
     }
   },
 );
@@ -62,7 +65,10 @@ testLarge(
     );
     const text = `aggregators:\n  p: {vhost-user: /x, lines: &l [${lines}]}\n` +
       aggregators.join("");
-    assertStringIncludes(errorsOf(text, 15_000).join("\n"), "more than 50000");
+    assertStringIncludes(
+      listErrors(text, 15_000).join("\n"),
+      "more than 50000",
+    );
   },
 );
 
@@ -77,7 +83,7 @@ Deno.test("Values that are nested too deeply are an error of the file", () => {
       `${"? ".repeat(deep)}x`,
       `aggregators: ${"[".repeat(201)}${"]".repeat(201)}`,
     ]
-  ) assertStringIncludes(errorsOf(text).join("\n"), "deeper than 200 levels");
+  ) assertStringIncludes(listErrors(text).join("\n"), "deeper than 200 levels");
 });
 
 testLarge(
@@ -99,8 +105,8 @@ testLarge(
       ]
     ) {
       const count = Math.floor(size / piece.length);
-      errorsOf(`aggregators: {}\n${piece.repeat(count)}`, limitMs);
-      errorsOf(`aggregators: [${piece.repeat(count)}`, limitMs);
+      listErrors(`aggregators: {}\n${piece.repeat(count)}`, limitMs);
+      listErrors(`aggregators: [${piece.repeat(count)}`, limitMs);
     }
   },
 );
@@ -109,12 +115,15 @@ Deno.test("Names of every object are plain keys", () => {
   for (
     const key of ["__proto__", "constructor", "toString", "hasOwnProperty"]
   ) {
-    assert(errorsOf(`${key}: 1\naggregators:\n  p:\n${REST}`).length > 0, key);
-    assert(errorsOf(`aggregators:\n  p:\n    ${key}: 1\n${REST}`).length > 0);
-    const named = errorsOf(`aggregators:\n  ${key}:\n${REST}`);
+    assert(
+      listErrors(`${key}: 1\naggregators:\n  p:\n${REST}`).length > 0,
+      key,
+    );
+    assert(listErrors(`aggregators:\n  p:\n    ${key}: 1\n${REST}`).length > 0);
+    const named = listErrors(`aggregators:\n  ${key}:\n${REST}`);
     assertEquals(named, [], key);
     assert(
-      errorsOf(`aggregators:\n  p:\n    <<: {${key}: {a: b}}\n${REST}`)
+      listErrors(`aggregators:\n  p:\n    <<: {${key}: {a: b}}\n${REST}`)
         .length > 0,
     );
   }
@@ -126,7 +135,7 @@ testLarge(
   () => {
     const keys = Array.from({ length: 5000 }, (_, i) => `k${i}: ${i}`);
     const aggregators = Array.from({ length: 2000 }, (_, i) => `p${i}: *x`);
-    const errors = errorsOf(
+    const errors = listErrors(
       `x: &x {${keys.join()}}\naggregators: {${aggregators.join()}}\n`,
       2000,
     );
@@ -141,7 +150,7 @@ testLarge("Many references to nothing cost little", () => {
     (_, i) =>
       `${name(i)}: {vhost-user: /x${i}, lines: [wire/${name(i + 9000)}.y]}`,
   );
-  const errors = errorsOf(`aggregators: {${aggregators.join()}}\n`, 8000);
+  const errors = listErrors(`aggregators: {${aggregators.join()}}\n`, 8000);
   assertStringIncludes(errors[0]!, "there is no aggregator");
   assertEquals(errors.length, 1000);
 });

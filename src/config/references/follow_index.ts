@@ -6,7 +6,7 @@
  */
 import { ConfigError } from "../document/config_error.ts";
 import { knownNames } from "./known_names.ts";
-import { referenceOf } from "./references.ts";
+import { findReference } from "./references.ts";
 import {
   type AggregatorSpecification,
   linePosition,
@@ -39,7 +39,7 @@ export class FollowIndex {
 
   /** Adds an aggregator that was checked. */
   add(specification: AggregatorSpecification): void {
-    const followers = followersOf(specification);
+    const followers = collectFollowers(specification);
     // Most have none.
     if (followers.all.length > 0) {
       this.#aggregators.set(specification.name, followers);
@@ -59,7 +59,7 @@ export class FollowIndex {
    */
   check(added: readonly AggregatorSpecification[]): void {
     const names = new Set(added.map(({ name }) => name));
-    const news = new Map(added.map((one) => [one.name, followersOf(one)]));
+    const news = new Map(added.map((one) => [one.name, collectFollowers(one)]));
     const find = ({ aggregator, line, lineNumber }: LineReference) => {
       const followers = news.get(aggregator) ??
         this.#aggregators.get(aggregator);
@@ -78,14 +78,14 @@ export class FollowIndex {
   }
 }
 
-function followersOf(
+function collectFollowers(
   { name: aggregator, lines }: AggregatorSpecification,
 ): Followers {
   const all: Follower[] = [];
   const byName = new Map<string, Follower>();
   const byNumber = new Map<number, Follower>();
   for (const [lineNumber, line] of lines.entries()) {
-    const reference = referenceOf(line.source);
+    const reference = findReference(line.source);
     if (reference === undefined) continue;
     const follower = { aggregator, line, reference };
     all.push(follower);
@@ -108,11 +108,11 @@ function checkChain(
   let at: Follower | undefined = start;
   while (at !== undefined) {
     if (at === start && chain.length > 0) {
-      throw problemOf(start, `is part of a cycle: ${shown(chain)}`);
+      throw followerError(start, `is part of a cycle: ${shown(chain)}`);
     }
     chain.push(at);
     if (chain.length > MAX_FOLLOWED_LINES) {
-      throw problemOf(
+      throw followerError(
         start,
         `is at the end of more than ${MAX_FOLLOWED_LINES} lines that follow ` +
           `each other: ${shown(chain.slice(0, 4))} -> …`,
@@ -128,7 +128,7 @@ function shown(chain: readonly Follower[]): string {
   ).join(" -> ");
 }
 
-function problemOf({ line }: Follower, problem: string): ConfigError {
+function followerError({ line }: Follower, problem: string): ConfigError {
   return new ConfigError(problem, {
     ...linePosition(line),
     hint: "Let it follow the first line of the chain",

@@ -16,7 +16,7 @@ import type {
 
 const yaml = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
-function specificationOf(text: string): Specification {
+function readSpecification(text: string): Specification {
   const result = parseConfig(text, "test.yaml");
   if ("specification" in result) return result.specification;
   throw new Error(result.errors.map(({ message }) => message).join("\n"));
@@ -64,7 +64,7 @@ for (
   ] as [string, (name: string) => string][]
 ) {
   Deno.test(`lines of real boards, as ${title}, are referred to by name`, () => {
-    const { aggregators, interlocks } = specificationOf(`
+    const { aggregators, interlocks } = readSpecification(`
 aggregators:
   a:
     vhost-user: /run/a.sock
@@ -162,7 +162,7 @@ Deno.test("a client's lines are referred to by the host's names too", () => {
 });
 
 Deno.test("a name with a dot is the aggregator's own where the other has no such line", () => {
-  const { aggregators } = specificationOf(
+  const { aggregators } = readSpecification(
     `
 aggregators:
   USB2:
@@ -186,7 +186,7 @@ aggregators:
 });
 
 Deno.test("pins are tied to host lines by their names", () => {
-  const { aggregators } = specificationOf(
+  const { aggregators } = readSpecification(
     `
 aggregators:
   a:
@@ -210,7 +210,7 @@ Deno.test("banks of real boards have no name twice", () => {
 });
 
 Deno.test("AGGREGATOR.LINE is found where both names have dots", () => {
-  const { aggregators, interlocks } = specificationOf(
+  const { aggregators, interlocks } = readSpecification(
     `
 aggregators:
   vm.example.org:

@@ -8,9 +8,9 @@ import { ConfigError } from "../document/config_error.ts";
 import { knownNames } from "./known_names.ts";
 import { nearest } from "../../text/nearest.ts";
 import {
-  ambiguityOf,
-  readingsOf,
-  referenceOf,
+  describeAmbiguity,
+  findReference,
+  listReadings,
   withReference,
 } from "./references.ts";
 import {
@@ -32,12 +32,12 @@ export function resolveLate(
   const { name } = aggregator;
   const own = knownNames(aggregator.lines);
   const lines = aggregator.lines.map((line) => {
-    const written = referenceOf(line.source);
+    const written = findReference(line.source);
     if (written === undefined || written.aggregator !== "") return line;
     const text = written.line;
     // A line does not follow itself.
     const isOwn = own.has(text) && text !== line.name;
-    const matches = readingsOf(text, name).filter((each, i) =>
+    const matches = listReadings(text, name).filter((each, i) =>
       i === 0 ? isOwn : each.aggregator !== "" && isThere(each)
     );
     const [match, another] = matches;
@@ -46,7 +46,7 @@ export function resolveLate(
     }
     const { problem, hint } = match === undefined
       ? unknownLine(text, [...own.keys()].filter((each) => each !== line.name))
-      : ambiguityOf(text, matches);
+      : describeAmbiguity(text, matches);
     throw new ConfigError(problem, {
       ...linePosition(line),
       hint,

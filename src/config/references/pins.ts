@@ -42,7 +42,7 @@ export function tiePins(
     if (samePin !== undefined) {
       problems.add(
         keyPosition,
-        `this is pin ${titleOf(samePin)}, which has a line already`,
+        `this is pin ${describePin(samePin)}, which has a line already`,
         "Each pin has one line",
       );
       continue;
@@ -62,7 +62,7 @@ export function tiePins(
     if (other !== undefined) {
       problems.add(
         keyPosition,
-        `line "${name.value}" is at pin ${titleOf(other)} already`,
+        `line "${name.value}" is at pin ${describePin(other)} already`,
         "Each line is at one pin",
       );
       continue;
@@ -72,6 +72,6 @@ export function tiePins(
   return [...byLine].map(([lineNumber, pin]) => ({ ...pin, lineNumber }));
 }
 
-function titleOf({ pin, name }: PinReading): string {
+function describePin({ pin, name }: PinReading): string {
   return name ?? String(pin);
 }

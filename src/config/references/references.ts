@@ -6,7 +6,7 @@
 import type { LineReference, SourceSpecification } from "../specification.ts";
 
 /** The line that a source refers to, if it does. */
-export function referenceOf(
+export function findReference(
   source: SourceSpecification,
 ): LineReference | undefined {
   switch (source.kind) {
@@ -41,13 +41,13 @@ function splitReference(text: string): LineReference[] {
  * the aggregator `own` (a name such as USB2.0_MUX_SEL contains a dot), then
  * AGGREGATOR.LINE. Without `own` only the latter.
  */
-export function readingsOf(text: string, own: string): LineReference[] {
+export function listReadings(text: string, own: string): LineReference[] {
   const others = splitReference(text);
   return own === "" ? others : [{ aggregator: own, line: text }, ...others];
 }
 
 /** Returns the problem of a reference that several lines match. */
-export function ambiguityOf(
+export function describeAmbiguity(
   text: string,
   matches: readonly LineReference[],
 ): { problem: string; hint: string } {

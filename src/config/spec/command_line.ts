@@ -25,14 +25,14 @@ export function checkAggregators(
   const problems = new Problems();
   const specification = crossCheck({
     aggregators: aggregators.map(({ name, lines, ...exposure }) => {
-      const position = positionOf(`--name ${name}`);
+      const position = argumentPosition(`--name ${name}`);
       return {
         name,
         position,
         positions: exposurePlaces(exposure),
         exposure,
         lines: lines.map((line) => {
-          const linePlace = positionOf(`--line ${line.origin}`);
+          const linePlace = argumentPosition(`--line ${line.origin}`);
           // A SPEC is one word: all of its keys stand where it does.
           const keys = new Map(RULE_KEYS.map((key) => [key, linePlace]));
           return {
@@ -65,10 +65,10 @@ function exposurePlaces(
 ): Map<string, ConfigPosition> {
   return new Map(
     presentExposures(exposure).filter(({ name }) => name !== "kernel-chip")
-      .map(({ name, argument }) => [name, positionOf(argument)]),
+      .map(({ name, argument }) => [name, argumentPosition(argument)]),
   );
 }
 
-function positionOf(path: string): ConfigPosition {
+function argumentPosition(path: string): ConfigPosition {
   return { file: "command line", line: 0, column: 0, path };
 }

@@ -32,7 +32,7 @@ import { keyHint, suggestedKey } from "../../text/arguments.ts";
 import { LINE_NAME, parseValue, readValue } from "../values/values.ts";
 import {
   completeRules,
-  contradictionsOf,
+  findContradictions,
   type Rule,
   RULE_KEYS,
   type RuleKey,
@@ -111,12 +111,12 @@ export function readLineSpec(
   const { sources, values } = readSpec(spec, report);
   const kind = sources[0]?.kind;
   if (kind !== undefined) {
-    for (const { problem, hint } of contradictionsOf(values, kind)) {
+    for (const { problem, hint } of findContradictions(values, kind)) {
       report(problem, hint);
     }
   }
   if (problems.count > before) return [];
-  return linesOf({ origin: spec }, { sources, values }, {}, simCount, report);
+  return makeLines({ origin: spec }, { sources, values }, {}, simCount, report);
 }
 
 /**
@@ -124,7 +124,7 @@ export function readLineSpec(
  *
  * The rules must not contradict each other.
  */
-export function linesOf(
+export function makeLines(
   written: Pick<LineSpecification, "origin" | "position">,
   { sources, values }: SpecReading,
   defaults: RuleValues,
@@ -139,7 +139,7 @@ export function linesOf(
       source.kind,
     );
     const name = names?.[index] ??
-      nameOf(source, values.as, index, sources.length, simCount);
+      chooseName(source, values.as, index, sources.length, simCount);
     if (name !== undefined && name !== values.as) {
       readValue(LINE_NAME, name, report);
     }
@@ -160,7 +160,7 @@ function abbreviated(spec: string): string {
     : spec;
 }
 
-function nameOf(
+function chooseName(
   source: SourceSpecification,
   base: string | undefined,
   index: number,

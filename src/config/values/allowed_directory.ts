@@ -9,7 +9,7 @@
  * Returns the directory that `path` lies in, and the components below it;
  * undefined if it lies in none, or has components that are empty, `.` or `..`.
  */
-export function allowedDirectoryOf(
+export function findAllowedDirectory(
   path: string,
   directories: readonly string[],
 ): { directory: string; components: readonly string[] } | undefined {

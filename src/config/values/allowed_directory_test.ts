@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { allowedDirectoryOf } from "./allowed_directory.ts";
+import { findAllowedDirectory } from "./allowed_directory.ts";
 
-Deno.test("allowedDirectoryOf() takes a path below a directory apart", () => {
+Deno.test("findAllowedDirectory() takes a path below a directory apart", () => {
   const found = (path: string, ...directories: string[]) =>
-    allowedDirectoryOf(path, directories);
+    findAllowedDirectory(path, directories);
   assertEquals(found("/run/qemu/a/qmp", "/srv", "/run/qemu"), {
     directory: "/run/qemu",
     components: ["a", "qmp"],
@@ -15,7 +15,7 @@ Deno.test("allowedDirectoryOf() takes a path below a directory apart", () => {
   assertEquals(found("/qmp", "/"), { directory: "/", components: ["qmp"] });
 });
 
-Deno.test("allowedDirectoryOf() finds no directory for a path that may lead out of it", () => {
+Deno.test("findAllowedDirectory() finds no directory for a path that may lead out of it", () => {
   for (
     const path of [
       "/run/qemu",
@@ -29,6 +29,6 @@ Deno.test("allowedDirectoryOf() finds no directory for a path that may lead out 
       "/run/qemu/a/",
       "run/qemu/qmp",
     ]
-  ) assertEquals(allowedDirectoryOf(path, ["/run/qemu"]), undefined, path);
-  assertEquals(allowedDirectoryOf("/run/qemu/qmp", []), undefined);
+  ) assertEquals(findAllowedDirectory(path, ["/run/qemu"]), undefined, path);
+  assertEquals(findAllowedDirectory("/run/qemu/qmp", []), undefined);
 });

@@ -40,7 +40,7 @@ export const POLL_SHARE: TextKind<number> = {
 };
 
 /** Polling as a specification has it, of values that were given. */
-export function pollingOf(
+export function toPolling(
   pollUs: number | undefined,
   pollShare: number | undefined,
 ): Pick<AggregatorSpecification, "pollUs" | "pollShare"> {

@@ -97,7 +97,7 @@ interface RecordKeys {
 }
 
 /** Returns the record that keys mean. */
-export function recordOf(
+export function toRecordSpec(
   { keep, inputs = false, file, size = DEFAULT_SIZE }: RecordKeys,
 ): RecordSpecification {
   return {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { EDGE_COUNT, RECORD, RECORD_SIZE, recordOf } from "./record.ts";
+import { EDGE_COUNT, RECORD, RECORD_SIZE, toRecordSpec } from "./record.ts";
 
 Deno.test("a record of edges is off, a number, inputs, or both", () => {
   const read = (text: string) => {
@@ -18,8 +18,8 @@ Deno.test("a record of edges is off, a number, inputs, or both", () => {
 });
 
 Deno.test("a record in keys has a file of 64 MB unless its size is given", () => {
-  assertEquals(recordOf({}), { withInputs: false });
-  assertEquals(recordOf({ file: "/a", keep: 5000, inputs: true }), {
+  assertEquals(toRecordSpec({}), { withInputs: false });
+  assertEquals(toRecordSpec({ file: "/a", keep: 5000, inputs: true }), {
     keep: 5000,
     withInputs: true,
     file: { path: "/a", size: 64_000_000 },

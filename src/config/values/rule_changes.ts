@@ -7,7 +7,7 @@ import type { Report } from "../document/problems.ts";
 import type { LineSpecification } from "../specification.ts";
 import {
   completeRules,
-  contradictionsOf,
+  findContradictions,
   type RuleKey,
   type RuleValues,
 } from "./rules.ts";
@@ -40,14 +40,14 @@ export function changedLine(
   report: Report,
 ): LineSpecification | undefined {
   const { kind } = line.source;
-  const values: Record<string, unknown> = { ...valuesOf(line) };
+  const values: Record<string, unknown> = { ...toRuleValues(line) };
   for (const key of CHANGEABLE_RULES) {
     const value = change[key];
     if (value === undefined) continue;
     if (value === null) delete values[key];
     else values[key] = value;
   }
-  const contradictions = contradictionsOf(values, kind);
+  const contradictions = findContradictions(values, kind);
   for (const { problem, hint } of contradictions) report(problem, hint);
   if (contradictions.length > 0) return undefined;
   const { origin, position, source, name } = line;
@@ -61,7 +61,7 @@ export function changedLine(
 }
 
 /** Returns the rules of a line without those that others imply. */
-function valuesOf(line: LineSpecification): RuleValues {
+function toRuleValues(line: LineSpecification): RuleValues {
   const { source: { kind }, direction, onDisconnect } = line;
   const { bias, drive, initial, safe, combine } = line;
   const written: RuleValues = {

@@ -143,7 +143,7 @@ const DRIVING: readonly RuleKey[] = [
 ];
 
 /** Returns the limit of a line's direction, written or implied. */
-function directionOf(values: RuleValues, kind: SourceKind): DirectionRule {
+function deriveDirection(values: RuleValues, kind: SourceKind): DirectionRule {
   return values.direction ??
     (values.shared === true || VIRTUAL[kind] !== undefined
       ? "input"
@@ -152,7 +152,7 @@ function directionOf(values: RuleValues, kind: SourceKind): DirectionRule {
       : "any");
 }
 
-function onDisconnectOf(values: RuleValues): OnDisconnect {
+function deriveOnDisconnect(values: RuleValues): OnDisconnect {
   return values["on-disconnect"] ??
     (values.safe !== undefined
       ? "safe"
@@ -162,7 +162,7 @@ function onDisconnectOf(values: RuleValues): OnDisconnect {
 }
 
 /** Says which rules of one line exclude each other, or its source. */
-export function contradictionsOf(
+export function findContradictions(
   values: RuleValues,
   kind: SourceKind,
 ): Contradiction[] {
@@ -174,7 +174,7 @@ export function contradictionsOf(
   const { direction, combine } = values;
   const shared = values.shared === true;
   const virtual = VIRTUAL[kind];
-  const isInput = directionOf(values, kind) === "input";
+  const isInput = deriveDirection(values, kind) === "input";
   if (virtual !== undefined && direction !== undefined && !isInput) {
     blame("direction", `${virtual} is an input, but direction=${direction}`);
   } else if (shared && !isInput) {
@@ -191,7 +191,7 @@ export function contradictionsOf(
   } else if (combine !== undefined && direction === "any") {
     blame("combine", `"combine" needs direction=output, but it is any`);
   }
-  if (directionOf(values, kind) === "output") {
+  if (deriveDirection(values, kind) === "output") {
     const debounce = values.debounce ?? 0;
     if (debounce > 0) {
       blame("debounce", `"debounce" needs an input, but direction=output`);
@@ -218,7 +218,7 @@ function checkSafeValue(
   blame: Blame,
 ): void {
   const { safe } = values;
-  const onDisconnect = onDisconnectOf(values);
+  const onDisconnect = deriveOnDisconnect(values);
   const after = values["safe-after"];
   if (safe === undefined) {
     if (onDisconnect === "safe") {
@@ -287,11 +287,11 @@ export function withDefaults(
   kind: SourceKind,
 ): RuleValues {
   let result = values;
-  let count = contradictionsOf(result, kind).length;
+  let count = findContradictions(result, kind).length;
   for (const key of RULE_KEYS) {
     if (values[key] !== undefined || defaults[key] === undefined) continue;
     const candidate = { ...result, [key]: defaults[key] };
-    const candidateCount = contradictionsOf(candidate, kind).length;
+    const candidateCount = findContradictions(candidate, kind).length;
     if (candidateCount > count) continue;
     result = candidate;
     count = candidateCount;
@@ -314,10 +314,10 @@ export function completeRules(
   const safeAfterUs = values["safe-after"];
   const minIntervalUs = values["min-interval"];
   return {
-    direction: directionOf(values, kind),
+    direction: deriveDirection(values, kind),
     activeLow: values["active-low"] ?? false,
     debounceUs: values.debounce ?? 0,
-    onDisconnect: onDisconnectOf(values),
+    onDisconnect: deriveOnDisconnect(values),
     lane: values.lane ?? false,
     ...(bias === undefined ? {} : { bias }),
     ...(drive === undefined ? {} : { drive }),

@@ -11,7 +11,7 @@ import {
 import { nearest } from "../../text/nearest.ts";
 import type { UsbModel } from "../../usb/core/models.ts";
 import type { Report } from "../document/problems.ts";
-import { controlPathOf, MAX_NAME_LENGTH } from "../specification.ts";
+import { defaultControlPath, MAX_NAME_LENGTH } from "../specification.ts";
 import type { Value } from "../../line/value.ts";
 import { settingBehind } from "./socket_setting.ts";
 
@@ -289,7 +289,7 @@ export const ANY_SOCKET_PATH: TextKind<string> = socketPath(MAX_SOCKET_PATH);
 
 /** The path of a unix socket, beside which a control socket has its place. */
 export const SOCKET_PATH: TextKind<string> = socketPath(
-  MAX_SOCKET_PATH - controlPathOf("").length,
+  MAX_SOCKET_PATH - defaultControlPath("").length,
 );
 
 function socketPath(maxLength: number): TextKind<string> {

@@ -13,7 +13,7 @@ import { type CreationEvents, Creations } from "./creations/creations.ts";
 import { EventHub } from "./events/events.ts";
 import type { CreationRules } from "./creations/exposure.ts";
 import { ApiListener, type Peer } from "./connections/listener.ts";
-import { HttpError, messageOf, reply } from "./requests/messages.ts";
+import { errorMessage, HttpError, reply } from "./requests/messages.ts";
 import { Observation } from "./events/observation.ts";
 import { ApiRoutes } from "./routes/api_routes.ts";
 import { AuditLog, type AuditWriter } from "./requests/audit_log.ts";
@@ -251,7 +251,7 @@ export class ApiServer implements AsyncDisposable {
       } catch (error) {
         const { action } = route;
         if (action !== undefined) {
-          const reason = messageOf(error);
+          const reason = errorMessage(error);
           const outcome = error instanceof HttpError && error.status < 500 ||
               error instanceof ConfigError
             ? "refused"
@@ -262,7 +262,7 @@ export class ApiServer implements AsyncDisposable {
         throw error;
       }
     } catch (error) {
-      const refusal = refusalOf(error);
+      const refusal = toHttpError(error);
       if (refusal === undefined || response.headersSent) throw error;
       const { message, hint, status, headers, path, errors } = refusal;
       // The rest of an unread body is not waited for.
@@ -289,7 +289,7 @@ function lookOnly(action: string): HttpError {
   );
 }
 
-function refusalOf(error: unknown): HttpError | undefined {
+function toHttpError(error: unknown): HttpError | undefined {
   if (error instanceof HttpError) return error;
   if (error instanceof ConfigError) {
     const { message, hint, path } = error;

@@ -19,7 +19,7 @@ import {
   splitPath,
   UntrustedPathError,
 } from "../../../ffi/trusted_path.ts";
-import { controlPathOf } from "../../config/specification.ts";
+import { defaultControlPath } from "../../config/specification.ts";
 import { isServed } from "../sockets/listen_socket.ts";
 
 /** The user's runtime directory, or the machine's. */
@@ -41,7 +41,7 @@ export function controlPathByName(
  * systemd units give to sockets, where a service cannot make names.
  */
 export function controlPathsByName(name: string): string[] {
-  const file = controlPathOf(`${encodeURIComponent(name)}.sock`);
+  const file = defaultControlPath(`${encodeURIComponent(name)}.sock`);
   return [
     ...new Set([
       controlPathByName(name),

@@ -8,7 +8,7 @@ import { startableCommand } from "../../../ffi/own_command.ts";
 import { reapChild, spawnDetached } from "../../../ffi/spawn.ts";
 import { socketPair } from "../../../ffi/unix_socket.ts";
 import { checkAnswer, checkError } from "./answer_check.ts";
-import { roomOf } from "./frame_text.ts";
+import { limitRoom } from "./frame_text.ts";
 import {
   type CallName,
   type FromProcess,
@@ -168,7 +168,7 @@ export class AggregatorChild {
         this.#ended.resolve();
         events.ended();
       },
-    }, { descriptors: false, room: () => roomOf(lines()) });
+    }, { descriptors: false, room: () => limitRoom(lines()) });
     try {
       this.#process = startProcess(theirs.fd, lifeFd);
       this.#pid = this.#process.pid;

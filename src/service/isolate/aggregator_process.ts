@@ -144,7 +144,7 @@ class Server {
       const call = this.#reactor[name].bind(this.#reactor) as (
         ...args: unknown[]
       ) => Promise<unknown>;
-      const result = await call(...this.#argumentsOf(name, args, fds));
+      const result = await call(...this.#withDescriptors(name, args, fds));
       if (name === "add") dropStartUpPages();
       if (name === "shutdown") this.#isShutDown = true;
       tell({ kind: "done", id, result: result ?? null });
@@ -165,7 +165,7 @@ class Server {
     await declaredState(this.#reactor.shutdown());
   }
 
-  #argumentsOf(name: string, args: unknown[], fds: OwnedFd[]): unknown[] {
+  #withDescriptors(name: string, args: unknown[], fds: OwnedFd[]): unknown[] {
     if (name !== "add") return args;
     const [aggregators, ...others] = args;
     return [

@@ -24,7 +24,7 @@ const VALUES_PER_LINE = 512;
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 /** Returns the room of what a process has to say of so many lines. */
-export function roomOf(lines: number): FrameRoom {
+export function limitRoom(lines: number): FrameRoom {
   return {
     bytes: Math.min(LEAST_BYTES + lines * BYTES_PER_LINE, MAX_FRAME_BYTES),
     values: LEAST_VALUES + lines * VALUES_PER_LINE,

@@ -14,7 +14,7 @@ import {
   type ServiceEvent,
   type UnsafeLineState,
 } from "../messages/messages.ts";
-import { errorOf } from "../messages/messages.ts";
+import { toError } from "../messages/messages.ts";
 import type { RecordMemory } from "../record/record_memory.ts";
 import type { ReactorClient } from "../reactor/reactor_client.ts";
 import { UnsafeLinesError } from "../messages/unsafe_lines_error.ts";
@@ -104,7 +104,7 @@ export function unpackError(error: TravellingError): Error {
     return new UnsafeLinesError(unsafe.aggregator, unsafe.lines);
   }
   if (held !== undefined) return new LinesHeldError(held.removed, held.lines);
-  return errorOf(error);
+  return toError(error);
 }
 
 /** Fds of specifications as they travel: by their index among those sent. */

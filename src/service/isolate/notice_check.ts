@@ -5,10 +5,10 @@
  * @module
  */
 import {
+  enumeration,
   integer,
   list,
   object,
-  oneOf,
   optional,
   text,
 } from "../../client/message_schema.ts";
@@ -20,7 +20,7 @@ import { checkMessage } from "./answer_check.ts";
 
 const EVENT = object({
   aggregator: text(),
-  event: oneOf(SERVED_EVENTS),
+  event: enumeration(SERVED_EVENTS),
   detail: text(),
   force: optional(text()),
 });

@@ -122,7 +122,7 @@ export class Reactors implements AggregatorServer, Disposable {
         lineCounts.delete(name);
         room?.remove(name);
         events.removedLate?.(name);
-        events.servedChanged?.(sizeOf(lineCounts));
+        events.servedChanged?.(countServed(lineCounts));
       },
     };
     const record = edges?.open();
@@ -157,7 +157,7 @@ export class Reactors implements AggregatorServer, Disposable {
     for (const { name, lines } of added) {
       this.#lineCounts.set(name, lines.length);
     }
-    this.#events.servedChanged?.(sizeOf(this.#lineCounts));
+    this.#events.servedChanged?.(countServed(this.#lineCounts));
     return added;
   }
 
@@ -233,7 +233,7 @@ export class Reactors implements AggregatorServer, Disposable {
         this.#lineCounts.delete(name);
         this.#room?.remove(name);
       }
-      this.#events.servedChanged?.(sizeOf(this.#lineCounts));
+      this.#events.servedChanged?.(countServed(this.#lineCounts));
     }
   }
 
@@ -265,7 +265,7 @@ export class Reactors implements AggregatorServer, Disposable {
       interlocks.filter((one) => !isIsolated(one)),
     );
     for (const one of this.#processes()) {
-      await one.setInterlocks(this.#interlocksOf(one.names));
+      await one.setInterlocks(this.#selectInterlocks(one.names));
     }
   }
 
@@ -381,7 +381,7 @@ export class Reactors implements AggregatorServer, Disposable {
     const isolated = first ?? await this.#startProcess(name);
     try {
       await isolated.setInterlocks(
-        this.#interlocksOf([...isolated.names, name]),
+        this.#selectInterlocks([...isolated.names, name]),
       );
       const kept = this.#store === undefined ||
           this.#store.leftNames.length === 0
@@ -442,7 +442,7 @@ export class Reactors implements AggregatorServer, Disposable {
     if (isolated !== undefined && isolated.names.length === 0) isolated.end();
   }
 
-  #interlocksOf(names: readonly string[]): InterlockSpecification[] {
+  #selectInterlocks(names: readonly string[]): InterlockSpecification[] {
     return this.#interlocks.filter(({ exclusive }) =>
       exclusive.every(({ aggregator }) => names.includes(aggregator))
     );
@@ -462,7 +462,7 @@ export class Reactors implements AggregatorServer, Disposable {
   }
 }
 
-function sizeOf(lineCounts: ReadonlyMap<string, number>): ServedCount {
+function countServed(lineCounts: ReadonlyMap<string, number>): ServedCount {
   const lines = lineCounts.values().reduce((sum, count) => sum + count, 0);
   return { aggregators: lineCounts.size, lines };
 }

@@ -158,7 +158,7 @@ export class HeldLines {
    */
   async leave(owner: string): Promise<HeldLine[]> {
     for (;;) {
-      const addition = this.#usesOf(owner)
+      const addition = this.#findUses(owner)
         .flatMap(({ line }) => [...line.uses])
         .find(({ addition }) => addition.isUnderWay)?.addition;
       if (addition === undefined) break;
@@ -167,7 +167,7 @@ export class HeldLines {
       if (!await settlesWithin(addition.ended, LET_GO_MS)) break;
     }
     const left: HeldLine[] = [];
-    for (const use of this.#usesOf(owner)) {
+    for (const use of this.#findUses(owner)) {
       use.line.uses.delete(use);
       if (use.line.uses.size === 0) left.push(use.line);
     }
@@ -175,7 +175,7 @@ export class HeldLines {
   }
 
   /** Uses of `owner`, without those of pending additions. */
-  #usesOf(owner: string): LineUse[] {
+  #findUses(owner: string): LineUse[] {
     return [...this.#lines].flatMap(({ uses }) => [...uses])
       .filter((use) => use.owner === owner && !use.addition.isUnderWay);
   }

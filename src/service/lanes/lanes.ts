@@ -193,7 +193,7 @@ export class Lanes {
       throw error;
     }
     // Kept fds that the lanes have taken belong to them now.
-    const kept = this.#shareOf(() => [
+    const kept = this.#shareOfStore(() => [
       ...aggregators.flatMap((
         { name },
       ) => guestNames(name)),
@@ -259,14 +259,14 @@ export class Lanes {
     const own: SlowLine[] = [];
     for (const use of slow) {
       const line = isShareable(use.specification)
-        ? this.#held.joinable(placeOf(use))
+        ? this.#held.joinable(lineKey(use))
         : undefined;
       if (line === undefined) own.push(use);
       else plan.shared.push({ use, line });
     }
     for (const { use, line } of plan.shared) addition.use(line, use.owner);
     for (const use of firstUses(own)) {
-      const line = new HeldLine(placeOf(use), isShareable(use.specification));
+      const line = new HeldLine(lineKey(use), isShareable(use.specification));
       this.#held.add(line);
       plan.firstUses.push({ use, line });
     }
@@ -281,7 +281,7 @@ export class Lanes {
   }
 
   /** Fds that an earlier process kept by these names. */
-  #shareOf(names: () => string[]): KeptFd[] {
+  #shareOfStore(names: () => string[]): KeptFd[] {
     const store = this.#store;
     return store === undefined || store.leftNames.length === 0
       ? []
@@ -295,7 +295,7 @@ export class Lanes {
     const lane = RunningLane.create({
       program: this.#program,
       lines: firstUses.map(({ line }) => line),
-      start: { ...this.#startOf(firstUses.map(({ use }) => use)), leaves },
+      start: { ...this.#prepareStart(firstUses.map(({ use }) => use)), leaves },
     }, this.#events);
     const { handover } = lane;
     this.#running.set(handover, lane);
@@ -304,12 +304,12 @@ export class Lanes {
     return handover;
   }
 
-  #startOf(slow: readonly SlowLine[]): Omit<LaneStart, "handover"> {
+  #prepareStart(slow: readonly SlowLine[]): Omit<LaneStart, "handover"> {
     const store = this.#store;
     return {
       ...(store === undefined ? {} : {
         notifySocket: store.notifySocket,
-        kept: this.#shareOf(() => slow.flatMap(lineNames)),
+        kept: this.#shareOfStore(() => slow.flatMap(lineNames)),
       }),
       lines: slow.map(({ specification, owner }, slot) => ({
         specification: withoutSharing(specification),
@@ -339,7 +339,7 @@ function replace(
 }
 
 /** Place of a line; while it is away, the place that is written down. */
-function placeOf({ hostLine, specification }: SlowLine): string | undefined {
+function lineKey({ hostLine, specification }: SlowLine): string | undefined {
   if (hostLine !== undefined) return hostLine;
   const { source } = specification;
   return isChipSource(source) ? wantedText(source) : undefined;
@@ -347,8 +347,8 @@ function placeOf({ hostLine, specification }: SlowLine): string | undefined {
 
 /** True if two entries are one shared line. */
 function isSameLine(a: SlowLine, b: SlowLine): boolean {
-  const place = placeOf(a);
-  return a === b || place !== undefined && place === placeOf(b) &&
+  const place = lineKey(a);
+  return a === b || place !== undefined && place === lineKey(b) &&
       isShareable(a.specification) && isShareable(b.specification);
 }
 

@@ -19,7 +19,7 @@ import {
 import { isSlotClosing, loseSlots } from "../../aggregator/lane/lost_lane.ts";
 import { sleep } from "../../async/wait.ts";
 import { printable } from "../../text/printable.ts";
-import { errorOf, type LaneHandover } from "../messages/messages.ts";
+import { type LaneHandover, toError } from "../messages/messages.ts";
 import type { HeldLine, LaneLineTitle } from "./held_lines.ts";
 import type { LaneReport, LaneStart, LaneStartLine } from "./lane_worker.ts";
 
@@ -149,7 +149,7 @@ export class RunningLane {
       else if (data.kind === "ready") {
         readyAt = performance.now();
         opened.resolve(data.lines);
-      } else failure = errorOf(data.error);
+      } else failure = toError(data.error);
     };
     worker.onerror = (event) => {
       event.preventDefault();

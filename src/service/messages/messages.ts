@@ -314,7 +314,7 @@ export function errorReport(error: unknown): ErrorReport {
 }
 
 /** Decodes an error of another thread. */
-export function errorOf(
+export function toError(
   { message, hint, isConfig, isTransient }: ErrorReport,
 ): Error {
   return isConfig

@@ -8,7 +8,7 @@ import type { Aggregator } from "../../aggregator/aggregator.ts";
 import type { EventLoop } from "../../reactor/event_loop.ts";
 import type { Pieces } from "../../reactor/pieces.ts";
 import type { PlayCommand } from "../messages/messages.ts";
-import { type PinChange, pinsOf } from "./pin_changes.ts";
+import { type PinChange, toPinChanges } from "./pin_changes.ts";
 import { Player } from "./player.ts";
 
 /** Steps of one piece of work: the steps of this play must not wait for it. */
@@ -49,7 +49,7 @@ export class AggregatorPlay implements Disposable {
     for (const [i, { line: name }] of list.entries()) {
       if (i % CHECKED_PER_PIECE === CHECKED_PER_PIECE - 1) yield;
       if (pins.has(name)) continue;
-      const [one] = pinsOf(this.#aggregator, [[name, 0]]);
+      const [one] = toPinChanges(this.#aggregator, [[name, 0]]);
       const { pin } = one!;
       pins.set(name, [
         { ...one!, level: pin.levelFor(0) },

@@ -12,7 +12,7 @@ import type { EventLoop } from "../../reactor/event_loop.ts";
 import { printable } from "../../text/printable.ts";
 import type { GuestCounts, ServiceEvent } from "../messages/messages.ts";
 import { EventLimiter } from "./event_limiter.ts";
-import { titleOf } from "./line_reports.ts";
+import { formatTitle } from "./line_reports.ts";
 
 /** Longest detail of an event. **Units**: UTF-16 code units. */
 const DETAIL_LIMIT = 1024;
@@ -87,7 +87,7 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
   }
 
   refused(line: ReportedLine, reason: string): void {
-    this.report("refused", `${titleOf(line)}: ${reason}`);
+    this.report("refused", `${formatTitle(line)}: ${reason}`);
   }
 
   kernelRefused(
@@ -98,19 +98,21 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
     const { source, specification } = line;
     this.report(
       "refused",
-      `${titleOf(line)}, ${source.description}: ` +
+      `${formatTitle(line)}, ${source.description}: ` +
         refusalText(operation, errno, source, specification),
     );
   }
 
   silent(line: ReportedLine): void {
-    this.report("silent", `${titleOf(line)} has its safe value now`);
+    this.report("silent", `${formatTitle(line)} has its safe value now`);
   }
 
   rulePending(line: ReportedLine, rule: string, reason: string): void {
     this.report(
       "fault",
-      `${titleOf(line)}, ${line.source.description}: its rule (${rule}) does ` +
+      `${
+        formatTitle(line)
+      }, ${line.source.description}: its rule (${rule}) does ` +
         `not hold: ${reason}; it is retried`,
     );
   }
@@ -118,16 +120,16 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
   ruleHolds(line: ReportedLine, rule: string, effort: string): void {
     this.report(
       "enforced",
-      `${titleOf(line)}: its rule (${rule}) holds now, after ${effort}`,
+      `${formatTitle(line)}: its rule (${rule}) holds now, after ${effort}`,
     );
   }
 
   forced(line: ReportedLine, text: string): void {
-    this.#tell("forced", `${titleOf(line)}=${text}`);
+    this.#tell("forced", `${formatTitle(line)}=${text}`);
   }
 
   unforced(line: ReportedLine, reason: string, id: string): void {
-    this.#tell("unforced", `${titleOf(line)}: ${reason}`, id);
+    this.#tell("unforced", `${formatTitle(line)}: ${reason}`, id);
   }
 
   /** Reports what an operator did: each once, however many there are. */
@@ -148,7 +150,7 @@ export class AggregatorReports implements AggregatorReporter, Disposable {
   }
 
   presence(line: ReportedLine, isPresent: boolean): void {
-    const what = `${titleOf(line)}, ${line.source.description}`;
+    const what = `${formatTitle(line)}, ${line.source.description}`;
     this.report(isPresent ? "plugged" : "unplugged", what);
   }
 

@@ -145,7 +145,7 @@ Deno.test("a vhost-user guest that stays stopped is gone: its lines go where the
 });
 
 /** Number of shares of the reactor's time that an aggregator takes. */
-function sharesOf(
+function listShares(
   exposureAt: (
     path: string,
   ) => Omit<AggregatorSpecification, "name" | "lines">,
@@ -168,16 +168,16 @@ function sharesOf(
 }
 
 Deno.test("an aggregator has one share of the reactor's time, however it is exposed", () => {
-  const shares = sharesOf((socketPath) => ({ vhostUser: { socketPath } }));
+  const shares = listShares((socketPath) => ({ vhostUser: { socketPath } }));
   const others = {
-    card: sharesOf((socketPath) => ({ vfioUser: { socketPath } })),
-    adapter: sharesOf((socketPath) => ({
+    card: listShares((socketPath) => ({ vfioUser: { socketPath } })),
+    adapter: listShares((socketPath) => ({
       usbredir: { socketPath, device: "cp2112" },
     })),
-    listeningQemu: sharesOf((socketPath) => ({
+    listeningQemu: listShares((socketPath) => ({
       usbredir: { socketPath, device: "ljca", connects: true },
     })),
-    pins: sharesOf((path) => ({
+    pins: listShares((path) => ({
       qemuPins: { qtest: path, qmp: `${path}.qmp`, device: "pl061" },
     })),
   };

@@ -85,17 +85,17 @@ export function sessionStore(
   aggregator: string,
 ): SessionStore | undefined {
   if (store === undefined) return undefined;
-  const nameOf = (part: SessionPart) => sessionFdName(aggregator, part);
+  const fdName = (part: SessionPart) => sessionFdName(aggregator, part);
   return {
-    take: (part) => store.take(nameOf(part)),
-    keep: (part, fd) => store.keep(nameOf(part), fd),
-    drop: (part) => store.drop(nameOf(part)),
+    take: (part) => store.take(fdName(part)),
+    keep: (part, fd) => store.keep(fdName(part), fd),
+    drop: (part) => store.drop(fdName(part)),
     report: (problem) => store.report(problem),
   };
 }
 
 /** Returns the durations of requests as they are counted. */
-export function durationsOf(
+export function readDurations(
   times: Times,
 ): Pick<ExposureCounts, "durations"> {
   if (times === undefined) return {};

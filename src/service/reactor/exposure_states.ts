@@ -23,12 +23,12 @@ export interface ExposureStates {
 }
 
 /** Returns the states of the presentations that `specification` names. */
-export function statesOf(
+export function listStates(
   specification: AggregatorSpecification,
 ): ExposureStates {
   const { vfioUser } = specification;
-  const usbredir = usbredirStateOf(specification);
-  const qemuPins = qemuPinsStateOf(specification);
+  const usbredir = toUsbredirState(specification);
+  const qemuPins = toQemuPinsState(specification);
   return {
     ...(vfioUser && { vfioUser: { socketPath: vfioUser.socketPath } }),
     ...(usbredir && { usbredir }),
@@ -37,7 +37,7 @@ export function statesOf(
 }
 
 /** Returns the path of a listening socket that was given as an fd. */
-export function givenPathOf(
+export function findSocketPath(
   { vhostUser }: AggregatorSpecification,
 ): string | undefined {
   return vhostUser !== undefined && "fd" in vhostUser &&
@@ -46,7 +46,7 @@ export function givenPathOf(
     : undefined;
 }
 
-function qemuPinsStateOf(
+function toQemuPinsState(
   { qemuPins }: AggregatorSpecification,
 ): QemuPinsState | undefined {
   if (qemuPins === undefined) return undefined;
@@ -55,7 +55,7 @@ function qemuPinsStateOf(
   return index === undefined ? state : { ...state, index };
 }
 
-function usbredirStateOf(
+function toUsbredirState(
   { usbredir, lines }: AggregatorSpecification,
 ): UsbredirState | undefined {
   if (usbredir === undefined) return undefined;

@@ -38,7 +38,7 @@ function rig(): Rig {
     chooseModel: usb.chooseModel.bind(usb),
     startRelay: usb.startRelay.bind(usb),
     chips: usb.chips.bind(usb),
-    labelOf: usb.labelOf.bind(usb),
+    readLabel: usb.readLabel.bind(usb),
     isUsed: usb.isUsed.bind(usb),
     forgetsHolders: usb.forgetsHolders.bind(usb),
   });

@@ -171,7 +171,7 @@ function describe(
   { chip, servedSince }: ServedChip,
 ): AggregatorDescription {
   const { path, label, isPresent } = chip;
-  const infos = isPresent ? infosOf(path) : [];
+  const infos = isPresent ? readInfos(path) : [];
   const lost = isPresent ? chip.lostChips : [];
   const what = !isPresent
     ? ", which was removed"
@@ -199,7 +199,7 @@ function describe(
 }
 
 /** Reads the kernel's view of a chip's lines; empty if it cannot be read. */
-function infosOf(path: string): LineInfo[] {
+function readInfos(path: string): LineInfo[] {
   try {
     using opened = Chip.open(path);
     return opened.lines();

@@ -35,7 +35,7 @@ const CAUSES: Readonly<Record<Cause, EdgeCause | undefined>> = {
 const known = new WeakMap<LineSpecification, Fixed>();
 
 /** Returns the details of a line, as it is now. */
-export function detailsOf(
+export function describeDetails(
   line: AggregatorLine,
 ): Pick<
   Line,
@@ -46,14 +46,14 @@ export function detailsOf(
     ? []
     : excludedBy(interlock).slice(0, MAX_INTERLOCKS);
   return {
-    ...fixedOf(specification),
+    ...describeFixed(specification),
     ...(interlocks.length === 0 ? {} : { interlocks }),
-    ...(last === undefined ? {} : changeOf(last)),
-    ...(force === undefined ? {} : { forced: forcedOf(force, line) }),
+    ...(last === undefined ? {} : describeChange(last)),
+    ...(force === undefined ? {} : { forced: toForced(force, line) }),
   };
 }
 
-function forcedOf(
+function toForced(
   { value, info, isOutput, requested }: LineForce,
   { source }: AggregatorLine,
 ): NonNullable<Line["forced"]> {
@@ -65,7 +65,7 @@ function forcedOf(
   };
 }
 
-function changeOf(
+function describeChange(
   { cause, ageNs }: LastEdge,
 ): Pick<Line, "drivenBy" | "since"> {
   const drivenBy = CAUSES[cause];
@@ -86,11 +86,11 @@ function excludedBy(
   return [...titles];
 }
 
-function fixedOf(specification: LineSpecification): Fixed {
+function describeFixed(specification: LineSpecification): Fixed {
   let fixed = known.get(specification);
   if (fixed === undefined) {
-    const origin = originOf(specification.source);
-    const rules = rulesOf(specification);
+    const origin = toLineOrigin(specification.source);
+    const rules = describeRules(specification);
     fixed = {
       ...(origin === undefined ? {} : { origin }),
       ...(Object.keys(rules).length === 0 ? {} : { rules }),
@@ -100,7 +100,7 @@ function fixedOf(specification: LineSpecification): Fixed {
   return fixed;
 }
 
-function originOf(source: SourceSpecification): LineOrigin | undefined {
+function toLineOrigin(source: SourceSpecification): LineOrigin | undefined {
   const { kind } = source;
   switch (kind) {
     case "chip":
@@ -114,20 +114,22 @@ function originOf(source: SourceSpecification): LineOrigin | undefined {
     case "const":
       return { kind, value: source.value };
     case "wire":
-      return { kind, of: nameOf(source.to) };
+      return { kind, of: formatReference(source.to) };
     case "copy":
     case "invert":
-      return { kind, of: nameOf(source.of) };
+      return { kind, of: formatReference(source.of) };
     case "lane":
-      return source.origin === undefined ? undefined : originOf(source.origin);
+      return source.origin === undefined
+        ? undefined
+        : toLineOrigin(source.origin);
   }
 }
 
-function nameOf({ aggregator, line }: LineReference): string {
+function formatReference({ aggregator, line }: LineReference): string {
   return `${aggregator}.${line}`;
 }
 
-function rulesOf(
+function describeRules(
   {
     direction,
     activeLow,

@@ -10,12 +10,12 @@ import { Interlocks } from "../../aggregator/rules/interlock.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import type { LineSpecification } from "../../config/specification.ts";
 import { LineOperation } from "../../line/port.ts";
-import { detailsOf } from "./line_details.ts";
+import { describeDetails } from "./line_details.ts";
 
 /** Details of a line from this source. */
 function detailsFrom(source: LineSpecification["source"]) {
   const [specification] = parseLineSpec("gpiochip0/0");
-  return detailsOf(
+  return describeDetails(
     new AggregatorLine(
       "T",
       { ...specification!, source },
@@ -25,7 +25,7 @@ function detailsFrom(source: LineSpecification["source"]) {
   );
 }
 
-Deno.test("detailsOf() tells a line's source as data, without rules that are the defaults", () => {
+Deno.test("describeDetails() tells a line's source as data, without rules that are the defaults", () => {
   const to = { aggregator: "crane", line: "READY" };
   const cases: [LineSpecification["source"], unknown][] = [
     [{ kind: "chip", chip: "soc-gpio", offset: 7 }, {
@@ -57,13 +57,13 @@ Deno.test("detailsOf() tells a line's source as data, without rules that are the
   }
 });
 
-Deno.test("detailsOf() tells rules that are not the defaults, and those of a change", () => {
+Deno.test("describeDetails() tells rules that are not the defaults, and those of a change", () => {
   const spec = "gpiochip0/0,direction=output,active-low,drive=open-drain," +
     "initial=1,safe=0,safe-after=2s,min-interval=5ms";
   const [specification] = parseLineSpec(spec);
   const { line } = new LineRig("T", "", new SourceDouble());
   line.changeRules(specification!);
-  assertEquals(detailsOf(line).rules, {
+  assertEquals(describeDetails(line).rules, {
     direction: "output",
     activeLow: true,
     drive: "open-drain",
@@ -77,7 +77,7 @@ Deno.test("detailsOf() tells rules that are not the defaults, and those of a cha
     "gpiochip0/0,direction=input,bias=pull-up,debounce=5ms,shared",
   );
   line.changeRules(input!);
-  assertEquals(detailsOf(line).rules, {
+  assertEquals(describeDetails(line).rules, {
     direction: "input",
     bias: "pull-up",
     debounceUs: 5000,
@@ -85,7 +85,7 @@ Deno.test("detailsOf() tells rules that are not the defaults, and those of a cha
   });
 });
 
-Deno.test("detailsOf() tells the lines that exclude a line, each once and not too many", () => {
+Deno.test("describeDetails() tells the lines that exclude a line, each once and not too many", () => {
   const lines = Array.from(
     { length: 50 },
     (_, i) =>
@@ -98,7 +98,7 @@ Deno.test("detailsOf() tells the lines that exclude a line, each once and not to
     position: { file: "", line: 1, column: 1, path: "" },
   });
   interlocks.set([group(0, 1, 2), group(0, 1, 3)]);
-  const named = (i: number) => detailsOf(lines[i]!).interlocks;
+  const named = (i: number) => describeDetails(lines[i]!).interlocks;
   assertEquals(named(0), ["press.L1", "press.L2", "press.L3"]);
   assertEquals(named(2), ["press.L0", "press.L1"]);
   assertEquals(named(4), undefined);
@@ -108,20 +108,20 @@ Deno.test("detailsOf() tells the lines that exclude a line, each once and not to
   assertEquals(named(0), undefined);
 });
 
-Deno.test("detailsOf() tells the cause of the last change, and its time", () => {
+Deno.test("describeDetails() tells the cause of the last change, and its time", () => {
   const record = new EdgeRecordDouble();
   const { line } = new LineRig("T", "", new SourceDouble());
   line.submit(LineOperation.Output, 0);
   record.add(line);
-  assertEquals(detailsOf(line).drivenBy, undefined);
+  assertEquals(describeDetails(line).drivenBy, undefined);
   line.submit(LineOperation.SetValue, 1);
   record.now += 5e9;
   // It is no change.
   line.submit(LineOperation.SetValue, 1);
-  const { drivenBy, since } = detailsOf(line);
+  const { drivenBy, since } = describeDetails(line);
   assertEquals(drivenBy, "guest");
   const ageMs = Date.now() - since!;
   assert(ageMs >= 4999, `${ageMs} ms`);
   line.makeInactive();
-  assertEquals(detailsOf(line).drivenBy, "rule");
+  assertEquals(describeDetails(line).drivenBy, "rule");
 });

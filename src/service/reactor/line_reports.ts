@@ -8,7 +8,7 @@ import type { ReportedLine } from "../../aggregator/line_reporter.ts";
 import { innermost } from "../../aggregator/line_source.ts";
 import { Direction, FAILED } from "../../line/port.ts";
 import type { Line, LineChangeState } from "../../client/protocol.ts";
-import { detailsOf } from "./line_details.ts";
+import { describeDetails } from "./line_details.ts";
 import type { LineCounts } from "../messages/messages.ts";
 
 /** Returns a line as it is now. */
@@ -24,7 +24,7 @@ export function describeLine(
     lineNumber: number,
     name,
     source: line.source.description,
-    ...detailsOf(line),
+    ...describeDetails(line),
     ...state,
   };
 }
@@ -69,6 +69,6 @@ export function countLine(
 }
 
 /** Returns the name of a line, or its number if it has none. */
-export function titleOf({ name, lineNumber }: ReportedLine): string {
+export function formatTitle({ name, lineNumber }: ReportedLine): string {
   return name === "" ? `line ${lineNumber}` : name;
 }

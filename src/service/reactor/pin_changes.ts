@@ -27,7 +27,7 @@ export function pullPin({ line, pin, level }: PinChange): void {
  *
  * @throws {RangeError} If there is no such line, or it is not simulated.
  */
-export function pinsOf(
+export function toPinChanges(
   aggregator: Aggregator,
   changes: readonly [line: string, level: 0 | 1][],
 ): PinChange[] {

@@ -8,9 +8,9 @@ import { Aggregator } from "../../aggregator/aggregator.ts";
 import { Interlocks } from "../../aggregator/rules/interlock.ts";
 import { LineDirectory } from "../../aggregator/sharing/line_directory.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
-import { pinsOf } from "./pin_changes.ts";
+import { toPinChanges } from "./pin_changes.ts";
 
-function aggregatorOf(names: readonly string[]): Aggregator {
+function makeAggregator(names: readonly string[]): Aggregator {
   const ignore = () => {};
   return Aggregator.open({
     name: "a",
@@ -35,7 +35,7 @@ function aggregatorOf(names: readonly string[]): Aggregator {
   });
 }
 
-Deno.test("pinsOf() searches a bounded number of lines for a similar name", () => {
+Deno.test("toPinChanges() searches a bounded number of lines for a similar name", () => {
   const near = "valve-of-the-northern-press";
   const others = Array.from(
     { length: 500 },
@@ -49,7 +49,7 @@ Deno.test("pinsOf() searches a bounded number of lines for a similar name", () =
     ] as const
   ) {
     const { message } = assertThrows(
-      () => pinsOf(aggregatorOf(names), [[wrong, 1]]),
+      () => toPinChanges(makeAggregator(names), [[wrong, 1]]),
       RangeError,
     );
     assertEquals(message.includes(`did you mean ${near}?`), isFound);

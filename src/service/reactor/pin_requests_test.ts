@@ -7,7 +7,7 @@ import { AggregatorLine } from "../../aggregator/aggregator_line.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { pinRetryMs } from "./pin_requests.ts";
 
-function linesOf(spec: string): AggregatorLine[] {
+function makeLines(spec: string): AggregatorLine[] {
   return parseLineSpec(spec).map((specification) =>
     new AggregatorLine("T", specification, new SourceDouble(), new LoopDouble())
   );
@@ -20,7 +20,7 @@ Deno.test("a rejected level is retried after a second, and after a longer min-in
     ["sim/1,min-interval=3s", 3000],
   ];
   for (const [spec, delay] of cases) {
-    const lines = linesOf(spec);
+    const lines = makeLines(spec);
     for (const level of [0, 1]) {
       assertEquals(pinRetryMs({ lines }, lines[0]!, level), delay);
     }
@@ -29,8 +29,8 @@ Deno.test("a rejected level is retried after a second, and after a longer min-in
 
 Deno.test("no level is retried beside a line that watches its guest's silence", () => {
   const lines = [
-    ...linesOf("sim/1"),
-    ...linesOf("sim/1,safe=0,safe-after=2s"),
+    ...makeLines("sim/1"),
+    ...makeLines("sim/1,safe=0,safe-after=2s"),
   ];
   for (const line of lines) {
     assertEquals(pinRetryMs({ lines }, line, 0), undefined);
@@ -38,7 +38,7 @@ Deno.test("no level is retried beside a line that watches its guest's silence", 
 });
 
 Deno.test("an interlocked line never becomes active by a retry", () => {
-  const lines = linesOf("sim/1");
+  const lines = makeLines("sim/1");
   lines[0]!.interlocked("press.T");
   assertEquals([0, 1].map((level) => pinRetryMs({ lines }, lines[0]!, level)), [
     1000,

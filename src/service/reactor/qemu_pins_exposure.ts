@@ -7,9 +7,9 @@ import type { QemuPinsSpecification } from "../../config/specification.ts";
 import { QemuPins } from "../../qemu/qemu_pins.ts";
 import { RequestCounters } from "../../virtio/gpio/counters.ts";
 import {
-  durationsOf,
   type Exposure,
   type ExposureContext,
+  readDurations,
   sessionStore,
   type Times,
 } from "./exposure.ts";
@@ -84,7 +84,7 @@ export function exposePins(
     changeRules: () => {},
     count: () => ({
       requests: counters.requests,
-      ...durationsOf(times),
+      ...readDurations(times),
       pins: exposure.counters,
     }),
     [Symbol.dispose]: () => exposure[Symbol.dispose](),

@@ -23,7 +23,6 @@ import {
   type AggregatorDescription,
   type Answer,
   type Command,
-  errorOf,
   type ForceCommand,
   type LineChanges,
   type PendingLine,
@@ -31,6 +30,7 @@ import {
   type RecordedLines,
   type Report,
   type ServiceEvent,
+  toError,
 } from "../messages/messages.ts";
 import {
   SAFE_LIMIT_MS,
@@ -148,7 +148,7 @@ export class ReactorClient implements Disposable {
     );
     const ready = Promise.withResolvers<void>();
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
-      if (data.kind === "crashed") ready.reject(errorOf(data.error));
+      if (data.kind === "crashed") ready.reject(toError(data.error));
       if (data.kind === "ready") ready.resolve();
       else if (data.kind !== "loaded") client.#hear(data);
     };

@@ -9,9 +9,9 @@ import { encodeFrame } from "../messages/command_channel.ts";
 import {
   type Answer,
   type Command,
-  errorOf,
   joinAnswer,
   type Report,
+  toError,
 } from "../messages/messages.ts";
 
 /** Interval of attempts while the reactor does not read. **Units**: ms. */
@@ -64,7 +64,7 @@ export class ReactorCommands implements Disposable {
       return;
     }
     const waiting = this.#take(report.id);
-    if (report.kind === "failed") waiting?.reject(errorOf(report.error));
+    if (report.kind === "failed") waiting?.reject(toError(report.error));
     else waiting?.resolve(joinAnswer([...waiting.parts, report]));
   }
 

@@ -8,7 +8,7 @@ import type { FdStore } from "../../aggregator/restart/fd_store.ts";
 import { parseLineSpec } from "../../config/spec/line_spec.ts";
 import { EdgeRecorder } from "../../edges/edge_recorder.ts";
 import { EdgeReader, ringBytes } from "../../edges/edge_ring.ts";
-import { EdgeRule, ruleOf, stateBefore } from "../../edges/record.ts";
+import { EdgeRule, stateBefore, unpackRule } from "../../edges/record.ts";
 import { abandon } from "../../reactor/pieces.ts";
 import { Reactor } from "../../reactor/reactor.ts";
 import { joinAnswer, type RecordedLines } from "../messages/messages.ts";
@@ -126,7 +126,7 @@ Deno.test("lines are reported as recorded with their states before the first edg
   assertEquals(
     edges.slice(0, 2).map((
       { lineId, bits },
-    ) => [lineId, ruleOf(bits), stateBefore(bits)]),
+    ) => [lineId, unpackRule(bits), stateBefore(bits)]),
     states.map((state, i) => [i, EdgeRule.Start, state]),
   );
   assert(edges.every((edge) => edge.time >= time));

@@ -14,15 +14,15 @@ import {
 import type { LineSource } from "../../aggregator/line_source.ts";
 import {
   type AggregatorSpecification,
-  controlPathOf,
+  defaultControlPath,
   type LineSpecification,
 } from "../../config/specification.ts";
 import type { EventLoop, TimeShare } from "../../reactor/event_loop.ts";
 import { GuardedLoop } from "../../reactor/guarded_loop.ts";
 import {
   atOnce,
-  eachOf,
   eachPart,
+  inPieces,
   onePiece,
   type Pieces,
 } from "../../reactor/pieces.ts";
@@ -49,18 +49,18 @@ import {
   countLine,
   describeLine,
   describeState,
-  titleOf,
+  formatTitle,
 } from "./line_reports.ts";
 import { AggregatorPlay } from "./aggregator_play.ts";
 import { AggregatorReports } from "./aggregator_reports.ts";
-import { pinsOf, pullPin } from "./pin_changes.ts";
+import { pullPin, toPinChanges } from "./pin_changes.ts";
 import { ChangeCollector } from "./change_collector.ts";
 import { expose } from "./expose.ts";
 import { type Exposure, SOCKET_MODE } from "./exposure.ts";
 import {
   type ExposureStates,
-  givenPathOf,
-  statesOf,
+  findSocketPath,
+  listStates,
 } from "./exposure_states.ts";
 
 /** Events of the host. */
@@ -139,8 +139,8 @@ export class ServedAggregator implements Disposable {
     this.name = specification.name;
     this.serial = serial;
     this.secondOf = specification.secondOf;
-    this.#states = statesOf(specification);
-    this.#givenPath = givenPathOf(specification);
+    this.#states = listStates(specification);
+    this.#givenPath = findSocketPath(specification);
     this.#loop = outerLoop;
     this.#reports = this.#resources.use(
       new AggregatorReports(this.name, outerLoop, events),
@@ -247,7 +247,7 @@ export class ServedAggregator implements Disposable {
     const { controlBase, access } = this.#exposure;
     const own = specification.control;
     const controlPath = own?.path ??
-      (controlBase && controlPathOf(controlBase));
+      (controlBase && defaultControlPath(controlBase));
     if (controlPath === undefined) return;
     const control = listenFor(
       controlPath,
@@ -340,7 +340,7 @@ export class ServedAggregator implements Disposable {
     const aggregator = this.#aggregator as Aggregator | undefined;
     yield* eachPart([
       () => onePiece(() => this.#outside.dispose()),
-      () => aggregator === undefined ? eachOf([]) : aggregator.ending(),
+      () => aggregator === undefined ? inPieces([]) : aggregator.ending(),
       () => onePiece(() => this.#resources.dispose()),
     ], (part) => part());
   }
@@ -350,7 +350,7 @@ export class ServedAggregator implements Disposable {
     return this.#aggregator.unsafe.map(({ line, reason, isRetried }) => ({
       aggregator: this.name,
       lineNumber: line.lineNumber,
-      line: titleOf(line),
+      line: formatTitle(line),
       reason,
       isRetried,
     }));
@@ -362,7 +362,7 @@ export class ServedAggregator implements Disposable {
       const { pendingRule } = line;
       return pendingRule === undefined
         ? []
-        : [{ aggregator: this.name, line: titleOf(line), ...pendingRule }];
+        : [{ aggregator: this.name, line: formatTitle(line), ...pendingRule }];
     });
   }
 
@@ -453,7 +453,7 @@ export class ServedAggregator implements Disposable {
   /** Executes a request, and describes the aggregator, in pieces. */
   *#control(request: ControlRequest): Generator<string, void> {
     const driven: string[] = [];
-    const pins = pinsOf(this.#aggregator, request.pull ?? []);
+    const pins = toPinChanges(this.#aggregator, request.pull ?? []);
     for (const [i, change] of pins.entries()) {
       pullPin(change);
       if (change.pin.isDriven) driven.push(request.pull![i]![0]);
@@ -487,6 +487,6 @@ export class ServedAggregator implements Disposable {
 
   /** Pulls simulated lines: all, or none. */
   pull(changes: readonly [line: string, level: 0 | 1][]): void {
-    for (const pin of pinsOf(this.#aggregator, changes)) pullPin(pin);
+    for (const pin of toPinChanges(this.#aggregator, changes)) pullPin(pin);
   }
 }

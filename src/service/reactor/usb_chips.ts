@@ -199,7 +199,7 @@ export class UsbChips implements AsyncDisposable {
     reason: string,
   ): Promise<void> {
     if (served.isRemoved || await this.#isOver(name, served)) return;
-    this.#listener.unplugged(name, `${pathsOf(served)} is gone: ${reason}`);
+    this.#listener.unplugged(name, `${formatPaths(served)} is gone: ${reason}`);
     const age = this.#clock.now() - served.since;
     this.#makeLater(
       name,
@@ -216,7 +216,7 @@ export class UsbChips implements AsyncDisposable {
       // Records that cannot be read now tell nothing.
       return false;
     }
-    if (!served.isRemoved) this.#listener.gone(name, pathsOf(served));
+    if (!served.isRemoved) this.#listener.gone(name, formatPaths(served));
     return true;
   }
 
@@ -241,7 +241,7 @@ export class UsbChips implements AsyncDisposable {
     }
     try {
       await this.attach(name);
-      this.#listener.plugged(name, `${pathsOf(served)} is there again`);
+      this.#listener.plugged(name, `${formatPaths(served)} is there again`);
     } catch (error) {
       if (served.isRemoved) return;
       this.#listener.unplugged(
@@ -253,6 +253,6 @@ export class UsbChips implements AsyncDisposable {
   }
 }
 
-function pathsOf({ chip }: ServedChip): string {
+function formatPaths({ chip }: ServedChip): string {
   return chip.chips.map(({ path }) => path).join(" and ");
 }

@@ -265,7 +265,7 @@ export function exposeUsb(
   return {
     presentation:
       `${what} ${connects === true ? "in the QEMU behind" : "at"} ` +
-      listOf(paths),
+      formatPaths(paths),
     // Beside a path that a client chose nothing is made.
     ...(allowed === undefined && serial === undefined
       ? { controlBase: first! }
@@ -277,20 +277,20 @@ export function exposeUsb(
     handOver: () => {
       for (const socket of sockets) socket.keep();
     },
-    count: () => countsOf(adapters, aggregator.lines.length),
+    count: () => sumCounts(adapters, aggregator.lines.length),
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
 /** Returns paths that differ by a number, as a text. */
-function listOf(paths: readonly string[]): string {
+function formatPaths(paths: readonly string[]): string {
   return paths.length > 3
     ? `${paths[0]}, ${paths[1]}, … ${paths.at(-1)}`
     : paths.join(", ");
 }
 
 /** Returns the counters of all adapters, by lineNumber where that applies. */
-function countsOf(
+function sumCounts(
   adapters: readonly Adapter[],
   lineCount: number,
 ): NonNullable<ExposureCounts["usb"]> {

@@ -6,9 +6,9 @@
 import type { UsbredirSpecification } from "../../config/specification.ts";
 import { RequestCounters } from "../../virtio/gpio/counters.ts";
 import {
-  durationsOf,
   type Exposure,
   type ExposureContext,
+  readDurations,
   sessionStore,
   SOCKET_MODE,
   type Times,
@@ -51,7 +51,7 @@ export function exposeAdapters(
     changeRules: () => {},
     count: () => ({
       requests: counters.requests,
-      ...durationsOf(times),
+      ...readDurations(times),
       usb: adapters.count(),
     }),
   };

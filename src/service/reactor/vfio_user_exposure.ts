@@ -8,10 +8,10 @@ import { MlIoh } from "../../pci/ml_ioh.ts";
 import { VfioUserBackend } from "../../vfio_user/backend.ts";
 import { RequestCounters } from "../../virtio/gpio/counters.ts";
 import {
-  durationsOf,
   type Exposure,
   type ExposureContext,
   listenAt,
+  readDurations,
   sessionStore,
   type Times,
 } from "./exposure.ts";
@@ -79,7 +79,7 @@ export function exposeCard(
     access,
     endSession: (reason) => backend.endSession(reason),
     changeRules: () => {},
-    count: () => ({ requests: counters.requests, ...durationsOf(times) }),
+    count: () => ({ requests: counters.requests, ...readDurations(times) }),
     [Symbol.dispose]: () => owned.dispose(),
   };
 }

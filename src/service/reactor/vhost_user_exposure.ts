@@ -19,10 +19,10 @@ import {
 } from "../../vhost_user/pause_watch.ts";
 import { GpioDevice } from "../../virtio/gpio/device.ts";
 import {
-  durationsOf,
   type Exposure,
   type ExposureContext,
   listenAt,
+  readDurations,
   sessionStore,
   type Times,
 } from "./exposure.ts";
@@ -49,7 +49,7 @@ class AggregatorDevice extends GpioDevice {
 }
 
 /** **Units**: milliseconds. */
-function pausedForOf(
+function toPausedFor(
   { pausedForUs }: AggregatorSpecification,
 ): PausedFor {
   return pausedForUs === undefined
@@ -98,7 +98,7 @@ export function exposeDevice(
       share,
       device,
       name: specification.name,
-      pausedFor: pausedForOf(specification),
+      pausedFor: toPausedFor(specification),
       polling,
       // A connection that was given has no socket for the next process.
       store: isConnection ? undefined : sessionStore(store, aggregator.name),
@@ -128,14 +128,14 @@ export function exposeDevice(
     access,
     endSession: (reason) => backend.endSession(reason),
     changeRules: (specification) => {
-      backend.pausedFor = pausedForOf(specification);
+      backend.pausedFor = toPausedFor(specification);
       setPolling(polling, specification);
     },
     count: () => {
       const { requests, unattributed, events, refusedChains } = device.counters;
       return {
         requests,
-        ...durationsOf(times),
+        ...readDurations(times),
         device: { unattributed, events, refusedChains },
       };
     },

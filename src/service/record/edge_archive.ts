@@ -7,15 +7,15 @@
 import { settlesWithin } from "../../async/wait.ts";
 import {
   type EdgeEntry,
-  entryOf,
   type FileClock,
+  parseEntry,
 } from "../../recording/edge_lines.ts";
 import { printableError } from "../../text/printable.ts";
 import type { EdgeFile } from "./edge_file.ts";
 import type { EdgeFileReader, EdgeSink, WrittenEdges } from "./edge_sink.ts";
 import type { RecordedLine } from "./edge_source.ts";
 import { FileLines, type LineBatch } from "./file_lines.ts";
-import { stateOf } from "./file_states.ts";
+import { packState } from "./file_states.ts";
 import type { EdgeStore } from "./edge_store.ts";
 import { atOnce, type Run } from "./turns.ts";
 
@@ -151,7 +151,7 @@ export class EdgeArchive {
     const partly = this.#indices.filter(({ begin }) => begin > 0).map((
       { generation },
     ) =>
-      `only the last ${mebibytes} MiB of ${this.nameOf(generation)} are ` +
+      `only the last ${mebibytes} MiB of ${this.fileName(generation)} are ` +
       "searched; gpioagg record --file reads all of it"
     );
     return [...partly, ...this.#problems];
@@ -187,7 +187,7 @@ export class EdgeArchive {
   }
 
   /** Returns the number of a line of which a file says none. */
-  numberOf({ scope, name }: EdgeEntry): number {
+  findNumber({ scope, name }: EdgeEntry): number {
     if (/^\d{1,5}$/.test(name)) return Number(name);
     for (const { blocks } of this.#store.sources) {
       for (const { lines } of blocks) {
@@ -197,7 +197,7 @@ export class EdgeArchive {
         if (line !== undefined) return line.lineNumber;
       }
     }
-    const key = keyOf(scope, name);
+    const key = lineKey(scope, name);
     let number = this.#numbers.get(key);
     if (number === undefined) {
       number = FIRST_NUMBER + this.#numbers.size;
@@ -300,7 +300,7 @@ export class EdgeArchive {
       index.isWhole = !isCurrent;
     } catch (error) {
       this.#problems.push(
-        `${this.nameOf(generation)} cannot be read: ${printableError(error)}`,
+        `${this.fileName(generation)} cannot be read: ${printableError(error)}`,
       );
     } finally {
       reader?.close();
@@ -308,7 +308,7 @@ export class EdgeArchive {
   }
 
   /** The path of a file, for messages. */
-  nameOf(generation: number): string {
+  fileName(generation: number): string {
     return generation < this.#file.generation ? `${this.path}.1` : this.path;
   }
 
@@ -321,7 +321,7 @@ export class EdgeArchive {
         if ("run" in entry) {
           const { run, timeNs: ns, clock } = entry;
           const time = { ns, clock };
-          places.push({ generation, offset: batch.offsetOf(i), time });
+          places.push({ generation, offset: batch.fileOffset(i), time });
           if (run !== this.#run) this.#endAll(time);
           this.#run = run;
           this.#setClock(clock);
@@ -342,7 +342,7 @@ export class EdgeArchive {
   #note(entry: EdgeEntry): void {
     const { scope, name, timeNs: ns, mark } = entry;
     const time = { ns, clock: this.#clock };
-    const key = keyOf(scope, name);
+    const key = lineKey(scope, name);
     const known = this.#there.get(key);
     if (mark === "ends") {
       if (known !== undefined) known.ends = time;
@@ -359,8 +359,8 @@ export class EdgeArchive {
       line: {
         aggregator: scope,
         title: name,
-        lineNumber: entry.lineNumber ?? this.numberOf(entry),
-        first: stateOf(entry, undefined),
+        lineNumber: entry.lineNumber ?? this.findNumber(entry),
+        first: packState(entry, undefined),
       },
       begins: mark === "begins" ? time : undefined,
       ends: undefined,
@@ -382,7 +382,7 @@ export class EdgeArchive {
 }
 
 /** Returns what identifies a line in a file. */
-export function keyOf(scope: string, name: string): string {
+export function lineKey(scope: string, name: string): string {
   // No name of an aggregator has a slash.
   return `${scope}/${name}`;
 }
@@ -390,7 +390,7 @@ export function keyOf(scope: string, name: string): string {
 /** Returns an entry; undefined for what is not one. */
 function tolerantEntry(line: string) {
   try {
-    return entryOf(line, 0);
+    return parseEntry(line, 0);
   } catch {
     return undefined;
   }

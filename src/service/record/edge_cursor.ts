@@ -128,7 +128,7 @@ export class EdgeCursor {
     let last: EdgeSource | undefined;
     for (const source of sources) {
       if (source.reader === undefined || left(source) <= count) continue;
-      const time = source.reader.timeOf(next(source) + count - 1);
+      const time = source.reader.edgeTime(next(source) + count - 1);
       if (time >= until) continue;
       until = time;
       last = source;
@@ -140,13 +140,13 @@ export class EdgeCursor {
     }));
   }
 
-  #read(limitsOf: (source: EdgeSource) => ReadLimits): EdgeBatch {
+  #read(readLimits: (source: EdgeSource) => ReadLimits): EdgeBatch {
     const edges: StoredEdge[] = [];
     let lost = 0;
     let records = 0;
     for (const source of this.#store.sources) {
       const before = edges.length;
-      lost += this.#readSource(source, limitsOf(source), edges);
+      lost += this.#readSource(source, readLimits(source), edges);
       if (edges.length > before) records++;
     }
     // Within a record the order is that of causes and effects.
@@ -167,7 +167,7 @@ export class EdgeCursor {
     let lost = 0;
     for (const { number, time, lineId, bits } of reader.read(next, count)) {
       if (time > until) break;
-      const line = source.lineOf(lineId);
+      const line = source.findLine(lineId);
       if (line === undefined && this.#isAwaited(source, lineId, number)) break;
       lost += number - next + (line === undefined ? 1 : 0);
       next = number + 1;

@@ -329,14 +329,14 @@ export class EdgeFile {
     line: RecordedLine,
     state: LineState,
     time: number,
-    textOf: (timeNs: bigint) => string,
+    formatTime: (timeNs: bigint) => string,
   ): void {
     if (!this.#before.has(line)) {
       this.#before.set(line, this.#states.get(line) ?? "none");
     }
     this.#states.set(line, state);
     this.#timeNs = wallTime(time, this.#store.offset);
-    this.#add(textOf(this.#timeNs), this.#timeNs);
+    this.#add(formatTime(this.#timeNs), this.#timeNs);
   }
 
   #add(text: string, timeNs: bigint): void {

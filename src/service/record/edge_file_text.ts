@@ -11,10 +11,10 @@ import { printableJson } from "../../text/printable.ts";
 import type { RecordedLine } from "./edge_source.ts";
 import {
   causeText,
+  decodeKind,
+  decodeValue,
   isEdge,
-  kindOf,
   type StoredEdge,
-  valueOf,
 } from "./stored_edge.ts";
 
 /** Version of the format. */
@@ -35,9 +35,9 @@ export function stateText(
     time: utcText(timeNs),
     aggregator,
     line: title,
-    value: kind === "ends" ? null : valueOf(state) ?? null,
+    value: kind === "ends" ? null : decodeValue(state) ?? null,
     lineNumber,
-    direction: directionOf(state),
+    direction: toDirection(state),
     ...(isPresent ? {} : { present: false }),
     ...(kind === "value" ? {} : { [kind]: true }),
   });
@@ -47,15 +47,15 @@ export function stateText(
 export function edgeText(edge: StoredEdge, timeNs: bigint): string {
   const { number, line: { aggregator, title }, bits } = edge;
   const after = stateAfter(bits);
-  const kind = kindOf(bits);
+  const kind = decodeKind(bits);
   const isPresent = (after & StateBits.Present) !== 0;
   return line({
     time: utcText(timeNs),
     aggregator,
     line: title,
-    value: valueOf(after) ?? null,
+    value: decodeValue(after) ?? null,
     ...(isEdge(edge) ? { cause: causeText(bits), number } : {}),
-    ...(kind === "value" ? {} : { direction: directionOf(after) }),
+    ...(kind === "value" ? {} : { direction: toDirection(after) }),
     ...(kind === "presence" ? { present: isPresent } : {}),
   });
 }
@@ -86,7 +86,7 @@ export function lossText(count: number, timeNs: bigint): string {
   return line({ event: "lost", count, at: utcText(timeNs) });
 }
 
-function directionOf(state: LineState): "output" | "input" {
+function toDirection(state: LineState): "output" | "input" {
   return (state & StateBits.Output) !== 0 ? "output" : "input";
 }
 

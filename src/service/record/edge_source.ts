@@ -102,8 +102,8 @@ export class EdgeSource {
   }
 
   /** The line of an id; undefined if it is not known (yet, or any more). */
-  lineOf(id: number): RecordedLine | undefined {
-    const block = this.#blockOf(id);
+  findLine(id: number): RecordedLine | undefined {
+    const block = this.#findBlock(id);
     return block?.lines[id - block.firstId];
   }
 
@@ -190,7 +190,7 @@ export class EdgeSource {
     }
   }
 
-  #blockOf(id: number): Block | undefined {
+  #findBlock(id: number): Block | undefined {
     let low = 0;
     let high = this.#blocks.length;
     while (low < high) {

@@ -51,11 +51,11 @@ export class EdgeStore implements Disposable {
   /** Has no record yet; tests bring their own wall clock. */
   constructor(
     settings: RecordSettings,
-    offsetOf: typeof wallOffsetNs = wallOffsetNs,
+    readOffset: typeof wallOffsetNs = wallOffsetNs,
   ) {
     this.#settings = settings;
-    this.#offset = new SteadyOffset(() => offsetOf("monotonic"));
-    this.#setting = new SteadyOffset(() => offsetOf("boot"));
+    this.#offset = new SteadyOffset(() => readOffset("monotonic"));
+    this.#setting = new SteadyOffset(() => readOffset("boot"));
   }
 
   /** All records in the order in which they began. */
@@ -84,7 +84,7 @@ export class EdgeStore implements Disposable {
     let since = this.#keptSince;
     for (const { reader } of this.#sources) {
       if (reader === undefined || reader.tail === 0) continue;
-      since = Math.max(since, reader.timeOf(reader.tail));
+      since = Math.max(since, reader.edgeTime(reader.tail));
     }
     return since;
   }

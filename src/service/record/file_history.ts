@@ -6,15 +6,15 @@
  */
 import {
   type EdgeEntry,
-  entryOf,
   type FileClock,
+  parseEntry,
 } from "../../recording/edge_lines.ts";
 import { printableError } from "../../text/printable.ts";
 import {
   type EdgeArchive,
   type FileTime,
-  keyOf,
   limited,
+  lineKey,
 } from "./edge_archive.ts";
 import { FORMAT_VERSION } from "./edge_file_text.ts";
 import type { EdgeFileReader, WrittenEdges } from "./edge_sink.ts";
@@ -25,8 +25,8 @@ import {
   edgeOfEntry,
   endEdge,
   type FileLine,
+  packState,
   seenEdge,
-  stateOf,
 } from "./file_states.ts";
 import {
   absentState,
@@ -152,7 +152,7 @@ export class FileHistory implements HistoryStream {
         : edges.findIndex(({ time }) => time >= from);
       const before = begin < 0 ? edges : edges.slice(0, begin);
       for (const { line: { aggregator, title }, bits } of before) {
-        this.#states.set(keyOf(aggregator, title), stateAfter(bits));
+        this.#states.set(lineKey(aggregator, title), stateAfter(bits));
       }
       if (begin < 0 || begin === edges.length) continue;
       this.#first = edges.slice(begin);
@@ -195,7 +195,7 @@ export class FileHistory implements HistoryStream {
       const ends = life.ends && this.#mono(life.ends);
       if (begins > to || ends !== undefined && ends < from) continue;
       if (filter?.(line) === false) continue;
-      const key = keyOf(line.aggregator, line.title);
+      const key = lineKey(line.aggregator, line.title);
       const ending = ends === undefined || ends > to ? {} : { ends };
       lines.push(
         begins > from
@@ -309,7 +309,7 @@ export class FileHistory implements HistoryStream {
   #failed(error: unknown): void {
     this.#reader = undefined;
     this.#notes.push(
-      `${this.#archive.nameOf(this.#generation)} cannot be read: ` +
+      `${this.#archive.fileName(this.#generation)} cannot be read: ` +
         printableError(error),
     );
   }
@@ -356,7 +356,7 @@ export class FileHistory implements HistoryStream {
     for (const [i, line] of batch.lines.entries()) {
       if (line === "") continue;
       try {
-        const entry = entryOf(line, 0);
+        const entry = parseEntry(line, 0);
         if (entry === undefined) continue;
         if ("run" in entry) this.#takeRun(entry);
         else if ("setting" in entry) {
@@ -365,9 +365,9 @@ export class FileHistory implements HistoryStream {
           if (this.#last >= (this.#span.from ?? -Infinity)) {
             this.#lost += entry.lost;
           }
-        } else this.#take(entry, () => batch.offsetOf(i));
+        } else this.#take(entry, () => batch.fileOffset(i));
       } catch {
-        this.#damage(1, batch.offsetOf(i));
+        this.#damage(1, batch.fileOffset(i));
       }
     }
     const known = this.#last - WINDOW_NS;
@@ -381,7 +381,7 @@ export class FileHistory implements HistoryStream {
 
   #damage(count: number, at: number): void {
     if (this.#damaged === 0) {
-      const name = this.#archive.nameOf(this.#generation);
+      const name = this.#archive.fileName(this.#generation);
       this.#damagedAt = `byte ${at} of ${name}`;
     }
     this.#damaged += count;
@@ -413,7 +413,7 @@ export class FileHistory implements HistoryStream {
   #take(entry: EdgeEntry, place: () => number): void {
     const { scope, name, cause, mark } = entry;
     const time = this.#mono({ ns: entry.timeNs, clock: this.#clock });
-    const key = keyOf(scope, name);
+    const key = lineKey(scope, name);
     let known = this.#lines.get(key);
     this.#last = time;
     if (known === undefined || mark === "begins") {
@@ -430,7 +430,7 @@ export class FileHistory implements HistoryStream {
       this.#push(endEdge(known, time));
       known.state = absentState(known.state);
     } else {
-      const after = stateOf(entry, known.state);
+      const after = packState(entry, known.state);
       if (after === known.state) return;
       this.#push(seenEdge(known.line, known.state, after, time));
       known.state = after;
@@ -440,11 +440,11 @@ export class FileHistory implements HistoryStream {
   /** A line begins, or is there already where the reading begins. */
   #begin(entry: EdgeEntry, key: string, time: number): FileLine {
     const { scope, name, mark, cause } = entry;
-    const state = stateOf(entry, undefined);
+    const state = packState(entry, undefined);
     const line = {
       aggregator: scope,
       title: name,
-      lineNumber: entry.lineNumber ?? this.#archive.numberOf(entry),
+      lineNumber: entry.lineNumber ?? this.#archive.findNumber(entry),
       first: state,
     };
     const isFirst = !this.#states.has(key) && !this.#lines.has(key);

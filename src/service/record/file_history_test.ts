@@ -103,7 +103,7 @@ class Disk implements EdgeSink {
 }
 
 /** A run of a service, which writes to a disk. */
-function runOf(
+function writeRun(
   disk: Disk,
   { keep = 100, limit = 1e9, wall }: {
     keep?: number;
@@ -205,7 +205,7 @@ const upTo = (from: number, to: number) =>
 
 Deno.test("a history goes back into the file, complete, in order, without doubles", async () => {
   const disk = new Disk();
-  await using made = runOf(disk, { keep: 64 });
+  await using made = writeRun(disk, { keep: 64 });
   const { press, file } = made;
   const start = press.begin("press", ["START"], SECOND);
   for (let i = 0; i < 500; i++) {
@@ -233,7 +233,7 @@ for (const [name, hours] of [["back", -2n], ["forward", 3n]] as const) {
       }
     };
     {
-      await using made = runOf(disk, { keep: 64, wall });
+      await using made = writeRun(disk, { keep: 64, wall });
       const start = made.press.begin("press", ["START"], SECOND);
       alternate(made.press, start, 0);
       await made.file.catchUp(60_000);
@@ -259,7 +259,7 @@ for (const [name, hours] of [["back", -2n], ["forward", 3n]] as const) {
     }
     // Another run of this boot, before which the clock was set once more.
     wall.offset += hours * 60_000_000_000n;
-    await using next = runOf(disk, { wall });
+    await using next = writeRun(disk, { wall });
     const start = next.press.begin("press", ["START"], 1000 * SECOND);
     next.press.write(1001 * SECOND, start, 1);
     await next.file.catchUp(60_000);
@@ -276,7 +276,7 @@ for (const [name, hours] of [["back", -2n], ["forward", 3n]] as const) {
 
 Deno.test("a history has what is in memory only while the file cannot be written", async () => {
   const disk = new Disk();
-  await using made = runOf(disk, { keep: 64 });
+  await using made = writeRun(disk, { keep: 64 });
   const { press, file } = made;
   const start = press.begin("press", ["START"], SECOND);
   const write = (from: number, to: number) => {
@@ -307,7 +307,7 @@ testLarge(
   "a history goes on while its file becomes the older one",
   async () => {
     const disk = new Disk();
-    await using made = runOf(disk, { keep: 256, limit: 400_000 });
+    await using made = writeRun(disk, { keep: 256, limit: 400_000 });
     const { press, file } = made;
     const start = press.begin("press", ["START", "STOP"], SECOND);
     press.write(1.5 * SECOND, start + 1, 1);
@@ -343,7 +343,7 @@ testLarge(
 Deno.test("a history tells of lines that ended, also with an earlier run that was killed", async () => {
   const disk = new Disk();
   {
-    await using first = runOf(disk);
+    await using first = writeRun(disk);
     const one = first.press.begin("press", ["START"], SECOND);
     first.press.write(2 * SECOND, one, 1);
     const gone = first.press.begin("gone", ["G"], 2.5 * SECOND);
@@ -353,7 +353,7 @@ Deno.test("a history tells of lines that ended, also with an earlier run that wa
   // A killed process writes no ends.
   disk.text = disk.text.split("\n").filter((row) => !row.includes("ends"))
     .join("\n");
-  await using second = runOf(disk);
+  await using second = writeRun(disk);
   const two = second.press.begin("press", ["START"], 10 * SECOND);
   second.press.write(11 * SECOND, two, 1);
   const { lines, edges, numbers, dump, history } = await second.read();
@@ -389,7 +389,7 @@ Deno.test("a history tells of lines that ended, also with an earlier run that wa
 
 Deno.test("a history has directions and presence as they were", async () => {
   const disk = new Disk();
-  await using made = runOf(disk);
+  await using made = writeRun(disk);
   const { press } = made;
   const start = press.begin("press", ["START"], SECOND);
   const away = lineState(1, true, false);
@@ -430,7 +430,7 @@ Deno.test("a history reads lines that are chosen, and files of version 1", async
     row(1, "START", 1, `,"cause":"guest"`) +
     row(2, "7", 0, `,"cause":"rule (safe-after)"`) +
     row(3, "START", 0, `,"cause":"of the future"`);
-  await using made = runOf(disk);
+  await using made = writeRun(disk);
   made.press.begin("press", ["STOP", "START"], SECOND);
   const { history } = await made.read({
     filter: ({ title }) => title !== "STOP",
@@ -459,7 +459,7 @@ Deno.test("a history reads lines that are chosen, and files of version 1", async
 Deno.test("damaged, cut and foreign files are notes of an answer", async () => {
   const disk = new Disk();
   disk.older = new TextEncoder().encode("x".repeat(600_000));
-  await using made = runOf(disk, { keep: 8 });
+  await using made = writeRun(disk, { keep: 8 });
   const { press, file } = made;
   const start = press.begin("press", ["START"], SECOND);
   for (let i = 0; i < 20; i++) {
@@ -499,7 +499,7 @@ Deno.test("damaged, cut and foreign files are notes of an answer", async () => {
 
 Deno.test("a history of a file that another process took away is that of memory", async () => {
   const disk = new Disk();
-  await using made = runOf(disk);
+  await using made = writeRun(disk);
   const { press, archive } = made;
   const start = press.begin("press", ["START"], SECOND);
   press.write(2 * SECOND, start, 1);
@@ -522,7 +522,7 @@ Deno.test("a history of a file that another process took away is that of memory"
 
 Deno.test("a history is that of memory where the file begins later", async () => {
   const disk = new Disk();
-  await using made = runOf(disk);
+  await using made = writeRun(disk);
   const { press, store } = made;
   const at = Number(store.keptSince) + SECOND;
   const start = press.begin("press", ["START"], at);

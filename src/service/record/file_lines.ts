@@ -11,7 +11,7 @@ const LINE_FEED = 0x0a;
 export interface LineBatch {
   readonly lines: readonly string[];
   /** Returns the place of the `index`-th line. **Units**: bytes. */
-  offsetOf(index: number): number;
+  fileOffset(index: number): number;
 }
 
 /** Reads whole lines; what stands behind the last one is passed over. */
@@ -81,18 +81,20 @@ export class FileLines {
       this.#isWithin = false;
       const begin = this.offset + first;
       this.offset += last;
-      if (last > first) return batchOf(bytes.subarray(first, last - 1), begin);
+      if (last > first) {
+        return splitBatch(bytes.subarray(first, last - 1), begin);
+      }
     }
   }
 }
 
-function batchOf(bytes: Uint8Array, begin: number): LineBatch {
+function splitBatch(bytes: Uint8Array, begin: number): LineBatch {
   const text = new TextDecoder().decode(bytes);
   const lines = text.split("\n");
   const isAscii = text.length === bytes.length;
   return {
     lines,
-    offsetOf: (index) => {
+    fileOffset: (index) => {
       let offset = begin;
       for (let i = 0; i < index; i++) {
         const line = lines[i]!;

@@ -24,7 +24,7 @@ export interface FileLine {
 }
 
 /** Returns the state that an entry tells; what it does not say is as `before`. */
-export function stateOf(
+export function packState(
   { value, direction, present, mark }: EdgeEntry,
   before: LineState | undefined,
 ): LineState {
@@ -44,7 +44,7 @@ export function edgeOfEntry(
   time: number,
   number: number,
 ): StoredEdge {
-  const after = stateOf(entry, state);
+  const after = packState(entry, state);
   const { cause, rule } = causeOfText(entry.cause);
   const before = entry.present !== undefined
     ? after ^ StateBits.Present

@@ -108,7 +108,7 @@ export class HistoryReader {
     const lines: LineAt[] = [];
     for (const place of this.#places) {
       lines.push(
-        ...yield* place.states(this.#span, place.keptOf(from ?? first)),
+        ...yield* place.states(this.#span, place.firstKept(from ?? first)),
       );
       if (from === undefined || place.firstTime > from) {
         lost += place.overwritten;
@@ -175,7 +175,7 @@ class Place {
     this.overwritten = reader?.tail ?? 0;
     this.firstTime = reader === undefined || this.overwritten >= this.#end
       ? Infinity
-      : reader.timeOf(this.overwritten);
+      : reader.edgeTime(this.overwritten);
     this.#begin = reader === undefined
       ? 0
       : written !== undefined
@@ -190,7 +190,7 @@ class Place {
    * Returns the begin of what is known of a span: what a line was when it began
    * says nothing where edges after that were overwritten.
    */
-  keptOf(from: number): number {
+  firstKept(from: number): number {
     return this.overwritten > 0 && !this.#isRest
       ? Math.max(from, Math.min(this.firstTime, MAX_TIME))
       : from;
@@ -268,7 +268,7 @@ class Place {
   /** Returns the begin and the end of lines as edges. */
   bounds({ from = -Infinity, to, filter }: Span): StoredEdge[] {
     const edges: StoredEdge[] = [];
-    const kept = this.keptOf(from);
+    const kept = this.firstKept(from);
     const isWithin = (time: number) => time > kept && time <= to;
     for (const block of this.#source.blocks) {
       const { lines, begin, end } = block;
@@ -320,7 +320,7 @@ class Place {
       lost += number - this.#next;
       this.#next = number + 1;
       last = time - WINDOW_NS;
-      const line = this.#source.lineOf(lineId);
+      const line = this.#source.findLine(lineId);
       if (line === undefined) lost++;
       else if (filter?.(line) !== false) {
         into.push({

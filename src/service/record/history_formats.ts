@@ -15,11 +15,11 @@ import type { RecordedLine } from "./edge_source.ts";
 import type { Beginning } from "./history.ts";
 import {
   causeText,
-  edgeOf,
+  decodeEdge,
+  decodeLevel,
+  decodeValue,
   isEdge,
-  levelOf,
   type StoredEdge,
-  valueOf,
   wallTime,
 } from "./stored_edge.ts";
 
@@ -78,7 +78,7 @@ class JsonText implements HistoryText {
       from: String(wallTime(from, this.#offset)),
       to: String(to),
       lines: lines.map(({ line, state, later, begins, ends }) => ({
-        ...levelOf(line, later ?? state),
+        ...decodeLevel(line, later ?? state),
         ...this.#moment("begins", begins),
         ...this.#moment("ends", ends),
       })),
@@ -94,7 +94,7 @@ class JsonText implements HistoryText {
 
   edges(edges: readonly StoredEdge[]): string {
     const texts = edges.filter(isEdge)
-      .map((edge) => printableJson(edgeOf(edge, this.#offset)));
+      .map((edge) => printableJson(decodeEdge(edge, this.#offset)));
     if (texts.length === 0) return "";
     const comma = this.#isFirst ? "" : ",";
     this.#isFirst = false;
@@ -141,7 +141,7 @@ class RecordingText implements HistoryText {
         this.#values.push(undefined);
       }
       // One that is there later only says nothing of the begin.
-      if (later === undefined) this.#values[signal] = valueOf(state);
+      if (later === undefined) this.#values[signal] = decodeValue(state);
       this.#signals.set(line, signal);
     }
     this.#writer = recordingWriter(this.#format, {
@@ -158,8 +158,8 @@ class RecordingText implements HistoryText {
     let text = "";
     for (const edge of edges) {
       const { line, bits } = edge;
-      const signal = this.#signalOf(line);
-      const value = valueOf(stateAfter(bits));
+      const signal = this.#findSignal(line);
+      const value = decodeValue(stateAfter(bits));
       if (signal === undefined || this.#values[signal] === value) continue;
       this.#values[signal] = value;
       const time = wallTime(edge.time, this.#offset);
@@ -182,7 +182,7 @@ class RecordingText implements HistoryText {
   }
 
   /** Lines of a file are others than those in memory of the same name. */
-  #signalOf(line: RecordedLine): number | undefined {
+  #findSignal(line: RecordedLine): number | undefined {
     const known = this.#signals.get(line);
     if (known !== undefined) return known;
     const signal = this.#names.get(signalName(line));

@@ -10,7 +10,7 @@ import { EdgeCursor } from "./edge_cursor.ts";
 import type { EdgeStore } from "./edge_store.ts";
 import { type Beginning, HistoryReader, type Span } from "./history.ts";
 import { historyText } from "./history_formats.ts";
-import { isEdge, type StoredEdge, valueOf } from "./stored_edge.ts";
+import { decodeValue, isEdge, type StoredEdge } from "./stored_edge.ts";
 
 const SECOND = 1e9;
 
@@ -51,10 +51,10 @@ function read(store: EdgeStore, span: Partial<Span> = {}) {
 }
 
 const textOf = ({ line, bits, time }: StoredEdge) =>
-  `${time / SECOND} ${line.title} ${valueOf(bits & 15)}`;
+  `${time / SECOND} ${line.title} ${decodeValue(bits & 15)}`;
 
 const statesOf = ({ lines }: Beginning) =>
-  lines.map(({ line, state }) => `${line.title} ${valueOf(state)}`);
+  lines.map(({ line, state }) => `${line.title} ${decodeValue(state)}`);
 
 Deno.test("a history has the edges of a time, and the state before them", () => {
   using made = rig();

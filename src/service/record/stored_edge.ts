@@ -11,14 +11,14 @@ import type {
 } from "../../client/edges.ts";
 import {
   Cause,
-  causeOf,
   EdgeRule,
   type LineState,
   packEdge,
-  ruleOf,
   stateAfter,
   stateBefore,
   StateBits,
+  unpackCause,
+  unpackRule,
 } from "../../edges/record.ts";
 import { MAX_TIME } from "../../edges/edge_ring.ts";
 import type { RecordedLine } from "./edge_source.ts";
@@ -50,29 +50,29 @@ const RULES: Readonly<Record<number, string>> = {
 
 /** False for a value that became known, or unknown, without an edge. */
 export function isEdge({ bits }: StoredEdge): boolean {
-  return CAUSES[causeOf(bits)] !== undefined;
+  return CAUSES[unpackCause(bits)] !== undefined;
 }
 
 /** Returns what an edge changed. */
-export function kindOf(bits: number): EdgeKind {
+export function decodeKind(bits: number): EdgeKind {
   const changed = stateBefore(bits) ^ stateAfter(bits);
   if ((changed & StateBits.Present) !== 0) return "presence";
   return (changed & StateBits.Output) !== 0 ? "direction" : "value";
 }
 
 /** Returns the value of a state; undefined if it is not known. */
-export function valueOf(state: LineState): 0 | 1 | undefined {
+export function decodeValue(state: LineState): 0 | 1 | undefined {
   const value = state & StateBits.Value;
   const isPresent = (state & StateBits.Present) !== 0;
   return isPresent && (value === 0 || value === 1) ? value : undefined;
 }
 
 /** Returns a line in a state. */
-export function levelOf(
+export function decodeLevel(
   { aggregator, title, lineNumber }: RecordedLine,
   state: LineState,
 ): LineLevel {
-  const value = valueOf(state);
+  const value = decodeValue(state);
   return {
     aggregator,
     line: title,
@@ -92,25 +92,25 @@ export function wallTime(time: number, offset: bigint): bigint {
 }
 
 /** Returns an edge as clients get it. */
-export function edgeOf(
+export function decodeEdge(
   { number, time, line, bits }: StoredEdge,
   offset: bigint,
 ): Edge {
-  const rule = RULES[ruleOf(bits)];
+  const rule = RULES[unpackRule(bits)];
   return {
     number,
     time: String(wallTime(time, offset)),
-    ...levelOf(line, stateAfter(bits)),
-    kind: kindOf(bits),
-    cause: CAUSES[causeOf(bits)] ?? "world",
+    ...decodeLevel(line, stateAfter(bits)),
+    kind: decodeKind(bits),
+    cause: CAUSES[unpackCause(bits)] ?? "world",
     ...(rule === undefined ? {} : { rule }),
   };
 }
 
 /** Returns the cause of an edge in a word; the rule with it. */
 export function causeText(bits: number): string {
-  const cause = CAUSES[causeOf(bits)] ?? "";
-  const rule = RULES[ruleOf(bits)];
+  const cause = CAUSES[unpackCause(bits)] ?? "";
+  const rule = RULES[unpackRule(bits)];
   return rule === undefined ? cause : `${cause} (${rule})`;
 }
 

@@ -107,30 +107,30 @@ export class ConnectionPlaces<Connection> {
     const { all, reserved, perUser } = this.#rules.limits;
     if (this.#rules.isPrivileged(uid)) return this.size < all;
     const unused = Math.max(0, reserved - this.#privileged);
-    return this.size < all - unused && this.#countOf(uid) < perUser;
+    return this.size < all - unused && this.#countPlaces(uid) < perUser;
   }
 
   #victimFor(uid: number): Connection | undefined {
-    const count = this.#countOf(uid);
+    const count = this.#countPlaces(uid);
     const isPrivileged = this.#rules.isPrivileged(uid);
     if (!isPrivileged && count >= this.#rules.limits.perUser) {
       return this.#firstIdle([uid]);
     }
     return this.#firstIdle(
       this.#largestFirst().filter((other) =>
-        other === uid || this.#countOf(other) > count ||
+        other === uid || this.#countPlaces(other) > count ||
         isPrivileged && !this.#rules.isPrivileged(other)
       ),
     );
   }
 
-  #countOf(uid: number): number {
+  #countPlaces(uid: number): number {
     return this.#byUser.get(uid)?.size ?? 0;
   }
 
   #largestFirst(): number[] {
     return [...this.#byUser.keys()]
-      .sort((a, b) => this.#countOf(b) - this.#countOf(a));
+      .sort((a, b) => this.#countPlaces(b) - this.#countPlaces(a));
   }
 
   #firstIdle(uids: readonly number[], minRank = 1): Connection | undefined {

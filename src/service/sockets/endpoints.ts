@@ -25,7 +25,7 @@ export class Endpoints {
   claim(aggregators: readonly AggregatorSpecification[]): DisposableStack {
     using claimed = new DisposableStack();
     for (const aggregator of aggregators) {
-      for (const path of pathsOf(aggregator)) {
+      for (const path of socketPaths(aggregator)) {
         const resolved = resolvedPath(path);
         const owner = this.#owners.get(resolved);
         if (owner !== undefined) {
@@ -49,7 +49,7 @@ export class Endpoints {
   }
 }
 
-function pathsOf(
+function socketPaths(
   { vhostUser, qemuPins, vfioUser, usbredir, lines }: AggregatorSpecification,
 ): readonly string[] {
   if (qemuPins !== undefined) return [qemuPins.qtest, qemuPins.qmp];

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { groupIdOf, userIdOf } from "../../../ffi/accounts.ts";
+import { findGroupId, findUserId } from "../../../ffi/accounts.ts";
 import { UNCHANGED } from "../../../ffi/sysfs.ts";
 import { ConfigError } from "../../config/document/config_error.ts";
 import type { FileAccess } from "../../config/specification.ts";
@@ -29,12 +29,12 @@ export function listenFor(
   return ListenSocket.open(path, {
     mode,
     backlog,
-    uid: idOf(owner, userIdOf, "user", path),
-    gid: idOf(group, groupIdOf, "group", path),
+    uid: resolveId(owner, findUserId, "user", path),
+    gid: resolveId(group, findGroupId, "group", path),
   });
 }
 
-function idOf(
+function resolveId(
   text: string | undefined,
   find: (name: string) => number | undefined,
   what: string,

@@ -27,7 +27,7 @@ export class GivenFds implements Disposable {
       vhostUser !== undefined && "fd" in vhostUser ? [vhostUser.fd] : []
     );
     for (const fd of fds) {
-      const problem = problemOf(fd);
+      const problem = findProblem(fd);
       if (problem !== undefined) {
         throw new ConfigError(`Cannot serve fd ${fd}: ${problem}`);
       }
@@ -45,7 +45,7 @@ export class GivenFds implements Disposable {
   }
 }
 
-function problemOf(fd: number): string | undefined {
+function findProblem(fd: number): string | undefined {
   try {
     return streamSocketProblem(fd);
   } catch (error) {

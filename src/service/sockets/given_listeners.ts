@@ -39,7 +39,7 @@ export class GivenListeners implements Disposable {
   copy(name: string): OwnedFd | undefined {
     const listener = this.#listeners.get(name);
     if (listener === undefined || listener.closed) return undefined;
-    const problem = problemOf(listener);
+    const problem = findProblem(listener);
     if (problem !== undefined) {
       throw new ConfigError(
         `Cannot serve the socket that the service manager calls ${name}: ` +
@@ -76,7 +76,7 @@ export class GivenListeners implements Disposable {
   closeUnused(): string[] {
     return [...this.#listeners].filter(([name]) => !this.#used.has(name))
       .map(([name, listener]) => {
-        const path = pathOf(listener) ?? "a socket";
+        const path = findPath(listener) ?? "a socket";
         listener.close();
         if (name === "api" || name === "api-look") {
           return `no control API is served at ${path}, which the service ` +
@@ -95,7 +95,7 @@ export class GivenListeners implements Disposable {
 }
 
 /** Returns the reason why a passed fd cannot be listened at. */
-function problemOf({ fd }: OwnedFd): string | undefined {
+function findProblem({ fd }: OwnedFd): string | undefined {
   try {
     return streamSocketProblem(fd) ??
       (isListening(fd) ? undefined : "it does not listen");
@@ -106,7 +106,7 @@ function problemOf({ fd }: OwnedFd): string | undefined {
 }
 
 /** A fd that is not for us may be of any kind. */
-function pathOf({ fd }: OwnedFd): string | undefined {
+function findPath({ fd }: OwnedFd): string | undefined {
   try {
     return socketPath(fd);
   } catch {

@@ -10,8 +10,8 @@
  * @module
  */
 import {
-  changeModeOf,
-  changeOwnerOf,
+  changeMode,
+  changeOwner,
   moveAt,
   openAt,
   unlinkAt,
@@ -88,7 +88,7 @@ export class ListenSocket implements Disposable {
       // Intermediate paths do not concern the caller.
       const cause = new OsError("bind", error.errno, path);
       throw new Error(
-        `Cannot make the socket ${path}: ${reasonOf(error, path)}`,
+        `Cannot make the socket ${path}: ${explainFailure(error, path)}`,
         { cause },
       );
     }
@@ -156,8 +156,8 @@ function grant(staging: OwnedFd, name: string, access: SocketAccess): string {
   const { mode, uid = UNCHANGED, gid = UNCHANGED } = access;
   using file = openAt(staging, name, O_PATH | O_NOFOLLOW);
   // The mode first: for another user's file it needs more rights.
-  changeModeOf(file, mode);
-  if (uid !== UNCHANGED || gid !== UNCHANGED) changeOwnerOf(file, uid, gid);
+  changeMode(file, mode);
+  if (uid !== UNCHANGED || gid !== UNCHANGED) changeOwner(file, uid, gid);
   return fdStatus(file.fd).identity;
 }
 
@@ -245,7 +245,7 @@ export function isServed(path: string): boolean {
   return true;
 }
 
-function reasonOf({ errno, code }: OsError, path: string): string {
+function explainFailure({ errno, code }: OsError, path: string): string {
   const { directory } = splitPath(path);
   switch (code) {
     case "ENOENT":

@@ -11,7 +11,7 @@ import {
 import {
   type AggregatorSpecification,
   type ApiSpecification,
-  controlPathOf,
+  defaultControlPath,
   usbredirSockets,
 } from "../../config/specification.ts";
 
@@ -67,7 +67,7 @@ export function socketFiles(
     ? vhostUser.socketPath
     : vfioUser?.socketPath;
   return [
-    ...(own === undefined ? [] : [own, controlPathOf(own)]),
+    ...(own === undefined ? [] : [own, defaultControlPath(own)]),
     ...(qemuPins === undefined ? [] : [qemuPins.qtest, qemuPins.qmp]),
     ...(usbredir === undefined ? [] : usbredirSockets(usbredir, lines.length)),
     ...(control?.path === undefined ? [] : [control.path]),

@@ -37,10 +37,10 @@ export function installedIdentity(): string {
 
 /** Returns a text that changes when one of the files is replaced. */
 export function identityOfFiles(files: readonly string[]): string {
-  return files.map((file) => identityOf(file)).join(" ");
+  return files.map((file) => identifyProgram(file)).join(" ");
 }
 
-function identityOf(path: string): string {
+function identifyProgram(path: string): string {
   try {
     const { dev, ino, size, mtime } = Deno.statSync(path);
     return `${dev}:${ino}:${size}:${mtime?.getTime()}`;

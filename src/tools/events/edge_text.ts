@@ -6,7 +6,7 @@
 import { csvRow } from "../../recording/csv.ts";
 import type { Edge } from "./edge_reader.ts";
 import { compileFormat } from "./event_format.ts";
-import { type TimeStyle, timeTextOf } from "./event_options.ts";
+import { timeFormatter, type TimeStyle } from "./event_options.ts";
 import {
   addressMembers,
   jsonLine,
@@ -32,7 +32,7 @@ interface EdgeTextOptions {
 /** Prints one edge: whole lines. */
 export type EdgeText = (edge: Edge) => string;
 
-/** CSV header of the rows of {@linkcode edgeTextOf}. */
+/** CSV header of the rows of {@linkcode edgeFormatter}. */
 export const CSV_HEADER = csvRow([
   "timestamp",
   "event",
@@ -46,21 +46,21 @@ export const CSV_HEADER = csvRow([
 const KINDS = ["falling", "rising"] as const;
 
 /** Returns the function that formats edges of these lines. */
-export function edgeTextOf(
+export function edgeFormatter(
   lines: readonly ShownLine[],
   options: EdgeTextOptions,
 ): EdgeText {
-  const text = textOf(lines, options);
+  const text = selectFormatter(lines, options);
   return options.toWall === true
     ? (edge) => text({ ...edge, timestampNs: wallClock(edge.timestampNs) })
     : text;
 }
 
-function textOf(
+function selectFormatter(
   lines: readonly ShownLine[],
   { style, format, time, unquoted }: EdgeTextOptions,
 ): EdgeText {
-  const timeText = timeTextOf(time);
+  const timeText = timeFormatter(time);
   if (format !== undefined) {
     const text = compileFormat<Edge>(format, {
       o: ({ line }) => `${lines[line]!.info.offset}`,

@@ -18,7 +18,7 @@ const TIME_TEXTS: Readonly<Record<TimeStyle, (ns: bigint) => string>> = {
 };
 
 /** Returns the function that formats timestamps in a style. */
-export function timeTextOf(style: TimeStyle): (ns: bigint) => string {
+export function timeFormatter(style: TimeStyle): (ns: bigint) => string {
   return TIME_TEXTS[style];
 }
 

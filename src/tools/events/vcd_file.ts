@@ -11,7 +11,7 @@ import type { Value } from "../../line/value.ts";
 import type { Edge } from "./edge_reader.ts";
 import { type ByteSink, writeAll } from "../program/output.ts";
 import type { SelectedLine } from "../lines/selection.ts";
-import { reasonOf, ToolError } from "../program/tool_error.ts";
+import { explainError, ToolError } from "../program/tool_error.ts";
 import { type Timescale, VcdWriter } from "../../recording/vcd_writer.ts";
 
 const encoder = new TextEncoder();
@@ -58,7 +58,7 @@ export class VcdFile implements Disposable {
         },
       };
     } catch (error) {
-      throw new ToolError(`unable to open '${path}': ${reasonOf(error)}`, {
+      throw new ToolError(`unable to open '${path}': ${explainError(error)}`, {
         cause: error,
       });
     }

@@ -11,7 +11,11 @@ import { LineError } from "../../gpio/errors.ts";
 import { findChipByProperties } from "../../gpio/identity.ts";
 import { findChip, listChips } from "../../gpio/lookup.ts";
 import { similarName } from "../../gpio/similar_names.ts";
-import { errnoCodeOf, reasonOf, ToolError } from "../program/tool_error.ts";
+import {
+  explainError,
+  findErrnoCode,
+  ToolError,
+} from "../program/tool_error.ts";
 
 /**
  * Returns the path of the chip that is given by number, name, path or label, or
@@ -89,9 +93,9 @@ export function openAllChips(stack: DisposableStack): AllChips {
 
 function openError(key: string, error: unknown): ToolError {
   if (!(error instanceof LineError)) throw error;
-  if (errnoCodeOf(error) !== undefined) {
+  if (findErrnoCode(error) !== undefined) {
     return new ToolError(
-      `unable to open chip '${error.chip}': ${reasonOf(error)}`,
+      `unable to open chip '${error.chip}': ${explainError(error)}`,
       { cause: error },
     );
   }

@@ -44,7 +44,7 @@ export function valueText(value: Value): string {
 }
 
 /** Returns the consumer of a line; undefined if it has none. */
-export function consumerOf(info: LineInfo): string | undefined {
+export function formatConsumer(info: LineInfo): string | undefined {
   if (!info.used) return undefined;
   return info.consumer === "" ? KERNEL : info.consumer;
 }
@@ -67,7 +67,7 @@ export function attributesText(info: LineInfo, unquoted: boolean): string {
   if (info.debouncePeriodUs > 0) {
     words.push(`debounce-period=${formatPeriod(info.debouncePeriodUs)}`);
   }
-  const consumer = consumerOf(info);
+  const consumer = formatConsumer(info);
   if (consumer !== undefined) {
     words.push(`consumer=${quoted(consumer, unquoted)}`);
   }
@@ -94,7 +94,7 @@ export function lineMembers(
 }
 
 function jsonConsumer(info: LineInfo): string | null {
-  const consumer = consumerOf(info);
+  const consumer = formatConsumer(info);
   return consumer === undefined ? null : jsonName(consumer);
 }
 

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { LineInfo } from "../../gpio/line_info.ts";
 import {
   attributesText,
-  consumerOf,
+  formatConsumer,
   jsonLine,
   lineMembers,
   quoted,
@@ -47,10 +47,10 @@ Deno.test("attributesText() shows what is not as usual, in one order", () => {
   );
 });
 
-Deno.test("consumerOf() names the kernel where there is no consumer", () => {
-  assertEquals(consumerOf(plain), undefined);
-  assertEquals(consumerOf({ ...plain, used: true }), "kernel");
-  assertEquals(consumerOf({ ...plain, consumer: "stale" }), undefined);
+Deno.test("formatConsumer() names the kernel where there is no consumer", () => {
+  assertEquals(formatConsumer(plain), undefined);
+  assertEquals(formatConsumer({ ...plain, used: true }), "kernel");
+  assertEquals(formatConsumer({ ...plain, consumer: "stale" }), undefined);
 });
 
 Deno.test("quoted() puts names in quotes unless told otherwise", () => {

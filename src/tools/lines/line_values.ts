@@ -19,7 +19,7 @@ const VALUES: Readonly<Record<string, Value>> = {
 };
 
 /** Parses a value; undefined if `text` is not one. */
-export function valueOf(text: string): Value | undefined {
+export function parseValue(text: string): Value | undefined {
   return Object.hasOwn(VALUES, text) ? VALUES[text] : undefined;
 }
 
@@ -31,7 +31,7 @@ export function valueOf(text: string): Value | undefined {
 export function parseAssignment(text: string): [line: string, value: Value] {
   const equals = text.lastIndexOf("=");
   const word = text.slice(equals + 1);
-  const value = equals < 0 ? undefined : valueOf(word);
+  const value = equals < 0 ? undefined : parseValue(word);
   if (value === undefined) throw new ToolError(`invalid line value: '${word}'`);
   return [text.slice(0, equals), value];
 }

@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseAssignment, valueOf } from "./line_values.ts";
+import { parseAssignment, parseValue } from "./line_values.ts";
 import { ToolError } from "../program/tool_error.ts";
 
-Deno.test("valueOf() knows the words for both values", () => {
-  assertEquals(["1", "active", "on", "true"].map(valueOf), [1, 1, 1, 1]);
-  assertEquals(["0", "inactive", "off", "false"].map(valueOf), [0, 0, 0, 0]);
+Deno.test("parseValue() knows the words for both values", () => {
+  assertEquals(["1", "active", "on", "true"].map(parseValue), [1, 1, 1, 1]);
+  assertEquals(["0", "inactive", "off", "false"].map(parseValue), [0, 0, 0, 0]);
   for (const text of ["", "2", "TRUE", "yes", "toString"]) {
-    assertEquals(valueOf(text), undefined, text);
+    assertEquals(parseValue(text), undefined, text);
   }
 });
 

@@ -11,9 +11,9 @@ export interface OutputLines {
   /** Names that the user gave, in order. */
   readonly ids: readonly string[];
   /** Returns the chip and offset of the `index`-th line. */
-  placeOf(index: number): { readonly chip: string; readonly offset: number };
+  hostLine(index: number): { readonly chip: string; readonly offset: number };
   /** Returns the value of the `index`-th line. */
-  valueOf(index: number): Value;
+  outputValue(index: number): Value;
   /** Sets some lines, by their indices. */
   setValues(values: ReadonlyMap<number, Value>): void;
 }
@@ -22,7 +22,7 @@ export interface OutputLines {
 export function outputJson(lines: OutputLines, index: number): string {
   return jsonLine({
     line: lines.ids[index]!,
-    ...lines.placeOf(index),
-    value: lines.valueOf(index),
+    ...lines.hostLine(index),
+    value: lines.outputValue(index),
   });
 }

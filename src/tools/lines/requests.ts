@@ -8,9 +8,13 @@ import { LineError } from "../../gpio/errors.ts";
 import type { LineRequest } from "../../gpio/line_request.ts";
 import type { LineSettings } from "../../gpio/line_settings.ts";
 import type { Value } from "../../line/value.ts";
-import { consumerOf } from "./line_text.ts";
+import { formatConsumer } from "./line_text.ts";
 import type { SelectedLine } from "./selection.ts";
-import { errnoCodeOf, reasonOf, ToolError } from "../program/tool_error.ts";
+import {
+  explainError,
+  findErrnoCode,
+  ToolError,
+} from "../program/tool_error.ts";
 import { nameText } from "../../text/names.ts";
 import { printable } from "../../text/printable.ts";
 
@@ -89,20 +93,20 @@ function requestReason(
   error: LineError,
   wanted: readonly SelectedLine[],
 ): string {
-  const code = errnoCodeOf(error);
+  const code = findErrnoCode(error);
   if (code === undefined) return error.message;
-  if (code !== "EBUSY") return reasonOf(error) + detailOf(error, code);
+  if (code !== "EBUSY") return explainError(error) + extractDetail(error, code);
   const holders = wanted.map(({ id, chip, info: { offset } }) => {
-    const holder = consumerOf(chip.lineInfo(offset));
+    const holder = formatConsumer(chip.lineInfo(offset));
     return holder === undefined
       ? ""
       : `, '${printable(id)}' is held by "${nameText(holder)}"`;
   });
-  return reasonOf(error) + (holders.join("") || detailOf(error, code));
+  return explainError(error) + (holders.join("") || extractDetail(error, code));
 }
 
 /** Returns the part of a message beyond its error number; empty for none. */
-function detailOf({ message }: LineError, code: string): string {
+function extractDetail({ message }: LineError, code: string): string {
   const mark = `(${code})`;
   const at = message.lastIndexOf(mark);
   return at < 0 ? ` (${message})` : message.slice(at + mark.length);
@@ -125,7 +129,7 @@ export function readValues(groups: readonly RequestGroup[]): Value[] {
       if (!(error instanceof LineError)) throw error;
       throw new ToolError(
         `unable to read GPIO line values on chip '${chipPath}': ${
-          reasonOf(error)
+          explainError(error)
         }`,
         { cause: error },
       );

@@ -75,12 +75,12 @@ export function parseChipLines(text: string): ChipLines | undefined {
   return {
     chip: unescapeWord(word.chip),
     name: unescapeWord(word.tail),
-    offsets: OFFSETS.test(word.tail) ? rangesOf(word.tail) : undefined,
+    offsets: OFFSETS.test(word.tail) ? parseRanges(word.tail) : undefined,
   };
 }
 
 /** Parses offset ranges such as `0-7,9`; empty if one is invalid. */
-function rangesOf(text: string): number[] | undefined {
+function parseRanges(text: string): number[] | undefined {
   const offsets: number[] = [];
   for (const range of text.split(",")) {
     const [first = 0, last = first] = range.split("-").map(Number);
@@ -165,7 +165,7 @@ export function findSelection(
   }
   return {
     lines: found.flat(),
-    problems: problemsOf(words, scope, found),
+    problems: listProblems(words, scope, found),
     missing: found.some((lines) => lines.length === 0),
     ambiguous,
     unopened: chips.problems,
@@ -219,7 +219,7 @@ function findNames(
 /** Returns the lines that a word names as `CHIP/…`: all of them or none. */
 function ofSpec(chips: Chips, id: string, word: number): SelectedLine[] {
   if (!id.includes("/")) return [];
-  const [spec, chip] = chipWordOf(chips, id);
+  const [spec, chip] = matchChipWord(chips, id);
   if (spec === undefined || chip === undefined) return [];
   const { offsets = [] } = spec;
   const areThere = offsets.length > 0 &&
@@ -248,7 +248,7 @@ function ofSpec(chips: Chips, id: string, word: number): SelectedLine[] {
 /**
  * Returns the chip before the last slash at which there is one, and the rest.
  */
-function chipWordOf(
+function matchChipWord(
   chips: Chips,
   id: string,
 ): [ChipLines, Chip] | [undefined, undefined] {
@@ -273,7 +273,7 @@ function chipWordOf(
   return [undefined, undefined];
 }
 
-function problemsOf(
+function listProblems(
   words: readonly string[],
   scope: Scope,
   found: readonly (readonly SelectedLine[])[],

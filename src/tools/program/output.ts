@@ -4,8 +4,8 @@
  * @module
  */
 import {
-  errnoCodeOf,
-  reasonOf,
+  explainError,
+  findErrnoCode,
   type Suggest,
   ToolError,
 } from "./tool_error.ts";
@@ -97,7 +97,7 @@ export function writeAll(sink: ByteSink, bytes: Uint8Array): void {
           cause: error,
         });
       } else if (!(error instanceof Deno.errors.Interrupted)) {
-        throw new ToolError(`unable to write output: ${reasonOf(error)}`, {
+        throw new ToolError(`unable to write output: ${explainError(error)}`, {
           cause: error,
         });
       }
@@ -129,7 +129,7 @@ export async function runTool(
       }
       return 1;
     }
-    if (error instanceof Error && errnoCodeOf(error) !== undefined) {
+    if (error instanceof Error && findErrnoCode(error) !== undefined) {
       printError(programName, error.message);
       return 1;
     }

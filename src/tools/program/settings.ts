@@ -50,16 +50,16 @@ export function readRequest<const Table extends readonly OptionSpec[]>(
 ): Request<Table> {
   const settings: Record<string, unknown> = {};
   for (const option of table) {
-    if (questionOf(option) !== undefined) continue;
+    if (findQuestion(option) !== undefined) continue;
     const isSwitch = option.value === undefined && option.to === undefined;
-    settings[keyOf(option)] ??= isSwitch ? false : undefined;
+    settings[settingKey(option)] ??= isSwitch ? false : undefined;
   }
   let question: Question["long"] | undefined;
   const operands = readOptions(table, args, (option, text) => {
-    question = questionOf(option);
+    question = findQuestion(option);
     if (question !== undefined) return true;
     const { value, to = true, read } = option;
-    const key = keyOf(option);
+    const key = settingKey(option);
     settings[key] = value === undefined
       ? to
       : read === undefined
@@ -71,10 +71,10 @@ export function readRequest<const Table extends readonly OptionSpec[]>(
   return { settings: settings as SettingsOf<Table>, operands: operands! };
 }
 
-function questionOf({ long }: OptionSpec): Question["long"] | undefined {
+function findQuestion({ long }: OptionSpec): Question["long"] | undefined {
   return long === "help" || long === "version" ? long : undefined;
 }
 
-function keyOf({ long, sets }: OptionSpec): string {
+function settingKey({ long, sets }: OptionSpec): string {
   return sets ?? long.replaceAll(/-(.)/g, (_, letter) => letter.toUpperCase());
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf, libcErrorText } from "../../../ffi/errno.ts";
+import { findErrno, libcErrorText } from "../../../ffi/errno.ts";
 import { plainMessage } from "../../text/plain_error.ts";
 
 /**
@@ -46,8 +46,8 @@ export class ToolError extends Error {
  * Returns the reason of `error`: the C library's text of the first error in its
  * chain of causes that has an errno code, or else its message.
  */
-export function reasonOf(error: unknown): string {
-  const code = errnoCodeOf(error);
+export function explainError(error: unknown): string {
+  const code = findErrnoCode(error);
   if (code !== undefined) return libcText(code);
   return error instanceof Error ? plainMessage(error.message) : String(error);
 }
@@ -57,14 +57,14 @@ export function reasonOf(error: unknown): string {
  * libgpiod's tools match on it.
  */
 export function libcText(code: string): string {
-  const errno = errnoOf(code);
+  const errno = findErrno(code);
   return errno === undefined ? code : libcErrorText(errno);
 }
 
 /**
  * Returns the errno code ("EBUSY") of `error` or its causes, if there is one.
  */
-export function errnoCodeOf(error: unknown): string | undefined {
+export function findErrnoCode(error: unknown): string | undefined {
   let at: unknown = error;
   for (let depth = 0; at instanceof Error && depth < 8; depth++) {
     if ("code" in at && typeof at.code === "string") return at.code;

@@ -208,7 +208,7 @@ export async function printVersion(programName: string): Promise<void> {
 }
 
 function parseBias(text: string): typeof BIASES[number] {
-  return oneOf(BIASES, text, "bias");
+  return parseChoice(BIASES, text, "bias");
 }
 
 /**
@@ -216,7 +216,7 @@ function parseBias(text: string): typeof BIASES[number] {
  *
  * @throws {ToolError} If it is not.
  */
-export function oneOf<const Word extends string>(
+export function parseChoice<const Word extends string>(
   words: readonly Word[],
   text: string,
   what: string,

@@ -20,7 +20,7 @@ import type { Value } from "../../line/value.ts";
 import type { RequestGroup } from "../lines/requests.ts";
 import type { Before } from "./leave.ts";
 import { Outputs } from "./outputs.ts";
-import { reasonOf, ToolError } from "../program/tool_error.ts";
+import { explainError, ToolError } from "../program/tool_error.ts";
 
 /** Internal option that tells the second process what it gets. */
 export const HELD_OPTION = {
@@ -99,7 +99,7 @@ export function handOver(
       ...args,
     ], { inherit: [theirs.fd, ...requests.map(({ fd }) => fd)] });
   } catch (error) {
-    throw new ToolError(`unable to daemonize: ${reasonOf(error)}`, {
+    throw new ToolError(`unable to daemonize: ${explainError(error)}`, {
       cause: error,
     });
   }
@@ -121,7 +121,7 @@ export function handOver(
  */
 export function takeOver(
   text: string,
-  settingsOf: (value: Value) => LineSettings,
+  makeSettings: (value: Value) => LineSettings,
   stack: DisposableStack,
 ): Received {
   let told: HandOver;
@@ -137,7 +137,7 @@ export function takeOver(
           chip,
           offsets.map((offset, bit) => ({
             offset,
-            settings: settingsOf(values[indices[bit]!]!),
+            settings: makeSettings(values[indices[bit]!]!),
           })),
         ),
       ),
@@ -151,7 +151,7 @@ export function takeOver(
     send(toldBy.fd, TAKEN);
     return { outputs: new Outputs(ids, groups, values), before };
   } catch (error) {
-    throw new ToolError(`no lines were received: ${reasonOf(error)}`, {
+    throw new ToolError(`no lines were received: ${explainError(error)}`, {
       cause: error,
     });
   }

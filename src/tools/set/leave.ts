@@ -8,7 +8,7 @@
  */
 import type { LineSettings } from "../../gpio/line_settings.ts";
 import type { Value } from "../../line/value.ts";
-import { valueOf } from "../lines/line_values.ts";
+import { parseValue } from "../lines/line_values.ts";
 import { ToolError } from "../program/tool_error.ts";
 
 /**
@@ -62,7 +62,7 @@ export class LeaveStates {
 }
 
 function parseState(text: string): LeaveState {
-  const state = valueOf(text) ?? LEAVE_WORDS.find((word) => word === text);
+  const state = parseValue(text) ?? LEAVE_WORDS.find((word) => word === text);
   if (state === undefined) {
     throw new ToolError(`invalid state to leave: '${text}'`, {
       advice: "use 0, 1, input, previous or as-is; LINE=STATE for one line",

@@ -8,7 +8,7 @@ import type { LineSettings } from "../../gpio/line_settings.ts";
 import type { Value } from "../../line/value.ts";
 import type { OutputLines } from "../lines/output_lines.ts";
 import type { RequestGroup } from "../lines/requests.ts";
-import { reasonOf, ToolError } from "../program/tool_error.ts";
+import { explainError, ToolError } from "../program/tool_error.ts";
 
 /** Lines that are requested as outputs. */
 export class Outputs implements OutputLines {
@@ -44,12 +44,12 @@ export class Outputs implements OutputLines {
   }
 
   /** Returns the chip and offset of the `index`-th line. */
-  placeOf(index: number): { readonly chip: string; readonly offset: number } {
+  hostLine(index: number): { readonly chip: string; readonly offset: number } {
     return this.#places[index]!;
   }
 
   /** Returns the value of the `index`-th line. */
-  valueOf(index: number): Value {
+  outputValue(index: number): Value {
     return this.#values[index]!;
   }
 
@@ -130,7 +130,7 @@ function refusable(what: string, chipPath: string, act: () => void): void {
   } catch (error) {
     if (!(error instanceof LineError)) throw error;
     throw new ToolError(
-      `unable to ${what} on '${chipPath}': ${reasonOf(error)}`,
+      `unable to ${what} on '${chipPath}': ${explainError(error)}`,
       { cause: error },
     );
   }

@@ -58,7 +58,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /**
  * Waits that a signal interrupts, so that work can be done before the end.
  *
- * **Ownership**: {@linkcode SignalWaits.dieOf} restores the signals.
+ * **Ownership**: {@linkcode SignalWaits.exitBySignal} restores the signals.
  */
 export class SignalWaits implements Waits {
   /** Requests: an unlimited wait ends when the chip of one is removed. */
@@ -120,7 +120,7 @@ export class SignalWaits implements Waits {
   }
 
   /** Ends the program by the signal, so that its parent sees that status. */
-  dieOf(signal: Deno.Signal): void {
+  exitBySignal(signal: Deno.Signal): void {
     for (const each of this.#handlers) {
       Deno.removeSignalListener(each.signal, each.handler);
     }

@@ -93,7 +93,7 @@ export function makeDescriptors(
       ...[interfaces.length, 1, 0, SELF_POWERED, 0],
       ...body,
     ),
-    strings: [Uint8Array.from(LANGUAGE_ENGLISH), ...strings.map(stringOf)],
+    strings: [Uint8Array.from(LANGUAGE_ENGLISH), ...strings.map(encodeString)],
   };
 }
 
@@ -123,7 +123,7 @@ function interfaceDescriptor(
   ];
 }
 
-function stringOf(text: string): Uint8Array {
+function encodeString(text: string): Uint8Array {
   const units = Array.from(
     { length: Math.min(text.length, MAX_STRING) },
     (_, i) => text.charCodeAt(i),

@@ -158,7 +158,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
    */
   protected abstract restoreOwn(saved: SavedReader): void;
   /** Edges that a line reports; undefined: it is not made an input. */
-  protected abstract inputEdgesOf(line: number): Edges | undefined;
+  protected abstract inputEdges(line: number): Edges | undefined;
   abstract lineDone(line: number, result: number, purpose: number): void;
   abstract edge(line: number, level: number): void;
   abstract restored(line: number): void;
@@ -258,7 +258,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
     }
     this.restoreOwn(saved.part("own"));
     if (this.#configuration !== 0) this.options.events.began(true);
-    this.#restoring.begin(this.bank, (line) => this.inputEdgesOf(line), {
+    this.#restoring.begin(this.bank, (line) => this.inputEdges(line), {
       failed: onFailed,
       done: () => {
         this.#serve();

@@ -62,7 +62,7 @@ export class LineBank implements LineListener {
   }
 
   /** Direction of a line, the host's truth. */
-  directionOf(line: number): number {
+  lineDirection(line: number): number {
     return this.#ports[line]!.direction;
   }
 

@@ -32,17 +32,17 @@ export class RestoringLines {
    * Makes inputs of lines, which report their edges again. Outputs are left as
    * they are: nothing is ever driven.
    *
-   * @param edgesOf Edges that a line reports; undefined: it is left as it is.
+   * @param inputEdges Edges that a line reports; undefined: it is left as it is.
    */
   begin(
     bank: LineBank,
-    edgesOf: (line: number) => Edges | undefined,
+    inputEdges: (line: number) => Edges | undefined,
     events: RestoringEvents,
   ): void {
     this.#events = events;
     this.#left = 1;
     for (let line = 0; line < bank.length; line++) {
-      const edges = edgesOf(line);
+      const edges = inputEdges(line);
       if (edges === undefined) continue;
       this.#submit(bank, line, LineOperation.Input, 0);
       if (edges === Edges.None) continue;

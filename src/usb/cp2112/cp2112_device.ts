@@ -208,7 +208,7 @@ export class Cp2112Device extends GpioUsbDevice {
     this.#polling = this.options.after(POLLING_MS, this.#lookForPolls);
   }
 
-  protected override inputEdgesOf(line: number): Edges | undefined {
+  protected override inputEdges(line: number): Edges | undefined {
     const isInput = this.#hasDirections &&
       (this.#directions >>> line & 1) === 0;
     return isInput && this.#edges[line] !== Edges.None
@@ -305,7 +305,7 @@ export class Cp2112Device extends GpioUsbDevice {
     this.#directions = 0;
     this.#pushPull = 0;
     for (let line = 0; line < this.bank.length; line++) {
-      if (this.bank.directionOf(line) === Direction.Output) {
+      if (this.bank.lineDirection(line) === Direction.Output) {
         this.#directions |= 1 << line;
       }
     }
@@ -352,7 +352,7 @@ export class Cp2112Device extends GpioUsbDevice {
       // An input keeps its level, whatever is written.
       if ((this.#directions >>> line & 1) === 0) continue;
       const level = levels >>> line & 1;
-      const isOutput = this.bank.directionOf(line) === Direction.Output;
+      const isOutput = this.bank.lineDirection(line) === Direction.Output;
       if (isOutput) this.#ask(line, LineOperation.SetValue, level, Purpose.Set);
       else this.#ask(line, LineOperation.Output, level, Purpose.Output);
     }
@@ -436,7 +436,7 @@ export class Cp2112Device extends GpioUsbDevice {
   /** The driver polls: keeps what changes between two polls, until it stops. */
   #keepChanges(): void {
     for (let line = 0; line < this.bank.length; line++) {
-      if (this.bank.directionOf(line) !== Direction.Input) {
+      if (this.bank.lineDirection(line) !== Direction.Input) {
         // A rule may have done that, which ends the reports.
         this.#edges[line] = Edges.None;
         continue;

@@ -14,7 +14,7 @@ const PRODUCT_LJCA = 0x0b63;
 export const ADAPTER_ENDPOINT = 1;
 
 /** Returns the description of the adapter with this serial number. */
-export function descriptionOf(serial: string): UsbDescription {
+export function describeAdapter(serial: string): UsbDescription {
   return {
     vendor: VENDOR_INTEL,
     product: PRODUCT_LJCA,

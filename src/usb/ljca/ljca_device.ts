@@ -35,18 +35,18 @@ import {
 import { TransferStatus } from "../core/transfers.ts";
 import {
   Config,
-  enumerationOf,
+  encodeEnumeration,
   Flag,
   GpioCommand,
   HEADER,
   ManagementCommand,
   MessageType,
 } from "./protocol.ts";
-import { ADAPTER_ENDPOINT, descriptionOf } from "./description.ts";
+import { ADAPTER_ENDPOINT, describeAdapter } from "./description.ts";
 import { CHECK, LjcaInterrupts } from "./interrupts.ts";
 import { answerManagement } from "./management.ts";
 import { KEYBOARD_ENDPOINT, KEYBOARD_REPORT } from "./keyboard.ts";
-import { edgesOf, Trigger, triggerOf } from "./trigger.ts";
+import { decodeTrigger, toEdges, Trigger } from "./trigger.ts";
 
 const MAX_LINES = LINES_PER_ADAPTER.ljca;
 /** Events of all lines, and as many answers as requests can wait. */
@@ -87,7 +87,7 @@ export class LjcaDevice extends GpioUsbDevice {
     checkLineCount("ljca", "an LJCA", count);
     const pipe = new InPipe(MAX_MESSAGES);
     super(
-      descriptionOf(options.serial),
+      describeAdapter(options.serial),
       options,
       [new Uint8Array(0), KEYBOARD_REPORT],
       new Map([
@@ -96,7 +96,7 @@ export class LjcaDevice extends GpioUsbDevice {
       ]),
     );
     this.#pipe = pipe;
-    this.#enumeration = enumerationOf(count);
+    this.#enumeration = encodeEnumeration(count);
     this.#isInput = new Uint8Array(count);
     this.#wantsOutput = new Uint8Array(count);
     this.#edges = new Uint8Array(count);
@@ -169,7 +169,7 @@ export class LjcaDevice extends GpioUsbDevice {
     this.#interrupts.restore(saved);
   }
 
-  protected override inputEdgesOf(line: number): Edges | undefined {
+  protected override inputEdges(line: number): Edges | undefined {
     return this.#isInput[line] === 1 ? this.#edges[line] as Edges : undefined;
   }
 
@@ -260,7 +260,7 @@ export class LjcaDevice extends GpioUsbDevice {
       return this.#step(line, LineOperation.Input, 0, Purpose.Input);
     }
     if ((value & Config.Interrupt) !== 0) {
-      this.#trigger = triggerOf(value);
+      this.#trigger = decodeTrigger(value);
       if (this.#trigger === Trigger.None) return this.invalid();
       return this.#setTrigger(line);
     }
@@ -288,7 +288,7 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #setTrigger(line: number): number {
-    const isOutput = this.bank.directionOf(line) === Direction.Output;
+    const isOutput = this.bank.lineDirection(line) === Direction.Output;
     if (isOutput || this.#wantsOutput[line] === 1) {
       this.answered(line, LineOperation.SetEdges, false);
       return TransferStatus.Stall;
@@ -299,7 +299,7 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #askForEdges(line: number): number {
-    const edges = edgesOf(this.#trigger);
+    const edges = toEdges(this.#trigger);
     return this.#edges[line] === edges
       ? this.#stepDone(line, 0, Purpose.TriggerEdges)
       : this.#step(line, LineOperation.SetEdges, edges, Purpose.TriggerEdges);
@@ -313,7 +313,7 @@ export class LjcaDevice extends GpioUsbDevice {
   }
 
   #write(line: number, level: number): number {
-    if (this.bank.directionOf(line) === Direction.Output) {
+    if (this.bank.lineDirection(line) === Direction.Output) {
       return this.#step(line, LineOperation.SetValue, level, Purpose.Set);
     }
     // An input keeps its level, whatever is written.
@@ -366,7 +366,7 @@ export class LjcaDevice extends GpioUsbDevice {
       case Purpose.TriggerEdges:
         this.answered(line, LineOperation.SetEdges, isOk);
         if (!isOk) break;
-        this.#edges[line] = edgesOf(this.#trigger);
+        this.#edges[line] = toEdges(this.#trigger);
         this.#interrupts.enable(line, this.#trigger);
         break;
       case Purpose.Mask:

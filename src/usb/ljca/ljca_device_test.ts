@@ -3,7 +3,7 @@ import { Direction, Edges, LineOperation } from "../../line/port.ts";
 import { TransferStatus } from "../core/transfers.ts";
 import { UsbRig } from "../../../tests/doubles/usb_rig.ts";
 import { LjcaDevice } from "./ljca_device.ts";
-import { enumerationOf } from "./protocol.ts";
+import { encodeEnumeration } from "./protocol.ts";
 
 const { Success, Stall, Invalid, Cancelled, Babble, IoError } = TransferStatus;
 const CONFIG = 1;
@@ -135,18 +135,25 @@ Deno.test("the adapter says what it has", () => {
   rig.send(1, 8, []);
   assertEquals(rig.receiveAll(), [
     [1, 2, 1, 4, 7, 0, 0, 0],
-    [1, 4, 1, 14, ...enumerationOf(41)],
+    [1, 4, 1, 14, ...encodeEnumeration(41)],
     [1, 5, 1, 1, 0],
     [1, 8, 1, 1, 0],
   ]);
-  assertEquals([...enumerationOf(1)], [1, 1, 0, 1, 1, 0, 0, 0]);
-  assertEquals([...enumerationOf(32)], [32, 1, 0, 32, 255, 255, 255, 255]);
-  assertEquals([...enumerationOf(41)], [
+  assertEquals([...encodeEnumeration(1)], [1, 1, 0, 1, 1, 0, 0, 0]);
+  assertEquals([...encodeEnumeration(32)], [32, 1, 0, 32, 255, 255, 255, 255]);
+  assertEquals([...encodeEnumeration(41)], [
     ...[21, 2],
     ...[0, 21, 255, 255, 255, 255],
     ...[1, 21, 255, 1, 0, 0],
   ]);
-  assertEquals([...enumerationOf(64)].slice(8), [1, 32, 255, 255, 255, 255]);
+  assertEquals([...encodeEnumeration(64)].slice(8), [
+    1,
+    32,
+    255,
+    255,
+    255,
+    255,
+  ]);
   assertThrows(() => new UsbRig(LjcaDevice, 0), RangeError);
   assertThrows(() => new UsbRig(LjcaDevice, 65), RangeError);
 });

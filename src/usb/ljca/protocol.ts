@@ -61,7 +61,7 @@ const BANK_LINES = 32;
  * each bank its number, its pins and the valid ones. The driver multiplies the
  * first two; of an odd number above 32, one line at the end is not valid.
  */
-export function enumerationOf(lineCount: number): Uint8Array {
+export function encodeEnumeration(lineCount: number): Uint8Array {
   const banks = lineCount > BANK_LINES ? 2 : 1;
   const pins = Math.ceil(lineCount / banks);
   const answer = new Uint8Array(2 + 6 * banks);

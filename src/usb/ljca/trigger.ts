@@ -17,7 +17,7 @@ export const Trigger = {
 };
 
 /** Returns the trigger that a configuration asks for. */
-export function triggerOf(value: number): number {
+export function decodeTrigger(value: number): number {
   const direction = value & (Config.Up | Config.Down);
   if ((value & Config.Edge) === 0) {
     return direction === 0
@@ -36,6 +36,6 @@ export function triggerOf(value: number): number {
 }
 
 /** Returns the edges that a line must report for a trigger. */
-export function edgesOf(trigger: number): Edges {
+export function toEdges(trigger: number): Edges {
   return trigger < Trigger.High ? trigger as Edges : Edges.Both;
 }

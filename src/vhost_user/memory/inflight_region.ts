@@ -173,13 +173,13 @@ export class InflightRegion implements Disposable {
   get isShort(): boolean {
     if (!this.isOwn) return this.queueSize <= SHORT_LOG;
     for (let index = 0; index < this.#numQueues; index++) {
-      if (this.#sizeOf(index) > SHORT_LOG) return false;
+      if (this.#logSize(index) > SHORT_LOG) return false;
     }
     return true;
   }
 
   /** Entries of the ring whose log it is. */
-  #sizeOf(index: number): number {
+  #logSize(index: number): number {
     return new DataView(this.#file.buffer).getUint16(
       this.#start(index) + INFLIGHT_QUEUE_REGION.at.desc_num,
       LITTLE_ENDIAN,
@@ -189,7 +189,7 @@ export class InflightRegion implements Disposable {
   /** Reads what the logs of the first rings say, in pieces. */
   *read(ringCount: number): Pieces {
     for (let index = 0; index < ringCount && this.covers(index); index++) {
-      const size = this.#sizeOf(index);
+      const size = this.#logSize(index);
       if (size > this.queueSize || !this.holds(index, size)) continue;
       const log = this.open(index, size);
       if (typeof log === "string") continue;

@@ -126,7 +126,7 @@ export class MemoryTable {
   /** Describes its regions for the next process, and names their descriptors. */
   record(fds: SessionFds): RegionRecord[] {
     return [...this.#regions.values()].map(({ description, name }) => {
-      fds.set(name, this.#named.fdOf(name));
+      fds.set(name, this.#named.findFd(name));
       return { ...description, file: name };
     });
   }

@@ -34,7 +34,7 @@ export class NamedFds {
   }
 
   /** Descriptor of this name if the message brought it, or else undefined. */
-  fdOf(name: string): number | undefined {
+  findFd(name: string): number | undefined {
     return this.#brought.get(name);
   }
 

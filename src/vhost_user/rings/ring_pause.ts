@@ -43,7 +43,7 @@ export interface Pause {
  * @param region The region that has, or may have, its log.
  * @param run Number of the device's run.
  */
-export function pauseOf(
+export function makePause(
   queue: SplitQueue,
   { place, features }: Pick<Pause, "place" | "features">,
   region: InflightRegion | undefined,

@@ -39,7 +39,9 @@ export function recordRings(
   fds: SessionFds,
 ): RingSetRecord {
   const { inflight } = numbers;
-  if (inflight !== undefined) fds.set(inflight.file, named.fdOf(inflight.file));
+  if (inflight !== undefined) {
+    fds.set(inflight.file, named.findFd(inflight.file));
+  }
   return {
     ...numbers,
     isKnown: guest.isKnown,

@@ -28,8 +28,8 @@ import { isRingSize, locateRing } from "./ring_address.ts";
 import { RingFds, type RingFdsHost } from "./ring_fds.ts";
 import {
   isOverwritten,
+  makePause,
   type Pause,
-  pauseOf,
   pauseRecord,
   resumedPause,
 } from "./ring_pause.ts";
@@ -369,7 +369,7 @@ export class Vring implements Disposable {
       queue.close();
     }
     this.base = queue.nextAvail;
-    this.#pause = pauseOf(queue, this.#running!, this.#region, run);
+    this.#pause = makePause(queue, this.#running!, this.#region, run);
   }
 
   /** Describes the ring for the next process, and names its descriptors. */

@@ -55,7 +55,7 @@ export class RequestCounters {
   }
 
   /** Requests of a line by type and outcome, as counted so far. */
-  requestsOf(lineNumber: number, type: number, isOk: boolean): number {
+  requestCount(lineNumber: number, type: number, isOk: boolean): number {
     return this
       .requests[lineNumber * REQUEST_STRIDE + type * 2 + (isOk ? 0 : 1)]!;
   }
@@ -105,12 +105,12 @@ export class GpioCounters extends RequestCounters {
   }
 
   /** Requests of no line by type and outcome, as counted so far. */
-  unattributedOf(type: number, isOk: boolean): number {
+  unattributedCount(type: number, isOk: boolean): number {
     return this.unattributed[type * 2 + (isOk ? 0 : 1)]!;
   }
 
   /** Returns the count of an outcome of a line's interrupt. */
-  eventsOf(lineNumber: number, what: EventCount): number {
+  eventCount(lineNumber: number, what: EventCount): number {
     return this.events[lineNumber * EVENT_STRIDE + what]!;
   }
 }

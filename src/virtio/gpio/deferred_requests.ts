@@ -73,12 +73,12 @@ export class DeferredRequests {
   }
 
   /** The message type of a kept request. */
-  typeOf(head: number): number {
+  requestType(head: number): number {
     return this.#types[head]!;
   }
 
   /** The value of a kept request. */
-  valueOf(head: number): number {
+  requestValue(head: number): number {
     return this.#values[head]!;
   }
 

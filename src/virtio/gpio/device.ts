@@ -40,7 +40,7 @@ import {
   type LinePort,
   PENDING,
 } from "../../line/port.ts";
-import { answer, answerNames, costOf } from "./request_chain.ts";
+import { answer, answerNames, chainCost } from "./request_chain.ts";
 import type { RequestTimes } from "./request_times.ts";
 import type { SplitQueue } from "../queue/split_queue.ts";
 
@@ -305,7 +305,7 @@ export class GpioDevice implements VirtioDevice, LineListener {
 
   /** Serves one request; returns what it cost of the budget. */
   #serveRequest(queue: SplitQueue, chain: DescriptorChain): number {
-    const cost = costOf(chain);
+    const cost = chainCost(chain);
     if (
       chain.fault !== ChainFault.None ||
       chain.readableBytes < GPIO_REQUEST.size ||
@@ -433,8 +433,8 @@ export class GpioDevice implements VirtioDevice, LineListener {
       if (deferred === undefined) break;
       const next = deferred.shift(line);
       const result = line.execute(
-        deferred.typeOf(next),
-        deferred.valueOf(next),
+        deferred.requestType(next),
+        deferred.requestValue(next),
       );
       if (result === PENDING) {
         line.requestHead = next;
@@ -461,7 +461,11 @@ export class GpioDevice implements VirtioDevice, LineListener {
   #answerDeferred(line: GpioLine, head: number, result: number): void {
     const deferred = this.#deferred!;
     const isOk = result >= 0;
-    this.counters.countRequest(line.lineNumber, deferred.typeOf(head), isOk);
+    this.counters.countRequest(
+      line.lineNumber,
+      deferred.requestType(head),
+      isOk,
+    );
     if (this.#times !== undefined) {
       this.#times.answeredLate(line.lineNumber, deferred.arrivals, head);
     }

@@ -209,10 +209,10 @@ Deno.test("D17: the status follows the port, for every request", () => {
     const { guest, lines } = guestWith();
     lines[2]!.refuses.add(operation);
     assertEquals(guest.request(type, 2, value), ERR);
-    assertEquals(guest.device.counters.requestsOf(2, type, false), 1);
+    assertEquals(guest.device.counters.requestCount(2, type, false), 1);
     lines[2]!.refuses.clear();
     assertEquals(guest.request(type, 2, value), OK);
-    assertEquals(guest.device.counters.requestsOf(2, type, true), 1);
+    assertEquals(guest.device.counters.requestCount(2, type, true), 1);
   }
   const { guest, lines } = guestWith();
   guest.request(SET_DIRECTION, 2, OUT);
@@ -382,12 +382,12 @@ Deno.test("Requests are counted by line, type and outcome", () => {
   guest.request(99, 1);
   guest.request(GET_VALUE, 99);
   guest.request(GET_LINE_NAMES, 0);
-  assertEquals(counters.requestsOf(1, GET_VALUE, true), 2);
-  assertEquals(counters.requestsOf(1, SET_VALUE, false), 1);
-  assertEquals(counters.requestsOf(1, 0, false), 1);
-  assertEquals(counters.requestsOf(0, GET_VALUE, true), 0);
-  assertEquals(counters.unattributedOf(GET_VALUE, false), 1);
-  assertEquals(counters.unattributedOf(GET_LINE_NAMES, true), 1);
+  assertEquals(counters.requestCount(1, GET_VALUE, true), 2);
+  assertEquals(counters.requestCount(1, SET_VALUE, false), 1);
+  assertEquals(counters.requestCount(1, 0, false), 1);
+  assertEquals(counters.requestCount(0, GET_VALUE, true), 0);
+  assertEquals(counters.unattributedCount(GET_VALUE, false), 1);
+  assertEquals(counters.unattributedCount(GET_LINE_NAMES, true), 1);
 });
 
 Deno.test("The budget ends a turn, and the rest is served in the next", () => {

@@ -21,7 +21,7 @@ import {
   GPIO_IRQ_REQUEST,
   GPIO_IRQ_RESPONSE,
 } from "./protocol.ts";
-import { costOf } from "./request_chain.ts";
+import { chainCost } from "./request_chain.ts";
 
 /** Number of no line: a device has 65535 at most. */
 const NO_LINE = 0xffff;
@@ -61,7 +61,7 @@ export class EventQueue {
     while (left > 0 && queue !== undefined) {
       const chain = queue.pop();
       if (chain === undefined) break;
-      const cost = costOf(chain);
+      const cost = chainCost(chain);
       left -= cost;
       this.#takeBuffer(queue, chain);
       if (pace !== undefined && !pace.take(cost)) return 0;

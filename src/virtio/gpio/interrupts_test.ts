@@ -49,9 +49,9 @@ Deno.test("D8: an edge while masked is kept, and delivered once when unmasked", 
   assertEquals(guest.interrupts(), VALID);
   guest.unmask(0);
   assertEquals(guest.interrupts(), [], "three edges while masked are one");
-  assertEquals(counters.eventsOf(0, EventCount.Latched), 1);
-  assertEquals(counters.eventsOf(0, EventCount.Coalesced), 2);
-  assertEquals(counters.eventsOf(0, EventCount.Delivered), 1);
+  assertEquals(counters.eventCount(0, EventCount.Latched), 1);
+  assertEquals(counters.eventCount(0, EventCount.Coalesced), 2);
+  assertEquals(counters.eventCount(0, EventCount.Delivered), 1);
 });
 
 Deno.test("D8: only the edges that the type names are kept", () => {
@@ -96,7 +96,7 @@ Deno.test("D10: an edge that is kept is discarded when the interrupt is disabled
   assertEquals(guest.request(SET_IRQ_TYPE, 0, RISING), OK);
   guest.unmask(0);
   assertEquals(guest.interrupts(), []);
-  assertEquals(guest.device.counters.eventsOf(0, EventCount.Discarded), 1);
+  assertEquals(guest.device.counters.eventCount(0, EventCount.Discarded), 1);
 });
 
 Deno.test("D11: no event is sent unless the interrupt is enabled and unmasked", () => {
@@ -192,7 +192,7 @@ Deno.test("D14: a level that is still active notifies again, at the guest's pace
       guest.unmask(0);
       assertEquals(guest.interrupts(), VALID);
     }
-    assertEquals(guest.device.counters.eventsOf(0, EventCount.Delivered), 5);
+    assertEquals(guest.device.counters.eventCount(0, EventCount.Delivered), 5);
     const reads = line.calls.filter((call) =>
       call.operation === LineOperation.GetValue
     );
@@ -277,7 +277,7 @@ Deno.test("R5: interrupt requests are errors without VIRTIO_GPIO_F_IRQ", () => {
     assertEquals(guest.request(SET_IRQ_TYPE, 0, type), ERR);
   }
   assertEquals(line.calls, []);
-  assertEquals(guest.device.counters.requestsOf(0, SET_IRQ_TYPE, false), 3);
+  assertEquals(guest.device.counters.requestCount(0, SET_IRQ_TYPE, false), 3);
 });
 
 Deno.test("R6: an output's interrupt cannot be enabled", () => {
@@ -429,7 +429,7 @@ Deno.test("R11: a second buffer for a line comes back INVALID, the first stays",
   assertEquals(guest.interrupts(), INVALID);
   line.pull(1);
   assertEquals(guest.interrupts(), VALID);
-  assertEquals(guest.device.counters.eventsOf(0, EventCount.Returned), 1);
+  assertEquals(guest.device.counters.eventCount(0, EventCount.Returned), 1);
 });
 
 Deno.test("An event buffer for a line that does not exist comes back INVALID", () => {

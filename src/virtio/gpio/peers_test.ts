@@ -218,7 +218,10 @@ Deno.test("#13: bad requests are counted, and nothing is printed", () => {
     guest.serve(0);
     assertEquals(guest.queues[0].fault === undefined, false);
     assertEquals(guest.device.counters.refusedChains[0], 100);
-    assertEquals(guest.device.counters.unattributedOf(GET_VALUE, false), 100);
+    assertEquals(
+      guest.device.counters.unattributedCount(GET_VALUE, false),
+      100,
+    );
   } finally {
     methods.forEach((method, i) => console[method] = originals[i]!);
   }
@@ -253,7 +256,7 @@ Deno.test("1a.8: many edges while masked are one interrupt, and none is stale la
   guest.unmask(0);
   assertEquals(guest.interrupts(), []);
   const { counters } = guest.device;
-  assertEquals(counters.eventsOf(0, EventCount.Coalesced), 30);
+  assertEquals(counters.eventCount(0, EventCount.Coalesced), 30);
 });
 
 Deno.test("1a.9: an error to GET_LINE_NAMES claims two bytes, since it wrote two", () => {

@@ -13,7 +13,7 @@ import { GPIO_RESPONSE, Status } from "./protocol.ts";
 const STEPS_PER_UNIT_SHIFT = 4;
 
 /** Returns the part of a budget that a chain takes. */
-export function costOf(chain: DescriptorChain): number {
+export function chainCost(chain: DescriptorChain): number {
   return 1 + (chain.stepCount >>> STEPS_PER_UNIT_SHIFT);
 }
 

@@ -65,7 +65,7 @@ export interface LogRecord {
 }
 
 /** Does all steps now. */
-function lastOf<T>(work: Generator<void, T>): T {
+function runToEnd<T>(work: Generator<void, T>): T {
   for (;;) {
     const { done, value } = work.next();
     if (done === true) return value;
@@ -150,7 +150,7 @@ export class InflightLog {
     let newest = 0;
     for (let head = 0; head < this.#size; head++) {
       if (head % ENTRIES_PER_STEP === 0) yield;
-      const counter = this.#counterOf(head);
+      const counter = this.#readCounter(head);
       if (counter > newest) newest = counter;
       if (this.#bytes[AT_INFLIGHT + head * STATE_SIZE] !== 1) {
         hasGivenBack ||= counter !== 0;
@@ -197,7 +197,7 @@ export class InflightLog {
       this.#begin(usedIndex);
       return new TakenHeads(this.#size);
     }
-    const record = known ?? lastOf(this.read());
+    const record = known ?? runToEnd(this.read());
     const published = (usedIndex - words[AT_USED_INDEX]!) & 0xffff;
     if (published !== 0) {
       let head = words[AT_LAST_BATCH_HEAD]!;
@@ -234,7 +234,7 @@ export class InflightLog {
     if (this.#agrees(usedIndex, heads)) {
       let newest = 0;
       for (const head of heads) {
-        newest = Math.max(newest, this.#counterOf(head));
+        newest = Math.max(newest, this.#readCounter(head));
       }
       this.#counter[0] = newest + 1;
       return;
@@ -279,7 +279,7 @@ export class InflightLog {
     Atomics.store(words, AT_VERSION, VERSION);
   }
 
-  #counterOf(head: number): number {
+  #readCounter(head: number): number {
     const at = AT_COUNTER + head * (STATE_SIZE / LONGS);
     return this.#longs[at + 1]! * TWO_TO_32 + this.#longs[at]!;
   }

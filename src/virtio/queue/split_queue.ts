@@ -181,7 +181,7 @@ export class SplitQueue {
         `log for ${inflight.size}`;
     }
     const known = options.resubmit;
-    const taken = takenOf(
+    const taken = toTakenHeads(
       known ?? inflight?.recover(usedIndex, options.record) ?? [],
       size,
     );
@@ -429,7 +429,7 @@ export class SplitQueue {
 }
 
 /** Heads to begin with, or why a ring of this size has none such. */
-function takenOf(
+function toTakenHeads(
   heads: readonly number[] | TakenHeads,
   size: number,
 ): TakenHeads | string {

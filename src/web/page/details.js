@@ -5,10 +5,10 @@
  */
 import { element, pairs, setText } from "./dom.js";
 import { clockText, periodText } from "./edges.js";
-import { allLines, nowUs, page, titleOf, view } from "./state.js";
+import { allLines, lineTitle, nowUs, page, view } from "./state.js";
 import { triggerOn } from "./trigger.js";
 import { jumpTo, stepEdge } from "./view.js";
-import { driverOf, forceOf, rulesOf } from "./words.js";
+import { formatDriver, formatForce, formatRules } from "./words.js";
 
 const root = element("div", { className: "details" });
 const facts = element("dl");
@@ -16,7 +16,7 @@ root.append(facts);
 
 /** A name of a line that leads to it. */
 const link = (title, select) => {
-  const line = allLines().find((one) => titleOf(one) === title);
+  const line = allLines().find((one) => lineTitle(one) === title);
   if (line === undefined) return title;
   return element("button", {
     className: "link",
@@ -37,9 +37,9 @@ let live = {};
 /** Shows the details of a line. `actions`: buttons; `select` chooses another. */
 export function showDetails(line, actions, select) {
   const { origin, source, interlocks = [], pendingRule } = line;
-  const title = titleOf(line);
+  const title = lineTitle(line);
   const followers = allLines().filter((one) => one.origin?.of === title)
-    .map((one) => link(titleOf(one), select));
+    .map((one) => link(lineTitle(one), select));
   live = {
     driver: element("span"),
     since: element("button", {
@@ -59,12 +59,12 @@ export function showDetails(line, actions, select) {
         : [`${origin.kind} `, link(origin.of, select)],
     ],
     ["followed by", joined(followers)],
-    ["rules", rulesOf(line).join(", ") || "none"],
+    ["rules", formatRules(line).join(", ") || "none"],
     ["excludes", joined(interlocks.map((other) => link(other, select)))],
     ["driven by", live.driver],
     ["since", [live.since, live.ago]],
     ["edges here", live.edges],
-    ...line.forced === undefined ? [] : [["forced", forceOf(line)]],
+    ...line.forced === undefined ? [] : [["forced", formatForce(line)]],
     ...pendingRule === undefined ? [] : [[
       "not applied",
       `${pendingRule.rule}: ${pendingRule.reason}`,
@@ -79,7 +79,7 @@ export function showDetails(line, actions, select) {
 /** Shows what has changed of the line that is shown. */
 export function refreshDetails(line) {
   const { since, edges, refused } = line;
-  setText(live.driver, driverOf(line) || "not known");
+  setText(live.driver, formatDriver(line) || "not known");
   const isKnown = since !== undefined;
   live.since.hidden = !isKnown;
   if (isKnown) {
@@ -98,7 +98,7 @@ export function refreshDetails(line) {
 }
 
 /** Buttons for the selected line. */
-export function actionsOf(line, { pin, isPinned, pulls }) {
+export function makeActions(line, { pin, isPinned, pulls }) {
   const button = (textContent, title, onclick) =>
     element("button", { textContent, title, onclick });
   return element(

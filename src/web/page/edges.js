@@ -153,7 +153,7 @@ export class LineEdges {
  * - `dense`: two edges or more in each pixel. It has a count, and no level: which
  *   one it had at a pixel is not to be seen.
  */
-export function runsOf(line, from, to, width) {
+export function findRuns(line, from, to, width) {
   const runs = [];
   const perPixel = (to - from) / width;
   let count = line.countTo(from);

@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
 import {
   clockText,
+  findRuns,
   LineEdges,
   microseconds,
   nearestEdge,
   neighbour,
   periodText,
-  runsOf,
   UNKNOWN,
 } from "./edges.js";
 
@@ -43,7 +43,7 @@ Deno.test("an edge has its place by its time, and counts once", () => {
 Deno.test("runs show each level where it is, and no level where edges are dense", () => {
   // A pixel is 10 µs.
   const edges = line(105, 205, 206, 207, 215, 216);
-  const runs = runsOf(edges, 0, 400, 40);
+  const runs = findRuns(edges, 0, 400, 40);
   assertEquals(
     runs.map(({ kind, start, end, edges }) => [kind, start, end, edges]),
     [
@@ -65,7 +65,7 @@ Deno.test("runs show each level where it is, and no level where edges are dense"
 Deno.test("a short pulse is never lost, whatever the window is", () => {
   const edges = line(5000, 5001);
   for (const span of [10_000, 100_000, 1e9, 1e12]) {
-    const runs = runsOf(edges, 0, span, 500);
+    const runs = findRuns(edges, 0, span, 500);
     const shown = runs.reduce(
       (sum, { edges, rises }) => sum + (rises ? 1 : edges),
       0,
@@ -77,7 +77,7 @@ Deno.test("a short pulse is never lost, whatever the window is", () => {
 Deno.test("all edges of a window are counted, however many they are", () => {
   const edges = line(...Array.from({ length: 20_000 }, (_, i) => 7 * i + 1));
   for (const width of [1, 3, 100, 999]) {
-    const runs = runsOf(edges, 0, 7 * 20_000, width);
+    const runs = findRuns(edges, 0, 7 * 20_000, width);
     const shown = runs.reduce(
       (sum, { edges, rises }) => sum + (rises ? 1 : edges),
       0,
@@ -91,7 +91,7 @@ Deno.test("an absent chip has no level, and what was before the first edge neith
   edges.add(100, 1, "world", 1);
   edges.add(200, UNKNOWN, "world", 2);
   assertEquals(
-    runsOf(edges, 0, 300, 3).map(({ kind }) => kind),
+    findRuns(edges, 0, 300, 3).map(({ kind }) => kind),
     ["unknown", "high", "unknown"],
   );
 });

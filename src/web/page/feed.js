@@ -14,7 +14,7 @@ import {
   aggregators,
   allLines,
   counters,
-  lineOf,
+  findLine,
   nowUs,
   page,
 } from "./state.js";
@@ -125,7 +125,7 @@ function putAggregator(state, timeUs, isWhole) {
     lines.set(line.lineNumber, {
       aggregator: state.name,
       ...line,
-      ...isOlder ? stateOf(before) : {},
+      ...isOlder ? toState(before) : {},
       edges,
       row,
       isAbsent,
@@ -147,7 +147,7 @@ function putAggregator(state, timeUs, isWhole) {
   });
 }
 
-const stateOf = ({ value, direction, drivenBy, since }) => ({
+const toState = ({ value, direction, drivenBy, since }) => ({
   value,
   direction,
   drivenBy,
@@ -156,7 +156,7 @@ const stateOf = ({ value, direction, drivenBy, since }) => ({
 
 function takeEdges({ edges }) {
   for (const edge of edges) {
-    const line = lineOf(edge);
+    const line = findLine(edge);
     counters.edges++;
     if (line === undefined) continue;
     const time = microseconds(edge.time);
@@ -178,7 +178,7 @@ function takeEdges({ edges }) {
 /** Changes of lines; the only ones if edges are not recorded. */
 function takeLines({ aggregator, lines, time }) {
   for (const { lineNumber, direction, value, pendingRule } of lines) {
-    const line = lineOf({ aggregator, lineNumber });
+    const line = findLine({ aggregator, lineNumber });
     if (line === undefined) continue;
     Object.assign(line, { direction, value, pendingRule, isStale: true });
     if (!past.isRecorded) line.edges.note(time * 1000, value ?? UNKNOWN);

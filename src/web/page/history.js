@@ -6,7 +6,7 @@
 import { showProblem } from "./dom.js";
 import { microseconds, UNKNOWN } from "./edges.js";
 import { get } from "./service.js";
-import { allLines, lineOf, page, range } from "./state.js";
+import { allLines, findLine, page, range } from "./state.js";
 
 /** Edges that one request brings at most. */
 const HISTORY_LIMIT = 20_000;
@@ -17,7 +17,7 @@ const MAX_REQUESTS = 50;
 export const past = { isRecorded: true, isAsked: false, isWanted: false };
 
 const nanoseconds = (us) => String(BigInt(Math.round(us)) * 1000n);
-const levelOf = ({ present, value }) => present ? value ?? UNKNOWN : UNKNOWN;
+const toLevel = ({ present, value }) => present ? value ?? UNKNOWN : UNKNOWN;
 
 /** Finds out whether the service records edges. */
 export async function askForHistory() {
@@ -75,9 +75,9 @@ async function fillRange() {
     if (i === 0) {
       for (const state of answer.lines) {
         const { begins, ends } = state;
-        const line = lineOf(state)?.edges;
-        if (begins === undefined) line?.note(from, levelOf(state));
-        else marks.push([line, microseconds(begins), levelOf(state)]);
+        const line = findLine(state)?.edges;
+        if (begins === undefined) line?.note(from, toLevel(state));
+        else marks.push([line, microseconds(begins), toLevel(state)]);
         if (ends !== undefined) {
           // An edge of the same microsecond comes before.
           marks.push([line, microseconds(ends) + 1, UNKNOWN]);
@@ -86,10 +86,10 @@ async function fillRange() {
     }
     for (const edge of answer.edges) {
       const { time, cause, number } = edge;
-      const line = lineOf(edge)?.edges;
+      const line = findLine(edge)?.edges;
       if (line === undefined) continue;
       if (!found.has(line)) found.set(line, []);
-      const level = levelOf(edge);
+      const level = toLevel(edge);
       found.get(line).push({ time: microseconds(time), level, cause, number });
     }
     next = answer.next;

@@ -5,8 +5,8 @@
  */
 import { byId, list, pairs } from "./dom.js";
 import { periodText } from "./edges.js";
-import { aggregators, allLines, counters, nowUs, titleOf } from "./state.js";
-import { forceOf, wiringOf } from "./words.js";
+import { aggregators, allLines, counters, lineTitle, nowUs } from "./state.js";
+import { findWiring, formatForce } from "./words.js";
 
 /** An aggregator without a VMM for so long is an alarm. */
 const MISSING_US = 30e6;
@@ -21,7 +21,7 @@ let edgesBefore = 0;
 export function showWiring() {
   list(
     "wiring",
-    wiringOf(allLines().map((line) => ({ title: titleOf(line), line }))),
+    findWiring(allLines().map((line) => ({ title: lineTitle(line), line }))),
   );
 }
 
@@ -50,8 +50,8 @@ function alarms() {
   }
   for (const line of allLines()) {
     const { pendingRule, isAbsent, rule } = line;
-    const title = titleOf(line);
-    const force = forceOf(line);
+    const title = lineTitle(line);
+    const force = formatForce(line);
     if (force !== undefined) found.push(`${title}: ${force}`);
     if (pendingRule !== undefined) {
       found.push(`${title}: ${pendingRule.rule} is not applied yet`);

@@ -36,11 +36,11 @@ export function range() {
 }
 
 /** Key of a line, or of an edge. */
-export const keyOf = ({ aggregator, lineNumber }) =>
+export const lineKey = ({ aggregator, lineNumber }) =>
   `${aggregator}.${lineNumber}`;
 
 /** Name of a line with its aggregator's, or its number where it has none. */
-export const titleOf = ({ aggregator, name, lineNumber }) =>
+export const lineTitle = ({ aggregator, name, lineNumber }) =>
   `${aggregator}.${name || lineNumber}`;
 
 /** All lines, by aggregator. */
@@ -49,7 +49,7 @@ export function allLines() {
 }
 
 /** The line of an edge, or of a key's two parts. */
-export function lineOf({ aggregator, lineNumber }) {
+export function findLine({ aggregator, lineNumber }) {
   return aggregators.get(aggregator)?.lines.get(lineNumber);
 }
 
@@ -57,5 +57,5 @@ export function lineOf({ aggregator, lineNumber }) {
 export function selectedLine() {
   return view.selected === undefined
     ? undefined
-    : allLines().find((line) => keyOf(line) === view.selected);
+    : allLines().find((line) => lineKey(line) === view.selected);
 }

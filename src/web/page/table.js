@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { actionsOf, hideDetails, showDetails } from "./details.js";
+import { hideDetails, makeActions, showDetails } from "./details.js";
 import { byId, element, setText } from "./dom.js";
 import { clockText } from "./edges.js";
 import { keepPrefs, prefs } from "./prefs.js";
@@ -11,14 +11,20 @@ import { pullLine } from "./service.js";
 import {
   aggregators,
   allLines,
-  keyOf,
+  lineKey,
+  lineTitle,
   page,
   selectedLine,
-  titleOf,
   view,
 } from "./state.js";
 import { onCanvas } from "./view.js";
-import { driverOf, forceOf, originOf, rulesOf, sourceGroup } from "./words.js";
+import {
+  formatDriver,
+  formatForce,
+  formatOrigin,
+  formatRules,
+  sourceGroup,
+} from "./words.js";
 
 /** Length of a pulse of a simulated line. */
 const PULSE_MS = 200;
@@ -47,7 +53,7 @@ export function place() {
     name,
   ) => [...aggregators.get(name).lines.values()]);
   for (const line of all) {
-    if (prefs.pinned.has(titleOf(line))) put("pinned", "pinned", line);
+    if (prefs.pinned.has(lineTitle(line))) put("pinned", "pinned", line);
   }
   if (grouping === GROUPINGS.aggregator) {
     // Also those without a line.
@@ -56,7 +62,7 @@ export function place() {
     }
   }
   for (const line of all) {
-    if (prefs.pinned.has(titleOf(line))) continue;
+    if (prefs.pinned.has(lineTitle(line))) continue;
     const title = grouping(line);
     put(`${prefs.group}:${title}`, title, line);
   }
@@ -66,15 +72,15 @@ export function place() {
     groups.delete(key);
   }
   for (const [key, { title, lines }] of wanted) {
-    const group = groups.get(key) ?? groupOf(key, title);
+    const group = groups.get(key) ?? makeGroup(key, title);
     groups.set(key, group);
     group.lines = lines;
     for (const line of lines) {
-      line.row ??= rowOf(line);
+      line.row ??= makeRow(line);
       const isOfGroup = key === `aggregator:${line.aggregator}`;
       setText(
         line.row.name,
-        isOfGroup ? String(line.name || line.lineNumber) : titleOf(line),
+        isOfGroup ? String(line.name || line.lineNumber) : lineTitle(line),
       );
       showLine(line);
     }
@@ -94,7 +100,7 @@ export function place() {
   showSelected();
 }
 
-function groupOf(key, title) {
+function makeGroup(key, title) {
   const text = element("span");
   const head = element("h2", { tabIndex: 0 }, text);
   head.setAttribute("role", "button");
@@ -130,7 +136,7 @@ export function showGroups() {
     setText(text, `${isClosed ? "▸" : "▾"} ${sign}${title}`);
     const facts = known === undefined
       ? [linesText(lines.length)]
-      : factsOf(known);
+      : listFacts(known);
     head.replaceChildren(
       text,
       ...facts.map((textContent) => element("small", { textContent })),
@@ -144,7 +150,7 @@ const sinceText = (ms) =>
     : ` since ${clockText(ms * 1000, 0).replace(/\.$/, "")}`;
 
 /** State of an aggregator. */
-function factsOf({ state, guest, counts, lines }) {
+function listFacts({ state, guest, counts, lines }) {
   const { connectedSince, startedSince } = state;
   const at = sinceText(connectedSince);
   const isChip = state.kernelChip !== undefined;
@@ -182,7 +188,7 @@ export async function pulse(line) {
 }
 
 /** Buttons that pull a line. */
-const pullsOf = (line) =>
+const makePulls = (line) =>
   isSimulated(line)
     ? [
       element("button", { textContent: "0", onclick: () => pullLine(line, 0) }),
@@ -191,10 +197,10 @@ const pullsOf = (line) =>
     ]
     : [];
 
-function rowOf(line) {
+function makeRow(line) {
   const name = element("button", {
     className: "name",
-    onclick: () => select(view.selected === keyOf(line) ? undefined : line),
+    onclick: () => select(view.selected === lineKey(line) ? undefined : line),
   });
   const direction = element("span", { className: "direction" });
   const value = element("span", { className: "value" });
@@ -203,7 +209,7 @@ function rowOf(line) {
   const source = element("span", { className: "source" });
   const driver = element("span", { className: "driver" });
   const buttons = element("span", { className: "buttons" });
-  if (page.mayPull) buttons.append(...pullsOf(line));
+  if (page.mayPull) buttons.append(...makePulls(line));
   const root = element(
     "div",
     { className: "line" },
@@ -215,8 +221,8 @@ function rowOf(line) {
     driver,
     buttons,
   );
-  root.dataset.key = titleOf(line);
-  name.title = titleOf(line);
+  root.dataset.key = lineTitle(line);
+  name.title = lineTitle(line);
   onCanvas(canvas, line.edges);
   return { root, name, direction, value, canvas, source, driver };
 }
@@ -230,23 +236,25 @@ export function showLine(line) {
   row.root.classList.toggle("absent", line.isAbsent === true);
   row.root.classList.toggle("pending", pendingRule !== undefined);
   row.root.classList.toggle("forced", line.forced !== undefined);
-  const force = forceOf(line);
+  const force = formatForce(line);
   const about = force !== undefined
     ? force
     : pendingRule === undefined
-    ? [originOf(line), ...rulesOf(line)].join(" · ")
+    ? [formatOrigin(line), ...formatRules(line)].join(" · ")
     : `${pendingRule.rule}: ${pendingRule.reason}`;
   const excludes = (line.interlocks ?? []).map((other) => ` ⊘ ${other}`);
   setText(row.source, about + excludes.join(""));
   row.source.title = `${source}: ${row.source.textContent}`;
   const at = since === undefined ? "" : clockText(since * 1000);
-  setText(row.driver, `${at} ${driverOf(line)}`.trim());
+  setText(row.driver, `${at} ${formatDriver(line)}`.trim());
   row.driver.title = since === undefined
     ? ""
     : new Date(since).toLocaleString();
   row.canvas.setAttribute(
     "aria-label",
-    `${titleOf(line)}, ${row.direction.textContent}, ${row.value.textContent}`,
+    `${
+      lineTitle(line)
+    }, ${row.direction.textContent}, ${row.value.textContent}`,
   );
 }
 
@@ -255,7 +263,7 @@ export function showLine(line) {
 /** Shows a line's details; undefined: none. */
 export function select(line) {
   if (line === undefined) hideDetails();
-  else view.selected = keyOf(line);
+  else view.selected = lineKey(line);
   showSelected();
   line?.row?.root.scrollIntoView({ block: "nearest" });
 }
@@ -269,17 +277,17 @@ function showSelected() {
   }
   if (selected?.row === undefined) return hideDetails();
   selected.row.root.classList.add("selected");
-  const actions = actionsOf(selected, {
+  const actions = makeActions(selected, {
     pin: () => togglePin(selected),
-    isPinned: prefs.pinned.has(titleOf(selected)),
-    pulls: pullsOf(selected),
+    isPinned: prefs.pinned.has(lineTitle(selected)),
+    pulls: makePulls(selected),
   });
   selected.row.root.after(showDetails(selected, actions, select));
 }
 
 /** Puts a line into the group at the top, or back. */
 export function togglePin(line) {
-  const title = titleOf(line);
+  const title = lineTitle(line);
   if (!prefs.pinned.delete(title)) prefs.pinned.add(title);
   keepPrefs();
   place();
@@ -295,7 +303,7 @@ function shownLines() {
 /** Selects the next line (1) or the one before (-1). */
 export function selectBy(step) {
   const shown = shownLines();
-  const at = shown.findIndex((line) => keyOf(line) === view.selected);
+  const at = shown.findIndex((line) => lineKey(line) === view.selected);
   const next = at < 0 ? (step > 0 ? 0 : shown.length - 1) : at + step;
   if (shown[next] !== undefined) select(shown[next]);
 }
@@ -311,7 +319,7 @@ export function applyFilter() {
   for (const { root, lines } of groups.values()) {
     let shown = 0;
     for (const line of lines) {
-      const title = titleOf(line).toLowerCase();
+      const title = lineTitle(line).toLowerCase();
       const isShown = words.length === 0 ||
         words.some((word) => word.test(title));
       line.row.root.hidden = !isShown;

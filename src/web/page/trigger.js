@@ -4,7 +4,7 @@
  * @module
  */
 import { byId, element } from "./dom.js";
-import { allLines, keyOf, titleOf, view } from "./state.js";
+import { allLines, lineKey, lineTitle, view } from "./state.js";
 import { changedView } from "./view.js";
 
 /** Offers all lines. */
@@ -14,7 +14,7 @@ export function fillTrigger() {
   select.replaceChildren(
     element("option", { value: "", textContent: "none" }),
     ...allLines().map((line) =>
-      element("option", { value: keyOf(line), textContent: titleOf(line) })
+      element("option", { value: lineKey(line), textContent: lineTitle(line) })
     ),
   );
   select.value = chosen;
@@ -23,13 +23,13 @@ export function fillTrigger() {
 /** Waits for an edge of a line. */
 export function triggerOn(line) {
   view.end = undefined;
-  byId("trigger-line").value = keyOf(line);
+  byId("trigger-line").value = lineKey(line);
   changedView();
 }
 
 /** Stops the view if it was this edge that was waited for. */
 export function checkTrigger(edge, before, level, time) {
-  if (view.end !== undefined || byId("trigger-line").value !== keyOf(edge)) {
+  if (view.end !== undefined || byId("trigger-line").value !== lineKey(edge)) {
     return;
   }
   const wanted = byId("trigger-edge").value;

@@ -91,7 +91,7 @@ export function forgetCursors() {
 }
 
 /** A finger has no shift key: it sets the cursors in turn. */
-function cursorOf({ shiftKey, pointerType }) {
+function selectCursor({ shiftKey, pointerType }) {
   if (pointerType !== "touch") return shiftKey ? 1 : 0;
   const [a, b] = view.cursors;
   if (a === undefined || b === undefined) return a === undefined ? 0 : 1;
@@ -129,7 +129,7 @@ export function onCanvas(canvas, line) {
       const time = timeAt(event);
       const near = line === undefined ? undefined : nearestEdge(line, time);
       const reach = view.span / canvas.clientWidth * REACH;
-      view.cursors[cursorOf(event)] =
+      view.cursors[selectCursor(event)] =
         near !== undefined && Math.abs(near - time) < reach ? near : time;
       changedView();
     }

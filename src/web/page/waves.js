@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { clockText, runsOf } from "./edges.js";
+import { clockText, findRuns } from "./edges.js";
 
 /** Causes that are drawn with a pattern of their own, as well as a colour. */
 const PATTERNED = { rule: [4, 3], operator: [1, 2] };
@@ -44,13 +44,13 @@ export function paintLane(canvas, line, view, colors, marks) {
   const { context, width, height } = prepare(canvas);
   if (width === 0) return;
   const { from, to, now, cursors } = view;
-  const xOf = (time) => (time - from) / (to - from) * width;
+  const toX = (time) => (time - from) / (to - from) * width;
   const top = 3.5;
   const bottom = Math.round(height) - 3.5;
   const end = Math.min(to, now);
-  const columns = Math.max(0, Math.min(width, Math.ceil(xOf(end))));
+  const columns = Math.max(0, Math.min(width, Math.ceil(toX(end))));
   const shown = from + (to - from) * columns / width;
-  for (const run of columns > 0 ? runsOf(line, from, shown, columns) : []) {
+  for (const run of columns > 0 ? findRuns(line, from, shown, columns) : []) {
     const { kind, start, end, edges, cause, rises } = run;
     if (kind === "dense") {
       context.fillStyle = colors.dense;
@@ -94,10 +94,10 @@ export function paintLane(canvas, line, view, colors, marks) {
   context.fillStyle = colors.mark;
   for (const { time, sign } of marks) {
     if (time >= from && time <= to) {
-      context.fillText(sign, xOf(time) - 3, (top + bottom) / 2 + 4);
+      context.fillText(sign, toX(time) - 3, (top + bottom) / 2 + 4);
     }
   }
-  paintCursors(context, cursors, xOf, height, colors);
+  paintCursors(context, cursors, toX, height, colors);
 }
 
 /** Draws the time axis. */
@@ -105,13 +105,13 @@ export function paintAxis(canvas, view, colors) {
   const { context, width, height } = prepare(canvas);
   if (width === 0) return;
   const { from, to, cursors } = view;
-  const xOf = (time) => (time - from) / (to - from) * width;
-  const step = stepOf((to - from) / Math.max(1, width / 110));
+  const toX = (time) => (time - from) / (to - from) * width;
+  const step = chooseStep((to - from) / Math.max(1, width / 110));
   context.fillStyle = colors.text;
   context.strokeStyle = colors.grid;
   const digits = step < 1000 ? 6 : step < 1e6 ? 3 : 0;
   for (let time = Math.ceil(from / step) * step; time <= to; time += step) {
-    const x = Math.round(xOf(time)) + 0.5;
+    const x = Math.round(toX(time)) + 0.5;
     context.beginPath();
     context.moveTo(x, height - 4);
     context.lineTo(x, height);
@@ -119,16 +119,16 @@ export function paintAxis(canvas, view, colors) {
     const text = clockText(time, digits).replace(/\.$/, "");
     context.fillText(text, x + 3, height - 5);
   }
-  paintCursors(context, cursors, xOf, height, colors);
+  paintCursors(context, cursors, toX, height, colors);
 }
 
-function paintCursors(context, cursors, xOf, height, colors) {
+function paintCursors(context, cursors, toX, height, colors) {
   for (const [i, time] of cursors.entries()) {
     if (time === undefined) continue;
     context.strokeStyle = i === 0 ? colors.cursorA : colors.cursorB;
     context.setLineDash(i === 0 ? [] : [3, 2]);
     context.beginPath();
-    const x = Math.round(xOf(time)) + 0.5;
+    const x = Math.round(toX(time)) + 0.5;
     context.moveTo(x, 0);
     context.lineTo(x, height);
     context.stroke();
@@ -137,7 +137,7 @@ function paintCursors(context, cursors, xOf, height, colors) {
 }
 
 /** A step of 1, 2 or 5 times a power of ten, or of whole minutes. */
-function stepOf(least) {
+function chooseStep(least) {
   for (const step of [60e6, 300e6, 600e6, 1800e6, 3600e6]) {
     if (least > 20e6 && step >= least) return step;
   }

@@ -28,7 +28,7 @@ const RULES = {
 };
 
 /** The rules of a line, as words of a SPEC: `safe=0`. */
-export function rulesOf({ rules = {} }) {
+export function formatRules({ rules = {} }) {
   return Object.entries(rules)
     // What a safe value means anyway.
     .filter(([name, value]) => name !== "onDisconnect" || value !== "safe")
@@ -40,7 +40,7 @@ export function rulesOf({ rules = {} }) {
  *
  * @param {{ drivenBy?: string, rule?: string }} line
  */
-export function driverOf({ drivenBy, rule }) {
+export function formatDriver({ drivenBy, rule }) {
   if (drivenBy === undefined) return "";
   return rule === undefined ? drivenBy : `${drivenBy} ${rule}`;
 }
@@ -51,7 +51,7 @@ export function driverOf({ drivenBy, rule }) {
  * @param {{ forced?: { value: number, until: number, by: number,
  *   reason: string } }} line
  */
-export function forceOf({ forced }) {
+export function formatForce({ forced }) {
   if (forced === undefined) return undefined;
   const { value, until, by, reason } = forced;
   const end = clockText(until * 1000, 0).replace(/\.$/, "");
@@ -63,7 +63,7 @@ export function forceOf({ forced }) {
  *
  * @param {{ origin?: any, source?: string }} line
  */
-export function originOf({ origin, source }) {
+export function formatOrigin({ origin, source }) {
   switch (origin?.kind) {
     case "chip":
       return `${origin.chip}/${origin.offset}`;
@@ -116,7 +116,7 @@ const FOLLOWS = { wire: "→", copy: "⇉", invert: "⇾ not" };
  * Wires between lines: each line that others follow, host lines that several
  * have, and lines that exclude each other. `lines`: `{ title, line }` of all.
  */
-export function wiringOf(lines) {
+export function findWiring(lines) {
   const wires = new Map();
   const hosts = new Map();
   const exclusive = new Set();

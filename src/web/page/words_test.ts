@@ -1,17 +1,17 @@
 import { assertEquals } from "@std/assert";
 import {
-  driverOf,
-  forceOf,
+  findWiring,
+  formatDriver,
+  formatForce,
+  formatOrigin,
+  formatRules,
   lineOfDetail,
-  originOf,
-  rulesOf,
   sourceGroup,
-  wiringOf,
 } from "./words.js";
 
 Deno.test("rules are words of a SPEC", () => {
   assertEquals(
-    rulesOf({
+    formatRules({
       rules: {
         direction: "output",
         safe: 0,
@@ -35,29 +35,29 @@ Deno.test("rules are words of a SPEC", () => {
       "combine=or",
     ],
   );
-  assertEquals(rulesOf({ rules: { onDisconnect: "input" } }), [
+  assertEquals(formatRules({ rules: { onDisconnect: "input" } }), [
     "on-disconnect=input",
   ]);
-  assertEquals(rulesOf({}), []);
+  assertEquals(formatRules({}), []);
   // Of a later service.
-  assertEquals(rulesOf({ rules: { later: 3 } }), ["later=3"]);
+  assertEquals(formatRules({ rules: { later: 3 } }), ["later=3"]);
 });
 
 Deno.test("what drives a line is said with the rule", () => {
-  assertEquals(driverOf({}), "");
-  assertEquals(driverOf({ drivenBy: "guest" }), "guest");
+  assertEquals(formatDriver({}), "");
+  assertEquals(formatDriver({ drivenBy: "guest" }), "guest");
   assertEquals(
-    driverOf({ drivenBy: "rule", rule: "safe-after" }),
+    formatDriver({ drivenBy: "rule", rule: "safe-after" }),
     "rule safe-after",
   );
 });
 
 Deno.test("a force has its value, end, user and reason", () => {
-  assertEquals(forceOf({}), undefined);
+  assertEquals(formatForce({}), undefined);
   const until = new Date(2026, 0, 31, 12, 5).getTime();
   const forced = { value: 0, until, by: 1000, reason: "new gasket" };
   assertEquals(
-    forceOf({ forced }),
+    formatForce({ forced }),
     "forced to 0 until 12:05:00 by user 1000: new gasket",
   );
 });
@@ -75,7 +75,7 @@ Deno.test("lines have a source and a group of it", () => {
     { origin: { kind: "wire", of: "crane.READY" } },
     { source: "something else" },
   ];
-  assertEquals(lines.map((line) => [originOf(line), sourceGroup(line)]), [
+  assertEquals(lines.map((line) => [formatOrigin(line), sourceGroup(line)]), [
     ["gpiochip0/4", "gpiochip0"],
     ['line "PUMP"', "lines by their names"],
     ["sim", "simulated lines"],
@@ -96,7 +96,7 @@ Deno.test("the wiring has what is followed, shared and exclusive, once each", ()
     "oven.COPY": { origin: { kind: "copy", of: "press.FORWARD" } },
     "oven.NOT": { origin: { kind: "invert", of: "press.FORWARD" } },
   }).map(([title, line]) => ({ title, line }));
-  assertEquals(wiringOf(lines), [
+  assertEquals(findWiring(lines), [
     "press.FORWARD → crane.PEER, oven.PEER",
     "press.FORWARD ⇉ oven.COPY",
     "press.FORWARD ⇾ not oven.NOT",

@@ -31,7 +31,7 @@ export function writeDriver(
 }
 
 /** Reads `LABEL OFFSETS...`: the lines, by the index of their chip. */
-function linesOf(
+function parseLines(
   kernel: GpioKernel,
   text: string,
 ): { chip: number; offset: number }[] {
@@ -54,7 +54,7 @@ function linesOf(
 }
 
 function make(kernel: GpioKernel, text: string): number {
-  const lines = linesOf(kernel, text);
+  const lines = parseLines(kernel, text);
   let number = 0;
   const directory = (name: string) => `${kernel.root}${DEVICES}/${name}`;
   const devices = [...Deno.readDirSync(`${kernel.root}${DEVICES}`)]

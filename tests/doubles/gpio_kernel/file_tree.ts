@@ -42,7 +42,7 @@ export class FileTree {
   }
 
   /** Returns the path of a chip's device file. */
-  nodeOf({ number }: ChipState): string {
+  findNode({ number }: ChipState): string {
     return `${this.root}/dev/gpiochip${number}`;
   }
 
@@ -64,14 +64,14 @@ export class FileTree {
     const made = `${this.root}/made`;
     Deno.writeTextFileSync(made, "", { mode: 0o600 });
     onMade(made);
-    Deno.renameSync(made, this.nodeOf(chip));
+    Deno.renameSync(made, this.findNode(chip));
   }
 
   /** Removes them. */
   removeChip(chip: ChipState): void {
     const name = `gpiochip${chip.number}`;
     const sys = `${this.root}/sys`;
-    Deno.removeSync(this.nodeOf(chip));
+    Deno.removeSync(this.findNode(chip));
     Deno.removeSync(`${sys}/bus/gpio/devices/${name}`);
     Deno.removeSync(`${sys}/dev/char/${MAJOR}:${chip.number}`);
     Deno.removeSync(`${sys}/devices/${chip.device}/${name}`, {

@@ -89,7 +89,7 @@ export function pullLine(line: LineState, level: number): boolean {
   return true;
 }
 
-function valueOf(line: LineState): number {
+function readValue(line: LineState): number {
   return line.level ^ ((line.flags & ActiveLow) !== 0 ? 1 : 0);
 }
 
@@ -113,7 +113,7 @@ export function reportEdge(
 ): void {
   const file = state.files[line.holder];
   if (file?.request === undefined) return;
-  const isRising = valueOf(line) === 1;
+  const isRising = readValue(line) === 1;
   if ((line.flags & (isRising ? EdgeRising : EdgeFalling)) === 0) return;
   const record = new Uint8Array(LINE_EVENT.size);
   const view = new DataView(record.buffer);
@@ -395,7 +395,7 @@ const getValues: Answer = (state, _host, file, _key, bytes) => {
   for (const [bit, line] of heldLines(state, file).entries()) {
     if ((mask >> BigInt(bit) & 1n) === 0n) continue;
     isEmpty = false;
-    bits |= BigInt(valueOf(line)) << BigInt(bit);
+    bits |= BigInt(readValue(line)) << BigInt(bit);
   }
   if (isEmpty) return -EINVAL;
   view.setBigUint64(at.bits, bits, true);

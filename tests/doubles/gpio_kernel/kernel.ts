@@ -205,7 +205,7 @@ export class GpioKernel implements Disposable {
       while (used.includes(chip.number)) chip.number++;
       chip.isPlugged = true;
       this.#tree.addChip(chip, (node) => {
-        state.nodes[this.#identityOf(node)!.key] = chip.number;
+        state.nodes[this.#findIdentity(node)!.key] = chip.number;
       });
     });
   }
@@ -224,7 +224,7 @@ export class GpioKernel implements Disposable {
         this.#real.close(file.peer);
         file.peer = -1;
       }
-      delete state.nodes[this.#identityOf(this.#tree.nodeOf(chip))!.key];
+      delete state.nodes[this.#findIdentity(this.#tree.findNode(chip))!.key];
       this.#tree.removeChip(chip);
     });
   }
@@ -258,7 +258,7 @@ export class GpioKernel implements Disposable {
   }
 
   /** Device and inode of a path or an fd, and its mode. */
-  #identityOf(
+  #findIdentity(
     file: string | number,
   ): { key: string; mode: number } | undefined {
     const bytes = new Uint8Array(STATX_BYTES);
@@ -274,8 +274,8 @@ export class GpioKernel implements Disposable {
   }
 
   /** One of the double's open files. */
-  #fileOf(fd: number): string | undefined {
-    const found = this.#identityOf(fd);
+  #findFile(fd: number): string | undefined {
+    const found = this.#findIdentity(fd);
     if (found === undefined || (found.mode & S_IFMT) !== S_IFSOCK) {
       return undefined;
     }
@@ -290,7 +290,7 @@ export class GpioKernel implements Disposable {
   ): { fd: number; key: string } {
     const [mine, theirs] = socketPair();
     const fd = theirs.release();
-    const { key } = this.#identityOf(fd)!;
+    const { key } = this.#findIdentity(fd)!;
     state.files[key] = {
       ...file,
       peer: mine.release(),
@@ -313,7 +313,7 @@ export class GpioKernel implements Disposable {
     const peer = this.#state.look().files[key]?.peer ?? -1;
     if (peer < 0 || hasHungUp(peer)) return;
     const hasCopy = listDirectory("/proc/self/fd")
-      .some((fd) => this.#identityOf(Number(fd))?.key === key);
+      .some((fd) => this.#findIdentity(Number(fd))?.key === key);
     if (!hasCopy) hasHungUp(peer, START_LIMIT_MS);
   }
 
@@ -334,10 +334,11 @@ export class GpioKernel implements Disposable {
 
   #functions(): Functions {
     const real = this.#real;
-    const led = (name: Uint8Array) => cString(this.#tree.mapped(textOf(name)));
+    const led = (name: Uint8Array) =>
+      cString(this.#tree.mapped(decodeText(name)));
     return {
       close: (fd: number) => {
-        const key = this.#fileOf(fd);
+        const key = this.#findFile(fd);
         const result = real.close(fd);
         if (key === undefined) return result;
         this.#waitForChildren(key);
@@ -346,7 +347,7 @@ export class GpioKernel implements Disposable {
       },
       getdents64: (fd: number, target: Uint8Array, length: number) => {
         const count = real.getdents64(fd, target, length);
-        const path = this.#linkOf(fd);
+        const path = this.#findLink(fd);
         if (count > 0 && path?.startsWith(`${this.#tree.root}/dev`) === true) {
           showDevices(target, count);
         }
@@ -355,7 +356,7 @@ export class GpioKernel implements Disposable {
       inotifyAddWatch: (fd: number, name: Uint8Array, mask: number) =>
         real.inotifyAddWatch(fd, led(name), mask),
       ioctl: (fd: number, number: number, bytes: Uint8Array) => {
-        const key = this.#fileOf(fd);
+        const key = this.#findFile(fd);
         if (key === undefined) return real.ioctl(fd, number, bytes);
         this.#reap();
         const result = this.#state.update((state) =>
@@ -364,17 +365,17 @@ export class GpioKernel implements Disposable {
         return result < 0 ? this.#fail(-result) : 0;
       },
       open: (name: Uint8Array, flags: number, mode: number) =>
-        this.#open(textOf(name), flags, mode),
+        this.#open(decodeText(name), flags, mode),
       read: (fd: number, target: Uint8Array, length: number) => {
-        const key = this.#fileOf(fd);
+        const key = this.#findFile(fd);
         return key === undefined
           ? real.read(fd, target, length)
           : this.#read(fd, key, target, length);
       },
       readlink: (name: Uint8Array, target: Uint8Array, length: number) => {
-        const path = textOf(name);
+        const path = decodeText(name);
         const fd = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
-        const key = fd === undefined ? undefined : this.#fileOf(Number(fd));
+        const key = fd === undefined ? undefined : this.#findFile(Number(fd));
         const file = key === undefined
           ? undefined
           : this.#state.look().files[key];
@@ -391,7 +392,7 @@ export class GpioKernel implements Disposable {
       realpath: (name: Uint8Array, target: Uint8Array) => {
         const result = real.realpath(led(name), target);
         if (result !== null) {
-          put(target, this.#tree.shown(textOf(target)) + "\0");
+          put(target, this.#tree.shown(decodeText(target)) + "\0");
         }
         return result;
       },
@@ -420,7 +421,7 @@ export class GpioKernel implements Disposable {
 
   /** A write to an attribute of a driver does what it says. */
   #write(fd: number, bytes: Uint8Array, length: number): number {
-    const path = this.#linkOf(fd);
+    const path = this.#findLink(fd);
     if (path?.startsWith(`${this.#tree.root}/sys/`) !== true) {
       return this.#real.write(fd, bytes, length);
     }
@@ -429,7 +430,7 @@ export class GpioKernel implements Disposable {
     return errno === 0 ? length : this.#fail(errno);
   }
 
-  #linkOf(fd: number): string | undefined {
+  #findLink(fd: number): string | undefined {
     const target = new Uint8Array(4096);
     const count = this.#real.readlink(
       cString(`/proc/self/fd/${fd}`),
@@ -453,7 +454,7 @@ export class GpioKernel implements Disposable {
     if ((flags & O_PATH) === 0 && /^\/(dev|proc\/self\/fd)\//.test(path)) {
       const probe = this.#real.open(there, O_PATH | O_CLOEXEC, 0);
       if (probe >= 0) {
-        const { key } = this.#identityOf(probe)!;
+        const { key } = this.#findIdentity(probe)!;
         this.#real.close(probe);
         const minor = this.#state.look().nodes[key];
         if (minor !== undefined) return this.#openChip(minor);
@@ -473,7 +474,7 @@ export class GpioKernel implements Disposable {
   }
 
   #fdInfo(fd: number): string | undefined {
-    const key = this.#fileOf(fd);
+    const key = this.#findFile(fd);
     if (key === undefined) return undefined;
     const { files, chips } = this.#state.look();
     const { chip, request } = files[key]!;
@@ -501,7 +502,7 @@ export class GpioKernel implements Disposable {
   }
 }
 
-function textOf(name: Uint8Array): string {
+function decodeText(name: Uint8Array): string {
   return decoder.decode(name.subarray(0, name.indexOf(0)));
 }
 

@@ -123,8 +123,8 @@ function childInside(start: ProgramStart): Deno.ChildProcess {
     },
     output: async () => {
       const [out, err, status] = await Promise.all([
-        bytesOf(stdout),
-        bytesOf(stderr),
+        readBytes(stdout),
+        readBytes(stderr),
         ended.promise,
       ]);
       return { ...status, stdout: out, stderr: err };
@@ -135,7 +135,7 @@ function childInside(start: ProgramStart): Deno.ChildProcess {
   return child as unknown as Deno.ChildProcess;
 }
 
-async function bytesOf(
+async function readBytes(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await new Response(stream).arrayBuffer());

@@ -52,11 +52,11 @@ export function* eachLine(
 export function* addByLine(
   page: MetricsPage,
   served: readonly Served[],
-  countOf: CountOf,
+  readCount: CountOf,
   more: Labels = {},
 ): Writing {
   yield* eachLine(page, served, (line) => {
-    const count = countOf(line) ?? 0;
+    const count = readCount(line) ?? 0;
     if (count !== 0) page.sample({ ...line.labels(), ...more }, count);
   });
 }

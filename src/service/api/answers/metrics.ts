@@ -338,14 +338,14 @@ function* addLost(page: MetricsPage, served: readonly Served[]): Writing {
       "levels from a pin to a line that was too slow (from_pin); changes that " +
       "a guest did not take from a GPIO adapter on USB (to_usb).",
   );
-  const lost: [where: string, countOf: CountOf][] = [
+  const lost: [where: string, readCount: CountOf][] = [
     ["kernel", ({ counts }) => counts.lostEdges],
     ["lane", ({ counts }) => counts.mergedEdges],
     ["to_usb", ({ exposure, line }) => exposure.usb?.lostEdges[line]],
     ["to_pin", ({ exposure, line }) => exposure.pins?.lostLevels[line]],
     ["from_pin", ({ exposure, line }) => exposure.pins?.lostRequests[line]],
   ];
-  for (const [where, countOf] of lost) {
-    yield* addByLine(page, served, countOf, { where });
+  for (const [where, readCount] of lost) {
+    yield* addByLine(page, served, readCount, { where });
   }
 }

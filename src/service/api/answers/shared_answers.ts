@@ -27,7 +27,7 @@ interface AnswerSources {
   readonly hub: EventHub;
   readonly work: WorkTurns<number | "answers">;
   /** Returns the lifetime of an aggregator. */
-  readonly leaseOf: (name: string) => LeaseKind;
+  readonly findLease: (name: string) => LeaseKind;
 }
 
 /** Events since a snapshot, and the snapshot as its first event. */
@@ -99,8 +99,8 @@ export class SharedAnswers {
   }
 
   /** Returns the state of an aggregator as clients get it. */
-  stateOf(description: AggregatorDescription): AggregatorState {
-    return { lease: this.#sources.leaseOf(description.name), ...description };
+  toState(description: AggregatorDescription): AggregatorState {
+    return { lease: this.#sources.findLease(description.name), ...description };
   }
 
   /** @param name Empty for all aggregators. */
@@ -133,7 +133,7 @@ export class SharedAnswers {
   }
 
   async #makeList(): Promise<Uint8Array> {
-    const states = (await this.#describe("")).map((one) => this.stateOf(one));
+    const states = (await this.#describe("")).map((one) => this.toState(one));
     const steps = encodeStates('{"aggregators":[', states, "]}");
     return await this.#encode("list", steps);
   }
@@ -141,7 +141,7 @@ export class SharedAnswers {
   async #makeOne(name: string): Promise<Uint8Array | undefined> {
     const [one] = await this.described(name);
     if (one === undefined) return undefined;
-    const steps = encodeStates("", [this.stateOf(one)], "");
+    const steps = encodeStates("", [this.toState(one)], "");
     return await this.#encode("one", steps);
   }
 
@@ -166,7 +166,7 @@ export class SharedAnswers {
         encodeStates(
           // Its head is each listener's own.
           '"aggregators":[',
-          all.map((one) => this.stateOf(one)),
+          all.map((one) => this.toState(one)),
           "]}\n\n",
         ),
       );

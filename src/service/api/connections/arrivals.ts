@@ -62,7 +62,7 @@ export class Arrivals<Connection> {
   }
 
   #removeSurplus(): Connection | undefined {
-    const [uid, processes] = largest(this.#users, countOf);
+    const [uid, processes] = largest(this.#users, countQueued);
     const [pid, queue] = largest(processes, ({ length }) => length);
     const connection = queue.pop();
     this.#size--;
@@ -73,7 +73,9 @@ export class Arrivals<Connection> {
   }
 }
 
-function countOf(processes: ReadonlyMap<number, readonly unknown[]>): number {
+function countQueued(
+  processes: ReadonlyMap<number, readonly unknown[]>,
+): number {
   let count = 0;
   for (const { length } of processes.values()) count += length;
   return count;

@@ -90,7 +90,7 @@ const BEGUN_AT_ONCE = 8;
 const SEND_BUFFER_BYTES = 32 * 1024;
 /** A connection that did something this short ago is not idle. **Units**: ms. */
 const FRESH_MS = 250;
-/** Least {@linkcode rankOf} of connections that are idle. */
+/** Least {@linkcode rankConnection} of connections that are idle. */
 const IDLE_RANK = 2;
 /**
  * Time limit for the last answer to a client without a place to be read, and
@@ -150,7 +150,7 @@ export class ApiListener implements Disposable {
     this.#places = new ConnectionPlaces({
       limits: placeLimits(Math.min(MAX_CONNECTIONS, most - arrivals)),
       isPrivileged: (uid) => uid === 0 || uid === own,
-      rank: (socket) => rankOf(socket, this.#connections.get(socket)),
+      rank: (socket) => rankConnection(socket, this.#connections.get(socket)),
     });
     refuseDescriptors(listener.fd);
     this.#server = acceptingServer(
@@ -440,7 +440,7 @@ function limit(socket: PacedConnection, connection: Connection): void {
  * Returns 0 for a connection that is being answered or has a lease; else the
  * higher, the sooner another one may have its place.
  */
-function rankOf(
+function rankConnection(
   socket: PacedConnection,
   connection: Connection | undefined,
 ): number {

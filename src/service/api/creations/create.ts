@@ -24,7 +24,7 @@ import type {
 } from "../../../config/specification.ts";
 import { changedLine } from "../../../config/values/rule_changes.ts";
 import { readMessage } from "../requests/body.ts";
-import { type CreationRules, exposureOf } from "./exposure.ts";
+import { type CreationRules, makeExposure } from "./exposure.ts";
 
 /** A validated request to create an aggregator. */
 export interface Creation {
@@ -57,7 +57,7 @@ export function readCreation(
   problems.throwFirst();
   const lines = changedLines(written, changes, problems);
   problems.throwFirst();
-  const exposure = exposureOf(request, lines, rules, problems);
+  const exposure = makeExposure(request, lines, rules, problems);
   const specification = {
     name,
     ...exposure,

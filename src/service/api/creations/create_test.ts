@@ -9,7 +9,7 @@ const RULES = {
 };
 const PINS = { qtest: "/run/q/qtest", qmp: "/run/q/qmp" };
 
-function exposureOf(keys: object) {
+function createdExposure(keys: object) {
   const { name: _name, lines: _lines, ...exposure } = readCreation({
     name: "a",
     lines: ["gpiochip0/0,as=START", "gpiochip0/1,as=STOP"],
@@ -19,10 +19,10 @@ function exposureOf(keys: object) {
 }
 
 Deno.test("readCreation() presents an aggregator at a vhost-user socket unless it is told otherwise", () => {
-  assertEquals(exposureOf({}), {
+  assertEquals(createdExposure({}), {
     vhostUser: { socketPath: "/run/agg/a.sock", access: { mode: 0o600 } },
   });
-  assertEquals(exposureOf({ socket: { mode: "660", group: "plc" } }), {
+  assertEquals(createdExposure({ socket: { mode: "660", group: "plc" } }), {
     vhostUser: {
       socketPath: "/run/agg/a.sock",
       access: { mode: 0o660, group: "plc" },
@@ -31,9 +31,11 @@ Deno.test("readCreation() presents an aggregator at a vhost-user socket unless i
 });
 
 Deno.test("readCreation() reads a kernel chip", () => {
-  assertEquals(exposureOf({ kernelChip: {} }), { kernelChip: { access: {} } });
+  assertEquals(createdExposure({ kernelChip: {} }), {
+    kernelChip: { access: {} },
+  });
   assertEquals(
-    exposureOf({
+    createdExposure({
       kernelChip: {
         interface: "sysfs",
         mode: "0660",
@@ -53,7 +55,7 @@ Deno.test("readCreation() reads a kernel chip", () => {
 Deno.test("readCreation() reads a kernel chip of lines with rules", () => {
   const kernelChip = { interface: "usb", device: "cp2112", mode: "660" };
   assertEquals(
-    exposureOf({ kernelChip, lines: ["sim/2,safe=0", "const/1"] }),
+    createdExposure({ kernelChip, lines: ["sim/2,safe=0", "const/1"] }),
     {
       kernelChip: {
         interface: "usb",
@@ -65,11 +67,11 @@ Deno.test("readCreation() reads a kernel chip of lines with rules", () => {
 });
 
 Deno.test("readCreation() reads pins inside QEMU, by number, by name, or one to one", () => {
-  assertEquals(exposureOf({ qemuPins: PINS }), {
+  assertEquals(createdExposure({ qemuPins: PINS }), {
     qemuPins: { ...PINS, device: "pl061", allowed: RULES.qemuSockets },
   });
   assertEquals(
-    exposureOf({
+    createdExposure({
       qemuPins: {
         ...PINS,
         device: "aspeed.gpio-ast2600",
@@ -93,7 +95,7 @@ Deno.test("readCreation() reads pins inside QEMU, by number, by name, or one to 
 });
 
 Deno.test("readCreation() puts the socket of a PCI card where others are", () => {
-  assertEquals(exposureOf({ vfioUser: { mode: "600", group: "kvm" } }), {
+  assertEquals(createdExposure({ vfioUser: { mode: "600", group: "kvm" } }), {
     vfioUser: {
       socketPath: `${RULES.socketDirectory}/a.sock`,
       access: { ...RULES.socketAccess, mode: 0o600, group: "kvm" },
@@ -102,7 +104,7 @@ Deno.test("readCreation() puts the socket of a PCI card where others are", () =>
 });
 
 Deno.test("readCreation() makes sockets of USB adapters, or takes those of a QEMU", () => {
-  assertEquals(exposureOf({ usbredir: { mode: "600" } }), {
+  assertEquals(createdExposure({ usbredir: { mode: "600" } }), {
     usbredir: {
       device: "ljca",
       socketPath: `${RULES.socketDirectory}/a.sock`,
@@ -110,7 +112,7 @@ Deno.test("readCreation() makes sockets of USB adapters, or takes those of a QEM
     },
   });
   const connect = PINS.qmp;
-  assertEquals(exposureOf({ usbredir: { device: "cp2112", connect } }), {
+  assertEquals(createdExposure({ usbredir: { device: "cp2112", connect } }), {
     usbredir: {
       device: "cp2112",
       socketPath: connect,
@@ -272,7 +274,7 @@ const REFUSED: readonly (readonly [keys: object, says: string])[] = [
 for (const [keys, says] of REFUSED) {
   const title = JSON.stringify(keys).replace(long, "/xxx…");
   Deno.test(`readCreation() refuses an exposure: ${title}`, () => {
-    assertThrows(() => exposureOf(keys), ConfigError, says);
+    assertThrows(() => createdExposure(keys), ConfigError, says);
   });
 }
 
@@ -281,11 +283,11 @@ Deno.test("readCreation() reads how long a driver may be stopped", () => {
     socketPath: "/run/agg/a.sock",
     access: { mode: 0o600 },
   };
-  assertEquals(exposureOf({ pausedFor: "keep" }), {
+  assertEquals(createdExposure({ pausedFor: "keep" }), {
     vhostUser,
     pausedForUs: "keep",
   });
-  assertEquals(exposureOf({ pausedFor: "500ms" }), {
+  assertEquals(createdExposure({ pausedFor: "500ms" }), {
     vhostUser,
     pausedForUs: 500_000,
   });
@@ -297,18 +299,18 @@ Deno.test("readCreation() reads how long a driver may be stopped", () => {
       { pausedFor: "1s", kernelChip: {} },
     ]
   ) {
-    const error = assertThrows(() => exposureOf(keys), ConfigError);
+    const error = assertThrows(() => createdExposure(keys), ConfigError);
     assertEquals(error.path, "pausedFor");
   }
 });
 
-function linesOf(...lines: string[]) {
+function createdLines(...lines: string[]) {
   return readCreation({ name: "a", lines }, RULES).specification.lines;
 }
 
 Deno.test("readCreation() limits a client's chips to device files", () => {
   assertEquals(
-    linesOf("gpiochip0/3", "ESTOP", "const/1").map((l) => l.source),
+    createdLines("gpiochip0/3", "ESTOP", "const/1").map((l) => l.source),
     [
       { kind: "chip", chip: "gpiochip0", offset: 3, devicesOnly: true },
       { kind: "line-name", lineName: "ESTOP", devicesOnly: true },
@@ -319,23 +321,23 @@ Deno.test("readCreation() limits a client's chips to device files", () => {
 
 Deno.test("readCreation() numbers the simulated lines of all specs", () => {
   assertEquals(
-    linesOf("sim/2", "const/1,as=ONE", "sim/1").map(({ name }) => name),
+    createdLines("sim/2", "const/1,as=ONE", "sim/1").map(({ name }) => name),
     ["sim0", "sim1", "ONE", "sim2"],
   );
 });
 
 Deno.test("readCreation() takes 4096 lines and no more", () => {
   const specs = new Array<string>(8).fill("sim/512");
-  assertEquals(linesOf(...specs).length, 4096);
+  assertEquals(createdLines(...specs).length, 4096);
   assertThrows(
-    () => linesOf(...specs, "sim/1"),
+    () => createdLines(...specs, "sim/1"),
     ConfigError,
     "lines: has more than the 4096 lines",
   );
 });
 
 Deno.test("readCreation() gives a process of its own to what stays within it", () => {
-  assertEquals(exposureOf({ isolate: "process" }).isolate, "process");
+  assertEquals(createdExposure({ isolate: "process" }).isolate, "process");
   const kernelChip = { interface: "usb", device: "cp2112" };
   const cases: [keys: object, says: string][] = [
     [{ kernelChip, lines: ["sim/1"] }, "isolate: is not possible"],
@@ -347,11 +349,11 @@ Deno.test("readCreation() gives a process of its own to what stays within it", (
   ];
   for (const [keys, says] of cases) {
     assertThrows(
-      () => exposureOf({ isolate: "process", ...keys }),
+      () => createdExposure({ isolate: "process", ...keys }),
       ConfigError,
       says,
     );
-    exposureOf(keys);
+    createdExposure(keys);
   }
 });
 

@@ -17,7 +17,11 @@ import type { Lease } from "./lease.ts";
 import { configured, rulesConfigured, taken } from "./refusals.ts";
 import { graceTime, isClaimed, newClaim } from "./lease_claim.ts";
 import type { Peer } from "../connections/listener.ts";
-import { HttpError, messageOf, refusedByLines } from "../requests/messages.ts";
+import {
+  errorMessage,
+  HttpError,
+  refusedByLines,
+} from "../requests/messages.ts";
 
 /** Server of creations. */
 interface CreationTarget {
@@ -121,11 +125,8 @@ export class Creations {
         isIsolated: pid !== undefined,
       });
       const { claim } = made;
-      const entry: Entry = {
-        lease: claim === undefined ? "none" : "stream",
-        made,
-        place,
-      };
+      const lease = claim === undefined ? "none" : "stream";
+      const entry: Entry = { lease, made, place };
       this.#entries.set(name, entry);
       if (claim !== undefined) this.#wait(name, entry, claim.peer, grace);
     }
@@ -137,7 +138,7 @@ export class Creations {
   }
 
   /** Returns the lease of the aggregator of this name. */
-  leaseOf(name: string): LeaseKind {
+  findLease(name: string): LeaseKind {
     const lease = this.#entries.get(name)?.lease ?? "service";
     return typeof lease === "string" ? lease : "stream";
   }
@@ -477,7 +478,7 @@ export class Creations {
       }
       // Another client, or a reload, has removed it in the same moment.
       if (isOver && !(error instanceof LinesHeldError)) return;
-      const message = messageOf(error);
+      const message = errorMessage(error);
       if (peer !== undefined) this.#events.leaseOver(name, peer, message);
       this.#events.stuck(name, message);
       if (await settlesWithin(this.#closing.promise, retryMs)) return;

@@ -3,9 +3,9 @@ import { UnsafeLinesError } from "../../messages/unsafe_lines_error.ts";
 import type { Lease } from "./lease.ts";
 import { HttpError } from "../requests/messages.ts";
 import {
-  creationOf,
   creationsRig,
   LeaseDouble,
+  makeCreation,
   PEER,
 } from "../../../../tests/doubles/creations_rig.ts";
 
@@ -19,7 +19,7 @@ const UNSAFE = new UnsafeLinesError("a", [{
 
 Deno.test("Creations keeps what is not in its declared state, until it is", async () => {
   const { creations, errors, said, served } = creationsRig();
-  await creations.add(...creationOf("a", "none"));
+  await creations.add(...makeCreation("a", "none"));
   errors.push(UNSAFE);
   await assertRejects(
     () => creations.remove("a", "by hand"),
@@ -77,18 +77,18 @@ Deno.test("Creations removes an aggregator whose chip another process removed", 
 Deno.test("Creations tells every maker that the service ends, and keeps none", async () => {
   const { creations, lend, said } = creationsRig();
   const lease = await lend("a");
-  await creations.add(...creationOf("b", "none"));
+  await creations.add(...makeCreation("b", "none"));
   said();
   await creations.close("the service ends");
   assertEquals(lease.ended, "the service ends");
   assertEquals(said(), ["drop a", "drop b"]);
   assertEquals([creations.has("a"), creations.has("b")], [false, false]);
-  await assertRejects(() => creations.add(...creationOf("c")), HttpError);
+  await assertRejects(() => creations.add(...makeCreation("c")), HttpError);
 });
 
 Deno.test("Creations ends the lease of what was removed before its maker was told", async () => {
   const { creations } = creationsRig();
-  const made = await creations.add(...creationOf("a"));
+  const made = await creations.add(...makeCreation("a"));
   await creations.remove("a", "by hand");
   const lease = new LeaseDouble();
   creations.tie(

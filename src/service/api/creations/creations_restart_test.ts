@@ -5,11 +5,11 @@ import type { Lease } from "./lease.ts";
 import { newClaim } from "./lease_claim.ts";
 import { HttpError } from "../requests/messages.ts";
 import {
-  creationOf,
   creationsRig,
-  creationsRigOf,
   describe,
   LeaseDouble,
+  makeCreation,
+  makeCreationsRig,
   PEER,
   RULES,
 } from "../../../../tests/doubles/creations_rig.ts";
@@ -21,7 +21,7 @@ Deno.test("Creations ends what a restart cannot keep, and leaves the rest", asyn
   const made = await creations.add(readCreation(body, RULES), body, PEER);
   const chip = new LeaseDouble();
   creations.tie(chip as unknown as Lease, { ...made, lease: "stream" }, PEER);
-  await creations.add(...creationOf("last", "none"));
+  await creations.add(...makeCreation("last", "none"));
   await creations.endLeases("the service ends");
   assertEquals([chip.ended, chip.token], ["the service ends", undefined]);
   assertEquals([lease.ended, lease.gone], [undefined, undefined]);
@@ -43,7 +43,7 @@ Deno.test("Creations gives a token only where the next process goes on", async (
     },
     events: { removed() {}, leaseOver() {}, stuck() {} },
   });
-  const made = await creations.add(...creationOf("a"));
+  const made = await creations.add(...makeCreation("a"));
   const lease = new LeaseDouble();
   creations.tie(lease as unknown as Lease, { ...made, lease: "stream" }, PEER);
   assertEquals(lease.token, undefined);
@@ -57,8 +57,8 @@ async function restored(name = "a") {
 
 Deno.test("Creations gives a lease back to its client, once", async () => {
   const { token, kept } = await restored();
-  const { creations, graces, heard, said } = creationsRigOf([], [kept]);
-  assertEquals(creations.leaseOf("a"), "stream");
+  const { creations, graces, heard, said } = makeCreationsRig([], [kept]);
+  assertEquals(creations.findLease("a"), "stream");
   assertEquals(graces.size, 1);
   await creations.claim("a", token, { ...PEER, pid: 8 });
   assertEquals(graces.size, 0);
@@ -85,7 +85,11 @@ Deno.test("Creations gives a lease to no other user, and for no other token", as
   const { token, kept } = await restored();
   const { kept: other } = await restored("b");
   const lasting = { made: describe("last") };
-  const { creations, graces } = creationsRigOf(["own"], [kept, other, lasting]);
+  const { creations, graces } = makeCreationsRig(["own"], [
+    kept,
+    other,
+    lasting,
+  ]);
   const flipped = (token[0] === "A" ? "B" : "A") + token.slice(1);
   for (
     const [name, tried, peer] of [
@@ -115,7 +119,9 @@ Deno.test("Creations gives a lease to no other user, and for no other token", as
 
 Deno.test("Creations ends what its client does not take back in time", async () => {
   const { token, kept } = await restored();
-  const { creations, graces, heard, said, served } = creationsRigOf([], [kept]);
+  const { creations, graces, heard, said, served } = makeCreationsRig([], [
+    kept,
+  ]);
   for (const over of graces) over();
   await heard("lease of");
   assertEquals(said(), [
@@ -129,7 +135,7 @@ Deno.test("Creations ends what its client does not take back in time", async () 
 
 Deno.test("Creations leaves what waits for its client to a next restart", async () => {
   const { token, kept } = await restored();
-  const { creations, graces, said, served } = creationsRigOf([], [kept]);
+  const { creations, graces, said, served } = makeCreationsRig([], [kept]);
   await creations.endLeases("the service ends");
   const error = await assertRejects(
     () => creations.claim("a", token, PEER),
@@ -141,10 +147,10 @@ Deno.test("Creations leaves what waits for its client to a next restart", async 
 
 Deno.test("Creations waits for the client of what was removed no longer", async () => {
   const { token, kept } = await restored();
-  const { creations, graces, said } = creationsRigOf([], [kept]);
+  const { creations, graces, said } = makeCreationsRig([], [kept]);
   await creations.remove("a", "by hand");
   assertEquals(graces.size, 0);
   await assertRejects(() => creations.claim("a", token, PEER), HttpError);
-  await creations.add(...creationOf("a", "none"));
+  await creations.add(...makeCreation("a", "none"));
   assertEquals(said(), ["drop a", "removed a: by hand", "keep a"]);
 });

@@ -13,9 +13,9 @@ import { HttpError } from "../requests/messages.ts";
 import { plannedChange } from "../routes/rules_route.ts";
 import { WorkTurns } from "../connections/work_turns.ts";
 import {
-  creationOf,
   creationsRig,
   describe,
+  makeCreation,
   PEER,
   RULES,
 } from "../../../../tests/doubles/creations_rig.ts";
@@ -24,16 +24,16 @@ import { testLarge } from "../../../../tests/doubles/test_large.ts";
 Deno.test("Creations knows whose a name is", async () => {
   const { creations, lend } = creationsRig("own");
   await lend("lent");
-  await creations.add(...creationOf("last", "none"));
+  await creations.add(...makeCreation("last", "none"));
   const names = ["own", "lent", "last"];
-  assertEquals(names.map((name) => creations.leaseOf(name)), [
+  assertEquals(names.map((name) => creations.findLease(name)), [
     "service",
     "stream",
     "none",
   ]);
   assertEquals(names.map((name) => creations.has(name)), [false, true, true]);
   for (const name of names) {
-    await assertRejects(() => creations.add(...creationOf(name)), HttpError);
+    await assertRejects(() => creations.add(...makeCreation(name)), HttpError);
   }
   // It would return with the next start.
   const refused = await assertRejects(
@@ -58,7 +58,7 @@ testLarge(
     for (let i = 0; i < 16; i++) await creations.add(...large(`a${i}`));
     const refused = () =>
       assertRejects(
-        () => creations.add(...creationOf("more")),
+        () => creations.add(...makeCreation("more")),
         HttpError,
         "65536 lines",
       );
@@ -101,7 +101,7 @@ Deno.test("Creations tells of what would not go, and tries again until it goes",
   assertEquals(told("stuck a: the chip is in use"), 5);
   assertEquals(told("lease of 1000 for a: the chip is in use"), 5);
   assertEquals([...served], []);
-  await creations.add(...creationOf("a"));
+  await creations.add(...makeCreation("a"));
 });
 
 Deno.test("Creations stops retrying a removal that another call has done", async () => {
@@ -145,7 +145,7 @@ Deno.test("Creations waits for removals that are under way when the service ends
 Deno.test("Creations does what is under way before the next process takes over, and refuses the rest", async () => {
   const { creations, hold, said, served } = creationsRig();
   for (const name of ["a", "b"]) {
-    await creations.add(...creationOf(name, "none"));
+    await creations.add(...makeCreation(name, "none"));
   }
   const gate = Promise.withResolvers<void>();
   hold(gate.promise);
@@ -153,14 +153,14 @@ Deno.test("Creations does what is under way before the next process takes over, 
   const removal = creations.remove("a", "removed by a client");
   const change = creations.changeRules("b", { 0: { safe: 1 } }, async () => {
     await gate.promise;
-    return creationOf("b", "none")[0].specification;
+    return makeCreation("b", "none")[0].specification;
   });
   const left = creations.endLeases("the service ends");
   for (
     const refused of [
       () => creations.remove("b", "removed by a client"),
       () => creations.changeRules("b", {}, () => Promise.resolve(undefined)),
-      () => creations.add(...creationOf("c", "none")),
+      () => creations.add(...makeCreation("c", "none")),
     ]
   ) {
     const { status } = await assertRejects(refused, HttpError);
@@ -184,16 +184,16 @@ Deno.test("Creations keeps nothing of what could not be made", async () => {
   const { creations, refusals, said } = creationsRig();
   const invalid = new ConfigError("has no such line");
   refusals.push(invalid, new Error("line 3 is busy"));
-  const error = await assertRejects(() => creations.add(...creationOf("a")));
+  const error = await assertRejects(() => creations.add(...makeCreation("a")));
   assertEquals(error, invalid);
   await assertRejects(
-    () => creations.add(...creationOf("a")),
+    () => creations.add(...makeCreation("a")),
     HttpError,
     "line 3 is busy",
   );
   assertEquals(said(), ["keep a", "drop a", "keep a", "drop a"]);
   assertEquals(creations.has("a"), false);
-  await creations.add(...creationOf("a"));
+  await creations.add(...makeCreation("a"));
 });
 
 Deno.test("Creations says of lines that are not free that their aggregator is gone", async () => {
@@ -220,15 +220,15 @@ Deno.test("Creations says of lines that are not free that their aggregator is go
 Deno.test("Creations has a name for the next one only when the last one is gone", async () => {
   const { creations, hold, served } = creationsRig("own");
   for (const name of ["own", "last"]) {
-    if (name === "last") await creations.add(...creationOf(name, "none"));
+    if (name === "last") await creations.add(...makeCreation(name, "none"));
     const gate = Promise.withResolvers<void>();
     hold(gate.promise);
     const removal = creations.remove(name, "by hand", true);
-    const next = creations.add(...creationOf(name, "none"));
+    const next = creations.add(...makeCreation(name, "none"));
     assert(!await settlesWithin(creations.settled(name), 0));
     gate.resolve();
     await Promise.all([removal, next]);
-    assertEquals([creations.leaseOf(name), served.has(name)], ["none", true]);
+    assertEquals([creations.findLease(name), served.has(name)], ["none", true]);
     await creations.remove(name, "by hand");
   }
 });
@@ -253,13 +253,13 @@ Deno.test("Creations forgets aggregators that another process removed", async ()
   served.delete("a");
   await assertRejects(() => creations.remove("a", "by hand"), Error, "no a");
   assertEquals([creations.has("a"), lease.ended], [false, "by hand"]);
-  await creations.add(...creationOf("a"));
+  await creations.add(...makeCreation("a"));
 });
 
 Deno.test("changes of rules follow each other, and are kept together", async () => {
   const { creations, said } = creationsRig("own");
   const work = new WorkTurns<number>();
-  await creations.add(...creationOf("a", "none"));
+  await creations.add(...makeCreation("a", "none"));
   said();
   const change = (name: string, rules: RuleChanges) =>
     creations.changeRules(
@@ -297,14 +297,14 @@ Deno.test("changes of rules follow each other, and are kept together", async () 
 Deno.test("a change of rules that takes long keeps no other waiting, and outlives no removal", async () => {
   const { creations, said } = creationsRig();
   for (const name of ["a", "b"]) {
-    await creations.add(...creationOf(name, "none"));
+    await creations.add(...makeCreation(name, "none"));
   }
   said();
   const slow = Promise.withResolvers<void>();
   const first = creations.changeRules("a", {}, async (before, next) => {
     await slow.promise;
     return [...plannedChange(before, next, RULES)].length > 0
-      ? creationOf("a")[0].specification
+      ? makeCreation("a")[0].specification
       : undefined;
   });
   const changes = { 0: { safe: 1 } } as const;

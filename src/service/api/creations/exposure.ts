@@ -27,7 +27,7 @@ import type {
   QemuPinsSpecification,
   UsbredirSpecification,
 } from "../../../config/specification.ts";
-import { allowedDirectoryOf } from "../../../config/values/allowed_directory.ts";
+import { findAllowedDirectory } from "../../../config/values/allowed_directory.ts";
 import {
   CHIP_NAME,
   DEFAULT_QEMU_DEVICE,
@@ -51,7 +51,7 @@ type PinsMeaning = NonNullable<CreateMeaning["qemuPins"]>;
  * Returns the exposure of an aggregator with these lines: a vhost-user socket
  * unless the request has another one. Reports what is not possible.
  */
-export function exposureOf(
+export function makeExposure(
   request: CreateMeaning,
   lines: readonly LineSpecification[],
   rules: CreationRules,
@@ -82,7 +82,7 @@ export function exposureOf(
   }
   if (qemuPins !== undefined) {
     const allowed = rules.qemuSockets ?? [];
-    return { qemuPins: pinsOf(qemuPins, lines, allowed, problems) };
+    return { qemuPins: readPins(qemuPins, lines, allowed, problems) };
   }
   const made = (access: FileAccess | undefined) => ({
     socketPath: `${rules.socketDirectory}/${name}.sock`,
@@ -98,13 +98,13 @@ export function exposureOf(
     return {
       usbredir: connect === undefined
         ? { device, ...made(access) }
-        : connectionOf(device, connect, access, rules, problems),
+        : makeConnection(device, connect, access, rules, problems),
     };
   }
   return { vhostUser: made(socket) };
 }
 
-function connectionOf(
+function makeConnection(
   device: UsbDeviceName,
   socketPath: string,
   access: FileAccess,
@@ -123,7 +123,7 @@ function connectionOf(
   return { device, socketPath, connects: true, allowed };
 }
 
-function pinsOf(
+function readPins(
   { qtest, qmp, device = DEFAULT_QEMU_DEVICE, index, pins }: PinsMeaning,
   lines: readonly LineSpecification[],
   allowed: readonly string[],
@@ -162,7 +162,7 @@ function checkQemuSocket(
   allowed: readonly string[],
   problems: Problems,
 ): void {
-  if (allowedDirectoryOf(path, allowed) !== undefined) return;
+  if (findAllowedDirectory(path, allowed) !== undefined) return;
   problems.add(
     { path: key },
     allowed.length === 0

@@ -27,7 +27,7 @@ import type { AggregatorSpecification } from "../../../config/specification.ts";
 import { type Creation, readCreation, type RuleChanges } from "./create.ts";
 import type { CreationRules } from "./exposure.ts";
 import { type LeaseClaim, readClaim } from "./lease_claim.ts";
-import { messageOf } from "../requests/messages.ts";
+import { errorMessage } from "../requests/messages.ts";
 import type { ManagerFdStore } from "../../restart/manager_fd_store.ts";
 import type { AggregatorDescription } from "../../messages/messages.ts";
 
@@ -166,7 +166,7 @@ export class KeptCreations {
       // made has its lines again, to put them where their rules say.
       await target.remove(name);
     } catch (error) {
-      const why = messageOf(error);
+      const why = errorMessage(error);
       this.#store.report(
         `what a client had made, kept as ${fdName}, cannot be made again, and ` +
           `its lines are let go: ${why}`,
@@ -207,7 +207,7 @@ export class KeptCreations {
         if (later.length > 0) this.keepRules(name, rules);
         return { creation, kept: { body, rules, ...claimed } };
       } catch (error) {
-        const why = messageOf(error);
+        const why = errorMessage(error);
         this.#store.report(
           `changes of the rules of ${name} cannot be read, and it has those of ` +
             `its creation: ${why}`,

@@ -28,7 +28,7 @@ export async function newClaim(
 ): Promise<{ token: string; claim: LeaseClaim }> {
   const token = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES))
     .toBase64({ alphabet: "base64url", omitPadding: true });
-  const claim = { digest: await digestOf(token), peer: { pid, uid, gid } };
+  const claim = { digest: await digestToken(token), peer: { pid, uid, gid } };
   return { token, claim };
 }
 
@@ -39,7 +39,7 @@ export async function isClaimed(
   peer: Peer,
 ): Promise<boolean> {
   // The time of a comparison of digests says nothing about the token.
-  const isToken = await digestOf(token) === digest;
+  const isToken = await digestToken(token) === digest;
   return isToken && peer.uid === uid;
 }
 
@@ -63,7 +63,7 @@ function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && value as number >= 0;
 }
 
-async function digestOf(token: string): Promise<string> {
+async function digestToken(token: string): Promise<string> {
   const bytes = await crypto.subtle.digest(
     "SHA-256",
     new TextEncoder().encode(token),

@@ -8,7 +8,7 @@ import type { ServerResponse } from "node:http";
 import { printableJson } from "../../../text/printable.ts";
 import type { EdgeCursor, LineFilter } from "../../record/edge_cursor.ts";
 import type { EdgeStore } from "../../record/edge_store.ts";
-import { edgeOf, isEdge } from "../../record/stored_edge.ts";
+import { decodeEdge, isEdge } from "../../record/stored_edge.ts";
 
 /** Interval of looks for new edges. **Units**: milliseconds. */
 const LOOK_MS = 20;
@@ -36,7 +36,7 @@ interface Feed extends EdgeSubscription {
 /** All listeners of edges of one service. */
 export class EdgeFeeds implements Disposable {
   readonly #store: EdgeStore;
-  readonly #idOf: (edges: string) => string;
+  readonly #composeId: (edges: string) => string;
   readonly #onLost: (count: number) => void;
   readonly #feeds = new Map<ServerResponse, Feed>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -44,16 +44,16 @@ export class EdgeFeeds implements Disposable {
   /**
    * Makes a feed without listeners.
    *
-   * @param idOf Returns the id of an event for a listener with this cursor.
+   * @param composeId Returns the id of an event for a listener with this cursor.
    * @param onLost Called with the number of edges that a listener missed.
    */
   constructor(
     store: EdgeStore,
-    idOf: (edges: string) => string,
+    composeId: (edges: string) => string,
     onLost: (count: number) => void,
   ) {
     this.#store = store;
-    this.#idOf = idOf;
+    this.#composeId = composeId;
     this.#onLost = onLost;
   }
 
@@ -76,7 +76,7 @@ export class EdgeFeeds implements Disposable {
   /** Returns the line with an event's id for this listener. */
   idLine(response: ServerResponse): string | undefined {
     const feed = this.#feeds.get(response);
-    return feed && `id: ${this.#idOf(String(feed.cursor))}\n`;
+    return feed && `id: ${this.#composeId(String(feed.cursor))}\n`;
   }
 
   /** Sends what is new, so that an event that follows comes after its causes. */
@@ -112,7 +112,7 @@ export class EdgeFeeds implements Disposable {
     }
     feed.stalledSince = undefined;
     const { edges: stored, lost } = cursor.read(EDGES_PER_EVENT, filter);
-    const id = `id: ${this.#idOf(String(cursor))}\n`;
+    const id = `id: ${this.#composeId(String(cursor))}\n`;
     if (lost > 0) {
       this.#onLost(lost);
       const event = { event: "lost", count: lost, time: Date.now() };
@@ -121,7 +121,7 @@ export class EdgeFeeds implements Disposable {
       );
     }
     const { offset } = this.#store;
-    const edges = stored.filter(isEdge).map((edge) => edgeOf(edge, offset));
+    const edges = stored.filter(isEdge).map((edge) => decodeEdge(edge, offset));
     if (edges.length > 0) {
       const event = { event: "edges", time: Date.now(), edges };
       response.write(

@@ -123,7 +123,7 @@ Deno.test("a listener that comes back goes on behind its last event", () => {
   lookAll(feeds);
   feeds.remove(response);
   write(3);
-  const place = log.placeOf(answer.lastId)!;
+  const place = log.parseId(answer.lastId)!;
   const { answer: again } = listen(EdgeCursor.of(place.edges, store)!);
   lookAll(feeds);
   assertEquals([answer.numbers, again.numbers], [upTo(3), upTo(6, 3)]);
@@ -133,14 +133,14 @@ Deno.test("EventLog keeps the last events, and knows ids of its run only", () =>
   const log = new EventLog<number>();
   const first = log.id();
   for (let i = 1; i <= 2000; i++) log.add(i, new Uint8Array(10));
-  const { events, lost } = log.after(log.placeOf(first)!.number);
+  const { events, lost } = log.after(log.parseId(first)!.number);
   assertEquals([events.length, events[0]!.number, lost], [1024, 977, 976]);
   log.add(2001, new Uint8Array(1_000_000));
   log.add(2002, new Uint8Array(100_000));
   assertEquals(log.after(0).events.map(({ event }) => event), [2002]);
   const other = new EventLog<number>();
-  assertEquals(other.placeOf(log.id()), undefined);
+  assertEquals(other.parseId(log.id()), undefined);
   for (const bad of ["", "x", `${first}9.x`, log.id().replace(".", ".9")]) {
-    assertEquals(log.placeOf(bad), undefined, bad);
+    assertEquals(log.parseId(bad), undefined, bad);
   }
 });

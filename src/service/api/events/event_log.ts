@@ -60,7 +60,7 @@ export class EventLog<Event> {
    * Returns the place that an id stands for; undefined for one of another run,
    * or none at all.
    */
-  placeOf(id: string): EventPlace | undefined {
+  parseId(id: string): EventPlace | undefined {
     const match = /^([0-9a-f]{8})\.(\d{1,15})(?:\.([0-9:_]{1,4096}))?$/.exec(
       id,
     );

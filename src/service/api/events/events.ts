@@ -106,8 +106,8 @@ export class EventHub implements Disposable {
   }
 
   /** Place of the event with this id; undefined for none of this service. */
-  placeOf(id: string): EventPlace | undefined {
-    return this.#log.placeOf(id);
+  parseId(id: string): EventPlace | undefined {
+    return this.#log.parseId(id);
   }
 
   /** Number of listeners. */

@@ -127,7 +127,7 @@ export class AuditLog {
   async record(peer: Peer, entry: AuditEntry): Promise<void> {
     const { pid, uid, gid } = peer;
     const isDone = entry.outcome === "done";
-    const refusals = isDone ? this.#byUser.get(uid) : this.#refusalsOf(uid);
+    const refusals = isDone ? this.#byUser.get(uid) : this.#findRefusals(uid);
     if (!isDone && this.#isTooMany(refusals!)) return;
     const refusalsLeftOut = refusals?.leftOut ?? 0;
     const line = printableJson({
@@ -169,7 +169,7 @@ export class AuditLog {
     return true;
   }
 
-  #refusalsOf(uid: number): Refusals {
+  #findRefusals(uid: number): Refusals {
     const known = this.#byUser.get(uid);
     if (known !== undefined) return known;
     if (this.#byUser.size >= MAX_USERS) this.#forgetQuiet();
@@ -216,12 +216,12 @@ function shortened(entry: AuditEntry): AuditEntry {
 }
 
 function shortenedText(text: string): string {
-  const lengthOf = (part: string) => printableJson(part).length - 2;
-  if (text.length <= TEXT_LIMIT && lengthOf(text) <= TEXT_LIMIT) return text;
+  const measureJson = (part: string) => printableJson(part).length - 2;
+  if (text.length <= TEXT_LIMIT && measureJson(text) <= TEXT_LIMIT) return text;
   let kept = "";
   let length = 1;
   for (const character of text) {
-    length += lengthOf(character);
+    length += measureJson(character);
     if (length > TEXT_LIMIT) break;
     kept += character;
   }

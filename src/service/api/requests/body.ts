@@ -26,10 +26,10 @@ export function readMessage<S extends AnySchema>(
 
 /** Ends the reading: one problem is answered, and each may cost a search. */
 function refuse({ path, key, problem, hint = "" }: Finding): never {
-  throw new ConfigError(problem, { path: titleOf(path, key), hint });
+  throw new ConfigError(problem, { path: formatTitle(path, key), hint });
 }
 
-function titleOf(path: string, key: string | undefined): string {
+function formatTitle(path: string, key: string | undefined): string {
   const keys = [path, key ?? ""].filter((part) => part !== "");
   return keys.length === 0 ? "the body" : keys.join(".");
 }

@@ -85,11 +85,11 @@ function tooLong(): HttpError {
 
 /** Returns the refusal of a request that the aggregator's lines refused. */
 export function refusedByLines(error: unknown): HttpError {
-  return new HttpError(409, messageOf(error));
+  return new HttpError(409, errorMessage(error));
 }
 
 /** Returns the message of what was thrown. */
-export function messageOf(error: unknown): string {
+export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -42,7 +42,7 @@ export interface Route {
 }
 
 /** Parses a request target; two slashes at its beginning name no host. */
-function urlOf(target: string): URL | null {
+function parseTarget(target: string): URL | null {
   return target.startsWith("/")
     ? URL.parse(`http://gpioagg${target}`)
     : URL.parse(target, "http://gpioagg");
@@ -57,7 +57,7 @@ export function findRoute(
   routes: readonly Route[],
   request: IncomingMessage,
 ): { route: Route; name: string; query: URLSearchParams } {
-  const url = urlOf(request.url ?? "");
+  const url = parseTarget(request.url ?? "");
   if (url === null) throw new HttpError(400, "Invalid request path");
   const { pathname } = url;
   const known = routes.filter(({ path }) => path.test(pathname));

@@ -16,7 +16,7 @@ import {
   readRules,
   readToken,
 } from "../creations/create.ts";
-import { changesOf, plannedChange } from "./rules_route.ts";
+import { numberChanges, plannedChange } from "./rules_route.ts";
 import type { Creations } from "../creations/creations.ts";
 import type { EventHub } from "../events/events.ts";
 import {
@@ -107,7 +107,7 @@ export class ApiRoutes {
       reactor,
       hub,
       work: this.#work,
-      leaseOf: (name) => creations.leaseOf(name),
+      findLease: (name) => creations.findLease(name),
     });
     this.#plays = new PlayRoute({
       reactor,
@@ -121,7 +121,7 @@ export class ApiRoutes {
       bodies: this.#bodies,
       audit: context.audit,
       show: (name) => this.#show(name),
-      stateOf: (description) => this.#answers.stateOf(description),
+      toState: (description) => this.#answers.toState(description),
     });
   }
 
@@ -256,7 +256,7 @@ export class ApiRoutes {
       query: EVENT_PARAMETERS,
       handle: async ({ request, response, peer, query }) => {
         const aggregator = query.get("aggregator") ?? undefined;
-        const after = this.#hub.placeOf(
+        const after = this.#hub.parseId(
           request.headers["last-event-id"]?.toString() ?? "",
         );
         const edges = edgeSubscription(query, after, this.#edges);
@@ -336,11 +336,11 @@ export class ApiRoutes {
       detail: presentation,
     });
     if (creation.lease === "none") {
-      reply(response, 201, this.#answers.stateOf(made));
+      reply(response, 201, this.#answers.toState(made));
       return;
     }
     this.#creations.tie(lease, {
-      ...this.#answers.stateOf(made),
+      ...this.#answers.toState(made),
       lease: "stream",
     }, peer);
   }
@@ -369,7 +369,7 @@ export class ApiRoutes {
       `${line}: ${JSON.stringify(change)}`
     );
     attempt.lines = texts;
-    const { changes, names } = changesOf(await this.#show(name), read);
+    const { changes, names } = numberChanges(await this.#show(name), read);
     const changed = await this.#creations.changeRules(
       name,
       changes,
@@ -395,7 +395,7 @@ export class ApiRoutes {
         DETAIL_LIMIT,
       ),
     });
-    reply(response, 200, this.#answers.stateOf(changed));
+    reply(response, 200, this.#answers.toState(changed));
   }
 
   async #pull(
@@ -415,7 +415,7 @@ export class ApiRoutes {
       ...attempt,
       outcome: "done",
     });
-    reply(response, 200, this.#answers.stateOf(pulled));
+    reply(response, 200, this.#answers.toState(pulled));
   }
 
   /** Sends bytes that other clients may receive too. */
@@ -445,7 +445,7 @@ export class ApiRoutes {
     if (aggregator === undefined) {
       throw this.#notThere(name);
     }
-    return this.#answers.stateOf(aggregator);
+    return this.#answers.toState(aggregator);
   }
 }
 

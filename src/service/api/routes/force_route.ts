@@ -25,7 +25,7 @@ interface ForceContext {
   readonly audit: AuditLog;
   /** Waits for a removal. @throws {HttpError} If there is no such aggregator. */
   readonly show: (name: string) => Promise<unknown>;
-  readonly stateOf: (description: AggregatorDescription) => AggregatorState;
+  readonly toState: (description: AggregatorDescription) => AggregatorState;
 }
 
 /** Time after its end at which a force counts as over. **Units**: ms. */
@@ -59,7 +59,7 @@ export class ForceRoute {
   async begin(
     { request, response, peer, name, attempt }: Exchange,
   ): Promise<void> {
-    const { reactor, bodies, audit, show, stateOf } = this.#context;
+    const { reactor, bodies, audit, show, toState } = this.#context;
     const lease = new Lease(response, request.socket as unknown as Socket);
     const { read } = await bodies.read(request, peer, readForce);
     const { lines, forMs, reason, isLeased } = read;
@@ -80,7 +80,7 @@ export class ForceRoute {
       throw refusedByLines(error);
     }
     await audit.record(peer, { action: "force", ...attempt, outcome: "done" });
-    if (!isLeased) return reply(response, 201, stateOf(forced));
+    if (!isLeased) return reply(response, 201, toState(forced));
     const onGone = () => {
       if (!this.#forget(id)) return;
       const why = "the client is gone";
@@ -94,7 +94,7 @@ export class ForceRoute {
       });
     };
     if (lease.isGone) return onGone();
-    lease.grant(stateOf(forced), onGone);
+    lease.grant(toState(forced), onGone);
     const held = this.#held.get(id);
     if (held === undefined) return lease.end("the service ends");
     held.isGranted = true;
@@ -103,7 +103,7 @@ export class ForceRoute {
 
   /** Ends forces of an aggregator: those of some lines, or all. */
   async end({ response, peer, name, query, attempt }: Exchange): Promise<void> {
-    const { reactor, audit, show, stateOf } = this.#context;
+    const { reactor, audit, show, toState } = this.#context;
     const lines = query.getAll("line");
     if (lines.length > 0) attempt.lines = lines;
     await show(name);
@@ -123,7 +123,7 @@ export class ForceRoute {
       ...attempt,
       outcome: "done",
     });
-    reply(response, 200, stateOf(freed));
+    reply(response, 200, toState(freed));
   }
 
   /** A line is not forced any more. */

@@ -46,7 +46,7 @@ Deno.test("only the process that has the lines says that a force is over", async
       },
       audit: { record: () => Promise.resolve() },
       show: () => Promise.resolve(),
-      stateOf: (one: AggregatorDescription) => ({ lease: "none", ...one }),
+      toState: (one: AggregatorDescription) => ({ lease: "none", ...one }),
     } as unknown as ConstructorParameters<typeof ForceRoute>[0],
   );
   const response = new ResponseDouble();

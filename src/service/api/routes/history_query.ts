@@ -101,12 +101,12 @@ export function edgeSubscription(
     if (lines === null) return undefined;
     throw new HttpError(400, "lines chooses edges: write edges=1 too");
   }
-  const record = recordOf(store);
+  const record = requireRecord(store);
   const chosen = lines === null ? undefined : new Set(lines.split(","));
   const aggregator = query.get("aggregator") || undefined;
   // One that is created later counts too.
   const filter = chosen !== undefined
-    ? filterOf(chosen)
+    ? makeFilter(chosen)
     : aggregator === undefined
     ? undefined
     : (line: RecordedLine) => line.aggregator === aggregator;
@@ -117,7 +117,7 @@ export function edgeSubscription(
 }
 
 /** @throws {HttpError} If no edges are recorded. */
-export function recordOf(store: EdgeStore | undefined): EdgeStore {
+export function requireRecord(store: EdgeStore | undefined): EdgeStore {
   if (store !== undefined) return store;
   throw new HttpError(
     409,
@@ -190,7 +190,7 @@ function readLines(
   if (missing.size > MAX_LINES) {
     throw new HttpError(400, `lines has more than ${MAX_LINES} names`);
   }
-  const filter = filterOf(new Set(missing));
+  const filter = makeFilter(new Set(missing));
   for (const source of store.sources) {
     for (const { lines } of source.blocks) {
       dropNames(missing, lines);
@@ -228,18 +228,18 @@ function* namesOfAll(lines: readonly RecordedLine[]): Generator<string, void> {
 
 function dropNames(names: Set<string>, lines: readonly RecordedLine[]): void {
   for (const line of lines) {
-    for (const name of namesOf(line)) names.delete(name);
+    for (const name of listNames(line)) names.delete(name);
     if (names.size === 0) return;
   }
 }
 
 /** Returns the filter of lines by their names, which is asked once for each. */
-function filterOf(names: ReadonlySet<string>): LineFilter {
+function makeFilter(names: ReadonlySet<string>): LineFilter {
   const known = new WeakMap<RecordedLine, boolean>();
   return (line) => {
     let isWanted = known.get(line);
     if (isWanted === undefined) {
-      isWanted = namesOf(line).some((name) => names.has(name));
+      isWanted = listNames(line).some((name) => names.has(name));
       known.set(line, isWanted);
     }
     return isWanted;
@@ -247,6 +247,6 @@ function filterOf(names: ReadonlySet<string>): LineFilter {
 }
 
 /** Names by which a query may mean a line. */
-function namesOf({ aggregator, title, lineNumber }: RecordedLine): string[] {
+function listNames({ aggregator, title, lineNumber }: RecordedLine): string[] {
   return [aggregator, `${aggregator}.${title}`, `${aggregator}.${lineNumber}`];
 }

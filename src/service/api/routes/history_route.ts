@@ -12,7 +12,11 @@ import { openHistory } from "../../record/file_history.ts";
 import type { Run } from "../../record/turns.ts";
 import { HISTORY_TYPES, historyText } from "../../record/history_formats.ts";
 import { isEdge, wallTime } from "../../record/stored_edge.ts";
-import { readHistoryQuery, recordOf, requireNames } from "./history_query.ts";
+import {
+  readHistoryQuery,
+  requireNames,
+  requireRecord,
+} from "./history_query.ts";
 import { beginStream } from "../../../http/paced_connection.ts";
 import type { Exchange } from "../requests/routes.ts";
 import {
@@ -52,7 +56,7 @@ export class HistoryRoute {
   async answer(
     { request, response, query: parameters, peer }: Exchange,
   ): Promise<void> {
-    const store = recordOf(this.#store);
+    const store = requireRecord(this.#store);
     using _slot = await this.#slots.take(peer.uid);
     const { offset } = store;
     const now = clockNs("realtime");

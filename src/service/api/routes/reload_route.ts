@@ -5,7 +5,7 @@
  */
 import {
   type ConfigError,
-  problemOf,
+  toProblem,
 } from "../../../config/document/config_error.ts";
 import type { ReloadAnswer } from "../../reload.ts";
 import type { AuditLog } from "../requests/audit_log.ts";
@@ -58,7 +58,7 @@ export function invalidFile(errors: readonly ConfigError[]): HttpError {
     {},
     "",
     errors.slice(0, MAX_FILE_ERRORS).map((error, i) => {
-      const shown = problemOf(error);
+      const shown = toProblem(error);
       return isCut && i === MAX_FILE_ERRORS - 1
         ? {
           ...shown,

@@ -9,7 +9,7 @@ import { ConfigError } from "../../../config/document/config_error.ts";
 import type { AggregatorSpecification } from "../../../config/specification.ts";
 import { nearestForPeer } from "../../../text/nearest.ts";
 import { printable } from "../../../text/printable.ts";
-import { changeOf } from "../../reload.ts";
+import { compareAggregators } from "../../reload.ts";
 import {
   readCreation,
   type readRules,
@@ -32,14 +32,14 @@ interface NumberedChanges {
  *
  * @throws {HttpError} If there is no such line, or it is named twice.
  */
-export function changesOf(
+export function numberChanges(
   { name, lines }: AggregatorState,
   wanted: ReturnType<typeof readRules>,
 ): NumberedChanges {
   const changes: Record<string, RuleChanges[string]> = {};
   const names = new Map<string, string>();
   for (const [text, change] of wanted) {
-    const line = lineOf(lines, text);
+    const line = findLine(lines, text);
     if (line === undefined) {
       const near = nearestForPeer(text, lines.map((one) => one.name));
       throw new HttpError(
@@ -58,7 +58,7 @@ export function changesOf(
   return { changes, names };
 }
 
-function lineOf(lines: readonly Line[], text: string): Line | undefined {
+function findLine(lines: readonly Line[], text: string): Line | undefined {
   return lines.find(({ name }) => name !== "" && name === text) ??
     (/^\d+$/.test(text) ? lines[Number(text)] : undefined);
 }
@@ -81,7 +81,7 @@ export function* plannedChange(
   yield;
   const old = readCreation(before.body, rules, before.rules).specification;
   yield;
-  const change = changeOf(old, specification);
+  const change = compareAggregators(old, specification);
   if (typeof change !== "string") {
     throw new HttpError(
       409,

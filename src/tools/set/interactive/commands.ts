@@ -6,7 +6,7 @@
  */
 import type { Value } from "../../../line/value.ts";
 import { quoted, valueText } from "../../lines/line_text.ts";
-import { valueOf } from "../../lines/line_values.ts";
+import { parseValue } from "../../lines/line_values.ts";
 import { periodUs } from "../../program/numbers.ts";
 import { outputJson, type OutputLines } from "../../lines/output_lines.ts";
 import { ToolError } from "../../program/tool_error.ts";
@@ -119,7 +119,7 @@ export class Commands {
     } else {
       const values = shown.map((index) => {
         const name = quoted(this.#lines.ids[index]!, unquoted);
-        return `${name}=${valueText(this.#lines.valueOf(index))}`;
+        return `${name}=${valueText(this.#lines.outputValue(index))}`;
       });
       print(values.join(" ") + "\n");
     }
@@ -130,7 +130,7 @@ export class Commands {
       throw new CommandError("at least one GPIO line value must be specified");
     }
     const wanted = given.map(({ value, source }) => {
-      const word = valueOf(value ?? "");
+      const word = parseValue(value ?? "");
       if (word === undefined) {
         throw new CommandError(`invalid line value: '${value ?? source}'`);
       }
@@ -145,7 +145,7 @@ export class Commands {
       new Map(
         this.#select(named).map((index) => [
           index,
-          this.#lines.valueOf(index) === 1 ? 0 : 1,
+          this.#lines.outputValue(index) === 1 ? 0 : 1,
         ]),
       ),
     );

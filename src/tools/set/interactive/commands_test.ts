@@ -15,8 +15,8 @@ function session(
   let refuses = false;
   const commands = new Commands({
     ids,
-    placeOf: (index) => ({ chip: "gpiochip0", offset: index }),
-    valueOf: (index) => values[index]!,
+    hostLine: (index) => ({ chip: "gpiochip0", offset: index }),
+    outputValue: (index) => values[index]!,
     setValues: (wanted) => {
       if (refuses) throw new ToolError("unable to set values");
       for (const [index, value] of wanted) values[index] = value;
