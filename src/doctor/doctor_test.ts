@@ -33,7 +33,7 @@ function access(given: Given): HostAccess {
     read: (path) => files[path],
     exists: (path) => files[path] !== undefined,
     whyNoKernelChip: () => "no gpio-aggregator",
-    whyNoUsbChip: () => "no vhci-hcd",
+    findUsbChipProblem: () => "no vhci-hcd",
     chips: () => Object.keys(chips),
     whyNotOpen: (chip) => chips[chip],
   };
@@ -87,7 +87,7 @@ Deno.test("an exposure that this host lacks is named with what to do", async () 
     const host = await examineHost({
       ...access(given),
       whyNoKernelChip: () => undefined,
-      whyNoUsbChip: () => undefined,
+      findUsbChipProblem: () => undefined,
     });
     return EXPOSURES.map((exposure) => exposure.whyNot(host, arch));
   };

@@ -20,7 +20,7 @@ export interface HostAccess {
    */
   whyNoKernelChip(): string | undefined;
   /** Returns the same of a chip through the kernel's USB drivers. */
-  whyNoUsbChip(): string | undefined;
+  findUsbChipProblem(): string | undefined;
   /** Returns the chips' device files. */
   chips(): string[];
   /** Returns the reason why a chip cannot be opened; undefined if it can. */
@@ -99,7 +99,7 @@ export async function examineHost(
     qemus,
     hasKvm: access.exists("/dev/kvm"),
     kernelChipProblem: access.whyNoKernelChip(),
-    usbChipProblem: access.whyNoUsbChip(),
+    usbChipProblem: access.findUsbChipProblem(),
   };
 }
 

@@ -37,7 +37,7 @@ export interface Evidence {
  * @param isForgotten Whether its maker is said to be dead: then no guardian of
  * it may be running.
  */
-export function contradiction(
+export function findContradiction(
   record: ChipRecord,
   isForgotten: boolean,
   { records, fits = fitsRecord, commandLines = runningCommands }: Evidence,

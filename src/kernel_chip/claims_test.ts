@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { contradiction, type Evidence } from "./claims.ts";
+import { type Evidence, findContradiction } from "./claims.ts";
 import { identifyProcess } from "./process_identity.ts";
 import { type FoundRecord, newId } from "./records.ts";
 
@@ -25,7 +25,7 @@ function doubt(
   changes: Partial<Evidence> = {},
 ): string {
   const [first] = records;
-  return contradiction(first!, true, {
+  return findContradiction(first!, true, {
     records,
     fits: () => true,
     commandLines: () => ["/bin/sh\0-c\0sleep 1\0"],
@@ -33,7 +33,7 @@ function doubt(
   }) ?? "";
 }
 
-Deno.test("contradiction() finds nothing against the record of a dead maker", () => {
+Deno.test("findContradiction() finds nothing against the record of a dead maker", () => {
   assertEquals(doubt([record("plc0")]), "");
   const { device: _, inode: __, ...unmade } = record("plc0");
   assertEquals(doubt([unmade], { fits: () => false }), "");
@@ -43,7 +43,7 @@ Deno.test("contradiction() finds nothing against the record of a dead maker", ()
   );
 });
 
-Deno.test("contradiction() does not believe a record of a device that another maker or user holds", () => {
+Deno.test("findContradiction() does not believe a record of a device that another maker or user holds", () => {
   for (const state of ["held", "detached"] as const) {
     assertStringIncludes(
       doubt([record("planted"), record("victim", { state })]),
@@ -52,14 +52,14 @@ Deno.test("contradiction() does not believe a record of a device that another ma
   }
 });
 
-Deno.test("contradiction() does not believe a record with other lines than the device has", () => {
+Deno.test("findContradiction() does not believe a record with other lines than the device has", () => {
   assertStringIncludes(
     doubt([record("planted")], { fits: () => false }),
     "does not have the lines",
   );
 });
 
-Deno.test("contradiction() does not believe that a maker is dead whose guardian runs", () => {
+Deno.test("findContradiction() does not believe that a maker is dead whose guardian runs", () => {
   const victim = record("victim");
   const guardian = (path: string) =>
     ["/bin/sh", "-c", "x", "gpioagg-guardian", path, "", ""].join("\0");

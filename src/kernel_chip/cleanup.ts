@@ -11,9 +11,9 @@ import {
   endThroughConfigfs,
   endThroughSysfs,
 } from "./driver.ts";
-import { contradiction, DoubtfulRecordError } from "./claims.ts";
+import { DoubtfulRecordError, findContradiction } from "./claims.ts";
 import { GuardianProcess } from "./guardian_process.ts";
-import { deviceOfTheDead, marksOfOthers } from "./own_device.ts";
+import { findOrphanedDevice, listOtherMarks } from "./own_device.ts";
 import { isAlive } from "./process_identity.ts";
 import {
   type ChipRecord,
@@ -48,7 +48,12 @@ export async function collectGarbage(records: Records): Promise<Collection> {
   for (const record of left) {
     if (record.state !== "orphaned") continue;
     try {
-      await guardianEnd(records, record, left, deadline - performance.now());
+      await waitForGuardianEnd(
+        records,
+        record,
+        left,
+        deadline - performance.now(),
+      );
       await takeDown(records, record, left);
       left = left.filter((other) => other !== record);
       removed.push(record);
@@ -68,20 +73,22 @@ export async function collectGarbage(records: Records): Promise<Collection> {
  * @throws {DoubtfulRecordError} If it goes on running, or something else shows
  * that the maker is not dead.
  */
-async function guardianEnd(
+async function waitForGuardianEnd(
   records: Records,
   record: ChipRecord,
   known: readonly FoundRecord[],
   limitMs: number,
 ): Promise<void> {
   const evidence = { records: known };
-  let reason = contradiction(record, true, evidence);
+  let reason = findContradiction(record, true, evidence);
   if (reason !== undefined) {
     using guardian = GuardianProcess.find(record, records.recordPath(record));
     guardian?.continue();
   }
   await waitUntil(() => {
-    if (reason !== undefined) reason = contradiction(record, true, evidence);
+    if (reason !== undefined) {
+      reason = findContradiction(record, true, evidence);
+    }
     return reason === undefined;
   }, Math.max(0, limitMs));
   if (reason !== undefined) throw doubtful(record, reason);
@@ -108,7 +115,7 @@ export async function takeDown(
   known?: readonly FoundRecord[],
 ): Promise<void> {
   const all = known ?? await records.list();
-  const reason = contradiction(record, false, { records: all });
+  const reason = findContradiction(record, false, { records: all });
   if (reason !== undefined) throw doubtful(record, reason);
   using guardian = GuardianProcess.find(record, records.recordPath(record));
   if (guardian !== undefined) {
@@ -133,7 +140,7 @@ export async function endChip(
   record: ChipRecord,
   known?: readonly FoundRecord[],
 ): Promise<void> {
-  const taken = marksOfOthers(known ?? await records.list(), record);
+  const taken = listOtherMarks(known ?? await records.list(), record);
   let error: unknown;
   // Busy: another process, such as a guardian in a container, does the same.
   const isOver = await waitUntil(() => {
@@ -159,7 +166,7 @@ function endDevice(record: ChipRecord, taken: ReadonlySet<string>): void {
     return endThroughSysfs(device, inode);
   }
   // The maker died before it learned which device the kernel had made for it.
-  const found = deviceOfTheDead(record, taken);
+  const found = findOrphanedDevice(record, taken);
   if (found !== undefined) endThroughSysfs(found.device, found.inode);
 }
 

@@ -79,8 +79,8 @@ function availableInterfaces(): Record<Interface, boolean> {
  * @throws {ConfigError} At the first such line.
  */
 export function checkForSysfs(lines: readonly KernelLine[]): void {
-  for (const { position, key, offset, name, nameAsked } of lines) {
-    const reason = nameAsked
+  for (const { position, key, offset, name, isNameRequested } of lines) {
+    const reason = isNameRequested
       ? `cannot name a line (as=${name})`
       : offset < 0
       ? `cannot identify the line "${key}": its chip's label is not ` +
@@ -204,7 +204,7 @@ export function endEmptyGroup(group: string): void {
  *
  * @throws {OsError} EINVAL and the like; then nothing was made.
  */
-export function askThroughSysfs(lines: readonly KernelLine[]): void {
+export function requestThroughSysfs(lines: readonly KernelLine[]): void {
   writeAttribute(`${DRIVER}/new_device`, newDeviceText(lines));
 }
 

@@ -9,7 +9,7 @@ function lines(...wanted: [key: string, offset: number, name?: string][]) {
     key,
     offset,
     name: name ?? "",
-    nameAsked: name !== undefined,
+    isNameRequested: name !== undefined,
     chip: "gpiochip0",
     chipOffset: offset,
   }));

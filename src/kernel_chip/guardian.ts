@@ -136,7 +136,7 @@ export class Guardian implements AsyncDisposable {
    *
    * @throws {Error} If the guardian has ended.
    */
-  async tell(chip: GuardedChip): Promise<void> {
+  async report(chip: GuardedChip): Promise<void> {
     const words = chip === "group"
       ? chip
       : `device ${chip.device} ${chip.inode}`;

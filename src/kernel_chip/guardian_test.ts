@@ -14,7 +14,7 @@ const MAKER = `
   const guardians = [];
   for (const { record, configfs, told } of JSON.parse(Deno.args[0])) {
     const guardian = Guardian.start(record, configfs || undefined);
-    if (told !== undefined) await guardian.tell(told);
+    if (told !== undefined) await guardian.report(told);
     guardians.push(guardian);
   }
   console.log(JSON.stringify(guardians.map(({ identity }) => identity)));
@@ -206,5 +206,5 @@ testSerially("A guardian that has ended is told of nothing", async () => {
   await using guardian = Guardian.start(it.record, it.configfs);
   Deno.kill(guardian.identity.pid, "SIGKILL");
   assert(await waitUntil(() => !isAlive(guardian.identity), LIMIT_MS));
-  await assertRejects(() => guardian.tell("group"), Error, "has ended");
+  await assertRejects(() => guardian.report("group"), Error, "has ended");
 });

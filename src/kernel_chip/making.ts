@@ -8,7 +8,6 @@
 import { isOsError } from "../../ffi/os_error.ts";
 import { Chip } from "../gpio/chip.ts";
 import {
-  askThroughSysfs,
   deviceMarks,
   fillGroup,
   findChipName,
@@ -16,13 +15,14 @@ import {
   isBound,
   makeGroup,
   readInode,
+  requestThroughSysfs,
 } from "./driver.ts";
 import { Guardian } from "./guardian.ts";
 import { readHostChips } from "./host_chips.ts";
 import { endChip } from "./cleanup.ts";
 import type { LivenessLock } from "./liveness_lock.ts";
 import { grantAccess, type NodeAccess } from "./node_access.ts";
-import { deviceJustMade, holdsExactly, marksOfOthers } from "./own_device.ts";
+import { findNewDevice, holdsExactly, listOtherMarks } from "./own_device.ts";
 import { type ChipRecord, groupPath, type Records } from "./records.ts";
 import type { KernelLine } from "./resolve.ts";
 import { waitUntil } from "../async/wait.ts";
@@ -89,9 +89,9 @@ class Making {
       );
       await this.#note({ guardian: this.#guardian.identity });
     }
-    if (isConfigfs) await this.#askThroughConfigfs(group);
-    else await this.#askThroughSysfs();
-    const path = await this.#nodeWhenThere();
+    if (isConfigfs) await this.#requestThroughConfigfs(group);
+    else await this.#requestThroughSysfs();
+    const path = await this.#waitForNode();
     const { device, inode } = this.#record;
     await grantAccess(
       path,
@@ -137,40 +137,40 @@ class Making {
     await this.#records.write(this.#record);
   }
 
-  async #askThroughConfigfs(group: string): Promise<void> {
+  async #requestThroughConfigfs(group: string): Promise<void> {
     makeGroup(group);
     // It is ours from here on, and harmless as long as it has no lines.
     await this.#note({ configfs: group });
-    await this.#guardian?.tell("group");
+    await this.#guardian?.report("group");
     try {
       const device = fillGroup(group, this.#lines);
       await this.#note({ device, inode: readInode(device) ?? "" });
     } catch (error) {
       // ENXIO, and EINVAL before it: the driver could not request the lines.
       if (!isOsError(error, "ENXIO", "EINVAL", "ENODEV")) throw error;
-      throw refused(this.#lines, error);
+      throw explainFailure(this.#lines, error);
     }
   }
 
-  async #askThroughSysfs(): Promise<void> {
-    const taken = marksOfOthers(await this.#records.list(), this.#record);
+  async #requestThroughSysfs(): Promise<void> {
+    const taken = listOtherMarks(await this.#records.list(), this.#record);
     await this.#note({ devicesBefore: deviceMarks() });
-    askThroughSysfs(this.#lines);
-    const made = deviceJustMade(this.#record, taken);
+    requestThroughSysfs(this.#lines);
+    const made = findNewDevice(this.#record, taken);
     await this.#note({ ...made });
-    await this.#guardian?.tell(made);
+    await this.#guardian?.report(made);
     // A device that waits for lines would request them at any later time: it is
     // removed, with everything else.
     if (await waitUntil(() => isBound(made.device), APPEARANCE_LIMIT_MS)) {
       return;
     }
-    throw refused(
+    throw explainFailure(
       this.#lines,
       new Error(`no chip appeared within ${APPEARANCE_LIMIT_MS / 1000} s`),
     );
   }
 
-  async #nodeWhenThere(): Promise<string> {
+  async #waitForNode(): Promise<string> {
     const device = this.#record.device!;
     // With its chip it has all its lines.
     await waitUntil(
@@ -204,7 +204,7 @@ class Making {
  * Reports why the driver did not take the lines, as far as it can be
  * determined.
  */
-function refused(lines: readonly KernelLine[], cause: Error): Error {
+function explainFailure(lines: readonly KernelLine[], cause: Error): Error {
   const chips = new Map(readHostChips().map((chip) => [chip.name, chip]));
   for (const { title, chip, chipOffset } of lines) {
     const line = chips.get(chip)?.lines[chipOffset];

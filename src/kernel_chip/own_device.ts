@@ -34,18 +34,20 @@ type Intent = Pick<ChipRecord, "lines" | "devicesBefore">;
  * @param taken Marks of devices that are known to belong to other makers.
  * @throws {Error} If it cannot be determined.
  */
-export function deviceJustMade(
+export function findNewDevice(
   intent: Intent,
   taken: ReadonlySet<string>,
 ): OwnDevice {
-  const candidates = newDevices(intent, taken);
+  const candidates = listNewDevices(intent, taken);
   const [first, ...others] = candidates;
   if (first === undefined) {
     throw new Error(
       "the kernel's aggregator made a device, but it was removed",
     );
   }
-  return others.length === 0 ? first : theOne(intent, candidates) ?? fail();
+  return others.length === 0
+    ? first
+    : selectOnlyMatch(intent, candidates) ?? fail();
 
   function fail(): never {
     throw new Error(
@@ -65,11 +67,11 @@ export function deviceJustMade(
  *
  * @param taken Marks of devices that are known to belong to other makers.
  */
-export function deviceOfTheDead(
+export function findOrphanedDevice(
   intent: Intent,
   taken: ReadonlySet<string>,
 ): OwnDevice | undefined {
-  return theOne(intent, newDevices(intent, taken));
+  return selectOnlyMatch(intent, listNewDevices(intent, taken));
 }
 
 /**
@@ -91,7 +93,7 @@ export function holdsExactly(
 }
 
 /** None for a maker that died before its request. */
-function newDevices(
+function listNewDevices(
   { devicesBefore }: Intent,
   taken: ReadonlySet<string>,
 ): OwnDevice[] {
@@ -105,7 +107,7 @@ function newDevices(
     .filter(({ device }) => isMadeThroughSysfs(device));
 }
 
-function theOne(
+function selectOnlyMatch(
   { lines }: Intent,
   candidates: readonly OwnDevice[],
 ): OwnDevice | undefined {
@@ -143,7 +145,7 @@ function fits(device: string, lines: readonly RecordedLine[]): boolean {
 }
 
 /** Returns the marks of the devices of records, without those of one record. */
-export function marksOfOthers(
+export function listOtherMarks(
   records: readonly ChipRecord[],
   { id }: Pick<ChipRecord, "id">,
 ): Set<string> {

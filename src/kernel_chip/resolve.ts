@@ -39,7 +39,7 @@ export interface KernelLine {
   /** Its number there; equal to `offset` unless that is -1. */
   readonly chipOffset: number;
   /** True if the user requested the name; false if it is the line's own. */
-  readonly nameAsked: boolean;
+  readonly isNameRequested: boolean;
 }
 
 /** Length at which the kernel may have cut a label or name. */
@@ -80,7 +80,7 @@ export function resolveLines(
       position: linePosition(line),
       ...lineKey(line, chip, offset, chips),
       name: line.name ?? host.name,
-      nameAsked: line.name !== undefined,
+      isNameRequested: line.name !== undefined,
       chip: chip.name,
       chipOffset: offset,
     };
@@ -114,7 +114,7 @@ function find(
     if (findLinesByName(name, chips).length > 0) {
       return findByName(line, name, chips);
     }
-    throw absent(
+    throw absentError(
       line,
       `there is no chip "${wanted}"`,
       "gpioagg detect lists the chips of this host",
@@ -130,7 +130,7 @@ function find(
     );
   }
   if (offset >= chip.lines.length) {
-    throw absent(
+    throw absentError(
       line,
       `${chip.name} has no line ${offset}, its last is ` +
         `${chip.lines.length - 1}`,
@@ -172,7 +172,7 @@ function findByIdentity(
     if (!(error instanceof AmbiguousError || error instanceof AbsentError)) {
       throw error;
     }
-    const refusal = error instanceof AbsentError ? absent : specError;
+    const refusal = error instanceof AbsentError ? absentError : specError;
     throw refusal(line, `${error.message}${suggestionFor(error)}`);
   }
 }
@@ -188,7 +188,7 @@ function findByName(
   const found = originals.length > 0 ? originals : all;
   const [first] = found;
   if (first === undefined) {
-    throw absent(
+    throw absentError(
       line,
       `no chip of this host has a line named "${lineName}"`,
       "gpioagg info lists the lines of this host",
@@ -266,7 +266,7 @@ function specError(
 }
 
 /** Returns the error for a chip or line that this host does not have. */
-function absent(
+function absentError(
   line: LineSpecification,
   problem: string,
   hint = "",

@@ -43,7 +43,7 @@ Deno.test("resolveLines() finds lines by a chip's name, number, path and label",
     key: "soc",
     offset: 0,
     name: "GO",
-    nameAsked: true,
+    isNameRequested: true,
     chip: "gpiochip0",
     chipOffset: 0,
   });
@@ -71,16 +71,16 @@ Deno.test("resolveLines() tells the kernel no key that it would cut, or has cut 
     chip(2, "bad \ufffd", "GOOD"),
     chip(3, "y".repeat(30), "Z"),
   ];
-  const keyOf = (spec: string) => {
+  const resolveKey = (spec: string) => {
     const { key, offset } = resolveLines(parseLineSpec(spec), host)[0]!;
     return [key, offset];
   };
-  assertEquals(keyOf("gpiochip0/0"), ["OK", -1]);
-  assertEquals(keyOf("gpiochip1/0"), ["FINE", -1]);
-  assertEquals(keyOf("gpiochip2/0"), ["GOOD", -1]);
-  assertEquals(keyOf("gpiochip3/0"), ["y".repeat(30), 0]);
+  assertEquals(resolveKey("gpiochip0/0"), ["OK", -1]);
+  assertEquals(resolveKey("gpiochip1/0"), ["FINE", -1]);
+  assertEquals(resolveKey("gpiochip2/0"), ["GOOD", -1]);
+  assertEquals(resolveKey("gpiochip3/0"), ["y".repeat(30), 0]);
   for (const spec of ["gpiochip0/1", "gpiochip0/2", "gpiochip1/1"]) {
-    const { message } = assertThrows(() => keyOf(spec), ConfigError);
+    const { message } = assertThrows(() => resolveKey(spec), ConfigError);
     assertStringIncludes(message, "is not all of it, or has blanks");
   }
 });

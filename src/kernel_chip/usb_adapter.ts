@@ -120,7 +120,7 @@ export const HOST_KERNEL: UsbKernel = {
 };
 
 /** Returns why the kernel cannot take an adapter; undefined if it can. */
-export function whyNoUsb(): string | undefined {
+export function findUsbProblem(): string | undefined {
   return hasHostController()
     ? undefined
     : "This kernel has no virtual USB host controller. Load it (modprobe " +
@@ -139,7 +139,7 @@ export function chooseModel(
   lineCount: number,
   wanted?: UsbModel,
 ): UsbModel {
-  const problem = whyNoUsb();
+  const problem = findUsbProblem();
   if (problem !== undefined) throw new Error(problem);
   if (lineCount > MAX_USB_LINES) {
     throw new ConfigError(

@@ -10,8 +10,8 @@ import {
   type AttachedAdapter,
   chooseModel,
   detachAdapters,
+  findUsbProblem,
   HOST_KERNEL,
-  whyNoUsb,
 } from "./usb_adapter.ts";
 
 const RECORD = { id: "plc0.0123456789abcdef", adapters: 2, ports: [0, 30] };
@@ -171,10 +171,10 @@ Deno.test("an old kernel forgets who holds lines of a chip that goes", () => {
 Deno.test("a kernel without virtual USB hubs takes no adapter", () => {
   using kernel = GpioKernel.install();
   const message = assertThrows(() => HOST_KERNEL.chooseModel(8), Error).message;
-  assertEquals([message, whyNoUsb()], [message, message]);
+  assertEquals([message, findUsbProblem()], [message, message]);
   assertMatch(message, /modprobe vhci-hcd/);
   hubs(kernel, []);
-  assertEquals(whyNoUsb(), undefined);
+  assertEquals(findUsbProblem(), undefined);
 });
 
 Deno.test("an LJCA is chosen where the kernel has its driver and no other LJCA", () => {

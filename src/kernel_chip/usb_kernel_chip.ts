@@ -120,7 +120,7 @@ export class UsbKernelChip implements AsyncDisposable {
     const { lines, kernel = HOST_KERNEL } = options;
     const access = readNodeAccess(options);
     const records = new Records(options.runtimeDirectory);
-    await endOfTheDead(records, kernel);
+    await waitForOrphans(records, kernel);
     const model = kernel.chooseModel(lines.length, options.model);
     using _lock = await records.lock();
     await collectGarbage(records);
@@ -192,7 +192,7 @@ export class UsbKernelChip implements AsyncDisposable {
    * Returns what programs that hold its lines come to if it goes now; undefined
    * if the kernel tells them, or there is none.
    */
-  costToHolders(): string | undefined {
+  describeHolderCost(): string | undefined {
     if (!this.#kernel.forgetsHolders()) return undefined;
     const paths = this.#chips.map(({ path }) => path)
       .filter((path) => this.#kernel.isUsed(path));
@@ -245,12 +245,12 @@ export class UsbKernelChip implements AsyncDisposable {
     attempts: number,
   ): Promise<Relay> {
     // A kernel refuses an LJCA while it has another one.
-    await this.#adaptersAreGone();
+    await this.#waitForDetach();
     if (this.#isDisposed) throw new Error("The chip was removed meanwhile");
     const relay = this.#kernel.startRelay(sockets, this.#attachFd);
     this.#relay = relay;
     try {
-      await this.#becomeChips(
+      await this.#waitForChips(
         relay,
         attempts > 1
           ? this.#attemptMs
@@ -267,7 +267,7 @@ export class UsbKernelChip implements AsyncDisposable {
   }
 
   /** Waits for the chips of attached adapters, and notes them. */
-  async #becomeChips(relay: Relay, limitMs: number): Promise<void> {
+  async #waitForChips(relay: Relay, limitMs: number): Promise<void> {
     const ports = await relay.attached();
     await this.#note({ ports });
     let chips: AdapterChip[] | undefined;
@@ -302,7 +302,7 @@ export class UsbKernelChip implements AsyncDisposable {
   }
 
   /** Waits until the kernel has none of its adapters any more. */
-  async #adaptersAreGone(): Promise<void> {
+  async #waitForDetach(): Promise<void> {
     const serials = usbSerials(this.#record);
     await waitUntil(() => !this.#kernel.hasDevice(serials), END_LIMIT_MS);
   }
@@ -321,7 +321,7 @@ export class UsbKernelChip implements AsyncDisposable {
     if (relay !== undefined) {
       await relay[Symbol.asyncDispose]();
       // The next maker may want an LJCA too.
-      await this.#adaptersAreGone();
+      await this.#waitForDetach();
     }
     await this.#records.remove(this.#record);
     this.#livenessLock[Symbol.dispose]();
@@ -337,7 +337,7 @@ export class UsbKernelChip implements AsyncDisposable {
  * Waits until the kernel has no adapters of dead makers any more: it takes them
  * away by itself, a moment after their maker's end.
  */
-async function endOfTheDead(
+async function waitForOrphans(
   records: Records,
   kernel: UsbKernel,
 ): Promise<void> {

@@ -71,7 +71,7 @@ interface PinSessionOptions {
 }
 
 /** Interval of polling the registers. */
-const LOOK_MS = 20;
+const POLL_MS = 20;
 /** Limit of commands in QEMU's queue: beyond it QEMU is slow, or stopped. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 
@@ -224,7 +224,7 @@ export class PinSession implements Disposable {
     for (const pin of this.#pins) {
       if (pin.level !== -1 && !pin.isLate) this.#push(pin);
     }
-    if (this.#isLinked && !this.#banks.isEmpty) this.#look();
+    if (this.#isLinked && !this.#banks.isEmpty) this.#poll();
   }
 
   /** A pin of the controller changed. */
@@ -239,7 +239,7 @@ export class PinSession implements Disposable {
     this.#options.qtest.hold();
     this.#reports.push(2 * number + level);
     this.#reportTimes.push(now);
-    this.#look();
+    this.#poll();
   }
 
   /** A line has this level, which its pin must get. */
@@ -277,7 +277,7 @@ export class PinSession implements Disposable {
       pin.level = -1;
       pin.isLate = false;
     }
-    if (!this.#banks.isEmpty) return this.#look();
+    if (!this.#banks.isEmpty) return this.#poll();
     for (const pin of this.#pins) this.#beginInput(pin);
     this.#linked();
   }
@@ -296,12 +296,12 @@ export class PinSession implements Disposable {
 
   #linked(): void {
     this.#isLinked = true;
-    this.#tellDone();
+    this.#confirmReports();
     this.#options.onLinked();
   }
 
   /** Reports that were applied need not be found by the next process. */
-  #tellDone(): void {
+  #confirmReports(): void {
     const { qtest } = this.#options;
     if (this.#reports.length === 0) qtest.done();
     else qtest.done(this.#confirmedAt);
@@ -315,7 +315,7 @@ export class PinSession implements Disposable {
   }
 
   /** Reads the registers, unless that is in progress. */
-  #look(): void {
+  #poll(): void {
     if (this.#isReading || this.#isHalted || this.#isOver) return;
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
@@ -389,10 +389,10 @@ export class PinSession implements Disposable {
     }
     if (released.length > 0) this.#release(released);
     if (isFirst) this.#linked();
-    else this.#tellDone();
-    if (this.#reports.length > 0) this.#look();
+    else this.#confirmReports();
+    if (this.#reports.length > 0) this.#poll();
     else if (!this.#isResting && !this.#isOver) {
-      this.#timer = this.#options.loop.after(LOOK_MS, () => this.#look());
+      this.#timer = this.#options.loop.after(POLL_MS, () => this.#poll());
     }
   }
 
@@ -426,7 +426,7 @@ export class PinSession implements Disposable {
     // Levels are not sent to an output: it gets them again as an input.
     pin.level = -1;
     pin.isLate = false;
-    if (pin.rule === "input") this.#tellTurned(pin, since);
+    if (pin.rule === "input") this.#reportTurned(pin, since);
   }
 
   #drive(pin: SessionPin, level: number, since: number): void {
@@ -437,7 +437,7 @@ export class PinSession implements Disposable {
     pin.line.drive(level, since, isTurned);
   }
 
-  #tellTurned(
+  #reportTurned(
     { line: { lineNumber }, isOutput }: SessionPin,
     since: number,
   ): void {
@@ -461,7 +461,7 @@ export class PinSession implements Disposable {
         if (pin.rule === "output") pin.line.release(since);
         else if (pin.rule === "any") pin.line.input(since);
         else {
-          this.#tellTurned(pin, since);
+          this.#reportTurned(pin, since);
           pin.line.listen();
         }
       }

@@ -178,7 +178,7 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   #reached(connection: OwnedFd): void {
-    this.#speak(connection, () => this.#find());
+    this.#openQmp(connection, () => this.#find());
   }
 
   /** Goes on with the QEMU of an earlier process. */
@@ -196,7 +196,7 @@ export class QemuPins implements LineListener, Disposable {
     const isBegun = this.#connector.open(
       this.#sockets.qmp,
       (connection) => {
-        this.#speak(connection, () => this.#begin(), this.#kept!.generation);
+        this.#openQmp(connection, () => this.#begin(), this.#kept!.generation);
         return true;
       },
       false,
@@ -206,12 +206,12 @@ export class QemuPins implements LineListener, Disposable {
   }
 
   /** Speaks QMP on a connection. */
-  #speak(connection: OwnedFd, ready: () => void, generation = 0): void {
+  #openQmp(connection: OwnedFd, ready: () => void, generation = 0): void {
     const { loop, qmpPath } = this.#options;
     const qmp = new QmpClient(loop, connection, this.#share, {
       ready,
       cut: () => this.#cut(),
-      event: (name) => this.#heard(name),
+      event: (name) => this.#handleEvent(name),
       drained: () => this.#session?.drained(qmp),
       closed: (reason) => this.#ended(`${qmpPath}: ${reason}`),
       failed: (reason) => this.#failed(this.#sockets.qmp, reason),
@@ -391,7 +391,7 @@ export class QemuPins implements LineListener, Disposable {
     return linked;
   }
 
-  #heard(event: string): void {
+  #handleEvent(event: string): void {
     if (!this.#isConnected) {
       // The peer at qtest has not identified itself yet.
       this.#status = STATUS_AFTER.get(event) ?? this.#status;

@@ -25,7 +25,7 @@ const HELPERS_LIMIT_MS = 30_000;
 const CONNECT_MS = 1100;
 
 /** Keeps the session's parts under their own names. */
-const storeOf = (store: FdStoreDouble) => ({
+const wrapStore = (store: FdStoreDouble) => ({
   take: (part: SessionPart) => store.take(part),
   keep: (part: SessionPart, fd: number) => store.keep(part, fd),
   drop: (part: SessionPart) => store.drop(part),
@@ -60,7 +60,7 @@ class Process implements Disposable {
       qmpPath: `${it.directory}/qmp`,
       qtestPath: `${it.directory}/qtest`,
       device: "pl061",
-      store: storeOf(it.store),
+      store: wrapStore(it.store),
       awaitsGuest: () => this.isAwaiting,
       onLineLeft: (line) => this.log.push(`left ${line}`),
       onGuestGone: () => {
@@ -198,7 +198,7 @@ class Restarts implements Disposable {
   /** Looks at what is kept, which stays kept. */
   #look(): { keeper: SessionKeeper; kept: KeptSession } {
     const keeper = SessionKeeper.open({
-      ...storeOf(this.store),
+      ...wrapStore(this.store),
       take: (part) => {
         const [fd] = this.store.take(part);
         this.store.offer(part, fd!);

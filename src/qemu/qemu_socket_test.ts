@@ -28,9 +28,9 @@ function withSocket(run: (place: Place) => void): void {
   run({ path, stack });
 }
 
-const codeOf = (path: string, allowed?: readonly string[]) =>
+const failureCode = (path: string, allowed?: readonly string[]) =>
   assertThrows(() => connectToQemu(path, allowed), OsError).code;
-const problemOf = (path: string, allowed?: readonly string[]) =>
+const failureMessage = (path: string, allowed?: readonly string[]) =>
   assertThrows(() => connectToQemu(path, allowed), QemuError).message;
 
 testAlone(
@@ -62,8 +62,8 @@ Deno.test("connectToQemu() says what the kernel refused of the path that was ask
     );
     assertEquals([error.code, error.subject], ["ENOENT", `${path}/vm/none`]);
     listenUnix(`${path}/vm/dead`).close();
-    assertEquals(codeOf(`${path}/vm/dead`), "ECONNREFUSED");
-    assertEquals(codeOf(`${path}/vm/dead`, [path]), "ECONNREFUSED");
+    assertEquals(failureCode(`${path}/vm/dead`), "ECONNREFUSED");
+    assertEquals(failureCode(`${path}/vm/dead`, [path]), "ECONNREFUSED");
   });
 });
 
@@ -75,14 +75,14 @@ Deno.test("connectToQemu() follows no link below a directory for clients", () =>
     using _first = connectToQemu(`${path}/link/qmp`);
     using _second = connectToQemu(`${path}/vm/linked`);
     using _third = connectToQemu(`${path}/link/qmp`, [`${path}/link`]);
-    assertEquals(codeOf(`${path}/link/qmp`, [path]), "ENOTDIR");
+    assertEquals(failureCode(`${path}/link/qmp`, [path]), "ENOTDIR");
     assertEquals(
-      problemOf(`${path}/vm/linked`, [path]),
+      failureMessage(`${path}/vm/linked`, [path]),
       `Cannot use ${path}/vm/linked: it is a symbolic link, not a socket`,
     );
     Deno.symlinkSync("loop", `${path}/loop`);
     assertEquals(
-      problemOf(`${path}/loop`),
+      failureMessage(`${path}/loop`),
       `Cannot use ${path}/loop: too many symbolic links`,
     );
   });
@@ -93,13 +93,13 @@ Deno.test("connectToQemu() connects to sockets of one name only", () => {
     Deno.linkSync(`${path}/vm/qmp`, `${path}/vm/hard`);
     for (const allowed of [undefined, [path]]) {
       assertEquals(
-        problemOf(`${path}/vm/hard`, allowed),
+        failureMessage(`${path}/vm/hard`, allowed),
         `Cannot use ${path}/vm/hard: this socket has 2 names (hard links)`,
       );
     }
     Deno.writeTextFileSync(`${path}/vm/file`, "");
     assertEquals(
-      problemOf(`${path}/vm/file`),
+      failureMessage(`${path}/vm/file`),
       `Cannot use ${path}/vm/file: it is a regular file, not a socket`,
     );
   });
@@ -109,13 +109,13 @@ Deno.test("connectToQemu() leaves the directories for clients in no way", () => 
   withSocket(({ path }) => {
     for (const name of ["vm/../vm/qmp", "./vm/qmp", "vm//qmp", "../x"]) {
       assertEquals(
-        problemOf(`${path}/${name}`, [path]),
+        failureMessage(`${path}/${name}`, [path]),
         `Cannot use ${path}/${name}: it is not in a directory that API ` +
           `clients may use`,
       );
     }
     assertEquals(
-      problemOf(`${path}/vm/qmp`, []).includes("API clients may use"),
+      failureMessage(`${path}/vm/qmp`, []).includes("API clients may use"),
       true,
     );
   });
@@ -139,7 +139,7 @@ Deno.test({
       }
       for (const name of ["qmp", "vm/qmp"]) {
         assertEquals(
-          problemOf(`${path}/theirs/${name}`).includes(
+          failureMessage(`${path}/theirs/${name}`).includes(
             `is a symbolic link of user ${OTHER}`,
           ),
           true,

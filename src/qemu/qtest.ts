@@ -169,8 +169,8 @@ export class QtestClient implements Disposable {
   /** Reads 32 bits at an address of the guest. */
   readWord(address: number, answer: (word: number) => void): void {
     this.#send(`readl 0x${address.toString(16)}`, (value, failure) => {
-      if (failure !== undefined) return this.#misspoken(`FAIL ${failure}`);
-      if (!WORD.test(value)) return this.#misspoken(`OK ${value}`);
+      if (failure !== undefined) return this.#failProtocol(`FAIL ${failure}`);
+      if (!WORD.test(value)) return this.#failProtocol(`OK ${value}`);
       // qtest sign-extends 32 bits.
       answer(Number(BigInt(value) & 0xffff_ffffn));
     });
@@ -193,8 +193,8 @@ export class QtestClient implements Disposable {
 
   /** The first answer: from here on the peer counts as a QEMU. */
   #greeted(value: string, failure: string | undefined): void {
-    if (failure !== undefined) return this.#misspoken(`FAIL ${failure}`);
-    if (!HELLO_ANSWER.test(value)) return this.#misspoken(`OK ${value}`);
+    if (failure !== undefined) return this.#failProtocol(`FAIL ${failure}`);
+    if (!HELLO_ANSWER.test(value)) return this.#failProtocol(`OK ${value}`);
     this.#isReady = true;
     for (const command of this.#heldCommands.splice(0)) {
       this.#stream.sendLine(command);
@@ -247,7 +247,7 @@ export class QtestClient implements Disposable {
     const isOk = text === "OK" || text.startsWith("OK ");
     const answer = this.#waiting[this.#head];
     if (answer === undefined || (!isOk && !text.startsWith("FAIL"))) {
-      return this.#misspoken(text);
+      return this.#failProtocol(text);
     }
     this.#answered++;
     this.#reportsSinceAnswer = 0;
@@ -259,7 +259,7 @@ export class QtestClient implements Disposable {
     else answer("", text.slice(5));
   }
 
-  #misspoken(text: string): void {
+  #failProtocol(text: string): void {
     const words = JSON.stringify(printable(text, 80));
     this.#fail(`it does not speak qtest: ${words}`);
   }

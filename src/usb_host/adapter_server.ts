@@ -59,7 +59,7 @@ export interface ResumedHost {
 }
 
 /** Returns the words for a peer that broke the protocol. */
-export function brokenBy(
+export function describeViolation(
   peer: PeerProcess,
   { name }: UsbProtocol,
   reason: string,
@@ -106,7 +106,7 @@ export function serveAdapter(
           : {}),
         onEnd: (reason, isFault) => {
           if (isFault && protocol.isFault(reason)) {
-            events.fault(brokenBy(peer, protocol, reason));
+            events.fault(describeViolation(peer, protocol, reason));
           }
           onEnd(reason, false);
         },

@@ -16,7 +16,7 @@ const ADAPTERS = 3;
 const HELPERS_LIMIT_MS = 30_000;
 const NOTHING = new Uint8Array(0);
 const bytes = (text: string) => new TextEncoder().encode(text);
-const stateOf = (more: Record<string, unknown>, output = "") => ({
+const makeState = (more: Record<string, unknown>, output = "") => ({
   output: bytes(output).toBase64(),
   ...more,
 });
@@ -68,8 +68,8 @@ Deno.test("KeptAdapters gives the sessions of all adapters to the next process, 
   const connections = [0, 2].map((index) => {
     const connection = rig.connect(index);
     const journal = rig.kept.journal(index);
-    journal.write(connection, stateOf({ is: "old" }), NOTHING, 0);
-    journal.write(connection, stateOf({ is: index }, "answer"), NOTHING, 0);
+    journal.write(connection, makeState({ is: "old" }), NOTHING, 0);
+    journal.write(connection, makeState({ is: index }, "answer"), NOTHING, 0);
     journal.sent(4);
     return connection;
   });
@@ -77,8 +77,8 @@ Deno.test("KeptAdapters gives the sessions of all adapters to the next process, 
   for (let round = 0; round < 3; round++) {
     const hosts = rig.restart().take();
     assertEquals([...hosts].map(([index, { state }]) => [index, state]), [
-      [0, stateOf({ is: 0 }, "er")],
-      [2, stateOf({ is: 2 }, "er")],
+      [0, makeState({ is: 0 }, "er")],
+      [2, makeState({ is: 2 }, "er")],
     ]);
     for (const { connection } of hosts.values()) connection.close();
     assertEquals([0, 2].map((index) => rig.hasEnded(index)), [false, false]);
@@ -96,7 +96,7 @@ Deno.test("KeptAdapters keeps the others when a session is over", () => {
   const connections = [0, 1].map((index) => {
     const connection = rig.connect(index);
     const journal = rig.kept.journal(index);
-    journal.write(connection, stateOf({ index }), NOTHING, 0);
+    journal.write(connection, makeState({ index }), NOTHING, 0);
     return { connection, journal };
   });
   connections[0]!.journal.over();
@@ -120,7 +120,7 @@ Deno.test("KeptAdapters has messages served once, whenever the process was kille
     const connection = rig.connect(0);
     send(rig.peers.get(0)!.fd, bytes("request 1 request 2"));
     const journal = rig.kept.journal(0);
-    journal.write(connection, stateOf({}), bytes("request 1"), 10);
+    journal.write(connection, makeState({}), bytes("request 1"), 10);
     if (killedAt !== "before it takes them") {
       receiveBytes(connection.fd, new Uint8Array(10));
     }
@@ -181,8 +181,8 @@ Deno.test("KeptAdapters tells of a state that is too long, and keeps none", () =
   using rig = new Rig();
   const connection = rig.connect(0);
   const journal = rig.kept.journal(0);
-  journal.write(connection, stateOf({}), NOTHING, 0);
-  const long = stateOf({ text: "x".repeat(300_000) });
+  journal.write(connection, makeState({}), NOTHING, 0);
+  const long = makeState({ text: "x".repeat(300_000) });
   for (let i = 0; i < 2; i++) journal.write(connection, long, NOTHING, 0);
   assertEquals(rig.store.problems, [
     "a VMM's session will end with the next restart: its state is too long",

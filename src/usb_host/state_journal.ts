@@ -4,7 +4,7 @@
  * how much of either was done. The next process goes on from there, whatever
  * ended this one.
  *
- * There are two places for a state, of which one is valid while the other is
+ * There are two slots for a state, of which one is valid while the other is
  * written.
  *
  * @module
@@ -17,18 +17,18 @@ const VERSION = 1;
 const HEAD_WORDS = 16;
 const HEAD_BYTES = 4096;
 /** Longest state. **Units**: bytes. */
-const PLACE_BYTES = 256 * 1024;
+const SLOT_BYTES = 256 * 1024;
 /** Processes in a row that may end before they have written a state. */
 const MAX_TRIES = 3;
 /** Memory of one session; what is not used does not exist. **Units**: bytes. */
-export const JOURNAL_BYTES = HEAD_BYTES + 2 * PLACE_BYTES;
+export const JOURNAL_BYTES = HEAD_BYTES + 2 * SLOT_BYTES;
 
-/** Words of the head; those of the two places follow. */
-const At = { magic: 0, version: 1, valid: 2, tries: 3, places: 4 } as const;
-/** Words of a place. */
-const Of = { length: 0, taken: 1, isTaken: 2, sent: 3 } as const;
-const PLACE_WORDS = 4;
-/** Nothing is valid; otherwise the number of a place, from 1. */
+/** Words of the head; those of the two slots follow. */
+const At = { magic: 0, version: 1, valid: 2, tries: 3, slots: 4 } as const;
+/** Words of a slot. */
+const SlotWord = { length: 0, taken: 1, isTaken: 2, sent: 3 } as const;
+const SLOT_WORDS = 4;
+/** Nothing is valid; otherwise the number of a slot, from 1. */
 const NOTHING = 0;
 
 const encoder = new TextEncoder();
@@ -56,7 +56,7 @@ export class StateJournal {
     this.#bytes = new Uint8Array(
       buffer,
       offset + HEAD_BYTES,
-      2 * PLACE_BYTES,
+      2 * SLOT_BYTES,
     );
   }
 
@@ -69,39 +69,39 @@ export class StateJournal {
    */
   write(state: Saved, first: Uint8Array, taken: number): boolean {
     const head = this.#head;
-    const place = head[At.valid] === 1 ? 1 : 0;
+    const slot = head[At.valid] === 1 ? 1 : 0;
     const text = JSON.stringify({ state, first: first.toBase64() });
-    const at = place * PLACE_BYTES;
+    const at = slot * SLOT_BYTES;
     const { read, written } = encoder.encodeInto(
       text,
-      this.#bytes.subarray(at, at + PLACE_BYTES),
+      this.#bytes.subarray(at, at + SLOT_BYTES),
     );
     if (read < text.length) {
       this.clear();
       return false;
     }
-    const words = At.places + place * PLACE_WORDS;
-    head[words + Of.length] = written;
-    head[words + Of.taken] = taken;
-    head[words + Of.isTaken] = 0;
-    head[words + Of.sent] = 0;
+    const words = At.slots + slot * SLOT_WORDS;
+    head[words + SlotWord.length] = written;
+    head[words + SlotWord.taken] = taken;
+    head[words + SlotWord.isTaken] = 0;
+    head[words + SlotWord.sent] = 0;
     head[At.magic] = MAGIC;
     head[At.version] = VERSION;
     head[At.tries] = 0;
-    Atomics.store(head, At.valid, place + 1);
+    Atomics.store(head, At.valid, slot + 1);
     return true;
   }
 
   /** Notes that the socket has been read as far as it was to be. */
   tookOut(): void {
-    this.#set(Of.isTaken, 1);
+    this.#set(SlotWord.isTaken, 1);
   }
 
   /** So many more bytes of the output are sent. */
   sent(count: number): void {
     const valid = this.#head[At.valid]!;
     if (valid === NOTHING) return;
-    const word = this.#words(valid) + Of.sent;
+    const word = this.#words(valid) + SlotWord.sent;
     this.#head[word] = this.#head[word]! + count;
   }
 
@@ -129,9 +129,9 @@ export class StateJournal {
     }
     if (valid > 2) return NO_STATE;
     const words = this.#words(valid);
-    const length = head[words + Of.length]!;
-    if (length > PLACE_BYTES) return NO_STATE;
-    const at = (valid - 1) * PLACE_BYTES;
+    const length = head[words + SlotWord.length]!;
+    if (length > SLOT_BYTES) return NO_STATE;
+    const at = (valid - 1) * SLOT_BYTES;
     try {
       const text = decoder.decode(this.#bytes.slice(at, at + length));
       const kept: Saved = JSON.parse(text);
@@ -139,9 +139,11 @@ export class StateJournal {
       read.part("state");
       return {
         state: kept["state"] as Saved,
-        first: read.bytes("first", PLACE_BYTES),
-        taken: head[words + Of.isTaken] === 0 ? head[words + Of.taken]! : 0,
-        sent: head[words + Of.sent]!,
+        first: read.bytes("first", SLOT_BYTES),
+        taken: head[words + SlotWord.isTaken] === 0
+          ? head[words + SlotWord.taken]!
+          : 0,
+        sent: head[words + SlotWord.sent]!,
       };
     } catch (error) {
       if (!(error instanceof RangeError || error instanceof SyntaxError)) {
@@ -152,7 +154,7 @@ export class StateJournal {
   }
 
   #words(valid: number): number {
-    return At.places + (valid - 1) * PLACE_WORDS;
+    return At.slots + (valid - 1) * SLOT_WORDS;
   }
 
   #set(word: number, value: number): void {

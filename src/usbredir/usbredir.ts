@@ -12,7 +12,7 @@ import type { TimeShare } from "../reactor/event_loop.ts";
 import {
   type AdapterOptions,
   type AdapterSocket,
-  brokenBy,
+  describeViolation,
   type UsbProtocol,
 } from "../usb_host/adapter_server.ts";
 import { UsbSession } from "../usb_host/session.ts";
@@ -132,7 +132,9 @@ export class UsbredirConnector implements AdapterSocket {
     const { path, hint } = this.#socket;
     this.#silent = isGreeted ? 0 : this.#silent + 1;
     if (isFault && USBREDIR.isFault(reason)) {
-      this.#connector.fault(new QemuError(brokenBy(peer, USBREDIR, reason)));
+      this.#connector.fault(
+        new QemuError(describeViolation(peer, USBREDIR, reason)),
+      );
     } else if (isGreeted) {
       this.#connector.succeeded();
     } else if (this.#silent >= MAX_SILENT) {

@@ -203,7 +203,7 @@ export class UsbredirWire extends WireEnd<PacketWriter>
         return this.#altSetting(idLow, idHigh, bytes[at]!, 0);
       case Packet.StartIsoStream:
         if (!this.#expect(type, length, 3)) return;
-        return this.#tell(
+        return this.#sendStatus(
           Packet.IsoStreamStatus,
           idLow,
           idHigh,
@@ -212,7 +212,7 @@ export class UsbredirWire extends WireEnd<PacketWriter>
         );
       case Packet.StopIsoStream:
         if (!this.#expect(type, length, 1)) return;
-        return this.#tell(
+        return this.#sendStatus(
           Packet.IsoStreamStatus,
           idLow,
           idHigh,
@@ -271,7 +271,7 @@ export class UsbredirWire extends WireEnd<PacketWriter>
     this.onOutput();
   }
 
-  #tell(
+  #sendStatus(
     type: number,
     idLow: number,
     idHigh: number,
@@ -287,7 +287,7 @@ export class UsbredirWire extends WireEnd<PacketWriter>
   }
 
   #configured(idLow: number, idHigh: number, isOk: boolean): void {
-    this.#tell(
+    this.#sendStatus(
       Packet.ConfigurationStatus,
       idLow,
       idHigh,
@@ -323,7 +323,7 @@ export class UsbredirWire extends WireEnd<PacketWriter>
     const number = endpoint & 0x0f;
     const isOk = this.#isInterrupt(endpoint);
     const isReceiving = this.#isReceiving[number] === 1;
-    this.#tell(
+    this.#sendStatus(
       Packet.InterruptReceivingStatus,
       idLow,
       idHigh,

@@ -245,7 +245,7 @@ export class WebServer implements Disposable {
     if (refused !== undefined) {
       return fail(response, refused.status, refused.message);
     }
-    this.#know(request);
+    this.#markKnown(request);
     const { look, change } = this.#upstream;
     if (path === "/access" && isReading) {
       response.writeHead(200, { "content-type": "application/json" });
@@ -272,7 +272,7 @@ export class WebServer implements Disposable {
   }
 
   /** The connection has shown the token. */
-  #know({ socket }: IncomingMessage): void {
+  #markKnown({ socket }: IncomingMessage): void {
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.isKnown = true;
   }
@@ -287,7 +287,7 @@ export class WebServer implements Disposable {
     if (token === undefined || !this.#gate.isToken(token)) {
       return fail(response, 403, "The token is wrong");
     }
-    this.#know(request);
+    this.#markKnown(request);
     const head = { method: "POST", headers: request.headers };
     response.setHeader("set-cookie", this.#gate.cookie(head, token));
     response.writeHead(204);

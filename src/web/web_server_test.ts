@@ -65,14 +65,14 @@ class Rig implements Disposable {
   }
 }
 
-const statusOf = (answer: string) => Number(answer.split(" ")[1]);
+const parseStatus = (answer: string) => Number(answer.split(" ")[1]);
 
 Deno.test("the page's files are served to browsers of this host, small and safe", async () => {
   using rig = new Rig();
   let size = 0;
   for (const [path, { type, text }] of PAGE_FILES) {
     const answer = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}`);
-    assertEquals(statusOf(answer), 200);
+    assertEquals(parseStatus(answer), 200);
     assertStringIncludes(answer, `content-type: ${type}`);
     assertStringIncludes(answer, "default-src 'none'");
     assertStringIncludes(answer, "frame-ancestors 'none'");
@@ -88,10 +88,10 @@ Deno.test("the service's answers need the token, and are passed on as they are",
   using rig = new Rig();
   const path = "/v1/aggregators/press";
   const refused = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}`);
-  assertEquals(statusOf(refused), 401);
+  assertEquals(parseStatus(refused), 401);
   assertEquals(rig.service.asked, []);
   const answer = await rig.ask(`GET ${path} HTTP/1.1\r\n${HOST}${BEARER}`);
-  assertEquals(statusOf(answer), 200);
+  assertEquals(parseStatus(answer), 200);
   assertStringIncludes(answer, '"name":"press"');
   assertStringIncludes(answer, "content-type: application/json");
   assertEquals(rig.service.asked, [path]);
@@ -101,17 +101,17 @@ Deno.test("a token becomes a cookie, which is as good", async () => {
   using rig = new Rig();
   const login = (token: string, more = "") =>
     rig.ask(`POST /session HTTP/1.1\r\n${HOST}${more}`, token);
-  assertEquals(statusOf(await login("wrong")), 403);
-  assertEquals(statusOf(await login("x".repeat(100_000))), 403);
+  assertEquals(parseStatus(await login("wrong")), 403);
+  assertEquals(parseStatus(await login("x".repeat(100_000))), 403);
   const foreign = await login(TOKEN, "origin: http://evil.example\r\n");
-  assertEquals(statusOf(foreign), 403);
+  assertEquals(parseStatus(foreign), 403);
   const answer = await login(TOKEN);
-  assertEquals(statusOf(answer), 204);
+  assertEquals(parseStatus(answer), 204);
   const cookie = /set-cookie: ([^;]+);/i.exec(answer)![1];
   const read = await rig.ask(
     `GET /v1/aggregators HTTP/1.1\r\n${HOST}cookie: ${cookie}\r\n`,
   );
-  assertEquals(statusOf(read), 200);
+  assertEquals(parseStatus(read), 200);
 });
 
 Deno.test("other hosts, origins, methods and paths are refused", async () => {
@@ -135,27 +135,27 @@ Deno.test("other hosts, origins, methods and paths are refused", async () => {
       // A read-only page.
       [`PATCH /v1/aggregators/press/lines HTTP/1.1\r\n${HOST}${BEARER}`, 403],
     ] as const
-  ) assertEquals(statusOf(await rig.ask(request)), status, request);
+  ) assertEquals(parseStatus(await rig.ask(request)), status, request);
   assertEquals(rig.service.asked, []);
-  assertEquals(statusOf(await rig.ask("NONSENSE\r\n")), 400);
+  assertEquals(parseStatus(await rig.ask("NONSENSE\r\n")), 400);
 });
 
 Deno.test("a service that is gone is an answer, not the end", async () => {
   using rig = new Rig("/nonexistent/api.sock");
   const patch =
     `PATCH /v1/aggregators/press/lines HTTP/1.1\r\n${HOST}${BEARER}`;
-  assertEquals(statusOf(await rig.ask(patch, "{}")), 415);
+  assertEquals(parseStatus(await rig.ask(patch, "{}")), 415);
   const json = "content-type: application/json\r\n";
-  assertEquals(statusOf(await rig.ask(patch + json, "{}")), 502);
+  assertEquals(parseStatus(await rig.ask(patch + json, "{}")), 502);
   const long = await rig.ask(patch + json, "x".repeat(70_000));
-  assertEquals(statusOf(long), 413);
+  assertEquals(parseStatus(long), 413);
   rig.service[Symbol.dispose]();
   const answer = await rig.ask(
     `GET /v1/aggregators HTTP/1.1\r\n${HOST}${BEARER}`,
   );
-  assertEquals(statusOf(answer), 502);
+  assertEquals(parseStatus(answer), 502);
   const page = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
-  assertEquals(statusOf(page), 200);
+  assertEquals(parseStatus(page), 200);
 });
 
 /** Asks on an open connection, which stays open. */
@@ -194,7 +194,7 @@ Deno.test("connections that say nothing do not keep others out for good", async 
     assert(await isServed(youngest));
     assert(await isServed(oldest));
     const answer = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
-    assertEquals(statusOf(answer), 200);
+    assertEquals(parseStatus(answer), 200);
     // The oldest without the token has given up its place, the others have not.
     assert(await isEnded(next));
     assert(await isServed(oldest));
@@ -224,7 +224,7 @@ Deno.test("requests without the token do not keep others out, however long they 
       await stream.write(new TextEncoder().encode(login));
     }
     const request = `GET /v1/aggregators HTTP/1.1\r\n${HOST}${BEARER}`;
-    assertEquals(statusOf(await rig.ask(request)), 200);
+    assertEquals(parseStatus(await rig.ask(request)), 200);
     // One of them gave up its place, the others wait on, and the browser too.
     assert(await isEnded(strangers[0]!));
     assert(await isServed(browser));
@@ -232,7 +232,7 @@ Deno.test("requests without the token do not keep others out, however long they 
     const refused = new TextDecoder().decode(
       await strangers[62]!.read() ?? undefined,
     );
-    assertEquals(statusOf(refused), 403);
+    assertEquals(parseStatus(refused), 403);
   } finally {
     for (const stream of strangers) stream[Symbol.dispose]();
   }
@@ -255,7 +255,7 @@ Deno.test("a request waits as bytes until the one before it was answered", async
   }
   // Others are served meanwhile; the stream has no end.
   const other = await rig.ask(`GET / HTTP/1.1\r\n${HOST}`);
-  assertEquals(statusOf(other), 200);
+  assertEquals(parseStatus(other), 200);
   assertEquals(rig.service.asked, ["/v1/aggregators", "/v1/events"]);
 });
 

@@ -86,7 +86,7 @@ function wanted({ lines }: Pick<ChipRecord, "lines">): KernelLine[] {
     ...line,
     title: `${line.key}/${line.offset}`,
     position: {},
-    nameAsked: false,
+    isNameRequested: false,
   }));
 }
 
@@ -218,7 +218,7 @@ const MAKER = `
   const [intentText, step] = Deno.args;
   const load = (name) =>
     import("${import.meta.resolve("../../src/kernel_chip/")}" + name);
-  const { askThroughSysfs, deviceMarks, makeGroup } = await load("driver.ts");
+  const { requestThroughSysfs, deviceMarks, makeGroup } = await load("driver.ts");
   const { Guardian } = await load("guardian.ts");
   const { identifyProcess } = await load("process_identity.ts");
   const { groupPath, Records } = await load("records.ts");
@@ -235,7 +235,7 @@ const MAKER = `
     if (group === undefined) intent.devicesBefore = deviceMarks();
     await records.write(intent);
     if (step === "made" && group) makeGroup(group);
-    if (step === "made" && !group) askThroughSysfs(intent.lines);
+    if (step === "made" && !group) requestThroughSysfs(intent.lines);
   }
   console.log(JSON.stringify(intent));
   setTimeout(() => [lock, mark], 60_000);

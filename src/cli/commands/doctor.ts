@@ -20,7 +20,7 @@ import {
 import { Chip } from "../../gpio/chip.ts";
 import { listChips } from "../../gpio/lookup.ts";
 import { chooseInterface } from "../../kernel_chip/driver.ts";
-import { whyNoUsb } from "../../kernel_chip/usb_adapter.ts";
+import { findUsbProblem } from "../../kernel_chip/usb_adapter.ts";
 import { nearest } from "../../text/nearest.ts";
 import { plainMessage } from "../../text/plain_error.ts";
 import { noRest } from "../arguments/arguments.ts";
@@ -175,8 +175,8 @@ class ThisHost implements HostAccess {
     }
   }
 
-  whyNoUsbChip(): string | undefined {
-    return whyNoUsb();
+  findUsbChipProblem(): string | undefined {
+    return findUsbProblem();
   }
 
   chips(): string[] {

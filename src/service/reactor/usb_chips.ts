@@ -148,7 +148,7 @@ export class UsbChips implements AsyncDisposable {
     this.#chips.delete(name);
     served.isRemoved = true;
     clearTimeout(served.retry);
-    const cost = served.chip.costToHolders();
+    const cost = served.chip.describeHolderCost();
     if (cost !== undefined) this.#listener.unplugged(name, cost);
     await served.chip[Symbol.asyncDispose]();
   }

@@ -15,8 +15,8 @@ import { get, pullLine } from "./service.js";
 import { aggregators, counters, page, selectedLine, view } from "./state.js";
 import {
   applyFilter,
+  arrangeRows,
   groups,
-  place,
   pulse,
   select,
   selectBy,
@@ -54,7 +54,7 @@ byId("group").value = prefs.group;
 byId("group").onchange = () => {
   prefs.group = byId("group").value;
   keepPrefs();
-  place();
+  arrangeRows();
 };
 byId("window").onchange = () => {
   setSpan(Number(byId("window").value) || view.span);

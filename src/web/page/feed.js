@@ -6,7 +6,7 @@
 import { showProblem } from "./dom.js";
 import { LineEdges, microseconds, UNKNOWN } from "./edges.js";
 import { fillHistory, past } from "./history.js";
-import { tell } from "./log.js";
+import { logEvent } from "./log.js";
 import { readMetrics } from "./metrics.js";
 import { metrics, showWiring } from "./panels.js";
 import { get, getText } from "./service.js";
@@ -18,12 +18,12 @@ import {
   nowUs,
   page,
 } from "./state.js";
-import { place, showGroups } from "./table.js";
+import { arrangeRows, showGroups } from "./table.js";
 import { checkTrigger, fillTrigger } from "./trigger.js";
 import { lineOfDetail } from "./words.js";
 
 /** Events of a service that are told as text. */
-const TOLD = [
+const SHOWN_EVENTS = [
   "created",
   "removed",
   "connected",
@@ -100,7 +100,7 @@ function takeStates(all, timeUs, isWhole) {
 
 /** Shows lines that came or went. */
 function changedLines() {
-  place();
+  arrangeRows();
   fillTrigger();
   showWiring();
 }
@@ -135,7 +135,7 @@ function putAggregator(state, timeUs, isWhole) {
   }
   const missingSince = state.connected ? undefined : known?.missingSince ??
     timeUs;
-  const { marks = [], guest, counts, lastTold = {} } = known ?? {};
+  const { marks = [], guest, counts, lastEvents = {} } = known ?? {};
   aggregators.set(state.name, {
     state,
     lines,
@@ -143,7 +143,7 @@ function putAggregator(state, timeUs, isWhole) {
     marks,
     guest: state.connected ? guest : undefined,
     counts,
-    lastTold,
+    lastEvents,
   });
 }
 
@@ -186,7 +186,7 @@ function takeLines({ aggregator, lines, time }) {
   page.isDirty = true;
 }
 
-function takeTold(event) {
+function takeEvent(event) {
   const { event: kind, aggregator, time, detail } = event;
   const timeUs = time * 1000;
   if (kind === "refused") counters.refused++;
@@ -199,12 +199,15 @@ function takeTold(event) {
       line.refused = { timeUs, text: detail };
     }
     if (kind === "refused" || kind === "fault" || kind === "gone") {
-      known.lastTold[kind] = { timeUs, detail };
+      known.lastEvents[kind] = { timeUs, detail };
     }
     if (kind in GUEST) known.guest = GUEST[kind];
     showGroups();
   }
-  tell(timeUs, `${aggregator}: ${kind}${detail === "" ? "" : `: ${detail}`}`);
+  logEvent(
+    timeUs,
+    `${aggregator}: ${kind}${detail === "" ? "" : `: ${detail}`}`,
+  );
   if (kind === "removed") {
     lastQuestion++;
     questions.delete(aggregator);
@@ -234,7 +237,7 @@ function mark(marks, kind, time, lineNumber) {
 
 async function takeLost({ count }) {
   counters.lost += count;
-  tell(nowUs(), `${count} edges or events are missing here`);
+  logEvent(nowUs(), `${count} edges or events are missing here`);
   // What they would have told, of now and of the past.
   for (const { edges } of allLines()) edges.since = Infinity;
   const asked = lastQuestion;
@@ -294,7 +297,7 @@ export function listen() {
   on("edges", takeEdges);
   on("lost", takeLost);
   on("lines", takeLines);
-  for (const name of TOLD) on(name, takeTold);
+  for (const name of SHOWN_EVENTS) on(name, takeEvent);
   source.onerror = () => {
     showProblem("The service does not answer; trying again");
     if (source.readyState !== EventSource.CLOSED) return;

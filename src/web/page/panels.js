@@ -29,7 +29,7 @@ export function showWiring() {
 function alarms() {
   const now = nowUs();
   const found = [];
-  for (const [name, { state, missingSince, lastTold = {} }] of aggregators) {
+  for (const [name, { state, missingSince, lastEvents = {} }] of aggregators) {
     const { kernelChip, ending } = state;
     if (missingSince !== undefined && kernelChip === undefined) {
       const missing = now - missingSince;
@@ -42,7 +42,7 @@ function alarms() {
       found.push(`${name}: ${chip} is gone`);
     }
     if (ending === true) found.push(`${name}: is being removed, and waits`);
-    for (const [kind, { timeUs, detail }] of Object.entries(lastTold)) {
+    for (const [kind, { timeUs, detail }] of Object.entries(lastEvents)) {
       const age = now - timeUs;
       if (age > FRESH_US) continue;
       found.push(`${name}: ${kind} ${periodText(age)} ago: ${detail}`);

@@ -4,12 +4,12 @@
  *
  * @module
  */
-const PLACE = "gpioagg";
+const STORAGE_KEY = "gpioagg";
 
 function read() {
   try {
     const { group, closed, pinned, filter, span } = JSON.parse(
-      localStorage.getItem(PLACE) ?? "{}",
+      localStorage.getItem(STORAGE_KEY) ?? "{}",
     );
     const list = (value) =>
       Array.isArray(value)
@@ -47,7 +47,7 @@ export function keepPrefs() {
     span,
   });
   try {
-    localStorage.setItem(PLACE, text);
+    localStorage.setItem(STORAGE_KEY, text);
   } catch {
     // This browser keeps nothing.
   }

@@ -40,7 +40,7 @@ const GROUPINGS = {
 };
 
 /** Puts all rows into their groups, and shows what they are. */
-export function place() {
+export function arrangeRows() {
   const grouping = GROUPINGS[prefs.group] ?? GROUPINGS.aggregator;
   const wanted = new Map();
   const put = (key, title, line) => {
@@ -290,7 +290,7 @@ export function togglePin(line) {
   const title = lineTitle(line);
   if (!prefs.pinned.delete(title)) prefs.pinned.add(title);
   keepPrefs();
-  place();
+  arrangeRows();
 }
 
 /** Lines that are shown, from top to bottom. */

@@ -112,12 +112,16 @@ Deno.test("an event's text names its line, or none", () => {
     { name: "", lineNumber: 12 },
     { name: "", lineNumber: 1 },
   ];
-  const numberOf = (detail: string) => lineOfDetail(detail, lines)?.lineNumber;
-  assertEquals(numberOf("STOP2: press.UP is active, which excludes it"), 1);
-  assertEquals(numberOf("STOP, pump:4: its rule does not hold"), 0);
-  assertEquals(numberOf("STOP has its safe value now"), 0);
-  assertEquals(numberOf("STOP2=0 for 10m: new gasket"), 1);
-  assertEquals(numberOf("line 12: no"), 12);
-  assertEquals(numberOf("STOPPED by hand"), undefined);
-  assertEquals(numberOf(""), undefined);
+  const findLineNumber = (detail: string) =>
+    lineOfDetail(detail, lines)?.lineNumber;
+  assertEquals(
+    findLineNumber("STOP2: press.UP is active, which excludes it"),
+    1,
+  );
+  assertEquals(findLineNumber("STOP, pump:4: its rule does not hold"), 0);
+  assertEquals(findLineNumber("STOP has its safe value now"), 0);
+  assertEquals(findLineNumber("STOP2=0 for 10m: new gasket"), 1);
+  assertEquals(findLineNumber("line 12: no"), 12);
+  assertEquals(findLineNumber("STOPPED by hand"), undefined);
+  assertEquals(findLineNumber(""), undefined);
 });
