@@ -61,7 +61,7 @@ export const AREAS: readonly Area[] = [
     files: [
       "src/service/api/creations/create.ts",
       "src/service/api/creations/creations.ts",
-      "src/service/sockets/connection_places.ts",
+      "src/service/sockets/connection_slots.ts",
       "src/service/sockets/file_access.ts",
     ],
   },

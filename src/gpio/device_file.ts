@@ -62,7 +62,7 @@ export function openChipFile(
   given: string,
 ): { path: string; file: OwnedFd } {
   try {
-    using place = openPlace(given);
+    using place = openPath(given);
     if (place === undefined) throw notChip(given, NO_SUCH_FILE);
     const problem = whyNotChipFile(fdStatus(place.fd));
     if (problem !== undefined) {
@@ -88,7 +88,7 @@ export function openChipFile(
 }
 
 /** Finds a file without opening it for anything; undefined if there is none. */
-function openPlace(path: string): OwnedFd | undefined {
+function openPath(path: string): OwnedFd | undefined {
   try {
     return openFile(path, O_PATH);
   } catch (error) {

@@ -53,7 +53,7 @@ import {
 } from "./restart/service_manager.ts";
 
 /** Sockets of a control API, as they are set. */
-export interface ApiPlaces {
+export interface ApiPaths {
   /** Socket with all rights. */
   readonly socket?: string;
   /** Socket for reading only. */
@@ -69,7 +69,7 @@ interface ServiceEvents {
    */
   ready(
     aggregators: readonly AggregatorDescription[],
-    api?: ApiPlaces,
+    api?: ApiPaths,
   ): void;
   /** Something happened to an aggregator. */
   event(event: ServiceEvent): void;
@@ -408,7 +408,7 @@ function reloadTarget(
   };
 }
 
-function apiPaths({ change, look }: ApiSettings): ApiPlaces {
+function apiPaths({ change, look }: ApiSettings): ApiPaths {
   return {
     ...(change === undefined ? {} : { socket: change.path }),
     ...(look === undefined ? {} : { look: look.path }),

@@ -14,7 +14,7 @@ export function reportUnexpected(
   report: (text: string) => void,
 ): DisposableStack {
   const stack = new DisposableStack();
-  const hear = (kind: "error" | "unhandledrejection") => {
+  const reportOn = (kind: "error" | "unhandledrejection") => {
     const listener = (event: ErrorEvent | PromiseRejectionEvent) => {
       event.preventDefault();
       const thrown = "reason" in event ? event.reason : event.error;
@@ -26,7 +26,7 @@ export function reportUnexpected(
       target.removeEventListener(kind, listener as EventListener)
     );
   };
-  hear("error");
-  hear("unhandledrejection");
+  reportOn("error");
+  reportOn("unhandledrejection");
   return stack;
 }

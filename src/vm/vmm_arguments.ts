@@ -23,7 +23,7 @@ export interface VmAdapter {
 }
 
 /** Sockets of a VM's aggregators. */
-export interface VmPlaces {
+export interface VmSockets {
   /** vhost-user sockets. */
   sockets: readonly VmSocket[];
   /** vfio-user sockets. */
@@ -123,7 +123,7 @@ const IMPOSSIBLE: Readonly<Record<string, string>> = {
  */
 export function fillPlaceholders(
   args: readonly string[],
-  places: VmPlaces,
+  places: VmSockets,
 ): string[] {
   const { sockets, cards = [], pins } = places;
   if (places.arePinsPrivate === true) expect(args, "qemu-pins");
@@ -206,7 +206,7 @@ function isUsbController(args: readonly string[], i: number): boolean {
 const CONTROLLER = "gpioagg-xhci";
 
 function adapterArguments(
-  { adapters = [], reconnect = "" }: VmPlaces,
+  { adapters = [], reconnect = "" }: VmSockets,
   args: readonly string[],
 ): string[] {
   if (adapters.length === 0) {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../config/document/config_error.ts";
-import { fillPlaceholders, type VmPlaces } from "./vmm_arguments.ts";
+import { fillPlaceholders, type VmSockets } from "./vmm_arguments.ts";
 
 const ONE = { sockets: [{ name: "plc", path: "/run/a,b.sock" }], pins: [] };
 const TWO = {
@@ -143,7 +143,7 @@ Deno.test("fillPlaceholders() makes QEMU open the sockets of its pins", () => {
 });
 
 Deno.test("fillPlaceholders() gives QEMU adapters on USB, and a controller for them", () => {
-  const places: VmPlaces = {
+  const places: VmSockets = {
     sockets: [],
     pins: [],
     adapters: [
@@ -204,7 +204,7 @@ Deno.test("fillPlaceholders() gives a guest one LJCA", () => {
 });
 
 Deno.test("fillPlaceholders() wants private sockets of adapters put in", () => {
-  const places: VmPlaces = {
+  const places: VmSockets = {
     sockets: [],
     pins: [],
     adapters: [{ path: "/run/usb0.sock", device: "cp2112", connects: true }],

@@ -155,7 +155,7 @@ export class SharedInput extends SharedSource {
 
   edge(value: number): void {
     this.#early?.push(value);
-    for (const tap of this.#taps) tap.hear(value);
+    for (const tap of this.#taps) tap.receive(value);
   }
 
   presence(isPresent: boolean): void {
@@ -282,10 +282,10 @@ class InputTap implements LineSource, SharedUser {
   caughtUp(): void {
     const events = this.#backlog;
     this.#backlog = undefined;
-    for (const value of events ?? []) this.hear(value);
+    for (const value of events ?? []) this.receive(value);
   }
 
-  hear(sourceValue: number): void {
+  receive(sourceValue: number): void {
     if (this.#backlog !== undefined) {
       this.#backlog.push(sourceValue);
       return;

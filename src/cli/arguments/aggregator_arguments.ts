@@ -21,7 +21,7 @@ import { AGGREGATOR_NAME, PAUSED_FOR } from "../../config/values/values.ts";
 import { absoluteExposure } from "./absolute_path.ts";
 import { parseArgument } from "./arguments.ts";
 import { readQemuPins, withLines } from "./qemu_pins_argument.ts";
-import { readSocketPlace } from "./socket_place.ts";
+import { readSocketArgument } from "./socket_argument.ts";
 import { readUsbredir } from "./usbredir_argument.ts";
 
 type Exposure = Pick<
@@ -171,7 +171,7 @@ function readExposure(
 }
 
 function socketAt(text: string, key: string): VfioUserSpecification {
-  const { path, access } = readSocketPlace(text, key);
+  const { path, access } = readSocketArgument(text, key);
   return Object.keys(access).length === 0
     ? { socketPath: path }
     : { socketPath: path, access };

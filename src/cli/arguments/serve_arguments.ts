@@ -22,7 +22,7 @@ import {
 import { readArguments } from "./arguments.ts";
 import { checkStandby, checkUnique } from "./serve_checks.ts";
 import { SERVE_OPTIONS } from "./serve_options.ts";
-import { readSocketPlace } from "./socket_place.ts";
+import { readSocketArgument } from "./socket_argument.ts";
 
 /** Settings of `serve`. */
 export interface ServeArguments {
@@ -101,7 +101,7 @@ export function readServeArguments(
       whole: (path: string) => string,
     ) => {
       if (given[name] === undefined) return undefined;
-      const { path, access } = readSocketPlace(
+      const { path, access } = readSocketArgument(
         given[name],
         `--${name}`,
         { isDirectory: name === "api-sockets" },

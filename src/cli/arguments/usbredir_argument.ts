@@ -13,7 +13,7 @@ import {
 import { parseArgument } from "./arguments.ts";
 import type { UsbredirSpecification } from "../../config/specification.ts";
 import { nearest } from "../../text/nearest.ts";
-import { readSocketPlace } from "./socket_place.ts";
+import { readSocketArgument } from "./socket_argument.ts";
 
 const HOW = "--usbredir PATH[,device=ljca|cp2112][,connect]";
 /** The same with access to a socket of ours. */
@@ -59,7 +59,7 @@ export function readUsbredir(text: string): UsbredirSpecification {
     device = readUsbDevice(part.slice("device=".length), position.path);
     return false;
   });
-  const { path, access } = readSocketPlace(
+  const { path, access } = readSocketArgument(
     rest.join(","),
     switchName,
     { hint: HOW_WITH_ACCESS },

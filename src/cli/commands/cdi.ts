@@ -26,10 +26,10 @@ import { writeError, writeOutput } from "../output/output.ts";
 import { NotThereError } from "../not_there.ts";
 import { selectClients } from "../service_client.ts";
 import {
+  type ReportedAggregator,
   serviceUser,
   socketProblem,
-  type ToldAggregator,
-} from "../told_socket.ts";
+} from "../reported_socket.ts";
 import { printableJson } from "../../text/printable.ts";
 
 /** Paths that mean standard output, which must not be replaced by a file. */
@@ -168,7 +168,7 @@ export async function main(args: readonly string[]): Promise<number> {
 /**
  * Returns the aggregators of all services, or of the one that `--api` names.
  */
-async function listAll(api: string | undefined): Promise<ToldAggregator[]> {
+async function listAll(api: string | undefined): Promise<ReportedAggregator[]> {
   const lists = selectClients(api, "look").map(async ({ client }) => {
     const user = serviceUser(client.socketPath);
     return (await client.list()).map((state) => ({ state, user }));
@@ -183,7 +183,7 @@ async function listAll(api: string | undefined): Promise<ToldAggregator[]> {
  * by a link.
  */
 export function withoutForeignFiles(
-  told: readonly ToldAggregator[],
+  told: readonly ReportedAggregator[],
   { areTrusted = false, listNodes = listChipNodes }: {
     /** The services do not exchange their sockets for other files. */
     areTrusted?: boolean;

@@ -106,7 +106,7 @@ function kernelProblem(
 }
 
 /** QEMU makes these sockets, and possibly their directories. */
-function qemuPlaces(sockets: readonly string[]): FileFinding[] {
+function checkQemuDirectories(sockets: readonly string[]): FileFinding[] {
   const directories = new Set(
     sockets.map((path) => splitPath(path).directory),
   );
@@ -166,7 +166,7 @@ class LiveCheck implements LiveFindings {
     }
     if (usbredir?.connects === true) {
       const sockets = usbredirSockets(usbredir, aggregator.lines.length);
-      this.#found(at, "usbredir", qemuPlaces(sockets));
+      this.#found(at, "usbredir", checkQemuDirectories(sockets));
     }
     if (control !== undefined) {
       this.#found(at, "control", [
@@ -175,7 +175,11 @@ class LiveCheck implements LiveFindings {
       ]);
     }
     if (qemuPins !== undefined) {
-      this.#found(at, "qemu-pins", qemuPlaces([qemuPins.qtest, qemuPins.qmp]));
+      this.#found(
+        at,
+        "qemu-pins",
+        checkQemuDirectories([qemuPins.qtest, qemuPins.qmp]),
+      );
     }
     if (kernelChip !== undefined) {
       this.#found(at, "kernel-chip", [

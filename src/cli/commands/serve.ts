@@ -13,7 +13,7 @@ import type {
 import type { ApiSettings } from "../../service/api/server.ts";
 import type { ReloadAnswer } from "../../service/reload.ts";
 import type { Standby } from "../../service/standby/spare.ts";
-import type { ApiPlaces } from "../../service/service.ts";
+import type { ApiPaths } from "../../service/service.ts";
 import { absolutePath } from "../arguments/absolute_path.ts";
 import { AuditFile } from "../output/audit_file.ts";
 import { INVALID_FILE, writeConfigErrors } from "../output/config_errors.ts";
@@ -287,7 +287,7 @@ async function flush(): Promise<void> {
 
 const jsonEvents = {
   flush,
-  ready(aggregators: readonly AggregatorDescription[], api?: ApiPlaces) {
+  ready(aggregators: readonly AggregatorDescription[], api?: ApiPaths) {
     writeOutput(printableJson({
       event: "ready",
       aggregators,
@@ -313,7 +313,7 @@ const jsonEvents = {
 const textEvents = {
   flush,
   problem: writeError,
-  ready(aggregators: readonly AggregatorDescription[], api?: ApiPlaces) {
+  ready(aggregators: readonly AggregatorDescription[], api?: ApiPaths) {
     for (const { name, lines, presentation, socketPath } of aggregators) {
       const count = lines.length === 1 ? "1 line" : `${lines.length} lines`;
       const shown = socketPath === undefined
@@ -344,7 +344,7 @@ const textEvents = {
   },
 };
 
-function wholePaths({ socket, look }: ApiPlaces): ApiPlaces {
+function wholePaths({ socket, look }: ApiPaths): ApiPaths {
   return {
     ...(socket === undefined ? {} : { socket: absolutePath(socket) }),
     ...(look === undefined ? {} : { look: absolutePath(look) }),

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { playSignals } from "../../../tests/doubles/raised_signals.ts";
 import {
-  giveBackThread,
+  returnThread,
   startReactorThread,
   takeReactorThread,
   warmUpReactor,
@@ -14,11 +14,11 @@ Deno.test("a warm-up leaves its reactor's thread to what comes next", async () =
   await startReactorThread();
   const before = takeReactorThread();
   await warmUpReactor(async () => {
-    giveBackThread({ ...before, isWarmUp: true });
+    returnThread({ ...before, isWarmUp: true });
     for (const hasApi of [false, true]) await warmUpService(serve, hasApi);
   });
   const after = takeReactorThread();
   assertEquals(after.worker === before.worker, true);
   assertEquals(after.isWarmUp, false);
-  giveBackThread(after);
+  returnThread(after);
 });

@@ -26,13 +26,13 @@ import type {
   Specification,
 } from "../specification.ts";
 import {
+  type DraftAggregator,
+  type DraftConfig,
+  type DraftInterlock,
+  type DraftLine,
   keyPosition,
   valuePosition,
   where,
-  type WrittenAggregator,
-  type WrittenConfig,
-  type WrittenInterlock,
-  type WrittenLine,
 } from "./draft.ts";
 import { needsUsb } from "./kernel_lines.ts";
 
@@ -42,7 +42,7 @@ import { needsUsb } from "./kernel_lines.ts";
  * if there are no problems.
  */
 export function crossCheck(
-  config: WrittenConfig,
+  config: DraftConfig,
   problems: Problems,
 ): Specification {
   const names = new Names(config, problems);
@@ -79,13 +79,13 @@ export function crossCheck(
 
 /** All aggregators and lines by the names that the user gave them. */
 class Names {
-  readonly #config: WrittenConfig;
+  readonly #config: DraftConfig;
   readonly #problems: Problems;
-  readonly #aggregators = new Map<string, WrittenAggregator>();
-  readonly #lines = new Map<WrittenAggregator, Map<string, WrittenLine>>();
+  readonly #aggregators = new Map<string, DraftAggregator>();
+  readonly #lines = new Map<DraftAggregator, Map<string, DraftLine>>();
 
   /** Gathers the names and reports those that are given twice. */
-  constructor(config: WrittenConfig, problems: Problems) {
+  constructor(config: DraftConfig, problems: Problems) {
     this.#config = config;
     this.#problems = problems;
     for (const aggregator of config.aggregators) {
@@ -94,7 +94,7 @@ class Names {
     }
   }
 
-  find({ aggregator, line }: LineReference): WrittenLine | undefined {
+  find({ aggregator, line }: LineReference): DraftLine | undefined {
     const found = this.#aggregators.get(aggregator);
     return found && this.#lines.get(found)!.get(line);
   }
@@ -110,8 +110,8 @@ class Names {
     text: string,
     own: string,
     position: ConfigPosition,
-    follower?: WrittenLine,
-  ): { reference: LineReference; written: WrittenLine } | undefined {
+    follower?: DraftLine,
+  ): { reference: LineReference; written: DraftLine } | undefined {
     const readings = listReadings(text, own);
     if (readings.length === 0) {
       this.#problems.add(
@@ -159,8 +159,8 @@ class Names {
   }
 
   resolveSource(
-    written: WrittenLine,
-    { name }: WrittenAggregator,
+    written: DraftLine,
+    { name }: DraftAggregator,
   ): LineSpecification {
     const { source } = written.line;
     const own = findReference(source);
@@ -171,9 +171,9 @@ class Names {
     return { ...written.line, source: withReference(source, found.reference) };
   }
 
-  #gather(aggregator: WrittenAggregator): Map<string, WrittenLine> {
+  #gather(aggregator: DraftAggregator): Map<string, DraftLine> {
     const { lines } = aggregator;
-    const found = new Map<string, WrittenLine>();
+    const found = new Map<string, DraftLine>();
     for (const [name, at] of knownNames(lines.map(({ line }) => line))) {
       found.set(name, lines[at]!);
     }
@@ -266,15 +266,15 @@ function listed(names: readonly string[]): string {
 
 /** Refuses wires and copies that lead back to themselves, and loose wires. */
 function checkCycles(
-  config: WrittenConfig,
+  config: DraftConfig,
   names: Names,
   problems: Problems,
 ): void {
-  const done = new Set<WrittenLine>();
+  const done = new Set<DraftLine>();
   for (const { lines } of config.aggregators) {
     for (const written of lines) {
-      const path = new Set<WrittenLine>();
-      let at: WrittenLine | undefined = written;
+      const path = new Set<DraftLine>();
+      let at: DraftLine | undefined = written;
       while (at !== undefined && !done.has(at) && !path.has(at)) {
         path.add(at);
         const reference = findReference(at.line.source);
@@ -296,15 +296,15 @@ function checkCycles(
 
 /** Reports the first line of each aggregator that follows too long a chain. */
 function checkChains(
-  config: WrittenConfig,
+  config: DraftConfig,
   names: Names,
   problems: Problems,
 ): void {
   for (const { lines } of config.aggregators) {
     for (const written of lines) {
-      let at: WrittenLine | undefined = written;
+      let at: DraftLine | undefined = written;
       let length = -1;
-      const path = new Set<WrittenLine>();
+      const path = new Set<DraftLine>();
       while (
         at !== undefined && length <= MAX_FOLLOWED_LINES && !path.has(at)
       ) {
@@ -326,10 +326,10 @@ function checkChains(
 }
 
 function reportCycle(
-  cycle: readonly WrittenLine[],
+  cycle: readonly DraftLine[],
   problems: Problems,
 ): void {
-  const [first] = cycle as [WrittenLine];
+  const [first] = cycle as [DraftLine];
   const titles = [...cycle, first].map(({ line, position }) =>
     line.name ?? position.path
   );
@@ -344,7 +344,7 @@ function reportCycle(
 
 /** A wire needs an aggregator at its other end that can drive it. */
 function checkWire(
-  written: WrittenLine,
+  written: DraftLine,
   names: Names,
   problems: Problems,
 ): void {
@@ -362,11 +362,11 @@ function checkWire(
 }
 
 function readInterlock(
-  { aggregator, exclusive, position }: WrittenInterlock,
+  { aggregator, exclusive, position }: DraftInterlock,
   names: Names,
   problems: Problems,
 ): InterlockSpecification {
-  const members = new Map<WrittenLine, LineReference>();
+  const members = new Map<DraftLine, LineReference>();
   for (const { value, position } of exclusive) {
     const found = names.resolve(value, aggregator, position);
     if (found === undefined) continue;

@@ -13,7 +13,7 @@ import type {
 } from "../specification.ts";
 
 /** A line with where its parts stand. */
-export interface WrittenLine {
+export interface DraftLine {
   /** References in it are what the user wrote until they are resolved. */
   line: LineSpecification;
   /** Position of the whole entry. */
@@ -27,7 +27,7 @@ export interface WrittenLine {
 }
 
 /** An aggregator with where its parts stand. */
-export interface WrittenAggregator {
+export interface DraftAggregator {
   readonly name: string;
   /** Position of its name. */
   readonly position: ConfigPosition;
@@ -46,19 +46,19 @@ export interface WrittenAggregator {
     | "pollShare"
     | "isolate"
   >;
-  readonly lines: readonly WrittenLine[];
+  readonly lines: readonly DraftLine[];
   /** True if all of its lines were understood. */
   readonly isComplete: boolean;
 }
 
 /** A control API with where its parts stand. */
-export interface WrittenApi {
+export interface DraftApi {
   readonly specification: ApiSpecification;
   readonly positions: ReadonlyMap<string, ConfigPosition>;
 }
 
 /** An interlock before its lines are looked up. */
-export interface WrittenInterlock {
+export interface DraftInterlock {
   /** The aggregator that it stands in; empty for none. */
   readonly aggregator: string;
   readonly position: ConfigPosition;
@@ -66,30 +66,30 @@ export interface WrittenInterlock {
 }
 
 /** A configuration before the checks that look at several lines at once. */
-export interface WrittenConfig {
-  readonly aggregators: readonly WrittenAggregator[];
-  readonly interlocks: readonly WrittenInterlock[];
+export interface DraftConfig {
+  readonly aggregators: readonly DraftAggregator[];
+  readonly interlocks: readonly DraftInterlock[];
   /** Aggregators that were named but not understood. */
   readonly brokenAggregators: ReadonlySet<string>;
-  readonly api?: WrittenApi;
+  readonly api?: DraftApi;
   readonly record?: RecordSpecification;
 }
 
 /** The position of an aggregator's key, or of its name. */
 export function positionIn(
-  { positions, position }: WrittenAggregator,
+  { positions, position }: DraftAggregator,
   key: string,
 ): ConfigPosition {
   return positions.get(key) ?? position;
 }
 
 /** The position of a line's key, or of the whole line. */
-export function keyPosition(line: WrittenLine, key: string): ConfigPosition {
+export function keyPosition(line: DraftLine, key: string): ConfigPosition {
   return line.keys.get(key) ?? line.position;
 }
 
 /** The position of the value of a line's key, or of the whole line. */
-export function valuePosition(line: WrittenLine, key: string): ConfigPosition {
+export function valuePosition(line: DraftLine, key: string): ConfigPosition {
   return line.values.get(key) ?? line.position;
 }
 

@@ -16,16 +16,16 @@ import { checkUsb } from "./pin_numbers.ts";
 import { checkSecondNames, checkTogether } from "./second_exposure.ts";
 import { AGGREGATOR_NAME, CHIP_NAME, readValue } from "../values/values.ts";
 import {
+  type DraftAggregator,
+  type DraftConfig,
   keyPosition,
   positionIn,
   where,
-  type WrittenAggregator,
-  type WrittenConfig,
 } from "./draft.ts";
 
 /** Checks every exposure, and that no two sockets are at one place. */
 export function checkExposures(
-  config: WrittenConfig,
+  config: DraftConfig,
   problems: Problems,
 ): void {
   checkEndpoints(config, problems);
@@ -58,7 +58,7 @@ interface Endpoint {
  * sockets take one client at a time.
  */
 function checkEndpoints(
-  { aggregators, api }: WrittenConfig,
+  { aggregators, api }: DraftConfig,
   problems: Problems,
 ): void {
   const taken = new Map<string, Endpoint>();
@@ -92,7 +92,7 @@ function checkEndpoints(
   ofApi("look", "the control API's socket to look at", look?.path);
 }
 
-function listEndpoints(aggregator: WrittenAggregator): Endpoint[] {
+function listEndpoints(aggregator: DraftAggregator): Endpoint[] {
   const { name, exposure, lines } = aggregator;
   const endpoints: Endpoint[] = [];
   const add = (key: string, at: string, title: string) =>
@@ -122,7 +122,7 @@ function plainPath(path: string): string {
 
 /** Only a vhost-user frontend leaves open whether its guest is paused. */
 function checkPausedFor(
-  aggregator: WrittenAggregator,
+  aggregator: DraftAggregator,
   problems: Problems,
 ): void {
   const { exposure } = aggregator;
@@ -141,7 +141,7 @@ function checkPausedFor(
 
 /** Only rings in shared memory can be looked at. */
 function checkPolling(
-  aggregator: WrittenAggregator,
+  aggregator: DraftAggregator,
   problems: Problems,
 ): void {
   const { vhostUser, pollUs, pollShare } = aggregator.exposure;
@@ -161,7 +161,7 @@ function checkPolling(
  * cannot do, USB adapters can.
  */
 function checkKernelChip(
-  aggregator: WrittenAggregator,
+  aggregator: DraftAggregator,
   problems: Problems,
 ): void {
   const { name, position, lines, exposure } = aggregator;

@@ -11,16 +11,16 @@ import type {
   SourceSpecification,
 } from "../specification.ts";
 import {
+  type DraftConfig,
+  type DraftLine,
   keyPosition,
   where,
-  type WrittenConfig,
-  type WrittenLine,
 } from "./draft.ts";
 
 /** A line with the aggregator that uses it. */
 interface User {
   aggregator: string;
-  written: WrittenLine;
+  written: DraftLine;
 }
 
 /**
@@ -28,7 +28,7 @@ interface User {
  * that is shared has the settings that any of its users gives it, in all.
  */
 export function checkHostLines(
-  { aggregators }: WrittenConfig,
+  { aggregators }: DraftConfig,
   problems: Problems,
 ): void {
   const users = new Map<string, User[]>();

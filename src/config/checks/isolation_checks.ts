@@ -8,18 +8,18 @@ import type { Problems } from "../document/problems.ts";
 import { findReference } from "../references/references.ts";
 import type { InterlockSpecification } from "../specification.ts";
 import {
+  type DraftAggregator,
+  type DraftConfig,
+  type DraftLine,
   keyPosition,
   valuePosition,
-  type WrittenAggregator,
-  type WrittenConfig,
-  type WrittenLine,
 } from "./draft.ts";
 
 const HINT = "Leave isolate out of all aggregators that have it in common";
 
 /** Refuses what would have to work across processes. */
 export function checkIsolation(
-  { aggregators }: Pick<WrittenConfig, "aggregators">,
+  { aggregators }: Pick<DraftConfig, "aggregators">,
   interlocks: readonly InterlockSpecification[],
   problems: Problems,
 ): void {
@@ -49,7 +49,7 @@ export function checkIsolation(
 }
 
 function checkIsolated(
-  { name, position, positions, exposure, lines }: WrittenAggregator,
+  { name, position, positions, exposure, lines }: DraftAggregator,
   problems: Problems,
 ): void {
   if (exposure.kernelChip !== undefined) {
@@ -84,7 +84,7 @@ function checkIsolated(
 
 function checkReference(
   own: string,
-  written: WrittenLine,
+  written: DraftLine,
   isolated: ReadonlySet<string>,
   problems: Problems,
 ): void {

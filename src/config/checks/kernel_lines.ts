@@ -19,7 +19,7 @@ import type { LineRules } from "../values/rules.ts";
  * source is the kind of the source; without a key it is the position of what says
  * that the lines are a kernel chip's.
  */
-type PlaceOfKey = (
+type KeyPosition = (
   line: LineSpecification,
   key?: string,
 ) => Partial<ConfigPosition>;
@@ -35,7 +35,7 @@ const RULE_HINT =
 export function checkKernelLines(
   lines: readonly LineSpecification[],
   problems: Problems,
-  position: PlaceOfKey = linePosition,
+  position: KeyPosition = linePosition,
 ): void {
   const excess = lines[MAX_KERNEL_CHIP_LINES];
   if (excess !== undefined) {

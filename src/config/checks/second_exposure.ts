@@ -10,7 +10,7 @@ import type {
   LineSpecification,
 } from "../specification.ts";
 import { presentExposures } from "./exposures.ts";
-import { positionIn, valuePosition, type WrittenAggregator } from "./draft.ts";
+import { type DraftAggregator, positionIn, valuePosition } from "./draft.ts";
 
 /** Returns the name of the second exposure of an aggregator. */
 function secondName(name: string): string {
@@ -19,7 +19,7 @@ function secondName(name: string): string {
 
 /** Reports aggregators with the name of another one's second exposure. */
 export function checkSecondNames(
-  aggregators: readonly WrittenAggregator[],
+  aggregators: readonly DraftAggregator[],
   problems: Problems,
 ): void {
   const names = new Map(aggregators.map((each) => [each.name, each]));
@@ -38,7 +38,7 @@ export function checkSecondNames(
 
 /** Reports exposures that an aggregator cannot have together. */
 export function checkTogether(
-  aggregator: WrittenAggregator,
+  aggregator: DraftAggregator,
   problems: Problems,
 ): void {
   const { name, exposure, lines } = aggregator;

@@ -7,7 +7,7 @@
 const FLOW_INDICATORS = ",[]{}";
 
 /** Place to return to. */
-interface CursorPlace {
+interface CursorPosition {
   readonly at: number;
   readonly lineStart: number;
 }
@@ -35,11 +35,11 @@ export class YamlCursor {
   }
 
   /** Place to return to later. */
-  get place(): CursorPlace {
+  get position(): CursorPosition {
     return { at: this.at, lineStart: this.#lineStart };
   }
 
-  set place({ at, lineStart }: CursorPlace) {
+  set position({ at, lineStart }: CursorPosition) {
     this.at = at;
     this.#lineStart = lineStart;
   }

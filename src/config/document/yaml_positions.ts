@@ -169,7 +169,7 @@ class Scanner {
   }
 
   #blockContent(parent: number): YamlNode {
-    const { place, column } = this.#cursor;
+    const { position, column } = this.#cursor;
     if (this.#atDash()) return this.#blockList(column);
     const char = this.#cursor.peek();
     if (char === "?" && this.#cursor.isBlank(1)) return this.#blockMap(column);
@@ -177,9 +177,9 @@ class Scanner {
     const node = this.#inlineNode();
     this.#cursor.skipSpaces();
     const isKey = this.#cursor.peek() === ":" && this.#cursor.isBlank(1) &&
-      this.#cursor.place.lineStart === place.lineStart;
+      this.#cursor.position.lineStart === position.lineStart;
     if (!isKey && (node.kind !== "scalar" || isQuote(char))) return node;
-    this.#cursor.place = place;
+    this.#cursor.position = position;
     return isKey ? this.#blockMap(column) : this.#blockPlain(parent);
   }
 
@@ -241,7 +241,7 @@ class Scanner {
     const offset = this.#cursor.at;
     this.#cursor.toLineEnd();
     while (this.#cursor.peek() !== "") {
-      const place = this.#cursor.place;
+      const position = this.#cursor.position;
       this.#cursor.lineBreak();
       while (this.#cursor.peek() === " ") this.#cursor.at++;
       const isBlank = this.#cursor.peek() === "" ||
@@ -249,7 +249,7 @@ class Scanner {
       const isInside = this.#cursor.column > Math.max(parent, 0) ||
         (parent < 0 && !this.#cursor.atEnd());
       if (!isBlank && !isInside) {
-        this.#cursor.place = place;
+        this.#cursor.position = position;
         break;
       }
       this.#cursor.toLineEnd();
@@ -264,7 +264,7 @@ class Scanner {
     for (;;) {
       this.#cursor.skipSpaces();
       if (!isLineEnd(this.#cursor.peek())) break;
-      const place = this.#cursor.place;
+      const position = this.#cursor.position;
       while (isLineEnd(this.#cursor.peek())) {
         this.#cursor.lineBreak();
         this.#cursor.skipSpaces();
@@ -273,7 +273,7 @@ class Scanner {
         this.#cursor.atEnd() || this.#cursor.column <= parent ||
         this.#cursor.peek() === "#"
       ) {
-        this.#cursor.place = place;
+        this.#cursor.position = position;
         break;
       }
       end = this.#plainLine(false);

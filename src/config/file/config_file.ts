@@ -36,10 +36,10 @@ import {
   type Specification,
 } from "../specification.ts";
 import type {
-  WrittenAggregator,
-  WrittenConfig,
-  WrittenInterlock,
-  WrittenLine,
+  DraftAggregator,
+  DraftConfig,
+  DraftInterlock,
+  DraftLine,
 } from "../checks/draft.ts";
 
 /** A specification, or all errors of the file in the order of its text. */
@@ -93,7 +93,7 @@ function read(text: string, file: string): ConfigResult {
       problems,
     )
   );
-  const written: WrittenConfig = {
+  const written: DraftConfig = {
     aggregators,
     interlocks: [
       ...readInterlocks("", values.interlocks?.value),
@@ -139,7 +139,7 @@ function readRecord(
 /** Aggregators that the file names but that could not be read. */
 function namesIn(
   root: ConfigNode | undefined,
-  read: readonly WrittenAggregator[],
+  read: readonly DraftAggregator[],
   keys: ReadonlyMap<string, ConfigPosition>,
 ): Set<string> {
   if (!keys.has("aggregators")) return new Set();
@@ -152,7 +152,7 @@ function namesIn(
 function readInterlocks(
   aggregator: string,
   reading: InterlocksReading | undefined,
-): WrittenInterlock[] {
+): DraftInterlock[] {
   return (reading ?? []).flatMap(({ value, position }) => {
     const exclusive = value.values.exclusive?.value;
     return exclusive === undefined ? [] : [{ aggregator, position, exclusive }];
@@ -182,7 +182,7 @@ function readAggregator(
   reading: AggregatorReading,
   fileDefaults: FileDefaults,
   problems: Problems,
-): WrittenAggregator {
+): DraftAggregator {
   const { values, keys } = reading;
   // Its lines have rules only by USB, which may be chosen by one that a line has.
   const isKernelChip = keys.has("kernel-chip") &&
@@ -197,7 +197,7 @@ function readAggregator(
   const defaults = isKernelChip
     ? {}
     : { ...fileDefaults.rules, ...readDefaults(values.defaults?.value) };
-  const lines: WrittenLine[] = [];
+  const lines: DraftLine[] = [];
   let isComplete = true;
   let simCount = 0;
   for (const { value, position } of values.lines?.value ?? []) {
@@ -254,7 +254,7 @@ function readLine(
   defaults: RuleValues,
   simCount: number,
   problems: Problems,
-): WrittenLine[] {
+): DraftLine[] {
   if (reading.kind === "broken") return [];
   const isSpec = reading.kind === "spec";
   const spec = isSpec

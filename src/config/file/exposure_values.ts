@@ -27,20 +27,16 @@ import type {
   KernelChipSpecification,
   SocketFile,
 } from "../specification.ts";
-import type {
-  WrittenAggregator,
-  WrittenApi,
-  WrittenLine,
-} from "../checks/draft.ts";
+import type { DraftAggregator, DraftApi, DraftLine } from "../checks/draft.ts";
 
 /** Reads how an aggregator is presented. */
 export function readExposure(
   name: string,
   { position, values, keys, suggestedKeys }: AggregatorReading,
-  lines: readonly WrittenLine[],
+  lines: readonly DraftLine[],
   isComplete: boolean,
   problems: Problems,
-): Pick<WrittenAggregator, "exposure" | "positions"> {
+): Pick<DraftAggregator, "exposure" | "positions"> {
   const given = [...keys.keys(), ...suggestedKeys];
   if (!given.some((key) => EXPOSURE_NAMES.includes(key))) {
     problems.add(
@@ -78,7 +74,7 @@ export function readExposure(
 function readVhostUser(
   { value, position }: Located<VhostUserReading>,
   problems: Problems,
-): WrittenAggregator["exposure"] {
+): DraftAggregator["exposure"] {
   if (typeof value === "string") return { vhostUser: { socketPath: value } };
   const { values, keys } = value;
   const isFd = keys.has("fd");
@@ -107,7 +103,7 @@ function readVhostUser(
 
 function readVfioUser(
   value: VfioUserReading,
-): WrittenAggregator["exposure"] {
+): DraftAggregator["exposure"] {
   if (typeof value === "string") return { vfioUser: { socketPath: value } };
   const { socket, ...access } = value.values;
   if (socket === undefined) return {};
@@ -117,7 +113,7 @@ function readVfioUser(
 function readUsbredir(
   { value, position }: Located<UsbredirReading>,
   problems: Problems,
-): WrittenAggregator["exposure"] {
+): DraftAggregator["exposure"] {
   if (typeof value === "string") {
     return { usbredir: { socketPath: value, device: DEFAULT_USB_DEVICE } };
   }
@@ -194,10 +190,10 @@ function readControl(reading: ControlReading): ControlSpecification {
 
 function readQemuPins(
   { values }: QemuPinsReading,
-  lines: readonly WrittenLine[],
+  lines: readonly DraftLine[],
   isComplete: boolean,
   problems: Problems,
-): WrittenAggregator["exposure"] {
+): DraftAggregator["exposure"] {
   const { qtest, qmp, device, index, pins } = values;
   const tied = pins && tiePins(
     pins.value,
@@ -221,7 +217,7 @@ function readQemuPins(
 export function readApi(
   { values, keys, position }: ApiReading,
   problems: Problems,
-): WrittenApi {
+): DraftApi {
   if (!keys.has("socket") && !keys.has("look")) {
     problems.add(
       position,

@@ -29,7 +29,7 @@ export function checkAggregators(
       return {
         name,
         position,
-        positions: exposurePlaces(exposure),
+        positions: exposurePositions(exposure),
         exposure,
         lines: lines.map((line) => {
           const linePlace = argumentPosition(`--line ${line.origin}`);
@@ -60,7 +60,7 @@ export function checkAggregators(
 }
 
 /** Options that present an aggregator; `kernel create` has none for that. */
-function exposurePlaces(
+function exposurePositions(
   exposure: Parameters<typeof presentExposures>[0],
 ): Map<string, ConfigPosition> {
   return new Map(

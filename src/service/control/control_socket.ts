@@ -42,7 +42,7 @@ import {
   parseControlRequest,
 } from "./control_protocol.ts";
 import { ClientBudget } from "./client_budget.ts";
-import { ConnectionPlaces, placeLimits } from "../sockets/connection_places.ts";
+import { ConnectionSlots, slotLimits } from "../sockets/connection_slots.ts";
 import type { ListenSocket } from "../sockets/listen_socket.ts";
 import { printableError } from "../../text/printable.ts";
 
@@ -89,7 +89,7 @@ export class ControlSocket implements Disposable {
   readonly #share: TimeShare;
   readonly #watch: Watch;
   readonly #connections = new Set<Connection>();
-  readonly #places: ConnectionPlaces<Connection>;
+  readonly #slots: ConnectionSlots<Connection>;
   /** All of this isolate, which share the fds that are left. */
   static readonly #all = new Set<ControlSocket>();
   readonly #now: () => number;
@@ -117,8 +117,8 @@ export class ControlSocket implements Disposable {
     this.#budget = new ClientBudget(loop, now);
     ControlSocket.#all.add(this);
     const own = effectiveUserId();
-    this.#places = new ConnectionPlaces({
-      limits: placeLimits(MAX_CONNECTIONS),
+    this.#slots = new ConnectionSlots({
+      limits: slotLimits(MAX_CONNECTIONS),
       isPrivileged: (uid) => uid === 0 || uid === own,
       rank: (one) => one.rank,
     });
@@ -190,7 +190,7 @@ export class ControlSocket implements Disposable {
    */
   static #checkRoom(): void {
     let clients = 0;
-    for (const socket of ControlSocket.#all) clients += socket.#places.size;
+    for (const socket of ControlSocket.#all) clients += socket.#slots.size;
     if (clients < descriptorShares(descriptorLimit()).control) return;
     throw new OsError("accept4", EMFILE, "a client of a control socket");
   }
@@ -201,9 +201,9 @@ export class ControlSocket implements Disposable {
    */
   static #closeOneIdle(): boolean {
     const largestFirst = [...ControlSocket.#all]
-      .sort((a, b) => b.#places.size - a.#places.size);
+      .sort((a, b) => b.#slots.size - a.#slots.size);
     for (const socket of largestFirst) {
-      const idle = socket.#places.displaceOne(IDLE_RANK);
+      const idle = socket.#slots.displaceOne(IDLE_RANK);
       if (idle === undefined) continue;
       idle.refuse();
       return true;
@@ -228,15 +228,15 @@ export class ControlSocket implements Disposable {
       this.#handler,
       (self) => {
         this.#connections.delete(self);
-        this.#places.release(self);
+        this.#slots.release(self);
         if (!self.hasAsked) this.#cameToNothing();
       },
     );
     this.#connections.add(connection);
-    const { isAdmitted, displaced } = this.#places.admit(connection, uid);
+    const { isAdmitted, displaced } = this.#slots.admit(connection, uid);
     displaced?.refuse();
     if (!isAdmitted) connection.refuse();
-    // Its place may be needed soon: its request is answered first.
+    // Its slot may be needed soon: its request is answered first.
     else connection.serve();
   }
 }
@@ -296,7 +296,7 @@ class Connection {
   }
 
   /**
-   * Rank by which its place is given to another client, the highest first; 0:
+   * Rank by which its slot is given to another client, the highest first; 0:
    * never.
    */
   get rank(): number {
@@ -320,7 +320,7 @@ class Connection {
     return this.#hasAsked;
   }
 
-  /** Disconnects a client that gets no place, or loses it, with the reason. */
+  /** Disconnects a client that gets no slot, or loses it, with the reason. */
   refuse(): void {
     const text = errorText("too many clients of this socket: try again later");
     try {

@@ -59,7 +59,7 @@ export type Notice = Exclude<
 /** Receiver of what a process reports. */
 interface ChildEvents {
   /** Receives a message. */
-  hear(message: Notice): void;
+  receive(message: Notice): void;
   /** Reports that the process has ended by itself. */
   ended(): void;
 }
@@ -277,7 +277,7 @@ export class AggregatorChild {
         return reject(unpackError(message.error));
       }
       default:
-        events.hear(message);
+        events.receive(message);
         return "unasked";
     }
   }

@@ -334,7 +334,7 @@ export class IsolatedAggregator {
   async #start(): Promise<void> {
     const { startProcess, store, record } = this.#options;
     this.#child = new AggregatorChild({
-      hear: (notice) => this.#notices.hear(notice),
+      receive: (notice) => this.#notices.receive(notice),
       ended: () => this.#died("ended unexpectedly"),
     }, {
       startProcess,

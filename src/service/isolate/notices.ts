@@ -36,7 +36,7 @@ export class Notices {
   }
 
   /** @throws {Error} If it reports what none of ours does: that ends it. */
-  hear(message: Notice): void {
+  receive(message: Notice): void {
     const { events, record } = this.#options;
     this.#check.check(message);
     switch (message.kind) {

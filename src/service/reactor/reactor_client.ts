@@ -39,8 +39,8 @@ import {
 import { ReactorCommands } from "./reactor_commands.ts";
 import type { ReactorStart } from "./reactor_worker.ts";
 import {
-  giveBackThread,
   type ReactorThread,
+  returnThread,
   takeReactorThread,
 } from "./reactor_thread.ts";
 import { Withdrawals } from "./withdrawals.ts";
@@ -150,7 +150,7 @@ export class ReactorClient implements Disposable {
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
       if (data.kind === "crashed") ready.reject(toError(data.error));
       if (data.kind === "ready") ready.resolve();
-      else if (data.kind !== "loaded") client.#hear(data);
+      else if (data.kind !== "loaded") client.#receive(data);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -442,14 +442,14 @@ export class ReactorClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#commands[Symbol.dispose]();
-    giveBackThread(this.#thread);
+    returnThread(this.#thread);
   }
 
   #ask(command: Command): Promise<Answer> {
     return this.#commands.ask(command);
   }
 
-  #hear(report: Exclude<Report, { kind: "ready" | "loaded" }>): void {
+  #receive(report: Exclude<Report, { kind: "ready" | "loaded" }>): void {
     switch (report.kind) {
       case "part":
       case "done":

@@ -62,7 +62,7 @@ export function takeReactorThread(): ReactorThread {
 }
 
 /** Takes back the Worker of a reactor that has ended. */
-export function giveBackThread({ worker, isWarmUp }: ReactorThread): void {
+export function returnThread({ worker, isWarmUp }: ReactorThread): void {
   if (isWarmUp && ahead === undefined) ahead = worker;
   else worker.terminate();
 }

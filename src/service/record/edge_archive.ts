@@ -52,7 +52,7 @@ interface FileLife {
 }
 
 /** A place in a file at which all states follow. */
-interface FilePlace {
+interface FilePosition {
   readonly generation: number;
   /** **Units**: bytes. */
   readonly offset: number;
@@ -68,7 +68,7 @@ interface FileIndex {
   searched: number;
   /** All of it is searched, and it does not grow. */
   isWhole: boolean;
-  readonly places: FilePlace[];
+  readonly places: FilePosition[];
 }
 
 /** Both files of a service. */
@@ -171,7 +171,7 @@ export class EdgeArchive {
    */
   placeBefore(
     timeNs: bigint | undefined,
-  ): Omit<FilePlace, "time"> | undefined {
+  ): Omit<FilePosition, "time"> | undefined {
     const [first] = this.#indices;
     if (first === undefined) return undefined;
     if (timeNs !== undefined) {

@@ -76,7 +76,7 @@ export interface Beginning {
 /** Reads a span of all records of a service. */
 export class HistoryReader {
   readonly #span: Span;
-  readonly #places: Place[];
+  readonly #positions: RecordPosition[];
   readonly #seam: Seam | undefined;
   /** Edges that are missing within the span. */
   lost = 0;
@@ -94,24 +94,29 @@ export class HistoryReader {
   ) {
     this.#span = span;
     this.#seam = seam;
-    this.#places = store.sources.map((source) =>
-      new Place(source, span.from, seam?.written, isRest)
+    this.#positions = store.sources.map((source) =>
+      new RecordPosition(source, span.from, seam?.written, isRest)
     );
   }
 
   /** Looks for the state of the lines at the begin. */
   *begin(): Generator<void, Beginning> {
     const { from } = this.#span;
-    const first = Math.min(...this.#places.map(({ firstTime }) => firstTime));
+    const first = Math.min(
+      ...this.#positions.map(({ firstTime }) => firstTime),
+    );
     let earliest = from ?? Infinity;
     let lost = 0;
     const lines: LineAt[] = [];
-    for (const place of this.#places) {
+    for (const position of this.#positions) {
       lines.push(
-        ...yield* place.states(this.#span, place.firstKept(from ?? first)),
+        ...yield* position.states(
+          this.#span,
+          position.firstKept(from ?? first),
+        ),
       );
-      if (from === undefined || place.firstTime > from) {
-        lost += place.overwritten;
+      if (from === undefined || position.firstTime > from) {
+        lost += position.overwritten;
       }
     }
     if (from === undefined || lost > 0) earliest = first;
@@ -123,15 +128,17 @@ export class HistoryReader {
     const { from = -Infinity, to, filter } = this.#span;
     let waiting = [
       ...this.#seam?.waiting ?? [],
-      ...this.#places.flatMap((place) => place.bounds(this.#span)),
+      ...this.#positions.flatMap((position) => position.bounds(this.#span)),
     ];
     for (;;) {
       // Only those that are behind: the others' edges would pile up.
-      const least = Math.min(...this.#places.map(({ known }) => known));
-      for (const place of this.#places) {
-        if (place.known === least) this.lost += place.read(waiting, filter, to);
+      const least = Math.min(...this.#positions.map(({ known }) => known));
+      for (const position of this.#positions) {
+        if (position.known === least) {
+          this.lost += position.read(waiting, filter, to);
+        }
       }
-      const known = Math.min(...this.#places.map(({ known }) => known));
+      const known = Math.min(...this.#positions.map(({ known }) => known));
       // Stable: edges of one time stay in the order of causes and effects.
       waiting.sort((a, b) => a.time - b.time);
       let count = waiting.findIndex(({ time }) => time > known);
@@ -146,8 +153,8 @@ export class HistoryReader {
   }
 }
 
-/** A reader's place in one record. */
-class Place {
+/** A reader's position in one record. */
+class RecordPosition {
   readonly #source: EdgeSource;
   readonly #written: WrittenEdges | undefined;
   readonly #isRest: boolean;

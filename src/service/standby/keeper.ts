@@ -111,7 +111,7 @@ export class Keeper implements Disposable {
     );
     this.#socket = new KeeperSocket(
       directory,
-      (message, fds) => this.#hear(message, fds),
+      (message, fds) => this.#receive(message, fds),
     );
   }
 
@@ -271,7 +271,7 @@ export class Keeper implements Disposable {
     await Promise.race([sleepFor(ms), cut.promise]);
   }
 
-  #hear(message: ManagerMessage, fds: OwnedFd[]): void {
+  #receive(message: ManagerMessage, fds: OwnedFd[]): void {
     const { store, name } = message;
     if (store === "keep") {
       for (const fd of fds) {

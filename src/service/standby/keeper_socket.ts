@@ -32,24 +32,24 @@ export class KeeperSocket implements Disposable {
   /** Its address, for NOTIFY_SOCKET. */
   readonly path: string;
   readonly #socket: OwnedFd;
-  readonly #hear: (message: ManagerMessage, fds: OwnedFd[]) => void;
+  readonly #onMessage: (message: ManagerMessage, fds: OwnedFd[]) => void;
   /** One byte more, so that a longer message is seen. */
   readonly #buffer = new Uint8Array(MAX_MESSAGE_BYTES + 1);
   #wait: ReadinessWait | undefined;
   #isClosed = false;
 
   /**
-   * Listens in a directory that only this user can enter; `hear` gets each
+   * Listens in a directory that only this user can enter; `onMessage` gets each
    * message, and owns its fds.
    *
    * @throws {OsError} If that is not possible.
    */
   constructor(
     directory: string,
-    hear: (message: ManagerMessage, fds: OwnedFd[]) => void,
+    onMessage: (message: ManagerMessage, fds: OwnedFd[]) => void,
   ) {
     this.path = `${directory}/notify`;
-    this.#hear = hear;
+    this.#onMessage = onMessage;
     this.#socket = bindDatagram(this.path);
     void this.#run();
   }
@@ -94,7 +94,7 @@ export class KeeperSocket implements Disposable {
       if (count < 0) return;
       const message = readManagerMessage(this.#buffer.subarray(0, count));
       if (message === undefined) closeElsewhere(fds);
-      else this.#hear(message, fds);
+      else this.#onMessage(message, fds);
     }
   }
 }

@@ -32,10 +32,7 @@ import {
 import { acceptUnix, peerCredentials } from "../../../../ffi/unix_socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { isDroppable } from "./droppable_request.ts";
-import {
-  ConnectionPlaces,
-  placeLimits,
-} from "../../sockets/connection_places.ts";
+import { ConnectionSlots, slotLimits } from "../../sockets/connection_slots.ts";
 import { acceptingServer } from "../../../http/accepting_server.ts";
 import { PacedConnection } from "../../../http/paced_connection.ts";
 import { expectsTooMuch } from "../../../http/expectation.ts";
@@ -68,7 +65,7 @@ const MAX_CONNECTIONS = 4000;
  * clients are not closed yet. **Units**: ms.
  */
 const REST_MS = 50;
-/** The same once an idle connection has given up its place. */
+/** The same once an idle connection has given up its slot. */
 const SHORT_REST_MS = 5;
 /** Time for which a listener accepts before others have their turn. **Units**: ms. */
 const ACCEPT_MS = 2;
@@ -93,7 +90,7 @@ const FRESH_MS = 250;
 /** Least {@linkcode rankConnection} of connections that are idle. */
 const IDLE_RANK = 2;
 /**
- * Time limit for the last answer to a client without a place to be read, and
+ * Time limit for the last answer to a client without a slot to be read, and
  * for how many connections at a time. **Units**: ms.
  */
 const CLOSE_DELAY_MS = 100;
@@ -131,7 +128,7 @@ export class ApiListener implements Disposable {
   readonly #server: Server;
   readonly #handler: ApiHandler;
   readonly #connections = new Map<PacedConnection, Connection>();
-  readonly #places: ConnectionPlaces<PacedConnection>;
+  readonly #slots: ConnectionSlots<PacedConnection>;
   readonly #arrivals: Arrivals<{ fd: OwnedFd; peer: Peer }>;
   #closing = 0;
   /** Connections came to nothing in the last turn, or since. */
@@ -147,8 +144,8 @@ export class ApiListener implements Disposable {
     const most = descriptorShares(descriptorLimit()).perApiListener;
     const arrivals = Math.min(MAX_ARRIVALS, Math.floor(most / 2));
     this.#arrivals = new Arrivals(arrivals);
-    this.#places = new ConnectionPlaces({
-      limits: placeLimits(Math.min(MAX_CONNECTIONS, most - arrivals)),
+    this.#slots = new ConnectionSlots({
+      limits: slotLimits(Math.min(MAX_CONNECTIONS, most - arrivals)),
       isPrivileged: (uid) => uid === 0 || uid === own,
       rank: (socket) => rankConnection(socket, this.#connections.get(socket)),
     });
@@ -207,7 +204,7 @@ export class ApiListener implements Disposable {
     } catch (error) {
       if (!isOsError(error)) throw error;
       // No fd left: a client that waits gets that of one that does nothing.
-      const idle = this.#places.displaceOne(IDLE_RANK);
+      const idle = this.#slots.displaceOne(IDLE_RANK);
       idle?.destroy();
       return idle === undefined ? REST_MS : SHORT_REST_MS;
     }
@@ -279,11 +276,11 @@ export class ApiListener implements Disposable {
     });
     socket.on("close", () => {
       this.#connections.delete(socket);
-      this.#places.release(socket);
+      this.#slots.release(socket);
       if (!connection.wasServed) this.#isFlooded = true;
       clearTimeout(connection.limit);
     });
-    const { isAdmitted, displaced } = this.#places.admit(socket, peer.uid);
+    const { isAdmitted, displaced } = this.#slots.admit(socket, peer.uid);
     if (displaced !== undefined) this.#displace(displaced);
     if (!isAdmitted) {
       this.#refuse(socket, peer.uid);
@@ -293,7 +290,7 @@ export class ApiListener implements Disposable {
     this.#server.emit("connection", socket);
   }
 
-  /** Ends a connection that lost its place to another one, and says why. */
+  /** Ends a connection that lost its slot to another one, and says why. */
   #displace(socket: PacedConnection): void {
     const connection = this.#connections.get(socket);
     if (connection === undefined) return void socket.destroy();
@@ -307,7 +304,7 @@ export class ApiListener implements Disposable {
   }
 
   #refuse(socket: PacedConnection, uid: number): void {
-    this.#closeSoon(socket, () => socket.end(noPlace(uid)));
+    this.#closeSoon(socket, () => socket.end(noSlot(uid)));
   }
 
   /** Ends a connection soon; only so many may still hear why. */
@@ -401,10 +398,10 @@ export class ApiListener implements Disposable {
   }
 }
 
-/** Says once that there is no place, and closes. */
+/** Says once that there is no slot, and closes. */
 function refuseNow(fd: OwnedFd, uid: number): void {
   try {
-    send(fd.fd, new TextEncoder().encode(noPlace(uid)));
+    send(fd.fd, new TextEncoder().encode(noSlot(uid)));
   } catch (error) {
     if (!isOsError(error)) throw error;
   }
@@ -438,7 +435,7 @@ function limit(socket: PacedConnection, connection: Connection): void {
 
 /**
  * Returns 0 for a connection that is being answered or has a lease; else the
- * higher, the sooner another one may have its place.
+ * higher, the sooner another one may have its slot.
  */
 function rankConnection(
   socket: PacedConnection,
@@ -453,8 +450,8 @@ function rankConnection(
   return unanswered.length > 0 ? 3 : 4;
 }
 
-/** The answer to a connection without a place. */
-function noPlace(uid: number): string {
+/** The answer to a connection without a slot. */
+function noSlot(uid: number): string {
   return "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n" +
     "content-type: application/json\r\nconnection: close\r\n\r\n" +
     JSON.stringify({

@@ -19,7 +19,7 @@ interface LoggedEvent<Event> {
 }
 
 /** Place of a listener: run of the service, last event, and its edges. */
-export interface EventPlace {
+export interface EventPosition {
   readonly number: number;
   /** Text of an edge cursor; empty if it did not ask for edges. */
   readonly edges: string;
@@ -60,7 +60,7 @@ export class EventLog<Event> {
    * Returns the place that an id stands for; undefined for one of another run,
    * or none at all.
    */
-  parseId(id: string): EventPlace | undefined {
+  parseId(id: string): EventPosition | undefined {
     const match = /^([0-9a-f]{8})\.(\d{1,15})(?:\.([0-9:_]{1,4096}))?$/.exec(
       id,
     );

@@ -12,7 +12,7 @@ import {
   EVENT_STREAM_TYPE,
 } from "../../../http/paced_connection.ts";
 import { EdgeFeeds, type EdgeSubscription } from "./edge_feed.ts";
-import { EventLog, type EventPlace } from "./event_log.ts";
+import { EventLog, type EventPosition } from "./event_log.ts";
 import type { EdgeStore } from "../../record/edge_store.ts";
 import { printableJson } from "../../../text/printable.ts";
 
@@ -35,7 +35,7 @@ interface EventSubscription {
   /** Edges too. */
   readonly edges?: EdgeSubscription | undefined;
   /** Place of the last event that it had. */
-  readonly after?: EventPlace | undefined;
+  readonly after?: EventPosition | undefined;
 }
 
 interface Listener {
@@ -106,7 +106,7 @@ export class EventHub implements Disposable {
   }
 
   /** Place of the event with this id; undefined for none of this service. */
-  parseId(id: string): EventPlace | undefined {
+  parseId(id: string): EventPosition | undefined {
     return this.#log.parseId(id);
   }
 
@@ -213,7 +213,7 @@ export class EventHub implements Disposable {
   }
 
   /** Sends the events that a listener has missed since it was there. */
-  #resume(listener: Listener, { number }: EventPlace): void {
+  #resume(listener: Listener, { number }: EventPosition): void {
     const { events, lost } = this.#log.after(number);
     if (lost > 0) {
       listener.response.write(

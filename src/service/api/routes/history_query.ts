@@ -9,7 +9,7 @@ import { readPeriodUs } from "../../../text/period.ts";
 import { printable } from "../../../text/printable.ts";
 import { EdgeCursor, type LineFilter } from "../../record/edge_cursor.ts";
 import type { EdgeSubscription } from "../events/edge_feed.ts";
-import type { EventPlace } from "../events/event_log.ts";
+import type { EventPosition } from "../events/event_log.ts";
 import type { RecordedLine } from "../../record/edge_source.ts";
 import type { EdgeStore } from "../../record/edge_store.ts";
 import {
@@ -93,7 +93,7 @@ export function readHistoryQuery(
  */
 export function edgeSubscription(
   query: URLSearchParams,
-  after: EventPlace | undefined,
+  after: EventPosition | undefined,
   store: EdgeStore | undefined,
 ): EdgeSubscription | undefined {
   const lines = query.get("lines");

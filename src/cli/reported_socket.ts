@@ -21,7 +21,7 @@ const MANAGER_PID = 1;
 const HINT = "--trust-services includes it";
 
 /** An aggregator as its service describes it. */
-export interface ToldAggregator {
+export interface ReportedAggregator {
   readonly state: AggregatorState;
   /** User of the service; undefined if that is not known. */
   readonly user: number | undefined;
@@ -51,7 +51,7 @@ export function serviceUser(path: string): number | undefined {
  */
 export function socketProblem(
   path: string,
-  service?: Pick<ToldAggregator, "user">,
+  service?: Pick<ReportedAggregator, "user">,
 ): string | undefined {
   try {
     const status = fileStatus(path, { followLinks: false });
@@ -72,7 +72,7 @@ export function socketProblem(
 function ownerProblem(
   path: string,
   owner: number,
-  { user }: Pick<ToldAggregator, "user">,
+  { user }: Pick<ReportedAggregator, "user">,
 ): string | undefined {
   // What root, or this user itself, tells of it could do as well.
   if (user === owner || user === 0 || user === effectiveUserId()) {
@@ -88,7 +88,7 @@ function ownerProblem(
 /** Another user could exchange the socket. */
 function wayProblem(
   path: string,
-  { user }: Pick<ToldAggregator, "user">,
+  { user }: Pick<ReportedAggregator, "user">,
 ): string | undefined {
   const { directory } = splitPath(path);
   let [first] = foreignDirectories(path);

@@ -19,7 +19,7 @@ const HINT = "Write PATH,mode=660,owner=USER,group=GROUP";
  * @throws {ConfigError} If a key is unknown, given twice, or has no value, or the
  * path is a directory's, or ends with a setting of another option.
  */
-export function readSocketPlace(
+export function readSocketArgument(
   text: string,
   switchName: string,
   { hint = HINT, isDirectory = false }: {

@@ -1,5 +1,5 @@
 /**
- * A listener's places for connections, shared fairly among users: other users,
+ * A listener's slots for connections, shared fairly among users: other users,
  * root and the service's own user get in, however many connections one user
  * holds.
  *
@@ -7,7 +7,7 @@
  */
 
 /** Limits of a listener. **Units**: connections. */
-interface PlaceLimits {
+interface SlotLimits {
   /** All connections together. */
   all: number;
   /** Number reserved for root and the service's own user. */
@@ -20,7 +20,7 @@ interface PlaceLimits {
 const MAX_RESERVED = 16;
 
 /** Returns the limits of a listener that may have `all` connections. */
-export function placeLimits(all: number): PlaceLimits {
+export function slotLimits(all: number): SlotLimits {
   const reserved = Math.min(MAX_RESERVED, Math.floor(all / 4));
   return {
     all,
@@ -29,9 +29,9 @@ export function placeLimits(all: number): PlaceLimits {
   };
 }
 
-/** Properties of connections and users by which places are given. */
-interface PlaceRules<Connection> {
-  limits: PlaceLimits;
+/** Properties of connections and users by which slots are given. */
+interface SlotRules<Connection> {
+  limits: SlotLimits;
   /** True for root and the service's own user. */
   isPrivileged(uid: number): boolean;
   /**
@@ -44,29 +44,29 @@ interface PlaceRules<Connection> {
 /** Decision about a new connection. */
 interface Admission<Connection> {
   isAdmitted: boolean;
-  /** Connection that lost its place to the new one; the caller ends it. */
+  /** Connection that lost its slot to the new one; the caller ends it. */
   displaced: Connection | undefined;
 }
 
 /** Connections of one listener, by user. */
-export class ConnectionPlaces<Connection> {
-  readonly #rules: PlaceRules<Connection>;
+export class ConnectionSlots<Connection> {
+  readonly #rules: SlotRules<Connection>;
   /** Each user's connections, oldest first. */
   readonly #byUser = new Map<number, Set<Connection>>();
   readonly #users = new Map<Connection, number>();
   #privileged = 0;
 
   /** Starts without connections. */
-  constructor(rules: PlaceRules<Connection>) {
+  constructor(rules: SlotRules<Connection>) {
     this.#rules = rules;
   }
 
-  /** Number of connections that have a place. */
+  /** Number of connections that have a slot. */
   get size(): number {
     return this.#users.size;
   }
 
-  /** Gives a new connection a place, if necessary that of an idle one. */
+  /** Gives a new connection a slot, if necessary that of an idle one. */
   admit(connection: Connection, uid: number): Admission<Connection> {
     let displaced: Connection | undefined;
     if (!this.#hasRoom(uid)) {
@@ -82,7 +82,7 @@ export class ConnectionPlaces<Connection> {
     return { isAdmitted: true, displaced };
   }
 
-  /** Frees the place of a connection. Idempotent. */
+  /** Frees the slot of a connection. Idempotent. */
   release(connection: Connection): void {
     const uid = this.#users.get(connection);
     if (uid === undefined) return;
@@ -94,7 +94,7 @@ export class ConnectionPlaces<Connection> {
   }
 
   /**
-   * Frees the place of an idle connection of the user that has the most, and
+   * Frees the slot of an idle connection of the user that has the most, and
    * returns it; undefined if none has at least this rank.
    */
   displaceOne(minRank: number): Connection | undefined {

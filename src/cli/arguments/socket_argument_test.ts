@@ -1,24 +1,27 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ConfigError } from "../../config/document/config_error.ts";
-import { readSocketPlace } from "./socket_place.ts";
+import { readSocketArgument } from "./socket_argument.ts";
 
-Deno.test("readSocketPlace() reads a path, and who may use it", () => {
-  assertEquals(readSocketPlace("/run/a.sock", "--api"), {
+Deno.test("readSocketArgument() reads a path, and who may use it", () => {
+  assertEquals(readSocketArgument("/run/a.sock", "--api"), {
     path: "/run/a.sock",
     access: {},
   });
   assertEquals(
-    readSocketPlace("/run/a.sock,mode=0620,group=kvm,owner=7", "--api"),
+    readSocketArgument("/run/a.sock,mode=0620,group=kvm,owner=7", "--api"),
     {
       path: "/run/a.sock",
       access: { mode: 0o620, group: "kvm", owner: "7" },
     },
   );
-  assertEquals(readSocketPlace("/run/a,b.sock", "--api").path, "/run/a,b.sock");
+  assertEquals(
+    readSocketArgument("/run/a,b.sock", "--api").path,
+    "/run/a,b.sock",
+  );
   for (const path of ["/run/a,connect.sock", "/a,mode/b", "/a,owners", "/a,"]) {
-    assertEquals(readSocketPlace(path, "--api"), { path, access: {} });
+    assertEquals(readSocketArgument(path, "--api"), { path, access: {} });
   }
-  const directory = readSocketPlace("/run/", "--api-sockets", {
+  const directory = readSocketArgument("/run/", "--api-sockets", {
     isDirectory: true,
   });
   assertEquals(directory.path, "/run/");
@@ -45,9 +48,9 @@ for (
     "/run/,mode=660",
   ]
 ) {
-  Deno.test(`readSocketPlace() refuses "${text}"`, () => {
+  Deno.test(`readSocketArgument() refuses "${text}"`, () => {
     assertThrows(
-      () => readSocketPlace(text, "--api"),
+      () => readSocketArgument(text, "--api"),
       ConfigError,
       `--api ${text}`,
     );
