@@ -37,7 +37,7 @@ export function serviceUser(path: string): number | undefined {
     const { pid, uid } = peerCredentials(socket.fd);
     return pid === MANAGER_PID ? undefined : uid;
   } catch (error) {
-    // Who asks it next is told why.
+    // The next query reports why.
     if (!isOsError(error)) throw error;
     return undefined;
   }
@@ -74,7 +74,7 @@ function ownerProblem(
   owner: number,
   { user }: Pick<ReportedAggregator, "user">,
 ): string | undefined {
-  // What root, or this user itself, tells of it could do as well.
+  // Root and this user itself can be trusted.
   if (user === owner || user === 0 || user === effectiveUserId()) {
     return undefined;
   }

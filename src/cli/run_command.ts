@@ -34,7 +34,7 @@ export async function runCommand(
   if (args.length !== 1 || args[0] !== "help" || !isOwn) {
     return await run(args);
   }
-  // The name of something; where there is none of that name, help was wanted.
+  // The name of something; a missing one means that help was requested.
   const status = await reportErrors(async () => await run(args));
   if (status !== 0) {
     writeError(`gpioagg ${command} --help describes the command`);

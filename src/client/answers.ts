@@ -14,7 +14,7 @@ const QUOTED_LENGTH = 60;
 
 /** A service refused, or could not do, what a client asked for. */
 export class ServiceError extends Error {
-  /** Tells it from other errors. */
+  /** Distinguishes it from other errors. */
   override readonly name = "ServiceError";
   /** The HTTP status. */
   readonly status: number;
@@ -76,7 +76,7 @@ export function checkedAnswer<T>(
   return value as T;
 }
 
-/** Returns the object that a JSON text is; undefined if it is none. */
+/** Parses a JSON text; undefined if it is not an object. */
 function parsed(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);

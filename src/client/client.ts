@@ -145,7 +145,7 @@ export class ServiceClient {
    * service manager keeps does not end it.
    *
    * @param options With `signal`, making it can be called off; an aggregator
-   * that is there is ended by disposing it. `onWait` is told of restarts.
+   * that is there is ended by disposing it. `onWait` is called for restarts.
    * @throws {ServiceError} If the lines cannot be had, or it cannot be
    * presented as it is asked for.
    * @throws {TypeError} For an unknown key, or a value of another type.
@@ -446,7 +446,7 @@ export class ServiceClient {
    * Ends with the service, when the caller leaves the loop, or with the signal.
    *
    * @param name Only what concerns this aggregator.
-   * @param options With `edges`, edges are told of too.
+   * @param options With `edges`, edges are included.
    * @throws {Error} As a rejection, if there is no service, or no answer in
    * time.
    * @throws {TypeError} For an unknown option, or a value of another type.

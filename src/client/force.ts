@@ -28,7 +28,7 @@ export interface ForceRequest {
   lines: Record<string, 0 | 1>;
   /** Time until it ends, such as `10s`; at most `24h`. */
   for: string;
-  /** Reason, for those who see the line. */
+  /** Reason, shown with the line. */
   reason: string;
   /**
    * `stream`: it ends with the client's connection, or at its time, whatever

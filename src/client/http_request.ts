@@ -192,7 +192,7 @@ function unreachable(
   error: Error & { code: string },
 ): Error {
   const kind = isOsError(error, "ECONNREFUSED")
-    // connect() reports a file that is no socket as ECONNREFUSED.
+    // connect() reports a file that is not a socket as ECONNREFUSED.
     ? fileKind(socketPath)
     : undefined;
   const why = kind !== undefined && kind !== "socket"

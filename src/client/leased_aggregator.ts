@@ -26,7 +26,7 @@ interface LeasingService {
   readonly socketPath: string;
   /** Time for the end of an aggregator. **Units**: milliseconds. */
   readonly limitMs: number;
-  /** Is told when the return of the service is waited for, and when it is back. */
+  /** Called when it waits for the service to return, and when that is back. */
   readonly onWait: (isWaiting: boolean) => void;
   /**
    * Asks for an aggregator's state.
@@ -63,7 +63,7 @@ export class LeasedAggregator implements AsyncDisposable {
   readonly #token: string | undefined;
   readonly #ended: Promise<string>;
   #stream: Stream;
-  /** Tells it from another one of its name; each process has its own. */
+  /** Distinguishes it from another one of its name; unique to each process. */
   #servedSince: number | undefined;
   /** End of attempts to reach the service. **Units**: ms of the monotonic clock. */
   #deadline = Infinity;
@@ -137,7 +137,7 @@ export class LeasedAggregator implements AsyncDisposable {
     const { limitMs } = this.#service;
     const deadline = performance.now() + limitMs;
     this.#isGivenUp = true;
-    // While the service restarts, it is told as soon as it is back.
+    // While the service restarts, it is notified as soon as it is back.
     this.#deadline = Math.min(this.#deadline, deadline);
     this.#stream.answer.close();
     await settlesWithin(this.#ended, limitMs);
@@ -164,7 +164,7 @@ export class LeasedAggregator implements AsyncDisposable {
     }
   }
 
-  /** An exception of its user is no affair of the lease. */
+  /** An exception of the callback does not end the lease. */
   #tellWait(isWaiting: boolean): void {
     queueMicrotask(() => this.#service.onWait(isWaiting));
   }

@@ -332,7 +332,7 @@ const LEASE_MESSAGE = either([
   object({ ended: text() }),
 ]) satisfies Describes<LeaseMessage>;
 
-/** Events by the name of their schema, told apart by `event`. */
+/** Events by the name of their schema, distinguished by `event`. */
 const EVENTS = {
   SnapshotEvent: object({
     event: enumeration(["snapshot"]),

@@ -18,7 +18,7 @@ export function isConnectionLoss(error: unknown): boolean {
  * Returns the path of an aggregator.
  *
  * @throws {ServiceError} If nothing can have this name, nor be asked for by it.
- * @throws {TypeError} If it is no string.
+ * @throws {TypeError} If it is not a string.
  */
 export function aggregatorPath(name: string): string {
   requireString("name", name);

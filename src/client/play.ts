@@ -18,7 +18,7 @@ export interface PlayStep {
 /** Request to play values into simulated lines of an aggregator. */
 export interface PlayRequest {
   /**
-   * Time 0 of the steps, which also tells one play from another: steps with the
+   * Time 0 of the steps, which also identifies the play: steps with the
    * same one follow those that wait. A decimal string, since JSON numbers are not
    * exact enough. **Units**: nanoseconds since 1970.
    */

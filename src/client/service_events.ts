@@ -39,7 +39,7 @@ export class ServiceEvents implements AsyncGenerator<ApiEvent, void, void> {
   ) {
     this.#abort = new AbortController();
     this.#signal = signal;
-    // Only those who wait are told.
+    // Only waiting calls are rejected.
     this.#ended.promise.catch(() => {});
     this.#events = open(this.#abort.signal);
     if (signal?.aborted) this.#fail();
@@ -67,7 +67,7 @@ export class ServiceEvents implements AsyncGenerator<ApiEvent, void, void> {
     return DONE;
   }
 
-  /** Ends the stream and closes its connection; an event that is awaited is none. */
+  /** Ends the stream and closes its connection; a pending wait gets no event. */
   return(): Promise<IteratorResult<ApiEvent, void>> {
     this.#end();
     this.#ended.resolve(DONE);

@@ -187,7 +187,7 @@ interface RecordFileSpecification {
   readonly size: number;
 }
 
-/** The control API of a service, as far as it is said. */
+/** The control API of a service; absent parts have defaults. */
 export interface ApiSpecification {
   /** Socket for changes. */
   readonly socket?: SocketFile | undefined;
@@ -201,7 +201,7 @@ export interface ApiSpecification {
   readonly auditLog?: string | undefined;
 }
 
-/** A file or directory, and who may use it or what is made in it. */
+/** A file or directory, and the access to it or to what is made in it. */
 export interface SocketFile {
   path: string;
   access: FileAccess;

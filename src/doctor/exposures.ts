@@ -12,7 +12,7 @@ import type { Host, Qemu } from "./host.ts";
 export interface HostExposure {
   /** Name of the exposure: `vhost-user`. */
   readonly name: string;
-  /** Driver that the guest needs; undefined if it is no exposure to a guest. */
+  /** Driver that the guest needs; undefined if it is not an exposure to a guest. */
   readonly driver?: GuestDriver;
   /** Restriction to state, whatever the host is. */
   readonly note?: string;

@@ -22,7 +22,7 @@ function isActive(state: LineState): boolean {
  * an edge has its time from its record.
  */
 export class ActiveTime {
-  /** Begin of being active, sum, and what was told of. **Units**: nanoseconds. */
+  /** Begin of the active time, its sum, and the reported part, in nanoseconds. */
   readonly #times = new Float64Array(3);
 
   /** Begins with a line in `state`. */

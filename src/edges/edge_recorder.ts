@@ -6,7 +6,7 @@
 import { EdgeWriter, type RingMemory } from "./edge_ring.ts";
 
 /**
- * Time of the edge that is told of at present, as the kernel has it; 0 if it has
+ * Time of the edge that is being reported, as the kernel has it; 0 if it has
  * none. **Units**: nanoseconds, monotonic.
  *
  * It stands here since a number that is passed on would be an object, and the

@@ -93,7 +93,7 @@ export class EdgeWriter {
     this.#low = low;
     if (low === 0) Atomics.add(words, HIGH, 1);
     Atomics.store(words, LOW, low);
-    // After the number: who sees this state sees the edge too, or that it is gone.
+    // After the number: a reader of this state sees the edge, or that it is gone.
     const stateAt = STATES_AT + (lineId & (STATE_SLOTS - 1));
     const upper = (lineId >>> STATE_SLOT_BITS) + 1;
     if (words[stateAt]! >>> STATE_BITS <= upper) {

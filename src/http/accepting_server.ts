@@ -21,7 +21,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
  *
  * @param take Called with each request, also with one that lacks a host or
  * expects something: Node would answer those itself, or not at all.
- * @param badRequest Answer to what is no request, as it is sent.
+ * @param badRequest Answer to an invalid request, as it is sent.
  */
 export function acceptingServer(
   take: (request: IncomingMessage, response: ServerResponse) => void,

@@ -26,7 +26,7 @@ export class PacedConnection extends Duplex {
   readonly #mayGoOn: () => boolean;
   /** Bytes that were read and not yet passed on. */
   #rest: Uint8Array | undefined;
-  /** The client has said all; who reads hears of it after the rest. */
+  /** The client has sent all; the reader is notified after the rest. */
   #hasEnded = false;
   /** The answer under way is a stream: what would be next has no turn. */
   #isStreaming = false;
@@ -79,7 +79,7 @@ export class PacedConnection extends Duplex {
 
   /**
    * From now on, whatever the client says is thrown away: the answer under way
-   * has no end, and that the client goes must be heard whatever it said before.
+   * has no end, and that the client goes must be noticed whatever it sent before.
    */
   beginStream(contentType: string): void {
     this.#isStreaming = true;
@@ -172,7 +172,7 @@ export class PacedConnection extends Duplex {
   }
 }
 
-/** Begins an answer without an end, after which the connection is of no use. */
+/** Begins an answer without an end, after which the connection cannot be reused. */
 export function beginStream(
   response: ServerResponse,
   status: number,

@@ -34,7 +34,7 @@ export interface Evidence {
  * Returns why the chip of a record must not be taken down; undefined if nothing
  * speaks against it.
  *
- * @param isForgotten Whether its maker is said to be dead: then no guardian of
+ * @param isForgotten True if its maker counts as dead: then no guardian of
  * it may be running.
  */
 export function findContradiction(

@@ -111,7 +111,7 @@ export class Guardian implements AsyncDisposable {
     const child = new Deno.Command("/bin/sh", {
       args: ["-c", SCRIPT, NAME, record, group ?? ""],
       stdin: "piped",
-      // Never read: it tells the second process that the maker is gone.
+      // Never read: its end shows the second process that the maker has died.
       stdout: "piped",
       stderr: "null",
       cwd: "/",

@@ -24,7 +24,7 @@ export function lostChips(
   { device, lines }: Pick<ChipRecord, "device" | "lines">,
 ): string[] {
   if (device === undefined || fileStatus(CHIPS) === undefined) return [];
-  // A chip goes with all its lines: one of each tells.
+  // A chip goes with all its lines: one line of each shows that.
   const first = new Map<string, number>();
   for (const { chip, chipOffset } of lines) {
     if (!first.has(chip)) first.set(chip, chipOffset);

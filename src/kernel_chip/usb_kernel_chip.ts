@@ -190,7 +190,7 @@ export class UsbKernelChip implements AsyncDisposable {
 
   /**
    * Returns what programs that hold its lines come to if it goes now; undefined
-   * if the kernel tells them, or there is none.
+   * if the kernel reports them, or there is none.
    */
   describeHolderCost(): string | undefined {
     if (!this.#kernel.forgetsHolders()) return undefined;

@@ -60,7 +60,7 @@ export class CloseWait implements Disposable {
     this.#lookSoon();
   }
 
-  /** Waits no more, and tells nothing. */
+  /** Stops waiting, without a report. */
   [Symbol.dispose](): void {
     this.#isOver = true;
     this.#timer?.[Symbol.dispose]();

@@ -103,7 +103,7 @@ export class KickFd implements Disposable {
   /**
    * Takes over the fd of a SET_VRING_KICK.
    *
-   * @returns The kick, or why the fd is none; it is closed then.
+   * @returns The kick, or the reason why the fd cannot be one; it is closed then.
    * @throws {OsError} If the kernel will not look at it; it is closed then, too.
    */
   static open(fd: OwnedFd): KickFd | string {
@@ -202,7 +202,7 @@ ONE[0] = 1;
 const Way = { Write: 0, WriteShared: 1, AskThenWrite: 2, Send: 3 } as const;
 type Way = typeof Way[keyof typeof Way];
 
-/** An fd that tells the driver something. **Ownership**: owns the fd. */
+/** An fd that notifies the driver. **Ownership**: owns the fd. */
 export class CallFd implements Disposable {
   readonly #fd: OwnedFd;
   readonly #way: Way;
@@ -217,7 +217,7 @@ export class CallFd implements Disposable {
    * Takes over the fd of a SET_VRING_CALL or SET_VRING_ERR. UML's are sockets,
    * everybody else's eventfds.
    *
-   * @returns The call, or why the fd is none; it is closed then.
+   * @returns The call, or the reason why the fd cannot be one; it is closed then.
    * @throws {OsError} If the kernel will not look at it; it is closed then, too.
    */
   static open(fd: OwnedFd): CallFd | string {
@@ -245,7 +245,7 @@ export class CallFd implements Disposable {
   }
 
   /**
-   * Tells the driver. A full pipe or socket tells it already; a reader that is
+   * Notifies the driver. A full pipe or socket does so already; a reader that is
    * gone shows at the connection. Never throws.
    *
    * **Blocking**: some 20 ms if the frontend makes its own eventfd blocking and

@@ -35,7 +35,7 @@ export interface ProcessTimes {
   readonly busyMs: number;
   /** Time that a virtual CPU ran a guest, under KVM. **Units**: milliseconds. */
   readonly guestMs: number;
-  /** Time of its start, since boot, in ticks: tells reused numbers apart. */
+  /** Time of its start, since boot, in ticks: distinguishes reused numbers. */
   readonly startTime: number;
   /** Threads of the process. */
   readonly threadCount: number;
@@ -106,7 +106,7 @@ export class PeerProcess {
   }
 
   /**
-   * Finds who connected `socket`. The kernel says 0 for a process that this
+   * Finds the peer of `socket`. The kernel reports 0 for a process that this
    * one's PID namespace does not have; so does this for any other socket.
    */
   static of(socket: number): PeerProcess {

@@ -13,7 +13,7 @@ export class ProtocolError extends Error {
   /** The rule that was broken, as a sentence of what must hold. */
   readonly rule: string;
 
-  /** Describes a broken `rule`; `cause` is what the system said, if anything. */
+  /** Describes a broken `rule`; `cause` is the system's error, if any. */
   constructor(request: string, rule: string, options?: ErrorOptions) {
     super(`Cannot serve ${request}: ${rule}`, options);
     this.request = request;

@@ -5,8 +5,8 @@
  *
  * The service manager keeps the two ends, and nothing of the session itself. So
  * a session takes two places in the manager's store however many descriptors it
- * has, a change of it is no message to the manager (a guest can cause as many as
- * it likes), and record and descriptors change at once: a process that is killed
+ * has, a change of it needs no message to the manager (a guest can cause many
+ * of them), and record and descriptors change at once: a process that is killed
  * leaves the old ones or the new ones.
  *
  * @module

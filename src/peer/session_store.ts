@@ -38,6 +38,6 @@ export interface SessionStore {
   keep(part: SessionPart, fd: number): void;
   /** Keeps this part no longer. */
   drop(part: SessionPart): void;
-  /** Reports why something that was kept is of no use. */
+  /** Reports why a stored item cannot be used. */
   report(problem: string): void;
 }

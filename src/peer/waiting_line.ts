@@ -1,6 +1,6 @@
 /**
  * Frontends that connect while another one is served. They are accepted, so
- * that it is known who they are, and read only once it is their turn.
+ * that their credentials are known, and read only once it is their turn.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export class WaitingLine implements Disposable {
     this.#onGone = onGone;
   }
 
-  /** Those who wait, oldest first. */
+  /** Waiting connections, oldest first. */
   get members(): readonly Waiting[] {
     return this.#members.map(({ waiting }) => waiting);
   }
@@ -91,7 +91,7 @@ export class WaitingLine implements Disposable {
   }
 
   /**
-   * Takes the one whose turn it is: the first that has said anything, or else
+   * Takes the one whose turn it is: the first that has sent anything, or else
    * the first. **Ownership**: of its connection, the caller's.
    */
   take(): Waiting | undefined {

@@ -65,7 +65,7 @@ const MAX_SKIPPED_BYTES = 4 * 1024 * 1024;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const CLOSED = "it closed the connection";
-/** Bytes that lie in the socket are no news: only those after them. */
+/** Bytes that lie in the socket do not count: only those after them. */
 const READING = EPOLLIN | EPOLLRDHUP | EPOLLET;
 const GONE = EPOLLHUP | EPOLLERR | EPOLLRDHUP;
 

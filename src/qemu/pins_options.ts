@@ -1,5 +1,5 @@
 /**
- * Parts of an exposure as pins: its lines, its sockets, and what is told of it.
+ * Parts of an exposure as pins: its lines, its sockets, and its reports.
  *
  * @module
  */

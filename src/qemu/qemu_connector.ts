@@ -175,7 +175,7 @@ export class QemuConnector implements Disposable {
 
   /** No QEMU was ever there: the path may be wrong. */
   #missed(): void {
-    // What is wrong was said, and is wrong still.
+    // The same problem was reported before.
     if (this.#lastFault !== "") return;
     const { path, hint } = this.#options.socket;
     this.#report(`${path}: no QEMU listens there yet`, hint);

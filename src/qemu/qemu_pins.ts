@@ -191,7 +191,7 @@ export class QemuPins implements LineListener, Disposable {
       return this.#lost("");
     }
     this.#link = { controller, pins, model: readableModel(controller) };
-    // Before anything is asked: who comes next must not take the answer.
+    // Before any request: the next connection must not receive its answer.
     this.#kept!.keep({ qmp: qmp.fd, qtest: qtest.fd }, controller, false);
     const isBegun = this.#connector.open(
       this.#sockets.qmp,

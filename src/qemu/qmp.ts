@@ -24,7 +24,7 @@ interface QmpListener {
   cut?(): void;
   /** The connection has ended. Called once, never after disposal. */
   closed(reason: string): void;
-  /** The same, but not by QEMU: there is none, or it does not answer. */
+  /** The same, without an answer: QEMU does not run or hangs. */
   failed(reason: string): void;
 }
 

@@ -20,7 +20,7 @@ const MAX_FIELDS = 64;
 
 /** A table that is not comma-separated values, or too large. */
 export class CsvError extends Error {
-  /** Tells it from other errors. */
+  /** Distinguishes it from other errors. */
   override readonly name = "CsvError";
 }
 

@@ -19,7 +19,7 @@ interface MissingEdges {
  * with the entry before.
  */
 interface RecordBegin {
-  /** Tells a run of the service from others. */
+  /** Identifies a run of the service. */
   readonly run: string;
   readonly version: number;
   readonly timeNs: bigint;
@@ -29,7 +29,7 @@ interface RecordBegin {
 
 /** Wall clock by which times of a file are. */
 export interface FileClock {
-  /** Tells a boot of the machine from others. */
+  /** Identifies a boot of the machine. */
   readonly boot: string;
   /**
    * Its setting: the time since 1970 minus the time since that boot.

@@ -19,7 +19,7 @@ const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d]);
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
- * Reads a file, of the format that its first character tells.
+ * Reads a file, of the format that its first character shows.
  *
  * @param pieces The file's bytes; a piece may be used again for the next one.
  * @param isWanted Returns false for signals that are to be passed over.

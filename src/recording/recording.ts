@@ -22,7 +22,7 @@ export interface Signal {
 
 /** A file of edges that cannot be read. */
 export class RecordingError extends Error {
-  /** Tells it from other errors. */
+  /** Distinguishes it from other errors. */
   override readonly name = "RecordingError";
 }
 
@@ -102,7 +102,7 @@ export interface Recording {
 
 /**
  * Collects the signals and edges of a file. Values that repeat the last one of
- * their signal are no edges, and left out.
+ * their signal are not edges, and left out.
  */
 export class RecordingBuilder {
   readonly signals: Signal[] = [];

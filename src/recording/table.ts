@@ -17,7 +17,7 @@ import {
 } from "./recording.ts";
 import { readTime, utcText } from "./time_text.ts";
 
-/** An edge with everything that a table tells of it. */
+/** An edge with everything that a table has of it. */
 export interface TableEdge extends Signal {
   /** Nanoseconds since 1970. */
   readonly timeNs: bigint;
@@ -94,7 +94,7 @@ class TableEdges {
     this.change(signal, value);
   }
 
-  /** Advances to a time that was read from a text; undefined if it is none. */
+  /** Advances to a time read from a text; undefined if it is not valid. */
   at(ns: bigint | undefined, text: string): void {
     if (ns === undefined) {
       this.fail(`"${printable(text, SHOWN)}" is not a valid time`);

@@ -225,7 +225,7 @@ export function requireSignal(
 }
 
 /**
- * Refuses times that are no number of milliseconds; -1 means no limit.
+ * Refuses times that are not a number of milliseconds; -1 means no limit.
  *
  * @throws {TypeError} That names what was given.
  */

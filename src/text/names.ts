@@ -9,7 +9,7 @@
  * @module
  */
 
-/** Characters that cannot be shown as they are, and the bytes that are no UTF-8. */
+/** Characters that cannot be shown as they are, and bytes that are not UTF-8. */
 const ACTING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 /** A backslash that would be read as the beginning of an escape. */
 const MISREADABLE =
@@ -25,7 +25,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /**
  * Returns the string of a name's bytes.
  *
- * Bytes that are no UTF-8 become U+DC80 to U+DCFF.
+ * Bytes that are not UTF-8 become U+DC80 to U+DCFF.
  */
 export function nameOfBytes(bytes: Uint8Array): string {
   try {
@@ -86,7 +86,7 @@ export function shownName(name: string): string {
     : nameOfBytes(bytes.subarray(0, SHOWN_BYTES));
 }
 
-/** Returns true if some bytes of a name are no UTF-8. */
+/** Returns true if some bytes of a name are not UTF-8. */
 export function hasRawBytes(name: string): boolean {
   return /[\udc80-\udcff]/u.test(name);
 }

@@ -22,7 +22,7 @@ const PERIOD_TEXT = new RegExp(PERIOD_PATTERN);
  * Reads a period such as `5ms`, `250us`, `0.5s`, `1m`; without a unit,
  * milliseconds. Fractions are rounded to whole microseconds.
  *
- * **Units**: returns microseconds; undefined if it is no period.
+ * **Units**: returns microseconds; undefined if it is not a period.
  */
 export function readPeriodUs(text: string): number | undefined {
   if (!PERIOD_TEXT.test(text)) return undefined;

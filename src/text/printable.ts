@@ -114,7 +114,7 @@ function escapeCharacter(character: string): string {
   const short = SHORT[character];
   if (short !== undefined) return short;
   const code = character.codePointAt(0)!;
-  // A byte of a name that is no UTF-8: see names.ts.
+  // A byte of a name that is not UTF-8: see names.ts.
   if (code >= 0xdc80 && code <= 0xdcff) {
     return `\\x${(code - 0xdc00).toString(16)}`;
   }

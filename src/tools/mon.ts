@@ -326,7 +326,7 @@ function watch(
   reportLost();
 }
 
-/** Tells that the lines are watched. */
+/** Prints that the lines are watched. */
 export function printBanner(lines: readonly ShownLine[], config: Config): void {
   const ids = lines.map(({ id }) => id);
   // A file of values or a dump has no place for a sentence.

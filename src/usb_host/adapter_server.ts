@@ -25,7 +25,7 @@ export interface AdapterSocketEvents {
   disconnected(reason: string): void;
   /** A peer waits; `who` names it and the peer that is served. */
   waiting(who: string): void;
-  /** Something is not as it should be; told once until it is. */
+  /** A fault, reported once until it is gone. */
   fault(message: string): void;
 }
 

@@ -104,7 +104,7 @@ interface UsbSessionOptions {
   readonly resumed?: unknown;
   /** Keeps the session for the next process, if its wire can go on there. */
   readonly journal?: AdapterJournal | undefined;
-  /** Called once the peer has said hello. */
+  /** Called once the peer has sent its hello. */
   readonly onHello?: () => void;
   /** Called once, when it is over and everything of it is released. */
   readonly onEnd: (reason: string, isFault: boolean) => void;
@@ -150,7 +150,7 @@ export class UsbSession implements PeerSession {
     );
     this.#isKept = options.journal !== undefined &&
       this.#wire.copy !== undefined;
-    // What waits in the socket is no news then.
+    // What waits in the socket does not count then.
     this.#reading = this.#isKept ? EPOLLIN | EPOLLRDHUP | EPOLLET : EPOLLIN;
     // Its hello is sent by the loop.
     this.#mask = this.#reading | EPOLLOUT;

@@ -96,7 +96,7 @@ export class TransferTable {
   /**
    * Has these transfers under way, in an empty table.
    *
-   * @throws {RangeError} If they are none.
+   * @throws {RangeError} If they are not valid.
    */
   restore(saved: readonly unknown[]): void {
     for (const transfer of saved) {

@@ -122,7 +122,7 @@ export class UsbredirConnector implements AdapterSocket {
     });
   }
 
-  /** Reports a peer that is no QEMU. */
+  /** Reports a peer that is not a QEMU. */
   #judge(
     peer: PeerProcess,
     reason: string,

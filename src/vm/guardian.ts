@@ -157,7 +157,7 @@ const TIED_VM = tiedToParent("TERM", "gpioagg-vm");
 const TIED_GUARDIAN = tiedToParent("CONT", NAME);
 
 /**
- * Limit of the end of a guardian that was told to end. It is killed then: it
+ * Limit of the end of a guardian that was asked to end. It is killed then: it
  * stands still, and has nothing to do any more. **Units**: milliseconds.
  */
 const END_LIMIT_MS = 2000;
@@ -341,7 +341,7 @@ function spawn(
       ...safeCommand,
     ],
     stdin: "piped",
-    // Never read: it tells the guardian's second process that this one is gone.
+    // Never read: its end shows the second process that this one has died.
     stdout: "piped",
     stderr: "inherit",
     cwd: "/",

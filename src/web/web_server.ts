@@ -326,7 +326,7 @@ async function forward(
       socket instanceof PacedConnection &&
       answer.contentType.startsWith(EVENT_STREAM_TYPE)
     ) {
-      // One that is gone has said all, and nothing else tells before an event does.
+      // A closed one is done; nothing else shows that before an event does.
       if (socket.readableEnded) return void response.end();
       socket.once("end", () => socket.destroy());
       socket.beginStream(EVENT_STREAM_TYPE);

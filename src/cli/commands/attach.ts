@@ -128,7 +128,7 @@ async function findAggregator(
       using control = new ControlClient(path);
       return control.ask({});
     } catch (cause) {
-      // One that has ended, or another user's, is no answer to the question.
+      // One that has ended, or another user's, does not count.
       if (!isOsError(cause)) throw cause;
       throw error;
     }

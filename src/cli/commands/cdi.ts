@@ -355,7 +355,7 @@ function nodeDevice(name: string, path: string): CdiDevice {
 }
 
 /**
- * Returns the environment variable that tells a container the device's path.
+ * Returns the environment variable that passes the device's path to a container.
  */
 function variableName(name: string): string {
   return `GPIOAGG_${name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;

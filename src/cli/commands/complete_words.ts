@@ -1,7 +1,7 @@
 /**
  * `gpioagg complete-words KIND TEXT [FIRST [STATE]]`: prints the words that
  * begin with TEXT, one a line. Shells call it where they find no answer without
- * it: a kind's modules are loaded only for it, and errors are none. With STATE,
+ * it: a kind's modules are loaded only for it; errors print nothing. With STATE,
  * the chips that are there, it remembers their lines for them.
  *
  * @module

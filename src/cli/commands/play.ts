@@ -148,7 +148,7 @@ export async function main(args: readonly string[]): Promise<number> {
     toNs,
   });
   const expectedWords = (expected?.signals ?? []).map(signalText);
-  // A line that does not exist is told before anything is changed.
+  // A missing line is reported before anything is changed.
   if (expected !== undefined) selectLines(expectedWords, aggregators);
   if (given.loop && plan.durationNs === 0) {
     throw new ConfigError("a file without a duration cannot be repeated", {

@@ -1,6 +1,6 @@
 /**
  * `gpioagg serve-standby FD ARGUMENT…`: a process that a keeper started
- * (`serve --standby`), which serves once it is told to. Not for users.
+ * (`serve --standby`), which serves once it is activated. Not for users.
  *
  * @module
  */

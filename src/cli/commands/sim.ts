@@ -102,7 +102,7 @@ export function connectControl(socket: string): ControlClient {
 const ABSENT_AT_SERVICE =
   "the service listens there; its file was removed, or is in a container";
 
-/** Connects to the control socket at `path`; `whyAbsent` tells why it is not there. */
+/** Connects to the control socket at `path`; `whyAbsent` explains its absence. */
 function connectAt(
   path: string,
   whyAbsent: () => string,

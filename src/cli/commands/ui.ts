@@ -112,7 +112,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Returns true unless there is a socket, or it cannot be told. */
+/** Returns true if the socket is known to be absent. */
 function isAbsent(path: string): boolean {
   try {
     return fileStatus(path)?.kind !== "socket";

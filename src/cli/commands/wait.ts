@@ -79,7 +79,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const wait = { client, conditions, texts, timeoutMs };
   const outcome = await waitFor({ ...wait, hasEdges: true }).catch((error) => {
     if (!(error instanceof ServiceError) || error.status !== 409) throw error;
-    // A service that records no edges tells of values, a moment later.
+    // A service that records no edges reports values, a moment later.
     return waitFor({ ...wait, hasEdges: false });
   });
   if (outcome === "ended") {

@@ -36,7 +36,7 @@ export class LiveLines {
     return [...this.#aggregators.values()];
   }
 
-  /** Returns the values that an event tells, in order. */
+  /** Returns the values that an event reports, in order. */
   async take(event: ApiEvent): Promise<LineValue[]> {
     switch (event.event) {
       case "snapshot":

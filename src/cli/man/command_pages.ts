@@ -119,7 +119,7 @@ export function commandPages(
   ];
 }
 
-/** Examples of a tool's output are no prose. */
+/** Examples of a tool's output are not prose. */
 function chapterText(chapter: string | undefined, text: string): string {
   const isTable = chapter === "JSON" || chapter === "Format";
   return isTable ? text.replaceAll(/^/gm, "  ") : text;

@@ -146,7 +146,7 @@ export class AuditFile {
   /** Appends what the file takes; the rest of an entry follows, or is diverted. */
   async #append(sink: AuditSink, bytes: Uint8Array): Promise<number> {
     if (await sink.findFile?.() === true) {
-      // What was torn is no line of this file.
+      // A torn line does not belong to this file.
       this.#isTorn = false;
       if (this.#part.length > 0) return await this.#appendWhole(sink, bytes);
     }

@@ -159,7 +159,7 @@ class Watch {
       if (line === undefined) continue;
       const before = this.#values[line];
       this.#values[line] = value;
-      // An edge tells a value that was not heard before, or not meanwhile.
+      // An edge reports a value that was unknown, or has changed meanwhile.
       const isEdge = kind === "value" ||
         before !== undefined && value !== before;
       if (value === undefined || !isEdge) continue;

@@ -38,7 +38,7 @@ const SEQUENCES: Readonly<Record<string, Key>> = {
 // deno-lint-ignore no-control-regex
 const PIECE = /\x1b(?:\[|O)([0-9;]*[A-Za-z~])|\x1b|[^]/gu;
 
-/** Returns the keys of a piece of input; unknown sequences are none. */
+/** Returns the keys of a piece of input; unknown sequences are ignored. */
 export function readKeys(text: string): Key[] {
   return [...text.matchAll(PIECE)].flatMap(([piece, sequence]): Key[] => {
     if (sequence !== undefined) {

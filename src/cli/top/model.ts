@@ -1,5 +1,5 @@
 /**
- * State of `gpioagg top`: what the service told, and what the keys chose. Pure;
+ * State of `gpioagg top`: what the service reported and the keys chose. Pure;
  * times come from outside.
  *
  * @module

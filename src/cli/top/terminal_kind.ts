@@ -12,9 +12,9 @@ type Variables = (name: string) => string | undefined;
 interface TerminalKind {
   /** True for one that cannot move its cursor. */
   readonly isDumb: boolean;
-  /** False for one that is said to have another character set than UTF-8. */
+  /** False for one that reports another character set than UTF-8. */
   readonly hasUtf8: boolean;
-  /** Width that is asked for where there is no terminal, if one is. */
+  /** Requested width without a terminal, if any. */
   readonly columns: number | undefined;
 }
 

@@ -77,7 +77,7 @@ export function checkKernelLines(
 }
 
 /**
- * Reports keys that say of a kernel chip's line what is said anyway, such as
+ * Reports keys of a kernel chip's line that only repeat a default, such as
  * `direction=any`: no process would keep such a rule.
  *
  * @param keys Keys that the user wrote for the line.

@@ -113,7 +113,7 @@ export class ConfigNode {
    * Reads a document. Its values are looked at only when they are asked for,
    * so a document that refers to itself does no harm.
    *
-   * @returns undefined if the text is no YAML document; `problems` says why.
+   * @returns undefined if the text is not YAML; `problems` has the reason.
    */
   static parse(
     source: string,

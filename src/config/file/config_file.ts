@@ -211,7 +211,7 @@ function readAggregator(
       values.lines?.position ?? position,
       `has ${lines.length} lines, but a controller has at most ${MAX_LINES}`,
     );
-    // Comparing them with each other costs more than it tells.
+    // Comparing them with each other costs more than it shows.
     lines.length = 0;
     isComplete = false;
   }

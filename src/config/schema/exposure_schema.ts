@@ -221,5 +221,5 @@ export type KernelChipReading = Read<typeof KERNEL_CHIP>;
 export type ControlReading = Read<typeof CONTROL>;
 /** A control API, as its shape reads it. */
 export type ApiReading = Read<typeof API>;
-/** A file with who may use it, as its shape reads it. */
+/** A file with its access, as its shape reads it. */
 export type SocketFileReading = Read<typeof API_SOCKET>;

@@ -3,7 +3,7 @@
  * `CHIP/NAME`.
  *
  * `\xNN` is a byte, and a backslash before a comma, slash or backslash makes it a
- * part of the name. The last slash that is none ends the chip.
+ * part of the name. The last other slash ends the chip.
  *
  * @module
  */

@@ -9,7 +9,7 @@ import { parsePeriodUs, type TextKind } from "./values.ts";
 
 /** Longest time without a request for which rings are polled. **Units**: µs. */
 const MAX_POLL_US = 10_000;
-/** Part of a CPU that polling takes at most, unless told. **Units**: percent. */
+/** Part of a CPU that polling takes at most by default. **Units**: percent. */
 export const DEFAULT_POLL_SHARE = 50;
 
 /** A time for which rings are polled after a request; 0: they are not. In µs. */

@@ -278,7 +278,7 @@ function checkSource(
 }
 
 /**
- * The rules of one line: what was said of it, then what the defaults say, as
+ * The rules of one line: its own, then the defaults, as
  * far as that makes sense for such a line.
  */
 export function withDefaults(

@@ -15,7 +15,7 @@ import { defaultControlPath, MAX_NAME_LENGTH } from "../specification.ts";
 import type { Value } from "../../line/value.ts";
 import { settingBehind } from "./socket_setting.ts";
 
-/** A text made a value, or why it is none. */
+/** A parsed value, or the problem of its text. */
 type Reading<T> =
   | { value: T }
   /** `problem` follows the text: `is no period`. */
@@ -122,7 +122,7 @@ export function choice<const T extends string>(
  * Reads a period such as `5ms`, `250us`, `0.5s`, `1m`; without a unit,
  * milliseconds. Fractions are rounded to whole microseconds.
  *
- * **Units**: returns microseconds; undefined if it is no period below 4294 s.
+ * **Units**: returns microseconds; undefined if it is not a period below 4294 s.
  */
 export function parsePeriodUs(text: string): number | undefined {
   const us = readPeriodUs(text);

@@ -22,7 +22,7 @@ import type { Before } from "./leave.ts";
 import { Outputs } from "./outputs.ts";
 import { explainError, ToolError } from "../program/tool_error.ts";
 
-/** Internal option that tells the second process what it gets. */
+/** Internal option that describes the second process's descriptors. */
 export const HELD_OPTION = {
   long: "held-lines",
   value: "json",

@@ -17,7 +17,7 @@ import { ToolError } from "../program/tool_error.ts";
  */
 export type LeaveState = Value | "input" | "previous" | "as-is";
 
-/** States that are no values, as they are written. */
+/** Words for states that are not values. */
 export const LEAVE_WORDS = ["input", "previous", "as-is"] as const;
 
 /** State of a line before it was requested. */

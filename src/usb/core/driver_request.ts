@@ -43,7 +43,7 @@ export class DriverRequest {
   /**
    * Is what was saved; it came at `since`.
    *
-   * @throws {RangeError} If that is no request.
+   * @throws {RangeError} If that is not a request.
    */
   restore(saved: SavedReader, since: number): void {
     this.token = saved.integer("token", 0, MAX_TOKEN);

@@ -48,7 +48,7 @@ interface UsbDeviceEvents {
    * goes on with it.
    */
   began(isResumed: boolean): void;
-  /** The guest is gone; the lines have been told. */
+  /** The guest is gone; the lines have been notified. */
   gone(): void;
   /** A request of the guest's, which came at `since`, was done, or was not. */
   answered(
@@ -77,11 +77,11 @@ export interface UsbDeviceOptions {
 
 /** Counters of an adapter since the start. */
 interface UsbDeviceCounters {
-  /** Requests that are none: unknown, of a wrong length, of no line. */
+  /** Invalid requests: unknown, of a wrong length, or without a line. */
   invalid: number;
   /** Transfers that found no room. */
   overflows: number;
-  /** Changes of lines that no guest was told of, by line. */
+  /** Changes of lines that were not reported to a guest, by line. */
   readonly lostEdges: Float64Array;
 }
 
@@ -383,7 +383,7 @@ export abstract class GpioUsbDevice implements UsbDevice, LineBankOwner {
     this.options.events.answered(line, operation, isOk, since);
   }
 
-  /** Counts a request that is none. */
+  /** Counts an invalid request. */
   protected invalid(): TransferStatus {
     this.counters.invalid++;
     return TransferStatus.Stall;

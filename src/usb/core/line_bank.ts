@@ -21,7 +21,7 @@ export interface LineBankOwner {
   lineDone(line: number, result: number, purpose: number): void;
   /** A line changed to `level`. */
   edge(line: number, level: number): void;
-  /** A report that was told before may have changed the device. */
+  /** An earlier report may have changed the device. */
   changed(): void;
   /** A line is back after its chip was away. */
   restored(line: number): void;

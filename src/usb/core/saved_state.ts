@@ -21,7 +21,7 @@ export function savedBytes(bytes: Bytes): string {
 export class SavedReader {
   readonly #saved: Saved;
 
-  /** @throws {RangeError} If it is no object. */
+  /** @throws {RangeError} If it is not an object. */
   constructor(saved: unknown) {
     if (typeof saved !== "object" || saved === null) throw notFit("the state");
     this.#saved = saved as Saved;
@@ -32,7 +32,7 @@ export class SavedReader {
     return this.#saved[key] === value;
   }
 
-  /** @throws {RangeError} If it is no whole number of `least` to `most`. */
+  /** @throws {RangeError} If it is not a whole number from `least` to `most`. */
   integer(key: string, least: number, most: number): number {
     const value = this.#saved[key];
     const isWhole = Number.isSafeInteger(value);
@@ -77,14 +77,14 @@ export class SavedReader {
     }
   }
 
-  /** @throws {RangeError} If it is no list, or one of more than `most`. */
+  /** @throws {RangeError} If it is not a list, or one of more than `most`. */
   list(key: string, most: number): readonly unknown[] {
     const value = this.#saved[key];
     if (!Array.isArray(value) || value.length > most) throw notFit(key);
     return value;
   }
 
-  /** @throws {RangeError} If it is no object. */
+  /** @throws {RangeError} If it is not an object. */
   part(key: string): SavedReader {
     return new SavedReader(this.#saved[key]);
   }

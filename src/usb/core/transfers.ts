@@ -108,7 +108,7 @@ export interface UsbDevice {
   /**
    * Ends a transfer that is under way: it is done with the status `Cancelled`.
    *
-   * @returns False if there is none: it is done already.
+   * @returns False if it has completed already.
    */
   cancel(token: number): boolean;
   /** The configuration in force; 0: none. */

@@ -36,7 +36,7 @@ const READ_LIMIT_MS = 50;
 interface InterruptParts {
   readonly bank: LineBank;
   readonly clock: Pick<UsbDeviceOptions, "now" | "after">;
-  /** Changes of lines that no guest was told of, by line. */
+  /** Changes of lines that were not reported to a guest, by line. */
   readonly lostEdges: Float64Array;
   /** Sends an event to the host; false if there is no room. */
   send(event: Uint8Array): boolean;
@@ -84,7 +84,7 @@ export class LjcaInterrupts {
     this.#held[line] = -1;
   }
 
-  /** Disables the interrupt of a line that is no input any more. */
+  /** Disables the interrupt of a line that is no longer an input. */
   disable(line: number): void {
     this.#triggers[line] = Trigger.None;
     this.#isArmed[line] = 0;
@@ -250,7 +250,7 @@ export class LjcaInterrupts {
 
   /** A line was read for its level interrupt. */
   checked(line: number, level: number): void {
-    // A level that cannot be read is no interrupt.
+    // A level that cannot be read raises no interrupt.
     if (level === FAILED || this.#isArmed[line] === 0) return;
     const trigger = this.#triggers[line]!;
     const active = trigger === Trigger.High ? 1 : 0;

@@ -22,7 +22,7 @@ import { arrangeRows, showGroups } from "./table.js";
 import { checkTrigger, fillTrigger } from "./trigger.js";
 import { lineOfDetail } from "./words.js";
 
-/** Events of a service that are told as text. */
+/** Events of a service that are shown as text. */
 const SHOWN_EVENTS = [
   "created",
   "removed",
@@ -69,7 +69,7 @@ const CHANGING = [
 /** State of the guest after an event. */
 const GUEST = { started: undefined, stopped: "stopped", gone: "gone" };
 const MAX_MARKS = 1000;
-/** The end of a guest is told twice, as the end of its VMM too. */
+/** The end of a guest is reported twice, also as that of its VMM. */
 const SAME_US = 100e3;
 const RETRY_MS = 2000;
 
@@ -118,7 +118,7 @@ function putAggregator(state, timeUs, isWhole) {
     if (isWhole || before === undefined || !past.isRecorded) {
       edges.note(timeUs, line.value ?? UNKNOWN);
     }
-    // What only edges have said, and what they have said since.
+    // State known from edges only, and from those since.
     const { row, isAbsent, refused, rule } = before ?? {};
     const isOlder = !isWhole && before?.since > line.since;
     const isSame = before?.since >= line.since;
@@ -238,7 +238,7 @@ function mark(marks, kind, time, lineNumber) {
 async function takeLost({ count }) {
   counters.lost += count;
   logEvent(nowUs(), `${count} edges or events are missing here`);
-  // What they would have told, of now and of the past.
+  // State that they would have reported, now and in the past.
   for (const { edges } of allLines()) edges.since = Infinity;
   const asked = lastQuestion;
   try {

@@ -9,7 +9,7 @@ import { jumpTo } from "./view.js";
 
 const MAX_LOG = 500;
 
-/** Tells what happened; a click shows that moment in the diagrams. */
+/** Logs an event; a click shows that moment in the diagrams. */
 export function logEvent(timeUs, text) {
   const list = byId("log");
   const jump = element(

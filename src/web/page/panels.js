@@ -17,7 +17,7 @@ const FRESH_US = 60e6;
 export const metrics = { sums: {} };
 let edgesBefore = 0;
 
-/** Shows who is wired to whom. */
+/** Shows which lines are wired. */
 export function showWiring() {
   list(
     "wiring",
